@@ -1,0 +1,69 @@
+# The words of this project. `make reproduce` is the whole study, `make test` every check.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export DVC_NO_ANALYTICS := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+unexport PYTHONDONTWRITEBYTECODE
+
+READY := .venv/ready
+QUICK_DIR ?= quick
+QUICK := -S data.limit=3000 -S train.seeds=2 -S train.epochs=2 -S tune.trials=3 -S tune.startup_trials=2 -S tune.epochs=1 \
+	-S 'gradients.sequence_lengths=[10,50,100]' -S gradients.reviews=50 -S gradients.memory_reviews=20
+FULL := -S train.seeds=10 -S tune.trials=40 -S 'tune.architectures=[feedforward,vanilla,bidirectional,lstm]' \
+	-S '+train.runs.feedforward-tuned={architecture: feedforward, settings: tuned, from: artifacts/tuned/feedforward.json}' \
+	-S '+train.runs.lstm-tuned={architecture: lstm, settings: tuned, from: artifacts/tuned/lstm.json}' \
+	-S 'gradients.sequence_lengths=[10,20,50,100,200,400,800]'
+
+.PHONY: help
+help: ## what can be done here
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | column -t -s '|'
+
+$(READY): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed"; exit 2; }
+	$(PYTHON) -m venv --clear .venv
+	.venv/bin/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	@touch $@
+
+.PHONY: reproduce
+reproduce: $(READY) ## the whole study: reviews to report (about half an hour on two cores), then MLflow
+	dvc repro
+
+.PHONY: quick
+quick: $(READY) ## the study in small, in the folder quick/, for a first look
+	.ci/copy $(QUICK_DIR)
+	cd $(QUICK_DIR) && env -u MLFLOW_TRACKING_URI dvc exp run --name quick $(QUICK)
+	@echo "Look at $(QUICK_DIR)/reports/index.html. The committed results are as they were."
+
+.PHONY: full
+full: $(READY) ## every length, every architecture tuned, ten seeds: hours
+	dvc exp run --name full $(FULL)
+
+.PHONY: test
+test: $(READY) check ## every check, then the quick study in a temporary copy
+	python -m pytest -n 2
+	.ci/quick
+
+.PHONY: test-fast
+test-fast: $(READY) ## the tests that take seconds
+	python -m pytest -m "not slow"
+
+.PHONY: check
+check: $(READY) ## format and lint
+	ruff format --check .
+	ruff check .
+
+.PHONY: ui
+ui: $(READY) ## the MLflow UI on loopback, port 5000 (PORT=... for another)
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --workers 1 --host 127.0.0.1 --port $(or $(PORT),5000) \
+		--backend-store-uri $(or $(MLFLOW_TRACKING_URI),sqlite:///$(CURDIR)/mlflow.db) --default-artifact-root $(CURDIR)/mlartifacts
+
+.PHONY: benchmark
+benchmark: $(READY) ## training time against the tutorial's own script, in one run
+	python -m benchmarks
+
+.PHONY: lock
+lock: ## resolve requirements.lock anew from pyproject.toml (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
+		--no-emit-find-links --group dev --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml

@@ -1,0 +1,1 @@
+"""What the textbook says about recurrent networks, tested on real film reviews."""

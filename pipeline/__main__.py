@@ -1,0 +1,128 @@
+"""`python -m pipeline COMMAND`: the one door. Arguments, parameters, threads, tracker and errors; nothing else."""
+
+import argparse
+import sys
+
+from pipeline.params import ARCHITECTURES, Mistake
+
+DESCRIPTION = "What the textbook says about recurrent networks, tested on real film reviews."
+EPILOGUE = "The stages are what `dvc repro` runs, in the order of dvc.yaml; settings are in params.yaml."
+STAGES = {
+    "prepare": "reviews from the source, cleaned, split and encoded; the data card",
+    "tune": "search hidden size, embedding dimension and more for one architecture",
+    "train": "train one run on every seed",
+    "evaluate": "score every run on the test split and compare",
+    "gradients": "how gradients and memory fade, at one sequence length",
+    "report": "write reports/ from the files of the other stages",
+    "track": "make MLflow equal to the files",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    try:
+        given = parser().parse_args(arguments)
+        from pipeline.record import machine
+
+        machine.prepare()
+        return COMMANDS[given.command](given) or 0
+    except Mistake as mistake:
+        for line in str(mistake).splitlines():
+            print(f"error: {line}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    door = argparse.ArgumentParser(prog="python -m pipeline", description=DESCRIPTION, epilog=EPILOGUE)
+    commands = door.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    stages = {name: commands.add_parser(name, help=said, description=said) for name, said in STAGES.items()}
+    stages["tune"].add_argument("architecture", choices=ARCHITECTURES)
+    stages["train"].add_argument("run", help="its name in params.yaml, train.runs: vanilla-textbook, ...")
+    stages["gradients"].add_argument("sequence_length", type=int, help="in tokens")
+    stages["track"].add_argument("--check", action="store_true", help="change nothing; exit 1 where MLflow differs")
+    predict = commands.add_parser("predict", help="how positive a text is", description="How positive a text is.")
+    predict.add_argument("text", help="a review in plain words")
+    predict.add_argument("--run", help="a run of params.yaml; without it the best by validation accuracy")
+    predict.add_argument("--seed", type=int, help="one of its seeds; without it the best by validation accuracy")
+    commands.add_parser("doctor", help="versions, threads, stores", description="Versions, threads, stores.")
+    return door
+
+
+def _stage(given) -> None:
+    """The stages that compute in this process."""
+    from importlib import import_module
+
+    from pipeline import params
+    from pipeline.record import machine
+
+    found = params.read()
+    if given.command == "evaluate":
+        machine.load_tensorflow()
+    import_module(f"pipeline.stages.{given.command}").main(found)
+
+
+def _fanned_out(given) -> None:
+    """The stages whose units run on workers and are followed live in MLflow."""
+    from importlib import import_module
+
+    from pipeline import params
+    from pipeline.record import compute, tracking
+
+    found = params.read()
+    unit = _known_unit(given, found)
+    workers = compute.Workers(compute.processes())
+    try:
+        import_module(f"pipeline.stages.{given.command}").main(unit, found, workers, tracking.Tracker())
+    finally:
+        workers.close()
+
+
+def _known_unit(given, found):
+    """The run, architecture or length that was asked for; raises Mistake where params.yaml does not list it."""
+    key, asked, known = {
+        "train": lambda: ("train.runs", given.run, list(found.train.runs)),
+        "tune": lambda: ("tune.architectures", given.architecture, found.tune.architectures),
+        "gradients": lambda: ("gradients.sequence_lengths", given.sequence_length, found.gradients.sequence_lengths),
+    }[given.command]()
+    if asked not in known:
+        raise Mistake(f"{asked!r} is not in params.yaml, {key}; known: {', '.join(map(str, known))}")
+    return asked
+
+
+def _predict(given) -> None:
+    from pipeline.commands import predict
+    from pipeline.record import machine
+
+    machine.load_tensorflow()
+    predict.main(given.text, given.run, given.seed)
+
+
+def _doctor(given) -> None:
+    from pipeline.commands import doctor
+
+    doctor.main()
+
+
+def _track(given) -> int:
+    from pipeline import params
+    from pipeline.record import tracking
+    from pipeline.stages import track
+
+    return track.main(params.read(), tracking.Tracker(), given.check)
+
+
+COMMANDS = {
+    "prepare": _stage,
+    "evaluate": _stage,
+    "report": _stage,
+    "tune": _fanned_out,
+    "train": _fanned_out,
+    "gradients": _fanned_out,
+    "track": _track,
+    "predict": _predict,
+    "doctor": _doctor,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,294 @@
+"""params.yaml as frozen, strict types, with every mistake explained."""
+
+import difflib
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML, YAMLError
+
+PARAMS = Path("params.yaml")
+ARCHITECTURES = ("feedforward", "vanilla", "bidirectional", "lstm")
+SPECIAL_TOKENS = ("<pad>", "<unknown>")  # their ids are their places here: 0 and 1
+
+Architecture = Literal["feedforward", "vanilla", "bidirectional", "lstm"]
+Count = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+class Mistake(ValueError):
+    """What a person can put right: `__main__` prints it as one clear line and exits with 2."""
+
+
+class Strict(BaseModel):
+    """Frozen; unknown keys are errors; a string is never taken for a number."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Columns(Strict):
+    text: str
+    label: str
+    group: str | None
+
+
+class Labels(Strict):
+    negative: str
+    positive: str
+
+
+class Data(Strict):
+    source: Literal["imdb", "rotten_tomatoes", "aclimdb", "csv"]
+    path: str
+    columns: Columns
+    labels: Labels
+    limit: Annotated[int, Field(ge=100)] | None
+    validation_share: Annotated[float, Field(gt=0, lt=0.5)]
+    test_share: Annotated[float, Field(gt=0, lt=0.5)]
+    vocabulary_size: Annotated[int, Field(gt=len(SPECIAL_TOKENS), le=1_000_000)]
+
+
+class Settings(Strict):
+    """What makes one network and its training; `textbook` and `tuned` are two of these."""
+
+    sequence_length: Annotated[int, Field(ge=1, le=5000)]
+    embedding_dimension: Count
+    hidden_size: Count
+    learning_rate: Annotated[float, Field(gt=0, le=1)]
+    learning_rate_schedule: Literal["constant", "cosine"]
+    batch_size: Count
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    clip_norm: Annotated[float, Field(gt=0)] | None
+    mask: bool
+
+
+class Run(Strict):
+    architecture: Architecture
+    settings: Name
+    source: Annotated[str, Field(alias="from")]
+
+
+class Train(Strict):
+    seeds: Annotated[int, Field(ge=2)]
+    epochs: Count
+    patience: Count
+    runs: Annotated[dict[str, Run], Field(min_length=1)]
+
+
+class Dimension(Strict):
+    """One axis of the search space: whole numbers where `low` is one, else real ones."""
+
+    role: Literal["scientific", "nuisance"]
+    low: int | float
+    high: int | float
+    step: int | float | None = None
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Dimension":
+        if not self.low < self.high:
+            raise ValueError("low must be below high")
+        if self.log and (self.step is not None or self.low <= 0):
+            raise ValueError("a log scale has no step and starts above 0")
+        return self
+
+
+class Space(Strict):
+    hidden_size: Dimension
+    embedding_dimension: Dimension
+    learning_rate: Dimension
+    dropout: Dimension
+
+
+class Tune(Strict):
+    architectures: list[Architecture]
+    trials: Count
+    wave: Count
+    startup_trials: Count
+    epochs: Count
+    patience: Count
+    seed: Annotated[int, Field(ge=0)]
+    space: Space
+
+
+class Evaluate(Strict):
+    comparisons: list[Annotated[list[str], Field(min_length=2, max_length=2)]]
+
+
+class Gradients(Strict):
+    sequence_lengths: Annotated[list[Annotated[int, Field(ge=2, le=5000)]], Field(min_length=1)]
+    architectures: Annotated[list[Architecture], Field(min_length=1)]
+    reviews: Count
+    memory_reviews: Count
+    words: Count
+
+
+class Params(Strict):
+    data: Data
+    settings: dict[Name, Settings]
+    train: Train
+    tune: Tune
+    evaluate: Evaluate
+    gradients: Gradients
+
+    @model_validator(mode="after")
+    def _keys_agree(self) -> "Params":
+        problems = [*self._runs_that_disagree(), *self._lists_that_disagree()]
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    def _runs_that_disagree(self):
+        for name, run in self.train.runs.items():
+            path = f"train.runs.{name}"
+            if name != f"{run.architecture}-{run.settings}":
+                yield f"{path}: a run is named architecture-settings, here '{run.architecture}-{run.settings}'"
+            if run.settings == "tuned":
+                expected = f"artifacts/tuned/{run.architecture}.json"
+                if run.source != expected:
+                    yield f"{path}.from: '{run.source}', but tuned settings come from '{expected}'"
+                if run.architecture not in self.tune.architectures:
+                    yield f"{path}: '{run.architecture}' is not tuned; add it to tune.architectures or drop the run"
+            else:
+                if run.source != str(PARAMS):
+                    yield f"{path}.from: '{run.source}', but settings other than tuned come from '{PARAMS}'"
+                if run.settings not in self.settings:
+                    yield f"{path}.settings: '{run.settings}' is not in settings; {_legal(run.settings, self.settings)}"
+
+    def _lists_that_disagree(self):
+        if "textbook" not in self.settings:
+            yield "settings.textbook: missing; the gradient study and the tuned settings start from it"
+        if "tuned" in self.settings:
+            yield "settings.tuned: this name is for what `tune` finds; choose another"
+        if self.data.validation_share + self.data.test_share >= 0.9:
+            yield "data.validation_share, data.test_share: together at least 0.9; nothing is left to train on"
+        for index, pair in enumerate(self.evaluate.comparisons):
+            for run in pair:
+                if run not in self.train.runs:
+                    yield f"evaluate.comparisons[{index}]: '{run}' is not a run; {_legal(run, self.train.runs)}"
+        for architecture in self.gradients.architectures:
+            if f"{architecture}-textbook" not in self.train.runs:
+                yield f"gradients.architectures: '{architecture}' needs the run '{architecture}-textbook' in train.runs"
+        for path, values in (
+            ("gradients.sequence_lengths", self.gradients.sequence_lengths),
+            ("gradients.architectures", self.gradients.architectures),
+            ("tune.architectures", self.tune.architectures),
+        ):
+            if len(set(values)) < len(values):
+                yield f"{path}: {values} names something twice"
+        for name, dimension in self.tune.space:
+            yield from self._dimension_that_disagrees(f"tune.space.{name}", name, dimension)
+
+    def _dimension_that_disagrees(self, path: str, name: str, dimension: Dimension):
+        whole = Settings.model_fields[name].annotation is int
+        numbers = [number for number in (dimension.low, dimension.high, dimension.step) if number is not None]
+        if whole and not all(isinstance(number, int) for number in numbers):
+            yield f"{path}: {numbers}: low, high and step must be whole numbers"
+        elif "textbook" in self.settings:
+            for bound in (dimension.low, dimension.high):
+                try:
+                    Settings.model_validate({**self.settings["textbook"].model_dump(), name: bound})
+                except ValidationError as error:
+                    yield f"{path}: {bound}: {_said(error.errors()[0])}"
+
+
+def read(path: Path = PARAMS) -> Params:
+    """All parameters; raises Mistake with one line for each problem."""
+    return explained(Params, document(path), str(path))
+
+
+def read_settings(path: Path, name: str) -> Settings:
+    """The settings of this name, from params.yaml or from a file of `tune` (same form: `settings: {name: ...}`)."""
+    found = document(path)
+    if name not in found.get("settings", {}):
+        raise Mistake(f"{path}: settings.{name}: missing; {_legal(name, found.get('settings', {}))}")
+    return explained(Settings, found["settings"][name], str(path), ("settings", name))
+
+
+def document(path: Path) -> dict:
+    """The file as plain Python, in the dialect that DVC reads (YAML 1.2, of which JSON is a part)."""
+    try:
+        found = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Mistake(f"{path}: no such file here; run this in the project's root") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise Mistake(f"{path}: cannot be read: {error}") from None
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise Mistake(f"{path}: {where}not YAML: {getattr(error, 'problem', None) or error}") from None
+    if not isinstance(found, dict):
+        raise Mistake(f"{path}: must be a mapping of keys, not {type(found).__name__}")
+    return found
+
+
+def explained(kind: type[BaseModel], value: Any, file: str, root: tuple[str, ...] = ()):
+    """`value` as `kind`; raises Mistake that names each key's full path, its value and what is legal."""
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        lines = [line for each in error.errors() for line in _lines(kind, each, root)]
+        raise Mistake("\n".join(f"{file}: {line}" for line in lines)) from None
+
+
+def _lines(kind: type[BaseModel], error: dict, root: tuple[str, ...]) -> list[str]:
+    path = _dotted((*root, *error["loc"]))
+    match error["type"]:
+        case "extra_forbidden":
+            return [f"{path}: unknown key; {_legal(error['loc'][-1], _siblings(kind, error['loc']), kind)}"]
+        case "missing":
+            return [f"{path}: missing"]
+        case "value_error":
+            said = str(error["ctx"]["error"]).splitlines()
+            return [f"{path}: {line}" if path else line for line in said]
+        case _:
+            return [f"{path}: {error['input']!r}: {_said(error)}"]
+
+
+def _said(error: dict) -> str:
+    """Pydantic's sentence, in the words of a params file."""
+    message = re.sub(r"^(Input|Value) should", "must", error["msg"])
+    message = message.replace("valid dictionary", "mapping").replace("valid list", "list")
+    if error["type"] == "literal_error":
+        nearest = difflib.get_close_matches(str(error["input"]), re.findall(r"'([^']+)'", message), n=1)
+        message += f"; did you mean '{nearest[0]}'?" if nearest else ""
+    return message
+
+
+def _legal(key: str, known, kind: type[BaseModel] | None = None) -> str:
+    names = sorted(known)
+    nearest = difflib.get_close_matches(str(key), names, n=1)
+    if nearest:
+        return f"did you mean '{nearest[0]}'? Known here: {', '.join(names)}"
+    elsewhere = [path for path in _paths(kind) if path.rsplit(".", 1)[-1] == key] if kind else []
+    return f"did you mean '{elsewhere[0]}'?" if elsewhere else f"known here: {', '.join(names)}"
+
+
+def _dotted(loc: tuple) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
+
+
+def _siblings(kind: type[BaseModel], loc: tuple) -> list[str]:
+    for part in loc[:-1]:
+        fields = kind.model_fields if kind is not None else {}
+        kind = _model_of(fields[part].annotation) if part in fields else kind
+    return _keys(kind)
+
+
+def _keys(kind: type[BaseModel]) -> list[str]:
+    return [field.alias or name for name, field in kind.model_fields.items()]
+
+
+def _model_of(annotation) -> type[BaseModel] | None:
+    """The model inside an annotation such as dict[str, Run], or None."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((model for part in get_args(annotation) if (model := _model_of(part))), None)
+
+
+def _paths(kind: type[BaseModel], root: str = ""):
+    for name, field in kind.model_fields.items():
+        yield root + (field.alias or name)
+        if model := _model_of(field.annotation):
+            yield from _paths(model, f"{root}{field.alias or name}.")

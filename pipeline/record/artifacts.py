@@ -1,0 +1,153 @@
+"""Where each file of a study lies, and how it is read and written.
+
+A write is atomic: a temporary file beside the target, flushed to the disk, then renamed. So a reader finds the old
+file, the new file or none, never a half. Nothing here writes a date, a host or a path of this machine: the same values
+give the same bytes.
+"""
+
+import json
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.params import Mistake
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+PREPARED = Path("data/prepared")
+SPLITS = ("train", "validation", "test")
+VOCABULARY = PREPARED / "vocabulary.txt"
+REPORTS = Path("reports")
+DATA_CARD = REPORTS / "data.json"
+METRICS = REPORTS / "metrics.json"
+COMPARISONS = REPORTS / "comparisons.json"
+MODELS_CARD = REPORTS / "models.json"
+TUNING = REPORTS / "tuning"
+GRADIENTS = REPORTS / "gradients"
+MEMORY = REPORTS / "memory"
+FIGURES = REPORTS / "figures"
+REPORT = REPORTS / "README.md"
+REPORT_PAGE = REPORTS / "index.html"
+MODELS = Path("artifacts/models")
+
+
+def split(name: str) -> Path:
+    """Parquet, a row a review: `review` (its number in the source), `label` (0, 1), `tokens` (list of int32 ids)."""
+    return PREPARED / f"{name}.parquet"
+
+
+def tuned(architecture: str) -> Path:
+    """JSON in the form of params.yaml, `settings: {tuned: {...}}`: DVC tracks its values like parameters."""
+    return Path("artifacts/tuned") / f"{architecture}.json"
+
+
+def trials(architecture: str) -> Path:
+    return TUNING / f"{architecture}.csv"
+
+
+def model(run: str) -> Path:
+    return MODELS / run / "model.json"
+
+
+def weights(run: str, seed: int) -> Path:
+    return MODELS / run / f"seed-{seed}.weights.h5"
+
+
+def history(run: str) -> Path:
+    return Path("artifacts/history") / f"{run}.csv"
+
+
+def predictions(run: str) -> Path:
+    return Path("artifacts/predictions") / f"{run}.parquet"
+
+
+def gradients_everything(sequence_length: int) -> Path:
+    return Path("artifacts/gradients") / f"{sequence_length}.parquet"
+
+
+def gradients(sequence_length: int) -> Path:
+    return GRADIENTS / f"{sequence_length}.csv"
+
+
+def memory(sequence_length: int) -> Path:
+    return MEMORY / f"{sequence_length}.csv"
+
+
+def figure(name: str) -> Path:
+    return FIGURES / f"{name}.svg"
+
+
+def tables_in(folder: Path) -> list[str]:
+    """Names, without `.csv`, of the tables that lie in a folder; none where there is no folder."""
+    return sorted(path.stem for path in folder.glob("*.csv"))
+
+
+def exists(path: Path) -> Path:
+    """The path itself; raises Mistake where nothing is there."""
+    if not path.exists():
+        raise Mistake(f"{path}: not here yet; `dvc repro` makes it, `dvc pull` fetches it")
+    return path
+
+
+def read_text(path: Path) -> str:
+    return exists(path).read_text(encoding="utf-8")
+
+
+def read_bytes(path: Path) -> bytes:
+    return exists(path).read_bytes()
+
+
+def read_json(path: Path) -> dict:
+    return json.loads(read_text(path))
+
+
+def read_csv(path: Path) -> "DataFrame":
+    import pandas as pd  # here: `track` with nothing to do opens no table
+
+    return pd.read_csv(exists(path), keep_default_na=False, na_values=[""])
+
+
+def read_parquet(path: Path) -> "DataFrame":
+    import pandas as pd
+
+    return pd.read_parquet(exists(path))
+
+
+def write_text(path: Path, text: str) -> None:
+    with replaced(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: Path, value) -> None:
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_csv(path: Path, table: "DataFrame") -> None:
+    """Floats to 8 significant digits: more than a float32 network knows."""
+    with replaced(path) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.8g", lineterminator="\n")
+
+
+def write_parquet(path: Path, table: "DataFrame") -> None:
+    with replaced(path) as temporary:
+        table.to_parquet(temporary, index=False)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    with replaced(path) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextmanager
+def replaced(path: Path):
+    """A temporary path with the same name in a folder beside the target; on success it becomes the target."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as folder:
+        temporary = Path(folder) / path.name
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)

@@ -1,0 +1,79 @@
+"""What DVC says about a stage: the parameters it reads, the hashes of what it depends on and of what it made."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.params import document
+
+LOCK = Path("dvc.lock")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage as DVC names it (`train@vanilla-textbook`); hashes are DVC's own (`.dir` at the end: a folder)."""
+
+    name: str
+    params: dict[str, dict]  # file -> key -> value
+    deps: dict[str, str]  # path -> hash
+    outs: dict[str, str]  # path -> hash; empty for a stage about to run
+
+    @property
+    def item(self) -> str:
+        """What stands behind the @: a run, an architecture, a sequence length; empty where nothing does."""
+        return self.name.partition("@")[2]
+
+    @property
+    def values(self) -> dict:
+        """Every parameter the stage reads, whatever the file: key -> value."""
+        return {key: value for values in self.params.values() for key, value in values.items()}
+
+    def key(self, unit: str = "") -> str:
+        """Names one unit of the stage's work by all that can change its result; known before it starts."""
+        return digest([self.name, unit, self.params, self.deps])
+
+
+def digest(value) -> str:
+    """16 hexadecimal digits for anything JSON can say; the order of keys does not count."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def finished(folder: Path) -> dict[str, Stage]:
+    """Every stage that dvc.lock in this folder tells of, also ones that params.yaml no longer names."""
+    if not (folder / LOCK).exists():
+        return {}
+    stages = document(folder / LOCK).get("stages") or {}
+    return {
+        name: Stage(name, entry.get("params", {}), _hashes(entry.get("deps", [])), _hashes(entry.get("outs", [])))
+        for name, entry in stages.items()
+    }
+
+
+def present(name: str, folder: Path) -> Stage:
+    """The stage as its dependencies lie there now, before it runs or since; about half a second.
+
+    Raises what DVC raises where the stage is unknown or a dependency is missing.
+    """
+    from dvc.dependency.param import ParamsDependency
+    from dvc.repo import Repo
+
+    with Repo(str(folder)) as repo:
+        found = {True: {}, False: {}}
+        for dependency in repo.stage.load_one(str(folder / "dvc.yaml"), name).deps:
+            found[isinstance(dependency, ParamsDependency)][dependency.def_path] = dependency.get_hash().value
+    return Stage(name, found[True], found[False], {})
+
+
+def unchanged(stage: Stage, folder: Path) -> bool:
+    """Whether what a finished stage depends on is still what it was; a missing dependency is a change."""
+    from dvc.exceptions import DvcException
+
+    try:
+        return present(stage.name, folder).key() == stage.key()
+    except (DvcException, OSError):
+        return False
+
+
+def _hashes(entries: list[dict]) -> dict[str, str]:
+    return {entry["path"]: entry["md5"] for entry in entries}

@@ -1,0 +1,56 @@
+"""What a process sets before TensorFlow loads: one thread, one arithmetic, no noise.
+
+One thread, everywhere, so that results do not depend on how many workers or cores there are; parallelism comes from
+processes (record/compute.py). A value that a person set in the environment stays, but for the number of threads.
+"""
+
+import os
+import sys
+import tempfile
+from contextlib import contextmanager
+
+THREADS = {
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+}
+DEFAULTS = {
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "TF_ENABLE_ONEDNN_OPTS": "0",  # with it on, the bits differ; and it prints lines that no log level silences
+    "KERAS_BACKEND": "tensorflow",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DVC_NO_ANALYTICS": "1",
+}
+
+
+def prepare() -> None:
+    """For this process and all that it spawns."""
+    os.environ.update(THREADS)
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
+
+
+def load_tensorflow() -> None:
+    """Imports it without the lines that it prints before any log level counts (no CUDA drivers found, ...)."""
+    with _silent_stderr():
+        import tensorflow  # noqa: F401
+
+
+@contextmanager
+def _silent_stderr():
+    """What C++ writes to file descriptor 2 is dropped, unless an exception needs it."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            said.seek(0)
+            os.write(kept, said.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

@@ -1,0 +1,380 @@
+"""What MLflow is to show of a study, read from its files: a record for each run, the same whenever it is read.
+
+A parent for each `train@`, `tune@` and `gradients@` stage, below it a child for each seed, trial or decay curve. A
+decay curve is the mean over seeds: ten curves a sequence length can be told apart in one chart, thirty cannot (the
+scatter is in the report). Names of metrics: a mean carries the plain name; `.sd`, `.low`, `.high` tell its scatter over
+seeds (95 % interval); `validation/accuracy.kept` is of the epoch with the kept weights, `.best` of a trial's best one.
+"""
+
+import csv
+import io
+import json
+import math
+from collections import defaultdict
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import md5
+from pathlib import Path
+from statistics import fmean
+
+from pipeline.record import artifacts
+from pipeline.record.lineage import Stage, digest
+
+EXPERIMENTS = {
+    "train": "rnn-for-nlp/training",
+    "evaluate": "rnn-for-nlp/training",
+    "tune": "rnn-for-nlp/tuning",
+    "gradients": "rnn-for-nlp/gradients",
+}
+CURVES = {name: name for name in ("train/loss", "train/accuracy", "validation/loss", "validation/accuracy")}
+DECAY = {
+    "log10_relative_norm": "log10_relative_norm",
+    "log10_relative_norm.p10": "p10",
+    "log10_relative_norm.p90": "p90",
+}
+EFFECT = {name: name for name in ("contrast", "sign_accuracy")}
+CONTEXTS = {"train": "training", "validation": "validation", "test": "test"}
+ALL = "all"  # the seed or the architecture of a run that covers all of them
+
+Point = tuple[str, int]  # a metric's name and step
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run of MLflow. `datasets`: context, path, hash; `artifacts`: name in MLflow -> its text."""
+
+    stage: str
+    name: str
+    key: str
+    parent: str | None  # its key
+    tags: dict[str, str]
+    params: dict[str, str]
+    metrics: dict[Point, float]
+    datasets: list[tuple[str, str, str]] = field(default_factory=list)
+    artifacts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def experiment(self) -> str:
+        return EXPERIMENTS[self.stage.partition("@")[0]]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash over everything this run shows: the tag `record`."""
+        hashes = {name: md5(text.encode(), usedforsecurity=False).hexdigest() for name, text in self.artifacts.items()}
+        metrics = [[*point, value] for point, value in sorted(self.metrics.items())]
+        return digest([self.name, self.parent, self.tags, self.params, metrics, self.datasets, hashes])
+
+
+def name(stage: str, unit: str = "") -> str:
+    """What a run is called: `vanilla-textbook`, `vanilla-textbook seed 0`, `vanilla study`, `vanilla trial 3`, ..."""
+    kind, _, item = stage.partition("@")
+    match kind:
+        case "train":
+            return f"{item} seed {unit}" if unit else item
+        case "tune":
+            return f"{item} trial {unit}" if unit else f"{item} study"
+        case "gradients":
+            return f"{unit} {item}" if unit else f"gradients {item}"
+        case _:
+            return unit
+
+
+def tags(stage: str, unit: str, key: str, *, architecture, settings, seed, sequence_length, **more) -> dict[str, str]:
+    """The tags that every run carries, known before it starts."""
+    known = {"architecture": architecture, "settings": settings, "seed": seed, "sequence_length": sequence_length}
+    said = {**known, **more, "dvc.stage": stage, "unit": unit, "key": key}
+    return {kind: str(value) for kind, value in said.items() if value != ""}
+
+
+def read(stages: list[Stage], evaluated: Stage | None, folder: Path) -> list[Record]:
+    """The records of these finished stages, each parent before its children.
+
+    `evaluated` is the stage `evaluate`, None where its scores are not of these stages. Raises Mistake where a file of a
+    stage is not here.
+    """
+    scores = json.loads(_text(folder, artifacts.METRICS)) if evaluated else {}
+    projections = {"train": training, "tune": tuning, "gradients": gradients}
+    found = []
+    for stage in stages:
+        kind = stage.name.partition("@")[0]
+        found += training(stage, scores, evaluated, folder) if kind == "train" else projections[kind](stage, folder)
+    return found + (ceiling(evaluated, scores["tfidf"]) if "tfidf" in scores else [])
+
+
+def training(stage: Stage, metrics: dict, evaluated: Stage | None, folder: Path) -> list[Record]:
+    """A network: its summary over seeds, and each seed with its curves and its scores."""
+    run = stage.item
+    described = stage.values[f"train.runs.{run}"]
+    settings = stage.values[f"settings.{described['settings']}"]
+    known = {**_pick(described, "architecture", "settings"), "sequence_length": settings["sequence_length"]}
+    params = _flat(stage.values)
+    datasets = _datasets(stage) + [each for each in (_datasets(evaluated) if evaluated else []) if each[0] == "test"]
+    history = _text(folder, artifacts.history(run))
+    rows = _grouped(_rows(history), "seed")
+    model = _text(folder, artifacts.model(run))
+    best = json.loads(model)["best_epochs"]
+    summary = metrics.get(run, {})
+    parent = Record(
+        stage=stage.name,
+        name=name(stage.name),
+        key=stage.key(),
+        parent=None,
+        tags=tags(stage.name, "", stage.key(), seed=ALL, **known, **_note(_card(stage, summary, best))),
+        params=params,
+        metrics=_summary(summary),
+        datasets=datasets,
+        artifacts={"history.csv": history, "model.json": model},
+    )
+    children = [
+        Record(
+            stage=stage.name,
+            name=name(stage.name, seed),
+            key=stage.key(seed),
+            parent=parent.key,
+            tags=tags(stage.name, seed, stage.key(seed), seed=seed, **known),
+            params={**params, "seed": seed},
+            metrics={
+                **_points(rows[seed], "epoch", CURVES),
+                **_scores(summary, seed),
+                ("best_epoch", 0): float(best[seed]),
+            },
+            datasets=datasets,
+        )
+        for seed in rows
+    ]
+    return [parent, *children]
+
+
+def ceiling(stage: Stage, summary: dict) -> list[Record]:
+    """The linear model of `evaluate`: one deterministic fit, so no children."""
+    length = stage.values["settings.textbook.sequence_length"]
+    key = stage.key("tfidf")
+    known = {"architecture": "tfidf", "settings": "none", "seed": ALL, "sequence_length": length}
+    note = _note(_card(stage, summary, {}))
+    return [
+        Record(
+            stage=stage.name,
+            name="tfidf",
+            key=key,
+            parent=None,
+            tags=tags(stage.name, "tfidf", key, **known, **note),
+            params={"architecture": "tfidf"},
+            metrics=_summary(summary),
+            datasets=_datasets(stage),
+        )
+    ]
+
+
+def tuning(stage: Stage, folder: Path) -> list[Record]:
+    """A study: what it chose, and each trial."""
+    architecture = stage.item
+    table, tuned = _text(folder, artifacts.trials(architecture)), _text(folder, artifacts.tuned(architecture))
+    chosen = json.loads(tuned)
+    fixed = stage.values["settings.textbook"]
+    known = {
+        "architecture": architecture,
+        "settings": "tuned",
+        "seed": stage.values["tune.seed"],
+        "sequence_length": fixed["sequence_length"],
+    }
+    space = {f"space.{key}": json.dumps(value) for key, value in stage.values["tune.space"].items()}
+    params = _flat({key: value for key, value in stage.values.items() if key != "tune.space"})
+    rows = _rows(table)
+    parent = Record(
+        stage=stage.name,
+        name=name(stage.name),
+        key=stage.key(),
+        parent=None,
+        tags=tags(stage.name, "", stage.key(), **known, **_note(_study(stage, chosen, rows))),
+        params={**params, **space, **_flat(chosen["settings"]), "best_trial": str(chosen["chosen"]["trial"])},
+        metrics={
+            ("validation/accuracy.best", 0): float(chosen["chosen"]["validation/accuracy"]),
+            **{(f"trials.{s.lower()}", 0): float(n) for s, n in _states(rows).items()},
+        },
+        datasets=_datasets(stage),
+        artifacts={f"{architecture}.csv": table, f"{architecture}.json": tuned},
+    )
+    children = [
+        Record(
+            stage=stage.name,
+            name=name(stage.name, row["trial"]),
+            key=stage.key(row["trial"]),
+            parent=parent.key,
+            tags=tags(
+                stage.name, row["trial"], stage.key(row["trial"]), **known, state=row["state"], reason=row["reason"]
+            ),
+            params={**params, **_pick(row, *stage.values["tune.space"]), "trial": row["trial"]},
+            metrics=_finite(
+                {
+                    ("validation/accuracy.best", 0): row["value"],
+                    ("parameters", 0): row["parameters"],
+                    ("epochs", 0): row["epochs"],
+                }
+            ),
+            datasets=_datasets(stage),
+        )
+        for row in rows
+    ]
+    return [parent, *children]
+
+
+def gradients(stage: Stage, folder: Path) -> list[Record]:
+    """A sequence length: how gradients and memory fade, a child for each decay curve, step = lag in tokens."""
+    length = int(stage.item)
+    flow, memory = _text(folder, artifacts.gradients(length)), _text(folder, artifacts.memory(length))
+    params = {**_flat(stage.values), "sequence_length": str(length)}
+    known = {"settings": "textbook", "seed": ALL, "sequence_length": length}
+    datasets = _datasets(stage)
+    children = []
+    for quantity, text, by, values in (
+        ("gradient", flow, ("architecture", "direction", "weights"), DECAY),
+        ("memory", memory, ("architecture",), EFFECT),
+    ):
+        for words, rows in _grouped(_rows(text), *by).items():
+            what = dict(zip(by, [words] if len(by) == 1 else words, strict=True))
+            unit = " ".join([*what.values(), *([quantity] if quantity == "memory" else [])])
+            children.append(
+                Record(
+                    stage=stage.name,
+                    name=name(stage.name, unit),
+                    key=stage.key(unit),
+                    parent=stage.key(),
+                    tags=tags(stage.name, unit, stage.key(unit), **known, **what, quantity=quantity),
+                    params={**params, **what},
+                    metrics=_mean_points(rows, "lag_tokens", values),
+                    datasets=datasets,
+                )
+            )
+    parent = Record(
+        stage=stage.name,
+        name=name(stage.name),
+        key=stage.key(),
+        parent=None,
+        tags=tags(stage.name, "", stage.key(), architecture=ALL, **known, **_note(_reproduce(stage))),
+        params=params,
+        metrics=_at_the_farthest_lag(children),
+        datasets=datasets,
+        artifacts={"gradients.csv": flow, "memory.csv": memory},
+    )
+    return [parent, *children]
+
+
+def _text(folder: Path, path: Path) -> str:
+    return artifacts.read_text(folder / path)
+
+
+def _rows(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def _grouped(rows: list[dict], *columns: str) -> dict:
+    groups = defaultdict(list)
+    for row in rows:
+        words = tuple(row[column] for column in columns)
+        groups[words if len(words) > 1 else words[0]].append(row)
+    return dict(groups)
+
+
+def _pick(values: dict, *keys: str) -> dict:
+    return {key: values[key] for key in keys}
+
+
+def _flat(values: dict) -> dict[str, str]:
+    """Parameters by the last part of their names, mappings opened: `settings.textbook` gives `hidden_size`, ..."""
+    flat = {}
+    for key, value in values.items():
+        flat |= value if isinstance(value, dict) else {key.rpartition(".")[2]: value}
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in flat.items() if key != "from"}
+
+
+def _finite(metrics: dict[Point, str | float | None]) -> dict[Point, float]:
+    """Without what was not measured: an empty field, null, NaN or an infinity."""
+    numbers = {point: float(value) for point, value in metrics.items() if value not in ("", None)}
+    return {point: value for point, value in numbers.items() if math.isfinite(value)}
+
+
+def _points(rows: list[dict], step: str, columns: dict[str, str]) -> dict[Point, float]:
+    """`columns`: what a metric is called -> its column."""
+    return _finite({(name, int(row[step])): row[column] for row in rows for name, column in columns.items()})
+
+
+def _mean_points(rows: list[dict], step: str, columns: dict[str, str]) -> dict[Point, float]:
+    """At each step the mean over rows (seeds)."""
+    values = defaultdict(list)
+    for row in rows:
+        for point, value in _points([row], step, columns).items():
+            values[point].append(value)
+    return {point: fmean(numbers) for point, numbers in values.items()}
+
+
+def _at_the_farthest_lag(curves: list[Record]) -> dict[Point, float]:
+    """What a folded parent can show of its curves: the end of each."""
+    ends = {}
+    for curve in curves:
+        metric = "log10_relative_norm" if curve.tags["quantity"] == "gradient" else "sign_accuracy"
+        steps = [step for found, step in curve.metrics if found == metric]
+        if steps:
+            ends[f"{curve.tags['unit'].replace(' ', '-')}/{metric}", max(steps)] = curve.metrics[metric, max(steps)]
+    return ends
+
+
+def _summary(summary: dict) -> dict[Point, float]:
+    """Mean and scatter over seeds of each metric of a run in metrics.json."""
+    found = {("parameters", 0): summary.get("parameters")}
+    for metric, values in summary.items():
+        if metric != "parameters":
+            found[metric, 0] = values["mean"]
+            found |= {(f"{metric}.{part}", 0): values[part] for part in ("sd", "low", "high")}
+    return _finite(found)
+
+
+def _scores(summary: dict, seed: str) -> dict[Point, float]:
+    """A seed's own scores; what is also a curve gets `.kept` behind its name."""
+    metrics = {metric: values for metric, values in summary.items() if metric != "parameters"}
+    return _finite(
+        {
+            (f"{metric}.kept" if metric in CURVES else metric, 0): values["scores"].get(seed)
+            for metric, values in metrics.items()
+        }
+        | {("parameters", 0): summary.get("parameters")}
+    )
+
+
+def _states(rows: list[dict]) -> dict[str, int]:
+    return {state: len(found) for state, found in sorted(_grouped(rows, "state").items())} if rows else {}
+
+
+def _datasets(stage: Stage) -> list[tuple[str, str, str]]:
+    paths = {context: artifacts.split(split).as_posix() for split, context in CONTEXTS.items()}
+    return [(context, path, stage.deps[path]) for context, path in paths.items() if path in stage.deps]
+
+
+def _note(text: str) -> dict[str, str]:
+    return {"mlflow.note.content": text}
+
+
+def _reproduce(stage: Stage) -> str:
+    return f"Reproduce: `dvc repro {stage.name}`"
+
+
+def _card(stage: Stage, summary: dict, best_epochs: dict[str, int]) -> str:
+    lines = []
+    if accuracy := summary.get("test/accuracy"):
+        interval = "" if accuracy["low"] is None else f", 95 % interval {accuracy['low']:.4f} to {accuracy['high']:.4f}"
+        seeds = len(accuracy["scores"])
+        lines += [
+            f"**Test accuracy {accuracy['mean']:.4f}**{interval}, {seeds} seed{'s' if seeds > 1 else ''}, "
+            f"{summary['parameters']:,} parameters"
+        ]
+    if best_epochs:
+        lines += ["Kept epochs: " + ", ".join(f"{epoch} (seed {seed})" for seed, epoch in best_epochs.items())]
+    return "\n\n".join([*lines, _reproduce(stage)])
+
+
+def _study(stage: Stage, chosen: dict, rows: list[dict]) -> str:
+    best = chosen["chosen"]
+    states = ", ".join(f"{count} {state}" for state, count in _states(rows).items())
+    return (
+        f"**Trial {best['trial']}: validation accuracy {best['validation/accuracy']:.4f}**, of {states}\n\n"
+        + _reproduce(stage)
+    )

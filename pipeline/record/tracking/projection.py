@@ -1,0 +1,110 @@
+"""MLflow made equal to the records: find what differs, mend that, leave the rest alone."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.record.records import Record
+from pipeline.record.tracking import store
+from pipeline.record.tracking.store import Run, Seen
+
+NOT_CURRENT = "is not tagged current"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A run that is not what the files say; without a record: the files no longer speak of it."""
+
+    what: str
+    record: Record | None
+    runs: tuple[Seen, ...]
+
+    def __str__(self) -> str:
+        named = f"{self.record.experiment}: {self.record.name}" if self.record else f"run {self.runs[0].id}"
+        return f"{named} {self.what}"
+
+
+def differences(records: list[Record], folder: Path) -> list[Difference]:
+    """Parents before their children. For SQLite without importing mlflow; raises where the store cannot be reached."""
+    path = store.sqlite_path(folder)
+    seen = store.seen_in_sqlite(path) if path and path.exists() else None
+    return compared(records, store.seen(*store.opened(folder)) if seen is None else seen, store.is_copy(folder))
+
+
+def compared(records: list[Record], seen: dict[str, list[Seen]], is_copy: bool) -> list[Difference]:
+    """`seen`: runs by key. A copy of the project never moves `current`."""
+    found = []
+    for record in records:
+        runs = seen.get(record.key, [])
+        parent = seen[record.parent][0].id if record.parent in seen else None
+        if what := _wrong(record, runs, parent, is_copy):
+            found.append(Difference(what, record, tuple(runs)))
+    keys = {record.key for record in records}
+    for key, runs in seen.items():
+        stale = tuple(run for run in runs if "current" in run.tags)
+        if stale and key not in keys and not is_copy:
+            found.append(Difference("is tagged current but the files do not speak of it", None, stale))
+    return found
+
+
+def _wrong(record: Record, runs: list[Seen], parent: str | None, is_copy: bool) -> str | None:
+    if not runs:
+        return "is missing"
+    if len(runs) > 1:
+        return f"is there {len(runs)} times"
+    run = runs[0]
+    if run.tags.get("record") != record.fingerprint:
+        return "differs from the files"
+    if run.status != "FINISHED":
+        return f"is {run.status}"
+    if run.tags.get(store.PARENT) != parent:
+        return "has another parent"
+    if run.tags.get("current") != "true" and not is_copy:
+        return NOT_CURRENT
+    return None
+
+
+def project(records: list[Record], folder: Path) -> None:
+    """Mend every difference; where a parent had to be begun anew, a second round moves its children."""
+    client, experiments = store.opened(folder)
+    for _round in range(2):
+        seen = store.seen(client, experiments)
+        ids = {key: runs[0].id for key, runs in seen.items()}
+        for difference in compared(records, seen, store.is_copy(folder)):
+            record, runs = difference.record, difference.runs
+            if record is None:
+                for run in runs:
+                    client.delete_tag(run.id, "current")
+                continue
+            for surplus in runs[1:]:
+                client.delete_run(surplus.id)
+            if difference.what != NOT_CURRENT:
+                parent = {store.PARENT: ids[record.parent]} if record.parent else {}
+                ids[record.key] = _written(client, experiments[record.experiment], record, parent, folder)
+            if not store.is_copy(folder):
+                client.set_tag(ids[record.key], "current", "true")
+
+
+def _written(client, experiment: str, record: Record, parent: dict[str, str], folder: Path) -> str:
+    """The id of the run that now shows this record: the one there was, or a new one where that cannot be mended."""
+    tags = {**record.tags, **parent}
+    run = Run.found(client, experiment, record.key)
+    if run and not _mendable(run, record):
+        run.delete()
+        run = None
+    run = run or Run.begun(client, experiment, record.name, tags, folder)
+    run.log_params(record.params)
+    run.log(record.metrics)
+    run.log_datasets(record.datasets)
+    run.log_artifacts(record.artifacts)
+    run.tag({**tags, "record": record.fingerprint})  # last: from here on it is taken as complete
+    if run.status != "FINISHED":
+        client.set_terminated(run.id, "FINISHED", run.ended)
+    return run.id
+
+
+def _mendable(run: Run, record: Record) -> bool:
+    """MLflow can add points and parameters, but neither change nor remove one."""
+    names = {name for name, _step in record.metrics}
+    surplus = any(point[0] in names and point not in record.metrics for point in run.points)
+    other = any(run.params.get(name, value) != value for name, value in record.params.items())
+    return not surplus and not other and not run.contradicts(record.metrics)

@@ -1,0 +1,233 @@
+"""Where MLflow's runs lie, how that store is opened, and what a run in it can be asked to do.
+
+The only importer of mlflow, and only inside functions: a look into an SQLite store does without.
+A point's time is its run's start plus its step in milliseconds, so logging a point twice gives the same point.
+"""
+
+import json
+import logging
+import os
+import sqlite3
+import subprocess
+import sys
+import warnings
+from collections import defaultdict
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.record.records import EXPERIMENTS, Point
+
+NAMES = tuple(dict.fromkeys(EXPERIMENTS.values()))
+LOCAL = "sqlite:///"
+PARENT = "mlflow.parentRunId"
+TAGS = ("key", "record", "current", PARENT)  # what tells a correct run from one to mend
+METRICS_AT_ONCE, PARAMS_AT_ONCE = 1000, 100  # what one request to a server may hold
+
+
+def off() -> bool:
+    return os.environ.get("RNN_TRACKING") == "off"
+
+
+def home(folder: Path) -> Path:
+    """The project itself, also for a copy of it that `dvc exp run --temp` or `--queue` works in."""
+    folder = folder.resolve()
+    for parent in folder.parents:
+        if parent.parts[-3:] == (".dvc", "tmp", "exps"):
+            return parent.parents[2]
+    return folder
+
+
+def is_copy(folder: Path) -> bool:
+    return home(folder) != folder.resolve()
+
+
+def uri(folder: Path) -> str:
+    """MLFLOW_TRACKING_URI, else SQLite in the project; a relative path to an SQLite file starts at the project."""
+    chosen = os.environ.get("MLFLOW_TRACKING_URI") or f"{LOCAL}mlflow.db"
+    return f"{LOCAL}{home(folder) / chosen.removeprefix(LOCAL)}" if chosen.startswith(LOCAL) else chosen
+
+
+def sqlite_path(folder: Path) -> Path | None:
+    found = uri(folder)
+    return Path(found.removeprefix(LOCAL)) if found.startswith(LOCAL) else None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A run as the store has it."""
+
+    id: str
+    status: str
+    tags: dict[str, str]  # those of TAGS
+
+
+def seen_in_sqlite(path: Path) -> dict[str, list[Seen]] | None:
+    """Every run of ours by its key, the oldest first; None where MLflow has not made its tables here yet."""
+    names, tags = ",".join("?" * len(NAMES)), ",".join("?" * len(TAGS))
+    query = (
+        "select r.run_uuid, r.status, t.key, t.value from experiments e join runs r using (experiment_id) "  # noqa: S608
+        f"join tags t using (run_uuid) where r.lifecycle_stage = 'active' and e.name in ({names}) "
+        f"and t.key in ({tags}) order by r.start_time, r.run_uuid"
+    )
+    found = defaultdict(dict)
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=5)) as database:
+            for run, status, tag, value in database.execute(query, (*NAMES, *TAGS)):
+                found[run, status][tag] = value
+    except sqlite3.DatabaseError:
+        return None  # if it is something worse than empty, opening the store says so
+    return _by_key(Seen(run, status, tags) for (run, status), tags in found.items())
+
+
+def seen(client, experiments: dict[str, str]) -> dict[str, list[Seen]]:
+    """The same through MLflow, for any store."""
+    found, token = [], None
+    while token != "":
+        page = client.search_runs(
+            list(experiments.values()), max_results=1000, page_token=token, order_by=["attributes.start_time ASC"]
+        )
+        found += [
+            Seen(r.info.run_id, r.info.status, {t: r.data.tags[t] for t in TAGS if t in r.data.tags}) for r in page
+        ]
+        token = page.token or ""
+    return _by_key(found)
+
+
+def _by_key(runs) -> dict[str, list[Seen]]:
+    found = defaultdict(list)
+    for run in runs:
+        if "key" in run.tags:
+            found[run.tags["key"]].append(run)
+    return dict(found)
+
+
+def opened(folder: Path):
+    """MLflow's client and the ids of our experiments by name; makes what is missing. Raises where it cannot be reached.
+
+    Several processes that create one SQLite store at once ruin it, and MLflow tries a broken one for a minute: so one
+    process enters at a time, and SQLite itself is asked first.
+    """
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    path = sqlite_path(folder)
+    with _alone_and_writable(path) if path else nullcontext():
+        warnings.filterwarnings("ignore", module="mlflow")
+        from mlflow import MlflowClient
+
+        for noisy in ("mlflow", "alembic", "urllib3"):
+            logging.getLogger(noisy).setLevel(logging.ERROR)
+        client = MlflowClient(uri(folder), registry_uri=uri(folder))
+        return client, {name: _experiment(client, name, path) for name in NAMES}
+
+
+def _experiment(client, name: str, path: Path | None) -> str:
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        beside = (path.parent / "mlartifacts" / name).as_uri() if path else None
+        return client.create_experiment(name, artifact_location=beside)
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    return found.experiment_id
+
+
+@contextmanager
+def _alone_and_writable(path: Path):
+    import fcntl
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f"{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with closing(sqlite3.connect(path, timeout=5)) as database:
+            database.execute("begin immediate")
+            database.execute("rollback")
+        yield
+
+
+class Run:
+    """A run in the store, with the points and parameters it has; logging what it has does nothing."""
+
+    def __init__(self, client, run, points: dict[Point, float]):
+        self.client, self.id, self.start = client, run.info.run_id, run.info.start_time
+        self.status, self.ended = run.info.status, run.info.end_time
+        self.params, self.tags, self.points = dict(run.data.params), dict(run.data.tags), points
+
+    @classmethod
+    def found(cls, client, experiment: str, key: str) -> "Run | None":
+        runs = client.search_runs([experiment], f"tags.key = '{key}'", order_by=["attributes.start_time ASC"])
+        if not runs:
+            return None
+        histories = (client.get_metric_history(runs[0].info.run_id, name) for name in runs[0].data.metrics)
+        return cls(client, runs[0], {(each.key, each.step): each.value for history in histories for each in history})
+
+    @classmethod
+    def begun(cls, client, experiment: str, name: str, tags: dict[str, str], folder: Path) -> "Run":
+        return cls(client, client.create_run(experiment, tags={**tags, **_git(folder)}, run_name=name), {})
+
+    def contradicts(self, points: dict[Point, float]) -> bool:
+        return any(self.points.get(point, value) != value for point, value in points.items())
+
+    def log(self, points: dict[Point, float]) -> None:
+        from mlflow.entities import Metric
+
+        new = [(point, value) for point, value in points.items() if point not in self.points]
+        for some in _batches(new, METRICS_AT_ONCE):
+            metrics = [Metric(name, value, self.start + step, step) for (name, step), value in some]
+            self.client.log_batch(self.id, metrics=metrics)
+        self.points |= dict(new)
+
+    def log_params(self, params: dict[str, str]) -> None:
+        from mlflow.entities import Param
+
+        new = [Param(name, value) for name, value in params.items() if name not in self.params]
+        for some in _batches(new, PARAMS_AT_ONCE):
+            self.client.log_batch(self.id, params=some)
+
+    def log_datasets(self, datasets: list[tuple[str, str, str]]) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        inputs = [
+            DatasetInput(
+                Dataset(Path(path).name, digest, "local", json.dumps({"uri": path})),
+                [InputTag("mlflow.data.context", context)],
+            )
+            for context, path, digest in datasets
+        ]
+        if inputs:
+            self.client.log_inputs(self.id, inputs)
+
+    def log_artifacts(self, texts: dict[str, str]) -> None:
+        for name, text in texts.items():
+            self.client.log_text(self.id, text, name)
+
+    def tag(self, tags: dict[str, str]) -> None:
+        from mlflow.entities import RunTag
+
+        self.client.log_batch(self.id, tags=[RunTag(name, value) for name, value in tags.items()])
+
+    def delete(self) -> None:
+        self.client.delete_run(self.id)
+
+
+def _batches(items: list, size: int):
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _git(folder: Path) -> dict[str, str]:
+    """The commit and whether the tree differs from it; nothing outside Git."""
+
+    def said(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return {"git.commit": said("rev-parse", "HEAD"), "git.dirty": str(bool(said("status", "--porcelain"))).lower()}
+    except (OSError, subprocess.CalledProcessError):
+        return {}
+
+
+def warn(error: BaseException) -> None:
+    """The one line that a tracker's trouble may cost."""
+    said = " ".join(str(error).split())[:300]
+    print(f"MLflow: {type(error).__name__}: {said}; `python -m pipeline track` fills in later", file=sys.stderr)

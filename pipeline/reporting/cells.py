@@ -1,0 +1,211 @@
+"""Frames in, tables of words out: what a reader sees in each cell, the same in Markdown and HTML."""
+
+import pandas as pd
+
+from pipeline.reporting import findings, tables
+from pipeline.reporting.findings import count, horizon, interval, number, percent, points, share_of
+
+
+def _table(caption: str, columns: list[str], rows: list[list], left: tuple[int, ...] = (0,)) -> dict:
+    """Cells are texts; the columns named in `left` are words, the others numbers."""
+    return {"caption": caption, "columns": columns, "rows": [[str(cell) for cell in row] for row in rows], "left": left}
+
+
+def splits(card: dict) -> dict:
+    splits = card["splits"]
+    rows = [
+        ["reviews", *(f"{split['reviews']:,}" for split in splits.values())],
+        ["share of positive reviews", *(percent(split["positive_share"]) for split in splits.values())],
+        *(
+            [f"length in tokens, {name}", *(f"{split['length_tokens'][key]:,.0f}" for split in splits.values())]
+            for key, name in (("p5", "5 %"), ("p50", "median"), ("mean", "mean"), ("p95", "95 %"), ("max", "longest"))
+        ),
+        ["cut to the last tokens", *(percent(split["truncated_share"]) for split in splits.values())],
+        ["padded before", *(percent(split["padded_share"]) for split in splits.values())],
+        ["tokens not in the vocabulary", *(percent(split["out_of_vocabulary_rate"]) for split in splits.values())],
+    ]
+    return _table(f"The splits; cut and padded at {count(card['sequence_length'], 'token')}", ["", *splits], rows)
+
+
+def counts(card: dict) -> dict:
+    found = [
+        ("reviews in the source", card["reviews"]),
+        ("words in the vocabulary, padding and unknown included", card["vocabulary"]["size"]),
+        ("different words in the training split", card["vocabulary"]["words_in_train"]),
+        *((f"cleaning: {name}", value) for name, value in _flat(card["cleaning"])),
+        *((f"duplicates: {name}", value) for name, value in _flat(card["duplicates"])),
+        *((f"groups: {name}", value) for name, value in _flat(card.get("groups") or {})),
+    ]
+    rows = [[name, f"{value:,}" if isinstance(value, int) else value] for name, value in found]
+    return _table("What was counted", ["", "reviews or words"], rows)
+
+
+def _flat(found: dict, root: str = ""):
+    """Every leaf with its keys as words."""
+    for key, value in found.items():
+        name = f"{root}{key.replace('_', ' ')}"
+        if isinstance(value, dict):
+            yield from _flat(value, f"{name}, ")
+        else:
+            yield name, value
+
+
+def settings(models: dict, runs: list[str]) -> dict:
+    groups = tables.distinct_settings(models, runs)
+    names = list(next(iter(groups.values())))
+    rows = [[name, *(_setting(values[name]) for values in groups.values())] for name in names]
+    return _table("The settings of every run", ["setting", *groups], rows)
+
+
+def _setting(value) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "none"}[value]
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def layers(models: dict, runs: list[str]) -> list[dict]:
+    """The summary of each architecture, once: of its first run, which is the textbook's where there is one."""
+    found = {}
+    for run in sorted(runs, key=lambda run: models[run]["settings"] != "textbook"):
+        found.setdefault(models[run]["architecture"], run)
+    return [
+        _table(
+            f"{found[architecture]}: {models[found[architecture]]['parameters']:,} parameters",
+            ["layer", "kind", "output", "parameters"],
+            [
+                [layer["name"], layer["kind"], _shape(layer["output"]), f"{layer['parameters']:,}"]
+                for layer in models[found[architecture]]["layers"]
+            ],
+            left=(0, 1),
+        )
+        for architecture in tables.ARCHITECTURES
+        if architecture in found
+    ]
+
+
+def _shape(output) -> str:
+    return " × ".join(str(size) for size in output) if isinstance(output, list | tuple) else str(output)
+
+
+def results(found: pd.DataFrame) -> dict:
+    rows = [
+        [
+            row.run,
+            f"{row.parameters:,}",
+            percent(row.mean),
+            interval(row.low, row.high),
+            number(row.sd * 100, 1) if row.seeds > 1 else "none",
+            ", ".join(number(score * 100, 1) for score in row.scores.values()),
+        ]
+        for row in found.itertuples()
+    ]
+    columns = ["run", "parameters", "mean test accuracy", "95 % interval", "sd (points)", "every seed (%)"]
+    return _table("Accuracy on the test split, over seeds; tfidf is the linear ceiling", columns, rows)
+
+
+def other_metrics(found: pd.DataFrame) -> dict:
+    rows = [
+        [row.run, number(row.nll, 3), number(row.brier, 3), percent(row.ece), number(row.auc, 3)]
+        for row in found.itertuples()
+    ]
+    columns = ["run", "negative log-likelihood", "Brier score", "calibration error", "area under ROC"]
+    return _table("Other measures on the test split, means over seeds; low is good but for the last", columns, rows)
+
+
+def comparisons(pairs: pd.DataFrame) -> dict:
+    said = {"higher": "better", "lower": "worse", "unclear": "not shown", "undefined": findings.NOT_FINITE}
+    rows = [
+        [row.run, row.baseline, points(row.difference), interval(row.low, row.high), said[row.verdict]]
+        for row in pairs.itertuples()
+    ]
+    columns = ["run", "against", "difference (points)", "95 % Welch interval", "verdict"]
+    return _table("The comparisons declared in params.yaml", columns, rows, left=(0, 1, 4))
+
+
+def _curve(row) -> list[str]:
+    direction = "from the end" if row.direction == "none" else row.direction
+    return [row.architecture, direction, row.weights]
+
+
+def fading(fading: pd.DataFrame, length: int) -> dict:
+    rows = [
+        [
+            *_curve(row),
+            number(row.mean, 2),
+            share_of(row.mean),
+            f"{share_of(row.lowest)} to {share_of(row.highest)}",
+            *(horizon(getattr(row, name), int(row.lag_tokens)) for name in tables.THRESHOLDS),
+        ]
+        for row in fading[fading.sequence_length == length].itertuples()
+    ]
+    columns = ["architecture", "direction", "weights", "log10", "share of lag 0", "lowest to highest seed"]
+    columns += [f"below {share_of(exponent)} from lag" for exponent in (-1, -2, -3)]
+    return _table(
+        f"The gradient at lag {length - 1} of {count(length, 'token')}, and the lag (tokens) from which it stays low",
+        columns,
+        rows,
+        left=(0, 1, 2),
+    )
+
+
+def fading_by_length(fading: pd.DataFrame, lengths: list[int], reviews: dict[int, int]) -> dict:
+    rows = [["reviews measured", "", "", *(f"{reviews.get(length, 0):,}" for length in lengths)]]
+    for _, curve in fading.groupby(["architecture", "direction", "weights"], sort=False):
+        value_of = dict(zip(curve.sequence_length, curve["mean"], strict=True))
+        values = [share_of(value_of[length]) if length in value_of else "none" for length in lengths]
+        rows.append([*_curve(next(curve.itertuples())), *values])
+    columns = ["architecture", "direction", "weights", *(f"{length:,} tokens" for length in lengths)]
+    return _table(
+        "The gradient at the largest lag, as a share of lag 0, by sequence length", columns, rows, left=(0, 1, 2)
+    )
+
+
+def memory_by_length(remembering: pd.DataFrame) -> dict:
+    rows = [
+        [
+            row.architecture,
+            row.sequence_length,
+            row.lag_tokens,
+            percent(row.mean),
+            interval(row.low, row.high),
+            row.remembered_tokens if row.remembered_tokens >= 0 else "none",
+        ]
+        for row in remembering.itertuples()
+    ]
+    columns = ["architecture", "trained at (tokens)", "lag", "sign accuracy", "95 % interval", "above 50 % up to lag"]
+    return _table("What is left of a word at the largest lag, by sequence length", columns, rows)
+
+
+def trials(architecture: str, trials: pd.DataFrame) -> dict:
+    rows = [
+        [
+            row.trial,
+            row.state.lower(),
+            percent(float(row.value)) if pd.notna(row.value) else "none",
+            row.hidden_size,
+            row.embedding_dimension,
+            f"{row.learning_rate:.2g}",
+            f"{row.dropout:.2g}",
+            f"{row.parameters:,}",
+            f"{row.epochs:.0f}" if pd.notna(row.epochs) else "none",
+            row.reason if pd.notna(row.reason) else "",
+        ]
+        for row in trials.itertuples()
+    ]
+    columns = [
+        "trial",
+        "state",
+        "validation accuracy",
+        "hidden size",
+        "embedding dimension",
+        "learning rate",
+        "dropout",
+    ]
+    columns += ["parameters", "epochs", "reason"]
+    return _table(f"Every trial of {architecture}", columns, rows, left=(1, 9))
+
+
+def dimension(name: str, dimension: dict) -> str:
+    step = f" in steps of {dimension['step']:g}" if dimension["step"] is not None else ""
+    scale = " on a log scale" if dimension["log"] else ""
+    return f"{name.replace('_', ' ')} ({dimension['role']}) {dimension['low']:g} to {dimension['high']:g}{step}{scale}"

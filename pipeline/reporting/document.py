@@ -1,0 +1,111 @@
+"""The study as one story in two forms: Markdown for a Git host and a page that needs no network.
+
+`story` turns frames into a context of sentences, tables and figures; `markdown` and `html` render it with one template
+of prose (`story.jinja`) over two sets of macros. No number in a sentence is typed by hand.
+"""
+
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+
+from pipeline.reporting import captions, cells, figures, findings, tables
+from pipeline.reporting.findings import count, percent
+
+TEMPLATES = Path(__file__).parent
+
+
+def story(
+    card: dict,
+    metrics: dict,
+    compared: list[dict],
+    models: dict,
+    trials: dict[str, pd.DataFrame],
+    gradients: pd.DataFrame,
+    memory: pd.DataFrame,
+    settings: dict,
+) -> dict:
+    """Everything the templates need: `sentences`, `tables`, `figures` by name, and what was set.
+
+    `trials` by architecture, `gradients` and `memory` of all lengths in one frame each; `settings` are the parameters
+    that a sentence names: runs, seeds, epochs, patience, trials, tune_epochs, space, lengths.
+    """
+    found = tables.results(metrics, models, settings["runs"])
+    pairs = tables.comparisons(compared)
+    reviews = tables.reviews_by_length(gradients)
+    length = tables.nearest_length(card["sequence_length"], list(reviews) or settings["lengths"])
+    curves = tables.curves(gradients)
+    fading = tables.fading(curves)
+    sign_accuracy, contrast = tables.memory(memory, "sign_accuracy"), tables.memory(memory, "contrast")
+    remembering = tables.remembering(sign_accuracy)
+    at_length = {
+        name: frame[frame.sequence_length == length] for name, frame in (("curves", curves), ("sign", sign_accuracy))
+    }
+    textbook = {model["architecture"]: model["values"] for model in models.values() if model["settings"] == "textbook"}
+    return {
+        "card": card,
+        "settings": settings,
+        "length": length,
+        "reviews": reviews,
+        "space": [cells.dimension(name, dimension) for name, dimension in settings["space"].items()],
+        "sentences": {
+            "best": findings.best(found),
+            "both_directions": findings.both_directions(pairs),
+            "fades": findings.fades(fading, length),
+            "fades_with_length": findings.fades_with_length(fading),
+            "remembers": findings.remembers(remembering, contrast, fading, length),
+            "reach_of_memory": findings.reach_of_memory(remembering, length),
+            "comparisons": [findings.comparison(row) for row in pairs.itertuples()],
+            "tuned": [findings.tuned(architecture, frame, pairs) for architecture, frame in trials.items()],
+            "seeds": findings.seeds_in_words(settings["seeds"]),
+        },
+        "tables": {
+            "splits": cells.splits(card),
+            "counts": cells.counts(card),
+            "settings": cells.settings(models, settings["runs"]),
+            "layers": cells.layers(models, settings["runs"]),
+            "results": cells.results(found),
+            "other_metrics": cells.other_metrics(found),
+            "comparisons": cells.comparisons(pairs),
+            "fading": cells.fading(fading, length),
+            "fading_by_length": cells.fading_by_length(fading, settings["lengths"], reviews),
+            "memory_by_length": cells.memory_by_length(remembering),
+            "trials": [cells.trials(architecture, frame) for architecture, frame in trials.items()],
+        },
+        "figures": captions.captioned(found, pairs, at_length, contrast, fading, trials, textbook, length),
+    }
+
+
+def markdown(told: dict) -> str:
+    return _rendered("report.md.jinja", told, autoescape=False)
+
+
+def html(told: dict) -> str:
+    return _rendered("report.html.jinja", {**told, "scripts": figures.scripts()}, autoescape=True)
+
+
+def pictures(told: dict) -> dict[str, str]:
+    """{name: SVG} of every figure."""
+    return {name: figures.svg(figure["panels"]) for name, figure in told["figures"].items()}
+
+
+def _rendered(template: str, context: dict, autoescape: bool) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        autoescape=autoescape,  # noqa: S701 - off for Markdown alone, where `plain` escapes
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"percent": percent, "count": count, "listed": findings.listed, "plain": _plain}
+    environment.filters["page"] = figures.page
+    return environment.get_template(template).render(context)
+
+
+def _plain(text) -> str:
+    """A text that Markdown shows as it is, also inside a table."""
+    text = " ".join(str(text).split())
+    for sign, shown in (("\\", "\\\\"), ("&", "&amp;"), ("<", "&lt;"), *((sign, f"\\{sign}") for sign in "|*`[]")):
+        text = text.replace(sign, shown)
+    return text

@@ -1,0 +1,357 @@
+"""Frames in, Altair panels out: a figure is a list of panels, side by side on paper and one below the other on a phone.
+
+One colour and one shape for an architecture everywhere (Okabe and Ito's palette, safe for colour-blind readers).
+"""
+
+import json
+import re
+from functools import cache
+
+import altair as alt
+import numpy as np
+import pandas as pd
+import vl_convert
+
+from pipeline.params import ARCHITECTURES
+from pipeline.reporting import tables
+
+COLOURS = {"feedforward": "#E69F00", "vanilla": "#0072B2", "bidirectional": "#D55E00", "lstm": "#009E73"}
+SHAPES = {"feedforward": "square", "vanilla": "circle", "bidirectional": "triangle-up", "lstm": "diamond"}
+DASHES = {"forward": [1, 0], "backward": [6, 3], "none": [1, 0]}
+NEUTRAL = "#7a7a7a"  # readable on white and on black
+FONT = "Liberation Sans, Arial, Helvetica, sans-serif"  # vl-convert brings the first: the same widths on every machine
+OUTERMOST = ("$schema", "config", "datasets")  # what only the whole of a picture may say
+LOOK = {
+    "font": FONT,
+    "padding": 8,
+    "axis": {"labelFontSize": 12, "titleFontSize": 12.5, "titleFontWeight": "normal"},
+    "legend": {"labelFontSize": 12, "titleFontSize": 12, "labelLimit": 240},
+    "title": {"fontSize": 14, "anchor": "start"},
+    "view": {"strokeOpacity": 0},
+}
+POINTS_OF_A_CURVE = 150
+SHORT, LONG = 400, 640  # widths in pixels of a panel beside another and of one alone
+
+
+def accuracy(found: pd.DataFrame) -> list[alt.LayerChart]:
+    """A row a run: every seed's test accuracy, their mean with its 95 % interval, the ceiling as a line."""
+    runs = found[found.architecture != tables.CEILING]
+    percent = ["mean", "low", "high"]
+    means = _finite(runs[["run", "architecture", *percent]].assign(**{name: runs[name] * 100 for name in percent}))
+    seeds = tables.scores(runs)
+    seeds = _finite(seeds.assign(accuracy=seeds.accuracy * 100))
+    y = alt.Y("run:N", title=None, sort=list(runs.run), axis=alt.Axis(labelLimit=200))
+    title = "accuracy on the test split (%)"
+    colour = _colour(runs, legend=None)
+    base = alt.Chart(means).encode(y=y, color=colour)
+    layers = [
+        base.mark_rule(strokeWidth=2, yOffset=-7).encode(
+            x=alt.X("low:Q", title=title, scale=alt.Scale(zero=False, nice=True)), x2="high:Q"
+        ),
+        base.mark_point(filled=True, size=110, shape="diamond", yOffset=-7, opacity=1).encode(
+            x=alt.X("mean:Q", title=title), tooltip=_tooltip("run", mean="mean (%)", low="low (%)", high="high (%)")
+        ),
+        alt.Chart(seeds)
+        .mark_point(size=45, yOffset=7, strokeWidth=1.5, opacity=0.9)
+        .encode(
+            x=alt.X("accuracy:Q", title=title),
+            y=y,
+            color=colour,
+            tooltip=_tooltip("run", "seed", accuracy="accuracy (%)"),
+        ),
+    ]
+    ceiling = found[(found.architecture == tables.CEILING) & np.isfinite(found["mean"])]
+    if not ceiling.empty:
+        line = alt.Chart(pd.DataFrame({"mean": ceiling["mean"] * 100, "label": "TF-IDF"})).encode(x="mean:Q")
+        layers += [
+            line.mark_rule(color=NEUTRAL, strokeDash=[4, 3], strokeWidth=1.5),
+            line.mark_text(color=NEUTRAL, align="right", dx=-4, dy=-8, baseline="bottom").encode(
+                y=alt.value(6), text="label:N"
+            ),
+        ]
+    return [alt.layer(*layers).properties(width=LONG, height=46 * len(runs))]
+
+
+def differences(found: pd.DataFrame) -> list[alt.LayerChart]:
+    """A row a declared comparison: the difference in points with its 95 % interval, against zero."""
+    percent = ["difference", "low", "high"]
+    rows = found.assign(
+        pair=found.run + " minus " + found.baseline,
+        architecture=found.run.str.split("-").str[0],
+        **{name: found[name] * 100 for name in percent},
+    )
+    title = "difference (percentage points)"
+    base = alt.Chart(_finite(rows[["pair", "architecture", "verdict", *percent]])).encode(
+        y=alt.Y(
+            "pair:N",
+            title=None,
+            sort=list(rows.pair),
+            axis=alt.Axis(labelLimit=200, labelExpr="split(replace(datum.label, ' minus ', '|minus '), '|')"),
+        ),
+        color=_colour(rows, legend=None),
+    )
+    return [
+        alt.layer(
+            alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=NEUTRAL, strokeWidth=1.5).encode(x="zero:Q"),
+            base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=title), x2="high:Q"),
+            base.mark_point(filled=True, size=110, shape="diamond", opacity=1).encode(
+                x=alt.X("difference:Q", title=title),
+                tooltip=_tooltip("pair", "verdict", difference="difference (points)", low="low", high="high"),
+            ),
+        ).properties(width=LONG - 160, height=40 * len(rows))
+    ]
+
+
+def fading_by_lag(curves: pd.DataFrame) -> list[alt.LayerChart]:
+    """A panel for the initial and one for the trained networks, on one scale: log10 relative norm by lag."""
+    domain = _domain(curves, ["lowest", "highest"], [-1.0, 0.0])
+    return [
+        _by_lag(
+            curves[curves.weights == weights],
+            "gradient, log10 relative to lag 0 (−1 is 10 %)",
+            alt.Scale(domain=domain, nice=False),
+            {"initial": "before training", "trained": "after training"}[weights],
+            "lag (tokens before the state that is read out)",
+        )
+        for weights in tables.WEIGHTS
+        if (curves.weights == weights).any()
+    ]
+
+
+def memory_by_lag(sign_accuracy: pd.DataFrame, contrast: pd.DataFrame) -> list[alt.LayerChart]:
+    """Sign accuracy in percent with guessing at 50, and contrast in logits, by lag."""
+    columns = ["mean", "lowest", "highest"]
+    percent = sign_accuracy.assign(**{name: sign_accuracy[name] * 100 for name in columns})
+    domain = [min(40.0, _domain(percent, ["lowest"], [50.0])[0]), 100.0]
+    panels = [
+        (percent, "reviews where the word acts as it should (%)", alt.Scale(domain=domain), "sign accuracy", 50),
+        (contrast, "contrast of the two words (logits)", alt.Scale(zero=True), "contrast", 0),
+    ]
+    return [
+        alt.layer(
+            _line_at(at, scale),
+            _by_lag(frame.assign(direction="none"), title, scale, heading, "lag (tokens before the last)"),
+        ).properties(title=heading, width=SHORT, height=300)
+        for frame, title, scale, heading, at in panels
+    ]
+
+
+def fading_by_length(fading: pd.DataFrame) -> list[alt.LayerChart]:
+    """The value at the largest lag by sequence length, a panel for the initial and one for the trained networks."""
+    domain = _domain(fading, ["lowest", "highest"], [-1.0, 0.0])
+    lengths = sorted({int(length) for length in fading.sequence_length})
+    x = alt.X(
+        "sequence_length:Q",
+        title="sequence length (tokens)",
+        scale=alt.Scale(type="log", domain=[lengths[0] / 1.2, lengths[-1] * 1.2], nice=False),
+        axis=alt.Axis(values=lengths, grid=False),
+    )
+    panels = []
+    for weights in tables.WEIGHTS:
+        frame = fading[fading.weights == weights]
+        if frame.empty:
+            continue
+        base = alt.Chart(_finite(frame)).encode(x=x, color=_colour(fading), detail="direction:N")
+        title = "gradient at the largest lag, log10 relative to lag 0"
+        y = alt.Y("mean:Q", title=title, scale=alt.Scale(domain=domain))
+        dash, shape = _dash(fading), _shape(fading)
+        tooltip = _tooltip(
+            "architecture", "direction", "sequence_length", mean="log10", lowest="lowest", highest="highest"
+        )
+        panels.append(
+            alt.layer(
+                base.mark_line(strokeWidth=2).encode(y=y, strokeDash=dash),
+                base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("lowest:Q", title=title), y2="highest:Q"),
+                base.mark_point(filled=True, size=70, opacity=1).encode(y=y, shape=shape, tooltip=tooltip),
+            ).properties(
+                title={"initial": "before training", "trained": "trained at this length"}[weights],
+                width=SHORT,
+                height=300,
+            )
+        )
+    return panels
+
+
+def tuning(trials: dict[str, pd.DataFrame], textbook: dict[str, dict]) -> list[alt.LayerChart]:
+    """A panel an architecture, a point a trial, coloured by validation accuracy; a ring is the winner, × textbook."""
+    values = pd.concat([found.value for found in trials.values()]).astype(float) * 100
+    finite = values[np.isfinite(values)]
+    colour = alt.Color(
+        "accuracy:Q",
+        title="validation accuracy (%)",
+        scale=alt.Scale(scheme="viridis", domain=[finite.min(), finite.max()] if len(finite) else [0, 100]),
+        legend=alt.Legend(orient="bottom", gradientLength=180),
+    )
+    shape = alt.Shape(
+        "state:N",
+        title="trial",
+        scale=alt.Scale(domain=["COMPLETE", "PRUNED", "FAIL"], range=["circle", "triangle-down", "cross"]),
+        legend=alt.Legend(orient="bottom", symbolFillColor=NEUTRAL, symbolStrokeColor=NEUTRAL),
+    )
+    panels = []
+    for architecture, found in trials.items():
+        frame = _finite(
+            found.assign(accuracy=found.value.astype(float) * 100)[
+                ["trial", "state", "accuracy", "hidden_size", "embedding_dimension", "learning_rate", "dropout"]
+            ]
+        )
+        x = alt.X("hidden_size:Q", title="hidden size (units)", scale=alt.Scale(zero=False, padding=18))
+        y = alt.Y(
+            "embedding_dimension:Q",
+            title="embedding dimension (numbers a word)",
+            scale=alt.Scale(zero=False, padding=18),
+        )
+        tooltip = ["trial", "state", alt.Tooltip("accuracy:Q", format=".2f", title="accuracy (%)")]
+        tooltip += ["hidden_size", "embedding_dimension", alt.Tooltip("learning_rate:Q", format=".2g"), "dropout"]
+        best = tables.winner(found)
+        scored, unscored = frame[frame.accuracy.notna()], frame[frame.accuracy.isna()]
+        layers = [
+            alt.Chart(scored)
+            .mark_point(filled=True, size=130, opacity=0.95)
+            .encode(x=x, y=y, color=colour, shape=shape, tooltip=tooltip)
+        ]
+        if not unscored.empty:
+            failed = alt.Chart(unscored).mark_point(filled=True, size=110, color=NEUTRAL)
+            layers.append(failed.encode(x=x, y=y, shape=shape, tooltip=tooltip[:2]))
+        if best is not None:
+            ring = frame[frame.trial == best.trial]
+            layers.append(
+                alt.Chart(ring).mark_point(size=420, strokeWidth=2, color=NEUTRAL, shape="circle").encode(x=x, y=y)
+            )
+        if architecture in textbook:
+            layers.append(
+                alt.Chart(pd.DataFrame([textbook[architecture]])[["hidden_size", "embedding_dimension"]])
+                .mark_text(text="× textbook", align="left", color=NEUTRAL, fontSize=12, dx=-4)
+                .encode(x=x, y=y)
+            )
+        panels.append(alt.layer(*layers).properties(title=architecture, width=SHORT - 40, height=280))
+    return panels
+
+
+def specified(panels: list[alt.LayerChart]) -> list[dict]:
+    """The panels as Vega-Lite, checked against its schema once: what `svg` and `page` draw."""
+    return [panel.to_dict() for panel in panels]
+
+
+def svg(panels: list[dict]) -> str:
+    """The panels beside one another on white, as text that is the same on every machine."""
+    inner = [{key: value for key, value in panel.items() if key not in OUTERMOST} for panel in panels]
+    datasets = {name: rows for panel in panels for name, rows in panel["datasets"].items()}
+    whole = {"hconcat": inner, "spacing": 36, "datasets": datasets, "config": {**LOOK, "background": "#ffffff"}}
+    version = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
+    return _numbered(vl_convert.vegalite_to_svg({"$schema": panels[0]["$schema"], **whole}, vl_version=version)) + "\n"
+
+
+def page(panel: dict) -> str:
+    """A panel as JSON that fills its container's width and can stand inside an HTML script element."""
+    specification = {**panel, "width": "container", "config": {**LOOK, "background": "transparent"}}
+    text = json.dumps(specification, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c")
+
+
+@cache
+def scripts() -> str:
+    """Vega, Vega-Lite and vegaEmbed as one script that needs no network."""
+    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
+
+
+def _numbered(text: str) -> str:
+    """Vega counts ids over all pictures of a process: here they count from 0 in each."""
+    places = {old: f"id{new}" for new, old in enumerate(dict.fromkeys(re.findall(r' id="(\w+)"', text)))}
+    return re.sub(r'(?<= id=")\w+(?=")|(?<=url\(#)\w+(?=\))', lambda found: places[found[0]], text).strip()
+
+
+def _by_lag(frame: pd.DataFrame, title: str, scale: alt.Scale, heading: str, lag_title: str) -> alt.LayerChart:
+    columns = ["architecture", "direction", "lag_tokens", "mean", "lowest", "highest"]
+    thin = _thinned(frame)[columns]
+    x = alt.X(
+        "lag_tokens:Q",
+        title=lag_title,
+        axis=alt.Axis(tickMinStep=1, grid=False, labelOverlap="greedy", labelSeparation=8),
+    )
+    base = alt.Chart(_finite(thin)).encode(x=x, color=_colour(frame), detail="direction:N")
+    marked = alt.Chart(_finite(thin[thin.lag_tokens.isin(_marked(thin.lag_tokens))])).encode(x=x, color=_colour(frame))
+    y = alt.Y("mean:Q", title=title, scale=scale)
+    return alt.layer(
+        base.mark_area(opacity=0.14, clip=True).encode(y=alt.Y("lowest:Q", title=title, scale=scale), y2="highest:Q"),
+        base.mark_line(strokeWidth=2, clip=True).encode(y=y, strokeDash=_dash(frame)),
+        marked.mark_point(filled=True, size=40, opacity=1).encode(
+            y=y,
+            shape=_shape(frame),
+            tooltip=_tooltip(
+                "architecture", "direction", "lag_tokens", mean="mean", lowest="lowest seed", highest="highest seed"
+            ),
+        ),
+    ).properties(title=heading, width=SHORT, height=300)
+
+
+def _thinned(frame: pd.DataFrame) -> pd.DataFrame:
+    """At most about POINTS_OF_A_CURVE lags, the first ten and the last among them."""
+    lags = np.unique(frame.lag_tokens)
+    if len(lags) <= POINTS_OF_A_CURVE:
+        return frame
+    kept = np.unique(
+        np.concatenate([lags[:10], lags[np.linspace(0, len(lags) - 1, POINTS_OF_A_CURVE).round().astype(int)]])
+    )
+    return frame[frame.lag_tokens.isin(kept)]
+
+
+def _marked(lags: pd.Series) -> list[int]:
+    """About ten lags at equal distances, and the last: where a curve carries its architecture's shape."""
+    known = np.unique(lags)
+    return sorted(
+        {int(known[place]) for place in np.linspace(0, len(known) - 1, min(len(known), 11)).round().astype(int)}
+    )
+
+
+def _line_at(value: float, scale: alt.Scale) -> alt.Chart:
+    return (
+        alt.Chart(pd.DataFrame({"at": [value]}))
+        .mark_rule(color=NEUTRAL, strokeDash=[4, 3], strokeWidth=1.5)
+        .encode(y=alt.Y("at:Q", scale=scale))
+    )
+
+
+def _finite(frame: pd.DataFrame) -> pd.DataFrame:
+    """What cannot be drawn becomes a gap."""
+    return frame.replace([np.inf, -np.inf], np.nan)
+
+
+def _domain(frame: pd.DataFrame, columns: list[str], at_least: list[float]) -> list[float]:
+    values = frame[columns].to_numpy(float).ravel()
+    values = np.concatenate([values[np.isfinite(values)], at_least])
+    margin = 0.04 * (values.max() - values.min())
+    return [float(np.round(values.min() - margin, 2)), float(np.round(values.max() + margin, 2))]
+
+
+def _known(frame: pd.DataFrame) -> list[str]:
+    return [architecture for architecture in ARCHITECTURES if (frame.architecture == architecture).any()]
+
+
+def _legend() -> alt.Legend:
+    return alt.Legend(orient="bottom", columns=2, symbolOpacity=1)
+
+
+def _colour(frame: pd.DataFrame, **options) -> alt.Color:
+    known = _known(frame)
+    scale = alt.Scale(domain=known, range=[COLOURS[architecture] for architecture in known])
+    return alt.Color("architecture:N", title="architecture", scale=scale, **{"legend": _legend(), **options})
+
+
+def _shape(frame: pd.DataFrame) -> alt.Shape:
+    known = _known(frame)
+    scale = alt.Scale(domain=known, range=[SHAPES[architecture] for architecture in known])
+    return alt.Shape("architecture:N", title="architecture", scale=scale, legend=_legend())
+
+
+def _dash(frame: pd.DataFrame) -> alt.StrokeDash:
+    """Forward and no direction are solid, backward is dashed; without a backward curve there is no legend."""
+    both = (frame.direction == "backward").any()
+    known = [direction for direction in DASHES if (frame.direction == direction).any() and direction != "none"]
+    scale = alt.Scale(domain=[*known, "none"], range=[DASHES[direction] for direction in [*known, "none"]])
+    legend = alt.Legend(orient="bottom", values=known, symbolStrokeColor=NEUTRAL) if both else None
+    return alt.StrokeDash("direction:N", title="reads", scale=scale, legend=legend)
+
+
+def _tooltip(*plain: str, **numbers: str) -> list:
+    return [*plain, *(alt.Tooltip(f"{name}:Q", title=title, format=".2f") for name, title in numbers.items())]

@@ -1,0 +1,300 @@
+"""Numbers in, sentences out: each verdict is computed from its interval, also where it contradicts the textbook.
+
+Numbers are formatted here alone, so that a table and a sentence show the same number in the same way.
+"""
+
+import math
+
+import pandas as pd
+
+from pipeline.reporting import tables
+
+NOT_FINITE = "not finite"
+ENOUGH_SEEDS = 10  # with fewer, a sentence says that intervals are wide
+
+
+def number(value: float, decimals: int) -> str:
+    """
+    >>> number(-1.25, 1), number(float("nan"), 1)
+    ('−1.2', 'not finite')
+    """
+    if not math.isfinite(value):
+        return NOT_FINITE
+    text = f"{value:.{decimals}f}"
+    return text.removeprefix("-") if float(text) == 0 else text.replace("-", "−")
+
+
+def percent(share: float) -> str:
+    return f"{number(share * 100, 1)} %" if math.isfinite(share) else NOT_FINITE
+
+
+def points(difference: float) -> str:
+    """Signed percentage points of a difference of shares, without the unit."""
+    if not math.isfinite(difference):
+        return NOT_FINITE
+    text = number(difference * 100, 1)
+    return f"+{text}" if difference > 0 and float(text.replace("−", "-")) != 0 else text
+
+
+def interval(low: float, high: float) -> str:
+    return (
+        f"{number(low * 100, 1)} to {number(high * 100, 1)}" if math.isfinite(low) and math.isfinite(high) else "none"
+    )
+
+
+def share_of(log10_norm: float) -> str:
+    """A log10 ratio as a share: percent where percent can be read, else a power of ten.
+
+    >>> share_of(-1.0), share_of(-7.25), share_of(0.3)
+    ('10 %', '10^−7.2', '200 %')
+    """
+    if math.isnan(log10_norm):
+        return NOT_FINITE
+    if log10_norm < -4:
+        return "0" if math.isinf(log10_norm) else f"10^{number(log10_norm, 1)}"
+    if log10_norm > 3:
+        return NOT_FINITE if math.isinf(log10_norm) else f"10^{number(log10_norm, 1)}"
+    return f"{float(f'{100 * 10**log10_norm:.2g}'):.10g} %"
+
+
+def horizon(tokens: float, largest_lag: int) -> str:
+    """A lag in tokens; where the curve never stays below, how far that was looked for."""
+    if math.isnan(tokens):
+        return NOT_FINITE
+    return f"not within {largest_lag}" if math.isinf(tokens) else f"{tokens:.0f}"
+
+
+def count(number_of: int, one: str, many: str | None = None) -> str:
+    return f"{number_of:,} {one if number_of == 1 else many or one + 's'}"
+
+
+def listed(names) -> str:
+    names = list(names)
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def seeds_in_words(seeds: int) -> str:
+    """What this many seeds can show."""
+    text = f"reaches {number(tables.reach_in_sd(seeds), 2)} standard deviations to either side of its mean"
+    if seeds >= ENOUGH_SEEDS:
+        return f"With {seeds} seeds each interval {text}."
+    enough = f"with {ENOUGH_SEEDS} seeds it would reach {number(tables.reach_in_sd(ENOUGH_SEEDS), 2)}"
+    return f"With {count(seeds, 'seed')} the intervals are wide: each {text}; {enough}."
+
+
+def best(found: pd.DataFrame) -> list[str]:
+    """Which network has the highest mean, by how much, and where the linear ceiling lies."""
+    ranked = tables.networks(found)
+    if ranked.empty:
+        return ["No network has a finite mean test accuracy, so none wins."]
+    first = ranked.iloc[0]
+    sentences = [
+        f"{first.run} has the highest mean test accuracy of {count(len(ranked), 'network run')}: "
+        f"{percent(first['mean'])} ({_interval_over_seeds(first.low, first.high, first.seeds)})."
+    ]
+    if len(ranked) > 1:
+        second = ranked.iloc[1]
+        gap, low, high = tables.welch(list(second.scores.values()), list(first.scores.values()))
+        lead = f"The next, {second.run}, is {number(gap * 100, 1)} points behind"
+        match tables.verdict(low, high):
+            case "higher":
+                sentences.append(f"{lead}; the 95 % interval of that difference, {interval(low, high)}, excludes 0.")
+            case "undefined":
+                sentences.append(f"{lead}; this difference has no interval.")
+            case _:
+                sentences.append(
+                    f"{lead}, but the 95 % interval of that difference, {interval(low, high)}, includes 0: "
+                    "these seeds do not show which of the two is better."
+                )
+    return [*sentences, *_against_ceiling(found, first), *_without_mean(found)]
+
+
+def _against_ceiling(found: pd.DataFrame, first: pd.Series) -> list[str]:
+    ceiling = found[found.architecture == tables.CEILING]
+    if ceiling.empty or not math.isfinite(ceiling["mean"].iloc[0]):
+        return []
+    value = float(ceiling["mean"].iloc[0])
+    if not math.isfinite(first.low):
+        place = "that run has no interval to compare it with"
+    elif value > first.high:
+        place = "above the whole interval of that run"
+    elif value < first.low:
+        place = "below the whole interval of that run"
+    else:
+        place = "inside the interval of that run"
+    return [f"TF-IDF with logistic regression, one fit without word order, reaches {percent(value)}: {place}."]
+
+
+def _without_mean(found: pd.DataFrame) -> list[str]:
+    broken = found[(found.architecture != tables.CEILING) & ~found["mean"].map(math.isfinite)]
+    return [f"Without a finite mean, and so not ranked: {listed(broken.run)}."] if len(broken) else []
+
+
+def comparison(row) -> str:
+    """One declared comparison in plain language; a difference is claimed only where its interval excludes 0."""
+    each = row.baseline_seeds == row.run_seeds
+    seeds = f"{count(row.run_seeds, 'seed')} each" if each else f"{row.run_seeds} and {row.baseline_seeds} seeds"
+    measured = f"{points(row.difference)} points, 95 % interval {interval(row.low, row.high)}, {seeds}"
+    match row.verdict:
+        case "higher":
+            return f"{row.run} is better than {row.baseline} ({measured}): the interval excludes 0."
+        case "lower":
+            return f"{row.run} is worse than {row.baseline} ({measured}): the interval excludes 0."
+        case "unclear":
+            return f"No difference is shown between {row.run} and {row.baseline} ({measured}): the interval includes 0."
+    return f"{row.run} and {row.baseline} cannot be compared: the difference or its interval is not finite."
+
+
+def both_directions(comparisons: pd.DataFrame) -> list[str]:
+    """What reading in both directions bought at textbook settings, where that was declared."""
+    pair = comparisons[(comparisons.baseline == "vanilla-textbook") & (comparisons.run == "bidirectional-textbook")]
+    said = {
+        "higher": "Reading in both directions helps here, as the textbook says",
+        "lower": "Reading in both directions hurts here, against the textbook",
+        "unclear": "That reading in both directions helps is not shown here",
+        "undefined": "Whether reading in both directions helps cannot be said here",
+    }
+    return [f"{said[row.verdict]}. {comparison(row)}" for row in pair.itertuples()]
+
+
+def fades(fading: pd.DataFrame, length: int) -> list[str]:
+    """How far the gradient of each trained network falls up to the largest lag of this length; whether it vanishes."""
+    trained = _recurrent(fading, length, "trained")
+    if trained.empty:
+        return [f"No gradient of a trained recurrent network was measured at {count(length, 'token')}."]
+    vanilla = trained[trained.architecture == "vanilla"]
+    chosen = (vanilla if len(vanilla) else trained).iloc[0]
+    lag = int(chosen.lag_tokens)
+    sentences = [
+        f"In the trained {who(chosen)} network, the gradient {count(lag, 'token')} back is {share_of(chosen['mean'])} "
+        f"of the one at the state that is read out (geometric mean over {count(int(chosen.seeds), 'seed')}; "
+        f"lowest {share_of(chosen.lowest)}, highest {share_of(chosen.highest)}): {_fate(chosen, lag)}."
+    ]
+    before = _recurrent(fading, length, "initial")
+    before = before[(before.architecture == chosen.architecture) & (before.direction == chosen.direction)]
+    if len(before):
+        sentences.append(f"Before training it was {share_of(before['mean'].iloc[0])}.")
+    others = [f"{share_of(row['mean'])} in {who(row)}" for _, row in trained.drop(chosen.name).iterrows()]
+    if others:
+        sentences.append(f"In the other trained networks it is {listed(others)}.")
+    return sentences
+
+
+def fades_with_length(fading: pd.DataFrame) -> list[str]:
+    """The trained vanilla network, each trained and measured at its own length, from the last token to the first."""
+    rows = fading[(fading.weights == "trained") & (fading.architecture == "vanilla")].sort_values("sequence_length")
+    if len(rows) < 2:
+        return []
+    values = [f"{share_of(row['mean'])} at {int(row.sequence_length)}" for _, row in rows.iterrows()]
+    vanished = [str(int(row.sequence_length)) for _, row in rows.iterrows() if row.horizon_e3 <= row.lag_tokens]
+    where = (
+        f"it vanishes (stays below 0.1 %) at {listed(vanished)} tokens" if vanished else "it vanishes at none of them"
+    )
+    return [
+        f"Over the sequence lengths, the gradient that still reaches the first token of the vanilla network is "
+        f"{listed(values)} tokens: {where}."
+    ]
+
+
+def _fate(row: pd.Series, lag: int) -> str:
+    if math.isnan(row.horizon_e3):
+        return "with a seed that is not finite, nothing is said about vanishing"
+    if math.isfinite(row.horizon_e3):
+        return f"it vanishes, staying below 0.1 % from lag {row.horizon_e3:.0f} on"
+    if row["mean"] >= 0:
+        return "it does not fade over this distance"
+    if math.isfinite(row.horizon_e1):
+        return (
+            f"it fades, staying below 10 % from lag {row.horizon_e1:.0f} on, but within {lag} tokens it does not "
+            "vanish (0.1 %)"
+        )
+    return f"it weakens, but within {lag} tokens it neither stays below 10 % nor vanishes (0.1 %)"
+
+
+def _recurrent(fading: pd.DataFrame, length: int, weights: str) -> pd.DataFrame:
+    return fading[(fading.weights == weights) & (fading.sequence_length == length) & (fading.direction != "none")]
+
+
+def who(row) -> str:
+    """An architecture, with the direction where it has two."""
+    return f"{row.architecture} ({row.direction})" if row.architecture == "bidirectional" else row.architecture
+
+
+def remembers(remembering: pd.DataFrame, contrast: pd.DataFrame, fading: pd.DataFrame, length: int) -> list[str]:
+    """What each trained network still makes of a word at the largest lag, beside what its gradient says."""
+    rows = remembering[remembering.sequence_length == length]
+    if rows.empty:
+        return [f"No behavioural memory was measured at {count(length, 'token')}."]
+    lag = int(rows.lag_tokens.iloc[0])
+    sentences = [
+        f"A strong positive word put {count(lag, 'token')} before the end, instead of a strong negative one, moves the "
+        f"prediction up in {listed(_remembered(row) for _, row in rows.iterrows())}; 50 % is guessing."
+    ]
+    forgotten = [row.architecture for _, row in rows.iterrows() if row.low <= tables.GUESSING <= row.high]
+    kept = [row.architecture for _, row in rows.iterrows() if row.low > tables.GUESSING]
+    if forgotten:
+        sentences.append(f"The interval includes guessing for {listed(forgotten)}: memory of that word is not shown.")
+    if kept:
+        sentences.append(f"It lies above guessing for {listed(kept)}: that word still counts.")
+    if lost := [row.architecture for _, row in rows.iterrows() if row.high < tables.GUESSING]:
+        sentences.append(f"It lies below guessing for {listed(lost)}: that word counts the wrong way round.")
+    return [*sentences, *_gradient_beside_memory(contrast, fading, length)]
+
+
+def _remembered(row: pd.Series) -> str:
+    return f"{percent(row['mean'])} of reviews for {row.architecture} (interval {interval(row.low, row.high)})"
+
+
+def _gradient_beside_memory(contrast: pd.DataFrame, fading: pd.DataFrame, length: int) -> list[str]:
+    curve = contrast[(contrast.sequence_length == length) & (contrast.architecture == "vanilla")]
+    gradient = _recurrent(fading, length, "trained")
+    gradient = gradient[gradient.architecture == "vanilla"]
+    if curve.empty or gradient.empty or not (curve["mean"].iloc[0] > 0 and math.isfinite(curve["mean"].iloc[-1])):
+        return []
+    left = curve["mean"].iloc[-1] / curve["mean"].iloc[0]
+    return [
+        f"Influence is not memory: over the same {count(int(curve.lag_tokens.iloc[-1]), 'token')} the vanilla network "
+        f"keeps {share_of(gradient['mean'].iloc[0])} of its gradient, and {percent(left)} of the effect of a word."
+    ]
+
+
+def reach_of_memory(remembering: pd.DataFrame, length: int) -> list[str]:
+    """How far back each network tells the two words apart, at every measured lag; where it does so least."""
+    sentences = []
+    for _, row in remembering[remembering.sequence_length == length].iterrows():
+        reach = int(row.remembered_tokens)
+        if reach < 0:
+            text = "at no lag is the interval above guessing from the start"
+        elif reach == int(row.lag_tokens):
+            text = f"the interval is above guessing at every measured lag, up to {reach} tokens"
+        else:
+            text = f"the interval is above guessing at every measured lag up to {reach} tokens, and not at the next"
+        sentences.append(f"{row.architecture}: {text}; weakest at lag {int(row.weakest_lag)} ({percent(row.weakest)}).")
+    return sentences
+
+
+def tuned(architecture: str, trials: pd.DataFrame, comparisons: pd.DataFrame) -> str:
+    """What one study found, and whether the tuned run beats the textbook's where that was declared."""
+    states = tables.states(trials)
+    found = (
+        f"{architecture}: {count(len(trials), 'trial')}, of them {states['COMPLETE']} completed, "
+        f"{states['PRUNED']} pruned and {states['FAIL']} failed."
+    )
+    best_trial = tables.winner(trials)
+    if best_trial is None:
+        return f"{found} None completed, so nothing was chosen."
+    found += (
+        f" Trial {int(best_trial.trial)} won on the validation split with {percent(float(best_trial.value))}: hidden "
+        f"size {int(best_trial.hidden_size)}, embedding dimension {int(best_trial.embedding_dimension)}, learning rate "
+        f"{float(best_trial.learning_rate):.2g}, dropout {float(best_trial.dropout):.2g}."
+    )
+    pair = comparisons[
+        (comparisons.baseline == f"{architecture}-textbook") & (comparisons.run == f"{architecture}-tuned")
+    ]
+    return " ".join([found, *("Trained anew on the seeds and tested: " + comparison(row) for row in pair.itertuples())])
+
+
+def _interval_over_seeds(low: float, high: float, seeds: int) -> str:
+    if math.isfinite(low) and math.isfinite(high):
+        return f"95 % interval over {count(seeds, 'seed')} {interval(low, high)}"
+    return f"{count(seeds, 'seed')}, no interval"

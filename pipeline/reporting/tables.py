@@ -1,0 +1,226 @@
+"""Frames in, frames out: the numbers of the report before any word or picture.
+
+The unit of replication is the seed: a mean, an interval and a range are over seeds, and a value of a seed is already a
+median or a share over reviews. What is not finite stays so: a mean never leaves out a seed.
+"""
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtrit
+
+from pipeline.params import ARCHITECTURES, Mistake
+
+CEILING = "tfidf"
+DIRECTIONS = ("forward", "backward", "none")
+WEIGHTS = ("initial", "trained")
+THRESHOLDS = {"horizon_e1": 1e-1, "horizon_e2": 1e-2, "horizon_e3": 1e-3}
+GUESSING = 0.5
+CURVE = ["architecture", "direction", "weights", "sequence_length"]
+MEMORY = ["architecture", "sequence_length"]
+TEST_METRICS = ("accuracy", "nll", "brier", "ece", "auc")
+
+
+def results(metrics: dict, models: dict, runs: list[str]) -> pd.DataFrame:
+    """A row a run in this order, the ceiling last: parameters, mean, sd, low, high of test accuracy, the other metrics.
+
+    `scores` is {seed: test accuracy}, seeds as numbers in order. Raises Mistake where a run is not in the files.
+    """
+    for run in runs:
+        for file, found in (("metrics.json", metrics), ("models.json", models)):
+            if run not in found:
+                raise Mistake(
+                    f"reports/{file}: no run '{run}', though train.runs has it; `dvc repro evaluate` makes it"
+                )
+    rows = [_result(run, models[run]["architecture"], metrics[run]) for run in runs]
+    if CEILING in metrics:
+        rows.append(_result(CEILING, CEILING, metrics[CEILING]))
+    return pd.DataFrame(rows)
+
+
+def _result(run: str, architecture: str, found: dict) -> dict:
+    accuracy = found["test/accuracy"]
+    scores = {int(seed): _number(accuracy["scores"][seed]) for seed in sorted(accuracy["scores"], key=int)}
+    return {
+        "run": run,
+        "architecture": architecture,
+        "parameters": found["parameters"],
+        "seeds": len(scores),
+        **{key: _number(accuracy[key]) for key in ("mean", "sd", "low", "high")},
+        "scores": scores,
+        **{name: _number(found[f"test/{name}"]["mean"]) for name in TEST_METRICS[1:]},
+    }
+
+
+def scores(found: pd.DataFrame) -> pd.DataFrame:
+    """A row a run and seed: `run, architecture, seed, accuracy`."""
+    rows = [
+        {"run": row.run, "architecture": row.architecture, "seed": seed, "accuracy": accuracy}
+        for row in found.itertuples()
+        for seed, accuracy in row.scores.items()
+    ]
+    return pd.DataFrame(rows, columns=["run", "architecture", "seed", "accuracy"])
+
+
+def networks(found: pd.DataFrame) -> pd.DataFrame:
+    """The rows of networks with a finite mean, the best first; ties in the order of params.yaml."""
+    trained = found[(found.architecture != CEILING) & np.isfinite(found["mean"])]
+    return trained.sort_values("mean", ascending=False, kind="stable").reset_index(drop=True)
+
+
+def comparisons(found: list[dict]) -> pd.DataFrame:
+    """The declared comparisons and their `verdict`: higher, lower, unclear (the interval includes 0) or undefined."""
+    columns = ["baseline", "run", "difference", "low", "high", "baseline_seeds", "run_seeds"]
+    rows = [{column: each[column] for column in columns} for each in found]
+    table = pd.DataFrame(rows, columns=columns)
+    for column in ("difference", "low", "high"):
+        table[column] = table[column].map(_number).astype(float)
+    table["verdict"] = [verdict(low, high) for low, high in zip(table.low, table.high, strict=True)]
+    return table
+
+
+def verdict(low: float, high: float) -> str:
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return "undefined"
+    return "higher" if low > 0 else "lower" if high < 0 else "unclear"
+
+
+def welch(baseline: list[float], run: list[float]) -> tuple[float, float, float]:
+    """Mean of run minus mean of baseline, and its 95 % Welch t interval; NaN with fewer than two values a side."""
+    a, b = np.asarray(baseline, float), np.asarray(run, float)
+    difference = float(b.mean() - a.mean())
+    if min(len(a), len(b)) < 2:
+        return difference, np.nan, np.nan
+    parts = np.array([a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)])
+    if not parts.sum() > 0:
+        return difference, difference, difference
+    freedom = parts.sum() ** 2 / (parts**2 / np.array([len(a) - 1, len(b) - 1])).sum()
+    reach = stdtrit(freedom, 0.975) * np.sqrt(parts.sum())
+    return difference, float(difference - reach), float(difference + reach)
+
+
+def reach_in_sd(seeds: int) -> float:
+    """How far a 95 % t interval over this many seeds reaches to each side, in standard deviations."""
+    return float(stdtrit(seeds - 1, 0.975) / np.sqrt(seeds)) if seeds > 1 else np.nan
+
+
+def curves(gradients: pd.DataFrame) -> pd.DataFrame:
+    """Mean over seeds of each seed's median log10 norm, by lag; `low, high`: 95 % t; `lowest, highest`: of seeds."""
+    return _over_seeds(gradients, [*CURVE, "lag_tokens"], "log10_relative_norm")
+
+
+def memory(found: pd.DataFrame, value: str) -> pd.DataFrame:
+    """Mean over seeds of `sign_accuracy` or `contrast` by lag, with the columns of `curves`."""
+    return _over_seeds(found, [*MEMORY, "lag_tokens"], value)
+
+
+def _over_seeds(frame: pd.DataFrame, keys: list[str], value: str) -> pd.DataFrame:
+    wide = frame.pivot(index=keys, columns="seed", values=value)
+    values_NS = wide.to_numpy(float)
+    seeds = values_NS.shape[1]
+    with np.errstate(invalid="ignore"):  # a gradient of exactly zero is -inf here and gives NaN where -inf meets -inf
+        mean = values_NS.mean(axis=1) if seeds else np.empty(0)
+        sd = values_NS.std(axis=1, ddof=1) if seeds > 1 else np.full(len(wide), np.nan)
+    table = wide.index.to_frame(index=False).assign(
+        mean=mean,
+        low=mean - reach_in_sd(seeds) * sd,
+        high=mean + reach_in_sd(seeds) * sd,
+        lowest=values_NS.min(axis=1) if seeds else np.empty(0),
+        highest=values_NS.max(axis=1) if seeds else np.empty(0),
+        seeds=seeds,
+    )
+    return in_order(table, keys)
+
+
+def in_order(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Rows in the order people read: architecture, direction, weights as declared, numbers rising."""
+    orders = {"architecture": ARCHITECTURES, "direction": DIRECTIONS, "weights": WEIGHTS}
+
+    def place(column: pd.Series) -> pd.Series:
+        order = orders.get(column.name)
+        return column.map(order.index) if order else column
+
+    return table.sort_values(keys, key=place, kind="stable").reset_index(drop=True)
+
+
+def horizon(lags: np.ndarray, log10_norms: np.ndarray, threshold: float) -> float:
+    """First lag from which the curve stays below `threshold`; inf where it never does, NaN where the curve has a NaN.
+
+    >>> horizon(np.array([0, 1, 2, 3]), np.array([0.0, -1.5, -0.5, -2.0]), 0.1)
+    3.0
+    """
+    if np.isnan(log10_norms).any():
+        return np.nan
+    above = np.flatnonzero(log10_norms >= np.log10(threshold))
+    first = above[-1] + 1 if len(above) else 0
+    return float(lags[first]) if first < len(lags) else np.inf
+
+
+def fading(found: pd.DataFrame) -> pd.DataFrame:
+    """A row a curve: its value at the largest lag (columns of `curves`) and `horizon_e1` (1e-1), ... in tokens."""
+    rows = []
+    for _, curve in found.groupby(CURVE, sort=False):
+        lags, means = curve.lag_tokens.to_numpy(), curve["mean"].to_numpy()
+        horizons = {name: horizon(lags, means, threshold) for name, threshold in THRESHOLDS.items()}
+        rows.append({**curve.iloc[-1].to_dict(), **horizons})
+    columns = [*found.columns, *THRESHOLDS]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def remembering(sign_accuracy: pd.DataFrame) -> pd.DataFrame:
+    """A row an architecture and length: the value at the largest lag, the weakest lag, and the reach of memory.
+
+    `remembered_tokens`: the largest measured lag up to which every interval lies above guessing; -1 where none does.
+    """
+    rows = []
+    for _, curve in sign_accuracy.groupby(MEMORY, sort=False):
+        clear = (curve.low > GUESSING).to_numpy()
+        reached = int(len(clear) if clear.all() else np.argmin(clear))
+        weakest = curve.loc[curve["mean"].idxmin()] if curve["mean"].notna().any() else curve.iloc[-1]
+        rows.append(
+            {
+                **curve.iloc[-1].to_dict(),
+                "remembered_tokens": int(curve.lag_tokens.iloc[reached - 1]) if reached else -1,
+                "weakest_lag": int(weakest.lag_tokens),
+                "weakest": float(weakest["mean"]),
+            }
+        )
+    return pd.DataFrame(rows, columns=[*sign_accuracy.columns, "remembered_tokens", "weakest_lag", "weakest"])
+
+
+def reviews_by_length(gradients: pd.DataFrame) -> dict[int, int]:
+    """{sequence length: how many reviews its curves are medians over}."""
+    return {int(length): int(count) for length, count in gradients.groupby("sequence_length").reviews.max().items()}
+
+
+def nearest_length(wanted: int, lengths: list[int]) -> int:
+    """The wanted length where it was measured, else the nearest by ratio, the longer of two equals."""
+    return min(lengths, key=lambda length: (max(length, wanted) / min(length, wanted), -length))
+
+
+def states(trials: pd.DataFrame) -> dict[str, int]:
+    """How many trials are COMPLETE, PRUNED and FAIL, in this order, also where none is."""
+    return {state: int((trials.state == state).sum()) for state in ("COMPLETE", "PRUNED", "FAIL")}
+
+
+def winner(trials: pd.DataFrame) -> pd.Series | None:
+    """The completed trial with the highest value, the earliest of equals; None where none has completed."""
+    complete = trials[(trials.state == "COMPLETE") & np.isfinite(trials.value.astype(float))]
+    return None if complete.empty else complete.loc[complete.value.astype(float).idxmax()]
+
+
+def distinct_settings(models: dict, runs: list[str]) -> dict[str, dict]:
+    """{heading: settings}, runs with equal settings under one heading of all their names."""
+    groups: list[tuple[dict, list[str]]] = []
+    for run in runs:
+        values = models[run]["values"]
+        same = next((names for known, names in groups if known == values), None)
+        if same is None:
+            groups.append((values, [run]))
+        else:
+            same.append(run)
+    return {", ".join(names): values for values, names in groups}
+
+
+def _number(value) -> float:
+    """JSON has no NaN: what was not finite is null there."""
+    return np.nan if value is None else float(value)

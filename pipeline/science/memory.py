@@ -1,0 +1,67 @@
+"""What a trained network still knows of a word it read some tokens ago (a word-effect curve).
+
+A gradient is influence; this is usable memory. The word at a lag is replaced once by strongly positive and once by
+strongly negative words; if the network remembers it, the logit moves the right way. In the manner of Khandelwal et al.
+2018 (perturbing context by distance), with the sign of the effect known beforehand.
+
+Axes: N reviews, T tokens, W words, L lags.
+"""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from pipeline.params import SPECIAL_TOKENS
+
+Logits = Callable[[np.ndarray], np.ndarray]  # tokens_NT -> z_N
+LEAST_SHARE = 0.01  # of the training reviews: rarer words are not well learned by any network
+
+
+def strong_words(token_lists: Iterable[np.ndarray], labels_N: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Ids of the `count` most positive and most negative words by the log odds of reviews that contain them."""
+    token_lists = list(token_lists)
+    size = max(int(tokens.max()) for tokens in token_lists) + 1
+    contain_2V = np.zeros((2, size))
+    for tokens, label in zip(token_lists, labels_N, strict=True):
+        contain_2V[label, np.unique(tokens)] += 1
+    log_odds_V = np.log(contain_2V[1] + 1) - np.log(contain_2V[0] + 1)
+    known_V = contain_2V.sum(axis=0) >= LEAST_SHARE * len(token_lists)
+    known_V[: len(SPECIAL_TOKENS)] = False
+    candidates = np.flatnonzero(known_V)
+    order = candidates[np.argsort(log_odds_V[candidates], kind="stable")]
+    if len(order) < 2 * count:
+        raise ValueError(f"only {len(order)} words are frequent enough; {2 * count} are needed")
+    return order[: -count - 1 : -1], order[:count]
+
+
+def lags(sequence_length: int) -> list[int]:
+    """0, 1, 2, 5, 10, 20, 50, ... and the first word of all."""
+    steps = [digit * 10**power for power in range(6) for digit in (1, 2, 5)]
+    return sorted({0, *(lag for lag in steps if lag < sequence_length), sequence_length - 1})
+
+
+def word_effect(logits: Logits, tokens_NT: np.ndarray, positive_W: np.ndarray, negative_W: np.ndarray) -> dict:
+    """By lag: `contrast` (mean over reviews of logit(positive) - logit(negative)) and `sign_accuracy` (share > 0).
+
+    A review's logit is the mean over the words that are put in. A network that cannot tell them gets 0.5; one that
+    gives exactly equal logits knows nothing either, so a tie counts as half.
+    """
+    lag_L = lags(tokens_NT.shape[1])
+    contrast_LN = np.stack(
+        [
+            _mean_logit(logits, tokens_NT, lag, positive_W) - _mean_logit(logits, tokens_NT, lag, negative_W)
+            for lag in lag_L
+        ]
+    )
+    return {
+        "lag_tokens": np.array(lag_L),
+        "contrast": contrast_LN.mean(axis=1),
+        "sign_accuracy": (contrast_LN > 0).mean(axis=1) + 0.5 * (contrast_LN == 0).mean(axis=1),
+        "reviews": np.full(len(lag_L), len(tokens_NT)),
+    }
+
+
+def _mean_logit(logits: Logits, tokens_NT, lag: int, word_W) -> np.ndarray:
+    replaced_WNT = np.repeat(tokens_NT[None], len(word_W), axis=0)
+    replaced_WNT[:, :, -1 - lag] = word_W[:, None]
+    return logits(replaced_WNT.reshape(-1, tokens_NT.shape[1])).reshape(len(word_W), -1).mean(axis=0)

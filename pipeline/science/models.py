@@ -1,0 +1,86 @@
+"""The four architectures: one frame, told apart by one expression each.
+
+Axes: N reviews, T tokens, D embedding dimensions, H hidden units.
+"""
+
+import tempfile
+from pathlib import Path
+
+import keras
+from keras import layers
+
+from pipeline.params import Settings
+from pipeline.science.sequences import PADDING
+
+
+def _feedforward(embedded_NTD, real_NT, units):
+    """No order, no memory: the mean over the real words, then one layer."""
+    mean_ND = layers.GlobalAveragePooling1D(name="mean")(embedded_NTD, mask=real_NT)
+    return layers.Dense(units, activation="relu", name="encoder")(mean_ND)
+
+
+ENCODERS = {
+    "feedforward": _feedforward,
+    "vanilla": lambda x, mask, units: layers.SimpleRNN(units, name="encoder")(x, mask=mask),
+    "bidirectional": lambda x, mask, units: layers.Bidirectional(layers.SimpleRNN(units, name="rnn"), name="encoder")(
+        x, mask=mask
+    ),
+    "lstm": lambda x, mask, units: layers.LSTM(units, name="encoder")(x, mask=mask),
+}
+
+
+def build(architecture: str, settings: Settings, vocabulary_size: int) -> keras.Model:
+    """tokens_NT (int32) -> probability_N1 that the review is positive. Not compiled; its layers have fixed names.
+
+    With `settings.mask` recurrent layers copy their state over padding; without it they read padding as a word, as
+    the tutorial's do. `feedforward` averages real words only, always.
+    """
+    masked = settings.mask or architecture == "feedforward"
+    tokens_NT = keras.Input((settings.sequence_length,), dtype="int32", name="tokens")
+    real_NT = keras.ops.not_equal(tokens_NT, PADDING) if masked else None
+    x = layers.Embedding(vocabulary_size, settings.embedding_dimension, name="embedding")(tokens_NT)
+    if settings.dropout:
+        x = layers.SpatialDropout1D(settings.dropout, name="embedding_dropout")(x)
+    x = ENCODERS[architecture](x, real_NT, settings.hidden_size)
+    if settings.dropout:
+        x = layers.Dropout(settings.dropout, name="encoder_dropout")(x)
+    probability_N1 = layers.Dense(1, activation="sigmoid", name="probability")(x)
+    return keras.Model(tokens_NT, probability_N1, name=architecture)
+
+
+def initial(architecture: str, settings: Settings, vocabulary_size: int, seed: int) -> keras.Model:
+    """The model as this seed starts it. Also seeds what comes after: dropout and whatever else Keras draws."""
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(seed)
+    return build(architecture, settings, vocabulary_size)
+
+
+def restored(architecture: str, settings: Settings, vocabulary_size: int, weights: bytes) -> keras.Model:
+    """The model with weights that `packed` made. The weights fit any `settings.sequence_length`."""
+    model = build(architecture, settings, vocabulary_size)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.weights.h5"
+        file.write_bytes(weights)
+        model.load_weights(file)
+    return model
+
+
+def packed(model: keras.Model) -> bytes:
+    """The weights as the bytes of a `.weights.h5` file: equal weights, equal bytes (the model is not compiled)."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.weights.h5"
+        model.save_weights(file)
+        return file.read_bytes()
+
+
+def layer_table(model: keras.Model) -> list[dict]:
+    """What the tutorial's `model.summary()` shows, as rows: name, kind, output shape without reviews, parameters."""
+    return [
+        {
+            "name": layer.name,
+            "kind": type(layer).__name__,
+            "output": list(layer.output.shape[1:]),
+            "parameters": layer.count_params(),
+        }
+        for layer in model.layers
+    ]

@@ -1,0 +1,50 @@
+"""evaluate: scores every run on the validation and the test split, once, and compares what was declared."""
+
+import pandas as pd
+
+from pipeline.params import Params, Settings
+from pipeline.record import artifacts
+from pipeline.science import inference, models, scoring, sequences
+
+
+def main(params: Params) -> None:
+    splits = {name: artifacts.read_parquet(artifacts.split(name)) for name in artifacts.SPLITS}
+    cards, metrics = {}, {}
+    for run in params.train.runs:
+        card = artifacts.read_json(artifacts.model(run))
+        settings = Settings.model_validate(card["values"])
+        network = models.build(card["architecture"], settings, card["vocabulary_size"])
+        predictions = pd.concat(
+            _predicted(split, seed, splits[split], card, settings, artifacts.read_bytes(artifacts.weights(run, seed)))
+            for split in scoring.METRICS
+            for seed in range(params.train.seeds)
+        )
+        artifacts.write_parquet(artifacts.predictions(run), predictions)
+        cards[run] = {**card, "parameters": network.count_params(), "layers": models.layer_table(network)}
+        metrics[run] = {"parameters": network.count_params(), **scoring.by_metric(predictions)}
+
+    length, vocabulary_size = params.settings["textbook"].sequence_length, params.data.vocabulary_size
+    examples = {name: sequences.examples(split, length) for name, split in splits.items()}
+    ceiling = scoring.tfidf(examples["train"].tokens_NT, examples["train"].labels_N, vocabulary_size)
+    predictions = pd.concat(
+        _table(split, 0, splits[split], scoring.tfidf_probabilities(ceiling, examples[split].tokens_NT))
+        for split in scoring.METRICS
+    )
+    artifacts.write_parquet(artifacts.predictions("tfidf"), predictions)
+    metrics["tfidf"] = {"parameters": scoring.tfidf_parameters(ceiling), **scoring.by_metric(predictions)}
+
+    artifacts.write_json(artifacts.MODELS_CARD, cards)
+    artifacts.write_json(artifacts.METRICS, metrics)
+    artifacts.write_json(artifacts.COMPARISONS, scoring.comparisons(metrics, params.evaluate.comparisons))
+
+
+def _predicted(split, seed, reviews, card, settings, weights) -> pd.DataFrame:
+    tokens_NT = sequences.rectangle(reviews["tokens"], settings.sequence_length)
+    probability_N = inference.probabilities(card["architecture"], settings, card["vocabulary_size"], weights, tokens_NT)
+    return _table(split, seed, reviews, probability_N)
+
+
+def _table(split, seed, reviews, probability_N) -> pd.DataFrame:
+    return pd.DataFrame({"split": split, "seed": seed}, index=reviews.index).assign(
+        review=reviews["review"], label=reviews["label"], probability=probability_N
+    )

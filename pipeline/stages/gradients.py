@@ -1,0 +1,58 @@
+"""gradients@{sequence_length}: how gradients and memory fade, for every architecture and seed, at one length."""
+
+import pandas as pd
+
+from pipeline.params import Mistake, Params
+from pipeline.record import artifacts
+from pipeline.science import memory, sequences
+
+
+def main(sequence_length: int, params: Params, workers, tracker) -> None:
+    textbook = params.settings["textbook"]
+    settings = textbook.model_copy(update={"sequence_length": sequence_length})
+    train, validation = (artifacts.read_parquet(artifacts.split(name)) for name in ("train", "validation"))
+    unpadded_NT = sequences.at_least(validation["tokens"], sequence_length, params.gradients.reviews)
+    if not len(unpadded_NT):
+        raise Mistake(
+            f"params.yaml: gradients.sequence_lengths: {sequence_length}: no validation review is as long; "
+            f"the longest has {validation['tokens'].map(len).max()} tokens"
+        )
+    shared = (
+        sequences.examples(train, sequence_length),
+        sequences.examples(validation, sequence_length),
+        params.train.epochs,
+        params.train.patience,
+        unpadded_NT,
+        unpadded_NT[: params.gradients.memory_reviews],
+        memory.strong_words(train["tokens"], train["label"], params.gradients.words),
+        textbook.sequence_length,
+    )
+    cells = [(name, seed) for name in params.gradients.architectures for seed in range(params.train.seeds)]
+    tasks = {
+        number: (
+            architecture,
+            settings,
+            params.data.vocabulary_size,
+            seed,
+            *shared,
+            artifacts.read_bytes(artifacts.weights(f"{architecture}-textbook", seed)),
+        )
+        for number, (architecture, seed) in enumerate(cells)
+    }
+    tags = {
+        number: {"architecture": architecture, "settings": "textbook", "seed": seed, "sequence_length": sequence_length}
+        for number, (architecture, seed) in enumerate(cells)
+    }
+    with tracker.live(f"gradients@{sequence_length}", tags) as log:
+        results = workers.run(f"gradients at {sequence_length} tokens, cell", _cell, tasks, log)
+
+    everything, headline, effects = (pd.concat(tables) for tables in zip(*results.values(), strict=True))
+    artifacts.write_parquet(artifacts.gradients_everything(sequence_length), everything)
+    artifacts.write_csv(artifacts.gradients(sequence_length), headline)
+    artifacts.write_csv(artifacts.memory(sequence_length), effects)
+
+
+def _cell(*task) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    from pipeline.science import study  # here: the process that writes the files needs no TensorFlow
+
+    return study.cell(*task)

@@ -1,0 +1,45 @@
+"""report: what people read, from files only."""
+
+import pandas as pd
+
+from pipeline.params import Params
+from pipeline.record import artifacts
+from pipeline.reporting import document
+
+
+def main(params: Params) -> None:
+    """Writes reports/README.md, reports/index.html and reports/figures; stale tables are named, not read."""
+    lengths = sorted(params.gradients.sequence_lengths)
+    tuned = params.tune.architectures
+    _name_stale(artifacts.GRADIENTS, lengths)
+    _name_stale(artifacts.MEMORY, lengths)
+    _name_stale(artifacts.TUNING, tuned)
+    told = document.story(
+        card=artifacts.read_json(artifacts.DATA_CARD),
+        metrics=artifacts.read_json(artifacts.METRICS),
+        compared=artifacts.read_json(artifacts.COMPARISONS),
+        models=artifacts.read_json(artifacts.MODELS_CARD),
+        trials={architecture: artifacts.read_csv(artifacts.trials(architecture)) for architecture in tuned},
+        gradients=pd.concat([artifacts.read_csv(artifacts.gradients(length)) for length in lengths], ignore_index=True),
+        memory=pd.concat([artifacts.read_csv(artifacts.memory(length)) for length in lengths], ignore_index=True),
+        settings={
+            "runs": list(params.train.runs),
+            "seeds": params.train.seeds,
+            "epochs": params.train.epochs,
+            "patience": params.train.patience,
+            "trials": params.tune.trials,
+            "tune_epochs": params.tune.epochs,
+            "space": params.tune.space.model_dump(),
+            "lengths": lengths,
+        },
+    )
+    for name, picture in document.pictures(told).items():
+        artifacts.write_text(artifacts.figure(name), picture)
+    artifacts.write_text(artifacts.REPORT, document.markdown(told))
+    artifacts.write_text(artifacts.REPORT_PAGE, document.html(told))
+
+
+def _name_stale(folder, listed: list) -> None:
+    stale = sorted(set(artifacts.tables_in(folder)) - {str(name) for name in listed})
+    if stale:
+        print(f"{folder}: stale, not in params.yaml and not in the report: {', '.join(stale)}")

@@ -1,0 +1,86 @@
+"""Where units of work run."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pipeline.params import Mistake
+from pipeline.record import compute
+
+
+def square(number, say):
+    say({"epoch": 1, "loss": 0.5})
+    say({"epoch": 2, "loss": 0.25})
+    return number * number, os.getpid(), os.environ["TF_NUM_INTRAOP_THREADS"]
+
+
+def fail(number, say):
+    if number == 1:
+        raise ArithmeticError("epoch 1: the loss is not a finite number")
+    return number
+
+
+def die(number, say):
+    os._exit(9)
+
+
+def run(processes, function, count=3, report=lambda unit, epoch, metrics: None):
+    workers = compute.Workers(processes)
+    try:
+        return workers.run("test unit", function, {unit: (unit,) for unit in range(count)}, report)
+    finally:
+        workers.close()
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_results_come_in_the_order_of_the_tasks_and_messages_come_while_units_run(processes):
+    heard = []
+    results = run(processes, square, report=lambda unit, epoch, metrics: heard.append((unit, epoch, metrics)))
+    assert [value for value, _, _ in results.values()] == [0, 1, 4]
+    assert sorted(heard) == [(unit, epoch, {"loss": 0.5 / epoch}) for unit in range(3) for epoch in (1, 2)]
+    assert {threads for _, _, threads in results.values()} == {"1"}
+    assert (os.getpid() in {pid for _, pid, _ in results.values()}) == (processes == 1)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_an_exception_of_a_unit_is_raised_by_the_driver(processes):
+    with pytest.raises(ArithmeticError, match="not a finite number"):
+        run(processes, fail)
+
+
+def test_one_unit_needs_no_pool():
+    ((_, pid, _),) = run(2, square, count=1).values()
+    assert pid == os.getpid()
+
+
+def test_a_worker_that_was_killed_is_one_clear_line():
+    with pytest.raises(Mistake, match="a worker process was killed"):
+        run(2, die)
+
+
+def test_the_number_of_workers_can_be_asked_for(monkeypatch):
+    monkeypatch.setenv("RNN_WORKERS", "3")
+    assert compute.processes() == 3
+    monkeypatch.setenv("RNN_WORKERS", "many")
+    with pytest.raises(Mistake, match="RNN_WORKERS: 'many': must be a whole number from 1"):
+        compute.processes()
+
+
+def sleep(number, say):
+    print(os.getpid(), flush=True)
+    time.sleep(60)
+
+
+def test_workers_do_not_outlive_a_driver_that_was_killed():
+    program = "from tests.record import test_compute as t\nif __name__ == '__main__':\n    t.run(2, t.sleep, count=2)\n"
+    driver = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    workers = [int(driver.stdout.readline()) for _ in range(2)]
+    driver.kill()
+    driver.wait()
+    deadline = time.monotonic() + 20
+    while any(os.path.exists(f"/proc/{pid}") for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(os.path.exists(f"/proc/{pid}") for pid in workers)

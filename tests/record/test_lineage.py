@@ -1,0 +1,106 @@
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from pipeline.record import lineage
+
+DVC = """
+stages:
+  tune:
+    matrix:
+      architecture: ${tune.architectures}
+    cmd: mkdir -p tuned && cp source tuned/${item.architecture}.json
+    deps:
+      - source
+    params:
+      - tune.trials
+    outs:
+      - tuned/${item.architecture}.json
+  train:
+    foreach: ${train.runs}
+    do:
+      cmd: mkdir -p models/${key} && cp code models/${key}/weights
+      deps:
+        - code
+        - tuned
+      params:
+        - train.runs.${key}
+        - ${item.from}:
+            - settings.${item.settings}
+      outs:
+        - models/${key}
+"""
+PARAMS = """
+tune: {architectures: [vanilla], trials: 3}
+settings:
+  textbook: {rate: 0.00001, clip: null, mask: false, schedule: "no"}
+train:
+  runs:
+    vanilla-textbook: {settings: textbook, from: params.yaml}
+    vanilla-tuned: {settings: tuned, from: tuned/vanilla.json}
+"""
+NAMES = ["tune@vanilla", "train@vanilla-textbook", "train@vanilla-tuned"]
+
+
+@pytest.fixture(scope="module")
+def reproduced(tmp_path_factory):
+    """A toy project after `dvc repro`."""
+    folder = tmp_path_factory.mktemp("toy")
+    (folder / "dvc.yaml").write_text(DVC)
+    (folder / "params.yaml").write_text(PARAMS)
+    (folder / "source").write_text('{"settings": {"tuned": {"rate": 0.00002, "clip": null}}}')
+    (folder / "code").write_text("one")
+    for words in (["init", "--no-scm", "--quiet"], ["config", "core.analytics", "false"], ["repro", "--quiet"]):
+        subprocess.run([sys.executable, "-m", "dvc", *words], cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture
+def project(reproduced, tmp_path):
+    return shutil.copytree(reproduced, tmp_path / "project")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_key_before_the_stage_runs_is_the_key_in_the_lock_afterwards(project, name):
+    assert lineage.present(name, project).key("0") == lineage.finished(project)[name].key("0")
+
+
+def test_a_folder_a_small_number_and_a_word_like_no_survive_the_lock(project):
+    found = lineage.finished(project)["train@vanilla-textbook"]
+    assert found.deps["tuned"].endswith(".dir")
+    assert found.values["settings.textbook"] == {"rate": 0.00001, "clip": None, "mask": False, "schedule": "no"}
+    assert found.outs.keys() == {"models/vanilla-textbook"}
+    assert found.item == "vanilla-textbook"
+
+
+def test_units_and_stages_have_keys_of_their_own(project):
+    stages = lineage.finished(project).values()
+    assert len({stage.key(unit) for stage in stages for unit in ("", "0", "1")}) == 3 * len(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "changed"),
+    [
+        ("params.yaml", "rate: 0.00001", "rate: 0.1", {"train@vanilla-textbook"}),
+        ("params.yaml", "trials: 3", "trials: 4", {"tune@vanilla"}),
+        ("tuned/vanilla.json", "0.00002", "0.5", {"train@vanilla-textbook", "train@vanilla-tuned"}),
+        ("code", "one", "two", {"train@vanilla-textbook", "train@vanilla-tuned"}),
+    ],
+)
+def test_a_change_moves_the_key_of_exactly_the_stages_that_read_it(project, file, old, new, changed):
+    text = (project / file).read_text()
+    assert old in text
+    (project / file).write_text(text.replace(old, new))
+    finished = lineage.finished(project)
+    assert {name for name in NAMES if not lineage.unchanged(finished[name], project)} == changed
+
+
+def test_a_missing_dependency_is_a_change(project):
+    (project / "code").unlink()
+    assert not lineage.unchanged(lineage.finished(project)["train@vanilla-textbook"], project)
+
+
+def test_without_a_lock_nothing_is_finished(tmp_path):
+    assert lineage.finished(tmp_path) == {}

@@ -1,0 +1,107 @@
+import json
+
+import pytest
+
+from pipeline.params import Mistake
+from pipeline.record import lineage, records
+from tests import toy_study
+
+
+@pytest.fixture
+def study(tmp_path):
+    toy_study.write(tmp_path)
+    return tmp_path
+
+
+def read(folder, scores: bool = True):
+    finished = lineage.finished(folder)
+    found = records.read(
+        [finished[name] for name in toy_study.STAGES], finished["evaluate"] if scores else None, folder
+    )
+    return {record.name: record for record in found}
+
+
+def test_each_stage_is_a_parent_with_a_child_for_each_seed_trial_or_curve(study):
+    found = read(study)
+    assert len(found) == toy_study.RECORDS
+    parents = {record.key: record.name for record in found.values()}
+    assert {name: parents[record.parent] for name, record in found.items() if record.parent} == {
+        **{f"{run} seed {seed}": run for run in toy_study.RUNS for seed in toy_study.SEEDS},
+        **{f"vanilla trial {number}": "vanilla study" for number in range(3)},
+        **{f"vanilla {what} 4": "gradients 4" for what in ("forward initial", "forward trained", "memory")},
+    }
+
+
+def test_a_seed_shows_its_curves_its_scores_and_what_made_it(study):
+    record = read(study)["vanilla-textbook seed 1"]
+    assert record.metrics["validation/loss", 1] == 0.5
+    assert record.metrics["validation/loss", 2] == 0.25
+    assert record.metrics["test/accuracy", 0] == 0.75
+    assert record.metrics["validation/accuracy.kept", 0] == 0.625
+    assert record.metrics["best_epoch", 0] == 1
+    assert {"hidden_size": "64", "clip_norm": "null", "mask": "false", "epochs": "12", "seed": "1"}.items() <= (
+        record.params.items()
+    )
+    assert {"architecture": "vanilla", "settings": "textbook", "seed": "1", "sequence_length": "100"}.items() <= (
+        record.tags.items()
+    )
+    assert [context for context, _, _ in record.datasets] == ["training", "validation", "test"]
+
+
+def test_a_tuned_run_shows_the_settings_that_tuning_chose(study):
+    assert read(study)["vanilla-tuned"].params["hidden_size"] == "16"
+
+
+def test_a_parent_carries_the_mean_and_its_scatter(study):
+    metrics = read(study)["vanilla-textbook"].metrics
+    assert {name: value for (name, _), value in metrics.items() if name.startswith("test/")} == {
+        "test/accuracy": 0.625,
+        "test/accuracy.sd": 0.125,
+        "test/accuracy.low": 0.25,
+        "test/accuracy.high": 0.9,
+    }
+    assert metrics["parameters", 0] == 326273
+
+
+def test_the_ceiling_has_no_scatter_and_no_children(study):
+    record = read(study)["tfidf"]
+    assert record.metrics == {("parameters", 0): 100.0, ("test/accuracy", 0): 0.875}
+    assert record.parent is None
+
+
+def test_a_failed_trial_has_no_value_but_is_shown(study):
+    found = read(study)
+    assert found["vanilla trial 2"].tags["state"] == "FAIL"
+    assert ("validation/accuracy.best", 0) not in found["vanilla trial 2"].metrics
+    assert found["vanilla trial 0"].metrics["validation/accuracy.best", 0] == 0.75
+    assert found["vanilla study"].metrics["trials.pruned", 0] == 1
+
+
+def test_a_decay_curve_is_the_mean_over_seeds_by_lag(study):
+    metrics = read(study)["vanilla forward trained 4"].metrics
+    assert [metrics["log10_relative_norm", lag] for lag in range(4)] == [0, -1.5, -3, -4.5]
+    assert not any(name.endswith("p90") for name, _ in metrics), "an empty field is no measurement"
+    assert read(study)["gradients 4"].metrics["vanilla-forward-trained/log10_relative_norm", 3] == -4.5
+
+
+def test_the_same_files_give_the_same_fingerprint_and_other_files_another_where_they_are_shown(study):
+    before = {name: record.fingerprint for name, record in read(study).items()}
+    assert before == {name: record.fingerprint for name, record in read(study).items()}
+    assert len(set(before.values())) == len(before)
+    metrics = json.loads((study / "reports/metrics.json").read_text())
+    metrics["vanilla-textbook"]["test/accuracy"]["scores"]["0"] = 0.5001
+    (study / "reports/metrics.json").write_text(json.dumps(metrics))
+    after = {name: record.fingerprint for name, record in read(study).items()}
+    assert [name for name in before if before[name] != after[name]] == ["vanilla-textbook seed 0"]
+
+
+def test_without_an_evaluation_of_these_models_no_score_is_shown(study):
+    found = read(study, scores=False)
+    assert "tfidf" not in found
+    assert not any(name.startswith("test/") for record in found.values() for name, _ in record.metrics)
+
+
+def test_a_file_that_is_not_here_is_named(study):
+    (study / "artifacts/history/vanilla-tuned.csv").unlink()
+    with pytest.raises(Mistake, match=r"history/vanilla-tuned\.csv"):
+        read(study)

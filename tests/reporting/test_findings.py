@@ -1,0 +1,117 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.reporting import findings, tables
+from tests.reporting import invented
+
+
+def found(**scores):
+    """Results of runs with these test accuracies for each seed; the ceiling is one number."""
+    metrics, models = {}, {}
+    for name, values in scores.items():
+        run = name if name == "tfidf" else f"{name}-textbook"
+        several = {"test/accuracy": invented.summary(values)}
+        one = {"mean": 0.5, "sd": None, "low": None, "high": None, "scores": {"0": 0.5}}
+        several |= {f"test/{metric}": one for metric in ("nll", "brier", "ece", "auc")}
+        metrics[run], models[run] = {"parameters": 1, **several}, {"architecture": name}
+    return tables.results(metrics, models, [run for run in models if run != "tfidf"])
+
+
+def compared(low, high):
+    difference = (low + high) / 2
+    row = {"baseline": "vanilla-textbook", "run": "bidirectional-textbook", "difference": difference}
+    return tables.comparisons([{**row, "low": low, "high": high, "baseline_seeds": 3, "run_seeds": 3}])
+
+
+def faded(mean, e1=np.inf, e3=np.inf, weights="trained"):
+    row = {"architecture": "vanilla", "direction": "forward", "weights": weights, "sequence_length": 100}
+    numbers = {"lag_tokens": 99, "mean": mean, "lowest": mean, "highest": mean, "seeds": 3}
+    return pd.DataFrame([{**row, **numbers, "horizon_e1": e1, "horizon_e2": np.inf, "horizon_e3": e3}])
+
+
+def test_a_difference_is_claimed_only_where_its_interval_excludes_zero():
+    (unclear,) = findings.both_directions(compared(-0.01, 0.03))
+    assert "is not shown here" in unclear
+    assert "better" not in unclear
+    (better,) = findings.both_directions(compared(0.01, 0.03))
+    assert "helps here, as the textbook says" in better
+    (worse,) = findings.both_directions(compared(-0.03, -0.01))
+    assert "hurts here, against the textbook" in worse
+    assert "is worse than vanilla-textbook (−2.0 points" in worse
+
+
+def test_two_runs_that_seeds_cannot_tell_apart_have_no_winner_by_a_margin():
+    sentences = " ".join(findings.best(found(vanilla=[0.80, 0.84, 0.79], lstm=[0.82, 0.83, 0.81])))
+    assert "lstm-textbook has the highest mean test accuracy of 2 network runs: 82.0 %" in sentences
+    assert "do not show which of the two is better" in sentences
+
+
+def test_a_clear_winner_is_named_with_the_interval_of_its_lead():
+    sentences = " ".join(findings.best(found(vanilla=[0.70, 0.71, 0.69], lstm=[0.82, 0.83, 0.81])))
+    assert "is 12.0 points behind; the 95 % interval of that difference, 9.7 to 14.3, excludes 0." in sentences
+
+
+def test_a_run_with_a_seed_that_is_not_finite_is_named_and_not_ranked():
+    sentences = " ".join(findings.best(found(vanilla=[0.70, np.nan, 0.69], lstm=[0.82, 0.83, 0.81])))
+    assert "of 1 network run:" in sentences
+    assert "not ranked: vanilla-textbook" in sentences
+
+
+def test_without_any_finite_run_nothing_wins():
+    assert findings.best(found(vanilla=[np.nan, np.nan])) == [
+        "No network has a finite mean test accuracy, so none wins."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (faded(-3.5, e1=20, e3=80), "it vanishes, staying below 0.1 % from lag 80 on"),
+        (faded(-2.0, e1=70), "it fades, staying below 10 % from lag 70 on, but within 99 tokens it does not vanish"),
+        (faded(-0.5), "it weakens, but within 99 tokens it neither stays below 10 % nor vanishes"),
+        (faded(0.2), "it does not fade over this distance"),
+        (faded(np.nan, e1=np.nan, e3=np.nan), "nothing is said about vanishing"),
+    ],
+)
+def test_whether_a_gradient_vanishes_is_read_off_its_own_curve(row, said):
+    assert said in findings.fades(row, 100)[0]
+
+
+def test_numbers_that_are_not_finite_are_said_to_be_so():
+    assert {
+        findings.percent(np.nan),
+        findings.points(np.inf),
+        findings.share_of(np.nan),
+        findings.horizon(np.nan, 9),
+    } == {"not finite"}
+    assert findings.interval(np.nan, 1.0) == "none"
+    assert findings.horizon(np.inf, 9) == "not within 9"
+
+
+def test_small_gradients_are_powers_of_ten_and_larger_ones_percent():
+    assert [findings.share_of(value) for value in (0, -1, -3, -6.25)] == ["100 %", "10 %", "0.1 %", "10^−6.2"]
+
+
+def test_a_rounded_zero_has_no_sign():
+    assert (findings.number(-0.001, 1), findings.points(0.0001), findings.points(0.012)) == ("0.0", "0.0", "+1.2")
+
+
+def test_few_seeds_are_said_to_give_wide_intervals_and_ten_are_not():
+    assert "wide" in findings.seeds_in_words(3)
+    assert "wide" not in findings.seeds_in_words(10)
+
+
+def test_memory_whose_interval_includes_guessing_is_not_shown():
+    frame = pd.DataFrame(
+        [
+            {"architecture": name, "sequence_length": 9, "seed": seed, "lag_tokens": lag, "sign_accuracy": value}
+            for name, end in (("vanilla", (0.45, 0.55, 0.52)), ("lstm", (0.9, 0.91, 0.92)))
+            for seed in (0, 1, 2)
+            for lag, value in ((0, 1.0), (8, end[seed]))
+        ]
+    )
+    remembering = tables.remembering(tables.memory(frame, "sign_accuracy"))
+    said = " ".join(findings.remembers(remembering, tables.memory(frame, "sign_accuracy"), faded(-1), 9))
+    assert "includes guessing for vanilla: memory of that word is not shown" in said
+    assert "above guessing for lstm" in said

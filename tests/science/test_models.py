@@ -1,0 +1,100 @@
+"""The four architectures."""
+
+import keras
+import numpy as np
+import pytest
+
+from pipeline.params import ARCHITECTURES, Settings
+from pipeline.science import models
+
+from .conftest import VOCABULARY
+
+TUTORIAL = Settings(
+    sequence_length=100,
+    embedding_dimension=32,
+    hidden_size=64,
+    learning_rate=0.001,
+    learning_rate_schedule="constant",
+    batch_size=32,
+    dropout=0.0,
+    clip_norm=None,
+    mask=False,
+)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "parameters"),
+    [("vanilla", 326_273), ("bidirectional", 332_545), ("lstm", 344_897), ("feedforward", 322_177)],
+)
+def test_parameter_counts_are_those_of_the_design(architecture, parameters):
+    assert models.build(architecture, TUTORIAL, 10_000).count_params() == parameters
+
+
+@pytest.mark.parametrize(
+    ("architecture", "recurrent"),
+    [
+        ("vanilla", lambda: keras.layers.SimpleRNN(64)),
+        ("bidirectional", lambda: keras.layers.Bidirectional(keras.layers.SimpleRNN(64))),
+    ],
+)
+def test_vanilla_and_bidirectional_compute_what_the_tutorials_own_lines_compute(architecture, recurrent):
+    ours = models.initial(architecture, TUTORIAL, 10_000, seed=1)
+    theirs = keras.Sequential(
+        [
+            keras.Input((100,)),
+            keras.layers.Embedding(10_000, 32),
+            recurrent(),
+            keras.layers.Dense(1, activation="sigmoid"),
+        ]
+    )
+    theirs.set_weights(ours.get_weights())
+    tokens_NT = np.random.default_rng(0).integers(0, 10_000, (3, 100))
+    np.testing.assert_array_equal(ours(tokens_NT), theirs(tokens_NT))
+    assert [layer["kind"] for layer in models.layer_table(ours)][1:] == [
+        type(layer).__name__ for layer in theirs.layers
+    ]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_padding_before_a_review_changes_nothing_where_it_is_masked(architecture, settings):
+    masked = settings.model_copy(update={"mask": True})
+    short = models.initial(architecture, masked, VOCABULARY, seed=0)
+    longer = models.build(architecture, masked.model_copy(update={"sequence_length": 11}), VOCABULARY)
+    longer.set_weights(short.get_weights())
+    tokens_NT = np.random.default_rng(0).integers(2, VOCABULARY, (2, 7))
+    np.testing.assert_allclose(longer(np.pad(tokens_NT, ((0, 0), (4, 0)))), short(tokens_NT), atol=1e-6)
+
+
+def test_without_a_mask_a_vanilla_network_reads_padding_as_a_word(settings):
+    short = models.initial("vanilla", settings, VOCABULARY, seed=0)
+    longer = models.build("vanilla", settings.model_copy(update={"sequence_length": 11}), VOCABULARY)
+    longer.set_weights(short.get_weights())
+    tokens_NT = np.random.default_rng(0).integers(2, VOCABULARY, (2, 7))
+    assert np.abs(longer(np.pad(tokens_NT, ((0, 0), (4, 0)))) - short(tokens_NT)).max() > 1e-4
+
+
+def test_feedforward_has_no_order_and_the_others_have(settings):
+    tokens_NT = np.random.default_rng(0).integers(2, VOCABULARY, (2, 7))
+    for architecture in ARCHITECTURES:
+        model = models.initial(architecture, settings, VOCABULARY, seed=0)
+        change = np.abs(model(tokens_NT) - model(tokens_NT[:, ::-1])).max()
+        assert (change < 1e-6) == (architecture == "feedforward")
+
+
+def test_dropout_is_in_the_network_only_where_it_is_asked_for(settings):
+    kinds = [layer["kind"] for layer in models.layer_table(models.build("lstm", settings, VOCABULARY))]
+    assert kinds == ["InputLayer", "Embedding", "LSTM", "Dense"]
+    dropping = models.build("lstm", settings.model_copy(update={"dropout": 0.5}), VOCABULARY)
+    assert {"SpatialDropout1D", "Dropout"} <= {layer["kind"] for layer in models.layer_table(dropping)}
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_weights_come_back_as_they_were_and_equal_weights_are_equal_bytes(architecture, settings):
+    model = models.initial(architecture, settings, VOCABULARY, seed=3)
+    weights = models.packed(model)
+    again = models.initial(architecture, settings, VOCABULARY, seed=3)
+    assert models.packed(again) == weights
+    longer = models.restored(architecture, settings.model_copy(update={"sequence_length": 9}), VOCABULARY, weights)
+    for ours, theirs in zip(model.get_weights(), longer.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert models.packed(models.initial(architecture, settings, VOCABULARY, seed=4)) != weights

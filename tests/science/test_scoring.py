@@ -1,0 +1,86 @@
+"""Scores, intervals and the linear ceiling."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from pipeline.science import scoring
+
+
+def test_scores_of_four_reviews_are_those_worked_out_by_hand():
+    labels_N, probability_N = np.array([1, 1, 0, 0]), np.array([0.9, 0.4, 0.2, 0.3])
+    scores = scoring.scores(labels_N, probability_N)
+    assert scores["accuracy"] == 0.75
+    assert scores["nll"] == pytest.approx(-np.log([0.9, 0.4, 0.8, 0.7]).mean())
+    assert scores["brier"] == pytest.approx((0.01 + 0.36 + 0.04 + 0.09) / 4)
+    assert scores["auc"] == 1.0
+    assert scores["ece"] == pytest.approx((0.1 + 0.6 + 0.2 + 0.3) / 4)  # four bins of one review
+
+
+def test_calibrated_probabilities_have_a_calibration_error_near_0_and_turned_ones_a_large_one():
+    random = np.random.default_rng(0)
+    probability_N = random.uniform(size=50_000)
+    labels_N = (random.uniform(size=50_000) < probability_N).astype(int)
+    assert scoring.expected_calibration_error(labels_N, probability_N) < 0.01
+    assert scoring.expected_calibration_error(labels_N, 1 - probability_N) > 0.4
+
+
+def test_a_probability_that_is_not_finite_is_not_averaged_away():
+    with pytest.raises(ValueError, match="not a finite number"):
+        scoring.scores(np.array([0, 1]), np.array([0.5, np.nan]))
+
+
+def test_the_interval_over_three_seeds_is_student_s():
+    found = scoring.over_seeds({0: 0.80, 1: 0.82, 2: 0.84})
+    assert found["mean"] == pytest.approx(0.82)
+    assert found["sd"] == pytest.approx(0.02)
+    assert found["high"] - found["mean"] == pytest.approx(4.302653 * 0.02 / 3**0.5)  # t table: 97.5 %, 2 degrees
+    assert found["scores"] == {"0": 0.80, "1": 0.82, "2": 0.84}
+
+
+def test_one_score_has_no_interval():
+    assert scoring.over_seeds({0: 0.8}) == {"mean": 0.8, "sd": None, "low": None, "high": None, "scores": {"0": 0.8}}
+
+
+def test_t_intervals_cover_the_truth_in_95_of_100_studies():
+    random = np.random.default_rng(0)
+    studies = [scoring.over_seeds(dict(enumerate(random.normal(0.8, 0.02, 5)))) for _ in range(1000)]
+    assert 0.93 < np.mean([study["low"] < 0.8 < study["high"] for study in studies]) < 0.97
+
+
+def test_a_difference_is_run_minus_baseline_with_an_interval_around_it():
+    found = scoring.difference([0.80, 0.81, 0.79], [0.84, 0.85, 0.83])
+    assert found["difference"] == pytest.approx(0.04)
+    assert found["low"] == pytest.approx(0.04 - 2.776445 * 0.01 * (2 / 3) ** 0.5)  # equal spread: 4 degrees of freedom
+    assert scoring.difference([0.8, 0.8], [0.8, 0.8]) == {"difference": 0.0, "low": 0.0, "high": 0.0}
+
+
+def test_predictions_become_metrics_by_split_and_seed():
+    predictions = pd.DataFrame(
+        [
+            {"split": split, "seed": seed, "label": label, "probability": 0.9 if (label or seed) else 0.1}
+            for split in ("validation", "test")
+            for seed in (0, 1)
+            for label in (0, 1)
+        ]
+    )
+    metrics = scoring.by_metric(predictions)
+    assert metrics["test/accuracy"]["scores"] == {"0": 1.0, "1": 0.5}
+    assert list(metrics) == [
+        *("validation/accuracy", "validation/nll"),
+        *("test/accuracy", "test/nll", "test/brier", "test/ece", "test/auc"),
+    ]
+
+
+def test_the_linear_ceiling_equals_scikit_learn_s_own_text_pipeline_and_does_not_see_padding():
+    random = np.random.default_rng(0)
+    tokens_NT = random.integers(1, 30, (60, 8)).astype(np.int32)
+    tokens_NT[::2, :3] = 0
+    labels_N = random.integers(0, 2, 60)
+    texts = [" ".join(f"w{token}" for token in row if token) for row in tokens_NT]
+    vectors = TfidfVectorizer(sublinear_tf=True, token_pattern=r"\S+").fit(texts)  # noqa: S106
+    reference = LogisticRegression(max_iter=1000).fit(vectors.transform(texts), labels_N)
+    ours = scoring.tfidf_probabilities(scoring.tfidf(tokens_NT, labels_N, 30), tokens_NT)
+    np.testing.assert_allclose(ours, reference.predict_proba(vectors.transform(texts))[:, 1], atol=1e-4)

@@ -1,0 +1,137 @@
+"""Training one model on one seed."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from pipeline.science import models, training
+from pipeline.science.sequences import Examples
+
+from .conftest import VOCABULARY, learnable
+
+
+def silent(_row):
+    pass
+
+
+def trained(architecture, settings, seed=0, epochs=3, patience=3, report=silent):
+    return training.train(
+        architecture, settings, VOCABULARY, seed, learnable(64), learnable(31, seed=1), epochs, patience, report
+    )
+
+
+@pytest.mark.parametrize("architecture", ["bidirectional", "lstm"])
+def test_the_same_seed_gives_the_same_history_and_the_same_bytes(architecture, settings):
+    dropping = settings.model_copy(update={"dropout": 0.3, "learning_rate_schedule": "cosine", "clip_norm": 1.0})
+    once = trained(architecture, dropping)
+    assert trained(architecture, dropping) == once
+    assert trained(architecture, dropping, seed=1, epochs=1)[1] != once[1]
+
+
+def test_another_process_gives_the_same_bytes(settings):
+    """The promise behind `dvc.lock`: XLA, one thread and a seed are enough; op determinism would switch XLA off."""
+    program = (
+        "from pipeline.record import machine; machine.prepare()\n"
+        "import hashlib\n"
+        "from pipeline.params import Settings\n"
+        "from tests.science.conftest import VOCABULARY, learnable\n"
+        "from pipeline.science import training\n"
+        f"settings = Settings.model_validate({settings.model_dump()!r})\n"
+        "data = learnable(64), learnable(31, seed=1)\n"
+        "_, weights = training.train('vanilla', settings, VOCABULARY, 0, *data, 3, 3, print)\n"
+        "print('md5', hashlib.md5(weights, usedforsecurity=False).hexdigest())\n"
+    )
+    said = [
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.splitlines()
+        for _ in range(2)
+    ]
+    assert said[0] == said[1]
+    assert said[0][-1].startswith("md5 ")
+
+
+def test_training_is_compiled_by_xla(settings, monkeypatch):
+    seen = {}
+    fit = keras.Model.fit
+
+    def watched(model, *arguments, **settings):
+        seen["jit"] = model.jit_compile
+        return fit(model, *arguments, **settings)
+
+    monkeypatch.setattr(keras.Model, "fit", watched)
+    trained("vanilla", settings, epochs=1)
+    assert seen == {"jit": True}
+
+
+def test_losses_equal_those_of_a_plain_fit_over_the_same_batches(settings):
+    """The tutorial's own `compile` and `fit`, not compiled by XLA, 60 updates."""
+    data, validation = learnable(80), learnable(31, seed=1)
+    history, _ = training.train("vanilla", settings, VOCABULARY, 0, data, validation, 3, 3, silent)
+    plain = models.initial("vanilla", settings, VOCABULARY, seed=0)
+    plain.compile(optimizer=keras.optimizers.Adam(0.01), loss="binary_crossentropy", metrics=["accuracy"])
+    losses = plain.fit(training.shuffled(data, 4, seed=0), epochs=3, shuffle=False, verbose=0).history["loss"]
+    np.testing.assert_allclose([row["train/loss"] for row in history], losses, rtol=1e-5)
+
+
+def test_the_weights_are_those_of_the_epoch_with_the_lowest_validation_loss(settings):
+    """Labels that nothing tells: what is learned by heart makes validation worse."""
+    wild = settings.model_copy(update={"learning_rate": 0.05})
+    random = np.random.default_rng(0)
+    data, validation = (
+        Examples(learnable(size, seed=size).tokens_NT, random.integers(0, 2, size)) for size in (64, 31)
+    )
+    history, weights = training.train("vanilla", wild, VOCABULARY, 0, data, validation, 6, 6, silent)
+    best = min(history, key=lambda row: row["validation/loss"])
+    assert best["epoch"] < len(history) == 6
+    assert [row["epoch"] for row in history if row["best"]] == [best["epoch"]]
+    model = models.restored("vanilla", wild, VOCABULARY, weights)
+    model.compile(loss="binary_crossentropy")
+    loss = model.evaluate(validation.tokens_NT, validation.labels_N, verbose=0)
+    assert loss == pytest.approx(best["validation/loss"], rel=1e-5)
+
+
+def test_training_stops_after_patience_epochs_without_a_better_one(settings):
+    still = settings.model_copy(update={"learning_rate": 1e-30})  # no update changes a float32
+    history, _ = trained("feedforward", still, epochs=9, patience=2)
+    assert len(history) == 3
+
+
+def test_each_epoch_is_reported_as_it_ends_and_the_listener_may_stop_it(settings):
+    class Enough(Exception):
+        pass
+
+    rows = []
+
+    def listen(row):
+        rows.append(row)
+        if row["epoch"] == 2:
+            raise Enough
+
+    with pytest.raises(Enough):
+        trained("vanilla", settings, epochs=5, report=listen)
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert list(rows[0]) == ["epoch", "train/loss", "train/accuracy", "validation/loss", "validation/accuracy"]
+
+
+def test_a_loss_that_is_not_finite_is_said_and_not_trained_on(settings, monkeypatch):
+    start = models.initial
+
+    def broken(*arguments):
+        model = start(*arguments)
+        model.get_layer("probability").bias.assign([np.nan])
+        return model
+
+    monkeypatch.setattr(models, "initial", broken)
+    with pytest.raises(training.Diverged, match="epoch 1: the loss is not a finite number"):
+        trained("vanilla", settings)
+
+
+def test_each_epoch_sees_every_review_once_but_for_the_remainder_of_a_batch():
+    data = Examples(np.arange(10, dtype=np.int32)[:, None], np.zeros(10))
+    batches = training.shuffled(data, 3, seed=0)
+    epochs = [np.concatenate([tokens.numpy().ravel() for tokens, _ in batches]) for _ in range(2)]
+    for epoch in epochs:
+        assert len(set(epoch)) == len(epoch) == 9
+    assert list(epochs[0]) != list(epochs[1])

@@ -1,0 +1,210 @@
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.record import artifacts
+from pipeline.reporting import document
+from pipeline.stages import report
+from tests.reporting import invented
+
+ROOT = Path(__file__).parents[2]
+FIGURES = {"accuracy", "differences", "gradients-by-lag", "gradients-by-length", "memory-by-lag", "tuning"}
+SMALL = {
+    **invented.DEFAULT,
+    "runs": ["feedforward-textbook", "vanilla-textbook"],
+    "comparisons": [],
+    "tuned": [],
+    "lengths": [3],
+    "architectures": ["vanilla"],
+    "seeds": 2,
+}
+
+
+class Page(HTMLParser):
+    """What a browser would fetch, the ids, and whether every element is closed."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.fetched, self.ids, self.open, self.charts = [], [], [], 0
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        if tag not in ("meta", "link"):
+            self.open.append(tag)
+        self.fetched += [found[key] for key in ("src", "href") if key in found]
+        self.ids += [found["id"]] if "id" in found else []
+        self.charts += found.get("type") == "application/json"
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def written(folder, monkeypatch, spoil=lambda: None, **changes):
+    """The folder after `report` on an invented study; `spoil` may change its files first."""
+    lists = {**invented.DEFAULT, **changes}
+    monkeypatch.chdir(ROOT)
+    params = invented.study(**lists)
+    folder.mkdir(exist_ok=True)
+    monkeypatch.chdir(folder)
+    invented.write(**lists)
+    spoil()
+    report.main(params)
+    return folder / "reports"
+
+
+def outputs(reports):
+    files = [reports / "README.md", reports / "index.html", *sorted((reports / "figures").iterdir())]
+    return {str(file.relative_to(reports)): file.read_bytes() for file in files}
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        yield written(tmp_path_factory.mktemp("full"), monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        yield written(tmp_path_factory.mktemp("small"), monkeypatch, **SMALL)
+
+
+def test_the_same_files_give_the_same_bytes_in_any_folder_and_after_any_other_report(
+    small, full, tmp_path, monkeypatch
+):
+    again = written(tmp_path / "another name", monkeypatch, **SMALL)
+    assert outputs(again) == outputs(small)
+    assert str(tmp_path) not in "".join(text.decode() for text in outputs(again).values())
+
+
+def test_every_figure_of_the_markdown_is_there_has_an_alternative_and_is_a_picture(full):
+    text = (full / "README.md").read_text()
+    assert {file.stem for file in (full / "figures").iterdir()} == FIGURES
+    shown = re.findall(r"!\[([^\]]+)\]\(figures/([a-z-]+)\.svg\)", text)
+    assert {name for _, name in shown} == FIGURES
+    for _, name in shown:
+        assert ElementTree.parse(full / "figures" / f"{name}.svg").getroot().tag.endswith("svg")  # noqa: S314
+
+
+def test_the_page_fetches_nothing_closes_every_element_and_holds_every_panel(full):
+    page = Page((full / "index.html").read_text())
+    assert page.fetched == ["data:,"]
+    assert page.open == []
+    assert len(page.ids) == len(set(page.ids))
+    assert page.charts == 2 + 2 + 2 + 2 + 2
+
+
+def test_the_document_answers_in_the_order_of_its_questions(full):
+    headings = re.findall(r"^## (.+)$", (full / "README.md").read_text(), re.MULTILINE)
+    assert headings == [
+        "The answer",
+        "What was run on what",
+        "Every run, and the comparisons",
+        "How gradients fade",
+        "What tuning found",
+        "Method and caveats",
+        "How to reproduce it",
+    ]
+
+
+def test_every_run_with_its_scores_and_the_ceiling_is_in_the_table_of_results(full):
+    text = (full / "README.md").read_text()
+    metrics = artifacts.read_json(full / "metrics.json")
+    for run in [*invented.DEFAULT["runs"], "tfidf"]:
+        (row,) = re.findall(
+            rf"^\| {run} \| .*%.*,?.*\|$", text.split("sd (points)")[1].split("seeds the")[0], re.MULTILINE
+        )
+        for score in metrics[run]["test/accuracy"]["scores"].values():
+            assert f"{score * 100:.1f}" in row
+
+
+def test_tables_of_lengths_that_are_not_listed_are_named_and_not_read(small, tmp_path, monkeypatch, capsys):
+    def spoil():
+        for table in (artifacts.gradients(77), artifacts.memory(77), artifacts.trials("lstm")):
+            artifacts.write_text(table, "not a table of this study\n")
+
+    reports = written(tmp_path / "stale", monkeypatch, spoil, **SMALL)
+    assert capsys.readouterr().out.splitlines() == [
+        f"reports/{folder}: stale, not in params.yaml and not in the report: {name}"
+        for folder, name in (("gradients", "77"), ("memory", "77"), ("tuning", "lstm"))
+    ]
+    assert outputs(reports) == outputs(small)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {**SMALL, "runs": ["lstm-textbook"], "architectures": ["lstm"], "lengths": [100, 30], "seeds": 10},
+        {
+            **SMALL,
+            "runs": ["feedforward-textbook", "vanilla-tuned"],
+            "architectures": ["feedforward"],
+            "tuned": ["vanilla"],
+        },
+    ],
+    ids=["one run on ten seeds", "only tuned recurrence"],
+)
+def test_any_part_of_a_study_can_be_reported(tmp_path, monkeypatch, changes):
+    reports = written(tmp_path / "part", monkeypatch, **changes)
+    text = (reports / "README.md").read_text()
+    assert ("Nothing was tuned" in text) == (not changes["tuned"])
+    assert ("gradients were not measured at that length" in text) == (100 not in changes["lengths"])
+    assert Page((reports / "index.html").read_text()).open == []
+
+
+def test_what_is_not_finite_is_said_to_be_so_and_drawn_as_a_gap(tmp_path, monkeypatch):
+    def spoil():
+        metrics = artifacts.read_json(artifacts.METRICS)
+        metrics["vanilla-textbook"]["test/accuracy"] = invented.summary([0.8, np.nan])
+        artifacts.write_json(artifacts.METRICS, metrics)
+        for path, column in ((artifacts.gradients(3), "log10_relative_norm"), (artifacts.memory(3), "sign_accuracy")):
+            table = artifacts.read_csv(path)
+            table.loc[(table.seed == 1) & (table.lag_tokens > 0), column] = np.nan
+            artifacts.write_csv(path, table)
+
+    text = (written(tmp_path / "gaps", monkeypatch, spoil, **SMALL) / "README.md").read_text()
+    assert "| vanilla-textbook | 326,273 | not finite | none | not finite | 80.0, not finite |" in text
+    assert "not ranked: vanilla-textbook" in text
+    assert "nothing is said about vanishing" in text
+    assert "nan" not in text.lower().replace("nance", "")
+
+
+def test_a_length_for_which_no_review_is_long_enough_is_reported_as_none(tmp_path, monkeypatch):
+    def spoil():
+        for path in (artifacts.gradients(900), artifacts.memory(900)):
+            artifacts.write_csv(path, artifacts.read_csv(path).head(0))
+
+    monkeypatch.setattr(document, "pictures", lambda told: {})
+    reports = written(tmp_path / "long", monkeypatch, spoil, **{**SMALL, "lengths": [3, 900]})
+    assert "| vanilla | forward | trained | " in (text := (reports / "README.md").read_text())
+    assert re.search(r"\| reviews measured \|  \|  \| 500 \| 0 \|", text)
+
+
+def test_texts_from_the_files_cannot_become_markup(tmp_path, monkeypatch):
+    hostile = '</script><script>alert("x")</script> {{ 1 }} | *bold* ![i](x) <img src=x onerror=1>'
+
+    def spoil():
+        card = artifacts.read_json(artifacts.DATA_CARD)
+        artifacts.write_json(artifacts.DATA_CARD, {**card, "split_rule": hostile})
+
+    monkeypatch.setattr(document, "pictures", lambda told: {})
+    reports = written(tmp_path / "hostile", monkeypatch, spoil, **SMALL)
+    page = (reports / "index.html").read_text()
+    assert '<script>alert("x")' not in page
+    assert "<img src=x" not in page
+    assert Page(page).fetched == ["data:,"]
+    text = (reports / "README.md").read_text()
+    assert "<script>" not in text
+    assert r"&lt;/script> {{ 1 }} \| \*bold\* !\[i\](x) &lt;img" in text
+
+
+def test_importing_the_stage_brings_in_no_network_library_and_no_tracker():
+    code = "import sys, pipeline.stages.report; print(*{'tensorflow', 'keras', 'mlflow', 'optuna'} & set(sys.modules))"
+    assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).strip() == ""

@@ -1,0 +1,99 @@
+"""The files of a finished study have the form that people, the report and MLflow rely on.
+
+Run on the committed results, and by `.ci/quick` on a study that was made just before.
+"""
+
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline import params
+
+STUDY = params.read()
+REPORTS = Path("reports")
+METRICS = json.loads((REPORTS / "metrics.json").read_text(encoding="utf-8"))
+LOCK = YAML(typ="safe").load(Path("dvc.lock"))["stages"]
+
+
+def test_every_run_and_the_linear_ceiling_have_every_metric_of_every_seed():
+    assert list(METRICS) == [*STUDY.train.runs, "tfidf"]
+    seeds = [str(seed) for seed in range(STUDY.train.seeds)]
+    for run, values in METRICS.items():
+        assert list(values) == [
+            *("parameters", "validation/accuracy", "validation/nll"),
+            *("test/accuracy", "test/nll", "test/brier", "test/ece", "test/auc"),
+        ]
+        for metric, found in values.items():
+            if metric != "parameters":
+                assert list(found) == ["mean", "sd", "low", "high", "scores"]
+                assert list(found["scores"]) == (["0"] if run == "tfidf" else seeds)
+
+
+def test_textbook_runs_have_the_parameter_counts_of_the_design():
+    design = {"vanilla": 326_273, "bidirectional": 332_545, "lstm": 344_897, "feedforward": 322_177}
+    textbook = STUDY.settings["textbook"]
+    if (textbook.embedding_dimension, textbook.hidden_size, STUDY.data.vocabulary_size) != (32, 64, 10_000):
+        pytest.skip("textbook settings are not the tutorial's in this checkout")
+    for architecture, parameters in design.items():
+        assert METRICS[f"{architecture}-textbook"]["parameters"] == parameters
+
+
+@pytest.mark.parametrize("length", STUDY.gradients.sequence_lengths)
+def test_gradient_tables_have_every_architecture_direction_seed_and_lag(length):
+    table = pd.read_csv(REPORTS / f"gradients/{length}.csv")
+    assert list(table) == [
+        *("architecture", "direction", "weights", "sequence_length", "seed", "lag_tokens"),
+        *("log10_relative_norm", "p10", "p90", "reviews"),
+    ]
+    directions = {"feedforward": ["none"], "bidirectional": ["backward", "forward"]}
+    for architecture in STUDY.gradients.architectures:
+        of_architecture = table[table["architecture"] == architecture]
+        assert sorted(set(of_architecture["direction"])) == directions.get(architecture, ["forward"])
+        for _, curve in of_architecture.groupby(["direction", "weights", "seed"]):
+            assert curve["lag_tokens"].tolist() == list(range(length))
+            assert curve["log10_relative_norm"].iloc[0] == 0
+            assert (curve["reviews"] > 0).all()
+        assert set(of_architecture["weights"]) == {"initial", "trained"}
+        assert sorted(set(of_architecture["seed"])) == list(range(STUDY.train.seeds))
+    flat = table[table["architecture"] == "feedforward"]["log10_relative_norm"]
+    assert flat.abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("length", STUDY.gradients.sequence_lengths)
+def test_memory_tables_reach_from_the_last_word_to_the_first(length):
+    table = pd.read_csv(REPORTS / f"memory/{length}.csv")
+    assert list(table) == [
+        *("architecture", "sequence_length", "seed", "lag_tokens", "contrast", "sign_accuracy", "reviews"),
+    ]
+    assert (table["lag_tokens"].min(), table["lag_tokens"].max()) == (0, length - 1)
+    assert table["sign_accuracy"].between(0, 1).all()
+
+
+@pytest.mark.parametrize("architecture", STUDY.tune.architectures)
+def test_tuning_tables_have_the_whole_budget_and_the_tuned_run_has_the_winner(architecture):
+    trials = pd.read_csv(REPORTS / f"tuning/{architecture}.csv")
+    assert trials["trial"].tolist() == list(range(STUDY.tune.trials))
+    completed = trials[trials["state"] == "COMPLETE"]
+    winner = completed.loc[completed["value"].idxmax()]
+    values = json.loads((REPORTS / "models.json").read_text(encoding="utf-8"))[f"{architecture}-tuned"]["values"]
+    for name in ("hidden_size", "embedding_dimension", "learning_rate", "dropout"):
+        assert values[name] == pytest.approx(winner[name])
+
+
+def test_dvc_lock_has_every_stage_and_nothing_that_differs_from_run_to_run():
+    assert {stage.partition("@")[0] for stage in LOCK} == {
+        *("prepare", "tune", "train", "evaluate", "gradients", "report", "track"),
+    }
+    assert {f"train@{run}" for run in STUDY.train.runs} <= set(LOCK)
+
+
+def test_no_tracked_file_names_this_machine():
+    here = str(Path.cwd())
+    for path in [Path("dvc.lock"), *REPORTS.rglob("*.*")]:
+        text = path.read_text(encoding="utf-8")
+        assert here not in text, path
+        assert not re.search(r"/(home|root|Users|tmp)/\w", text), path

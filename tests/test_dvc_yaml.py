@@ -1,0 +1,155 @@
+"""dvc.yaml tells the truth, and imports point down."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline import params
+
+ROOT = Path(__file__).parents[1]
+STAGES = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in (ROOT / "pipeline").rglob("*.py")
+}
+
+
+def definition(stage: str) -> dict:
+    return STAGES[stage].get("do", STAGES[stage])
+
+
+def imports(path: Path) -> set[str]:
+    """First-party modules that this file imports anywhere in it, also inside functions."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return {name for name in found if name in MODULES}
+
+
+def closure(path: Path) -> set[Path]:
+    """The file and all first-party files with code that importing it brings."""
+    waiting, found = [path], set()
+    while waiting:
+        here = waiting.pop()
+        if here not in found:
+            found.add(here)
+            waiting += [MODULES[name] for name in imports(here)]
+    return {path for path in found if path.name != "__init__.py"}
+
+
+def keys_read(stage: str) -> set[str]:
+    """The longest attribute chains that start at a variable `params` in the stage's module, as keys of params.yaml."""
+    tree = ast.parse((ROOT / f"pipeline/stages/{stage}.py").read_text(encoding="utf-8"))
+    inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute | ast.Subscript)}
+    chains = (key(node) for node in ast.walk(tree) if id(node) not in inner)
+    found = {chain.removesuffix(".model_dump") for chain in chains if chain}
+    return {chain for chain in found if not any(chain.startswith(f"{whole}.") for whole in found)}
+
+
+def key(node) -> str:
+    if isinstance(node, ast.Attribute):
+        outer = key(node.value)
+        return f"{outer}.{node.attr}".lstrip(".") if outer or is_params(node.value) else ""
+    if isinstance(node, ast.Subscript):
+        outer = key(node.value)
+        part = node.slice.value if isinstance(node.slice, ast.Constant) else "*"
+        return f"{outer}.{part}" if outer else ""
+    return ""
+
+
+def is_params(node) -> bool:
+    return isinstance(node, ast.Name) and node.id == "params"
+
+
+def keys_declared(stage: str) -> set[str]:
+    """Keys of params.yaml in dvc.yaml; what a template leaves open is `*`."""
+    declared = definition(stage).get("params", [])
+    return {re.sub(r"\$\{[^}]*\}", "*", item) for item in declared if isinstance(item, str)}
+
+
+COMPUTING = [stage for stage in STAGES if stage != "track"]
+
+
+def test_the_stages_are_the_seven_of_the_design():
+    assert list(STAGES) == ["prepare", "tune", "train", "evaluate", "gradients", "report", "track"]
+
+
+@pytest.mark.parametrize("stage", COMPUTING)
+def test_deps_name_every_module_that_a_stage_imports_and_no_other(stage):
+    declared = {dep for dep in definition(stage)["deps"] if dep.startswith("pipeline/") and dep.endswith(".py")}
+    assert declared == {str(path.relative_to(ROOT)) for path in closure(ROOT / f"pipeline/stages/{stage}.py")}
+
+
+@pytest.mark.parametrize("stage", COMPUTING)
+def test_params_name_exactly_the_keys_that_a_stage_reads(stage):
+    assert keys_declared(stage) == keys_read(stage)
+
+
+def test_every_key_of_params_yaml_is_read():
+    """By a stage (sections that are handed on whole count whole), or by dvc.yaml itself as a list of stages."""
+    text = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
+    read = {each for stage in COMPUTING for each in keys_read(stage)} | set(re.findall(r"\$\{([a-z_.]+)\}", text))
+    science = "\n".join(path.read_text(encoding="utf-8") for path in MODULES.values() if path.name != "params.py")
+    for leaf in leaves(params.read().model_dump(by_alias=True)):
+        assert any(leaf == each or leaf.startswith(f"{each}.") or covers(each, leaf) for each in read), leaf
+        assert re.search(rf"\b{leaf.rpartition('.')[2]}\b", science) or leaf.startswith("train.runs."), leaf
+
+
+def covers(pattern: str, leaf: str) -> bool:
+    return re.match(re.escape(pattern).replace(r"\*", r"[^.]+") + r"(\.|$)", leaf) is not None
+
+
+def leaves(value, path=""):
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from leaves(inner, f"{path}.{name}".lstrip("."))
+    else:
+        yield path
+
+
+def room(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else ""
+
+
+ALLOWED = {
+    "params": set(),
+    "science": {"params"},
+    "record": {"params"},
+    "reporting": {"params", "record"},
+    "stages": {"params", "science", "record", "reporting"},
+    "commands": {"params", "science", "record"},
+    "__main__": {"params", "stages", "commands", "record"},
+}
+
+
+@pytest.mark.parametrize("module", sorted(name for name in MODULES if "." in name))
+def test_imports_point_down(module):
+    targets = {room(name) for name in imports(MODULES[module])} - {room(module), ""}
+    assert targets <= ALLOWED[room(module)]
+
+
+def importers_of(package: str) -> set[str]:
+    return {
+        str(path.relative_to(ROOT / "pipeline"))
+        for path in MODULES.values()
+        if re.search(rf"^\s*(import|from) {package}\b", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+
+
+def test_mlflow_has_one_importer_and_reporting_knows_neither_keras_nor_science():
+    assert {str(Path(path).parent) for path in importers_of("mlflow")} == {"record/tracking"}
+    keras = importers_of("keras") | importers_of("tensorflow")
+    assert all(path.startswith("science/") or path == "record/machine.py" for path in keras)
+
+
+def test_stages_get_tracker_and_workers_as_arguments():
+    for stage in COMPUTING:
+        brought = {path.name for path in closure(ROOT / f"pipeline/stages/{stage}.py")}
+        assert not brought & {"tracking.py", "compute.py", "machine.py"}

@@ -1,0 +1,43 @@
+"""README.md says what the committed results say, and names commands that exist."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def committed(path: str) -> dict:
+    found = subprocess.run(["git", "show", f"HEAD:{path}"], cwd=ROOT, capture_output=True, text=True)
+    if found.returncode:
+        pytest.skip(f"{path} is not committed here (a copy without results)")
+    return json.loads(found.stdout)
+
+
+def test_the_result_table_is_that_of_the_committed_metrics():
+    metrics = committed("reports/metrics.json")
+    rows = re.findall(r"^\| `([a-z-]+)` \| ([\d,]+) \| ([\d.]+) \| ([^|]+) \|$", README, re.MULTILINE)
+    assert {run for run, *_ in rows} == set(metrics)
+    for run, parameters, mean, interval in rows:
+        accuracy = metrics[run]["test/accuracy"]
+        assert parameters == f"{metrics[run]['parameters']:,}"
+        assert mean == f"{100 * accuracy['mean']:.1f}"
+        expected = f"{100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f}" if accuracy["low"] else "one fit"
+        assert interval.strip() == expected
+
+
+def test_every_make_word_in_the_texts_is_in_the_makefile():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    words = {word for path in ROOT.glob("*.md") for word in re.findall(r"\bmake ([a-z-]+)", path.read_text("utf-8"))}
+    known = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    assert words & {"reproduce", "test", "ui"} == {"reproduce", "test", "ui"}
+    assert {word for word in words if f"`make {word}" in README or f"make {word} " in README} <= known
+
+
+def test_every_linked_file_exists():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target

@@ -1,0 +1,120 @@
+"""A whole small study as files in a folder: two runs on two seeds, a study of three trials, one sequence length."""
+
+import csv
+import json
+from pathlib import Path
+
+import yaml
+
+from pipeline.params import Params, read
+
+PARAMS = Path(__file__).parents[1] / "params.yaml"
+RUNS = ("vanilla-textbook", "vanilla-tuned")
+SEEDS = ("0", "1")
+LENGTH = 4
+HISTORY = ("train/loss", "train/accuracy", "validation/loss", "validation/accuracy")
+STAGES = ("tune@vanilla", *(f"train@{run}" for run in RUNS), f"gradients@{LENGTH}")
+RECORDS = 4 + 2 * 3 + (1 + 3) + 1  # study and trials, runs and seeds, a length and its curves, the ceiling
+
+
+def write(folder: Path) -> Params:
+    """Files, params.yaml and dvc.lock; the params."""
+    params = params_of(folder)
+    for run in RUNS:
+        write_run(folder, run)
+    table(folder / "reports/tuning/vanilla.csv", [trial(0), trial(1, "PRUNED"), trial(2, "FAIL", value="")])
+    tuned = {**params.settings["textbook"].model_dump(), "hidden_size": 16}
+    write_json(
+        folder / "artifacts/tuned/vanilla.json",
+        {"settings": {"tuned": tuned}, "chosen": {"trial": 0, "validation/accuracy": 0.75}},
+    )
+    curves = [
+        {"architecture": "vanilla", "direction": "forward", "weights": weights, "seed": seed, "lag_tokens": lag}
+        | {"log10_relative_norm": -lag * (1 + int(seed)), "p10": -5, "p90": ""}
+        for weights in ("initial", "trained")
+        for seed in SEEDS
+        for lag in range(LENGTH)
+    ]
+    table(folder / f"reports/gradients/{LENGTH}.csv", curves)
+    effects = [
+        {"architecture": "vanilla", "seed": s, "lag_tokens": 0, "contrast": 2, "sign_accuracy": 0.9} for s in SEEDS
+    ]
+    table(folder / f"reports/memory/{LENGTH}.csv", effects)
+    scores = {run: {"parameters": 326273, "test/accuracy": score(0.5, 0.75)} for run in RUNS}
+    scores["vanilla-textbook"]["validation/accuracy"] = score(0.625, 0.625)
+    scores["tfidf"] = {"parameters": 100, "test/accuracy": {**score(0.875), "sd": None, "low": None, "high": None}}
+    write_json(folder / "reports/metrics.json", scores)
+    write_lock(folder, params)
+    return params
+
+
+def params_of(folder: Path) -> Params:
+    given = yaml.safe_load(PARAMS.read_text())
+    given["train"] |= {"seeds": 2, "runs": {run: given["train"]["runs"][run] for run in RUNS}}
+    given["tune"] |= {"architectures": ["vanilla"], "trials": 3}
+    given["evaluate"]["comparisons"] = [list(RUNS)]
+    given["gradients"] |= {"sequence_lengths": [LENGTH], "architectures": ["vanilla"]}
+    (folder / "params.yaml").write_text(json.dumps(given))
+    return read(folder / "params.yaml")
+
+
+def write_run(folder: Path, run: str, losses=(0.5, 0.25)) -> None:
+    """Each seed's history, here the same loss for everything, and the model's card."""
+    rows = [
+        {"seed": seed, "epoch": epoch, **dict.fromkeys(HISTORY, loss), "best": 0}
+        for seed in SEEDS
+        for epoch, loss in enumerate(losses, 1)
+    ]
+    table(folder / f"artifacts/history/{run}.csv", rows)
+    write_json(folder / f"artifacts/models/{run}/model.json", {"best_epochs": {"0": 2, "1": 1}})
+
+
+def write_lock(folder: Path, params: Params) -> None:
+    """dvc.lock of these params; the hashes are made up."""
+    given = json.loads((folder / "params.yaml").read_text())
+    textbook = {"settings.textbook": given["settings"]["textbook"]}
+    deps = [{"path": f"data/prepared/{split}.parquet", "md5": f"md5 of {split}"} for split in ("train", "validation")]
+    tuned = json.loads((folder / "artifacts/tuned/vanilla.json").read_text())["settings"]["tuned"]
+    stages = {
+        "tune@vanilla": {"params.yaml": {**textbook, "tune.seed": 0, "tune.space": given["tune"]["space"]}},
+        f"gradients@{LENGTH}": {"params.yaml": {**textbook, "gradients.reviews": 500}},
+        "evaluate": {"params.yaml": {"settings.textbook.sequence_length": 100}},
+    }
+    for name, run in given["train"]["runs"].items():
+        common = {f"train.runs.{name}": run, "train.epochs": given["train"]["epochs"]}
+        own = {"params.yaml": textbook} if run["settings"] == "textbook" else {run["from"]: {"settings.tuned": tuned}}
+        stages[f"train@{name}"] = {"params.yaml": {**common, **own.pop("params.yaml", {})}, **own}
+    test = {"path": "data/prepared/test.parquet", "md5": "md5 of test"}
+    write_json(
+        folder / "dvc.lock",
+        {
+            "schema": "2.0",
+            "stages": {
+                name: {"cmd": "", "params": values, "deps": [*deps, test] if name == "evaluate" else deps}
+                for name, values in stages.items()
+            },
+        },
+    )
+
+
+def trial(number: int, state: str = "COMPLETE", value=0.75) -> dict:
+    axes = {"hidden_size": 16, "embedding_dimension": 32, "learning_rate": 0.001, "dropout": 0.5}
+    return {"trial": number, "state": state, "value": value, **axes, "parameters": 1000, "epochs": 3, "reason": ""}
+
+
+def score(*values: float) -> dict:
+    scores = {str(seed): value for seed, value in enumerate(values)}
+    return {"mean": sum(values) / len(values), "sd": 0.125, "low": 0.25, "high": 0.9, "scores": scores}
+
+
+def table(path: Path, rows: list[dict]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_json(path: Path, value) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value))

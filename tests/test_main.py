@@ -35,7 +35,7 @@ def error_of(capsys, *arguments):
 
 def test_a_typo_in_the_parameters_is_one_line_and_writes_nothing(project, capsys):
     (project / "params.yaml").write_text(
-        STUDY.read_text().replace("patience: 3", "patiense: 3", 1).replace("  seeds", "  seeds")
+        STUDY.read_text().replace("patience: 2  ", "patiense: 2  ", 1).replace("  seeds", "  seeds")
     )
     said = error_of(capsys, "prepare")
     assert "error: params.yaml: train.patiense: unknown key; did you mean 'patience'?" in said

@@ -37,7 +37,7 @@ def test_textbook_is_the_tutorials_network():
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("patience: 3", "patiense: 3", "train.patiense: unknown key; did you mean 'patience'?"),
+        ("patience: 2  ", "patiense: 2  ", "train.patiense: unknown key; did you mean 'patience'?"),
         ("data:\n", "seeds: 3\ndata:\n", "seeds: unknown key; did you mean 'train.seeds'?"),
         ("seeds: 3", "seeds: '3'", "train.seeds: '3': must be a valid integer"),
         ("seeds: 3", "seeds: 0", "train.seeds: 0: must be greater than or equal to 2"),

@@ -16,7 +16,7 @@ from pipeline.science import models
 from pipeline.science.sequences import Examples
 
 STEPS_PER_CALL = 20
-EVALUATION_BATCH = 1024
+EVALUATION_BATCH = 2500  # the default validation split at once: XLA compiles every shape of a batch anew
 
 
 class Diverged(ArithmeticError):

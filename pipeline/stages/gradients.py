@@ -27,7 +27,8 @@ def main(sequence_length: int, params: Params, workers, tracker) -> None:
         memory.strong_words(train["tokens"], train["label"], params.gradients.words),
         textbook.sequence_length,
     )
-    cells = [(name, seed) for name in params.gradients.architectures for seed in range(params.train.seeds)]
+    # The last architectures are the slow ones: they go first, so that no worker has a long one left at the end.
+    cells = [(name, seed) for name in reversed(params.gradients.architectures) for seed in range(params.train.seeds)]
     tasks = {
         number: (
             architecture,

@@ -1,5 +1,7 @@
 """train@{run}: trains one run on every seed."""
 
+from pathlib import Path
+
 import pandas as pd
 
 from pipeline.params import Params, read_settings
@@ -9,7 +11,7 @@ from pipeline.science import sequences
 
 def main(name: str, params: Params, workers, tracker) -> None:
     run = params.train.runs[name]
-    settings = read_settings(run.source, run.settings)
+    settings = read_settings(Path(run.source), run.settings)
     training, validation = (
         sequences.examples(artifacts.read_parquet(artifacts.split(split)), settings.sequence_length)
         for split in ("train", "validation")

@@ -3,7 +3,7 @@
 A parent for each `train@`, `tune@` and `gradients@` stage, below it a child for each seed, trial or decay curve. A
 decay curve is the mean over seeds: ten curves a sequence length can be told apart in one chart, thirty cannot (the
 scatter is in the report). Names of metrics: a mean carries the plain name; `.sd`, `.low`, `.high` tell its scatter over
-seeds (95 % interval); `validation/accuracy.kept` is of the epoch with the kept weights, `.best` of a trial's best one.
+seeds (95 % interval); `validation/accuracy.kept` is of the epoch whose weights were kept.
 """
 
 import csv
@@ -188,7 +188,7 @@ def tuning(stage: Stage, folder: Path) -> list[Record]:
         tags=tags(stage.name, "", stage.key(), **known, **_note(_study(stage, chosen, rows))),
         params={**params, **space, **_flat(chosen["settings"]), "best_trial": str(chosen["chosen"]["trial"])},
         metrics={
-            ("validation/accuracy.best", 0): float(chosen["chosen"]["validation/accuracy"]),
+            ("validation/accuracy.kept", 0): float(chosen["chosen"]["validation/accuracy"]),
             **{(f"trials.{s.lower()}", 0): float(n) for s, n in _states(rows).items()},
         },
         datasets=_datasets(stage),
@@ -206,7 +206,7 @@ def tuning(stage: Stage, folder: Path) -> list[Record]:
             params={**params, **_pick(row, *stage.values["tune.space"]), "trial": row["trial"]},
             metrics=_finite(
                 {
-                    ("validation/accuracy.best", 0): row["value"],
+                    ("validation/accuracy.kept", 0): row["value"],
                     ("parameters", 0): row["parameters"],
                     ("epochs", 0): row["epochs"],
                 }

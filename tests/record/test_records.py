@@ -72,8 +72,8 @@ def test_the_ceiling_has_no_scatter_and_no_children(study):
 def test_a_failed_trial_has_no_value_but_is_shown(study):
     found = read(study)
     assert found["vanilla trial 2"].tags["state"] == "FAIL"
-    assert ("validation/accuracy.best", 0) not in found["vanilla trial 2"].metrics
-    assert found["vanilla trial 0"].metrics["validation/accuracy.best", 0] == 0.75
+    assert ("validation/accuracy.kept", 0) not in found["vanilla trial 2"].metrics
+    assert found["vanilla trial 0"].metrics["validation/accuracy.kept", 0] == 0.75
     assert found["vanilla study"].metrics["trials.pruned", 0] == 1
 
 

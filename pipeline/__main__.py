@@ -91,10 +91,11 @@ def _known_unit(given, found):
 
 
 def _predict(given) -> None:
-    from pipeline.commands import predict
     from pipeline.record import machine
 
     machine.load_tensorflow()
+    from pipeline.commands import predict
+
     predict.main(given.text, given.run, given.seed)
 
 

@@ -2,7 +2,6 @@
 
 import os
 import platform
-import re
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,6 +18,6 @@ def main() -> None:
     print("packages    " + ", ".join(f"{name} {version(name)}" for name in PACKAGES))
     print(f"workers     {compute.processes()} of one thread each (RNN_WORKERS changes it)")
     print("environment " + ", ".join(f"{name}={os.environ[name]}" for name in (*machine.THREADS, *machine.DEFAULTS)))
-    print("mlflow      " + re.sub(r"//[^/@]*@", "//...@", store.uri(Path())))
+    print(f"mlflow      {store.masked(store.uri(Path()))}")
     print(f"params.yaml right: {len(found.train.runs)} runs on {found.train.seeds} seeds, source {found.data.source}")
     print("stale       `dvc status` names what `dvc repro` would run")

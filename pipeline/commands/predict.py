@@ -1,5 +1,7 @@
 """`predict`: how positive a text is, by a trained network."""
 
+import sys
+
 from pipeline.params import Mistake, Settings
 from pipeline.record import artifacts
 from pipeline.science import inference, reviews, sequences
@@ -13,6 +15,12 @@ def main(text: str, run: str | None, seed: int | None) -> None:
     if not tokens:
         raise Mistake(f"text: {text!r}: there is no word in it")
     ids = {word: number for number, word in enumerate(artifacts.read_text(artifacts.VOCABULARY).splitlines())}
+    known = sum(token in ids for token in tokens)
+    if not known:
+        raise Mistake(f"text: {text!r}: none of its words is in the vocabulary, so no network can tell")
+    if known < len(tokens) or len(tokens) > settings.sequence_length:
+        read = min(len(tokens), settings.sequence_length)
+        print(f"{known} of {len(tokens)} words are known; the last {read} are read", file=sys.stderr)
     tokens_NT = sequences.rectangle([reviews.encode(tokens, ids)], settings.sequence_length)
     weights = artifacts.read_bytes(artifacts.weights(run, seed))
     network = card["architecture"], settings, card["vocabulary_size"]
@@ -33,5 +41,6 @@ def chosen(metrics: dict, run: str | None, seed: int | None) -> tuple[str, int]:
         raise Mistake(f"--run {run}: not in {artifacts.METRICS}; known: {', '.join(runs)}")
     candidates = {key: score for key, score in scores.items() if run in (None, key[0]) and seed in (None, key[1])}
     if not candidates:
-        raise Mistake(f"--seed {seed}: not trained; known: {', '.join(sorted({str(number) for _, number in scores}))}")
+        seeds = sorted({number for name, number in scores if run in (None, name)})
+        raise Mistake(f"--seed {seed}: not trained; known: {', '.join(map(str, seeds))}")
     return max(candidates, key=lambda key: (candidates[key], key))

@@ -35,7 +35,9 @@ def prepare() -> None:
 def load_tensorflow() -> None:
     """Imports it without the lines that it prints before any log level counts (no CUDA drivers found, ...)."""
     with _silent_stderr():
-        import tensorflow  # noqa: F401
+        import tensorflow
+
+    tensorflow.get_logger().setLevel("ERROR")  # it warns of every compilation; each network is one
 
 
 @contextmanager

@@ -242,7 +242,8 @@ def remembers(remembering: pd.DataFrame, contrast: pd.DataFrame, fading: pd.Data
 
 
 def _remembered(row: pd.Series) -> str:
-    return f"{percent(row['mean'])} of reviews for {row.architecture} (interval {interval(row.low, row.high)})"
+    between = interval(max(row.low, 0), min(row.high, 1))  # a share has its limits, a t interval has not
+    return f"{percent(row['mean'])} of reviews for {row.architecture} (interval {between})"
 
 
 def _gradient_beside_memory(contrast: pd.DataFrame, fading: pd.DataFrame, length: int) -> list[str]:

@@ -91,8 +91,8 @@ def welch(baseline: list[float], run: list[float]) -> tuple[float, float, float]
     if min(len(a), len(b)) < 2:
         return difference, np.nan, np.nan
     parts = np.array([a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)])
-    if not parts.sum() > 0:
-        return difference, difference, difference
+    if not parts.sum() > 0:  # seeds without any scatter say nothing of the next seed
+        return difference, np.nan, np.nan
     freedom = parts.sum() ** 2 / (parts**2 / np.array([len(a) - 1, len(b) - 1])).sum()
     reach = stdtrit(freedom, 0.975) * np.sqrt(parts.sum())
     return difference, float(difference - reach), float(difference + reach)

@@ -77,8 +77,8 @@ def difference(baseline_S: Iterable[float], run_S: Iterable[float]) -> dict[str,
     """Run minus baseline over seeds, with Welch's 95 % interval (seeds of two runs are not pairs)."""
     baseline_S, run_S = np.array(list(baseline_S)), np.array(list(run_S))
     mean = float(run_S.mean() - baseline_S.mean())
-    if np.ptp(baseline_S) == 0 and np.ptp(run_S) == 0:
-        return {"difference": mean, "low": mean, "high": mean}
+    if np.ptp(baseline_S) == 0 and np.ptp(run_S) == 0:  # seeds without any scatter say nothing of the next seed
+        return {"difference": mean, "low": None, "high": None}
     interval = stats.ttest_ind(run_S, baseline_S, equal_var=False).confidence_interval(CONFIDENCE)
     return {"difference": mean, "low": float(interval.low), "high": float(interval.high)}
 

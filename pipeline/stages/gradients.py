@@ -11,7 +11,7 @@ def main(sequence_length: int, params: Params, workers, tracker) -> None:
     textbook = params.settings["textbook"]
     settings = textbook.model_copy(update={"sequence_length": sequence_length})
     train, validation = (artifacts.read_parquet(artifacts.split(name)) for name in ("train", "validation"))
-    unpadded_NT = sequences.at_least(validation["tokens"], sequence_length, params.gradients.reviews)
+    unpadded_NT = sequences.at_least(validation["tokens"], sequence_length, len(validation))
     if not len(unpadded_NT):
         raise Mistake(
             f"params.yaml: gradients.sequence_lengths: {sequence_length}: no validation review is as long; "
@@ -22,8 +22,8 @@ def main(sequence_length: int, params: Params, workers, tracker) -> None:
         sequences.examples(validation, sequence_length),
         params.train.epochs,
         params.train.patience,
-        unpadded_NT,
-        unpadded_NT[: params.gradients.memory_reviews],
+        memory.evenly(unpadded_NT, params.gradients.reviews),
+        memory.evenly(unpadded_NT, params.gradients.memory_reviews),
         memory.strong_words(train["tokens"], train["label"], params.gradients.words),
         textbook.sequence_length,
     )

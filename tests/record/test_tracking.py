@@ -373,3 +373,13 @@ def test_tracking_that_is_off_starts_nothing(tmp_path, monkeypatch):
     with Tracker(tmp_path).live(STAGE, UNITS) as log:
         log(0, 1, {"train/loss": 0.5})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "url", ["http://user:s3cret@host:9/", "http://u:s3@cret@host/x", "https://host/x?token=s3cret"]
+)
+def test_secrets_of_a_tracking_uri_are_not_printed(url, capsys):
+    store.warn(ConnectionError(f"request to {url} failed"))
+    said = capsys.readouterr().err
+    assert "host" in said
+    assert "s3" not in said

@@ -54,7 +54,10 @@ def test_a_difference_is_run_minus_baseline_with_an_interval_around_it():
     found = scoring.difference([0.80, 0.81, 0.79], [0.84, 0.85, 0.83])
     assert found["difference"] == pytest.approx(0.04)
     assert found["low"] == pytest.approx(0.04 - 2.776445 * 0.01 * (2 / 3) ** 0.5)  # equal spread: 4 degrees of freedom
-    assert scoring.difference([0.8, 0.8], [0.8, 0.8]) == {"difference": 0.0, "low": 0.0, "high": 0.0}
+
+
+def test_seeds_without_any_scatter_give_no_interval():
+    assert scoring.difference([0.5, 0.5], [0.5, 0.5]) == {"difference": 0.0, "low": None, "high": None}
 
 
 def test_predictions_become_metrics_by_split_and_seed():

@@ -7,6 +7,7 @@ A point's time is its run's start plus its step in milliseconds, so logging a po
 import json
 import logging
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -227,7 +228,12 @@ def _git(folder: Path) -> dict[str, str]:
         return {}
 
 
+def masked(text: str) -> str:
+    """The text without what a URL in it keeps secret: user, password, query."""
+    return re.sub(r"(\w://)[^/\s]*@", r"\1...@", re.sub(r"(\w://[^\s?]*)\?\S*", r"\1?...", text))
+
+
 def warn(error: BaseException) -> None:
     """The one line that a tracker's trouble may cost."""
-    said = " ".join(str(error).split())[:300]
+    said = masked(" ".join(str(error).split()))[:300]
     print(f"MLflow: {type(error).__name__}: {said}; `python -m pipeline track` fills in later", file=sys.stderr)

@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 READY := .venv/ready
 QUICK_DIR ?= quick
-QUICK := -S data.limit=3000 -S train.seeds=2 -S train.epochs=2 -S tune.trials=2 -S tune.startup_trials=2 -S tune.epochs=1 \
+QUICK := -S data.limit=2000 -S train.seeds=2 -S train.epochs=1 -S tune.trials=2 -S tune.startup_trials=2 -S tune.epochs=1 \
 	-S 'gradients.sequence_lengths=[10,100]' -S gradients.reviews=50 -S gradients.memory_reviews=20
 FULL := -S train.seeds=10 -S tune.trials=40 -S 'tune.architectures=[feedforward,vanilla,bidirectional,lstm]' \
 	-S '+train.runs.feedforward-tuned={architecture: feedforward, settings: tuned, from: artifacts/tuned/feedforward.json}' \

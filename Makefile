@@ -60,8 +60,10 @@ ui: $(READY) ## the MLflow UI on loopback, port 5000 (PORT=... for another)
 		--backend-store-uri $(or $(MLFLOW_TRACKING_URI),sqlite:///$(CURDIR)/mlflow.db) --default-artifact-root $(CURDIR)/mlartifacts
 
 .PHONY: benchmark
-benchmark: $(READY) ## training time against the tutorial's own script, in one run
+benchmark: $(READY) ## training time against the tutorial's own script and against native code; time of `prepare`
 	python -m benchmarks
+	python -m benchmarks.floor
+	python -m benchmarks.preparation
 
 .PHONY: lock
 lock: ## resolve requirements.lock anew from pyproject.toml (needs uv)

@@ -42,7 +42,9 @@ def parser() -> argparse.ArgumentParser:
     stages["gradients"].add_argument("sequence_length", type=int, help="in tokens")
     stages["track"].add_argument("--check", action="store_true", help="change nothing; exit 1 where MLflow differs")
     predict = commands.add_parser("predict", help="how positive a text is", description="How positive a text is.")
-    predict.add_argument("text", help="a review in plain words")
+    what = predict.add_mutually_exclusive_group(required=True)
+    what.add_argument("text", nargs="?", help="a review in plain words")
+    what.add_argument("--file", help="a file of reviews, one a line (UTF-8)")
     predict.add_argument("--run", help="a run of params.yaml; without it the best by validation accuracy")
     predict.add_argument("--seed", type=int, help="one of its seeds; without it the best by validation accuracy")
     commands.add_parser("doctor", help="versions, threads, stores", description="Versions, threads, stores.")
@@ -96,7 +98,7 @@ def _predict(given) -> None:
     machine.load_tensorflow()
     from pipeline.commands import predict
 
-    predict.main(given.text, given.run, given.seed)
+    predict.main(given.text, given.file, given.run, given.seed)
 
 
 def _doctor(given) -> None:

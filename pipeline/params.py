@@ -10,6 +10,7 @@ from ruamel.yaml import YAML, YAMLError
 
 PARAMS = Path("params.yaml")
 ARCHITECTURES = ("feedforward", "vanilla", "bidirectional", "lstm")
+SPLITS = ("train", "validation", "test")
 SPECIAL_TOKENS = ("<pad>", "<unknown>")  # their ids are their places here: 0 and 1
 
 Architecture = Literal["feedforward", "vanilla", "bidirectional", "lstm"]
@@ -91,6 +92,8 @@ class Dimension(Strict):
             raise ValueError("low must be below high")
         if self.log and (self.step is not None or self.low <= 0):
             raise ValueError("a log scale has no step and starts above 0")
+        if self.step is not None and not 0 < self.step <= self.high - self.low:
+            raise ValueError("step must be above 0 and at most high - low")
         return self
 
 
@@ -161,6 +164,8 @@ class Params(Strict):
             yield "settings.textbook: missing; the gradient study and the tuned settings start from it"
         if "tuned" in self.settings:
             yield "settings.tuned: this name is for what `tune` finds; choose another"
+        if self.tune.seed < self.train.seeds:
+            yield f"tune.seed: {self.tune.seed}: must be at least train.seeds ({self.train.seeds}): a fresh start"
         if self.data.validation_share + self.data.test_share >= 0.9:
             yield "data.validation_share, data.test_share: together at least 0.9; nothing is left to train on"
         for index, pair in enumerate(self.evaluate.comparisons):

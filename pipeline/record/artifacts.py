@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 PREPARED = Path("data/prepared")
-SPLITS = ("train", "validation", "test")
 VOCABULARY = PREPARED / "vocabulary.txt"
 REPORTS = Path("reports")
 DATA_CARD = REPORTS / "data.json"

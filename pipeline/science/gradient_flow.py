@@ -32,9 +32,20 @@ class Curve:
         return self.log10_norm_NL - at_zero_N1
 
 
+REVIEWS_AT_ONCE = 250  # enough to make calls cheap, few enough to bound memory at 800 tokens
+
+
 def curves(model: keras.Model, tokens_NT: np.ndarray) -> list[Curve]:
     """Every curve that a model of `models.build` has, on reviews without padding (`sequences.at_least`)."""
-    x_NTD = model.get_layer("embedding").embeddings.numpy().astype(np.float64)[tokens_NT]
+    parts = [_curves(model, tokens_NT[at : at + REVIEWS_AT_ONCE]) for at in range(0, len(tokens_NT), REVIEWS_AT_ONCE)]
+    return [
+        Curve(first.direction, first.quantity, np.concatenate([first.log10_norm_NL, *(c.log10_norm_NL for c in rest)]))
+        for first, *rest in zip(*parts, strict=True)
+    ]
+
+
+def _curves(model: keras.Model, tokens_NT: np.ndarray) -> list[Curve]:
+    x_NTD = _steps_together(model.get_layer("embedding").embeddings.numpy().astype(np.float64)[tokens_NT.T])
     readout_H = _float64(model.get_layer("probability"))[0][:, 0]
     encoder = model.get_layer("encoder")
     match model.name:
@@ -57,20 +68,34 @@ def _float64(layer: keras.layers.Layer) -> list[np.ndarray]:
     return [weight.astype(np.float64) for weight in layer.get_weights()]
 
 
+def _steps_together(array_TNX) -> np.ndarray:
+    """As NTX, while in memory each step's reviews stay together: the loops below read and write one block a step."""
+    return array_TNX.transpose(1, 0, 2)
+
+
+def _empty(reviews, length, units) -> np.ndarray:
+    return _steps_together(np.empty((length, reviews, units)))
+
+
+def _drive(x_NTD, kernel_DI, bias_I) -> np.ndarray:
+    """What the input adds at every step."""
+    return _steps_together(x_NTD.transpose(1, 0, 2) @ kernel_DI + bias_I)
+
+
 def _simple_rnn(x_NTD, weights, readout_H, direction) -> Curve:
-    hidden_NTH = simple_rnn_states(x_NTD, *weights)
-    recurrent_HH = weights[1]
-    return Curve(direction, "dz/dh", by_lag(adjoint_scan(1 - hidden_NTH**2, recurrent_HH, readout_H)))
+    slope_NTH = simple_rnn_states(x_NTD, *weights)
+    np.square(slope_NTH, out=slope_NTH)
+    np.subtract(1, slope_NTH, out=slope_NTH)
+    return Curve(direction, "dz/dh", by_lag(adjoint_scan(slope_NTH, weights[1], readout_H)))
 
 
 def simple_rnn_states(x_NTD, kernel_DH, recurrent_HH, bias_H) -> np.ndarray:
     """hidden_NTH: h_t = tanh(x_t W + h_{t-1} U + b), h_0 = 0."""
-    drive_NTH = x_NTD @ kernel_DH + bias_H
-    hidden_NTH = np.empty_like(drive_NTH)
-    hidden_NH = np.zeros_like(drive_NTH[:, 0])
+    hidden_NTH = _drive(x_NTD, kernel_DH, bias_H)
+    hidden_NH = np.zeros_like(hidden_NTH[:, 0])
     for t in range(x_NTD.shape[1]):
-        hidden_NH = np.tanh(drive_NTH[:, t] + hidden_NH @ recurrent_HH)
-        hidden_NTH[:, t] = hidden_NH
+        hidden_NTH[:, t] += hidden_NH @ recurrent_HH
+        hidden_NH = np.tanh(hidden_NTH[:, t], out=hidden_NTH[:, t])
     return hidden_NTH
 
 
@@ -80,20 +105,22 @@ def adjoint_scan(slope_NTH, recurrent_HH, readout_H) -> np.ndarray:
     slope_NTH is the activation's derivative at each step (1 - h^2 for tanh, 1 for a linear network).
     """
     reviews, length, _ = slope_NTH.shape
-    log_norm_NT = np.empty((reviews, length))
+    log_norm_NT, transposed_HH = np.empty((reviews, length)), np.ascontiguousarray(recurrent_HH.T)
     gradient_NH, log_scale_N = _renormalised(np.tile(readout_H, (reviews, 1)), np.zeros(reviews))
     for t in reversed(range(length)):
         log_norm_NT[:, t] = log_scale_N
-        gradient_NH, log_scale_N = _renormalised((gradient_NH * slope_NTH[:, t]) @ recurrent_HH.T, log_scale_N)
+        gradient_NH *= slope_NTH[:, t]
+        gradient_NH, log_scale_N = _renormalised(gradient_NH @ transposed_HH, log_scale_N)
     return log_norm_NT
 
 
 def _renormalised(vector_NH, log_scale_N):
-    """The same vector as a unit vector and a logarithm; an exact zero becomes -inf and stays it."""
-    norm_N = np.linalg.norm(vector_NH, axis=1)
+    """The vector, made a unit vector in place, and its logarithm; an exact zero becomes -inf and stays it."""
+    norm_N = np.sqrt(np.einsum("nh,nh->n", vector_NH, vector_NH))
     with np.errstate(divide="ignore"):
         log_scale_N = log_scale_N + np.log(norm_N)
-    return vector_NH / np.where(norm_N > 0, norm_N, 1)[:, None], log_scale_N
+    vector_NH /= np.where(norm_N > 0, norm_N, 1)[:, None]
+    return vector_NH, log_scale_N
 
 
 def _lstm(x_NTD, weights, readout_H) -> list[Curve]:
@@ -106,14 +133,16 @@ def _lstm(x_NTD, weights, readout_H) -> list[Curve]:
 
 def lstm_states(x_NTD, kernel_D4H, recurrent_H4H, bias_4H) -> dict[str, np.ndarray]:
     """Gates i, f, g, o, the cell c and its predecessor, each NTH, in Keras' order: i, f, g, o."""
-    drive_NT4H = x_NTD @ kernel_D4H + bias_4H
+    drive_NT4H = _drive(x_NTD, kernel_D4H, bias_4H)
     reviews, length, width = drive_NT4H.shape
     units = width // 4
-    states = {name: np.empty((reviews, length, units)) for name in ("i", "f", "g", "o", "c", "previous_c")}
+    states = {name: _empty(reviews, length, units) for name in ("i", "f", "g", "o", "c", "previous_c")}
     h_NH = np.zeros((reviews, units))
     c_NH = np.zeros((reviews, units))
     for t in range(length):
-        i, f, g, o = np.split(drive_NT4H[:, t] + h_NH @ recurrent_H4H, 4, axis=1)
+        z_N4H = h_NH @ recurrent_H4H
+        z_N4H += drive_NT4H[:, t]
+        i, f, g, o = np.split(z_N4H, 4, axis=1)
         i, f, g, o = _sigmoid(i), _sigmoid(f), np.tanh(g), _sigmoid(o)
         previous_c_NH, c_NH = c_NH, f * c_NH + i * g
         h_NH = o * np.tanh(c_NH)
@@ -123,7 +152,7 @@ def lstm_states(x_NTD, kernel_D4H, recurrent_H4H, bias_4H) -> dict[str, np.ndarr
 
 
 def _sigmoid(a):
-    return 0.5 * (1 + np.tanh(0.5 * a))
+    return 0.5 * (1 + np.tanh(0.5 * a))  # numpy's tanh is several times as fast as its exp-based relatives
 
 
 def lstm_adjoint_scan(states, recurrent_H4H, readout_H) -> tuple[np.ndarray, np.ndarray]:
@@ -134,6 +163,7 @@ def lstm_adjoint_scan(states, recurrent_H4H, readout_H) -> tuple[np.ndarray, np.
     """
     reviews, length, units = states["c"].shape
     log_norm_h_NT, log_norm_c_NT = np.empty((reviews, length)), np.empty((reviews, length))
+    transposed_4HH = np.ascontiguousarray(recurrent_H4H.T)
     gh_NH, carried_NH, log_scale_N = np.tile(readout_H, (reviews, 1)), np.zeros((reviews, units)), np.zeros(reviews)
     for t in reversed(range(length)):
         i, f, g, o, c, previous_c = (states[name][:, t] for name in ("i", "f", "g", "o", "c", "previous_c"))
@@ -151,7 +181,7 @@ def lstm_adjoint_scan(states, recurrent_H4H, readout_H) -> tuple[np.ndarray, np.
             ]
         )
         both_N2H, log_scale_N = _renormalised(
-            np.concatenate([gates_N4H @ recurrent_H4H.T, gc_NH * f], axis=1), log_scale_N
+            np.concatenate([gates_N4H @ transposed_4HH, gc_NH * f], axis=1), log_scale_N
         )
         gh_NH, carried_NH = np.split(both_N2H, 2, axis=1)
     return log_norm_h_NT, log_norm_c_NT

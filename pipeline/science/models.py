@@ -10,6 +10,7 @@ import keras
 from keras import layers
 
 from pipeline.params import Settings
+from pipeline.science import recurrence
 from pipeline.science.sequences import PADDING
 
 
@@ -21,10 +22,10 @@ def _feedforward(embedded_NTD, real_NT, units):
 
 ENCODERS = {
     "feedforward": _feedforward,
-    "vanilla": lambda x, mask, units: layers.SimpleRNN(units, name="encoder")(x, mask=mask),
-    "bidirectional": lambda x, mask, units: layers.Bidirectional(layers.SimpleRNN(units, name="rnn"), name="encoder")(
-        x, mask=mask
-    ),
+    "vanilla": lambda x, mask, units: recurrence.SimpleRNN(units, name="encoder")(x, mask=mask),
+    "bidirectional": lambda x, mask, units: layers.Bidirectional(
+        recurrence.SimpleRNN(units, name="rnn"), name="encoder"
+    )(x, mask=mask),
     "lstm": lambda x, mask, units: layers.LSTM(units, name="encoder")(x, mask=mask),
 }
 

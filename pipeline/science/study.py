@@ -6,7 +6,6 @@ a different question, and its rows say so (`trained_length`).
 """
 
 from collections.abc import Callable
-from functools import partial
 
 import keras
 import numpy as np
@@ -27,10 +26,8 @@ EFFECT_COLUMNS = [
 
 
 def cell(
-    architecture: str,
     settings: Settings,
     vocabulary_size: int,
-    seed: int,
     training_examples: Examples,
     validation_examples: Examples,
     epochs: int,
@@ -39,6 +36,8 @@ def cell(
     memory_tokens_NT: np.ndarray,
     strong_words: tuple[np.ndarray, np.ndarray],
     textbook_length: int,
+    architecture: str,
+    seed: int,
     textbook_weights: bytes,
     report: Callable[[dict], None],
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -70,7 +69,8 @@ def cell(
         elsewhere = models.restored(architecture, settings, vocabulary_size, textbook_weights)
         tables.append(measured(elsewhere, "trained", textbook_length))
 
-    effect = memory.word_effect(partial(inference.logits, trained), memory_tokens_NT, *strong_words)
+    network = inference.Network(architecture, settings, vocabulary_size, weights)
+    effect = memory.word_effect(network.logits, memory_tokens_NT, *strong_words)
     effects = pd.DataFrame(effect).assign(architecture=architecture, sequence_length=here, seed=seed)
     return pd.concat(tables), headline[CURVE_COLUMNS], effects[EFFECT_COLUMNS]
 

@@ -1,11 +1,13 @@
-"""Training one model on one seed: plain Keras, compiled by XLA, the best epoch kept.
+"""Training one model on one seed: Keras' own `fit`, compiled by XLA, the best epoch kept.
 
 Runs repeat bit for bit on one kind of machine because every process that trains has one thread, one XLA setting and
 one seed. Keras' op determinism stays off: with it on, Keras drops XLA in silence (tests/science/test_training.py).
+What makes it fast, and what was tried instead: docs/decisions/0004-training-engine.md.
 """
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import keras
 import numpy as np
@@ -40,30 +42,53 @@ def train(
     `report` gets each row as its epoch ends and may raise to stop. The weights are the bytes of a `.weights.h5` file.
     Raises Diverged.
     """
-    model = models.initial(architecture, settings, vocabulary_size, seed)
+    start = models.initial(architecture, settings, vocabulary_size, seed)
     batch_size = min(settings.batch_size, len(training.labels_N))
     steps = len(training.labels_N) // batch_size
+    model, optimizer_start = _compiled(architecture, settings, vocabulary_size, steps * epochs)
+    _begin(model, start, optimizer_start)
+    stopping = keras.callbacks.EarlyStopping("val_loss", patience=patience, mode="min", restore_best_weights=True)
+    rows = _Rows(report)
+    try:
+        model.fit(
+            shuffled(training, batch_size, seed),
+            validation_data=in_order(validation),
+            epochs=epochs,
+            callbacks=[stopping, rows],
+            shuffle=False,
+            verbose=0,
+        )
+    except BaseException:
+        _compiled.cache_clear()  # an interrupted fit leaves its model in the middle of something
+        raise
+    history = [{**row, "best": int(row["epoch"] == stopping.best_epoch + 1)} for row in rows.history]
+    start.set_weights(model.get_weights())  # this one is not compiled: its file holds weights alone
+    return history, models.packed(start)
+
+
+@lru_cache(maxsize=1)
+def _compiled(architecture: str, settings: Settings, vocabulary_size: int, steps: int):
+    """(model, initial values of its optimizer), kept for the next seed: compiling takes as long as some epochs."""
+    model = models.build(architecture, settings, vocabulary_size)
+    optimizer = keras.optimizers.Adam(_learning_rate(settings, steps), global_clipnorm=settings.clip_norm)
+    optimizer.build(model.trainable_variables)
     model.compile(
-        optimizer=keras.optimizers.Adam(_learning_rate(settings, steps * epochs), global_clipnorm=settings.clip_norm),
+        optimizer=optimizer,
         loss="binary_crossentropy",
         metrics=["accuracy"],
         jit_compile=True,
         steps_per_execution=STEPS_PER_CALL,
     )
-    stopping = keras.callbacks.EarlyStopping("val_loss", patience=patience, mode="min", restore_best_weights=True)
-    rows = _Rows(report)
-    model.fit(
-        shuffled(training, batch_size, seed),
-        validation_data=in_order(validation),
-        epochs=epochs,
-        callbacks=[stopping, rows],
-        shuffle=False,
-        verbose=0,
-    )
-    history = [{**row, "best": int(row["epoch"] == stopping.best_epoch + 1)} for row in rows.history]
-    kept = models.initial(architecture, settings, vocabulary_size, seed)  # not compiled: its file holds weights alone
-    kept.set_weights(model.get_weights())
-    return history, models.packed(kept)
+    return model, [variable.numpy() for variable in optimizer.variables]
+
+
+def _begin(model: keras.Model, start: keras.Model, optimizer_start: list) -> None:
+    """The model as `start` is, with the states of its dropout; the optimizer as new."""
+    for layer, new in zip(model.layers, start.layers, strict=True):
+        for variable, value in zip(layer.variables, new.variables, strict=True):
+            variable.assign(value)
+    for variable, value in zip(model.optimizer.variables, optimizer_start, strict=True):
+        variable.assign(value)
 
 
 def shuffled(examples: Examples, batch_size: int, seed: int) -> tf.data.Dataset:

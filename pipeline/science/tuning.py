@@ -75,13 +75,13 @@ def _tell(study: optuna.Study, trial: optuna.Trial, outcome: Outcome) -> None:
 
 def evaluate_trial(
     architecture: str,
-    settings: Settings,
     vocabulary_size: int,
     seed: int,
     examples: tuple[Examples, Examples],
     epochs: int,
     patience: int,
     startup_trials: int,
+    settings: Settings,
     earlier: list[FrozenTrial],
     report: Callable[[dict], None],
 ) -> Outcome:

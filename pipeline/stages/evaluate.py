@@ -2,13 +2,13 @@
 
 import pandas as pd
 
-from pipeline.params import Params, Settings
+from pipeline.params import SPLITS, Params, Settings
 from pipeline.record import artifacts
 from pipeline.science import inference, models, scoring, sequences
 
 
 def main(params: Params) -> None:
-    splits = {name: artifacts.read_parquet(artifacts.split(name)) for name in artifacts.SPLITS}
+    splits = {name: artifacts.read_parquet(artifacts.split(name)) for name in SPLITS}
     cards, metrics = {}, {}
     for run in params.train.runs:
         card = artifacts.read_json(artifacts.model(run))
@@ -40,8 +40,8 @@ def main(params: Params) -> None:
 
 def _predicted(split, seed, reviews, card, settings, weights) -> pd.DataFrame:
     tokens_NT = sequences.rectangle(reviews["tokens"], settings.sequence_length)
-    probability_N = inference.probabilities(card["architecture"], settings, card["vocabulary_size"], weights, tokens_NT)
-    return _table(split, seed, reviews, probability_N)
+    network = inference.Network(card["architecture"], settings, card["vocabulary_size"], weights)
+    return _table(split, seed, reviews, network.probabilities(tokens_NT))
 
 
 def _table(split, seed, reviews, probability_N) -> pd.DataFrame:

@@ -18,6 +18,8 @@ def main(sequence_length: int, params: Params, workers, tracker) -> None:
             f"the longest has {validation['tokens'].map(len).max()} tokens"
         )
     shared = (
+        settings,
+        params.data.vocabulary_size,
         sequences.examples(train, sequence_length),
         sequences.examples(validation, sequence_length),
         params.train.epochs,
@@ -32,10 +34,7 @@ def main(sequence_length: int, params: Params, workers, tracker) -> None:
     tasks = {
         number: (
             architecture,
-            settings,
-            params.data.vocabulary_size,
             seed,
-            *shared,
             artifacts.read_bytes(artifacts.weights(f"{architecture}-textbook", seed)),
         )
         for number, (architecture, seed) in enumerate(cells)
@@ -45,7 +44,7 @@ def main(sequence_length: int, params: Params, workers, tracker) -> None:
         for number, (architecture, seed) in enumerate(cells)
     }
     with tracker.live(f"gradients@{sequence_length}", tags) as log:
-        results = workers.run(f"gradients at {sequence_length} tokens, cell", _cell, tasks, log)
+        results = workers.run(f"gradients at {sequence_length} tokens, cell", _cell, shared, tasks, log)
 
     everything, headline, effects = (pd.concat(tables) for tables in zip(*results.values(), strict=True))
     artifacts.write_parquet(artifacts.gradients_everything(sequence_length), everything)

@@ -12,26 +12,16 @@ from pipeline.science import sequences
 def main(name: str, params: Params, workers, tracker) -> None:
     run = params.train.runs[name]
     settings = read_settings(Path(run.source), run.settings)
-    training, validation = (
+    examples = tuple(
         sequences.examples(artifacts.read_parquet(artifacts.split(split)), settings.sequence_length)
         for split in ("train", "validation")
     )
+    limits = params.train.epochs, params.train.patience
+    shared = run.architecture, settings, params.data.vocabulary_size, examples, limits
     tags = {"architecture": run.architecture, "settings": run.settings, "sequence_length": settings.sequence_length}
-    tasks = {
-        seed: (
-            run.architecture,
-            settings,
-            params.data.vocabulary_size,
-            seed,
-            training,
-            validation,
-            params.train.epochs,
-            params.train.patience,
-        )
-        for seed in range(params.train.seeds)
-    }
-    with tracker.live(f"train@{name}", {seed: {**tags, "seed": seed} for seed in tasks}) as log:
-        results = workers.run(f"{name} seed", _train, tasks, log)
+    seeds = range(params.train.seeds)
+    with tracker.live(f"train@{name}", {seed: {**tags, "seed": seed} for seed in seeds}) as log:
+        results = workers.run(f"{name} seed", _train, shared, {seed: (seed,) for seed in seeds}, log)
 
     rows = [{"seed": seed, **row} for seed, (history, _) in results.items() for row in history]
     for seed, (_, weights) in results.items():
@@ -49,7 +39,7 @@ def main(name: str, params: Params, workers, tracker) -> None:
     artifacts.write_csv(artifacts.history(name), pd.DataFrame(rows))
 
 
-def _train(*task) -> tuple[list[dict], bytes]:
+def _train(architecture, settings, vocabulary_size, examples, limits, seed, say) -> tuple[list[dict], bytes]:
     from pipeline.science import training  # here: the process that writes the files needs no TensorFlow
 
-    return training.train(*task)
+    return training.train(architecture, settings, vocabulary_size, seed, *examples, *limits, say)

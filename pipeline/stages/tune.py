@@ -11,6 +11,15 @@ def main(architecture: str, params: Params, workers, tracker) -> None:
         sequences.examples(artifacts.read_parquet(artifacts.split(name)), textbook.sequence_length)
         for name in ("train", "validation")
     )
+    shared = (
+        architecture,
+        params.data.vocabulary_size,
+        params.tune.seed,
+        examples,
+        params.tune.epochs,
+        params.tune.patience,
+        params.tune.startup_trials,
+    )
     tags = {
         "architecture": architecture,
         "settings": "tuned",
@@ -21,20 +30,9 @@ def main(architecture: str, params: Params, workers, tracker) -> None:
 
         def evaluate(wave: dict) -> dict:
             tasks = {
-                number: (
-                    architecture,
-                    textbook.model_copy(update=chosen),
-                    params.data.vocabulary_size,
-                    params.tune.seed,
-                    examples,
-                    params.tune.epochs,
-                    params.tune.patience,
-                    params.tune.startup_trials,
-                    earlier,
-                )
-                for number, (chosen, earlier) in wave.items()
+                number: (textbook.model_copy(update=chosen), earlier) for number, (chosen, earlier) in wave.items()
             }
-            return workers.run(f"tune {architecture} trial", tuning.evaluate_trial, tasks, log)
+            return workers.run(f"tune {architecture} trial", tuning.evaluate_trial, shared, tasks, log)
 
         study = tuning.search(
             params.tune.space,

@@ -10,27 +10,30 @@ import pytest
 from pipeline.params import Mistake
 from pipeline.record import compute
 
+SHARED = ("what every unit needs",)
 
-def square(number, say):
+
+def square(shared, number, say):
+    assert shared == SHARED[0]
     say({"epoch": 1, "loss": 0.5})
     say({"epoch": 2, "loss": 0.25})
     return number * number, os.getpid(), os.environ["TF_NUM_INTRAOP_THREADS"]
 
 
-def fail(number, say):
+def fail(shared, number, say):
     if number == 1:
         raise ArithmeticError("epoch 1: the loss is not a finite number")
     return number
 
 
-def die(number, say):
+def die(shared, number, say):
     os._exit(9)
 
 
 def run(processes, function, count=3, report=lambda unit, epoch, metrics: None):
     workers = compute.Workers(processes)
     try:
-        return workers.run("test unit", function, {unit: (unit,) for unit in range(count)}, report)
+        return workers.run("test unit", function, SHARED, {unit: (unit,) for unit in range(count)}, report)
     finally:
         workers.close()
 
@@ -51,6 +54,13 @@ def test_an_exception_of_a_unit_is_raised_by_the_driver(processes):
         run(processes, fail)
 
 
+def test_workers_keep_the_shared_values_they_started_with():
+    workers = compute.Workers(1)
+    workers.run("test unit", square, SHARED, {0: (0,)}, lambda *_: None)
+    with pytest.raises(ValueError, match="other shared values"):
+        workers.run("test unit", square, ("others",), {1: (1,)}, lambda *_: None)
+
+
 def test_one_unit_needs_no_pool():
     ((_, pid, _),) = run(2, square, count=1).values()
     assert pid == os.getpid()
@@ -69,7 +79,7 @@ def test_the_number_of_workers_can_be_asked_for(monkeypatch):
         compute.processes()
 
 
-def sleep(number, say):
+def sleep(shared, number, say):
     print(os.getpid(), flush=True)
     time.sleep(60)
 

@@ -4,6 +4,7 @@ import io
 import random
 import tarfile
 
+import pandas as pd
 import pytest
 
 from pipeline.params import Data, Mistake
@@ -35,9 +36,13 @@ def table(tmp_path):
     return write
 
 
+def whole(settings):
+    return pd.concat(sources.read(settings))
+
+
 def said(settings):
     with pytest.raises(Mistake) as error:
-        sources.read(settings)
+        whole(settings)
     return str(error.value)
 
 
@@ -46,7 +51,7 @@ def said(settings):
 
 def test_a_file_becomes_texts_labels_and_groups_in_its_order(table):
     path = table("film,stars,words\nf1,bad,so dull\nf2,good,so fine\n")
-    read = sources.read(data(path=path, text="words", label="stars", group="film", negative="bad", positive="good"))
+    read = whole(data(path=path, text="words", label="stars", group="film", negative="bad", positive="good"))
     assert read["text"].tolist() == ["so dull", "so fine"]
     assert read["label"].tolist() == [0, 1]
     assert read["group"].tolist() == ["f1", "f2"]
@@ -55,28 +60,28 @@ def test_a_file_becomes_texts_labels_and_groups_in_its_order(table):
 
 
 def test_without_a_group_column_every_group_is_missing(table):
-    assert sources.read(data(path=table("text,label\na,0\nb,1\n")))["group"].isna().all()
+    assert whole(data(path=table("text,label\na,0\nb,1\n")))["group"].isna().all()
 
 
 @pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte order mark"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=["LF", "CRLF", "CR"])
 def test_line_ends_and_a_byte_order_mark_do_not_matter(table, start, end):
     path = table(start + end.join(["text,label", "café,0", "naïve,1", ""]).encode())
-    assert sources.read(data(path=path))["text"].tolist() == ["café", "naïve"]
+    assert whole(data(path=path))["text"].tolist() == ["café", "naïve"]
 
 
 def test_a_quoted_text_keeps_its_commas_quotes_and_line_breaks(table):
     path = table('text,label\n"one, ""two""\nthree",0\nfour,1\n')
-    assert sources.read(data(path=path))["text"].tolist() == ['one, "two"\nthree', "four"]
+    assert whole(data(path=path))["text"].tolist() == ['one, "two"\nthree', "four"]
 
 
 def test_words_that_pandas_takes_for_missing_are_texts(table):
-    assert sources.read(data(path=table("text,label\nNA,0\nnull,1\n")))["text"].tolist() == ["NA", "null"]
+    assert whole(data(path=table("text,label\nNA,0\nnull,1\n")))["text"].tolist() == ["NA", "null"]
 
 
 def test_empty_rows_are_skipped_and_still_counted_as_rows_of_the_sheet(table):
     path = table("text,label\na,0\n\n,\nb,1\n\n")
-    assert sources.read(data(path=path)).index.tolist() == [0, 3]
+    assert whole(data(path=path)).index.tolist() == [0, 3]
     assert "row 6: '7'" in said(data(path=table("text,label\na,0\n\n,\nb,1\nc,7\n")))
 
 
@@ -173,6 +178,29 @@ def test_latin_1_is_refused_with_the_line(table):
     assert "line 3: not UTF-8 (byte 0xe9 at position 18)" in message
 
 
+def test_the_line_of_a_byte_that_is_not_utf_8_is_found_far_into_a_file(table):
+    content = "text,label\n".encode("utf-8-sig") + "caf\u00e9,1\n".encode() * 300_000
+    message = said(data(path=table(content + b"caf\xe9,1\n" + b"tea,0\n" * 9)))
+    assert f"line 300002: not UTF-8 (byte 0xe9 at position {len(content) + 3})" in message
+
+
+def test_a_text_of_a_million_characters_is_read(table):
+    path = table("text,label\n" + "ab " * 350_000 + ",0\nb,1\n")
+    assert whole(data(path=path))["text"].str.len().tolist() == [1_050_000, 1]
+
+
+def test_a_field_above_the_bound_is_named_by_its_row(table, monkeypatch):
+    monkeypatch.setattr(sources, "FIELD_CHARACTERS", 1000)
+    message = said(data(path=table("text,label\na,0\n" + "b" * 1001 + ",1\n")))
+    assert "row 3: not CSV: a field of more than 1,000 characters; is a quote never closed" in message
+    assert len(whole(data(path=table("text,label\na,0\n" + "b" * 1000 + ",1\n")))) == 2
+
+
+def test_a_file_without_a_row_of_names_does_not_repeat_its_reviews(table):
+    message = said(data(path=table("word " * 999 + ",0\nb,1\n")))
+    assert f"Columns here: '{'word ' * 7}word…', '0'" in message
+
+
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
 def test_other_unicode_encodings_are_refused(table, encoding):
     assert "not UTF-8" in said(data(path=table("text,label\na,0\nb,1\n".encode(encoding))))
@@ -193,8 +221,43 @@ def test_what_the_csv_module_writes_comes_back(table, seed):
     rows = [["".join(draw.choices('a,"\n\r;é\t', k=9)) + "x", str(number % 2)] for number in range(50)]
     stream = io.StringIO(newline="")
     csv.writer(stream).writerows([["text", "label"], *rows])
-    read = sources.read(data(path=table(stream.getvalue())))
+    read = whole(data(path=table(stream.getvalue())))
     assert [[text, str(label)] for text, label in zip(read["text"], read["label"], strict=True)] == rows
+
+
+# in parts
+
+
+@pytest.fixture
+def in_small_parts(monkeypatch):
+    monkeypatch.setattr(sources, "PART_CHARACTERS", 9)
+
+
+def test_parts_are_the_whole(table, in_small_parts):
+    path = table("text,label,film\n" + "".join(f"t{n},{int(n % 3 == 0)},f{n // 4}\n\n" for n in range(40)))
+    settings = data(path=path, group="film")
+    parts = list(sources.read(settings))
+    assert len(parts) > 9
+    assert pd.concat(parts)["text"].tolist() == [f"t{n}" for n in range(40)]
+    assert pd.concat(parts)["group"].tolist() == [f"f{n // 4}" for n in range(40)]
+    assert pd.concat(parts).index.tolist() == list(range(0, 80, 2))
+
+
+def test_a_limit_takes_the_same_reviews_whatever_the_parts(table, monkeypatch):
+    settings = data(path=table("text,label\n" + "".join(f"t{n},{int(n % 3 == 0)}\n" for n in range(500))), limit=101)
+    at_once = whole(settings)
+    monkeypatch.setattr(sources, "PART_CHARACTERS", 9)
+    assert whole(settings).equals(at_once)
+
+
+def test_bad_rows_of_all_parts_are_in_one_message(table, in_small_parts):
+    path = table("text,label\n" + "".join(f"text {n},{n % 2 + 6 * (n % 10 == 9)}\n" for n in range(40)))
+    assert said(data(path=path)).endswith("rows 11, 21, 31, 41: '7': must be '0' or '1' (data.labels)")
+
+
+def test_rows_of_another_width_are_counted_over_all_parts(table, in_small_parts):
+    path = table("text,label\n" + "a long text,0\nhalf\n" * 7)
+    assert "rows 3, 5, 7, 9, 11 and 2 more: not 2 fields" in said(data(path=path))
 
 
 # at most so many
@@ -202,26 +265,26 @@ def test_what_the_csv_module_writes_comes_back(table, seed):
 
 def test_a_limit_takes_evenly_from_the_whole_and_keeps_the_balance(table):
     path = table("text,label\n" + "".join(f"t{n},{int(n >= 300)}\n" for n in range(400)))
-    read = sources.read(data(path=path, limit=100))
+    read = whole(data(path=path, limit=100))
     assert len(read) == 100
     assert read["label"].sum() == 25
     assert read.index.tolist() == list(range(0, 400, 4))
 
 
 def test_a_limit_above_the_size_takes_all(table):
-    assert len(sources.read(data(path=table("text,label\na,0\nb,1\n"), limit=100))) == 2
+    assert len(whole(data(path=table("text,label\na,0\nb,1\n"), limit=100))) == 2
 
 
 def test_a_limit_is_met_exactly_where_shares_do_not_divide(table):
     path = table("text,label\n" + "".join(f"t{n},{int(n % 3 == 0)}\n" for n in range(500)))
-    assert len(sources.read(data(path=path, limit=101))) == 101
+    assert len(whole(data(path=path, limit=101))) == 101
 
 
 # the packaged reviews
 
 
 def test_a_packaged_source_is_whole_and_balanced():
-    read = sources.read(data("rotten_tomatoes"))
+    read = whole(data("rotten_tomatoes"))
     assert read["label"].value_counts().to_dict() == {0: 4_265, 1: 4_265}
     assert read.index.tolist() == list(range(8_530))
 
@@ -264,7 +327,7 @@ def packed(root, change=lambda archive: None):
 
 
 def test_the_official_folder_gives_parts_labels_and_films(tree):
-    read = sources.read(data("aclimdb", tree))
+    read = whole(data("aclimdb", tree))
     assert len(read) == 12
     assert read["text"].iloc[0] == "train neg 0 café"
     assert read["part"].tolist() == ["train"] * 6 + ["test"] * 6
@@ -277,14 +340,14 @@ def test_reviews_are_in_the_order_of_their_numbers(tree):
         urls = tree / part / "urls_pos.txt"
         urls.write_text(urls.read_text() + "http://www.imdb.com/title/tt9/usercomments\n" * 9)
     (tree / "train" / "pos" / "10_8.txt").write_text("ten")
-    read = sources.read(data("aclimdb", tree))
+    read = whole(data("aclimdb", tree))
     assert read["text"].tolist()[5:7] == ["train pos 2 café", "ten"]
     assert read["group"].tolist()[6] == "tt9"
 
 
 def test_folder_its_parent_and_archive_are_the_same_source(tree):
-    read = [sources.read(data("aclimdb", path)) for path in (tree, tree.parent)]
-    read.append(sources.read(data("aclimdb", packed(tree))))
+    read = [whole(data("aclimdb", path)) for path in (tree, tree.parent)]
+    read.append(whole(data("aclimdb", packed(tree))))
     assert read[0].equals(read[1])
     assert read[0].equals(read[2])
 
@@ -294,7 +357,7 @@ def test_the_archive_is_found_in_its_folder_and_nothing_is_unpacked(tree, tmp_pa
     folder = tmp_path / "raw"
     folder.mkdir()
     path.rename(folder / path.name)
-    assert len(sources.read(data("aclimdb", folder))) == 12
+    assert len(whole(data("aclimdb", folder))) == 12
     assert [each.name for each in folder.iterdir()] == [path.name]
 
 
@@ -304,7 +367,7 @@ def test_a_limit_keeps_halves_and_labels(tree):
             (tree / part / f"urls_{polarity}.txt").write_text("tt1\n" * 60)
             for number in range(3, 60):
                 (tree / part / polarity / f"{number}_1.txt").write_text(f"{number}")
-    read = sources.read(data("aclimdb", tree, limit=100))
+    read = whole(data("aclimdb", tree, limit=100))
     assert read.groupby(["part", "label"]).size().tolist() == [25, 25, 25, 25]
 
 
@@ -396,10 +459,10 @@ def test_a_folder_with_neither_gets_the_archive_with_the_right_checksum(tree, tm
     path, folder = packed(tree), tmp_path / "raw"
     folder.mkdir()
     served(monkeypatch, path, hashlib.sha256(path.read_bytes()).hexdigest())
-    assert len(sources.read(data("aclimdb", folder))) == 12
+    assert len(whole(data("aclimdb", folder))) == 12
     assert (folder / path.name).read_bytes() == path.read_bytes()
     path.unlink()
-    assert len(sources.read(data("aclimdb", folder))) == 12  # not downloaded again
+    assert len(whole(data("aclimdb", folder))) == 12  # not downloaded again
 
 
 def test_a_download_with_a_wrong_checksum_is_not_kept(tree, tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ import pytest
 from pipeline.science import models, training
 from pipeline.science.sequences import Examples
 
-from .conftest import VOCABULARY, learnable
+from .conftest import LENGTH, VOCABULARY, learnable
 
 
 def silent(_row):
@@ -29,6 +29,16 @@ def test_the_same_seed_gives_the_same_history_and_the_same_bytes(architecture, s
     once = trained(architecture, dropping)
     assert trained(architecture, dropping) == once
     assert trained(architecture, dropping, seed=1, epochs=1)[1] != once[1]
+
+
+def test_a_seed_comes_out_the_same_after_another_one_in_the_same_process(settings):
+    """The compiled network is kept; nothing of the seed before may be: weights, adam's moments, dropout's state."""
+    dropping = settings.model_copy(update={"dropout": 0.3, "learning_rate_schedule": "cosine"})
+    training._compiled.cache_clear()
+    fresh = trained("bidirectional", dropping, seed=1)
+    trained("bidirectional", dropping, seed=0)
+    assert training._compiled.cache_info().hits == 1
+    assert trained("bidirectional", dropping, seed=1) == fresh
 
 
 def test_another_process_gives_the_same_bytes(settings):
@@ -66,10 +76,15 @@ def test_training_is_compiled_by_xla(settings, monkeypatch):
 
 
 def test_losses_equal_those_of_a_plain_fit_over_the_same_batches(settings):
-    """The tutorial's own `compile` and `fit`, not compiled by XLA, 60 updates."""
+    """The tutorial's own layers, `compile` and `fit`, not compiled by XLA, 60 updates."""
     data, validation = learnable(80), learnable(31, seed=1)
     history, _ = training.train("vanilla", settings, VOCABULARY, 0, data, validation, 3, 3, silent)
-    plain = models.initial("vanilla", settings, VOCABULARY, seed=0)
+    start = models.initial("vanilla", settings, VOCABULARY, seed=0)
+    plain = keras.Sequential(
+        [keras.layers.Embedding(VOCABULARY, 3), keras.layers.SimpleRNN(5), keras.layers.Dense(1, activation="sigmoid")]
+    )
+    plain.build((None, LENGTH))
+    plain.set_weights(start.get_weights())
     plain.compile(optimizer=keras.optimizers.Adam(0.01), loss="binary_crossentropy", metrics=["accuracy"])
     losses = plain.fit(training.shuffled(data, 4, seed=0), epochs=3, shuffle=False, verbose=0).history["loss"]
     np.testing.assert_allclose([row["train/loss"] for row in history], losses, rtol=1e-5)

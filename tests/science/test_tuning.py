@@ -102,7 +102,7 @@ def earlier(accuracy, count=3):
 def tried(settings, earlier_trials):
     examples = learnable(64), learnable(31, seed=1)
     return tuning.evaluate_trial(
-        "vanilla", settings, VOCABULARY, 0, examples, 3, 3, 1, earlier_trials, report=lambda row: None
+        "vanilla", VOCABULARY, 1000, examples, 3, 3, 1, settings, earlier_trials, report=lambda row: None
     )
 
 

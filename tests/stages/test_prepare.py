@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from pipeline import params
-from pipeline.params import Mistake
+from pipeline.params import SPLITS, Mistake
 from pipeline.record import artifacts
 from pipeline.stages import prepare
 
@@ -26,7 +26,7 @@ def imdb(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("imdb"))
         prepare.main(with_data(source="imdb", limit=None))
-        splits = {name: artifacts.read_parquet(artifacts.split(name)) for name in artifacts.SPLITS}
+        splits = {name: artifacts.read_parquet(artifacts.split(name)) for name in SPLITS}
         return artifacts.read_json(artifacts.DATA_CARD), splits
 
 
@@ -71,7 +71,7 @@ def test_two_runs_write_the_same_bytes(tmp_path, monkeypatch):
         prepare.main(with_data(source="rotten_tomatoes", limit=1000))
         found.append(written(tmp_path / name))
     assert found[0] == found[1]
-    assert set(found[0]) == {*(f"data/prepared/{name}.parquet" for name in artifacts.SPLITS), *OTHERS}
+    assert set(found[0]) == {*(f"data/prepared/{name}.parquet" for name in SPLITS), *OTHERS}
 
 
 OTHERS = ("data/prepared/vocabulary.txt", "reports/data.json")
@@ -94,7 +94,7 @@ def test_a_persons_own_file_is_prepared_by_group_with_the_words_of_train_alone(p
     rows = [(f"word{n} shared", n % 2, f"film {n // 4}") for n in range(400)]
     prepare.main(own_file(project, rows))
     card = artifacts.read_json(artifacts.DATA_CARD)
-    splits = {name: artifacts.read_parquet(artifacts.split(name)) for name in artifacts.SPLITS}
+    splits = {name: artifacts.read_parquet(artifacts.split(name)) for name in SPLITS}
     films = {name: {number // 4 for number in split["review"]} for name, split in splits.items()}
     assert not films["train"] & films["validation"]
     assert not films["train"] & films["test"]

@@ -1,0 +1,68 @@
+"""`python -m benchmarks.preparation [REVIEWS ...]`: time and memory of the stage `prepare`, by the size of its CSV.
+
+The packaged film reviews are written over and over into a temporary folder; from the second time on, a number is put
+into every other text, so that it is no copy, and every 97th text gets a word of its own. Each size is prepared in a
+process of its own, by the stage itself. Two and a half million reviews need 4 GB of disk (TMPDIR says where), and
+nothing is written into the project.
+"""
+
+import csv
+import multiprocessing
+import resource
+import sys
+import tempfile
+import time
+from contextlib import chdir
+from importlib import resources
+from pathlib import Path
+
+from pipeline import params
+from pipeline.record import sources
+
+SIZES = (25_000, 250_000)
+PER = 25_000
+BYTES_OF_MAXRSS = 1 if sys.platform == "darwin" else 1024
+
+
+def main() -> None:
+    settings = params.read()
+    sizes = [int(size) for size in sys.argv[1:]] or SIZES
+    print("| reviews | MB | seconds | peak MB | seconds per 25,000 |\n|---|---|---|---|---|")
+    for reviews in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "reviews.csv"
+            write(path, reviews)
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                seconds, peak = pool.apply(prepared, (settings, path))
+            megabytes = path.stat().st_size / 1e6
+        print(f"| {reviews:,} | {megabytes:,.0f} | {seconds:.1f} | {peak / 1e6:,.0f} | {seconds / reviews * PER:.2f} |")
+
+
+def write(path: Path, reviews: int) -> None:
+    packaged = resources.files(sources.PACKAGE).joinpath(sources.PACKAGED)
+    with packaged.open(encoding="utf-8", newline="") as file:
+        rows = [(row["text"], row["label"]) for row in csv.DictReader(file) if row["source"] == "imdb"]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("text", "label"))
+        for number in range(reviews):
+            time_round, place = divmod(number, len(rows))
+            text, label = rows[place]
+            text += f" {time_round}" if time_round and place % 2 else ""
+            writer.writerow((text + (f" word{number}" if number % 97 == 0 else ""), label))
+
+
+def prepared(settings: params.Params, path: Path) -> tuple[float, int]:
+    """Seconds, and the most bytes that the process held."""
+    from pipeline.stages import prepare
+
+    source = {"source": "csv", "path": str(path), "limit": None}
+    settings = settings.model_copy(update={"data": settings.data.model_copy(update=source)})
+    with chdir(path.parent):
+        begun = time.perf_counter()
+        prepare.main(settings)
+        return time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * BYTES_OF_MAXRSS
+
+
+if __name__ == "__main__":
+    main()

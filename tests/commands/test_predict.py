@@ -1,0 +1,63 @@
+"""`predict` on a small network whose files lie in a folder."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import params
+from pipeline.__main__ import main
+from pipeline.params import SPECIAL_TOKENS
+from pipeline.record import artifacts
+from pipeline.science import models
+
+RUN = "vanilla-textbook"
+WORDS = ["fine", "dull", "film"]
+SETTINGS = (
+    params.read(Path(__file__).parents[1] / "study.yaml")
+    .settings["textbook"]
+    .model_copy(update={"sequence_length": 7, "embedding_dimension": 3, "hidden_size": 5})
+)
+SIZE = len(SPECIAL_TOKENS) + len(WORDS)
+
+
+@pytest.fixture
+def network(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    artifacts.write_text(artifacts.VOCABULARY, "".join(f"{word}\n" for word in (*SPECIAL_TOKENS, *WORDS)))
+    model = models.initial("vanilla", SETTINGS, SIZE, seed=0)
+    artifacts.write_bytes(artifacts.weights(RUN, 0), models.packed(model))
+    card = {"architecture": "vanilla", "values": SETTINGS.model_dump(), "vocabulary_size": SIZE}
+    artifacts.write_json(artifacts.model(RUN), card)
+    artifacts.write_json(artifacts.METRICS, {RUN: {"validation/accuracy": {"scores": {"0": 0.8}}}})
+    return model
+
+
+def test_a_file_gets_a_line_a_text_and_each_is_what_keras_and_the_single_text_say(network, tmp_path, capsys):
+    (tmp_path / "reviews.txt").write_text("A FINE film!\nnot dull\n")
+    assert main(["predict", "--file", "reviews.txt"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    tokens_NT = np.zeros((2, 7), np.int32)
+    tokens_NT[0, -3:] = 1, 2, 4
+    tokens_NT[1, -2:] = 1, 3
+    expected = network.predict(tokens_NT, verbose=0)[:, 0]
+    assert [float(line.split()[1]) for line in said] == pytest.approx(expected, abs=1e-4)
+    assert main(["predict", "A fine film"]) == 0
+    assert capsys.readouterr().out.strip() == said[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("fine\nunheard\n", "reviews.txt: line 2: 'unheard': none of its words is in the vocabulary"),
+        ("fine\n\n", "reviews.txt: line 2: '': there is no word in it"),
+        ("", "--file reviews.txt: empty"),
+    ],
+)
+@pytest.mark.usefixtures("network")
+def test_a_line_that_cannot_be_read_is_named_and_nothing_is_printed(tmp_path, capsys, content, said):
+    (tmp_path / "reviews.txt").write_text(content)
+    assert main(["predict", "--file", "reviews.txt"]) == 2
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert printed.out == ""

@@ -27,7 +27,7 @@ $(READY): requirements.lock
 	@touch $@
 
 .PHONY: reproduce
-reproduce: $(READY) ## the whole study: reviews to report (about half an hour on two cores), then MLflow
+reproduce: $(READY) ## the whole study: reviews to report (a quarter of an hour on two cores), then MLflow
 	dvc repro
 
 .PHONY: quick

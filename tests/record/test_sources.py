@@ -283,7 +283,8 @@ def test_a_limit_is_met_exactly_where_shares_do_not_divide(table):
 # the packaged reviews
 
 
-def test_a_packaged_source_is_whole_and_balanced():
+def test_a_packaged_source_is_whole_and_balanced(monkeypatch):
+    monkeypatch.setattr(sources, "PART_CHARACTERS", 100_000)
     read = whole(data("rotten_tomatoes"))
     assert read["label"].value_counts().to_dict() == {0: 4_265, 1: 4_265}
     assert read.index.tolist() == list(range(8_530))

@@ -39,7 +39,7 @@ def lists(*token_lists):
         ("_so_ snake_case", ["so", "snake", "case"]),
         ("film-noir, 10/10", ["film", "noir", "10", "10"]),
         ("AT&amp;T isn&#39;t", ["at", "t", "isn't"]),
-        ("&amp;lt; &Eacute;t&#201; e&#769; a&nbsp;b &AMP;", ["lt", "été", "é", "a", "b"]),
+        ("&amp;lt; &Eacute;t&#201; e&#769; a&NBSP;b &AMP;", ["lt", "été", "é", "a", "b"]),
         ("&noentity; &; R&D; &lt;br&gt;", ["noentity", "r", "d", "br"]),
         ("Amélie Ame\u0301lie", ["amélie", "amélie"]),
         ("映画 фильм ÇA", ["映画", "фильм", "ça"]),

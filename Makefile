@@ -9,12 +9,13 @@ unexport PYTHONDONTWRITEBYTECODE
 
 READY := .venv/ready
 QUICK_DIR ?= quick
-QUICK := -S data.limit=2000 -S train.seeds=2 -S train.epochs=1 -S tune.trials=2 -S tune.startup_trials=2 -S tune.epochs=1 \
-	-S 'gradients.sequence_lengths=[10,100]' -S gradients.reviews=50 -S gradients.memory_reviews=20
+QUICK := -S data.limit=2000 -S train.seeds=2 -S train.epochs=1 -S tune.trials=2 -S tune.startup_trials=2 -S tune.epochs=1 -S tune.seeds=1 \
+	-S 'gradients.sequence_lengths=[10,100,200]' -S gradients.trained_up_to=100 -S gradients.seeds=2 \
+	-S gradients.reviews=50 -S gradients.memory_reviews=20
 FULL := -S train.seeds=10 -S tune.trials=40 -S 'tune.architectures=[feedforward,vanilla,bidirectional,lstm]' \
 	-S '+train.runs.feedforward-tuned={architecture: feedforward, settings: tuned, from: artifacts/tuned/feedforward.json}' \
 	-S '+train.runs.lstm-tuned={architecture: lstm, settings: tuned, from: artifacts/tuned/lstm.json}' \
-	-S 'gradients.sequence_lengths=[10,20,50,100,200,400,800]'
+	-S 'gradients.sequence_lengths=[10,20,50,100,200,400,800]' -S gradients.trained_up_to=800 -S gradients.seeds=10
 
 .PHONY: help
 help: ## what can be done here
@@ -60,10 +61,8 @@ ui: $(READY) ## the MLflow UI on loopback, port 5000 (PORT=... for another)
 		--backend-store-uri $(or $(MLFLOW_TRACKING_URI),sqlite:///$(CURDIR)/mlflow.db) --default-artifact-root $(CURDIR)/mlartifacts
 
 .PHONY: benchmark
-benchmark: $(READY) ## training time against the tutorial's own script and against native code; time of `prepare`
+benchmark: $(READY) ## docs/performance.md: against other frameworks and the machine's limit (half an hour, nothing else running)
 	python -m benchmarks
-	python -m benchmarks.floor
-	python -m benchmarks.preparation
 
 .PHONY: lock
 lock: ## resolve requirements.lock anew from pyproject.toml (needs uv)

@@ -37,7 +37,9 @@ def write(folder: Path) -> Params:
     ]
     table(folder / f"reports/gradients/{LENGTH}.csv", curves)
     effects = [
-        {"architecture": "vanilla", "seed": s, "lag_tokens": 0, "contrast": 2, "sign_accuracy": 0.9} for s in SEEDS
+        {"architecture": "vanilla", "trained_length": LENGTH, "seed": seed, "lag_tokens": 0}
+        | {"contrast": 2, "sign_accuracy": 0.9}
+        for seed in SEEDS
     ]
     table(folder / f"reports/memory/{LENGTH}.csv", effects)
     scores = {run: {"parameters": 326273, "test/accuracy": score(0.5, 0.75)} for run in RUNS}
@@ -53,7 +55,7 @@ def params_of(folder: Path) -> Params:
     given["train"] |= {"seeds": 2, "runs": {run: given["train"]["runs"][run] for run in RUNS}}
     given["tune"] |= {"architectures": ["vanilla"], "trials": 3}
     given["evaluate"]["comparisons"] = [list(RUNS)]
-    given["gradients"] |= {"sequence_lengths": [LENGTH], "architectures": ["vanilla"]}
+    given["gradients"] |= {"seeds": 2, "sequence_lengths": [LENGTH], "architectures": ["vanilla"]}
     (folder / "params.yaml").write_text(json.dumps(given))
     return read(folder / "params.yaml")
 

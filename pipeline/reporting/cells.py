@@ -164,6 +164,7 @@ def memory_by_length(remembering: pd.DataFrame) -> dict:
     rows = [
         [
             row.architecture,
+            row.trained_length,
             row.sequence_length,
             row.lag_tokens,
             percent(row.mean),
@@ -172,7 +173,8 @@ def memory_by_length(remembering: pd.DataFrame) -> dict:
         ]
         for row in remembering.itertuples()
     ]
-    columns = ["architecture", "trained at (tokens)", "lag", "sign accuracy", "95 % interval", "above 50 % up to lag"]
+    columns = ["architecture", "trained at (tokens)", "read at", "lag", "sign accuracy", "95 % interval"]
+    columns += ["above 50 % up to lag"]
     return _table("What is left of a word at the largest lag, by sequence length", columns, rows)
 
 

@@ -28,7 +28,8 @@ def story(
     """Everything the templates need: `sentences`, `tables`, `figures` by name, and what was set.
 
     `trials` by architecture, `gradients` and `memory` of all lengths in one frame each; `settings` are the parameters
-    that a sentence names: runs, seeds, epochs, patience, trials, tune_epochs, space, lengths.
+    that a sentence names: runs, seeds, epochs, patience, trials, tune_epochs, tune_seeds, space, lengths,
+    trained_up_to.
     """
     found = tables.results(metrics, models, settings["runs"])
     pairs = tables.comparisons(compared)

@@ -16,7 +16,7 @@ WEIGHTS = ("initial", "trained")
 THRESHOLDS = {"horizon_e1": 1e-1, "horizon_e2": 1e-2, "horizon_e3": 1e-3}
 GUESSING = 0.5
 CURVE = ["architecture", "direction", "weights", "sequence_length"]
-MEMORY = ["architecture", "sequence_length"]
+MEMORY = ["architecture", "sequence_length", "trained_length"]
 TEST_METRICS = ("accuracy", "nll", "brier", "ece", "auc")
 
 

@@ -7,8 +7,9 @@ length. Differentiating the stacked outputs of a Keras layer instead is wrong in
 step (tests/science/test_gradient_flow.py shows it). Equations: Pascanu, Mikolov & Bengio 2013, arXiv 1211.5063, eq. 5;
 Hochreiter & Schmidhuber 1997 for the LSTM.
 
-Axes: N reviews, T tokens, D embedding dimensions, H hidden units, L lags. Reviews hold no padding. Lag k counts tokens
-from the state that is read out.
+Axes: N reviews, T tokens, V words, D embedding dimensions, H hidden units, L lags, and 4 gates in the order o, i, f, g.
+Steps come first and are worked on in place, so that the whole costs about what a training step over the same tokens
+does. Reviews hold no padding. Lag k counts tokens from the state that is read out.
 """
 
 from dataclasses import dataclass
@@ -32,35 +33,28 @@ class Curve:
         return self.log10_norm_NL - at_zero_N1
 
 
-REVIEWS_AT_ONCE = 250  # enough to make calls cheap, few enough to bound memory at 800 tokens
+REVIEWS_AT_ONCE = 192  # enough to make calls cheap, few enough that what a step works on stays in the cache
+STEPS_PER_SCALE = 4  # in so few the square of a norm stays a float64, though each makes it 1e-38 or 1e38 times as large
 
 
 def curves(model: keras.Model, tokens_NT: np.ndarray) -> list[Curve]:
     """Every curve that a model of `models.build` has, on reviews without padding (`sequences.at_least`)."""
-    parts = [_curves(model, tokens_NT[at : at + REVIEWS_AT_ONCE]) for at in range(0, len(tokens_NT), REVIEWS_AT_ONCE)]
-    return [
-        Curve(first.direction, first.quantity, np.concatenate([first.log10_norm_NL, *(c.log10_norm_NL for c in rest)]))
-        for first, *rest in zip(*parts, strict=True)
-    ]
-
-
-def _curves(model: keras.Model, tokens_NT: np.ndarray) -> list[Curve]:
-    x_NTD = _steps_together(model.get_layer("embedding").embeddings.numpy().astype(np.float64)[tokens_NT.T])
+    x_VD = model.get_layer("embedding").embeddings.numpy().astype(np.float64)
     readout_H = _float64(model.get_layer("probability"))[0][:, 0]
     encoder = model.get_layer("encoder")
     match model.name:
         case "vanilla":
-            return [_simple_rnn(x_NTD, _float64(encoder), readout_H, "forward")]
+            return [_simple_rnn(x_VD, tokens_NT, _float64(encoder), readout_H, "forward")]
         case "bidirectional":
             forward_H, backward_H = np.split(readout_H, 2)
             return [
-                _simple_rnn(x_NTD, _float64(encoder.forward_layer), forward_H, "forward"),
-                _simple_rnn(x_NTD[:, ::-1], _float64(encoder.backward_layer), backward_H, "backward"),
+                _simple_rnn(x_VD, tokens_NT, _float64(encoder.forward_layer), forward_H, "forward"),
+                _simple_rnn(x_VD, tokens_NT[:, ::-1], _float64(encoder.backward_layer), backward_H, "backward"),
             ]
         case "lstm":
-            return _lstm(x_NTD, _float64(encoder), readout_H)
+            return _lstm(x_VD, tokens_NT, _float64(encoder), readout_H)
         case "feedforward":
-            return [_mean_pool(x_NTD, _float64(encoder), readout_H)]
+            return [_mean_pool(x_VD, tokens_NT, _float64(encoder), readout_H)]
     raise ValueError(f"no gradient is defined for {model.name!r}")
 
 
@@ -68,138 +62,178 @@ def _float64(layer: keras.layers.Layer) -> list[np.ndarray]:
     return [weight.astype(np.float64) for weight in layer.get_weights()]
 
 
-def _steps_together(array_TNX) -> np.ndarray:
-    """As NTX, while in memory each step's reviews stay together: the loops below read and write one block a step."""
-    return array_TNX.transpose(1, 0, 2)
+def _in_chunks(log10_norm, tokens_NT: np.ndarray) -> np.ndarray:
+    """What `log10_norm(tokens_TN)` gives, which ends in the axes NL, of all reviews."""
+    chunks = [tokens_NT[at : at + REVIEWS_AT_ONCE].T for at in range(0, len(tokens_NT), REVIEWS_AT_ONCE)]
+    return np.concatenate([log10_norm(tokens_TN) for tokens_TN in chunks], axis=-2)
 
 
-def _empty(reviews, length, units) -> np.ndarray:
-    return _steps_together(np.empty((length, reviews, units)))
+def _simple_rnn(x_VD, tokens_NT, weights, readout_H, direction) -> Curve:
+    kernel_DH, recurrent_HH, bias_H = weights
+    drive_VH = x_VD @ kernel_DH + bias_H  # what a word adds is the same wherever it stands
+
+    def log10_norm(tokens_TN):
+        return adjoint_scan(simple_rnn_slopes(drive_VH, tokens_TN, recurrent_HH), recurrent_HH, readout_H)
+
+    return Curve(direction, "dz/dh", _in_chunks(log10_norm, tokens_NT))
 
 
-def _drive(x_NTD, kernel_DI, bias_I) -> np.ndarray:
-    """What the input adds at every step."""
-    return _steps_together(x_NTD.transpose(1, 0, 2) @ kernel_DI + bias_I)
+def simple_rnn_slopes(drive_VH, tokens_TN, recurrent_HH) -> np.ndarray:
+    """slope_TNH = 1 - h_t^2, where h_t = tanh(drive of token t + h_{t-1} U), h_0 = 0."""
+    slope_TNH = np.empty((*tokens_TN.shape, len(recurrent_HH)))
+    h_NH = np.zeros_like(slope_TNH[0])
+    for tokens_N, slope_NH in zip(tokens_TN, slope_TNH, strict=True):
+        h_NH = h_NH @ recurrent_HH
+        h_NH += drive_VH[tokens_N]
+        np.tanh(h_NH, out=h_NH)
+        _minus_product(1, h_NH, h_NH, out=slope_NH)
+    return slope_TNH
 
 
-def _simple_rnn(x_NTD, weights, readout_H, direction) -> Curve:
-    slope_NTH = simple_rnn_states(x_NTD, *weights)
-    np.square(slope_NTH, out=slope_NTH)
-    np.subtract(1, slope_NTH, out=slope_NTH)
-    return Curve(direction, "dz/dh", by_lag(adjoint_scan(slope_NTH, weights[1], readout_H)))
+def _minus_product(a, b, c, out):
+    """a - b c."""
+    np.multiply(b, c, out=out)
+    np.subtract(a, out, out=out)
 
 
-def simple_rnn_states(x_NTD, kernel_DH, recurrent_HH, bias_H) -> np.ndarray:
-    """hidden_NTH: h_t = tanh(x_t W + h_{t-1} U + b), h_0 = 0."""
-    hidden_NTH = _drive(x_NTD, kernel_DH, bias_H)
-    hidden_NH = np.zeros_like(hidden_NTH[:, 0])
-    for t in range(x_NTD.shape[1]):
-        hidden_NTH[:, t] += hidden_NH @ recurrent_HH
-        hidden_NH = np.tanh(hidden_NTH[:, t], out=hidden_NTH[:, t])
-    return hidden_NTH
+def adjoint_scan(slope_TNH, recurrent_HH, readout_H) -> np.ndarray:
+    """log10_norm_NL of g_t = dz/dh_t, from g_T = w by g_{t-1} = (g_t * slope_t) U^T.
 
-
-def adjoint_scan(slope_NTH, recurrent_HH, readout_H) -> np.ndarray:
-    """log_norm_NT (natural log) of g_t = dz/dh_t, from g_T = w by g_{t-1} = (g_t * slope_t) U^T.
-
-    slope_NTH is the activation's derivative at each step (1 - h^2 for tanh, 1 for a linear network).
+    slope_TNH is the activation's derivative at each step (1 - h^2 for tanh, 1 for a linear network).
     """
-    reviews, length, _ = slope_NTH.shape
-    log_norm_NT, transposed_HH = np.empty((reviews, length)), np.ascontiguousarray(recurrent_HH.T)
-    gradient_NH, log_scale_N = _renormalised(np.tile(readout_H, (reviews, 1)), np.zeros(reviews))
-    for t in reversed(range(length)):
-        log_norm_NT[:, t] = log_scale_N
-        gradient_NH *= slope_NTH[:, t]
-        gradient_NH, log_scale_N = _renormalised(gradient_NH @ transposed_HH, log_scale_N)
-    return log_norm_NT
+    length, reviews, _ = slope_TNH.shape
+    norm_LN, scale_LN = np.empty((length, reviews)), np.ones((length, reviews))
+    transposed_HH = np.ascontiguousarray(recurrent_HH.T)
+    gradient_NH = np.tile(readout_H, (reviews, 1))
+    for lag, slope_NH in enumerate(slope_TNH[::-1]):
+        norm_LN[lag] = _norm(gradient_NH)
+        if lag % STEPS_PER_SCALE == 0:
+            scale_LN[lag] = _not_zero(norm_LN[lag])
+            gradient_NH /= scale_LN[lag][:, None]
+        gradient_NH *= slope_NH
+        gradient_NH = gradient_NH @ transposed_HH
+    return _log10_norm(norm_LN, scale_LN).T
 
 
-def _renormalised(vector_NH, log_scale_N):
-    """The vector, made a unit vector in place, and its logarithm; an exact zero becomes -inf and stays it."""
-    norm_N = np.sqrt(np.einsum("nh,nh->n", vector_NH, vector_NH))
-    with np.errstate(divide="ignore"):
-        log_scale_N = log_scale_N + np.log(norm_N)
-    vector_NH /= np.where(norm_N > 0, norm_N, 1)[:, None]
-    return vector_NH, log_scale_N
+def _norm(vector_NH) -> np.ndarray:
+    return np.sqrt(np.vecdot(vector_NH, vector_NH))
 
 
-def _lstm(x_NTD, weights, readout_H) -> list[Curve]:
-    log_norm_h_NT, log_norm_c_NT = lstm_adjoint_scan(lstm_states(x_NTD, *weights), weights[1], readout_H)
-    return [
-        Curve("forward", "dz/dh", by_lag(log_norm_h_NT)),
-        Curve("forward", "dz/dc", by_lag(log_norm_c_NT)),
-    ]
+def _not_zero(norm_N) -> np.ndarray:
+    """What to divide by: a gradient that is exactly zero stays zero."""
+    return np.where(norm_N > 0, norm_N, 1)
 
 
-def lstm_states(x_NTD, kernel_D4H, recurrent_H4H, bias_4H) -> dict[str, np.ndarray]:
-    """Gates i, f, g, o, the cell c and its predecessor, each NTH, in Keras' order: i, f, g, o."""
-    drive_NT4H = _drive(x_NTD, kernel_D4H, bias_4H)
-    reviews, length, width = drive_NT4H.shape
-    units = width // 4
-    states = {name: _empty(reviews, length, units) for name in ("i", "f", "g", "o", "c", "previous_c")}
-    h_NH = np.zeros((reviews, units))
-    c_NH = np.zeros((reviews, units))
+def _log10(norm) -> np.ndarray:
+    with np.errstate(divide="ignore"):  # of an exact zero: -inf
+        return np.log10(norm)
+
+
+def _log10_norm(norm_LN, scale_LN) -> np.ndarray:
+    """Of gradients whose norm was taken at each lag, before they were divided by that lag's scale."""
+    return _log10(norm_LN / scale_LN) + np.cumsum(np.log10(scale_LN), axis=0)
+
+
+def _lstm(x_VD, tokens_NT, weights, readout_H) -> list[Curve]:
+    kernel_D4H, recurrent_H4H, bias_4H = (_by_gate(weight) for weight in weights)
+    drive_V4H = np.tensordot(x_VD, kernel_D4H, 1)
+    drive_V4H += bias_4H
+    recurrent_4HH = np.ascontiguousarray(recurrent_H4H.transpose(1, 0, 2))
+
+    def log10_norm(tokens_TN):
+        return lstm_adjoint_scan(*lstm_slopes(drive_V4H, tokens_TN, recurrent_4HH), recurrent_4HH, readout_H)
+
+    log10_norm_h_NL, log10_norm_c_NL = _in_chunks(log10_norm, tokens_NT)
+    return [Curve("forward", "dz/dh", log10_norm_h_NL), Curve("forward", "dz/dc", log10_norm_c_NL)]
+
+
+def _by_gate(weight) -> np.ndarray:
+    """Keras' weights of the gates i, f, g, o, side by side, with an axis for the gates: o, i, f, g."""
+    i, f, g, o = np.split(weight, 4, axis=-1)
+    return np.stack([o, i, f, g], axis=-2)
+
+
+def lstm_slopes(drive_V4H, tokens_TN, recurrent_4HH) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(gate_slope_T4NH, dh_dc_TNH, dc_dc_TNH): h_t = o tanh(c_t), c_t = f c_{t-1} + i g, differentiated.
+
+    The first are dh_t/do and dc_t/d(i, f, g), each by what the gate's sigmoid or tanh is taken of.
+    """
+    length, reviews = tokens_TN.shape
+    units = drive_V4H.shape[-1]
+    gate_slope_T4NH = np.empty((length, 4, reviews, units))
+    dh_dc_TNH, dc_dc_TNH = np.empty((2, length, reviews, units))
+    drive_N4H = np.empty((reviews, 4, units))
+    gates_4NH = np.empty((4, reviews, units))
+    o, i, f, g = gates_4NH
+    h_NH, c_NH, tanh_c_NH, fc_NH, ig_NH = np.zeros((5, reviews, units))
     for t in range(length):
-        z_N4H = h_NH @ recurrent_H4H
-        z_N4H += drive_NT4H[:, t]
-        i, f, g, o = np.split(z_N4H, 4, axis=1)
-        i, f, g, o = _sigmoid(i), _sigmoid(f), np.tanh(g), _sigmoid(o)
-        previous_c_NH, c_NH = c_NH, f * c_NH + i * g
-        h_NH = o * np.tanh(c_NH)
-        for name, value in zip(states, (i, f, g, o, c_NH, previous_c_NH), strict=True):
-            states[name][:, t] = value
-    return states
+        np.matmul(h_NH, recurrent_4HH, out=gates_4NH)
+        np.take(drive_V4H, tokens_TN[t], axis=0, out=drive_N4H, mode="clip")  # every other mode makes a copy first
+        gates_4NH += drive_N4H.transpose(1, 0, 2)
+        _sigmoid(gates_4NH[:3])
+        np.tanh(g, out=g)
+        np.multiply(f, c_NH, out=fc_NH)
+        np.multiply(i, g, out=ig_NH)
+        np.add(fc_NH, ig_NH, out=c_NH)
+        np.tanh(c_NH, out=tanh_c_NH)
+        np.multiply(o, tanh_c_NH, out=h_NH)
+
+        do_NH, di_NH, df_NH, dg_NH = gate_slope_T4NH[t]
+        _minus_product(h_NH, h_NH, o, out=do_NH)  # tanh(c_t) o (1 - o)
+        _minus_product(ig_NH, ig_NH, i, out=di_NH)  # g i (1 - i)
+        _minus_product(fc_NH, fc_NH, f, out=df_NH)  # c_{t-1} f (1 - f)
+        _minus_product(i, ig_NH, g, out=dg_NH)  # i (1 - g^2)
+        _minus_product(o, h_NH, tanh_c_NH, out=dh_dc_TNH[t])  # o (1 - tanh(c_t)^2)
+        dc_dc_TNH[t] = f
+    return gate_slope_T4NH, dh_dc_TNH, dc_dc_TNH
 
 
-def _sigmoid(a):
-    return 0.5 * (1 + np.tanh(0.5 * a))  # numpy's tanh is several times as fast as its exp-based relatives
+def _sigmoid(a) -> None:
+    """In place, by exp: NumPy's tanh takes twice as long."""
+    np.negative(a, out=a)
+    with np.errstate(over="ignore"):  # 1 / inf is the 0 it should be
+        np.exp(a, out=a)
+    a += 1
+    np.reciprocal(a, out=a)
 
 
-def lstm_adjoint_scan(states, recurrent_H4H, readout_H) -> tuple[np.ndarray, np.ndarray]:
-    """(log_norm_NT of dz/dh_t, of dz/dc_t), natural log.
+def lstm_adjoint_scan(gate_slope_T4NH, dh_dc_TNH, dc_dc_TNH, recurrent_4HH, readout_H) -> np.ndarray:
+    """log10_norm_2NL of dz/dh_t and of dz/dc_t, from the slopes that `lstm_slopes` gives.
 
-    dz/dc_t = dz/dh_t o_t (1 - tanh^2 c_t) + dz/dc_{t+1} f_{t+1}; dz/dh_{t-1} comes through the four gates of step t.
-    One scale serves both vectors, so their sum stays right.
+    dz/dc_t = dz/dh_t dh_t/dc_t + dz/dc_{t+1} dc_{t+1}/dc_t; dz/dh_{t-1} comes through the four gates of step t.
     """
-    reviews, length, units = states["c"].shape
-    log_norm_h_NT, log_norm_c_NT = np.empty((reviews, length)), np.empty((reviews, length))
-    transposed_4HH = np.ascontiguousarray(recurrent_H4H.T)
-    gh_NH, carried_NH, log_scale_N = np.tile(readout_H, (reviews, 1)), np.zeros((reviews, units)), np.zeros(reviews)
-    for t in reversed(range(length)):
-        i, f, g, o, c, previous_c = (states[name][:, t] for name in ("i", "f", "g", "o", "c", "previous_c"))
-        tanh_c = np.tanh(c)
-        gc_NH = gh_NH * o * (1 - tanh_c**2) + carried_NH
-        with np.errstate(divide="ignore"):
-            log_norm_h_NT[:, t] = log_scale_N + np.log(np.linalg.norm(gh_NH, axis=1))
-            log_norm_c_NT[:, t] = log_scale_N + np.log(np.linalg.norm(gc_NH, axis=1))
-        gates_N4H = np.hstack(
-            [
-                gc_NH * g * i * (1 - i),
-                gc_NH * previous_c * f * (1 - f),
-                gc_NH * i * (1 - g**2),
-                gh_NH * tanh_c * o * (1 - o),
-            ]
-        )
-        both_N2H, log_scale_N = _renormalised(
-            np.concatenate([gates_N4H @ transposed_4HH, gc_NH * f], axis=1), log_scale_N
-        )
-        gh_NH, carried_NH = np.split(both_N2H, 2, axis=1)
-    return log_norm_h_NT, log_norm_c_NT
+    length, reviews, units = dh_dc_TNH.shape
+    norm_2LN, scale_LN = np.empty((2, length, reviews)), np.ones((length, reviews))
+    transposed_4HH = np.ascontiguousarray(recurrent_4HH.transpose(0, 2, 1))
+    both_2NH = np.empty((2, reviews, units))
+    gh_NH, gc_NH = both_2NH
+    gates_4NH, through_4NH = np.empty((2, 4, reviews, units))
+    gh_NH[:], carried_NH = readout_H, np.zeros((reviews, units))
+    for lag, t in enumerate(reversed(range(length))):
+        np.multiply(gh_NH, dh_dc_TNH[t], out=gc_NH)
+        gc_NH += carried_NH
+        norm_2LN[:, lag] = _norm(both_2NH)
+        if lag % STEPS_PER_SCALE == 0:  # one scale for both: their sum stays right
+            scale_LN[lag] = _not_zero(norm_2LN[:, lag].max(axis=0))
+            both_2NH /= scale_LN[lag][:, None]
+        np.multiply(gate_slope_T4NH[t, 0], gh_NH, out=gates_4NH[0])
+        np.multiply(gate_slope_T4NH[t, 1:], gc_NH, out=gates_4NH[1:])
+        np.matmul(gates_4NH, transposed_4HH, out=through_4NH)
+        np.sum(through_4NH, axis=0, out=gh_NH)
+        np.multiply(gc_NH, dc_dc_TNH[t], out=carried_NH)
+    return np.stack([_log10_norm(norm_LN, scale_LN).T for norm_LN in norm_2LN])
 
 
-def _mean_pool(x_NTD, weights, readout_H) -> Curve:
+def _mean_pool(x_VD, tokens_NT, weights, readout_H) -> Curve:
     """dz/dx_t of the mean of all words: the same at every place, the control that has no order and no memory."""
     kernel_DH, bias_H = weights
-    active_NH = x_NTD.mean(axis=1) @ kernel_DH + bias_H > 0
-    saliency_ND = (active_NH * readout_H) @ kernel_DH.T / x_NTD.shape[1]
-    with np.errstate(divide="ignore"):
-        log_norm_N1 = np.log(np.linalg.norm(saliency_ND, axis=1, keepdims=True))
-    return Curve("none", "dz/dx", by_lag(np.repeat(log_norm_N1, x_NTD.shape[1], axis=1)))
 
+    def log10_norm(tokens_TN):
+        active_NH = x_VD[tokens_TN].mean(axis=0) @ kernel_DH + bias_H > 0
+        saliency_ND = (active_NH * readout_H) @ kernel_DH.T / len(tokens_TN)
+        return np.repeat(_log10(_norm(saliency_ND))[:, None], len(tokens_TN), axis=1)
 
-def by_lag(log_norm_NT) -> np.ndarray:
-    """From natural logs by position to log10 by lag: the last position is lag 0."""
-    return log_norm_NT[:, ::-1] / np.log(10)
+    return Curve("none", "dz/dx", _in_chunks(log10_norm, tokens_NT))
 
 
 def summary(curve: Curve) -> dict[str, np.ndarray]:

@@ -30,14 +30,15 @@ ENCODERS = {
 }
 
 
-def build(architecture: str, settings: Settings, vocabulary_size: int) -> keras.Model:
+def build(architecture: str, settings: Settings, vocabulary_size: int, any_length: bool = False) -> keras.Model:
     """tokens_NT (int32) -> probability_N1 that the review is positive. Not compiled; its layers have fixed names.
 
-    With `settings.mask` recurrent layers copy their state over padding; without it they read padding as a word, as
-    the tutorial's do. `feedforward` averages real words only, always.
+    T is `settings.sequence_length`, or with `any_length` that of the batch. With `settings.mask` recurrent layers copy
+    their state over padding; without it they read padding as a word, as the tutorial's do. `feedforward` averages real
+    words only, always.
     """
     masked = settings.mask or architecture == "feedforward"
-    tokens_NT = keras.Input((settings.sequence_length,), dtype="int32", name="tokens")
+    tokens_NT = keras.Input((None if any_length else settings.sequence_length,), dtype="int32", name="tokens")
     real_NT = keras.ops.not_equal(tokens_NT, PADDING) if masked else None
     x = layers.Embedding(vocabulary_size, settings.embedding_dimension, name="embedding")(tokens_NT)
     if settings.dropout:

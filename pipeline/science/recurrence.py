@@ -1,9 +1,10 @@
 """Keras' SimpleRNN with a faster loop over time: the same weights, the same maths.
 
-A loop costs what is in it, so only h U is: the drive x W + b of all steps is one product before the loop, and the
-gradient of U one product after it, where automatic differentiation adds up a small product a step. The backward pass is
-written out (Werbos 1990, backpropagation through time); tests hold it equal to Keras' own, and
-docs/decisions/0004-training-engine.md says what it gains and why the LSTM is left as it is.
+States lie units first (HN), which XLA's products on a CPU like best; the input's product is in the loop, where its
+result is still in the cache; the gradients of the weights are one product each after it, where automatic
+differentiation adds up a small product a step. The backward pass is written out (Werbos 1990, backpropagation through
+time); tests hold it equal to Keras' own, and docs/decisions/0004-training-engine.md says what it gains and why the LSTM
+is left as it is.
 
 Axes: T tokens, N reviews, D embedding dimensions, H hidden units.
 """
@@ -22,44 +23,54 @@ class SimpleRNN(keras.layers.SimpleRNN):
         if not training:  # Keras' loop keeps no states for a backward pass: as fast, in less memory
             return super().inner_loop(sequences, initial_state, mask, training)
         x_TND = tf.transpose(sequences, (1, 0, 2))
-        real_TN1 = None if mask is None else tf.transpose(mask)[:, :, None]
+        real_T1N = None if mask is None else tf.transpose(mask)[:, None, :]
         if self.go_backwards:
-            x_TND, real_TN1 = x_TND[::-1], None if mask is None else real_TN1[::-1]
-        drive_TNH = tf.tensordot(x_TND, self.cell.kernel, 1) + self.cell.bias
-        last_NH = last_state(drive_TNH, tf.convert_to_tensor(self.cell.recurrent_kernel), initial_state[0], real_TN1)
+            x_TND, real_T1N = x_TND[::-1], None if mask is None else real_T1N[::-1]
+        weights = (self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias)
+        last_NH = last_state(x_TND, *map(tf.convert_to_tensor, weights), initial_state[0], real_T1N)
         return last_NH, last_NH[:, None], [last_NH]
 
 
-def last_state(drive_TNH, recurrent_HH, initial_NH, real_TN1=None):
-    """last_NH, with a gradient. `real_TN1` is False where a token is padding; None: nothing is."""
+def last_state(x_TND, kernel_DH, recurrent_HH, bias_H, initial_NH, real_T1N=None):
+    """last_NH, with a gradient. `real_T1N` is False where a token is padding; None: nothing is."""
 
     @tf.custom_gradient
-    def run(drive_TNH, recurrent_HH, initial_NH):
-        def forward(h_NH, at):
-            new_NH = tf.tanh(at[0] + h_NH @ recurrent_HH)
-            return new_NH if real_TN1 is None else tf.where(at[1], new_NH, h_NH)
+    def run(x_TND, kernel_DH, recurrent_HH, bias_H, initial_NH):
+        kernel_HD, transposed_HH, bias_H1 = tf.transpose(kernel_DH), tf.transpose(recurrent_HH), bias_H[:, None]
 
-        h_TNH = tf.scan(forward, _steps(drive_TNH, real_TN1), initial_NH)
+        def forward(h_HN, at):
+            x_ND, real_1N = at if real_T1N is not None else (at, None)
+            new_HN = tf.tanh(tf.matmul(kernel_HD, x_ND, transpose_b=True) + transposed_HH @ h_HN + bias_H1)
+            return new_HN if real_1N is None else tf.where(real_1N, new_HN, h_HN)
+
+        initial_HN = tf.transpose(initial_NH)
+        h_THN = tf.scan(forward, _with_mask(x_TND, real_T1N), initial_HN)
 
         def gradient(last_NH):
-            transposed_HH = tf.transpose(recurrent_HH)
-
             def backward(carried, at):
-                step_NH = carried[0] * at[0]
-                if real_TN1 is None:
-                    return step_NH @ transposed_HH, step_NH
-                step_NH = tf.where(at[1], step_NH, 0.0)
-                return tf.where(at[1], step_NH @ transposed_HH, carried[0]), step_NH
+                h_HN, real_1N = at if real_T1N is not None else (at, None)
+                step_HN = carried[0] * (1 - h_HN**2)
+                if real_1N is None:
+                    return recurrent_HH @ step_HN, step_HN
+                step_HN = tf.where(real_1N, step_HN, 0.0)
+                return tf.where(real_1N, recurrent_HH @ step_HN, carried[0]), step_HN
 
-            start = last_NH, tf.zeros_like(last_NH)
-            g_TNH, step_TNH = tf.scan(backward, _steps(1 - h_TNH**2, real_TN1), start, reverse=True)
-            before_TNH = tf.concat([initial_NH[None], h_TNH[:-1]], axis=0)
-            return step_TNH, tf.tensordot(before_TNH, step_TNH, [[0, 1], [0, 1]]), g_TNH[0]
+            last_HN = tf.transpose(last_NH)
+            start = last_HN, tf.zeros_like(last_HN)
+            g_THN, step_THN = tf.scan(backward, _with_mask(h_THN, real_T1N), start, reverse=True)
+            before_THN = tf.concat([initial_HN[None], h_THN[:-1]], axis=0)
+            return (
+                tf.einsum("thn,dh->tnd", step_THN, kernel_DH),
+                tf.einsum("tnd,thn->dh", x_TND, step_THN),
+                tf.einsum("tin,tjn->ij", before_THN, step_THN),
+                tf.reduce_sum(step_THN, (0, 2)),
+                tf.transpose(g_THN[0]),
+            )
 
-        return h_TNH[-1], gradient
+        return tf.transpose(h_THN[-1]), gradient
 
-    return run(drive_TNH, recurrent_HH, initial_NH)
+    return run(x_TND, kernel_DH, recurrent_HH, bias_H, initial_NH)
 
 
-def _steps(array_TNH, real_TN1):
-    return (array_TNH,) if real_TN1 is None else (array_TNH, real_TN1)
+def _with_mask(array_TXX, real_T1N):
+    return array_TXX if real_T1N is None else (array_TXX, real_T1N)

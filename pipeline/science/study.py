@@ -1,8 +1,8 @@
 """One cell of the sequence-length study: one architecture on one seed at one length.
 
-The network is trained at this length (or comes trained), then its gradients and its memory are measured on reviews at
-least that long, before and after training. Networks trained at another length can be measured at this one, too: that is
-a different question, and its rows say so (`trained_length`).
+The network is trained at this length, then its gradients and its memory are measured on reviews at least that long,
+before and after training. The network that was trained at the textbook's length is measured at this one, too: that is a
+different question, and its rows say so (`trained_length`). Where a length is too long to train at, it is the only one.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,8 @@ CURVE_COLUMNS = [
     *("log10_relative_norm", "p10", "p90", "reviews"),
 ]
 EFFECT_COLUMNS = [
-    *("architecture", "sequence_length", "seed", "lag_tokens", "contrast", "sign_accuracy", "reviews"),
+    *("architecture", "sequence_length", "trained_length", "seed"),
+    *("lag_tokens", "contrast", "sign_accuracy", "reviews"),
 ]
 
 
@@ -36,6 +37,7 @@ def cell(
     memory_tokens_NT: np.ndarray,
     strong_words: tuple[np.ndarray, np.ndarray],
     textbook_length: int,
+    trained_up_to: int,
     architecture: str,
     seed: int,
     textbook_weights: bytes,
@@ -43,36 +45,40 @@ def cell(
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """(every gradient curve, those of `reports/gradients`, the word-effect curve); raises training.Diverged.
 
-    At the textbook's own length nothing is trained again. The probes hold no padding.
+    At the textbook's own length nothing is trained again, and nothing at all beyond `trained_up_to` tokens. The probes
+    hold no padding.
     """
-    weights = textbook_weights
-    if settings.sequence_length != textbook_length:
+    here = settings.sequence_length
+    weights_by_length = {textbook_length: textbook_weights}
+    if here != textbook_length and here <= trained_up_to:
         sets = training_examples, validation_examples
         _, weights = training.train(architecture, settings, vocabulary_size, seed, *sets, epochs, patience, report)
+        weights_by_length = {here: weights, **weights_by_length}
 
     def measured(model: keras.Model, name: str, trained_length: int) -> pd.DataFrame:
         return gradient_table(model, gradient_tokens_NT).assign(
             architecture=architecture,
             weights=name,
-            sequence_length=settings.sequence_length,
+            sequence_length=here,
             seed=seed,
             trained_length=trained_length,
             initialiser=INITIALISER,
         )
 
-    here = settings.sequence_length
-    initial = models.initial(architecture, settings, vocabulary_size, seed)
-    trained = models.restored(architecture, settings, vocabulary_size, weights)
-    tables = [measured(initial, "initial", here), measured(trained, "trained", here)]
-    headline = pd.concat(tables).query("quantity != 'dz/dc'")
-    if here != textbook_length:
-        elsewhere = models.restored(architecture, settings, vocabulary_size, textbook_weights)
-        tables.append(measured(elsewhere, "trained", textbook_length))
+    everything = pd.concat(
+        [measured(models.initial(architecture, settings, vocabulary_size, seed), "initial", here)]
+        + [
+            measured(models.restored(architecture, settings, vocabulary_size, weights), "trained", length)
+            for length, weights in weights_by_length.items()
+        ]
+    )
+    headline = everything.query("quantity != 'dz/dc' and trained_length == sequence_length")
 
+    nearest, weights = next(iter(weights_by_length.items()))
     network = inference.Network(architecture, settings, vocabulary_size, weights)
     effect = memory.word_effect(network.logits, memory_tokens_NT, *strong_words)
-    effects = pd.DataFrame(effect).assign(architecture=architecture, sequence_length=here, seed=seed)
-    return pd.concat(tables), headline[CURVE_COLUMNS], effects[EFFECT_COLUMNS]
+    own = {"architecture": architecture, "sequence_length": here, "trained_length": nearest, "seed": seed}
+    return everything, headline[CURVE_COLUMNS], pd.DataFrame(effect).assign(**own)[EFFECT_COLUMNS]
 
 
 def gradient_table(model: keras.Model, tokens_NT: np.ndarray) -> pd.DataFrame:

@@ -7,7 +7,7 @@ What makes it fast, and what was tried instead: docs/decisions/0004-training-eng
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 import keras
 import numpy as np
@@ -18,7 +18,9 @@ from pipeline.science import models
 from pipeline.science.sequences import Examples
 
 STEPS_PER_CALL = 20
-EVALUATION_BATCH = 2500  # the default validation split at once: XLA compiles every shape of a batch anew
+EVALUATED_AT_ONCE = 125_000  # tokens, which bounds memory where reviews are long
+BUCKET = 100  # tokens: reviews of a masked network are padded to a multiple of it, not all to the full length
+LEAST_BATCHES = 10  # of a bucket: XLA compiles each anew
 
 
 class Diverged(ArithmeticError):
@@ -51,8 +53,8 @@ def train(
     rows = _Rows(report)
     try:
         model.fit(
-            shuffled(training, batch_size, seed),
-            validation_data=in_order(validation),
+            shuffled(training, batch_size, seed, widths(training, batch_size) if settings.mask else None),
+            validation_data=in_order(validation, widths(validation, batch_size) if settings.mask else None),
             epochs=epochs,
             callbacks=[stopping, rows],
             shuffle=False,
@@ -69,7 +71,7 @@ def train(
 @lru_cache(maxsize=1)
 def _compiled(architecture: str, settings: Settings, vocabulary_size: int, steps: int):
     """(model, initial values of its optimizer), kept for the next seed: compiling takes as long as some epochs."""
-    model = models.build(architecture, settings, vocabulary_size)
+    model = models.build(architecture, settings, vocabulary_size, any_length=settings.mask)
     optimizer = keras.optimizers.Adam(_learning_rate(settings, steps), global_clipnorm=settings.clip_norm)
     optimizer.build(model.trainable_variables)
     model.compile(
@@ -91,17 +93,64 @@ def _begin(model: keras.Model, start: keras.Model, optimizer_start: list) -> Non
         variable.assign(value)
 
 
-def shuffled(examples: Examples, batch_size: int, seed: int) -> tf.data.Dataset:
-    """Batches in a new order each epoch, told by the seed. What does not fill a batch waits for another epoch."""
+def shuffled(examples: Examples, batch_size: int, seed: int, widths: list[int] | None = None) -> tf.data.Dataset:
+    """Batches in a new order each epoch, told by the seed. What does not fill a batch waits for another epoch.
+
+    With `widths` a batch holds reviews of like length, cut to the least of these widths that holds them, and comes as
+    soon as the order of the epoch fills it.
+    """
     tokens_NT, labels_N = tf.constant(examples.tokens_NT), tf.constant(examples.labels_N, tf.float32)
     order = tf.data.Dataset.range(len(examples.labels_N)).shuffle(len(examples.labels_N), seed=seed)
-    chosen = order.batch(batch_size, drop_remainder=True)
-    return _sequential(chosen.map(lambda rows: (tf.gather(tokens_NT, rows), tf.gather(labels_N, rows))))
+    if not widths:
+        chosen = order.batch(batch_size, drop_remainder=True)
+        return _sequential(chosen.map(lambda rows: (tf.gather(tokens_NT, rows), tf.gather(labels_N, rows))))
+    width_of_N = _least_width(examples, widths)
+    batches = sum(np.unique(width_of_N, return_counts=True)[1] // batch_size)
+    width_N = tf.constant(width_of_N)
+    chosen = order.group_by_window(
+        lambda row: width_N[row], lambda _, rows: rows.batch(batch_size, drop_remainder=True), window_size=batch_size
+    ).apply(tf.data.experimental.assert_cardinality(batches))
+    return _sequential(
+        chosen.map(lambda rows: (tf.gather(tokens_NT, rows)[:, -width_N[rows[0]] :], tf.gather(labels_N, rows)))
+    )
 
 
-def in_order(examples: Examples) -> tf.data.Dataset:
-    pairs = (examples.tokens_NT, examples.labels_N.astype(np.float32))
-    return _sequential(tf.data.Dataset.from_tensor_slices(pairs).batch(EVALUATION_BATCH).cache())
+def in_order(examples: Examples, widths: list[int] | None = None) -> tf.data.Dataset:
+    """All reviews in batches of few shapes; with `widths` sorted by the least of them that holds a review."""
+    width_N = _least_width(examples, widths or [examples.tokens_NT.shape[1]])
+    parts = []
+    for width in np.unique(width_N):
+        ours_N = width_N == width
+        pairs = examples.tokens_NT[ours_N, -width:], examples.labels_N[ours_N].astype(np.float32)
+        parts.append(
+            tf.data.Dataset.from_tensor_slices(pairs).batch(_evenly(len(pairs[1]), EVALUATED_AT_ONCE // width))
+        )
+    return _sequential(reduce(tf.data.Dataset.concatenate, parts).cache())
+
+
+def widths(examples: Examples, batch_size: int) -> list[int]:
+    """Widths that batches of a masked network are cut to, so that little is computed for padding.
+
+    Multiples of BUCKET that some batches fill, and the full width.
+    """
+    length, least = examples.tokens_NT.shape[1], LEAST_BATCHES * batch_size
+    length_N, found, held_before = np.count_nonzero(examples.tokens_NT, axis=1), [], 0
+    for width in range(BUCKET, length, BUCKET):
+        held = np.sum(length_N <= width)
+        if held - held_before >= least and len(length_N) - held >= least:
+            found, held_before = [*found, width], held
+    return [*found, length]
+
+
+def _least_width(examples: Examples, widths: list[int]) -> np.ndarray:
+    """width_N: the least of these (they rise to the full one) that holds all words of a review."""
+    return np.array(widths)[np.searchsorted(widths, np.count_nonzero(examples.tokens_NT, axis=1))]
+
+
+def _evenly(reviews: int, most: int) -> int:
+    """A size of batches, at most `most`, that leaves none over, if one of at least half of that does."""
+    size = max(min(most, reviews), 1)
+    return next((even for even in range(size, size // 2, -1) if reviews % even == 0), size)
 
 
 def _sequential(data: tf.data.Dataset) -> tf.data.Dataset:

@@ -5,8 +5,9 @@ and told in the order of their numbers. A trial is pruned against trials of earl
 function of its parameters and its data, not of the number of workers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import optuna
 import pandas as pd
@@ -26,8 +27,8 @@ class Outcome:
     """What became of a trial: COMPLETE, PRUNED or FAIL (diverged, with the reason)."""
 
     state: TrialState
-    accuracy_by_epoch: dict[int, float]
-    value: float | None  # validation accuracy of the epoch that training keeps; of the last one where pruned
+    accuracy_by_epoch: dict[int, float]  # on the first seed
+    value: float | None  # mean over seeds of the validation accuracy of the epoch that training keeps; None if none was
     parameters: int
     reason: str = ""
 
@@ -76,7 +77,7 @@ def _tell(study: optuna.Study, trial: optuna.Trial, outcome: Outcome) -> None:
 def evaluate_trial(
     architecture: str,
     vocabulary_size: int,
-    seed: int,
+    seeds: Sequence[int],
     examples: tuple[Examples, Examples],
     epochs: int,
     patience: int,
@@ -85,7 +86,11 @@ def evaluate_trial(
     earlier: list[FrozenTrial],
     report: Callable[[dict], None],
 ) -> Outcome:
-    """Trains these settings; Optuna's median pruner stops them where earlier trials were better at the same epoch."""
+    """Trains these settings on each seed.
+
+    On the first seed, which all trials share, Optuna's median pruner stops them where earlier trials were better at the
+    same epoch; its epochs alone are reported. What passes there is trained on the other seeds in full.
+    """
     from pipeline.science import models, training  # here: the process that holds the study needs no TensorFlow
 
     accuracies: dict[int, float] = {}
@@ -101,18 +106,21 @@ def evaluate_trial(
         if trial.should_prune():
             raise optuna.TrialPruned
 
+    def kept(seed: int, listen: Callable[[dict], None]) -> float:
+        history, _ = training.train(
+            architecture, settings, vocabulary_size, seed, *examples, epochs=epochs, patience=patience, report=listen
+        )
+        return next(row["validation/accuracy"] for row in history if row["best"])
+
     parameters = models.build(architecture, settings, vocabulary_size).count_params()
     try:
-        history, _ = training.train(
-            architecture, settings, vocabulary_size, seed, *examples, epochs=epochs, patience=patience, report=observe
-        )
+        values = [kept(seeds[0], observe), *(kept(seed, lambda row: None) for seed in seeds[1:])]
     except optuna.TrialPruned:
         reason = f"below the median of earlier trials at epoch {max(accuracies)}"
-        return Outcome(TrialState.PRUNED, accuracies, accuracies[max(accuracies)], parameters, reason)
+        return Outcome(TrialState.PRUNED, accuracies, None, parameters, reason)
     except training.Diverged as error:
         return Outcome(TrialState.FAIL, accuracies, None, parameters, str(error))
-    kept = next(row for row in history if row["best"])
-    return Outcome(TrialState.COMPLETE, accuracies, kept["validation/accuracy"], parameters)
+    return Outcome(TrialState.COMPLETE, accuracies, fmean(values), parameters)
 
 
 def best(study: optuna.Study) -> FrozenTrial:
@@ -124,7 +132,7 @@ def best(study: optuna.Study) -> FrozenTrial:
 
 
 def table(study: optuna.Study) -> pd.DataFrame:
-    """A row a trial; `value` of a pruned trial is its last validation accuracy, of a failed one empty."""
+    """A row a trial; `value` where it was not completed is its last validation accuracy on the first seed, if any."""
     return pd.DataFrame(
         {
             "trial": trial.number,

@@ -28,9 +28,12 @@ def main(sequence_length: int, params: Params, workers, tracker) -> None:
         memory.evenly(unpadded_NT, params.gradients.memory_reviews),
         memory.strong_words(train["tokens"], train["label"], params.gradients.words),
         textbook.sequence_length,
+        params.gradients.trained_up_to,
     )
     # The last architectures are the slow ones: they go first, so that no worker has a long one left at the end.
-    cells = [(name, seed) for name in reversed(params.gradients.architectures) for seed in range(params.train.seeds)]
+    cells = [
+        (name, seed) for name in reversed(params.gradients.architectures) for seed in range(params.gradients.seeds)
+    ]
     tasks = {
         number: (
             architecture,

@@ -29,8 +29,10 @@ def main(params: Params) -> None:
             "patience": params.train.patience,
             "trials": params.tune.trials,
             "tune_epochs": params.tune.epochs,
+            "tune_seeds": params.tune.seeds,
             "space": params.tune.space.model_dump(),
             "lengths": lengths,
+            "trained_up_to": params.gradients.trained_up_to,
         },
     )
     for name, picture in document.pictures(told).items():

@@ -14,7 +14,7 @@ def main(architecture: str, params: Params, workers, tracker) -> None:
     shared = (
         architecture,
         params.data.vocabulary_size,
-        params.tune.seed,
+        range(params.tune.seed, params.tune.seed + params.tune.seeds),
         examples,
         params.tune.epochs,
         params.tune.patience,

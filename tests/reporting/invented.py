@@ -54,7 +54,7 @@ def study(runs, comparisons, tuned, lengths, architectures, seeds) -> params.Par
     found["train"]["seeds"] = seeds
     found["evaluate"]["comparisons"] = [list(pair) for pair in comparisons]
     found["tune"]["architectures"] = tuned
-    found["gradients"] |= {"sequence_lengths": lengths, "architectures": architectures}
+    found["gradients"] |= {"sequence_lengths": lengths, "architectures": architectures, "seeds": min(seeds, 3)}
     return params.explained(params.Params, found, "invented")
 
 
@@ -194,7 +194,8 @@ def memory(random, length: int, architectures, seeds: int) -> pd.DataFrame:
             decay = {"vanilla": 25, "bidirectional": 30}.get(architecture, 400) * (1 + 0.2 * random.standard_normal())
             left = np.exp(-lags / decay)
             left = np.maximum(left, np.exp(-(length - 1 - lags) / decay)) if architecture == "bidirectional" else left
-            keys = {"architecture": architecture, "sequence_length": length, "seed": seed, "lag_tokens": lags}
+            keys = {"architecture": architecture, "sequence_length": length, "trained_length": length, "seed": seed}
+            keys["lag_tokens"] = lags
             numbers = {
                 "contrast": 3 * left + 0.05 * random.standard_normal(len(lags)),
                 "sign_accuracy": 0.5 + 0.5 * left,

@@ -105,7 +105,8 @@ def test_few_seeds_are_said_to_give_wide_intervals_and_ten_are_not():
 def test_memory_whose_interval_includes_guessing_is_not_shown():
     frame = pd.DataFrame(
         [
-            {"architecture": name, "sequence_length": 9, "seed": seed, "lag_tokens": lag, "sign_accuracy": value}
+            {"architecture": name, "sequence_length": 9, "trained_length": 9, "seed": seed}
+            | {"lag_tokens": lag, "sign_accuracy": value}
             for name, end in (("vanilla", (0.45, 0.55, 0.52)), ("lstm", (0.9, 0.91, 0.92)))
             for seed in (0, 1, 2)
             for lag, value in ((0, 1.0), (8, end[seed]))

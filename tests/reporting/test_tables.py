@@ -91,7 +91,8 @@ def test_a_run_of_the_parameters_that_evaluate_has_not_seen_is_named():
 def test_memory_reaches_up_to_the_lag_before_the_first_interval_that_includes_guessing():
     frame = pd.DataFrame(
         [
-            {"architecture": "vanilla", "sequence_length": 9, "seed": seed, "lag_tokens": lag, "sign_accuracy": value}
+            {"architecture": "vanilla", "sequence_length": 9, "trained_length": 9, "seed": seed}
+            | {"lag_tokens": lag, "sign_accuracy": value}
             for seed in (0, 1, 2)
             for lag, value in ((0, 1.0), (2, 0.9 + seed / 100), (5, 0.3 + 0.2 * seed), (8, 0.9))
         ]

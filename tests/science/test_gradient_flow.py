@@ -18,16 +18,15 @@ def linear(recurrent_HH, steps, readout_H=None):
     """log10 |g| by lag of a linear network (slope 1), relative to lag 0."""
     units = len(recurrent_HH)
     readout_H = RANDOM.normal(size=units) if readout_H is None else readout_H
-    log_norm_NT = gradient_flow.adjoint_scan(np.ones((1, steps + 1, units)), recurrent_HH, readout_H)
-    curve = gradient_flow.Curve("forward", "dz/dh", gradient_flow.by_lag(log_norm_NT))
-    return curve.log10_relative_NL[0]
+    log10_norm_NL = gradient_flow.adjoint_scan(np.ones((steps + 1, 1, units)), recurrent_HH, readout_H)
+    return gradient_flow.Curve("forward", "dz/dh", log10_norm_NL).log10_relative_NL[0]
 
 
 def orthogonal(units):
     return np.linalg.qr(RANDOM.normal(size=(units, units)))[0]
 
 
-@pytest.mark.parametrize("gain", [0.9, 0.5, 1.1])
+@pytest.mark.parametrize("gain", [0.9, 0.5, 1.1, 1e-30, 1e30])  # the last two: gradients are not rescaled every step
 def test_a_linear_orthogonal_network_fades_by_its_gain_at_every_step_even_at_800_tokens(gain):
     np.testing.assert_allclose(linear(gain * orthogonal(6), 800), np.arange(801) * np.log10(gain), atol=1e-9)
 
@@ -47,12 +46,12 @@ def test_a_non_normal_network_grows_before_it_fades_though_its_spectral_radius_i
 
 
 def test_a_gradient_that_is_exactly_zero_stays_zero_and_is_not_dropped():
-    slopes_NTH = np.ones((1, 4, 3))
-    slopes_NTH[0, 2] = 0.0  # saturated: 1 - tanh^2 = 0
-    log_norm_NT = gradient_flow.adjoint_scan(slopes_NTH, orthogonal(3), np.ones(3))
-    assert list(np.isneginf(log_norm_NT[0])) == [True, True, False, False]
-    curve = gradient_flow.Curve("forward", "dz/dh", gradient_flow.by_lag(log_norm_NT))
-    assert gradient_flow.summary(curve)["log10_relative_norm"][3] == -np.inf
+    slopes_TNH = np.ones((9, 2, 3))
+    slopes_TNH[7, 0] = 0.0  # of the first review; saturated: 1 - tanh^2 = 0
+    log10_norm_NL = gradient_flow.adjoint_scan(slopes_TNH, orthogonal(3), np.ones(3))
+    assert np.isneginf(log10_norm_NL).tolist() == [[False] * 2 + [True] * 7, [False] * 9]
+    curve = gradient_flow.Curve("forward", "dz/dh", log10_norm_NL[:1])
+    assert gradient_flow.summary(curve)["log10_relative_norm"][8] == -np.inf
 
 
 @pytest.fixture
@@ -188,16 +187,13 @@ def test_feedforward_has_the_same_saliency_at_every_place_and_it_is_keras_own(mo
     np.testing.assert_allclose(10.0**curve.log10_norm_NL, np.linalg.norm(saliency_NTD, axis=2)[:, ::-1], rtol=1e-5)
 
 
-def test_constant_error_carousel_keeps_the_cell_gradient_and_a_forget_gate_of_0_9_fades_it_by_0_9():
-    def states(forget):
-        shape = (1, 801, 5)
-        constant = {"i": 0.0, "f": forget, "g": 0.0, "o": 1.0, "c": 0.0, "previous_c": 0.0}
-        return {name: np.full(shape, value) for name, value in constant.items()}
-
-    for forget in (1.0, 0.9):
-        _, log_norm_c_NT = gradient_flow.lstm_adjoint_scan(states(forget), RANDOM.normal(size=(5, 20)), np.ones(5))
-        relative_T = log_norm_c_NT[0] - log_norm_c_NT[0, -1]
-        np.testing.assert_allclose(relative_T[::-1], np.arange(801) * np.log(forget), atol=1e-9)
+@pytest.mark.parametrize("forget", [1.0, 0.9, 1e-30])
+def test_constant_error_carousel_keeps_the_cell_gradient_and_a_forget_gate_of_0_9_fades_it_by_0_9(forget):
+    no_gates_T4NH, open_TNH = np.zeros((801, 4, 1, 5)), np.ones((801, 1, 5))
+    slopes = no_gates_T4NH, open_TNH, forget * open_TNH
+    _, log10_norm_c_NL = gradient_flow.lstm_adjoint_scan(*slopes, RANDOM.normal(size=(4, 5, 5)), np.ones(5))
+    relative_L = log10_norm_c_NL[0] - log10_norm_c_NL[0, 0]
+    np.testing.assert_allclose(relative_L, np.arange(801) * np.log10(forget), atol=1e-9)
 
 
 def test_the_gradient_of_the_stacked_outputs_is_the_trap(settings):
@@ -231,9 +227,12 @@ def test_keras_own_initialisation_fades_as_mean_field_theory_says(settings):
 
 
 @pytest.mark.parametrize("model_and_tokens", ARCHITECTURES, indirect=True)
-def test_a_curve_does_not_depend_on_what_else_is_in_the_batch(model_and_tokens):
+def test_a_curve_does_not_depend_on_what_else_is_in_the_batch(model_and_tokens, monkeypatch):
     model, tokens_NT = model_and_tokens
     together = gradient_flow.curves(model, tokens_NT)
+    monkeypatch.setattr(gradient_flow, "REVIEWS_AT_ONCE", 1)
+    for both, in_chunks in zip(together, gradient_flow.curves(model, tokens_NT), strict=True):
+        np.testing.assert_allclose(both.log10_norm_NL, in_chunks.log10_norm_NL, atol=1e-9)
     alone = gradient_flow.curves(model, tokens_NT[1:])
     for both, one in zip(together, alone, strict=True):
         np.testing.assert_allclose(both.log10_norm_NL[1:], one.log10_norm_NL, atol=1e-9)

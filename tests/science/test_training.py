@@ -150,3 +150,59 @@ def test_each_epoch_sees_every_review_once_but_for_the_remainder_of_a_batch():
     for epoch in epochs:
         assert len(set(epoch)) == len(epoch) == 9
     assert list(epochs[0]) != list(epochs[1])
+
+
+def of_lengths(lengths, width):
+    """Reviews of these lengths, padded before; each word is the number of its review, so that none is mixed up."""
+    tokens_NT = np.zeros((len(lengths), width), np.int32)
+    for number, length in enumerate(lengths):
+        tokens_NT[number, width - length :] = number + 2
+    return Examples(tokens_NT, np.arange(len(lengths)) % 2)
+
+
+def test_batches_of_like_length_hold_every_word_and_little_padding():
+    lengths = np.random.default_rng(0).integers(1, 350, 400)
+    data = of_lengths(lengths, 350)
+    widths = training.widths(data, batch_size=5)
+    assert widths == [100, 200, 300, 350]
+    once, again = (
+        [(tokens.numpy(), labels.numpy()) for tokens, labels in training.shuffled(data, 5, 0, widths)] for _ in range(2)
+    )
+    assert {tokens.shape for tokens, _ in once} == {(5, width) for width in widths}
+    seen = [int(row[-1]) - 2 for tokens, _ in once for row in tokens]
+    assert len(seen) == len(set(seen)) > 400 - 5 * len(widths)
+    for tokens, labels in once:
+        numbers = tokens[:, -1] - 2
+        assert (labels == numbers % 2).all()
+        assert (np.count_nonzero(tokens, axis=1) == lengths[numbers]).all()
+        assert (lengths[numbers] > tokens.shape[1] - 100).all()
+    assert all((a[0] == b[0]).all() for a, b in zip(once, again, strict=True))
+    assert [t.shape for t, _ in once] != sorted(t.shape for t, _ in once)
+
+
+def test_a_width_that_few_reviews_need_is_left_out():
+    lengths = [50] * 200 + [150] * 20 + [250] * 200
+    assert training.widths(of_lengths(lengths, 300), batch_size=5) == [100, 300]
+    assert training.widths(of_lengths([50] * 400, 80), batch_size=5) == [80]
+
+
+def test_validation_by_length_has_every_review_once():
+    lengths = np.random.default_rng(0).integers(1, 350, 401)
+    data = of_lengths(lengths, 350)
+    batches = [tokens.numpy() for tokens, _ in training.in_order(data, [100, 200, 350])]
+    assert sorted(int(row[-1]) - 2 for tokens in batches for row in tokens) == list(range(401))
+    assert {tokens.shape[1] for tokens in batches} == {100, 200, 350}
+    assert [len(tokens) for tokens, _ in training.in_order(of_lengths([5] * 2500, 400))] == [250] * 10
+
+
+def test_a_masked_network_learns_the_same_whatever_padding_its_batches_have(settings, monkeypatch):
+    """One batch an epoch, so that cutting changes nothing but the padding."""
+    masked = settings.model_copy(update={"mask": True, "sequence_length": 30, "batch_size": 24})
+    data = of_lengths([*range(1, 13)] * 2, 30)
+    data = Examples(data.tokens_NT % VOCABULARY, data.labels_N)
+    whole, _ = training.train("bidirectional", masked, VOCABULARY, 0, data, data, 3, 3, silent)
+    monkeypatch.setattr(training, "widths", lambda examples, batch_size: [15, 30])
+    training._compiled.cache_clear()
+    cut, _ = training.train("bidirectional", masked, VOCABULARY, 0, data, data, 3, 3, silent)
+    for one, other in zip(whole, cut, strict=True):
+        assert other == pytest.approx(one, rel=1e-5)

@@ -5,7 +5,7 @@ import pytest
 from optuna.trial import TrialState
 
 from pipeline.params import Space
-from pipeline.science import tuning
+from pipeline.science import training, tuning
 
 from .conftest import VOCABULARY, learnable
 
@@ -99,11 +99,9 @@ def earlier(accuracy, count=3):
     return study.trials
 
 
-def tried(settings, earlier_trials):
+def tried(settings, earlier_trials, seeds=(1000,), report=lambda row: None):
     examples = learnable(64), learnable(31, seed=1)
-    return tuning.evaluate_trial(
-        "vanilla", VOCABULARY, 1000, examples, 3, 3, 1, settings, earlier_trials, report=lambda row: None
-    )
+    return tuning.evaluate_trial("vanilla", VOCABULARY, seeds, examples, 3, 3, 1, settings, earlier_trials, report)
 
 
 def test_a_trial_below_the_median_of_earlier_ones_is_pruned_with_its_reason_and_a_better_one_is_not(settings):
@@ -114,3 +112,21 @@ def test_a_trial_below_the_median_of_earlier_ones_is_pruned_with_its_reason_and_
     assert outcome.state == TrialState.COMPLETE
     assert len(outcome.accuracy_by_epoch) == 3
     assert outcome.value in outcome.accuracy_by_epoch.values()
+
+
+def test_the_value_of_a_trial_is_the_mean_over_its_seeds_and_its_epochs_are_those_of_the_first(settings):
+    alone = [tried(settings, [], (seed,)) for seed in (1000, 1001)]
+    rows = []
+    both = tried(settings, [], (1000, 1001), rows.append)
+    assert alone[0].value != alone[1].value
+    assert both.value == pytest.approx((alone[0].value + alone[1].value) / 2)
+    assert both.accuracy_by_epoch == alone[0].accuracy_by_epoch
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+
+
+def test_what_is_pruned_on_the_first_seed_is_not_trained_on_the_others(settings, monkeypatch):
+    seeds = []
+    train = training.train
+    monkeypatch.setattr(training, "train", lambda *args, **kwargs: (seeds.append(args[3]), train(*args, **kwargs))[1])
+    assert tried(settings, earlier(1.1), (1000, 1001)).state == TrialState.PRUNED
+    assert seeds == [1000]

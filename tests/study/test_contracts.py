@@ -57,8 +57,9 @@ def test_gradient_tables_have_every_architecture_direction_seed_and_lag(length):
             assert curve["lag_tokens"].tolist() == list(range(length))
             assert curve["log10_relative_norm"].iloc[0] == 0
             assert (curve["reviews"] > 0).all()
-        assert set(of_architecture["weights"]) == {"initial", "trained"}
-        assert sorted(set(of_architecture["seed"])) == list(range(STUDY.train.seeds))
+        trained = length in (STUDY.settings["textbook"].sequence_length, *range(STUDY.gradients.trained_up_to + 1))
+        assert set(of_architecture["weights"]) == {"initial", *(["trained"] if trained else [])}
+        assert sorted(set(of_architecture["seed"])) == list(range(STUDY.gradients.seeds))
     flat = table[table["architecture"] == "feedforward"]["log10_relative_norm"]
     assert flat.abs().max() < 1e-6
 
@@ -67,7 +68,8 @@ def test_gradient_tables_have_every_architecture_direction_seed_and_lag(length):
 def test_memory_tables_reach_from_the_last_word_to_the_first(length):
     table = pd.read_csv(REPORTS / f"memory/{length}.csv")
     assert list(table) == [
-        *("architecture", "sequence_length", "seed", "lag_tokens", "contrast", "sign_accuracy", "reviews"),
+        *("architecture", "sequence_length", "trained_length", "seed"),
+        *("lag_tokens", "contrast", "sign_accuracy", "reviews"),
     ]
     assert (table["lag_tokens"].min(), table["lag_tokens"].max()) == (0, length - 1)
     assert table["sign_accuracy"].between(0, 1).all()

@@ -1,60 +1,56 @@
-"""`make benchmark`: an epoch of this project's training against the tutorial's own `model.fit`, interleaved in one run.
+"""`python -m benchmarks`: measures everything in one run and writes docs/performance.md."""
 
-Both train the textbook's vanilla network on the prepared reviews, one thread each. The peer is run as the tutorial's
-reader types it (batch 32, no XLA) and at our batch. A line is the median of ratios over rounds with its
-spread; seconds are those of this machine, now.
-"""
-
-import statistics
+import argparse
+import sys
 import time
+from importlib import import_module
+from pathlib import Path
 
+from benchmarks import document, live, sizes
 from pipeline import params
-from pipeline.record import artifacts, machine
+from pipeline.params import Mistake
+from pipeline.record import artifacts
 
-ROUNDS = 3
+DOCUMENT = Path("docs/performance.md")
+SECTIONS = ("epoch", "job", "processes", "length", "inference", "growth", "memory")
 
 
-def main() -> None:
-    machine.prepare()
-    machine.load_tensorflow()
-    import keras
+def main(arguments: list[str] | None = None, start=live.start) -> int:
+    given = _parser().parse_args(arguments)
+    try:
+        params.read()  # what every contender needs: said now and not in an hour
+    except Mistake as mistake:
+        print(f"error: {mistake}", file=sys.stderr)
+        return 2
+    chosen = sizes.QUICK if given.quick else sizes.LONG if given.long else sizes.FULL
+    begun, written = time.perf_counter(), []
+    for name in given.only or SECTIONS:
+        written.append(import_module(f"benchmarks.sections.{name}").measure(chosen, start))
+        print(written[-1], flush=True)
+    head = document.head(time.perf_counter() - begun, chosen.rounds)
+    if given.only or given.quick:
+        print(head)
+    else:
+        artifacts.write_text(DOCUMENT, "\n".join([head, *written]))
+        print(f"{DOCUMENT} is written")
+    return 0
 
-    from pipeline.science import models, sequences, training
 
-    found = params.read()
-    settings, size = found.settings["textbook"], found.data.vocabulary_size
-    data, validation = (
-        sequences.examples(artifacts.read_parquet(artifacts.split(name)), settings.sequence_length)
-        for name in ("train", "validation")
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        self.exit(2, f"error: {message}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m benchmarks", description="Measures speed and memory; writes docs/performance.md.")
+    parser.add_argument("--only", action="append", choices=SECTIONS, help="this section alone, printed")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="in small, printed: to see that everything works")
+    size.add_argument(
+        "--long", action="store_true", help="all ten models of the peers, 250,000 reviews prepared: hours"
     )
-
-    def ours() -> float:
-        begun = time.perf_counter()
-        training.train("vanilla", settings, size, 0, data, validation, 2, 2, lambda row: None)
-        return time.perf_counter() - begun
-
-    def peer(batch_size: int) -> float:
-        begun = time.perf_counter()
-        model = models.initial("vanilla", settings, size, 0)
-        model.compile(optimizer="adam", loss="binary_crossentropy", metrics=["accuracy"])
-        pair = validation.tokens_NT, validation.labels_N
-        model.fit(data.tokens_NT, data.labels_N, batch_size=batch_size, epochs=2, validation_data=pair, verbose=0)
-        return time.perf_counter() - begun
-
-    contenders = {
-        "tutorial's fit, batch 32": lambda: peer(32),
-        f"tutorial's fit, batch {settings.batch_size}": lambda: peer(settings.batch_size),
-    }
-    ratios: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(ROUNDS):
-        own = ours()
-        print(f"this project: {own:.1f} s for two epochs with compilation and validation", flush=True)
-        for name, contender in contenders.items():
-            ratios[name].append(contender() / own)
-    print(f"keras {keras.__version__}, {len(data.labels_N)} reviews of {settings.sequence_length} tokens, one thread")
-    for name, values in ratios.items():
-        print(f"{name}: {statistics.median(values):.2f} times our time ({min(values):.2f} to {max(values):.2f})")
+    return parser
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -8,7 +8,6 @@ nothing is written into the project.
 
 import csv
 import multiprocessing
-import resource
 import sys
 import tempfile
 import time
@@ -16,12 +15,12 @@ from contextlib import chdir
 from importlib import resources
 from pathlib import Path
 
+from benchmarks import live
 from pipeline import params
 from pipeline.record import sources
 
 SIZES = (25_000, 250_000)
 PER = 25_000
-BYTES_OF_MAXRSS = 1 if sys.platform == "darwin" else 1024
 
 
 def main() -> None:
@@ -29,13 +28,18 @@ def main() -> None:
     sizes = [int(size) for size in sys.argv[1:]] or SIZES
     print("| reviews | MB | seconds | peak MB | seconds per 25,000 |\n|---|---|---|---|---|")
     for reviews in sizes:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "reviews.csv"
-            write(path, reviews)
-            with multiprocessing.get_context("spawn").Pool(1) as pool:
-                seconds, peak = pool.apply(prepared, (settings, path))
-            megabytes = path.stat().st_size / 1e6
-        print(f"| {reviews:,} | {megabytes:,.0f} | {seconds:.1f} | {peak / 1e6:,.0f} | {seconds / reviews * PER:.2f} |")
+        size, seconds, peak = measured(settings, reviews)
+        megabytes = f"{size / 1e6:,.0f}"
+        print(f"| {reviews:,} | {megabytes} | {seconds:.1f} | {peak / 1e6:,.0f} | {seconds / reviews * PER:.2f} |")
+
+
+def measured(settings: params.Params, reviews: int) -> tuple[int, float, int]:
+    """(bytes of the CSV, seconds, the most bytes that the process held)"""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "reviews.csv"
+        write(path, reviews)
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            return path.stat().st_size, *pool.apply(prepared, (settings, path))
 
 
 def write(path: Path, reviews: int) -> None:
@@ -61,7 +65,7 @@ def prepared(settings: params.Params, path: Path) -> tuple[float, int]:
     with chdir(path.parent):
         begun = time.perf_counter()
         prepare.main(settings)
-        return time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * BYTES_OF_MAXRSS
+        return time.perf_counter() - begun, live.peak_bytes()
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def run(engine: str, settings: list[str]) -> Counter:
             (copy / SCIENCE / "recurrence.py").write_text(KERAS_OWN)
             subprocess.run(["git", "commit", "--quiet", "--all", "--message", "plain"], cwd=copy, check=True)
         environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
-        command = ["dvc", "exp", "run", "--name", "timed", *settings]
+        command = ["dvc", "exp", "run", "--force", "--name", "timed", *settings]
         spent, stage, begun = Counter(), "start", time.perf_counter()
         with subprocess.Popen(command, cwd=copy, env=environment, stdout=subprocess.PIPE, text=True) as process:
             for line in process.stdout:

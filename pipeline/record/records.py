@@ -3,7 +3,8 @@
 A parent for each `train@`, `tune@` and `gradients@` stage, below it a child for each seed, trial or decay curve. A
 decay curve is the mean over seeds: ten curves a sequence length can be told apart in one chart, thirty cannot (the
 scatter is in the report). Names of metrics: a mean carries the plain name; `.sd`, `.low`, `.high` tell its scatter over
-seeds (95 % interval); `validation/accuracy.kept` is of the epoch whose weights were kept.
+seeds (95 % interval); `validation/accuracy.kept` is of the epoch whose weights were kept (of a completed trial the mean
+over its seeds, of a pruned one the last on the first seed).
 """
 
 import csv

@@ -28,13 +28,13 @@ def story(
     """Everything the templates need: `sentences`, `tables`, `figures` by name, and what was set.
 
     `trials` by architecture, `gradients` and `memory` of all lengths in one frame each; `settings` are the parameters
-    that a sentence names: runs, seeds, epochs, patience, trials, tune_epochs, tune_seeds, space, lengths,
-    trained_up_to.
+    that a sentence names: runs, seeds, epochs, patience, trials, tune_epochs, tune_seeds, space, lengths.
     """
     found = tables.results(metrics, models, settings["runs"])
     pairs = tables.comparisons(compared)
     reviews = tables.reviews_by_length(gradients)
-    length = tables.nearest_length(card["sequence_length"], list(reviews) or settings["lengths"])
+    trained = gradients[gradients.weights == "trained"].sequence_length.unique().tolist()
+    length = tables.nearest_length(card["sequence_length"], trained or list(reviews) or settings["lengths"])
     curves = tables.curves(gradients)
     fading = tables.fading(curves)
     sign_accuracy, contrast = tables.memory(memory, "sign_accuracy"), tables.memory(memory, "contrast")
@@ -48,6 +48,7 @@ def story(
         "settings": settings,
         "length": length,
         "reviews": reviews,
+        "untrained": [str(each) for each in reviews if each not in trained],
         "space": [cells.dimension(name, dimension) for name, dimension in settings["space"].items()],
         "sentences": {
             "best": findings.best(found),
@@ -59,6 +60,7 @@ def story(
             "comparisons": [findings.comparison(row) for row in pairs.itertuples()],
             "tuned": [findings.tuned(architecture, frame, pairs) for architecture, frame in trials.items()],
             "seeds": findings.seeds_in_words(settings["seeds"]),
+            "seeds_of_curves": findings.seeds_in_words(gradients.seed.nunique()),
         },
         "tables": {
             "splits": cells.splits(card),

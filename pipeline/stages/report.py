@@ -32,7 +32,6 @@ def main(params: Params) -> None:
             "tune_seeds": params.tune.seeds,
             "space": params.tune.space.model_dump(),
             "lengths": lengths,
-            "trained_up_to": params.gradients.trained_up_to,
         },
     )
     for name, picture in document.pictures(told).items():

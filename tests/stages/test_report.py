@@ -187,6 +187,20 @@ def test_a_length_for_which_no_review_is_long_enough_is_reported_as_none(tmp_pat
     assert re.search(r"\| reviews measured \|  \|  \| 500 \| 0 \|", text)
 
 
+def test_a_length_at_which_nothing_was_trained_is_named_and_never_the_headline(tmp_path, monkeypatch):
+    def spoil():
+        table = artifacts.read_csv(artifacts.gradients(900))
+        artifacts.write_csv(artifacts.gradients(900), table[table.weights == "initial"])
+        artifacts.write_csv(artifacts.memory(900), artifacts.read_csv(artifacts.memory(900)).assign(trained_length=100))
+
+    monkeypatch.setattr(document, "pictures", lambda told: {})
+    reports = written(tmp_path / "untrained", monkeypatch, spoil, **{**SMALL, "lengths": [3, 900]})
+    text = (reports / "README.md").read_text()
+    assert "Shown is the nearest that was: 3 tokens" in text
+    assert "None was trained at 900 tokens" in text
+    assert re.search(r"\| vanilla \| 100 \| 900 \|", text)
+
+
 def test_texts_from_the_files_cannot_become_markup(tmp_path, monkeypatch):
     hostile = '</script><script>alert("x")</script> {{ 1 }} | *bold* ![i](x) <img src=x onerror=1>'
 

@@ -72,6 +72,8 @@ def test_memory_tables_reach_from_the_last_word_to_the_first(length):
         *("lag_tokens", "contrast", "sign_accuracy", "reviews"),
     ]
     assert (table["lag_tokens"].min(), table["lag_tokens"].max()) == (0, length - 1)
+    textbook = STUDY.settings["textbook"].sequence_length
+    assert set(table["trained_length"]) == {length if length <= STUDY.gradients.trained_up_to else textbook}
     assert table["sign_accuracy"].between(0, 1).all()
 
 

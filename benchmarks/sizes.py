@@ -1,0 +1,46 @@
+"""How much is measured: in full, for docs/performance.md, or in small, to see that everything works."""
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Sizes:
+    architectures: tuple[str, ...] = ("vanilla", "bidirectional", "lstm")
+    rounds: int = 3
+    reviews: int = 20_000
+    tokens: int = 100
+
+    job_architectures: tuple[str, ...] = ("vanilla", "bidirectional")
+    job_rounds: int = 2
+    models: int = 10
+    epochs: int = 6
+    peers_models: int = 1  # a process of a peer trains so many of its share; the others are reckoned
+
+    lengths: tuple[int, ...] = (100, 200, 400, 800)
+    tokens_in_all: int = 1_024_000  # of every length: a whole number of batches of it
+    units: tuple[int, ...] = (32, 64, 128)
+    counts: tuple[int, ...] = (5_000, 20_000)
+    memory_lengths: tuple[int, ...] = (100, 400)
+
+    texts: int = 25_000
+    prepared: tuple[int, ...] = (25_000,)
+
+
+FULL = Sizes()
+LONG = replace(FULL, peers_models=FULL.models, prepared=(25_000, 250_000))
+QUICK = Sizes(
+    architectures=("vanilla",),
+    rounds=1,
+    reviews=256,
+    tokens=8,
+    job_architectures=("vanilla",),
+    job_rounds=1,
+    models=2,
+    epochs=1,
+    lengths=(8, 16),
+    tokens_in_all=4096,
+    units=(16,),
+    counts=(256,),
+    memory_lengths=(8,),
+    texts=100,
+)

@@ -1,0 +1,90 @@
+"""Every contender trains the same network, and as its own users would run it."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from benchmarks import contenders, live
+from benchmarks.contenders import Work
+from benchmarks.invented import WORDS
+from pipeline import params
+from pipeline.record import machine
+from pipeline.science import models
+
+TOKENS, REVIEWS = 7, 5
+PARAMETERS = {"vanilla": 326_273, "bidirectional": 332_545, "lstm": 344_897}
+SECOND_BIASES = {"vanilla": 64, "bidirectional": 2 * 64, "lstm": 4 * 64}
+TEXTS_NT = np.random.default_rng(0).integers(0, WORDS, (REVIEWS, TOKENS)).astype(np.int32)
+
+
+@pytest.fixture(params=PARAMETERS)
+def architecture(request):
+    return request.param
+
+
+def ours(architecture):
+    settings = params.read(params.PARAMS).settings["textbook"].model_copy(update={"sequence_length": TOKENS})
+    return models.initial(architecture, settings, WORDS, seed=0)
+
+
+def test_the_tutorials_script_has_our_network(architecture):
+    peer, own = contenders.script(architecture, 64), ours(architecture)
+    peer.build((None, TOKENS))
+    assert peer.count_params() == own.count_params() == PARAMETERS[architecture]
+    peer.set_weights(own.get_weights())
+    np.testing.assert_allclose(peer(TEXTS_NT), own(TEXTS_NT), rtol=1e-5)
+
+
+def test_pytorchs_loop_has_our_network_and_a_second_bias(architecture):
+    torch = pytest.importorskip("torch")
+    peer, own = contenders.torch_model(architecture, 64), ours(architecture)
+    assert sum(each.numel() for each in peer.parameters()) == PARAMETERS[architecture] + SECOND_BIASES[architecture]
+    embedding, *encoder, readout, bias = own.get_weights()
+    recurrent = []
+    for kernel, inner, first in zip(encoder[::3], encoder[1::3], encoder[2::3], strict=True):
+        recurrent += [kernel.T, inner.T, first, np.zeros_like(first)]
+    with torch.no_grad():
+        for parameter, value in zip(peer.parameters(), [embedding, *recurrent, readout.T, bias], strict=True):
+            parameter.copy_(torch.from_numpy(np.ascontiguousarray(value)))
+        probability_N = torch.sigmoid(peer(torch.from_numpy(TEXTS_NT).long()))
+    np.testing.assert_allclose(probability_N, np.asarray(own(TEXTS_NT))[:, 0], rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_the_same_script_is_as_large_on_jax():
+    pytest.importorskip("jax")
+    code = (
+        "import keras; from benchmarks.contenders import script; assert keras.backend.backend() == 'jax';"
+        f"each = script('lstm', 64); each.build((None, {TOKENS})); print(each.count_params())"
+    )
+    environment = {**live.environment(), "KERAS_BACKEND": "jax"}
+    said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert said.stdout.split()[-1] == str(PARAMETERS["lstm"])
+
+
+def test_a_peer_sees_nothing_of_our_threads_and_switches():
+    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "0"  # this process was prepared
+    seen = live.environment()
+    assert "PATH" in seen
+    assert not {*machine.THREADS, "TF_ENABLE_ONEDNN_OPTS", "KERAS_BACKEND"} & set(seen)
+
+
+def test_a_contender_answers_every_turn_and_ends_with_its_driver():
+    with live.start("product", Work(batch=3, units=5)) as one:
+        assert {*one.turn()} == {*one.turn()} == {"seconds", "peak_bytes", "step", "square"}
+        process = one._process
+    assert process.returncode == 0
+
+
+def test_a_contender_that_dies_says_why():
+    with pytest.raises(RuntimeError, match="negative dimensions"), live.start("product", Work(units=-50)):
+        pass
+
+
+def test_what_is_not_installed_is_absent(monkeypatch):
+    monkeypatch.setattr(contenders, "find_spec", lambda name: None)
+    with pytest.raises(live.Absent, match="the package jax is not installed"):
+        live.start("keras_jax", Work())

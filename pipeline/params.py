@@ -123,7 +123,7 @@ class Evaluate(Strict):
 class Gradients(Strict):
     sequence_lengths: Annotated[list[Annotated[int, Field(ge=2, le=5000)]], Field(min_length=1)]
     trained_up_to: Annotated[int, Field(ge=2, le=5000)]
-    seeds: Count
+    seeds: Annotated[int, Field(ge=2)]
     architectures: Annotated[list[Architecture], Field(min_length=1)]
     reviews: Count
     memory_reviews: Count
@@ -169,8 +169,6 @@ class Params(Strict):
             yield "settings.tuned: this name is for what `tune` finds; choose another"
         if self.tune.seed < self.train.seeds:
             yield f"tune.seed: {self.tune.seed}: must be at least train.seeds ({self.train.seeds}): a fresh start"
-        if self.gradients.seeds > self.train.seeds:
-            yield f"gradients.seeds: {self.gradients.seeds}: at most train.seeds ({self.train.seeds}): these start it"
         if self.data.validation_share + self.data.test_share >= 0.9:
             yield "data.validation_share, data.test_share: together at least 0.9; nothing is left to train on"
         for index, pair in enumerate(self.evaluate.comparisons):

@@ -24,15 +24,13 @@ class SimpleRNN(keras.layers.SimpleRNN):
             return super().inner_loop(sequences, initial_state, mask, training)
         x_TND = tf.transpose(sequences, (1, 0, 2))
         real_T1N = None if mask is None else tf.transpose(mask)[:, None, :]
-        if self.go_backwards:
-            x_TND, real_T1N = x_TND[::-1], None if mask is None else real_T1N[::-1]
-        weights = (self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias)
-        last_NH = last_state(x_TND, *map(tf.convert_to_tensor, weights), initial_state[0], real_T1N)
+        weights = map(tf.convert_to_tensor, (self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias))
+        last_NH = last_state(x_TND, *weights, initial_state[0], real_T1N, self.go_backwards)
         return last_NH, last_NH[:, None], [last_NH]
 
 
-def last_state(x_TND, kernel_DH, recurrent_HH, bias_H, initial_NH, real_T1N=None):
-    """last_NH, with a gradient. `real_T1N` is False where a token is padding; None: nothing is."""
+def last_state(x_TND, kernel_DH, recurrent_HH, bias_H, initial_NH, real_T1N=None, backwards=False):
+    """The state after the last token read, with a gradient. `real_T1N` is False for padding; None: nothing is."""
 
     @tf.custom_gradient
     def run(x_TND, kernel_DH, recurrent_HH, bias_H, initial_NH):
@@ -44,7 +42,7 @@ def last_state(x_TND, kernel_DH, recurrent_HH, bias_H, initial_NH, real_T1N=None
             return new_HN if real_1N is None else tf.where(real_1N, new_HN, h_HN)
 
         initial_HN = tf.transpose(initial_NH)
-        h_THN = tf.scan(forward, _with_mask(x_TND, real_T1N), initial_HN)
+        h_THN = tf.scan(forward, _with_mask(x_TND, real_T1N), initial_HN, reverse=backwards)
 
         def gradient(last_NH):
             def backward(carried, at):
@@ -57,20 +55,21 @@ def last_state(x_TND, kernel_DH, recurrent_HH, bias_H, initial_NH, real_T1N=None
 
             last_HN = tf.transpose(last_NH)
             start = last_HN, tf.zeros_like(last_HN)
-            g_THN, step_THN = tf.scan(backward, _with_mask(h_THN, real_T1N), start, reverse=True)
-            before_THN = tf.concat([initial_HN[None], h_THN[:-1]], axis=0)
+            g_THN, step_THN = tf.scan(backward, _with_mask(h_THN, real_T1N), start, reverse=not backwards)
+            first_1HN = initial_HN[None]
+            before_THN = tf.concat([h_THN[1:], first_1HN] if backwards else [first_1HN, h_THN[:-1]], axis=0)
             return (
                 tf.einsum("thn,dh->tnd", step_THN, kernel_DH),
                 tf.einsum("tnd,thn->dh", x_TND, step_THN),
                 tf.einsum("tin,tjn->ij", before_THN, step_THN),
                 tf.reduce_sum(step_THN, (0, 2)),
-                tf.transpose(g_THN[0]),
+                tf.transpose(g_THN[-1 if backwards else 0]),
             )
 
-        return tf.transpose(h_THN[-1]), gradient
+        return tf.transpose(h_THN[0 if backwards else -1]), gradient
 
     return run(x_TND, kernel_DH, recurrent_HH, bias_H, initial_NH)
 
 
-def _with_mask(array_TXX, real_T1N):
-    return array_TXX if real_T1N is None else (array_TXX, real_T1N)
+def _with_mask(steps, real_T1N):
+    return steps if real_T1N is None else (steps, real_T1N)

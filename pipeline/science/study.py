@@ -74,11 +74,12 @@ def cell(
     )
     headline = everything.query("quantity != 'dz/dc' and trained_length == sequence_length")
 
-    nearest, weights = next(iter(weights_by_length.items()))
+    measured_length = here if here in weights_by_length else textbook_length
+    weights = weights_by_length[measured_length]
     network = inference.Network(architecture, settings, vocabulary_size, weights)
     effect = memory.word_effect(network.logits, memory_tokens_NT, *strong_words)
-    own = {"architecture": architecture, "sequence_length": here, "trained_length": nearest, "seed": seed}
-    return everything, headline[CURVE_COLUMNS], pd.DataFrame(effect).assign(**own)[EFFECT_COLUMNS]
+    own = {"architecture": architecture, "sequence_length": here, "trained_length": measured_length}
+    return everything, headline[CURVE_COLUMNS], pd.DataFrame(effect).assign(**own, seed=seed)[EFFECT_COLUMNS]
 
 
 def gradient_table(model: keras.Model, tokens_NT: np.ndarray) -> pd.DataFrame:

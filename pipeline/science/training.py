@@ -46,15 +46,17 @@ def train(
     """
     start = models.initial(architecture, settings, vocabulary_size, seed)
     batch_size = min(settings.batch_size, len(training.labels_N))
-    steps = len(training.labels_N) // batch_size
+    cut = widths(training, batch_size) if settings.mask else None
+    batches = shuffled(training, batch_size, seed, cut)
+    steps = int(batches.cardinality())
     model, optimizer_start = _compiled(architecture, settings, vocabulary_size, steps * epochs)
     _begin(model, start, optimizer_start)
     stopping = keras.callbacks.EarlyStopping("val_loss", patience=patience, mode="min", restore_best_weights=True)
     rows = _Rows(report)
     try:
         model.fit(
-            shuffled(training, batch_size, seed, widths(training, batch_size) if settings.mask else None),
-            validation_data=in_order(validation, widths(validation, batch_size) if settings.mask else None),
+            batches,
+            validation_data=in_order(validation, cut),
             epochs=epochs,
             callbacks=[stopping, rows],
             shuffle=False,

@@ -31,9 +31,8 @@ def main(sequence_length: int, params: Params, workers, tracker) -> None:
         params.gradients.trained_up_to,
     )
     # The last architectures are the slow ones: they go first, so that no worker has a long one left at the end.
-    cells = [
-        (name, seed) for name in reversed(params.gradients.architectures) for seed in range(params.gradients.seeds)
-    ]
+    seeds = range(min(params.gradients.seeds, params.train.seeds))
+    cells = [(name, seed) for name in reversed(params.gradients.architectures) for seed in seeds]
     tasks = {
         number: (
             architecture,

@@ -24,6 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
         from pipeline.record import machine
 
         machine.prepare()
+        machine.end_with_dvc()
         return COMMANDS[given.command](given) or 0
     except Mistake as mistake:
         for line in str(mistake).splitlines():
@@ -66,6 +67,7 @@ def _stage(given) -> None:
 
 def _fanned_out(given) -> None:
     """The stages whose units run on workers and are followed live in MLflow."""
+    from contextlib import ExitStack
     from importlib import import_module
 
     from pipeline import params
@@ -73,11 +75,15 @@ def _fanned_out(given) -> None:
 
     found = params.read()
     unit = _known_unit(given, found)
-    workers = compute.Workers(compute.processes())
-    try:
-        import_module(f"pipeline.stages.{given.command}").main(unit, found, workers, tracking.Tracker())
-    finally:
-        workers.close()
+    with ExitStack() as stack:
+        workers = compute.Workers(compute.processes(), compute.scheduler())
+        stack.callback(workers.close)
+        hands = [workers, tracking.Tracker()]
+        if given.command == "tune":
+            from pipeline.record import studies
+
+            hands.append(stack.enter_context(studies.opened(f"tune@{unit}")))
+        import_module(f"pipeline.stages.{given.command}").main(unit, found, *hands)
 
 
 def _known_unit(given, found):

@@ -106,6 +106,7 @@ class Space(Strict):
 
 class Tune(Strict):
     architectures: list[Architecture]
+    settings: Name
     trials: Count
     wave: Count
     startup_trials: Count
@@ -167,6 +168,9 @@ class Params(Strict):
             yield "settings.textbook: missing; the gradient study and the tuned settings start from it"
         if "tuned" in self.settings:
             yield "settings.tuned: this name is for what `tune` finds; choose another"
+        start = self.tune.settings
+        if start not in self.settings:
+            yield f"tune.settings: '{start}' is not in settings; {_legal(start, self.settings)}"
         if self.tune.seed < self.train.seeds:
             yield f"tune.seed: {self.tune.seed}: must be at least train.seeds ({self.train.seeds}): a fresh start"
         if self.data.validation_share + self.data.test_share >= 0.9:
@@ -193,10 +197,10 @@ class Params(Strict):
         numbers = [number for number in (dimension.low, dimension.high, dimension.step) if number is not None]
         if whole and not all(isinstance(number, int) for number in numbers):
             yield f"{path}: {numbers}: low, high and step must be whole numbers"
-        elif "textbook" in self.settings:
+        elif self.tune.settings in self.settings:
             for bound in (dimension.low, dimension.high):
                 try:
-                    Settings.model_validate({**self.settings["textbook"].model_dump(), name: bound})
+                    Settings.model_validate({**self.settings[self.tune.settings].model_dump(), name: bound})
                 except ValidationError as error:
                     yield f"{path}: {bound}: {_said(error.errors()[0])}"
 

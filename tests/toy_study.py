@@ -23,6 +23,10 @@ def write(folder: Path) -> Params:
     for run in RUNS:
         write_run(folder, run)
     table(folder / "reports/tuning/vanilla.csv", [trial(0), trial(1, "PRUNED"), trial(2, "FAIL", value="")])
+    histories = [
+        {"trial": number, "epoch": epoch, **dict.fromkeys(HISTORY, 0.5)} for number in (0, 1) for epoch in (1, 2)
+    ]
+    table(folder / "artifacts/trials/vanilla.csv", histories)
     tuned = {**params.settings["textbook"].model_dump(), "hidden_size": 16}
     write_json(
         folder / "artifacts/tuned/vanilla.json",
@@ -78,7 +82,12 @@ def write_lock(folder: Path, params: Params) -> None:
     deps = [{"path": f"data/prepared/{split}.parquet", "md5": f"md5 of {split}"} for split in ("train", "validation")]
     tuned = json.loads((folder / "artifacts/tuned/vanilla.json").read_text())["settings"]["tuned"]
     stages = {
-        "tune@vanilla": {"params.yaml": {**textbook, "tune.seed": 0, "tune.space": given["tune"]["space"]}},
+        "tune@vanilla": {
+            "params.yaml": {
+                **{"settings.steady": given["settings"]["steady"], "tune.settings": "steady"},
+                **{"tune.seed": 0, "tune.space": given["tune"]["space"]},
+            }
+        },
         f"gradients@{LENGTH}": {"params.yaml": {**textbook, "gradients.reviews": 500}},
         "evaluate": {"params.yaml": {"settings.textbook.sequence_length": 100}},
     }

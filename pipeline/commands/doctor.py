@@ -6,8 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pipeline import params
-from pipeline.record import compute, machine
-from pipeline.record.tracking import store
+from pipeline.record import compute, machine, places
 
 PACKAGES = ("tensorflow", "keras", "mlflow", "dvc", "optuna", "pandas", "numpy", "scikit-learn", "altair")
 
@@ -16,8 +15,9 @@ def main() -> None:
     found = params.read()
     print(f"python      {platform.python_version()} on {platform.system()} {platform.machine()}")
     print("packages    " + ", ".join(f"{name} {version(name)}" for name in PACKAGES))
-    print(f"workers     {compute.processes()} of one thread each (RNN_WORKERS changes it)")
+    print(f"workers     {compute.described()}")
     print("environment " + ", ".join(f"{name}={os.environ[name]}" for name in (*machine.THREADS, *machine.DEFAULTS)))
-    print(f"mlflow      {store.masked(store.uri(Path()))}")
+    print(f"mlflow      {places.masked(places.mlflow(Path()))}")
+    print(f"studies     {places.masked(places.studies(Path()))}")
     print(f"params.yaml right: {len(found.train.runs)} runs on {found.train.seeds} seeds, source {found.data.source}")
     print("stale       `dvc status` names what `dvc repro` would run")

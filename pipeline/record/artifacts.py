@@ -47,6 +47,14 @@ def trials(architecture: str) -> Path:
     return TUNING / f"{architecture}.csv"
 
 
+def tuning_summary(architecture: str) -> Path:
+    return TUNING / f"{architecture}.json"
+
+
+def trial_histories(architecture: str) -> Path:
+    return Path("artifacts/trials") / f"{architecture}.csv"
+
+
 def model(run: str) -> Path:
     return MODELS / run / "model.json"
 

@@ -6,8 +6,11 @@ processes (record/compute.py). A value that a person set in the environment stay
 
 import ctypes
 import os
+import signal
 import sys
 import tempfile
+import threading
+import time
 from contextlib import contextmanager
 
 THREADS = {
@@ -24,6 +27,7 @@ DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DVC_NO_ANALYTICS": "1",
 }
+SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "fish")  # one may stand between DVC and a stage
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -4, -8  # malloc.h
 
 
@@ -32,6 +36,22 @@ def prepare() -> None:
     os.environ.update(THREADS)
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
+
+
+def end_with_dvc() -> None:
+    """Where DVC runs this process: it ends when DVC does, also by kill -9. Its workers end with it."""
+    if "DVC_STAGE" not in os.environ:
+        return
+    import psutil
+
+    dvc = next(process for process in psutil.Process().parents() if process.name() not in SHELLS)
+
+    def watch() -> None:
+        while dvc.is_running() and dvc.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def load_tensorflow() -> None:

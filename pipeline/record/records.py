@@ -4,7 +4,7 @@ A parent for each `train@`, `tune@` and `gradients@` stage, below it a child for
 decay curve is the mean over seeds: ten curves a sequence length can be told apart in one chart, thirty cannot (the
 scatter is in the report). Names of metrics: a mean carries the plain name; `.sd`, `.low`, `.high` tell its scatter over
 seeds (95 % interval); `validation/accuracy.kept` is of the epoch whose weights were kept (of a completed trial the mean
-over its seeds, of a pruned one the last on the first seed).
+over its seeds, of a pruned one the last on the first seed). A trial's curves are those of its first seed.
 """
 
 import csv
@@ -171,7 +171,7 @@ def tuning(stage: Stage, folder: Path) -> list[Record]:
     architecture = stage.item
     table, tuned = _text(folder, artifacts.trials(architecture)), _text(folder, artifacts.tuned(architecture))
     chosen = json.loads(tuned)
-    fixed = stage.values["settings.textbook"]
+    fixed = stage.values[f"settings.{stage.values['tune.settings']}"]
     known = {
         "architecture": architecture,
         "settings": "tuned",
@@ -181,6 +181,7 @@ def tuning(stage: Stage, folder: Path) -> list[Record]:
     space = {f"space.{key}": json.dumps(value) for key, value in stage.values["tune.space"].items()}
     params = _flat({key: value for key, value in stage.values.items() if key != "tune.space"})
     rows = _rows(table)
+    curves = _grouped(_rows(_text(folder, artifacts.trial_histories(architecture))), "trial")
     parent = Record(
         stage=stage.name,
         name=name(stage.name),
@@ -205,13 +206,16 @@ def tuning(stage: Stage, folder: Path) -> list[Record]:
                 stage.name, row["trial"], stage.key(row["trial"]), **known, state=row["state"], reason=row["reason"]
             ),
             params={**params, **_pick(row, *stage.values["tune.space"]), "trial": row["trial"]},
-            metrics=_finite(
-                {
-                    ("validation/accuracy.kept", 0): row["value"],
-                    ("parameters", 0): row["parameters"],
-                    ("epochs", 0): row["epochs"],
-                }
-            ),
+            metrics={
+                **_points(curves.get(row["trial"], []), "epoch", CURVES),
+                **_finite(
+                    {
+                        ("validation/accuracy.kept", 0): row["value"],
+                        ("parameters", 0): row["parameters"],
+                        ("epochs", 0): row["epochs"],
+                    }
+                ),
+            },
             datasets=_datasets(stage),
         )
         for row in rows

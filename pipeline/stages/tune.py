@@ -5,10 +5,10 @@ from pipeline.record import artifacts
 from pipeline.science import sequences, tuning
 
 
-def main(architecture: str, params: Params, workers, tracker) -> None:
-    textbook = params.settings["textbook"]
+def main(architecture: str, params: Params, workers, tracker, study) -> None:
+    start = params.settings[params.tune.settings]
     examples = tuple(
-        sequences.examples(artifacts.read_parquet(artifacts.split(name)), textbook.sequence_length)
+        sequences.examples(artifacts.read_parquet(artifacts.split(name)), start.sequence_length)
         for name in ("train", "validation")
     )
     shared = (
@@ -24,17 +24,17 @@ def main(architecture: str, params: Params, workers, tracker) -> None:
         "architecture": architecture,
         "settings": "tuned",
         "seed": params.tune.seed,
-        "sequence_length": textbook.sequence_length,
+        "sequence_length": start.sequence_length,
     }
     with tracker.live(f"tune@{architecture}", dict.fromkeys(range(params.tune.trials), tags)) as log:
 
-        def evaluate(wave: dict) -> dict:
-            tasks = {
-                number: (textbook.model_copy(update=chosen), earlier) for number, (chosen, earlier) in wave.items()
-            }
-            return workers.run(f"tune {architecture} trial", tuning.evaluate_trial, shared, tasks, log)
+        def evaluate(wave: dict, keep) -> dict:
+            tasks = {number: (start.model_copy(update=chosen), earlier) for number, (chosen, earlier) in wave.items()}
+            largest_first = dict(sorted(tasks.items(), key=lambda task: -tuning.work(task[1][0])))
+            return workers.run(f"tune {architecture} trial", tuning.evaluate_trial, shared, largest_first, log, keep)
 
-        study = tuning.search(
+        tuning.search(
+            study,
             params.tune.space,
             params.tune.trials,
             params.tune.wave,
@@ -46,11 +46,13 @@ def main(architecture: str, params: Params, workers, tracker) -> None:
         winner = tuning.best(study)
     except ValueError as error:
         raise Mistake(f"tune@{architecture}: {error}") from None
+    artifacts.write_csv(artifacts.trial_histories(architecture), tuning.histories(study))
     artifacts.write_csv(artifacts.trials(architecture), tuning.table(study))
+    artifacts.write_json(artifacts.tuning_summary(architecture), tuning.summary(study))
     artifacts.write_json(
         artifacts.tuned(architecture),
         {
-            "settings": {"tuned": textbook.model_copy(update=winner.params).model_dump()},
+            "settings": {"tuned": start.model_copy(update=winner.params).model_dump()},
             "chosen": {"trial": winner.number, "validation/accuracy": winner.value},
         },
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.record import lineage, records
+from pipeline.record import lineage, places, records
 from pipeline.record.tracking import Tracker, live, projection, store
 from tests import toy_study
 
@@ -106,25 +106,25 @@ def epoch(seed: int, step: int, loss: float) -> dict:
 
 def test_runs_go_to_sqlite_at_an_absolute_path_in_the_project(tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert store.uri(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
+    assert places.mlflow(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.chdir(tmp_path)
-    assert store.uri(Path()) == f"sqlite:///{tmp_path}/mlflow.db"
+    assert places.mlflow(Path()) == f"sqlite:///{tmp_path}/mlflow.db"
 
 
 def test_a_server_that_was_chosen_is_taken_and_a_relative_sqlite_path_starts_at_the_project(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://localhost:5000")
-    assert store.uri(tmp_path) == "http://localhost:5000"
+    assert places.mlflow(tmp_path) == "http://localhost:5000"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///runs.db")
-    assert store.uri(tmp_path / ".dvc/tmp/exps/abc") == f"sqlite:///{tmp_path}/runs.db"
+    assert places.mlflow(tmp_path / ".dvc/tmp/exps/abc") == f"sqlite:///{tmp_path}/runs.db"
 
 
 @pytest.mark.parametrize("copy", [".dvc/tmp/exps/abc", ".dvc/tmp/exps/standalone/tmpabc"])
 def test_a_copy_that_dvc_works_in_belongs_to_its_project(tmp_path, monkeypatch, copy):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert store.home(tmp_path / copy) == tmp_path
-    assert store.uri(tmp_path / copy) == store.uri(tmp_path)
-    assert store.is_copy(tmp_path / copy)
-    assert not store.is_copy(tmp_path)
+    assert places.home(tmp_path / copy) == tmp_path
+    assert places.mlflow(tmp_path / copy) == places.mlflow(tmp_path)
+    assert places.is_copy(tmp_path / copy)
+    assert not places.is_copy(tmp_path)
 
 
 def test_several_first_users_at_once_make_one_good_store(empty_store):

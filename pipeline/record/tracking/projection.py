@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.record import places
 from pipeline.record.records import Record
 from pipeline.record.tracking import store
 from pipeline.record.tracking.store import Run, Seen
@@ -25,9 +26,9 @@ class Difference:
 
 def differences(records: list[Record], folder: Path) -> list[Difference]:
     """Parents before their children. For SQLite without importing mlflow; raises where the store cannot be reached."""
-    path = store.sqlite_path(folder)
+    path = places.sqlite_path(places.mlflow(folder))
     seen = store.seen_in_sqlite(path) if path and path.exists() else None
-    return compared(records, store.seen(*store.opened(folder)) if seen is None else seen, store.is_copy(folder))
+    return compared(records, store.seen(*store.opened(folder)) if seen is None else seen, places.is_copy(folder))
 
 
 def compared(records: list[Record], seen: dict[str, list[Seen]], is_copy: bool) -> list[Difference]:
@@ -69,7 +70,7 @@ def project(records: list[Record], folder: Path) -> None:
     for _round in range(2):
         seen = store.seen(client, experiments)
         ids = {key: runs[0].id for key, runs in seen.items()}
-        for difference in compared(records, seen, store.is_copy(folder)):
+        for difference in compared(records, seen, places.is_copy(folder)):
             record, runs = difference.record, difference.runs
             if record is None:
                 for run in runs:
@@ -80,7 +81,7 @@ def project(records: list[Record], folder: Path) -> None:
             if difference.what != NOT_CURRENT:
                 parent = {store.PARENT: ids[record.parent]} if record.parent else {}
                 ids[record.key] = _written(client, experiments[record.experiment], record, parent, folder)
-            if not store.is_copy(folder):
+            if not places.is_copy(folder):
                 client.set_tag(ids[record.key], "current", "true")
 
 

@@ -7,7 +7,6 @@ A point's time is its run's start plus its step in milliseconds, so logging a po
 import json
 import logging
 import os
-import re
 import sqlite3
 import subprocess
 import sys
@@ -17,10 +16,10 @@ from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.record import places
 from pipeline.record.records import EXPERIMENTS, Point
 
 NAMES = tuple(dict.fromkeys(EXPERIMENTS.values()))
-LOCAL = "sqlite:///"
 PARENT = "mlflow.parentRunId"
 TAGS = ("key", "record", "current", PARENT)  # what tells a correct run from one to mend
 METRICS_AT_ONCE, PARAMS_AT_ONCE = 1000, 100  # what one request to a server may hold
@@ -28,30 +27,6 @@ METRICS_AT_ONCE, PARAMS_AT_ONCE = 1000, 100  # what one request to a server may 
 
 def off() -> bool:
     return os.environ.get("RNN_TRACKING") == "off"
-
-
-def home(folder: Path) -> Path:
-    """The project itself, also for a copy of it that `dvc exp run --temp` or `--queue` works in."""
-    folder = folder.resolve()
-    for parent in folder.parents:
-        if parent.parts[-3:] == (".dvc", "tmp", "exps"):
-            return parent.parents[2]
-    return folder
-
-
-def is_copy(folder: Path) -> bool:
-    return home(folder) != folder.resolve()
-
-
-def uri(folder: Path) -> str:
-    """MLFLOW_TRACKING_URI, else SQLite in the project; a relative path to an SQLite file starts at the project."""
-    chosen = os.environ.get("MLFLOW_TRACKING_URI") or f"{LOCAL}mlflow.db"
-    return f"{LOCAL}{home(folder) / chosen.removeprefix(LOCAL)}" if chosen.startswith(LOCAL) else chosen
-
-
-def sqlite_path(folder: Path) -> Path | None:
-    found = uri(folder)
-    return Path(found.removeprefix(LOCAL)) if found.startswith(LOCAL) else None
 
 
 @dataclass(frozen=True)
@@ -113,14 +88,14 @@ def opened(folder: Path):
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    path = sqlite_path(folder)
+    path = places.sqlite_path(places.mlflow(folder))
     with _alone_and_writable(path) if path else nullcontext():
         warnings.filterwarnings("ignore", module="mlflow")
         from mlflow import MlflowClient
 
         for noisy in ("mlflow", "alembic", "urllib3"):
             logging.getLogger(noisy).setLevel(logging.ERROR)
-        client = MlflowClient(uri(folder), registry_uri=uri(folder))
+        client = MlflowClient(places.mlflow(folder), registry_uri=places.mlflow(folder))
         return client, {name: _experiment(client, name, path) for name in NAMES}
 
 
@@ -228,12 +203,7 @@ def _git(folder: Path) -> dict[str, str]:
         return {}
 
 
-def masked(text: str) -> str:
-    """The text without what a URL in it keeps secret: user, password, query."""
-    return re.sub(r"(\w://)[^/\s]*@", r"\1...@", re.sub(r"(\w://[^\s?]*)\?\S*", r"\1?...", text))
-
-
 def warn(error: BaseException) -> None:
     """The one line that a tracker's trouble may cost."""
-    said = masked(" ".join(str(error).split()))[:300]
+    said = places.masked(" ".join(str(error).split()))[:300]
     print(f"MLflow: {type(error).__name__}: {said}; `python -m pipeline track` fills in later", file=sys.stderr)

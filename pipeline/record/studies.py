@@ -1,0 +1,57 @@
+"""Where Optuna keeps its studies: outside DVC, so that a search that was interrupted goes on.
+
+A study is named by all that can change it: a hash of the stage's parameters, code and data and of the lock file. Only
+the driver writes here. RNN_STUDIES names another storage, as Optuna spells it (postgresql+psycopg://...): that cannot
+change a result and may hold a password, so it is no parameter.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import optuna
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import SQLAlchemyError
+
+from pipeline.params import Mistake
+from pipeline.record import lineage, places
+
+LOCKED = Path("requirements.lock")
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+FINISHED = "finished"  # attribute of a study whose files are written
+BUSY_SECONDS = 20
+
+
+@contextmanager
+def opened(stage: str, folder: Path = Path()) -> Iterator[optuna.Study]:
+    """The study of this `tune` stage, begun or as it was left; begun anew where it had been finished.
+
+    Raises Mistake, also later on, where the storage fails.
+    """
+    url = places.studies(folder)
+    name = f"{stage.partition('@')[2]}-{_fingerprint(stage, folder)}"
+    try:
+        study = _begun_or_left(name, url)
+        yield study
+        study.set_user_attr(FINISHED, True)
+    except (StorageInternalError, SQLAlchemyError) as error:
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise Mistake(f"the studies at {places.masked(url)} cannot be used: {places.masked(reason)}") from None
+
+
+def _begun_or_left(name: str, url: str) -> optuna.Study:
+    engine = {"connect_args": {"timeout": BUSY_SECONDS}} if url.startswith(places.LOCAL) else {}
+    try:
+        storage = optuna.storages.RDBStorage(url, engine_kwargs=engine)
+    except ImportError as error:
+        raise Mistake(f"RNN_STUDIES: {places.masked(url)}: {error.msg}") from None
+    begin = partial(optuna.create_study, study_name=name, storage=storage, direction="maximize", load_if_exists=True)
+    if begin().user_attrs.get(FINISHED):  # and DVC asks again: `dvc repro --force`
+        optuna.delete_study(study_name=name, storage=storage)
+    return begin()
+
+
+def _fingerprint(stage: str, folder: Path) -> str:
+    locked = (folder / LOCKED).read_text(encoding="utf-8")
+    return lineage.digest([lineage.present(stage, folder).key(), locked])

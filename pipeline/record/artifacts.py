@@ -47,6 +47,11 @@ def trials(architecture: str) -> Path:
     return TUNING / f"{architecture}.csv"
 
 
+def tuning_summary(architecture: str) -> Path:
+    """JSON of a study beside its trials: `chosen`, `importances` (with their evaluator), `expected_best` by trials."""
+    return TUNING / f"{architecture}.json"
+
+
 def model(run: str) -> Path:
     return MODELS / run / "model.json"
 

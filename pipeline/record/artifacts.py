@@ -48,10 +48,12 @@ def trials(architecture: str) -> Path:
 
 
 def tuning_summary(architecture: str) -> Path:
+    """JSON of a study beside its trials: `chosen`, `importances` (with their evaluator), `expected_best` by trials."""
     return TUNING / f"{architecture}.json"
 
 
 def trial_histories(architecture: str) -> Path:
+    """CSV, a row for each trial and epoch, of its first seed."""
     return Path("artifacts/trials") / f"{architecture}.csv"
 
 

@@ -1,12 +1,10 @@
 """Frames in, figures with words out: the panels, what to see in them, and what a screen reader says instead."""
 
-import pandas as pd
-
-from pipeline.reporting import figures, tables
-from pipeline.reporting.findings import count, interval, percent, points, share_of, who
+from pipeline.reporting import figures, tables, tuning_figures
+from pipeline.reporting.findings import count, interval, listed, percent, points, share_of, who
 
 
-def captioned(found, pairs, at_length, contrast, fading, trials, textbook, length) -> dict[str, dict]:
+def captioned(found, pairs, at_length, contrast, fading, length) -> dict[str, dict]:
     """{name: title, see, alternative, panels}: `see` says what to look for, `alternative` what a screen reader says."""
     networks = found[found.architecture != tables.CEILING]
     of_runs = "; ".join(
@@ -65,20 +63,94 @@ def captioned(found, pairs, at_length, contrast, fading, trials, textbook, lengt
             "alternative": f"Sign accuracy at lag {length - 1}: {of_memory}.",
             "panels": figures.specified(figures.memory_by_lag(sign, contrast[contrast.sequence_length == length])),
         }
-    if trials:
-        of_trials = "; ".join(
-            f"{architecture}, {count(len(frame), 'trial')}, {_best(frame)}" for architecture, frame in trials.items()
-        )
-        drawn["tuning"] = {
-            "title": "The trials of tuning",
-            "see": "Each mark is a trial; brighter is a higher validation accuracy. The ring is the winner. Learning "
-            "rate and dropout differ between marks too, so neighbours need not agree.",
-            "alternative": f"Validation accuracy by hidden size and embedding dimension: {of_trials}.",
-            "panels": figures.specified(figures.tuning(trials, textbook)),
-        }
     return drawn
 
 
-def _best(trials: pd.DataFrame) -> str:
-    best = tables.winner(trials)
-    return "none completed" if best is None else f"best {percent(float(best.value))}"
+def of_tuning(trials, important, expected, space, models, at_textbook) -> dict[str, dict]:
+    """The figures of the searches, in the form of `captioned`; none where nothing was tuned."""
+    if trials.empty:
+        return {}
+    searches = dict(iter(trials.groupby("architecture", sort=False)))
+    surfaces = {architecture: tables.surface(found, space) for architecture, found in searches.items()}
+    fronts = {architecture: tables.pareto(found) for architecture, found in searches.items()}
+    chosen = trials[trials.chosen]
+    textbook = at_textbook[at_textbook.architecture.isin(list(searches))]
+    values = {models[row.run]["architecture"]: models[row.run]["values"] for row in textbook.itertuples()}
+    of_trials = "; ".join(
+        f"{row.architecture}, {count(len(searches[row.architecture]), 'trial')}, chosen trial {row.trial} with "
+        f"{percent(row.value)}"
+        for row in chosen.itertuples()
+    )
+    last = expected.groupby("architecture", sort=False).tail(1)
+    of_expected = "; ".join(f"{row.architecture} {percent(row.value)} of {row.trials}" for row in last.itertuples())
+    of_choices = "; ".join(
+        f"{row.architecture}, hidden size {row.hidden_size}, embedding dimension {row.embedding_dimension}, learning "
+        f"rate {row.learning_rate:.2g}, dropout {row.dropout:.2g}"
+        for row in chosen.itertuples()
+    )
+    of_fronts = "; ".join(
+        f"{architecture} " + ", ".join(f"{percent(row.value)} with {row.parameters:,}" for row in front.itertuples())
+        for architecture, front in fronts.items()
+    )
+    shapes = "A disc is a completed trial, a triangle a pruned one, a cross a failed one"
+    flat = [architecture for architecture, cells in surfaces.items() if cells.empty]
+    drawn = {
+        "tuning-by-trial": {
+            "title": "The search, trial by trial",
+            "see": f"Left: {shapes[0].lower()}{shapes[1:]} (at the bottom where it has no accuracy); the step line is "
+            "the best completed so far. A pruned trial stands at its last accuracy on its first seed, so it is not to "
+            "be compared with a completed one. Right: what the best of so many trials, drawn at random from these, is "
+            "expected to reach (Dodge et al. 2019). Where it is flat, more such trials would buy little.",
+            "alternative": f"Validation accuracy by trial: {of_trials}. Expected best: {of_expected}.",
+            "panels": figures.specified(tuning_figures.by_trial(trials, expected)),
+        },
+        "tuning-slices": {
+            "title": "The search, dimension by dimension",
+            "see": f"Each panel spans the whole range searched. {shapes}, the ring is what was chosen. The other three "
+            "dimensions differ between neighbours too, so look for a trend or an edge, not for a peak. A ring at an "
+            "end of a panel says that the best may lie beyond the space.",
+            "alternative": f"Validation accuracy by each dimension; chosen: {of_choices}.",
+            "panels": figures.specified(tuning_figures.slices(trials, space)),
+        },
+        "tuning-sizes": {
+            "title": "Hidden size against embedding dimension",
+            "see": f"{shapes}, in the colour of its accuracy, a pruned one in that of the last it had; the ring is "
+            "what was chosen, the open diamond the textbook's sizes. The contour runs on straight lines between "
+            "completed trials alone, and only where they surround a place: outside nothing is known. Each corner is a "
+            "trial or two, with learning rates and dropouts of their own: a single learning rate that was too high "
+            "darkens everything around it. So this shows where the search was, not which sizes are good. The lowest "
+            "band also holds what lies below it."
+            + (f" For {listed(flat)} the completed trials span no area, so there is no contour." if flat else ""),
+            "alternative": f"Validation accuracy by hidden size and embedding dimension; chosen: {of_choices}.",
+            "panels": figures.specified(tuning_figures.sizes(trials, surfaces, space, values)),
+        },
+        "tuning-parameters": {
+            "title": "Accuracy against the number of parameters",
+            "see": "Completed trials alone. The step line is the best of them with at most so many parameters; its "
+            "corners are the Pareto front, and a trial below it is beaten by a smaller one or one as large. The ring "
+            "is what was chosen."
+            + (
+                " The open diamond is the textbook's network as trained for the study, on the seeds and with the "
+                "epochs of the runs, not of a trial: a landmark, not a contestant."
+                if len(textbook)
+                else ""
+            ),
+            "alternative": f"Pareto front of validation accuracy and parameters: {of_fronts}.",
+            "panels": figures.specified(tuning_figures.parameters(trials, fronts, textbook)),
+        },
+    }
+    if len(important):
+        evaluators = listed(important.evaluator.unique())
+        of_bars = "; ".join(
+            f"{row.architecture}, {row.name_} {percent(row.importance)}"
+            for row in important.rename(columns={"name": "name_"}).itertuples()
+        )
+        drawn["tuning-importances"] = {
+            "title": f"Which dimension mattered, by {evaluators}",
+            "see": "A long bar says that within this space and these trials the dimension decided most; the bars of "
+            "an architecture add up to 100 %. From so few trials this is a hint. Scientific is what the study asks "
+            "about, nuisance what is tuned so that the comparison is fair.",
+            "alternative": f"Importances: {of_bars}.",
+            "panels": figures.specified(tuning_figures.importances(important)),
+        }
+    return drawn

@@ -1,5 +1,7 @@
 """Frames in, tables of words out: what a reader sees in each cell, the same in Markdown and HTML."""
 
+import math
+
 import pandas as pd
 
 from pipeline.reporting import findings, tables
@@ -115,11 +117,28 @@ def other_metrics(found: pd.DataFrame) -> dict:
 def comparisons(pairs: pd.DataFrame) -> dict:
     said = {"higher": "better", "lower": "worse", "unclear": "not shown", "undefined": findings.NOT_FINITE}
     rows = [
-        [row.run, row.baseline, points(row.difference), interval(row.low, row.high), said[row.verdict]]
+        [
+            row.run,
+            row.baseline,
+            points(row.difference),
+            interval(row.low, row.high),
+            said[row.verdict],
+            _probability(row),
+        ]
         for row in pairs.itertuples()
     ]
-    columns = ["run", "against", "difference (points)", "95 % Welch interval", "verdict"]
-    return _table("The comparisons declared in params.yaml", columns, rows, left=(0, 1, 4))
+    columns = ["run (B)", "against (A)", "difference (points)", "95 % Welch interval", "verdict"]
+    columns += ["P(B > A), 95 % bootstrap interval"]
+    caption = (
+        "The comparisons declared in params.yaml; P(B > A): how probable it is that a seed of B scores higher than one "
+        "of A"
+    )
+    return _table(caption, columns, rows, left=(0, 1, 4))
+
+
+def _probability(row) -> str:
+    between = f" ({number(row.p_better_low, 2)} to {number(row.p_better_high, 2)})"
+    return number(row.p_better, 2) + (between if math.isfinite(row.p_better_low + row.p_better_high) else "")
 
 
 def _curve(row) -> list[str]:
@@ -178,19 +197,37 @@ def memory_by_length(remembering: pd.DataFrame) -> dict:
     return _table("What is left of a word at the largest lag, by sequence length", columns, rows)
 
 
+def not_completed(trials: pd.DataFrame) -> dict:
+    """Trials that ended early or had the settings of an earlier one, and why."""
+    said = {"COMPLETE": "completed", "PRUNED": "pruned", "FAIL": "failed"}
+    rows = [
+        [
+            row.architecture,
+            row.trial,
+            said[row.state],
+            f"{row.epochs:.0f}" if pd.notna(row.epochs) else "none",
+            percent(row.value) if pd.notna(row.value) else "none",
+            f"the settings of {row.reason.removeprefix('as ')} again" if row.repeated else row.reason,
+        ]
+        for row in trials[(trials.state != "COMPLETE") | trials.repeated].itertuples()
+    ]
+    columns = ["architecture", "trial", "became", "epochs", "validation accuracy then", "why"]
+    return _table("Trials that were pruned, failed or repeated an earlier one", columns, rows, left=(0, 2, 5))
+
+
 def trials(architecture: str, trials: pd.DataFrame) -> dict:
     rows = [
         [
             row.trial,
             row.state.lower(),
-            percent(float(row.value)) if pd.notna(row.value) else "none",
+            percent(row.value) if pd.notna(row.value) else "none",
             row.hidden_size,
             row.embedding_dimension,
             f"{row.learning_rate:.2g}",
             f"{row.dropout:.2g}",
             f"{row.parameters:,}",
             f"{row.epochs:.0f}" if pd.notna(row.epochs) else "none",
-            row.reason if pd.notna(row.reason) else "",
+            row.reason,
         ]
         for row in trials.itertuples()
     ]

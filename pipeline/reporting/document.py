@@ -21,14 +21,16 @@ def story(
     compared: list[dict],
     models: dict,
     trials: dict[str, pd.DataFrame],
+    studies: dict[str, dict],
     gradients: pd.DataFrame,
     memory: pd.DataFrame,
     settings: dict,
 ) -> dict:
     """Everything the templates need: `sentences`, `tables`, `figures` by name, and what was set.
 
-    `trials` by architecture, `gradients` and `memory` of all lengths in one frame each; `settings` are the parameters
-    that a sentence names: runs, seeds, epochs, patience, trials, tune_epochs, tune_seeds, space, lengths.
+    `trials` and `studies` (what a search says of its trials) by architecture, `gradients` and `memory` of all lengths
+    in one frame each; `settings` are the parameters that a sentence names: runs, seeds, epochs, patience, trials,
+    tune_epochs, tune_seeds, space, lengths.
     """
     found = tables.results(metrics, models, settings["runs"])
     pairs = tables.comparisons(compared)
@@ -42,14 +44,17 @@ def story(
     at_length = {
         name: frame[frame.sequence_length == length] for name, frame in (("curves", curves), ("sign", sign_accuracy))
     }
-    textbook = {model["architecture"]: model["values"] for model in models.values() if model["settings"] == "textbook"}
+    space = settings["space"]
+    searched = tables.trials(trials, studies)
+    important, expected = tables.importances(studies, space), tables.expected_best(studies)
+    at_textbook = tables.at_textbook(metrics, models, settings["runs"])
     return {
         "card": card,
         "settings": settings,
         "length": length,
         "reviews": reviews,
         "untrained": [str(each) for each in reviews if each not in trained],
-        "space": [cells.dimension(name, dimension) for name, dimension in settings["space"].items()],
+        "space": [cells.dimension(name, dimension) for name, dimension in space.items()],
         "sentences": {
             "best": findings.best(found),
             "both_directions": findings.both_directions(pairs),
@@ -58,7 +63,9 @@ def story(
             "remembers": findings.remembers(remembering, contrast, fading, length),
             "reach_of_memory": findings.reach_of_memory(remembering, length),
             "comparisons": [findings.comparison(row) for row in pairs.itertuples()],
-            "tuned": [findings.tuned(architecture, frame, pairs) for architecture, frame in trials.items()],
+            "tuned": [findings.tuned(found, pairs, space) for _, found in searched.groupby("architecture", sort=False)],
+            "importances": [findings.importances(architecture, important) for architecture in trials],
+            "expected_best": [findings.expected_best(architecture, expected) for architecture in trials],
             "seeds": findings.seeds_in_words(settings["seeds"]),
             "seeds_of_curves": findings.seeds_in_words(gradients.seed.nunique()),
         },
@@ -73,9 +80,13 @@ def story(
             "fading": cells.fading(fading, length),
             "fading_by_length": cells.fading_by_length(fading, settings["lengths"], reviews),
             "memory_by_length": cells.memory_by_length(remembering),
-            "trials": [cells.trials(architecture, frame) for architecture, frame in trials.items()],
+            "not_completed": cells.not_completed(searched),
+            "trials": [cells.trials(*each) for each in searched.groupby("architecture", sort=False)],
         },
-        "figures": captions.captioned(found, pairs, at_length, contrast, fading, trials, textbook, length),
+        "figures": {
+            **captions.captioned(found, pairs, at_length, contrast, fading, length),
+            **captions.of_tuning(searched, important, expected, space, models, at_textbook),
+        },
     }
 
 

@@ -1,4 +1,4 @@
-"""Frames in, Altair panels out: a figure is a list of panels, side by side on paper and one below the other on a phone.
+"""Frames in, Altair panels out: a figure is a list of panels, two in a row on paper and one below the other on a phone.
 
 One colour and one shape for an architecture everywhere (Okabe and Ito's palette, safe for colour-blind readers).
 """
@@ -37,19 +37,19 @@ def accuracy(found: pd.DataFrame) -> list[alt.LayerChart]:
     """A row a run: every seed's test accuracy, their mean with its 95 % interval, the ceiling as a line."""
     runs = found[found.architecture != tables.CEILING]
     percent = ["mean", "low", "high"]
-    means = _finite(runs[["run", "architecture", *percent]].assign(**{name: runs[name] * 100 for name in percent}))
+    means = gapped(runs[["run", "architecture", *percent]].assign(**{name: runs[name] * 100 for name in percent}))
     seeds = tables.scores(runs)
-    seeds = _finite(seeds.assign(accuracy=seeds.accuracy * 100))
+    seeds = gapped(seeds.assign(accuracy=seeds.accuracy * 100))
     y = alt.Y("run:N", title=None, sort=list(runs.run), axis=alt.Axis(labelLimit=200))
     title = "accuracy on the test split (%)"
-    colour = _colour(runs, legend=None)
+    colour = coloured(runs, legend=None)
     base = alt.Chart(means).encode(y=y, color=colour)
     layers = [
         base.mark_rule(strokeWidth=2, yOffset=-7).encode(
             x=alt.X("low:Q", title=title, scale=alt.Scale(zero=False, nice=True)), x2="high:Q"
         ),
         base.mark_point(filled=True, size=110, shape="diamond", yOffset=-7, opacity=1).encode(
-            x=alt.X("mean:Q", title=title), tooltip=_tooltip("run", mean="mean (%)", low="low (%)", high="high (%)")
+            x=alt.X("mean:Q", title=title), tooltip=hover("run", mean="mean (%)", low="low (%)", high="high (%)")
         ),
         alt.Chart(seeds)
         .mark_point(size=45, yOffset=7, strokeWidth=1.5, opacity=0.9)
@@ -57,7 +57,7 @@ def accuracy(found: pd.DataFrame) -> list[alt.LayerChart]:
             x=alt.X("accuracy:Q", title=title),
             y=y,
             color=colour,
-            tooltip=_tooltip("run", "seed", accuracy="accuracy (%)"),
+            tooltip=hover("run", "seed", accuracy="accuracy (%)"),
         ),
     ]
     ceiling = found[(found.architecture == tables.CEILING) & np.isfinite(found["mean"])]
@@ -81,14 +81,14 @@ def differences(found: pd.DataFrame) -> list[alt.LayerChart]:
         **{name: found[name] * 100 for name in percent},
     )
     title = "difference (percentage points)"
-    base = alt.Chart(_finite(rows[["pair", "architecture", "verdict", *percent]])).encode(
+    base = alt.Chart(gapped(rows[["pair", "architecture", "verdict", *percent]])).encode(
         y=alt.Y(
             "pair:N",
             title=None,
             sort=list(rows.pair),
             axis=alt.Axis(labelLimit=200, labelExpr="split(replace(datum.label, ' minus ', '|minus '), '|')"),
         ),
-        color=_colour(rows, legend=None),
+        color=coloured(rows, legend=None),
     )
     return [
         alt.layer(
@@ -96,7 +96,7 @@ def differences(found: pd.DataFrame) -> list[alt.LayerChart]:
             base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=title), x2="high:Q"),
             base.mark_point(filled=True, size=110, shape="diamond", opacity=1).encode(
                 x=alt.X("difference:Q", title=title),
-                tooltip=_tooltip("pair", "verdict", difference="difference (points)", low="low", high="high"),
+                tooltip=hover("pair", "verdict", difference="difference (points)", low="low", high="high"),
             ),
         ).properties(width=LONG - 160, height=40 * len(rows))
     ]
@@ -151,11 +151,11 @@ def fading_by_length(fading: pd.DataFrame) -> list[alt.LayerChart]:
         frame = fading[fading.weights == weights]
         if frame.empty:
             continue
-        base = alt.Chart(_finite(frame)).encode(x=x, color=_colour(fading), detail="direction:N")
+        base = alt.Chart(gapped(frame)).encode(x=x, color=coloured(fading), detail="direction:N")
         title = "gradient at the largest lag, log10 relative to lag 0"
         y = alt.Y("mean:Q", title=title, scale=alt.Scale(domain=domain))
         dash, shape = _dash(fading), _shape(fading)
-        tooltip = _tooltip(
+        tooltip = hover(
             "architecture", "direction", "sequence_length", mean="log10", lowest="lowest", highest="highest"
         )
         panels.append(
@@ -172,72 +172,17 @@ def fading_by_length(fading: pd.DataFrame) -> list[alt.LayerChart]:
     return panels
 
 
-def tuning(trials: dict[str, pd.DataFrame], textbook: dict[str, dict]) -> list[alt.LayerChart]:
-    """A panel an architecture, a point a trial, coloured by validation accuracy; a ring is the winner, × textbook."""
-    values = pd.concat([found.value for found in trials.values()]).astype(float) * 100
-    finite = values[np.isfinite(values)]
-    colour = alt.Color(
-        "accuracy:Q",
-        title="validation accuracy (%)",
-        scale=alt.Scale(scheme="viridis", domain=[finite.min(), finite.max()] if len(finite) else [0, 100]),
-        legend=alt.Legend(orient="bottom", gradientLength=180),
-    )
-    shape = alt.Shape(
-        "state:N",
-        title="trial",
-        scale=alt.Scale(domain=["COMPLETE", "PRUNED", "FAIL"], range=["circle", "triangle-down", "cross"]),
-        legend=alt.Legend(orient="bottom", symbolFillColor=NEUTRAL, symbolStrokeColor=NEUTRAL),
-    )
-    panels = []
-    for architecture, found in trials.items():
-        frame = _finite(
-            found.assign(accuracy=found.value.astype(float) * 100)[
-                ["trial", "state", "accuracy", "hidden_size", "embedding_dimension", "learning_rate", "dropout"]
-            ]
-        )
-        x = alt.X("hidden_size:Q", title="hidden size (units)", scale=alt.Scale(zero=False, padding=18))
-        y = alt.Y(
-            "embedding_dimension:Q",
-            title="embedding dimension (numbers a word)",
-            scale=alt.Scale(zero=False, padding=18),
-        )
-        tooltip = ["trial", "state", alt.Tooltip("accuracy:Q", format=".2f", title="accuracy (%)")]
-        tooltip += ["hidden_size", "embedding_dimension", alt.Tooltip("learning_rate:Q", format=".2g"), "dropout"]
-        best = tables.winner(found)
-        scored, unscored = frame[frame.accuracy.notna()], frame[frame.accuracy.isna()]
-        layers = [
-            alt.Chart(scored)
-            .mark_point(filled=True, size=130, opacity=0.95)
-            .encode(x=x, y=y, color=colour, shape=shape, tooltip=tooltip)
-        ]
-        if not unscored.empty:
-            failed = alt.Chart(unscored).mark_point(filled=True, size=110, color=NEUTRAL)
-            layers.append(failed.encode(x=x, y=y, shape=shape, tooltip=tooltip[:2]))
-        if best is not None:
-            ring = frame[frame.trial == best.trial]
-            layers.append(
-                alt.Chart(ring).mark_point(size=420, strokeWidth=2, color=NEUTRAL, shape="circle").encode(x=x, y=y)
-            )
-        if architecture in textbook:
-            layers.append(
-                alt.Chart(pd.DataFrame([textbook[architecture]])[["hidden_size", "embedding_dimension"]])
-                .mark_text(text="× textbook", align="left", color=NEUTRAL, fontSize=12, dx=-4)
-                .encode(x=x, y=y)
-            )
-        panels.append(alt.layer(*layers).properties(title=architecture, width=SHORT - 40, height=280))
-    return panels
-
-
 def specified(panels: list[alt.LayerChart]) -> list[dict]:
     """The panels as Vega-Lite, checked against its schema once: what `svg` and `page` draw."""
     return [panel.to_dict() for panel in panels]
 
 
 def svg(panels: list[dict]) -> str:
-    """The panels beside one another on white, as text that is the same on every machine."""
+    """The panels on white, two beside one another, as text that is the same on every machine."""
     inner = [{key: value for key, value in panel.items() if key not in OUTERMOST} for panel in panels]
     datasets = {name: rows for panel in panels for name, rows in panel["datasets"].items()}
-    whole = {"hconcat": inner, "spacing": 36, "datasets": datasets, "config": {**LOOK, "background": "#ffffff"}}
+    laid = {"concat": inner, "columns": 2, "spacing": 36}
+    whole = {**laid, "datasets": datasets, "config": {**LOOK, "background": "#ffffff"}}
     version = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
     return _numbered(vl_convert.vegalite_to_svg({"$schema": panels[0]["$schema"], **whole}, vl_version=version)) + "\n"
 
@@ -255,6 +200,23 @@ def scripts() -> str:
     return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
 
 
+def gapped(frame: pd.DataFrame) -> pd.DataFrame:
+    """What cannot be drawn becomes a gap."""
+    return frame.replace([np.inf, -np.inf], np.nan)
+
+
+def coloured(frame: pd.DataFrame, **options) -> alt.Color:
+    """The colour of each architecture that is in the frame."""
+    known = _known(frame)
+    scale = alt.Scale(domain=known, range=[COLOURS[architecture] for architecture in known])
+    return alt.Color("architecture:N", title="architecture", scale=scale, **{"legend": _legend(), **options})
+
+
+def hover(*plain: str, **numbers: str) -> list:
+    """What a mark tells a pointer: columns as they are, and numbers under titles."""
+    return [*plain, *(alt.Tooltip(f"{name}:Q", title=title, format=".2f") for name, title in numbers.items())]
+
+
 def _numbered(text: str) -> str:
     """Vega counts ids over all pictures of a process: here they count from 0 in each."""
     places = {old: f"id{new}" for new, old in enumerate(dict.fromkeys(re.findall(r' id="(\w+)"', text)))}
@@ -269,8 +231,8 @@ def _by_lag(frame: pd.DataFrame, title: str, scale: alt.Scale, heading: str, lag
         title=lag_title,
         axis=alt.Axis(tickMinStep=1, grid=False, labelOverlap="greedy", labelSeparation=8),
     )
-    base = alt.Chart(_finite(thin)).encode(x=x, color=_colour(frame), detail="direction:N")
-    marked = alt.Chart(_finite(thin[thin.lag_tokens.isin(_marked(thin.lag_tokens))])).encode(x=x, color=_colour(frame))
+    base = alt.Chart(gapped(thin)).encode(x=x, color=coloured(frame), detail="direction:N")
+    marked = alt.Chart(gapped(thin[thin.lag_tokens.isin(_marked(thin.lag_tokens))])).encode(x=x, color=coloured(frame))
     y = alt.Y("mean:Q", title=title, scale=scale)
     return alt.layer(
         base.mark_area(opacity=0.14, clip=True).encode(y=alt.Y("lowest:Q", title=title, scale=scale), y2="highest:Q"),
@@ -278,7 +240,7 @@ def _by_lag(frame: pd.DataFrame, title: str, scale: alt.Scale, heading: str, lag
         marked.mark_point(filled=True, size=40, opacity=1).encode(
             y=y,
             shape=_shape(frame),
-            tooltip=_tooltip(
+            tooltip=hover(
                 "architecture", "direction", "lag_tokens", mean="mean", lowest="lowest seed", highest="highest seed"
             ),
         ),
@@ -312,11 +274,6 @@ def _line_at(value: float, scale: alt.Scale) -> alt.Chart:
     )
 
 
-def _finite(frame: pd.DataFrame) -> pd.DataFrame:
-    """What cannot be drawn becomes a gap."""
-    return frame.replace([np.inf, -np.inf], np.nan)
-
-
 def _domain(frame: pd.DataFrame, columns: list[str], at_least: list[float]) -> list[float]:
     values = frame[columns].to_numpy(float).ravel()
     values = np.concatenate([values[np.isfinite(values)], at_least])
@@ -332,12 +289,6 @@ def _legend() -> alt.Legend:
     return alt.Legend(orient="bottom", columns=2, symbolOpacity=1)
 
 
-def _colour(frame: pd.DataFrame, **options) -> alt.Color:
-    known = _known(frame)
-    scale = alt.Scale(domain=known, range=[COLOURS[architecture] for architecture in known])
-    return alt.Color("architecture:N", title="architecture", scale=scale, **{"legend": _legend(), **options})
-
-
 def _shape(frame: pd.DataFrame) -> alt.Shape:
     known = _known(frame)
     scale = alt.Scale(domain=known, range=[SHAPES[architecture] for architecture in known])
@@ -351,7 +302,3 @@ def _dash(frame: pd.DataFrame) -> alt.StrokeDash:
     scale = alt.Scale(domain=[*known, "none"], range=[DASHES[direction] for direction in [*known, "none"]])
     legend = alt.Legend(orient="bottom", values=known, symbolStrokeColor=NEUTRAL) if both else None
     return alt.StrokeDash("direction:N", title="reads", scale=scale, legend=legend)
-
-
-def _tooltip(*plain: str, **numbers: str) -> list:
-    return [*plain, *(alt.Tooltip(f"{name}:Q", title=title, format=".2f") for name, title in numbers.items())]

@@ -274,25 +274,72 @@ def reach_of_memory(remembering: pd.DataFrame, length: int) -> list[str]:
     return sentences
 
 
-def tuned(architecture: str, trials: pd.DataFrame, comparisons: pd.DataFrame) -> str:
-    """What one study found, and whether the tuned run beats the textbook's where that was declared."""
-    states = tables.states(trials)
-    found = (
-        f"{architecture}: {count(len(trials), 'trial')}, of them {states['COMPLETE']} completed, "
-        f"{states['PRUNED']} pruned and {states['FAIL']} failed."
-    )
-    best_trial = tables.winner(trials)
-    if best_trial is None:
-        return f"{found} None completed, so nothing was chosen."
-    found += (
-        f" Trial {int(best_trial.trial)} won on the validation split with {percent(float(best_trial.value))}: hidden "
-        f"size {int(best_trial.hidden_size)}, embedding dimension {int(best_trial.embedding_dimension)}, learning rate "
-        f"{float(best_trial.learning_rate):.2g}, dropout {float(best_trial.dropout):.2g}."
-    )
+def tuned(trials: pd.DataFrame, comparisons: pd.DataFrame, space: dict[str, dict]) -> str:
+    """What the search of one architecture chose out of what, how far to trust it, and what came of it."""
+    architecture = trials.architecture.iloc[0]
+    states, repeated = tables.states(trials), int(trials.repeated.sum())
+    chosen = trials[trials.chosen].iloc[0]
     pair = comparisons[
         (comparisons.baseline == f"{architecture}-textbook") & (comparisons.run == f"{architecture}-tuned")
     ]
-    return " ".join([found, *("Trained anew on the seeds and tested: " + comparison(row) for row in pair.itertuples())])
+    sentences = [
+        f"{architecture}: of {count(len(trials), 'trial')}, {states['COMPLETE']} completed, {states['PRUNED']} "
+        f"{'was' if states['PRUNED'] == 1 else 'were'} pruned and {states['FAIL']} failed; {repeated or 'none'} "
+        "repeated an earlier one.",
+        f"Trial {int(chosen.trial)} was chosen with {percent(chosen.value)} on the validation split, "
+        f"{_above_the_median(chosen.value, tables.completed(trials))}: hidden size {int(chosen.hidden_size)}, "
+        f"embedding dimension {int(chosen.embedding_dimension)}, learning rate {chosen.learning_rate:.2g}, dropout "
+        f"{chosen.dropout:.2g}.",
+        *_at_the_ends(tables.ends(chosen, space)),
+        *("Trained anew on the seeds and tested: " + comparison(row) for row in pair.itertuples()),
+    ]
+    return " ".join(sentences)
+
+
+def _above_the_median(value: float, completed: pd.DataFrame) -> str:
+    if len(completed) < 2:
+        return "the only one that completed"
+    above = value - completed.value.median()
+    return f"{number(above * 100, 1)} points above the median completed trial"
+
+
+def _at_the_ends(ends: list[tuple[str, str, float]]) -> list[str]:
+    """A choice at an end of the space says that the best may lie beyond it."""
+    if not ends:
+        return ["It lies at no end of the space."]
+    where = listed(f"the {side} end of {name.replace('_', ' ')} ({bound:g})" for name, side, bound in ends)
+    return [f"It lies at {where}: the best may lie beyond, so the space should be widened there."]
+
+
+def importances(architecture: str, found: pd.DataFrame) -> str:
+    """Which dimension of the search mattered most in one architecture, with the evaluator named."""
+    ranked = found[found.architecture == architecture].sort_values("importance", ascending=False, kind="stable")
+    if ranked.empty:
+        return f"{architecture}: which dimension mattered cannot be told from so few completed trials."
+    if not ranked.importance.map(math.isfinite).all():
+        return f"{architecture}: the importances are {NOT_FINITE}."
+    first = ranked.iloc[0]
+    scientific = ranked[ranked.role == "scientific"]
+    sentence = (
+        f"{architecture}: by {first.evaluator}, {first['name'].replace('_', ' ')} ({first.role}) mattered most, with "
+        f"{percent(first.importance)} of the importance"
+    )
+    if scientific.empty:
+        return f"{sentence}."
+    names = listed(name.replace("_", " ") for name in scientific["name"].sort_index())
+    return f"{sentence}; what is scientific ({names}) has {percent(scientific.importance.sum())}."
+
+
+def expected_best(architecture: str, expected: pd.DataFrame) -> str:
+    """What one, half and all of the trials of a search are expected to reach when drawn at random."""
+    curve = expected[expected.architecture == architecture]
+    if curve.empty:
+        return f"{architecture}: no best can be expected, for no trial completed."
+    value_of = dict(zip(curve.trials, curve.value, strict=True))
+    all_of_them = max(value_of)
+    several = sorted({all_of_them // 2, all_of_them} - {0, 1})
+    best_of = "".join(f", the best of {drawn} {percent(value_of[drawn])}" for drawn in several)
+    return f"{architecture}: a trial drawn at random from these is expected to reach {percent(value_of[1])}{best_of}."
 
 
 def _interval_over_seeds(low: float, high: float, seeds: int) -> str:

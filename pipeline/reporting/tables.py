@@ -6,6 +6,8 @@ median or a share over reviews. What is not finite stays so: a mean never leaves
 
 import numpy as np
 import pandas as pd
+from scipy.interpolate import LinearNDInterpolator
+from scipy.spatial import QhullError
 from scipy.special import stdtrit
 
 from pipeline.params import ARCHITECTURES, Mistake
@@ -18,6 +20,11 @@ GUESSING = 0.5
 CURVE = ["architecture", "direction", "weights", "sequence_length"]
 MEMORY = ["architecture", "sequence_length", "trained_length"]
 TEST_METRICS = ("accuracy", "nll", "brier", "ece", "auc")
+STATES = ("COMPLETE", "PRUNED", "FAIL")
+REPEATED = "as trial "  # how the reason of a trial begins whose settings an earlier trial had
+SIZES = ("hidden_size", "embedding_dimension")
+SURFACE_CELLS = 30  # a side of the search space
+NEAR_AN_END = 0.05  # of the range of a dimension without steps
 
 
 def results(metrics: dict, models: dict, runs: list[str]) -> pd.DataFrame:
@@ -69,10 +76,11 @@ def networks(found: pd.DataFrame) -> pd.DataFrame:
 
 def comparisons(found: list[dict]) -> pd.DataFrame:
     """The declared comparisons and their `verdict`: higher, lower, unclear (the interval includes 0) or undefined."""
-    columns = ["baseline", "run", "difference", "low", "high", "baseline_seeds", "run_seeds"]
+    numbers = ["difference", "low", "high", "p_better", "p_better_low", "p_better_high"]
+    columns = ["baseline", "run", *numbers, "baseline_seeds", "run_seeds"]
     rows = [{column: each[column] for column in columns} for each in found]
     table = pd.DataFrame(rows, columns=columns)
-    for column in ("difference", "low", "high"):
+    for column in numbers:
         table[column] = table[column].map(_number).astype(float)
     table["verdict"] = [verdict(low, high) for low, high in zip(table.low, table.high, strict=True)]
     return table
@@ -197,15 +205,153 @@ def nearest_length(wanted: int, lengths: list[int]) -> int:
     return min(lengths, key=lambda length: (max(length, wanted) / min(length, wanted), -length))
 
 
+def trials(found: dict[str, pd.DataFrame], studies: dict[str, dict]) -> pd.DataFrame:
+    """The trials of all searches: `architecture`, the columns of the files, and what becomes of them in order.
+
+    `best_so_far` is the highest value of the completed trials up to this one, NaN before the first; `repeated` says
+    that an earlier trial had the same settings, `chosen` that this one was taken. Raises Mistake where none was.
+    """
+    parts = []
+    for architecture, rows in found.items():
+        value = rows.value.astype(float)
+        part = rows.assign(
+            architecture=architecture,
+            value=value,
+            reason=rows.reason.astype(object).where(rows.reason.notna(), ""),
+            best_so_far=value.where(rows.state == "COMPLETE").cummax().ffill(),
+            chosen=rows.trial == studies[architecture]["chosen"]["trial"],
+        )
+        if not part.chosen.any():
+            raise Mistake(
+                f"reports/tuning/{architecture}: trial {studies[architecture]['chosen']['trial']} of the .json is not "
+                f"in the .csv; `dvc repro tune` makes both"
+            )
+        parts.append(part.assign(repeated=part.reason.str.startswith(REPEATED)))
+    if not parts:
+        return pd.DataFrame(columns=["architecture", "state", "repeated"])
+    table = pd.concat(parts, ignore_index=True)
+    return table[["architecture", *table.columns.drop("architecture")]]
+
+
 def states(trials: pd.DataFrame) -> dict[str, int]:
     """How many trials are COMPLETE, PRUNED and FAIL, in this order, also where none is."""
-    return {state: int((trials.state == state).sum()) for state in ("COMPLETE", "PRUNED", "FAIL")}
+    return {state: int((trials.state == state).sum()) for state in STATES}
 
 
-def winner(trials: pd.DataFrame) -> pd.Series | None:
-    """The completed trial with the highest value, the earliest of equals; None where none has completed."""
-    complete = trials[(trials.state == "COMPLETE") & np.isfinite(trials.value.astype(float))]
-    return None if complete.empty else complete.loc[complete.value.astype(float).idxmax()]
+def completed(trials: pd.DataFrame) -> pd.DataFrame:
+    """The trials whose value is a mean over all seeds of a trial: those that can be compared with one another."""
+    return trials[(trials.state == "COMPLETE") & np.isfinite(trials.value)]
+
+
+def pareto(trials: pd.DataFrame) -> pd.DataFrame:
+    """The completed trials that no other equals or beats with as many parameters or fewer, the smallest first."""
+    ranked = completed(trials).sort_values(["parameters", "value"], ascending=[True, False], kind="stable")
+    return ranked[ranked.value > ranked.value.cummax().shift(fill_value=-np.inf)].reset_index(drop=True)
+
+
+def ends(trial: pd.Series, space: dict[str, dict]) -> list[tuple[str, str, float]]:
+    """(name, lower or upper, bound) of each dimension where this trial lies at an end of the space.
+
+    At an end is the first or last step, without steps the outer 5 % of the range on its scale. A lower bound of 0 is
+    no end: nothing lies beyond it.
+    """
+    found = []
+    for name, dimension in space.items():
+        low, high = dimension["low"], dimension["high"]
+        step = _step(dimension)
+        within = NEAR_AN_END if step is None else 0.5 * step / (high - low)
+        beyond = NEAR_AN_END if step is None else 0.999 * step / (high - low)  # the last step may end below `high`
+        place = _place(trial[name], dimension)
+        if place <= within and low > 0:
+            found.append((name, "lower", low))
+        elif place > 1 - beyond:
+            found.append((name, "upper", high))
+    return found
+
+
+def _step(dimension: dict) -> float | None:
+    """The distance of neighbours: whole numbers that are not on a log scale have one, also where none is set."""
+    if dimension["step"] is not None or dimension["log"]:
+        return dimension["step"]
+    return 1 if isinstance(dimension["low"], int) and isinstance(dimension["high"], int) else None
+
+
+def surface(trials: pd.DataFrame, space: dict[str, dict]) -> pd.DataFrame:
+    """Value by hidden size and embedding dimension, linear between completed trials, in cells of the search space.
+
+    Only cells whose middle lies inside the convex hull of those trials: nothing is extrapolated, and no value is above
+    or below all of them. Trials of the same sizes count with their mean. Columns: `x, x2, y, y2, value`, x in units of
+    hidden size, y in those of the embedding dimension; no rows where the trials span no area.
+    """
+    columns = ["x", "x2", "y", "y2", "value"]
+    values = completed(trials).groupby(list(SIZES), as_index=False).value.mean()
+    places = np.column_stack([_place(values[name], space[name]) for name in SIZES])
+    try:
+        between = LinearNDInterpolator(places, values.value.to_numpy())
+    except (QhullError, ValueError):  # fewer than three, or all on one line
+        return pd.DataFrame(columns=columns, dtype=float)
+    borders = np.linspace(0, 1, SURFACE_CELLS + 1)
+    middles = (borders[:-1] + borders[1:]) / 2
+    x_of, y_of = (_value(borders, space[name]) for name in SIZES)
+    inside = [
+        (x_of[i], x_of[i + 1], y_of[j], y_of[j + 1], value)
+        for (i, j), value in np.ndenumerate(between(*np.meshgrid(middles, middles, indexing="ij")))
+        if np.isfinite(value)
+    ]
+    return pd.DataFrame(inside, columns=columns, dtype=float).round(6)
+
+
+def _place(value, dimension: dict):
+    """Where a value lies between `low` (0) and `high` (1), on the scale of the dimension."""
+    low, high = dimension["low"], dimension["high"]
+    return np.log(value / low) / np.log(high / low) if dimension["log"] else (value - low) / (high - low)
+
+
+def _value(place, dimension: dict):
+    low, high = dimension["low"], dimension["high"]
+    return low * (high / low) ** place if dimension["log"] else low + place * (high - low)
+
+
+def importances(studies: dict[str, dict], space: dict[str, dict]) -> pd.DataFrame:
+    """A row an architecture and dimension where they are known: `architecture, evaluator, name, role, importance`."""
+    rows = [
+        {
+            "architecture": architecture,
+            "evaluator": study["importances"]["evaluator"],
+            "name": name,
+            "role": space[name]["role"],
+            "importance": _number(study["importances"]["values"][name]),
+        }
+        for architecture, study in studies.items()
+        if study["importances"]["values"] is not None
+        for name in space
+    ]
+    return pd.DataFrame(rows, columns=["architecture", "evaluator", "name", "role", "importance"])
+
+
+def at_textbook(metrics: dict, models: dict, runs: list[str]) -> pd.DataFrame:
+    """`run, architecture, parameters, value` of the runs with textbook settings; value: mean validation accuracy."""
+    rows = [
+        {
+            "run": run,
+            "architecture": models[run]["architecture"],
+            "parameters": metrics[run]["parameters"],
+            "value": _number(metrics[run]["validation/accuracy"]["mean"]),
+        }
+        for run in runs
+        if models[run]["settings"] == "textbook"
+    ]
+    return pd.DataFrame(rows, columns=["run", "architecture", "parameters", "value"])
+
+
+def expected_best(studies: dict[str, dict]) -> pd.DataFrame:
+    """`architecture, trials, value`: the expected highest value of so many trials drawn at random from a search."""
+    rows = [
+        {"architecture": architecture, "trials": drawn, "value": _number(value)}
+        for architecture, study in studies.items()
+        for drawn, value in enumerate(study["expected_best"], start=1)
+    ]
+    return pd.DataFrame(rows, columns=["architecture", "trials", "value"])
 
 
 def distinct_settings(models: dict, runs: list[str]) -> dict[str, dict]:

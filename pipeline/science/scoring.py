@@ -16,6 +16,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 METRICS = {"validation": ("accuracy", "nll"), "test": ("accuracy", "nll", "brier", "ece", "auc")}
 CALIBRATION_BINS = 15
 CONFIDENCE = 0.95
+RESAMPLES = 10_000
 
 
 def scores(labels_N: np.ndarray, probability_N: np.ndarray) -> dict[str, float]:
@@ -83,6 +84,23 @@ def difference(baseline_S: Iterable[float], run_S: Iterable[float]) -> dict[str,
     return {"difference": mean, "low": float(interval.low), "high": float(interval.high)}
 
 
+def chance_of_better(baseline_S: Iterable[float], run_S: Iterable[float]) -> dict[str, float | None]:
+    """P(run > baseline) for a seed of each, ties half, with its 95 % bootstrap interval over seeds (Bouthillier 2021)."""
+    baseline_S, run_S = np.array(list(baseline_S)), np.array(list(run_S))
+    if min(len(baseline_S), len(run_S)) < 2:
+        return {"p_better": _above(run_S, baseline_S), "p_better_low": None, "p_better_high": None}
+    random = np.random.default_rng(0)
+    drawn = (values[random.integers(len(values), size=(RESAMPLES, len(values)))] for values in (run_S, baseline_S))
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(_above(*drawn), [tail, 1 - tail])
+    return {"p_better": float(_above(run_S, baseline_S)), "p_better_low": float(low), "p_better_high": float(high)}
+
+
+def _above(a_XS: np.ndarray, b_XR: np.ndarray) -> np.ndarray:
+    """The share of pairs in which a is the greater, ties half."""
+    return ((np.sign(a_XS[..., :, None] - b_XR[..., None, :]) + 1) / 2).mean((-1, -2))
+
+
 def comparisons(metrics: dict[str, dict], declared: Iterable, metric: str = "test/accuracy") -> list[dict]:
     """The declared pairs of runs: run minus baseline in this metric, with its interval."""
     return [
@@ -90,11 +108,13 @@ def comparisons(metrics: dict[str, dict], declared: Iterable, metric: str = "tes
             "baseline": baseline,
             "run": run,
             "metric": metric,
-            **difference(metrics[baseline][metric]["scores"].values(), metrics[run][metric]["scores"].values()),
+            **difference(*scored),
+            **chance_of_better(*scored),
             "baseline_seeds": len(metrics[baseline][metric]["scores"]),
             "run_seeds": len(metrics[run][metric]["scores"]),
         }
         for baseline, run in declared
+        for scored in [[metrics[name][metric]["scores"].values() for name in (baseline, run)]]
     ]
 
 

@@ -20,6 +20,7 @@ def main(params: Params) -> None:
         compared=artifacts.read_json(artifacts.COMPARISONS),
         models=artifacts.read_json(artifacts.MODELS_CARD),
         trials={architecture: artifacts.read_csv(artifacts.trials(architecture)) for architecture in tuned},
+        studies={architecture: artifacts.read_json(artifacts.tuning_summary(architecture)) for architecture in tuned},
         gradients=pd.concat([artifacts.read_csv(artifacts.gradients(length)) for length in lengths], ignore_index=True),
         memory=pd.concat([artifacts.read_csv(artifacts.memory(length)) for length in lengths], ignore_index=True),
         settings={

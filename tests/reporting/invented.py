@@ -67,7 +67,9 @@ def write(runs, comparisons, tuned, lengths, architectures, seeds) -> None:
     artifacts.write_json(artifacts.METRICS, {**metrics, "tfidf": _ceiling()})
     artifacts.write_json(artifacts.COMPARISONS, [_comparison(metrics, *pair) for pair in comparisons])
     for architecture in tuned:
-        artifacts.write_csv(artifacts.trials(architecture), trials(random))
+        found = trials(random)
+        artifacts.write_csv(artifacts.trials(architecture), found)
+        artifacts.write_json(artifacts.tuning_summary(architecture), searched(found))
     for length in lengths:
         artifacts.write_csv(artifacts.gradients(length), gradients(random, length, architectures, seeds))
         artifacts.write_csv(artifacts.memory(length), memory(random, length, architectures, seeds))
@@ -127,6 +129,8 @@ def _comparison(metrics: dict, baseline: str, run: str) -> dict:
     a, b = (list(metrics[name]["test/accuracy"]["scores"].values()) for name in (baseline, run))
     difference, low, high = tables.welch(a, b)
     numbers = {"difference": difference, "low": low, "high": high, "baseline_seeds": len(a), "run_seeds": len(b)}
+    better = float(np.greater.outer(b, a).mean())
+    numbers |= {"p_better": better, "p_better_low": 0.5 * better, "p_better_high": 0.5 + 0.5 * better}
     return {"baseline": baseline, "run": run, "metric": "test/accuracy", **numbers}
 
 
@@ -158,14 +162,33 @@ def trials(random) -> pd.DataFrame:
             "state": state,
             "value": value,
             "hidden_size": 16 * random.integers(1, 9, rows),
-            "embedding_dimension": 16 * random.integers(1, 9, rows),
-            "learning_rate": 10 ** random.uniform(-4, -2.5, rows),
+            "embedding_dimension": 8 * random.integers(1, 9, rows),
+            "learning_rate": 10 ** random.uniform(-3.5, -2.6, rows),
             "dropout": random.integers(0, 6, rows) / 10,
-            "parameters": 300_000 + random.integers(0, 9, rows),
+            "parameters": 300_000 + 1_000 * random.integers(0, 9, rows),
             "epochs": np.where(state == "FAIL", np.nan, 6),
-            "reason": np.where(state == "FAIL", "loss is | not <finite>", None),
+            "reason": [
+                None,
+                None,
+                "as trial 1",
+                *[None] * 2,
+                "below the median",
+                "as trial 5",
+                "loss is | not <finite>",
+            ],
         }
     )
+
+
+def searched(trials: pd.DataFrame) -> dict:
+    """What `tune` says of these trials; the expected best of so many is invented."""
+    done = trials[trials.state == "COMPLETE"]
+    shares = {"hidden_size": 0.4, "embedding_dimension": 0.2, "learning_rate": 0.3, "dropout": 0.1}
+    return {
+        "chosen": {"trial": int(done.value.idxmax()), "validation/accuracy": float(done.value.max())},
+        "importances": {"evaluator": "PED-ANOVA", "values": shares},
+        "expected_best": [float(value) for value in np.linspace(done.value.mean(), done.value.max(), len(done))],
+    }
 
 
 def gradients(random, length: int, architectures, seeds: int) -> pd.DataFrame:

@@ -21,6 +21,7 @@ def found(**scores):
 def compared(low, high):
     difference = (low + high) / 2
     row = {"baseline": "vanilla-textbook", "run": "bidirectional-textbook", "difference": difference}
+    row |= {"p_better": 0.5, "p_better_low": 0.4, "p_better_high": 0.6}
     return tables.comparisons([{**row, "low": low, "high": high, "baseline_seeds": 3, "run_seeds": 3}])
 
 
@@ -95,6 +96,49 @@ def test_small_gradients_are_powers_of_ten_and_larger_ones_percent():
 
 def test_a_rounded_zero_has_no_sign():
     assert (findings.number(-0.001, 1), findings.points(0.0001), findings.points(0.012)) == ("0.0", "0.0", "+1.2")
+
+
+def chosen(hidden_size=32, states=("COMPLETE",) * 3 + ("PRUNED", "FAIL"), reasons=(None,) * 5):
+    """The sentence about five trials of vanilla, of which the first, of this size and 83 %, was chosen."""
+    rows = {"trial": range(5), "state": states, "value": [0.83, 0.80, 0.81, 0.99, np.nan], "reason": reasons}
+    rows |= {"hidden_size": hidden_size, "embedding_dimension": 32, "learning_rate": 0.001, "dropout": 0.3}
+    study = {"chosen": {"trial": 0, "validation/accuracy": 0.83}}
+    space = {"hidden_size": {"role": "scientific", "low": 16, "high": 128, "step": 16, "log": False}}
+    found = tables.trials({"vanilla": pd.DataFrame(rows)}, {"vanilla": study})
+    return findings.tuned(found, tables.comparisons([]), space)
+
+
+def test_what_was_chosen_is_measured_against_the_median_of_the_completed_trials():
+    said = chosen()
+    assert "of 5 trials, 3 completed, 1 was pruned and 1 failed; none repeated an earlier one" in said
+    assert "Trial 0 was chosen with 83.0 % on the validation split, 2.0 points above the median completed" in said
+    assert "1 repeated an earlier one" in chosen(reasons=(None, "as trial 0", None, None, None))
+    assert "the only one that completed" in chosen(states=("COMPLETE", *["PRUNED"] * 4))
+
+
+def test_a_choice_at_an_end_of_the_space_asks_for_a_wider_one():
+    assert "It lies at the upper end of hidden size (128)" in chosen(hidden_size=128)
+    assert "should be widened" in chosen(hidden_size=16)
+    assert "It lies at no end of the space." in chosen(hidden_size=32)
+
+
+def test_the_most_important_dimension_is_named_with_its_evaluator_and_role():
+    names, roles = ["hidden_size", "embedding_dimension", "dropout"], ["scientific", "scientific", "nuisance"]
+    rows = {"architecture": "lstm", "evaluator": "fANOVA", "name": names, "role": roles, "importance": [0.1, 0.2, 0.7]}
+    said = findings.importances("lstm", pd.DataFrame(rows))
+    assert "by fANOVA, dropout (nuisance) mattered most, with 70.0 % of the importance" in said
+    assert "what is scientific (hidden size and embedding dimension) has 30.0 %" in said
+    assert "cannot be told" in findings.importances("vanilla", pd.DataFrame(rows))
+
+
+def test_the_expected_best_is_said_of_one_half_and_all_of_the_trials():
+    found = tables.expected_best(
+        {"lstm": {"expected_best": [0.70, 0.75, 0.78, 0.80]}, "vanilla": {"expected_best": []}}
+    )
+    said = findings.expected_best("lstm", found)
+    assert said.endswith("expected to reach 70.0 %, the best of 2 75.0 %, the best of 4 80.0 %.")
+    assert findings.expected_best("lstm", found.head(1)).endswith("expected to reach 70.0 %.")
+    assert "no best can be expected" in findings.expected_best("vanilla", found)
 
 
 def test_few_seeds_are_said_to_give_wide_intervals_and_ten_are_not():

@@ -4,7 +4,6 @@ import pytest
 
 from pipeline.params import Mistake
 from pipeline.reporting import tables
-from tests.reporting import invented
 
 
 def curve(values_by_seed, lags=None):
@@ -101,10 +100,135 @@ def test_memory_reaches_up_to_the_lag_before_the_first_interval_that_includes_gu
     assert (row.remembered_tokens, row.weakest_lag, row.lag_tokens) == (2, 5, 8)
 
 
-def test_the_winner_is_the_best_completed_trial_and_not_a_pruned_one():
-    trials = invented.trials(np.random.default_rng(1)).assign(value=[0.1, 0.5, 0.5, 0.2, np.nan, 0.9, 0.9, np.nan])
-    assert tables.winner(trials).trial == 1
-    assert tables.winner(trials[trials.state != "COMPLETE"]) is None
+SPACE = {
+    "hidden_size": {"role": "scientific", "low": 16, "high": 128, "step": 16, "log": False},
+    "embedding_dimension": {"role": "scientific", "low": 8, "high": 64, "step": 8, "log": False},
+    "learning_rate": {"role": "nuisance", "low": 0.001, "high": 0.1, "step": None, "log": True},
+    "dropout": {"role": "nuisance", "low": 0.0, "high": 0.5, "step": 0.1, "log": False},
+}
+
+
+def searched(chosen=0, **columns):
+    """The trials of one search of vanilla with these columns, in the form of `tables.trials`."""
+    rows = len(next(iter(columns.values())))
+    given = {"trial": range(rows), "state": ["COMPLETE"] * rows, "value": [0.8] * rows, "reason": [None] * rows}
+    study = {"chosen": {"trial": chosen, "validation/accuracy": 0.8}}
+    return tables.trials({"vanilla": pd.DataFrame({**given, **columns})}, {"vanilla": study})
+
+
+def test_the_best_so_far_is_of_completed_trials_alone_and_nothing_before_the_first():
+    found = searched(state=["PRUNED", "COMPLETE", "PRUNED", "COMPLETE"], value=[0.9, 0.7, 0.9, 0.8])
+    assert found.best_so_far.fillna(0).tolist() == [0, 0.7, 0.7, 0.8]
+
+
+def test_a_trial_with_the_settings_of_an_earlier_one_is_known_by_its_reason():
+    found = searched(chosen=1, reason=[None, "as trial 0", "below the median of earlier trials at epoch 2"])
+    assert found.repeated.tolist() == [False, True, False]
+    assert found.chosen.tolist() == [False, True, False]
+    assert found.reason[0] == ""
+
+
+def test_a_study_that_chose_a_trial_of_another_table_is_a_mistake():
+    with pytest.raises(Mistake, match=r"reports/tuning/vanilla: trial 7 of the .json is not in the .csv"):
+        searched(chosen=7, value=[0.5])
+
+
+def test_the_pareto_front_holds_the_completed_trials_that_no_smaller_one_equals():
+    found = searched(
+        parameters=[50, 10, 30, 30, 40, 20],
+        value=[0.9, 0.5, 0.7, 0.6, 0.7, 0.99],
+        state=[*["COMPLETE"] * 5, "PRUNED"],
+    )
+    assert tables.pareto(found).trial.tolist() == [1, 2, 0]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, []),
+        ({"hidden_size": 16}, [("hidden_size", "lower", 16)]),
+        ({"hidden_size": 128, "dropout": 0.5}, [("hidden_size", "upper", 128), ("dropout", "upper", 0.5)]),
+        ({"hidden_size": 112, "embedding_dimension": 16, "dropout": 0.4}, []),
+        ({"dropout": 0.0}, []),
+        ({"learning_rate": 0.00125}, [("learning_rate", "lower", 0.001)]),
+        ({"learning_rate": 0.0013}, []),
+        ({"learning_rate": 0.09}, [("learning_rate", "upper", 0.1)]),
+    ],
+)
+def test_the_ends_of_the_space_are_its_outer_steps_and_the_outer_twentieth_of_a_scale(changed, said):
+    middle = {"hidden_size": 64, "embedding_dimension": 32, "learning_rate": 0.01, "dropout": 0.3}
+    assert tables.ends(pd.Series({**middle, **changed}), SPACE) == said
+
+
+def test_where_the_steps_do_not_meet_the_upper_bound_the_last_of_them_is_the_end():
+    space = {"hidden_size": {"role": "scientific", "low": 10, "high": 125, "step": 40, "log": False}}
+    assert tables.ends(pd.Series({"hidden_size": 90}), space) == [("hidden_size", "upper", 125)]
+    assert tables.ends(pd.Series({"hidden_size": 50}), space) == []
+
+
+def test_the_surface_through_trials_on_a_plane_is_that_plane_inside_their_hull_alone():
+    hidden, embedding = np.array([16, 128, 16, 128, 72]), np.array([8, 8, 36, 36, 64])
+    plane = 0.5 + hidden / 1000 + embedding / 500
+    state = ["COMPLETE"] * 4 + ["PRUNED"]  # the only one above an embedding dimension of 36
+    trials = searched(hidden_size=hidden, embedding_dimension=embedding, value=plane, state=state)
+    found = tables.surface(trials, SPACE)
+    x, y = (found.x + found.x2) / 2, (found.y + found.y2) / 2
+    assert found.value.to_numpy() == pytest.approx(0.5 + x / 1000 + y / 500, abs=1e-5)
+    assert len(found) == tables.SURFACE_CELLS**2 / 2
+    assert (found.x.min(), found.x2.max(), found.y.min(), found.y2.max()) == (16, 128, 8, 36)
+
+
+def test_trials_of_the_same_sizes_count_with_their_mean_in_the_surface():
+    sizes = {"hidden_size": [16, 128, 16, 128, 128], "embedding_dimension": [8, 8, 64, 64, 64]}
+    found = tables.surface(searched(**sizes, value=[0.5, 0.5, 0.5, 0.0, 1.0]), SPACE)
+    assert found.value.to_numpy() == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 4], ids=["a trial", "two", "on one line"])
+def test_trials_that_span_no_area_have_no_surface(rows):
+    hidden, embedding = [16, 32, 48, 64][:rows], [8, 16, 24, 32][:rows]
+    assert tables.surface(searched(hidden_size=hidden, embedding_dimension=embedding), SPACE).empty
+
+
+def test_on_a_log_scale_the_middle_of_the_surface_is_the_geometric_one():
+    space = {**SPACE, "hidden_size": {"role": "scientific", "low": 1, "high": 100, "step": None, "log": True}}
+    sizes = {"hidden_size": [1, 1, 100, 100], "embedding_dimension": [8, 64, 8, 64]}
+    found = tables.surface(searched(**sizes, value=[0.0, 0.0, 1.0, 1.0]), space)
+    middle = np.sqrt(found.x * found.x2)
+    assert found.value.to_numpy() == pytest.approx(np.log10(middle) / 2, abs=1e-5)
+
+
+def test_importances_have_their_evaluator_and_role_and_no_row_where_none_could_be_told():
+    values = {"hidden_size": 0.4, "embedding_dimension": 0.3, "learning_rate": 0.2, "dropout": 0.1}
+    studies = {
+        "vanilla": {"importances": {"evaluator": "PED-ANOVA", "values": None}},
+        "lstm": {"importances": {"evaluator": "PED-ANOVA", "values": values}},
+    }
+    found = tables.importances(studies, SPACE)
+    assert found.architecture.unique().tolist() == ["lstm"]
+    assert found.evaluator.unique().tolist() == ["PED-ANOVA"]
+    assert dict(zip(found["name"], found.importance, strict=True)) == values
+    assert found.role.tolist() == ["scientific", "scientific", "nuisance", "nuisance"]
+
+
+def test_the_expected_best_counts_trials_from_one():
+    found = tables.expected_best({"vanilla": {"expected_best": [0.7, 0.8]}, "lstm": {"expected_best": []}})
+    assert found.to_numpy().tolist() == [["vanilla", 1, 0.7], ["vanilla", 2, 0.8]]
+
+
+def test_the_textbooks_networks_stand_beside_the_trials_with_their_validation_accuracy():
+    metrics = {run: {"parameters": 7, "validation/accuracy": {"mean": 0.8}} for run in ("lstm-textbook", "lstm-tuned")}
+    models = {run: {"architecture": "lstm", "settings": run.split("-")[1]} for run in metrics}
+    assert tables.at_textbook(metrics, models, list(metrics)).to_numpy().tolist() == [["lstm-textbook", "lstm", 7, 0.8]]
+
+
+def test_the_probability_that_a_run_is_better_is_required_and_null_is_not_a_number():
+    row = {"baseline": "a", "run": "b", "baseline_seeds": 2, "run_seeds": 2, "difference": 0.0, "low": 0.0, "high": 0.0}
+    found = tables.comparisons([{**row, "p_better": 0.5, "p_better_low": None, "p_better_high": None}])
+    assert found.p_better.tolist() == [0.5]
+    assert found.p_better_low.isna().all()
+    with pytest.raises(KeyError, match="p_better"):
+        tables.comparisons([row])
 
 
 def test_without_the_textbook_length_the_nearest_by_ratio_stands_in():

@@ -8,13 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.params import Mistake
 from pipeline.record import artifacts
 from pipeline.reporting import document
 from pipeline.stages import report
 from tests.reporting import invented
 
 ROOT = Path(__file__).parents[2]
-FIGURES = {"accuracy", "differences", "gradients-by-lag", "gradients-by-length", "memory-by-lag", "tuning"}
+PANELS = {
+    **{"accuracy": 1, "differences": 1, "gradients-by-lag": 2, "gradients-by-length": 2, "memory-by-lag": 2},
+    **{"tuning-by-trial": 2, "tuning-slices": 4, "tuning-sizes": 2, "tuning-parameters": 1, "tuning-importances": 1},
+}
+FIGURES = set(PANELS)
 SMALL = {
     **invented.DEFAULT,
     "runs": ["feedforward-textbook", "vanilla-textbook"],
@@ -98,7 +103,7 @@ def test_the_page_fetches_nothing_closes_every_element_and_holds_every_panel(ful
     assert page.fetched == ["data:,"]
     assert page.open == []
     assert len(page.ids) == len(set(page.ids))
-    assert page.charts == 2 + 2 + 2 + 2 + 2
+    assert page.charts == sum(PANELS.values())
 
 
 def test_the_document_answers_in_the_order_of_its_questions(full):
@@ -157,6 +162,55 @@ def test_any_part_of_a_study_can_be_reported(tmp_path, monkeypatch, changes):
     assert ("Nothing was tuned" in text) == (not changes["tuned"])
     assert ("gradients were not measured at that length" in text) == (100 not in changes["lengths"])
     assert Page((reports / "index.html").read_text()).open == []
+
+
+def test_trials_that_were_pruned_failed_or_repeated_are_listed_with_the_reason(full):
+    text = (full / "README.md").read_text()
+    listed = text.split("Trials that were pruned, failed or repeated an earlier one")[1].split("Read this with care")[0]
+    for row in (
+        r"2 \| completed \| 6 \| [\d.]+ % \| the settings of trial 1 again",
+        r"5 \| pruned \| 6 \| [\d.]+ % \| below the median",
+        r"6 \| pruned \| 6 \| [\d.]+ % \| the settings of trial 5 again",
+        r"7 \| failed \| none \| none \| loss is \\\| not &lt;finite>",
+    ):
+        for architecture in ("vanilla", "bidirectional"):
+            assert re.search(rf"^\| {architecture} \| {row} \|$", listed, re.MULTILINE), row
+    assert listed.count("| vanilla |") == 4
+
+
+def test_the_table_of_comparisons_says_how_probable_it_is_that_a_seed_scores_higher(full):
+    text = (full / "README.md").read_text()
+    for row in artifacts.read_json(full / "comparisons.json"):
+        low, high = (f"{row[f'p_better_{end}']:.2f}" for end in ("low", "high"))
+        shown = re.escape(f"| {row['p_better']:.2f} ({low} to {high}) |")
+        assert re.search(rf"^\| {row['run']} \| {row['baseline']} \|.*{shown}$", text, re.MULTILINE)
+
+
+def test_a_search_of_one_completed_trial_is_reported_without_importances_or_contour(tmp_path, monkeypatch):
+    def spoil():
+        table = artifacts.read_csv(artifacts.trials("vanilla"))
+        table.loc[table.trial > 0, "state"] = "PRUNED"
+        artifacts.write_csv(artifacts.trials("vanilla"), table)
+        known = {"chosen": {"trial": 0, "validation/accuracy": 0.8}, "expected_best": [0.8]}
+        known["importances"] = {"evaluator": "PED-ANOVA", "values": None}
+        artifacts.write_json(artifacts.tuning_summary("vanilla"), known)
+
+    reports = written(tmp_path / "one", monkeypatch, spoil, **{**SMALL, "tuned": ["vanilla"]})
+    text = (reports / "README.md").read_text()
+    assert "which dimension mattered cannot be told" in text
+    assert "For vanilla the completed trials span no area" in text
+    assert "the only one that completed" in text
+    assert set(re.findall(r"figures/(tuning-[a-z-]+)\.svg", text)) == {
+        name for name in FIGURES if name.startswith("tuning-") and name != "tuning-importances"
+    }
+
+
+def test_a_search_without_its_summary_is_a_mistake_that_names_the_file(tmp_path, monkeypatch):
+    def spoil():
+        artifacts.tuning_summary("vanilla").unlink()
+
+    with pytest.raises(Mistake, match=r"reports/tuning/vanilla.json: not here yet"):
+        written(tmp_path / "half", monkeypatch, spoil, **{**SMALL, "tuned": ["vanilla"]})
 
 
 def test_what_is_not_finite_is_said_to_be_so_and_drawn_as_a_gap(tmp_path, monkeypatch):

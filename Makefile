@@ -67,4 +67,4 @@ benchmark: $(READY) ## docs/performance.md: against other frameworks and the mac
 .PHONY: lock
 lock: ## resolve requirements.lock anew from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
-		--no-emit-find-links --group dev --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+		--no-emit-find-links --group dev --extra cluster --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml

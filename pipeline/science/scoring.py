@@ -85,7 +85,7 @@ def difference(baseline_S: Iterable[float], run_S: Iterable[float]) -> dict[str,
 
 
 def chance_of_better(baseline_S: Iterable[float], run_S: Iterable[float]) -> dict[str, float | None]:
-    """P(run > baseline) for a seed of each, ties half, with its 95 % bootstrap interval over seeds (Bouthillier 2021)."""
+    """P(run > baseline), a seed of each, ties half; 95 % bootstrap interval over seeds (Bouthillier et al. 2021)."""
     baseline_S, run_S = np.array(list(baseline_S)), np.array(list(run_S))
     if min(len(baseline_S), len(run_S)) < 2:
         return {"p_better": _above(run_S, baseline_S), "p_better_low": None, "p_better_high": None}

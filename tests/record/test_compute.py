@@ -1,9 +1,12 @@
 """Where units of work run."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
+import uuid
+from pathlib import Path
 
 import pytest
 
@@ -66,9 +69,70 @@ def test_one_unit_needs_no_pool():
     assert pid == os.getpid()
 
 
-def test_a_worker_that_was_killed_is_one_clear_line():
-    with pytest.raises(Mistake, match="a worker process was killed"):
-        run(2, die)
+def test_a_unit_that_kills_its_process_three_times_is_one_clear_line():
+    with pytest.raises(Mistake, match=r"^test unit [01]: its process was killed, 3 times"):
+        run(2, die, count=2)
+
+
+def die_once(shared, marks, number, say):
+    """The first time unit 1 takes its process with it; unit 0 notes how often it began and waits for that."""
+    mark = Path(marks, f"{number}-{uuid.uuid4()}")
+    mark.touch()
+    if number == 1 and len(list(Path(marks).glob("1-*"))) == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    while number == 0 and len(list(Path(marks).glob("1-*"))) < 2:
+        time.sleep(0.1)
+    return number
+
+
+def test_a_killed_process_costs_its_own_unit_a_repetition_and_others_nothing(tmp_path, capsys):
+    kept = {}
+    workers = compute.Workers(2)
+    try:
+        tasks = {unit: (str(tmp_path), unit) for unit in (0, 1, 2)}
+        found = workers.run("test unit", die_once, SHARED, tasks, lambda *_: None, kept.__setitem__)
+    finally:
+        workers.close()
+    assert found == kept == {0: 0, 1: 1, 2: 2}
+    assert sorted(mark.name[0] for mark in tmp_path.iterdir()) == ["0", "1", "1", "2"]
+    assert "test unit 1: its process was killed; it runs again" in capsys.readouterr().out
+
+
+def starve(shared, marks, number, say):
+    Path(marks, f"{number}-{uuid.uuid4()}").touch()
+    if len(list(Path(marks).glob(f"{number}-*"))) < 2:
+        raise MemoryError
+    return number
+
+
+def test_a_lack_of_memory_is_the_machine_s_fault(tmp_path):
+    workers = compute.Workers(1)
+    tasks = {unit: (str(tmp_path), unit) for unit in (0, 1)}
+    assert workers.run("test unit", starve, SHARED, tasks, lambda *_: None) == {0: 0, 1: 1}
+
+
+def test_an_exception_of_a_unit_tells_where_it_was_raised():
+    with pytest.raises(ArithmeticError) as caught:
+        run(2, fail)
+    assert "in fail" in caught.value.__notes__[0]
+
+
+def test_close_does_not_wait_for_units_under_way():
+    workers = compute.Workers(2)
+    began = time.monotonic()
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        workers.run("test unit", sleep_after_the_first, SHARED, {0: (0,), 1: (1,)}, lambda *_: None, stop)
+    workers.close()
+    assert time.monotonic() - began < 50
+
+
+def sleep_after_the_first(shared, number, say):
+    if number:
+        time.sleep(60)
 
 
 def test_the_number_of_workers_can_be_asked_for(monkeypatch):

@@ -217,7 +217,7 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_what_the_csv_module_writes_comes_back(table, seed):
-    draw = random.Random(seed)  # noqa: S311
+    draw = random.Random(seed)
     rows = [["".join(draw.choices('a,"\n\r;é\t', k=9)) + "x", str(number % 2)] for number in range(50)]
     stream = io.StringIO(newline="")
     csv.writer(stream).writerows([["text", "label"], *rows])

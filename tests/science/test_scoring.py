@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
@@ -58,6 +59,22 @@ def test_a_difference_is_run_minus_baseline_with_an_interval_around_it():
 
 def test_seeds_without_any_scatter_give_no_interval():
     assert scoring.difference([0.5, 0.5], [0.5, 0.5]) == {"difference": 0.0, "low": None, "high": None}
+
+
+def test_the_chance_of_better_is_the_share_of_pairs_of_seeds_with_ties_half():
+    found = scoring.chance_of_better([0.80, 0.82], [0.81, 0.82])
+    assert found["p_better"] == (1 + 0 + 1 + 0.5) / 4
+    assert found["p_better_low"] == 0
+    assert found["p_better_high"] == 1
+    assert set(scoring.chance_of_better([0.1, 0.2], [0.3, 0.4]).values()) == {1.0}
+    assert scoring.chance_of_better([0.1], [0.3, 0.4]) == {"p_better": 1.0, "p_better_low": None, "p_better_high": None}
+
+
+def test_the_interval_of_the_chance_of_better_covers_the_truth():
+    random = np.random.default_rng(1)
+    truth = stats.norm.cdf(0.7 / 2**0.5)
+    studies = [scoring.chance_of_better(random.normal(0, 1, 20), random.normal(0.7, 1, 20)) for _ in range(200)]
+    assert 0.88 < np.mean([study["p_better_low"] <= truth <= study["p_better_high"] for study in studies]) <= 0.99
 
 
 def test_predictions_become_metrics_by_split_and_seed():

@@ -37,7 +37,7 @@ def test_where_exact_sizes_cannot_be_the_last_split_takes_the_rest():
 
 @pytest.mark.parametrize("seed", range(20))
 def test_copies_stay_together_and_enough_single_texts_make_sizes_exact(seed):
-    draw = random.Random(seed)  # noqa: S311
+    draw = random.Random(seed)
     texts = [f"copy {draw.randrange(9)}" for _ in range(30)] + [f"single {number}" for number in range(90)]
     draw.shuffle(texts)
     sizes = {"x": 71, "y": 13, "z": 36}
@@ -84,7 +84,7 @@ def test_too_few_reviews_are_a_mistake():
 
 
 def in_groups(seed, size=600, films=90):
-    draw = random.Random(seed)  # noqa: S311
+    draw = random.Random(seed)
     groups = [f"film {min(int(draw.expovariate(0.05)), films)}" for _ in range(size)]
     return numbered(size, groups=groups)
 

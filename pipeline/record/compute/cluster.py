@@ -1,23 +1,24 @@
 """Units on a Dask cluster that shares neither disk nor code with this process. The only importer of dask.
 
-A plugin brings every worker, also one that joins later, the code of this checkout and the shared values. What runs over
-there before that travels by value, so scheduler and workers need the packages of the lock file alone. Encryption is
-Dask's own: an address `tls://` and Dask's configuration of certificates (docs/cluster.md).
+A plugin brings every worker, also one that joins later, the code of this checkout and the shared values, and starts a
+process beside it that computes: a Dask worker has threads of its own, and they draw from the generator Keras seeds.
+What runs over there before that travels by value, so scheduler and workers need the packages of the lock file alone.
+Encryption is Dask's own: an address `tls://` and Dask's configuration of certificates (docs/cluster.md).
 """
 
 import hashlib
+import importlib
 import io
 import logging
-import os
 import pickle
 import sys
 import zipfile
 from concurrent.futures import Executor, Future
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import cloudpickle
-from distributed import Client, KilledWorker, WorkerPlugin
+from distributed import Client, KilledWorker, WorkerPlugin, get_worker
 
 from pipeline.params import Mistake
 from pipeline.record.compute import worker
@@ -27,7 +28,8 @@ NAME = "rnn-for-nlp"
 PATIENCE_SECONDS, GOODBYE_SECONDS = 20, 2
 AGAIN = "`dvc repro` goes on"
 
-logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what went wrong is said in one line, by Mistake
+for _name in ("distributed", "distributed.client", "distributed.core"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL + 1)  # what went wrong is said in one line, by Mistake
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
@@ -77,7 +79,7 @@ class Cluster(Executor):
 
 
 class Study(WorkerPlugin):
-    """Makes a worker of the cluster one of this study. Runs over there, but for its beginning."""
+    """Gives a worker of the cluster a process of its own for this study. Runs over there, but for its beginning."""
 
     name = NAME
 
@@ -85,43 +87,38 @@ class Study(WorkerPlugin):
         self.code, self.shared = code, cloudpickle.dumps(shared)
         self.digest = hashlib.sha256(self.code + self.shared).hexdigest()[:16]
 
-    async def setup(self, worker) -> None:
-        import asyncio
-
-        await asyncio.to_thread(self._take_up, worker)  # the worker goes on answering while TensorFlow loads
-
-    def _take_up(self, dask_worker) -> None:
-        import importlib
-
+    def setup(self, worker) -> None:
         def tell(unit, message):
-            dask_worker.log_event(self.digest, [unit, message])
+            worker.log_event(self.digest, [unit, message])
 
-        present = sys.modules.get("pipeline.record.compute.worker")
-        with present._one_at_a_time if present else nullcontext():  # a unit of an earlier study may be under way
-            if getattr(present, "digest", None) == self.digest:
-                return
-            if "tensorflow" in sys.modules and os.environ.get("TF_NUM_INTRAOP_THREADS") != "1":
-                raise RuntimeError("start the workers without TensorFlow: this one loaded it with threads of its own")
-            for name in [name for name in sys.modules if name.partition(".")[0] == "pipeline"]:
-                del sys.modules[name]  # an earlier study's code
-            archive = Path(dask_worker.local_directory) / f"{NAME}-{self.digest}.zip"
-            archive.write_bytes(self.code)
-            sys.path.insert(0, str(archive))
-            importlib.invalidate_caches()
-            far = importlib.import_module("pipeline.record.compute.worker")
-            far.become(pickle.loads(self.shared), tell)  # noqa: S301  # what the driver has just sent, no file
-            far.digest = self.digest
+        self.teardown(worker)
+        archive = Path(worker.local_directory) / f"{NAME}-{self.digest}.zip"
+        archive.write_bytes(self.code)
+        for name in [name for name in sys.modules if name.partition(".")[0] == "pipeline"]:
+            del sys.modules[name]  # an earlier study's code
+        sys.path.insert(0, str(archive))
+        try:
+            local = importlib.import_module("pipeline.record.compute.local")
+        finally:
+            sys.path.remove(str(archive))
+        shared = pickle.loads(self.shared)  # noqa: S301  # from the driver, who has just sent it
+        worker.rnn_for_nlp = self.digest, local.Pool(1, shared, tell)
+
+    def teardown(self, worker) -> None:
+        _, earlier = vars(worker).pop("rnn_for_nlp", (None, None))
+        if earlier:
+            earlier.abandon()
 
 
 def _caller():
     """A function for the workers. It is made anew in here because Dask sends only such functions by value."""
 
     def call(digest: str, pickled: bytes):
-        far = sys.modules.get("pipeline.record.compute.worker")
-        if getattr(far, "digest", None) != digest:
+        present, pool = getattr(get_worker(), "rnn_for_nlp", (None, None))
+        if present != digest:
             raise RuntimeError("another study took up this cluster: run one at a time, or each on a cluster of its own")
         function, args = pickle.loads(pickled)  # noqa: S301
-        return function(*args)
+        return pool.submit(function, *args).result()
 
     return call
 

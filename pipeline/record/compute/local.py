@@ -1,15 +1,19 @@
-"""Units on this machine: in this process, or in spawned ones of one thread each."""
+"""Units on this machine: in this process, or in others of one thread each."""
 
-import multiprocessing
 import os
+import subprocess
+import sys
 import threading
-import traceback
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from multiprocessing.connection import Connection, wait
+from multiprocessing import Pipe
+from pathlib import Path
 
+from pipeline.record import machine
 from pipeline.record.compute import worker
 
-SPAWN = multiprocessing.get_context("spawn")
+CODE = Path(__file__).parents[3]  # a folder, or the archive that a cluster's worker was sent
+
+PROGRAM = "from pipeline.record.compute import worker; worker.serve({talk}, {life})"
 
 
 class Here(Executor):
@@ -41,9 +45,8 @@ class Pool(ThreadPoolExecutor):
         super().__init__(processes, thread_name_prefix="worker")
         self._shared, self._hear = shared, hear
         self._of_this_thread = threading.local()
-        self._processes: list[multiprocessing.process.BaseProcess] = []
-        self._starting = threading.Lock()
-        self._abandoned = False
+        self._processes: list[_Process] = []
+        self._starting, self._abandoned = threading.Lock(), False
 
     def submit(self, function, /, *args) -> Future:
         return super().submit(self._ask, function, args)
@@ -53,58 +56,58 @@ class Pool(ThreadPoolExecutor):
         with self._starting:
             self._abandoned = True
             for process in self._processes:
-                process.kill()
+                process.end()
         self.shutdown(cancel_futures=True)
 
     def _ask(self, function, args):
         try:
             kind, what = self._answer(function, args)
         except (EOFError, OSError):
-            self._of_this_thread.connection = None
+            self._of_this_thread.process = None
             raise worker.Lost("its process was killed") from None
         if kind == "raised":
             raise what
         return what
 
     def _answer(self, function, args) -> tuple:
-        there = self._connection()
-        there.send((function, args))
-        while (message := there.recv())[0] == "said":
+        talk = self._process().talk
+        talk.send((function, args))
+        while (message := talk.recv())[0] == "said":
             self._hear(*message[1])
         return message
 
-    def _connection(self) -> Connection:
-        """To the process of this thread, started if there is none."""
-        if getattr(self._of_this_thread, "connection", None) is None:
-            here, there = SPAWN.Pipe()
-            with self._starting, there:
+    def _process(self) -> "_Process":
+        """That of this thread, started if there is none."""
+        if getattr(self._of_this_thread, "process", None) is None:
+            with self._starting:
                 if self._abandoned:
                     raise EOFError
-                process = SPAWN.Process(target=_serve, args=(there, self._shared), daemon=True)
-                process.start()
-                self._processes.append(process)
-            self._of_this_thread.connection = here
-        return self._of_this_thread.connection
+                self._of_this_thread.process = _Process(self._shared)
+                self._processes.append(self._of_this_thread.process)
+        return self._of_this_thread.process
 
 
-def _serve(driver: Connection, shared: tuple) -> None:
-    """The life of a process: until the driver hangs up or dies."""
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    worker.become(shared, lambda *message: driver.send(("said", message)))
-    while True:
+class _Process:
+    """A process that serves (worker.py). It dies with this one, since this one holds its life."""
+
+    def __init__(self, shared: tuple):
+        machine.prepare()
+        path = os.pathsep.join(filter(None, [str(CODE), os.environ.get("PYTHONPATH")]))
+        self.talk, far = Pipe()
+        life, self._life = os.pipe()
         try:
-            function, args = driver.recv()
-        except EOFError:
-            return
-        try:
-            answer = "done", function(*args)
-        except Exception as error:
-            error.add_note(traceback.format_exc())
-            answer = "raised", error
-        driver.send(answer)
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", PROGRAM.format(talk=far.fileno(), life=life)],
+                env={**os.environ, "PYTHONPATH": path},
+                stdin=subprocess.DEVNULL,
+                pass_fds=(far.fileno(), life),
+            )
+        finally:
+            far.close()
+            os.close(life)
+        self.talk.send(shared)
 
-
-def _die_with_parent() -> None:
-    """A driver killed with -9 leaves no orphan: its end of the sentinel closes and this process goes."""
-    wait([multiprocessing.parent_process().sentinel])
-    os._exit(1)
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        os.close(self._life)

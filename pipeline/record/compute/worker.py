@@ -1,8 +1,15 @@
-"""The far end: what a process that computes units is, wherever it runs."""
+"""The far end: a process of its own that computes units, one after another, on one thread.
 
+It is started (local.py) by a driver or by a worker of a cluster and shares nothing with it but two pipes: no thread of
+theirs can touch its seeds, and no library was loaded before the number of threads was set.
+"""
+
+import os
 import sys
 import threading
+import traceback
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 
 from pipeline.record import machine
 
@@ -10,7 +17,6 @@ Tell = Callable[[int, dict], None]  # unit, {"epoch": n, metric: value}
 
 _shared: tuple = ()
 _tell: Tell = lambda unit, message: None  # noqa: E731
-_one_at_a_time = threading.Lock()  # Keras' seeds and its session belong to a process, not to a thread
 
 
 class Lost(Exception):
@@ -27,16 +33,39 @@ def become(shared: tuple, tell: Tell) -> None:
 
 def run(function: Callable, unit: int, task: tuple):
     """function(*shared, *task, say); raises Lost where memory ran out."""
-    with _one_at_a_time:
-        try:
-            return function(*_shared, *task, lambda message: _tell(unit, message))
-        except Exception as error:
-            if isinstance(error, _out_of_memory()):
-                raise Lost("out of memory") from None
-            raise
+    try:
+        return function(*_shared, *task, lambda message: _tell(unit, message))
+    except Exception as error:
+        if isinstance(error, _out_of_memory()):
+            raise Lost("out of memory") from None
+        raise
 
 
 def _out_of_memory() -> tuple[type[Exception], ...]:
     if "tensorflow" not in sys.modules:
         return (MemoryError,)
     return MemoryError, sys.modules["tensorflow"].errors.ResourceExhaustedError
+
+
+def serve(talk: int, life: int) -> None:
+    """The life of a process, told by file descriptors: until the other end hangs up or dies."""
+    threading.Thread(target=_end_with, args=(life,), daemon=True).start()
+    other_end = Connection(talk)
+    become(other_end.recv(), lambda *message: other_end.send(("said", message)))
+    while True:
+        try:
+            function, args = other_end.recv()
+        except EOFError:
+            return
+        try:
+            answer = "done", function(*args)
+        except Exception as error:
+            error.add_note(traceback.format_exc())
+            answer = "raised", error
+        other_end.send(answer)
+
+
+def _end_with(life: int) -> None:
+    """Whoever started this process holds the other end, and lets go of it however it ends."""
+    os.read(life, 1)
+    os._exit(1)

@@ -1,0 +1,127 @@
+"""Where Optuna's studies lie, and what becomes of them when a stage is asked for again."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+
+from pipeline.params import Mistake
+from pipeline.record import places, studies
+
+
+@pytest.fixture
+def named(monkeypatch):
+    """Studies of this name, without a DVC repository to hash."""
+    monkeypatch.setattr(studies, "_fingerprint", lambda stage, folder: "0123")
+    monkeypatch.delenv("RNN_STUDIES", raising=False)
+
+
+def tell(study, value):
+    study.add_trial(optuna.trial.create_trial(value=value))
+
+
+class Killed(BaseException):
+    pass
+
+
+def interrupted(folder):
+    def work():
+        with studies.opened("tune@vanilla", folder) as study:
+            tell(study, 0.5)
+            study.set_user_attr("untold", {"1": {"value": 0.25}})
+            raise Killed
+
+    with pytest.raises(Killed):
+        work()
+
+
+def test_an_interrupted_study_is_as_it_was_left_and_a_finished_one_begins_anew(tmp_path, named):
+    interrupted(tmp_path)
+    with studies.opened("tune@vanilla", tmp_path) as study:
+        assert study.study_name == "vanilla-0123"
+        assert [trial.value for trial in study.trials] == [0.5]
+        assert study.user_attrs["untold"] == {"1": {"value": 0.25}}
+    with studies.opened("tune@vanilla", tmp_path) as study:
+        assert study.trials == []
+        assert study.user_attrs == {}
+
+
+def test_studies_lie_in_the_project_and_apart_from_one_another(tmp_path, named):
+    interrupted(tmp_path)
+    assert places.sqlite_path(places.studies(tmp_path)) == tmp_path / "studies.db"
+    assert (tmp_path / "studies.db").exists()
+    with studies.opened("tune@lstm", tmp_path) as study:
+        assert study.trials == []
+
+
+def test_a_damaged_database_is_one_clear_line(tmp_path, named):
+    (tmp_path / "studies.db").write_text("no database, whatever it is" * 100)
+    with pytest.raises(Mistake, match=r"studies.db cannot be used: .*file is not a database"), opened(tmp_path):
+        pass
+
+
+def test_a_full_disk_is_one_clear_line(tmp_path, named):
+    def work():
+        with opened(tmp_path) as study:
+            with study._storage._backend.engine.connect() as connection:
+                pages = connection.exec_driver_sql("pragma page_count").scalar()
+                connection.exec_driver_sql(f"pragma max_page_count = {pages}")
+            for number in range(1000):
+                study.set_user_attr(str(number), "x" * 1000)
+
+    with pytest.raises(Mistake, match=r"cannot be used: .*database or disk is full"):
+        work()
+
+
+def test_an_unknown_storage_is_one_clear_line_without_its_password(tmp_path, named, monkeypatch):
+    monkeypatch.setenv("RNN_STUDIES", "postgresql+psycopg://me:secret@localhost:1/none")
+    with pytest.raises(Mistake, match="cannot be used") as caught, opened(tmp_path):
+        pass
+    assert "secret" not in str(caught.value)
+
+
+def opened(folder):
+    return studies.opened("tune@vanilla", folder)
+
+
+@pytest.fixture(scope="module")
+def postgresql(tmp_path_factory):
+    """The URL of a server of our own, on a socket."""
+    found = [*Path("/usr/lib/postgresql").glob("*/bin"), *(Path(p).parent for p in [shutil.which("initdb")] if p)]
+    if not found:
+        pytest.skip("PostgreSQL is not installed")
+    programs, folder = found[0].resolve(), tmp_path_factory.mktemp("postgresql")
+    demoted = {}
+    if os.geteuid() == 0:  # it refuses to run as root
+        demoted = {"user": "nobody", "group": "nogroup", "extra_groups": []}
+        for path in (folder, *folder.parents[:3]):
+            path.chmod(0o755)
+        shutil.chown(folder, "nobody")
+    data, common = folder / "data", {"cwd": folder, "check": True, "capture_output": True, **demoted}
+    subprocess.run([programs / "initdb", "-A", "trust", "-U", "us", "-D", data], **common)
+    server = subprocess.Popen(
+        [programs / "postgres", "-D", data, "-c", "listen_addresses=", "-k", folder],
+        **{key: common[key] for key in ("cwd", *demoted)},
+        stderr=subprocess.PIPE,
+    )
+    for _ in range(100):
+        if subprocess.run([programs / "pg_isready", "-h", folder], capture_output=True).returncode == 0:
+            break
+        time.sleep(0.1)
+    yield f"postgresql+psycopg://us@/postgres?host={folder}"
+    server.send_signal(signal.SIGINT)  # without waiting for clients
+    server.wait(20)
+
+
+def test_a_study_goes_on_in_postgresql_too(tmp_path, named, monkeypatch, postgresql):
+    monkeypatch.setenv("RNN_STUDIES", postgresql)
+    interrupted(tmp_path)
+    with opened(tmp_path) as study:
+        assert [trial.value for trial in study.trials] == [0.5]
+        assert study.user_attrs["untold"] == {"1": {"value": 0.25}}
+    assert not (tmp_path / "studies.db").exists()

@@ -1,0 +1,190 @@
+"""One small study, computed in many ways: the same bytes. Real processes, a real cluster, real kills."""
+
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SMALL = {
+    "limit: null": "limit: 300",
+    "vocabulary_size: 10000": "vocabulary_size: 500",
+    "sequence_length: 100": "sequence_length: 12",
+    "trials: 12": "trials: 6",
+    "wave: 4": "wave: 3",
+    "startup_trials: 4": "startup_trials: 2",
+    "epochs: ": "epochs: 2 # ",
+}
+WRITTEN = ("artifacts/tuned/vanilla.json", "artifacts/trials/vanilla.csv", "reports/tuning/vanilla.csv")
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fan-out") / "study"
+    subprocess.run([ROOT / ".ci/copy", folder], cwd=ROOT, check=True)
+    text = (folder / "params.yaml").read_text()
+    for old, new in SMALL.items():
+        assert old in text
+        text = text.replace(old, new)
+    (folder / "params.yaml").write_text(text)
+    subprocess.run(["dvc", "repro", "--quiet", "prepare"], cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def project(prepared, tmp_path):
+    """A prepared study in a folder of its own."""
+    shutil.copytree(prepared, tmp_path / "study")
+    return tmp_path / "study"
+
+
+def tune(project, **environment):
+    """The stage under way."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipeline", "tune", "vanilla"],
+        cwd=project,
+        env={**os.environ, "RNN_TRACKING": "off", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def written(project, process) -> dict[str, bytes]:
+    said, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, said
+    return {path: (project / path).read_bytes() for path in WRITTEN}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(prepared, tmp_path_factory):
+    project = tmp_path_factory.mktemp("undisturbed") / "study"
+    shutil.copytree(prepared, project)
+    return written(project, tune(project, RNN_WORKERS="1"))
+
+
+def test_two_workers_give_the_bytes_of_one(project, undisturbed):
+    assert written(project, tune(project, RNN_WORKERS="2")) == undisturbed
+
+
+def test_killed_three_times_the_driver_goes_on_and_gives_the_same_bytes(project, undisturbed):
+    moments = random.Random(0)
+    for _ in range(3):
+        process = tune(project, RNN_WORKERS="2")
+        lines = moments.randint(1, 5)  # epochs it may report before it dies
+        for _ in range(lines):
+            process.stdout.readline()
+        process.kill()
+        process.communicate()
+    assert written(project, tune(project, RNN_WORKERS="2")) == undisturbed
+
+
+def test_a_killed_worker_changes_nothing(project, undisturbed):
+    process = tune(project, RNN_WORKERS="2")
+    process.stdout.readline()
+    os.kill(random.Random(0).choice(workers_of(process.pid)), signal.SIGKILL)
+    assert written(project, process) == undisturbed
+
+
+def workers_of(driver: int) -> list[int]:
+    """Its spawned processes, but for multiprocessing's own tracker of resources."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            status, command = (folder / "status").read_text(), (folder / "cmdline").read_text()
+        except OSError:
+            continue
+        if re.search(rf"^PPid:\s{driver}$", status, re.MULTILINE) and "spawn_main" in command:
+            found.append(int(folder.name))
+    return found
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """A scheduler and two workers, processes in folders of their own that have nothing of this checkout."""
+    pytest.importorskip("distributed")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    host, port = address.split(":")
+    commands = {
+        "scheduler": ["scheduler", "--host", host, "--port", port, "--no-dashboard", "--no-show"],
+        **{f"worker-{n}": ["worker", f"tcp://{address}", "--nthreads", "1", "--no-dashboard"] for n in (1, 2)},
+    }
+    with ExitStack() as stack:
+        processes = {}
+        for name, command in commands.items():
+            folder = tmp_path / name
+            folder.mkdir()
+            log = stack.enter_context((folder / "log").open("w"))
+            process = subprocess.Popen(
+                [sys.executable, "-m", "dask", *command], cwd=folder, env=clean, stdout=log, stderr=log
+            )
+            stack.callback(process.wait)
+            stack.callback(process.terminate)
+            processes[name] = process
+        yield f"tcp://{address}", processes
+
+
+def test_a_cluster_that_shares_no_disk_gives_the_same_bytes(project, undisturbed, cluster):
+    assert written(project, tune(project, DASK_SCHEDULER_ADDRESS=cluster[0])) == undisturbed
+
+
+def test_a_scheduler_that_goes_away_is_one_clear_line_and_the_study_goes_on_here(project, undisturbed, cluster):
+    address, processes = cluster
+    process = tune(project, DASK_SCHEDULER_ADDRESS=address)
+    for _ in range(3):
+        process.stdout.readline()
+    processes["scheduler"].kill()
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 2, said
+    assert re.search(rf"^error: tune vanilla trial \d: the Dask scheduler at {address} went away", said, re.MULTILINE)
+    assert "Traceback" not in said
+    assert written(project, tune(project, RNN_WORKERS="2")) == undisturbed
+
+
+def test_dvc_killed_takes_its_stage_and_workers_along(project, undisturbed):
+    dvc = subprocess.Popen(
+        ["dvc", "repro", "--single-item", "tune@vanilla"],
+        cwd=project,
+        env={**os.environ, "RNN_TRACKING": "off", "RNN_WORKERS": "2"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    while "epoch 1" not in dvc.stdout.readline():
+        assert dvc.poll() is None
+    dvc.kill()
+    deadline = time.monotonic() + 30
+    while (left := working_in(project)) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert not left
+    subprocess.run(
+        ["dvc", "repro", "--single-item", "tune@vanilla"],
+        cwd=project,
+        check=True,
+        env={**os.environ, "RNN_TRACKING": "off"},
+    )
+    assert {path: (project / path).read_bytes() for path in WRITTEN} == undisturbed
+
+
+def working_in(folder: Path) -> list[int]:
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if process.joinpath("cwd").resolve() == folder and "python" in (process / "cmdline").read_text():
+                found.append(int(process.name))
+        except OSError:
+            continue
+    return found

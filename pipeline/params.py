@@ -60,8 +60,10 @@ class Settings(Strict):
     learning_rate_schedule: Literal["constant", "cosine"]
     batch_size: Count
     dropout: Annotated[float, Field(ge=0, lt=1)]
+    word_dropout: Annotated[float, Field(ge=0, lt=1)]
     clip_norm: Annotated[float, Field(gt=0)] | None
     mask: bool
+    weight_averaging: Annotated[float, Field(gt=0, lt=1)] | None
 
 
 class Run(Strict):

@@ -166,6 +166,7 @@ def test_dvc_killed_takes_its_stage_and_workers_along(project, undisturbed):
     while "epoch 1" not in dvc.stdout.readline():
         assert dvc.poll() is None
     dvc.kill()
+    dvc.wait()
     deadline = time.monotonic() + 30
     while (left := working_in(project)) and time.monotonic() < deadline:
         time.sleep(0.5)

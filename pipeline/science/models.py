@@ -35,7 +35,8 @@ def build(architecture: str, settings: Settings, vocabulary_size: int, any_lengt
 
     T is `settings.sequence_length`, or with `any_length` that of the batch. With `settings.mask` recurrent layers copy
     their state over padding; without it they read padding as a word, as the tutorial's do. `feedforward` averages real
-    words only, always.
+    words only, always. In training, `settings.word_dropout` of the words are skipped as a mask skips padding, others at
+    each step: how far a word is from the end is never the same twice, so what is learned of it cannot hang on that.
     """
     masked = settings.mask or architecture == "feedforward"
     tokens_NT = keras.Input((None if any_length else settings.sequence_length,), dtype="int32", name="tokens")
@@ -43,11 +44,20 @@ def build(architecture: str, settings: Settings, vocabulary_size: int, any_lengt
     x = layers.Embedding(vocabulary_size, settings.embedding_dimension, name="embedding")(tokens_NT)
     if settings.dropout:
         x = layers.SpatialDropout1D(settings.dropout, name="embedding_dropout")(x)
+    if settings.word_dropout:
+        real_NT = _skipping(settings.word_dropout, keras.ops.ones_like(tokens_NT) if real_NT is None else real_NT)
     x = ENCODERS[architecture](x, real_NT, settings.hidden_size)
     if settings.dropout:
         x = layers.Dropout(settings.dropout, name="encoder_dropout")(x)
     probability_N1 = layers.Dense(1, activation="sigmoid", name="probability")(x)
     return keras.Model(tokens_NT, probability_N1, name=architecture)
+
+
+def _skipping(share: float, real_NT):
+    """`real_NT` in training without this share of the words. The last one stays: nothing is read without a word."""
+    real_NT = keras.ops.cast(real_NT, "float32")
+    read_NT = layers.Dropout(share, name="word_dropout")(real_NT)
+    return keras.ops.concatenate([read_NT[:, :-1], real_NT[:, -1:]], axis=1) > 0
 
 
 def initial(architecture: str, settings: Settings, vocabulary_size: int, seed: int) -> keras.Model:

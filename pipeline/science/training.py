@@ -53,12 +53,14 @@ def train(
     _begin(model, start, optimizer_start)
     stopping = keras.callbacks.EarlyStopping("val_loss", patience=patience, mode="min", restore_best_weights=True)
     rows = _Rows(report)
+    # Before the others: validation and the weights that are kept are then the averaged ones.
+    averaging = [] if settings.weight_averaging is None else [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)]
     try:
         model.fit(
             batches,
             validation_data=in_order(validation, cut),
             epochs=epochs,
-            callbacks=[stopping, rows],
+            callbacks=[*averaging, stopping, rows],
             shuffle=False,
             verbose=0,
         )
@@ -74,7 +76,12 @@ def train(
 def _compiled(architecture: str, settings: Settings, vocabulary_size: int, steps: int):
     """(model, initial values of its optimizer), kept for the next seed: compiling takes as long as some epochs."""
     model = models.build(architecture, settings, vocabulary_size, any_length=settings.mask)
-    optimizer = keras.optimizers.Adam(_learning_rate(settings, steps), global_clipnorm=settings.clip_norm)
+    optimizer = keras.optimizers.Adam(
+        _learning_rate(settings, steps),
+        global_clipnorm=settings.clip_norm,
+        use_ema=settings.weight_averaging is not None,
+        ema_momentum=settings.weight_averaging or 0,
+    )
     optimizer.build(model.trainable_variables)
     model.compile(
         optimizer=optimizer,

@@ -21,8 +21,10 @@ TEXTBOOK = {
     "learning_rate_schedule": "constant",
     "batch_size": 32,
     "dropout": 0.0,
+    "word_dropout": 0.0,
     "clip_norm": None,
     "mask": False,
+    "weight_averaging": None,
 }
 DEFAULT = {
     "runs": [*(f"{name}-textbook" for name in LEVEL), "vanilla-tuned", "bidirectional-tuned"],

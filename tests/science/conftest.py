@@ -20,8 +20,10 @@ def settings() -> Settings:
         learning_rate_schedule="constant",
         batch_size=4,
         dropout=0.0,
+        word_dropout=0.0,
         clip_norm=None,
         mask=False,
+        weight_averaging=None,
     )
 
 

@@ -17,8 +17,10 @@ TUTORIAL = Settings(
     learning_rate_schedule="constant",
     batch_size=32,
     dropout=0.0,
+    word_dropout=0.0,
     clip_norm=None,
     mask=False,
+    weight_averaging=None,
 )
 
 
@@ -98,3 +100,19 @@ def test_weights_come_back_as_they_were_and_equal_weights_are_equal_bytes(archit
     for ours, theirs in zip(model.get_weights(), longer.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert models.packed(models.initial(architecture, settings, VOCABULARY, seed=4)) != weights
+
+
+@pytest.mark.parametrize("mask", [False, True])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_word_dropout_skips_words_in_training_alone_and_never_the_last(architecture, mask, settings):
+    plain = settings.model_copy(update={"mask": mask, "sequence_length": 30})
+    model = models.initial(architecture, plain, VOCABULARY, seed=0)
+    skipping = models.build(architecture, plain.model_copy(update={"word_dropout": 0.99}), VOCABULARY)
+    skipping.set_weights(model.get_weights())
+    tokens_NT = np.random.default_rng(0).integers(2, VOCABULARY, (8, 30))
+    np.testing.assert_allclose(skipping(tokens_NT), model(tokens_NT), atol=1e-6)
+    masked = models.build(architecture, plain.model_copy(update={"mask": True}), VOCABULARY)
+    masked.set_weights(model.get_weights())
+    last_alone_N1 = masked(np.pad(tokens_NT[:, -1:], ((0, 0), (29, 0))))
+    same = np.isclose(skipping(tokens_NT, training=True), last_alone_N1, atol=1e-6)
+    assert same.sum() >= 3  # at 0.99 most reviews have but their last word left

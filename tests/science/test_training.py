@@ -33,7 +33,9 @@ def test_the_same_seed_gives_the_same_history_and_the_same_bytes(architecture, s
 
 def test_a_seed_comes_out_the_same_after_another_one_in_the_same_process(settings):
     """The compiled network is kept; nothing of the seed before may be: weights, adam's moments, dropout's state."""
-    dropping = settings.model_copy(update={"dropout": 0.3, "learning_rate_schedule": "cosine"})
+    dropping = settings.model_copy(
+        update={"dropout": 0.3, "word_dropout": 0.3, "learning_rate_schedule": "cosine", "weight_averaging": 0.9}
+    )
     training._compiled.cache_clear()
     fresh = trained("bidirectional", dropping, seed=1)
     trained("bidirectional", dropping, seed=0)
@@ -105,6 +107,35 @@ def test_the_weights_are_those_of_the_epoch_with_the_lowest_validation_loss(sett
     model.compile(loss="binary_crossentropy")
     loss = model.evaluate(validation.tokens_NT, validation.labels_N, verbose=0)
     assert loss == pytest.approx(best["validation/loss"], rel=1e-5)
+
+
+def test_with_weight_averaging_the_averaged_weights_are_validated_and_kept(settings):
+    """Against a plain fit whose average is written out, update by update."""
+    averaged = settings.model_copy(update={"weight_averaging": 0.9})
+    data, validation = learnable(80), learnable(31, seed=1)
+    history, weights = training.train("vanilla", averaged, VOCABULARY, 0, data, validation, 3, 3, silent)
+    model = models.initial("vanilla", averaged, VOCABULARY, seed=0)
+    model.compile(optimizer=keras.optimizers.Adam(0.01), loss="binary_crossentropy")
+    averages, ends = [], []
+
+    def update(batch, logs):
+        now = model.get_weights()
+        averages.append([0.9 * a + 0.1 * b for a, b in zip(averages[-1], now, strict=True)] if averages else now)
+
+    listener = keras.callbacks.LambdaCallback(
+        on_train_batch_end=update, on_epoch_end=lambda epoch, logs: ends.append(averages[-1])
+    )
+    model.fit(training.shuffled(data, 4, seed=0), epochs=3, shuffle=False, verbose=0, callbacks=[listener])
+    losses = []
+    for end in ends:
+        model.set_weights(end)
+        losses.append(model.evaluate(validation.tokens_NT, validation.labels_N, verbose=0))
+    np.testing.assert_allclose([row["validation/loss"] for row in history], losses, rtol=1e-4)
+    best = next(row["epoch"] for row in history if row["best"])
+    for ours, theirs in zip(
+        models.restored("vanilla", averaged, VOCABULARY, weights).get_weights(), ends[best - 1], strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
 
 
 def test_training_stops_after_patience_epochs_without_a_better_one(settings):

@@ -51,8 +51,7 @@ def test_textbook_is_the_tutorials_network():
         ("low: 16, high: 128", "low: 256, high: 128", "tune.space.hidden_size: low must be below high"),
         ("[10, 50, 100", "[10, 10, 100", "gradients.sequence_lengths: [10, 10, 100, 200] names something twice"),
         ("architectures: [vanilla, bidirectional]", "architectures: [vanilla]", "'bidirectional' is not tuned"),
-        ("  epochs: 12", "  seeds: 4
-  epochs: 12", "line 46, column 3: not YAML: found duplicate key"),
+        ("  epochs: 12", "  seeds: 4\n  epochs: 12", "line 46, column 3: not YAML: found duplicate key"),
         ("up_to: 100\n  seeds: 3", "up_to: 100\n  seeds: 1", "gradients.seeds: 1: must be greater than or equal to 2"),
         ("train:\n", "train: 3\nx:\n", "train: 3: must be a mapping"),
         ("0.001", ".nan", "settings.textbook.learning_rate: nan"),

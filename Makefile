@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 READY := .venv/ready
 QUICK_DIR ?= quick
-QUICK := -S data.limit=2000 -S train.seeds=2 -S train.epochs=1 -S tune.trials=2 -S tune.startup_trials=2 -S tune.epochs=1 -S tune.seeds=1 \
+QUICK := -S data.limit=2000 -S train.seeds=2 -S settings.textbook.epochs=1 -S settings.steady.epochs=1 -S tune.trials=2 -S tune.startup_trials=2 -S tune.seeds=1 \
 	-S 'gradients.sequence_lengths=[10,100,200]' -S gradients.trained_up_to=100 -S gradients.seeds=2 \
 	-S gradients.reviews=50 -S gradients.memory_reviews=20
 FULL := -S train.seeds=10 -S tune.trials=40 -S 'tune.architectures=[feedforward,vanilla,bidirectional,lstm]' \

@@ -14,14 +14,18 @@ class Diverged(ArithmeticError):
     """The loss is not a finite number."""
 
 
-def train(architecture, settings, vocabulary_size, seed, training, validation, epochs, patience, report):
+def train(architecture, settings, vocabulary_size, seed, training, validation, report):
     model = models.initial(architecture, settings, vocabulary_size, seed)
     rate = settings.learning_rate
     if settings.learning_rate_schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, len(training.labels_N) // settings.batch_size * epochs)
+        rate = keras.optimizers.schedules.CosineDecay(
+            rate, len(training.labels_N) // settings.batch_size * settings.epochs
+        )
     optimizer = keras.optimizers.Adam(rate, global_clipnorm=settings.clip_norm)
     model.compile(optimizer=optimizer, loss="binary_crossentropy", metrics=["accuracy"])
-    stopping = keras.callbacks.EarlyStopping("val_loss", patience=patience, mode="min", restore_best_weights=True)
+    stopping = keras.callbacks.EarlyStopping(
+        "val_loss", patience=settings.patience, mode="min", restore_best_weights=True
+    )
     rows = []
 
     def at_end(epoch, logs):
@@ -37,7 +41,7 @@ def train(architecture, settings, vocabulary_size, seed, training, validation, e
         training.labels_N,
         batch_size=settings.batch_size,
         validation_data=(validation.tokens_NT, validation.labels_N),
-        epochs=epochs,
+        epochs=settings.epochs,
         callbacks=[stopping, keras.callbacks.LambdaCallback(on_epoch_end=at_end)],
         verbose=0,
     )

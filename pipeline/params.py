@@ -64,6 +64,8 @@ class Settings(Strict):
     clip_norm: Annotated[float, Field(gt=0)] | None
     mask: bool
     weight_averaging: Annotated[float, Field(gt=0, lt=1)] | None
+    epochs: Count
+    patience: Count
 
 
 class Run(Strict):
@@ -74,8 +76,6 @@ class Run(Strict):
 
 class Train(Strict):
     seeds: Annotated[int, Field(ge=2)]
-    epochs: Count
-    patience: Count
     runs: Annotated[dict[str, Run], Field(min_length=1)]
 
 
@@ -112,8 +112,6 @@ class Tune(Strict):
     trials: Count
     wave: Count
     startup_trials: Count
-    epochs: Count
-    patience: Count
     seed: Annotated[int, Field(ge=0)]
     seeds: Count
     space: Space

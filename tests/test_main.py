@@ -36,7 +36,7 @@ def error_of(capsys, *arguments):
 def test_a_typo_in_the_parameters_is_one_line_and_writes_nothing(project, capsys):
     (project / "params.yaml").write_text(STUDY.read_text().replace("patience: 2  ", "patiense: 2  ", 1))
     said = error_of(capsys, "prepare")
-    assert "error: params.yaml: train.patiense: unknown key; did you mean 'patience'?" in said
+    assert "error: params.yaml: settings.textbook.patiense: unknown key; did you mean 'patience'?" in said
     assert files(project) == ["params.yaml"]
 
 

@@ -37,7 +37,7 @@ def test_textbook_is_the_tutorials_network():
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("patience: 2  ", "patiense: 2  ", "train.patiense: unknown key; did you mean 'patience'?"),
+        ("patience: 2  ", "patiense: 2  ", "settings.textbook.patiense: unknown key; did you mean 'patience'?"),
         ("data:\n", "seeds: 3\ndata:\n", "seeds: unknown key; did you mean 'train.seeds'?"),
         ("seeds: 3", "seeds: '3'", "train.seeds: '3': must be a valid integer"),
         ("seeds: 3", "seeds: 0", "train.seeds: 0: must be greater than or equal to 2"),
@@ -46,12 +46,12 @@ def test_textbook_is_the_tutorials_network():
         ("architecture: lstm", "architecture: lsmt", "train.runs.lstm-textbook.architecture: 'lsmt': must be"),
         ("lstm-textbook:  ", "lstm-text:  ", "train.runs.lstm-text: a run is named architecture-settings"),
         ("vanilla-tuned]", "vanila-tuned]", "evaluate.comparisons[3]: 'vanila-tuned' is not a run"),
-        ("high: 0.5", "high: 1.5", "tune.space.dropout: 1.5: must be less than 1"),
+        ("high: 0.4", "high: 1.5", "tune.space.dropout: 1.5: must be less than 1"),
         ("low: 16, high: 128", "low: 16.5, high: 128", "tune.space.hidden_size"),
         ("low: 16, high: 128", "low: 256, high: 128", "tune.space.hidden_size: low must be below high"),
         ("[10, 50, 100", "[10, 10, 100", "gradients.sequence_lengths: [10, 10, 100, 200] names something twice"),
         ("architectures: [vanilla, bidirectional]", "architectures: [vanilla]", "'bidirectional' is not tuned"),
-        ("  epochs: 12", "  seeds: 4\n  epochs: 12", "line 46, column 3: not YAML: found duplicate key"),
+        ("    epochs: 12", "    epochs: 4\n    epochs: 12", "line 32, column 5: not YAML: found duplicate key"),
         ("up_to: 100\n  seeds: 3", "up_to: 100\n  seeds: 1", "gradients.seeds: 1: must be greater than or equal to 2"),
         ("train:\n", "train: 3\nx:\n", "train: 3: must be a mapping"),
         ("0.001", ".nan", "settings.textbook.learning_rate: nan"),

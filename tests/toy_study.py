@@ -92,7 +92,7 @@ def write_lock(folder: Path, params: Params) -> None:
         "evaluate": {"params.yaml": {"settings.textbook.sequence_length": 100}},
     }
     for name, run in given["train"]["runs"].items():
-        common = {f"train.runs.{name}": run, "train.epochs": given["train"]["epochs"]}
+        common = {f"train.runs.{name}": run, "train.seeds": given["train"]["seeds"]}
         own = {"params.yaml": textbook} if run["settings"] == "textbook" else {run["from"]: {"settings.tuned": tuned}}
         stages[f"train@{name}"] = {"params.yaml": {**common, **own.pop("params.yaml", {})}, **own}
     test = {"path": "data/prepared/test.parquet", "md5": "md5 of test"}

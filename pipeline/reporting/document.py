@@ -29,8 +29,8 @@ def story(
     """Everything the templates need: `sentences`, `tables`, `figures` by name, and what was set.
 
     `trials` and `studies` (what a search says of its trials) by architecture, `gradients` and `memory` of all lengths
-    in one frame each; `settings` are the parameters that a sentence names: runs, seeds, epochs, patience, trials,
-    tune_epochs, tune_seeds, space, lengths.
+    in one frame each; `settings` are the parameters that a sentence names: runs, seeds, trials, tune_seeds,
+    space, lengths.
     """
     found = tables.results(metrics, models, settings["runs"])
     pairs = tables.comparisons(compared)

@@ -29,15 +29,11 @@ EFFECT_COLUMNS = [
 def cell(
     settings: Settings,
     vocabulary_size: int,
-    training_examples: Examples,
-    validation_examples: Examples,
-    epochs: int,
-    patience: int,
+    sets: tuple[Examples, Examples] | None,
     gradient_tokens_NT: np.ndarray,
     memory_tokens_NT: np.ndarray,
     strong_words: tuple[np.ndarray, np.ndarray],
     textbook_length: int,
-    trained_up_to: int,
     architecture: str,
     seed: int,
     textbook_weights: bytes,
@@ -45,14 +41,13 @@ def cell(
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """(every gradient curve, those of `reports/gradients`, the word-effect curve); raises training.Diverged.
 
-    At the textbook's own length nothing is trained again, and nothing at all beyond `trained_up_to` tokens. The probes
-    hold no padding.
+    `sets` are what a network of this length is trained on; None: none is, at the textbook's own length and where that
+    would take too long. The probes hold no padding.
     """
     here = settings.sequence_length
     weights_by_length = {textbook_length: textbook_weights}
-    if here != textbook_length and here <= trained_up_to:
-        sets = training_examples, validation_examples
-        _, weights = training.train(architecture, settings, vocabulary_size, seed, *sets, epochs, patience, report)
+    if sets:
+        _, weights = training.train(architecture, settings, vocabulary_size, seed, *sets, report)
         weights_by_length = {here: weights, **weights_by_length}
 
     def measured(model: keras.Model, name: str, trained_length: int) -> pd.DataFrame:

@@ -34,11 +34,10 @@ def train(
     seed: int,
     training: Examples,
     validation: Examples,
-    epochs: int,
-    patience: int,
     report: Callable[[dict], None],
 ) -> tuple[list[dict], bytes]:
-    """(history, weights of the best epoch); stops after `patience` epochs without a better validation loss.
+    """(history, weights of the best epoch); stops after `settings.patience` epochs without a better
+    validation loss.
 
     The history has a row an epoch (`epoch` from 1, `train/...`, `validation/...`, `best` 1 where the weights are from);
     `report` gets each row as its epoch ends and may raise to stop. The weights are the bytes of a `.weights.h5` file.
@@ -49,9 +48,11 @@ def train(
     cut = widths(training, batch_size) if settings.mask else None
     batches = shuffled(training, batch_size, seed, cut)
     steps = int(batches.cardinality())
-    model, optimizer_start = _compiled(architecture, settings, vocabulary_size, steps * epochs)
+    model, optimizer_start = _compiled(architecture, settings, vocabulary_size, steps * settings.epochs)
     _begin(model, start, optimizer_start)
-    stopping = keras.callbacks.EarlyStopping("val_loss", patience=patience, mode="min", restore_best_weights=True)
+    stopping = keras.callbacks.EarlyStopping(
+        "val_loss", patience=settings.patience, mode="min", restore_best_weights=True
+    )
     rows = _Rows(report)
     # Before the others: validation and the weights that are kept are then the averaged ones.
     averaging = [] if settings.weight_averaging is None else [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)]
@@ -59,7 +60,7 @@ def train(
         model.fit(
             batches,
             validation_data=in_order(validation, cut),
-            epochs=epochs,
+            epochs=settings.epochs,
             callbacks=[*averaging, stopping, rows],
             shuffle=False,
             verbose=0,

@@ -118,8 +118,6 @@ def evaluate_trial(
     vocabulary_size: int,
     seeds: Sequence[int],
     examples: tuple[Examples, Examples],
-    epochs: int,
-    patience: int,
     startup_trials: int,
     settings: Settings,
     earlier: list[FrozenTrial],
@@ -146,9 +144,7 @@ def evaluate_trial(
             raise optuna.TrialPruned
 
     def kept(seed: int, listen: Callable[[dict], None]) -> float:
-        history, _ = training.train(
-            architecture, settings, vocabulary_size, seed, *examples, epochs=epochs, patience=patience, report=listen
-        )
+        history, _ = training.train(architecture, settings, vocabulary_size, seed, *examples, report=listen)
         return next(row["validation/accuracy"] for row in history if row["best"])
 
     parameters = models.build(architecture, settings, vocabulary_size).count_params()

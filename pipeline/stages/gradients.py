@@ -17,18 +17,15 @@ def main(sequence_length: int, params: Params, workers, tracker) -> None:
             f"params.yaml: gradients.sequence_lengths: {sequence_length}: no validation review is as long; "
             f"the longest has {validation['tokens'].map(len).max()} tokens"
         )
+    trained_here = textbook.sequence_length != sequence_length <= params.gradients.trained_up_to
     shared = (
         settings,
         params.data.vocabulary_size,
-        sequences.examples(train, sequence_length),
-        sequences.examples(validation, sequence_length),
-        params.train.epochs,
-        params.train.patience,
+        tuple(sequences.examples(split, sequence_length) for split in (train, validation)) if trained_here else None,
         memory.evenly(unpadded_NT, params.gradients.reviews),
         memory.evenly(unpadded_NT, params.gradients.memory_reviews),
         memory.strong_words(train["tokens"], train["label"], params.gradients.words),
         textbook.sequence_length,
-        params.gradients.trained_up_to,
     )
     # The last architectures are the slow ones: they go first, so that no worker has a long one left at the end.
     seeds = range(min(params.gradients.seeds, params.train.seeds))

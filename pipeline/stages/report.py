@@ -26,10 +26,7 @@ def main(params: Params) -> None:
         settings={
             "runs": list(params.train.runs),
             "seeds": params.train.seeds,
-            "epochs": params.train.epochs,
-            "patience": params.train.patience,
             "trials": params.tune.trials,
-            "tune_epochs": params.tune.epochs,
             "tune_seeds": params.tune.seeds,
             "space": params.tune.space.model_dump(),
             "lengths": lengths,

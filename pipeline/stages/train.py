@@ -16,8 +16,7 @@ def main(name: str, params: Params, workers, tracker) -> None:
         sequences.examples(artifacts.read_parquet(artifacts.split(split)), settings.sequence_length)
         for split in ("train", "validation")
     )
-    limits = params.train.epochs, params.train.patience
-    shared = run.architecture, settings, params.data.vocabulary_size, examples, limits
+    shared = run.architecture, settings, params.data.vocabulary_size, examples
     tags = {"architecture": run.architecture, "settings": run.settings, "sequence_length": settings.sequence_length}
     seeds = range(params.train.seeds)
     with tracker.live(f"train@{name}", {seed: {**tags, "seed": seed} for seed in seeds}) as log:
@@ -39,7 +38,7 @@ def main(name: str, params: Params, workers, tracker) -> None:
     artifacts.write_csv(artifacts.history(name), pd.DataFrame(rows))
 
 
-def _train(architecture, settings, vocabulary_size, examples, limits, seed, say) -> tuple[list[dict], bytes]:
+def _train(architecture, settings, vocabulary_size, examples, seed, say) -> tuple[list[dict], bytes]:
     from pipeline.science import training  # here: the process that writes the files needs no TensorFlow
 
-    return training.train(architecture, settings, vocabulary_size, seed, *examples, *limits, say)
+    return training.train(architecture, settings, vocabulary_size, seed, *examples, say)

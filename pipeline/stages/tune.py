@@ -16,8 +16,6 @@ def main(architecture: str, params: Params, workers, tracker, study) -> None:
         params.data.vocabulary_size,
         range(params.tune.seed, params.tune.seed + params.tune.seeds),
         examples,
-        params.tune.epochs,
-        params.tune.patience,
         params.tune.startup_trials,
     )
     tags = {

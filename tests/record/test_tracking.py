@@ -193,7 +193,7 @@ def test_the_look_with_plain_sql_and_the_look_through_mlflow_see_the_same(study)
 def test_current_moves_to_what_the_checkout_says_and_back_and_old_runs_stay(study):
     projection.project(found(study), study)
     before, lock = current(study), (study / "dvc.lock").read_text()
-    (study / "dvc.lock").write_text(lock.replace('"train.epochs": 12', '"train.epochs": 7'))
+    (study / "dvc.lock").write_text(lock.replace('"train.seeds": 2', '"train.seeds": 3'))
     projection.project(found(study), study)
     runs = 2 * 3
     assert len(rows(study, "select 1 from runs")) == toy_study.RECORDS + runs
@@ -212,7 +212,7 @@ def test_a_copy_adds_its_runs_to_the_project_and_leaves_current_alone(study):
     copy = study / ".dvc/tmp/exps/standalone/tmpabc"
     copy.mkdir(parents=True)
     toy_study.write(copy)
-    (copy / "dvc.lock").write_text((copy / "dvc.lock").read_text().replace('"train.epochs": 12', '"train.epochs": 7'))
+    (copy / "dvc.lock").write_text((copy / "dvc.lock").read_text().replace('"train.seeds": 2', '"train.seeds": 3'))
     projection.project(found(copy), copy)
     assert len(rows(study, "select 1 from runs")) == toy_study.RECORDS + 6
     assert rows(study, "select run_uuid from tags where key = 'current'") == before

@@ -23,6 +23,8 @@ TEXTBOOK = {
     "dropout": 0.0,
     "word_dropout": 0.0,
     "clip_norm": None,
+    "epochs": 12,
+    "patience": 2,
     "mask": False,
     "weight_averaging": None,
 }

@@ -24,6 +24,8 @@ def settings() -> Settings:
         clip_norm=None,
         mask=False,
         weight_averaging=None,
+        epochs=3,
+        patience=3,
     )
 
 

@@ -21,6 +21,8 @@ TUTORIAL = Settings(
     clip_norm=None,
     mask=False,
     weight_averaging=None,
+    epochs=12,
+    patience=2,
 )
 
 

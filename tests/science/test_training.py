@@ -17,10 +17,9 @@ def silent(_row):
     pass
 
 
-def trained(architecture, settings, seed=0, epochs=3, patience=3, report=silent):
-    return training.train(
-        architecture, settings, VOCABULARY, seed, learnable(64), learnable(31, seed=1), epochs, patience, report
-    )
+def trained(architecture, settings, seed=0, report=silent, **changed):
+    settings = settings.model_copy(update=changed)
+    return training.train(architecture, settings, VOCABULARY, seed, learnable(64), learnable(31, seed=1), report)
 
 
 @pytest.mark.parametrize("architecture", ["bidirectional", "lstm"])
@@ -53,7 +52,7 @@ def test_another_process_gives_the_same_bytes(settings):
         "from pipeline.science import training\n"
         f"settings = Settings.model_validate({settings.model_dump()!r})\n"
         "data = learnable(64), learnable(31, seed=1)\n"
-        "_, weights = training.train('vanilla', settings, VOCABULARY, 0, *data, 3, 3, print)\n"
+        "_, weights = training.train('vanilla', settings, VOCABULARY, 0, *data, print)\n"
         "print('md5', hashlib.md5(weights, usedforsecurity=False).hexdigest())\n"
     )
     said = [
@@ -80,7 +79,7 @@ def test_training_is_compiled_by_xla(settings, monkeypatch):
 def test_losses_equal_those_of_a_plain_fit_over_the_same_batches(settings):
     """The tutorial's own layers, `compile` and `fit`, not compiled by XLA, 60 updates."""
     data, validation = learnable(80), learnable(31, seed=1)
-    history, _ = training.train("vanilla", settings, VOCABULARY, 0, data, validation, 3, 3, silent)
+    history, _ = training.train("vanilla", settings, VOCABULARY, 0, data, validation, silent)
     start = models.initial("vanilla", settings, VOCABULARY, seed=0)
     plain = keras.Sequential(
         [keras.layers.Embedding(VOCABULARY, 3), keras.layers.SimpleRNN(5), keras.layers.Dense(1, activation="sigmoid")]
@@ -94,12 +93,12 @@ def test_losses_equal_those_of_a_plain_fit_over_the_same_batches(settings):
 
 def test_the_weights_are_those_of_the_epoch_with_the_lowest_validation_loss(settings):
     """Labels that nothing tells: what is learned by heart makes validation worse."""
-    wild = settings.model_copy(update={"learning_rate": 0.05})
+    wild = settings.model_copy(update={"learning_rate": 0.05, "epochs": 6, "patience": 6})
     random = np.random.default_rng(0)
     data, validation = (
         Examples(learnable(size, seed=size).tokens_NT, random.integers(0, 2, size)) for size in (64, 31)
     )
-    history, weights = training.train("vanilla", wild, VOCABULARY, 0, data, validation, 6, 6, silent)
+    history, weights = training.train("vanilla", wild, VOCABULARY, 0, data, validation, silent)
     best = min(history, key=lambda row: row["validation/loss"])
     assert best["epoch"] < len(history) == 6
     assert [row["epoch"] for row in history if row["best"]] == [best["epoch"]]
@@ -113,7 +112,7 @@ def test_with_weight_averaging_the_averaged_weights_are_validated_and_kept(setti
     """Against a plain fit whose average is written out, update by update."""
     averaged = settings.model_copy(update={"weight_averaging": 0.9})
     data, validation = learnable(80), learnable(31, seed=1)
-    history, weights = training.train("vanilla", averaged, VOCABULARY, 0, data, validation, 3, 3, silent)
+    history, weights = training.train("vanilla", averaged, VOCABULARY, 0, data, validation, silent)
     model = models.initial("vanilla", averaged, VOCABULARY, seed=0)
     model.compile(optimizer=keras.optimizers.Adam(0.01), loss="binary_crossentropy")
     averages, ends = [], []
@@ -231,9 +230,9 @@ def test_a_masked_network_learns_the_same_whatever_padding_its_batches_have(sett
     masked = settings.model_copy(update={"mask": True, "sequence_length": 30, "batch_size": 24})
     data = of_lengths([*range(1, 13)] * 2, 30)
     data = Examples(data.tokens_NT % VOCABULARY, data.labels_N)
-    whole, _ = training.train("bidirectional", masked, VOCABULARY, 0, data, data, 3, 3, silent)
+    whole, _ = training.train("bidirectional", masked, VOCABULARY, 0, data, data, silent)
     monkeypatch.setattr(training, "widths", lambda examples, batch_size: [15, 30])
     training._compiled.cache_clear()
-    cut, _ = training.train("bidirectional", masked, VOCABULARY, 0, data, data, 3, 3, silent)
+    cut, _ = training.train("bidirectional", masked, VOCABULARY, 0, data, data, silent)
     for one, other in zip(whole, cut, strict=True):
         assert other == pytest.approx(one, rel=1e-5)

@@ -205,7 +205,7 @@ def earlier(accuracy, count=3):
 
 def tried(settings, earlier_trials, seeds=(1000,), report=lambda row: None):
     examples = learnable(64), learnable(31, seed=1)
-    return tuning.evaluate_trial("vanilla", VOCABULARY, seeds, examples, 3, 3, 1, settings, earlier_trials, report)
+    return tuning.evaluate_trial("vanilla", VOCABULARY, seeds, examples, 1, settings, earlier_trials, report)
 
 
 def test_a_trial_below_the_median_of_earlier_ones_is_pruned_with_its_reason_and_a_better_one_is_not(settings):

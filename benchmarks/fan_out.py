@@ -24,11 +24,12 @@ NOTHING = operator.is_  # of a task and the means to report; every machine has i
 
 
 def main() -> None:
-    space = params.read().tune.space
+    found = params.read()
+    space, start = found.tune.space, found.settings[found.tune.settings]
     print("| what | " + " | ".join(f"study of {trials}" for trials in TRIALS) + " |")
     print("|---|" + "---|" * len(TRIALS))
     for name, url in storages().items():
-        times = [per_trial(space, trials, url()) for trials in TRIALS]
+        times = [per_trial(space, start, trials, url()) for trials in TRIALS]
         print(f"| {name}, ms a trial | " + " | ".join(f"{number:.0f}" for number in times) + " |", flush=True)
     print("\n| units on | start, s | a unit sent and answered, ms |\n|---|---|---|")
     for name, address in {"pool of this machine": None, "Dask": compute.scheduler()}.items():
@@ -48,7 +49,7 @@ def storages() -> dict:
     )
 
 
-def per_trial(space, trials: int, url: str | None = None) -> float:
+def per_trial(space, start, trials: int, url: str | None = None) -> float:
     """Milliseconds; the median of ROUNDS studies."""
 
     def evaluate(wave, keep):
@@ -64,7 +65,7 @@ def per_trial(space, trials: int, url: str | None = None) -> float:
     for _ in range(ROUNDS):
         study = optuna.create_study(direction="maximize", storage=url)
         begun = time.perf_counter()
-        tuning.search(study, space, trials, WAVE, WAVE, SEEDS, evaluate)
+        tuning.search(study, space, start, trials, WAVE, WAVE, SEEDS, evaluate)
         taken.append(time.perf_counter() - begun)
     return median(taken) / trials * 1000
 

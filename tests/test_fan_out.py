@@ -19,10 +19,10 @@ SMALL = {
     "limit: null": "limit: 300",
     "vocabulary_size: 10000": "vocabulary_size: 500",
     "sequence_length: 100": "sequence_length: 12",
-    "trials: 12": "trials: 6",
-    "wave: 4": "wave: 3",
+    "trials: 12": "trials: 4",
+    "wave: 4": "wave: 2",
     "startup_trials: 4": "startup_trials: 2",
-    "epochs: ": "epochs: 2 # ",
+    "    epochs: ": "    epochs: 2 # ",
 }
 WRITTEN = ("artifacts/tuned/vanilla.json", "artifacts/trials/vanilla.csv", "reports/tuning/vanilla.csv")
 pytestmark = pytest.mark.slow

@@ -52,17 +52,25 @@ def _distribution(dimension: Dimension) -> BaseDistribution:
 
 
 def search(
-    study: optuna.Study, space: Space, trials: int, wave: int, startup_trials: int, seed: int, evaluate: Evaluate
+    study: optuna.Study,
+    space: Space,
+    start: Settings,
+    trials: int,
+    wave: int,
+    startup_trials: int,
+    seed: int,
+    evaluate: Evaluate,
 ) -> None:
     """Brings the study to `trials` trials; one that was interrupted goes on from its last finished trial.
 
+    The first trial is `start` itself, if it lies in the space: what is found is then no worse on the validation split.
     `evaluate` turns {number: (chosen values, trials of earlier waves)} into outcomes, and calls back with each as it
     comes: the study keeps it until the whole wave is told. What was tried before is not tried again.
     """
     while len(study.trials) < trials:
         first = len(study.trials) // wave * wave
         earlier, told = study.trials[:first], study.trials[first:]
-        asked = _asked(earlier, space, min(wave, trials - first), startup_trials, seed + first)
+        asked = _asked(earlier, space, start, min(wave, trials - first), startup_trials, seed + first)
         outcomes = {trial.number: _outcome(trial) for trial in study.trials}
         outcomes |= {int(number): Outcome(**kept) for number, kept in study.user_attrs.get(UNTOLD, {}).items()}
 
@@ -85,13 +93,22 @@ def search(
             study.add_trial(_told(asked[number], space, outcome))
 
 
-def _asked(earlier: list[FrozenTrial], space: Space, count: int, startup_trials: int, seed: int) -> dict[int, Chosen]:
+def _asked(
+    earlier: list[FrozenTrial], space: Space, start: Settings, count: int, startup_trials: int, seed: int
+) -> dict[int, Chosen]:
     """The next trials by their numbers, from a sampler that knows the earlier ones and nothing else."""
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup_trials)
     replica = optuna.create_study(direction="maximize", sampler=sampler)
     replica.add_trials(earlier)
+    if not earlier and all(_holds(dimension, getattr(start, name)) for name, dimension in space):
+        replica.enqueue_trial({name: getattr(start, name) for name, _ in space})
     trials = [replica.ask(distributions(space)) for _ in range(count)]
     return {trial.number: trial.params for trial in trials}
+
+
+def _holds(dimension: Dimension, value: float) -> bool:
+    steps = (value - dimension.low) / dimension.step if dimension.step else 0
+    return dimension.low <= value <= dimension.high and abs(steps - round(steps)) < 1e-9
 
 
 def _configuration(chosen: Chosen) -> tuple:

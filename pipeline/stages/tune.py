@@ -29,11 +29,13 @@ def main(architecture: str, params: Params, workers, tracker, study) -> None:
         def evaluate(wave: dict, keep) -> dict:
             tasks = {number: (start.model_copy(update=chosen), earlier) for number, (chosen, earlier) in wave.items()}
             largest_first = dict(sorted(tasks.items(), key=lambda task: -tuning.work(task[1][0])))
-            return workers.run(f"tune {architecture} trial", tuning.evaluate_trial, shared, largest_first, log, keep)
+            name, total = f"tune {architecture} trial", params.tune.trials
+            return workers.run(name, tuning.evaluate_trial, shared, largest_first, log, keep, total)
 
         tuning.search(
             study,
             params.tune.space,
+            start,
             params.tune.trials,
             params.tune.wave,
             params.tune.startup_trials,

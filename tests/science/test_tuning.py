@@ -4,7 +4,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from pipeline.params import Dimension, Mistake, Space
+from pipeline.params import Dimension, Mistake, Settings, Space
 from pipeline.science import training, tuning
 
 from .conftest import VOCABULARY, learnable
@@ -17,6 +17,26 @@ SPACE = Space.model_validate(
         "dropout": {"role": "nuisance", "low": 0.0, "high": 0.5, "step": 0.1},
     }
 )
+
+START = Settings.model_validate(
+    {"sequence_length": 7, "embedding_dimension": 32, "hidden_size": 48, "learning_rate": 0.001}
+    | {"learning_rate_schedule": "constant", "batch_size": 4, "dropout": 0.2, "word_dropout": 0.0, "clip_norm": None}
+    | {"mask": False, "weight_averaging": None, "epochs": 3, "patience": 3}
+)
+
+
+def test_the_search_starts_from_the_given_settings_where_they_lie_in_the_space():
+    def first(**changed):
+        study = optuna.create_study(direction="maximize")
+        tuning.search(study, SPACE, START.model_copy(update=changed), 3, 3, 4, 0, evaluate)
+        return study.trials[0].params, study.trials[2].params
+
+    axes = {name: getattr(START, name) for name in SPACE.model_dump()}
+    given, third = first()
+    assert given == axes
+    assert third != axes
+    assert first(hidden_size=40)[0]["hidden_size"] in range(16, 129, 16)
+    assert first(learning_rate=0.1)[0]["learning_rate"] <= 0.003
 
 
 def peak(chosen):
@@ -35,7 +55,7 @@ def evaluate(wave, keep):
 
 def searched(evaluate, trials=12, wave=3, study=None, space=SPACE):
     study = study or optuna.create_study(direction="maximize")
-    tuning.search(study, space, trials, wave, 4, 0, evaluate)
+    tuning.search(study, space, START, trials, wave, 4, 0, evaluate)
     return study
 
 

@@ -47,12 +47,14 @@ class Workers:
         tasks: dict[int, tuple],
         report: Report,
         keep: Keep = lambda unit, result: None,
+        total: int = 0,
     ) -> dict:
         """{unit: function(*shared, *task, say)} in the order of `tasks`, which is also the order they begin in.
 
         `shared` goes to each process once, as it starts: it is the same object in every call. `say({"epoch": n, metric:
         value})` inside a unit becomes `report(unit, n, {metric: value})` here, while the unit runs; `keep` gets each
-        result as it comes. `name` is what a person reads beside the progress: "vanilla-textbook seed".
+        result as it comes. `name` is what a person reads beside the progress: "vanilla-textbook seed"; where these are
+        some of `total` units, numbered from 0, it is the progress of all.
 
         The first exception of a unit is raised here. Where its process is killed or memory runs out the unit is not to
         blame: it runs again, and only after LOSSES of these it raises Mistake.
@@ -63,7 +65,7 @@ class Workers:
         def begin(unit: int) -> Future:
             return executor.submit(worker.run, function, unit, tasks[unit])
 
-        with self._progressing(name, len(tasks), report) as progress:
+        with self._progressing(name, total or len(tasks), min(tasks, default=0) if total else 0, report) as progress:
             pending = {begin(unit): unit for unit in tasks}
             while pending:
                 for future in wait(pending, return_when=FIRST_COMPLETED).done:
@@ -108,8 +110,8 @@ class Workers:
                 self._progress.hear(unit, message)
 
     @contextmanager
-    def _progressing(self, name: str, units: int, report: Report):
-        self._progress = _Progress(name, units, report)
+    def _progressing(self, name: str, units: int, done: int, report: Report):
+        self._progress = _Progress(name, units, done, report)
         try:
             yield self._progress
         finally:
@@ -151,10 +153,11 @@ def _cluster() -> type:
 class _Progress:
     """A bar on a terminal, a plain line for every message in a log, with the time left."""
 
-    def __init__(self, name: str, units: int, report: Report):
+    def __init__(self, name: str, units: int, done: int, report: Report):
         self._name, self._report = name, report
-        self._bar = tqdm(total=units, desc=name, file=sys.stderr, disable=not sys.stderr.isatty(), leave=True)
-        self._units, self._done, self._start = units, 0, time.monotonic()
+        hidden = not sys.stderr.isatty()
+        self._bar = tqdm(total=units, initial=done, desc=name, file=sys.stderr, disable=hidden, leave=True)
+        self._units, self._before, self._done, self._start = units, done, 0, time.monotonic()
 
     def hear(self, unit: int, message: dict) -> None:
         metrics = {name: value for name, value in message.items() if name != "epoch"}
@@ -168,10 +171,11 @@ class _Progress:
     def done(self) -> None:
         self._done += 1
         self._bar.update()
-        if self._bar.disable and self._done < self._units:
+        finished = self._before + self._done
+        if self._bar.disable and finished < self._units:
             spent = time.monotonic() - self._start
-            left = tqdm.format_interval(spent / self._done * (self._units - self._done))
-            self.say(f"{self._done} of {self._units} done, {left} left")
+            left = tqdm.format_interval(spent / self._done * (self._units - finished))
+            self.say(f"({finished} of {self._units} done, about {left} left)")
 
     def say(self, text: str) -> None:
         if self._bar.disable:

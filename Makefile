@@ -15,6 +15,8 @@ QUICK := -S data.limit=2000 -S train.seeds=2 -S settings.textbook.epochs=1 -S se
 FULL := -S train.seeds=10 -S tune.trials=40 -S 'tune.architectures=[feedforward,vanilla,bidirectional,lstm]' \
 	-S '+train.runs.feedforward-tuned={architecture: feedforward, settings: tuned, from: artifacts/tuned/feedforward.json}' \
 	-S '+train.runs.lstm-tuned={architecture: lstm, settings: tuned, from: artifacts/tuned/lstm.json}' \
+	-S '+train.runs.vanilla-steady_200={architecture: vanilla, settings: steady_200, from: params.yaml}' \
+	-S '+train.runs.vanilla-steady_400={architecture: vanilla, settings: steady_400, from: params.yaml}' \
 	-S 'gradients.sequence_lengths=[10,20,50,100,200,400,800]' -S gradients.trained_up_to=800 -S gradients.seeds=10
 
 .PHONY: help
@@ -38,7 +40,7 @@ quick: $(READY) ## the study in small, in the folder quick/, for a first look
 	@echo "Look at $(QUICK_DIR)/reports/index.html. The committed results are as they were."
 
 .PHONY: full
-full: $(READY) ## every length, every architecture tuned, ten seeds: hours
+full: $(READY) ## every length, every architecture tuned, texts of 200 and 400 tokens too, ten seeds: hours
 	dvc exp run --name full $(FULL)
 
 .PHONY: test

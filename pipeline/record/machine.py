@@ -1,7 +1,7 @@
 """What a process sets before TensorFlow loads: one thread, one arithmetic, no noise.
 
 One thread, everywhere, so that results do not depend on how many workers or cores there are; parallelism comes from
-processes (record/compute.py). A value that a person set in the environment stays, but for the number of threads.
+processes (record/compute/). A value that a person set in the environment stays, but for the number of threads.
 """
 
 import ctypes
@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 THREADS = {
     "TF_NUM_INTRAOP_THREADS": "1",
@@ -47,8 +47,9 @@ def end_with_dvc() -> None:
     dvc = next(process for process in psutil.Process().parents() if process.name() not in SHELLS)
 
     def watch() -> None:
-        while dvc.is_running() and dvc.status() != psutil.STATUS_ZOMBIE:
-            time.sleep(1)
+        with suppress(psutil.NoSuchProcess):
+            while dvc.is_running() and dvc.status() != psutil.STATUS_ZOMBIE:
+                time.sleep(1)
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -36,7 +36,7 @@ def sqlite_path(url: str) -> Path | None:
 
 def masked(text: str) -> str:
     """The text without what a URL in it keeps secret: user, password, query."""
-    return re.sub(r"(\w://)[^/\s]*@", r"\1...@", re.sub(r"(\w://[^\s?]*)\?\S*", r"\1?...", text))
+    return re.sub(r"(\w://[^\s?]*)\?\S*", r"\1?...", re.sub(r"(\w://)\S*@", r"\1...@", text))
 
 
 def _at_home(url: str, folder: Path) -> str:

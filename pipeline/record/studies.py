@@ -1,7 +1,7 @@
 """Where Optuna keeps its studies: outside DVC, so that a search that was interrupted goes on.
 
 A study is named by all that can change it: a hash of the stage's parameters, code and data and of the lock file. Only
-the driver writes here. RNN_STUDIES names another storage, as Optuna spells it (postgresql+psycopg://...): that cannot
+the driver writes here. RNN_STUDIES names another database, as Optuna spells it (postgresql+psycopg://...): that cannot
 change a result and may hold a password, so it is no parameter.
 """
 
@@ -29,10 +29,10 @@ def opened(stage: str, folder: Path = Path()) -> Iterator[optuna.Study]:
 
     Raises Mistake, also later on, where the storage fails.
     """
+    name, done = _fingerprint(stage, folder)
     url = places.studies(folder)
-    name = f"{stage.partition('@')[2]}-{_fingerprint(stage, folder)}"
     try:
-        study = _begun_or_left(name, url)
+        study = _begun_or_left(name, url, done)
         yield study
         study.set_user_attr(FINISHED, True)
     except (StorageInternalError, SQLAlchemyError) as error:
@@ -40,18 +40,26 @@ def opened(stage: str, folder: Path = Path()) -> Iterator[optuna.Study]:
         raise Mistake(f"the studies at {places.masked(url)} cannot be used: {places.masked(reason)}") from None
 
 
-def _begun_or_left(name: str, url: str) -> optuna.Study:
+def _begun_or_left(name: str, url: str, done: bool) -> optuna.Study:
     engine = {"connect_args": {"timeout": BUSY_SECONDS}} if url.startswith(places.LOCAL) else {}
     try:
         storage = optuna.storages.RDBStorage(url, engine_kwargs=engine)
-    except ImportError as error:
-        raise Mistake(f"RNN_STUDIES: {places.masked(url)}: {error.msg}") from None
+    except (ImportError, RuntimeError) as error:  # no driver, tables of another version
+        raise Mistake(f"the studies at {places.masked(url)} cannot be used: {error}") from None
     begin = partial(optuna.create_study, study_name=name, storage=storage, direction="maximize", load_if_exists=True)
-    if begin().user_attrs.get(FINISHED):  # and DVC asks again: `dvc repro --force`
+    if done and begin().user_attrs.get(FINISHED):
         optuna.delete_study(study_name=name, storage=storage)
     return begin()
 
 
-def _fingerprint(stage: str, folder: Path) -> str:
+def _fingerprint(stage: str, folder: Path) -> tuple[str, bool]:
+    """(name of its study, whether DVC has its results and asks again all the same: `dvc repro --force`)."""
+    from dvc.exceptions import DvcException
+
+    try:
+        now, recorded = lineage.present(stage, folder), lineage.finished(folder).get(stage)
+    except (DvcException, OSError) as error:
+        raise Mistake(f"{stage}: {error}; `dvc repro` makes what is missing") from None
     locked = (folder / LOCKED).read_text(encoding="utf-8")
-    return lineage.digest([lineage.present(stage, folder).key(), locked])
+    name = f"{stage.partition('@')[2]}-{lineage.digest([now.key(), locked])}"
+    return name, recorded is not None and recorded.key() == now.key()

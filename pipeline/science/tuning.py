@@ -212,11 +212,11 @@ def histories(study: optuna.Study) -> pd.DataFrame:
 
 def summary(study: optuna.Study) -> dict:
     """What a reader asks of a search: what was chosen, what mattered, and what fewer trials would have found."""
-    winner = best(study)
+    winner, trials = best(study), table(study)
     return {
         "chosen": {"trial": winner.number, "validation/accuracy": winner.value},
         "importances": {"evaluator": "PED-ANOVA", "values": _importances(study)},
-        "expected_best": expected_best(table(study)["value"]),
+        "expected_best": expected_best(trials["value"].where(trials["state"] != "FAIL")),
     }
 
 

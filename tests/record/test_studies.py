@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -15,9 +16,15 @@ from pipeline.record import places, studies
 
 
 @pytest.fixture
-def named(monkeypatch):
+def done():
+    """Whether DVC has the results and asks again."""
+    return False
+
+
+@pytest.fixture
+def named(monkeypatch, done):
     """Studies of this name, without a DVC repository to hash."""
-    monkeypatch.setattr(studies, "_fingerprint", lambda stage, folder: "0123")
+    monkeypatch.setattr(studies, "_fingerprint", lambda stage, folder: (f"{stage.partition('@')[2]}-0123", done))
     monkeypatch.delenv("RNN_STUDIES", raising=False)
 
 
@@ -40,15 +47,22 @@ def interrupted(folder):
         work()
 
 
-def test_an_interrupted_study_is_as_it_was_left_and_a_finished_one_begins_anew(tmp_path, named):
+@pytest.mark.parametrize("done", [False, True])
+def test_an_interrupted_study_is_as_it_was_left(tmp_path, named):
     interrupted(tmp_path)
     with studies.opened("tune@vanilla", tmp_path) as study:
         assert study.study_name == "vanilla-0123"
         assert [trial.value for trial in study.trials] == [0.5]
         assert study.user_attrs["untold"] == {"1": {"value": 0.25}}
+
+
+@pytest.mark.parametrize(("done", "trials"), [(False, 1), (True, 0)])
+def test_a_finished_study_begins_anew_only_where_dvc_has_its_results(tmp_path, named, trials):
+    interrupted(tmp_path)
+    with studies.opened("tune@vanilla", tmp_path):
+        pass
     with studies.opened("tune@vanilla", tmp_path) as study:
-        assert study.trials == []
-        assert study.user_attrs == {}
+        assert len(study.trials) == trials
 
 
 def test_studies_lie_in_the_project_and_apart_from_one_another(tmp_path, named):
@@ -90,17 +104,14 @@ def opened(folder):
 
 
 @pytest.fixture(scope="module")
-def postgresql(tmp_path_factory):
+def postgresql():
     """The URL of a server of our own, on a socket."""
     found = [*Path("/usr/lib/postgresql").glob("*/bin"), *(Path(p).parent for p in [shutil.which("initdb")] if p)]
     if not found:
         pytest.skip("PostgreSQL is not installed")
-    programs, folder = found[0].resolve(), tmp_path_factory.mktemp("postgresql")
-    demoted = {}
+    programs, folder, demoted = found[0].resolve(), Path(tempfile.mkdtemp()), {}
     if os.geteuid() == 0:  # it refuses to run as root
         demoted = {"user": "nobody", "group": "nogroup", "extra_groups": []}
-        for path in (folder, *folder.parents[:3]):
-            path.chmod(0o755)
         shutil.chown(folder, "nobody")
     data, common = folder / "data", {"cwd": folder, "check": True, "capture_output": True, **demoted}
     subprocess.run([programs / "initdb", "-A", "trust", "-U", "us", "-D", data], **common)
@@ -116,6 +127,7 @@ def postgresql(tmp_path_factory):
     yield f"postgresql+psycopg://us@/postgres?host={folder}"
     server.send_signal(signal.SIGINT)  # without waiting for clients
     server.wait(20)
+    shutil.rmtree(folder)
 
 
 def test_a_study_goes_on_in_postgresql_too(tmp_path, named, monkeypatch, postgresql):

@@ -174,21 +174,23 @@ def test_a_trial_sees_earlier_waves_alone():
 
 
 def test_pruned_and_failed_trials_stand_in_the_table_and_never_win():
+    failed = [{"epoch": 1, "validation/accuracy": 0.95}]  # counts as the worst of all, whatever it had
     rows = [{"epoch": epoch, "validation/accuracy": accuracy} for epoch, accuracy in ((1, 0.7), (2, 0.8))]
     outcomes = {
-        0: tuning.Outcome("FAIL", [], None, 1, "epoch 1: the loss is not a finite number (nan)"),
+        0: tuning.Outcome("FAIL", failed, None, 1, "epoch 2: the loss is not a finite number (nan)"),
         1: tuning.Outcome("PRUNED", [{"epoch": 1, "validation/accuracy": 0.99}], None, 1, "below the median"),
         2: tuning.Outcome("COMPLETE", rows, 0.8, 1),
     }
     study = searched(lambda wave, keep: {number: outcomes[number] for number in wave}, trials=3)
     table = tuning.table(study)
     assert table["state"].tolist() == ["FAIL", "PRUNED", "COMPLETE"]
-    assert table["value"].fillna(-1).tolist() == [-1, 0.99, 0.8]
-    assert table["epochs"].tolist() == [0, 1, 2]
+    assert table["value"].fillna(-1).tolist() == [0.95, 0.99, 0.8]
+    assert table["epochs"].tolist() == [1, 1, 2]
     assert "not a finite number" in table["reason"][0]
     assert tuning.best(study).number == 2
     histories = tuning.histories(study)
-    assert histories[["trial", "epoch"]].to_numpy().tolist() == [[1, 1], [2, 1], [2, 2]]
+    assert histories[["trial", "epoch"]].to_numpy().tolist() == [[0, 1], [1, 1], [2, 1], [2, 2]]
+    assert tuning.summary(study)["expected_best"][0] == pytest.approx((0.8 + 0.8 + 0.99) / 3)
     assert tuning.summary(study)["importances"] == {"evaluator": "PED-ANOVA", "values": None}
 
 

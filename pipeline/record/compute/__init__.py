@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
@@ -59,15 +59,17 @@ class Workers:
         The first exception of a unit is raised here. Where its process is killed or memory runs out the unit is not to
         blame: it runs again, and only after LOSSES of these it raises Mistake.
         """
-        results, losses = {}, Counter()
-        executor = self._ready(len(tasks), shared)
+        results, losses, pending, todo = {}, Counter(), {}, deque(tasks)
+        executor = self._ready(total or len(tasks), shared)
 
         def begin(unit: int) -> Future:
             return executor.submit(worker.run, function, unit, tasks[unit])
 
         with self._progressing(name, total or len(tasks), min(tasks, default=0) if total else 0, report) as progress:
-            pending = {begin(unit): unit for unit in tasks}
-            while pending:
+            while todo or pending:
+                while todo and len(pending) < executor.at_once:
+                    unit = todo.popleft()
+                    pending[begin(unit)] = unit
                 for future in wait(pending, return_when=FIRST_COMPLETED).done:
                     unit = pending.pop(future)
                     try:
@@ -77,7 +79,7 @@ class Workers:
                         if losses[unit] == LOSSES:
                             raise Mistake(f"{name} {unit}: {loss}, {LOSSES} times (too little memory?)") from None
                         progress.say(f"{unit}: {loss}; it runs again")
-                        pending[begin(unit)] = unit
+                        todo.appendleft(unit)
                     except Mistake as mistake:
                         raise Mistake(f"{name} {unit}: {mistake}") from None
                     else:
@@ -145,7 +147,7 @@ def _cluster() -> type:
         from pipeline.record.compute.cluster import Cluster
     except ImportError as error:
         raise Mistake(
-            f"DASK_SCHEDULER_ADDRESS is set, but {error.name} is not installed: pip install 'rnn-for-nlp[cluster]'"
+            f"DASK_SCHEDULER_ADDRESS is set, but {error.name} is not installed: pip install -r requirements.lock"
         ) from None
     return Cluster
 

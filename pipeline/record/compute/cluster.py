@@ -13,7 +13,7 @@ import logging
 import pickle
 import sys
 import zipfile
-from concurrent.futures import Executor, Future
+from concurrent.futures import CancelledError, Executor, Future
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from pipeline.params import Mistake
 from pipeline.record.compute import worker
 
 CODE = Path(__file__).parents[2]
-NAME = "rnn-for-nlp"
+NAME, STUDIES = "rnn-for-nlp", "studies_of_rnn_for_nlp"
 PATIENCE_SECONDS, GOODBYE_SECONDS = 20, 2
 AGAIN = "`dvc repro` goes on"
 
@@ -36,32 +36,38 @@ cloudpickle.register_pickle_by_value(sys.modules[__name__])
 class Cluster(Executor):
     """The workers of the scheduler at this address; raises Mistake where none answers."""
 
+    at_once = sys.maxsize
+
     def __init__(self, address: str, shared: tuple, hear: worker.Tell):
         self._address, study = address, Study(_code(), shared)
         try:
             self._client = Client(address, timeout=PATIENCE_SECONDS, set_as_default=False)
-            self._client.subscribe_topic(study.digest, lambda event: hear(*event[1]))
-            self._client.register_plugin(study)
         except (OSError, ValueError) as error:
             raise Mistake(f"DASK_SCHEDULER_ADDRESS: {address}: no scheduler answers there ({error})") from None
+        self._study, self._executor = study.name, self._client.get_executor(pure=False)
+        try:
+            self._client.subscribe_topic(study.name, lambda event: hear(*event[1]))
+            self._client.register_plugin(study)
+        except Exception as error:  # whatever a worker over there lacks
+            self.abandon()
+            raise Mistake(f"a worker of {address} cannot take up the study: {error}") from error
         if not self._client.nthreads():
             print(f"no worker has joined {address} yet: waiting for one", file=sys.stderr, flush=True)
-        self._digest, self._executor = study.digest, self._client.get_executor(pure=False)
 
     def submit(self, function, /, *args) -> Future:
         """Its future raises Mistake where the cluster could not do it: workers kept dying, the scheduler is gone."""
-        there = self._executor.submit(_caller(), self._digest, cloudpickle.dumps((function, args)))
+        there = self._executor.submit(_caller(), self._study, cloudpickle.dumps((function, args)))
         here: Future = Future()
 
         def hand_over(there: Future) -> None:
-            if there.cancelled():
+            try:
+                here.set_result(worker.opened(pickle.loads(there.result())))  # noqa: S301  # from our own process
+            except CancelledError:
                 here.set_exception(Mistake(f"the Dask scheduler at {self._address} went away; {AGAIN}"))
-            elif (error := there.exception()) is None:
-                here.set_result(there.result())
-            elif isinstance(error, KilledWorker):
+            except KilledWorker as error:
                 losses = error.allowed_failures + 1
                 here.set_exception(Mistake(f"{losses} workers of {self._address} died of it (memory?); {AGAIN}"))
-            else:
+            except Exception as error:
                 here.set_exception(error)
 
         there.add_done_callback(hand_over)
@@ -69,56 +75,52 @@ class Cluster(Executor):
 
     def shutdown(self, wait=True, *, cancel_futures=False) -> None:
         with suppress(Exception):  # the scheduler may have gone
-            self._client.unregister_worker_plugin(NAME)
+            self._client.unregister_worker_plugin(self._study)
         with suppress(Exception):
             self._client.close(timeout=GOODBYE_SECONDS)
 
     def abandon(self) -> None:
-        """The cluster drops what it has not begun; what it has begun it ends, and nobody asks for it."""
+        """Work under way ends with the processes over there."""
         self.shutdown()
 
 
 class Study(WorkerPlugin):
     """Gives a worker of the cluster a process of its own for this study. Runs over there, but for its beginning."""
 
-    name = NAME
-
     def __init__(self, code: bytes, shared: tuple):
         self.code, self.shared = code, cloudpickle.dumps(shared)
-        self.digest = hashlib.sha256(self.code + self.shared).hexdigest()[:16]
+        self.name = f"{NAME}-{hashlib.sha256(self.code + self.shared).hexdigest()[:16]}"
 
     def setup(self, worker) -> None:
-        def tell(unit, message):
-            worker.log_event(self.digest, [unit, message])
-
-        self.teardown(worker)
-        archive = Path(worker.local_directory) / f"{NAME}-{self.digest}.zip"
+        archive = Path(worker.local_directory) / f"{NAME}-{hashlib.sha256(self.code).hexdigest()[:16]}.zip"
         archive.write_bytes(self.code)
-        for name in [name for name in sys.modules if name.partition(".")[0] == "pipeline"]:
-            del sys.modules[name]  # an earlier study's code
+        if str(archive) not in str(getattr(sys.modules.get("pipeline"), "__path__", "")):
+            for name in [name for name in sys.modules if name.partition(".")[0] == "pipeline"]:
+                del sys.modules[name]  # of a study with other code
         sys.path.insert(0, str(archive))
         try:
             local = importlib.import_module("pipeline.record.compute.local")
+            shared = pickle.loads(self.shared)  # noqa: S301  # from the driver, who has just sent it
         finally:
             sys.path.remove(str(archive))
-        shared = pickle.loads(self.shared)  # noqa: S301  # from the driver, who has just sent it
-        worker.rnn_for_nlp = self.digest, local.Pool(1, shared, tell)
+        pool = local.Pool(1, shared, lambda unit, message: worker.log_event(self.name, [unit, message]))
+        worker.__dict__.setdefault(STUDIES, {})[self.name] = pool, local.worker.run_packed
 
     def teardown(self, worker) -> None:
-        _, earlier = vars(worker).pop("rnn_for_nlp", (None, None))
-        if earlier:
-            earlier.abandon()
+        pool, _ = worker.__dict__.get(STUDIES, {}).pop(self.name, (None, None))
+        if pool:
+            pool.abandon()
 
 
 def _caller():
     """A function for the workers. It is made anew in here because Dask sends only such functions by value."""
 
-    def call(digest: str, pickled: bytes):
-        present, pool = getattr(get_worker(), "rnn_for_nlp", (None, None))
-        if present != digest:
-            raise RuntimeError("another study took up this cluster: run one at a time, or each on a cluster of its own")
-        function, args = pickle.loads(pickled)  # noqa: S301
-        return pool.submit(function, *args).result()
+    def call(study: str, packed: bytes) -> bytes:
+        worker = get_worker()
+        if study not in worker.__dict__.get(STUDIES, {}):
+            raise RuntimeError(f"worker {worker.address} could not take up this study; its log says why")
+        pool, run_packed = worker.__dict__[STUDIES][study]
+        return pool.submit(run_packed, packed).result()
 
     return call
 

@@ -12,12 +12,13 @@ from pipeline.record import machine
 from pipeline.record.compute import worker
 
 CODE = Path(__file__).parents[3]  # a folder, or the archive that a cluster's worker was sent
-
 PROGRAM = "from pipeline.record.compute import worker; worker.serve({talk}, {life})"
 
 
 class Here(Executor):
     """Runs each task as it is submitted, in this process."""
+
+    at_once = 1
 
     def __init__(self, shared: tuple, hear: worker.Tell):
         worker.become(shared, hear)
@@ -41,6 +42,8 @@ class Pool(ThreadPoolExecutor):
     it had: that raises Lost. (`concurrent.futures.ProcessPoolExecutor` ends all its processes when one dies.)
     """
 
+    at_once = sys.maxsize
+
     def __init__(self, processes: int, shared: tuple, hear: worker.Tell):
         super().__init__(processes, thread_name_prefix="worker")
         self._shared, self._hear = shared, hear
@@ -55,33 +58,35 @@ class Pool(ThreadPoolExecutor):
         """Ends the processes; work under way is lost."""
         with self._starting:
             self._abandoned = True
+        try:
+            for process in self._processes:
+                process.kill()
             for process in self._processes:
                 process.end()
-        self.shutdown(cancel_futures=True)
+        finally:
+            self.shutdown(cancel_futures=True)
 
     def _ask(self, function, args):
         try:
-            kind, what = self._answer(function, args)
-        except (EOFError, OSError):
+            return worker.opened(self._answer(function, args))
+        except worker.Lost:  # also of memory, which another process gets afresh
+            self._of_this_thread.process.end()
             self._of_this_thread.process = None
-            raise worker.Lost("its process was killed") from None
-        if kind == "raised":
-            raise what
-        return what
+            raise
 
     def _answer(self, function, args) -> tuple:
-        talk = self._process().talk
-        talk.send((function, args))
-        while (message := talk.recv())[0] == "said":
+        process = self._process()
+        process.send((function, args))
+        while (message := process.receive())[0] == "said":
             self._hear(*message[1])
         return message
 
     def _process(self) -> "_Process":
         """That of this thread, started if there is none."""
-        if getattr(self._of_this_thread, "process", None) is None:
-            with self._starting:
-                if self._abandoned:
-                    raise EOFError
+        with self._starting:
+            if self._abandoned:
+                raise RuntimeError("these workers were abandoned")
+            if getattr(self._of_this_thread, "process", None) is None:
                 self._of_this_thread.process = _Process(self._shared)
                 self._processes.append(self._of_this_thread.process)
         return self._of_this_thread.process
@@ -93,21 +98,47 @@ class _Process:
     def __init__(self, shared: tuple):
         machine.prepare()
         path = os.pathsep.join(filter(None, [str(CODE), os.environ.get("PYTHONPATH")]))
-        self.talk, far = Pipe()
+        self._talk, far = Pipe()
         life, self._life = os.pipe()
+        self._shared, self._ending = shared, threading.Lock()
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM.format(talk=far.fileno(), life=life)],
+                [sys.executable, "-P", "-c", PROGRAM.format(talk=far.fileno(), life=life)],
                 env={**os.environ, "PYTHONPATH": path},
                 stdin=subprocess.DEVNULL,
                 pass_fds=(far.fileno(), life),
             )
+        except BaseException:
+            os.close(self._life)
+            raise
         finally:
             far.close()
             os.close(life)
-        self.talk.send(shared)
+
+    def send(self, work: tuple) -> None:
+        """Raises Lost, as `receive` does, where the process is no more."""
+        try:
+            if self._shared is not None:
+                self._talk.send(self._shared)
+                self._shared = None
+            self._talk.send(work)
+        except OSError:
+            raise worker.Lost("its process was killed") from None
+
+    def receive(self) -> tuple:
+        try:
+            return self._talk.recv()
+        except (EOFError, OSError):
+            raise worker.Lost("its process was killed") from None
+
+    def kill(self) -> None:
+        self._process.kill()
 
     def end(self) -> None:
-        self._process.kill()
+        """Kills it and gives back what it took; once more does nothing."""
+        self.kill()
         self._process.wait()
-        os.close(self._life)
+        with self._ending:
+            if self._life is not None:
+                os.close(self._life)
+            self._life = None

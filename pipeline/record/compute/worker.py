@@ -5,6 +5,8 @@ theirs can touch its seeds, and no library was loaded before the number of threa
 """
 
 import os
+import pickle
+import signal
 import sys
 import threading
 import traceback
@@ -41,28 +43,52 @@ def run(function: Callable, unit: int, task: tuple):
         raise
 
 
-def _out_of_memory() -> tuple[type[Exception], ...]:
-    if "tensorflow" not in sys.modules:
-        return (MemoryError,)
-    return MemoryError, sys.modules["tensorflow"].errors.ResourceExhaustedError
+def run_packed(packed: bytes) -> bytes:
+    """`answered` for who hands on what it need not read, a worker of a cluster; raises Lost all the same."""
+    kind, what = answered(*pickle.loads(packed))  # noqa: S301
+    if isinstance(what, Lost):
+        raise what
+    return pickle.dumps((kind, what))
+
+
+def answered(function: Callable, args: tuple) -> tuple:
+    """("done", function(*args)) or ("raised", the exception, with its traceback as a note)."""
+    try:
+        return "done", function(*args)
+    except Exception as error:
+        error.add_note(traceback.format_exc())
+        return "raised", error
+
+
+def opened(answer: tuple):
+    kind, what = answer
+    if kind == "raised":
+        raise what
+    return what
 
 
 def serve(talk: int, life: int) -> None:
     """The life of a process, told by file descriptors: until the other end hangs up or dies."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver, which then lets go of `life`
     threading.Thread(target=_end_with, args=(life,), daemon=True).start()
     other_end = Connection(talk)
-    become(other_end.recv(), lambda *message: other_end.send(("said", message)))
+    begun = answered(become, (other_end.recv(), lambda *message: other_end.send(("said", message))))
     while True:
         try:
             function, args = other_end.recv()
         except EOFError:
             return
+        answer = answered(function, args) if begun[0] == "done" else begun
         try:
-            answer = "done", function(*args)
-        except Exception as error:
-            error.add_note(traceback.format_exc())
-            answer = "raised", error
-        other_end.send(answer)
+            other_end.send(answer)
+        except Exception as error:  # what cannot be pickled
+            other_end.send(("raised", RuntimeError(f"{error}: {answer[1]!r}")))
+
+
+def _out_of_memory() -> tuple[type[Exception], ...]:
+    if "tensorflow" not in sys.modules:
+        return (MemoryError,)
+    return MemoryError, sys.modules["tensorflow"].errors.ResourceExhaustedError
 
 
 def _end_with(life: int) -> None:

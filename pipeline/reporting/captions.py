@@ -130,8 +130,8 @@ def of_tuning(trials, important, expected, space, models, at_textbook) -> dict[s
             "corners are the Pareto front, and a trial below it is beaten by a smaller one or one as large. The ring "
             "is what was chosen."
             + (
-                " The open diamond is the textbook's network as trained for the study, on the seeds and with the "
-                "epochs of the runs, not of a trial: a landmark, not a contestant."
+                " The open diamond is the textbook's network as trained for the study, with the textbook's own "
+                "recipe and on the seeds of the runs: a landmark, not a contestant."
                 if len(textbook)
                 else ""
             ),

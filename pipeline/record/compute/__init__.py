@@ -59,13 +59,15 @@ class Workers:
         The first exception of a unit is raised here. Where its process is killed or memory runs out the unit is not to
         blame: it runs again, and only after LOSSES of these it raises Mistake.
         """
+        if not tasks:
+            return {}
         results, losses, pending, todo = {}, Counter(), {}, deque(tasks)
         executor = self._ready(total or len(tasks), shared)
 
         def begin(unit: int) -> Future:
             return executor.submit(worker.run, function, unit, tasks[unit])
 
-        with self._progressing(name, total or len(tasks), min(tasks, default=0) if total else 0, report) as progress:
+        with self._progressing(name, total or len(tasks), min(tasks) if total else 0, report) as progress:
             while todo or pending:
                 while todo and len(pending) < executor.at_once:
                     unit = todo.popleft()

@@ -39,7 +39,8 @@ def ours(work: Work, turn) -> None:
 
     data, few = _data(work)
     name, settings, words = _network(work)
-    training.train(name, settings, words, 0, data, few, EPOCHS, EPOCHS, lambda row: turn(loss=row["train/loss"]))
+    endless = settings.model_copy(update={"epochs": EPOCHS, "patience": EPOCHS})
+    training.train(name, endless, words, 0, data, few, lambda row: turn(loss=row["train/loss"]))
 
 
 def job(work: Work, turn) -> None:
@@ -48,17 +49,19 @@ def job(work: Work, turn) -> None:
 
     machine.prepare()
     workers = compute.Workers(PROCESSES)
-    shared = *_network(work), _data(work), work.epochs
+    name, settings, words = _network(work)
+    settings = settings.model_copy(update={"epochs": work.epochs, "patience": work.epochs})
+    shared = name, settings, words, _data(work)
     seeds = {seed: (seed,) for seed in range(work.models)}
     workers.run("seed", _one_seed, shared, seeds, lambda unit, epoch, metrics: None)
     turn()
     workers.close()
 
 
-def _one_seed(architecture, settings, words, examples, epochs, seed, say):
+def _one_seed(architecture, settings, words, examples, seed, say):
     from pipeline.science import training
 
-    return training.train(architecture, settings, words, seed, *examples, epochs, epochs, say)
+    return training.train(architecture, settings, words, seed, *examples, say)
 
 
 def tutorial(work: Work, turn) -> None:

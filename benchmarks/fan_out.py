@@ -17,9 +17,9 @@ from pipeline import params
 from pipeline.record import compute, places
 from pipeline.science import tuning
 
-TRIALS = (12, 100, 400)
+TRIALS = (12, 50, 150)
 WAVE, SEEDS, EPOCHS, UNITS = 4, 1000, 5, 200
-ROUNDS = 3
+ROUNDS = 1
 NOTHING = operator.is_  # of a task and the means to report; every machine has it
 
 
@@ -50,7 +50,7 @@ def storages() -> dict:
 
 
 def per_trial(space, start, trials: int, url: str | None = None) -> float:
-    """Milliseconds; the median of ROUNDS studies."""
+    """Milliseconds; the median of ROUNDS studies, each new."""
 
     def evaluate(wave, keep):
         outcomes = {}

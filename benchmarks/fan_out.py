@@ -9,7 +9,6 @@ import operator
 import os
 import tempfile
 import time
-from statistics import median
 
 import optuna
 
@@ -19,7 +18,6 @@ from pipeline.science import tuning
 
 TRIALS = (12, 50, 150)
 WAVE, SEEDS, EPOCHS, UNITS = 4, 1000, 5, 200
-ROUNDS = 1
 NOTHING = operator.is_  # of a task and the means to report; every machine has it
 
 
@@ -50,7 +48,7 @@ def storages() -> dict:
 
 
 def per_trial(space, start, trials: int, url: str | None = None) -> float:
-    """Milliseconds; the median of ROUNDS studies, each new."""
+    """Milliseconds, of one study."""
 
     def evaluate(wave, keep):
         outcomes = {}
@@ -61,13 +59,10 @@ def per_trial(space, start, trials: int, url: str | None = None) -> float:
             keep(number, outcomes[number])
         return outcomes
 
-    taken = []
-    for _ in range(ROUNDS):
-        study = optuna.create_study(direction="maximize", storage=url)
-        begun = time.perf_counter()
-        tuning.search(study, space, start, trials, WAVE, WAVE, SEEDS, evaluate)
-        taken.append(time.perf_counter() - begun)
-    return median(taken) / trials * 1000
+    study = optuna.create_study(direction="maximize", storage=url)
+    begun = time.perf_counter()
+    tuning.search(study, space, start, trials, WAVE, WAVE, SEEDS, evaluate)
+    return (time.perf_counter() - begun) / trials * 1000
 
 
 def per_unit(address: str | None) -> tuple[float, float]:

@@ -25,7 +25,7 @@ BUSY_SECONDS = 20
 
 @contextmanager
 def opened(stage: str, folder: Path = Path()) -> Iterator[optuna.Study]:
-    """The study of this `tune` stage, begun or as it was left; begun anew where it had been finished.
+    """The study of this `tune` stage, begun or as it was left; begun anew where DVC has its results and asks again.
 
     Raises Mistake, also later on, where the storage fails.
     """

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -120,17 +120,41 @@ def workers_of(driver: int) -> list[int]:
 
 
 @pytest.fixture
+def certificates(tmp_path) -> dict[str, str]:
+    """Dask's configuration, as docs/cluster.md gives it, of a certificate that signs itself."""
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is not installed, which makes the certificate")
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
+    subprocess.run([*make.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    tls = "DASK_DISTRIBUTED__COMM__TLS__"
+    own = {f"{tls}{side}__{what}" for side in ("SCHEDULER", "WORKER", "CLIENT") for what in ("CERT", "KEY")}
+    return {
+        "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "true",
+        f"{tls}CA_FILE": str(certificate),
+        **{name: str(key if name.endswith("KEY") else certificate) for name in own},
+    }
+
+
+@pytest.fixture
 def cluster(tmp_path):
+    with started(tmp_path, "tcp", {}) as (address, processes):
+        yield address, processes
+
+
+@contextmanager
+def started(tmp_path, protocol: str, environment: dict[str, str]):
     """A scheduler and two workers, processes in folders of their own that have another `pipeline`."""
     pytest.importorskip("distributed")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    host, port = address.split(":")
+        port = free.getsockname()[1]
+    address = f"{protocol}://127.0.0.1:{port}"
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | environment
+    here = ["--host", address.rpartition(":")[0], "--port", str(port), "--no-dashboard", "--no-show"]
     commands = {
-        "scheduler": ["scheduler", "--host", host, "--port", port, "--no-dashboard", "--no-show"],
-        **{f"worker-{n}": ["worker", f"tcp://{address}", "--nthreads", "1", "--no-dashboard"] for n in (1, 2)},
+        "scheduler": ["scheduler", *here],
+        **{f"worker-{n}": ["worker", address, "--nthreads", "1", "--no-dashboard"] for n in (1, 2)},
     }
     with ExitStack() as stack:
         processes = {}
@@ -145,11 +169,21 @@ def cluster(tmp_path):
             stack.callback(process.wait)
             stack.callback(process.terminate)
             processes[name] = process
-        yield f"tcp://{address}", processes
+        yield address, processes
 
 
 def test_a_cluster_that_shares_no_disk_gives_the_same_bytes(project, undisturbed, cluster):
     assert written(project, tune(project, DASK_SCHEDULER_ADDRESS=cluster[0])) == undisturbed
+
+
+def test_a_cluster_behind_tls_gives_the_same_bytes_and_lets_no_one_else_in(
+    project, undisturbed, certificates, tmp_path
+):
+    with started(tmp_path, "tls", certificates) as (address, _):
+        stranger = tune(project, DASK_SCHEDULER_ADDRESS=address)
+        said, _ = stranger.communicate(timeout=120)
+        assert (stranger.returncode, said.startswith(f"error: DASK_SCHEDULER_ADDRESS: {address}")) == (2, True), said
+        assert written(project, tune(project, DASK_SCHEDULER_ADDRESS=address, **certificates)) == undisturbed
 
 
 def test_a_scheduler_that_goes_away_is_one_clear_line_and_the_study_goes_on_here(project, undisturbed, cluster):

@@ -67,11 +67,11 @@ def search(
     `evaluate` turns {number: (chosen values, trials of earlier waves)} into outcomes, and calls back with each as it
     comes: the study keeps it until the whole wave is told. What was tried before is not tried again.
     """
-    while len(study.trials) < trials:
-        first = len(study.trials) // wave * wave
-        earlier, told = study.trials[:first], study.trials[first:]
+    while len(so_far := study.trials) < trials:
+        first = len(so_far) // wave * wave
+        earlier, told = so_far[:first], so_far[first:]
         asked = _asked(earlier, space, start, min(wave, trials - first), startup_trials, seed + first)
-        outcomes = {trial.number: _outcome(trial) for trial in study.trials}
+        outcomes = {trial.number: _outcome(trial) for trial in so_far}
         outcomes |= {int(number): Outcome(**kept) for number, kept in study.user_attrs.get(UNTOLD, {}).items()}
 
         def keep(number: int, outcome: Outcome, outcomes=outcomes, first=first) -> None:
@@ -82,15 +82,16 @@ def search(
         for number, chosen in [*((trial.number, trial.params) for trial in earlier), *asked.items()]:
             first_with.setdefault(_configuration(chosen), number)
         like = {number: first_with[_configuration(chosen)] for number, chosen in asked.items()}
-        new = {number: (chosen, earlier) for number, chosen in asked.items() if like[number] not in outcomes}
-        outcomes |= evaluate({number: task for number, task in new.items() if like[number] == number}, keep)
-        if len(study.trials) != first + len(told):
+        new = [number for number in asked if like[number] == number and number not in outcomes]
+        outcomes |= evaluate({number: (asked[number], earlier) for number in new}, keep)
+        if len(study.trials) != len(so_far):
             raise Mistake("another process tells this study: let one of the two finish")
         for number in list(asked)[len(told) :]:
             outcome = outcomes[like[number]]
             if like[number] != number:
                 outcome = replace(outcome, reason=f"as trial {like[number]}")
             study.add_trial(_told(asked[number], space, outcome))
+    study.set_user_attr(UNTOLD, {})
 
 
 def _asked(

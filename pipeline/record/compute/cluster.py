@@ -12,13 +12,14 @@ import io
 import logging
 import pickle
 import sys
+import uuid
 import zipfile
 from concurrent.futures import CancelledError, Executor, Future
 from contextlib import suppress
 from pathlib import Path
 
 import cloudpickle
-from distributed import Client, KilledWorker, WorkerPlugin, get_worker
+from distributed import Client, KilledWorker, Security, WorkerPlugin, get_worker
 
 from pipeline.params import Mistake
 from pipeline.record.compute import worker
@@ -39,6 +40,10 @@ class Cluster(Executor):
     at_once = sys.maxsize
 
     def __init__(self, address: str, shared: tuple, hear: worker.Tell):
+        if address.startswith("tls:") and not Security().get_connection_args("client").get("ssl_context"):
+            raise Mistake(
+                f"DASK_SCHEDULER_ADDRESS: {address}: Dask's configuration names no certificate (docs/cluster.md)"
+            )
         self._address, study = address, Study(_code(), shared)
         try:
             self._client = Client(address, timeout=PATIENCE_SECONDS, set_as_default=False)
@@ -89,7 +94,7 @@ class Study(WorkerPlugin):
 
     def __init__(self, code: bytes, shared: tuple):
         self.code, self.shared = code, cloudpickle.dumps(shared)
-        self.name = f"{NAME}-{hashlib.sha256(self.code + self.shared).hexdigest()[:16]}"
+        self.name = f"{NAME}-{uuid.uuid4()}"  # another driver may run the same study here, and end first
 
     def setup(self, worker) -> None:
         archive = Path(worker.local_directory) / f"{NAME}-{hashlib.sha256(self.code).hexdigest()[:16]}.zip"

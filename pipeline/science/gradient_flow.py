@@ -12,6 +12,7 @@ Steps come first and are worked on in place, so that the whole costs about what 
 does. Reviews hold no padding. Lag k counts tokens from the state that is read out.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import keras
@@ -38,81 +39,121 @@ STEPS_PER_SCALE = 4  # in so few the square of a norm stays a float64, though ea
 
 
 def curves(model: keras.Model, tokens_NT: np.ndarray) -> list[Curve]:
-    """Every curve that a model of `models.build` has, on reviews without padding (`sequences.at_least`)."""
-    x_VD = model.get_layer("embedding").embeddings.numpy().astype(np.float64)
-    readout_H = _float64(model.get_layer("probability"))[0][:, 0]
-    encoder = model.get_layer("encoder")
+    """dz/dstate of a model of `models.build` on reviews without padding (`sequences.at_least`).
+
+    Of a network without states, dz/dx.
+    """
     match model.name:
-        case "vanilla":
-            return [_simple_rnn(x_VD, tokens_NT, _float64(encoder), readout_H, "forward")]
-        case "bidirectional":
-            forward_H, backward_H = np.split(readout_H, 2)
-            return [
-                _simple_rnn(x_VD, tokens_NT, _float64(encoder.forward_layer), forward_H, "forward"),
-                _simple_rnn(x_VD, tokens_NT[:, ::-1], _float64(encoder.backward_layer), backward_H, "backward"),
-            ]
+        case "vanilla" | "bidirectional":
+            return [_of_cell(cell, tokens_NT) for cell in tanh_cells(model)]
         case "lstm":
-            return _lstm(x_VD, tokens_NT, _float64(encoder), readout_H)
+            cell = lstm_cell(model)
+            log10_norm_h_NL, log10_norm_c_NL = _in_chunks(
+                lambda part_NT: lstm_adjoint_scan(*cell.slopes(part_NT), cell.recurrent_4HH, cell.readout_H), tokens_NT
+            )
+            return [Curve("forward", "dz/dh", log10_norm_h_NL), Curve("forward", "dz/dc", log10_norm_c_NL)]
         case "feedforward":
-            return [_mean_pool(x_VD, tokens_NT, _float64(encoder), readout_H)]
+            return [_mean_pool(model, tokens_NT)]
     raise ValueError(f"no gradient is defined for {model.name!r}")
+
+
+def _in_chunks(log10_norm, tokens_NT: np.ndarray) -> np.ndarray:
+    """What `log10_norm(tokens_NT)` gives, which ends in the axes NL, of all reviews."""
+    chunks = [tokens_NT[at : at + REVIEWS_AT_ONCE] for at in range(0, len(tokens_NT), REVIEWS_AT_ONCE)]
+    return np.concatenate([log10_norm(part_NT) for part_NT in chunks], axis=-2)
+
+
+def _of_cell(cell: "TanhCell", tokens_NT) -> Curve:
+    def log10_norm(part_NT):
+        return adjoint_scan(slopes(cell.states(part_NT)), cell.recurrent_HH, cell.readout_H)
+
+    return Curve(cell.direction, "dz/dh", _in_chunks(log10_norm, tokens_NT))
+
+
+@dataclass(frozen=True)
+class TanhCell:
+    """One direction of a SimpleRNN in float64: h_t = tanh(a_t), a_t = drive of token t + h_{t-1} U, h_0 = 0."""
+
+    direction: str
+    drive_VH: np.ndarray  # x W + b: what a word adds is the same wherever it stands
+    kernel_DH: np.ndarray  # W
+    recurrent_HH: np.ndarray  # U
+    readout_H: np.ndarray
+
+    def states(self, tokens_NT: np.ndarray) -> np.ndarray:
+        """states_TNH, in the order in which this direction reads."""
+        tokens_TN = tokens_NT.T if self.direction == "forward" else tokens_NT[:, ::-1].T
+        states_TNH = np.empty((*tokens_TN.shape, len(self.recurrent_HH)))
+        before_NH = np.zeros_like(states_TNH[0])
+        for tokens_N, h_NH in zip(tokens_TN, states_TNH, strict=True):
+            np.matmul(before_NH, self.recurrent_HH, out=h_NH)
+            h_NH += self.drive_VH[tokens_N]
+            before_NH = np.tanh(h_NH, out=h_NH)
+        return states_TNH
+
+
+def tanh_cells(model: keras.Model) -> list[TanhCell]:
+    """The SimpleRNNs of a vanilla or bidirectional model, each with its part of the readout."""
+    x_VD, readout_H, encoder = _parts(model)
+    layers = {"forward": encoder}
+    if model.name == "bidirectional":
+        layers = {"forward": encoder.forward_layer, "backward": encoder.backward_layer}
+    cells = []
+    for (direction, layer), part_H in zip(layers.items(), np.split(readout_H, len(layers)), strict=True):
+        kernel_DH, recurrent_HH, bias_H = _float64(layer)
+        cells.append(TanhCell(direction, x_VD @ kernel_DH + bias_H, kernel_DH, recurrent_HH, part_H))
+    return cells
+
+
+def _parts(model: keras.Model):
+    """(embeddings_VD, readout_H, the layer between them)"""
+    x_VD, (kernel_H1, _) = (_float64(model.get_layer(name)) for name in ("embedding", "probability"))
+    return x_VD[0], kernel_H1[:, 0], model.get_layer("encoder")
 
 
 def _float64(layer: keras.layers.Layer) -> list[np.ndarray]:
     return [weight.astype(np.float64) for weight in layer.get_weights()]
 
 
-def _in_chunks(log10_norm, tokens_NT: np.ndarray) -> np.ndarray:
-    """What `log10_norm(tokens_TN)` gives, which ends in the axes NL, of all reviews."""
-    chunks = [tokens_NT[at : at + REVIEWS_AT_ONCE].T for at in range(0, len(tokens_NT), REVIEWS_AT_ONCE)]
-    return np.concatenate([log10_norm(tokens_TN) for tokens_TN in chunks], axis=-2)
-
-
-def _simple_rnn(x_VD, tokens_NT, weights, readout_H, direction) -> Curve:
-    kernel_DH, recurrent_HH, bias_H = weights
-    drive_VH = x_VD @ kernel_DH + bias_H  # what a word adds is the same wherever it stands
-
-    def log10_norm(tokens_TN):
-        return adjoint_scan(simple_rnn_slopes(drive_VH, tokens_TN, recurrent_HH), recurrent_HH, readout_H)
-
-    return Curve(direction, "dz/dh", _in_chunks(log10_norm, tokens_NT))
-
-
-def simple_rnn_slopes(drive_VH, tokens_TN, recurrent_HH) -> np.ndarray:
-    """slope_TNH = 1 - h_t^2, where h_t = tanh(drive of token t + h_{t-1} U), h_0 = 0."""
-    slope_TNH = np.empty((*tokens_TN.shape, len(recurrent_HH)))
-    h_NH = np.zeros_like(slope_TNH[0])
-    for tokens_N, slope_NH in zip(tokens_TN, slope_TNH, strict=True):
-        h_NH = h_NH @ recurrent_HH
-        h_NH += drive_VH[tokens_N]
-        np.tanh(h_NH, out=h_NH)
-        _minus_product(1, h_NH, h_NH, out=slope_NH)
-    return slope_TNH
+def slopes(states_TNH: np.ndarray) -> np.ndarray:
+    """The derivative of tanh at each state."""
+    return _minus_product(1, states_TNH, states_TNH, out=np.empty_like(states_TNH))
 
 
 def _minus_product(a, b, c, out):
     """a - b c."""
     np.multiply(b, c, out=out)
-    np.subtract(a, out, out=out)
+    return np.subtract(a, out, out=out)
 
 
 def adjoint_scan(slope_TNH, recurrent_HH, readout_H) -> np.ndarray:
-    """log10_norm_NL of g_t = dz/dh_t, from g_T = w by g_{t-1} = (g_t * slope_t) U^T.
+    """log10_norm_NL of dz/dh_t, from the last state back."""
+    return np.stack(
+        [
+            _log10(_norm(gradient_NH)) + log10_scale_N
+            for gradient_NH, _, log10_scale_N in adjoint(slope_TNH, recurrent_HH, readout_H)
+        ],
+        axis=1,
+    )
 
-    slope_TNH is the activation's derivative at each step (1 - h^2 for tanh, 1 for a linear network).
+
+def adjoint(slope_TNH, recurrent_HH, readout_H) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """(g_NH, delta_NH, log10_scale_N) by lag: g_T = w, delta_t = g_t * slope_t, g_{t-1} = delta_t U^T.
+
+    dz/dh_t is g_t 10^scale, dz/da_t (a_t: what tanh is taken of) is delta_t 10^scale. slope_TNH is the activation's
+    derivative at each step (1 - h^2 for tanh, 1 for a linear network). What is yielded is worked on in place after.
     """
-    length, reviews, _ = slope_TNH.shape
-    norm_LN, scale_LN = np.empty((length, reviews)), np.ones((length, reviews))
     transposed_HH = np.ascontiguousarray(recurrent_HH.T)
-    gradient_NH = np.tile(readout_H, (reviews, 1))
+    gradient_NH = np.tile(readout_H, (slope_TNH.shape[1], 1))
+    log10_scale_N = np.zeros(len(gradient_NH))
     for lag, slope_NH in enumerate(slope_TNH[::-1]):
-        norm_LN[lag] = _norm(gradient_NH)
         if lag % STEPS_PER_SCALE == 0:
-            scale_LN[lag] = _not_zero(norm_LN[lag])
-            gradient_NH /= scale_LN[lag][:, None]
-        gradient_NH *= slope_NH
-        gradient_NH = gradient_NH @ transposed_HH
-    return _log10_norm(norm_LN, scale_LN).T
+            scale_N = _not_zero(_norm(gradient_NH))
+            gradient_NH /= scale_N[:, None]
+            log10_scale_N = log10_scale_N + np.log10(scale_N)
+        delta_NH = gradient_NH * slope_NH
+        yield gradient_NH, delta_NH, log10_scale_N
+        gradient_NH = delta_NH @ transposed_HH
 
 
 def _norm(vector_NH) -> np.ndarray:
@@ -129,22 +170,24 @@ def _log10(norm) -> np.ndarray:
         return np.log10(norm)
 
 
-def _log10_norm(norm_LN, scale_LN) -> np.ndarray:
-    """Of gradients whose norm was taken at each lag, before they were divided by that lag's scale."""
-    return _log10(norm_LN / scale_LN) + np.cumsum(np.log10(scale_LN), axis=0)
+@dataclass(frozen=True)
+class LSTMCell:
+    """An LSTM in float64, as `TanhCell`, with an axis for the gates."""
+
+    drive_V4H: np.ndarray
+    kernel_D4H: np.ndarray
+    recurrent_4HH: np.ndarray
+    readout_H: np.ndarray
+
+    def slopes(self, tokens_NT: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return lstm_slopes(self.drive_V4H, tokens_NT.T, self.recurrent_4HH)
 
 
-def _lstm(x_VD, tokens_NT, weights, readout_H) -> list[Curve]:
-    kernel_D4H, recurrent_H4H, bias_4H = (_by_gate(weight) for weight in weights)
-    drive_V4H = np.tensordot(x_VD, kernel_D4H, 1)
-    drive_V4H += bias_4H
-    recurrent_4HH = np.ascontiguousarray(recurrent_H4H.transpose(1, 0, 2))
-
-    def log10_norm(tokens_TN):
-        return lstm_adjoint_scan(*lstm_slopes(drive_V4H, tokens_TN, recurrent_4HH), recurrent_4HH, readout_H)
-
-    log10_norm_h_NL, log10_norm_c_NL = _in_chunks(log10_norm, tokens_NT)
-    return [Curve("forward", "dz/dh", log10_norm_h_NL), Curve("forward", "dz/dc", log10_norm_c_NL)]
+def lstm_cell(model: keras.Model) -> LSTMCell:
+    x_VD, readout_H, encoder = _parts(model)
+    kernel_D4H, recurrent_H4H, bias_4H = (_by_gate(weight) for weight in _float64(encoder))
+    drive_V4H = np.tensordot(x_VD, kernel_D4H, 1) + bias_4H
+    return LSTMCell(drive_V4H, kernel_D4H, np.ascontiguousarray(recurrent_H4H.transpose(1, 0, 2)), readout_H)
 
 
 def _by_gate(weight) -> np.ndarray:
@@ -198,42 +241,48 @@ def _sigmoid(a) -> None:
 
 
 def lstm_adjoint_scan(gate_slope_T4NH, dh_dc_TNH, dc_dc_TNH, recurrent_4HH, readout_H) -> np.ndarray:
-    """log10_norm_2NL of dz/dh_t and of dz/dc_t, from the slopes that `lstm_slopes` gives.
+    """log10_norm_2NL of dz/dh_t and of dz/dc_t, from the last state back."""
+    steps = lstm_adjoint(gate_slope_T4NH, dh_dc_TNH, dc_dc_TNH, recurrent_4HH, readout_H)
+    return np.stack([_log10(_norm(both_2NH)) + log10_scale_N for both_2NH, _, log10_scale_N in steps], axis=2)
 
-    dz/dc_t = dz/dh_t dh_t/dc_t + dz/dc_{t+1} dc_{t+1}/dc_t; dz/dh_{t-1} comes through the four gates of step t.
+
+def lstm_adjoint(
+    gate_slope_T4NH, dh_dc_TNH, dc_dc_TNH, recurrent_4HH, readout_H
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """(g_2NH, delta_4NH, log10_scale_N) by lag, from the slopes that `lstm_slopes` gives: as `adjoint`, for h and c.
+
+    dz/dc_t = dz/dh_t dh_t/dc_t + dz/dc_{t+1} dc_{t+1}/dc_t; dz/dh_{t-1} comes through the four gates of step t, of
+    which delta_4NH is the gradient. One scale for all: their sums stay right.
     """
     length, reviews, units = dh_dc_TNH.shape
-    norm_2LN, scale_LN = np.empty((2, length, reviews)), np.ones((length, reviews))
     transposed_4HH = np.ascontiguousarray(recurrent_4HH.transpose(0, 2, 1))
     both_2NH = np.empty((2, reviews, units))
     gh_NH, gc_NH = both_2NH
     gates_4NH, through_4NH = np.empty((2, 4, reviews, units))
-    gh_NH[:], carried_NH = readout_H, np.zeros((reviews, units))
+    gh_NH[:], carried_NH, log10_scale_N = readout_H, np.zeros((reviews, units)), np.zeros(reviews)
     for lag, t in enumerate(reversed(range(length))):
         np.multiply(gh_NH, dh_dc_TNH[t], out=gc_NH)
         gc_NH += carried_NH
-        norm_2LN[:, lag] = _norm(both_2NH)
-        if lag % STEPS_PER_SCALE == 0:  # one scale for both: their sum stays right
-            scale_LN[lag] = _not_zero(norm_2LN[:, lag].max(axis=0))
-            both_2NH /= scale_LN[lag][:, None]
+        if lag % STEPS_PER_SCALE == 0:
+            scale_N = _not_zero(_norm(both_2NH).max(axis=0))
+            both_2NH /= scale_N[:, None]
+            log10_scale_N = log10_scale_N + np.log10(scale_N)
         np.multiply(gate_slope_T4NH[t, 0], gh_NH, out=gates_4NH[0])
         np.multiply(gate_slope_T4NH[t, 1:], gc_NH, out=gates_4NH[1:])
+        yield both_2NH, gates_4NH, log10_scale_N
         np.matmul(gates_4NH, transposed_4HH, out=through_4NH)
         np.sum(through_4NH, axis=0, out=gh_NH)
         np.multiply(gc_NH, dc_dc_TNH[t], out=carried_NH)
-    return np.stack([_log10_norm(norm_LN, scale_LN).T for norm_LN in norm_2LN])
 
 
-def _mean_pool(x_VD, tokens_NT, weights, readout_H) -> Curve:
+def _mean_pool(model: keras.Model, tokens_NT: np.ndarray) -> Curve:
     """dz/dx_t of the mean of all words: the same at every place, the control that has no order and no memory."""
-    kernel_DH, bias_H = weights
-
-    def log10_norm(tokens_TN):
-        active_NH = x_VD[tokens_TN].mean(axis=0) @ kernel_DH + bias_H > 0
-        saliency_ND = (active_NH * readout_H) @ kernel_DH.T / len(tokens_TN)
-        return np.repeat(_log10(_norm(saliency_ND))[:, None], len(tokens_TN), axis=1)
-
-    return Curve("none", "dz/dx", _in_chunks(log10_norm, tokens_NT))
+    x_VD, readout_H, encoder = _parts(model)
+    kernel_DH, bias_H = _float64(encoder)
+    length = tokens_NT.shape[1]
+    mean_ND = sum(x_VD[tokens_N] for tokens_N in tokens_NT.T) / length
+    saliency_ND = ((mean_ND @ kernel_DH + bias_H > 0) * readout_H) @ kernel_DH.T / length
+    return Curve("none", "dz/dx", np.repeat(_log10(_norm(saliency_ND))[:, None], length, axis=1))
 
 
 def summary(curve: Curve) -> dict[str, np.ndarray]:

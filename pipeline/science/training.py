@@ -7,7 +7,7 @@ What makes it fast, and what was tried instead: docs/decisions/0004-training-eng
 
 import math
 from collections.abc import Callable
-from functools import lru_cache, reduce
+from functools import lru_cache, partial, reduce
 
 import keras
 import numpy as np
@@ -27,6 +27,13 @@ class Diverged(ArithmeticError):
     """The loss is not a finite number."""
 
 
+Watch = Callable[[float, keras.Model, np.ndarray], None]
+"""(epoch, the model as it is then, norms): at each quarter of the first epoch, then at the end of each.
+
+`norms` are those of the whole gradient of the loss, before it is clipped, of each batch since the last call.
+"""
+
+
 def train(
     architecture: str,
     settings: Settings,
@@ -35,6 +42,7 @@ def train(
     training: Examples,
     validation: Examples,
     report: Callable[[dict], None],
+    watch: Watch | None = None,
 ) -> tuple[list[dict], bytes]:
     """(history, weights of the best epoch); stops after `settings.patience` epochs without a better
     validation loss.
@@ -48,7 +56,8 @@ def train(
     cut = widths(training, batch_size) if settings.mask else None
     batches = shuffled(training, batch_size, seed, cut)
     steps = int(batches.cardinality())
-    model, optimizer_start = _compiled(architecture, settings, vocabulary_size, steps * settings.epochs)
+    total = steps * settings.epochs
+    model, optimizer_start = _compiled(architecture, settings, vocabulary_size, total, watch is not None)
     _begin(model, start, optimizer_start)
     stopping = keras.callbacks.EarlyStopping(
         "val_loss", patience=settings.patience, mode="min", restore_best_weights=True
@@ -56,12 +65,13 @@ def train(
     rows = _Rows(report)
     # Before the others: validation and the weights that are kept are then the averaged ones.
     averaging = [] if settings.weight_averaging is None else [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)]
+    watching = [_Watching(watch, steps)] if watch else []
     try:
         model.fit(
             batches,
             validation_data=in_order(validation, cut),
             epochs=settings.epochs,
-            callbacks=[*averaging, stopping, rows],
+            callbacks=[*averaging, *watching, stopping, rows],
             shuffle=False,
             verbose=0,
         )
@@ -74,10 +84,11 @@ def train(
 
 
 @lru_cache(maxsize=1)
-def _compiled(architecture: str, settings: Settings, vocabulary_size: int, steps: int):
+def _compiled(architecture: str, settings: Settings, vocabulary_size: int, steps: int, recording: bool):
     """(model, initial values of its optimizer), kept for the next seed: compiling takes as long as some epochs."""
     model = models.build(architecture, settings, vocabulary_size, any_length=settings.mask)
-    optimizer = keras.optimizers.Adam(
+    kind = partial(Recording, steps) if recording else keras.optimizers.Adam
+    optimizer = kind(
         _learning_rate(settings, steps),
         global_clipnorm=settings.clip_norm,
         use_ema=settings.weight_averaging is not None,
@@ -198,3 +209,36 @@ class _Rows(keras.callbacks.Callback):
             raise Diverged(f"epoch {epoch + 1}: the loss is not a finite number ({row['train/loss']})")
         self.history.append(row)
         self._report(row)
+
+
+class Recording(keras.optimizers.Adam):
+    """Keeps the norm of the gradient of every batch."""
+
+    def __init__(self, steps: int, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.norms = self.add_variable((steps,), initializer="zeros", name="gradient_norms")
+
+    def apply(self, grads, trainable_variables=None):
+        norm = tf.linalg.global_norm([tf.convert_to_tensor(each) for each in grads])  # words that repeat are summed
+        step = tf.reshape(tf.cast(self.iterations.value, tf.int32), (1, 1))
+        self.norms.assign(tf.tensor_scatter_nd_update(self.norms.value, step, [norm]))
+        super().apply(grads, trainable_variables)
+
+
+class _Watching(keras.callbacks.Callback):
+    def __init__(self, watch: Watch, steps: int):
+        super().__init__()
+        self._watch, self._steps, self._told, self._quarter = watch, steps, 0, 1
+
+    def on_train_batch_end(self, batch, logs=None):
+        done = (batch + 1) / self._steps  # a call of several steps ends somewhere near a quarter
+        if self._told < self._steps and self._quarter / 4 <= done < 1:
+            self._quarter = int(4 * done) + 1
+            self._tell(done)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._tell(epoch + 1)
+
+    def _tell(self, epoch: float):
+        told, self._told = self._told, round(epoch * self._steps)
+        self._watch(epoch, self.model, self.model.optimizer.norms.numpy()[told : self._told])

@@ -6,6 +6,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from pipeline.science import models, training
 from pipeline.science.sequences import Examples
@@ -158,6 +159,36 @@ def test_each_epoch_is_reported_as_it_ends_and_the_listener_may_stop_it(settings
         trained("vanilla", settings, epochs=5, report=listen)
     assert [row["epoch"] for row in rows] == [1, 2]
     assert list(rows[0]) == ["epoch", "train/loss", "train/accuracy", "validation/loss", "validation/accuracy"]
+
+
+def test_watching_changes_nothing_and_hears_the_norm_of_every_batch(settings, monkeypatch):
+    monkeypatch.setattr(training, "STEPS_PER_CALL", 3)
+    settings = settings.model_copy(update={"clip_norm": 0.01})
+    heard = []
+    examples = learnable(64), learnable(31, seed=1)
+    watched = training.train(
+        "vanilla", settings, VOCABULARY, 0, *examples, silent, lambda *told: heard.append((told[0], told[2]))
+    )
+    epochs = [epoch for epoch, _ in heard]
+    assert epochs == [
+        6 / 16,
+        9 / 16,
+        12 / 16,
+        1,
+        2,
+        3,
+    ]  # 16 batches an epoch, three a call: the first calls after quarters
+    assert [len(norms) for _, norms in heard] == [6, 3, 3, 4, 16, 16]
+    assert watched == training.train("vanilla", settings, VOCABULARY, 0, *examples, silent)
+
+    model = models.initial("vanilla", settings, VOCABULARY, 0)
+    tokens_NT, labels_N = next(iter(training.shuffled(examples[0], settings.batch_size, 0)))
+    with tf.GradientTape() as tape:
+        loss = keras.losses.BinaryCrossentropy()(labels_N[:, None], model(tokens_NT))
+    gradients = [tf.convert_to_tensor(each).numpy() for each in tape.gradient(loss, model.trainable_variables)]
+    norm = np.sqrt(sum((each**2).sum() for each in gradients))
+    assert norm > settings.clip_norm  # as it was before it was clipped
+    assert heard[0][1][0] == pytest.approx(norm, rel=1e-5)
 
 
 def test_a_loss_that_is_not_finite_is_said_and_not_trained_on(settings, monkeypatch):

@@ -27,6 +27,9 @@ MODELS_CARD = REPORTS / "models.json"
 TUNING = REPORTS / "tuning"
 GRADIENTS = REPORTS / "gradients"
 MEMORY = REPORTS / "memory"
+PROBES = REPORTS / "probes"
+DYNAMICS = REPORTS / "dynamics"
+DECAY = REPORTS / "decay"
 FIGURES = REPORTS / "figures"
 REPORT = REPORTS / "README.md"
 REPORT_PAGE = REPORTS / "index.html"
@@ -83,6 +86,21 @@ def gradients(sequence_length: int) -> Path:
 
 def memory(sequence_length: int) -> Path:
     return MEMORY / f"{sequence_length}.csv"
+
+
+def probes(sequence_length: int) -> Path:
+    """CSV: what networks make of reviews that were changed; columns `probe, tokens, accuracy, logit_change`."""
+    return PROBES / f"{sequence_length}.csv"
+
+
+def dynamics(sequence_length: int) -> Path:
+    """CSV, a row a number: `measure`, its `index` (a lag, or the number of an exponent) and `value`."""
+    return DYNAMICS / f"{sequence_length}.csv"
+
+
+def decay(sequence_length: int) -> Path:
+    """CSV, a row for each kind of decay curve over its seeds: half-life, horizons, each with low and high."""
+    return DECAY / f"{sequence_length}.csv"
 
 
 def figure(name: str) -> Path:

@@ -8,11 +8,18 @@ reach beyond the lowest and the highest of them.
 Axes: N reviews, L lags, S seeds, R resamples of reviews, B resamples of seeds; curves are log10, relative to lag 0.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
+import pandas as pd
 from scipy import optimize, stats
 
+DEFAULT_INITIALISER = "orthogonal"  # of Keras' recurrent weights
+GROUP = ["architecture", "direction", "weights", "sequence_length", "trained_length", "initialiser", "quantity"]
+CONTRACT_COLUMNS = [
+    *("architecture", "direction", "weights", "sequence_length", "seed", "lag_tokens"),
+    *("log10_relative_norm", "p10", "p90", "reviews"),
+]
 EPSILONS = {"1e-1": -1, "1e-2": -2, "1e-3": -3}  # log10 of what a horizon asks for
 FIRST_FITTED_LAG, LAST_FITTED_SHARE = 5, 0.9  # of the lags: near lag 0 and near h_0 = 0 a curve bends
 LEAST_FITTED = 4  # lags
@@ -20,6 +27,34 @@ LEAST_R2 = 0.9  # below it a curve is not called exponential
 WINDOW = 20  # tokens, of a local slope
 RESAMPLES, REVIEW_RESAMPLES = 1000, 50
 CONFIDENCE = 0.95
+
+
+def headline(curves: pd.DataFrame) -> pd.DataFrame:
+    """The curves of `reports/gradients`: of the state that is read out, default initialiser, trained at this length."""
+    own = curves[
+        (curves["trained_length"] == curves["sequence_length"])
+        & (curves["initialiser"] == DEFAULT_INITIALISER)
+        & curves["weights"].isin(["initial", "trained"])
+        & (curves["quantity"].eq("dz/dh") | curves["architecture"].eq("feedforward"))
+    ]
+    return own[CONTRACT_COLUMNS]
+
+
+def table(medians: Iterable[tuple[dict, np.ndarray, np.ndarray]]) -> pd.DataFrame:
+    """A row for each kind of curve, over its seeds: GROUP, seeds, reviews, last_lag_tokens and `summary`.
+
+    Of each seed's curve are given its axes (and `reviews`), median_L, and that of resampled reviews, resampled_RL.
+    """
+    kinds: dict[tuple, list] = {}
+    for axes, median_L, resampled_RL in medians:
+        kinds.setdefault(tuple(axes[name] for name in GROUP), []).append((axes["reviews"], median_L, resampled_RL))
+    rows = []
+    for kind, members in kinds.items():
+        reviews, median_SL, resampled_SRL = zip(*members, strict=True)
+        counts = {"seeds": len(members), "reviews": max(reviews), "last_lag_tokens": len(median_SL[0]) - 1}
+        found = summary(np.stack(median_SL), np.stack(resampled_SRL))
+        rows.append(dict(zip(GROUP, kind, strict=True)) | counts | found)
+    return pd.DataFrame(rows)
 
 
 def resampled_medians(relative_NL: np.ndarray, seed: int) -> np.ndarray:

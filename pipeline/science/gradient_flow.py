@@ -39,13 +39,13 @@ STEPS_PER_SCALE = 4  # in so few the square of a norm stays a float64, though ea
 
 
 def curves(model: keras.Model, tokens_NT: np.ndarray) -> list[Curve]:
-    """dz/dstate of a model of `models.build` on reviews without padding (`sequences.at_least`).
+    """dz/dstate of a model of `models.build` on reviews without padding (`sequences.unpadded`).
 
     Of a network without states, dz/dx.
     """
     match model.name:
         case "vanilla" | "bidirectional":
-            return [_of_cell(cell, tokens_NT) for cell in tanh_cells(model)]
+            return [curve_of(cell, tokens_NT) for cell in tanh_cells(model)]
         case "lstm":
             cell = lstm_cell(model)
             log10_norm_h_NL, log10_norm_c_NL = _in_chunks(
@@ -63,11 +63,16 @@ def _in_chunks(log10_norm, tokens_NT: np.ndarray) -> np.ndarray:
     return np.concatenate([log10_norm(part_NT) for part_NT in chunks], axis=-2)
 
 
-def _of_cell(cell: "TanhCell", tokens_NT) -> Curve:
+def curve_of(cell: "TanhCell", tokens_NT: np.ndarray) -> Curve:
+    """dz/dh of one direction."""
+
     def log10_norm(part_NT):
         return adjoint_scan(slopes(cell.states(part_NT)), cell.recurrent_HH, cell.readout_H)
 
     return Curve(cell.direction, "dz/dh", _in_chunks(log10_norm, tokens_NT))
+
+
+TANH_ARCHITECTURES = ("vanilla", "bidirectional")
 
 
 @dataclass(frozen=True)
@@ -299,5 +304,7 @@ def summary(curve: Curve) -> dict[str, np.ndarray]:
         "log10_relative_norm": median_L,
         "p10": p10_L,
         "p90": p90_L,
+        "growing": (relative_NL > 0).mean(axis=0),  # share of reviews whose gradient is larger than at lag 0
+        "dead": np.isneginf(relative_NL).mean(axis=0),  # share whose gradient is exactly zero
         "reviews": np.full(relative_NL.shape[1], len(relative_NL)),
     }

@@ -34,12 +34,6 @@ def strong_words(token_lists: Iterable[np.ndarray], labels_N: np.ndarray, count:
     return order[: -count - 1 : -1], order[:count]
 
 
-def evenly(tokens_NT: np.ndarray, most: int) -> np.ndarray:
-    """At most `most` reviews, spread evenly over all: a split may be sorted by label and by film."""
-    chosen = min(most, len(tokens_NT))
-    return tokens_NT[np.arange(chosen) * len(tokens_NT) // max(chosen, 1)]
-
-
 def lags(sequence_length: int) -> list[int]:
     """0, 1, 2, 5, 10, 20, 50, ... and the first word of all."""
     steps = [digit * 10**power for power in range(6) for digit in (1, 2, 5)]

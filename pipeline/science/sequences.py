@@ -40,7 +40,13 @@ def rectangle(token_lists: Iterable[np.ndarray], sequence_length: int) -> np.nda
     return tokens_NT
 
 
-def at_least(token_lists: Iterable[np.ndarray], sequence_length: int, most: int) -> np.ndarray:
-    """tokens_NT of the first `most` reviews that have at least `sequence_length` tokens: no padding in it."""
-    long_enough = [tokens for tokens in token_lists if len(tokens) >= sequence_length]
-    return rectangle(long_enough[:most], sequence_length)
+def unpadded(split: pd.DataFrame, sequence_length: int) -> Examples:
+    """The reviews with at least so many tokens: no padding in them."""
+    return examples(split[split["tokens"].map(len) >= sequence_length], sequence_length)
+
+
+def evenly(given: Examples, most: int) -> Examples:
+    """At most `most` reviews, spread evenly over all: a split may be sorted by label and by film."""
+    chosen = min(most, len(given.labels_N))
+    rows = np.arange(chosen) * len(given.labels_N) // max(chosen, 1)
+    return Examples(given.tokens_NT[rows], given.labels_N[rows])

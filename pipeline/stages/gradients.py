@@ -4,54 +4,62 @@ import pandas as pd
 
 from pipeline.params import Mistake, Params
 from pipeline.record import artifacts
-from pipeline.science import memory, sequences
+from pipeline.science import decay, memory, probes, sequences
+
+TABLES = ("curves", "effects", "probes", "dynamics")
 
 
 def main(sequence_length: int, params: Params, workers, tracker) -> None:
     textbook = params.settings["textbook"]
     settings = textbook.model_copy(update={"sequence_length": sequence_length})
     train, validation = (artifacts.read_parquet(artifacts.split(name)) for name in ("train", "validation"))
-    unpadded_NT = sequences.at_least(validation["tokens"], sequence_length, len(validation))
-    if not len(unpadded_NT):
+    unpadded = sequences.unpadded(validation, sequence_length)
+    if not len(unpadded.labels_N):
         raise Mistake(
             f"params.yaml: gradients.sequence_lengths: {sequence_length}: no validation review is as long; "
             f"the longest has {validation['tokens'].map(len).max()} tokens"
         )
-    trained_here = textbook.sequence_length != sequence_length <= params.gradients.trained_up_to
+    training = sequences.examples(train, sequence_length)
+    sizes = params.gradients.reviews, params.gradients.memory_reviews, params.gradients.jacobian_reviews
+    read, read_again, read_by_jacobians = (sequences.evenly(unpadded, most) for most in sizes)
+    trained_here = sequence_length <= params.gradients.trained_up_to
     shared = (
         settings,
         params.data.vocabulary_size,
-        tuple(sequences.examples(split, sequence_length) for split in (train, validation)) if trained_here else None,
-        memory.evenly(unpadded_NT, params.gradients.reviews),
-        memory.evenly(unpadded_NT, params.gradients.memory_reviews),
-        memory.strong_words(train["tokens"], train["label"], params.gradients.words),
         textbook.sequence_length,
+        (training, sequences.examples(validation, sequence_length)) if trained_here else None,
+        (read, read_again, read_by_jacobians),
+        memory.strong_words(train["tokens"], train["label"], params.gradients.words),
+        probes.bag_of_words_accuracy(training.tokens_NT, training.labels_N, read.tokens_NT, read.labels_N),
+        params.gradients.spectra,
     )
-    # The last architectures are the slow ones: they go first, so that no worker has a long one left at the end.
-    seeds = range(min(params.gradients.seeds, params.train.seeds))
-    cells = [(name, seed) for name in reversed(params.gradients.architectures) for seed in seeds]
-    tasks = {
-        number: (
-            architecture,
-            seed,
-            artifacts.read_bytes(artifacts.weights(f"{architecture}-textbook", seed)),
-        )
-        for number, (architecture, seed) in enumerate(cells)
-    }
-    tags = {
-        number: {"architecture": architecture, "settings": "textbook", "seed": seed, "sequence_length": sequence_length}
-        for number, (architecture, seed) in enumerate(cells)
-    }
+    # Where nothing is trained to its end every seed is measured. The slow architectures go first, so that no worker
+    # has a long cell left at the end.
+    few = min(params.gradients.seeds, params.train.seeds)
+    every = sequence_length == textbook.sequence_length or not trained_here
+    seeds = range(params.train.seeds if every else few)
+    cells = enumerate((name, seed) for name in reversed(params.gradients.architectures) for seed in seeds)
+    tasks, tags = {}, {}
+    for number, (architecture, seed) in cells:
+        weights = artifacts.read_bytes(artifacts.weights(f"{architecture}-textbook", seed))
+        tasks[number] = (architecture, seed, weights, seed < few)
+        tags[number] = {"architecture": architecture, "settings": "textbook", "seed": seed}
+        tags[number] |= {"sequence_length": sequence_length}
     with tracker.live(f"gradients@{sequence_length}", tags) as log:
-        results = workers.run(f"gradients at {sequence_length} tokens, cell", _cell, shared, tasks, log)
+        found = workers.run(f"gradients at {sequence_length} tokens, cell", _cell, shared, tasks, log)
 
-    everything, headline, effects = (pd.concat(tables) for tables in zip(*results.values(), strict=True))
-    artifacts.write_parquet(artifacts.gradients_everything(sequence_length), everything)
-    artifacts.write_csv(artifacts.gradients(sequence_length), headline)
-    artifacts.write_csv(artifacts.memory(sequence_length), effects)
+    together = {name: pd.concat(cell[name] for cell in found.values()) for name in TABLES}
+    artifacts.write_parquet(artifacts.gradients_everything(sequence_length), together["curves"])
+    artifacts.write_csv(artifacts.gradients(sequence_length), decay.headline(together["curves"]))
+    artifacts.write_csv(artifacts.memory(sequence_length), together["effects"])
+    artifacts.write_csv(artifacts.probes(sequence_length), together["probes"])
+    artifacts.write_csv(artifacts.dynamics(sequence_length), together["dynamics"])
+    medians = (each for cell in found.values() for each in cell["medians"])
+    artifacts.write_csv(artifacts.decay(sequence_length), decay.table(medians))
 
 
-def _cell(*task) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+def _cell(*task) -> dict:
     from pipeline.science import study  # here: the process that writes the files needs no TensorFlow
 
-    return study.cell(*task)
+    *shared, architecture, seed, weights, thorough, report = task
+    return study.cell(study.Length(*shared), architecture, seed, weights, thorough, report)

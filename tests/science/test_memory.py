@@ -40,11 +40,6 @@ def test_strong_words_are_those_that_tell_the_labels_apart_and_rare_ones_are_lef
         memory.strong_words(reviews, labels_N, count=3)
 
 
-def test_reviews_are_spread_over_a_split_that_is_sorted_by_label():
-    assert memory.evenly(np.arange(10)[:, None], 4).ravel().tolist() == [0, 2, 5, 7]
-    assert memory.evenly(np.arange(3)[:, None], 4).ravel().tolist() == [0, 1, 2]
-
-
 def test_lags_go_from_the_last_word_to_the_first():
     assert memory.lags(100) == [0, 1, 2, 5, 10, 20, 50, 99]
     assert memory.lags(2) == [0, 1]

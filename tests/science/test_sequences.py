@@ -1,6 +1,7 @@
 """Token ids as one rectangle."""
 
 import numpy as np
+import pandas as pd
 
 from pipeline.science import sequences
 
@@ -11,7 +12,16 @@ def test_the_last_tokens_are_kept_and_padding_stands_before():
     assert tokens_NT.dtype == np.int32
 
 
-def test_probes_hold_no_padding_and_are_the_first_that_are_long_enough():
-    reviews = [np.array([2, 3]), np.array([4, 5, 6]), np.array([7, 8, 9, 10]), np.array([11, 12, 13])]
-    assert sequences.at_least(reviews, 3, most=2).tolist() == [[4, 5, 6], [8, 9, 10]]
-    assert sequences.at_least(reviews, 9, most=2).shape == (0, 9)
+def test_what_is_long_enough_holds_no_padding():
+    tokens = [np.array([2, 3]), np.array([4, 5, 6]), np.array([7, 8, 9, 10])]
+    split = pd.DataFrame({"tokens": tokens, "label": [0, 1, 0]})
+    found = sequences.unpadded(split, 3)
+    assert found.tokens_NT.tolist() == [[4, 5, 6], [8, 9, 10]]
+    assert found.labels_N.tolist() == [1, 0]
+    assert sequences.unpadded(split, 9).tokens_NT.shape == (0, 9)
+
+
+def test_reviews_are_spread_over_a_split_that_is_sorted_by_label():
+    ten = sequences.Examples(np.arange(10)[:, None], np.arange(10))
+    assert sequences.evenly(ten, 4).labels_N.tolist() == [0, 2, 5, 7]
+    assert sequences.evenly(ten, 11).tokens_NT.ravel().tolist() == list(range(10))

@@ -13,6 +13,7 @@ STAGES = {
     "train": "train one run on every seed",
     "evaluate": "score every run on the test split and compare",
     "gradients": "how gradients and memory fade, at one sequence length",
+    "retention": "how far back networks learn to look, on a task whose truth is known",
     "report": "write reports/ from the files of the other stages",
     "track": "make MLflow equal to the files",
 }
@@ -86,6 +87,19 @@ def _fanned_out(given) -> None:
         import_module(f"pipeline.stages.{given.command}").main(unit, found, *hands)
 
 
+def _retention(given) -> None:
+    """On workers, too, but one stage for all units; nothing of it grows in MLflow."""
+    from contextlib import closing
+
+    from pipeline import params
+    from pipeline.record import compute
+    from pipeline.stages import retention
+
+    found = params.read()
+    with closing(compute.Workers(compute.processes(), compute.scheduler())) as workers:
+        retention.main(found, workers)
+
+
 def _known_unit(given, found):
     """The run, architecture or length that was asked for; raises Mistake where params.yaml does not list it."""
     key, asked, known = {
@@ -128,6 +142,7 @@ COMMANDS = {
     "tune": _fanned_out,
     "train": _fanned_out,
     "gradients": _fanned_out,
+    "retention": _retention,
     "track": _track,
     "predict": _predict,
     "doctor": _doctor,

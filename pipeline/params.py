@@ -131,6 +131,14 @@ class Gradients(Strict):
     words: Count
 
 
+class Retention(Strict):
+    architectures: Annotated[list[Architecture], Field(min_length=1)]
+    lags: Annotated[list[Annotated[int, Field(ge=1, le=2000)]], Field(min_length=1)]
+    seeds: Annotated[int, Field(ge=2)]
+    updates: Annotated[int, Field(gt=0, multiple_of=100)]
+    solved: Annotated[float, Field(gt=0.5, lt=1)]
+
+
 class Params(Strict):
     data: Data
     settings: dict[Name, Settings]
@@ -138,6 +146,7 @@ class Params(Strict):
     tune: Tune
     evaluate: Evaluate
     gradients: Gradients
+    retention: Retention
 
     @model_validator(mode="after")
     def _keys_agree(self) -> "Params":
@@ -186,6 +195,8 @@ class Params(Strict):
             ("gradients.sequence_lengths", self.gradients.sequence_lengths),
             ("gradients.architectures", self.gradients.architectures),
             ("tune.architectures", self.tune.architectures),
+            ("retention.architectures", self.retention.architectures),
+            ("retention.lags", self.retention.lags),
         ):
             if len(set(values)) < len(values):
                 yield f"{path}: {values} names something twice"

@@ -34,17 +34,24 @@ def strong_words(token_lists: Iterable[np.ndarray], labels_N: np.ndarray, count:
     return order[: -count - 1 : -1], order[:count]
 
 
+def steps(below: int) -> list[int]:
+    """1, 2, 5, 10, 20, 50, ..., all of them below this."""
+    return [step for power in range(6) for digit in (1, 2, 5) if (step := digit * 10**power) < below]
+
+
 def lags(sequence_length: int) -> list[int]:
     """0, 1, 2, 5, 10, 20, 50, ... and the first word of all."""
-    steps = [digit * 10**power for power in range(6) for digit in (1, 2, 5)]
-    return sorted({0, *(lag for lag in steps if lag < sequence_length), sequence_length - 1})
+    return sorted({0, *steps(sequence_length), sequence_length - 1})
 
 
 def word_effect(logits: Logits, tokens_NT: np.ndarray, positive_W: np.ndarray, negative_W: np.ndarray) -> dict:
     """By lag: `contrast` (mean over reviews of logit(positive) - logit(negative)) and `sign_accuracy` (share > 0).
 
     A review's logit is the mean over the words that are put in. A network that cannot tell them gets 0.5; one that
-    gives exactly equal logits knows nothing either, so a tie counts as half.
+    gives exactly equal logits knows nothing either, so a tie counts as half. `mean_absolute_contrast` is how far the
+    word moves the logit in either direction, `coherence` the part of it that reviews agree on, |contrast| over it: 1
+    where the word works the same way in all of them, near 0 where it stirs the state but is no longer known, nan where
+    nothing moves.
     """
     lag_L = lags(tokens_NT.shape[1])
     contrast_LN = np.stack(
@@ -53,10 +60,13 @@ def word_effect(logits: Logits, tokens_NT: np.ndarray, positive_W: np.ndarray, n
             for lag in lag_L
         ]
     )
+    contrast_L, absolute_L = contrast_LN.mean(axis=1), np.abs(contrast_LN).mean(axis=1)
     return {
         "lag_tokens": np.array(lag_L),
-        "contrast": contrast_LN.mean(axis=1),
+        "contrast": contrast_L,
         "sign_accuracy": (contrast_LN > 0).mean(axis=1) + 0.5 * (contrast_LN == 0).mean(axis=1),
+        "mean_absolute_contrast": absolute_L,
+        "coherence": np.divide(np.abs(contrast_L), absolute_L, out=np.full(len(lag_L), np.nan), where=absolute_L > 0),
         "reviews": np.full(len(lag_L), len(tokens_NT)),
     }
 

@@ -56,9 +56,6 @@ def train(
     cut = widths(training, batch_size) if settings.mask else None
     batches = shuffled(training, batch_size, seed, cut)
     steps = int(batches.cardinality())
-    total = steps * settings.epochs
-    model, optimizer_start = _compiled(architecture, settings, vocabulary_size, total, watch is not None)
-    _begin(model, start, optimizer_start)
     stopping = keras.callbacks.EarlyStopping(
         "val_loss", patience=settings.patience, mode="min", restore_best_weights=True
     )
@@ -66,21 +63,43 @@ def train(
     # Before the others: validation and the weights that are kept are then the averaged ones.
     averaging = [] if settings.weight_averaging is None else [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)]
     watching = [_Watching(watch, steps)] if watch else []
-    try:
-        model.fit(
-            batches,
-            validation_data=in_order(validation, cut),
-            epochs=settings.epochs,
-            callbacks=[*averaging, *watching, stopping, rows],
-            shuffle=False,
-            verbose=0,
-        )
-    except BaseException:
-        _compiled.cache_clear()  # an interrupted fit leaves its model in the middle of something
-        raise
+    model = fitted(
+        start,
+        settings,
+        vocabulary_size,
+        steps * settings.epochs,
+        batches,
+        recording=watch is not None,
+        validation_data=in_order(validation, cut),
+        epochs=settings.epochs,
+        callbacks=[*averaging, *watching, stopping, rows],
+    )
     history = [{**row, "best": int(row["epoch"] == stopping.best_epoch + 1)} for row in rows.history]
     start.set_weights(model.get_weights())  # this one is not compiled: its file holds weights alone
     return history, models.packed(start)
+
+
+def fitted(
+    start: keras.Model,
+    settings: Settings,
+    vocabulary_size: int,
+    updates: int,
+    batches: tf.data.Dataset,
+    recording: bool = False,
+    **how,
+) -> keras.Model:
+    """The compiled model after Keras' `fit` from this start, at most so many updates; good until the next call.
+
+    `recording`: its optimizer keeps the norm of the gradient of every batch (`norms`).
+    """
+    model, optimizer_start = _compiled(start.name, settings, vocabulary_size, updates, recording)
+    _begin(model, start, optimizer_start)
+    try:
+        model.fit(batches, shuffle=False, verbose=0, **how)
+    except BaseException:
+        _compiled.cache_clear()  # an interrupted fit leaves its model in the middle of something
+        raise
+    return model
 
 
 @lru_cache(maxsize=1)
@@ -124,14 +143,14 @@ def shuffled(examples: Examples, batch_size: int, seed: int, widths: list[int] |
     order = tf.data.Dataset.range(len(examples.labels_N)).shuffle(len(examples.labels_N), seed=seed)
     if not widths:
         chosen = order.batch(batch_size, drop_remainder=True)
-        return _sequential(chosen.map(lambda rows: (tf.gather(tokens_NT, rows), tf.gather(labels_N, rows))))
+        return sequential(chosen.map(lambda rows: (tf.gather(tokens_NT, rows), tf.gather(labels_N, rows))))
     width_of_N = _least_width(examples, widths)
     batches = sum(np.unique(width_of_N, return_counts=True)[1] // batch_size)
     width_N = tf.constant(width_of_N)
     chosen = order.group_by_window(
         lambda row: width_N[row], lambda _, rows: rows.batch(batch_size, drop_remainder=True), window_size=batch_size
     ).apply(tf.data.experimental.assert_cardinality(batches))
-    return _sequential(
+    return sequential(
         chosen.map(lambda rows: (tf.gather(tokens_NT, rows)[:, -width_N[rows[0]] :], tf.gather(labels_N, rows)))
     )
 
@@ -146,7 +165,7 @@ def in_order(examples: Examples, widths: list[int] | None = None) -> tf.data.Dat
         parts.append(
             tf.data.Dataset.from_tensor_slices(pairs).batch(_evenly(len(pairs[1]), EVALUATED_AT_ONCE // width))
         )
-    return _sequential(reduce(tf.data.Dataset.concatenate, parts).cache())
+    return sequential(reduce(tf.data.Dataset.concatenate, parts).cache())
 
 
 def widths(examples: Examples, batch_size: int) -> list[int]:
@@ -174,7 +193,7 @@ def _evenly(reviews: int, most: int) -> int:
     return next((even for even in range(size, size // 2, -1) if reviews % even == 0), size)
 
 
-def _sequential(data: tf.data.Dataset) -> tf.data.Dataset:
+def sequential(data: tf.data.Dataset) -> tf.data.Dataset:
     """Autotune off: with it on, epochs stall at random as they end."""
     options = tf.data.Options()
     options.autotune.enabled = False

@@ -7,6 +7,7 @@ from pipeline.science import memory
 
 TOKENS_NT = np.random.default_rng(0).integers(10, 50, (20, 12))
 POSITIVE_W, NEGATIVE_W = np.array([3, 4]), np.array([5, 6])
+ADDED = ("coherence", "mean_absolute_contrast")
 VALUE = np.zeros(50)
 VALUE[POSITIVE_W], VALUE[NEGATIVE_W] = 1.0, -1.0
 
@@ -43,3 +44,20 @@ def test_strong_words_are_those_that_tell_the_labels_apart_and_rare_ones_are_lef
 def test_lags_go_from_the_last_word_to_the_first():
     assert memory.lags(100) == [0, 1, 2, 5, 10, 20, 50, 99]
     assert memory.lags(2) == [0, 1]
+
+
+def test_a_word_that_only_stirs_the_state_moves_logits_without_coherence():
+    """At lag 0 the word counts as it is, further back with a sign that the review's last word but one tells."""
+    tokens_NT = TOKENS_NT.copy()
+    tokens_NT[:, -2] = 10 + np.arange(20) % 2
+
+    def logits(tokens_NT):
+        sign_N = np.where(tokens_NT[:, -2] == 10, -1, 1)
+        return VALUE[tokens_NT[:, -1]] + sign_N * VALUE[tokens_NT[:, -6]]
+
+    found = memory.word_effect(logits, tokens_NT, POSITIVE_W, NEGATIVE_W)
+    coherence, absolute = (dict(zip(found["lag_tokens"], found[name], strict=True)) for name in ADDED)
+    assert (coherence[0], absolute[0]) == (1.0, 2.0)
+    assert (coherence[5], absolute[5]) == (0.0, 2.0)
+    assert np.isnan(coherence[10])  # nothing moves
+    assert absolute[10] == 0

@@ -5,6 +5,7 @@ Run on the committed results, and by `.ci/quick` on a study that was made just b
 
 import json
 import re
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -77,6 +78,16 @@ def test_memory_tables_reach_from_the_last_word_to_the_first(length):
     assert table["sign_accuracy"].between(0, 1).all()
 
 
+def test_the_retention_table_has_every_architecture_lag_and_seed():
+    table, asked = pd.read_csv(REPORTS / "retention.csv"), STUDY.retention
+    assert list(table) == ["architecture", "lag_tokens", "seed", "accuracy", "solved", "updates"]
+    cells = set(table[["architecture", "lag_tokens", "seed"]].itertuples(index=False, name=None))
+    assert len(table) == len(cells)
+    assert cells == set(product(asked.architectures, asked.lags, range(asked.seeds)))
+    assert (table["solved"] == (table["accuracy"] > asked.solved)).all()
+    assert table["updates"].between(1, asked.updates).all()
+
+
 @pytest.mark.parametrize("architecture", STUDY.tune.architectures)
 def test_tuning_tables_have_the_whole_budget_and_the_tuned_run_has_the_winner(architecture):
     trials = pd.read_csv(REPORTS / f"tuning/{architecture}.csv")
@@ -90,7 +101,7 @@ def test_tuning_tables_have_the_whole_budget_and_the_tuned_run_has_the_winner(ar
 
 def test_dvc_lock_has_every_stage_and_nothing_that_differs_from_run_to_run():
     assert {stage.partition("@")[0] for stage in LOCK} == {
-        *("prepare", "tune", "train", "evaluate", "gradients", "report", "track"),
+        *("prepare", "tune", "train", "evaluate", "gradients", "retention", "report", "track"),
     }
     assert {f"train@{run}" for run in STUDY.train.runs} <= set(LOCK)
 

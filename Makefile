@@ -11,13 +11,13 @@ READY := .venv/ready
 QUICK_DIR ?= quick
 QUICK := -S data.limit=2000 -S train.seeds=2 -S settings.textbook.epochs=1 -S settings.steady.epochs=1 -S tune.trials=2 -S tune.startup_trials=2 -S tune.seeds=1 \
 	-S 'gradients.sequence_lengths=[10,100,200]' -S gradients.trained_up_to=100 -S gradients.seeds=2 \
-	-S gradients.reviews=50 -S gradients.memory_reviews=20 -S 'retention.lags=[5]' -S retention.seeds=2 -S retention.updates=100
+	-S gradients.reviews=50 -S gradients.memory_reviews=20 -S gradients.jacobian_reviews=4 -S 'retention.lags=[5]' -S retention.seeds=2 -S retention.updates=100
 FULL := -S train.seeds=10 -S tune.trials=40 -S 'tune.architectures=[feedforward,vanilla,bidirectional,lstm]' \
 	-S '+train.runs.feedforward-tuned={architecture: feedforward, settings: tuned, from: artifacts/tuned/feedforward.json}' \
 	-S '+train.runs.lstm-tuned={architecture: lstm, settings: tuned, from: artifacts/tuned/lstm.json}' \
 	-S '+train.runs.vanilla-steady_200={architecture: vanilla, settings: steady_200, from: params.yaml}' \
 	-S '+train.runs.vanilla-steady_400={architecture: vanilla, settings: steady_400, from: params.yaml}' \
-	-S 'gradients.sequence_lengths=[10,20,50,100,200,400,800]' -S gradients.trained_up_to=800 -S gradients.seeds=10
+	-S 'gradients.sequence_lengths=[10,20,50,100,200,400,800]' -S gradients.trained_up_to=800 -S gradients.seeds=10 -S gradients.spectra=true -S 'retention.lags=[5,10,20,50,100,200,400]' -S retention.seeds=10 -S retention.updates=2000
 
 .PHONY: help
 help: ## what can be done here

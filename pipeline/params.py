@@ -128,7 +128,9 @@ class Gradients(Strict):
     architectures: Annotated[list[Architecture], Field(min_length=1)]
     reviews: Count
     memory_reviews: Count
+    jacobian_reviews: Count
     words: Count
+    spectra: bool
 
 
 class Retention(Strict):

@@ -28,7 +28,6 @@ TUNING = REPORTS / "tuning"
 GRADIENTS = REPORTS / "gradients"
 MEMORY = REPORTS / "memory"
 PROBES = REPORTS / "probes"
-DYNAMICS = REPORTS / "dynamics"
 DECAY = REPORTS / "decay"
 RETENTION = REPORTS / "retention.csv"
 RETENTION_CHECKS = Path("artifacts/retention.csv")  # the accuracy at every check of training
@@ -96,8 +95,8 @@ def probes(sequence_length: int) -> Path:
 
 
 def dynamics(sequence_length: int) -> Path:
-    """CSV, a row a number: `measure`, its `index` (a lag, or the number of an exponent) and `value`."""
-    return DYNAMICS / f"{sequence_length}.csv"
+    """Parquet, a row a number: `measure`, its `index` (a lag, or the number of an exponent) and `value`."""
+    return Path("artifacts/dynamics") / f"{sequence_length}.parquet"
 
 
 def decay(sequence_length: int) -> Path:

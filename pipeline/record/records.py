@@ -233,12 +233,11 @@ def gradients(stage: Stage, folder: Path) -> list[Record]:
     children = []
     for quantity, text, by, values in (
         ("gradient", flow, ("architecture", "direction", "weights"), DECAY),
-        ("memory", memory, ("architecture",), EFFECT),
+        ("memory", memory, ("architecture", "trained_length"), EFFECT),
     ):
         for words, rows in _grouped(_rows(text), *by).items():
-            what = dict(zip(by, [words] if len(by) == 1 else words, strict=True))
+            what = dict(zip(by, words, strict=True))
             unit = " ".join([*what.values(), *([quantity] if quantity == "memory" else [])])
-            trained = _pick(rows[0], "trained_length") if quantity == "memory" else {}
             children.append(
                 Record(
                     stage=stage.name,
@@ -246,7 +245,7 @@ def gradients(stage: Stage, folder: Path) -> list[Record]:
                     key=stage.key(unit),
                     parent=stage.key(),
                     tags=tags(stage.name, unit, stage.key(unit), **known, **what, quantity=quantity),
-                    params={**params, **what, **trained},
+                    params={**params, **what},
                     metrics=_mean_points(rows, "lag_tokens", values),
                     datasets=datasets,
                 )

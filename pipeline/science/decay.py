@@ -158,6 +158,8 @@ def floor_preference(curve_L: np.ndarray) -> float:
     if len(lag_L) < 2 * LEAST_FITTED or not np.isfinite(curve_L[lag_L]).all():
         return np.nan
     y_L = curve_L[lag_L]
+    if not np.ptp(y_L):
+        return np.nan
     slope, intercept = np.polyfit(lag_L, y_L, 1)
 
     def residual_L(values):

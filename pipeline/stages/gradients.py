@@ -14,10 +14,10 @@ def main(sequence_length: int, params: Params, workers, tracker) -> None:
     settings = textbook.model_copy(update={"sequence_length": sequence_length})
     train, validation = (artifacts.read_parquet(artifacts.split(name)) for name in ("train", "validation"))
     unpadded = sequences.unpadded(validation, sequence_length)
-    if not len(unpadded.labels_N):
+    if set(unpadded.labels_N) != {0, 1}:
         raise Mistake(
-            f"params.yaml: gradients.sequence_lengths: {sequence_length}: no validation review is as long; "
-            f"the longest has {validation['tokens'].map(len).max()} tokens"
+            f"params.yaml: gradients.sequence_lengths: {sequence_length}: too long: reviews of both labels have at most "
+            f"{validation['tokens'].map(len).groupby(validation['label']).max().min()} tokens in the validation split"
         )
     training = sequences.examples(train, sequence_length)
     sizes = params.gradients.reviews, params.gradients.memory_reviews, params.gradients.jacobian_reviews
@@ -53,7 +53,7 @@ def main(sequence_length: int, params: Params, workers, tracker) -> None:
     artifacts.write_csv(artifacts.gradients(sequence_length), decay.headline(together["curves"]))
     artifacts.write_csv(artifacts.memory(sequence_length), together["effects"])
     artifacts.write_csv(artifacts.probes(sequence_length), together["probes"])
-    artifacts.write_csv(artifacts.dynamics(sequence_length), together["dynamics"])
+    artifacts.write_parquet(artifacts.dynamics(sequence_length), together["dynamics"])
     medians = (each for cell in found.values() for each in cell["medians"])
     artifacts.write_csv(artifacts.decay(sequence_length), decay.table(medians))
 

@@ -16,8 +16,8 @@ def main(sequence_length: int, params: Params, workers, tracker) -> None:
     unpadded = sequences.unpadded(validation, sequence_length)
     if set(unpadded.labels_N) != {0, 1}:
         raise Mistake(
-            f"params.yaml: gradients.sequence_lengths: {sequence_length}: too long: reviews of both labels have at most "
-            f"{validation['tokens'].map(len).groupby(validation['label']).max().min()} tokens in the validation split"
+            f"params.yaml: gradients.sequence_lengths: {sequence_length}: too long: both labels reach "
+            f"{validation['tokens'].map(len).groupby(validation['label']).max().min()} tokens in the validation split at most"
         )
     training = sequences.examples(train, sequence_length)
     sizes = params.gradients.reviews, params.gradients.memory_reviews, params.gradients.jacobian_reviews

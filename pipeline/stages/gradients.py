@@ -15,9 +15,10 @@ def main(sequence_length: int, params: Params, workers, tracker) -> None:
     train, validation = (artifacts.read_parquet(artifacts.split(name)) for name in ("train", "validation"))
     unpadded = sequences.unpadded(validation, sequence_length)
     if set(unpadded.labels_N) != {0, 1}:
+        longest = validation["tokens"].map(len).groupby(validation["label"]).max().min()
         raise Mistake(
-            f"params.yaml: gradients.sequence_lengths: {sequence_length}: too long: both labels reach "
-            f"{validation['tokens'].map(len).groupby(validation['label']).max().min()} tokens in the validation split at most"
+            f"params.yaml: gradients.sequence_lengths: {sequence_length}: too long: in the validation split there are "
+            f"reviews of both labels up to {longest} tokens"
         )
     training = sequences.examples(train, sequence_length)
     sizes = params.gradients.reviews, params.gradients.memory_reviews, params.gradients.jacobian_reviews

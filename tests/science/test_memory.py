@@ -55,7 +55,8 @@ def test_a_word_that_only_stirs_the_state_moves_logits_without_coherence():
         sign_N = np.where(tokens_NT[:, -2] == 10, -1, 1)
         return VALUE[tokens_NT[:, -1]] + sign_N * VALUE[tokens_NT[:, -6]]
 
-    found = memory.word_effect(logits, tokens_NT, POSITIVE_W, NEGATIVE_W)
+    with np.errstate(all="raise"):
+        found = memory.word_effect(logits, tokens_NT, POSITIVE_W, NEGATIVE_W)
     coherence, absolute = (dict(zip(found["lag_tokens"], found[name], strict=True)) for name in ADDED)
     assert (coherence[0], absolute[0]) == (1.0, 2.0)
     assert (coherence[5], absolute[5]) == (0.0, 2.0)

@@ -122,6 +122,11 @@ def test_the_probes_are_those_of_the_design_and_the_seed_alone_tells_what_is_ran
     assert short.loc[short["probe"] == "prefix", "tokens"].tolist() == [1]
 
 
+def test_a_logit_of_zero_is_half_right_whatever_the_label():
+    assert probes.accuracy(np.array([0.0, 0.0, 2.0, 0.0]), np.array([1, 1, 1, 1])) == 0.625
+    assert probes.accuracy(np.array([0.0, -1.0]), np.array([0, 0])) == 0.75
+
+
 def test_one_review_or_one_class_is_refused():
     with pytest.raises(ValueError, match="no other one"):
         probes.probes(last, TOKENS_NT[:1], LABELS_N[:1], 0)

@@ -78,11 +78,13 @@ def test_the_signal_is_the_lag_away_from_every_state_that_is_read_out(architectu
     assert set(examples.labels_N) == {0, 1}
 
 
-def test_batches_are_never_the_same_twice(quick):
+def test_batches_are_never_the_same_twice_and_others_for_another_seed(quick):
     (first_NT, labels_N), (second_NT, _) = retention._fresh("vanilla", quick, 5, seed=0).take(2).as_numpy_iterator()
     assert first_NT.shape == (32, 6)
     assert (first_NT[:, 0] == retention.SIGNALS[labels_N.astype(int)]).all()
     assert (first_NT != second_NT).any()
+    ((other_NT, _),) = retention._fresh("vanilla", quick, 5, seed=1).take(1).as_numpy_iterator()
+    assert (first_NT != other_NT).any()
 
 
 def test_words_that_were_never_seen_have_no_effect_wherever_they_stand(quick):

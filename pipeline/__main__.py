@@ -14,6 +14,7 @@ STAGES = {
     "evaluate": "score every run on the test split and compare",
     "gradients": "how gradients and memory fade, at one sequence length",
     "retention": "how far back networks learn to look, on a task whose truth is known",
+    "claims": "the tutorial's sentences against what was measured",
     "report": "write reports/ from the files of the other stages",
     "track": "make MLflow equal to the files",
 }
@@ -138,6 +139,7 @@ def _track(given) -> int:
 COMMANDS = {
     "prepare": _stage,
     "evaluate": _stage,
+    "claims": _stage,
     "report": _stage,
     "tune": _fanned_out,
     "train": _fanned_out,

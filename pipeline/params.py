@@ -134,11 +134,20 @@ class Gradients(Strict):
 
 
 class Retention(Strict):
-    architectures: Annotated[list[Architecture], Field(min_length=1)]
+    signals: dict[Architecture, Annotated[list[Literal["first", "middle"]], Field(min_length=1)]]
     lags: Annotated[list[Annotated[int, Field(ge=1, le=2000)]], Field(min_length=1)]
     seeds: Annotated[int, Field(ge=2)]
     updates: Annotated[int, Field(gt=0, multiple_of=100)]
     solved: Annotated[float, Field(gt=0.5, lt=1)]
+
+
+class Claims(Strict):
+    """Thresholds of the claims table."""
+
+    same_logit: Annotated[float, Field(gt=0)]
+    vanished: Annotated[float, Field(gt=0, lt=1)]
+    remembered_share: Annotated[float, Field(gt=0, lt=1)]
+    usable_sign_accuracy: Annotated[float, Field(gt=0.5, lt=1)]
 
 
 class Params(Strict):
@@ -149,6 +158,7 @@ class Params(Strict):
     evaluate: Evaluate
     gradients: Gradients
     retention: Retention
+    claims: Claims
 
     @model_validator(mode="after")
     def _keys_agree(self) -> "Params":
@@ -197,7 +207,6 @@ class Params(Strict):
             ("gradients.sequence_lengths", self.gradients.sequence_lengths),
             ("gradients.architectures", self.gradients.architectures),
             ("tune.architectures", self.tune.architectures),
-            ("retention.architectures", self.retention.architectures),
             ("retention.lags", self.retention.lags),
         ):
             if len(set(values)) < len(values):

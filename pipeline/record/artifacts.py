@@ -23,6 +23,7 @@ REPORTS = Path("reports")
 DATA_CARD = REPORTS / "data.json"
 METRICS = REPORTS / "metrics.json"
 COMPARISONS = REPORTS / "comparisons.json"
+CLAIMS = REPORTS / "claims.json"
 MODELS_CARD = REPORTS / "models.json"
 TUNING = REPORTS / "tuning"
 GRADIENTS = REPORTS / "gradients"

@@ -26,6 +26,7 @@ ENOUGH = 0.99  # accuracy at a check after which training ends
 
 def retention(
     architecture: str,
+    signal: str,
     settings: Settings,
     lag: int,
     seed: int,
@@ -41,16 +42,16 @@ def retention(
     number as `epoch` with `validation/accuracy`. A loss that is no longer finite is a network that has not learned it.
     """
     plain = {"dropout": 0.0, "word_dropout": 0.0, "weight_averaging": None}
-    settings = settings.model_copy(update={"sequence_length": length(architecture, lag), **plain})
+    settings = settings.model_copy(update={"sequence_length": length(signal, lag), **plain})
     start = models.initial(architecture, settings, VOCABULARY_SIZE, seed)
-    checking, testing = (drawn(architecture, lag, HELD_OUT, np.random.default_rng((seed, stream))) for stream in (1, 2))
+    checking, testing = (drawn(signal, lag, HELD_OUT, np.random.default_rng((seed, stream))) for stream in (1, 2))
     checks = _Checks(report)
     model = training.fitted(
         start,
         settings,
         VOCABULARY_SIZE,
         updates,
-        _fresh(architecture, settings, lag, seed),
+        _fresh(signal, settings, lag, seed),
         steps_per_epoch=CHECKED_EVERY,
         epochs=updates // CHECKED_EVERY,
         validation_data=training.in_order(checking),
@@ -65,37 +66,36 @@ def retention(
     }
 
 
-def length(architecture: str, lag: int) -> int:
+def length(signal: str, lag: int) -> int:
     """Tokens of a sequence whose signal is `lag` tokens away from every state that is read out."""
-    return signal_position(architecture, lag) + lag + 1
+    return signal_position(signal, lag) + lag + 1
 
 
-def signal_position(architecture: str, lag: int) -> int:
-    """The first token; for a bidirectional network the middle one.
+def signal_position(signal: str, lag: int) -> int:
+    """`first`: the first token, of which a state of zeros takes note. `middle`: as many tokens before it as after.
 
-    Its backward half reads the first token last: there it would have nothing to keep. The middle is also harder: the
-    signal has to change a state that is already full of noise, where the first token finds one of zeros. So lags of a
-    bidirectional network and of the others do not compare. A feedforward network reads no state, so it has no lag: the
-    signal is one of the lag + 1 tokens that it averages.
+    A bidirectional network reads the first token last with its backward half, where there is nothing to keep: for it
+    the signal stands in the middle. That is harder, since the signal has to change a state that is full of noise: the
+    two do not compare. A feedforward network reads no state, so it has no lag.
     """
-    return lag if architecture == "bidirectional" else 0
+    return {"first": 0, "middle": lag}[signal]
 
 
-def drawn(architecture: str, lag: int, count: int, random: np.random.Generator) -> Examples:
+def drawn(signal: str, lag: int, count: int, random: np.random.Generator) -> Examples:
     """So many sequences, each label as likely."""
     labels_N = random.integers(2, size=count)
-    tokens_NT = random.choice(DISTRACTORS, (count, length(architecture, lag))).astype(np.int32)
-    tokens_NT[:, signal_position(architecture, lag)] = SIGNALS[labels_N]
+    tokens_NT = random.choice(DISTRACTORS, (count, length(signal, lag))).astype(np.int32)
+    tokens_NT[:, signal_position(signal, lag)] = SIGNALS[labels_N]
     return Examples(tokens_NT, labels_N)
 
 
-def _fresh(architecture: str, settings: Settings, lag: int, seed: int) -> tf.data.Dataset:
+def _fresh(signal: str, settings: Settings, lag: int, seed: int) -> tf.data.Dataset:
     """Batches without end, none twice, told by the seed."""
 
     def batches():
         random = np.random.default_rng((seed, 0))
         while True:
-            examples = drawn(architecture, lag, settings.batch_size, random)
+            examples = drawn(signal, lag, settings.batch_size, random)
             yield examples.tokens_NT, examples.labels_N
 
     size = settings.batch_size

@@ -12,20 +12,21 @@ def main(params: Params, workers) -> None:
     asked = params.retention
     shared = params.settings["textbook"], asked.updates, asked.solved
     # The long lags take longest: they go first, so that no worker has one left at the end.
-    cells = list(product(sorted(asked.lags, reverse=True), asked.architectures, range(asked.seeds)))
+    tasks = [(architecture, signal) for architecture, signals in asked.signals.items() for signal in signals]
+    cells = list(product(sorted(asked.lags, reverse=True), tasks, range(asked.seeds)))
     results = workers.run("retention cell", _cell, shared, dict(enumerate(cells)), lambda unit, epoch, metrics: None)
 
     rows, checks = [], []
-    for (lag, architecture, seed), found in zip(cells, results.values(), strict=True):
-        cell = {"architecture": architecture, "lag_tokens": lag, "seed": seed}
+    for (lag, (architecture, signal), seed), found in zip(cells, results.values(), strict=True):
+        cell = {"architecture": architecture, "signal": signal, "lag_tokens": lag, "seed": seed}
         checks += [cell | check for check in found.pop("checks")]
         rows.append(cell | found)
-    order = ["architecture", "lag_tokens", "seed"]
+    order = ["architecture", "signal", "lag_tokens", "seed"]
     artifacts.write_csv(artifacts.RETENTION_CHECKS, pd.DataFrame(checks).sort_values([*order, "updates"]))
     artifacts.write_csv(artifacts.RETENTION, pd.DataFrame(rows).sort_values(order))
 
 
-def _cell(settings, updates, solved, lag, architecture, seed, say) -> dict:
+def _cell(settings, updates, solved, lag, task, seed, say) -> dict:
     from pipeline.science import retention  # here: the process that writes the files needs no TensorFlow
 
-    return retention.retention(architecture, settings, lag, seed, updates, solved, say)
+    return retention.retention(*task, settings, lag, seed, updates, solved, say)

@@ -20,7 +20,7 @@ def quick(settings, monkeypatch):
 
 
 def retained(settings, seed=0, report=silent):
-    return retention.retention("vanilla", settings, 5, seed, 200, 0.95, report)
+    return retention.retention("vanilla", "first", settings, 5, seed, 200, 0.95, report)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -33,8 +33,8 @@ def test_a_vanilla_network_retains_over_five_tokens_on_every_seed(quick, seed):
 def test_labels_that_nothing_tells_leave_it_at_chance(quick, monkeypatch):
     drawn = retention.drawn
 
-    def shuffled(architecture, lag, count, random):
-        examples = drawn(architecture, lag, count, random)
+    def shuffled(signal, lag, count, random):
+        examples = drawn(signal, lag, count, random)
         return Examples(examples.tokens_NT, random.permutation(examples.labels_N))
 
     monkeypatch.setattr(retention, "drawn", shuffled)
@@ -66,11 +66,9 @@ def test_dropout_of_the_settings_does_not_drop_the_signal(quick):
     assert retained(dropping) == retained(quick)
 
 
-@pytest.mark.parametrize(
-    ("architecture", "place", "length"), [("vanilla", 0, 5), ("lstm", 0, 5), ("bidirectional", 4, 9)]
-)
-def test_the_signal_is_the_lag_away_from_every_state_that_is_read_out(architecture, place, length):
-    examples = retention.drawn(architecture, 4, 300, np.random.default_rng(0))
+@pytest.mark.parametrize(("signal", "place", "length"), [("first", 0, 5), ("middle", 4, 9)])
+def test_the_signal_is_the_lag_away_from_every_state_that_is_read_out(signal, place, length):
+    examples = retention.drawn(signal, 4, 300, np.random.default_rng(0))
     assert examples.tokens_NT.shape == (300, length)
     assert (examples.tokens_NT[:, place] == retention.SIGNALS[examples.labels_N]).all()
     distractors = np.delete(examples.tokens_NT, place, axis=1)
@@ -79,17 +77,17 @@ def test_the_signal_is_the_lag_away_from_every_state_that_is_read_out(architectu
 
 
 def test_batches_are_never_the_same_twice_and_others_for_another_seed(quick):
-    (first_NT, labels_N), (second_NT, _) = retention._fresh("vanilla", quick, 5, seed=0).take(2).as_numpy_iterator()
+    (first_NT, labels_N), (second_NT, _) = retention._fresh("first", quick, 5, seed=0).take(2).as_numpy_iterator()
     assert first_NT.shape == (32, 6)
     assert (first_NT[:, 0] == retention.SIGNALS[labels_N.astype(int)]).all()
     assert (first_NT != second_NT).any()
-    ((other_NT, _),) = retention._fresh("vanilla", quick, 5, seed=1).take(1).as_numpy_iterator()
+    ((other_NT, _),) = retention._fresh("first", quick, 5, seed=1).take(1).as_numpy_iterator()
     assert (first_NT != other_NT).any()
 
 
 def test_words_that_were_never_seen_have_no_effect_wherever_they_stand(quick):
     """Padding and the unknown word are not in this task; the two signals are."""
-    examples, validation = (retention.drawn("vanilla", 5, count, np.random.default_rng(count)) for count in (800, 200))
+    examples, validation = (retention.drawn("first", 5, count, np.random.default_rng(count)) for count in (800, 200))
     faster = quick.model_copy(update={"learning_rate": 0.01})
     _, weights = training.train("vanilla", faster, retention.VOCABULARY_SIZE, 0, examples, validation, silent)
     logits = inference.Network("vanilla", faster, retention.VOCABULARY_SIZE, weights).logits

@@ -80,7 +80,7 @@ class Claim:
             "name": self.name,
             "sentence": self.sentence,
             "test": self.test,
-            "verdict": self.verdict if self.deciding else NOT_SHOWN,
+            "verdict": self.verdict,
             "caveat": self.caveat,
             "measures": measures,
         }

@@ -1,0 +1,179 @@
+"""Verdicts that the numbers decide: the same sentence holds, fails, or is not shown."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.params import Claims
+from pipeline.science import claims
+from pipeline.science.claims import FAILS, HOLDS, NOT_SHOWN, PARTLY, Measure
+
+THRESHOLDS = Claims(same_logit=0.001, vanished=0.001, remembered_share=0.5, usable_sign_accuracy=0.55)
+SEEDS = range(3)
+LENGTH, LONGEST = 8, 16
+
+
+def effects(architecture, share_at_first, sign_at_first=0.9):
+    """A word's effect falls evenly from 2 at lag 0 to this share of it at the first token."""
+    lags = np.array([0, 1, 2, 4, LENGTH - 1])
+    far = lags / (LENGTH - 1)
+    return pd.concat(
+        pd.DataFrame(
+            {
+                "lag_tokens": lags,
+                "contrast": 2 * (1 + (share_at_first - 1) * far) + 0.01 * seed,
+                "sign_accuracy": 1 + (sign_at_first - 1) * far + 0.001 * seed,
+            }
+        ).assign(architecture=architecture, sequence_length=LENGTH, trained_length=LENGTH, seed=seed)
+        for seed in SEEDS
+    )
+
+
+def probes(architecture, shuffled_change, length=LENGTH, plain=0.8):
+    rows = [
+        ("plain", 0, plain, 0.0),
+        ("bag_of_words", 0, 0.85, np.nan),
+        ("shuffled", length, plain - 0.01, shuffled_change),
+        ("prefix", length // 4, plain - 0.02, 0.1),
+        ("suffix", length // 4, plain - 0.2, 1.0),
+    ]
+    table = pd.DataFrame(rows, columns=["probe", "tokens", "accuracy", "logit_change"])
+    return pd.concat(
+        table.assign(
+            architecture=architecture,
+            sequence_length=length,
+            trained_length=length,
+            seed=seed,
+            accuracy=table["accuracy"] + 0.001 * seed,
+            logit_change=table["logit_change"] * (1 + 0.01 * seed),
+        )
+        for seed in SEEDS
+    )
+
+
+def curve(architecture, length, last, weights="trained", trained_length=None, **changed):
+    row = {"architecture": architecture, "sequence_length": length, "weights": weights, "initialiser": "orthogonal"}
+    row |= {"trained_length": trained_length or length, "quantity": "dz/dh", "r2": 0.95, "half_life_tokens": 3.0}
+    row |= {"log10_at_last_lag": last, "log10_at_last_lag_low": last - 0.2, "log10_at_last_lag_high": last + 0.2}
+    return row | {"rate": 0.9, "rate_low": 0.88, "rate_high": 0.92, "horizon_1e-3": np.inf} | changed
+
+
+def found(**changed):
+    pairs = {("vanilla", "feedforward"): 0.03, ("vanilla", "bidirectional"): 0.0, ("vanilla", "lstm"): 0.02}
+    usual = claims.Found(
+        length=LENGTH,
+        comparisons=[
+            {"baseline": f"{a}-textbook", "run": f"{b}-textbook"}
+            | {"difference": gained, "low": gained - 0.01, "high": gained + 0.01}
+            for (a, b), gained in pairs.items()
+        ],
+        decay=pd.DataFrame(
+            [
+                curve("vanilla", LENGTH, -1.0),
+                curve("vanilla", LONGEST, -5.0, trained_length=LENGTH),
+                curve("vanilla", LENGTH, -0.5, "initial"),
+                curve("vanilla", LONGEST, -4.0, "initial"),
+            ]
+        ),
+        memory=pd.concat([effects("vanilla", 0.1), effects("bidirectional", 0.8), effects("lstm", 0.7)]),
+        probes=pd.concat([probes("feedforward", 1e-7), probes("vanilla", 1.0), probes("vanilla", 1.0, LONGEST, 0.7)]),
+        retention=pd.DataFrame(
+            [("vanilla", "first", 5, True), ("vanilla", "first", 10, True), ("vanilla", "first", 10, False)]
+            + [("vanilla", "first", 20, False), ("vanilla", "middle", 50, True), ("lstm", "first", 5, False)],
+            columns=["architecture", "signal", "lag_tokens", "solved"],
+        ),
+    )
+    return replace(usual, **changed)
+
+
+def verdicts(found):
+    return {row["name"]: row["verdict"] for row in claims.table(found, THRESHOLDS)}
+
+
+def measure(found, claim, words):
+    rows = next(row["measures"] for row in claims.table(found, THRESHOLDS) if row["name"] == claim)
+    return next(row for row in rows if words in row["what"])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [(0.6, 0.7, HOLDS), (0.3, 0.4, FAILS), (0.4, 0.6, NOT_SHOWN), (None, None, NOT_SHOWN), (0.6, np.nan, NOT_SHOWN)],
+)
+def test_the_whole_interval_decides_a_verdict(low, high, verdict):
+    above = Measure("", 0.65, low, high, "share", "", "above", 0.5)
+    assert above.verdict == verdict
+    opposite = {HOLDS: FAILS, FAILS: HOLDS, NOT_SHOWN: NOT_SHOWN}
+    assert replace(above, side="below").verdict == opposite[verdict]
+    assert replace(above, threshold=None).verdict is None
+
+
+def test_every_sentence_has_the_verdict_of_its_numbers():
+    assert verdicts(found()) == {
+        "feed-forward without order": HOLDS,
+        "a state word by word": HOLDS,
+        "bidirectional sees all": PARTLY,  # the middle is remembered; that it is more accurate is not shown
+        "a factor below 1": HOLDS,
+        "gradients quickly vanish": PARTLY,  # not within the textbook's length, but in the longest
+        "forgets the beginning": PARTLY,  # little is left, but of the right sign
+        "LSTMs remember": HOLDS,
+    }
+
+
+def test_a_verdict_turns_when_its_numbers_do():
+    turned = found(
+        memory=pd.concat([effects("vanilla", 0.9), effects("bidirectional", 0.1, 0.5), effects("lstm", 0.2)]),
+        decay=pd.DataFrame([curve("vanilla", LENGTH, -1.0, rate_low=0.98, rate_high=1.01)]),
+        probes=pd.concat([probes("feedforward", 0.1), probes("vanilla", 1e-8)]),
+    )
+    assert verdicts(turned) == {
+        "feed-forward without order": FAILS,
+        "a state word by word": FAILS,
+        "bidirectional sees all": NOT_SHOWN,  # little is left in the middle, and no accuracy is shown to be gained
+        "a factor below 1": NOT_SHOWN,
+        "gradients quickly vanish": FAILS,
+        "forgets the beginning": FAILS,
+        "LSTMs remember": PARTLY,  # more accurate all the same
+    }
+    gone = found(memory=effects("vanilla", 0.1, sign_at_first=0.5))
+    assert verdicts(gone)["forgets the beginning"] == HOLDS
+
+
+def test_the_numbers_are_those_of_the_files_with_intervals_over_seeds():
+    first = measure(found(), "forgets the beginning", f"{LENGTH - 1} tokens before the last on vanilla")
+    shares = [(0.2 + 0.01 * seed) / (2 + 0.01 * seed) for seed in SEEDS]
+    assert first["value"] == pytest.approx(np.mean(shares))
+    assert first["low"] < min(shares) < max(shares) < first["high"]
+    assert first["source"] == f"reports/memory/{LENGTH}.csv"
+    deficit = measure(found(), "forgets the beginning", f"beats vanilla at {LONGEST} tokens")
+    assert deficit["value"] == pytest.approx(0.15)
+    lost = measure(found(), "forgets the beginning", "its last 2 tokens")
+    assert lost["value"] == pytest.approx(0.2)
+
+
+def test_at_a_length_where_nothing_is_trained_the_networks_of_the_textbook_are_measured_and_it_says_so():
+    words = measure(found(), "gradients quickly vanish", f"{LONGEST} tokens, vanilla, trained")
+    assert (words["value"], words["what"].endswith(f"trained at {LENGTH} tokens")) == (-5.0, True)
+
+
+def test_a_token_is_kept_as_far_as_half_of_the_seeds_learn_it():
+    retention = found().retention
+    assert claims.largest_lag_solved(retention, "vanilla") == 10
+    assert claims.largest_lag_solved(retention, "lstm") == 0
+    assert claims.largest_lag_solved(retention, "bidirectional") is None
+
+
+def test_memory_is_usable_up_to_the_lag_before_the_first_whose_lower_bound_is_chance():
+    assert claims.memory_horizon(effects("vanilla", 0.1), 0.55) == LENGTH - 1
+    assert claims.memory_horizon(effects("vanilla", 0.1, sign_at_first=0.3), 0.75) == 2
+    assert np.isnan(claims.memory_horizon(effects("vanilla", 0.1), 1.01))
+
+
+def test_what_was_not_measured_is_left_out_and_the_rest_is_json():
+    bare = found(memory=found().memory.iloc[:0], retention=found().retention.iloc[:0], comparisons=[])
+    rows = claims.table(bare, THRESHOLDS)
+    assert {row["name"]: row["verdict"] for row in rows}["forgets the beginning"] == NOT_SHOWN
+    assert json.loads(json.dumps(rows, allow_nan=False)) == rows
+    assert measure(bare, "gradients quickly vanish", "stays below 0.001")["value"] is None  # not reached

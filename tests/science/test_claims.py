@@ -81,8 +81,10 @@ def found(**changed):
         memory=pd.concat([effects("vanilla", 0.1), effects("bidirectional", 0.8), effects("lstm", 0.7)]),
         probes=pd.concat([probes("feedforward", 1e-7), probes("vanilla", 1.0), probes("vanilla", 1.0, LONGEST, 0.7)]),
         retention=pd.DataFrame(
-            [("vanilla", "first", 5, True), ("vanilla", "first", 10, True), ("vanilla", "first", 10, False)]
-            + [("vanilla", "first", 20, False), ("vanilla", "middle", 50, True), ("lstm", "first", 5, False)],
+            [
+                *[("vanilla", "first", 5, True), ("vanilla", "first", 10, True), ("vanilla", "first", 10, False)],
+                *[("vanilla", "first", 20, False), ("vanilla", "middle", 50, True), ("lstm", "first", 5, False)],
+            ],
             columns=["architecture", "signal", "lag_tokens", "solved"],
         ),
     )

@@ -76,8 +76,8 @@ def keys_declared(stage: str) -> set[str]:
 COMPUTING = [stage for stage in STAGES if stage != "track"]
 
 
-def test_the_stages_are_the_seven_of_the_design():
-    assert list(STAGES) == ["prepare", "tune", "train", "evaluate", "gradients", "report", "track"]
+def test_the_stages_are_those_of_the_design_and_the_examples():
+    assert list(STAGES) == ["prepare", "tune", "train", "evaluate", "gradients", "examples", "report", "track"]
 
 
 @pytest.mark.parametrize("stage", COMPUTING)

@@ -27,10 +27,12 @@ MODELS_CARD = REPORTS / "models.json"
 TUNING = REPORTS / "tuning"
 GRADIENTS = REPORTS / "gradients"
 MEMORY = REPORTS / "memory"
+EXAMPLES = REPORTS / "examples.json"
 FIGURES = REPORTS / "figures"
 REPORT = REPORTS / "README.md"
 REPORT_PAGE = REPORTS / "index.html"
 MODELS = Path("artifacts/models")
+EXAMPLES_EVERYTHING = Path("artifacts/examples.json")  # EXAMPLES unrounded, with every hidden state
 
 
 def split(name: str) -> Path:

@@ -82,6 +82,18 @@ def seeds_in_words(seeds: int) -> str:
     return f"With {count(seeds, 'seed')} the intervals are wide: each {text}; {enough}."
 
 
+def word_by_word(words: pd.DataFrame) -> str:
+    """What one run makes of one review: the end, the largest step, the gradient at the first word."""
+    step = words.probability.diff().fillna(0)
+    at = words.loc[step.abs().idxmax()]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        kept = np.log10(words.gradient.iloc[0]) - np.log10(words.gradient.iloc[-1])
+    return (
+        f"{at.run} ends at {number(words.probability.iloc[-1], 2)}; its largest step is to {number(at.probability, 2)}, "
+        f"after “{at.word}” (word {at.place}); the gradient at the first word is {share_of(kept)} of that at the last."
+    )
+
+
 def best(found: pd.DataFrame) -> list[str]:
     """Which network has the highest mean, by how much, and where the linear ceiling lies."""
     ranked = tables.networks(found)

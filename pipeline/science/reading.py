@@ -23,7 +23,8 @@ GATES = [3, 0, 1, 2]  # Keras has them in the order i, f, g, o
 SHORT = (30, 60)  # tokens: a review that fits a figure
 RULE = (
     f"Of the validation reviews with {SHORT[0]} to {SHORT[1]} tokens (where there are none, of those nearest to that), "
-    "in the order of the split: for each label the first that {}, seed {}, judges rightly and the first that it judges wrongly."
+    "in the order of the split: for each label the first that {}, seed {}, judges rightly, and the first that it judges "
+    "wrongly."
 )
 
 

@@ -15,6 +15,7 @@ STAGES = {
     "gradients": "how gradients and memory fade, at one sequence length",
     "retention": "how far back networks learn to look, on a task whose truth is known",
     "claims": "the tutorial's sentences against what was measured",
+    "examples": "a few reviews read word by word, for the report",
     "report": "write reports/ from the files of the other stages",
     "track": "make MLflow equal to the files",
 }
@@ -50,6 +51,11 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--file", help="a file of reviews, one a line (UTF-8)")
     predict.add_argument("--run", help="a run of params.yaml; without it the best by validation accuracy")
     predict.add_argument("--seed", type=int, help="one of its seeds; without it the best by validation accuracy")
+    read = commands.add_parser("read", help="a text word by word", description="A text word by word.")
+    read.add_argument("text", help="a review in plain words")
+    read.add_argument("--run", help="a run of params.yaml; without it the best by validation accuracy")
+    read.add_argument("--seed", type=int, help="one of its seeds; without it the best by validation accuracy")
+    read.add_argument("--json", action="store_true", help="all numbers, with every hidden state")
     commands.add_parser("doctor", help="versions, threads, stores", description="Versions, threads, stores.")
     return door
 
@@ -62,7 +68,7 @@ def _stage(given) -> None:
     from pipeline.record import machine
 
     found = params.read()
-    if given.command == "evaluate":
+    if given.command in ("evaluate", "examples"):
         machine.load_tensorflow()
     import_module(f"pipeline.stages.{given.command}").main(found)
 
@@ -122,6 +128,15 @@ def _predict(given) -> None:
     predict.main(given.text, given.file, given.run, given.seed)
 
 
+def _read(given) -> None:
+    from pipeline.record import machine
+
+    machine.load_tensorflow()
+    from pipeline.commands import read
+
+    read.main(given.text, given.run, given.seed, given.json)
+
+
 def _doctor(given) -> None:
     from pipeline.commands import doctor
 
@@ -140,6 +155,7 @@ COMMANDS = {
     "prepare": _stage,
     "evaluate": _stage,
     "claims": _stage,
+    "examples": _stage,
     "report": _stage,
     "tune": _fanned_out,
     "train": _fanned_out,
@@ -147,6 +163,7 @@ COMMANDS = {
     "retention": _retention,
     "track": _track,
     "predict": _predict,
+    "read": _read,
     "doctor": _doctor,
 }
 

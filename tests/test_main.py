@@ -51,6 +51,7 @@ def test_a_typo_in_the_parameters_is_one_line_and_writes_nothing(project, capsys
         (["gradients", "11"], "11 is not in params.yaml, gradients.sequence_lengths; known: 10, 50, 100, 200"),
         (["evaluate"], "data/prepared/train.parquet: not here yet; `dvc repro` makes it"),
         (["predict", "a fine film"], "reports/metrics.json: not here yet; `dvc repro` makes it"),
+        (["read", "a fine film"], "reports/metrics.json: not here yet; `dvc repro` makes it"),
     ],
 )
 def test_what_is_not_there_is_named_with_what_is(project, capsys, arguments, said):
@@ -71,7 +72,7 @@ def test_an_unknown_architecture_names_the_known_ones(project, capsys):
 
 
 def test_every_command_has_help_that_says_what_it_does(capsys):
-    for command in [*STAGES, "predict", "doctor"]:
+    for command in [*STAGES, "predict", "read", "doctor"]:
         with pytest.raises(SystemExit) as stop:
             main([command, "--help"])
         assert stop.value.code == 0

@@ -32,10 +32,12 @@ PROBES = REPORTS / "probes"
 DECAY = REPORTS / "decay"
 RETENTION = REPORTS / "retention.csv"
 RETENTION_CHECKS = Path("artifacts/retention.csv")  # the accuracy at every check of training
+EXAMPLES = REPORTS / "examples.json"
 FIGURES = REPORTS / "figures"
 REPORT = REPORTS / "README.md"
 REPORT_PAGE = REPORTS / "index.html"
 MODELS = Path("artifacts/models")
+EXAMPLES_EVERYTHING = Path("artifacts/examples.json")  # EXAMPLES unrounded, with every hidden state
 
 
 def split(name: str) -> Path:

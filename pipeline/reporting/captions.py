@@ -1,7 +1,18 @@
 """Frames in, figures with words out: the panels, what to see in them, and what a screen reader says instead."""
 
 from pipeline.reporting import figures, tables, tuning_figures
-from pipeline.reporting.findings import count, interval, listed, percent, points, share_of, who
+from pipeline.reporting.findings import (
+    LABELS,
+    count,
+    interval,
+    listed,
+    number,
+    percent,
+    points,
+    share_of,
+    who,
+    word_by_word,
+)
 
 
 def captioned(found, pairs, at_length, contrast, fading, length) -> dict[str, dict]:
@@ -62,6 +73,24 @@ def captioned(found, pairs, at_length, contrast, fading, length) -> dict[str, di
             " negative one; 50 % is guessing. Right: by how much. The band spans the lowest and the highest seed.",
             "alternative": f"Sign accuracy at lag {length - 1}: {of_memory}.",
             "panels": figures.specified(figures.memory_by_lag(sign, contrast[contrast.sequence_length == length])),
+        }
+    return drawn
+
+
+def of_readings(readings) -> dict[str, dict]:
+    """A figure a review, in the form of `captioned`; `stacked`: its panels have one axis and lie one below the other."""
+    drawn = {}
+    for _, words in readings.groupby("review", sort=False):
+        first, by_run = words.iloc[0], words.groupby("run", sort=False)
+        ends = "; ".join(f"{run} {number(found.probability.iloc[-1], 2)}" for run, found in by_run)
+        drawn[f"reading-{len(drawn) + 1}"] = {
+            "title": f"Review {first.review}, {LABELS[first.label]}, judged {'rightly' if first.right else 'wrongly'} by "
+            f"{first.run}",
+            "see": " ".join(word_by_word(found) for _, found in by_run),
+            "alternative": f"Probability of being positive at the end of review {first.review}: {ends}. It reads: "
+            f"{' '.join(words[words.run == first.run].word)}",
+            "panels": figures.specified(figures.reading(words)),
+            "stacked": True,
         }
     return drawn
 

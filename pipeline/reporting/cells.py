@@ -105,6 +105,17 @@ def results(found: pd.DataFrame) -> dict:
     return _table("Accuracy on the test split, over seeds; tfidf is the linear ceiling", columns, rows)
 
 
+def readings(found: pd.DataFrame) -> dict:
+    """The last probability of each run, a row a review."""
+    runs = list(found.run.unique())
+    rows = []
+    for number_of, words in found.groupby("review", sort=False):
+        last = words.groupby("run").probability.last()
+        label = findings.LABELS[words.label.iloc[0]]
+        rows.append([number_of, label, str(words.place.max()), *(number(last[run], 2) for run in runs)])
+    return _table("Probability that the review is positive, at its end", ["review", "label", "words read", *runs], rows)
+
+
 def other_metrics(found: pd.DataFrame) -> dict:
     rows = [
         [row.run, number(row.nll, 3), number(row.brier, 3), percent(row.ece), number(row.auc, 3)]

@@ -20,6 +20,7 @@ def story(
     metrics: dict,
     compared: list[dict],
     models: dict,
+    examples: dict,
     trials: dict[str, pd.DataFrame],
     studies: dict[str, dict],
     gradients: pd.DataFrame,
@@ -46,10 +47,12 @@ def story(
     }
     space = settings["space"]
     searched = tables.trials(trials, studies)
+    readings = tables.readings(examples)
     important, expected = tables.importances(studies, space), tables.expected_best(studies)
     at_textbook = tables.at_textbook(metrics, models, settings["runs"])
     return {
         "card": card,
+        "examples": examples,
         "settings": settings,
         "length": length,
         "reviews": reviews,
@@ -80,11 +83,13 @@ def story(
             "fading": cells.fading(fading, length),
             "fading_by_length": cells.fading_by_length(fading, settings["lengths"], reviews),
             "memory_by_length": cells.memory_by_length(remembering),
+            "readings": cells.readings(readings),
             "not_completed": cells.not_completed(searched),
             "trials": [cells.trials(*each) for each in searched.groupby("architecture", sort=False)],
         },
         "figures": {
             **captions.captioned(found, pairs, at_length, contrast, fading, length),
+            **captions.of_readings(readings),
             **captions.of_tuning(searched, important, expected, space, models, at_textbook),
         },
     }
@@ -100,7 +105,10 @@ def html(told: dict) -> str:
 
 def pictures(told: dict) -> dict[str, str]:
     """{name: SVG} of every figure."""
-    return {name: figures.svg(figure["panels"]) for name, figure in told["figures"].items()}
+    return {
+        name: figures.svg(figure["panels"], 1 if figure.get("stacked") else 2)
+        for name, figure in told["figures"].items()
+    }
 
 
 def _rendered(template: str, context: dict, autoescape: bool) -> str:

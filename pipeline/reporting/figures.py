@@ -172,16 +172,77 @@ def fading_by_length(fading: pd.DataFrame) -> list[alt.LayerChart]:
     return panels
 
 
+def reading(words: pd.DataFrame) -> list[alt.LayerChart]:
+    """One review by every network: probability after each word, and below the words the gradient at each."""
+    runs = words.drop_duplicates("run")
+    legend = alt.Legend(orient="bottom", columns=3, symbolOpacity=1)
+    colour = alt.Color(
+        "run:N",
+        title=None,
+        scale=alt.Scale(domain=list(runs.run), range=[COLOURS[architecture] for architecture in runs.architecture]),
+        legend=legend,
+    )
+    shape = alt.Shape(
+        "run:N",
+        title=None,
+        scale=alt.Scale(domain=list(runs.run), range=[SHAPES[architecture] for architecture in runs.architecture]),
+        legend=legend,
+    )
+    columns = ["run", "name", "word", "place", "probability", "gradient"]
+    drawn = gapped(words[columns].assign(gradient=words.gradient.where(words.gradient > 0)))  # 0 is on no log scale
+    tooltip = [
+        "run",
+        "word",
+        "place",
+        alt.Tooltip("probability:Q", format=".3f"),
+        alt.Tooltip("gradient:Q", format=".3g"),
+    ]
+    axes = (
+        (
+            alt.Axis(
+                labelExpr="slice(datum.label, 4)", labelAngle=-90, labelLimit=90, labelOverlap=False, labelFontSize=10
+            ),
+            alt.Y(
+                "probability:Q",
+                title="positive",
+                scale=alt.Scale(domain=[0, 1]),
+                axis=alt.Axis(minExtent=34, maxExtent=34),
+            ),
+        ),
+        (
+            alt.Axis(labels=False, ticks=False),
+            alt.Y(
+                "gradient:Q",
+                title="gradient at the word (log scale)",
+                scale=alt.Scale(type="log"),
+                axis=alt.Axis(minExtent=34, maxExtent=34),
+            ),
+        ),
+    )
+    panels = []
+    for axis, y in axes:
+        x = alt.X("name:O", title=None, sort=None, axis=axis, scale=alt.Scale(paddingOuter=0.5))
+        base = alt.Chart(drawn).encode(x=x, y=y, color=colour)
+        panels.append(
+            alt.layer(
+                *([] if panels else [_line_at(0.5, alt.Scale(domain=[0, 1]))]),
+                base.mark_line(strokeWidth=1.5),
+                base.mark_point(filled=True, size=28, opacity=1).encode(shape=shape, tooltip=tooltip),
+            ).properties(width=2 * SHORT, height=150)
+        )
+    return panels
+
+
 def specified(panels: list[alt.LayerChart]) -> list[dict]:
     """The panels as Vega-Lite, checked against its schema once: what `svg` and `page` draw."""
     return [panel.to_dict() for panel in panels]
 
 
-def svg(panels: list[dict]) -> str:
-    """The panels on white, two beside one another, as text that is the same on every machine."""
+def svg(panels: list[dict], columns: int = 2) -> str:
+    """The panels on white, so many beside one another, as text that is the same on every machine."""
     inner = [{key: value for key, value in panel.items() if key not in OUTERMOST} for panel in panels]
     datasets = {name: rows for panel in panels for name, rows in panel["datasets"].items()}
-    laid = {"concat": inner, "columns": 2, "spacing": 36}
+    laid = {"concat": inner, "columns": columns, "spacing": 36}
     whole = {**laid, "datasets": datasets, "config": {**LOOK, "background": "#ffffff"}}
     version = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
     return _numbered(vl_convert.vegalite_to_svg({"$schema": panels[0]["$schema"], **whole}, vl_version=version)) + "\n"

@@ -5,6 +5,7 @@ Numbers are formatted here alone, so that a table and a sentence show the same n
 
 import math
 
+import numpy as np
 import pandas as pd
 
 from pipeline.reporting import tables
@@ -80,6 +81,18 @@ def seeds_in_words(seeds: int) -> str:
         return f"With {seeds} seeds each interval {text}."
     enough = f"with {ENOUGH_SEEDS} seeds it would reach {number(tables.reach_in_sd(ENOUGH_SEEDS), 2)}"
     return f"With {count(seeds, 'seed')} the intervals are wide: each {text}; {enough}."
+
+
+def word_by_word(words: pd.DataFrame) -> str:
+    """What one run makes of one review: the end, the largest step, the gradient at the first word."""
+    step = words.probability.diff().fillna(0)
+    at = words.loc[step.abs().idxmax()]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        kept = np.log10(words.gradient.iloc[0]) - np.log10(words.gradient.iloc[-1])
+    return (
+        f"{at.run} ends at {number(words.probability.iloc[-1], 2)}; its largest step is to {number(at.probability, 2)}, "
+        f"after “{at.word}” (word {at.place}); the gradient at the first word is {share_of(kept)} of that at the last."
+    )
 
 
 def best(found: pd.DataFrame) -> list[str]:

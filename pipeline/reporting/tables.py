@@ -58,6 +58,25 @@ def _result(run: str, architecture: str, found: dict) -> dict:
     }
 
 
+def readings(examples: dict) -> pd.DataFrame:
+    """A row a review, run and word, in the order of the file: what `figures.reading` draws.
+
+    `name` is unique: the word behind its place in three digits, so that an axis keeps words that come twice apart.
+    """
+    columns = ["review", "label", "right", "run", "architecture", "place", "word", "name", "probability", "gradient"]
+    rows = [
+        (review["review"], review["label"], review["right"], run, run.split("-")[0], place, word, f"{place:03d} {word}")
+        + numbers
+        for review in examples["reviews"]
+        for run, found in review["readings"].items()
+        for place, (word, *numbers) in enumerate(
+            zip(found["token"], found["probability"], found["gradient"], strict=True), 1
+        )
+        for numbers in [tuple(map(_number, numbers))]
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
 def scores(found: pd.DataFrame) -> pd.DataFrame:
     """A row a run and seed: `run, architecture, seed, accuracy`."""
     rows = [

@@ -19,6 +19,7 @@ def main(params: Params) -> None:
         metrics=artifacts.read_json(artifacts.METRICS),
         compared=artifacts.read_json(artifacts.COMPARISONS),
         models=artifacts.read_json(artifacts.MODELS_CARD),
+        examples=artifacts.read_json(artifacts.EXAMPLES),
         trials={architecture: artifacts.read_csv(artifacts.trials(architecture)) for architecture in tuned},
         studies={architecture: artifacts.read_json(artifacts.tuning_summary(architecture)) for architecture in tuned},
         gradients=pd.concat([artifacts.read_csv(artifacts.gradients(length)) for length in lengths], ignore_index=True),

@@ -101,7 +101,7 @@ def test_tuning_tables_have_the_whole_budget_and_the_tuned_run_has_the_winner(ar
 
 def test_dvc_lock_has_every_stage_and_nothing_that_differs_from_run_to_run():
     assert {stage.partition("@")[0] for stage in LOCK} == {
-        *("prepare", "tune", "train", "evaluate", "gradients", "retention", "report", "track"),
+        *("prepare", "tune", "train", "evaluate", "gradients", "retention", "examples", "claims", "report", "track"),
     }
     assert {f"train@{run}" for run in STUDY.train.runs} <= set(LOCK)
 

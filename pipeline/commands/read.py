@@ -1,0 +1,130 @@
+"""`read`: a sentence word by word, by a trained network."""
+
+import json
+import os
+import sys
+import textwrap
+
+import numpy as np
+
+from pipeline.commands import predict
+from pipeline.params import Settings
+from pipeline.record import artifacts
+from pipeline.science import models, reading, reviews
+
+WORD = 14  # columns; a longer word is cut
+BAR = 8
+UNITS = 64  # of more, those that the logit takes most of, from both ends
+WIDTH = 110
+SHADES = " .:-=+*%@"
+COLOURS = (24, 31, 74, 110, 152, 255, 223, 216, 209, 166, 130)  # of 256: blue below zero, white, orange above
+PICTURED = {
+    "forward": "hidden state",
+    "backward": "hidden state of the half that reads from the last word to the first",
+    "none": "hidden layer for the words so far",
+}
+
+
+def main(text: str, run: str | None, seed: int | None, as_json: bool) -> None:
+    """Prints a line a word: the probability after it, its gradient, what it counts, and the state as a picture."""
+    run, seed = predict.chosen(artifacts.read_json(artifacts.METRICS), run, seed)
+    card = artifacts.read_json(artifacts.model(run))
+    settings = Settings.model_validate(card["values"])
+    (ids,) = predict.encoded([text], "text")
+    weights = artifacts.read_bytes(artifacts.weights(run, seed))
+    model = models.restored(card["architecture"], settings, card["vocabulary_size"], weights)
+    found = reading.read(model, settings, ids)
+    rows = found.rows(reviews.tokenise(text))
+    probability = rows[-1]["probability"]
+    verdict = "positive" if probability > 0.5 else "negative"
+    if as_json:
+        told = {"run": run, "seed": seed, "verdict": verdict, "probability": probability, "words": len(ids)}
+        readout = {name: direction.readout_H.tolist() for name, direction in found.directions.items()}
+        print(json.dumps({**told, "readout": readout, "tokens": rows}, ensure_ascii=False, allow_nan=False))
+        return
+    in_colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    for name, direction in found.directions.items():
+        print(*_table(name, direction, rows, in_colour), "", sep="\n")
+    print(textwrap.fill(_legend(found, len(ids), in_colour), WIDTH))
+    print(f"{verdict} {probability:.4f} ({run}, seed {seed})")
+
+
+def _table(name: str, direction: reading.Direction, rows: list[dict], in_colour: bool) -> list[str]:
+    """A heading and a line a word; what both halves of a network share is in the first table alone."""
+    backward = name == "backward"
+    cells = [
+        (
+            _word(row["token"], row["known"]),
+            *([] if backward else [_probability(row["probability"]), _signed(row["saliency"])]),
+            _share(row["log10_relative_norm_backward" if backward else "log10_relative_norm"]),
+            picture,
+        )
+        for row, picture in zip(rows, _pictures(direction, in_colour), strict=True)
+    ]
+    named = [
+        f"{'word':{WORD}}",
+        *([] if backward else [f"{'positive':{BAR + 6}}", " counts"]),
+        "gradient",
+        PICTURED[name],
+    ]
+    return ["  ".join(line) for line in [named, *cells]]
+
+
+def _word(word: str, known: bool) -> str:
+    word = word if known else f"({word})"
+    return f"{word if len(word) <= WORD else word[: WORD - 1] + '…':{WORD}}"
+
+
+def _probability(probability: float) -> str:
+    return f"{probability:.3f} {'#' * round(BAR * probability):{BAR}}"
+
+
+def _signed(saliency: float) -> str:
+    return f"{saliency:+7.2f}" if abs(saliency) >= 0.005 else f"{'0':>7}"
+
+
+def _share(log10_norm: float | None) -> str:
+    """Percent where that can be read, else a power of ten."""
+    if log10_norm is None:
+        return f"{'0 %':>8}"
+    if -4 < log10_norm < 1:
+        return f"{f'{100 * 10**log10_norm:.{1 if log10_norm > -2 else 3}f} %':>8}"
+    return f"{f'10^{log10_norm:.1f}':>8}"
+
+
+def _pictures(direction: reading.Direction, in_colour: bool) -> list[str]:
+    """A line a word, a block a unit, in the order of what the logit takes of each."""
+    order = np.argsort(direction.readout_H, kind="stable")
+    if len(order) > UNITS:
+        order = np.concatenate([order[: UNITS // 2], order[-UNITS // 2 :]])
+    blocks = [f"\x1b[48;5;{colour}m " for colour in COLOURS] if in_colour else SHADES
+    share_TH = direction.state_TH[:, order] / _largest(direction)
+    level_TH = np.rint((share_TH + 1) / 2 * (len(blocks) - 1)).astype(int)
+    return ["".join(blocks[level] for level in level_H) + "\x1b[0m" * in_colour for level_H in level_TH]
+
+
+def _largest(direction: reading.Direction) -> float:
+    return np.abs(direction.state_TH).max() or 1.0
+
+
+def _legend(found: reading.Reading, words: int, in_colour: bool) -> str:
+    read, units = len(found.tokens_T), len(next(iter(found.directions.values())).readout_H)
+    most = max(map(_largest, found.directions.values()))
+    low, zero, high = (
+        ("blue", "white", "orange") if in_colour else (f"'{SHADES[at]}'" for at in (0, len(SHADES) // 2, -1))
+    )
+    gradient, at = ("|dz/dx|", "last word") if "none" in found.directions else ("|dz/dh|", "state that is read out")
+    said = [
+        "positive: the probability if the text ended after this word.",
+        "counts: what the word adds to the logit z, to first order (gradient times input); + speaks for positive.",
+        f"gradient: {gradient} as a share of that at the {at}.",
+        f"The picture: a column a unit, on the left those that speak for negative, on the right for positive; {low} is "
+        f"the lowest value, {zero} 0, {high} the highest (here {most:.2f}).",
+        f"Of {units} units the {UNITS} that count most are shown." if units > UNITS else "",
+        "(word): not in the vocabulary." if (found.tokens_T == reviews.UNKNOWN).any() else "",
+        f"Only the last {read} of {words} words are read." if read < words else "",
+        f"Before the first word this network reads padding, {found.padding} times, as if it were a word."
+        if found.padding
+        else "",
+    ]
+    return " ".join(filter(None, said))

@@ -176,14 +176,23 @@ def test_a_cluster_that_shares_no_disk_gives_the_same_bytes(project, undisturbed
     assert written(project, tune(project, DASK_SCHEDULER_ADDRESS=cluster[0])) == undisturbed
 
 
-def test_a_cluster_behind_tls_gives_the_same_bytes_and_lets_no_one_else_in(
-    project, undisturbed, certificates, tmp_path
-):
+ONE_UNIT = """
+import operator, os
+from pipeline.record import compute
+workers = compute.Workers(1, os.environ["DASK_SCHEDULER_ADDRESS"])
+print(workers.run("a unit", operator.is_, (), {0: (None,)}, lambda *_: None))
+workers.close()
+"""
+
+
+def test_a_cluster_behind_tls_computes_and_lets_no_one_else_in(project, certificates, tmp_path):
     with started(tmp_path, "tls", certificates) as (address, _):
         stranger = tune(project, DASK_SCHEDULER_ADDRESS=address)
         said, _ = stranger.communicate(timeout=120)
         assert (stranger.returncode, said.startswith(f"error: DASK_SCHEDULER_ADDRESS: {address}")) == (2, True), said
-        assert written(project, tune(project, DASK_SCHEDULER_ADDRESS=address, **certificates)) == undisturbed
+        ours = {**os.environ, **certificates, "DASK_SCHEDULER_ADDRESS": address}
+        done = subprocess.run([sys.executable, "-c", ONE_UNIT], cwd=project, env=ours, capture_output=True, text=True)
+        assert done.stdout == "{0: False}\n", done.stderr
 
 
 def test_a_scheduler_that_goes_away_is_one_clear_line_and_the_study_goes_on_here(project, undisturbed, cluster):

@@ -46,6 +46,18 @@ def write(folder: Path) -> Params:
         for seed in SEEDS
     ]
     table(folder / f"reports/memory/{LENGTH}.csv", effects)
+    fits = [
+        {"architecture": "vanilla", "direction": "forward", "weights": weights, "initialiser": initialiser}
+        | {"sequence_length": LENGTH, "trained_length": trained, "quantity": quantity, "r2": 0.95}
+        | {"half_life_tokens": half_life, "horizon_1e-1": 2, "horizon_1e-2": "inf", "horizon_1e-3": "inf"}
+        for weights in ("initial", "trained")
+        for initialiser, trained, quantity, half_life in (
+            *(("orthogonal", LENGTH, "dz/dh", 3.5), ("orthogonal", LENGTH, "dz/dc", 9)),
+            *(("identity", LENGTH, "dz/dh", 9), ("orthogonal", 100, "dz/dh", 9)),
+        )
+    ]
+    table(folder / f"reports/decay/{LENGTH}.csv", fits)
+    table(folder / f"reports/probes/{LENGTH}.csv", [{"architecture": "vanilla", "probe": "plain", "accuracy": 0.5}])
     scores = {run: {"parameters": 326273, "test/accuracy": score(0.5, 0.75)} for run in RUNS}
     scores["vanilla-textbook"]["validation/accuracy"] = score(0.625, 0.625)
     scores["tfidf"] = {"parameters": 100, "test/accuracy": {**score(0.875), "sd": None, "low": None, "high": None}}

@@ -28,11 +28,13 @@ EXPERIMENTS = {
     "gradients": "rnn-for-nlp/gradients",
 }
 CURVES = {name: name for name in ("train/loss", "train/accuracy", "validation/loss", "validation/accuracy")}
+CURVE = ("architecture", "direction", "weights")
 DECAY = {
     "log10_relative_norm": "log10_relative_norm",
     "log10_relative_norm.p10": "p10",
     "log10_relative_norm.p90": "p90",
 }
+FITTED = ("half_life_tokens", "r2", "horizon_1e-1", "horizon_1e-2", "horizon_1e-3")
 EFFECT = {name: name for name in ("contrast", "sign_accuracy")}
 CONTEXTS = {"train": "training", "validation": "validation", "test": "test"}
 ALL = "all"  # the seed or the architecture of a run that covers all of them
@@ -226,14 +228,17 @@ def tuning(stage: Stage, folder: Path) -> list[Record]:
 def gradients(stage: Stage, folder: Path) -> list[Record]:
     """A sequence length: how gradients and memory fade, a child for each decay curve, step = lag in tokens."""
     length = int(stage.item)
-    flow, memory = _text(folder, artifacts.gradients(length)), _text(folder, artifacts.memory(length))
+    tables = {"gradients": artifacts.gradients, "memory": artifacts.memory}
+    tables |= {"decay": artifacts.decay, "probes": artifacts.probes}
+    texts = {f"{name}.csv": _text(folder, path(length)) for name, path in tables.items()}
+    fitted = {words: rows[0] for words, rows in _grouped(_own_curves(texts["decay.csv"]), *CURVE).items()}
     params = {**_flat(stage.values), "sequence_length": str(length)}
     known = {"settings": "textbook", "seed": ALL, "sequence_length": length}
     datasets = _datasets(stage)
     children = []
     for quantity, text, by, values in (
-        ("gradient", flow, ("architecture", "direction", "weights"), DECAY),
-        ("memory", memory, ("architecture", "trained_length"), EFFECT),
+        ("gradient", texts["gradients.csv"], CURVE, DECAY),
+        ("memory", texts["memory.csv"], ("architecture", "trained_length"), EFFECT),
     ):
         for words, rows in _grouped(_rows(text), *by).items():
             what = dict(zip(by, words, strict=True))
@@ -246,7 +251,8 @@ def gradients(stage: Stage, folder: Path) -> list[Record]:
                     parent=stage.key(),
                     tags=tags(stage.name, unit, stage.key(unit), **known, **what, quantity=quantity),
                     params={**params, **what},
-                    metrics=_mean_points(rows, "lag_tokens", values),
+                    metrics=_mean_points(rows, "lag_tokens", values)
+                    | _finite({(number, 0): fitted.get(words, {}).get(number) for number in FITTED}),
                     datasets=datasets,
                 )
             )
@@ -259,9 +265,20 @@ def gradients(stage: Stage, folder: Path) -> list[Record]:
         params=params,
         metrics=_at_the_farthest_lag(children),
         datasets=datasets,
-        artifacts={"gradients.csv": flow, "memory.csv": memory},
+        artifacts=texts,
     )
     return [parent, *children]
+
+
+def _own_curves(decay: str) -> list[dict[str, str]]:
+    """What was fitted to the curves of reports/gradients: trained at this length, Keras' own initialiser."""
+    return [
+        row
+        for row in _rows(decay)
+        if row["trained_length"] == row["sequence_length"]
+        and row["initialiser"] == "orthogonal"
+        and row["quantity"] != "dz/dc"
+    ]
 
 
 def _text(folder: Path, path: Path) -> str:

@@ -28,7 +28,7 @@ def test_each_stage_is_a_parent_with_a_child_for_each_seed_trial_or_curve(study)
     assert {name: parents[record.parent] for name, record in found.items() if record.parent} == {
         **{f"{run} seed {seed}": run for run in toy_study.RUNS for seed in toy_study.SEEDS},
         **{f"vanilla trial {number}": "vanilla study" for number in range(3)},
-        **{f"vanilla {what} 4": "gradients 4" for what in ("forward initial", "forward trained", "memory")},
+        **{f"vanilla {what} 4": "gradients 4" for what in ("forward initial", "forward trained", "4 memory")},
     }
 
 
@@ -81,6 +81,8 @@ def test_a_decay_curve_is_the_mean_over_seeds_by_lag(study):
     metrics = read(study)["vanilla forward trained 4"].metrics
     assert [metrics["log10_relative_norm", lag] for lag in range(4)] == [0, -1.5, -3, -4.5]
     assert not any(name.endswith("p90") for name, _ in metrics), "an empty field is no measurement"
+    assert metrics["half_life_tokens", 0] == 3.5
+    assert ("horizon_1e-3", 0) not in metrics, "not reached"
     assert read(study)["gradients 4"].metrics["vanilla-forward-trained/log10_relative_norm", 3] == -4.5
 
 

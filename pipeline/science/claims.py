@@ -24,6 +24,7 @@ class Found:
     """What a study has measured of its textbook networks, at every sequence length."""
 
     length: int  # the textbook's
+    half_life_at_start: float  # in theory, of a long text
     comparisons: list[dict]
     decay: pd.DataFrame
     memory: pd.DataFrame
@@ -177,6 +178,10 @@ def vanish(found: Found, thresholds: Claims) -> Claim:
                 _decay(found, "vanilla", "log10_at_last_lag", found.length, weights="initial"),
                 _decay(found, "vanilla", "log10_at_last_lag", longest, weights="initial"),
                 _decay(found, "vanilla", "half_life_tokens", longest, weights="initial"),
+                Measure(
+                    "half-life of that start in theory: tanh damps what the words drive, U itself keeps norms",
+                    *(found.half_life_at_start, None, None, "tokens", "params.yaml"),
+                ),
                 _decay(found, "vanilla", "horizon_1e-3", longest, weights="initial"),
                 _decay(found, "vanilla", "log10_at_last_lag", found.length, weights="initial", start="0.9 orthogonal"),
                 _decay(found, "lstm", "log10_at_last_lag", found.length, weights="initial"),

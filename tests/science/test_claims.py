@@ -65,6 +65,7 @@ def found(**changed):
     pairs = {("vanilla", "feedforward"): 0.03, ("vanilla", "bidirectional"): 0.0, ("vanilla", "lstm"): 0.02}
     usual = claims.Found(
         length=LENGTH,
+        half_life_at_start=41.2,
         comparisons=[
             {"baseline": f"{a}-textbook", "run": f"{b}-textbook"}
             | {"difference": gained, "low": gained - 0.01, "high": gained + 0.01}

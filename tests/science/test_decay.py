@@ -19,6 +19,10 @@ def test_an_exponential_of_0_9_a_token_has_its_half_life_and_horizons():
     assert found["steepest_slope"] == pytest.approx(found["flattest_slope"])
 
 
+def test_the_half_life_of_keras_own_start_is_that_of_the_closed_form():
+    assert decay.half_life_at_start(32, 64) == pytest.approx(np.log(2) / -np.log(1 - 0.016667), rel=1e-4)
+
+
 def test_a_horizon_is_where_a_curve_stays_below_not_where_it_first_dips():
     curve_L = np.array([0.0, -1.5, 0.5, -1.1, -2.0, -1.2])
     assert decay.horizon(curve_L, -1) == 3

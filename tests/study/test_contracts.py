@@ -17,7 +17,19 @@ from pipeline import params
 STUDY = params.read()
 REPORTS = Path("reports")
 METRICS = json.loads((REPORTS / "metrics.json").read_text(encoding="utf-8"))
+TEXTBOOK = STUDY.settings["textbook"].sequence_length
 LOCK = YAML(typ="safe").load(Path("dvc.lock"))["stages"]
+
+
+def seeds_at(length: int) -> int:
+    """Few where networks are trained for a length; all where none is."""
+    every = length == TEXTBOOK or length > STUDY.gradients.trained_up_to
+    return STUDY.train.seeds if every else min(STUDY.gradients.seeds, STUDY.train.seeds)
+
+
+def trained_lengths(length: int) -> set[int]:
+    """Both designs where there are two."""
+    return {TEXTBOOK, *([length] if length <= STUDY.gradients.trained_up_to else [])}
 
 
 def test_every_run_and_the_linear_ceiling_have_every_metric_of_every_seed():
@@ -58,9 +70,9 @@ def test_gradient_tables_have_every_architecture_direction_seed_and_lag(length):
             assert curve["lag_tokens"].tolist() == list(range(length))
             assert curve["log10_relative_norm"].iloc[0] == 0
             assert (curve["reviews"] > 0).all()
-        trained = length in (STUDY.settings["textbook"].sequence_length, *range(STUDY.gradients.trained_up_to + 1))
+        trained = length == TEXTBOOK or length <= STUDY.gradients.trained_up_to
         assert set(of_architecture["weights"]) == {"initial", *(["trained"] if trained else [])}
-        assert sorted(set(of_architecture["seed"])) == list(range(min(STUDY.gradients.seeds, STUDY.train.seeds)))
+        assert sorted(set(of_architecture["seed"])) == list(range(seeds_at(length)))
     flat = table[table["architecture"] == "feedforward"]["log10_relative_norm"]
     assert flat.abs().max() < 1e-6
 
@@ -70,20 +82,53 @@ def test_memory_tables_reach_from_the_last_word_to_the_first(length):
     table = pd.read_csv(REPORTS / f"memory/{length}.csv")
     assert list(table) == [
         *("architecture", "sequence_length", "trained_length", "seed"),
-        *("lag_tokens", "contrast", "sign_accuracy", "reviews"),
+        *("lag_tokens", "contrast", "mean_absolute_contrast", "sign_accuracy", "coherence", "reviews"),
     ]
     assert (table["lag_tokens"].min(), table["lag_tokens"].max()) == (0, length - 1)
-    textbook = STUDY.settings["textbook"].sequence_length
-    assert set(table["trained_length"]) == {length if length <= STUDY.gradients.trained_up_to else textbook}
+    assert set(table["trained_length"]) == trained_lengths(length)
     assert table["sign_accuracy"].between(0, 1).all()
+
+
+@pytest.mark.parametrize("length", STUDY.gradients.sequence_lengths)
+def test_probe_tables_have_every_network_and_a_network_without_order_keeps_its_answers(length):
+    table = pd.read_csv(REPORTS / f"probes/{length}.csv")
+    assert set(table["probe"]) >= {"plain", "bag_of_words", "prefix", "suffix", "splice", "truncation", "shuffled"}
+    cells = set(table[["architecture", "trained_length", "seed"]].itertuples(index=False, name=None))
+    seeds = range(seeds_at(length))
+    assert cells == set(product(STUDY.gradients.architectures, trained_lengths(length), seeds))
+    assert table["accuracy"].between(0, 1).all()
+    shuffled = table[(table["architecture"] == "feedforward") & (table["probe"] == "shuffled")]
+    assert shuffled["logit_change"].max() < 1e-4
+
+
+@pytest.mark.parametrize("length", STUDY.gradients.sequence_lengths)
+def test_a_half_life_is_given_only_where_the_curve_is_exponential_and_no_value_is_above_the_bound(length):
+    table = pd.read_csv(REPORTS / f"decay/{length}.csv", keep_default_na=False, na_values=[""])
+    assert (table["half_life_tokens"].notna() <= (table["r2"] >= 0.9)).all()
+    assert (table["seeds"] <= seeds_at(length)).all()
+    dynamics = pd.read_parquet(f"artifacts/dynamics/{length}.parquet")
+    assert (dynamics.query("measure == 'bound_violations'")["value"] == 0).all()
+
+
+def test_every_claim_has_a_verdict_that_its_measures_decide():
+    table = json.loads((REPORTS / "claims.json").read_text(encoding="utf-8"))
+    assert len(table) == 7
+    for row in table:
+        assert row["verdict"] in ("holds", "partly", "does not hold", "not shown")
+        decided = {measure["verdict"] for measure in row["measures"] if measure["verdict"]}
+        assert row["verdict"] in decided or row["verdict"] == "partly" or len(decided) != 1
+        for measure in row["measures"]:
+            assert (measure["threshold"] is None) == (measure["verdict"] is None)
 
 
 def test_the_retention_table_has_every_architecture_lag_and_seed():
     table, asked = pd.read_csv(REPORTS / "retention.csv"), STUDY.retention
-    assert list(table) == ["architecture", "lag_tokens", "seed", "accuracy", "solved", "updates"]
-    cells = set(table[["architecture", "lag_tokens", "seed"]].itertuples(index=False, name=None))
+    cell = ["architecture", "signal", "lag_tokens", "seed"]
+    assert list(table) == [*cell, "accuracy", "solved", "updates"]
+    cells = set(table[cell].itertuples(index=False, name=None))
     assert len(table) == len(cells)
-    assert cells == set(product(asked.architectures, asked.lags, range(asked.seeds)))
+    tasks = [(architecture, signal) for architecture, signals in asked.signals.items() for signal in signals]
+    assert cells == {(*task, lag, seed) for task, lag, seed in product(tasks, asked.lags, range(asked.seeds))}
     assert (table["solved"] == (table["accuracy"] > asked.solved)).all()
     assert table["updates"].between(1, asked.updates).all()
 

@@ -3,8 +3,8 @@
 A measure has a threshold that was declared in params.yaml and a side of it on which the sentence says the number lies.
 It `holds` where its whole interval lies there, `does not hold` where the whole interval lies on the other side, and is
 `not shown` where the interval contains the threshold, or where there is none. A measure without a threshold informs and
-decides nothing. A sentence holds where all its deciding measures do, `partly` where some do; where none does it `does not
-hold` if one is on the other side.
+decides nothing. A sentence holds where all its deciding measures do, `partly` where some do; where none does, it `does
+not hold` if one lies on the other side.
 """
 
 from dataclasses import asdict, dataclass, field

@@ -157,3 +157,14 @@ def test_nothing_underflows_over_800_words():
     added_NL = there.weight_curve().log10_norm_NL
     assert np.isneginf(added_NL).tolist() == [[False] * 800 + [True]] * 2  # h_0 = 0
     assert (np.abs(added_NL - powers_L)[:, :-1] < 5).all()  # the states are of about 1e-3
+
+
+@pytest.mark.parametrize("architecture", ["vanilla", "bidirectional"])
+def test_what_a_word_counts_is_its_gradient_times_its_embedding(settings, keras_floats, architecture):
+    model = bold(architecture, settings)
+    _, saliency_NTD = keras_saliency(model, TOKENS_NT)
+    x_NTD = model.get_layer("embedding")(TOKENS_NT).numpy()
+    gradients = [saliency.back_through(cell, TOKENS_NT).input_gradient() for cell in gradient_flow.tanh_cells(model)]
+    whole = saliency.sum_of_directions(*gradients) if len(gradients) > 1 else gradients[0]
+    counts_LN = whole.times_input(x_NTD.transpose(1, 0, 2)[::-1])
+    np.testing.assert_allclose(counts_LN[::-1].T, (saliency_NTD * x_NTD).sum(axis=2), rtol=1e-5, atol=1e-7)

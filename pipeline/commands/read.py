@@ -45,14 +45,15 @@ def main(text: str, run: str | None, seed: int | None, as_json: bool) -> None:
         print(json.dumps({**told, "readout": readout, "tokens": rows}, ensure_ascii=False, allow_nan=False))
         return
     in_colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    largest = max(np.abs(direction.state_TH).max() for direction in found.directions.values()) or 1.0
     for name, direction in found.directions.items():
-        print(*_table(name, direction, rows, in_colour), "", sep="\n")
-    for name, meaning in _legend(found, len(ids), in_colour).items():
+        print(*_table(name, rows, _pictures(direction, largest, in_colour)), "", sep="\n")
+    for name, meaning in _legend(found, len(ids), largest, in_colour).items():
         print(textwrap.fill(f"{name:{NAME}}{meaning}", WIDTH, subsequent_indent=" " * NAME))
     print(f"\n{verdict}: probability of a positive review {probability:.4f} ({run}, seed {seed})")
 
 
-def _table(name: str, direction: reading.Direction, rows: list[dict], in_colour: bool) -> list[str]:
+def _table(name: str, rows: list[dict], pictures: list[str]) -> list[str]:
     """A heading and a line a word; what both halves of a network share is in the first table alone."""
     backward = name == "backward"
     cells = [
@@ -62,7 +63,7 @@ def _table(name: str, direction: reading.Direction, rows: list[dict], in_colour:
             _share(row["log10_relative_norm_backward" if backward else "log10_relative_norm"]),
             picture,
         )
-        for row, picture in zip(rows, _pictures(direction, in_colour), strict=True)
+        for row, picture in zip(rows, pictures, strict=True)
     ]
     named = [
         f"{'word':{WORD}}",
@@ -95,27 +96,22 @@ def _share(log10_norm: float | None) -> str:
     return f"{f'10^{log10_norm:.1f}':>8}"
 
 
-def _pictures(direction: reading.Direction, in_colour: bool) -> list[str]:
+def _pictures(direction: reading.Direction, largest: float, in_colour: bool) -> list[str]:
     """A line a word, a block a unit, in the order of what the logit takes of each."""
     order = np.argsort(direction.readout_H, kind="stable")
     if len(order) > UNITS:
         order = np.concatenate([order[: UNITS // 2], order[-UNITS // 2 :]])
     blocks = [f"\x1b[48;5;{colour}m " for colour in COLOURS] if in_colour else SHADES
-    share_TH = direction.state_TH[:, order] / _largest(direction)
+    share_TH = direction.state_TH[:, order] / largest
     level_TH = np.rint((share_TH + 1) / 2 * (len(blocks) - 1)).astype(int)
     return ["".join(blocks[level] for level in level_H) + "\x1b[0m" * in_colour for level_H in level_TH]
 
 
-def _largest(direction: reading.Direction) -> float:
-    return np.abs(direction.state_TH).max() or 1.0
-
-
-def _legend(found: reading.Reading, words: int, in_colour: bool) -> dict[str, str]:
+def _legend(found: reading.Reading, words: int, largest: float, in_colour: bool) -> dict[str, str]:
     """What the tables do not say by themselves, by name of a column."""
     low, zero, high = (
         ("blue", "white", "orange") if in_colour else (f"'{SHADES[at]}'" for at in (0, len(SHADES) // 2, -1))
     )
-    most = max(map(_largest, found.directions.values()))
     units = len(next(iter(found.directions.values())).readout_H)
     said = {
         "positive": "the probability of a positive review if the text ended after this word.",
@@ -123,7 +119,7 @@ def _legend(found: reading.Reading, words: int, in_colour: bool) -> dict[str, st
         "times input. + speaks for positive, - for negative.",
         "gradient": _gradient(found),
         "picture": f"the hidden layer, a column a unit. Those on the left speak for negative when they are high, those "
-        f"on the right for positive. {zero} is 0, {high} is {most:.2f}, {low} is -{most:.2f}.",
+        f"on the right for positive. {zero} is 0, {high} is {largest:.2f}, {low} is -{largest:.2f}.",
     }
     if units > UNITS:
         said["picture"] += f" Of {units} units it shows the {UNITS} whose weights in z lie furthest out."

@@ -4,6 +4,7 @@ from pipeline.reporting import distance, distance_figures, distance_findings, fi
 from pipeline.reporting.findings import count, half_life, number, percent, share_of
 
 SEEDS = "The band spans the lowest and the highest seed."
+CUT = SEEDS + " It may go on beyond the panel."
 BARS = "The bar spans the lowest and the highest seed."
 
 
@@ -16,7 +17,7 @@ def of_gradients(found: dict, length: int, textbook: int) -> dict[str, dict]:
         drawn["gradients-by-lag"] = {
             "title": f"How gradients fade with distance, at {count(length, 'token')}",
             "see": "The lower a curve, the less a state that far back counts: −1 is 10 %, −3 is 0.1 % of lag 0. "
-            f"Dashed is before training, solid after it. {SEEDS} The feed-forward network has no state; the flat line "
+            f"Dashed is before training, solid after it. {CUT} The feed-forward network has no state; the flat line "
             "of its words is the control.",
             "alternative": "Trained networks, gradient at the largest lag as a share of lag 0: "
             + "; ".join(f"{row.panel} {share_of(row.mean)}" for row in ends.itertuples())
@@ -27,7 +28,7 @@ def of_gradients(found: dict, length: int, textbook: int) -> dict[str, dict]:
         drawn["gradients-by-start"] = {
             "title": "The start decides",
             "see": "The same networks before any training, with recurrent weights drawn in four ways. A plot of "
-            f"vanishing gradients that does not name its initialiser says nothing. {SEEDS}",
+            f"vanishing gradients that does not name its initialiser says nothing. {CUT}",
             "alternative": " ".join(distance_findings.starts(starts)),
             "panels": figures.specified(distance_figures.by_start(starts)),
         }
@@ -36,7 +37,7 @@ def of_gradients(found: dict, length: int, textbook: int) -> dict[str, dict]:
             "title": f"Which words count, at {count(length, 'token')}",
             "see": "The gradient at each word of trained networks. A network that reads in both directions should "
             "have a U: high at both ends, low in the middle. Each curve is relative to where its reading ends: the "
-            f"backward half to the first word, all others to the last, so the halves do not add up here. {SEEDS}",
+            f"backward half to the first word, all others to the last, so the halves do not add up here. {CUT}",
             "alternative": " ".join(distance_findings.places(positions, length)),
             "panels": figures.specified(distance_figures.by_position(positions)),
         }
@@ -47,7 +48,7 @@ def of_gradients(found: dict, length: int, textbook: int) -> dict[str, dict]:
             "title": "Half-life by sequence length",
             "see": "How many tokens halve the gradient, where one exponential describes the curve (R² of at least "
             "0.9); a mark that is missing is a curve that is none. The bar is the 95 % interval of a bootstrap over "
-            "seeds and then reviews. Marks of one length stand apart only to be seen.",
+            "seeds and then reviews; it may go on beyond the panel. Marks of one length stand apart only to be seen.",
             "alternative": "Half-lives in tokens: "
             + "; ".join(
                 f"{distance.panel(row)} at {row.sequence_length}, {row.design}, {half_life(row)}"
@@ -91,8 +92,8 @@ def of_mechanism(found: dict, length: int) -> dict[str, dict]:
             "title": f"Gradient, largest gain and upper bound, at {count(length, 'token')}",
             "see": "Solid: the gradient. Dashed: the spectral norm of the product of Jacobians |P|, what the best "
             "direction keeps. Dotted: the product of the largest singular value of U and the largest slope of tanh "
-            "at each token (Pascanu et al. 2013). Where the bound rises it forbids nothing: that values are above 1 "
-            f"does not keep a gradient from fading. {SEEDS}",
+            "at each token (Pascanu et al. 2013). Where the bound rises it forbids nothing: values above 1 do not "
+            f"keep a gradient from fading. {CUT}",
             "alternative": "The same three numbers at the largest lag, log10: "
             + "; ".join(
                 f"{row.quantity} {row.weights} {number(row.mean, 1)}"
@@ -120,9 +121,10 @@ def of_memory(found: dict, length: int, solved: float) -> dict[str, dict]:
         drawn["memory-beside-gradient"] = {
             "title": f"Influence is not memory, at {count(length, 'token')}",
             "see": "Both as a share of what they are at the last word: the gradient of the word (solid), and what a "
-            "strong positive word does instead of a strong negative one (dashed). Where the dashed line is at 0, the "
-            "network is still moved by that place and no longer knows what stood there. The dotted line is the last "
-            f"lag up to which the word moves most reviews the right way. {SEEDS}",
+            "strong positive word does instead of a strong negative one (dashed). Where only the dashed line is at "
+            "0, the network is still moved by that place and no longer knows what stood there. A dotted line is the "
+            "last lag up to which the word surely moves reviews the right way; without one, that is every measured "
+            f"lag. {SEEDS}",
             "alternative": "At the largest lag: "
             + "; ".join(
                 f"{row.architecture}, {row.what} {percent(row.mean)}"
@@ -135,9 +137,10 @@ def of_memory(found: dict, length: int, solved: float) -> dict[str, dict]:
         drawn["changed-reviews"] = {
             "title": f"Reviews with other words, at {count(length, 'token')}",
             "see": "What is left of the accuracy where words are shuffled, or where the first or last ones are "
-            "another review's. A bag of words loses the same for either end; a network that forgets loses more for "
-            "the last. Right: of two halves of reviews of unlike labels, how often the answer is that of the second; "
-            f"50 % for a network that weighs places alike. {BARS}",
+            "another review's. The feed-forward network has no order: it shows what the words of each end are worth. "
+            "One that loses less than it for the first words, and more for the last, forgets. The dashed lines are "
+            "guessing and a bag of words on unchanged reviews. Right: of two halves of reviews of unlike labels, how "
+            f"often the answer is that of the second. {BARS}",
             "alternative": " ".join(distance_findings.changed(changed, length)),
             "panels": figures.specified(distance_figures.changed(changed)),
         }
@@ -145,7 +148,8 @@ def of_memory(found: dict, length: int, solved: float) -> dict[str, dict]:
         drawn["truncation"] = {
             "title": f"How much of the end is enough, at {count(length, 'token')}",
             "see": "Accuracy of the same trained networks where only the last tokens are read, with padding before "
-            f"them. Where a curve is flat, earlier words change nothing. {BARS}",
+            "them. Where a curve is flat, earlier words change nothing. Fewer words also say less: the feed-forward "
+            f"network shows how much. {BARS}",
             "alternative": " ".join(distance_findings.truncated(window, length)),
             "panels": figures.specified(distance_figures.truncation(window)),
         }
@@ -161,10 +165,10 @@ def of_memory(found: dict, length: int, solved: float) -> dict[str, dict]:
     if len(found["learned"]):
         drawn["retention"] = {
             "title": "One token to keep",
-            "see": "A synthetic task with a known answer: one token tells the label, all others are noise. The lines "
-            f"are guessing and the {percent(solved)} above which a lag counts as learned. A network can learn more "
-            "than reviews ask of it. Where the signal stands in the middle the state is full of noise before it "
-            f"comes: the two tasks do not compare. {BARS}",
+            "see": "A synthetic task with a known answer: one token tells the label, all others are noise. The "
+            f"dashed lines are guessing and the {percent(solved)} above which a lag counts as learned. It shows what "
+            "a network can learn to keep, apart from what reviews ask of it. Where the signal stands in the middle "
+            f"the state is full of noise before it comes: the two tasks do not compare. {BARS}",
             "alternative": " ".join(distance_findings.learned(found["learned"])),
             "panels": figures.specified(distance_figures.retention(found["learned"], solved)),
         }

@@ -13,6 +13,7 @@ def decays(decay: pd.DataFrame, length: int, textbook: int) -> dict:
     """Half-life and horizons at a length, both designs."""
     own = decay[(decay["sequence_length"] == length) & (decay["initialiser"] == distance.DEFAULT)]
     found = distance.designs(own[own["quantity"] != "dz/dx"], textbook)
+    found = found.drop_duplicates([*distance.KIND])  # at the textbook's length both designs are one
     found = tables.in_order(found, ["architecture", "direction"])
     rows = [
         [
@@ -32,7 +33,9 @@ def decays(decay: pd.DataFrame, length: int, textbook: int) -> dict:
 
 def _horizon(row: dict, name: str, last: int) -> str:
     value, low, high = (row[f"horizon_{name}{end}"] for end in ("", "_low", "_high"))
-    return within(value, last) + ends(low, high, lambda end: within(end, last))
+    shown = within(value, last)
+    between = ends(low, high, lambda end: within(end, last))
+    return shown if between == f" ({shown} to {shown})" else shown + between
 
 
 def measured(decay: pd.DataFrame, textbook: int, lengths: list[int]) -> dict:
@@ -71,7 +74,8 @@ def starts(found: pd.DataFrame) -> dict:
 
 
 def mechanism(found: pd.DataFrame, textbook: int) -> dict:
-    shown = tables.in_order(distance.designs(found, textbook), ["sequence_length", "architecture", "direction"])
+    found = distance.designs(found, textbook).drop_duplicates([name for name in distance.CELL if name != "measure"])
+    shown = tables.in_order(found, ["sequence_length", "architecture", "direction"])
     rows = [
         [
             who(row),

@@ -16,21 +16,21 @@ SOLID, DASHED, DOTTED = [1, 0], [6, 3], [2, 3]
 STARTS = {"orthogonal": "#0072B2", "glorot_uniform": "#CC79A7", "0.9 orthogonal": "#D55E00", "identity": "#56B4E9"}
 START_SHAPES = ["circle", "square", "triangle-down", "diamond"]
 LAG = "lag (tokens before the state that is read out)"
-RELATIVE = "log10 relative to lag 0 (−1 is 10 %)"
+RELATIVE = ["gradient, log10", "relative to lag 0 (−1 is 10 %)"]
 APART = 0.07  # log10 of a length, between the marks of two networks
 LOW = 230  # height in pixels of a panel that has many beside it
-PROBES = {"plain": "unchanged", "shuffled": "all words shuffled", "bag_of_words": "bag of words"}
+PROBES = {"plain": "unchanged", "shuffled": "all words shuffled"}
 
 
 def by_lag(found: pd.DataFrame) -> list[alt.LayerChart]:
     """A panel a state: its gradient by lag before training (dashed) and after it, on one scale."""
-    scale = _scale(found, [-1.0, 0.0])
+    scale = _scale(found, [-1.0, 0.0], ["mean"])
     frame = found.assign(of=found["weights"].map(WEIGHTS))
     return [
         _curves(
             part,
             x=_lags(),
-            y=_y(f"gradient, {RELATIVE}", scale),
+            y=_y(RELATIVE, scale),
             heading=name,
             colour=_plain(part),
             dash=_by_training(),
@@ -50,7 +50,7 @@ def by_start(found: pd.DataFrame) -> list[alt.LayerChart]:
         _curves(
             part.assign(of=part["initialiser"]),
             x=_lags(),
-            y=_y(f"gradient, {RELATIVE}", _scale(part, [-1.0, 0.0])),
+            y=_y(RELATIVE, _scale(part, [-1.0, 0.0], ["mean"])),
             heading=f"{part['architecture'].iloc[0]}, {length:,} tokens",
             colour=colour,
             shape=shape,
@@ -63,9 +63,9 @@ def by_start(found: pd.DataFrame) -> list[alt.LayerChart]:
 def by_position(found: pd.DataFrame) -> list[alt.LayerChart]:
     """dz/dx by the place of the word: the bidirectional network with its halves, and the others beside it."""
     names = {"both": "both directions", "forward": "forward half", "backward": "backward half", "none": "whole"}
-    scale = _scale(found, [-1.0, 0.0])
+    scale = _scale(found, [-1.0, 0.0], ["mean"])
     x = alt.X("position:Q", title="word (1 is the first of the text)", axis=_axis())
-    y = _y("gradient of the word, log10 relative to lag 0", scale)
+    y = _y(["gradient of the word,", "log10 relative to lag 0"], scale)
     ours = found[found["architecture"] == "bidirectional"]
     panels = []
     if len(ours):
@@ -105,11 +105,11 @@ def horizons(decay: pd.DataFrame, textbook: int) -> list[alt.LayerChart]:
 def _by_length(every: pd.DataFrame, decay: pd.DataFrame, textbook: int, title: str, frames) -> list:
     """The panels of `frames` ({heading: rows}) by design, on one scale, with marks apart along the axis."""
     lengths = sorted({int(length) for length in decay["sequence_length"]})
-    values = every[["value", "low", "high"]].to_numpy(float).ravel()
+    values = every["value"].to_numpy(float)
     values = values[np.isfinite(values) & (values > 0)]
     if not len(values):
         return []
-    domain = [float(f"{values.min() / 1.3:.2g}"), float(f"{values.max() * 1.3:.2g}")]
+    domain = [float(f"{values.min() / 1.6:.2g}"), float(f"{values.max() * 1.6:.2g}")]
     scale = alt.Scale(type="log", domain=domain, nice=False)
     x = alt.X(
         "at:Q",
@@ -117,7 +117,8 @@ def _by_length(every: pd.DataFrame, decay: pd.DataFrame, textbook: int, title: s
         scale=alt.Scale(type="log", domain=[lengths[0] / 1.6, lengths[-1] * 1.6], nice=False),
         axis=alt.Axis(values=lengths, grid=False),
     )
-    y = alt.Y("value:Q", title=title, scale=scale)
+    ticks = alt.Axis(values=[digit * 10**power for power in range(5) for digit in (1, 2, 5)])
+    y = alt.Y("value:Q", title=title, scale=scale, axis=ticks)
     panels = []
     for heading, frame in frames.items():
         for design in (distance.BEFORE, distance.HERE, distance.elsewhere(textbook)):
@@ -127,11 +128,12 @@ def _by_length(every: pd.DataFrame, decay: pd.DataFrame, textbook: int, title: s
             columns = ["network", "architecture", "sequence_length", "at", "value", "low", "high"]
             columns += ["reached"] if "reached" in rows else []
             base = alt.Chart(_rounded(rows[columns], ["at", "value", "low", "high"], 4)).encode(
-                x=x, color=coloured(rows, legend=figures.legend())
+                x=x, color=_networks(alt.Color, every)
             )
             tooltip = hover("network", "sequence_length", value="tokens", low="low", high="high")
-            marks = base.encode(y=y, shape=figures.shaped(rows), tooltip=tooltip)
-            layers = [base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q", title=title, scale=scale), y2="high:Q")]
+            marks = base.encode(y=y, shape=_networks(alt.Shape, every), tooltip=tooltip)
+            bars = alt.Y("low:Q", title=title, scale=scale, axis=ticks)
+            layers = [base.mark_rule(strokeWidth=1.5, clip=True).encode(y=bars, y2="high:Q")]
             if "reached" in rows:
                 layers.append(marks.transform_filter("datum.reached").mark_point(filled=True, size=60, opacity=1))
                 layers.append(marks.transform_filter("!datum.reached").mark_point(filled=False, size=60, opacity=1))
@@ -139,6 +141,20 @@ def _by_length(every: pd.DataFrame, decay: pd.DataFrame, textbook: int, title: s
                 layers.append(marks.mark_point(filled=True, size=60, opacity=1))
             panels.append(alt.layer(*layers).properties(title=f"{heading}, {design}", width=SHORT, height=LOW))
     return panels
+
+
+def _networks(channel, frame: pd.DataFrame):
+    """Colour or shape of each network: a direction has the colour of its architecture and a triangle of its own."""
+    known = frame.drop_duplicates("network").sort_values("network")
+    if channel is alt.Color:
+        values = [figures.COLOURS[name] for name in known["architecture"]]
+    else:
+        values = [
+            "triangle-down" if row.network.endswith("backward") else figures.SHAPES[row.architecture]
+            for row in known.itertuples()
+        ]
+    scale = alt.Scale(domain=list(known["network"]), range=values)
+    return channel("network:N", title="network", scale=scale, legend=_legend())
 
 
 def _apart(decay: pd.DataFrame) -> pd.DataFrame:
@@ -173,8 +189,9 @@ def beside(found: pd.DataFrame, reach: pd.DataFrame) -> list[alt.LayerChart]:
 
 
 def _ends(reach: pd.DataFrame, architecture: str, scale: alt.Scale) -> list[alt.Chart]:
-    """Where memory ends, as a line with a word on it."""
-    rows = reach[(reach["architecture"] == architecture) & (reach["remembered_tokens"] >= 0)]
+    """Where memory ends before the text does, as a line with a word on it."""
+    ended = (reach["remembered_tokens"] >= 0) & (reach["remembered_tokens"] < reach["last_lag_tokens"])
+    rows = reach[(reach["architecture"] == architecture) & ended]
     if rows.empty:
         return []
     at = pd.DataFrame({"at": [int(rows["remembered_tokens"].iloc[0])], "text": ["usable memory ends"]})
@@ -223,13 +240,14 @@ def changed(found: pd.DataFrame) -> list[alt.LayerChart]:
     """A row a change of the reviews: the accuracy that is left; and beside it who decides a spliced review."""
     names = {row.Index: in_words(row) for row in found.itertuples()}
     frame = found.assign(change=pd.Series(names, dtype=object), **{name: found[name] * 100 for name in BAND})
-    whole = frame[frame["probe"].isin(["plain", "shuffled", "prefix", "suffix", "bag_of_words"])]
+    whole = frame[frame["probe"].isin(["plain", "shuffled", "prefix", "suffix"])]
     spliced = frame[frame["probe"] == "splice"]
+    bag = frame[frame["probe"] == "bag_of_words"]["mean"].head(1)
     return [
-        _rows(part, title, heading)
-        for part, title, heading in (
-            (whole, "accuracy (%)", "accuracy on changed reviews"),
-            (spliced, "decided by the second half (%)", "two halves of unlike reviews"),
+        _rows(part, title, heading, at)
+        for part, title, heading, at in (
+            (whole, "accuracy (%)", "accuracy on changed reviews", [50.0, *bag]),
+            (spliced, "decided by the second half (%)", "two halves of unlike reviews", [50.0]),
         )
         if len(part)
     ]
@@ -247,8 +265,8 @@ def in_words(row) -> str:
     return PROBES.get(row.probe, row.probe)
 
 
-def _rows(frame: pd.DataFrame, title: str, heading: str) -> alt.LayerChart:
-    order = {"plain": 0, "shuffled": 1, "prefix": 2, "suffix": 3, "bag_of_words": 4, "splice": 5}
+def _rows(frame: pd.DataFrame, title: str, heading: str, at: list[float]) -> alt.LayerChart:
+    order = {"plain": 0, "shuffled": 1, "prefix": 2, "suffix": 3, "splice": 4}
     listed = frame.assign(place=frame["probe"].map(order)).sort_values(["place", "tokens"], kind="stable")
     changes = list(dict.fromkeys(listed["change"]))
     known = figures.present(frame)
@@ -257,12 +275,13 @@ def _rows(frame: pd.DataFrame, title: str, heading: str) -> alt.LayerChart:
         yOffset=alt.YOffset("architecture:N", scale=alt.Scale(domain=known)),
         color=coloured(frame),
     )
-    x = alt.X("mean:Q", title=title, scale=alt.Scale(zero=False, nice=True))
+    ticks = alt.Axis(tickCount=6)
+    x = alt.X("mean:Q", title=title, scale=alt.Scale(zero=False, nice=True), axis=ticks)
     tooltip = hover("architecture", "change", mean="mean (%)", lowest="lowest seed", highest="highest seed")
-    line = alt.Chart(pd.DataFrame({"at": [50]})).mark_rule(color=NEUTRAL, strokeDash=[4, 3], strokeWidth=1.5)
+    line = alt.Chart(pd.DataFrame({"at": at}).round(2)).mark_rule(color=NEUTRAL, strokeDash=[4, 3], strokeWidth=1.5)
     return alt.layer(
         line.encode(x="at:Q"),
-        base.mark_rule(strokeWidth=1.5).encode(x=alt.X("lowest:Q", title=title), x2="highest:Q"),
+        base.mark_rule(strokeWidth=1.5).encode(x=alt.X("lowest:Q", title=title, axis=ticks), x2="highest:Q"),
         base.mark_point(filled=True, size=55, opacity=1).encode(x=x, shape=figures.shaped(frame), tooltip=tooltip),
     ).properties(title=heading, width=SHORT - 100, height=max(44 * len(changes), 60))
 
@@ -317,7 +336,7 @@ def bounds(found: pd.DataFrame) -> list[alt.LayerChart]:
         _curves(
             part,
             x=_lags(),
-            y=_y("log10 relative to lag 0", _scale(part, [-1.0, 0.0])),
+            y=_y("log10 relative to lag 0", _scale(part, [-1.0, 0.0], ["mean"])),
             heading=f"{part['architecture'].iloc[0]}, {WEIGHTS[weights]}",
             colour=_plain(part),
             dash=dash,
@@ -394,11 +413,13 @@ def _by_training() -> alt.StrokeDash:
 
 def _dash(names: list[str], column: str) -> alt.StrokeDash:
     scale = alt.Scale(domain=names, range=[SOLID, DASHED, DOTTED][: len(names)])
-    return alt.StrokeDash(f"{column}:N", title=None, scale=scale, legend=_legend(symbolStrokeColor=NEUTRAL))
+    return alt.StrokeDash(
+        f"{column}:N", title=None, scale=scale, legend=_legend(symbolStrokeColor=NEUTRAL, symbolSize=300)
+    )
 
 
 def _legend(**options) -> alt.Legend:
-    return alt.Legend(**{"orient": "bottom", "columns": 2, "symbolOpacity": 1, "symbolSize": 300, **options})
+    return alt.Legend(**{"orient": "bottom", "columns": 2, "symbolOpacity": 1, **options})
 
 
 def _lags() -> alt.X:
@@ -416,12 +437,13 @@ def _length_axis(ticks: list[int], column="sequence_length", title="sequence len
     )
 
 
-def _y(title: str, scale: alt.Scale) -> alt.Y:
+def _y(title: str | list[str], scale: alt.Scale) -> alt.Y:
     return alt.Y("mean:Q", title=title, scale=scale)
 
 
-def _scale(frame: pd.DataFrame, at_least: list[float]) -> alt.Scale:
-    return alt.Scale(domain=figures.span(frame, ["lowest", "highest"], at_least), nice=False)
+def _scale(frame: pd.DataFrame, at_least: list[float], columns=("lowest", "highest")) -> alt.Scale:
+    """What `columns` span: without the bands one seed far away does not flatten all others."""
+    return alt.Scale(domain=figures.span(frame, list(columns), at_least), nice=False)
 
 
 def _rounded(frame: pd.DataFrame, columns: list[str], decimals: int) -> pd.DataFrame:

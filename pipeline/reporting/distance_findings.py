@@ -7,6 +7,7 @@ import pandas as pd
 from pipeline.reporting import distance, findings, tables
 from pipeline.reporting.findings import (
     count,
+    from_lag,
     half_life,
     interval,
     listed,
@@ -15,7 +16,6 @@ from pipeline.reporting.findings import (
     points,
     share_of,
     who,
-    within,
 )
 
 AS_GOOD = 0.005  # accuracy: a window that loses less than this reads as well as the whole
@@ -26,8 +26,8 @@ def decays(decay: pd.DataFrame, length: int) -> list[str]:
     ours = _of_states(decay, length, "trained")
     return [
         f"{name_of(row)}, trained at {count(row.trained_length, 'token')}: half-life {_in_tokens(half_life(row))}; the "
-        f"gradient stays below 10 % from lag {within(row.horizon_1e_1, row.last_lag_tokens)} on, below 0.1 % from "
-        f"{within(row.horizon_1e_3, row.last_lag_tokens)}."
+        f"gradient stays below 10 % {from_lag(row.horizon_1e_1, row.last_lag_tokens)}, below 0.1 % "
+        f"{from_lag(row.horizon_1e_3, row.last_lag_tokens)}."
         for row in _named(ours).itertuples()
     ]
 
@@ -60,7 +60,7 @@ def starts(found: pd.DataFrame) -> list[str]:
     if len(last) < 2:
         return []
     length = int(last["sequence_length"].iloc[0])
-    shares = listed(f"{share_of(row.mean)} where they start {row.initialiser}" for row in last.itertuples())
+    shares = listed(f"{share_of(row.mean)} with {row.initialiser}" for row in last.itertuples())
     apart = number(last["mean"].max() - last["mean"].min(), 1)
     return [
         f"Before any training, the draw of the recurrent weights alone decides how far a gradient reaches: of {length} "
@@ -150,7 +150,7 @@ def reach(found: pd.DataFrame, length: int, usable: float) -> list[str]:
     rows = _named(distance.one_design(found[found["sequence_length"] == length]))
     return [
         f"{who(row)}: a word moves the answer the right way in more than {percent(usable)} of reviews "
-        f"{remembered(row)}; the gradient stays below 10 % from lag {within(row.horizon_1e_1, row.last_lag_tokens)} on."
+        f"{remembered(row)}; the gradient stays below 10 % {from_lag(row.horizon_1e_1, row.last_lag_tokens)}."
         for row in tables.in_order(rows, ["architecture", "direction"]).itertuples()
     ]
 
@@ -228,7 +228,7 @@ def learned(found: pd.DataFrame) -> list[str]:
         elif int(solved.max()) == longest:
             said = f"over {longest} tokens, the longest lag that was tried"
         else:
-            said = f"over {int(solved.max())} tokens and not over every longer lag that was tried"
+            said = f"over {int(solved.max())} tokens, and over no longer lag that was tried"
         sentences.append(f"{name}, signal in {where}: at least half of its seeds learned it {said}.")
     return sentences
 

@@ -136,7 +136,7 @@ def fading_by_length(fading: pd.DataFrame) -> list[alt.LayerChart]:
         if frame.empty:
             continue
         base = alt.Chart(gapped(frame)).encode(x=x, color=coloured(fading), detail="direction:N")
-        title = "gradient at the largest lag, log10 relative to lag 0"
+        title = ["gradient at the largest lag,", "log10 relative to lag 0"]
         y = alt.Y("mean:Q", title=title, scale=alt.Scale(domain=domain))
         dash, shape = dashed(fading), shaped(fading)
         tooltip = hover(

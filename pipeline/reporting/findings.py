@@ -80,6 +80,14 @@ def within(tokens: float, last_lag: int) -> str:
     return f"> {last_lag:,}" if math.isinf(tokens) else f"{tokens:,.0f}"
 
 
+def from_lag(tokens: float, last_lag: int) -> str:
+    """
+    >>> from_lag(57.0, 99), from_lag(math.inf, 99)
+    ('from lag 57 on', 'nowhere within 99 tokens')
+    """
+    return f"nowhere within {last_lag:,} tokens" if math.isinf(tokens) else f"from lag {within(tokens, last_lag)} on"
+
+
 def ends(low: float, high: float, shown) -> str:
     """An interval in parentheses, its ends in the words of `shown`; nothing where there is none."""
     return "" if math.isnan(low) or math.isnan(high) else f" ({shown(low)} to {shown(high)})"
@@ -136,7 +144,18 @@ def _in_unit(value: float, unit: str, decimals: int) -> str:
             return share_of(value)
         case "tokens":
             return f"{number(value, 0 if value == round(value) else decimals)} tokens"
-    return f"{number(value, decimals)} {unit}"
+    return f"{_significant(value)} {unit}"
+
+
+def _significant(value: float) -> str:
+    """Two digits, and a power of ten where they would stand far behind the point.
+
+    >>> _significant(1.254), _significant(0.001), _significant(-1.03e-7)
+    ('1.3', '0.001', '−10^−7.0')
+    """
+    if 0 < abs(value) < 1e-3:
+        return f"{'−' if value < 0 else ''}10^{number(math.log10(abs(value)), 1)}"
+    return f"{float(f'{value:.2g}'):.10g}".replace("-", "−")
 
 
 def count(number_of: int, one: str, many: str | None = None) -> str:

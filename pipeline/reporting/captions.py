@@ -21,8 +21,6 @@ def captioned(found, pairs, at_length, contrast, fading, length) -> dict[str, di
     of_runs = "; ".join(
         f"{row.run} {percent(row.mean)} ({interval(row.low, row.high)})" for row in networks.itertuples()
     )
-    last = fading[(fading.sequence_length == length) & (fading.weights == "trained")]
-    of_curves = "; ".join(f"{who(row)} {share_of(row.mean)}" for row in last.itertuples())
     trained = fading[fading.weights == "trained"]
     of_lengths = "; ".join(
         f"{who(row)} at {row.sequence_length} tokens {share_of(row.mean)}" for row in trained.itertuples()
@@ -52,16 +50,9 @@ def captioned(found, pairs, at_length, contrast, fading, length) -> dict[str, di
             "panels": figures.specified(figures.differences(pairs)),
         }
     if len(at_length["curves"]):
-        drawn["gradients-by-lag"] = {
-            "title": f"How gradients fade with distance, at {count(length, 'token')}",
-            "see": "The lower a curve, the less a state that far back counts: −1 is 10 %, −3 is 0.1 % of lag 0. "
-            "The band spans the lowest and the highest seed. feedforward has no state; its flat line is the control.",
-            "alternative": f"Trained networks, gradient at lag {length - 1} as a share of lag 0: {of_curves}.",
-            "panels": figures.specified(figures.fading_by_lag(at_length["curves"])),
-        }
         drawn["gradients-by-length"] = {
             "title": "How gradients fade with sequence length",
-            "see": "Each point is the end of a curve as in the figure before, of networks trained and measured at that "
+            "see": "Each point is the end of a curve by lag, of networks trained and measured at that "
             "length; the bar spans the lowest and the highest seed.",
             "alternative": f"Gradient at the first token as a share of the last, trained networks: {of_lengths}.",
             "panels": figures.specified(figures.fading_by_length(fading)),
@@ -78,14 +69,14 @@ def captioned(found, pairs, at_length, contrast, fading, length) -> dict[str, di
 
 
 def of_readings(readings) -> dict[str, dict]:
-    """A figure a review, in the form of `captioned`; `stacked`: its panels have one axis and lie one below the other."""
+    """A figure a review, in the form of `captioned`; `stacked`: its panels share an axis, one below the other."""
     drawn = {}
     for _, words in readings.groupby("review", sort=False):
         first, by_run = words.iloc[0], words.groupby("run", sort=False)
         ends = "; ".join(f"{run} {number(found.probability.iloc[-1], 2)}" for run, found in by_run)
         drawn[f"reading-{len(drawn) + 1}"] = {
-            "title": f"Review {first.review}, {LABELS[first.label]}, judged {'rightly' if first.right else 'wrongly'} by "
-            f"{first.run}",
+            "title": f"Review {first.review}, {LABELS[first.label]}, judged "
+            f"{'rightly' if first.right else 'wrongly'} by {first.run}",
             "see": " ".join(word_by_word(found) for _, found in by_run),
             "alternative": f"Probability of being positive at the end of review {first.review}: {ends}. It reads: "
             f"{' '.join(words[words.run == first.run].word)}",

@@ -8,8 +8,8 @@ from pipeline.reporting import findings, tables
 from pipeline.reporting.findings import count, horizon, interval, number, percent, points, share_of
 
 
-def _table(caption: str, columns: list[str], rows: list[list], left: tuple[int, ...] = (0,)) -> dict:
-    """Cells are texts; the columns named in `left` are words, the others numbers."""
+def table(caption: str, columns: list[str], rows: list[list], left: tuple[int, ...] = (0,)) -> dict:
+    """A table for the templates. Cells are texts; the columns named in `left` are words, the others numbers."""
     return {"caption": caption, "columns": columns, "rows": [[str(cell) for cell in row] for row in rows], "left": left}
 
 
@@ -26,7 +26,7 @@ def splits(card: dict) -> dict:
         ["padded before", *(percent(split["padded_share"]) for split in splits.values())],
         ["tokens not in the vocabulary", *(percent(split["out_of_vocabulary_rate"]) for split in splits.values())],
     ]
-    return _table(f"The splits; cut and padded at {count(card['sequence_length'], 'token')}", ["", *splits], rows)
+    return table(f"The splits; cut and padded at {count(card['sequence_length'], 'token')}", ["", *splits], rows)
 
 
 def counts(card: dict) -> dict:
@@ -39,7 +39,7 @@ def counts(card: dict) -> dict:
         *((f"groups: {name}", value) for name, value in _flat(card.get("groups") or {})),
     ]
     rows = [[name, f"{value:,}" if isinstance(value, int) else value] for name, value in found]
-    return _table("What was counted", ["", "reviews or words"], rows)
+    return table("What was counted", ["", "reviews or words"], rows)
 
 
 def _flat(found: dict, root: str = ""):
@@ -56,7 +56,7 @@ def settings(models: dict, runs: list[str]) -> dict:
     groups = tables.distinct_settings(models, runs)
     names = list(next(iter(groups.values())))
     rows = [[name, *(_setting(values[name]) for values in groups.values())] for name in names]
-    return _table("The settings of every run", ["setting", *groups], rows)
+    return table("The settings of every run", ["setting", *groups], rows)
 
 
 def _setting(value) -> str:
@@ -71,7 +71,7 @@ def layers(models: dict, runs: list[str]) -> list[dict]:
     for run in sorted(runs, key=lambda run: models[run]["settings"] != "textbook"):
         found.setdefault(models[run]["architecture"], run)
     return [
-        _table(
+        table(
             f"{found[architecture]}: {models[found[architecture]]['parameters']:,} parameters",
             ["layer", "kind", "output", "parameters"],
             [
@@ -89,6 +89,36 @@ def _shape(output) -> str:
     return " × ".join(str(size) for size in output) if isinstance(output, list | tuple) else str(output)
 
 
+def claims(found: list[dict]) -> list[dict]:
+    """Each sentence of the tutorial: `sentence`, `verdict`, `numbers` that decide, `test`, `caveat`, all `measures`."""
+    return [
+        {
+            **{name: claim[name] for name in ("sentence", "verdict", "test", "caveat")},
+            "mark": findings.VERDICTS[claim["verdict"]],
+            "numbers": [_deciding(measure) for measure in claim["measures"] if measure["threshold"] is not None],
+            "measures": _measures(claim["measures"]),
+        }
+        for claim in found
+    ]
+
+
+def _deciding(measure: dict) -> str:
+    shown = findings.measured(measure)
+    between = f" ({shown['between']})" if shown["between"] else ""
+    asked = f"; asked: {shown['asked']}" if shown["asked"] else ""
+    return f"{measure['what']}: {shown['value']}{between}{asked}"
+
+
+def _measures(measures: list[dict]) -> dict:
+    rows = []
+    for measure in measures:
+        shown = findings.measured(measure)
+        decides = measure["verdict"] or "informs only"
+        rows.append([measure["what"], shown["value"], shown["between"], shown["asked"], decides, measure["source"]])
+    columns = ["measure", "value", "95 % interval", "asked", "decides", "file"]
+    return table("All its numbers", columns, rows, left=(0, 3, 4, 5))
+
+
 def results(found: pd.DataFrame) -> dict:
     rows = [
         [
@@ -102,7 +132,7 @@ def results(found: pd.DataFrame) -> dict:
         for row in found.itertuples()
     ]
     columns = ["run", "parameters", "mean test accuracy", "95 % interval", "sd (points)", "every seed (%)"]
-    return _table("Accuracy on the test split, over seeds; tfidf is the linear ceiling", columns, rows)
+    return table("Accuracy on the test split, over seeds; tfidf is the linear ceiling", columns, rows)
 
 
 def readings(found: pd.DataFrame) -> dict:
@@ -113,7 +143,7 @@ def readings(found: pd.DataFrame) -> dict:
         last = words.groupby("run").probability.last()
         label = findings.LABELS[words.label.iloc[0]]
         rows.append([number_of, label, str(words.place.max()), *(number(last[run], 2) for run in runs)])
-    return _table("Probability that the review is positive, at its end", ["review", "label", "words read", *runs], rows)
+    return table("Probability that the review is positive, at its end", ["review", "label", "words read", *runs], rows)
 
 
 def other_metrics(found: pd.DataFrame) -> dict:
@@ -122,7 +152,7 @@ def other_metrics(found: pd.DataFrame) -> dict:
         for row in found.itertuples()
     ]
     columns = ["run", "negative log-likelihood", "Brier score", "calibration error", "area under ROC"]
-    return _table("Other measures on the test split, means over seeds; low is good but for the last", columns, rows)
+    return table("Other measures on the test split, means over seeds; low is good but for the last", columns, rows)
 
 
 def comparisons(pairs: pd.DataFrame) -> dict:
@@ -144,7 +174,7 @@ def comparisons(pairs: pd.DataFrame) -> dict:
         "The comparisons declared in params.yaml; P(B > A): how probable it is that a seed of B scores higher than one "
         "of A"
     )
-    return _table(caption, columns, rows, left=(0, 1, 4))
+    return table(caption, columns, rows, left=(0, 1, 4))
 
 
 def _probability(row) -> str:
@@ -170,7 +200,7 @@ def fading(fading: pd.DataFrame, length: int) -> dict:
     ]
     columns = ["architecture", "direction", "weights", "log10", "share of lag 0", "lowest to highest seed"]
     columns += [f"below {share_of(exponent)} from lag" for exponent in (-1, -2, -3)]
-    return _table(
+    return table(
         f"The gradient at lag {length - 1} of {count(length, 'token')}, and the lag (tokens) from which it stays low",
         columns,
         rows,
@@ -185,7 +215,7 @@ def fading_by_length(fading: pd.DataFrame, lengths: list[int], reviews: dict[int
         values = [share_of(value_of[length]) if length in value_of else "none" for length in lengths]
         rows.append([*_curve(next(curve.itertuples())), *values])
     columns = ["architecture", "direction", "weights", *(f"{length:,} tokens" for length in lengths)]
-    return _table(
+    return table(
         "The gradient at the largest lag, as a share of lag 0, by sequence length", columns, rows, left=(0, 1, 2)
     )
 
@@ -205,7 +235,7 @@ def memory_by_length(remembering: pd.DataFrame) -> dict:
     ]
     columns = ["architecture", "trained at (tokens)", "read at", "lag", "sign accuracy", "95 % interval"]
     columns += ["above 50 % up to lag"]
-    return _table("What is left of a word at the largest lag, by sequence length", columns, rows)
+    return table("What is left of a word at the largest lag, by sequence length", columns, rows)
 
 
 def not_completed(trials: pd.DataFrame) -> dict:
@@ -223,7 +253,7 @@ def not_completed(trials: pd.DataFrame) -> dict:
         for row in trials[(trials.state != "COMPLETE") | trials.repeated].itertuples()
     ]
     columns = ["architecture", "trial", "became", "epochs", "validation accuracy then", "why"]
-    return _table("Trials that were pruned, failed or repeated an earlier one", columns, rows, left=(0, 2, 5))
+    return table("Trials that were pruned, failed or repeated an earlier one", columns, rows, left=(0, 2, 5))
 
 
 def trials(architecture: str, trials: pd.DataFrame) -> dict:
@@ -252,7 +282,7 @@ def trials(architecture: str, trials: pd.DataFrame) -> dict:
         "dropout",
     ]
     columns += ["parameters", "epochs", "reason"]
-    return _table(f"Every trial of {architecture}", columns, rows, left=(1, 9))
+    return table(f"Every trial of {architecture}", columns, rows, left=(1, 9))
 
 
 def dimension(name: str, dimension: dict) -> str:

@@ -9,13 +9,24 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 
-from pipeline.reporting import captions, cells, figures, findings, tables
+from pipeline.reporting import (
+    captions,
+    cells,
+    distance,
+    distance_captions,
+    distance_cells,
+    distance_findings,
+    figures,
+    findings,
+    tables,
+)
 from pipeline.reporting.findings import count, percent
 
 TEMPLATES = Path(__file__).parent
 
 
 def story(
+    claims: list[dict],
     card: dict,
     metrics: dict,
     compared: list[dict],
@@ -24,14 +35,19 @@ def story(
     trials: dict[str, pd.DataFrame],
     studies: dict[str, dict],
     gradients: pd.DataFrame,
+    everything: pd.DataFrame,
+    dynamics: pd.DataFrame,
+    decay: pd.DataFrame,
     memory: pd.DataFrame,
+    probes: pd.DataFrame,
+    retention: pd.DataFrame,
     settings: dict,
 ) -> dict:
     """Everything the templates need: `sentences`, `tables`, `figures` by name, and what was set.
 
-    `trials` and `studies` (what a search says of its trials) by architecture, `gradients` and `memory` of all lengths
-    in one frame each; `settings` are the parameters that a sentence names: runs, seeds, trials, tune_seeds,
-    space, lengths.
+    `trials` and `studies` (what a search says of its trials) by architecture; what the study of sequence lengths has
+    measured of all lengths in one frame each, `everything` being every curve of a gradient; `settings` are the
+    parameters that a sentence names: runs, seeds, trials, tune_seeds, space, lengths, usable, solved, updates.
     """
     found = tables.results(metrics, models, settings["runs"])
     pairs = tables.comparisons(compared)
@@ -40,7 +56,11 @@ def story(
     length = tables.nearest_length(card["sequence_length"], trained or list(reviews) or settings["lengths"])
     curves = tables.curves(gradients)
     fading = tables.fading(curves)
-    sign_accuracy, contrast = tables.memory(memory, "sign_accuracy"), tables.memory(memory, "contrast")
+    textbook = card["sequence_length"]
+    measured = (everything, dynamics, decay, memory, probes, retention)
+    apart = distance.frames(*measured, length, textbook, settings["usable"])
+    shown = distance.one_design(memory)
+    sign_accuracy, contrast = tables.memory(shown, "sign_accuracy"), tables.memory(shown, "contrast")
     remembering = tables.remembering(sign_accuracy)
     at_length = {
         name: frame[frame.sequence_length == length] for name, frame in (("curves", curves), ("sign", sign_accuracy))
@@ -57,6 +77,7 @@ def story(
         "length": length,
         "reviews": reviews,
         "untrained": [str(each) for each in reviews if each not in trained],
+        "claims": cells.claims(claims),
         "space": [cells.dimension(name, dimension) for name, dimension in space.items()],
         "sentences": {
             "best": findings.best(found),
@@ -64,6 +85,18 @@ def story(
             "fades": findings.fades(fading, length),
             "fades_with_length": findings.fades_with_length(fading),
             "remembers": findings.remembers(remembering, contrast, fading, length),
+            "decays": distance_findings.decays(decay, length),
+            "starts": distance_findings.starts(apart["starts"]),
+            "places": distance_findings.places(apart["positions"], length),
+            "mechanism": distance_findings.mechanism(apart["mechanism"], length)
+            + distance_findings.bound(apart["mechanism"], length),
+            "norms": distance_findings.norms(apart["norms"]),
+            "reach": distance_findings.reach(apart["reach"], length, settings["usable"]),
+            "changed": distance_findings.changed(apart["changed"], length)
+            + distance_findings.truncated(distance.truncated(apart["changed"]), length),
+            "deficits": distance_findings.deficits(apart["deficits"]),
+            "learned": distance_findings.learned(apart["learned"]),
+            "few_seeds": distance_findings.few_seeds(decay),
             "reach_of_memory": findings.reach_of_memory(remembering, length),
             "comparisons": [findings.comparison(row) for row in pairs.itertuples()],
             "tuned": [findings.tuned(found, pairs, space) for _, found in searched.groupby("architecture", sort=False)],
@@ -82,6 +115,14 @@ def story(
             "comparisons": cells.comparisons(pairs),
             "fading": cells.fading(fading, length),
             "fading_by_length": cells.fading_by_length(fading, settings["lengths"], reviews),
+            "decays": [distance_cells.decays(decay, each, textbook) for each in settings["lengths"]],
+            "measured": distance_cells.measured(decay, textbook, settings["lengths"]),
+            "starts": distance_cells.starts(apart["starts"]),
+            "mechanism": distance_cells.mechanism(apart["mechanism"], textbook),
+            "reach": distance_cells.reach(apart["reach"], settings["usable"]),
+            "deficits": distance_cells.deficits(apart["deficits"]),
+            "changed": distance_cells.changed(apart["changed"], length),
+            "learned": distance_cells.learned(apart["learned"]),
             "memory_by_length": cells.memory_by_length(remembering),
             "readings": cells.readings(readings),
             "not_completed": cells.not_completed(searched),
@@ -89,6 +130,9 @@ def story(
         },
         "figures": {
             **captions.captioned(found, pairs, at_length, contrast, fading, length),
+            **distance_captions.of_gradients(apart, length, textbook),
+            **distance_captions.of_mechanism(apart, length),
+            **distance_captions.of_memory(apart, length, settings["solved"]),
             **captions.of_readings(readings),
             **captions.of_tuning(searched, important, expected, space, models, at_textbook),
         },

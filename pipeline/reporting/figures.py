@@ -29,7 +29,7 @@ LOOK = {
     "title": {"fontSize": 14, "anchor": "start"},
     "view": {"strokeOpacity": 0},
 }
-POINTS_OF_A_CURVE = 150
+POINTS_OF_A_CURVE = 90
 SHORT, LONG = 400, 640  # widths in pixels of a panel beside another and of one alone
 
 
@@ -102,34 +102,18 @@ def differences(found: pd.DataFrame) -> list[alt.LayerChart]:
     ]
 
 
-def fading_by_lag(curves: pd.DataFrame) -> list[alt.LayerChart]:
-    """A panel for the initial and one for the trained networks, on one scale: log10 relative norm by lag."""
-    domain = _domain(curves, ["lowest", "highest"], [-1.0, 0.0])
-    return [
-        _by_lag(
-            curves[curves.weights == weights],
-            "gradient, log10 relative to lag 0 (−1 is 10 %)",
-            alt.Scale(domain=domain, nice=False),
-            {"initial": "before training", "trained": "after training"}[weights],
-            "lag (tokens before the state that is read out)",
-        )
-        for weights in tables.WEIGHTS
-        if (curves.weights == weights).any()
-    ]
-
-
 def memory_by_lag(sign_accuracy: pd.DataFrame, contrast: pd.DataFrame) -> list[alt.LayerChart]:
     """Sign accuracy in percent with guessing at 50, and contrast in logits, by lag."""
     columns = ["mean", "lowest", "highest"]
     percent = sign_accuracy.assign(**{name: sign_accuracy[name] * 100 for name in columns})
-    domain = [min(40.0, _domain(percent, ["lowest"], [50.0])[0]), 100.0]
+    domain = [min(40.0, span(percent, ["lowest"], [50.0])[0]), 100.0]
     panels = [
         (percent, "reviews where the word acts as it should (%)", alt.Scale(domain=domain), "sign accuracy", 50),
         (contrast, "contrast of the two words (logits)", alt.Scale(zero=True), "contrast", 0),
     ]
     return [
         alt.layer(
-            _line_at(at, scale),
+            line_at(at, scale),
             _by_lag(frame.assign(direction="none"), title, scale, heading, "lag (tokens before the last)"),
         ).properties(title=heading, width=SHORT, height=300)
         for frame, title, scale, heading, at in panels
@@ -138,7 +122,7 @@ def memory_by_lag(sign_accuracy: pd.DataFrame, contrast: pd.DataFrame) -> list[a
 
 def fading_by_length(fading: pd.DataFrame) -> list[alt.LayerChart]:
     """The value at the largest lag by sequence length, a panel for the initial and one for the trained networks."""
-    domain = _domain(fading, ["lowest", "highest"], [-1.0, 0.0])
+    domain = span(fading, ["lowest", "highest"], [-1.0, 0.0])
     lengths = sorted({int(length) for length in fading.sequence_length})
     x = alt.X(
         "sequence_length:Q",
@@ -152,9 +136,9 @@ def fading_by_length(fading: pd.DataFrame) -> list[alt.LayerChart]:
         if frame.empty:
             continue
         base = alt.Chart(gapped(frame)).encode(x=x, color=coloured(fading), detail="direction:N")
-        title = "gradient at the largest lag, log10 relative to lag 0"
+        title = ["gradient at the largest lag,", "log10 relative to lag 0"]
         y = alt.Y("mean:Q", title=title, scale=alt.Scale(domain=domain))
-        dash, shape = _dash(fading), _shape(fading)
+        dash, shape = dashed(fading), shaped(fading)
         tooltip = hover(
             "architecture", "direction", "sequence_length", mean="log10", lowest="lowest", highest="highest"
         )
@@ -225,7 +209,7 @@ def reading(words: pd.DataFrame) -> list[alt.LayerChart]:
         base = alt.Chart(drawn).encode(x=x, y=y, color=colour)
         panels.append(
             alt.layer(
-                *([] if panels else [_line_at(0.5, alt.Scale(domain=[0, 1]))]),
+                *([] if panels else [line_at(0.5, alt.Scale(domain=[0, 1]))]),
                 base.mark_line(strokeWidth=1.5),
                 base.mark_point(filled=True, size=28, opacity=1).encode(shape=shape, tooltip=tooltip),
             ).properties(width=2 * SHORT, height=150)
@@ -268,9 +252,9 @@ def gapped(frame: pd.DataFrame) -> pd.DataFrame:
 
 def coloured(frame: pd.DataFrame, **options) -> alt.Color:
     """The colour of each architecture that is in the frame."""
-    known = _known(frame)
+    known = present(frame)
     scale = alt.Scale(domain=known, range=[COLOURS[architecture] for architecture in known])
-    return alt.Color("architecture:N", title="architecture", scale=scale, **{"legend": _legend(), **options})
+    return alt.Color("architecture:N", title="architecture", scale=scale, **{"legend": legend(), **options})
 
 
 def hover(*plain: str, **numbers: str) -> list:
@@ -286,21 +270,21 @@ def _numbered(text: str) -> str:
 
 def _by_lag(frame: pd.DataFrame, title: str, scale: alt.Scale, heading: str, lag_title: str) -> alt.LayerChart:
     columns = ["architecture", "direction", "lag_tokens", "mean", "lowest", "highest"]
-    thin = _thinned(frame)[columns]
+    thin = thinned(frame)[columns]
     x = alt.X(
         "lag_tokens:Q",
         title=lag_title,
         axis=alt.Axis(tickMinStep=1, grid=False, labelOverlap="greedy", labelSeparation=8),
     )
     base = alt.Chart(gapped(thin)).encode(x=x, color=coloured(frame), detail="direction:N")
-    marked = alt.Chart(gapped(thin[thin.lag_tokens.isin(_marked(thin.lag_tokens))])).encode(x=x, color=coloured(frame))
+    marked = alt.Chart(gapped(thin[thin.lag_tokens.isin(some(thin.lag_tokens))])).encode(x=x, color=coloured(frame))
     y = alt.Y("mean:Q", title=title, scale=scale)
     return alt.layer(
         base.mark_area(opacity=0.14, clip=True).encode(y=alt.Y("lowest:Q", title=title, scale=scale), y2="highest:Q"),
-        base.mark_line(strokeWidth=2, clip=True).encode(y=y, strokeDash=_dash(frame)),
+        base.mark_line(strokeWidth=2, clip=True).encode(y=y, strokeDash=dashed(frame)),
         marked.mark_point(filled=True, size=40, opacity=1).encode(
             y=y,
-            shape=_shape(frame),
+            shape=shaped(frame),
             tooltip=hover(
                 "architecture", "direction", "lag_tokens", mean="mean", lowest="lowest seed", highest="highest seed"
             ),
@@ -308,18 +292,16 @@ def _by_lag(frame: pd.DataFrame, title: str, scale: alt.Scale, heading: str, lag
     ).properties(title=heading, width=SHORT, height=300)
 
 
-def _thinned(frame: pd.DataFrame) -> pd.DataFrame:
+def thinned(frame: pd.DataFrame, column: str = "lag_tokens") -> pd.DataFrame:
     """At most about POINTS_OF_A_CURVE lags, the first ten and the last among them."""
-    lags = np.unique(frame.lag_tokens)
+    lags = np.unique(frame[column])
     if len(lags) <= POINTS_OF_A_CURVE:
         return frame
-    kept = np.unique(
-        np.concatenate([lags[:10], lags[np.linspace(0, len(lags) - 1, POINTS_OF_A_CURVE).round().astype(int)]])
-    )
-    return frame[frame.lag_tokens.isin(kept)]
+    spread = lags[np.linspace(0, len(lags) - 1, POINTS_OF_A_CURVE).round().astype(int)]
+    return frame[frame[column].isin([*lags[:10], *spread])]
 
 
-def _marked(lags: pd.Series) -> list[int]:
+def some(lags: pd.Series) -> list[int]:
     """About ten lags at equal distances, and the last: where a curve carries its architecture's shape."""
     known = np.unique(lags)
     return sorted(
@@ -327,7 +309,7 @@ def _marked(lags: pd.Series) -> list[int]:
     )
 
 
-def _line_at(value: float, scale: alt.Scale) -> alt.Chart:
+def line_at(value: float, scale: alt.Scale) -> alt.Chart:
     return (
         alt.Chart(pd.DataFrame({"at": [value]}))
         .mark_rule(color=NEUTRAL, strokeDash=[4, 3], strokeWidth=1.5)
@@ -335,28 +317,28 @@ def _line_at(value: float, scale: alt.Scale) -> alt.Chart:
     )
 
 
-def _domain(frame: pd.DataFrame, columns: list[str], at_least: list[float]) -> list[float]:
+def span(frame: pd.DataFrame, columns: list[str], at_least: list[float]) -> list[float]:
     values = frame[columns].to_numpy(float).ravel()
     values = np.concatenate([values[np.isfinite(values)], at_least])
     margin = 0.04 * (values.max() - values.min())
     return [float(np.round(values.min() - margin, 2)), float(np.round(values.max() + margin, 2))]
 
 
-def _known(frame: pd.DataFrame) -> list[str]:
+def present(frame: pd.DataFrame) -> list[str]:
     return [architecture for architecture in ARCHITECTURES if (frame.architecture == architecture).any()]
 
 
-def _legend() -> alt.Legend:
+def legend() -> alt.Legend:
     return alt.Legend(orient="bottom", columns=2, symbolOpacity=1)
 
 
-def _shape(frame: pd.DataFrame) -> alt.Shape:
-    known = _known(frame)
+def shaped(frame: pd.DataFrame) -> alt.Shape:
+    known = present(frame)
     scale = alt.Scale(domain=known, range=[SHAPES[architecture] for architecture in known])
-    return alt.Shape("architecture:N", title="architecture", scale=scale, legend=_legend())
+    return alt.Shape("architecture:N", title="architecture", scale=scale, legend=legend())
 
 
-def _dash(frame: pd.DataFrame) -> alt.StrokeDash:
+def dashed(frame: pd.DataFrame) -> alt.StrokeDash:
     """Forward and no direction are solid, backward is dashed; without a backward curve there is no legend."""
     both = (frame.direction == "backward").any()
     known = [direction for direction in DASHES if (frame.direction == direction).any() and direction != "none"]

@@ -11,6 +11,10 @@ import pandas as pd
 from pipeline.reporting import tables
 
 NOT_FINITE = "not finite"
+LABELS = ("negative", "positive")
+VERDICTS = {"holds": "✓", "partly": "◐", "does not hold": "✗", "not shown": "?"}  # beside the word, never instead of it
+UNREACHED = "not reached"
+UNKNOWN = {"tokens": "none (not reached, or not exponential)"}
 ENOUGH_SEEDS = 10  # with fewer, a sentence says that intervals are wide
 
 
@@ -65,6 +69,95 @@ def horizon(tokens: float, largest_lag: int) -> str:
     return f"not within {largest_lag}" if math.isinf(tokens) else f"{tokens:.0f}"
 
 
+def within(tokens: float, last_lag: int) -> str:
+    """A lag from which on a curve stays low; censored where it does not within the measured lags.
+
+    >>> within(57.0, 99), within(math.inf, 99)
+    ('57', '> 99')
+    """
+    if math.isnan(tokens):
+        return NOT_FINITE
+    return f"> {last_lag:,}" if math.isinf(tokens) else f"{tokens:,.0f}"
+
+
+def from_lag(tokens: float, last_lag: int) -> str:
+    """
+    >>> from_lag(57.0, 99), from_lag(math.inf, 99)
+    ('from lag 57 on', 'nowhere within 99 tokens')
+    """
+    return f"nowhere within {last_lag:,} tokens" if math.isinf(tokens) else f"from lag {within(tokens, last_lag)} on"
+
+
+def ends(low: float, high: float, shown) -> str:
+    """An interval in parentheses, its ends in the words of `shown`; nothing where there is none."""
+    return "" if math.isnan(low) or math.isnan(high) else f" ({shown(low)} to {shown(high)})"
+
+
+def half_life(row) -> str:
+    """Tokens with an interval, or that the curve is no exponential.
+
+    >>> row = pd.Series({"half_life_tokens": math.nan, "r2": 0.374})
+    >>> half_life(row)
+    'not exponential (R² 0.37)'
+    """
+    if math.isnan(row.r2):
+        return "none (flat, or too few lags)"
+    if math.isnan(row.half_life_tokens):
+        return f"not exponential (R² {number(row.r2, 2)})"
+    low, high = row.half_life_tokens_low, row.half_life_tokens_high
+    return _tokens(row.half_life_tokens) + ends(low, high, _tokens)
+
+
+def _tokens(value: float) -> str:
+    return "no end" if math.isinf(value) else number(value, 1)
+
+
+def measured(measure: dict) -> dict[str, str]:
+    """A number of the claims table in words: `value`, `between` (its interval) and `asked` (side and threshold).
+
+    As many decimals as it takes for no number to look like the threshold that it is not.
+    """
+    known = [measure[name] for name in ("value", "low", "high", "threshold") if measure[name] is not None]
+    for decimals in range(1, 7):
+        shown = {value: _in_unit(value, measure["unit"], decimals) for value in known}
+        if len(set(shown.values())) == len(shown) or measure["threshold"] is None:
+            break
+    if measure["value"] is None:
+        return {"value": UNKNOWN.get(measure["unit"], "not measured"), "between": "", "asked": ""}
+    low, high = (shown.get(measure[name], UNREACHED) for name in ("low", "high"))
+    asked = measure["threshold"] is not None
+    return {
+        "value": shown[measure["value"]],
+        "between": "" if {low, high} == {UNREACHED} else f"{low} to {high}",
+        "asked": f"{measure['side']} {shown[measure['threshold']]}" if asked else "",
+    }
+
+
+def _in_unit(value: float, unit: str, decimals: int) -> str:
+    match unit:
+        case "share":
+            return f"{number(value * 100, decimals)} %"
+        case "points":
+            sign = "+" if value > 0 else ""
+            return f"{sign}{number(value * 100, decimals)} points"
+        case "log10":
+            return share_of(value)
+        case "tokens":
+            return f"{number(value, 0 if value == round(value) else decimals)} tokens"
+    return f"{_significant(value)} {unit}"
+
+
+def _significant(value: float) -> str:
+    """Two digits, and a power of ten where they would stand far behind the point.
+
+    >>> _significant(1.254), _significant(0.001), _significant(-1.03e-7)
+    ('1.3', '0.001', '−10^−7.0')
+    """
+    if 0 < abs(value) < 1e-3:
+        return f"{'−' if value < 0 else ''}10^{number(math.log10(abs(value)), 1)}"
+    return f"{float(f'{value:.2g}'):.10g}".replace("-", "−")
+
+
 def count(number_of: int, one: str, many: str | None = None) -> str:
     return f"{number_of:,} {one if number_of == 1 else many or one + 's'}"
 
@@ -90,8 +183,9 @@ def word_by_word(words: pd.DataFrame) -> str:
     with np.errstate(divide="ignore", invalid="ignore"):
         kept = np.log10(words.gradient.iloc[0]) - np.log10(words.gradient.iloc[-1])
     return (
-        f"{at.run} ends at {number(words.probability.iloc[-1], 2)}; its largest step is to {number(at.probability, 2)}, "
-        f"after “{at.word}” (word {at.place}); the gradient at the first word is {share_of(kept)} of that at the last."
+        f"{at.run} ends at {number(words.probability.iloc[-1], 2)}; its largest step is to "
+        f"{number(at.probability, 2)}, after “{at.word}” (word {at.place}); the gradient at the first word is "
+        f"{share_of(kept)} of that at the last."
     )
 
 

@@ -13,7 +13,7 @@ from scipy.special import stdtrit
 from pipeline.params import ARCHITECTURES, Mistake
 
 CEILING = "tfidf"
-DIRECTIONS = ("forward", "backward", "none")
+DIRECTIONS = ("forward", "backward", "both", "none")
 WEIGHTS = ("initial", "trained")
 THRESHOLDS = {"horizon_e1": 1e-1, "horizon_e2": 1e-2, "horizon_e3": 1e-3}
 GUESSING = 0.5
@@ -65,16 +65,19 @@ def readings(examples: dict) -> pd.DataFrame:
     """
     columns = ["review", "label", "right", "run", "architecture", "place", "word", "name", "probability", "gradient"]
     rows = [
-        (review["review"], review["label"], review["right"], run, run.split("-")[0], place, word, f"{place:03d} {word}")
-        + numbers
+        (review["review"], review["label"], review["right"], *reading)
         for review in examples["reviews"]
         for run, found in review["readings"].items()
-        for place, (word, *numbers) in enumerate(
-            zip(found["token"], found["probability"], found["gradient"], strict=True), 1
-        )
-        for numbers in [tuple(map(_number, numbers))]
+        for reading in _words(run, found)
     ]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _words(run: str, found: dict):
+    numbers = zip(found["token"], found["probability"], found["gradient"], strict=True)
+    for place, (word, probability, gradient) in enumerate(numbers, start=1):
+        name = f"{place:03d} {word}"
+        yield run, run.split("-")[0], place, word, name, _number(probability), _number(gradient)
 
 
 def scores(found: pd.DataFrame) -> pd.DataFrame:
@@ -132,30 +135,31 @@ def reach_in_sd(seeds: int) -> float:
 
 def curves(gradients: pd.DataFrame) -> pd.DataFrame:
     """Mean over seeds of each seed's median log10 norm, by lag; `low, high`: 95 % t; `lowest, highest`: of seeds."""
-    return _over_seeds(gradients, [*CURVE, "lag_tokens"], "log10_relative_norm")
+    return over_seeds(gradients, [*CURVE, "lag_tokens"], "log10_relative_norm")
 
 
 def memory(found: pd.DataFrame, value: str) -> pd.DataFrame:
     """Mean over seeds of `sign_accuracy` or `contrast` by lag, with the columns of `curves`."""
-    return _over_seeds(found, [*MEMORY, "lag_tokens"], value)
+    return over_seeds(found, [*MEMORY, "lag_tokens"], value)
 
 
-def _over_seeds(frame: pd.DataFrame, keys: list[str], value: str) -> pd.DataFrame:
-    wide = frame.pivot(index=keys, columns="seed", values=value)
-    values_NS = wide.to_numpy(float)
-    seeds = values_NS.shape[1]
-    with np.errstate(invalid="ignore"):  # a gradient of exactly zero is -inf here and gives NaN where -inf meets -inf
-        mean = values_NS.mean(axis=1) if seeds else np.empty(0)
-        sd = values_NS.std(axis=1, ddof=1) if seeds > 1 else np.full(len(wide), np.nan)
-    table = wide.index.to_frame(index=False).assign(
-        mean=mean,
-        low=mean - reach_in_sd(seeds) * sd,
-        high=mean + reach_in_sd(seeds) * sd,
-        lowest=values_NS.min(axis=1) if seeds else np.empty(0),
-        highest=values_NS.max(axis=1) if seeds else np.empty(0),
-        seeds=seeds,
-    )
-    return in_order(table, keys)
+def over_seeds(frame: pd.DataFrame, keys: list[str], value: str) -> pd.DataFrame:
+    """A row for each value of the keys, with the columns of `curves`. Curves may rest on different seeds."""
+    rows = []
+    for _, kind in frame.groupby(keys[:-1], sort=False) if len(frame) else []:
+        wide = kind.pivot(index=keys, columns="seed", values=value)
+        values_NS = wide.to_numpy(float)
+        seeds = values_NS.shape[1]
+        with np.errstate(invalid="ignore"):  # a gradient of exactly zero is -inf; where -inf meets -inf it gives NaN
+            mean = values_NS.mean(axis=1)
+            sd = values_NS.std(axis=1, ddof=1) if seeds > 1 else np.full(len(wide), np.nan)
+        reach = reach_in_sd(seeds) * sd
+        numbers = {"mean": mean, "low": mean - reach, "high": mean + reach}
+        numbers |= {"lowest": values_NS.min(axis=1), "highest": values_NS.max(axis=1), "seeds": seeds}
+        rows.append(wide.index.to_frame(index=False).assign(**numbers))
+    if not rows:
+        return pd.DataFrame(columns=[*keys, "mean", "low", "high", "lowest", "highest", "seeds"])
+    return in_order(pd.concat(rows, ignore_index=True), keys)
 
 
 def in_order(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
@@ -193,14 +197,14 @@ def fading(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def remembering(sign_accuracy: pd.DataFrame) -> pd.DataFrame:
+def remembering(sign_accuracy: pd.DataFrame, above: float = GUESSING) -> pd.DataFrame:
     """A row an architecture and length: the value at the largest lag, the weakest lag, and the reach of memory.
 
-    `remembered_tokens`: the largest measured lag up to which every interval lies above guessing; -1 where none does.
+    `remembered_tokens`: the largest measured lag up to which every interval lies above `above`; -1 where none does.
     """
     rows = []
     for _, curve in sign_accuracy.groupby(MEMORY, sort=False):
-        clear = (curve.low > GUESSING).to_numpy()
+        clear = (curve.low > above).to_numpy()
         reached = int(len(clear) if clear.all() else np.argmin(clear))
         weakest = curve.loc[curve["mean"].idxmin()] if curve["mean"].notna().any() else curve.iloc[-1]
         rows.append(

@@ -13,8 +13,15 @@ def main(params: Params) -> None:
     tuned = params.tune.architectures
     _name_stale(artifacts.GRADIENTS, lengths)
     _name_stale(artifacts.MEMORY, lengths)
+    _name_stale(artifacts.PROBES, lengths)
+    _name_stale(artifacts.DECAY, lengths)
     _name_stale(artifacts.TUNING, tuned)
+
+    def of_all(read, table) -> pd.DataFrame:
+        return pd.concat([read(table(length)) for length in lengths], ignore_index=True)
+
     told = document.story(
+        claims=artifacts.read_json(artifacts.CLAIMS),
         card=artifacts.read_json(artifacts.DATA_CARD),
         metrics=artifacts.read_json(artifacts.METRICS),
         compared=artifacts.read_json(artifacts.COMPARISONS),
@@ -22,8 +29,13 @@ def main(params: Params) -> None:
         examples=artifacts.read_json(artifacts.EXAMPLES),
         trials={architecture: artifacts.read_csv(artifacts.trials(architecture)) for architecture in tuned},
         studies={architecture: artifacts.read_json(artifacts.tuning_summary(architecture)) for architecture in tuned},
-        gradients=pd.concat([artifacts.read_csv(artifacts.gradients(length)) for length in lengths], ignore_index=True),
-        memory=pd.concat([artifacts.read_csv(artifacts.memory(length)) for length in lengths], ignore_index=True),
+        gradients=of_all(artifacts.read_csv, artifacts.gradients),
+        everything=of_all(artifacts.read_parquet, artifacts.gradients_everything),
+        dynamics=of_all(artifacts.read_parquet, artifacts.dynamics),
+        decay=of_all(artifacts.read_csv, artifacts.decay),
+        memory=of_all(artifacts.read_csv, artifacts.memory),
+        probes=of_all(artifacts.read_csv, artifacts.probes),
+        retention=artifacts.read_csv(artifacts.RETENTION),
         settings={
             "runs": list(params.train.runs),
             "seeds": params.train.seeds,
@@ -31,6 +43,9 @@ def main(params: Params) -> None:
             "tune_seeds": params.tune.seeds,
             "space": params.tune.space.model_dump(),
             "lengths": lengths,
+            "usable": params.claims.usable_sign_accuracy,
+            "solved": params.retention.solved,
+            "updates": params.retention.updates,
         },
     )
     for name, picture in document.pictures(told).items():

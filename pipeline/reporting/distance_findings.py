@@ -1,0 +1,250 @@
+"""Frames of `distance` in, sentences out; numbers are formatted by `findings`."""
+
+import math
+
+import pandas as pd
+
+from pipeline.reporting import distance, findings, tables
+from pipeline.reporting.findings import (
+    count,
+    from_lag,
+    half_life,
+    interval,
+    listed,
+    number,
+    percent,
+    points,
+    share_of,
+    who,
+)
+
+AS_GOOD = 0.005  # accuracy: a window that loses less than this reads as well as the whole
+
+
+def decays(decay: pd.DataFrame, length: int) -> list[str]:
+    """Half-life and horizons of every trained recurrent network at this length."""
+    ours = _of_states(decay, length, "trained")
+    return [
+        f"{name_of(row)}, trained at {count(row.trained_length, 'token')}: half-life {_in_tokens(half_life(row))}; the "
+        f"gradient stays below 10 % {from_lag(row.horizon_1e_1, row.last_lag_tokens)}, below 0.1 % "
+        f"{from_lag(row.horizon_1e_3, row.last_lag_tokens)}."
+        for row in _named(ours).itertuples()
+    ]
+
+
+def _in_tokens(text: str) -> str:
+    return f"{text} tokens" if text[0].isdigit() else text
+
+
+def _named(decay: pd.DataFrame) -> pd.DataFrame:
+    """With columns whose names can be attributes."""
+    return decay.rename(columns=lambda name: name.replace("-", "_"))
+
+
+def _of_states(decay: pd.DataFrame, length: int, weights: str) -> pd.DataFrame:
+    ours = decay[(decay["sequence_length"] == length) & (decay["weights"] == weights)]
+    ours = ours[(ours["initialiser"] == distance.DEFAULT) & (ours["quantity"] != "dz/dx")]
+    return tables.in_order(distance.one_design(ours), ["architecture", "direction"])
+
+
+def name_of(row) -> str:
+    """A network, with its direction or its state where it has two."""
+    name = {"dz/dc": " (cell state)", "dz/dh": " (hidden state)"}.get(getattr(row, "quantity", None), "")
+    return f"lstm{name}" if row.architecture == "lstm" else who(row)
+
+
+def starts(found: pd.DataFrame) -> list[str]:
+    """What the initialiser of the recurrent weights alone makes of the gradient, at the longest length."""
+    last = found[found["lag_tokens"] == found["sequence_length"] - 1]
+    last = last[last["sequence_length"] == last["sequence_length"].max()].sort_values("mean", ascending=False)
+    if len(last) < 2:
+        return []
+    length = int(last["sequence_length"].iloc[0])
+    shares = listed(f"{share_of(row.mean)} with {row.initialiser}" for row in last.itertuples())
+    apart = number(last["mean"].max() - last["mean"].min(), 1)
+    return [
+        f"Before any training, the draw of the recurrent weights alone decides how far a gradient reaches: of {length} "
+        f"tokens, the gradient of the {last['architecture'].iloc[0]} network at the first is {shares} of that at the "
+        f"last. That is {apart} powers of ten apart. Keras' default is {distance.DEFAULT}."
+    ]
+
+
+def places(positions: pd.DataFrame, length: int) -> list[str]:
+    """Where in the text the gradient of a word is smallest, and what is left of it at the first word."""
+    sentences = []
+    for name, curve in distance.whole(positions).groupby("architecture", sort=False):
+        first = curve[curve["position"] == 1]
+        if name == "feedforward" or first.empty or curve["mean"].isna().any():
+            continue
+        least = curve.loc[curve["mean"].idxmin()]
+        sentences.append(
+            f"{name}: of {length} words the one with the smallest gradient is number {int(least['position'])}, with "
+            f"{share_of(least['mean'])} of the last word's; the first has {share_of(first['mean'].iloc[0])}."
+        )
+    return sentences
+
+
+def mechanism(found: pd.DataFrame, length: int) -> list[str]:
+    """Whether what the textbook blames, values below 1, is what makes a gradient fade."""
+    rows = distance.one_design(found[(found["sequence_length"] == length) & (found["weights"] == "trained")])
+    sentences = []
+    for row in rows.itertuples():
+        above = [
+            name
+            for name, value in (
+                ("largest singular value", row.largest_singular_value),
+                ("largest eigenvalue (in size)", row.spectral_radius),
+            )
+            if value > 1
+        ]
+        blamed = (
+            f"The {listed(above)} of U {'is' if len(above) == 1 else 'are'} above 1"
+            if above
+            else ("Neither the largest singular value nor the largest eigenvalue of U is above 1")
+        )
+        fate = "shrinks" if row.lyapunov_1 < 0 else "does not shrink"
+        sentences.append(
+            f"{who(row)}, trained: the largest singular value of U is {number(row.largest_singular_value, 2)}, its "
+            f"largest eigenvalue {number(row.spectral_radius, 2)}, the mean slope of tanh {number(row.mean_slope, 2)}; "
+            f"the largest Lyapunov exponent is {number(row.lyapunov_1, 3)} nats a token. {blamed}, and the most "
+            f"persistent direction {fate}."
+        )
+    return sentences
+
+
+def bound(found: pd.DataFrame, length: int) -> list[str]:
+    """How much the upper bound of Pascanu et al. says, and that it was never exceeded."""
+    rows = distance.one_design(found[found["sequence_length"] == length])
+    if rows.empty:
+        return []
+    violations = int(rows["bound_violations"].sum())
+    trained = rows[rows["weights"] == "trained"]
+    loose = listed(f"10^{number(row.bound_slack / math.log(10), 1)} in {who(row)}" for row in trained.itertuples())
+    said = (
+        f" At the first token it lies above the trained gradient by a factor of {loose} (median)."
+        if len(trained)
+        else ""
+    )
+    return [f"The gradient exceeded its upper bound {count(violations, 'time')} at any lag of any review.{said}"]
+
+
+def norms(found: pd.DataFrame) -> list[str]:
+    """The largest gradient of a batch while training, beside the median one."""
+    if found.empty:
+        return []
+    parts = []
+    for name, rows in found.groupby("architecture", sort=False):
+        largest = rows[rows["measure"] == "gradient_norm_largest"]["value"]
+        median = rows[rows["measure"] == "gradient_norm_median"]["value"]
+        usual = f"{number(median.min(), 2)} to {number(median.max(), 2)}"
+        parts.append(f"{number(largest.max(), 1)} in {name} (median batches {usual})")
+    length, seeds = int(found["sequence_length"].iloc[0]), found["seed"].nunique()
+    return [
+        f"Trained at {count(length, 'token')} on {count(seeds, 'seed')}, the largest gradient of a batch over all "
+        f"weights had the norm {listed(parts)}."
+    ]
+
+
+def reach(found: pd.DataFrame, length: int, usable: float) -> list[str]:
+    """The memory horizon beside the horizon of the gradient."""
+    rows = _named(distance.one_design(found[found["sequence_length"] == length]))
+    return [
+        f"{who(row)}: a word moves the answer the right way in more than {percent(usable)} of reviews "
+        f"{remembered(row)}; the gradient stays below 10 % {from_lag(row.horizon_1e_1, row.last_lag_tokens)}."
+        for row in tables.in_order(rows, ["architecture", "direction"]).itertuples()
+    ]
+
+
+def remembered(row) -> str:
+    if row.remembered_tokens < 0:
+        return "at no lag from the start on"
+    if row.remembered_tokens >= row.last_lag_tokens:
+        return f"at every measured lag, up to {row.remembered_tokens}"
+    return f"up to lag {row.remembered_tokens}"
+
+
+def deficits(found: pd.DataFrame) -> list[str]:
+    """By length, by how much a bag of the same words beats each recurrent network."""
+    sentences = []
+    for name, rows in found.groupby("architecture", sort=False):
+        parts = [
+            f"{points(row.mean)} at {row.sequence_length} ({interval(row.low, row.high)})" for row in rows.itertuples()
+        ]
+        ahead = [str(row.sequence_length) for row in rows.itertuples() if row.low > 0]
+        behind = [str(row.sequence_length) for row in rows.itertuples() if row.high < 0]
+        shown = f"ahead at {listed(ahead)} tokens" if ahead else "ahead at no length"
+        shown += f" and behind at {listed(behind)}" if behind else ""
+        sentences.append(
+            f"Bag of the same words minus {name}, in points with 95 % intervals over seeds: {listed(parts)} tokens. By "
+            f"these intervals the bag is {shown}."
+        )
+    return sentences
+
+
+def changed(found: pd.DataFrame, length: int) -> list[str]:
+    """What each network loses where words are shuffled, or another review's; and who decides a spliced one."""
+    sentences = []
+    quarter = max(length // 4, 1)
+    for name, rows in found.groupby("architecture", sort=False):
+        value_of = {(row.probe, row.tokens): row.mean for row in rows.itertuples()}
+        plain = value_of.get(("plain", 0))
+        if plain is None or ("prefix", quarter) not in value_of or ("suffix", quarter) not in value_of:
+            continue
+        halves = [value for (probe, _), value in value_of.items() if probe == "splice"]
+        decided = f"; of two halves of unlike reviews the second decides {percent(halves[0])}" if halves else ""
+        sentences.append(
+            f"{name}: {percent(plain)} right, {percent(value_of['shuffled', length])} with all words shuffled, "
+            f"{percent(value_of['prefix', quarter])} where the first {quarter} are another review's, "
+            f"{percent(value_of['suffix', quarter])} where the last {quarter} are{decided}."
+        )
+    return sentences
+
+
+def truncated(found: pd.DataFrame, length: int) -> list[str]:
+    """How few of the last tokens do as well as the whole."""
+    parts = []
+    for name, rows in found.groupby("architecture", sort=False):
+        whole = rows[rows["probe"] == "plain"]["mean"]
+        enough = rows[rows["mean"] > whole.iloc[0] - AS_GOOD]["tokens"] if len(whole) else []
+        if len(enough):
+            parts.append(f"{int(min(enough))} for {name}")
+    if not parts:
+        return []
+    return [
+        f"Of the numbers of last tokens that were tried, the fewest that lose less than "
+        f"{number(AS_GOOD * 100, 1)} points against all {length}: {listed(parts)}."
+    ]
+
+
+def learned(found: pd.DataFrame) -> list[str]:
+    """Over how long a lag each network learned to keep one token."""
+    sentences = []
+    for (name, signal), rows in found.groupby(["architecture", "signal"], sort=False):
+        solved = rows[rows["solved"] >= 0.5]["lag_tokens"]
+        longest = int(rows["lag_tokens"].max())
+        where = {"first": "the first token", "middle": "the middle"}[signal]
+        if solved.empty:
+            said = "over none of the lags that were tried"
+        elif int(solved.max()) == longest:
+            said = f"over {longest} tokens, the longest lag that was tried"
+        else:
+            said = f"over {int(solved.max())} tokens, and over no longer lag that was tried"
+        sentences.append(f"{name}, signal in {where}: at least half of its seeds learned it {said}.")
+    return sentences
+
+
+def few_seeds(decay: pd.DataFrame) -> list[str]:
+    """How far the intervals of curves can be trusted."""
+    here = decay[(decay["weights"] == "trained") & (decay["trained_length"] == decay["sequence_length"])]
+    if here.empty:
+        return []
+    least, most = int(here["seeds"].min()), int(here["seeds"].max())
+    if least >= findings.ENOUGH_SEEDS:
+        return []
+    at = listed(str(length) for length in sorted(here[here["seeds"] == least]["sequence_length"].unique()))
+    more = f"; elsewhere there are up to {most}" if most > least else ""
+    return [
+        f"Where networks were trained at {at} tokens there are {count(least, 'seed')}{more}. Half-lives and horizons "
+        f"have intervals from a bootstrap of seeds and then reviews: one of {count(least, 'seed')} is no wider than "
+        "these seeds lie apart."
+    ]

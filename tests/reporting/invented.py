@@ -9,10 +9,15 @@ import pandas as pd
 from pipeline import params
 from pipeline.record import artifacts
 from pipeline.reporting import tables
+from pipeline.science import claims, decay
 
 LEVEL = {"feedforward": 0.845, "vanilla": 0.805, "bidirectional": 0.812, "lstm": 0.842}
 PARAMETERS = {"feedforward": 322_177, "vanilla": 326_273, "bidirectional": 332_545, "lstm": 344_897}
-RATE = {"initial": -0.0055, "vanilla": -0.014, "bidirectional": -0.02, "lstm": -0.001}
+RATE = {"initial": -0.0055, "vanilla": -0.014, "bidirectional": -0.02, "lstm": -0.001}  # log10 a token
+STARTS = {"glorot_uniform": -0.05, "0.9 orthogonal": -0.047, "identity": -0.004}
+TANH = ("vanilla", "bidirectional")
+EXPONENTS = 4
+THOROUGH_SEEDS = 3  # at most: so many are trained at every length
 TEXTBOOK = {
     "sequence_length": 100,
     "embedding_dimension": 32,
@@ -41,10 +46,13 @@ DEFAULT = {
     "lengths": [10, 50, 100, 200],
     "architectures": list(LEVEL),
     "seeds": 3,
+    "trained_up_to": 100,
+    "lags": [5, 10, 20],
 }
+QUICK = {**DEFAULT, "lengths": [10, 100, 200], "seeds": 2, "lags": [5]}  # what `make quick` asks for
 
 
-def study(runs, comparisons, tuned, lengths, architectures, seeds) -> params.Params:
+def study(runs, comparisons, tuned, lengths, architectures, seeds, trained_up_to, lags) -> params.Params:
     """params.yaml of the project with these lists in it."""
     found = params.document(params.PARAMS)
     found["train"]["runs"] = {
@@ -59,11 +67,13 @@ def study(runs, comparisons, tuned, lengths, architectures, seeds) -> params.Par
     found["evaluate"]["comparisons"] = [list(pair) for pair in comparisons]
     found["tune"]["architectures"] = tuned
     found["gradients"] |= {"sequence_lengths": lengths, "architectures": architectures, "seeds": min(seeds, 3)}
+    found["gradients"]["trained_up_to"] = trained_up_to
+    found["retention"] |= {"lags": lags or found["retention"]["lags"], "seeds": 2}
     return params.explained(params.Params, found, "invented")
 
 
-def write(runs, comparisons, tuned, lengths, architectures, seeds) -> None:
-    """The files, below the working directory."""
+def write(runs, comparisons, tuned, lengths, architectures, seeds, trained_up_to, lags) -> None:
+    """The files, below the working directory; without `lags` nothing is in the table of the synthetic task."""
     random = np.random.default_rng(0)
     metrics = {run: _scores(random, run, seeds) for run in runs}
     artifacts.write_json(artifacts.DATA_CARD, card())
@@ -75,8 +85,18 @@ def write(runs, comparisons, tuned, lengths, architectures, seeds) -> None:
         artifacts.write_csv(artifacts.trials(architecture), found)
         artifacts.write_json(artifacts.tuning_summary(architecture), searched(found))
     for length in lengths:
-        artifacts.write_csv(artifacts.gradients(length), gradients(random, length, architectures, seeds))
-        artifacts.write_csv(artifacts.memory(length), memory(random, length, architectures, seeds))
+        curves = everything(random, length, architectures, seeds, trained_up_to)
+        artifacts.write_parquet(artifacts.gradients_everything(length), curves)
+        artifacts.write_csv(artifacts.gradients(length), decay.headline(curves))
+        artifacts.write_csv(artifacts.decay(length), fitted(random, curves))
+        artifacts.write_parquet(
+            artifacts.dynamics(length), dynamics(random, length, architectures, seeds, trained_up_to)
+        )
+        artifacts.write_csv(artifacts.memory(length), memory(random, length, architectures, seeds, trained_up_to))
+        artifacts.write_csv(artifacts.probes(length), probes(random, length, architectures, seeds, trained_up_to))
+    artifacts.write_csv(artifacts.RETENTION, retention(random, lags))
+    artifacts.write_json(artifacts.EXAMPLES, examples(runs))
+    artifacts.write_json(artifacts.CLAIMS, claimed(lengths))
 
 
 def card() -> dict:
@@ -195,37 +215,198 @@ def searched(trials: pd.DataFrame) -> dict:
     }
 
 
-def gradients(random, length: int, architectures, seeds: int) -> pd.DataFrame:
-    lags = np.arange(length)
+def designs(length: int, trained_up_to: int) -> list[int]:
+    """The lengths at which networks that are measured at this one were trained."""
+    return sorted({TEXTBOOK["sequence_length"], *([length] if length <= trained_up_to else [])})
+
+
+def seeds_of(trained_length: int, length: int, seeds: int) -> range:
+    """All of them for the study's own networks at their own length, else those of the study of lengths."""
+    own = trained_length == length == TEXTBOOK["sequence_length"]
+    return range(seeds if own else min(seeds, THOROUGH_SEEDS))
+
+
+def everything(random, length: int, architectures, seeds: int, trained_up_to: int) -> pd.DataFrame:
+    """Every curve; those of a network that is measured out of its length are 10 % steeper, so that they differ."""
     parts = []
+    for axes, rate in _kinds(length, architectures, trained_up_to):
+        for seed in seeds_of(axes["trained_length"], length, seeds):
+            parts.append(_curve(random, {**axes, "sequence_length": length, "seed": seed}, rate))
+    columns = [*decay.GROUP, "epoch", "seed", "lag_tokens"]
+    return pd.concat(parts)[[*columns, "log10_relative_norm", "p10", "p90", "growing", "dead", "reviews"]]
+
+
+def _kinds(length: int, architectures, trained_up_to: int):
+    """(axes, log10 a token) of every curve, for any seed."""
+    trainings = [("initial", length, 0.0), *(("trained", each, np.nan) for each in designs(length, trained_up_to))]
     for architecture in architectures:
         directions = {"feedforward": ["none"], "bidirectional": ["forward", "backward"]}.get(architecture, ["forward"])
-        for direction in directions:
-            for weights in tables.WEIGHTS:
-                for seed in range(seeds):
-                    rate = RATE["initial"] if weights == "initial" else RATE.get(architecture, 0)
-                    slope = 0 if direction == "none" else rate * (1 + 0.25 * random.standard_normal())
-                    value = slope * lags + (0 if direction == "none" else 0.05 * np.sin(lags / 7))
-                    keys = {"architecture": architecture, "direction": direction, "weights": weights, "seed": seed}
-                    numbers = {"lag_tokens": lags, "log10_relative_norm": value, "p10": value - 0.3, "p90": value + 0.3}
-                    parts.append(pd.DataFrame({**keys, "sequence_length": length, **numbers, "reviews": 500}))
-    columns = ["architecture", "direction", "weights", "sequence_length", "seed", "lag_tokens"]
-    return pd.concat(parts)[[*columns, "log10_relative_norm", "p10", "p90", "reviews"]]
+        for weights, trained_length, epoch in trainings:
+            axes = {"architecture": architecture, "weights": weights, "trained_length": trained_length, "epoch": epoch}
+            axes["initialiser"] = decay.DEFAULT_INITIALISER
+            rate = RATE["initial"] if weights == "initial" else RATE.get(architecture, 0)
+            rate *= 1.1 if weights == "trained" and trained_length != length else 1
+            for direction in directions:
+                own = {**axes, "direction": direction}
+                if direction == "none":
+                    yield {**own, "quantity": "dz/dx"}, 0.0
+                    continue
+                yield {**own, "quantity": "dz/dh"}, rate
+                yield {**own, "quantity": "dz/dx"}, rate
+                if architecture == "lstm":
+                    yield {**own, "quantity": "dz/dc"}, rate / 2
+                if architecture in TANH:
+                    yield {**own, "quantity": "|P|"}, rate / 3
+                    yield {**own, "quantity": "bound"}, 0.0 if weights == "initial" else 0.1
+                if architecture in TANH and weights == "initial":
+                    for start, steep in STARTS.items():
+                        yield {**own, "quantity": "dz/dh", "initialiser": start}, steep
+            if architecture == "bidirectional":
+                yield {**axes, "direction": "both", "quantity": "dz/dx"}, rate
 
 
-def memory(random, length: int, architectures, seeds: int) -> pd.DataFrame:
-    lags = np.array(sorted({lag for lag in (0, 1, 2, 5, 10, 20, 50, 100, 200) if lag < length} | {length - 1}))
+def _curve(random, axes: dict, rate: float) -> pd.DataFrame:
+    length = axes["sequence_length"]
+    lags = np.arange(length)
+    if axes["direction"] == "both":
+        lags = np.minimum(lags, lags[::-1])
+    value = rate * (1 + 0.1 * random.standard_normal()) * lags + (0.05 * np.sin(lags / 7) if rate else 0)
+    numbers = {"lag_tokens": np.arange(length), "log10_relative_norm": value, "p10": value - 0.3, "p90": value + 0.3}
+    found = pd.DataFrame({**axes, **numbers, "growing": 0.0, "dead": 0.0, "reviews": 500})
+    return found[found["lag_tokens"].isin(some_lags(length))] if axes["quantity"] == "|P|" else found
+
+
+def some_lags(length: int) -> list[int]:
+    return sorted({lag for lag in (0, 1, 2, 5, 10, 20, 50, 100, 200) if lag < length} | {length - 1})
+
+
+def fitted(random, everything: pd.DataFrame) -> pd.DataFrame:
+    """The table of `decay`, of the curves that it is made of, with reviews that differ by a little."""
+    states = everything["quantity"].isin(["dz/dh", "dz/dc"]) | everything["architecture"].eq("feedforward")
+    medians = []
+    for keys, curve in everything[states].groupby([*decay.GROUP, "seed"], sort=False):
+        axes = {**dict(zip(decay.GROUP, keys[:-1], strict=True)), "reviews": 500}
+        median = curve["log10_relative_norm"].to_numpy()
+        apart = 1 + 0.01 * random.standard_normal((4, 1))
+        medians.append((axes, median, median * apart))
+    return decay.table(medians)
+
+
+def dynamics(random, length: int, architectures, seeds: int, trained_up_to: int) -> pd.DataFrame:
+    """What explains a gradient: of tanh cells, and of all networks the norms of their batches while training."""
+    columns = ["architecture", "direction", "weights", "sequence_length", "trained_length", "epoch", "seed"]
+    rows = []
+    for architecture in architectures:
+        trainings = [("initial", length, 0.0), *(("trained", each, np.nan) for each in designs(length, trained_up_to))]
+        cells = {"vanilla": ["forward"], "bidirectional": ["forward", "backward"]}.get(architecture, [])
+        for seed in range(min(seeds, THOROUGH_SEEDS)):
+            for weights, trained_length, epoch in trainings:
+                gain = 1.0 if weights == "initial" else 1.3 + 0.05 * random.standard_normal()
+                numbers = {"largest_singular_value": gain, "spectral_radius": 0.9 * gain, "mean_slope": 0.95 / gain}
+                numbers |= {"rms_state": 0.2, "bound_slack": 9.0, "bound_violations": 0.0}
+                for direction in cells:
+                    own = (architecture, direction, weights, length, trained_length, epoch, seed)
+                    rows += [(*own, name, np.nan, value, 32) for name, value in numbers.items()]
+                    rows += [(*own, "lyapunov", n, -0.01 * n * gain, 32) for n in range(1, EXPONENTS + 1)]
+            if length <= trained_up_to:
+                for epoch in (0.3, 1.0):
+                    own = (architecture, "none", "training", length, length, epoch, seed)
+                    numbers = {"gradient_norm_median": 0.4 * epoch, "gradient_norm_largest": 5 + random.random()}
+                    rows += [(*own, name, np.nan, value, np.nan) for name, value in numbers.items()]
+    if not rows:
+        rows = [("feedforward", "none", "initial", length, length, 0.0, 0, "residual", np.nan, 0.5, 200)]
+    return pd.DataFrame(rows, columns=[*columns, "measure", "index", "value", "reviews"])
+
+
+def memory(random, length: int, architectures, seeds: int, trained_up_to: int) -> pd.DataFrame:
+    lags = np.array(some_lags(length))
     parts = []
     for architecture in architectures:
-        for seed in range(seeds):
-            decay = {"vanilla": 25, "bidirectional": 30}.get(architecture, 400) * (1 + 0.2 * random.standard_normal())
-            left = np.exp(-lags / decay)
-            left = np.maximum(left, np.exp(-(length - 1 - lags) / decay)) if architecture == "bidirectional" else left
-            keys = {"architecture": architecture, "sequence_length": length, "trained_length": length, "seed": seed}
-            keys["lag_tokens"] = lags
-            numbers = {
-                "contrast": 3 * left + 0.05 * random.standard_normal(len(lags)),
-                "sign_accuracy": 0.5 + 0.5 * left,
-            }
-            parts.append(pd.DataFrame({**keys, **numbers, "reviews": 500}))
+        for trained_length in designs(length, trained_up_to):
+            for seed in seeds_of(trained_length, length, seeds):
+                decay = {"vanilla": 25, "bidirectional": 30}.get(architecture, 400)
+                decay *= 1 + 0.2 * random.standard_normal()
+                left = np.exp(-lags / decay)
+                backward = np.exp(-(length - 1 - lags) / decay)
+                left = np.maximum(left, backward) if architecture == "bidirectional" else left
+                keys = {"architecture": architecture, "sequence_length": length, "trained_length": trained_length}
+                numbers = {"lag_tokens": lags, "contrast": 3 * left + 0.05 * random.standard_normal(len(lags))}
+                numbers |= {"mean_absolute_contrast": 3 * left + 0.1, "sign_accuracy": 0.5 + 0.5 * left}
+                numbers |= {"coherence": 0.9 * left}
+                parts.append(pd.DataFrame({**keys, "seed": seed, **numbers, "reviews": 500}))
     return pd.concat(parts)
+
+
+def probes(random, length: int, architectures, seeds: int, trained_up_to: int) -> pd.DataFrame:
+    parts = [max(length // part, 1) for part in (8, 4, 2)]
+    changes = [("plain", 0, 0.0), *((name, each, 0.0005 * each) for name in ("prefix", "suffix") for each in parts)]
+    changes += [("splice", length // 2, 0.2), *(("truncation", lag, 0.1) for lag in some_lags(length)[1:-1])]
+    changes += [("shuffled", length, 0.02), ("bag_of_words", 0, -0.01)]
+    rows = []
+    for architecture in architectures:
+        for trained_length in designs(length, trained_up_to):
+            for seed in seeds_of(trained_length, length, seeds):
+                for probe, tokens, lost in dict.fromkeys(changes):
+                    accuracy = LEVEL[architecture] - lost
+                    accuracy += 0 if probe == "bag_of_words" else 0.005 * random.standard_normal()
+                    change = 0.0 if architecture == "feedforward" and probe == "shuffled" else 10 * abs(lost)
+                    own = (architecture, length, trained_length, seed)
+                    rows.append((*own, probe, tokens, accuracy, change, 500))
+    columns = ["architecture", "sequence_length", "trained_length", "seed", "probe", "tokens"]
+    return pd.DataFrame(rows, columns=[*columns, "accuracy", "logit_change", "reviews"])
+
+
+def retention(random, lags: list[int]) -> pd.DataFrame:
+    """The synthetic task: short lags are learned, and long ones by an LSTM alone."""
+    rows = []
+    for architecture, signal in (
+        ("vanilla", "first"),
+        ("vanilla", "middle"),
+        ("bidirectional", "middle"),
+        ("lstm", "first"),
+    ):
+        for lag in lags:
+            for seed in range(2):
+                solved = architecture == "lstm" or lag < 15
+                accuracy = 1.0 if solved else 0.5 + 0.02 * random.standard_normal()
+                rows.append((architecture, signal, lag, seed, accuracy, solved, 100 if solved else 400))
+    return pd.DataFrame(rows, columns=["architecture", "signal", "lag_tokens", "seed", "accuracy", "solved", "updates"])
+
+
+def claimed(lengths: list[int]) -> list[dict]:
+    """What `claims` says of these files."""
+
+    def of_all(table) -> pd.DataFrame:
+        return pd.concat([artifacts.read_csv(table(length)) for length in lengths], ignore_index=True)
+
+    tables_of = (of_all(table) for table in (artifacts.decay, artifacts.memory, artifacts.probes))
+    length = min(lengths, key=lambda each: (abs(each - TEXTBOOK["sequence_length"]), each))
+    compared, kept = artifacts.read_json(artifacts.COMPARISONS), artifacts.read_csv(artifacts.RETENTION)
+    thresholds = {"same_logit": 0.001, "vanished": 0.001, "remembered_share": 0.5, "usable_sign_accuracy": 0.55}
+    found = claims.Found(length, 150.0, compared, *tables_of, kept)
+    return claims.table(found, params.Claims(**thresholds))
+
+
+def measure(value, low=None, high=None, unit="share", side=None, threshold=None, verdict=None, what="a number") -> dict:
+    """A number of the claims table."""
+    return {
+        **{"what": what, "value": value, "low": low, "high": high, "unit": unit, "source": "reports/a.csv"},
+        **{"side": side, "threshold": threshold, "verdict": verdict},
+    }
+
+
+def examples(runs) -> dict:
+    """Two reviews, as those of the runs read them that the stage would take."""
+    taken = [run for run in ("vanilla-textbook", "bidirectional-textbook", "lstm-textbook") if run in runs]
+    random = np.random.default_rng(1)
+    texts = {17: (0, True, ["so", "very", "<unknown>", "so", "dull"]), 4: (1, False, ["it's", "fine"])}
+
+    def read(words):
+        numbers = {name: random.random(len(words)).round(6).tolist() for name in ("probability", "gradient")}
+        return {"token": words, **numbers}
+
+    reviews = [
+        {"review": number, "label": label, "right": right, "readings": {run: read(words) for run in taken}}
+        for number, (label, right, words) in texts.items()
+    ]
+    return {"rule": "An invented rule.", "seed": 0, "reviews": reviews if taken else []}

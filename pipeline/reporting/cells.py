@@ -90,23 +90,29 @@ def _shape(output) -> str:
 
 
 def claims(found: list[dict]) -> list[dict]:
-    """Each sentence of the tutorial: `sentence`, `verdict`, `numbers` that decide, `test`, `caveat`, all `measures`."""
+    """Each sentence of the tutorial: `sentence`, `verdict`, `numbers` that decide, `test`, `caveat`, all `measures`.
+
+    Of a number: its `value`, `beside` it (interval, what is asked and, of several, its own verdict), and `what` it is.
+    """
     return [
         {
             **{name: claim[name] for name in ("sentence", "verdict", "test", "caveat")},
             "mark": findings.VERDICTS[claim["verdict"]],
-            "numbers": [_deciding(measure) for measure in claim["measures"] if measure["threshold"] is not None],
+            "numbers": _deciding([measure for measure in claim["measures"] if measure["threshold"] is not None]),
             "measures": _measures(claim["measures"]),
         }
         for claim in found
     ]
 
 
-def _deciding(measure: dict) -> str:
-    shown = findings.measured(measure)
-    between = f" ({shown['between']})" if shown["between"] else ""
-    asked = f"; asked: {shown['asked']}" if shown["asked"] else ""
-    return f"{measure['what']}: {shown['value']}{between}{asked}"
+def _deciding(measures: list[dict]) -> list[dict]:
+    found = []
+    for measure in measures:
+        shown = findings.measured(measure)
+        beside = f"({shown['between']})" if shown["between"] else "(no interval)"
+        beside += f"; asked: {shown['asked']}" + (f": {measure['verdict']}" if len(measures) > 1 else "")
+        found.append({"value": shown["value"], "beside": beside, "what": measure["what"]})
+    return found
 
 
 def _measures(measures: list[dict]) -> dict:

@@ -115,22 +115,43 @@ def _tokens(value: float) -> str:
 def measured(measure: dict) -> dict[str, str]:
     """A number of the claims table in words: `value`, `between` (its interval) and `asked` (side and threshold).
 
-    As many decimals as it takes for no number to look like the threshold that it is not.
+    As many decimals as it takes for no number to look like the threshold that it is not. A unit that both ends of an
+    interval have stands once.
     """
     known = [measure[name] for name in ("value", "low", "high", "threshold") if measure[name] is not None]
     for decimals in range(1, 7):
         shown = {value: _in_unit(value, measure["unit"], decimals) for value in known}
         if len(set(shown.values())) == len(shown) or measure["threshold"] is None:
             break
-    if measure["value"] is None:
-        return {"value": UNKNOWN.get(measure["unit"], "not measured"), "between": "", "asked": ""}
     low, high = (shown.get(measure[name], UNREACHED) for name in ("low", "high"))
     asked = measure["threshold"] is not None
     return {
-        "value": shown[measure["value"]],
-        "between": "" if {low, high} == {UNREACHED} else f"{low} to {high}",
-        "asked": f"{measure['side']} {shown[measure['threshold']]}" if asked else "",
+        "value": shown.get(measure["value"]) or UNKNOWN.get(measure["unit"], "not measured"),
+        "between": "" if {low, high} == {UNREACHED} else _between(low, high),
+        "asked": f"{measure['side']} {_asked(measure['threshold'], measure['unit'])}" if asked else "",
     }
+
+
+def _between(low: str, high: str) -> str:
+    """
+    >>> _between("3.6 %", "22 %"), _between("12 tokens", UNREACHED)
+    ('3.6 to 22 %', '12 tokens to not reached')
+    """
+    return f"{low.removesuffix(''.join(high.partition(' ')[1:]))} to {high}"
+
+
+def _asked(threshold: float, unit: str) -> str:
+    """A threshold was written by hand, so it has few digits.
+
+    >>> _asked(0.5, "share"), _asked(0.0, "points"), _asked(-3.0, "log10")
+    ('50 %', '0 points', '0.1 %')
+    """
+    match unit:
+        case "share":
+            return f"{threshold * 100:.10g} %".replace("-", "−")
+        case "points":
+            return f"{threshold * 100:.10g} points".replace("-", "−")
+    return _in_unit(threshold, unit, 1)
 
 
 def _in_unit(value: float, unit: str, decimals: int) -> str:
@@ -151,10 +172,11 @@ def _significant(value: float) -> str:
     """Two digits, and a power of ten where they would stand far behind the point.
 
     >>> _significant(1.254), _significant(0.001), _significant(-1.03e-7)
-    ('1.3', '0.001', '−10^−7.0')
+    ('1.3', '0.001', '−1.0·10^−7')
     """
     if 0 < abs(value) < 1e-3:
-        return f"{'−' if value < 0 else ''}10^{number(math.log10(abs(value)), 1)}"
+        digits, power = f"{value:.1e}".split("e")
+        return f"{digits}·10^{int(power)}".replace("-", "−")
     return f"{float(f'{value:.2g}'):.10g}".replace("-", "−")
 
 

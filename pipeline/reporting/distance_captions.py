@@ -37,7 +37,7 @@ def of_gradients(found: dict, length: int, textbook: int) -> dict[str, dict]:
             "title": f"Which words count, at {count(length, 'token')}",
             "see": "The gradient at each word of trained networks. A network that reads in both directions should "
             "have a U: high at both ends, low in the middle. Each curve is relative to where its reading ends: the "
-            f"backward half to the first word, all others to the last, so the halves do not add up here. {CUT}",
+            f"backward half to the first word, all others to the last, so the halves do not add up here and have no band. {CUT}",
             "alternative": " ".join(distance_findings.places(positions, length)),
             "panels": figures.specified(distance_figures.by_position(positions)),
         }

@@ -7,6 +7,10 @@ from pipeline.params import ARCHITECTURES, Mistake
 
 DESCRIPTION = "What the textbook says about recurrent networks, tested on real film reviews."
 EPILOGUE = "The stages are what `dvc repro` runs, in the order of dvc.yaml; settings are in params.yaml."
+READING = (
+    "A text word by word: what a network would say if the text ended there, what the word counts for the verdict, how "
+    "much the verdict depends on the hidden state there, and that state as a row of blocks. A legend explains the rest."
+)
 STAGES = {
     "prepare": "reviews from the source, cleaned, split and encoded; the data card",
     "tune": "search hidden size, embedding dimension and more for one architecture",
@@ -51,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--file", help="a file of reviews, one a line (UTF-8)")
     predict.add_argument("--run", help="a run of params.yaml; without it the best by validation accuracy")
     predict.add_argument("--seed", type=int, help="one of its seeds; without it the best by validation accuracy")
-    read = commands.add_parser("read", help="a text word by word", description="A text word by word.")
+    read = commands.add_parser("read", help="a text word by word", description=READING)
     read.add_argument("text", help="a review in plain words")
     read.add_argument("--run", help="a run of params.yaml; without it the best by validation accuracy")
     read.add_argument("--seed", type=int, help="one of its seeds; without it the best by validation accuracy")

@@ -53,7 +53,7 @@ def test_textbook_is_the_tutorials_network():
         ("architectures: [vanilla, bidirectional]", "architectures: [vanilla]", "'bidirectional' is not tuned"),
         ("    epochs: 12", "    epochs: 4\n    epochs: 12", "line 32, column 5: not YAML: found duplicate key"),
         ("up_to: 100\n  seeds: 3", "up_to: 100\n  seeds: 1", "gradients.seeds: 1: must be greater than or equal to 2"),
-        ("updates: 600", "updates: 650", "retention.updates: 650: must be a multiple of 100"),
+        ("updates: 400", "updates: 650", "retention.updates: 650: must be a multiple of 100"),
         ("[5, 10, 20,", "[5, 5, 20,", "retention.lags: [5, 5, 20, 50, 100, 200] names something twice"),
         ("train:\n", "train: 3\nx:\n", "train: 3: must be a mapping"),
         ("0.001", ".nan", "settings.textbook.learning_rate: nan"),

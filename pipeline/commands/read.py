@@ -14,6 +14,7 @@ from pipeline.science import models, reading, reviews
 
 WORD = 14  # columns; a longer word is cut
 BAR = 8
+NAME = 10
 UNITS = 64  # of more, those that the logit takes most of, from both ends
 WIDTH = 110
 SHADES = " .:-=+*%@"
@@ -26,7 +27,8 @@ PICTURED = {
 
 
 def main(text: str, run: str | None, seed: int | None, as_json: bool) -> None:
-    """Prints a line a word: the probability after it, its gradient, what it counts, and the state as a picture."""
+    """Prints a line a word (the probability after it, what it counts, its gradient, the state as a picture), a legend
+    and the verdict."""
     run, seed = predict.chosen(artifacts.read_json(artifacts.METRICS), run, seed)
     card = artifacts.read_json(artifacts.model(run))
     settings = Settings.model_validate(card["values"])
@@ -43,13 +45,15 @@ def main(text: str, run: str | None, seed: int | None, as_json: bool) -> None:
         print(json.dumps({**told, "readout": readout, "tokens": rows}, ensure_ascii=False, allow_nan=False))
         return
     in_colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    largest = max(np.abs(direction.state_TH).max() for direction in found.directions.values()) or 1.0
     for name, direction in found.directions.items():
-        print(*_table(name, direction, rows, in_colour), "", sep="\n")
-    print(textwrap.fill(_legend(found, len(ids), in_colour), WIDTH))
-    print(f"{verdict} {probability:.4f} ({run}, seed {seed})")
+        print(*_table(name, rows, _pictures(direction, largest, in_colour)), "", sep="\n")
+    for name, meaning in _legend(found, len(ids), largest, in_colour).items():
+        print(textwrap.fill(f"{name:{NAME}}{meaning}", WIDTH, subsequent_indent=" " * NAME))
+    print(f"\n{verdict}: probability of a positive review {probability:.4f} ({run}, seed {seed})")
 
 
-def _table(name: str, direction: reading.Direction, rows: list[dict], in_colour: bool) -> list[str]:
+def _table(name: str, rows: list[dict], pictures: list[str]) -> list[str]:
     """A heading and a line a word; what both halves of a network share is in the first table alone."""
     backward = name == "backward"
     cells = [
@@ -59,7 +63,7 @@ def _table(name: str, direction: reading.Direction, rows: list[dict], in_colour:
             _share(row["log10_relative_norm_backward" if backward else "log10_relative_norm"]),
             picture,
         )
-        for row, picture in zip(rows, _pictures(direction, in_colour), strict=True)
+        for row, picture in zip(rows, pictures, strict=True)
     ]
     named = [
         f"{'word':{WORD}}",
@@ -92,39 +96,51 @@ def _share(log10_norm: float | None) -> str:
     return f"{f'10^{log10_norm:.1f}':>8}"
 
 
-def _pictures(direction: reading.Direction, in_colour: bool) -> list[str]:
+def _pictures(direction: reading.Direction, largest: float, in_colour: bool) -> list[str]:
     """A line a word, a block a unit, in the order of what the logit takes of each."""
     order = np.argsort(direction.readout_H, kind="stable")
     if len(order) > UNITS:
         order = np.concatenate([order[: UNITS // 2], order[-UNITS // 2 :]])
     blocks = [f"\x1b[48;5;{colour}m " for colour in COLOURS] if in_colour else SHADES
-    share_TH = direction.state_TH[:, order] / _largest(direction)
+    share_TH = direction.state_TH[:, order] / largest
     level_TH = np.rint((share_TH + 1) / 2 * (len(blocks) - 1)).astype(int)
     return ["".join(blocks[level] for level in level_H) + "\x1b[0m" * in_colour for level_H in level_TH]
 
 
-def _largest(direction: reading.Direction) -> float:
-    return np.abs(direction.state_TH).max() or 1.0
-
-
-def _legend(found: reading.Reading, words: int, in_colour: bool) -> str:
-    read, units = len(found.tokens_T), len(next(iter(found.directions.values())).readout_H)
-    most = max(map(_largest, found.directions.values()))
+def _legend(found: reading.Reading, words: int, largest: float, in_colour: bool) -> dict[str, str]:
+    """What the tables do not say by themselves, by name of a column."""
     low, zero, high = (
         ("blue", "white", "orange") if in_colour else (f"'{SHADES[at]}'" for at in (0, len(SHADES) // 2, -1))
     )
-    gradient, at = ("|dz/dx|", "last word") if "none" in found.directions else ("|dz/dh|", "state that is read out")
-    said = [
-        "positive: the probability if the text ended after this word.",
-        "counts: what the word adds to the logit z, to first order (gradient times input); + speaks for positive.",
-        f"gradient: {gradient} as a share of that at the {at}.",
-        f"The picture: a column a unit, on the left those that speak for negative, on the right for positive; {low} is "
-        f"the lowest value, {zero} 0, {high} the highest (here {most:.2f}).",
-        f"Of {units} units the {UNITS} that count most are shown." if units > UNITS else "",
-        "(word): not in the vocabulary." if (found.tokens_T == reviews.UNKNOWN).any() else "",
-        f"Only the last {read} of {words} words are read." if read < words else "",
-        f"Before the first word this network reads padding, {found.padding} times, as if it were a word."
-        if found.padding
-        else "",
-    ]
-    return " ".join(filter(None, said))
+    units = len(next(iter(found.directions.values())).readout_H)
+    said = {
+        "positive": "the probability of a positive review if the text ended after this word.",
+        "counts": "what the word adds to the logit z (the verdict is positive where z > 0), to first order: gradient "
+        "times input. + speaks for positive, - for negative.",
+        "gradient": _gradient(found),
+        "picture": f"the hidden layer, a column a unit. Those on the left speak for negative when they are high, those "
+        f"on the right for positive. {zero} is 0, {high} is {largest:.2f}, {low} is -{largest:.2f}.",
+    }
+    if units > UNITS:
+        said["picture"] += f" Of {units} units it shows the {UNITS} whose weights in z lie furthest out."
+    if found.padding:
+        said["padding"] = (
+            f"this network takes the padding before a short text for words. Here it reads {found.padding} times "
+            f"nothing first, and then says {found.before_first:.3f}."
+        )
+    if (found.tokens_T == reviews.UNKNOWN).any():
+        said["(word)"] = "is not in the vocabulary; such words are all one to the network."
+    if len(found.tokens_T) < words:
+        said["length"] = f"only the last {len(found.tokens_T)} of {words} words are read."
+    return said
+
+
+def _gradient(found: reading.Reading) -> str:
+    if "none" in found.directions:
+        return "|dz/dx|, as a share of that at the last word. A mean knows no order: every word has the same."
+    backward_end = "padding" if found.padding else "word"
+    also = f"; in the second table, of the first {backward_end}" if "backward" in found.directions else ""
+    return (
+        "|dz/dh|, how much z still depends on the hidden state after this word, as a share of that at the state that "
+        f"is read out: of the last word{also}."
+    )

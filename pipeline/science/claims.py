@@ -3,7 +3,8 @@
 A measure has a threshold that was declared in params.yaml and a side of it on which the sentence says the number lies.
 It `holds` where its whole interval lies there, `does not hold` where the whole interval lies on the other side, and is
 `not shown` where the interval contains the threshold, or where there is none. A measure without a threshold informs and
-decides nothing. A sentence holds where all its deciding measures do, and `partly` where they disagree.
+decides nothing. A sentence holds where all its deciding measures do, `partly` where some do; where none does, it `does
+not hold` if one lies on the other side.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -73,7 +74,9 @@ class Claim:
     @property
     def verdict(self) -> str:
         verdicts = {measure.verdict for measure in self.deciding}
-        return verdicts.pop() if len(verdicts) == 1 else PARTLY if HOLDS in verdicts else NOT_SHOWN
+        if HOLDS in verdicts:
+            return HOLDS if verdicts == {HOLDS} else PARTLY
+        return FAILS if FAILS in verdicts else NOT_SHOWN
 
     def row(self) -> dict:
         measures = [measure.row() for measure in [*self.deciding, *self.informing]]

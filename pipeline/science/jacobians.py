@@ -6,7 +6,7 @@ the rates at which directions grow and fade (Engelken, Wolf & Abbott 2020, arXiv
 2006.14123). The scale of P is kept as a logarithm, so nothing under- or overflows at any length; an exact zero is -inf.
 
 Axes: T tokens, N reviews, H hidden units, L lags, C singular values. `slope_TNH` is the activation's derivative after
-each token in reading order (`gradient_flow.simple_rnn_slopes`; 1 for a linear network), `recurrent_HH` is Keras' U in
+each token in reading order (`gradient_flow.slopes`; 1 for a linear network), `recurrent_HH` is Keras' U in
 h_t = tanh(x_t W + h_{t-1} U + b). T states have T - 1 Jacobians between them: the first slope, by the state before the
 text, is in none of what follows. Lag k counts tokens from the last state. A review takes milliseconds: some tens are
 enough.

@@ -28,6 +28,10 @@ class InputGradient:
     def curve(self) -> Curve:
         return Curve(self.direction, "dz/dx", (_log10_norm(self.scaled_LND) + self.log10_scale_LN).T)
 
+    def times_input(self, x_LND: np.ndarray) -> np.ndarray:
+        """(dz/dx_t . x_t) as LN, in logits: what the word counts, to first order; + speaks for positive."""
+        return np.vecdot(self.scaled_LND, x_LND) * 10.0**self.log10_scale_LN
+
     def reversed(self) -> "InputGradient":
         """By distance from the other end."""
         return InputGradient(self.direction, self.scaled_LND[::-1], self.log10_scale_LN[::-1])

@@ -28,7 +28,8 @@ OWN_COLUMNS = ["architecture", "sequence_length", "trained_length", "seed"]
 EFFECT_COLUMNS = ["lag_tokens", "contrast", "mean_absolute_contrast", "sign_accuracy", "coherence", "reviews"]
 PROBE_COLUMNS = ["probe", "tokens", "accuracy", "logit_change", "reviews"]
 FIRST_EPOCHS = 2  # are watched at the textbook's length; the networks trained to their end there are those of `train`
-PER_TRAINING = ("median", "p99.9", "largest")
+PER_TRAINING = ("median", "p99.9", "largest")  # of the gradients of the batches since the last look
+LARGE_NORM = 10
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,8 @@ class _Measured:
             self._curve(curve, axes)
         for name, value in zip(PER_TRAINING, np.quantile(norms, [0.5, 0.999, 1]), strict=True):
             self._number(f"gradient_norm_{name}", value, None, {**axes, "direction": "none"})
+        large = np.mean(norms > LARGE_NORM)
+        self._number(f"gradient_norm_share_above_{LARGE_NORM}", large, None, {**axes, "direction": "none"})
 
     def behaviour(self, network: inference.Network, trained_length: int) -> None:
         """What the network makes of reviews that were changed."""
@@ -151,16 +154,22 @@ class _Measured:
         self._probes.append(pd.concat([found, pd.DataFrame([bag])], ignore_index=True).assign(**own))
 
     def _directions(self, model: keras.Model, residual_N: np.ndarray, axes: dict) -> None:
-        """How the two directions of a word's gradient, and what each word adds to that of the weights, agree."""
+        """What each word counts, and how the two directions of its gradient, and what it adds to dL/dU, agree."""
         tokens_NT = self._length.reviews[1].tokens_NT
         passes = [saliency.back_through(each, tokens_NT) for each in gradient_flow.tanh_cells(model)]
+        inputs = [each.input_gradient() for each in passes]
+        if len(inputs) > 1:
+            inputs.append(saliency.sum_of_directions(*inputs))
+        x_LND = model.get_layer("embedding").embeddings.numpy().astype(np.float64)[tokens_NT.T[::-1]]
         by_lag = {("weight_cosine", each.cell.direction): each.weight_cosine(residual_N) for each in passes}
+        for each in inputs:
+            counts_LN = each.times_input(x_LND[::-1] if each.direction == "backward" else x_LND)
+            by_lag["size_of_gradient_times_input", each.direction] = np.abs(counts_LN)
         if len(passes) > 1:
-            inputs = [each.input_gradient() for each in passes]
-            by_lag["direction_cosine", "both"] = saliency.cosine_of_directions(*inputs)
-        for (measure, direction), cosine_LN in by_lag.items():
-            for lag in memory.lags(len(cosine_LN)):
-                known_N = cosine_LN[lag][np.isfinite(cosine_LN[lag])]
+            by_lag["direction_cosine", "both"] = saliency.cosine_of_directions(*inputs[:2])
+        for (measure, direction), value_LN in by_lag.items():
+            for lag in memory.lags(len(value_LN)):
+                known_N = value_LN[lag][np.isfinite(value_LN[lag])]
                 value = np.median(known_N) if len(known_N) else np.nan
                 self._number(measure, value, len(known_N), {**axes, "direction": direction}, lag)
 

@@ -62,7 +62,8 @@ def test_a_gradient_that_died_in_a_seed_has_no_fit_but_a_horizon():
     assert found["log10_at_last_lag"] == -np.inf
 
 
-def test_the_interval_over_ten_seeds_covers_the_truth_as_often_as_it_says():
+def test_the_interval_over_ten_seeds_covers_the_truth_as_often_as_it_says(monkeypatch):
+    monkeypatch.setattr(decay, "RESAMPLES", 300)
     draws, true_slope, lags = np.random.default_rng(0), -0.02, np.arange(31)
     covered = 0
     for _ in range(1000):

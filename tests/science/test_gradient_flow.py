@@ -4,12 +4,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy.special import expit
 from scipy.special import logit as logit_of
 
-from pipeline.params import ARCHITECTURES
-from pipeline.science import gradient_flow, models
+from pipeline.science import decay, gradient_flow, models
 
-from .conftest import VOCABULARY
+from .conftest import VOCABULARY, bold, keras_saliency
 
 RANDOM = np.random.default_rng(0)
 
@@ -54,12 +54,49 @@ def test_a_gradient_that_is_exactly_zero_stays_zero_and_is_not_dropped():
     assert gradient_flow.summary(curve)["log10_relative_norm"][8] == -np.inf
 
 
+def test_a_float32_network_fades_further_than_float32_can_hold(settings):
+    model = models.initial("vanilla", settings, VOCABULARY, seed=0)
+    embeddings_VD, kernel_DH, recurrent_HH, *rest = model.get_weights()
+    model.set_weights([0 * embeddings_VD, kernel_DH, 0.5 * recurrent_HH, *rest])  # all states 0: tanh is linear
+    (curve,) = gradient_flow.curves(model, RANDOM.integers(2, VOCABULARY, (2, 801)))
+    powers = np.tile(np.arange(801) * np.log10(0.5), (2, 1))
+    np.testing.assert_allclose(curve.log10_relative_NL, powers, atol=1e-4)  # U is orthogonal to float32 rounding
+
+
+def test_a_saturated_network_is_counted_as_dead_from_there_on(settings):
+    model = bold("vanilla", settings)
+    embeddings_VD, kernel_DH, *rest = model.get_weights()
+    embeddings_VD[20] = 100 * np.sign(kernel_DH.sum())
+    model.set_weights([embeddings_VD, np.abs(kernel_DH) + 1, *rest])
+    tokens_NT = RANDOM.integers(2, 20, (4, 7))
+    tokens_NT[0, 4] = 20  # |a| > 20 in every unit at lag 2
+    (curve,) = gradient_flow.curves(model, tokens_NT)
+    found = gradient_flow.summary(curve)
+    assert found["dead"].tolist() == [0, 0, 0, 0.25, 0.25, 0.25, 0.25]
+    assert found["reviews"].tolist() == [4] * 7
+    assert np.isneginf(found["p10"]).tolist() == [False] * 3 + [True] * 4
+    assert not np.isnan(curve.log10_relative_NL).any()
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_padding_after_the_text_fades_by_the_one_jacobian_that_it_repeats(settings, seed):
+    """What a network without a mask makes of padding that it reads last."""
+    model = models.initial("vanilla", settings, VOCABULARY, seed)
+    model.set_weights([weight + 0.1 for weight in model.get_weights()])
+    tokens_NT = np.pad(RANDOM.integers(2, VOCABULARY, (2, 7)), ((0, 0), (0, 400)))
+    (curve,) = gradient_flow.curves(model, tokens_NT)
+    (x_VD, kernel_DH, recurrent_HH, bias_H, *_) = (weight.astype(np.float64) for weight in model.get_weights())
+    h_H = np.zeros(5)
+    for _ in range(10_000):
+        h_H = np.tanh(x_VD[0] @ kernel_DH + bias_H + h_H @ recurrent_HH)
+    radius = np.abs(np.linalg.eigvals(np.diag(1 - h_H**2) @ recurrent_HH.T)).max()
+    slope_N = (curve.log10_norm_NL[:, 350] - curve.log10_norm_NL[:, 50]) / 300 * np.log(10)
+    np.testing.assert_allclose(slope_N, np.log(radius), atol=0.01)
+
+
 @pytest.fixture
 def model_and_tokens(request, settings):
-    """A network with weights larger than Keras' own, so that nothing is close to linear or to zero."""
-    model = models.initial(request.param, settings, VOCABULARY, seed=0)
-    model.set_weights([1.5 * weight + 0.1 for weight in model.get_weights()])
-    return model, RANDOM.integers(2, VOCABULARY, (2, settings.sequence_length))
+    return bold(request.param, settings), RANDOM.integers(2, VOCABULARY, (2, settings.sequence_length))
 
 
 class Reference:
@@ -148,6 +185,54 @@ def test_the_curve_equals_finite_differences_along_every_unit_of_a_state(model_a
             assert 10.0 ** curve.log10_norm_NL[0, lag] == pytest.approx(np.linalg.norm(slopes), rel=1e-4)
 
 
+def keras_gradient_of_what_tanh_is_taken_of(weights, readout_H, x_NTD, activation, dtype):
+    """dz/da_NTH of Keras' own layer: its input has as many columns more as there are units, each added to its unit."""
+    kernel_DH, recurrent_HH, bias_H = weights
+    units = len(recurrent_HH)
+    layer = keras.layers.SimpleRNN(units, activation=activation, dtype=dtype)
+    layer.build((None, None, len(kernel_DH) + units))
+    layer.set_weights([np.concatenate([kernel_DH, np.eye(units)]), recurrent_HH, bias_H])
+    probe_NTH = tf.zeros((*x_NTD.shape[:2], units), dtype)
+    with tf.GradientTape() as tape:
+        tape.watch(probe_NTH)
+        z_N = layer(tf.concat([tf.cast(x_NTD, dtype), probe_NTH], axis=2)) @ tf.cast(readout_H[:, None], dtype)
+    return tape.gradient(z_N, probe_NTH).numpy()
+
+
+def by_token(slope_TNH, recurrent_HH, readout_H):
+    """dz/da_NTH as the scan gives it."""
+    steps = gradient_flow.adjoint(slope_TNH, recurrent_HH, readout_H)
+    return np.stack([delta_NH * 10.0 ** scale_N[:, None] for _, delta_NH, scale_N in steps][::-1], axis=1)
+
+
+def worst_step(found_NTH, reference_NTH):
+    """The largest relative error of a step: over all steps at once, the late and large ones would hide the early."""
+    return (np.linalg.norm(found_NTH - reference_NTH, axis=2) / np.linalg.norm(reference_NTH, axis=2)).max()
+
+
+@pytest.mark.parametrize(("dtype", "error"), [("float64", 1e-12), ("float32", 1e-5)])
+@pytest.mark.parametrize("model_and_tokens", ["vanilla"], indirect=True)
+def test_the_scan_equals_probes_in_keras_own_layer(model_and_tokens, dtype, error):
+    model, tokens_NT = model_and_tokens
+    x_NTD = model.get_layer("embedding")(tokens_NT)
+    (cell,) = gradient_flow.tanh_cells(model)
+    weights = model.get_layer("encoder").get_weights()
+    reference_NTH = keras_gradient_of_what_tanh_is_taken_of(weights, cell.readout_H, x_NTD, "tanh", dtype)
+    slope_TNH = gradient_flow.slopes(cell.states(tokens_NT))
+    assert worst_step(by_token(slope_TNH, cell.recurrent_HH, cell.readout_H), reference_NTH) < error
+
+
+def test_the_scan_of_a_linear_network_equals_keras_own_differentiated_through_800_tokens():
+    random = np.random.default_rng(0)
+    recurrent_HH, readout_H = 0.35 * random.normal(size=(5, 5)), random.normal(size=5)
+    weights = [np.zeros((2, 5)), recurrent_HH, np.zeros(5)]
+    reference_NTH = keras_gradient_of_what_tanh_is_taken_of(
+        weights, readout_H, np.zeros((1, 800, 2)), "linear", "float64"
+    )
+    assert np.linalg.norm(reference_NTH[0, 0]) < 1e-9
+    assert worst_step(by_token(np.ones((800, 1, 5)), recurrent_HH, readout_H), reference_NTH) < 1e-9
+
+
 @pytest.mark.parametrize("model_and_tokens", ["lstm"], indirect=True)
 def test_the_lstm_cell_gradient_equals_finite_differences_of_the_cell(model_and_tokens):
     model, tokens_NT = model_and_tokens
@@ -177,13 +262,11 @@ def test_feedforward_has_the_same_saliency_at_every_place_and_it_is_keras_own(mo
     model, tokens_NT = model_and_tokens
     (curve,) = gradient_flow.curves(model, tokens_NT)
     np.testing.assert_allclose(curve.log10_relative_NL, 0, atol=1e-12)
-    layers = {layer.name: layer for layer in model.layers}
-    x_NTD = tf.constant(layers["embedding"].embeddings.numpy()[tokens_NT])
-    with tf.GradientTape() as tape:
-        tape.watch(x_NTD)
-        encoded = layers["encoder"](tf.reduce_mean(x_NTD, axis=1))
-        logit = encoded @ layers["probability"].kernel
-    saliency_NTD = tape.gradient(logit, x_NTD).numpy()
+    median_L = gradient_flow.summary(curve)["log10_relative_norm"]
+    found = decay.summary(np.stack([median_L] * 2), np.stack([median_L[None]] * 2))
+    assert np.isnan(found["half_life_tokens"])
+    assert found["horizon_1e-1"] == np.inf
+    _, saliency_NTD = keras_saliency(model, tokens_NT)
     np.testing.assert_allclose(10.0**curve.log10_norm_NL, np.linalg.norm(saliency_NTD, axis=2)[:, ::-1], rtol=1e-5)
 
 
@@ -194,6 +277,19 @@ def test_constant_error_carousel_keeps_the_cell_gradient_and_a_forget_gate_of_0_
     _, log10_norm_c_NL = gradient_flow.lstm_adjoint_scan(*slopes, RANDOM.normal(size=(4, 5, 5)), np.ones(5))
     relative_L = log10_norm_c_NL[0] - log10_norm_c_NL[0, 0]
     np.testing.assert_allclose(relative_L, np.arange(801) * np.log10(forget), atol=1e-9)
+
+
+@pytest.mark.parametrize("forget", [1.0, 0.9])
+def test_an_lstm_whose_biases_hold_its_gates_fades_in_the_cell_by_the_forget_gate_alone(settings, forget):
+    model = models.initial("lstm", settings, VOCABULARY, seed=0)
+    kernel_D4H, recurrent_H4H, bias_4H = (np.zeros_like(weight) for weight in model.get_layer("encoder").get_weights())
+    bias_4H[:] = np.repeat([-50.0, min(logit_of(forget), 50.0), 0.0, 50.0], 5)  # i = 0, f, g, o = 1
+    kernel_D4H[:, 10:15] = 1  # g may do as it likes
+    model.get_layer("encoder").set_weights([kernel_D4H, recurrent_H4H, bias_4H])
+    _, cell = gradient_flow.curves(model, RANDOM.integers(2, VOCABULARY, (2, 801)))
+    held = expit(np.float64(bias_4H[5]))  # 0.9 as a float32 bias can say it
+    assert held == pytest.approx(forget, abs=1e-7)
+    np.testing.assert_allclose(cell.log10_relative_NL, np.tile(np.arange(801) * np.log10(held), (2, 1)), atol=1e-9)
 
 
 def test_the_gradient_of_the_stacked_outputs_is_the_trap(settings):
@@ -213,41 +309,38 @@ def test_the_gradient_of_the_stacked_outputs_is_the_trap(settings):
     assert np.isfinite(curve.log10_norm_NL).all()
 
 
-def test_keras_own_initialisation_fades_as_mean_field_theory_says(settings):
+@pytest.fixture(scope="module")
+def as_keras_starts(settings):
+    """(median curve over 800 tokens, that over 100, mean square state), each the mean of five seeds."""
+    textbook = settings.model_copy(update={"embedding_dimension": 32, "hidden_size": 64, "sequence_length": 800})
+    tokens_NT = np.random.default_rng(0).integers(2, 10_000, (64, 800))
+    found = []
+    for seed in range(5):
+        model = models.initial("vanilla", textbook, 10_000, seed)
+        curves = [gradient_flow.curves(model, tokens_NT[:, :length])[0] for length in (800, 100)]
+        (cell,) = gradient_flow.tanh_cells(model)
+        mean_square = np.mean(cell.states(tokens_NT)[200:] ** 2)  # by then h_0 = 0 is forgotten
+        found.append([*(gradient_flow.summary(curve)["log10_relative_norm"] for curve in curves), mean_square])
+    return [np.mean(each, axis=0) for each in zip(*found, strict=True)]
+
+
+def test_keras_own_initialisation_fades_as_was_measured_once_with_other_code(as_keras_starts):
+    over_800_L, over_100_L, mean_square = as_keras_starts
+    assert np.sqrt(mean_square) == pytest.approx(0.129, abs=0.005)
+    assert decay.half_life(over_800_L) == pytest.approx(43, abs=3)
+    assert over_800_L[99] == pytest.approx(-0.70, abs=0.05)
+    assert over_800_L[400] == pytest.approx(-2.77, abs=0.15)
+    assert np.corrcoef(np.arange(5, 721), over_800_L[5:721])[0, 1] ** 2 > 0.999
+    assert over_100_L[99] == pytest.approx(-0.55, abs=0.06)  # less: h_0 = 0 is not saturated
+
+
+def test_keras_own_initialisation_fades_as_mean_field_theory_says(as_keras_starts):
     """E[h^2] tends to s / sqrt(2), s^2 the variance of the input drive; each step keeps 1 - E[h^2] of the gradient."""
-    default = settings.model_copy(update={"embedding_dimension": 32, "hidden_size": 64, "sequence_length": 800})
-    tokens_NT = RANDOM.integers(2, 10_000, (32, 800))
-    at_400 = []
-    for seed in range(3):
-        (curve,) = gradient_flow.curves(models.initial("vanilla", default, 10_000, seed), tokens_NT)
-        at_400.append(gradient_flow.summary(curve)["log10_relative_norm"][400])
+    over_800_L, _, mean_square = as_keras_starts
     drive_variance = 32 * (0.1**2 / 12) * (2 / (32 + 64))
-    theory = 400 * np.log10(1 - np.sqrt(drive_variance / 2))
-    assert np.mean(at_400) == pytest.approx(theory, rel=0.07)
-
-
-@pytest.mark.parametrize("model_and_tokens", ARCHITECTURES, indirect=True)
-def test_a_curve_does_not_depend_on_what_else_is_in_the_batch(model_and_tokens, monkeypatch):
-    model, tokens_NT = model_and_tokens
-    together = gradient_flow.curves(model, tokens_NT)
-    monkeypatch.setattr(gradient_flow, "REVIEWS_AT_ONCE", 1)
-    for both, in_chunks in zip(together, gradient_flow.curves(model, tokens_NT), strict=True):
-        np.testing.assert_allclose(both.log10_norm_NL, in_chunks.log10_norm_NL, atol=1e-9)
-    alone = gradient_flow.curves(model, tokens_NT[1:])
-    for both, one in zip(together, alone, strict=True):
-        np.testing.assert_allclose(both.log10_norm_NL[1:], one.log10_norm_NL, atol=1e-9)
-
-
-def test_swapping_the_directions_and_turning_the_text_round_mirrors_the_curves(settings):
-    model = models.initial("bidirectional", settings, VOCABULARY, seed=0)
-    tokens_NT = RANDOM.integers(2, VOCABULARY, (2, 7))
-    forward, backward = gradient_flow.curves(model, tokens_NT)
-    embedding, *rnn, kernel, bias = model.get_weights()
-    model.set_weights([embedding, *rnn[3:], *rnn[:3], np.roll(kernel, 5, axis=0), bias])
-    mirrored_forward, mirrored_backward = gradient_flow.curves(model, tokens_NT[:, ::-1])
-    np.testing.assert_array_equal(forward.log10_norm_NL, mirrored_backward.log10_norm_NL)
-    np.testing.assert_array_equal(backward.log10_norm_NL, mirrored_forward.log10_norm_NL)
-    assert (forward.direction, backward.direction) == ("forward", "backward")
+    theory = np.sqrt(drive_variance / 2)
+    assert mean_square == pytest.approx(theory, rel=0.05)
+    assert over_800_L[400] == pytest.approx(400 * np.log10(1 - theory), rel=0.07)
 
 
 def test_the_summary_is_the_median_over_reviews_of_logs():

@@ -1,0 +1,44 @@
+"""`python -m benchmarks.measurements [REVIEWS]`: the seconds that the measurements of one length take.
+
+At the textbook's length, on every seed that was trained, without training: the stage `gradients` itself, in a folder
+that is thrown away. Needs the networks of a finished study (`artifacts/models`).
+"""
+
+import os
+import sys
+import tempfile
+import time
+from contextlib import chdir
+from pathlib import Path
+
+from pipeline import params
+from pipeline.record import compute, machine, tracking
+from pipeline.stages import gradients
+
+REVIEWS = 1000
+READ = ("data/prepared", "artifacts/models")
+
+
+def main() -> None:
+    machine.prepare()
+    os.environ["RNN_TRACKING"] = "off"
+    found, reviews = params.read(), int(sys.argv[1]) if len(sys.argv) > 1 else REVIEWS
+    changed = found.gradients.model_copy(update={"reviews": reviews, "trained_up_to": 2})
+    length, root = found.settings["textbook"].sequence_length, Path.cwd()
+    workers = compute.Workers(compute.processes(), None)
+    with tempfile.TemporaryDirectory() as folder, chdir(folder):
+        for path in map(Path, READ):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.symlink_to(root / path)
+        begun = time.perf_counter()
+        gradients.main(length, found.model_copy(update={"gradients": changed}), workers, tracking.Tracker())
+        taken = time.perf_counter() - begun
+    workers.close()
+    print(
+        f"{length} tokens, at most {reviews:,} reviews, {len(changed.architectures)} architectures, "
+        f"{found.train.seeds} seeds, {compute.processes()} processes: {taken:.1f} s"
+    )
+
+
+if __name__ == "__main__":
+    main()

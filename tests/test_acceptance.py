@@ -1,0 +1,20 @@
+"""docs/acceptance.md names tests that exist."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+TABLE = (ROOT / "docs" / "acceptance.md").read_text(encoding="utf-8")
+NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+
+
+def test_the_table_has_nineteen_rows_each_with_a_test():
+    rows = re.findall(r"^\| (\d+) \| [^|]+ \| ([^|]+) \|$", TABLE, re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(1, 20))
+    for number, where in rows:
+        assert all(NAMED.fullmatch(name) for name in where.split("<br>")), number
+
+
+def test_every_test_that_the_table_names_exists():
+    for file, name in NAMED.findall(TABLE):
+        assert f"\ndef {name}(" in (ROOT / file).read_text(encoding="utf-8"), f"{file}::{name}"

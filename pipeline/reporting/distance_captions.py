@@ -37,7 +37,8 @@ def of_gradients(found: dict, length: int, textbook: int) -> dict[str, dict]:
             "title": f"Which words count, at {count(length, 'token')}",
             "see": "The gradient at each word of trained networks. A network that reads in both directions should "
             "have a U: high at both ends, low in the middle. Each curve is relative to where its reading ends: the "
-            f"backward half to the first word, all others to the last, so the halves do not add up here. {CUT}",
+            "backward half to the first word, all others to the last, so the halves do not add up here, and they have "
+            f"no band. {CUT}",
             "alternative": " ".join(distance_findings.places(positions, length)),
             "panels": figures.specified(distance_figures.by_position(positions)),
         }
@@ -119,7 +120,7 @@ def of_memory(found: dict, length: int, solved: float) -> dict[str, dict]:
     beside, deficits, changed = found["beside"], found["deficits"], found["changed"]
     if (beside["what"] == "effect of a strong word").any():
         drawn["memory-beside-gradient"] = {
-            "title": f"Influence is not memory, at {count(length, 'token')}",
+            "title": f"Gradient and memory, at {count(length, 'token')}",
             "see": "Both as a share of what they are at the last word: the gradient of the word (solid), and what a "
             "strong positive word does instead of a strong negative one (dashed). Where only the dashed line is at "
             "0, the network is still moved by that place and no longer knows what stood there. A dotted line is the "

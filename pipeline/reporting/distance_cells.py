@@ -19,14 +19,13 @@ def decays(decay: pd.DataFrame, length: int, textbook: int) -> dict:
         [
             name_of(row),
             row.design,
-            f"{row.seeds}",
-            f"{row.reviews:,}",
+            f"{row.seeds} / {row.reviews:,}",
             half_life(row),
             *(_horizon(row._asdict(), name.replace("-", "_"), row.last_lag_tokens) for name in distance.HORIZONS),
         ]
         for row in found.rename(columns=lambda name: name.replace("-", "_")).itertuples()
     ]
-    columns = ["network", "weights", "seeds", "reviews", "half-life (tokens)"]
+    columns = ["network", "weights", "seeds / reviews", "half-life (tokens)"]
     columns += [f"below {share_of(exponent)} from lag" for exponent in distance.HORIZONS.values()]
     return table(f"Half-life and horizons at {count(length, 'token')}, with 95 % intervals", columns, rows, (0, 1))
 

@@ -13,7 +13,7 @@ from pipeline.reporting.figures import NEUTRAL, SHORT, coloured, gapped, hover
 BAND = ["mean", "lowest", "highest"]
 WEIGHTS = {"initial": "before training", "trained": "after training"}
 SOLID, DASHED, DOTTED = [1, 0], [6, 3], [2, 3]
-STARTS = {"orthogonal": "#0072B2", "glorot_uniform": "#CC79A7", "0.9 orthogonal": "#D55E00", "identity": "#56B4E9"}
+STARTS = {"orthogonal": "#0072B2", "glorot_uniform": "#CC79A7", "0.9 orthogonal": NEUTRAL, "identity": "#56B4E9"}
 START_SHAPES = ["circle", "square", "triangle-down", "diamond"]
 LAG = "lag (tokens before the state that is read out)"
 RELATIVE = ["gradient, log10", "relative to lag 0 (−1 is 10 %)"]
@@ -70,7 +70,9 @@ def by_position(found: pd.DataFrame) -> list[alt.LayerChart]:
     panels = []
     if len(ours):
         dash = _dash(["both directions", "forward half", "backward half"], "of")
-        frame = ours.assign(of=ours["direction"].map(names))
+        whole = ours["direction"] == "both"
+        bands = {name: ours[name].where(whole) for name in ("lowest", "highest")}  # three would hide one another
+        frame = ours.assign(of=ours["direction"].map(names), **bands)
         panels.append(_curves(frame, x=x, y=y, heading="bidirectional", colour=_plain(frame), dash=dash, height=300))
     others = found[found["architecture"] != "bidirectional"]
     if len(others):

@@ -188,18 +188,18 @@ def reading(words: pd.DataFrame) -> list[alt.LayerChart]:
             ),
             alt.Y(
                 "probability:Q",
-                title="positive",
+                title="P(positive)",
                 scale=alt.Scale(domain=[0, 1]),
-                axis=alt.Axis(minExtent=34, maxExtent=34),
+                axis=alt.Axis(minExtent=48, maxExtent=48),
             ),
         ),
         (
             alt.Axis(labels=False, ticks=False),
             alt.Y(
                 "gradient:Q",
-                title="gradient at the word (log scale)",
+                title=["gradient at the word", "(logits, log scale)"],
                 scale=alt.Scale(type="log"),
-                axis=alt.Axis(minExtent=34, maxExtent=34),
+                axis=alt.Axis(minExtent=48, maxExtent=48),
             ),
         ),
     )

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.params import Mistake
 from pipeline.record import artifacts
-from pipeline.reporting import document
+from pipeline.reporting import document, figures
 from pipeline.stages import report
 from tests.reporting import invented
 
@@ -24,6 +24,7 @@ PANELS = {
     **{"tuning-by-trial": 2, "tuning-slices": 4, "tuning-sizes": 2, "tuning-parameters": 1, "tuning-importances": 1},
 }
 FIGURES = set(PANELS)
+MACHINE_WORDS = r"\b(?:inf|nan|None|NaN|NaT|null)\b"
 SMALL = {
     **invented.DEFAULT,
     "runs": ["feedforward-textbook", "vanilla-textbook"],
@@ -68,6 +69,14 @@ def written(folder, monkeypatch, spoil=lambda: None, **changes):
     return folder / "reports"
 
 
+def told(folder, monkeypatch, spoil=lambda: None, **changes):
+    """The Markdown alone, without the time that pictures take."""
+    monkeypatch.setattr(figures, "specified", lambda panels: panels)
+    monkeypatch.setattr(document, "pictures", lambda told: {})
+    monkeypatch.setattr(document, "html", lambda told: "")
+    return (written(folder, monkeypatch, spoil, **changes) / "README.md").read_text()
+
+
 def outputs(reports):
     files = [reports / "README.md", reports / "index.html", *sorted((reports / "figures").iterdir())]
     return {str(file.relative_to(reports)): file.read_bytes() for file in files}
@@ -77,6 +86,12 @@ def outputs(reports):
 def full(tmp_path_factory):
     with pytest.MonkeyPatch.context() as monkeypatch:
         yield written(tmp_path_factory.mktemp("full"), monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        yield written(tmp_path_factory.mktemp("quick"), monkeypatch, **invented.QUICK)
 
 
 @pytest.fixture(scope="module")
@@ -263,7 +278,7 @@ def test_a_length_at_which_nothing_was_trained_is_named_and_never_the_headline(t
     reports = written(tmp_path / "untrained", monkeypatch, spoil, **{**SMALL, "lengths": [3, 900]})
     text = (reports / "README.md").read_text()
     assert "Shown is the nearest that was: 3 tokens" in text
-    assert "None was trained at 900 tokens" in text
+    assert "No network was trained at 900 tokens" in text
     assert re.search(r"\| vanilla \| 100 \| 900 \|", text)
     assert "| trained at this length | 2 / 500 | none |" in text
 
@@ -289,3 +304,115 @@ def test_texts_from_the_files_cannot_become_markup(tmp_path, monkeypatch):
 def test_importing_the_stage_brings_in_no_network_library_and_no_tracker():
     code = "import sys, pipeline.stages.report; print(*{'tensorflow', 'keras', 'mlflow', 'optuna'} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).strip() == ""
+
+
+def test_the_document_opens_with_the_sentences_of_the_textbook_and_their_verdicts(full):
+    found = artifacts.read_json(full / "claims.json")
+    assert len({claim["verdict"] for claim in found}) > 1
+    for file in ("README.md", "index.html"):
+        opening = (full / file).read_text().split("The answer<" if file.endswith("html") else "## The answer")[0]
+        places = [opening.index(claim["sentence"]) for claim in found]
+        assert places == sorted(places)
+        for place, claim in zip(places, found, strict=True):
+            row = opening[place:].split("</tr>" if file.endswith("html") else "\n")[0]
+            assert claim["verdict"] in row
+            for measure in claim["measures"]:
+                assert (f"asked: {measure['side']} " in row and measure["what"] in row) == (
+                    measure["threshold"] is not None
+                )
+            assert claim["caveat"] not in row
+
+
+@pytest.mark.parametrize("study", ["full", "quick", "small"])
+def test_no_number_is_shown_as_a_computer_spells_that_there_is_none(study, request):
+    text = (request.getfixturevalue(study) / "README.md").read_text()
+    assert re.findall(MACHINE_WORDS, text) == []
+
+
+def test_a_study_as_small_as_make_quick_is_reported_whole(quick):
+    page = Page((quick / "index.html").read_text())
+    assert page.open == []
+    assert {file.stem for file in (quick / "figures").iterdir()} == FIGURES
+    text = (quick / "README.md").read_text()
+    assert "| trained at this length | 2 / 500 | 2 / 500 | none |" in text
+    assert "| trained at 100 tokens | 2 / 500 | 2 / 500 | 2 / 500 |" in text
+
+
+def test_networks_that_were_trained_at_the_textbooks_length_are_never_shown_as_trained_at_another(full):
+    text = (full / "README.md").read_text()
+    parts = re.split(r"Half-life and horizons at (\d+) tokens", text.split("Half-life and horizons at every length")[1])
+    designs = {
+        int(length): re.findall(r"^\| vanilla \| (trained at .*?) \|", part.split("</details>")[0], re.MULTILINE)
+        for length, part in zip(parts[1::2], parts[2::2], strict=True)
+    }
+    both = ["trained at this length", "trained at 100 tokens"]
+    assert designs == {10: both, 50: both, 100: both[:1], 200: both[1:]}
+    assert "vanilla, trained at 100 tokens: half-life" in text
+    for caption in ("What is left of a word at the largest lag", "How far memory reaches"):
+        part = text.split(f"**{caption}")[1].split("</details>")[0]
+        rows = set(re.findall(r"^\| vanilla \| (\d+) \| (\d+) \|", part, re.MULTILINE))
+        assert rows >= {("10", "10"), ("50", "50"), ("100", "100"), ("100", "200")}
+        assert rows <= {("10", "10"), ("50", "50"), *(("100", length) for length in ("10", "50", "100", "200"))}
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentences"),
+    [
+        (
+            {"lags": [], "architectures": ["feedforward", "lstm"], "lengths": [10, 50], "seeds": 2},
+            [
+                "in a synthetic task with a known answer, was not measured",
+                "What makes a gradient fade was not measured",
+                "In the trained lstm network, the gradient",
+                "gradients were not measured at that length. Shown is the nearest that was: 50 tokens",
+                "With 2 seeds the intervals are wide",
+                "| Values below 1 quickly disappear to 0. | ? **not shown** | nothing that decides was measured |",
+            ],
+        ),
+        (
+            {"architectures": ["feedforward"], "lengths": [200], "trained_up_to": 50, "tuned": []},
+            [
+                "No gradient of a trained recurrent network was measured",
+                "No network was trained at 200 tokens",
+                "Nothing was tuned",
+            ],
+        ),
+    ],
+    ids=["no synthetic task, no tanh network, not the textbook's length", "nothing recurrent, nothing trained there"],
+)
+def test_a_study_that_lacks_a_part_is_reported_and_says_so(changes, sentences, tmp_path, monkeypatch):
+    changes = {"comparisons": [], **changes}
+    if not changes.get("tuned", True):
+        changes["runs"] = [run for run in invented.DEFAULT["runs"] if run.endswith("textbook")]
+    text = told(tmp_path / "part", monkeypatch, **changes)
+    for sentence in sentences:
+        assert sentence in text
+    assert re.findall(MACHINE_WORDS, text) == []
+
+
+def test_a_review_that_was_written_to_become_markup_stays_text(tmp_path, monkeypatch):
+    words = ["</script><script>alert(1)</script>", "a|b", "{{7*7}}", "{%raw%}", "\u202egnp", "<img", "`*_[x](y)", "end"]
+
+    def spoil():
+        found = artifacts.read_json(artifacts.EXAMPLES)
+        numbers = {"token": words, "probability": [0.5, *[0.9] * 7], "gradient": [0.0, *[1.0] * 7]}
+        found["reviews"][0]["readings"] = dict.fromkeys(found["reviews"][0]["readings"], numbers)
+        artifacts.write_json(artifacts.EXAMPLES, found)
+        claims = artifacts.read_json(artifacts.CLAIMS)
+        artifacts.write_json(artifacts.CLAIMS, [{**claims[0], "sentence": " ".join(words)}, *claims[1:]])
+
+    monkeypatch.setattr(document, "pictures", lambda told: {})
+    reports = written(tmp_path / "review", monkeypatch, spoil, **SMALL)
+    page, text = (reports / "index.html").read_text(), (reports / "README.md").read_text()
+    assert Page(page).fetched == ["data:,"]
+    assert Page(page).open == []
+    page = page.split("</main>")[0]  # behind it is Vega
+    assert "<script>alert" not in page
+    assert "<img" not in page
+    assert "<script>" not in text
+    assert "<img" not in text
+    for word in ("{{7*7}}", "{%raw%}", "\u202egnp"):
+        assert word in page
+        assert word in text
+    (row,) = re.findall(r"^\| &lt;/script>.*$", text, re.MULTILINE)
+    assert len(re.findall(r"(?<!\\)\|", row)) == 4

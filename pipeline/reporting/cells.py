@@ -110,7 +110,7 @@ def _deciding(measures: list[dict]) -> list[dict]:
     for measure in measures:
         shown = findings.measured(measure)
         beside = f"({shown['between']})" if shown["between"] else "(no interval)"
-        beside += f"; asked: {shown['asked']}" + (f": {measure['verdict']}" if len(measures) > 1 else "")
+        beside += f"; asked: {shown['asked']}" + (f"; {measure['verdict']}" if len(measures) > 1 else "")
         found.append({"value": shown["value"], "beside": beside, "what": measure["what"]})
     return found
 

@@ -21,8 +21,8 @@ def test_a_number_that_decides_has_its_interval_and_what_is_asked_with_each_unit
 def test_of_several_numbers_that_decide_each_has_a_verdict():
     points = measure(0.0, -0.009, 0.009, "points", "above", 0.0, "not shown")
     assert [said["beside"] for said in claim(measure(**SHARE), points, verdict="partly")["numbers"]] == [
-        "(3.6 to 22.0 %); asked: below 50 %: holds",
-        "(−0.9 to +0.9 points); asked: above 0 points: not shown",
+        "(3.6 to 22.0 %); asked: below 50 %; holds",
+        "(−0.9 to +0.9 points); asked: above 0 points; not shown",
     ]
 
 

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pipeline.params import Mistake
@@ -16,7 +17,10 @@ from tests.reporting import invented
 
 ROOT = Path(__file__).parents[2]
 PANELS = {
-    **{"accuracy": 1, "differences": 1, "gradients-by-lag": 2, "gradients-by-length": 2, "memory-by-lag": 2},
+    **{"accuracy": 1, "differences": 1, "gradients-by-lag": 6, "gradients-by-length": 2, "memory-by-lag": 2},
+    **{"gradients-by-start": 2, "gradients-by-place": 2, "half-life-by-length": 3, "horizons-by-length": 6},
+    **{"lyapunov": 3, "bounds": 2, "gradient-norms": 2, "memory-beside-gradient": 4, "changed-reviews": 2},
+    **{"truncation": 1, "memory-deficit": 2, "retention": 2, "reading-1": 2, "reading-2": 2},
     **{"tuning-by-trial": 2, "tuning-slices": 4, "tuning-sizes": 2, "tuning-parameters": 1, "tuning-importances": 1},
 }
 FIGURES = set(PANELS)
@@ -92,7 +96,7 @@ def test_the_same_files_give_the_same_bytes_in_any_folder_and_after_any_other_re
 def test_every_figure_of_the_markdown_is_there_has_an_alternative_and_is_a_picture(full):
     text = (full / "README.md").read_text()
     assert {file.stem for file in (full / "figures").iterdir()} == FIGURES
-    shown = re.findall(r"!\[([^\]]+)\]\(figures/([a-z-]+)\.svg\)", text)
+    shown = re.findall(r"!\[([^\]]+)\]\(figures/([a-z0-9-]+)\.svg\)", text)
     assert {name for _, name in shown} == FIGURES
     for _, name in shown:
         assert ElementTree.parse(full / "figures" / f"{name}.svg").getroot().tag.endswith("svg")  # noqa: S314
@@ -109,10 +113,13 @@ def test_the_page_fetches_nothing_closes_every_element_and_holds_every_panel(ful
 def test_the_document_answers_in_the_order_of_its_questions(full):
     headings = re.findall(r"^## (.+)$", (full / "README.md").read_text(), re.MULTILINE)
     assert headings == [
+        "What the textbook says, and what was found",
         "The answer",
         "What was run on what",
         "Every run, and the comparisons",
         "How gradients fade",
+        "What is remembered",
+        "Read word by word",
         "What tuning found",
         "Method and caveats",
         "How to reproduce it",
@@ -243,9 +250,14 @@ def test_a_length_for_which_no_review_is_long_enough_is_reported_as_none(tmp_pat
 
 def test_a_length_at_which_nothing_was_trained_is_named_and_never_the_headline(tmp_path, monkeypatch):
     def spoil():
-        table = artifacts.read_csv(artifacts.gradients(900))
-        artifacts.write_csv(artifacts.gradients(900), table[table.weights == "initial"])
-        artifacts.write_csv(artifacts.memory(900), artifacts.read_csv(artifacts.memory(900)).assign(trained_length=100))
+        tables = {artifacts.read_csv: [artifacts.gradients, artifacts.memory, artifacts.probes, artifacts.decay]}
+        tables[artifacts.read_parquet] = [artifacts.gradients_everything, artifacts.dynamics]
+        for read, paths in tables.items():
+            for path in (of_length(900) for of_length in paths):
+                table = read(path)
+                trained = table.get("weights", pd.Series("trained", table.index)) == "trained"
+                kept = table[~trained | (table.get("trained_length", 900) != 900)]
+                (artifacts.write_csv if path.suffix == ".csv" else artifacts.write_parquet)(path, kept)
 
     monkeypatch.setattr(document, "pictures", lambda told: {})
     reports = written(tmp_path / "untrained", monkeypatch, spoil, **{**SMALL, "lengths": [3, 900]})
@@ -253,6 +265,7 @@ def test_a_length_at_which_nothing_was_trained_is_named_and_never_the_headline(t
     assert "Shown is the nearest that was: 3 tokens" in text
     assert "None was trained at 900 tokens" in text
     assert re.search(r"\| vanilla \| 100 \| 900 \|", text)
+    assert "| trained at this length | 2 / 500 | none |" in text
 
 
 def test_texts_from_the_files_cannot_become_markup(tmp_path, monkeypatch):

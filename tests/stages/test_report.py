@@ -126,6 +126,59 @@ def test_the_document_answers_in_the_order_of_its_questions(full):
     ]
 
 
+def test_the_report_opens_with_each_sentence_its_verdict_in_words_and_what_decides(full):
+    text = (full / "README.md").read_text()
+    opening = text.split("## The answer")[0]
+    for claim in artifacts.read_json(full / "claims.json"):
+        (row,) = re.findall(rf"^\| {claim['sentence']} \| . \*\*{claim['verdict']}\*\* \| .*$", opening, re.MULTILINE)
+        assert claim["test"] in row
+        assert opening.count(claim["caveat"]) == 1
+    assert "an invented factor: 97.0 % (96.0 % to 99.0 %); asked: below 100.0 %" in opening
+    assert "| an invented horizon | none (not reached, or not exponential) |" in opening
+    page = (full / "index.html").read_text().split('<h2 id="the-answer">')[0]
+    assert [*re.findall(r'<span aria-hidden="true">.</span> ([a-z ]+)</span>', page)] == ["holds", *["not shown"] * 2]
+
+
+def test_networks_of_the_two_designs_are_never_averaged(full):
+    text = (full / "README.md").read_text()
+    table = text.split("What is left of a word at the largest lag, by sequence length")[1].split("</details>")[0]
+    assert re.findall(r"^\| vanilla \| (\d+) \| (\d+) \|", table, re.MULTILINE) == [
+        (str(length), str(length)) for length in invented.DEFAULT["lengths"]
+    ]
+
+
+def test_half_lives_and_horizons_stand_at_every_length_with_what_was_not_found(full):
+    text = (full / "README.md").read_text()
+    for length in invented.DEFAULT["lengths"]:
+        table = text.split(f"**Half-life and horizons at {length} tokens")[1].split("**")[1]
+        assert "| bidirectional (backward) | before training | 3 / 500 | not exponential (R² 0.37) |" in table
+        assert f"> {length - 1}" in table
+
+
+def test_a_review_that_holds_markup_is_shown_as_text_everywhere(tmp_path, monkeypatch):
+    hostile = ["</script><script>", '"><img', "{{7*7}}", "\u202eabc", "|", "{%x%}"]
+
+    def spoil():
+        found = artifacts.read_json(artifacts.EXAMPLES)
+        run = next(iter(found["reviews"][0]["readings"]))
+        reading = {"token": hostile, "probability": [0.1, 0.9] * 3, "gradient": [1.0] * 6}
+        found["reviews"] = [{**found["reviews"][0], "readings": {run: reading}}]
+        claim = {**invented.claims()[0], "sentence": "<b>{{ 1 }} | x", "caveat": "<img src=y>"}
+        artifacts.write_json(artifacts.EXAMPLES, found)
+        artifacts.write_json(artifacts.CLAIMS, [claim])
+
+    reports = written(tmp_path / "reading", monkeypatch, spoil, **SMALL)
+    page = (reports / "index.html").read_text()
+    assert Page(page).open == []
+    assert Page(page).fetched == ["data:,"]
+    assert not re.search(
+        r"<img|<b>|</script><script>[^\n]*</script><script>", page.split("<main>")[1].split("</main>")[0]
+    )
+    assert "<img" not in (reports / "README.md").read_text()
+    assert "&lt;b>{{ 1 }} \\| x" in (reports / "README.md").read_text()
+    assert "<img" not in (reports / "figures/reading-1.svg").read_text()
+
+
 def test_every_run_with_its_scores_and_the_ceiling_is_in_the_table_of_results(full):
     text = (full / "README.md").read_text()
     metrics = artifacts.read_json(full / "metrics.json")

@@ -174,7 +174,7 @@ def test_a_review_that_holds_markup_is_shown_as_text_everywhere(tmp_path, monkey
     assert not re.search(
         r"<img|<b>|</script><script>[^\n]*</script><script>", page.split("<main>")[1].split("</main>")[0]
     )
-    assert "<img" not in (reports / "README.md").read_text()
+    assert not re.search("<img|<b>", (reports / "README.md").read_text())
     assert "&lt;b>{{ 1 }} \\| x" in (reports / "README.md").read_text()
     assert "<img" not in (reports / "figures/reading-1.svg").read_text()
 

@@ -44,13 +44,3 @@ def test_a_null_is_said_in_words(unit, said):
 def test_an_end_of_an_interval_that_is_null_was_not_reached():
     found = claim(measure(57, 46, None, "tokens"))
     assert found["measures"]["rows"][0][1:3] == ["57 tokens", "46 tokens to not reached"]
-
-
-def test_a_number_just_below_its_threshold_does_not_look_like_it():
-    found = claim(measure(0.49996, 0.4, 0.6, side="below", threshold=0.5, verdict="not shown"))
-    assert found["numbers"][0]["value"] == "49.996 %"
-
-
-def test_a_change_of_almost_nothing_is_a_power_of_ten():
-    shuffled = measure(1.034e-7, 1.009e-7, 1.059e-7, "logits", "below", 0.001, "holds")
-    assert claim(shuffled)["numbers"][0]["value"] == "1.0·10^−7 logits"

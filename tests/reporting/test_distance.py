@@ -2,94 +2,214 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.reporting import distance, distance_cells, distance_findings
-from pipeline.science import decay
-from tests.reporting import invented
+from pipeline.reporting import distance, distance_cells, distance_findings, tables
 
-NONE = (np.nan, np.nan, np.nan)
+NETWORK = {"architecture": "vanilla", "sequence_length": 4, "trained_length": 4}
 
 
-def fit(trained_length=100, sequence_length=100, r2=0.95, half_life=(12, 10, 15), horizons=(57, 46, 74), **changes):
-    """A row of reports/decay; `half_life` and every horizon are (value, low, high)."""
-    row = {"architecture": "vanilla", "direction": "forward", "weights": "trained", "initialiser": "orthogonal"}
-    row |= {"sequence_length": sequence_length, "trained_length": trained_length, "quantity": "dz/dh"}
-    row |= {"seeds": 3, "reviews": 500, "last_lag_tokens": sequence_length - 1, "r2": r2}
-    for name, values in (("half_life_tokens", half_life), *((f"horizon_{each}", horizons) for each in decay.EPSILONS)):
-        row |= dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))
-    return {**row, **changes}
+def curve(values, **changes):
+    """The rows of one seed's curve, by lag; dz/dx of the trained vanilla network."""
+    keys = {**NETWORK, "direction": "forward", "weights": "trained", "initialiser": "orthogonal", "quantity": "dz/dx"}
+    rows = {"seed": 0, "lag_tokens": range(len(values)), "log10_relative_norm": values, "reviews": 9}
+    return pd.DataFrame({**keys, **rows, **changes})
 
 
-def shown(*rows, length=100):
-    """{weights, as the table says them: the cells after the counts}."""
-    table = distance_cells.decays(pd.DataFrame(rows), length, 100)
-    return {row[1]: row[3:] for row in table["rows"]}
+def decayed(**changes):
+    """A row of reports/decay: half-life 5 (4 to 6) tokens, below 10 % from lag 2, never below 1 % within 3 lags."""
+    row = {**NETWORK, "direction": "forward", "weights": "trained", "initialiser": "orthogonal", "quantity": "dz/dh"}
+    row |= {"seeds": 3, "reviews": 9, "last_lag_tokens": 3, "r2": 0.95}
+    for name, value in {
+        "half_life_tokens": 5.0,
+        "horizon_1e-1": 2.0,
+        "horizon_1e-2": np.inf,
+        "horizon_1e-3": np.inf,
+    }.items():
+        row |= {name: value, f"{name}_low": value - 1, f"{name}_high": value + 1}
+    return pd.DataFrame([{**row, **changes}])
 
 
-@pytest.mark.parametrize(
-    ("r2", "half_life", "said"),
-    [
-        (0.95, (12, 10, 15), "12.0 (10.0 to 15.0)"),
-        (0.9, (12, np.nan, np.nan), "12.0"),
-        (0.374, NONE, "not exponential (R² 0.37)"),
-        (np.nan, NONE, "none (flat, or too few lags)"),
-        (0.95, (np.inf, 90, np.inf), "no end (90.0 to no end)"),
-    ],
-)
-def test_a_half_life_is_shown_only_where_one_exponential_describes_the_curve(r2, half_life, said):
-    assert shown(fit(r2=r2, half_life=half_life))["trained at this length"][0] == said
+def test_networks_trained_where_they_are_measured_stand_alone_and_others_only_where_there_are_none():
+    both = [{"architecture": "lstm", "sequence_length": 10, "trained_length": at} for at in (10, 100)]
+    only = [{"architecture": "lstm", "sequence_length": 800, "trained_length": 100}]
+    found = distance.one_design(pd.DataFrame([*both, *only]))
+    assert found["trained_length"].tolist() == [10, 100]
+    assert found["sequence_length"].tolist() == [10, 800]
 
 
-@pytest.mark.parametrize(
-    ("horizons", "said"),
-    [
-        ((57, 46, 74), "57 (46 to 74)"),
-        ((57, np.nan, np.nan), "57"),
-        ((57, 46, np.inf), "57 (46 to > 99)"),
-        ((np.inf, 80, np.inf), "> 99 (80 to > 99)"),
-        ((np.inf, np.inf, np.inf), "> 99"),
-        (NONE, "not finite"),
-    ],
-)
-def test_a_horizon_that_is_not_reached_lies_beyond_the_last_lag_and_is_never_infinite(horizons, said):
-    assert shown(fit(horizons=horizons))["trained at this length"][1:] == [said] * 3
+def test_the_start_of_a_network_does_not_hide_the_one_trained_elsewhere():
+    rows = {"architecture": "lstm", "sequence_length": 800}
+    start = {**rows, "trained_length": 800, "weights": "initial"}
+    found = distance.one_design(pd.DataFrame([start, {**rows, "trained_length": 100, "weights": "trained"}]))
+    assert found["weights"].tolist() == ["initial", "trained"]
 
 
-def test_a_sentence_says_of_a_censored_horizon_how_far_it_was_looked_for():
-    (sentence,) = distance_findings.decays(pd.DataFrame([fit(r2=0.2, half_life=NONE, horizons=(np.inf,) * 3)]), 100)
-    assert sentence == (
-        "vanilla, trained at 100 tokens: half-life not exponential (R² 0.20); the gradient stays below 10 % nowhere "
-        "within 99 tokens, below 0.1 % nowhere within 99 tokens."
-    )
-
-
-def test_the_two_designs_stand_in_rows_of_their_own():
-    here, elsewhere = (12, 11, 13), (24, 23, 25)
-    found = shown(fit(50, 50, half_life=here), fit(100, 50, half_life=elsewhere), length=50)
-    assert {design: cells[0] for design, cells in found.items()} == {
-        "trained at this length": "12.0 (11.0 to 13.0)",
-        "trained at 100 tokens": "24.0 (23.0 to 25.0)",
+def test_a_network_trained_at_the_textbooks_length_and_measured_there_belongs_to_both_designs():
+    rows = [(100, 100, "trained"), (50, 50, "trained"), (50, 100, "trained"), (50, 50, "initial")]
+    frame = pd.DataFrame(rows, columns=["sequence_length", "trained_length", "weights"])
+    found = distance.designs(frame, 100)
+    members = {design: rows["sequence_length"].tolist() for design, rows in found.groupby("design")}
+    assert members == {
+        "before training": [50],
+        "trained at this length": [100, 50],
+        "trained at 100 tokens": [100, 50],
     }
 
 
-def test_a_network_that_was_trained_elsewhere_is_never_said_to_be_trained_at_the_length():
-    assert list(shown(fit(100, 200), length=200)) == ["trained at 100 tokens"]
+def test_curves_on_different_seeds_have_their_own_mean_and_number_of_seeds():
+    ten = [curve([0.0, -1.0 - seed], sequence_length=2, trained_length=2, seed=seed) for seed in range(10)]
+    found = distance.curves(pd.concat([*ten, curve([0.0, -1.0]), curve([0.0, -3.0], seed=1)]), {2, 4})
+    last = found[found["lag_tokens"] == 1].set_index("sequence_length")
+    assert last["mean"].to_dict() == {2: -5.5, 4: -2.0}
+    assert last["seeds"].to_dict() == {2: 10, 4: 2}
 
 
-def test_at_the_textbooks_length_both_designs_are_one_row():
-    assert list(shown(fit(100, 100))) == ["trained at this length"]
+def test_words_are_counted_from_the_first_for_either_direction():
+    frames = [
+        curve([0.0, -1.0, -2.0, -3.0], architecture="bidirectional", direction=way) for way in ("both", "backward")
+    ]
+    found = distance.by_position(distance.curves(pd.concat(frames), {4}), 4)
+    place = {(row.direction, row.lag_tokens): row.position for row in found.itertuples()}
+    assert (place["both", 0], place["both", 3], place["backward", 0], place["backward", 3]) == (4, 1, 1, 4)
 
 
-def test_one_design_is_the_one_trained_here_where_there_is_any_for_each_length_and_network_by_itself():
-    rows = [fit(50, 50), fit(100, 50), fit(100, 200), fit(100, 50, architecture="lstm")]
-    chosen = distance.one_design(pd.DataFrame(rows))
-    assert [*zip(chosen.architecture, chosen.trained_length, chosen.sequence_length, strict=True)] == [
-        ("vanilla", 50, 50),
-        ("vanilla", 100, 200),
-        ("lstm", 100, 50),
+def test_the_word_with_the_smallest_gradient_is_named_by_its_place():
+    found = distance.by_position(distance.curves(curve([0.0, -1.0, -2.0, -0.5]), {4}), 4)
+    (said,) = distance_findings.places(found, 4)
+    assert said == (
+        "vanilla: of 4 words the one with the smallest gradient is number 2, with 1 % of the last word's; "
+        "the first has 32 %."
+    )
+
+
+def test_a_word_effect_is_a_share_of_that_of_the_last_word_of_the_same_seed():
+    rows = [(0, 0, 4.0), (0, 3, 1.0), (1, 0, 2.0), (1, 3, -1.0)]
+    frame = pd.DataFrame(rows, columns=["seed", "lag_tokens", "contrast"]).assign(**NETWORK)
+    last = distance.effects(frame).iloc[-1]
+    assert (last["mean"], last["lowest"], last["highest"]) == (-0.125, -0.5, 0.25)
+
+
+def test_the_memory_deficit_is_of_networks_trained_at_each_length_alone():
+    rows = [
+        (50, 50, "plain", 0.8),
+        (50, 50, "bag_of_words", 0.9),
+        (50, 100, "plain", 0.5),
+        (50, 100, "bag_of_words", 0.9),
+    ]
+    frame = pd.DataFrame(rows, columns=["sequence_length", "trained_length", "probe", "accuracy"])
+    frame = pd.concat([frame.assign(architecture="lstm", seed=seed) for seed in (0, 1)])
+    (row,) = distance.deficits(frame).itertuples()
+    assert (row.trained_length, row.seeds) == (50, 2)
+    assert row.mean == pytest.approx(0.1)
+
+
+def test_a_bag_is_called_ahead_only_where_the_interval_lies_above_0():
+    row = {"architecture": "lstm", "mean": 0.02, "seeds": 3}
+    rows = [
+        {**row, "sequence_length": 50, "low": -0.01, "high": 0.05},
+        {**row, "sequence_length": 100, "low": 0.01, "high": 0.03},
+    ]
+    (said,) = distance_findings.deficits(pd.DataFrame(rows))
+    assert "+2.0 at 50 (−1.0 to 5.0) and +2.0 at 100 (1.0 to 3.0) tokens" in said
+    assert said.endswith("the bag is ahead at 100 tokens.")
+
+
+def test_a_horizon_that_was_not_reached_is_said_to_lie_beyond_the_last_lag():
+    (row,) = distance_cells.decays(decayed(), 4, 100)["rows"]
+    assert row[2:] == ["3 / 9", "5.0 (4.0 to 6.0)", "2 (1 to 3)", "> 3", "> 3"]
+    (said,) = distance_findings.decays(decayed(), 4)
+    assert "below 10 % from lag 2 on, below 0.1 % nowhere within 3 tokens" in said
+
+
+def test_a_curve_that_is_no_exponential_has_no_half_life():
+    (row,) = distance_cells.decays(decayed(half_life_tokens=np.nan, r2=0.374), 4, 100)["rows"]
+    assert row[3] == "not exponential (R² 0.37)"
+
+
+def test_at_the_textbooks_length_a_network_is_one_row_though_it_belongs_to_both_designs():
+    assert len(distance_cells.decays(decayed(), 4, 4)["rows"]) == 1
+    both = pd.concat([decayed(), decayed(trained_length=100)])
+    assert [row[1] for row in distance_cells.decays(both, 4, 100)["rows"]] == [
+        "trained at this length",
+        "trained at 100 tokens",
     ]
 
 
-def test_a_deficit_is_of_networks_that_were_trained_at_the_length():
-    random = np.random.default_rng(0)
-    probes = pd.concat([invented.probes(random, length, ["vanilla"], 2, 100) for length in (50, 200)])
-    assert set(distance.deficits(probes)["sequence_length"]) == {50}
+def test_few_seeds_are_said_to_bound_an_interval():
+    (said,) = distance_findings.few_seeds(
+        pd.concat([decayed(), decayed(sequence_length=9, trained_length=9, seeds=10)])
+    )
+    assert "trained at 4 tokens there are 3 seeds; elsewhere there are up to 10" in said
+    assert "is no wider than these seeds lie apart" in said
+    assert distance_findings.few_seeds(decayed(seeds=10)) == []
+
+
+def numbers(**values):
+    """artifacts/dynamics of one trained vanilla network on two seeds."""
+    keys = {**NETWORK, "direction": "forward", "weights": "trained", "epoch": np.nan, "reviews": 9}
+    rows = [
+        {**keys, "seed": seed, "measure": name, "index": np.nan, "value": value}
+        for name, value in values.items()
+        for seed in (0, 1)
+    ]
+    rows += [
+        {**keys, "seed": seed, "measure": "lyapunov", "index": number, "value": -number / 10}
+        for number in (1, 2)
+        for seed in (0, 1)
+    ]
+    return pd.DataFrame(rows)
+
+
+USUAL = {"mean_slope": 0.9, "rms_state": 0.2, "bound_slack": 2 * np.log(10), "bound_violations": 0.0}
+
+
+def test_a_gradient_that_fades_though_the_weights_are_above_1_is_said_to_do_so():
+    found = distance.mechanism(numbers(largest_singular_value=1.3, spectral_radius=1.05, **USUAL))
+    (said,) = distance_findings.mechanism(found, 4)
+    assert "the largest Lyapunov exponent is −0.100 nats a token" in said
+    assert "The largest singular value and largest eigenvalue (in size) of U are above 1" in said
+    assert said.endswith("the most persistent direction shrinks.")
+    (bound,) = distance_findings.bound(found, 4)
+    assert "exceeded its upper bound 0 times" in bound
+    assert "10^2.0 in vanilla" in bound
+
+
+def test_weights_below_1_are_not_said_to_be_above_it():
+    found = distance.mechanism(numbers(largest_singular_value=0.9, spectral_radius=0.8, **USUAL))
+    assert (
+        "Neither the largest singular value nor the largest eigenvalue of U is above 1"
+        in distance_findings.mechanism(found, 4)[0]
+    )
+
+
+def test_a_lag_counts_as_learned_where_half_of_the_seeds_learned_it():
+    rows = [(5, 0, True), (5, 1, True), (20, 0, True), (20, 1, False), (50, 0, False), (50, 1, False)]
+    frame = pd.DataFrame(rows, columns=["lag_tokens", "seed", "solved"]).assign(
+        architecture="lstm", signal="first", accuracy=0.9
+    )
+    (said,) = distance_findings.learned(distance.learned(frame))
+    assert said.endswith("at least half of its seeds learned it over 20 tokens, and over no longer lag that was tried.")
+    (said,) = distance_findings.learned(distance.learned(frame[frame["lag_tokens"] < 50]))
+    assert said.endswith("over 20 tokens, the longest lag that was tried.")
+
+
+def test_usable_memory_ends_at_the_lag_before_its_interval_falls_below_the_threshold():
+    rows = [(lag, seed, value) for lag, value in ((0, 0.9), (1, 0.6), (3, 0.54)) for seed in (0, 1, 2)]
+    frame = pd.DataFrame(rows, columns=["lag_tokens", "seed", "sign_accuracy"]).assign(**NETWORK)
+    frame["sign_accuracy"] += frame["seed"] / 1000
+    remembering = tables.remembering(tables.memory(frame, "sign_accuracy"), 0.55)
+    found = distance.reach(decayed(), remembering)
+    (said,) = distance_findings.reach(found, 4, 0.55)
+    assert "more than 55.0 % of reviews up to lag 1; the gradient stays below 10 % from lag 2 on" in said
+    (row,) = distance_cells.reach(found, 0.55)["rows"]
+    assert row[4:] == ["1", "2 (1 to 3)", "> 3"]
+
+
+def test_the_draw_of_the_weights_is_compared_at_the_longest_length():
+    starts = [
+        curve([0.0, end], quantity="dz/dh", weights="initial", initialiser=name, sequence_length=2, trained_length=2)
+        for name, end in (("orthogonal", -1.0), ("0.9 orthogonal", -5.0))
+    ]
+    found = distance.of_starts(distance.curves(pd.concat(starts), {2}))
+    (said,) = distance_findings.starts(found)
+    assert "10 % with orthogonal and 10^−5.0 with 0.9 orthogonal" in said
+    assert "4.0 powers of ten apart" in said

@@ -160,3 +160,34 @@ def test_memory_whose_interval_includes_guessing_is_not_shown():
     said = " ".join(findings.remembers(remembering, tables.memory(frame, "sign_accuracy"), faded(-1), 9))
     assert "includes guessing for vanilla: memory of that word is not shown" in said
     assert "above guessing for lstm" in said
+
+
+def measured(value, low=None, high=None, unit="share", side=None, threshold=None):
+    numbers = {"value": value, "low": low, "high": high, "unit": unit, "side": side, "threshold": threshold}
+    return tuple(findings.measured(numbers).values())
+
+
+def test_a_number_of_the_claims_table_has_its_unit_its_interval_and_what_was_asked():
+    assert measured(0.967, 0.958, 0.977, "share", "below", 1.0) == ("96.7 %", "95.8 to 97.7 %", "below 100 %")
+    assert measured(0.025, 0.019, 0.031, "points", "above", 0.0)[0] == "+2.5 points"
+    assert measured(-6.4, -9.9, -2.96, "log10", "below", -3.0) == ("10^−6.4", "10^−9.9 to 0.11 %", "below 0.1 %")
+    assert measured(1.03e-7, 1e-7, 1.1e-7, "logits", "below", 0.001)[::2] == ("1.0·10^−7 logits", "below 0.001 logits")
+    assert measured(424.0, 415.0, None, "tokens") == ("424 tokens", "415 tokens to not reached", "")
+
+
+def test_a_number_never_looks_like_the_threshold_that_it_is_not():
+    assert measured(0.99999, 0.9999, 0.999996, "share", "below", 1.0)[0] == "99.9990 %"
+
+
+def test_what_was_not_reached_or_not_measured_is_said_to_be_so():
+    assert measured(None, unit="tokens") == ("none (not reached, or not exponential)", "", "")
+    assert measured(None) == ("not measured", "", "")
+
+
+def test_a_reading_is_told_by_its_end_and_its_largest_step():
+    words = pd.DataFrame({"run": "lstm-textbook", "place": [1, 2, 3], "word": ["a", "bad", "film"]})
+    said = findings.word_by_word(words.assign(probability=[0.6, 0.1, 0.2], gradient=[0.1, 0.5, 1.0]))
+    assert said == (
+        "lstm-textbook ends at 0.20; its largest step is to 0.10, after “bad” (word 2); the gradient at the first "
+        "word is 10 % of that at the last."
+    )

@@ -240,3 +240,12 @@ def test_without_the_textbook_length_the_nearest_by_ratio_stands_in():
 def test_runs_with_equal_settings_share_a_column():
     models = {"a": {"values": {"x": 1}}, "b": {"values": {"x": 2}}, "c": {"values": {"x": 1}}}
     assert tables.distinct_settings(models, ["a", "b", "c"]) == {"a, c": {"x": 1}, "b": {"x": 2}}
+
+
+def test_words_that_come_twice_in_a_review_have_names_of_their_own_in_order():
+    found = {"token": ["so", "so"], "probability": [0.5, None], "gradient": [1.0, 2.0]}
+    review = {"review": 3, "label": 1, "right": True, "readings": {"lstm-textbook": found}}
+    read = tables.readings({"reviews": [review]})
+    assert read["name"].tolist() == ["001 so", "002 so"]
+    assert read["architecture"].tolist() == ["lstm", "lstm"]
+    assert np.isnan(read["probability"].iloc[1])

@@ -7,7 +7,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from pipeline.params import Mistake
@@ -265,18 +264,8 @@ def test_a_length_for_which_no_review_is_long_enough_is_reported_as_none(tmp_pat
 
 
 def test_a_length_at_which_nothing_was_trained_is_named_and_never_the_headline(tmp_path, monkeypatch):
-    def spoil():
-        tables = {artifacts.read_csv: [artifacts.gradients, artifacts.memory, artifacts.probes, artifacts.decay]}
-        tables[artifacts.read_parquet] = [artifacts.gradients_everything, artifacts.dynamics]
-        for read, paths in tables.items():
-            for path in (of_length(900) for of_length in paths):
-                table = read(path)
-                trained = table.get("weights", pd.Series("trained", table.index)) == "trained"
-                kept = table[~trained | (table.get("trained_length", 900) != 900)]
-                (artifacts.write_csv if path.suffix == ".csv" else artifacts.write_parquet)(path, kept)
-
     monkeypatch.setattr(document, "pictures", lambda told: {})
-    reports = written(tmp_path / "untrained", monkeypatch, spoil, **{**SMALL, "lengths": [3, 900]})
+    reports = written(tmp_path / "untrained", monkeypatch, **{**SMALL, "lengths": [3, 900]})
     text = (reports / "README.md").read_text()
     assert "Shown is the nearest that was: 3 tokens" in text
     assert "No network was trained at 900 tokens" in text
@@ -411,9 +400,8 @@ def test_a_review_that_was_written_to_become_markup_stays_text(tmp_path, monkeyp
         found["reviews"][0]["readings"] = dict.fromkeys(found["reviews"][0]["readings"], numbers)
         artifacts.write_json(artifacts.EXAMPLES, found)
         claims = artifacts.read_json(artifacts.CLAIMS)
-        artifacts.write_json(artifacts.CLAIMS, [{**claims[0], "sentence": " ".join(words)}, *claims[1:]])
+        artifacts.write_json(artifacts.CLAIMS, [{**claims[0], "sentence": " ".join(words), "caveat": "<img src=y>"}])
 
-    monkeypatch.setattr(document, "pictures", lambda told: {})
     reports = written(tmp_path / "review", monkeypatch, spoil, **SMALL)
     page, text = (reports / "index.html").read_text(), (reports / "README.md").read_text()
     assert Page(page).fetched == ["data:,"]
@@ -423,6 +411,7 @@ def test_a_review_that_was_written_to_become_markup_stays_text(tmp_path, monkeyp
     assert "<img" not in page
     assert "<script>" not in text
     assert "<img" not in text
+    assert "<img" not in (reports / "figures/reading-1.svg").read_text()
     for word in ("{{seven}}", "{%raw%}", "\u202egnp"):
         assert word in page
         assert word in text

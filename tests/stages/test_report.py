@@ -291,8 +291,9 @@ def test_texts_from_the_files_cannot_become_markup(tmp_path, monkeypatch):
     assert r"&lt;/script> {{ 1 }} \| \*bold\* !\[i\](x) &lt;img" in text
 
 
-def test_importing_the_stage_brings_in_no_network_library_and_no_tracker():
-    code = "import sys, pipeline.stages.report; print(*{'tensorflow', 'keras', 'mlflow', 'optuna'} & set(sys.modules))"
+def test_importing_the_stage_brings_in_no_network_library_no_tracker_and_no_science():
+    unwanted = {"tensorflow", "keras", "mlflow", "optuna", "pipeline.science"}
+    code = f"import sys, pipeline.stages.report; print(*{unwanted} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).strip() == ""
 
 

@@ -88,6 +88,7 @@ def opened(folder: Path):
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     path = places.sqlite_path(places.mlflow(folder))
     with _alone_and_writable(path) if path else nullcontext():
         warnings.filterwarnings("ignore", module="mlflow")

@@ -1,8 +1,8 @@
 """What MLflow serves: texts in; of each a verdict and how probable it is that it is positive.
 
-MLflow runs this file by itself ("model from code"), with the package beside it: no pickle. It answers as `predict` does,
-but a text without any known word, which `predict` refuses, gets the label `unknown` and no probability: one such text
-shall not cost the other texts of a request their answers.
+MLflow runs this file by itself ("model from code"), with the package beside it: no pickle. It answers as `predict`
+does, but a text without any known word, which `predict` refuses, gets the label `unknown` and no probability: one such
+text shall not cost the others of a request their answers.
 """
 
 from mlflow.models import set_model

@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import fmean
 
 from pipeline.record import places
-from pipeline.record.models import METRIC, SCORES, SERVED, Model
+from pipeline.record.models import SCORES, SERVED, Model
 from pipeline.record.records import EXPERIMENTS
 from pipeline.record.tracking import store
 
@@ -37,7 +37,7 @@ NEEDED = (  # by what `served` imports; what these need comes with them
 EXAMPLE = ["A slow start, but the ending is wonderful.", "Dull from the first minute to the last."]
 DESCRIPTION = """Film reviews in plain words (`list[str]`); of each the label and the probability that it is positive.
 
-A version is the best seed of a run by validation accuracy. Tag `current`: it describes the checkout that `track` ran in.
+A version is the best seed of a run by validation accuracy. Tag `current`: it describes the checkout.
 Alias `champion`: the run with the best mean validation accuracy; it moves only to a run that is better by Welch's 95 %
 interval over seeds, on the same validation split."""
 
@@ -66,7 +66,11 @@ class Difference:
         return f"{NAME}: {named} {self.what}"
 
 
-MISSING, NOT_CURRENT, STALE = "is missing", "is not tagged current", "is tagged current but the files do not speak of it"
+MISSING, NOT_CURRENT, STALE = (
+    "is missing",
+    "is not tagged current",
+    "is tagged current but the files do not speak of it",
+)
 NOT_CHAMPION = "should be champion"
 
 
@@ -183,18 +187,20 @@ def _register(client, experiments: dict[str, str], model: Model, folder: Path) -
         _save(path, model, folder, logged, run)
         client.log_model_artifacts(logged.model_id, str(path))
     client.finalize_logged_model(logged.model_id, "READY")
-    client.create_model_version(
+    made = client.create_model_version(
         NAME,
-        source=f"models:/{logged.model_id}",
+        source=logged.artifact_location,  # `models:/...` is looked up in MLflow's global store, which may be another
         run_id=run,
         model_id=logged.model_id,
         tags=model.tags,
         description=_described(model),
     )
+    versions = json.dumps([{"name": NAME, "version": int(made.version)}])
+    client.set_logged_model_tags(logged.model_id, {"mlflow.modelVersions": versions})  # the UI's link; a server sets it
 
 
 def _save(path: Path, model: Model, folder: Path, logged, run: str) -> None:
-    """An example that MLflow tries out would load TensorFlow, and compile, for every model: so it is put there as is."""
+    """An example given to MLflow is tried out, which loads TensorFlow and compiles: so it is put there afterwards."""
     import mlflow.pyfunc
     from mlflow.models import Model as Description
 
@@ -219,7 +225,7 @@ def _save(path: Path, model: Model, folder: Path, logged, run: str) -> None:
 def _described(model: Model) -> str:
     return (
         f"**{model.run}, seed {model.seed}: validation accuracy {model.scores[model.seed]:.4f}**, the best of "
-        f"{len(model.scores)} seeds, whose mean is {model.mean:.4f}. By mean and scatter of all seeds, not by this one, "
-        f"runs compete for the alias `{CHAMPION}`: it moves only where Welch's 95 % interval of the difference in "
-        f"{METRIC} lies above 0."
+        f"{len(model.scores)} seeds, whose mean is {model.mean:.4f}. Runs compete for the alias `{CHAMPION}` with all "
+        "their seeds, not with this one: it moves only where Welch's 95 % interval of the difference in mean "
+        "validation accuracy lies above 0."
     )

@@ -190,6 +190,6 @@ def test_equal_scores_without_scatter_show_nothing():
 
 
 def test_an_alias_that_someone_gave_to_a_version_of_their_own_stays():
-    theirs = registry.Version(1, {}, is_champion=True)
+    theirs = registry.Version(1, {"validation": "md5"}, is_champion=True)
     found = registry.compared([model("b", HELD)], [theirs], False, lambda champion_S, run_S: True)
     assert [each.what for each in found] == [registry.MISSING]

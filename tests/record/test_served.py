@@ -133,7 +133,8 @@ def _server(command: list[str], common: dict):
 
     try:
         patience = time.monotonic() + 120
-        while time.monotonic() < patience and server.poll() is None:
+        while time.monotonic() < patience:
+            assert server.poll() is None
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=5)
                 break
@@ -141,5 +142,6 @@ def _server(command: list[str], common: dict):
                 time.sleep(0.3)
         yield ask
     finally:
-        os.killpg(server.pid, 15)
-        server.wait(30)
+        if server.poll() is None:
+            os.killpg(server.pid, 15)
+            server.wait(30)

@@ -8,6 +8,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from pipeline.record import lineage
@@ -37,13 +38,22 @@ def study(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def server(postgresql, tmp_path):
+def database(postgresql, request):
+    """The URL of a new one: Optuna, in another test, and MLflow both keep a table `alembic_version`."""
+    name = f"mlflow_{request.function.__name__[5:20]}"
+    with psycopg.connect(postgresql.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(f"create database {name}")
+    return postgresql.replace("/postgres?", f"/{name}?")
+
+
+@pytest.fixture
+def server(database, tmp_path):
     """Its URL."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    stores = ["--backend-store-uri", postgresql, "--serve-artifacts", "--artifacts-destination", tmp_path / "artifacts"]
+    stores = ["--backend-store-uri", database, "--serve-artifacts", "--artifacts-destination", tmp_path / "artifacts"]
     process = subprocess.Popen(
         [*command, *stores],
         cwd=tmp_path,
@@ -54,7 +64,8 @@ def server(postgresql, tmp_path):
     )
     url, patience = f"http://127.0.0.1:{port}", time.monotonic() + 120
     try:
-        while time.monotonic() < patience and process.poll() is None:
+        while time.monotonic() < patience:
+            assert process.poll() is None
             try:
                 urllib.request.urlopen(f"{url}/health", timeout=5)  # noqa: S310
                 break
@@ -62,8 +73,9 @@ def server(postgresql, tmp_path):
                 time.sleep(0.3)
         yield url
     finally:
-        os.killpg(process.pid, 15)
-        process.wait(30)
+        if process.poll() is None:
+            os.killpg(process.pid, 15)
+            process.wait(30)
 
 
 def at_once(count: int, code: str, url: str) -> list[str]:
@@ -100,11 +112,7 @@ def test_a_server_of_a_team_shows_what_the_files_say_whoever_comes_first(study, 
 
 
 @pytest.mark.slow
-def test_first_users_of_a_bare_postgresql_make_its_tables_once(postgresql, tmp_path, monkeypatch):
-    import psycopg
-
-    with psycopg.connect(postgresql.replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute("create database bare")
+def test_first_users_of_a_bare_postgresql_make_its_tables_once(database, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    at_once(2, OPEN, postgresql.replace("/postgres?", "/bare?"))
+    at_once(2, OPEN, database)
     assert not Path("mlflow.db").exists()

@@ -55,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--file", help="a file of reviews, one a line (UTF-8)")
     predict.add_argument("--run", help="a run of params.yaml; without it the best by validation accuracy")
     predict.add_argument("--seed", type=int, help="one of its seeds; without it the best by validation accuracy")
+    predict.add_argument("--json", action="store_true", help="label and probability with all digits")
     read = commands.add_parser("read", help="a text word by word", description=READING)
     read.add_argument("text", help="a review in plain words")
     read.add_argument("--run", help="a run of params.yaml; without it the best by validation accuracy")
@@ -129,7 +130,7 @@ def _predict(given) -> None:
     machine.load_tensorflow()
     from pipeline.commands import predict
 
-    predict.main(given.text, given.file, given.run, given.seed)
+    predict.main(given.text, given.file, given.run, given.seed, given.json)
 
 
 def _read(given) -> None:

@@ -145,7 +145,9 @@ def importers_of(package: str) -> set[str]:
 
 
 def test_mlflow_has_one_importer_and_reporting_knows_neither_keras_nor_science():
-    assert {str(Path(path).parent) for path in importers_of("mlflow")} == {"record/tracking"}
+    served = "commands/served.py"  # MLflow runs it by itself; nothing here imports it
+    assert {str(Path(path).parent) for path in importers_of("mlflow") - {served}} == {"record/tracking"}
+    assert "pipeline.commands.served" not in {name for path in MODULES.values() for name in imports(path)}
     assert importers_of("distributed") == {"record/compute/cluster.py"}
     keras = importers_of("keras") | importers_of("tensorflow")
     assert all(path.startswith("science/") or path == "record/machine.py" for path in keras)

@@ -14,6 +14,7 @@ SEEDS = ("0", "1")
 LENGTH = 4
 HISTORY = ("train/loss", "train/accuracy", "validation/loss", "validation/accuracy")
 STAGES = ("tune@vanilla", *(f"train@{run}" for run in RUNS), f"gradients@{LENGTH}")
+MODELS = len(RUNS)
 RECORDS = 4 + 2 * 3 + (1 + 3) + 1  # study and trials, runs and seeds, a length and its curves, the ceiling
 
 
@@ -22,6 +23,8 @@ def write(folder: Path) -> Params:
     params = params_of(folder)
     for run in RUNS:
         write_run(folder, run)
+    (folder / "data/prepared").mkdir(parents=True, exist_ok=True)
+    (folder / "data/prepared/vocabulary.txt").write_text("<pad>\n<unknown>\nfine\n")
     table(folder / "reports/tuning/vanilla.csv", [trial(0), trial(1, "PRUNED"), trial(2, "FAIL", value="")])
     histories = [
         {"trial": number, "epoch": epoch, **dict.fromkeys(HISTORY, 0.5)} for number in (0, 1) for epoch in (1, 2)
@@ -60,6 +63,7 @@ def write(folder: Path) -> Params:
     table(folder / f"reports/probes/{LENGTH}.csv", [{"architecture": "vanilla", "probe": "plain", "accuracy": 0.5}])
     scores = {run: {"parameters": 326273, "test/accuracy": score(0.5, 0.75)} for run in RUNS}
     scores["vanilla-textbook"]["validation/accuracy"] = score(0.625, 0.625)
+    scores["vanilla-tuned"]["validation/accuracy"] = score(0.625, 0.875)
     scores["tfidf"] = {"parameters": 100, "test/accuracy": {**score(0.875), "sd": None, "low": None, "high": None}}
     write_json(folder / "reports/metrics.json", scores)
     write_lock(folder, params)
@@ -77,7 +81,7 @@ def params_of(folder: Path) -> Params:
 
 
 def write_run(folder: Path, run: str, losses=(0.5, 0.25)) -> None:
-    """Each seed's history, here the same loss for everything, and the model's card."""
+    """Each seed's history, here the same loss for everything, the model's card, and what stands for its weights."""
     rows = [
         {"seed": seed, "epoch": epoch, **dict.fromkeys(HISTORY, loss), "best": 0}
         for seed in SEEDS
@@ -85,6 +89,8 @@ def write_run(folder: Path, run: str, losses=(0.5, 0.25)) -> None:
     ]
     table(folder / f"artifacts/history/{run}.csv", rows)
     write_json(folder / f"artifacts/models/{run}/model.json", {"best_epochs": {"0": 2, "1": 1}})
+    for seed in SEEDS:
+        (folder / f"artifacts/models/{run}/seed-{seed}.weights.h5").write_text(f"weights of {run}, seed {seed}")
 
 
 def write_lock(folder: Path, params: Params) -> None:

@@ -1,8 +1,10 @@
 """`predict`: how positive texts are, by a trained network."""
 
+import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -11,23 +13,58 @@ from pipeline.record import artifacts
 from pipeline.science import inference, reviews, sequences
 
 
-def main(text: str | None, file: str | None, run: str | None, seed: int | None) -> None:
+def main(text: str | None, file: str | None, run: str | None, seed: int | None, as_json: bool) -> None:
     """Prints a line a text: the verdict and the probability that it is positive."""
     run, seed = chosen(artifacts.read_json(artifacts.METRICS), run, seed)
-    card = artifacts.read_json(artifacts.model(run))
-    settings = Settings.model_validate(card["values"])
+    asked = Asked.read(artifacts.model(run), artifacts.VOCABULARY, artifacts.weights(run, seed))
     tokens = encoded([text] if file is None else lines(Path(file)), "text" if file is None else f"{file}: line")
-    network = inference.Network(
-        card["architecture"], settings, card["vocabulary_size"], artifacts.read_bytes(artifacts.weights(run, seed))
-    )
-    probability_N = network.probabilities(sequences.rectangle(tokens, settings.sequence_length))
+    answers = asked.answers_to(tokens)
     known, every = sum((ids != reviews.UNKNOWN).sum() for ids in tokens), sum(map(len, tokens))
     print(
         f"{run}, seed {seed}: {known} of {every} words are known; of each text the last "
-        f"{settings.sequence_length} words are read",
+        f"{asked.sequence_length} words are read",
         file=sys.stderr,
     )
-    print("\n".join(f"{'positive' if each > 0.5 else 'negative'} {each:.4f}" for each in probability_N))
+    if as_json:
+        print(json.dumps(answers))
+        return
+    print("\n".join(f"{each['label']} {each['probability']:.4f}" for each in answers))
+
+
+class Asked:
+    """A trained network that is asked in plain words."""
+
+    def __init__(self, card: dict, words: list[str], weights: bytes):
+        settings = Settings.model_validate(card["values"])
+        self.sequence_length, self._words = settings.sequence_length, words
+        self._network = inference.Network(card["architecture"], settings, card["vocabulary_size"], weights)
+
+    @classmethod
+    def read(cls, card: Path | str, vocabulary: Path | str, weights: Path | str) -> "Asked":
+        return cls(
+            artifacts.read_json(Path(card)),
+            artifacts.read_text(Path(vocabulary)).splitlines(),
+            artifacts.read_bytes(Path(weights)),
+        )
+
+    def answers(self, texts: list[str]) -> list[dict]:
+        """Of each text its label and the probability that it is positive; `unknown` and None without a known word."""
+        return self.answers_to(word_ids(texts, self._words))
+
+    def answers_to(self, tokens: list[np.ndarray]) -> list[dict]:
+        """The same for the word ids of each text."""
+        answers = [{"label": "unknown", "probability": None} for _ in tokens]
+        told = [number for number, ids in enumerate(tokens) if is_known(ids)]
+        if told:
+            for number, each in zip(told, self._probabilities([tokens[number] for number in told]), strict=True):
+                answers[number] = {"label": "positive" if each > 0.5 else "negative", "probability": float(each)}
+        return answers
+
+    def _probabilities(self, tokens: list[np.ndarray]) -> np.ndarray:
+        """Filled up to a power of two: a server then compiles ten shapes at most, not one for each number of texts."""
+        tokens_NT = sequences.rectangle(tokens, self.sequence_length)
+        filled_NT = np.pad(tokens_NT, ((0, (1 << (len(tokens) - 1).bit_length()) - len(tokens)), (0, 0)))
+        return self._network.probabilities(filled_NT)[: len(tokens)]
 
 
 def lines(file: Path) -> list[str]:
@@ -40,14 +77,25 @@ def lines(file: Path) -> list[str]:
     return found
 
 
-def encoded(texts: list[str], where: str) -> list:
-    """The word ids of each text; raises Mistake that names the first text in which no network finds a word."""
-    whole = [text.encode(errors="replace").decode() for text in texts]  # a shell may hand over half a character
-    words = artifacts.read_text(artifacts.VOCABULARY).splitlines()
+def word_ids(texts: list[str], words: list[str]) -> list[np.ndarray]:
+    """The word ids of each text; half a character, which a shell may hand over, is no word."""
+    if not texts:
+        return []
+    whole = [text.encode(errors="replace").decode() for text in texts]
     table = pd.DataFrame({"label": 0}, index=range(len(texts)))
-    tokens = reviews.encoded(table, pa.chunked_array([reviews.token_lists(whole)]), words)["tokens"].to_list()
+    return reviews.encoded(table, pa.chunked_array([reviews.token_lists(whole)]), words)["tokens"].to_list()
+
+
+def is_known(ids: np.ndarray) -> bool:
+    """Whether a network finds any word in a text of these ids."""
+    return bool((ids != reviews.UNKNOWN).any())
+
+
+def encoded(texts: list[str], where: str) -> list[np.ndarray]:
+    """The word ids of each text; raises Mistake that names the first text in which no network finds a word."""
+    tokens = word_ids(texts, artifacts.read_text(artifacts.VOCABULARY).splitlines())
     for number, (ids, text) in enumerate(zip(tokens, texts, strict=True), 1):
-        if not (ids != reviews.UNKNOWN).any():
+        if not is_known(ids):
             why = (
                 "none of its words is in the vocabulary, so no network can tell"
                 if len(ids)
@@ -58,7 +106,10 @@ def encoded(texts: list[str], where: str) -> list:
 
 
 def chosen(metrics: dict, run: str | None, seed: int | None) -> tuple[str, int]:
-    """The run and seed that were asked for; what was left open is the best by validation accuracy."""
+    """The run and seed that were asked for; what was left open is the best by validation accuracy, of equals the first.
+
+    The first by seed, then by name: `track` registers the same seed of a run (record/models.py).
+    """
     scores = {
         (name, int(number)): score
         for name, values in metrics.items()
@@ -72,4 +123,4 @@ def chosen(metrics: dict, run: str | None, seed: int | None) -> tuple[str, int]:
     if not candidates:
         seeds = sorted({number for name, number in scores if run in (None, name)})
         raise Mistake(f"--seed {seed}: not trained; known: {', '.join(map(str, seeds))}")
-    return max(candidates, key=lambda key: (candidates[key], key))
+    return min(candidates, key=lambda key: (-candidates[key], key[1], key[0]))

@@ -34,6 +34,11 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -4, -8  # malloc.
 def prepare() -> None:
     """For this process and all that it spawns."""
     os.environ.update(THREADS)
+    settle()
+
+
+def settle() -> None:
+    """The same but for the number of threads: for a process that is not ours."""
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
 

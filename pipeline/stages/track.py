@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.record import lineage, records
+from pipeline.record import lineage, models, records
 
 HERE = Path()
 
@@ -17,27 +17,41 @@ def main(params, tracker, check: bool = False) -> int:
         *(f"gradients@{length}" for length in params.gradients.sequence_lengths),
     ]
     try:
-        found, different = _compared(tracker, names)
+        found, registered, different = _compared(tracker, names)
         if different and not check:
-            tracker.project(found)
+            tracker.project(found, registered, shown_better)
     except Exception as error:
         tracker.warn(error)
         return int(check)
     if check:
         print(*different, sep="\n", end="\n" if different else "")
         return int(bool(different))
-    print(f"MLflow: {len(found)} runs show what the files say; changed just now: {len(different)}")
+    print(
+        f"MLflow: {len(found)} runs and {len(registered)} models show what the files say; "
+        f"changed just now: {len(different)}"
+    )
     return 0
 
 
 def _compared(tracker, names: list[str]):
-    """The records of these stages and where MLflow differs from them."""
+    """The records and the models of these stages and where MLflow differs from them."""
     finished = lineage.finished(HERE)
     stages = [finished[name] for name in names if name in finished]
     evaluated = finished.get("evaluate")
-    found = records.read(stages, evaluated, HERE)
-    different = tracker.differences(found)
-    if different and evaluated and not lineage.unchanged(evaluated, HERE):
-        found = records.read(stages, None, HERE)  # its scores are of other models
-        different = tracker.differences(found)
-    return found, different
+
+    def compared(evaluated):
+        found, best = records.read(stages, evaluated, HERE), models.best(stages, evaluated, HERE)
+        return found, best, tracker.differences(found, best, shown_better)
+
+    found = compared(evaluated)
+    if found[-1] and evaluated and not lineage.unchanged(evaluated, HERE):
+        return compared(None)  # its scores are of other models
+    return found
+
+
+def shown_better(champion_S: list[float], run_S: list[float]) -> bool:
+    """Whether Welch's 95 % interval of the difference, over seeds, lies above 0."""
+    from pipeline.science import scoring  # here: it takes a second, and is asked only where another run leads
+
+    low = scoring.difference(champion_S, run_S)["low"]
+    return low is not None and low > 0

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline import params
 from pipeline.__main__ import main
+from pipeline.commands import predict
 from pipeline.params import SPECIAL_TOKENS
 from pipeline.record import artifacts
 from pipeline.science import models
@@ -61,3 +62,9 @@ def test_a_line_that_cannot_be_read_is_named_and_nothing_is_printed(tmp_path, ca
     printed = capsys.readouterr()
     assert said in printed.err
     assert printed.out == ""
+
+
+def test_of_equal_seeds_the_lowest_is_asked_as_the_registry_holds_it():
+    scores = {"b": {"validation/accuracy": {"scores": {"2": 0.8, "10": 0.8, "0": 0.7}}}}
+    assert predict.chosen(scores, None, None) == ("b", 2)
+    assert predict.chosen({**scores, "a": scores["b"]}, None, None) == ("a", 2)

@@ -1,13 +1,5 @@
 """Where Optuna's studies lie, and what becomes of them when a stage is asked for again."""
 
-import os
-import shutil
-import signal
-import subprocess
-import tempfile
-import time
-from pathlib import Path
-
 import optuna
 import pytest
 
@@ -101,33 +93,6 @@ def test_an_unknown_storage_is_one_clear_line_without_its_password(tmp_path, nam
 
 def opened(folder):
     return studies.opened("tune@vanilla", folder)
-
-
-@pytest.fixture(scope="module")
-def postgresql():
-    """The URL of a server of our own, on a socket."""
-    found = [*Path("/usr/lib/postgresql").glob("*/bin"), *(Path(p).parent for p in [shutil.which("initdb")] if p)]
-    if not found:
-        pytest.skip("PostgreSQL is not installed")
-    programs, folder, demoted = found[0].resolve(), Path(tempfile.mkdtemp()), {}
-    if os.geteuid() == 0:  # it refuses to run as root
-        demoted = {"user": "nobody", "group": "nogroup", "extra_groups": []}
-        shutil.chown(folder, "nobody")
-    data, common = folder / "data", {"cwd": folder, "check": True, "capture_output": True, **demoted}
-    subprocess.run([programs / "initdb", "-A", "trust", "-U", "us", "-D", data], **common)
-    server = subprocess.Popen(
-        [programs / "postgres", "-D", data, "-c", "listen_addresses=", "-k", folder],
-        **{key: common[key] for key in ("cwd", *demoted)},
-        stderr=subprocess.PIPE,
-    )
-    for _ in range(100):
-        if subprocess.run([programs / "pg_isready", "-h", folder], capture_output=True).returncode == 0:
-            break
-        time.sleep(0.1)
-    yield f"postgresql+psycopg://us@/postgres?host={folder}"
-    server.send_signal(signal.SIGINT)  # without waiting for clients
-    server.wait(20)
-    shutil.rmtree(folder)
 
 
 def test_a_study_goes_on_in_postgresql_too(tmp_path, named, monkeypatch, postgresql):

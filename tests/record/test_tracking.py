@@ -1,7 +1,6 @@
 """Live and final runs in real SQLite stores; what a store holds is read with plain SQL."""
 
 import json
-import os
 import shutil
 import sqlite3
 import subprocess
@@ -30,28 +29,6 @@ stages:
       params: [train.seeds]
       outs: [out]
 """
-
-
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory):
-    """Made once, by two first users at once, and copied for each test: MLflow takes seconds for its tables."""
-    folder = tmp_path_factory.mktemp("store")
-    code = f"from pathlib import Path; from pipeline.record.tracking import store; store.opened(Path({str(folder)!r}))"
-    environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
-    users = [subprocess.Popen([sys.executable, "-c", code], cwd=live.CODE, env=environment) for _ in range(2)]
-    assert [user.wait() for user in users] == [0, 0]
-    return folder / "mlflow.db"
-
-
-@pytest.fixture
-def study(tmp_path, empty_store, monkeypatch):
-    """The toy study beside an empty store; what its stages depend on is as the lock says."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.delenv("RNN_TRACKING", raising=False)
-    monkeypatch.setattr(lineage, "present", lambda name, folder: lineage.finished(folder)[name])
-    toy_study.write(tmp_path)
-    shutil.copy(empty_store, tmp_path)
-    return tmp_path
 
 
 def found(folder: Path) -> list[records.Record]:

@@ -24,9 +24,10 @@ def test_track_fills_an_empty_store_finds_it_equal_afterwards_and_check_tells_th
 ):
     monkeypatch.setattr(lineage, "unchanged", lambda stage, folder: True)
     assert track.main(params, Tracker(), check=True) == 1
-    assert len(capsys.readouterr().out.splitlines()) == toy_study.RECORDS
+    everything = toy_study.RECORDS + toy_study.MODELS + 1  # and the champion
+    assert len(capsys.readouterr().out.splitlines()) == everything
     assert track.main(params, Tracker()) == 0
-    assert f"changed just now: {toy_study.RECORDS}\n" in capsys.readouterr().out
+    assert f"changed just now: {everything}\n" in capsys.readouterr().out
     assert track.main(params, Tracker()) == 0
     assert "changed just now: 0\n" in capsys.readouterr().out
     assert track.main(params, Tracker(), check=True) == 0
@@ -39,6 +40,7 @@ def test_scores_of_other_models_are_not_shown(params, monkeypatch):
     track.main(params, tracker)
     assert tracker.projected
     assert not any(name.startswith("test/") for record in tracker.projected for name, _ in record.metrics)
+    assert tracker.registered == []
 
 
 def test_a_stage_that_params_no_longer_name_is_not_shown(params, monkeypatch):
@@ -79,8 +81,8 @@ class Seeing:
     off = False
     projected = ()
 
-    def differences(self, records):
+    def differences(self, records, models, better):
         return ["all of it"]
 
-    def project(self, records):
-        self.projected = records
+    def project(self, records, models, better):
+        self.projected, self.registered = records, models

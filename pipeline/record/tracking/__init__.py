@@ -4,8 +4,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.record.models import Model
 from pipeline.record.records import Record
-from pipeline.record.tracking import live, projection, store
+from pipeline.record.tracking import live, projection, registry, store
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,17 @@ class Tracker:
         with live.writer(self.folder, stage, units) as log:
             yield log
 
-    def differences(self, records: list[Record]) -> list[projection.Difference]:
-        """Where MLflow is not what these records say. Raises whatever an unreachable store raises."""
-        return projection.differences(records, self.folder)
+    def differences(self, records: list[Record], models: list[Model], better: registry.Better) -> list:
+        """Where MLflow is not what these records and models say. Raises whatever an unreachable store raises."""
+        return [
+            *projection.differences(records, self.folder),
+            *registry.differences(models, self.folder, better),
+        ]
 
-    def project(self, records: list[Record]) -> None:
-        """Make MLflow equal to these records; a correct run is not touched."""
+    def project(self, records: list[Record], models: list[Model], better: registry.Better) -> None:
+        """Make MLflow equal to these; what is correct is not touched."""
         projection.project(records, self.folder)
+        registry.project(models, self.folder, better)
 
     def warn(self, error: BaseException) -> None:
         """The one line on stderr that a tracker's trouble may cost."""

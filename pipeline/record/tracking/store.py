@@ -81,45 +81,60 @@ def _by_key(runs) -> dict[str, list[Seen]]:
 def opened(folder: Path):
     """MLflow's client and the ids of our experiments by name; makes what is missing. Raises where it cannot be reached.
 
-    Several processes that create one SQLite store at once ruin it, and MLflow tries a broken one for a minute: so one
-    process enters at a time, and SQLite itself is asked first.
+    Several processes that make MLflow's tables at once ruin them, and MLflow tries a broken SQLite for a minute: so one
+    process of this project enters at a time, and SQLite itself is asked first. A server makes its tables itself.
     """
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    path = places.sqlite_path(places.mlflow(folder))
-    with _alone_and_writable(path) if path else nullcontext():
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    place = places.mlflow(folder)
+    path = places.sqlite_path(place) or places.home(folder) / "mlflow.db"
+    remote = place.startswith(("http://", "https://"))
+    with nullcontext() if remote else _alone(path):
+        if places.sqlite_path(place):
+            _ask_for_writing(path)
         warnings.filterwarnings("ignore", module="mlflow")
         from mlflow import MlflowClient
 
         for noisy in ("mlflow", "alembic", "urllib3"):
             logging.getLogger(noisy).setLevel(logging.ERROR)
-        client = MlflowClient(places.mlflow(folder), registry_uri=places.mlflow(folder))
-        return client, {name: _experiment(client, name, path) for name in NAMES}
+        client = MlflowClient(place, registry_uri=place)
+        beside = None if remote else path.parent / "mlartifacts"
+        return client, {name: _experiment(client, name, beside) for name in NAMES}
 
 
-def _experiment(client, name: str, path: Path | None) -> str:
+def _experiment(client, name: str, beside: Path | None) -> str:
+    from mlflow.exceptions import MlflowException
+
     found = client.get_experiment_by_name(name)
     if found is None:
-        beside = (path.parent / "mlartifacts" / name).as_uri() if path else None
-        return client.create_experiment(name, artifact_location=beside)
+        try:
+            return client.create_experiment(name, artifact_location=beside and (beside / name).as_uri())
+        except MlflowException:  # someone else on the same server was faster
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                raise
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
     return found.experiment_id
 
 
 @contextmanager
-def _alone_and_writable(path: Path):
+def _alone(path: Path):
     import fcntl
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f"{path.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with closing(sqlite3.connect(path, timeout=5)) as database:
-            database.execute("begin immediate")
-            database.execute("rollback")
         yield
+
+
+def _ask_for_writing(path: Path) -> None:
+    with closing(sqlite3.connect(path, timeout=5)) as database:
+        database.execute("begin immediate")
+        database.execute("rollback")
 
 
 class Run:

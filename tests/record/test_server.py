@@ -1,0 +1,118 @@
+"""A team's server: `mlflow server` on PostgreSQL with artifacts of its own, over HTTP; first users come at once."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from pipeline.record import lineage
+from pipeline.record.tracking import Tracker, live, registry, store
+from pipeline.stages import track
+from tests import toy_study
+
+OPEN = "from pathlib import Path; from pipeline.record.tracking import store; store.opened(Path())"
+TRACK = f"""
+{OPEN}
+import sys
+from pipeline import params
+from pipeline.record import lineage
+from pipeline.record.tracking import Tracker
+from pipeline.stages import track
+lineage.unchanged = lambda stage, folder: True
+sys.exit(track.main(params.read(), Tracker()))
+"""
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    monkeypatch.delenv("RNN_TRACKING", raising=False)
+    monkeypatch.setattr(lineage, "unchanged", lambda stage, folder: True)
+    monkeypatch.chdir(tmp_path)
+    return toy_study.write(tmp_path)
+
+
+@pytest.fixture
+def database(postgresql, request):
+    """The URL of a new one: Optuna, in another test, and MLflow both keep a table `alembic_version`."""
+    name = f"mlflow_{request.function.__name__[5:20]}"
+    with psycopg.connect(postgresql.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(f"create database {name}")
+    return postgresql.replace("/postgres?", f"/{name}?")
+
+
+@pytest.fixture
+def server(database, tmp_path):
+    """Its URL."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    stores = ["--backend-store-uri", database, "--serve-artifacts", "--artifacts-destination", tmp_path / "artifacts"]
+    process = subprocess.Popen(
+        [*command, *stores],
+        cwd=tmp_path,
+        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    url, patience = f"http://127.0.0.1:{port}", time.monotonic() + 120
+    try:
+        while time.monotonic() < patience:
+            assert process.poll() is None
+            try:
+                urllib.request.urlopen(f"{url}/health", timeout=5)  # noqa: S310
+                break
+            except OSError:
+                time.sleep(0.3)
+        yield url
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, 15)
+            process.wait(30)
+
+
+def at_once(count: int, code: str, url: str) -> list[str]:
+    """What so many users say on stderr who run this at the same time; each ends well."""
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": url, "PYTHONPATH": str(live.CODE)}
+    users = [
+        subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True)
+        for _ in range(count)
+    ]
+    said = [user.communicate(timeout=120)[1] for user in users]
+    assert [user.returncode for user in users] == [0] * count, said
+    return said
+
+
+@pytest.mark.slow
+def test_a_server_of_a_team_shows_what_the_files_say_whoever_comes_first(study, server, monkeypatch, capsys):
+    at_once(2, TRACK, server)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    assert track.main(study, Tracker()) == 0  # what two made at once is made one
+    capsys.readouterr()
+    assert track.main(study, Tracker()) == 0
+    assert "changed just now: 0\n" in capsys.readouterr().out
+    assert track.main(study, Tracker(), check=True) == 0
+    client, experiments = store.opened(Path())
+    assert {len(runs) for runs in store.seen(client, experiments).values()} == {1}
+    assert len(store.seen(client, experiments)) == toy_study.RECORDS
+    held = {each.tags["run"]: each.is_champion for each in registry._seen(client)}
+    assert held == {"vanilla-textbook": False, "vanilla-tuned": True}
+    version = client.get_model_version_by_alias("rnn-for-nlp", "champion")
+    stored = client.get_model_version_download_uri("rnn-for-nlp", version.version)
+    assert stored.startswith("mlflow-artifacts:/")
+    assert list(Path("artifacts").rglob("seed-1.weights.h5"))
+    assert not Path("mlflow.db").exists()
+
+
+@pytest.mark.slow
+def test_first_users_of_a_bare_postgresql_make_its_tables_once(database, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    at_once(2, OPEN, database)
+    assert not Path("mlflow.db").exists()

@@ -30,6 +30,25 @@ def test_the_result_table_is_that_of_the_committed_metrics():
         assert interval.strip() == expected
 
 
+def test_the_verdicts_and_the_numbers_of_the_text_are_those_of_the_committed_claims():
+    claims = committed("reports/claims.json")
+    rows = re.findall(r"^\| ([A-Z][^|]+\.) \| ([a-z ]+) \|$", README, re.MULTILINE)
+    assert rows == [(claim["sentence"], claim["verdict"]) for claim in claims]
+    value = {measure["what"]: measure["value"] for claim in claims for measure in claim["measures"]}
+
+    def of(*words: str) -> float:
+        (found,) = {number for what, number in value.items() if all(word in what for word in words)}
+        return found
+
+    gradient = 10 ** of("gradient at the first token", "100 tokens, vanilla", "trained at")
+    assert f"over its 100 tokens to {100 * gradient:.0f} %" in README
+    assert f"fades to {100 * of('effect of a word 99', 'on vanilla'):.0f} %" in README
+    measured, theory = of("half-life, 800 tokens", "initial"), of("half-life of that start in theory")
+    assert f"a half-life of {measured:.0f} tokens over 800, predicted {theory:.0f}" in " ".join(README.split())
+    kept = [f"{of('learned to keep one token', name):.0f}" for name in ("vanilla", "lstm")]
+    assert f"look back {kept[0]} tokens, the LSTM with the same budget {kept[1]}:" in " ".join(README.split())
+
+
 def test_every_make_word_in_the_texts_is_in_the_makefile():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     texts = [path.read_text(encoding="utf-8") for path in ROOT.glob("*.md")]

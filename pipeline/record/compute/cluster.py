@@ -79,8 +79,9 @@ class Cluster(Executor):
         return here
 
     def shutdown(self, wait=True, *, cancel_futures=False) -> None:
-        with suppress(Exception):  # the scheduler may have gone
-            self._client.unregister_worker_plugin(self._study)
+        if self._client.status == "running":  # else the scheduler has gone: it would be waited for
+            with suppress(Exception):
+                self._client.unregister_worker_plugin(self._study)
         with suppress(Exception):
             self._client.close(timeout=GOODBYE_SECONDS)
 

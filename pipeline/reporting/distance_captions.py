@@ -149,8 +149,9 @@ def of_memory(found: dict, length: int, solved: float) -> dict[str, dict]:
         drawn["truncation"] = {
             "title": f"How much of the end is enough, at {count(length, 'token')}",
             "see": "Accuracy of the same trained networks where only the last tokens are read, with padding before "
-            "them. Where a curve is flat, earlier words change nothing. Fewer words also say less: the feed-forward "
-            f"network shows how much. {BARS}",
+            "them as in training, which networks without a mask take for words: a curve shows the loss of words and "
+            "what that padding does, together. Where it is flat, earlier words change nothing. Fewer words also say "
+            f"less: the feed-forward network, which skips padding, shows how much. {BARS}",
             "alternative": " ".join(distance_findings.truncated(window, length)),
             "panels": figures.specified(distance_figures.truncation(window)),
         }

@@ -107,8 +107,8 @@ def mechanism(found: pd.DataFrame, length: int) -> list[str]:
             f"{who(row)}, trained ({count(row.seeds, 'seed')}): the largest singular value of U is "
             f"{number(row.largest_singular_value, 2)}, its largest eigenvalue {number(row.spectral_radius, 2)}, the "
             f"mean slope of tanh {number(row.mean_slope, 2)}; "
-            f"the largest Lyapunov exponent is {number(row.lyapunov_1, 3)} nats a token. {blamed}, and the most "
-            f"persistent direction {fate}."
+            f"the largest Lyapunov exponent is {number(row.lyapunov_1, 3)} nats a token. {blamed}, and on "
+            f"average over seeds the most persistent direction {fate}."
         )
     return sentences
 

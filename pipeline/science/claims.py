@@ -20,6 +20,22 @@ HOLDS, PARTLY, FAILS, NOT_SHOWN = "holds", "partly", "does not hold", "not shown
 SIDES = {"above": gt, "below": lt}
 
 
+NUMBERS = {  # the columns without which a table is damaged
+    "decay": (
+        "sequence_length",
+        "trained_length",
+        "r2",
+        "log10_at_last_lag",
+        "rate",
+        "half_life_tokens",
+        "horizon_1e-3",
+    ),
+    "memory": ("sequence_length", "trained_length", "seed", "lag_tokens", "contrast", "sign_accuracy"),
+    "probes": ("sequence_length", "trained_length", "seed", "tokens", "accuracy", "logit_change"),
+    "retention": ("lag_tokens", "seed", "solved"),
+}
+
+
 @dataclass(frozen=True)
 class Found:
     """What a study has measured of its textbook networks, at every sequence length."""
@@ -358,7 +374,7 @@ def _solved(found: Found, architecture: str) -> Measure | None:
     solved = largest_lag_solved(found.retention, architecture)
     if solved is None:
         return None
-    what = f"largest lag over which {architecture} learned to keep one token, by at least half of its seeds"
+    what = f"largest lag over which {architecture} learned to keep the first token, by at least half of its seeds"
     return Measure(what, solved, None, None, "tokens", "reports/retention.csv")
 
 

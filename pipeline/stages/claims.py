@@ -1,8 +1,10 @@
 """claims: the tutorial's sentences against what the study has measured; from files only."""
 
+from pathlib import Path
+
 import pandas as pd
 
-from pipeline.params import Params
+from pipeline.params import Mistake, Params
 from pipeline.record import artifacts
 from pipeline.science import claims, decay
 
@@ -13,7 +15,7 @@ def main(params: Params) -> None:
     sizes = params.settings["textbook"].embedding_dimension, params.settings["textbook"].hidden_size
 
     def of_all(table) -> pd.DataFrame:
-        return pd.concat([artifacts.read_csv(table(length)) for length in lengths], ignore_index=True)
+        return pd.concat([_whole(table(length), table.__name__) for length in lengths], ignore_index=True)
 
     found = claims.Found(
         min(lengths, key=lambda length: (abs(length - textbook), length)),
@@ -22,6 +24,19 @@ def main(params: Params) -> None:
         of_all(artifacts.decay),
         of_all(artifacts.memory),
         of_all(artifacts.probes),
-        artifacts.read_csv(artifacts.RETENTION),
+        _whole(artifacts.RETENTION, "retention"),
     )
     artifacts.write_json(artifacts.CLAIMS, claims.table(found, params.claims))
+
+
+def _whole(path: Path, kind: str) -> pd.DataFrame:
+    """The table; raises Mistake where it is damaged: a verdict would come out without what is missing."""
+    artifacts.exists(path)
+    try:
+        table = artifacts.read_csv(path)
+        table[list(claims.NUMBERS[kind])].astype(float)
+    except (ValueError, KeyError) as error:  # what pandas cannot parse, a column that is missing, text for a number
+        raise Mistake(f"{path}: damaged ({error}); `dvc repro` makes it anew") from None
+    if table.empty:
+        raise Mistake(f"{path}: no row in it; `dvc repro` makes it anew")
+    return table

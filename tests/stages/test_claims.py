@@ -1,0 +1,46 @@
+"""A damaged table is a mistake that names it, not a verdict without it."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline import params
+from pipeline.params import Mistake
+from pipeline.record import artifacts
+from pipeline.stages import claims
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """The committed results."""
+    shutil.copytree(ROOT / "reports", tmp_path / "reports")
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return params.read()
+
+
+def test_the_committed_verdicts_are_those_of_the_committed_tables(study):
+    before = artifacts.read_text(artifacts.CLAIMS)
+    claims.main(study)
+    assert artifacts.read_text(artifacts.CLAIMS) == before
+
+
+@pytest.mark.parametrize(
+    ("path", "damage"),
+    [
+        (artifacts.memory(100), lambda text: text.replace("contrast", "kontrast")),
+        (artifacts.decay(100), lambda text: ""),
+        (artifacts.decay(100), lambda text: text.splitlines()[0]),
+        (artifacts.probes(50), lambda text: text.replace(",0.8", ",abc")),
+        (artifacts.RETENTION, lambda text: text.replace("solved", "unsolved")),
+    ],
+)
+def test_a_damaged_table_is_named_and_nothing_is_written(study, path, damage):
+    before = artifacts.read_text(artifacts.CLAIMS)
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(Mistake, match=f"^{path}: "):
+        claims.main(study)
+    assert artifacts.read_text(artifacts.CLAIMS) == before

@@ -46,7 +46,7 @@ def test_the_verdicts_and_the_numbers_of_the_text_are_those_of_the_committed_cla
     measured, theory = of("half-life, 800 tokens", "initial"), of("half-life of that start in theory")
     assert f"a half-life of {measured:.0f} tokens over 800, predicted {theory:.0f}" in " ".join(README.split())
     kept = [f"{of('learned to keep the first token', name):.0f}" for name in ("vanilla", "lstm")]
-    assert f"look back {kept[0]} tokens, the LSTM with the same budget {kept[1]}:" in " ".join(README.split())
+    assert f"look back {kept[0]} tokens, the LSTM with the same budget {kept[1]};" in " ".join(README.split())
 
 
 def test_every_make_word_in_the_texts_is_in_the_makefile():

@@ -4,10 +4,8 @@ import contextlib
 import io
 import json
 import os
-import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -22,6 +20,7 @@ from pipeline.science import models as networks
 from tests import toy_study
 from tests.commands.test_predict import SETTINGS, SIZE, WORDS
 from tests.record.test_tracking import found
+from tests.serving import serving
 
 RUN = "vanilla-textbook"
 TEXTS = ["A FINE film!", "dull", "not dull, fine", "film " * 600, "\0fine\0"]
@@ -118,30 +117,13 @@ def test_over_http_and_from_mlflows_command_line_it_answers_as_predict_does(serv
 
 @contextlib.contextmanager
 def _server(command: list[str], common: dict):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    common = {**common, "stderr": subprocess.DEVNULL, "start_new_session": True}
-    server = subprocess.Popen([*command, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"], **common)
+    with serving(command, "/ping", cwd=common["cwd"], env=common["env"]) as url:
 
-    def ask(payload: dict):
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{port}/invocations", json.dumps(payload).encode(), {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
-            return json.load(answer)
+        def ask(payload: dict):
+            request = urllib.request.Request(  # noqa: S310
+                f"{url}/invocations", json.dumps(payload).encode(), {"Content-Type": "application/json"}
+            )
+            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+                return json.load(answer)
 
-    try:
-        patience = time.monotonic() + 120
-        while time.monotonic() < patience:
-            assert server.poll() is None
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=5)
-                break
-            except OSError:
-                time.sleep(0.3)
         yield ask
-    finally:
-        if server.poll() is None:
-            os.killpg(server.pid, 15)
-            server.wait(30)

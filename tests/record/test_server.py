@@ -1,11 +1,8 @@
 """A team's server: `mlflow server` on PostgreSQL with artifacts of its own, over HTTP; first users come at once."""
 
 import os
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import psycopg
@@ -15,6 +12,7 @@ from pipeline.record import lineage
 from pipeline.record.tracking import Tracker, live, registry, store
 from pipeline.stages import track
 from tests import toy_study
+from tests.serving import serving
 
 OPEN = "from pathlib import Path; from pipeline.record.tracking import store; store.opened(Path())"
 TRACK = f"""
@@ -49,33 +47,11 @@ def database(postgresql, request):
 @pytest.fixture
 def server(database, tmp_path):
     """Its URL."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    stores = ["--backend-store-uri", database, "--serve-artifacts", "--artifacts-destination", tmp_path / "artifacts"]
-    process = subprocess.Popen(
-        [*command, *stores],
-        cwd=tmp_path,
-        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    url, patience = f"http://127.0.0.1:{port}", time.monotonic() + 120
-    try:
-        while time.monotonic() < patience:
-            assert process.poll() is None
-            try:
-                urllib.request.urlopen(f"{url}/health", timeout=5)  # noqa: S310
-                break
-            except OSError:
-                time.sleep(0.3)
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", database]
+    command += ["--serve-artifacts", "--artifacts-destination", tmp_path / "artifacts"]
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with serving(command, "/health", cwd=tmp_path, env=environment) as url:
         yield url
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, 15)
-            process.wait(30)
 
 
 def at_once(count: int, code: str, url: str) -> list[str]:

@@ -1,0 +1,42 @@
+"""A server of MLflow on loopback for as long as a test needs it."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from contextlib import contextmanager
+
+PATIENCE_SECONDS = 120
+
+
+@contextmanager
+def serving(command: list, alive: str, **how):
+    """Its URL, once the path `alive` answers. `how`: what `subprocess.Popen` takes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url, quiet = f"http://127.0.0.1:{port}", {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    command = [*command, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    server = subprocess.Popen(command, start_new_session=True, **quiet, **how)
+    try:
+        _wait(server, url + alive)
+        yield url
+    finally:
+        if server.poll() is None:
+            os.killpg(server.pid, signal.SIGTERM)
+            server.wait(30)
+
+
+def _wait(server: subprocess.Popen, url: str) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        assert server.poll() is None
+        try:
+            urllib.request.urlopen(url, timeout=5)  # noqa: S310
+        except OSError:
+            time.sleep(0.3)
+        else:
+            return
+    raise TimeoutError(f"{url} does not answer after {PATIENCE_SECONDS} s")

@@ -89,7 +89,12 @@ def _fanned_out(given) -> None:
     found = params.read()
     unit = _known_unit(given, found)
     with ExitStack() as stack:
-        workers = compute.Workers(compute.processes(), compute.scheduler())
+        kept = None
+        if given.command != "tune":  # there the study keeps what trials found
+            from pipeline.record import unfinished
+
+            kept = stack.enter_context(unfinished.opened(f"{given.command}@{unit}"))
+        workers = compute.Workers(compute.processes(), compute.scheduler(), kept)
         stack.callback(workers.close)
         hands = [workers, tracking.Tracker()]
         if given.command == "tune":
@@ -104,11 +109,14 @@ def _retention(given) -> None:
     from contextlib import closing
 
     from pipeline import params
-    from pipeline.record import compute
+    from pipeline.record import compute, unfinished
     from pipeline.stages import retention
 
     found = params.read()
-    with closing(compute.Workers(compute.processes(), compute.scheduler())) as workers:
+    with (
+        unfinished.opened("retention") as kept,
+        closing(compute.Workers(compute.processes(), compute.scheduler(), kept)) as workers,
+    ):
         retention.main(found, workers)
 
 

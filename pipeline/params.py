@@ -12,6 +12,7 @@ PARAMS = Path("params.yaml")
 ARCHITECTURES = ("feedforward", "vanilla", "bidirectional", "lstm")
 SPLITS = ("train", "validation", "test")
 SPECIAL_TOKENS = ("<pad>", "<unknown>")  # their ids are their places here: 0 and 1
+DEFAULT_INITIALISER = "orthogonal"  # of the recurrent weights of Keras' layers
 
 Architecture = Literal["feedforward", "vanilla", "bidirectional", "lstm"]
 Count = Annotated[int, Field(ge=1)]

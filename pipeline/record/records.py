@@ -18,6 +18,7 @@ from hashlib import md5
 from pathlib import Path
 from statistics import fmean
 
+from pipeline.params import DEFAULT_INITIALISER
 from pipeline.record import artifacts
 from pipeline.record.lineage import Stage, digest
 
@@ -276,7 +277,7 @@ def _own_curves(decay: str) -> list[dict[str, str]]:
         row
         for row in _rows(decay)
         if row["trained_length"] == row["sequence_length"]
-        and row["initialiser"] == "orthogonal"
+        and row["initialiser"] == DEFAULT_INITIALISER
         and row["quantity"] != "dz/dc"
     ]
 

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from pipeline.params import DEFAULT_INITIALISER
 from pipeline.reporting import distance, tables
 from pipeline.reporting.cells import table
 from pipeline.reporting.distance_figures import in_words
@@ -11,7 +12,7 @@ from pipeline.reporting.findings import count, ends, half_life, interval, number
 
 def decays(decay: pd.DataFrame, length: int, textbook: int) -> dict:
     """Half-life and horizons at a length, both designs."""
-    own = decay[(decay["sequence_length"] == length) & (decay["initialiser"] == distance.DEFAULT)]
+    own = decay[(decay["sequence_length"] == length) & (decay["initialiser"] == DEFAULT_INITIALISER)]
     found = distance.designs(own[own["quantity"] != "dz/dx"], textbook)
     found = found.drop_duplicates([*distance.KIND])  # at the textbook's length both designs are one
     found = tables.in_order(found, ["architecture", "direction"])

@@ -4,6 +4,7 @@ import math
 
 import pandas as pd
 
+from pipeline.params import DEFAULT_INITIALISER
 from pipeline.reporting import distance, findings, tables
 from pipeline.reporting.findings import (
     count,
@@ -43,7 +44,7 @@ def _named(decay: pd.DataFrame) -> pd.DataFrame:
 
 def _of_states(decay: pd.DataFrame, length: int, weights: str) -> pd.DataFrame:
     ours = decay[(decay["sequence_length"] == length) & (decay["weights"] == weights)]
-    ours = ours[(ours["initialiser"] == distance.DEFAULT) & (ours["quantity"] != "dz/dx")]
+    ours = ours[(ours["initialiser"] == DEFAULT_INITIALISER) & (ours["quantity"] != "dz/dx")]
     return tables.in_order(distance.one_design(ours), ["architecture", "direction"])
 
 
@@ -65,7 +66,7 @@ def starts(found: pd.DataFrame) -> list[str]:
     return [
         f"Before any training, the draw of the recurrent weights alone decides how far a gradient reaches: of {length} "
         f"tokens, the gradient of the {last['architecture'].iloc[0]} network at the first is {shares} of that at the "
-        f"last. That is {apart} powers of ten apart. Keras' default is {distance.DEFAULT}."
+        f"last. That is {apart} powers of ten apart. Keras' default is {DEFAULT_INITIALISER}."
     ]
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline import params
+from pipeline.params import DEFAULT_INITIALISER
 from pipeline.record import artifacts
 from pipeline.reporting import tables
 from pipeline.science import claims, decay
@@ -243,7 +244,7 @@ def _kinds(length: int, architectures, trained_up_to: int):
         directions = {"feedforward": ["none"], "bidirectional": ["forward", "backward"]}.get(architecture, ["forward"])
         for weights, trained_length, epoch in trainings:
             axes = {"architecture": architecture, "weights": weights, "trained_length": trained_length, "epoch": epoch}
-            axes["initialiser"] = decay.DEFAULT_INITIALISER
+            axes["initialiser"] = DEFAULT_INITIALISER
             rate = RATE["initial"] if weights == "initial" else RATE.get(architecture, 0)
             rate *= 1.1 if weights == "trained" and trained_length != length else 1
             for direction in directions:
@@ -285,11 +286,11 @@ def fitted(random, everything: pd.DataFrame) -> pd.DataFrame:
     states = everything["quantity"].isin(["dz/dh", "dz/dc"]) | everything["architecture"].eq("feedforward")
     medians = []
     for keys, curve in everything[states].groupby([*decay.GROUP, "seed"], sort=False):
-        axes = {**dict(zip(decay.GROUP, keys[:-1], strict=True)), "reviews": 500}
+        axes = {**dict(zip([*decay.GROUP, "seed"], keys, strict=True)), "reviews": 500}
         median = curve["log10_relative_norm"].to_numpy()
         apart = 1 + 0.01 * random.standard_normal((4, 1))
-        medians.append((axes, median, median * apart))
-    return decay.table(medians)
+        medians.append(decay.medians(median, median * apart).assign(**axes))
+    return decay.table(pd.concat(medians))
 
 
 def dynamics(random, length: int, architectures, seeds: int, trained_up_to: int) -> pd.DataFrame:

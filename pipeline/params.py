@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML, YAMLError
 
 PARAMS = Path("params.yaml")
@@ -120,6 +120,20 @@ class Tune(Strict):
 
 class Evaluate(Strict):
     comparisons: list[Annotated[list[str], Field(min_length=2, max_length=2)]]
+    alpha: Annotated[float, Field(gt=0, lt=0.5)]
+    power: Annotated[float, Field(gt=0.5, lt=1)]
+    meaningful: Annotated[float, Field(gt=0.5, lt=1)]
+    almost: Annotated[float, Field(gt=0, le=0.5)]
+    calibration_bins: Annotated[int, Field(ge=2, le=100)]
+    length_buckets: Annotated[list[Count], Field(min_length=1)]
+    learned_share: Annotated[float, Field(gt=0, lt=1)]
+
+    @field_validator("length_buckets")
+    @classmethod
+    def _rising(cls, ends: list[int]) -> list[int]:
+        if ends != sorted(set(ends)):
+            raise ValueError("must rise, each end above the one before")
+        return ends
 
 
 class Gradients(Strict):

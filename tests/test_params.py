@@ -46,6 +46,7 @@ def test_textbook_is_the_tutorials_network():
         ("architecture: lstm", "architecture: lsmt", "train.runs.lstm-textbook.architecture: 'lsmt': must be"),
         ("lstm-textbook:  ", "lstm-text:  ", "train.runs.lstm-text: a run is named architecture-settings"),
         ("vanilla-tuned]", "vanila-tuned]", "evaluate.comparisons[3]: 'vanila-tuned' is not a run"),
+        ("[100, 200, 400]  ", "[200, 100]  ", "evaluate.length_buckets: must rise, each end above the one before"),
         ("high: 0.4", "high: 1.5", "tune.space.dropout: 1.5: must be less than 1"),
         ("low: 16, high: 128", "low: 16.5, high: 128", "tune.space.hidden_size"),
         ("low: 16, high: 128", "low: 256, high: 128", "tune.space.hidden_size: low must be below high"),

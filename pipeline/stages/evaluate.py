@@ -15,7 +15,7 @@ def main(params: Params) -> None:
         settings = Settings.model_validate(card["values"])
         network = models.build(card["architecture"], settings, card["vocabulary_size"])
         found = pd.concat(
-            _predicted(split, seed, splits[split], card, settings, artifacts.read_bytes(artifacts.weights(run, seed)))
+            _predicted(split, seed, splits[split], card, settings, artifacts.read_weights(artifacts.weights(run, seed)))
             for split in scoring.METRICS
             for seed in range(params.train.seeds)
         )

@@ -37,6 +37,11 @@ def main(arguments: list[str] | None = None) -> int:
         for line in str(mistake).splitlines():
             print(f"error: {line}", file=sys.stderr)
         return 2
+    except OSError as error:
+        if error.strerror is None:
+            raise
+        print(f"error: {error.filename or 'the system'}: {error.strerror}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
 

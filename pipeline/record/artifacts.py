@@ -132,7 +132,10 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_json(path: Path) -> dict:
-    return json.loads(read_text(path))
+    try:
+        return json.loads(read_text(path))
+    except ValueError as error:
+        raise Mistake(f"{path}: damaged, not JSON: {error}; `dvc checkout` restores it") from None
 
 
 def read_csv(path: Path) -> "DataFrame":

@@ -1,10 +1,13 @@
 """What MLflow is to show of a study, read from its files: a record for each run, the same whenever it is read.
 
-A parent for each `train@`, `tune@` and `gradients@` stage, below it a child for each seed, trial or decay curve. A
-decay curve is the mean over seeds: ten curves a sequence length can be told apart in one chart, thirty cannot (the
-scatter is in the report). Names of metrics: a mean carries the plain name; `.sd`, `.low`, `.high` tell its scatter over
-seeds (95 % interval); `validation/accuracy.kept` is of the epoch whose weights were kept (of a completed trial the mean
-over its seeds, of a pruned one the last on the first seed). A trial's curves are those of its first seed.
+A parent for each `train@`, `tune@` and `gradients@` stage and for `retention`, below it a child for each seed, trial,
+decay curve or retention curve; one run for the verdicts of `claims`. A decay curve is the mean over seeds: ten curves a
+sequence length can be told apart in one chart, thirty cannot (the scatter is in the report). The note of a parent has
+its result and a figure of the report.
+
+Names of metrics: a mean carries the plain name; `.sd`, `.low`, `.high` tell its scatter over seeds (95 % interval);
+`validation/accuracy.kept` is of the epoch whose weights were kept (of a completed trial the mean over its seeds, of a
+pruned one the last on the first seed). A trial's curves are those of its first seed.
 """
 
 import csv
@@ -27,7 +30,17 @@ EXPERIMENTS = {
     "evaluate": "rnn-for-nlp/training",
     "tune": "rnn-for-nlp/tuning",
     "gradients": "rnn-for-nlp/gradients",
+    "retention": "rnn-for-nlp/gradients",
+    "claims": "rnn-for-nlp/gradients",
 }
+FIGURES = {  # of the report, that the parents of a stage show
+    "train": ("accuracy", "Test accuracy of every run"),
+    "evaluate": ("accuracy", "Test accuracy of every run"),
+    "tune": ("tuning-by-trial", "Every trial of every study"),
+    "gradients": ("gradients-by-lag", "Gradients by lag"),
+    "retention": ("retention", "How far back networks learn to look"),
+}
+NOTE, RUN_ID = "mlflow.note.content", "{run_id}"  # what MLflow shows as a run's description; who it is, known later
 CURVES = {name: name for name in ("train/loss", "train/accuracy", "validation/loss", "validation/accuracy")}
 CURVE = ("architecture", "direction", "weights")
 DECAY = {
@@ -36,6 +49,7 @@ DECAY = {
     "log10_relative_norm.p90": "p90",
 }
 FITTED = ("half_life_tokens", "r2", "horizon_1e-1", "horizon_1e-2", "horizon_1e-3")
+RETAINED = {name: name for name in ("accuracy", "solved")}
 EFFECT = {name: name for name in ("contrast", "sign_accuracy")}
 CONTEXTS = {"train": "training", "validation": "validation", "test": "test"}
 ALL = "all"  # the seed or the architecture of a run that covers all of them
@@ -79,6 +93,8 @@ def name(stage: str, unit: str = "") -> str:
             return f"{item} trial {unit}" if unit else f"{item} study"
         case "gradients":
             return f"{unit} {item}" if unit else f"gradients {item}"
+        case "retention" | "claims":
+            return f"{unit} {kind}" if unit else kind
         case _:
             return unit
 
@@ -97,12 +113,12 @@ def read(stages: list[Stage], evaluated: Stage | None, folder: Path) -> list[Rec
     stage is not here.
     """
     scores = json.loads(_text(folder, artifacts.METRICS)) if evaluated else {}
-    projections = {"train": training, "tune": tuning, "gradients": gradients}
+    projections = {"tune": tuning, "gradients": gradients, "retention": retention, "claims": claims}
     found = []
     for stage in stages:
         kind = stage.name.partition("@")[0]
         found += training(stage, scores, evaluated, folder) if kind == "train" else projections[kind](stage, folder)
-    return found + (ceiling(evaluated, scores["tfidf"]) if "tfidf" in scores else [])
+    return found + (ceiling(evaluated, scores["tfidf"], folder) if "tfidf" in scores else [])
 
 
 def training(stage: Stage, metrics: dict, evaluated: Stage | None, folder: Path) -> list[Record]:
@@ -117,17 +133,17 @@ def training(stage: Stage, metrics: dict, evaluated: Stage | None, folder: Path)
     rows = _grouped(_rows(history), "seed")
     model = _text(folder, artifacts.model(run))
     best = json.loads(model)["best_epochs"]
-    summary = metrics.get(run, {})
+    summary, figure = metrics.get(run, {}), _figure(stage, folder)
     parent = Record(
         stage=stage.name,
         name=name(stage.name),
         key=stage.key(),
         parent=None,
-        tags=tags(stage.name, "", stage.key(), seed=ALL, **known, **_note(_card(stage, summary, best))),
+        tags=tags(stage.name, "", stage.key(), seed=ALL, **known, **_note(_card(stage, summary, best), figure)),
         params=params,
         metrics=_summary(summary),
         datasets=datasets,
-        artifacts={"history.csv": history, "model.json": model},
+        artifacts={"history.csv": history, "model.json": model, **figure},
     )
     children = [
         Record(
@@ -149,12 +165,13 @@ def training(stage: Stage, metrics: dict, evaluated: Stage | None, folder: Path)
     return [parent, *children]
 
 
-def ceiling(stage: Stage, summary: dict) -> list[Record]:
+def ceiling(stage: Stage, summary: dict, folder: Path) -> list[Record]:
     """The linear model of `evaluate`: one deterministic fit, so no children."""
     length = stage.values["settings.textbook.sequence_length"]
     key = stage.key("tfidf")
     known = {"architecture": "tfidf", "settings": "none", "seed": ALL, "sequence_length": length}
-    note = _note(_card(stage, summary, {}))
+    figure = _figure(stage, folder)
+    note = _note(_card(stage, summary, {}), figure)
     return [
         Record(
             stage=stage.name,
@@ -165,6 +182,7 @@ def ceiling(stage: Stage, summary: dict) -> list[Record]:
             params={"architecture": "tfidf"},
             metrics=_summary(summary),
             datasets=_datasets(stage),
+            artifacts=figure,
         )
     ]
 
@@ -178,26 +196,27 @@ def tuning(stage: Stage, folder: Path) -> list[Record]:
     known = {
         "architecture": architecture,
         "settings": "tuned",
-        "seed": stage.values["tune.seed"],
+        "seed": ", ".join(str(stage.values["tune.seed"] + number) for number in range(stage.values["tune.seeds"])),
         "sequence_length": fixed["sequence_length"],
     }
     space = {f"space.{key}": json.dumps(value) for key, value in stage.values["tune.space"].items()}
     params = _flat({key: value for key, value in stage.values.items() if key != "tune.space"})
     rows = _rows(table)
     curves = _grouped(_rows(_text(folder, artifacts.trial_histories(architecture))), "trial")
+    figure = _figure(stage, folder)
     parent = Record(
         stage=stage.name,
         name=name(stage.name),
         key=stage.key(),
         parent=None,
-        tags=tags(stage.name, "", stage.key(), **known, **_note(_study(stage, chosen, rows))),
+        tags=tags(stage.name, "", stage.key(), **known, **_note(_study(stage, chosen, rows), figure)),
         params={**params, **space, **_flat(chosen["settings"]), "best_trial": str(chosen["chosen"]["trial"])},
         metrics={
             ("validation/accuracy.kept", 0): float(chosen["chosen"]["validation/accuracy"]),
             **{(f"trials.{s.lower()}", 0): float(n) for s, n in _states(rows).items()},
         },
         datasets=_datasets(stage),
-        artifacts={f"{architecture}.csv": table, f"{architecture}.json": tuned},
+        artifacts={f"{architecture}.csv": table, f"{architecture}.json": tuned, **figure},
     )
     children = [
         Record(
@@ -257,18 +276,78 @@ def gradients(stage: Stage, folder: Path) -> list[Record]:
                     datasets=datasets,
                 )
             )
+    figure = _figure(stage, folder)
     parent = Record(
         stage=stage.name,
         name=name(stage.name),
         key=stage.key(),
         parent=None,
-        tags=tags(stage.name, "", stage.key(), architecture=ALL, **known, **_note(_reproduce(stage))),
+        tags=tags(stage.name, "", stage.key(), architecture=ALL, **known, **_note(_faded(stage, children), figure)),
         params=params,
         metrics=_at_the_farthest_lag(children),
         datasets=datasets,
-        artifacts=texts,
+        artifacts={**texts, **figure},
     )
     return [parent, *children]
+
+
+def retention(stage: Stage, folder: Path) -> list[Record]:
+    """How far back networks learn to look, a child for each architecture and place of the signal, step = lag."""
+    table, checks = _text(folder, artifacts.RETENTION), _text(folder, artifacts.RETENTION_CHECKS)
+    rows = [{**row, "solved": float(row["solved"] == "True")} for row in _rows(table)]
+    params = _flat(stage.values)
+    known = {"settings": "textbook", "seed": ALL, "sequence_length": ALL}
+    children = []
+    for words, found in _grouped(rows, "architecture", "signal").items():
+        unit, what = " ".join(words), dict(zip(("architecture", "signal"), words, strict=True))
+        children.append(
+            Record(
+                stage=stage.name,
+                name=name(stage.name, unit),
+                key=stage.key(unit),
+                parent=stage.key(),
+                tags=tags(stage.name, unit, stage.key(unit), **known, **what, quantity="retention"),
+                params={**params, **what},
+                metrics=_mean_points(found, "lag_tokens", RETAINED),
+            )
+        )
+    farthest = {child.tags["unit"]: _farthest_retained(child) for child in children}
+    figure = _figure(stage, folder)
+    said = "\n".join(f"- {unit}: {lag or 'no lag that was tried'}" for unit, lag in farthest.items())
+    note = f"**The longest lag, in tokens, that was learned on every seed**\n\n{said}\n\n{_reproduce(stage)}"
+    parent = Record(
+        stage=stage.name,
+        name=name(stage.name),
+        key=stage.key(),
+        parent=None,
+        tags=tags(stage.name, "", stage.key(), architecture=ALL, **known, **_note(note, figure)),
+        params=params,
+        metrics={(f"{unit.replace(' ', '-')}/retained_tokens", 0): float(lag) for unit, lag in farthest.items()},
+        artifacts={"retention.csv": table, "checks.csv": checks, **figure},
+    )
+    return [parent, *children]
+
+
+def claims(stage: Stage, folder: Path) -> list[Record]:
+    """The verdict on each sentence of the tutorial: a tag, and a row of the note."""
+    text = _text(folder, artifacts.CLAIMS)
+    found = json.loads(text)
+    rows = "\n".join(f"| {claim['sentence']} | **{claim['verdict']}** |" for claim in found)
+    note = f"| The tutorial says | Measured |\n|---|---|\n{rows}\n\n{_reproduce(stage)}"
+    known = {"architecture": ALL, "settings": "textbook", "seed": ALL, "sequence_length": ALL}
+    verdicts = {f"claim {claim['name']}": claim["verdict"] for claim in found}
+    return [
+        Record(
+            stage=stage.name,
+            name=name(stage.name),
+            key=stage.key(),
+            parent=None,
+            tags=tags(stage.name, "", stage.key(), **known, **verdicts, **_note(note)),
+            params=_flat(stage.values),
+            metrics={(f"claims.{word.replace(' ', '_')}", 0): float(n) for word, n in _counted(found).items()},
+            artifacts={"claims.json": text},
+        )
+    ]
 
 
 def _own_curves(decay: str) -> list[dict[str, str]]:
@@ -372,8 +451,17 @@ def _datasets(stage: Stage) -> list[tuple[str, str, str]]:
     return [(context, path, stage.deps[path]) for context, path in paths.items() if path in stage.deps]
 
 
-def _note(text: str) -> dict[str, str]:
-    return {"mlflow.note.content": text}
+def _figure(stage: Stage, folder: Path) -> dict[str, str]:
+    """The report's figure for this kind of stage as an artifact; none where there is no report yet."""
+    path = artifacts.figure(FIGURES[stage.name.partition("@")[0]][0])
+    return {path.name: _text(folder, path)} if (folder / path).exists() else {}
+
+
+def _note(text: str, figure=()) -> dict[str, str]:
+    """What MLflow's UI shows beside a run; it serves an artifact at this address."""
+    titles = {artifacts.figure(name).name: title for name, title in FIGURES.values()}
+    shown = (f"![{titles[name]}](get-artifact?path={name}&run_uuid={RUN_ID})" for name in figure)
+    return {NOTE: "\n\n".join([text, *shown])}
 
 
 def _reproduce(stage: Stage) -> str:
@@ -392,6 +480,34 @@ def _card(stage: Stage, summary: dict, best_epochs: dict[str, int]) -> str:
     if best_epochs:
         lines += ["Kept epochs: " + ", ".join(f"{epoch} (seed {seed})" for seed, epoch in best_epochs.items())]
     return "\n\n".join([*lines, _reproduce(stage)])
+
+
+def _faded(stage: Stage, curves: list[Record]) -> str:
+    """Where the mean of each gradient ends, the farthest word, beside its half-life."""
+    lines = []
+    for curve in curves:
+        lags = [lag for name, lag in curve.metrics if name == "log10_relative_norm"]
+        if lags:
+            half_life = curve.metrics.get(("half_life_tokens", 0))
+            said = "" if half_life is None else f", half-life {half_life:.1f} tokens"
+            end = curve.metrics["log10_relative_norm", max(lags)]
+            lines.append(f"- {curve.tags['unit']}: 10^{end:.1f}{said}")
+    title = "**The gradient at the farthest word, as a share of that at the last one** (mean over seeds)"
+    return "\n\n".join([title, "\n".join(lines), _reproduce(stage)])
+
+
+def _farthest_retained(curve: Record) -> int:
+    """The longest lag up to which every lag was learned on every seed; 0 for none."""
+    farthest = 0
+    for (_, lag), share in sorted(point for point in curve.metrics.items() if point[0][0] == "solved"):
+        if share < 1:
+            break
+        farthest = lag
+    return farthest
+
+
+def _counted(claims: list[dict]) -> dict[str, int]:
+    return {verdict: len(found) for verdict, found in sorted(_grouped(claims, "verdict").items())}
 
 
 def _study(stage: Stage, chosen: dict, rows: list[dict]) -> str:

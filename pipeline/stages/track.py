@@ -15,6 +15,7 @@ def main(params, tracker, check: bool = False) -> int:
         *(f"tune@{architecture}" for architecture in params.tune.architectures),
         *(f"train@{run}" for run in params.train.runs),
         *(f"gradients@{length}" for length in params.gradients.sequence_lengths),
+        *("retention", "claims"),
     ]
     try:
         found, registered, different = _compared(tracker, names)

@@ -29,6 +29,7 @@ def test_each_stage_is_a_parent_with_a_child_for_each_seed_trial_or_curve(study)
         **{f"{run} seed {seed}": run for run in toy_study.RUNS for seed in toy_study.SEEDS},
         **{f"vanilla trial {number}": "vanilla study" for number in range(3)},
         **{f"vanilla {what} 4": "gradients 4" for what in ("forward initial", "forward trained", "4 memory")},
+        "vanilla first retention": "retention",
     }
 
 
@@ -84,6 +85,52 @@ def test_a_decay_curve_is_the_mean_over_seeds_by_lag(study):
     assert metrics["half_life_tokens", 0] == 3.5
     assert ("horizon_1e-3", 0) not in metrics, "not reached"
     assert read(study)["gradients 4"].metrics["vanilla-forward-trained/log10_relative_norm", 3] == -4.5
+
+
+def test_a_retention_curve_is_a_mean_by_lag_and_its_parent_has_the_longest_lag_that_every_seed_learned(
+    study,
+):
+    found = read(study)
+    metrics = found["vanilla first retention"].metrics
+    assert [metrics["accuracy", lag] for lag in (1, 2, 4)] == [1, 1, 0.625]
+    assert [metrics["solved", lag] for lag in (1, 2, 4)] == [1, 1, 0]
+    assert found["retention"].metrics == {("vanilla-first/retained_tokens", 0): 2}
+
+
+def test_every_verdict_is_a_tag_and_a_row_of_the_description(study):
+    record = read(study)["claims"]
+    assert record.tags["claim gradients vanish"] == "partly"
+    assert "| a state word by word | **holds** |" in record.tags[records.NOTE]
+    assert record.metrics == {("claims.holds", 0): 1, ("claims.partly", 0): 1}
+
+
+@pytest.mark.parametrize(
+    ("run", "result", "figure"),
+    [
+        ("vanilla-textbook", "**Test accuracy 0.6250**", "accuracy"),
+        ("tfidf", "**Test accuracy 0.8750**", "accuracy"),
+        ("vanilla study", "**Trial 0: validation accuracy 0.7500**", "tuning-by-trial"),
+        ("gradients 4", "- vanilla forward trained: 10^-4.5, half-life 3.5 tokens", "gradients-by-lag"),
+        ("retention", "- vanilla first: 2", "retention"),
+    ],
+)
+def test_the_description_of_a_parent_has_its_result_a_figure_and_what_reproduces_it(study, run, result, figure):
+    record = read(study)[run]
+    note = record.tags[records.NOTE]
+    assert result in note
+    assert f"](get-artifact?path={figure}.svg&run_uuid={records.RUN_ID})" in note
+    assert f"Reproduce: `dvc repro {record.stage}`" in note
+    assert record.artifacts[f"{figure}.svg"] == toy_study.SVG
+
+
+def test_without_a_report_there_is_no_figure(study):
+    (study / "reports/figures/accuracy.svg").unlink()
+    record = read(study)["vanilla-textbook"]
+    assert "get-artifact" not in record.tags[records.NOTE]
+
+
+def test_a_trial_names_the_seeds_that_it_was_tried_on(study):
+    assert read(study)["vanilla trial 0"].tags["seed"] == "0, 1"
 
 
 def test_the_same_files_give_the_same_fingerprint_and_other_files_another_where_they_are_shown(study):

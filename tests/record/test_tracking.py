@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -132,7 +134,15 @@ def test_every_record_becomes_a_finished_run_with_its_points_params_parent_and_a
         ("vanilla-textbook seed 1",),
     ]
     ((place,),) = rows(study, "select artifact_uri from runs where name = 'vanilla-textbook'")
-    assert {file.name for file in Path(place.removeprefix("file://")).iterdir()} == {"history.csv", "model.json"}
+    files = {file.name for file in Path(place.removeprefix("file://")).iterdir()}
+    assert files == {"history.csv", "model.json", "accuracy.svg"}
+
+
+def test_the_figure_in_a_description_is_that_run_s_own_artifact(study):
+    projection.project(found(study), study)
+    query = "select run_uuid, t.value from tags t join runs using (run_uuid) where t.key = ? and name = 'tfidf'"
+    ((run, note),) = rows(study, query, records.NOTE)
+    assert f"](get-artifact?path=accuracy.svg&run_uuid={run})" in note
 
 
 def test_twice_in_a_row_changes_nothing(study):
@@ -212,6 +222,31 @@ def test_a_parent_with_other_values_is_replaced_and_its_children_follow(study):
     (study / "reports/metrics.json").write_text(json.dumps(metrics))
     projection.project(found(study), study)
     assert points(study, "vanilla-textbook", "test/accuracy") == [(0, 0.6)]
+    assert projection.differences(found(study), study) == []
+
+
+def left_running(folder: Path, writer: dict[str, str]) -> None:
+    client, experiments = store.opened(folder)
+    tags = {"key": "of params that are no longer here", **writer}
+    client.create_run(experiments["rnn-for-nlp/training"], tags=tags, run_name="left")
+
+
+def test_a_run_that_its_dead_writer_left_running_is_ended_by_the_next_track_and_named_by_an_audit(study):
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    left_running(study, {store.WRITER: f"{socket.gethostname()} {gone.pid} 1"})
+    left_running(study, {})
+    projection_of = found(study)
+    assert sum(str(each).endswith(projection.DEAD) for each in projection.differences(projection_of, study)) == 2
+    projection.project(projection_of, study)
+    assert statuses(study)["left"] == "KILLED"
+    assert projection.differences(projection_of, study) == []
+
+
+def test_a_run_that_is_being_written_or_may_be_on_another_machine_is_left_alone(study):
+    projection.project(found(study), study)
+    for writer in (store.writer(), "another-machine 1 1"):
+        left_running(study, {store.WRITER: writer})
     assert projection.differences(found(study), study) == []
 
 
@@ -302,7 +337,8 @@ def test_what_a_stage_logs_while_it_works_is_in_mlflow_under_the_key_of_its_inpu
     assert rows(project, query) == [(lineage.present(STAGE, project).key("1"),)]
 
 
-def test_a_trainer_that_dies_without_a_word_leaves_killed_runs(project):
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGKILL])
+def test_a_trainer_that_dies_without_a_word_leaves_killed_runs(project, kind):
     code = (
         "import time; from pathlib import Path; from pipeline.record.tracking import Tracker\n"
         f"with Tracker(Path({str(project)!r})).live({STAGE!r}, {UNITS!r}) as log:\n"
@@ -310,7 +346,7 @@ def test_a_trainer_that_dies_without_a_word_leaves_killed_runs(project):
     )
     trainer = subprocess.Popen([sys.executable, "-c", code], cwd=live.CODE, stdout=subprocess.PIPE)
     assert trainer.stdout.readline() == b"ready\n"
-    trainer.kill()
+    trainer.send_signal(kind)
     trainer.wait()
     expected = {"vanilla-textbook": "KILLED", "vanilla-textbook seed 0": "KILLED"}
     patience = time.monotonic() + 30
@@ -327,6 +363,41 @@ def test_a_tracker_that_is_down_costs_one_line_and_no_result(project, monkeypatc
     printed = capfd.readouterr().err.splitlines()
     assert len(printed) == 1
     assert printed[0].startswith("MLflow: ")
+
+
+@pytest.fixture
+def silent():
+    """A server that takes what it is asked and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_a_server_that_never_answers_costs_one_line_and_no_result(project, silent, monkeypatch, capfd):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", silent)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    warned_once(project, capfd, "ReadTimeoutError")
+
+
+def test_a_store_that_is_read_only_costs_one_line_and_no_result(project, capfd):
+    with (project / "mlflow.db").open("r+b") as database:  # a version of SQLite's format that is only read
+        database.seek(18)
+        database.write(b"\3")
+    warned_once(project, capfd, "readonly database")
+
+
+def test_a_disk_that_is_full_costs_one_line_and_no_result(project, monkeypatch, capfd):
+    monkeypatch.setattr(live, "COMMAND", ["prlimit", "--fsize=4096", *live.COMMAND])
+    warned_once(project, capfd, "OperationalError")
+
+
+def warned_once(project: Path, capfd, of: str) -> None:
+    with Tracker(project).live(STAGE, UNITS) as log:
+        for step in range(100):
+            log(0, step, {"train/loss": 0.5})
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("MLflow: ")
+    assert line.endswith("`python -m pipeline track` fills in later")
+    assert of in line
 
 
 def test_the_error_of_a_stage_stays_that_error(project, monkeypatch, capfd):

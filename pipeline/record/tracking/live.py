@@ -64,17 +64,18 @@ def write(messages) -> None:
     shared = {kind: _one({tags[kind] for tags in units.values()}) for kind in KINDS}
     parent = _Growing(*place, records.name(name), records.tags(name, "", stage.key(), **shared))
     growing, end = {}, {"end": "KILLED"}
-    for message in messages:
-        if "end" in message:
-            end = message
-            break
-        unit = message["unit"]
-        if name.startswith("gradients@"):
-            continue
-        if unit not in growing:
-            tags = records.tags(name, unit, stage.key(unit), **units[unit])
-            growing[unit] = _Growing(*place, records.name(name, unit), {**tags, store.PARENT: parent.run.id})
-        growing[unit].log({(metric, message["step"]): value for metric, value in message["metrics"].items()})
+    with store.measured(parent.run.id, folder):
+        for message in messages:
+            if "end" in message:
+                end = message
+                break
+            unit = message["unit"]
+            if name.startswith("gradients@"):
+                continue
+            if unit not in growing:
+                tags = records.tags(name, unit, stage.key(unit), **units[unit])
+                growing[unit] = _Growing(*place, records.name(name, unit), {**tags, store.PARENT: parent.run.id})
+            growing[unit].log({(metric, message["step"]): value for metric, value in message["metrics"].items()})
     if "traceback" in end:
         parent.run.log_artifacts({"traceback.txt": end["traceback"]})
     for each in (*growing.values(), parent):
@@ -85,9 +86,11 @@ class _Growing:
     """A run under way. Where a rerun gives other values than the run of the same key had, that run is begun anew."""
 
     def __init__(self, client, experiment: str, folder: Path, name: str, tags: dict[str, str]):
-        self._begun = lambda: store.Run.begun(client, experiment, name, tags, folder)
+        writer = store.writer()
+        self._begun = lambda: store.Run.begun(client, experiment, name, {**tags, store.WRITER: writer}, folder)
         self._session: dict[Point, float] = {}
         self.run = store.Run.found(client, experiment, tags["key"]) or self._begun()
+        client.set_tag(self.run.id, store.WRITER, writer)
         client.update_run(self.run.id, status="RUNNING")
         if "record" in self.run.tags:
             client.delete_tag(self.run.id, "record")

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.record import places
-from pipeline.record.records import Record
+from pipeline.record.records import NOTE, RUN_ID, Record
 from pipeline.record.tracking import store
 from pipeline.record.tracking.store import Run, Seen
 
 NOT_CURRENT = "is not tagged current"
+DEAD = "is RUNNING, but what wrote it has died"
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,9 @@ def compared(records: list[Record], seen: dict[str, list[Seen]], is_copy: bool) 
         stale = tuple(run for run in runs if "current" in run.tags)
         if stale and key not in keys and not is_copy:
             found.append(Difference("is tagged current but the files do not speak of it", None, stale))
+        for run in runs if key not in keys else ():
+            if run.status == "RUNNING" and store.is_dead(run):
+                found.append(Difference(DEAD, None, (run,)))
     return found
 
 
@@ -74,30 +78,36 @@ def project(records: list[Record], folder: Path) -> None:
             record, runs = difference.record, difference.runs
             if record is None:
                 for run in runs:
-                    client.delete_tag(run.id, "current")
+                    if difference.what == DEAD:
+                        client.set_terminated(run.id, "KILLED")
+                    else:
+                        client.delete_tag(run.id, "current")
                 continue
             for surplus in runs[1:]:
                 client.delete_run(surplus.id)
-            if difference.what != NOT_CURRENT:
-                parent = {store.PARENT: ids[record.parent]} if record.parent else {}
-                ids[record.key] = _written(client, experiments[record.experiment], record, parent, folder)
-            if not places.is_copy(folder):
+            more = {} if places.is_copy(folder) else {"current": "true"}
+            if difference.what == NOT_CURRENT:
                 client.set_tag(ids[record.key], "current", "true")
+                continue
+            if record.parent:
+                more[store.PARENT] = ids[record.parent]
+            known = bool(runs)
+            ids[record.key] = _written(client, experiments[record.experiment], record, more, folder, known)
 
 
-def _written(client, experiment: str, record: Record, parent: dict[str, str], folder: Path) -> str:
+def _written(client, experiment: str, record: Record, more: dict[str, str], folder: Path, known: bool) -> str:
     """The id of the run that now shows this record: the one there was, or a new one where that cannot be mended."""
-    tags = {**record.tags, **parent}
-    run = Run.found(client, experiment, record.key)
+    tags = {**record.tags, **more}
+    run = Run.found(client, experiment, record.key) if known else None
     if run and not _mendable(run, record):
         run.delete()
         run = None
     run = run or Run.begun(client, experiment, record.name, tags, folder)
-    run.log_params(record.params)
-    run.log(record.metrics)
     run.log_datasets(record.datasets)
     run.log_artifacts(record.artifacts)
-    run.tag({**tags, "record": record.fingerprint})  # last: from here on it is taken as complete
+    tags |= {NOTE: tags[NOTE].replace(RUN_ID, run.id)} if NOTE in tags else {}
+    # The tag `record` comes last: from there on it is taken as complete.
+    run.log(record.metrics, record.params, {**tags, "record": record.fingerprint})
     if run.status != "FINISHED":
         client.set_terminated(run.id, "FINISHED", run.ended)
     return run.id

@@ -7,13 +7,16 @@ A point's time is its run's start plus its step in milliseconds, so logging a po
 import json
 import logging
 import os
+import socket
 import sqlite3
 import subprocess
 import sys
 import warnings
 from collections import defaultdict
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import cache
+from itertools import zip_longest
 from pathlib import Path
 
 from pipeline.record import places
@@ -21,8 +24,10 @@ from pipeline.record.records import EXPERIMENTS, Point
 
 NAMES = tuple(dict.fromkeys(EXPERIMENTS.values()))
 PARENT = "mlflow.parentRunId"
-TAGS = ("key", "record", "current", PARENT)  # what tells a correct run from one to mend
-METRICS_AT_ONCE, PARAMS_AT_ONCE = 1000, 100  # what one request to a server may hold
+WRITER = "writer"  # the process that lets a run grow: its host, number and start
+TAGS = ("key", "record", "current", WRITER, PARENT)  # what tells a correct run from one to mend
+METRICS_AT_ONCE, PARAMS_AT_ONCE = 800, 100  # what one request to a server may hold, beside the tags: 1000 in all
+SYSTEM = "system/"  # what MLflow measures of the machine
 
 
 def off() -> bool:
@@ -68,6 +73,40 @@ def seen(client, experiments: dict[str, str]) -> dict[str, list[Seen]]:
         ]
         token = page.token or ""
     return _by_key(found)
+
+
+def writer() -> str:
+    """This process, as the tag of the runs that it writes."""
+    import psutil
+
+    return f"{socket.gethostname()} {os.getpid()} {psutil.Process().create_time():.0f}"
+
+
+def is_dead(run: Seen) -> bool:
+    """Whether the process that is to end this run has gone; of another machine's that is not known, so no."""
+    import psutil
+
+    if WRITER not in run.tags:
+        return True
+    host, number, start = run.tags[WRITER].split()
+    if host != socket.gethostname():
+        return False
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(int(number))
+        return abs(process.create_time() - float(start)) > 2 or process.status() == psutil.STATUS_ZOMBIE
+    return True
+
+
+@contextmanager
+def measured(run: str, folder: Path):
+    """MLflow's own metrics of this machine (CPU, memory, disk, network, GPU) on this run, every ten seconds."""
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+    logging.getLogger("mlflow.system_metrics").setLevel(logging.CRITICAL)  # a tracker's trouble is told once
+    monitor = SystemMetricsMonitor(run, resume_logging=True, tracking_uri=places.mlflow(folder))
+    monitor.start()
+    yield
+    monitor.finish()
 
 
 def _by_key(runs) -> dict[str, list[Seen]]:
@@ -150,7 +189,8 @@ class Run:
         runs = client.search_runs([experiment], f"tags.key = '{key}'", order_by=["attributes.start_time ASC"])
         if not runs:
             return None
-        histories = (client.get_metric_history(runs[0].info.run_id, name) for name in runs[0].data.metrics)
+        names = (name for name in runs[0].data.metrics if not name.startswith(SYSTEM))
+        histories = (client.get_metric_history(runs[0].info.run_id, name) for name in names)
         return cls(client, runs[0], {(each.key, each.step): each.value for history in histories for each in history})
 
     @classmethod
@@ -160,21 +200,21 @@ class Run:
     def contradicts(self, points: dict[Point, float]) -> bool:
         return any(self.points.get(point, value) != value for point, value in points.items())
 
-    def log(self, points: dict[Point, float]) -> None:
-        from mlflow.entities import Metric
+    def log(self, points: dict[Point, float], params: dict[str, str] | None = None, tags=None) -> None:
+        """In as few requests as can be; the tags with the last one."""
+        from mlflow.entities import Metric, Param, RunTag
 
-        new = [(point, value) for point, value in points.items() if point not in self.points]
-        for some in _batches(new, METRICS_AT_ONCE):
-            metrics = [Metric(name, value, self.start + step, step) for (name, step), value in some]
-            self.client.log_batch(self.id, metrics=metrics)
-        self.points |= dict(new)
-
-    def log_params(self, params: dict[str, str]) -> None:
-        from mlflow.entities import Param
-
-        new = [Param(name, value) for name, value in params.items() if name not in self.params]
-        for some in _batches(new, PARAMS_AT_ONCE):
-            self.client.log_batch(self.id, params=some)
+        new = {point: value for point, value in points.items() if point not in self.points}
+        metrics = [Metric(name, value, self.start + step, step) for (name, step), value in new.items()]
+        others = [Param(name, value) for name, value in (params or {}).items() if name not in self.params]
+        batches = zip_longest(_batches(metrics, METRICS_AT_ONCE), _batches(others, PARAMS_AT_ONCE), fillvalue=[])
+        *first, last = list(batches) or [([], [])]
+        for some, few in first:
+            self.client.log_batch(self.id, some, few)
+        said = [RunTag(name, value) for name, value in (tags or {}).items()]
+        if last != ([], []) or said:
+            self.client.log_batch(self.id, *last, said)
+        self.points |= new
 
     def log_datasets(self, datasets: list[tuple[str, str, str]]) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -193,11 +233,6 @@ class Run:
         for name, text in texts.items():
             self.client.log_text(self.id, text, name)
 
-    def tag(self, tags: dict[str, str]) -> None:
-        from mlflow.entities import RunTag
-
-        self.client.log_batch(self.id, tags=[RunTag(name, value) for name, value in tags.items()])
-
     def delete(self) -> None:
         self.client.delete_run(self.id)
 
@@ -206,6 +241,7 @@ def _batches(items: list, size: int):
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
+@cache  # a look at every file, for each run
 def _git(folder: Path) -> dict[str, str]:
     """The commit and whether the tree differs from it; nothing outside Git."""
 

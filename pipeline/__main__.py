@@ -11,6 +11,10 @@ READING = (
     "A text word by word: what a network would say if the text ended there, what the word counts for the verdict, how "
     "much the verdict depends on the hidden state there, and that state as a row of blocks. A legend explains the rest."
 )
+VERIFYING = (
+    "Compares the files here with dvc.lock, then computes stages again in a clean copy of the commit and names the "
+    "first stage, file, column and row that differs, and by how much. Exit code 0: the same, 1: not, 2: cannot tell."
+)
 STAGES = {
     "prepare": "reviews from the source, cleaned, split and encoded; the data card",
     "tune": "search hidden size, embedding dimension and more for one architecture",
@@ -66,6 +70,10 @@ def parser() -> argparse.ArgumentParser:
     read.add_argument("--run", help="a run of params.yaml; without it the best by validation accuracy")
     read.add_argument("--seed", type=int, help="one of its seeds; without it the best by validation accuracy")
     read.add_argument("--json", action="store_true", help="all numbers, with every hidden state")
+    verify = commands.add_parser("verify", help="compute the commit's results again and compare", description=VERIFYING)
+    verify.add_argument("stage", nargs="*", help="a stage as DVC names it, or `train` for every train@...; none: all")
+    verify.add_argument("--files", action="store_true", help="compare the files with dvc.lock, compute nothing")
+    verify.add_argument("--json", action="store_true", help="every difference; progress goes to stderr")
     commands.add_parser("doctor", help="versions, threads, stores", description="Versions, threads, stores.")
     return door
 
@@ -155,6 +163,13 @@ def _read(given) -> None:
     read.main(given.text, given.run, given.seed, given.json)
 
 
+def _verify(given) -> int:
+    from pipeline import params
+    from pipeline.commands import verify
+
+    return verify.main(params.read(), given.stage, given.files, given.json)
+
+
 def _doctor(given) -> None:
     from pipeline.commands import doctor
 
@@ -182,6 +197,7 @@ COMMANDS = {
     "track": _track,
     "predict": _predict,
     "read": _read,
+    "verify": _verify,
     "doctor": _doctor,
 }
 

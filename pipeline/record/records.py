@@ -99,6 +99,11 @@ def name(stage: str, unit: str = "") -> str:
             return unit
 
 
+def experiments(stages) -> dict[str, str]:
+    """{name of a parent run: its experiment} of these names of stages, where MLflow shows them."""
+    return {name(stage): EXPERIMENTS[kind] for stage in stages if (kind := stage.partition("@")[0]) in EXPERIMENTS}
+
+
 def tags(stage: str, unit: str, key: str, *, architecture, settings, seed, sequence_length, **more) -> dict[str, str]:
     """The tags that every run carries, known before it starts."""
     known = {"architecture": architecture, "settings": settings, "seed": seed, "sequence_length": sequence_length}

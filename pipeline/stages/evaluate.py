@@ -3,7 +3,7 @@
 import pandas as pd
 
 from pipeline.params import SPLITS, Params, Settings
-from pipeline.record import artifacts
+from pipeline.record import artifacts, processor
 from pipeline.science import comparing, inference, models, reliability, scoring, sequences
 
 
@@ -34,6 +34,7 @@ def main(params: Params) -> None:
     artifacts.write_parquet(artifacts.predictions("tfidf"), predicted["tfidf"])
     metrics["tfidf"] = {"parameters": scoring.tfidf_parameters(ceiling), **scoring.by_metric(predicted["tfidf"])}
 
+    artifacts.write_json(processor.MACHINE, processor.described())
     artifacts.write_json(artifacts.MODELS_CARD, cards)
     artifacts.write_json(artifacts.METRICS, metrics)
     compared = scoring.comparisons(metrics, params.evaluate.comparisons)

@@ -1,17 +1,22 @@
 """An invented study: every file that `report` reads, with exact columns and plausible numbers. Results of nothing.
 
-`study` gives parameters, `write` the files, both for any subset of runs, lengths and tuned architectures.
+`study` gives parameters, `write` the files, both for any subset of runs, lengths and tuned architectures; `record`
+makes them what dvc.lock records.
 """
+
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from pipeline import params
-from pipeline.params import DEFAULT_INITIALISER
-from pipeline.record import artifacts
+from pipeline.params import DEFAULT_INITIALISER, Params
+from pipeline.record import artifacts, lineage, recorded
 from pipeline.reporting import tables
 from pipeline.science import claims, decay
 
+PROJECT = Path(__file__).parents[2]
 LEVEL = {"feedforward": 0.845, "vanilla": 0.805, "bidirectional": 0.812, "lstm": 0.842}
 PARAMETERS = {"feedforward": 322_177, "vanilla": 326_273, "bidirectional": 332_545, "lstm": 344_897}
 RATE = {"initial": -0.0055, "vanilla": -0.014, "bidirectional": -0.02, "lstm": -0.001}  # log10 a token
@@ -53,7 +58,7 @@ DEFAULT = {
 QUICK = {**DEFAULT, "lengths": [10, 100, 200], "seeds": 2, "lags": [5]}  # what `make quick` asks for
 
 
-def study(runs, comparisons, tuned, lengths, architectures, seeds, trained_up_to, lags) -> params.Params:
+def study(runs, comparisons, tuned, lengths, architectures, seeds, trained_up_to, lags) -> Params:
     """params.yaml of the project with these lists in it."""
     found = params.document(params.PARAMS)
     found["train"]["runs"] = {
@@ -98,6 +103,39 @@ def write(runs, comparisons, tuned, lengths, architectures, seeds, trained_up_to
     artifacts.write_csv(artifacts.RETENTION, retention(random, lags))
     artifacts.write_json(artifacts.EXAMPLES, examples(runs))
     artifacts.write_json(artifacts.CLAIMS, claimed(lengths))
+
+
+def record(study: Params) -> None:
+    """dvc.yaml of the project, params.yaml, and a dvc.lock that records the files as they lie there."""
+    made = {
+        "prepare": [artifacts.DATA_CARD],
+        "evaluate": [artifacts.METRICS, artifacts.COMPARISONS, artifacts.MODELS_CARD],
+        "retention": [artifacts.RETENTION],
+        "claims": [artifacts.CLAIMS],
+        "examples": [artifacts.EXAMPLES],
+    }
+    for name in study.tune.architectures:
+        made[f"tune@{name}"] = [artifacts.trials(name), artifacts.tuning_summary(name), artifacts.tuned(name)]
+    for run in study.train.runs:
+        made[f"train@{run}"] = [artifacts.model(run).parent, artifacts.history(run)]
+    for length in study.gradients.sequence_lengths:
+        tables = (artifacts.gradients, artifacts.decay, artifacts.memory, artifacts.probes)
+        arrays = (artifacts.gradients_everything, artifacts.dynamics)
+        made[f"gradients@{length}"] = [path(length) for path in (*tables, *arrays)]
+    trained = [{"path": f"artifacts/models/{run}", "md5": "of its weights"} for run in study.train.runs]
+    stages = {
+        name: {
+            "deps": trained if name.partition("@")[0] in ("evaluate", "examples") else [],
+            "outs": [
+                {"path": path.as_posix(), "md5": recorded.hash_of(path) if path.exists() else "not made"}
+                for path in paths
+            ],
+        }
+        for name, paths in made.items()
+    }
+    artifacts.write_json(lineage.LOCK, {"stages": stages})
+    artifacts.write_json(params.PARAMS, study.model_dump(by_alias=True, mode="json"))
+    shutil.copy(PROJECT / "dvc.yaml", "dvc.yaml")
 
 
 def card() -> dict:

@@ -1,4 +1,5 @@
 import re
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -9,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline import params
 from pipeline.params import Mistake
-from pipeline.record import artifacts
+from pipeline.record import artifacts, lineage, recorded
 from pipeline.reporting import document, figures
 from pipeline.stages import report
 from tests.reporting import invented
@@ -48,7 +50,7 @@ class Page(HTMLParser):
         found = dict(attributes)
         if tag not in ("meta", "link"):
             self.open.append(tag)
-        self.fetched += [found[key] for key in ("src", "href") if key in found]
+        self.fetched += [found[key] for key in ("src", "href") if not found.get(key, "#").startswith("#")]
         self.ids += [found["id"]] if "id" in found else []
         self.charts += found.get("type") == "application/json"
 
@@ -60,12 +62,13 @@ def written(folder, monkeypatch, spoil=lambda: None, **changes):
     """The folder after `report` on an invented study; `spoil` may change its files first."""
     lists = {**invented.DEFAULT, **changes}
     monkeypatch.chdir(ROOT)
-    params = invented.study(**lists)
+    study = invented.study(**lists)
     folder.mkdir(exist_ok=True)
     monkeypatch.chdir(folder)
     invented.write(**lists)
     spoil()
-    report.main(params)
+    invented.record(study)
+    report.main(study)
     return folder / "reports"
 
 
@@ -108,6 +111,58 @@ def test_the_same_files_give_the_same_bytes_in_any_folder_and_after_any_other_re
     assert str(tmp_path) not in "".join(text.decode() for text in outputs(again).values())
 
 
+def test_one_flipped_bit_in_a_prediction_that_is_not_even_read_here_is_named_and_nothing_is_written(
+    small, tmp_path, monkeypatch
+):
+    study = shutil.copytree(small.parent, tmp_path / "study")
+    monkeypatch.chdir(study)
+    predictions = artifacts.predictions("vanilla-textbook")
+    artifacts.write_bytes(predictions, b"predictions")
+    lock = artifacts.read_json(Path("dvc.lock"))
+    lock["stages"]["evaluate"]["outs"] += [
+        {"path": "artifacts/predictions", "md5": recorded.hash_of(predictions.parent)}
+    ]
+    artifacts.write_json(Path("dvc.lock"), lock)
+    shutil.rmtree("reports/figures")
+    monkeypatch.setattr(recorded, "listing", lambda *_: {"vanilla-textbook.parquet": recorded.hash_of(predictions)})
+    artifacts.write_bytes(predictions, b"predictionr")
+    with pytest.raises(Mistake, match=r"^evaluate: artifacts/predictions/vanilla-textbook.parquet: not what dvc.lock"):
+        report.main(params.read())
+    assert not Path("reports/figures").exists()
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (
+            lambda lock, text: artifacts.write_text(artifacts.memory(3), text[: len(text) // 2]),
+            "gradients@3: .*y/3",
+        ),
+        (lambda lock, text: lock["stages"].pop("train@vanilla-textbook"), "dvc.lock: .* about train@vanilla-textbook"),
+        (lambda lock, text: lock["stages"].clear(), "dvc.lock: nothing in it about prepare"),
+    ],
+    ids=["a table cut short", "a stage that never ran", "no record"],
+)
+def test_what_dvc_lock_does_not_record_is_refused_by_name(damage, said, small, tmp_path, monkeypatch):
+    monkeypatch.chdir(shutil.copytree(small.parent, tmp_path / "study"))
+    lock = artifacts.read_json(Path("dvc.lock"))
+    damage(lock, artifacts.read_text(artifacts.memory(3)))
+    artifacts.write_json(Path("dvc.lock"), lock)
+    with pytest.raises(Mistake, match=f"^{said}"):
+        report.main(params.read())
+
+
+def test_every_file_is_listed_with_its_hash_in_dvc_lock_and_the_keys_of_its_runs(small):
+    stages = lineage.finished(small.parent)
+    text, page = ((small / name).read_text() for name in ("README.md", "index.html"))
+    listed = text.split("**The files that this report was written from**")[1]
+    assert f"| reports/metrics.json | evaluate | {stages['evaluate'].outs['reports/metrics.json']} |" in listed
+    assert f"| vanilla-textbook | rnn-for-nlp/training | {stages['train@vanilla-textbook'].key()} |" in listed
+    (hover,) = {found for found in re.findall('title="([^"]*)"', page) if found.startswith("reports/metrics.json")}
+    assert stages["evaluate"].outs["reports/metrics.json"] in hover
+    assert stages["train@vanilla-textbook"].key() in hover
+
+
 def test_every_figure_of_the_markdown_is_there_has_an_alternative_and_is_a_picture(full):
     text = (full / "README.md").read_text()
     assert {file.stem for file in (full / "figures").iterdir()} == FIGURES
@@ -138,6 +193,7 @@ def test_the_document_answers_in_the_order_of_its_questions(full):
         "What tuning found",
         "Method and caveats",
         "How to reproduce it",
+        "Where the numbers come from",
     ]
 
 

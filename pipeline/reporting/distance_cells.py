@@ -7,7 +7,19 @@ from pipeline.reporting import distance, tables
 from pipeline.reporting.cells import table
 from pipeline.reporting.distance_figures import in_words
 from pipeline.reporting.distance_findings import name_of
-from pipeline.reporting.findings import count, ends, half_life, interval, number, percent, points, share_of, who, within
+from pipeline.reporting.findings import (
+    count,
+    ends,
+    half_life,
+    interval,
+    number,
+    percent,
+    points,
+    share_of,
+    who,
+    within,
+    within_limits,
+)
 
 
 def decays(decay: pd.DataFrame, length: int, textbook: int) -> dict:
@@ -151,7 +163,7 @@ def changed(found: pd.DataFrame, length: int) -> dict:
             [
                 said,
                 *(
-                    f"{percent(cell.mean)} ({interval(cell.low, cell.high)})" if cell is not None else "none"
+                    f"{percent(cell.mean)} ({within_limits(cell.low, cell.high)})" if cell is not None else "none"
                     for cell in cells
                 ),
             ]

@@ -33,6 +33,16 @@ def decays(decay: pd.DataFrame, length: int) -> list[str]:
     ]
 
 
+def cell_state(states: pd.DataFrame) -> list[str]:
+    """The other state of a trained LSTM, which is read out through a gate, at the largest lag."""
+    ours = states[(states["panel"] == "lstm, cell state") & (states["weights"] == "trained")]
+    return [
+        f"Of the LSTM that is its hidden state, which is read out; over its cell state "
+        f"{share_of(row.mean)} are left {count(row.lag_tokens, 'token')} back."
+        for row in ours.sort_values("lag_tokens").tail(1).itertuples()
+    ]
+
+
 def _in_tokens(text: str) -> str:
     return f"{text} tokens" if text[0].isdigit() else text
 

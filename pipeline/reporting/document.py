@@ -17,6 +17,7 @@ from pipeline.reporting import (
     distance_cells,
     distance_findings,
     figures,
+    files,
     findings,
     tables,
 )
@@ -65,11 +66,27 @@ def story(
     at_length = {
         name: frame[frame.sequence_length == length] for name, frame in (("curves", curves), ("sign", sign_accuracy))
     }
+    lengths = settings["lengths"]
+    all_curves = distance.curves(everything, set(lengths))
     space = settings["space"]
     searched = tables.trials(trials, studies)
     readings = tables.readings(examples)
     important, expected = tables.importances(studies, space), tables.expected_best(studies)
     at_textbook = tables.at_textbook(metrics, models, settings["runs"])
+    drawn = {
+        **captions.captioned(found, pairs, at_length, contrast, fading, length),
+        **distance_captions.of_gradients(apart, length, textbook),
+        **distance_captions.of_mechanism(apart, length),
+        **distance_captions.of_memory(apart, length, settings["solved"]),
+        **captions.of_readings(readings),
+        **captions.of_tuning(searched, important, expected, space, models, at_textbook),
+    }
+    by_length = {
+        "gradients-by-lag": lambda each: distance_captions.gradients_by_lag(distance.of_states(all_curves, each), each),
+        "memory-by-lag": lambda each: captions.memory_by_lag(
+            sign_accuracy[sign_accuracy.sequence_length == each], contrast, each
+        ),
+    }
     return {
         "card": card,
         "examples": examples,
@@ -82,9 +99,9 @@ def story(
         "sentences": {
             "best": findings.best(found),
             "both_directions": findings.both_directions(pairs),
-            "fades": findings.fades(fading, length),
+            "fades": findings.fades(fading, length) + distance_findings.cell_state(apart["states"]),
             "fades_with_length": findings.fades_with_length(fading),
-            "remembers": findings.remembers(remembering, contrast, fading, length),
+            "remembers": findings.remembers(remembering, distance.effects(shown), fading, length),
             "decays": distance_findings.decays(decay, length),
             "starts": distance_findings.starts(apart["starts"]),
             "places": distance_findings.places(apart["positions"], length),
@@ -129,13 +146,21 @@ def story(
             "trials": [cells.trials(*each) for each in searched.groupby("architecture", sort=False)],
         },
         "figures": {
-            **captions.captioned(found, pairs, at_length, contrast, fading, length),
-            **distance_captions.of_gradients(apart, length, textbook),
-            **distance_captions.of_mechanism(apart, length),
-            **distance_captions.of_memory(apart, length, settings["solved"]),
-            **captions.of_readings(readings),
-            **captions.of_tuning(searched, important, expected, space, models, at_textbook),
+            name: {"files": files.of(name, length, lengths, list(trials)), **figure} for name, figure in drawn.items()
         },
+        "choices": {
+            name: {
+                each: {"files": files.of(name, each, lengths, []), **make(each)}
+                for each in lengths
+                if reviews.get(each)
+            }
+            for name, make in by_length.items()
+            if name in drawn
+        },
+        "words": cells.words(readings),
+        "architectures": [
+            [name, {"colour": figures.COLOURS[name], "sign": figures.SIGNS[name]}] for name in figures.COLOURS
+        ],
     }
 
 
@@ -159,6 +184,7 @@ def _rendered(template: str, context: dict, autoescape: bool) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
+        finalize=_visible,
         autoescape=autoescape,  # noqa: S701 - off for Markdown alone, where `plain` escapes
         trim_blocks=True,
         lstrip_blocks=True,
@@ -167,6 +193,10 @@ def _rendered(template: str, context: dict, autoescape: bool) -> str:
     environment.filters |= {"percent": percent, "count": count, "listed": findings.listed, "plain": _plain}
     environment.filters["page"] = figures.page
     return environment.get_template(template).render(context)
+
+
+def _visible(value):
+    return tables.visible(value) if type(value) is str else value
 
 
 def _plain(text) -> str:

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.reporting import findings, tables
+from pipeline.reporting import distance, findings, tables
 from tests.reporting import invented
 
 
@@ -157,9 +157,24 @@ def test_memory_whose_interval_includes_guessing_is_not_shown():
         ]
     )
     remembering = tables.remembering(tables.memory(frame, "sign_accuracy"))
-    said = " ".join(findings.remembers(remembering, tables.memory(frame, "sign_accuracy"), faded(-1), 9))
+    effects = distance.effects(frame.assign(contrast=frame.sign_accuracy))
+    said = " ".join(findings.remembers(remembering, effects, faded(-1), 9))
     assert "includes guessing for vanilla: memory of that word is not shown" in said
     assert "above guessing for lstm" in said
+
+
+def test_the_effect_of_a_word_is_the_mean_of_each_seeds_own_share_as_in_the_claims():
+    frame = pd.DataFrame(
+        [
+            {"architecture": "vanilla", "sequence_length": 100, "trained_length": 100, "seed": seed}
+            | {"lag_tokens": lag, "sign_accuracy": 1.0, "contrast": value}
+            for seed, values in enumerate([(4.0, 1.0), (1.0, 0.75)])
+            for lag, value in zip((0, 99), values, strict=True)
+        ]
+    )
+    remembering = tables.remembering(tables.memory(frame, "sign_accuracy"))
+    said = findings.remembers(remembering, distance.effects(frame), faded(-1), 100)[-1]
+    assert "50.0 % of the effect of a word" in said  # the share of the means is 35 %
 
 
 def measured(value, low=None, high=None, unit="share", side=None, threshold=None):
@@ -172,6 +187,7 @@ def test_a_number_of_the_claims_table_has_its_unit_its_interval_and_what_was_ask
     assert measured(0.025, 0.019, 0.031, "points", "above", 0.0)[0] == "+2.5 points"
     assert measured(-6.4, -9.9, -2.96, "log10", "below", -3.0) == ("10^−6.4", "10^−9.9 to 0.11 %", "below 0.1 %")
     assert measured(1.03e-7, 1e-7, 1.1e-7, "logits", "below", 0.001)[::2] == ("1.0·10^−7 logits", "below 0.001 logits")
+    assert measured(1.0, 0.75, 1.25, "logits")[:2] == ("1 logit", "0.75 to 1.2 logits")
     assert measured(424.0, 415.0, None, "tokens") == ("424 tokens", "415 tokens to not reached", "")
 
 

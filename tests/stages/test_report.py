@@ -43,14 +43,15 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.fetched, self.ids, self.open, self.charts = [], [], [], 0
+        self.fetched, self.linked, self.ids, self.open, self.charts = [], [], [], [], 0
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
         found = dict(attributes)
         if tag not in ("meta", "link"):
             self.open.append(tag)
-        self.fetched += [found[key] for key in ("src", "href") if not found.get(key, "#").startswith("#")]
+        self.fetched += [found[key] for key in ("src", "href") if key in found and tag != "a"]
+        self.linked += [found["href"]] if tag == "a" else []
         self.ids += [found["id"]] if "id" in found else []
         self.charts += found.get("type") == "application/json"
 
@@ -177,12 +178,21 @@ def test_the_page_fetches_nothing_closes_every_element_and_holds_every_panel(ful
     assert page.fetched == ["data:,"]
     assert page.open == []
     assert len(page.ids) == len(set(page.ids))
-    assert page.charts == sum(PANELS.values())
+    other_lengths = len(invented.DEFAULT["lengths"]) - 1
+    assert page.charts == sum(PANELS.values()) + other_lengths * (PANELS["gradients-by-lag"] + PANELS["memory-by-lag"])
+
+
+def test_every_link_of_the_page_leads_to_a_file_or_a_place_that_is_there(full):
+    page = Page((full / "index.html").read_text())
+    assert {"gradients/100.csv", "memory/10.csv", "tuning/vanilla.csv", "metrics.json"} <= set(page.linked)
+    for link in page.linked:
+        assert link[1:] in page.ids if link.startswith("#") else (full / link).is_file(), link
 
 
 def test_the_document_answers_in_the_order_of_its_questions(full):
     headings = re.findall(r"^## (.+)$", (full / "README.md").read_text(), re.MULTILINE)
     assert headings == [
+        "In one minute",
         "What the textbook says, and what was found",
         "The answer",
         "What was run on what",
@@ -446,14 +456,15 @@ def test_a_review_that_was_written_to_become_markup_stays_text(tmp_path, monkeyp
         "{{seven}}",
         "{%raw%}",
         "\u202egnp",
-        "<img",
+        '"><img onerror=alert(1)>',
+        "nu\0ll",
         "`*_[x](y)",
         "end",
     ]
 
     def spoil():
         found = artifacts.read_json(artifacts.EXAMPLES)
-        numbers = {"token": words, "probability": [0.5, *[0.9] * 7], "gradient": [0.0, *[1.0] * 7]}
+        numbers = {"token": words, "probability": [0.5, *[0.9] * 8], "gradient": [0.0, *[1.0] * 8]}
         found["reviews"][0]["readings"] = dict.fromkeys(found["reviews"][0]["readings"], numbers)
         artifacts.write_json(artifacts.EXAMPLES, found)
         claims = artifacts.read_json(artifacts.CLAIMS)
@@ -468,9 +479,13 @@ def test_a_review_that_was_written_to_become_markup_stays_text(tmp_path, monkeyp
     assert "<img" not in page
     assert "<script>" not in text
     assert "<img" not in text
-    assert "<img" not in (reports / "figures/reading-1.svg").read_text()
-    for word in ("{{seven}}", "{%raw%}", "\u202egnp"):
-        assert word in page
-        assert word in text
+    picture = (reports / "figures/reading-1.svg").read_text()
+    assert "<img" not in picture
+    ElementTree.fromstring(picture)  # noqa: S314 - a null byte would end it
+    for form in (page, text, picture):
+        assert "\0" not in form
+        assert "\u202e" not in form
+        for word in ("{{seven}}", "{%raw%}", "‹U+202E›gnp", "nu␀ll"):
+            assert word in form
     (row,) = re.findall(r"^\| &lt;/script>.*$", text, re.MULTILINE)
     assert len(re.findall(r"(?<!\\)\|", row)) == 4

@@ -25,6 +25,9 @@ def main(params: Params) -> None:
         card=artifacts.read_json(artifacts.DATA_CARD),
         metrics=artifacts.read_json(artifacts.METRICS),
         compared=artifacts.read_json(artifacts.COMPARISONS),
+        runs=artifacts.read_csv(artifacts.RUNS),
+        calibration=artifacts.read_csv(artifacts.CALIBRATION),
+        buckets=artifacts.read_csv(artifacts.LENGTH_BUCKETS),
         models=artifacts.read_json(artifacts.MODELS_CARD),
         examples=artifacts.read_json(artifacts.EXAMPLES),
         trials={architecture: artifacts.read_csv(artifacts.trials(architecture)) for architecture in tuned},
@@ -46,6 +49,11 @@ def main(params: Params) -> None:
             "usable": params.claims.usable_sign_accuracy,
             "solved": params.retention.solved,
             "updates": params.retention.updates,
+            "alpha": params.evaluate.alpha,
+            "power": params.evaluate.power,
+            "almost": params.evaluate.almost,
+            "meaningful": params.evaluate.meaningful,
+            "learned_share": params.evaluate.learned_share,
         },
     )
     for name, picture in document.pictures(told).items():

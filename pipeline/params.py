@@ -133,7 +133,7 @@ class Space(Strict):
 
 
 class Tune(Strict):
-    architectures: Annotated[list[Architecture], Field(min_length=1)]
+    architectures: list[Architecture]
     settings: Name
     trials: Count
     wave: Count

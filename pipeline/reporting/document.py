@@ -19,6 +19,7 @@ from pipeline.reporting import (
     figures,
     files,
     findings,
+    reliability,
     tables,
 )
 from pipeline.reporting.findings import count, percent
@@ -31,6 +32,9 @@ def story(
     card: dict,
     metrics: dict,
     compared: list[dict],
+    runs: pd.DataFrame,
+    calibration: pd.DataFrame,
+    buckets: pd.DataFrame,
     models: dict,
     examples: dict,
     trials: dict[str, pd.DataFrame],
@@ -48,10 +52,11 @@ def story(
 
     `trials` and `studies` (what a search says of its trials) by architecture; what the study of sequence lengths has
     measured of all lengths in one frame each, `everything` being every curve of a gradient; `settings` are the
-    parameters that a sentence names: runs, seeds, trials, tune_seeds, space, lengths, usable, solved, updates.
+    parameters that a sentence names: runs, seeds, trials, tune_seeds, space, lengths, usable, solved, updates, and of
+    the statistics alpha, power, almost, meaningful, learned_share.
     """
     found = tables.results(metrics, models, settings["runs"])
-    pairs = tables.comparisons(compared)
+    pairs = tables.comparisons(compared, settings["alpha"])
     reviews = tables.reviews_by_length(gradients)
     trained = gradients[gradients.weights == "trained"].sequence_length.unique().tolist()
     length = tables.nearest_length(card["sequence_length"], trained or list(reviews) or settings["lengths"])
@@ -75,6 +80,7 @@ def story(
     at_textbook = tables.at_textbook(metrics, models, settings["runs"])
     drawn = {
         **captions.captioned(found, pairs, at_length, contrast, fading, length),
+        **reliability.captioned(runs, calibration, buckets),
         **distance_captions.of_gradients(apart, length, textbook),
         **distance_captions.of_mechanism(apart, length),
         **distance_captions.of_memory(apart, length, settings["solved"]),
@@ -119,6 +125,7 @@ def story(
             "tuned": [findings.tuned(found, pairs, space) for _, found in searched.groupby("architecture", sort=False)],
             "importances": [findings.importances(architecture, important) for architecture in trials],
             "expected_best": [findings.expected_best(architecture, expected) for architecture in trials],
+            **reliability.sentences(runs, buckets, settings),
             "seeds": findings.seeds_in_words(settings["seeds"]),
             "seeds_of_curves": findings.seeds_in_words(gradients.seed.nunique()),
         },
@@ -130,6 +137,10 @@ def story(
             "results": cells.results(found),
             "other_metrics": cells.other_metrics(found),
             "comparisons": cells.comparisons(pairs),
+            "how_sure": reliability.how_sure(pairs, settings),
+            "fixed_networks": reliability.fixed_networks(pairs),
+            "spread": reliability.spread(runs, found),
+            "by_length": reliability.by_length(buckets),
             "fading": cells.fading(fading, length),
             "fading_by_length": cells.fading_by_length(fading, settings["lengths"], reviews),
             "decays": [distance_cells.decays(decay, each, textbook) for each in settings["lengths"]],

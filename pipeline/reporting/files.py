@@ -14,7 +14,13 @@ OF_A_LENGTH = {
     "changed-reviews": ["probes"],
     "truncation": ["probes"],
 }
-OF_ALL = {"accuracy": ["metrics.json"], "differences": ["comparisons.json"], "retention": ["retention.csv"]}
+OF_ALL = {
+    "accuracy": ["metrics.json"],
+    "differences": ["comparisons.json"],
+    "calibration": ["calibration.csv"],
+    "accuracy-by-length": ["length_buckets.csv"],
+    "retention": ["retention.csv"],
+}
 
 
 def of(figure: str, length: int, lengths: list[int], tuned: list[str]) -> list[str]:

@@ -69,7 +69,7 @@ def share_of(log10_norm: float) -> str:
         return "0" if math.isinf(log10_norm) else f"10^{number(log10_norm, 1)}"
     if log10_norm > 3:
         return NOT_FINITE if math.isinf(log10_norm) else f"10^{number(log10_norm, 1)}"
-    return f"{float(f'{100 * 10**log10_norm:.2g}'):.10g} %"
+    return f"{float(f'{100 * 10.0**log10_norm:.2g}'):.10g} %"
 
 
 def horizon(tokens: float, largest_lag: int) -> str:
@@ -271,17 +271,20 @@ def _without_mean(found: pd.DataFrame) -> list[str]:
 
 
 def comparison(row) -> str:
-    """One declared comparison in plain language; a difference is claimed only where its interval excludes 0."""
+    """One declared comparison in plain language; a difference is claimed as in `tables.comparisons`."""
     each = row.baseline_seeds == row.run_seeds
     seeds = f"{count(row.run_seeds, 'seed')} each" if each else f"{row.run_seeds} and {row.baseline_seeds} seeds"
     measured = f"{points(row.difference)} points, 95 % interval {interval(row.low, row.high)}, {seeds}"
     match row.verdict:
         case "higher":
-            return f"{row.run} is better than {row.baseline} ({measured}): the interval excludes 0."
+            return (
+                f"{row.run} is better than {row.baseline} ({measured}): the interval excludes 0, and Holm's p agrees."
+            )
         case "lower":
-            return f"{row.run} is worse than {row.baseline} ({measured}): the interval excludes 0."
+            return f"{row.run} is worse than {row.baseline} ({measured}): the interval excludes 0, and Holm's p agrees."
         case "unclear":
-            return f"No difference is shown between {row.run} and {row.baseline} ({measured}): the interval includes 0."
+            why = "the interval includes 0" if row.low <= 0 <= row.high else "not after Holm's correction"
+            return f"No difference is shown between {row.run} and {row.baseline} ({measured}): {why}."
     return f"{row.run} and {row.baseline} cannot be compared: the difference or its interval is not finite."
 
 

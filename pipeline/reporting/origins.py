@@ -34,6 +34,8 @@ OF = {
         "tuning-sizes": ("models", "trials"),
         "tuning-parameters": ("metrics", "trials"),
         "tuning-importances": ("studies",),
+        "calibration": ("calibration", "runs"),
+        "accuracy-by-length": ("buckets",),
     },
     "tables": {
         "splits": ("card",),
@@ -57,6 +59,10 @@ OF = {
         "readings": ("examples",),
         "not_completed": ("trials",),
         "trials": ("trials",),
+        "how_sure": ("compared",),
+        "fixed_networks": ("compared",),
+        "spread": ("metrics", "runs"),
+        "by_length": ("buckets",),
     },
     "sentences": {
         "best": ("metrics",),
@@ -79,6 +85,9 @@ OF = {
         "tuned": ("compared", "trials"),
         "importances": ("studies",),
         "expected_best": ("studies",),
+        "failures": ("runs",),
+        "calibrated": ("runs",),
+        "by_length": ("buckets",),
     },
 }
 

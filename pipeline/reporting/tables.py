@@ -111,15 +111,21 @@ def networks(found: pd.DataFrame) -> pd.DataFrame:
     return trained.sort_values("mean", ascending=False, kind="stable").reset_index(drop=True)
 
 
-def comparisons(found: list[dict]) -> pd.DataFrame:
-    """The declared comparisons and their `verdict`: higher, lower, unclear (the interval includes 0) or undefined."""
-    numbers = ["difference", "low", "high", "p_better", "p_better_low", "p_better_high"]
-    columns = ["baseline", "run", *numbers, "baseline_seeds", "run_seeds"]
+def comparisons(found: list[dict], alpha: float) -> pd.DataFrame:
+    """The declared comparisons and their `verdict`: higher, lower, unclear or undefined.
+
+    Higher or lower is claimed where the interval excludes 0 and p, corrected for the whole family, is below `alpha`.
+    """
+    numbers = ["difference", "low", "high", "p_better", "p_better_low", "p_better_high", "p", "p_holm", "aso_epsilon"]
+    numbers += ["seeds_needed", "visible_difference", "reviews_low", "reviews_high"]
+    columns = ["baseline", "run", *numbers, "mcnemar", "baseline_seeds", "run_seeds"]
     rows = [{column: each[column] for column in columns} for each in found]
     table = pd.DataFrame(rows, columns=columns)
     for column in numbers:
         table[column] = table[column].map(_number).astype(float)
-    table["verdict"] = [verdict(low, high) for low, high in zip(table.low, table.high, strict=True)]
+    known = [verdict(low, high) for low, high in zip(table.low, table.high, strict=True)]
+    corrected = pd.Series(known, dtype=object).replace({"higher": "unclear", "lower": "unclear"})
+    table["verdict"] = pd.Series(known, dtype=object).where(table.p_holm < alpha, corrected)
     return table
 
 

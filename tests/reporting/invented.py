@@ -14,7 +14,7 @@ from pipeline import params
 from pipeline.params import DEFAULT_INITIALISER, Params
 from pipeline.record import artifacts, lineage, recorded
 from pipeline.reporting import tables
-from pipeline.science import claims, decay
+from pipeline.science import claims, comparing, decay, reliability
 
 PROJECT = Path(__file__).parents[2]
 LEVEL = {"feedforward": 0.845, "vanilla": 0.805, "bidirectional": 0.812, "lstm": 0.842}
@@ -23,6 +23,7 @@ RATE = {"initial": -0.0055, "vanilla": -0.014, "bidirectional": -0.02, "lstm": -
 STARTS = {"glorot_uniform": -0.05, "0.9 orthogonal": -0.047, "identity": -0.004}
 TANH = ("vanilla", "bidirectional")
 EXPONENTS = 4
+REVIEWS = 60
 THOROUGH_SEEDS = 3  # at most: so many are trained at every length
 TEXTBOOK = {
     "sequence_length": 100,
@@ -85,7 +86,15 @@ def write(runs, comparisons, tuned, lengths, architectures, seeds, trained_up_to
     artifacts.write_json(artifacts.DATA_CARD, card())
     artifacts.write_json(artifacts.MODELS_CARD, {run: _model(run, seeds) for run in runs})
     artifacts.write_json(artifacts.METRICS, {**metrics, "tfidf": _ceiling()})
-    artifacts.write_json(artifacts.COMPARISONS, [_comparison(metrics, *pair) for pair in comparisons])
+    everything_of = {**metrics, "tfidf": _ceiling()}
+    predicted = {run: predictions(everything_of[run]) for run in everything_of}
+    right = {run: comparing.right_SN(found) for run, found in predicted.items()}
+    compared = [_comparison(metrics, *pair) for pair in comparisons]
+    artifacts.write_json(artifacts.COMPARISONS, comparing.family(compared, metrics, right, 0.05, 0.8))
+    artifacts.write_csv(artifacts.RUNS, reliability.runs(predicted, everything_of, "tfidf", 0.8, 5))
+    artifacts.write_csv(artifacts.CALIBRATION, reliability.calibration(predicted, 5))
+    lengths_N = 1 + 6 * np.arange(REVIEWS)
+    artifacts.write_csv(artifacts.LENGTH_BUCKETS, reliability.by_length(predicted, lengths_N, [100, 200]))
     for architecture in tuned:
         found = trials(random)
         artifacts.write_csv(artifacts.trials(architecture), found)
@@ -166,6 +175,19 @@ def summary(values: list[float]) -> dict:
     found = {name: float(value) if np.isfinite(value) else None for name, value in numbers.items()}
     scores = {str(seed): float(value) if np.isfinite(value) else None for seed, value in enumerate(values)}
     return {**found, "scores": scores}
+
+
+def predictions(found: dict) -> pd.DataFrame:
+    """Probabilities that are right about as often as these scores say."""
+    random = np.random.default_rng(0)
+    label = np.arange(REVIEWS) % 2
+    parts = []
+    for split in ("validation", "test"):
+        for seed, accuracy in found[f"{split}/accuracy"]["scores"].items():
+            sure = np.where(random.random(REVIEWS) < accuracy, 1, -1) * random.uniform(0.05, 0.45, REVIEWS)
+            probability = 0.5 + np.where(label == 1, sure, -sure)
+            parts.append(pd.DataFrame({"split": split, "seed": int(seed), "label": label, "probability": probability}))
+    return pd.concat(parts)
 
 
 def _scores(random, run: str, seeds: int) -> dict:

@@ -18,11 +18,13 @@ def found(**scores):
     return tables.results(metrics, models, [run for run in models if run != "tfidf"])
 
 
-def compared(low, high):
+def compared(low, high, p_holm=0.01):
     difference = (low + high) / 2
     row = {"baseline": "vanilla-textbook", "run": "bidirectional-textbook", "difference": difference}
-    row |= {"p_better": 0.5, "p_better_low": 0.4, "p_better_high": 0.6}
-    return tables.comparisons([{**row, "low": low, "high": high, "baseline_seeds": 3, "run_seeds": 3}])
+    row |= {"p_better": 0.5, "p_better_low": 0.4, "p_better_high": 0.6, "baseline_seeds": 3, "run_seeds": 3}
+    others = ("p", "aso_epsilon", "seeds_needed", "visible_difference", "reviews_low", "reviews_high", "mcnemar")
+    row |= {**dict.fromkeys(others), "low": low, "high": high, "p_holm": p_holm}
+    return tables.comparisons([row], 0.05)
 
 
 def faded(mean, e1=np.inf, e3=np.inf, weights="trained"):
@@ -31,12 +33,15 @@ def faded(mean, e1=np.inf, e3=np.inf, weights="trained"):
     return pd.DataFrame([{**row, **numbers, "horizon_e1": e1, "horizon_e2": np.inf, "horizon_e3": e3}])
 
 
-def test_a_difference_is_claimed_only_where_its_interval_excludes_zero():
+def test_a_difference_is_claimed_only_where_its_interval_excludes_zero_and_holm_agrees():
     (unclear,) = findings.both_directions(compared(-0.01, 0.03))
     assert "is not shown here" in unclear
     assert "better" not in unclear
     (better,) = findings.both_directions(compared(0.01, 0.03))
     assert "helps here, as the textbook says" in better
+    (uncorrected,) = findings.both_directions(compared(0.01, 0.03, p_holm=0.06))
+    assert "is not shown here" in uncorrected
+    assert "3 seeds each): not after Holm's correction." in uncorrected
     (worse,) = findings.both_directions(compared(-0.03, -0.01))
     assert "hurts here, against the textbook" in worse
     assert "is worse than vanilla-textbook (−2.0 points" in worse
@@ -105,7 +110,7 @@ def chosen(hidden_size=32, states=("COMPLETE",) * 3 + ("PRUNED", "FAIL"), reason
     study = {"chosen": {"trial": 0, "validation/accuracy": 0.83}}
     space = {"hidden_size": {"role": "scientific", "low": 16, "high": 128, "step": 16, "log": False}}
     found = tables.trials({"vanilla": pd.DataFrame(rows)}, {"vanilla": study})
-    return findings.tuned(found, tables.comparisons([]), space)
+    return findings.tuned(found, tables.comparisons([], 0.05), space)
 
 
 def test_what_was_chosen_is_measured_against_the_median_of_the_completed_trials():

@@ -19,7 +19,15 @@ from tests.reporting import invented
 
 ROOT = Path(__file__).parents[2]
 PANELS = {
-    **{"accuracy": 1, "differences": 1, "gradients-by-lag": 6, "gradients-by-length": 2, "memory-by-lag": 2},
+    **{
+        "accuracy": 1,
+        "calibration": 7,
+        "accuracy-by-length": 2,
+        "differences": 1,
+        "gradients-by-lag": 6,
+        "gradients-by-length": 2,
+        "memory-by-lag": 2,
+    },
     **{"gradients-by-start": 2, "gradients-by-place": 2, "half-life-by-length": 3, "horizons-by-length": 6},
     **{"lyapunov": 3, "bounds": 2, "gradient-norms": 2, "memory-beside-gradient": 4, "changed-reviews": 2},
     **{"truncation": 1, "memory-deficit": 2, "retention": 2, "reading-1": 2, "reading-2": 2},

@@ -55,9 +55,9 @@ def how_sure(pairs: pd.DataFrame, settings: dict) -> dict:
     caption = (
         f"How sure the comparisons are. Holm corrects Welch's p for a family of {len(pairs)}. P(B > A) is meaningful "
         f"where its interval excludes 0.5 and reaches beyond {settings['meaningful']:g}. Below epsilon "
-        f"{settings['almost']:g} B almost stochastically dominates A, from 0.5 on nothing is shown. Seeds a "
-        f"side that see such a difference in {percent(settings['power'])} of studies, at p < {settings['alpha']:g} and "
-        "alone"
+        f"{settings['almost']:g} B almost stochastically dominates A, from 0.5 on nothing is "
+        "shown. Seeds a side that see such a difference in "
+        f"{percent(settings['power'])} of studies, at p < {settings['alpha']:g} and alone"
     )
     return cells.table(caption, columns, rows, left=(0, 1))
 
@@ -144,7 +144,7 @@ def failures(runs: pd.DataFrame, settings: dict) -> str:
             f"the share that would reaches to {percent(most)}."
         )
     of = [
-        f"{row.failed} of {row.seeds} of {row.run} (seed {listed(str(row.failed_seeds).split())}; 95 % interval of the "
+        f"{row.failed} of {row.seeds} of {row.run} ({listed(row.failed_seeds.split())}; 95 % interval of the "
         f"share {interval(row.failed_low, row.failed_high)} %)"
         for row in failed.itertuples()
     ]

@@ -57,7 +57,7 @@ def _failed(scores: dict[str, float], learned_above: float) -> dict:
     failed = [seed for seed, score in scores.items() if not score >= learned_above]
     share = stats.binomtest(len(failed), len(scores)).proportion_ci(scoring.CONFIDENCE)
     counted = {"seeds": len(scores), "failed": len(failed), "failed_low": share.low, "failed_high": share.high}
-    return {**counted, "failed_seeds": " ".join(failed)}
+    return {**counted, "failed_seeds": " ".join(f"seed-{seed}" for seed in failed)}
 
 
 def _labels_and_probabilities(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

@@ -98,7 +98,7 @@ def test_a_seed_fails_below_its_share_of_the_way_from_guessing_to_the_ceiling_an
     )
     row = table.set_index("run").loc["a"]
     assert row["learned_above"] == pytest.approx(0.75 + 0.8 * 0.2)
-    assert (row["failed"], row["failed_seeds"], row["seeds"]) == (2, "0 2", 3)
+    assert (row["failed"], row["failed_seeds"], row["seeds"]) == (2, "seed-0 seed-2", 3)
     assert (row["failed_low"], row["failed_high"]) == (pytest.approx(0.0943, abs=1e-3), pytest.approx(0.9916, abs=1e-3))
     assert row["best_seed"] == 1
     assert table.set_index("run").loc["ceiling", "failed"] == 0

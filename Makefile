@@ -66,6 +66,14 @@ ui: $(READY) ## the MLflow UI on loopback, port 5000 (PORT=... for another)
 benchmark: $(READY) ## docs/performance.md: against other frameworks and the machine's limit (half an hour, nothing else running)
 	python -m benchmarks
 
+.PHONY: chaos
+chaos: $(READY) ## docs/reliability.md: kills and faults injected into a small study (half an hour; KILLS=3 a stage: a sixth)
+	python -m chaos --kills $(or $(KILLS),20) --seed $(or $(SEED),0)
+
+.PHONY: soak
+soak: $(READY) ## 30 small studies on end with random parameters and kills (ROUNDS=... for another number)
+	python -m chaos.soak --rounds $(or $(ROUNDS),30) --seed $(or $(SEED),0)
+
 .PHONY: lock
 lock: ## resolve requirements.lock anew from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \

@@ -11,6 +11,10 @@ READING = (
     "A text word by word: what a network would say if the text ended there, what the word counts for the verdict, how "
     "much the verdict depends on the hidden state there, and that state as a row of blocks. A legend explains the rest."
 )
+VERIFYING = (
+    "Compares the files here with dvc.lock, then computes stages again in a clean copy of the commit and names the "
+    "first stage, file, column and row that differs, and by how much. Exit code 0: the same, 1: not, 2: cannot tell."
+)
 STAGES = {
     "prepare": "reviews from the source, cleaned, split and encoded; the data card",
     "tune": "search hidden size, embedding dimension and more for one architecture",
@@ -37,6 +41,11 @@ def main(arguments: list[str] | None = None) -> int:
         for line in str(mistake).splitlines():
             print(f"error: {line}", file=sys.stderr)
         return 2
+    except OSError as error:
+        if error.strerror is None:
+            raise
+        print(f"error: {error.filename or 'the system'}: {error.strerror}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
 
@@ -61,6 +70,10 @@ def parser() -> argparse.ArgumentParser:
     read.add_argument("--run", help="a run of params.yaml; without it the best by validation accuracy")
     read.add_argument("--seed", type=int, help="one of its seeds; without it the best by validation accuracy")
     read.add_argument("--json", action="store_true", help="all numbers, with every hidden state")
+    verify = commands.add_parser("verify", help="compute the commit's results again and compare", description=VERIFYING)
+    verify.add_argument("stage", nargs="*", help="a stage as DVC names it, or `train` for every train@...; none: all")
+    verify.add_argument("--files", action="store_true", help="compare the files with dvc.lock, compute nothing")
+    verify.add_argument("--json", action="store_true", help="every difference; progress goes to stderr")
     commands.add_parser("doctor", help="versions, threads, stores", description="Versions, threads, stores.")
     return door
 
@@ -89,7 +102,12 @@ def _fanned_out(given) -> None:
     found = params.read()
     unit = _known_unit(given, found)
     with ExitStack() as stack:
-        workers = compute.Workers(compute.processes(), compute.scheduler())
+        kept = None
+        if given.command != "tune":  # there the study keeps what trials found
+            from pipeline.record import unfinished
+
+            kept = stack.enter_context(unfinished.opened(f"{given.command}@{unit}"))
+        workers = compute.Workers(compute.processes(), compute.scheduler(), kept)
         stack.callback(workers.close)
         hands = [workers, tracking.Tracker()]
         if given.command == "tune":
@@ -104,11 +122,14 @@ def _retention(given) -> None:
     from contextlib import closing
 
     from pipeline import params
-    from pipeline.record import compute
+    from pipeline.record import compute, unfinished
     from pipeline.stages import retention
 
     found = params.read()
-    with closing(compute.Workers(compute.processes(), compute.scheduler())) as workers:
+    with (
+        unfinished.opened("retention") as kept,
+        closing(compute.Workers(compute.processes(), compute.scheduler(), kept)) as workers,
+    ):
         retention.main(found, workers)
 
 
@@ -142,6 +163,13 @@ def _read(given) -> None:
     read.main(given.text, given.run, given.seed, given.json)
 
 
+def _verify(given) -> int:
+    from pipeline import params
+    from pipeline.commands import verify
+
+    return verify.main(params.read(), given.stage, given.files, given.json)
+
+
 def _doctor(given) -> None:
     from pipeline.commands import doctor
 
@@ -169,6 +197,7 @@ COMMANDS = {
     "track": _track,
     "predict": _predict,
     "read": _read,
+    "verify": _verify,
     "doctor": _doctor,
 }
 

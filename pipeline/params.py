@@ -2,20 +2,44 @@
 
 import difflib
 import re
+import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from ruamel.yaml import YAML, YAMLError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from ruamel.yaml import YAML
 
 PARAMS = Path("params.yaml")
 ARCHITECTURES = ("feedforward", "vanilla", "bidirectional", "lstm")
 SPLITS = ("train", "validation", "test")
 SPECIAL_TOKENS = ("<pad>", "<unknown>")  # their ids are their places here: 0 and 1
+DEFAULT_INITIALISER = "orthogonal"  # of the recurrent weights of Keras' layers
 
 Architecture = Literal["feedforward", "vanilla", "bidirectional", "lstm"]
-Count = Annotated[int, Field(ge=1)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+NAME, LINE = r"^[a-z][a-z0-9_]*$", r"^[^\x00-\x1f\x7f]+$"
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Size = Annotated[int, Field(ge=1, le=10_000)]
+Seeds = Annotated[int, Field(ge=2, le=1000)]
+Number = Annotated[int | float, Field(ge=0, le=1_000_000)]
+Name = Annotated[str, Field(pattern=NAME, max_length=40)]
+Line = Annotated[str, Field(pattern=LINE, max_length=1000)]
+MOST_STEPS = 10_000  # of one axis of the search space
+
+SAID = {  # where pydantic's own sentence is not for people who edit a file
+    "string_type": "must be text; a number, true, false or null is text in quotes",
+    "string_unicode": "must be whole characters",
+    "string_too_long": "must have at most {max_length} characters",
+    "too_short": "too few entries, at least {min_length}",
+    "too_long": "too many entries, at most {max_length}",
+    "invalid_key": "a key must be text",
+    "model_type": "must be a mapping of keys",
+    "dict_type": "must be a mapping of keys",
+}
+SAID_OF = {NAME: "must be lower-case letters, digits and _, a letter first", LINE: "must be one line of text"}
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 60
 
 
 class Mistake(ValueError):
@@ -29,24 +53,24 @@ class Strict(BaseModel):
 
 
 class Columns(Strict):
-    text: str
-    label: str
-    group: str | None
+    text: Line
+    label: Line
+    group: Line | None
 
 
 class Labels(Strict):
-    negative: str
-    positive: str
+    negative: Line
+    positive: Line
 
 
 class Data(Strict):
     source: Literal["imdb", "rotten_tomatoes", "aclimdb", "csv"]
-    path: str
+    path: Line
     columns: Columns
     labels: Labels
-    limit: Annotated[int, Field(ge=100)] | None
-    validation_share: Annotated[float, Field(gt=0, lt=0.5)]
-    test_share: Annotated[float, Field(gt=0, lt=0.5)]
+    limit: Annotated[int, Field(ge=100, le=1_000_000_000)] | None
+    validation_share: Annotated[float, Field(ge=0.001, lt=0.5)]
+    test_share: Annotated[float, Field(ge=0.001, lt=0.5)]
     vocabulary_size: Annotated[int, Field(gt=len(SPECIAL_TOKENS), le=1_000_000)]
 
 
@@ -54,16 +78,16 @@ class Settings(Strict):
     """What makes one network and its training; `textbook` and `tuned` are two of these."""
 
     sequence_length: Annotated[int, Field(ge=1, le=5000)]
-    embedding_dimension: Count
-    hidden_size: Count
-    learning_rate: Annotated[float, Field(gt=0, le=1)]
+    embedding_dimension: Size
+    hidden_size: Size
+    learning_rate: Annotated[float, Field(ge=1e-8, le=1)]
     learning_rate_schedule: Literal["constant", "cosine"]
     batch_size: Count
-    dropout: Annotated[float, Field(ge=0, lt=1)]
-    word_dropout: Annotated[float, Field(ge=0, lt=1)]
-    clip_norm: Annotated[float, Field(gt=0)] | None
+    dropout: Annotated[float, Field(ge=0, le=0.99)]
+    word_dropout: Annotated[float, Field(ge=0, le=0.99)]
+    clip_norm: Annotated[float, Field(ge=1e-6, le=1e6)] | None
     mask: bool
-    weight_averaging: Annotated[float, Field(gt=0, lt=1)] | None
+    weight_averaging: Annotated[float, Field(gt=0, le=0.99999)] | None
     epochs: Count
     patience: Count
 
@@ -71,21 +95,21 @@ class Settings(Strict):
 class Run(Strict):
     architecture: Architecture
     settings: Name
-    source: Annotated[str, Field(alias="from")]
+    source: Annotated[Line, Field(alias="from")]
 
 
 class Train(Strict):
-    seeds: Annotated[int, Field(ge=2)]
-    runs: Annotated[dict[str, Run], Field(min_length=1)]
+    seeds: Seeds
+    runs: Annotated[dict[Line, Run], Field(min_length=1)]
 
 
 class Dimension(Strict):
     """One axis of the search space: whole numbers where `low` is one, else real ones."""
 
     role: Literal["scientific", "nuisance"]
-    low: int | float
-    high: int | float
-    step: int | float | None = None
+    low: Number
+    high: Number
+    step: Number | None = None
     log: bool = False
 
     @model_validator(mode="after")
@@ -96,6 +120,8 @@ class Dimension(Strict):
             raise ValueError("a log scale has no step and starts above 0")
         if self.step is not None and not 0 < self.step <= self.high - self.low:
             raise ValueError("step must be above 0 and at most high - low")
+        if self.step is not None and (self.high - self.low) / self.step > MOST_STEPS:
+            raise ValueError(f"step makes more than {MOST_STEPS:,} values")
         return self
 
 
@@ -112,19 +138,33 @@ class Tune(Strict):
     trials: Count
     wave: Count
     startup_trials: Count
-    seed: Annotated[int, Field(ge=0)]
-    seeds: Count
+    seed: Annotated[int, Field(ge=0, le=1_000_000_000)]
+    seeds: Annotated[int, Field(ge=1, le=1000)]
     space: Space
 
 
 class Evaluate(Strict):
-    comparisons: list[Annotated[list[str], Field(min_length=2, max_length=2)]]
+    comparisons: list[Annotated[list[Line], Field(min_length=2, max_length=2)]]
+    alpha: Annotated[float, Field(gt=0, lt=0.5)]
+    power: Annotated[float, Field(gt=0.5, lt=1)]
+    meaningful: Annotated[float, Field(gt=0.5, lt=1)]
+    almost: Annotated[float, Field(gt=0, le=0.5)]
+    calibration_bins: Annotated[int, Field(ge=2, le=100)]
+    length_buckets: Annotated[list[Count], Field(min_length=1)]
+    learned_share: Annotated[float, Field(gt=0, lt=1)]
+
+    @field_validator("length_buckets")
+    @classmethod
+    def _rising(cls, ends: list[int]) -> list[int]:
+        if ends != sorted(set(ends)):
+            raise ValueError("must rise, each end above the one before")
+        return ends
 
 
 class Gradients(Strict):
     sequence_lengths: Annotated[list[Annotated[int, Field(ge=2, le=5000)]], Field(min_length=1)]
     trained_up_to: Annotated[int, Field(ge=2, le=5000)]
-    seeds: Annotated[int, Field(ge=2)]
+    seeds: Seeds
     architectures: Annotated[list[Architecture], Field(min_length=1)]
     reviews: Count
     memory_reviews: Count
@@ -134,10 +174,12 @@ class Gradients(Strict):
 
 
 class Retention(Strict):
-    signals: dict[Architecture, Annotated[list[Literal["first", "middle"]], Field(min_length=1)]]
+    signals: Annotated[
+        dict[Architecture, Annotated[list[Literal["first", "middle"]], Field(min_length=1)]], Field(min_length=1)
+    ]
     lags: Annotated[list[Annotated[int, Field(ge=1, le=2000)]], Field(min_length=1)]
-    seeds: Annotated[int, Field(ge=2)]
-    updates: Annotated[int, Field(gt=0, multiple_of=100)]
+    seeds: Seeds
+    updates: Annotated[int, Field(gt=0, le=1_000_000, multiple_of=100)]
     solved: Annotated[float, Field(gt=0.5, lt=1)]
 
 
@@ -197,13 +239,20 @@ class Params(Strict):
         if self.data.validation_share + self.data.test_share >= 0.9:
             yield "data.validation_share, data.test_share: together at least 0.9; nothing is left to train on"
         for index, pair in enumerate(self.evaluate.comparisons):
+            if pair[0] == pair[1] or pair in self.evaluate.comparisons[:index]:
+                yield f"evaluate.comparisons[{index}]: {pair}: must be two runs, and no pair twice"
             for run in pair:
                 if run not in self.train.runs:
                     yield f"evaluate.comparisons[{index}]: '{run}' is not a run; {_legal(run, self.train.runs)}"
         for architecture in self.gradients.architectures:
             if f"{architecture}-textbook" not in self.train.runs:
                 yield f"gradients.architectures: '{architecture}' needs the run '{architecture}-textbook' in train.runs"
+        if "feedforward" in self.retention.signals:
+            yield "retention.signals.feedforward: a network without a state keeps nothing; drop it"
+        if "first" in self.retention.signals.get("bidirectional", []):
+            yield "retention.signals.bidirectional: 'first' is what its backward half reads last; must be 'middle'"
         for path, values in (
+            *((f"retention.signals.{name}", values) for name, values in self.retention.signals.items()),
             ("gradients.sequence_lengths", self.gradients.sequence_lengths),
             ("gradients.architectures", self.gradients.architectures),
             ("tune.architectures", self.tune.architectures),
@@ -234,10 +283,12 @@ def read(path: Path = PARAMS) -> Params:
 
 def read_settings(path: Path, name: str) -> Settings:
     """The settings of this name, from params.yaml or from a file of `tune` (same form: `settings: {name: ...}`)."""
-    found = document(path)
-    if name not in found.get("settings", {}):
-        raise Mistake(f"{path}: settings.{name}: missing; {_legal(name, found.get('settings', {}))}")
-    return explained(Settings, found["settings"][name], str(path), ("settings", name))
+    settings = document(path).get("settings")
+    if not isinstance(settings, dict):
+        raise Mistake(f"{path}: settings: must be a mapping of keys, not {type(settings).__name__}")
+    if name not in settings:
+        raise Mistake(f"{path}: settings.{name}: missing; {_legal(name, settings)}")
+    return explained(Settings, settings[name], str(path), ("settings", name))
 
 
 def document(path: Path) -> dict:
@@ -248,10 +299,11 @@ def document(path: Path) -> dict:
         raise Mistake(f"{path}: no such file here; run this in the project's root") from None
     except (OSError, UnicodeDecodeError) as error:
         raise Mistake(f"{path}: cannot be read: {error}") from None
-    except YAMLError as error:
+    except Exception as error:  # YAMLError, or whatever ruamel met: a month 13, a nest too deep
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise Mistake(f"{path}: {where}not YAML: {getattr(error, 'problem', None) or error}") from None
+        said = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise Mistake(f"{path}: {where}not YAML: {said or type(error).__name__}") from None
     if not isinstance(found, dict):
         raise Mistake(f"{path}: must be a mapping of keys, not {type(found).__name__}")
     return found
@@ -263,11 +315,13 @@ def explained(kind: type[BaseModel], value: Any, file: str, root: tuple[str, ...
         return kind.model_validate(value)
     except ValidationError as error:
         lines = [line for each in error.errors() for line in _lines(kind, each, root)]
-        raise Mistake("\n".join(f"{file}: {line}" for line in lines)) from None
+        raise Mistake("\n".join(dict.fromkeys(f"{file}: {line}" for line in lines))) from None
 
 
 def _lines(kind: type[BaseModel], error: dict, root: tuple[str, ...]) -> list[str]:
-    path = _dotted((*root, *error["loc"]))
+    path = _dotted((*root, *(part for part in error["loc"] if part != "[key]")))
+    if error["loc"][-1:] in (("int",), ("float",)):  # of `Number` each half says its own
+        return [f"{path.rpartition('.')[0]}: {_shown(error['input'])}: must be a number"]
     match error["type"]:
         case "extra_forbidden":
             return [f"{path}: unknown key; {_legal(error['loc'][-1], _siblings(kind, error['loc']), kind)}"]
@@ -277,15 +331,25 @@ def _lines(kind: type[BaseModel], error: dict, root: tuple[str, ...]) -> list[st
             said = str(error["ctx"]["error"]).splitlines()
             return [f"{path}: {line}" if path else line for line in said]
         case _:
-            return [f"{path}: {error['input']!r}: {_said(error)}"]
+            return [f"{path}: {_shown(error['input'])}: {_said(error)}"]
+
+
+def _shown(value) -> str:
+    """Short, however long or deep it is."""
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # a whole number with more digits than Python writes
+        return type(value).__name__
 
 
 def _said(error: dict) -> str:
     """Pydantic's sentence, in the words of a params file."""
-    message = re.sub(r"^(Input|Value) should", "must", error["msg"])
-    message = message.replace("valid dictionary", "mapping").replace("valid list", "list")
+    context = error.get("ctx", {})
+    if said := SAID.get(error["type"]) or SAID_OF.get(context.get("pattern")):
+        return said.format(**context)
+    message = re.sub(r"^(Input|Value) should", "must", error["msg"]).replace("valid list", "list")
     if error["type"] == "literal_error":
-        nearest = difflib.get_close_matches(str(error["input"]), re.findall(r"'([^']+)'", message), n=1)
+        nearest = difflib.get_close_matches(_shown(error["input"]), re.findall(r"'([^']+)'", message), n=1)
         message += f"; did you mean '{nearest[0]}'?" if nearest else ""
     return message
 

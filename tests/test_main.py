@@ -1,5 +1,6 @@
 """The one door."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.__main__ import STAGES, main
+from pipeline.__main__ import COMMANDS, STAGES, main
 
 STUDY = Path(__file__).with_name("study.yaml")
 
@@ -62,6 +63,14 @@ def test_what_is_not_there_is_named_with_what_is(project, capsys, arguments, sai
 def test_outside_a_project_the_door_says_where_to_stand(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert "params.yaml: no such file here; run this in the project's root" in error_of(capsys, "doctor")
+
+
+def test_a_file_that_the_system_refuses_is_named(project, capsys, monkeypatch):
+    def refused(_given):
+        raise PermissionError(errno.EACCES, "Permission denied", "requirements.lock")
+
+    monkeypatch.setitem(COMMANDS, "doctor", refused)
+    assert error_of(capsys, "doctor") == "error: requirements.lock: Permission denied\n"
 
 
 def test_an_unknown_architecture_names_the_known_ones(project, capsys):

@@ -1,9 +1,12 @@
 """params.yaml as strict types."""
 
+import copy
 import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline import params
 
@@ -46,7 +49,8 @@ def test_textbook_is_the_tutorials_network():
         ("architecture: lstm", "architecture: lsmt", "train.runs.lstm-textbook.architecture: 'lsmt': must be"),
         ("lstm-textbook:  ", "lstm-text:  ", "train.runs.lstm-text: a run is named architecture-settings"),
         ("vanilla-tuned]", "vanila-tuned]", "evaluate.comparisons[3]: 'vanila-tuned' is not a run"),
-        ("high: 0.4", "high: 1.5", "tune.space.dropout: 1.5: must be less than 1"),
+        ("[100, 200, 400]  ", "[200, 100]  ", "evaluate.length_buckets: must rise, each end above the one before"),
+        ("high: 0.4", "high: 1.5", "tune.space.dropout: 1.5: must be less than or equal to 0.99"),
         ("low: 16, high: 128", "low: 16.5, high: 128", "tune.space.hidden_size"),
         ("low: 16, high: 128", "low: 256, high: 128", "tune.space.hidden_size: low must be below high"),
         ("[10, 50, 100", "[10, 10, 100", "gradients.sequence_lengths: [10, 10, 100, 200] names something twice"),
@@ -57,6 +61,40 @@ def test_textbook_is_the_tutorials_network():
         ("[5, 10, 20,", "[5, 5, 20,", "retention.lags: [5, 5, 20, 50, 100, 200] names something twice"),
         ("train:\n", "train: 3\nx:\n", "train: 3: must be a mapping"),
         ("0.001", ".nan", "settings.textbook.learning_rate: nan"),
+        (
+            "learning_rate: 0.001",
+            "learning_rate: 1e-50",
+            "learning_rate: 1e-50: must be greater than or equal to 0.00000001",
+        ),
+        (
+            'negative: "0"',
+            "negative: 0",
+            "data.labels.negative: 0: must be text; a number, true, false or null is text in",
+        ),
+        ("path: data/raw", 'path: "a\\0b"', "data.path: 'a\\x00b': must be one line of text"),
+        ("seeds: 3", "seeds: 5000", "train.seeds: 5000: must be less than or equal to 1000"),
+        ("seed: 1000", "seed: 5000000000", "tune.seed: 5000000000: must be less than or equal to 1000000000"),
+        ("bidirectional: [middle]", "bidirectional: [first]", "retention.signals.bidirectional: 'first' is what its"),
+        (
+            "bidirectional: [middle]",
+            "feedforward: [middle]",
+            "retention.signals.feedforward: a network without a state",
+        ),
+        (
+            "vanilla: [first, middle]",
+            "vanilla: [first, first]",
+            "retention.signals.vanilla: ['first', 'first'] names some",
+        ),
+        ("lstm: [first]", "lsmt: [first]", "retention.signals.lsmt: 'lsmt': must be 'feedforward', 'vanilla'"),
+        ("vanilla: [first, middle]", "vanilla: []", "retention.signals.vanilla: []: too few entries, at least 1"),
+        ("low: 16, high: 128", "low: x, high: 128", "tune.space.hidden_size.low: 'x': must be a number"),
+        ("step: 0.1", "step: 1e-9", "tune.space.dropout: step makes more than 10,000 values"),
+        ("  steady:  ", "  Steady Two: ", "settings.Steady Two: 'Steady Two': must be lower-case letters"),
+        (
+            "[vanilla-textbook, lstm-textbook]",
+            "[lstm-textbook, lstm-textbook]",
+            "[1]: ['lstm-textbook', 'lstm-textbook']: must",
+        ),
     ],
 )
 def test_a_mistake_names_the_key_the_value_and_what_is_legal(mistake_of, old, new, said):
@@ -87,3 +125,95 @@ def test_tuned_settings_are_read_from_the_file_of_tune(tmp_path):
     assert params.read_settings(path, "tuned").hidden_size == 48
     with pytest.raises(params.Mistake, match=r"settings\.untuned: missing; did you mean 'tuned'"):
         params.read_settings(path, "untuned")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: 2020-13-45",
+        "a: !!int 'x'",
+        "a: " + "9" * 5000,
+        "a: " + "[" * 700,
+        "a: \x01",
+        "a: *b",
+        "&a [*a]",
+        "? {a: 1}\n: 2",
+        "a: !!python/object/apply:os.system [id]",
+        "{" + ", ".join(f"a{n}: &a{n} [{f'*a{n - 1}, ' * 9}]" for n in range(1, 20)) + "}",
+    ],
+    ids=lambda text: text[:20],
+)
+def test_what_is_no_params_file_gets_one_line_and_runs_nothing(tmp_path, text):
+    path = tmp_path / "params.yaml"
+    path.write_text(text.replace("*a0, ", "x, "))
+    with pytest.raises(params.Mistake) as raised:
+        params.read(path)
+    assert str(raised.value).startswith(f"{path}: ")
+    assert max(map(len, str(raised.value).splitlines())) < 500
+
+
+def outcome(function, *arguments):
+    """(what it gives, "") or (None, its Mistake); any other exception is the test's."""
+    try:
+        return function(*arguments), ""
+    except params.Mistake as mistake:
+        return None, str(mistake)
+
+
+@given(st.text("a:[]{}&*!?|>-#%@'\"\\ \n\t0.eE+<~\0é😀", max_size=40))
+@settings(max_examples=150, deadline=None, database=None, derandomize=True)
+def test_any_text_is_a_mapping_or_a_mistake(tmp_path_factory, text):
+    path = tmp_path_factory.getbasetemp() / "any.yaml"
+    path.write_text(text)
+    taken, said = outcome(params.document, path)
+    assert isinstance(taken, dict) or len(said.splitlines()) == 1
+
+
+DOCUMENT = params.document(Path(__file__).with_name("study.yaml"))
+ODD = [*(-1, 0, 1, 10**6 + 1, 10**30, 16**6000, 0.0, 1e-320, 1e308, float("inf"), float("nan")), *(True, None)]
+ODD += ["", "0", "é😀", "a\nb", "\ud800", "vanilla", "textbook", "x" * 5000, [], {}, ["first"], ["vanilla"] * 2, {1: 2}]
+
+
+def places(value, path=()):
+    yield path
+    if isinstance(value, dict | list):
+        for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from places(inner, (*path, name))
+
+
+@given(st.data())
+@settings(max_examples=400, deadline=None, database=None, derandomize=True)
+def test_parameters_are_taken_as_they_are_and_in_bounds_or_refused_by_their_key(data):
+    """Nothing is converted, and what is taken is finite, of a sensible size, and names nothing twice."""
+    changed = copy.deepcopy(DOCUMENT)
+    for _ in range(data.draw(st.integers(1, 2))):
+        *outer, last = data.draw(st.sampled_from([path for path in places(changed) if path]))
+        here = changed
+        for part in outer:
+            here = here[part]
+        match data.draw(st.sampled_from(["replace", "replace", "drop", "rename"])):
+            case "replace":
+                here[last] = data.draw(st.sampled_from(ODD))
+            case "rename" if isinstance(here, dict):
+                here[data.draw(st.sampled_from(["seeds", "x" * 999, 1, None, "ключ"]))] = here.pop(last)
+            case _:
+                del here[last]
+    taken, said = outcome(params.explained, params.Params, changed, "params.yaml")
+    if taken is None:
+        assert all(line.startswith("params.yaml: ") for line in said.splitlines())
+        assert not any(word in said for word in ("Input should", "[key]", "validation, not", "instance of"))
+        return
+    taken = taken.model_dump(by_alias=True, exclude_unset=True)
+    real = [json.dumps(json.loads(json.dumps(each), parse_int=float), sort_keys=True) for each in (taken, changed)]
+    assert real[0] == real[1]  # as text, where true is not 1
+    for path in places(taken):
+        value = taken
+        for part in path:
+            value = value[part]
+        if isinstance(value, list):
+            assert value or path == ("evaluate", "comparisons")
+            assert len(set(map(str, value))) == len(value)
+        if isinstance(value, int | float):
+            assert 0 <= value <= 1_000_000_000
+        if isinstance(value, str):
+            assert value.isprintable()

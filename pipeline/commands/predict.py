@@ -44,7 +44,7 @@ class Asked:
         return cls(
             artifacts.read_json(Path(card)),
             artifacts.read_text(Path(vocabulary)).splitlines(),
-            artifacts.read_bytes(Path(weights)),
+            artifacts.read_weights(Path(weights)),
         )
 
     def answers(self, texts: list[str]) -> list[dict]:

@@ -33,7 +33,7 @@ def main(text: str, run: str | None, seed: int | None, as_json: bool) -> None:
     card = artifacts.read_json(artifacts.model(run))
     settings = Settings.model_validate(card["values"])
     (ids,) = predict.encoded([text], "text")
-    weights = artifacts.read_bytes(artifacts.weights(run, seed))
+    weights = artifacts.read_weights(artifacts.weights(run, seed))
     model = models.restored(card["architecture"], settings, card["vocabulary_size"], weights)
     found = reading.read(model, settings, ids)
     rows = found.rows(reviews.tokenise(text))

@@ -5,9 +5,9 @@ file, the new file or none, never a half. Nothing here writes a date, a host or 
 give the same bytes.
 """
 
+import io
 import json
 import os
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +23,9 @@ REPORTS = Path("reports")
 DATA_CARD = REPORTS / "data.json"
 METRICS = REPORTS / "metrics.json"
 COMPARISONS = REPORTS / "comparisons.json"
+RUNS = REPORTS / "runs.csv"  # a row a run: seeds that failed to learn, intervals over reviews, calibration error
+CALIBRATION = REPORTS / "calibration.csv"  # a row a run, seed and bin
+LENGTH_BUCKETS = REPORTS / "length_buckets.csv"  # a row a run and bucket of the review's whole length
 CLAIMS = REPORTS / "claims.json"
 MODELS_CARD = REPORTS / "models.json"
 TUNING = REPORTS / "tuning"
@@ -124,27 +127,58 @@ def exists(path: Path) -> Path:
 
 
 def read_text(path: Path) -> str:
-    return exists(path).read_text(encoding="utf-8")
+    with _readable(path):
+        return path.read_text(encoding="utf-8")
 
 
 def read_bytes(path: Path) -> bytes:
-    return exists(path).read_bytes()
+    with _readable(path):
+        return path.read_bytes()
+
+
+def read_weights(path: Path) -> bytes:
+    import h5py  # here, as pandas below: `track` with nothing to do opens no network and no table
+
+    with _readable(path):
+        content = path.read_bytes()
+        h5py.File(io.BytesIO(content)).close()
+        return content
 
 
 def read_json(path: Path) -> dict:
-    return json.loads(read_text(path))
+    with _readable(path):
+        return json.loads(read_text(path))
 
 
 def read_csv(path: Path) -> "DataFrame":
-    import pandas as pd  # here: `track` with nothing to do opens no table
+    import pandas as pd
 
-    return pd.read_csv(exists(path), keep_default_na=False, na_values=[""])
+    with _readable(path):
+        text = read_text(path)
+        if not text.endswith("\n"):
+            raise ValueError("its last line is cut off")
+        return pd.read_csv(io.StringIO(text), keep_default_na=False, na_values=[""])
 
 
 def read_parquet(path: Path) -> "DataFrame":
     import pandas as pd
 
-    return pd.read_parquet(exists(path))
+    with _readable(path):
+        return pd.read_parquet(path)
+
+
+@contextmanager
+def _readable(path: Path):
+    """Raises Mistake where the file is not here, may not be read, or is damaged."""
+    exists(path)
+    try:
+        yield
+    except Mistake:
+        raise
+    except (OSError, ValueError) as error:  # JSON, UTF-8, pandas and Arrow raise kinds of ValueError, HDF5 OSError
+        if reason := getattr(error, "strerror", None):
+            raise Mistake(f"{path}: cannot be read: {reason}") from error
+        raise Mistake(f"{path}: damaged ({' '.join(str(error).split())[:200]}); `dvc repro` makes it anew") from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -174,17 +208,22 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 @contextmanager
 def replaced(path: Path):
-    """A temporary path with the same name in a folder beside the target; on success it becomes the target.
+    """A temporary path beside the target that ends in its name; on success it becomes the target.
 
+    It names this process, so that two of them never write to the same one; what a killed process left is removed.
     Raises Mistake where it cannot be written: a full disk, no permission.
     """
+    temporary = path.with_name(f".writing-{os.getpid()}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as folder:
-            temporary = Path(folder) / path.name
+        for left in path.parent.glob(f".writing-*-{path.name}"):
+            left.unlink(missing_ok=True)
+        try:
             yield temporary
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
             temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise Mistake(f"{path}: cannot be written: {error.strerror or error}") from error

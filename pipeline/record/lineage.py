@@ -5,9 +5,11 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.params import document
+from pipeline.params import Mistake, document
 
 LOCK = Path("dvc.lock")
+PACKAGES = Path("requirements.lock")
+DIGITS = 16
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,8 @@ class Stage:
 
 
 def digest(value) -> str:
-    """16 hexadecimal digits for anything JSON can say; the order of keys does not count."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+    """DIGITS hexadecimal digits for anything JSON can say; the order of keys does not count."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:DIGITS]
 
 
 def finished(folder: Path) -> dict[str, Stage]:
@@ -63,6 +65,20 @@ def present(name: str, folder: Path) -> Stage:
         for dependency in repo.stage.load_one(str(folder / "dvc.yaml"), name).deps:
             found[isinstance(dependency, ParamsDependency)][dependency.def_path] = dependency.get_hash().value
     return Stage(name, found[True], found[False], {})
+
+
+def fingerprint(name: str, folder: Path) -> str:
+    """A digest of the stage as it is now (`present`) and of all packages: what half of its work may be kept under.
+
+    Raises Mistake where a dependency is missing.
+    """
+    from dvc.exceptions import DvcException
+
+    try:
+        key = present(name, folder).key()
+    except (DvcException, OSError) as error:
+        raise Mistake(f"{name}: {error}; `dvc repro` makes what is missing") from None
+    return digest([key, (folder / PACKAGES).read_text(encoding="utf-8")])
 
 
 def unchanged(stage: Stage, folder: Path) -> bool:

@@ -21,6 +21,7 @@ from hashlib import md5
 from pathlib import Path
 from statistics import fmean
 
+from pipeline.params import DEFAULT_INITIALISER
 from pipeline.record import artifacts
 from pipeline.record.lineage import Stage, digest
 
@@ -96,6 +97,11 @@ def name(stage: str, unit: str = "") -> str:
             return f"{unit} {kind}" if unit else kind
         case _:
             return unit
+
+
+def experiments(stages) -> dict[str, str]:
+    """{name of a parent run: its experiment} of these names of stages, where MLflow shows them."""
+    return {name(stage): EXPERIMENTS[kind] for stage in stages if (kind := stage.partition("@")[0]) in EXPERIMENTS}
 
 
 def tags(stage: str, unit: str, key: str, *, architecture, settings, seed, sequence_length, **more) -> dict[str, str]:
@@ -355,7 +361,7 @@ def _own_curves(decay: str) -> list[dict[str, str]]:
         row
         for row in _rows(decay)
         if row["trained_length"] == row["sequence_length"]
-        and row["initialiser"] == "orthogonal"
+        and row["initialiser"] == DEFAULT_INITIALISER
         and row["quantity"] != "dz/dc"
     ]
 

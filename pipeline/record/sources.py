@@ -38,6 +38,8 @@ ARCHIVE_SHA256 = "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658
 DOWNLOAD_BYTES = 200_000_000  # the archive has 84 MB
 UNPACKED_BYTES = 2_000_000_000
 MEMBER_BYTES = 2_000_000
+HEADER_BYTES = 1_000_000  # between one file and the next
+EXPANSION = 200  # times; the official archive's files become four times as large, small ones of text up to fifty times
 REVIEW_FILE = re.compile(r"(train|test)/(neg|pos)/(\d+)_(\d+)\.txt")
 READ_FILE = re.compile(r"(train|test)/(?:(?:neg|pos)/(?!\.)[^/]*\.txt|urls_(?:neg|pos)\.txt)")
 
@@ -129,6 +131,8 @@ def _rows(path: Path, where: str) -> Iterator[tuple[int, list[str]]]:
                 if any(fields):
                     yield number, fields
         except csv.Error as error:
+            if number == 0 and (said := _separated(_first_line(path))):
+                raise Mistake(f"{where}: {said}") from None
             if "field limit" in str(error):
                 error = f"a field of more than {FIELD_CHARACTERS:,} characters"
             raise Mistake(
@@ -152,6 +156,11 @@ def _opened(path: Path) -> TextIO:
         raise Mistake(f"{path}: cannot be read: {error.strerror}") from None
 
 
+def _first_line(path: Path) -> str:
+    with _opened(path) as file:
+        return file.readline(BLOCK)
+
+
 def _not_utf_8(where: str, line: int, byte: int, position: int) -> Mistake:
     return Mistake(f"{where}: line {line}: not UTF-8 (byte {byte:#04x} at position {position}); save the file as UTF-8")
 
@@ -167,11 +176,16 @@ def _places_of(names: dict[str, str], header: list[str], where: str) -> list[int
             problems.append(f"{where}: no column '{name}' (data.columns.{kind}); {hint}Columns here: {listed}")
         elif header.count(name) > 1:
             problems.append(f"{where}: {header.count(name)} columns are named '{name}' (data.columns.{kind})")
-    if problems and len(header) == 1 and (separator := re.search(r"[;\t|]", header[0])):
-        problems = [f"{where}: columns must be separated by commas; this file seems to use {separator[0]!r}"]
+    if problems and len(header) == 1 and (said := _separated(header[0])):
+        problems = [f"{where}: {said}"]
     if problems:
         raise Mistake("\n".join(problems))
     return [header.index(name) for name in names.values()]
+
+
+def _separated(line: str) -> str:
+    separator = re.search(r"[;\t|]", line)
+    return f"columns must be separated by commas; this file seems to use {separator[0]!r}" if separator else ""
 
 
 def _short(value: str) -> str:
@@ -337,9 +351,10 @@ def _archive_files(path: Path) -> Iterator[tuple[str, bytes]]:
     """Read in place: nothing is unpacked to the disk, and an archive with links, odd paths or too much is refused."""
     total, seen = 0, set()
     try:
-        with gzip.open(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as archive:
+        with gzip.open(path) as file, tarfile.open(fileobj=(unpacked := _Bounded(file, path)), mode="r|") as archive:
             for member in archive:
                 total += member.size
+                unpacked.left = member.size + HEADER_BYTES
                 name = member.name.removeprefix("./")
                 if member.name.startswith("/") or ".." in member.name.split("/"):
                     raise Mistake(f"{path}: {member.name}: leads out of the archive; not the official one")
@@ -360,6 +375,24 @@ def _archive_files(path: Path) -> Iterator[tuple[str, bytes]]:
                 pass
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise Mistake(f"{path}: not a whole .tar.gz archive: {error}") from None
+
+
+class _Bounded:
+    """A compressed file that ends with a Mistake where it expands out of proportion, or a header out of all size."""
+
+    def __init__(self, file: gzip.GzipFile, path: Path):
+        self._file, self._path = file, path
+        self._most, self.left = EXPANSION * path.stat().st_size, HEADER_BYTES
+
+    def read(self, size: int) -> bytes:
+        content = self._file.read(size)
+        self._most -= len(content)
+        self.left -= len(content)
+        if self._most < 0:
+            raise Mistake(f"{self._path}: expands more than {EXPANSION} times; not the official archive")
+        if self.left < 0:
+            raise Mistake(f"{self._path}: more than {HEADER_BYTES:,} bytes in no file; not the official archive")
+        return content
 
 
 def _download(target: Path) -> None:

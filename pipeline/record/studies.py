@@ -17,7 +17,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from pipeline.params import Mistake
 from pipeline.record import lineage, places
 
-LOCKED = Path("requirements.lock")
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 FINISHED = "finished"  # attribute of a study whose files are written
 BUSY_SECONDS = 20
@@ -54,12 +53,6 @@ def _begun_or_left(name: str, url: str, done: bool) -> optuna.Study:
 
 def _fingerprint(stage: str, folder: Path) -> tuple[str, bool]:
     """(name of its study, whether DVC has its results and asks again all the same: `dvc repro --force`)."""
-    from dvc.exceptions import DvcException
-
-    try:
-        now, recorded = lineage.present(stage, folder), lineage.finished(folder).get(stage)
-    except (DvcException, OSError) as error:
-        raise Mistake(f"{stage}: {error}; `dvc repro` makes what is missing") from None
-    locked = (folder / LOCKED).read_text(encoding="utf-8")
-    name = f"{stage.partition('@')[2]}-{lineage.digest([now.key(), locked])}"
-    return name, recorded is not None and recorded.key() == now.key()
+    name = f"{stage.partition('@')[2]}-{lineage.fingerprint(stage, folder)}"
+    recorded = lineage.finished(folder).get(stage)
+    return name, recorded is not None and lineage.unchanged(recorded, folder)

@@ -25,9 +25,6 @@ def captioned(found, pairs, at_length, contrast, fading, length) -> dict[str, di
     of_lengths = "; ".join(
         f"{who(row)} at {row.sequence_length} tokens {share_of(row.mean)}" for row in trained.itertuples()
     )
-    sign = at_length["sign"]
-    ends = sign[sign.lag_tokens == sign.lag_tokens.max()]
-    of_memory = "; ".join(f"{row.architecture} {percent(row.mean)}" for row in ends.itertuples())
     drawn = {
         "accuracy": {
             "title": "Test accuracy of every run",
@@ -57,15 +54,22 @@ def captioned(found, pairs, at_length, contrast, fading, length) -> dict[str, di
             "alternative": f"Gradient at the first token as a share of the last, trained networks: {of_lengths}.",
             "panels": figures.specified(figures.fading_by_length(fading)),
         }
-    if len(sign):
-        drawn["memory-by-lag"] = {
-            "title": f"What the trained networks remember, at {count(length, 'token')}",
-            "see": "Left: how often a strong positive word at this distance from the end scores higher than a strong "
-            " negative one; 50 % is guessing. Right: by how much. The band spans the lowest and the highest seed.",
-            "alternative": f"Sign accuracy at lag {length - 1}: {of_memory}.",
-            "panels": figures.specified(figures.memory_by_lag(sign, contrast[contrast.sequence_length == length])),
-        }
+    if len(at_length["sign"]):
+        drawn["memory-by-lag"] = memory_by_lag(at_length["sign"], contrast, length)
     return drawn
+
+
+def memory_by_lag(sign, contrast, length) -> dict:
+    """What is remembered at a length, in the form of `captioned`."""
+    ends = sign[sign.lag_tokens == sign.lag_tokens.max()]
+    of_memory = "; ".join(f"{row.architecture} {percent(row.mean)}" for row in ends.itertuples())
+    return {
+        "title": f"What the trained networks remember, at {count(length, 'token')}",
+        "see": "Left: how often a strong positive word at this distance from the end scores higher than a strong "
+        "negative one; 50 % is guessing. Right: by how much. The band spans the lowest and the highest seed.",
+        "alternative": f"Sign accuracy at lag {length - 1}: {of_memory}.",
+        "panels": figures.specified(figures.memory_by_lag(sign, contrast[contrast.sequence_length == length])),
+    }
 
 
 def of_readings(readings) -> dict[str, dict]:

@@ -5,7 +5,7 @@ import math
 import pandas as pd
 
 from pipeline.reporting import findings, tables
-from pipeline.reporting.findings import count, horizon, interval, number, percent, points, share_of
+from pipeline.reporting.findings import count, horizon, interval, number, percent, points, share_of, within_limits
 
 
 def table(caption: str, columns: list[str], rows: list[list], left: tuple[int, ...] = (0,)) -> dict:
@@ -141,6 +141,34 @@ def results(found: pd.DataFrame) -> dict:
     return table("Accuracy on the test split, over seeds; tfidf is the linear ceiling", columns, rows)
 
 
+def words(found: pd.DataFrame) -> list[dict]:
+    """Each review for each network, word by word: `probability` and `gradient` in digits and as percent of a bar.
+
+    A bar of a gradient is on a log scale, full at the largest of its review and network and empty at a thousandth.
+    """
+    reviews = []
+    for number_of, review in found.groupby("review", sort=False):
+        networks = []
+        for run, read in review.groupby("run", sort=False):
+            largest = read.gradient.max()
+            networks.append({"run": run, "words": [_word(row, largest) for row in read.itertuples()]})
+        first = review.iloc[0]
+        verdict = f"{findings.LABELS[first.label]}, {'rightly' if first.right else 'wrongly'} judged by {first.run}"
+        reviews.append({"name": f"{number_of} ({verdict})", "networks": networks})
+    return reviews
+
+
+def _word(row, largest: float) -> dict:
+    below = math.log10(row.gradient / largest) if row.gradient > 0 and math.isfinite(largest) else -3.0
+    known = math.isfinite(row.probability)
+    return {
+        "word": row.word,
+        "probability": number(row.probability, 2),
+        "gradient": f"{row.gradient:.2g}" if math.isfinite(row.gradient) else findings.NOT_FINITE,
+        "filled": (round(100 * row.probability) if known else 0, round(100 * max(0.0, 1 + below / 3))),
+    }
+
+
 def readings(found: pd.DataFrame) -> dict:
     """The last probability of each run, a row a review."""
     runs = list(found.run.unique())
@@ -234,7 +262,7 @@ def memory_by_length(remembering: pd.DataFrame) -> dict:
             row.sequence_length,
             row.lag_tokens,
             percent(row.mean),
-            interval(row.low, row.high),
+            within_limits(row.low, row.high),
             row.remembered_tokens if row.remembered_tokens >= 0 else "none",
         ]
         for row in remembering.itertuples()

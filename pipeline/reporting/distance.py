@@ -7,9 +7,9 @@ the textbook's length and are measured at another. The unit of replication is th
 import numpy as np
 import pandas as pd
 
+from pipeline.params import DEFAULT_INITIALISER
 from pipeline.reporting import tables
 
-DEFAULT = "orthogonal"  # the initialiser of Keras' recurrent weights
 HORIZONS = {"1e-1": -1, "1e-2": -2, "1e-3": -3}  # log10 of what a horizon asks for
 NETWORK = ["architecture", "sequence_length", "trained_length"]
 KIND = ["architecture", "direction", "weights", "sequence_length", "trained_length", "initialiser", "quantity"]
@@ -29,13 +29,13 @@ def frames(
     usable: float,
 ) -> dict[str, pd.DataFrame]:
     """Every frame that is shown, by name: of all lengths the files, of `length` what is shown of one."""
-    started = everything[everything["initialiser"] != DEFAULT]["sequence_length"]
+    started = everything[everything["initialiser"] != DEFAULT_INITIALISER]["sequence_length"]
     found = curves(everything, {length, *started[started == started.max()]})
     at_length = found[found["sequence_length"] == length]
     positions = by_position(at_length, length)
     remembering = tables.remembering(tables.memory(memory, "sign_accuracy"), usable)
     reached = reach(decay, remembering)
-    designed = designs(decay[decay["initialiser"].eq(DEFAULT) & decay["quantity"].eq("dz/dh")], textbook)
+    designed = designs(decay[decay["initialiser"].eq(DEFAULT_INITIALISER) & decay["quantity"].eq("dz/dh")], textbook)
     return {
         "decay": decay,
         "designed": designed,
@@ -86,7 +86,9 @@ def curves(everything: pd.DataFrame, lengths: set[int]) -> pd.DataFrame:
 def of_states(found: pd.DataFrame, length: int) -> pd.DataFrame:
     """The curves of the states at a length, `panel` for each: a direction, and of an LSTM its two states."""
     states = found["quantity"].isin(["dz/dh", "dz/dc"]) | found["architecture"].eq("feedforward")
-    ours = one_design(found[states & (found["sequence_length"] == length) & (found["initialiser"] == DEFAULT)])
+    ours = one_design(
+        found[states & (found["sequence_length"] == length) & (found["initialiser"] == DEFAULT_INITIALISER)]
+    )
     return ours.assign(panel=[panel(row) for row in ours.itertuples()])
 
 
@@ -112,7 +114,7 @@ def of_starts(found: pd.DataFrame) -> pd.DataFrame:
 
 def of_bounds(found: pd.DataFrame) -> pd.DataFrame:
     """Gradient, largest gain and upper bound of one tanh network, of the vanilla one where it was measured."""
-    ours = one_design(found[found["initialiser"].eq(DEFAULT) & found["direction"].eq("forward")])
+    ours = one_design(found[found["initialiser"].eq(DEFAULT_INITIALISER) & found["direction"].eq("forward")])
     known = [name for name in ("vanilla", "bidirectional") if (ours["architecture"] == name).any()]
     return ours[ours["architecture"].isin(known[:1]) & ours["quantity"].isin(["dz/dh", "|P|", "bound"])]
 
@@ -151,7 +153,7 @@ def beside(positions: pd.DataFrame, effects: pd.DataFrame, length: int) -> pd.Da
 
 def reach(decay: pd.DataFrame, remembering: pd.DataFrame) -> pd.DataFrame:
     """A row a trained network and direction: `remembered_tokens` beside the horizons of its gradient."""
-    gradients = decay[(decay["weights"] == "trained") & (decay["initialiser"] == DEFAULT)]
+    gradients = decay[(decay["weights"] == "trained") & (decay["initialiser"] == DEFAULT_INITIALISER)]
     gradients = gradients[gradients["quantity"].eq("dz/dh")]
     return gradients.merge(remembering[[*NETWORK, "remembered_tokens"]], on=NETWORK)
 
@@ -219,5 +221,5 @@ def norms(dynamics: pd.DataFrame) -> pd.DataFrame:
 def measured(decay: pd.DataFrame, textbook: int) -> pd.DataFrame:
     """How many `seeds` and `reviews` a curve rests on, by length and design."""
     keys = ["sequence_length", "design"]
-    own = decay[(decay["initialiser"] == DEFAULT)]
+    own = decay[(decay["initialiser"] == DEFAULT_INITIALISER)]
     return designs(own, textbook).groupby(keys, sort=False, as_index=False)[["seeds", "reviews"]].max()

@@ -13,17 +13,7 @@ def of_gradients(found: dict, length: int, textbook: int) -> dict[str, dict]:
     states, starts, positions = found["states"], found["starts"], found["positions"]
     drawn = {}
     if len(states):
-        ends = states[(states["lag_tokens"] == length - 1) & (states["weights"] == "trained")]
-        drawn["gradients-by-lag"] = {
-            "title": f"How gradients fade with distance, at {count(length, 'token')}",
-            "see": "The lower a curve, the less a state that far back counts: −1 is 10 %, −3 is 0.1 % of lag 0. "
-            f"Dashed is before training, solid after it. {CUT} The feed-forward network has no state; the flat line "
-            "of its words is the control.",
-            "alternative": "Trained networks, gradient at the largest lag as a share of lag 0: "
-            + "; ".join(f"{row.panel} {share_of(row.mean)}" for row in ends.itertuples())
-            + ".",
-            "panels": figures.specified(distance_figures.by_lag(states)),
-        }
+        drawn["gradients-by-lag"] = gradients_by_lag(states, length)
     if starts["initialiser"].nunique() > 1:
         drawn["gradients-by-start"] = {
             "title": "The start decides",
@@ -113,6 +103,21 @@ def of_mechanism(found: dict, length: int) -> dict[str, dict]:
             "panels": figures.specified(distance_figures.norms(norms)),
         }
     return drawn
+
+
+def gradients_by_lag(states, length: int) -> dict:
+    """The curves of the states at a length."""
+    ends = states[(states["lag_tokens"] == length - 1) & (states["weights"] == "trained")]
+    return {
+        "title": f"How gradients fade with distance, at {count(length, 'token')}",
+        "see": "The lower a curve, the less a state that far back counts: −1 is 10 %, −3 is 0.1 % of lag 0. "
+        f"Dashed is before training, solid after it. {CUT} The feed-forward network has no state; the flat line "
+        "of its words is the control.",
+        "alternative": "Trained networks, gradient at the largest lag as a share of lag 0: "
+        + ("; ".join(f"{row.panel} {share_of(row.mean)}" for row in ends.itertuples()) or "none was measured")
+        + ".",
+        "panels": figures.specified(distance_figures.by_lag(states)),
+    }
 
 
 def of_memory(found: dict, length: int, solved: float) -> dict[str, dict]:

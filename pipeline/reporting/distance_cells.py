@@ -2,16 +2,29 @@
 
 import pandas as pd
 
+from pipeline.params import DEFAULT_INITIALISER
 from pipeline.reporting import distance, tables
 from pipeline.reporting.cells import table
 from pipeline.reporting.distance_figures import in_words
 from pipeline.reporting.distance_findings import name_of
-from pipeline.reporting.findings import count, ends, half_life, interval, number, percent, points, share_of, who, within
+from pipeline.reporting.findings import (
+    count,
+    ends,
+    half_life,
+    interval,
+    number,
+    percent,
+    points,
+    share_of,
+    who,
+    within,
+    within_limits,
+)
 
 
 def decays(decay: pd.DataFrame, length: int, textbook: int) -> dict:
     """Half-life and horizons at a length, both designs."""
-    own = decay[(decay["sequence_length"] == length) & (decay["initialiser"] == distance.DEFAULT)]
+    own = decay[(decay["sequence_length"] == length) & (decay["initialiser"] == DEFAULT_INITIALISER)]
     found = distance.designs(own[own["quantity"] != "dz/dx"], textbook)
     found = found.drop_duplicates([*distance.KIND])  # at the textbook's length both designs are one
     found = tables.in_order(found, ["architecture", "direction"])
@@ -150,7 +163,7 @@ def changed(found: pd.DataFrame, length: int) -> dict:
             [
                 said,
                 *(
-                    f"{percent(cell.mean)} ({interval(cell.low, cell.high)})" if cell is not None else "none"
+                    f"{percent(cell.mean)} ({within_limits(cell.low, cell.high)})" if cell is not None else "none"
                     for cell in cells
                 ),
             ]

@@ -401,6 +401,7 @@ def _curves(frame, *, x, y, heading, colour, dash=None, shape=None, height=LOW) 
         ),
         base.mark_line(strokeWidth=2, clip=True).encode(y=y),
         points.mark_point(filled=True, size=36, opacity=1, clip=True),
+        *([figures.pointed(drawn, at, "of", x)] if at == "lag_tokens" else []),
     ).properties(title=heading, width=SHORT, height=height)
 
 

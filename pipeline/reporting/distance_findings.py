@@ -4,6 +4,7 @@ import math
 
 import pandas as pd
 
+from pipeline.params import DEFAULT_INITIALISER
 from pipeline.reporting import distance, findings, tables
 from pipeline.reporting.findings import (
     count,
@@ -32,6 +33,16 @@ def decays(decay: pd.DataFrame, length: int) -> list[str]:
     ]
 
 
+def cell_state(states: pd.DataFrame) -> list[str]:
+    """The other state of a trained LSTM, which is read out through a gate, at the largest lag."""
+    ours = states[(states["panel"] == "lstm, cell state") & (states["weights"] == "trained")]
+    return [
+        f"Of the LSTM that is its hidden state, which is read out; over its cell state "
+        f"{share_of(row.mean)} are left {count(row.lag_tokens, 'token')} back."
+        for row in ours.sort_values("lag_tokens").tail(1).itertuples()
+    ]
+
+
 def _in_tokens(text: str) -> str:
     return f"{text} tokens" if text[0].isdigit() else text
 
@@ -43,7 +54,7 @@ def _named(decay: pd.DataFrame) -> pd.DataFrame:
 
 def _of_states(decay: pd.DataFrame, length: int, weights: str) -> pd.DataFrame:
     ours = decay[(decay["sequence_length"] == length) & (decay["weights"] == weights)]
-    ours = ours[(ours["initialiser"] == distance.DEFAULT) & (ours["quantity"] != "dz/dx")]
+    ours = ours[(ours["initialiser"] == DEFAULT_INITIALISER) & (ours["quantity"] != "dz/dx")]
     return tables.in_order(distance.one_design(ours), ["architecture", "direction"])
 
 
@@ -65,7 +76,7 @@ def starts(found: pd.DataFrame) -> list[str]:
     return [
         f"Before any training, the draw of the recurrent weights alone decides how far a gradient reaches: of {length} "
         f"tokens, the gradient of the {last['architecture'].iloc[0]} network at the first is {shares} of that at the "
-        f"last. That is {apart} powers of ten apart. Keras' default is {distance.DEFAULT}."
+        f"last. That is {apart} powers of ten apart. Keras' default is {DEFAULT_INITIALISER}."
     ]
 
 

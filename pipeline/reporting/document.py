@@ -17,7 +17,9 @@ from pipeline.reporting import (
     distance_cells,
     distance_findings,
     figures,
+    files,
     findings,
+    reliability,
     tables,
 )
 from pipeline.reporting.findings import count, percent
@@ -30,6 +32,9 @@ def story(
     card: dict,
     metrics: dict,
     compared: list[dict],
+    runs: pd.DataFrame,
+    calibration: pd.DataFrame,
+    buckets: pd.DataFrame,
     models: dict,
     examples: dict,
     trials: dict[str, pd.DataFrame],
@@ -47,10 +52,11 @@ def story(
 
     `trials` and `studies` (what a search says of its trials) by architecture; what the study of sequence lengths has
     measured of all lengths in one frame each, `everything` being every curve of a gradient; `settings` are the
-    parameters that a sentence names: runs, seeds, trials, tune_seeds, space, lengths, usable, solved, updates.
+    parameters that a sentence names: runs, seeds, trials, tune_seeds, space, lengths, usable, solved, updates, and of
+    the statistics alpha, power, almost, meaningful, learned_share.
     """
     found = tables.results(metrics, models, settings["runs"])
-    pairs = tables.comparisons(compared)
+    pairs = tables.comparisons(compared, settings["alpha"])
     reviews = tables.reviews_by_length(gradients)
     trained = gradients[gradients.weights == "trained"].sequence_length.unique().tolist()
     length = tables.nearest_length(card["sequence_length"], trained or list(reviews) or settings["lengths"])
@@ -65,11 +71,28 @@ def story(
     at_length = {
         name: frame[frame.sequence_length == length] for name, frame in (("curves", curves), ("sign", sign_accuracy))
     }
+    lengths = settings["lengths"]
+    all_curves = distance.curves(everything, set(lengths))
     space = settings["space"]
     searched = tables.trials(trials, studies)
     readings = tables.readings(examples)
     important, expected = tables.importances(studies, space), tables.expected_best(studies)
     at_textbook = tables.at_textbook(metrics, models, settings["runs"])
+    drawn = {
+        **captions.captioned(found, pairs, at_length, contrast, fading, length),
+        **reliability.captioned(runs, calibration, buckets),
+        **distance_captions.of_gradients(apart, length, textbook),
+        **distance_captions.of_mechanism(apart, length),
+        **distance_captions.of_memory(apart, length, settings["solved"]),
+        **captions.of_readings(readings),
+        **captions.of_tuning(searched, important, expected, space, models, at_textbook),
+    }
+    by_length = {
+        "gradients-by-lag": lambda each: distance_captions.gradients_by_lag(distance.of_states(all_curves, each), each),
+        "memory-by-lag": lambda each: captions.memory_by_lag(
+            sign_accuracy[sign_accuracy.sequence_length == each], contrast, each
+        ),
+    }
     return {
         "card": card,
         "examples": examples,
@@ -82,9 +105,9 @@ def story(
         "sentences": {
             "best": findings.best(found),
             "both_directions": findings.both_directions(pairs),
-            "fades": findings.fades(fading, length),
+            "fades": findings.fades(fading, length) + distance_findings.cell_state(apart["states"]),
             "fades_with_length": findings.fades_with_length(fading),
-            "remembers": findings.remembers(remembering, contrast, fading, length),
+            "remembers": findings.remembers(remembering, distance.effects(shown), fading, length),
             "decays": distance_findings.decays(decay, length),
             "starts": distance_findings.starts(apart["starts"]),
             "places": distance_findings.places(apart["positions"], length),
@@ -102,6 +125,7 @@ def story(
             "tuned": [findings.tuned(found, pairs, space) for _, found in searched.groupby("architecture", sort=False)],
             "importances": [findings.importances(architecture, important) for architecture in trials],
             "expected_best": [findings.expected_best(architecture, expected) for architecture in trials],
+            **reliability.sentences(runs, buckets, settings),
             "seeds": findings.seeds_in_words(settings["seeds"]),
             "seeds_of_curves": findings.seeds_in_words(gradients.seed.nunique()),
         },
@@ -113,6 +137,10 @@ def story(
             "results": cells.results(found),
             "other_metrics": cells.other_metrics(found),
             "comparisons": cells.comparisons(pairs),
+            "how_sure": reliability.how_sure(pairs, settings),
+            "fixed_networks": reliability.fixed_networks(pairs),
+            "spread": reliability.spread(runs, found),
+            "by_length": reliability.by_length(buckets),
             "fading": cells.fading(fading, length),
             "fading_by_length": cells.fading_by_length(fading, settings["lengths"], reviews),
             "decays": [distance_cells.decays(decay, each, textbook) for each in settings["lengths"]],
@@ -129,13 +157,21 @@ def story(
             "trials": [cells.trials(*each) for each in searched.groupby("architecture", sort=False)],
         },
         "figures": {
-            **captions.captioned(found, pairs, at_length, contrast, fading, length),
-            **distance_captions.of_gradients(apart, length, textbook),
-            **distance_captions.of_mechanism(apart, length),
-            **distance_captions.of_memory(apart, length, settings["solved"]),
-            **captions.of_readings(readings),
-            **captions.of_tuning(searched, important, expected, space, models, at_textbook),
+            name: {"files": files.of(name, length, lengths, list(trials)), **figure} for name, figure in drawn.items()
         },
+        "choices": {
+            name: {
+                each: {"files": files.of(name, each, lengths, []), **make(each)}
+                for each in lengths
+                if reviews.get(each)
+            }
+            for name, make in by_length.items()
+            if name in drawn
+        },
+        "words": cells.words(readings),
+        "architectures": [
+            [name, {"colour": figures.COLOURS[name], "sign": figures.SIGNS[name]}] for name in figures.COLOURS
+        ],
     }
 
 
@@ -159,6 +195,7 @@ def _rendered(template: str, context: dict, autoescape: bool) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
+        finalize=_visible,
         autoescape=autoescape,  # noqa: S701 - off for Markdown alone, where `plain` escapes
         trim_blocks=True,
         lstrip_blocks=True,
@@ -167,6 +204,10 @@ def _rendered(template: str, context: dict, autoescape: bool) -> str:
     environment.filters |= {"percent": percent, "count": count, "listed": findings.listed, "plain": _plain}
     environment.filters["page"] = figures.page
     return environment.get_template(template).render(context)
+
+
+def _visible(value):
+    return tables.visible(value) if type(value) is str else value
 
 
 def _plain(text) -> str:

@@ -17,9 +17,11 @@ from pipeline.reporting import tables
 
 COLOURS = {"feedforward": "#E69F00", "vanilla": "#0072B2", "bidirectional": "#D55E00", "lstm": "#009E73"}
 SHAPES = {"feedforward": "square", "vanilla": "circle", "bidirectional": "triangle-up", "lstm": "diamond"}
+SIGNS = {"feedforward": "■", "vanilla": "●", "bidirectional": "▲", "lstm": "◆"}  # SHAPES, in a text
 DASHES = {"forward": [1, 0], "backward": [6, 3], "none": [1, 0]}
 NEUTRAL = "#7a7a7a"  # readable on white and on black
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"  # vl-convert brings the first: the same widths on every machine
+POINTED = "pointed"  # the layer that answers a pointer: the page has it, a picture has not
 OUTERMOST = ("$schema", "config", "datasets")  # what only the whole of a picture may say
 LOOK = {
     "font": FONT,
@@ -80,7 +82,7 @@ def differences(found: pd.DataFrame) -> list[alt.LayerChart]:
         architecture=found.run.str.split("-").str[0],
         **{name: found[name] * 100 for name in percent},
     )
-    title = "difference (percentage points)"
+    title = ["difference", "(percentage points)"]
     base = alt.Chart(gapped(rows[["pair", "architecture", "verdict", *percent]])).encode(
         y=alt.Y(
             "pair:N",
@@ -224,12 +226,20 @@ def specified(panels: list[alt.LayerChart]) -> list[dict]:
 
 def svg(panels: list[dict], columns: int = 2) -> str:
     """The panels on white, so many beside one another, as text that is the same on every machine."""
-    inner = [{key: value for key, value in panel.items() if key not in OUTERMOST} for panel in panels]
+    inner = [{key: value for key, value in _still(panel).items() if key not in OUTERMOST} for panel in panels]
     datasets = {name: rows for panel in panels for name, rows in panel["datasets"].items()}
     laid = {"concat": inner, "columns": columns, "spacing": 36}
     whole = {**laid, "datasets": datasets, "config": {**LOOK, "background": "#ffffff"}}
     version = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
     return _numbered(vl_convert.vegalite_to_svg({"$schema": panels[0]["$schema"], **whole}, vl_version=version)) + "\n"
+
+
+def _still(panel: dict) -> dict:
+    """The panel without what answers a pointer."""
+    if "layer" not in panel:
+        return panel
+    layers = [_still(layer) for layer in panel["layer"] if not layer.get("name", "").startswith(POINTED)]
+    return {**panel, "layer": layers}
 
 
 def page(panel: dict) -> str:
@@ -289,7 +299,21 @@ def _by_lag(frame: pd.DataFrame, title: str, scale: alt.Scale, heading: str, lag
                 "architecture", "direction", "lag_tokens", mean="mean", lowest="lowest seed", highest="highest seed"
             ),
         ),
+        pointed(thin, "lag_tokens", "architecture", x),
     ).properties(title=heading, width=SHORT, height=300)
+
+
+def pointed(frame: pd.DataFrame, at: str, of: str, x: alt.X) -> alt.Chart:
+    """A rule at each lag, seen only under a pointer, that tells the mean of every curve there."""
+    wide = gapped(frame.pivot_table(index=at, columns=of, values="mean").reset_index().round(4))
+    values = [alt.Tooltip(f"{name}:Q", format=".2f") for name in wide.columns if name != at]
+    lags = wide[at].to_numpy(float)
+    broad = max(SHORT * np.diff(lags).min() / np.ptp(lags), 5) if len(lags) > 1 else 5
+    return (
+        alt.Chart(wide, name=POINTED)
+        .mark_rule(strokeWidth=round(broad, 1), opacity=0)
+        .encode(x=x, tooltip=[alt.Tooltip(f"{at}:Q", title=at.replace("_", " ")), *values])
+    )
 
 
 def thinned(frame: pd.DataFrame, column: str = "lag_tokens") -> pd.DataFrame:

@@ -48,6 +48,15 @@ def interval(low: float, high: float) -> str:
     )
 
 
+def within_limits(low: float, high: float) -> str:
+    """The interval of a share, cut where a share ends: a t interval does not know.
+
+    >>> within_limits(0.809, 1.042), within_limits(math.nan, math.nan)
+    ('80.9 to 100.0', 'none')
+    """
+    return interval(max(low, 0.0), min(high, 1.0))
+
+
 def share_of(log10_norm: float) -> str:
     """A log10 ratio as a share: percent where percent can be read, else a power of ten.
 
@@ -60,7 +69,7 @@ def share_of(log10_norm: float) -> str:
         return "0" if math.isinf(log10_norm) else f"10^{number(log10_norm, 1)}"
     if log10_norm > 3:
         return NOT_FINITE if math.isinf(log10_norm) else f"10^{number(log10_norm, 1)}"
-    return f"{float(f'{100 * 10**log10_norm:.2g}'):.10g} %"
+    return f"{float(f'{100 * 10.0**log10_norm:.2g}'):.10g} %"
 
 
 def horizon(tokens: float, largest_lag: int) -> str:
@@ -166,7 +175,8 @@ def _in_unit(value: float, unit: str, decimals: int) -> str:
             return share_of(value)
         case "tokens":
             return f"{number(value, 0 if value == round(value) else decimals)} tokens"
-    return f"{_significant(value)} {unit}"
+    shown = _significant(value)
+    return f"{shown} {unit.removesuffix('s') if shown in ('1', '−1') else unit}"
 
 
 def _significant(value: float) -> str:
@@ -261,17 +271,20 @@ def _without_mean(found: pd.DataFrame) -> list[str]:
 
 
 def comparison(row) -> str:
-    """One declared comparison in plain language; a difference is claimed only where its interval excludes 0."""
+    """One declared comparison in plain language; a difference is claimed as in `tables.comparisons`."""
     each = row.baseline_seeds == row.run_seeds
     seeds = f"{count(row.run_seeds, 'seed')} each" if each else f"{row.run_seeds} and {row.baseline_seeds} seeds"
     measured = f"{points(row.difference)} points, 95 % interval {interval(row.low, row.high)}, {seeds}"
     match row.verdict:
         case "higher":
-            return f"{row.run} is better than {row.baseline} ({measured}): the interval excludes 0."
+            return (
+                f"{row.run} is better than {row.baseline} ({measured}): the interval excludes 0, and Holm's p agrees."
+            )
         case "lower":
-            return f"{row.run} is worse than {row.baseline} ({measured}): the interval excludes 0."
+            return f"{row.run} is worse than {row.baseline} ({measured}): the interval excludes 0, and Holm's p agrees."
         case "unclear":
-            return f"No difference is shown between {row.run} and {row.baseline} ({measured}): the interval includes 0."
+            why = "the interval includes 0" if row.low <= 0 <= row.high else "not after Holm's correction"
+            return f"No difference is shown between {row.run} and {row.baseline} ({measured}): {why}."
     return f"{row.run} and {row.baseline} cannot be compared: the difference or its interval is not finite."
 
 
@@ -356,8 +369,11 @@ def who(row) -> str:
     return f"{row.architecture} ({row.direction})" if row.architecture == "bidirectional" else row.architecture
 
 
-def remembers(remembering: pd.DataFrame, contrast: pd.DataFrame, fading: pd.DataFrame, length: int) -> list[str]:
-    """What each trained network still makes of a word at the largest lag, beside what its gradient says."""
+def remembers(remembering: pd.DataFrame, effects: pd.DataFrame, fading: pd.DataFrame, length: int) -> list[str]:
+    """What each trained network still makes of a word at the largest lag, beside what its gradient says.
+
+    `effects` as of `distance.effects`: a seed's share is of its own last word, as in the claims.
+    """
     rows = remembering[remembering.sequence_length == length]
     if rows.empty:
         return [f"No behavioural memory was measured at {count(length, 'token')}."]
@@ -374,21 +390,19 @@ def remembers(remembering: pd.DataFrame, contrast: pd.DataFrame, fading: pd.Data
         sentences.append(f"It lies above guessing for {listed(kept)}: that word still counts.")
     if lost := [row.architecture for _, row in rows.iterrows() if row.high < tables.GUESSING]:
         sentences.append(f"It lies below guessing for {listed(lost)}: that word counts the wrong way round.")
-    return [*sentences, *_gradient_beside_memory(contrast, fading, length)]
+    return [*sentences, *_gradient_beside_memory(effects, fading, length)]
 
 
 def _remembered(row: pd.Series) -> str:
-    between = interval(max(row.low, 0), min(row.high, 1))  # a share has its limits, a t interval has not
-    return f"{percent(row['mean'])} of reviews for {row.architecture} (interval {between})"
+    return f"{percent(row['mean'])} of reviews for {row.architecture} (interval {within_limits(row.low, row.high)})"
 
 
-def _gradient_beside_memory(contrast: pd.DataFrame, fading: pd.DataFrame, length: int) -> list[str]:
-    curve = contrast[(contrast.sequence_length == length) & (contrast.architecture == "vanilla")]
+def _gradient_beside_memory(effects: pd.DataFrame, fading: pd.DataFrame, length: int) -> list[str]:
+    curve = effects[(effects.sequence_length == length) & (effects.architecture == "vanilla")]
     gradient = _recurrent(fading, length, "trained")
     gradient = gradient[gradient.architecture == "vanilla"]
-    if curve.empty or gradient.empty or not (curve["mean"].iloc[0] > 0 and math.isfinite(curve["mean"].iloc[-1])):
+    if curve.empty or gradient.empty or not math.isfinite(left := curve["mean"].iloc[-1]):
         return []
-    left = curve["mean"].iloc[-1] / curve["mean"].iloc[0]
     return [
         f"Influence is one thing, memory another: over the same {count(int(curve.lag_tokens.iloc[-1]), 'token')} the "
         f"vanilla network keeps {share_of(gradient['mean'].iloc[0])} of its gradient, and {percent(left)} of the "

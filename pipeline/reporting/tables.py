@@ -25,6 +25,11 @@ REPEATED = "as trial "  # how the reason of a trial begins whose settings an ear
 SIZES = ("hidden_size", "embedding_dimension")
 SURFACE_CELLS = 30  # a side of the search space
 NEAR_AN_END = 0.05  # of the range of a dimension without steps
+STEERING = {  # control characters as their pictures, what turns the direction of writing by its number
+    **{code: chr(0x2400 + code) for code in range(32) if chr(code) not in "\t\n\r"},
+    127: "␡",
+    **{code: f"‹U+{code:04X}›" for code in (0x200E, 0x200F, 0x061C, *range(0x202A, 0x202F), *range(0x2066, 0x206A))},
+}
 
 
 def results(metrics: dict, models: dict, runs: list[str]) -> pd.DataFrame:
@@ -58,6 +63,15 @@ def _result(run: str, architecture: str, found: dict) -> dict:
     }
 
 
+def visible(text: str) -> str:
+    """A text whose signs that steer a page instead of standing on it are spelled out.
+
+    >>> visible("a\x00b\u202ec")
+    'a␀b‹U+202E›c'
+    """
+    return text.translate(STEERING)
+
+
 def readings(examples: dict) -> pd.DataFrame:
     """A row a review, run and word, in the order of the file: what `figures.reading` draws.
 
@@ -76,6 +90,7 @@ def readings(examples: dict) -> pd.DataFrame:
 def _words(run: str, found: dict):
     numbers = zip(found["token"], found["probability"], found["gradient"], strict=True)
     for place, (word, probability, gradient) in enumerate(numbers, start=1):
+        word = visible(word)
         name = f"{place:03d} {word}"
         yield run, run.split("-")[0], place, word, name, _number(probability), _number(gradient)
 
@@ -96,15 +111,21 @@ def networks(found: pd.DataFrame) -> pd.DataFrame:
     return trained.sort_values("mean", ascending=False, kind="stable").reset_index(drop=True)
 
 
-def comparisons(found: list[dict]) -> pd.DataFrame:
-    """The declared comparisons and their `verdict`: higher, lower, unclear (the interval includes 0) or undefined."""
-    numbers = ["difference", "low", "high", "p_better", "p_better_low", "p_better_high"]
-    columns = ["baseline", "run", *numbers, "baseline_seeds", "run_seeds"]
+def comparisons(found: list[dict], alpha: float) -> pd.DataFrame:
+    """The declared comparisons and their `verdict`: higher, lower, unclear or undefined.
+
+    Higher or lower is claimed where the interval excludes 0 and p, corrected for the whole family, is below `alpha`.
+    """
+    numbers = ["difference", "low", "high", "p_better", "p_better_low", "p_better_high", "p", "p_holm", "aso_epsilon"]
+    numbers += ["seeds_needed", "visible_difference", "reviews_low", "reviews_high"]
+    columns = ["baseline", "run", *numbers, "mcnemar", "baseline_seeds", "run_seeds"]
     rows = [{column: each[column] for column in columns} for each in found]
     table = pd.DataFrame(rows, columns=columns)
     for column in numbers:
         table[column] = table[column].map(_number).astype(float)
-    table["verdict"] = [verdict(low, high) for low, high in zip(table.low, table.high, strict=True)]
+    known = [verdict(low, high) for low, high in zip(table.low, table.high, strict=True)]
+    corrected = pd.Series(known, dtype=object).replace({"higher": "unclear", "lower": "unclear"})
+    table["verdict"] = pd.Series(known, dtype=object).where(table.p_holm < alpha, corrected)
     return table
 
 

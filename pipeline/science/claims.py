@@ -13,8 +13,8 @@ from operator import gt, lt
 import numpy as np
 import pandas as pd
 
-from pipeline.params import Claims
-from pipeline.science import decay, scoring
+from pipeline.params import DEFAULT_INITIALISER, Claims
+from pipeline.science import scoring
 
 HOLDS, PARTLY, FAILS, NOT_SHOWN = "holds", "partly", "does not hold", "not shown"
 SIDES = {"above": gt, "below": lt}
@@ -404,7 +404,7 @@ def _decay(
     side=None,
     threshold=None,
     weights: str = "trained",
-    start: str = decay.DEFAULT_INITIALISER,
+    start: str = DEFAULT_INITIALISER,
 ) -> Measure | None:
     """Of the curve at this length of networks trained there, or else of those trained at the textbook's length."""
     rows = found.decay.query(

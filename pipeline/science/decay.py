@@ -8,13 +8,14 @@ reach beyond the lowest and the highest of them.
 Axes: N reviews, L lags, S seeds, R resamples of reviews, B resamples of seeds; curves are log10, relative to lag 0.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 from scipy import optimize, stats
 
-DEFAULT_INITIALISER = "orthogonal"  # of Keras' recurrent weights
+from pipeline.params import DEFAULT_INITIALISER
+
 GROUP = ["architecture", "direction", "weights", "sequence_length", "trained_length", "initialiser", "quantity"]
 CONTRACT_COLUMNS = [
     *("architecture", "direction", "weights", "sequence_length", "seed", "lag_tokens"),
@@ -40,20 +41,20 @@ def headline(curves: pd.DataFrame) -> pd.DataFrame:
     return own[CONTRACT_COLUMNS]
 
 
-def table(medians: Iterable[tuple[dict, np.ndarray, np.ndarray]]) -> pd.DataFrame:
-    """A row for each kind of curve, over its seeds: GROUP, seeds, reviews, last_lag_tokens and `summary`.
+def medians(median_L: np.ndarray, resampled_RL: np.ndarray) -> pd.DataFrame:
+    """One curve and its resamples, a row a lag; `table` takes many of these, with GROUP, `seed` and `reviews`."""
+    return pd.DataFrame(resampled_RL.T).add_prefix("resample ").assign(median=median_L)
 
-    Of each seed's curve are given its axes (and `reviews`), median_L, and that of resampled reviews, resampled_RL.
-    """
-    kinds: dict[tuple, list] = {}
-    for axes, median_L, resampled_RL in medians:
-        kinds.setdefault(tuple(axes[name] for name in GROUP), []).append((axes["reviews"], median_L, resampled_RL))
+
+def table(medians: pd.DataFrame) -> pd.DataFrame:
+    """A row for each kind of curve, over its seeds: GROUP, seeds, reviews, last_lag_tokens and `summary`."""
     rows = []
-    for kind, members in kinds.items():
-        reviews, median_SL, resampled_SRL = zip(*members, strict=True)
-        counts = {"seeds": len(members), "reviews": max(reviews), "last_lag_tokens": len(median_SL[0]) - 1}
-        found = summary(np.stack(median_SL), np.stack(resampled_SRL))
-        rows.append(dict(zip(GROUP, kind, strict=True)) | counts | found)
+    for kind, ours in medians.groupby(GROUP, sort=False):
+        members = [curve for _, curve in ours.groupby("seed", sort=False)]
+        median_SL = np.stack([curve["median"] for curve in members])
+        resampled_SRL = np.stack([curve.filter(like="resample ").to_numpy().T for curve in members])
+        counts = {"seeds": len(members), "reviews": ours["reviews"].max(), "last_lag_tokens": len(median_SL[0]) - 1}
+        rows.append(dict(zip(GROUP, kind, strict=True)) | counts | summary(median_SL, resampled_SRL))
     return pd.DataFrame(rows)
 
 

@@ -23,8 +23,9 @@ PAD, UNKNOWN = range(len(SPECIAL_TOKENS))
 _ATTRIBUTE = r"""\s+[\w:-]+\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'<>]+)"""
 _TAG = rf"(?i)</?[a-z]+\d?(?:{_ATTRIBUTE})*\s*/?>"  # not simply up to the next >: a stray < would swallow words
 _ENTITY = re.compile(r"&#?\w+;")
-_APOSTROPHES = dict.fromkeys(map(ord, "’‘`´ʼ\x91\x92"), "'")
-_BETWEEN_WORDS = r"[^\p{L}\p{N}]{2,}|[^\p{L}\p{N}']"  # so that one apostrophe alone, inside a word, stays
+_MARKS_OF_SIGNS = [*range(0x20D0, 0x2100), *range(0xFE00, 0xFE10)]  # a heart in colour, a key cap
+_PLAIN = dict.fromkeys(map(ord, "’‘`´ʼ\x91\x92"), "'") | dict.fromkeys(_MARKS_OF_SIGNS, " ")
+_BETWEEN_WORDS = r"[^\p{L}\p{M}\p{N}]{2,}|[^\p{L}\p{M}\p{N}']"  # so that one apostrophe alone, inside a word, stays
 
 
 def tokenise(text: str) -> list[str]:
@@ -64,7 +65,7 @@ def _cleaned(pieces: pa.StringArray) -> pa.StringArray:
 def _cleaned_piece(piece: str) -> str:
     """In Python, which knows entities, "ΟΔΟΣ" in lower case, and NFC (pyarrow 25 only decomposes)."""
     piece = _ENTITY.sub(lambda entity: html.unescape(entity[0].lower()), piece)
-    return unicodedata.normalize("NFC", piece.lower()).translate(_APOSTROPHES)
+    return unicodedata.normalize("NFC", piece.lower()).translate(_PLAIN)
 
 
 def gathered(chunks: Iterable[pd.DataFrame]) -> tuple[pd.DataFrame, pa.ChunkedArray]:

@@ -37,8 +37,9 @@ def allot(reviews: pd.DataFrame, validation_share: float, test_share: float) -> 
         labels = reviews.loc[fates["fate"] == name, "label"]
         for label, word in enumerate(("negative", "positive")):
             if not (labels == label).any():
+                dropped = "".join(f", {(fate == why).sum()} {why}" for why in DROPPED if (fate == why).any())
                 raise Mistake(
-                    f"data: the {name} split has no {word} review: {rest.sum()} reviews are too few"
+                    f"data: the {name} split has no {word} review: {rest.sum()} reviews{dropped} are too few"
                     f"{' or their groups too large' if grouped(reviews) else ''}"
                     f" for validation_share {validation_share} and test_share {test_share}"
                 )

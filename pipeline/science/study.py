@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from pipeline.params import Settings
+from pipeline.params import DEFAULT_INITIALISER, Settings
 from pipeline.science import decay, gradient_flow, inference, jacobians, memory, models, probes, saliency, training
 from pipeline.science.sequences import Examples
 
@@ -53,7 +53,7 @@ def cell(
     textbook_weights: bytes,
     thorough: bool,
     report: Callable[[dict], None],
-) -> dict:
+) -> dict[str, pd.DataFrame]:
     """Raises training.Diverged. `thorough`: also train here, look at training, other initialisers and the Jacobians."""
     measured = _Measured(length, architecture, seed)
     here = length.settings.sequence_length
@@ -92,21 +92,21 @@ class _Measured:
         self._numbers: list[dict] = []
         self._effects: list[pd.DataFrame] = []
         self._probes: list[pd.DataFrame] = []
-        self._medians: list[tuple[dict, np.ndarray, np.ndarray]] = []
+        self._medians: list[pd.DataFrame] = []
 
-    def tables(self) -> dict:
-        curves, effects, changed = map(pd.concat, (self._curves, self._effects, self._probes))
+    def tables(self) -> dict[str, pd.DataFrame]:
+        curves, effects, changed, medians = map(pd.concat, (self._curves, self._effects, self._probes, self._medians))
         return {
             "curves": curves[[*CURVE_AXES, "lag_tokens", *CURVE_COLUMNS]],
             "dynamics": pd.DataFrame(self._numbers)[DYNAMICS_COLUMNS],
             "effects": effects[[*OWN_COLUMNS, *EFFECT_COLUMNS]],
             "probes": changed[[*OWN_COLUMNS, *PROBE_COLUMNS]],
-            "medians": self._medians,
+            "medians": medians,
         }
 
     def gradients(self, model: keras.Model, network: inference.Network, thorough: bool, **axes) -> None:
         """Every curve of a network, and the numbers that explain it."""
-        axes = {"initialiser": decay.DEFAULT_INITIALISER, "epoch": np.nan, **axes}
+        axes = {"initialiser": DEFAULT_INITIALISER, "epoch": np.nan, **axes}
         reviews, fewer = self._length.reviews[:2]
         for curve in gradient_flow.curves(model, reviews.tokens_NT):
             self._curve(curve, axes, with_medians=True)
@@ -133,7 +133,7 @@ class _Measured:
                 self._curve(curve, axes, with_medians=True)
 
     def during_training(self, epoch: float, model: keras.Model, norms: np.ndarray) -> None:
-        axes = {"trained_length": self._length.settings.sequence_length, "initialiser": decay.DEFAULT_INITIALISER}
+        axes = {"trained_length": self._length.settings.sequence_length, "initialiser": DEFAULT_INITIALISER}
         axes |= {"weights": "training", "epoch": round(epoch, 3)}
         for curve in gradient_flow.curves(model, self._length.reviews[1].tokens_NT):
             self._curve(curve, axes)
@@ -219,8 +219,8 @@ class _Measured:
         relative_NL = relative_NL[~np.isnan(relative_NL[:, 0])]
         if with_medians and len(relative_NL):
             resampled_RL = decay.resampled_medians(relative_NL, self._own["seed"]).astype(np.float32)
-            group = {**self._own, **axes, "reviews": len(relative_NL)}
-            self._medians.append((group, rows["log10_relative_norm"], resampled_RL))
+            axes = {**self._own, **axes, "reviews": len(relative_NL)}
+            self._medians.append(decay.medians(rows["log10_relative_norm"], resampled_RL).assign(**axes))
 
     def _number(self, measure: str, value: float, reviews: int | None, axes: dict, index: int | None = None) -> None:
         row = {"measure": measure, "index": index, "value": float(value), "reviews": reviews}

@@ -5,11 +5,13 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.params import Mistake, Params
-from pipeline.record import artifacts
+from pipeline.record import artifacts, recorded
 from pipeline.science import claims, decay
 
 
 def main(params: Params) -> None:
+    """Raises Mistake where a file that a verdict comes from is not what dvc.lock records."""
+    recorded.demand("claims", params, Path())
     lengths = sorted(params.gradients.sequence_lengths)
     textbook = params.settings["textbook"].sequence_length
     sizes = params.settings["textbook"].embedding_dimension, params.settings["textbook"].hidden_size

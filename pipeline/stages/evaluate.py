@@ -3,39 +3,51 @@
 import pandas as pd
 
 from pipeline.params import SPLITS, Params, Settings
-from pipeline.record import artifacts
-from pipeline.science import inference, models, scoring, sequences
+from pipeline.record import artifacts, processor
+from pipeline.science import comparing, inference, models, reliability, scoring, sequences
 
 
 def main(params: Params) -> None:
     splits = {name: artifacts.read_parquet(artifacts.split(name)) for name in SPLITS}
-    cards, metrics = {}, {}
+    cards, metrics, predicted = {}, {}, {}
     for run in params.train.runs:
         card = artifacts.read_json(artifacts.model(run))
         settings = Settings.model_validate(card["values"])
         network = models.build(card["architecture"], settings, card["vocabulary_size"])
-        predictions = pd.concat(
-            _predicted(split, seed, splits[split], card, settings, artifacts.read_bytes(artifacts.weights(run, seed)))
+        found = pd.concat(
+            _predicted(split, seed, splits[split], card, settings, artifacts.read_weights(artifacts.weights(run, seed)))
             for split in scoring.METRICS
             for seed in range(params.train.seeds)
         )
-        artifacts.write_parquet(artifacts.predictions(run), predictions)
+        predicted[run] = reliability.all_finite(run, found)
+        artifacts.write_parquet(artifacts.predictions(run), predicted[run])
         cards[run] = {**card, "parameters": network.count_params(), "layers": models.layer_table(network)}
-        metrics[run] = {"parameters": network.count_params(), **scoring.by_metric(predictions)}
+        metrics[run] = {"parameters": network.count_params(), **scoring.by_metric(predicted[run])}
 
     length, vocabulary_size = params.settings["textbook"].sequence_length, params.data.vocabulary_size
     examples = {name: sequences.examples(split, length) for name, split in splits.items()}
     ceiling = scoring.tfidf(examples["train"].tokens_NT, examples["train"].labels_N, vocabulary_size)
-    predictions = pd.concat(
+    predicted["tfidf"] = pd.concat(
         _table(split, 0, splits[split], scoring.tfidf_probabilities(ceiling, examples[split].tokens_NT))
         for split in scoring.METRICS
     )
-    artifacts.write_parquet(artifacts.predictions("tfidf"), predictions)
-    metrics["tfidf"] = {"parameters": scoring.tfidf_parameters(ceiling), **scoring.by_metric(predictions)}
+    artifacts.write_parquet(artifacts.predictions("tfidf"), predicted["tfidf"])
+    metrics["tfidf"] = {"parameters": scoring.tfidf_parameters(ceiling), **scoring.by_metric(predicted["tfidf"])}
 
+    artifacts.write_json(processor.MACHINE, processor.described())
     artifacts.write_json(artifacts.MODELS_CARD, cards)
     artifacts.write_json(artifacts.METRICS, metrics)
-    artifacts.write_json(artifacts.COMPARISONS, scoring.comparisons(metrics, params.evaluate.comparisons))
+    compared = scoring.comparisons(metrics, params.evaluate.comparisons)
+    right = {run: comparing.right_SN(found) for run, found in predicted.items()}
+    family = comparing.family(compared, metrics, right, params.evaluate.alpha, params.evaluate.power)
+    artifacts.write_json(artifacts.COMPARISONS, family)
+
+    tokens_N, bins = splits["test"]["tokens"].str.len().to_numpy(), params.evaluate.calibration_bins
+    runs = reliability.runs(predicted, metrics, "tfidf", params.evaluate.learned_share, bins)
+    artifacts.write_csv(artifacts.RUNS, runs)
+    artifacts.write_csv(artifacts.CALIBRATION, reliability.calibration(predicted, bins))
+    buckets = reliability.by_length(predicted, tokens_N, params.evaluate.length_buckets)
+    artifacts.write_csv(artifacts.LENGTH_BUCKETS, buckets)
 
 
 def _predicted(split, seed, reviews, card, settings, weights) -> pd.DataFrame:

@@ -20,4 +20,4 @@ def main(params: Params) -> None:
 def _trained(run: str) -> tuple[str, Settings, int, bytes]:
     card = artifacts.read_json(artifacts.model(run))
     settings = Settings.model_validate(card["values"])
-    return card["architecture"], settings, card["vocabulary_size"], artifacts.read_bytes(artifacts.weights(run, SEED))
+    return card["architecture"], settings, card["vocabulary_size"], artifacts.read_weights(artifacts.weights(run, SEED))

@@ -6,7 +6,7 @@ from pipeline.params import Mistake, Params
 from pipeline.record import artifacts
 from pipeline.science import decay, memory, probes, sequences
 
-TABLES = ("curves", "effects", "probes", "dynamics")
+TABLES = ("curves", "effects", "probes", "dynamics", "medians")
 
 
 def main(sequence_length: int, params: Params, workers, tracker) -> None:
@@ -55,12 +55,14 @@ def main(sequence_length: int, params: Params, workers, tracker) -> None:
     artifacts.write_csv(artifacts.memory(sequence_length), together["effects"])
     artifacts.write_csv(artifacts.probes(sequence_length), together["probes"])
     artifacts.write_parquet(artifacts.dynamics(sequence_length), together["dynamics"])
-    medians = (each for cell in found.values() for each in cell["medians"])
-    artifacts.write_csv(artifacts.decay(sequence_length), decay.table(medians))
+    artifacts.write_csv(artifacts.decay(sequence_length), decay.table(together["medians"]))
 
 
-def _cell(*task) -> dict:
-    from pipeline.science import study  # here: the process that writes the files needs no TensorFlow
+def _cell(*task) -> dict[str, pd.DataFrame]:
+    from pipeline.science import study, training  # here: the process that writes the files needs no TensorFlow
 
     *shared, architecture, seed, weights, thorough, report = task
-    return study.cell(study.Length(*shared), architecture, seed, weights, thorough, report)
+    try:
+        return study.cell(study.Length(*shared), architecture, seed, weights, thorough, report)
+    except training.Diverged as error:
+        raise Mistake(f"{architecture}, seed {seed}: {error}") from None

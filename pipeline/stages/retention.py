@@ -10,23 +10,26 @@ from pipeline.record import artifacts
 
 def main(params: Params, workers) -> None:
     asked = params.retention
-    shared = params.settings["textbook"], asked.updates, asked.solved
-    # The long lags take longest: they go first, so that no worker has one left at the end.
+    shared = params.settings["textbook"], range(asked.seeds), asked.updates, asked.solved
+    # The long lags take longest: they go first, so that no worker has one left at the end. The seeds of a cell stay
+    # together, since they share what was compiled.
     tasks = [(architecture, signal) for architecture, signals in asked.signals.items() for signal in signals]
-    cells = list(product(sorted(asked.lags, reverse=True), tasks, range(asked.seeds)))
-    results = workers.run("retention cell", _cell, shared, dict(enumerate(cells)), lambda unit, epoch, metrics: None)
+    cells = enumerate((*task, lag) for lag, task in product(sorted(asked.lags, reverse=True), tasks))
+    results = workers.run("retention cell", _cell, shared, dict(cells), lambda unit, epoch, metrics: None)
 
-    rows, checks = [], []
-    for (lag, (architecture, signal), seed), found in zip(cells, results.values(), strict=True):
-        cell = {"architecture": architecture, "signal": signal, "lag_tokens": lag, "seed": seed}
-        checks += [cell | check for check in found.pop("checks")]
-        rows.append(cell | found)
     order = ["architecture", "signal", "lag_tokens", "seed"]
-    artifacts.write_csv(artifacts.RETENTION_CHECKS, pd.DataFrame(checks).sort_values([*order, "updates"]))
-    artifacts.write_csv(artifacts.RETENTION, pd.DataFrame(rows).sort_values(order))
+    checks, found = (pd.concat(result[name] for result in results.values()) for name in ("checks", "found"))
+    artifacts.write_csv(artifacts.RETENTION_CHECKS, checks.sort_values([*order, "updates"]))
+    artifacts.write_csv(artifacts.RETENTION, found.sort_values(order))
 
 
-def _cell(settings, updates, solved, lag, task, seed, say) -> dict:
+def _cell(settings, seeds, updates, solved, architecture, signal, lag, say) -> dict[str, pd.DataFrame]:
     from pipeline.science import retention  # here: the process that writes the files needs no TensorFlow
 
-    return retention.retention(*task, settings, lag, seed, updates, solved, say)
+    checks, rows = [], []
+    for seed in seeds:
+        cell = {"architecture": architecture, "signal": signal, "lag_tokens": lag, "seed": seed}
+        found = retention.retention(architecture, signal, settings, lag, seed, updates, solved, say)
+        checks += [cell | check for check in found.pop("checks")]
+        rows.append(cell | found)
+    return {"checks": pd.DataFrame(checks), "found": pd.DataFrame(rows)}

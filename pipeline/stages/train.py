@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.params import Params, read_settings
+from pipeline.params import Mistake, Params, read_settings
 from pipeline.record import artifacts
 from pipeline.science import sequences
 
@@ -22,9 +22,9 @@ def main(name: str, params: Params, workers, tracker) -> None:
     with tracker.live(f"train@{name}", {seed: {**tags, "seed": seed} for seed in seeds}) as log:
         results = workers.run(f"{name} seed", _train, shared, {seed: (seed,) for seed in seeds}, log)
 
-    rows = [{"seed": seed, **row} for seed, (history, _) in results.items() for row in history]
-    for seed, (_, weights) in results.items():
-        artifacts.write_bytes(artifacts.weights(name, seed), weights)
+    histories = pd.concat([found["history"].assign(seed=seed) for seed, found in results.items()])
+    for seed, found in results.items():
+        artifacts.write_bytes(artifacts.weights(name, seed), found["weights"])
     artifacts.write_json(
         artifacts.model(name),
         {
@@ -32,13 +32,17 @@ def main(name: str, params: Params, workers, tracker) -> None:
             "settings": run.settings,
             "values": settings.model_dump(),
             "vocabulary_size": params.data.vocabulary_size,
-            "best_epochs": {str(row["seed"]): row["epoch"] for row in rows if row["best"]},
+            "best_epochs": {str(row.seed): row.epoch for row in histories[histories["best"] == 1].itertuples()},
         },
     )
-    artifacts.write_csv(artifacts.history(name), pd.DataFrame(rows))
+    artifacts.write_csv(artifacts.history(name), histories[["seed", *histories.columns.drop("seed")]])
 
 
-def _train(architecture, settings, vocabulary_size, examples, seed, say) -> tuple[list[dict], bytes]:
+def _train(architecture, settings, vocabulary_size, examples, seed, say) -> dict[str, pd.DataFrame | bytes]:
     from pipeline.science import training  # here: the process that writes the files needs no TensorFlow
 
-    return training.train(architecture, settings, vocabulary_size, seed, *examples, say)
+    try:
+        history, weights = training.train(architecture, settings, vocabulary_size, seed, *examples, say)
+    except training.Diverged as error:
+        raise Mistake(f"{error}; a smaller learning_rate or a clip_norm in its settings may help") from None
+    return {"history": pd.DataFrame(history), "weights": weights}

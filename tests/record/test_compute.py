@@ -14,6 +14,19 @@ from pipeline.params import Mistake
 from pipeline.record import compute
 
 SHARED = ("what every unit needs",)
+STANDS_FOR_TENSORFLOW = """
+import logging, types
+get_logger = logging.getLogger
+errors = types.SimpleNamespace(ResourceExhaustedError=MemoryError)
+"""
+
+
+@pytest.fixture(autouse=True)
+def light(tmp_path_factory, monkeypatch):
+    """Processes that need not load TensorFlow, which takes 5 s each: units here compute nothing with it."""
+    folder = tmp_path_factory.mktemp("light")
+    (folder / "tensorflow.py").write_text(STANDS_FOR_TENSORFLOW)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")])))
 
 
 def square(shared, number, say):

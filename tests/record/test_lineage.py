@@ -1,65 +1,8 @@
-import shutil
-import subprocess
-import sys
-
 import pytest
 
 from pipeline.record import lineage
 
-DVC = """
-stages:
-  tune:
-    matrix:
-      architecture: ${tune.architectures}
-    cmd: mkdir -p tuned && cp source tuned/${item.architecture}.json
-    deps:
-      - source
-    params:
-      - tune.trials
-    outs:
-      - tuned/${item.architecture}.json
-  train:
-    foreach: ${train.runs}
-    do:
-      cmd: mkdir -p models/${key} && cp code models/${key}/weights
-      deps:
-        - code
-        - tuned
-      params:
-        - train.runs.${key}
-        - ${item.from}:
-            - settings.${item.settings}
-      outs:
-        - models/${key}
-"""
-PARAMS = """
-tune: {architectures: [vanilla], trials: 3}
-settings:
-  textbook: {rate: 0.00001, clip: null, mask: false, schedule: "no"}
-train:
-  runs:
-    vanilla-textbook: {settings: textbook, from: params.yaml}
-    vanilla-tuned: {settings: tuned, from: tuned/vanilla.json}
-"""
 NAMES = ["tune@vanilla", "train@vanilla-textbook", "train@vanilla-tuned"]
-
-
-@pytest.fixture(scope="module")
-def reproduced(tmp_path_factory):
-    """A toy project after `dvc repro`."""
-    folder = tmp_path_factory.mktemp("toy")
-    (folder / "dvc.yaml").write_text(DVC)
-    (folder / "params.yaml").write_text(PARAMS)
-    (folder / "source").write_text('{"settings": {"tuned": {"rate": 0.00002, "clip": null}}}')
-    (folder / "code").write_text("one")
-    for words in (["init", "--no-scm", "--quiet"], ["config", "core.analytics", "false"], ["repro", "--quiet"]):
-        subprocess.run([sys.executable, "-m", "dvc", *words], cwd=folder, check=True)
-    return folder
-
-
-@pytest.fixture
-def project(reproduced, tmp_path):
-    return shutil.copytree(reproduced, tmp_path / "project")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -489,3 +489,24 @@ def test_a_download_that_fails_says_what_to_do(tmp_path, monkeypatch):
     assert "cannot be downloaded" in said(data("aclimdb", folder))
     assert f"into {folder} (data.path)" in said(data("aclimdb", folder))
     assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("row", ['"text, all";"label"\n"a, b";0\n', '"text";"label"\n"a, b";0\nc;1\n'])
+def test_another_separator_is_recognised_also_between_quotes(table, row):
+    assert said(data(path=table(row))).endswith("this file seems to use ';'")
+
+
+def header_bomb(archive):
+    """A file whose name, by an extended header, has 3 million characters; they do not repeat, so they pack badly."""
+    archive.fileobj.write(tarfile.TarInfo("aclImdb/" + random.Random(0).randbytes(1_500_000).hex()).tobuf())
+
+
+def test_an_archive_that_expands_out_of_proportion_is_refused(tree):
+    bomb = packed(tree, member("aclImdb/zeros", b"\0" * 9_000_000))
+    assert bomb.stat().st_size < 50_000
+    assert "expands more than 200 times" in said(data("aclimdb", bomb))
+
+
+def test_an_archive_with_a_header_out_of_all_size_is_refused(tree):
+    message = said(data("aclimdb", packed(tree, header_bomb)))
+    assert "more than 1,000,000 bytes in no file; not the official archive" in message

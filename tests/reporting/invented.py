@@ -1,22 +1,29 @@
 """An invented study: every file that `report` reads, with exact columns and plausible numbers. Results of nothing.
 
-`study` gives parameters, `write` the files, both for any subset of runs, lengths and tuned architectures.
+`study` gives parameters, `write` the files, both for any subset of runs, lengths and tuned architectures; `record`
+makes them what dvc.lock records.
 """
+
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from pipeline import params
-from pipeline.record import artifacts
+from pipeline.params import DEFAULT_INITIALISER, Params
+from pipeline.record import artifacts, lineage, recorded
 from pipeline.reporting import tables
-from pipeline.science import claims, decay
+from pipeline.science import claims, comparing, decay, reliability
 
+PROJECT = Path(__file__).parents[2]
 LEVEL = {"feedforward": 0.845, "vanilla": 0.805, "bidirectional": 0.812, "lstm": 0.842}
 PARAMETERS = {"feedforward": 322_177, "vanilla": 326_273, "bidirectional": 332_545, "lstm": 344_897}
 RATE = {"initial": -0.0055, "vanilla": -0.014, "bidirectional": -0.02, "lstm": -0.001}  # log10 a token
 STARTS = {"glorot_uniform": -0.05, "0.9 orthogonal": -0.047, "identity": -0.004}
 TANH = ("vanilla", "bidirectional")
 EXPONENTS = 4
+REVIEWS = 60
 THOROUGH_SEEDS = 3  # at most: so many are trained at every length
 TEXTBOOK = {
     "sequence_length": 100,
@@ -52,7 +59,7 @@ DEFAULT = {
 QUICK = {**DEFAULT, "lengths": [10, 100, 200], "seeds": 2, "lags": [5]}  # what `make quick` asks for
 
 
-def study(runs, comparisons, tuned, lengths, architectures, seeds, trained_up_to, lags) -> params.Params:
+def study(runs, comparisons, tuned, lengths, architectures, seeds, trained_up_to, lags) -> Params:
     """params.yaml of the project with these lists in it."""
     found = params.document(params.PARAMS)
     found["train"]["runs"] = {
@@ -79,7 +86,15 @@ def write(runs, comparisons, tuned, lengths, architectures, seeds, trained_up_to
     artifacts.write_json(artifacts.DATA_CARD, card())
     artifacts.write_json(artifacts.MODELS_CARD, {run: _model(run, seeds) for run in runs})
     artifacts.write_json(artifacts.METRICS, {**metrics, "tfidf": _ceiling()})
-    artifacts.write_json(artifacts.COMPARISONS, [_comparison(metrics, *pair) for pair in comparisons])
+    everything_of = {**metrics, "tfidf": _ceiling()}
+    predicted = {run: predictions(everything_of[run]) for run in everything_of}
+    right = {run: comparing.right_SN(found) for run, found in predicted.items()}
+    compared = [_comparison(metrics, *pair) for pair in comparisons]
+    artifacts.write_json(artifacts.COMPARISONS, comparing.family(compared, metrics, right, 0.05, 0.8))
+    artifacts.write_csv(artifacts.RUNS, reliability.runs(predicted, everything_of, "tfidf", 0.8, 5))
+    artifacts.write_csv(artifacts.CALIBRATION, reliability.calibration(predicted, 5))
+    lengths_N = 1 + 6 * np.arange(REVIEWS)
+    artifacts.write_csv(artifacts.LENGTH_BUCKETS, reliability.by_length(predicted, lengths_N, [100, 200]))
     for architecture in tuned:
         found = trials(random)
         artifacts.write_csv(artifacts.trials(architecture), found)
@@ -97,6 +112,39 @@ def write(runs, comparisons, tuned, lengths, architectures, seeds, trained_up_to
     artifacts.write_csv(artifacts.RETENTION, retention(random, lags))
     artifacts.write_json(artifacts.EXAMPLES, examples(runs))
     artifacts.write_json(artifacts.CLAIMS, claimed(lengths))
+
+
+def record(study: Params) -> None:
+    """dvc.yaml of the project, params.yaml, and a dvc.lock that records the files as they lie there."""
+    made = {
+        "prepare": [artifacts.DATA_CARD],
+        "evaluate": [artifacts.METRICS, artifacts.COMPARISONS, artifacts.MODELS_CARD],
+        "retention": [artifacts.RETENTION],
+        "claims": [artifacts.CLAIMS],
+        "examples": [artifacts.EXAMPLES],
+    }
+    for name in study.tune.architectures:
+        made[f"tune@{name}"] = [artifacts.trials(name), artifacts.tuning_summary(name), artifacts.tuned(name)]
+    for run in study.train.runs:
+        made[f"train@{run}"] = [artifacts.model(run).parent, artifacts.history(run)]
+    for length in study.gradients.sequence_lengths:
+        tables = (artifacts.gradients, artifacts.decay, artifacts.memory, artifacts.probes)
+        arrays = (artifacts.gradients_everything, artifacts.dynamics)
+        made[f"gradients@{length}"] = [path(length) for path in (*tables, *arrays)]
+    trained = [{"path": f"artifacts/models/{run}", "md5": "of its weights"} for run in study.train.runs]
+    stages = {
+        name: {
+            "deps": trained if name.partition("@")[0] in ("evaluate", "examples") else [],
+            "outs": [
+                {"path": path.as_posix(), "md5": recorded.hash_of(path) if path.exists() else "not made"}
+                for path in paths
+            ],
+        }
+        for name, paths in made.items()
+    }
+    artifacts.write_json(lineage.LOCK, {"stages": stages})
+    artifacts.write_json(params.PARAMS, study.model_dump(by_alias=True, mode="json"))
+    shutil.copy(PROJECT / "dvc.yaml", "dvc.yaml")
 
 
 def card() -> dict:
@@ -127,6 +175,19 @@ def summary(values: list[float]) -> dict:
     found = {name: float(value) if np.isfinite(value) else None for name, value in numbers.items()}
     scores = {str(seed): float(value) if np.isfinite(value) else None for seed, value in enumerate(values)}
     return {**found, "scores": scores}
+
+
+def predictions(found: dict) -> pd.DataFrame:
+    """Probabilities that are right about as often as these scores say."""
+    random = np.random.default_rng(0)
+    label = np.arange(REVIEWS) % 2
+    parts = []
+    for split in ("validation", "test"):
+        for seed, accuracy in found[f"{split}/accuracy"]["scores"].items():
+            sure = np.where(random.random(REVIEWS) < accuracy, 1, -1) * random.uniform(0.05, 0.45, REVIEWS)
+            probability = 0.5 + np.where(label == 1, sure, -sure)
+            parts.append(pd.DataFrame({"split": split, "seed": int(seed), "label": label, "probability": probability}))
+    return pd.concat(parts)
 
 
 def _scores(random, run: str, seeds: int) -> dict:
@@ -243,7 +304,7 @@ def _kinds(length: int, architectures, trained_up_to: int):
         directions = {"feedforward": ["none"], "bidirectional": ["forward", "backward"]}.get(architecture, ["forward"])
         for weights, trained_length, epoch in trainings:
             axes = {"architecture": architecture, "weights": weights, "trained_length": trained_length, "epoch": epoch}
-            axes["initialiser"] = decay.DEFAULT_INITIALISER
+            axes["initialiser"] = DEFAULT_INITIALISER
             rate = RATE["initial"] if weights == "initial" else RATE.get(architecture, 0)
             rate *= 1.1 if weights == "trained" and trained_length != length else 1
             for direction in directions:
@@ -285,11 +346,11 @@ def fitted(random, everything: pd.DataFrame) -> pd.DataFrame:
     states = everything["quantity"].isin(["dz/dh", "dz/dc"]) | everything["architecture"].eq("feedforward")
     medians = []
     for keys, curve in everything[states].groupby([*decay.GROUP, "seed"], sort=False):
-        axes = {**dict(zip(decay.GROUP, keys[:-1], strict=True)), "reviews": 500}
+        axes = {**dict(zip([*decay.GROUP, "seed"], keys, strict=True)), "reviews": 500}
         median = curve["log10_relative_norm"].to_numpy()
         apart = 1 + 0.01 * random.standard_normal((4, 1))
-        medians.append((axes, median, median * apart))
-    return decay.table(medians)
+        medians.append(decay.medians(median, median * apart).assign(**axes))
+    return decay.table(pd.concat(medians))
 
 
 def dynamics(random, length: int, architectures, seeds: int, trained_up_to: int) -> pd.DataFrame:

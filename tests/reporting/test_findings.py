@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.reporting import findings, tables
+from pipeline.reporting import distance, findings, tables
 from tests.reporting import invented
 
 
@@ -18,11 +18,13 @@ def found(**scores):
     return tables.results(metrics, models, [run for run in models if run != "tfidf"])
 
 
-def compared(low, high):
+def compared(low, high, p_holm=0.01):
     difference = (low + high) / 2
     row = {"baseline": "vanilla-textbook", "run": "bidirectional-textbook", "difference": difference}
-    row |= {"p_better": 0.5, "p_better_low": 0.4, "p_better_high": 0.6}
-    return tables.comparisons([{**row, "low": low, "high": high, "baseline_seeds": 3, "run_seeds": 3}])
+    row |= {"p_better": 0.5, "p_better_low": 0.4, "p_better_high": 0.6, "baseline_seeds": 3, "run_seeds": 3}
+    others = ("p", "aso_epsilon", "seeds_needed", "visible_difference", "reviews_low", "reviews_high", "mcnemar")
+    row |= {**dict.fromkeys(others), "low": low, "high": high, "p_holm": p_holm}
+    return tables.comparisons([row], 0.05)
 
 
 def faded(mean, e1=np.inf, e3=np.inf, weights="trained"):
@@ -31,12 +33,15 @@ def faded(mean, e1=np.inf, e3=np.inf, weights="trained"):
     return pd.DataFrame([{**row, **numbers, "horizon_e1": e1, "horizon_e2": np.inf, "horizon_e3": e3}])
 
 
-def test_a_difference_is_claimed_only_where_its_interval_excludes_zero():
+def test_a_difference_is_claimed_only_where_its_interval_excludes_zero_and_holm_agrees():
     (unclear,) = findings.both_directions(compared(-0.01, 0.03))
     assert "is not shown here" in unclear
     assert "better" not in unclear
     (better,) = findings.both_directions(compared(0.01, 0.03))
     assert "helps here, as the textbook says" in better
+    (uncorrected,) = findings.both_directions(compared(0.01, 0.03, p_holm=0.06))
+    assert "is not shown here" in uncorrected
+    assert "3 seeds each): not after Holm's correction." in uncorrected
     (worse,) = findings.both_directions(compared(-0.03, -0.01))
     assert "hurts here, against the textbook" in worse
     assert "is worse than vanilla-textbook (−2.0 points" in worse
@@ -105,7 +110,7 @@ def chosen(hidden_size=32, states=("COMPLETE",) * 3 + ("PRUNED", "FAIL"), reason
     study = {"chosen": {"trial": 0, "validation/accuracy": 0.83}}
     space = {"hidden_size": {"role": "scientific", "low": 16, "high": 128, "step": 16, "log": False}}
     found = tables.trials({"vanilla": pd.DataFrame(rows)}, {"vanilla": study})
-    return findings.tuned(found, tables.comparisons([]), space)
+    return findings.tuned(found, tables.comparisons([], 0.05), space)
 
 
 def test_what_was_chosen_is_measured_against_the_median_of_the_completed_trials():
@@ -157,9 +162,24 @@ def test_memory_whose_interval_includes_guessing_is_not_shown():
         ]
     )
     remembering = tables.remembering(tables.memory(frame, "sign_accuracy"))
-    said = " ".join(findings.remembers(remembering, tables.memory(frame, "sign_accuracy"), faded(-1), 9))
+    effects = distance.effects(frame.assign(contrast=frame.sign_accuracy))
+    said = " ".join(findings.remembers(remembering, effects, faded(-1), 9))
     assert "includes guessing for vanilla: memory of that word is not shown" in said
     assert "above guessing for lstm" in said
+
+
+def test_the_effect_of_a_word_is_the_mean_of_each_seeds_own_share_as_in_the_claims():
+    frame = pd.DataFrame(
+        [
+            {"architecture": "vanilla", "sequence_length": 100, "trained_length": 100, "seed": seed}
+            | {"lag_tokens": lag, "sign_accuracy": 1.0, "contrast": value}
+            for seed, values in enumerate([(4.0, 1.0), (1.0, 0.75)])
+            for lag, value in zip((0, 99), values, strict=True)
+        ]
+    )
+    remembering = tables.remembering(tables.memory(frame, "sign_accuracy"))
+    said = findings.remembers(remembering, distance.effects(frame), faded(-1), 100)[-1]
+    assert "50.0 % of the effect of a word" in said  # the share of the means is 35 %
 
 
 def measured(value, low=None, high=None, unit="share", side=None, threshold=None):
@@ -172,6 +192,7 @@ def test_a_number_of_the_claims_table_has_its_unit_its_interval_and_what_was_ask
     assert measured(0.025, 0.019, 0.031, "points", "above", 0.0)[0] == "+2.5 points"
     assert measured(-6.4, -9.9, -2.96, "log10", "below", -3.0) == ("10^−6.4", "10^−9.9 to 0.11 %", "below 0.1 %")
     assert measured(1.03e-7, 1e-7, 1.1e-7, "logits", "below", 0.001)[::2] == ("1.0·10^−7 logits", "below 0.001 logits")
+    assert measured(1.0, 0.75, 1.25, "logits")[:2] == ("1 logit", "0.75 to 1.2 logits")
     assert measured(424.0, 415.0, None, "tokens") == ("424 tokens", "415 tokens to not reached", "")
 
 

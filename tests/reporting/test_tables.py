@@ -224,11 +224,22 @@ def test_the_textbooks_networks_stand_beside_the_trials_with_their_validation_ac
 
 def test_the_probability_that_a_run_is_better_is_required_and_null_is_not_a_number():
     row = {"baseline": "a", "run": "b", "baseline_seeds": 2, "run_seeds": 2, "difference": 0.0, "low": 0.0, "high": 0.0}
-    found = tables.comparisons([{**row, "p_better": 0.5, "p_better_low": None, "p_better_high": None}])
+    others = (
+        "p",
+        "p_holm",
+        "aso_epsilon",
+        "seeds_needed",
+        "visible_difference",
+        "reviews_low",
+        "reviews_high",
+        "mcnemar",
+    )
+    row |= dict.fromkeys(others)
+    found = tables.comparisons([{**row, "p_better": 0.5, "p_better_low": None, "p_better_high": None}], 0.05)
     assert found.p_better.tolist() == [0.5]
     assert found.p_better_low.isna().all()
     with pytest.raises(KeyError, match="p_better"):
-        tables.comparisons([row])
+        tables.comparisons([row], 0.05)
 
 
 def test_without_the_textbook_length_the_nearest_by_ratio_stands_in():

@@ -182,7 +182,7 @@ def test_the_bag_of_words_stands_among_the_probes_of_every_network(cells):
 
 def test_the_decay_table_has_a_row_for_every_kind_of_curve_of_its_seeds(run, cells):
     both = [cells["too long to train at"], run("vanilla", 12, trained_here=False, thorough=True, seed=1)]
-    table = decay.table(medians for tables in both for medians in tables["medians"])
+    table = decay.table(pd.concat(tables["medians"] for tables in both))
     kinds = pd.concat(tables["curves"] for tables in both)[decay.GROUP].drop_duplicates()
     kinds = kinds[~kinds["quantity"].str.startswith("singular value")]
     assert values(table, *decay.GROUP) <= values(kinds, *decay.GROUP)

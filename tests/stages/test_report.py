@@ -1,4 +1,5 @@
 import re
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -9,15 +10,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline import params
 from pipeline.params import Mistake
-from pipeline.record import artifacts
+from pipeline.record import artifacts, lineage, recorded
 from pipeline.reporting import document, figures
 from pipeline.stages import report
 from tests.reporting import invented
 
 ROOT = Path(__file__).parents[2]
 PANELS = {
-    **{"accuracy": 1, "differences": 1, "gradients-by-lag": 6, "gradients-by-length": 2, "memory-by-lag": 2},
+    **{
+        "accuracy": 1,
+        "calibration": 7,
+        "accuracy-by-length": 2,
+        "differences": 1,
+        "gradients-by-lag": 6,
+        "gradients-by-length": 2,
+        "memory-by-lag": 2,
+    },
     **{"gradients-by-start": 2, "gradients-by-place": 2, "half-life-by-length": 3, "horizons-by-length": 6},
     **{"lyapunov": 3, "bounds": 2, "gradient-norms": 2, "memory-beside-gradient": 4, "changed-reviews": 2},
     **{"truncation": 1, "memory-deficit": 2, "retention": 2, "reading-1": 2, "reading-2": 2},
@@ -41,14 +51,15 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.fetched, self.ids, self.open, self.charts = [], [], [], 0
+        self.fetched, self.linked, self.ids, self.open, self.charts = [], [], [], [], 0
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
         found = dict(attributes)
         if tag not in ("meta", "link"):
             self.open.append(tag)
-        self.fetched += [found[key] for key in ("src", "href") if key in found]
+        self.fetched += [found[key] for key in ("src", "href") if key in found and tag != "a"]
+        self.linked += [found["href"]] if tag == "a" else []
         self.ids += [found["id"]] if "id" in found else []
         self.charts += found.get("type") == "application/json"
 
@@ -60,12 +71,13 @@ def written(folder, monkeypatch, spoil=lambda: None, **changes):
     """The folder after `report` on an invented study; `spoil` may change its files first."""
     lists = {**invented.DEFAULT, **changes}
     monkeypatch.chdir(ROOT)
-    params = invented.study(**lists)
+    study = invented.study(**lists)
     folder.mkdir(exist_ok=True)
     monkeypatch.chdir(folder)
     invented.write(**lists)
     spoil()
-    report.main(params)
+    invented.record(study)
+    report.main(study)
     return folder / "reports"
 
 
@@ -108,6 +120,58 @@ def test_the_same_files_give_the_same_bytes_in_any_folder_and_after_any_other_re
     assert str(tmp_path) not in "".join(text.decode() for text in outputs(again).values())
 
 
+def test_one_flipped_bit_in_a_prediction_that_is_not_even_read_here_is_named_and_nothing_is_written(
+    small, tmp_path, monkeypatch
+):
+    study = shutil.copytree(small.parent, tmp_path / "study")
+    monkeypatch.chdir(study)
+    predictions = artifacts.predictions("vanilla-textbook")
+    artifacts.write_bytes(predictions, b"predictions")
+    lock = artifacts.read_json(Path("dvc.lock"))
+    lock["stages"]["evaluate"]["outs"] += [
+        {"path": "artifacts/predictions", "md5": recorded.hash_of(predictions.parent)}
+    ]
+    artifacts.write_json(Path("dvc.lock"), lock)
+    shutil.rmtree("reports/figures")
+    monkeypatch.setattr(recorded, "listing", lambda *_: {"vanilla-textbook.parquet": recorded.hash_of(predictions)})
+    artifacts.write_bytes(predictions, b"predictionr")
+    with pytest.raises(Mistake, match=r"^evaluate: artifacts/predictions/vanilla-textbook.parquet: not what dvc.lock"):
+        report.main(params.read())
+    assert not Path("reports/figures").exists()
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (
+            lambda lock, text: artifacts.write_text(artifacts.memory(3), text[: len(text) // 2]),
+            "gradients@3: .*y/3",
+        ),
+        (lambda lock, text: lock["stages"].pop("train@vanilla-textbook"), "dvc.lock: .* about train@vanilla-textbook"),
+        (lambda lock, text: lock["stages"].clear(), "dvc.lock: nothing in it about prepare"),
+    ],
+    ids=["a table cut short", "a stage that never ran", "no record"],
+)
+def test_what_dvc_lock_does_not_record_is_refused_by_name(damage, said, small, tmp_path, monkeypatch):
+    monkeypatch.chdir(shutil.copytree(small.parent, tmp_path / "study"))
+    lock = artifacts.read_json(Path("dvc.lock"))
+    damage(lock, artifacts.read_text(artifacts.memory(3)))
+    artifacts.write_json(Path("dvc.lock"), lock)
+    with pytest.raises(Mistake, match=f"^{said}"):
+        report.main(params.read())
+
+
+def test_every_file_is_listed_with_its_hash_in_dvc_lock_and_the_keys_of_its_runs(small):
+    stages = lineage.finished(small.parent)
+    text, page = ((small / name).read_text() for name in ("README.md", "index.html"))
+    listed = text.split("**The files that this report was written from**")[1]
+    assert f"| reports/metrics.json | evaluate | {stages['evaluate'].outs['reports/metrics.json']} |" in listed
+    assert f"| vanilla-textbook | rnn-for-nlp/training | {stages['train@vanilla-textbook'].key()} |" in listed
+    (hover,) = {found for found in re.findall('title="([^"]*)"', page) if found.startswith("reports/metrics.json")}
+    assert stages["evaluate"].outs["reports/metrics.json"] in hover
+    assert stages["train@vanilla-textbook"].key() in hover
+
+
 def test_every_figure_of_the_markdown_is_there_has_an_alternative_and_is_a_picture(full):
     text = (full / "README.md").read_text()
     assert {file.stem for file in (full / "figures").iterdir()} == FIGURES
@@ -122,12 +186,21 @@ def test_the_page_fetches_nothing_closes_every_element_and_holds_every_panel(ful
     assert page.fetched == ["data:,"]
     assert page.open == []
     assert len(page.ids) == len(set(page.ids))
-    assert page.charts == sum(PANELS.values())
+    other_lengths = len(invented.DEFAULT["lengths"]) - 1
+    assert page.charts == sum(PANELS.values()) + other_lengths * (PANELS["gradients-by-lag"] + PANELS["memory-by-lag"])
+
+
+def test_every_link_of_the_page_leads_to_a_file_or_a_place_that_is_there(full):
+    page = Page((full / "index.html").read_text())
+    assert {"gradients/100.csv", "memory/10.csv", "tuning/vanilla.csv", "metrics.json"} <= set(page.linked)
+    for link in page.linked:
+        assert link[1:] in page.ids if link.startswith("#") else (full / link).is_file(), link
 
 
 def test_the_document_answers_in_the_order_of_its_questions(full):
     headings = re.findall(r"^## (.+)$", (full / "README.md").read_text(), re.MULTILINE)
     assert headings == [
+        "In one minute",
         "What the textbook says, and what was found",
         "The answer",
         "What was run on what",
@@ -138,6 +211,7 @@ def test_the_document_answers_in_the_order_of_its_questions(full):
         "What tuning found",
         "Method and caveats",
         "How to reproduce it",
+        "Where the numbers come from",
     ]
 
 
@@ -390,14 +464,15 @@ def test_a_review_that_was_written_to_become_markup_stays_text(tmp_path, monkeyp
         "{{seven}}",
         "{%raw%}",
         "\u202egnp",
-        "<img",
+        '"><img onerror=alert(1)>',
+        "nu\0ll",
         "`*_[x](y)",
         "end",
     ]
 
     def spoil():
         found = artifacts.read_json(artifacts.EXAMPLES)
-        numbers = {"token": words, "probability": [0.5, *[0.9] * 7], "gradient": [0.0, *[1.0] * 7]}
+        numbers = {"token": words, "probability": [0.5, *[0.9] * 8], "gradient": [0.0, *[1.0] * 8]}
         found["reviews"][0]["readings"] = dict.fromkeys(found["reviews"][0]["readings"], numbers)
         artifacts.write_json(artifacts.EXAMPLES, found)
         claims = artifacts.read_json(artifacts.CLAIMS)
@@ -412,9 +487,13 @@ def test_a_review_that_was_written_to_become_markup_stays_text(tmp_path, monkeyp
     assert "<img" not in page
     assert "<script>" not in text
     assert "<img" not in text
-    assert "<img" not in (reports / "figures/reading-1.svg").read_text()
-    for word in ("{{seven}}", "{%raw%}", "\u202egnp"):
-        assert word in page
-        assert word in text
+    picture = (reports / "figures/reading-1.svg").read_text()
+    assert "<img" not in picture
+    ElementTree.fromstring(picture)  # noqa: S314 - a null byte would end it
+    for form in (page, text, picture):
+        assert "\0" not in form
+        assert "\u202e" not in form
+        for word in ("{{seven}}", "{%raw%}", "‹U+202E›gnp", "nu␀ll"):
+            assert word in form
     (row,) = re.findall(r"^\| &lt;/script>.*$", text, re.MULTILINE)
     assert len(re.findall(r"(?<!\\)\|", row)) == 4

@@ -14,12 +14,15 @@ from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from pipeline.params import Mistake
 from pipeline.record.compute import local, worker
+
+if TYPE_CHECKING:
+    from pipeline.record import unfinished
 
 LOSSES = 3  # of a unit's process or memory, before the stage gives up
 Report = Callable[[int, int, dict[str, float]], None]  # unit, epoch, metrics
@@ -29,11 +32,12 @@ Keep = Callable[[int, Any], None]  # unit, result
 class Workers:
     """Runs units and hands what they report to the driver, which alone writes files and studies.
 
-    The executor is made when the first units come, and kept until `close`: a stage that has none pays nothing.
+    The executor is made when the first units come, and kept until `close`: a stage that has none pays nothing. Where
+    something keeps results (unfinished.Results, by unit), what it has is not computed again.
     """
 
-    def __init__(self, processes: int, scheduler: str | None = None):
-        self._processes, self._scheduler = processes, scheduler
+    def __init__(self, processes: int, scheduler: str | None = None, kept: "unfinished.Results | None" = None):
+        self._processes, self._scheduler, self._kept = processes, scheduler, kept
         self._executor: local.Here | local.Pool | None = None  # or a cluster.Cluster
         self._shared: tuple = ()
         self._progress: _Progress | None = None
@@ -59,15 +63,19 @@ class Workers:
         The first exception of a unit is raised here. Where its process is killed or memory runs out the unit is not to
         blame: it runs again, and only after LOSSES of these it raises Mistake.
         """
-        if not tasks:
-            return {}
-        results, losses, pending, todo = {}, Counter(), {}, deque(tasks)
-        executor = self._ready(total or len(tasks), shared)
+        results = self._results_before(tasks)
+        losses, pending, todo = Counter(), {}, deque(unit for unit in tasks if unit not in results)
+        if not todo:
+            return results
+        executor = self._ready(total or len(todo), shared)
+        done = len(results) + (min(tasks) if total else 0)
 
         def begin(unit: int) -> Future:
             return executor.submit(worker.run, function, unit, tasks[unit])
 
-        with self._progressing(name, total or len(tasks), min(tasks) if total else 0, report) as progress:
+        with self._progressing(name, total or len(tasks), done, report) as progress:
+            if results:
+                progress.say(f"({len(results)} of {len(tasks)} were done before this run was interrupted)")
             while todo or pending:
                 while todo and len(pending) < executor.at_once:
                     unit = todo.popleft()
@@ -86,6 +94,8 @@ class Workers:
                         raise Mistake(f"{name} {unit}: {mistake}") from None
                     else:
                         keep(unit, results[unit])
+                        if self._kept is not None:
+                            self._kept[unit] = results[unit]
                         progress.done()
         return {unit: results[unit] for unit in tasks}
 
@@ -93,6 +103,12 @@ class Workers:
         """Units under way, if any, end with it."""
         if self._executor:
             self._executor.abandon()
+
+    def _results_before(self, tasks: dict[int, tuple]) -> dict:
+        if self._kept is None:
+            return {}
+        kept = {unit: self._kept.get(unit) for unit in tasks}
+        return {unit: result for unit, result in kept.items() if result is not None}
 
     def _ready(self, units: int, shared: tuple) -> local.Here | local.Pool:
         if self._executor is not None:

@@ -1,0 +1,253 @@
+"""`verify`: is what the commit says what comes out of it? The files against dvc.lock, then each stage computed again.
+
+Works in a clone of the commit that shares nothing with this checkout; MLflow and stored studies play no part. Each
+stage starts from the recorded files of those before it, where this checkout has them, else from what was computed just
+now: so a stage that differs differs by itself.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+from pipeline.params import Mistake, Params
+from pipeline.record import comparison, processor, recorded
+from pipeline.record.lineage import LOCK, Stage, finished
+
+TRAINING = 0.05  # hundreds of float32 steps multiply a last bit: one accuracy in twenty, not one in a million
+TOLERANCES = {"tune": TRAINING, "train": TRAINING, "gradients": TRAINING, "retention": TRAINING}
+ARITHMETIC = 1e-6  # the last digits of float32, once through a network
+ALONE = ("MLFLOW_TRACKING_URI", "RNN_STUDIES", "DVC_STAGE", "DVC_ROOT")  # of this checkout, not of its copy
+SAME, TOLERATED, DIFFERS = "identical", "within the tolerance", "differs"
+
+
+def main(params: Params, wanted: list[str], only_files: bool, as_json: bool) -> int:
+    """0 where everything is the same, also within tolerances on another kind of machine; 1 where something is not."""
+    root, started = Path(), time.monotonic()
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr if as_json else sys.stdout, flush=True)
+
+    commit, stages = _commit(root), _stages(params, root)
+    chosen = _chosen(wanted, stages)
+    found = {"commit": commit, "files": [], "machine": {}, "stages": [], "first": None}
+    wrong = recorded.differences(stages.values(), root, code=True)
+    for each in wrong:
+        say(f"differs: {each}")
+    found["files"] = [asdict(each) for each in wrong]
+    count = sum(len(stage.outs) + len(stage.deps) for stage in stages.values())
+    if not wrong:
+        say(f"files: what is here of {count} that dvc.lock names is what it records ({_since(started)})")
+    if not wrong and not only_files:
+        machine = _machine(root)
+        found["machine"] = {name: {"recorded": a, "here": b} for name, (a, b) in machine.items()}
+        for line in _machines(machine, root):
+            say(line)
+        say(_estimate(chosen, stages, root))
+        with tempfile.TemporaryDirectory(prefix="verify-") as folder:
+            copy = Path(folder) / "study"
+            _git(root, "clone", "--quiet", "--no-local", str(root.resolve()), str(copy))
+            _git(copy, "checkout", "--quiet", "--detach", commit)
+            _own_data(params, root, copy)
+            for number, name in enumerate(chosen, 1):
+                begun = time.monotonic()
+                say(f"[{number}/{len(chosen)}] {name} ...")
+                files = _recomputed(stages[name], stages, root, copy, bool(machine))
+                verdict = _worst([each["verdict"] for each in files])
+                found["stages"].append({"stage": name, "verdict": verdict, "files": files})
+                say(f"[{number}/{len(chosen)}] {name}: {verdict} ({_since(begun)})")
+                for each in files:
+                    if each["verdict"] != SAME:
+                        found["first"] = found["first"] or {"stage": name, **each}
+                        say(f"    {_in_words(each)}")
+    verdict = _worst([DIFFERS if wrong else SAME, *(stage["verdict"] for stage in found["stages"])])
+    if as_json:
+        print(json.dumps({"verdict": verdict, **found}, indent=2))
+    first = f"; first: {found['first']['stage']}, {_in_words(found['first'])}" if found["first"] else ""
+    say(f"{commit[:10]}: {verdict}{first} ({_since(started)})")
+    return int(verdict == DIFFERS)
+
+
+def _commit(root: Path) -> str:
+    commit = _git(root, "rev-parse", "HEAD")
+    if _git(root, "status", "--porcelain", "--", str(LOCK), "params.yaml", "dvc.yaml"):
+        raise Mistake("dvc.lock, dvc.yaml or params.yaml: changed since the commit; commit first: a commit is verified")
+    return commit
+
+
+def _git(folder: Path, *words: str) -> str:
+    try:
+        return subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+    except FileNotFoundError:
+        raise Mistake("git: not installed; `verify` clones the commit with it") from None
+    except subprocess.CalledProcessError as error:
+        raise Mistake(f"git {words[0]}: {error.stderr.strip()}") from None
+
+
+def _stages(params: Params, root: Path) -> dict[str, Stage]:
+    """Those of these parameters but `track`, each behind what it reads from."""
+    known = finished(root)
+    names = [name for name in recorded.listed(params) if name != "track"]
+    missing = [name for name in names if name not in known]
+    if missing:
+        raise Mistake(f"dvc.lock: nothing in it about {missing[0]}; `dvc repro` makes it")
+    before = {
+        name: [
+            other
+            for other in names
+            if other != name
+            and any(recorded.overlap(path, out) for path in _read(known[name]) for out in known[other].outs)
+        ]
+        for name in names
+    }
+    return {name: known[name] for name in TopologicalSorter(before).static_order()}
+
+
+def _read(stage: Stage) -> list[str]:
+    """What it reads that another stage may have made."""
+    return [path for path in [*stage.deps, *stage.params] if not path.startswith(recorded.CODE)]
+
+
+def _chosen(wanted: list[str], stages: dict[str, Stage]) -> list[str]:
+    """All, or those of these names; `train` is every `train@...`."""
+    unknown = [name for name in wanted if not any(name in (each, each.partition("@")[0]) for each in stages)]
+    if unknown:
+        raise Mistake(f"{unknown[0]!r} is no stage that can be verified; known: {', '.join(stages)}")
+    return [each for each in stages if not wanted or each in wanted or each.partition("@")[0] in wanted]
+
+
+def _machine(root: Path) -> dict[str, tuple[str, str]]:
+    """What of this machine is not as it was where `evaluate` ran; all of it where that was not recorded."""
+    path = root / processor.MACHINE
+    return processor.unlike(json.loads(path.read_text()) if path.exists() else {}, processor.described())
+
+
+def _machines(machine: dict, root: Path) -> list[str]:
+    if not (root / processor.MACHINE).exists():
+        return [f"machine: {processor.MACHINE} is not here, so nothing says on what kind of machine this was computed"]
+    if not machine:
+        return ["machine: of the kind on which this was computed, so the same bytes are asked for"]
+    differ = ", ".join(f"{name} {there}, here {here}" for name, (there, here) in machine.items())
+    return [
+        f"machine: another kind than the one on which this was computed ({differ}): other last bits are no surprise",
+        f"tolerances: {TRAINING:g} where networks are trained ({', '.join(TOLERANCES)}), else {ARITHMETIC:g}, each "
+        "times max(1, |recorded|)",
+    ]
+
+
+def _estimate(chosen: list[str], stages: dict[str, Stage], root: Path) -> str:
+    said = re.search(r"about\s+(\d+ minutes) to run", (root / "README.md").read_text(encoding="utf-8"))
+    whole = (
+        f"all {len(stages)} take about {said[1]} on two cores (README.md)" if said else "no file says how long all take"
+    )
+    part = "" if len(chosen) == len(stages) else ", and no tracked file says how that is shared out, so at most that"
+    return f"estimate: {len(chosen)} of {len(stages)} stages to compute; {whole}{part}"
+
+
+def _own_data(params: Params, root: Path, copy: Path) -> None:
+    """A person's own reviews, which are in no commit."""
+    source = root / params.data.path
+    if source.is_dir():
+        shutil.copytree(source, copy / params.data.path, dirs_exist_ok=True)
+    elif source.exists():
+        shutil.copy(source, copy / params.data.path)
+
+
+def _recomputed(stage: Stage, stages: dict[str, Stage], root: Path, copy: Path, other_machine: bool) -> list[dict]:
+    """Runs the stage in the copy; what became of each file that it makes."""
+    for path in _read(stage):
+        for other in stages.values():
+            for out in other.outs:
+                if recorded.overlap(path, out) and (root / out).exists():
+                    _replace(root / out, copy / out)
+        if not (copy / path).exists():
+            raise Mistake(f"{stage.name}: {path} is not here to start from; `dvc pull`, or verify what makes it, too")
+    for out in stage.outs:
+        _remove(copy / out)
+    environment = {key: value for key, value in os.environ.items() if key not in ALONE}
+    environment |= {"RNN_TRACKING": "off", "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"}
+    words = [sys.executable, *_command(stage)]
+    done = subprocess.run(words, cwd=copy, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no word of why"])[-1]
+        raise Mistake(f"{stage.name}: ended with exit code {done.returncode} in the copy: {last}")
+    return [
+        each for out, hashed in stage.outs.items() for each in _compared(stage, out, hashed, root, copy, other_machine)
+    ]
+
+
+def _command(stage: Stage) -> list[str]:
+    name, _, item = stage.name.partition("@")
+    return ["-m", "pipeline", name, *([item] if item else [])]
+
+
+def _compared(stage: Stage, out: str, hashed: str, root: Path, copy: Path, other_machine: bool) -> list[dict]:
+    if not (copy / out).exists():
+        return [{"path": out, "verdict": DIFFERS, "gap": None, "why": "was not made"}]
+    if recorded.hash_of(copy / out) == hashed:
+        return [{"path": out, "verdict": SAME, "gap": None, "why": ""}]
+    if not (root / out).exists():
+        return [{"path": out, "verdict": DIFFERS, "gap": None, "why": "the recorded one is not here to compare with"}]
+    if (copy / out).is_dir():
+        ours, theirs = recorded.files(root / out), recorded.files(copy / out)
+        unlike = [f"{out}/{name}" for name in sorted(ours.keys() | theirs.keys()) if ours.get(name) != theirs.get(name)]
+    else:
+        unlike = [out]
+    return [_one(stage, path, root, copy, other_machine) for path in unlike]
+
+
+def _one(stage: Stage, path: str, root: Path, copy: Path, other_machine: bool) -> dict:
+    for folder, why in ((copy, "was not made"), (root, "is new")):
+        if not (folder / path).exists():
+            return {"path": path, "verdict": DIFFERS, "gap": None, "why": why}
+    tolerance = TOLERANCES.get(stage.name.partition("@")[0], ARITHMETIC)
+    gap = comparison.gap(root / path, copy / path, tolerance)
+    tolerated = other_machine and (gap is None or gap.within)
+    return {
+        "path": path,
+        "verdict": TOLERATED if tolerated else DIFFERS,
+        "gap": gap and asdict(gap),
+        "why": "" if gap else "other bytes, the same numbers",
+    }
+
+
+def _in_words(each: dict) -> str:
+    gap = each["gap"]
+    if not gap:
+        return f"{each['path']}: {each['why']}"
+    place = ", ".join(text for text in (gap["row"], f"column {gap['column']}" if gap["column"] else "") if text)
+    apart = "" if gap["difference"] is None else f", apart by {gap['difference']:.3g}"
+    most = "" if gap["largest"] is None else f"; the largest difference is {gap['largest']:.3g}"
+    return (
+        f"{each['path']}: {place}: recorded {gap['recorded']}, computed {gap['found']}{apart}; "
+        f"{gap['values']} values differ{most}"
+    )
+
+
+def _worst(verdicts: list[str]) -> str:
+    return max(verdicts, key=(SAME, TOLERATED, DIFFERS).index)
+
+
+def _replace(source: Path, target: Path) -> None:
+    _remove(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _since(start: float) -> str:
+    seconds = time.monotonic() - start
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

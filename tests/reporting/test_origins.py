@@ -1,0 +1,107 @@
+"""What a figure, a table or a sentence says it was computed from is what changes it."""
+
+import pandas as pd
+import pytest
+
+from pipeline.reporting import document, figures, origins
+from pipeline.stages import report
+from tests.reporting import invented
+
+COUNTS = {  # numbers of seeds or reviews, names or yes and no: what is moved here, floats, does not change them
+    ("tables", "measured"),
+    ("sentences", "few_seeds"),
+    ("sentences", "learned"),
+}
+SETTINGS = {("sentences", "seeds"), ("sentences", "seeds_of_curves")}  # of params.yaml, not of a file
+
+
+class Caught(Exception):
+    pass
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """What `report` hands to `document.story`, of an invented study."""
+    found = {}
+
+    def catch(**given):
+        found.update(given)
+        raise Caught
+
+    with pytest.MonkeyPatch.context() as patch:
+        study = invented.study(**invented.DEFAULT)
+        patch.chdir(tmp_path_factory.mktemp("origins"))
+        invented.write(**invented.DEFAULT)
+        invented.record(study)
+        patch.setattr(document, "story", catch)
+        with pytest.raises(Caught):
+            report.main(study)
+    return found
+
+
+def shown(given) -> dict:
+    """{(kind, name): everything that it shows} of all figures, tables and sentences."""
+    told = document.story(**given)
+    pictures = {
+        name: (figure["see"], figure["alternative"], [panel.to_dict() for panel in figure["panels"]])
+        for name, figure in told["figures"].items()
+    }
+    kinds = {"figures": pictures, "tables": told["tables"], "sentences": told["sentences"]}
+    return {(kind, name): repr(found) for kind, known in kinds.items() for name, found in known.items()}
+
+
+def moved(value):
+    """With every float a little different, not by one factor or distance."""
+    match value:
+        case pd.DataFrame():
+            floats = value.select_dtypes("float").columns.drop("index", errors="ignore")
+            return value.assign(**{name: 0.93 * value[name] + 0.003 * value.index / len(value) for name in floats})
+        case dict():
+            return {key: moved(each) for key, each in value.items()}
+        case list():
+            return [moved(each) for each in value]
+        case float():
+            return 0.93 * value + 0.001
+    return value
+
+
+def test_what_an_input_changes_names_it_and_nothing_else_does(inputs, monkeypatch):
+    monkeypatch.setattr(figures, "specified", lambda panels: panels)
+    before = shown(inputs)
+    changed = {each: set() for each in before}
+    for name in inputs.keys() - {"settings", "claims"}:
+        after = shown({**inputs, name: moved(inputs[name])})
+        for each in before:
+            if after[each] != before[each]:
+                changed[each].add(name)
+    named = {
+        (kind, name): set(origins.OF[kind].get("reading" if name.startswith("reading-") else name, ()))
+        for kind, name in before
+    }
+    assert {each: found for each, found in named.items() if each not in COUNTS} == {
+        each: found for each, found in changed.items() if each not in COUNTS
+    }
+    assert {each for each, found in named.items() if not found} == SETTINGS
+
+
+def test_marks_are_on_figures_tables_and_sentences_and_tell_hash_and_key():
+    told = {
+        "figures": {"accuracy": {"see": "this"}, "reading-1": {"see": "that"}},
+        "tables": {"results": {"caption": "of runs"}, "trials": [{"caption": "of one"}]},
+        "sentences": {"best": ["One wins."], "seeds": "Three seeds."},
+        "claims": [{"measures": {"caption": "all"}}],
+    }
+    read = {
+        "claims": [origins.File("reports/claims.json", "claims", "c0", {})],
+        "metrics": [origins.File("reports/metrics.json", "evaluate", "a1", {"vanilla": "k2"})],
+        "examples": [origins.File("reports/examples.json", "examples", "e3", {})],
+        "trials": [origins.File("reports/tuning/vanilla.csv", "tune@vanilla", "b4", {})],
+    }
+    found = origins.marked(told, read, {"vanilla": "training"})
+    assert [figure["origins"] for figure in found["figures"].values()] == [[2], [3]]
+    assert (found["tables"]["results"]["origins"], found["tables"]["trials"][0]["origins"]) == ([2], [4])
+    assert found["claims"][0]["measures"]["origins"] == [1]
+    assert found["cited"] == {"One wins.": [2], "Three seeds.": []}
+    assert found["hovers"][2] == "reports/metrics.json, MD5 a1, by evaluate, MLflow vanilla k2"
+    assert found["tables"]["files"]["rows"][1] == ["2", "reports/metrics.json", "evaluate", "a1", "vanilla"]
+    assert found["tables"]["runs"]["rows"] == [["vanilla", "training", "k2"]]

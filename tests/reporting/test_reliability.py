@@ -1,0 +1,44 @@
+"""Words for how far numbers can be relied on."""
+
+import numpy as np
+import pandas as pd
+
+from pipeline.reporting import reliability
+
+SETTINGS = {"learned_share": 0.8, "alpha": 0.05, "power": 0.8, "almost": 0.2, "meaningful": 0.75}
+RUN = {
+    "run": "vanilla-textbook",
+    "seeds": 3,
+    "failed": 0,
+    "failed_low": 0.0,
+    "failed_high": 0.7076,
+    "failed_seeds": np.nan,
+}
+RUN |= {"learned_above": 0.78, "ece": 0.02, "ece_low": 0.0, "ece_high": 0.03, "ece_if_calibrated": 0.025}
+
+
+def test_failed_seeds_are_named_and_none_failed_is_no_proof():
+    none = reliability.failures(pd.DataFrame([RUN]), SETTINGS)
+    assert "below 78.0 %: 80.0 % of the way" in none
+    assert "None has; after 3 seeds that did not, the 95 % interval of the share that would reaches to 70.8 %" in none
+    two = {**RUN, "failed": 2, "failed_seeds": "0 2", "failed_low": 0.0943, "failed_high": 0.9916}
+    said = reliability.failures(pd.DataFrame([RUN, two, {**two, "run": "tfidf"}]), SETTINGS)
+    assert "So it was with 2 of 3 of vanilla-textbook (seed 0 and 2; 95 % interval of the share 9.4 to 99.2 %)." in said
+    one = reliability.failures(pd.DataFrame([{**two, "failed": 1, "failed_seeds": 4.0}]), SETTINGS)
+    assert "(seed 4;" in one
+
+
+def test_a_calibration_error_is_held_against_what_chance_would_show():
+    calibrated, off = RUN, {**RUN, "run": "lstm-textbook", "ece": 0.04}
+    assert reliability.calibrated(pd.DataFrame([calibrated]))[1].startswith("No run's error is larger")
+    assert reliability.calibrated(pd.DataFrame([calibrated, off]))[1].endswith("by chance: lstm-textbook.")
+    assert reliability.calibrated(pd.DataFrame([off]))[1].endswith("by chance: every run.")
+
+
+def test_a_difference_that_no_number_of_seeds_would_show_has_no_number():
+    assert [reliability.needed(seeds) for seeds in (26.0, 207_601.0, np.nan)] == ["26", "> 1,000", "none"]
+
+
+def test_a_bucket_says_which_lengths_are_in_it():
+    ends = pd.DataFrame({"run": "a-b", "above_tokens": [0, 100, 200], "up_to_tokens": [100.0, 200.0, np.nan]})
+    assert reliability.named(ends).bucket.tolist() == ["1 to 100 tokens", "101 to 200 tokens", "over 200 tokens"]

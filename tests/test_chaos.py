@@ -1,0 +1,85 @@
+"""The fixed part of `make chaos`: a stage that writes is disturbed at each of its writes, and then runs again."""
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from chaos import faults, soak
+from chaos.study import Study, Whole, errors
+
+ROOT = Path(__file__).parents[1]
+CLAIMS = "reports/claims.json"
+
+
+@pytest.fixture
+def study(tmp_path):
+    """The committed results, of which `claims` can be made anew."""
+    shutil.copytree(ROOT / "reports", tmp_path / "study/reports")
+    shutil.copy(ROOT / "params.yaml", tmp_path / "study")
+    (tmp_path / "study/pipeline").symlink_to(ROOT / "pipeline")
+    return Study(tmp_path / "study")
+
+
+@pytest.mark.slow
+def test_a_stage_killed_at_each_of_its_writes_leaves_the_old_file_or_the_new_one_and_the_next_gives_the_same(study):
+    undisturbed = study.files()
+    (study.folder / CLAIMS).write_text("old")
+    for write in (1, 2):  # the flush, the rename
+        assert study.stage("claims", CHAOS_WRITE=f"{write}:kill").code == -signal.SIGKILL
+        assert (study.folder / CLAIMS).read_text() == "old"
+    assert len(list(study.folder.rglob(".writing-*"))) == 1  # that of the second; it removed the first one's
+    assert study.stage("claims").code == 0
+    assert study.files() == undisturbed
+    assert not list(study.folder.rglob(".writing-*"))
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_one_line_and_the_old_file_stays(study):
+    undisturbed = study.files()
+    ended = study.stage("claims", CHAOS_WRITE="1:full")
+    assert (ended.code, errors(ended.said)) == (2, [f"error: {CLAIMS}: cannot be written: No space left on device"])
+    assert study.files() == undisturbed
+    assert not list(study.folder.rglob(".writing-*"))
+
+
+@pytest.mark.slow
+def test_no_file_is_renamed_across_folders(study):
+    undisturbed = study.files()
+    (study.folder / CLAIMS).unlink()
+    assert study.stage("claims", CHAOS_RENAME="within").code == 0
+    assert study.files() == undisturbed
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="setpriv is not installed, which takes root's privilege")
+def test_what_may_not_be_read_is_named(study):
+    at = faults.Injected(study, Whole(study.files(), {}))
+    at.row = faults.Row("", "")
+    (study.folder / "reports/decay/100.csv").chmod(0)
+    at.refused(study.stage("claims", bound=True), r"reports/decay/100\.csv: cannot be read: Permission denied")
+    assert at.row.wrong == []
+
+
+def test_processes_of_a_study_are_found_by_their_mark_whoever_started_them(study):
+    process = study.begin("sh", "-c", "sleep 60 & exec sleep 60")
+    try:
+        while len(found := study.processes()) < 2:
+            assert process.poll() is None
+        assert {each.name() for each in found} == {"sleep"}
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_what_grows_in_every_round_is_named():
+    common = {"changed": "a=1", "known": True, "killed": False, "seconds": 1.0, "processes": 0}
+    steady = {"memory_mb": 100.0, "handles": 10, "temporary": 0, "database_kb": 1.0, "cache_kb": 1.0}
+    assert soak.grown([soak.Round(**common, **steady)] * 4) == []
+    growing = [soak.Round(**common, **{key: value * 2**n for key, value in steady.items()}) for n in range(4)]
+    said = "\n".join(soak.grown(growing))
+    assert all(f"{name} grew" in said for name in steady if name != "temporary")
+    left = [soak.Round(**{**common, "processes": 1}, **{**steady, "temporary": 1})] * 2
+    assert soak.grown(left) == ["1 temporary files, after 0 kills", "1 processes are left"]

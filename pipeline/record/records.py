@@ -327,7 +327,7 @@ def retention(stage: Stage, folder: Path) -> list[Record]:
         parent=None,
         tags=tags(stage.name, "", stage.key(), architecture=ALL, **known, **_note(note, figure)),
         params=params,
-        metrics={(f"{unit.replace(' ', '-')}/retained_tokens", 0): float(lag) for unit, lag in farthest.items()},
+        metrics={(f"retained_tokens/{unit.replace(' ', '-')}", 0): float(lag) for unit, lag in farthest.items()},
         artifacts={"retention.csv": table, "checks.csv": checks, **figure},
     )
     return [parent, *children]
@@ -415,13 +415,13 @@ def _mean_points(rows: list[dict], step: str, columns: dict[str, str]) -> dict[P
 
 
 def _at_the_farthest_lag(curves: list[Record]) -> dict[Point, float]:
-    """What a folded parent can show of its curves: the end of each."""
+    """What a folded parent can show of its curves: the end of each. One section of the chart page holds them all."""
     ends = {}
     for curve in curves:
         metric = "log10_relative_norm" if curve.tags["quantity"] == "gradient" else "sign_accuracy"
         steps = [step for found, step in curve.metrics if found == metric]
         if steps:
-            ends[f"{curve.tags['unit'].replace(' ', '-')}/{metric}", max(steps)] = curve.metrics[metric, max(steps)]
+            ends[f"{metric}/{curve.tags['unit'].replace(' ', '-')}", max(steps)] = curve.metrics[metric, max(steps)]
     return ends
 
 

@@ -84,7 +84,7 @@ def test_a_decay_curve_is_the_mean_over_seeds_by_lag(study):
     assert not any(name.endswith("p90") for name, _ in metrics), "an empty field is no measurement"
     assert metrics["half_life_tokens", 0] == 3.5
     assert ("horizon_1e-3", 0) not in metrics, "not reached"
-    assert read(study)["gradients 4"].metrics["vanilla-forward-trained/log10_relative_norm", 3] == -4.5
+    assert read(study)["gradients 4"].metrics["log10_relative_norm/vanilla-forward-trained", 3] == -4.5
 
 
 def test_a_retention_curve_is_a_mean_by_lag_and_its_parent_has_the_longest_lag_that_every_seed_learned(
@@ -94,7 +94,7 @@ def test_a_retention_curve_is_a_mean_by_lag_and_its_parent_has_the_longest_lag_t
     metrics = found["vanilla first retention"].metrics
     assert [metrics["accuracy", lag] for lag in (1, 2, 4)] == [1, 1, 0.625]
     assert [metrics["solved", lag] for lag in (1, 2, 4)] == [1, 1, 0]
-    assert found["retention"].metrics == {("vanilla-first/retained_tokens", 0): 2}
+    assert found["retention"].metrics == {("retained_tokens/vanilla-first", 0): 2}
 
 
 def test_every_verdict_is_a_tag_and_a_row_of_the_description(study):

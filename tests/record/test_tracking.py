@@ -16,6 +16,7 @@ import pytest
 from pipeline.record import lineage, places, records
 from pipeline.record.tracking import Tracker, live, projection, store
 from tests import toy_study
+from tests.serving import serving
 
 STAGE = "train@vanilla-textbook"
 UNITS = {
@@ -73,7 +74,11 @@ def current(folder: Path) -> set[str]:
 
 
 def write(folder: Path, *messages: dict) -> None:
-    live.write(iter([{"folder": str(folder), "stage": STAGE, "units": {str(s): UNITS[s] for s in UNITS}}, *messages]))
+    live.write(iter([header(folder), *messages]))
+
+
+def header(folder: Path) -> dict:
+    return {"folder": str(folder), "stage": STAGE, "units": {str(seed): tags for seed, tags in UNITS.items()}}
 
 
 def epoch(seed: int, step: int, loss: float) -> dict:
@@ -291,6 +296,28 @@ def test_a_failure_is_kept_with_its_traceback(study):
     assert set(statuses(study).values()) == {"FAILED"}
     ((place,),) = rows(study, "select artifact_uri from runs where name = 'vanilla-textbook'")
     assert (Path(place.removeprefix("file://")) / "traceback.txt").read_text() == "ValueError: no"
+
+
+@pytest.mark.slow
+def test_a_server_killed_in_the_middle_of_training_loses_nothing_and_leaves_nothing_running(study, monkeypatch):
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{study / 'mlflow.db'}"]
+
+    def training():
+        with serving(command, "/health", cwd=study) as url:
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+            yield header(study)
+            yield epoch(0, 1, 0.5)
+            assert points(study, "vanilla-textbook seed 0", "train/loss") == [(1, 0.5)]
+        yield epoch(0, 2, 0.25)
+
+    with pytest.raises(Exception, match="refused"):
+        live.write(training())
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert set(statuses(study).values()) == {"RUNNING"}
+    projection.project(found(study), study)
+    assert set(statuses(study).values()) == {"FINISHED"}
+    assert points(study, "vanilla-textbook seed 0", "train/loss") == [(1, 0.5), (2, 0.25)]
+    assert projection.differences(found(study), study) == []
 
 
 # the trainer's side

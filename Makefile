@@ -66,6 +66,10 @@ ui: $(READY) ## the MLflow UI on loopback, port 5000 (PORT=... for another)
 benchmark: $(READY) ## docs/performance.md: against other frameworks and the machine's limit (half an hour, nothing else running)
 	python -m benchmarks
 
+.PHONY: dvc-page
+dvc-page: $(READY) ## the page of `dvc plots`, scripts inside, anew: after another version of Vega
+	python -m pipeline.reporting.dvc_page
+
 .PHONY: lock
 lock: ## resolve requirements.lock anew from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \

@@ -74,6 +74,10 @@ chaos: $(READY) ## docs/reliability.md: kills and faults injected into a small s
 soak: $(READY) ## 30 small studies on end with random parameters and kills (ROUNDS=... for another number)
 	python -m chaos.soak --rounds $(or $(ROUNDS),30) --seed $(or $(SEED),0)
 
+.PHONY: dvc-page
+dvc-page: $(READY) ## the page of `dvc plots`, scripts inside, anew: after another version of Vega
+	python -m pipeline.reporting.dvc_page
+
 .PHONY: lock
 lock: ## resolve requirements.lock anew from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \

@@ -81,7 +81,7 @@ def test_an_unknown_architecture_names_the_known_ones(project, capsys):
 
 
 def test_every_command_has_help_that_says_what_it_does(capsys):
-    for command in [*STAGES, "predict", "read", "doctor"]:
+    for command in [*STAGES, "predict", "read", "verify", "doctor"]:
         with pytest.raises(SystemExit) as stop:
             main([command, "--help"])
         assert stop.value.code == 0

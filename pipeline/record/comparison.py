@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 FRAMES = (".csv", ".parquet")
-NAMES = ("column", "row")
 
 
 @dataclass(frozen=True)

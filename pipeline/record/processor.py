@@ -6,13 +6,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 MACHINE = Path("reports/machine.json")
-LEVELS = {"AVX-512": "avx512f", "AVX2": "avx2", "AVX": "avx", "SSE4.2": "sse4_2"}
+LEVELS = {"AVX-512": "avx512f", "AVX2": "avx2", "AVX": "avx", "SSE4.2": "sse4_2", "NEON": "asimd"}
+UNKNOWN = "not known here"
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "optuna")
 SWITCHES = ("XLA_FLAGS", "ONEDNN_MAX_CPU_ISA", "OPENBLAS_CORETYPE", "TF_ENABLE_ONEDNN_OPTS", "NPY_DISABLE_CPU_FEATURES")
 
 
 def described() -> dict[str, str]:
     """The same on every machine of one kind: no model, no host, no date."""
+    import numpy  # noqa: F401 - it loads the BLAS
     from threadpoolctl import threadpool_info
 
     blas = sorted(
@@ -21,7 +23,7 @@ def described() -> dict[str, str]:
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "vectors": vectors(),
-        "BLAS": ", ".join(blas) or "not known here",
+        "BLAS": ", ".join(blas) or UNKNOWN,
         "python": ".".join(platform.python_version_tuple()[:2]),
         **{name: version(name) for name in PACKAGES},
         **{name: os.environ[name] for name in SWITCHES if name in os.environ},
@@ -33,11 +35,9 @@ def vectors(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     try:
         lines = cpuinfo.read_text(encoding="utf-8").splitlines()
     except OSError:
-        return "not known here"
+        return UNKNOWN
     flags = next((set(line.split()) for line in lines if line.startswith(("flags", "Features"))), set())
-    return next(
-        (level for level, flag in LEVELS.items() if flag in flags), "NEON" if "asimd" in flags else "not known here"
-    )
+    return next((level for level, flag in LEVELS.items() if flag in flags), UNKNOWN)
 
 
 def unlike(recorded: dict[str, str], here: dict[str, str]) -> dict[str, tuple[str, str]]:

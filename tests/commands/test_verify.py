@@ -1,0 +1,126 @@
+"""`verify` on a project of two stages whose programs are a line each."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+
+from pipeline import params
+from pipeline.commands import verify
+from pipeline.params import Mistake
+from pipeline.record import lineage, processor, recorded
+from tests.test_main import STUDY
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A committed checkout; `prepare` makes the first file and `claims` a copy of it, `programs` by stage."""
+    monkeypatch.chdir(tmp_path)
+    source, target = "data/prepared/train.csv", "reports/claims.csv"
+    for path in (source, target):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("seed,accuracy\n0,0.5\n1,0.25\n")
+    shutil.copy(STUDY, "params.yaml")
+    (tmp_path / "dvc.yaml").touch()
+    (tmp_path / ".gitignore").write_text("/data/prepared/\n")
+    (tmp_path / "README.md").write_text("and about\n40 minutes to run")
+    (tmp_path / processor.MACHINE).write_text(json.dumps(processor.described()))
+    hashed = recorded.hash_of(tmp_path / source)
+    lock = {
+        "prepare": {"outs": [{"path": source, "md5": hashed}]},
+        "claims": {"deps": [{"path": source, "md5": hashed}], "outs": [{"path": target, "md5": hashed}]},
+    }
+    (tmp_path / "dvc.lock").write_text(json.dumps({"stages": lock}))
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@localhost", "-c", "commit.gpgsign=false"]
+    for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "results"]):
+        subprocess.run([*git, *words], check=True)
+    programs = {
+        "prepare": f"import pathlib as p; f = p.Path({source!r}); f.parent.mkdir(parents=True, exist_ok=True); "
+        "f.write_text('seed,accuracy\\n0,0.5\\n1,0.25\\n')",
+        "claims": f"import pathlib as p; p.Path({target!r}).write_text(p.Path({source!r}).read_text())",
+    }
+    monkeypatch.setattr(recorded, "listed", lambda params: ["claims", "prepare", "track"])
+    monkeypatch.setattr(verify, "_command", lambda stage: ["-c", programs[stage.name]])
+    assert lineage.finished(tmp_path).keys() == programs.keys()
+    return programs
+
+
+def verified(capsys, *wanted, files=False):
+    code = verify.main(params.read(), list(wanted), files, False)
+    return code, capsys.readouterr().out
+
+
+def test_what_comes_out_again_is_identical_and_the_time_is_estimated_before(project, capsys):
+    code, said = verified(capsys)
+    assert code == 0
+    assert "estimate: 2 of 2 stages to compute; all 2 take about 40 minutes" in said
+    assert said.index("estimate") < said.index("[1/2] prepare: identical") < said.index("[2/2] claims: identical")
+
+
+def test_a_number_that_comes_out_otherwise_is_named_with_stage_file_row_and_column(project, capsys):
+    project["claims"] = project["claims"].replace(".read_text())", ".read_text().replace('0.25', '0.5'))")
+    code, said = verified(capsys)
+    assert code == 1
+    assert (
+        "differs; first: claims, reports/claims.csv: row 2 (seed 1), column accuracy: recorded 0.25, computed 0.5, "
+        "apart by 0.25; 1 values differ" in said
+    )
+
+
+def test_only_another_kind_of_machine_has_a_tolerance_and_what_differs_of_it_is_named(project, capsys, monkeypatch):
+    project["claims"] = project["claims"].replace(".read_text())", ".read_text().replace('0.25', '0.250000001'))")
+    assert verified(capsys)[0] == 1
+    elsewhere = {**processor.described(), "vectors": "SSE4.2"}
+    monkeypatch.setattr(processor, "described", lambda: elsewhere)
+    code, said = verified(capsys, "claims")
+    assert code == 0
+    assert "another kind than the one on which this was computed (vectors " in said
+    assert "claims: within the tolerance" in said
+
+
+def test_a_stage_starts_from_the_recorded_files_so_that_only_the_guilty_one_differs(project, capsys):
+    project["prepare"] = project["prepare"].replace("0.25", "0.125")
+    code, said = verified(capsys)
+    assert code == 1
+    assert "prepare: differs" in said
+    assert "claims: identical" in said
+
+
+def test_one_flipped_bit_here_is_named_before_anything_is_computed(project, capsys, tmp_path):
+    (tmp_path / "reports/claims.csv").write_text("seed,accuracy\n0,0.5\n1,0.24\n")
+    code, said = verified(capsys)
+    assert code == 1
+    assert "differs: claims: reports/claims.csv: not what dvc.lock records" in said
+    assert "estimate" not in said
+
+
+def test_in_json_everything_is_said_at_once(project, capsys):
+    assert verify.main(params.read(), ["claims"], False, True) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["verdict"], found["first"], [each["stage"] for each in found["stages"]]) == (
+        "identical",
+        None,
+        ["claims"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("spoil", "wanted", "said"),
+    [
+        (lambda folder, programs: None, ["clams"], "'clams' is no stage that can be verified; known: prepare, claims"),
+        (lambda folder, programs: (folder / "dvc.lock").write_text('{"stages": {}}'), [], "changed since the commit"),
+        (
+            lambda folder, programs: shutil.rmtree(folder / "data/prepared"),
+            ["claims"],
+            "train.csv is not here",
+        ),
+        (lambda folder, programs: programs.update(claims="raise SystemExit('no disk')"), [], "exit code 1 .*: no disk"),
+        (lambda folder, programs: shutil.rmtree(folder / ".git"), [], "git rev-parse: "),
+    ],
+    ids=["an unknown stage", "nothing committed", "no recorded input", "a stage that fails", "no repository"],
+)
+def test_what_cannot_be_verified_is_a_mistake_that_says_why(spoil, wanted, said, project, tmp_path):
+    spoil(tmp_path, project)
+    with pytest.raises(Mistake, match=said):
+        verify.main(params.read(), wanted, False, False)

@@ -26,7 +26,8 @@ help: ## what can be done here
 $(READY): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed"; exit 2; }
 	$(PYTHON) -m venv --clear .venv
-	.venv/bin/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	.venv/bin/python -m pip install --quiet --no-compile --require-hashes --requirement requirements.lock
+	.venv/bin/python -m compileall -qq -j 0 .venv/lib || true # on every core, where pip takes one; some files are templates
 	@touch $@
 
 .PHONY: reproduce

@@ -1,7 +1,10 @@
 """`python -m pipeline COMMAND`: the one door. Arguments, parameters, threads, tracker and errors; nothing else."""
 
 import argparse
+import os
 import sys
+import traceback
+from contextlib import suppress
 
 from pipeline.params import ARCHITECTURES, Mistake
 
@@ -32,13 +35,35 @@ def main(arguments: list[str] | None = None) -> int:
 
         machine.prepare()
         machine.end_with_dvc()
-        return COMMANDS[given.command](given) or 0
+        _print_whatever_the_terminal()
+        code = COMMANDS[given.command](given) or 0
+        sys.stdout.flush()
+        return code
     except Mistake as mistake:
         for line in str(mistake).splitlines():
-            print(f"error: {line}", file=sys.stderr)
+            print(f"error: {_masked(line)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # whoever read this has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception:
+        print(_masked(traceback.format_exc()), end="", file=sys.stderr)
+        return 1
+
+
+def _masked(text: str) -> str:
+    from pipeline.record import places
+
+    return places.masked(text)
+
+
+def _print_whatever_the_terminal() -> None:
+    """A letter that it lacks becomes a question mark."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError):  # what stands for a terminal in a notebook
+            stream.reconfigure(errors="replace")
 
 
 def parser() -> argparse.ArgumentParser:

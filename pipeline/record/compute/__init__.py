@@ -19,6 +19,7 @@ from typing import Any
 from tqdm import tqdm
 
 from pipeline.params import Mistake
+from pipeline.record import places
 from pipeline.record.compute import local, worker
 
 LOSSES = 3  # of a unit's process or memory, before the stage gives up
@@ -140,7 +141,7 @@ def scheduler() -> str | None:
 def described() -> str:
     """Where units would run, for a person."""
     if address := scheduler():
-        return f"those of the Dask scheduler at {address} (DASK_SCHEDULER_ADDRESS)"
+        return f"those of the Dask scheduler at {places.masked(address)} (DASK_SCHEDULER_ADDRESS)"
     return f"{processes()} of one thread each (RNN_WORKERS changes it; DASK_SCHEDULER_ADDRESS names a cluster)"
 
 

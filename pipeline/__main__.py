@@ -86,7 +86,8 @@ def parser() -> argparse.ArgumentParser:
     read.add_argument("--run", help="a run of params.yaml; without it the best by validation accuracy")
     read.add_argument("--seed", type=int, help="one of its seeds; without it the best by validation accuracy")
     read.add_argument("--json", action="store_true", help="all numbers, with every hidden state")
-    commands.add_parser("doctor", help="versions, threads, stores", description="Versions, threads, stores.")
+    said = "versions, processor, stores, disk, what is stale; each problem with its remedy (exit code 1)"
+    commands.add_parser("doctor", help=said, description=f"{said[0].upper()}{said[1:]}.")
     return door
 
 
@@ -167,10 +168,10 @@ def _read(given) -> None:
     read.main(given.text, given.run, given.seed, given.json)
 
 
-def _doctor(given) -> None:
+def _doctor(given) -> int:
     from pipeline.commands import doctor
 
-    doctor.main()
+    return doctor.main()
 
 
 def _track(given) -> int:

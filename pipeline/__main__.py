@@ -1,7 +1,10 @@
 """`python -m pipeline COMMAND`: the one door. Arguments, parameters, threads, tracker and errors; nothing else."""
 
 import argparse
+import os
 import sys
+import traceback
+from contextlib import suppress
 
 from pipeline.params import ARCHITECTURES, Mistake
 
@@ -36,18 +39,38 @@ def main(arguments: list[str] | None = None) -> int:
 
         machine.prepare()
         machine.end_with_dvc()
-        return COMMANDS[given.command](given) or 0
+        _print_whatever_the_terminal()
+        code = COMMANDS[given.command](given) or 0
+        sys.stdout.flush()
+        return code
     except Mistake as mistake:
         for line in str(mistake).splitlines():
-            print(f"error: {line}", file=sys.stderr)
+            print(f"error: {_masked(line)}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read this has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except OSError as error:
-        if error.strerror is None:
-            raise
-        print(f"error: {error.filename or 'the system'}: {error.strerror}", file=sys.stderr)
+        print(f"error: {error.filename or 'the system'}: {_masked(error.strerror or str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+    except Exception:
+        print(_masked(traceback.format_exc()), end="", file=sys.stderr)
+        return 1
+
+
+def _masked(text: str) -> str:
+    from pipeline.record import places
+
+    return places.masked(text)
+
+
+def _print_whatever_the_terminal() -> None:
+    """A letter that it lacks becomes a question mark."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError):  # what stands for a terminal in a notebook
+            stream.reconfigure(errors="replace")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -74,7 +97,8 @@ def parser() -> argparse.ArgumentParser:
     verify.add_argument("stage", nargs="*", help="a stage as DVC names it, or `train` for every train@...; none: all")
     verify.add_argument("--files", action="store_true", help="compare the files with dvc.lock, compute nothing")
     verify.add_argument("--json", action="store_true", help="every difference; progress goes to stderr")
-    commands.add_parser("doctor", help="versions, threads, stores", description="Versions, threads, stores.")
+    said = "versions, processor, stores, disk, what is stale; each problem with its remedy (exit code 1)"
+    commands.add_parser("doctor", help=said, description=f"{said[0].upper()}{said[1:]}.")
     return door
 
 
@@ -170,10 +194,10 @@ def _verify(given) -> int:
     return verify.main(params.read(), given.stage, given.files, given.json)
 
 
-def _doctor(given) -> None:
+def _doctor(given) -> int:
     from pipeline.commands import doctor
 
-    doctor.main()
+    return doctor.main()
 
 
 def _track(given) -> int:

@@ -101,3 +101,28 @@ def test_what_does_not_train_does_not_import_tensorflow(command):
         "assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, env={**os.environ})
+
+
+SPEAKING = """import sys
+from pipeline import __main__ as door
+door.COMMANDS["doctor"] = lambda given: print("café… 映画\\n" * int(sys.argv[1]))
+sys.exit(door.main(["doctor"]))
+"""
+
+
+def speaking(lines, **environment):
+    words, given = [sys.executable, "-c", SPEAKING, str(lines)], {**os.environ, **environment}
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=given)
+
+
+def test_a_reader_that_has_read_enough_ends_the_command_without_a_word():
+    process = speaking(99_999)
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait() == 141
+
+
+def test_a_terminal_that_lacks_a_letter_shows_a_question_mark():
+    said, trouble = speaking(1, PYTHONIOENCODING="ascii").communicate()
+    assert (said.split(), trouble) == ([b"caf??", b"??"], b"")

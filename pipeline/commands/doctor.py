@@ -1,23 +1,168 @@
-"""`doctor`: what this machine and checkout are, for a question or a bug report. Imports none of what it names."""
+"""`doctor`: what this machine and checkout are, what is wrong with them and what to do. Imports none of what it names.
 
+A mistake in params.yaml is said first, and alone: exit code 2. Else a report, then a line for each problem with its
+remedy: exit code 1, or 0 where there is none. What is stale is no problem: `dvc repro` is there for it.
+"""
+
+import json
 import os
 import platform
-from importlib.metadata import version
+import re
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pipeline import params
 from pipeline.record import compute, machine, places
 
 PACKAGES = ("tensorflow", "keras", "mlflow", "dvc", "optuna", "pandas", "numpy", "scikit-learn", "altair")
+LOCKED = Path("requirements.lock")
+SIMD = ("avx512f", "avx2", "avx", "sse4_2", "asimd", "neon")  # the widest first
+FREE_BYTES = 1_000_000_000  # the study, its cache and MLflow's store, with room
+PATIENCE_SECONDS = 3
+PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306}
+VARIABLES = {"mlflow": "MLFLOW_TRACKING_URI", "optuna": "RNN_STUDIES", "dask": "DASK_SCHEDULER_ADDRESS"}
+MIGRATIONS = {"mlflow": "store/db_migrations/versions", "optuna": "storages/_rdb/alembic/versions"}
 
 
-def main() -> None:
+def main() -> int:
     found = params.read()
+    stores = {"mlflow": places.mlflow(Path()), "optuna": places.studies(Path()), "dask": compute.scheduler() or ""}
+    problems = [*_packages(), *_disk(), *(each for package, url in stores.items() for each in _store(package, url))]
     print(f"python      {platform.python_version()} on {platform.system()} {platform.machine()}")
-    print("packages    " + ", ".join(f"{name} {version(name)}" for name in PACKAGES))
+    print("packages    " + ", ".join(f"{name} {_installed(name) or 'missing'}" for name in PACKAGES))
+    print(f"processor   {os.cpu_count()} cores, {_simd()}: the last bits of a result depend on it")
     print(f"workers     {compute.described()}")
     print("environment " + ", ".join(f"{name}={os.environ[name]}" for name in (*machine.THREADS, *machine.DEFAULTS)))
-    print(f"mlflow      {places.masked(places.mlflow(Path()))}")
-    print(f"studies     {places.masked(places.studies(Path()))}")
+    print(f"mlflow      {places.masked(stores['mlflow'])}")
+    print(f"studies     {places.masked(stores['optuna'])}")
+    print(f"disk        {shutil.disk_usage('.').free / 1e9:.1f} GB free")
     print(f"params.yaml right: {len(found.train.runs)} runs on {found.train.seeds} seeds, source {found.data.source}")
-    print("stale       `dvc status` names what `dvc repro` would run")
+    print(f"stale       {_stale(problems)}")
+    for problem in problems:
+        print(f"problem: {places.masked(problem)}")
+    return 1 if problems else 0
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _packages() -> Iterator[str]:
+    if not LOCKED.exists():
+        yield f"{LOCKED}: not here, so versions cannot be compared; `git checkout {LOCKED}` restores it"
+        return
+    locked: dict[str, set[str]] = {}  # some have a version for each platform
+    for name, number in re.findall(r"^([\w.-]+)==([^\s;\\]+)", LOCKED.read_text(encoding="utf-8"), re.MULTILINE):
+        locked.setdefault(name, set()).add(number)
+    remedy = f"python -m pip install --require-hashes -r {LOCKED}"
+    for name, numbers in locked.items():
+        here = _installed(name)
+        if (here is None and name in PACKAGES) or (here is not None and here not in numbers):
+            yield f"{name} {here or 'is missing'}, but the lock has {' or '.join(sorted(numbers))}: {remedy}"
+
+
+def _simd() -> str:
+    try:
+        flags = set(re.findall(r"\w+", Path("/proc/cpuinfo").read_text(encoding="utf-8")))
+    except OSError:
+        return platform.processor() or "SIMD level unknown"
+    return next((level.upper() for level in SIMD if level in flags), "no SIMD level known")
+
+
+def _disk() -> Iterator[str]:
+    free = shutil.disk_usage(".").free
+    if free < FREE_BYTES:
+        yield f"{free / 1e9:.1f} GB free, {FREE_BYTES / 1e9:.0f} are needed: make room, or `dvc gc --workspace`"
+    if not os.access(".", os.W_OK):
+        yield "this folder cannot be written: work in a clone of your own"
+
+
+def _store(package: str, url: str) -> Iterator[str]:
+    """Whether it answers, and for an SQLite file whether its tables are of the version that is installed."""
+    if path := places.sqlite_path(url):
+        if path.exists():
+            yield from _tables(package, path)
+        return
+    parts = urlsplit(url)
+    try:
+        port = parts.port or PORTS.get(parts.scheme.partition("+")[0])
+        if parts.hostname and port:
+            socket.create_connection((parts.hostname, port), PATIENCE_SECONDS).close()
+    except (OSError, ValueError) as error:
+        yield f"{url} does not answer ({error}): start it, or unset {VARIABLES[package]}"
+
+
+def _tables(package: str, path: Path) -> Iterator[str]:
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5)) as database:
+            (found,) = database.execute("select version_num from alembic_version").fetchone()
+    except (sqlite3.Error, TypeError) as error:
+        yield f"{path}: no database of {package} ({error}): move it away, and `dvc repro` makes it anew"
+        return
+    known, latest = _versions(package)
+    if found not in known:
+        yield f"{path}: made by a newer {package} ({found}): install {LOCKED}, or move the file away"
+    elif found != latest:
+        yield f"{path}: made by an older {package} ({found}, not {latest}): `{package} {_upgrade(package, path)}`"
+
+
+def _upgrade(package: str, path: Path) -> str:
+    url = f"{places.LOCAL}{path}"
+    return f"db upgrade {url}" if package == "mlflow" else f"storage upgrade --storage {url}"
+
+
+def _versions(package: str) -> tuple[set[str], str]:
+    """Every version of its tables that the installed package knows, and the latest."""
+    folder = Path(find_spec(package).origin).parent / MIGRATIONS[package]
+    before = {}
+    for path in folder.glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        names = dict(re.findall(r"^(revision|down_revision)\b[^=\n]*= *[\"']([^\"']+)[\"']", text, re.MULTILINE))
+        if "revision" in names:
+            before[names["revision"]] = names.get("down_revision")
+    return set(before), (set(before) - set(before.values())).pop()
+
+
+def _stale(problems: list[str]) -> str:
+    """What `dvc repro` would run, with what it took when MLflow last saw it."""
+    asked = [sys.executable, "-m", "dvc", "status", "--json"]
+    said = subprocess.run(asked, capture_output=True, text=True, check=False)
+    try:
+        changed = [name for name, why in json.loads(said.stdout).items() if why != ["always changed"]]
+    except ValueError:
+        problems.append(f"`dvc status` fails: {' '.join(said.stderr.split())[:300]}")
+        return "cannot be told"
+    if not changed:
+        return "nothing: `dvc repro` would run `track` alone"
+    took = _seconds_of_stages()
+    known = [name for name in changed if name in took]
+    named = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
+    minutes = f"about {sum(took[name] for name in known) / 60:.0f} minutes for " if known else "not yet timed here: "
+    return f"{named}; {minutes}{len(known) or len(changed)} of {len(changed)} stages"
+
+
+def _seconds_of_stages() -> dict[str, float]:
+    """By stage: the longest of its finished parents in MLflow, where that is a file here."""
+    path = places.sqlite_path(places.mlflow(Path()))
+    query = """
+        select stage.value, max(end_time - start_time) / 1000.0 from runs join tags stage using (run_uuid)
+        where stage.key = 'dvc.stage' and status = 'FINISHED' and lifecycle_stage = 'active' and not exists
+        (select 1 from tags child where child.run_uuid = runs.run_uuid and child.key = 'mlflow.parentRunId')
+        group by stage.value"""
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5)) as database:
+            return dict(database.execute(query))
+    except (AttributeError, sqlite3.Error):
+        return {}

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.commands import predict
 from pipeline.params import Settings
-from pipeline.record import artifacts
+from pipeline.record import artifacts, lineage
 from pipeline.science import models, reading, reviews
 
 WORD = 14  # columns; a longer word is cut
@@ -34,6 +34,7 @@ def main(text: str, run: str | None, seed: int | None, as_json: bool) -> None:
     settings = Settings.model_validate(card["values"])
     (ids,) = predict.encoded([text], "text")
     weights = artifacts.read_weights(artifacts.weights(run, seed))
+    lineage.check_model(run)
     model = models.restored(card["architecture"], settings, card["vocabulary_size"], weights)
     found = reading.read(model, settings, ids)
     rows = found.rows(reviews.tokenise(text))
@@ -42,7 +43,7 @@ def main(text: str, run: str | None, seed: int | None, as_json: bool) -> None:
     if as_json:
         told = {"run": run, "seed": seed, "verdict": verdict, "probability": probability, "words": len(ids)}
         readout = {name: direction.readout_H.tolist() for name, direction in found.directions.items()}
-        print(json.dumps({**told, "readout": readout, "tokens": rows}, ensure_ascii=False, allow_nan=False))
+        print(json.dumps({**told, "readout": readout, "tokens": rows}, allow_nan=False))
         return
     in_colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     largest = max(np.abs(direction.state_TH).max() for direction in found.directions.values()) or 1.0

@@ -3,8 +3,10 @@
 import os
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 LOCAL = "sqlite:///"
+ADDRESSES = ("MLFLOW_TRACKING_URI", "RNN_STUDIES", "DASK_SCHEDULER_ADDRESS")
 
 
 def home(folder: Path) -> Path:
@@ -35,8 +37,18 @@ def sqlite_path(url: str) -> Path | None:
 
 
 def masked(text: str) -> str:
-    """The text without what a URL in it keeps secret: user, password, query."""
-    return re.sub(r"(\w://[^\s?]*)\?\S*", r"\1?...", re.sub(r"(\w://)\S*@", r"\1...@", text))
+    """The text without what a URL in it keeps secret (user, password, query), and without a piece of ours."""
+    text = re.sub(r"(\w://[^\s?]*)\?\S*", r"\1?...", re.sub(r"(\w://)\S*@", r"\1...@", text))
+    for secret in sorted({each for name in ADDRESSES for each in _secrets(os.environ.get(name, ""))}, key=len)[::-1]:
+        text = text.replace(secret, "...")
+    return text
+
+
+def _secrets(url: str) -> set[str]:
+    """Password and whatever its query names like one, as they are spelt in it and as they are sent."""
+    found = re.findall(r"\w://[^/?#]*?:([^/?#]*)@", url)
+    found += re.findall(r"[?&][^=&]*(?:pass|token|secret|key)[^=&]*=([^&#]+)", url, re.IGNORECASE)
+    return {each for secret in found for each in (secret, unquote(secret)) if each}
 
 
 def _at_home(url: str, folder: Path) -> str:

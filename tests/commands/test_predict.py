@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dvc.repo import Repo
 
 from pipeline import params
 from pipeline.__main__ import main
@@ -13,6 +14,7 @@ from pipeline.record import artifacts
 from pipeline.science import models
 
 RUN = "vanilla-textbook"
+VOCABULARY = "data/prepared/vocabulary.txt"
 WORDS = ["fine", "dull", "film"]
 SETTINGS = (
     params.read(Path(__file__).parents[1] / "study.yaml")
@@ -68,3 +70,46 @@ def test_of_equal_seeds_the_lowest_is_asked_as_the_registry_holds_it():
     scores = {"b": {"validation/accuracy": {"scores": {"2": 0.8, "10": 0.8, "0": 0.7}}}}
     assert predict.chosen(scores, None, None) == ("b", 2)
     assert predict.chosen({**scores, "a": scores["b"]}, None, None) == ("a", 2)
+
+
+@pytest.mark.usefixtures("network")
+def test_metrics_without_a_network_or_damaged_are_named(capsys):
+    artifacts.write_json(artifacts.METRICS, {})
+    assert main(["predict", "fine"]) == 2
+    assert "error: reports/metrics.json: names no trained network; `dvc repro` makes it" in capsys.readouterr().err
+    artifacts.METRICS.write_text('{"vanilla')
+    assert main(["predict", "fine"]) == 2
+    assert "error: reports/metrics.json: damaged, not JSON: Unterminated string" in capsys.readouterr().err
+
+
+@pytest.fixture
+def recorded(network):
+    """The network's folder with a dvc.lock, its hashes by DVC itself."""
+    with Repo.init(no_scm=True) as repo:
+        outs = {path: repo.add(path)[0].outs[0].hash_info.value for path in (f"{artifacts.MODELS}/{RUN}", VOCABULARY)}
+    data = {"path": "data/prepared/train.parquet", "hash": "md5", "md5": "0"}
+    entries = [{"path": path, "hash": "md5", "md5": value} for path, value in outs.items()]
+    stages = {f"train@{RUN}": {"deps": [data], "outs": entries[:1]}, "prepare": {"outs": [*entries[1:], {**data}]}}
+    artifacts.write_json(Path("dvc.lock"), {"stages": stages})
+    return stages
+
+
+@pytest.mark.parametrize("changed", [VOCABULARY, f"artifacts/models/{RUN}/seed-0.weights.h5"])
+def test_a_network_or_vocabulary_that_is_not_the_recorded_one_is_refused(recorded, capsys, changed):
+    assert main(["predict", "fine"]) == 0
+    with Path(changed).open("ab") as file:
+        file.write(b"\n")
+    capsys.readouterr()
+    for command in ("predict", "read"):
+        assert main([command, "fine"]) == 2
+        printed = capsys.readouterr()
+        assert "not what dvc.lock tells of; `dvc checkout` restores it" in printed.err
+        assert printed.out == ""
+
+
+def test_the_vocabulary_of_other_data_than_a_network_learned_from_is_refused(recorded, capsys):
+    recorded["prepare"]["outs"][-1]["md5"] = "1"
+    artifacts.write_json(Path("dvc.lock"), {"stages": recorded})
+    assert main(["predict", "fine"]) == 2
+    said = capsys.readouterr().err
+    assert f"artifacts/models/{RUN}: trained on other data than data/prepared/vocabulary.txt is of" in said

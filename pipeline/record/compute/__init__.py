@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from pipeline.params import Mistake
+from pipeline.record import places
 from pipeline.record.compute import local, worker
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def scheduler() -> str | None:
 def described() -> str:
     """Where units would run, for a person."""
     if address := scheduler():
-        return f"those of the Dask scheduler at {address} (DASK_SCHEDULER_ADDRESS)"
+        return f"those of the Dask scheduler at {places.masked(address)} (DASK_SCHEDULER_ADDRESS)"
     return f"{processes()} of one thread each (RNN_WORKERS changes it; DASK_SCHEDULER_ADDRESS names a cluster)"
 
 

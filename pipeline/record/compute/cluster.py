@@ -22,6 +22,7 @@ import cloudpickle
 from distributed import Client, KilledWorker, Security, WorkerPlugin, get_worker
 
 from pipeline.params import Mistake
+from pipeline.record import places
 from pipeline.record.compute import worker
 
 CODE = Path(__file__).parents[2]
@@ -57,7 +58,7 @@ class Cluster(Executor):
             self.abandon()
             raise Mistake(f"a worker of {address} cannot take up the study: {error}") from error
         if not self._client.nthreads():
-            print(f"no worker has joined {address} yet: waiting for one", file=sys.stderr, flush=True)
+            print(f"no worker has joined {places.masked(address)} yet: waiting for one", file=sys.stderr, flush=True)
 
     def submit(self, function, /, *args) -> Future:
         """Its future raises Mistake where the cluster could not do it: workers kept dying, the scheduler is gone."""

@@ -13,7 +13,7 @@ import traceback
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pipeline.record import lineage, records
+from pipeline.record import lineage, places, records
 from pipeline.record.records import Point
 from pipeline.record.tracking import store
 
@@ -44,7 +44,7 @@ def writer(folder: Path, stage: str, units: dict):
         end = {"end": "KILLED"}
         raise
     except BaseException:
-        end = {"end": "FAILED", "traceback": traceback.format_exc()[-3000:]}  # a pipe takes 4 kB at once
+        end = {"end": "FAILED", "traceback": places.masked(traceback.format_exc())[-3000:]}  # a pipe takes 4 kB at once
         raise
     finally:
         send(end)

@@ -1,0 +1,120 @@
+"""`doctor`: each problem with its remedy."""
+
+import re
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from pipeline.__main__ import main
+from pipeline.commands import doctor
+from pipeline.record import places
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """Parameters and lock file; nothing is stale."""
+    for name in ("params.yaml", "requirements.lock"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    for name in places.ADDRESSES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(doctor, "_stale", lambda problems: "nothing")
+    monkeypatch.setattr(doctor, "_installed", dict(locked(tmp_path)).get)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def locked(folder):
+    return re.findall(r"^(\S+)==([^\s;]+)", (folder / "requirements.lock").read_text(), re.MULTILINE)
+
+
+def problems(capsys):
+    code = main(["doctor"])
+    found = [line for line in capsys.readouterr().out.splitlines() if line.startswith("problem: ")]
+    assert code == (1 if found else 0)
+    return found
+
+
+def database(path, version):
+    with closing(sqlite3.connect(path)) as made:
+        made.execute("create table alembic_version (version_num)")
+        made.execute("insert into alembic_version values (?)", [version])
+        made.commit()
+
+
+def test_where_nothing_is_wrong_there_is_no_problem(project, capsys):
+    for package, name in (("mlflow", "mlflow.db"), ("optuna", "studies.db")):
+        database(project / name, doctor._versions(package)[1])
+    assert problems(capsys) == []
+
+
+def test_a_version_other_than_the_locked_one_and_a_missing_package_are_told(project, monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "_installed", {**dict(locked(project)), "numpy": "1.0", "keras": None}.get)
+    keras, numpy = problems(capsys)
+    assert keras.startswith("problem: keras is missing, but the lock has 3.")
+    assert numpy.startswith("problem: numpy 1.0, but the lock has 2.")
+    assert numpy.endswith(": python -m pip install --require-hashes -r requirements.lock")
+
+
+@pytest.mark.parametrize("package", ["mlflow", "optuna"])
+def test_a_store_of_another_version_is_told_with_what_mends_it(project, capsys, package):
+    known, latest = doctor._versions(package)
+    path = project / {"mlflow": "mlflow.db", "optuna": "studies.db"}[package]
+    database(path, min(known - {latest}))
+    (problem,) = problems(capsys)
+    assert f"{path}: made by an older {package}" in problem
+    assert "upgrade" in problem
+    path.unlink()
+    database(path, "ffff")
+    assert f"{path}: made by a newer {package} (ffff)" in problems(capsys)[0]
+    path.write_bytes(b"no database" * 99)
+    assert f"{path}: no database of {package} (file is not a database)" in problems(capsys)[0]
+
+
+def test_an_address_where_nothing_answers_is_told_with_the_variable_that_names_it(project, monkeypatch, capsys):
+    for name, scheme in zip(places.ADDRESSES, ("http", "postgresql+psycopg", "tcp"), strict=True):
+        monkeypatch.setenv(name, f"{scheme}://user:hidden@127.0.0.1:9/db")
+    found = problems(capsys)
+    assert [re.search(r"or unset (\w+)$", problem)[1] for problem in found] == list(places.ADDRESSES)
+    assert all("...@127.0.0.1:9" in problem for problem in found)
+
+
+def test_a_full_disk_and_a_folder_without_dvc_are_told(project, monkeypatch, capsys):
+    monkeypatch.undo()
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(doctor, "FREE_BYTES", 10**18)
+    disk, status = problems(capsys)
+    assert re.fullmatch(r"problem: [\d.]+ GB free, 1000000000 are needed: make room, or `dvc gc --workspace`", disk)
+    assert "`dvc status` fails: ERROR: you are not inside of a DVC repository" in status
+
+
+def test_a_mistake_in_the_parameters_is_explained_and_nothing_else(project, capsys):
+    path = project / "params.yaml"
+    path.write_text(path.read_text().replace("  seeds: 10 ", "  seeds: ten ", 1))
+    assert main(["doctor"]) == 2
+    printed = capsys.readouterr()
+    assert printed.err == "error: params.yaml: train.seeds: 'ten': must be a valid integer\n"
+    assert printed.out == ""
+
+
+def test_what_is_stale_is_told_with_the_time_it_took(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with closing(sqlite3.connect("mlflow.db")) as made:
+        made.executescript(
+            """create table runs (run_uuid, start_time, end_time, status, lifecycle_stage);
+            create table tags (run_uuid, key, value);
+            insert into runs values ('a', 1000, 181000, 'FINISHED', 'active'), ('b', 0, 9e9, 'FINISHED', 'active'),
+                ('c', 0, 9e9, 'FAILED', 'active');
+            insert into tags values ('a', 'dvc.stage', 'train@x'), ('b', 'dvc.stage', 'train@x'),
+                ('b', 'mlflow.parentRunId', 'a'), ('c', 'dvc.stage', 'train@x');"""
+        )
+    said = '{"train@x": [{"changed deps": {}}], "report": [{}], "track": ["always changed"]}'
+    monkeypatch.setattr(
+        doctor.subprocess, "run", lambda *given, **more: doctor.subprocess.CompletedProcess(given, 0, said)
+    )
+    assert doctor._stale([]) == "train@x, report; about 3 minutes for 1 of 2 stages"

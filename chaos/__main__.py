@@ -1,17 +1,19 @@
 """`python -m chaos`: kills and faults, seeded, and docs/reliability.md, which says what became of them."""
 
 import argparse
+import json
 import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from queue import SimpleQueue
 
 from chaos import document, faults, kills
-from chaos.study import ROOT, STAGES, made
+from chaos.study import JOBS, ROOT, STAGES, copied, made
 
-JOBS = 2
+JOURNAL = "found.jsonl"
 
 
 def main() -> int:
@@ -19,36 +21,43 @@ def main() -> int:
     given = arguments()
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder, ThreadPoolExecutor(JOBS) as pool:
-        places = [Path(folder) / str(job) for job in range(JOBS)]
-        for place in places:
-            place.mkdir()
-        studies = list(pool.map(lambda place: made(place / "study"), places))
-        whole = studies[0][1]
-        if any(other != whole for _, other in studies):
-            print("two undisturbed runs differ", file=sys.stderr)
-            return 1
-        print(f"two undisturbed studies are equal ({time.monotonic() - begun:.0f} s)", flush=True)
-        free, found = SimpleQueue(), []
-        for study, _ in studies:
-            free.put(study)
+        first = given.study or Path(folder) / "made"
+        first.mkdir(parents=True, exist_ok=True)
+        study, whole = made(first / "study")
+        print(f"the undisturbed study is made ({time.monotonic() - begun:.0f} s)", flush=True)
+        free, found = SimpleQueue(), _journal(first)
+        for copy in pool.map(lambda job: copied(study, Path(folder) / str(job) / "study"), range(JOBS)):
+            free.put(copy)
 
         def work(unit: tuple) -> None:
-            if time.monotonic() - begun > 60 * given.minutes:
+            if unit in found or time.monotonic() - begun > 60 * given.minutes:
                 return
+            started = time.monotonic()
             study = free.get()
             try:
                 row = kills.kill(study, whole, *unit) if len(unit) > 1 else faults.inject(study, whole, *unit)
             finally:
                 free.put(study)
-            found.append(row)
+            row.seconds = time.monotonic() - started
+            found[unit] = row
+            with (first / JOURNAL).open("a", encoding="utf-8") as journal:
+                journal.write(json.dumps([unit, asdict(row)]) + "\n")
             print(unit, "; ".join(row.wrong) or "nothing lost", flush=True)
 
         named = [(name,) for name in faults.FAULTS if any(each in name for each in given.faults)]
         stages = [(stage, number, given.seed) for number in range(given.kills) for stage in given.stages]
-        list(pool.map(work, named + stages))
+        once = len(given.stages)  # where time runs out, each stage has had its kill and each fault its turn
+        list(pool.map(work, [*stages[:once], *named, *stages[once:]]))
     if given.write:
-        given.write.write_text(document.page(found, given, time.monotonic() - begun), encoding="utf-8")
-    return int(any(row.wrong for row in found))
+        given.write.write_text(document.page(list(found.values()), given), encoding="utf-8")
+    return int(any(row.wrong for row in found.values()))
+
+
+def _journal(folder: Path) -> dict:
+    """What an earlier run beside this study found: it is not done again."""
+    lines = (folder / JOURNAL).read_text(encoding="utf-8").splitlines() if (folder / JOURNAL).exists() else []
+    units = (json.loads(line) for line in lines)
+    return {tuple(unit): (kills.Row if len(unit) > 1 else faults.Row)(**row) for unit, row in units}
 
 
 def arguments() -> argparse.Namespace:
@@ -56,6 +65,9 @@ def arguments() -> argparse.Namespace:
     door.add_argument("--kills", type=int, default=20, help="of each stage")
     door.add_argument("--seed", type=int, default=0)
     door.add_argument("--minutes", type=float, default=30, help="after these nothing new is begun")
+    door.add_argument(
+        "--study", type=Path, help="a folder to keep the undisturbed study and what was found in: a run goes on there"
+    )
     door.add_argument("--stages", nargs="*", default=list(STAGES), choices=STAGES)
     door.add_argument("--faults", nargs="*", default=[""], help="only those with one of these in their name")
     door.add_argument("--write", type=Path, help="the page, docs/reliability.md", default=ROOT / "docs/reliability.md")

@@ -5,14 +5,14 @@ from argparse import Namespace
 from collections import defaultdict
 
 from chaos import faults, kills
-from chaos.study import STAGES
+from chaos.study import JOBS, STAGES
 
 PAGE = """# Reliability
 
 Written by `make chaos` (`python -m chaos --seed {seed} --kills {asked}`), in {minutes:.0f} minutes.
-It makes a study that is much smaller than any other (all {stages} stages, the real program), twice, and demands equal
-bytes of the two. Then it kills and injects faults, and each time demands of the next `dvc repro` the bytes of the
-undisturbed study: every output, every entry of dvc.lock, and MLflow by `track --check`. *Lost* counts whatever
+It makes a study that is much smaller than any other (all {stages} stages, the real program), and copies of it. There
+it kills and injects faults, and each time demands of the next `dvc repro` the bytes of the undisturbed study: every
+output, every entry of dvc.lock, and MLflow by `track --check`. *Lost* counts whatever
 differed then, half a file met right after the fault, a process that lived on, and a fault that was not told in one
 clear line. {whole}
 
@@ -41,7 +41,7 @@ a worker, a scheduler, a worker of a cluster (`tests/test_fan_out.py`), the writ
 """
 
 
-def page(found: list, given: Namespace, seconds: float) -> str:
+def page(found: list, given: Namespace) -> str:
     killed = [row for row in found if isinstance(row, kills.Row)]
     asked = given.kills * len(given.stages)
     done = sum(row.times for row in killed)
@@ -49,7 +49,7 @@ def page(found: list, given: Namespace, seconds: float) -> str:
     return PAGE.format(
         seed=given.seed,
         asked=given.kills,
-        minutes=seconds / 60,
+        minutes=sum(row.seconds for row in found) / JOBS / 60,
         stages=len(STAGES),
         whole=short if done < asked else "",
         kills="\n".join(_kills(killed)),

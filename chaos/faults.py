@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from itertools import cycle
 from pathlib import Path
 
 from chaos.kills import ORPHAN_SECONDS, seconds_to_the_end
@@ -27,6 +28,7 @@ class Row:
     times: int = 0
     said: str = ""  # the line a person sees
     wrong: list[str] = field(default_factory=list)
+    seconds: float = 0
 
 
 class Injected:
@@ -131,26 +133,30 @@ def _no_permission(at: Injected) -> None:
             at.refused(at.study.stage("claims", bound=True), f"{re.escape(path)}: cannot be read: .*Permission denied")
 
 
-@fault("a file cut in half, and one of garbage: each kind that a stage reads", "one line that names it, exit 2")
+@fault("a file cut in half, or of garbage: each kind that a stage reads", "one line that names it, exit 2")
 def _damaged(at: Injected) -> None:
-    for path, *stage in (
-        ("reports/comparisons.json", "claims"),
-        ("reports/decay/8.csv", "claims"),
-        ("reports/retention.csv", "claims"),
-        ("reports/metrics.json", "report"),
-        ("reports/claims.json", "report"),
-        ("reports/memory/8.csv", "report"),
-        ("artifacts/gradients/8.parquet", "report"),
-        ("data/prepared/validation.parquet", "tune", "vanilla"),
-        ("artifacts/models/vanilla-textbook/model.json", "evaluate"),
-        ("artifacts/models/vanilla-textbook/seed-0.weights.h5", "evaluate"),
-        ("artifacts/tuned/vanilla.json", "train", "vanilla-tuned"),
-        ("params.yaml", "claims"),
+    half, garbage = (lambda content: content[: len(content) // 2]), (lambda content: b"\xff\x00" * 500)
+    for damage, (path, *stage) in zip(
+        cycle((half, garbage)),
+        (
+            ("reports/comparisons.json", "claims"),
+            ("reports/decay/8.csv", "claims"),
+            ("reports/retention.csv", "claims"),
+            ("reports/metrics.json", "report"),
+            ("reports/claims.json", "report"),
+            ("reports/memory/8.csv", "report"),
+            ("artifacts/gradients/8.parquet", "report"),
+            ("data/prepared/validation.parquet", "tune", "vanilla"),
+            ("artifacts/models/vanilla-textbook/model.json", "evaluate"),
+            ("artifacts/models/vanilla-textbook/seed-0.weights.h5", "evaluate"),
+            ("artifacts/tuned/vanilla.json", "train", "vanilla-tuned"),
+            ("params.yaml", "claims"),
+        ),
+        strict=False,
     ):
-        for damage in (lambda content: content[: len(content) // 2], lambda content: b"\xff\x00" * 500):
-            with _changed(at.study.folder / path, damage):
-                ended = at.study.stage(*stage)
-            at.refused(ended, re.escape(path))
+        with _changed(at.study.folder / path, damage):
+            ended = at.study.stage(*stage)
+        at.refused(ended, re.escape(path))
 
 
 @fault("a damaged file of the record, met by `dvc repro`", "made anew")

@@ -24,6 +24,7 @@ class Row:
     times: int = 0
     longest_orphan: float = 0
     wrong: list[str] = field(default_factory=list)
+    seconds: float = 0
 
 
 def kill(study: Study, whole: Whole, stage: str, number: int, seed: int) -> Row:

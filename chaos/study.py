@@ -1,6 +1,7 @@
 """A study of a minute, in a folder of its own: how it is made, run, undone in part, and compared with itself."""
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -32,7 +33,7 @@ SMALL = {"sequence_length": 8, "embedding_dimension": 4, "hidden_size": 6, "epoc
 STORES = ("mlflow.db", "mlflow.db.lock", "mlartifacts", "studies.db")
 ELSEWHERE = ("MLFLOW_TRACKING_URI", "RNN_TRACKING", "RNN_STUDIES", "DASK_SCHEDULER_ADDRESS")  # another study's
 WITHOUT_PRIVILEGE = ("setpriv", *(f"--{kind}=-dac_override,-dac_read_search" for kind in ("bounding-set", "inh-caps")))
-PATIENCE_SECONDS = 900
+JOBS, PATIENCE_SECONDS = 2, 900
 TEMPORARY = ".writing-"
 
 
@@ -161,16 +162,28 @@ class Whole:
 
 
 def made(folder: Path) -> tuple[Study, Whole]:
-    """The study, run once without disturbance."""
-    subprocess.run([ROOT / ".ci" / "copy", folder], cwd=ROOT, check=True)
-    shrink(folder / "params.yaml")
-    for left in ("reports", "dvc.lock"):
-        path = folder / left
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    study = Study(folder)
-    for name, target in STAGES.items():
-        study.seconds[name] = _seconds(study, target)
+    """The study, run once without disturbance; as it lies there where that was done before."""
+    study, seconds = Study(folder), folder.parent / "seconds.json"
+    if not seconds.exists():
+        subprocess.run([ROOT / ".ci" / "copy", folder], cwd=ROOT, check=True)
+        shrink(folder / "params.yaml")
+        for left in ("reports", "dvc.lock"):
+            path = folder / left
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for name, target in STAGES.items():
+            study.seconds[name] = _seconds(study, target)
+        seconds.write_text(json.dumps(study.seconds))
+    study.seconds = json.loads(seconds.read_text())
     return study, Whole(study.files(), study.lock())
+
+
+def copied(study: Study, folder: Path) -> Study:
+    """Another one like it. MLflow's store names its place, so the copy makes its own."""
+    shutil.copytree(study.folder, folder, symlinks=True, ignore=shutil.ignore_patterns(*STORES[:3], "tmp"))
+    copy = Study(folder, seconds=study.seconds)
+    if (ended := copy.repro()).code:
+        raise SystemExit(f"the study cannot be copied:\n{ended.said}")
+    return copy
 
 
 def _seconds(study: Study, target: str) -> float:

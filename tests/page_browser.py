@@ -24,11 +24,11 @@ OPTIONS = (
 
 
 class Browser:
-    """One page. `said`: errors and warnings of the console; `asked`: every address but that of the page itself."""
+    """One page. `errors`: of the console; `asked`: every address but that of the page itself."""
 
     def __init__(self, process):
         self.process, self.session, self.count, self.unread = process, None, 0, b""
-        self.said, self.asked, self.loaded = [], [], False
+        self.errors, self.asked, self.loaded = [], [], False
         target = self.ask("Target.createTarget", url="about:blank")["targetId"]
         self.session = self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
@@ -38,7 +38,7 @@ class Browser:
 
     def open(self, file: Path, width: int, dark: bool = False) -> None:
         """The file from disk in a window of this width, its charts drawn."""
-        self.said, self.asked, self.loaded = [], [], False
+        self.errors, self.asked, self.loaded = [], [], False
         self.show(width, dark)
         self.ask("Page.navigate", url=file.resolve().as_uri())
         while not self.loaded:
@@ -67,10 +67,15 @@ class Browser:
         return value
 
     def findings(self) -> list[str]:
-        """What axe-core finds serious or critical: rule, and the first element it is found at."""
+        """What axe-core finds serious or critical: rule, and the first element it is found at.
+
+        A chart is one image with a text to axe (`role="img"`): looking at its thousands of marks only takes time.
+        """
         if not self.run("window.axe !== undefined"):
             self.run(resources.files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8"))
-        found = self.run("axe.run(document, {resultTypes: ['violations']}).then((found) => found.violations)")
+        found = self.run(
+            "axe.run({exclude: [['.panel']]}, {resultTypes: ['violations']}).then((found) => found.violations)"
+        )
         return [
             f"{one['id']}: {one['help']}: {one['nodes'][0]['html'][:300]}"
             for one in found
@@ -102,11 +107,11 @@ class Browser:
             case "Page.loadEventFired":
                 self.loaded = True
             case "Runtime.exceptionThrown":
-                self.said.append(given["exceptionDetails"])
-            case "Runtime.consoleAPICalled" if given["type"] in ("error", "warning", "assert"):
-                self.said.append([each.get("value") for each in given["args"]])
-            case "Log.entryAdded" if given["entry"]["level"] in ("error", "warning"):
-                self.said.append(given["entry"])
+                self.errors.append(given["exceptionDetails"])
+            case "Runtime.consoleAPICalled" if given["type"] in ("error", "assert"):
+                self.errors.append([each.get("value") for each in given["args"]])
+            case "Log.entryAdded" if given["entry"]["level"] == "error":
+                self.errors.append(given["entry"])
             case "Network.requestWillBeSent" if given["request"]["url"] != given["documentURL"]:
                 self.asked.append(given["request"]["url"])
         return told

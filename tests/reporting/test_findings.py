@@ -178,7 +178,7 @@ def test_the_effect_of_a_word_is_the_mean_of_each_seeds_own_share_as_in_the_clai
         ]
     )
     remembering = tables.remembering(tables.memory(frame, "sign_accuracy"))
-    said = findings.remembers(remembering, distance.effects(frame), faded(-1), 100)[-1]
+    said = findings.remembers(remembering, distance.effects(frame), faded(-1.0), 100)[-1]
     assert "50.0 % of the effect of a word" in said  # the share of the means is 35 %
 
 

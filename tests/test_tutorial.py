@@ -1,0 +1,72 @@
+"""docs/tutorial.md says what the committed results say, and its code does what the comments say."""
+
+import ast
+import re
+import shlex
+from urllib.parse import unquote
+
+import pytest
+
+from pipeline import __main__ as door
+from pipeline.reporting.findings import percent, share_of
+from tests.test_readme import ROOT, committed
+
+TUTORIAL = (ROOT / "docs/tutorial.md").read_text(encoding="utf-8")
+NUMBER = r"(\S+ %)<!-- (\S+) (.+?): (\w+) -->"
+SAID = {"percent": percent, "share_of_log10": share_of}
+
+
+def found(path: str, keys: str):
+    """The value at these keys: a name, a place in a list, or the one item of a list with this name."""
+    value = committed(path)
+    for key in map(unquote, keys.split()):
+        if isinstance(value, dict):
+            value = value[key]
+        elif key.isdigit():
+            value = value[int(key)]
+        else:
+            name, _, wanted = key.partition("=")
+            (value,) = [item for item in value if item[name] == wanted]
+    return value
+
+
+@pytest.mark.parametrize(("said", "path", "keys", "form"), re.findall(NUMBER, TUTORIAL))
+def test_a_number_is_that_of_the_file_it_names(said, path, keys, form):
+    assert said == SAID[form](found(path, keys))
+
+
+def test_every_measured_number_names_its_file():
+    prose = re.sub(r"```.*?```", "", re.sub(NUMBER, "", TUTORIAL), flags=re.DOTALL)
+    assert len(re.findall(NUMBER, TUTORIAL)) == TUTORIAL.count("<!-- reports/")
+    assert re.findall(r"\d[\d.]* %(?! interval)", prose) == []
+
+
+def test_every_figure_and_link_is_there():
+    linked = re.findall(r"\]\(([^)#]+)\)", TUTORIAL)
+    assert len(linked) > 6
+    assert [target for target in linked if not (ROOT / "docs" / target).exists()] == []
+
+
+@pytest.mark.slow
+def test_the_code_runs_and_gives_what_its_comments_say():
+    """Blocks run one after the other; an expression with a comment that is a literal has that value."""
+    names, checked = {}, 0
+    for block in re.findall(r"```python\n(.*?)```", TUTORIAL, re.DOTALL):
+        exec(compile(block, "docs/tutorial.md", "exec"), names)  # noqa: S102
+        for line, literal in re.findall(r"^(\S.*\S) +# ('.*'|\d+)$", block, re.MULTILINE):
+            assert eval(line, names) == ast.literal_eval(literal), line  # noqa: S307
+            checked += 1
+    assert checked == 6
+
+
+def test_every_command_is_one_of_the_project():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    lines = [line for block in re.findall(r"```\n(.*?)```", TUTORIAL, re.DOTALL) for line in block.splitlines() if line]
+    assert len(lines) > 3
+    for line in lines:
+        words = shlex.split(line)
+        if words[0] == "make":
+            assert re.search(rf"^{words[1]}:", makefile, re.MULTILINE), line
+        else:
+            assert words[:3] == ["python", "-m", "pipeline"]
+            assert door.parser().parse_args(words[3:]).command in door.COMMANDS

@@ -20,7 +20,9 @@ RUN |= {"learned_above": 0.78, "ece": 0.02, "ece_low": 0.0, "ece_high": 0.03, "e
 def test_failed_seeds_are_named_and_none_failed_is_no_proof():
     none = reliability.failures(pd.DataFrame([RUN]), SETTINGS)
     assert "below 78.0 %: 80.0 % of the way" in none
-    assert "None has; after 3 seeds that did not, the 95 % interval of the share that would reaches to 70.8 %" in none
+    assert (
+        "No seed has; after 3 seeds that did not, the 95 % interval of the share that would reaches to 70.8 %" in none
+    )
     two = {**RUN, "failed": 2, "failed_seeds": "seed-0 seed-2", "failed_low": 0.0943, "failed_high": 0.9916}
     said = reliability.failures(pd.DataFrame([RUN, two, {**two, "run": "tfidf"}]), SETTINGS)
     assert (

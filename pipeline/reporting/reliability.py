@@ -59,7 +59,7 @@ def how_sure(pairs: pd.DataFrame, settings: dict) -> dict:
         "shown. Seeds a side that see such a difference in "
         f"{percent(settings['power'])} of studies, at p < {settings['alpha']:g} and alone"
     )
-    return cells.table(caption, columns, rows, left=(0, 1))
+    return cells.table(caption, columns, rows, left=(0, 1, 5))
 
 
 def fixed_networks(pairs: pd.DataFrame) -> dict:
@@ -140,8 +140,8 @@ def failures(runs: pd.DataFrame, settings: dict) -> str:
     if failed.empty:
         most = trained.failed_high.max()
         return (
-            f"{criterion} None has; after {count(int(trained.seeds.min()), 'seed')} that did not, the 95 % interval of "
-            f"the share that would reaches to {percent(most)}."
+            f"{criterion} No seed has; after {count(int(trained.seeds.min()), 'seed')} that did not, the 95 % interval "
+            f"of the share that would reaches to {percent(most)}."
         )
     of = [
         f"{row.failed} of {row.seeds} of {row.run} ({listed(row.failed_seeds.split())}; 95 % interval of the "

@@ -13,10 +13,11 @@ def calibration(table: pd.DataFrame) -> list[alt.LayerChart]:
     percent = {name: table[name] * 100 for name in ("mean_probability", "positive_share")}
     shown = table.assign(**percent).drop(columns="reviews")
     scale = alt.Scale(domain=[0, 100])
-    x = alt.X("mean_probability:Q", title="mean probability of the bin (%)", scale=scale)
-    y = alt.Y("positive_share:Q", title="positive reviews in the bin (%)", scale=scale)
+    across, up = "mean probability of the bin (%)", "positive reviews in the bin (%)"
+    x = alt.X("mean_probability:Q", title=across, scale=scale)
+    y = alt.Y("positive_share:Q", title=up, scale=scale)
     diagonal = alt.Chart(pd.DataFrame({"at": [0, 100]})).mark_line(color=figures.NEUTRAL, strokeDash=[4, 3])
-    diagonal = diagonal.encode(x=alt.X("at:Q", title=x.title, scale=scale), y=alt.Y("at:Q", title=y.title, scale=scale))
+    diagonal = diagonal.encode(x=alt.X("at:Q", title=across, scale=scale), y=alt.Y("at:Q", title=up, scale=scale))
     panels = []
     for run, found in shown.groupby("run", sort=False):
         colour = alt.value(figures.COLOURS.get(run.split("-")[0], figures.NEUTRAL))
@@ -39,10 +40,13 @@ def by_length(buckets: pd.DataFrame) -> list[alt.LayerChart]:
     shown = buckets.assign(**{name: buckets[name] * 100 for name in columns})
     shown = shown[["run", "architecture", "bucket", *columns]]
     ceiling, networks = shown[shown.run == tables.CEILING], shown[shown.run != tables.CEILING]
-    x = alt.X("bucket:N", title="length of the whole review", sort=list(dict.fromkeys(shown.bucket)))
-    x.axis = alt.Axis(labelAngle=0, labelExpr="split(replace(datum.label, ' tokens', '| tokens'), '|')")
+    axis = alt.Axis(labelAngle=0, labelExpr="split(replace(datum.label, ' tokens', '|tokens'), '|')")
+    buckets_in_order = list(dict.fromkeys(shown.bucket))
+    apart = alt.Scale(paddingInner=0.5, paddingOuter=0.25)  # the runs of a bucket stay together
+    x = alt.X("bucket:N", title="length of the whole review", sort=buckets_in_order, axis=axis, scale=apart)
     domain = figures.span(shown, columns, [])
-    y = alt.Y("accuracy:Q", title="accuracy on the test split (%)", scale=alt.Scale(domain=domain))
+    title = "accuracy on the test split (%)"
+    y = alt.Y("accuracy:Q", title=title, scale=alt.Scale(domain=domain))
     panels = []
     for settings, found in networks.groupby(networks.run.str.split("-").str[1], sort=False):
         base = alt.Chart(figures.gapped(found)).encode(
@@ -57,7 +61,7 @@ def by_length(buckets: pd.DataFrame) -> list[alt.LayerChart]:
                 grey.mark_point(color=figures.NEUTRAL, shape="cross", size=50).encode(
                     tooltip=figures.hover("run", accuracy="accuracy (%)")
                 ),
-                base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q", title=y.title), y2="high:Q"),
+                base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q", title=title), y2="high:Q"),
                 base.mark_point(filled=True, size=70, opacity=1).encode(
                     y=y,
                     shape=figures.shaped(networks),

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from pipeline.reporting import reliability
+from pipeline.reporting import reliability, tables
 
 SETTINGS = {"learned_share": 0.8, "alpha": 0.05, "power": 0.8, "almost": 0.2, "meaningful": 0.75}
 RUN = {
@@ -20,7 +20,9 @@ RUN |= {"learned_above": 0.78, "ece": 0.02, "ece_low": 0.0, "ece_high": 0.03, "e
 def test_failed_seeds_are_named_and_none_failed_is_no_proof():
     none = reliability.failures(pd.DataFrame([RUN]), SETTINGS)
     assert "below 78.0 %: 80.0 % of the way" in none
-    assert "None has; after 3 seeds that did not, the 95 % interval of the share that would reaches to 70.8 %" in none
+    assert (
+        "No seed has; after 3 seeds that did not, the 95 % interval of the share that would reaches to 70.8 %" in none
+    )
     two = {**RUN, "failed": 2, "failed_seeds": "seed-0 seed-2", "failed_low": 0.0943, "failed_high": 0.9916}
     said = reliability.failures(pd.DataFrame([RUN, two, {**two, "run": "tfidf"}]), SETTINGS)
     assert (
@@ -43,3 +45,29 @@ def test_a_difference_that_no_number_of_seeds_would_show_has_no_number():
 def test_a_bucket_says_which_lengths_are_in_it():
     ends = pd.DataFrame({"run": "a-b", "above_tokens": [0, 100, 200], "up_to_tokens": [100.0, 200.0, np.nan]})
     assert reliability.named(ends).bucket.tolist() == ["1 to 100 tokens", "101 to 200 tokens", "over 200 tokens"]
+
+
+def test_a_comparison_shows_both_p_values_epsilon_seeds_needed_and_the_two_networks_of_mcnemar():
+    pair = {
+        "baseline": "a-b",
+        "run": "c-d",
+        "difference": 0.02,
+        "low": 0.01,
+        "high": 0.03,
+        "p": 0.0002,
+        "p_holm": 0.0421,
+    }
+    pair |= {"p_better": 0.9, "p_better_low": 0.7, "p_better_high": 1.0, "aso_epsilon": 0.125, "seeds_needed": 7}
+    pair |= {
+        "visible_difference": 0.015,
+        "reviews_low": 0.011,
+        "reviews_high": 0.029,
+        "baseline_seeds": 3,
+        "run_seeds": 3,
+    }
+    mcnemar = {"baseline_seed": 1, "run_seed": 2, "only_baseline_right": 30, "only_run_right": 1200, "p": 0.5}
+    pairs = tables.comparisons([{**pair, "mcnemar": mcnemar}], SETTINGS["alpha"])
+    (row,) = reliability.how_sure(pairs, SETTINGS)["rows"]
+    assert row == ["c-d", "a-b", "+2.0", "< 0.001", "0.042", "meaningful", "0.12", "7", "1.5"]
+    (row,) = reliability.fixed_networks(pairs)["rows"]
+    assert row == ["c-d", "a-b", "+2.0", "1.1 to 2.9", "2 against 1", "1,200 against 30", "0.500"]

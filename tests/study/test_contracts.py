@@ -46,6 +46,28 @@ def test_every_run_and_the_linear_ceiling_have_every_metric_of_every_seed():
                 assert list(found["scores"]) == (["0"] if run == "tfidf" else seeds)
 
 
+def test_every_run_seed_and_test_review_is_in_the_tables_of_reliability():
+    reviews = json.loads((REPORTS / "data.json").read_text(encoding="utf-8"))["splits"]["test"]["reviews"]
+    runs, bins, buckets = (pd.read_csv(REPORTS / f"{name}.csv") for name in ("runs", "calibration", "length_buckets"))
+    assert runs["run"].tolist() == list(METRICS)
+    assert (runs["ece_low"].le(runs["ece"]) & runs["ece"].le(runs["ece_high"])).all()
+    assert runs["failed"].between(0, runs["seeds"]).all()
+    counted = bins.groupby(["run", "seed"])["reviews"].sum()
+    assert set(counted.index) == {(run, int(seed)) for run in METRICS for seed in METRICS[run]["test/ece"]["scores"]}
+    assert set(counted) == set(buckets.groupby("run")["reviews"].sum()) == {reviews}
+
+
+def test_every_declared_comparison_is_corrected_for_the_family_and_says_which_networks_mcnemar_is_about():
+    table = json.loads((REPORTS / "comparisons.json").read_text(encoding="utf-8"))
+    assert [[row["baseline"], row["run"]] for row in table] == STUDY.evaluate.comparisons
+    for row in table:
+        assert row["p"] is None or row["p"] <= row["p_holm"] <= 1
+        assert 0 <= row["aso_epsilon"] <= 1
+        for key in ("baseline", "run"):
+            scores = METRICS[row[key]]["validation/accuracy"]["scores"]
+            assert scores[str(row["mcnemar"][f"{key}_seed"])] == max(scores.values())
+
+
 def test_textbook_runs_have_the_parameter_counts_of_the_design():
     design = {"vanilla": 326_273, "bidirectional": 332_545, "lstm": 344_897, "feedforward": 322_177}
     textbook = STUDY.settings["textbook"]

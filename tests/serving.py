@@ -19,6 +19,7 @@ def serving(command: list, alive: str, **how):
         port = free.getsockname()[1]
     url, quiet = f"http://127.0.0.1:{port}", {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     command = [*command, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    how.setdefault("env", {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"})  # its workers are slow to end
     server = subprocess.Popen(command, start_new_session=True, **quiet, **how)
     try:
         _wait(server, url + alive)

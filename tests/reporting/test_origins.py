@@ -8,6 +8,7 @@ from pipeline.stages import report
 from tests.reporting import invented
 
 COUNTS = {  # numbers of seeds or reviews, names or yes and no: what is moved here, floats, does not change them
+    ("tables", "counts"),
     ("tables", "measured"),
     ("sentences", "few_seeds"),
     ("sentences", "learned"),

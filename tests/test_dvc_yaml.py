@@ -8,6 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline import params
+from pipeline.record import recorded
 
 ROOT = Path(__file__).parents[1]
 STAGES = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
@@ -85,6 +86,14 @@ def test_the_stages_are_those_of_the_design_and_three_more():
 def test_deps_name_every_module_that_a_stage_imports_and_no_other(stage):
     declared = {dep for dep in definition(stage)["deps"] if dep.startswith("pipeline/") and dep.endswith(".py")}
     assert declared == {str(path.relative_to(ROOT)) for path in closure(ROOT / f"pipeline/stages/{stage}.py")}
+
+
+@pytest.mark.parametrize("stage", recorded.RUNS)
+def test_the_report_depends_on_all_that_the_keys_of_runs_it_names_are_made_of(stage):
+    whole = definition("report")
+    for dep in definition(stage)["deps"]:
+        assert any(recorded.overlap(dep, known) for known in whole["deps"]), dep
+    assert {"params.yaml": None} in whole["params"]
 
 
 @pytest.mark.parametrize("stage", COMPUTING)

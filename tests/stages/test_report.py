@@ -134,7 +134,8 @@ def test_one_flipped_bit_in_a_prediction_that_is_not_even_read_here_is_named_and
     ]
     artifacts.write_json(Path("dvc.lock"), lock)
     shutil.rmtree("reports/figures")
-    monkeypatch.setattr(recorded, "listing", lambda *_: {"vanilla-textbook.parquet": recorded.hash_of(predictions)})
+    listing = recorded.files(predictions.parent)
+    monkeypatch.setattr(recorded, "listing", lambda *_: listing)
     artifacts.write_bytes(predictions, b"predictionr")
     with pytest.raises(Mistake, match=r"^evaluate: artifacts/predictions/vanilla-textbook.parquet: not what dvc.lock"):
         report.main(params.read())

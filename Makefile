@@ -66,6 +66,12 @@ ui: $(READY) ## the MLflow UI on loopback, port 5000 (PORT=... for another)
 benchmark: $(READY) ## docs/performance.md: against other frameworks and the machine's limit (half an hour, nothing else running)
 	python -m benchmarks
 
+.PHONY: audit
+audit: ## known weaknesses of what requirements.lock pins (asks a service on the network; not part of `make test`)
+	$(PYTHON) -m venv .venv/audit
+	.venv/audit/bin/python -m pip install --quiet pip-audit==2.10.1
+	.venv/audit/bin/pip-audit --strict --require-hashes --disable-pip --requirement requirements.lock
+
 .PHONY: lock
 lock: ## resolve requirements.lock anew from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \

@@ -79,7 +79,7 @@ def refused(url: str, content: bytes | None = None, **headers: str) -> bool:
 
 @pytest.mark.slow
 def test_a_server_of_a_team_shows_what_the_files_say_whoever_comes_first(study, server, monkeypatch, capsys):
-    assert refused(f"{server}/health", Host="evil.example")
+    assert refused(server, Host="evil.example")
     assert refused(f"{server}/api/2.0/mlflow/experiments/create", b"{}", Origin="http://evil.example")
     at_once(2, TRACK, server)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)

@@ -79,6 +79,12 @@ soak: $(READY) ## 30 small studies on end with random parameters and kills (ROUN
 dvc-page: $(READY) ## the page of `dvc plots`, scripts inside, anew: after another version of Vega
 	python -m pipeline.reporting.dvc_page
 
+.PHONY: audit
+audit: ## known weaknesses of what requirements.lock pins (asks a service on the network; not part of `make test`)
+	$(PYTHON) -m venv .venv/audit
+	.venv/audit/bin/python -m pip install --quiet pip-audit==2.10.1
+	.venv/audit/bin/pip-audit --strict --require-hashes --disable-pip --requirement requirements.lock
+
 .PHONY: lock
 lock: ## resolve requirements.lock anew from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import psycopg
@@ -66,8 +68,19 @@ def at_once(count: int, code: str, url: str) -> list[str]:
     return said
 
 
+def refused(url: str, content: bytes | None = None, **headers: str) -> bool:
+    """Whether the server's own checks of host and origin turn this request away."""
+    try:
+        urllib.request.urlopen(urllib.request.Request(url, content, headers), timeout=30)  # noqa: S310
+    except urllib.error.HTTPError as error:
+        return error.code == 403
+    return False
+
+
 @pytest.mark.slow
 def test_a_server_of_a_team_shows_what_the_files_say_whoever_comes_first(study, server, monkeypatch, capsys):
+    assert refused(server, Host="evil.example")
+    assert refused(f"{server}/api/2.0/mlflow/experiments/create", b"{}", Origin="http://evil.example")
     at_once(2, TRACK, server)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
     assert track.main(study, Tracker()) == 0  # what two made at once is made one

@@ -1,0 +1,72 @@
+"""Where people work: folders with spaces and other letters, a home that is not theirs, no Git identity, no root."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import toy_study
+
+ROOT = Path(__file__).parents[1]
+NOBODY = 65534
+TRACK = """
+import sys
+from pathlib import Path
+from pipeline import params
+from pipeline.record import lineage
+from pipeline.record.tracking import Tracker
+from pipeline.stages import track
+lineage.unchanged = lambda stage, folder: True
+study = params.read()
+sys.exit(track.main(study, Tracker()) or track.main(study, Tracker(), check=True))
+"""
+
+
+def may_run_python(user: int) -> bool:
+    try:
+        run = subprocess.run([sys.executable, "-c", ""], user=user, group=user, extra_groups=[], check=False)
+    except PermissionError:
+        return False
+    return run.returncode == 0
+
+
+@pytest.fixture(params=["this user", "nobody"])
+def user(request):
+    """What makes a process someone else's."""
+    if request.param == "this user":
+        return {}
+    if os.getuid() != 0 or not may_run_python(NOBODY):
+        pytest.skip("only root becomes another user, who has to be allowed to run this Python")
+    return {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+
+
+@pytest.fixture
+def anywhere():
+    """A folder that is anyone's to enter, unlike those of pytest."""
+    folder = Path("/tmp") / f"Läufe mit 映画 {os.getpid()}"  # noqa: S108
+    folder.mkdir()
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.mark.slow
+def test_a_study_is_tracked_in_a_folder_of_any_name_without_home_git_identity_or_root(anywhere, user):
+    home, project = anywhere / "heim", anywhere / "die Studie"
+    for folder in (home, project):
+        folder.mkdir()
+    toy_study.write(project)
+    subprocess.run(["git", "init", "--quiet", project], check=True)
+    home.chmod(0o555)
+    for path in [project, *project.rglob("*")] if user else []:
+        os.chown(path, user["user"], user["group"])
+    bare = {"PATH": os.environ["PATH"], "HOME": str(home), "GIT_CONFIG_GLOBAL": os.devnull, "LC_ALL": "C"}
+    bare |= {"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])}
+    run = subprocess.run(
+        [sys.executable, "-c", TRACK], cwd=project, env=bare, capture_output=True, text=True, check=False, **user
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    assert (project / "mlflow.db").exists()
+    assert list(home.iterdir()) == []

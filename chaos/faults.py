@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import threading
 from collections.abc import Callable
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import cycle
 from pathlib import Path
@@ -189,7 +189,7 @@ def _damaged_studies(at: Injected) -> None:
 @fault("a database of studies that another program holds locked", "one line, exit 2")
 def _locked_studies(at: Injected) -> None:
     at.study.undo("tune@vanilla")
-    with sqlite3.connect(at.study.folder / "studies.db") as database:
+    with closing(sqlite3.connect(at.study.folder / "studies.db")) as database:
         database.execute("pragma locking_mode = exclusive")
         database.execute("begin exclusive")
         at.refused(at.study.stage("tune", "vanilla"), r"studies\.db cannot be used: .*database is locked")

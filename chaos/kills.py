@@ -28,8 +28,9 @@ class Row:
 
 
 def kill(study: Study, whole: Whole, stage: str, number: int, seed: int) -> Row:
-    """The kill of this number in a stage: the victims take turns."""
-    row, moments = Row(stage, VICTIMS[number % len(VICTIMS)]), random.Random(f"{seed} {stage} {number}")
+    """The kill of this number in a stage; the victims take turns, from stage to stage, too."""
+    victim = VICTIMS[(list(STAGES).index(stage) + number) % len(VICTIMS)]
+    row, moments = Row(stage, victim), random.Random(f"{seed} {stage} {number}")
     try:
         row.times = any(_killed(study, whole, row, moments) for _ in range(TRIES))
     except TimeoutError as error:

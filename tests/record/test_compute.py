@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from pipeline.params import Mistake
 from pipeline.record import compute
+from pipeline.record.compute import local
 
 SHARED = ("what every unit needs",)
 STANDS_FOR_TENSORFLOW = """
@@ -85,6 +87,17 @@ def test_one_unit_needs_no_pool():
 def test_a_unit_that_kills_its_process_three_times_is_one_clear_line():
     with pytest.raises(Mistake, match=r"^test unit [01]: its process was killed, 3 times"):
         run(2, die, count=2)
+
+
+def test_a_process_that_is_ended_leaves_no_temporary_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    program = "import os, tempfile; tempfile.mkstemp(suffix='.py'); os.write({talk}, b'x'); os.read({life}, 1)"
+    monkeypatch.setattr(local, "PROGRAM", program)
+    process = local._Process(())
+    assert process._talk.poll(60)
+    assert len(list(tmp_path.rglob("*.py"))) == 1
+    process.end()
+    assert list(tmp_path.iterdir()) == []
 
 
 def die_once(shared, marks, number, say):

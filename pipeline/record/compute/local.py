@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from multiprocessing import Pipe
@@ -93,7 +94,10 @@ class Pool(ThreadPoolExecutor):
 
 
 class _Process:
-    """A process that serves (worker.py). It dies with this one, since this one holds its life."""
+    """A process that serves (worker.py). It dies with this one, since this one holds its life.
+
+    Its temporary files are in a folder of its own: TensorFlow's would stay where it is killed, which is how it ends.
+    """
 
     def __init__(self, shared: tuple):
         machine.prepare()
@@ -101,10 +105,11 @@ class _Process:
         self._talk, far = Pipe()
         life, self._life = os.pipe()
         self._shared, self._ending = shared, threading.Lock()
+        self._temporary = tempfile.TemporaryDirectory(prefix="worker-", ignore_cleanup_errors=True)
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-c", PROGRAM.format(talk=far.fileno(), life=life)],
-                env={**os.environ, "PYTHONPATH": path},
+                env={**os.environ, "PYTHONPATH": path, "TMPDIR": self._temporary.name},
                 stdin=subprocess.DEVNULL,
                 pass_fds=(far.fileno(), life),
             )
@@ -142,3 +147,4 @@ class _Process:
             if self._life is not None:
                 os.close(self._life)
             self._life = None
+        self._temporary.cleanup()

@@ -61,7 +61,8 @@ def test_the_code_runs_and_gives_what_its_comments_say():
 
 def test_every_command_is_one_of_the_project():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    lines = [line for block in re.findall(r"```\n(.*?)```", TUTORIAL, re.DOTALL) for line in block.splitlines() if line]
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", TUTORIAL, re.DOTALL | re.MULTILINE)
+    lines = [line for language, block in blocks if not language for line in block.splitlines()]
     assert len(lines) > 3
     for line in lines:
         words = shlex.split(line)

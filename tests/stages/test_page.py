@@ -122,7 +122,7 @@ def test_a_review_is_read_word_by_word_by_the_chosen_network_and_its_words_stay_
 
 def test_the_numbers_of_a_picture_are_a_table_and_a_csv(opened):
     opened.run("data = document.querySelector('#figure-accuracy details'); data.open = false; data.open = true; null")
-    opened.until("data.querySelector('tbody tr')")
+    opened.until("data.querySelectorAll('tbody tr').length")
     text = opened.run("decodeURIComponent(data.querySelector('a[download]').href.split(',').slice(1).join(','))")
     assert text.startswith("accuracy,architecture,run,seed\n")
     seeds = len(invented.QUICK["runs"]) * invented.QUICK["seeds"]

@@ -225,6 +225,7 @@ def test_the_document_answers_in_the_order_of_its_questions(full):
         "What is remembered",
         "Read word by word",
         "What tuning found",
+        "Model card and data card",
         "Method and caveats",
         "How to reproduce it",
         "Where the numbers come from",

@@ -27,7 +27,7 @@ CHOICES = {  # with what depends on them: from seconds to nearly everything
 }
 KILLED = 0.5  # the share of rounds that are killed before they end
 LEFT = 4  # temporary folders that a kill may leave: one of each worker, one of DVC's and one of the stage's own
-GROWTH = 1.5  # the most of the second half by that of the first: a leak adds in every round
+GROWTH = 1.2  # the most of the last third by that of the rounds before: a leak adds in every round
 
 
 @dataclass(frozen=True)
@@ -147,9 +147,9 @@ def _set(file: Path, key: str, value) -> str:
 
 def grown(rounds: list[Round]) -> list[str]:
     """What a study leaves behind, or takes more of, the longer it goes on."""
-    found, half = [], len(rounds) // 2
+    found, most = [], 2 * len(rounds) // 3
     for name in ("memory_mb", "handles"):
-        first, second = (max(getattr(each, name) for each in part) for part in (rounds[:half], rounds[half:]))
+        first, second = (max(getattr(each, name) for each in part) for part in (rounds[:most], rounds[most:]))
         if second > GROWTH * first:
             found.append(f"{name} grew from {first:.0f} to {second:.0f}")
     kills = sum(each.killed for each in rounds)

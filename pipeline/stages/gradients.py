@@ -42,7 +42,7 @@ def main(sequence_length: int, params: Params, workers, tracker) -> None:
     cells = enumerate((name, seed) for name in reversed(params.gradients.architectures) for seed in seeds)
     tasks, tags = {}, {}
     for number, (architecture, seed) in cells:
-        weights = artifacts.read_bytes(artifacts.weights(f"{architecture}-textbook", seed))
+        weights = artifacts.read_weights(artifacts.weights(f"{architecture}-textbook", seed))
         tasks[number] = (architecture, seed, weights, seed < few)
         tags[number] = {"architecture": architecture, "settings": "textbook", "seed": seed}
         tags[number] |= {"sequence_length": sequence_length}

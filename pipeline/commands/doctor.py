@@ -21,11 +21,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pipeline import params
-from pipeline.record import compute, machine, places
+from pipeline.record import compute, lineage, machine, places, processor
 
 PACKAGES = ("tensorflow", "keras", "mlflow", "dvc", "optuna", "pandas", "numpy", "scikit-learn", "altair")
-LOCKED = Path("requirements.lock")
-SIMD = ("avx512f", "avx2", "avx", "sse4_2", "asimd", "neon")  # the widest first
 FREE_BYTES = 1_000_000_000  # the study, its cache and MLflow's store, with room
 PATIENCE_SECONDS = 3
 PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306}
@@ -39,7 +37,7 @@ def main() -> int:
     problems = [*_packages(), *_disk(), *(each for package, url in stores.items() for each in _store(package, url))]
     print(f"python      {platform.python_version()} on {platform.system()} {platform.machine()}")
     print("packages    " + ", ".join(f"{name} {_installed(name) or 'missing'}" for name in PACKAGES))
-    print(f"processor   {os.cpu_count()} cores, {_simd()}: the last bits of a result depend on it")
+    print(f"processor   {os.cpu_count()} cores, {processor.vectors()}: the last bits of a result depend on it")
     print(f"workers     {compute.described()}")
     print("environment " + ", ".join(f"{name}={os.environ[name]}" for name in (*machine.THREADS, *machine.DEFAULTS)))
     print(f"mlflow      {places.masked(stores['mlflow'])}")
@@ -60,25 +58,19 @@ def _installed(name: str) -> str | None:
 
 
 def _packages() -> Iterator[str]:
-    if not LOCKED.exists():
-        yield f"{LOCKED}: not here, so versions cannot be compared; `git checkout {LOCKED}` restores it"
+    if not lineage.PACKAGES.exists():
+        yield f"{lineage.PACKAGES}: not here, so versions cannot be compared; `git checkout {lineage.PACKAGES}` restores it"
         return
     locked: dict[str, set[str]] = {}  # some have a version for each platform
-    for name, number in re.findall(r"^([\w.-]+)==([^\s;\\]+)", LOCKED.read_text(encoding="utf-8"), re.MULTILINE):
+    for name, number in re.findall(
+        r"^([\w.-]+)==([^\s;\\]+)", lineage.PACKAGES.read_text(encoding="utf-8"), re.MULTILINE
+    ):
         locked.setdefault(name, set()).add(number)
-    remedy = f"python -m pip install --require-hashes -r {LOCKED}"
+    remedy = f"python -m pip install --require-hashes -r {lineage.PACKAGES}"
     for name, numbers in locked.items():
         here = _installed(name)
         if (here is None and name in PACKAGES) or (here is not None and here not in numbers):
             yield f"{name} {here or 'is missing'}, but the lock has {' or '.join(sorted(numbers))}: {remedy}"
-
-
-def _simd() -> str:
-    try:
-        flags = set(re.findall(r"\w+", Path("/proc/cpuinfo").read_text(encoding="utf-8")))
-    except OSError:
-        return platform.processor() or "SIMD level unknown"
-    return next((level.upper() for level in SIMD if level in flags), "no SIMD level known")
 
 
 def _disk() -> Iterator[str]:
@@ -113,7 +105,7 @@ def _tables(package: str, path: Path) -> Iterator[str]:
         return
     known, latest = _versions(package)
     if found not in known:
-        yield f"{path}: made by a newer {package} ({found}): install {LOCKED}, or move the file away"
+        yield f"{path}: made by a newer {package} ({found}): install {lineage.PACKAGES}, or move the file away"
     elif found != latest:
         yield f"{path}: made by an older {package} ({found}, not {latest}): `{package} {_upgrade(package, path)}`"
 

@@ -9,14 +9,14 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline.params import Mistake, Settings
-from pipeline.record import artifacts, lineage
+from pipeline.record import artifacts, recorded
 from pipeline.science import inference, reviews, sequences
 
 
 def main(text: str | None, file: str | None, run: str | None, seed: int | None, as_json: bool) -> None:
     """Prints a line a text: the verdict and the probability that it is positive."""
     run, seed = chosen(artifacts.read_json(artifacts.METRICS), run, seed)
-    lineage.check_model(run)
+    recorded.check_model(run)
     asked = Asked.read(artifacts.model(run), artifacts.VOCABULARY, artifacts.weights(run, seed))
     tokens = encoded([text] if file is None else lines(Path(file)), "text" if file is None else f"{file}: line")
     answers = asked.answers_to(tokens)

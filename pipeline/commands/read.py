@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.commands import predict
 from pipeline.params import Settings
-from pipeline.record import artifacts, lineage
+from pipeline.record import artifacts, recorded
 from pipeline.science import models, reading, reviews
 
 WORD = 14  # columns; a longer word is cut
@@ -34,7 +34,7 @@ def main(text: str, run: str | None, seed: int | None, as_json: bool) -> None:
     settings = Settings.model_validate(card["values"])
     (ids,) = predict.encoded([text], "text")
     weights = artifacts.read_weights(artifacts.weights(run, seed))
-    lineage.check_model(run)
+    recorded.check_model(run)
     model = models.restored(card["architecture"], settings, card["vocabulary_size"], weights)
     found = reading.read(model, settings, ids)
     rows = found.rows(reviews.tokenise(text))

@@ -91,31 +91,5 @@ def unchanged(stage: Stage, folder: Path) -> bool:
         return False
 
 
-def check_model(run: str, folder: Path = Path()) -> None:
-    """Raises Mistake where the networks of this run, or the vocabulary, are not those that dvc.lock tells of.
-
-    Nothing where it tells of none: a network brought from elsewhere is its owner's to know.
-    """
-    stages = finished(folder)
-    made, prepared = stages.get(f"train@{run}"), stages.get("prepare")
-    if made is None or prepared is None:
-        return
-    models, words = f"artifacts/models/{run}", "data/prepared/vocabulary.txt"
-    for path, stage in ((models, made), (words, prepared)):
-        if stage.outs and _hash(folder / path) != stage.outs.get(path):
-            raise Mistake(f"{path}: not what dvc.lock tells of; `dvc checkout` restores it")
-    data = "data/prepared/train.parquet"
-    if prepared.outs and made.deps.get(data) != prepared.outs.get(data):
-        raise Mistake(f"{models}: trained on other data than {words} is of; `dvc repro` trains it")
-
-
-def _hash(path: Path) -> str:
-    """As DVC hashes a file, or a folder without folders in it."""
-    if not path.is_dir():
-        return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-    files = [{"md5": _hash(each), "relpath": each.name} for each in sorted(path.iterdir())]
-    return hashlib.md5(json.dumps(files, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
-
-
 def _hashes(entries: list[dict]) -> dict[str, str]:
     return {entry["path"]: entry["md5"] for entry in entries}

@@ -136,6 +136,24 @@ def differences(stages, folder: Path, code: bool = False) -> list[Difference]:
     return [each for each in found if each.made or not any(overlap(each.path, path) for path in wrong)]
 
 
+def check_model(run: str, folder: Path = Path()) -> None:
+    """Raises Mistake where the networks of this run, or the vocabulary, are not those that dvc.lock tells of.
+
+    Nothing where it tells of none: a network brought from elsewhere is its owner's to know.
+    """
+    stages = finished(folder)
+    made, prepared = stages.get(f"train@{run}"), stages.get("prepare")
+    if made is None or prepared is None:
+        return
+    models, words = f"artifacts/models/{run}", "data/prepared/vocabulary.txt"
+    for path, stage in ((models, made), (words, prepared)):
+        if stage.outs and hash_of(folder / path) != stage.outs.get(path):
+            raise Mistake(f"{path}: not what dvc.lock tells of; `dvc checkout` restores it")
+    data = "data/prepared/train.parquet"
+    if prepared.outs and made.deps.get(data) != prepared.outs.get(data):
+        raise Mistake(f"{models}: trained on other data than {words} is of; `dvc repro` trains it")
+
+
 def hash_of(path: Path, hashed=None) -> str:
     """DVC's own: MD5 of a file, or of the listing of a folder, whose files `hashed` may know."""
     if not path.is_dir():

@@ -58,15 +58,14 @@ def _installed(name: str) -> str | None:
 
 
 def _packages() -> Iterator[str]:
-    if not lineage.PACKAGES.exists():
-        yield f"{lineage.PACKAGES}: not here, so versions cannot be compared; `git checkout {lineage.PACKAGES}` restores it"
+    lock = lineage.PACKAGES
+    if not lock.exists():
+        yield f"{lock}: not here, so versions cannot be compared; `git checkout {lock}` restores it"
         return
     locked: dict[str, set[str]] = {}  # some have a version for each platform
-    for name, number in re.findall(
-        r"^([\w.-]+)==([^\s;\\]+)", lineage.PACKAGES.read_text(encoding="utf-8"), re.MULTILINE
-    ):
+    for name, number in re.findall(r"^([\w.-]+)==([^\s;\\]+)", lock.read_text(encoding="utf-8"), re.MULTILINE):
         locked.setdefault(name, set()).add(number)
-    remedy = f"python -m pip install --require-hashes -r {lineage.PACKAGES}"
+    remedy = f"python -m pip install --require-hashes -r {lock}"
     for name, numbers in locked.items():
         here = _installed(name)
         if (here is None and name in PACKAGES) or (here is not None and here not in numbers):

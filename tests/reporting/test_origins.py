@@ -9,6 +9,7 @@ from tests.reporting import invented
 
 COUNTS = {  # numbers of seeds or reviews, names or yes and no: what is moved here, floats, does not change them
     ("tables", "counts"),
+    ("tables", "layers"),
     ("tables", "measured"),
     ("sentences", "few_seeds"),
     ("sentences", "learned"),

@@ -230,16 +230,6 @@ def tried(settings, earlier_trials, seeds=(1000,), report=lambda row: None):
     return tuning.evaluate_trial("vanilla", VOCABULARY, seeds, examples, 1, settings, earlier_trials, report)
 
 
-def test_a_trial_below_the_median_of_earlier_ones_is_pruned_with_its_reason_and_a_better_one_is_not(settings):
-    outcome = tried(settings, earlier(1.1))
-    assert outcome.state == "PRUNED"
-    assert outcome.reason == "below the median of earlier trials at epoch 2"
-    outcome = tried(settings, earlier(0.0))
-    assert outcome.state == "COMPLETE"
-    assert len(outcome.history) == 3
-    assert outcome.value in [row["validation/accuracy"] for row in outcome.history]
-
-
 def test_the_value_of_a_trial_is_the_mean_over_its_seeds_and_its_epochs_are_those_of_the_first(settings):
     alone = [tried(settings, [], (seed,)) for seed in (1000, 1001)]
     rows = []
@@ -248,6 +238,16 @@ def test_the_value_of_a_trial_is_the_mean_over_its_seeds_and_its_epochs_are_thos
     assert both.value == pytest.approx((alone[0].value + alone[1].value) / 2)
     assert both.history == alone[0].history
     assert [row["epoch"] for row in rows] == [1, 2, 3]
+
+
+def test_a_trial_below_the_median_of_earlier_ones_is_pruned_with_its_reason_and_a_better_one_is_not(settings):
+    outcome = tried(settings, earlier(0.0))
+    assert outcome.state == "COMPLETE"
+    assert len(outcome.history) == 3
+    assert outcome.value in [row["validation/accuracy"] for row in outcome.history]
+    outcome = tried(settings, earlier(1.1))
+    assert outcome.state == "PRUNED"
+    assert outcome.reason == "below the median of earlier trials at epoch 2"
 
 
 def test_what_is_pruned_on_the_first_seed_is_not_trained_on_the_others(settings, monkeypatch):

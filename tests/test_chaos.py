@@ -18,7 +18,8 @@ CLAIMS = "reports/claims.json"
 def study(tmp_path):
     """The committed results, of which `claims` can be made anew."""
     shutil.copytree(ROOT / "reports", tmp_path / "study/reports")
-    shutil.copy(ROOT / "params.yaml", tmp_path / "study")
+    for name in ("params.yaml", "dvc.yaml", "dvc.lock"):
+        shutil.copy(ROOT / name, tmp_path / "study")
     (tmp_path / "study/pipeline").symlink_to(ROOT / "pipeline")
     return Study(tmp_path / "study")
 

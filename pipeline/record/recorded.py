@@ -163,8 +163,12 @@ def hash_of(path: Path, hashed=None) -> str:
 
 
 def hash_of_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    """Raises Mistake where it may not be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    except OSError as error:
+        raise Mistake(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def files(folder: Path, hashed=None) -> dict[str, str]:

@@ -118,7 +118,10 @@ def record(study: Params) -> None:
     """dvc.yaml of the project, params.yaml, and a dvc.lock that records the files as they lie there."""
     made = {
         "prepare": [artifacts.DATA_CARD],
-        "evaluate": [artifacts.METRICS, artifacts.COMPARISONS, artifacts.MODELS_CARD],
+        "evaluate": [
+            *(artifacts.METRICS, artifacts.COMPARISONS, artifacts.MODELS_CARD),
+            *(artifacts.RUNS, artifacts.CALIBRATION, artifacts.LENGTH_BUCKETS),
+        ],
         "retention": [artifacts.RETENTION],
         "claims": [artifacts.CLAIMS],
         "examples": [artifacts.EXAMPLES],

@@ -117,6 +117,10 @@ def marked(told: dict, read: dict[str, list[File]], experiments: dict[str, str])
         name: {**figure, "origins": of("figures", "reading" if name.startswith("reading-") else name)}
         for name, figure in told["figures"].items()
     }
+    choices = {
+        name: {option: {**figure, "origins": of("figures", name)} for option, figure in found.items()}
+        for name, found in told["choices"].items()
+    }
     tables = {name: _with(found, of("tables", name)) for name, found in told["tables"].items()}
     claims = [{**claim, "measures": _with(claim["measures"], [marks["claims"]])} for claim in told["claims"]]
     cited = {
@@ -125,7 +129,7 @@ def marked(told: dict, read: dict[str, list[File]], experiments: dict[str, str])
         for sentence in ([sentences] if isinstance(sentences, str) else sentences)
     }
     lists = {"files": _files(read, marks), "runs": _runs(read, experiments)}
-    told = {**told, "figures": figures, "tables": {**tables, **lists}, "claims": claims}
+    told = {**told, "figures": figures, "choices": choices, "tables": {**tables, **lists}, "claims": claims}
     return {**told, "cited": cited, "hovers": hovers}
 
 

@@ -92,6 +92,7 @@ def test_what_an_input_changes_names_it_and_nothing_else_does(inputs, monkeypatc
 def test_marks_are_on_figures_tables_and_sentences_and_tell_hash_and_key():
     told = {
         "figures": {"accuracy": {"see": "this"}, "reading-1": {"see": "that"}},
+        "choices": {"memory-by-lag": {10: {"see": "so many"}}},
         "tables": {"results": {"caption": "of runs"}, "trials": [{"caption": "of one"}]},
         "sentences": {"best": ["One wins."], "seeds": "Three seeds."},
         "claims": [{"measures": {"caption": "all"}}],
@@ -101,10 +102,12 @@ def test_marks_are_on_figures_tables_and_sentences_and_tell_hash_and_key():
         "metrics": [origins.File("reports/metrics.json", "evaluate", "a1", {"vanilla": "k2"})],
         "examples": [origins.File("reports/examples.json", "examples", "e3", {})],
         "trials": [origins.File("reports/tuning/vanilla.csv", "tune@vanilla", "b4", {})],
+        "memory": [origins.File("reports/memory/10.csv", "gradients@10", "d5", {})],
     }
     found = origins.marked(told, read, {"vanilla": "training"})
     assert [figure["origins"] for figure in found["figures"].values()] == [[2], [3]]
     assert (found["tables"]["results"]["origins"], found["tables"]["trials"][0]["origins"]) == ([2], [4])
+    assert found["choices"]["memory-by-lag"][10]["origins"] == [5]
     assert found["claims"][0]["measures"]["origins"] == [1]
     assert found["cited"] == {"One wins.": [2], "Three seeds.": []}
     assert found["hovers"][2] == "reports/metrics.json, MD5 a1, by evaluate, MLflow vanilla k2"

@@ -7,7 +7,8 @@ from pipeline.reporting import document, figures, origins
 from pipeline.stages import report
 from tests.reporting import invented
 
-COUNTS = {  # numbers of seeds or reviews, names or yes and no: what is moved here, floats, does not change them
+COUNTS = {  # numbers of seeds or reviews, sizes, names or yes and no: what is moved here, floats, does not change them
+    ("figures", "tuning-sizes"),
     ("tables", "counts"),
     ("tables", "layers"),
     ("tables", "measured"),
@@ -72,10 +73,10 @@ def moved(value):
 
 @pytest.mark.slow
 def test_what_an_input_changes_names_it_and_nothing_else_does(inputs, monkeypatch):
-    """In each of four rounds half of the inputs are moved; the rounds that change a figure are those of its inputs."""
+    """In each of five rounds some of the inputs are moved; the rounds that change a figure are those of its inputs."""
     monkeypatch.setattr(figures, "specified", lambda panels: panels)
     number = {name: place for place, name in enumerate(sorted(inputs.keys() - {"settings", "claims"}), 1)}
-    rounds = [{name for name in number if number[name] >> bit & 1} for bit in range(4)]
+    rounds = [{name for name in number if number[name] >> bit & 1} for bit in range(5)]
     assert max(number.values()) < 2 ** len(rounds)
     before = shown(inputs)
     named = {

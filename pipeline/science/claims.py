@@ -338,7 +338,8 @@ def _effect_gained(found: Found, baseline: str, architecture: str, lag: int) -> 
     if ours.empty or theirs.empty:
         return None
     gained = scoring.difference(theirs, ours)
-    what = f"share that a word {lag} tokens before the last keeps of its effect: {architecture} minus {baseline}, in points"
+    kept = f"share that a word {lag} tokens before the last keeps of its effect"
+    what = f"{kept}: {architecture} minus {baseline}, in points"
     source = f"reports/memory/{found.length}.csv"
     return Measure(what, gained["difference"], gained["low"], gained["high"], "share", source, "above", 0.0)
 

@@ -228,12 +228,15 @@ def fading(fading: pd.DataFrame, length: int) -> dict:
             number(row.mean, 2),
             share_of(row.mean),
             f"{share_of(row.lowest)} to {share_of(row.highest)}",
-            *(horizon(getattr(row, name), int(row.lag_tokens)) for name in tables.THRESHOLDS),
+            *(
+                horizon(getattr(row, f"horizon_{name}".replace("-", "_")), int(row.lag_tokens))
+                for name in tables.HORIZONS
+            ),
         ]
         for row in fading[fading.sequence_length == length].itertuples()
     ]
     columns = ["architecture", "direction", "weights", "log10", "share of lag 0", "lowest to highest seed"]
-    columns += [f"below {share_of(exponent)} from lag" for exponent in (-1, -2, -3)]
+    columns += [f"below {share_of(exponent)} from lag" for exponent in tables.HORIZONS.values()]
     return table(
         f"The gradient at lag {length - 1} of {count(length, 'token')}, and the lag (tokens) from which it stays low",
         columns,

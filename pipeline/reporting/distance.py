@@ -10,7 +10,7 @@ import pandas as pd
 from pipeline.params import DEFAULT_INITIALISER
 from pipeline.reporting import tables
 
-HORIZONS = {"1e-1": -1, "1e-2": -2, "1e-3": -3}  # log10 of what a horizon asks for
+FADED, GONE = "1e-1", "1e-3"  # the horizons that sentences and pictures show; tables show all
 NETWORK = ["architecture", "sequence_length", "trained_length"]
 KIND = ["architecture", "direction", "weights", "sequence_length", "trained_length", "initialiser", "quantity"]
 CELL = ["architecture", "direction", "weights", "sequence_length", "trained_length", "measure"]

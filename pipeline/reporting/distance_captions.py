@@ -1,7 +1,7 @@
 """Frames of `distance` in, figures with words out, in the form of `captions.captioned`; none where nothing is."""
 
-from pipeline.reporting import distance, distance_figures, distance_findings, figures
-from pipeline.reporting.findings import count, half_life, number, percent, share_of
+from pipeline.reporting import distance, distance_figures, distance_findings, figures, tables
+from pipeline.reporting.findings import count, half_life, listed, number, percent, share_of
 
 SEEDS = "The band spans the lowest and the highest seed."
 CUT = SEEDS + " It may go on beyond the panel."
@@ -50,13 +50,14 @@ def of_gradients(found: dict, length: int, textbook: int) -> dict[str, dict]:
             "panels": figures.specified(distance_figures.half_lives(designed, textbook)),
         }
     if len(designed):
-        censored = designed["horizon_1e-3"].eq(float("inf")).sum()
+        censored = designed[f"horizon_{distance.GONE}"].eq(float("inf")).sum()
+        nearer, farther = (distance_findings.below(name) for name in (distance.FADED, distance.GONE))
         drawn["horizons-by-length"] = {
             "title": "Horizons by sequence length",
-            "see": "The lag from which on the gradient stays below 10 % or 0.1 % of lag 0. A filled mark is a lag "
-            "that was reached; an open one stands at the last lag there is: the horizon lies beyond it. The bar is "
+            "see": f"The lag from which on the gradient stays below {nearer} or {farther} of lag 0. A filled mark is a "
+            "lag that was reached; an open one stands at the last lag there is: the horizon lies beyond it. The bar is "
             "the 95 % interval of a bootstrap over seeds and then reviews, cut at the last lag.",
-            "alternative": f"Of {count(len(designed), 'curve')}, {censored} never stay below 0.1 % within their lags.",
+            "alternative": f"Of {count(len(designed), 'curve')}, {censored} never stay below {farther}.",
             "panels": figures.specified(distance_figures.horizons(designed, textbook)),
         }
     return {name: figure for name, figure in drawn.items() if figure["panels"]}
@@ -110,7 +111,8 @@ def gradients_by_lag(states, length: int) -> dict:
     ends = states[(states["lag_tokens"] == length - 1) & (states["weights"] == "trained")]
     return {
         "title": f"How gradients fade with distance, at {count(length, 'token')}",
-        "see": "The lower a curve, the less a state that far back counts: −1 is 10 %, −3 is 0.1 % of lag 0. "
+        "see": "The lower a curve, the less a state that far back counts: "
+        f"{listed(f'{number(at, 0)} is {share_of(at)}' for at in tables.HORIZONS.values())} of lag 0. "
         f"Dashed is before training, solid after it. {CUT} The feed-forward network has no state; the flat line "
         "of its words is the control.",
         "alternative": "Trained networks, gradient at the largest lag as a share of lag 0: "

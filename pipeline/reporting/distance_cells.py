@@ -6,10 +6,9 @@ from pipeline.params import DEFAULT_INITIALISER
 from pipeline.reporting import distance, tables
 from pipeline.reporting.cells import table
 from pipeline.reporting.distance_figures import in_words
-from pipeline.reporting.distance_findings import name_of
+from pipeline.reporting.distance_findings import below, horizon, name_of
 from pipeline.reporting.findings import (
     count,
-    ends,
     half_life,
     interval,
     number,
@@ -17,7 +16,6 @@ from pipeline.reporting.findings import (
     points,
     share_of,
     who,
-    within,
     within_limits,
 )
 
@@ -34,20 +32,13 @@ def decays(decay: pd.DataFrame, length: int, textbook: int) -> dict:
             row.design,
             f"{row.seeds} / {row.reviews:,}",
             half_life(row),
-            *(_horizon(row._asdict(), name.replace("-", "_"), row.last_lag_tokens) for name in distance.HORIZONS),
+            *(horizon(name, row) for name in tables.HORIZONS),
         ]
         for row in found.rename(columns=lambda name: name.replace("-", "_")).itertuples()
     ]
     columns = ["network", "weights", "seeds / reviews", "half-life (tokens)"]
-    columns += [f"below {share_of(exponent)} from lag" for exponent in distance.HORIZONS.values()]
+    columns += [f"below {below(name)} from lag" for name in tables.HORIZONS]
     return table(f"Half-life and horizons at {count(length, 'token')}, with 95 % intervals", columns, rows, (0, 1))
-
-
-def _horizon(row: dict, name: str, last: int) -> str:
-    value, low, high = (row[f"horizon_{name}{end}"] for end in ("", "_low", "_high"))
-    shown = within(value, last)
-    between = ends(low, high, lambda end: within(end, last))
-    return shown if between == f" ({shown} to {shown})" else shown + between
 
 
 def measured(decay: pd.DataFrame, textbook: int, lengths: list[int]) -> dict:
@@ -118,14 +109,14 @@ def reach(found: pd.DataFrame, usable: float) -> dict:
             f"{row.sequence_length:,}",
             str(row.seeds),
             str(row.remembered_tokens) if row.remembered_tokens >= 0 else "none",
-            *(_horizon(row._asdict(), name, row.last_lag_tokens) for name in ("1e_1", "1e_3")),
+            *(horizon(name, row) for name in (distance.FADED, distance.GONE)),
         ]
         for row in tables.in_order(
             named, ["sequence_length", "trained_length", "architecture", "direction"]
         ).itertuples()
     ]
     columns = ["network", "trained at (tokens)", "read at", "seeds", "usable memory up to lag"]
-    columns += ["gradient below 10 % from lag", "gradient below 0.1 % from lag"]
+    columns += [f"gradient below {below(name)} from lag" for name in (distance.FADED, distance.GONE)]
     caption = (
         f"How far memory reaches (sign accuracy, lower bound over seeds above {percent(usable)}), beside gradients"
     )

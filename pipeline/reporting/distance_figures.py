@@ -93,7 +93,7 @@ def half_lives(decay: pd.DataFrame, textbook: int) -> list[alt.LayerChart]:
 def horizons(decay: pd.DataFrame, textbook: int) -> list[alt.LayerChart]:
     """A panel a design and threshold: the lag from which the gradient stays below it; open where it never does."""
     frames = {}
-    for name, exponent in {"1e-1": -1, "1e-3": -3}.items():
+    for name, exponent in ((name, tables.HORIZONS[name]) for name in (distance.FADED, distance.GONE)):
         found = _apart(decay).assign(threshold=exponent)
         last = found["last_lag_tokens"]
         value, low, high = (found[f"horizon_{name}{end}"] for end in ("", "_low", "_high"))

@@ -8,18 +8,110 @@ from pipeline.params import DEFAULT_INITIALISER
 from pipeline.reporting import distance, findings, tables
 from pipeline.reporting.findings import (
     count,
-    from_lag,
+    ends,
     half_life,
     interval,
     listed,
     number,
     percent,
     points,
+    power_of_ten,
     share_of,
     who,
+    within,
 )
 
+FATES = ("vanishes", "does not vanish", "is not shown to vanish")
 AS_GOOD = 0.005  # accuracy: a window that loses less than this reads as well as the whole
+
+
+def fades(decay: pd.DataFrame, length: int, vanished: float) -> list[str]:
+    """What each trained network has left of its gradient at the largest lag of this length, and whether it vanishes.
+
+    By the whole interval, as in the claims: it does where all of it lies below the share `vanished`.
+    """
+    trained = _read_out(decay, length, "trained")
+    if trained.empty:
+        return [f"No gradient of a trained recurrent network was measured at {count(length, 'token')}."]
+    vanilla = trained[trained["architecture"] == "vanilla"]
+    chosen, *others = [*vanilla.itertuples(), *trained.drop(vanilla.index).itertuples()]
+    before = _read_out(decay, length, "initial")
+    before = before[(before["architecture"] == chosen.architecture) & (before["direction"] == chosen.direction)]
+    shares = [f"{who(row)} {_left(row)}, {_fate(row, vanished)}" for row in others]
+    return [
+        f"In the trained {who(chosen)} network it {_fate(chosen, vanished)}: {count(chosen.last_lag_tokens, 'token')} "
+        f"back, {_left(chosen)} is left of the gradient at the state that is read out (mean of "
+        f"{count(chosen.seeds, 'seed')} and its 95 % interval over seeds and reviews). Vanished is what has all of its "
+        f"interval below {share_of(math.log10(vanished))}.",
+        *([f"The other trained networks: {'; '.join(shares)}."] if shares else []),
+        f"The gradient of {who(chosen)} stays {_below_from(distance.FADED, chosen)}.",
+        *(f"Before training, {_left(row)} was left at the largest lag." for row in before.itertuples()),
+    ]
+
+
+def fades_with_length(decay: pd.DataFrame, lengths: list[int], vanished: float) -> list[str]:
+    """The vanilla network, trained and measured at each length, from the last token to the first."""
+    rows = pd.concat([_read_out(decay, length, "trained") for length in lengths])
+    rows = rows[(rows["architecture"] == "vanilla") & (rows["trained_length"] == rows["sequence_length"])]
+    if len(rows) < 2:
+        return []
+    shares = [f"{_left(row)} at {row.sequence_length}" for row in rows.itertuples()]
+    at = {
+        fate: [f"{row.sequence_length}" for row in rows.itertuples() if _fate(row, vanished) == fate] for fate in FATES
+    }
+    fates = "; ".join(f"it {fate} at {listed(lengths)} tokens" for fate, lengths in at.items() if lengths)
+    return [
+        f"In vanilla networks trained and measured at each length, what is left of the gradient at the first token is "
+        f"{listed(shares)} tokens: {fates}."
+    ]
+
+
+def _read_out(decay: pd.DataFrame, length: int, weights: str) -> pd.DataFrame:
+    """Of the state that is read out."""
+    ours = _of_states(decay, length, weights)
+    return _named(ours[ours["quantity"] == "dz/dh"])
+
+
+def _fate(row, vanished: float) -> str:
+    if row.log10_at_last_lag_high < math.log10(vanished):
+        return FATES[0]
+    return FATES[1 if row.log10_at_last_lag_low >= math.log10(vanished) else 2]
+
+
+def _left(row) -> str:
+    """
+    >>> _left(pd.Series({"log10_at_last_lag": -1.0, "log10_at_last_lag_low": -1.5, "log10_at_last_lag_high": -0.5}))
+    '10 % (3.2 % to 32 %)'
+    """
+    return share_of(row.log10_at_last_lag) + ends(row.log10_at_last_lag_low, row.log10_at_last_lag_high, share_of)
+
+
+def below(name: str) -> str:
+    """
+    >>> below("1e-3")
+    '0.1 %'
+    """
+    return share_of(tables.HORIZONS[name])
+
+
+def horizon(name: str, row) -> str:
+    """A lag, with its interval where that is more than the lag."""
+    lag, low, high = (getattr(row, f"horizon_{name}{end}".replace("-", "_")) for end in ("", "_low", "_high"))
+    shown = within(lag, row.last_lag_tokens)
+    between = ends(low, high, lambda end: within(end, row.last_lag_tokens))
+    return shown if between == f" ({shown} to {shown})" else shown + between
+
+
+def _below_from(name: str, row) -> str:
+    """
+    >>> row = {"horizon_1e_1": 57.0, "horizon_1e_1_low": 49.0, "horizon_1e_1_high": math.inf, "last_lag_tokens": 99}
+    >>> _below_from("1e-1", pd.Series(row, dtype=object))
+    'below 10 % from lag 57 (49 to > 99) on'
+    """
+    lag = horizon(name, row)
+    if lag.startswith(">"):
+        return f"below {below(name)} nowhere within {count(row.last_lag_tokens, 'token')}"
+    return f"below {below(name)} from lag {lag} on"
 
 
 def decays(decay: pd.DataFrame, length: int) -> list[str]:
@@ -27,19 +119,25 @@ def decays(decay: pd.DataFrame, length: int) -> list[str]:
     ours = _of_states(decay, length, "trained")
     return [
         f"{name_of(row)}, trained at {count(row.trained_length, 'token')}: half-life {_in_tokens(half_life(row))}; the "
-        f"gradient stays below 10 % {from_lag(row.horizon_1e_1, row.last_lag_tokens)}, below 0.1 % "
-        f"{from_lag(row.horizon_1e_3, row.last_lag_tokens)}."
+        f"gradient stays {_below_from(distance.FADED, row)}, {_below_from(distance.GONE, row)}{_sooner(row)}."
         for row in _named(ours).itertuples()
     ]
 
 
-def cell_state(states: pd.DataFrame) -> list[str]:
+def _sooner(row) -> str:
+    """Why a horizon may lie nearer than the half-life says, where it does so by the whole interval."""
+    expected = row.half_life_tokens_low * math.log2(10) * -tables.HORIZONS[distance.FADED]
+    if getattr(row, f"horizon_{distance.FADED}".replace("-", "_")) < expected:
+        return ", sooner than by its half-life: near lag 0, which the fit of the half-life leaves out, it falls faster"
+    return ""
+
+
+def cell_state(decay: pd.DataFrame, length: int) -> list[str]:
     """The other state of a trained LSTM, which is read out through a gate, at the largest lag."""
-    ours = states[(states["panel"] == "lstm, cell state") & (states["weights"] == "trained")]
+    ours = _of_states(decay, length, "trained")
     return [
-        f"Of the LSTM that is its hidden state, which is read out; over its cell state "
-        f"{share_of(row.mean)} are left {count(row.lag_tokens, 'token')} back."
-        for row in ours.sort_values("lag_tokens").tail(1).itertuples()
+        f"Of the LSTM that is its hidden state, which is read out; over its cell state {_left(row)} is left."
+        for row in _named(ours[ours["quantity"] == "dz/dc"]).itertuples()
     ]
 
 
@@ -131,7 +229,7 @@ def bound(found: pd.DataFrame, length: int) -> list[str]:
         return []
     violations = int(rows["bound_violations"].sum())
     trained = rows[rows["weights"] == "trained"]
-    loose = listed(f"10^{number(row.bound_slack / math.log(10), 1)} in {who(row)}" for row in trained.itertuples())
+    loose = listed(f"{power_of_ten(row.bound_slack / math.log(10))} in {who(row)}" for row in trained.itertuples())
     said = (
         f" At the first token it lies above the trained gradient by a factor of {loose} (median)."
         if len(trained)
@@ -162,7 +260,7 @@ def reach(found: pd.DataFrame, length: int, usable: float) -> list[str]:
     rows = _named(distance.one_design(found[found["sequence_length"] == length]))
     return [
         f"{who(row)}: a word moves the answer the right way in more than {percent(usable)} of reviews "
-        f"{remembered(row)}; the gradient stays below 10 % {from_lag(row.horizon_1e_1, row.last_lag_tokens)}."
+        f"{remembered(row)}; the gradient stays {_below_from(distance.FADED, row)}."
         for row in tables.in_order(rows, ["architecture", "direction"]).itertuples()
     ]
 

@@ -4,6 +4,7 @@
 of prose (`story.jinja`) over two sets of macros. No number in a sentence is typed by hand.
 """
 
+import math
 from pathlib import Path
 
 import jinja2
@@ -25,6 +26,8 @@ from pipeline.reporting import (
 from pipeline.reporting.findings import count, percent
 
 TEMPLATES = Path(__file__).parent
+IMDB, PANG_LEE = "IMDB, in English (Maas et al. 2011)", "Rotten Tomatoes, in English (Pang & Lee 2005)"
+SOURCES = {"imdb": IMDB, "aclimdb": IMDB, "rotten_tomatoes": PANG_LEE, "csv": "a file of one's own (data.path)"}
 
 
 def story(
@@ -52,8 +55,8 @@ def story(
 
     `trials` and `studies` (what a search says of its trials) by architecture; what the study of sequence lengths has
     measured of all lengths in one frame each, `everything` being every curve of a gradient; `settings` are the
-    parameters that a sentence names: runs, seeds, trials, tune_seeds, space, lengths, usable, solved, updates, and of
-    the statistics alpha, power, almost, meaningful, learned_share.
+    parameters that a sentence names: runs, seeds, trials, tune_seeds, space, lengths, vanished, usable, solved,
+    updates, and of the statistics alpha, power, almost, meaningful, learned_share.
     """
     found = tables.results(metrics, models, settings["runs"])
     pairs = tables.comparisons(compared, settings["alpha"])
@@ -71,7 +74,7 @@ def story(
     at_length = {
         name: frame[frame.sequence_length == length] for name, frame in (("curves", curves), ("sign", sign_accuracy))
     }
-    lengths = settings["lengths"]
+    lengths, vanished = settings["lengths"], settings["vanished"]
     all_curves = distance.curves(everything, set(lengths))
     space = settings["space"]
     searched = tables.trials(trials, studies)
@@ -95,9 +98,11 @@ def story(
     }
     return {
         "card": card,
+        "source": SOURCES[card["source"]],
         "examples": examples,
         "settings": settings,
         "length": length,
+        "vanished": findings.share_of(math.log10(vanished)),
         "reviews": reviews,
         "untrained": [str(each) for each in reviews if each not in trained],
         "claims": cells.claims(claims),
@@ -105,8 +110,8 @@ def story(
         "sentences": {
             "best": findings.best(found),
             "both_directions": findings.both_directions(pairs),
-            "fades": findings.fades(fading, length) + distance_findings.cell_state(apart["states"]),
-            "fades_with_length": findings.fades_with_length(fading),
+            "fades": distance_findings.fades(decay, length, vanished) + distance_findings.cell_state(decay, length),
+            "fades_with_length": distance_findings.fades_with_length(decay, lengths, vanished),
             "remembers": findings.remembers(remembering, distance.effects(shown), fading, length),
             "decays": distance_findings.decays(decay, length),
             "starts": distance_findings.starts(apart["starts"]),

@@ -4,6 +4,7 @@ Numbers are formatted here alone, so that a table and a sentence show the same n
 """
 
 import math
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ LABELS = ("negative", "positive")
 VERDICTS = {"holds": "✓", "partly": "◐", "does not hold": "✗", "not shown": "?"}  # beside the word, never instead of it
 UNREACHED = "not reached"
 UNKNOWN = {"tokens": "none (not reached, or not exponential)"}
-VANISHED = -3  # log10 of 0.1 %
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 ENOUGH_SEEDS = 10  # with fewer, a sentence says that intervals are wide
 
 
@@ -61,15 +62,25 @@ def share_of(log10_norm: float) -> str:
     """A log10 ratio as a share: percent where percent can be read, else a power of ten.
 
     >>> share_of(-1.0), share_of(-7.25), share_of(0.3)
-    ('10 %', '10^−7.2', '200 %')
+    ('10 %', '5.6·10⁻⁸', '200 %')
     """
     if math.isnan(log10_norm):
         return NOT_FINITE
-    if log10_norm < -4:
-        return "0" if math.isinf(log10_norm) else f"10^{number(log10_norm, 1)}"
-    if log10_norm > 3:
-        return NOT_FINITE if math.isinf(log10_norm) else f"10^{number(log10_norm, 1)}"
+    if math.isinf(log10_norm):
+        return "0" if log10_norm < 0 else NOT_FINITE
+    if not -4 <= log10_norm <= 3:
+        return power_of_ten(log10_norm)
     return f"{float(f'{100 * 10.0**log10_norm:.2g}'):.10g} %"
+
+
+def power_of_ten(log10: float) -> str:
+    """Two digits, also of what is no float.
+
+    >>> power_of_ten(-7.25), power_of_ten(-400), power_of_ten(2)
+    ('5.6·10⁻⁸', '1.0·10⁻⁴⁰⁰', '1.0·10²')
+    """
+    digits, power = f"{Decimal(10) ** Decimal(log10):.1e}".split("e")
+    return f"{digits}·10{str(int(power)).translate(SUPERSCRIPTS)}"
 
 
 def horizon(tokens: float, largest_lag: int) -> str:
@@ -88,14 +99,6 @@ def within(tokens: float, last_lag: int) -> str:
     if math.isnan(tokens):
         return NOT_FINITE
     return f"> {last_lag:,}" if math.isinf(tokens) else f"{tokens:,.0f}"
-
-
-def from_lag(tokens: float, last_lag: int) -> str:
-    """
-    >>> from_lag(57.0, 99), from_lag(math.inf, 99)
-    ('from lag 57 on', 'nowhere within 99 tokens')
-    """
-    return f"nowhere within {last_lag:,} tokens" if math.isinf(tokens) else f"from lag {within(tokens, last_lag)} on"
 
 
 def ends(low: float, high: float, shown) -> str:
@@ -161,7 +164,9 @@ def _asked(threshold: float, unit: str) -> str:
             return f"{threshold * 100:.10g} %".replace("-", "−")
         case "points":
             return f"{threshold * 100:.10g} points".replace("-", "−")
-    return _in_unit(threshold, unit, 1)
+        case "log10" | "tokens":
+            return _in_unit(threshold, unit, 1)
+    return f"{threshold:.10g} {unit}".replace("-", "−")
 
 
 def _in_unit(value: float, unit: str, decimals: int) -> str:
@@ -175,20 +180,19 @@ def _in_unit(value: float, unit: str, decimals: int) -> str:
             return share_of(value)
         case "tokens":
             return f"{number(value, 0 if value == round(value) else decimals)} tokens"
-    shown = _significant(value)
-    return f"{shown} {unit.removesuffix('s') if shown in ('1', '−1') else unit}"
+    return f"{_significant(value)} {unit}"
 
 
 def _significant(value: float) -> str:
     """Two digits, and a power of ten where they would stand far behind the point.
 
-    >>> _significant(1.254), _significant(0.001), _significant(-1.03e-7)
-    ('1.3', '0.001', '−1.0·10^−7')
+    >>> _significant(1.254), _significant(0.996), _significant(-1.03e-7)
+    ('1.3', '1.0', '−1.0·10⁻⁷')
     """
     if 0 < abs(value) < 1e-3:
-        digits, power = f"{value:.1e}".split("e")
-        return f"{digits}·10^{int(power)}".replace("-", "−")
-    return f"{float(f'{value:.2g}'):.10g}".replace("-", "−")
+        return ("−" if value < 0 else "") + power_of_ten(math.log10(abs(value)))
+    digits = 1 - math.floor(math.log10(abs(float(f"{value:.1e}")))) if value else 0
+    return number(value, max(digits, 0))
 
 
 def count(number_of: int, one: str, many: str | None = None) -> str:
@@ -298,66 +302,6 @@ def both_directions(comparisons: pd.DataFrame) -> list[str]:
         "undefined": "Whether reading in both directions helps cannot be said here",
     }
     return [f"{said[row.verdict]}. {comparison(row)}" for row in pair.itertuples()]
-
-
-def fades(fading: pd.DataFrame, length: int) -> list[str]:
-    """How far the gradient of each trained network falls up to the largest lag of this length; whether it vanishes."""
-    trained = _recurrent(fading, length, "trained")
-    if trained.empty:
-        return [f"No gradient of a trained recurrent network was measured at {count(length, 'token')}."]
-    vanilla = trained[trained.architecture == "vanilla"]
-    chosen = (vanilla if len(vanilla) else trained).iloc[0]
-    lag = int(chosen.lag_tokens)
-    sentences = [
-        f"In the trained {who(chosen)} network, the gradient {count(lag, 'token')} back is {share_of(chosen['mean'])} "
-        f"of the one at the state that is read out (geometric mean over {count(int(chosen.seeds), 'seed')}; "
-        f"lowest {share_of(chosen.lowest)}, highest {share_of(chosen.highest)}): {_fate(chosen, lag)}."
-    ]
-    before = _recurrent(fading, length, "initial")
-    before = before[(before.architecture == chosen.architecture) & (before.direction == chosen.direction)]
-    if len(before):
-        sentences.append(f"Before training it was {share_of(before['mean'].iloc[0])}.")
-    others = [f"{share_of(row['mean'])} in {who(row)}" for _, row in trained.drop(chosen.name).iterrows()]
-    if others:
-        sentences.append(f"In the other trained networks it is {listed(others)}.")
-    return sentences
-
-
-def fades_with_length(fading: pd.DataFrame) -> list[str]:
-    """The trained vanilla network, each trained and measured at its own length, from the last token to the first."""
-    rows = fading[(fading.weights == "trained") & (fading.architecture == "vanilla")].sort_values("sequence_length")
-    if len(rows) < 2:
-        return []
-    values = [f"{share_of(row['mean'])} at {int(row.sequence_length)}" for _, row in rows.iterrows()]
-    below = rows[rows.horizon_e3 <= rows.lag_tokens]
-    vanished = below[below.highest < VANISHED]
-    where = "on every seed it vanishes (stays below 0.1 %) at " + (
-        f"{listed(vanished.sequence_length.astype(int).astype(str))} tokens" if len(vanished) else "none of them"
-    )
-    for _, row in below.drop(vanished.index).iterrows():
-        where += (
-            f"; at {int(row.sequence_length)} the mean of {count(int(row.seeds), 'seed')} does, but they range from "
-            f"{share_of(row.lowest)} to {share_of(row.highest)}, so vanishing is not shown"
-        )
-    return [
-        f"Over the sequence lengths, the gradient that still reaches the first token of the vanilla network is "
-        f"{listed(values)} tokens: {where}."
-    ]
-
-
-def _fate(row: pd.Series, lag: int) -> str:
-    if math.isnan(row.horizon_e3):
-        return "with a seed that is not finite, nothing is said about vanishing"
-    if math.isfinite(row.horizon_e3):
-        return f"it vanishes, staying below 0.1 % from lag {row.horizon_e3:.0f} on"
-    if row["mean"] >= 0:
-        return "it does not fade over this distance"
-    if math.isfinite(row.horizon_e1):
-        return (
-            f"it fades, staying below 10 % from lag {row.horizon_e1:.0f} on, but within {lag} tokens it does not "
-            "vanish (0.1 %)"
-        )
-    return f"it weakens, but within {lag} tokens it neither stays below 10 % nor vanishes (0.1 %)"
 
 
 def _recurrent(fading: pd.DataFrame, length: int, weights: str) -> pd.DataFrame:

@@ -67,8 +67,8 @@ OF = {
     "sentences": {
         "best": ("metrics",),
         "both_directions": ("compared",),
-        "fades": GRADIENTS,
-        "fades_with_length": GRADIENTS,
+        "fades": ("decay",),
+        "fades_with_length": ("decay",),
         "remembers": ("gradients", "memory"),
         "decays": ("decay",),
         "starts": CURVES,

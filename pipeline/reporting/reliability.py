@@ -55,8 +55,8 @@ def how_sure(pairs: pd.DataFrame, settings: dict) -> dict:
     caption = (
         f"How sure the comparisons are. Holm corrects Welch's p for a family of {len(pairs)}. P(B > A) is meaningful "
         f"where its interval excludes 0.5 and reaches beyond {settings['meaningful']:g}. Below epsilon "
-        f"{settings['almost']:g} B almost stochastically dominates A, from 0.5 on nothing is "
-        "shown. Seeds a side that see such a difference in "
+        f"{settings['almost']:g} B almost stochastically dominates A; up to 0.5 it does "
+        "so too weakly to be said to; from 0.5 on nothing is shown. Seeds a side that see such a difference in "
         f"{percent(settings['power'])} of studies, at p < {settings['alpha']:g} and alone"
     )
     return cells.table(caption, columns, rows, left=(0, 1, 5))
@@ -157,12 +157,14 @@ def calibrated(runs: pd.DataFrame) -> list[str]:
     least = runs.loc[runs.ece.idxmin()]
     said = (
         f"The calibration error is the mean distance of a bin's share of positive reviews from its mean probability. "
-        f"It is smallest in {least.run}: {percent(least.ece)} ({interval(least.ece_low, least.ece_high)})."
+        f"The lowest estimate is {least.run}'s: {percent(least.ece)} ({interval(least.ece_low, least.ece_high)}). "
+        "An estimate lies high, as chance alone moves a bin off; its interval (basic bootstrap over reviews) makes up "
+        "for that, and may lie below it."
     )
     if beyond.empty:
         return [said, "No run's error is larger than that of calibrated probabilities could be by chance."]
-    who = "every run" if len(beyond) == len(runs) else listed(beyond.run)
-    return [said, f"Larger than calibrated probabilities would show by chance: {who}."]
+    who = "that of every run" if len(beyond) == len(runs) else f"that of {listed(beyond.run)}"
+    return [said, f"Larger than calibrated probabilities would show by chance is {who}."]
 
 
 def against_ceiling(buckets: pd.DataFrame) -> list[str]:
@@ -183,7 +185,8 @@ def against_ceiling(buckets: pd.DataFrame) -> list[str]:
 def captioned(runs: pd.DataFrame, calibration: pd.DataFrame, buckets: pd.DataFrame) -> dict[str, dict]:
     """The figures, in the form of captions.captioned."""
     of_runs = "; ".join(f"{row.run} {percent(row.ece)}" for row in runs.itertuples())
-    of_buckets = "; ".join(f"{row.run}, {row.bucket}, {percent(row.accuracy)}" for row in named(buckets).itertuples())
+    networks = named(buckets[buckets.run != tables.CEILING]).groupby("bucket", sort=False).accuracy
+    of_buckets = "; ".join(f"{name}, {interval(found.min(), found.max())} %" for name, found in networks)
     return {
         "calibration": {
             "title": "Reliability: how often a review is positive where a network says so",
@@ -198,7 +201,7 @@ def captioned(runs: pd.DataFrame, calibration: pd.DataFrame, buckets: pd.DataFra
             "see": "A network reads only the last tokens of a longer review. The dashed grey line is TF-IDF on the "
             "same tokens of the same reviews: compare within a bucket, as the reviews of another are others. Points "
             "are means, bars 95 % intervals over seeds; what other reviews would give is more, see the list below.",
-            "alternative": f"Mean test accuracy by length: {of_buckets}.",
+            "alternative": f"Mean test accuracy of the networks, from the lowest to the highest: {of_buckets}.",
             "panels": figures.specified(reliability_figures.by_length(named(buckets))),
         },
     }

@@ -15,7 +15,7 @@ from pipeline.params import ARCHITECTURES, Mistake
 CEILING = "tfidf"
 DIRECTIONS = ("forward", "backward", "both", "none")
 WEIGHTS = ("initial", "trained")
-THRESHOLDS = {"horizon_e1": 1e-1, "horizon_e2": 1e-2, "horizon_e3": 1e-3}
+HORIZONS = {"1e-1": -1, "1e-2": -2, "1e-3": -3}  # log10 of what a horizon asks for, by its name in the files
 GUESSING = 0.5
 CURVE = ["architecture", "direction", "weights", "sequence_length"]
 MEMORY = ["architecture", "sequence_length", "trained_length"]
@@ -64,7 +64,7 @@ def _result(run: str, architecture: str, found: dict) -> dict:
 
 
 def visible(text: str) -> str:
-    """A text whose signs that steer a page instead of standing on it are spelled out.
+    r"""A text whose signs that steer a page instead of standing on it are spelled out.
 
     >>> visible("a\x00b\u202ec")
     'a␀b‹U+202E›c'
@@ -194,28 +194,27 @@ def in_order(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     return table.sort_values(keys, key=place, kind="stable").reset_index(drop=True)
 
 
-def horizon(lags: np.ndarray, log10_norms: np.ndarray, threshold: float) -> float:
-    """First lag from which the curve stays below `threshold`; inf where it never does, NaN where the curve has a NaN.
+def horizon(lags: np.ndarray, log10_norms: np.ndarray, log10_epsilon: float) -> float:
+    """First lag from which the curve stays below this; inf where it never does, NaN where the curve has a NaN.
 
-    >>> horizon(np.array([0, 1, 2, 3]), np.array([0.0, -1.5, -0.5, -2.0]), 0.1)
+    >>> horizon(np.array([0, 1, 2, 3]), np.array([0.0, -1.5, -0.5, -2.0]), -1)
     3.0
     """
     if np.isnan(log10_norms).any():
         return np.nan
-    above = np.flatnonzero(log10_norms >= np.log10(threshold))
+    above = np.flatnonzero(log10_norms >= log10_epsilon)
     first = above[-1] + 1 if len(above) else 0
     return float(lags[first]) if first < len(lags) else np.inf
 
 
 def fading(found: pd.DataFrame) -> pd.DataFrame:
-    """A row a curve: its value at the largest lag (columns of `curves`) and `horizon_e1` (1e-1), ... in tokens."""
-    rows = []
+    """A row a curve: its value at the largest lag (columns of `curves`) and its HORIZONS, `horizon_1e_1`, in tokens."""
+    rows, columns = [], {name: f"horizon_{name}".replace("-", "_") for name in HORIZONS}
     for _, curve in found.groupby(CURVE, sort=False):
         lags, means = curve.lag_tokens.to_numpy(), curve["mean"].to_numpy()
-        horizons = {name: horizon(lags, means, threshold) for name, threshold in THRESHOLDS.items()}
+        horizons = {column: horizon(lags, means, HORIZONS[name]) for name, column in columns.items()}
         rows.append({**curve.iloc[-1].to_dict(), **horizons})
-    columns = [*found.columns, *THRESHOLDS]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=[*found.columns, *columns.values()])
 
 
 def remembering(sign_accuracy: pd.DataFrame, above: float = GUESSING) -> pd.DataFrame:

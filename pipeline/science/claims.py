@@ -304,13 +304,13 @@ def _lost(found: Found, architecture: str, probe: str) -> Measure | None:
 
 
 def _deficit(found: Found, architecture: str, which) -> Measure | None:
-    """By how much a bag of words beats the networks that were trained at the shortest or longest length."""
+    """Accuracy of a bag of words minus that of the networks trained at the shortest or longest length."""
     ours = found.probes.query("architecture == @architecture and sequence_length == trained_length")
     if ours.empty:
         return None
     length = which(ours["sequence_length"])
     bag, plain = (_probe(found, architecture, probe, length)["accuracy"] for probe in ("bag_of_words", "plain"))
-    what = f"accuracy by which a bag of the same words beats {architecture} at {length} tokens"
+    what = f"accuracy of a bag of the same words minus that of {architecture}, at {length} tokens"
     return _over_seeds(what, bag - plain, "points", f"reports/probes/{length}.csv")
 
 

@@ -52,6 +52,7 @@ def main(params: Params) -> None:
             "tune_seeds": params.tune.seeds,
             "space": params.tune.space.model_dump(),
             "lengths": lengths,
+            "vanished": params.claims.vanished,
             "usable": params.claims.usable_sign_accuracy,
             "solved": params.retention.solved,
             "updates": params.retention.updates,

@@ -117,7 +117,7 @@ def test_a_horizon_that_was_not_reached_is_said_to_lie_beyond_the_last_lag():
     (row,) = distance_cells.decays(decayed(), 4, 100)["rows"]
     assert row[2:] == ["3 / 9", "5.0 (4.0 to 6.0)", "2 (1 to 3)", "> 3", "> 3"]
     (said,) = distance_findings.decays(decayed(), 4)
-    assert "below 10 % from lag 2 on, below 0.1 % nowhere within 3 tokens" in said
+    assert "below 10 % from lag 2 (1 to 3) on, below 0.1 % nowhere within 3 tokens" in said
 
 
 def test_a_curve_that_is_no_exponential_has_no_half_life():
@@ -170,7 +170,7 @@ def test_a_gradient_that_fades_though_the_weights_are_above_1_is_said_to_do_so()
     assert said.endswith("the most persistent direction shrinks.")
     (bound,) = distance_findings.bound(found, 4)
     assert "exceeded its upper bound 0 times" in bound
-    assert "10^2.0 in vanilla" in bound
+    assert "1.0·10² in vanilla" in bound
 
 
 def test_weights_below_1_are_not_said_to_be_above_it():
@@ -199,7 +199,7 @@ def test_usable_memory_ends_at_the_lag_before_its_interval_falls_below_the_thres
     remembering = tables.remembering(tables.memory(frame, "sign_accuracy"), 0.55)
     found = distance.reach(decayed(), remembering)
     (said,) = distance_findings.reach(found, 4, 0.55)
-    assert "more than 55.0 % of reviews up to lag 1; the gradient stays below 10 % from lag 2 on" in said
+    assert "more than 55.0 % of reviews up to lag 1; the gradient stays below 10 % from lag 2 (1 to 3) on" in said
     (row,) = distance_cells.reach(found, 0.55)["rows"]
     assert row[4:] == ["1", "2 (1 to 3)", "> 3"]
 
@@ -211,5 +211,5 @@ def test_the_draw_of_the_weights_is_compared_at_the_longest_length():
     ]
     found = distance.of_starts(distance.curves(pd.concat(starts), {2}))
     (said,) = distance_findings.starts(found)
-    assert "10 % with orthogonal and 10^−5.0 with 0.9 orthogonal" in said
+    assert "10 % with orthogonal and 1.0·10⁻⁵ with 0.9 orthogonal" in said
     assert "4.0 powers of ten apart" in said

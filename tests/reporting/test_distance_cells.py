@@ -9,11 +9,16 @@ NONE = (np.nan, np.nan, np.nan)
 
 
 def fit(trained_length=100, sequence_length=100, r2=0.95, half_life=(12, 10, 15), horizons=(57, 46, 74), **changes):
-    """A row of reports/decay; `half_life` and every horizon are (value, low, high)."""
+    """A row of reports/decay; `half_life`, every horizon and `left`, log10 at the last lag, are (value, low, high)."""
+    left = changes.pop("left", (-1, -1.5, -0.5))
     row = {"architecture": "vanilla", "direction": "forward", "weights": "trained", "initialiser": "orthogonal"}
     row |= {"sequence_length": sequence_length, "trained_length": trained_length, "quantity": "dz/dh"}
     row |= {"seeds": 3, "reviews": 500, "last_lag_tokens": sequence_length - 1, "r2": r2}
-    for name, values in (("half_life_tokens", half_life), *((f"horizon_{each}", horizons) for each in decay.EPSILONS)):
+    for name, values in (
+        ("half_life_tokens", half_life),
+        ("log10_at_last_lag", left),
+        *((f"horizon_{each}", horizons) for each in decay.EPSILONS),
+    ):
         row |= dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))
     return {**row, **changes}
 
@@ -58,6 +63,35 @@ def test_a_sentence_says_of_a_censored_horizon_how_far_it_was_looked_for():
     assert sentence == (
         "vanilla, trained at 100 tokens: half-life not exponential (R² 0.20); the gradient stays below 10 % nowhere "
         "within 99 tokens, below 0.1 % nowhere within 99 tokens."
+    )
+
+
+@pytest.mark.parametrize(
+    ("left", "fate"),
+    [
+        ((-5.0, -6.0, -3.1), "vanishes"),
+        ((-5.0, -6.0, -2.9), "is not shown to vanish"),
+        ((-2.0, -2.9, -1.0), "does not vanish"),
+        ((-5.0, np.nan, np.nan), "is not shown to vanish"),
+        (NONE, "is not shown to vanish"),
+    ],
+)
+def test_a_gradient_vanishes_where_all_of_its_interval_lies_below_the_threshold(left, fate):
+    others = {"bidirectional": fit(left=(-9.0, -9.5, -8.5), architecture="bidirectional", direction="backward")}
+    said = distance_findings.fades(pd.DataFrame([*others.values(), fit(left=left)]), 100, 0.001)
+    assert said[0].startswith(f"In the trained vanilla network it {fate}: 99 tokens back, ")
+    assert said[0].endswith("Vanished is what has all of its interval below 0.1 %.")
+    assert said[1] == (
+        "The other trained networks: bidirectional (backward) 1.0·10⁻⁹ (3.2·10⁻¹⁰ to 3.2·10⁻⁹), vanishes."
+    )
+
+
+def test_over_the_lengths_each_is_named_with_what_is_shown_of_it():
+    rows = [fit(length, length, left=left) for length, left in ((50, (-2, -2.5, -1)), (200, (-4, -5, -2)))]
+    (said,) = distance_findings.fades_with_length(pd.DataFrame(rows), [50, 200], 0.001)
+    assert said.endswith(
+        "is 1 % (0.32 % to 10 %) at 50 and 0.01 % (1.0·10⁻⁵ to 1 %) at 200 tokens: it does not vanish at 50 tokens; it "
+        "is not shown to vanish at 200 tokens."
     )
 
 

@@ -34,8 +34,8 @@ def test_failed_seeds_are_named_and_none_failed_is_no_proof():
 def test_a_calibration_error_is_held_against_what_chance_would_show():
     calibrated, off = RUN, {**RUN, "run": "lstm-textbook", "ece": 0.04}
     assert reliability.calibrated(pd.DataFrame([calibrated]))[1].startswith("No run's error is larger")
-    assert reliability.calibrated(pd.DataFrame([calibrated, off]))[1].endswith("by chance: lstm-textbook.")
-    assert reliability.calibrated(pd.DataFrame([off]))[1].endswith("by chance: every run.")
+    assert reliability.calibrated(pd.DataFrame([calibrated, off]))[1].endswith("by chance is that of lstm-textbook.")
+    assert reliability.calibrated(pd.DataFrame([off]))[1].endswith("by chance is that of every run.")
 
 
 def test_a_difference_that_no_number_of_seeds_would_show_has_no_number():

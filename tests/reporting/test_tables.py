@@ -28,20 +28,20 @@ def curve(values_by_seed, lags=None):
 
 def test_the_horizon_is_the_first_lag_after_which_a_curve_stays_below_the_threshold():
     lags, dips_and_returns = np.arange(6), np.array([0, -1.5, -0.9, -1.1, -1.2, -3.5])
-    assert tables.horizon(lags, dips_and_returns, 0.1) == 3
-    assert tables.horizon(lags, dips_and_returns, 0.001) == 5
+    assert tables.horizon(lags, dips_and_returns, -1) == 3
+    assert tables.horizon(lags, dips_and_returns, -3) == 5
 
 
 def test_a_horizon_that_is_not_reached_is_infinite_and_never_extrapolated():
-    assert tables.horizon(np.arange(3), np.array([0, -0.5, -0.99]), 0.1) == np.inf
+    assert tables.horizon(np.arange(3), np.array([0, -0.5, -0.99]), -1) == np.inf
 
 
 def test_the_horizon_of_a_curve_with_a_nan_is_not_a_number():
-    assert np.isnan(tables.horizon(np.arange(3), np.array([0, np.nan, -5.0]), 0.1))
+    assert np.isnan(tables.horizon(np.arange(3), np.array([0, np.nan, -5.0]), -1))
 
 
 def test_a_gradient_of_exactly_zero_is_below_every_threshold():
-    assert tables.horizon(np.arange(3), np.array([0, -0.5, -np.inf]), 0.001) == 2
+    assert tables.horizon(np.arange(3), np.array([0, -0.5, -np.inf]), -3) == 2
 
 
 def test_a_seed_that_is_not_finite_makes_the_mean_so_instead_of_being_left_out():

@@ -150,7 +150,7 @@ def test_the_numbers_are_those_of_the_files_with_intervals_over_seeds():
     assert first["value"] == pytest.approx(np.mean(shares))
     assert first["low"] < min(shares) < max(shares) < first["high"]
     assert first["source"] == f"reports/memory/{LENGTH}.csv"
-    deficit = measure(found(), "forgets the beginning", f"beats vanilla at {LONGEST} tokens")
+    deficit = measure(found(), "forgets the beginning", f"minus that of vanilla, at {LONGEST} tokens")
     assert deficit["value"] == pytest.approx(0.15)
     lost = measure(found(), "forgets the beginning", "its last 2 tokens")
     assert lost["value"] == pytest.approx(0.2)

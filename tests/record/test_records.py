@@ -129,6 +129,14 @@ def test_without_a_report_there_is_no_figure(study):
     assert "get-artifact" not in record.tags[records.NOTE]
 
 
+def test_no_text_of_a_review_is_in_a_record_so_mlflow_has_none_to_escape(study):
+    hostile = "</script><img src=x onerror=alert(1)>"
+    for path in ("reports/examples.json", "data/prepared/test.csv", "data/prepared/vocabulary.json"):
+        (study / path).parent.mkdir(parents=True, exist_ok=True)
+        (study / path).write_text(json.dumps([hostile]))
+    assert "onerror" not in repr(read(study).values())
+
+
 def test_a_trial_names_the_seeds_that_it_was_tried_on(study):
     assert read(study)["vanilla trial 0"].tags["seed"] == "0, 1"
 

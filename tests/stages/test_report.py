@@ -1,4 +1,3 @@
-import os
 import re
 import shutil
 import subprocess
@@ -172,20 +171,6 @@ def test_every_file_is_listed_with_its_hash_in_dvc_lock_and_the_keys_of_its_runs
     (hover,) = {found for found in re.findall('title="([^"]*)"', page) if found.startswith("reports/metrics.json")}
     assert stages["evaluate"].outs["reports/metrics.json"] in hover
     assert stages["train@vanilla-textbook"].key() in hover
-
-
-@pytest.mark.slow
-def test_another_path_zone_locale_and_source_date_epoch_give_the_same_bytes_without_a_date(small, tmp_path):
-    study = tmp_path / "ein Ordner, größer"
-    shutil.copytree(small.parent, study)
-    written_before = outputs(study / "reports")
-    for name in written_before:
-        (study / "reports" / name).unlink()
-    elsewhere = {"TZ": "Pacific/Kiritimati", "LC_ALL": "C", "SOURCE_DATE_EPOCH": "0", "PYTHONHASHSEED": "7"}
-    environment = {**os.environ, **elsewhere, "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, "-m", "pipeline", "report"], cwd=study, env=environment, check=True)
-    assert outputs(study / "reports") == written_before
-    assert "1970" not in (study / "reports/README.md").read_text()
 
 
 def test_every_figure_of_the_markdown_is_there_has_an_alternative_and_is_a_picture(full):

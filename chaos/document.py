@@ -30,7 +30,7 @@ In all {killed} kills, of which {same} ended in the same bytes.
 
 ## Faults
 
-| fault | expected | times | what a person reads | lost |
+| fault | expected | times | what a person reads, the first time | lost |
 |---|---|---:|---|---:|
 {faults}
 {wrong}

@@ -55,7 +55,7 @@ def main() -> int:
         once = len(given.stages)  # where time runs out, each stage has had its kills and each fault its turn
         list(pool.map(work, [*stages[:once], *named, *stages[once:]]))
     rows = [row for each in found.values() for row in each]
-    given.write.write_text(document.page(rows, given), encoding="utf-8")
+    given.write.write_text(document.page(rows, given, time.monotonic() - begun), encoding="utf-8")
     return int(any(row.wrong for row in rows))
 
 

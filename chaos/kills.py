@@ -64,7 +64,7 @@ def _killed(study: Study, whole: Whole, row: Row, moments: random.Random) -> boo
         outs = [out["path"] for out in whole.lock[target].get("outs", [])]
         files = sum(any(Path(file).is_relative_to(out) for out in outs) for file in whole.files)
         write = moments.randint(1, 2 * max(1, files))  # a flush and a rename for each file
-        hit = study.repro(target, CHAOS_WRITE=f"{write}:kill", **WORKERS).code != 0
+        hit = "exited with -9" in study.repro(target, CHAOS_WRITE=f"{write}:kill", **WORKERS).said
     else:
         hit = _kill(study, target, row.victim, moments.random() * study.seconds[row.stage])
     if not hit:

@@ -14,6 +14,7 @@ from chaos import document, faults, kills
 from chaos.study import JOBS, ROOT, STAGES, copied, made
 
 JOURNAL = "found.jsonl"
+IN_A_ROW = 2  # kills before a run that may end and is compared: half of them meet what another one left
 
 
 def main() -> int:
@@ -32,32 +33,37 @@ def main() -> int:
         def work(unit: tuple) -> None:
             if unit in found or time.monotonic() - begun > 60 * given.minutes:
                 return
-            started = time.monotonic()
-            study = free.get()
-            try:
-                row = kills.kill(study, whole, *unit) if len(unit) > 1 else faults.inject(study, whole, *unit)
-            finally:
-                free.put(study)
-            row.seconds = time.monotonic() - started
-            found[unit] = row
+            started, there = time.monotonic(), free.get()
+            if len(unit) == 1:
+                rows = [faults.inject(there, whole, *unit)]
+            else:
+                stage, number, seed = unit
+                rows = kills.kill(there, whole, stage, range(number, min(number + IN_A_ROW, given.kills)), seed)
+            wrong = [each for row in rows for each in row.wrong]
+            if wrong:  # what comes next is not to meet it
+                there = copied(study, there.folder)
+            free.put(there)
+            rows[0].seconds = time.monotonic() - started
+            found[unit] = rows
             with (first / JOURNAL).open("a", encoding="utf-8") as journal:
-                journal.write(json.dumps([unit, asdict(row)]) + "\n")
-            print(unit, "; ".join(row.wrong) or "nothing lost", flush=True)
+                journal.write(json.dumps([unit, [asdict(row) for row in rows]]) + "\n")
+            print(f"{time.monotonic() - begun:5.0f} s", *unit, "; ".join(wrong) or "nothing lost", flush=True)
 
         named = [(name,) for name in faults.FAULTS if any(each in name for each in given.faults)]
-        stages = [(stage, number, given.seed) for number in range(given.kills) for stage in given.stages]
-        once = len(given.stages)  # where time runs out, each stage has had its kill and each fault its turn
+        numbers = range(0, given.kills, IN_A_ROW)
+        stages = [(stage, number, given.seed) for number in numbers for stage in given.stages]
+        once = len(given.stages)  # where time runs out, each stage has had its kills and each fault its turn
         list(pool.map(work, [*stages[:once], *named, *stages[once:]]))
-    if given.write:
-        given.write.write_text(document.page(list(found.values()), given), encoding="utf-8")
-    return int(any(row.wrong for row in found.values()))
+    rows = [row for each in found.values() for row in each]
+    given.write.write_text(document.page(rows, given, time.monotonic() - begun), encoding="utf-8")
+    return int(any(row.wrong for row in rows))
 
 
 def _journal(folder: Path) -> dict:
     """What an earlier run beside this study found: it is not done again."""
     lines = (folder / JOURNAL).read_text(encoding="utf-8").splitlines() if (folder / JOURNAL).exists() else []
     units = (json.loads(line) for line in lines)
-    return {tuple(unit): (kills.Row if len(unit) > 1 else faults.Row)(**row) for unit, row in units}
+    return {tuple(unit): [(kills.Row if len(unit) > 1 else faults.Row)(**row) for row in rows] for unit, rows in units}
 
 
 def arguments() -> argparse.Namespace:

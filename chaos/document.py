@@ -10,53 +10,65 @@ from chaos.study import JOBS, STAGES
 PAGE = """# Reliability
 
 Written by `make chaos` (`python -m chaos --seed {seed} --kills {asked}`), in {minutes:.0f} minutes.
-It makes a study that is much smaller than any other (all {stages} stages, the real program), and copies of it. There
-it kills and injects faults, and each time demands of the next `dvc repro` the bytes of the undisturbed study: every
-output, every entry of dvc.lock, and MLflow by `track --check`. *Lost* counts whatever
-differed then, half a file met right after the fault, a process that lived on, and a fault that was not told in one
-clear line. {whole}
-
+It makes a study that is much smaller than any other (all {stages} stages, the real program, networks compiled without
+optimisation), and copies of it. There it kills and injects faults, and each time demands of the next `dvc repro` the
+bytes of the undisturbed study: every output, every entry of dvc.lock, and MLflow by `track --check`. *Lost* counts
+whatever differed then, half a file met right after the fault, a process that lived on, and a fault that was not told
+in one clear line.{whole}
+{parts}
+`make soak` does the same for long: random parameters, random kills, and what grows. What else is killed in tests: a
+worker, a scheduler, a worker of a cluster (`tests/test_fan_out.py`), the writer that follows training live
+(`tests/record/test_tracking.py`).
+"""
+KILLS = """
 ## `kill -9`
 
-At random moments of the stage's life; *at a write*: just before one of its flushes or renames, drawn at random. Half
-of the reruns begin at once, while workers of the killed run are still dying. *Longest*: how long one of its processes
-was still there.
+At random moments of the stage's life; *at a write*: just before one of its flushes or renames, drawn at random. Two in
+a row: the second one kills the run that the first one made necessary, then `dvc repro` may end. Half of the runs begin
+at once, while workers of the killed one are still dying. *Longest*: how long one of its processes was still there.
 
 | stage | killed | times | ends in the same bytes | longest, seconds | lost |
 |---|---|---:|---:|---:|---:|
-{kills}
+{rows}
 
 In all {killed} kills, of which {same} ended in the same bytes.
-
+"""
+FAULTS = """
 ## Faults
 
-| fault | expected | times | what a person reads | lost |
+| fault | expected | times | what a person reads, the first time | lost |
 |---|---|---:|---|---:|
-{faults}
-{wrong}
-The clock is the one that Python's `time.time` tells: a library that moves the clock of a whole process was not at
-hand. *Raised in the stage*: the system call fails as on a full disk, at a chosen write. What else is killed in tests:
-a worker, a scheduler, a worker of a cluster (`tests/test_fan_out.py`), the writer that follows training live
-(`tests/record/test_tracking.py`). `make soak` does the same for long: random parameters, random kills, and what grows.
+{rows}
+
+*Raised in the stage*: the system call fails as on a full disk, at a chosen write. The clock is the one that Python's
+`time.time` tells: a library that moves the clock of a whole process was not at hand.
+"""
+WRONG = """
+## What was lost
+
+{rows}
 """
 
 
-def page(found: list, given: Namespace) -> str:
+def page(found: list, given: Namespace, seconds: float) -> str:
+    """`seconds`: what this run took; an earlier one that it goes on from may have taken more."""
     killed = [row for row in found if isinstance(row, kills.Row)]
-    asked = given.kills * len(given.stages)
-    done = sum(row.times for row in killed)
-    short = f"Asked for were {given.kills} kills of each stage; the time was enough for {done} of {asked}."
+    injected = [row for row in found if isinstance(row, faults.Row)]
+    wrong = [_plain(each) for row in found for each in row.wrong]
+    asked, done = given.kills * len(given.stages), sum(row.times for row in killed)
+    same = sum(row.times for row in killed if not row.wrong)
+    parts = [
+        KILLS.format(rows="\n".join(_kills(killed)), killed=done, same=same) if killed else "",
+        FAULTS.format(rows="\n".join(_faults(injected))) if injected else "",
+        WRONG.format(rows="\n".join(f"- {each}" for each in wrong)) if wrong else "",
+    ]
     return PAGE.format(
         seed=given.seed,
         asked=given.kills,
-        minutes=sum(row.seconds for row in found) / JOBS / 60,
+        minutes=max(seconds, sum(row.seconds for row in found) / JOBS) / 60,
         stages=len(STAGES),
-        whole=short if done < asked else "",
-        kills="\n".join(_kills(killed)),
-        killed=done,
-        same=sum(row.times for row in killed if not row.wrong),
-        faults="\n".join(_faults([row for row in found if isinstance(row, faults.Row)])),
-        wrong="".join(f"\n- {_plain(each)}" for row in found for each in row.wrong) + "\n",
+        whole=f" Of the {asked} kills that were asked for, {done} hit within the time." if done < asked else "",
+        parts="".join(parts),
     )
 
 
@@ -74,7 +86,7 @@ def _kills(rows: list[kills.Row]):
 
 def _faults(rows: list[faults.Row]):
     for row in sorted(rows, key=lambda row: list(faults.FAULTS).index(row.fault)):
-        yield f"| {row.fault} | {row.expected} | {row.times} | {_plain(row.said) or '-'} | {len(row.wrong)} |"
+        yield f"| {row.fault} | {row.expected} | {row.times} | {_plain(row.said) or 'nothing'} | {len(row.wrong)} |"
 
 
 def _plain(said: str) -> str:

@@ -26,7 +26,7 @@ class Row:
     fault: str
     expected: str
     times: int = 0
-    said: str = ""  # the line a person sees
+    said: str = ""  # the line a person sees, the first time
     wrong: list[str] = field(default_factory=list)
     seconds: float = 0
 
@@ -42,7 +42,7 @@ class Injected:
         """A non-zero exit with exactly one line that says it, and no file that is not whole."""
         self.row.times += 1
         said = errors(ended.said)
-        self.row.said = said[0] if said else ""
+        self.row.said = self.row.said or (said[0] if said else "")
         if not ended.code or len(said) != 1 or not re.search(line, said[0]) or "Traceback" in ended.said:
             self.row.wrong.append(f"code {ended.code}, said: {ended.said[-600:]}")
         self._good()
@@ -51,7 +51,7 @@ class Injected:
         """It ends well; `line`: what it says about the fault all the same."""
         self.row.times += 1
         said = errors(ended.said)
-        self.row.said = said[0] if said else ""
+        self.row.said = self.row.said or (said[0] if said else "")
         if ended.code or "Traceback" in ended.said or (line and not re.search(line, "\n".join(said))):
             self.row.wrong.append(f"code {ended.code}, said: {ended.said[-600:]}")
         self._good()
@@ -117,7 +117,7 @@ def _full_disk(at: Injected) -> None:
 def _no_rename(at: Injected) -> None:
     for stage in ("prepare", "report"):
         at.study.undo(stage)
-        at.survived(at.study.stage(stage, CHAOS_RENAME="within"))
+        at.survived(at.study.repro(stage, CHAOS_RENAME="within"))
 
 
 @fault("read-only folder", "one line, exit 2")
@@ -230,7 +230,9 @@ def _two_at_once(at: Injected) -> None:
         ended = other.ended(second), at.study.ended(first)
         at.row.times += 1
         refused = [each for each in ended if each.code]
-        at.row.said = next((line for each in refused for line in each.said.splitlines() if "ERROR" in line), "")
+        at.row.said = at.row.said or next(
+            (line for each in refused for line in each.said.splitlines() if "ERROR" in line), ""
+        )
         if len(refused) == 2 or any("Traceback" in each.said for each in ended):
             at.row.wrong.append("\n".join(each.said[-600:] for each in ended))
 
@@ -254,8 +256,8 @@ def _hanging_scheduler(at: Injected) -> None:
 
 @fault("out of memory: the system kills every process that computes", "one line, exit 2")
 def _out_of_memory(at: Injected) -> None:
-    ended = at.study.stage("retention", CHAOS_WORKER="killed", RNN_WORKERS="2")
-    at.refused(ended, r"retention cell \d: its process was killed, 3 times \(too little memory\?\)")
+    ended = at.study.stage("train", "vanilla-textbook", CHAOS_WORKER="killed", RNN_WORKERS="2")
+    at.refused(ended, r"vanilla-textbook seed \d: its process was killed, 3 times \(too little memory\?\)")
 
 
 @contextmanager

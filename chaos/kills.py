@@ -5,14 +5,16 @@ import random
 import signal
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psutil
 
 from chaos.study import STAGES, Study, Whole
 
-VICTIMS = ("the stage", "DVC", "the process group", "the stage, at a write")
+THE_STAGE, DVC, GROUP, AT_A_WRITE = VICTIMS = ("the stage", "DVC", "the process group", "the stage, at a write")
 ORPHAN_SECONDS = 20
 TRIES = 3  # of a kill that came when all was over
+WORKERS = {"RNN_WORKERS": "2"}  # where there are kills; what is run otherwise has one
 
 
 @dataclass
@@ -27,55 +29,58 @@ class Row:
     seconds: float = 0
 
 
-def kill(study: Study, whole: Whole, stage: str, number: int, seed: int) -> Row:
-    """The kill of this number in a stage; the victims take turns, from stage to stage, too."""
-    victim = VICTIMS[(list(STAGES).index(stage) + number) % len(VICTIMS)]
-    row, moments = Row(stage, victim), random.Random(f"{seed} {stage} {number}")
+def kill(study: Study, whole: Whole, stage: str, numbers: range, seed: int) -> list[Row]:
+    """The kills of these numbers in a stage, each of the run that the one before made necessary; then one that ends.
+
+    Victims take turns, from stage to stage, too.
+    """
+    turns = [VICTIMS[(list(STAGES).index(stage) + number) % len(VICTIMS)] for number in numbers]
+    rows = [Row(stage, victim) for victim in turns]
+    study.undo(STAGES[stage])
     try:
-        row.times = any(_killed(study, whole, row, moments) for _ in range(TRIES))
+        for row, number in zip(rows, numbers, strict=True):
+            last, moments = row, random.Random(f"{seed} {stage} {number}")
+            row.times = int(any(_killed(study, whole, row, moments) for _ in range(TRIES)))
+            row.wrong += [f"after a kill: {half}" for half in _halves(study, whole)]
+            if moments.random() < 0.5:  # else the rerun meets what is still dying
+                row.longest_orphan = seconds_to_the_end(study)
+        again = study.repro()
+        if again.code:
+            last.wrong.append(f"`dvc repro` ended with {again.code}: {again.said[-500:]}")
+        last.longest_orphan = max(last.longest_orphan, seconds_to_the_end(study))
+        last.wrong += study.wrong(whole)
     except TimeoutError as error:
-        row.wrong.append(str(error))
-    return row
+        last.wrong.append(str(error))
+    for row in rows:
+        if row.longest_orphan >= ORPHAN_SECONDS:
+            row.wrong.append("processes lived on")
+    return rows
 
 
 def _killed(study: Study, whole: Whole, row: Row, moments: random.Random) -> bool:
-    """One kill, and all that is looked at afterwards; False where the stage had ended before."""
+    """One kill; False where the stage had ended before, which is undone."""
     target = STAGES[row.stage]
-    study.undo(target)
-    if row.victim == VICTIMS[3]:
-        writes = 2 * max(1, len(whole.lock[target].get("outs", [])))  # a flush and a rename for each file
-        ended = study.repro(target, CHAOS_WRITE=f"{moments.randint(1, writes)}:kill")
-        hit = ended.code != 0
+    if row.victim == AT_A_WRITE:
+        outs = [out["path"] for out in whole.lock[target].get("outs", [])]
+        files = sum(any(Path(file).is_relative_to(out) for out in outs) for file in whole.files)
+        write = moments.randint(1, 2 * max(1, files))  # a flush and a rename for each file
+        hit = "exited with -9" in study.repro(target, CHAOS_WRITE=f"{write}:kill", **WORKERS).said
     else:
         hit = _kill(study, target, row.victim, moments.random() * study.seconds[row.stage])
-    row.wrong += [f"after a kill: {half}" for half in _halves(study, whole, target)]
-    if moments.random() < 0.5:  # else the rerun meets what is still dying
-        row.longest_orphan = max(row.longest_orphan, seconds_to_the_end(study))
-    again = study.repro()
-    if again.code:
-        row.wrong.append(f"`dvc repro` ended with {again.code}: {again.said[-500:]}")
-    row.longest_orphan = max(row.longest_orphan, seconds_to_the_end(study))
-    if row.longest_orphan >= ORPHAN_SECONDS:
-        row.wrong.append(f"processes lived on: {[process.cmdline() for process in study.processes()]}")
-    row.wrong += study.wrong(whole)
+    if not hit:
+        study.undo(target)
     return hit
 
 
 def _kill(study: Study, target: str, victim: str, seconds: float) -> bool:
-    dvc = study.begin("dvc", "repro", target)
+    dvc = study.begin("dvc", "repro", target, **WORKERS)
     while (stage := _stage_of(dvc.pid)) is None and dvc.poll() is None:
-        time.sleep(0.02)
+        time.sleep(0.1)
     time.sleep(seconds)
-    if dvc.poll() is not None or (victim == VICTIMS[0] and not stage.is_running()):
+    if dvc.poll() is not None or (victim == THE_STAGE and not stage.is_running()):
         dvc.wait()
         return False
-    match victim:
-        case "the stage":
-            stage.kill()
-        case "DVC":
-            dvc.kill()
-        case "the process group":
-            os.killpg(dvc.pid, signal.SIGKILL)
+    {THE_STAGE: stage.kill, DVC: dvc.kill, GROUP: lambda: os.killpg(dvc.pid, signal.SIGKILL)}[victim]()
     return study.ended(dvc).code != 0
 
 
@@ -90,7 +95,7 @@ def _stage_of(dvc: int) -> psutil.Process | None:
     return None
 
 
-def _halves(study: Study, whole: Whole, target: str) -> list[str]:
+def _halves(study: Study, whole: Whole) -> list[str]:
     """Files at a name of the record that are not what the undisturbed study has there."""
     return [f"{path} is half or wrong" for path, found in study.files().items() if whole.files.get(path) != found]
 

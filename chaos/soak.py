@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 from ruamel.yaml import YAML
 
+from chaos.kills import WORKERS
 from chaos.study import STORES, TEMPORARY, Study, copied, made
 
 CHOICES = {  # with what depends on them: from seconds to nearly everything
@@ -110,12 +111,12 @@ def _round(study: Study, chance: random.Random, seen: set) -> Round:
     seen.add(changed)
     with Watch(study) as watch:
         if killed:
-            process = study.begin("dvc", "repro")
+            process = study.begin("dvc", "repro", **WORKERS)
             time.sleep(chance.random() * 20)
             if process.poll() is None:
                 chance.choice([process.kill, lambda: os.killpg(process.pid, signal.SIGKILL)])()
             process.wait()
-        ended = study.repro()
+        ended = study.repro(**WORKERS)
     if ended.code:
         raise SystemExit(f"`dvc repro` ended with {ended.code}:\n{ended.said}")
     return Round(
@@ -148,7 +149,7 @@ def _set(file: Path, key: str, value) -> str:
 def grown(rounds: list[Round]) -> list[str]:
     """What a study leaves behind, or takes more of, the longer it goes on."""
     found, most = [], 2 * len(rounds) // 3
-    for name in ("memory_mb", "handles"):
+    for name in ("memory_mb", "handles") if most else ():
         first, second = (max(getattr(each, name) for each in part) for part in (rounds[:most], rounds[most:]))
         if second > GROWTH * first:
             found.append(f"{name} grew from {first:.0f} to {second:.0f}")

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -30,10 +31,15 @@ STAGES = {
     "track": "track",
 }
 SMALL = {"sequence_length": 8, "embedding_dimension": 4, "hidden_size": 6, "epochs": 2}
+PLAIN = {"mask": False, "weight_averaging": None, "clip_norm": None}  # what each network would have to be compiled with
+CHEAP = {  # compilation is most of such a study; on one worker it happens once
+    "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
+    "RNN_WORKERS": "1",
+}
 STORES = ("mlflow.db", "mlflow.db.lock", "mlartifacts", "studies.db")
 ELSEWHERE = ("MLFLOW_TRACKING_URI", "RNN_TRACKING", "RNN_STUDIES", "DASK_SCHEDULER_ADDRESS")  # another study's
 WITHOUT_PRIVILEGE = ("setpriv", *(f"--{kind}=-dac_override,-dac_read_search" for kind in ("bounding-set", "inh-caps")))
-JOBS, PATIENCE_SECONDS = 2, 900
+JOBS, PATIENCE_SECONDS = 2, 300
 TEMPORARY = ".writing-"
 
 
@@ -57,12 +63,10 @@ class Study:
 
     def begin(self, *command: str, **environment: str) -> subprocess.Popen:
         """The command under way in a session of its own; what it says goes to a file. Its processes bear our mark."""
-        clean = {
-            name: value for name, value in os.environ.items() if name not in ("MLFLOW_TRACKING_URI", "RNN_TRACKING")
-        }
+        clean = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
         temporary = self.folder.parent / "temporary"
         temporary.mkdir(exist_ok=True)
-        ours = {"CHAOS": self.mark, "PYTHONPATH": str(HOOK), "TMPDIR": str(temporary), "DVC_NO_ANALYTICS": "1"}
+        ours = {"CHAOS": self.mark, "PYTHONPATH": str(HOOK), "TMPDIR": str(temporary), "DVC_NO_ANALYTICS": "1", **CHEAP}
         with self.log.open("wb") as log:
             return subprocess.Popen(
                 command,
@@ -89,6 +93,8 @@ class Study:
                 said = self.log.read_text(encoding="utf-8", errors="replace")
                 return Ended(process.returncode, said, used.ru_maxrss * unit)
             if time.monotonic() > deadline:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
                 raise TimeoutError(f"{process.args} hangs")
             time.sleep(0.02)
 
@@ -115,7 +121,9 @@ class Study:
         return found
 
     def lock(self) -> dict:
-        return YAML(typ="safe").load(self.folder / "dvc.lock")["stages"]
+        """The stages that DVC has finished."""
+        path = self.folder / "dvc.lock"
+        return (YAML(typ="safe").load(path) or {}).get("stages") or {} if path.exists() else {}
 
     def outs(self, target: str) -> list[Path]:
         return [self.folder / out["path"] for out in self.lock().get(target, {}).get("outs", [])]
@@ -125,10 +133,9 @@ class Study:
         for out in self.outs(target):
             shutil.rmtree(out) if out.is_dir() else out.unlink(missing_ok=True)
         shutil.rmtree(self.folder / ".dvc/cache/runs", ignore_errors=True)
-        yaml = YAML()
-        lock = yaml.load(self.folder / "dvc.lock")
-        lock["stages"].pop(target, None)
-        yaml.dump(lock, self.folder / "dvc.lock")
+        if target in (stages := self.lock()):
+            del stages[target]
+            YAML().dump({"schema": "2.0", "stages": stages}, self.folder / "dvc.lock")
         if target == "track":
             for name in STORES[:3]:
                 path = self.folder / name
@@ -178,7 +185,8 @@ def made(folder: Path) -> tuple[Study, Whole]:
 
 
 def copied(study: Study, folder: Path) -> Study:
-    """Another one like it. MLflow's store names its place, so the copy makes its own."""
+    """Another one like it, in place of what is there. MLflow's store names its place, so the copy makes its own."""
+    shutil.rmtree(folder.parent, ignore_errors=True)
     shutil.copytree(study.folder, folder, symlinks=True, ignore=shutil.ignore_patterns(*STORES[:3], "tmp"))
     copy = Study(folder, seconds=study.seconds)
     if (ended := copy.repro()).code:
@@ -203,7 +211,7 @@ def shrink(file: Path) -> None:
     params = yaml.load(file)
     params["data"] |= {"limit": 240, "vocabulary_size": 300}
     for name in ("textbook", "steady"):
-        params["settings"][name].update(SMALL)
+        params["settings"][name].update(SMALL | PLAIN)
     runs = params["train"]["runs"]
     params["train"] |= {"seeds": 2, "runs": {run: runs[run] for run in runs if run != "bidirectional-tuned"}}
     params["tune"] |= {"architectures": ["vanilla"], "trials": 2, "wave": 2, "startup_trials": 2, "seeds": 1}

@@ -3,11 +3,12 @@
 import os
 import shutil
 import signal
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
-from chaos import faults, soak
+from chaos import document, faults, kills, soak
 from chaos.study import Study, Whole, errors
 
 ROOT = Path(__file__).parents[1]
@@ -72,6 +73,36 @@ def test_processes_of_a_study_are_found_by_their_mark_whoever_started_them(study
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+@pytest.mark.parametrize("lock", [None, "", "schema: '2.0'\nstages:\n"], ids=["missing", "empty", "without a stage"])
+def test_a_stage_that_dvc_has_not_finished_can_be_undone(study, lock):
+    path = study.folder / "dvc.lock"
+    path.unlink() if lock is None else path.write_text(lock)
+    before = study.files()
+    study.undo("prepare")
+    assert (study.lock(), study.files()) == ({}, before)
+
+
+def test_what_a_stage_has_made_is_gone_after_it_was_undone_and_nothing_else(study):
+    before, stages = study.files(), study.lock()
+    study.undo("claims")
+    assert {path for path in before if path not in study.files()} == {CLAIMS}
+    assert study.lock() == {name: entry for name, entry in stages.items() if name != "claims"}
+
+
+def test_the_page_has_a_table_of_what_was_done_and_none_of_what_was_not():
+    given = Namespace(seed=0, kills=1, stages=["claims"])
+    killed = kills.Row("claims", kills.DVC, times=1, wrong=["/var/chaos-a1/0/study/reports/claims.json is half"])
+    page = document.page([killed], given, 60)
+    assert "| claims | DVC | 1 | 0 | 0.0 | 1 |" in page
+    assert "- reports/claims.json is half" in page
+    assert "## Faults" not in page
+    injected = faults.Row("read-only folder", "one line, exit 2", times=1, said="error: a | b")
+    page = document.page([injected], given, 60)
+    assert "| read-only folder | one line, exit 2 | 1 | error: a \\| b | 0 |" in page
+    assert "## `kill -9`" not in page
+    assert "Of the 1 kills that were asked for, 0 hit within the time." in page
 
 
 def test_what_grows_in_every_round_is_named():

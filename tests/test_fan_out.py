@@ -16,6 +16,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from chaos import study
+from pipeline.params import Mistake
 
 ROOT = Path(__file__).parents[1]
 TUNE, RUNS = "tune@vanilla", ("vanilla-textbook", "vanilla-tuned")
@@ -211,6 +212,15 @@ def test_a_cluster_behind_tls_computes_and_lets_no_one_else_in(project, certific
         ours = {**os.environ, **certificates, "DASK_SCHEDULER_ADDRESS": address}
         done = subprocess.run([sys.executable, "-c", ONE_UNIT], cwd=project, env=ours, capture_output=True, text=True)
         assert done.stdout == "{0: False}\n", done.stderr
+
+
+def test_a_scheduler_that_takes_the_connection_and_says_nothing_is_one_clear_line(monkeypatch):
+    there = pytest.importorskip("pipeline.record.compute.cluster")
+    monkeypatch.setattr(there, "PATIENCE_SECONDS", 1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(Mistake, match=f"^DASK_SCHEDULER_ADDRESS: {address}: no scheduler answers there"):
+            there.Cluster(address, (), print)
 
 
 def test_a_scheduler_that_goes_away_is_one_clear_line_and_the_study_goes_on_here(project, undisturbed, cluster):

@@ -20,6 +20,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from sqlalchemy import create_engine, inspect, text
+from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
+
 from pipeline import params
 from pipeline.record import compute, durations, lineage, machine, places, processor
 
@@ -27,6 +30,8 @@ PACKAGES = ("tensorflow", "keras", "mlflow", "dvc", "optuna", "pandas", "numpy",
 FREE_BYTES = 1_000_000_000  # the study, its cache and MLflow's store, with room
 PATIENCE_SECONDS = 3
 PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306}
+DATABASES = ("postgresql", "mysql", "mssql")
+VERSION = "select version_num from alembic_version"
 VARIABLES = {"mlflow": "MLFLOW_TRACKING_URI", "optuna": "RNN_STUDIES", "dask": "DASK_SCHEDULER_ADDRESS"}
 MIGRATIONS = {"mlflow": "store/db_migrations/versions", "optuna": "storages/_rdb/alembic/versions"}
 
@@ -81,37 +86,54 @@ def _disk() -> Iterator[str]:
 
 
 def _store(package: str, url: str) -> Iterator[str]:
-    """Whether it answers, and for an SQLite file whether its tables are of the version that is installed."""
+    """Whether it answers, and for a database whether its tables are of the version that is installed."""
     if path := places.sqlite_path(url):
         if path.exists():
-            yield from _tables(package, path)
+            try:
+                found = _version_in_sqlite(path)
+            except (sqlite3.Error, TypeError) as error:
+                yield f"{path}: no database of {package} ({error}): move it away, and `dvc repro` makes it anew"
+            else:
+                yield from _other_version(package, found, str(path), url, "move the file away")
         return
-    parts = urlsplit(url)
+    parts, elsewhere = urlsplit(url), f"unset {VARIABLES[package]}"
+    kind = parts.scheme.partition("+")[0]
     try:
-        port = parts.port or PORTS.get(parts.scheme.partition("+")[0])
+        port = parts.port or PORTS.get(kind)
         if parts.hostname and port:
             socket.create_connection((parts.hostname, port), PATIENCE_SECONDS).close()
-    except (OSError, ValueError) as error:
-        yield f"{url} does not answer ({error}): start it, or unset {VARIABLES[package]}"
+        found = _version_in_database(url) if kind in DATABASES else None
+    except (OSError, ValueError, ImportError, SQLAlchemyError) as error:
+        reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
+        if isinstance(error, ProgrammingError):
+            yield f"{url}: no database of {package} ({reason}): name an empty one, or {elsewhere}"
+        else:
+            yield f"{url} does not answer ({reason}): start it, or {elsewhere}"
+    else:
+        if found:
+            yield from _other_version(package, found, url, url, elsewhere)
 
 
-def _tables(package: str, path: Path) -> Iterator[str]:
-    try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5)) as database:
-            (found,) = database.execute("select version_num from alembic_version").fetchone()
-    except (sqlite3.Error, TypeError) as error:
-        yield f"{path}: no database of {package} ({error}): move it away, and `dvc repro` makes it anew"
-        return
+def _version_in_sqlite(path: Path) -> str:
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5)) as database:
+        (found,) = database.execute(VERSION).fetchone()
+    return found
+
+
+def _version_in_database(url: str) -> str | None:
+    """None where nothing is in it yet."""
+    engine = create_engine(url, connect_args={"connect_timeout": PATIENCE_SECONDS})
+    with closing(engine.connect()) as connection:
+        return connection.execute(text(VERSION)).scalar() if inspect(connection).get_table_names() else None
+
+
+def _other_version(package: str, found: str, name: str, url: str, otherwise: str) -> Iterator[str]:
     known, latest = _versions(package)
+    upgrade = {"mlflow": f"db upgrade {url}", "optuna": f"storage upgrade --storage {url}"}[package]
     if found not in known:
-        yield f"{path}: made by a newer {package} ({found}): install {lineage.PACKAGES}, or move the file away"
+        yield f"{name}: made by a newer {package} ({found}): install {lineage.PACKAGES}, or {otherwise}"
     elif found != latest:
-        yield f"{path}: made by an older {package} ({found}, not {latest}): `{package} {_upgrade(package, path)}`"
-
-
-def _upgrade(package: str, path: Path) -> str:
-    url = f"{places.LOCAL}{path}"
-    return f"db upgrade {url}" if package == "mlflow" else f"storage upgrade --storage {url}"
+        yield f"{name}: made by an older {package} ({found}, not {latest}): `{package} {upgrade}`"
 
 
 def _versions(package: str) -> tuple[set[str], str]:

@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from pipeline.__main__ import main
@@ -73,6 +74,30 @@ def test_a_store_of_another_version_is_told_with_what_mends_it(project, capsys, 
     assert f"{path}: made by a newer {package} (ffff)" in problems(capsys)[0]
     path.write_bytes(b"no database" * 99)
     assert f"{path}: no database of {package} (file is not a database)" in problems(capsys)[0]
+
+
+@pytest.mark.parametrize(("package", "variable"), [("mlflow", "MLFLOW_TRACKING_URI"), ("optuna", "RNN_STUDIES")])
+def test_tables_of_another_version_in_a_postgresql_are_told(
+    project, postgresql, monkeypatch, capsys, package, variable
+):
+    url = postgresql.replace("/postgres?", f"/doctor_{package}?")
+    known, latest = doctor._versions(package)
+    shown = re.escape(url.replace("us@", "...@").partition("?")[0])
+    monkeypatch.setenv(variable, url)
+    assert "does not answer" in problems(capsys)[0]
+    with psycopg.connect(postgresql.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(f"create database doctor_{package}")
+    assert problems(capsys) == []
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute("create table another (id text)")
+        assert re.match(rf"problem: {shown}\S* no database of {package} \(", problems(capsys)[0])
+        connection.execute("create table alembic_version (version_num text)")
+        connection.execute("insert into alembic_version values (%s)", [latest])
+        assert problems(capsys) == []
+        connection.execute("update alembic_version set version_num = %s", [min(known - {latest})])
+        assert re.match(rf"problem: {shown}\S* made by an older {package} \(.*upgrade", problems(capsys)[0])
+        connection.execute("update alembic_version set version_num = 'ffff'")
+        assert re.match(rf"problem: {shown}\S* made by a newer {package} \(ffff\)", problems(capsys)[0])
 
 
 def test_an_address_where_nothing_answers_is_told_with_the_variable_that_names_it(project, monkeypatch, capsys):

@@ -1,6 +1,7 @@
 """Live and final runs in real SQLite stores; what a store holds is read with plain SQL."""
 
 import json
+import os
 import shutil
 import signal
 import socket
@@ -119,6 +120,28 @@ def test_several_first_users_at_once_make_one_good_store(empty_store):
 
 
 # after the fact
+
+
+def test_a_first_user_who_is_killed_in_the_middle_of_making_the_store_leaves_none_that_stays_broken(tmp_path):
+    opening = (
+        f"from pathlib import Path; from pipeline.record.tracking import store; store.opened(Path({str(tmp_path)!r}))"
+    )
+    killing = """if True:
+        import os, signal
+        from sqlalchemy import event
+        from sqlalchemy.engine import Engine
+
+        @event.listens_for(Engine, "after_cursor_execute")
+        def kill(connection, cursor, statement, *_):
+            if "CREATE TABLE _alembic_tmp" in statement:  # a table is being rebuilt
+                os.kill(os.getpid(), signal.SIGKILL)
+    """
+    environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
+    users = [[sys.executable, "-c", code] for code in (f"{killing}\n{opening}", opening)]
+    ended = [subprocess.run(user, cwd=live.CODE, env=environment, check=False).returncode for user in users]
+    assert ended == [-signal.SIGKILL, 0]
+    assert rows(tmp_path, "select name from experiments where experiment_id > 0") == [(name,) for name in store.NAMES]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mlflow.db", "mlflow.db.lock"]
 
 
 def test_every_record_becomes_a_finished_run_with_its_points_params_parent_and_artifacts(study):

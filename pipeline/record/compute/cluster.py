@@ -6,6 +6,7 @@ What runs over there before that travels by value, so scheduler and workers need
 Encryption is Dask's own: an address `tls://` and Dask's configuration of certificates (docs/cluster.md).
 """
 
+import asyncio
 import hashlib
 import importlib
 import io
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import cloudpickle
 from distributed import Client, KilledWorker, Security, WorkerPlugin, get_worker
+from distributed.comm import connect
 
 from pipeline.params import Mistake
 from pipeline.record import places
@@ -47,9 +49,12 @@ class Cluster(Executor):
             )
         self._address, study = address, Study(_code(), shared)
         try:
+            asyncio.run(_answers(address))
             self._client = Client(address, timeout=PATIENCE_SECONDS, set_as_default=False)
         except (OSError, ValueError) as error:
-            raise Mistake(f"DASK_SCHEDULER_ADDRESS: {address}: no scheduler answers there ({error})") from None
+            raise Mistake(
+                f"DASK_SCHEDULER_ADDRESS: {address}: no scheduler answers there ({str(error) or 'silence'})"
+            ) from None
         self._study, self._executor = study.name, self._client.get_executor(pure=False)
         try:
             self._client.subscribe_topic(study.name, lambda event: hear(*event[1]))
@@ -117,6 +122,12 @@ class Study(WorkerPlugin):
         pool, _ = worker.__dict__.get(STUDIES, {}).pop(self.name, (None, None))
         if pool:
             pool.abandon()
+
+
+async def _answers(address: str) -> None:
+    """Raises OSError where none greets in time: Dask's client would wait for the greeting without end."""
+    greeting = connect(address, timeout=PATIENCE_SECONDS, **Security().get_connection_args("client"))
+    await (await asyncio.wait_for(greeting, PATIENCE_SECONDS + 1)).close()
 
 
 def _caller():

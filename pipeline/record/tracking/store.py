@@ -19,7 +19,7 @@ from functools import cache
 from itertools import zip_longest
 from pathlib import Path
 
-from pipeline.record import places
+from pipeline.record import artifacts, places
 from pipeline.record.records import EXPERIMENTS, Point
 
 NAMES = tuple(dict.fromkeys(EXPERIMENTS.values()))
@@ -120,8 +120,9 @@ def _by_key(runs) -> dict[str, list[Seen]]:
 def opened(folder: Path):
     """MLflow's client and the ids of our experiments by name; makes what is missing. Raises where it cannot be reached.
 
-    Several processes that make MLflow's tables at once ruin them, and MLflow tries a broken SQLite for a minute: so one
-    process of this project enters at a time, and SQLite itself is asked first. A server makes its tables itself.
+    Several processes that make MLflow's tables at once ruin them, as does a kill meanwhile, and MLflow tries a broken
+    SQLite for a minute: so one process of this project enters at a time, an SQLite file appears with all its tables,
+    and SQLite itself is asked first. A server makes its tables itself.
     """
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -129,16 +130,19 @@ def opened(folder: Path):
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     place = places.mlflow(folder)
-    path = places.sqlite_path(place) or places.home(folder) / "mlflow.db"
+    file = places.sqlite_path(place)
+    path = file or places.home(folder) / "mlflow.db"
     remote = place.startswith(("http://", "https://"))
     with nullcontext() if remote else _alone(path):
-        if places.sqlite_path(place):
-            _ask_for_writing(path)
+        if file and file.exists():
+            _ask_for_writing(file)
         warnings.filterwarnings("ignore", module="mlflow")
         from mlflow import MlflowClient
 
         for noisy in ("mlflow", "alembic", "urllib3"):
             logging.getLogger(noisy).setLevel(logging.ERROR)
+        if file and not (file.exists() and file.stat().st_size):
+            _make_tables(file)
         client = MlflowClient(place, registry_uri=place)
         beside = None if remote else path.parent / "mlartifacts"
         return client, {name: _experiment(client, name, beside) for name in NAMES}
@@ -168,6 +172,16 @@ def _alone(path: Path):
     with path.with_name(f"{path.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _make_tables(path: Path) -> None:
+    """All at once: MLflow never opens a file again whose migrations were interrupted (SQLite keeps each one's half)."""
+    from mlflow import db
+
+    for journal in path.parent.glob(f".writing-*-{path.name}-journal"):
+        journal.unlink()
+    with artifacts.replaced(path) as temporary:
+        db.upgrade.callback(f"{places.LOCAL}{temporary}")  # what `mlflow db upgrade` does
 
 
 def _ask_for_writing(path: Path) -> None:

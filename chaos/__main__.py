@@ -14,7 +14,6 @@ from chaos import document, faults, kills
 from chaos.study import JOBS, ROOT, STAGES, copied, made
 
 JOURNAL = "found.jsonl"
-IN_A_ROW = 2  # kills before a run that may end and is compared: half of them meet what another one left
 
 
 def main() -> int:
@@ -38,7 +37,7 @@ def main() -> int:
                 rows = [faults.inject(there, whole, *unit)]
             else:
                 stage, number, seed = unit
-                rows = kills.kill(there, whole, stage, range(number, min(number + IN_A_ROW, given.kills)), seed)
+                rows = kills.kill(there, whole, stage, range(number, min(number + kills.IN_A_ROW, given.kills)), seed)
             wrong = [each for row in rows for each in row.wrong]
             if wrong:  # what comes next is not to meet it
                 there = copied(study, there.folder)
@@ -50,7 +49,7 @@ def main() -> int:
             print(f"{time.monotonic() - begun:5.0f} s", *unit, "; ".join(wrong) or "nothing lost", flush=True)
 
         named = [(name,) for name in faults.FAULTS if any(each in name for each in given.faults)]
-        numbers = range(0, given.kills, IN_A_ROW)
+        numbers = range(0, given.kills, kills.IN_A_ROW)
         stages = [(stage, number, given.seed) for number in numbers for stage in given.stages]
         once = len(given.stages)  # where time runs out, each stage has had its kills and each fault its turn
         list(pool.map(work, [*stages[:once], *named, *stages[once:]]))

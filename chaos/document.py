@@ -23,9 +23,10 @@ worker, a scheduler, a worker of a cluster (`tests/test_fan_out.py`), the writer
 KILLS = """
 ## `kill -9`
 
-At random moments of the stage's life; *at a write*: just before one of its flushes or renames, drawn at random. Two in
-a row: the second one kills the run that the first one made necessary, then `dvc repro` may end. Half of the runs begin
-at once, while workers of the killed one are still dying. *Longest*: how long one of its processes was still there.
+At random moments of the stage's life; *at a write*: just before one of its flushes or renames, drawn at random.
+{in_a_row} in a row: each kills the run that the one before made necessary; then `dvc repro` may end and is compared.
+Half of the runs begin at once, while workers of the killed one are still dying. *Longest*: how long one of its
+processes was still there.
 
 | stage | killed | times | ends in the same bytes | longest, seconds | lost |
 |---|---|---:|---:|---:|---:|
@@ -58,7 +59,7 @@ def page(found: list, given: Namespace, seconds: float) -> str:
     asked, done = given.kills * len(given.stages), sum(row.times for row in killed)
     same = sum(row.times for row in killed if not row.wrong)
     parts = [
-        KILLS.format(rows="\n".join(_kills(killed)), killed=done, same=same) if killed else "",
+        KILLS.format(rows="\n".join(_kills(killed)), killed=done, same=same, in_a_row=kills.IN_A_ROW) if killed else "",
         FAULTS.format(rows="\n".join(_faults(injected))) if injected else "",
         WRONG.format(rows="\n".join(f"- {each}" for each in wrong)) if wrong else "",
     ]

@@ -12,6 +12,7 @@ import psutil
 from chaos.study import STAGES, Study, Whole
 
 THE_STAGE, DVC, GROUP, AT_A_WRITE = VICTIMS = ("the stage", "DVC", "the process group", "the stage, at a write")
+IN_A_ROW = 4  # kills, before a run that may end and is compared: most of them meet what another one left
 ORPHAN_SECONDS = 20
 TRIES = 3  # of a kill that came when all was over
 WORKERS = {"RNN_WORKERS": "2"}  # where there are kills; what is run otherwise has one
@@ -43,17 +44,14 @@ def kill(study: Study, whole: Whole, stage: str, numbers: range, seed: int) -> l
             row.times = int(any(_killed(study, whole, row, moments) for _ in range(TRIES)))
             row.wrong += [f"after a kill: {half}" for half in _halves(study, whole)]
             if moments.random() < 0.5:  # else the rerun meets what is still dying
-                row.longest_orphan = seconds_to_the_end(study)
+                _wait_for_orphans(study, row)
         again = study.repro()
         if again.code:
             last.wrong.append(f"`dvc repro` ended with {again.code}: {again.said[-500:]}")
-        last.longest_orphan = max(last.longest_orphan, seconds_to_the_end(study))
+        _wait_for_orphans(study, last)
         last.wrong += study.wrong(whole)
     except TimeoutError as error:
         last.wrong.append(str(error))
-    for row in rows:
-        if row.longest_orphan >= ORPHAN_SECONDS:
-            row.wrong.append("processes lived on")
     return rows
 
 
@@ -98,6 +96,13 @@ def _stage_of(dvc: int) -> psutil.Process | None:
 def _halves(study: Study, whole: Whole) -> list[str]:
     """Files at a name of the record that are not what the undisturbed study has there."""
     return [f"{path} is half or wrong" for path, found in study.files().items() if whole.files.get(path) != found]
+
+
+def _wait_for_orphans(study: Study, row: Row) -> None:
+    seconds = seconds_to_the_end(study)
+    row.longest_orphan = max(row.longest_orphan, seconds)
+    if seconds >= ORPHAN_SECONDS:
+        row.wrong.append(f"processes lived on: {[' '.join(each.cmdline()) for each in study.processes()]}")
 
 
 def seconds_to_the_end(study: Study) -> float:

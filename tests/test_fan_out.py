@@ -186,6 +186,7 @@ def started(tmp_path, protocol: str, environment: dict[str, str], workers: int):
                 [sys.executable, "-m", "dask", *command], cwd=folder, env=clean, stdout=log, stderr=log
             )
             stack.callback(process.wait)
+            stack.callback(process.send_signal, signal.SIGCONT)  # a test may have stopped it
             stack.callback(process.terminate)
             processes[name] = process
         yield address, processes
@@ -223,13 +224,14 @@ def test_a_scheduler_that_takes_the_connection_and_says_nothing_is_one_clear_lin
             there.Cluster(address, (), print)
 
 
-def test_a_scheduler_that_goes_away_is_one_clear_line_and_the_study_goes_on_here(project, undisturbed, cluster):
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["dies", "hangs"])
+def test_a_scheduler_that_goes_away_is_one_clear_line_and_the_study_goes_on_here(project, undisturbed, cluster, how):
     address, processes = cluster
     process = tune(project, DASK_SCHEDULER_ADDRESS=address)
     for _ in range(3):
         process.stdout.readline()
-    processes["scheduler"].kill()
-    said, _ = process.communicate(timeout=120)
+    processes["scheduler"].send_signal(how)
+    said, _ = process.communicate(timeout=240)
     assert process.returncode == 2, said
     assert re.search(rf"^error: tune vanilla trial \d: the Dask scheduler at {address} went away", said, re.MULTILINE)
     assert "Traceback" not in said

@@ -13,6 +13,7 @@ import io
 import logging
 import pickle
 import sys
+import threading
 import uuid
 import zipfile
 from concurrent.futures import CancelledError, Executor, Future
@@ -29,7 +30,7 @@ from pipeline.record.compute import worker
 
 CODE = Path(__file__).parents[2]
 NAME, STUDIES = "rnn-for-nlp", "studies_of_rnn_for_nlp"
-PATIENCE_SECONDS, GOODBYE_SECONDS = 20, 2
+PATIENCE_SECONDS, SILENCE_SECONDS, GOODBYE_SECONDS = 20, 30, 2
 AGAIN = "`dvc repro` goes on"
 
 for _name in ("distributed", "distributed.client", "distributed.core"):
@@ -55,6 +56,7 @@ class Cluster(Executor):
             raise Mistake(
                 f"DASK_SCHEDULER_ADDRESS: {address}: no scheduler answers there ({str(error) or 'silence'})"
             ) from None
+        self._ended = threading.Event()
         self._study, self._executor = study.name, self._client.get_executor(pure=False)
         try:
             self._client.subscribe_topic(study.name, lambda event: hear(*event[1]))
@@ -62,6 +64,7 @@ class Cluster(Executor):
         except Exception as error:  # whatever a worker over there lacks
             self.abandon()
             raise Mistake(f"a worker of {address} cannot take up the study: {error}") from error
+        threading.Thread(target=self._watch, daemon=True).start()
         if not self._client.nthreads():
             print(f"no worker has joined {places.masked(address)} yet: waiting for one", file=sys.stderr, flush=True)
 
@@ -84,7 +87,17 @@ class Cluster(Executor):
         there.add_done_callback(hand_over)
         return here
 
+    def _watch(self) -> None:
+        """Cuts the connection to a scheduler that has stopped answering: for what waits for it, it then has gone."""
+        while not self._ended.wait(PATIENCE_SECONDS) and self._client.status == "running":
+            try:
+                self._client.sync(self._client.scheduler.identity, n_workers=0, callback_timeout=SILENCE_SECONDS)
+            except Exception:
+                with suppress(AttributeError):  # it has gone
+                    self._client.loop.add_callback(self._client.scheduler_comm.comm.abort)
+
     def shutdown(self, wait=True, *, cancel_futures=False) -> None:
+        self._ended.set()
         if self._client.status == "running":  # else the scheduler has gone: it would be waited for
             with suppress(Exception):
                 self._client.unregister_worker_plugin(self._study)

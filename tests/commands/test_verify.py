@@ -98,6 +98,20 @@ def test_a_stage_starts_from_the_recorded_files_so_that_only_the_guilty_one_diff
     assert "claims: identical" in said
 
 
+@pytest.mark.parametrize("recorded_is_here", [True, False])
+def test_a_stage_that_refuses_what_dvc_lock_does_not_record_goes_on_after_one_that_differs(
+    recorded_is_here, project, capsys, tmp_path
+):
+    project["prepare"] = project["prepare"].replace("0.25", "0.125")
+    refuses = "import hashlib; h = hashlib.md5(p.Path('data/prepared/train.csv').read_bytes()).hexdigest(); "
+    project["claims"] = project["claims"].replace("p; ", f"p; {refuses}assert h in p.Path('dvc.lock').read_text(); ", 1)
+    if not recorded_is_here:
+        shutil.rmtree(tmp_path / "data/prepared")
+    code, said = verified(capsys)
+    assert code == 1
+    assert f"claims: {'identical' if recorded_is_here else 'differs'}" in said
+
+
 def test_one_flipped_bit_here_is_named_before_anything_is_computed(project, capsys, tmp_path):
     (tmp_path / "reports/claims.csv").write_text("seed,accuracy\n0,0.5\n1,0.24\n")
     code, said = verified(capsys)

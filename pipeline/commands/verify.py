@@ -158,7 +158,7 @@ def _own_data(params: Params, root: Path, copy: Path) -> None:
 def _recomputed(stage: Stage, stages: dict[str, Stage], root: Path, copy: Path, other_machine: bool) -> list[dict]:
     """Runs the stage in the copy; what became of each file that it makes.
 
-    Later stages find the recorded files there again or, where these are not here, a dvc.lock that records what was made.
+    Later stages find the recorded files there again; where these are not here, a dvc.lock that records what was made.
     """
     for path in _read(stage):
         for other in stages.values():

@@ -25,6 +25,7 @@ TOLERANCES = {"tune": TRAINING, "train": TRAINING, "gradients": TRAINING, "reten
 ARITHMETIC = 1e-6  # the last digits of float32, once through a network
 ALONE = ("MLFLOW_TRACKING_URI", "RNN_STUDIES", "DVC_STAGE", "DVC_ROOT")  # of this checkout, not of its copy
 SAME, TOLERATED, DIFFERS = "identical", "within the tolerance", "differs"
+NOT_COMPARED = "not compared"  # another kind of machine made other bytes, and the recorded ones are not here
 
 
 def main(params: Params, wanted: list[str], only_files: bool, as_json: bool, times: Path | None = None) -> int:
@@ -199,7 +200,8 @@ def _compared(stage: Stage, out: str, hashed: str, root: Path, copy: Path, other
     if recorded.hash_of(copy / out) == hashed:
         return [{"path": out, "verdict": SAME, "gap": None, "why": ""}]
     if not (root / out).exists():
-        return [{"path": out, "verdict": DIFFERS, "gap": None, "why": "the recorded one is not here to compare with"}]
+        verdict = NOT_COMPARED if other_machine else DIFFERS
+        return [{"path": out, "verdict": verdict, "gap": None, "why": "the recorded one is not here to compare with"}]
     if (copy / out).is_dir():
         ours, theirs = recorded.files(root / out), recorded.files(copy / out)
         unlike = [f"{out}/{name}" for name in sorted(ours.keys() | theirs.keys()) if ours.get(name) != theirs.get(name)]
@@ -237,7 +239,7 @@ def _in_words(each: dict) -> str:
 
 
 def _worst(verdicts: list[str]) -> str:
-    return max(verdicts, key=(SAME, TOLERATED, DIFFERS).index)
+    return max(verdicts, key=(SAME, TOLERATED, NOT_COMPARED, DIFFERS).index)
 
 
 def _replace(source: Path, target: Path) -> None:

@@ -49,8 +49,9 @@ def captioned(found, pairs, at_length, contrast, fading, length) -> dict[str, di
     if len(at_length["curves"]):
         drawn["gradients-by-length"] = {
             "title": "How gradients fade with sequence length",
-            "see": "Each point is the end of a curve by lag, of networks trained and measured at that "
-            "length; the bar spans the lowest and the highest seed.",
+            "see": "Each point is the end of a curve by lag: left before training, right of networks trained and "
+            "measured at that length. Look at how far the seeds lie apart once they are trained: the bar spans the "
+            "lowest and the highest.",
             "alternative": f"Gradient at the first token as a share of the last, trained networks: {of_lengths}.",
             "panels": figures.specified(figures.fading_by_length(fading)),
         }
@@ -123,8 +124,9 @@ def of_tuning(trials, important, expected, space, models, at_textbook) -> dict[s
             "title": "The search, trial by trial",
             "see": f"Left: {shapes[0].lower()}{shapes[1:]} (at the bottom where it has no accuracy); the step line is "
             "the best completed so far. A pruned trial stands at its last accuracy on its first seed, so it is not to "
-            "be compared with a completed one. Right: what the best of so many trials, drawn at random from these, is "
-            "expected to reach (Dodge et al. 2019). Where it is flat, more such trials would buy little.",
+            "be compared with a completed one. Right: what the best of so many trials, drawn at random from these (a "
+            "pruned one with its last accuracy), is expected to reach (Dodge et al. 2019). Where it is flat, more such "
+            "trials would buy little.",
             "alternative": f"Validation accuracy by trial: {of_trials}. Expected best: {of_expected}.",
             "panels": figures.specified(tuning_figures.by_trial(trials, expected)),
         },

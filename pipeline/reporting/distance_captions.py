@@ -166,8 +166,9 @@ def of_memory(found: dict, length: int, solved: float) -> dict[str, dict]:
         drawn["memory-deficit"] = {
             "title": "The memory deficit by length",
             "see": "Left: networks trained at each length, and TF-IDF with logistic regression on the very same "
-            "words (grey, dashed). Right: by how much it is ahead. More words help the bag; a network that "
-            f"remembered them would gain as much. {BARS}",
+            "words (grey, dashed). Right: by how much it is ahead. More words help the bag. A network that gains "
+            "less may not remember them, or may have been trained worse: each length has its own few networks, and one "
+            f"that failed to learn counts. {BARS}",
             "alternative": " ".join(distance_findings.deficits(deficits)),
             "panels": figures.specified(distance_figures.deficits(deficits)),
         }

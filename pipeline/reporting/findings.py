@@ -220,8 +220,9 @@ def word_by_word(words: pd.DataFrame) -> str:
     with np.errstate(divide="ignore", invalid="ignore"):
         kept = np.log10(words.gradient.iloc[0]) - np.log10(words.gradient.iloc[-1])
     return (
-        f"{at.run} ends at {number(words.probability.iloc[-1], 2)}; its largest step is to "
-        f"{number(at.probability, 2)}, after “{at.word}” (word {at.place}); the gradient at the first word is "
+        f"{at.run} ends at {number(words.probability.iloc[-1], 2)}; its largest step is from "
+        f"{number(at.probability - step[at.name], 2)} to {number(at.probability, 2)}, after “{at.word}” (word "
+        f"{at.place}); the gradient at the first word is "
         f"{share_of(kept)} of that at the last."
     )
 
@@ -250,7 +251,18 @@ def best(found: pd.DataFrame) -> list[str]:
                     f"{lead}, but the 95 % interval of that difference, {interval(low, high)}, includes 0: "
                     "these seeds do not show which of the two is better."
                 )
-    return [*sentences, *_against_ceiling(found, first), *_without_mean(found)]
+    return [*sentences, *_tuned_alone(ranked), *_against_ceiling(found, first), *_without_mean(found)]
+
+
+def _tuned_alone(ranked: pd.DataFrame) -> list[str]:
+    """That some networks were tuned and others not, where one ranking holds both."""
+    tuned = ranked[ranked.run.str.endswith("-tuned")].architecture.drop_duplicates()
+    others = ranked[~ranked.architecture.isin(tuned)].architecture.drop_duplicates()
+    if tuned.empty or others.empty:
+        return []
+    return [
+        f"Of these networks {listed(tuned)} {'was' if len(tuned) == 1 else 'were'} tuned, and {listed(others)} not."
+    ]
 
 
 def _against_ceiling(found: pd.DataFrame, first: pd.Series) -> list[str]:
@@ -338,7 +350,10 @@ def remembers(remembering: pd.DataFrame, effects: pd.DataFrame, fading: pd.DataF
 
 
 def _remembered(row: pd.Series) -> str:
-    return f"{percent(row['mean'])} of reviews for {row.architecture} (interval {within_limits(row.low, row.high)})"
+    return (
+        f"{percent(row['mean'])} of reviews for {row.architecture} (interval {within_limits(row.low, row.high)}; "
+        f"lowest seed {percent(row.lowest)})"
+    )
 
 
 def _gradient_beside_memory(effects: pd.DataFrame, fading: pd.DataFrame, length: int) -> list[str]:
@@ -349,8 +364,8 @@ def _gradient_beside_memory(effects: pd.DataFrame, fading: pd.DataFrame, length:
         return []
     return [
         f"Influence is one thing, memory another: over the same {count(int(curve.lag_tokens.iloc[-1]), 'token')} the "
-        f"vanilla network keeps {share_of(gradient['mean'].iloc[0])} of its gradient, and {percent(left)} of the "
-        "effect of a word."
+        f"vanilla network keeps {share_of(gradient['mean'].iloc[0])} of the gradient at its states, and "
+        f"{percent(left)} of the effect of a word."
     ]
 
 
@@ -365,7 +380,8 @@ def reach_of_memory(remembering: pd.DataFrame, length: int) -> list[str]:
             text = f"the interval is above guessing at every measured lag, up to {reach} tokens"
         else:
             text = f"the interval is above guessing at every measured lag up to {reach} tokens, and not at the next"
-        sentences.append(f"{row.architecture}: {text}; weakest at lag {int(row.weakest_lag)} ({percent(row.weakest)}).")
+        weakest = f"; weakest at lag {int(row.weakest_lag)} ({percent(row.weakest)})" if row.weakest < 1 else ""
+        sentences.append(f"{row.architecture}: {text}{weakest}.")
     return sentences
 
 
@@ -385,10 +401,24 @@ def tuned(trials: pd.DataFrame, comparisons: pd.DataFrame, space: dict[str, dict
         f"{_above_the_median(chosen.value, tables.completed(trials))}: hidden size {int(chosen.hidden_size)}, "
         f"embedding dimension {int(chosen.embedding_dimension)}, learning rate {chosen.learning_rate:.2g}, dropout "
         f"{chosen.dropout:.2g}.",
+        *_beyond_the_start(trials, chosen),
         *_at_the_ends(tables.ends(chosen, space)),
         *("Trained anew on the seeds and tested: " + comparison(row) for row in pair.itertuples()),
     ]
     return " ".join(sentences)
+
+
+def _beyond_the_start(trials: pd.DataFrame, chosen: pd.Series) -> list[str]:
+    """How much of what tuned runs gain the search itself can have brought: its first trial is where it starts from."""
+    first = trials[(trials.trial == 0) & (trials.state == "COMPLETE")]
+    if first.empty or chosen.trial == 0:
+        return []
+    start = first.value.iloc[0]
+    return [
+        f"Trial 0, from which the search starts, had {percent(start)}, so what was searched brought "
+        f"{points(chosen.value - start)} points on the trials' own seeds; the recipe that all trials share brought the "
+        "rest."
+    ]
 
 
 def _above_the_median(value: float, completed: pd.DataFrame) -> str:

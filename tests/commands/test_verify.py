@@ -90,6 +90,19 @@ def test_only_another_kind_of_machine_has_a_tolerance_and_what_differs_of_it_is_
     assert "claims: within the tolerance" in said
 
 
+def test_what_is_not_here_differs_on_this_kind_of_machine_and_is_not_compared_on_another(
+    project, capsys, monkeypatch, tmp_path
+):
+    project["prepare"] = project["prepare"].replace("0.25", "0.125")
+    shutil.rmtree(tmp_path / "data/prepared")
+    assert verified(capsys, "prepare")[0] == 1
+    elsewhere = {**processor.described(), "vectors": "SSE4.2"}
+    monkeypatch.setattr(processor, "described", lambda: elsewhere)
+    code, said = verified(capsys, "prepare")
+    assert code == 0
+    assert "prepare: not compared" in said
+
+
 def test_a_stage_starts_from_the_recorded_files_so_that_only_the_guilty_one_differs(project, capsys):
     project["prepare"] = project["prepare"].replace("0.25", "0.125")
     code, said = verified(capsys)

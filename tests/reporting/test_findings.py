@@ -193,6 +193,6 @@ def test_a_reading_is_told_by_its_end_and_its_largest_step():
     words = pd.DataFrame({"run": "lstm-textbook", "place": [1, 2, 3], "word": ["a", "bad", "film"]})
     said = findings.word_by_word(words.assign(probability=[0.6, 0.1, 0.2], gradient=[0.1, 0.5, 1.0]))
     assert said == (
-        "lstm-textbook ends at 0.20; its largest step is to 0.10, after “bad” (word 2); the gradient at the first "
-        "word is 10 % of that at the last."
+        "lstm-textbook ends at 0.20; its largest step is from 0.60 to 0.10, after “bad” (word 2); the gradient at the "
+        "first word is 10 % of that at the last."
     )

@@ -150,7 +150,9 @@ def _files(read: dict[str, list[File]], marks: dict[str, int]) -> dict:
         for file in files
     ]
     columns = ["mark", "file", "stage", "MD5 in dvc.lock", "MLflow runs behind it"]
-    return table("The files that this report was written from", columns, rows, left=(1, 2, 3, 4))
+    found = table("The files that this report was written from", columns, rows, left=(1, 2, 3, 4))
+    firsts = [f"mark-{marks[name]}" if not number else None for name in read for number, _ in enumerate(read[name])]
+    return {**found, "ids": firsts}
 
 
 def _runs(read: dict[str, list[File]], experiments: dict[str, str]) -> dict:

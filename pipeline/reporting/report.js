@@ -130,5 +130,14 @@ for (const figure of figures) {
   figure.element.querySelector("figcaption").append(details);
 }
 
+function unfold() {
+  const place = document.getElementById(location.hash.slice(1));
+  for (let each = place?.closest("details"); each; each = each.parentElement.closest("details")) each.open = true;
+  place?.scrollIntoView();
+}
+
+addEventListener("hashchange", unfold);
+unfold();
+
 dark.addEventListener("change", () => drawShown(true));
 drawShown(false).then(() => document.documentElement.setAttribute("data-drawn", figures.filter(shown).length));

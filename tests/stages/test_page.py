@@ -120,6 +120,12 @@ def test_a_review_is_read_word_by_word_by_the_chosen_network_and_its_words_stay_
     assert opened.run("window.stolen") is None
 
 
+def test_a_mark_leads_to_the_files_it_stands_for(opened):
+    opened.run("mark = document.querySelector('#figure-accuracy .origin a'); mark.click(); null")
+    opened.until("document.querySelector(mark.getAttribute('href')).closest('details').open")
+    assert "reports/metrics.json" in opened.run("document.querySelector(mark.getAttribute('href')).textContent")
+
+
 def test_the_numbers_of_a_picture_are_a_table_and_a_csv(opened):
     opened.run("data = document.querySelector('#figure-accuracy details'); data.open = false; data.open = true; null")
     opened.until("data.querySelectorAll('tbody tr').length")

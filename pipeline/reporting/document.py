@@ -26,7 +26,7 @@ from pipeline.reporting import (
 from pipeline.reporting.findings import count, percent
 
 TEMPLATES = Path(__file__).parent
-IMDB, PANG_LEE = "IMDB, in English (Maas et al. 2011)", "Rotten Tomatoes, in English (Pang & Lee 2005)"
+IMDB, PANG_LEE = "IMDB, in English; Maas et al. 2011", "Rotten Tomatoes, in English; Pang & Lee 2005"
 SOURCES = {"imdb": IMDB, "aclimdb": IMDB, "rotten_tomatoes": PANG_LEE, "csv": "a file of one's own (data.path)"}
 
 

@@ -12,7 +12,7 @@ def estimated(stages: Collection[str], root: Path) -> str:
     found = json.loads((root / FILE).read_text(encoding="utf-8")) if (root / FILE).exists() else {"seconds": {}}
     known = [found["seconds"][name] for name in stages if name in found["seconds"]]
     if not known:
-        return f"{FILE} does not tell how long that takes"
+        return f"{FILE} does not tell how long that takes; README.md tells it of all stages together"
     part = "" if len(known) == len(stages) else f" for {len(known)} of them"
     return f"about {spoken(sum(known))}{part}, as measured with {found['workers']} workers, {found['vectors']} ({FILE})"
 

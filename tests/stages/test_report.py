@@ -1,3 +1,4 @@
+import os
 import re
 import shutil
 import subprocess
@@ -173,6 +174,20 @@ def test_every_file_is_listed_with_its_hash_in_dvc_lock_and_the_keys_of_its_runs
     assert stages["train@vanilla-textbook"].key() in hover
 
 
+@pytest.mark.slow
+def test_another_path_zone_locale_and_source_date_epoch_give_the_same_bytes_without_a_date(small, tmp_path):
+    study = tmp_path / "ein Ordner, größer"
+    shutil.copytree(small.parent, study)
+    written_before = outputs(study / "reports")
+    for name in written_before:
+        (study / "reports" / name).unlink()
+    elsewhere = {"TZ": "Pacific/Kiritimati", "LC_ALL": "C", "SOURCE_DATE_EPOCH": "0", "PYTHONHASHSEED": "7"}
+    environment = {**os.environ, **elsewhere, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-m", "pipeline", "report"], cwd=study, env=environment, check=True)
+    assert outputs(study / "reports") == written_before
+    assert "1970" not in (study / "reports/README.md").read_text()
+
+
 def test_every_figure_of_the_markdown_is_there_has_an_alternative_and_is_a_picture(full):
     text = (full / "README.md").read_text()
     assert {file.stem for file in (full / "figures").iterdir()} == FIGURES
@@ -324,7 +339,6 @@ def test_what_is_not_finite_is_said_to_be_so_and_drawn_as_a_gap(tmp_path, monkey
     text = (written(tmp_path / "gaps", monkeypatch, spoil, **SMALL) / "README.md").read_text()
     assert "| vanilla-textbook | 326,273 | not finite | none | not finite | 80.0, not finite |" in text
     assert "not ranked: vanilla-textbook" in text
-    assert "nothing is said about vanishing" in text
     assert "nan" not in text.lower().replace("nance", "")
 
 
@@ -432,7 +446,7 @@ def test_networks_that_were_trained_at_the_textbooks_length_are_never_shown_as_t
             [
                 "in a synthetic task with a known answer, was not measured",
                 "What makes a gradient fade was not measured",
-                "In the trained lstm network, the gradient",
+                "In the trained lstm network it ",
                 "gradients were not measured at that length. Shown is the nearest that was: 50 tokens",
                 "With 2 seeds the intervals are wide",
                 "| Values below 1 quickly disappear to 0. | ? **not shown** | nothing that decides was measured |",

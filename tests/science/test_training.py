@@ -25,7 +25,14 @@ def trained(architecture, settings, seed=0, report=silent, **changed):
     return training.train(architecture, settings, VOCABULARY, seed, learnable(64), learnable(31, seed=1), report)
 
 
-def test_the_same_seed_gives_the_same_history_and_the_same_bytes_also_after_another_one(settings):
+def test_the_same_seed_gives_the_same_history_and_the_same_bytes(settings):
+    dropping = settings.model_copy(update={"dropout": 0.3, "learning_rate_schedule": "cosine", "clip_norm": 1.0})
+    once = trained("lstm", dropping)
+    assert trained("lstm", dropping) == once
+    assert trained("lstm", dropping, seed=1)[1] != once[1]
+
+
+def test_a_seed_comes_out_the_same_after_another_one_in_the_same_process(settings):
     """The compiled network is kept; nothing of the seed before may be: weights, adam's moments, dropout's state."""
     dropping = settings.model_copy(
         update={"dropout": 0.3, "word_dropout": 0.3, "learning_rate_schedule": "cosine", "weight_averaging": 0.9}
@@ -192,7 +199,7 @@ def test_a_loss_that_is_not_finite_is_said_and_not_trained_on(settings, monkeypa
 
     monkeypatch.setattr(models, "initial", broken)
     with pytest.raises(training.Diverged, match="epoch 1: the loss is not a finite number"):
-        trained("feedforward", settings)
+        trained("vanilla", settings)
 
 
 def test_each_epoch_sees_every_review_once_but_for_the_remainder_of_a_batch():

@@ -28,8 +28,12 @@ At random moments of the stage's life; *at a write*: just before one of its flus
 Half of the runs begin at once, while workers of the killed one are still dying. *Longest*: how long one of its
 processes was still there.
 
-| stage | killed | times | ends in the same bytes | longest, seconds | lost |
-|---|---|---:|---:|---:|---:|
+*dvc.lock half*: DVC writes that file in place, and a kill may meet it there. No stage can help that: `dvc repro` says
+that the file is no longer valid, `python -m pipeline doctor` says what to do (`git checkout dvc.lock`), which was done;
+what had been computed is in DVC's cache.
+
+| stage | killed | times | dvc.lock half | ends in the same bytes | longest, seconds | lost |
+|---|---|---:|---:|---:|---:|---:|
 {rows}
 
 In all {killed} kills, of which {same} ended in the same bytes.
@@ -81,8 +85,8 @@ def _kills(rows: list[kills.Row]):
         ours = together[stage, victim]
         times, lost = sum(row.times for row in ours), sum(len(row.wrong) for row in ours)
         same = sum(row.times for row in ours if not row.wrong)
-        longest = max(row.longest_orphan for row in ours)
-        yield f"| {stage} | {victim} | {times} | {same} | {longest:.1f} | {lost} |"
+        longest, half = max(row.longest_orphan for row in ours), sum(row.half_locks for row in ours)
+        yield f"| {stage} | {victim} | {times} | {half} | {same} | {longest:.1f} | {lost} |"
 
 
 def _faults(rows: list[faults.Row]):

@@ -25,6 +25,7 @@ class Row:
     stage: str
     victim: str
     times: int = 0
+    half_locks: int = 0  # the kill left dvc.lock half
     longest_orphan: float = 0
     wrong: list[str] = field(default_factory=list)
     seconds: float = 0
@@ -38,10 +39,12 @@ def kill(study: Study, whole: Whole, stage: str, numbers: range, seed: int) -> l
     turns = [VICTIMS[(list(STAGES).index(stage) + number) % len(VICTIMS)] for number in numbers]
     rows = [Row(stage, victim) for victim in turns]
     study.undo(STAGES[stage])
+    study.commit()
     try:
         for row, number in zip(rows, numbers, strict=True):
             last, moments = row, random.Random(f"{seed} {stage} {number}")
             row.times = int(any(_killed(study, whole, row, moments) for _ in range(TRIES)))
+            row.half_locks = int(study.half_locked())
             row.wrong += [f"after a kill: {half}" for half in _halves(study, whole)]
             if moments.random() < 0.5:  # else the rerun meets what is still dying
                 _wait_for_orphans(study, row)

@@ -33,11 +33,15 @@ GROWTH = 1.2  # the most of the last third by that of the rounds before: a leak 
 
 @dataclass(frozen=True)
 class Round:
-    """What was measured of a round, its kill and the rerun together. `known`: its parameters had been seen before."""
+    """What was measured of a round, its kill and the rerun together.
+
+    `known`: its parameters had been seen before; `half_locked`: the kill met DVC as it wrote dvc.lock.
+    """
 
     changed: str
     known: bool
     killed: bool
+    half_locked: bool
     seconds: float
     memory_mb: float
     handles: int
@@ -108,14 +112,17 @@ def _round(study: Study, chance: random.Random, seen: set) -> Round:
     value = chance.choice(CHOICES[key])
     changed = _set(study.folder / "params.yaml", key, value)
     known, killed, begun = changed in seen, chance.random() < KILLED, time.monotonic()
+    half_locked = False
     seen.add(changed)
     with Watch(study) as watch:
         if killed:
+            study.commit()
             process = study.begin("dvc", "repro", **WORKERS)
             time.sleep(chance.random() * 20)
             if process.poll() is None:
                 chance.choice([process.kill, lambda: os.killpg(process.pid, signal.SIGKILL)])()
             process.wait()
+            half_locked = study.half_locked()
         ended = study.repro(**WORKERS)
     if ended.code:
         raise SystemExit(f"`dvc repro` ended with {ended.code}:\n{ended.said}")
@@ -123,6 +130,7 @@ def _round(study: Study, chance: random.Random, seen: set) -> Round:
         changed=f"{key}={value}",
         known=known,
         killed=killed,
+        half_locked=half_locked,
         seconds=time.monotonic() - begun,
         memory_mb=watch.memory / 1e6,
         handles=watch.handles,

@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-from ruamel.yaml import YAML
+from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+from ruamel.yaml import YAML, YAMLError
+from voluptuous import Invalid
 
 ROOT = Path(__file__).parents[1]
 HOOK = ROOT / "chaos" / "hook"
@@ -127,6 +129,21 @@ class Study:
 
     def outs(self, target: str) -> list[Path]:
         return [self.folder / out["path"] for out in self.lock().get(target, {}).get("outs", [])]
+
+    def commit(self) -> None:
+        """Keeps dvc.lock, as Git does."""
+        shutil.copy(self.folder / "dvc.lock", self.folder.parent)
+
+    def half_locked(self) -> bool:
+        """Whether DVC was killed over dvc.lock, which it writes in place; what was kept is then put back."""
+        try:
+            COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(self.folder / "dvc.lock") or {})
+        except (YAMLError, Invalid):
+            shutil.copy(self.folder.parent / "dvc.lock", self.folder)
+            return True
+        except FileNotFoundError:
+            pass
+        return False
 
     def undo(self, target: str) -> None:
         """As if the stage had never run: no outs, no entry in dvc.lock, nothing that DVC could restore."""

@@ -5,6 +5,7 @@ import os
 import sys
 import traceback
 from contextlib import suppress
+from pathlib import Path
 
 from pipeline.params import ARCHITECTURES, Mistake
 
@@ -97,6 +98,7 @@ def parser() -> argparse.ArgumentParser:
     verify.add_argument("stage", nargs="*", help="a stage as DVC names it, or `train` for every train@...; none: all")
     verify.add_argument("--files", action="store_true", help="compare the files with dvc.lock, compute nothing")
     verify.add_argument("--json", action="store_true", help="every difference; progress goes to stderr")
+    verify.add_argument("--times", type=Path, metavar="FILE", help="write the seconds that each stage took there")
     said = "versions, processor, stores, disk, what is stale; each problem with its remedy (exit code 1)"
     commands.add_parser("doctor", help=said, description=f"{said[0].upper()}{said[1:]}.")
     return door
@@ -191,7 +193,7 @@ def _verify(given) -> int:
     from pipeline import params
     from pipeline.commands import verify
 
-    return verify.main(params.read(), given.stage, given.files, given.json)
+    return verify.main(params.read(), given.stage, given.files, given.json, given.times)
 
 
 def _doctor(given) -> int:

@@ -91,11 +91,23 @@ def test_what_a_stage_has_made_is_gone_after_it_was_undone_and_nothing_else(stud
     assert study.lock() == {name: entry for name, entry in stages.items() if name != "claims"}
 
 
+@pytest.mark.parametrize("share", [0.3, 0.99])
+def test_a_dvc_lock_that_a_kill_left_half_is_put_back(study, share):
+    study.commit()
+    whole = study.lock()
+    assert not study.half_locked()
+    text = (study.folder / "dvc.lock").read_text()
+    cut = text[: text.rindex(" size: ", 0, int(share * len(text))) + len(" size: ")]
+    (study.folder / "dvc.lock").write_text(cut)
+    assert study.half_locked()
+    assert study.lock() == whole
+
+
 def test_the_page_has_a_table_of_what_was_done_and_none_of_what_was_not():
     given = Namespace(seed=0, kills=1, stages=["claims"])
     killed = kills.Row("claims", kills.DVC, times=1, wrong=["/var/chaos-a1/0/study/reports/claims.json is half"])
     page = document.page([killed], given, 60)
-    assert "| claims | DVC | 1 | 0 | 0.0 | 1 |" in page
+    assert "| claims | DVC | 1 | 0 | 0 | 0.0 | 1 |" in page
     assert "- reports/claims.json is half" in page
     assert "## Faults" not in page
     injected = faults.Row("read-only folder", "one line, exit 2", times=1, said="error: a | b")
@@ -106,7 +118,7 @@ def test_the_page_has_a_table_of_what_was_done_and_none_of_what_was_not():
 
 
 def test_what_grows_in_every_round_is_named():
-    common = {"changed": "a=1", "known": True, "killed": False, "seconds": 1.0, "processes": 0}
+    common = {"changed": "a=1", "known": True, "killed": False, "half_locked": False, "seconds": 1.0, "processes": 0}
     steady = {"memory_mb": 100.0, "handles": 10, "temporary": 0, "database_kb": 1.0, "cache_kb": 1.0}
     assert soak.grown([soak.Round(**common, **steady)] * 4) == []
     growing = [soak.Round(**common, **{key: value * 2**n for key, value in steady.items()}) for n in range(4)]

@@ -144,8 +144,8 @@ def cluster(tmp_path):
 
 
 @contextmanager
-def started(tmp_path, protocol: str, environment: dict[str, str]):
-    """A scheduler and two workers, processes in folders of their own that have another `pipeline`."""
+def started(tmp_path, protocol: str, environment: dict[str, str], workers=2):
+    """A scheduler and so many workers, processes in folders of their own that have another `pipeline`."""
     pytest.importorskip("distributed")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -155,7 +155,7 @@ def started(tmp_path, protocol: str, environment: dict[str, str]):
     here = ["--host", address.rpartition(":")[0], "--port", str(port), "--no-dashboard", "--no-show"]
     commands = {
         "scheduler": ["scheduler", *here],
-        **{f"worker-{n}": ["worker", address, "--nthreads", "1", "--no-dashboard"] for n in (1, 2)},
+        **{f"worker-{n}": ["worker", address, "--nthreads", "1", "--no-dashboard"] for n in range(workers)},
     }
     with ExitStack() as stack:
         processes = {}
@@ -203,6 +203,22 @@ def test_a_scheduler_that_takes_the_connection_and_says_nothing_is_one_clear_lin
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
         with pytest.raises(Mistake, match=f"^DASK_SCHEDULER_ADDRESS: {address}: no scheduler answers there"):
             there.Cluster(address, (), print)
+
+
+def test_a_scheduler_that_stops_answering_in_the_middle_is_one_clear_line(tmp_path, monkeypatch):
+    there = pytest.importorskip("pipeline.record.compute.cluster")
+    monkeypatch.setattr(there, "PATIENCE_SECONDS", 10)
+    monkeypatch.setattr(there, "SILENCE_SECONDS", 2)
+    with started(tmp_path, "tcp", {}, workers=0) as (address, processes):
+        cluster = there.Cluster(address, (), print)
+        unit = cluster.submit(len, "waits for a worker")
+        processes["scheduler"].send_signal(signal.SIGSTOP)
+        try:
+            with pytest.raises(Mistake, match=f"^the Dask scheduler at {address} went away"):
+                unit.result(60)
+        finally:
+            processes["scheduler"].send_signal(signal.SIGCONT)
+            cluster.abandon()
 
 
 def test_a_scheduler_that_goes_away_is_one_clear_line_and_the_study_goes_on_here(project, undisturbed, cluster):

@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from ruamel.yaml import YAML
+
+from pipeline.record import durations
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -56,6 +59,15 @@ def test_the_verdicts_and_the_numbers_of_the_text_are_those_of_the_committed_cla
     assert f"a half-life of {measured:.0f} tokens over 800, predicted {theory:.0f}" in " ".join(README.split())
     kept = [f"{of('learned to keep the first token', name):.0f}" for name in ("vanilla", "lstm")]
     assert f"look back {kept[0]} tokens, the LSTM with the same budget {kept[1]};" in " ".join(README.split())
+
+
+def test_the_time_of_the_study_is_that_of_its_stages():
+    seconds = json.loads((ROOT / durations.FILE).read_text(encoding="utf-8"))["seconds"]
+    if seconds.keys() != YAML(typ="safe").load(ROOT / "dvc.lock")["stages"].keys() - {"track"}:
+        pytest.skip(f"{durations.FILE} is not of the stages of dvc.lock")
+    said = f"about {5 * round(sum(seconds.values()) / 300)} minutes"
+    assert f"{said} to run" in " ".join(README.split())
+    assert said in (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
 def test_every_make_word_in_the_texts_is_in_the_makefile():

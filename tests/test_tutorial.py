@@ -9,12 +9,12 @@ from urllib.parse import unquote
 import pytest
 
 from pipeline import __main__ as door
-from pipeline.reporting.findings import percent, share_of
+from pipeline.reporting.findings import percent, points, share_of
 from tests.test_readme import ROOT, committed
 
 TUTORIAL = (ROOT / "docs/tutorial.md").read_text(encoding="utf-8")
-NUMBER = r"(\S+ %)<!-- (\S+) (.+?): (\w+) -->"
-SAID = {"percent": percent, "share_of_log10": share_of}
+NUMBER = r"(\S+ (?:%|points))<!-- (\S+) (.+?): (\w+) -->"
+SAID = {"percent": percent, "share_of_log10": share_of, "in_points": lambda value: f"{points(value)} points"}
 
 
 def found(path: str, keys: str):
@@ -39,7 +39,7 @@ def test_a_number_is_that_of_the_file_it_names(said, path, keys, form):
 def test_every_measured_number_names_its_file():
     prose = re.sub(r"```.*?```", "", re.sub(NUMBER, "", TUTORIAL), flags=re.DOTALL)
     assert len(re.findall(NUMBER, TUTORIAL)) == TUTORIAL.count("<!-- reports/")
-    assert re.findall(r"\d[\d.]* %(?! interval)", prose) == []
+    assert re.findall(r"\d[\d.]* (?:%(?! interval)|points)", prose) == []
 
 
 def test_every_figure_and_link_is_there():

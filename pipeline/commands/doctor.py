@@ -24,7 +24,7 @@ from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from pipeline import params
-from pipeline.record import compute, lineage, machine, places, processor
+from pipeline.record import compute, durations, lineage, machine, places, processor
 
 PACKAGES = ("tensorflow", "keras", "mlflow", "dvc", "optuna", "pandas", "numpy", "scikit-learn", "altair")
 FREE_BYTES = 1_000_000_000  # the study, its cache and MLflow's store, with room
@@ -149,33 +149,21 @@ def _versions(package: str) -> tuple[set[str], str]:
 
 
 def _stale(problems: list[str]) -> str:
-    """What `dvc repro` would run, with what it took when MLflow last saw it."""
+    """What `dvc repro` would run, with how long that takes."""
     asked = [sys.executable, "-m", "dvc", "status", "--json"]
     said = subprocess.run(asked, capture_output=True, text=True, check=False)
     try:
         changed = [name for name, why in json.loads(said.stdout).items() if why != ["always changed"]]
     except ValueError:
-        problems.append(f"`dvc status` fails: {' '.join(said.stderr.split())[:300]}")
+        half = re.search(f"{lineage.LOCK}' (is invalid|validation failed)", said.stderr)
+        problems.append(
+            f"{lineage.LOCK}: not whole; was DVC killed while it wrote it? `git checkout {lineage.LOCK}`, or delete it "
+            "where Git has none; then `dvc repro`, which has what was computed in its cache"
+            if half
+            else f"`dvc status` fails: {' '.join(said.stderr.split())[:300]}"
+        )
         return "cannot be told"
     if not changed:
         return "nothing: `dvc repro` would run `track` alone"
-    took = _seconds_of_stages()
-    known = [name for name in changed if name in took]
     named = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
-    minutes = f"about {sum(took[name] for name in known) / 60:.0f} minutes for " if known else "not yet timed here: "
-    return f"{named}; {minutes}{len(known) or len(changed)} of {len(changed)} stages"
-
-
-def _seconds_of_stages() -> dict[str, float]:
-    """By stage: the longest of its finished parents in MLflow, where that is a file here."""
-    path = places.sqlite_path(places.mlflow(Path()))
-    query = """
-        select stage.value, max(end_time - start_time) / 1000.0 from runs join tags stage using (run_uuid)
-        where stage.key = 'dvc.stage' and status = 'FINISHED' and lifecycle_stage = 'active' and not exists
-        (select 1 from tags child where child.run_uuid = runs.run_uuid and child.key = 'mlflow.parentRunId')
-        group by stage.value"""
-    try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5)) as database:
-            return dict(database.execute(query))
-    except (AttributeError, sqlite3.Error):
-        return {}
+    return f"{named}; {durations.estimated(changed, Path())}"

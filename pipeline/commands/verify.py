@@ -7,7 +7,6 @@ now: so a stage that differs differs by itself.
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 from pipeline.params import Mistake, Params
-from pipeline.record import comparison, processor, recorded
+from pipeline.record import artifacts, comparison, compute, durations, processor, recorded
 from pipeline.record.lineage import LOCK, Stage, finished
 
 TRAINING = 0.05  # hundreds of float32 steps multiply a last bit: one accuracy in twenty, not one in a million
@@ -29,7 +28,7 @@ SAME, TOLERATED, DIFFERS = "identical", "within the tolerance", "differs"
 NOT_COMPARED = "not compared"  # another kind of machine made other bytes, and the recorded ones are not here
 
 
-def main(params: Params, wanted: list[str], only_files: bool, as_json: bool) -> int:
+def main(params: Params, wanted: list[str], only_files: bool, as_json: bool, times: Path | None = None) -> int:
     """0 where everything is the same, also within tolerances on another kind of machine; 1 where something is not."""
     root, started = Path(), time.monotonic()
 
@@ -43,6 +42,7 @@ def main(params: Params, wanted: list[str], only_files: bool, as_json: bool) -> 
     for each in wrong:
         say(f"differs: {each}")
     found["files"] = [asdict(each) for each in wrong]
+    seconds: dict[str, float] = {}
     count = sum(len(stage.outs) + len(stage.deps) for stage in stages.values())
     if not wrong:
         say(f"files: what is here of {count} that dvc.lock names is what it records ({_since(started)})")
@@ -51,7 +51,7 @@ def main(params: Params, wanted: list[str], only_files: bool, as_json: bool) -> 
         found["machine"] = {name: {"recorded": a, "here": b} for name, (a, b) in machine.items()}
         for line in _machines(machine, root):
             say(line)
-        say(_estimate(chosen, stages, root))
+        say(f"estimate: {len(chosen)} of {len(stages)} stages to compute, {durations.estimated(chosen, root)}")
         with tempfile.TemporaryDirectory(prefix="verify-") as folder:
             copy = Path(folder) / "study"
             _git(root, "clone", "--quiet", "--no-local", str(root.resolve()), str(copy))
@@ -63,11 +63,15 @@ def main(params: Params, wanted: list[str], only_files: bool, as_json: bool) -> 
                 files = _recomputed(stages[name], stages, root, copy, bool(machine))
                 verdict = _worst([each["verdict"] for each in files])
                 found["stages"].append({"stage": name, "verdict": verdict, "files": files})
-                say(f"[{number}/{len(chosen)}] {name}: {verdict} ({_since(begun)})")
+                seconds[name] = round(time.monotonic() - begun, 1)
+                say(f"[{number}/{len(chosen)}] {name}: {verdict} ({durations.spoken(seconds[name])})")
                 for each in files:
                     if each["verdict"] != SAME:
                         found["first"] = found["first"] or {"stage": name, **each}
                         say(f"    {_in_words(each)}")
+    if times and seconds:
+        measured = {"workers": compute.processes(), "vectors": processor.vectors(), "seconds": seconds}
+        artifacts.write_json(times, measured)
     verdict = _worst([DIFFERS if wrong else SAME, *(stage["verdict"] for stage in found["stages"])])
     if as_json:
         print(json.dumps({"verdict": verdict, **found}, indent=2))
@@ -141,15 +145,6 @@ def _machines(machine: dict, root: Path) -> list[str]:
         f"tolerances: {TRAINING:g} where networks are trained ({', '.join(TOLERANCES)}), else {ARITHMETIC:g}, each "
         "times max(1, |recorded|)",
     ]
-
-
-def _estimate(chosen: list[str], stages: dict[str, Stage], root: Path) -> str:
-    said = re.search(r"about\s+(\d+ minutes) to run", (root / "README.md").read_text(encoding="utf-8"))
-    whole = (
-        f"all {len(stages)} take about {said[1]} on two cores (README.md)" if said else "no file says how long all take"
-    )
-    part = "" if len(chosen) == len(stages) else ", and no tracked file says how that is shared out, so at most that"
-    return f"estimate: {len(chosen)} of {len(stages)} stages to compute; {whole}{part}"
 
 
 def _own_data(params: Params, root: Path, copy: Path) -> None:
@@ -261,5 +256,4 @@ def _remove(path: Path) -> None:
 
 
 def _since(start: float) -> str:
-    seconds = time.monotonic() - start
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    return durations.spoken(time.monotonic() - start)

@@ -12,7 +12,7 @@ from pipeline.reporting.figures import NEUTRAL, SHORT, coloured, gapped, hover
 
 BAND = ["mean", "lowest", "highest"]
 WEIGHTS = {"initial": "before training", "trained": "after training"}
-SOLID, DASHED, DOTTED = [1, 0], [6, 3], [2, 3]
+SOLID, DASHED, DOTTED = (1, 0), (6, 3), (2, 3)
 STARTS = {"orthogonal": "#0072B2", "glorot_uniform": "#CC79A7", "0.9 orthogonal": NEUTRAL, "identity": "#56B4E9"}
 START_SHAPES = ["circle", "square", "triangle-down", "diamond"]
 LAG = "lag (tokens before the state that is read out)"
@@ -183,7 +183,7 @@ def beside(found: pd.DataFrame, reach: pd.DataFrame) -> list[alt.LayerChart]:
         lags = alt.X("lag_tokens:Q", title="lag (tokens before the last)", axis=_axis())
         drawn = _curves(part, x=lags, y=y, heading=architecture, colour=_plain(part), dash=dash)
         panels.append(
-            alt.layer(figures.line_at(0, scale), *_ends(reach, architecture, scale), *drawn.layer).properties(
+            alt.layer(figures.line_at(0, scale, SOLID), *_ends(reach, architecture, scale), *drawn.layer).properties(
                 title=architecture, width=SHORT, height=LOW
             )
         )
@@ -324,7 +324,7 @@ def lyapunov(found: pd.DataFrame) -> list[alt.LayerChart]:
         y = _y("exponent (nats per token)", scale)
         drawn = _curves(part, x=x, y=y, heading=name, colour=_plain(part), dash=_by_training())
         panels.append(
-            alt.layer(figures.line_at(0, scale), *drawn.layer).properties(title=name, width=SHORT, height=LOW)
+            alt.layer(figures.line_at(0, scale, SOLID), *drawn.layer).properties(title=name, width=SHORT, height=LOW)
         )
     return panels
 

@@ -235,7 +235,8 @@ def bound(found: pd.DataFrame, length: int) -> list[str]:
         if len(trained)
         else ""
     )
-    return [f"The gradient exceeded its upper bound {count(violations, 'time')} at any lag of any review.{said}"]
+    exceeded = f"{count(violations, 'time')}, which no gradient can" if violations else "at no lag of any review"
+    return [f"The gradient exceeded its upper bound {exceeded}.{said}"]
 
 
 def norms(found: pd.DataFrame) -> list[str]:
@@ -258,11 +259,18 @@ def norms(found: pd.DataFrame) -> list[str]:
 def reach(found: pd.DataFrame, length: int, usable: float) -> list[str]:
     """The memory horizon beside the horizon of the gradient."""
     rows = _named(distance.one_design(found[found["sequence_length"] == length]))
-    return [
-        f"{who(row)}: a word moves the answer the right way in more than {percent(usable)} of reviews "
-        f"{remembered(row)}; the gradient stays {_below_from(distance.FADED, row)}."
-        for row in tables.in_order(rows, ["architecture", "direction"]).itertuples()
-    ]
+    sentences = []
+    for name, ours in tables.in_order(rows, ["architecture", "direction"]).groupby("architecture", sort=False):
+        halves = len(ours) > 1
+        gradients = [
+            f"the gradient {f'of its {row.direction} half ' if halves else ''}stays {_below_from(distance.FADED, row)}"
+            for row in ours.itertuples()
+        ]
+        sentences.append(
+            f"{name}: a word moves the answer the right way in more than {percent(usable)} of reviews "
+            f"{remembered(next(ours.itertuples()))}; {listed(gradients)}."
+        )
+    return sentences
 
 
 def remembered(row) -> str:
@@ -312,18 +320,23 @@ def changed(found: pd.DataFrame, length: int) -> list[str]:
 
 def truncated(found: pd.DataFrame, length: int) -> list[str]:
     """How few of the last tokens do as well as the whole."""
-    parts = []
+    fewest = {}
     for name, rows in found.groupby("architecture", sort=False):
         whole = rows[rows["probe"] == "plain"]["mean"]
         enough = rows[rows["mean"] > whole.iloc[0] - AS_GOOD]["tokens"] if len(whole) else []
         if len(enough):
-            parts.append(f"{int(min(enough))} for {name}")
-    if not parts:
-        return []
-    return [
-        f"Of the numbers of last tokens that were tried, the fewest that lose less than "
-        f"{number(AS_GOOD * 100, 1)} points against all {length}: {listed(parts)}."
+            fewest[name] = int(min(enough))
+    lost = f"{number(AS_GOOD * 100, 1)} points"
+    said = [
+        f"{name} loses less than {lost} with only the last {tokens} of {count(length, 'token')}."
+        for name, tokens in fewest.items()
+        if tokens < length
     ]
+    shorter = found["tokens"][found["tokens"] < length]
+    if (others := [name for name, tokens in fewest.items() if tokens >= length]) and len(shorter):
+        lose = "loses" if len(others) == 1 else "lose"
+        said.append(f"{listed(others)} {lose} {lost} or more already with the last {int(shorter.max())} of {length}.")
+    return said
 
 
 def learned(found: pd.DataFrame) -> list[str]:

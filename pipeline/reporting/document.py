@@ -5,10 +5,12 @@ of prose (`story.jinja`) over two sets of macros. No number in a sentence is typ
 """
 
 import math
+import re
 from pathlib import Path
 
 import jinja2
 import pandas as pd
+from markupsafe import Markup
 
 from pipeline.reporting import (
     captions,
@@ -108,6 +110,7 @@ def story(
         "claims": cells.claims(claims),
         "space": [cells.dimension(name, dimension) for name, dimension in space.items()],
         "sentences": {
+            "data": findings.data(card, SOURCES[card["source"]]),
             "best": findings.best(found),
             "both_directions": findings.both_directions(pairs),
             "fades": distance_findings.fades(decay, length, vanished) + distance_findings.cell_state(decay, length),
@@ -207,12 +210,17 @@ def _rendered(template: str, context: dict, autoescape: bool) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {"percent": percent, "count": count, "listed": findings.listed, "plain": _plain}
-    environment.filters["page"] = figures.page
+    environment.filters |= {"page": figures.page, "sections": _sections}
     return environment.get_template(template).render(context)
 
 
 def _visible(value):
     return tables.visible(value) if type(value) is str else value
+
+
+def _sections(story: str) -> list[tuple[str, Markup]]:
+    """The place and the words of every heading of the second level."""
+    return [(place, Markup(words)) for place, words in re.findall(r'<h2 id="(.*?)">(.*?)</h2>', story)]  # noqa: S704 - escaped
 
 
 def _plain(text) -> str:

@@ -26,7 +26,7 @@ OUTERMOST = ("$schema", "config", "datasets")  # what only the whole of a pictur
 LOOK = {
     "font": FONT,
     "padding": 8,
-    "axis": {"labelFontSize": 12, "titleFontSize": 12.5, "titleFontWeight": "normal"},
+    "axis": {"labelFlush": False, "labelFontSize": 12, "titleFontSize": 12.5, "titleFontWeight": "normal"},
     "legend": {"labelFontSize": 12, "titleFontSize": 12, "labelLimit": 240},
     "title": {"fontSize": 14, "anchor": "start"},
     "view": {"strokeOpacity": 0},
@@ -123,8 +123,10 @@ def memory_by_lag(sign_accuracy: pd.DataFrame, contrast: pd.DataFrame) -> list[a
 
 
 def fading_by_length(fading: pd.DataFrame) -> list[alt.LayerChart]:
-    """The value at the largest lag by sequence length, a panel for the initial and one for the trained networks."""
-    domain = span(fading, ["lowest", "highest"], [-1.0, 0.0])
+    """The value at the largest lag by sequence length: a panel for initial networks, for trained ones one a direction.
+
+    Each on a scale of its own: trained to read backward, a seed can lie so low that it flattens all others.
+    """
     lengths = sorted({int(length) for length in fading.sequence_length})
     x = alt.X(
         "sequence_length:Q",
@@ -132,15 +134,20 @@ def fading_by_length(fading: pd.DataFrame) -> list[alt.LayerChart]:
         scale=alt.Scale(type="log", domain=[lengths[0] / 1.2, lengths[-1] * 1.2], nice=False),
         axis=alt.Axis(values=lengths, grid=False),
     )
+    trained, backward = fading.weights == "trained", fading.direction == "backward"
     panels = []
-    for weights in tables.WEIGHTS:
-        frame = fading[fading.weights == weights]
+    for heading, frame in (
+        ("before training", fading[~trained]),
+        ("trained at this length", fading[trained & ~backward]),
+        ("trained at this length, read backward", fading[trained & backward]),
+    ):
         if frame.empty:
             continue
-        base = alt.Chart(gapped(frame)).encode(x=x, color=coloured(fading), detail="direction:N")
+        base = alt.Chart(gapped(frame)).encode(x=x, color=coloured(frame), detail="direction:N")
         title = ["gradient at the largest lag,", "log10 relative to lag 0"]
-        y = alt.Y("mean:Q", title=title, scale=alt.Scale(domain=domain))
-        dash, shape = dashed(fading), shaped(fading)
+        scale = alt.Scale(domain=span(frame, ["lowest", "highest"], [-1.0, 0.0]), nice=False)
+        y = alt.Y("mean:Q", title=title, scale=scale)
+        dash, shape = dashed(frame), shaped(frame)
         tooltip = hover(
             "architecture", "direction", "sequence_length", mean="log10", lowest="lowest", highest="highest"
         )
@@ -149,11 +156,7 @@ def fading_by_length(fading: pd.DataFrame) -> list[alt.LayerChart]:
                 base.mark_line(strokeWidth=2).encode(y=y, strokeDash=dash),
                 base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("lowest:Q", title=title), y2="highest:Q"),
                 base.mark_point(filled=True, size=70, opacity=1).encode(y=y, shape=shape, tooltip=tooltip),
-            ).properties(
-                title={"initial": "before training", "trained": "trained at this length"}[weights],
-                width=SHORT,
-                height=300,
-            )
+            ).properties(title=heading, width=SHORT, height=300)
         )
     return panels
 
@@ -190,7 +193,7 @@ def reading(words: pd.DataFrame) -> list[alt.LayerChart]:
             ),
             alt.Y(
                 "probability:Q",
-                title="P(positive)",
+                title=["probability that the", "review is positive"],
                 scale=alt.Scale(domain=[0, 1]),
                 axis=alt.Axis(minExtent=48, maxExtent=48),
             ),
@@ -199,7 +202,7 @@ def reading(words: pd.DataFrame) -> list[alt.LayerChart]:
             alt.Axis(labels=False, ticks=False),
             alt.Y(
                 "gradient:Q",
-                title=["gradient at the word", "(logits, log scale)"],
+                title=["gradient at the word (logits", "a unit, log scale)"],
                 scale=alt.Scale(type="log"),
                 axis=alt.Axis(minExtent=48, maxExtent=48),
             ),
@@ -333,10 +336,10 @@ def some(lags: pd.Series) -> list[int]:
     )
 
 
-def line_at(value: float, scale: alt.Scale) -> alt.Chart:
+def line_at(value: float, scale: alt.Scale, dash: tuple[int, int] = (4, 3)) -> alt.Chart:
     return (
         alt.Chart(pd.DataFrame({"at": [value]}))
-        .mark_rule(color=NEUTRAL, strokeDash=[4, 3], strokeWidth=1.5)
+        .mark_rule(color=NEUTRAL, strokeDash=list(dash), strokeWidth=1.5)
         .encode(y=alt.Y("at:Q", scale=scale))
     )
 

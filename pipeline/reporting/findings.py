@@ -227,6 +227,15 @@ def word_by_word(words: pd.DataFrame) -> str:
     )
 
 
+def data(card: dict, source: str) -> str:
+    """How many reviews of what there are, and what each part of them is for."""
+    parts = {"train": "to train on", "validation": "to choose by (validation)", "test": "to test on"}
+    split = ", ".join(f"{count(card['splits'][name]['reviews'], 'review')} {what}" for name, what in parts.items())
+    return (
+        f"{count(card['reviews'], 'review')} of films ({source}), {percent(card['positive_share'])} positive: {split}."
+    )
+
+
 def best(found: pd.DataFrame) -> list[str]:
     """Which network has the highest mean, by how much, and where the linear ceiling lies."""
     ranked = tables.networks(found)

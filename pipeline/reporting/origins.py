@@ -65,6 +65,7 @@ OF = {
         "by_length": ("buckets",),
     },
     "sentences": {
+        "data": ("card",),
         "best": ("metrics",),
         "both_directions": ("compared",),
         "fades": ("decay",),

@@ -28,9 +28,10 @@ def by_trial(trials: pd.DataFrame, expected: pd.DataFrame) -> list[alt.LayerChar
     x = _count_of_trials("trial", "trial (in the order of the search)")
     best = trials[["architecture", "trial"]].assign(best=trials.best_so_far * 100)
     line = alt.Chart(gapped(best[best.best.notna()])).mark_line(interpolate="step-after", strokeWidth=2)
+    scale = _above_the_fence(trials)
     left = alt.layer(
-        line.encode(x=x, y=_accuracy("best"), color=coloured(trials)),
-        *_points(trials, x, coloured(trials)),
+        line.encode(x=x, y=_accuracy("best", scale=scale), color=coloured(trials)),
+        *_points(trials, x, coloured(trials), scale=scale),
     ).properties(title="every trial, and the best so far", width=SHORT, height=HEIGHT)
     drawn = gapped(expected.assign(best=expected.value * 100)[["architecture", "trials", "best"]])
     right = (
@@ -48,10 +49,11 @@ def by_trial(trials: pd.DataFrame, expected: pd.DataFrame) -> list[alt.LayerChar
 
 def slices(trials: pd.DataFrame, space: dict[str, dict]) -> list[alt.LayerChart]:
     """A panel a dimension of the space, over its whole range, a point a trial; a ring is what was chosen."""
-    panels = []
+    panels, scale = [], _above_the_fence(trials)
     for name, dimension in space.items():
         x = _dimension(name, name, dimension)
-        layers = [*_points(trials, x, coloured(trials)), _ring(trials, x, _accuracy("accuracy"))]
+        ring = _ring(trials, x, _accuracy("accuracy", scale=scale))
+        layers = [*_points(trials, x, coloured(trials), scale=scale), ring]
         title = f"{name.replace('_', ' ')} ({dimension['role']})"
         panels.append(alt.layer(*layers).properties(title=title, width=SHORT, height=HEIGHT - 60))
     return panels
@@ -163,7 +165,9 @@ def importances(found: pd.DataFrame) -> list[alt.LayerChart]:
     return [alt.layer(bars).properties(width=LONG - 160, height=height)]
 
 
-def _points(trials: pd.DataFrame, x: alt.X, colour: alt.Color, y: alt.Y | None = None, **options) -> list[alt.Chart]:
+def _points(
+    trials: pd.DataFrame, x: alt.X, colour: alt.Color, y: alt.Y | None = None, scale: alt.Scale | None = None, **options
+) -> list[alt.Chart]:
     """Every trial by its shape; without a `y` of their own, those without an accuracy stand at the bottom."""
     columns = ["architecture", "trial", "state", "hidden_size", "embedding_dimension", "learning_rate", "dropout"]
     frame = gapped(trials.assign(accuracy=trials.value * 100)[[*columns, "parameters", "accuracy", "reason"]])
@@ -172,7 +176,9 @@ def _points(trials: pd.DataFrame, x: alt.X, colour: alt.Color, y: alt.Y | None =
     scored, unscored = frame[frame.accuracy.notna()], frame[frame.accuracy.isna()]
     mark = {"filled": True, "opacity": 0.95, "size": 80, **options}
     shared = {"x": x, "shape": _state(named=y is None), "tooltip": tooltip}
-    layers = [alt.Chart(scored).mark_point(**mark).encode(y=y or _accuracy("accuracy"), color=colour, **shared)]
+    layers = [
+        alt.Chart(scored).mark_point(**mark).encode(y=y or _accuracy("accuracy", scale=scale), color=colour, **shared)
+    ]
     if not unscored.empty:
         place = {"y": alt.value("height"), "color": colour} if y is None else {"y": y, "color": alt.value(NEUTRAL)}
         layers.append(alt.Chart(unscored).mark_point(**mark).encode(**place, **shared))
@@ -202,8 +208,20 @@ def _outlined(frame: pd.DataFrame, x: alt.X, y: alt.Y, **mark) -> list[alt.Chart
     return [base.mark_point(color=colour, strokeWidth=width, opacity=1, **mark) for colour, width in looks]
 
 
-def _accuracy(column: str, title: str = ACCURACY) -> alt.Y:
-    return alt.Y(f"{column}:Q", title=title, scale=alt.Scale(zero=False, nice=True, padding=8))
+def _accuracy(column: str, title: str = ACCURACY, scale: alt.Scale | None = None) -> alt.Y:
+    return alt.Y(f"{column}:Q", title=title, scale=scale or alt.Scale(zero=False, nice=True, padding=8))
+
+
+def _above_the_fence(trials: pd.DataFrame) -> alt.Scale:
+    """From the fence of the completed trials to the best of all; what lies below stands at the edge."""
+    ends = [_fence(tables.completed(trials).value * 100), trials.value.max() * 100]
+    return alt.Scale(domain=[round(float(end), 2) for end in ends], clamp=True, nice=True, zero=False)
+
+
+def _fence(accuracies: pd.Series) -> float:
+    """Tukey's lower fence, or the lowest where that is higher: a trial that learned nothing leaves room to the rest."""
+    first, third = accuracies.quantile([0.25, 0.75])
+    return max(accuracies.min(), first - 1.5 * (third - first))
 
 
 def _count_of_trials(column: str, title: str) -> alt.X:
@@ -225,12 +243,8 @@ def _dimension(column: str, name: str, dimension: dict, channel=alt.X):
 
 
 def _bands(accuracies: pd.Series) -> alt.Scale:
-    """A colour for each band of accuracy: round limits, at most BANDS of them, up to the best.
-
-    The lowest begins at Tukey's lower fence, so that a trial that learned nothing leaves the colours to the rest.
-    """
-    first, third = accuracies.quantile([0.25, 0.75])
-    low, high = max(accuracies.min(), first - 1.5 * (third - first)), accuracies.max()
+    """A colour for each band of accuracy: round limits, at most BANDS of them, from the fence up to the best."""
+    low, high = _fence(accuracies), accuracies.max()
     steps = (scale * round_ for scale in 10.0 ** np.arange(-3, 3) for round_ in (1, 2, 5))
     for step in steps:
         lowest, highest = np.floor(low / step), np.floor(high / step) + 1

@@ -357,7 +357,7 @@ def _memory_horizon(found: Found, architecture: str, usable: float) -> Measure |
     if rows.empty:
         return None
     lag = memory_horizon(rows, usable)
-    what = f"largest lag at which a word still moves {architecture} the right way in more than {usable:g} of reviews"
+    what = f"largest lag at which a word moves {architecture} the right way in more than {100 * usable:g} % of reviews"
     return Measure(what, lag, None, None, "tokens", f"reports/memory/{found.length}.csv")
 
 

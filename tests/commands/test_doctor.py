@@ -3,6 +3,7 @@
 import re
 import shutil
 import sqlite3
+import subprocess
 from contextlib import closing
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from pipeline.__main__ import main
 from pipeline.commands import doctor
-from pipeline.record import places
+from pipeline.record import artifacts, durations, places
 
 ROOT = Path(__file__).parents[2]
 
@@ -117,6 +118,19 @@ def test_a_full_disk_and_a_folder_without_dvc_are_told(project, monkeypatch, cap
     assert "`dvc status` fails: ERROR: you are not inside of a DVC repository" in status
 
 
+@pytest.mark.parametrize(
+    "lock", ["stages:\n  a:\n    cmd: x\n    deps:\n    - path: b\n      size:", "stages: {a: {cmd"]
+)
+def test_a_dvc_lock_that_a_kill_left_half_is_told_with_its_remedy(tmp_path, monkeypatch, lock):
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["dvc", "init", "--quiet", "--no-scm"], check=True)
+    (tmp_path / "dvc.yaml").write_text("stages: {a: {cmd: x, deps: [b]}}")
+    (tmp_path / "dvc.lock").write_text(f"schema: '2.0'\n{lock}")
+    problems = []
+    assert doctor._stale(problems) == "cannot be told"
+    assert problems[0].startswith("dvc.lock: not whole; was DVC killed while it wrote it? `git checkout dvc.lock`")
+
+
 def test_a_mistake_in_the_parameters_is_explained_and_nothing_else(project, capsys):
     path = project / "params.yaml"
     path.write_text(path.read_text().replace("  seeds: 10 ", "  seeds: ten ", 1))
@@ -128,18 +142,13 @@ def test_a_mistake_in_the_parameters_is_explained_and_nothing_else(project, caps
 
 def test_what_is_stale_is_told_with_the_time_it_took(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    with closing(sqlite3.connect("mlflow.db")) as made:
-        made.executescript(
-            """create table runs (run_uuid, start_time, end_time, status, lifecycle_stage);
-            create table tags (run_uuid, key, value);
-            insert into runs values ('a', 1000, 181000, 'FINISHED', 'active'), ('b', 0, 9e9, 'FINISHED', 'active'),
-                ('c', 0, 9e9, 'FAILED', 'active');
-            insert into tags values ('a', 'dvc.stage', 'train@x'), ('b', 'dvc.stage', 'train@x'),
-                ('b', 'mlflow.parentRunId', 'a'), ('c', 'dvc.stage', 'train@x');"""
-        )
     said = '{"train@x": [{"changed deps": {}}], "report": [{}], "track": ["always changed"]}'
     monkeypatch.setattr(
         doctor.subprocess, "run", lambda *given, **more: doctor.subprocess.CompletedProcess(given, 0, said)
     )
-    assert doctor._stale([]) == "train@x, report; about 3 minutes for 1 of 2 stages"
+    assert doctor._stale([]) == "train@x, report; benchmarks/stages.json does not tell how long that takes"
+    measured = {"workers": 2, "vectors": "AVX2", "seconds": {"train@x": 180, "prepare": 4}}
+    artifacts.write_json(durations.FILE, measured)
+    assert doctor._stale([]) == (
+        "train@x, report; about 3 min for 1 of them, as measured with 2 workers, AVX2 (benchmarks/stages.json)"
+    )

@@ -9,7 +9,7 @@ import pytest
 from pipeline import params
 from pipeline.commands import verify
 from pipeline.params import Mistake
-from pipeline.record import lineage, processor, recorded
+from pipeline.record import artifacts, compute, durations, lineage, processor, recorded
 from tests.test_main import STUDY
 
 
@@ -24,7 +24,7 @@ def project(tmp_path, monkeypatch):
     shutil.copy(STUDY, "params.yaml")
     (tmp_path / "dvc.yaml").touch()
     (tmp_path / ".gitignore").write_text("/data/prepared/\n")
-    (tmp_path / "README.md").write_text("and about\n40 minutes to run")
+    artifacts.write_json(durations.FILE, {"workers": 2, "vectors": "AVX2", "seconds": {"prepare": 60, "claims": 90}})
     (tmp_path / processor.MACHINE).write_text(json.dumps(processor.described()))
     hashed = recorded.hash_of(tmp_path / source)
     lock = {
@@ -51,11 +51,22 @@ def verified(capsys, *wanted, files=False):
     return code, capsys.readouterr().out
 
 
-def test_what_comes_out_again_is_identical_and_the_time_is_estimated_before(project, capsys):
+def test_what_comes_out_again_is_identical_and_the_time_of_what_is_chosen_is_estimated_before(project, capsys):
     code, said = verified(capsys)
     assert code == 0
-    assert "estimate: 2 of 2 stages to compute; all 2 take about 40 minutes" in said
+    assert "estimate: 2 of 2 stages to compute, about 2 min, as measured with 2 workers" in said
     assert said.index("estimate") < said.index("[1/2] prepare: identical") < said.index("[2/2] claims: identical")
+    assert "estimate: 1 of 2 stages to compute, about 90 s, as" in verified(capsys, "claims")[1]
+
+
+def test_the_seconds_that_it_measures_are_what_the_next_one_estimates_by(project, capsys):
+    assert verify.main(params.read(), ["prepare"], False, False, durations.FILE) == 0
+    measured = artifacts.read_json(durations.FILE)
+    assert (measured["workers"], measured["vectors"]) == (compute.processes(), processor.vectors())
+    assert list(measured["seconds"]) == ["prepare"]
+    capsys.readouterr()
+    seconds = f"about {measured['seconds']['prepare']:.0f} s for 1 of them, as measured"
+    assert f"estimate: 2 of 2 stages to compute, {seconds}" in verified(capsys)[1]
 
 
 def test_a_number_that_comes_out_otherwise_is_named_with_stage_file_row_and_column(project, capsys):

@@ -26,7 +26,7 @@ PANELS = {
         "accuracy-by-length": 2,
         "differences": 1,
         "gradients-by-lag": 6,
-        "gradients-by-length": 2,
+        "gradients-by-length": 3,
         "memory-by-lag": 2,
     },
     **{"gradients-by-start": 2, "gradients-by-place": 2, "half-life-by-length": 3, "horizons-by-length": 6},

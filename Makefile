@@ -27,7 +27,7 @@ $(READY): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed"; exit 2; }
 	$(PYTHON) -m venv --clear .venv
 	.venv/bin/python -m pip install --quiet --no-compile --require-hashes --requirement requirements.lock
-	.venv/bin/python -m compileall -qq -j 0 .venv/lib || true # on every core, where pip takes one; some files are templates
+	.venv/bin/python -m compileall -qq -j 0 -x /tests/ .venv/lib || true # on every core, where pip takes one; some files are templates
 	@touch $@
 
 .PHONY: reproduce
@@ -47,7 +47,7 @@ full: $(READY) ## every length, every architecture tuned, texts of 200 and 400 t
 .PHONY: test
 test: $(READY) check ## every check; beside the tests, in what they leave of the machine, the quick study in a temporary copy
 	set -o pipefail; (nice -n 19 .ci/quick 2>&1 | sed -u 's/^/quick study: /') & \
-	python -m pytest -n 2; tests=$$?; wait $$! && exit $$tests
+	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder; tests=$$?; wait $$! && exit $$tests
 
 .PHONY: test-fast
 test-fast: $(READY) ## the tests that take seconds

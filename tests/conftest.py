@@ -16,9 +16,12 @@ from pipeline.record import machine
 machine.prepare()
 
 
+LONG = ["test_fan_out", "test_two_clones", "test_logbook", "test_report", "test_origins", "test_training"]
+
+
 def pytest_collection_modifyitems(items):
-    """The long ones first: two workers then end at the same time."""
-    items.sort(key=lambda item: "test_fan_out" not in item.nodeid)
+    """The files that take longest first: two workers then end at the same time."""
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
 
 
 def pytest_collection_finish():

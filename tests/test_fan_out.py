@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from chaos.study import CHEAP
 from pipeline.params import Mistake
 
 ROOT = Path(__file__).parents[1]
@@ -28,6 +29,14 @@ SMALL = {
 }
 WRITTEN = ("artifacts/tuned/vanilla.json", "artifacts/trials/vanilla.csv", "reports/tuning/vanilla.csv")
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_without_optimisation():
+    """By every process: compilation is most of what so small a study takes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XLA_FLAGS", CHEAP["XLA_FLAGS"])
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -32,6 +32,7 @@ PATIENCE_SECONDS = 3
 PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306}
 DATABASES = ("postgresql", "mysql", "mssql")
 VERSION = "select version_num from alembic_version"
+LIKE = {"mlflow": "http://host:5000", "optuna": "postgresql+psycopg://host/name", "dask": "tcp://host:8786"}
 VARIABLES = {"mlflow": "MLFLOW_TRACKING_URI", "optuna": "RNN_STUDIES", "dask": "DASK_SCHEDULER_ADDRESS"}
 MIGRATIONS = {"mlflow": "store/db_migrations/versions", "optuna": "storages/_rdb/alembic/versions"}
 
@@ -43,7 +44,7 @@ def main() -> int:
     print(f"python      {platform.python_version()} on {platform.system()} {platform.machine()}")
     print("packages    " + ", ".join(f"{name} {_installed(name) or 'missing'}" for name in PACKAGES))
     print(f"processor   {os.cpu_count()} cores, {processor.vectors()}: the last bits of a result depend on it")
-    print(f"workers     {compute.described()}")
+    print(f"workers     {_workers(problems)}")
     print("environment " + ", ".join(f"{name}={os.environ[name]}" for name in (*machine.THREADS, *machine.DEFAULTS)))
     print(f"mlflow      {places.masked(stores['mlflow'])}")
     print(f"studies     {places.masked(stores['optuna'])}")
@@ -53,6 +54,14 @@ def main() -> int:
     for problem in problems:
         print(f"problem: {places.masked(problem)}")
     return 1 if problems else 0
+
+
+def _workers(problems: list[str]) -> str:
+    try:
+        return compute.described()
+    except params.Mistake as mistake:
+        problems.append(str(mistake))
+        return "cannot be told"
 
 
 def _installed(name: str) -> str | None:
@@ -98,6 +107,9 @@ def _store(package: str, url: str) -> Iterator[str]:
         return
     parts, elsewhere = urlsplit(url), f"unset {VARIABLES[package]}"
     kind = parts.scheme.partition("+")[0]
+    if url and not (parts.hostname or kind in (*DATABASES, "file")):
+        yield f"{VARIABLES[package]}: {url!r}: must be like {LIKE[package]}; or {elsewhere}"
+        return
     try:
         port = parts.port or PORTS.get(kind)
         if parts.hostname and port:
@@ -156,12 +168,7 @@ def _stale(problems: list[str]) -> str:
         changed = [name for name, why in json.loads(said.stdout).items() if why != ["always changed"]]
     except ValueError:
         half = re.search(f"{lineage.LOCK}' (is invalid|validation failed)", said.stderr)
-        problems.append(
-            f"{lineage.LOCK}: not whole; was DVC killed while it wrote it? `git checkout {lineage.LOCK}`, or delete it "
-            "where Git has none; then `dvc repro`, which has what was computed in its cache"
-            if half
-            else f"`dvc status` fails: {' '.join(said.stderr.split())[:300]}"
-        )
+        problems.append(lineage.HALF if half else f"`dvc status` fails: {' '.join(said.stderr.split())[:300]}")
         return "cannot be told"
     if not changed:
         return "nothing: `dvc repro` would run `track` alone"

@@ -15,10 +15,11 @@ from pipeline.science import inference, reviews, sequences
 
 def main(text: str | None, file: str | None, run: str | None, seed: int | None, as_json: bool) -> None:
     """Prints a line a text: the verdict and the probability that it is positive."""
+    texts = [text] if file is None else lines(Path(file))
     run, seed = chosen(artifacts.read_json(artifacts.METRICS), run, seed)
     recorded.check_model(run)
     asked = Asked.read(artifacts.model(run), artifacts.VOCABULARY, artifacts.weights(run, seed))
-    tokens = encoded([text] if file is None else lines(Path(file)), "text" if file is None else f"{file}: line")
+    tokens = encoded(texts, "text" if file is None else f"{file}: line")
     answers = asked.answers_to(tokens)
     known, every = sum((ids != reviews.UNKNOWN).sum() for ids in tokens), sum(map(len, tokens))
     print(

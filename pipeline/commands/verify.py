@@ -17,8 +17,8 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 from pipeline.params import Mistake, Params
-from pipeline.record import artifacts, comparison, compute, durations, processor, recorded
-from pipeline.record.lineage import LOCK, Stage, finished
+from pipeline.record import artifacts, comparison, compute, durations, lineage, processor, recorded
+from pipeline.record.lineage import LOCK, Stage
 
 TRAINING = 0.05  # hundreds of float32 steps multiply a last bit: one accuracy in twenty, not one in a million
 TOLERANCES = {"tune": TRAINING, "train": TRAINING, "gradients": TRAINING, "retention": TRAINING}
@@ -35,7 +35,9 @@ def main(params: Params, wanted: list[str], only_files: bool, as_json: bool, tim
     def say(text: str) -> None:
         print(text, file=sys.stderr if as_json else sys.stdout, flush=True)
 
-    commit, stages = _commit(root), _stages(params, root)
+    if times and (only_files or not times.parent.is_dir()):
+        raise Mistake(f"--times {times}: " + ("--files computes nothing" if only_files else "its folder is not here"))
+    stages, commit = _stages(params, root), _commit(root)
     chosen = _chosen(wanted, stages)
     found = {"commit": commit, "files": [], "machine": {}, "stages": [], "first": None}
     wrong = recorded.differences(stages.values(), root, code=True)
@@ -43,9 +45,10 @@ def main(params: Params, wanted: list[str], only_files: bool, as_json: bool, tim
         say(f"differs: {each}")
     found["files"] = [asdict(each) for each in wrong]
     seconds: dict[str, float] = {}
-    count = sum(len(stage.outs) + len(stage.deps) for stage in stages.values())
+    paths = [path for stage in stages.values() for path in (*stage.outs, *stage.deps)]
+    here = sum((root / path).exists() for path in paths)
     if not wrong:
-        say(f"files: what is here of {count} that dvc.lock names is what it records ({_since(started)})")
+        say(f"files: {here} of {len(paths)} that dvc.lock names are here, all as recorded ({_since(started)})")
     if not wrong and not only_files:
         machine = _machine(root)
         found["machine"] = {name: {"recorded": a, "here": b} for name, (a, b) in machine.items()}
@@ -82,8 +85,9 @@ def main(params: Params, wanted: list[str], only_files: bool, as_json: bool, tim
 
 def _commit(root: Path) -> str:
     commit = _git(root, "rev-parse", "HEAD")
-    if _git(root, "status", "--porcelain", "--", str(LOCK), "params.yaml", "dvc.yaml"):
-        raise Mistake("dvc.lock, dvc.yaml or params.yaml: changed since the commit; commit first: a commit is verified")
+    if changed := _git(root, "diff", "--name-only", "HEAD", "--", str(LOCK), "params.yaml", "dvc.yaml").split():
+        remedy = f"commit, or `git checkout {' '.join(changed)}`"
+        raise Mistake(f"{', '.join(changed)}: changed since the commit, and a commit is verified: {remedy}")
     return commit
 
 
@@ -98,11 +102,8 @@ def _git(folder: Path, *words: str) -> str:
 
 def _stages(params: Params, root: Path) -> dict[str, Stage]:
     """Those of these parameters but `track`, each behind what it reads from."""
-    known = finished(root)
     names = [name for name in recorded.listed(params) if name != "track"]
-    missing = [name for name in names if name not in known]
-    if missing:
-        raise Mistake(f"dvc.lock: nothing in it about {missing[0]}; `dvc repro` makes it")
+    known = lineage.recorded(names, root)
     before = {
         name: [
             other

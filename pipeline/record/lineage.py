@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,10 @@ from pipeline.params import Mistake, document
 LOCK = Path("dvc.lock")
 PACKAGES = Path("requirements.lock")
 DIGITS = 16
+HALF = (
+    f"{LOCK}: not whole; was DVC killed while it wrote it? `git checkout {LOCK}`, or delete it where Git has none; "
+    "then `dvc repro`, which has what was computed in its cache"
+)
 
 
 @dataclass(frozen=True)
@@ -42,14 +47,30 @@ def digest(value) -> str:
 
 
 def finished(folder: Path) -> dict[str, Stage]:
-    """Every stage that dvc.lock in this folder tells of, also ones that params.yaml no longer names."""
+    """Every stage that dvc.lock in this folder tells of, also ones that params.yaml no longer names.
+
+    Raises Mistake where that file is not whole: DVC writes it in place.
+    """
     if not (folder / LOCK).exists():
         return {}
-    stages = document(folder / LOCK).get("stages") or {}
-    return {
-        name: Stage(name, entry.get("params", {}), _hashes(entry.get("deps", [])), _hashes(entry.get("outs", [])))
-        for name, entry in stages.items()
-    }
+    try:
+        stages = document(folder / LOCK).get("stages") or {}
+        return {
+            name: Stage(name, entry.get("params", {}), _hashes(entry.get("deps", [])), _hashes(entry.get("outs", [])))
+            for name, entry in stages.items()
+        }
+    except (Mistake, AttributeError, KeyError, TypeError):
+        raise Mistake(HALF) from None
+
+
+def recorded(names: Collection[str], folder: Path) -> dict[str, Stage]:
+    """Those of these names; raises Mistake where dvc.lock does not tell of one."""
+    if not (folder / LOCK).exists():
+        raise Mistake(f"{LOCK}: not here; `git checkout {LOCK}` restores it, `dvc repro` makes it")
+    known = finished(folder)
+    if missing := [name for name in names if name not in known]:
+        raise Mistake(f"{LOCK}: nothing in it about {missing[0]}; `dvc repro` makes it")
+    return {name: known[name] for name in names}
 
 
 def present(name: str, folder: Path) -> Stage:

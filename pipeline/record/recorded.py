@@ -10,7 +10,8 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 
 from pipeline.params import Mistake, Params, document
-from pipeline.record.lineage import Stage, finished
+from pipeline.record import artifacts, lineage
+from pipeline.record.lineage import Stage
 
 CODE = "pipeline/"
 RUNS = ("tune", "train", "gradients")  # stages that are runs in MLflow; `evaluate` adds its scores to those of `train`
@@ -64,12 +65,8 @@ def demand(stage: str, params: Params, folder: Path) -> dict[str, Stage]:
 
 def sources(stage: str, params: Params, folder: Path) -> dict[str, Stage]:
     """What a stage of dvc.yaml reads from, directly or not, as dvc.lock records it; Mistake where it does not."""
-    recorded, kinds = finished(folder), above(stage, document(folder / "dvc.yaml")["stages"])
-    names = [name for name in listed(params) if name.partition("@")[0] in kinds]
-    missing = [name for name in names if name not in recorded]
-    if missing:
-        raise Mistake(f"dvc.lock: nothing in it about {missing[0]}; `dvc repro` makes it")
-    return {name: recorded[name] for name in names}
+    kinds = above(stage, document(folder / "dvc.yaml")["stages"])
+    return lineage.recorded([name for name in listed(params) if name.partition("@")[0] in kinds], folder)
 
 
 def above(stage: str, definitions: dict) -> set[str]:
@@ -141,12 +138,13 @@ def check_model(run: str, folder: Path = Path()) -> None:
 
     Nothing where it tells of none: a network brought from elsewhere is its owner's to know.
     """
-    stages = finished(folder)
+    stages = lineage.finished(folder)
     made, prepared = stages.get(f"train@{run}"), stages.get("prepare")
     if made is None or prepared is None:
         return
     models, words = f"artifacts/models/{run}", "data/prepared/vocabulary.txt"
     for path, stage in ((models, made), (words, prepared)):
+        artifacts.exists(folder / path)
         if stage.outs and hash_of(folder / path) != stage.outs.get(path):
             raise Mistake(f"{path}: not what dvc.lock tells of; `dvc checkout` restores it")
     data = "data/prepared/train.parquet"

@@ -50,8 +50,8 @@ def captioned(found, pairs, at_length, contrast, fading, length) -> dict[str, di
         drawn["gradients-by-length"] = {
             "title": "How gradients fade with sequence length",
             "see": "Each point is the end of a curve by lag: first before training, then of networks trained and "
-            "measured at that length. Each panel has a scale of its own. Look at how far the seeds lie apart once they "
-            "are trained: the bar spans the lowest and the highest.",
+            "measured at that length, those that read backward apart. Each panel has a scale of its own. Look at how "
+            "far the seeds lie apart once they are trained: the bar spans the lowest and the highest.",
             "alternative": f"Gradient at the first token as a share of the last, trained networks: {of_lengths}.",
             "panels": figures.specified(figures.fading_by_length(fading)),
         }
@@ -122,8 +122,8 @@ def of_tuning(trials, important, expected, space, models, at_textbook) -> dict[s
     drawn = {
         "tuning-by-trial": {
             "title": "The search, trial by trial",
-            "see": f"Left: {shapes[0].lower()}{shapes[1:]} (at the lower edge where it has no accuracy, or one below "
-            "it); the step line is the best completed so far. A pruned trial stands at its last accuracy on its first "
+            "see": f"Left: {shapes[0].lower()}{shapes[1:]}; at the lower edge stands also what lies below it or has no "
+            "accuracy. The step line is the best completed so far. A pruned trial has its last accuracy on its first "
             "seed, so it is not to be compared with a completed one. Right: what the best of so many trials, drawn at "
             "random from these (a pruned one with its last accuracy), is expected to reach (Dodge et al. 2019). Where "
             "it is flat, more such trials would buy little.",
@@ -135,7 +135,7 @@ def of_tuning(trials, important, expected, space, models, at_textbook) -> dict[s
             "see": f"Each panel spans the whole range searched. {shapes}, the ring is what was chosen; at the lower "
             "edge stands also what lies below it. The other three dimensions differ between neighbours too, so look "
             "for a trend or an edge, not for a peak. A ring at an end of a panel says that the best may lie beyond "
-            "the space.",
+            "the space, but for dropout 0, below which there is nothing.",
             "alternative": f"Validation accuracy by each dimension; chosen: {of_choices}.",
             "panels": figures.specified(tuning_figures.slices(trials, space)),
         },

@@ -28,7 +28,7 @@ def of_gradients(found: dict, length: int, textbook: int) -> dict[str, dict]:
             "see": "The gradient at each word of trained networks. A network that reads in both directions should "
             "have a U: high at both ends, low in the middle. Each curve is relative to where its reading ends: the "
             "backward half to the first word, all others to the last, so the halves do not add up here, and they have "
-            f"no band. {CUT}",
+            "no band. That of the others spans the lowest and the highest seed, and may go on beyond the panel.",
             "alternative": " ".join(distance_findings.places(positions, length)),
             "panels": figures.specified(distance_figures.by_position(positions)),
         }
@@ -38,8 +38,9 @@ def of_gradients(found: dict, length: int, textbook: int) -> dict[str, dict]:
         drawn["half-life-by-length"] = {
             "title": "Half-life by sequence length",
             "see": "How many tokens halve the gradient, where one exponential describes the curve (R² of at least "
-            "0.9); a mark that is missing is a curve that is none. The bar is the 95 % interval of a bootstrap over "
-            "seeds and then reviews; it may go on beyond the panel. Marks of one length stand apart only to be seen.",
+            '0.9); a mark that is missing is a curve that is none, or does not fall ("no end"). The bar is the 95 % '
+            "interval of a bootstrap over seeds and then reviews; it may go on beyond the panel. Marks of one length "
+            "stand apart only to be seen.",
             "alternative": "Half-lives in tokens: "
             + "; ".join(
                 f"{distance.panel(row)} at {row.sequence_length}, {row.design}, {half_life(row)}"
@@ -50,14 +51,15 @@ def of_gradients(found: dict, length: int, textbook: int) -> dict[str, dict]:
             "panels": figures.specified(distance_figures.half_lives(designed, textbook)),
         }
     if len(designed):
-        censored = designed[f"horizon_{distance.GONE}"].eq(float("inf")).sum()
+        curves = designed.drop(columns="design").drop_duplicates()  # at the textbook's length two designs are one
+        censored = curves[f"horizon_{distance.GONE}"].eq(float("inf")).sum()
         nearer, farther = (distance_findings.below(name) for name in (distance.FADED, distance.GONE))
         drawn["horizons-by-length"] = {
             "title": "Horizons by sequence length",
             "see": f"The lag from which on the gradient stays below {nearer} or {farther} of lag 0. A filled mark is a "
             "lag that was reached; an open one stands at the last lag there is: the horizon lies beyond it. The bar is "
             "the 95 % interval of a bootstrap over seeds and then reviews, cut at the last lag.",
-            "alternative": f"Of {count(len(designed), 'curve')}, {censored} never stay below {farther}.",
+            "alternative": f"Of {count(len(curves), 'curve')}, {censored} never stay below {farther}.",
             "panels": figures.specified(distance_figures.horizons(designed, textbook)),
         }
     return {name: figure for name, figure in drawn.items() if figure["panels"]}

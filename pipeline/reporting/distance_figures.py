@@ -111,7 +111,8 @@ def _by_length(every: pd.DataFrame, decay: pd.DataFrame, textbook: int, title: s
     values = values[np.isfinite(values) & (values > 0)]
     if not len(values):
         return []
-    domain = [float(f"{values.min() / 1.6:.2g}"), float(f"{values.max() * 1.6:.2g}")]
+    top = every["high"].max() if "reached" in every else values.max()
+    domain = [float(f"{values.min() / 1.6:.2g}"), float(f"{max(top, values.max()) * 1.6:.2g}")]
     scale = alt.Scale(type="log", domain=domain, nice=False)
     x = alt.X(
         "at:Q",

@@ -39,10 +39,10 @@ def fades(decay: pd.DataFrame, length: int, vanished: float) -> list[str]:
     before = before[(before["architecture"] == chosen.architecture) & (before["direction"] == chosen.direction)]
     shares = [f"{who(row)} {_left(row)}, {_fate(row, vanished)}" for row in others]
     return [
-        f"In the trained {who(chosen)} network it {_fate(chosen, vanished)}: {count(chosen.last_lag_tokens, 'token')} "
-        f"back, {_left(chosen)} is left of the gradient at the state that is read out (mean of "
-        f"{count(chosen.seeds, 'seed')} and its 95 % interval over seeds and reviews). Vanished is what has all of its "
-        f"interval below {share_of(math.log10(vanished))}.",
+        f"In the trained {who(chosen)} network the gradient {_fate(chosen, vanished)}: "
+        f"{count(chosen.last_lag_tokens, 'token')} back, {_left(chosen)} is left of the gradient at the state that is "
+        f"read out (mean of {count(chosen.seeds, 'seed')} and its 95 % interval over seeds and reviews). Vanished is "
+        f"what has all of its interval below {share_of(math.log10(vanished))}.",
         *([f"The other trained networks: {'; '.join(shares)}."] if shares else []),
         f"The gradient of {who(chosen)} stays {_below_from(distance.FADED, chosen)}.",
         *(f"Before training, {_left(row)} was left at the largest lag." for row in before.itertuples()),
@@ -119,7 +119,7 @@ def decays(decay: pd.DataFrame, length: int) -> list[str]:
     ours = _of_states(decay, length, "trained")
     return [
         f"{name_of(row)}, trained at {count(row.trained_length, 'token')}: half-life {_in_tokens(half_life(row))}; the "
-        f"gradient stays {_below_from(distance.FADED, row)}, {_below_from(distance.GONE, row)}{_sooner(row)}."
+        f"gradient stays {_below_from(distance.FADED, row)}{_sooner(row)}, {_below_from(distance.GONE, row)}."
         for row in _named(ours).itertuples()
     ]
 
@@ -128,7 +128,7 @@ def _sooner(row) -> str:
     """Why a horizon may lie nearer than the half-life says, where it does so by the whole interval."""
     expected = row.half_life_tokens_low * math.log2(10) * -tables.HORIZONS[distance.FADED]
     if getattr(row, f"horizon_{distance.FADED}".replace("-", "_")) < expected:
-        return ", sooner than by its half-life: near lag 0, which the fit of the half-life leaves out, it falls faster"
+        return " (sooner than by its half-life: near lag 0, which the fit of the half-life leaves out, it falls faster)"
     return ""
 
 
@@ -231,7 +231,7 @@ def bound(found: pd.DataFrame, length: int) -> list[str]:
     trained = rows[rows["weights"] == "trained"]
     loose = listed(f"{power_of_ten(row.bound_slack / math.log(10))} in {who(row)}" for row in trained.itertuples())
     said = (
-        f" At the first token it lies above the trained gradient by a factor of {loose} (median)."
+        f" At the first token the bound lies above the trained gradient by a factor of {loose} (median)."
         if len(trained)
         else ""
     )

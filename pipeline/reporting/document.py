@@ -113,6 +113,7 @@ def story(
             "data": findings.data(card, SOURCES[card["source"]]),
             "best": findings.best(found),
             "both_directions": findings.both_directions(pairs),
+            "kept_by_both": findings.kept_by_both(distance.effects(shown), length),
             "fades": distance_findings.fades(decay, length, vanished) + distance_findings.cell_state(decay, length),
             "fades_with_length": distance_findings.fades_with_length(decay, lengths, vanished),
             "remembers": findings.remembers(remembering, distance.effects(shown), fading, length),

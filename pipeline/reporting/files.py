@@ -8,9 +8,8 @@ OF_EVERY_LENGTH = {
 }
 OF_A_LENGTH = {
     "gradients-by-lag": ["gradients", "decay"],
-    "gradients-by-place": ["gradients"],
     "memory-by-lag": ["memory"],
-    "memory-beside-gradient": ["gradients", "memory"],
+    "memory-beside-gradient": ["memory"],
     "changed-reviews": ["probes"],
     "truncation": ["probes"],
 }
@@ -29,6 +28,8 @@ def of(figure: str, length: int, lengths: list[int], tuned: list[str]) -> list[s
     >>> of("truncation", 100, [50, 100], []), of("memory-deficit", 100, [50, 100], []), of("bounds", 100, [100], [])
     (['probes/100.csv'], ['probes/50.csv', 'probes/100.csv'], [])
     """
+    if figure == "tuning-importances":
+        return [f"tuning/{architecture}.json" for architecture in tuned]
     if figure.startswith("tuning-"):
         return [f"tuning/{architecture}.csv" for architecture in tuned]
     if figure.startswith("reading-"):

@@ -314,15 +314,38 @@ def comparison(row) -> str:
 
 
 def both_directions(comparisons: pd.DataFrame) -> list[str]:
-    """What reading in both directions bought at textbook settings, where that was declared."""
-    pair = comparisons[(comparisons.baseline == "vanilla-textbook") & (comparisons.run == "bidirectional-textbook")]
+    """What reading in both directions bought, at textbook settings and tuned, where that was declared."""
+
+    def declared(settings: str) -> pd.DataFrame:
+        ours = comparisons[comparisons.baseline == f"vanilla-{settings}"]
+        return ours[ours.run == f"bidirectional-{settings}"]
+
     said = {
         "higher": "Reading in both directions helps here, as the textbook says",
         "lower": "Reading in both directions hurts here, against the textbook",
         "unclear": "That reading in both directions helps is not shown here",
         "undefined": "Whether reading in both directions helps cannot be said here",
     }
-    return [f"{said[row.verdict]}. {comparison(row)}" for row in pair.itertuples()]
+    return [
+        *(f"{said[row.verdict]}. {comparison(row)}" for row in declared("textbook").itertuples()),
+        *(f"Both tuned: {comparison(row)}" for row in declared("tuned").itertuples()),
+    ]
+
+
+def kept_by_both(effects: pd.DataFrame, length: int) -> list[str]:
+    """What both networks keep of a word at the largest lag, which a second direction reads last; no verdict on it.
+
+    `effects` as of `distance.effects`.
+    """
+    rows = effects[(effects.sequence_length == length) & effects.architecture.isin(["vanilla", "bidirectional"])]
+    rows = rows[rows.lag_tokens == rows.lag_tokens.max()]
+    if rows.architecture.nunique() < 2 or not rows["mean"].map(math.isfinite).all():
+        return []
+    kept = listed(
+        f"{row.architecture} {percent(row.mean)} ({interval(row.low, row.high)})" for row in rows.itertuples()
+    )
+    lag = count(int(rows.lag_tokens.iloc[0]), "token")
+    return [f"Of the effect of a word {lag} before the last, where the second direction ends, is kept: {kept}."]
 
 
 def _recurrent(fading: pd.DataFrame, length: int, weights: str) -> pd.DataFrame:

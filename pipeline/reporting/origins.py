@@ -68,6 +68,7 @@ OF = {
         "data": ("card",),
         "best": ("metrics",),
         "both_directions": ("compared",),
+        "kept_by_both": ("memory",),
         "fades": ("decay",),
         "fades_with_length": ("decay",),
         "remembers": ("gradients", "memory"),

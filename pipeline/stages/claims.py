@@ -33,12 +33,14 @@ def main(params: Params) -> None:
 
 def _whole(path: Path, kind: str) -> pd.DataFrame:
     """The table; raises Mistake where it is damaged: a verdict would come out without what is missing."""
-    artifacts.exists(path)
-    try:
-        table = artifacts.read_csv(path)
-        table[list(claims.NUMBERS[kind])].astype(float)
-    except (ValueError, KeyError) as error:  # what pandas cannot parse, a column that is missing, text for a number
-        raise Mistake(f"{path}: damaged ({error}); `dvc repro` makes it anew") from None
+    table, anew = artifacts.read_csv(path), "`dvc repro` makes it anew"
+    for column in claims.NUMBERS[kind]:
+        if column not in table:
+            raise Mistake(f"{path}: no column {column}; {anew}")
+        text = table[column].notna() & pd.to_numeric(table[column], errors="coerce").isna()
+        if text.any():
+            line = text.idxmax() + 2  # the first is the header
+            raise Mistake(f"{path}: line {line}, column {column}: {table[column][text.idxmax()]!r}, no number; {anew}")
     if table.empty:
-        raise Mistake(f"{path}: no row in it; `dvc repro` makes it anew")
+        raise Mistake(f"{path}: no row in it; {anew}")
     return table

@@ -109,6 +109,18 @@ def test_an_address_where_nothing_answers_is_told_with_the_variable_that_names_i
     assert all("...@127.0.0.1:9" in problem for problem in found)
 
 
+def test_senseless_addresses_and_workers_are_told_beside_everything_else(project, monkeypatch, capsys):
+    for name in places.ADDRESSES:
+        monkeypatch.setenv(name, "nonsense")
+    monkeypatch.setenv("RNN_WORKERS", "abc")
+    found = problems(capsys)
+    for name, problem in zip(places.ADDRESSES, found, strict=False):
+        assert problem.startswith(f"problem: {name}: 'nonsense': must be like ")
+        assert problem.endswith(f"or unset {name}")
+    monkeypatch.delenv("DASK_SCHEDULER_ADDRESS")
+    assert "problem: RNN_WORKERS: 'abc': must be a whole number from 1" in problems(capsys)
+
+
 def test_a_full_disk_and_a_folder_without_dvc_are_told(project, monkeypatch, capsys):
     monkeypatch.undo()
     monkeypatch.chdir(project)

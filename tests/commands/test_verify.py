@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -67,6 +68,14 @@ def test_the_seconds_that_it_measures_are_what_the_next_one_estimates_by(project
     capsys.readouterr()
     seconds = f"about {measured['seconds']['prepare']:.0f} s for 1 of them, as measured"
     assert f"estimate: 2 of 2 stages to compute, {seconds}" in verified(capsys)[1]
+
+
+@pytest.mark.parametrize(
+    ("times", "files", "said"), [("no/where.json", False, "its folder is not here"), ("it.json", True, "nothing")]
+)
+def test_times_that_cannot_be_written_are_refused_before_anything_is_computed(project, times, files, said):
+    with pytest.raises(Mistake, match=f"^--times {times}: .*{said}"):
+        verify.main(params.read(), [], files, False, Path(times))
 
 
 def test_a_number_that_comes_out_otherwise_is_named_with_stage_file_row_and_column(project, capsys):
@@ -147,7 +156,13 @@ def test_in_json_everything_is_said_at_once(project, capsys):
     ("spoil", "wanted", "said"),
     [
         (lambda folder, programs: None, ["clams"], "'clams' is no stage that can be verified; known: prepare, claims"),
-        (lambda folder, programs: (folder / "dvc.lock").write_text('{"stages": {}}'), [], "changed since the commit"),
+        (
+            lambda folder, programs: (folder / "dvc.lock").write_text((folder / "dvc.lock").read_text() + " "),
+            [],
+            "dvc.lock: changed since the commit, and a commit is verified: commit, or `git checkout dvc.lock`",
+        ),
+        (lambda folder, programs: (folder / "dvc.lock").write_text('{"stages"'), [], "dvc.lock: not whole; was DVC"),
+        (lambda folder, programs: (folder / "dvc.lock").unlink(), [], "dvc.lock: not here; `git checkout dvc.lock`"),
         (
             lambda folder, programs: shutil.rmtree(folder / "data/prepared"),
             ["claims"],
@@ -156,7 +171,15 @@ def test_in_json_everything_is_said_at_once(project, capsys):
         (lambda folder, programs: programs.update(claims="raise SystemExit('no disk')"), [], "exit code 1 .*: no disk"),
         (lambda folder, programs: shutil.rmtree(folder / ".git"), [], "git rev-parse: "),
     ],
-    ids=["an unknown stage", "nothing committed", "no recorded input", "a stage that fails", "no repository"],
+    ids=[
+        "an unknown stage",
+        "nothing committed",
+        "half a lock",
+        "no lock",
+        "no recorded input",
+        "a stage that fails",
+        "no repository",
+    ],
 )
 def test_what_cannot_be_verified_is_a_mistake_that_says_why(spoil, wanted, said, project, tmp_path):
     spoil(tmp_path, project)

@@ -1,5 +1,8 @@
+from pathlib import Path
+
 import pytest
 
+from pipeline.params import Mistake
 from pipeline.record import lineage
 
 NAMES = ["tune@vanilla", "train@vanilla-textbook", "train@vanilla-tuned"]
@@ -47,3 +50,16 @@ def test_a_missing_dependency_is_a_change(project):
 
 def test_without_a_lock_nothing_is_finished(tmp_path):
     assert lineage.finished(tmp_path) == {}
+
+
+def test_a_lock_that_a_kill_cut_anywhere_is_a_mistake_with_its_remedy_or_tells_of_fewer_stages(tmp_path):
+    whole = (Path(__file__).parents[2] / "dvc.lock").read_text()
+    end, known, said = whole.index("  tune@"), lineage.finished(Path(__file__).parents[2]), []
+    for cut in range(end - 400, end, 3):
+        (tmp_path / "dvc.lock").write_text(whole[:cut])
+        try:
+            assert lineage.finished(tmp_path).keys() < known.keys()
+        except Mistake as mistake:
+            said.append(str(mistake))
+    assert len(said) > 20
+    assert set(said) == {lineage.HALF}

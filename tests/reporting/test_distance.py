@@ -117,7 +117,8 @@ def test_a_horizon_that_was_not_reached_is_said_to_lie_beyond_the_last_lag():
     (row,) = distance_cells.decays(decayed(), 4, 100)["rows"]
     assert row[2:] == ["3 / 9", "5.0 (4.0 to 6.0)", "2 (1 to 3)", "> 3", "> 3"]
     (said,) = distance_findings.decays(decayed(), 4)
-    assert "below 10 % from lag 2 (1 to 3) on, below 0.1 % nowhere within 3 tokens" in said
+    assert "below 10 % from lag 2 (1 to 3) on (sooner than by its half-life: " in said
+    assert said.endswith("), below 0.1 % nowhere within 3 tokens.")
 
 
 def test_a_curve_that_is_no_exponential_has_no_half_life():

@@ -79,7 +79,7 @@ def test_a_sentence_says_of_a_censored_horizon_how_far_it_was_looked_for():
 def test_a_gradient_vanishes_where_all_of_its_interval_lies_below_the_threshold(left, fate):
     others = {"bidirectional": fit(left=(-9.0, -9.5, -8.5), architecture="bidirectional", direction="backward")}
     said = distance_findings.fades(pd.DataFrame([*others.values(), fit(left=left)]), 100, 0.001)
-    assert said[0].startswith(f"In the trained vanilla network it {fate}: 99 tokens back, ")
+    assert said[0].startswith(f"In the trained vanilla network the gradient {fate}: 99 tokens back, ")
     assert said[0].endswith("Vanished is what has all of its interval below 0.1 %.")
     assert said[1] == (
         "The other trained networks: bidirectional (backward) 1.0·10⁻⁹ (3.2·10⁻¹⁰ to 3.2·10⁻⁹), vanishes."

@@ -45,3 +45,12 @@ def test_a_damaged_table_is_named_and_nothing_is_written(study, path, damage):
     with pytest.raises(Mistake, match=f"^{path}: "):
         claims.main(study)
     assert artifacts.read_text(artifacts.CLAIMS) == before
+
+
+def test_a_cell_that_is_no_number_is_named_by_line_and_column(study):
+    path = artifacts.memory(100)
+    table = artifacts.read_csv(path).astype({"contrast": object})
+    table.loc[3, "contrast"] = "abc"
+    artifacts.write_csv(path, table)
+    with pytest.raises(Mistake, match=f"^{path}: line 5, column contrast: 'abc', no number"):
+        claims.main(study)

@@ -26,11 +26,12 @@ KILLS = """
 At random moments of the stage's life; *at a write*: just before one of its flushes or renames, drawn at random.
 {in_a_row} in a row: each kills the run that the one before made necessary; then `dvc repro` may end and is compared.
 Half of the runs begin at once, while workers of the killed one are still dying. *Longest*: how long one of its
-processes was still there.
+processes was still there; where that is more than a moment, it is the one that follows a stage live in MLflow, which
+loads MLflow and ends the stage's runs there before it ends itself.
 
-*dvc.lock half*: DVC writes that file in place, and a kill may meet it there. No stage can help that: `dvc repro` says
-that the file is no longer valid, `python -m pipeline doctor` says what to do (`git checkout dvc.lock`), which was done;
-what had been computed is in DVC's cache.
+*dvc.lock half*: DVC writes that file in place, and a kill may meet it there. `dvc repro` then says that the file is no
+longer valid, and `python -m pipeline doctor` how to put a whole one back, which was done: the stage that had just ended
+runs once more.
 
 | stage | killed | times | dvc.lock half | ends in the same bytes | longest, seconds | lost |
 |---|---|---:|---:|---:|---:|---:|

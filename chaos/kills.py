@@ -39,7 +39,6 @@ def kill(study: Study, whole: Whole, stage: str, numbers: range, seed: int) -> l
     turns = [VICTIMS[(list(STAGES).index(stage) + number) % len(VICTIMS)] for number in numbers]
     rows = [Row(stage, victim) for victim in turns]
     study.undo(STAGES[stage])
-    study.commit()
     try:
         for row, number in zip(rows, numbers, strict=True):
             last, moments = row, random.Random(f"{seed} {stage} {number}")
@@ -64,7 +63,7 @@ def _killed(study: Study, whole: Whole, row: Row, moments: random.Random) -> boo
     if row.victim == AT_A_WRITE:
         outs = [out["path"] for out in whole.lock[target].get("outs", [])]
         files = sum(any(Path(file).is_relative_to(out) for out in outs) for file in whole.files)
-        write = moments.randint(1, 2 * max(1, files))  # a flush and a rename for each file
+        write = moments.randint(1, 2 + 2 * max(1, files))  # a flush and a rename: of dvc.lock (kept), of each file
         hit = "exited with -9" in study.repro(target, CHAOS_WRITE=f"{write}:kill", **WORKERS).said
     else:
         hit = _kill(study, target, row.victim, moments.random() * study.seconds[row.stage])

@@ -116,7 +116,6 @@ def _round(study: Study, chance: random.Random, seen: set) -> Round:
     seen.add(changed)
     with Watch(study) as watch:
         if killed:
-            study.commit()
             process = study.begin("dvc", "repro", **WORKERS)
             time.sleep(chance.random() * 20)
             if process.poll() is None:

@@ -18,6 +18,8 @@ from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from ruamel.yaml import YAML, YAMLError
 from voluptuous import Invalid
 
+from pipeline.record import lineage
+
 ROOT = Path(__file__).parents[1]
 HOOK = ROOT / "chaos" / "hook"
 STAGES = {
@@ -130,16 +132,12 @@ class Study:
     def outs(self, target: str) -> list[Path]:
         return [self.folder / out["path"] for out in self.lock().get(target, {}).get("outs", [])]
 
-    def commit(self) -> None:
-        """Keeps dvc.lock, as Git does."""
-        shutil.copy(self.folder / "dvc.lock", self.folder.parent)
-
     def half_locked(self) -> bool:
-        """Whether DVC was killed over dvc.lock, which it writes in place; what was kept is then put back."""
+        """Whether DVC was killed over dvc.lock, which it writes in place; what the stage kept is then put back."""
         try:
             COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(self.folder / "dvc.lock") or {})
         except (YAMLError, Invalid):
-            shutil.copy(self.folder.parent / "dvc.lock", self.folder)
+            shutil.copy(self.folder / lineage.KEPT, self.folder)
             return True
         except FileNotFoundError:
             pass

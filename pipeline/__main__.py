@@ -39,7 +39,11 @@ def main(arguments: list[str] | None = None) -> int:
         from pipeline.record import machine
 
         machine.prepare()
-        machine.end_with_dvc()
+        if "DVC_STAGE" in os.environ:
+            from pipeline.record import lineage
+
+            machine.end_with_dvc()
+            lineage.keep(Path())
         _print_whatever_the_terminal()
         code = COMMANDS[given.command](given) or 0
         sys.stdout.flush()

@@ -9,6 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from chaos import study
+from pipeline.record import lineage
 
 ROOT = Path(__file__).parents[1]
 RUNS = ("vanilla-textbook", "vanilla-tuned")
@@ -46,4 +47,7 @@ def test_two_clones_give_the_same_bytes_whatever_the_path_zone_locale_and_number
         made.append({name: stage["outs"] for name, stage in clone.lock().items()})
     assert {name.partition("@")[0] for name in made[0]} == study.STAGES.keys() - {"track"}
     assert made[0] == made[1]
+    kept = YAML(typ="safe").load(clone.folder / lineage.KEPT)  # by the last stage as it began
+    assert {**clone.lock(), **kept["stages"]} == clone.lock()
+    assert clone.lock().keys() - kept["stages"].keys() == {"report"}
     assert "1970" not in (clone.folder / "reports/README.md").read_text(encoding="utf-8")  # SOURCE_DATE_EPOCH

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.params import Mistake, document
+from pipeline.record import artifacts
 
 LOCK = Path("dvc.lock")
 PACKAGES = Path("requirements.lock")
 DIGITS = 16
+KEPT = Path(".dvc/tmp") / LOCK
 HALF = (
-    f"{LOCK}: not whole; was DVC killed while it wrote it? `git checkout {LOCK}`, or delete it where Git has none; "
-    "then `dvc repro`, which has what was computed in its cache"
+    f"{LOCK}: not whole; was DVC killed while it wrote it? `cp {KEPT} .` puts back that of when the last stage began, "
+    f"`git checkout {LOCK}` the committed one; then `dvc repro`"
 )
 
 
@@ -44,6 +46,12 @@ class Stage:
 def digest(value) -> str:
     """DIGITS hexadecimal digits for anything JSON can say; the order of keys does not count."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:DIGITS]
+
+
+def keep(folder: Path) -> None:
+    """Keeps dvc.lock, which DVC writes in place, as a stage begins: there it is whole."""
+    if (folder / LOCK).exists():
+        artifacts.write_bytes(folder / KEPT, (folder / LOCK).read_bytes())
 
 
 def finished(folder: Path) -> dict[str, Stage]:

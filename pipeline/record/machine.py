@@ -44,9 +44,7 @@ def settle() -> None:
 
 
 def end_with_dvc() -> None:
-    """Where DVC runs this process: it ends when DVC does, also by kill -9. Its workers end with it."""
-    if "DVC_STAGE" not in os.environ:
-        return
+    """This process, which DVC runs, ends when DVC does, also by kill -9. Its workers end with it."""
     import psutil
 
     dvc = next(process for process in psutil.Process().parents() if process.name() not in SHELLS)

@@ -17,7 +17,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 from pipeline.params import Mistake, Params
-from pipeline.record import artifacts, comparison, compute, durations, lineage, processor, recorded
+from pipeline.record import comparison, durations, lineage, processor, recorded
 from pipeline.record.lineage import LOCK, Stage
 
 TRAINING = 0.05  # hundreds of float32 steps multiply a last bit: one accuracy in twenty, not one in a million
@@ -44,7 +44,6 @@ def main(params: Params, wanted: list[str], only_files: bool, as_json: bool, tim
     for each in wrong:
         say(f"differs: {each}")
     found["files"] = [asdict(each) for each in wrong]
-    seconds: dict[str, float] = {}
     paths = [path for stage in stages.values() for path in (*stage.outs, *stage.deps)]
     here = sum((root / path).exists() for path in paths)
     if not wrong:
@@ -66,15 +65,13 @@ def main(params: Params, wanted: list[str], only_files: bool, as_json: bool, tim
                 files = _recomputed(stages[name], stages, root, copy, bool(machine))
                 verdict = _worst([each["verdict"] for each in files])
                 found["stages"].append({"stage": name, "verdict": verdict, "files": files})
-                seconds[name] = round(time.monotonic() - begun, 1)
-                say(f"[{number}/{len(chosen)}] {name}: {verdict} ({durations.spoken(seconds[name])})")
+                say(f"[{number}/{len(chosen)}] {name}: {verdict} ({_since(begun)})")
+                if times:
+                    durations.note(times, name, time.monotonic() - begun)
                 for each in files:
                     if each["verdict"] != SAME:
                         found["first"] = found["first"] or {"stage": name, **each}
                         say(f"    {_in_words(each)}")
-    if times and seconds:
-        measured = {"workers": compute.processes(), "vectors": processor.vectors(), "seconds": seconds}
-        artifacts.write_json(times, measured)
     verdict = _worst([DIFFERS if wrong else SAME, *(stage["verdict"] for stage in found["stages"])])
     if as_json:
         print(json.dumps({"verdict": verdict, **found}, indent=2))

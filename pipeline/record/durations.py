@@ -4,6 +4,8 @@ import json
 from collections.abc import Collection
 from pathlib import Path
 
+from pipeline.record import artifacts, compute, processor
+
 FILE = Path("benchmarks/stages.json")  # {"workers": n, "vectors": ..., "seconds": {stage: ...}}
 
 
@@ -15,6 +17,14 @@ def estimated(stages: Collection[str], root: Path) -> str:
         return f"{FILE} does not tell how long that takes"
     part = "" if len(known) == len(stages) else f" for {len(known)} of them"
     return f"about {spoken(sum(known))}{part}, as measured with {found['workers']} workers, {found['vectors']} ({FILE})"
+
+
+def note(path: Path, stage: str, seconds: float) -> None:
+    """Adds to the file what a stage took; what it has of another number of workers, or another processor, goes."""
+    here = {"workers": compute.processes(), "vectors": processor.vectors()}
+    known = artifacts.read_json(path) if path.exists() else {}
+    measured = known.get("seconds", {}) if here.items() <= known.items() else {}
+    artifacts.write_json(path, {**here, "seconds": {**measured, stage: round(seconds, 1)}})
 
 
 def spoken(seconds: float) -> str:

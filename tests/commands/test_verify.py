@@ -25,7 +25,7 @@ def project(tmp_path, monkeypatch):
     shutil.copy(STUDY, "params.yaml")
     (tmp_path / "dvc.yaml").touch()
     (tmp_path / ".gitignore").write_text("/data/prepared/\n")
-    artifacts.write_json(durations.FILE, {"workers": 2, "vectors": "AVX2", "seconds": {"prepare": 60, "claims": 90}})
+    artifacts.write_json(durations.FILE, {"workers": 2, "vectors": "none", "seconds": {"prepare": 60, "claims": 90}})
     (tmp_path / processor.MACHINE).write_text(json.dumps(processor.described()))
     hashed = recorded.hash_of(tmp_path / source)
     lock = {
@@ -64,10 +64,13 @@ def test_the_seconds_that_it_measures_are_what_the_next_one_estimates_by(project
     assert verify.main(params.read(), ["prepare"], False, False, durations.FILE) == 0
     measured = artifacts.read_json(durations.FILE)
     assert (measured["workers"], measured["vectors"]) == (compute.processes(), processor.vectors())
-    assert list(measured["seconds"]) == ["prepare"]
     capsys.readouterr()
-    seconds = f"about {measured['seconds']['prepare']:.0f} s for 1 of them, as measured"
-    assert f"estimate: 2 of 2 stages to compute, {seconds}" in verified(capsys)[1]
+    assert list(measured["seconds"]) == ["prepare"]  # those of another processor have gone
+    assert verify.main(params.read(), ["claims"], False, False, durations.FILE) == 0
+    seconds = artifacts.read_json(durations.FILE)["seconds"]
+    assert seconds == {"prepare": measured["seconds"]["prepare"], "claims": seconds["claims"]}
+    capsys.readouterr()
+    assert f"estimate: 2 of 2 stages to compute, about {sum(seconds.values()):.0f} s, as" in verified(capsys)[1]
 
 
 @pytest.mark.parametrize(

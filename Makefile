@@ -45,8 +45,8 @@ full: $(READY) ## every length, every architecture tuned, texts of 200 and 400 t
 	dvc exp run --name full $(FULL)
 
 .PHONY: test
-test: $(READY) check ## every check; beside the tests, in what they leave of the machine, the quick study in a temporary copy
-	set -o pipefail; (nice -n 19 .ci/quick 2>&1 | sed -u 's/^/quick study: /') & \
+test: $(READY) check ## every check; beside the tests the quick study in a temporary copy
+	set -o pipefail; (.ci/quick 2>&1 | sed -u 's/^/quick study: /') & \
 	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder; tests=$$?; wait $$! && exit $$tests
 
 .PHONY: test-fast

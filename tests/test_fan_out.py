@@ -22,7 +22,7 @@ SMALL = {
     "limit: null": "limit: 300",
     "vocabulary_size: 10000": "vocabulary_size: 500",
     "sequence_length: 100": "sequence_length: 12",
-    "trials: 12": "trials: 4",
+    "trials: 12": "trials: 3",  # two waves
     "wave: 4": "wave: 2",
     "startup_trials: 4": "startup_trials: 2",
     "    epochs: ": "    epochs: 2 # ",
@@ -88,13 +88,9 @@ def undisturbed(prepared, tmp_path_factory):
     return written(project, tune(project, RNN_WORKERS="1"))
 
 
-def test_two_workers_give_the_bytes_of_one(project, undisturbed):
-    assert written(project, tune(project, RNN_WORKERS="2")) == undisturbed
-
-
-def test_killed_three_times_the_driver_goes_on_and_gives_the_same_bytes(project, undisturbed):
+def test_killed_twice_the_driver_goes_on_and_gives_the_same_bytes(project, undisturbed):
     moments = random.Random(0)
-    for _ in range(3):
+    for _ in range(2):
         process = tune(project, RNN_WORKERS="2")
         for line in process.stdout:
             if "done" in line:  # a trial is; now a little longer
@@ -105,7 +101,7 @@ def test_killed_three_times_the_driver_goes_on_and_gives_the_same_bytes(project,
     last = tune(project, RNN_WORKERS="2")
     said, _ = last.communicate(timeout=240)
     assert last.returncode == 0, said
-    assert "(1 of 4 done" not in said  # it went on
+    assert "(1 of 3 done" not in said  # it went on
     assert results(project) == undisturbed
 
 

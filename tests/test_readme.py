@@ -63,11 +63,13 @@ def test_the_verdicts_and_the_numbers_of_the_text_are_those_of_the_committed_cla
 
 def test_the_time_of_the_study_is_that_of_its_stages():
     seconds = json.loads(committed(durations.FILE.as_posix()))["seconds"]
-    if seconds.keys() != YAML(typ="safe").load(ROOT / "dvc.lock")["stages"].keys() - {"track"}:
-        pytest.skip(f"{durations.FILE} is not of the stages of dvc.lock")
-    said = f"about {5 * round(sum(seconds.values()) / 300)} minutes"
-    assert f"{said} to run" in " ".join(README.split())
-    assert said in (ROOT / "Makefile").read_text(encoding="utf-8")
+    stages = YAML(typ="safe").load(ROOT / "dvc.lock")["stages"].keys() - {"track"}
+    assert seconds.keys() <= stages
+    said = re.search(r"about (\d+) minutes to run", " ".join(README.split()))
+    assert f"about {said[1]} minutes" in (ROOT / "Makefile").read_text(encoding="utf-8")
+    if seconds.keys() == stages:  # else a part of it
+        assert int(said[1]) == 5 * round(sum(seconds.values()) / 300)
+    assert sum(seconds.values()) < 60 * int(said[1]) + 150
 
 
 def test_every_make_word_in_the_texts_is_in_the_makefile():

@@ -7,6 +7,7 @@ now: so a stage that differs differs by itself.
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -53,7 +54,8 @@ def main(params: Params, wanted: list[str], only_files: bool, as_json: bool, tim
         found["machine"] = {name: {"recorded": a, "here": b} for name, (a, b) in machine.items()}
         for line in _machines(machine, root):
             say(line)
-        say(f"estimate: {len(chosen)} of {len(stages)} stages to compute, {durations.estimated(chosen, root)}")
+        measured = durations.estimated(chosen, root)
+        say(f"estimate: {len(chosen)} of {len(stages)} stages to compute, {measured}{_of_all(stages, root)}")
         with tempfile.TemporaryDirectory(prefix="verify-") as folder:
             copy = Path(folder) / "study"
             _git(root, "clone", "--quiet", "--no-local", str(root.resolve()), str(copy))
@@ -143,6 +145,13 @@ def _machines(machine: dict, root: Path) -> list[str]:
         f"tolerances: {TRAINING:g} where networks are trained ({', '.join(TOLERANCES)}), else {ARITHMETIC:g}, each "
         "times max(1, |recorded|)",
     ]
+
+
+def _of_all(stages: dict[str, Stage], root: Path) -> str:
+    """What README.md says of all stages together."""
+    readme = root / "README.md"
+    said = re.search(r"about\s+(\d+ minutes) to run", readme.read_text(encoding="utf-8")) if readme.exists() else None
+    return f"; all {len(stages)} take about {said[1]} on two cores (README.md)" if said else ""
 
 
 def _own_data(params: Params, root: Path, copy: Path) -> None:

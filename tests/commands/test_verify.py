@@ -57,7 +57,10 @@ def test_what_comes_out_again_is_identical_and_the_time_of_what_is_chosen_is_est
     assert code == 0
     assert "estimate: 2 of 2 stages to compute, about 2 min, as measured with 2 workers" in said
     assert said.index("estimate") < said.index("[1/2] prepare: identical") < said.index("[2/2] claims: identical")
-    assert "estimate: 1 of 2 stages to compute, about 90 s, as" in verified(capsys, "claims")[1]
+    artifacts.write_text(Path("README.md"), "and about\n40 minutes to run")
+    said = verified(capsys, "claims")[1]
+    assert "estimate: 1 of 2 stages to compute, about 90 s, as" in said
+    assert "; all 2 take about 40 minutes on two cores (README.md)\n" in said
 
 
 def test_the_seconds_that_it_measures_are_what_the_next_one_estimates_by(project, capsys):

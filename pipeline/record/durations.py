@@ -1,6 +1,5 @@
 """What each stage took where `verify --times` computed it. A tracked file that no stage reads: durations differ."""
 
-import json
 from collections.abc import Collection
 from pathlib import Path
 
@@ -11,7 +10,7 @@ FILE = Path("benchmarks/stages.json")  # {"workers": n, "vectors": ..., "seconds
 
 def estimated(stages: Collection[str], root: Path) -> str:
     """How long these take, in words, by the file of this checkout."""
-    found = json.loads((root / FILE).read_text(encoding="utf-8")) if (root / FILE).exists() else {"seconds": {}}
+    found = artifacts.read_json(root / FILE) if (root / FILE).exists() else {"seconds": {}}
     known = [found["seconds"][name] for name in stages if name in found["seconds"]]
     if not known:
         return f"{FILE} does not tell how long that takes"

@@ -67,7 +67,9 @@ def finished(folder: Path) -> dict[str, Stage]:
             name: Stage(name, entry.get("params", {}), _hashes(entry.get("deps", [])), _hashes(entry.get("outs", [])))
             for name, entry in stages.items()
         }
-    except (Mistake, AttributeError, KeyError, TypeError):
+    except (Mistake, AttributeError, KeyError, TypeError) as error:
+        if isinstance(error.__context__, OSError):  # not half: it cannot be read
+            raise
         raise Mistake(HALF) from None
 
 

@@ -63,3 +63,9 @@ def test_a_lock_that_a_kill_cut_anywhere_is_a_mistake_with_its_remedy_or_tells_o
             said.append(str(mistake))
     assert len(said) > 20
     assert set(said) == {lineage.HALF}
+
+
+def test_a_lock_that_cannot_be_read_is_not_called_half(tmp_path):
+    (tmp_path / "dvc.lock").mkdir()
+    with pytest.raises(Mistake, match=r"dvc\.lock: cannot be read: "):
+        lineage.finished(tmp_path)

@@ -130,6 +130,7 @@ def results(found: pd.DataFrame) -> dict:
         [
             row.run,
             f"{row.parameters:,}",
+            "none" if row.run == tables.CEILING else row.seeds,
             percent(row.mean),
             interval(row.low, row.high),
             number(row.sd * 100, 1) if row.seeds > 1 else "none",
@@ -137,7 +138,7 @@ def results(found: pd.DataFrame) -> dict:
         ]
         for row in found.itertuples()
     ]
-    columns = ["run", "parameters", "mean test accuracy", "95 % interval", "sd (points)", "every seed (%)"]
+    columns = ["run", "parameters", "seeds", "mean test accuracy", "95 % interval", "sd (points)", "every seed (%)"]
     return table(
         "Accuracy on the test split, over seeds; tfidf is a linear classifier without word order", columns, rows
     )

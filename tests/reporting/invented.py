@@ -53,13 +53,14 @@ DEFAULT = {
     "lengths": [10, 50, 100, 200],
     "architectures": list(LEVEL),
     "seeds": 3,
+    "seed_factors": {"vanilla-textbook": 2, "bidirectional-textbook": 2},
     "trained_up_to": 100,
     "lags": [5, 10, 20],
 }
 QUICK = {**DEFAULT, "lengths": [10, 100, 200], "seeds": 2, "lags": [5]}  # what `make quick` asks for
 
 
-def study(runs, comparisons, tuned, lengths, architectures, seeds, trained_up_to, lags) -> Params:
+def study(runs, comparisons, tuned, lengths, architectures, seeds, seed_factors, trained_up_to, lags) -> Params:
     """params.yaml of the project with these lists in it."""
     found = params.document(params.PARAMS)
     found["train"]["runs"] = {
@@ -67,6 +68,7 @@ def study(runs, comparisons, tuned, lengths, architectures, seeds, trained_up_to
             "architecture": run.split("-")[0],
             "settings": run.split("-")[1],
             "from": "params.yaml" if run.endswith("textbook") else f"artifacts/tuned/{run.split('-')[0]}.json",
+            "seed_factor": seed_factors.get(run, 1),
         }
         for run in runs
     }
@@ -79,12 +81,14 @@ def study(runs, comparisons, tuned, lengths, architectures, seeds, trained_up_to
     return params.explained(params.Params, found, "invented")
 
 
-def write(runs, comparisons, tuned, lengths, architectures, seeds, trained_up_to, lags) -> None:
+def write(runs, comparisons, tuned, lengths, architectures, seeds, seed_factors, trained_up_to, lags) -> None:
     """The files, below the working directory; without `lags` nothing is in the table of the synthetic task."""
     random = np.random.default_rng(0)
-    metrics = {run: _scores(random, run, seeds) for run in runs}
+    seeds_of_runs = {run: seeds * seed_factors.get(run, 1) for run in runs}
+    seeds = {name: seeds * seed_factors.get(f"{name}-textbook", 1) for name in architectures}
+    metrics = {run: _scores(random, run, seeds_of_runs[run]) for run in runs}
     artifacts.write_json(artifacts.DATA_CARD, card())
-    artifacts.write_json(artifacts.MODELS_CARD, {run: _model(run, seeds) for run in runs})
+    artifacts.write_json(artifacts.MODELS_CARD, {run: _model(run, seeds_of_runs[run]) for run in runs})
     artifacts.write_json(artifacts.METRICS, {**metrics, "tfidf": _ceiling()})
     everything_of = {**metrics, "tfidf": _ceiling()}
     predicted = {run: predictions(everything_of[run]) for run in everything_of}
@@ -285,16 +289,16 @@ def designs(length: int, trained_up_to: int) -> list[int]:
 
 
 def seeds_of(trained_length: int, length: int, seeds: int) -> range:
-    """All of them for the study's own networks at their own length, else those of the study of lengths."""
+    """All of an architecture for the study's own networks at their own length, else those of the study of lengths."""
     own = trained_length == length == TEXTBOOK["sequence_length"]
     return range(seeds if own else min(seeds, THOROUGH_SEEDS))
 
 
-def everything(random, length: int, architectures, seeds: int, trained_up_to: int) -> pd.DataFrame:
+def everything(random, length: int, architectures, seeds: dict[str, int], trained_up_to: int) -> pd.DataFrame:
     """Every curve; those of a network that is measured out of its length are 10 % steeper, so that they differ."""
     parts = []
     for axes, rate in _kinds(length, architectures, trained_up_to):
-        for seed in seeds_of(axes["trained_length"], length, seeds):
+        for seed in seeds_of(axes["trained_length"], length, seeds[axes["architecture"]]):
             parts.append(_curve(random, {**axes, "sequence_length": length, "seed": seed}, rate))
     columns = [*decay.GROUP, "epoch", "seed", "lag_tokens"]
     return pd.concat(parts)[[*columns, "log10_relative_norm", "p10", "p90", "growing", "dead", "reviews"]]
@@ -356,14 +360,14 @@ def fitted(random, everything: pd.DataFrame) -> pd.DataFrame:
     return decay.table(pd.concat(medians))
 
 
-def dynamics(random, length: int, architectures, seeds: int, trained_up_to: int) -> pd.DataFrame:
+def dynamics(random, length: int, architectures, seeds: dict[str, int], trained_up_to: int) -> pd.DataFrame:
     """What explains a gradient: of tanh cells, and of all networks the norms of their batches while training."""
     columns = ["architecture", "direction", "weights", "sequence_length", "trained_length", "epoch", "seed"]
     rows = []
     for architecture in architectures:
         trainings = [("initial", length, 0.0), *(("trained", each, np.nan) for each in designs(length, trained_up_to))]
         cells = {"vanilla": ["forward"], "bidirectional": ["forward", "backward"]}.get(architecture, [])
-        for seed in range(min(seeds, THOROUGH_SEEDS)):
+        for seed in range(min(seeds[architecture], THOROUGH_SEEDS)):
             for weights, trained_length, epoch in trainings:
                 gain = 1.0 if weights == "initial" else 1.3 + 0.05 * random.standard_normal()
                 numbers = {"largest_singular_value": gain, "spectral_radius": 0.9 * gain, "mean_slope": 0.95 / gain}
@@ -382,12 +386,12 @@ def dynamics(random, length: int, architectures, seeds: int, trained_up_to: int)
     return pd.DataFrame(rows, columns=[*columns, "measure", "index", "value", "reviews"])
 
 
-def memory(random, length: int, architectures, seeds: int, trained_up_to: int) -> pd.DataFrame:
+def memory(random, length: int, architectures, seeds: dict[str, int], trained_up_to: int) -> pd.DataFrame:
     lags = np.array(some_lags(length))
     parts = []
     for architecture in architectures:
         for trained_length in designs(length, trained_up_to):
-            for seed in seeds_of(trained_length, length, seeds):
+            for seed in seeds_of(trained_length, length, seeds[architecture]):
                 decay = {"vanilla": 25, "bidirectional": 30}.get(architecture, 400)
                 decay *= 1 + 0.2 * random.standard_normal()
                 left = np.exp(-lags / decay)
@@ -401,7 +405,7 @@ def memory(random, length: int, architectures, seeds: int, trained_up_to: int) -
     return pd.concat(parts)
 
 
-def probes(random, length: int, architectures, seeds: int, trained_up_to: int) -> pd.DataFrame:
+def probes(random, length: int, architectures, seeds: dict[str, int], trained_up_to: int) -> pd.DataFrame:
     parts = [max(length // part, 1) for part in (8, 4, 2)]
     changes = [("plain", 0, 0.0), *((name, each, 0.0005 * each) for name in ("prefix", "suffix") for each in parts)]
     changes += [("splice", length // 2, 0.2), *(("truncation", lag, 0.1) for lag in some_lags(length)[1:-1])]
@@ -409,7 +413,7 @@ def probes(random, length: int, architectures, seeds: int, trained_up_to: int) -
     rows = []
     for architecture in architectures:
         for trained_length in designs(length, trained_up_to):
-            for seed in seeds_of(trained_length, length, seeds):
+            for seed in seeds_of(trained_length, length, seeds[architecture]):
                 for probe, tokens, lost in dict.fromkeys(changes):
                     accuracy = LEVEL[architecture] - lost
                     accuracy += 0 if probe == "bag_of_words" else 0.005 * random.standard_normal()

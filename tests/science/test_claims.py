@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from pipeline.params import Claims
 from pipeline.science import claims
@@ -16,7 +17,7 @@ SEEDS = range(3)
 LENGTH, LONGEST = 8, 16
 
 
-def effects(architecture, share_at_first, sign_at_first=0.9):
+def effects(architecture, share_at_first, sign_at_first=0.9, seeds=SEEDS):
     """A word's effect falls evenly from 2 at lag 0 to this share of it at the first token."""
     lags = np.array([0, 1, 2, 4, LENGTH - 1])
     far = lags / (LENGTH - 1)
@@ -28,7 +29,7 @@ def effects(architecture, share_at_first, sign_at_first=0.9):
                 "sign_accuracy": 1 + (sign_at_first - 1) * far + 0.001 * seed,
             }
         ).assign(architecture=architecture, sequence_length=LENGTH, trained_length=LENGTH, seed=seed)
-        for seed in SEEDS
+        for seed in seeds
     )
 
 
@@ -159,6 +160,17 @@ def test_the_numbers_are_those_of_the_files_with_intervals_over_seeds():
 def test_at_a_length_where_nothing_is_trained_the_networks_of_the_textbook_are_measured_and_it_says_so():
     words = measure(found(), "gradients quickly vanish", f"{LONGEST} tokens, vanilla, trained")
     assert (words["value"], words["what"].endswith(f"trained at {LENGTH} tokens")) == (-5.0, True)
+
+
+def test_an_lstm_on_two_seeds_is_compared_with_a_vanilla_network_on_three():
+    memory = pd.concat([effects("vanilla", 0.1), effects("lstm", 0.7, seeds=range(2))])
+    gained = measure(found(memory=memory), "LSTMs remember", "keeps of its effect: lstm minus vanilla")
+    three, two = (
+        [(2 * share + 0.01 * seed) / (2 + 0.01 * seed) for seed in range(n)] for share, n in ((0.1, 3), (0.7, 2))
+    )
+    expected = stats.ttest_ind(two, three, equal_var=False).confidence_interval(0.95)
+    assert gained["value"] == pytest.approx(np.mean(two) - np.mean(three))
+    assert (gained["low"], gained["high"]) == pytest.approx((expected.low, expected.high))
 
 
 def test_a_token_is_kept_as_far_as_half_of_the_seeds_learn_it():

@@ -26,10 +26,11 @@ def committed(path: str) -> str:
 
 def test_the_result_table_is_that_of_the_committed_metrics():
     metrics = json.loads(committed("reports/metrics.json"))
-    rows = re.findall(r"^\| `([a-z-]+)` \| ([\d,]+) \| ([\d.]+) \| ([^|]+) \|$", README, re.MULTILINE)
+    rows = re.findall(r"^\| `([a-z-]+)` \| ([\d,]+) \| (\w+) \| ([\d.]+) \| ([^|]+) \|$", README, re.MULTILINE)
     assert {run for run, *_ in rows} == set(metrics)
-    for run, parameters, mean, interval in rows:
+    for run, parameters, seeds, mean, interval in rows:
         accuracy = metrics[run]["test/accuracy"]
+        assert seeds == ("none" if run == "tfidf" else str(len(accuracy["scores"])))
         assert parameters == f"{metrics[run]['parameters']:,}"
         assert mean == f"{100 * accuracy['mean']:.1f}"
         expected = f"{100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f}" if accuracy["low"] else "one fit"

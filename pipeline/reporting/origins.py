@@ -84,7 +84,6 @@ OF = {
         "few_seeds": ("decay",),
         "unequal_seeds": ("decay",),
         "seeds_of_runs": ("metrics",),
-        "seeds_of_curves": ("memory",),
         "reach_of_memory": ("memory",),
         "comparisons": ("compared",),
         "tuned": ("compared", "trials"),

@@ -15,10 +15,9 @@ COUNTS = {  # numbers of seeds or reviews, sizes, names or yes and no: what is m
     ("sentences", "few_seeds"),
     ("sentences", "unequal_seeds"),
     ("sentences", "seeds_of_runs"),
-    ("sentences", "seeds_of_curves"),
     ("sentences", "learned"),
 }
-SETTINGS = {("sentences", "seeds")}  # of params.yaml, not of a file
+SETTINGS = {("sentences", "seeds"), ("sentences", "seeds_of_curves")}  # of params.yaml, not of a file
 
 
 SMALLER = {**invented.DEFAULT, "lengths": [10, 100], "seeds": 2}

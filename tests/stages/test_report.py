@@ -243,6 +243,23 @@ def test_every_run_with_its_scores_and_the_ceiling_is_in_the_table_of_results(fu
             assert f"{score * 100:.1f}" in row
 
 
+def test_the_report_gives_the_number_of_seeds_of_each_run(full):
+    text = (full / "README.md").read_text()
+    assert "vanilla-textbook and bidirectional-textbook were trained on 6 seeds, every other run on 3." in text
+    assert "3 or 6 seeds per run" in text
+    for run, seeds in (("vanilla-textbook", 6), ("vanilla-tuned", 3), ("tfidf", "none")):
+        assert re.search(rf"^\| {run} \| [\d,]+ \| {seeds} \|", text, re.MULTILINE)
+    assert "3 and 6 seeds): " in text, "of a declared comparison"
+
+
+def test_equal_runs_have_one_number_of_seeds_in_every_sentence(tmp_path, monkeypatch):
+    text = told(tmp_path / "equal", monkeypatch, seed_factors={})
+    assert "Every run was trained on 3 seeds." in text
+    assert "and 3 seeds per run" in text
+    assert "Numbers of seeds at" not in text
+    assert "luckier" not in text
+
+
 def test_tables_of_lengths_that_are_not_listed_are_named_and_not_read(small, tmp_path, monkeypatch, capsys):
     def spoil():
         for table in (artifacts.gradients(77), artifacts.memory(77), artifacts.trials("lstm")):

@@ -17,7 +17,7 @@ FULL := -S train.seeds=10 -S tune.trials=40 -S 'tune.architectures=[feedforward,
 	-S '+train.runs.lstm-tuned={architecture: lstm, settings: tuned, from: artifacts/tuned/lstm.json}' \
 	-S '+train.runs.vanilla-steady_200={architecture: vanilla, settings: steady_200, from: params.yaml}' \
 	-S '+train.runs.vanilla-steady_400={architecture: vanilla, settings: steady_400, from: params.yaml}' \
-	-S 'gradients.sequence_lengths=[10,20,50,100,200,400,800]' -S gradients.trained_up_to=800 -S gradients.seeds=10 -S gradients.spectra=true -S 'retention.lags=[5,10,20,50,100,200,400]' -S retention.seeds=10 -S retention.updates=2000
+	-S 'gradients.sequence_lengths=[10,25,50,100,200,400,800]' -S gradients.trained_up_to=800 -S gradients.seeds=10 -S gradients.spectra=true -S 'retention.lags=[5,10,20,50,100,200,400]' -S retention.seeds=10 -S retention.updates=2000
 
 .PHONY: help
 help: ## what can be done here

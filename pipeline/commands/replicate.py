@@ -56,8 +56,16 @@ def main(params: Params, name: str, without_tune: bool, rounding: str | None) ->
         _demand_the_same_settings(params, root, copy)
 
     replications.write(_collected(params, name, copy, request), root)
-    shutil.rmtree(root / FOLDER / name)
+    _remove(root / FOLDER / name)
     print(f"{replications.path(name)}: written; commit it, then `dvc repro` compares its verdicts with ours")
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder)
+
+    for parent in (folder.parent, folder.parent.parent):
+        if not any(parent.iterdir()):
+            parent.rmdir()
 
 
 def _check_name(name: str, root: Path) -> None:
@@ -215,7 +223,7 @@ def _keep_tuned(params: Params, root: Path, copy: Path) -> None:
 def _run(params: Params, name: str, copy: Path, request: dict) -> None:
     """`dvc repro claims` in the copy; raises Mistake where it fails."""
     finished = lineage.finished(copy)
-    stages = [*_stages_before_claims(params, copy), "claims"]
+    stages = _stages(params, copy)
     waiting = [stage for stage in stages if stage not in finished]
     estimate = durations.estimated(waiting, Path())
     print(f"{len(waiting)} of {len(stages)} stages to compute: {estimate}", flush=True)
@@ -229,8 +237,9 @@ def _run(params: Params, name: str, copy: Path, request: dict) -> None:
         raise Mistake(f"{name}: `dvc repro` ended with exit code {code} in {copy}; {remedy}")
 
 
-def _stages_before_claims(params: Params, copy: Path) -> list[str]:
-    kinds = recorded.above("claims", document(copy / "dvc.yaml")["stages"])
+def _stages(params: Params, copy: Path) -> list[str]:
+    """All that `dvc repro claims` runs."""
+    kinds = {*recorded.above("claims", document(copy / "dvc.yaml")["stages"]), "tune", "claims"}
     return [stage for stage in recorded.listed(params) if stage.partition("@")[0] in kinds]
 
 
@@ -250,11 +259,12 @@ def _collected(params: Params, name: str, copy: Path, request: dict) -> replicat
         for architecture in sorted(params.tune.architectures)
     }
     metrics = artifacts.read_json(copy / artifacts.METRICS)
+    start = params.settings[params.tune.settings]
 
     return replications.Replication(
         name=name,
         commit=request["commit"],
-        params=replications.parameters(stages, params),
+        params=replications.parameters(stages, params.claims, params.tune, start),
         machine=artifacts.read_json(copy / processor.MACHINE),
         flags=request["flags"],
         tuned=request["tuned"],

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.params import PARAMS, Mistake, Params, Strict, explained
+from pipeline.params import PARAMS, Claims, Mistake, Settings, Strict, Tune, explained
 from pipeline.record import artifacts, lineage
 from pipeline.record.lineage import Stage
 
@@ -62,13 +62,14 @@ def path(name: str, folder: Path = Path()) -> Path:
     return folder / FOLDER / f"{name}.json"
 
 
-def parameters(stages: dict[str, Stage], params: Params) -> str:
-    """A digest of the values in params.yaml that determine the claims.
+def parameters(stages: dict[str, Stage], claims: Claims, tune: Tune, start: Settings) -> str:
+    """A digest of the values in params.yaml that determine the results of a study.
 
-    `stages` are the stages that `claims` reads from, as dvc.lock records them.
+    `stages` are the stages that `claims` reads from, as dvc.lock records them; `start` is where `tune` starts.
     """
     values = {name: stage.params.get(str(PARAMS), {}) for name, stage in stages.items()}
-    return lineage.digest([values, params.claims.model_dump()])
+    sections = [section.model_dump() for section in (claims, tune, start)]
+    return lineage.digest([values, sections])
 
 
 def read_all(folder: Path = Path()) -> list[Replication]:

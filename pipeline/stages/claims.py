@@ -29,8 +29,9 @@ def main(params: Params) -> None:
         _whole(artifacts.RETENTION, "retention"),
     )
     rows = claims.table(found, params.claims)
-    replicated = _replications(replications.parameters(stages, params))
-    artifacts.write_json(artifacts.CLAIMS, claims.with_replications(rows, replicated))
+    start = params.settings[params.tune.settings]
+    parameters = replications.parameters(stages, params.claims, params.tune, start)
+    artifacts.write_json(artifacts.CLAIMS, claims.with_replications(rows, _replications(parameters)))
 
 
 def _replications(parameters: str) -> list[claims.Replication]:

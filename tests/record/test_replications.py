@@ -69,24 +69,34 @@ def test_a_damaged_or_foreign_file_is_named_in_one_line(damage, problem, tmp_pat
     assert len(str(raised.value).splitlines()) == 1
 
 
+def digest_of(study, stages, **changed):
+    sections = {"claims": study.claims, "tune": study.tune, "start": study.settings["steady"], **changed}
+    return replications.parameters(stages, **sections)
+
+
 def test_the_parameters_of_another_study_have_another_digest(tmp_path):
     study = toy_study.write(tmp_path)
     stages = lineage.recorded(["retention", "evaluate"], tmp_path)
-    here = replications.parameters(stages, study)
-    assert replications.parameters(dict(reversed(stages.items())), study) == here
+    here = digest_of(study, stages)
+    assert digest_of(study, dict(reversed(stages.items()))) == here
 
-    threshold = study.claims.model_copy(update={"vanished": 0.01})
-    assert replications.parameters(stages, study.model_copy(update={"claims": threshold})) != here
-    assert replications.parameters({"evaluate": stages["evaluate"]}, study) != here
+    others = {
+        digest_of(study, {"evaluate": stages["evaluate"]}),
+        digest_of(study, stages, claims=study.claims.model_copy(update={"vanished": 0.01})),
+        digest_of(study, stages, tune=study.tune.model_copy(update={"trials": 99})),
+        digest_of(study, stages, start=study.settings["textbook"]),
+    }
+    assert len(others - {here}) == 4
 
 
 def test_the_settings_that_tuning_chose_are_no_part_of_the_digest(tmp_path):
     study = toy_study.write(tmp_path)
     stages = lineage.recorded(["train@vanilla-tuned"], tmp_path)
+    here = digest_of(study, stages)
+
     assert "artifacts/tuned/vanilla.json" in stages["train@vanilla-tuned"].params
-    here = replications.parameters(stages, study)
     stages["train@vanilla-tuned"].params["artifacts/tuned/vanilla.json"] = {"settings.tuned": {"hidden_size": 1}}
-    assert replications.parameters(stages, study) == here
+    assert digest_of(study, stages) == here
 
 
 def test_the_verdicts_of_a_file_are_those_of_the_claims():

@@ -64,7 +64,7 @@ def written_replication(study, **changed):
         replications.Claim(name=row["name"], verdict="not shown", measures=claims_of_science.deciding(row))
         for row in artifacts.read_json(artifacts.CLAIMS)
     ]
-    parameters = replications.parameters({}, study)
+    parameters = replications.parameters({}, study.claims, study.tune, study.settings[study.tune.settings])
     values = {"name": "amd", "params": parameters, "claims": rows, **changed}
     replications.write(REPLICATION.model_copy(update=values))
 

@@ -31,8 +31,7 @@ def shrink(folder: Path) -> None:
     stages["stages"]["gradients"]["deps"] = [dep for dep in deps if not re.search(r"models/(?!vanilla)", dep)]
     yaml.dump(params, folder / "params.yaml")
     yaml.dump(stages, folder / "dvc.yaml")
-    shutil.rmtree(folder / "reports")
-    (folder / "dvc.lock").unlink()
+    study.forget_results(folder)
 
 
 @pytest.mark.slow

@@ -192,3 +192,58 @@ def test_what_was_not_measured_is_left_out_and_the_rest_is_json():
     assert {row["name"]: row["verdict"] for row in rows}["forgets the beginning"] == NOT_SHOWN
     assert json.loads(json.dumps(rows, allow_nan=False)) == rows
     assert measure(bare, "gradients quickly vanish", "stays below 0.001")["value"] is None  # not reached
+
+
+def replication(name="other", obstacle="", **verdicts):
+    """What another rounding finds: the rows of the usual study, but for some verdicts by the first word of a claim."""
+    rows = claims.table(found(), THRESHOLDS)
+    return claims.Replication(
+        name, obstacle, [{**row, "verdict": verdicts.get(row["name"].split()[0], row["verdict"])} for row in rows]
+    )
+
+
+def compared(*replications):
+    rows = claims.with_replications(claims.table(found(), THRESHOLDS), list(replications))
+    return {row["name"]: row for row in rows}
+
+
+def test_a_verdict_that_a_replication_contradicts_is_unstable():
+    here = verdicts(found())
+    rows = compared(replication("agrees"), replication("contradicts", LSTMs=NOT_SHOWN))
+    row = rows["LSTMs remember"]
+    assert (row["verdict"], row["verdict_here"]) == (claims.UNSTABLE, HOLDS)
+    assert [(each["name"], each["verdict"]) for each in row["replications"]] == [
+        ("agrees", HOLDS),
+        ("contradicts", NOT_SHOWN),
+    ]
+    others = {name: other["verdict"] for name, other in rows.items() if other is not row}
+    assert others == {name: verdict for name, verdict in here.items() if name != "LSTMs remember"}
+
+
+def test_a_replication_keeps_the_numbers_that_decide_there():
+    (there,) = compared(replication())["LSTMs remember"]["replications"]
+    assert [measure["what"] for measure in there["measures"]] == [
+        f"share that a word {LENGTH - 1} tokens before the last keeps of its effect: lstm minus vanilla",
+        "test accuracy of lstm-textbook minus that of vanilla-textbook",
+    ]
+
+
+def test_a_replication_with_an_obstacle_is_listed_and_does_not_count():
+    row = compared(replication(obstacle="it has other parameters", LSTMs=NOT_SHOWN))["LSTMs remember"]
+    assert row["verdict"] == row["verdict_here"] == HOLDS
+    assert row["replications"][0]["obstacle"] == "it has other parameters"
+
+
+def test_a_claim_that_a_replication_lacks_keeps_its_verdict():
+    row = compared(replace(replication(), claims=[]))["LSTMs remember"]
+    assert row["verdict"] == HOLDS
+    assert row["replications"][0] == {
+        "name": "other",
+        "verdict": None,
+        "measures": [],
+        "obstacle": "it has no such sentence",
+    }
+
+
+def test_without_replications_the_rows_stay_as_they_are():
+    assert list(compared().values()) == claims.table(found(), THRESHOLDS)

@@ -1,4 +1,4 @@
-# The words of this project. `make reproduce` is the whole study, `make test` every check.
+# The words of this project. `make reproduce` is the whole study, `make test` the checks that CI runs, `make test-all` every check.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -8,6 +8,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 unexport PYTHONDONTWRITEBYTECODE
 
 READY := .venv/ready
+PYTEST := python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 QUICK_DIR ?= quick
 QUICK := -S data.limit=2000 -S train.seeds=2 -S train.runs.bidirectional-textbook.seed_factor=1 -S settings.textbook.epochs=1 -S settings.steady.epochs=1 -S tune.trials=2 -S tune.startup_trials=2 -S tune.seeds=1 \
 	-S 'gradients.sequence_lengths=[10,100]' -S gradients.trained_up_to=100 -S gradients.seeds=2 \
@@ -45,13 +46,17 @@ full: $(READY) ## every length, every architecture tuned, texts of 200 and 400 t
 	dvc exp run --name full $(FULL)
 
 .PHONY: test
-test: $(READY) check ## every check; beside the tests the quick study in a temporary copy
+test: $(READY) check ## the checks that CI runs (at most 9 minutes on two cores)
+	$(PYTEST) -m "not exhaustive"
+
+.PHONY: test-all
+test-all: $(READY) check ## every check, with the quick study alongside: before a commit of dvc.lock
 	set -o pipefail; (.ci/quick 2>&1 | sed -u 's/^/quick study: /') & \
-	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder; tests=$$?; wait $$! && exit $$tests
+	$(PYTEST); tests=$$?; wait $$! && exit $$tests
 
 .PHONY: test-fast
 test-fast: $(READY) ## the tests that take seconds
-	python -m pytest -m "not slow"
+	python -m pytest -m "not (slow or exhaustive)"
 
 .PHONY: check
 check: $(READY) ## format and lint

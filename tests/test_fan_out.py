@@ -105,6 +105,7 @@ def test_killed_twice_the_driver_goes_on_and_gives_the_same_bytes(project, undis
     assert results(project) == undisturbed
 
 
+@pytest.mark.exhaustive
 def test_a_killed_worker_changes_nothing(project, undisturbed):
     process = tune(project, RNN_WORKERS="2")
     process.stdout.readline()
@@ -191,6 +192,7 @@ workers.close()
 """
 
 
+@pytest.mark.exhaustive
 def test_a_cluster_behind_tls_computes_and_lets_no_one_else_in(project, certificates, tmp_path):
     with started(tmp_path, "tls", certificates) as (address, _):
         stranger = tune(project, DASK_SCHEDULER_ADDRESS=address)
@@ -210,6 +212,7 @@ def test_a_scheduler_that_takes_the_connection_and_says_nothing_is_one_clear_lin
             there.Cluster(address, (), print)
 
 
+@pytest.mark.exhaustive
 def test_a_scheduler_that_stops_answering_in_the_middle_is_one_clear_line(tmp_path, monkeypatch):
     there = pytest.importorskip("pipeline.record.compute.cluster")
     monkeypatch.setattr(there, "PATIENCE_SECONDS", 10)
@@ -226,6 +229,7 @@ def test_a_scheduler_that_stops_answering_in_the_middle_is_one_clear_line(tmp_pa
             cluster.abandon()
 
 
+@pytest.mark.exhaustive
 def test_a_scheduler_that_goes_away_is_one_clear_line_and_the_study_goes_on_here(project, undisturbed, cluster):
     address, processes = cluster
     process = tune(project, DASK_SCHEDULER_ADDRESS=address)
@@ -239,6 +243,7 @@ def test_a_scheduler_that_goes_away_is_one_clear_line_and_the_study_goes_on_here
     assert written(project, tune(project, RNN_WORKERS="2")) == undisturbed
 
 
+@pytest.mark.exhaustive
 def test_dvc_killed_takes_its_stage_and_workers_along(project, undisturbed):
     dvc = subprocess.Popen(
         ["dvc", "repro", "--single-item", "tune@vanilla"],

@@ -148,7 +148,7 @@ def described(folder: Path, rate: float) -> list[tuple]:
     return asked(folder, query, rate)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_whatever_dvc_does_mlflow_shows_what_the_files_say(project, tmp_path):
     run(project, "dvc", "repro")
     assert_equal_to_the_files(project)

@@ -96,7 +96,7 @@ def test_loaded_where_this_checkout_is_unknown_it_answers_as_predict_does(served
     assert none == []
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_over_http_and_from_mlflows_command_line_it_answers_as_predict_does(served, expected, tmp_path):
     (tmp_path / "in.json").write_text(json.dumps({"inputs": TEXTS}))
     command = [sys.executable, "-m", "mlflow", "models"]

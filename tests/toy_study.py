@@ -78,8 +78,7 @@ def write(folder: Path) -> Params:
     for name in ("accuracy", "tuning-by-trial", "gradients-by-lag", "retention"):
         (folder / "reports/figures").mkdir(exist_ok=True)
         (folder / f"reports/figures/{name}.svg").write_text(SVG)
-    scores = {run: {"parameters": 326273} for run in RUNS}
-    scores["vanilla-textbook"]["test/accuracy"] = score(0.5, 0.75, 0.625, 0.625)
+    scores = {run: {"parameters": 326273, "test/accuracy": score(0.5, 0.75, 0.625, 0.625)} for run in RUNS}
     scores["vanilla-textbook"]["validation/accuracy"] = score(0.625, 0.625, 0.5, 0.5)
     scores["vanilla-tuned"]["test/accuracy"] = score(0.5, 0.75)
     scores["vanilla-tuned"]["validation/accuracy"] = score(0.625, 0.875)

@@ -44,6 +44,7 @@ SMALL = {
     "lengths": [3],
     "architectures": ["vanilla"],
     "seeds": 2,
+    "seed_factors": {},
 }
 
 
@@ -354,7 +355,7 @@ def test_what_is_not_finite_is_said_to_be_so_and_drawn_as_a_gap(tmp_path, monkey
             artifacts.write_csv(path, table)
 
     text = (written(tmp_path / "gaps", monkeypatch, spoil, **SMALL) / "README.md").read_text()
-    assert "| vanilla-textbook | 326,273 | not finite | none | not finite | 80.0, not finite |" in text
+    assert "| vanilla-textbook | 326,273 | 2 | not finite | none | not finite | 80.0, not finite |" in text
     assert "not ranked: vanilla-textbook" in text
     assert "nan" not in text.lower().replace("nance", "")
 
@@ -434,8 +435,8 @@ def test_a_study_as_small_as_make_quick_is_reported_whole(quick):
     assert page.open == []
     assert {file.stem for file in (quick / "figures").iterdir()} == FIGURES
     text = (quick / "README.md").read_text()
-    assert "| trained at this length | 2 / 500 | 2 / 500 | none |" in text
-    assert "| trained at 100 tokens | 2 / 500 | 2 / 500 | 2 / 500 |" in text
+    assert "| trained at this length | 2 / 500 | 2 to 4 / 500 | none |" in text
+    assert "| trained at 100 tokens | 2 / 500 | 2 to 4 / 500 | 2 / 500 |" in text
 
 
 def test_networks_that_were_trained_at_the_textbooks_length_are_never_shown_as_trained_at_another(full):

@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 READY := .venv/ready
 PYTEST := python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 QUICK_DIR ?= quick
-QUICK := -S data.limit=2000 -S train.seeds=2 -S train.runs.bidirectional-textbook.seed_factor=1 -S settings.textbook.epochs=1 -S settings.steady.epochs=1 -S tune.trials=2 -S tune.startup_trials=2 -S tune.seeds=1 \
+QUICK := -S data.limit=2000 -S train.seeds=2 -S train.runs.bidirectional-textbook.seed_factor=1 -S settings.textbook.epochs=1 -S settings.steady.epochs=1 -S tune.trials=2 -S tune.startup_trials=2 -S tune.race_seeds=2 -S tune.regret_seeds=2 \
 	-S 'gradients.sequence_lengths=[10,100]' -S gradients.trained_up_to=100 -S gradients.seeds=2 \
 	-S gradients.reviews=50 -S gradients.memory_reviews=20 -S gradients.jacobian_reviews=4 -S 'retention.lags=[5]' -S 'retention.signals={vanilla: [first, middle], lstm: [first]}' -S retention.seeds=2 -S retention.updates=100
 FULL := -S train.seeds=10 -S tune.trials=40 -S 'tune.architectures=[feedforward,vanilla,bidirectional,lstm]' \

@@ -239,7 +239,8 @@ def shrink(file: Path) -> None:
         params["settings"][name].update(SMALL | PLAIN)
     runs = params["train"]["runs"]
     params["train"] |= {"seeds": 2, "runs": {run: runs[run] for run in runs if run != "bidirectional-tuned"}}
-    params["tune"] |= {"architectures": ["vanilla"], "trials": 2, "wave": 2, "startup_trials": 2, "seeds": 1}
+    params["tune"] |= {"architectures": ["vanilla"], "trials": 2, "wave": 2, "startup_trials": 2}
+    params["tune"] |= {"rung_epochs": 1, "finalists": 1, "race_seeds": 2, "regret_seeds": 2}
     params["evaluate"]["comparisons"] = [["vanilla-textbook", "lstm-textbook"], ["vanilla-textbook", "vanilla-tuned"]]
     params["gradients"] |= {"sequence_lengths": [8], "trained_up_to": 2, "seeds": 2, "architectures": ["vanilla"]}
     params["gradients"] |= {"reviews": 4, "memory_reviews": 2, "jacobian_reviews": 1, "words": 1}

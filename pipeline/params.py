@@ -143,8 +143,11 @@ class Tune(Strict):
     trials: Count
     wave: Count
     startup_trials: Count
+    rung_epochs: Count
+    finalists: Annotated[int, Field(ge=1, le=100)]
+    race_seeds: Seeds
+    regret_seeds: Seeds
     seed: Annotated[int, Field(ge=0, le=1_000_000_000)]
-    seeds: Annotated[int, Field(ge=1, le=1000)]
     space: Space
 
 

@@ -25,6 +25,8 @@ SMALL = {
     "trials: 12": "trials: 3",  # two waves
     "wave: 4": "wave: 2",
     "startup_trials: 4": "startup_trials: 2",
+    "race_seeds: 4": "race_seeds: 2",
+    "regret_seeds: 10": "regret_seeds: 2",
     "    epochs: ": "    epochs: 2 # ",
 }
 WRITTEN = ("artifacts/tuned/vanilla.json", "artifacts/trials/vanilla.csv", "reports/tuning/vanilla.csv")

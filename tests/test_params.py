@@ -93,6 +93,11 @@ def test_textbook_is_the_tutorials_network():
         ),
         ("path: data/raw", 'path: "a\\0b"', "data.path: 'a\\x00b': must be one line of text"),
         ("seeds: 3", "seeds: 5000", "train.seeds: 5000: must be less than or equal to 1000"),
+        ("rung_epochs: 3", "rung_epochs: 0", "tune.rung_epochs: 0: must be greater than or equal to 1"),
+        ("finalists: 2", "finalists: 0", "tune.finalists: 0: must be greater than or equal to 1"),
+        ("race_seeds: 4", "race_seeds: 1", "tune.race_seeds: 1: must be greater than or equal to 2"),
+        ("regret_seeds: 10", "regret_seeds: 1", "tune.regret_seeds: 1: must be greater than or equal to 2"),
+        ("rung_epochs: 3", "seeds: 2", "tune.seeds: unknown key"),
         ("seed: 1000", "seed: 5000000000", "tune.seed: 5000000000: must be less than or equal to 1000000000"),
         ("bidirectional: [middle]", "bidirectional: [first]", "retention.signals.bidirectional: 'first' is what its"),
         (

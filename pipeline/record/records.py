@@ -6,8 +6,8 @@ sequence length can be told apart in one chart, thirty cannot (the scatter is in
 its result and a figure of the report.
 
 Names of metrics: a mean carries the plain name; `.sd`, `.low`, `.high` tell its scatter over seeds (95 % interval);
-`validation/accuracy.kept` is of the epoch whose weights were kept (of a completed trial the mean over its seeds, of a
-pruned one the last on the first seed). A trial's curves are those of its first seed.
+`validation/accuracy.kept` is of the epoch whose weights were kept, of a trial that at the rung, or its last one before
+it diverged. The parent of a search has the race and the regret: `race/start`, `race/trial-5`, `race.difference/...`.
 """
 
 import csv
@@ -194,15 +194,16 @@ def ceiling(stage: Stage, summary: dict, folder: Path) -> list[Record]:
 
 
 def tuning(stage: Stage, folder: Path) -> list[Record]:
-    """A study: what it chose, and each trial."""
+    """A study: its choice with race and regret, and each trial."""
     architecture = stage.item
     table, tuned = _text(folder, artifacts.trials(architecture)), _text(folder, artifacts.tuned(architecture))
-    chosen = json.loads(tuned)
+    summary = _text(folder, artifacts.tuning_summary(architecture))
+    chosen, found = json.loads(tuned), json.loads(summary)
     fixed = stage.values[f"settings.{stage.values['tune.settings']}"]
     known = {
         "architecture": architecture,
         "settings": "tuned",
-        "seed": ", ".join(str(stage.values["tune.seed"] + number) for number in range(stage.values["tune.seeds"])),
+        "seed": stage.values["tune.seed"],
         "sequence_length": fixed["sequence_length"],
     }
     space = {f"space.{key}": json.dumps(value) for key, value in stage.values["tune.space"].items()}
@@ -215,14 +216,14 @@ def tuning(stage: Stage, folder: Path) -> list[Record]:
         name=name(stage.name),
         key=stage.key(),
         parent=None,
-        tags=tags(stage.name, "", stage.key(), **known, **_note(_study(stage, chosen, rows), figure)),
-        params={**params, **space, **_flat(chosen["settings"]), "best_trial": str(chosen["chosen"]["trial"])},
+        tags=tags(stage.name, "", stage.key(), **known, **_note(_study(stage, found, rows), figure)),
+        params={**params, **space, **_flat(chosen["settings"]), "chosen": _contestant(found["chosen"])},
         metrics={
-            ("validation/accuracy.kept", 0): float(chosen["chosen"]["validation/accuracy"]),
-            **{(f"trials.{s.lower()}", 0): float(n) for s, n in _states(rows).items()},
+            **_race(found),
+            **{(f"trials.{state.lower()}", 0): float(number) for state, number in _states(rows).items()},
         },
         datasets=_datasets(stage),
-        artifacts={f"{architecture}.csv": table, f"{architecture}.json": tuned, **figure},
+        artifacts={f"{architecture}.csv": table, f"{architecture}.json": tuned, "summary.json": summary, **figure},
     )
     children = [
         Record(
@@ -523,10 +524,30 @@ def _counted(claims: list[dict]) -> dict[str, int]:
     return {verdict: len(found) for verdict, found in sorted(_grouped(claims, "verdict").items())}
 
 
-def _study(stage: Stage, chosen: dict, rows: list[dict]) -> str:
-    best = chosen["chosen"]
+def _contestant(row: dict) -> str:
+    return "start" if row["starting_recipe"] else f"trial-{row['trial']}"
+
+
+def _race(found: dict) -> dict[Point, float]:
+    """Race and regret of a search; a kept starting recipe has a regret of 0 and no interval."""
+    metrics = {("regret", 0): found["regret"]["difference"]}
+    metrics |= {(f"regret.{end}", 0): found["regret"][end] for end in ("low", "high")}
+    for row in found["race"]:
+        name = _contestant(row)
+        metrics[f"race/{name}", 0] = row["mean"]
+        metrics[f"race.difference/{name}", 0] = row["difference"]
+        metrics[f"race.standard_error/{name}", 0] = row["standard_error"]
+    return _finite(metrics)
+
+
+def _study(stage: Stage, found: dict, rows: list[dict]) -> str:
     states = ", ".join(f"{count} {state}" for state, count in _states(rows).items())
-    return (
-        f"**Trial {best['trial']}: validation accuracy {best['validation/accuracy']:.4f}**, of {states}\n\n"
-        + _reproduce(stage)
+    regret = found["regret"]
+    interval = "" if regret["low"] is None else f", 95 % interval {regret['low']:.4f} to {regret['high']:.4f}"
+    return "\n\n".join(
+        [
+            f"**{_contestant(found['chosen'])}**: {found['chosen']['reason']}; trials: {states}",
+            f"Regret (chosen minus starting recipe on fresh seeds): {regret['difference']:.4f}{interval}",
+            _reproduce(stage),
+        ]
     )

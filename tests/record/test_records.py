@@ -93,7 +93,7 @@ def test_a_failed_trial_has_no_value_but_is_shown(study):
     assert found["vanilla trial 2"].tags["state"] == "FAIL"
     assert ("validation/accuracy.kept", 0) not in found["vanilla trial 2"].metrics
     assert found["vanilla trial 0"].metrics["validation/accuracy.kept", 0] == 0.75
-    assert found["vanilla study"].metrics["trials.pruned", 0] == 1
+    assert found["vanilla study"].metrics["trials.fail", 0] == 1
 
 
 def test_a_decay_curve_is_the_mean_over_seeds_by_lag(study):
@@ -127,7 +127,11 @@ def test_every_verdict_is_a_tag_and_a_row_of_the_description(study):
     [
         ("vanilla-textbook", "**Test accuracy 0.6250**", "accuracy"),
         ("tfidf", "**Test accuracy 0.8750**", "accuracy"),
-        ("vanilla study", "**Trial 0: validation accuracy 0.7500**", "tuning-by-trial"),
+        (
+            "vanilla study",
+            "**trial-1**: fewest parameters among those ahead; trials: 2 COMPLETE, 1 FAIL",
+            "tuning-by-trial",
+        ),
         ("gradients 4", "- vanilla forward trained: 10^-4.5, half-life 3.5 tokens", "gradients-by-lag"),
         ("retention", "- vanilla first: 2", "retention"),
     ],
@@ -155,8 +159,30 @@ def test_no_text_of_a_review_is_in_a_record_so_mlflow_has_none_to_escape(study):
     assert "onerror" not in repr(read(study).values())
 
 
-def test_a_trial_names_the_seeds_that_it_was_tried_on(study):
-    assert read(study)["vanilla trial 0"].tags["seed"] == "0, 1"
+def test_a_trial_names_the_seed_that_it_was_tried_on(study):
+    assert read(study)["vanilla trial 0"].tags["seed"] == "1000"
+
+
+def test_a_search_shows_its_race_and_its_regret(study):
+    record = read(study)["vanilla study"]
+    assert record.params["chosen"] == "trial-1"
+    assert {name: value for (name, _), value in record.metrics.items() if not name.startswith("trials.")} == {
+        **{"race/start": 0.75, "race/trial-1": 0.875},
+        **{"race.difference/trial-1": 0.125, "race.standard_error/trial-1": 0.0625},
+        **{"regret": 0.25, "regret.low": -0.125, "regret.high": 0.5},
+    }
+    assert "on fresh seeds): 0.2500, 95 % interval -0.1250 to 0.5000" in record.tags[records.NOTE]
+
+
+def test_a_search_that_kept_the_starting_recipe_has_a_regret_of_0(study):
+    kept = {"chosen": {**toy_study.CHOSEN, "trial": None, "starting_recipe": True}, "race": []}
+    kept["regret"] = {"difference": 0.0, "low": None, "high": None}
+    toy_study.write_json(study / "reports/tuning/vanilla.json", kept)
+    record = read(study)["vanilla study"]
+    assert record.params["chosen"] == "start"
+    assert record.metrics["regret", 0] == 0
+    assert ("regret.low", 0) not in record.metrics
+    assert "on fresh seeds): 0.0000\n" in record.tags[records.NOTE]
 
 
 def test_the_same_files_give_the_same_fingerprint_and_other_files_another_where_they_are_shown(study):

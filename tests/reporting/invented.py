@@ -254,7 +254,7 @@ def _model(run: str, seeds: int) -> dict:
 
 def trials(random) -> pd.DataFrame:
     rows = 8
-    state = np.array(["COMPLETE"] * 5 + ["PRUNED"] * 2 + ["FAIL"])
+    state = np.array(["COMPLETE"] * 7 + ["FAIL"])
     value = np.where(state == "FAIL", np.nan, 0.78 + 0.05 * random.random(rows))
     return pd.DataFrame(
         {
@@ -266,13 +266,12 @@ def trials(random) -> pd.DataFrame:
             "learning_rate": 10 ** random.uniform(-3.5, -2.6, rows),
             "dropout": random.integers(0, 6, rows) / 10,
             "parameters": 300_000 + 1_000 * random.integers(0, 9, rows),
-            "epochs": np.where(state == "FAIL", np.nan, 6),
+            "epochs": np.where(state == "FAIL", np.nan, 3),
             "reason": [
                 None,
                 None,
                 "as trial 1",
-                *[None] * 2,
-                "below the median",
+                *[None] * 3,
                 "as trial 5",
                 "loss is | not <finite>",
             ],
@@ -280,12 +279,29 @@ def trials(random) -> pd.DataFrame:
     )
 
 
+def contestant(trials: pd.DataFrame, number: int) -> dict:
+    """A row of the race, as `tune` writes it; trial 0 is the starting recipe."""
+    trial = trials.iloc[number]
+    settings = {name: int(trial[name]) for name in ("hidden_size", "embedding_dimension")}
+    settings |= {name: float(trial[name]) for name in ("learning_rate", "dropout")}
+    row = {"trial": number, "starting_recipe": number == 0, "settings": settings}
+    row |= {"parameters": int(trial.parameters), "scores": {"1001": 0.80, "1002": 0.82}, "mean": 0.81}
+    return {**row, "dropped": False, "difference": None, "standard_error": None}
+
+
 def searched(trials: pd.DataFrame) -> dict:
     """What `tune` says of these trials; the expected best of so many is invented."""
     done = trials[trials.state == "COMPLETE"]
     shares = {"hidden_size": 0.4, "embedding_dimension": 0.2, "learning_rate": 0.3, "dropout": 0.1}
+    race = [contestant(trials, number) for number in (0, int(done.value.iloc[1:].idxmax()), 1)]
+    race[1] |= {"difference": 0.012, "standard_error": 0.004}
+    race[2] |= {"dropped": True, "difference": -0.003, "standard_error": 0.005}
+    described = {name: race[1][name] for name in ("trial", "starting_recipe", "settings")}
+    fresh = {"start": {"1005": 0.81, "1006": 0.82}, "chosen": {"1005": 0.82, "1006": 0.83}}
     return {
-        "chosen": {"trial": int(done.value.idxmax()), "validation/accuracy": float(done.value.max())},
+        "chosen": {**described, "reason": "fewest parameters among those ahead"},
+        "race": race,
+        "regret": {"difference": 0.01, "low": -0.02, "high": 0.04, **fresh},
         "importances": {"evaluator": "PED-ANOVA", "values": shares},
         "expected_best": [float(value) for value in np.linspace(done.value.mean(), done.value.max(), len(done))],
     }

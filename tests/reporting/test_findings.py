@@ -87,28 +87,60 @@ def test_a_rounded_zero_has_no_sign():
     assert (findings.number(-0.001, 1), findings.points(0.0001), findings.points(0.012)) == ("0.0", "0.0", "+1.2")
 
 
-def chosen(hidden_size=32, states=("COMPLETE",) * 3 + ("PRUNED", "FAIL"), reasons=(None,) * 5):
-    """The sentence about five trials of vanilla, of which the first, of this size and 83 %, was chosen."""
-    rows = {"trial": range(5), "state": states, "value": [0.83, 0.80, 0.81, 0.99, np.nan], "reason": reasons}
-    rows |= {"hidden_size": hidden_size, "embedding_dimension": 32, "learning_rate": 0.001, "dropout": 0.3}
-    study = {"chosen": {"trial": 0, "validation/accuracy": 0.83}}
+SETTINGS = {"hidden_size": 32, "embedding_dimension": 32, "learning_rate": 0.001, "dropout": 0.3}
+TRIALS = pd.DataFrame(
+    {"trial": range(4), "state": ["COMPLETE"] * 3 + ["FAIL"], "value": [0.83, 0.80, 0.84, np.nan], "reason": ""}
+)
+
+
+def row(number, difference=None, standard_error=None, seeds=4):
+    scores = {str(seed): 0.8 for seed in range(seeds)}
+    found = {"trial": number, "starting_recipe": number == 0, "settings": SETTINGS, "parameters": 9, "scores": scores}
+    return found | {"mean": 0.8, "difference": difference, "standard_error": standard_error, "dropped": False}
+
+
+def tuned(number=0, race=(), regret=(0.0, None, None), hidden_size=32, trials=TRIALS):
+    """The sentences about a search of vanilla that chose this trial; trial 0 is the starting recipe."""
+    settings = {**SETTINGS, "hidden_size": hidden_size}
+    study = {"chosen": {"trial": number, "starting_recipe": number == 0, "settings": settings}, "race": list(race)}
+    study["regret"] = dict(zip(("difference", "low", "high"), regret, strict=True), chosen=dict.fromkeys("abc", 0.8))
     space = {"hidden_size": {"role": "scientific", "low": 16, "high": 128, "step": 16, "log": False}}
-    found = tables.trials({"vanilla": pd.DataFrame(rows)}, {"vanilla": study})
-    return findings.tuned(found, tables.comparisons([], 0.05), space)
+    return findings.tuned(trials, study, "vanilla", tables.comparisons([], 0.05), space)
 
 
-def test_what_was_chosen_is_measured_against_the_median_of_the_completed_trials():
-    said = chosen()
-    assert "of 5 trials, 3 completed, 1 was pruned and 1 failed; none repeated an earlier one" in said
-    assert "Trial 0 was chosen with 83.0 % on the validation split, 2.0 points above the median completed" in said
-    assert "1 repeated an earlier one" in chosen(reasons=(None, "as trial 0", None, None, None))
-    assert "the only one that completed" in chosen(states=("COMPLETE", *["PRUNED"] * 4))
+def test_a_search_without_a_rival_says_that_nothing_beats_the_start():
+    text = tuned()
+    assert text.startswith("vanilla: nothing beats the starting recipe: in the search, no trial was ahead of it.")
+    assert "The regret is 0 by definition." in text
+    assert "4 trials: 1 diverged, and none repeated an earlier one" in text
+    assert "At the rung, the best was trial 2 with 84.0 %; the chosen trial 0 had 83.0 %." in text
+    assert "1 repeated" in tuned(trials=TRIALS.assign(reason=["", "as trial 0", "", ""]))
+
+
+def test_a_start_that_won_its_race_says_that_nothing_beats_it_beyond_noise():
+    text = tuned(race=[row(0), row(2, 0.0012, 0.003), row(1, None)])
+    assert text.startswith("vanilla: nothing beats the starting recipe beyond noise, so it was kept.")
+    assert "trial 2 scored +0.1 points against it, with a standard error of 0.3, on 4 seeds; trial 1 diverged" in text
+
+
+def test_a_finalist_that_replaced_the_start_is_named_with_its_lead_and_regret():
+    text = tuned(2, [row(0), row(2, 0.012, 0.004)], (0.01, 0.002, 0.018))
+    assert text.startswith("vanilla: trial 2 replaces the starting recipe. In the race it scored +1.2 points")
+    assert "On 3 fresh seeds it scores +1.0 points against the starting recipe (95 % interval 0.2 to 1.8)." in text
+    assert "no evidence" not in text
+
+
+def test_a_regret_whose_interval_includes_0_says_so():
+    race = [row(0), row(2, 0.012, 0.004)]
+    assert "we found no evidence that anything beats the starting recipe" in tuned(2, race, (0.01, -0.01, 0.03))
+    assert "the choice is worse than the starting recipe" in tuned(2, race, (-0.02, -0.03, -0.01))
+    assert "without an interval" in tuned(2, race, (0.01, None, None))
 
 
 def test_a_choice_at_an_end_of_the_space_asks_for_a_wider_one():
-    assert "It lies at the upper end of hidden size (128)" in chosen(hidden_size=128)
-    assert "should be widened" in chosen(hidden_size=16)
-    assert "It lies at no end of the space." in chosen(hidden_size=32)
+    assert "It lies at the upper end of hidden size (128)" in tuned(hidden_size=128)
+    assert "should be widened" in tuned(hidden_size=16)
+    assert "It lies at no end of the space." in tuned(hidden_size=32)
 
 
 def test_the_most_important_dimension_is_named_with_its_evaluator_and_role():

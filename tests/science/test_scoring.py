@@ -130,3 +130,11 @@ def test_the_linear_ceiling_equals_scikit_learn_s_own_text_pipeline_and_does_not
     reference = LogisticRegression(max_iter=1000).fit(vectors.transform(texts), labels_N)
     ours = scoring.tfidf_probabilities(scoring.tfidf(tokens_NT, labels_N, 30), tokens_NT)
     np.testing.assert_allclose(ours, reference.predict_proba(vectors.transform(texts))[:, 1], atol=1e-4)
+
+
+def test_the_standard_error_of_a_difference_is_welch_s():
+    baseline, run = [0.80, 0.82, 0.84], [0.85, 0.89]
+    error = scoring.standard_error(baseline, run)
+    assert error == pytest.approx((0.0004 / 3 + 0.0008 / 2) ** 0.5)
+    t = scoring.difference(baseline, run)["difference"] / error
+    assert t == pytest.approx(stats.ttest_ind(run, baseline, equal_var=False).statistic)

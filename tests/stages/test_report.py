@@ -295,18 +295,29 @@ def test_any_part_of_a_study_can_be_reported(tmp_path, monkeypatch, changes):
     assert Page((reports / "index.html").read_text()).open == []
 
 
-def test_trials_that_were_pruned_failed_or_repeated_are_listed_with_the_reason(full):
+def test_trials_that_diverged_or_repeated_are_listed_with_the_reason(full):
     text = (full / "README.md").read_text()
-    listed = text.split("Trials that were pruned, failed or repeated an earlier one")[1].split("Read this with care")[0]
+    listed = text.split("Trials that diverged or repeated an earlier one")[1].split("Read this with care")[0]
     for row in (
-        r"2 \| completed \| 6 \| [\d.]+ % \| the settings of trial 1 again",
-        r"5 \| pruned \| 6 \| [\d.]+ % \| below the median",
-        r"6 \| pruned \| 6 \| [\d.]+ % \| the settings of trial 5 again",
-        r"7 \| failed \| none \| none \| loss is \\\| not &lt;finite>",
+        r"2 \| completed \| 3 \| [\d.]+ % \| the settings of trial 1 again",
+        r"6 \| completed \| 3 \| [\d.]+ % \| the settings of trial 5 again",
+        r"7 \| diverged \| none \| none \| loss is \\\| not &lt;finite>",
     ):
         for architecture in ("vanilla", "bidirectional"):
             assert re.search(rf"^\| {architecture} \| {row} \|$", listed, re.MULTILINE), row
-    assert listed.count("| vanilla |") == 4
+    assert listed.count("| vanilla |") == 3
+
+
+def test_the_race_and_the_regret_of_each_search_are_tables(full):
+    text = (full / "README.md").read_text()
+    for architecture in ("vanilla", "bidirectional"):
+        race = artifacts.read_json(full / f"tuning/{architecture}.json")["race"]
+        outcomes = ["replaced", "chosen", "dropped: not ahead after half of the seeds"]
+        for contestant, outcome in zip(race, outcomes, strict=True):
+            name = "starting recipe" if contestant["starting_recipe"] else f"trial {contestant['trial']}"
+            assert re.search(rf"^\| {architecture} \| {name} \|.* \| {outcome} \|$", text, re.MULTILINE), name
+        row = rf"\| {architecture} \| trial {race[1]['trial']} \| 2 \| 81.5 % \| 82.5 % \| \+1.0 \| −2.0 to 4.0 \|"
+        assert re.search(row, text)
 
 
 def test_the_table_of_comparisons_says_how_probable_it_is_that_a_seed_scores_higher(full):
@@ -320,17 +331,20 @@ def test_the_table_of_comparisons_says_how_probable_it_is_that_a_seed_scores_hig
 def test_a_search_of_one_completed_trial_is_reported_without_importances_or_contour(tmp_path, monkeypatch):
     def spoil():
         table = artifacts.read_csv(artifacts.trials("vanilla"))
-        table.loc[table.trial > 0, "state"] = "PRUNED"
+        table.loc[table.trial > 0, "state"] = "FAIL"
         artifacts.write_csv(artifacts.trials("vanilla"), table)
-        known = {"chosen": {"trial": 0, "validation/accuracy": 0.8}, "expected_best": [0.8]}
-        known["importances"] = {"evaluator": "PED-ANOVA", "values": None}
+        start = invented.contestant(table, 0)
+        chosen = {name: start[name] for name in ("trial", "starting_recipe", "settings")}
+        known = {"chosen": chosen, "race": [], "regret": {"difference": 0.0, "low": None, "high": None}}
+        known |= {"expected_best": [0.8], "importances": {"evaluator": "PED-ANOVA", "values": None}}
         artifacts.write_json(artifacts.tuning_summary("vanilla"), known)
 
     reports = written(tmp_path / "one", monkeypatch, spoil, **{**SMALL, "tuned": ["vanilla"]})
     text = (reports / "README.md").read_text()
     assert "which dimension mattered cannot be told" in text
     assert "For vanilla the completed trials span no area" in text
-    assert "the only one that completed" in text
+    assert "nothing beats the starting recipe: in the search, no trial was ahead of it" in text
+    assert "Regret: chosen minus starting recipe" not in text
     assert set(re.findall(r"figures/(tuning-[a-z-]+)\.svg", text)) == {
         name for name in FIGURES if name.startswith("tuning-") and name != "tuning-importances"
     }

@@ -164,11 +164,19 @@ def test_the_retention_table_has_every_architecture_lag_and_seed():
 def test_tuning_tables_have_the_whole_budget_and_the_tuned_run_has_the_winner(architecture):
     trials = pd.read_csv(REPORTS / f"tuning/{architecture}.csv")
     assert trials["trial"].tolist() == list(range(STUDY.tune.trials))
-    completed = trials[trials["state"] == "COMPLETE"]
-    winner = completed.loc[completed["value"].idxmax()]
+    summary = json.loads((REPORTS / f"tuning/{architecture}.json").read_text(encoding="utf-8"))
+    chosen, regret = summary["chosen"], summary["regret"]
     values = json.loads((REPORTS / "models.json").read_text(encoding="utf-8"))[f"{architecture}-tuned"]["values"]
+    row = trials.loc[chosen["trial"]]
     for name in ("hidden_size", "embedding_dimension", "learning_rate", "dropout"):
-        assert values[name] == pytest.approx(winner[name])
+        assert values[name] == chosen["settings"][name] == pytest.approx(row[name])
+    assert chosen["starting_recipe"] == (chosen["trial"] == 0)
+    assert len(regret["chosen"]) == (0 if chosen["starting_recipe"] else STUDY.tune.regret_seeds)
+
+    race_seeds = {str(STUDY.tune.seed + 1 + number) for number in range(STUDY.tune.race_seeds)}
+    assert all(contestant["scores"].keys() <= race_seeds for contestant in summary["race"])
+    assert not race_seeds & regret["chosen"].keys()
+    assert len(summary["race"]) <= 1 + STUDY.tune.finalists
 
 
 def test_dvc_lock_has_every_stage_and_nothing_that_differs_from_run_to_run():

@@ -69,7 +69,7 @@ def _remove(folder: Path) -> None:
 
 
 def _check_name(name: str, root: Path) -> None:
-    if not re.match(replications.NAME, name) or len(name) > LONGEST_NAME:
+    if not re.fullmatch(replications.NAME, name) or len(name) > LONGEST_NAME:
         allowed = f"lower-case letters, digits and -, at most {LONGEST_NAME} of them"
         raise Mistake(f"{name!r} is not a name for a replication; allowed: {allowed}")
 

@@ -11,8 +11,8 @@ def sentences(claim: dict) -> list[str]:
     said = []
 
     if contradicting:
-        others = ", ".join(f"{item['verdict']} in {item['name']}" for item in contradicting)
-        said.append(f"The verdict is {claim['verdict_here']} here, {others}.")
+        others = " and ".join(f"“{item['verdict']}” in {item['name']}" for item in contradicting)
+        said.append(f"The verdict is “{claim['verdict_here']}” here and {others}.")
 
     if counting:
         held = len(counting) - len(contradicting)

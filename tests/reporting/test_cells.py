@@ -26,7 +26,7 @@ def test_an_unstable_verdict_has_both_numbers_and_both_verdicts():
         "(+7.1 to +25.1 points); asked: above 0 points; amd: +3.2 points (−6.7 to +13.0 points)"
     )
     assert found["stability"] == [
-        "The verdict is holds here, partly in amd.",
+        "The verdict is “holds” here and “partly” in amd.",
         "The verdict here held in 1 of 2 replications.",
     ]
 

@@ -64,6 +64,7 @@ def project(tmp_path):
     yaml.dump(pipeline, folder / "dvc.yaml")
     (folder / "data/raw").mkdir(parents=True)
     (folder / "data/raw/README.md").write_text("nothing of one's own\n")
+    shutil.copytree(ROOT / "reports/replications", folder / "reports/replications")
     shutil.copy(ROOT / ".gitignore", folder)
     run(folder, "git", "init", "--quiet")
     for name, value in (("user.name", "us"), ("user.email", "us@localhost"), ("commit.gpgsign", "false")):

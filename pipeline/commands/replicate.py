@@ -69,7 +69,7 @@ def _remove(folder: Path) -> None:
 
 
 def _check_name(name: str, root: Path) -> None:
-    if not re.match(replications.NAME, name) or len(name) > LONGEST_NAME:
+    if not re.fullmatch(replications.NAME, name) or len(name) > LONGEST_NAME:
         allowed = f"lower-case letters, digits and -, at most {LONGEST_NAME} of them"
         raise Mistake(f"{name!r} is not a name for a replication; allowed: {allowed}")
 
@@ -252,7 +252,7 @@ def _demand_the_same_settings(params: Params, root: Path, copy: Path) -> None:
 
 
 def _collected(params: Params, name: str, copy: Path, request: dict) -> replications.Replication:
-    """What the finished copy holds."""
+    """The results in the finished copy."""
     stages = recorded.sources("claims", params, copy)
     chosen = {
         architecture: artifacts.read_json(copy / artifacts.tuned(architecture))["settings"]["tuned"]
@@ -275,7 +275,7 @@ def _collected(params: Params, name: str, copy: Path, request: dict) -> replicat
 
 
 def _means(scores_by_metric: dict) -> dict[str, replications.Mean]:
-    """By metric; what has no scores, the number of parameters, is left out."""
+    """By metric; the number of parameters has no scores and is left out."""
     return {
         metric: replications.Mean(mean=found["mean"], low=found["low"], high=found["high"], seeds=len(found["scores"]))
         for metric, found in sorted(scores_by_metric.items())

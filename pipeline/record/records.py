@@ -346,7 +346,7 @@ def claims(stage: Stage, folder: Path) -> list[Record]:
     """The verdict on each sentence of the tutorial: a tag, and a row of the note."""
     text = _text(folder, artifacts.CLAIMS)
     found = json.loads(text)
-    rows = "\n".join(f"| {claim['sentence']} | **{claim['verdict']}** |" for claim in found)
+    rows = "\n".join(f"| {claim['sentence']} | {_verdict(claim)} |" for claim in found)
     note = f"| The tutorial says | Measured |\n|---|---|\n{rows}\n\n{_reproduce(stage)}"
     known = {"architecture": ALL, "settings": "textbook", "seed": ALL, "sequence_length": ALL}
     verdicts = {f"claim {claim['name']}": claim["verdict"] for claim in found}
@@ -362,6 +362,16 @@ def claims(stage: Stage, folder: Path) -> list[Record]:
             artifacts={"claims.json": text},
         )
     ]
+
+
+def _verdict(claim: dict) -> str:
+    """With those behind an unstable one: ours and that of every replication that counts."""
+    if claim["verdict"] != "unstable":
+        return f"**{claim['verdict']}**"
+
+    counting = [item for item in claim["replications"] if not item["obstacle"]]
+    others = "".join(f"; {item['name']}: {item['verdict']}" for item in counting)
+    return f"**unstable** (here: {claim['verdict_here']}{others})"
 
 
 def _own_curves(decay: str) -> list[dict[str, str]]:

@@ -10,7 +10,7 @@ from pipeline.record import artifacts, lineage
 from pipeline.record.lineage import Stage
 
 FOLDER = artifacts.REPORTS / "replications"
-NAME = r"^[a-z0-9-]+$"
+NAME = r"[a-z0-9-]+"
 Verdict = Literal["holds", "partly", "does not hold", "not shown"]
 Setting = bool | int | float | str | None
 
@@ -47,7 +47,7 @@ class Claim(Strict):
 class Replication(Strict):
     """One file. It holds no time, host name or path, so the same results give the same bytes."""
 
-    name: Annotated[str, Field(pattern=NAME)]
+    name: Annotated[str, Field(pattern=f"^{NAME}$")]
     commit: str
     params: str  # `parameters` of the replicated study
     machine: dict[str, str]  # processor.described()

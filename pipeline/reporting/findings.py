@@ -13,7 +13,13 @@ from pipeline.reporting import tables
 
 NOT_FINITE = "not finite"
 LABELS = ("negative", "positive")
-VERDICTS = {"holds": "✓", "partly": "◐", "does not hold": "✗", "not shown": "?"}  # beside the word, never instead of it
+VERDICTS = {  # next to the word, never instead of it
+    "holds": "✓",
+    "partly": "◐",
+    "does not hold": "✗",
+    "not shown": "?",
+    "unstable": "≠",
+}
 UNREACHED = "not reached"
 UNKNOWN = {"tokens": "none (not reached, or not exponential)"}
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from pipeline.params import Mistake
-from pipeline.record import lineage, records
+from pipeline.record import artifacts, lineage, records
 from tests import toy_study
 
 
@@ -120,6 +120,17 @@ def test_every_verdict_is_a_tag_and_a_row_of_the_description(study):
     assert record.tags["claim gradients vanish"] == "partly"
     assert "| a state word by word | **holds** |" in record.tags[records.NOTE]
     assert record.metrics == {("claims.holds", 0): 1, ("claims.partly", 0): 1}
+
+
+def test_an_unstable_verdict_is_counted_and_described_with_both_verdicts(study):
+    path = study / artifacts.CLAIMS
+    rows = artifacts.read_json(path)
+    item = {"name": "amd", "verdict": "partly", "measures": [], "obstacle": ""}
+    rows[0] |= {"verdict": "unstable", "verdict_here": "holds", "replications": [item]}
+    artifacts.write_json(path, rows)
+    record = read(study)["claims"]
+    assert "| a state word by word | **unstable** (here: holds; amd: partly) |" in record.tags[records.NOTE]
+    assert record.metrics == {("claims.partly", 0): 1, ("claims.unstable", 0): 1}
 
 
 @pytest.mark.parametrize(

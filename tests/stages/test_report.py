@@ -96,6 +96,18 @@ def outputs(reports):
     return {str(file.relative_to(reports)): file.read_bytes() for file in files}
 
 
+ELSEWHERE = "−99.0 points (−99.5 to −98.0 points)"
+
+
+def contradicted(claim: dict) -> dict:
+    """The claim as `claims` writes it where a replication has another verdict."""
+    deciding = [measure for measure in claim["measures"] if measure["threshold"] is not None]
+    numbers = {"value": -0.99, "low": -0.995, "high": -0.98, "unit": "points", "threshold": 0.0, "side": "above"}
+    item = {"name": "amd", "verdict": "does not hold", "obstacle": ""}
+    item["measures"] = [{**measure, **numbers} for measure in deciding]
+    return {**claim, "verdict": "unstable", "verdict_here": claim["verdict"], "replications": [item]}
+
+
 @pytest.fixture(scope="module")
 def full(tmp_path_factory):
     with pytest.MonkeyPatch.context() as monkeypatch:
@@ -523,8 +535,10 @@ def test_a_review_that_was_written_to_become_markup_stays_text(tmp_path, monkeyp
         numbers = {"token": words, "probability": [0.5, *[0.9] * 8], "gradient": [0.0, *[1.0] * 8]}
         found["reviews"][0]["readings"] = dict.fromkeys(found["reviews"][0]["readings"], numbers)
         artifacts.write_json(artifacts.EXAMPLES, found)
-        claims = artifacts.read_json(artifacts.CLAIMS)
-        artifacts.write_json(artifacts.CLAIMS, [{**claims[0], "sentence": " ".join(words), "caveat": "<img src=y>"}])
+        first, *others = artifacts.read_json(artifacts.CLAIMS)
+        decided = next(claim for claim in others if any(measure["verdict"] for measure in claim["measures"]))
+        spoilt = {**first, "sentence": " ".join(words), "caveat": "<img src=y>"}
+        artifacts.write_json(artifacts.CLAIMS, [spoilt, contradicted(decided)])
 
     reports = written(tmp_path / "review", monkeypatch, spoil, **SMALL)
     page, text = (reports / "index.html").read_text(), (reports / "README.md").read_text()
@@ -543,5 +557,10 @@ def test_a_review_that_was_written_to_become_markup_stays_text(tmp_path, monkeyp
         assert "\u202e" not in form
         for word in ("{{seven}}", "{%raw%}", "‹U+202E›gnp", "nu␀ll"):
             assert word in form
+    for form in (page, text):
+        assert "≠ **unstable**" in form or "≠</span> unstable" in form
+        assert "The verdict here held in 0 of 1 replication." in form
+        assert f"amd: {ELSEWHERE}" in form
+        assert "A verdict that a replication contradicts is unstable." in " ".join(form.split())
     (row,) = re.findall(r"^\| &lt;/script>.*$", text, re.MULTILINE)
     assert len(re.findall(r"(?<!\\)\|", row)) == 4

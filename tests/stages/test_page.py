@@ -41,7 +41,11 @@ def browser(tmp_path_factory):
         yield found
 
 
-@pytest.fixture(scope="module", params=[(360, False), (1440, True)], ids=["360 px, light", "1440 px, dark"])
+@pytest.fixture(
+    scope="module",
+    params=[(360, False), pytest.param((1440, True), marks=pytest.mark.exhaustive)],
+    ids=["360 px, light", "1440 px, dark"],
+)
 def opened(request, page, browser):
     width, dark = request.param
     browser.open(page, width, dark)

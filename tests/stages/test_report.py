@@ -187,7 +187,7 @@ def test_every_file_is_listed_with_its_hash_in_dvc_lock_and_the_keys_of_its_runs
     assert stages["train@vanilla-textbook"].key() in hover
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_another_path_zone_locale_and_source_date_epoch_give_the_same_bytes_without_a_date(small, tmp_path):
     study = tmp_path / "ein Ordner, größer"
     shutil.copytree(small.parent, study)
@@ -289,7 +289,10 @@ def test_tables_of_lengths_that_are_not_listed_are_named_and_not_read(small, tmp
 @pytest.mark.parametrize(
     "changes",
     [
-        {**SMALL, "runs": ["lstm-textbook"], "architectures": ["lstm"], "lengths": [100, 30], "seeds": 10},
+        pytest.param(
+            {**SMALL, "runs": ["lstm-textbook"], "architectures": ["lstm"], "lengths": [100, 30], "seeds": 10},
+            marks=pytest.mark.exhaustive,
+        ),
         {
             **SMALL,
             "runs": ["feedforward-textbook", "vanilla-tuned"],
@@ -340,6 +343,7 @@ def test_the_table_of_comparisons_says_how_probable_it_is_that_a_seed_scores_hig
         assert re.search(rf"^\| {row['run']} \| {row['baseline']} \|.*{shown}$", text, re.MULTILINE)
 
 
+@pytest.mark.exhaustive
 def test_a_search_of_one_completed_trial_is_reported_without_importances_or_contour(tmp_path, monkeypatch):
     def spoil():
         table = artifacts.read_csv(artifacts.trials("vanilla"))
@@ -386,6 +390,7 @@ def test_what_is_not_finite_is_said_to_be_so_and_drawn_as_a_gap(tmp_path, monkey
     assert "nan" not in text.lower().replace("nance", "")
 
 
+@pytest.mark.exhaustive
 def test_a_length_for_which_no_review_is_long_enough_is_reported_as_none(tmp_path, monkeypatch):
     def spoil():
         for path in (artifacts.gradients(900), artifacts.memory(900)):
@@ -450,12 +455,13 @@ def test_the_document_opens_with_the_sentences_of_the_textbook_and_their_verdict
             assert claim["caveat"] not in row
 
 
-@pytest.mark.parametrize("study", ["full", "quick", "small"])
+@pytest.mark.parametrize("study", ["full", pytest.param("quick", marks=pytest.mark.exhaustive), "small"])
 def test_no_number_is_shown_as_a_computer_spells_that_there_is_none(study, request):
     text = (request.getfixturevalue(study) / "README.md").read_text()
     assert re.findall(MACHINE_WORDS, text) == []
 
 
+@pytest.mark.exhaustive
 def test_a_study_as_small_as_make_quick_is_reported_whole(quick):
     page = Page((quick / "index.html").read_text())
     assert page.open == []

@@ -11,10 +11,12 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from chaos.study import ROOT, Study, shrink
+from chaos.study import ROOT, STORES, Study, forget_results, shrink
 
 RUNS = ("feedforward-textbook", "vanilla-textbook", "vanilla-tuned")
 ARCHITECTURES = ("feedforward", "vanilla")
+TUNED = "tune@vanilla"
+SECOND_REPRO = "second-repro.log"
 PLACE = {"TZ": "Asia/Tokyo", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "1", "RNN_WORKERS": "1"}
 
 
@@ -36,8 +38,7 @@ def write(folder: Path) -> None:
     gradients["deps"] = [dep for dep in gradients["deps"] if not re.search(r"models/(bidirectional|lstm)", dep)]
     yaml.dump(pipeline, folder / "dvc.yaml")
 
-    shutil.rmtree(folder / "reports")
-    (folder / "dvc.lock").unlink()
+    forget_results(folder)
 
 
 def compute(study: Study, **environment: str) -> None:
@@ -46,18 +47,32 @@ def compute(study: Study, **environment: str) -> None:
     assert ended.code == 0, ended.said
 
 
+def show(study: Study) -> str:
+    """A second `dvc repro`, which makes MLflow equal to the files; its output."""
+    ended = study.repro()
+    assert ended.code == 0, ended.said
+    return ended.said
+
+
 def shared(folder: Path) -> Study:
-    """The study in this folder, which the first of several processes computes."""
+    """The study in this folder, which the first of several processes computes. Nobody changes it afterwards."""
     study = Study(folder / "study")
-    finished = folder / "finished"
+    finished = folder / SECOND_REPRO
     with locked(folder.with_suffix(".lock")):
         if not finished.exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             write(study.folder)
             compute(study, **PLACE)
-            finished.touch()
+            finished.write_text(show(study), encoding="utf-8")
     return study
+
+
+def without_tuning(study: Study, folder: Path) -> Path:
+    """A copy of the finished study in which `tune` never ran. Its stores stay behind: they name their place."""
+    shutil.copytree(study.folder, folder, symlinks=True, ignore=shutil.ignore_patterns(*STORES, "tmp"))
+    Study(folder).undo(TUNED)
+    return folder
 
 
 @contextmanager

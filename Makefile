@@ -1,4 +1,4 @@
-# The words of this project. `make reproduce` is the whole study, `make test` every check.
+# The words of this project. `make reproduce` is the whole study, `make test` the checks that CI runs, `make test-all` every check.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -8,8 +8,9 @@ export MLFLOW_DISABLE_TELEMETRY := true
 unexport PYTHONDONTWRITEBYTECODE
 
 READY := .venv/ready
+PYTEST := python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 QUICK_DIR ?= quick
-QUICK := -S data.limit=2000 -S train.seeds=2 -S settings.textbook.epochs=1 -S settings.steady.epochs=1 -S tune.trials=2 -S tune.startup_trials=2 -S tune.race_seeds=2 -S tune.regret_seeds=2 \
+QUICK := -S data.limit=2000 -S train.seeds=2 -S train.runs.bidirectional-textbook.seed_factor=1 -S settings.textbook.epochs=1 -S settings.steady.epochs=1 -S tune.trials=2 -S tune.startup_trials=2 -S tune.race_seeds=2 -S tune.regret_seeds=2 \
 	-S 'gradients.sequence_lengths=[10,100]' -S gradients.trained_up_to=100 -S gradients.seeds=2 \
 	-S gradients.reviews=50 -S gradients.memory_reviews=20 -S gradients.jacobian_reviews=4 -S 'retention.lags=[5]' -S 'retention.signals={vanilla: [first, middle], lstm: [first]}' -S retention.seeds=2 -S retention.updates=100
 FULL := -S train.seeds=10 -S tune.trials=40 -S 'tune.architectures=[feedforward,vanilla,bidirectional,lstm]' \
@@ -17,7 +18,7 @@ FULL := -S train.seeds=10 -S tune.trials=40 -S 'tune.architectures=[feedforward,
 	-S '+train.runs.lstm-tuned={architecture: lstm, settings: tuned, from: artifacts/tuned/lstm.json}' \
 	-S '+train.runs.vanilla-steady_200={architecture: vanilla, settings: steady_200, from: params.yaml}' \
 	-S '+train.runs.vanilla-steady_400={architecture: vanilla, settings: steady_400, from: params.yaml}' \
-	-S 'gradients.sequence_lengths=[10,20,50,100,200,400,800]' -S gradients.trained_up_to=800 -S gradients.seeds=10 -S gradients.spectra=true -S 'retention.lags=[5,10,20,50,100,200,400]' -S retention.seeds=10 -S retention.updates=2000
+	-S 'gradients.sequence_lengths=[10,25,50,100,200,400,800]' -S gradients.trained_up_to=800 -S gradients.seeds=10 -S gradients.spectra=true -S 'retention.lags=[5,10,20,50,100,200,400]' -S retention.seeds=10 -S retention.updates=2000
 
 .PHONY: help
 help: ## what can be done here
@@ -41,17 +42,21 @@ quick: $(READY) ## the study in small, in the folder quick/, for a first look
 	@echo "Look at $(QUICK_DIR)/reports/index.html. The committed results are as they were."
 
 .PHONY: full
-full: $(READY) ## every length, every architecture tuned, texts of 200 and 400 tokens too, ten seeds: hours
+full: $(READY) ## every length, every architecture tuned, texts of 200 and 400 tokens too, ten seeds or more: hours
 	dvc exp run --name full $(FULL)
 
 .PHONY: test
-test: $(READY) check ## every check; beside the tests the quick study in a temporary copy
+test: $(READY) check ## the checks that CI runs (at most 9 minutes on two cores)
+	$(PYTEST) -m "not exhaustive"
+
+.PHONY: test-all
+test-all: $(READY) check ## every check, with the quick study alongside: before a commit of dvc.lock
 	set -o pipefail; (.ci/quick 2>&1 | sed -u 's/^/quick study: /') & \
-	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder; tests=$$?; wait $$! && exit $$tests
+	$(PYTEST); tests=$$?; wait $$! && exit $$tests
 
 .PHONY: test-fast
 test-fast: $(READY) ## the tests that take seconds
-	python -m pytest -m "not slow"
+	python -m pytest -m "not (slow or exhaustive)"
 
 .PHONY: check
 check: $(READY) ## format and lint

@@ -189,9 +189,7 @@ def made(folder: Path) -> tuple[Study, Whole]:
     if not seconds.exists():
         subprocess.run([ROOT / ".ci" / "copy", folder], cwd=ROOT, check=True)
         shrink(folder / "params.yaml")
-        for left in ("reports", "dvc.lock"):
-            path = folder / left
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        forget_results(folder)
         for name, target in STAGES.items():
             study.seconds[name] = _seconds(study, target)
         seconds.write_text(json.dumps(study.seconds))
@@ -219,6 +217,18 @@ def _seconds(study: Study, target: str) -> float:
     if process.returncode or started:
         raise SystemExit(f"the study cannot be made:\n{study.log.read_text(errors='replace')}")
     return time.monotonic() - begun
+
+
+def forget_results(folder: Path) -> None:
+    """All but reports/replications/README.md: Git has that folder, and `claims` reads it."""
+    readme = folder / "reports/replications/README.md"
+    text = readme.read_text(encoding="utf-8")
+
+    shutil.rmtree(folder / "reports")
+    (folder / "dvc.lock").unlink()
+
+    readme.parent.mkdir(parents=True)
+    readme.write_text(text, encoding="utf-8")
 
 
 def shrink(file: Path) -> None:

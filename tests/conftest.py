@@ -15,18 +15,28 @@ from pipeline.record import machine
 
 machine.prepare()
 
+from tests.support import small_study as support  # noqa: E402 - after the environment
 
-LONG = ["test_fan_out", "test_two_clones", "test_logbook", "test_report", "test_origins", "test_training"]
+LONG = ["test_two_clones", "test_fan_out", "test_logbook", "test_report", "test_training", "test_origins"]
 
 
 def pytest_collection_modifyitems(items):
-    """The files that take longest first: two workers then end at the same time."""
+    """The files that take longest come first: two workers then end at the same time.
+
+    Of the first two, one computes the small study while the other computes its clone.
+    """
     items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
 
 
 def pytest_collection_finish():
     """Keras collects garbage before each network: not among the million objects that importing has made."""
     gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def small_study(tmp_path_factory):
+    """The small study, finished. Tests copy it before they change anything."""
+    return support.shared(support.folder_of_session(tmp_path_factory.getbasetemp()))
 
 
 @pytest.fixture(scope="session")

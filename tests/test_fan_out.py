@@ -16,49 +16,24 @@ import pytest
 
 from chaos.study import CHEAP
 from pipeline.params import Mistake
+from tests.support import small_study as support
 
-ROOT = Path(__file__).parents[1]
-SMALL = {
-    "limit: null": "limit: 300",
-    "vocabulary_size: 10000": "vocabulary_size: 500",
-    "sequence_length: 100": "sequence_length: 12",
-    "trials: 12": "trials: 3",  # two waves
-    "wave: 4": "wave: 2",
-    "startup_trials: 4": "startup_trials: 2",
-    "race_seeds: 4": "race_seeds: 2",
-    "regret_seeds: 10": "regret_seeds: 2",
-    "    epochs: ": "    epochs: 2 # ",
-}
 WRITTEN = ("artifacts/tuned/vanilla.json", "artifacts/trials/vanilla.csv", "reports/tuning/vanilla.csv")
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled_without_optimisation():
-    """By every process: compilation is most of what so small a study takes."""
+    """By every process, as in the small study: compilation is most of what it takes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XLA_FLAGS", CHEAP["XLA_FLAGS"])
         yield
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("fan-out") / "study"
-    subprocess.run([ROOT / ".ci/copy", folder], cwd=ROOT, check=True)
-    text = (folder / "params.yaml").read_text()
-    for old, new in SMALL.items():
-        assert old in text
-        text = text.replace(old, new)
-    (folder / "params.yaml").write_text(text)
-    subprocess.run(["dvc", "repro", "--quiet", "prepare"], cwd=folder, check=True, capture_output=True)
-    return folder
-
-
 @pytest.fixture
-def project(prepared, tmp_path):
-    """A prepared study in a folder of its own."""
-    shutil.copytree(prepared, tmp_path / "study")
-    return tmp_path / "study"
+def project(small_study, tmp_path):
+    """The small study before it was tuned, in a folder of its own."""
+    return support.without_tuning(small_study, tmp_path / "study")
 
 
 def tune(project, **environment):
@@ -84,10 +59,8 @@ def results(project) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(prepared, tmp_path_factory):
-    project = tmp_path_factory.mktemp("undisturbed") / "study"
-    shutil.copytree(prepared, project)
-    return written(project, tune(project, RNN_WORKERS="1"))
+def undisturbed(small_study):
+    return results(small_study.folder)
 
 
 def test_killed_twice_the_driver_goes_on_and_gives_the_same_bytes(project, undisturbed):
@@ -107,6 +80,7 @@ def test_killed_twice_the_driver_goes_on_and_gives_the_same_bytes(project, undis
     assert results(project) == undisturbed
 
 
+@pytest.mark.exhaustive
 def test_a_killed_worker_changes_nothing(project, undisturbed):
     process = tune(project, RNN_WORKERS="2")
     process.stdout.readline()
@@ -193,6 +167,7 @@ workers.close()
 """
 
 
+@pytest.mark.exhaustive
 def test_a_cluster_behind_tls_computes_and_lets_no_one_else_in(project, certificates, tmp_path):
     with started(tmp_path, "tls", certificates) as (address, _):
         stranger = tune(project, DASK_SCHEDULER_ADDRESS=address)
@@ -212,6 +187,7 @@ def test_a_scheduler_that_takes_the_connection_and_says_nothing_is_one_clear_lin
             there.Cluster(address, (), print)
 
 
+@pytest.mark.exhaustive
 def test_a_scheduler_that_stops_answering_in_the_middle_is_one_clear_line(tmp_path, monkeypatch):
     there = pytest.importorskip("pipeline.record.compute.cluster")
     monkeypatch.setattr(there, "PATIENCE_SECONDS", 10)
@@ -228,6 +204,7 @@ def test_a_scheduler_that_stops_answering_in_the_middle_is_one_clear_line(tmp_pa
             cluster.abandon()
 
 
+@pytest.mark.exhaustive
 def test_a_scheduler_that_goes_away_is_one_clear_line_and_the_study_goes_on_here(project, undisturbed, cluster):
     address, processes = cluster
     process = tune(project, DASK_SCHEDULER_ADDRESS=address)
@@ -241,6 +218,7 @@ def test_a_scheduler_that_goes_away_is_one_clear_line_and_the_study_goes_on_here
     assert written(project, tune(project, RNN_WORKERS="2")) == undisturbed
 
 
+@pytest.mark.exhaustive
 def test_dvc_killed_takes_its_stage_and_workers_along(project, undisturbed):
     dvc = subprocess.Popen(
         ["dvc", "repro", "--single-item", "tune@vanilla"],

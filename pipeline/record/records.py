@@ -132,10 +132,11 @@ def training(stage: Stage, metrics: dict, evaluated: Stage | None, folder: Path)
     described = stage.values[f"train.runs.{run}"]
     settings = stage.values[f"settings.{described['settings']}"]
     known = {**_pick(described, "architecture", "settings"), "sequence_length": settings["sequence_length"]}
-    params = _flat(stage.values)
     datasets = _datasets(stage) + [each for each in (_datasets(evaluated) if evaluated else []) if each[0] == "test"]
     history = _text(folder, artifacts.history(run))
     rows = _grouped(_rows(history), "seed")
+    params = {**_flat(stage.values), "seeds": str(len(rows))}
+    params.pop("seed_factor", None)  # `seeds` is the number that it led to
     model = _text(folder, artifacts.model(run))
     best = json.loads(model)["best_epochs"]
     summary, figure = metrics.get(run, {}), _figure(stage, folder)
@@ -258,7 +259,8 @@ def gradients(stage: Stage, folder: Path) -> list[Record]:
     tables |= {"decay": artifacts.decay, "probes": artifacts.probes}
     texts = {f"{name}.csv": _text(folder, path(length)) for name, path in tables.items()}
     fitted = {words: rows[0] for words, rows in _grouped(_own_curves(texts["decay.csv"]), *CURVE).items()}
-    params = {**_flat(stage.values), "sequence_length": str(length)}
+    params = _flat({key: value for key, value in stage.values.items() if not _counts_seeds(key)})
+    params["sequence_length"] = str(length)
     known = {"settings": "textbook", "seed": ALL, "sequence_length": length}
     datasets = _datasets(stage)
     children = []
@@ -276,25 +278,31 @@ def gradients(stage: Stage, folder: Path) -> list[Record]:
                     key=stage.key(unit),
                     parent=stage.key(),
                     tags=tags(stage.name, unit, stage.key(unit), **known, **what, quantity=quantity),
-                    params={**params, **what},
+                    params={**params, **what, "seeds": str(len({row["seed"] for row in rows}))},
                     metrics=_mean_points(rows, "lag_tokens", values)
                     | _finite({(number, 0): fitted.get(words, {}).get(number) for number in FITTED}),
                     datasets=datasets,
                 )
             )
     figure = _figure(stage, folder)
+    seed_counts = sorted({child.params["seeds"] for child in children}, key=int)
     parent = Record(
         stage=stage.name,
         name=name(stage.name),
         key=stage.key(),
         parent=None,
         tags=tags(stage.name, "", stage.key(), architecture=ALL, **known, **_note(_faded(stage, children), figure)),
-        params=params,
+        params={**params, "seeds": " or ".join(seed_counts)},
         metrics=_at_the_farthest_lag(children),
         datasets=datasets,
         artifacts={**texts, **figure},
     )
     return [parent, *children]
+
+
+def _counts_seeds(key: str) -> bool:
+    """Whether a parameter of `gradients` only says how many seeds are measured: each curve has its own number."""
+    return key in ("train.seeds", "gradients.seeds") or key.startswith("train.runs.")
 
 
 def retention(stage: Stage, folder: Path) -> list[Record]:
@@ -338,7 +346,7 @@ def claims(stage: Stage, folder: Path) -> list[Record]:
     """The verdict on each sentence of the tutorial: a tag, and a row of the note."""
     text = _text(folder, artifacts.CLAIMS)
     found = json.loads(text)
-    rows = "\n".join(f"| {claim['sentence']} | **{claim['verdict']}** |" for claim in found)
+    rows = "\n".join(f"| {claim['sentence']} | {_verdict(claim)} |" for claim in found)
     note = f"| The tutorial says | Measured |\n|---|---|\n{rows}\n\n{_reproduce(stage)}"
     known = {"architecture": ALL, "settings": "textbook", "seed": ALL, "sequence_length": ALL}
     verdicts = {f"claim {claim['name']}": claim["verdict"] for claim in found}
@@ -354,6 +362,16 @@ def claims(stage: Stage, folder: Path) -> list[Record]:
             artifacts={"claims.json": text},
         )
     ]
+
+
+def _verdict(claim: dict) -> str:
+    """With those behind an unstable one: ours and that of every replication that counts."""
+    if claim["verdict"] != "unstable":
+        return f"**{claim['verdict']}**"
+
+    counting = [item for item in claim["replications"] if not item["obstacle"]]
+    others = "".join(f"; {item['name']}: {item['verdict']}" for item in counting)
+    return f"**unstable** (here: {claim['verdict_here']}{others})"
 
 
 def _own_curves(decay: str) -> list[dict[str, str]]:

@@ -5,7 +5,7 @@ from statistics import fmean
 
 import pandas as pd
 
-from pipeline.reporting import findings, tables
+from pipeline.reporting import findings, replicated, tables
 from pipeline.reporting.findings import count, horizon, interval, number, percent, points, share_of, within_limits
 
 
@@ -94,26 +94,37 @@ def claims(found: list[dict]) -> list[dict]:
     """Each sentence of the tutorial: `sentence`, `verdict`, `numbers` that decide, `test`, `caveat`, all `measures`.
 
     Of a number: its `value`, `beside` it (interval, what is asked and, of several, its own verdict), and `what` it is.
+    Where a replication contradicts the verdict, its number stands `beside`, too; `stability` is about replications.
     """
     return [
         {
             **{name: claim[name] for name in ("sentence", "verdict", "test", "caveat")},
             "mark": findings.VERDICTS[claim["verdict"]],
-            "numbers": _deciding([measure for measure in claim["measures"] if measure["threshold"] is not None]),
+            "numbers": _deciding(claim),
+            "stability": replicated.sentences(claim),
             "measures": _measures(claim["measures"]),
         }
         for claim in found
     ]
 
 
-def _deciding(measures: list[dict]) -> list[dict]:
-    found = []
+def _deciding(claim: dict) -> list[dict]:
+    measures = [measure for measure in claim["measures"] if measure["threshold"] is not None]
+    numbers = []
+
     for measure in measures:
-        shown = findings.measured(measure)
-        beside = f"({shown['between']})" if shown["between"] else "(no interval)"
-        beside += f"; asked: {shown['asked']}" + (f"; {measure['verdict']}" if len(measures) > 1 else "")
-        found.append({"value": shown["value"], "beside": beside, "what": measure["what"]})
-    return found
+        words = findings.measured(measure)
+        parts = [f"({words['between']})" if words["between"] else "(no interval)"]
+        parts.append(f"asked: {words['asked']}")
+
+        if len(measures) > 1:
+            parts.append(measure["verdict"])
+        if elsewhere := replicated.elsewhere(claim, measure):
+            parts.append(elsewhere)
+
+        numbers.append({"value": words["value"], "beside": "; ".join(parts), "what": measure["what"]})
+
+    return numbers
 
 
 def _measures(measures: list[dict]) -> dict:
@@ -131,6 +142,7 @@ def results(found: pd.DataFrame) -> dict:
         [
             row.run,
             f"{row.parameters:,}",
+            "none" if row.run == tables.CEILING else row.seeds,
             percent(row.mean),
             interval(row.low, row.high),
             number(row.sd * 100, 1) if row.seeds > 1 else "none",
@@ -138,7 +150,7 @@ def results(found: pd.DataFrame) -> dict:
         ]
         for row in found.itertuples()
     ]
-    columns = ["run", "parameters", "mean test accuracy", "95 % interval", "sd (points)", "every seed (%)"]
+    columns = ["run", "parameters", "seeds", "mean test accuracy", "95 % interval", "sd (points)", "every seed (%)"]
     return table(
         "Accuracy on the test split, over seeds; tfidf is a linear classifier without word order", columns, rows
     )

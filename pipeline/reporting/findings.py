@@ -13,7 +13,13 @@ from pipeline.reporting import tables
 
 NOT_FINITE = "not finite"
 LABELS = ("negative", "positive")
-VERDICTS = {"holds": "✓", "partly": "◐", "does not hold": "✗", "not shown": "?"}  # beside the word, never instead of it
+VERDICTS = {  # next to the word, never instead of it
+    "holds": "✓",
+    "partly": "◐",
+    "does not hold": "✗",
+    "not shown": "?",
+    "unstable": "≠",
+}
 UNREACHED = "not reached"
 UNKNOWN = {"tokens": "none (not reached, or not exponential)"}
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -204,13 +210,58 @@ def listed(names) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def seeds_in_words(seeds: int) -> str:
-    """What this many seeds can show."""
-    text = f"reaches {number(tables.reach_in_sd(seeds), 2)} standard deviations to either side of its mean"
-    if seeds >= ENOUGH_SEEDS:
-        return f"With {seeds} seeds each interval {text}."
-    enough = f"with {ENOUGH_SEEDS} seeds it would reach {number(tables.reach_in_sd(ENOUGH_SEEDS), 2)}"
-    return f"With {count(seeds, 'seed')} the intervals are wide: each {text}; {enough}."
+def counts(numbers, one: str) -> str:
+    """Different numbers of the same thing.
+
+    >>> counts([20, 10, 10], "seed"), counts([3], "seed")
+    ('10 or 20 seeds', '3 seeds')
+    """
+    *fewer, most = sorted(set(numbers))
+    return "".join([", ".join(f"{number_of:,}" for number_of in fewer), " or " if fewer else "", count(most, one)])
+
+
+def seeds_in_words(seed_counts) -> str:
+    """What intervals over this many seeds can show; the numbers may differ from run to run."""
+    fewest, *more = sorted(set(seed_counts))
+    reach = {seeds: number(tables.reach_in_sd(seeds), 2) for seeds in (fewest, *more, ENOUGH_SEEDS)}
+    text = f"reaches {reach[fewest]} standard deviations to either side of its mean"
+    if more:
+        text += ", " + listed(f"with {seeds} seeds {reach[seeds]}" for seeds in more)
+
+    if fewest >= ENOUGH_SEEDS:
+        return f"With {fewest} seeds each interval {text}."
+    if not more or more[-1] < ENOUGH_SEEDS:
+        text += f"; with {ENOUGH_SEEDS} seeds it would reach {reach[ENOUGH_SEEDS]}"
+    return f"With {count(fewest, 'seed')} the intervals are wide: each {text}."
+
+
+def seeds_of_runs(seeds_by_run: dict[str, int], found: pd.DataFrame) -> str:
+    """How many seeds each run was trained on; `found` as of `tables.results`.
+
+    Why some have more is said only where the scores agree: theirs scatter most.
+    """
+    fewest = min(seeds_by_run.values())
+    usual = [run for run, seeds in seeds_by_run.items() if seeds == fewest]
+    if len(usual) == len(seeds_by_run):
+        return f"Every run was trained on {count(fewest, 'seed')}."
+
+    parts = []
+    for seeds in sorted(set(seeds_by_run.values()) - {fewest}, reverse=True):
+        runs = [run for run in seeds_by_run if seeds_by_run[run] == seeds]
+        verb = "" if parts else " was trained" if len(runs) == 1 else " were trained"
+        parts.append(f"{listed(runs)}{verb} on {seeds}" + ("" if parts else " seeds"))
+    others = usual[0] if len(usual) == 1 else "every other run"
+    sentence = f"{', '.join(parts)}, {others} on {fewest}."
+
+    is_usual = found.run.isin(usual)
+    is_longer = found.run.isin(seeds_by_run) & ~is_usual
+    least, most = found.sd[is_longer].min(skipna=False), found.sd[is_usual].max(skipna=False)
+    if least > most:
+        sentence += (
+            f" More seeds went to the scores that scatter most: their standard deviation is {number(least * 100, 2)} "
+            f"points or more, elsewhere {number(most * 100, 2)} or less."
+        )
+    return sentence
 
 
 def word_by_word(words: pd.DataFrame) -> str:

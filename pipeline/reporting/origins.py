@@ -84,6 +84,8 @@ OF = {
         "deficits": ("probes",),
         "learned": ("retention",),
         "few_seeds": ("decay",),
+        "unequal_seeds": ("decay",),
+        "seeds_of_runs": ("metrics",),
         "reach_of_memory": ("memory",),
         "comparisons": ("compared",),
         "tuned": ("compared", "trials", "studies"),

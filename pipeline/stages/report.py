@@ -47,7 +47,7 @@ def main(params: Params) -> None:
         retention=artifacts.read_csv(artifacts.RETENTION),
         settings={
             "runs": list(params.train.runs),
-            "seeds": params.train.seeds,
+            "seeds": {run: len(params.train.seeds_of(run)) for run in params.train.runs},
             "trials": params.tune.trials,
             "rung_epochs": params.tune.rung_epochs,
             "finalists": params.tune.finalists,

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from pipeline.params import Mistake
-from pipeline.record import lineage, records
+from pipeline.record import artifacts, lineage, records
 from tests import toy_study
 
 
@@ -26,7 +26,7 @@ def test_each_stage_is_a_parent_with_a_child_for_each_seed_trial_or_curve(study)
     assert len(found) == toy_study.RECORDS
     parents = {record.key: record.name for record in found.values()}
     assert {name: parents[record.parent] for name, record in found.items() if record.parent} == {
-        **{f"{run} seed {seed}": run for run in toy_study.RUNS for seed in toy_study.SEEDS},
+        **{f"{run} seed {seed}": run for run in toy_study.RUNS for seed in toy_study.seeds_of(run)},
         **{f"vanilla trial {number}": "vanilla study" for number in range(3)},
         **{f"vanilla {what} 4": "gradients 4" for what in ("forward initial", "forward trained", "4 memory")},
         "vanilla first retention": "retention",
@@ -47,6 +47,24 @@ def test_a_seed_shows_its_curves_its_scores_and_what_made_it(study):
         record.tags.items()
     )
     assert [context for context, _, _ in record.datasets] == ["training", "validation", "test"]
+
+
+def test_a_run_and_a_curve_show_their_own_number_of_seeds(study):
+    found = read(study)
+    assert found["vanilla-textbook"].params["seeds"] == "4"
+    assert found["vanilla-tuned"].params["seeds"] == "2"
+    assert "4 seeds" in found["vanilla-textbook"].tags[records.NOTE]
+    assert {found[name].params["seeds"] for name in ("gradients 4", "vanilla forward trained 4")} == {"2"}
+    assert not any("seed_factor" in record.params for record in found.values())
+
+
+def test_a_length_shows_every_number_of_seeds_that_its_curves_rest_on(study):
+    table = study / "reports/gradients/4.csv"
+    kept = [line for line in table.read_text().splitlines() if not line.startswith("vanilla,forward,initial,1,")]
+    table.write_text("\n".join(kept) + "\n")
+    found = read(study)
+    assert found["vanilla forward initial 4"].params["seeds"] == "1"
+    assert found["gradients 4"].params["seeds"] == "1 or 2"
 
 
 def test_a_tuned_run_shows_the_settings_that_tuning_chose(study):
@@ -102,6 +120,17 @@ def test_every_verdict_is_a_tag_and_a_row_of_the_description(study):
     assert record.tags["claim gradients vanish"] == "partly"
     assert "| a state word by word | **holds** |" in record.tags[records.NOTE]
     assert record.metrics == {("claims.holds", 0): 1, ("claims.partly", 0): 1}
+
+
+def test_an_unstable_verdict_is_counted_and_described_with_both_verdicts(study):
+    path = study / artifacts.CLAIMS
+    rows = artifacts.read_json(path)
+    item = {"name": "amd", "verdict": "partly", "measures": [], "obstacle": ""}
+    rows[0] |= {"verdict": "unstable", "verdict_here": "holds", "replications": [item]}
+    artifacts.write_json(path, rows)
+    record = read(study)["claims"]
+    assert "| a state word by word | **unstable** (here: holds; amd: partly) |" in record.tags[records.NOTE]
+    assert record.metrics == {("claims.partly", 0): 1, ("claims.unstable", 0): 1}
 
 
 @pytest.mark.parametrize(

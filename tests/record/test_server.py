@@ -77,7 +77,7 @@ def refused(url: str, content: bytes | None = None, **headers: str) -> bool:
     return False
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_server_of_a_team_shows_what_the_files_say_whoever_comes_first(study, server, monkeypatch, capsys):
     assert refused(server, Host="evil.example")
     assert refused(f"{server}/api/2.0/mlflow/experiments/create", b"{}", Origin="http://evil.example")

@@ -25,7 +25,7 @@ def recorded(study, monkeypatch):
     return study
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_compare_page_and_the_chart_pages_show_runs_and_curves_and_ask_no_other_machine(recorded, tmp_path):
     client, experiments = store.opened(recorded)
     runs = {each.info.run_name: each.info.run_id for each in client.search_runs(list(experiments.values()))}

@@ -163,8 +163,47 @@ def test_the_expected_best_is_said_of_one_half_and_all_of_the_trials():
 
 
 def test_few_seeds_are_said_to_give_wide_intervals_and_ten_are_not():
-    assert "wide" in findings.seeds_in_words(3)
-    assert "wide" not in findings.seeds_in_words(10)
+    few = "With 3 seeds the intervals are wide: each reaches 2.48 standard deviations to either side of its mean"
+    assert findings.seeds_in_words([3, 3]) == f"{few}; with 10 seeds it would reach 0.72."
+    assert "wide" not in findings.seeds_in_words([10])
+
+
+def test_runs_with_different_numbers_of_seeds_have_intervals_of_different_width():
+    reach = "standard deviations to either side of its mean"
+    assert findings.seeds_in_words([20, 10]) == f"With 10 seeds each interval reaches 0.72 {reach}, with 20 seeds 0.47."
+    several = findings.seeds_in_words([2, 4])
+    assert several.endswith(f"8.98 {reach}, with 4 seeds 1.59; with 10 seeds it would reach 0.72.")
+    assert findings.seeds_in_words([3, 10, 20]).endswith(f"2.48 {reach}, with 10 seeds 0.72 and with 20 seeds 0.47.")
+
+
+def spread_of(**sd_by_run) -> pd.DataFrame:
+    return pd.DataFrame({"run": list(sd_by_run), "sd": list(sd_by_run.values())})
+
+
+def test_the_number_of_seeds_is_said_once_where_all_runs_have_it():
+    said = findings.seeds_of_runs({"a": 10, "b": 10}, spread_of(a=0.01, b=0.02, tfidf=np.nan))
+    assert said == "Every run was trained on 10 seeds."
+
+
+def test_runs_with_more_seeds_are_named_and_why_where_the_scores_agree():
+    seeds = {"a": 10, "b": 20, "c": 20, "d": 10}
+    said = findings.seeds_of_runs(seeds, spread_of(a=0.001, b=0.007, c=0.012, d=0.003, tfidf=np.nan))
+    assert said == (
+        "b and c were trained on 20 seeds, every other run on 10. More seeds went to the scores that scatter most: "
+        "their standard deviation is 0.70 points or more, elsewhere 0.30 or less."
+    )
+    for other in (spread_of(a=0.008, b=0.007, c=0.012, d=0.003), spread_of(a=0.001, b=0.007, c=np.nan, d=0.003)):
+        assert findings.seeds_of_runs(seeds, other) == "b and c were trained on 20 seeds, every other run on 10."
+
+
+def test_three_numbers_of_seeds_are_all_named():
+    said = findings.seeds_of_runs({"a": 2, "b": 6, "c": 4}, spread_of(a=0.1, b=0.1, c=0.1))
+    assert said == "b was trained on 6 seeds, c on 4, a on 2."
+
+
+def test_a_comparison_of_unequal_runs_names_both_numbers_of_seeds():
+    unequal = compared(0.01, 0.02).assign(run_seeds=2)
+    assert "2 and 3 seeds" in findings.comparison(next(unequal.itertuples()))
 
 
 def test_memory_whose_interval_includes_guessing_is_not_shown():

@@ -13,11 +13,14 @@ COUNTS = {  # numbers of seeds or reviews, sizes, names or yes and no: what is m
     ("tables", "layers"),
     ("tables", "measured"),
     ("sentences", "few_seeds"),
+    ("sentences", "unequal_seeds"),
+    ("sentences", "seeds_of_runs"),
     ("sentences", "learned"),
 }
 SETTINGS = {("sentences", "seeds"), ("sentences", "seeds_of_curves")}  # of params.yaml, not of a file
 
 
+BITS = 5  # of the number of an input
 SMALLER = {**invented.DEFAULT, "lengths": [10, 100], "seeds": 2}
 
 
@@ -71,23 +74,39 @@ def moved(value):
     return value
 
 
-@pytest.mark.slow
-def test_what_an_input_changes_names_it_and_nothing_else_does(inputs, monkeypatch):
-    """In each of five rounds some of the inputs are moved; the rounds that change a figure are those of its inputs."""
-    monkeypatch.setattr(figures, "specified", lambda panels: panels)
-    number = {name: place for place, name in enumerate(sorted(inputs.keys() - {"settings", "claims"}), 1)}
-    rounds = [{name for name in number if number[name] >> bit & 1} for bit in range(5)]
-    assert max(number.values()) < 2 ** len(rounds)
-    before = shown(inputs)
-    named = {
+@pytest.fixture(scope="module")
+def before(inputs):
+    """What is shown where no input was moved."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "specified", lambda panels: panels)
+        return shown(inputs)
+
+
+def named_inputs(before) -> dict:
+    """{(kind, name): the inputs that a figure, table or sentence names}."""
+    return {
         (kind, name): set(origins.OF[kind].get("reading" if name.startswith("reading-") else name, ()))
         for kind, name in before
     }
-    for these in rounds:
-        after = shown({**inputs, **{name: moved(inputs[name]) for name in these}})
-        changed = {each for each in before if after[each] != before[each]}
-        assert changed - COUNTS == {each for each in named if named[each] & these} - COUNTS
-    assert {each for each, found in named.items() if not found} == SETTINGS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bit", [0, *(pytest.param(bit, marks=pytest.mark.exhaustive) for bit in range(1, BITS))])
+def test_what_an_input_changes_names_it_and_nothing_else_does(bit, inputs, before, monkeypatch):
+    """Each round moves the inputs whose number has this bit. The five rounds together tell every input from another."""
+    monkeypatch.setattr(figures, "specified", lambda panels: panels)
+    numbers = {name: number for number, name in enumerate(sorted(inputs.keys() - {"settings", "claims"}), 1)}
+    assert max(numbers.values()) < 2**BITS
+    moved_inputs = {name for name, number in numbers.items() if number >> bit & 1}
+    after = shown({**inputs, **{name: moved(inputs[name]) for name in moved_inputs}})
+    changed = {each for each in before if after[each] != before[each]}
+    named = named_inputs(before)
+    assert changed - COUNTS == {each for each in named if named[each] & moved_inputs} - COUNTS
+
+
+@pytest.mark.slow
+def test_only_sentences_about_settings_name_no_file(before):
+    assert {each for each, names in named_inputs(before).items() if not names} == SETTINGS
 
 
 def test_marks_are_on_figures_tables_and_sentences_and_tell_hash_and_key():

@@ -25,24 +25,34 @@ def trained(architecture, settings, seed=0, report=silent, **changed):
     return training.train(architecture, settings, VOCABULARY, seed, learnable(64), learnable(31, seed=1), report)
 
 
-def test_the_same_seed_gives_the_same_history_and_the_same_bytes(settings):
-    dropping = settings.model_copy(update={"dropout": 0.3, "learning_rate_schedule": "cosine", "clip_norm": 1.0})
-    once = trained("lstm", dropping)
-    assert trained("lstm", dropping) == once
-    assert trained("lstm", dropping, seed=1)[1] != once[1]
+@pytest.fixture(scope="module")
+def dropping(settings):
+    """Settings with everything that draws random numbers or remembers earlier updates."""
+    changes = {"dropout": 0.3, "word_dropout": 0.3, "learning_rate_schedule": "cosine"}
+    return settings.model_copy(update={**changes, "weight_averaging": 0.9, "clip_norm": 1.0})
 
 
-def test_a_seed_comes_out_the_same_after_another_one_in_the_same_process(settings):
-    """The compiled network is kept; nothing of the seed before may be: weights, adam's moments, dropout's state."""
-    dropping = settings.model_copy(
-        update={"dropout": 0.3, "word_dropout": 0.3, "learning_rate_schedule": "cosine", "weight_averaging": 0.9}
-        | {"clip_norm": 1.0}
-    )
+@pytest.fixture(scope="module")
+def fresh(dropping):
+    """A bidirectional network on seed 1, the first that the compiled network trained."""
     training._compiled.cache_clear()
-    fresh = trained("bidirectional", dropping, seed=1)
+    return trained("bidirectional", dropping, seed=1)
+
+
+def test_a_seed_comes_out_the_same_after_another_one_in_the_same_process(dropping, fresh):
+    """The compiled network is kept; nothing of the seed before may be: weights, adam's moments, dropout's state."""
+    hits = training._compiled.cache_info().hits
     assert trained("bidirectional", dropping, seed=0)[1] != fresh[1]
-    assert training._compiled.cache_info().hits == 1
+    assert training._compiled.cache_info().hits == hits + 1
     assert trained("bidirectional", dropping, seed=1) == fresh
+
+
+@pytest.mark.parametrize("architecture", ["bidirectional", pytest.param("lstm", marks=pytest.mark.exhaustive)])
+def test_the_same_seed_gives_the_same_history_and_the_same_bytes(architecture, dropping):
+    """After the test before, the network is already compiled."""
+    once = trained(architecture, dropping)
+    assert trained(architecture, dropping) == once
+    assert trained(architecture, dropping, seed=1)[1] != once[1]
 
 
 def test_another_process_gives_the_same_bytes(settings):
@@ -254,14 +264,15 @@ def test_validation_by_length_has_every_review_once():
     assert [len(tokens) for tokens, _ in training.in_order(of_lengths([5] * 2500, 400))] == [250] * 10
 
 
-def test_a_masked_network_learns_the_same_whatever_padding_its_batches_have(settings, monkeypatch):
+@pytest.mark.parametrize("architecture", ["vanilla", pytest.param("bidirectional", marks=pytest.mark.exhaustive)])
+def test_a_masked_network_learns_the_same_whatever_padding_its_batches_have(architecture, settings, monkeypatch):
     """One batch an epoch, so that cutting changes nothing but the padding."""
     masked = settings.model_copy(update={"mask": True, "sequence_length": 30, "batch_size": 24})
     data = of_lengths([*range(1, 13)] * 2, 30)
     data = Examples(data.tokens_NT % VOCABULARY, data.labels_N)
-    whole, _ = training.train("bidirectional", masked, VOCABULARY, 0, data, data, silent)
+    whole, _ = training.train(architecture, masked, VOCABULARY, 0, data, data, silent)
     monkeypatch.setattr(training, "widths", lambda examples, batch_size: [15, 30])
     training._compiled.cache_clear()
-    cut, _ = training.train("bidirectional", masked, VOCABULARY, 0, data, data, silent)
+    cut, _ = training.train(architecture, masked, VOCABULARY, 0, data, data, silent)
     for one, other in zip(whole, cut, strict=True):
         assert other == pytest.approx(one, rel=1e-5)

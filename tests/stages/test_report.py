@@ -44,6 +44,7 @@ SMALL = {
     "lengths": [3],
     "architectures": ["vanilla"],
     "seeds": 2,
+    "seed_factors": {},
 }
 
 
@@ -93,6 +94,18 @@ def told(folder, monkeypatch, spoil=lambda: None, **changes):
 def outputs(reports):
     files = [reports / "README.md", reports / "index.html", *sorted((reports / "figures").iterdir())]
     return {str(file.relative_to(reports)): file.read_bytes() for file in files}
+
+
+ELSEWHERE = "−99.0 points (−99.5 to −98.0 points)"
+
+
+def contradicted(claim: dict) -> dict:
+    """The claim as `claims` writes it where a replication has another verdict."""
+    deciding = [measure for measure in claim["measures"] if measure["threshold"] is not None]
+    numbers = {"value": -0.99, "low": -0.995, "high": -0.98, "unit": "points", "threshold": 0.0, "side": "above"}
+    item = {"name": "amd", "verdict": "does not hold", "obstacle": ""}
+    item["measures"] = [{**measure, **numbers} for measure in deciding]
+    return {**claim, "verdict": "unstable", "verdict_here": claim["verdict"], "replications": [item]}
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +187,7 @@ def test_every_file_is_listed_with_its_hash_in_dvc_lock_and_the_keys_of_its_runs
     assert stages["train@vanilla-textbook"].key() in hover
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_another_path_zone_locale_and_source_date_epoch_give_the_same_bytes_without_a_date(small, tmp_path):
     study = tmp_path / "ein Ordner, größer"
     shutil.copytree(small.parent, study)
@@ -243,6 +256,23 @@ def test_every_run_with_its_scores_and_the_ceiling_is_in_the_table_of_results(fu
             assert f"{score * 100:.1f}" in row
 
 
+def test_the_report_gives_the_number_of_seeds_of_each_run(full):
+    text = (full / "README.md").read_text()
+    assert "vanilla-textbook and bidirectional-textbook were trained on 6 seeds, every other run on 3." in text
+    assert "3 or 6 seeds per run" in text
+    for run, seeds in (("vanilla-textbook", 6), ("vanilla-tuned", 3), ("tfidf", "none")):
+        assert re.search(rf"^\| {run} \| [\d,]+ \| {seeds} \|", text, re.MULTILINE)
+    assert "3 and 6 seeds): " in text, "of a declared comparison"
+
+
+def test_equal_runs_have_one_number_of_seeds_in_every_sentence(tmp_path, monkeypatch):
+    text = told(tmp_path / "equal", monkeypatch, seed_factors={})
+    assert "Every run was trained on 3 seeds." in text
+    assert "and 3 seeds per run" in text
+    assert "Numbers of seeds at" not in text
+    assert "luckier" not in text
+
+
 def test_tables_of_lengths_that_are_not_listed_are_named_and_not_read(small, tmp_path, monkeypatch, capsys):
     def spoil():
         for table in (artifacts.gradients(77), artifacts.memory(77), artifacts.trials("lstm")):
@@ -259,7 +289,10 @@ def test_tables_of_lengths_that_are_not_listed_are_named_and_not_read(small, tmp
 @pytest.mark.parametrize(
     "changes",
     [
-        {**SMALL, "runs": ["lstm-textbook"], "architectures": ["lstm"], "lengths": [100, 30], "seeds": 10},
+        pytest.param(
+            {**SMALL, "runs": ["lstm-textbook"], "architectures": ["lstm"], "lengths": [100, 30], "seeds": 10},
+            marks=pytest.mark.exhaustive,
+        ),
         {
             **SMALL,
             "runs": ["feedforward-textbook", "vanilla-tuned"],
@@ -310,6 +343,7 @@ def test_the_table_of_comparisons_says_how_probable_it_is_that_a_seed_scores_hig
         assert re.search(rf"^\| {row['run']} \| {row['baseline']} \|.*{shown}$", text, re.MULTILINE)
 
 
+@pytest.mark.exhaustive
 def test_a_search_of_one_completed_trial_is_reported_without_importances_or_contour(tmp_path, monkeypatch):
     def spoil():
         table = artifacts.read_csv(artifacts.trials("vanilla"))
@@ -351,11 +385,12 @@ def test_what_is_not_finite_is_said_to_be_so_and_drawn_as_a_gap(tmp_path, monkey
             artifacts.write_csv(path, table)
 
     text = (written(tmp_path / "gaps", monkeypatch, spoil, **SMALL) / "README.md").read_text()
-    assert "| vanilla-textbook | 326,273 | not finite | none | not finite | 80.0, not finite |" in text
+    assert "| vanilla-textbook | 326,273 | 2 | not finite | none | not finite | 80.0, not finite |" in text
     assert "not ranked: vanilla-textbook" in text
     assert "nan" not in text.lower().replace("nance", "")
 
 
+@pytest.mark.exhaustive
 def test_a_length_for_which_no_review_is_long_enough_is_reported_as_none(tmp_path, monkeypatch):
     def spoil():
         for path in (artifacts.gradients(900), artifacts.memory(900)):
@@ -420,19 +455,20 @@ def test_the_document_opens_with_the_sentences_of_the_textbook_and_their_verdict
             assert claim["caveat"] not in row
 
 
-@pytest.mark.parametrize("study", ["full", "quick", "small"])
+@pytest.mark.parametrize("study", ["full", pytest.param("quick", marks=pytest.mark.exhaustive), "small"])
 def test_no_number_is_shown_as_a_computer_spells_that_there_is_none(study, request):
     text = (request.getfixturevalue(study) / "README.md").read_text()
     assert re.findall(MACHINE_WORDS, text) == []
 
 
+@pytest.mark.exhaustive
 def test_a_study_as_small_as_make_quick_is_reported_whole(quick):
     page = Page((quick / "index.html").read_text())
     assert page.open == []
     assert {file.stem for file in (quick / "figures").iterdir()} == FIGURES
     text = (quick / "README.md").read_text()
-    assert "| trained at this length | 2 / 500 | 2 / 500 | none |" in text
-    assert "| trained at 100 tokens | 2 / 500 | 2 / 500 | 2 / 500 |" in text
+    assert "| trained at this length | 2 / 500 | 2 to 4 / 500 | none |" in text
+    assert "| trained at 100 tokens | 2 / 500 | 2 to 4 / 500 | 2 / 500 |" in text
 
 
 def test_networks_that_were_trained_at_the_textbooks_length_are_never_shown_as_trained_at_another(full):
@@ -505,8 +541,10 @@ def test_a_review_that_was_written_to_become_markup_stays_text(tmp_path, monkeyp
         numbers = {"token": words, "probability": [0.5, *[0.9] * 8], "gradient": [0.0, *[1.0] * 8]}
         found["reviews"][0]["readings"] = dict.fromkeys(found["reviews"][0]["readings"], numbers)
         artifacts.write_json(artifacts.EXAMPLES, found)
-        claims = artifacts.read_json(artifacts.CLAIMS)
-        artifacts.write_json(artifacts.CLAIMS, [{**claims[0], "sentence": " ".join(words), "caveat": "<img src=y>"}])
+        first, *others = artifacts.read_json(artifacts.CLAIMS)
+        decided = next(claim for claim in others if any(measure["verdict"] for measure in claim["measures"]))
+        spoilt = {**first, "sentence": " ".join(words), "caveat": "<img src=y>"}
+        artifacts.write_json(artifacts.CLAIMS, [spoilt, contradicted(decided)])
 
     reports = written(tmp_path / "review", monkeypatch, spoil, **SMALL)
     page, text = (reports / "index.html").read_text(), (reports / "README.md").read_text()
@@ -525,5 +563,10 @@ def test_a_review_that_was_written_to_become_markup_stays_text(tmp_path, monkeyp
         assert "\u202e" not in form
         for word in ("{{seven}}", "{%raw%}", "‹U+202E›gnp", "nu␀ll"):
             assert word in form
+    for form in (page, text):
+        assert "≠ **unstable**" in form or "≠</span> unstable" in form
+        assert "The verdict here held in 0 of 1 replication." in form
+        assert f"amd: {ELSEWHERE}" in form
+        assert "A verdict that a replication contradicts is unstable." in " ".join(form.split())
     (row,) = re.findall(r"^\| &lt;/script>.*$", text, re.MULTILINE)
     assert len(re.findall(r"(?<!\\)\|", row)) == 4

@@ -10,6 +10,7 @@ sampler that is seeded by the number of its first trial, and told in the order o
 outcome as it comes.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import fmean
@@ -252,9 +253,9 @@ def race(study: optuna.Study, contestants: dict[str, Settings], seeds: Sequence[
     found = _trained(study, contestants, seeds[:half], train)
     _demand_scores(START, found[START])
 
-    running = {name: settings for name, settings in contestants.items() if _ahead(found[START], found[name])}
-    if running:
-        running[START] = contestants[START]
+    rivals = {name: settings for name, settings in contestants.items() if _ahead(found[START], found[name])}
+    running = {START: contestants[START], **rivals}
+    if rivals:
         for name, more in _trained(study, running, seeds[half:], train).items():
             found[name]["scores"] |= more["scores"]
         _demand_scores(START, found[START])
@@ -321,7 +322,7 @@ def _trained(study: optuna.Study, contestants: dict[str, Settings], seeds: Seque
 
     A task is one contestant on a few seeds, so that it compiles once.
     """
-    blocks = [list(seeds[first : first + SEEDS_AT_ONCE]) for first in range(0, len(seeds), SEEDS_AT_ONCE)]
+    blocks = [block.tolist() for block in np.array_split(seeds, math.ceil(len(seeds) / SEEDS_AT_ONCE))]
     tasks = {}
     for block in blocks:
         for name, settings in contestants.items():

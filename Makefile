@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 READY := .venv/ready
 PYTEST := python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 QUICK_DIR ?= quick
-QUICK := -S data.limit=2000 -S train.seeds=2 -S settings.textbook.epochs=1 -S settings.steady.epochs=1 -S tune.trials=2 -S tune.startup_trials=2 -S tune.seeds=1 \
+QUICK := -S data.limit=2000 -S train.seeds=2 -S train.runs.bidirectional-textbook.seed_factor=1 -S settings.textbook.epochs=1 -S settings.steady.epochs=1 -S tune.trials=2 -S tune.startup_trials=2 -S tune.race_seeds=2 -S tune.regret_seeds=2 \
 	-S 'gradients.sequence_lengths=[10,100]' -S gradients.trained_up_to=100 -S gradients.seeds=2 \
 	-S gradients.reviews=50 -S gradients.memory_reviews=20 -S gradients.jacobian_reviews=4 -S 'retention.lags=[5]' -S 'retention.signals={vanilla: [first, middle], lstm: [first]}' -S retention.seeds=2 -S retention.updates=100
 FULL := -S train.seeds=10 -S tune.trials=40 -S 'tune.architectures=[feedforward,vanilla,bidirectional,lstm]' \
@@ -18,7 +18,7 @@ FULL := -S train.seeds=10 -S tune.trials=40 -S 'tune.architectures=[feedforward,
 	-S '+train.runs.lstm-tuned={architecture: lstm, settings: tuned, from: artifacts/tuned/lstm.json}' \
 	-S '+train.runs.vanilla-steady_200={architecture: vanilla, settings: steady_200, from: params.yaml}' \
 	-S '+train.runs.vanilla-steady_400={architecture: vanilla, settings: steady_400, from: params.yaml}' \
-	-S 'gradients.sequence_lengths=[10,20,50,100,200,400,800]' -S gradients.trained_up_to=800 -S gradients.seeds=10 -S gradients.spectra=true -S 'retention.lags=[5,10,20,50,100,200,400]' -S retention.seeds=10 -S retention.updates=2000
+	-S 'gradients.sequence_lengths=[10,25,50,100,200,400,800]' -S gradients.trained_up_to=800 -S gradients.seeds=10 -S gradients.spectra=true -S 'retention.lags=[5,10,20,50,100,200,400]' -S retention.seeds=10 -S retention.updates=2000
 
 .PHONY: help
 help: ## what can be done here
@@ -42,7 +42,7 @@ quick: $(READY) ## the study in small, in the folder quick/, for a first look
 	@echo "Look at $(QUICK_DIR)/reports/index.html. The committed results are as they were."
 
 .PHONY: full
-full: $(READY) ## every length, every architecture tuned, texts of 200 and 400 tokens too, ten seeds: hours
+full: $(READY) ## every length, every architecture tuned, texts of 200 and 400 tokens too, ten seeds or more: hours
 	dvc exp run --name full $(FULL)
 
 .PHONY: test

@@ -52,7 +52,7 @@ def per_trial(space, start, trials: int, url: str | None = None) -> float:
 
     def evaluate(wave, keep):
         outcomes = {}
-        for number, (chosen, _) in wave.items():
+        for number, chosen in wave.items():
             accuracy = 0.8 - abs(chosen["hidden_size"] - 64) / 1000
             rows = [dict.fromkeys(["epoch", *tuning.METRICS], accuracy) | {"epoch": e} for e in range(1, EPOCHS + 1)]
             outcomes[number] = tuning.Outcome("COMPLETE", rows, accuracy, 1)

@@ -34,9 +34,10 @@ def main() -> None:
         gradients.main(length, found.model_copy(update={"gradients": changed}), workers, tracking.Tracker())
         taken = time.perf_counter() - begun
     workers.close()
+    networks = sum(len(found.train.seeds_of(f"{name}-textbook")) for name in changed.architectures)
     print(
         f"{length} tokens, at most {reviews:,} reviews, {len(changed.architectures)} architectures, "
-        f"{found.train.seeds} seeds, {compute.processes()} processes: {taken:.1f} s"
+        f"{networks} networks, {compute.processes()} processes: {taken:.1f} s"
     )
 
 

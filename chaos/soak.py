@@ -25,6 +25,7 @@ CHOICES = {  # with what depends on them: from seconds to nearly everything
     "evaluate.comparisons": [[["vanilla-textbook", "lstm-textbook"]], [["vanilla-textbook", "vanilla-tuned"]]],
     "gradients.words": [1, 2],
     "train.seeds": [2, 3],
+    "train.runs.vanilla-textbook.seed_factor": [1, 2],
 }
 KILLED = 0.5  # the share of rounds that are killed before they end
 LEFT = 4  # temporary folders that a kill may leave: one of each worker, one of DVC's and one of the stage's own

@@ -19,6 +19,10 @@ VERIFYING = (
     "Compares the files here with dvc.lock, then computes stages again in a clean copy of the commit and names the "
     "first stage, file, column and row that differs, and by how much. Exit code 0: the same, 1: not, 2: cannot tell."
 )
+REPLICATING = (
+    "Computes the study of this commit under other rounding, in a clean copy. Writes reports/replications/NAME.json: "
+    "`claims` then prints the verdicts that it contradicts as unstable. After an interruption the same command goes on."
+)
 STAGES = {
     "prepare": "reviews from the source, cleaned, split and encoded; the data card",
     "tune": "search hidden size, embedding dimension and more for one architecture",
@@ -103,6 +107,15 @@ def parser() -> argparse.ArgumentParser:
     verify.add_argument("--files", action="store_true", help="compare the files with dvc.lock, compute nothing")
     verify.add_argument("--json", action="store_true", help="every difference; progress goes to stderr")
     verify.add_argument("--times", type=Path, metavar="FILE", help="write the seconds that each stage took there")
+    replicate = commands.add_parser("replicate", help="the study under other rounding", description=REPLICATING)
+    replicate.add_argument("name", help="of the replication: lower-case letters, digits and -")
+    replicate.add_argument("--without", choices=["tune"], help="tune: keep the settings chosen here, which saves time")
+    replicate.add_argument(
+        "--rounding",
+        choices=["xla", "own"],
+        help="xla: with a flag of XLA that changes rounding; own: that of this machine; without it own where this is "
+        "another kind of machine than the study's, else xla",
+    )
     said = "versions, processor, stores, disk, what is stale; each problem with its remedy (exit code 1)"
     commands.add_parser("doctor", help=said, description=f"{said[0].upper()}{said[1:]}.")
     return door
@@ -200,6 +213,13 @@ def _verify(given) -> int:
     return verify.main(params.read(), given.stage, given.files, given.json, given.times)
 
 
+def _replicate(given) -> None:
+    from pipeline import params
+    from pipeline.commands import replicate
+
+    replicate.main(params.read(), given.name, given.without == "tune", given.rounding)
+
+
 def _doctor(given) -> int:
     from pipeline.commands import doctor
 
@@ -228,6 +248,7 @@ COMMANDS = {
     "predict": _predict,
     "read": _read,
     "verify": _verify,
+    "replicate": _replicate,
     "doctor": _doctor,
 }
 

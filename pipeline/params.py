@@ -96,11 +96,16 @@ class Run(Strict):
     architecture: Architecture
     settings: Name
     source: Annotated[Line, Field(alias="from")]
+    seed_factor: Annotated[int, Field(ge=1, le=20)] = 1
 
 
 class Train(Strict):
     seeds: Seeds
     runs: Annotated[dict[Line, Run], Field(min_length=1)]
+
+    def seeds_of(self, run: str) -> range:
+        """The seeds of a run: train.seeds times its seed_factor, counted from 0."""
+        return range(self.seeds * self.runs[run].seed_factor)
 
 
 class Dimension(Strict):
@@ -138,8 +143,11 @@ class Tune(Strict):
     trials: Count
     wave: Count
     startup_trials: Count
+    rung_epochs: Count
+    finalists: Annotated[int, Field(ge=1, le=100)]
+    race_seeds: Seeds
+    regret_seeds: Seeds
     seed: Annotated[int, Field(ge=0, le=1_000_000_000)]
-    seeds: Annotated[int, Field(ge=1, le=1000)]
     space: Space
 
 
@@ -234,8 +242,7 @@ class Params(Strict):
         start = self.tune.settings
         if start not in self.settings:
             yield f"tune.settings: '{start}' is not in settings; {_legal(start, self.settings)}"
-        if self.tune.seed < self.train.seeds:
-            yield f"tune.seed: {self.tune.seed}: must be at least train.seeds ({self.train.seeds}): a fresh start"
+        yield from self._seeds_that_disagree()
         if self.data.validation_share + self.data.test_share >= 0.9:
             yield "data.validation_share, data.test_share: together at least 0.9; nothing is left to train on"
         for index, pair in enumerate(self.evaluate.comparisons):
@@ -262,6 +269,17 @@ class Params(Strict):
                 yield f"{path}: {values} names something twice"
         for name, dimension in self.tune.space:
             yield from self._dimension_that_disagrees(f"tune.space.{name}", name, dimension)
+
+    def _seeds_that_disagree(self):
+        count_by_run = {run: len(self.train.seeds_of(run)) for run in self.train.runs}
+        longest_run = max(count_by_run, key=count_by_run.get)
+        seed_count = count_by_run[longest_run]
+
+        if self.tune.seed < seed_count:
+            yield (
+                f"tune.seed: {self.tune.seed}: must be at least {seed_count}: {longest_run} is trained on the seeds 0 "
+                f"to {seed_count - 1} (train.seeds times its seed_factor), and no trial may use a seed of a run"
+            )
 
     def _dimension_that_disagrees(self, path: str, name: str, dimension: Dimension):
         whole = Settings.model_fields[name].annotation is int

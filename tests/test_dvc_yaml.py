@@ -18,6 +18,9 @@ MODULES = {
 }
 
 
+METHODS = {"train.seeds_of": {"train.seeds", "train.runs.*"}}  # of the parameters: the keys that each reads
+
+
 def definition(stage: str) -> dict:
     return STAGES[stage].get("do", STAGES[stage])
 
@@ -49,7 +52,8 @@ def keys_read(stage: str) -> set[str]:
     tree = ast.parse((ROOT / f"pipeline/stages/{stage}.py").read_text(encoding="utf-8"))
     inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute | ast.Subscript)}
     chains = (key(node) for node in ast.walk(tree) if id(node) not in inner)
-    found = {chain.removesuffix(".model_dump") for chain in chains if chain}
+    names = {chain.removesuffix(".model_dump") for chain in chains if chain}
+    found = {name for chain in names for name in METHODS.get(chain, {chain})}
     return {chain for chain in found if not any(chain.startswith(f"{whole}.") for whole in found)}
 
 
@@ -69,9 +73,10 @@ def is_params(node) -> bool:
 
 
 def keys_declared(stage: str) -> set[str]:
-    """Keys of params.yaml in dvc.yaml; what a template leaves open is `*`."""
+    """Keys of params.yaml in dvc.yaml; what a template leaves open, and a single run, is `*`."""
     declared = definition(stage).get("params", [])
-    return {re.sub(r"\$\{[^}]*\}", "*", item) for item in declared if isinstance(item, str)}
+    opened = {re.sub(r"\$\{[^}]*\}", "*", item) for item in declared if isinstance(item, str)}
+    return {re.sub(r"^train\.runs\.[a-z]+-textbook$", "train.runs.*", item) for item in opened}
 
 
 COMPUTING = [stage for stage in STAGES if stage != "track"]
@@ -99,6 +104,14 @@ def test_the_report_depends_on_all_that_the_keys_of_runs_it_names_are_made_of(st
 @pytest.mark.parametrize("stage", COMPUTING)
 def test_params_name_exactly_the_keys_that_a_stage_reads(stage):
     assert keys_declared(stage) == keys_read(stage)
+
+
+def test_gradients_depends_on_the_textbook_run_of_every_architecture():
+    runs = {f"{architecture}-textbook" for architecture in params.ARCHITECTURES}
+    stage = definition("gradients")
+    assert {f"artifacts/models/{run}" for run in runs} <= set(stage["deps"])
+    named = {item.removeprefix("train.runs.") for item in stage["params"] if item.startswith("train.runs.")}
+    assert named == runs
 
 
 def test_every_key_of_params_yaml_is_read():

@@ -55,6 +55,7 @@ def project(tmp_path):
             for dep in stage["deps"]
             if not dep.startswith("pipeline/") and (not dep.startswith("artifacts/models/") or dep in trained)
         ]
+        stage["params"] = [key for key in stage["params"] if not is_absent(key)]
         if name != "track":
             outs = [*stage.get("outs", []), *stage.get("metrics", [])]
             paths = (out if isinstance(out, str) else next(iter(out)) for out in outs)
@@ -63,6 +64,7 @@ def project(tmp_path):
     yaml.dump(pipeline, folder / "dvc.yaml")
     (folder / "data/raw").mkdir(parents=True)
     (folder / "data/raw/README.md").write_text("nothing of one's own\n")
+    shutil.copytree(ROOT / "reports/replications", folder / "reports/replications")
     shutil.copy(ROOT / ".gitignore", folder)
     run(folder, "git", "init", "--quiet")
     for name, value in (("user.name", "us"), ("user.email", "us@localhost"), ("commit.gpgsign", "false")):
@@ -71,6 +73,12 @@ def project(tmp_path):
     run(folder, "dvc", "remote", "add", "--default", "beside", str(tmp_path / "remote"))
     commit(folder, "A study")
     return folder
+
+
+def is_absent(key) -> bool:
+    """Whether a parameter is a textbook run that the toy study does not have."""
+    is_run = isinstance(key, str) and key.startswith("train.runs.") and "$" not in key
+    return is_run and key.removeprefix("train.runs.") not in toy_study.RUNS
 
 
 def asked(folder: Path, query: str, *values) -> list[tuple]:

@@ -44,6 +44,26 @@ def test_textbook_is_the_tutorials_network():
         ("data:\n", "seeds: 3\ndata:\n", "seeds: unknown key; did you mean 'train.seeds'?"),
         ("seeds: 3", "seeds: '3'", "train.seeds: '3': must be a valid integer"),
         ("seeds: 3", "seeds: 0", "train.seeds: 0: must be greater than or equal to 2"),
+        (
+            "from: params.yaml, seed_factor: 2",
+            "from: params.yaml, seed_factor: 0",
+            "train.runs.vanilla-textbook.seed_factor: 0: must be greater than or equal to 1",
+        ),
+        (
+            "from: params.yaml, seed_factor: 2",
+            "from: params.yaml, seed_factor: 2.5",
+            "train.runs.vanilla-textbook.seed_factor: 2.5: must be a valid integer",
+        ),
+        (
+            "from: params.yaml, seed_factor: 2",
+            "from: params.yaml, seed_factor: 21",
+            "train.runs.vanilla-textbook.seed_factor: 21: must be less than or equal to 20",
+        ),
+        (
+            "seed: 1000",
+            "seed: 5",
+            "tune.seed: 5: must be at least 6: vanilla-textbook is trained on the seeds 0 to 5",
+        ),
         ("source: imdb", "source: imbd", "did you mean 'imdb'?"),
         ("mask: false", "mask: no", "settings.textbook.mask: 'no': must be a valid boolean"),
         ("architecture: lstm", "architecture: lsmt", "train.runs.lstm-textbook.architecture: 'lsmt': must be"),
@@ -73,6 +93,11 @@ def test_textbook_is_the_tutorials_network():
         ),
         ("path: data/raw", 'path: "a\\0b"', "data.path: 'a\\x00b': must be one line of text"),
         ("seeds: 3", "seeds: 5000", "train.seeds: 5000: must be less than or equal to 1000"),
+        ("rung_epochs: 3", "rung_epochs: 0", "tune.rung_epochs: 0: must be greater than or equal to 1"),
+        ("finalists: 2", "finalists: 0", "tune.finalists: 0: must be greater than or equal to 1"),
+        ("race_seeds: 4", "race_seeds: 1", "tune.race_seeds: 1: must be greater than or equal to 2"),
+        ("regret_seeds: 10", "regret_seeds: 1", "tune.regret_seeds: 1: must be greater than or equal to 2"),
+        ("rung_epochs: 3", "seeds: 2", "tune.seeds: unknown key"),
         ("seed: 1000", "seed: 5000000000", "tune.seed: 5000000000: must be less than or equal to 1000000000"),
         ("bidirectional: [middle]", "bidirectional: [first]", "retention.signals.bidirectional: 'first' is what its"),
         (
@@ -101,6 +126,18 @@ def test_a_mistake_names_the_key_the_value_and_what_is_legal(mistake_of, old, ne
     message = mistake_of(old, new)
     assert message.startswith("params.yaml: ")
     assert said in message
+
+
+def test_the_seeds_of_a_run_are_train_seeds_times_its_factor():
+    train = params.read(Path(__file__).with_name("study.yaml")).train
+    assert train.seeds_of("lstm-textbook") == range(3)
+    assert train.seeds_of("vanilla-textbook") == range(6)
+
+
+def test_tune_seed_may_be_the_first_number_that_no_run_uses():
+    changed = copy.deepcopy(DOCUMENT)
+    changed["tune"]["seed"] = 6
+    assert params.explained(params.Params, changed, "params.yaml").tune.seed == 6
 
 
 def test_a_file_that_is_missing_or_no_mapping_gets_one_line(tmp_path):

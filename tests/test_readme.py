@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
+from pipeline import params
 from pipeline.record import durations
 
 ROOT = Path(__file__).parents[1]
@@ -26,10 +27,11 @@ def committed(path: str) -> str:
 
 def test_the_result_table_is_that_of_the_committed_metrics():
     metrics = json.loads(committed("reports/metrics.json"))
-    rows = re.findall(r"^\| `([a-z-]+)` \| ([\d,]+) \| ([\d.]+) \| ([^|]+) \|$", README, re.MULTILINE)
+    rows = re.findall(r"^\| `([a-z-]+)` \| ([\d,]+) \| (\w+) \| ([\d.]+) \| ([^|]+) \|$", README, re.MULTILINE)
     assert {run for run, *_ in rows} == set(metrics)
-    for run, parameters, mean, interval in rows:
+    for run, parameters, seeds, mean, interval in rows:
         accuracy = metrics[run]["test/accuracy"]
+        assert seeds == ("none" if run == "tfidf" else str(len(accuracy["scores"])))
         assert parameters == f"{metrics[run]['parameters']:,}"
         assert mean == f"{100 * accuracy['mean']:.1f}"
         expected = f"{100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f}" if accuracy["low"] else "one fit"
@@ -48,7 +50,9 @@ def test_the_verdicts_and_the_numbers_of_the_text_are_those_of_the_committed_cla
 
     gradient = 10 ** of("gradient at the first token", "100 tokens, vanilla", "trained at")
     assert f"over its 100 tokens to {100 * gradient:.0f} %" in README
-    decay = pd.concat(pd.read_csv(StringIO(committed(f"reports/decay/{length}.csv"))) for length in (200, 400))
+    lengths = params.read(ROOT / "params.yaml").gradients.sequence_lengths
+    beyond_textbook = [length for length in sorted(lengths) if length > 100]
+    decay = pd.concat(pd.read_csv(StringIO(committed(f"reports/decay/{length}.csv"))) for length in beyond_textbook)
     own = decay.query("architecture == 'vanilla' and weights == 'trained' and trained_length == sequence_length")
     unclear = own[own["log10_at_last_lag_high"] >= np.log10(0.001)]["sequence_length"].tolist()
     assert f"at {' and '.join(map(str, unclear))}, on three seeds each, that it vanishes is not shown" in README

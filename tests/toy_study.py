@@ -1,4 +1,4 @@
-"""A whole small study as files in a folder: two runs on two seeds, a study of three trials, one sequence length."""
+"""A whole small study as files in a folder: a run on four seeds and one on two, three trials, one sequence length."""
 
 import csv
 import json
@@ -10,13 +10,21 @@ from pipeline.params import Params, read
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 RUNS = ("vanilla-textbook", "vanilla-tuned")
-SEEDS = ("0", "1")
+SEEDS = {"vanilla-textbook": ("0", "1", "2", "3"), "vanilla-tuned": ("0", "1")}
+FEW_SEEDS = ("0", "1")  # of the gradient study and of retention
 LENGTH = 4
 HISTORY = ("train/loss", "train/accuracy", "validation/loss", "validation/accuracy")
 STAGES = ("tune@vanilla", *(f"train@{run}" for run in RUNS), f"gradients@{LENGTH}", "retention", "claims")
 MODELS = len(RUNS)
-RECORDS = 4 + 2 * 3 + (1 + 3) + 1  # study and trials, runs and seeds, a length and its curves, the ceiling
+SEEDED_RECORDS = (1 + 4) + (1 + 2) + (1 + 3)  # of the stages that read train.seeds: runs and seeds, a length's curves
+RECORDS = 4 + SEEDED_RECORDS + 1  # study and trials, the ceiling
 RECORDS += 2 + 1  # retention and its curve, the verdicts
+CHOSEN = {"trial": 1, "starting_recipe": False, "reason": "fewest parameters among those ahead"}
+RACE = [
+    {"trial": 0, "starting_recipe": True, "mean": 0.75, "difference": None, "standard_error": None},
+    {"trial": 1, "starting_recipe": False, "mean": 0.875, "difference": 0.125, "standard_error": 0.0625},
+]
+REGRET = {"difference": 0.25, "low": -0.125, "high": 0.5}
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="30" height="20"><rect width="30" height="20"/></svg>'
 
 
@@ -27,7 +35,7 @@ def write(folder: Path) -> Params:
         write_run(folder, run)
     (folder / "data/prepared").mkdir(parents=True, exist_ok=True)
     (folder / "data/prepared/vocabulary.txt").write_text("<pad>\n<unknown>\nfine\n")
-    table(folder / "reports/tuning/vanilla.csv", [trial(0), trial(1, "PRUNED"), trial(2, "FAIL", value="")])
+    table(folder / "reports/tuning/vanilla.csv", [trial(0), trial(1), trial(2, "FAIL", value="")])
     histories = [
         {"trial": number, "epoch": epoch, **dict.fromkeys(HISTORY, 0.5)} for number in (0, 1) for epoch in (1, 2)
     ]
@@ -35,20 +43,21 @@ def write(folder: Path) -> Params:
     tuned = {**params.settings["textbook"].model_dump(), "hidden_size": 16}
     write_json(
         folder / "artifacts/tuned/vanilla.json",
-        {"settings": {"tuned": tuned}, "chosen": {"trial": 0, "validation/accuracy": 0.75}},
+        {"settings": {"tuned": tuned}, "chosen": CHOSEN},
     )
+    write_json(folder / "reports/tuning/vanilla.json", {"chosen": CHOSEN, "race": RACE, "regret": REGRET})
     curves = [
         {"architecture": "vanilla", "direction": "forward", "weights": weights, "seed": seed, "lag_tokens": lag}
         | {"log10_relative_norm": -lag * (1 + int(seed)), "p10": -5, "p90": ""}
         for weights in ("initial", "trained")
-        for seed in SEEDS
+        for seed in FEW_SEEDS
         for lag in range(LENGTH)
     ]
     table(folder / f"reports/gradients/{LENGTH}.csv", curves)
     effects = [
         {"architecture": "vanilla", "trained_length": LENGTH, "seed": seed, "lag_tokens": 0}
         | {"contrast": 2, "sign_accuracy": 0.9}
-        for seed in SEEDS
+        for seed in FEW_SEEDS
     ]
     table(folder / f"reports/memory/{LENGTH}.csv", effects)
     fits = [
@@ -67,7 +76,7 @@ def write(folder: Path) -> Params:
         {"architecture": "vanilla", "signal": "first", "lag_tokens": lag, "seed": seed, "updates": 100}
         | {"accuracy": 1 if lag < 4 else 0.5 + int(seed) / 4, "solved": lag < 4}
         for lag in (1, 2, 4)
-        for seed in SEEDS
+        for seed in FEW_SEEDS
     ]
     table(folder / "reports/retention.csv", retained)
     table(folder / "artifacts/retention.csv", retained)
@@ -76,8 +85,9 @@ def write(folder: Path) -> Params:
     for name in ("accuracy", "tuning-by-trial", "gradients-by-lag", "retention"):
         (folder / "reports/figures").mkdir(exist_ok=True)
         (folder / f"reports/figures/{name}.svg").write_text(SVG)
-    scores = {run: {"parameters": 326273, "test/accuracy": score(0.5, 0.75)} for run in RUNS}
-    scores["vanilla-textbook"]["validation/accuracy"] = score(0.625, 0.625)
+    scores = {run: {"parameters": 326273, "test/accuracy": score(0.5, 0.75, 0.625, 0.625)} for run in RUNS}
+    scores["vanilla-textbook"]["validation/accuracy"] = score(0.625, 0.625, 0.5, 0.5)
+    scores["vanilla-tuned"]["test/accuracy"] = score(0.5, 0.75)
     scores["vanilla-tuned"]["validation/accuracy"] = score(0.625, 0.875)
     scores["tfidf"] = {"parameters": 100, "test/accuracy": {**score(0.875), "sd": None, "low": None, "high": None}}
     write_json(folder / "reports/metrics.json", scores)
@@ -99,13 +109,18 @@ def write_run(folder: Path, run: str, losses=(0.5, 0.25)) -> None:
     """Each seed's history, here the same loss for everything, the model's card, and what stands for its weights."""
     rows = [
         {"seed": seed, "epoch": epoch, **dict.fromkeys(HISTORY, loss), "best": 0}
-        for seed in SEEDS
+        for seed in seeds_of(run)
         for epoch, loss in enumerate(losses, 1)
     ]
     table(folder / f"artifacts/history/{run}.csv", rows)
-    write_json(folder / f"artifacts/models/{run}/model.json", {"best_epochs": {"0": 2, "1": 1}})
-    for seed in SEEDS:
+    best_epochs = {seed: 1 if seed == "1" else 2 for seed in seeds_of(run)}
+    write_json(folder / f"artifacts/models/{run}/model.json", {"best_epochs": best_epochs})
+    for seed in seeds_of(run):
         (folder / f"artifacts/models/{run}/seed-{seed}.weights.h5").write_text(f"weights of {run}, seed {seed}")
+
+
+def seeds_of(run: str) -> tuple[str, ...]:
+    return SEEDS.get(run, SEEDS["vanilla-textbook"])  # a run that a test adds is of the textbook, too
 
 
 def write_lock(folder: Path, params: Params) -> None:
@@ -114,14 +129,16 @@ def write_lock(folder: Path, params: Params) -> None:
     textbook = {"settings.textbook": given["settings"]["textbook"]}
     deps = [{"path": f"data/prepared/{split}.parquet", "md5": f"md5 of {split}"} for split in ("train", "validation")]
     tuned = json.loads((folder / "artifacts/tuned/vanilla.json").read_text())["settings"]["tuned"]
+    own_run = {"train.runs.vanilla-textbook": given["train"]["runs"]["vanilla-textbook"]}
+    counts = {"train.seeds": given["train"]["seeds"], **own_run, "gradients.seeds": given["gradients"]["seeds"]}
     stages = {
         "tune@vanilla": {
             "params.yaml": {
                 **{"settings.steady": given["settings"]["steady"], "tune.settings": "steady"},
-                **{"tune.seed": 0, "tune.seeds": 2, "tune.space": given["tune"]["space"]},
+                **{"tune.seed": 1000, "tune.space": given["tune"]["space"]},
             }
         },
-        f"gradients@{LENGTH}": {"params.yaml": {**textbook, "gradients.reviews": 500}},
+        f"gradients@{LENGTH}": {"params.yaml": {**textbook, **counts, "gradients.reviews": 500}},
         "retention": {"params.yaml": {**textbook, "retention": given["retention"]}},
         "claims": {"params.yaml": {"claims": given["claims"]}},
         "evaluate": {"params.yaml": {"settings.textbook.sequence_length": 100}},

@@ -49,11 +49,16 @@ def main() -> int:
     print(f"mlflow      {places.masked(stores['mlflow'])}")
     print(f"studies     {places.masked(stores['optuna'])}")
     print(f"disk        {shutil.disk_usage('.').free / 1e9:.1f} GB free")
-    print(f"params.yaml right: {len(found.train.runs)} runs on {found.train.seeds} seeds, source {found.data.source}")
+    print(f"params.yaml right: {_runs(found.train)}, source {found.data.source}")
     print(f"stale       {_stale(problems)}")
     for problem in problems:
         print(f"problem: {places.masked(problem)}")
     return 1 if problems else 0
+
+
+def _runs(train: params.Train) -> str:
+    seed_counts = sorted({len(train.seeds_of(run)) for run in train.runs})
+    return f"{len(train.runs)} runs on {' or '.join(map(str, seed_counts))} seeds"
 
 
 def _workers(problems: list[str]) -> str:

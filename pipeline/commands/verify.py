@@ -6,7 +6,6 @@ now: so a stage that differs differs by itself.
 """
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -17,6 +16,7 @@ from dataclasses import asdict
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+from pipeline.commands import clean_copy
 from pipeline.params import Mistake, Params
 from pipeline.record import comparison, durations, lineage, processor, recorded
 from pipeline.record.lineage import LOCK, Stage
@@ -24,7 +24,7 @@ from pipeline.record.lineage import LOCK, Stage
 TRAINING = 0.05  # hundreds of float32 steps multiply a last bit: one accuracy in twenty, not one in a million
 TOLERANCES = {"tune": TRAINING, "train": TRAINING, "gradients": TRAINING, "retention": TRAINING}
 ARITHMETIC = 1e-6  # the last digits of float32, once through a network
-ALONE = ("MLFLOW_TRACKING_URI", "RNN_STUDIES", "DVC_STAGE", "DVC_ROOT")  # of this checkout, not of its copy
+RECORDED = (str(LOCK), "params.yaml", "dvc.yaml")
 SAME, TOLERATED, DIFFERS = "identical", "within the tolerance", "differs"
 NOT_COMPARED = "not compared"  # another kind of machine made other bytes, and the recorded ones are not here
 
@@ -38,7 +38,7 @@ def main(params: Params, wanted: list[str], only_files: bool, as_json: bool, tim
 
     if times and (only_files or not times.parent.is_dir()):
         raise Mistake(f"--times {times}: " + ("--files computes nothing" if only_files else "its folder is not here"))
-    stages, commit = _stages(params, root), _commit(root)
+    stages, commit = _stages(params, root), clean_copy.commit(root, RECORDED, "verify")
     chosen = _chosen(wanted, stages)
     found = {"commit": commit, "files": [], "machine": {}, "stages": [], "first": None}
     wrong = recorded.differences(stages.values(), root, code=True)
@@ -58,9 +58,7 @@ def main(params: Params, wanted: list[str], only_files: bool, as_json: bool, tim
         say(f"estimate: {len(chosen)} of {len(stages)} stages to compute, {measured}{_of_all(stages, root)}")
         with tempfile.TemporaryDirectory(prefix="verify-") as folder:
             copy = Path(folder) / "study"
-            _git(root, "clone", "--quiet", "--no-local", str(root.resolve()), str(copy))
-            _git(copy, "checkout", "--quiet", "--detach", commit)
-            _own_data(params, root, copy)
+            clean_copy.make(params, root, commit, copy, "verify")
             for number, name in enumerate(chosen, 1):
                 begun = time.monotonic()
                 say(f"[{number}/{len(chosen)}] {name} ...")
@@ -80,23 +78,6 @@ def main(params: Params, wanted: list[str], only_files: bool, as_json: bool, tim
     first = f"; first: {found['first']['stage']}, {_in_words(found['first'])}" if found["first"] else ""
     say(f"{commit[:10]}: {verdict}{first} ({_since(started)})")
     return int(verdict == DIFFERS)
-
-
-def _commit(root: Path) -> str:
-    commit = _git(root, "rev-parse", "HEAD")
-    if changed := _git(root, "diff", "--name-only", "HEAD", "--", str(LOCK), "params.yaml", "dvc.yaml").split():
-        remedy = f"commit, or `git checkout {' '.join(changed)}`"
-        raise Mistake(f"{', '.join(changed)}: changed since the commit, and a commit is verified: {remedy}")
-    return commit
-
-
-def _git(folder: Path, *words: str) -> str:
-    try:
-        return subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
-    except FileNotFoundError:
-        raise Mistake("git: not installed; `verify` clones the commit with it") from None
-    except subprocess.CalledProcessError as error:
-        raise Mistake(f"git {words[0]}: {error.stderr.strip()}") from None
 
 
 def _stages(params: Params, root: Path) -> dict[str, Stage]:
@@ -154,15 +135,6 @@ def _of_all(stages: dict[str, Stage], root: Path) -> str:
     return f"; all {len(stages)} take about {said[1]} on two cores (README.md)" if said else ""
 
 
-def _own_data(params: Params, root: Path, copy: Path) -> None:
-    """A person's own reviews, which are in no commit."""
-    source = root / params.data.path
-    if source.is_dir():
-        shutil.copytree(source, copy / params.data.path, dirs_exist_ok=True)
-    elif source.exists():
-        shutil.copy(source, copy / params.data.path)
-
-
 def _recomputed(stage: Stage, stages: dict[str, Stage], root: Path, copy: Path, other_machine: bool) -> list[dict]:
     """Runs the stage in the copy; what became of each file that it makes.
 
@@ -177,10 +149,8 @@ def _recomputed(stage: Stage, stages: dict[str, Stage], root: Path, copy: Path, 
             raise Mistake(f"{stage.name}: {path} is not here to start from; `dvc pull`, or verify what makes it, too")
     for out in stage.outs:
         _remove(copy / out)
-    environment = {key: value for key, value in os.environ.items() if key not in ALONE}
-    environment |= {"RNN_TRACKING": "off", "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"}
     words = [sys.executable, *_command(stage)]
-    done = subprocess.run(words, cwd=copy, env=environment, capture_output=True, text=True)
+    done = subprocess.run(words, cwd=copy, env=clean_copy.environment(), capture_output=True, text=True)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no word of why"])[-1]
         raise Mistake(f"{stage.name}: ended with exit code {done.returncode} in the copy: {last}")

@@ -6,8 +6,8 @@ sequence length can be told apart in one chart, thirty cannot (the scatter is in
 its result and a figure of the report.
 
 Names of metrics: a mean carries the plain name; `.sd`, `.low`, `.high` tell its scatter over seeds (95 % interval);
-`validation/accuracy.kept` is of the epoch whose weights were kept (of a completed trial the mean over its seeds, of a
-pruned one the last on the first seed). A trial's curves are those of its first seed.
+`validation/accuracy.kept` is of the epoch whose weights were kept, of a trial that at the rung, or its last one before
+it diverged. The parent of a search has the race and the regret: `race/start`, `race/trial-5`, `race.difference/...`.
 """
 
 import csv
@@ -132,10 +132,11 @@ def training(stage: Stage, metrics: dict, evaluated: Stage | None, folder: Path)
     described = stage.values[f"train.runs.{run}"]
     settings = stage.values[f"settings.{described['settings']}"]
     known = {**_pick(described, "architecture", "settings"), "sequence_length": settings["sequence_length"]}
-    params = _flat(stage.values)
     datasets = _datasets(stage) + [each for each in (_datasets(evaluated) if evaluated else []) if each[0] == "test"]
     history = _text(folder, artifacts.history(run))
     rows = _grouped(_rows(history), "seed")
+    params = {**_flat(stage.values), "seeds": str(len(rows))}
+    params.pop("seed_factor", None)  # `seeds` is the number that it led to
     model = _text(folder, artifacts.model(run))
     best = json.loads(model)["best_epochs"]
     summary, figure = metrics.get(run, {}), _figure(stage, folder)
@@ -193,15 +194,16 @@ def ceiling(stage: Stage, summary: dict, folder: Path) -> list[Record]:
 
 
 def tuning(stage: Stage, folder: Path) -> list[Record]:
-    """A study: what it chose, and each trial."""
+    """A study: its choice with race and regret, and each trial."""
     architecture = stage.item
     table, tuned = _text(folder, artifacts.trials(architecture)), _text(folder, artifacts.tuned(architecture))
-    chosen = json.loads(tuned)
+    summary = _text(folder, artifacts.tuning_summary(architecture))
+    chosen, found = json.loads(tuned), json.loads(summary)
     fixed = stage.values[f"settings.{stage.values['tune.settings']}"]
     known = {
         "architecture": architecture,
         "settings": "tuned",
-        "seed": ", ".join(str(stage.values["tune.seed"] + number) for number in range(stage.values["tune.seeds"])),
+        "seed": stage.values["tune.seed"],
         "sequence_length": fixed["sequence_length"],
     }
     space = {f"space.{key}": json.dumps(value) for key, value in stage.values["tune.space"].items()}
@@ -214,14 +216,14 @@ def tuning(stage: Stage, folder: Path) -> list[Record]:
         name=name(stage.name),
         key=stage.key(),
         parent=None,
-        tags=tags(stage.name, "", stage.key(), **known, **_note(_study(stage, chosen, rows), figure)),
-        params={**params, **space, **_flat(chosen["settings"]), "best_trial": str(chosen["chosen"]["trial"])},
+        tags=tags(stage.name, "", stage.key(), **known, **_note(_study(stage, found, rows), figure)),
+        params={**params, **space, **_flat(chosen["settings"]), "chosen": _contestant(found["chosen"])},
         metrics={
-            ("validation/accuracy.kept", 0): float(chosen["chosen"]["validation/accuracy"]),
-            **{(f"trials.{s.lower()}", 0): float(n) for s, n in _states(rows).items()},
+            **_race(found),
+            **{(f"trials.{state.lower()}", 0): float(number) for state, number in _states(rows).items()},
         },
         datasets=_datasets(stage),
-        artifacts={f"{architecture}.csv": table, f"{architecture}.json": tuned, **figure},
+        artifacts={f"{architecture}.csv": table, f"{architecture}.json": tuned, "summary.json": summary, **figure},
     )
     children = [
         Record(
@@ -257,7 +259,8 @@ def gradients(stage: Stage, folder: Path) -> list[Record]:
     tables |= {"decay": artifacts.decay, "probes": artifacts.probes}
     texts = {f"{name}.csv": _text(folder, path(length)) for name, path in tables.items()}
     fitted = {words: rows[0] for words, rows in _grouped(_own_curves(texts["decay.csv"]), *CURVE).items()}
-    params = {**_flat(stage.values), "sequence_length": str(length)}
+    params = _flat({key: value for key, value in stage.values.items() if not _counts_seeds(key)})
+    params["sequence_length"] = str(length)
     known = {"settings": "textbook", "seed": ALL, "sequence_length": length}
     datasets = _datasets(stage)
     children = []
@@ -275,25 +278,31 @@ def gradients(stage: Stage, folder: Path) -> list[Record]:
                     key=stage.key(unit),
                     parent=stage.key(),
                     tags=tags(stage.name, unit, stage.key(unit), **known, **what, quantity=quantity),
-                    params={**params, **what},
+                    params={**params, **what, "seeds": str(len({row["seed"] for row in rows}))},
                     metrics=_mean_points(rows, "lag_tokens", values)
                     | _finite({(number, 0): fitted.get(words, {}).get(number) for number in FITTED}),
                     datasets=datasets,
                 )
             )
     figure = _figure(stage, folder)
+    seed_counts = sorted({child.params["seeds"] for child in children}, key=int)
     parent = Record(
         stage=stage.name,
         name=name(stage.name),
         key=stage.key(),
         parent=None,
         tags=tags(stage.name, "", stage.key(), architecture=ALL, **known, **_note(_faded(stage, children), figure)),
-        params=params,
+        params={**params, "seeds": " or ".join(seed_counts)},
         metrics=_at_the_farthest_lag(children),
         datasets=datasets,
         artifacts={**texts, **figure},
     )
     return [parent, *children]
+
+
+def _counts_seeds(key: str) -> bool:
+    """Whether a parameter of `gradients` only says how many seeds are measured: each curve has its own number."""
+    return key in ("train.seeds", "gradients.seeds") or key.startswith("train.runs.")
 
 
 def retention(stage: Stage, folder: Path) -> list[Record]:
@@ -337,7 +346,7 @@ def claims(stage: Stage, folder: Path) -> list[Record]:
     """The verdict on each sentence of the tutorial: a tag, and a row of the note."""
     text = _text(folder, artifacts.CLAIMS)
     found = json.loads(text)
-    rows = "\n".join(f"| {claim['sentence']} | **{claim['verdict']}** |" for claim in found)
+    rows = "\n".join(f"| {claim['sentence']} | {_verdict(claim)} |" for claim in found)
     note = f"| The tutorial says | Measured |\n|---|---|\n{rows}\n\n{_reproduce(stage)}"
     known = {"architecture": ALL, "settings": "textbook", "seed": ALL, "sequence_length": ALL}
     verdicts = {f"claim {claim['name']}": claim["verdict"] for claim in found}
@@ -353,6 +362,16 @@ def claims(stage: Stage, folder: Path) -> list[Record]:
             artifacts={"claims.json": text},
         )
     ]
+
+
+def _verdict(claim: dict) -> str:
+    """With those behind an unstable one: ours and that of every replication that counts."""
+    if claim["verdict"] != "unstable":
+        return f"**{claim['verdict']}**"
+
+    counting = [item for item in claim["replications"] if not item["obstacle"]]
+    others = "".join(f"; {item['name']}: {item['verdict']}" for item in counting)
+    return f"**unstable** (here: {claim['verdict_here']}{others})"
 
 
 def _own_curves(decay: str) -> list[dict[str, str]]:
@@ -515,10 +534,30 @@ def _counted(claims: list[dict]) -> dict[str, int]:
     return {verdict: len(found) for verdict, found in sorted(_grouped(claims, "verdict").items())}
 
 
-def _study(stage: Stage, chosen: dict, rows: list[dict]) -> str:
-    best = chosen["chosen"]
+def _contestant(row: dict) -> str:
+    return "start" if row["starting_recipe"] else f"trial-{row['trial']}"
+
+
+def _race(found: dict) -> dict[Point, float]:
+    """Race and regret of a search; a kept starting recipe has a regret of 0 and no interval."""
+    metrics = {("regret", 0): found["regret"]["difference"]}
+    metrics |= {(f"regret.{end}", 0): found["regret"][end] for end in ("low", "high")}
+    for row in found["race"]:
+        name = _contestant(row)
+        metrics[f"race/{name}", 0] = row["mean"]
+        metrics[f"race.difference/{name}", 0] = row["difference"]
+        metrics[f"race.standard_error/{name}", 0] = row["standard_error"]
+    return _finite(metrics)
+
+
+def _study(stage: Stage, found: dict, rows: list[dict]) -> str:
     states = ", ".join(f"{count} {state}" for state, count in _states(rows).items())
-    return (
-        f"**Trial {best['trial']}: validation accuracy {best['validation/accuracy']:.4f}**, of {states}\n\n"
-        + _reproduce(stage)
+    regret = found["regret"]
+    interval = "" if regret["low"] is None else f", 95 % interval {regret['low']:.4f} to {regret['high']:.4f}"
+    return "\n\n".join(
+        [
+            f"**{_contestant(found['chosen'])}**: {found['chosen']['reason']}; trials: {states}",
+            f"Regret (chosen minus starting recipe on fresh seeds): {regret['difference']:.4f}{interval}",
+            _reproduce(stage),
+        ]
     )

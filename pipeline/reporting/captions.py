@@ -117,16 +117,15 @@ def of_tuning(trials, important, expected, space, models, at_textbook) -> dict[s
         f"{architecture} " + ", ".join(f"{percent(row.value)} with {row.parameters:,}" for row in front.itertuples())
         for architecture, front in fronts.items()
     )
-    shapes = "A disc is a completed trial, a triangle a pruned one, a cross a failed one"
+    shapes = "A disc is a trial that reached the rung, a cross one that diverged"
     flat = [architecture for architecture, cells in surfaces.items() if cells.empty]
     drawn = {
         "tuning-by-trial": {
             "title": "The search, trial by trial",
             "see": f"Left: {shapes[0].lower()}{shapes[1:]}; at the lower edge stands also what lies below it or has no "
-            "accuracy. The step line is the best completed so far. A pruned trial has its last accuracy on its first "
-            "seed, so it is not to be compared with a completed one. Right: what the best of so many trials, drawn at "
-            "random from these (a pruned one with its last accuracy), is expected to reach (Dodge et al. 2019). Where "
-            "it is flat, more such trials would buy little.",
+            "accuracy. The step line is the best so far. These are accuracies of short trainings on one seed; the "
+            "race, not the best of them, decides. Right: the expected best of a number of trials, drawn at random from "
+            "these (Dodge et al. 2019). Where it is flat, more such trials would buy little.",
             "alternative": f"Validation accuracy by trial: {of_trials}. Expected best: {of_expected}.",
             "panels": figures.specified(tuning_figures.by_trial(trials, expected)),
         },
@@ -141,7 +140,7 @@ def of_tuning(trials, important, expected, space, models, at_textbook) -> dict[s
         },
         "tuning-sizes": {
             "title": "Hidden size against embedding dimension",
-            "see": f"{shapes}, in the colour of its accuracy, a pruned one in that of the last it had; the ring is "
+            "see": f"{shapes}, in the colour of its accuracy; the ring is "
             "what was chosen, the open diamond the textbook's sizes. The contour runs on straight lines between "
             "completed trials alone, and only where they surround a place: outside nothing is known. Each corner is a "
             "trial or two, with learning rates and dropouts of their own: a single learning rate that was too high "
@@ -157,8 +156,8 @@ def of_tuning(trials, important, expected, space, models, at_textbook) -> dict[s
             "corners are the Pareto front, and a trial below it is beaten by a smaller one or one as large. The ring "
             "is what was chosen."
             + (
-                " The open diamond is the textbook's network as trained for the study, with the textbook's own "
-                "recipe and on the seeds of the runs: a landmark, not a contestant."
+                " The open diamond is the textbook's network as trained for the study, in full, with the textbook's "
+                "own recipe and on the seeds of the runs: a landmark, not a contestant."
                 if len(textbook)
                 else ""
             ),

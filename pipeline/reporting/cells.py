@@ -1,10 +1,11 @@
 """Frames in, tables of words out: what a reader sees in each cell, the same in Markdown and HTML."""
 
 import math
+from statistics import fmean
 
 import pandas as pd
 
-from pipeline.reporting import findings, tables
+from pipeline.reporting import findings, replicated, tables
 from pipeline.reporting.findings import count, horizon, interval, number, percent, points, share_of, within_limits
 
 
@@ -93,26 +94,37 @@ def claims(found: list[dict]) -> list[dict]:
     """Each sentence of the tutorial: `sentence`, `verdict`, `numbers` that decide, `test`, `caveat`, all `measures`.
 
     Of a number: its `value`, `beside` it (interval, what is asked and, of several, its own verdict), and `what` it is.
+    Where a replication contradicts the verdict, its number stands `beside`, too; `stability` is about replications.
     """
     return [
         {
             **{name: claim[name] for name in ("sentence", "verdict", "test", "caveat")},
             "mark": findings.VERDICTS[claim["verdict"]],
-            "numbers": _deciding([measure for measure in claim["measures"] if measure["threshold"] is not None]),
+            "numbers": _deciding(claim),
+            "stability": replicated.sentences(claim),
             "measures": _measures(claim["measures"]),
         }
         for claim in found
     ]
 
 
-def _deciding(measures: list[dict]) -> list[dict]:
-    found = []
+def _deciding(claim: dict) -> list[dict]:
+    measures = [measure for measure in claim["measures"] if measure["threshold"] is not None]
+    numbers = []
+
     for measure in measures:
-        shown = findings.measured(measure)
-        beside = f"({shown['between']})" if shown["between"] else "(no interval)"
-        beside += f"; asked: {shown['asked']}" + (f"; {measure['verdict']}" if len(measures) > 1 else "")
-        found.append({"value": shown["value"], "beside": beside, "what": measure["what"]})
-    return found
+        words = findings.measured(measure)
+        parts = [f"({words['between']})" if words["between"] else "(no interval)"]
+        parts.append(f"asked: {words['asked']}")
+
+        if len(measures) > 1:
+            parts.append(measure["verdict"])
+        if elsewhere := replicated.elsewhere(claim, measure):
+            parts.append(elsewhere)
+
+        numbers.append({"value": words["value"], "beside": "; ".join(parts), "what": measure["what"]})
+
+    return numbers
 
 
 def _measures(measures: list[dict]) -> dict:
@@ -130,6 +142,7 @@ def results(found: pd.DataFrame) -> dict:
         [
             row.run,
             f"{row.parameters:,}",
+            "none" if row.run == tables.CEILING else row.seeds,
             percent(row.mean),
             interval(row.low, row.high),
             number(row.sd * 100, 1) if row.seeds > 1 else "none",
@@ -137,7 +150,7 @@ def results(found: pd.DataFrame) -> dict:
         ]
         for row in found.itertuples()
     ]
-    columns = ["run", "parameters", "mean test accuracy", "95 % interval", "sd (points)", "every seed (%)"]
+    columns = ["run", "parameters", "seeds", "mean test accuracy", "95 % interval", "sd (points)", "every seed (%)"]
     return table(
         "Accuracy on the test split, over seeds; tfidf is a linear classifier without word order", columns, rows
     )
@@ -277,14 +290,69 @@ def memory_by_length(remembering: pd.DataFrame) -> dict:
     return table("What is left of a word at the largest lag, by sequence length", columns, rows)
 
 
+def race(studies: dict[str, dict]) -> dict:
+    """The contestants of every race, the starting recipe first."""
+    rows = [_contestant(architecture, row, study) for architecture, study in studies.items() for row in study["race"]]
+    columns = ["architecture", "contestant", "hidden size", "embedding dimension", "learning rate", "dropout"]
+    columns += ["parameters", "seeds", "mean validation accuracy", "difference (points)", "standard error", "outcome"]
+    return table("The race: finalists against the starting recipe on fresh seeds", columns, rows, left=(0, 1, 11))
+
+
+def _contestant(architecture: str, row: dict, study: dict) -> list:
+    settings = row["settings"]
+    standard_error = row["standard_error"]
+    return [
+        architecture,
+        "starting recipe" if row["starting_recipe"] else f"trial {row['trial']}",
+        settings["hidden_size"],
+        settings["embedding_dimension"],
+        f"{settings['learning_rate']:.2g}",
+        f"{settings['dropout']:.2g}",
+        f"{row['parameters']:,}",
+        len(row["scores"]),
+        "none" if row["mean"] is None else percent(row["mean"]),
+        "" if row["difference"] is None else points(row["difference"]),
+        "" if standard_error is None else number(standard_error * 100, 1),
+        _outcome(row, study["chosen"]),
+    ]
+
+
+def _outcome(row: dict, chosen: dict) -> str:
+    if (row["trial"], row["starting_recipe"]) == (chosen["trial"], chosen["starting_recipe"]):
+        return "kept" if row["starting_recipe"] else "chosen"
+    if row["starting_recipe"]:
+        return "replaced"
+    if row["mean"] is None:
+        return "diverged"
+    if row["dropped"]:
+        return "dropped: not ahead after half of the seeds"
+    return "ahead, more parameters" if row["difference"] > row["standard_error"] else "within one standard error"
+
+
+def regret(studies: dict[str, dict]) -> dict:
+    """Chosen minus starting recipe on fresh seeds, where the starting recipe was replaced."""
+    rows = []
+    for architecture, study in studies.items():
+        found = study["regret"]
+        if not study["chosen"]["starting_recipe"]:
+            ends = "none" if found["low"] is None else interval(found["low"], found["high"])
+            means = [percent(fmean(found[name].values())) for name in ("start", "chosen")]
+            name = f"trial {study['chosen']['trial']}"
+            rows.append([architecture, name, len(found["chosen"]), *means, points(found["difference"]), ends])
+
+    columns = ["architecture", "chosen", "fresh seeds", "starting recipe", "chosen settings", "difference (points)"]
+    caption = "Regret: chosen minus starting recipe, validation accuracy in full trainings"
+    return table(caption, [*columns, "95 % interval"], rows, left=(0, 1))
+
+
 def not_completed(trials: pd.DataFrame) -> dict:
-    """Trials that ended early or had the settings of an earlier one, and why."""
-    said = {"COMPLETE": "completed", "PRUNED": "pruned", "FAIL": "failed"}
+    """Trials that diverged or had the settings of an earlier one, and why."""
+    became = {"COMPLETE": "completed", "FAIL": "diverged"}
     rows = [
         [
             row.architecture,
             row.trial,
-            said[row.state],
+            became[row.state],
             f"{row.epochs:.0f}" if pd.notna(row.epochs) else "none",
             percent(row.value) if pd.notna(row.value) else "none",
             f"the settings of {row.reason.removeprefix('as ')} again" if row.repeated else row.reason,
@@ -292,7 +360,7 @@ def not_completed(trials: pd.DataFrame) -> dict:
         for row in trials[(trials.state != "COMPLETE") | trials.repeated].itertuples()
     ]
     columns = ["architecture", "trial", "became", "epochs", "validation accuracy then", "why"]
-    return table("Trials that were pruned, failed or repeated an earlier one", columns, rows, left=(0, 2, 5))
+    return table("Trials that diverged or repeated an earlier one", columns, rows, left=(0, 2, 5))
 
 
 def trials(architecture: str, trials: pd.DataFrame) -> dict:

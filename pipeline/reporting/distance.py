@@ -219,7 +219,15 @@ def norms(dynamics: pd.DataFrame) -> pd.DataFrame:
 
 
 def measured(decay: pd.DataFrame, textbook: int) -> pd.DataFrame:
-    """How many `seeds` and `reviews` a curve rests on, by length and design."""
+    """On how many seeds (`fewest_seeds` to `most_seeds`) and `reviews` a curve rests, by length and design."""
     keys = ["sequence_length", "design"]
     own = decay[(decay["initialiser"] == DEFAULT_INITIALISER)]
-    return designs(own, textbook).groupby(keys, sort=False, as_index=False)[["seeds", "reviews"]].max()
+    curves = designs(own, textbook).groupby(keys, sort=False, as_index=False)
+    return curves.agg(fewest_seeds=("seeds", "min"), most_seeds=("seeds", "max"), reviews=("reviews", "max"))
+
+
+def seeds_by_architecture(decay: pd.DataFrame) -> pd.DataFrame:
+    """The most `seeds` of a curve of each architecture at each length; a column `architecture`, one per length."""
+    own = decay[decay["initialiser"] == DEFAULT_INITIALISER]
+    found = own.groupby(["sequence_length", "architecture"], as_index=False)["seeds"].max()
+    return tables.in_order(found, ["sequence_length", "architecture"])

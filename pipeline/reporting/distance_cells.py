@@ -41,19 +41,18 @@ def decays(decay: pd.DataFrame, length: int, textbook: int) -> dict:
     return table(f"Half-life and horizons at {count(length, 'token')}, with 95 % intervals", columns, rows, (0, 1))
 
 
+def _from_to(fewest: int, most: int) -> str:
+    return str(most) if fewest == most else f"{fewest} to {most}"
+
+
 def measured(decay: pd.DataFrame, textbook: int, lengths: list[int]) -> dict:
     """On how many seeds and reviews the curves rest."""
-    found = distance.measured(decay, textbook).set_index(["design", "sequence_length"])
+    cell_at = {
+        (row.design, row.sequence_length): f"{_from_to(row.fewest_seeds, row.most_seeds)} / {row.reviews:,}"
+        for row in distance.measured(decay, textbook).itertuples()
+    }
     rows = [
-        [
-            design,
-            *(
-                f"{found.seeds[design, length]} / {found.reviews[design, length]:,}"
-                if (design, length) in found.index
-                else "none"
-                for length in lengths
-            ),
-        ]
+        [design, *(cell_at.get((design, length), "none") for length in lengths)]
         for design in (distance.BEFORE, distance.HERE, distance.elsewhere(textbook))
     ]
     return table("Seeds / reviews that a curve rests on", ["", *(f"{length:,} tokens" for length in lengths)], rows)

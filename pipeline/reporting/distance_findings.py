@@ -356,6 +356,27 @@ def learned(found: pd.DataFrame) -> list[str]:
     return sentences
 
 
+def unequal_seeds(decay: pd.DataFrame) -> list[str]:
+    """Where networks of different architectures have different numbers of seeds."""
+    lengths_of_seeds = {}
+    for length, found in distance.seeds_by_architecture(decay).groupby("sequence_length"):
+        if found["seeds"].nunique() > 1:
+            seeds = tuple(zip(found["architecture"], found["seeds"], strict=True))
+            lengths_of_seeds.setdefault(seeds, []).append(str(length))
+
+    sentences = []
+    for seeds, lengths in lengths_of_seeds.items():
+        parts = []
+        for number_of in sorted({each for _, each in seeds}, reverse=True):
+            names = [architecture for architecture, each in seeds if each == number_of]
+            parts.append(f"{number_of} for {listed(names)}")
+        sentences.append(
+            f"Numbers of seeds at {listed(lengths)} tokens: {', '.join(parts)}. With more seeds a band from the lowest "
+            "to the highest is wider, and an interval is narrower."
+        )
+    return sentences
+
+
 def few_seeds(decay: pd.DataFrame) -> list[str]:
     """How far the intervals of curves can be trusted."""
     here = decay[(decay["weights"] == "trained") & (decay["trained_length"] == decay["sequence_length"])]
@@ -365,9 +386,9 @@ def few_seeds(decay: pd.DataFrame) -> list[str]:
     if least >= findings.ENOUGH_SEEDS:
         return []
     at = listed(str(length) for length in sorted(here[here["seeds"] == least]["sequence_length"].unique()))
-    more = f"; elsewhere there are up to {most}" if most > least else ""
+    more = f", others on up to {most}" if most > least else ""
     return [
-        f"Where networks were trained at {at} tokens there are {count(least, 'seed')}{more}. Half-lives and horizons "
-        f"have intervals from a bootstrap of seeds and then reviews: one of {count(least, 'seed')} is no wider than "
-        "these seeds lie apart."
+        f"Curves of networks that were trained at {at} tokens rest on as few as {count(least, 'seed')}{more}. "
+        f"Half-lives and horizons have intervals from a bootstrap of seeds and then reviews: one of "
+        f"{count(least, 'seed')} is no wider than these seeds lie apart."
     ]

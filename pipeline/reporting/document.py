@@ -57,8 +57,8 @@ def story(
 
     `trials` and `studies` (what a search says of its trials) by architecture; what the study of sequence lengths has
     measured of all lengths in one frame each, `everything` being every curve of a gradient; `settings` are the
-    parameters that a sentence names: runs, seeds, trials, tune_seeds, space, lengths, vanished, usable, solved,
-    updates, and of the statistics alpha, power, almost, meaningful, learned_share.
+    parameters that a sentence names: runs, seeds (of each run), trials, rung_epochs, finalists, race_seeds, space,
+    lengths, vanished, usable, solved, updates, and of the statistics alpha, power, almost, meaningful, learned_share.
     """
     found = tables.results(metrics, models, settings["runs"])
     pairs = tables.comparisons(compared, settings["alpha"])
@@ -129,14 +129,16 @@ def story(
             "deficits": distance_findings.deficits(apart["deficits"]),
             "learned": distance_findings.learned(apart["learned"]),
             "few_seeds": distance_findings.few_seeds(decay),
+            "unequal_seeds": distance_findings.unequal_seeds(decay),
             "reach_of_memory": findings.reach_of_memory(remembering, length),
             "comparisons": [findings.comparison(row) for row in pairs.itertuples()],
-            "tuned": [findings.tuned(found, pairs, space) for _, found in searched.groupby("architecture", sort=False)],
+            "tuned": [findings.tuned(trials[name], study, name, pairs, space) for name, study in studies.items()],
             "importances": [findings.importances(architecture, important) for architecture in trials],
             "expected_best": [findings.expected_best(architecture, expected) for architecture in trials],
             **reliability.sentences(runs, buckets, settings),
-            "seeds": findings.seeds_in_words(settings["seeds"]),
-            "seeds_of_curves": findings.seeds_in_words(gradients.seed.nunique()),
+            "seeds": findings.seeds_in_words(settings["seeds"].values()),
+            "seeds_of_runs": findings.seeds_of_runs(settings["seeds"], found),
+            "seeds_of_curves": findings.seeds_in_words(sign_accuracy.seeds),
         },
         "tables": {
             "splits": cells.splits(card),
@@ -162,6 +164,8 @@ def story(
             "learned": distance_cells.learned(apart["learned"]),
             "memory_by_length": cells.memory_by_length(remembering),
             "readings": cells.readings(readings),
+            "race": cells.race(studies),
+            "regret": cells.regret(studies),
             "not_completed": cells.not_completed(searched),
             "trials": [cells.trials(*each) for each in searched.groupby("architecture", sort=False)],
         },
@@ -210,8 +214,8 @@ def _rendered(template: str, context: dict, autoescape: bool) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"percent": percent, "count": count, "listed": findings.listed, "plain": _plain}
-    environment.filters |= {"page": figures.page, "sections": _sections}
+    environment.filters |= {"percent": percent, "count": count, "counts": findings.counts, "listed": findings.listed}
+    environment.filters |= {"plain": _plain, "page": figures.page, "sections": _sections}
     return environment.get_template(template).render(context)
 
 

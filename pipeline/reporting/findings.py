@@ -13,7 +13,13 @@ from pipeline.reporting import tables
 
 NOT_FINITE = "not finite"
 LABELS = ("negative", "positive")
-VERDICTS = {"holds": "✓", "partly": "◐", "does not hold": "✗", "not shown": "?"}  # beside the word, never instead of it
+VERDICTS = {  # next to the word, never instead of it
+    "holds": "✓",
+    "partly": "◐",
+    "does not hold": "✗",
+    "not shown": "?",
+    "unstable": "≠",
+}
 UNREACHED = "not reached"
 UNKNOWN = {"tokens": "none (not reached, or not exponential)"}
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -204,13 +210,58 @@ def listed(names) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def seeds_in_words(seeds: int) -> str:
-    """What this many seeds can show."""
-    text = f"reaches {number(tables.reach_in_sd(seeds), 2)} standard deviations to either side of its mean"
-    if seeds >= ENOUGH_SEEDS:
-        return f"With {seeds} seeds each interval {text}."
-    enough = f"with {ENOUGH_SEEDS} seeds it would reach {number(tables.reach_in_sd(ENOUGH_SEEDS), 2)}"
-    return f"With {count(seeds, 'seed')} the intervals are wide: each {text}; {enough}."
+def counts(numbers, one: str) -> str:
+    """Different numbers of the same thing.
+
+    >>> counts([20, 10, 10], "seed"), counts([3], "seed")
+    ('10 or 20 seeds', '3 seeds')
+    """
+    *fewer, most = sorted(set(numbers))
+    return "".join([", ".join(f"{number_of:,}" for number_of in fewer), " or " if fewer else "", count(most, one)])
+
+
+def seeds_in_words(seed_counts) -> str:
+    """What intervals over this many seeds can show; the numbers may differ from run to run."""
+    fewest, *more = sorted(set(seed_counts))
+    reach = {seeds: number(tables.reach_in_sd(seeds), 2) for seeds in (fewest, *more, ENOUGH_SEEDS)}
+    text = f"reaches {reach[fewest]} standard deviations to either side of its mean"
+    if more:
+        text += ", " + listed(f"with {seeds} seeds {reach[seeds]}" for seeds in more)
+
+    if fewest >= ENOUGH_SEEDS:
+        return f"With {fewest} seeds each interval {text}."
+    if not more or more[-1] < ENOUGH_SEEDS:
+        text += f"; with {ENOUGH_SEEDS} seeds it would reach {reach[ENOUGH_SEEDS]}"
+    return f"With {count(fewest, 'seed')} the intervals are wide: each {text}."
+
+
+def seeds_of_runs(seeds_by_run: dict[str, int], found: pd.DataFrame) -> str:
+    """How many seeds each run was trained on; `found` as of `tables.results`.
+
+    Why some have more is said only where the scores agree: theirs scatter most.
+    """
+    fewest = min(seeds_by_run.values())
+    usual = [run for run, seeds in seeds_by_run.items() if seeds == fewest]
+    if len(usual) == len(seeds_by_run):
+        return f"Every run was trained on {count(fewest, 'seed')}."
+
+    parts = []
+    for seeds in sorted(set(seeds_by_run.values()) - {fewest}, reverse=True):
+        runs = [run for run in seeds_by_run if seeds_by_run[run] == seeds]
+        verb = "" if parts else " was trained" if len(runs) == 1 else " were trained"
+        parts.append(f"{listed(runs)}{verb} on {seeds}" + ("" if parts else " seeds"))
+    others = usual[0] if len(usual) == 1 else "every other run"
+    sentence = f"{', '.join(parts)}, {others} on {fewest}."
+
+    is_usual = found.run.isin(usual)
+    is_longer = found.run.isin(seeds_by_run) & ~is_usual
+    least, most = found.sd[is_longer].min(skipna=False), found.sd[is_usual].max(skipna=False)
+    if least > most:
+        sentence += (
+            f" More seeds went to the scores that scatter most: their standard deviation is {number(least * 100, 2)} "
+            f"points or more, elsewhere {number(most * 100, 2)} or less."
+        )
+    return sentence
 
 
 def word_by_word(words: pd.DataFrame) -> str:
@@ -417,51 +468,79 @@ def reach_of_memory(remembering: pd.DataFrame, length: int) -> list[str]:
     return sentences
 
 
-def tuned(trials: pd.DataFrame, comparisons: pd.DataFrame, space: dict[str, dict]) -> str:
-    """What the search of one architecture chose out of what, how far to trust it, and what came of it."""
-    architecture = trials.architecture.iloc[0]
-    states, repeated = tables.states(trials), int(trials.repeated.sum())
-    chosen = trials[trials.chosen].iloc[0]
+def tuned(trials: pd.DataFrame, study: dict, architecture: str, comparisons: pd.DataFrame, space: dict) -> str:
+    """The choice of one search with its reason, its regret, and the test of the runs that use it."""
+    failed, repeated = tables.states(trials)["FAIL"], tables.repeated(trials).sum()
     pair = comparisons[
         (comparisons.baseline == f"{architecture}-textbook") & (comparisons.run == f"{architecture}-tuned")
     ]
+    settings = study["chosen"]["settings"]
     sentences = [
-        f"{architecture}: of {count(len(trials), 'trial')}, {states['COMPLETE']} completed, {states['PRUNED']} "
-        f"{'was' if states['PRUNED'] == 1 else 'were'} pruned and {states['FAIL']} failed; {repeated or 'none'} "
-        "repeated an earlier one.",
-        f"Trial {int(chosen.trial)} was chosen with {percent(chosen.value)} on the validation split, "
-        f"{_above_the_median(chosen.value, tables.completed(trials))}: hidden size {int(chosen.hidden_size)}, "
-        f"embedding dimension {int(chosen.embedding_dimension)}, learning rate {chosen.learning_rate:.2g}, dropout "
-        f"{chosen.dropout:.2g}.",
-        *_beyond_the_start(trials, chosen),
-        *_at_the_ends(tables.ends(chosen, space)),
-        *("Trained anew on the seeds and tested: " + comparison(row) for row in pair.itertuples()),
+        f"{architecture}: {_choice(study)}",
+        *_regret(study),
+        f"The search had {count(len(trials), 'trial')}: {failed or 'none'} diverged, and {repeated or 'none'} repeated "
+        f"an earlier one. {_at_the_rung(trials, study)}",
+        f"Chosen: hidden size {settings['hidden_size']}, embedding dimension {settings['embedding_dimension']}, "
+        f"learning rate {settings['learning_rate']:.2g}, dropout {settings['dropout']:.2g}.",
+        *_at_the_ends(tables.ends(pd.Series(settings), space)),
+        *("On the seeds of the runs, tested: " + comparison(row) for row in pair.itertuples()),
     ]
     return " ".join(sentences)
 
 
-def _beyond_the_start(trials: pd.DataFrame, chosen: pd.Series) -> list[str]:
-    """How much of what tuned runs gain the search itself can have brought: its first trial is where it starts from."""
-    first = trials[(trials.trial == 0) & (trials.state == "COMPLETE")]
-    if first.empty or chosen.trial == 0:
-        return []
-    start = first.value.iloc[0]
-    return [
-        f"Trial 0, from which the search starts, had {percent(start)}, so what was searched brought "
-        f"{points(chosen.value - start)} points on the trials' own seeds; the recipe that all trials share brought the "
-        "rest."
-    ]
+def _choice(study: dict) -> str:
+    rivals = [row for row in study["race"] if not row["starting_recipe"]]
+    if not rivals:
+        return "nothing beats the starting recipe: in the search, no trial was ahead of it. So it was kept."
+    if not study["chosen"]["starting_recipe"]:
+        winner = next(row for row in rivals if row["trial"] == study["chosen"]["trial"])
+        return f"trial {winner['trial']} replaces the starting recipe. In the race it {_lead(winner)}."
+
+    described = "; ".join(f"trial {row['trial']} {_lead(row)}" for row in rivals)
+    return f"nothing beats the starting recipe beyond noise, so it was kept. In the race {described}."
 
 
-def _above_the_median(value: float, completed: pd.DataFrame) -> str:
-    if len(completed) < 2:
-        return "the only one that completed"
-    above = value - completed.value.median()
-    return f"{number(above * 100, 1)} points above the median completed trial"
+def _lead(row: dict) -> str:
+    """How far a finalist was from the starting recipe."""
+    if row["difference"] is None:
+        return "diverged"
+    return (
+        f"scored {points(row['difference'])} points against it, with a standard error of "
+        f"{number(row['standard_error'] * 100, 1)}, on {count(len(row['scores']), 'seed')}"
+    )
+
+
+def _regret(study: dict) -> list[str]:
+    """Where the starting recipe was replaced, the difference on fresh seeds and whether it excludes 0."""
+    found = study["regret"]
+    if study["chosen"]["starting_recipe"]:
+        return ["The regret is 0 by definition."]
+
+    seeds = count(len(found["chosen"]), "fresh seed")
+    difference = f"On {seeds} it scores {points(found['difference'])} points against the starting recipe"
+    if found["low"] is None:
+        return [f"{difference}, without an interval: the seeds do not scatter."]
+
+    text = f"{difference} (95 % interval {interval(found['low'], found['high'])})."
+    if found["low"] > 0:
+        return [text]
+    if found["high"] < 0:
+        return [f"{text} So the choice is worse than the starting recipe."]
+    return [f"{text} The interval includes 0: we found no evidence that anything beats the starting recipe."]
+
+
+def _at_the_rung(trials: pd.DataFrame, study: dict) -> str:
+    """Accuracies of the search itself; they say little about a full training."""
+    best = tables.completed(trials).sort_values(["value", "trial"], ascending=[False, True], kind="stable").iloc[0]
+    text = f"At the rung, the best was trial {int(best.trial)} with {percent(best.value)}"
+    own = trials[trials.trial == study["chosen"]["trial"]]
+    if own.empty or own.trial.iloc[0] == best.trial:
+        return f"{text}."
+    return f"{text}; the chosen trial {int(own.trial.iloc[0])} had {percent(own.value.iloc[0])}."
 
 
 def _at_the_ends(ends: list[tuple[str, str, float]]) -> list[str]:
-    """A choice at an end of the space says that the best may lie beyond it."""
+    """A choice at an end of the space suggests that the best may lie beyond it."""
     if not ends:
         return ["It lies at no end of the space."]
     where = listed(f"the {side} end of {name.replace('_', ' ')} ({bound:g})" for name, side, bound in ends)

@@ -82,6 +82,8 @@ def fixed_networks(pairs: pd.DataFrame) -> dict:
         "These very networks on other reviews: all seeds, and the best seed of each by validation accuracy. McNemar's "
         "test is about two fixed networks; it says nothing of the architectures, as two seeds of one run can differ too"
     )
+    if (pairs.run_seeds != pairs.baseline_seeds).any():
+        caption += ". The best of more seeds is luckier: where one run has more, that favours it"
     return cells.table(caption, columns, rows, left=(0, 1))
 
 
@@ -138,11 +140,13 @@ def failures(runs: pd.DataFrame, settings: dict) -> str:
     )
     failed = trained[trained.failed > 0]
     if failed.empty:
-        most = trained.failed_high.max()
-        return (
-            f"{criterion} No seed has; after {count(int(trained.seeds.min()), 'seed')} that did not, the 95 % interval "
-            f"of the share that would reaches to {percent(most)}."
+        fewest, *more = sorted(trained.seeds.unique())
+        highest = trained.groupby("seeds").failed_high.max()
+        text = (
+            f"{criterion} No seed has; after {count(fewest, 'seed')} that did not, the 95 % interval "
+            f"of the share that would reaches to {percent(highest[fewest])}"
         )
+        return "".join([text, *(f", after {seeds} to {percent(highest[seeds])}" for seeds in more), "."])
     of = [
         f"{row.failed} of {row.seeds} of {row.run} ({listed(row.failed_seeds.split())}; 95 % interval of the "
         f"share {interval(row.failed_low, row.failed_high)} %)"

@@ -20,7 +20,7 @@ GUESSING = 0.5
 CURVE = ["architecture", "direction", "weights", "sequence_length"]
 MEMORY = ["architecture", "sequence_length", "trained_length"]
 TEST_METRICS = ("accuracy", "nll", "brier", "ece", "auc")
-STATES = ("COMPLETE", "PRUNED", "FAIL")
+STATES = ("COMPLETE", "FAIL")
 REPEATED = "as trial "  # how the reason of a trial begins whose settings an earlier trial had
 SIZES = ("hidden_size", "embedding_dimension")
 SURFACE_CELLS = 30  # a side of the search space
@@ -252,37 +252,45 @@ def trials(found: dict[str, pd.DataFrame], studies: dict[str, dict]) -> pd.DataF
     """The trials of all searches: `architecture`, the columns of the files, and what becomes of them in order.
 
     `best_so_far` is the highest value of the completed trials up to this one, NaN before the first; `repeated` says
-    that an earlier trial had the same settings, `chosen` that this one was taken. Raises Mistake where none was.
+    that an earlier trial had the same settings, `chosen` that this one was taken: none, where the starting recipe lies
+    outside the space and was kept. Raises Mistake where the chosen trial is not in the table.
     """
     parts = []
     for architecture, rows in found.items():
         value = rows.value.astype(float)
+        number = studies[architecture]["chosen"]["trial"]
         part = rows.assign(
             architecture=architecture,
             value=value,
             reason=rows.reason.astype(object).where(rows.reason.notna(), ""),
             best_so_far=value.where(rows.state == "COMPLETE").cummax().ffill(),
-            chosen=rows.trial == studies[architecture]["chosen"]["trial"],
+            chosen=rows.trial == number,
+            repeated=repeated(rows),
         )
-        if not part.chosen.any():
+        if number is not None and not part.chosen.any():
             raise Mistake(
-                f"reports/tuning/{architecture}: trial {studies[architecture]['chosen']['trial']} of the .json is not "
-                f"in the .csv; `dvc repro tune` makes both"
+                f"reports/tuning/{architecture}: trial {number} of the .json is not in the .csv; "
+                f"`dvc repro tune` makes both"
             )
-        parts.append(part.assign(repeated=part.reason.str.startswith(REPEATED)))
+        parts.append(part)
     if not parts:
         return pd.DataFrame(columns=["architecture", "state", "repeated"])
     table = pd.concat(parts, ignore_index=True)
     return table[["architecture", *table.columns.drop("architecture")]]
 
 
+def repeated(trials: pd.DataFrame) -> pd.Series:
+    """Whether an earlier trial had the same settings."""
+    return trials.reason.fillna("").astype(str).str.startswith(REPEATED)
+
+
 def states(trials: pd.DataFrame) -> dict[str, int]:
-    """How many trials are COMPLETE, PRUNED and FAIL, in this order, also where none is."""
+    """The number of trials that are COMPLETE and FAIL, in this order, 0 included."""
     return {state: int((trials.state == state).sum()) for state in STATES}
 
 
 def completed(trials: pd.DataFrame) -> pd.DataFrame:
-    """The trials whose value is a mean over all seeds of a trial: those that can be compared with one another."""
+    """The trials that reached the rung: their values can be compared with one another."""
     return trials[(trials.state == "COMPLETE") & np.isfinite(trials.value)]
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from pipeline.reporting import tables
 from pipeline.reporting.figures import COLOURS, LONG, NEUTRAL, SHORT, coloured, gapped, hover
 
-SHAPES = {"COMPLETE": "circle", "PRUNED": "triangle-down", "FAIL": "cross"}
+SHAPES = {"COMPLETE": "circle", "FAIL": "cross"}
 UNITS = {
     "hidden_size": "hidden size (units)",
     "embedding_dimension": "embedding dimension (numbers a word)",

@@ -5,6 +5,8 @@ It `holds` where its whole interval lies there, `does not hold` where the whole 
 `not shown` where the interval contains the threshold, or where there is none. A measure without a threshold informs and
 decides nothing. A sentence holds where all its deciding measures do, `partly` where some do; where none does, it `does
 not hold` if one lies on the other side.
+
+A replication is the same study under other rounding. A verdict that a replication contradicts is `unstable`.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -17,6 +19,7 @@ from pipeline.params import DEFAULT_INITIALISER, Claims
 from pipeline.science import scoring
 
 HOLDS, PARTLY, FAILS, NOT_SHOWN = "holds", "partly", "does not hold", "not shown"
+UNSTABLE = "unstable"
 SIDES = {"above": gt, "below": lt}
 
 
@@ -106,10 +109,60 @@ class Claim:
         }
 
 
+@dataclass(frozen=True)
+class Replication:
+    """The claims of one replication; `obstacle` says why it does not count, and is empty where it does."""
+
+    name: str
+    obstacle: str
+    claims: list[dict]
+
+
 def table(found: Found, thresholds: Claims) -> list[dict]:
     """Every sentence as a row of plain values; what was not measured is left out of its measures."""
     made = (no_order, state, full_context, multiplied, vanish, forgets, led_to_lstms)
     return [make(found, thresholds).row() for make in made]
+
+
+def deciding(row: dict) -> list[dict]:
+    """The measures of a row that decide its verdict."""
+    return [measure for measure in row["measures"] if measure["threshold"] is not None]
+
+
+def with_replications(rows: list[dict], replications: list[Replication]) -> list[dict]:
+    """The rows of `table` with `verdict_here`, `replications`, and the verdict `unstable` where one contradicts.
+
+    Each item of `replications` has a name, the replication's verdict and deciding measures, and an `obstacle`. Without
+    replications the rows stay as they are.
+    """
+    if not replications:
+        return rows
+
+    return [_with_replications(row, replications) for row in rows]
+
+
+def _with_replications(row: dict, replications: list[Replication]) -> dict:
+    items = [_replicated(row["name"], replication) for replication in replications]
+    verdicts = {item["verdict"] for item in items if not item["obstacle"]}
+
+    stable = verdicts <= {row["verdict"]}
+    verdict = row["verdict"] if stable else UNSTABLE
+
+    return {**row, "verdict": verdict, "verdict_here": row["verdict"], "replications": items}
+
+
+def _replicated(claim: str, replication: Replication) -> dict:
+    row = next((row for row in replication.claims if row["name"] == claim), None)
+    if row is None:
+        obstacle = replication.obstacle or "it has no such sentence"
+        return {"name": replication.name, "verdict": None, "measures": [], "obstacle": obstacle}
+
+    return {
+        "name": replication.name,
+        "verdict": row["verdict"],
+        "measures": deciding(row),
+        "obstacle": replication.obstacle,
+    }
 
 
 def no_order(found: Found, thresholds: Claims) -> Claim:

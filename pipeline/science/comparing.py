@@ -10,6 +10,8 @@ from scipy import special, stats
 
 from pipeline.science import scoring
 
+NO_EFFECT = 1e-6  # in standard deviations: below it two means differ by rounding alone
+
 
 def family(compared: list[dict], metrics: dict[str, dict], right: dict, alpha: float, power: float) -> list[dict]:
     """`compared` (of scoring.comparisons), each with what follows; `right`: {run: boolean (seed, review)}.
@@ -96,26 +98,36 @@ def almost_stochastic_order(baseline_R: list[float], run_S: list[float], confide
     return float(np.clip(violation_ratio(run_S, baseline_R) + stats.norm.ppf(confidence) * scatter, 0, 1))
 
 
-def visible_effect(seeds: int, alpha: float, power: float) -> float:
-    """The difference, in standard deviations, that a two-sided t test with so many seeds a side sees so often.
+def visible_shift(freedom: float, alpha: float, power: float) -> float:
+    """The difference, in its own standard errors, that a two-sided t test detects with this power.
 
     The noncentral t distribution (Cohen 1988); the chance to see it on the wrong side is too small to count.
     """
-    freedom = 2 * seeds - 2
-    shift = special.nctdtrinc(freedom, 1 - power, stats.t.ppf(1 - alpha / 2, freedom))
-    return float(shift / (seeds / 2) ** 0.5)
+    return float(special.nctdtrinc(freedom, 1 - power, stats.t.ppf(1 - alpha / 2, freedom)))
+
+
+def visible_effect(seeds: int, alpha: float, power: float) -> float:
+    """The same in standard deviations of one seed, with this many seeds on each side."""
+    return visible_shift(2 * seeds - 2, alpha, power) / (seeds / 2) ** 0.5
 
 
 def seeds_needed(baseline_R: list[float], run_S: list[float], alpha: float, power: float) -> dict[str, float | None]:
     """Seeds a side that see this difference, were it and the scatter the true ones; and what those there are can see.
 
-    None where a side has no two seeds, or there is no scatter; `seeds_needed` is None too where there is no difference.
+    The sides may have different numbers of seeds. None where a side has no two seeds, or there is no scatter;
+    `seeds_needed` is None too where there is no difference.
     """
     if min(len(baseline_R), len(run_S)) < 2 or np.ptp(baseline_R) == np.ptp(run_S) == 0:
         return {"seeds_needed": None, "visible_difference": None}
-    sd = float(np.sqrt((np.var(baseline_R, ddof=1) + np.var(run_S, ddof=1)) / 2))
+    variances = np.array([np.var(baseline_R, ddof=1), np.var(run_S, ddof=1)])
+    counts = np.array([len(baseline_R), len(run_S)])
+
+    sd = float(np.sqrt(variances.mean()))
     effect = abs(float(np.mean(run_S) - np.mean(baseline_R))) / sd
-    visible = visible_effect(min(len(baseline_R), len(run_S)), alpha, power) * sd
+
+    parts = variances / counts
+    freedom = float(parts.sum() ** 2 / (parts**2 / (counts - 1)).sum())  # Welch's, as the comparisons are tested
+    visible = visible_shift(freedom, alpha, power) * float(np.sqrt(parts.sum()))
     return {"seeds_needed": fewest_seeds(effect, alpha, power), "visible_difference": visible}
 
 
@@ -125,7 +137,7 @@ def fewest_seeds(effect: float, alpha: float, power: float) -> int | None:
     >>> [fewest_seeds(effect, 0.05, 0.8) for effect in (0.2, 0.5, 0.8)]  # Cohen 1988, table 2.4.1
     [394, 64, 26]
     """
-    if effect == 0:
+    if effect < NO_EFFECT:
         return None
     seeds = max(2, int(2 * ((stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power)) / effect) ** 2))
     while visible_effect(seeds, alpha, power) > effect:

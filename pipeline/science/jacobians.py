@@ -5,16 +5,17 @@ dz/dh_{T-k} = w P. The norm of P is the most that a gradient can be of what it s
 the rates at which directions grow and fade (Engelken, Wolf & Abbott 2020, arXiv 2006.02427; Vogt et al. 2020, arXiv
 2006.14123). The scale of P is kept as a logarithm, so nothing under- or overflows at any length; an exact zero is -inf.
 
-Axes: T tokens, N reviews, H hidden units, L lags, C singular values. `slope_TNH` is the activation's derivative after
-each token in reading order (`gradient_flow.slopes`; 1 for a linear network), `recurrent_HH` is Keras' U in
-h_t = tanh(x_t W + h_{t-1} U + b). T states have T - 1 Jacobians between them: the first slope, by the state before the
-text, is in none of what follows. Lag k counts tokens from the last state. A review takes milliseconds: some tens are
-enough.
+Axes: T tokens, S steps, N reviews, H hidden units, L lags, C singular values. `slope_TNH` is the activation's
+derivative after each token in reading order (`gradient_flow.slopes`; 1 for a linear network), `recurrent_HH` is Keras'
+U in h_t = tanh(x_t W + h_{t-1} U + b). T states have T - 1 Jacobians between them: the first slope, by the state before
+the text, is in none of what follows. Lag k counts tokens from the last state. A review takes milliseconds: some tens
+are enough.
 """
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from scipy.linalg import lapack
 from scipy.special import entr
 
 RESOLVED = 1e-12  # of the largest singular value; rounding is up to some 1e-14 of it
@@ -80,7 +81,6 @@ def log10_bound(slope_TNH, recurrent_HH, readout_H) -> np.ndarray:
     return np.cumsum(np.log10(np.roll(factor_TN[::-1], 1, axis=0)), axis=0).T
 
 
-@np.errstate(divide="ignore")
 def lyapunov(slope_TNH, recurrent_HH, warm_up: int = 0) -> np.ndarray:
     """exponent_NH in nats per token, the largest first, over the Jacobians after the first `warm_up`.
 
@@ -88,20 +88,43 @@ def lyapunov(slope_TNH, recurrent_HH, warm_up: int = 0) -> np.ndarray:
     log |det J|. In a short text each depends on that start; a warm-up turns Q to where it belongs. As many are -inf as
     units of a step are saturated (slope exactly 0), if U mixes all units.
     """
-    steps = len(slope_TNH) - 1 - warm_up
+    return exponents(log_stretches(slope_TNH, recurrent_HH), warm_up)
+
+
+def exponents(log_stretch_SNH: np.ndarray, warm_up: int = 0) -> np.ndarray:
+    """As `lyapunov`, from `log_stretches`."""
+    steps = len(log_stretch_SNH) - warm_up
     if steps < 1:
-        raise ValueError(f"{len(slope_TNH)} tokens leave no Jacobian after a warm-up of {warm_up}")
-    _, reviews, units = slope_TNH.shape
-    basis_NHH, log_stretch_NH = np.tile(np.eye(units), (reviews, 1, 1)), np.zeros((reviews, units))
+        raise ValueError(f"{len(log_stretch_SNH) + 1} tokens leave no Jacobian after a warm-up of {warm_up}")
+
+    exponent_NH = log_stretch_SNH[warm_up:].sum(axis=0) / steps
+    return -np.sort(-exponent_NH, axis=1)
+
+
+@np.errstate(divide="ignore")
+def log_stretches(slope_TNH, recurrent_HH) -> np.ndarray:
+    """log_stretch_SNH: log |R_jj| of each of the S = T - 1 steps.
+
+    LAPACK is called for one review at a time: NumPy's `qr` of all of them takes twice as long.
+    """
+    steps, (reviews, units) = len(slope_TNH) - 1, slope_TNH.shape[1:]
+    log_stretch_SNH = np.empty((steps, reviews, units))
+    basis_NHH = np.tile(np.eye(units), (reviews, 1, 1))  # rows are the columns of Q, as LAPACK stores them
+    workspace = 32 * units
+
     for step, slope_NH in enumerate(slope_TNH[1:]):
-        jacobian_basis_NHH = slope_NH[:, :, None] * (recurrent_HH.T @ basis_NHH)
+        stretched_NHH = (basis_NHH @ recurrent_HH) * slope_NH[:, None, :]
         # with its largest rows first, QR is right to rounding for every row: slopes of one step differ by powers of ten
-        order_NH1 = np.argsort(-slope_NH, axis=1)[:, :, None]
-        sorted_NHH, triangle_NHH = np.linalg.qr(np.take_along_axis(jacobian_basis_NHH, order_NH1, axis=1))
-        np.put_along_axis(basis_NHH, order_NH1, sorted_NHH, axis=1)
-        if step >= warm_up:
-            log_stretch_NH += np.log(np.abs(np.diagonal(triangle_NHH, axis1=1, axis2=2)))
-    return -np.sort(-log_stretch_NH, axis=1) / steps
+        order_NH = np.argsort(-slope_NH, axis=1)
+
+        for review, order_H in enumerate(order_NH):
+            sorted_HH = stretched_NHH[review][:, order_H].T
+            factored_HH, tau_H, _, _ = lapack.dgeqrf(sorted_HH, lwork=workspace, overwrite_a=True)
+            log_stretch_SNH[step, review] = np.log(np.abs(np.diagonal(factored_HH)))
+            orthogonal_HH, _, _ = lapack.dorgqr(factored_HH, tau_H, lwork=workspace, overwrite_a=True)
+            basis_NHH[review][:, order_H] = orthogonal_HH.T
+
+    return log_stretch_SNH
 
 
 @np.errstate(divide="ignore")

@@ -1,10 +1,13 @@
 """Keras' SimpleRNN with a faster loop over time: the same weights, the same maths.
 
-States lie units first (HN), which XLA's products on a CPU like best; the input's product is in the loop, where its
-result is still in the cache; the gradients of the weights are one product each after it, where automatic
-differentiation adds up a small product a step. The backward pass is written out (Werbos 1990, backpropagation through
-time); tests hold it equal to Keras' own, and docs/decisions/0004-training-engine.md says what it gains and why the LSTM
-is left as it is.
+States lie units first (HN), which XLA's products on a CPU like best. The input's product is in the loop, where its
+result is still in the cache. The gradients of the weights come after the loop. The backward pass is written out (Werbos
+1990, backpropagation through time); tests hold it equal to Keras' own, and docs/decisions/0004-training-engine.md says
+how much it gains and why the LSTM is left as it is.
+
+Processors cut long products into blocks of different lengths, so they round differently. Of several equally fast ways
+to write each product we take one that gives the same bits with AVX2 and with AVX-512 at the textbook's sizes
+(docs/decisions/0012-rounding.md).
 
 Axes: T tokens, N reviews, D embedding dimensions, H hidden units.
 """
@@ -59,9 +62,9 @@ def last_state(x_TND, kernel_DH, recurrent_HH, bias_H, initial_NH, real_T1N=None
             first_1HN = initial_HN[None]
             before_THN = tf.concat([h_THN[1:], first_1HN] if backwards else [first_1HN, h_THN[:-1]], axis=0)
             return (
-                tf.einsum("thn,dh->tnd", step_THN, kernel_DH),
+                _input_gradient(kernel_DH, step_THN),
                 tf.einsum("tnd,thn->dh", x_TND, step_THN),
-                tf.einsum("tin,tjn->ij", before_THN, step_THN),
+                tf.reduce_sum(tf.matmul(before_THN, step_THN, transpose_b=True), axis=0),
                 tf.reduce_sum(step_THN, (0, 2)),
                 tf.transpose(g_THN[-1 if backwards else 0]),
             )
@@ -69,6 +72,14 @@ def last_state(x_TND, kernel_DH, recurrent_HH, bias_H, initial_NH, real_T1N=None
         return tf.transpose(h_THN[0 if backwards else -1]), gradient
 
     return run(x_TND, kernel_DH, recurrent_HH, bias_H, initial_NH)
+
+
+def _input_gradient(kernel_DH, step_THN):
+    """dz/dx as (tokens, reviews, embedding dimensions), one small product per token."""
+    kernel_TDH = tf.broadcast_to(kernel_DH, (tf.shape(step_THN)[0], *kernel_DH.shape))
+    gradient_TDN = tf.matmul(kernel_TDH, step_THN)
+
+    return tf.transpose(gradient_TDN, (0, 2, 1))
 
 
 def _with_mask(steps, real_T1N):

@@ -84,6 +84,12 @@ def difference(baseline_S: Iterable[float], run_S: Iterable[float]) -> dict[str,
     return {"difference": mean, "low": float(interval.low), "high": float(interval.high)}
 
 
+def standard_error(baseline_S: Iterable[float], run_S: Iterable[float]) -> float:
+    """Of the difference of two means over seeds that are not pairs, at least two of each (Welch 1947)."""
+    samples = np.array(list(baseline_S)), np.array(list(run_S))
+    return float(np.sqrt(sum(scores.var(ddof=1) / len(scores) for scores in samples)))
+
+
 def chance_of_better(baseline_S: Iterable[float], run_S: Iterable[float]) -> dict[str, float | None]:
     """P(run > baseline), a seed of each, ties half; 95 % bootstrap interval over seeds (Bouthillier et al. 2021)."""
     baseline_S, run_S = np.array(list(baseline_S)), np.array(list(run_S))

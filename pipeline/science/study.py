@@ -191,8 +191,9 @@ class _Measured:
         for measure, value in numbers.items():
             self._number(measure, value, count, axes)
         warm_up = min(50, len(slope_TNH) // 4)
+        log_stretch_SNH = jacobians.log_stretches(slope_TNH, recurrent_HH)
         for measure, skipped in {"lyapunov": 0, "lyapunov_after_warm_up": warm_up}.items():
-            exponent_NH = jacobians.lyapunov(slope_TNH, recurrent_HH, skipped)
+            exponent_NH = jacobians.exponents(log_stretch_SNH, skipped)
             for number, value in enumerate(exponent_NH.mean(axis=0), 1):
                 self._number(measure, value, count, axes, number)
         if self._length.spectra:

@@ -5,13 +5,13 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.params import Mistake, Params
-from pipeline.record import artifacts, recorded
+from pipeline.record import artifacts, recorded, replications
 from pipeline.science import claims, decay
 
 
 def main(params: Params) -> None:
     """Raises Mistake where a file that a verdict comes from is not what dvc.lock records."""
-    recorded.demand("claims", params, Path())
+    stages = recorded.demand("claims", params, Path())
     lengths = sorted(params.gradients.sequence_lengths)
     textbook = params.settings["textbook"].sequence_length
     sizes = params.settings["textbook"].embedding_dimension, params.settings["textbook"].hidden_size
@@ -28,7 +28,22 @@ def main(params: Params) -> None:
         of_all(artifacts.probes),
         _whole(artifacts.RETENTION, "retention"),
     )
-    artifacts.write_json(artifacts.CLAIMS, claims.table(found, params.claims))
+    rows = claims.table(found, params.claims)
+    start = params.settings[params.tune.settings]
+    parameters = replications.parameters(stages, params.claims, params.tune, start)
+    artifacts.write_json(artifacts.CLAIMS, claims.with_replications(rows, _replications(parameters)))
+
+
+def _replications(parameters: str) -> list[claims.Replication]:
+    """Those in reports/replications/; one of another study does not count."""
+    replicated = []
+
+    for replication in replications.read_all():
+        obstacle = "" if replication.params == parameters else "it has other parameters"
+        rows = [claim.model_dump() for claim in replication.claims]
+        replicated.append(claims.Replication(replication.name, obstacle, rows))
+
+    return replicated
 
 
 def _whole(path: Path, kind: str) -> pd.DataFrame:

@@ -17,7 +17,7 @@ def main(params: Params) -> None:
         found = pd.concat(
             _predicted(split, seed, splits[split], card, settings, artifacts.read_weights(artifacts.weights(run, seed)))
             for split in scoring.METRICS
-            for seed in range(params.train.seeds)
+            for seed in params.train.seeds_of(run)
         )
         predicted[run] = reliability.all_finite(run, found)
         artifacts.write_parquet(artifacts.predictions(run), predicted[run])

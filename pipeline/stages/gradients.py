@@ -34,12 +34,15 @@ def main(sequence_length: int, params: Params, workers, tracker) -> None:
         probes.bag_of_words_accuracy(training.tokens_NT, training.labels_N, read.tokens_NT, read.labels_N),
         params.gradients.spectra,
     )
-    # Where nothing is trained to its end every seed is measured. The slow architectures go first, so that no worker
-    # has a long cell left at the end.
+    # Where nothing is trained, every seed of an architecture's textbook run is measured; elsewhere a few, as many for
+    # each. The slow architectures go first, so that no worker has a long cell left at the end.
     few = min(params.gradients.seeds, params.train.seeds)
     every = sequence_length == textbook.sequence_length or not trained_here
-    seeds = range(params.train.seeds if every else few)
-    cells = enumerate((name, seed) for name in reversed(params.gradients.architectures) for seed in seeds)
+    seeds_of = {
+        name: params.train.seeds_of(f"{name}-textbook") if every else range(few)
+        for name in reversed(params.gradients.architectures)
+    }
+    cells = enumerate((name, seed) for name, seeds in seeds_of.items() for seed in seeds)
     tasks, tags = {}, {}
     for number, (architecture, seed) in cells:
         weights = artifacts.read_weights(artifacts.weights(f"{architecture}-textbook", seed))

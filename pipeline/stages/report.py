@@ -47,9 +47,11 @@ def main(params: Params) -> None:
         retention=artifacts.read_csv(artifacts.RETENTION),
         settings={
             "runs": list(params.train.runs),
-            "seeds": params.train.seeds,
+            "seeds": {run: len(params.train.seeds_of(run)) for run in params.train.runs},
             "trials": params.tune.trials,
-            "tune_seeds": params.tune.seeds,
+            "rung_epochs": params.tune.rung_epochs,
+            "finalists": params.tune.finalists,
+            "race_seeds": params.tune.race_seeds,
             "space": params.tune.space.model_dump(),
             "lengths": lengths,
             "vanished": params.claims.vanished,

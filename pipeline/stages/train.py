@@ -18,7 +18,7 @@ def main(name: str, params: Params, workers, tracker) -> None:
     )
     shared = run.architecture, settings, params.data.vocabulary_size, examples
     tags = {"architecture": run.architecture, "settings": run.settings, "sequence_length": settings.sequence_length}
-    seeds = range(params.train.seeds)
+    seeds = params.train.seeds_of(name)
     with tracker.live(f"train@{name}", {seed: {**tags, "seed": seed} for seed in seeds}) as log:
         results = workers.run(f"{name} seed", _train, shared, {seed: (seed,) for seed in seeds}, log)
 

@@ -7,17 +7,6 @@ from pipeline.science import sequences, tuning
 
 def main(architecture: str, params: Params, workers, tracker, study) -> None:
     start = params.settings[params.tune.settings]
-    examples = tuple(
-        sequences.examples(artifacts.read_parquet(artifacts.split(name)), start.sequence_length)
-        for name in ("train", "validation")
-    )
-    shared = (
-        architecture,
-        params.data.vocabulary_size,
-        range(params.tune.seed, params.tune.seed + params.tune.seeds),
-        examples,
-        params.tune.startup_trials,
-    )
     tags = {
         "architecture": architecture,
         "settings": "tuned",
@@ -25,34 +14,67 @@ def main(architecture: str, params: Params, workers, tracker, study) -> None:
         "sequence_length": start.sequence_length,
     }
     with tracker.live(f"tune@{architecture}", dict.fromkeys(range(params.tune.trials), tags)) as log:
+        summary = searched(architecture, params, workers, study, params.tune.seed, log)
 
-        def evaluate(wave: dict, keep) -> dict:
-            tasks = {number: (start.model_copy(update=chosen), earlier) for number, (chosen, earlier) in wave.items()}
-            largest_first = dict(sorted(tasks.items(), key=lambda task: -tuning.work(task[1][0])))
-            name, total = f"tune {architecture} trial", params.tune.trials
-            return workers.run(name, tuning.evaluate_trial, shared, largest_first, log, keep, total)
-
-        tuning.search(
-            study,
-            params.tune.space,
-            start,
-            params.tune.trials,
-            params.tune.wave,
-            params.tune.startup_trials,
-            params.tune.seed,
-            evaluate,
-        )
-    try:
-        winner = tuning.best(study)
-    except ValueError as error:
-        raise Mistake(f"tune@{architecture}: {error}") from None
+    chosen = start.model_copy(update=summary["chosen"]["settings"])
     artifacts.write_csv(artifacts.trial_histories(architecture), tuning.histories(study))
     artifacts.write_csv(artifacts.trials(architecture), tuning.table(study))
-    artifacts.write_json(artifacts.tuning_summary(architecture), tuning.summary(study))
+    artifacts.write_json(artifacts.tuning_summary(architecture), summary)
     artifacts.write_json(
-        artifacts.tuned(architecture),
-        {
-            "settings": {"tuned": start.model_copy(update=winner.params).model_dump()},
-            "chosen": {"trial": winner.number, "validation/accuracy": winner.value},
-        },
+        artifacts.tuned(architecture), {"settings": {"tuned": chosen.model_dump()}, "chosen": summary["chosen"]}
     )
+
+
+def searched(architecture: str, params: Params, workers, study, first_seed: int, log) -> dict:
+    """The summary of search, race and regret; `first_seed` is the search's, those after it are the race's and so on."""
+    start, space = params.settings[params.tune.settings], params.tune.space
+    examples = tuple(
+        sequences.examples(artifacts.read_parquet(artifacts.split(name)), start.sequence_length)
+        for name in ("train", "validation")
+    )
+    shared = architecture, params.data.vocabulary_size, examples
+    race_seeds = range(first_seed + 1, first_seed + 1 + params.tune.race_seeds)
+    regret_seeds = range(race_seeds.stop, race_seeds.stop + params.tune.regret_seeds)
+
+    def evaluate(wave: dict, keep) -> dict:
+        tasks = {
+            number: (start.model_copy(update=chosen), first_seed, params.tune.rung_epochs)
+            for number, chosen in wave.items()
+        }
+        name = f"tune {architecture} trial"
+        return workers.run(name, tuning.trial, shared, _largest_first(tasks), log, keep, params.tune.trials)
+
+    def training(name: str):
+        def train(tasks: dict, keep) -> dict:
+            return workers.run(f"tune {architecture} {name}", tuning.train_in_full, shared, tasks, _unlogged, keep)
+
+        return train
+
+    tuning.search(
+        study,
+        space,
+        start,
+        params.tune.trials,
+        params.tune.wave,
+        params.tune.startup_trials,
+        params.tune.seed,
+        evaluate,
+    )
+    try:
+        finalists = tuning.finalists(study, space, start, params.tune.finalists)
+        contestants = tuning.contestants(start, finalists)
+        rows = tuning.race(study, contestants, race_seeds, training("race")) if finalists else []
+        chosen, _ = tuning.choose(rows)
+        regret = tuning.regret(study, chosen, contestants, regret_seeds, training("regret"))
+    except ValueError as error:
+        raise Mistake(f"tune@{architecture}: {error}") from None
+    return tuning.summary(study, space, start, rows, regret)
+
+
+def _largest_first(tasks: dict[int, tuple]) -> dict[int, tuple]:
+    """Then the last to end is a small one, and workers wait less for one another."""
+    return dict(sorted(tasks.items(), key=lambda task: -tuning.work(task[1][0])))
+
+
+def _unlogged(unit: str, epoch: int, metrics: dict) -> None:
+    """MLflow shows the scores of the race, not its learning curves."""

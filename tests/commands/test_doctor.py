@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from pipeline import params
 from pipeline.__main__ import main
 from pipeline.commands import doctor
 from pipeline.record import artifacts, durations, lineage, places
@@ -150,6 +151,13 @@ def test_a_mistake_in_the_parameters_is_explained_and_nothing_else(project, caps
     printed = capsys.readouterr()
     assert printed.err == "error: params.yaml: train.seeds: 'ten': must be a valid integer\n"
     assert printed.out == ""
+
+
+def test_runs_with_different_numbers_of_seeds_are_counted():
+    train = params.read(ROOT / "tests/study.yaml").train
+    assert doctor._runs(train) == "6 runs on 3 or 6 seeds"
+    equal = {name: run.model_copy(update={"seed_factor": 1}) for name, run in train.runs.items()}
+    assert doctor._runs(train.model_copy(update={"runs": equal})) == "6 runs on 3 seeds"
 
 
 def test_what_is_stale_is_told_with_the_time_it_took(tmp_path, monkeypatch):

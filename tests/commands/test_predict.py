@@ -9,7 +9,7 @@ from dvc.repo import Repo
 from pipeline import params
 from pipeline.__main__ import main
 from pipeline.commands import predict
-from pipeline.params import SPECIAL_TOKENS
+from pipeline.params import SPECIAL_TOKENS, Mistake
 from pipeline.record import artifacts
 from pipeline.science import models
 
@@ -70,6 +70,19 @@ def test_of_equal_seeds_the_lowest_is_asked_as_the_registry_holds_it():
     scores = {"b": {"validation/accuracy": {"scores": {"2": 0.8, "10": 0.8, "0": 0.7}}}}
     assert predict.chosen(scores, None, None) == ("b", 2)
     assert predict.chosen({**scores, "a": scores["b"]}, None, None) == ("a", 2)
+
+
+def test_a_seed_is_asked_of_the_runs_that_have_it():
+    scores = {
+        "two": {"validation/accuracy": {"scores": {"0": 0.9, "1": 0.8}}},
+        "three": {"validation/accuracy": {"scores": {"0": 0.7, "1": 0.7, "2": 0.6}}},
+    }
+    assert predict.chosen(scores, None, 2) == ("three", 2)
+    assert predict.chosen(scores, None, 1) == ("two", 1)
+    with pytest.raises(Mistake, match=r"^--seed 2: not trained; known: 0, 1$"):
+        predict.chosen(scores, "two", 2)
+    with pytest.raises(Mistake, match=r"^--seed 3: not trained; known: 0, 1, 2$"):
+        predict.chosen(scores, None, 3)
 
 
 @pytest.mark.usefixtures("network")

@@ -165,7 +165,7 @@ def test_in_json_everything_is_said_at_once(project, capsys):
         (
             lambda folder, programs: (folder / "dvc.lock").write_text((folder / "dvc.lock").read_text() + " "),
             [],
-            "dvc.lock: changed since the commit, and a commit is verified: commit, or `git checkout dvc.lock`",
+            "dvc.lock: uncommitted changes, and `verify` computes a commit: commit or `git checkout dvc.lock`",
         ),
         (lambda folder, programs: (folder / "dvc.lock").write_text('{"stages"'), [], "dvc.lock: not whole; was DVC"),
         (lambda folder, programs: (folder / "dvc.lock").unlink(), [], "dvc.lock: not here; `git checkout dvc.lock`"),

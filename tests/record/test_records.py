@@ -3,7 +3,7 @@ import json
 import pytest
 
 from pipeline.params import Mistake
-from pipeline.record import lineage, records
+from pipeline.record import artifacts, lineage, records
 from tests import toy_study
 
 
@@ -26,7 +26,7 @@ def test_each_stage_is_a_parent_with_a_child_for_each_seed_trial_or_curve(study)
     assert len(found) == toy_study.RECORDS
     parents = {record.key: record.name for record in found.values()}
     assert {name: parents[record.parent] for name, record in found.items() if record.parent} == {
-        **{f"{run} seed {seed}": run for run in toy_study.RUNS for seed in toy_study.SEEDS},
+        **{f"{run} seed {seed}": run for run in toy_study.RUNS for seed in toy_study.seeds_of(run)},
         **{f"vanilla trial {number}": "vanilla study" for number in range(3)},
         **{f"vanilla {what} 4": "gradients 4" for what in ("forward initial", "forward trained", "4 memory")},
         "vanilla first retention": "retention",
@@ -47,6 +47,24 @@ def test_a_seed_shows_its_curves_its_scores_and_what_made_it(study):
         record.tags.items()
     )
     assert [context for context, _, _ in record.datasets] == ["training", "validation", "test"]
+
+
+def test_a_run_and_a_curve_show_their_own_number_of_seeds(study):
+    found = read(study)
+    assert found["vanilla-textbook"].params["seeds"] == "4"
+    assert found["vanilla-tuned"].params["seeds"] == "2"
+    assert "4 seeds" in found["vanilla-textbook"].tags[records.NOTE]
+    assert {found[name].params["seeds"] for name in ("gradients 4", "vanilla forward trained 4")} == {"2"}
+    assert not any("seed_factor" in record.params for record in found.values())
+
+
+def test_a_length_shows_every_number_of_seeds_that_its_curves_rest_on(study):
+    table = study / "reports/gradients/4.csv"
+    kept = [line for line in table.read_text().splitlines() if not line.startswith("vanilla,forward,initial,1,")]
+    table.write_text("\n".join(kept) + "\n")
+    found = read(study)
+    assert found["vanilla forward initial 4"].params["seeds"] == "1"
+    assert found["gradients 4"].params["seeds"] == "1 or 2"
 
 
 def test_a_tuned_run_shows_the_settings_that_tuning_chose(study):
@@ -75,7 +93,7 @@ def test_a_failed_trial_has_no_value_but_is_shown(study):
     assert found["vanilla trial 2"].tags["state"] == "FAIL"
     assert ("validation/accuracy.kept", 0) not in found["vanilla trial 2"].metrics
     assert found["vanilla trial 0"].metrics["validation/accuracy.kept", 0] == 0.75
-    assert found["vanilla study"].metrics["trials.pruned", 0] == 1
+    assert found["vanilla study"].metrics["trials.fail", 0] == 1
 
 
 def test_a_decay_curve_is_the_mean_over_seeds_by_lag(study):
@@ -104,12 +122,27 @@ def test_every_verdict_is_a_tag_and_a_row_of_the_description(study):
     assert record.metrics == {("claims.holds", 0): 1, ("claims.partly", 0): 1}
 
 
+def test_an_unstable_verdict_is_counted_and_described_with_both_verdicts(study):
+    path = study / artifacts.CLAIMS
+    rows = artifacts.read_json(path)
+    item = {"name": "amd", "verdict": "partly", "measures": [], "obstacle": ""}
+    rows[0] |= {"verdict": "unstable", "verdict_here": "holds", "replications": [item]}
+    artifacts.write_json(path, rows)
+    record = read(study)["claims"]
+    assert "| a state word by word | **unstable** (here: holds; amd: partly) |" in record.tags[records.NOTE]
+    assert record.metrics == {("claims.partly", 0): 1, ("claims.unstable", 0): 1}
+
+
 @pytest.mark.parametrize(
     ("run", "result", "figure"),
     [
         ("vanilla-textbook", "**Test accuracy 0.6250**", "accuracy"),
         ("tfidf", "**Test accuracy 0.8750**", "accuracy"),
-        ("vanilla study", "**Trial 0: validation accuracy 0.7500**", "tuning-by-trial"),
+        (
+            "vanilla study",
+            "**trial-1**: fewest parameters among those ahead; trials: 2 COMPLETE, 1 FAIL",
+            "tuning-by-trial",
+        ),
         ("gradients 4", "- vanilla forward trained: 10^-4.5, half-life 3.5 tokens", "gradients-by-lag"),
         ("retention", "- vanilla first: 2", "retention"),
     ],
@@ -137,8 +170,30 @@ def test_no_text_of_a_review_is_in_a_record_so_mlflow_has_none_to_escape(study):
     assert "onerror" not in repr(read(study).values())
 
 
-def test_a_trial_names_the_seeds_that_it_was_tried_on(study):
-    assert read(study)["vanilla trial 0"].tags["seed"] == "0, 1"
+def test_a_trial_names_the_seed_that_it_was_tried_on(study):
+    assert read(study)["vanilla trial 0"].tags["seed"] == "1000"
+
+
+def test_a_search_shows_its_race_and_its_regret(study):
+    record = read(study)["vanilla study"]
+    assert record.params["chosen"] == "trial-1"
+    assert {name: value for (name, _), value in record.metrics.items() if not name.startswith("trials.")} == {
+        **{"race/start": 0.75, "race/trial-1": 0.875},
+        **{"race.difference/trial-1": 0.125, "race.standard_error/trial-1": 0.0625},
+        **{"regret": 0.25, "regret.low": -0.125, "regret.high": 0.5},
+    }
+    assert "on fresh seeds): 0.2500, 95 % interval -0.1250 to 0.5000" in record.tags[records.NOTE]
+
+
+def test_a_search_that_kept_the_starting_recipe_has_a_regret_of_0(study):
+    kept = {"chosen": {**toy_study.CHOSEN, "trial": None, "starting_recipe": True}, "race": []}
+    kept["regret"] = {"difference": 0.0, "low": None, "high": None}
+    toy_study.write_json(study / "reports/tuning/vanilla.json", kept)
+    record = read(study)["vanilla study"]
+    assert record.params["chosen"] == "start"
+    assert record.metrics["regret", 0] == 0
+    assert ("regret.low", 0) not in record.metrics
+    assert "on fresh seeds): 0.0000\n" in record.tags[records.NOTE]
 
 
 def test_the_same_files_give_the_same_fingerprint_and_other_files_another_where_they_are_shown(study):

@@ -166,6 +166,8 @@ def as_version(held: models.Model) -> registry.Version:
     [
         ([0.90, 0.91, 0.92], "md5", True),
         ([0.79, 0.83, 0.84], "md5", False),  # a better mean, but not by its scatter
+        ([0.90, 0.92], "md5", True),
+        ([0.70, 0.99], "md5", False),
         ([0.70, 0.71, 0.72], "md5", False),
         ([0.90, 0.91, 0.92], "of other reviews", False),
     ],

@@ -158,8 +158,7 @@ def test_every_record_becomes_a_finished_run_with_its_points_params_parent_and_a
         "where t.key = ? and p.name = ? order by c.name"
     )
     assert rows(study, query, store.PARENT, "vanilla-textbook") == [
-        ("vanilla-textbook seed 0",),
-        ("vanilla-textbook seed 1",),
+        (f"vanilla-textbook seed {seed}",) for seed in toy_study.seeds_of("vanilla-textbook")
     ]
     ((place,),) = rows(study, "select artifact_uri from runs where name = 'vanilla-textbook'")
     files = {file.name for file in Path(place.removeprefix("file://")).iterdir()}
@@ -187,7 +186,10 @@ def test_a_run_that_someone_deleted_or_broke_is_mended_and_no_other_is_touched(p
     client.set_tag(ids["vanilla trial 1"], "record", "other")
     assert {str(difference) for difference in projection.differences(found(projected), projected)} == {
         "rnn-for-nlp/training: vanilla-tuned is missing",
-        *(f"rnn-for-nlp/training: vanilla-tuned seed {seed} has another parent" for seed in toy_study.SEEDS),
+        *(
+            f"rnn-for-nlp/training: vanilla-tuned seed {seed} has another parent"
+            for seed in toy_study.seeds_of("vanilla-tuned")
+        ),
         "rnn-for-nlp/training: tfidf is RUNNING",
         "rnn-for-nlp/tuning: vanilla trial 1 differs from the files",
     }
@@ -207,7 +209,7 @@ def test_current_moves_to_what_the_checkout_says_and_back_and_old_runs_stay(proj
     before, lock = current(projected), (projected / "dvc.lock").read_text()
     (projected / "dvc.lock").write_text(lock.replace('"train.seeds": 2', '"train.seeds": 3'))
     projection.project(found(projected), projected)
-    runs = 2 * 3
+    runs = toy_study.SEEDED_RECORDS
     assert len(rows(projected, "select 1 from runs")) == toy_study.RECORDS + runs
     query = "select 1 from tags where key = 'current' and value = 'true'"
     assert len(rows(projected, query)) == toy_study.RECORDS
@@ -225,7 +227,7 @@ def test_a_copy_adds_its_runs_to_the_project_and_leaves_current_alone(projected)
     toy_study.write(copy)
     (copy / "dvc.lock").write_text((copy / "dvc.lock").read_text().replace('"train.seeds": 2', '"train.seeds": 3'))
     projection.project(found(copy), copy)
-    assert len(rows(projected, "select 1 from runs")) == toy_study.RECORDS + 6
+    assert len(rows(projected, "select 1 from runs")) == toy_study.RECORDS + toy_study.SEEDED_RECORDS
     assert rows(projected, "select run_uuid from tags where key = 'current'") == before
     assert projection.differences(found(copy), copy) == []
     assert not (copy / "mlflow.db").exists()

@@ -6,10 +6,43 @@ from tests.reporting.invented import measure
 SHARE = {"value": 0.084, "low": 0.036, "high": 0.22, "side": "below", "threshold": 0.5, "verdict": "holds"}
 
 
-def claim(*measures, verdict="holds"):
+def claim(*measures, verdict="holds", **more):
     words = {"name": "a", "sentence": "A sentence.", "test": "A test?", "caveat": "A caveat."}
-    (found,) = cells.claims([{**words, "verdict": verdict, "measures": list(measures)}])
+    (found,) = cells.claims([{**words, "verdict": verdict, "measures": list(measures), **more}])
     return found
+
+
+def replication(name, verdict, *measures, obstacle=""):
+    return {"name": name, "verdict": verdict, "measures": list(measures), "obstacle": obstacle}
+
+
+def test_an_unstable_verdict_has_both_numbers_and_both_verdicts():
+    here = measure(0.161, 0.071, 0.251, "points", "above", 0.0, "holds")
+    there = measure(0.032, -0.067, 0.13, "points", "above", 0.0, "not shown")
+    items = [replication("amd", "partly", there), replication("arm", "holds", here)]
+    found = claim(here, verdict="unstable", verdict_here="holds", replications=items)
+    assert found["numbers"][0]["value"] == "+16.1 points"
+    assert found["numbers"][0]["beside"] == (
+        "(+7.1 to +25.1 points); asked: above 0 points; amd: +3.2 points (−6.7 to +13.0 points)"
+    )
+    assert found["stability"] == [
+        "The verdict is “holds” here and “partly” in amd.",
+        "The verdict here held in 1 of 2 replications.",
+    ]
+
+
+def test_a_verdict_that_every_replication_confirms_has_its_own_number_alone():
+    items = [replication("amd", "holds", measure(**SHARE)), replication("q", None, obstacle="it has other parameters")]
+    found = claim(measure(**SHARE), verdict_here="holds", replications=items)
+    assert found["numbers"] == claim(measure(**SHARE))["numbers"]
+    assert found["stability"] == [
+        "The verdict here held in 1 of 1 replication.",
+        "Replication q does not count: it has other parameters.",
+    ]
+
+
+def test_without_replications_nothing_is_said_of_them():
+    assert claim(measure(**SHARE))["stability"] == []
 
 
 def test_a_number_that_decides_has_its_interval_and_what_is_asked_with_each_unit_once():

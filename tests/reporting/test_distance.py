@@ -139,9 +139,29 @@ def test_few_seeds_are_said_to_bound_an_interval():
     (said,) = distance_findings.few_seeds(
         pd.concat([decayed(), decayed(sequence_length=9, trained_length=9, seeds=10)])
     )
-    assert "trained at 4 tokens there are 3 seeds; elsewhere there are up to 10" in said
+    assert "trained at 4 tokens rest on as few as 3 seeds, others on up to 10" in said
     assert "is no wider than these seeds lie apart" in said
     assert distance_findings.few_seeds(decayed(seeds=10)) == []
+
+
+def test_few_seeds_of_one_architecture_are_not_said_of_all_at_that_length():
+    mixed = pd.concat([decayed(seeds=2), decayed(architecture="lstm", seeds=4)])
+    (said,) = distance_findings.few_seeds(mixed)
+    assert "trained at 4 tokens rest on as few as 2 seeds, others on up to 4" in said
+
+
+def test_architectures_with_different_numbers_of_seeds_are_named_with_them():
+    mixed = pd.concat([decayed(seeds=20), decayed(architecture="lstm", seeds=10), decayed(sequence_length=9, seeds=3)])
+    (said,) = distance_findings.unequal_seeds(mixed)
+    assert said.startswith("Numbers of seeds at 4 tokens: 20 for vanilla, 10 for lstm. ")
+    assert distance_findings.unequal_seeds(decayed()) == []
+
+
+def test_the_table_of_seeds_shows_the_fewest_and_the_most():
+    mixed = pd.concat([decayed(seeds=20), decayed(architecture="lstm", seeds=10)])
+    rows = distance_cells.measured(mixed, 100, [4])["rows"]
+    assert [row[1] for row in rows] == ["none", "10 to 20 / 9", "none"]
+    assert distance_cells.measured(decayed(), 100, [4])["rows"][1][1] == "3 / 9"
 
 
 def numbers(**values):

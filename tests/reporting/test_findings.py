@@ -87,28 +87,60 @@ def test_a_rounded_zero_has_no_sign():
     assert (findings.number(-0.001, 1), findings.points(0.0001), findings.points(0.012)) == ("0.0", "0.0", "+1.2")
 
 
-def chosen(hidden_size=32, states=("COMPLETE",) * 3 + ("PRUNED", "FAIL"), reasons=(None,) * 5):
-    """The sentence about five trials of vanilla, of which the first, of this size and 83 %, was chosen."""
-    rows = {"trial": range(5), "state": states, "value": [0.83, 0.80, 0.81, 0.99, np.nan], "reason": reasons}
-    rows |= {"hidden_size": hidden_size, "embedding_dimension": 32, "learning_rate": 0.001, "dropout": 0.3}
-    study = {"chosen": {"trial": 0, "validation/accuracy": 0.83}}
+SETTINGS = {"hidden_size": 32, "embedding_dimension": 32, "learning_rate": 0.001, "dropout": 0.3}
+TRIALS = pd.DataFrame(
+    {"trial": range(4), "state": ["COMPLETE"] * 3 + ["FAIL"], "value": [0.83, 0.80, 0.84, np.nan], "reason": ""}
+)
+
+
+def row(number, difference=None, standard_error=None, seeds=4):
+    scores = {str(seed): 0.8 for seed in range(seeds)}
+    found = {"trial": number, "starting_recipe": number == 0, "settings": SETTINGS, "parameters": 9, "scores": scores}
+    return found | {"mean": 0.8, "difference": difference, "standard_error": standard_error, "dropped": False}
+
+
+def tuned(number=0, race=(), regret=(0.0, None, None), hidden_size=32, trials=TRIALS):
+    """The sentences about a search of vanilla that chose this trial; trial 0 is the starting recipe."""
+    settings = {**SETTINGS, "hidden_size": hidden_size}
+    study = {"chosen": {"trial": number, "starting_recipe": number == 0, "settings": settings}, "race": list(race)}
+    study["regret"] = dict(zip(("difference", "low", "high"), regret, strict=True), chosen=dict.fromkeys("abc", 0.8))
     space = {"hidden_size": {"role": "scientific", "low": 16, "high": 128, "step": 16, "log": False}}
-    found = tables.trials({"vanilla": pd.DataFrame(rows)}, {"vanilla": study})
-    return findings.tuned(found, tables.comparisons([], 0.05), space)
+    return findings.tuned(trials, study, "vanilla", tables.comparisons([], 0.05), space)
 
 
-def test_what_was_chosen_is_measured_against_the_median_of_the_completed_trials():
-    said = chosen()
-    assert "of 5 trials, 3 completed, 1 was pruned and 1 failed; none repeated an earlier one" in said
-    assert "Trial 0 was chosen with 83.0 % on the validation split, 2.0 points above the median completed" in said
-    assert "1 repeated an earlier one" in chosen(reasons=(None, "as trial 0", None, None, None))
-    assert "the only one that completed" in chosen(states=("COMPLETE", *["PRUNED"] * 4))
+def test_a_search_without_a_rival_says_that_nothing_beats_the_start():
+    text = tuned()
+    assert text.startswith("vanilla: nothing beats the starting recipe: in the search, no trial was ahead of it.")
+    assert "The regret is 0 by definition." in text
+    assert "4 trials: 1 diverged, and none repeated an earlier one" in text
+    assert "At the rung, the best was trial 2 with 84.0 %; the chosen trial 0 had 83.0 %." in text
+    assert "1 repeated" in tuned(trials=TRIALS.assign(reason=["", "as trial 0", "", ""]))
+
+
+def test_a_start_that_won_its_race_says_that_nothing_beats_it_beyond_noise():
+    text = tuned(race=[row(0), row(2, 0.0012, 0.003), row(1, None)])
+    assert text.startswith("vanilla: nothing beats the starting recipe beyond noise, so it was kept.")
+    assert "trial 2 scored +0.1 points against it, with a standard error of 0.3, on 4 seeds; trial 1 diverged" in text
+
+
+def test_a_finalist_that_replaced_the_start_is_named_with_its_lead_and_regret():
+    text = tuned(2, [row(0), row(2, 0.012, 0.004)], (0.01, 0.002, 0.018))
+    assert text.startswith("vanilla: trial 2 replaces the starting recipe. In the race it scored +1.2 points")
+    assert "On 3 fresh seeds it scores +1.0 points against the starting recipe (95 % interval 0.2 to 1.8)." in text
+    assert "no evidence" not in text
+
+
+def test_a_regret_whose_interval_includes_0_says_so():
+    race = [row(0), row(2, 0.012, 0.004)]
+    assert "we found no evidence that anything beats the starting recipe" in tuned(2, race, (0.01, -0.01, 0.03))
+    assert "the choice is worse than the starting recipe" in tuned(2, race, (-0.02, -0.03, -0.01))
+    assert "without an interval" in tuned(2, race, (0.01, None, None))
 
 
 def test_a_choice_at_an_end_of_the_space_asks_for_a_wider_one():
-    assert "It lies at the upper end of hidden size (128)" in chosen(hidden_size=128)
-    assert "should be widened" in chosen(hidden_size=16)
-    assert "It lies at no end of the space." in chosen(hidden_size=32)
+    assert "It lies at the upper end of hidden size (128)" in tuned(hidden_size=128)
+    assert "should be widened" in tuned(hidden_size=16)
+    assert "It lies at no end of the space." in tuned(hidden_size=32)
 
 
 def test_the_most_important_dimension_is_named_with_its_evaluator_and_role():
@@ -131,8 +163,47 @@ def test_the_expected_best_is_said_of_one_half_and_all_of_the_trials():
 
 
 def test_few_seeds_are_said_to_give_wide_intervals_and_ten_are_not():
-    assert "wide" in findings.seeds_in_words(3)
-    assert "wide" not in findings.seeds_in_words(10)
+    few = "With 3 seeds the intervals are wide: each reaches 2.48 standard deviations to either side of its mean"
+    assert findings.seeds_in_words([3, 3]) == f"{few}; with 10 seeds it would reach 0.72."
+    assert "wide" not in findings.seeds_in_words([10])
+
+
+def test_runs_with_different_numbers_of_seeds_have_intervals_of_different_width():
+    reach = "standard deviations to either side of its mean"
+    assert findings.seeds_in_words([20, 10]) == f"With 10 seeds each interval reaches 0.72 {reach}, with 20 seeds 0.47."
+    several = findings.seeds_in_words([2, 4])
+    assert several.endswith(f"8.98 {reach}, with 4 seeds 1.59; with 10 seeds it would reach 0.72.")
+    assert findings.seeds_in_words([3, 10, 20]).endswith(f"2.48 {reach}, with 10 seeds 0.72 and with 20 seeds 0.47.")
+
+
+def spread_of(**sd_by_run) -> pd.DataFrame:
+    return pd.DataFrame({"run": list(sd_by_run), "sd": list(sd_by_run.values())})
+
+
+def test_the_number_of_seeds_is_said_once_where_all_runs_have_it():
+    said = findings.seeds_of_runs({"a": 10, "b": 10}, spread_of(a=0.01, b=0.02, tfidf=np.nan))
+    assert said == "Every run was trained on 10 seeds."
+
+
+def test_runs_with_more_seeds_are_named_and_why_where_the_scores_agree():
+    seeds = {"a": 10, "b": 20, "c": 20, "d": 10}
+    said = findings.seeds_of_runs(seeds, spread_of(a=0.001, b=0.007, c=0.012, d=0.003, tfidf=np.nan))
+    assert said == (
+        "b and c were trained on 20 seeds, every other run on 10. More seeds went to the scores that scatter most: "
+        "their standard deviation is 0.70 points or more, elsewhere 0.30 or less."
+    )
+    for other in (spread_of(a=0.008, b=0.007, c=0.012, d=0.003), spread_of(a=0.001, b=0.007, c=np.nan, d=0.003)):
+        assert findings.seeds_of_runs(seeds, other) == "b and c were trained on 20 seeds, every other run on 10."
+
+
+def test_three_numbers_of_seeds_are_all_named():
+    said = findings.seeds_of_runs({"a": 2, "b": 6, "c": 4}, spread_of(a=0.1, b=0.1, c=0.1))
+    assert said == "b was trained on 6 seeds, c on 4, a on 2."
+
+
+def test_a_comparison_of_unequal_runs_names_both_numbers_of_seeds():
+    unequal = compared(0.01, 0.02).assign(run_seeds=2)
+    assert "2 and 3 seeds" in findings.comparison(next(unequal.itertuples()))
 
 
 def test_memory_whose_interval_includes_guessing_is_not_shown():

@@ -13,6 +13,8 @@ COUNTS = {  # numbers of seeds or reviews, sizes, names or yes and no: what is m
     ("tables", "layers"),
     ("tables", "measured"),
     ("sentences", "few_seeds"),
+    ("sentences", "unequal_seeds"),
+    ("sentences", "seeds_of_runs"),
     ("sentences", "learned"),
 }
 SETTINGS = {("sentences", "seeds"), ("sentences", "seeds_of_curves")}  # of params.yaml, not of a file

@@ -31,6 +31,15 @@ def test_failed_seeds_are_named_and_none_failed_is_no_proof():
     )
 
 
+def test_what_no_failure_shows_depends_on_the_number_of_seeds():
+    more = {**RUN, "run": "lstm-textbook", "seeds": 6, "failed_high": 0.4593}
+    said = reliability.failures(pd.DataFrame([RUN, more]), SETTINGS)
+    assert said.endswith(
+        "No seed has; after 3 seeds that did not, the 95 % interval of the share that would reaches to 70.8 %, after 6 "
+        "to 45.9 %."
+    )
+
+
 def test_a_calibration_error_is_held_against_what_chance_would_show():
     calibrated, off = RUN, {**RUN, "run": "lstm-textbook", "ece": 0.04}
     assert reliability.calibrated(pd.DataFrame([calibrated]))[1].startswith("No run's error is larger")
@@ -71,3 +80,6 @@ def test_a_comparison_shows_both_p_values_epsilon_seeds_needed_and_the_two_netwo
     assert row == ["c-d", "a-b", "+2.0", "< 0.001", "0.042", "meaningful", "0.12", "7", "1.5"]
     (row,) = reliability.fixed_networks(pairs)["rows"]
     assert row == ["c-d", "a-b", "+2.0", "1.1 to 2.9", "2 against 1", "1,200 against 30", "0.500"]
+    luckier = "The best of more seeds is luckier"
+    assert luckier not in reliability.fixed_networks(pairs)["caption"]
+    assert luckier in reliability.fixed_networks(pairs.assign(run_seeds=2))["caption"]

@@ -112,20 +112,24 @@ def searched(chosen=0, **columns):
     """The trials of one search of vanilla with these columns, in the form of `tables.trials`."""
     rows = len(next(iter(columns.values())))
     given = {"trial": range(rows), "state": ["COMPLETE"] * rows, "value": [0.8] * rows, "reason": [None] * rows}
-    study = {"chosen": {"trial": chosen, "validation/accuracy": 0.8}}
+    study = {"chosen": {"trial": chosen}}
     return tables.trials({"vanilla": pd.DataFrame({**given, **columns})}, {"vanilla": study})
 
 
 def test_the_best_so_far_is_of_completed_trials_alone_and_nothing_before_the_first():
-    found = searched(state=["PRUNED", "COMPLETE", "PRUNED", "COMPLETE"], value=[0.9, 0.7, 0.9, 0.8])
+    found = searched(state=["FAIL", "COMPLETE", "FAIL", "COMPLETE"], value=[0.9, 0.7, 0.9, 0.8])
     assert found.best_so_far.fillna(0).tolist() == [0, 0.7, 0.7, 0.8]
 
 
 def test_a_trial_with_the_settings_of_an_earlier_one_is_known_by_its_reason():
-    found = searched(chosen=1, reason=[None, "as trial 0", "below the median of earlier trials at epoch 2"])
+    found = searched(chosen=1, reason=[None, "as trial 0", "epoch 2: the loss is not a finite number"])
     assert found.repeated.tolist() == [False, True, False]
     assert found.chosen.tolist() == [False, True, False]
     assert found.reason[0] == ""
+
+
+def test_a_starting_recipe_outside_the_space_is_no_trial():
+    assert searched(chosen=None, value=[0.5, 0.6]).chosen.tolist() == [False, False]
 
 
 def test_a_study_that_chose_a_trial_of_another_table_is_a_mistake():
@@ -137,7 +141,7 @@ def test_the_pareto_front_holds_the_completed_trials_that_no_smaller_one_equals(
     found = searched(
         parameters=[50, 10, 30, 30, 40, 20],
         value=[0.9, 0.5, 0.7, 0.6, 0.7, 0.99],
-        state=[*["COMPLETE"] * 5, "PRUNED"],
+        state=[*["COMPLETE"] * 5, "FAIL"],
     )
     assert tables.pareto(found).trial.tolist() == [1, 2, 0]
 
@@ -169,7 +173,7 @@ def test_where_the_steps_do_not_meet_the_upper_bound_the_last_of_them_is_the_end
 def test_the_surface_through_trials_on_a_plane_is_that_plane_inside_their_hull_alone():
     hidden, embedding = np.array([16, 128, 16, 128, 72]), np.array([8, 8, 36, 36, 64])
     plane = 0.5 + hidden / 1000 + embedding / 500
-    state = ["COMPLETE"] * 4 + ["PRUNED"]  # the only one above an embedding dimension of 36
+    state = ["COMPLETE"] * 4 + ["FAIL"]  # the only one above an embedding dimension of 36
     trials = searched(hidden_size=hidden, embedding_dimension=embedding, value=plane, state=state)
     found = tables.surface(trials, SPACE)
     x, y = (found.x + found.x2) / 2, (found.y + found.y2) / 2

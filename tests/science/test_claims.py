@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from pipeline.params import Claims
 from pipeline.science import claims
@@ -16,7 +17,7 @@ SEEDS = range(3)
 LENGTH, LONGEST = 8, 16
 
 
-def effects(architecture, share_at_first, sign_at_first=0.9):
+def effects(architecture, share_at_first, sign_at_first=0.9, seeds=SEEDS):
     """A word's effect falls evenly from 2 at lag 0 to this share of it at the first token."""
     lags = np.array([0, 1, 2, 4, LENGTH - 1])
     far = lags / (LENGTH - 1)
@@ -28,7 +29,7 @@ def effects(architecture, share_at_first, sign_at_first=0.9):
                 "sign_accuracy": 1 + (sign_at_first - 1) * far + 0.001 * seed,
             }
         ).assign(architecture=architecture, sequence_length=LENGTH, trained_length=LENGTH, seed=seed)
-        for seed in SEEDS
+        for seed in seeds
     )
 
 
@@ -161,6 +162,17 @@ def test_at_a_length_where_nothing_is_trained_the_networks_of_the_textbook_are_m
     assert (words["value"], words["what"].endswith(f"trained at {LENGTH} tokens")) == (-5.0, True)
 
 
+def test_an_lstm_on_two_seeds_is_compared_with_a_vanilla_network_on_three():
+    memory = pd.concat([effects("vanilla", 0.1), effects("lstm", 0.7, seeds=range(2))])
+    gained = measure(found(memory=memory), "LSTMs remember", "keeps of its effect: lstm minus vanilla")
+    three, two = (
+        [(2 * share + 0.01 * seed) / (2 + 0.01 * seed) for seed in range(n)] for share, n in ((0.1, 3), (0.7, 2))
+    )
+    expected = stats.ttest_ind(two, three, equal_var=False).confidence_interval(0.95)
+    assert gained["value"] == pytest.approx(np.mean(two) - np.mean(three))
+    assert (gained["low"], gained["high"]) == pytest.approx((expected.low, expected.high))
+
+
 def test_a_token_is_kept_as_far_as_half_of_the_seeds_learn_it():
     retention = found().retention
     assert claims.largest_lag_solved(retention, "vanilla") == 10
@@ -180,3 +192,58 @@ def test_what_was_not_measured_is_left_out_and_the_rest_is_json():
     assert {row["name"]: row["verdict"] for row in rows}["forgets the beginning"] == NOT_SHOWN
     assert json.loads(json.dumps(rows, allow_nan=False)) == rows
     assert measure(bare, "gradients quickly vanish", "stays below 0.001")["value"] is None  # not reached
+
+
+def replication(name="other", obstacle="", **verdicts):
+    """What another rounding finds: the rows of the usual study, but for some verdicts by the first word of a claim."""
+    rows = claims.table(found(), THRESHOLDS)
+    return claims.Replication(
+        name, obstacle, [{**row, "verdict": verdicts.get(row["name"].split()[0], row["verdict"])} for row in rows]
+    )
+
+
+def compared(*replications):
+    rows = claims.with_replications(claims.table(found(), THRESHOLDS), list(replications))
+    return {row["name"]: row for row in rows}
+
+
+def test_a_verdict_that_a_replication_contradicts_is_unstable():
+    here = verdicts(found())
+    rows = compared(replication("agrees"), replication("contradicts", LSTMs=NOT_SHOWN))
+    row = rows["LSTMs remember"]
+    assert (row["verdict"], row["verdict_here"]) == (claims.UNSTABLE, HOLDS)
+    assert [(each["name"], each["verdict"]) for each in row["replications"]] == [
+        ("agrees", HOLDS),
+        ("contradicts", NOT_SHOWN),
+    ]
+    others = {name: other["verdict"] for name, other in rows.items() if other is not row}
+    assert others == {name: verdict for name, verdict in here.items() if name != "LSTMs remember"}
+
+
+def test_a_replication_keeps_the_numbers_that_decide_there():
+    (there,) = compared(replication())["LSTMs remember"]["replications"]
+    assert [measure["what"] for measure in there["measures"]] == [
+        f"share that a word {LENGTH - 1} tokens before the last keeps of its effect: lstm minus vanilla",
+        "test accuracy of lstm-textbook minus that of vanilla-textbook",
+    ]
+
+
+def test_a_replication_with_an_obstacle_is_listed_and_does_not_count():
+    row = compared(replication(obstacle="it has other parameters", LSTMs=NOT_SHOWN))["LSTMs remember"]
+    assert row["verdict"] == row["verdict_here"] == HOLDS
+    assert row["replications"][0]["obstacle"] == "it has other parameters"
+
+
+def test_a_claim_that_a_replication_lacks_keeps_its_verdict():
+    row = compared(replace(replication(), claims=[]))["LSTMs remember"]
+    assert row["verdict"] == HOLDS
+    assert row["replications"][0] == {
+        "name": "other",
+        "verdict": None,
+        "measures": [],
+        "obstacle": "it has no such sentence",
+    }
+
+
+def test_without_replications_the_rows_stay_as_they_are():
+    assert list(compared().values()) == claims.table(found(), THRESHOLDS)

@@ -56,6 +56,14 @@ def test_epsilon_is_0_under_dominance_1_against_it_and_no_dominance_where_runs_a
     assert comparing.almost_stochastic_order(low, low, 0.95) > 0.5
 
 
+def test_epsilon_of_unequal_numbers_of_seeds_is_no_other_than_of_equal_ones():
+    two, three = [0.90, 0.91], [0.80, 0.81, 0.82]
+    assert comparing.almost_stochastic_order(three, two, 0.95) == 0
+    assert comparing.almost_stochastic_order(two, three, 0.95) == 1
+    twice = [0.80, 0.81, 0.82] * 2
+    assert comparing.almost_stochastic_order(three, twice, 0.5) == pytest.approx(0.5)
+
+
 def test_epsilon_claims_dominance_between_equal_runs_in_about_5_of_100_studies():
     random = np.random.default_rng(0)
     found = [comparing.almost_stochastic_order(*random.normal(size=(2, 10)), 0.95) for _ in range(300)]
@@ -80,9 +88,34 @@ def test_the_difference_that_seeds_can_see_needs_as_many_seeds_and_none_needs_no
     sd_alike = comparing.seeds_needed([0.80, 0.82, 0.84, 0.81], list(moved), 0.05, 0.8)
     assert sd_alike["seeds_needed"] >= 4
     assert comparing.seeds_needed([1.0, 2.0], [2.0, 1.0], 0.05, 0.8)["seeds_needed"] is None
+    rounded = comparing.seeds_needed([0.1 + 0.2, 0.4, 0.5], [0.3, 0.4, 0.5], 0.05, 0.8)
+    assert rounded["seeds_needed"] is None, "means that differ by rounding do not differ"
     nothing = {"seeds_needed": None, "visible_difference": None}
     assert comparing.seeds_needed([1.0, 1.0], [2.0, 2.0], 0.05, 0.8) == nothing
     assert comparing.seeds_needed([1.0], [2.0], 0.05, 0.8) == nothing
+
+
+def test_the_visible_difference_of_unequal_sides_is_seen_as_often_as_asked():
+    """12 seeds against 6, scatter alike: simulated studies of Welch's test, as the comparisons make it."""
+    random = np.random.default_rng(0)
+    baseline_R, run_S = random.normal(size=12), random.normal(size=6)
+    baseline_R, run_S = ((side - side.mean()) / side.std(ddof=1) for side in (baseline_R, run_S))
+    visible = comparing.seeds_needed(list(baseline_R), list(run_S + 1), 0.05, 0.8)["visible_difference"]
+
+    baselines, runs = random.normal(size=(20_000, 12)), random.normal(visible, size=(20_000, 6))
+    p = stats.ttest_ind(runs, baselines, axis=1, equal_var=False).pvalue
+    assert 0.78 < np.mean(p < 0.05) < 0.82
+
+    fewer = comparing.seeds_needed(list(run_S), list(run_S + 1), 0.05, 0.8)["visible_difference"]
+    assert visible < fewer, "seeds that only one side has help, too"
+
+
+def test_sides_of_equal_size_see_the_effect_of_cohen_s_tables():
+    """Two sides of 26 seeds see 0.8 standard deviations (table 2.4.1)."""
+    side = np.random.default_rng(0).normal(size=26)
+    side = (side - side.mean()) / side.std(ddof=1)
+    found = comparing.seeds_needed(list(side), list(side + 1), 0.05, 0.8)
+    assert found["visible_difference"] == pytest.approx(0.8, abs=0.01)
 
 
 def test_mcnemar_is_the_exact_binomial_test_of_the_reviews_that_only_one_network_gets_right():
@@ -127,3 +160,17 @@ def test_a_family_keeps_its_rows_compares_the_best_seeds_by_validation_and_corre
     assert (mcnemar["baseline_seed"], mcnemar["run_seed"]) == (1, 0)  # the first of equals
     assert (mcnemar["only_baseline_right"], mcnemar["only_run_right"]) == (0, 4)
     assert first["reviews_low"] < 12 / 15 < first["reviews_high"]
+
+
+def test_a_family_compares_two_seeds_with_three():
+    metrics = {
+        "a": {"validation/accuracy": {"scores": scores(0.7, 0.9)}, "m": {"scores": scores(0.5, 0.52)}},
+        "b": {"validation/accuracy": {"scores": scores(0.6, 0.7, 0.8)}, "m": {"scores": scores(0.6, 0.63, 0.66)}},
+    }
+    right = {"a": np.eye(2, 5, dtype=bool), "b": np.ones((3, 5), dtype=bool)}
+    (row,) = comparing.family([{"baseline": "a", "run": "b", "metric": "m"}], metrics, right, 0.05, 0.8)
+    assert row["p"] == pytest.approx(stats.ttest_ind([0.6, 0.63, 0.66], [0.5, 0.52], equal_var=False).pvalue)
+    assert row["aso_epsilon"] == 0
+    assert (row["mcnemar"]["baseline_seed"], row["mcnemar"]["run_seed"]) == (1, 2)
+    assert row["reviews_low"] < 1 - 2 / 10 < row["reviews_high"]  # each seed of a is right about one of five reviews
+    assert row["visible_difference"] > 0

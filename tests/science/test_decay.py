@@ -1,6 +1,7 @@
 """Half-lives, horizons and their intervals, on curves whose answers are known."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pipeline.science import decay
@@ -83,3 +84,17 @@ def test_resampled_medians_are_values_that_are_there_and_scatter_about_the_media
     assert medians_RL.shape == (decay.REVIEW_RESAMPLES, 3)
     assert np.isin(medians_RL, relative_NL).all()
     np.testing.assert_allclose(medians_RL.mean(axis=0), np.median(relative_NL, axis=0), atol=0.05)
+
+
+def test_curves_of_two_and_of_three_seeds_stand_in_one_table_each_with_its_own_interval():
+    kind = dict.fromkeys(decay.GROUP, "any")
+    parts = []
+    for architecture, seeds in (("lstm", 2), ("vanilla", 3)):
+        for seed in range(seeds):
+            curve_L = -(1 + seed) * LAG[:31] / 30
+            curve = decay.medians(curve_L, np.stack([curve_L] * 2))
+            parts.append(curve.assign(**{**kind, "architecture": architecture}, seed=seed, reviews=9))
+    table = decay.table(pd.concat(parts)).set_index("architecture")
+    assert table["seeds"].to_dict() == {"lstm": 2, "vanilla": 3}
+    assert table["log10_at_last_lag"].to_dict() == pytest.approx({"lstm": -1.5, "vanilla": -2.0})
+    assert (table.loc["lstm", "log10_at_last_lag_low"], table.loc["vanilla", "log10_at_last_lag_low"]) == (-2.0, -3.0)

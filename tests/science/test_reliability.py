@@ -110,3 +110,26 @@ def test_a_run_that_diverged_is_named_with_its_seeds_and_never_averaged():
     whole.loc[(whole["seed"] == 1) & (whole["split"] == "test"), "probability"] = np.nan
     with pytest.raises(Mistake, match=r"^a: probabilities .*seed 1, test: 2\).*`dvc repro train@a`$"):
         reliability.all_finite("a", whole)
+
+
+def test_runs_with_two_and_with_three_seeds_stand_in_the_same_tables():
+    labels_N = np.array([1, 1, 1, 0])
+    probability_SN = np.array([[0.9, 0.9, 0.1, 0.1], [0.9, 0.1, 0.1, 0.1], [0.1, 0.1, 0.1, 0.1]])
+    found = {
+        "two": predictions(labels_N, probability_SN[:2]),
+        "three": predictions(labels_N, probability_SN),
+        "ceiling": predictions(labels_N, probability_SN[:1]),
+    }
+    scores = {"two": metrics(0.7, 0.92), "three": metrics(0.7, 0.92, 0.7), "ceiling": metrics(0.95)}
+
+    runs = reliability.runs(found, scores, "ceiling", 0.8, 2).set_index("run")
+    assert runs["seeds"].to_dict() == {"two": 2, "three": 3, "ceiling": 1}
+    assert runs["failed"].to_dict() == {"two": 1, "three": 2, "ceiling": 0}
+    for run, seeds in (("two", 2), ("three", 3)):
+        expected = reliability.calibration_error(labels_N, probability_SN[:seeds], 2)["ece"]
+        assert runs.loc[run, "ece"] == pytest.approx(expected)
+
+    bins = reliability.calibration(found, 2)
+    assert bins.groupby("run")["seed"].nunique().to_dict() == {"two": 2, "three": 3, "ceiling": 1}
+    buckets = reliability.by_length(found, np.array([1, 1, 1, 1]), [10]).set_index("run")
+    assert buckets["accuracy"].to_dict() == pytest.approx({"two": 0.625, "three": 0.5, "ceiling": 0.75})

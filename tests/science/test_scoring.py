@@ -57,6 +57,32 @@ def test_a_difference_is_run_minus_baseline_with_an_interval_around_it():
     assert found["low"] == pytest.approx(0.04 - 2.776445 * 0.01 * (2 / 3) ** 0.5)  # equal spread: 4 degrees of freedom
 
 
+def test_two_seeds_against_three_have_the_interval_of_welch():
+    """Variances 2e-4 of two and 1e-4 of three: standard error sqrt(1e-4 + 1e-4 / 3), 1.6 degrees of freedom."""
+    found = scoring.difference([0.80, 0.82], [0.84, 0.85, 0.86])
+    parts = np.array([2e-4 / 2, 1e-4 / 3])
+    freedom = parts.sum() ** 2 / (parts**2 / [1, 2]).sum()
+    assert freedom == pytest.approx(1.684, abs=1e-3)
+    assert found["difference"] == pytest.approx(0.04)
+    assert found["high"] - found["difference"] == pytest.approx(stats.t.ppf(0.975, freedom) * parts.sum() ** 0.5)
+
+
+def test_the_chance_of_better_counts_every_pair_of_two_and_three_seeds():
+    found = scoring.chance_of_better([0.80, 0.82], [0.79, 0.81, 0.83])
+    assert found["p_better"] == pytest.approx((0 + 0 + 1 + 0 + 1 + 1) / 6)
+    assert 0 <= found["p_better_low"] < found["p_better"] < found["p_better_high"] <= 1
+
+
+def test_a_comparison_says_how_many_seeds_each_side_has():
+    metrics = {
+        "a": {"test/accuracy": {"scores": {"0": 0.80, "1": 0.82}}},
+        "b": {"test/accuracy": {"scores": {"0": 0.84, "1": 0.85, "2": 0.86}}},
+    }
+    (row,) = scoring.comparisons(metrics, [["a", "b"]])
+    assert (row["baseline_seeds"], row["run_seeds"]) == (2, 3)
+    assert row["difference"] == pytest.approx(0.04)
+
+
 def test_seeds_without_any_scatter_give_no_interval():
     assert scoring.difference([0.5, 0.5], [0.5, 0.5]) == {"difference": 0.0, "low": None, "high": None}
 
@@ -104,3 +130,11 @@ def test_the_linear_ceiling_equals_scikit_learn_s_own_text_pipeline_and_does_not
     reference = LogisticRegression(max_iter=1000).fit(vectors.transform(texts), labels_N)
     ours = scoring.tfidf_probabilities(scoring.tfidf(tokens_NT, labels_N, 30), tokens_NT)
     np.testing.assert_allclose(ours, reference.predict_proba(vectors.transform(texts))[:, 1], atol=1e-4)
+
+
+def test_the_standard_error_of_a_difference_is_welch_s():
+    baseline, run = [0.80, 0.82, 0.84], [0.85, 0.89]
+    error = scoring.standard_error(baseline, run)
+    assert error == pytest.approx((0.0004 / 3 + 0.0008 / 2) ** 0.5)
+    t = scoring.difference(baseline, run)["difference"] / error
+    assert t == pytest.approx(stats.ttest_ind(run, baseline, equal_var=False).statistic)

@@ -7,8 +7,10 @@ import pytest
 
 from pipeline import params
 from pipeline.params import Mistake
-from pipeline.record import artifacts, recorded
+from pipeline.record import artifacts, recorded, replications
+from pipeline.science import claims as claims_of_science
 from pipeline.stages import claims
+from tests.record.test_replications import REPLICATION
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,3 +56,41 @@ def test_a_cell_that_is_no_number_is_named_by_line_and_column(study):
     artifacts.write_csv(path, table)
     with pytest.raises(Mistake, match=f"^{path}: line 5, column contrast: 'abc', no number"):
         claims.main(study)
+
+
+def written_replication(study, **changed):
+    """A file that says of every sentence here that it is not shown there, made with these parameters."""
+    rows = [
+        replications.Claim(name=row["name"], verdict="not shown", measures=claims_of_science.deciding(row))
+        for row in artifacts.read_json(artifacts.CLAIMS)
+    ]
+    parameters = replications.parameters({}, study.claims, study.tune, study.settings[study.tune.settings])
+    values = {"name": "amd", "params": parameters, "claims": rows, **changed}
+    replications.write(REPLICATION.model_copy(update=values))
+
+
+def test_verdicts_that_a_file_in_replications_contradicts_are_unstable(study):
+    before = {row["name"]: row["verdict"] for row in artifacts.read_json(artifacts.CLAIMS)}
+    written_replication(study)
+    claims.main(study)
+    after = {row["name"]: row["verdict"] for row in artifacts.read_json(artifacts.CLAIMS)}
+    assert "holds" in before.values()
+    assert after == {name: verdict if verdict == "not shown" else "unstable" for name, verdict in before.items()}
+
+
+def test_a_replication_of_other_parameters_does_not_count(study):
+    before = {row["name"]: row["verdict"] for row in artifacts.read_json(artifacts.CLAIMS)}
+    written_replication(study, params="of another study")
+    claims.main(study)
+    rows = artifacts.read_json(artifacts.CLAIMS)
+    assert {row["name"]: row["verdict"] for row in rows} == before
+    assert {row["replications"][0]["obstacle"] for row in rows} == {"it has other parameters"}
+
+
+def test_a_damaged_replication_is_named_and_nothing_is_written(study):
+    written_replication(study)
+    replications.path("amd").write_text("{")
+    before = artifacts.read_text(artifacts.CLAIMS)
+    with pytest.raises(Mistake, match=f"^{replications.path('amd')}: "):
+        claims.main(study)
+    assert artifacts.read_text(artifacts.CLAIMS) == before

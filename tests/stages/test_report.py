@@ -44,6 +44,7 @@ SMALL = {
     "lengths": [3],
     "architectures": ["vanilla"],
     "seeds": 2,
+    "seed_factors": {},
 }
 
 
@@ -93,6 +94,18 @@ def told(folder, monkeypatch, spoil=lambda: None, **changes):
 def outputs(reports):
     files = [reports / "README.md", reports / "index.html", *sorted((reports / "figures").iterdir())]
     return {str(file.relative_to(reports)): file.read_bytes() for file in files}
+
+
+ELSEWHERE = "−99.0 points (−99.5 to −98.0 points)"
+
+
+def contradicted(claim: dict) -> dict:
+    """The claim as `claims` writes it where a replication has another verdict."""
+    deciding = [measure for measure in claim["measures"] if measure["threshold"] is not None]
+    numbers = {"value": -0.99, "low": -0.995, "high": -0.98, "unit": "points", "threshold": 0.0, "side": "above"}
+    item = {"name": "amd", "verdict": "does not hold", "obstacle": ""}
+    item["measures"] = [{**measure, **numbers} for measure in deciding]
+    return {**claim, "verdict": "unstable", "verdict_here": claim["verdict"], "replications": [item]}
 
 
 @pytest.fixture(scope="module")
@@ -243,6 +256,23 @@ def test_every_run_with_its_scores_and_the_ceiling_is_in_the_table_of_results(fu
             assert f"{score * 100:.1f}" in row
 
 
+def test_the_report_gives_the_number_of_seeds_of_each_run(full):
+    text = (full / "README.md").read_text()
+    assert "vanilla-textbook and bidirectional-textbook were trained on 6 seeds, every other run on 3." in text
+    assert "3 or 6 seeds per run" in text
+    for run, seeds in (("vanilla-textbook", 6), ("vanilla-tuned", 3), ("tfidf", "none")):
+        assert re.search(rf"^\| {run} \| [\d,]+ \| {seeds} \|", text, re.MULTILINE)
+    assert "3 and 6 seeds): " in text, "of a declared comparison"
+
+
+def test_equal_runs_have_one_number_of_seeds_in_every_sentence(tmp_path, monkeypatch):
+    text = told(tmp_path / "equal", monkeypatch, seed_factors={})
+    assert "Every run was trained on 3 seeds." in text
+    assert "and 3 seeds per run" in text
+    assert "Numbers of seeds at" not in text
+    assert "luckier" not in text
+
+
 def test_tables_of_lengths_that_are_not_listed_are_named_and_not_read(small, tmp_path, monkeypatch, capsys):
     def spoil():
         for table in (artifacts.gradients(77), artifacts.memory(77), artifacts.trials("lstm")):
@@ -280,18 +310,29 @@ def test_any_part_of_a_study_can_be_reported(tmp_path, monkeypatch, changes):
     assert Page((reports / "index.html").read_text()).open == []
 
 
-def test_trials_that_were_pruned_failed_or_repeated_are_listed_with_the_reason(full):
+def test_trials_that_diverged_or_repeated_are_listed_with_the_reason(full):
     text = (full / "README.md").read_text()
-    listed = text.split("Trials that were pruned, failed or repeated an earlier one")[1].split("Read this with care")[0]
+    listed = text.split("Trials that diverged or repeated an earlier one")[1].split("Read this with care")[0]
     for row in (
-        r"2 \| completed \| 6 \| [\d.]+ % \| the settings of trial 1 again",
-        r"5 \| pruned \| 6 \| [\d.]+ % \| below the median",
-        r"6 \| pruned \| 6 \| [\d.]+ % \| the settings of trial 5 again",
-        r"7 \| failed \| none \| none \| loss is \\\| not &lt;finite>",
+        r"2 \| completed \| 3 \| [\d.]+ % \| the settings of trial 1 again",
+        r"6 \| completed \| 3 \| [\d.]+ % \| the settings of trial 5 again",
+        r"7 \| diverged \| none \| none \| loss is \\\| not &lt;finite>",
     ):
         for architecture in ("vanilla", "bidirectional"):
             assert re.search(rf"^\| {architecture} \| {row} \|$", listed, re.MULTILINE), row
-    assert listed.count("| vanilla |") == 4
+    assert listed.count("| vanilla |") == 3
+
+
+def test_the_race_and_the_regret_of_each_search_are_tables(full):
+    text = (full / "README.md").read_text()
+    for architecture in ("vanilla", "bidirectional"):
+        race = artifacts.read_json(full / f"tuning/{architecture}.json")["race"]
+        outcomes = ["replaced", "chosen", "dropped: not ahead after half of the seeds"]
+        for contestant, outcome in zip(race, outcomes, strict=True):
+            name = "starting recipe" if contestant["starting_recipe"] else f"trial {contestant['trial']}"
+            assert re.search(rf"^\| {architecture} \| {name} \|.* \| {outcome} \|$", text, re.MULTILINE), name
+        row = rf"\| {architecture} \| trial {race[1]['trial']} \| 2 \| 81.5 % \| 82.5 % \| \+1.0 \| −2.0 to 4.0 \|"
+        assert re.search(row, text)
 
 
 def test_the_table_of_comparisons_says_how_probable_it_is_that_a_seed_scores_higher(full):
@@ -306,17 +347,20 @@ def test_the_table_of_comparisons_says_how_probable_it_is_that_a_seed_scores_hig
 def test_a_search_of_one_completed_trial_is_reported_without_importances_or_contour(tmp_path, monkeypatch):
     def spoil():
         table = artifacts.read_csv(artifacts.trials("vanilla"))
-        table.loc[table.trial > 0, "state"] = "PRUNED"
+        table.loc[table.trial > 0, "state"] = "FAIL"
         artifacts.write_csv(artifacts.trials("vanilla"), table)
-        known = {"chosen": {"trial": 0, "validation/accuracy": 0.8}, "expected_best": [0.8]}
-        known["importances"] = {"evaluator": "PED-ANOVA", "values": None}
+        start = invented.contestant(table, 0)
+        chosen = {name: start[name] for name in ("trial", "starting_recipe", "settings")}
+        known = {"chosen": chosen, "race": [], "regret": {"difference": 0.0, "low": None, "high": None}}
+        known |= {"expected_best": [0.8], "importances": {"evaluator": "PED-ANOVA", "values": None}}
         artifacts.write_json(artifacts.tuning_summary("vanilla"), known)
 
     reports = written(tmp_path / "one", monkeypatch, spoil, **{**SMALL, "tuned": ["vanilla"]})
     text = (reports / "README.md").read_text()
     assert "which dimension mattered cannot be told" in text
     assert "For vanilla the completed trials span no area" in text
-    assert "the only one that completed" in text
+    assert "nothing beats the starting recipe: in the search, no trial was ahead of it" in text
+    assert "Regret: chosen minus starting recipe" not in text
     assert set(re.findall(r"figures/(tuning-[a-z-]+)\.svg", text)) == {
         name for name in FIGURES if name.startswith("tuning-") and name != "tuning-importances"
     }
@@ -341,7 +385,7 @@ def test_what_is_not_finite_is_said_to_be_so_and_drawn_as_a_gap(tmp_path, monkey
             artifacts.write_csv(path, table)
 
     text = (written(tmp_path / "gaps", monkeypatch, spoil, **SMALL) / "README.md").read_text()
-    assert "| vanilla-textbook | 326,273 | not finite | none | not finite | 80.0, not finite |" in text
+    assert "| vanilla-textbook | 326,273 | 2 | not finite | none | not finite | 80.0, not finite |" in text
     assert "not ranked: vanilla-textbook" in text
     assert "nan" not in text.lower().replace("nance", "")
 
@@ -423,8 +467,8 @@ def test_a_study_as_small_as_make_quick_is_reported_whole(quick):
     assert page.open == []
     assert {file.stem for file in (quick / "figures").iterdir()} == FIGURES
     text = (quick / "README.md").read_text()
-    assert "| trained at this length | 2 / 500 | 2 / 500 | none |" in text
-    assert "| trained at 100 tokens | 2 / 500 | 2 / 500 | 2 / 500 |" in text
+    assert "| trained at this length | 2 / 500 | 2 to 4 / 500 | none |" in text
+    assert "| trained at 100 tokens | 2 / 500 | 2 to 4 / 500 | 2 / 500 |" in text
 
 
 def test_networks_that_were_trained_at_the_textbooks_length_are_never_shown_as_trained_at_another(full):
@@ -497,8 +541,10 @@ def test_a_review_that_was_written_to_become_markup_stays_text(tmp_path, monkeyp
         numbers = {"token": words, "probability": [0.5, *[0.9] * 8], "gradient": [0.0, *[1.0] * 8]}
         found["reviews"][0]["readings"] = dict.fromkeys(found["reviews"][0]["readings"], numbers)
         artifacts.write_json(artifacts.EXAMPLES, found)
-        claims = artifacts.read_json(artifacts.CLAIMS)
-        artifacts.write_json(artifacts.CLAIMS, [{**claims[0], "sentence": " ".join(words), "caveat": "<img src=y>"}])
+        first, *others = artifacts.read_json(artifacts.CLAIMS)
+        decided = next(claim for claim in others if any(measure["verdict"] for measure in claim["measures"]))
+        spoilt = {**first, "sentence": " ".join(words), "caveat": "<img src=y>"}
+        artifacts.write_json(artifacts.CLAIMS, [spoilt, contradicted(decided)])
 
     reports = written(tmp_path / "review", monkeypatch, spoil, **SMALL)
     page, text = (reports / "index.html").read_text(), (reports / "README.md").read_text()
@@ -517,5 +563,10 @@ def test_a_review_that_was_written_to_become_markup_stays_text(tmp_path, monkeyp
         assert "\u202e" not in form
         for word in ("{{seven}}", "{%raw%}", "‹U+202E›gnp", "nu␀ll"):
             assert word in form
+    for form in (page, text):
+        assert "≠ **unstable**" in form or "≠</span> unstable" in form
+        assert "The verdict here held in 0 of 1 replication." in form
+        assert f"amd: {ELSEWHERE}" in form
+        assert "A verdict that a replication contradicts is unstable." in " ".join(form.split())
     (row,) = re.findall(r"^\| &lt;/script>.*$", text, re.MULTILINE)
     assert len(re.findall(r"(?<!\\)\|", row)) == 4

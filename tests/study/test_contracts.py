@@ -21,10 +21,11 @@ TEXTBOOK = STUDY.settings["textbook"].sequence_length
 LOCK = YAML(typ="safe").load(Path("dvc.lock"))["stages"]
 
 
-def seeds_at(length: int) -> int:
-    """Few where networks are trained for a length; all where none is."""
-    every = length == TEXTBOOK or length > STUDY.gradients.trained_up_to
-    return STUDY.train.seeds if every else min(STUDY.gradients.seeds, STUDY.train.seeds)
+def seeds_at(length: int, architecture: str) -> range:
+    """Few where networks are trained for a length; where none is, all of the architecture's textbook run."""
+    if length == TEXTBOOK or length > STUDY.gradients.trained_up_to:
+        return STUDY.train.seeds_of(f"{architecture}-textbook")
+    return range(min(STUDY.gradients.seeds, STUDY.train.seeds))
 
 
 def trained_lengths(length: int) -> set[int]:
@@ -34,8 +35,8 @@ def trained_lengths(length: int) -> set[int]:
 
 def test_every_run_and_the_linear_ceiling_have_every_metric_of_every_seed():
     assert list(METRICS) == [*STUDY.train.runs, "tfidf"]
-    seeds = [str(seed) for seed in range(STUDY.train.seeds)]
     for run, values in METRICS.items():
+        seeds = ["0"] if run == "tfidf" else [str(seed) for seed in STUDY.train.seeds_of(run)]
         assert list(values) == [
             *("parameters", "validation/accuracy", "validation/nll"),
             *("test/accuracy", "test/nll", "test/brier", "test/ece", "test/auc"),
@@ -43,7 +44,7 @@ def test_every_run_and_the_linear_ceiling_have_every_metric_of_every_seed():
         for metric, found in values.items():
             if metric != "parameters":
                 assert list(found) == ["mean", "sd", "low", "high", "scores"]
-                assert list(found["scores"]) == (["0"] if run == "tfidf" else seeds)
+                assert list(found["scores"]) == seeds
 
 
 def test_every_run_seed_and_test_review_is_in_the_tables_of_reliability():
@@ -94,7 +95,7 @@ def test_gradient_tables_have_every_architecture_direction_seed_and_lag(length):
             assert (curve["reviews"] > 0).all()
         trained = length == TEXTBOOK or length <= STUDY.gradients.trained_up_to
         assert set(of_architecture["weights"]) == {"initial", *(["trained"] if trained else [])}
-        assert sorted(set(of_architecture["seed"])) == list(range(seeds_at(length)))
+        assert sorted(set(of_architecture["seed"])) == list(seeds_at(length, architecture))
     flat = table[table["architecture"] == "feedforward"]["log10_relative_norm"]
     assert flat.abs().max() < 1e-6
 
@@ -116,8 +117,10 @@ def test_probe_tables_have_every_network_and_a_network_without_order_keeps_its_a
     table = pd.read_csv(REPORTS / f"probes/{length}.csv")
     assert set(table["probe"]) >= {"plain", "bag_of_words", "prefix", "suffix", "splice", "truncation", "shuffled"}
     cells = set(table[["architecture", "trained_length", "seed"]].itertuples(index=False, name=None))
-    seeds = range(seeds_at(length))
-    assert cells == set(product(STUDY.gradients.architectures, trained_lengths(length), seeds))
+    expected = set()
+    for architecture in STUDY.gradients.architectures:
+        expected |= set(product([architecture], trained_lengths(length), seeds_at(length, architecture)))
+    assert cells == expected
     assert table["accuracy"].between(0, 1).all()
     shuffled = table[(table["architecture"] == "feedforward") & (table["probe"] == "shuffled")]
     assert shuffled["logit_change"].max() < 1e-4
@@ -127,7 +130,8 @@ def test_probe_tables_have_every_network_and_a_network_without_order_keeps_its_a
 def test_a_half_life_is_given_only_where_the_curve_is_exponential_and_no_value_is_above_the_bound(length):
     table = pd.read_csv(REPORTS / f"decay/{length}.csv", keep_default_na=False, na_values=[""])
     assert (table["half_life_tokens"].notna() <= (table["r2"] >= 0.9)).all()
-    assert (table["seeds"] <= seeds_at(length)).all()
+    most_seeds = {name: len(seeds_at(length, name)) for name in STUDY.gradients.architectures}
+    assert (table["seeds"] <= table["architecture"].map(most_seeds)).all()
     dynamics = Path(f"artifacts/dynamics/{length}.parquet")
     if dynamics.exists():  # it is in DVC's cache, not in Git
         assert (pd.read_parquet(dynamics).query("measure == 'bound_violations'")["value"] == 0).all()
@@ -160,11 +164,19 @@ def test_the_retention_table_has_every_architecture_lag_and_seed():
 def test_tuning_tables_have_the_whole_budget_and_the_tuned_run_has_the_winner(architecture):
     trials = pd.read_csv(REPORTS / f"tuning/{architecture}.csv")
     assert trials["trial"].tolist() == list(range(STUDY.tune.trials))
-    completed = trials[trials["state"] == "COMPLETE"]
-    winner = completed.loc[completed["value"].idxmax()]
+    summary = json.loads((REPORTS / f"tuning/{architecture}.json").read_text(encoding="utf-8"))
+    chosen, regret = summary["chosen"], summary["regret"]
     values = json.loads((REPORTS / "models.json").read_text(encoding="utf-8"))[f"{architecture}-tuned"]["values"]
+    row = trials.loc[chosen["trial"]]
     for name in ("hidden_size", "embedding_dimension", "learning_rate", "dropout"):
-        assert values[name] == pytest.approx(winner[name])
+        assert values[name] == chosen["settings"][name] == pytest.approx(row[name])
+    assert chosen["starting_recipe"] == (chosen["trial"] == 0)
+    assert len(regret["chosen"]) == (0 if chosen["starting_recipe"] else STUDY.tune.regret_seeds)
+
+    race_seeds = {str(STUDY.tune.seed + 1 + number) for number in range(STUDY.tune.race_seeds)}
+    assert all(contestant["scores"].keys() <= race_seeds for contestant in summary["race"])
+    assert not race_seeds & regret["chosen"].keys()
+    assert len(summary["race"]) <= 1 + STUDY.tune.finalists
 
 
 def test_dvc_lock_has_every_stage_and_nothing_that_differs_from_run_to_run():

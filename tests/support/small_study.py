@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from chaos.study import ROOT, STORES, Study, shrink
+from chaos.study import ROOT, STORES, Study, forget_results, shrink
 
 RUNS = ("feedforward-textbook", "vanilla-textbook", "vanilla-tuned")
 ARCHITECTURES = ("feedforward", "vanilla")
@@ -38,8 +38,7 @@ def write(folder: Path) -> None:
     gradients["deps"] = [dep for dep in gradients["deps"] if not re.search(r"models/(bidirectional|lstm)", dep)]
     yaml.dump(pipeline, folder / "dvc.yaml")
 
-    shutil.rmtree(folder / "reports")
-    (folder / "dvc.lock").unlink()
+    forget_results(folder)
 
 
 def compute(study: Study, **environment: str) -> None:

@@ -1,8 +1,8 @@
 """`python -m benchmarks.searches --architecture vanilla --repeats 3`: does the search choose the same settings again?
 
-Each search is that of `tune`, outside DVC and MLflow, with the parameters and prepared data of this checkout. The first
-runs as it is, the second under other rounding, every further one on other training seeds. The sampler's seed stays.
-A row per search is appended to docs/searches.csv; a search that has its row there is not run again.
+Each search is what `tune` runs, outside DVC and MLflow, with the parameters and prepared data of this checkout. The
+first runs as it is, the second under other rounding, each further one on other training seeds. The sampler keeps its
+seed. A row per search is appended to docs/searches.csv; a search that has its row there is not run again.
 """
 
 import argparse

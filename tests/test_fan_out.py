@@ -18,7 +18,12 @@ from chaos.study import CHEAP
 from pipeline.params import Mistake
 from tests.support import small_study as support
 
-WRITTEN = ("artifacts/tuned/vanilla.json", "artifacts/trials/vanilla.csv", "reports/tuning/vanilla.csv")
+WRITTEN = (
+    "artifacts/tuned/vanilla.json",
+    "artifacts/trials/vanilla.csv",
+    "reports/tuning/vanilla.csv",
+    "reports/tuning/vanilla.json",
+)
 pytestmark = pytest.mark.slow
 
 

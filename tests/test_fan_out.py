@@ -68,9 +68,10 @@ def undisturbed(small_study):
     return results(small_study.folder)
 
 
-def test_killed_twice_the_driver_goes_on_and_gives_the_same_bytes(project, undisturbed):
+@pytest.mark.parametrize("kills", [1, pytest.param(2, marks=pytest.mark.exhaustive)])
+def test_a_driver_that_was_killed_goes_on_and_gives_the_same_bytes(kills, project, undisturbed):
     moments = random.Random(0)
-    for _ in range(2):
+    for _ in range(kills):
         process = tune(project, RNN_WORKERS="2")
         for line in process.stdout:
             if "done" in line:  # a trial is; now a little longer

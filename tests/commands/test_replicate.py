@@ -186,5 +186,6 @@ def test_a_killed_replication_goes_on_and_its_file_is_compared(tmp_path):
     rows = artifacts.read_json(folder / artifacts.CLAIMS)
     assert [[item["name"] for item in row["replications"]] for row in rows] == [["kept", "searched"]] * len(rows)
     assert not any(item["obstacle"] for row in rows for item in row["replications"])
-    found = params.read(folder / "params.yaml")
-    assert recorded.differences(recorded.sources("report", found, folder).values(), folder) == []
+    stage = lineage.recorded(["claims"], folder)["claims"]
+    assert str(replications.FOLDER) in stage.deps
+    assert recorded.differences([stage], folder) == []

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from pipeline.record import lineage
-from pipeline.record.tracking import live
+from pipeline.record import lineage, records
+from pipeline.record.tracking import live, projection
 from tests import toy_study
 
 DVC = """
@@ -78,12 +78,38 @@ def empty_store(tmp_path_factory):
     return folder / "mlflow.db"
 
 
+@pytest.fixture(scope="session")
+def projected_store(tmp_path_factory, empty_store):
+    """The store after one projection of the toy study, copied for each test that begins there."""
+    folder = tmp_path_factory.mktemp("projected")
+    with pytest.MonkeyPatch.context() as patch:
+        as_locked(patch)
+        toy_study.write(folder)
+        shutil.copy(empty_store, folder)
+        stages = lineage.finished(folder)
+        shown = records.read([stages[name] for name in toy_study.STAGES], stages["evaluate"], folder)
+        projection.project(shown, folder)
+    return folder / "mlflow.db"
+
+
+def as_locked(patch) -> None:
+    """Runs go to the store in the folder, and every dependency of a stage is as dvc.lock says."""
+    patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    patch.delenv("RNN_TRACKING", raising=False)
+    patch.setattr(lineage, "present", lambda name, folder: lineage.finished(folder)[name])
+
+
 @pytest.fixture
 def study(tmp_path, empty_store, monkeypatch):
-    """The toy study beside an empty store; what its stages depend on is as the lock says."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.delenv("RNN_TRACKING", raising=False)
-    monkeypatch.setattr(lineage, "present", lambda name, folder: lineage.finished(folder)[name])
+    """The toy study next to an empty store."""
+    as_locked(monkeypatch)
     toy_study.write(tmp_path)
     shutil.copy(empty_store, tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def projected(study, projected_store):
+    """The toy study next to a store that shows it."""
+    shutil.copy(projected_store, study)
+    return study

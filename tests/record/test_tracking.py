@@ -165,29 +165,26 @@ def test_every_record_becomes_a_finished_run_with_its_points_params_parent_and_a
     assert files == {"history.csv", "model.json", "accuracy.svg"}
 
 
-def test_the_figure_in_a_description_is_that_run_s_own_artifact(study):
-    projection.project(found(study), study)
+def test_the_figure_in_a_description_is_that_run_s_own_artifact(projected):
     query = "select run_uuid, t.value from tags t join runs using (run_uuid) where t.key = ? and name = 'tfidf'"
-    ((run, note),) = rows(study, query, records.NOTE)
+    ((run, note),) = rows(projected, query, records.NOTE)
     assert f"](get-artifact?path=accuracy.svg&run_uuid={run})" in note
 
 
-def test_twice_in_a_row_changes_nothing(study):
-    projection.project(found(study), study)
-    before = everything(study)
-    assert projection.differences(found(study), study) == []
-    projection.project(found(study), study)
-    assert everything(study) == before
+def test_twice_in_a_row_changes_nothing(projected):
+    before = everything(projected)
+    assert projection.differences(found(projected), projected) == []
+    projection.project(found(projected), projected)
+    assert everything(projected) == before
 
 
-def test_a_run_that_someone_deleted_or_broke_is_mended_and_no_other_is_touched(study):
-    projection.project(found(study), study)
-    client, _ = store.opened(study)
-    ids = {name: run for run, name in rows(study, "select run_uuid, name from runs")}
+def test_a_run_that_someone_deleted_or_broke_is_mended_and_no_other_is_touched(projected):
+    client, _ = store.opened(projected)
+    ids = {name: run for run, name in rows(projected, "select run_uuid, name from runs")}
     client.delete_run(ids["vanilla-tuned"])
     client.update_run(ids["tfidf"], status="RUNNING")
     client.set_tag(ids["vanilla trial 1"], "record", "other")
-    assert {str(difference) for difference in projection.differences(found(study), study)} == {
+    assert {str(difference) for difference in projection.differences(found(projected), projected)} == {
         "rnn-for-nlp/training: vanilla-tuned is missing",
         *(
             f"rnn-for-nlp/training: vanilla-tuned seed {seed} has another parent"
@@ -196,63 +193,60 @@ def test_a_run_that_someone_deleted_or_broke_is_mended_and_no_other_is_touched(s
         "rnn-for-nlp/training: tfidf is RUNNING",
         "rnn-for-nlp/tuning: vanilla trial 1 differs from the files",
     }
-    projection.project(found(study), study)
-    assert projection.differences(found(study), study) == []
-    after = {name: run for run, name in rows(study, "select run_uuid, name from runs where lifecycle_stage = 'active'")}
+    projection.project(found(projected), projected)
+    assert projection.differences(found(projected), projected) == []
+    after = {
+        name: run for run, name in rows(projected, "select run_uuid, name from runs where lifecycle_stage = 'active'")
+    }
     assert {name for name in ids if ids[name] != after[name]} == {"vanilla-tuned"}
 
 
-def test_the_look_with_plain_sql_and_the_look_through_mlflow_see_the_same(study):
-    projection.project(found(study), study)
-    assert store.seen_in_sqlite(study / "mlflow.db") == store.seen(*store.opened(study))
+def test_the_look_with_plain_sql_and_the_look_through_mlflow_see_the_same(projected):
+    assert store.seen_in_sqlite(projected / "mlflow.db") == store.seen(*store.opened(projected))
 
 
-def test_current_moves_to_what_the_checkout_says_and_back_and_old_runs_stay(study):
-    projection.project(found(study), study)
-    before, lock = current(study), (study / "dvc.lock").read_text()
-    (study / "dvc.lock").write_text(lock.replace('"train.seeds": 2', '"train.seeds": 3'))
-    projection.project(found(study), study)
+def test_current_moves_to_what_the_checkout_says_and_back_and_old_runs_stay(projected):
+    before, lock = current(projected), (projected / "dvc.lock").read_text()
+    (projected / "dvc.lock").write_text(lock.replace('"train.seeds": 2', '"train.seeds": 3'))
+    projection.project(found(projected), projected)
     runs = toy_study.SEEDED_RECORDS
-    assert len(rows(study, "select 1 from runs")) == toy_study.RECORDS + runs
+    assert len(rows(projected, "select 1 from runs")) == toy_study.RECORDS + runs
     query = "select 1 from tags where key = 'current' and value = 'true'"
-    assert len(rows(study, query)) == toy_study.RECORDS
-    (study / "dvc.lock").write_text(lock)
-    projection.project(found(study), study)
-    assert len(rows(study, "select 1 from runs")) == toy_study.RECORDS + runs
-    assert projection.differences(found(study), study) == []
-    assert current(study) == before
+    assert len(rows(projected, query)) == toy_study.RECORDS
+    (projected / "dvc.lock").write_text(lock)
+    projection.project(found(projected), projected)
+    assert len(rows(projected, "select 1 from runs")) == toy_study.RECORDS + runs
+    assert projection.differences(found(projected), projected) == []
+    assert current(projected) == before
 
 
-def test_a_copy_adds_its_runs_to_the_project_and_leaves_current_alone(study):
-    projection.project(found(study), study)
-    before = rows(study, "select run_uuid from tags where key = 'current'")
-    copy = study / ".dvc/tmp/exps/standalone/tmpabc"
+def test_a_copy_adds_its_runs_to_the_project_and_leaves_current_alone(projected):
+    before = rows(projected, "select run_uuid from tags where key = 'current'")
+    copy = projected / ".dvc/tmp/exps/standalone/tmpabc"
     copy.mkdir(parents=True)
     toy_study.write(copy)
     (copy / "dvc.lock").write_text((copy / "dvc.lock").read_text().replace('"train.seeds": 2', '"train.seeds": 3'))
     projection.project(found(copy), copy)
-    assert len(rows(study, "select 1 from runs")) == toy_study.RECORDS + toy_study.SEEDED_RECORDS
-    assert rows(study, "select run_uuid from tags where key = 'current'") == before
+    assert len(rows(projected, "select 1 from runs")) == toy_study.RECORDS + toy_study.SEEDED_RECORDS
+    assert rows(projected, "select run_uuid from tags where key = 'current'") == before
     assert projection.differences(found(copy), copy) == []
     assert not (copy / "mlflow.db").exists()
 
 
-def test_other_values_under_the_same_key_replace_the_run(study):
-    projection.project(found(study), study)
-    toy_study.write_run(study, "vanilla-textbook", losses=(0.5, 0.375, 0.3))
-    projection.project(found(study), study)
-    assert points(study, "vanilla-textbook seed 0", "train/loss") == [(1, 0.5), (2, 0.375), (3, 0.3)]
-    assert projection.differences(found(study), study) == []
+def test_other_values_under_the_same_key_replace_the_run(projected):
+    toy_study.write_run(projected, "vanilla-textbook", losses=(0.5, 0.375, 0.3))
+    projection.project(found(projected), projected)
+    assert points(projected, "vanilla-textbook seed 0", "train/loss") == [(1, 0.5), (2, 0.375), (3, 0.3)]
+    assert projection.differences(found(projected), projected) == []
 
 
-def test_a_parent_with_other_values_is_replaced_and_its_children_follow(study):
-    projection.project(found(study), study)
-    metrics = json.loads((study / "reports/metrics.json").read_text())
+def test_a_parent_with_other_values_is_replaced_and_its_children_follow(projected):
+    metrics = json.loads((projected / "reports/metrics.json").read_text())
     metrics["vanilla-textbook"]["test/accuracy"]["mean"] = 0.6
-    (study / "reports/metrics.json").write_text(json.dumps(metrics))
-    projection.project(found(study), study)
-    assert points(study, "vanilla-textbook", "test/accuracy") == [(0, 0.6)]
-    assert projection.differences(found(study), study) == []
+    (projected / "reports/metrics.json").write_text(json.dumps(metrics))
+    projection.project(found(projected), projected)
+    assert points(projected, "vanilla-textbook", "test/accuracy") == [(0, 0.6)]
+    assert projection.differences(found(projected), projected) == []
 
 
 def left_running(folder: Path, writer: dict[str, str]) -> None:
@@ -273,11 +267,10 @@ def test_a_run_that_its_dead_writer_left_running_is_ended_by_the_next_track_and_
     assert projection.differences(projection_of, study) == []
 
 
-def test_a_run_that_is_being_written_or_may_be_on_another_machine_is_left_alone(study):
-    projection.project(found(study), study)
+def test_a_run_that_is_being_written_or_may_be_on_another_machine_is_left_alone(projected):
     for writer in (store.writer(), "another-machine 1 1"):
-        left_running(study, {store.WRITER: writer})
-    assert projection.differences(found(study), study) == []
+        left_running(projected, {store.WRITER: writer})
+    assert projection.differences(found(projected), projected) == []
 
 
 # live

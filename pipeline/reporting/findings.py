@@ -504,10 +504,11 @@ def _lead(row: dict) -> str:
     """How far a finalist was from the starting recipe."""
     if row["difference"] is None:
         return "diverged"
-    return (
-        f"scored {points(row['difference'])} points against it, with a standard error of "
-        f"{number(row['standard_error'] * 100, 1)}, on {count(len(row['scores']), 'seed')}"
-    )
+    difference, seeds = points(row["difference"]), count(len(row["scores"]), "seed")
+    if row["standard_error"] is None:
+        return f"scored {difference} points against it on {seeds}"
+    error = number(row["standard_error"] * 100, 1)
+    return f"scored {difference} points against it, with a standard error of {error}, on {seeds}"
 
 
 def _regret(study: dict) -> list[str]:

@@ -269,7 +269,10 @@ def _ahead(start: dict, rival: dict) -> bool:
 
 
 def _row(name: str, own: dict, start: dict, running: dict) -> dict:
-    """Scores, their mean, and the difference to the starting recipe with its standard error, on the seeds of both."""
+    """Scores, their mean, and the difference to the starting recipe with its standard error, on the seeds of both.
+
+    One seed, half of a race of two, has no standard error.
+    """
     scores = own["scores"]
     row = {"contestant": name, "parameters": own["parameters"], "scores": scores}
     row |= {"dropped": name != START and name not in running, "mean": None, "difference": None, "standard_error": None}
@@ -280,7 +283,8 @@ def _row(name: str, own: dict, start: dict, running: dict) -> dict:
     if name != START:
         baseline = [start["scores"][seed] for seed in scores]
         row["difference"] = row["mean"] - fmean(baseline)
-        row["standard_error"] = scoring.standard_error(baseline, scores.values())
+        if len(scores) > 1:
+            row["standard_error"] = scoring.standard_error(baseline, scores.values())
     return row
 
 

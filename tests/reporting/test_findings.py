@@ -120,6 +120,7 @@ def test_a_search_without_a_rival_says_that_nothing_beats_the_start():
 def test_a_start_that_won_its_race_says_that_nothing_beats_it_beyond_noise():
     text = tuned(race=[row(0), row(2, 0.0012, 0.003), row(1, None)])
     assert text.startswith("vanilla: nothing beats the starting recipe beyond noise, so it was kept.")
+    assert "trial 2 scored −1.0 points against it on 1 seed." in tuned(race=[row(0), row(2, -0.01, None, seeds=1)])
     assert "trial 2 scored +0.1 points against it, with a standard error of 0.3, on 4 seeds; trial 1 diverged" in text
 
 

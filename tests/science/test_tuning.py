@@ -343,6 +343,13 @@ def test_a_finalist_that_is_not_ahead_after_half_of_the_seeds_is_dropped():
     assert tuning.choose(rows)[0] == "start"
 
 
+def test_a_finalist_that_is_dropped_after_one_seed_has_no_standard_error():
+    rows, trained = raced({"start": [0.8, 0.8], "trial 1": [0.7, 0.9]}, seeds=[1, 2])
+    assert trained == [("start", [1]), ("trial 1", [1])]
+    assert (rows[1]["difference"], rows[1]["standard_error"]) == (pytest.approx(-0.1), None)
+    assert tuning.choose(rows) == ("start", tuning.KEPT)
+
+
 def test_without_a_finalist_ahead_the_second_half_is_not_trained():
     rows, trained = raced({"start": STEADY, "trial 1": [0.8, 0.81, 0.99, 0.99]})
     assert trained == [("start", [1, 2]), ("trial 1", [1, 2])]

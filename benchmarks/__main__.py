@@ -12,7 +12,7 @@ from pipeline.params import Mistake
 from pipeline.record import artifacts
 
 DOCUMENT = Path("docs/performance.md")
-SECTIONS = ("epoch", "job", "processes", "length", "inference", "growth", "memory")
+SECTIONS = ("study", "epoch", "job", "processes", "length", "inference", "growth", "memory")
 
 
 def main(arguments: list[str] | None = None, start=live.start) -> int:

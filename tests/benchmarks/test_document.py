@@ -22,7 +22,16 @@ SECONDS = {
     "gradients": 1.5,
     "job": 9.0,
 }
-TITLES = ("An epoch", "The job", "Two processes", "Sequence length", "Inference", "Growth", "Peak memory")
+TITLES = (
+    "The whole study",
+    "An epoch",
+    "The job",
+    "Two processes",
+    "Sequence length",
+    "Inference",
+    "Growth",
+    "Peak memory",
+)
 
 
 class Told:

@@ -36,6 +36,7 @@ def write(folder: Path) -> None:
     pipeline = yaml.load(folder / "dvc.yaml")
     gradients = pipeline["stages"]["gradients"]
     gradients["deps"] = [dep for dep in gradients["deps"] if not re.search(r"models/(bidirectional|lstm)", dep)]
+    gradients["params"] = [key for key in gradients["params"] if not re.search(r"runs\.(bidirectional|lstm)", str(key))]
     yaml.dump(pipeline, folder / "dvc.yaml")
 
     forget_results(folder)

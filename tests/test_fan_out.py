@@ -24,6 +24,7 @@ WRITTEN = (
     "reports/tuning/vanilla.csv",
     "reports/tuning/vanilla.json",
 )
+PATIENCE_SECONDS = 600  # for what hangs; a busy machine takes minutes
 pytestmark = pytest.mark.slow
 
 
@@ -54,7 +55,7 @@ def tune(project, **environment):
 
 
 def written(project, process) -> dict[str, bytes]:
-    said, _ = process.communicate(timeout=240)
+    said, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, said
     return results(project)
 
@@ -80,9 +81,10 @@ def test_a_driver_that_was_killed_goes_on_and_gives_the_same_bytes(kills, projec
         process.kill()
         process.communicate()
     last = tune(project, RNN_WORKERS="2")
-    said, _ = last.communicate(timeout=240)
+    said, _ = last.communicate(timeout=PATIENCE_SECONDS)
     assert last.returncode == 0, said
-    assert "(1 of 3 done" not in said  # it went on
+    trained = set(re.findall(r"trial (\d+): epoch 1 ", said))
+    assert trained < {"0", "1", "2"}  # it went on
     assert results(project) == undisturbed
 
 
@@ -177,7 +179,7 @@ workers.close()
 def test_a_cluster_behind_tls_computes_and_lets_no_one_else_in(project, certificates, tmp_path):
     with started(tmp_path, "tls", certificates) as (address, _):
         stranger = tune(project, DASK_SCHEDULER_ADDRESS=address)
-        said, _ = stranger.communicate(timeout=120)
+        said, _ = stranger.communicate(timeout=PATIENCE_SECONDS)
         assert (stranger.returncode, said.startswith(f"error: DASK_SCHEDULER_ADDRESS: {address}")) == (2, True), said
         ours = {**os.environ, **certificates, "DASK_SCHEDULER_ADDRESS": address}
         done = subprocess.run([sys.executable, "-c", ONE_UNIT], cwd=project, env=ours, capture_output=True, text=True)
@@ -217,7 +219,7 @@ def test_a_scheduler_that_goes_away_is_one_clear_line_and_the_study_goes_on_here
     for _ in range(3):
         process.stdout.readline()
     processes["scheduler"].kill()
-    said, _ = process.communicate(timeout=120)
+    said, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 2, said
     assert re.search(rf"^error: tune vanilla trial \d: the Dask scheduler at {address} went away", said, re.MULTILINE)
     assert "Traceback" not in said

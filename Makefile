@@ -32,7 +32,7 @@ $(READY): requirements.lock
 	@touch $@
 
 .PHONY: reproduce
-reproduce: $(READY) ## the whole study: reviews to report (about 40 minutes on two cores), then MLflow
+reproduce: $(READY) ## the whole study: reviews to report (about 25 minutes on two cores), then MLflow
 	dvc repro
 
 .PHONY: quick

@@ -55,14 +55,15 @@ def test_the_verdicts_and_the_numbers_of_the_text_are_those_of_the_committed_cla
     decay = pd.concat(pd.read_csv(StringIO(committed(f"reports/decay/{length}.csv"))) for length in beyond_textbook)
     own = decay.query("architecture == 'vanilla' and weights == 'trained' and trained_length == sequence_length")
     unclear = own[own["log10_at_last_lag_high"] >= np.log10(0.001)]["sequence_length"].tolist()
-    assert f"at {' and '.join(map(str, unclear))}, on three seeds each, that it vanishes is not shown" in README
+    lengths_in_words = " and ".join(map(str, unclear))
+    assert f"At {lengths_in_words} tokens, on three seeds, the data do not show that it vanishes" in README
     ahead = of("test accuracy of feedforward-textbook minus that of vanilla-textbook")
     assert f"is {100 * ahead:.1f} points ahead of the vanilla RNN" in README
     assert f"fades to {100 * of('effect of a word 99', 'on vanilla'):.0f} %" in README
     measured, theory = of("half-life, 800 tokens", "initial"), of("half-life of that start in theory")
     assert f"a half-life of {measured:.0f} tokens over 800, predicted {theory:.0f}" in " ".join(README.split())
     kept = [f"{of('learned to keep the first token', name):.0f}" for name in ("vanilla", "lstm")]
-    assert f"look back {kept[0]} tokens, the LSTM with the same budget {kept[1]};" in " ".join(README.split())
+    assert f"look back {kept[0]} tokens, the LSTM with the same budget {kept[1]}." in " ".join(README.split())
 
 
 def test_the_time_of_the_study_is_that_of_its_stages():

@@ -16,8 +16,8 @@ from pipeline.commands import replicate
 from pipeline.params import Mistake
 from pipeline.record import artifacts, lineage, processor, recorded, replications, unfinished
 from tests.record.test_replications import REPLICATION
+from tests.support import small_study
 from tests.test_main import STUDY
-from tests.test_two_clones import shrink
 
 ROOT = Path(__file__).parents[2]
 GIT = ("git", "-c", "user.name=us", "-c", "user.email=us@localhost", "-c", "commit.gpgsign=false")
@@ -144,11 +144,10 @@ def test_a_flag_that_xla_does_not_know_is_a_mistake(tmp_path, monkeypatch):
         replicate._probe("--xla_no_such_flag=1")
 
 
-@pytest.mark.slow  # several minutes of CPU: for `make test-all`
+@pytest.mark.exhaustive
 def test_a_killed_replication_goes_on_and_its_file_is_compared(tmp_path):
-    subprocess.run([ROOT / ".ci/copy", tmp_path / "study"], cwd=ROOT, check=True)
-    shrink(tmp_path / "study")
     study = small.Study(tmp_path / "study")
+    small_study.write(study.folder)
     folder = study.folder
     command = sys.executable, "-m", "pipeline", "replicate"
     assert (ended := study.repro("claims", RNN_TRACKING="off")).code == 0, ended.said
@@ -179,7 +178,8 @@ def test_a_killed_replication_goes_on_and_its_file_is_compared(tmp_path):
     assert kept.chosen == {"vanilla": chosen}
     scores = artifacts.read_json(folder / artifacts.METRICS)
     assert kept.means.keys() == scores.keys()
-    assert all(mean.seeds == 2 for run in kept.means.keys() & {"vanilla-textbook"} for mean in kept.means[run].values())
+    seeds = len(scores["vanilla-textbook"]["test/nll"]["scores"])
+    assert {mean.seeds for mean in kept.means["vanilla-textbook"].values()} == {seeds}
     assert kept.means["vanilla-textbook"]["test/nll"].mean != scores["vanilla-textbook"]["test/nll"]["mean"]
 
     assert (ended := study.repro("claims", RNN_TRACKING="off")).code == 0, ended.said

@@ -293,7 +293,9 @@ def searched(trials: pd.DataFrame) -> dict:
     """What `tune` says of these trials; the expected best of so many is invented."""
     done = trials[trials.state == "COMPLETE"]
     shares = {"hidden_size": 0.4, "embedding_dimension": 0.2, "learning_rate": 0.3, "dropout": 0.1}
-    race = [contestant(trials, number) for number in (0, int(done.value.iloc[1:].idxmax()), 1)]
+    winner = int(done.value.iloc[1:].idxmax())
+    loser = next(number for number in (1, 2) if number != winner)
+    race = [contestant(trials, number) for number in (0, winner, loser)]
     race[1] |= {"difference": 0.012, "standard_error": 0.004}
     race[2] |= {"dropped": True, "difference": -0.003, "standard_error": 0.005}
     described = {name: race[1][name] for name in ("trial", "starting_recipe", "settings")}

@@ -33,6 +33,7 @@ help: ## what can be done here
 
 $(READY): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed"; exit 2; }
+	@test ! -L .venv || { echo "error: .venv is a link, and a new environment would empty the folder behind it; remove the link"; exit 2; }
 	$(PYTHON) -m venv --clear .venv
 	.venv/bin/python -m pip install --quiet --no-compile --require-hashes --requirement requirements.lock
 	.venv/bin/python -m compileall -qq -j 0 -x /tests/ .venv/lib || true # on every core, where pip takes one; some files are templates

@@ -121,25 +121,26 @@ def _probe(flags: str) -> str:
     return ended.stdout.strip()
 
 
-def digest_of_training() -> str:
-    """Of the weights of the textbook's vanilla network after some updates on random words."""
+def digest_of_training(architecture: str = "vanilla", updates: int = PROBE_UPDATES) -> str:
+    """SHA-256 of the weights of a network with the textbook's settings after some updates on random words."""
     machine.prepare()
     machine.load_tensorflow()
     import numpy as np
 
-    from pipeline.science import sequences, training
+    from pipeline.science import models, sequences, training
 
     params = read()
     settings = params.settings["textbook"].model_copy(update={"epochs": 1})
-    reviews = PROBE_UPDATES * settings.batch_size
+    reviews = updates * settings.batch_size
 
     rng = np.random.default_rng(0)
     tokens = rng.integers(1, params.data.vocabulary_size, (reviews, settings.sequence_length), dtype=np.int32)
     examples = sequences.Examples(tokens, rng.integers(0, 2, reviews))
 
     vocabulary = params.data.vocabulary_size
-    _, weights = training.train("vanilla", settings, vocabulary, 0, examples, examples, lambda row: None)
-    return hashlib.sha256(weights).hexdigest()
+    _, packed = training.train(architecture, settings, vocabulary, 0, examples, examples, lambda row: None)
+    weights = models.restored(architecture, settings, vocabulary, packed).get_weights()
+    return hashlib.sha256(b"".join(weight.tobytes() for weight in weights)).hexdigest()
 
 
 def _prepared_copy(params: Params, name: str, root: Path, request: dict) -> Path:

@@ -27,7 +27,7 @@ DYNAMICS_COLUMNS = [
 OWN_COLUMNS = ["architecture", "sequence_length", "trained_length", "seed"]
 EFFECT_COLUMNS = ["lag_tokens", "contrast", "mean_absolute_contrast", "sign_accuracy", "coherence", "reviews"]
 PROBE_COLUMNS = ["probe", "tokens", "accuracy", "logit_change", "reviews"]
-FIRST_EPOCHS = 2  # are watched at the textbook's length; the networks trained to their end there are those of `train`
+FIRST_EPOCHS = 1  # are watched at the textbook's length; the networks trained to their end there are those of `train`
 PER_TRAINING = ("median", "p99.9", "largest")  # of the gradients of the batches since the last look
 LARGE_NORM = 10
 

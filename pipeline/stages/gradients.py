@@ -34,23 +34,21 @@ def main(sequence_length: int, params: Params, workers, tracker) -> None:
         probes.bag_of_words_accuracy(training.tokens_NT, training.labels_N, read.tokens_NT, read.labels_N),
         params.gradients.spectra,
     )
-    # Where nothing is trained, every seed of an architecture's textbook run is measured; elsewhere a few, as many for
-    # each. The slow architectures go first, so that no worker has a long cell left at the end.
     few = min(params.gradients.seeds, params.train.seeds)
-    every = sequence_length == textbook.sequence_length or not trained_here
+    # The slow architectures go first, so that no worker has a long cell left at the end.
     seeds_of = {
-        name: params.train.seeds_of(f"{name}-textbook") if every else range(few)
-        for name in reversed(params.gradients.architectures)
+        name: measured_seeds(name, sequence_length, params) for name in reversed(params.gradients.architectures)
     }
-    cells = enumerate((name, seed) for name, seeds in seeds_of.items() for seed in seeds)
+    cells = [(name, seed) for name, seeds in seeds_of.items() for seed in seeds]
     tasks, tags = {}, {}
-    for number, (architecture, seed) in cells:
+    for number, (architecture, seed) in enumerate(cells):
         weights = artifacts.read_weights(artifacts.weights(f"{architecture}-textbook", seed))
         tasks[number] = (architecture, seed, weights, seed < few)
         tags[number] = {"architecture": architecture, "settings": "textbook", "seed": seed}
         tags[number] |= {"sequence_length": sequence_length}
     with tracker.live(f"gradients@{sequence_length}", tags) as log:
-        found = workers.run(f"gradients at {sequence_length} tokens, cell", _cell, shared, tasks, log)
+        kinds = {number: architecture for number, (architecture, _) in enumerate(cells)}
+        found = workers.run(f"gradients at {sequence_length} tokens, cell", _cell, shared, tasks, log, kinds=kinds)
 
     together = {name: pd.concat(cell[name] for cell in found.values()) for name in TABLES}
     artifacts.write_parquet(artifacts.gradients_everything(sequence_length), together["curves"])
@@ -59,6 +57,15 @@ def main(sequence_length: int, params: Params, workers, tracker) -> None:
     artifacts.write_csv(artifacts.probes(sequence_length), together["probes"])
     artifacts.write_parquet(artifacts.dynamics(sequence_length), together["dynamics"])
     artifacts.write_csv(artifacts.decay(sequence_length), decay.table(together["medians"]))
+
+
+def measured_seeds(architecture: str, sequence_length: int, params: Params) -> range:
+    """All of the textbook run at its own length, `train.seeds` where nothing is trained, elsewhere the few trained."""
+    if sequence_length == params.settings["textbook"].sequence_length:
+        return params.train.seeds_of(f"{architecture}-textbook")
+    if sequence_length > params.gradients.trained_up_to:
+        return range(params.train.seeds)
+    return range(min(params.gradients.seeds, params.train.seeds))
 
 
 def _cell(*task) -> dict[str, pd.DataFrame]:

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 import uuid
+from collections import deque
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,35 @@ def test_results_come_in_the_order_of_the_tasks_and_messages_come_while_units_ru
     assert sorted(heard) == [(unit, epoch, {"loss": 0.5 / epoch}) for unit in range(3) for epoch in (1, 2)]
     assert {threads for _, _, threads in results.values()} == {"1"}
     assert (os.getpid() in {pid for _, pid, _ in results.values()}) == (processes == 1)
+
+
+@pytest.mark.parametrize(
+    ("last_kind", "running", "unit"),
+    [
+        ("lstm", {"lstm"}, 1),  # a process goes on with what it has compiled
+        (None, {"lstm"}, 2),  # a new process takes what no other has
+        ("feedforward", {"lstm", "vanilla"}, 1),  # all kinds are being computed: the first unit
+    ],
+)
+def test_a_process_computes_units_of_its_own_kind_first(last_kind, running, unit):
+    kind_of = {0: "lstm", 1: "lstm", 2: "vanilla", 3: "vanilla"}
+    assert compute._next(deque([1, 2, 3]), kind_of, last_kind, running) == unit
+
+
+def test_kinds_change_no_result():
+    workers = compute.Workers(2)
+    try:
+        results = workers.run(
+            "test unit",
+            square,
+            SHARED,
+            {unit: (unit,) for unit in range(4)},
+            lambda *_: None,
+            kinds=dict.fromkeys(range(4), "one"),
+        )
+    finally:
+        workers.close()
+    assert [value for value, _, _ in results.values()] == [0, 1, 4, 9]
 
 
 @pytest.mark.parametrize("processes", [1, 2])

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -53,19 +53,24 @@ class Workers:
         report: Report,
         keep: Keep = lambda unit, result: None,
         total: int = 0,
+        kinds: dict[int, Hashable] | None = None,
     ) -> dict:
-        """{unit: function(*shared, *task, say)} in the order of `tasks`, which is also the order they begin in.
+        """{unit: function(*shared, *task, say)} in the order of `tasks`, which is also the order they begin in
+        (but for `kinds`).
 
         `shared` goes to each process once, as it starts: it is the same object in every call. `say({"epoch": n, metric:
         value})` inside a unit becomes `report(unit, n, {metric: value})` here, while the unit runs; `keep` gets each
         result as it comes. `name` is what a person reads beside the progress: "vanilla-textbook seed"; where these are
-        some of `total` units, numbered from 0, it is the progress of all.
+        some of `total` units, numbered from 0, it is the progress of all. `kinds` tells which units share a compiled
+        network: a process goes on with the kind it has, so that it compiles less.
 
         The first exception of a unit is raised here. Where its process is killed or memory runs out the unit is not to
         blame: it runs again, and only after LOSSES of these it raises Mistake.
         """
         results = self._results_before(tasks)
         losses, pending, todo = Counter(), {}, deque(unit for unit in tasks if unit not in results)
+        kind_of = dict.fromkeys(tasks) if kinds is None else kinds
+        last_kinds: deque[Hashable] = deque()  # of the processes that have ended a unit and wait for the next one
         if not todo:
             return results
         executor = self._ready(total or len(todo), shared)
@@ -79,10 +84,13 @@ class Workers:
                 progress.say(f"({len(results)} of {len(tasks)} were done before this run was interrupted)")
             while todo or pending:
                 while todo and len(pending) < executor.at_once:
-                    unit = todo.popleft()
+                    last_kind = last_kinds.popleft() if last_kinds else None
+                    unit = _next(todo, kind_of, last_kind, {kind_of[other] for other in pending.values()})
+                    todo.remove(unit)
                     pending[begin(unit)] = unit
                 for future in wait(pending, return_when=FIRST_COMPLETED).done:
                     unit = pending.pop(future)
+                    last_kinds.append(kind_of[unit])
                     try:
                         results[unit] = future.result()
                     except worker.Lost as loss:
@@ -137,6 +145,13 @@ class Workers:
             yield self._progress
         finally:
             self._progress.close()
+
+
+def _next(todo: deque[int], kind_of: dict[int, Hashable], last_kind: Hashable, running: set[Hashable]) -> int:
+    """The first unit of the last kind; else the first of a kind that no process has now; else the first."""
+    same = [unit for unit in todo if kind_of[unit] == last_kind]
+    fresh = [unit for unit in todo if kind_of[unit] not in running]
+    return [*same, *fresh, *todo][0]
 
 
 def processes() -> int:

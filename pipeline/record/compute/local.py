@@ -43,10 +43,9 @@ class Pool(ThreadPoolExecutor):
     it had: that raises Lost. (`concurrent.futures.ProcessPoolExecutor` ends all its processes when one dies.)
     """
 
-    at_once = sys.maxsize
-
     def __init__(self, processes: int, shared: tuple, hear: worker.Tell):
         super().__init__(processes, thread_name_prefix="worker")
+        self.at_once = processes
         self._shared, self._hear = shared, hear
         self._of_this_thread = threading.local()
         self._processes: list[_Process] = []

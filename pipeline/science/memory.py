@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.params import SPECIAL_TOKENS
 
-Logits = Callable[[np.ndarray], np.ndarray]  # tokens_NT -> z_N
+ReplacementLogits = Callable[[np.ndarray, list[int], np.ndarray], np.ndarray]  # tokens_NT, lag_L, word_W -> z_LWN
 LEAST_SHARE = 0.01  # of the training reviews: rarer words are not well learned by any network
 
 
@@ -44,7 +44,9 @@ def lags(sequence_length: int) -> list[int]:
     return sorted({0, *steps(sequence_length), sequence_length - 1})
 
 
-def word_effect(logits: Logits, tokens_NT: np.ndarray, positive_W: np.ndarray, negative_W: np.ndarray) -> dict:
+def word_effect(
+    replacement_logits: ReplacementLogits, tokens_NT: np.ndarray, positive_W: np.ndarray, negative_W: np.ndarray
+) -> dict:
     """By lag: `contrast` (mean over reviews of logit(positive) - logit(negative)) and `sign_accuracy` (share > 0).
 
     A review's logit is the mean over the words that are put in. A network that cannot tell them gets 0.5; one that
@@ -54,12 +56,8 @@ def word_effect(logits: Logits, tokens_NT: np.ndarray, positive_W: np.ndarray, n
     nothing moves.
     """
     lag_L = lags(tokens_NT.shape[1])
-    contrast_LN = np.stack(
-        [
-            _mean_logit(logits, tokens_NT, lag, positive_W) - _mean_logit(logits, tokens_NT, lag, negative_W)
-            for lag in lag_L
-        ]
-    )
+    z_LWN = replacement_logits(tokens_NT, lag_L, np.concatenate([positive_W, negative_W]))
+    contrast_LN = z_LWN[:, : len(positive_W)].mean(axis=1) - z_LWN[:, len(positive_W) :].mean(axis=1)
     contrast_L, absolute_L = contrast_LN.mean(axis=1), np.abs(contrast_LN).mean(axis=1)
     return {
         "lag_tokens": np.array(lag_L),
@@ -69,9 +67,3 @@ def word_effect(logits: Logits, tokens_NT: np.ndarray, positive_W: np.ndarray, n
         "coherence": np.divide(np.abs(contrast_L), absolute_L, out=np.full(len(lag_L), np.nan), where=absolute_L > 0),
         "reviews": np.full(len(lag_L), len(tokens_NT)),
     }
-
-
-def _mean_logit(logits: Logits, tokens_NT, lag: int, word_W) -> np.ndarray:
-    replaced_WNT = np.repeat(tokens_NT[None], len(word_W), axis=0)
-    replaced_WNT[:, :, -1 - lag] = word_W[:, None]
-    return logits(replaced_WNT.reshape(-1, tokens_NT.shape[1])).reshape(len(word_W), -1).mean(axis=0)

@@ -6,12 +6,16 @@ Every network gets the same changed reviews, so networks compare in pairs.
 Axes: N reviews, T tokens, C changed sets of reviews.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 
 from pipeline.science import scoring, sequences
-from pipeline.science.memory import Logits, steps
+from pipeline.science.memory import steps
 from pipeline.science.sequences import PADDING
+
+Logits = Callable[[np.ndarray], np.ndarray]  # tokens_NT -> z_N
 
 COLUMNS = ["probe", "tokens", "accuracy", "logit_change", "reviews"]
 

@@ -146,7 +146,7 @@ class _Measured:
         """What the network makes of reviews that were changed."""
         own = {**self._own, "trained_length": trained_length}
         reviews, fewer = self._length.reviews[:2]
-        effect = memory.word_effect(network.logits, fewer.tokens_NT, *self._length.strong_words)
+        effect = memory.word_effect(network.replacement_logits, fewer.tokens_NT, *self._length.strong_words)
         self._effects.append(pd.DataFrame(effect).assign(**own))
         found = probes.probes(network.logits, reviews.tokens_NT, reviews.labels_N, seed=0)
         bag = {"probe": "bag_of_words", "tokens": 0, "accuracy": self._length.bag_of_words_accuracy}

@@ -38,6 +38,21 @@ def learnable(reviews: int, length: int = LENGTH, seed: int = 0) -> Examples:
     return Examples(tokens_NT, (tokens_NT[:, -1] % 2).astype(np.int8))
 
 
+def by_whole_reviews(logits):
+    """What `Network.replacement_logits` gives, by a function tokens_NT -> z_N that reads every changed review whole."""
+
+    def z_N(tokens_NT, lag, word):
+        changed_NT = tokens_NT.copy()
+        changed_NT[:, -1 - lag] = word
+        return logits(changed_NT)
+
+    def replacement_logits(tokens_NT, lag_L, word_W):
+        z_N_by_lag_and_word = [z_N(tokens_NT, lag, word) for lag in lag_L for word in word_W]
+        return np.reshape(z_N_by_lag_and_word, (len(lag_L), len(word_W), len(tokens_NT)))
+
+    return replacement_logits
+
+
 @pytest.fixture(params=["float64"])
 def keras_floats(request):
     """What Keras computes in. In float64 its layers and TensorFlow's tape are references that have no rounding."""

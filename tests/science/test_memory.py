@@ -5,6 +5,8 @@ import pytest
 
 from pipeline.science import memory
 
+from .conftest import by_whole_reviews
+
 TOKENS_NT = np.random.default_rng(0).integers(10, 50, (20, 12))
 POSITIVE_W, NEGATIVE_W = np.array([3, 4]), np.array([5, 6])
 ADDED = ("coherence", "mean_absolute_contrast")
@@ -13,7 +15,7 @@ VALUE[POSITIVE_W], VALUE[NEGATIVE_W] = 1.0, -1.0
 
 
 def effect(logits):
-    found = memory.word_effect(logits, TOKENS_NT, POSITIVE_W, NEGATIVE_W)
+    found = memory.word_effect(by_whole_reviews(logits), TOKENS_NT, POSITIVE_W, NEGATIVE_W)
     return {lag: (found["contrast"][i], found["sign_accuracy"][i]) for i, lag in enumerate(found["lag_tokens"])}
 
 
@@ -56,7 +58,7 @@ def test_a_word_that_only_stirs_the_state_moves_logits_without_coherence():
         return VALUE[tokens_NT[:, -1]] + sign_N * VALUE[tokens_NT[:, -6]]
 
     with np.errstate(all="raise"):
-        found = memory.word_effect(logits, tokens_NT, POSITIVE_W, NEGATIVE_W)
+        found = memory.word_effect(by_whole_reviews(logits), tokens_NT, POSITIVE_W, NEGATIVE_W)
     coherence, absolute = (dict(zip(found["lag_tokens"], found[name], strict=True)) for name in ADDED)
     assert (coherence[0], absolute[0]) == (1.0, 2.0)
     assert (coherence[5], absolute[5]) == (0.0, 2.0)

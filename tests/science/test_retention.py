@@ -90,11 +90,12 @@ def test_words_that_were_never_seen_have_no_effect_wherever_they_stand(quick):
     examples, validation = (retention.drawn("first", 5, count, np.random.default_rng(count)) for count in (800, 200))
     faster = quick.model_copy(update={"learning_rate": 0.01})
     _, weights = training.train("vanilla", faster, retention.VOCABULARY_SIZE, 0, examples, validation, silent)
-    logits = inference.Network("vanilla", faster, retention.VOCABULARY_SIZE, weights).logits
+    network = inference.Network("vanilla", faster, retention.VOCABULARY_SIZE, weights)
     negative, positive = ([word] for word in retention.SIGNALS)
 
     def contrasts(positive, negative):
-        found = memory.word_effect(logits, validation.tokens_NT, np.array(positive), np.array(negative))
+        words = np.array(positive), np.array(negative)
+        found = memory.word_effect(network.replacement_logits, validation.tokens_NT, *words)
         return dict(zip(found["lag_tokens"].tolist(), found["contrast"], strict=True))
 
     of_signals, of_unseen = contrasts(positive, negative), contrasts([1], [0])

@@ -39,15 +39,15 @@ MIGRATIONS = {"mlflow": "store/db_migrations/versions", "optuna": "storages/_rdb
 
 def main() -> int:
     found = params.read()
-    stores = {"mlflow": places.mlflow(Path()), "optuna": places.studies(Path()), "dask": compute.scheduler() or ""}
-    problems = [*_packages(), *_disk(), *(each for package, url in stores.items() for each in _store(package, url))]
+    url_by_package = {"mlflow": places.mlflow(Path()), "optuna": places.studies(Path()), "dask": compute.scheduler() or ""}
+    problems = [*_packages(), *_disk(), *(each for package, url in url_by_package.items() for each in _store(package, url))]
     print(f"python      {platform.python_version()} on {platform.system()} {platform.machine()}")
     print("packages    " + ", ".join(f"{name} {_installed(name) or 'missing'}" for name in PACKAGES))
     print(f"processor   {os.cpu_count()} cores, {processor.vectors()}: the last bits of a result depend on it")
     print(f"workers     {_workers(problems)}")
     print("environment " + ", ".join(f"{name}={os.environ[name]}" for name in (*machine.THREADS, *machine.DEFAULTS)))
-    print(f"mlflow      {places.masked(stores['mlflow'])}")
-    print(f"studies     {places.masked(stores['optuna'])}")
+    print(f"mlflow      {places.masked(url_by_package['mlflow'])}")
+    print(f"studies     {places.masked(url_by_package['optuna'])}")
     print(f"disk        {shutil.disk_usage('.').free / 1e9:.1f} GB free")
     print(f"params.yaml right: {_runs(found.train)}, source {found.data.source}")
     print(f"stale       {_stale(problems)}")

@@ -50,9 +50,9 @@ def main(params: Params, wanted: list[str], only_files: bool, as_json: bool, tim
     if not wrong:
         say(f"files: {here} of {len(paths)} that dvc.lock names are here, all as recorded ({_since(started)})")
     if not wrong and not only_files:
-        machine = _machine(root)
-        found["machine"] = {name: {"recorded": a, "here": b} for name, (a, b) in machine.items()}
-        for line in _machines(machine, root):
+        changed = _machine(root)
+        found["machine"] = {name: {"recorded": a, "here": b} for name, (a, b) in changed.items()}
+        for line in _machines(changed, root):
             say(line)
         measured = durations.estimated(chosen, root)
         say(f"estimate: {len(chosen)} of {len(stages)} stages to compute, {measured}{_of_all(stages, root)}")
@@ -62,7 +62,7 @@ def main(params: Params, wanted: list[str], only_files: bool, as_json: bool, tim
             for number, name in enumerate(chosen, 1):
                 begun = time.monotonic()
                 say(f"[{number}/{len(chosen)}] {name} ...")
-                files = _recomputed(stages[name], stages, root, copy, bool(machine))
+                files = _recomputed(stages[name], stages, root, copy, bool(changed))
                 verdict = _worst([each["verdict"] for each in files])
                 found["stages"].append({"stage": name, "verdict": verdict, "files": files})
                 say(f"[{number}/{len(chosen)}] {name}: {verdict} ({_since(begun)})")
@@ -115,12 +115,12 @@ def _machine(root: Path) -> dict[str, tuple[str, str]]:
     return processor.unlike(json.loads(path.read_text()) if path.exists() else {}, processor.described())
 
 
-def _machines(machine: dict, root: Path) -> list[str]:
+def _machines(changed: dict, root: Path) -> list[str]:
     if not (root / processor.MACHINE).exists():
         return [f"machine: {processor.MACHINE} is not here, so nothing says on what kind of machine this was computed"]
-    if not machine:
+    if not changed:
         return ["machine: of the kind on which this was computed, so the same bytes are asked for"]
-    differ = ", ".join(f"{name} {there}, here {here}" for name, (there, here) in machine.items())
+    differ = ", ".join(f"{name} {there}, here {here}" for name, (there, here) in changed.items())
     return [
         f"machine: another kind than the one on which this was computed ({differ}): other last bits are no surprise",
         f"tolerances: {TRAINING:g} where networks are trained ({', '.join(TOLERANCES)}), else {ARITHMETIC:g}, each "

@@ -206,10 +206,10 @@ def sleep(shared, number, say):
 
 def test_workers_do_not_outlive_a_driver_that_was_killed():
     program = "from tests.record import test_compute as t\nif __name__ == '__main__':\n    t.run(2, t.sleep, count=2)\n"
-    driver = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
-    workers = [int(driver.stdout.readline()) for _ in range(2)]
-    driver.kill()
-    driver.wait()
+    parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    workers = [int(parent.stdout.readline()) for _ in range(2)]
+    parent.kill()
+    parent.wait()
     deadline = time.monotonic() + 20
     while any(os.path.exists(f"/proc/{pid}") for pid in workers) and time.monotonic() < deadline:
         time.sleep(0.1)

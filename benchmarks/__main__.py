@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks import document, live, sizes
 from pipeline import params
 from pipeline.params import Mistake
-from pipeline.record import artifacts
+from pipeline.storage import artifacts
 
 DOCUMENT = Path("docs/performance.md")
 SECTIONS = ("study", "epoch", "job", "processes", "length", "inference", "growth", "memory")

@@ -22,20 +22,20 @@ class Work:
     """What a contender is given to do."""
 
     architecture: str = "vanilla"
-    reviews: int = 20_000
+    tokenizer: int = 20_000
     tokens: int = 100
     units: int = 64
     batch: int = 128  # the tutorial's script keeps its own
     threads: int = 1  # of ours and PyTorch; the others take their defaults
     epochs_a_turn: int = 1  # of the tutorial's script and PyTorch
-    models: int = 10  # of the job, six epochs each unless `epochs` says otherwise
+    architectures: int = 10  # of the job, six epochs each unless `epochs` says otherwise
     epochs: int = 6
 
 
 def ours(work: Work, turn) -> None:
     """An epoch of this project's training, as a worker of the pipeline runs it."""
     _as_the_pipeline(work.threads)
-    from pipeline.science import training
+    from pipeline.science.networks import training
 
     data, few = _data(work)
     name, settings, words = _network(work)
@@ -45,10 +45,11 @@ def ours(work: Work, turn) -> None:
 
 def job(work: Work, turn) -> None:
     """All models of a run, on the pipeline's own workers."""
-    from pipeline.record import compute, machine
+    from pipeline import machine
+    from pipeline.workers import driver
 
     machine.prepare()
-    workers = compute.Workers(PROCESSES)
+    workers = driver.Workers(PROCESSES)
     name, settings, words = _network(work)
     settings = settings.model_copy(update={"epochs": work.epochs, "patience": work.epochs})
     shared = name, settings, words, _data(work)
@@ -59,7 +60,7 @@ def job(work: Work, turn) -> None:
 
 
 def _one_seed(architecture, settings, words, examples, seed, say):
-    from pipeline.science import training
+    from pipeline.science.networks import training
 
     return training.train(architecture, settings, words, seed, *examples, say)
 
@@ -184,7 +185,7 @@ def native(work: Work, turn) -> None:
 
 def product(work: Work, turn) -> None:
     """GFLOP/s of NumPy's matrix product on one thread: at the shapes of a step, and of large squares."""
-    from pipeline.record import machine
+    from pipeline import machine
 
     machine.prepare()
     import numpy as np
@@ -204,20 +205,21 @@ def product(work: Work, turn) -> None:
 def gradients(work: Work, turn) -> None:
     """The gradient study's pass over reviews: dz/dh at every lag."""
     _as_the_pipeline()
-    from pipeline.science import gradient_flow, models
+    from pipeline.science.gradients import adjoint
+    from pipeline.science.networks import architectures
 
-    model, (data, _) = models.initial(*_network(work), seed=0), _data(work)
+    model, (data, _) = architectures.initial(*_network(work), seed=0), _data(work)
     while True:
-        gradient_flow.curves(model, data.tokens_NT)
+        adjoint.curves(model, data.tokens_NT)
         turn()
 
 
 def predict(work: Work, turn) -> None:
     """Real texts to probabilities, by this project's encoding and network, together and one at a time."""
     _as_the_pipeline()
-    from pipeline.science import inference, models
+    from pipeline.science.networks import architectures, inference
 
-    weights = models.packed(models.initial(*_network(work), seed=0))
+    weights = architectures.packed(architectures.initial(*_network(work), seed=0))
     _answer(work, turn, inference.Network(*_network(work), weights).probabilities)
 
 
@@ -233,7 +235,7 @@ def _answer(work: Work, turn, probabilities) -> None:
     from contextlib import chdir
 
     from pipeline.commands import predict
-    from pipeline.science import sequences
+    from pipeline.science.networks import sequences
 
     def answered(texts: list[str]) -> tuple[float, float]:
         begun = time.perf_counter()
@@ -254,7 +256,7 @@ def _answer(work: Work, turn, probabilities) -> None:
 
 def _texts(most: int) -> list[str]:
     from pipeline import params
-    from pipeline.record import sources
+    from pipeline.storage import sources
 
     data = params.read().data.model_copy(update={"source": "imdb", "limit": None})
     return [text for part in sources.read(data) for text in part["text"]][:most]
@@ -264,15 +266,15 @@ def _write_vocabulary(texts: list[str]) -> None:
     import pyarrow as pa
 
     from benchmarks.invented import WORDS
-    from pipeline.record import artifacts
-    from pipeline.science import reviews
+    from pipeline.science.text import tokenizer
+    from pipeline.storage import artifacts
 
-    words = reviews.vocabulary(reviews.ranked(pa.chunked_array([reviews.token_lists(texts)])), WORDS)
+    words = tokenizer.vocabulary(tokenizer.ranked(pa.chunked_array([tokenizer.token_lists(texts)])), WORDS)
     artifacts.write_text(artifacts.VOCABULARY, "".join(f"{word}\n" for word in words))
 
 
 def _as_the_pipeline(threads: int = 1) -> None:
-    from pipeline.record import machine
+    from pipeline import machine
 
     machine.prepare()
     os.environ.update(dict.fromkeys(machine.THREADS, str(threads)))

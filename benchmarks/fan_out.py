@@ -13,8 +13,9 @@ import time
 import optuna
 
 from pipeline import params
-from pipeline.record import compute, places
-from pipeline.science import tuning
+from pipeline.science import search
+from pipeline.storage import stores
+from pipeline.workers import driver
 
 TRIALS = (12, 50, 150)
 WAVE, SEEDS, EPOCHS, UNITS = 4, 1000, 5, 200
@@ -30,7 +31,7 @@ def main() -> None:
         times = [per_trial(space, start, trials, url()) for trials in TRIALS]
         print(f"| {name}, ms a trial | " + " | ".join(f"{number:.0f}" for number in times) + " |", flush=True)
     print("\n| units on | start, s | a unit sent and answered, ms |\n|---|---|---|")
-    for name, address in {"pool of this machine": None, "Dask": compute.scheduler()}.items():
+    for name, address in {"pool of this machine": None, "Dask": driver.scheduler()}.items():
         if name == "Dask" and not address:
             continue
         start, unit = per_unit(address)
@@ -39,7 +40,7 @@ def main() -> None:
 
 def storages() -> dict:
     def fresh() -> str:
-        return f"{places.LOCAL}{tempfile.mkdtemp()}/studies.db"
+        return f"{stores.LOCAL}{tempfile.mkdtemp()}/studies.db"
 
     chosen = os.environ.get("RNN_STUDIES")
     return {"driver alone": lambda: None, "with SQLite": fresh} | (
@@ -54,14 +55,14 @@ def per_trial(space, start, trials: int, url: str | None = None) -> float:
         outcomes = {}
         for number, chosen in wave.items():
             accuracy = 0.8 - abs(chosen["hidden_size"] - 64) / 1000
-            rows = [dict.fromkeys(["epoch", *tuning.METRICS], accuracy) | {"epoch": e} for e in range(1, EPOCHS + 1)]
-            outcomes[number] = tuning.Outcome("COMPLETE", rows, accuracy, 1)
+            rows = [dict.fromkeys(["epoch", *search.METRICS], accuracy) | {"epoch": e} for e in range(1, EPOCHS + 1)]
+            outcomes[number] = search.Outcome("COMPLETE", rows, accuracy, 1)
             keep(number, outcomes[number])
         return outcomes
 
     study = optuna.create_study(direction="maximize", storage=url)
     begun = time.perf_counter()
-    tuning.search(study, space, start, trials, WAVE, WAVE, SEEDS, evaluate)
+    search.search(study, space, start, trials, WAVE, WAVE, SEEDS, evaluate)
     taken = time.perf_counter() - begun
     if url:
         optuna.delete_study(study_name=study.study_name, storage=url)
@@ -70,7 +71,7 @@ def per_trial(space, start, trials: int, url: str | None = None) -> float:
 
 def per_unit(address: str | None) -> tuple[float, float]:
     """Seconds to the first answer, milliseconds of one of many units that do nothing (on two processes)."""
-    workers, shared = compute.Workers(2, address), ()
+    workers, shared = driver.Workers(2, address), ()
     try:
         begun = time.perf_counter()
         workers.run("nothing", NOTHING, shared, dict.fromkeys(range(2), (1,)), lambda *_: None)

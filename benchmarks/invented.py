@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.science.sequences import Examples
+from pipeline.science.networks.sequences import Examples
 
 WORDS = 10_000
 

@@ -11,9 +11,9 @@ import time
 from contextlib import chdir
 from pathlib import Path
 
-from pipeline import params
-from pipeline.record import compute, machine, tracking
+from pipeline import machine, params, tracking
 from pipeline.stages import gradients
+from pipeline.workers import driver
 
 REVIEWS = 1000
 READ = ("data/prepared", "artifacts/models")
@@ -25,7 +25,7 @@ def main() -> None:
     found, reviews = params.read(), int(sys.argv[1]) if len(sys.argv) > 1 else REVIEWS
     changed = found.gradients.model_copy(update={"reviews": reviews, "trained_up_to": 2})
     length, root = found.settings["textbook"].sequence_length, Path.cwd()
-    workers = compute.Workers(compute.processes(), None)
+    workers = driver.Workers(driver.processes(), None)
     with tempfile.TemporaryDirectory() as folder, chdir(folder):
         for path in map(Path, READ):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,7 +37,7 @@ def main() -> None:
     networks = sum(len(found.train.seeds_of(f"{name}-textbook")) for name in changed.architectures)
     print(
         f"{length} tokens, at most {reviews:,} reviews, {len(changed.architectures)} architectures, "
-        f"{networks} networks, {compute.processes()} processes: {taken:.1f} s"
+        f"{networks} networks, {driver.processes()} processes: {taken:.1f} s"
     )
 
 

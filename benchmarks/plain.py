@@ -1,4 +1,4 @@
-"""What `python -m benchmarks.study` puts in the place of pipeline/science/training.py: plain Keras, `fit` as it comes.
+"""Plain Keras `fit`, which `python -m benchmarks.study` runs instead of science/networks/training.py.
 
 Same parameters, same files; no XLA, several steps a call, kept compilation or layer of our own.
 """
@@ -7,7 +7,7 @@ import math
 
 import keras
 
-from pipeline.science import models
+from pipeline.science.networks import architectures
 
 
 class Diverged(ArithmeticError):
@@ -15,7 +15,7 @@ class Diverged(ArithmeticError):
 
 
 def train(architecture, settings, vocabulary_size, seed, training, validation, report):
-    model = models.initial(architecture, settings, vocabulary_size, seed)
+    model = architectures.initial(architecture, settings, vocabulary_size, seed)
     rate = settings.learning_rate
     if settings.learning_rate_schedule == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(
@@ -45,6 +45,6 @@ def train(architecture, settings, vocabulary_size, seed, training, validation, r
         callbacks=[stopping, keras.callbacks.LambdaCallback(on_epoch_end=at_end)],
         verbose=0,
     )
-    kept = models.build(architecture, settings, vocabulary_size)
+    kept = architectures.build(architecture, settings, vocabulary_size)
     kept.set_weights(model.get_weights())
-    return [{**row, "best": int(row["epoch"] == stopping.best_epoch + 1)} for row in rows], models.packed(kept)
+    return [{**row, "best": int(row["epoch"] == stopping.best_epoch + 1)} for row in rows], architectures.packed(kept)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks import live
 from pipeline import params
-from pipeline.record import sources
+from pipeline.storage import sources
 
 SIZES = (25_000, 250_000)
 PER = 25_000

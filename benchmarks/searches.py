@@ -18,7 +18,7 @@ from statistics import fmean
 
 from pipeline import params
 from pipeline.commands.replicate import FLAG
-from pipeline.record import lineage
+from pipeline.storage import dvc_lock
 
 TABLE = Path("docs/searches.csv")
 SHIFT = 1000  # between the first training seeds of two searches; one takes far fewer
@@ -77,7 +77,7 @@ def variants(seed: int, repeats: int) -> list[Variant]:
 def digest_of(found: params.Params) -> str:
     """Of all parameters that a search reads: rows of other parameters are not compared."""
     read = [found.data, found.tune, found.settings[found.tune.settings]]
-    return lineage.digest([section.model_dump() for section in read])
+    return dvc_lock.digest([section.model_dump() for section in read])
 
 
 def in_a_process(architecture: str, variant: Variant) -> tuple[dict, float]:
@@ -108,12 +108,13 @@ def searched(architecture: str, found: params.Params, first_seed: int) -> dict:
 
     import optuna
 
-    from pipeline.record import compute, machine
+    from pipeline import machine
     from pipeline.stages import tune
+    from pipeline.workers import driver
 
     machine.prepare()
     study = optuna.create_study(direction="maximize")
-    with closing(compute.Workers(compute.processes())) as workers:
+    with closing(driver.Workers(driver.processes())) as workers:
         summary = tune.searched(architecture, found, workers, study, first_seed, lambda *_: None)
     parameters = {str(trial.number): trial.user_attrs["parameters"] for trial in study.trials}
     return {"summary": summary, "parameters": parameters}

@@ -18,7 +18,7 @@ in one clear line.{whole}
 {parts}
 `make soak` does the same for long: random parameters, random kills, and what grows. What else is killed in tests: a
 worker, a scheduler, a worker of a cluster (`tests/test_fan_out.py`), the writer that follows training live
-(`tests/record/test_tracking.py`).
+(`tests/tracking/test_sync.py`).
 """
 KILLS = """
 ## `kill -9`

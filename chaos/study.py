@@ -18,7 +18,7 @@ from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from ruamel.yaml import YAML, YAMLError
 from voluptuous import Invalid
 
-from pipeline.record import lineage
+from pipeline.storage import dvc_lock
 
 ROOT = Path(__file__).parents[1]
 HOOK = ROOT / "chaos" / "hook"
@@ -137,7 +137,7 @@ class Study:
         try:
             COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(self.folder / "dvc.lock") or {})
         except (YAMLError, Invalid):
-            shutil.copy(self.folder / lineage.KEPT, self.folder)
+            shutil.copy(self.folder / dvc_lock.KEPT, self.folder)
             return True
         except FileNotFoundError:
             pass

@@ -40,14 +40,14 @@ STAGES = {
 def main(arguments: list[str] | None = None) -> int:
     try:
         given = parser().parse_args(arguments)
-        from pipeline.record import machine
+        from pipeline import machine
 
         machine.prepare()
         if "DVC_STAGE" in os.environ:
-            from pipeline.record import lineage
+            from pipeline.storage import dvc_lock
 
             machine.end_with_dvc()
-            lineage.keep(Path())
+            dvc_lock.keep(Path())
         _print_whatever_the_terminal()
         code = COMMANDS[given.command](given) or 0
         sys.stdout.flush()
@@ -70,9 +70,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _masked(text: str) -> str:
-    from pipeline.record import places
+    from pipeline.storage import stores
 
-    return places.masked(text)
+    return stores.masked(text)
 
 
 def _print_whatever_the_terminal() -> None:
@@ -102,11 +102,15 @@ def parser() -> argparse.ArgumentParser:
     read.add_argument("--run", help="a run of params.yaml; without it the best by validation accuracy")
     read.add_argument("--seed", type=int, help="one of its seeds; without it the best by validation accuracy")
     read.add_argument("--json", action="store_true", help="all numbers, with every hidden state")
-    verify = commands.add_parser("verify", help="compute the commit's results again and compare", description=VERIFYING)
-    verify.add_argument("stage", nargs="*", help="a stage as DVC names it, or `train` for every train@...; none: all")
-    verify.add_argument("--files", action="store_true", help="compare the files with dvc.lock, compute nothing")
-    verify.add_argument("--json", action="store_true", help="every difference; progress goes to stderr")
-    verify.add_argument("--times", type=Path, metavar="FILE", help="write the seconds that each stage took there")
+    recompute = commands.add_parser(
+        "verify", help="compute the commit's results again and compare", description=VERIFYING
+    )
+    recompute.add_argument(
+        "stage", nargs="*", help="a stage as DVC names it, or `train` for every train@...; none: all"
+    )
+    recompute.add_argument("--files", action="store_true", help="compare the files with dvc.lock, compute nothing")
+    recompute.add_argument("--json", action="store_true", help="every difference; progress goes to stderr")
+    recompute.add_argument("--times", type=Path, metavar="FILE", help="write the seconds that each stage took there")
     replicate = commands.add_parser("replicate", help="the study under other rounding", description=REPLICATING)
     replicate.add_argument("name", help="of the replication: lower-case letters, digits and -")
     replicate.add_argument("--without", choices=["tune"], help="tune: keep the settings chosen here, which saves time")
@@ -125,8 +129,7 @@ def _stage(given) -> None:
     """The stages that compute in this process."""
     from importlib import import_module
 
-    from pipeline import params
-    from pipeline.record import machine
+    from pipeline import machine, params
 
     found = params.read()
     if given.command in ("evaluate", "examples"):
@@ -139,24 +142,24 @@ def _fanned_out(given) -> None:
     from contextlib import ExitStack
     from importlib import import_module
 
-    from pipeline import params
-    from pipeline.record import compute, tracking
+    from pipeline import params, tracking
+    from pipeline.workers import driver
 
     found = params.read()
     unit = _known_unit(given, found)
     with ExitStack() as stack:
         kept = None
         if given.command != "tune":  # there the study keeps what trials found
-            from pipeline.record import unfinished
+            from pipeline.workers import resume
 
-            kept = stack.enter_context(unfinished.opened(f"{given.command}@{unit}"))
-        workers = compute.Workers(compute.processes(), compute.scheduler(), kept)
+            kept = stack.enter_context(resume.opened(f"{given.command}@{unit}"))
+        workers = driver.Workers(driver.processes(), driver.scheduler(), kept)
         stack.callback(workers.close)
         hands = [workers, tracking.Tracker()]
         if given.command == "tune":
-            from pipeline.record import studies
+            from pipeline.storage import optuna_storage
 
-            hands.append(stack.enter_context(studies.opened(f"tune@{unit}")))
+            hands.append(stack.enter_context(optuna_storage.opened(f"tune@{unit}")))
         import_module(f"pipeline.stages.{given.command}").main(unit, found, *hands)
 
 
@@ -165,13 +168,13 @@ def _retention(given) -> None:
     from contextlib import closing
 
     from pipeline import params
-    from pipeline.record import compute, unfinished
     from pipeline.stages import retention
+    from pipeline.workers import driver, resume
 
     found = params.read()
     with (
-        unfinished.opened("retention") as kept,
-        closing(compute.Workers(compute.processes(), compute.scheduler(), kept)) as workers,
+        resume.opened("retention") as kept,
+        closing(driver.Workers(driver.processes(), driver.scheduler(), kept)) as workers,
     ):
         retention.main(found, workers)
 
@@ -189,7 +192,7 @@ def _known_unit(given, found):
 
 
 def _predict(given) -> None:
-    from pipeline.record import machine
+    from pipeline import machine
 
     machine.load_tensorflow()
     from pipeline.commands import predict
@@ -198,7 +201,7 @@ def _predict(given) -> None:
 
 
 def _read(given) -> None:
-    from pipeline.record import machine
+    from pipeline import machine
 
     machine.load_tensorflow()
     from pipeline.commands import read
@@ -208,9 +211,9 @@ def _read(given) -> None:
 
 def _verify(given) -> int:
     from pipeline import params
-    from pipeline.commands import verify
+    from pipeline.verify import recompute
 
-    return verify.main(params.read(), given.stage, given.files, given.json, given.times)
+    return recompute.main(params.read(), given.stage, given.files, given.json, given.times)
 
 
 def _replicate(given) -> None:
@@ -227,8 +230,7 @@ def _doctor(given) -> int:
 
 
 def _track(given) -> int:
-    from pipeline import params
-    from pipeline.record import tracking
+    from pipeline import params, tracking
     from pipeline.stages import track
 
     return track.main(params.read(), tracking.Tracker(), given.check)

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.record import machine
+from pipeline import machine
 
 machine.prepare()
 
 from tests.support import small_study as support  # noqa: E402 - after the environment
 
+pytest_plugins = ["tests.support.stores"]
 LONG = ["test_two_clones", "test_fan_out", "test_logbook", "test_report", "test_training", "test_origins"]
 
 

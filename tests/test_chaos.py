@@ -10,7 +10,7 @@ import pytest
 
 from chaos import document, faults, kills, soak
 from chaos.study import Study, Whole, errors
-from pipeline.record import lineage
+from pipeline.storage import dvc_lock
 
 ROOT = Path(__file__).parents[1]
 CLAIMS = "reports/claims.json"
@@ -94,7 +94,7 @@ def test_what_a_stage_has_made_is_gone_after_it_was_undone_and_nothing_else(stud
 
 @pytest.mark.parametrize("share", [0.3, 0.99])
 def test_a_dvc_lock_that_a_kill_left_half_is_put_back(study, share):
-    lineage.keep(study.folder)
+    dvc_lock.keep(study.folder)
     whole = study.lock()
     assert not study.half_locked()
     text = (study.folder / "dvc.lock").read_text()

@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline import params
-from pipeline.record import recorded
+from pipeline.storage import recorded_files
 
 ROOT = Path(__file__).parents[1]
 STAGES = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
@@ -93,11 +93,11 @@ def test_deps_name_every_module_that_a_stage_imports_and_no_other(stage):
     assert declared == {str(path.relative_to(ROOT)) for path in closure(ROOT / f"pipeline/stages/{stage}.py")}
 
 
-@pytest.mark.parametrize("stage", recorded.RUNS)
+@pytest.mark.parametrize("stage", recorded_files.RUNS)
 def test_the_report_depends_on_all_that_the_keys_of_runs_it_names_are_made_of(stage):
     whole = definition("report")
     for dep in definition(stage)["deps"]:
-        assert any(recorded.overlap(dep, known) for known in whole["deps"]), dep
+        assert any(recorded_files.overlap(dep, known) for known in whole["deps"]), dep
     assert {"params.yaml": None} in whole["params"]
 
 
@@ -167,16 +167,16 @@ def importers_of(package: str) -> set[str]:
 
 
 def test_mlflow_has_one_importer_and_reporting_knows_neither_keras_nor_science():
-    served = "commands/served.py"  # MLflow runs it by itself; nothing here imports it
-    assert {str(Path(path).parent) for path in importers_of("mlflow") - {served}} == {"record/tracking"}
-    assert "pipeline.commands.served" not in {name for path in MODULES.values() for name in imports(path)}
-    assert importers_of("distributed") == {"record/compute/cluster.py"}
+    served = "tracking/served_model.py"  # MLflow runs it by itself; nothing here imports it
+    assert {str(Path(path).parent) for path in importers_of("mlflow") - {served}} == {"tracking"}
+    assert "pipeline.tracking.served_model" not in {name for path in MODULES.values() for name in imports(path)}
+    assert importers_of("distributed") == {"workers/dask_cluster.py"}
     keras = importers_of("keras") | importers_of("tensorflow")
-    assert all(path.startswith("science/") or path == "record/machine.py" for path in keras)
+    assert all(path.startswith("science/") or path == "machine.py" for path in keras)
 
 
 def test_stages_get_tracker_and_workers_as_arguments():
     for stage in COMPUTING:
         brought = {str(path.relative_to(ROOT / "pipeline")) for path in closure(ROOT / f"pipeline/stages/{stage}.py")}
-        handed = ("record/tracking/", "record/compute/", "record/studies.py", "record/machine.py")
+        handed = ("tracking/", "workers/", "storage/optuna_storage.py", "machine.py")
         assert not [path for path in brought if path.startswith(handed)]

@@ -168,8 +168,8 @@ def test_a_cluster_that_shares_no_disk_gives_the_same_bytes(project, undisturbed
 
 ONE_UNIT = """
 import operator, os
-from pipeline.record import compute
-workers = compute.Workers(1, os.environ["DASK_SCHEDULER_ADDRESS"])
+from pipeline.workers import driver
+workers = driver.Workers(1, os.environ["DASK_SCHEDULER_ADDRESS"])
 print(workers.run("a unit", operator.is_, (), {0: (None,)}, lambda *_: None))
 workers.close()
 """
@@ -187,7 +187,7 @@ def test_a_cluster_behind_tls_computes_and_lets_no_one_else_in(project, certific
 
 
 def test_a_scheduler_that_takes_the_connection_and_says_nothing_is_one_clear_line(monkeypatch):
-    there = pytest.importorskip("pipeline.record.compute.cluster")
+    there = pytest.importorskip("pipeline.workers.dask_cluster")
     monkeypatch.setattr(there, "PATIENCE_SECONDS", 1)
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
@@ -197,7 +197,7 @@ def test_a_scheduler_that_takes_the_connection_and_says_nothing_is_one_clear_lin
 
 @pytest.mark.exhaustive
 def test_a_scheduler_that_stops_answering_in_the_middle_is_one_clear_line(tmp_path, monkeypatch):
-    there = pytest.importorskip("pipeline.record.compute.cluster")
+    there = pytest.importorskip("pipeline.workers.dask_cluster")
     monkeypatch.setattr(there, "PATIENCE_SECONDS", 10)
     monkeypatch.setattr(there, "SILENCE_SECONDS", 2)
     with started(tmp_path, "tcp", {}, workers=0) as (address, processes):

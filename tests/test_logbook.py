@@ -15,7 +15,7 @@ from statistics import fmean
 import pytest
 from ruamel.yaml import YAML
 
-from tests import toy_study
+from tests.support import toy_study
 
 ROOT = Path(__file__).parents[1]
 RATE = "settings.textbook.learning_rate"
@@ -40,7 +40,7 @@ def commit(folder: Path, message: str) -> None:
 
 @pytest.fixture
 def project(tmp_path):
-    """The stages of dvc.yaml, each made by tests/toy_stage.py in place of science; a local remote."""
+    """The stages of dvc.yaml, each made by tests/support/toy_stage.py in place of science; a local remote."""
     folder = tmp_path / "study"
     folder.mkdir()
     toy_study.params_of(folder)
@@ -59,7 +59,7 @@ def project(tmp_path):
         if name != "track":
             outs = [*stage.get("outs", []), *stage.get("metrics", [])]
             paths = (out if isinstance(out, str) else next(iter(out)) for out in outs)
-            stage["cmd"] = f"{sys.executable} -m tests.toy_stage {' '.join(paths)}"
+            stage["cmd"] = f"{sys.executable} -m tests.support.toy_stage {' '.join(paths)}"
     pipeline["stages"]["track"]["cmd"] = f"{sys.executable} -m pipeline track"
     yaml.dump(pipeline, folder / "dvc.yaml")
     (folder / "data/raw").mkdir(parents=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import toy_study
+from tests.support import toy_study
 
 ROOT = Path(__file__).parents[1]
 NOBODY = 65534
@@ -16,10 +16,10 @@ TRACK = """
 import sys
 from pathlib import Path
 from pipeline import params
-from pipeline.record import lineage
-from pipeline.record.tracking import Tracker
+from pipeline.storage import dvc_lock
+from pipeline.tracking import Tracker
 from pipeline.stages import track
-lineage.unchanged = lambda stage, folder: True
+dvc_lock.unchanged = lambda stage, folder: True
 study = params.read()
 sys.exit(track.main(study, Tracker()) or track.main(study, Tracker(), check=True))
 """

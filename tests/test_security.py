@@ -9,13 +9,14 @@ import pytest
 
 from pipeline import __main__ as door
 from pipeline.params import Mistake
-from pipeline.record import compute, studies
-from pipeline.record.tracking import live
-from tests import toy_study
+from pipeline.storage import optuna_storage
+from pipeline.tracking import live
+from pipeline.workers import driver
+from tests.support import toy_study
 
 ROOT = Path(__file__).parents[1]
 SOURCES = [path for folder in ("pipeline", "benchmarks") for path in sorted((ROOT / folder).rglob("*.py"))]
-BETWEEN_PROCESSES = "pipeline/record/compute/"  # bytes of our own processes, never of a file
+BETWEEN_PROCESSES = "pipeline/workers/"  # bytes of our own processes, never of a file
 SECRET = "pAsSw0rd-1f7c"  # noqa: S105
 EXECUTES = {
     *("eval", "exec", "compile", "__import__", "os.system", "os.popen", "subprocess.getoutput"),
@@ -70,21 +71,21 @@ def secrets(tmp_path, monkeypatch):
         ("DASK_SCHEDULER_ADDRESS", "tcp"),
     ):
         monkeypatch.setenv(name, f"{scheme}://user:{SECRET}@127.0.0.1:9/db?password={SECRET}")
-    monkeypatch.setattr(studies, "_fingerprint", lambda stage, folder: ("vanilla-0", False))
+    monkeypatch.setattr(optuna_storage, "_fingerprint", lambda stage, folder: ("vanilla-0", False))
     return tmp_path
 
 
 def fails(given):
-    raise RuntimeError(f"cannot reach {studies.places.mlflow(Path())}")
+    raise RuntimeError(f"cannot reach {optuna_storage.places.mlflow(Path())}")
 
 
 def asks_the_studies(given):
-    with studies.opened("tune@vanilla"):
+    with optuna_storage.opened("tune@vanilla"):
         pass
 
 
 def asks_the_scheduler(given):
-    compute.Workers(1, compute.scheduler()).run("cell", max, (), {0: (1, 2)}, lambda *said: None)
+    driver.Workers(1, driver.scheduler()).run("cell", max, (), {0: (1, 2)}, lambda *said: None)
 
 
 @pytest.mark.parametrize("what", [None, fails, asks_the_studies, asks_the_scheduler])
@@ -122,7 +123,7 @@ def test_a_password_is_not_in_the_traceback_that_mlflow_keeps(secrets, monkeypat
 
 def test_a_mistake_is_masked_too(secrets, monkeypatch, capsys):
     def mistaken(given):
-        raise Mistake(f"no scheduler at {compute.scheduler()}")
+        raise Mistake(f"no scheduler at {driver.scheduler()}")
 
     monkeypatch.setitem(door.COMMANDS, "doctor", mistaken)
     assert door.main(["doctor"]) == 2

@@ -23,8 +23,10 @@ from urllib.parse import urlsplit
 from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
-from pipeline import params
-from pipeline.record import compute, durations, lineage, machine, places, processor
+from pipeline import machine, params
+from pipeline.storage import dvc_lock, stores
+from pipeline.verify import durations
+from pipeline.workers import driver
 
 PACKAGES = ("tensorflow", "keras", "mlflow", "dvc", "optuna", "pandas", "numpy", "scikit-learn", "altair")
 FREE_BYTES = 1_000_000_000  # the study, its cache and MLflow's store, with room
@@ -39,20 +41,28 @@ MIGRATIONS = {"mlflow": "store/db_migrations/versions", "optuna": "storages/_rdb
 
 def main() -> int:
     found = params.read()
-    url_by_package = {"mlflow": places.mlflow(Path()), "optuna": places.studies(Path()), "dask": compute.scheduler() or ""}
-    problems = [*_packages(), *_disk(), *(each for package, url in url_by_package.items() for each in _store(package, url))]
+    url_by_package = {
+        "mlflow": stores.mlflow(Path()),
+        "optuna": stores.studies(Path()),
+        "dask": driver.scheduler() or "",
+    }
+    problems = [
+        *_packages(),
+        *_disk(),
+        *(each for package, url in url_by_package.items() for each in _store(package, url)),
+    ]
     print(f"python      {platform.python_version()} on {platform.system()} {platform.machine()}")
     print("packages    " + ", ".join(f"{name} {_installed(name) or 'missing'}" for name in PACKAGES))
-    print(f"processor   {os.cpu_count()} cores, {processor.vectors()}: the last bits of a result depend on it")
+    print(f"processor   {os.cpu_count()} cores, {machine.vectors()}: the last bits of a result depend on it")
     print(f"workers     {_workers(problems)}")
     print("environment " + ", ".join(f"{name}={os.environ[name]}" for name in (*machine.THREADS, *machine.DEFAULTS)))
-    print(f"mlflow      {places.masked(url_by_package['mlflow'])}")
-    print(f"studies     {places.masked(url_by_package['optuna'])}")
+    print(f"mlflow      {stores.masked(url_by_package['mlflow'])}")
+    print(f"studies     {stores.masked(url_by_package['optuna'])}")
     print(f"disk        {shutil.disk_usage('.').free / 1e9:.1f} GB free")
     print(f"params.yaml right: {_runs(found.train)}, source {found.data.source}")
     print(f"stale       {_stale(problems)}")
     for problem in problems:
-        print(f"problem: {places.masked(problem)}")
+        print(f"problem: {stores.masked(problem)}")
     return 1 if problems else 0
 
 
@@ -63,7 +73,7 @@ def _runs(train: params.Train) -> str:
 
 def _workers(problems: list[str]) -> str:
     try:
-        return compute.described()
+        return driver.described()
     except params.Mistake as mistake:
         problems.append(str(mistake))
         return "cannot be told"
@@ -77,7 +87,7 @@ def _installed(name: str) -> str | None:
 
 
 def _packages() -> Iterator[str]:
-    lock = lineage.PACKAGES
+    lock = dvc_lock.PACKAGES
     if not lock.exists():
         yield f"{lock}: not here, so versions cannot be compared; `git checkout {lock}` restores it"
         return
@@ -101,7 +111,7 @@ def _disk() -> Iterator[str]:
 
 def _store(package: str, url: str) -> Iterator[str]:
     """Whether it answers, and for a database whether its tables are of the version that is installed."""
-    if path := places.sqlite_path(url):
+    if path := stores.sqlite_path(url):
         if path.exists():
             try:
                 found = _version_in_sqlite(path)
@@ -148,7 +158,7 @@ def _other_version(package: str, found: str, name: str, url: str, otherwise: str
     known, latest = _versions(package)
     upgrade = {"mlflow": f"db upgrade {url}", "optuna": f"storage upgrade --storage {url}"}[package]
     if found not in known:
-        yield f"{name}: made by a newer {package} ({found}): install {lineage.PACKAGES}, or {otherwise}"
+        yield f"{name}: made by a newer {package} ({found}): install {dvc_lock.PACKAGES}, or {otherwise}"
     elif found != latest:
         yield f"{name}: made by an older {package} ({found}, not {latest}): `{package} {upgrade}`"
 
@@ -172,8 +182,8 @@ def _stale(problems: list[str]) -> str:
     try:
         changed = [name for name, why in json.loads(said.stdout).items() if why != ["always changed"]]
     except ValueError:
-        half = re.search(f"{lineage.LOCK}' (is invalid|validation failed)", said.stderr)
-        problems.append(lineage.HALF if half else f"`dvc status` fails: {' '.join(said.stderr.split())[:300]}")
+        half = re.search(f"{dvc_lock.LOCK}' (is invalid|validation failed)", said.stderr)
+        problems.append(dvc_lock.HALF if half else f"`dvc status` fails: {' '.join(said.stderr.split())[:300]}")
         return "cannot be told"
     if not changed:
         return "nothing: `dvc repro` would run `track` alone"

@@ -9,8 +9,10 @@ import numpy as np
 
 from pipeline.commands import predict
 from pipeline.params import Settings
-from pipeline.record import artifacts, recorded
-from pipeline.science import models, reading, reviews
+from pipeline.science.gradients import reading
+from pipeline.science.networks import architectures
+from pipeline.science.text import tokenizer
+from pipeline.storage import artifacts, recorded_files
 
 WORD = 14  # columns; a longer word is cut
 BAR = 8
@@ -34,10 +36,10 @@ def main(text: str, run: str | None, seed: int | None, as_json: bool) -> None:
     settings = Settings.model_validate(card["values"])
     (ids,) = predict.encoded([text], "text")
     weights = artifacts.read_weights(artifacts.weights(run, seed))
-    recorded.check_model(run)
-    model = models.restored(card["architecture"], settings, card["vocabulary_size"], weights)
+    recorded_files.check_model(run)
+    model = architectures.restored(card["architecture"], settings, card["vocabulary_size"], weights)
     found = reading.read(model, settings, ids)
-    rows = found.rows(reviews.tokenise(text))
+    rows = found.rows(tokenizer.tokenise(text))
     probability = rows[-1]["probability"]
     verdict = "positive" if probability > 0.5 else "negative"
     if as_json:
@@ -129,7 +131,7 @@ def _legend(found: reading.Reading, words: int, largest: float, in_colour: bool)
             f"this network takes the padding before a short text for words. Here it reads {found.padding} times "
             f"nothing first, and then says {found.before_first:.3f}."
         )
-    if (found.tokens_T == reviews.UNKNOWN).any():
+    if (found.tokens_T == tokenizer.UNKNOWN).any():
         said["(word)"] = "is not in the vocabulary; such words are all one to the network."
     if len(found.tokens_T) < words:
         said["length"] = f"only the last {len(found.tokens_T)} of {words} words are read."

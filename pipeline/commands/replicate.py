@@ -13,24 +13,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline.commands import clean_copy
+from pipeline import machine
 from pipeline.params import Mistake, Params, document, read
-from pipeline.record import (
-    artifacts,
-    compute,
-    durations,
-    lineage,
-    machine,
-    processor,
-    recorded,
-    replications,
-    unfinished,
-)
-from pipeline.record.lineage import LOCK
+from pipeline.storage import artifacts, dvc_lock, recorded_files, replications
+from pipeline.storage.dvc_lock import LOCK
+from pipeline.verify import clean_copy, durations
+from pipeline.workers import driver, resume
 
 XLA, OWN = "xla", "own"
 FLAG = "--xla_cpu_experimental_ynn_fusion_type="  # products and reductions without the library YNN, in another order
-FOLDER = unfinished.FOLDER / "replications"
+FOLDER = resume.FOLDER / "replications"
 INPUTS = ("params.yaml", "dvc.yaml", "requirements.lock", "pipeline")
 LONGEST_NAME = 60
 PROBE_UPDATES = 5
@@ -42,13 +34,13 @@ def main(params: Params, name: str, without_tune: bool, rounding: str | None) ->
     """Writes reports/replications/{name}.json; raises Mistake where that cannot be a replication."""
     root = Path()
     _check_name(name, root)
-    if compute.scheduler():
+    if driver.scheduler():
         raise Mistake("DASK_SCHEDULER_ADDRESS: flags do not reach the workers of a cluster; unset it to replicate here")
 
     commit = clean_copy.commit(root, INPUTS, "replicate")
     flags = _flags(rounding or _default_rounding(root), root)
     request = {"commit": commit, "flags": flags, "tuned": "kept" if without_tune else "searched"}
-    request["processor"] = processor.model()
+    request["processor"] = machine.model()
 
     copy = _prepared_copy(params, name, root, request)
     _run(params, name, copy, request)
@@ -80,12 +72,12 @@ def _check_name(name: str, root: Path) -> None:
 
 def _default_rounding(root: Path) -> str:
     """This machine's own rounding where the study was computed on another kind of machine."""
-    return OWN if (root / processor.MACHINE).exists() and _unlike(root) else XLA
+    return OWN if (root / machine.MACHINE).exists() and _unlike(root) else XLA
 
 
 def _unlike(root: Path) -> dict:
     """What of this machine can round otherwise than the one where `evaluate` ran."""
-    unlike = processor.unlike(artifacts.read_json(root / processor.MACHINE), processor.described())
+    unlike = machine.unlike(artifacts.read_json(root / machine.MACHINE), machine.described())
     unlike.pop("python", None)
     return unlike
 
@@ -97,7 +89,7 @@ def _flags(rounding: str, root: Path) -> str:
     if rounding == OWN:
         if not _unlike(root):
             remedy = f"use --rounding {XLA}"
-            raise Mistake(f"{processor.MACHINE}: this machine rounds as the one where the study was computed; {remedy}")
+            raise Mistake(f"{machine.MACHINE}: this machine rounds as the one where the study was computed; {remedy}")
         return here
 
     flags = f"{here} {FLAG}".strip()
@@ -127,7 +119,7 @@ def digest_of_training(architecture: str = "vanilla", updates: int = PROBE_UPDAT
     machine.load_tensorflow()
     import numpy as np
 
-    from pipeline.science import models, sequences, training
+    from pipeline.science.networks import architectures, sequences, training
 
     params = read()
     settings = params.settings["textbook"].model_copy(update={"epochs": 1})
@@ -139,7 +131,7 @@ def digest_of_training(architecture: str = "vanilla", updates: int = PROBE_UPDAT
 
     vocabulary = params.data.vocabulary_size
     _, packed = training.train(architecture, settings, vocabulary, 0, examples, examples, lambda row: None)
-    weights = models.restored(architecture, settings, vocabulary, packed).get_weights()
+    weights = architectures.restored(architecture, settings, vocabulary, packed).get_weights()
     return hashlib.sha256(b"".join(weight.tobytes() for weight in weights)).hexdigest()
 
 
@@ -171,10 +163,10 @@ def _prepared_copy(params: Params, name: str, root: Path, request: dict) -> Path
 def _repair_lock(copy: Path) -> None:
     """DVC writes dvc.lock in place: where a kill truncated it, the one that the last stage kept takes its place."""
     try:
-        lineage.finished(copy)
+        dvc_lock.finished(copy)
     except Mistake:
-        if (copy / lineage.KEPT).exists():
-            shutil.copy(copy / lineage.KEPT, copy / LOCK)
+        if (copy / dvc_lock.KEPT).exists():
+            shutil.copy(copy / dvc_lock.KEPT, copy / LOCK)
         else:
             (copy / LOCK).unlink()
 
@@ -198,14 +190,14 @@ def _keep_tuned(params: Params, root: Path, copy: Path) -> None:
     """The recorded files of `tune`, so that DVC finds it done; raises Mistake where they are not as recorded."""
     from dvc.repo import Repo
 
-    stages = lineage.recorded(_tune_stages(params), root)
+    stages = dvc_lock.recorded(_tune_stages(params), root)
     for stage in stages.values():
         missing = [out for out in stage.outs if not (root / out).exists()]
         if missing:
             remedy = f"`dvc pull {stage.name}` or `dvc repro {stage.name}` brings it, or leave out --without tune"
             raise Mistake(f"{missing[0]}: not here, and --without tune keeps it; {remedy}")
 
-    differences = recorded.differences(stages.values(), root, code=True)
+    differences = recorded_files.differences(stages.values(), root, code=True)
     if differences:
         raise Mistake(str(differences[0]))
 
@@ -223,7 +215,7 @@ def _keep_tuned(params: Params, root: Path, copy: Path) -> None:
 
 def _run(params: Params, name: str, copy: Path, request: dict) -> None:
     """`dvc repro claims` in the copy; raises Mistake where it fails."""
-    finished = lineage.finished(copy)
+    finished = dvc_lock.finished(copy)
     stages = _stages(params, copy)
     waiting = [stage for stage in stages if stage not in finished]
     estimate = durations.estimated(waiting, Path())
@@ -240,8 +232,8 @@ def _run(params: Params, name: str, copy: Path, request: dict) -> None:
 
 def _stages(params: Params, copy: Path) -> list[str]:
     """All that `dvc repro claims` runs."""
-    kinds = {*recorded.above("claims", document(copy / "dvc.yaml")["stages"]), "tune", "claims"}
-    return [stage for stage in recorded.listed(params) if stage.partition("@")[0] in kinds]
+    kinds = {*recorded_files.above("claims", document(copy / "dvc.yaml")["stages"]), "tune", "claims"}
+    return [stage for stage in recorded_files.listed(params) if stage.partition("@")[0] in kinds]
 
 
 def _demand_the_same_settings(params: Params, root: Path, copy: Path) -> None:
@@ -254,7 +246,7 @@ def _demand_the_same_settings(params: Params, root: Path, copy: Path) -> None:
 
 def _collected(params: Params, name: str, copy: Path, request: dict) -> replications.Replication:
     """The results in the finished copy."""
-    stages = recorded.sources("claims", params, copy)
+    stages = recorded_files.sources("claims", params, copy)
     chosen = {
         architecture: artifacts.read_json(copy / artifacts.tuned(architecture))["settings"]["tuned"]
         for architecture in sorted(params.tune.architectures)
@@ -266,7 +258,7 @@ def _collected(params: Params, name: str, copy: Path, request: dict) -> replicat
         name=name,
         commit=request["commit"],
         params=replications.parameters(stages, params.claims, params.tune, start),
-        machine=artifacts.read_json(copy / processor.MACHINE),
+        machine=artifacts.read_json(copy / machine.MACHINE),
         flags=request["flags"],
         tuned=request["tuned"],
         chosen=chosen,

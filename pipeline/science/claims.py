@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.params import DEFAULT_INITIALISER, Claims
-from pipeline.science import scoring
+from pipeline.science.statistics import scoring
 
 HOLDS, PARTLY, FAILS, NOT_SHOWN = "holds", "partly", "does not hold", "not shown"
 UNSTABLE = "unstable"

@@ -5,13 +5,14 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.params import Mistake, Params
-from pipeline.record import artifacts, recorded, replications
-from pipeline.science import claims, decay
+from pipeline.science import claims
+from pipeline.science.gradients import decay
+from pipeline.storage import artifacts, recorded_files, replications
 
 
 def main(params: Params) -> None:
     """Raises Mistake where a file that a verdict comes from is not what dvc.lock records."""
-    stages = recorded.demand("claims", params, Path())
+    stages = recorded_files.demand("claims", params, Path())
     lengths = sorted(params.gradients.sequence_lengths)
     textbook = params.settings["textbook"].sequence_length
     sizes = params.settings["textbook"].embedding_dimension, params.settings["textbook"].hidden_size

@@ -2,9 +2,11 @@
 
 import pandas as pd
 
+from pipeline import machine
 from pipeline.params import SPLITS, Params, Settings
-from pipeline.record import artifacts, processor
-from pipeline.science import comparing, inference, models, reliability, scoring, sequences
+from pipeline.science.networks import architectures, inference, sequences
+from pipeline.science.statistics import calibration, comparisons, scoring
+from pipeline.storage import artifacts
 
 
 def main(params: Params) -> None:
@@ -13,15 +15,15 @@ def main(params: Params) -> None:
     for run in params.train.runs:
         card = artifacts.read_json(artifacts.model(run))
         settings = Settings.model_validate(card["values"])
-        network = models.build(card["architecture"], settings, card["vocabulary_size"])
+        network = architectures.build(card["architecture"], settings, card["vocabulary_size"])
         found = pd.concat(
             _predicted(split, seed, splits[split], card, settings, artifacts.read_weights(artifacts.weights(run, seed)))
             for split in scoring.METRICS
             for seed in params.train.seeds_of(run)
         )
-        predicted[run] = reliability.all_finite(run, found)
+        predicted[run] = calibration.all_finite(run, found)
         artifacts.write_parquet(artifacts.predictions(run), predicted[run])
-        cards[run] = {**card, "parameters": network.count_params(), "layers": models.layer_table(network)}
+        cards[run] = {**card, "parameters": network.count_params(), "layers": architectures.layer_table(network)}
         metrics[run] = {"parameters": network.count_params(), **scoring.by_metric(predicted[run])}
 
     length, vocabulary_size = params.settings["textbook"].sequence_length, params.data.vocabulary_size
@@ -34,19 +36,19 @@ def main(params: Params) -> None:
     artifacts.write_parquet(artifacts.predictions("tfidf"), predicted["tfidf"])
     metrics["tfidf"] = {"parameters": scoring.tfidf_parameters(ceiling), **scoring.by_metric(predicted["tfidf"])}
 
-    artifacts.write_json(processor.MACHINE, processor.described())
+    artifacts.write_json(machine.MACHINE, machine.described())
     artifacts.write_json(artifacts.MODELS_CARD, cards)
     artifacts.write_json(artifacts.METRICS, metrics)
     compared = scoring.comparisons(metrics, params.evaluate.comparisons)
-    right = {run: comparing.right_SN(found) for run, found in predicted.items()}
-    family = comparing.family(compared, metrics, right, params.evaluate.alpha, params.evaluate.power)
+    right = {run: comparisons.right_SN(found) for run, found in predicted.items()}
+    family = comparisons.family(compared, metrics, right, params.evaluate.alpha, params.evaluate.power)
     artifacts.write_json(artifacts.COMPARISONS, family)
 
     tokens_N, bins = splits["test"]["tokens"].str.len().to_numpy(), params.evaluate.calibration_bins
-    runs = reliability.runs(predicted, metrics, "tfidf", params.evaluate.learned_share, bins)
+    runs = calibration.runs(predicted, metrics, "tfidf", params.evaluate.learned_share, bins)
     artifacts.write_csv(artifacts.RUNS, runs)
-    artifacts.write_csv(artifacts.CALIBRATION, reliability.calibration(predicted, bins))
-    buckets = reliability.by_length(predicted, tokens_N, params.evaluate.length_buckets)
+    artifacts.write_csv(artifacts.CALIBRATION, calibration.calibration(predicted, bins))
+    buckets = calibration.by_length(predicted, tokens_N, params.evaluate.length_buckets)
     artifacts.write_csv(artifacts.LENGTH_BUCKETS, buckets)
 
 

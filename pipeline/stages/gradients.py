@@ -3,8 +3,10 @@
 import pandas as pd
 
 from pipeline.params import Mistake, Params
-from pipeline.record import artifacts
-from pipeline.science import decay, memory, probes, sequences
+from pipeline.science.behaviour import probes, word_effect
+from pipeline.science.gradients import decay
+from pipeline.science.networks import sequences
+from pipeline.storage import artifacts
 
 TABLES = ("curves", "effects", "probes", "dynamics", "medians")
 
@@ -30,7 +32,7 @@ def main(sequence_length: int, params: Params, workers, tracker) -> None:
         textbook.sequence_length,
         (training, sequences.examples(validation, sequence_length)) if trained_here else None,
         (read, read_again, read_by_jacobians),
-        memory.strong_words(train["tokens"], train["label"], params.gradients.words),
+        word_effect.strong_words(train["tokens"], train["label"], params.gradients.words),
         probes.bag_of_words_accuracy(training.tokens_NT, training.labels_N, read.tokens_NT, read.labels_N),
         params.gradients.spectra,
     )
@@ -69,10 +71,11 @@ def measured_seeds(architecture: str, sequence_length: int, params: Params) -> r
 
 
 def _cell(*task) -> dict[str, pd.DataFrame]:
-    from pipeline.science import study, training  # here: the process that writes the files needs no TensorFlow
+    from pipeline.science import length_study
+    from pipeline.science.networks import training  # here: the process that writes the files needs no TensorFlow
 
     *shared, architecture, seed, weights, thorough, report = task
     try:
-        return study.cell(study.Length(*shared), architecture, seed, weights, thorough, report)
+        return length_study.cell(length_study.Length(*shared), architecture, seed, weights, thorough, report)
     except training.Diverged as error:
         raise Mistake(f"{architecture}, seed {seed}: {error}") from None

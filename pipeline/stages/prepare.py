@@ -1,19 +1,19 @@
 """Reviews from their source to encoded splits, a vocabulary and the data card."""
 
 from pipeline.params import SPLITS, Params
-from pipeline.record import artifacts, sources
-from pipeline.science import data_card, reviews, splits
+from pipeline.science.text import data_card, splits, tokenizer
+from pipeline.storage import artifacts, sources
 
 
 def main(params: Params) -> None:
     """Writes the three splits, the vocabulary and the data card; nothing where a Mistake is raised."""
     shares = (params.data.validation_share, params.data.test_share)
-    table, tokens = reviews.gathered(sources.read(params.data))
+    table, tokens = tokenizer.gathered(sources.read(params.data))
     fates = splits.allot(table, *shares)
     rows = {name: (fates["fate"] == name).to_numpy() for name in SPLITS}
-    known = reviews.ranked(tokens.filter(rows["train"]))
-    words = reviews.vocabulary(known, params.data.vocabulary_size)
-    encoded = {name: reviews.encoded(table[ours], tokens.filter(ours), words) for name, ours in rows.items()}
+    known = tokenizer.ranked(tokens.filter(rows["train"]))
+    words = tokenizer.vocabulary(known, params.data.vocabulary_size)
+    encoded = {name: tokenizer.encoded(table[ours], tokens.filter(ours), words) for name, ours in rows.items()}
     card = data_card.card(
         table,
         fates,

@@ -5,8 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.params import Params
-from pipeline.record import artifacts, recorded, records
 from pipeline.reporting import document, origins
+from pipeline.storage import artifacts, recorded_files
+from pipeline.tracking import run_records
 
 
 def main(params: Params) -> None:
@@ -14,7 +15,7 @@ def main(params: Params) -> None:
 
     Raises Mistake where a file that this comes from, also one that is not read here, is not what dvc.lock records.
     """
-    stages = recorded.demand("report", params, Path())
+    stages = recorded_files.demand("report", params, Path())
     lengths = sorted(params.gradients.sequence_lengths)
     tuned = params.tune.architectures
     _name_stale(artifacts.GRADIENTS, lengths)
@@ -86,7 +87,7 @@ def main(params: Params) -> None:
         "retention": [artifacts.RETENTION],
     }
     traced = {name: [_traced(path.as_posix(), stages) for path in paths] for name, paths in read.items()}
-    told = origins.marked(told, traced, records.experiments(stages))
+    told = origins.marked(told, traced, run_records.experiments(stages))
     for name, picture in document.pictures(told).items():
         artifacts.write_text(artifacts.figure(name), picture)
     artifacts.write_text(artifacts.REPORT, document.markdown(told))
@@ -94,9 +95,9 @@ def main(params: Params) -> None:
 
 
 def _traced(path: str, stages: dict) -> origins.File:
-    maker, runs = recorded.maker(path, stages), recorded.runs_behind(path, stages)
+    maker, runs = recorded_files.maker(path, stages), recorded_files.runs_behind(path, stages)
     return origins.File(
-        path, maker.name, maker.outs[path], {records.name(name): stage.key() for name, stage in runs.items()}
+        path, maker.name, maker.outs[path], {run_records.name(name): stage.key() for name, stage in runs.items()}
     )
 
 

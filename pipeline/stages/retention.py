@@ -5,7 +5,7 @@ from itertools import product
 import pandas as pd
 
 from pipeline.params import Params
-from pipeline.record import artifacts
+from pipeline.storage import artifacts
 
 
 def main(params: Params, workers) -> None:
@@ -24,12 +24,12 @@ def main(params: Params, workers) -> None:
 
 
 def _cell(settings, seeds, updates, solved, architecture, signal, lag, say) -> dict[str, pd.DataFrame]:
-    from pipeline.science import retention  # here: the process that writes the files needs no TensorFlow
+    from pipeline.science.behaviour import retention_task  # here: the process that writes the files needs no TensorFlow
 
     checks, rows = [], []
     for seed in seeds:
         cell = {"architecture": architecture, "signal": signal, "lag_tokens": lag, "seed": seed}
-        found = retention.retention(architecture, signal, settings, lag, seed, updates, solved, say)
+        found = retention_task.retention(architecture, signal, settings, lag, seed, updates, solved, say)
         checks += [cell | check for check in found.pop("checks")]
         rows.append(cell | found)
     return {"checks": pd.DataFrame(checks), "found": pd.DataFrame(rows)}

@@ -4,7 +4,8 @@ from math import sqrt
 from pathlib import Path
 from statistics import NormalDist, fmean, variance
 
-from pipeline.record import lineage, models, records
+from pipeline.storage import dvc_lock
+from pipeline.tracking import registered_models, run_records
 
 HERE = Path()
 
@@ -38,16 +39,16 @@ def main(params, tracker, check: bool = False) -> int:
 
 def _compared(tracker, names: list[str]):
     """The records and the models of these stages and where MLflow differs from them."""
-    finished = lineage.finished(HERE)
+    finished = dvc_lock.finished(HERE)
     stages = [finished[name] for name in names if name in finished]
     evaluated = finished.get("evaluate")
 
     def compared(evaluated):
-        found, best = records.read(stages, evaluated, HERE), models.best(stages, evaluated, HERE)
+        found, best = run_records.read(stages, evaluated, HERE), registered_models.best(stages, evaluated, HERE)
         return found, best, tracker.differences(found, best, shown_better)
 
     found = compared(evaluated)
-    if found[-1] and evaluated and not lineage.unchanged(evaluated, HERE):
+    if found[-1] and evaluated and not dvc_lock.unchanged(evaluated, HERE):
         return compared(None)  # its scores are of other models
     return found
 
@@ -59,7 +60,7 @@ def shown_better(champion_S: list[float], run_S: list[float]) -> bool:
     scatter = sqrt(sum(variance(scores) / len(scores) for scores in (champion_S, run_S)))
     if fmean(run_S) - fmean(champion_S) <= NormalDist().inv_cdf(0.975) * scatter:
         return False  # no t interval is narrower than the normal one; so an undecided lead costs no import
-    from pipeline.science import scoring
+    from pipeline.science.statistics import scoring
 
     low = scoring.difference(champion_S, run_S)["low"]
     return low is not None and low > 0

@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.params import Mistake, Params, read_settings
-from pipeline.record import artifacts
-from pipeline.science import sequences
+from pipeline.science.networks import sequences
+from pipeline.storage import artifacts
 
 
 def main(name: str, params: Params, workers, tracker) -> None:
@@ -39,7 +39,7 @@ def main(name: str, params: Params, workers, tracker) -> None:
 
 
 def _train(architecture, settings, vocabulary_size, examples, seed, say) -> dict[str, pd.DataFrame | bytes]:
-    from pipeline.science import training  # here: the process that writes the files needs no TensorFlow
+    from pipeline.science.networks import training  # here: the process that writes the files needs no TensorFlow
 
     try:
         history, weights = training.train(architecture, settings, vocabulary_size, seed, *examples, say)

@@ -1,8 +1,9 @@
 """tune@{architecture}: searches settings on the validation split."""
 
 from pipeline.params import Mistake, Params
-from pipeline.record import artifacts
-from pipeline.science import sequences, tuning
+from pipeline.science import search
+from pipeline.science.networks import sequences
+from pipeline.storage import artifacts
 
 
 def main(architecture: str, params: Params, workers, tracker, study) -> None:
@@ -17,8 +18,8 @@ def main(architecture: str, params: Params, workers, tracker, study) -> None:
         summary = searched(architecture, params, workers, study, params.tune.seed, log)
 
     chosen = start.model_copy(update=summary["chosen"]["settings"])
-    artifacts.write_csv(artifacts.trial_histories(architecture), tuning.histories(study))
-    artifacts.write_csv(artifacts.trials(architecture), tuning.table(study))
+    artifacts.write_csv(artifacts.trial_histories(architecture), search.histories(study))
+    artifacts.write_csv(artifacts.trials(architecture), search.table(study))
     artifacts.write_json(artifacts.tuning_summary(architecture), summary)
     artifacts.write_json(
         artifacts.tuned(architecture), {"settings": {"tuned": chosen.model_dump()}, "chosen": summary["chosen"]}
@@ -42,15 +43,15 @@ def searched(architecture: str, params: Params, workers, study, first_seed: int,
             for number, chosen in wave.items()
         }
         name = f"tune {architecture} trial"
-        return workers.run(name, tuning.trial, shared, _largest_first(tasks), log, keep, params.tune.trials)
+        return workers.run(name, search.trial, shared, _largest_first(tasks), log, keep, params.tune.trials)
 
     def training(name: str):
         def train(tasks: dict, keep) -> dict:
-            return workers.run(f"tune {architecture} {name}", tuning.train_in_full, shared, tasks, _unlogged, keep)
+            return workers.run(f"tune {architecture} {name}", search.train_in_full, shared, tasks, _unlogged, keep)
 
         return train
 
-    tuning.search(
+    search.search(
         study,
         space,
         start,
@@ -61,19 +62,19 @@ def searched(architecture: str, params: Params, workers, study, first_seed: int,
         evaluate,
     )
     try:
-        finalists = tuning.finalists(study, space, start, params.tune.finalists)
-        contestants = tuning.contestants(start, finalists)
-        rows = tuning.race(study, contestants, race_seeds, training("race")) if finalists else []
-        chosen, _ = tuning.choose(rows)
-        regret = tuning.regret(study, chosen, contestants, regret_seeds, training("regret"))
+        finalists = search.finalists(study, space, start, params.tune.finalists)
+        contestants = search.contestants(start, finalists)
+        rows = search.race(study, contestants, race_seeds, training("race")) if finalists else []
+        chosen, _ = search.choose(rows)
+        regret = search.regret(study, chosen, contestants, regret_seeds, training("regret"))
     except ValueError as error:
         raise Mistake(f"tune@{architecture}: {error}") from None
-    return tuning.summary(study, space, start, rows, regret)
+    return search.summary(study, space, start, rows, regret)
 
 
 def _largest_first(tasks: dict[int, tuple]) -> dict[int, tuple]:
     """Then the last to end is a small one, and workers wait less for one another."""
-    return dict(sorted(tasks.items(), key=lambda task: -tuning.work(task[1][0])))
+    return dict(sorted(tasks.items(), key=lambda task: -search.work(task[1][0])))
 
 
 def _unlogged(unit: str, epoch: int, metrics: dict) -> None:

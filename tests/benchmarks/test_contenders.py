@@ -10,9 +10,8 @@ import pytest
 from benchmarks import contenders, live
 from benchmarks.contenders import Work
 from benchmarks.invented import WORDS
-from pipeline import params
-from pipeline.record import machine
-from pipeline.science import models
+from pipeline import machine, params
+from pipeline.science.networks import architectures
 
 TOKENS, REVIEWS = 7, 5
 PARAMETERS = {"vanilla": 326_273, "bidirectional": 332_545, "lstm": 344_897}
@@ -27,7 +26,7 @@ def architecture(request):
 
 def ours(architecture):
     settings = params.read(params.PARAMS).settings["textbook"].model_copy(update={"sequence_length": TOKENS})
-    return models.initial(architecture, settings, WORDS, seed=0)
+    return architectures.initial(architecture, settings, WORDS, seed=0)
 
 
 def test_the_tutorials_script_has_our_network(architecture):

@@ -13,7 +13,8 @@ import pytest
 from pipeline import params
 from pipeline.__main__ import main
 from pipeline.commands import doctor
-from pipeline.record import artifacts, durations, lineage, places
+from pipeline.storage import artifacts, dvc_lock, stores
+from pipeline.verify import durations
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,7 +24,7 @@ def project(tmp_path, monkeypatch):
     """Parameters and lock file; nothing is stale."""
     for name in ("params.yaml", "requirements.lock"):
         shutil.copy(ROOT / name, tmp_path / name)
-    for name in places.ADDRESSES:
+    for name in stores.ADDRESSES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(doctor, "_stale", lambda problems: "nothing")
     monkeypatch.setattr(doctor, "_installed", dict(locked(tmp_path)).get)
@@ -103,19 +104,19 @@ def test_tables_of_another_version_in_a_postgresql_are_told(
 
 
 def test_an_address_where_nothing_answers_is_told_with_the_variable_that_names_it(project, monkeypatch, capsys):
-    for name, scheme in zip(places.ADDRESSES, ("http", "postgresql+psycopg", "tcp"), strict=True):
+    for name, scheme in zip(stores.ADDRESSES, ("http", "postgresql+psycopg", "tcp"), strict=True):
         monkeypatch.setenv(name, f"{scheme}://user:hidden@127.0.0.1:9/db")
     found = problems(capsys)
-    assert [re.search(r"or unset (\w+)$", problem)[1] for problem in found] == list(places.ADDRESSES)
+    assert [re.search(r"or unset (\w+)$", problem)[1] for problem in found] == list(stores.ADDRESSES)
     assert all("...@127.0.0.1:9" in problem for problem in found)
 
 
 def test_senseless_addresses_and_workers_are_told_beside_everything_else(project, monkeypatch, capsys):
-    for name in places.ADDRESSES:
+    for name in stores.ADDRESSES:
         monkeypatch.setenv(name, "nonsense")
     monkeypatch.setenv("RNN_WORKERS", "abc")
     found = problems(capsys)
-    for name, problem in zip(places.ADDRESSES, found, strict=False):
+    for name, problem in zip(stores.ADDRESSES, found, strict=False):
         assert problem.startswith(f"problem: {name}: 'nonsense': must be like ")
         assert problem.endswith(f"or unset {name}")
     monkeypatch.delenv("DASK_SCHEDULER_ADDRESS")
@@ -141,7 +142,7 @@ def test_a_dvc_lock_that_a_kill_left_half_is_told_with_its_remedy(tmp_path, monk
     (tmp_path / "dvc.lock").write_text(f"schema: '2.0'\n{lock}")
     problems = []
     assert doctor._stale(problems) == "cannot be told"
-    assert problems == [lineage.HALF]
+    assert problems == [dvc_lock.HALF]
 
 
 def test_a_mistake_in_the_parameters_is_explained_and_nothing_else(project, capsys):

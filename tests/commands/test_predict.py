@@ -10,8 +10,8 @@ from pipeline import params
 from pipeline.__main__ import main
 from pipeline.commands import predict
 from pipeline.params import SPECIAL_TOKENS, Mistake
-from pipeline.record import artifacts
-from pipeline.science import models
+from pipeline.science.networks import architectures
+from pipeline.storage import artifacts
 
 RUN = "vanilla-textbook"
 VOCABULARY = "data/prepared/vocabulary.txt"
@@ -28,8 +28,8 @@ SIZE = len(SPECIAL_TOKENS) + len(WORDS)
 def network(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     artifacts.write_text(artifacts.VOCABULARY, "".join(f"{word}\n" for word in (*SPECIAL_TOKENS, *WORDS)))
-    model = models.initial("vanilla", SETTINGS, SIZE, seed=0)
-    artifacts.write_bytes(artifacts.weights(RUN, 0), models.packed(model))
+    model = architectures.initial("vanilla", SETTINGS, SIZE, seed=0)
+    artifacts.write_bytes(artifacts.weights(RUN, 0), architectures.packed(model))
     card = {"architecture": "vanilla", "values": SETTINGS.model_dump(), "vocabulary_size": SIZE}
     artifacts.write_json(artifacts.model(RUN), card)
     artifacts.write_json(artifacts.METRICS, {RUN: {"validation/accuracy": {"scores": {"0": 0.8}}}})

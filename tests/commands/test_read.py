@@ -10,8 +10,8 @@ import pytest
 from pipeline import params
 from pipeline.__main__ import main
 from pipeline.params import SPECIAL_TOKENS
-from pipeline.record import artifacts
-from pipeline.science import models
+from pipeline.science.networks import architectures
+from pipeline.storage import artifacts
 
 WORDS = ["fine", "dull", "film"]
 SIZE = len(SPECIAL_TOKENS) + len(WORDS)
@@ -40,13 +40,13 @@ def save(folder):
     def saved(architecture="vanilla", backward=1.0, **changed):
         sizes = {"sequence_length": 7, "embedding_dimension": 3, "hidden_size": 5, **changed}
         settings = SETTINGS.model_copy(update=sizes)
-        model = models.build(architecture, settings, SIZE)
+        model = architectures.build(architecture, settings, SIZE)
         random = np.random.default_rng(0)
         model.set_weights([random.normal(0, 0.5, weight.shape) for weight in model.get_weights()])
         if architecture == "bidirectional":
             backward_layer = model.get_layer("encoder").backward_layer
             backward_layer.set_weights([backward * weight for weight in backward_layer.get_weights()])
-        artifacts.write_bytes(artifacts.weights("it", 0), models.packed(model))
+        artifacts.write_bytes(artifacts.weights("it", 0), architectures.packed(model))
         save_card(architecture, settings)
         return model
 
@@ -79,7 +79,7 @@ def test_json_has_a_token_a_word_with_its_numbers(save, capsys):
 def test_json_is_legal_where_no_gradient_arrives(save, capsys):
     model = save("bidirectional")
     model.get_layer("probability").kernel.assign(np.zeros((10, 1)))
-    artifacts.write_bytes(artifacts.weights("it", 0), models.packed(model))
+    artifacts.write_bytes(artifacts.weights("it", 0), architectures.packed(model))
     told = json.loads(said(capsys, "fine film", "--json"), parse_constant=pytest.fail)
     assert [token["log10_relative_norm"] for token in told["tokens"]] == [None, None]
     assert [token["log10_relative_norm_backward"] for token in told["tokens"]] == [None, None]

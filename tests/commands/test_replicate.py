@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from chaos import study as small
-from pipeline import params
+from pipeline import machine, params
 from pipeline.commands import replicate
 from pipeline.params import Mistake
-from pipeline.record import artifacts, lineage, processor, recorded, replications, unfinished
-from tests.record.test_replications import REPLICATION
+from pipeline.storage import artifacts, dvc_lock, recorded_files, replications
+from pipeline.workers import resume
+from tests.storage.test_replications import REPLICATION
 from tests.support import small_study
 from tests.test_main import STUDY
 
@@ -41,7 +42,7 @@ def project(tmp_path, monkeypatch):
     (tmp_path / ".dvc").mkdir()
     (tmp_path / ".dvc/config").touch()
     (tmp_path / ".gitignore").write_text("/artifacts/\n/.unfinished/\n/.dvc/config.local\n")
-    artifacts.write_json(processor.MACHINE, processor.described())
+    artifacts.write_json(machine.MACHINE, machine.described())
     committed(tmp_path)
     return tmp_path
 
@@ -77,7 +78,7 @@ def test_uncommitted_changes_of_the_parameters_are_refused(project):
 def test_a_flag_that_changes_no_weights_is_refused(project):
     with pytest.raises(Mistake, match=f"^XLA_FLAGS={replicate.FLAG}: a short training gives the same weights"):
         main()
-    assert not (project / unfinished.FOLDER).exists()
+    assert not (project / resume.FOLDER).exists()
 
 
 def test_the_rounding_of_the_machine_of_the_study_is_refused(project):
@@ -87,13 +88,13 @@ def test_the_rounding_of_the_machine_of_the_study_is_refused(project):
 
 def test_another_kind_of_machine_replicates_under_its_own_rounding(project):
     assert replicate._default_rounding(project) == replicate.XLA
-    artifacts.write_json(processor.MACHINE, {**processor.described(), "processor": "another"})
+    artifacts.write_json(machine.MACHINE, {**machine.described(), "processor": "another"})
     assert replicate._default_rounding(project) == replicate.OWN
     assert replicate._flags(replicate.OWN, project) == ""
 
 
 def test_another_python_alone_is_no_other_rounding(project):
-    artifacts.write_json(processor.MACHINE, {**processor.described(), "python": "3.0"})
+    artifacts.write_json(machine.MACHINE, {**machine.described(), "python": "3.0"})
     assert replicate._default_rounding(project) == replicate.XLA
 
 
@@ -116,15 +117,15 @@ def test_without_tune_needs_the_recorded_files_of_tune(project, monkeypatch):
 
 
 def test_a_lock_that_a_kill_truncated_is_replaced_by_the_kept_one(tmp_path):
-    artifacts.write_text(tmp_path / lineage.KEPT, '{"stages": {}}')
-    (tmp_path / lineage.LOCK).write_text('{"stages"')
+    artifacts.write_text(tmp_path / dvc_lock.KEPT, '{"stages": {}}')
+    (tmp_path / dvc_lock.LOCK).write_text('{"stages"')
     replicate._repair_lock(tmp_path)
-    assert (tmp_path / lineage.LOCK).read_text() == '{"stages": {}}'
+    assert (tmp_path / dvc_lock.LOCK).read_text() == '{"stages": {}}'
 
-    (tmp_path / lineage.KEPT).unlink()
-    (tmp_path / lineage.LOCK).write_text('{"stages"')
+    (tmp_path / dvc_lock.KEPT).unlink()
+    (tmp_path / dvc_lock.LOCK).write_text('{"stages"')
     replicate._repair_lock(tmp_path)
-    assert lineage.finished(tmp_path) == {}
+    assert dvc_lock.finished(tmp_path) == {}
 
 
 @pytest.mark.slow
@@ -167,7 +168,7 @@ def test_a_killed_replication_goes_on_and_its_file_is_compared(tmp_path):
     ended = study.run(*command, "kept", "--without", "tune")
     assert ended.code == 0, ended.said
     assert "Running stage 'tune@vanilla'" not in ended.said
-    assert not (folder / unfinished.FOLDER).exists()
+    assert not (folder / resume.FOLDER).exists()
 
     kept, searched = replications.read_all(folder)
     assert (kept.tuned, searched.tuned) == ("kept", "searched")
@@ -186,6 +187,6 @@ def test_a_killed_replication_goes_on_and_its_file_is_compared(tmp_path):
     rows = artifacts.read_json(folder / artifacts.CLAIMS)
     assert [[item["name"] for item in row["replications"]] for row in rows] == [["kept", "searched"]] * len(rows)
     assert not any(item["obstacle"] for row in rows for item in row["replications"])
-    stage = lineage.recorded(["claims"], folder)["claims"]
+    stage = dvc_lock.recorded(["claims"], folder)["claims"]
     assert str(replications.FOLDER) in stage.deps
-    assert recorded.differences([stage], folder) == []
+    assert recorded_files.differences([stage], folder) == []

@@ -13,9 +13,12 @@ import pandas as pd
 
 from pipeline import params
 from pipeline.params import DEFAULT_INITIALISER, Params
-from pipeline.record import artifacts, lineage, recorded
 from pipeline.reporting import tables
-from pipeline.science import claims, comparing, decay, reliability
+from pipeline.science import claims
+from pipeline.science.gradients import decay
+from pipeline.science.statistics import calibration
+from pipeline.science.statistics import comparisons as statistics
+from pipeline.storage import artifacts, dvc_lock, recorded_files
 
 PROJECT = Path(__file__).parents[2]
 LEVEL = {"feedforward": 0.845, "vanilla": 0.805, "bidirectional": 0.812, "lstm": 0.842}
@@ -100,13 +103,13 @@ def write(runs, comparisons, tuned, lengths, architectures, seeds, seed_factors,
     artifacts.write_json(artifacts.METRICS, {**metrics, "tfidf": _ceiling()})
     everything_of = {**metrics, "tfidf": _ceiling()}
     predicted = {run: predictions(everything_of[run]) for run in everything_of}
-    right = {run: comparing.right_SN(found) for run, found in predicted.items()}
+    right = {run: statistics.right_SN(found) for run, found in predicted.items()}
     compared = [_comparison(metrics, *pair) for pair in comparisons]
-    artifacts.write_json(artifacts.COMPARISONS, comparing.family(compared, metrics, right, 0.05, 0.8))
-    artifacts.write_csv(artifacts.RUNS, reliability.runs(predicted, everything_of, "tfidf", 0.8, 5))
-    artifacts.write_csv(artifacts.CALIBRATION, reliability.calibration(predicted, 5))
+    artifacts.write_json(artifacts.COMPARISONS, statistics.family(compared, metrics, right, 0.05, 0.8))
+    artifacts.write_csv(artifacts.RUNS, calibration.runs(predicted, everything_of, "tfidf", 0.8, 5))
+    artifacts.write_csv(artifacts.CALIBRATION, calibration.calibration(predicted, 5))
     lengths_N = 1 + 6 * np.arange(REVIEWS)
-    artifacts.write_csv(artifacts.LENGTH_BUCKETS, reliability.by_length(predicted, lengths_N, [100, 200]))
+    artifacts.write_csv(artifacts.LENGTH_BUCKETS, calibration.by_length(predicted, lengths_N, [100, 200]))
     for architecture in tuned:
         found = trials(random)
         artifacts.write_csv(artifacts.trials(architecture), found)
@@ -151,13 +154,13 @@ def record(study: Params) -> None:
         name: {
             "deps": trained if name.partition("@")[0] in ("evaluate", "examples") else [],
             "outs": [
-                {"path": path.as_posix(), "md5": recorded.hash_of(path) if path.exists() else "not made"}
+                {"path": path.as_posix(), "md5": recorded_files.hash_of(path) if path.exists() else "not made"}
                 for path in paths
             ],
         }
         for name, paths in made.items()
     }
-    artifacts.write_json(lineage.LOCK, {"stages": stages})
+    artifacts.write_json(dvc_lock.LOCK, {"stages": stages})
     artifacts.write_json(params.PARAMS, study.model_dump(by_alias=True, mode="json"))
     shutil.copy(PROJECT / "dvc.yaml", "dvc.yaml")
 

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from pipeline.reporting import distance_cells, distance_findings
-from pipeline.science import decay
+from pipeline.science.gradients import decay
 
 NONE = (np.nan, np.nan, np.nan)
 

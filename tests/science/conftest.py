@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 from pipeline.params import Settings
-from pipeline.science import models
-from pipeline.science.sequences import Examples
+from pipeline.science.networks import architectures
+from pipeline.science.networks.sequences import Examples
 
 VOCABULARY = 23
 LENGTH = 7
@@ -63,7 +63,7 @@ def keras_floats(request):
 
 def bold(architecture: str, settings: Settings) -> keras.Model:
     """A network with weights larger than Keras' own, so that nothing is close to linear or to zero."""
-    model = models.initial(architecture, settings, VOCABULARY, seed=0)
+    model = architectures.initial(architecture, settings, VOCABULARY, seed=0)
     model.set_weights([1.5 * weight + 0.1 for weight in model.get_weights()])
     return model
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from pipeline.science import reviews
+from pipeline.science.text import tokenizer
 
 
 def chunk(texts, labels, groups=None, parts=None):
@@ -26,7 +26,7 @@ def numbered(size, texts=None, **columns):
 
 
 def table(chunk):
-    return reviews.gathered([chunk])[0]
+    return tokenizer.gathered([chunk])[0]
 
 
 def halves(texts=None):

@@ -7,10 +7,10 @@ import pytest
 
 from pipeline import params
 from pipeline.params import Mistake
-from pipeline.record import artifacts, recorded, replications
 from pipeline.science import claims as claims_of_science
 from pipeline.stages import claims
-from tests.record.test_replications import REPLICATION
+from pipeline.storage import artifacts, recorded_files, replications
+from tests.storage.test_replications import REPLICATION
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,7 +21,7 @@ def study(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "reports", tmp_path / "reports")
     shutil.copy(ROOT / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(recorded, "demand", lambda *_: {})
+    monkeypatch.setattr(recorded_files, "demand", lambda *_: {})
     return params.read()
 
 

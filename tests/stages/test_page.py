@@ -5,11 +5,11 @@ from importlib.util import find_spec
 
 import pytest
 
-from pipeline.record import artifacts
 from pipeline.reporting import document
-from tests import page_browser
+from pipeline.storage import artifacts
 from tests.reporting import invented
 from tests.stages.test_report import written
+from tests.support import page_browser
 
 pytestmark = [
     pytest.mark.slow,

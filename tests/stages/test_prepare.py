@@ -6,8 +6,8 @@ import pytest
 
 from pipeline import params
 from pipeline.params import SPLITS, Mistake
-from pipeline.record import artifacts
 from pipeline.stages import prepare
+from pipeline.storage import artifacts
 
 PARAMS = params.read(Path(__file__).parents[2] / "params.yaml")
 

@@ -13,9 +13,9 @@ import pytest
 
 from pipeline import params
 from pipeline.params import Mistake
-from pipeline.record import artifacts, lineage, recorded
 from pipeline.reporting import document, figures
 from pipeline.stages import report
+from pipeline.storage import artifacts, dvc_lock, recorded_files
 from tests.reporting import invented
 
 ROOT = Path(__file__).parents[2]
@@ -143,12 +143,12 @@ def test_one_flipped_bit_in_a_prediction_that_is_not_even_read_here_is_named_and
     artifacts.write_bytes(predictions, b"predictions")
     lock = artifacts.read_json(Path("dvc.lock"))
     lock["stages"]["evaluate"]["outs"] += [
-        {"path": "artifacts/predictions", "md5": recorded.hash_of(predictions.parent)}
+        {"path": "artifacts/predictions", "md5": recorded_files.hash_of(predictions.parent)}
     ]
     artifacts.write_json(Path("dvc.lock"), lock)
     shutil.rmtree("reports/figures")
-    listing = recorded.files(predictions.parent)
-    monkeypatch.setattr(recorded, "listing", lambda *_: listing)
+    listing = recorded_files.files(predictions.parent)
+    monkeypatch.setattr(recorded_files, "listing", lambda *_: listing)
     artifacts.write_bytes(predictions, b"predictionr")
     with pytest.raises(Mistake, match=r"^evaluate: artifacts/predictions/vanilla-textbook.parquet: not what dvc.lock"):
         report.main(params.read())
@@ -177,7 +177,7 @@ def test_what_dvc_lock_does_not_record_is_refused_by_name(damage, said, small, t
 
 
 def test_every_file_is_listed_with_its_hash_in_dvc_lock_and_the_keys_of_its_runs(small):
-    stages = lineage.finished(small.parent)
+    stages = dvc_lock.finished(small.parent)
     text, page = ((small / name).read_text() for name in ("README.md", "index.html"))
     listed = text.split("**The files that this report was written from**")[1]
     assert f"| reports/metrics.json | evaluate | {stages['evaluate'].outs['reports/metrics.json']} |" in listed

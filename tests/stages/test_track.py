@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.record import lineage
-from pipeline.record.tracking import Tracker
 from pipeline.stages import track
-from tests import toy_study
+from pipeline.storage import dvc_lock
+from pipeline.tracking import Tracker
+from tests.support import toy_study
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def params(tmp_path, monkeypatch):
 def test_track_fills_an_empty_store_finds_it_equal_afterwards_and_check_tells_the_two_apart(
     params, monkeypatch, capsys
 ):
-    monkeypatch.setattr(lineage, "unchanged", lambda stage, folder: True)
+    monkeypatch.setattr(dvc_lock, "unchanged", lambda stage, folder: True)
     assert track.main(params, Tracker(), check=True) == 1
     everything = toy_study.RECORDS + toy_study.MODELS + 1  # and the champion
     assert len(capsys.readouterr().out.splitlines()) == everything
@@ -35,7 +35,7 @@ def test_track_fills_an_empty_store_finds_it_equal_afterwards_and_check_tells_th
 
 
 def test_scores_of_other_models_are_not_shown(params, monkeypatch):
-    monkeypatch.setattr(lineage, "unchanged", lambda stage, folder: False)
+    monkeypatch.setattr(dvc_lock, "unchanged", lambda stage, folder: False)
     tracker = Seeing()
     track.main(params, tracker)
     assert tracker.projected
@@ -44,7 +44,7 @@ def test_scores_of_other_models_are_not_shown(params, monkeypatch):
 
 
 def test_a_stage_that_params_no_longer_name_is_not_shown(params, monkeypatch):
-    monkeypatch.setattr(lineage, "unchanged", lambda stage, folder: True)
+    monkeypatch.setattr(dvc_lock, "unchanged", lambda stage, folder: True)
     given = json.loads(Path("params.yaml").read_text())
     del given["train"]["runs"]["vanilla-tuned"]
     given["evaluate"]["comparisons"] = []
@@ -68,7 +68,7 @@ def test_a_file_that_is_not_here_costs_a_warning(params, capsys):
 
 def test_the_stage_and_a_look_into_sqlite_import_no_library_that_takes_long():
     code = (
-        "import sys; from pipeline.stages import track; from pipeline.record.tracking import Tracker, store\n"
+        "import sys; from pipeline.stages import track; from pipeline.tracking import Tracker, store\n"
         "from pathlib import Path; store.seen_in_sqlite(Path('/no/such/file'))\n"
         "track.shown_better([0.80, 0.81, 0.85], [0.81, 0.82, 0.85])\n"  # a lead that decides nothing
         "print(*{'mlflow', 'tensorflow', 'keras', 'dvc', 'sklearn', 'scipy'} & set(sys.modules))"

@@ -1,1 +1,0 @@
-"""Where effects live: reviews come from, files lie, work runs, and MLflow hears."""

@@ -1,0 +1,1 @@
+"""The four architectures: built, trained and asked."""

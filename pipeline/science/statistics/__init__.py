@@ -1,0 +1,1 @@
+"""Scores, comparisons and calibration over seeds and reviews."""

@@ -1,0 +1,1 @@
+"""Reviews as tokens, split and described."""

@@ -1,0 +1,1 @@
+"""Where each artifact lies and how it is read and written."""

@@ -1,0 +1,99 @@
+"""The files of reports/replications/: what `python -m pipeline replicate` writes and `claims` reads."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pipeline.params import PARAMS, Claims, Mistake, Settings, Strict, Tune, explained
+from pipeline.storage import artifacts, dvc_lock
+from pipeline.storage.dvc_lock import Stage
+
+FOLDER = artifacts.REPORTS / "replications"
+NAME = r"[a-z0-9-]+"
+Verdict = Literal["holds", "partly", "does not hold", "not shown"]
+Setting = bool | int | float | str | None
+
+
+class Mean(Strict):
+    """A mean over seeds with its 95 % interval, which one seed does not have."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    seeds: int
+
+
+class Measure(Strict):
+    """A number that decides a verdict."""
+
+    what: str
+    value: float | None
+    low: float | None
+    high: float | None
+    unit: str
+    source: str
+    side: Literal["above", "below"]
+    threshold: float
+    verdict: Literal["holds", "does not hold", "not shown"]
+
+
+class Claim(Strict):
+    name: str
+    verdict: Verdict
+    measures: list[Measure]
+
+
+class Replication(Strict):
+    """One file. It holds no time, host name or path, so the same results give the same bytes."""
+
+    name: Annotated[str, Field(pattern=f"^{NAME}$")]
+    commit: str
+    params: str  # `parameters` of the replicated study
+    machine: dict[str, str]  # processor.described()
+    flags: str  # XLA_FLAGS
+    tuned: Literal["searched", "kept"]
+    chosen: dict[str, dict[str, Setting]]  # architecture -> settings
+    means: dict[str, dict[str, Mean]]  # run -> metric
+    claims: list[Claim]
+
+
+def path(name: str, folder: Path = Path()) -> Path:
+    return folder / FOLDER / f"{name}.json"
+
+
+def parameters(stages: dict[str, Stage], claims: Claims, tune: Tune, start: Settings) -> str:
+    """A digest of the values in params.yaml that determine the results of a study.
+
+    `stages` are the stages that `claims` reads from, as dvc.lock records them; `start` is where `tune` starts.
+    """
+    values = {name: stage.params.get(str(PARAMS), {}) for name, stage in stages.items()}
+    sections = [section.model_dump() for section in (claims, tune, start)]
+    return dvc_lock.digest([values, sections])
+
+
+def read_all(folder: Path = Path()) -> list[Replication]:
+    """Every replication, sorted by name; raises Mistake for a JSON file that is not one."""
+    return [_read(file) for file in sorted((folder / FOLDER).glob("*.json"))]
+
+
+def _read(file: Path) -> Replication:
+    try:
+        replication = explained(Replication, artifacts.read_json(file), file.name)
+    except Mistake as mistake:
+        raise _unusable(file, str(mistake).splitlines()[0]) from None
+
+    if replication.name != file.stem:
+        raise _unusable(file, f"its name is {replication.name!r}, not {file.stem!r}")
+
+    return replication
+
+
+def _unusable(file: Path, problem: str) -> Mistake:
+    problem = problem.removeprefix(f"{file}: ").removeprefix(f"{file.name}: ").partition("; `dvc repro`")[0]
+    remedy = f"restore it with `git checkout {file}` or delete it"
+    return Mistake(f"{file}: not a file of `python -m pipeline replicate`: {problem}; {remedy}")
+
+
+def write(replication: Replication, folder: Path = Path()) -> None:
+    artifacts.write_json(path(replication.name, folder), replication.model_dump())

@@ -1,0 +1,1 @@
+"""Recomputes stages in a clean copy of the commit and compares."""

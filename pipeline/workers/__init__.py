@@ -1,0 +1,1 @@
+"""Where units of work run: this process, a pool of processes, or a Dask cluster."""

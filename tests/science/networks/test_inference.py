@@ -1,0 +1,36 @@
+"""Trained weights as a function of tokens."""
+
+import numpy as np
+import pytest
+
+from pipeline.params import ARCHITECTURES
+from pipeline.science.networks import architectures, inference
+from tests.science.conftest import VOCABULARY, bold, by_whole_reviews, learnable
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_probabilities_are_those_of_keras_predict_whatever_the_number_of_reviews(architecture, settings, monkeypatch):
+    monkeypatch.setattr(inference, "BATCH", 4)
+    masked = settings.model_copy(update={"mask": True, "dropout": 0.5})
+    tokens_NT = learnable(11).tokens_NT
+    tokens_NT[:, :2] = 0
+    for seed in (0, 1):  # the second uses what was compiled for the first
+        model = architectures.initial(architecture, masked, VOCABULARY, seed)
+        network = inference.Network(architecture, masked, VOCABULARY, architectures.packed(model))
+        expected = model.predict(tokens_NT, verbose=0)[:, 0]
+        np.testing.assert_allclose(network.probabilities(tokens_NT), expected, rtol=1e-5)
+        np.testing.assert_allclose(network.probabilities(tokens_NT[:1]), expected[:1], rtol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_logits_of_a_replaced_word_equal_those_of_whole_reviews(architecture, settings):
+    longer = settings.model_copy(update={"sequence_length": 12})
+    network = inference.Network(architecture, longer, VOCABULARY, architectures.packed(bold(architecture, longer)))
+    tokens_NT, word_W = learnable(4, length=12).tokens_NT, np.array([2, 9, 21])
+    lag_L = [3, *range(12)]  # in any order, and more than once
+
+    z_LWN = network.replacement_logits(tokens_NT, lag_L, word_W)
+
+    expected_LWN = by_whole_reviews(network.logits)(tokens_NT, lag_L, word_W)
+    np.testing.assert_allclose(z_LWN, expected_LWN, rtol=0, atol=1e-5)
+    assert (np.ptp(expected_LWN, axis=1) > 1e-3).all(axis=1).sum() > 3  # at these lags the word makes a difference

@@ -1,0 +1,199 @@
+"""One cell of the study: which networks it measures, at which length they were trained, and in which columns."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.science import length_study
+from pipeline.science.gradients import adjoint, decay
+from pipeline.science.networks import architectures, training
+from tests.science.conftest import LENGTH, VOCABULARY, learnable
+
+OTHER_INITIALISERS = {"glorot_uniform", "0.9 orthogonal", "identity"}
+
+
+def silent(_row):
+    pass
+
+
+def length_of(settings, tokens, trained_here):
+    sets = (learnable(16, tokens), learnable(8, tokens, seed=1)) if trained_here else None
+    return length_study.Length(
+        settings=settings.model_copy(update={"sequence_length": tokens, "epochs": 1}),
+        vocabulary_size=VOCABULARY,
+        textbook_length=LENGTH,
+        sets=sets,
+        reviews=tuple(learnable(reviews, tokens, seed=2) for reviews in (9, 6, 4)),
+        strong_words=(np.array([2, 3]), np.array([4, 5])),
+        bag_of_words_accuracy=0.625,
+        spectra=True,
+    )
+
+
+def textbook(settings, architecture, seed=0):
+    """Weights that the textbook's run may have ended with."""
+    return architectures.packed(architectures.initial(architecture, settings, VOCABULARY, 100 + seed))
+
+
+@pytest.fixture(scope="module")
+def run(settings):
+    def cell(architecture, tokens, trained_here, thorough, seed=0):
+        own = length_of(settings, tokens, trained_here)
+        return length_study.cell(own, architecture, seed, textbook(settings, architecture, seed), thorough, silent)
+
+    return cell
+
+
+@pytest.fixture(scope="module")
+def cells(run):
+    """By what they are told to do; lengths shorter and longer than the textbook's."""
+    return {
+        "trained here": run("bidirectional", 5, trained_here=True, thorough=True),
+        "too long to train at": run("vanilla", 12, trained_here=False, thorough=True),
+        "not thorough": run("vanilla", 12, trained_here=True, thorough=False),
+        "no states": run("feedforward", 12, trained_here=False, thorough=True),
+        "gates": run("lstm", 12, trained_here=False, thorough=True),
+    }
+
+
+def values(table, *columns):
+    return set(table[list(columns)].itertuples(index=False, name=None))
+
+
+def test_every_table_has_the_columns_that_are_promised_and_says_whose_it_is(cells):
+    for tables in cells.values():
+        assert list(tables["curves"]) == [*length_study.CURVE_AXES, "lag_tokens", *length_study.CURVE_COLUMNS]
+        assert list(tables["dynamics"]) == length_study.DYNAMICS_COLUMNS
+        assert list(tables["effects"]) == [*length_study.OWN_COLUMNS, *length_study.EFFECT_COLUMNS]
+        assert list(tables["probes"]) == [*length_study.OWN_COLUMNS, *length_study.PROBE_COLUMNS]
+    own = {"architecture": "bidirectional", "sequence_length": 5, "seed": 0}
+    for name in ("curves", "dynamics", "effects", "probes"):
+        table = cells["trained here"][name]
+        assert values(table, *own) == {tuple(own.values())}
+        assert not table["trained_length"].isna().any()
+
+
+def test_both_designs_are_there_and_told_apart_by_the_length_that_was_trained_at(cells):
+    expected = {
+        "trained here": {("initial", 5), ("training", 5), ("trained", 5), ("trained", LENGTH)},
+        "too long to train at": {("initial", 12), ("trained", LENGTH)},
+        "not thorough": {("initial", 12), ("trained", LENGTH)},
+        "no states": {("initial", 12), ("trained", LENGTH)},
+        "gates": {("initial", 12), ("trained", LENGTH)},
+    }
+    for name, tables in cells.items():
+        assert values(tables["curves"], "weights", "trained_length") == expected[name]
+        trained = {(tokens,) for weights, tokens in expected[name] if weights == "trained"}
+        assert values(tables["effects"], "trained_length") == values(tables["probes"], "trained_length") == trained
+
+
+def states_curve(curves):
+    return curves.loc[curves["quantity"] == "dz/dh", "log10_relative_norm"].to_numpy()
+
+
+def of_the_textbook(settings, architecture, tokens):
+    model = architectures.restored(architecture, settings, VOCABULARY, textbook(settings, architecture))
+    curves = adjoint.curves(model, learnable(9, tokens, seed=2).tokens_NT)
+    return np.concatenate([adjoint.summary(curve)["log10_relative_norm"] for curve in curves])
+
+
+def test_a_network_trained_at_the_textbook_s_length_is_measured_at_this_one(settings, cells):
+    curves = cells["trained here"]["curves"].query("weights == 'trained'")
+    of_textbook, of_here = (states_curve(curves[curves["trained_length"] == tokens]) for tokens in (LENGTH, 5))
+    np.testing.assert_array_equal(of_textbook, of_the_textbook(settings, "bidirectional", 5))
+    assert (of_here[1:5] != of_textbook[1:5]).all()
+
+
+def test_the_headline_is_of_networks_measured_where_they_were_trained_and_as_keras_starts_them(cells):
+    headline = decay.headline(pd.concat([cells[name]["curves"] for name in ("trained here", "no states", "gates")]))
+    assert list(headline) == decay.CONTRACT_COLUMNS
+    assert values(headline, "architecture", "direction", "weights", "sequence_length") == {
+        *(("bidirectional", way, weights, 5) for way in ("forward", "backward") for weights in ("initial", "trained")),
+        ("feedforward", "none", "initial", 12),
+        ("lstm", "forward", "initial", 12),
+    }
+    assert not headline.duplicated(["architecture", "direction", "weights", "lag_tokens"]).any()
+
+
+def test_at_the_textbook_s_length_the_first_epochs_are_watched_and_the_network_is_the_textbook_s(
+    settings, run, monkeypatch
+):
+    def train(architecture, settings, vocabulary_size, seed, train, validation, report, watch):
+        model = architectures.initial(architecture, settings, vocabulary_size, seed)
+        watch(0.25, model, np.array([1.0, 2.0, 4.0]))
+        trained_for.append(settings.epochs)
+        return [], architectures.packed(model)
+
+    trained_for = []
+    monkeypatch.setattr(training, "train", train)
+    there = run("vanilla", LENGTH, trained_here=True, thorough=True)
+    assert trained_for == [length_study.FIRST_EPOCHS]
+    trained = there["curves"].query("weights == 'trained'")
+    assert set(trained["trained_length"]) == {LENGTH}
+    np.testing.assert_array_equal(states_curve(trained), of_the_textbook(settings, "vanilla", LENGTH))
+    assert set(there["curves"].query("weights == 'training'")["epoch"]) == {0.25}
+    norms = there["dynamics"].set_index("measure").filter(like="gradient_norm_", axis=0)["value"]
+    assert norms["gradient_norm_median"] == 2
+    assert norms["gradient_norm_largest"] == 4
+
+
+def test_other_initialisers_are_those_of_networks_of_one_matrix_and_only_where_it_is_thorough(cells):
+    for name, others in {
+        "trained here": OTHER_INITIALISERS,
+        "too long to train at": OTHER_INITIALISERS,
+        "not thorough": set(),
+        "no states": set(),
+        "gates": set(),
+    }.items():
+        curves = cells[name]["curves"]
+        assert set(curves["initialiser"]) == {"orthogonal"} | others
+        assert set(curves.loc[curves["initialiser"] != "orthogonal", "weights"]) <= {"initial"}
+
+
+def test_jacobians_are_of_those_networks_alone_and_no_gradient_exceeds_its_bound(cells):
+    for name, directions in {
+        "trained here": {"forward", "backward"},
+        "too long to train at": {"forward"},
+        "not thorough": set(),
+        "no states": set(),
+        "gates": set(),
+    }.items():
+        numbers = cells[name]["dynamics"]
+        violations = numbers[numbers["measure"] == "bound_violations"]
+        assert set(violations["direction"]) == directions
+        assert (violations["value"] == 0).all()
+        assert set(violations["reviews"]) <= {4}
+        assert (numbers.loc[numbers["measure"] == "bound_slack", "value"] >= 0).all()
+
+
+def test_a_curve_of_0_9_times_orthogonal_weights_lies_below_and_every_curve_starts_at_0(cells):
+    curves = cells["too long to train at"]["curves"].query("quantity == 'dz/dh' and weights == 'initial'")
+    at = curves.set_index(["initialiser", "lag_tokens"])["log10_relative_norm"]
+    assert at["0.9 orthogonal", 11] == pytest.approx(at["orthogonal", 11] + 11 * np.log10(0.9), abs=0.05)
+    for tables in cells.values():
+        first = tables["curves"].query("lag_tokens == 0 and quantity != 'bound'")
+        np.testing.assert_allclose(first["log10_relative_norm"], 0, atol=1e-12)
+
+
+def test_the_bag_of_words_stands_among_the_probes_of_every_network(cells):
+    bags = cells["trained here"]["probes"].query("probe == 'bag_of_words'")
+    assert bags["trained_length"].tolist() == [LENGTH, 5]
+    assert set(bags["accuracy"]) == {0.625}
+
+
+def test_the_decay_table_has_a_row_for_every_kind_of_curve_of_its_seeds(run, cells):
+    both = [cells["too long to train at"], run("vanilla", 12, trained_here=False, thorough=True, seed=1)]
+    table = decay.table(pd.concat(tables["medians"] for tables in both))
+    kinds = pd.concat(tables["curves"] for tables in both)[decay.GROUP].drop_duplicates()
+    kinds = kinds[~kinds["quantity"].str.startswith("singular value")]
+    assert values(table, *decay.GROUP) <= values(kinds, *decay.GROUP)
+    assert not table.duplicated(decay.GROUP).any()
+    assert set(table["seeds"]) == {2}
+    of_states = table[table["quantity"] == "dz/dh"].set_index(["weights", "initialiser"])
+    assert set(of_states.index) == {("trained", "orthogonal")} | {
+        ("initial", name) for name in OTHER_INITIALISERS | {"orthogonal"}
+    }
+    assert set(of_states["reviews"]) == {9}
+    assert set(of_states["last_lag_tokens"]) == {11}
+    found = of_states.loc["initial", "0.9 orthogonal"]
+    assert found["half_life_tokens_low"] <= found["half_life_tokens"] <= found["half_life_tokens_high"] < 6.6

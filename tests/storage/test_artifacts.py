@@ -1,0 +1,64 @@
+"""How files are written."""
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline.params import Mistake
+from pipeline.storage import artifacts
+
+
+def test_a_full_disk_is_one_clear_line_and_what_was_there_stays(tmp_path, monkeypatch):
+    table = tmp_path / "table.csv"
+    artifacts.write_csv(table, pd.DataFrame({"a": [1]}))
+
+    def full(*_args, **_kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", full)
+    with pytest.raises(Mistake, match=r"table\.csv: cannot be written: No space left on device$"):
+        artifacts.write_csv(table, pd.DataFrame({"a": [2]}))
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+    assert table.read_text() == "a\n1\n"
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_write(tmp_path):
+    (tmp_path / ".writing-1-a.json").write_text("{")
+    artifacts.write_json(tmp_path / "a.json", {})
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_the_file_is_flushed_before_it_is_renamed_within_its_folder(tmp_path, monkeypatch):
+    done = []
+    flush, rename = os.fsync, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda file: (done.append("flushed"), flush(file)))
+    monkeypatch.setattr(Path, "replace", lambda old, new: (done.append((old.parent, new)), rename(old, new)))
+    artifacts.write_text(tmp_path / "a.txt", "a")
+    assert done == ["flushed", (tmp_path, tmp_path / "a.txt")]
+
+
+@pytest.mark.parametrize(
+    ("name", "read", "content"),
+    [
+        ("a.json", artifacts.read_json, json.dumps({"a": 1})[:-1].encode()),
+        ("a.json", artifacts.read_json, "ä".encode("latin-1")),
+        ("a.csv", artifacts.read_csv, b"a,b\n1,2\n3"),
+        ("a.csv", artifacts.read_csv, b""),
+        ("a.parquet", artifacts.read_parquet, b"PAR1" * 20),
+        ("a.weights.h5", artifacts.read_weights, b"\x89HDF\r\n\x1a\n"),
+    ],
+)
+def test_a_damaged_file_is_one_clear_line(tmp_path, name, read, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(Mistake, match=rf"^.*{name}: damaged \([^\n]+\); `dvc repro` makes it anew$"):
+        read(tmp_path / name)
+
+
+def test_a_folder_that_is_a_file_is_one_clear_line(tmp_path):
+    (tmp_path / "folder").write_text("")
+    with pytest.raises(Mistake, match="cannot be written"):
+        artifacts.write_json(tmp_path / "folder" / "a.json", {})

@@ -1,0 +1,115 @@
+"""A toy project after `dvc repro`; the toy study beside a store of MLflow's, ready and empty."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from pipeline.storage import dvc_lock
+from pipeline.tracking import live, run_records, sync
+from tests.support import toy_study
+
+DVC = """
+stages:
+  tune:
+    matrix:
+      architecture: ${tune.architectures}
+    cmd: mkdir -p tuned && cp source tuned/${item.architecture}.json
+    deps:
+      - source
+    params:
+      - tune.trials
+    outs:
+      - tuned/${item.architecture}.json
+  train:
+    foreach: ${train.runs}
+    do:
+      cmd: mkdir -p models/${key} && cp code models/${key}/weights
+      deps:
+        - code
+        - tuned
+      params:
+        - train.runs.${key}
+        - ${item.from}:
+            - settings.${item.settings}
+      outs:
+        - models/${key}
+"""
+PARAMS = """
+tune: {architectures: [vanilla], trials: 3}
+settings:
+  textbook: {rate: 0.00001, clip: null, mask: false, schedule: "no"}
+train:
+  runs:
+    vanilla-textbook: {settings: textbook, from: params.yaml}
+    vanilla-tuned: {settings: tuned, from: tuned/vanilla.json}
+"""
+
+
+@pytest.fixture(scope="session")
+def reproduced(tmp_path_factory):
+    """A toy project after `dvc repro`."""
+    folder = tmp_path_factory.mktemp("toy")
+    (folder / "dvc.yaml").write_text(DVC)
+    (folder / "params.yaml").write_text(PARAMS)
+    (folder / "source").write_text('{"settings": {"tuned": {"rate": 0.00002, "clip": null}}}')
+    (folder / "code").write_text("one")
+    for words in (["init", "--no-scm", "--quiet"], ["config", "core.analytics", "false"], ["repro", "--quiet"]):
+        subprocess.run([sys.executable, "-m", "dvc", *words], cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture
+def project(reproduced, tmp_path):
+    """It in a folder of its own."""
+    return shutil.copytree(reproduced, tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory):
+    """Made once, by two first users at once, and copied for each test: MLflow takes seconds for its tables."""
+    folder = tmp_path_factory.mktemp("store")
+    code = f"from pathlib import Path; from pipeline.tracking import store; store.opened(Path({str(folder)!r}))"
+    environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
+    users = [subprocess.Popen([sys.executable, "-c", code], cwd=live.CODE, env=environment) for _ in range(2)]
+    assert [user.wait() for user in users] == [0, 0]
+    return folder / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def projected_store(tmp_path_factory, empty_store):
+    """The store after one projection of the toy study, copied for each test that begins there."""
+    folder = tmp_path_factory.mktemp("projected")
+    with pytest.MonkeyPatch.context() as patch:
+        as_locked(patch)
+        toy_study.write(folder)
+        shutil.copy(empty_store, folder)
+        stages = dvc_lock.finished(folder)
+        shown = run_records.read([stages[name] for name in toy_study.STAGES], stages["evaluate"], folder)
+        sync.project(shown, folder)
+    return folder / "mlflow.db"
+
+
+def as_locked(patch) -> None:
+    """Runs go to the store in the folder, and every dependency of a stage is as dvc.lock says."""
+    patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    patch.delenv("RNN_TRACKING", raising=False)
+    patch.setattr(dvc_lock, "present", lambda name, folder: dvc_lock.finished(folder)[name])
+
+
+@pytest.fixture
+def study(tmp_path, empty_store, monkeypatch):
+    """The toy study next to an empty store."""
+    as_locked(monkeypatch)
+    toy_study.write(tmp_path)
+    shutil.copy(empty_store, tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def projected(study, projected_store):
+    """The toy study next to a store that shows it."""
+    shutil.copy(projected_store, study)
+    return study

@@ -1,0 +1,220 @@
+import json
+
+import pytest
+
+from pipeline.params import Mistake
+from pipeline.storage import artifacts, dvc_lock
+from pipeline.tracking import run_records
+from tests.support import toy_study
+
+
+@pytest.fixture
+def study(tmp_path):
+    toy_study.write(tmp_path)
+    return tmp_path
+
+
+def read(folder, scores: bool = True):
+    finished = dvc_lock.finished(folder)
+    found = run_records.read(
+        [finished[name] for name in toy_study.STAGES], finished["evaluate"] if scores else None, folder
+    )
+    return {record.name: record for record in found}
+
+
+def test_each_stage_is_a_parent_with_a_child_for_each_seed_trial_or_curve(study):
+    found = read(study)
+    assert len(found) == toy_study.RECORDS
+    parents = {record.key: record.name for record in found.values()}
+    assert {name: parents[record.parent] for name, record in found.items() if record.parent} == {
+        **{f"{run} seed {seed}": run for run in toy_study.RUNS for seed in toy_study.seeds_of(run)},
+        **{f"vanilla trial {number}": "vanilla study" for number in range(3)},
+        **{f"vanilla {what} 4": "gradients 4" for what in ("forward initial", "forward trained", "4 memory")},
+        "vanilla first retention": "retention",
+    }
+
+
+def test_a_seed_shows_its_curves_its_scores_and_what_made_it(study):
+    record = read(study)["vanilla-textbook seed 1"]
+    assert record.metrics["validation/loss", 1] == 0.5
+    assert record.metrics["validation/loss", 2] == 0.25
+    assert record.metrics["test/accuracy", 0] == 0.75
+    assert record.metrics["validation/accuracy.kept", 0] == 0.625
+    assert record.metrics["best_epoch", 0] == 1
+    assert {"hidden_size": "64", "clip_norm": "null", "mask": "false", "epochs": "12", "seed": "1"}.items() <= (
+        record.params.items()
+    )
+    assert {"architecture": "vanilla", "settings": "textbook", "seed": "1", "sequence_length": "100"}.items() <= (
+        record.tags.items()
+    )
+    assert [context for context, _, _ in record.datasets] == ["training", "validation", "test"]
+
+
+def test_a_run_and_a_curve_show_their_own_number_of_seeds(study):
+    found = read(study)
+    assert found["vanilla-textbook"].params["seeds"] == "4"
+    assert found["vanilla-tuned"].params["seeds"] == "2"
+    assert "4 seeds" in found["vanilla-textbook"].tags[run_records.NOTE]
+    assert {found[name].params["seeds"] for name in ("gradients 4", "vanilla forward trained 4")} == {"2"}
+    assert not any("seed_factor" in record.params for record in found.values())
+
+
+def test_a_length_shows_every_number_of_seeds_that_its_curves_rest_on(study):
+    table = study / "reports/gradients/4.csv"
+    kept = [line for line in table.read_text().splitlines() if not line.startswith("vanilla,forward,initial,1,")]
+    table.write_text("\n".join(kept) + "\n")
+    found = read(study)
+    assert found["vanilla forward initial 4"].params["seeds"] == "1"
+    assert found["gradients 4"].params["seeds"] == "1 or 2"
+
+
+def test_a_tuned_run_shows_the_settings_that_tuning_chose(study):
+    assert read(study)["vanilla-tuned"].params["hidden_size"] == "16"
+
+
+def test_a_parent_carries_the_mean_and_its_scatter(study):
+    metrics = read(study)["vanilla-textbook"].metrics
+    assert {name: value for (name, _), value in metrics.items() if name.startswith("test/")} == {
+        "test/accuracy": 0.625,
+        "test/accuracy.sd": 0.125,
+        "test/accuracy.low": 0.25,
+        "test/accuracy.high": 0.9,
+    }
+    assert metrics["parameters", 0] == 326273
+
+
+def test_the_ceiling_has_no_scatter_and_no_children(study):
+    record = read(study)["tfidf"]
+    assert record.metrics == {("parameters", 0): 100.0, ("test/accuracy", 0): 0.875}
+    assert record.parent is None
+
+
+def test_a_failed_trial_has_no_value_but_is_shown(study):
+    found = read(study)
+    assert found["vanilla trial 2"].tags["state"] == "FAIL"
+    assert ("validation/accuracy.kept", 0) not in found["vanilla trial 2"].metrics
+    assert found["vanilla trial 0"].metrics["validation/accuracy.kept", 0] == 0.75
+    assert found["vanilla study"].metrics["trials.fail", 0] == 1
+
+
+def test_a_decay_curve_is_the_mean_over_seeds_by_lag(study):
+    metrics = read(study)["vanilla forward trained 4"].metrics
+    assert [metrics["log10_relative_norm", lag] for lag in range(4)] == [0, -1.5, -3, -4.5]
+    assert not any(name.endswith("p90") for name, _ in metrics), "an empty field is no measurement"
+    assert metrics["half_life_tokens", 0] == 3.5
+    assert ("horizon_1e-3", 0) not in metrics, "not reached"
+    assert read(study)["gradients 4"].metrics["log10_relative_norm/vanilla-forward-trained", 3] == -4.5
+
+
+def test_a_retention_curve_is_a_mean_by_lag_and_its_parent_has_the_longest_lag_that_every_seed_learned(
+    study,
+):
+    found = read(study)
+    metrics = found["vanilla first retention"].metrics
+    assert [metrics["accuracy", lag] for lag in (1, 2, 4)] == [1, 1, 0.625]
+    assert [metrics["solved", lag] for lag in (1, 2, 4)] == [1, 1, 0]
+    assert found["retention"].metrics == {("retained_tokens/vanilla-first", 0): 2}
+
+
+def test_every_verdict_is_a_tag_and_a_row_of_the_description(study):
+    record = read(study)["claims"]
+    assert record.tags["claim gradients vanish"] == "partly"
+    assert "| a state word by word | **holds** |" in record.tags[run_records.NOTE]
+    assert record.metrics == {("claims.holds", 0): 1, ("claims.partly", 0): 1}
+
+
+def test_an_unstable_verdict_is_counted_and_described_with_both_verdicts(study):
+    path = study / artifacts.CLAIMS
+    rows = artifacts.read_json(path)
+    item = {"name": "amd", "verdict": "partly", "measures": [], "obstacle": ""}
+    rows[0] |= {"verdict": "unstable", "verdict_here": "holds", "replications": [item]}
+    artifacts.write_json(path, rows)
+    record = read(study)["claims"]
+    assert "| a state word by word | **unstable** (here: holds; amd: partly) |" in record.tags[run_records.NOTE]
+    assert record.metrics == {("claims.partly", 0): 1, ("claims.unstable", 0): 1}
+
+
+@pytest.mark.parametrize(
+    ("run", "result", "figure"),
+    [
+        ("vanilla-textbook", "**Test accuracy 0.6250**", "accuracy"),
+        ("tfidf", "**Test accuracy 0.8750**", "accuracy"),
+        (
+            "vanilla study",
+            "**trial-1**: fewest parameters among those ahead; trials: 2 COMPLETE, 1 FAIL",
+            "tuning-by-trial",
+        ),
+        ("gradients 4", "- vanilla forward trained: 10^-4.5, half-life 3.5 tokens", "gradients-by-lag"),
+        ("retention", "- vanilla first: 2", "retention"),
+    ],
+)
+def test_the_description_of_a_parent_has_its_result_a_figure_and_what_reproduces_it(study, run, result, figure):
+    record = read(study)[run]
+    note = record.tags[run_records.NOTE]
+    assert result in note
+    assert f"](get-artifact?path={figure}.svg&run_uuid={run_records.RUN_ID})" in note
+    assert f"Reproduce: `dvc repro {record.stage}`" in note
+    assert record.artifacts[f"{figure}.svg"] == toy_study.SVG
+
+
+def test_without_a_report_there_is_no_figure(study):
+    (study / "reports/figures/accuracy.svg").unlink()
+    record = read(study)["vanilla-textbook"]
+    assert "get-artifact" not in record.tags[run_records.NOTE]
+
+
+def test_no_text_of_a_review_is_in_a_record_so_mlflow_has_none_to_escape(study):
+    hostile = "</script><img src=x onerror=alert(1)>"
+    for path in ("reports/examples.json", "data/prepared/test.csv", "data/prepared/vocabulary.json"):
+        (study / path).parent.mkdir(parents=True, exist_ok=True)
+        (study / path).write_text(json.dumps([hostile]))
+    assert "onerror" not in repr(read(study).values())
+
+
+def test_a_trial_names_the_seed_that_it_was_tried_on(study):
+    assert read(study)["vanilla trial 0"].tags["seed"] == "1000"
+
+
+def test_a_search_shows_its_race_and_its_regret(study):
+    record = read(study)["vanilla study"]
+    assert record.params["chosen"] == "trial-1"
+    assert {name: value for (name, _), value in record.metrics.items() if not name.startswith("trials.")} == {
+        **{"race/start": 0.75, "race/trial-1": 0.875},
+        **{"race.difference/trial-1": 0.125, "race.standard_error/trial-1": 0.0625},
+        **{"regret": 0.25, "regret.low": -0.125, "regret.high": 0.5},
+    }
+    assert "on fresh seeds): 0.2500, 95 % interval -0.1250 to 0.5000" in record.tags[run_records.NOTE]
+
+
+def test_a_search_that_kept_the_starting_recipe_has_a_regret_of_0(study):
+    kept = {"chosen": {**toy_study.CHOSEN, "trial": None, "starting_recipe": True}, "race": []}
+    kept["regret"] = {"difference": 0.0, "low": None, "high": None}
+    toy_study.write_json(study / "reports/tuning/vanilla.json", kept)
+    record = read(study)["vanilla study"]
+    assert record.params["chosen"] == "start"
+    assert record.metrics["regret", 0] == 0
+    assert ("regret.low", 0) not in record.metrics
+    assert "on fresh seeds): 0.0000\n" in record.tags[run_records.NOTE]
+
+
+def test_the_same_files_give_the_same_fingerprint_and_other_files_another_where_they_are_shown(study):
+    before = {name: record.fingerprint for name, record in read(study).items()}
+    assert before == {name: record.fingerprint for name, record in read(study).items()}
+    assert len(set(before.values())) == len(before)
+    metrics = json.loads((study / "reports/metrics.json").read_text())
+    metrics["vanilla-textbook"]["test/accuracy"]["scores"]["0"] = 0.5001
+    (study / "reports/metrics.json").write_text(json.dumps(metrics))
+    after = {name: record.fingerprint for name, record in read(study).items()}
+    assert [name for name in before if before[name] != after[name]] == ["vanilla-textbook seed 0"]
+
+
+def test_without_an_evaluation_of_these_models_no_score_is_shown(study):
+    found = read(study, scores=False)
+    assert "tfidf" not in found
+    assert not any(name.startswith("test/") for record in found.values() for name, _ in record.metrics)
+
+
+def test_a_file_that_is_not_here_is_named(study):
+    (study / "artifacts/history/vanilla-tuned.csv").unlink()
+    with pytest.raises(Mistake, match=r"history/vanilla-tuned\.csv"):
+        read(study)

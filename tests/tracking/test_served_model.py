@@ -1,0 +1,130 @@
+"""The champion asked in every way there is: one answer. Its weights are those of a small real network."""
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from pipeline.__main__ import main
+from pipeline.params import SPECIAL_TOKENS
+from pipeline.science.networks import architectures as networks
+from pipeline.storage import artifacts, dvc_lock
+from pipeline.tracking import registered_models, registry, sync
+from tests.commands.test_predict import SETTINGS, SIZE, WORDS
+from tests.support import toy_study
+from tests.support.serving import serving
+from tests.tracking.test_sync import found
+
+RUN = "vanilla-textbook"
+TEXTS = ["A FINE film!", "dull", "not dull, fine", "film " * 600, "\0fine\0"]
+UNKNOWN = ["", "\0", "unheard", " \t\n", "a" * 10_000_000]
+ELSEWHERE = """
+import json, sys
+import mlflow
+model = mlflow.pyfunc.load_model("models:/rnn-for-nlp@champion")
+answers = [model.predict(texts) for texts in json.load(sys.stdin)]
+import pipeline
+print(json.dumps([answers, pipeline.__file__, model.predict(["half \\ud800 fine"]), model.predict([])]))
+"""
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory, empty_store):
+    """A project whose champion is a real network, and the environment of a user who has no checkout."""
+    folder = tmp_path_factory.mktemp("served")
+    toy_study.write(folder)
+    (folder / "mlflow.db").write_bytes(empty_store.read_bytes())
+    artifacts.write_text(folder / artifacts.VOCABULARY, "".join(f"{word}\n" for word in (*SPECIAL_TOKENS, *WORDS)))
+    network = networks.packed(networks.initial("vanilla", SETTINGS, SIZE, seed=0))
+    artifacts.write_bytes(folder / artifacts.weights(RUN, 0), network)
+    card = {"architecture": "vanilla", "values": SETTINGS.model_dump(), "vocabulary_size": SIZE}
+    best_epochs = artifacts.read_json(folder / artifacts.model(RUN))["best_epochs"]
+    artifacts.write_json(folder / artifacts.model(RUN), {**card, "best_epochs": best_epochs})
+    stages = dvc_lock.finished(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        sync.project([record for record in found(folder) if record.stage == f"train@{RUN}"], folder)
+        registry.project(registered_models.best([stages[f"train@{RUN}"]], stages["evaluate"], folder), folder, None)
+    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "TF_CPP_MIN_LOG_LEVEL")}
+    return folder, {**environment, "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
+
+
+@pytest.fixture(scope="module")
+def expected(served):
+    """What `python -m pipeline predict --json` prints for each of TEXTS."""
+    said = []
+    with contextlib.chdir(served[0]):
+        for text in TEXTS:
+            with contextlib.redirect_stdout(io.StringIO()) as printed:
+                assert main(["predict", "--json", "--run", RUN, "--seed", "0", text]) == 0
+            said += json.loads(printed.getvalue())
+    return said
+
+
+def same(answers: list[dict], expected: list[dict]) -> None:
+    assert [each["label"] for each in answers] == [each["label"] for each in expected]
+    assert [each["probability"] for each in answers] == pytest.approx(
+        [each["probability"] for each in expected], abs=1e-6
+    )
+
+
+@pytest.mark.slow
+def test_loaded_where_this_checkout_is_unknown_it_answers_as_predict_does(served, expected, tmp_path):
+    asked = [TEXTS, UNKNOWN, [*UNKNOWN, *TEXTS]]
+    done = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE],
+        input=json.dumps(asked),
+        cwd=tmp_path,
+        env=served[1],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    (known, unknown, both), code, (half,), none = json.loads(done.stdout)
+    same(known, expected)
+    assert unknown == [{"label": "unknown", "probability": None}] * len(UNKNOWN)
+    assert both[: len(UNKNOWN)] == unknown
+    same(both[len(UNKNOWN) :], expected)
+    assert "mlartifacts" in Path(code).parts
+    assert half["label"] != "unknown"
+    assert none == []
+
+
+@pytest.mark.exhaustive
+def test_over_http_and_from_mlflows_command_line_it_answers_as_predict_does(served, expected, tmp_path):
+    (tmp_path / "in.json").write_text(json.dumps({"inputs": TEXTS}))
+    command = [sys.executable, "-m", "mlflow", "models"]
+    model = ["--model-uri", "models:/rnn-for-nlp@champion", "--env-manager", "local"]
+    common = {"cwd": tmp_path, "env": served[1], "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    batch = subprocess.Popen([*command, "predict", *model, "-i", "in.json", "-o", "out.json", "-t", "json"], **common)
+    with _server([*command, "serve", *model], common) as ask:
+        same(ask({"inputs": TEXTS})["predictions"], expected)
+        unknown = ask({"inputs": ["unheard", "fine"]})["predictions"]
+        assert unknown[0] == {"label": "unknown", "probability": None}
+        assert unknown[1]["label"] != "unknown"
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            ask({"inputs": [1]})
+    _, said = batch.communicate(timeout=120)
+    assert batch.returncode == 0, said
+    same(json.loads((tmp_path / "out.json").read_text())["predictions"], expected)
+
+
+@contextlib.contextmanager
+def _server(command: list[str], common: dict):
+    with serving(command, "/ping", cwd=common["cwd"], env=common["env"]) as url:
+
+        def ask(payload: dict):
+            request = urllib.request.Request(  # noqa: S310
+                f"{url}/invocations", json.dumps(payload).encode(), {"Content-Type": "application/json"}
+            )
+            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+                return json.load(answer)
+
+        yield ask

@@ -1,0 +1,107 @@
+"""A team's server: `mlflow server` on PostgreSQL with artifacts of its own, over HTTP; first users come at once."""
+
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from pipeline.stages import track
+from pipeline.storage import dvc_lock
+from pipeline.tracking import Tracker, live, registry, store
+from tests.support import toy_study
+from tests.support.serving import serving
+
+OPEN = "from pathlib import Path; from pipeline.tracking import store; store.opened(Path())"
+TRACK = f"""
+{OPEN}
+import sys
+from pipeline import params
+from pipeline.storage import dvc_lock
+from pipeline.tracking import Tracker
+from pipeline.stages import track
+dvc_lock.unchanged = lambda stage, folder: True
+sys.exit(track.main(params.read(), Tracker()))
+"""
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    monkeypatch.delenv("RNN_TRACKING", raising=False)
+    monkeypatch.setattr(dvc_lock, "unchanged", lambda stage, folder: True)
+    monkeypatch.chdir(tmp_path)
+    return toy_study.write(tmp_path)
+
+
+@pytest.fixture
+def database(postgresql, request):
+    """The URL of a new one: Optuna, in another test, and MLflow both keep a table `alembic_version`."""
+    name = f"mlflow_{request.function.__name__[5:20]}"
+    with psycopg.connect(postgresql.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(f"create database {name}")
+    return postgresql.replace("/postgres?", f"/{name}?")
+
+
+@pytest.fixture
+def server(database, tmp_path):
+    """Its URL."""
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", database]
+    command += ["--serve-artifacts", "--artifacts-destination", tmp_path / "artifacts"]
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with serving(command, "/health", cwd=tmp_path, env=environment) as url:
+        yield url
+
+
+def at_once(count: int, code: str, url: str) -> list[str]:
+    """What so many users say on stderr who run this at the same time; each ends well."""
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": url, "PYTHONPATH": str(live.CODE)}
+    users = [
+        subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True)
+        for _ in range(count)
+    ]
+    said = [user.communicate(timeout=120)[1] for user in users]
+    assert [user.returncode for user in users] == [0] * count, said
+    return said
+
+
+def refused(url: str, content: bytes | None = None, **headers: str) -> bool:
+    """Whether the server's own checks of host and origin turn this request away."""
+    try:
+        urllib.request.urlopen(urllib.request.Request(url, content, headers), timeout=30)  # noqa: S310
+    except urllib.error.HTTPError as error:
+        return error.code == 403
+    return False
+
+
+@pytest.mark.exhaustive
+def test_a_server_of_a_team_shows_what_the_files_say_whoever_comes_first(study, server, monkeypatch, capsys):
+    assert refused(server, Host="evil.example")
+    assert refused(f"{server}/api/2.0/mlflow/experiments/create", b"{}", Origin="http://evil.example")
+    at_once(2, TRACK, server)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    assert track.main(study, Tracker()) == 0  # what two made at once is made one
+    capsys.readouterr()
+    assert track.main(study, Tracker()) == 0
+    assert "changed just now: 0\n" in capsys.readouterr().out
+    assert track.main(study, Tracker(), check=True) == 0
+    client, experiments = store.opened(Path())
+    assert {len(runs) for runs in store.seen(client, experiments).values()} == {1}
+    assert len(store.seen(client, experiments)) == toy_study.RECORDS
+    held = {each.tags["run"]: each.is_champion for each in registry._seen(client)}
+    assert held == {"vanilla-textbook": False, "vanilla-tuned": True}
+    version = client.get_model_version_by_alias("rnn-for-nlp", "champion")
+    stored = client.get_model_version_download_uri("rnn-for-nlp", version.version)
+    assert stored.startswith("mlflow-artifacts:/")
+    assert list(Path("artifacts").rglob("seed-1.weights.h5"))
+    assert not Path("mlflow.db").exists()
+
+
+@pytest.mark.slow
+def test_first_users_of_a_bare_postgresql_make_its_tables_once(database, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    at_once(2, OPEN, database)
+    assert not Path("mlflow.db").exists()

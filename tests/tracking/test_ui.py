@@ -1,0 +1,83 @@
+"""MLflow's UI as a person sees it: its compare page and its chart page, in a real browser."""
+
+import re
+import sys
+
+import pytest
+
+from pipeline.storage import dvc_lock
+from pipeline.tracking import run_records, store, sync
+from tests.support import browser, toy_study
+from tests.support.serving import serving
+
+COMPARED = ("vanilla-textbook", "bidirectional-textbook")
+CURVES = ("vanilla forward initial 4", "vanilla forward trained 4")
+
+
+@pytest.fixture
+def recorded(study, monkeypatch):
+    """A folder whose store shows the toy study with a bidirectional network."""
+    monkeypatch.setattr(toy_study, "RUNS", (*toy_study.RUNS, "bidirectional-textbook"))
+    toy_study.write(study)
+    stages = dvc_lock.finished(study)
+    names = [*toy_study.STAGES, "train@bidirectional-textbook"]
+    sync.project(run_records.read([stages[name] for name in names], stages["evaluate"], study), study)
+    return study
+
+
+@pytest.mark.exhaustive
+def test_the_compare_page_and_the_chart_pages_show_runs_and_curves_and_ask_no_other_machine(recorded, tmp_path):
+    client, experiments = store.opened(recorded)
+    runs = {each.info.run_name: each.info.run_id for each in client.search_runs(list(experiments.values()))}
+    training, gradients = (experiments[f"rnn-for-nlp/{name}"] for name in ("training", "gradients"))
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{recorded / 'mlflow.db'}"]
+    with serving(command, "/health", cwd=recorded) as server:
+
+        def shown(route: str, expected: str) -> str:
+            """The page once it shows this; on a machine that is busy the page may be late."""
+            for _ in range(3):
+                page, hosts = browser.opened(f"{server}/#/{route}", tmp_path)
+                assert hosts == {"127.0.0.1"}
+                if re.search(expected, browser.words(page)):
+                    return page
+            raise AssertionError(f"{expected} is not in: {browser.words(page)}")
+
+        def of(names: tuple, experiment: str) -> str:
+            ids = ",".join(f'"{runs[name]}"' for name in names)
+            return f'runs=[{ids}]&experiments=["{experiment}"]'
+
+        parallel = "Comparing 2 Runs from 1 Experiment Visualizations Parallel Coordinates Plot"
+        text = browser.words(shown(f"compare-runs?{of(COMPARED, training)}", parallel))
+        assert f"Run Name: {' '.join(COMPARED)}" in text
+        assert "architecture vanilla bidirectional" in text
+        assert "test/accuracy test/accuracy.high test/accuracy.low test/accuracy.sd" in text
+
+        bars = "test/accuracy [^a-z]*" + "".join(f"(?=[a-z -]*{name})" for name in COMPARED)
+        shown(f"experiments/{training}/runs?compareRunsMode=CHART", bars)
+
+        chart = shown(
+            f'metric?{of(CURVES, gradients)}&metric="log10_relative_norm"&plot_metric_keys=["log10_relative_norm"]'
+            "&plot_layout={}&x_axis=step&y_axis_scale=linear&line_smoothness=1&show_point=false&deselected_curves=[]"
+            "&last_linear_y_axis_range=[]",
+            CURVES[0],
+        )
+        text = browser.words(chart)
+        for curve in CURVES:
+            assert f"{curve} (log10_relative_norm)" in text  # the legend
+            assert f"{curve} -4.5 (step=3) -4.5 (step=3) 0 (step=0)" in text  # the lag is the step
+        lines = re.findall(r'class="js-line"[^>]* d="M0,([\d.]+)L.*?,([\d.]+)"', chart)
+        assert len(lines) >= len(CURVES)
+        assert all(float(first) < float(last) for first, last in lines)  # they fall: a picture counts from above
+
+        run = shown(f"experiments/{gradients}/runs/{runs['gradients 4']}", "half-life 3.5 tokens")
+        figure = f"get-artifact?path=gradients-by-lag.svg&amp;run_uuid={runs['gradients 4']}"
+        assert f'src="{figure}"' in run
+
+
+@pytest.mark.slow
+def test_a_page_that_asks_another_machine_is_found_out(tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text('<p>seen</p><img src="http://example.invalid/x.png">')
+    shown, hosts = browser.opened(page.as_uri(), tmp_path)
+    assert browser.words(shown) == "seen"
+    assert hosts == {"example.invalid"}

@@ -11,8 +11,9 @@ import time
 from contextlib import chdir
 from pathlib import Path
 
-from pipeline import machine, params, tracking
+from pipeline import machine, params
 from pipeline.stages import gradients
+from pipeline.tracking.tracker import Tracker
 from pipeline.workers import driver
 
 REVIEWS = 1000
@@ -31,7 +32,7 @@ def main() -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.symlink_to(root / path)
         begun = time.perf_counter()
-        gradients.main(length, found.model_copy(update={"gradients": changed}), workers, tracking.Tracker())
+        gradients.main(length, found.model_copy(update={"gradients": changed}), workers, Tracker())
         taken = time.perf_counter() - begun
     workers.close()
     networks = sum(len(found.train.seeds_of(f"{name}-textbook")) for name in changed.architectures)

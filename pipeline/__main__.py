@@ -142,7 +142,8 @@ def _fanned_out(given) -> None:
     from contextlib import ExitStack
     from importlib import import_module
 
-    from pipeline import params, tracking
+    from pipeline import params
+    from pipeline.tracking.tracker import Tracker
     from pipeline.workers import driver
 
     found = params.read()
@@ -155,7 +156,7 @@ def _fanned_out(given) -> None:
             kept = stack.enter_context(resume.opened(f"{given.command}@{unit}"))
         workers = driver.Workers(driver.processes(), driver.scheduler(), kept)
         stack.callback(workers.close)
-        hands = [workers, tracking.Tracker()]
+        hands = [workers, Tracker()]
         if given.command == "tune":
             from pipeline.storage import optuna_storage
 
@@ -230,10 +231,11 @@ def _doctor(given) -> int:
 
 
 def _track(given) -> int:
-    from pipeline import params, tracking
+    from pipeline import params
     from pipeline.stages import track
+    from pipeline.tracking.tracker import Tracker
 
-    return track.main(params.read(), tracking.Tracker(), given.check)
+    return track.main(params.read(), Tracker(), given.check)
 
 
 COMMANDS = {

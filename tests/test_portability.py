@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from pipeline import params
 from pipeline.storage import dvc_lock
-from pipeline.tracking import Tracker
+from pipeline.tracking.tracker import Tracker
 from pipeline.stages import track
 dvc_lock.unchanged = lambda stage, folder: True
 study = params.read()

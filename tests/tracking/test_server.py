@@ -12,7 +12,8 @@ import pytest
 
 from pipeline.stages import track
 from pipeline.storage import dvc_lock
-from pipeline.tracking import Tracker, live, registry, store
+from pipeline.tracking import live, registry, store
+from pipeline.tracking.tracker import Tracker
 from tests.support import toy_study
 from tests.support.serving import serving
 
@@ -22,7 +23,7 @@ TRACK = f"""
 import sys
 from pipeline import params
 from pipeline.storage import dvc_lock
-from pipeline.tracking import Tracker
+from pipeline.tracking.tracker import Tracker
 from pipeline.stages import track
 dvc_lock.unchanged = lambda stage, folder: True
 sys.exit(track.main(params.read(), Tracker()))

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.storage import dvc_lock, stores
-from pipeline.tracking import Tracker, live, run_records, store, sync
+from pipeline.tracking import live, run_records, store, sync
+from pipeline.tracking.tracker import Tracker
 from tests.support import toy_study
 from tests.support.serving import serving
 
@@ -384,7 +385,7 @@ def test_what_a_stage_logs_while_it_works_is_in_mlflow_under_the_key_of_its_inpu
 @pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGKILL])
 def test_a_trainer_that_dies_without_a_word_leaves_killed_runs(project, kind):
     code = (
-        "import time; from pathlib import Path; from pipeline.tracking import Tracker\n"
+        "import time; from pathlib import Path; from pipeline.tracking.tracker import Tracker\n"
         f"with Tracker(Path({str(project)!r})).live({STAGE!r}, {UNITS!r}) as log:\n"
         "    log(0, 1, {'train/loss': 0.5}); print('ready', flush=True); time.sleep(60)"
     )

@@ -32,6 +32,7 @@ PROBE_COLUMNS = ["probe", "tokens", "accuracy", "logit_change", "reviews"]
 FIRST_EPOCHS = 1  # are watched at the textbook's length; the networks trained to their end there are those of `train`
 PER_TRAINING = ("median", "p99.9", "largest")  # of the gradients of the batches since the last look
 LARGE_NORM = 10
+LEADING_DIRECTIONS = 8  # Lyapunov exponents at lengths where nothing is trained; elsewhere there are as many as units
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,8 @@ class _Measured:
         for measure, value in numbers.items():
             self._number(measure, value, count, axes)
         warm_up = min(50, len(slope_TNH) // 4)
-        log_stretch_SNH = jacobians.log_stretches(slope_TNH, recurrent_HH)
+        directions = LEADING_DIRECTIONS if self._length.sets is None else None
+        log_stretch_SNH = jacobians.log_stretches(slope_TNH, recurrent_HH, directions)
         for measure, skipped in {"lyapunov": 0, "lyapunov_after_warm_up": warm_up}.items():
             exponent_NH = jacobians.exponents(log_stretch_SNH, skipped)
             for number, value in enumerate(exponent_NH.mean(axis=0), 1):

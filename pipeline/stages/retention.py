@@ -14,8 +14,13 @@ def main(params: Params, workers) -> None:
     # The long lags take longest: they go first, so that no worker has one left at the end. The seeds of a cell stay
     # together, since they share what was compiled.
     tasks = [(architecture, signal) for architecture, signals in asked.signals.items() for signal in signals]
-    cells = enumerate((*task, lag) for lag, task in product(sorted(asked.lags, reverse=True), tasks))
-    results = workers.run("retention cell", _cell, shared, dict(cells), lambda unit, epoch, metrics: None)
+    cells = dict(enumerate((*task, lag) for lag, task in product(sorted(asked.lags, reverse=True), tasks)))
+    # A signal in the middle needs a sequence of twice the lag. Sequences of one length share a compiled network.
+    lags_per_sequence = {"first": 1, "middle": 2}
+    kinds = {
+        number: (architecture, lag * lags_per_sequence[signal]) for number, (architecture, signal, lag) in cells.items()
+    }
+    results = workers.run("retention cell", _cell, shared, cells, lambda unit, epoch, metrics: None, kinds=kinds)
 
     order = ["architecture", "signal", "lag_tokens", "seed"]
     checks, found = (pd.concat(result[name] for result in results.values()) for name in ("checks", "found"))

@@ -102,14 +102,16 @@ def exponents(log_stretch_SNH: np.ndarray, warm_up: int = 0) -> np.ndarray:
 
 
 @np.errstate(divide="ignore")
-def log_stretches(slope_TNH, recurrent_HH) -> np.ndarray:
+def log_stretches(slope_TNH, recurrent_HH, directions: int | None = None) -> np.ndarray:
     """log_stretch_SNH: log |R_jj| of each of the S = T - 1 steps.
 
+    With `directions`, Q has only that many columns: the largest exponents in a fraction of the time.
     LAPACK is called for one review at a time: NumPy's `qr` of all of them takes twice as long.
     """
     steps, (reviews, units) = len(slope_TNH) - 1, slope_TNH.shape[1:]
-    log_stretch_SNH = np.empty((steps, reviews, units))
-    basis_NHH = np.tile(np.eye(units), (reviews, 1, 1))  # rows are the columns of Q, as LAPACK stores them
+    first_HH = np.eye(units)[:directions]
+    log_stretch_SNH = np.empty((steps, reviews, len(first_HH)))
+    basis_NHH = np.tile(first_HH, (reviews, 1, 1))  # rows are the columns of Q, as LAPACK stores them
     workspace = 32 * units
 
     for step, slope_NH in enumerate(slope_TNH[1:]):

@@ -213,6 +213,12 @@ def test_exponents_without_a_warm_up_and_norms_leave_out_what_is_not_asked_for()
         jacobians.lyapunov(slope_TNH, recurrent_HH, 30)
 
 
+def test_the_first_exponents_are_the_same_without_the_others():
+    network = NETWORKS[-1]
+    every_SNH = network(jacobians.log_stretches)
+    np.testing.assert_allclose(network(jacobians.log_stretches, directions=2), every_SNH[:, :, :2], rtol=1e-9)
+
+
 def test_singular_values_are_powers_of_the_eigenvalues_until_rounding_hides_them():
     lags = [0, 1, 20, 60, 120, 800]
     value_NLC, rank_NL = jacobians.singular_values(ones(801, 4), normal(0.9, -0.8, 0.5, 0.1), lags, count=3)

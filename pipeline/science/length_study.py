@@ -29,7 +29,6 @@ DYNAMICS_COLUMNS = [
 OWN_COLUMNS = ["architecture", "sequence_length", "trained_length", "seed"]
 EFFECT_COLUMNS = ["lag_tokens", "contrast", "mean_absolute_contrast", "sign_accuracy", "coherence", "reviews"]
 PROBE_COLUMNS = ["probe", "tokens", "accuracy", "logit_change", "reviews"]
-FIRST_EPOCHS = 1  # are watched at the textbook's length; the networks trained to their end there are those of `train`
 PER_TRAINING = ("median", "p99.9", "largest")  # of the gradients of the batches since the last look
 LARGE_NORM = 10
 LEADING_DIRECTIONS = 8  # Lyapunov exponents at lengths where nothing is trained; elsewhere there are as many as units
@@ -67,13 +66,11 @@ def cell(
     if thorough:
         measured.initialisers(start, here)
     networks = {length.textbook_length: textbook_weights}
-    if thorough and length.sets:
-        settings = length.settings
-        if here == length.textbook_length:
-            settings = settings.model_copy(update={"epochs": FIRST_EPOCHS})
+    if thorough and length.sets and here != length.textbook_length:
         watch = measured.during_training
-        _, weights = training.train(architecture, settings, length.vocabulary_size, seed, *length.sets, report, watch)
-        networks.setdefault(here, weights)
+        _, networks[here] = training.train(
+            architecture, length.settings, length.vocabulary_size, seed, *length.sets, report, watch
+        )
     for trained_length, weights in networks.items():
         model, network = architectures.restored(*build, weights), inference.Network(*build, weights)
         measured.gradients(model, network, thorough, weights="trained", trained_length=trained_length)

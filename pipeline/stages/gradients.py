@@ -62,11 +62,10 @@ def main(sequence_length: int, params: Params, workers, tracker) -> None:
 
 
 def measured_seeds(architecture: str, sequence_length: int, params: Params) -> range:
-    """All of the textbook run at its own length, `train.seeds` where nothing is trained, elsewhere the few trained."""
-    if sequence_length == params.settings["textbook"].sequence_length:
+    """All of the textbook run where nothing is trained, elsewhere the few that are trained."""
+    trained_here = sequence_length <= params.gradients.trained_up_to
+    if sequence_length == params.settings["textbook"].sequence_length or not trained_here:
         return params.train.seeds_of(f"{architecture}-textbook")
-    if sequence_length > params.gradients.trained_up_to:
-        return range(params.train.seeds)
     return range(min(params.gradients.seeds, params.train.seeds))
 
 

@@ -115,22 +115,25 @@ def test_the_headline_is_of_networks_measured_where_they_were_trained_and_as_ker
     assert not headline.duplicated(["architecture", "direction", "weights", "lag_tokens"]).any()
 
 
-def test_at_the_textbook_s_length_the_first_epochs_are_watched_and_the_network_is_the_textbook_s(
-    settings, run, monkeypatch
-):
-    def train(architecture, settings, vocabulary_size, seed, train, validation, report, watch):
-        model = architectures.initial(architecture, settings, vocabulary_size, seed)
-        watch(0.25, model, np.array([1.0, 2.0, 4.0]))
-        trained_for.append(settings.epochs)
-        return [], architectures.packed(model)
+def test_at_the_textbook_s_length_nothing_is_trained_again(settings, run, monkeypatch):
+    def no_training(*_):
+        raise AssertionError("`train` made these networks")
 
-    trained_for = []
-    monkeypatch.setattr(training, "train", train)
+    monkeypatch.setattr(training, "train", no_training)
     there = run("vanilla", LENGTH, trained_here=True, thorough=True)
-    assert trained_for == [length_study.FIRST_EPOCHS]
     trained = there["curves"].query("weights == 'trained'")
     assert set(trained["trained_length"]) == {LENGTH}
     np.testing.assert_array_equal(states_curve(trained), of_the_textbook(settings, "vanilla", LENGTH))
+
+
+def test_training_is_watched_at_every_other_length(run, monkeypatch):
+    def train(architecture, settings, vocabulary_size, seed, train, validation, report, watch):
+        model = architectures.initial(architecture, settings, vocabulary_size, seed)
+        watch(0.25, model, np.array([1.0, 2.0, 4.0]))
+        return [], architectures.packed(model)
+
+    monkeypatch.setattr(training, "train", train)
+    there = run("vanilla", 5, trained_here=True, thorough=True)
     assert set(there["curves"].query("weights == 'training'")["epoch"]) == {0.25}
     norms = there["dynamics"].set_index("measure").filter(like="gradient_norm_", axis=0)["value"]
     assert norms["gradient_norm_median"] == 2

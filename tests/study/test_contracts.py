@@ -22,11 +22,9 @@ LOCK = YAML(typ="safe").load(Path("dvc.lock"))["stages"]
 
 
 def seeds_at(length: int, architecture: str) -> range:
-    """All of the textbook's run at its own length, few where networks are trained, `train.seeds` at longer lengths."""
-    if length == TEXTBOOK:
+    """Few where networks are trained for a length; where none is, all of the architecture's textbook run."""
+    if length == TEXTBOOK or length > STUDY.gradients.trained_up_to:
         return STUDY.train.seeds_of(f"{architecture}-textbook")
-    if length > STUDY.gradients.trained_up_to:
-        return range(STUDY.train.seeds)
     return range(min(STUDY.gradients.seeds, STUDY.train.seeds))
 
 

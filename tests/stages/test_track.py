@@ -68,7 +68,8 @@ def test_a_file_that_is_not_here_costs_a_warning(params, capsys):
 
 def test_the_stage_and_a_look_into_sqlite_import_no_library_that_takes_long():
     code = (
-        "import sys; from pipeline.stages import track; from pipeline.tracking import store; from pipeline.tracking.tracker import Tracker\n"
+        "import sys; from pipeline.stages import track; from pipeline.tracking import store\n"
+        "from pipeline.tracking.tracker import Tracker\n"
         "from pathlib import Path; store.seen_in_sqlite(Path('/no/such/file'))\n"
         "track.shown_better([0.80, 0.81, 0.85], [0.81, 0.82, 0.85])\n"  # a lead that decides nothing
         "print(*{'mlflow', 'tensorflow', 'keras', 'dvc', 'sklearn', 'scipy'} & set(sys.modules))"

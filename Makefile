@@ -40,7 +40,7 @@ $(READY): requirements.lock
 	@touch $@
 
 .PHONY: reproduce
-reproduce: $(READY) ## the whole study: reviews to report (about 25 minutes on two cores), then MLflow
+reproduce: $(READY) ## the whole study: reviews to report (about 15 minutes on two cores), then MLflow
 	dvc repro
 
 .PHONY: quick

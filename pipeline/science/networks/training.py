@@ -118,7 +118,7 @@ def _compiled(architecture: str, settings: Settings, vocabulary_size: int, steps
     model.compile(
         optimizer=optimizer,
         loss="binary_crossentropy",
-        metrics=["accuracy"],
+        metrics=[keras.metrics.BinaryAccuracy("accuracy")],  # by name, Keras makes it in a first trace and traces again
         jit_compile=True,
         steps_per_execution=STEPS_PER_CALL,
     )

@@ -22,13 +22,13 @@ class Work:
     """What a contender is given to do."""
 
     architecture: str = "vanilla"
-    tokenizer: int = 20_000
+    reviews: int = 20_000
     tokens: int = 100
     units: int = 64
     batch: int = 128  # the tutorial's script keeps its own
     threads: int = 1  # of ours and PyTorch; the others take their defaults
     epochs_a_turn: int = 1  # of the tutorial's script and PyTorch
-    architectures: int = 10  # of the job, six epochs each unless `epochs` says otherwise
+    models: int = 10  # of the job, six epochs each unless `epochs` says otherwise
     epochs: int = 6
 
 

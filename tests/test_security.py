@@ -76,7 +76,7 @@ def secrets(tmp_path, monkeypatch):
 
 
 def fails(given):
-    raise RuntimeError(f"cannot reach {optuna_storage.places.mlflow(Path())}")
+    raise RuntimeError(f"cannot reach {optuna_storage.stores.mlflow(Path())}")
 
 
 def asks_the_studies(given):

@@ -2,8 +2,8 @@
 
 A deciding measure has a threshold, declared in params.yaml, and the side of it on which the sentence places the number.
 It `holds` where its whole interval lies on that side and `does not hold` where the whole interval lies on the other.
-It is `not shown` where the interval contains the threshold, or where there is no interval. A measure without a
-threshold informs and decides nothing.
+It is `not shown` where the interval contains the threshold or is missing. A measure without a threshold informs and
+decides nothing.
 
 A sentence `holds` where all its deciding measures do, and `partly` where some do. Where none holds, it `does not hold`
 if one measure does not, and is `not shown` otherwise.
@@ -22,8 +22,12 @@ from pipeline.params import DEFAULT_INITIALISER, Claims
 from pipeline.science.statistics import intervals
 from pipeline.science.statistics.lags import effect_shares, longest_lag_learned, reach_of_memory
 
-HOLDS, PARTLY, FAILS, NOT_SHOWN = "holds", "partly", "does not hold", "not shown"
+HOLDS = "holds"
+PARTLY = "partly"
+FAILS = "does not hold"
+NOT_SHOWN = "not shown"
 UNSTABLE = "unstable"
+
 SIDES = {"above": gt, "below": lt}
 
 NUMBERS = {  # the columns without which a table is damaged
@@ -102,7 +106,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence with its measures; a measure is None where the study lacks the network or table."""
+    """A sentence with its measures. Measures of networks or tables that the study lacks are None."""
 
     name: str
     sentence: str  # the tutorial's
@@ -168,15 +172,23 @@ def _with_replications(row: dict, replications: list[Replication]) -> dict:
     items = [_replicated(row["name"], replication) for replication in replications]
     verdicts = {item["verdict"] for item in items if not item["obstacle"]}
 
-    stable = verdicts <= {row["verdict"]}
-    verdict = row["verdict"] if stable else UNSTABLE
-
-    return {**row, "verdict": verdict, "verdict_here": row["verdict"], "replications": items}
+    is_stable = verdicts <= {row["verdict"]}
+    return {
+        **row,
+        "verdict": row["verdict"] if is_stable else UNSTABLE,
+        "verdict_here": row["verdict"],
+        "replications": items,
+    }
 
 
 def _replicated(claim: str, replication: Replication) -> dict:
     """The verdict and deciding measures of this claim in a replication."""
-    item = {"name": replication.name, "verdict": None, "measures": [], "obstacle": replication.obstacle}
+    item = {
+        "name": replication.name,
+        "verdict": None,
+        "measures": [],
+        "obstacle": replication.obstacle,
+    }
 
     for row in replication.claims:
         if row["name"] == claim:
@@ -210,7 +222,8 @@ def state(study: Study, thresholds: Claims) -> Claim:
 
 
 def full_context(study: Study, thresholds: Claims) -> Claim:
-    middle, first = study.length // 2, study.length - 1
+    middle = study.length // 2
+    first = study.length - 1
     gain = _comparison(study, "vanilla-textbook", "bidirectional-textbook")
 
     return Claim(
@@ -248,7 +261,8 @@ def multiplied(study: Study, thresholds: Claims) -> Claim:
 
 
 def vanish(study: Study, thresholds: Claims) -> Claim:
-    length, longest = study.length, max(study.decay["sequence_length"])
+    length = study.length
+    longest = max(study.decay["sequence_length"])
     vanished = np.log10(thresholds.vanished)
     half_life = Measure(
         what="half-life of that start in theory: tanh damps what the words drive, U itself keeps norms",
@@ -338,14 +352,14 @@ def _expected(measure: Measure | None, side: str, threshold: float) -> Measure |
     return None if measure is None else replace(measure, side=side, threshold=threshold)
 
 
-def _over_seeds(what: str, value_by_seed: pd.Series, unit: str, source: str) -> Measure | None:
+def _over_seeds(words: str, value_by_seed: pd.Series, unit: str, source: str) -> Measure | None:
     """The mean over seeds (the index) with its t interval."""
     value_by_seed = value_by_seed.dropna()
     if value_by_seed.empty:
         return None
 
     summary = intervals.over_seeds(value_by_seed.to_dict())
-    return Measure(what, summary["mean"], summary["low"], summary["high"], unit, source)
+    return Measure(words, summary["mean"], summary["low"], summary["high"], unit, source)
 
 
 def _trained_at(frame: pd.DataFrame, architecture: str, length: int) -> pd.DataFrame:
@@ -361,15 +375,15 @@ def _probe(study: Study, architecture: str, probe: str, length: int) -> pd.DataF
 
 def _logit_change(study: Study, architecture: str) -> Measure | None:
     change = _probe(study, architecture, "shuffled", study.length)["logit_change"]
-    what = f"change of the {architecture} network's logit where words are shuffled (mean over reviews)"
-    return _over_seeds(what, change, "logits", f"reports/probes/{study.length}.csv")
+    words = f"change of the {architecture} network's logit where words are shuffled (mean over reviews)"
+    return _over_seeds(words, change, "logits", f"reports/probes/{study.length}.csv")
 
 
 def _accuracy_of_order(study: Study, architecture: str) -> Measure | None:
     plain = _probe(study, architecture, "plain", study.length)["accuracy"]
     shuffled = _probe(study, architecture, "shuffled", study.length)["accuracy"]
-    what = f"accuracy that {architecture} loses where words are shuffled"
-    return _over_seeds(what, plain - shuffled, "points", f"reports/probes/{study.length}.csv")
+    words = f"accuracy that {architecture} loses where words are shuffled"
+    return _over_seeds(words, plain - shuffled, "points", f"reports/probes/{study.length}.csv")
 
 
 def _accuracy_of_quarter(study: Study, architecture: str, probe: str) -> Measure | None:
@@ -379,8 +393,8 @@ def _accuracy_of_quarter(study: Study, architecture: str, probe: str) -> Measure
     changed = _probe(study, architecture, probe, study.length).query("tokens == @quarter")["accuracy"]
 
     end = {"prefix": "first", "suffix": "last"}[probe]
-    what = f"accuracy that {architecture} loses where its {end} {quarter} tokens are another review's"
-    return _over_seeds(what, plain - changed, "points", f"reports/probes/{study.length}.csv")
+    words = f"accuracy that {architecture} loses where its {end} {quarter} tokens are another review's"
+    return _over_seeds(words, plain - changed, "points", f"reports/probes/{study.length}.csv")
 
 
 def _deficit(study: Study, architecture: str, pick: Callable) -> Measure | None:
@@ -392,8 +406,8 @@ def _deficit(study: Study, architecture: str, pick: Callable) -> Measure | None:
     length = pick(trained["sequence_length"])
     bag = _probe(study, architecture, "bag_of_words", length)["accuracy"]
     plain = _probe(study, architecture, "plain", length)["accuracy"]
-    what = f"accuracy of a bag of the same words minus that of {architecture}, at {length} tokens"
-    return _over_seeds(what, bag - plain, "points", f"reports/probes/{length}.csv")
+    words = f"accuracy of a bag of the same words minus that of {architecture}, at {length} tokens"
+    return _over_seeds(words, bag - plain, "points", f"reports/probes/{length}.csv")
 
 
 def _effect_share(study: Study, architecture: str, lag: int) -> pd.Series:
@@ -408,9 +422,9 @@ def _effect_share(study: Study, architecture: str, lag: int) -> pd.Series:
 
 
 def _effect(study: Study, architecture: str, lag: int) -> Measure | None:
-    what = f"effect of a word {lag} tokens before the last on {architecture}, as a share of its effect as the last"
+    words = f"effect of a word {lag} tokens before the last on {architecture}, as a share of its effect as the last"
     share = _effect_share(study, architecture, lag)
-    return _over_seeds(what, share, "share", f"reports/memory/{study.length}.csv")
+    return _over_seeds(words, share, "share", f"reports/memory/{study.length}.csv")
 
 
 def _effect_gained(study: Study, baseline: str, architecture: str, lag: int) -> Measure | None:
@@ -420,16 +434,16 @@ def _effect_gained(study: Study, baseline: str, architecture: str, lag: int) -> 
         return None
 
     gain = intervals.difference(baseline_share, share)
-    what = f"share that a word {lag} tokens before the last keeps of its effect: {architecture} minus {baseline}"
+    words = f"share that a word {lag} tokens before the last keeps of its effect: {architecture} minus {baseline}"
     source = f"reports/memory/{study.length}.csv"
-    return Measure(what, gain["difference"], gain["low"], gain["high"], "points", source)
+    return Measure(words, gain["difference"], gain["low"], gain["high"], "points", source)
 
 
 def _sign_accuracy(study: Study, architecture: str, lag: int) -> Measure | None:
     rows = _trained_at(study.memory, architecture, study.length)
     accuracy = rows[rows["lag_tokens"] == lag].set_index("seed")["sign_accuracy"]
-    what = f"share of reviews in which a word {lag} tokens before the last moves {architecture} the right way"
-    return _over_seeds(what, accuracy, "share", f"reports/memory/{study.length}.csv")
+    words = f"share of reviews in which a word {lag} tokens before the last moves {architecture} the right way"
+    return _over_seeds(words, accuracy, "share", f"reports/memory/{study.length}.csv")
 
 
 def _memory(study: Study, architecture: str, usable: float) -> Measure | None:
@@ -438,8 +452,8 @@ def _memory(study: Study, architecture: str, usable: float) -> Measure | None:
         return None
 
     lag = memory_horizon(rows, usable)
-    what = f"largest lag at which a word moves {architecture} the right way in more than {100 * usable:g} % of reviews"
-    return Measure(what, lag, None, None, "tokens", f"reports/memory/{study.length}.csv")
+    words = f"largest lag at which a word moves {architecture} the right way in more than {100 * usable:g} % of reviews"
+    return Measure(words, lag, None, None, "tokens", f"reports/memory/{study.length}.csv")
 
 
 def memory_horizon(effects: pd.DataFrame, usable: float) -> float:
@@ -461,8 +475,8 @@ def _learned(study: Study, architecture: str) -> Measure | None:
     if lag is None:
         return None
 
-    what = f"largest lag over which {architecture} learned to keep the first token, by at least half of its seeds"
-    return Measure(what, lag, None, None, "tokens", "reports/retention.csv")
+    words = f"largest lag over which {architecture} learned to keep the first token, by at least half of its seeds"
+    return Measure(words, lag, None, None, "tokens", "reports/retention.csv")
 
 
 def largest_lag_solved(retention: pd.DataFrame, architecture: str) -> float | None:
@@ -486,7 +500,10 @@ def _decay(
     weights: str = "trained",
     initialiser: str = DEFAULT_INITIALISER,
 ) -> Measure | None:
-    """A number of the decay curve at this length, by networks trained there, else by those of the textbook's length."""
+    """A number of the decay curve at this length.
+
+    Its networks were trained at this length, or at the textbook's length where none was.
+    """
     curves = study.decay.query(
         "architecture == @architecture and sequence_length == @length and weights == @weights "
         "and initialiser == @initialiser and quantity == 'dz/dh'"
@@ -498,21 +515,22 @@ def _decay(
         return None
 
     network = f"trained at {trained_length} tokens" if weights == "trained" else f"{weights} ({initialiser} start)"
-    words, unit = DECAY_WORDS[column]
-    what = f"{words}, {length} tokens, {architecture}, {network}"
+    quantity, unit = DECAY_WORDS[column]
+    words = f"{quantity}, {length} tokens, {architecture}, {network}"
 
     row = curves.iloc[0]
-    low, high = row.get(f"{column}_low"), row.get(f"{column}_high")
-    return Measure(what, row[column], low, high, unit, f"reports/decay/{length}.csv")
+    low = row.get(f"{column}_low")
+    high = row.get(f"{column}_high")
+    return Measure(words, row[column], low, high, unit, f"reports/decay/{length}.csv")
 
 
 def _comparison(study: Study, baseline: str, run: str) -> Measure | None:
     """The difference in test accuracy, where this pair is declared in `evaluate.comparisons`."""
     for row in study.comparisons:
         if (row["baseline"], row["run"]) == (baseline, run):
-            what = f"test accuracy of {run} minus that of {baseline}"
+            words = f"test accuracy of {run} minus that of {baseline}"
             source = "reports/comparisons.json"
-            return Measure(what, row["difference"], row["low"], row["high"], "points", source)
+            return Measure(words, row["difference"], row["low"], row["high"], "points", source)
 
     return None
 

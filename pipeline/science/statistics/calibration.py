@@ -29,7 +29,11 @@ def all_finite(run: str, predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def runs(
-    predictions: dict[str, pd.DataFrame], metrics: dict[str, dict], ceiling: str, share: float, bins: int
+    predictions: dict[str, pd.DataFrame],
+    metrics: dict[str, dict],
+    ceiling: str,
+    share: float,
+    bins: int,
 ) -> pd.DataFrame:
     """One row per run: the seeds that failed to learn, accuracy over reviews, calibration error; intervals are 95 %.
 
@@ -92,7 +96,7 @@ def bins_SN(probability_SN: np.ndarray, bins: int) -> np.ndarray:
     return bin_SN
 
 
-def calibration_error(labels_N: np.ndarray, probability_SN: np.ndarray, bins: int) -> dict[str, float]:
+def calibration_error(labels_N: np.ndarray, probability_SN: np.ndarray, bins: int) -> dict:
     """`ece`, the mean over seeds, with its 95 % interval over reviews, and `ece_if_calibrated`.
 
     The interval is the basic bootstrap's. Resampling adds scatter that the estimate has too, so both ends are reflected
@@ -106,22 +110,30 @@ def calibration_error(labels_N: np.ndarray, probability_SN: np.ndarray, bins: in
 
     # Row (seed, bin) holds label minus probability of its reviews, so its sum over a resample is one product.
     columns = np.broadcast_to(np.arange(reviews), cell_SN.shape).ravel()
-    gaps = sparse.csr_matrix(((labels_N - probability_SN).ravel(), (cells, columns)), shape=(seeds * bins, reviews))
+    gap_SN = labels_N - probability_SN
+    gaps = sparse.csr_matrix((gap_SN.ravel(), (cells, columns)), shape=(seeds * bins, reviews))
     ece = float(np.abs(gaps.sum(1)).sum() / reviews / seeds)
 
     random = np.random.default_rng(0)
-    drawn_BN = random.multinomial(reviews, np.full(reviews, 1 / reviews), size=RESAMPLES)
+    chances_N = np.full(reviews, 1 / reviews)
+    drawn_BN = random.multinomial(reviews, chances_N, size=RESAMPLES)
     ece_B = np.abs(gaps @ drawn_BN.T).sum(0) / reviews / seeds
     tail = (1 - intervals.CONFIDENCE) / 2
     high, low = 2 * ece - np.quantile(ece_B, [tail, 1 - tail])
 
     variance_SN = probability_SN * (1 - probability_SN)
     sd_SK = np.bincount(cells, variance_SN.ravel()).reshape(seeds, -1) ** 0.5
-    by_chance_BS = np.abs(random.standard_normal((RESAMPLES, *sd_SK.shape)) * sd_SK).sum(-1) / reviews
+    noise_BSK = random.standard_normal((RESAMPLES, *sd_SK.shape))
+    by_chance_BS = np.abs(noise_BSK * sd_SK).sum(-1) / reviews
     by_chance = float(np.quantile(by_chance_BS, intervals.CONFIDENCE, axis=0).mean())
 
     low = max(float(low), 0.0) if ece > by_chance else 0.0
-    return {"ece": ece, "ece_low": low, "ece_high": max(float(high), ece), "ece_if_calibrated": by_chance}
+    return {
+        "ece": ece,
+        "ece_low": low,
+        "ece_high": max(float(high), ece),
+        "ece_if_calibrated": by_chance,
+    }
 
 
 def calibration(predictions: dict[str, pd.DataFrame], bins: int) -> pd.DataFrame:

@@ -13,10 +13,17 @@ from scipy import special, stats
 from pipeline.science.statistics import intervals, scoring
 from pipeline.science.statistics.seeds import best_seed
 
+Scores = list[float]  # one per seed
 NO_EFFECT = 1e-6  # in standard deviations: below it two means differ by rounding alone
 
 
-def family(compared: list[dict], metrics: dict[str, dict], right: dict, alpha: float, power: float) -> list[dict]:
+def family(
+    compared: list[dict],
+    metrics: dict,
+    right: dict,
+    alpha: float,
+    power: float,
+) -> list[dict]:
     """The rows of `scoring.comparisons` with tests that need the other rows, or the single reviews.
 
     - `p`, `p_holm`: Welch's test over seeds, and its p-value corrected for the family.
@@ -31,7 +38,7 @@ def family(compared: list[dict], metrics: dict[str, dict], right: dict, alpha: f
     p_values_F = [welch_p(*pair) for pair in pairs]
     corrected_F = holm(p_values_F)
 
-    # Epsilon is a bound, so there is no p-value for Holm's method; Bonferroni's needs none.
+    # Bonferroni, because epsilon is a bound and Holm's method needs p-values.
     confidence = 1 - alpha / max(len(compared), 1)
 
     rows = []
@@ -52,14 +59,15 @@ def family(compared: list[dict], metrics: dict[str, dict], right: dict, alpha: f
     return rows
 
 
-def _scores_of_pair(row: dict, metrics: dict[str, dict]) -> tuple[list[float], list[float]]:
+def _scores_of_pair(row: dict, metrics: dict) -> tuple[Scores, Scores]:
     """The scores of baseline and run in the metric of a comparison, one per seed."""
-    baseline_R = list(metrics[row["baseline"]][row["metric"]]["scores"].values())
-    run_S = list(metrics[row["run"]][row["metric"]]["scores"].values())
-    return baseline_R, run_S
+    metric = row["metric"]
+    baseline = metrics[row["baseline"]][metric]
+    run = metrics[row["run"]][metric]
+    return list(baseline["scores"].values()), list(run["scores"].values())
 
 
-def _mcnemar_of_best_seeds(row: dict, metrics: dict[str, dict], right: dict) -> dict:
+def _mcnemar_of_best_seeds(row: dict, metrics: dict, right: dict) -> dict:
     baseline, run = row["baseline"], row["run"]
     baseline_seed = best_seed(metrics[baseline]["validation/accuracy"]["scores"])
     run_seed = best_seed(metrics[run]["validation/accuracy"]["scores"])
@@ -75,7 +83,7 @@ def right_SN(predictions: pd.DataFrame, split: str = "test") -> np.ndarray:
     return np.stack([right.to_numpy() for _, right in is_right.groupby(of_split["seed"])])
 
 
-def welch_p(baseline_R: list[float], run_S: list[float]) -> float | None:
+def welch_p(baseline_R: Scores, run_S: Scores) -> float | None:
     """The two-sided p-value over seeds; None where `intervals.welch` has no test."""
     test = intervals.welch(baseline_R, run_S)
     return None if test is None else float(test.pvalue)
@@ -89,7 +97,8 @@ def holm(p_values_F: list[float | None]) -> list[float | None]:
     """
     p_F = np.array([1.0 if p is None else p for p in p_values_F])
     order_F = np.argsort(p_F, kind="stable")
-    steps_F = np.maximum.accumulate(p_F[order_F] * np.arange(len(p_F), 0, -1)).clip(max=1.0)
+    factors_F = np.arange(len(p_F), 0, -1)
+    steps_F = np.maximum.accumulate(p_F[order_F] * factors_F).clip(max=1.0)
 
     adjusted_F = np.empty_like(p_F)
     adjusted_F[order_F] = steps_F
@@ -102,22 +111,28 @@ def violation_ratio(run_XS: np.ndarray, baseline_XR: np.ndarray) -> np.ndarray:
     0 means that the run is stochastically at least as good, 1 that the baseline is, and 0.5 that both have the same
     scores (del Barrio et al. 2018). The quantile functions are steps, so the integral is an exact sum.
     """
-    seeds, baseline_seeds = run_XS.shape[-1], baseline_XR.shape[-1]
-    ends_Q = np.union1d(np.arange(1, seeds + 1) / seeds, np.arange(1, baseline_seeds + 1) / baseline_seeds)
+    seeds = run_XS.shape[-1]
+    baseline_seeds = baseline_XR.shape[-1]
+    run_ends = np.arange(1, seeds + 1) / seeds
+    baseline_ends = np.arange(1, baseline_seeds + 1) / baseline_seeds
+
+    ends_Q = np.union1d(run_ends, baseline_ends)
     widths_Q = np.diff(ends_Q, prepend=0.0)
     middles_Q = ends_Q - widths_Q / 2
 
-    run_XQ = np.sort(run_XS)[..., (middles_Q * seeds).astype(int)]
-    baseline_XQ = np.sort(baseline_XR)[..., (middles_Q * baseline_seeds).astype(int)]
-    gap_XQ = run_XQ - baseline_XQ
+    run_step_Q = (middles_Q * seeds).astype(int)
+    baseline_step_Q = (middles_Q * baseline_seeds).astype(int)
+    gap_XQ = np.sort(run_XS)[..., run_step_Q] - np.sort(baseline_XR)[..., baseline_step_Q]
 
     squares_XQ = gap_XQ**2 * widths_Q
     distance_X = squares_XQ.sum(-1)
     below_X = (squares_XQ * (gap_XQ < 0)).sum(-1)
-    return np.divide(below_X, distance_X, out=np.full(distance_X.shape, 0.5), where=distance_X > 0)
+
+    same_scores_X = np.full(distance_X.shape, 0.5)
+    return np.divide(below_X, distance_X, out=same_scores_X, where=distance_X > 0)
 
 
-def almost_stochastic_order(baseline_R: list[float], run_S: list[float], confidence: float) -> float:
+def almost_stochastic_order(baseline_R: Scores, run_S: Scores, confidence: float) -> float:
     """The epsilon of run over baseline: an upper bound of the violation ratio (Dror et al. 2019, equation 10).
 
     Below 0.5 the run almost stochastically dominates the baseline. 0 is dominance of the run, 1 of the baseline.
@@ -146,30 +161,38 @@ def visible_effect(seeds: int, alpha: float, power: float) -> float:
     return visible_shift(2 * seeds - 2, alpha, power) / (seeds / 2) ** 0.5
 
 
-def seeds_needed(baseline_R: list[float], run_S: list[float], alpha: float, power: float) -> dict[str, float | None]:
+def seeds_needed(
+    baseline_R: Scores,
+    run_S: Scores,
+    alpha: float,
+    power: float,
+) -> dict:
     """How many seeds a comparison needs, and what the present seeds can show.
 
-    `seeds_needed`: seeds per side that detect this difference, if it and the scatter were the true ones; None where
-    there is no difference. `visible_difference`: the difference that the present seeds detect, whose numbers may differ
-    between the sides. Both are None where a side has one seed, or neither side varies.
+    `seeds_needed`: seeds per side that detect this difference, if it and the scatter were the true ones; None without
+    a difference. `visible_difference`: the difference that the present seeds detect; the sides may have different
+    numbers of seeds. Both are None where `intervals.welch` has no test.
     """
     if intervals.welch(baseline_R, run_S) is None:
         return {"seeds_needed": None, "visible_difference": None}
 
-    variances = np.array([np.var(baseline_R, ddof=1), np.var(run_S, ddof=1)])
+    sd = np.sqrt((np.var(baseline_R, ddof=1) + np.var(run_S, ddof=1)) / 2)
+    effect = abs(np.mean(run_S) - np.mean(baseline_R)) / sd
+
+    # Degrees of freedom as in Welch 1947.
+    squared_errors = np.array([intervals.squared_error(baseline_R), intervals.squared_error(run_S)])
     counts = np.array([len(baseline_R), len(run_S)])
+    freedom = squared_errors.sum() ** 2 / (squared_errors**2 / (counts - 1)).sum()
 
-    sd = float(np.sqrt(variances.mean()))
-    effect = abs(float(np.mean(run_S) - np.mean(baseline_R))) / sd
-
-    squared_errors = variances / counts
-    freedom = float(squared_errors.sum() ** 2 / (squared_errors**2 / (counts - 1)).sum())  # Welch 1947
-    visible = visible_shift(freedom, alpha, power) * float(np.sqrt(squared_errors.sum()))
-    return {"seeds_needed": fewest_seeds(effect, alpha, power), "visible_difference": visible}
+    visible = visible_shift(freedom, alpha, power) * intervals.standard_error(baseline_R, run_S)
+    return {
+        "seeds_needed": fewest_seeds(effect, alpha, power),
+        "visible_difference": visible,
+    }
 
 
 def fewest_seeds(effect: float, alpha: float, power: float) -> int | None:
-    """The fewest seeds per side that detect an effect in standard deviations; None where there is no effect.
+    """The fewest seeds per side that detect an effect in standard deviations; None without an effect.
 
     The search goes upwards from the normal approximation.
 
@@ -188,20 +211,27 @@ def fewest_seeds(effect: float, alpha: float, power: float) -> int | None:
     return seeds
 
 
-def over_reviews(value_N: np.ndarray) -> dict[str, float | None]:
+def over_reviews(value_N: np.ndarray) -> dict:
     """The 95 % t interval of a mean over reviews, for fixed networks; None where all reviews have the same value."""
     if np.ptp(value_N) == 0:
         return {"reviews_low": None, "reviews_high": None}
 
     interval = stats.ttest_1samp(value_N, 0.0).confidence_interval(intervals.CONFIDENCE)
-    return {"reviews_low": float(interval.low), "reviews_high": float(interval.high)}
+    return {
+        "reviews_low": float(interval.low),
+        "reviews_high": float(interval.high),
+    }
 
 
-def mcnemar(baseline_N: np.ndarray, run_N: np.ndarray) -> dict[str, float]:
+def mcnemar(baseline_N: np.ndarray, run_N: np.ndarray) -> dict:
     """The exact test of two fixed networks on the same reviews; it shows nothing about other seeds."""
-    only_baseline = int((baseline_N & ~run_N).sum())
-    only_run = int((run_N & ~baseline_N).sum())
+    only_baseline = int(np.sum(baseline_N & ~run_N))
+    only_run = int(np.sum(run_N & ~baseline_N))
 
     discordant = only_baseline + only_run
     p = float(stats.binomtest(only_run, discordant).pvalue) if discordant else 1.0
-    return {"only_baseline_right": only_baseline, "only_run_right": only_run, "p": p}
+    return {
+        "only_baseline_right": only_baseline,
+        "only_run_right": only_run,
+        "p": p,
+    }

@@ -3,7 +3,7 @@
 Seeds of two runs are not pairs, so differences get Welch's interval. Axes: S seeds of a run, R seeds of its baseline.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from scipy import stats
@@ -26,23 +26,24 @@ def over_seeds(score_by_seed: Mapping[int, float]) -> dict:
     One score has no sd and no interval: `sd`, `low` and `high` are None.
     """
     scores_S = np.array(list(score_by_seed.values()))
-    mean, sd, low, high = float(scores_S.mean()), None, None, None
+    summary = {"mean": float(scores_S.mean()), "sd": None, "low": None, "high": None}
 
     if len(scores_S) > 1:
         sd = float(scores_S.std(ddof=1))
         margin = float(half_width(sd, len(scores_S)))
-        low, high = mean - margin, mean + margin
+        summary["sd"] = sd
+        summary["low"] = summary["mean"] - margin
+        summary["high"] = summary["mean"] + margin
 
-    scores = {str(seed): score for seed, score in score_by_seed.items()}
-    return {"mean": mean, "sd": sd, "low": low, "high": high, "scores": scores}
+    summary["scores"] = {str(seed): score for seed, score in score_by_seed.items()}
+    return summary
 
 
-def welch(baseline_R: Iterable[float], run_S: Iterable[float]):
+def welch(baseline_R: Sequence[float], run_S: Sequence[float]):
     """Welch's t test of run against baseline, as scipy's result.
 
     None where the seeds do not show how the next seed would scatter: a side has one seed, or neither side varies.
     """
-    baseline_R, run_S = np.array(list(baseline_R)), np.array(list(run_S))
     if min(len(baseline_R), len(run_S)) < 2:
         return None
     if np.ptp(baseline_R) == 0 and np.ptp(run_S) == 0:
@@ -51,20 +52,27 @@ def welch(baseline_R: Iterable[float], run_S: Iterable[float]):
     return stats.ttest_ind(run_S, baseline_R, equal_var=False)
 
 
-def difference(baseline_R: Iterable[float], run_S: Iterable[float]) -> dict[str, float | None]:
+def difference(baseline_R: Iterable[float], run_S: Iterable[float]) -> dict:
     """The mean of run minus the mean of baseline, with Welch's interval (None where `welch` gives none)."""
-    baseline_R, run_S = np.array(list(baseline_R)), np.array(list(run_S))
-    mean = float(run_S.mean() - baseline_R.mean())
+    baseline_R = list(baseline_R)
+    run_S = list(run_S)
+    row = {"difference": float(np.mean(run_S) - np.mean(baseline_R)), "low": None, "high": None}
 
     test = welch(baseline_R, run_S)
-    if test is None:
-        return {"difference": mean, "low": None, "high": None}
+    if test is not None:
+        interval = test.confidence_interval(CONFIDENCE)
+        row["low"] = float(interval.low)
+        row["high"] = float(interval.high)
 
-    interval = test.confidence_interval(CONFIDENCE)
-    return {"difference": mean, "low": float(interval.low), "high": float(interval.high)}
+    return row
+
+
+def squared_error(score_S: Iterable[float]) -> float:
+    """The squared standard error of a mean over at least two seeds."""
+    score_S = list(score_S)
+    return np.var(score_S, ddof=1) / len(score_S)
 
 
 def standard_error(baseline_R: Iterable[float], run_S: Iterable[float]) -> float:
     """The standard error of the difference of two means, at least two seeds each (Welch 1947)."""
-    baseline_R, run_S = np.array(list(baseline_R)), np.array(list(run_S))
-    return float(np.sqrt(baseline_R.var(ddof=1) / len(baseline_R) + run_S.var(ddof=1) / len(run_S)))
+    return float(np.sqrt(squared_error(baseline_R) + squared_error(run_S)))

@@ -21,7 +21,7 @@ CALIBRATION_BINS = 15
 RESAMPLES = 10_000
 
 
-def scores(labels_N: np.ndarray, probability_N: np.ndarray) -> dict[str, float]:
+def scores(labels_N: np.ndarray, probability_N: np.ndarray) -> dict:
     """accuracy (threshold 0.5), nll (nats), brier, ece and auc; raises ValueError where a probability is not finite."""
     probability_N = probability_N.astype(np.float64)
     if not np.isfinite(probability_N).all():
@@ -36,16 +36,20 @@ def scores(labels_N: np.ndarray, probability_N: np.ndarray) -> dict[str, float]:
     }
 
 
-def expected_calibration_error(labels_N: np.ndarray, probability_N: np.ndarray, bins: int = CALIBRATION_BINS) -> float:
+def expected_calibration_error(
+    labels_N: np.ndarray,
+    probability_N: np.ndarray,
+    bins: int = CALIBRATION_BINS,
+) -> float:
     """Mean over equal-mass bins of |share of positives - mean probability| (Naeini et al. 2015; Nixon et al. 2019)."""
-    order = np.argsort(probability_N, kind="stable")
+    order_N = np.argsort(probability_N, kind="stable")
     gaps = []
 
-    for members in np.array_split(order, min(bins, len(order))):
+    for members in np.array_split(order_N, min(bins, len(order_N))):
         gap = abs(labels_N[members].mean() - probability_N[members].mean())
         gaps.append(len(members) * gap)
 
-    return float(np.sum(gaps) / len(order))
+    return float(np.sum(gaps) / len(order_N))
 
 
 def by_metric(predictions: pd.DataFrame) -> dict[str, dict]:
@@ -67,12 +71,13 @@ def by_metric(predictions: pd.DataFrame) -> dict[str, dict]:
     return summaries
 
 
-def chance_of_better(baseline_R: Iterable[float], run_S: Iterable[float]) -> dict[str, float | None]:
+def chance_of_better(baseline_R: Iterable[float], run_S: Iterable[float]) -> dict:
     """P(run > baseline) for one seed of each, where a tie counts half (Bouthillier et al. 2021).
 
     `p_better_low` and `p_better_high` are the 95 % bootstrap interval over seeds, None where a side has one seed.
     """
-    baseline_R, run_S = np.array(list(baseline_R)), np.array(list(run_S))
+    baseline_R = np.array(list(baseline_R))
+    run_S = np.array(list(run_S))
     p_better = float(_share_above(run_S, baseline_R))
     if min(len(baseline_R), len(run_S)) < 2:
         return {"p_better": p_better, "p_better_low": None, "p_better_high": None}
@@ -83,17 +88,23 @@ def chance_of_better(baseline_R: Iterable[float], run_S: Iterable[float]) -> dic
 
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(_share_above(run_BS, baseline_BR), [tail, 1 - tail])
-    return {"p_better": p_better, "p_better_low": float(low), "p_better_high": float(high)}
+    return {
+        "p_better": p_better,
+        "p_better_low": float(low),
+        "p_better_high": float(high),
+    }
 
 
 def resampled(values_S: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """values_BS: bootstrap samples, each as many values as there are, drawn with replacement."""
-    return values_S[random.integers(len(values_S), size=(RESAMPLES, len(values_S)))]
+    seeds = len(values_S)
+    return values_S[random.integers(seeds, size=(RESAMPLES, seeds))]
 
 
 def _share_above(a_XS: np.ndarray, b_XR: np.ndarray) -> np.ndarray:
     """The share of pairs in which a is the greater; a tie counts half."""
-    return ((np.sign(a_XS[..., :, None] - b_XR[..., None, :]) + 1) / 2).mean((-1, -2))
+    sign_XSR = np.sign(a_XS[..., :, None] - b_XR[..., None, :])
+    return ((sign_XSR + 1) / 2).mean((-1, -2))
 
 
 def comparisons(metrics: dict[str, dict], declared: Iterable, metric: str = "test/accuracy") -> list[dict]:

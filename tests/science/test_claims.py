@@ -20,17 +20,21 @@ LENGTH, LONGEST = 8, 16
 def effects(architecture, share_at_first, sign_at_first=0.9, seeds=SEEDS):
     """A word's effect falls evenly from 2 at lag 0 to this share of it at the first token."""
     lags = np.array([0, 1, 2, 4, LENGTH - 1])
-    far = lags / (LENGTH - 1)
-    return pd.concat(
-        pd.DataFrame(
-            {
-                "lag_tokens": lags,
-                "contrast": 2 * (1 + (share_at_first - 1) * far) + 0.01 * seed,
-                "sign_accuracy": 1 + (sign_at_first - 1) * far + 0.001 * seed,
-            }
-        ).assign(architecture=architecture, sequence_length=LENGTH, trained_length=LENGTH, seed=seed)
-        for seed in seeds
-    )
+    distance = lags / (LENGTH - 1)
+    contrast = 2 * (1 + (share_at_first - 1) * distance)
+    sign_accuracy = 1 + (sign_at_first - 1) * distance
+    network = {"architecture": architecture, "sequence_length": LENGTH, "trained_length": LENGTH}
+
+    tables = []
+    for seed in seeds:
+        rows = {
+            "lag_tokens": lags,
+            "contrast": contrast + 0.01 * seed,
+            "sign_accuracy": sign_accuracy + 0.001 * seed,
+        }
+        tables.append(pd.DataFrame(rows).assign(**network, seed=seed))
+
+    return pd.concat(tables)
 
 
 def probes(architecture, shuffled_change, length=LENGTH, plain=0.8):
@@ -56,39 +60,61 @@ def probes(architecture, shuffled_change, length=LENGTH, plain=0.8):
 
 
 def curve(architecture, length, last, weights="trained", trained_length=None, **changed):
-    row = {"architecture": architecture, "sequence_length": length, "weights": weights, "initialiser": "orthogonal"}
-    row |= {"trained_length": trained_length or length, "quantity": "dz/dh", "r2": 0.95, "half_life_tokens": 3.0}
-    row |= {"log10_at_last_lag": last, "log10_at_last_lag_low": last - 0.2, "log10_at_last_lag_high": last + 0.2}
-    return row | {"rate": 0.9, "rate_low": 0.88, "rate_high": 0.92, "horizon_1e-3": np.inf} | changed
+    """A row of the decay tables; `last` is the log10 of the gradient at the first token."""
+    row = {
+        "architecture": architecture,
+        "sequence_length": length,
+        "weights": weights,
+        "initialiser": "orthogonal",
+        "trained_length": trained_length or length,
+        "quantity": "dz/dh",
+        "r2": 0.95,
+        "half_life_tokens": 3.0,
+        "log10_at_last_lag": last,
+        "log10_at_last_lag_low": last - 0.2,
+        "log10_at_last_lag_high": last + 0.2,
+        "rate": 0.9,
+        "rate_low": 0.88,
+        "rate_high": 0.92,
+        "horizon_1e-3": np.inf,
+    }
+    return {**row, **changed}
+
+
+def comparison(run, gain):
+    return {
+        "baseline": "vanilla-textbook",
+        "run": f"{run}-textbook",
+        "difference": gain,
+        "low": gain - 0.01,
+        "high": gain + 0.01,
+    }
 
 
 def study(**changed):
-    pairs = {("vanilla", "feedforward"): 0.03, ("vanilla", "bidirectional"): 0.0, ("vanilla", "lstm"): 0.02}
+    curves = [
+        curve("vanilla", LENGTH, -1.0),
+        curve("vanilla", LONGEST, -5.0, trained_length=LENGTH),
+        curve("vanilla", LENGTH, -0.5, "initial"),
+        curve("vanilla", LONGEST, -4.0, "initial"),
+    ]
+    learned = [
+        ("vanilla", "first", 5, True),
+        ("vanilla", "first", 10, True),
+        ("vanilla", "first", 10, False),
+        ("vanilla", "first", 20, False),
+        ("vanilla", "middle", 50, True),
+        ("lstm", "first", 5, False),
+    ]
+
     usual = claims.Study(
         length=LENGTH,
         half_life_at_start=41.2,
-        comparisons=[
-            {"baseline": f"{a}-textbook", "run": f"{b}-textbook"}
-            | {"difference": gained, "low": gained - 0.01, "high": gained + 0.01}
-            for (a, b), gained in pairs.items()
-        ],
-        decay=pd.DataFrame(
-            [
-                curve("vanilla", LENGTH, -1.0),
-                curve("vanilla", LONGEST, -5.0, trained_length=LENGTH),
-                curve("vanilla", LENGTH, -0.5, "initial"),
-                curve("vanilla", LONGEST, -4.0, "initial"),
-            ]
-        ),
+        comparisons=[comparison("feedforward", 0.03), comparison("bidirectional", 0.0), comparison("lstm", 0.02)],
+        decay=pd.DataFrame(curves),
         memory=pd.concat([effects("vanilla", 0.1), effects("bidirectional", 0.8), effects("lstm", 0.7)]),
         probes=pd.concat([probes("feedforward", 1e-7), probes("vanilla", 1.0), probes("vanilla", 1.0, LONGEST, 0.7)]),
-        retention=pd.DataFrame(
-            [
-                *[("vanilla", "first", 5, True), ("vanilla", "first", 10, True), ("vanilla", "first", 10, False)],
-                *[("vanilla", "first", 20, False), ("vanilla", "middle", 50, True), ("lstm", "first", 5, False)],
-            ],
-            columns=["architecture", "signal", "lag_tokens", "solved"],
-        ),
+        retention=pd.DataFrame(learned, columns=["architecture", "signal", "lag_tokens", "solved"]),
     )
     return replace(usual, **changed)
 

@@ -45,7 +45,7 @@ def test_a_constant_predictor_is_off_by_the_share_of_positives_minus_it():
     assert (sure["ece"], sure["ece_low"], sure["ece_high"], sure["ece_if_calibrated"]) == (1, 1, 1, 0)
 
 
-def test_the_calibration_error_is_that_of_the_scores_for_any_number_of_bins():
+def test_the_calibration_error_is_that_of_the_scores_for_any_bins():
     labels_N, probability_SN = simulated(np.random.default_rng(1), 500, 1.5)
     probability_SN = np.repeat(probability_SN, 2, axis=0)
     for bins in (15, 7, 600):
@@ -89,7 +89,7 @@ def test_a_bucket_includes_its_upper_end():
     assert table["reviews_low"].notna().tolist() == [True, False, False]
 
 
-def test_a_seed_fails_below_a_share_of_the_way_from_guessing_to_the_ceiling():
+def test_a_seed_fails_below_a_share_of_the_way_to_the_ceiling():
     labels_N, probability_SN = np.array([1, 1, 1, 0]), np.full((3, 4), 0.9)
     predicted = {name: predictions(labels_N, probability_SN) for name in ("a", "ceiling")}
     scores = {"a": metrics(0.89, 0.91, 0.7), "ceiling": metrics(0.95, 0.95, 0.95)}

@@ -16,13 +16,13 @@ def test_holm_gives_the_adjusted_p_values_of_r():
     assert comparisons.holm([]) == []
 
 
-def test_holm_keeps_a_family_of_true_nulls_free_of_errors_in_95_of_100_studies():
+def test_holm_keeps_families_of_true_nulls_free_of_errors_in_95_of_100():
     random = np.random.default_rng(0)
     errors = [min(comparisons.holm(list(random.random(6)))) < 0.05 for _ in range(2000)]
     assert 0.035 < np.mean(errors) < 0.065
 
 
-def test_the_violation_ratio_is_0_for_dominance_1_against_it_half_for_a_draw():
+def test_the_violation_ratio_is_0_for_dominance_and_half_for_a_draw():
     low, high = np.array([0.0, 1.0, 2.0]), np.array([3.0, 1.5])
     assert comparisons.violation_ratio(high, low) == 0
     assert comparisons.violation_ratio(low, high) == 1
@@ -64,7 +64,7 @@ def test_epsilon_does_not_depend_on_equal_numbers_of_seeds():
     assert comparisons.almost_stochastic_order(three, twice, 0.5) == pytest.approx(0.5)
 
 
-def test_epsilon_claims_dominance_between_equal_runs_in_about_5_of_100_studies():
+def test_epsilon_claims_dominance_of_equal_runs_in_about_5_of_100_studies():
     random = np.random.default_rng(0)
     epsilons = [comparisons.almost_stochastic_order(*random.normal(size=(2, 10)), 0.95) for _ in range(300)]
     assert 0.02 < np.mean(np.array(epsilons) < 0.2) < 0.09  # 0.2 is the threshold of params.yaml

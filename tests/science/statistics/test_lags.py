@@ -18,7 +18,7 @@ from pipeline.science.statistics import lags
     ],
     ids=["a gap", "any order", "to the last lag", "nowhere", "no number", "no interval"],
 )
-def test_memory_reaches_to_the_lag_before_the_first_lower_bound_that_is_chance(low_by_lag, reach):
+def test_memory_reaches_to_the_lag_before_the_first_lower_bound_at_chance(low_by_lag, reach):
     assert lags.reach_of_memory(low_by_lag, 0.55) == reach
 
 

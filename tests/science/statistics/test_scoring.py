@@ -18,7 +18,7 @@ def test_scores_of_four_reviews_are_those_worked_out_by_hand():
     assert scores["ece"] == pytest.approx((0.1 + 0.6 + 0.2 + 0.3) / 4)  # four bins of one review
 
 
-def test_calibrated_probabilities_have_an_error_near_0_and_reversed_ones_not():
+def test_calibrated_probabilities_have_an_error_near_0_reversed_ones_not():
     random = np.random.default_rng(0)
     probability_N = random.uniform(size=50_000)
     labels_N = (random.uniform(size=50_000) < probability_N).astype(int)

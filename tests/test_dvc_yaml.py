@@ -194,13 +194,20 @@ def importers_of(package: str) -> set[str]:
     }
 
 
-def test_mlflow_has_one_importer_and_reporting_knows_neither_keras_nor_science():
+def test_mlflow_and_keras_are_imported_in_their_rooms_alone():
     served = "tracking/served_model.py"  # MLflow runs it by itself; nothing here imports it
     assert {str(Path(path).parent) for path in importers_of("mlflow") - {served}} == {"tracking"}
     assert "pipeline.tracking.served_model" not in {name for path in MODULES.values() for name in imports(path)}
     assert importers_of("distributed") == {"workers/dask_cluster.py"}
     keras = importers_of("keras") | importers_of("tensorflow")
     assert all(path.startswith("science/") or path == "machine.py" for path in keras)
+
+
+def test_reporting_brings_neither_keras_nor_tensorflow_nor_mlflow():
+    importers = importers_of("keras") | importers_of("tensorflow") | importers_of("mlflow")
+    for path in (ROOT / "pipeline/reporting").rglob("*.py"):
+        brought = {str(module.relative_to(ROOT / "pipeline")) for module in closure(path)}
+        assert not brought & importers, path
 
 
 def test_stages_get_tracker_and_workers_as_arguments():

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.params import Mistake
+from pipeline.science.statistics.seeds import best_network
 from pipeline.science.text import tokenizer
 from pipeline.storage import artifacts, recorded_files, text_classifier
 from pipeline.storage.text_classifier import TextClassifier
@@ -76,4 +77,4 @@ def chosen(metrics: dict, run: str | None, seed: int | None) -> tuple[str, int]:
     if not candidates:
         seeds = sorted({number for name, number in scores if run in (None, name)})
         raise Mistake(f"--seed {seed}: not trained; known: {', '.join(map(str, seeds))}")
-    return min(candidates, key=lambda key: (-candidates[key], key[1], key[0]))
+    return best_network(candidates)

@@ -9,10 +9,12 @@ import pandas as pd
 
 from pipeline.params import DEFAULT_INITIALISER
 from pipeline.reporting import tables
+from pipeline.science.gradients import decay
+from pipeline.science.statistics.lags import effect_shares
 
 FADED, GONE = "1e-1", "1e-3"  # the horizons that sentences and pictures show; tables show all
 NETWORK = ["architecture", "sequence_length", "trained_length"]
-KIND = ["architecture", "direction", "weights", "sequence_length", "trained_length", "initialiser", "quantity"]
+KIND = decay.GROUP
 CELL = ["architecture", "direction", "weights", "sequence_length", "trained_length", "measure"]
 BEFORE, HERE = "before training", "trained at this length"
 
@@ -134,11 +136,7 @@ def whole(positions: pd.DataFrame) -> pd.DataFrame:
 
 def effects(memory: pd.DataFrame) -> pd.DataFrame:
     """What a strong word does by lag, as a share of what it does as the last one; over seeds."""
-    last = memory[memory["lag_tokens"] == 0].set_index([*NETWORK, "seed"])["contrast"].rename("last")
-    beside = memory.join(last, on=[*NETWORK, "seed"])
-    return tables.over_seeds(
-        beside.assign(share=beside["contrast"] / beside["last"]), [*tables.MEMORY, "lag_tokens"], "share"
-    )
+    return tables.over_seeds(effect_shares(memory), [*tables.MEMORY, "lag_tokens"], "share")
 
 
 def beside(positions: pd.DataFrame, effects: pd.DataFrame, length: int) -> pd.DataFrame:

@@ -20,6 +20,7 @@ from pipeline.reporting.findings import (
     who,
     within,
 )
+from pipeline.science.statistics.lags import longest_lag_learned
 
 FATES = ("vanishes", "does not vanish", "is not shown to vanish")
 AS_GOOD = 0.005  # accuracy: a window that loses less than this reads as well as the whole
@@ -343,15 +344,15 @@ def learned(found: pd.DataFrame) -> list[str]:
     """Over how long a lag each network learned to keep one token."""
     sentences = []
     for (name, signal), rows in found.groupby(["architecture", "signal"], sort=False):
-        solved = rows[rows["solved"] >= 0.5]["lag_tokens"]
+        farthest = longest_lag_learned(dict(zip(rows["lag_tokens"], rows["solved"], strict=True)))
         longest = int(rows["lag_tokens"].max())
         where = {"first": "the first token", "middle": "the middle"}[signal]
-        if solved.empty:
+        if not farthest:
             said = "over none of the lags that were tried"
-        elif int(solved.max()) == longest:
+        elif farthest == longest:
             said = f"over {longest} tokens, the longest lag that was tried"
         else:
-            said = f"over {int(solved.max())} tokens, and over no longer lag that was tried"
+            said = f"over {farthest} tokens, and over no longer lag that was tried"
         sentences.append(f"{name}, signal in {where}: at least half of its seeds learned it {said}.")
     return sentences
 

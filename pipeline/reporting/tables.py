@@ -8,14 +8,16 @@ import numpy as np
 import pandas as pd
 from scipy.interpolate import LinearNDInterpolator
 from scipy.spatial import QhullError
-from scipy.special import stdtrit
 
 from pipeline.params import ARCHITECTURES, Mistake
+from pipeline.science.gradients import decay
+from pipeline.science.statistics import intervals
+from pipeline.science.statistics.lags import reach_of_memory
 
 CEILING = "tfidf"
 DIRECTIONS = ("forward", "backward", "both", "none")
 WEIGHTS = ("initial", "trained")
-HORIZONS = {"1e-1": -1, "1e-2": -2, "1e-3": -3}  # log10 of what a horizon asks for, by its name in the files
+HORIZONS = decay.EPSILONS
 GUESSING = 0.5
 CURVE = ["architecture", "direction", "weights", "sequence_length"]
 MEMORY = ["architecture", "sequence_length", "trained_length"]
@@ -137,21 +139,13 @@ def verdict(low: float, high: float) -> str:
 
 def welch(baseline: list[float], run: list[float]) -> tuple[float, float, float]:
     """Mean of run minus mean of baseline, and its 95 % Welch t interval; NaN with fewer than two values a side."""
-    a, b = np.asarray(baseline, float), np.asarray(run, float)
-    difference = float(b.mean() - a.mean())
-    if min(len(a), len(b)) < 2:
-        return difference, np.nan, np.nan
-    parts = np.array([a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)])
-    if not parts.sum() > 0:  # seeds without any scatter say nothing of the next seed
-        return difference, np.nan, np.nan
-    freedom = parts.sum() ** 2 / (parts**2 / np.array([len(a) - 1, len(b) - 1])).sum()
-    reach = stdtrit(freedom, 0.975) * np.sqrt(parts.sum())
-    return difference, float(difference - reach), float(difference + reach)
+    interval = intervals.difference(baseline, run)
+    return interval["difference"], _number(interval["low"]), _number(interval["high"])
 
 
 def reach_in_sd(seeds: int) -> float:
     """How far a 95 % t interval over this many seeds reaches to each side, in standard deviations."""
-    return float(stdtrit(seeds - 1, 0.975) / np.sqrt(seeds)) if seeds > 1 else np.nan
+    return float(intervals.half_width(1.0, seeds))
 
 
 def curves(gradients: pd.DataFrame) -> pd.DataFrame:
@@ -174,7 +168,7 @@ def over_seeds(frame: pd.DataFrame, keys: list[str], value: str) -> pd.DataFrame
         with np.errstate(invalid="ignore"):  # a gradient of exactly zero is -inf; where -inf meets -inf it gives NaN
             mean = values_NS.mean(axis=1)
             sd = values_NS.std(axis=1, ddof=1) if seeds > 1 else np.full(len(wide), np.nan)
-        reach = reach_in_sd(seeds) * sd
+        reach = intervals.half_width(sd, seeds)
         numbers = {"mean": mean, "low": mean - reach, "high": mean + reach}
         numbers |= {"lowest": values_NS.min(axis=1), "highest": values_NS.max(axis=1), "seeds": seeds}
         rows.append(wide.index.to_frame(index=False).assign(**numbers))
@@ -202,9 +196,8 @@ def horizon(lags: np.ndarray, log10_norms: np.ndarray, log10_epsilon: float) -> 
     """
     if np.isnan(log10_norms).any():
         return np.nan
-    above = np.flatnonzero(log10_norms >= log10_epsilon)
-    first = above[-1] + 1 if len(above) else 0
-    return float(lags[first]) if first < len(lags) else np.inf
+    place = decay.horizon(log10_norms, log10_epsilon)
+    return float(lags[int(place)]) if np.isfinite(place) else np.inf
 
 
 def fading(found: pd.DataFrame) -> pd.DataFrame:
@@ -224,13 +217,12 @@ def remembering(sign_accuracy: pd.DataFrame, above: float = GUESSING) -> pd.Data
     """
     rows = []
     for _, curve in sign_accuracy.groupby(MEMORY, sort=False):
-        clear = (curve.low > above).to_numpy()
-        reached = int(len(clear) if clear.all() else np.argmin(clear))
+        reached = reach_of_memory(dict(zip(curve.lag_tokens, curve.low, strict=True)), above)
         weakest = curve.loc[curve["mean"].idxmin()] if curve["mean"].notna().any() else curve.iloc[-1]
         rows.append(
             {
                 **curve.iloc[-1].to_dict(),
-                "remembered_tokens": int(curve.lag_tokens.iloc[reached - 1]) if reached else -1,
+                "remembered_tokens": -1 if reached is None else reached,
                 "weakest_lag": int(weakest.lag_tokens),
                 "weakest": float(weakest["mean"]),
             }

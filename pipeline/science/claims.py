@@ -1,27 +1,34 @@
 """The tutorial's sentences, each with its test, its numbers and a verdict that the numbers decide.
 
-A measure has a threshold that was declared in params.yaml and a side of it on which the sentence says the number lies.
-It `holds` where its whole interval lies there, `does not hold` where the whole interval lies on the other side, and is
-`not shown` where the interval contains the threshold, or where there is none. A measure without a threshold informs and
-decides nothing. A sentence holds where all its deciding measures do, `partly` where some do; where none does, it `does
-not hold` if one lies on the other side.
+A deciding measure has a threshold, declared in params.yaml, and the side of it on which the sentence places the number.
+It `holds` where its whole interval lies on that side and `does not hold` where the whole interval lies on the other.
+It is `not shown` where the interval contains the threshold or is missing. A measure without a threshold informs and
+decides nothing.
 
-A replication is the same study under other rounding. A verdict that a replication contradicts is `unstable`.
+A sentence `holds` where all its deciding measures do, and `partly` where some do. Where none holds, it `does not hold`
+if one measure does not, and is `not shown` otherwise.
+
+A replication is the same study with other rounding. A verdict that a replication contradicts is `unstable`.
 """
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from operator import gt, lt
 
 import numpy as np
 import pandas as pd
 
 from pipeline.params import DEFAULT_INITIALISER, Claims
-from pipeline.science.statistics import scoring
+from pipeline.science.statistics import intervals
+from pipeline.science.statistics.lags import effect_shares, longest_lag_learned, reach_of_memory
 
-HOLDS, PARTLY, FAILS, NOT_SHOWN = "holds", "partly", "does not hold", "not shown"
+HOLDS = "holds"
+PARTLY = "partly"
+FAILS = "does not hold"
+NOT_SHOWN = "not shown"
 UNSTABLE = "unstable"
-SIDES = {"above": gt, "below": lt}
 
+SIDES = {"above": gt, "below": lt}
 
 NUMBERS = {  # the columns without which a table is damaged
     "decay": (
@@ -38,23 +45,34 @@ NUMBERS = {  # the columns without which a table is damaged
     "retention": ("lag_tokens", "seed", "solved"),
 }
 
+DECAY_WORDS = {  # a column of the decay tables: its name in a sentence, and its unit
+    "rate": ("factor a token", "share"),
+    "r2": ("R² of that exponential", "share"),
+    "half_life_tokens": ("half-life", "tokens"),
+    "horizon_1e-3": ("distance from which the gradient stays below 0.001", "tokens"),
+    "log10_at_last_lag": ("gradient at the first token relative to the last", "log10"),
+}
+
 
 @dataclass(frozen=True)
-class Found:
-    """What a study has measured of its textbook networks, at every sequence length."""
+class Study:
+    """The measurements of the networks with textbook settings, at every sequence length."""
 
-    length: int  # the textbook's
-    half_life_at_start: float  # in theory, of a long text
-    comparisons: list[dict]
+    length: int  # the textbook's, or the nearest that was measured
+    half_life_at_start: float  # of the gradient in tokens, in theory and for a long text
+    comparisons: list[dict]  # of reports/comparisons.json
     decay: pd.DataFrame
     memory: pd.DataFrame
     probes: pd.DataFrame
     retention: pd.DataFrame
 
 
+Found = Study
+
+
 @dataclass(frozen=True)
 class Measure:
-    """A number with its interval; `side` of `threshold`: where the sentence says it lies."""
+    """A number with its interval. Where it decides, the sentence places it on `side` of `threshold`."""
 
     what: str
     value: float
@@ -62,50 +80,59 @@ class Measure:
     high: float | None
     unit: str  # share, points, log10, logits, tokens
     source: str
-    side: str | None = None
+    side: str | None = None  # above, below
     threshold: float | None = None
 
     @property
     def verdict(self) -> str | None:
+        """HOLDS, FAILS or NOT_SHOWN; None where the measure only informs."""
         if self.threshold is None:
             return None
+
         ends = [end for end in (self.low, self.high) if end is not None and not np.isnan(end)]
-        sides = {SIDES[self.side](end, self.threshold) for end in ends}
-        if len(ends) < 2 or len(sides) == 2:
+        if len(ends) < 2:
             return NOT_SHOWN
-        return HOLDS if sides == {True} else FAILS
+
+        is_on_side = {SIDES[self.side](end, self.threshold) for end in ends}
+        if len(is_on_side) == 2:
+            return NOT_SHOWN
+        return HOLDS if is_on_side == {True} else FAILS
 
     def row(self) -> dict:
-        """For JSON, which has neither nan nor infinity: both are null, and an infinite end is one not reached."""
-        numbers = {name: _finite(getattr(self, name)) for name in ("value", "low", "high")}
-        return {**asdict(self), **numbers, "verdict": self.verdict}
+        """The measure for JSON. NaN and infinity become null: JSON has neither."""
+        finite = {name: _finite(getattr(self, name)) for name in ("value", "low", "high")}
+        return {**asdict(self), **finite, "verdict": self.verdict}
 
 
 @dataclass(frozen=True)
 class Claim:
+    """A sentence with its measures. Measures of networks or tables that the study lacks are None."""
+
     name: str
     sentence: str  # the tutorial's
     test: str
-    deciding: list[Measure]
+    deciding: list[Measure | None]
     caveat: str
-    informing: list[Measure] = field(default_factory=list)
+    informing: list[Measure | None] = field(default_factory=list)
 
     @property
     def verdict(self) -> str:
-        verdicts = {measure.verdict for measure in self.deciding}
+        """HOLDS, PARTLY, FAILS or NOT_SHOWN."""
+        verdicts = {measure.verdict for measure in self.deciding if measure is not None}
         if HOLDS in verdicts:
             return HOLDS if verdicts == {HOLDS} else PARTLY
         return FAILS if FAILS in verdicts else NOT_SHOWN
 
     def row(self) -> dict:
-        measures = [measure.row() for measure in [*self.deciding, *self.informing]]
+        """The claim for JSON, without measures that are None."""
+        measures = [*self.deciding, *self.informing]
         return {
             "name": self.name,
             "sentence": self.sentence,
             "test": self.test,
             "verdict": self.verdict,
             "caveat": self.caveat,
-            "measures": measures,
+            "measures": [measure.row() for measure in measures if measure is not None],
         }
 
 
@@ -118,10 +145,10 @@ class Replication:
     claims: list[dict]
 
 
-def table(found: Found, thresholds: Claims) -> list[dict]:
-    """Every sentence as a row of plain values; what was not measured is left out of its measures."""
-    made = (no_order, state, full_context, multiplied, vanish, forgets, led_to_lstms)
-    return [make(found, thresholds).row() for make in made]
+def table(study: Study, thresholds: Claims) -> list[dict]:
+    """Every sentence as a row of plain values, in the order of the tutorial."""
+    claims = (no_order, state, full_context, multiplied, vanish, forgets, led_to_lstms)
+    return [claim(study, thresholds).row() for claim in claims]
 
 
 def deciding(row: dict) -> list[dict]:
@@ -145,347 +172,366 @@ def _with_replications(row: dict, replications: list[Replication]) -> dict:
     items = [_replicated(row["name"], replication) for replication in replications]
     verdicts = {item["verdict"] for item in items if not item["obstacle"]}
 
-    stable = verdicts <= {row["verdict"]}
-    verdict = row["verdict"] if stable else UNSTABLE
-
-    return {**row, "verdict": verdict, "verdict_here": row["verdict"], "replications": items}
-
-
-def _replicated(claim: str, replication: Replication) -> dict:
-    row = next((row for row in replication.claims if row["name"] == claim), None)
-    if row is None:
-        obstacle = replication.obstacle or "it has no such sentence"
-        return {"name": replication.name, "verdict": None, "measures": [], "obstacle": obstacle}
-
+    is_stable = verdicts <= {row["verdict"]}
     return {
-        "name": replication.name,
-        "verdict": row["verdict"],
-        "measures": deciding(row),
-        "obstacle": replication.obstacle,
+        **row,
+        "verdict": row["verdict"] if is_stable else UNSTABLE,
+        "verdict_here": row["verdict"],
+        "replications": items,
     }
 
 
-def no_order(found: Found, thresholds: Claims) -> Claim:
+def _replicated(claim: str, replication: Replication) -> dict:
+    """The verdict and deciding measures of this claim in a replication."""
+    item = {
+        "name": replication.name,
+        "verdict": None,
+        "measures": [],
+        "obstacle": replication.obstacle,
+    }
+
+    for row in replication.claims:
+        if row["name"] == claim:
+            return {**item, "verdict": row["verdict"], "measures": deciding(row)}
+
+    return {**item, "obstacle": replication.obstacle or "it has no such sentence"}
+
+
+def no_order(study: Study, thresholds: Claims) -> Claim:
     return Claim(
-        "feed-forward without order",
-        "A feed-forward network takes a fixed-size input at once, without memory or order.",
-        "The words of each review are put in random order; by how much does the network's logit change?",
-        _known([_shuffled(found, "feedforward", "below", thresholds.same_logit)]),
-        "The feed-forward network here averages its words, so it has no order by construction; one that flattens its "
-        "input would know places, but not that the same word elsewhere is the same word.",
-        _known([_comparison(found, "vanilla-textbook", "feedforward-textbook")]),
+        name="feed-forward without order",
+        sentence="A feed-forward network takes a fixed-size input at once, without memory or order.",
+        test="The words of each review are put in random order; by how much does the network's logit change?",
+        deciding=[_expected(_logit_change(study, "feedforward"), "below", thresholds.same_logit)],
+        caveat="The feed-forward network here averages its words, so it has no order by construction; one that "
+        "flattens its input would know places, but not that the same word elsewhere is the same word.",
+        informing=[_comparison(study, "vanilla-textbook", "feedforward-textbook")],
     )
 
 
-def state(found: Found, thresholds: Claims) -> Claim:
+def state(study: Study, thresholds: Claims) -> Claim:
     return Claim(
-        "a state word by word",
-        "An RNN keeps a hidden state, updated word by word.",
-        "If it does, the order of the words matters: they are put in random order, and the logit must change.",
-        _known([_shuffled(found, "vanilla", "above", thresholds.same_logit)]),
-        "That the answer changes does not say that order is made good use of: the accuracy with shuffled words does.",
-        _known([_order_is_worth(found, name) for name in ("vanilla", "bidirectional", "lstm")]),
+        name="a state word by word",
+        sentence="An RNN keeps a hidden state, updated word by word.",
+        test="If it does, the order of the words matters: they are put in random order, and the logit must change.",
+        deciding=[_expected(_logit_change(study, "vanilla"), "above", thresholds.same_logit)],
+        caveat="That the answer changes does not say that order is made good use of: the accuracy with shuffled words "
+        "does.",
+        informing=[_accuracy_of_order(study, name) for name in ("vanilla", "bidirectional", "lstm")],
     )
 
 
-def full_context(found: Found, thresholds: Claims) -> Claim:
+def full_context(study: Study, thresholds: Claims) -> Claim:
+    middle = study.length // 2
+    first = study.length - 1
+    gain = _comparison(study, "vanilla-textbook", "bidirectional-textbook")
+
     return Claim(
-        "bidirectional sees all",
-        "A bidirectional RNN has the full context of the whole sentence.",
-        "How much less does a strong word move the logit in the middle of a review than at its end? And does reading "
-        "in both directions make the network more accurate?",
-        _known(
-            [
-                _effect(found, "bidirectional", found.length // 2, "above", thresholds.remembered_share),
-                _comparison(found, "vanilla-textbook", "bidirectional-textbook", "above"),
-            ]
-        ),
-        "From the middle either end is half as far: the distance is halved, not gone.",
-        _known(
-            [
-                _effect(found, "bidirectional", found.length - 1),
-                _effect(found, "vanilla", found.length // 2),
-                _effect(found, "vanilla", found.length - 1),
-            ]
-        ),
+        name="bidirectional sees all",
+        sentence="A bidirectional RNN has the full context of the whole sentence.",
+        test="How much less does a strong word move the logit in the middle of a review than at its end? And does "
+        "reading in both directions make the network more accurate?",
+        deciding=[
+            _expected(_effect(study, "bidirectional", middle), "above", thresholds.remembered_share),
+            _expected(gain, "above", 0.0),
+        ],
+        caveat="From the middle either end is half as far: the distance is halved, not gone.",
+        informing=[
+            _effect(study, "bidirectional", first),
+            _effect(study, "vanilla", middle),
+            _effect(study, "vanilla", first),
+        ],
     )
 
 
-def multiplied(found: Found, thresholds: Claims) -> Claim:
+def multiplied(study: Study, thresholds: Claims) -> Claim:
     return Claim(
-        "a factor below 1",
-        "Over long sequences gradients are multiplied many times, by values below 1.",
-        "An exponential is fitted to the trained vanilla network's gradient by distance: is its factor below 1?",
-        _known([_decay(found, "vanilla", "rate", found.length, "below", 1.0)]),
-        "The factor is not the largest eigenvalue or singular value of the recurrent weights: those are above 1 in "
-        "trained networks. The slope of tanh and the direction of the gradient make up for it.",
-        _known(
-            [
-                _decay(found, "vanilla", "rate", found.length, weights="initial"),
-                _decay(found, "vanilla", "r2", found.length),
-                _decay(found, "vanilla", "half_life_tokens", found.length),
-            ]
-        ),
+        name="a factor below 1",
+        sentence="Over long sequences gradients are multiplied many times, by values below 1.",
+        test="An exponential is fitted to the trained vanilla network's gradient by distance: is its factor below 1?",
+        deciding=[_expected(_decay(study, "vanilla", "rate", study.length), "below", 1.0)],
+        caveat="The factor is not the largest eigenvalue or singular value of the recurrent weights: those are above 1 "
+        "in trained networks. The slope of tanh and the direction of the gradient make up for it.",
+        informing=[
+            _decay(study, "vanilla", "rate", study.length, weights="initial"),
+            _decay(study, "vanilla", "r2", study.length),
+            _decay(study, "vanilla", "half_life_tokens", study.length),
+        ],
     )
 
 
-def vanish(found: Found, thresholds: Claims) -> Claim:
-    longest = max(found.decay["sequence_length"])
+def vanish(study: Study, thresholds: Claims) -> Claim:
+    length = study.length
+    longest = max(study.decay["sequence_length"])
+    vanished = np.log10(thresholds.vanished)
+    half_life = Measure(
+        what="half-life of that start in theory: tanh damps what the words drive, U itself keeps norms",
+        value=study.half_life_at_start,
+        low=None,
+        high=None,
+        unit="tokens",
+        source="params.yaml",
+    )
+
     return Claim(
-        "gradients quickly vanish",
-        "Values below 1 quickly disappear to 0.",
-        f"Is the trained vanilla network's gradient at the first of {found.length} tokens below "
+        name="gradients quickly vanish",
+        sentence="Values below 1 quickly disappear to 0.",
+        test=f"Is the trained vanilla network's gradient at the first of {length} tokens below "
         f"{thresholds.vanished:g} of the one at the last? And in reviews of {longest} tokens?",
-        _known(
-            [
-                _decay(found, "vanilla", "log10_at_last_lag", found.length, "below", np.log10(thresholds.vanished)),
-                _decay(found, "vanilla", "log10_at_last_lag", longest, "below", np.log10(thresholds.vanished)),
-            ]
-        ),
-        "Keras starts recurrent weights orthogonal, which keeps gradients long; another start changes the answer by "
-        "orders of magnitude. Gradients are of the logit: that of the loss also shrinks where the network is sure of "
-        "itself, which has nothing to do with recurrence.",
-        _known(
-            [
-                _decay(found, "vanilla", "log10_at_last_lag", found.length, weights="initial"),
-                _decay(found, "vanilla", "log10_at_last_lag", longest, weights="initial"),
-                _decay(found, "vanilla", "half_life_tokens", longest, weights="initial"),
-                Measure(
-                    "half-life of that start in theory: tanh damps what the words drive, U itself keeps norms",
-                    *(found.half_life_at_start, None, None, "tokens", "params.yaml"),
-                ),
-                _decay(found, "vanilla", "horizon_1e-3", longest, weights="initial"),
-                _decay(found, "vanilla", "log10_at_last_lag", found.length, weights="initial", start="0.9 orthogonal"),
-                _decay(found, "lstm", "log10_at_last_lag", found.length, weights="initial"),
-                _decay(found, "lstm", "log10_at_last_lag", found.length),
-            ]
-        ),
+        deciding=[
+            _expected(_decay(study, "vanilla", "log10_at_last_lag", length), "below", vanished),
+            _expected(_decay(study, "vanilla", "log10_at_last_lag", longest), "below", vanished),
+        ],
+        caveat="Keras starts recurrent weights orthogonal, which keeps gradients long; another start changes the "
+        "answer by orders of magnitude. Gradients are of the logit: that of the loss also shrinks where the network is "
+        "sure of itself, which has nothing to do with recurrence.",
+        informing=[
+            _decay(study, "vanilla", "log10_at_last_lag", length, weights="initial"),
+            _decay(study, "vanilla", "log10_at_last_lag", longest, weights="initial"),
+            _decay(study, "vanilla", "half_life_tokens", longest, weights="initial"),
+            half_life,
+            _decay(study, "vanilla", "horizon_1e-3", longest, weights="initial"),
+            _decay(study, "vanilla", "log10_at_last_lag", length, weights="initial", initialiser="0.9 orthogonal"),
+            _decay(study, "lstm", "log10_at_last_lag", length, weights="initial"),
+            _decay(study, "lstm", "log10_at_last_lag", length),
+        ],
     )
 
 
-def forgets(found: Found, thresholds: Claims) -> Claim:
-    first = found.length - 1
+def forgets(study: Study, thresholds: Claims) -> Claim:
+    first = study.length - 1
+    usable = thresholds.usable_sign_accuracy
+
     return Claim(
-        "forgets the beginning",
-        "A vanilla RNN forgets the beginning of a sequence by the time it reaches the end.",
-        f"How much does a strong word at the first of {found.length} tokens move the logit, as a share of what it does "
-        "at the last? And is the direction in which it moves still right?",
-        _known(
-            [
-                _effect(found, "vanilla", first, "below", thresholds.remembered_share),
-                _sign(found, "vanilla", first, "below", thresholds.usable_sign_accuracy),
-            ]
-        ),
-        "Reviews say a thing more than once, and their ends often say it best: a network that is trained on them may "
-        "have no reason to remember their beginnings. What it could learn, the synthetic task says.",
-        _known(
-            [
-                _memory_horizon(found, "vanilla", thresholds.usable_sign_accuracy),
-                _lost(found, "vanilla", "prefix"),
-                _lost(found, "vanilla", "suffix"),
-                _deficit(found, "vanilla", min),
-                _deficit(found, "vanilla", max),
-                _solved(found, "vanilla"),
-            ]
-        ),
+        name="forgets the beginning",
+        sentence="A vanilla RNN forgets the beginning of a sequence by the time it reaches the end.",
+        test=f"How much does a strong word at the first of {study.length} tokens move the logit, as a share of what it "
+        "does at the last? And is the direction in which it moves still right?",
+        deciding=[
+            _expected(_effect(study, "vanilla", first), "below", thresholds.remembered_share),
+            _expected(_sign_accuracy(study, "vanilla", first), "below", usable),
+        ],
+        caveat="Reviews say a thing more than once, and their ends often say it best: a network that is trained on "
+        "them may have no reason to remember their beginnings. What it could learn, the synthetic task says.",
+        informing=[
+            _memory(study, "vanilla", usable),
+            _accuracy_of_quarter(study, "vanilla", "prefix"),
+            _accuracy_of_quarter(study, "vanilla", "suffix"),
+            _deficit(study, "vanilla", min),
+            _deficit(study, "vanilla", max),
+            _learned(study, "vanilla"),
+        ],
     )
 
 
-def led_to_lstms(found: Found, thresholds: Claims) -> Claim:
-    first = found.length - 1
+def led_to_lstms(study: Study, thresholds: Claims) -> Claim:
+    first = study.length - 1
+    gain = _comparison(study, "vanilla-textbook", "lstm-textbook")
+
     return Claim(
-        "LSTMs remember",
-        "This led to LSTMs.",
-        "That is history; what can be tested is whether an LSTM keeps more of the first word than a vanilla RNN does, "
-        "and whether it is more accurate.",
-        _known(
-            [
-                _effect_gained(found, "vanilla", "lstm", first),
-                _comparison(found, "vanilla-textbook", "lstm-textbook", "above"),
-            ]
-        ),
-        "One recipe, made for the vanilla RNN and not tuned for the LSTM; one cell size. How far either can learn to "
-        "look back where nothing else is asked for is another matter: see the synthetic task.",
-        _known([_effect(found, "lstm", first), _lost(found, "lstm", "prefix"), _solved(found, "lstm")]),
+        name="LSTMs remember",
+        sentence="This led to LSTMs.",
+        test="That is history; what can be tested is whether an LSTM keeps more of the first word than a vanilla RNN "
+        "does, and whether it is more accurate.",
+        deciding=[
+            _expected(_effect_gained(study, "vanilla", "lstm", first), "above", 0.0),
+            _expected(gain, "above", 0.0),
+        ],
+        caveat="One recipe, made for the vanilla RNN and not tuned for the LSTM; one cell size. How far either can "
+        "learn to look back where nothing else is asked for is another matter: see the synthetic task.",
+        informing=[
+            _effect(study, "lstm", first),
+            _accuracy_of_quarter(study, "lstm", "prefix"),
+            _learned(study, "lstm"),
+        ],
     )
 
 
-def _known(measures: list[Measure | None]) -> list[Measure]:
-    return [measure for measure in measures if measure is not None]
+def _expected(measure: Measure | None, side: str, threshold: float) -> Measure | None:
+    """The measure as a deciding one."""
+    return None if measure is None else replace(measure, side=side, threshold=threshold)
 
 
-def _over_seeds(what: str, value_of: pd.Series, unit: str, source: str, side=None, threshold=None) -> Measure | None:
+def _over_seeds(words: str, value_by_seed: pd.Series, unit: str, source: str) -> Measure | None:
     """The mean over seeds (the index) with its t interval."""
-    value_of = value_of.dropna()
-    if value_of.empty:
+    value_by_seed = value_by_seed.dropna()
+    if value_by_seed.empty:
         return None
-    found = scoring.over_seeds(value_of.to_dict())
-    return Measure(what, found["mean"], found["low"], found["high"], unit, source, side, threshold)
+
+    summary = intervals.over_seeds(value_by_seed.to_dict())
+    return Measure(words, summary["mean"], summary["low"], summary["high"], unit, source)
 
 
-def _trained_there(frame: pd.DataFrame, architecture: str, length: int, trained_length: int) -> pd.DataFrame:
-    return frame.query(
-        "architecture == @architecture and sequence_length == @length and trained_length == @trained_length"
-    )
+def _trained_at(frame: pd.DataFrame, architecture: str, length: int) -> pd.DataFrame:
+    """The rows of networks of this architecture that were trained at the length at which they are measured."""
+    return frame.query("architecture == @architecture and sequence_length == @length and trained_length == @length")
 
 
-def _probe(found: Found, architecture: str, probe: str, length: int | None = None) -> pd.DataFrame:
-    """Of the networks trained at this length, by default the textbook's: rows of this probe, a seed and token count."""
-    length = length or found.length
-    rows = _trained_there(found.probes, architecture, length, length)
+def _probe(study: Study, architecture: str, probe: str, length: int) -> pd.DataFrame:
+    """The rows of one probe, by seed."""
+    rows = _trained_at(study.probes, architecture, length)
     return rows[rows["probe"] == probe].set_index("seed")
 
 
-def _shuffled(found: Found, architecture: str, side: str, threshold: float) -> Measure | None:
-    what = f"change of the {architecture} network's logit where words are shuffled (mean over reviews)"
-    change = _probe(found, architecture, "shuffled")["logit_change"]
-    return _over_seeds(what, change, "logits", f"reports/probes/{found.length}.csv", side, threshold)
+def _logit_change(study: Study, architecture: str) -> Measure | None:
+    change = _probe(study, architecture, "shuffled", study.length)["logit_change"]
+    words = f"change of the {architecture} network's logit where words are shuffled (mean over reviews)"
+    return _over_seeds(words, change, "logits", f"reports/probes/{study.length}.csv")
 
 
-def _order_is_worth(found: Found, architecture: str) -> Measure | None:
-    lost = _probe(found, architecture, "plain")["accuracy"] - _probe(found, architecture, "shuffled")["accuracy"]
-    what = f"accuracy that {architecture} loses where words are shuffled"
-    return _over_seeds(what, lost, "points", f"reports/probes/{found.length}.csv")
+def _accuracy_of_order(study: Study, architecture: str) -> Measure | None:
+    plain = _probe(study, architecture, "plain", study.length)["accuracy"]
+    shuffled = _probe(study, architecture, "shuffled", study.length)["accuracy"]
+    words = f"accuracy that {architecture} loses where words are shuffled"
+    return _over_seeds(words, plain - shuffled, "points", f"reports/probes/{study.length}.csv")
 
 
-def _lost(found: Found, architecture: str, probe: str) -> Measure | None:
-    quarter = max(found.length // 4, 1)
-    changed = _probe(found, architecture, probe).query("tokens == @quarter")["accuracy"]
-    which = {"prefix": "first", "suffix": "last"}[probe]
-    what = f"accuracy that {architecture} loses where its {which} {quarter} tokens are another review's"
-    lost = _probe(found, architecture, "plain")["accuracy"] - changed
-    return _over_seeds(what, lost, "points", f"reports/probes/{found.length}.csv")
+def _accuracy_of_quarter(study: Study, architecture: str, probe: str) -> Measure | None:
+    """The accuracy that the first quarter (`prefix`) or last quarter (`suffix`) of the tokens contributes."""
+    quarter = max(study.length // 4, 1)
+    plain = _probe(study, architecture, "plain", study.length)["accuracy"]
+    changed = _probe(study, architecture, probe, study.length).query("tokens == @quarter")["accuracy"]
+
+    end = {"prefix": "first", "suffix": "last"}[probe]
+    words = f"accuracy that {architecture} loses where its {end} {quarter} tokens are another review's"
+    return _over_seeds(words, plain - changed, "points", f"reports/probes/{study.length}.csv")
 
 
-def _deficit(found: Found, architecture: str, which) -> Measure | None:
-    """Accuracy of a bag of words minus that of the networks trained at the shortest or longest length."""
-    ours = found.probes.query("architecture == @architecture and sequence_length == trained_length")
-    if ours.empty:
+def _deficit(study: Study, architecture: str, pick: Callable) -> Measure | None:
+    """The accuracy of a bag of words minus that of the networks trained at one length; `pick` is min or max."""
+    trained = study.probes.query("architecture == @architecture and sequence_length == trained_length")
+    if trained.empty:
         return None
-    length = which(ours["sequence_length"])
-    bag, plain = (_probe(found, architecture, probe, length)["accuracy"] for probe in ("bag_of_words", "plain"))
-    what = f"accuracy of a bag of the same words minus that of {architecture}, at {length} tokens"
-    return _over_seeds(what, bag - plain, "points", f"reports/probes/{length}.csv")
+
+    length = pick(trained["sequence_length"])
+    bag = _probe(study, architecture, "bag_of_words", length)["accuracy"]
+    plain = _probe(study, architecture, "plain", length)["accuracy"]
+    words = f"accuracy of a bag of the same words minus that of {architecture}, at {length} tokens"
+    return _over_seeds(words, bag - plain, "points", f"reports/probes/{length}.csv")
 
 
-def _contrast(found: Found, architecture: str, lag: int) -> pd.Series:
-    """By seed: what a strong word at this lag, or the nearest that was measured, does, as a share of lag 0."""
-    rows = _trained_there(found.memory, architecture, found.length, found.length)
-    by_lag = rows.pivot(index="seed", columns="lag_tokens", values="contrast")
-    if by_lag.empty:
+def _effect_share(study: Study, architecture: str, lag: int) -> pd.Series:
+    """By seed, the effect of a strong word at the nearest measured lag, as a share of its effect at lag 0."""
+    rows = _trained_at(study.memory, architecture, study.length)
+    if rows.empty:
         return pd.Series(dtype=float)
-    return by_lag[_nearest(by_lag.columns, lag)] / by_lag[0]
+
+    nearest = min(rows["lag_tokens"], key=lambda measured: (abs(measured - lag), measured))
+    shares = effect_shares(rows)
+    return shares[shares["lag_tokens"] == nearest].set_index("seed")["share"].sort_index()
 
 
-def _nearest(lags, lag: int) -> int:
-    return min(lags, key=lambda each: (abs(each - lag), each))
+def _effect(study: Study, architecture: str, lag: int) -> Measure | None:
+    words = f"effect of a word {lag} tokens before the last on {architecture}, as a share of its effect as the last"
+    share = _effect_share(study, architecture, lag)
+    return _over_seeds(words, share, "share", f"reports/memory/{study.length}.csv")
 
 
-def _effect(found: Found, architecture: str, lag: int, side=None, threshold=None) -> Measure | None:
-    what = f"effect of a word {lag} tokens before the last on {architecture}, as a share of its effect as the last"
-    source = f"reports/memory/{found.length}.csv"
-    return _over_seeds(what, _contrast(found, architecture, lag), "share", source, side, threshold)
-
-
-def _effect_gained(found: Found, baseline: str, architecture: str, lag: int) -> Measure | None:
-    ours, theirs = (_contrast(found, name, lag) for name in (architecture, baseline))
-    if ours.empty or theirs.empty:
+def _effect_gained(study: Study, baseline: str, architecture: str, lag: int) -> Measure | None:
+    baseline_share = _effect_share(study, baseline, lag)
+    share = _effect_share(study, architecture, lag)
+    if baseline_share.empty or share.empty:
         return None
-    gained = scoring.difference(theirs, ours)
-    kept = f"share that a word {lag} tokens before the last keeps of its effect"
-    what = f"{kept}: {architecture} minus {baseline}"
-    source = f"reports/memory/{found.length}.csv"
-    return Measure(what, gained["difference"], gained["low"], gained["high"], "points", source, "above", 0.0)
+
+    gain = intervals.difference(baseline_share, share)
+    words = f"share that a word {lag} tokens before the last keeps of its effect: {architecture} minus {baseline}"
+    source = f"reports/memory/{study.length}.csv"
+    return Measure(words, gain["difference"], gain["low"], gain["high"], "points", source)
 
 
-def _sign(found: Found, architecture: str, lag: int, side=None, threshold=None) -> Measure | None:
-    rows = _trained_there(found.memory, architecture, found.length, found.length)
-    right = rows[rows["lag_tokens"] == lag].set_index("seed")["sign_accuracy"]
-    what = f"share of reviews in which a word {lag} tokens before the last moves {architecture} the right way"
-    return _over_seeds(what, right, "share", f"reports/memory/{found.length}.csv", side, threshold)
+def _sign_accuracy(study: Study, architecture: str, lag: int) -> Measure | None:
+    rows = _trained_at(study.memory, architecture, study.length)
+    accuracy = rows[rows["lag_tokens"] == lag].set_index("seed")["sign_accuracy"]
+    words = f"share of reviews in which a word {lag} tokens before the last moves {architecture} the right way"
+    return _over_seeds(words, accuracy, "share", f"reports/memory/{study.length}.csv")
 
 
-def _memory_horizon(found: Found, architecture: str, usable: float) -> Measure | None:
-    rows = _trained_there(found.memory, architecture, found.length, found.length)
+def _memory(study: Study, architecture: str, usable: float) -> Measure | None:
+    rows = _trained_at(study.memory, architecture, study.length)
     if rows.empty:
         return None
+
     lag = memory_horizon(rows, usable)
-    what = f"largest lag at which a word moves {architecture} the right way in more than {100 * usable:g} % of reviews"
-    return Measure(what, lag, None, None, "tokens", f"reports/memory/{found.length}.csv")
+    words = f"largest lag at which a word moves {architecture} the right way in more than {100 * usable:g} % of reviews"
+    return Measure(words, lag, None, None, "tokens", f"reports/memory/{study.length}.csv")
 
 
 def memory_horizon(effects: pd.DataFrame, usable: float) -> float:
-    """The last lag up to which the lower bound of `sign_accuracy` over seeds stays above `usable`; nan: at none."""
-    horizon = np.nan
+    """The reach of memory in tokens (see `lags.reach_of_memory`), NaN where no lag is usable.
+
+    `effects` has one row per seed and lag, with `sign_accuracy`.
+    """
+    low_by_lag = {}
     for lag, rows in effects.groupby("lag_tokens"):
-        low = scoring.over_seeds(rows.set_index("seed")["sign_accuracy"].to_dict())["low"]
-        if low is None or low <= usable:
-            break
-        horizon = float(lag)
-    return horizon
+        accuracy_by_seed = rows.set_index("seed")["sign_accuracy"].to_dict()
+        low_by_lag[lag] = intervals.over_seeds(accuracy_by_seed)["low"]
+
+    reach = reach_of_memory(low_by_lag, usable)
+    return np.nan if reach is None else float(reach)
 
 
-def _solved(found: Found, architecture: str) -> Measure | None:
-    solved = largest_lag_solved(found.retention, architecture)
-    if solved is None:
+def _learned(study: Study, architecture: str) -> Measure | None:
+    lag = largest_lag_solved(study.retention, architecture)
+    if lag is None:
         return None
-    what = f"largest lag over which {architecture} learned to keep the first token, by at least half of its seeds"
-    return Measure(what, solved, None, None, "tokens", "reports/retention.csv")
+
+    words = f"largest lag over which {architecture} learned to keep the first token, by at least half of its seeds"
+    return Measure(words, lag, None, None, "tokens", "reports/retention.csv")
 
 
 def largest_lag_solved(retention: pd.DataFrame, architecture: str) -> float | None:
-    """0 where none was; None where it was not tried. Of the tasks in which the signal is as far as can be."""
-    ours = retention[(retention["architecture"] == architecture) & (retention["signal"] == "first")]
-    if ours.empty:
+    """The longest lag over which at least half of the seeds learned to keep the first token.
+
+    0 where they learned none, None where this network has no such task.
+    """
+    tasks = retention[(retention["architecture"] == architecture) & (retention["signal"] == "first")]
+    if tasks.empty:
         return None
-    share = ours.groupby("lag_tokens")["solved"].mean()
-    return float(share.index[share >= 0.5].max()) if (share >= 0.5).any() else 0.0
 
-
-DECAY_WORDS = {
-    "rate": ("factor a token", "share"),
-    "r2": ("R² of that exponential", "share"),
-    "half_life_tokens": ("half-life", "tokens"),
-    "horizon_1e-3": ("distance from which the gradient stays below 0.001", "tokens"),
-    "log10_at_last_lag": ("gradient at the first token relative to the last", "log10"),
-}
+    share_by_lag = tasks.groupby("lag_tokens")["solved"].mean()
+    return float(longest_lag_learned(share_by_lag.to_dict()))
 
 
 def _decay(
-    found: Found,
+    study: Study,
     architecture: str,
-    measure: str,
+    column: str,
     length: int,
-    side=None,
-    threshold=None,
     weights: str = "trained",
-    start: str = DEFAULT_INITIALISER,
+    initialiser: str = DEFAULT_INITIALISER,
 ) -> Measure | None:
-    """Of the curve at this length of networks trained there, or else of those trained at the textbook's length."""
-    rows = found.decay.query(
+    """A number of the decay curve at this length.
+
+    Its networks were trained at this length, or at the textbook's length where none was.
+    """
+    curves = study.decay.query(
         "architecture == @architecture and sequence_length == @length and weights == @weights "
-        "and initialiser == @start and quantity == 'dz/dh'"
+        "and initialiser == @initialiser and quantity == 'dz/dh'"
     )
-    for trained_length in (length, found.length):
-        chosen = rows[rows["trained_length"] == trained_length]
-        if len(chosen):
-            break
-    else:
+
+    trained_length = length if (curves["trained_length"] == length).any() else study.length
+    curves = curves[curves["trained_length"] == trained_length]
+    if curves.empty:
         return None
-    row, (words, unit) = chosen.iloc[0], DECAY_WORDS[measure]
-    low, high = row.get(f"{measure}_low"), row.get(f"{measure}_high")
-    which = f"{weights}" + (f" at {trained_length} tokens" if weights == "trained" else f" ({start} start)")
-    what = f"{words}, {length} tokens, {architecture}, {which}"
-    return Measure(what, row[measure], low, high, unit, f"reports/decay/{length}.csv", side, threshold)
+
+    network = f"trained at {trained_length} tokens" if weights == "trained" else f"{weights} ({initialiser} start)"
+    quantity, unit = DECAY_WORDS[column]
+    words = f"{quantity}, {length} tokens, {architecture}, {network}"
+
+    row = curves.iloc[0]
+    low = row.get(f"{column}_low")
+    high = row.get(f"{column}_high")
+    return Measure(words, row[column], low, high, unit, f"reports/decay/{length}.csv")
 
 
-def _comparison(found: Found, baseline: str, run: str, side=None) -> Measure | None:
-    for row in found.comparisons:
+def _comparison(study: Study, baseline: str, run: str) -> Measure | None:
+    """The difference in test accuracy, where this pair is declared in `evaluate.comparisons`."""
+    for row in study.comparisons:
         if (row["baseline"], row["run"]) == (baseline, run):
-            threshold = None if side is None else 0.0
-            what = f"test accuracy of {run} minus that of {baseline}"
-            numbers = row["difference"], row["low"], row["high"]
-            return Measure(what, *numbers, "points", "reports/comparisons.json", side, threshold)
+            words = f"test accuracy of {run} minus that of {baseline}"
+            source = "reports/comparisons.json"
+            return Measure(words, row["difference"], row["low"], row["high"], "points", source)
+
     return None
 
 

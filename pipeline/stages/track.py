@@ -1,9 +1,8 @@
 """Make MLflow equal to the files of this checkout."""
 
-from math import sqrt
 from pathlib import Path
-from statistics import NormalDist, fmean, variance
 
+from pipeline.science.statistics.seeds import shown_better
 from pipeline.storage import dvc_lock
 from pipeline.tracking import registered_models, run_records
 
@@ -51,16 +50,3 @@ def _compared(tracker, names: list[str]):
     if found[-1] and evaluated and not dvc_lock.unchanged(evaluated, HERE):
         return compared(None)  # its scores are of other models
     return found
-
-
-def shown_better(champion_S: list[float], run_S: list[float]) -> bool:
-    """Whether Welch's 95 % interval of the difference, over seeds, lies above 0."""
-    if min(len(champion_S), len(run_S)) < 2:
-        return False
-    scatter = sqrt(sum(variance(scores) / len(scores) for scores in (champion_S, run_S)))
-    if fmean(run_S) - fmean(champion_S) <= NormalDist().inv_cdf(0.975) * scatter:
-        return False  # no t interval is narrower than the normal one; so an undecided lead costs no import
-    from pipeline.science.statistics import scoring
-
-    low = scoring.difference(champion_S, run_S)["low"]
-    return low is not None and low > 0

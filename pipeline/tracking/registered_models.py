@@ -10,6 +10,7 @@ from hashlib import md5
 from pathlib import Path
 from statistics import fmean
 
+from pipeline.science.statistics.seeds import best_seed
 from pipeline.storage import artifacts
 from pipeline.storage.dvc_lock import Stage, digest
 
@@ -68,7 +69,7 @@ def best(stages: list[Stage], evaluated: Stage | None, folder: Path) -> list[Mod
 
 
 def _best(stage: Stage, scores: dict[str, float], folder: Path) -> Model:
-    run, seed = stage.item, max(scores, key=lambda each: (scores[each], -int(each)))
+    run, seed = stage.item, str(best_seed(scores))
     described = stage.values[f"train.runs.{run}"]
     length = stage.values[f"settings.{described['settings']}"]["sequence_length"]
     files = {

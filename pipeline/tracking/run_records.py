@@ -22,6 +22,7 @@ from pathlib import Path
 from statistics import fmean
 
 from pipeline.params import DEFAULT_INITIALISER
+from pipeline.science.statistics.lags import longest_lag_learned
 from pipeline.storage import artifacts
 from pipeline.storage.dvc_lock import Stage, digest
 
@@ -328,7 +329,7 @@ def retention(stage: Stage, folder: Path) -> list[Record]:
     farthest = {child.tags["unit"]: _farthest_retained(child) for child in children}
     figure = _figure(stage, folder)
     said = "\n".join(f"- {unit}: {lag or 'no lag that was tried'}" for unit, lag in farthest.items())
-    note = f"**The longest lag, in tokens, that was learned on every seed**\n\n{said}\n\n{_reproduce(stage)}"
+    note = f"**The longest lag, in tokens, that at least half of the seeds learned**\n\n{said}\n\n{_reproduce(stage)}"
     parent = Record(
         stage=stage.name,
         name=name(stage.name),
@@ -521,13 +522,8 @@ def _faded(stage: Stage, curves: list[Record]) -> str:
 
 
 def _farthest_retained(curve: Record) -> int:
-    """The longest lag up to which every lag was learned on every seed; 0 for none."""
-    farthest = 0
-    for (_, lag), share in sorted(point for point in curve.metrics.items() if point[0][0] == "solved"):
-        if share < 1:
-            break
-        farthest = lag
-    return farthest
+    """The longest lag that at least half of the seeds learned; 0 for none."""
+    return longest_lag_learned({lag: share for (name, lag), share in curve.metrics.items() if name == "solved"})
 
 
 def _counted(claims: list[dict]) -> dict[str, int]:

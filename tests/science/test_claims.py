@@ -20,17 +20,21 @@ LENGTH, LONGEST = 8, 16
 def effects(architecture, share_at_first, sign_at_first=0.9, seeds=SEEDS):
     """A word's effect falls evenly from 2 at lag 0 to this share of it at the first token."""
     lags = np.array([0, 1, 2, 4, LENGTH - 1])
-    far = lags / (LENGTH - 1)
-    return pd.concat(
-        pd.DataFrame(
-            {
-                "lag_tokens": lags,
-                "contrast": 2 * (1 + (share_at_first - 1) * far) + 0.01 * seed,
-                "sign_accuracy": 1 + (sign_at_first - 1) * far + 0.001 * seed,
-            }
-        ).assign(architecture=architecture, sequence_length=LENGTH, trained_length=LENGTH, seed=seed)
-        for seed in seeds
-    )
+    distance = lags / (LENGTH - 1)
+    contrast = 2 * (1 + (share_at_first - 1) * distance)
+    sign_accuracy = 1 + (sign_at_first - 1) * distance
+    network = {"architecture": architecture, "sequence_length": LENGTH, "trained_length": LENGTH}
+
+    tables = []
+    for seed in seeds:
+        rows = {
+            "lag_tokens": lags,
+            "contrast": contrast + 0.01 * seed,
+            "sign_accuracy": sign_accuracy + 0.001 * seed,
+        }
+        tables.append(pd.DataFrame(rows).assign(**network, seed=seed))
+
+    return pd.concat(tables)
 
 
 def probes(architecture, shuffled_change, length=LENGTH, plain=0.8):
@@ -56,50 +60,72 @@ def probes(architecture, shuffled_change, length=LENGTH, plain=0.8):
 
 
 def curve(architecture, length, last, weights="trained", trained_length=None, **changed):
-    row = {"architecture": architecture, "sequence_length": length, "weights": weights, "initialiser": "orthogonal"}
-    row |= {"trained_length": trained_length or length, "quantity": "dz/dh", "r2": 0.95, "half_life_tokens": 3.0}
-    row |= {"log10_at_last_lag": last, "log10_at_last_lag_low": last - 0.2, "log10_at_last_lag_high": last + 0.2}
-    return row | {"rate": 0.9, "rate_low": 0.88, "rate_high": 0.92, "horizon_1e-3": np.inf} | changed
+    """A row of the decay tables; `last` is the log10 of the gradient at the first token."""
+    row = {
+        "architecture": architecture,
+        "sequence_length": length,
+        "weights": weights,
+        "initialiser": "orthogonal",
+        "trained_length": trained_length or length,
+        "quantity": "dz/dh",
+        "r2": 0.95,
+        "half_life_tokens": 3.0,
+        "log10_at_last_lag": last,
+        "log10_at_last_lag_low": last - 0.2,
+        "log10_at_last_lag_high": last + 0.2,
+        "rate": 0.9,
+        "rate_low": 0.88,
+        "rate_high": 0.92,
+        "horizon_1e-3": np.inf,
+    }
+    return {**row, **changed}
 
 
-def found(**changed):
-    pairs = {("vanilla", "feedforward"): 0.03, ("vanilla", "bidirectional"): 0.0, ("vanilla", "lstm"): 0.02}
-    usual = claims.Found(
+def comparison(run, gain):
+    return {
+        "baseline": "vanilla-textbook",
+        "run": f"{run}-textbook",
+        "difference": gain,
+        "low": gain - 0.01,
+        "high": gain + 0.01,
+    }
+
+
+def study(**changed):
+    curves = [
+        curve("vanilla", LENGTH, -1.0),
+        curve("vanilla", LONGEST, -5.0, trained_length=LENGTH),
+        curve("vanilla", LENGTH, -0.5, "initial"),
+        curve("vanilla", LONGEST, -4.0, "initial"),
+    ]
+    learned = [
+        ("vanilla", "first", 5, True),
+        ("vanilla", "first", 10, True),
+        ("vanilla", "first", 10, False),
+        ("vanilla", "first", 20, False),
+        ("vanilla", "middle", 50, True),
+        ("lstm", "first", 5, False),
+    ]
+
+    usual = claims.Study(
         length=LENGTH,
         half_life_at_start=41.2,
-        comparisons=[
-            {"baseline": f"{a}-textbook", "run": f"{b}-textbook"}
-            | {"difference": gained, "low": gained - 0.01, "high": gained + 0.01}
-            for (a, b), gained in pairs.items()
-        ],
-        decay=pd.DataFrame(
-            [
-                curve("vanilla", LENGTH, -1.0),
-                curve("vanilla", LONGEST, -5.0, trained_length=LENGTH),
-                curve("vanilla", LENGTH, -0.5, "initial"),
-                curve("vanilla", LONGEST, -4.0, "initial"),
-            ]
-        ),
+        comparisons=[comparison("feedforward", 0.03), comparison("bidirectional", 0.0), comparison("lstm", 0.02)],
+        decay=pd.DataFrame(curves),
         memory=pd.concat([effects("vanilla", 0.1), effects("bidirectional", 0.8), effects("lstm", 0.7)]),
         probes=pd.concat([probes("feedforward", 1e-7), probes("vanilla", 1.0), probes("vanilla", 1.0, LONGEST, 0.7)]),
-        retention=pd.DataFrame(
-            [
-                *[("vanilla", "first", 5, True), ("vanilla", "first", 10, True), ("vanilla", "first", 10, False)],
-                *[("vanilla", "first", 20, False), ("vanilla", "middle", 50, True), ("lstm", "first", 5, False)],
-            ],
-            columns=["architecture", "signal", "lag_tokens", "solved"],
-        ),
+        retention=pd.DataFrame(learned, columns=["architecture", "signal", "lag_tokens", "solved"]),
     )
     return replace(usual, **changed)
 
 
-def verdicts(found):
-    return {row["name"]: row["verdict"] for row in claims.table(found, THRESHOLDS)}
+def verdicts(of_study):
+    return {row["name"]: row["verdict"] for row in claims.table(of_study, THRESHOLDS)}
 
 
-def measure(found, claim, words):
-    rows = next(row["measures"] for row in claims.table(found, THRESHOLDS) if row["name"] == claim)
-    return next(row for row in rows if words in row["what"])
+def measure(of_study, claim, words):
+    (row,) = [row for row in claims.table(of_study, THRESHOLDS) if row["name"] == claim]
+    return next(measure for measure in row["measures"] if words in measure["what"])
 
 
 @pytest.mark.parametrize(
@@ -115,10 +141,10 @@ def test_the_whole_interval_decides_a_verdict(low, high, verdict):
 
 
 def test_every_sentence_has_the_verdict_of_its_numbers():
-    assert verdicts(found()) == {
+    assert verdicts(study()) == {
         "feed-forward without order": HOLDS,
         "a state word by word": HOLDS,
-        "bidirectional sees all": PARTLY,  # the middle is remembered; that it is more accurate is not shown
+        "bidirectional sees all": PARTLY,  # it remembers the middle; the data do not show that it is more accurate
         "a factor below 1": HOLDS,
         "gradients quickly vanish": PARTLY,  # not within the textbook's length, but in the longest
         "forgets the beginning": PARTLY,  # little is left, but of the right sign
@@ -127,7 +153,7 @@ def test_every_sentence_has_the_verdict_of_its_numbers():
 
 
 def test_a_verdict_turns_when_its_numbers_do():
-    turned = found(
+    turned = study(
         memory=pd.concat([effects("vanilla", 0.9), effects("bidirectional", 0.1, 0.5), effects("lstm", 0.2)]),
         decay=pd.DataFrame([curve("vanilla", LENGTH, -1.0, rate_low=0.98, rate_high=1.01)]),
         probes=pd.concat([probes("feedforward", 0.1), probes("vanilla", 1e-8)]),
@@ -135,59 +161,58 @@ def test_a_verdict_turns_when_its_numbers_do():
     assert verdicts(turned) == {
         "feed-forward without order": FAILS,
         "a state word by word": FAILS,
-        "bidirectional sees all": FAILS,  # little is left in the middle, and no accuracy is shown to be gained
+        "bidirectional sees all": FAILS,  # it forgets the middle, and the data show no gain in accuracy
         "a factor below 1": NOT_SHOWN,
         "gradients quickly vanish": FAILS,
         "forgets the beginning": FAILS,
         "LSTMs remember": PARTLY,  # more accurate all the same
     }
-    gone = found(memory=effects("vanilla", 0.1, sign_at_first=0.5))
+    gone = study(memory=effects("vanilla", 0.1, sign_at_first=0.5))
     assert verdicts(gone)["forgets the beginning"] == HOLDS
 
 
-def test_the_numbers_are_those_of_the_files_with_intervals_over_seeds():
-    first = measure(found(), "forgets the beginning", f"{LENGTH - 1} tokens before the last on vanilla")
+def test_the_numbers_of_the_files_get_intervals_over_seeds():
+    first = measure(study(), "forgets the beginning", f"{LENGTH - 1} tokens before the last on vanilla")
     shares = [(0.2 + 0.01 * seed) / (2 + 0.01 * seed) for seed in SEEDS]
     assert first["value"] == pytest.approx(np.mean(shares))
     assert first["low"] < min(shares) < max(shares) < first["high"]
     assert first["source"] == f"reports/memory/{LENGTH}.csv"
-    deficit = measure(found(), "forgets the beginning", f"minus that of vanilla, at {LONGEST} tokens")
+    deficit = measure(study(), "forgets the beginning", f"minus that of vanilla, at {LONGEST} tokens")
     assert deficit["value"] == pytest.approx(0.15)
-    lost = measure(found(), "forgets the beginning", "its last 2 tokens")
+    lost = measure(study(), "forgets the beginning", "its last 2 tokens")
     assert lost["value"] == pytest.approx(0.2)
 
 
-def test_at_a_length_where_nothing_is_trained_the_networks_of_the_textbook_are_measured_and_it_says_so():
-    words = measure(found(), "gradients quickly vanish", f"{LONGEST} tokens, vanilla, trained")
+def test_where_nothing_is_trained_the_textbooks_networks_are_measured():
+    words = measure(study(), "gradients quickly vanish", f"{LONGEST} tokens, vanilla, trained")
     assert (words["value"], words["what"].endswith(f"trained at {LENGTH} tokens")) == (-5.0, True)
 
 
-def test_an_lstm_on_two_seeds_is_compared_with_a_vanilla_network_on_three():
+def test_an_lstm_on_two_seeds_is_compared_with_a_vanilla_one_on_three():
     memory = pd.concat([effects("vanilla", 0.1), effects("lstm", 0.7, seeds=range(2))])
-    gained = measure(found(memory=memory), "LSTMs remember", "keeps of its effect: lstm minus vanilla")
-    three, two = (
-        [(2 * share + 0.01 * seed) / (2 + 0.01 * seed) for seed in range(n)] for share, n in ((0.1, 3), (0.7, 2))
-    )
+    gained = measure(study(memory=memory), "LSTMs remember", "keeps of its effect: lstm minus vanilla")
+    three = [(0.2 + 0.01 * seed) / (2 + 0.01 * seed) for seed in range(3)]
+    two = [(1.4 + 0.01 * seed) / (2 + 0.01 * seed) for seed in range(2)]
     expected = stats.ttest_ind(two, three, equal_var=False).confidence_interval(0.95)
     assert gained["value"] == pytest.approx(np.mean(two) - np.mean(three))
     assert (gained["low"], gained["high"]) == pytest.approx((expected.low, expected.high))
 
 
 def test_a_token_is_kept_as_far_as_half_of_the_seeds_learn_it():
-    retention = found().retention
+    retention = study().retention
     assert claims.largest_lag_solved(retention, "vanilla") == 10
     assert claims.largest_lag_solved(retention, "lstm") == 0
     assert claims.largest_lag_solved(retention, "bidirectional") is None
 
 
-def test_memory_is_usable_up_to_the_lag_before_the_first_whose_lower_bound_is_chance():
+def test_memory_reaches_up_to_the_lag_before_the_first_at_chance():
     assert claims.memory_horizon(effects("vanilla", 0.1), 0.55) == LENGTH - 1
     assert claims.memory_horizon(effects("vanilla", 0.1, sign_at_first=0.3), 0.75) == 2
     assert np.isnan(claims.memory_horizon(effects("vanilla", 0.1), 1.01))
 
 
-def test_what_was_not_measured_is_left_out_and_the_rest_is_json():
-    bare = found(memory=found().memory.iloc[:0], retention=found().retention.iloc[:0], comparisons=[])
+def test_a_missing_measurement_is_left_out_and_the_rest_is_json():
+    bare = study(memory=study().memory.iloc[:0], retention=study().retention.iloc[:0], comparisons=[])
     rows = claims.table(bare, THRESHOLDS)
     assert {row["name"]: row["verdict"] for row in rows}["forgets the beginning"] == NOT_SHOWN
     assert json.loads(json.dumps(rows, allow_nan=False)) == rows
@@ -195,34 +220,33 @@ def test_what_was_not_measured_is_left_out_and_the_rest_is_json():
 
 
 def replication(name="other", obstacle="", **verdicts):
-    """What another rounding finds: the rows of the usual study, but for some verdicts by the first word of a claim."""
-    rows = claims.table(found(), THRESHOLDS)
-    return claims.Replication(
-        name, obstacle, [{**row, "verdict": verdicts.get(row["name"].split()[0], row["verdict"])} for row in rows]
-    )
+    """The rows of the usual study; `verdicts` replaces some, by the first word of the claim."""
+    rows = []
+    for row in claims.table(study(), THRESHOLDS):
+        first_word = row["name"].split()[0]
+        rows.append({**row, "verdict": verdicts.get(first_word, row["verdict"])})
+    return claims.Replication(name, obstacle, rows)
 
 
 def compared(*replications):
-    rows = claims.with_replications(claims.table(found(), THRESHOLDS), list(replications))
+    rows = claims.with_replications(claims.table(study(), THRESHOLDS), list(replications))
     return {row["name"]: row for row in rows}
 
 
 def test_a_verdict_that_a_replication_contradicts_is_unstable():
-    here = verdicts(found())
+    before = verdicts(study())
     rows = compared(replication("agrees"), replication("contradicts", LSTMs=NOT_SHOWN))
     row = rows["LSTMs remember"]
     assert (row["verdict"], row["verdict_here"]) == (claims.UNSTABLE, HOLDS)
-    assert [(each["name"], each["verdict"]) for each in row["replications"]] == [
-        ("agrees", HOLDS),
-        ("contradicts", NOT_SHOWN),
-    ]
+    verdict_by_replication = {item["name"]: item["verdict"] for item in row["replications"]}
+    assert verdict_by_replication == {"agrees": HOLDS, "contradicts": NOT_SHOWN}
     others = {name: other["verdict"] for name, other in rows.items() if other is not row}
-    assert others == {name: verdict for name, verdict in here.items() if name != "LSTMs remember"}
+    assert others == {name: verdict for name, verdict in before.items() if name != "LSTMs remember"}
 
 
-def test_a_replication_keeps_the_numbers_that_decide_there():
-    (there,) = compared(replication())["LSTMs remember"]["replications"]
-    assert [measure["what"] for measure in there["measures"]] == [
+def test_a_replication_keeps_its_deciding_numbers():
+    (item,) = compared(replication())["LSTMs remember"]["replications"]
+    assert [measure["what"] for measure in item["measures"]] == [
         f"share that a word {LENGTH - 1} tokens before the last keeps of its effect: lstm minus vanilla",
         "test accuracy of lstm-textbook minus that of vanilla-textbook",
     ]
@@ -246,4 +270,4 @@ def test_a_claim_that_a_replication_lacks_keeps_its_verdict():
 
 
 def test_without_replications_the_rows_stay_as_they_are():
-    assert list(compared().values()) == claims.table(found(), THRESHOLDS)
+    assert list(compared().values()) == claims.table(study(), THRESHOLDS)

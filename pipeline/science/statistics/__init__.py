@@ -1,1 +1,1 @@
-"""Scores, comparisons and calibration over seeds and reviews."""
+"""Scores, intervals, comparisons and calibration over seeds and reviews."""

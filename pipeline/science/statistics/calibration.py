@@ -1,4 +1,4 @@
-"""How far a run's probabilities and seeds can be relied on: calibration, length of the review, seeds that failed.
+"""How reliable the probabilities and seeds of a run are: calibration, accuracy by review length, failed seeds.
 
 Axes: N reviews, S seeds, K bins, B bootstrap samples.
 """
@@ -8,7 +8,8 @@ import pandas as pd
 from scipy import sparse, stats
 
 from pipeline.params import Mistake
-from pipeline.science.statistics import comparisons, scoring
+from pipeline.science.statistics import comparisons, intervals
+from pipeline.science.statistics.seeds import best_seed
 
 RESAMPLES = 1_000
 
@@ -16,130 +17,177 @@ RESAMPLES = 1_000
 def all_finite(run: str, predictions: pd.DataFrame) -> pd.DataFrame:
     """The predictions; raises Mistake that names run, seed and split where a probability is not a finite number."""
     broken = predictions[~np.isfinite(predictions["probability"])]
-    if len(broken):
-        of = "; ".join(
-            f"seed {seed}, {split}: {len(rows):,}" for (seed, split), rows in broken.groupby(["seed", "split"])
-        )
-        raise Mistake(
-            f"{run}: probabilities that are not finite numbers ({of}): it has diverged, and no mean is taken without "
-            f"it; lower its learning_rate or set its clip_norm, then `dvc repro train@{run}`"
-        )
-    return predictions
+    if broken.empty:
+        return predictions
+
+    counts = broken.groupby(["seed", "split"]).size()
+    places = "; ".join(f"seed {seed}, {split}: {count:,}" for (seed, split), count in counts.items())
+    raise Mistake(
+        f"{run}: the network has diverged; some of its probabilities are not finite numbers ({places}). Lower its "
+        f"learning_rate or set its clip_norm, then `dvc repro train@{run}`"
+    )
 
 
 def runs(
-    predictions: dict[str, pd.DataFrame], metrics: dict[str, dict], ceiling: str, share: float, bins: int
+    predictions: dict[str, pd.DataFrame],
+    metrics: dict[str, dict],
+    ceiling: str,
+    share: float,
+    bins: int,
 ) -> pd.DataFrame:
-    """A row a run: seeds that failed to learn, accuracy over reviews, calibration error; intervals are 95 %.
+    """One row per run: the seeds that failed to learn, accuracy over reviews, calibration error; intervals are 95 %.
 
-    A seed has failed if its validation accuracy lies below `learned_above`: so much of the way (`share`) from the
-    larger class to the ceiling. `failed_low`, `failed_high`: exact, of the share that fails.
-    `reviews_low`, `reviews_high`: these networks on other reviews; `ece_low`, `ece_high` likewise.
+    A seed has failed if its validation accuracy is below `learned_above`. This bound lies `share` of the way from
+    guessing the larger class to the accuracy of the run `ceiling`.
+    `failed_low`, `failed_high`: the exact interval of the share of seeds that fail.
+    `reviews_low`, `reviews_high`: the interval of the accuracy of these networks on other reviews. `ece_low`,
+    `ece_high`: the same for the calibration error.
     """
-    labels_N = predictions[ceiling].query("split == 'validation'")["label"]
-    guessing = max(labels_N.mean(), 1 - labels_N.mean())
+    positive_share = predictions[ceiling].query("split == 'validation'")["label"].mean()
+    guessing = max(positive_share, 1 - positive_share)
     learned_above = guessing + share * (metrics[ceiling]["validation/accuracy"]["mean"] - guessing)
-    return pd.DataFrame(
-        {
-            "run": run,
-            **_failed(metrics[run]["validation/accuracy"]["scores"], learned_above),
-            "learned_above": learned_above,
-            "best_seed": comparisons.best_seed(metrics[run]),
-            "accuracy": metrics[run]["test/accuracy"]["mean"],
-            **comparisons.over_reviews(comparisons.right_SN(found).mean(0)),
-            **calibration_error(*_labels_and_probabilities(found), bins),
-        }
-        for run, found in predictions.items()
-    )
+
+    rows = []
+    for run, of_run in predictions.items():
+        validation_scores = metrics[run]["validation/accuracy"]["scores"]
+        labels_N, probability_SN = _labels_and_probabilities(of_run)
+        rows.append(
+            {
+                "run": run,
+                **_failed_seeds(validation_scores, learned_above),
+                "learned_above": learned_above,
+                "best_seed": best_seed(validation_scores),
+                "accuracy": metrics[run]["test/accuracy"]["mean"],
+                **comparisons.over_reviews(comparisons.right_SN(of_run).mean(0)),
+                **calibration_error(labels_N, probability_SN, bins),
+            }
+        )
+
+    return pd.DataFrame(rows)
 
 
-def _failed(scores: dict[str, float], learned_above: float) -> dict:
-    failed = [seed for seed, score in scores.items() if not score >= learned_above]
-    share = stats.binomtest(len(failed), len(scores)).proportion_ci(scoring.CONFIDENCE)
-    counted = {"seeds": len(scores), "failed": len(failed), "failed_low": share.low, "failed_high": share.high}
-    return {**counted, "failed_seeds": " ".join(f"seed-{seed}" for seed in failed)}
+def _failed_seeds(score_by_seed: dict[str, float], learned_above: float) -> dict:
+    failed = [seed for seed, score in score_by_seed.items() if not score >= learned_above]
+    share = stats.binomtest(len(failed), len(score_by_seed)).proportion_ci(intervals.CONFIDENCE)
+    return {
+        "seeds": len(score_by_seed),
+        "failed": len(failed),
+        "failed_low": share.low,
+        "failed_high": share.high,
+        "failed_seeds": " ".join(f"seed-{seed}" for seed in failed),
+    }
 
 
 def _labels_and_probabilities(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    of_seed = [rows for _, rows in predictions[predictions["split"] == "test"].groupby("seed")]
-    return of_seed[0]["label"].to_numpy(), np.stack([rows["probability"].to_numpy(float) for rows in of_seed])
+    """(label_N, probability_SN) of the test split."""
+    rows_by_seed = [rows for _, rows in predictions[predictions["split"] == "test"].groupby("seed")]
+    probability_SN = np.stack([rows["probability"].to_numpy(float) for rows in rows_by_seed])
+    return rows_by_seed[0]["label"].to_numpy(), probability_SN
 
 
 def bins_SN(probability_SN: np.ndarray, bins: int) -> np.ndarray:
-    """The bin of each review, by rank: all have the same number of reviews, to one (those of scoring's ece)."""
+    """The bin of each review by rank. Bins differ by at most one review, as in `scoring.expected_calibration_error`."""
     order_SN = np.argsort(probability_SN, axis=1, kind="stable")
-    sizes = [len(part) for part in np.array_split(order_SN[0], min(bins, order_SN.shape[1]))]
-    found_SN = np.empty_like(order_SN)
-    np.put_along_axis(found_SN, order_SN, np.repeat(np.arange(len(sizes)), sizes)[None], axis=1)
-    return found_SN
+    parts = np.array_split(order_SN[0], min(bins, order_SN.shape[1]))
+    bin_by_rank_N = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+
+    bin_SN = np.empty_like(order_SN)
+    np.put_along_axis(bin_SN, order_SN, bin_by_rank_N[None], axis=1)
+    return bin_SN
 
 
-def calibration_error(labels_N: np.ndarray, probability_SN: np.ndarray, bins: int) -> dict[str, float]:
-    """`ece`, mean over seeds, with its 95 % interval over reviews, and `ece_if_calibrated`.
+def calibration_error(labels_N: np.ndarray, probability_SN: np.ndarray, bins: int) -> dict:
+    """`ece`, the mean over seeds, with its 95 % interval over reviews, and `ece_if_calibrated`.
 
-    The interval is the basic bootstrap's: resampling adds scatter that the estimate has too, so both ends are reflected
-    in it. `ece_if_calibrated`: up to this, calibrated probabilities would show in 95 of 100 tests of so many reviews
-    (Bröcker and Smith 2007, by the normal approximation); an error that does not exceed it may be none.
+    The interval is the basic bootstrap's. Resampling adds scatter that the estimate has too, so both ends are reflected
+    at the estimate. Calibrated probabilities would stay below `ece_if_calibrated` in 95 of 100 tests with this many
+    reviews (Bröcker and Smith 2007, by the normal approximation). So a smaller error is compatible with none.
     """
     seeds, reviews = probability_SN.shape
     bins = min(bins, reviews)
-    bin_SN = bins_SN(probability_SN, bins)
-    cell_SN = bin_SN + np.arange(seeds)[:, None] * bins
-    places = np.broadcast_to(np.arange(reviews), cell_SN.shape)
-    gaps = sparse.csr_matrix(
-        ((labels_N - probability_SN).ravel(), (cell_SN.ravel(), places.ravel())), shape=(seeds * bins, reviews)
-    )
-    random = np.random.default_rng(0)
-    drawn_BN = random.multinomial(reviews, np.full(reviews, 1 / reviews), size=RESAMPLES)
+    cell_SN = bins_SN(probability_SN, bins) + np.arange(seeds)[:, None] * bins
+    cells = cell_SN.ravel()
+
+    # Row (seed, bin) holds label minus probability of its reviews, so its sum over a resample is one product.
+    columns = np.broadcast_to(np.arange(reviews), cell_SN.shape).ravel()
+    gap_SN = labels_N - probability_SN
+    gaps = sparse.csr_matrix((gap_SN.ravel(), (cells, columns)), shape=(seeds * bins, reviews))
     ece = float(np.abs(gaps.sum(1)).sum() / reviews / seeds)
+
+    random = np.random.default_rng(0)
+    chances_N = np.full(reviews, 1 / reviews)
+    drawn_BN = random.multinomial(reviews, chances_N, size=RESAMPLES)
     ece_B = np.abs(gaps @ drawn_BN.T).sum(0) / reviews / seeds
-    tail = (1 - scoring.CONFIDENCE) / 2
+    tail = (1 - intervals.CONFIDENCE) / 2
     high, low = 2 * ece - np.quantile(ece_B, [tail, 1 - tail])
-    sd_SK = np.bincount(cell_SN.ravel(), (probability_SN * (1 - probability_SN)).ravel()).reshape(seeds, -1) ** 0.5
-    by_chance_BS = np.abs(random.standard_normal((RESAMPLES, *sd_SK.shape)) * sd_SK).sum(-1) / reviews
-    by_chance = float(np.quantile(by_chance_BS, scoring.CONFIDENCE, axis=0).mean())
+
+    variance_SN = probability_SN * (1 - probability_SN)
+    sd_SK = np.bincount(cells, variance_SN.ravel()).reshape(seeds, -1) ** 0.5
+    noise_BSK = random.standard_normal((RESAMPLES, *sd_SK.shape))
+    by_chance_BS = np.abs(noise_BSK * sd_SK).sum(-1) / reviews
+    by_chance = float(np.quantile(by_chance_BS, intervals.CONFIDENCE, axis=0).mean())
+
     low = max(float(low), 0.0) if ece > by_chance else 0.0
-    return {"ece": ece, "ece_low": low, "ece_high": max(float(high), ece), "ece_if_calibrated": by_chance}
+    return {
+        "ece": ece,
+        "ece_low": low,
+        "ece_high": max(float(high), ece),
+        "ece_if_calibrated": by_chance,
+    }
 
 
 def calibration(predictions: dict[str, pd.DataFrame], bins: int) -> pd.DataFrame:
-    """A row a run, seed and bin of the test split: `reviews, mean_probability, positive_share`."""
+    """One row per run, seed and bin of the test split: `reviews`, `mean_probability`, `positive_share`."""
     parts = []
-    for run, found in predictions.items():
-        labels_N, probability_SN = _labels_and_probabilities(found)
-        for seed, (probability_N, bin_N) in enumerate(zip(probability_SN, bins_SN(probability_SN, bins), strict=True)):
-            table = pd.DataFrame({"bin": bin_N, "probability": probability_N, "label": labels_N}).groupby("bin")
-            numbers = table.agg(
-                reviews=("label", "size"), mean_probability=("probability", "mean"), positive_share=("label", "mean")
+
+    for run, of_run in predictions.items():
+        labels_N, probability_SN = _labels_and_probabilities(of_run)
+        bin_SN = bins_SN(probability_SN, bins)
+
+        for seed, probability_N in enumerate(probability_SN):
+            reviews = pd.DataFrame({"bin": bin_SN[seed], "probability": probability_N, "label": labels_N})
+            numbers = reviews.groupby("bin", as_index=False).agg(
+                reviews=("label", "size"),
+                mean_probability=("probability", "mean"),
+                positive_share=("label", "mean"),
             )
-            parts.append(numbers.reset_index().assign(run=run, seed=seed))
-    return pd.concat(parts, ignore_index=True)[["run", "seed", "bin", "reviews", "mean_probability", "positive_share"]]
+            parts.append(numbers.assign(run=run, seed=seed))
+
+    columns = ["run", "seed", "bin", "reviews", "mean_probability", "positive_share"]
+    return pd.concat(parts, ignore_index=True)[columns]
 
 
 def by_length(predictions: dict[str, pd.DataFrame], tokens_N: np.ndarray, ends: list[int]) -> pd.DataFrame:
-    """A row a run and bucket of the whole review's length, empty buckets left out.
+    """One row per run and bucket of the length of the whole review; empty buckets are left out.
 
-    `above_tokens`, `up_to_tokens` (empty in the last), `reviews`, mean `accuracy` with its 95 % intervals over seeds
-    (`low`, `high`) and over reviews.
+    `tokens_N` is the length of each test review, `ends` the longest length of each bucket but the last.
+    Columns: `above_tokens`, `up_to_tokens` (empty in the last bucket), `reviews`, and the mean `accuracy` with its 95 %
+    intervals over seeds (`low`, `high`) and over reviews.
     """
+    buckets = list(zip([0, *ends], [*ends, np.inf], strict=True))
     rows = []
-    for run, found in predictions.items():
-        right_SN = comparisons.right_SN(found)
-        for above, up_to in zip([0, *ends], [*ends, np.inf], strict=True):
+
+    for run, of_run in predictions.items():
+        right_SN = comparisons.right_SN(of_run)
+
+        for above, up_to in buckets:
             inside_N = (tokens_N > above) & (tokens_N <= up_to)
-            if inside_N.any():
-                of_bucket_SN = right_SN[:, inside_N]
-                over_seeds = scoring.over_seeds(dict(enumerate(of_bucket_SN.mean(1))))
-                rows.append(
-                    {
-                        "run": run,
-                        "above_tokens": above,
-                        "up_to_tokens": up_to if np.isfinite(up_to) else None,
-                        "reviews": int(inside_N.sum()),
-                        "accuracy": over_seeds["mean"],
-                        "low": over_seeds["low"],
-                        "high": over_seeds["high"],
-                        **comparisons.over_reviews(of_bucket_SN.mean(0)),
-                    }
-                )
+            if not inside_N.any():
+                continue
+
+            right_of_bucket_SN = right_SN[:, inside_N]
+            over_seeds = intervals.over_seeds(dict(enumerate(right_of_bucket_SN.mean(1))))
+            rows.append(
+                {
+                    "run": run,
+                    "above_tokens": above,
+                    "up_to_tokens": up_to if np.isfinite(up_to) else None,
+                    "reviews": int(inside_N.sum()),
+                    "accuracy": over_seeds["mean"],
+                    "low": over_seeds["low"],
+                    "high": over_seeds["high"],
+                    **comparisons.over_reviews(right_of_bucket_SN.mean(0)),
+                }
+            )
+
     return pd.DataFrame(rows)

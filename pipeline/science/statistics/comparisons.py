@@ -1,167 +1,237 @@
-"""Two runs compared over their seeds, over the reviews of the test split, and as members of one family.
+"""Compares two runs over their seeds and over the reviews of the test split, and as members of one family.
 
-What varies over seeds says what training again would give; what varies over reviews says what other reviews would give
-these very networks. Each has its interval. Axes: N reviews, S seeds of the run, R seeds of the baseline, F comparisons.
+The variation over seeds shows what another training would give. The variation over reviews shows what other reviews
+would give these same networks. Each has its own interval.
+
+Axes: N reviews, S seeds of the run, R seeds of the baseline, F comparisons, Q steps of quantile functions.
 """
 
 import numpy as np
 import pandas as pd
 from scipy import special, stats
 
-from pipeline.science.statistics import scoring
+from pipeline.science.statistics import intervals, scoring
+from pipeline.science.statistics.seeds import best_seed
 
+Scores = list[float]  # one per seed
 NO_EFFECT = 1e-6  # in standard deviations: below it two means differ by rounding alone
 
 
-def family(compared: list[dict], metrics: dict[str, dict], right: dict, alpha: float, power: float) -> list[dict]:
-    """`compared` (of scoring.comparisons), each with what follows; `right`: {run: boolean (seed, review)}.
+def family(
+    compared: list[dict],
+    metrics: dict,
+    right: dict,
+    alpha: float,
+    power: float,
+) -> list[dict]:
+    """The rows of `scoring.comparisons` with tests that need the other rows, or the single reviews.
 
-    `p`, `p_holm`: Welch's test over seeds, and corrected for the family. `aso_epsilon`: of run over baseline.
-    `seeds_needed` of each run to see this difference, `visible_difference` by the seeds there are: both for one
-    comparison alone at `alpha`. `reviews_low`, `reviews_high`: these networks on other reviews. `mcnemar`: of two fixed
-    networks, the best seed of each by validation accuracy.
+    - `p`, `p_holm`: Welch's test over seeds, and its p-value corrected for the family.
+    - `aso_epsilon`: almost stochastic order of run over baseline.
+    - `seeds_needed`, `visible_difference`: see `seeds_needed`; both are for one comparison alone at `alpha`.
+    - `reviews_low`, `reviews_high`: the interval for these networks on other reviews.
+    - `mcnemar`: compares two fixed networks, the best seed of each run by validation accuracy.
+
+    `right` maps a run to a boolean array (seed, review), as `right_SN` gives it.
     """
-    scored = [
-        [list(metrics[row[key]][row["metric"]]["scores"].values()) for key in ("baseline", "run")] for row in compared
-    ]
-    p_values_F = [welch_p(*pair) for pair in scored]
-    confidence = 1 - alpha / max(len(compared), 1)  # Bonferroni: epsilon is a bound, so there is no p for Holm
-    return [
-        {
-            **row,
-            "p": p,
-            "p_holm": corrected,
-            "aso_epsilon": almost_stochastic_order(*pair, confidence),
-            **seeds_needed(*pair, alpha, power),
-            **over_reviews(right[row["run"]].mean(0) - right[row["baseline"]].mean(0)),
-            "mcnemar": {f"{key}_seed": best_seed(metrics[row[key]]) for key in ("baseline", "run")}
-            | mcnemar(*(right[row[key]][best_seed(metrics[row[key]])] for key in ("baseline", "run"))),
-        }
-        for row, pair, p, corrected in zip(compared, scored, p_values_F, holm(p_values_F), strict=True)
-    ]
+    pairs = [_scores_of_pair(row, metrics) for row in compared]
+    p_values_F = [welch_p(*pair) for pair in pairs]
+    corrected_F = holm(p_values_F)
+
+    # Bonferroni, because epsilon is a bound and Holm's method needs p-values.
+    confidence = 1 - alpha / max(len(compared), 1)
+
+    rows = []
+    for row, pair, p, p_holm in zip(compared, pairs, p_values_F, corrected_F, strict=True):
+        gain_N = right[row["run"]].mean(0) - right[row["baseline"]].mean(0)
+        rows.append(
+            {
+                **row,
+                "p": p,
+                "p_holm": p_holm,
+                "aso_epsilon": almost_stochastic_order(*pair, confidence),
+                **seeds_needed(*pair, alpha, power),
+                **over_reviews(gain_N),
+                "mcnemar": _mcnemar_of_best_seeds(row, metrics, right),
+            }
+        )
+
+    return rows
+
+
+def _scores_of_pair(row: dict, metrics: dict) -> tuple[Scores, Scores]:
+    """The scores of baseline and run in the metric of a comparison, one per seed."""
+    metric = row["metric"]
+    baseline = metrics[row["baseline"]][metric]
+    run = metrics[row["run"]][metric]
+    return list(baseline["scores"].values()), list(run["scores"].values())
+
+
+def _mcnemar_of_best_seeds(row: dict, metrics: dict, right: dict) -> dict:
+    baseline, run = row["baseline"], row["run"]
+    baseline_seed = best_seed(metrics[baseline]["validation/accuracy"]["scores"])
+    run_seed = best_seed(metrics[run]["validation/accuracy"]["scores"])
+
+    test = mcnemar(right[baseline][baseline_seed], right[run][run_seed])
+    return {"baseline_seed": baseline_seed, "run_seed": run_seed, **test}
 
 
 def right_SN(predictions: pd.DataFrame, split: str = "test") -> np.ndarray:
     """Whether each seed is right about each review at threshold 0.5; reviews in the order of the file."""
-    rows = predictions[predictions["split"] == split]
-    return np.stack([(of["probability"] > 0.5).to_numpy() == of["label"].to_numpy() for _, of in rows.groupby("seed")])
+    of_split = predictions[predictions["split"] == split]
+    is_right = (of_split["probability"] > 0.5) == of_split["label"]
+    return np.stack([right.to_numpy() for _, right in is_right.groupby(of_split["seed"])])
 
 
-def welch_p(baseline_R: list[float], run_S: list[float]) -> float | None:
-    """Two-sided, over seeds; None where the seeds have no scatter that could be compared with."""
-    if np.ptp(baseline_R) == 0 and np.ptp(run_S) == 0:
-        return None
-    return float(stats.ttest_ind(run_S, baseline_R, equal_var=False).pvalue)
+def welch_p(baseline_R: Scores, run_S: Scores) -> float | None:
+    """The two-sided p-value over seeds; None where `intervals.welch` has no test."""
+    test = intervals.welch(baseline_R, run_S)
+    return None if test is None else float(test.pvalue)
 
 
 def holm(p_values_F: list[float | None]) -> list[float | None]:
-    """Adjusted p-values of a family (Holm 1979); a comparison without one counts as a member all the same.
+    """The adjusted p-values of a family (Holm 1979); a comparison without a p-value still counts as a member.
 
     >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03, 0.005])]
     [0.03, 0.06, 0.06, 0.02]
     """
-    known_F = np.array([1.0 if p is None else p for p in p_values_F])
-    order_F = np.argsort(known_F, kind="stable")
-    steps_F = np.maximum.accumulate(known_F[order_F] * np.arange(len(known_F), 0, -1)).clip(max=1.0)
-    adjusted_F = dict(zip(order_F.tolist(), steps_F.tolist(), strict=True))
-    return [None if p is None else adjusted_F[place] for place, p in enumerate(p_values_F)]
+    p_F = np.array([1.0 if p is None else p for p in p_values_F])
+    order_F = np.argsort(p_F, kind="stable")
+    factors_F = np.arange(len(p_F), 0, -1)
+    steps_F = np.maximum.accumulate(p_F[order_F] * factors_F).clip(max=1.0)
+
+    adjusted_F = np.empty_like(p_F)
+    adjusted_F[order_F] = steps_F
+    return [None if p is None else float(adjusted) for p, adjusted in zip(p_values_F, adjusted_F, strict=True)]
 
 
 def violation_ratio(run_XS: np.ndarray, baseline_XR: np.ndarray) -> np.ndarray:
-    """The share of the squared Wasserstein distance that lies where the run's quantile is below the baseline's.
+    """The share of the squared Wasserstein distance where the run's quantile is below the baseline's.
 
-    0: the run is stochastically as good or better; 1: the baseline is; 0.5 where the two have the same scores (del
-    Barrio et al. 2018). The quantiles are steps, so the integral is an exact sum.
+    0 means that the run is stochastically at least as good, 1 that the baseline is, and 0.5 that both have the same
+    scores (del Barrio et al. 2018). The quantile functions are steps, so the integral is an exact sum.
     """
-    seeds, others = run_XS.shape[-1], baseline_XR.shape[-1]
-    ends_Q = np.union1d(np.arange(1, seeds + 1) / seeds, np.arange(1, others + 1) / others)
+    seeds = run_XS.shape[-1]
+    baseline_seeds = baseline_XR.shape[-1]
+    run_ends = np.arange(1, seeds + 1) / seeds
+    baseline_ends = np.arange(1, baseline_seeds + 1) / baseline_seeds
+
+    ends_Q = np.union1d(run_ends, baseline_ends)
     widths_Q = np.diff(ends_Q, prepend=0.0)
     middles_Q = ends_Q - widths_Q / 2
-    gap_XQ = np.sort(run_XS)[..., (middles_Q * seeds).astype(int)]
-    gap_XQ = gap_XQ - np.sort(baseline_XR)[..., (middles_Q * others).astype(int)]
+
+    run_step_Q = (middles_Q * seeds).astype(int)
+    baseline_step_Q = (middles_Q * baseline_seeds).astype(int)
+    gap_XQ = np.sort(run_XS)[..., run_step_Q] - np.sort(baseline_XR)[..., baseline_step_Q]
+
     squares_XQ = gap_XQ**2 * widths_Q
-    whole_X, below_X = squares_XQ.sum(-1), (squares_XQ * (gap_XQ < 0)).sum(-1)
-    return np.divide(below_X, whole_X, out=np.full(whole_X.shape, 0.5), where=whole_X > 0)
+    distance_X = squares_XQ.sum(-1)
+    below_X = (squares_XQ * (gap_XQ < 0)).sum(-1)
+
+    same_scores_X = np.full(distance_X.shape, 0.5)
+    return np.divide(below_X, distance_X, out=same_scores_X, where=distance_X > 0)
 
 
-def almost_stochastic_order(baseline_R: list[float], run_S: list[float], confidence: float) -> float:
-    """The epsilon of run over baseline: upper bound of the violation ratio (Dror et al. 2019, equation 10).
+def almost_stochastic_order(baseline_R: Scores, run_S: Scores, confidence: float) -> float:
+    """The epsilon of run over baseline: an upper bound of the violation ratio (Dror et al. 2019, equation 10).
 
-    Below 0.5 the run almost stochastically dominates; 0 is dominance, and 1 that of the baseline.
+    Below 0.5 the run almost stochastically dominates the baseline. 0 is dominance of the run, 1 of the baseline.
     """
     run_S, baseline_R = np.array(run_S), np.array(baseline_R)
     random = np.random.default_rng(0)
-    drawn = (
-        values[random.integers(len(values), size=(scoring.RESAMPLES, len(values)))] for values in (run_S, baseline_R)
-    )
-    scatter = violation_ratio(*drawn).std()
-    return float(np.clip(violation_ratio(run_S, baseline_R) + stats.norm.ppf(confidence) * scatter, 0, 1))
+    run_BS = scoring.resampled(run_S, random)
+    baseline_BR = scoring.resampled(baseline_R, random)
+
+    scatter = violation_ratio(run_BS, baseline_BR).std()
+    margin = stats.norm.ppf(confidence) * scatter
+    return float(np.clip(violation_ratio(run_S, baseline_R) + margin, 0, 1))
 
 
 def visible_shift(freedom: float, alpha: float, power: float) -> float:
     """The difference, in its own standard errors, that a two-sided t test detects with this power.
 
-    The noncentral t distribution (Cohen 1988); the chance to see it on the wrong side is too small to count.
+    It comes from the noncentral t distribution (Cohen 1988). The chance to see the difference on the wrong side is too
+    small to count.
     """
     return float(special.nctdtrinc(freedom, 1 - power, stats.t.ppf(1 - alpha / 2, freedom)))
 
 
 def visible_effect(seeds: int, alpha: float, power: float) -> float:
-    """The same in standard deviations of one seed, with this many seeds on each side."""
+    """The detectable difference in standard deviations of one seed, with this many seeds per side."""
     return visible_shift(2 * seeds - 2, alpha, power) / (seeds / 2) ** 0.5
 
 
-def seeds_needed(baseline_R: list[float], run_S: list[float], alpha: float, power: float) -> dict[str, float | None]:
-    """Seeds a side that see this difference, were it and the scatter the true ones; and what those there are can see.
+def seeds_needed(
+    baseline_R: Scores,
+    run_S: Scores,
+    alpha: float,
+    power: float,
+) -> dict:
+    """How many seeds a comparison needs, and what the present seeds can show.
 
-    The sides may have different numbers of seeds. None where a side has no two seeds, or there is no scatter;
-    `seeds_needed` is None too where there is no difference.
+    `seeds_needed`: seeds per side that detect this difference, if it and the scatter were the true ones; None without
+    a difference. `visible_difference`: the difference that the present seeds detect; the sides may have different
+    numbers of seeds. Both are None where `intervals.welch` has no test.
     """
-    if min(len(baseline_R), len(run_S)) < 2 or np.ptp(baseline_R) == np.ptp(run_S) == 0:
+    if intervals.welch(baseline_R, run_S) is None:
         return {"seeds_needed": None, "visible_difference": None}
-    variances = np.array([np.var(baseline_R, ddof=1), np.var(run_S, ddof=1)])
+
+    sd = np.sqrt((np.var(baseline_R, ddof=1) + np.var(run_S, ddof=1)) / 2)
+    effect = abs(np.mean(run_S) - np.mean(baseline_R)) / sd
+
+    # Degrees of freedom as in Welch 1947.
+    squared_errors = np.array([intervals.squared_error(baseline_R), intervals.squared_error(run_S)])
     counts = np.array([len(baseline_R), len(run_S)])
+    freedom = squared_errors.sum() ** 2 / (squared_errors**2 / (counts - 1)).sum()
 
-    sd = float(np.sqrt(variances.mean()))
-    effect = abs(float(np.mean(run_S) - np.mean(baseline_R))) / sd
-
-    parts = variances / counts
-    freedom = float(parts.sum() ** 2 / (parts**2 / (counts - 1)).sum())  # Welch's, as the comparisons are tested
-    visible = visible_shift(freedom, alpha, power) * float(np.sqrt(parts.sum()))
-    return {"seeds_needed": fewest_seeds(effect, alpha, power), "visible_difference": visible}
+    visible = visible_shift(freedom, alpha, power) * intervals.standard_error(baseline_R, run_S)
+    return {
+        "seeds_needed": fewest_seeds(effect, alpha, power),
+        "visible_difference": visible,
+    }
 
 
 def fewest_seeds(effect: float, alpha: float, power: float) -> int | None:
-    """The fewest seeds a side that see an effect in standard deviations: from the normal approximation upwards.
+    """The fewest seeds per side that detect an effect in standard deviations; None without an effect.
+
+    The search goes upwards from the normal approximation.
 
     >>> [fewest_seeds(effect, 0.05, 0.8) for effect in (0.2, 0.5, 0.8)]  # Cohen 1988, table 2.4.1
     [394, 64, 26]
     """
     if effect < NO_EFFECT:
         return None
-    seeds = max(2, int(2 * ((stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power)) / effect) ** 2))
+
+    shift = stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power)
+    seeds = max(2, int(2 * (shift / effect) ** 2))
+
     while visible_effect(seeds, alpha, power) > effect:
         seeds += 1
+
     return seeds
 
 
-def over_reviews(value_N: np.ndarray) -> dict[str, float | None]:
-    """95 % t interval of a mean over reviews, the networks held fixed; None where all reviews are alike."""
+def over_reviews(value_N: np.ndarray) -> dict:
+    """The 95 % t interval of a mean over reviews, for fixed networks; None where all reviews have the same value."""
     if np.ptp(value_N) == 0:
         return {"reviews_low": None, "reviews_high": None}
-    interval = stats.ttest_1samp(value_N, 0.0).confidence_interval(scoring.CONFIDENCE)
-    return {"reviews_low": float(interval.low), "reviews_high": float(interval.high)}
+
+    interval = stats.ttest_1samp(value_N, 0.0).confidence_interval(intervals.CONFIDENCE)
+    return {
+        "reviews_low": float(interval.low),
+        "reviews_high": float(interval.high),
+    }
 
 
-def best_seed(found: dict[str, dict]) -> int:
-    """The seed with the highest validation accuracy, the first of equals."""
-    scores = found["validation/accuracy"]["scores"]
-    return int(max(scores, key=lambda seed: (scores[seed], -int(seed))))
+def mcnemar(baseline_N: np.ndarray, run_N: np.ndarray) -> dict:
+    """The exact test of two fixed networks on the same reviews; it shows nothing about other seeds."""
+    only_baseline = int(np.sum(baseline_N & ~run_N))
+    only_run = int(np.sum(run_N & ~baseline_N))
 
-
-def mcnemar(baseline_N: np.ndarray, run_N: np.ndarray) -> dict[str, float]:
-    """The exact test of two fixed networks on the same reviews: it says nothing of what other seeds would give."""
-    only_baseline, only_run = int((baseline_N & ~run_N).sum()), int((run_N & ~baseline_N).sum())
-    apart = only_baseline + only_run
-    p = float(stats.binomtest(only_run, apart).pvalue) if apart else 1.0
-    return {"only_baseline_right": only_baseline, "only_run_right": only_run, "p": p}
+    discordant = only_baseline + only_run
+    p = float(stats.binomtest(only_run, discordant).pvalue) if discordant else 1.0
+    return {
+        "only_baseline_right": only_baseline,
+        "only_run_right": only_run,
+        "p": p,
+    }

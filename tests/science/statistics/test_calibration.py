@@ -22,22 +22,22 @@ def metrics(*accuracies):
     return {"validation/accuracy": {"mean": np.mean(accuracies), "scores": scores}, "test/accuracy": {"mean": 0.5}}
 
 
-def drawn(random, reviews, sharper=1.0):
+def simulated(random, reviews, sharper=1.0):
     logit_N = random.normal(0, 2, reviews)
     return (random.random(reviews) < expit(logit_N)).astype(int), expit(sharper * logit_N)[None]
 
 
-def test_a_perfectly_calibrated_predictor_shows_no_more_than_chance_and_its_interval_reaches_0(monkeypatch):
+def test_a_calibrated_predictor_shows_no_more_error_than_chance(monkeypatch):
     monkeypatch.setattr(calibration, "RESAMPLES", 100)
     random = np.random.default_rng(0)
-    found = [calibration.calibration_error(*drawn(random, 1500), 15) for _ in range(60)]
-    assert np.mean([each["ece"] <= each["ece_if_calibrated"] for each in found]) > 0.88
-    assert np.mean([each["ece_low"] == 0 for each in found]) > 0.88
-    assert np.mean([each["ece_if_calibrated"] for each in found]) < 0.06
+    studies = pd.DataFrame(calibration.calibration_error(*simulated(random, 1500), 15) for _ in range(60))
+    assert (studies["ece"] <= studies["ece_if_calibrated"]).mean() > 0.88
+    assert (studies["ece_low"] == 0).mean() > 0.88
+    assert studies["ece_if_calibrated"].mean() < 0.06
 
 
-def test_a_constant_predictor_is_off_by_the_share_of_positives_minus_its_constant():
-    """Two equal bins of four reviews, each a quarter and three quarters positive: half a constant apart from 0.5."""
+def test_a_constant_predictor_is_off_by_the_share_of_positives_minus_it():
+    """Two bins of four reviews; a quarter and three quarters are positive, so both are off by 0.25 from 0.5."""
     labels_N = np.array([1, 0, 0, 0, 1, 1, 1, 0])
     assert calibration.calibration_error(labels_N, np.full((2, 8), 0.5), 2)["ece"] == pytest.approx(0.25)
     assert calibration.calibration_error(labels_N, np.full((1, 8), 0.9), 1)["ece"] == pytest.approx(0.4)
@@ -45,26 +45,25 @@ def test_a_constant_predictor_is_off_by_the_share_of_positives_minus_its_constan
     assert (sure["ece"], sure["ece_low"], sure["ece_high"], sure["ece_if_calibrated"]) == (1, 1, 1, 0)
 
 
-def test_the_calibration_error_is_the_one_of_the_scores_also_with_more_bins_than_reviews():
-    labels_N, probability_SN = drawn(np.random.default_rng(1), 500, 1.5)
+def test_the_calibration_error_is_that_of_the_scores_for_any_bins():
+    labels_N, probability_SN = simulated(np.random.default_rng(1), 500, 1.5)
     probability_SN = np.repeat(probability_SN, 2, axis=0)
     for bins in (15, 7, 600):
         expected = scoring.expected_calibration_error(labels_N, probability_SN[0], bins)
         assert calibration.calibration_error(labels_N, probability_SN, bins)["ece"] == pytest.approx(expected)
 
 
-def test_the_interval_of_the_calibration_error_covers_the_truth_of_an_overconfident_predictor(monkeypatch):
+def test_the_interval_covers_the_error_of_an_overconfident_predictor(monkeypatch):
     monkeypatch.setattr(calibration, "RESAMPLES", 100)
     random = np.random.default_rng(1)
-    _, probability_SN = drawn(random, 400_000, 1.5)
-    truth = scoring.expected_calibration_error(
-        expit(np.log(probability_SN[0] / (1 - probability_SN[0])) / 1.5), probability_SN[0]
-    )
-    found = [calibration.calibration_error(*drawn(random, 1500, 1.5), 15) for _ in range(100)]
-    assert np.mean([each["ece_low"] <= truth <= each["ece_high"] for each in found]) > 0.86
+    _, probability_SN = simulated(random, 400_000, 1.5)
+    calibrated_N = expit(np.log(probability_SN[0] / (1 - probability_SN[0])) / 1.5)
+    truth = scoring.expected_calibration_error(calibrated_N, probability_SN[0])
+    studies = pd.DataFrame(calibration.calibration_error(*simulated(random, 1500, 1.5), 15) for _ in range(100))
+    assert ((studies["ece_low"] <= truth) & (truth <= studies["ece_high"])).mean() > 0.86
 
 
-def test_bins_have_equal_mass_and_a_row_each():
+def test_bins_have_equal_mass_and_one_row_each():
     labels_N, probability_SN = (
         np.array([0, 0, 1, 1, 1]),
         np.array([[0.5, 0.1, 0.9, 0.8, 0.4], [0.2, 0.3, 0.4, 0.5, 0.6]]),
@@ -76,7 +75,7 @@ def test_bins_have_equal_mass_and_a_row_each():
     assert (first["mean_probability"], first["positive_share"]) == (pytest.approx(1 / 3), pytest.approx(1 / 3))
 
 
-def test_a_review_is_in_the_bucket_of_its_whole_length_and_an_end_belongs_below():
+def test_a_bucket_includes_its_upper_end():
     labels_N = np.array([1, 1, 1, 0])
     probability_SN = np.array([[0.9, 0.9, 0.1, 0.1], [0.9, 0.1, 0.1, 0.1]])
     table = calibration.by_length(
@@ -90,12 +89,11 @@ def test_a_review_is_in_the_bucket_of_its_whole_length_and_an_end_belongs_below(
     assert table["reviews_low"].notna().tolist() == [True, False, False]
 
 
-def test_a_seed_fails_below_its_share_of_the_way_from_guessing_to_the_ceiling_and_is_named():
+def test_a_seed_fails_below_a_share_of_the_way_to_the_ceiling():
     labels_N, probability_SN = np.array([1, 1, 1, 0]), np.full((3, 4), 0.9)
-    found = {name: predictions(labels_N, probability_SN) for name in ("a", "ceiling")}
-    table = calibration.runs(
-        found, {"a": metrics(0.89, 0.91, 0.7), "ceiling": metrics(0.95, 0.95, 0.95)}, "ceiling", 0.8, 2
-    )
+    predicted = {name: predictions(labels_N, probability_SN) for name in ("a", "ceiling")}
+    scores = {"a": metrics(0.89, 0.91, 0.7), "ceiling": metrics(0.95, 0.95, 0.95)}
+    table = calibration.runs(predicted, scores, "ceiling", 0.8, 2)
     row = table.set_index("run").loc["a"]
     assert row["learned_above"] == pytest.approx(0.75 + 0.8 * 0.2)
     assert (row["failed"], row["failed_seeds"], row["seeds"]) == (2, "seed-0 seed-2", 3)
@@ -104,32 +102,33 @@ def test_a_seed_fails_below_its_share_of_the_way_from_guessing_to_the_ceiling_an
     assert table.set_index("run").loc["ceiling", "failed"] == 0
 
 
-def test_a_run_that_diverged_is_named_with_its_seeds_and_never_averaged():
-    whole = predictions(np.array([0, 1]), np.array([[0.2, 0.8], [0.3, 0.7], [0.1, 0.9]]))
-    assert calibration.all_finite("a", whole) is whole
-    whole.loc[(whole["seed"] == 1) & (whole["split"] == "test"), "probability"] = np.nan
-    with pytest.raises(Mistake, match=r"^a: probabilities .*seed 1, test: 2\).*`dvc repro train@a`$"):
-        calibration.all_finite("a", whole)
+def test_a_diverged_run_is_named_with_its_seeds_and_never_averaged():
+    finite = predictions(np.array([0, 1]), np.array([[0.2, 0.8], [0.3, 0.7], [0.1, 0.9]]))
+    assert calibration.all_finite("a", finite) is finite
+    diverged = (finite["seed"] == 1) & (finite["split"] == "test")
+    broken = finite.assign(probability=finite["probability"].mask(diverged))
+    with pytest.raises(Mistake, match=r"^a: the network has diverged; .*\(seed 1, test: 2\).*`dvc repro train@a`$"):
+        calibration.all_finite("a", broken)
 
 
-def test_runs_with_two_and_with_three_seeds_stand_in_the_same_tables():
+def test_runs_with_two_and_with_three_seeds_are_in_the_same_tables():
     labels_N = np.array([1, 1, 1, 0])
     probability_SN = np.array([[0.9, 0.9, 0.1, 0.1], [0.9, 0.1, 0.1, 0.1], [0.1, 0.1, 0.1, 0.1]])
-    found = {
+    predicted = {
         "two": predictions(labels_N, probability_SN[:2]),
         "three": predictions(labels_N, probability_SN),
         "ceiling": predictions(labels_N, probability_SN[:1]),
     }
     scores = {"two": metrics(0.7, 0.92), "three": metrics(0.7, 0.92, 0.7), "ceiling": metrics(0.95)}
 
-    runs = calibration.runs(found, scores, "ceiling", 0.8, 2).set_index("run")
+    runs = calibration.runs(predicted, scores, "ceiling", 0.8, 2).set_index("run")
     assert runs["seeds"].to_dict() == {"two": 2, "three": 3, "ceiling": 1}
     assert runs["failed"].to_dict() == {"two": 1, "three": 2, "ceiling": 0}
     for run, seeds in (("two", 2), ("three", 3)):
         expected = calibration.calibration_error(labels_N, probability_SN[:seeds], 2)["ece"]
         assert runs.loc[run, "ece"] == pytest.approx(expected)
 
-    bins = calibration.calibration(found, 2)
+    bins = calibration.calibration(predicted, 2)
     assert bins.groupby("run")["seed"].nunique().to_dict() == {"two": 2, "three": 3, "ceiling": 1}
-    buckets = calibration.by_length(found, np.array([1, 1, 1, 1]), [10]).set_index("run")
+    buckets = calibration.by_length(predicted, np.array([1, 1, 1, 1]), [10]).set_index("run")
     assert buckets["accuracy"].to_dict() == pytest.approx({"two": 0.625, "three": 0.5, "ceiling": 0.75})

@@ -1,4 +1,4 @@
-"""Pairs of runs: oracles are textbook examples, other software's answers, and simulation."""
+"""Pairs of runs; the oracles are textbook examples, the answers of other software, and simulation."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from scipy import stats
 from pipeline.science.statistics import comparisons
 
 
-def test_holm_gives_the_adjusted_p_values_of_r_and_counts_a_comparison_without_one():
+def test_holm_gives_the_adjusted_p_values_of_r():
     assert comparisons.holm([0.01, 0.02, 0.03, 0.04, 0.05]) == pytest.approx([0.05, 0.08, 0.09, 0.09, 0.09])  # p.adjust
     assert comparisons.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert comparisons.holm([0.6, 0.01]) == pytest.approx([0.6, 0.02])
@@ -16,13 +16,13 @@ def test_holm_gives_the_adjusted_p_values_of_r_and_counts_a_comparison_without_o
     assert comparisons.holm([]) == []
 
 
-def test_holm_keeps_a_family_of_true_nulls_free_of_errors_in_95_of_100_studies():
+def test_holm_keeps_families_of_true_nulls_free_of_errors_in_95_of_100():
     random = np.random.default_rng(0)
     errors = [min(comparisons.holm(list(random.random(6)))) < 0.05 for _ in range(2000)]
     assert 0.035 < np.mean(errors) < 0.065
 
 
-def test_the_violation_ratio_is_0_for_dominance_1_for_that_of_the_other_and_a_half_for_a_draw():
+def test_the_violation_ratio_is_0_for_dominance_and_half_for_a_draw():
     low, high = np.array([0.0, 1.0, 2.0]), np.array([3.0, 1.5])
     assert comparisons.violation_ratio(high, low) == 0
     assert comparisons.violation_ratio(low, high) == 1
@@ -48,7 +48,7 @@ def test_the_violation_ratio_of_two_normals_is_that_of_their_quantiles():
     assert comparisons.violation_ratio(0.3 + 1.5 * z, z) == pytest.approx(expected, abs=0.005)
 
 
-def test_epsilon_is_0_under_dominance_1_against_it_and_no_dominance_where_runs_are_alike():
+def test_epsilon_is_0_under_dominance_and_1_against_it():
     low, high = [0.80, 0.81, 0.82, 0.805], [0.90, 0.91, 0.92, 0.93]
     assert comparisons.almost_stochastic_order(low, high, 0.95) == 0
     assert comparisons.almost_stochastic_order(high, low, 0.95) == 1
@@ -56,7 +56,7 @@ def test_epsilon_is_0_under_dominance_1_against_it_and_no_dominance_where_runs_a
     assert comparisons.almost_stochastic_order(low, low, 0.95) > 0.5
 
 
-def test_epsilon_of_unequal_numbers_of_seeds_is_no_other_than_of_equal_ones():
+def test_epsilon_does_not_depend_on_equal_numbers_of_seeds():
     two, three = [0.90, 0.91], [0.80, 0.81, 0.82]
     assert comparisons.almost_stochastic_order(three, two, 0.95) == 0
     assert comparisons.almost_stochastic_order(two, three, 0.95) == 1
@@ -64,27 +64,32 @@ def test_epsilon_of_unequal_numbers_of_seeds_is_no_other_than_of_equal_ones():
     assert comparisons.almost_stochastic_order(three, twice, 0.5) == pytest.approx(0.5)
 
 
-def test_epsilon_claims_dominance_between_equal_runs_in_about_5_of_100_studies():
+def test_epsilon_claims_dominance_of_equal_runs_in_about_5_of_100_studies():
     random = np.random.default_rng(0)
-    found = [comparisons.almost_stochastic_order(*random.normal(size=(2, 10)), 0.95) for _ in range(300)]
-    assert 0.02 < np.mean(np.array(found) < 0.2) < 0.09  # the threshold that is used
-    assert np.mean(found) > 0.5
+    epsilons = [comparisons.almost_stochastic_order(*random.normal(size=(2, 10)), 0.95) for _ in range(300)]
+    assert 0.02 < np.mean(np.array(epsilons) < 0.2) < 0.09  # 0.2 is the threshold of params.yaml
+    assert np.mean(epsilons) > 0.5
 
 
-def test_seeds_needed_are_those_of_cohen_s_tables_and_of_simulated_studies():
+def test_seeds_needed_are_those_of_cohens_tables_and_of_simulated_studies():
     assert [comparisons.fewest_seeds(effect, 0.05, 0.8) for effect in (0.2, 0.5, 0.8)] == [394, 64, 26]
     assert [comparisons.fewest_seeds(effect, 0.01, 0.8) for effect in (0.5, 0.8)] == [96, 39]
-    random, effect, seeds = np.random.default_rng(0), 1.2, comparisons.fewest_seeds(1.2, 0.05, 0.8)
-    for number, side in ((seeds, np.greater), (seeds - 1, np.less)):
-        p = stats.ttest_ind(
-            random.normal(size=(40_000, number)), random.normal(effect, size=(40_000, number)), axis=1
-        ).pvalue
-        assert side(np.mean(p < 0.05), 0.8 + (0.005 if side is np.less else -0.005))
+
+    random = np.random.default_rng(0)
+    seeds = comparisons.fewest_seeds(1.2, 0.05, 0.8)
+    assert simulated_power(random, 1.2, seeds) > 0.795
+    assert simulated_power(random, 1.2, seeds - 1) < 0.805
 
 
-def test_the_difference_that_seeds_can_see_needs_as_many_seeds_and_none_needs_no_number():
-    found = comparisons.seeds_needed([0.80, 0.82, 0.84, 0.81], [0.83, 0.84, 0.85, 0.82], 0.05, 0.8)
-    moved = np.array([0.80, 0.82, 0.84, 0.81]) + found["visible_difference"] * 1.0001
+def simulated_power(random, effect, seeds):
+    """The share of 40,000 studies that detect this effect with this many seeds per side."""
+    baselines, runs = random.normal(size=(40_000, seeds)), random.normal(effect, size=(40_000, seeds))
+    return np.mean(stats.ttest_ind(baselines, runs, axis=1).pvalue < 0.05)
+
+
+def test_the_visible_difference_needs_exactly_the_seeds_there_are():
+    needed = comparisons.seeds_needed([0.80, 0.82, 0.84, 0.81], [0.83, 0.84, 0.85, 0.82], 0.05, 0.8)
+    moved = np.array([0.80, 0.82, 0.84, 0.81]) + needed["visible_difference"] * 1.0001
     sd_alike = comparisons.seeds_needed([0.80, 0.82, 0.84, 0.81], list(moved), 0.05, 0.8)
     assert sd_alike["seeds_needed"] >= 4
     assert comparisons.seeds_needed([1.0, 2.0], [2.0, 1.0], 0.05, 0.8)["seeds_needed"] is None
@@ -95,8 +100,8 @@ def test_the_difference_that_seeds_can_see_needs_as_many_seeds_and_none_needs_no
     assert comparisons.seeds_needed([1.0], [2.0], 0.05, 0.8) == nothing
 
 
-def test_the_visible_difference_of_unequal_sides_is_seen_as_often_as_asked():
-    """12 seeds against 6, scatter alike: simulated studies of Welch's test, as the comparisons make it."""
+def test_the_visible_difference_of_unequal_sides_has_the_declared_power():
+    """12 seeds against 6, scatter alike: simulated studies of Welch's test, as the comparisons use it."""
     random = np.random.default_rng(0)
     baseline_R, run_S = random.normal(size=12), random.normal(size=6)
     baseline_R, run_S = ((side - side.mean()) / side.std(ddof=1) for side in (baseline_R, run_S))
@@ -107,34 +112,34 @@ def test_the_visible_difference_of_unequal_sides_is_seen_as_often_as_asked():
     assert 0.78 < np.mean(p < 0.05) < 0.82
 
     fewer = comparisons.seeds_needed(list(run_S), list(run_S + 1), 0.05, 0.8)["visible_difference"]
-    assert visible < fewer, "seeds that only one side has help, too"
+    assert visible < fewer, "additional seeds on one side help, too"
 
 
-def test_sides_of_equal_size_see_the_effect_of_cohen_s_tables():
+def test_sides_of_equal_size_see_the_effect_of_cohens_tables():
     """Two sides of 26 seeds see 0.8 standard deviations (table 2.4.1)."""
     side = np.random.default_rng(0).normal(size=26)
     side = (side - side.mean()) / side.std(ddof=1)
-    found = comparisons.seeds_needed(list(side), list(side + 1), 0.05, 0.8)
-    assert found["visible_difference"] == pytest.approx(0.8, abs=0.01)
+    needed = comparisons.seeds_needed(list(side), list(side + 1), 0.05, 0.8)
+    assert needed["visible_difference"] == pytest.approx(0.8, abs=0.01)
 
 
-def test_mcnemar_is_the_exact_binomial_test_of_the_reviews_that_only_one_network_gets_right():
-    """10 against 2 of 12: twice (1 + 12 + 66) / 2^12, as statsmodels' mcnemar(exact=True) and R's exact2x2 say."""
+def test_mcnemar_is_the_exact_binomial_test_of_the_discordant_reviews():
+    """10 against 2 of 12: twice (1 + 12 + 66) / 2^12, as in statsmodels (mcnemar, exact=True) and R (exact2x2)."""
     baseline_N = np.array([True] * 12 + [False] * 3 + [True] * 5)
     run_N = np.array([False] * 10 + [True] * 2 + [True] * 2 + [False] + [True] * 5)
-    found = comparisons.mcnemar(baseline_N, run_N)
-    assert (found["only_baseline_right"], found["only_run_right"]) == (10, 2)
-    assert found["p"] == pytest.approx(2 * (1 + 12 + 66) / 2**12)
-    assert comparisons.mcnemar(run_N, baseline_N)["p"] == found["p"]
+    test = comparisons.mcnemar(baseline_N, run_N)
+    assert (test["only_baseline_right"], test["only_run_right"]) == (10, 2)
+    assert test["p"] == pytest.approx(2 * (1 + 12 + 66) / 2**12)
+    assert comparisons.mcnemar(run_N, baseline_N)["p"] == test["p"]
     assert comparisons.mcnemar(run_N, run_N)["p"] == 1.0
 
 
-def test_the_interval_over_reviews_covers_the_truth_in_95_of_100_tests_and_knows_nothing_of_seeds():
+def test_the_interval_over_reviews_covers_the_truth_in_95_of_100_tests():
     random = np.random.default_rng(0)
     hits = []
     for _ in range(1000):
-        found = comparisons.over_reviews((random.random(400) < 0.8).astype(float))
-        hits.append(found["reviews_low"] < 0.8 < found["reviews_high"])
+        interval = comparisons.over_reviews((random.random(400) < 0.8).astype(float))
+        hits.append(interval["reviews_low"] < 0.8 < interval["reviews_high"])
     assert 0.93 < np.mean(hits) < 0.97
     assert comparisons.over_reviews(np.ones(5)) == {"reviews_low": None, "reviews_high": None}
 
@@ -143,7 +148,7 @@ def scores(*values):
     return {str(seed): value for seed, value in enumerate(values)}
 
 
-def test_a_family_keeps_its_rows_compares_the_best_seeds_by_validation_and_corrects_for_its_size():
+def test_a_family_is_corrected_for_its_size_and_compares_the_best_seeds():
     metrics = {
         "a": {"validation/accuracy": {"scores": scores(0.7, 0.9, 0.9)}, "m": {"scores": scores(0.5, 0.52, 0.54)}},
         "b": {"validation/accuracy": {"scores": scores(0.8, 0.7, 0.6)}, "m": {"scores": scores(0.6, 0.63, 0.66)}},
@@ -172,5 +177,5 @@ def test_a_family_compares_two_seeds_with_three():
     assert row["p"] == pytest.approx(stats.ttest_ind([0.6, 0.63, 0.66], [0.5, 0.52], equal_var=False).pvalue)
     assert row["aso_epsilon"] == 0
     assert (row["mcnemar"]["baseline_seed"], row["mcnemar"]["run_seed"]) == (1, 2)
-    assert row["reviews_low"] < 1 - 2 / 10 < row["reviews_high"]  # each seed of a is right about one of five reviews
+    assert row["reviews_low"] < 1 - 2 / 10 < row["reviews_high"]  # a seed of `a` is right about one review in five
     assert row["visible_difference"] > 0

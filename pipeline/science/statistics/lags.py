@@ -1,0 +1,42 @@
+"""How far back a network remembers and learns, and how much an early word still moves it.
+
+The claims, the report and MLflow share these definitions. A lag counts tokens before the last one.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pandas import DataFrame  # `track` starts without pandas
+
+LEARNED_BY = 0.5  # the share of seeds that must learn a lag
+NETWORK = ["architecture", "sequence_length", "trained_length", "seed"]
+
+
+def reach_of_memory(low_by_lag: Mapping[int, float | None], usable: float) -> int | None:
+    """The longest lag up to which every lower bound of the sign accuracy is above `usable`; None where none is.
+
+    `low_by_lag`: the lower end of the interval over seeds, None or NaN without an interval.
+    """
+    reach = None
+    for lag, low in sorted(low_by_lag.items()):
+        if low is None or not low > usable:
+            break
+        reach = lag
+    return reach
+
+
+def longest_lag_learned(share_by_lag: Mapping[int, float]) -> int:
+    """The longest lag that at least half of the seeds learned; 0 where they learned none.
+
+    `share_by_lag`: the share of seeds that solved the task with one token to keep.
+    """
+    learned = [lag for lag, share in share_by_lag.items() if share >= LEARNED_BY]
+    return int(max(learned, default=0))
+
+
+def effect_shares(memory: "DataFrame") -> "DataFrame":
+    """The rows with a column `share`: the `contrast` of a network relative to its own contrast at lag 0."""
+    last = memory[memory["lag_tokens"] == 0].set_index(NETWORK)["contrast"]
+    effects = memory.join(last.rename("last_contrast"), on=NETWORK)
+    return effects.assign(share=effects["contrast"] / effects["last_contrast"])

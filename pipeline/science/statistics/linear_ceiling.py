@@ -1,0 +1,34 @@
+"""TF-IDF with logistic regression on the tokens that the networks read: how far words without order carry.
+
+Axes: N reviews, T tokens.
+"""
+
+import numpy as np
+from scipy import sparse
+from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+
+
+def tfidf(tokens_NT: np.ndarray, labels_N: np.ndarray, vocabulary_size: int) -> Pipeline:
+    """The fitted model."""
+    model = make_pipeline(TfidfTransformer(sublinear_tf=True), LogisticRegression(max_iter=1000))
+    return model.fit(counts(tokens_NT, vocabulary_size), labels_N)
+
+
+def tfidf_probabilities(model: Pipeline, tokens_NT: np.ndarray) -> np.ndarray:
+    """The probability that each review is positive."""
+    return model.predict_proba(counts(tokens_NT, model.n_features_in_))[:, 1]
+
+
+def tfidf_parameters(model: Pipeline) -> int:
+    """The number of fitted weights."""
+    regression = model[-1]
+    return int(regression.coef_.size + regression.intercept_.size)
+
+
+def counts(tokens_NT: np.ndarray, vocabulary_size: int) -> sparse.csr_matrix:
+    """How often each word of the vocabulary occurs in each review (a row per review); padding does not count."""
+    rows, columns = np.nonzero(tokens_NT)
+    words = tokens_NT[rows, columns]
+    return sparse.csr_matrix((np.ones(len(words)), (rows, words)), shape=(len(tokens_NT), vocabulary_size))

@@ -1,0 +1,63 @@
+"""Means and differences over seeds; the oracles are t tables, other software and simulation."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from pipeline.science.statistics import intervals
+
+
+def test_the_interval_over_three_seeds_is_students():
+    summary = intervals.over_seeds({0: 0.80, 1: 0.82, 2: 0.84})
+    assert summary["mean"] == pytest.approx(0.82)
+    assert summary["sd"] == pytest.approx(0.02)
+    t = 4.302653  # t table: 97.5 %, 2 degrees of freedom
+    assert summary["high"] - summary["mean"] == pytest.approx(t * 0.02 / 3**0.5)
+    assert summary["scores"] == {"0": 0.80, "1": 0.82, "2": 0.84}
+
+
+def test_one_score_has_no_interval():
+    assert intervals.over_seeds({0: 0.8}) == {"mean": 0.8, "sd": None, "low": None, "high": None, "scores": {"0": 0.8}}
+    assert np.isnan(intervals.half_width(np.nan, 1))
+
+
+def test_t_intervals_cover_the_truth_in_95_of_100_studies():
+    random = np.random.default_rng(0)
+    studies = [intervals.over_seeds(dict(enumerate(random.normal(0.8, 0.02, 5)))) for _ in range(1000)]
+    assert 0.93 < np.mean([study["low"] < 0.8 < study["high"] for study in studies]) < 0.97
+
+
+def test_a_difference_is_run_minus_baseline_with_an_interval_around_it():
+    row = intervals.difference([0.80, 0.81, 0.79], [0.84, 0.85, 0.83])
+    assert row["difference"] == pytest.approx(0.04)
+    t = 2.776445  # equal spread: 4 degrees of freedom
+    assert row["low"] == pytest.approx(0.04 - t * 0.01 * (2 / 3) ** 0.5)
+
+
+def test_two_seeds_against_three_have_the_interval_of_welch():
+    """Variances 2e-4 of two and 1e-4 of three: standard error sqrt(1e-4 + 1e-4 / 3), 1.6 degrees of freedom."""
+    row = intervals.difference([0.80, 0.82], [0.84, 0.85, 0.86])
+    squared_errors = np.array([2e-4 / 2, 1e-4 / 3])
+    freedom = squared_errors.sum() ** 2 / (squared_errors**2 / [1, 2]).sum()
+    assert freedom == pytest.approx(1.684, abs=1e-3)
+    assert row["difference"] == pytest.approx(0.04)
+    margin = stats.t.ppf(0.975, freedom) * squared_errors.sum() ** 0.5
+    assert row["high"] - row["difference"] == pytest.approx(margin)
+
+
+def test_seeds_without_any_scatter_give_no_interval():
+    assert intervals.difference([0.5, 0.5], [0.5, 0.5]) == {"difference": 0.0, "low": None, "high": None}
+
+
+def test_one_seed_on_a_side_gives_no_interval():
+    row = intervals.difference([0.5], [0.75, 1.0])
+    assert row == {"difference": 0.375, "low": None, "high": None}
+    assert intervals.welch([0.75, 1.0], [0.5]) is None
+
+
+def test_the_standard_error_of_a_difference_is_welchs():
+    baseline, run = [0.80, 0.82, 0.84], [0.85, 0.89]
+    error = intervals.standard_error(baseline, run)
+    assert error == pytest.approx((0.0004 / 3 + 0.0008 / 2) ** 0.5)
+    t = intervals.difference(baseline, run)["difference"] / error
+    assert t == pytest.approx(stats.ttest_ind(run, baseline, equal_var=False).statistic)

@@ -56,7 +56,7 @@ class Tracker(Protocol):
 
 @dataclass(frozen=True)
 class Context:
-    """What a stage gets.
+    """The argument of a stage.
 
     params: the parameters in params.yaml.
     stage: the name in DVC, for example `train@vanilla-textbook`.

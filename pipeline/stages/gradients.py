@@ -35,7 +35,7 @@ class Length:
 
 @dataclass(frozen=True)
 class Cell:
-    """One network: `weights` are those of its textbook run. `thorough`: with Jacobians and other initialisers."""
+    """One network, with the weights of its textbook run. `thorough`: also Jacobians and other initialisers."""
 
     architecture: str
     seed: int

@@ -39,7 +39,7 @@ GOODBYE_SECONDS = 2
 REMEDY = "`dvc repro` continues"
 
 for _name in ("distributed", "distributed.client", "distributed.core"):
-    logging.getLogger(_name).setLevel(logging.CRITICAL + 1)  # a Mistake reports each failure in one line
+    logging.getLogger(_name).setLevel(logging.CRITICAL + 1)  # a Mistake reports each failure
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 

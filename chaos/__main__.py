@@ -62,10 +62,15 @@ def main() -> int:
 
 def _units(arguments: argparse.Namespace) -> list[Unit]:
     """Kills in every stage once, then the faults, then more kills: in this order where the time is short."""
-    named = [(name,) for name in faults.FAULTS if any(part in name for part in arguments.faults)]
+    named = []
+    for name in faults.FAULTS:
+        if any(part in name for part in arguments.faults):
+            named.append((name,))
+
     stages = []
     for number in range(0, arguments.kills, kills.IN_A_ROW):
-        stages += [(stage, number, arguments.seed) for stage in arguments.stages]
+        for stage in arguments.stages:
+            stages.append((stage, number, arguments.seed))
 
     once = len(arguments.stages)
     return [*stages[:once], *named, *stages[once:]]

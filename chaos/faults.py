@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from chaos.kills import ORPHAN_SECONDS, seconds_to_the_end
-from chaos.study import DATABASE_OF_STUDIES, ITEMS, STAGES, Ended, Study, Undisturbed, errors
+from chaos.study import DATABASE_OF_STUDIES, ITEMS, MLFLOW_DATABASE, STAGES, Ended, Study, Undisturbed, errors
 from pipeline.storage import stages
 
 YEAR_2000 = 946684800
@@ -219,7 +219,7 @@ def _locked_studies(at: Injected) -> None:
 
 @fault("a damaged database of MLflow", "one line; the study does not need it, and `track` rebuilds it")
 def _damaged_mlflow(at: Injected) -> None:
-    database = at.study.folder / "mlflow.db"
+    database = at.study.folder / MLFLOW_DATABASE
     database.write_bytes(GARBAGE * 5000)
     at.survived(at.study.stage(*TRACK), "MLflow: DatabaseError: file is not a database")
     database.unlink()

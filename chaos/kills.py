@@ -86,8 +86,9 @@ def _killed(study: Study, undisturbed: Undisturbed, row: Row, chance: random.Ran
 
 def _writes(undisturbed: Undisturbed, target: str) -> int:
     """The number of writes of a stage: a flush and a rename of the copy of dvc.lock and of each file."""
-    outs = [out["path"] for out in undisturbed.lock[target].get("outs", [])]
-    files = sum(any(Path(file).is_relative_to(out) for out in outs) for file in undisturbed.files)
+    files = 0
+    for out in undisturbed.lock[target].get("outs", []):
+        files += sum(Path(file).is_relative_to(out["path"]) for file in undisturbed.files)
     return 2 + 2 * max(1, files)
 
 

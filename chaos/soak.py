@@ -17,14 +17,17 @@ import psutil
 from ruamel.yaml import YAML
 
 from chaos.kills import WORKERS
-from chaos.study import STORES, TEMPORARY, Study, copied, made
+from chaos.study import DATABASE_OF_STUDIES, MLFLOW_DATABASE, TEMPORARY, Study, copied, made
 from pipeline.storage.stages import TRACK
 
 CHOICES = {  # each changes other stages: from seconds of work to nearly everything
     "claims.vanished": [0.001, 0.01],
     "retention.solved": [0.9, 0.95],
     "retention.updates": [100, 200],
-    "evaluate.comparisons": [[["vanilla-textbook", "lstm-textbook"]], [["vanilla-textbook", "vanilla-tuned"]]],
+    "evaluate.comparisons": [
+        [["vanilla-textbook", "lstm-textbook"]],
+        [["vanilla-textbook", "vanilla-tuned"]],
+    ],
     "gradients.words": [1, 2],
     "train.seeds": [2, 3],
     "train.runs.vanilla-textbook.seed_factor": [1, 2],
@@ -150,7 +153,7 @@ def _round(study: Study, chance: random.Random, earlier: set[str]) -> Round:
         handles=watch.handles,
         temporary=_temporary(study),
         processes=len(study.processes()),
-        database_kb=sum(_bytes(study.folder / name) for name in STORES if name.endswith(".db")) / 1e3,
+        database_kb=(_bytes(study.folder / MLFLOW_DATABASE) + _bytes(study.folder / DATABASE_OF_STUDIES)) / 1e3,
         cache_kb=_bytes(study.folder / ".dvc") / 1e3,
     )
 

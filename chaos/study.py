@@ -31,7 +31,8 @@ CHEAP = {  # compilation takes most of the time of such a study; with one worker
     "RNN_WORKERS": "1",
 }
 DATABASE_OF_STUDIES = "studies.db"
-MLFLOW_STORES = ("mlflow.db", "mlflow.db.lock", "mlartifacts")
+MLFLOW_DATABASE = "mlflow.db"
+MLFLOW_STORES = (MLFLOW_DATABASE, f"{MLFLOW_DATABASE}.lock", "mlartifacts")
 STORES = (*MLFLOW_STORES, DATABASE_OF_STUDIES)
 OTHER_STORES = ("MLFLOW_TRACKING_URI", "RNN_TRACKING", "RNN_STUDIES", "DASK_SCHEDULER_ADDRESS")  # of another study
 WITHOUT_PRIVILEGE = ("setpriv", *(f"--{kind}=-dac_override,-dac_read_search" for kind in ("bounding-set", "inh-caps")))
@@ -68,13 +69,18 @@ class Study:
         temporary = self.folder.parent / "temporary"
         temporary.mkdir(exist_ok=True)
         variables = {name: value for name, value in os.environ.items() if name not in OTHER_STORES}
-        variables |= {"CHAOS": self.mark, "PYTHONPATH": str(HOOK), "TMPDIR": str(temporary), "DVC_NO_ANALYTICS": "1"}
+        variables |= CHEAP | {
+            "CHAOS": self.mark,
+            "PYTHONPATH": str(HOOK),
+            "TMPDIR": str(temporary),
+            "DVC_NO_ANALYTICS": "1",
+        }
 
         with self.log.open("wb") as log:
             return subprocess.Popen(
                 command,
                 cwd=self.folder,
-                env={**variables, **CHEAP, **environment},
+                env={**variables, **environment},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
@@ -129,7 +135,8 @@ class Study:
         path = self.folder / "dvc.lock"
         if not path.exists():
             return {}
-        return (YAML(typ="safe").load(path) or {}).get("stages") or {}
+        document = YAML(typ="safe").load(path) or {}
+        return document.get("stages") or {}
 
     def outs(self, target: str) -> list[Path]:
         return [self.folder / out["path"] for out in self.lock().get(target, {}).get("outs", [])]
@@ -274,12 +281,36 @@ def shrink(file: Path) -> None:
 
     runs = {name: run for name, run in params["train"]["runs"].items() if name != "bidirectional-tuned"}
     params["train"] |= {"seeds": 2, "runs": runs}
-    params["tune"] |= {"architectures": ["vanilla"], "trials": 2, "wave": 2, "startup_trials": 2}
-    params["tune"] |= {"rung_epochs": 1, "finalists": 1, "race_seeds": 2, "regret_seeds": 2}
-    params["evaluate"]["comparisons"] = [["vanilla-textbook", "lstm-textbook"], ["vanilla-textbook", "vanilla-tuned"]]
-    params["gradients"] |= {"sequence_lengths": [8], "trained_up_to": 2, "seeds": 2, "architectures": ["vanilla"]}
-    params["gradients"] |= {"reviews": 4, "memory_reviews": 2, "jacobian_reviews": 1, "words": 1}
-    params["retention"] |= {"signals": {"vanilla": ["first"]}, "lags": [2], "seeds": 2, "updates": 100}
+    params["tune"] |= {
+        "architectures": ["vanilla"],
+        "trials": 2,
+        "wave": 2,
+        "startup_trials": 2,
+        "rung_epochs": 1,
+        "finalists": 1,
+        "race_seeds": 2,
+        "regret_seeds": 2,
+    }
+    params["evaluate"]["comparisons"] = [
+        ["vanilla-textbook", "lstm-textbook"],
+        ["vanilla-textbook", "vanilla-tuned"],
+    ]
+    params["gradients"] |= {
+        "sequence_lengths": [8],
+        "trained_up_to": 2,
+        "seeds": 2,
+        "architectures": ["vanilla"],
+        "reviews": 4,
+        "memory_reviews": 2,
+        "jacobian_reviews": 1,
+        "words": 1,
+    }
+    params["retention"] |= {
+        "signals": {"vanilla": ["first"]},
+        "lags": [2],
+        "seeds": 2,
+        "updates": 100,
+    }
     yaml.dump(params, file)
 
 

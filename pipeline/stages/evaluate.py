@@ -17,7 +17,10 @@ BASELINE = "tfidf"
 
 
 def main(context: Context) -> None:
-    """Writes predictions, cards and metrics of every run and of the baseline, comparisons and calibration tables."""
+    """Writes predictions and metrics of every run and of the baseline, their comparisons and calibration tables.
+
+    Raises Mistake where a network gives a probability that is not a finite number.
+    """
     params = context.params
     splits = {name: artifacts.read_parquet(artifacts.split(name)) for name in SPLITS}
 
@@ -32,26 +35,43 @@ def main(context: Context) -> None:
 
         predictions[run] = _predictions_of_run(run, card, params.train.seeds_of(run), splits)
         artifacts.write_parquet(artifacts.predictions(run), predictions[run])
-        cards[run] = {**card, "parameters": parameters, "layers": architectures.layer_table(network)}
+        cards[run] = {
+            **card,
+            "parameters": parameters,
+            "layers": architectures.layer_table(network),
+        }
         metrics[run] = {"parameters": parameters, **scoring.by_metric(predictions[run])}
 
     predictions[BASELINE], parameters = _baseline(params, splits)
     artifacts.write_parquet(artifacts.predictions(BASELINE), predictions[BASELINE])
     metrics[BASELINE] = {"parameters": parameters, **scoring.by_metric(predictions[BASELINE])}
 
+    right = {run: comparisons.right_SN(table) for run, table in predictions.items()}
+    family = comparisons.family(
+        scoring.comparisons(metrics, params.evaluate.comparisons),
+        metrics,
+        right,
+        params.evaluate.alpha,
+        params.evaluate.power,
+    )
     artifacts.write_json(machine.MACHINE, machine.described())
     artifacts.write_json(artifacts.MODELS_CARD, cards)
     artifacts.write_json(artifacts.METRICS, metrics)
-
-    declared = scoring.comparisons(metrics, params.evaluate.comparisons)
-    right = {run: comparisons.right_SN(table) for run, table in predictions.items()}
-    family = comparisons.family(declared, metrics, right, params.evaluate.alpha, params.evaluate.power)
     artifacts.write_json(artifacts.COMPARISONS, family)
 
     bins = params.evaluate.calibration_bins
-    tokens_N = splits["test"]["tokens"].str.len().to_numpy()
-    runs = calibration.runs(predictions, metrics, BASELINE, params.evaluate.learned_share, bins)
-    buckets = calibration.by_length(predictions, tokens_N, params.evaluate.length_buckets)
+    runs = calibration.runs(
+        predictions,
+        metrics,
+        BASELINE,
+        params.evaluate.learned_share,
+        bins,
+    )
+    buckets = calibration.by_length(
+        predictions,
+        splits["test"]["tokens"].str.len().to_numpy(),
+        params.evaluate.length_buckets,
+    )
     artifacts.write_csv(artifacts.RUNS, runs)
     artifacts.write_csv(artifacts.CALIBRATION, calibration.calibration(predictions, bins))
     artifacts.write_csv(artifacts.LENGTH_BUCKETS, buckets)
@@ -75,7 +95,8 @@ def _baseline(params: Params, splits: dict[str, pd.DataFrame]) -> tuple[pd.DataF
     """(predictions, number of parameters) of TF-IDF on the tokens that the textbook's networks read."""
     length = params.settings["textbook"].sequence_length
     examples = {name: sequences.examples(split, length) for name, split in splits.items()}
-    model = scoring.tfidf(examples["train"].tokens_NT, examples["train"].labels_N, params.data.vocabulary_size)
+    train = examples["train"]
+    model = scoring.tfidf(train.tokens_NT, train.labels_N, params.data.vocabulary_size)
 
     tables = []
     for split in scoring.METRICS:

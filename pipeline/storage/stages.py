@@ -115,7 +115,10 @@ BY_NAME = {stage.name: stage for stage in STAGES}
 
 def dvc_names(params: Params) -> list[str]:
     """The name of every stage that dvc.yaml has with these parameters; dvc.lock may keep more, which nothing reads."""
-    return [name for stage in STAGES for name in stage.dvc_names(params)]
+    names = []
+    for stage in STAGES:
+        names += stage.dvc_names(params)
+    return names
 
 
 def stage_of(dvc_name: str) -> Stage:

@@ -52,17 +52,18 @@ def job(work: Work, turn) -> None:
     workers = driver.Workers(PROCESSES)
     name, settings, words = _network(work)
     settings = settings.model_copy(update={"epochs": work.epochs, "patience": work.epochs})
-    shared = name, settings, words, _data(work)
-    seeds = {seed: (seed,) for seed in range(work.models)}
+    shared = name, settings, words, *_data(work)
+    seeds = {seed: seed for seed in range(work.models)}
     workers.run("seed", _one_seed, shared, seeds, lambda unit, epoch, metrics: None)
     turn()
     workers.close()
 
 
-def _one_seed(architecture, settings, words, examples, seed, say):
+def _one_seed(shared, seed, report):
     from pipeline.science.networks import training
 
-    return training.train(architecture, settings, words, seed, *examples, say)
+    architecture, settings, words, *examples = shared
+    return training.train(architecture, settings, words, seed, *examples, report)
 
 
 def tutorial(work: Work, turn) -> None:

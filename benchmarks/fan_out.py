@@ -19,7 +19,7 @@ from pipeline.workers import driver
 
 TRIALS = (12, 50, 150)
 WAVE, SEEDS, EPOCHS, UNITS = 4, 1000, 5, 200
-NOTHING = operator.is_  # of a task and the means to report; every machine has it
+NOTHING = operator.setitem  # called as function(shared, task, report); every machine has it
 
 
 def main() -> None:
@@ -71,12 +71,12 @@ def per_trial(space, start, trials: int, url: str | None = None) -> float:
 
 def per_unit(address: str | None) -> tuple[float, float]:
     """Seconds to the first answer, milliseconds of one of many units that do nothing (on two processes)."""
-    workers, shared = driver.Workers(2, address), ()
+    workers, shared = driver.Workers(2, address), {}
     try:
         begun = time.perf_counter()
-        workers.run("nothing", NOTHING, shared, dict.fromkeys(range(2), (1,)), lambda *_: None)
+        workers.run("nothing", NOTHING, shared, dict.fromkeys(range(2)), lambda *_: None)
         started = time.perf_counter()
-        workers.run("nothing", NOTHING, shared, dict.fromkeys(range(UNITS), (1,)), lambda *_: None)
+        workers.run("nothing", NOTHING, shared, dict.fromkeys(range(UNITS)), lambda *_: None)
         return started - begun, (time.perf_counter() - started) / UNITS * 1000
     finally:
         workers.close()

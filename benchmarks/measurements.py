@@ -13,6 +13,8 @@ from pathlib import Path
 
 from pipeline import machine, params
 from pipeline.stages import gradients
+from pipeline.stages.context import Context
+from pipeline.storage.stages import GRADIENTS
 from pipeline.tracking.tracker import Tracker
 from pipeline.workers import driver
 
@@ -32,7 +34,8 @@ def main() -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.symlink_to(root / path)
         begun = time.perf_counter()
-        gradients.main(length, found.model_copy(update={"gradients": changed}), workers, Tracker())
+        study = found.model_copy(update={"gradients": changed})
+        gradients.main(Context(study, GRADIENTS.dvc_name(str(length)), workers, Tracker()))
         taken = time.perf_counter() - begun
     workers.close()
     networks = sum(len(found.train.seeds_of(f"{name}-textbook")) for name in changed.architectures)

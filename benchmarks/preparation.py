@@ -59,12 +59,13 @@ def write(path: Path, reviews: int) -> None:
 def prepared(settings: params.Params, path: Path) -> tuple[float, int]:
     """Seconds, and the most bytes that the process held."""
     from pipeline.stages import prepare
+    from pipeline.stages.context import Context
 
     source = {"source": "csv", "path": str(path), "limit": None}
     settings = settings.model_copy(update={"data": settings.data.model_copy(update=source)})
     with chdir(path.parent):
         begun = time.perf_counter()
-        prepare.main(settings)
+        prepare.main(Context(settings))
         return time.perf_counter() - begun, live.peak_bytes()
 
 

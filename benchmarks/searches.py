@@ -110,12 +110,15 @@ def searched(architecture: str, found: params.Params, first_seed: int) -> dict:
 
     from pipeline import machine
     from pipeline.stages import tune
+    from pipeline.stages.context import Context
+    from pipeline.storage.stages import TUNE
     from pipeline.workers import driver
 
     machine.prepare()
     study = optuna.create_study(direction="maximize")
     with closing(driver.Workers(driver.processes())) as workers:
-        summary = tune.searched(architecture, found, workers, study, first_seed, lambda *_: None)
+        context = Context(found, TUNE.dvc_name(architecture), workers, study=study)
+        summary = tune.searched(context, first_seed, lambda *_: None)
     parameters = {str(trial.number): trial.user_attrs["parameters"] for trial in study.trials}
     return {"summary": summary, "parameters": parameters}
 

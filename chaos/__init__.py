@@ -1,1 +1,1 @@
-"""Faults injected into a real study, far smaller than any other, and what became of its files."""
+"""Injects kills and faults into a very small but real study, and checks its files afterwards."""

@@ -1,82 +1,120 @@
-"""`python -m chaos`: kills and faults, seeded, and docs/reliability.md, which says what became of them."""
+"""`python -m chaos`: injects kills and faults, chosen by the seed, and writes the results to docs/reliability.md."""
 
 import argparse
 import json
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from queue import SimpleQueue
 
 from chaos import document, faults, kills
-from chaos.study import JOBS, ROOT, STAGES, copied, made
+from chaos.study import JOBS, ROOT, STAGES, Study, Undisturbed, copied, made
 
 JOURNAL = "found.jsonl"
+Unit = tuple  # (fault,) or (stage, number of its first kill, seed)
+Rows = list[kills.Row] | list[faults.Row]
 
 
 def main() -> int:
-    """1 where anything was lost or said unclearly, else 0."""
-    given = arguments()
+    """Returns 1 where anything was lost or an error was unclear, else 0."""
+    arguments = _arguments()
     begun = time.monotonic()
+
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder, ThreadPoolExecutor(JOBS) as pool:
-        first = given.study or Path(folder) / "made"
-        first.mkdir(parents=True, exist_ok=True)
-        study, whole = made(first / "study")
+        base = arguments.study or Path(folder) / "made"
+        base.mkdir(parents=True, exist_ok=True)
+        study, undisturbed = made(base / "study")
         print(f"the undisturbed study is made ({time.monotonic() - begun:.0f} s)", flush=True)
-        free, found = SimpleQueue(), _journal(first)
+
+        copies = SimpleQueue()
         for copy in pool.map(lambda job: copied(study, Path(folder) / str(job) / "study"), range(JOBS)):
-            free.put(copy)
+            copies.put(copy)
+        journal = Journal(base / JOURNAL)
 
-        def work(unit: tuple) -> None:
-            if unit in found or time.monotonic() - begun > 60 * given.minutes:
+        def work(unit: Unit) -> None:
+            if unit in journal.rows or time.monotonic() - begun > 60 * arguments.minutes:
                 return
-            started, there = time.monotonic(), free.get()
-            if len(unit) == 1:
-                rows = [faults.inject(there, whole, *unit)]
-            else:
-                stage, number, seed = unit
-                rows = kills.kill(there, whole, stage, range(number, min(number + kills.IN_A_ROW, given.kills)), seed)
-            wrong = [each for row in rows for each in row.wrong]
-            if wrong:  # what comes next is not to meet it
-                there = copied(study, there.folder)
-            free.put(there)
-            rows[0].seconds = time.monotonic() - started
-            found[unit] = rows
-            with (first / JOURNAL).open("a", encoding="utf-8") as journal:
-                journal.write(json.dumps([unit, [asdict(row) for row in rows]]) + "\n")
-            print(f"{time.monotonic() - begun:5.0f} s", *unit, "; ".join(wrong) or "nothing lost", flush=True)
+            started = time.monotonic()
+            copy = copies.get()
+            rows = _injected(copy, undisturbed, unit, arguments.kills)
 
-        named = [(name,) for name in faults.FAULTS if any(each in name for each in given.faults)]
-        numbers = range(0, given.kills, kills.IN_A_ROW)
-        stages = [(stage, number, given.seed) for number in numbers for stage in given.stages]
-        once = len(given.stages)  # where time runs out, each stage has had its kills and each fault its turn
-        list(pool.map(work, [*stages[:once], *named, *stages[once:]]))
-    rows = [row for each in found.values() for row in each]
-    given.write.write_text(document.page(rows, given, time.monotonic() - begun), encoding="utf-8")
+            errors = []
+            for row in rows:
+                errors += row.wrong
+            copies.put(copied(study, copy.folder) if errors else copy)  # the next unit starts from a good copy
+
+            rows[0].seconds = time.monotonic() - started
+            journal.add(unit, rows)
+            print(f"{time.monotonic() - begun:5.0f} s", *unit, "; ".join(errors) or "nothing lost", flush=True)
+
+        list(pool.map(work, _units(arguments)))
+
+    rows = []
+    for rows_of_unit in journal.rows.values():
+        rows += rows_of_unit
+    arguments.write.write_text(document.page(rows, arguments, time.monotonic() - begun), encoding="utf-8")
     return int(any(row.wrong for row in rows))
 
 
-def _journal(folder: Path) -> dict:
-    """What an earlier run beside this study found: it is not done again."""
-    lines = (folder / JOURNAL).read_text(encoding="utf-8").splitlines() if (folder / JOURNAL).exists() else []
-    units = (json.loads(line) for line in lines)
-    return {tuple(unit): [(kills.Row if len(unit) > 1 else faults.Row)(**row) for row in rows] for unit, rows in units}
+def _units(arguments: argparse.Namespace) -> list[Unit]:
+    """Kills in every stage once, then the faults, then more kills: in this order where the time is short."""
+    named = []
+    for name in faults.FAULTS:
+        if any(part in name for part in arguments.faults):
+            named.append((name,))
+
+    stages = []
+    for number in range(0, arguments.kills, kills.IN_A_ROW):
+        for stage in arguments.stages:
+            stages.append((stage, number, arguments.seed))
+
+    once = len(arguments.stages)
+    return [*stages[:once], *named, *stages[once:]]
 
 
-def arguments() -> argparse.Namespace:
-    door = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
-    door.add_argument("--kills", type=int, default=20, help="of each stage")
-    door.add_argument("--seed", type=int, default=0)
-    door.add_argument("--minutes", type=float, default=30, help="after these nothing new is begun")
-    door.add_argument(
-        "--study", type=Path, help="a folder to keep the undisturbed study and what was found in: a run goes on there"
+def _injected(copy: Study, undisturbed: Undisturbed, unit: Unit, count: int) -> Rows:
+    if len(unit) == 1:
+        return [faults.inject(copy, undisturbed, *unit)]
+    stage, number, seed = unit
+    return kills.kill(copy, undisturbed, stage, range(number, min(number + kills.IN_A_ROW, count)), seed)
+
+
+class Journal:
+    """The results of finished units in a file next to the study, so that an interrupted run continues."""
+
+    def __init__(self, path: Path):
+        self._path = path
+        self.rows: dict[Unit, Rows] = {}
+        if not path.exists():
+            return
+
+        for line in path.read_text(encoding="utf-8").splitlines():
+            unit, rows = json.loads(line)
+            kind: Callable = kills.Row if len(unit) > 1 else faults.Row
+            self.rows[tuple(unit)] = [kind(**row) for row in rows]
+
+    def add(self, unit: Unit, rows: Rows) -> None:
+        self.rows[unit] = rows
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps([unit, [asdict(row) for row in rows]]) + "\n")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
+    parser.add_argument("--kills", type=int, default=20, help="number of kills in each stage")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=30, help="after this time nothing new begins")
+    parser.add_argument(
+        "--study", type=Path, help="a folder that keeps the undisturbed study and the results; a later run continues"
     )
-    door.add_argument("--stages", nargs="*", default=list(STAGES), choices=STAGES)
-    door.add_argument("--faults", nargs="*", default=[""], help="only those with one of these in their name")
-    door.add_argument("--write", type=Path, help="the page, docs/reliability.md", default=ROOT / "docs/reliability.md")
-    return door.parse_args()
+    parser.add_argument("--stages", nargs="*", default=list(STAGES), choices=STAGES)
+    parser.add_argument("--faults", nargs="*", default=[""], help="only faults whose name contains one of these texts")
+    parser.add_argument("--write", type=Path, help="the page to write", default=ROOT / "docs/reliability.md")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Everything but a kill: the fault, the one line that is expected of it, and that the study is whole afterwards."""
+"""All faults except kills: how to inject each one, the one-line error that we expect, and the check afterwards."""
 
 import os
 import re
@@ -7,75 +7,107 @@ import socket
 import sqlite3
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from itertools import cycle
 from pathlib import Path
 
 from chaos.kills import ORPHAN_SECONDS, seconds_to_the_end
-from chaos.study import Ended, Study, Whole, errors
+from chaos.study import DATABASE_OF_STUDIES, ITEMS, MLFLOW_DATABASE, STAGES, Ended, Study, Undisturbed, errors
+from pipeline.storage import stages
 
-BEFORE, AFTER = 946684800, 2208988800  # the years 2000 and 2040
+YEAR_2000 = 946684800
+YEAR_2040 = 2208988800
+DAY_SECONDS = 86400
+GARBAGE = b"\xff\x00"
+REFUSED = "one line, exit 2"
+UNNOTICED = "nothing is noticed"
+
+PREPARE = (stages.PREPARE.name,)
+TUNE = (stages.TUNE.name, ITEMS[stages.TUNE])
+TRAIN = (stages.TRAIN.name, ITEMS[stages.TRAIN])
+TRAIN_TUNED = (stages.TRAIN.name, "vanilla-tuned")
+EVALUATE = (stages.EVALUATE.name,)
+RETENTION = (stages.RETENTION.name,)
+CLAIMS = (stages.CLAIMS.name,)
+REPORT = (stages.REPORT.name,)
+TRACK = (stages.TRACK.name,)
+READ_BY = {  # one file of each kind, and a stage that reads it
+    "reports/comparisons.json": CLAIMS,
+    "reports/decay/8.csv": CLAIMS,
+    "reports/retention.csv": CLAIMS,
+    "reports/metrics.json": REPORT,
+    "reports/claims.json": REPORT,
+    "reports/memory/8.csv": REPORT,
+    "artifacts/gradients/8.parquet": REPORT,
+    "data/prepared/validation.parquet": TUNE,
+    "artifacts/models/vanilla-textbook/model.json": EVALUATE,
+    "artifacts/models/vanilla-textbook/seed-0.weights.h5": EVALUATE,
+    "artifacts/tuned/vanilla.json": TRAIN_TUNED,
+    "params.yaml": CLAIMS,
+}
 
 
 @dataclass
 class Row:
-    """What became of one kind of fault."""
+    """The result of one kind of fault: `said` is its first error message, `wrong` one line per error of ours."""
 
     fault: str
     expected: str
     times: int = 0
-    said: str = ""  # the line a person sees, the first time
+    said: str = ""
     wrong: list[str] = field(default_factory=list)
     seconds: float = 0
 
 
 class Injected:
-    """Injects into one study, and looks at it: one clear line, a code, what was good still good, whole afterwards."""
+    """A study with a fault in it, and the checks: exit code, one-line error, good files untouched."""
 
-    def __init__(self, study: Study, whole: Whole):
-        self.study, self.whole = study, whole
-        self.row = Row("", "")
+    def __init__(self, study: Study, undisturbed: Undisturbed, row: Row):
+        self.study = study
+        self.row = row
+        self.undisturbed = undisturbed
 
     def refused(self, ended: Ended, line: str) -> None:
-        """A non-zero exit with exactly one line that says it, and no file that is not whole."""
-        self.row.times += 1
-        said = errors(ended.said)
-        self.row.said = self.row.said or (said[0] if said else "")
-        if not ended.code or len(said) != 1 or not re.search(line, said[0]) or "Traceback" in ended.said:
-            self.row.wrong.append(f"code {ended.code}, said: {ended.said[-600:]}")
-        self._good()
+        """Checks for an error with exactly one line that matches `line`, and that no file is truncated."""
+        messages = self._count(ended)
+        is_clear = len(messages) == 1 and re.search(line, messages[0])
+        self._check(ended, bool(ended.code and is_clear))
 
     def survived(self, ended: Ended, line: str = "") -> None:
-        """It ends well; `line`: what it says about the fault all the same."""
+        """Checks that the command succeeds. `line`: the warning that it has to print nevertheless."""
+        messages = self._count(ended)
+        self._check(ended, not ended.code and bool(re.search(line, "\n".join(messages))))
+
+    def _count(self, ended: Ended) -> list[str]:
+        messages = errors(ended.said)
         self.row.times += 1
-        said = errors(ended.said)
-        self.row.said = self.row.said or (said[0] if said else "")
-        if ended.code or "Traceback" in ended.said or (line and not re.search(line, "\n".join(said))):
-            self.row.wrong.append(f"code {ended.code}, said: {ended.said[-600:]}")
-        self._good()
+        if messages and not self.row.said:
+            self.row.said = messages[0]
+        return messages
 
-    def _good(self) -> None:
-        """What lies there is what the undisturbed study has there."""
-        found = self.study.files().items()
-        self.row.wrong += [f"{path} is wrong" for path, each in found if self.whole.files.get(path) != each]
+    def _check(self, ended: Ended, is_right: bool) -> None:
+        if not is_right or "Traceback" in ended.said:
+            self.row.wrong.append(f"code {ended.code}, output: {ended.said[-600:]}")
+        self.row.wrong += self.undisturbed.wrong_files(self.study)
 
-    def whole_again(self) -> None:
-        """The fault is gone: `dvc repro` gives the undisturbed study."""
-        again = self.study.repro()
-        if again.code:
-            self.row.wrong.append(f"`dvc repro` ended with {again.code}: {again.said[-600:]}")
+    def check_recovery(self) -> None:
+        """Checks that `dvc repro` gives the undisturbed study after the fault is gone."""
+        ended = self.study.repro()
+        if ended.code:
+            self.row.wrong.append(f"`dvc repro` ended with {ended.code}: {ended.said[-600:]}")
         if seconds_to_the_end(self.study) >= ORPHAN_SECONDS:
             self.row.wrong.append("processes lived on")
-        self.row.wrong += self.study.wrong(self.whole)
+        self.row.wrong += self.study.wrong(self.undisturbed)
 
 
 Fault = Callable[[Injected], None]
 FAULTS: dict[str, tuple[str, Fault]] = {}
 
 
-def fault(name: str, expected: str):
+def fault(name: str, expected: str) -> Callable[[Fault], Fault]:
+    """Registers a function that injects the fault of this name."""
+
     def register(function: Fault) -> Fault:
         FAULTS[name] = expected, function
         return function
@@ -83,185 +115,180 @@ def fault(name: str, expected: str):
     return register
 
 
-def inject(study: Study, whole: Whole, name: str) -> Row:
-    injected = Injected(study, whole)
-    injected.row = Row(name, FAULTS[name][0])
+def inject(study: Study, undisturbed: Undisturbed, name: str) -> Row:
+    expected, function = FAULTS[name]
+    injected = Injected(study, undisturbed, Row(name, expected))
     try:
-        FAULTS[name][1](injected)
-        injected.whole_again()
+        function(injected)
+        injected.check_recovery()
     except TimeoutError as error:
         injected.row.wrong.append(str(error))
     return injected.row
 
 
-@fault("full disk at each write of a stage in turn (raised in the stage)", "one line, exit 2")
+@fault("full disk at each write of a stage in turn (raised in the stage)", REFUSED)
 def _full_at_a_write(at: Injected) -> None:
-    for stage, outs in (("prepare", 5), ("claims", 1)):
+    for stage, outs in ((PREPARE, 5), (CLAIMS, 1)):
         for write in range(1, 2 * outs + 1):
-            at.refused(at.study.stage(stage, CHAOS_WRITE=f"{write}:full"), "cannot be written: No space left on device")
+            ended = at.study.stage(*stage, CHAOS_WRITE=f"{write}:full")
+            at.refused(ended, "cannot be written: No space left on device")
 
 
-@fault("full disk (a file system of 16 kB)", "one line, exit 2")
+@fault("full disk (a file system of 16 kB)", REFUSED)
 def _full_disk(at: Injected) -> None:
     target = at.study.folder / "data/prepared"
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", target], capture_output=True).returncode:
-        return  # only root may
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", target]
+    if subprocess.run(mount, capture_output=True).returncode:
+        return  # only root may mount
+
     try:
-        ended = at.study.stage("prepare")
+        ended = at.study.stage(*PREPARE)
     finally:
         subprocess.run(["umount", target], check=True)
     at.refused(ended, "cannot be written: .*No space left on device")
 
 
-@fault("a file system without rename across folders", "nothing is noticed")
+@fault("a file system without rename across folders", UNNOTICED)
 def _no_rename(at: Injected) -> None:
-    for stage in ("prepare", "report"):
-        at.study.undo(stage)
-        at.survived(at.study.repro(stage, CHAOS_RENAME="within"))
+    for stage in (stages.PREPARE, stages.REPORT):
+        at.study.undo(stage.name)
+        at.survived(at.study.repro(stage.name, CHAOS_RENAME="within"))
 
 
-@fault("read-only folder", "one line, exit 2")
+@fault("read-only folder", REFUSED)
 def _read_only(at: Injected) -> None:
     with _mode(at.study.folder / "reports", 0o555):
-        at.refused(at.study.stage("claims", bound=True), r"reports/claims\.json: cannot be written: Permission denied")
+        ended = at.study.stage(*CLAIMS, bound=True)
+        at.refused(ended, r"reports/claims\.json: cannot be written: Permission denied")
 
 
-@fault("a file without permission to read", "one line, exit 2")
+@fault("a file without permission to read", REFUSED)
 def _no_permission(at: Injected) -> None:
     for path in ("reports/comparisons.json", "reports/decay/8.csv", "params.yaml"):
         with _mode(at.study.folder / path, 0):
-            at.refused(at.study.stage("claims", bound=True), f"{re.escape(path)}: cannot be read: .*Permission denied")
+            ended = at.study.stage(*CLAIMS, bound=True)
+            at.refused(ended, f"{re.escape(path)}: cannot be read: .*Permission denied")
 
 
 @fault("a file cut in half, or of garbage: each kind that a stage reads", "one line that names it, exit 2")
 def _damaged(at: Injected) -> None:
-    half, garbage = (lambda content: content[: len(content) // 2]), (lambda content: b"\xff\x00" * 500)
-    for damage, (path, *stage) in zip(
-        cycle((half, garbage)),
-        (
-            ("reports/comparisons.json", "claims"),
-            ("reports/decay/8.csv", "claims"),
-            ("reports/retention.csv", "claims"),
-            ("reports/metrics.json", "report"),
-            ("reports/claims.json", "report"),
-            ("reports/memory/8.csv", "report"),
-            ("artifacts/gradients/8.parquet", "report"),
-            ("data/prepared/validation.parquet", "tune", "vanilla"),
-            ("artifacts/models/vanilla-textbook/model.json", "evaluate"),
-            ("artifacts/models/vanilla-textbook/seed-0.weights.h5", "evaluate"),
-            ("artifacts/tuned/vanilla.json", "train", "vanilla-tuned"),
-            ("params.yaml", "claims"),
-        ),
-        strict=False,
-    ):
-        with _changed(at.study.folder / path, damage):
+    for number, (path, stage) in enumerate(READ_BY.items()):
+        file = at.study.folder / path
+        content = file.read_bytes()
+        damaged = GARBAGE * 500 if number % 2 else content[: len(content) // 2]
+        with _replaced(file, content, damaged):
             ended = at.study.stage(*stage)
         at.refused(ended, re.escape(path))
 
 
-@fault("a damaged file of the record, met by `dvc repro`", "made anew")
-def _damaged_and_mended(at: Injected) -> None:
+@fault("a damaged result when `dvc repro` starts", "made again")
+def _damaged_and_repaired(at: Injected) -> None:
     for path in ("reports/claims.json", "reports/retention.csv"):
-        (at.study.folder / path).write_bytes(b"\xff\x00")
+        (at.study.folder / path).write_bytes(GARBAGE)
         shutil.rmtree(at.study.folder / ".dvc/cache/runs", ignore_errors=True)
         at.survived(at.study.repro())
 
 
-@fault("a corrupted file in DVC's cache", "made anew")
+@fault("a corrupted file in DVC's cache", "made again")
 def _corrupted_cache(at: Injected) -> None:
-    out = at.study.lock()["retention"]["outs"][0]
-    kept = at.study.folder / ".dvc/cache/files/md5" / out["md5"][:2] / out["md5"][2:]
-    kept.chmod(0o644)
-    kept.write_bytes(b"\xff\x00" * 100)
+    out = at.study.lock()[stages.RETENTION.name]["outs"][0]
+    cached = at.study.folder / ".dvc/cache/files/md5" / out["md5"][:2] / out["md5"][2:]
+    cached.chmod(0o644)
+    cached.write_bytes(GARBAGE * 100)
     (at.study.folder / out["path"]).unlink(missing_ok=True)
     at.survived(at.study.repro())
 
 
-@fault("a damaged database of studies", "one line, exit 2")
+@fault("a damaged database of studies", REFUSED)
 def _damaged_studies(at: Injected) -> None:
-    at.study.undo("tune@vanilla")
-    database = at.study.folder / "studies.db"
-    database.write_bytes(b"\xff\x00" * 5000)
-    at.refused(at.study.stage("tune", "vanilla"), r"the studies at .*studies\.db cannot be used: .*not a database")
+    at.study.undo(STAGES[stages.TUNE.name])
+    database = at.study.folder / DATABASE_OF_STUDIES
+    database.write_bytes(GARBAGE * 5000)
+    at.refused(at.study.stage(*TUNE), r"the studies at .*studies\.db cannot be used: .*not a database")
     database.unlink()
 
 
-@fault("a database of studies that another program holds locked", "one line, exit 2")
+@fault("a database of studies that another program locks", REFUSED)
 def _locked_studies(at: Injected) -> None:
-    at.study.undo("tune@vanilla")
-    with closing(sqlite3.connect(at.study.folder / "studies.db")) as database:
+    at.study.undo(STAGES[stages.TUNE.name])
+    with closing(sqlite3.connect(at.study.folder / DATABASE_OF_STUDIES)) as database:
         database.execute("pragma locking_mode = exclusive")
         database.execute("begin exclusive")
-        at.refused(at.study.stage("tune", "vanilla"), r"studies\.db cannot be used: .*database is locked")
+        at.refused(at.study.stage(*TUNE), r"studies\.db cannot be used: .*database is locked")
 
 
 @fault("a damaged database of MLflow", "one line; the study does not need it, and `track` rebuilds it")
 def _damaged_mlflow(at: Injected) -> None:
-    database = at.study.folder / "mlflow.db"
-    database.write_bytes(b"\xff\x00" * 5000)
-    at.survived(at.study.stage("track"), "MLflow: DatabaseError: file is not a database")
+    database = at.study.folder / MLFLOW_DATABASE
+    database.write_bytes(GARBAGE * 5000)
+    at.survived(at.study.stage(*TRACK), "MLflow: DatabaseError: file is not a database")
     database.unlink()
 
 
-@fault("a clock that jumps a day ahead or back while a stage works", "nothing is noticed")
+@fault("a clock that jumps a day ahead or back while a stage works", UNNOTICED)
 def _jumping_clock(at: Injected) -> None:
-    for seconds in (86400, -86400):
-        at.study.undo("tune@vanilla")
-        at.survived(at.study.repro("tune@vanilla", CHAOS_CLOCK=str(seconds)))
+    target = STAGES[stages.TUNE.name]
+    for seconds in (DAY_SECONDS, -DAY_SECONDS):
+        at.study.undo(target)
+        at.survived(at.study.repro(target, CHAOS_CLOCK=str(seconds)))
 
 
 @fault("files dated 2000 and 2040", "nothing is noticed, nothing runs but `track`")
 def _dated(at: Injected) -> None:
-    for moment in (BEFORE, AFTER):
-        for path in at.whole.files:
+    for moment in (YEAR_2000, YEAR_2040):
+        for path in at.undisturbed.files:
             os.utime(at.study.folder / path, (moment, moment))
+
         ended = at.study.repro()
         at.survived(ended)
-        if re.findall("Running stage '(.*)'", ended.said) != ["track"]:
+        if re.findall("Running stage '(.*)'", ended.said) != [stages.TRACK.name]:
             at.row.wrong.append(ended.said)
 
 
-@fault("two `dvc repro` at once", "one does the work, the other says so and ends or finds it done")
+@fault("two `dvc repro` at the same time", "one does the work; the other reports it and ends, or has nothing to do")
 def _two_at_once(at: Injected) -> None:
-    for target in ("retention", "claims"):
+    for target in (stages.RETENTION.name, stages.CLAIMS.name):
         at.study.undo(target)
-        other = replace(at.study, speaks="other.log")
-        first, second = at.study.begin("dvc", "repro"), other.begin("dvc", "repro")
-        ended = other.ended(second), at.study.ended(first)
+        other = replace(at.study, log_name="other.log")
+        first = at.study.begin("dvc", "repro")
+        second = other.begin("dvc", "repro")
+        runs = [other.ended(second), at.study.ended(first)]
+
         at.row.times += 1
-        refused = [each for each in ended if each.code]
-        at.row.said = at.row.said or next(
-            (line for each in refused for line in each.said.splitlines() if "ERROR" in line), ""
-        )
-        if len(refused) == 2 or any("Traceback" in each.said for each in ended):
-            at.row.wrong.append("\n".join(each.said[-600:] for each in ended))
+        refused = [run for run in runs if run.code]
+        for run in refused:
+            messages = [line for line in run.said.splitlines() if "ERROR" in line]
+            at.row.said = at.row.said or next(iter(messages), "")
+        if len(refused) == 2 or any("Traceback" in run.said for run in runs):
+            at.row.wrong.append("\n".join(run.said[-600:] for run in runs))
 
 
 @fault("a tracker that accepts and never answers", "one line from each, the study ends well")
 def _hanging_tracker(at: Injected) -> None:
+    target = STAGES[stages.TRAIN.name]
     with _silent_server() as port:
-        at.study.undo("train@vanilla-textbook")
+        at.study.undo(target)
         tracker = {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}"}
-        at.survived(at.study.repro("train@vanilla-textbook", **tracker), "MLflow: ")
-        at.survived(at.study.stage("track", **tracker), "MLflow: ")
+        at.survived(at.study.repro(target, **tracker), "MLflow: ")
+        at.survived(at.study.stage(*TRACK, **tracker), "MLflow: ")
 
 
-@fault("a scheduler that accepts and never answers", "one line, exit 2")
+@fault("a scheduler that accepts and never answers", REFUSED)
 def _hanging_scheduler(at: Injected) -> None:
     with _silent_server() as port:
         address = f"tcp://127.0.0.1:{port}"
-        ended = at.study.stage("retention", DASK_SCHEDULER_ADDRESS=address)
+        ended = at.study.stage(*RETENTION, DASK_SCHEDULER_ADDRESS=address)
         at.refused(ended, f"DASK_SCHEDULER_ADDRESS: {address}: no scheduler answers there")
 
 
-@fault("out of memory: the system kills every process that computes", "one line, exit 2")
+@fault("out of memory: the system kills every process that computes", REFUSED)
 def _out_of_memory(at: Injected) -> None:
-    ended = at.study.stage("train", "vanilla-textbook", CHAOS_WORKER="killed", RNN_WORKERS="2")
+    ended = at.study.stage(*TRAIN, CHAOS_WORKER="killed", RNN_WORKERS="2")
     at.refused(ended, r"vanilla-textbook seed \d: its process was killed, 3 times \(too little memory\?\)")
 
 
 @contextmanager
-def _mode(path: Path, mode: int):
+def _mode(path: Path, mode: int) -> Iterator[None]:
     before = path.stat().st_mode
     path.chmod(mode)
     try:
@@ -271,10 +298,9 @@ def _mode(path: Path, mode: int):
 
 
 @contextmanager
-def _changed(path: Path, change: Callable[[bytes], bytes]):
-    before = path.read_bytes()
+def _replaced(path: Path, before: bytes, content: bytes) -> Iterator[None]:
     path.unlink()  # it may be a link into DVC's cache
-    path.write_bytes(change(before))
+    path.write_bytes(content)
     try:
         yield
     finally:
@@ -282,15 +308,15 @@ def _changed(path: Path, change: Callable[[bytes], bytes]):
 
 
 @contextmanager
-def _silent_server():
-    """The port of a server on loopback that takes every connection and says nothing."""
+def _silent_server() -> Iterator[int]:
+    """The port of a server on this machine that accepts every connection and sends nothing."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        taken = []
+        connections = []
 
-        def take() -> None:
+        def accept() -> None:
             with suppress(OSError):
                 while True:
-                    taken.append(server.accept()[0])
+                    connections.append(server.accept()[0])
 
-        threading.Thread(target=take, daemon=True).start()
+        threading.Thread(target=accept, daemon=True).start()
         yield server.getsockname()[1]

@@ -1,4 +1,4 @@
-"""`python -m chaos.soak`: small studies on end, with random parameters and random kills. What grows is an error."""
+"""`python -m chaos.soak`: one small study many times, with random parameters and kills. Growth is an error."""
 
 import argparse
 import os
@@ -8,6 +8,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from dataclasses import astuple, dataclass, fields
 from itertools import pairwise
 from pathlib import Path
@@ -16,27 +17,34 @@ import psutil
 from ruamel.yaml import YAML
 
 from chaos.kills import WORKERS
-from chaos.study import STORES, TEMPORARY, Study, copied, made
+from chaos.study import DATABASE_OF_STUDIES, MLFLOW_DATABASE, TEMPORARY, Study, copied, made
+from pipeline.storage.stages import TRACK
 
-CHOICES = {  # with what depends on them: from seconds to nearly everything
+CHOICES = {  # each changes other stages: from seconds of work to nearly everything
     "claims.vanished": [0.001, 0.01],
     "retention.solved": [0.9, 0.95],
     "retention.updates": [100, 200],
-    "evaluate.comparisons": [[["vanilla-textbook", "lstm-textbook"]], [["vanilla-textbook", "vanilla-tuned"]]],
+    "evaluate.comparisons": [
+        [["vanilla-textbook", "lstm-textbook"]],
+        [["vanilla-textbook", "vanilla-tuned"]],
+    ],
     "gradients.words": [1, 2],
     "train.seeds": [2, 3],
     "train.runs.vanilla-textbook.seed_factor": [1, 2],
 }
 KILLED = 0.5  # the share of rounds that are killed before they end
-LEFT = 4  # temporary folders that a kill may leave: one of each worker, one of DVC's and one of the stage's own
-GROWTH = 1.2  # the most of the last third by that of the rounds before: a leak adds in every round
+LEFT = 4  # temporary folders that one kill may leave: one of each worker, one of DVC and one of the stage
+GROWTH = 1.2  # the largest allowed ratio of the last third of rounds to the rounds before: a leak adds in every round
 
 
 @dataclass(frozen=True)
 class Round:
-    """What was measured of a round, its kill and the rerun together.
+    """The measurements of one round, its kill and the rerun together.
 
-    `known`: its parameters had been seen before; `half_locked`: the kill met DVC as it wrote dvc.lock.
+    changed: the parameter of this round and its value.
+    known: whether an earlier round had the same parameters.
+    half_locked: whether the kill truncated dvc.lock.
+    temporary, processes: files and processes that remain after the round.
     """
 
     changed: str
@@ -53,22 +61,25 @@ class Round:
 
 
 class Watch(threading.Thread):
-    """The most memory and open files that the processes of a study had together."""
+    """Measures the largest memory, in bytes, and number of open files of all processes of a study together."""
 
     def __init__(self, study: Study):
         super().__init__(daemon=True)
-        self.study, self.memory, self.handles = study, 0, 0
+        self.study = study
+        self.memory = 0
+        self.handles = 0
         self._over = threading.Event()
 
     def run(self) -> None:
         while not self._over.wait(0.5):
-            memory, handles = 0, 0
+            memory = 0
+            handles = 0
             for process in self.study.processes():
-                try:
-                    memory, handles = memory + process.memory_info().rss, handles + process.num_fds()
-                except psutil.Error:
-                    continue
-            self.memory, self.handles = max(self.memory, memory), max(self.handles, handles)
+                with suppress(psutil.Error):
+                    memory += process.memory_info().rss
+                    handles += process.num_fds()
+            self.memory = max(self.memory, memory)
+            self.handles = max(self.handles, handles)
 
     def __enter__(self) -> "Watch":
         self.start()
@@ -80,114 +91,130 @@ class Watch(threading.Thread):
 
 
 def main() -> int:
-    """1 where something grew without bound, or MLflow, DVC and files disagree at the end, else 0."""
-    door = argparse.ArgumentParser(prog="python -m chaos.soak", description=__doc__)
-    door.add_argument("--rounds", type=int, default=30)
-    door.add_argument("--seed", type=int, default=0)
-    door.add_argument("--study", type=Path, help="a folder that keeps the undisturbed study, as of `python -m chaos`")
-    given = door.parse_args()
-    chance, seen, found = random.Random(given.seed), set(), []
+    """Returns 1 where something grew without bound, or MLflow, DVC and files disagree at the end, else 0."""
+    parser = argparse.ArgumentParser(prog="python -m chaos.soak", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--study", type=Path, help="a folder that keeps the undisturbed study, as of `python -m chaos`")
+    arguments = parser.parse_args()
+    chance = random.Random(arguments.seed)
+
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
-        first = given.study or Path(folder) / "made"
-        first.mkdir(parents=True, exist_ok=True)
-        study = copied(made(first / "study")[0], Path(folder) / "soaked" / "study")
+        base = arguments.study or Path(folder) / "made"
+        base.mkdir(parents=True, exist_ok=True)
+        undisturbed, _ = made(base / "study")
+        study = copied(undisturbed, Path(folder) / "soaked" / "study")
+
         print(*(field.name for field in fields(Round)), sep="\t", flush=True)
-        for _ in range(given.rounds):
-            found.append(_round(study, chance, seen))
-            print(
-                *(f"{each:.0f}" if isinstance(each, float) else each for each in astuple(found[-1])),
-                sep="\t",
-                flush=True,
-            )
-        wrong = [*grown(found), *_disagreeing(study)]
-    print(
-        *(f"error: {each}" for each in wrong),
-        f"{given.rounds} rounds, seed {given.seed}: {len(wrong)} errors",
-        sep="\n",
-    )
+        earlier: set[str] = set()
+        rounds = []
+        for _ in range(arguments.rounds):
+            rounds.append(_round(study, chance, earlier))
+            values = [f"{value:.0f}" if isinstance(value, float) else value for value in astuple(rounds[-1])]
+            print(*values, sep="\t", flush=True)
+        wrong = [*grown(rounds), *_disagreements(study)]
+
+    for line in wrong:
+        print(f"error: {line}")
+    print(f"{arguments.rounds} rounds, seed {arguments.seed}: {len(wrong)} errors")
     return int(bool(wrong))
 
 
-def _round(study: Study, chance: random.Random, seen: set) -> Round:
+def _round(study: Study, chance: random.Random, earlier: set[str]) -> Round:
+    """Changes one parameter, perhaps kills the run, and lets it end. `earlier`: the parameters of earlier rounds."""
     key = chance.choice(list(CHOICES))
     value = chance.choice(CHOICES[key])
-    changed = _set(study.folder / "params.yaml", key, value)
-    known, killed, begun = changed in seen, chance.random() < KILLED, time.monotonic()
-    half_locked = False
-    seen.add(changed)
+    parameters = _set(study.folder / "params.yaml", key, value)
+    is_known = parameters in earlier
+    is_killed = chance.random() < KILLED
+    is_half_locked = False
+    begun = time.monotonic()
+    earlier.add(parameters)
+
     with Watch(study) as watch:
-        if killed:
+        if is_killed:
             process = study.begin("dvc", "repro", **WORKERS)
             time.sleep(chance.random() * 20)
             if process.poll() is None:
                 chance.choice([process.kill, lambda: os.killpg(process.pid, signal.SIGKILL)])()
             process.wait()
-            half_locked = study.half_locked()
+            is_half_locked = study.restore_lock()
         ended = study.repro(**WORKERS)
     if ended.code:
         raise SystemExit(f"`dvc repro` ended with {ended.code}:\n{ended.said}")
+
     return Round(
         changed=f"{key}={value}",
-        known=known,
-        killed=killed,
-        half_locked=half_locked,
+        known=is_known,
+        killed=is_killed,
+        half_locked=is_half_locked,
         seconds=time.monotonic() - begun,
         memory_mb=watch.memory / 1e6,
         handles=watch.handles,
         temporary=_temporary(study),
         processes=len(study.processes()),
-        database_kb=sum(_bytes(study.folder / name) for name in STORES if name.endswith(".db")) / 1e3,
+        database_kb=(_bytes(study.folder / MLFLOW_DATABASE) + _bytes(study.folder / DATABASE_OF_STUDIES)) / 1e3,
         cache_kb=_bytes(study.folder / ".dvc") / 1e3,
     )
 
 
 def _set(file: Path, key: str, value) -> str:
-    """Sets it; all parameters as text."""
+    """Sets one parameter in a file; returns the text of the file."""
     yaml = YAML()
     params = yaml.load(file)
     *path, last = key.split(".")
-    inner = params
+    section = params
     for name in path:
-        inner = inner[name]
-    inner[last] = value
+        section = section[name]
+    section[last] = value
     yaml.dump(params, file)
     return file.read_text()
 
 
 def grown(rounds: list[Round]) -> list[str]:
-    """What a study leaves behind, or takes more of, the longer it goes on."""
-    found, most = [], 2 * len(rounds) // 3
-    for name in ("memory_mb", "handles") if most else ():
-        first, second = (max(getattr(each, name) for each in part) for part in (rounds[:most], rounds[most:]))
-        if second > GROWTH * first:
-            found.append(f"{name} grew from {first:.0f} to {second:.0f}")
-    kills = sum(each.killed for each in rounds)
-    if rounds[-1].temporary > LEFT * kills:
-        found.append(f"{rounds[-1].temporary} temporary files, after {kills} kills")
-    if rounds[-1].processes:
-        found.append(f"{rounds[-1].processes} processes are left")
+    """One line per quantity that grows from round to round, and per kind of leftover."""
+    lines = []
+    split = 2 * len(rounds) // 3
+    for name in ("memory_mb", "handles") if split else ():
+        values = [getattr(measured, name) for measured in rounds]
+        before, after = max(values[:split]), max(values[split:])
+        if after > GROWTH * before:
+            lines.append(f"{name} grew from {before:.0f} to {after:.0f}")
+
+    last = rounds[-1]
+    kills = sum(measured.killed for measured in rounds)
+    if last.temporary > LEFT * kills:
+        lines.append(f"{last.temporary} temporary files, after {kills} kills")
+    if last.processes:
+        lines.append(f"{last.processes} processes are left")
+
     for before, after in pairwise(rounds):
         for name in ("database_kb", "cache_kb"):
             if after.known and getattr(after, name) > 1.1 * getattr(before, name):
-                found.append(f"{name} grew in a round that had been before: {after.changed}")
-    return found
+                lines.append(f"{name} grew in a round whose parameters an earlier round had: {after.changed}")
+    return lines
 
 
-def _disagreeing(study: Study) -> list[str]:
-    """MLflow by `track --check`; DVC by `dvc status`, in which only `track` may stand."""
-    checked, status = study.stage("track", "--check"), study.run("dvc", "status")
-    named = [line for line in status.said.splitlines() if line and not line[0].isspace() and line != "track:"]
-    return [*checked.said.splitlines(), *(line for line in named if "up to date" not in line)]
+def _disagreements(study: Study) -> list[str]:
+    """One line per difference that `track --check` prints, and per stage but `track` that `dvc status` lists."""
+    lines = study.stage(TRACK.name, "--check").said.splitlines()
+    for line in study.run("dvc", "status").said.splitlines():
+        is_stage = line and not line[0].isspace() and "up to date" not in line
+        if is_stage and line != f"{TRACK.name}:":
+            lines.append(line)
+    return lines
 
 
 def _temporary(study: Study) -> int:
-    """Entries of TMPDIR, and half-written files in the project."""
-    return len(list((study.folder.parent / "temporary").iterdir())) + len(list(study.folder.rglob(f"{TEMPORARY}*")))
+    """The number of entries of TMPDIR and of unfinished files in the project."""
+    folder = study.folder.parent / "temporary"
+    return len(list(folder.iterdir())) + len(list(study.folder.rglob(f"{TEMPORARY}*")))
 
 
 def _bytes(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() else [path] if path.exists() else []
-    return sum(each.lstat().st_size for each in files if each.is_file())
+    """The size of a file or of all files in a folder; 0 where there is none."""
+    files = [path, *path.rglob("*")]
+    return sum(file.lstat().st_size for file in files if file.is_file())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A study of a minute, in a folder of its own: how it is made, run, undone in part, and compared with itself."""
+"""A study that takes a minute, in its own folder: how to make it, run it, undo a stage and compare the files."""
 
 import hashlib
 import json
@@ -18,38 +18,32 @@ from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from ruamel.yaml import YAML, YAMLError
 from voluptuous import Invalid
 
-from pipeline.storage import dvc_lock
+from pipeline.storage import dvc_lock, stages
 
 ROOT = Path(__file__).parents[1]
 HOOK = ROOT / "chaos" / "hook"
-STAGES = {
-    "prepare": "prepare",
-    "tune": "tune@vanilla",
-    "train": "train@vanilla-textbook",
-    "evaluate": "evaluate",
-    "gradients": "gradients@8",
-    "retention": "retention",
-    "claims": "claims",
-    "examples": "examples",
-    "report": "report",
-    "track": "track",
-}
+ITEMS = {stages.TUNE: "vanilla", stages.TRAIN: "vanilla-textbook", stages.GRADIENTS: "8"}  # one of each stage's items
+STAGES = {stage.name: stage.dvc_name(ITEMS.get(stage, "")) for stage in stages.STAGES}
 SMALL = {"sequence_length": 8, "embedding_dimension": 4, "hidden_size": 6, "epochs": 2}
-PLAIN = {"mask": False, "weight_averaging": None, "clip_norm": None}  # what each network would have to be compiled with
-CHEAP = {  # compilation is most of such a study; on one worker it happens once
+PLAIN = {"mask": False, "weight_averaging": None, "clip_norm": None}  # each of these would need another compilation
+CHEAP = {  # compilation takes most of the time of such a study; with one worker it happens once
     "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
     "RNN_WORKERS": "1",
 }
-STORES = ("mlflow.db", "mlflow.db.lock", "mlartifacts", "studies.db")
-ELSEWHERE = ("MLFLOW_TRACKING_URI", "RNN_TRACKING", "RNN_STUDIES", "DASK_SCHEDULER_ADDRESS")  # another study's
+DATABASE_OF_STUDIES = "studies.db"
+MLFLOW_DATABASE = "mlflow.db"
+MLFLOW_STORES = (MLFLOW_DATABASE, f"{MLFLOW_DATABASE}.lock", "mlartifacts")
+STORES = (*MLFLOW_STORES, DATABASE_OF_STUDIES)
+OTHER_STORES = ("MLFLOW_TRACKING_URI", "RNN_TRACKING", "RNN_STUDIES", "DASK_SCHEDULER_ADDRESS")  # of another study
 WITHOUT_PRIVILEGE = ("setpriv", *(f"--{kind}=-dac_override,-dac_read_search" for kind in ("bounding-set", "inh-caps")))
-JOBS, PATIENCE_SECONDS = 2, 300
+JOBS = 2
+PATIENCE_SECONDS = 300
 TEMPORARY = ".writing-"
 
 
 @dataclass(frozen=True)
 class Ended:
-    """What a command ended with: its code (minus a signal's number), all it said, and its largest process in bytes."""
+    """An ended command: its exit code (minus the number of a signal), its output, and its largest process in bytes."""
 
     code: int
     said: str
@@ -58,24 +52,35 @@ class Ended:
 
 @dataclass
 class Study:
-    """The study in a folder. `seconds`: what each stage took when nothing disturbed it."""
+    """The study in a folder.
+
+    mark: the environment variable CHAOS of all its processes, which identifies them.
+    seconds: the time that each stage takes when nothing disturbs it.
+    log_name: the file next to the folder that gets the output of its commands.
+    """
 
     folder: Path
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
     seconds: dict[str, float] = field(default_factory=dict)
-    speaks: str = "said.log"
+    log_name: str = "said.log"
 
     def begin(self, *command: str, **environment: str) -> subprocess.Popen:
-        """The command under way in a session of its own; what it says goes to a file. Its processes bear our mark."""
-        clean = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
+        """Starts a command in its own session, with these environment variables; its output goes to the log."""
         temporary = self.folder.parent / "temporary"
         temporary.mkdir(exist_ok=True)
-        ours = {"CHAOS": self.mark, "PYTHONPATH": str(HOOK), "TMPDIR": str(temporary), "DVC_NO_ANALYTICS": "1", **CHEAP}
+        variables = {name: value for name, value in os.environ.items() if name not in OTHER_STORES}
+        variables |= CHEAP | {
+            "CHAOS": self.mark,
+            "PYTHONPATH": str(HOOK),
+            "TMPDIR": str(temporary),
+            "DVC_NO_ANALYTICS": "1",
+        }
+
         with self.log.open("wb") as log:
             return subprocess.Popen(
                 command,
                 cwd=self.folder,
-                env={**clean, **ours, **environment},
+                env={**variables, **environment},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
@@ -84,18 +89,19 @@ class Study:
 
     @property
     def log(self) -> Path:
-        return self.folder.parent / self.speaks
+        return self.folder.parent / self.log_name
 
     def ended(self, process: subprocess.Popen) -> Ended:
-        """Waits for it; raises TimeoutError where it hangs."""
+        """Waits until the process ends. Raises TimeoutError where it hangs."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
-            pid, status, used = os.wait4(process.pid, os.WNOHANG)
+            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
             if pid:
                 process.returncode = os.waitstatus_to_exitcode(status)
                 unit = 1 if sys.platform == "darwin" else 1024
-                said = self.log.read_text(encoding="utf-8", errors="replace")
-                return Ended(process.returncode, said, used.ru_maxrss * unit)
+                output = self.log.read_text(encoding="utf-8", errors="replace")
+                return Ended(process.returncode, output, usage.ru_maxrss * unit)
+
             if time.monotonic() > deadline:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
@@ -106,34 +112,40 @@ class Study:
         return self.ended(self.begin(*command, **environment))
 
     def stage(self, *words: str, bound: bool = False, **environment: str) -> Ended:
-        """A stage as DVC would run it, without DVC; `bound` by permissions, also where we are root."""
-        before = WITHOUT_PRIVILEGE if bound and os.geteuid() == 0 else ()
-        return self.run(*before, sys.executable, "-m", "pipeline", *words, **environment)
+        """Runs a stage without DVC. `bound`: permissions of files apply, also where we are root."""
+        prefix = WITHOUT_PRIVILEGE if bound and os.geteuid() == 0 else ()
+        return self.run(*prefix, sys.executable, "-m", "pipeline", *words, **environment)
 
     def repro(self, *targets: str, **environment: str) -> Ended:
         return self.run("dvc", "repro", *targets, **environment)
 
     def processes(self) -> list[psutil.Process]:
-        """All that bear our mark, whoever their parent is by now."""
-        found = []
+        """All living processes with our mark, whoever their parent is now."""
+        marked = []
         for process in psutil.process_iter():
             try:
                 if process.environ().get("CHAOS") == self.mark and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
+                    marked.append(process)
             except psutil.Error:
                 continue
-        return found
+        return marked
 
     def lock(self) -> dict:
-        """The stages that DVC has finished."""
+        """{name: entry} of the stages in dvc.lock."""
         path = self.folder / "dvc.lock"
-        return (YAML(typ="safe").load(path) or {}).get("stages") or {} if path.exists() else {}
+        if not path.exists():
+            return {}
+        document = YAML(typ="safe").load(path) or {}
+        return document.get("stages") or {}
 
     def outs(self, target: str) -> list[Path]:
         return [self.folder / out["path"] for out in self.lock().get(target, {}).get("outs", [])]
 
-    def half_locked(self) -> bool:
-        """Whether DVC was killed over dvc.lock, which it writes in place; what the stage kept is then put back."""
+    def restore_lock(self) -> bool:
+        """Restores a truncated dvc.lock from the copy that the last stage kept; returns whether it was truncated.
+
+        DVC writes that file in place, so a kill can truncate it.
+        """
         try:
             COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(self.folder / "dvc.lock") or {})
         except (YAMLError, Invalid):
@@ -144,83 +156,111 @@ class Study:
         return False
 
     def undo(self, target: str) -> None:
-        """As if the stage had never run: no outs, no entry in dvc.lock, nothing that DVC could restore."""
+        """Deletes the outputs of a stage, its entry in dvc.lock, and everything that DVC could restore them from."""
         for out in self.outs(target):
-            shutil.rmtree(out) if out.is_dir() else out.unlink(missing_ok=True)
+            _delete(out)
         shutil.rmtree(self.folder / ".dvc/cache/runs", ignore_errors=True)
-        if target in (stages := self.lock()):
-            del stages[target]
-            YAML().dump({"schema": "2.0", "stages": stages}, self.folder / "dvc.lock")
-        if target == "track":
-            for name in STORES[:3]:
-                path = self.folder / name
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        if target.startswith("tune@"):
-            (self.folder / "studies.db").unlink(missing_ok=True)
+
+        entries = self.lock()
+        if target in entries:
+            del entries[target]
+            YAML().dump({"schema": "2.0", "stages": entries}, self.folder / "dvc.lock")
+
+        stage = stages.stage_of(target)
+        if stage == stages.TRACK:
+            for name in MLFLOW_STORES:
+                _delete(self.folder / name)
+        if stage == stages.TUNE:
+            _delete(self.folder / DATABASE_OF_STUDIES)
 
     def files(self) -> dict[str, str]:
-        """The hash of every file of the record: what stages wrote, and nothing that was on its way."""
-        return {
-            path.relative_to(self.folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-            for part in ("data/prepared", "artifacts", "reports")
-            for path in sorted((self.folder / part).rglob("*"))
-            if path.is_file() and not path.name.startswith(TEMPORARY)
-        }
+        """{path: hash} of every file that stages wrote, without temporary files."""
+        hashes = {}
+        for folder in ("data/prepared", "artifacts", "reports"):
+            for path in sorted((self.folder / folder).rglob("*")):
+                if path.is_file() and not path.name.startswith(TEMPORARY):
+                    name = path.relative_to(self.folder).as_posix()
+                    hashes[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        return hashes
 
-    def wrong(self, whole: "Whole") -> list[str]:
-        """In what the study differs from the undisturbed one, also in MLflow; empty where in nothing."""
-        found = [f"{path} differs" for path in sorted(set(whole.files.items()) ^ set(self.files().items()))]
-        found += [f"dvc.lock: {name} differs" for name, entry in whole.lock.items() if self.lock().get(name) != entry]
-        checked = self.stage("track", "--check")
-        return found + ([f"track --check: {checked.said.strip()}"] if checked.code else [])
+    def wrong(self, undisturbed: "Undisturbed") -> list[str]:
+        """One line per difference from the undisturbed study in files, in dvc.lock and in MLflow."""
+        files = sorted(set(undisturbed.files.items()) ^ set(self.files().items()))
+        lines = [f"{path} differs" for path, _ in files]
+
+        lock = self.lock()
+        lines += [f"dvc.lock: {name} differs" for name, entry in undisturbed.lock.items() if lock.get(name) != entry]
+
+        check = self.stage("track", "--check")
+        if check.code:
+            lines.append(f"track --check: {check.said.strip()}")
+        return lines
 
 
 @dataclass(frozen=True)
-class Whole:
-    """The undisturbed study: the hash of each file, and dvc.lock."""
+class Undisturbed:
+    """The study that nothing disturbed: its files, path -> hash, and the stages in its dvc.lock."""
 
     files: dict[str, str]
     lock: dict
 
+    def wrong_files(self, study: Study) -> list[str]:
+        """One line per file of another study that is truncated or differs; a missing file is not an error."""
+        return [f"{path} is wrong" for path, digest in study.files().items() if self.files.get(path) != digest]
 
-def made(folder: Path) -> tuple[Study, Whole]:
-    """The study, run once without disturbance; as it lies there where that was done before."""
-    study, seconds = Study(folder), folder.parent / "seconds.json"
-    if not seconds.exists():
+
+def made(folder: Path) -> tuple[Study, Undisturbed]:
+    """Runs the study once without disturbance. A finished study in the folder is used as it is."""
+    study = Study(folder)
+    times = folder.parent / "seconds.json"
+
+    if not times.exists():
         subprocess.run([ROOT / ".ci" / "copy", folder], cwd=ROOT, check=True)
         shrink(folder / "params.yaml")
         forget_results(folder)
         for name, target in STAGES.items():
             study.seconds[name] = _seconds(study, target)
-        seconds.write_text(json.dumps(study.seconds))
-    study.seconds = json.loads(seconds.read_text())
-    return study, Whole(study.files(), study.lock())
+        times.write_text(json.dumps(study.seconds))
+
+    study.seconds = json.loads(times.read_text())
+    return study, Undisturbed(study.files(), study.lock())
 
 
 def copied(study: Study, folder: Path) -> Study:
-    """Another one like it, in place of what is there. MLflow's store names its place, so the copy makes its own."""
+    """A copy of the study that replaces this folder. MLflow's store contains its path, so the copy makes its own."""
     shutil.rmtree(folder.parent, ignore_errors=True)
-    shutil.copytree(study.folder, folder, symlinks=True, ignore=shutil.ignore_patterns(*STORES[:3], "tmp"))
+    shutil.copytree(study.folder, folder, symlinks=True, ignore=shutil.ignore_patterns(*MLFLOW_STORES, "tmp"))
     copy = Study(folder, seconds=study.seconds)
-    if (ended := copy.repro()).code:
+
+    ended = copy.repro()
+    if ended.code:
         raise SystemExit(f"the study cannot be copied:\n{ended.said}")
     return copy
 
 
 def _seconds(study: Study, target: str) -> float:
-    """Runs all up to this stage; what the stage itself took."""
-    process, started = study.begin("dvc", "repro", target), time.monotonic()
+    """Runs everything up to this stage; returns the time of the stage itself."""
+    process = study.begin("dvc", "repro", target)
+    begun = None
     while process.poll() is None:
-        if started and f"Running stage '{target}'" in study.log.read_text(errors="replace"):
-            begun, started = time.monotonic(), 0
+        if begun is None and f"Running stage '{target}'" in study.log.read_text(errors="replace"):
+            begun = time.monotonic()
         time.sleep(0.05)
-    if process.returncode or started:
+
+    if process.returncode or begun is None:
         raise SystemExit(f"the study cannot be made:\n{study.log.read_text(errors='replace')}")
     return time.monotonic() - begun
 
 
+def _delete(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def forget_results(folder: Path) -> None:
-    """All but reports/replications/README.md: Git has that folder, and `claims` reads it."""
+    """Deletes all results except reports/replications/README.md: `claims` reads that folder, and it is in Git."""
     readme = folder / "reports/replications/README.md"
     text = readme.read_text(encoding="utf-8")
 
@@ -232,22 +272,48 @@ def forget_results(folder: Path) -> None:
 
 
 def shrink(file: Path) -> None:
+    """Replaces the parameters in a params.yaml by small ones."""
     yaml = YAML()
     params = yaml.load(file)
     params["data"] |= {"limit": 240, "vocabulary_size": 300}
     for name in ("textbook", "steady"):
         params["settings"][name].update(SMALL | PLAIN)
-    runs = params["train"]["runs"]
-    params["train"] |= {"seeds": 2, "runs": {run: runs[run] for run in runs if run != "bidirectional-tuned"}}
-    params["tune"] |= {"architectures": ["vanilla"], "trials": 2, "wave": 2, "startup_trials": 2}
-    params["tune"] |= {"rung_epochs": 1, "finalists": 1, "race_seeds": 2, "regret_seeds": 2}
-    params["evaluate"]["comparisons"] = [["vanilla-textbook", "lstm-textbook"], ["vanilla-textbook", "vanilla-tuned"]]
-    params["gradients"] |= {"sequence_lengths": [8], "trained_up_to": 2, "seeds": 2, "architectures": ["vanilla"]}
-    params["gradients"] |= {"reviews": 4, "memory_reviews": 2, "jacobian_reviews": 1, "words": 1}
-    params["retention"] |= {"signals": {"vanilla": ["first"]}, "lags": [2], "seeds": 2, "updates": 100}
+
+    runs = {name: run for name, run in params["train"]["runs"].items() if name != "bidirectional-tuned"}
+    params["train"] |= {"seeds": 2, "runs": runs}
+    params["tune"] |= {
+        "architectures": ["vanilla"],
+        "trials": 2,
+        "wave": 2,
+        "startup_trials": 2,
+        "rung_epochs": 1,
+        "finalists": 1,
+        "race_seeds": 2,
+        "regret_seeds": 2,
+    }
+    params["evaluate"]["comparisons"] = [
+        ["vanilla-textbook", "lstm-textbook"],
+        ["vanilla-textbook", "vanilla-tuned"],
+    ]
+    params["gradients"] |= {
+        "sequence_lengths": [8],
+        "trained_up_to": 2,
+        "seeds": 2,
+        "architectures": ["vanilla"],
+        "reviews": 4,
+        "memory_reviews": 2,
+        "jacobian_reviews": 1,
+        "words": 1,
+    }
+    params["retention"] |= {
+        "signals": {"vanilla": ["first"]},
+        "lags": [2],
+        "seeds": 2,
+        "updates": 100,
+    }
     yaml.dump(params, file)
 
 
-def errors(said: str) -> list[str]:
-    """The lines in which a stage, or MLflow's part in it, told what went wrong."""
-    return [line for line in said.splitlines() if re.match(r"(error|MLflow: \w+(Error|Exception|Expired)): ", line)]
+def errors(output: str) -> list[str]:
+    """The lines in which a stage, or MLflow's part of it, reports an error."""
+    return [line for line in output.splitlines() if re.match(r"(error|MLflow: \w+(Error|Exception|Expired)): ", line)]

@@ -1,66 +1,65 @@
-"""`python -m pipeline COMMAND`: the one door. Arguments, parameters, threads, tracker and errors; nothing else."""
+"""`python -m pipeline COMMAND`: the command line. It reads arguments, hands tools to stages and prints errors.
+
+Imports are lazy, so that `--help` and mistakes in arguments answer at once.
+"""
 
 import argparse
 import os
 import sys
 import traceback
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pipeline.params import ARCHITECTURES, Mistake
+from pipeline.params import Mistake, Params
+from pipeline.storage import stages
+from pipeline.storage.stages import Stage
 
-DESCRIPTION = "What the textbook says about recurrent networks, tested on real film reviews."
-EPILOGUE = "The stages are what `dvc repro` runs, in the order of dvc.yaml; settings are in params.yaml."
+if TYPE_CHECKING:
+    from pipeline.stages.context import Context
+
+DESCRIPTION = "The textbook's statements about recurrent networks, tested on real film reviews."
+EPILOGUE = "`dvc repro` runs the stages, in the order of dvc.yaml. Settings are in params.yaml."
 READING = (
-    "A text word by word: what a network would say if the text ended there, what the word counts for the verdict, how "
-    "much the verdict depends on the hidden state there, and that state as a row of blocks. A legend explains the rest."
+    "Reads a text word by word. For each word it prints the verdict if the text ended there, the contribution of the "
+    "word, how strongly the verdict depends on the hidden state there, and that state as a row of blocks. A legend "
+    "explains the output."
 )
 VERIFYING = (
-    "Compares the files here with dvc.lock, then computes stages again in a clean copy of the commit and names the "
-    "first stage, file, column and row that differs, and by how much. Exit code 0: the same, 1: not, 2: cannot tell."
+    "Compares the files of this checkout with dvc.lock. Then it computes stages again in a clean copy of the commit "
+    "and names the first stage, file, column and row that differs, and by how much. Exit code 0: the same, "
+    "1: different, 2: an error prevented the comparison."
 )
 REPLICATING = (
-    "Computes the study of this commit under other rounding, in a clean copy. Writes reports/replications/NAME.json: "
-    "`claims` then prints the verdicts that it contradicts as unstable. After an interruption the same command goes on."
+    "Computes the study of this commit under other rounding, in a clean copy, and writes "
+    "reports/replications/NAME.json. `claims` then marks the verdicts that it contradicts as unstable. After an "
+    "interruption, run the same command again: it continues."
 )
-STAGES = {
-    "prepare": "reviews from the source, cleaned, split and encoded; the data card",
-    "tune": "search hidden size, embedding dimension and more for one architecture",
-    "train": "train one run on every seed",
-    "evaluate": "score every run on the test split and compare",
-    "gradients": "how gradients and memory fade, at one sequence length",
-    "retention": "how far back networks learn to look, on a task whose truth is known",
-    "claims": "the tutorial's sentences against what was measured",
-    "examples": "a few reviews read word by word, for the report",
-    "report": "write reports/ from the files of the other stages",
-    "track": "make MLflow equal to the files",
-}
+EXAMINING = "Checks versions, processor, stores, disk and stale stages. Exit code 1 and a remedy for each problem."
+
+Arguments = argparse.Namespace
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(words: list[str] | None = None) -> int:
+    """Runs one command and returns its exit code: 2 for a Mistake, 1 for any other error."""
     try:
-        given = parser().parse_args(arguments)
-        from pipeline import machine
-
-        machine.prepare()
-        if "DVC_STAGE" in os.environ:
-            from pipeline.storage import dvc_lock
-
-            machine.end_with_dvc()
-            dvc_lock.keep(Path())
-        _print_whatever_the_terminal()
-        code = COMMANDS[given.command](given) or 0
+        arguments = parser().parse_args(words)
+        _prepare_process()
+        code = COMMANDS[arguments.command](arguments)
         sys.stdout.flush()
-        return code
+        return code or 0
     except Mistake as mistake:
         for line in str(mistake).splitlines():
-            print(f"error: {_masked(line)}", file=sys.stderr)
+            _print_error(line)
         return 2
-    except BrokenPipeError:  # whoever read this has read enough
+    except BrokenPipeError:  # the reader of our output has closed it, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:
-        print(f"error: {error.filename or 'the system'}: {_masked(error.strerror or str(error))}", file=sys.stderr)
+        _print_error(f"{error.filename or 'the system'}: {error.strerror or error}")
         return 2
     except KeyboardInterrupt:
         return 130
@@ -69,186 +68,195 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
+def _prepare_process() -> None:
+    """Sets threads and output. Under DVC, also ends this process with DVC and keeps a copy of dvc.lock."""
+    from pipeline import machine
+
+    machine.prepare()
+    if "DVC_STAGE" in os.environ:
+        from pipeline.storage import dvc_lock
+
+        machine.end_with_dvc()
+        dvc_lock.keep(Path())
+
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError):  # in a notebook these are other objects
+            stream.reconfigure(errors="replace")  # print a question mark for a letter that the terminal lacks
+
+
+def _print_error(text: str) -> None:
+    print(f"error: {_masked(text)}", file=sys.stderr)
+
+
 def _masked(text: str) -> str:
     from pipeline.storage import stores
 
     return stores.masked(text)
 
 
-def _print_whatever_the_terminal() -> None:
-    """A letter that it lacks becomes a question mark."""
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError):  # what stands for a terminal in a notebook
-            stream.reconfigure(errors="replace")
-
-
 def parser() -> argparse.ArgumentParser:
-    door = argparse.ArgumentParser(prog="python -m pipeline", description=DESCRIPTION, epilog=EPILOGUE)
-    commands = door.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    stages = {name: commands.add_parser(name, help=said, description=said) for name, said in STAGES.items()}
-    stages["tune"].add_argument("architecture", choices=ARCHITECTURES)
-    stages["train"].add_argument("run", help="its name in params.yaml, train.runs: vanilla-textbook, ...")
-    stages["gradients"].add_argument("sequence_length", type=int, help="in tokens")
-    stages["track"].add_argument("--check", action="store_true", help="change nothing; exit 1 where MLflow differs")
-    predict = commands.add_parser("predict", help="how positive a text is", description="How positive a text is.")
-    what = predict.add_mutually_exclusive_group(required=True)
-    what.add_argument("text", nargs="?", help="a review in plain words")
-    what.add_argument("--file", help="a file of reviews, one a line (UTF-8)")
-    predict.add_argument("--run", help="a run of params.yaml; without it the best by validation accuracy")
-    predict.add_argument("--seed", type=int, help="one of its seeds; without it the best by validation accuracy")
-    predict.add_argument("--json", action="store_true", help="label and probability with all digits")
-    read = commands.add_parser("read", help="a text word by word", description=READING)
+    command_line = argparse.ArgumentParser(prog="python -m pipeline", description=DESCRIPTION, epilog=EPILOGUE)
+    commands = command_line.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for stage in stages.STAGES:
+        _add_stage(commands, stage)
+
+    predict = _add_command(commands, "predict", "print how positive a text is")
+    source = predict.add_mutually_exclusive_group(required=True)
+    source.add_argument("text", nargs="?", help="a review in plain words")
+    source.add_argument("--file", help="a file of reviews, one per line (UTF-8)")
+    _add_network(predict)
+    predict.add_argument("--json", action="store_true", help="print label and probability with all digits")
+
+    read = _add_command(commands, "read", "read a text word by word", READING)
     read.add_argument("text", help="a review in plain words")
-    read.add_argument("--run", help="a run of params.yaml; without it the best by validation accuracy")
-    read.add_argument("--seed", type=int, help="one of its seeds; without it the best by validation accuracy")
-    read.add_argument("--json", action="store_true", help="all numbers, with every hidden state")
-    recompute = commands.add_parser(
-        "verify", help="compute the commit's results again and compare", description=VERIFYING
+    _add_network(read)
+    read.add_argument("--json", action="store_true", help="print all numbers, with every hidden state")
+
+    verify = _add_command(commands, "verify", "compute the commit's results again and compare", VERIFYING)
+    verify.add_argument(
+        "stage", nargs="*", help="a stage as DVC names it, or `train` for every train@...; without it, all stages"
     )
-    recompute.add_argument(
-        "stage", nargs="*", help="a stage as DVC names it, or `train` for every train@...; none: all"
+    verify.add_argument("--files", action="store_true", help="only compare the files with dvc.lock")
+    verify.add_argument("--json", action="store_true", help="print every difference; progress goes to stderr")
+    verify.add_argument("--times", type=Path, metavar="FILE", help="write the seconds that each stage took to FILE")
+
+    replicate = _add_command(commands, "replicate", "compute the study under other rounding", REPLICATING)
+    replicate.add_argument("name", help="name of the replication: lower-case letters, digits and -")
+    replicate.add_argument(
+        "--without", choices=[stages.TUNE.name], help="do not search again but use the settings chosen here: faster"
     )
-    recompute.add_argument("--files", action="store_true", help="compare the files with dvc.lock, compute nothing")
-    recompute.add_argument("--json", action="store_true", help="every difference; progress goes to stderr")
-    recompute.add_argument("--times", type=Path, metavar="FILE", help="write the seconds that each stage took there")
-    replicate = commands.add_parser("replicate", help="the study under other rounding", description=REPLICATING)
-    replicate.add_argument("name", help="of the replication: lower-case letters, digits and -")
-    replicate.add_argument("--without", choices=["tune"], help="tune: keep the settings chosen here, which saves time")
     replicate.add_argument(
         "--rounding",
         choices=["xla", "own"],
-        help="xla: with a flag of XLA that changes rounding; own: that of this machine; without it own where this is "
-        "another kind of machine than the study's, else xla",
+        help="xla: with a flag of XLA that changes rounding; own: without it. The default is own on another kind of "
+        "machine than the study's, else xla",
     )
-    said = "versions, processor, stores, disk, what is stale; each problem with its remedy (exit code 1)"
-    commands.add_parser("doctor", help=said, description=f"{said[0].upper()}{said[1:]}.")
-    return door
+
+    _add_command(commands, "doctor", "find problems of this checkout and print their remedies", EXAMINING)
+    return command_line
 
 
-def _stage(given) -> None:
-    """The stages that compute in this process."""
-    from importlib import import_module
+def _add_command(commands, name: str, help: str, description: str = "") -> argparse.ArgumentParser:
+    sentence = f"{help[0].upper()}{help[1:]}."
+    return commands.add_parser(name, help=help, description=description or sentence)
 
+
+def _add_stage(commands, stage: Stage) -> None:
+    subparser = _add_command(commands, stage.name, stage.help)
+    if stage.listed_in:
+        subparser.add_argument("item", metavar=stage.item, help=f"one of {stage.listed_in} in params.yaml")
+    if stage == stages.TRACK:
+        subparser.add_argument("--check", action="store_true", help="change nothing; exit code 1 where MLflow differs")
+
+
+def _add_network(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--run", help="a run of params.yaml; default: the best by validation accuracy")
+    command.add_argument("--seed", type=int, help="one of its seeds; default: the best by validation accuracy")
+
+
+def _run_stage(arguments: Arguments) -> None:
     from pipeline import machine, params
 
-    found = params.read()
-    if given.command in ("evaluate", "examples"):
+    parameters = params.read()
+    stage = stages.BY_NAME[arguments.command]
+    name = stage.dvc_name(_item(stage, arguments, parameters))
+
+    if stage.loads_tensorflow:
         machine.load_tensorflow()
-    import_module(f"pipeline.stages.{given.command}").main(found)
+    with _context(stage, name, parameters) as context:
+        import_module(f"pipeline.stages.{stage.name}").main(context)
 
 
-def _fanned_out(given) -> None:
-    """The stages whose units run on workers and are followed live in MLflow."""
-    from contextlib import ExitStack
-    from importlib import import_module
+def _item(stage: Stage, arguments: Arguments, parameters: Params) -> str:
+    """The run, architecture or sequence length on the command line; empty for a stage without items."""
+    if not stage.listed_in:
+        return ""
 
-    from pipeline import params
+    items = stage.items(parameters)
+    if arguments.item not in items:
+        raise Mistake(f"{arguments.item!r} is not in params.yaml, {stage.listed_in}; known: {', '.join(items)}")
+    return arguments.item
+
+
+@contextmanager
+def _context(stage: Stage, name: str, parameters: Params) -> Iterator["Context"]:
+    """The parameters and tools of a stage. Workers, results and study are closed at the end."""
+    from pipeline.stages.context import Context
+
+    if not stage.resumes_from:
+        yield Context(parameters, name)
+        return
+
     from pipeline.tracking.tracker import Tracker
-    from pipeline.workers import driver
-
-    found = params.read()
-    unit = _known_unit(given, found)
-    with ExitStack() as stack:
-        kept = None
-        if given.command != "tune":  # there the study keeps what trials found
-            from pipeline.workers import resume
-
-            kept = stack.enter_context(resume.opened(f"{given.command}@{unit}"))
-        workers = driver.Workers(driver.processes(), driver.scheduler(), kept)
-        stack.callback(workers.close)
-        hands = [workers, Tracker()]
-        if given.command == "tune":
-            from pipeline.storage import optuna_storage
-
-            hands.append(stack.enter_context(optuna_storage.opened(f"tune@{unit}")))
-        import_module(f"pipeline.stages.{given.command}").main(unit, found, *hands)
-
-
-def _retention(given) -> None:
-    """On workers, too, but one stage for all units; nothing of it grows in MLflow."""
-    from contextlib import closing
-
-    from pipeline import params
-    from pipeline.stages import retention
     from pipeline.workers import driver, resume
 
-    found = params.read()
-    with (
-        resume.opened("retention") as kept,
-        closing(driver.Workers(driver.processes(), driver.scheduler(), kept)) as workers,
-    ):
-        retention.main(found, workers)
+    with ExitStack() as stack:
+        results = stack.enter_context(resume.opened(name)) if stage.resumes_from == "results" else None
+        workers = stack.enter_context(closing(driver.Workers(driver.processes(), driver.scheduler(), results)))
+        context = Context(parameters, name, workers, Tracker())
+
+        if stage.resumes_from == "study":
+            from pipeline.storage import optuna_storage
+
+            context = replace(context, study=stack.enter_context(optuna_storage.opened(name)))
+        yield context
 
 
-def _known_unit(given, found):
-    """The run, architecture or length that was asked for; raises Mistake where params.yaml does not list it."""
-    key, asked, known = {
-        "train": lambda: ("train.runs", given.run, list(found.train.runs)),
-        "tune": lambda: ("tune.architectures", given.architecture, found.tune.architectures),
-        "gradients": lambda: ("gradients.sequence_lengths", given.sequence_length, found.gradients.sequence_lengths),
-    }[given.command]()
-    if asked not in known:
-        raise Mistake(f"{asked!r} is not in params.yaml, {key}; known: {', '.join(map(str, known))}")
-    return asked
+def _track(arguments: Arguments) -> int:
+    from pipeline import params
+    from pipeline.stages import track
+    from pipeline.stages.context import Context
+    from pipeline.tracking.tracker import Tracker
+
+    context = Context(params.read(), arguments.command, tracker=Tracker())
+    if arguments.check:
+        return track.check(context)
+    track.main(context)
+    return 0
 
 
-def _predict(given) -> None:
+def _predict(arguments: Arguments) -> None:
     from pipeline import machine
 
     machine.load_tensorflow()
     from pipeline.commands import predict
 
-    predict.main(given.text, given.file, given.run, given.seed, given.json)
+    predict.main(arguments.text, arguments.file, arguments.run, arguments.seed, arguments.json)
 
 
-def _read(given) -> None:
+def _read(arguments: Arguments) -> None:
     from pipeline import machine
 
     machine.load_tensorflow()
     from pipeline.commands import read
 
-    read.main(given.text, given.run, given.seed, given.json)
+    read.main(arguments.text, arguments.run, arguments.seed, arguments.json)
 
 
-def _verify(given) -> int:
+def _verify(arguments: Arguments) -> int:
     from pipeline import params
     from pipeline.verify import recompute
 
-    return recompute.main(params.read(), given.stage, given.files, given.json, given.times)
+    return recompute.main(params.read(), arguments.stage, arguments.files, arguments.json, arguments.times)
 
 
-def _replicate(given) -> None:
+def _replicate(arguments: Arguments) -> None:
     from pipeline import params
     from pipeline.commands import replicate
 
-    replicate.main(params.read(), given.name, given.without == "tune", given.rounding)
+    without_tuning = arguments.without == stages.TUNE.name
+    replicate.main(params.read(), arguments.name, without_tuning, arguments.rounding)
 
 
-def _doctor(given) -> int:
+def _doctor(arguments: Arguments) -> int:
     from pipeline.commands import doctor
 
     return doctor.main()
 
 
-def _track(given) -> int:
-    from pipeline import params
-    from pipeline.stages import track
-    from pipeline.tracking.tracker import Tracker
-
-    return track.main(params.read(), Tracker(), given.check)
-
-
-COMMANDS = {
-    "prepare": _stage,
-    "evaluate": _stage,
-    "claims": _stage,
-    "examples": _stage,
-    "report": _stage,
-    "tune": _fanned_out,
-    "train": _fanned_out,
-    "gradients": _fanned_out,
-    "retention": _retention,
-    "track": _track,
+COMMANDS: dict[str, Callable[[Arguments], int | None]] = {
+    **dict.fromkeys(stages.BY_NAME, _run_stage),
+    stages.TRACK.name: _track,
     "predict": _predict,
     "read": _read,
     "verify": _verify,

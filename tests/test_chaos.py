@@ -1,15 +1,17 @@
-"""The fixed part of `make chaos`: a stage that writes is disturbed at each of its writes, and then runs again."""
+"""The fixed part of `make chaos`: a fault at each write of a stage, and the parts that find and undo damage."""
 
 import os
 import shutil
 import signal
 from argparse import Namespace
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from chaos import document, faults, kills, soak
-from chaos.study import Study, Whole, errors
+from chaos.__main__ import Journal
+from chaos.study import Study, Undisturbed, errors
 from pipeline.storage import dvc_lock
 
 ROOT = Path(__file__).parents[1]
@@ -18,7 +20,7 @@ CLAIMS = "reports/claims.json"
 
 @pytest.fixture
 def study(tmp_path):
-    """The committed results, of which `claims` can be made anew."""
+    """The committed results, from which `claims` can run."""
     shutil.copytree(ROOT / "reports", tmp_path / "study/reports")
     for name in ("params.yaml", "dvc.yaml", "dvc.lock"):
         shutil.copy(ROOT / name, tmp_path / "study")
@@ -26,17 +28,23 @@ def study(tmp_path):
     return Study(tmp_path / "study")
 
 
+def unfinished(study):
+    return list(study.folder.rglob(".writing-*"))
+
+
 @pytest.mark.slow
-def test_a_stage_killed_at_each_of_its_writes_leaves_the_old_file_or_the_new_one_and_the_next_gives_the_same(study):
+def test_a_stage_killed_at_any_write_leaves_the_old_file_and_can_rerun(study):
     undisturbed = study.files()
     (study.folder / CLAIMS).write_text("old")
+
     for write in (1, 2):  # the flush, the rename
         assert study.stage("claims", CHAOS_WRITE=f"{write}:kill").code == -signal.SIGKILL
         assert (study.folder / CLAIMS).read_text() == "old"
-    assert len(list(study.folder.rglob(".writing-*"))) == 1  # that of the second; it removed the first one's
+    assert len(unfinished(study)) == 1  # the second run has removed the file of the first
+
     assert study.stage("claims").code == 0
     assert study.files() == undisturbed
-    assert not list(study.folder.rglob(".writing-*"))
+    assert not unfinished(study)
 
 
 @pytest.mark.slow
@@ -45,7 +53,7 @@ def test_a_full_disk_is_one_line_and_the_old_file_stays(study):
     ended = study.stage("claims", CHAOS_WRITE="1:full")
     assert (ended.code, errors(ended.said)) == (2, [f"error: {CLAIMS}: cannot be written: No space left on device"])
     assert study.files() == undisturbed
-    assert not list(study.folder.rglob(".writing-*"))
+    assert not unfinished(study)
 
 
 @pytest.mark.slow
@@ -57,19 +65,18 @@ def test_no_file_is_renamed_across_folders(study):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("setpriv"), reason="setpriv is not installed, which takes root's privilege")
-def test_what_may_not_be_read_is_named(study):
-    at = faults.Injected(study, Whole(study.files(), {}))
-    at.row = faults.Row("", "")
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="setpriv is not installed, which drops root's privilege")
+def test_a_file_that_may_not_be_read_is_named(study):
+    at = faults.Injected(study, Undisturbed(study.files(), {}), faults.Row("", ""))
     (study.folder / "reports/decay/100.csv").chmod(0)
     at.refused(study.stage("claims", bound=True), r"reports/decay/100\.csv: cannot be read: Permission denied")
     assert at.row.wrong == []
 
 
-def test_processes_of_a_study_are_found_by_their_mark_whoever_started_them(study):
+def test_processes_of_a_study_are_found_by_their_mark(study):
     process = study.begin("sh", "-c", "sleep 60 & exec sleep 60")
     try:
-        while [each.name() for each in study.processes()] != ["sleep", "sleep"]:
+        while [process.name() for process in study.processes()] != ["sleep", "sleep"]:
             assert process.poll() is None
     finally:
         os.killpg(process.pid, signal.SIGKILL)
@@ -85,45 +92,69 @@ def test_a_stage_that_dvc_has_not_finished_can_be_undone(study, lock):
     assert (study.lock(), study.files()) == ({}, before)
 
 
-def test_what_a_stage_has_made_is_gone_after_it_was_undone_and_nothing_else(study):
-    before, stages = study.files(), study.lock()
+def test_undoing_a_stage_deletes_its_files_and_no_others(study):
+    files = study.files()
+    entries = study.lock()
     study.undo("claims")
-    assert {path for path in before if path not in study.files()} == {CLAIMS}
-    assert study.lock() == {name: entry for name, entry in stages.items() if name != "claims"}
+    assert files.keys() - study.files().keys() == {CLAIMS}
+    assert study.lock() == {name: entry for name, entry in entries.items() if name != "claims"}
 
 
 @pytest.mark.parametrize("share", [0.3, 0.99])
-def test_a_dvc_lock_that_a_kill_left_half_is_put_back(study, share):
+def test_a_truncated_dvc_lock_is_restored(study, share):
     dvc_lock.keep(study.folder)
-    whole = study.lock()
-    assert not study.half_locked()
+    entries = study.lock()
+    assert not study.restore_lock()
+
     text = (study.folder / "dvc.lock").read_text()
     cut = text[: text.rindex(" size: ", 0, int(share * len(text))) + len(" size: ")]
     (study.folder / "dvc.lock").write_text(cut)
-    assert study.half_locked()
-    assert study.lock() == whole
+    assert study.restore_lock()
+    assert study.lock() == entries
 
 
-def test_the_page_has_a_table_of_what_was_done_and_none_of_what_was_not():
-    given = Namespace(seed=0, kills=1, stages=["claims"])
+def test_the_page_has_a_section_of_kills_only_where_there_were_kills():
+    arguments = Namespace(seed=0, kills=1, stages=["claims"])
     killed = kills.Row("claims", kills.DVC, times=1, wrong=["/var/chaos-a1/0/study/reports/claims.json is half"])
-    page = document.page([killed], given, 60)
+    page = document.page([killed], arguments, 60)
     assert "| claims | DVC | 1 | 0 | 0 | 0.0 | 1 |" in page
     assert "- reports/claims.json is half" in page
     assert "## Faults" not in page
+
+
+def test_the_page_has_a_section_of_faults_only_where_there_were_faults():
+    arguments = Namespace(seed=0, kills=1, stages=["claims"])
     injected = faults.Row("read-only folder", "one line, exit 2", times=1, said="error: a | b")
-    page = document.page([injected], given, 60)
+    page = document.page([injected], arguments, 60)
     assert "| read-only folder | one line, exit 2 | 1 | error: a \\| b | 0 |" in page
     assert "## `kill -9`" not in page
-    assert "Of the 1 kills that were asked for, 0 hit within the time." in page
+    assert "Of 1 planned kills, 0 hit within the time." in page
 
 
-def test_what_grows_in_every_round_is_named():
+def test_a_journal_gives_back_the_results_of_an_interrupted_run(tmp_path):
+    rows = {("claims", 0, 7): [kills.Row("claims", kills.DVC)], ("read-only folder",): [faults.Row("a", "b")]}
+    journal = Journal(tmp_path / "found.jsonl")
+    for unit, rows_of_unit in rows.items():
+        journal.add(unit, rows_of_unit)
+    assert Journal(tmp_path / "found.jsonl").rows == rows
+
+
+def round_of(**values):
     common = {"changed": "a=1", "known": True, "killed": False, "half_locked": False, "seconds": 1.0, "processes": 0}
     steady = {"memory_mb": 100.0, "handles": 10, "temporary": 0, "database_kb": 1.0, "cache_kb": 1.0}
-    assert soak.grown([soak.Round(**common, **steady)] * 4) == []
-    growing = [soak.Round(**common, **{key: value * 2**n for key, value in steady.items()}) for n in range(4)]
-    said = "\n".join(soak.grown(growing))
-    assert all(f"{name} grew" in said for name in steady if name != "temporary")
-    left = [soak.Round(**{**common, "processes": 1}, **{**steady, "temporary": 1})] * 2
-    assert soak.grown(left) == ["1 temporary files, after 0 kills", "1 processes are left"]
+    return soak.Round(**{**common, **steady, **values})
+
+
+def test_quantities_that_grow_from_round_to_round_are_errors():
+    steady = round_of()
+    assert soak.grown([steady] * 4) == []
+
+    names = ("memory_mb", "handles", "database_kb", "cache_kb")
+    rounds = [round_of(**{name: asdict(steady)[name] * 2**number for name in names}) for number in range(4)]
+    text = "\n".join(soak.grown(rounds))
+    assert all(f"{name} grew" in text for name in names)
+
+
+def test_files_and_processes_that_rounds_leave_behind_are_errors():
+    rounds = [round_of(temporary=1, processes=1)] * 2
+    assert soak.grown(rounds) == ["1 temporary files, after 0 kills", "1 processes are left"]

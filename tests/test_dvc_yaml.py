@@ -9,7 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline import params
-from pipeline.storage import recorded_files
+from pipeline.storage import recorded_files, stages
 
 ROOT = Path(__file__).parents[1]
 STAGES = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
@@ -81,12 +81,27 @@ def keys_declared(stage: str) -> set[str]:
     return {re.sub(r"^train\.runs\.[a-z]+-textbook$", "train.runs.*", item) for item in opened}
 
 
-COMPUTING = [stage for stage in STAGES if stage != "track"]
+COMPUTING = [stage.name for stage in stages.STAGES if stage != stages.TRACK]
 
 
-def test_the_stages_are_those_of_the_design_and_three_more():
-    computing = ["prepare", "tune", "train", "evaluate", "gradients", "retention"]
-    assert list(STAGES) == [*computing, "claims", "examples", "report", "track"]
+def test_the_table_of_stages_lists_the_stages_of_dvc_yaml_in_order():
+    assert list(stages.BY_NAME) == list(STAGES)
+
+
+@pytest.mark.parametrize("stage", stages.STAGES, ids=lambda stage: stage.name)
+def test_dvc_yaml_takes_items_from_the_key_in_the_table(stage):
+    definition_of_all = STAGES[stage.name]
+    if not stage.item:
+        assert not definition_of_all.keys() & {"matrix", "foreach"}
+    else:
+        items = definition_of_all.get("matrix", {}).get(stage.item) or definition_of_all.get("foreach")
+        assert items == f"${{{stage.listed_in}}}"
+
+
+def test_dvc_names_a_stage_as_the_table_does():
+    names = stages.dvc_names(params.read())
+    assert {stages.stage_of(name) for name in names} == set(stages.STAGES)
+    assert {"prepare", "tune@vanilla", "train@vanilla-textbook", "gradients@100"} <= set(names)
 
 
 def code_deps(stage: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""One small study, computed in many ways: the same bytes. Real processes, a real cluster, real kills."""
+"""One small study gives the same bytes however it is computed: real processes, a real cluster, real kills."""
 
 import os
 import random
@@ -16,6 +16,7 @@ import pytest
 
 from chaos.study import CHEAP
 from pipeline.params import Mistake
+from pipeline.storage.stages import TUNE
 from tests.support import small_study as support
 
 WRITTEN = (
@@ -24,13 +25,14 @@ WRITTEN = (
     "reports/tuning/vanilla.csv",
     "reports/tuning/vanilla.json",
 )
-PATIENCE_SECONDS = 600  # for what hangs; a busy machine takes minutes
+STAGE = TUNE.dvc_name("vanilla")
+PATIENCE_SECONDS = 600  # before a process hangs; a busy machine takes minutes
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled_without_optimisation():
-    """By every process, as in the small study: compilation is most of what it takes."""
+    """XLA does not optimise in any process, as in the small study: compilation takes most of the time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XLA_FLAGS", CHEAP["XLA_FLAGS"])
         yield
@@ -38,14 +40,14 @@ def compiled_without_optimisation():
 
 @pytest.fixture
 def project(small_study, tmp_path):
-    """The small study before it was tuned, in a folder of its own."""
+    """A copy of the small study that was not tuned."""
     return support.without_tuning(small_study, tmp_path / "study")
 
 
 def tune(project, **environment):
-    """The stage under way."""
+    """The running stage."""
     return subprocess.Popen(
-        [sys.executable, "-m", "pipeline", "tune", "vanilla"],
+        [sys.executable, "-m", "pipeline", TUNE.name, "vanilla"],
         cwd=project,
         env={**os.environ, "RNN_TRACKING": "off", **environment},
         stdout=subprocess.PIPE,
@@ -54,9 +56,16 @@ def tune(project, **environment):
     )
 
 
+def output_of(process) -> str:
+    """Waits until the stage ends."""
+    output, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    return output
+
+
 def written(project, process) -> dict[str, bytes]:
-    said, _ = process.communicate(timeout=PATIENCE_SECONDS)
-    assert process.returncode == 0, said
+    """The files of a stage that ends well."""
+    output = output_of(process)
+    assert process.returncode == 0, output
     return results(project)
 
 
@@ -70,21 +79,21 @@ def undisturbed(small_study):
 
 
 @pytest.mark.parametrize("kills", [1, pytest.param(2, marks=pytest.mark.exhaustive)])
-def test_a_driver_that_was_killed_goes_on_and_gives_the_same_bytes(kills, project, undisturbed):
-    moments = random.Random(0)
+def test_a_killed_driver_continues_and_gives_the_same_bytes(kills, project, undisturbed):
+    chance = random.Random(0)
     for _ in range(kills):
         process = tune(project, RNN_WORKERS="2")
         for line in process.stdout:
-            if "done" in line:  # a trial is; now a little longer
+            if "done" in line:  # one trial is finished
                 break
-        time.sleep(moments.random() / 2)
+        time.sleep(chance.random() / 2)
         process.kill()
         process.communicate()
+
     last = tune(project, RNN_WORKERS="2")
-    said, _ = last.communicate(timeout=PATIENCE_SECONDS)
-    assert last.returncode == 0, said
-    trained = set(re.findall(r"trial (\d+): epoch 1 ", said))
-    assert trained < {"0", "1", "2"}  # it went on
+    output = output_of(last)
+    assert last.returncode == 0, output
+    assert set(re.findall(r"trial (\d+): epoch 1 ", output)) < {"0", "1", "2"}  # not all trials train again
     assert results(project) == undisturbed
 
 
@@ -97,33 +106,36 @@ def test_a_killed_worker_changes_nothing(project, undisturbed):
 
 
 def workers_of(driver: int) -> list[int]:
-    """The processes that compute for it."""
-    found = []
+    """The ids of the processes that compute for a driver."""
+    workers = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            status, command = (folder / "status").read_text(), (folder / "cmdline").read_text()
+            status = (folder / "status").read_text()
+            command = (folder / "cmdline").read_text()
         except OSError:
             continue
         if re.search(rf"^PPid:\s{driver}$", status, re.MULTILINE) and "worker.serve" in command:
-            found.append(int(folder.name))
-    return found
+            workers.append(int(folder.name))
+    return workers
 
 
 @pytest.fixture
 def certificates(tmp_path) -> dict[str, str]:
-    """Dask's configuration, as docs/cluster.md gives it, of a certificate that signs itself."""
+    """Dask's configuration for TLS, as in docs/cluster.md, with a self-signed certificate."""
     if not shutil.which("openssl"):
         pytest.skip("openssl is not installed, which makes the certificate")
     key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
     make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
     subprocess.run([*make.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
-    tls = "DASK_DISTRIBUTED__COMM__TLS__"
-    own = {f"{tls}{side}__{what}" for side in ("SCHEDULER", "WORKER", "CLIENT") for what in ("CERT", "KEY")}
-    return {
+
+    variables = {
         "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "true",
-        f"{tls}CA_FILE": str(certificate),
-        **{name: str(key if name.endswith("KEY") else certificate) for name in own},
+        "DASK_DISTRIBUTED__COMM__TLS__CA_FILE": str(certificate),
     }
+    for side in ("SCHEDULER", "WORKER", "CLIENT"):
+        variables[f"DASK_DISTRIBUTED__COMM__TLS__{side}__CERT"] = str(certificate)
+        variables[f"DASK_DISTRIBUTED__COMM__TLS__{side}__KEY"] = str(key)
+    return variables
 
 
 @pytest.fixture
@@ -134,18 +146,19 @@ def cluster(tmp_path):
 
 @contextmanager
 def started(tmp_path, protocol: str, environment: dict[str, str], workers=2):
-    """A scheduler and so many workers, processes in folders of their own that have another `pipeline`."""
+    """(address, processes) of a scheduler and workers, each in a folder that contains another package `pipeline`."""
     pytest.importorskip("distributed")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    address = f"{protocol}://127.0.0.1:{port}"
-    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | environment
-    here = ["--host", address.rpartition(":")[0], "--port", str(port), "--no-dashboard", "--no-show"]
-    commands = {
-        "scheduler": ["scheduler", *here],
-        **{f"worker-{n}": ["worker", address, "--nthreads", "1", "--no-dashboard"] for n in range(workers)},
-    }
+    host = f"{protocol}://127.0.0.1"
+    address = f"{host}:{port}"
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | environment
+
+    commands = {"scheduler": ["scheduler", "--host", host, "--port", str(port), "--no-dashboard", "--no-show"]}
+    for number in range(workers):
+        commands[f"worker-{number}"] = ["worker", address, "--nthreads", "1", "--no-dashboard"]
+
     with ExitStack() as stack:
         processes = {}
         for name, command in commands.items():
@@ -154,7 +167,7 @@ def started(tmp_path, protocol: str, environment: dict[str, str], workers=2):
             (folder / "pipeline/__init__.py").write_text("raise ImportError('of another checkout')")
             log = stack.enter_context((folder / "log").open("w"))
             process = subprocess.Popen(
-                [sys.executable, "-m", "dask", *command], cwd=folder, env=clean, stdout=log, stderr=log
+                [sys.executable, "-m", "dask", *command], cwd=folder, env=variables, stdout=log, stderr=log
             )
             stack.callback(process.wait)
             stack.callback(process.terminate)
@@ -170,38 +183,42 @@ ONE_UNIT = """
 import operator, os
 from pipeline.workers import driver
 workers = driver.Workers(1, os.environ["DASK_SCHEDULER_ADDRESS"])
-print(workers.run("a unit", operator.is_, (), {0: (None,)}, lambda *_: None))
+print(workers.run("a unit", operator.setitem, {}, {0: "task"}, lambda *_: None))
 workers.close()
 """
 
 
 @pytest.mark.exhaustive
-def test_a_cluster_behind_tls_computes_and_lets_no_one_else_in(project, certificates, tmp_path):
+def test_a_cluster_behind_tls_computes_only_for_drivers_with_its_certificate(project, certificates, tmp_path):
     with started(tmp_path, "tls", certificates) as (address, _):
         stranger = tune(project, DASK_SCHEDULER_ADDRESS=address)
-        said, _ = stranger.communicate(timeout=PATIENCE_SECONDS)
-        assert (stranger.returncode, said.startswith(f"error: DASK_SCHEDULER_ADDRESS: {address}")) == (2, True), said
-        ours = {**os.environ, **certificates, "DASK_SCHEDULER_ADDRESS": address}
-        done = subprocess.run([sys.executable, "-c", ONE_UNIT], cwd=project, env=ours, capture_output=True, text=True)
-        assert done.stdout == "{0: False}\n", done.stderr
+        output = output_of(stranger)
+        assert stranger.returncode == 2, output
+        assert output.startswith(f"error: DASK_SCHEDULER_ADDRESS: {address}")
+
+        variables = {**os.environ, **certificates, "DASK_SCHEDULER_ADDRESS": address}
+        ended = subprocess.run(
+            [sys.executable, "-c", ONE_UNIT], cwd=project, env=variables, capture_output=True, text=True
+        )
+        assert ended.stdout == "{0: None}\n", ended.stderr
 
 
-def test_a_scheduler_that_takes_the_connection_and_says_nothing_is_one_clear_line(monkeypatch):
-    there = pytest.importorskip("pipeline.workers.dask_cluster")
-    monkeypatch.setattr(there, "PATIENCE_SECONDS", 1)
+def test_a_scheduler_that_never_answers_is_a_mistake(monkeypatch):
+    dask_cluster = pytest.importorskip("pipeline.workers.dask_cluster")
+    monkeypatch.setattr(dask_cluster, "PATIENCE_SECONDS", 1)
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
         with pytest.raises(Mistake, match=f"^DASK_SCHEDULER_ADDRESS: {address}: no scheduler answers there"):
-            there.Cluster(address, (), print)
+            dask_cluster.Cluster(address, None, print)
 
 
 @pytest.mark.exhaustive
-def test_a_scheduler_that_stops_answering_in_the_middle_is_one_clear_line(tmp_path, monkeypatch):
-    there = pytest.importorskip("pipeline.workers.dask_cluster")
-    monkeypatch.setattr(there, "PATIENCE_SECONDS", 10)
-    monkeypatch.setattr(there, "SILENCE_SECONDS", 2)
+def test_a_scheduler_that_stops_answering_is_a_mistake(tmp_path, monkeypatch):
+    dask_cluster = pytest.importorskip("pipeline.workers.dask_cluster")
+    monkeypatch.setattr(dask_cluster, "PATIENCE_SECONDS", 10)
+    monkeypatch.setattr(dask_cluster, "SILENCE_SECONDS", 2)
     with started(tmp_path, "tcp", {}, workers=0) as (address, processes):
-        cluster = there.Cluster(address, (), print)
+        cluster = dask_cluster.Cluster(address, None, print)
         unit = cluster.submit(len, "waits for a worker")
         processes["scheduler"].send_signal(signal.SIGSTOP)
         try:
@@ -213,25 +230,29 @@ def test_a_scheduler_that_stops_answering_in_the_middle_is_one_clear_line(tmp_pa
 
 
 @pytest.mark.exhaustive
-def test_a_scheduler_that_goes_away_is_one_clear_line_and_the_study_goes_on_here(project, undisturbed, cluster):
+def test_a_study_whose_scheduler_goes_away_continues_here(project, undisturbed, cluster):
     address, processes = cluster
     process = tune(project, DASK_SCHEDULER_ADDRESS=address)
     for _ in range(3):
         process.stdout.readline()
     processes["scheduler"].kill()
-    said, _ = process.communicate(timeout=PATIENCE_SECONDS)
-    assert process.returncode == 2, said
-    assert re.search(rf"^error: tune vanilla trial \d: the Dask scheduler at {address} went away", said, re.MULTILINE)
-    assert "Traceback" not in said
+
+    output = output_of(process)
+    assert process.returncode == 2, output
+    message = rf"^error: tune vanilla trial \d: the Dask scheduler at {address} went away"
+    assert re.search(message, output, re.MULTILINE)
+    assert "Traceback" not in output
     assert written(project, tune(project, RNN_WORKERS="2")) == undisturbed
 
 
 @pytest.mark.exhaustive
-def test_dvc_killed_takes_its_stage_and_workers_along(project, undisturbed):
+def test_killing_dvc_ends_its_stage_and_workers(project, undisturbed):
+    command = ["dvc", "repro", "--single-item", STAGE]
+    variables = {**os.environ, "RNN_TRACKING": "off"}
     dvc = subprocess.Popen(
-        ["dvc", "repro", "--single-item", "tune@vanilla"],
+        command,
         cwd=project,
-        env={**os.environ, "RNN_TRACKING": "off", "RNN_WORKERS": "2"},
+        env={**variables, "RNN_WORKERS": "2"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -240,25 +261,23 @@ def test_dvc_killed_takes_its_stage_and_workers_along(project, undisturbed):
         assert dvc.poll() is None
     dvc.kill()
     dvc.wait()
+
     deadline = time.monotonic() + 30
-    while (left := working_in(project)) and time.monotonic() < deadline:
+    while (remaining := working_in(project)) and time.monotonic() < deadline:
         time.sleep(0.5)
-    assert not left
-    subprocess.run(
-        ["dvc", "repro", "--single-item", "tune@vanilla"],
-        cwd=project,
-        check=True,
-        env={**os.environ, "RNN_TRACKING": "off"},
-    )
+    assert not remaining
+
+    subprocess.run(command, cwd=project, check=True, env=variables)
     assert results(project) == undisturbed
 
 
 def working_in(folder: Path) -> list[int]:
-    found = []
+    """The ids of Python processes whose working directory is this folder."""
+    processes = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if process.joinpath("cwd").resolve() == folder and "python" in (process / "cmdline").read_text():
-                found.append(int(process.name))
+                processes.append(int(process.name))
         except OSError:
             continue
-    return found
+    return processes

@@ -1,4 +1,4 @@
-"""The one door."""
+"""The command line."""
 
 import errno
 import os
@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.__main__ import COMMANDS, STAGES, main
+from pipeline.__main__ import COMMANDS, main
+from pipeline.storage import stages
 
 STUDY = Path(__file__).with_name("study.yaml")
 
@@ -27,6 +28,7 @@ def files(folder):
 
 
 def error_of(capsys, *arguments):
+    """What a command prints to stderr that ends with a Mistake."""
     assert main(list(arguments)) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -36,60 +38,58 @@ def error_of(capsys, *arguments):
 
 def test_a_typo_in_the_parameters_is_one_line_and_writes_nothing(project, capsys):
     (project / "params.yaml").write_text(STUDY.read_text().replace("patience: 2  ", "patiense: 2  ", 1))
-    said = error_of(capsys, "prepare")
-    assert "error: params.yaml: settings.textbook.patiense: unknown key; did you mean 'patience'?" in said
+    message = "error: params.yaml: settings.textbook.patiense: unknown key; did you mean 'patience'?"
+    assert message in error_of(capsys, "prepare")
     assert files(project) == ["params.yaml"]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (
             ["train", "vanila-textbook"],
             "'vanila-textbook' is not in params.yaml, train.runs; known: feedforward-textbook",
         ),
         (["tune", "lstm"], "'lstm' is not in params.yaml, tune.architectures; known: vanilla, bidirectional"),
-        (["gradients", "11"], "11 is not in params.yaml, gradients.sequence_lengths; known: 10, 50, 100, 200"),
+        (["tune", "transformer"], "'transformer' is not in params.yaml, tune.architectures; known: vanilla"),
+        (["gradients", "11"], "'11' is not in params.yaml, gradients.sequence_lengths; known: 10, 50, 100, 200"),
         (["evaluate"], "data/prepared/train.parquet: not here yet; `dvc repro` makes it"),
         (["predict", "a fine film"], "reports/metrics.json: not here yet; `dvc repro` makes it"),
         (["read", "a fine film"], "reports/metrics.json: not here yet; `dvc repro` makes it"),
     ],
 )
-def test_what_is_not_there_is_named_with_what_is(project, capsys, arguments, said):
-    assert said in error_of(capsys, *arguments)
+def test_a_missing_item_or_file_is_named_and_nothing_is_written(project, capsys, arguments, message):
+    assert message in error_of(capsys, *arguments)
     assert files(project) == ["params.yaml"]
 
 
-def test_outside_a_project_the_door_says_where_to_stand(tmp_path, monkeypatch, capsys):
+def test_outside_a_project_the_message_says_where_to_run_it(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert "params.yaml: no such file here; run this in the project's root" in error_of(capsys, "doctor")
 
 
 def test_a_file_that_the_system_refuses_is_named(project, capsys, monkeypatch):
-    def refused(_given):
+    def refuse(arguments):
         raise PermissionError(errno.EACCES, "Permission denied", "requirements.lock")
 
-    monkeypatch.setitem(COMMANDS, "doctor", refused)
+    monkeypatch.setitem(COMMANDS, "doctor", refuse)
     assert error_of(capsys, "doctor") == "error: requirements.lock: Permission denied\n"
 
 
-def test_an_unknown_architecture_names_the_known_ones(project, capsys):
+def test_every_stage_is_a_command():
+    assert set(stages.BY_NAME) < set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_a_help_text(command, capsys):
     with pytest.raises(SystemExit) as stop:
-        main(["tune", "transformer"])
-    assert stop.value.code == 2
-    assert "feedforward" in capsys.readouterr().err
-
-
-def test_every_command_has_help_that_says_what_it_does(capsys):
-    for command in [*STAGES, "predict", "read", "verify", "doctor"]:
-        with pytest.raises(SystemExit) as stop:
-            main([command, "--help"])
-        assert stop.value.code == 0
-        assert f"python -m pipeline {command}" in capsys.readouterr().out
+        main([command, "--help"])
+    assert stop.value.code == 0
+    assert f"python -m pipeline {command}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", ["--help", "doctor"])
-def test_what_does_not_train_does_not_import_tensorflow(command):
+def test_a_command_that_does_not_train_imports_no_tensorflow(command):
     program = (
         "import sys, runpy\n"
         f"sys.argv = ['pipeline', {command!r}]\n"
@@ -103,20 +103,30 @@ def test_what_does_not_train_does_not_import_tensorflow(command):
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, env={**os.environ})
 
 
-SPEAKING = """import sys
-from pipeline import __main__ as door
-door.COMMANDS["doctor"] = lambda given: print("café… 映画\\n" * int(sys.argv[1]))
-sys.exit(door.main(["doctor"]))
+def test_the_help_imports_no_pandas():
+    program = "import sys, pipeline.__main__ as c; c.parser().format_help(); assert 'pandas' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+PRINTING = """import sys
+from pipeline import __main__ as command_line
+command_line.COMMANDS["doctor"] = lambda arguments: print("café… 映画\\n" * int(sys.argv[1]))
+sys.exit(command_line.main(["doctor"]))
 """
 
 
-def speaking(lines, **environment):
-    words, given = [sys.executable, "-c", SPEAKING, str(lines)], {**os.environ, **environment}
-    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=given)
+def printing(lines, **environment):
+    """A process that prints that many lines with letters outside ASCII."""
+    return subprocess.Popen(
+        [sys.executable, "-c", PRINTING, str(lines)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **environment},
+    )
 
 
-def test_a_reader_that_has_read_enough_ends_the_command_without_a_word():
-    process = speaking(99_999)
+def test_a_reader_that_closes_the_output_ends_the_command_silently():
+    process = printing(99_999)
     process.stdout.readline()
     process.stdout.close()
     assert process.stderr.read() == b""
@@ -124,5 +134,5 @@ def test_a_reader_that_has_read_enough_ends_the_command_without_a_word():
 
 
 def test_a_terminal_that_lacks_a_letter_shows_a_question_mark():
-    said, trouble = speaking(1, PYTHONIOENCODING="ascii").communicate()
-    assert (said.split(), trouble) == ([b"caf??", b"??"], b"")
+    output, errors = printing(1, PYTHONIOENCODING="ascii").communicate()
+    assert (output.split(), errors) == ([b"caf??", b"??"], b"")

@@ -19,9 +19,11 @@ from pipeline import params
 from pipeline.storage import dvc_lock
 from pipeline.tracking.tracker import Tracker
 from pipeline.stages import track
+from pipeline.stages.context import Context
 dvc_lock.unchanged = lambda stage, folder: True
-study = params.read()
-sys.exit(track.main(study, Tracker()) or track.main(study, Tracker(), check=True))
+context = Context(params.read(), "track", tracker=Tracker())
+track.main(context)
+sys.exit(track.check(context))
 """
 
 

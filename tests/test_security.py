@@ -85,7 +85,7 @@ def asks_the_studies(given):
 
 
 def asks_the_scheduler(given):
-    driver.Workers(1, driver.scheduler()).run("cell", max, (), {0: (1, 2)}, lambda *said: None)
+    driver.Workers(1, driver.scheduler()).run("cell", max, None, {0: 1}, lambda *_: None)
 
 
 @pytest.mark.parametrize("what", [None, fails, asks_the_studies, asks_the_scheduler])

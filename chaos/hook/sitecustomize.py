@@ -1,8 +1,9 @@
-"""Loaded by every Python process of a study under test (PYTHONPATH): does to a stage what CHAOS_ variables ask for.
+"""Every Python process of a study under test loads this (PYTHONPATH). Variables CHAOS_... disturb stages and workers.
 
 CHAOS_WRITE=3:kill or 3:full: at its third write (a flush or a rename) the stage is killed, or the disk is full.
-CHAOS_RENAME=within: no rename across folders. CHAOS_CLOCK=-86400: the clock jumps by so many seconds after one.
-CHAOS_WORKER=killed: a process that computes is killed as it starts, as where the system is out of memory.
+CHAOS_RENAME=within: a rename across folders fails.
+CHAOS_CLOCK=-86400: the clock jumps by this number of seconds, one second after the start.
+CHAOS_WORKER=killed: a process that computes is killed when it starts, as by a system that is out of memory.
 """
 
 import errno
@@ -11,54 +12,57 @@ import signal
 import sys
 import time
 
-STAGE = sys.orig_argv[1:3] == ["-m", "pipeline"]
-WORKER = "worker.serve" in " ".join(sys.orig_argv)
+IS_STAGE = sys.orig_argv[1:3] == ["-m", "pipeline"]
+IS_WORKER = "worker.serve" in " ".join(sys.orig_argv)
 
 
 def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _disturb_writes(number: int, what: str) -> None:
-    seen = 0
+def _disturb_write(number: int, fault: str) -> None:
+    """Makes one write fail, counted from 1: `kill` ends the process, `full` raises the error of a full disk."""
+    count = 0
 
     def disturbed(function):
-        def call(*arguments, **named):
-            nonlocal seen
-            seen += 1
-            if seen == number and what == "kill":
+        def call(*arguments, **options):
+            nonlocal count
+            count += 1
+            if count == number and fault == "kill":
                 _die()
-            if seen == number:
+            if count == number:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            return function(*arguments, **named)
+            return function(*arguments, **options)
 
         return call
 
-    os.fsync, os.replace = disturbed(os.fsync), disturbed(os.replace)
+    os.fsync = disturbed(os.fsync)
+    os.replace = disturbed(os.replace)
 
 
 def _rename_within_folders_only() -> None:
     rename = os.replace
 
-    def call(old, new, **named):
+    def call(old, new, **options):
         if os.path.dirname(old) != os.path.dirname(new):
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
-        rename(old, new, **named)
+        rename(old, new, **options)
 
     os.replace = call
 
 
 def _jump(seconds: float) -> None:
-    clock, start = time.time, time.monotonic()
+    clock = time.time
+    start = time.monotonic()
     time.time = lambda: clock() + seconds * (time.monotonic() - start > 1)
 
 
-if STAGE and "CHAOS_WRITE" in os.environ:
-    number, what = os.environ["CHAOS_WRITE"].split(":")
-    _disturb_writes(int(number), what)
-if STAGE and "CHAOS_RENAME" in os.environ:
+if IS_STAGE and "CHAOS_WRITE" in os.environ:
+    number, fault = os.environ["CHAOS_WRITE"].split(":")
+    _disturb_write(int(number), fault)
+if IS_STAGE and "CHAOS_RENAME" in os.environ:
     _rename_within_folders_only()
-if STAGE and "CHAOS_CLOCK" in os.environ:
+if IS_STAGE and "CHAOS_CLOCK" in os.environ:
     _jump(float(os.environ["CHAOS_CLOCK"]))
-if WORKER and "CHAOS_WORKER" in os.environ:
+if IS_WORKER and "CHAOS_WORKER" in os.environ:
     _die()

@@ -1,1 +1,1 @@
-"""The stages of dvc.yaml: each reads, calls and writes."""
+"""The stages of dvc.yaml, one file each: it reads files, calls science and writes files."""

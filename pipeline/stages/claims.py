@@ -1,42 +1,46 @@
-"""claims: the tutorial's sentences against what the study has measured; from files only."""
+"""claims: tests the tutorial's sentences against the measurements of the study; reads files only."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
-from pipeline.params import Mistake, Params
+from pipeline.params import Mistake
 from pipeline.science import claims
 from pipeline.science.gradients import decay
+from pipeline.stages.context import Context
 from pipeline.storage import artifacts, recorded_files, replications
 
+REMEDY = "`dvc repro` makes it again"
 
-def main(params: Params) -> None:
-    """Raises Mistake where a file that a verdict comes from is not what dvc.lock records."""
+
+def main(context: Context) -> None:
+    """Writes the verdicts. Raises Mistake where a file that they come from differs from the one in dvc.lock."""
+    params = context.params
     stages = recorded_files.demand("claims", params, Path())
+    textbook_length = params.settings["textbook"].sequence_length
+    embedding_dimension = params.settings["textbook"].embedding_dimension
+    hidden_size = params.settings["textbook"].hidden_size
     lengths = sorted(params.gradients.sequence_lengths)
-    textbook = params.settings["textbook"].sequence_length
-    sizes = params.settings["textbook"].embedding_dimension, params.settings["textbook"].hidden_size
 
-    def of_all(table) -> pd.DataFrame:
-        return pd.concat([_whole(table(length), table.__name__) for length in lengths], ignore_index=True)
-
-    found = claims.Found(
-        min(lengths, key=lambda length: (abs(length - textbook), length)),
-        decay.half_life_at_start(*sizes),
+    measurements = claims.Found(
+        min(lengths, key=lambda length: (abs(length - textbook_length), length)),
+        decay.half_life_at_start(embedding_dimension, hidden_size),
         artifacts.read_json(artifacts.COMPARISONS),
-        of_all(artifacts.decay),
-        of_all(artifacts.memory),
-        of_all(artifacts.probes),
-        _whole(artifacts.RETENTION, "retention"),
+        _of_all_lengths(artifacts.decay, lengths),
+        _of_all_lengths(artifacts.memory, lengths),
+        _of_all_lengths(artifacts.probes, lengths),
+        _checked(artifacts.RETENTION, "retention"),
     )
-    rows = claims.table(found, params.claims)
+    verdicts = claims.table(measurements, params.claims)
+
     start = params.settings[params.tune.settings]
     parameters = replications.parameters(stages, params.claims, params.tune, start)
-    artifacts.write_json(artifacts.CLAIMS, claims.with_replications(rows, _replications(parameters)))
+    artifacts.write_json(artifacts.CLAIMS, claims.with_replications(verdicts, _replications(parameters)))
 
 
 def _replications(parameters: str) -> list[claims.Replication]:
-    """Those in reports/replications/; one of another study does not count."""
+    """The files in reports/replications/. A replication of a study with other parameters does not count."""
     replicated = []
 
     for replication in replications.read_all():
@@ -47,16 +51,26 @@ def _replications(parameters: str) -> list[claims.Replication]:
     return replicated
 
 
-def _whole(path: Path, kind: str) -> pd.DataFrame:
-    """The table; raises Mistake where it is damaged: a verdict would come out without what is missing."""
-    table, anew = artifacts.read_csv(path), "`dvc repro` makes it anew"
+def _of_all_lengths(path: Callable[[int], Path], lengths: list[int]) -> pd.DataFrame:
+    """The tables of one kind (`artifacts.decay`, `memory` or `probes`), one after another."""
+    return pd.concat([_checked(path(length), path.__name__) for length in lengths], ignore_index=True)
+
+
+def _checked(path: Path, kind: str) -> pd.DataFrame:
+    """The table. Raises Mistake where it is damaged, because a verdict would silently ignore the missing numbers."""
+    table = artifacts.read_csv(path)
+
     for column in claims.NUMBERS[kind]:
         if column not in table:
-            raise Mistake(f"{path}: no column {column}; {anew}")
-        text = table[column].notna() & pd.to_numeric(table[column], errors="coerce").isna()
-        if text.any():
-            line = text.idxmax() + 2  # the first is the header
-            raise Mistake(f"{path}: line {line}, column {column}: {table[column][text.idxmax()]!r}, no number; {anew}")
+            raise Mistake(f"{path}: no column {column}; {REMEDY}")
+
+        values = table[column]
+        is_text = values.notna() & pd.to_numeric(values, errors="coerce").isna()
+        if is_text.any():
+            row = is_text.idxmax()
+            line = row + 2  # the first line is the header
+            raise Mistake(f"{path}: line {line}, column {column}: {values[row]!r} is not a number; {REMEDY}")
+
     if table.empty:
-        raise Mistake(f"{path}: no row in it; {anew}")
+        raise Mistake(f"{path}: it has no rows; {REMEDY}")
     return table

@@ -1,64 +1,112 @@
-"""evaluate: scores every run on the validation and the test split, once, and compares what was declared."""
+"""evaluate: scores every run on the validation and the test split, once, and makes the declared comparisons.
 
+Axes: N reviews, T tokens.
+"""
+
+import numpy as np
 import pandas as pd
 
 from pipeline import machine
 from pipeline.params import SPLITS, Params, Settings
 from pipeline.science.networks import architectures, inference, sequences
 from pipeline.science.statistics import calibration, comparisons, scoring
+from pipeline.stages.context import Context
 from pipeline.storage import artifacts
 
+BASELINE = "tfidf"
 
-def main(params: Params) -> None:
+
+def main(context: Context) -> None:
+    """Writes predictions and metrics of every run and of the baseline, their comparisons and calibration tables.
+
+    Raises Mistake where a network gives a probability that is not a finite number.
+    """
+    params = context.params
     splits = {name: artifacts.read_parquet(artifacts.split(name)) for name in SPLITS}
-    cards, metrics, predicted = {}, {}, {}
+
+    cards = {}
+    metrics = {}
+    predictions = {}
     for run in params.train.runs:
         card = artifacts.read_json(artifacts.model(run))
         settings = Settings.model_validate(card["values"])
         network = architectures.build(card["architecture"], settings, card["vocabulary_size"])
-        found = pd.concat(
-            _predicted(split, seed, splits[split], card, settings, artifacts.read_weights(artifacts.weights(run, seed)))
-            for split in scoring.METRICS
-            for seed in params.train.seeds_of(run)
-        )
-        predicted[run] = calibration.all_finite(run, found)
-        artifacts.write_parquet(artifacts.predictions(run), predicted[run])
-        cards[run] = {**card, "parameters": network.count_params(), "layers": architectures.layer_table(network)}
-        metrics[run] = {"parameters": network.count_params(), **scoring.by_metric(predicted[run])}
+        parameters = network.count_params()
 
-    length, vocabulary_size = params.settings["textbook"].sequence_length, params.data.vocabulary_size
-    examples = {name: sequences.examples(split, length) for name, split in splits.items()}
-    ceiling = scoring.tfidf(examples["train"].tokens_NT, examples["train"].labels_N, vocabulary_size)
-    predicted["tfidf"] = pd.concat(
-        _table(split, 0, splits[split], scoring.tfidf_probabilities(ceiling, examples[split].tokens_NT))
-        for split in scoring.METRICS
+        predictions[run] = _predictions_of_run(run, card, params.train.seeds_of(run), splits)
+        artifacts.write_parquet(artifacts.predictions(run), predictions[run])
+        cards[run] = {
+            **card,
+            "parameters": parameters,
+            "layers": architectures.layer_table(network),
+        }
+        metrics[run] = {"parameters": parameters, **scoring.by_metric(predictions[run])}
+
+    predictions[BASELINE], parameters = _baseline(params, splits)
+    artifacts.write_parquet(artifacts.predictions(BASELINE), predictions[BASELINE])
+    metrics[BASELINE] = {"parameters": parameters, **scoring.by_metric(predictions[BASELINE])}
+
+    right = {run: comparisons.right_SN(table) for run, table in predictions.items()}
+    family = comparisons.family(
+        scoring.comparisons(metrics, params.evaluate.comparisons),
+        metrics,
+        right,
+        params.evaluate.alpha,
+        params.evaluate.power,
     )
-    artifacts.write_parquet(artifacts.predictions("tfidf"), predicted["tfidf"])
-    metrics["tfidf"] = {"parameters": scoring.tfidf_parameters(ceiling), **scoring.by_metric(predicted["tfidf"])}
-
     artifacts.write_json(machine.MACHINE, machine.described())
     artifacts.write_json(artifacts.MODELS_CARD, cards)
     artifacts.write_json(artifacts.METRICS, metrics)
-    compared = scoring.comparisons(metrics, params.evaluate.comparisons)
-    right = {run: comparisons.right_SN(found) for run, found in predicted.items()}
-    family = comparisons.family(compared, metrics, right, params.evaluate.alpha, params.evaluate.power)
     artifacts.write_json(artifacts.COMPARISONS, family)
 
-    tokens_N, bins = splits["test"]["tokens"].str.len().to_numpy(), params.evaluate.calibration_bins
-    runs = calibration.runs(predicted, metrics, "tfidf", params.evaluate.learned_share, bins)
+    bins = params.evaluate.calibration_bins
+    runs = calibration.runs(
+        predictions,
+        metrics,
+        BASELINE,
+        params.evaluate.learned_share,
+        bins,
+    )
+    buckets = calibration.by_length(
+        predictions,
+        splits["test"]["tokens"].str.len().to_numpy(),
+        params.evaluate.length_buckets,
+    )
     artifacts.write_csv(artifacts.RUNS, runs)
-    artifacts.write_csv(artifacts.CALIBRATION, calibration.calibration(predicted, bins))
-    buckets = calibration.by_length(predicted, tokens_N, params.evaluate.length_buckets)
+    artifacts.write_csv(artifacts.CALIBRATION, calibration.calibration(predictions, bins))
     artifacts.write_csv(artifacts.LENGTH_BUCKETS, buckets)
 
 
-def _predicted(split, seed, reviews, card, settings, weights) -> pd.DataFrame:
-    tokens_NT = sequences.rectangle(reviews["tokens"], settings.sequence_length)
-    network = inference.Network(card["architecture"], settings, card["vocabulary_size"], weights)
-    return _table(split, seed, reviews, network.probabilities(tokens_NT))
+def _predictions_of_run(run: str, card: dict, seeds: range, splits: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """One row per split, seed and review. Raises Mistake where a network gives no finite probability."""
+    settings = Settings.model_validate(card["values"])
+    tables = []
+    for split in scoring.METRICS:
+        tokens_NT = sequences.rectangle(splits[split]["tokens"], settings.sequence_length)
+        for seed in seeds:
+            weights = artifacts.read_weights(artifacts.weights(run, seed))
+            network = inference.Network(card["architecture"], settings, card["vocabulary_size"], weights)
+            tables.append(_table(split, seed, splits[split], network.probabilities(tokens_NT)))
+
+    return calibration.all_finite(run, pd.concat(tables))
 
 
-def _table(split, seed, reviews, probability_N) -> pd.DataFrame:
+def _baseline(params: Params, splits: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, int]:
+    """(predictions, number of parameters) of TF-IDF on the tokens that the textbook's networks read."""
+    length = params.settings["textbook"].sequence_length
+    examples = {name: sequences.examples(split, length) for name, split in splits.items()}
+    train = examples["train"]
+    model = scoring.tfidf(train.tokens_NT, train.labels_N, params.data.vocabulary_size)
+
+    tables = []
+    for split in scoring.METRICS:
+        probability_N = scoring.tfidf_probabilities(model, examples[split].tokens_NT)
+        tables.append(_table(split, 0, splits[split], probability_N))
+
+    return pd.concat(tables), scoring.tfidf_parameters(model)
+
+
+def _table(split: str, seed: int, reviews: pd.DataFrame, probability_N: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame({"split": split, "seed": seed}, index=reviews.index).assign(
         review=reviews["review"], label=reviews["label"], probability=probability_N
     )

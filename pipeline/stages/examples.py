@@ -1,23 +1,28 @@
 """examples: a few validation reviews, chosen by a rule, read word by word by the textbook's recurrent networks."""
 
-from pipeline.params import Params, Settings
+from pipeline.params import Settings
 from pipeline.science import sample_readings
+from pipeline.stages.context import Context
 from pipeline.storage import artifacts
 
-RUNS = ("vanilla-textbook", "bidirectional-textbook", "lstm-textbook")  # those that are trained; the first one chooses
-SEED = 0  # by rule, not by score
+RUNS = ("vanilla-textbook", "bidirectional-textbook", "lstm-textbook")  # the first of these that exists chooses reviews
+SEED = 0  # fixed in advance, not chosen by score
 
 
-def main(params: Params) -> None:
+def main(context: Context) -> None:
+    """Writes the readings with every state, and a short version of them for the report."""
+    params = context.params
     split = artifacts.read_parquet(artifacts.split("validation"))
-    words = artifacts.read_text(artifacts.VOCABULARY).splitlines()
+    vocabulary = artifacts.read_text(artifacts.VOCABULARY).splitlines()
     networks = {run: _trained(run) for run in RUNS if run in params.train.runs}
-    told = sample_readings.told(split, words, networks, SEED)
-    artifacts.write_json(artifacts.EXAMPLES_EVERYTHING, told)
-    artifacts.write_json(artifacts.EXAMPLES, sample_readings.brief(told))
+
+    readings = sample_readings.told(split, vocabulary, networks, SEED)
+    artifacts.write_json(artifacts.EXAMPLES_EVERYTHING, readings)
+    artifacts.write_json(artifacts.EXAMPLES, sample_readings.brief(readings))
 
 
 def _trained(run: str) -> tuple[str, Settings, int, bytes]:
+    """(architecture, settings, vocabulary size, weights) of a run on SEED."""
     card = artifacts.read_json(artifacts.model(run))
     settings = Settings.model_validate(card["values"])
     return card["architecture"], settings, card["vocabulary_size"], artifacts.read_weights(artifacts.weights(run, SEED))

@@ -1,30 +1,39 @@
 """Reviews from their source to encoded splits, a vocabulary and the data card."""
 
-from pipeline.params import SPLITS, Params
+from pipeline.params import SPLITS
 from pipeline.science.text import data_card, splits, tokenizer
+from pipeline.stages.context import Context
 from pipeline.storage import artifacts, sources
 
 
-def main(params: Params) -> None:
-    """Writes the three splits, the vocabulary and the data card; nothing where a Mistake is raised."""
+def main(context: Context) -> None:
+    """Writes the three splits, the vocabulary and the data card. Writes nothing where it raises a Mistake."""
+    params = context.params
     shares = (params.data.validation_share, params.data.test_share)
+
     table, tokens = tokenizer.gathered(sources.read(params.data))
     fates = splits.allot(table, *shares)
-    rows = {name: (fates["fate"] == name).to_numpy() for name in SPLITS}
-    known = tokenizer.ranked(tokens.filter(rows["train"]))
-    words = tokenizer.vocabulary(known, params.data.vocabulary_size)
-    encoded = {name: tokenizer.encoded(table[ours], tokens.filter(ours), words) for name, ours in rows.items()}
+    is_in_split_N = {name: (fates["fate"] == name).to_numpy() for name in SPLITS}
+
+    ranked_words = tokenizer.ranked(tokens.filter(is_in_split_N["train"]))
+    vocabulary = tokenizer.vocabulary(ranked_words, params.data.vocabulary_size)
+
+    encoded = {}
+    for name, rows in is_in_split_N.items():
+        encoded[name] = tokenizer.encoded(table[rows], tokens.filter(rows), vocabulary)
+
     card = data_card.card(
         table,
         fates,
         encoded,
-        vocabulary_size=len(words),
-        words_in_train=len(known),
+        vocabulary_size=len(vocabulary),
+        words_in_train=len(ranked_words),
         source=params.data.source,
         rule=splits.split_rule(table, *shares),
         sequence_length=params.settings["textbook"].sequence_length,
     )
+
     for name, split in encoded.items():
         artifacts.write_parquet(artifacts.split(name), split)
-    artifacts.write_text(artifacts.VOCABULARY, "".join(f"{word}\n" for word in words))
+    artifacts.write_text(artifacts.VOCABULARY, "".join(f"{word}\n" for word in vocabulary))
     artifacts.write_json(artifacts.DATA_CARD, card)

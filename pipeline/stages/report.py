@@ -1,107 +1,117 @@
-"""report: what people read, from files only."""
+"""report: writes the pages and figures that people read; reads files only."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from pipeline.params import Params
 from pipeline.reporting import document, origins
+from pipeline.stages.context import Context
 from pipeline.storage import artifacts, recorded_files
+from pipeline.storage.dvc_lock import Stage
 from pipeline.tracking import run_records
 
+# The files behind each argument of document.story: one file, one per architecture, or one per sequence length.
+SINGLE = {
+    "claims": artifacts.CLAIMS,
+    "card": artifacts.DATA_CARD,
+    "metrics": artifacts.METRICS,
+    "compared": artifacts.COMPARISONS,
+    "runs": artifacts.RUNS,
+    "calibration": artifacts.CALIBRATION,
+    "buckets": artifacts.LENGTH_BUCKETS,
+    "models": artifacts.MODELS_CARD,
+    "examples": artifacts.EXAMPLES,
+}
+BY_ARCHITECTURE = {"trials": artifacts.trials, "studies": artifacts.tuning_summary}
+BY_LENGTH = {
+    "gradients": artifacts.gradients,
+    "everything": artifacts.gradients_everything,
+    "dynamics": artifacts.dynamics,
+    "decay": artifacts.decay,
+    "memory": artifacts.memory,
+    "probes": artifacts.probes,
+}
+FOLDERS_BY_LENGTH = (artifacts.GRADIENTS, artifacts.MEMORY, artifacts.PROBES, artifacts.DECAY)
+READERS = {".json": artifacts.read_json, ".csv": artifacts.read_csv, ".parquet": artifacts.read_parquet}
 
-def main(params: Params) -> None:
-    """Writes reports/README.md, reports/index.html and reports/figures; stale tables are named, not read.
 
-    Raises Mistake where a file that this comes from, also one that is not read here, is not what dvc.lock records.
+def main(context: Context) -> None:
+    """Writes reports/README.md, reports/index.html and reports/figures/, and prints which tables are stale.
+
+    Raises Mistake where a file that the report depends on, directly or not, differs from the one in dvc.lock.
     """
+    params = context.params
     stages = recorded_files.demand("report", params, Path())
     lengths = sorted(params.gradients.sequence_lengths)
-    tuned = params.tune.architectures
-    _name_stale(artifacts.GRADIENTS, lengths)
-    _name_stale(artifacts.MEMORY, lengths)
-    _name_stale(artifacts.PROBES, lengths)
-    _name_stale(artifacts.DECAY, lengths)
-    _name_stale(artifacts.TUNING, tuned)
+    for folder in FOLDERS_BY_LENGTH:
+        _print_stale(folder, lengths)
+    _print_stale(artifacts.TUNING, params.tune.architectures)
 
-    def of_all(read, table) -> pd.DataFrame:
-        return pd.concat([read(table(length)) for length in lengths], ignore_index=True)
+    values = {}
+    paths = {}
+    for name, path in SINGLE.items():
+        paths[name] = [path]
+        values[name] = _read(path)
+    for name, path_of in BY_ARCHITECTURE.items():
+        paths[name] = [path_of(architecture) for architecture in params.tune.architectures]
+        values[name] = {architecture: _read(path_of(architecture)) for architecture in params.tune.architectures}
+    for name, path_of in BY_LENGTH.items():
+        paths[name] = [path_of(length) for length in lengths]
+        values[name] = pd.concat([_read(path) for path in paths[name]], ignore_index=True)
+    paths["retention"] = [artifacts.RETENTION]
+    values["retention"] = _read(artifacts.RETENTION)
 
-    told = document.story(
-        claims=artifacts.read_json(artifacts.CLAIMS),
-        card=artifacts.read_json(artifacts.DATA_CARD),
-        metrics=artifacts.read_json(artifacts.METRICS),
-        compared=artifacts.read_json(artifacts.COMPARISONS),
-        runs=artifacts.read_csv(artifacts.RUNS),
-        calibration=artifacts.read_csv(artifacts.CALIBRATION),
-        buckets=artifacts.read_csv(artifacts.LENGTH_BUCKETS),
-        models=artifacts.read_json(artifacts.MODELS_CARD),
-        examples=artifacts.read_json(artifacts.EXAMPLES),
-        trials={architecture: artifacts.read_csv(artifacts.trials(architecture)) for architecture in tuned},
-        studies={architecture: artifacts.read_json(artifacts.tuning_summary(architecture)) for architecture in tuned},
-        gradients=of_all(artifacts.read_csv, artifacts.gradients),
-        everything=of_all(artifacts.read_parquet, artifacts.gradients_everything),
-        dynamics=of_all(artifacts.read_parquet, artifacts.dynamics),
-        decay=of_all(artifacts.read_csv, artifacts.decay),
-        memory=of_all(artifacts.read_csv, artifacts.memory),
-        probes=of_all(artifacts.read_csv, artifacts.probes),
-        retention=artifacts.read_csv(artifacts.RETENTION),
-        settings={
-            "runs": list(params.train.runs),
-            "seeds": {run: len(params.train.seeds_of(run)) for run in params.train.runs},
-            "trials": params.tune.trials,
-            "rung_epochs": params.tune.rung_epochs,
-            "finalists": params.tune.finalists,
-            "race_seeds": params.tune.race_seeds,
-            "space": params.tune.space.model_dump(),
-            "lengths": lengths,
-            "vanished": params.claims.vanished,
-            "usable": params.claims.usable_sign_accuracy,
-            "solved": params.retention.solved,
-            "updates": params.retention.updates,
-            "alpha": params.evaluate.alpha,
-            "power": params.evaluate.power,
-            "almost": params.evaluate.almost,
-            "meaningful": params.evaluate.meaningful,
-            "learned_share": params.evaluate.learned_share,
-        },
-    )
-    read = {
-        "claims": [artifacts.CLAIMS],
-        "card": [artifacts.DATA_CARD],
-        "metrics": [artifacts.METRICS],
-        "compared": [artifacts.COMPARISONS],
-        "runs": [artifacts.RUNS],
-        "calibration": [artifacts.CALIBRATION],
-        "buckets": [artifacts.LENGTH_BUCKETS],
-        "models": [artifacts.MODELS_CARD],
-        "examples": [artifacts.EXAMPLES],
-        "trials": [artifacts.trials(architecture) for architecture in tuned],
-        "studies": [artifacts.tuning_summary(architecture) for architecture in tuned],
-        "gradients": [artifacts.gradients(length) for length in lengths],
-        "everything": [artifacts.gradients_everything(length) for length in lengths],
-        "dynamics": [artifacts.dynamics(length) for length in lengths],
-        "decay": [artifacts.decay(length) for length in lengths],
-        "memory": [artifacts.memory(length) for length in lengths],
-        "probes": [artifacts.probes(length) for length in lengths],
-        "retention": [artifacts.RETENTION],
-    }
-    traced = {name: [_traced(path.as_posix(), stages) for path in paths] for name, paths in read.items()}
-    told = origins.marked(told, traced, run_records.experiments(stages))
-    for name, picture in document.pictures(told).items():
+    origins_of = {}
+    for name, files in paths.items():
+        origins_of[name] = [_origin(path.as_posix(), stages) for path in files]
+
+    story = document.story(**values, settings=_settings(params))
+    story = origins.marked(story, origins_of, run_records.experiments(stages))
+    for name, picture in document.pictures(story).items():
         artifacts.write_text(artifacts.figure(name), picture)
-    artifacts.write_text(artifacts.REPORT, document.markdown(told))
-    artifacts.write_text(artifacts.REPORT_PAGE, document.html(told))
+    artifacts.write_text(artifacts.REPORT, document.markdown(story))
+    artifacts.write_text(artifacts.REPORT_PAGE, document.html(story))
 
 
-def _traced(path: str, stages: dict) -> origins.File:
-    maker, runs = recorded_files.maker(path, stages), recorded_files.runs_behind(path, stages)
-    return origins.File(
-        path, maker.name, maker.outs[path], {run_records.name(name): stage.key() for name, stage in runs.items()}
-    )
+def _read(path: Path) -> Any:
+    return READERS[path.suffix](path)
 
 
-def _name_stale(folder, listed: list) -> None:
+def _settings(params: Params) -> dict[str, Any]:
+    """The parameters that sentences of the report name."""
+    return {
+        "runs": list(params.train.runs),
+        "seeds": {run: len(params.train.seeds_of(run)) for run in params.train.runs},
+        "trials": params.tune.trials,
+        "rung_epochs": params.tune.rung_epochs,
+        "finalists": params.tune.finalists,
+        "race_seeds": params.tune.race_seeds,
+        "space": params.tune.space.model_dump(),
+        "lengths": sorted(params.gradients.sequence_lengths),
+        "vanished": params.claims.vanished,
+        "usable": params.claims.usable_sign_accuracy,
+        "solved": params.retention.solved,
+        "updates": params.retention.updates,
+        "alpha": params.evaluate.alpha,
+        "power": params.evaluate.power,
+        "almost": params.evaluate.almost,
+        "meaningful": params.evaluate.meaningful,
+        "learned_share": params.evaluate.learned_share,
+    }
+
+
+def _origin(path: str, stages: dict[str, Stage]) -> origins.File:
+    """The stage that made a file, the recorded hash of the file, and the MLflow runs that it comes from."""
+    maker = recorded_files.maker(path, stages)
+    runs = recorded_files.runs_behind(path, stages)
+    keys = {run_records.name(name): stage.key() for name, stage in runs.items()}
+    return origins.File(path, maker.name, maker.outs[path], keys)
+
+
+def _print_stale(folder: Path, listed: list) -> None:
+    """Names the tables in a folder that params.yaml does not list; the report does not read them."""
     stale = sorted(set(artifacts.tables_in(folder)) - {str(name) for name in listed})
     if stale:
         print(f"{folder}: stale, not in params.yaml and not in the report: {', '.join(stale)}")

@@ -1,40 +1,91 @@
-"""retention: how far back every architecture learns to look on a task whose truth is known, on every seed."""
+"""retention: how far back every architecture learns to look, on a task whose answer is known, on every seed."""
 
-from itertools import product
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 
-from pipeline.params import Params
+from pipeline.params import Settings
+from pipeline.stages.context import Context, Report
 from pipeline.storage import artifacts
 
-
-def main(params: Params, workers) -> None:
-    asked = params.retention
-    shared = params.settings["textbook"], range(asked.seeds), asked.updates, asked.solved
-    # The long lags take longest: they go first, so that no worker has one left at the end. The seeds of a cell stay
-    # together, since they share what was compiled.
-    tasks = [(architecture, signal) for architecture, signals in asked.signals.items() for signal in signals]
-    cells = dict(enumerate((*task, lag) for lag, task in product(sorted(asked.lags, reverse=True), tasks)))
-    # A signal in the middle needs a sequence of twice the lag. Sequences of one length share a compiled network.
-    lags_per_sequence = {"first": 1, "middle": 2}
-    kinds = {
-        number: (architecture, lag * lags_per_sequence[signal]) for number, (architecture, signal, lag) in cells.items()
-    }
-    results = workers.run("retention cell", _cell, shared, cells, lambda unit, epoch, metrics: None, kinds=kinds)
-
-    order = ["architecture", "signal", "lag_tokens", "seed"]
-    checks, found = (pd.concat(result[name] for result in results.values()) for name in ("checks", "found"))
-    artifacts.write_csv(artifacts.RETENTION_CHECKS, checks.sort_values([*order, "updates"]))
-    artifacts.write_csv(artifacts.RETENTION, found.sort_values(order))
+ORDER = ["architecture", "signal", "lag_tokens", "seed"]
+LAGS_PER_SEQUENCE = {"first": 1, "middle": 2}  # a signal in the middle needs a sequence of twice the lag
 
 
-def _cell(settings, seeds, updates, solved, architecture, signal, lag, say) -> dict[str, pd.DataFrame]:
-    from pipeline.science.behaviour import retention_task  # here: the process that writes the files needs no TensorFlow
+@dataclass(frozen=True)
+class Recipe:
+    """The values that all cells share: `solved` is the accuracy above which a network has learned the task."""
 
-    checks, rows = [], []
-    for seed in seeds:
-        cell = {"architecture": architecture, "signal": signal, "lag_tokens": lag, "seed": seed}
-        found = retention_task.retention(architecture, signal, settings, lag, seed, updates, solved, say)
-        checks += [cell | check for check in found.pop("checks")]
-        rows.append(cell | found)
-    return {"checks": pd.DataFrame(checks), "found": pd.DataFrame(rows)}
+    settings: Settings
+    seeds: range
+    updates: int
+    solved: float
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One architecture, one position of the signal (`first` or `middle`) and its distance in tokens."""
+
+    architecture: str
+    signal: str
+    lag: int
+
+    @property
+    def kind(self) -> tuple[str, int]:
+        """Cells of one architecture with sequences of one length share a compiled network."""
+        return self.architecture, self.lag * LAGS_PER_SEQUENCE[self.signal]
+
+
+def main(context: Context) -> None:
+    """Writes the accuracy of every cell and seed, and the accuracy at every check during training."""
+    params = context.params
+    task = params.retention
+    recipe = Recipe(params.settings["textbook"], range(task.seeds), task.updates, task.solved)
+    cells = dict(enumerate(_cells(task.signals, task.lags)))
+    kinds = {number: cell.kind for number, cell in cells.items()}
+
+    results = context.workers.run("retention cell", _measure, recipe, cells, _log_nothing, kinds=kinds)
+
+    checks = pd.concat(result["checks"] for result in results.values())
+    accuracies = pd.concat(result["accuracies"] for result in results.values())
+    artifacts.write_csv(artifacts.RETENTION_CHECKS, checks.sort_values([*ORDER, "updates"]))
+    artifacts.write_csv(artifacts.RETENTION, accuracies.sort_values(ORDER))
+
+
+def _cells(signals: Mapping[str, Sequence[str]], lags: list[int]) -> list[Cell]:
+    """All cells. Long lags take longest and go first, so that no worker has one left at the end."""
+    cells = []
+    for lag in sorted(lags, reverse=True):
+        for architecture, positions in signals.items():
+            cells += [Cell(architecture, signal, lag) for signal in positions]
+
+    return cells
+
+
+def _measure(recipe: Recipe, cell: Cell, report: Report) -> dict[str, pd.DataFrame]:
+    """The tables of one cell. Its seeds run one after another, since they share a compiled network."""
+    from pipeline.science.behaviour import retention_task  # imported here: the driver needs no TensorFlow
+
+    checks = []
+    accuracies = []
+    for seed in recipe.seeds:
+        axes = {"architecture": cell.architecture, "signal": cell.signal, "lag_tokens": cell.lag, "seed": seed}
+        result = retention_task.retention(
+            cell.architecture,
+            cell.signal,
+            recipe.settings,
+            cell.lag,
+            seed,
+            recipe.updates,
+            recipe.solved,
+            report,
+        )
+        checks += [axes | check for check in result.pop("checks")]
+        accuracies.append(axes | result)
+
+    return {"checks": pd.DataFrame(checks), "accuracies": pd.DataFrame(accuracies)}
+
+
+def _log_nothing(unit: int, epoch: int, metrics: dict[str, float]) -> None:
+    """MLflow shows the accuracies of `reports/retention.csv`, not the checks during training."""

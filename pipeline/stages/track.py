@@ -1,52 +1,86 @@
-"""Make MLflow equal to the files of this checkout."""
+"""track: makes MLflow equal to the files of this checkout, or checks that it is."""
 
 from pathlib import Path
+from typing import NamedTuple
 
+from pipeline.params import Params
 from pipeline.science.statistics.seeds import shown_better
+from pipeline.stages.context import Context, Tracker
 from pipeline.storage import dvc_lock
+from pipeline.storage.dvc_lock import Stage
+from pipeline.storage.stages import EVALUATE, STAGES
 from pipeline.tracking import registered_models, run_records
+from pipeline.tracking.registered_models import Model
+from pipeline.tracking.run_records import Record
 
-HERE = Path()
+FOLDER = Path()
 
 
-def main(params, tracker, check: bool = False) -> int:
-    """The exit code: 1 where `check` finds that MLflow and the files disagree (or cannot ask MLflow), else 0."""
+class Comparison(NamedTuple):
+    """The runs and models of the files, and one line per difference between MLflow and them."""
+
+    records: list[Record]
+    models: list[Model]
+    differences: list
+
+
+def main(context: Context) -> None:
+    """Changes MLflow where it differs from the files. An MLflow out of reach costs a warning, not the stage."""
+    tracker = context.tracker
     if tracker.off:
-        return 0
-    names = [
-        *(f"tune@{architecture}" for architecture in params.tune.architectures),
-        *(f"train@{run}" for run in params.train.runs),
-        *(f"gradients@{length}" for length in params.gradients.sequence_lengths),
-        *("retention", "claims"),
-    ]
+        return
+
     try:
-        found, registered, different = _compared(tracker, names)
-        if different and not check:
-            tracker.project(found, registered, shown_better)
+        records, models, differences = _compared(context.params, tracker)
+        if differences:
+            tracker.project(records, models, shown_better)
     except Exception as error:
         tracker.warn(error)
-        return int(check)
-    if check:
-        print(*different, sep="\n", end="\n" if different else "")
-        return int(bool(different))
+        return
+
     print(
-        f"MLflow: {len(found)} runs and {len(registered)} models show what the files say; "
-        f"changed just now: {len(different)}"
+        f"MLflow: {len(records)} runs and {len(models)} models show what the files say; "
+        f"changed just now: {len(differences)}"
     )
-    return 0
 
 
-def _compared(tracker, names: list[str]):
-    """The records and the models of these stages and where MLflow differs from them."""
-    finished = dvc_lock.finished(HERE)
+def check(context: Context) -> int:
+    """Prints where MLflow differs from the files and changes nothing.
+
+    Returns the exit code: 1 where they differ or MLflow cannot be reached, else 0.
+    """
+    tracker = context.tracker
+    if tracker.off:
+        return 0
+
+    try:
+        differences = _compared(context.params, tracker).differences
+    except Exception as error:
+        tracker.warn(error)
+        return 1
+
+    for difference in differences:
+        print(difference)
+    return int(bool(differences))
+
+
+def _compared(params: Params, tracker: Tracker) -> Comparison:
+    """Compares MLflow with the finished stages that these parameters list."""
+    finished = dvc_lock.finished(FOLDER)
+    names = []
+    for stage in STAGES:
+        if stage.experiment and stage != EVALUATE:  # its scores are part of the runs of `train`
+            names += stage.dvc_names(params)
     stages = [finished[name] for name in names if name in finished]
-    evaluated = finished.get("evaluate")
 
-    def compared(evaluated):
-        found, best = run_records.read(stages, evaluated, HERE), registered_models.best(stages, evaluated, HERE)
-        return found, best, tracker.differences(found, best, shown_better)
+    evaluated = finished.get(EVALUATE.name)
+    comparison = _compared_with(stages, evaluated, tracker)
+    if comparison.differences and evaluated and not dvc_lock.unchanged(evaluated, FOLDER):
+        return _compared_with(stages, None, tracker)  # the scores belong to other models
+    return comparison
 
-    found = compared(evaluated)
-    if found[-1] and evaluated and not dvc_lock.unchanged(evaluated, HERE):
-        return compared(None)  # its scores are of other models
-    return found
+
+def _compared_with(stages: list[Stage], evaluated: Stage | None, tracker: Tracker) -> Comparison:
+    records = run_records.read(stages, evaluated, FOLDER)
+    models = registered_models.best(stages, evaluated, FOLDER)
+    return Comparison(records, models, tracker.differences(records, models, shown_better))

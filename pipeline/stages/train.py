@@ -1,48 +1,80 @@
 """train@{run}: trains one run on every seed."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from pipeline.params import Mistake, Params, read_settings
+from pipeline.params import Mistake, Settings, read_settings
 from pipeline.science.networks import sequences
+from pipeline.science.networks.sequences import Examples
+from pipeline.stages.context import Context, Report
 from pipeline.storage import artifacts
 
 
-def main(name: str, params: Params, workers, tracker) -> None:
+@dataclass(frozen=True)
+class Recipe:
+    """The values that all seeds of a run share."""
+
+    architecture: str
+    settings: Settings
+    vocabulary_size: int
+    train: Examples
+    validation: Examples
+
+
+def main(context: Context) -> None:
+    """Writes the weights of every seed, the card of the model and the history of its training."""
+    params = context.params
+    name = context.item
     run = params.train.runs[name]
     settings = read_settings(Path(run.source), run.settings)
-    examples = tuple(
-        sequences.examples(artifacts.read_parquet(artifacts.split(split)), settings.sequence_length)
-        for split in ("train", "validation")
+
+    recipe = Recipe(
+        run.architecture,
+        settings,
+        params.data.vocabulary_size,
+        train=sequences.examples(artifacts.read_parquet(artifacts.split("train")), settings.sequence_length),
+        validation=sequences.examples(artifacts.read_parquet(artifacts.split("validation")), settings.sequence_length),
     )
-    shared = run.architecture, settings, params.data.vocabulary_size, examples
-    tags = {"architecture": run.architecture, "settings": run.settings, "sequence_length": settings.sequence_length}
     seeds = params.train.seeds_of(name)
-    with tracker.live(f"train@{name}", {seed: {**tags, "seed": seed} for seed in seeds}) as log:
-        results = workers.run(f"{name} seed", _train, shared, {seed: (seed,) for seed in seeds}, log)
+    tags = {"architecture": run.architecture, "settings": run.settings, "sequence_length": settings.sequence_length}
+    tags_by_seed = {seed: {**tags, "seed": seed} for seed in seeds}
 
-    histories = pd.concat([found["history"].assign(seed=seed) for seed, found in results.items()])
-    for seed, found in results.items():
-        artifacts.write_bytes(artifacts.weights(name, seed), found["weights"])
-    artifacts.write_json(
-        artifacts.model(name),
-        {
-            "architecture": run.architecture,
-            "settings": run.settings,
-            "values": settings.model_dump(),
-            "vocabulary_size": params.data.vocabulary_size,
-            "best_epochs": {str(row.seed): row.epoch for row in histories[histories["best"] == 1].itertuples()},
-        },
-    )
-    artifacts.write_csv(artifacts.history(name), histories[["seed", *histories.columns.drop("seed")]])
+    with context.tracker.live(context.stage, tags_by_seed) as log:
+        results = context.workers.run(f"{name} seed", _train, recipe, {seed: seed for seed in seeds}, log)
+
+    history = pd.concat([result["history"].assign(seed=seed) for seed, result in results.items()])
+    best_epochs = history[history["best"] == 1]
+    card = {
+        "architecture": run.architecture,
+        "settings": run.settings,
+        "values": settings.model_dump(),
+        "vocabulary_size": params.data.vocabulary_size,
+        "best_epochs": {str(row.seed): row.epoch for row in best_epochs.itertuples()},
+    }
+
+    for seed, result in results.items():
+        artifacts.write_bytes(artifacts.weights(name, seed), result["weights"])
+    artifacts.write_json(artifacts.model(name), card)
+    artifacts.write_csv(artifacts.history(name), history[["seed", *history.columns.drop("seed")]])
 
 
-def _train(architecture, settings, vocabulary_size, examples, seed, say) -> dict[str, pd.DataFrame | bytes]:
-    from pipeline.science.networks import training  # here: the process that writes the files needs no TensorFlow
+def _train(recipe: Recipe, seed: int, report: Report) -> dict[str, pd.DataFrame | bytes]:
+    """The history and the packed weights of one seed. Raises Mistake where training diverges."""
+    from pipeline.science.networks import training  # imported here: the driver needs no TensorFlow
 
     try:
-        history, weights = training.train(architecture, settings, vocabulary_size, seed, *examples, say)
+        history, weights = training.train(
+            recipe.architecture,
+            recipe.settings,
+            recipe.vocabulary_size,
+            seed,
+            recipe.train,
+            recipe.validation,
+            report,
+        )
     except training.Diverged as error:
         raise Mistake(f"{error}; a smaller learning_rate or a clip_norm in its settings may help") from None
+
     return {"history": pd.DataFrame(history), "weights": weights}

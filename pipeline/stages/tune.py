@@ -1,12 +1,46 @@
 """tune@{architecture}: searches settings on the validation split."""
 
-from pipeline.params import Mistake, Params
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pipeline.params import Mistake, Settings
 from pipeline.science import search
 from pipeline.science.networks import sequences
+from pipeline.science.networks.sequences import Examples
+from pipeline.stages.context import Context, Log, Report
 from pipeline.storage import artifacts
 
 
-def main(architecture: str, params: Params, workers, tracker, study) -> None:
+@dataclass(frozen=True)
+class Data:
+    """The values that all trials and trainings of a search share."""
+
+    architecture: str
+    vocabulary_size: int
+    examples: tuple[Examples, Examples]  # of the train and the validation split
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A short training: `rung_epochs` epochs on one seed."""
+
+    settings: Settings
+    seed: int
+    rung_epochs: int
+
+
+@dataclass(frozen=True)
+class FullTraining:
+    """Trainings of one setting to their end, on several seeds."""
+
+    settings: Settings
+    seeds: list[int]
+
+
+def main(context: Context) -> None:
+    """Writes the chosen settings, the table of trials, their histories and the summary of the search."""
+    params = context.params
+    architecture = context.item
     start = params.settings[params.tune.settings]
     tags = {
         "architecture": architecture,
@@ -14,42 +48,43 @@ def main(architecture: str, params: Params, workers, tracker, study) -> None:
         "seed": params.tune.seed,
         "sequence_length": start.sequence_length,
     }
-    with tracker.live(f"tune@{architecture}", dict.fromkeys(range(params.tune.trials), tags)) as log:
-        summary = searched(architecture, params, workers, study, params.tune.seed, log)
+
+    with context.tracker.live(context.stage, dict.fromkeys(range(params.tune.trials), tags)) as log:
+        summary = searched(context, params.tune.seed, log)
 
     chosen = start.model_copy(update=summary["chosen"]["settings"])
-    artifacts.write_csv(artifacts.trial_histories(architecture), search.histories(study))
-    artifacts.write_csv(artifacts.trials(architecture), search.table(study))
+    tuned = {"settings": {"tuned": chosen.model_dump()}, "chosen": summary["chosen"]}
+    artifacts.write_csv(artifacts.trial_histories(architecture), search.histories(context.study))
+    artifacts.write_csv(artifacts.trials(architecture), search.table(context.study))
     artifacts.write_json(artifacts.tuning_summary(architecture), summary)
-    artifacts.write_json(
-        artifacts.tuned(architecture), {"settings": {"tuned": chosen.model_dump()}, "chosen": summary["chosen"]}
-    )
+    artifacts.write_json(artifacts.tuned(architecture), tuned)
 
 
-def searched(architecture: str, params: Params, workers, study, first_seed: int, log) -> dict:
-    """The summary of search, race and regret; `first_seed` is the search's, those after it are the race's and so on."""
-    start, space = params.settings[params.tune.settings], params.tune.space
-    examples = tuple(
-        sequences.examples(artifacts.read_parquet(artifacts.split(name)), start.sequence_length)
-        for name in ("train", "validation")
+def searched(context: Context, first_seed: int, log: Log) -> dict:
+    """The summary of search, race and regret.
+
+    `first_seed` trains the trials of the search; the seeds after it train the race and then the regret. `log` gets the
+    metrics of every epoch of a trial. Raises Mistake where no settings can be chosen.
+    """
+    params = context.params
+    study = context.study
+    start = params.settings[params.tune.settings]
+    space = params.tune.space
+    data = Data(
+        context.item,
+        params.data.vocabulary_size,
+        (_examples("train", start.sequence_length), _examples("validation", start.sequence_length)),
     )
-    shared = architecture, params.data.vocabulary_size, examples
     race_seeds = range(first_seed + 1, first_seed + 1 + params.tune.race_seeds)
     regret_seeds = range(race_seeds.stop, race_seeds.stop + params.tune.regret_seeds)
 
-    def evaluate(wave: dict, keep) -> dict:
-        tasks = {
-            number: (start.model_copy(update=chosen), first_seed, params.tune.rung_epochs)
-            for number, chosen in wave.items()
-        }
-        name = f"tune {architecture} trial"
-        return workers.run(name, search.trial, shared, _largest_first(tasks), log, keep, params.tune.trials)
+    def evaluate(wave: dict[int, search.Chosen], keep: Callable) -> dict[int, search.Outcome]:
+        trials = {}
+        for number, chosen in wave.items():
+            trials[number] = Trial(start.model_copy(update=chosen), first_seed, params.tune.rung_epochs)
 
-    def training(name: str):
-        def train(tasks: dict, keep) -> dict:
-            return workers.run(f"tune {architecture} {name}", search.train_in_full, shared, tasks, _unlogged, keep)
-
-        return train
+        name = f"tune {context.item} trial"
+        return context.workers.run(name, _try, data, _largest_first(trials), log, keep, params.tune.trials)
 
     search.search(
         study,
@@ -61,21 +96,62 @@ def searched(architecture: str, params: Params, workers, study, first_seed: int,
         params.tune.seed,
         evaluate,
     )
+
     try:
         finalists = search.finalists(study, space, start, params.tune.finalists)
         contestants = search.contestants(start, finalists)
-        rows = search.race(study, contestants, race_seeds, training("race")) if finalists else []
+        rows = []
+        if finalists:
+            rows = search.race(study, contestants, race_seeds, _trainer(context, data, "race"))
         chosen, _ = search.choose(rows)
-        regret = search.regret(study, chosen, contestants, regret_seeds, training("regret"))
+        regret = search.regret(study, chosen, contestants, regret_seeds, _trainer(context, data, "regret"))
     except ValueError as error:
-        raise Mistake(f"tune@{architecture}: {error}") from None
+        raise Mistake(f"{context.stage}: {error}") from None
+
     return search.summary(study, space, start, rows, regret)
 
 
-def _largest_first(tasks: dict[int, tuple]) -> dict[int, tuple]:
-    """Then the last to end is a small one, and workers wait less for one another."""
-    return dict(sorted(tasks.items(), key=lambda task: -search.work(task[1][0])))
+def _examples(split: str, sequence_length: int) -> Examples:
+    return sequences.examples(artifacts.read_parquet(artifacts.split(split)), sequence_length)
 
 
-def _unlogged(unit: str, epoch: int, metrics: dict) -> None:
+def _largest_first(trials: dict[int, Trial]) -> dict[int, Trial]:
+    """The same trials in another order: the last one to end is small, and workers wait less for one another."""
+    return dict(sorted(trials.items(), key=lambda numbered: -search.work(numbered[1].settings)))
+
+
+def _trainer(context: Context, data: Data, part: str) -> search.Train:
+    """The function that trains tasks of a part of the search, `race` or `regret`, on the workers."""
+
+    def train(tasks: dict[str, tuple[Settings, list[int]]], keep: Callable) -> dict[str, dict]:
+        trainings = {name: FullTraining(*task) for name, task in tasks.items()}
+        return context.workers.run(f"tune {context.item} {part}", _train_in_full, data, trainings, _log_nothing, keep)
+
+    return train
+
+
+def _try(data: Data, trial: Trial, report: Report) -> search.Outcome:
+    return search.trial(
+        data.architecture,
+        data.vocabulary_size,
+        data.examples,
+        trial.settings,
+        trial.seed,
+        trial.rung_epochs,
+        report,
+    )
+
+
+def _train_in_full(data: Data, training: FullTraining, report: Report) -> dict:
+    return search.train_in_full(
+        data.architecture,
+        data.vocabulary_size,
+        data.examples,
+        training.settings,
+        training.seeds,
+        report,
+    )
+
+
+def _log_nothing(unit: str, epoch: int, metrics: dict[str, float]) -> None:
     """MLflow shows the scores of the race, not its learning curves."""

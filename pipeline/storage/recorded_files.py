@@ -12,9 +12,10 @@ from pathlib import Path, PurePosixPath
 from pipeline.params import Mistake, Params, document
 from pipeline.storage import artifacts, dvc_lock
 from pipeline.storage.dvc_lock import Stage
+from pipeline.storage.stages import STAGES, dvc_names
 
 CODE = "pipeline/"
-RUNS = ("tune", "train", "gradients")  # stages that are runs in MLflow; `evaluate` adds its scores to those of `train`
+RUNS = tuple(stage.name for stage in STAGES if stage.item)  # runs in MLflow; `evaluate` adds its scores to `train`
 DIRECTORY = ".dir"  # ends the hash of a folder: that of its listing
 IGNORED = (".writing-", "__pycache__")  # as in .dvcignore
 
@@ -41,14 +42,7 @@ class Difference:
 
 def listed(params: Params) -> list[str]:
     """Every stage of dvc.yaml with these parameters; dvc.lock may tell of more, which nothing reads."""
-    return [
-        "prepare",
-        *(f"tune@{architecture}" for architecture in params.tune.architectures),
-        *(f"train@{run}" for run in params.train.runs),
-        "evaluate",
-        *(f"gradients@{length}" for length in params.gradients.sequence_lengths),
-        *("retention", "claims", "examples", "report", "track"),
-    ]
+    return dvc_names(params)
 
 
 def demand(stage: str, params: Params, folder: Path) -> dict[str, Stage]:

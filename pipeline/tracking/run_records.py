@@ -25,15 +25,9 @@ from pipeline.params import DEFAULT_INITIALISER
 from pipeline.science.statistics.lags import longest_lag_learned
 from pipeline.storage import artifacts
 from pipeline.storage.dvc_lock import Stage, digest
+from pipeline.storage.stages import STAGES
 
-EXPERIMENTS = {
-    "train": "rnn-for-nlp/training",
-    "evaluate": "rnn-for-nlp/training",
-    "tune": "rnn-for-nlp/tuning",
-    "gradients": "rnn-for-nlp/gradients",
-    "retention": "rnn-for-nlp/gradients",
-    "claims": "rnn-for-nlp/gradients",
-}
+EXPERIMENTS = {stage.name: stage.experiment for stage in STAGES if stage.experiment}
 FIGURES = {  # of the report, that the parents of a stage show
     "train": ("accuracy", "Test accuracy of every run"),
     "evaluate": ("accuracy", "Test accuracy of every run"),

@@ -20,11 +20,10 @@ from pipeline import machine
 from pipeline.params import Mistake, Params
 from pipeline.storage import dvc_lock, recorded_files
 from pipeline.storage.dvc_lock import LOCK, Stage
+from pipeline.storage.stages import ARITHMETIC, STAGES, TRACK, TRAINING
 from pipeline.verify import clean_copy, comparison, durations
 
-TRAINING = 0.05  # hundreds of float32 steps multiply a last bit: one accuracy in twenty, not one in a million
-TOLERANCES = {"tune": TRAINING, "train": TRAINING, "gradients": TRAINING, "retention": TRAINING}
-ARITHMETIC = 1e-6  # the last digits of float32, once through a network
+TOLERANCES = {stage.name: stage.tolerance for stage in STAGES if stage.tolerance == TRAINING}
 RECORDED = (str(LOCK), "params.yaml", "dvc.yaml")
 SAME, TOLERATED, DIFFERS = "identical", "within the tolerance", "differs"
 NOT_COMPARED = "not compared"  # another kind of machine made other bytes, and the recorded ones are not here
@@ -83,7 +82,7 @@ def main(params: Params, wanted: list[str], only_files: bool, as_json: bool, tim
 
 def _stages(params: Params, root: Path) -> dict[str, Stage]:
     """Those of these parameters but `track`, each behind what it reads from."""
-    names = [name for name in recorded_files.listed(params) if name != "track"]
+    names = [name for name in recorded_files.listed(params) if name != TRACK.name]
     known = dvc_lock.recorded(names, root)
     before = {
         name: [

@@ -1,1 +1,1 @@
-"""Where units of work run: this process, a pool of processes, or a Dask cluster."""
+"""Where units of work run: in this process, in a pool of processes, or on a Dask cluster."""

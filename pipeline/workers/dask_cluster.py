@@ -1,9 +1,10 @@
-"""Units on a Dask cluster that shares neither disk nor code with this process. The only importer of dask.
+"""Units on a Dask cluster that shares neither disk nor code with this process. Only this module imports dask.
 
-A plugin brings every worker, also one that joins later, the code of this checkout and the shared values, and starts a
-process beside it that computes: a Dask worker has threads of its own, and they draw from the generator Keras seeds.
-What runs over there before that travels by value, so scheduler and workers need the packages of the lock file alone.
-Encryption is Dask's own: an address `tls://` and Dask's configuration of certificates (docs/cluster.md).
+A plugin sends the code of this checkout and the shared values to every worker of the cluster, also to one that joins
+later. There it starts a separate process that computes: a Dask worker has threads of its own, which would draw from the
+generator that Keras seeds. The plugin and the calls travel by value, so scheduler and workers need no code of ours,
+only the packages of the lock file. For encryption, use an address `tls://` and Dask's configuration of certificates
+(docs/cluster.md).
 """
 
 import asyncio
@@ -16,135 +17,151 @@ import sys
 import threading
 import uuid
 import zipfile
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Executor, Future
 from contextlib import suppress
 from pathlib import Path
 
 import cloudpickle
-from distributed import Client, KilledWorker, Security, WorkerPlugin, get_worker
+from distributed import Client, KilledWorker, Security, Worker, WorkerPlugin, get_worker
 from distributed.comm import connect
 
 from pipeline.params import Mistake
 from pipeline.storage import stores
-from pipeline.workers import worker
+from pipeline.workers import worker as worker_process
 
 CODE = Path(__file__).parents[1]
-NAME, STUDIES = "rnn-for-nlp", "studies_of_rnn_for_nlp"
-PATIENCE_SECONDS, SILENCE_SECONDS, GOODBYE_SECONDS = 20, 30, 2
-AGAIN = "`dvc repro` goes on"
+NAME = "rnn-for-nlp"
+STUDIES = "studies_of_rnn_for_nlp"  # attribute of a Dask worker: its processes, by the name of the study
+PATIENCE_SECONDS = 20  # for a connection
+SILENCE_SECONDS = 30  # of a scheduler, before its connection is cut
+GOODBYE_SECONDS = 2
+REMEDY = "`dvc repro` continues"
 
 for _name in ("distributed", "distributed.client", "distributed.core"):
-    logging.getLogger(_name).setLevel(logging.CRITICAL + 1)  # what went wrong is said in one line, by Mistake
+    logging.getLogger(_name).setLevel(logging.CRITICAL + 1)  # a Mistake reports each failure
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
 class Cluster(Executor):
-    """The workers of the scheduler at this address; raises Mistake where none answers."""
+    """The workers of the scheduler at an address. Raises Mistake where no scheduler answers there."""
 
     at_once = sys.maxsize
 
-    def __init__(self, address: str, shared: tuple, hear: worker.Tell):
-        if address.startswith("tls:") and not Security().get_connection_args("client").get("ssl_context"):
-            raise Mistake(
-                f"DASK_SCHEDULER_ADDRESS: {address}: Dask's configuration names no certificate (docs/cluster.md)"
-            )
-        self._address, study = address, Study(_code(), shared)
-        try:
-            asyncio.run(_answers(address))
-            self._client = Client(address, timeout=PATIENCE_SECONDS, set_as_default=False)
-        except (OSError, ValueError) as error:
-            raise Mistake(
-                f"DASK_SCHEDULER_ADDRESS: {address}: no scheduler answers there ({str(error) or 'silence'})"
-            ) from None
-        self._ended = threading.Event()
-        self._study, self._executor = study.name, self._client.get_executor(pure=False)
+    def __init__(self, address: str, shared: object, hear: worker_process.Hear):
+        self._address = address
+        self._client = _connected(address)
+        self._executor = self._client.get_executor(pure=False)
+        self._closed = threading.Event()
+
+        study = Study(_code(), shared)
+        self._study = study.name
         try:
             self._client.subscribe_topic(study.name, lambda event: hear(*event[1]))
             self._client.register_plugin(study)
-        except Exception as error:  # whatever a worker over there lacks
+        except Exception as error:  # a worker may lack a package, disk space, memory
             self.abandon()
             raise Mistake(f"a worker of {address} cannot take up the study: {error}") from error
+
         threading.Thread(target=self._watch, daemon=True).start()
         if not self._client.nthreads():
             print(f"no worker has joined {stores.masked(address)} yet: waiting for one", file=sys.stderr, flush=True)
 
-    def submit(self, function, /, *args) -> Future:
-        """Its future raises Mistake where the cluster could not do it: workers kept dying, the scheduler is gone."""
-        there = self._executor.submit(_caller(), self._study, cloudpickle.dumps((function, args)))
-        here: Future = Future()
+    def submit(self, function: Callable, /, *arguments) -> Future:
+        """Its future raises Mistake where workers keep dying or the scheduler goes away."""
+        remote = self._executor.submit(_caller(), self._study, cloudpickle.dumps((function, arguments)))
+        local: Future = Future()
 
-        def hand_over(there: Future) -> None:
+        def pass_on(remote: Future) -> None:
             try:
-                here.set_result(worker.opened(pickle.loads(there.result())))  # noqa: S301  # from our own process
+                answer = pickle.loads(remote.result())  # noqa: S301  # from our own process
+                local.set_result(worker_process.result_of(answer))
             except CancelledError:
-                here.set_exception(Mistake(f"the Dask scheduler at {self._address} went away; {AGAIN}"))
+                local.set_exception(Mistake(f"the Dask scheduler at {self._address} went away; {REMEDY}"))
             except KilledWorker as error:
-                losses = error.allowed_failures + 1
-                here.set_exception(Mistake(f"{losses} workers of {self._address} died of it (memory?); {AGAIN}"))
+                workers = f"{error.allowed_failures + 1} workers of {self._address}"
+                local.set_exception(Mistake(f"{workers} crashed running this task (out of memory?); {REMEDY}"))
             except Exception as error:
-                here.set_exception(error)
+                local.set_exception(error)
 
-        there.add_done_callback(hand_over)
-        return here
+        remote.add_done_callback(pass_on)
+        return local
 
     def _watch(self) -> None:
-        """Cuts the connection to a scheduler that has stopped answering: for what waits for it, it then has gone."""
-        while not self._ended.wait(PATIENCE_SECONDS) and self._client.status == "running":
+        """Cuts the connection to a scheduler that stops answering, so that everything that waits for it ends."""
+        while not self._closed.wait(PATIENCE_SECONDS) and self._client.status == "running":
             try:
                 self._client.sync(self._client.scheduler.identity, n_workers=0, callback_timeout=SILENCE_SECONDS)
             except Exception:
-                with suppress(AttributeError):  # it has gone
+                with suppress(AttributeError):  # the connection has ended by itself
                     self._client.loop.add_callback(self._client.scheduler_comm.comm.abort)
 
-    def shutdown(self, wait=True, *, cancel_futures=False) -> None:
-        self._ended.set()
-        if self._client.status == "running":  # else the scheduler has gone: it would be waited for
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self._closed.set()
+        if self._client.status == "running":  # else the client would wait for a scheduler that has gone
             with suppress(Exception):
                 self._client.unregister_worker_plugin(self._study)
         with suppress(Exception):
             self._client.close(timeout=GOODBYE_SECONDS)
 
     def abandon(self) -> None:
-        """Work under way ends with the processes over there."""
+        """Ends the processes on the cluster. Tasks that are running are lost."""
         self.shutdown()
 
 
 class Study(WorkerPlugin):
-    """Gives a worker of the cluster a process of its own for this study. Runs over there, but for its beginning."""
+    """Gives a Dask worker a process for this study. Its `setup` and `teardown` run on the cluster."""
 
-    def __init__(self, code: bytes, shared: tuple):
-        self.code, self.shared = code, cloudpickle.dumps(shared)
-        self.name = f"{NAME}-{uuid.uuid4()}"  # another driver may run the same study here, and end first
+    def __init__(self, code: bytes, shared: object):
+        self.code = code
+        self.shared = cloudpickle.dumps(shared)
+        self.name = f"{NAME}-{uuid.uuid4()}"  # another driver may run the same study on this cluster and end first
 
-    def setup(self, worker) -> None:
+    def setup(self, worker: Worker) -> None:
         archive = Path(worker.local_directory) / f"{NAME}-{hashlib.sha256(self.code).hexdigest()[:16]}.zip"
         archive.write_bytes(self.code)
+
         if str(archive) not in str(getattr(sys.modules.get("pipeline"), "__path__", "")):
-            for name in [name for name in sys.modules if name.partition(".")[0] == "pipeline"]:
-                del sys.modules[name]  # of a study with other code
+            for name in list(sys.modules):
+                if name.partition(".")[0] == "pipeline":
+                    del sys.modules[name]  # it belongs to a study with other code
+
         sys.path.insert(0, str(archive))
         try:
-            local = importlib.import_module("pipeline.workers.pool")
-            shared = pickle.loads(self.shared)  # noqa: S301  # from the driver, who has just sent it
+            module = importlib.import_module("pipeline.workers.pool")
+            shared = pickle.loads(self.shared)  # noqa: S301  # from the driver
         finally:
             sys.path.remove(str(archive))
-        pool = local.Pool(1, shared, lambda unit, message: worker.log_event(self.name, [unit, message]))
-        worker.__dict__.setdefault(STUDIES, {})[self.name] = pool, local.worker.run_packed
 
-    def teardown(self, worker) -> None:
+        pool = module.Pool(1, shared, lambda unit, message: worker.log_event(self.name, [unit, message]))
+        worker.__dict__.setdefault(STUDIES, {})[self.name] = pool, module.worker.run_packed
+
+    def teardown(self, worker: Worker) -> None:
         pool, _ = worker.__dict__.get(STUDIES, {}).pop(self.name, (None, None))
         if pool:
             pool.abandon()
 
 
-async def _answers(address: str) -> None:
-    """Raises OSError where none greets in time: Dask's client would wait for the greeting without end."""
+def _connected(address: str) -> Client:
+    if address.startswith("tls:") and not Security().get_connection_args("client").get("ssl_context"):
+        raise Mistake(f"DASK_SCHEDULER_ADDRESS: {address}: Dask's configuration names no certificate (docs/cluster.md)")
+    try:
+        asyncio.run(_greet(address))
+        return Client(address, timeout=PATIENCE_SECONDS, set_as_default=False)
+    except (OSError, ValueError) as error:
+        reason = str(error) or "silence"
+        raise Mistake(f"DASK_SCHEDULER_ADDRESS: {address}: no scheduler answers there ({reason})") from None
+
+
+async def _greet(address: str) -> None:
+    """Raises OSError where nothing greets in time. Dask's client would wait for the greeting without end."""
     greeting = connect(address, timeout=PATIENCE_SECONDS, **Security().get_connection_args("client"))
-    await (await asyncio.wait_for(greeting, PATIENCE_SECONDS + 1)).close()
+    connection = await asyncio.wait_for(greeting, PATIENCE_SECONDS + 1)
+    await connection.close()
 
 
-def _caller():
-    """A function for the workers. It is made anew in here because Dask sends only such functions by value."""
+def _caller() -> Callable[[str, bytes], bytes]:
+    """The function that runs on a Dask worker. It is nested, because Dask sends only nested functions by value."""
 
     def call(study: str, packed: bytes) -> bytes:
         worker = get_worker()
@@ -157,9 +174,9 @@ def _caller():
 
 
 def _code() -> bytes:
-    """This package as an archive, the same bytes each time."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+    """The package `pipeline` as a zip archive; equal code gives equal bytes."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(CODE.rglob("*.py")):
             archive.writestr(zipfile.ZipInfo(path.relative_to(CODE.parent).as_posix()), path.read_bytes())
-    return buffer.getvalue()
+    return content.getvalue()

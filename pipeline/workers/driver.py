@@ -1,8 +1,8 @@
-"""Where independent units of work (seeds, trials, gradient cells) run, and what happens when a machine fails.
+"""Runs independent units of work (seeds, trials, gradient cells), also where a machine fails.
 
-Units go to an executor: spawned processes sized to this machine, this process itself where there is one unit or one
-core, or the Dask cluster at DASK_SCHEDULER_ADDRESS. Which it is never changes a result: every unit runs on one thread
-and gets all it needs from the driver, what every unit needs once a process, the rest with its task. RNN_WORKERS
+Units go to an executor: processes sized to this machine; this process itself where there is one unit or one core; or
+the Dask cluster at DASK_SCHEDULER_ADDRESS. The executor never changes a result. Every unit runs on one thread and gets
+all its inputs from the driver: those that all units share once per process, the others with its task. RNN_WORKERS
 overrides the number of processes.
 """
 
@@ -11,10 +11,10 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
@@ -22,158 +22,175 @@ from pipeline.params import Mistake
 from pipeline.storage import stores
 from pipeline.workers import pool, resume, worker
 
-LOSSES = 3  # of a unit's process or memory, before the stage gives up
-Report = Callable[[int, int, dict[str, float]], None]  # unit, epoch, metrics
-Keep = Callable[[int, Any], None]  # unit, result
+if TYPE_CHECKING:
+    from pipeline.workers.dask_cluster import Cluster
+
+LOSSES = 3  # times that the process of a unit may die or run out of memory
+Log = Callable[[Any, int, dict[str, float]], None]  # unit, epoch, metrics
+Keep = Callable[[Any, Any], None]  # unit, result
 
 
 class Workers:
-    """Runs units and hands what they report to the driver, which alone writes files and studies.
+    """Runs units and passes their messages to the driver, which alone writes files and studies.
 
-    The executor is made when the first units come, and kept until `close`: a stage that has none pays nothing. Where
-    something keeps results (unfinished.Results, by unit), what it has is not computed again.
+    The executor starts with the first units and lives until `close`, so a stage without units starts none. `finished`
+    holds the results of an interrupted run; units with a result there are not computed again.
     """
 
-    def __init__(self, processes: int, scheduler: str | None = None, kept: resume.Results | None = None):
-        self._processes, self._scheduler, self._kept = processes, scheduler, kept
-        self._executor: pool.Here | pool.Pool | None = None  # or a cluster.Cluster
-        self._shared: tuple = ()
+    def __init__(self, processes: int, scheduler: str | None = None, finished: resume.Results | None = None):
+        self._processes = processes
+        self._scheduler = scheduler
+        self._finished = finished
+        self._executor: pool.InProcess | pool.Pool | Cluster | None = None
+        self._shared: object = None
         self._progress: _Progress | None = None
-        self._hearing = threading.Lock()  # several processes speak at once
+        self._hearing = threading.Lock()  # several processes report at the same time
 
     def run(
         self,
         name: str,
         function: Callable,
-        shared: tuple,
-        tasks: dict[int, tuple],
-        report: Report,
+        shared: object,
+        tasks: Mapping[Any, Any],
+        log: Log,
         keep: Keep = lambda unit, result: None,
         total: int = 0,
-        kinds: dict[int, Hashable] | None = None,
-    ) -> dict:
-        """{unit: function(*shared, *task, say)} in the order of `tasks`, which is also the order they begin in
-        (but for `kinds`).
+        kinds: Mapping[Any, Hashable] | None = None,
+    ) -> dict[Any, Any]:
+        """{unit: function(shared, task, report)}, in the order of `tasks`.
 
-        `shared` goes to each process once, as it starts: it is the same object in every call. `say({"epoch": n, metric:
-        value})` inside a unit becomes `report(unit, n, {metric: value})` here, while the unit runs; `keep` gets each
-        result as it comes. `name` is what a person reads beside the progress: "vanilla-textbook seed"; where these are
-        some of `total` units, numbered from 0, it is the progress of all. `kinds` tells which units share a compiled
-        network: a process goes on with the kind it has, so that it compiles less.
+        name: precedes the unit in progress and errors, for example "vanilla-textbook seed".
+        shared: goes to each process once, when it starts; every call gets the same object.
+        tasks: unit -> its task. Units begin in this order, except where `kinds` changes it.
+        log: log(unit, n, {metric: value}) follows each report({"epoch": n, metric: value}) of a running unit.
+        keep: gets each unit and its result as soon as it is computed.
+        total: the number of units of which these are a part, numbered from 0; progress then counts all of them.
+        kinds: unit -> units of one kind share a compiled network. A process prefers the kind that it has compiled.
 
-        The first exception of a unit is raised here. Where its process is killed or memory runs out the unit is not to
-        blame: it runs again, and only after LOSSES of these it raises Mistake.
+        Raises the first exception of a unit. Where its process is killed or out of memory, the unit runs again; after
+        LOSSES of these this raises Mistake.
         """
         results = self._results_before(tasks)
-        losses, pending, todo = Counter(), {}, deque(unit for unit in tasks if unit not in results)
-        kind_of = dict.fromkeys(tasks) if kinds is None else kinds
-        last_kinds: deque[Hashable] = deque()  # of the processes that have ended a unit and wait for the next one
-        if not todo:
+        waiting = deque(unit for unit in tasks if unit not in results)
+        if not waiting:
             return results
-        executor = self._ready(total or len(todo), shared)
+
+        executor = self._ready(total or len(waiting), shared)
+        kind_of = dict.fromkeys(tasks) if kinds is None else kinds
+        idle_kinds: deque[Hashable] = deque()  # of the processes that wait for their next unit
+        unit_of: dict[Future, Any] = {}
+        losses: Counter = Counter()
         done = len(results) + (min(tasks) if total else 0)
 
-        def begin(unit: int) -> Future:
-            return executor.submit(worker.run, function, unit, tasks[unit])
-
-        with self._progressing(name, total or len(tasks), done, report) as progress:
+        with self._showing(_Progress(name, total or len(tasks), done, log)) as progress:
             if results:
-                progress.say(f"({len(results)} of {len(tasks)} were done before this run was interrupted)")
-            while todo or pending:
-                while todo and len(pending) < executor.at_once:
-                    last_kind = last_kinds.popleft() if last_kinds else None
-                    unit = _next(todo, kind_of, last_kind, {kind_of[other] for other in pending.values()})
-                    todo.remove(unit)
-                    pending[begin(unit)] = unit
-                for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                    unit = pending.pop(future)
-                    last_kinds.append(kind_of[unit])
+                progress.write(f"({len(results)} of {len(tasks)} were done before this run was interrupted)")
+
+            while waiting or unit_of:
+                while waiting and len(unit_of) < executor.at_once:
+                    last_kind = idle_kinds.popleft() if idle_kinds else None
+                    running = {kind_of[unit] for unit in unit_of.values()}
+                    unit = next_unit(waiting, kind_of, last_kind, running)
+                    waiting.remove(unit)
+                    unit_of[executor.submit(worker.run, function, unit, tasks[unit])] = unit
+
+                for future in wait(unit_of, return_when=FIRST_COMPLETED).done:
+                    unit = unit_of.pop(future)
+                    idle_kinds.append(kind_of[unit])
                     try:
                         results[unit] = future.result()
                     except worker.Lost as loss:
                         losses[unit] += 1
                         if losses[unit] == LOSSES:
                             raise Mistake(f"{name} {unit}: {loss}, {LOSSES} times (too little memory?)") from None
-                        progress.say(f"{unit}: {loss}; it runs again")
-                        todo.appendleft(unit)
+                        progress.write(f"{unit}: {loss}; it runs again")
+                        waiting.appendleft(unit)
                     except Mistake as mistake:
                         raise Mistake(f"{name} {unit}: {mistake}") from None
                     else:
                         keep(unit, results[unit])
-                        if self._kept is not None:
-                            self._kept[unit] = results[unit]
-                        progress.done()
+                        if self._finished is not None:
+                            self._finished[unit] = results[unit]
+                        progress.count()
+
         return {unit: results[unit] for unit in tasks}
 
     def close(self) -> None:
-        """Units under way, if any, end with it."""
+        """Ends the executor and the units that are running."""
         if self._executor:
             self._executor.abandon()
 
-    def _results_before(self, tasks: dict[int, tuple]) -> dict:
-        if self._kept is None:
-            return {}
-        kept = {unit: self._kept.get(unit) for unit in tasks}
-        return {unit: result for unit, result in kept.items() if result is not None}
+    def _results_before(self, tasks: Mapping[Any, Any]) -> dict[Any, Any]:
+        results = {}
+        if self._finished is not None:
+            for unit in tasks:
+                if (result := self._finished.get(unit)) is not None:
+                    results[unit] = result
+        return results
 
-    def _ready(self, units: int, shared: tuple) -> pool.Here | pool.Pool:
+    def _ready(self, units: int, shared: object) -> "pool.InProcess | pool.Pool | Cluster":
         if self._executor is not None:
             if shared is not self._shared:
                 raise ValueError("other shared values than the workers started with")
             return self._executor
+
         self._shared = shared
         if self._scheduler:
             self._executor = _cluster()(self._scheduler, shared, self._hear)
         elif min(units, self._processes) == 1:
-            self._executor = pool.Here(shared, self._hear)
+            self._executor = pool.InProcess(shared, self._hear)
         else:
             self._executor = pool.Pool(self._processes, shared, self._hear)
         return self._executor
 
-    def _hear(self, unit: int, message: dict) -> None:
+    def _hear(self, unit: Any, message: dict) -> None:
         with self._hearing:
             if self._progress:
                 self._progress.hear(unit, message)
 
     @contextmanager
-    def _progressing(self, name: str, units: int, done: int, report: Report):
-        self._progress = _Progress(name, units, done, report)
+    def _showing(self, progress: "_Progress") -> Iterator["_Progress"]:
+        self._progress = progress
         try:
-            yield self._progress
+            yield progress
         finally:
-            self._progress.close()
+            progress.close()
 
 
-def _next(todo: deque[int], kind_of: dict[int, Hashable], last_kind: Hashable, running: set[Hashable]) -> int:
-    """The first unit of the last kind; else the first of a kind that no process has now; else the first."""
-    same = [unit for unit in todo if kind_of[unit] == last_kind]
-    fresh = [unit for unit in todo if kind_of[unit] not in running]
-    return [*same, *fresh, *todo][0]
+def next_unit(waiting: deque[Any], kind_of: Mapping[Any, Hashable], last_kind: Hashable, running: set[Hashable]) -> Any:
+    """The unit that a process computes next.
+
+    The first unit of the kind that the process computed last; else the first of a kind that no process computes now;
+    else the first.
+    """
+    same_kind = [unit for unit in waiting if kind_of[unit] == last_kind]
+    new_kind = [unit for unit in waiting if kind_of[unit] not in running]
+    return [*same_kind, *new_kind, *waiting][0]
 
 
 def processes() -> int:
-    """How many workers this machine gets: RNN_WORKERS, else one for each core this process may use."""
-    asked = os.environ.get("RNN_WORKERS")
-    if asked is None:
+    """The number of workers of this machine: RNN_WORKERS, else one per core that this process may use."""
+    number = os.environ.get("RNN_WORKERS")
+    if number is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not asked.isdecimal() or int(asked) < 1:
-        raise Mistake(f"RNN_WORKERS: {asked!r}: must be a whole number from 1")
-    return int(asked)
+    if not number.isdecimal() or int(number) < 1:
+        raise Mistake(f"RNN_WORKERS: {number!r}: must be a whole number from 1")
+    return int(number)
 
 
 def scheduler() -> str | None:
-    """The address of the Dask scheduler to use, if any."""
+    """The address of the Dask scheduler in DASK_SCHEDULER_ADDRESS; None where it is not set."""
     return os.environ.get("DASK_SCHEDULER_ADDRESS") or None
 
 
 def described() -> str:
-    """Where units would run, for a person."""
+    """Where units would run, as `doctor` prints it."""
     if address := scheduler():
         return f"those of the Dask scheduler at {stores.masked(address)} (DASK_SCHEDULER_ADDRESS)"
     return f"{processes()} of one thread each (RNN_WORKERS changes it; DASK_SCHEDULER_ADDRESS names a cluster)"
 
 
-def _cluster() -> type:
+def _cluster() -> "type[Cluster]":
     try:
         from pipeline.workers.dask_cluster import Cluster
     except ImportError as error:
@@ -184,33 +201,40 @@ def _cluster() -> type:
 
 
 class _Progress:
-    """A bar on a terminal, a plain line for every message in a log, with the time left."""
+    """A bar on a terminal; in a log one line per message, with the time left."""
 
-    def __init__(self, name: str, units: int, done: int, report: Report):
-        self._name, self._report = name, report
-        hidden = not sys.stderr.isatty()
-        self._bar = tqdm(total=units, initial=done, desc=name, file=sys.stderr, disable=hidden, leave=True)
-        self._units, self._before, self._done, self._start = units, done, 0, time.monotonic()
+    def __init__(self, name: str, units: int, done: int, log: Log):
+        self._name = name
+        self._log = log
+        self._units = units
+        self._done_before = done
+        self._done_now = 0
+        self._start = time.monotonic()
+        is_log = not sys.stderr.isatty()
+        self._bar = tqdm(total=units, initial=done, desc=name, file=sys.stderr, disable=is_log, leave=True)
 
-    def hear(self, unit: int, message: dict) -> None:
+    def hear(self, unit: Any, message: dict) -> None:
         metrics = {name: value for name, value in message.items() if name != "epoch"}
-        self._report(unit, message["epoch"], metrics)
-        text = f"{unit}: epoch {message['epoch']} " + " ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+        self._log(unit, message["epoch"], metrics)
+
+        values = " ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+        text = f"{unit}: epoch {message['epoch']} {values}"
         if self._bar.disable:
-            self.say(text)
+            self.write(text)
         else:
             self._bar.set_postfix_str(text)
 
-    def done(self) -> None:
-        self._done += 1
+    def count(self) -> None:
+        """Counts one more unit as done."""
+        self._done_now += 1
         self._bar.update()
-        finished = self._before + self._done
-        if self._bar.disable and finished < self._units:
-            spent = time.monotonic() - self._start
-            left = tqdm.format_interval(spent / self._done * (self._units - finished))
-            self.say(f"({finished} of {self._units} done, about {left} left)")
+        done = self._done_before + self._done_now
 
-    def say(self, text: str) -> None:
+        if self._bar.disable and done < self._units:
+            seconds = (time.monotonic() - self._start) / self._done_now * (self._units - done)
+            self.write(f"({done} of {self._units} done, about {tqdm.format_interval(seconds)} left)")
+
+    def write(self, text: str) -> None:
         if self._bar.disable:
             print(self._name, text, flush=True)
         else:

@@ -1,8 +1,9 @@
-"""Results of the units of a stage that was interrupted, so that it goes on from there.
+"""The results of units that an interrupted stage had finished, so that it continues where it ended.
 
-They lie outside DVC, in a folder that is named by all that can change them (the stage's parameters, code, data and the
-lock file), and are forgotten once the stage has written its files. A unit's result is one archive of named tables and
-bytes, which is read without executing anything; what a kill or a bad disk damaged does not count, and is made again.
+They lie outside DVC. The name of their folder contains a hash of everything that can change them: the parameters, code
+and data of the stage, and the lock file. The folder is deleted when the stage has written its files. The result of a
+unit is one archive of named tables and bytes, so reading it executes no code. A damaged archive is ignored, and the
+unit is computed again.
 """
 
 import io
@@ -22,25 +23,37 @@ Result = dict[str, pd.DataFrame | bytes]
 
 
 class Results:
-    """What is kept of one stage: unit -> its result."""
+    """The finished units of one stage: unit -> its result."""
 
     def __init__(self, folder: Path):
         self._folder = folder
 
     def __setitem__(self, unit: int, result: Result) -> None:
-        packed = io.BytesIO()
-        with zipfile.ZipFile(packed, "w") as archive:
+        content = io.BytesIO()
+        with zipfile.ZipFile(content, "w") as archive:
             for name, value in result.items():
-                is_table = isinstance(value, pd.DataFrame)
-                archive.writestr(name + TABLE * is_table, value.to_parquet() if is_table else value)
-        artifacts.write_bytes(self._path(unit), packed.getvalue())
+                if isinstance(value, pd.DataFrame):
+                    archive.writestr(name + TABLE, value.to_parquet())
+                else:
+                    archive.writestr(name, value)
+
+        artifacts.write_bytes(self._path(unit), content.getvalue())
 
     def get(self, unit: int) -> Result | None:
+        """The result; None where the unit has none, or a damaged one."""
+        result: Result = {}
         try:
             with zipfile.ZipFile(self._path(unit)) as archive:
-                return dict(_opened(name, archive.read(name)) for name in archive.namelist())
+                for name in archive.namelist():
+                    content = archive.read(name)
+                    if name.endswith(TABLE):
+                        result[name.removesuffix(TABLE)] = pd.read_parquet(io.BytesIO(content))
+                    else:
+                        result[name] = content
         except (FileNotFoundError, zipfile.BadZipFile):
             return None
+
+        return result
 
     def _path(self, unit: int) -> Path:
         return self._folder / f"{unit}.zip"
@@ -48,18 +61,17 @@ class Results:
 
 @contextmanager
 def opened(stage: str, folder: Path = Path()) -> Iterator[Results]:
-    """What an interrupted run of this stage left, if nothing it depends on has changed since; otherwise nothing."""
-    ours = folder / FOLDER / f"{stage.replace('@', '-')}-{dvc_lock.fingerprint(stage, folder)}"
-    for other in ours.parent.glob(f"{ours.name.rpartition('-')[0]}-{'[0-9a-f]' * dvc_lock.DIGITS}"):
-        if other != ours:
-            shutil.rmtree(other)
-    yield Results(ours)
-    shutil.rmtree(ours, ignore_errors=True)
-    if ours.parent.is_dir() and not any(ours.parent.iterdir()):
-        ours.parent.rmdir()
+    """The results of an interrupted run of this stage. Results of other code, data or parameters are deleted."""
+    root = folder / FOLDER
+    prefix = stage.replace("@", "-")
+    current = root / f"{prefix}-{dvc_lock.fingerprint(stage, folder)}"
 
+    for path in root.glob(f"{prefix}-{'[0-9a-f]' * dvc_lock.DIGITS}"):
+        if path != current:
+            shutil.rmtree(path)
 
-def _opened(name: str, content: bytes) -> tuple[str, pd.DataFrame | bytes]:
-    if name.endswith(TABLE):
-        return name.removesuffix(TABLE), pd.read_parquet(io.BytesIO(content))
-    return name, content
+    yield Results(current)
+
+    shutil.rmtree(current, ignore_errors=True)
+    if root.is_dir() and not any(root.iterdir()):
+        root.rmdir()

@@ -1,7 +1,7 @@
-"""The far end: a process of its own that computes units, one after another, on one thread.
+"""A process that computes units, one after another, on one thread.
 
-It is started (local.py) by a driver or by a worker of a cluster and shares nothing with it but two pipes: no thread of
-theirs can touch its seeds, and no library was loaded before the number of threads was set.
+A driver or a worker of a Dask cluster starts it (pool.py) and shares nothing with it but two pipes. So no thread of
+theirs can touch its seeds, and the number of threads is set before any library loads.
 """
 
 import os
@@ -12,77 +12,87 @@ import threading
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from typing import Any
 
 from pipeline import machine
 
-Tell = Callable[[int, dict], None]  # unit, {"epoch": n, metric: value}
+Hear = Callable[[Any, dict], None]  # unit, {"epoch": number, metric: value}
+Answer = tuple[str, Any]  # ("done", the result) or ("raised", the exception)
 
-_shared: tuple = ()
-_tell: Tell = lambda unit, message: None  # noqa: E731
+_shared: object = None
+_hear: Hear = lambda unit, message: None  # noqa: E731
 
 
 class Lost(Exception):
-    """The machine failed, not the unit: it may be tried again."""
+    """The machine failed, not the unit, so the unit may run again."""
 
 
-def become(shared: tuple, tell: Tell) -> None:
-    """Makes this process one that computes units with these shared values."""
-    global _shared, _tell
+def become(shared: object, hear: Hear) -> None:
+    """Prepares this process for units that need `shared`. `hear` gets the messages of running units."""
+    global _shared, _hear
     machine.prepare()
     machine.load_tensorflow()
-    _shared, _tell = shared, tell
+    _shared, _hear = shared, hear
 
 
-def run(function: Callable, unit: int, task: tuple):
-    """function(*shared, *task, say); raises Lost where memory ran out."""
+def run(function: Callable, unit: Any, task: object) -> Any:
+    """function(shared, task, report). Raises Lost where memory ran out."""
     try:
-        return function(*_shared, *task, lambda message: _tell(unit, message))
+        return function(_shared, task, lambda message: _hear(unit, message))
     except Exception as error:
         if isinstance(error, _out_of_memory()):
             raise Lost("out of memory") from None
         raise
 
 
-def run_packed(packed: bytes) -> bytes:
-    """`answered` for who hands on what it need not read, a worker of a cluster; raises Lost all the same."""
-    kind, what = answered(*pickle.loads(packed))  # noqa: S301
-    if isinstance(what, Lost):
-        raise what
-    return pickle.dumps((kind, what))
-
-
-def answered(function: Callable, args: tuple) -> tuple:
-    """("done", function(*args)) or ("raised", the exception, with its traceback as a note)."""
+def answer_to(function: Callable, arguments: tuple) -> Answer:
+    """Calls the function. An exception keeps its traceback as a note, since pickling would drop it."""
     try:
-        return "done", function(*args)
+        return "done", function(*arguments)
     except Exception as error:
         error.add_note(traceback.format_exc())
         return "raised", error
 
 
-def opened(answer: tuple):
-    kind, what = answer
+def result_of(answer: Answer) -> Any:
+    """The result in an answer; raises the exception in it."""
+    kind, content = answer
     if kind == "raised":
-        raise what
-    return what
+        raise content
+    return content
+
+
+def run_packed(packed: bytes) -> bytes:
+    """A pickled call to a pickled answer: a worker of a cluster passes both on unread. Raises Lost all the same."""
+    kind, content = answer_to(*pickle.loads(packed))  # noqa: S301
+    if isinstance(content, Lost):
+        raise content
+    return pickle.dumps((kind, content))
 
 
 def serve(talk: int, life: int) -> None:
-    """The life of a process, told by file descriptors: until the other end hangs up or dies."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver, which then lets go of `life`
-    threading.Thread(target=_end_with, args=(life,), daemon=True).start()
-    other_end = Connection(talk)
-    begun = answered(become, (other_end.recv(), lambda *message: other_end.send(("said", message))))
+    """The main function of the process: answers calls until the other end closes `talk` or dies.
+
+    Both arguments are file descriptors. The driver holds the other end of `life` for as long as it lives.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver, which then closes `life`
+    threading.Thread(target=_exit_with_driver, args=(life,), daemon=True).start()
+
+    driver = Connection(talk)
+    shared = driver.recv()
+    start = answer_to(become, (shared, lambda *message: driver.send(("reported", message))))
+
     while True:
         try:
-            function, args = other_end.recv()
+            function, arguments = driver.recv()
         except EOFError:
             return
-        answer = answered(function, args) if begun[0] == "done" else begun
+
+        answer = answer_to(function, arguments) if start[0] == "done" else start
         try:
-            other_end.send(answer)
-        except Exception as error:  # what cannot be pickled
-            other_end.send(("raised", RuntimeError(f"{error}: {answer[1]!r}")))
+            driver.send(answer)
+        except Exception as error:  # a result that cannot be pickled
+            driver.send(("raised", RuntimeError(f"{error}: {answer[1]!r}")))
 
 
 def _out_of_memory() -> tuple[type[Exception], ...]:
@@ -91,7 +101,7 @@ def _out_of_memory() -> tuple[type[Exception], ...]:
     return MemoryError, sys.modules["tensorflow"].errors.ResourceExhaustedError
 
 
-def _end_with(life: int) -> None:
-    """Whoever started this process holds the other end, and lets go of it however it ends."""
+def _exit_with_driver(life: int) -> None:
+    """Waits until the driver closes its end, on purpose or because it died."""
     os.read(life, 1)
     os._exit(1)

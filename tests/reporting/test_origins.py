@@ -5,6 +5,7 @@ import pytest
 
 from pipeline.reporting import document, figures, origins
 from pipeline.stages import report
+from pipeline.stages.context import Context
 from tests.reporting import invented
 
 COUNTS = {  # numbers of seeds or reviews, sizes, names or yes and no: what is moved here, floats, does not change them
@@ -44,7 +45,7 @@ def inputs(tmp_path_factory):
         invented.record(study)
         patch.setattr(document, "story", catch)
         with pytest.raises(Caught):
-            report.main(study)
+            report.main(Context(study))
     return found
 
 

@@ -9,6 +9,7 @@ from pipeline import params
 from pipeline.params import Mistake
 from pipeline.science import claims as claims_of_science
 from pipeline.stages import claims
+from pipeline.stages.context import Context
 from pipeline.storage import artifacts, recorded_files, replications
 from tests.storage.test_replications import REPLICATION
 
@@ -27,7 +28,7 @@ def study(tmp_path, monkeypatch):
 
 def test_the_committed_verdicts_are_those_of_the_committed_tables(study):
     before = artifacts.read_text(artifacts.CLAIMS)
-    claims.main(study)
+    claims.main(Context(study))
     assert artifacts.read_text(artifacts.CLAIMS) == before
 
 
@@ -45,7 +46,7 @@ def test_a_damaged_table_is_named_and_nothing_is_written(study, path, damage):
     before = artifacts.read_text(artifacts.CLAIMS)
     path.write_text(damage(path.read_text()))
     with pytest.raises(Mistake, match=f"^{path}: "):
-        claims.main(study)
+        claims.main(Context(study))
     assert artifacts.read_text(artifacts.CLAIMS) == before
 
 
@@ -54,8 +55,8 @@ def test_a_cell_that_is_no_number_is_named_by_line_and_column(study):
     table = artifacts.read_csv(path).astype({"contrast": object})
     table.loc[3, "contrast"] = "abc"
     artifacts.write_csv(path, table)
-    with pytest.raises(Mistake, match=f"^{path}: line 5, column contrast: 'abc', no number"):
-        claims.main(study)
+    with pytest.raises(Mistake, match=f"^{path}: line 5, column contrast: 'abc' is not a number"):
+        claims.main(Context(study))
 
 
 def written_replication(study, **changed):
@@ -72,7 +73,7 @@ def written_replication(study, **changed):
 def test_verdicts_that_a_file_in_replications_contradicts_are_unstable(study):
     before = {row["name"]: row["verdict"] for row in artifacts.read_json(artifacts.CLAIMS)}
     written_replication(study)
-    claims.main(study)
+    claims.main(Context(study))
     after = {row["name"]: row["verdict"] for row in artifacts.read_json(artifacts.CLAIMS)}
     assert "holds" in before.values()
     assert after == {name: verdict if verdict == "not shown" else "unstable" for name, verdict in before.items()}
@@ -81,7 +82,7 @@ def test_verdicts_that_a_file_in_replications_contradicts_are_unstable(study):
 def test_a_replication_of_other_parameters_does_not_count(study):
     before = {row["name"]: row["verdict"] for row in artifacts.read_json(artifacts.CLAIMS)}
     written_replication(study, params="of another study")
-    claims.main(study)
+    claims.main(Context(study))
     rows = artifacts.read_json(artifacts.CLAIMS)
     assert {row["name"]: row["verdict"] for row in rows} == before
     assert {row["replications"][0]["obstacle"] for row in rows} == {"it has other parameters"}
@@ -92,5 +93,5 @@ def test_a_damaged_replication_is_named_and_nothing_is_written(study):
     replications.path("amd").write_text("{")
     before = artifacts.read_text(artifacts.CLAIMS)
     with pytest.raises(Mistake, match=f"^{replications.path('amd')}: "):
-        claims.main(study)
+        claims.main(Context(study))
     assert artifacts.read_text(artifacts.CLAIMS) == before

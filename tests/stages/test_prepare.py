@@ -1,3 +1,5 @@
+"""`prepare` writes splits that share no review, and nothing where the input is wrong."""
+
 import json
 from pathlib import Path
 
@@ -7,30 +9,36 @@ import pytest
 from pipeline import params
 from pipeline.params import SPLITS, Mistake
 from pipeline.stages import prepare
+from pipeline.stages.context import Context
 from pipeline.storage import artifacts
 
 PARAMS = params.read(Path(__file__).parents[2] / "params.yaml")
+OTHER_FILES = ("data/prepared/vocabulary.txt", "reports/data.json")
 
 
 def with_data(**changes):
-    return PARAMS.model_copy(update={"data": PARAMS.data.model_copy(update=changes)})
+    """The study's parameters with another section `data`."""
+    return Context(PARAMS.model_copy(update={"data": PARAMS.data.model_copy(update=changes)}))
 
 
-def written(folder):
+def contents(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def read_splits():
+    return {name: artifacts.read_parquet(artifacts.split(name)) for name in SPLITS}
 
 
 @pytest.fixture(scope="module")
 def imdb(tmp_path_factory):
-    """The default source prepared once, whole: the data card and the splits."""
+    """(data card, splits) of the default source without a limit."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("imdb"))
         prepare.main(with_data(source="imdb", limit=None))
-        splits = {name: artifacts.read_parquet(artifacts.split(name)) for name in SPLITS}
-        return artifacts.read_json(artifacts.DATA_CARD), splits
+        return artifacts.read_json(artifacts.DATA_CARD), read_splits()
 
 
-def test_the_default_source_has_its_known_copies_and_none_is_apart(imdb):
+def test_copies_in_the_default_source_are_all_on_one_side(imdb):
     duplicates = imdb[0]["duplicates"]
     assert (duplicates["exact"], duplicates["normalised"], duplicates["contradictory"]) == (96, 99, 0)
     assert duplicates["moved"] > 0
@@ -38,11 +46,8 @@ def test_the_default_source_has_its_known_copies_and_none_is_apart(imdb):
 
 
 def test_the_default_splits_have_exactly_their_sizes_and_are_balanced(imdb):
-    assert {name: len(split) for name, split in imdb[1].items()} == {
-        "train": 17_500,
-        "validation": 2_500,
-        "test": 5_000,
-    }
+    sizes = {name: len(split) for name, split in imdb[1].items()}
+    assert sizes == {"train": 17_500, "validation": 2_500, "test": 5_000}
     assert all(split["label"].mean() == 0.5 for split in imdb[1].values())
 
 
@@ -51,7 +56,9 @@ def test_every_review_is_in_one_split(imdb):
 
 
 def test_no_encoded_text_is_in_two_splits(imdb):
-    texts = {name: {ids.tobytes() for ids in split["tokens"] if len(ids) > 20} for name, split in imdb[1].items()}
+    texts = {}
+    for name, split in imdb[1].items():
+        texts[name] = {ids.tobytes() for ids in split["tokens"] if len(ids) > 20}
     assert not texts["train"] & texts["validation"]
     assert not (texts["train"] | texts["validation"]) & texts["test"]
 
@@ -64,17 +71,14 @@ def test_every_prepared_review_has_a_token_and_no_padding(imdb):
 
 
 def test_two_runs_write_the_same_bytes(tmp_path, monkeypatch):
-    found = []
+    runs = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         monkeypatch.chdir(tmp_path / name)
         prepare.main(with_data(source="rotten_tomatoes", limit=1000))
-        found.append(written(tmp_path / name))
-    assert found[0] == found[1]
-    assert set(found[0]) == {*(f"data/prepared/{name}.parquet" for name in SPLITS), *OTHERS}
-
-
-OTHERS = ("data/prepared/vocabulary.txt", "reports/data.json")
+        runs.append(contents(tmp_path / name))
+    assert runs[0] == runs[1]
+    assert set(runs[0]) == {*(f"data/prepared/{name}.parquet" for name in SPLITS), *OTHER_FILES}
 
 
 @pytest.fixture
@@ -84,21 +88,26 @@ def project(tmp_path, monkeypatch):
 
 
 def own_file(project, rows):
+    """The context of a study of a person's own CSV file with these rows: text, label, film."""
     path = project / "mine.csv"
     pd.DataFrame(rows, columns=["text", "label", "film"]).to_csv(path, index=False)
     columns = PARAMS.data.columns.model_copy(update={"group": "film"})
     return with_data(source="csv", path=str(path), columns=columns)
 
 
-def test_a_persons_own_file_is_prepared_by_group_with_the_words_of_train_alone(project):
+def test_a_persons_file_is_split_by_group_with_the_words_of_train_alone(project):
     rows = [(f"word{n} shared", n % 2, f"film {n // 4}") for n in range(400)]
     prepare.main(own_file(project, rows))
     card = artifacts.read_json(artifacts.DATA_CARD)
-    splits = {name: artifacts.read_parquet(artifacts.split(name)) for name in SPLITS}
-    films = {name: {number // 4 for number in split["review"]} for name, split in splits.items()}
+    splits = read_splits()
+
+    films = {}
+    for name, split in splits.items():
+        films[name] = {number // 4 for number in split["review"]}
     assert not films["train"] & films["validation"]
     assert not films["train"] & films["test"]
     assert card["groups"]["in_more_than_one_split"] == 0
+
     words = artifacts.read_text(artifacts.VOCABULARY).splitlines()
     assert words[:3] == ["<pad>", "<unknown>", "shared"]
     assert set(words[3:]) == {f"word{number}" for number in splits["train"]["review"]}
@@ -114,7 +123,7 @@ def test_the_card_is_plain_json_and_names_no_place_of_this_machine(project):
 
 
 def test_a_mistake_writes_nothing(project):
-    settings = own_file(project, [("good", 1, "f"), ("bad", 7, "g")])
+    context = own_file(project, [("good", 1, "f"), ("bad", 7, "g")])
     with pytest.raises(Mistake, match="row 3: '7'"):
-        prepare.main(settings)
-    assert set(written(project)) == {"mine.csv"}
+        prepare.main(context)
+    assert set(contents(project)) == {"mine.csv"}

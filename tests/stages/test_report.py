@@ -15,6 +15,7 @@ from pipeline import params
 from pipeline.params import Mistake
 from pipeline.reporting import document, figures
 from pipeline.stages import report
+from pipeline.stages.context import Context
 from pipeline.storage import artifacts, dvc_lock, recorded_files
 from tests.reporting import invented
 
@@ -79,7 +80,7 @@ def written(folder, monkeypatch, spoil=lambda: None, **changes):
     invented.write(**lists)
     spoil()
     invented.record(study)
-    report.main(study)
+    report.main(Context(study))
     return folder / "reports"
 
 
@@ -151,7 +152,7 @@ def test_one_flipped_bit_in_a_prediction_that_is_not_even_read_here_is_named_and
     monkeypatch.setattr(recorded_files, "listing", lambda *_: listing)
     artifacts.write_bytes(predictions, b"predictionr")
     with pytest.raises(Mistake, match=r"^evaluate: artifacts/predictions/vanilla-textbook.parquet: not what dvc.lock"):
-        report.main(params.read())
+        report.main(Context(params.read()))
     assert not Path("reports/figures").exists()
 
 
@@ -173,7 +174,7 @@ def test_what_dvc_lock_does_not_record_is_refused_by_name(damage, said, small, t
     damage(lock, artifacts.read_text(artifacts.memory(3)))
     artifacts.write_json(Path("dvc.lock"), lock)
     with pytest.raises(Mistake, match=f"^{said}"):
-        report.main(params.read())
+        report.main(Context(params.read()))
 
 
 def test_every_file_is_listed_with_its_hash_in_dvc_lock_and_the_keys_of_its_runs(small):

@@ -1,3 +1,5 @@
+"""`track` makes MLflow equal to the files, and `track --check` reports whether it is."""
+
 import json
 import subprocess
 import sys
@@ -6,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.stages import track
+from pipeline.stages.context import Context
 from pipeline.storage import dvc_lock
 from pipeline.tracking.tracker import Tracker
 from tests.support import toy_study
@@ -19,72 +22,83 @@ def params(tmp_path, monkeypatch):
     return toy_study.write(tmp_path)
 
 
-def test_track_fills_an_empty_store_finds_it_equal_afterwards_and_check_tells_the_two_apart(
-    params, monkeypatch, capsys
-):
+@pytest.fixture
+def context(params):
+    return Context(params, "track", tracker=Tracker())
+
+
+def test_check_passes_only_after_track_has_filled_the_store(context, monkeypatch, capsys):
     monkeypatch.setattr(dvc_lock, "unchanged", lambda stage, folder: True)
-    assert track.main(params, Tracker(), check=True) == 1
-    everything = toy_study.RECORDS + toy_study.MODELS + 1  # and the champion
-    assert len(capsys.readouterr().out.splitlines()) == everything
-    assert track.main(params, Tracker()) == 0
-    assert f"changed just now: {everything}\n" in capsys.readouterr().out
-    assert track.main(params, Tracker()) == 0
+    differences = toy_study.RECORDS + toy_study.MODELS + 1  # and the champion
+
+    assert track.check(context) == 1
+    assert len(capsys.readouterr().out.splitlines()) == differences
+
+    track.main(context)
+    assert f"changed just now: {differences}\n" in capsys.readouterr().out
+
+    track.main(context)
     assert "changed just now: 0\n" in capsys.readouterr().out
-    assert track.main(params, Tracker(), check=True) == 0
+
+    assert track.check(context) == 0
     assert capsys.readouterr().out == ""
 
 
 def test_scores_of_other_models_are_not_shown(params, monkeypatch):
     monkeypatch.setattr(dvc_lock, "unchanged", lambda stage, folder: False)
-    tracker = Seeing()
-    track.main(params, tracker)
-    assert tracker.projected
-    assert not any(name.startswith("test/") for record in tracker.projected for name, _ in record.metrics)
-    assert tracker.registered == []
+    tracker = RecordingTracker()
+    track.main(Context(params, "track", tracker=tracker))
+
+    assert tracker.records
+    names = [name for record in tracker.records for name, _ in record.metrics]
+    assert not any(name.startswith("test/") for name in names)
+    assert tracker.models == []
 
 
 def test_a_stage_that_params_no_longer_name_is_not_shown(params, monkeypatch):
     monkeypatch.setattr(dvc_lock, "unchanged", lambda stage, folder: True)
-    given = json.loads(Path("params.yaml").read_text())
-    del given["train"]["runs"]["vanilla-tuned"]
-    given["evaluate"]["comparisons"] = []
-    tracker = Seeing()
-    track.main(type(params).model_validate(given), tracker)
-    assert {record.stage for record in tracker.projected} == {*toy_study.STAGES, "evaluate"} - {"train@vanilla-tuned"}
+    values = json.loads(Path("params.yaml").read_text())
+    del values["train"]["runs"]["vanilla-tuned"]
+    values["evaluate"]["comparisons"] = []
+
+    tracker = RecordingTracker()
+    track.main(Context(type(params).model_validate(values), "track", tracker=tracker))
+    assert {record.stage for record in tracker.records} == {*toy_study.STAGES, "evaluate"} - {"train@vanilla-tuned"}
 
 
-@pytest.mark.parametrize("check", [False, True])
-def test_a_store_out_of_reach_costs_a_warning_and_only_an_audit_fails(params, monkeypatch, capsys, check):
+@pytest.mark.parametrize(("work", "code"), [(track.main, None), (track.check, 1)])
+def test_an_unreachable_store_costs_a_warning_and_fails_only_the_check(context, monkeypatch, capsys, work, code):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    assert track.main(params, Tracker(), check=check) == int(check)
+    assert work(context) == code
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_a_file_that_is_not_here_costs_a_warning(params, capsys):
+def test_a_missing_file_costs_a_warning(context, capsys):
     Path("artifacts/history/vanilla-tuned.csv").unlink()
-    assert track.main(params, Tracker()) == 0
+    track.main(context)
     assert "history/vanilla-tuned.csv" in capsys.readouterr().err
 
 
-def test_the_stage_and_a_look_into_sqlite_import_no_library_that_takes_long():
+def test_the_stage_and_a_look_into_sqlite_import_no_slow_library():
     code = (
         "import sys; from pipeline.stages import track; from pipeline.tracking import store\n"
         "from pipeline.tracking.tracker import Tracker\n"
         "from pathlib import Path; store.seen_in_sqlite(Path('/no/such/file'))\n"
-        "track.shown_better([0.80, 0.81, 0.85], [0.81, 0.82, 0.85])\n"  # a lead that decides nothing
-        "print(*{'mlflow', 'tensorflow', 'keras', 'dvc', 'sklearn', 'scipy'} & set(sys.modules))"
+        "track.shown_better([0.80, 0.81, 0.85], [0.81, 0.82, 0.85])\n"  # a lead within the noise
+        "print(*{'mlflow', 'tensorflow', 'keras', 'dvc', 'sklearn', 'scipy', 'pandas'} & set(sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
 
 
-class Seeing:
-    """A tracker that keeps what it is to show."""
+class RecordingTracker:
+    """Records what `track` would show. MLflow always differs from the files."""
 
     off = False
-    projected = ()
+    records = ()
+    models = ()
 
     def differences(self, records, models, better):
         return ["all of it"]
 
     def project(self, records, models, better):
-        self.projected, self.registered = records, models
+        self.records, self.models = records, models

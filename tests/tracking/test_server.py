@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from pipeline.stages import track
+from pipeline.stages.context import Context
 from pipeline.storage import dvc_lock
 from pipeline.tracking import live, registry, store
 from pipeline.tracking.tracker import Tracker
@@ -25,8 +26,9 @@ from pipeline import params
 from pipeline.storage import dvc_lock
 from pipeline.tracking.tracker import Tracker
 from pipeline.stages import track
+from pipeline.stages.context import Context
 dvc_lock.unchanged = lambda stage, folder: True
-sys.exit(track.main(params.read(), Tracker()))
+track.main(Context(params.read(), "track", tracker=Tracker()))
 """
 
 
@@ -84,11 +86,12 @@ def test_a_server_of_a_team_shows_what_the_files_say_whoever_comes_first(study, 
     assert refused(f"{server}/api/2.0/mlflow/experiments/create", b"{}", Origin="http://evil.example")
     at_once(2, TRACK, server)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
-    assert track.main(study, Tracker()) == 0  # what two made at once is made one
+    context = Context(study, "track", tracker=Tracker())
+    track.main(context)  # what two made at once is made one
     capsys.readouterr()
-    assert track.main(study, Tracker()) == 0
+    track.main(context)
     assert "changed just now: 0\n" in capsys.readouterr().out
-    assert track.main(study, Tracker(), check=True) == 0
+    assert track.check(context) == 0
     client, experiments = store.opened(Path())
     assert {len(runs) for runs in store.seen(client, experiments).values()} == {1}
     assert len(store.seen(client, experiments)) == toy_study.RECORDS

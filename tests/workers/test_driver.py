@@ -8,6 +8,8 @@ import tempfile
 import time
 import uuid
 from collections import deque
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,23 @@ import pytest
 from pipeline.params import Mistake
 from pipeline.workers import driver, pool
 
-SHARED = ("what every unit needs",)
+
+@dataclass(frozen=True)
+class Shared:
+    """Stands for the values that every unit of a stage needs."""
+
+    text: str = "for every unit"
+
+
+@dataclass(frozen=True)
+class Task:
+    """Stands for the task of one unit. `folder`: where the unit leaves a mark each time it begins."""
+
+    number: int
+    folder: str = ""
+
+
+SHARED = Shared()
 STANDS_FOR_TENSORFLOW = """
 import logging, types
 get_logger = logging.getLogger
@@ -25,43 +43,45 @@ errors = types.SimpleNamespace(ResourceExhaustedError=MemoryError)
 
 @pytest.fixture(autouse=True)
 def light(tmp_path_factory, monkeypatch):
-    """Processes that need not load TensorFlow, which takes 5 s each: units here compute nothing with it."""
+    """Processes that do not load TensorFlow, which takes 5 s each: units in this file do not compute with it."""
     folder = tmp_path_factory.mktemp("light")
     (folder / "tensorflow.py").write_text(STANDS_FOR_TENSORFLOW)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")])))
 
 
-def square(shared, number, say):
-    assert shared == SHARED[0]
-    say({"epoch": 1, "loss": 0.5})
-    say({"epoch": 2, "loss": 0.25})
-    return number * number, os.getpid(), os.environ["TF_NUM_INTRAOP_THREADS"]
+def log_nothing(unit, epoch, metrics):
+    pass
 
 
-def fail(shared, number, say):
-    if number == 1:
+def square(shared, task, report):
+    assert shared == SHARED
+    report({"epoch": 1, "loss": 0.5})
+    report({"epoch": 2, "loss": 0.25})
+    return task.number * task.number, os.getpid(), os.environ["TF_NUM_INTRAOP_THREADS"]
+
+
+def fail(shared, task, report):
+    if task.number == 1:
         raise ArithmeticError("epoch 1: the loss is not a finite number")
-    return number
+    return task.number
 
 
-def die(shared, number, say):
+def die(shared, task, report):
     os._exit(9)
 
 
-def run(processes, function, count=3, report=lambda unit, epoch, metrics: None):
-    workers = driver.Workers(processes)
-    try:
-        return workers.run("test unit", function, SHARED, {unit: (unit,) for unit in range(count)}, report)
-    finally:
-        workers.close()
+def run(processes, function, count=3, log=log_nothing, folder="", **options):
+    with closing(driver.Workers(processes)) as workers:
+        tasks = {number: Task(number, str(folder)) for number in range(count)}
+        return workers.run("test unit", function, SHARED, tasks, log, **options)
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_results_come_in_the_order_of_the_tasks_and_messages_come_while_units_run(processes):
-    heard = []
-    results = run(processes, square, report=lambda unit, epoch, metrics: heard.append((unit, epoch, metrics)))
+def test_results_are_in_the_order_of_tasks_and_messages_arrive_meanwhile(processes):
+    messages = []
+    results = run(processes, square, log=lambda unit, epoch, metrics: messages.append((unit, epoch, metrics)))
     assert [value for value, _, _ in results.values()] == [0, 1, 4]
-    assert sorted(heard) == [(unit, epoch, {"loss": 0.5 / epoch}) for unit in range(3) for epoch in (1, 2)]
+    assert sorted(messages) == [(unit, epoch, {"loss": 0.5 / epoch}) for unit in range(3) for epoch in (1, 2)]
     assert {threads for _, _, threads in results.values()} == {"1"}
     assert (os.getpid() in {pid for _, pid, _ in results.values()}) == (processes == 1)
 
@@ -69,29 +89,18 @@ def test_results_come_in_the_order_of_the_tasks_and_messages_come_while_units_ru
 @pytest.mark.parametrize(
     ("last_kind", "running", "unit"),
     [
-        ("lstm", {"lstm"}, 1),  # a process goes on with what it has compiled
-        (None, {"lstm"}, 2),  # a new process takes what no other has
-        ("feedforward", {"lstm", "vanilla"}, 1),  # all kinds are being computed: the first unit
+        ("lstm", {"lstm"}, 1),  # a process continues with the network that it has compiled
+        (None, {"lstm"}, 2),  # a new process takes a kind that no other has
+        ("feedforward", {"lstm", "vanilla"}, 1),  # every kind is being computed: the first unit
     ],
 )
 def test_a_process_computes_units_of_its_own_kind_first(last_kind, running, unit):
     kind_of = {0: "lstm", 1: "lstm", 2: "vanilla", 3: "vanilla"}
-    assert driver._next(deque([1, 2, 3]), kind_of, last_kind, running) == unit
+    assert driver.next_unit(deque([1, 2, 3]), kind_of, last_kind, running) == unit
 
 
 def test_kinds_change_no_result():
-    workers = driver.Workers(2)
-    try:
-        results = workers.run(
-            "test unit",
-            square,
-            SHARED,
-            {unit: (unit,) for unit in range(4)},
-            lambda *_: None,
-            kinds=dict.fromkeys(range(4), "one"),
-        )
-    finally:
-        workers.close()
+    results = run(2, square, count=4, kinds=dict.fromkeys(range(4), "one"))
     assert [value for value, _, _ in results.values()] == [0, 1, 4, 9]
 
 
@@ -101,11 +110,26 @@ def test_an_exception_of_a_unit_is_raised_by_the_driver(processes):
         run(processes, fail)
 
 
+def test_an_exception_of_a_unit_tells_where_it_was_raised():
+    with pytest.raises(ArithmeticError) as caught:
+        run(2, fail)
+    assert "in fail" in caught.value.__notes__[0]
+
+
 def test_workers_keep_the_shared_values_they_started_with():
     workers = driver.Workers(1)
-    workers.run("test unit", square, SHARED, {0: (0,)}, lambda *_: None)
+    workers.run("test unit", square, SHARED, {0: Task(0)}, log_nothing)
     with pytest.raises(ValueError, match="other shared values"):
-        workers.run("test unit", square, ("others",), {1: (1,)}, lambda *_: None)
+        workers.run("test unit", square, Shared("others"), {1: Task(1)}, log_nothing)
+
+
+def identity(shared, task, report):
+    return shared
+
+
+def test_units_may_share_nothing():
+    with closing(driver.Workers(2)) as workers:
+        assert workers.run("test unit", identity, None, {0: None, 1: None}, log_nothing) == {0: None, 1: None}
 
 
 def test_one_unit_needs_no_pool():
@@ -113,7 +137,7 @@ def test_one_unit_needs_no_pool():
     assert pid == os.getpid()
 
 
-def test_a_unit_that_kills_its_process_three_times_is_one_clear_line():
+def test_a_unit_that_kills_its_process_three_times_is_a_mistake():
     with pytest.raises(Mistake, match=r"^test unit [01]: its process was killed, 3 times"):
         run(2, die, count=2)
 
@@ -121,76 +145,64 @@ def test_a_unit_that_kills_its_process_three_times_is_one_clear_line():
 def test_a_process_that_is_ended_leaves_no_temporary_file(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     program = "import os, tempfile; tempfile.mkstemp(suffix='.py'); os.write({talk}, b'x'); os.read({life}, 1)"
-    monkeypatch.setattr(pool, "PROGRAM", program)
-    process = pool._Process(())
-    assert process._talk.poll(60)
+    process = pool.Process(SHARED, program)
+    assert process.talk.poll(60)
     assert len(list(tmp_path.rglob("*.py"))) == 1
     process.end()
     assert list(tmp_path.iterdir()) == []
 
 
-def die_once(shared, marks, number, say):
-    """The first time unit 1 takes its process with it; unit 0 notes how often it began and waits for that."""
-    mark = Path(marks, f"{number}-{uuid.uuid4()}")
-    mark.touch()
-    if number == 1 and len(list(Path(marks).glob("1-*"))) == 1:
+def beginnings(folder, number):
+    """How often a unit has begun."""
+    return len(list(Path(folder).glob(f"{number}-*")))
+
+
+def die_once(shared, task, report):
+    """Unit 1 kills its process the first time. Unit 0 waits until unit 1 begins again."""
+    Path(task.folder, f"{task.number}-{uuid.uuid4()}").touch()
+    if task.number == 1 and beginnings(task.folder, 1) == 1:
         os.kill(os.getpid(), signal.SIGKILL)
-    while number == 0 and len(list(Path(marks).glob("1-*"))) < 2:
+    while task.number == 0 and beginnings(task.folder, 1) < 2:
         time.sleep(0.1)
-    return number
+    return task.number
 
 
-def test_a_killed_process_costs_its_own_unit_a_repetition_and_others_nothing(tmp_path, capsys):
-    kept = {}
-    workers = driver.Workers(2)
-    try:
-        tasks = {unit: (str(tmp_path), unit) for unit in (0, 1, 2)}
-        found = workers.run("test unit", die_once, SHARED, tasks, lambda *_: None, kept.__setitem__)
-    finally:
-        workers.close()
-    assert found == kept == {0: 0, 1: 1, 2: 2}
+def test_a_killed_process_repeats_its_own_unit_and_no_other(tmp_path, capsys):
+    results_as_they_come = {}
+    results = run(2, die_once, folder=tmp_path, keep=results_as_they_come.__setitem__)
+    assert results == results_as_they_come == {0: 0, 1: 1, 2: 2}
     assert sorted(mark.name[0] for mark in tmp_path.iterdir()) == ["0", "1", "1", "2"]
     assert "test unit 1: its process was killed; it runs again" in capsys.readouterr().out
 
 
-def starve(shared, marks, number, say):
-    Path(marks, f"{number}-{uuid.uuid4()}").touch()
-    if len(list(Path(marks).glob(f"{number}-*"))) < 2:
+def starve(shared, task, report):
+    Path(task.folder, f"{task.number}-{uuid.uuid4()}").touch()
+    if beginnings(task.folder, task.number) < 2:
         raise MemoryError
-    return number
+    return task.number
 
 
-def test_a_lack_of_memory_is_the_machine_s_fault(tmp_path):
-    workers = driver.Workers(1)
-    tasks = {unit: (str(tmp_path), unit) for unit in (0, 1)}
-    assert workers.run("test unit", starve, SHARED, tasks, lambda *_: None) == {0: 0, 1: 1}
+def test_a_unit_without_enough_memory_runs_again(tmp_path):
+    assert run(1, starve, count=2, folder=tmp_path) == {0: 0, 1: 1}
 
 
-def test_an_exception_of_a_unit_tells_where_it_was_raised():
-    with pytest.raises(ArithmeticError) as caught:
-        run(2, fail)
-    assert "in fail" in caught.value.__notes__[0]
-
-
-def test_close_does_not_wait_for_units_under_way():
-    workers = driver.Workers(2)
-    began = time.monotonic()
-
-    def stop(*_):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        workers.run("test unit", sleep_after_the_first, SHARED, {0: (0,), 1: (1,)}, lambda *_: None, stop)
-    workers.close()
-    assert time.monotonic() - began < 50
-
-
-def sleep_after_the_first(shared, number, say):
-    if number:
+def sleep_after_the_first(shared, task, report):
+    if task.number:
         time.sleep(60)
 
 
-def test_the_number_of_workers_can_be_asked_for(monkeypatch):
+def test_close_does_not_wait_for_running_units():
+    began = time.monotonic()
+
+    def stop(unit, result):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(2, sleep_after_the_first, count=2, keep=stop)
+    assert time.monotonic() - began < 50
+
+
+def test_rnn_workers_sets_the_number_of_workers(monkeypatch):
     monkeypatch.setenv("RNN_WORKERS", "3")
     assert driver.processes() == 3
     monkeypatch.setenv("RNN_WORKERS", "many")
@@ -198,8 +210,8 @@ def test_the_number_of_workers_can_be_asked_for(monkeypatch):
         driver.processes()
 
 
-def sleep(shared, number, say):
-    os.write(1, f"{os.getpid()}\n".encode())  # at once: two workers write to one pipe
+def sleep(shared, task, report):
+    os.write(1, f"{os.getpid()}\n".encode())  # one system call, because two workers write to one pipe
     time.sleep(60)
 
 

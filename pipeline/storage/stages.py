@@ -1,0 +1,126 @@
+"""The table of stages: the one place that writes the name of each stage of dvc.yaml, in the order of that file.
+
+Everything that lists stages reads it: the command line, `verify`, MLflow's experiments, chaos and the tests. dvc.lock
+names stages too, so the table lies on the floor of storage. The modules in pipeline/stages/ do not import it:
+otherwise a new help line would make DVC train every network again.
+"""
+
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Literal
+
+from pipeline.params import Params
+
+ARITHMETIC = 1e-6  # rounding of float32, once through a network
+TRAINING = 0.05  # hundreds of float32 updates amplify rounding: up to one accuracy point in twenty
+EXPERIMENT_OF_TUNING = "rnn-for-nlp/tuning"
+EXPERIMENT_OF_TRAINING = "rnn-for-nlp/training"
+EXPERIMENT_OF_GRADIENTS = "rnn-for-nlp/gradients"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of dvc.yaml, or one group of stages that differ in their item.
+
+    name: the command of the stage and the module in pipeline/stages/ that computes it.
+    help: one line of `python -m pipeline --help`.
+    item: the kind of item that DVC names after `@`: a run, an architecture; empty for a stage without items.
+    listed_in: the key of params.yaml that lists these items.
+    resumes_from: where an interrupted stage finds the units that it had finished: in its results (pipeline/workers) or
+        in its Optuna study. Empty for a stage that runs no units on workers.
+    loads_tensorflow: whether the process of the stage itself computes with networks; workers always load TensorFlow.
+    experiment: the MLflow experiment with the runs of the stage; empty for a stage that MLflow does not show.
+    tolerance: the difference that `verify` accepts on another kind of machine, relative to max(1, recorded value).
+    """
+
+    name: str
+    help: str
+    item: str = ""
+    listed_in: str = ""
+    resumes_from: Literal["", "results", "study"] = ""
+    loads_tensorflow: bool = False
+    experiment: str = ""
+    tolerance: float = ARITHMETIC
+
+    def items(self, params: Params) -> list[str]:
+        """The items that these parameters list; empty for a stage without items."""
+        if not self.listed_in:
+            return []
+        return [str(item) for item in attrgetter(self.listed_in)(params)]
+
+    def dvc_name(self, item: str = "") -> str:
+        """The name in dvc.lock: `prepare`, `train@vanilla-textbook`."""
+        return f"{self.name}@{item}" if item else self.name
+
+    def dvc_names(self, params: Params) -> list[str]:
+        """The names in dvc.lock of all items, or the one name of a stage without items."""
+        if not self.listed_in:
+            return [self.name]
+        return [self.dvc_name(item) for item in self.items(params)]
+
+
+PREPARE = Stage("prepare", "read, clean, split and encode the reviews; write the data card")
+TUNE = Stage(
+    "tune",
+    "search for the settings of one architecture: hidden size, embedding dimension, learning rate, dropout",
+    item="architecture",
+    listed_in="tune.architectures",
+    resumes_from="study",
+    experiment=EXPERIMENT_OF_TUNING,
+    tolerance=TRAINING,
+)
+TRAIN = Stage(
+    "train",
+    "train one run on every seed",
+    item="run",
+    listed_in="train.runs",
+    resumes_from="results",
+    experiment=EXPERIMENT_OF_TRAINING,
+    tolerance=TRAINING,
+)
+EVALUATE = Stage(
+    "evaluate",
+    "score every run on the test split and compare the runs",
+    loads_tensorflow=True,
+    experiment=EXPERIMENT_OF_TRAINING,
+)
+GRADIENTS = Stage(
+    "gradients",
+    "measure how gradients and memory fade, at one sequence length",
+    item="sequence_length",
+    listed_in="gradients.sequence_lengths",
+    resumes_from="results",
+    experiment=EXPERIMENT_OF_GRADIENTS,
+    tolerance=TRAINING,
+)
+RETENTION = Stage(
+    "retention",
+    "measure how far back networks learn to look, on an artificial task whose answer is known",
+    resumes_from="results",
+    experiment=EXPERIMENT_OF_GRADIENTS,
+    tolerance=TRAINING,
+)
+CLAIMS = Stage(
+    "claims",
+    "test the tutorial's sentences against the measurements",
+    experiment=EXPERIMENT_OF_GRADIENTS,
+)
+EXAMPLES = Stage("examples", "read a few reviews word by word, for the report", loads_tensorflow=True)
+REPORT = Stage("report", "write reports/ from the files of the other stages")
+TRACK = Stage("track", "make MLflow equal to the files")
+
+STAGES = (PREPARE, TUNE, TRAIN, EVALUATE, GRADIENTS, RETENTION, CLAIMS, EXAMPLES, REPORT, TRACK)
+BY_NAME = {stage.name: stage for stage in STAGES}
+
+
+def dvc_names(params: Params) -> list[str]:
+    """The name of every stage that dvc.yaml has with these parameters; dvc.lock may keep more, which nothing reads."""
+    names = []
+    for stage in STAGES:
+        names += stage.dvc_names(params)
+    return names
+
+
+def stage_of(dvc_name: str) -> Stage:
+    """The row of the table for a name in dvc.lock."""
+    return BY_NAME[dvc_name.partition("@")[0]]

@@ -64,12 +64,16 @@ def card(
 def _split_counts(split: pd.DataFrame, sequence_length: int) -> dict:
     length = split["tokens"].map(len).to_numpy()
     ids = np.concatenate(split["tokens"].to_list())
-    percentiles = {f"p{share}": int(np.percentile(length, share, method="inverted_cdf")) for share in PERCENTILES}
+    percentiles = np.percentile(length, PERCENTILES, method="inverted_cdf")
 
     return {
         "reviews": len(split),
         "positive_share": _rounded(split["label"].mean()),
-        "length_tokens": {**percentiles, "max": int(length.max()), "mean": _rounded(length.mean())},
+        "length_tokens": {
+            **{f"p{share}": int(value) for share, value in zip(PERCENTILES, percentiles, strict=True)},
+            "max": int(length.max()),
+            "mean": _rounded(length.mean()),
+        },
         "truncated_share": _rounded((length > sequence_length).mean()),
         "padded_share": _rounded((length < sequence_length).mean()),
         "out_of_vocabulary_rate": _rounded((ids == UNKNOWN).mean()),

@@ -19,7 +19,11 @@ from pipeline.params import SPLITS, Mistake
 DROPPED = EMPTY, CONTRADICTORY, IN_TEST = "empty", "contradictory", "also_in_test"  # why a review is in no split
 
 
-def allot(reviews: pd.DataFrame, validation_share: float, test_share: float) -> pd.DataFrame:
+def allot(
+    reviews: pd.DataFrame,
+    validation_share: float,
+    test_share: float,
+) -> pd.DataFrame:
     """Returns the fate of each review in the table of `tokenizer.gathered`.
 
     Column `fate` holds the name of a split, or the reason in DROPPED why the review is in none. Reviews with equal
@@ -29,8 +33,12 @@ def allot(reviews: pd.DataFrame, validation_share: float, test_share: float) -> 
     text = reviews["normalised"]
     fate = reviews["part"].map({"test": "test"}).fillna("")
     fate[reviews["length_tokens"] == 0] = EMPTY
-    fate[(fate == "") & text.isin(text[fate == "test"])] = IN_TEST
-    fate[(fate == "") & text.isin(contradictory(text, reviews["label"]))] = CONTRADICTORY
+
+    in_test = text.isin(text[fate == "test"])
+    fate[(fate == "") & in_test] = IN_TEST
+
+    has_both_labels = text.isin(contradictory(text, reviews["label"]))
+    fate[(fate == "") & has_both_labels] = CONTRADICTORY
 
     remaining = fate == ""
     shares = _shares(reviews, validation_share, test_share)
@@ -43,10 +51,10 @@ def allot(reviews: pd.DataFrame, validation_share: float, test_share: float) -> 
 
     missing = _missing_label(reviews["label"], fates["fate"])
     if missing:
-        dropped = "".join(f", {(fate == reason).sum()} {reason}" for reason in DROPPED if (fate == reason).any())
+        problem = "are too few or their groups too large" if grouped(reviews) else "are too few"
+        dropped = fate.isin(DROPPED).sum()
         raise Mistake(
-            f"data: {missing}: {remaining.sum()} reviews{dropped} are too few"
-            f"{' or their groups too large' if grouped(reviews) else ''}"
+            f"data: {missing}: {remaining.sum()} reviews ({dropped} dropped) {problem}"
             f" for data.validation_share {validation_share} and data.test_share {test_share}; "
             "add reviews or change the shares"
         )
@@ -72,8 +80,9 @@ def by_block(texts: pd.Series, reviews: pd.DataFrame, shares: Mapping[str, float
     first, *others = shares
 
     for _, label_texts in texts.groupby(reviews["label"]):
-        sizes = {name: math.floor(shares[name] * len(label_texts) + 0.5) for name in others}
-        first_size = len(label_texts) - sum(sizes.values())
+        count = len(label_texts)
+        sizes = {name: math.floor(shares[name] * count + 0.5) for name in others}
+        first_size = count - sum(sizes.values())
         splits[label_texts.index] = blocks(label_texts.tolist(), {first: first_size, **sizes})
 
     return splits
@@ -119,24 +128,34 @@ def by_group(texts: pd.Series, reviews: pd.DataFrame, shares: Mapping[str, float
     """
     unit = _joined(reviews["group"], texts)
     names = reviews["group"].groupby(unit).min()
-    counts_of_label = [np.bincount(unit[reviews["label"] == label], minlength=len(names)) for label in (0, 1)]
-    counts_UL = np.stack(counts_of_label, axis=1)
+    counts_UL = np.zeros((len(names), 2), dtype=int)
+    np.add.at(counts_UL, (unit, reviews["label"]), 1)
 
-    target_SL = np.outer(list(shares.values()), counts_UL.sum(axis=0).clip(min=1))
+    reviews_L = counts_UL.sum(axis=0).clip(min=1)
+    target_SL = np.outer(list(shares.values()), reviews_L)
     assigned_SL = np.zeros_like(target_SL)
     split_U = np.empty(len(names), dtype=int)
 
-    for number in sorted(names.index, key=lambda number: (-counts_UL[number].sum(), _hash(names[number]))):
+    def largest_first(number: int) -> tuple[int, str]:
+        return -counts_UL[number].sum(), _hash(names[number])
+
+    for number in sorted(names.index, key=largest_first):
         split = np.argmax((1 - assigned_SL / target_SL) @ counts_UL[number])
         split_U[number] = split
         assigned_SL[split] += counts_UL[number]
 
-    return pd.Series(np.array(list(shares))[split_U[unit]], unit.index)
+    split_names = np.array(list(shares))
+    return pd.Series(split_names[split_U[unit]], unit.index)
 
 
-def split_rule(reviews: pd.DataFrame, validation_share: float, test_share: float) -> str:
+def split_rule(
+    reviews: pd.DataFrame,
+    validation_share: float,
+    test_share: float,
+) -> str:
     """Describes in words how `allot` splits this source."""
-    shares = {name: f"{100 * share:g} %" for name, share in _shares(reviews, validation_share, test_share).items()}
+    shares = _shares(reviews, validation_share, test_share)
+    shares = {name: f"{100 * share:g} %" for name, share in shares.items()}
     whole_groups = grouped(reviews)
 
     if "test" not in shares:
@@ -162,8 +181,15 @@ def split_rule(reviews: pd.DataFrame, validation_share: float, test_share: float
 def _shares(reviews: pd.DataFrame, validation_share: float, test_share: float) -> dict[str, float]:
     """Returns the share of each split among the reviews that are not in an official test half."""
     if (reviews["part"] == "test").any():
-        return {"train": 1 - validation_share, "validation": validation_share}
-    return {"train": 1 - validation_share - test_share, "validation": validation_share, "test": test_share}
+        return {
+            "train": 1 - validation_share,
+            "validation": validation_share,
+        }
+    return {
+        "train": 1 - validation_share - test_share,
+        "validation": validation_share,
+        "test": test_share,
+    }
 
 
 def grouped(reviews: pd.DataFrame) -> bool:
@@ -184,7 +210,8 @@ def _joined(groups: pd.Series, texts: pd.Series) -> pd.Series:
     first_text_node = group.max() + 1
     nodes = first_text_node + text.max() + 1
 
-    links = coo_array((np.ones(len(group)), (group, first_text_node + text)), shape=(nodes, nodes))
+    ends = group, first_text_node + text
+    links = coo_array((np.ones(len(group)), ends), shape=(nodes, nodes))
     _, unit_of_node = connected_components(links, directed=False)
     return pd.Series(unit_of_node[group], groups.index)
 

@@ -64,7 +64,8 @@ def token_lists(texts: Sequence[str]) -> pa.ListArray:
 def _cleaned(pieces: pa.StringArray) -> pa.StringArray:
     """Converts to lower case and NFC, resolves entities, and unifies apostrophes."""
     plain = pc.replace_substring(pc.ascii_lower(pieces), "`", "'")
-    is_special = pc.or_(pc.match_substring(pieces, "&"), pc.invert(pc.string_is_ascii(pieces)))
+    has_entity = pc.match_substring(pieces, "&")
+    is_special = pc.or_(has_entity, pc.invert(pc.string_is_ascii(pieces)))
     special = [_cleaned_piece(piece) for piece in pieces.filter(is_special).to_pylist()]
     return pc.replace_with_mask(plain, is_special, pa.array(special, pa.string()))
 
@@ -104,7 +105,8 @@ def gathered(chunks: Iterable[pd.DataFrame]) -> tuple[pd.DataFrame, pa.ChunkedAr
 def _digests(tokens: pa.ListArray) -> list[bytes]:
     """Returns one digest per list of words."""
     numbers = tokens.values.indices.to_numpy()
-    return [_digest(numbers[start:end]) for start, end in pairwise(tokens.offsets.to_numpy())]
+    bounds = pairwise(tokens.offsets.to_numpy())
+    return [_digest(numbers[start:end]) for start, end in bounds]
 
 
 def _digest(content) -> bytes:
@@ -119,9 +121,13 @@ def _numbered(digests: Iterable[bytes]) -> np.ndarray:
 def ranked(tokens: pa.ChunkedArray) -> pa.Array:
     """Returns the distinct words by falling frequency. Words of equal frequency are in alphabetical order."""
     words = _dictionary(tokens)
-    counts = sum(np.bincount(chunk.flatten().indices, minlength=len(words)) for chunk in tokens.chunks)
-    table = pa.table({"word": words, "count": counts}).filter(pc.field("count") > 0)
-    return table.sort_by([("count", "descending"), ("word", "ascending")])["word"]
+    counts = np.zeros(len(words), dtype=int)
+    for chunk in tokens.chunks:
+        counts += np.bincount(chunk.flatten().indices, minlength=len(words))
+
+    table = pa.table({"word": words, "count": counts})
+    used = table.filter(pc.field("count") > 0)
+    return used.sort_by([("count", "descending"), ("word", "ascending")])["word"]
 
 
 def vocabulary(words: pa.Array, size: int) -> list[str]:
@@ -136,8 +142,14 @@ def encode(tokens: Sequence[str], ids: Mapping[str, int]) -> np.ndarray:
 
 def encoded(reviews: pd.DataFrame, tokens: pa.ChunkedArray, words: Sequence[str]) -> pd.DataFrame:
     """Returns one split as a table: `review` (its number in the source), `label`, and `tokens` (all of its ids)."""
-    ids = pc.fill_null(pc.index_in(_dictionary(tokens), pa.array(words)), UNKNOWN)
-    id_lists = [pa.ListArray.from_arrays(chunk.offsets, ids.take(chunk.values.indices)) for chunk in tokens.chunks]
+    ids = pc.index_in(_dictionary(tokens), pa.array(words))
+    ids = pc.fill_null(ids, UNKNOWN)
+
+    id_lists = []
+    for chunk in tokens.chunks:
+        chunk_ids = ids.take(chunk.values.indices)
+        id_lists.append(pa.ListArray.from_arrays(chunk.offsets, chunk_ids))
+
     return pd.DataFrame(
         {
             "review": reviews.index.to_numpy(np.int64),

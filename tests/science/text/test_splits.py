@@ -81,7 +81,9 @@ def test_reviews_without_a_word_are_dropped_and_do_not_contradict():
 
 
 def test_too_few_reviews_are_a_mistake():
-    with pytest.raises(Mistake, match="the validation split has no negative review: 4 reviews are too few"):
+    with pytest.raises(
+        Mistake, match=r"the validation split has no negative review: 4 reviews \(0 dropped\) are too few"
+    ):
         fate(numbered(4))
 
 

@@ -52,11 +52,13 @@ class Outcome:
 
 Values = dict[str, int | float]  # {dimension of the search space: value}
 KeepOutcome = Callable[[int, Outcome], None]
-Evaluate = Callable[[dict[int, Values], KeepOutcome], dict[int, Outcome]]
+Outcomes = dict[int, Outcome]  # {number of the trial: outcome}
+Evaluate = Callable[[dict[int, Values], KeepOutcome], Outcomes]
 
 Scores = dict[str, float | None]  # {seed: validation accuracy in the best epoch, None if training diverged}
 KeepResult = Callable[[str, dict], None]
-Train = Callable[[dict[str, tuple[Settings, list[int]]], KeepResult], dict[str, dict]]
+Tasks = dict[str, tuple[Settings, list[int]]]  # {task: (settings, seeds)}
+Train = Callable[[Tasks, KeepResult], dict[str, dict]]
 
 
 def distributions(space: Space) -> dict[str, BaseDistribution]:
@@ -96,7 +98,12 @@ def search(
 
 
 def _proposals(
-    earlier: list[FrozenTrial], space: Space, start: Settings, size: int, startup_trials: int, seed: int
+    earlier: list[FrozenTrial],
+    space: Space,
+    start: Settings,
+    size: int,
+    startup_trials: int,
+    seed: int,
 ) -> dict[int, Values]:
     """Returns the trials of the next wave by number, from a new sampler that sees the earlier waves only."""
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup_trials)
@@ -150,7 +157,8 @@ def _lies_in(space: Space, settings: Settings) -> bool:
 
 def _contains(dimension: Dimension, value: float) -> bool:
     steps = (value - dimension.low) / dimension.step if dimension.step else 0
-    return dimension.low <= value <= dimension.high and abs(steps - round(steps)) < 1e-9
+    is_on_grid = abs(steps - round(steps)) < 1e-9
+    return dimension.low <= value <= dimension.high and is_on_grid
 
 
 def _searched_settings(space: Space, settings: Settings) -> Values:
@@ -164,7 +172,11 @@ def _finished_trial(values: Values, space: Space, outcome: Outcome) -> FrozenTri
         params=values,
         distributions=distributions(space),
         intermediate_values={row["epoch"]: row["validation/accuracy"] for row in outcome.history},
-        user_attrs={"parameters": outcome.parameters, "reason": outcome.reason, "history": outcome.history},
+        user_attrs={
+            "parameters": outcome.parameters,
+            "reason": outcome.reason,
+            "history": outcome.history,
+        },
     )
 
 
@@ -233,7 +245,8 @@ def train_in_full(
         except training.Diverged:
             scores[str(seed)] = None
         else:
-            scores[str(seed)] = next(row["validation/accuracy"] for row in history if row["best"])
+            best = next(row for row in history if row["best"])
+            scores[str(seed)] = best["validation/accuracy"]
 
     parameters = architectures.build(architecture, settings, vocabulary_size).count_params()
     return {"parameters": parameters, "scores": scores}
@@ -244,7 +257,12 @@ def work(settings: Settings) -> int:
     return settings.hidden_size * (settings.hidden_size + settings.embedding_dimension)
 
 
-def finalists(study: optuna.Study, space: Space, start: Settings, count: int) -> list[FrozenTrial]:
+def finalists(
+    study: optuna.Study,
+    space: Space,
+    start: Settings,
+    count: int,
+) -> list[FrozenTrial]:
     """Returns at most `count` trials that were ahead of the starting recipe in the search, the best first.
 
     If the starting recipe lies outside the space, no trial has its value, and the best trials are finalists. Trials
@@ -265,7 +283,12 @@ def finalists(study: optuna.Study, space: Space, start: Settings, count: int) ->
     return sorted(rivals, key=lambda trial: (-trial.value, trial.number))[:count]
 
 
-def race(study: optuna.Study, contestants: dict[str, Settings], seeds: Sequence[int], train: Train) -> list[dict]:
+def race(
+    study: optuna.Study,
+    contestants: dict[str, Settings],
+    seeds: Sequence[int],
+    train: Train,
+) -> list[dict]:
     """Returns one row per contestant. Contestants are START and the finalists by name.
 
     `seeds` must be new to the search. All contestants train on the first half. Finalists that are not ahead of the
@@ -332,14 +355,21 @@ def choose(rows: list[dict]) -> tuple[str, str]:
     if not finalists:
         return START, NO_RIVAL
 
-    ahead = [row for row in finalists if not row["dropped"] and row["difference"] > row["standard_error"]]
+    remaining = [row for row in finalists if not row["dropped"]]
+    ahead = [row for row in remaining if row["difference"] > row["standard_error"]]
     if not ahead:
         return START, KEPT
-    return min(ahead, key=lambda row: row["parameters"])["contestant"], REPLACED
+
+    smallest = min(ahead, key=lambda row: row["parameters"])
+    return smallest["contestant"], REPLACED
 
 
 def regret(
-    study: optuna.Study, chosen: str, contestants: dict[str, Settings], seeds: Sequence[int], train: Train
+    study: optuna.Study,
+    chosen: str,
+    contestants: dict[str, Settings],
+    seeds: Sequence[int],
+    train: Train,
 ) -> dict:
     """Returns chosen minus starting recipe on fresh seeds, with Welch's 95 % interval.
 
@@ -360,7 +390,12 @@ def regret(
     return {**difference, "start": start_scores, "chosen": chosen_scores}
 
 
-def _trained(study: optuna.Study, contestants: dict[str, Settings], seeds: Sequence[int], train: Train) -> dict:
+def _trained(
+    study: optuna.Study,
+    contestants: dict[str, Settings],
+    seeds: Sequence[int],
+    train: Train,
+) -> dict:
     """Returns `parameters` and `scores` of each contestant on these seeds.
 
     A task trains one contestant on a few seeds, so that they share a compiled model. The study stores the result of
@@ -401,7 +436,10 @@ def _require_scores(name: str, result: dict) -> None:
 
 def contestants(start: Settings, rivals: list[FrozenTrial]) -> dict[str, Settings]:
     """Returns the settings of the race's contestants by name, the starting recipe first."""
-    return {START: start} | {f"trial {rival.number}": start.model_copy(update=rival.params) for rival in rivals}
+    settings = {START: start}
+    for rival in rivals:
+        settings[f"trial {rival.number}"] = start.model_copy(update=rival.params)
+    return settings
 
 
 def table(study: optuna.Study) -> pd.DataFrame:
@@ -428,7 +466,13 @@ def histories(study: optuna.Study) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["trial", "epoch", *METRICS])
 
 
-def summary(study: optuna.Study, space: Space, start: Settings, rows: list[dict], regret: dict) -> dict:
+def summary(
+    study: optuna.Study,
+    space: Space,
+    start: Settings,
+    rows: list[dict],
+    regret: dict,
+) -> dict:
     """Returns the choice and its reason, the race, the regret, the importances, and the expected best values.
 
     `rows` are those of `race`, and `regret` is the result of `regret`.
@@ -475,7 +519,8 @@ def expected_best(values: Iterable[float]) -> list[float]:
     A diverged trial has the value nan and counts as the worst of all.
     """
     values_N = np.array(list(values), float)
-    sorted_N = np.sort(np.where(np.isnan(values_N), np.nanmin(values_N), values_N))
+    worst = np.nanmin(values_N)
+    sorted_N = np.sort(np.where(np.isnan(values_N), worst, values_N))
     count = len(sorted_N)
     share_N = np.arange(count + 1) / count
     return [float(np.diff(share_N**drawn) @ sorted_N) for drawn in range(1, count + 1)]

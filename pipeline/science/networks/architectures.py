@@ -26,10 +26,14 @@ class Dropout(layers.Dropout):
             return inputs
 
         sizes = keras.ops.shape(inputs)
-        noise_shape = [size if fixed is None else fixed for size, fixed in zip(sizes, self.noise_shape, strict=True)]
-        seed = tf.cast(self.seed_generator.next(), tf.int32)
+        axes = zip(sizes, self.noise_shape, strict=True)
+        noise_shape = [size if fixed is None else fixed for size, fixed in axes]
         return tf.nn.experimental.stateless_dropout(
-            inputs, self.rate, seed=seed, noise_shape=noise_shape, rng_alg="philox"
+            inputs,
+            self.rate,
+            seed=tf.cast(self.seed_generator.next(), tf.int32),
+            noise_shape=noise_shape,
+            rng_alg="philox",
         )
 
 
@@ -52,10 +56,20 @@ def _lstm(embedded_NTD, real_NT, units):
     return layers.LSTM(units, name="encoder")(embedded_NTD, mask=real_NT)
 
 
-ENCODERS = {"feedforward": _feedforward, "vanilla": _vanilla, "bidirectional": _bidirectional, "lstm": _lstm}
+ENCODERS = {
+    "feedforward": _feedforward,
+    "vanilla": _vanilla,
+    "bidirectional": _bidirectional,
+    "lstm": _lstm,
+}
 
 
-def build(architecture: str, settings: Settings, vocabulary_size: int, any_length: bool = False) -> keras.Model:
+def build(
+    architecture: str,
+    settings: Settings,
+    vocabulary_size: int,
+    any_length: bool = False,
+) -> keras.Model:
     """Returns an uncompiled model that maps tokens_NT (int32) to probability_N1 that each review is positive.
 
     T is `settings.sequence_length`. With `any_length`, each batch has its own T. Layers have fixed names.
@@ -92,17 +106,28 @@ def _skip_words(share: float, real_NT):
     """Drops this share of the words from `real_NT` in training. The last word stays, so no review becomes empty."""
     real_NT = keras.ops.cast(real_NT, "float32")
     read_NT = Dropout(share, noise_shape=(None, None), name="word_dropout")(real_NT)
-    return keras.ops.concatenate([read_NT[:, :-1], real_NT[:, -1:]], axis=1) > 0
+    with_last_NT = keras.ops.concatenate([read_NT[:, :-1], real_NT[:, -1:]], axis=1)
+    return with_last_NT > 0
 
 
-def initial(architecture: str, settings: Settings, vocabulary_size: int, seed: int) -> keras.Model:
+def initial(
+    architecture: str,
+    settings: Settings,
+    vocabulary_size: int,
+    seed: int,
+) -> keras.Model:
     """Returns the model with the initial weights of this seed. Also seeds later draws by Keras, such as dropout's."""
     keras.backend.clear_session(free_memory=False)  # collecting garbage would take 0.3 s per seed
     keras.utils.set_random_seed(seed)
     return build(architecture, settings, vocabulary_size)
 
 
-def restored(architecture: str, settings: Settings, vocabulary_size: int, weights: bytes) -> keras.Model:
+def restored(
+    architecture: str,
+    settings: Settings,
+    vocabulary_size: int,
+    weights: bytes,
+) -> keras.Model:
     """Returns the model with weights from `packed`. They fit any `settings.sequence_length`."""
     model = build(architecture, settings, vocabulary_size)
 

@@ -23,7 +23,13 @@ class Network:
     Networks that differ only in their weights share one compiled function.
     """
 
-    def __init__(self, architecture: str, settings: Settings, vocabulary_size: int, weights: bytes):
+    def __init__(
+        self,
+        architecture: str,
+        settings: Settings,
+        vocabulary_size: int,
+        weights: bytes,
+    ):
         model = architectures.restored(architecture, settings, vocabulary_size, weights)
         *self._encoder_weights, kernel_H1, bias_1 = model.get_weights()
 
@@ -46,7 +52,12 @@ class Network:
         """Returns probability_N (float32) that each review is positive."""
         return expit(self.logits(tokens_NT)).astype(np.float32)
 
-    def replacement_logits(self, tokens_NT: np.ndarray, lag_L: list[int], word_W: np.ndarray) -> np.ndarray:
+    def replacement_logits(
+        self,
+        tokens_NT: np.ndarray,
+        lag_L: list[int],
+        word_W: np.ndarray,
+    ) -> np.ndarray:
         """Returns z_LWN (float64) of the reviews after replacing the token at each lag by each word.
 
         A recurrent network starts from its state before the replaced token and reads only the tokens from there on.
@@ -99,7 +110,8 @@ def _last_states(embedding_VD, cell, tokens_TN, positions: list[int], word_W) ->
             tokens_read = position
 
         unread = tf.constant([position + 1, len(tokens_TN)])
-        last_by_position[position] = _read(weights, states, word_W[:, None], tokens_TN, unread)[0]
+        last_WNH, *_ = _read(weights, states, word_W[:, None], tokens_TN, unread)
+        last_by_position[position] = last_WNH
 
     return np.stack([last_by_position[position] for position in positions])
 

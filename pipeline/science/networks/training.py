@@ -116,7 +116,13 @@ def fitted(
 
 
 @lru_cache(maxsize=1)
-def compiled(architecture: str, settings: Settings, vocabulary_size: int, updates: int, recording: bool):
+def compiled(
+    architecture: str,
+    settings: Settings,
+    vocabulary_size: int,
+    updates: int,
+    recording: bool,
+) -> tuple[keras.Model, list[np.ndarray]]:
     """Returns a compiled model and the initial values of its optimizer's variables.
 
     The cache keeps them for the next seed, because compiling takes as long as several epochs.
@@ -146,7 +152,12 @@ def _assign(variables: list, values: list) -> None:
         variable.assign(value)
 
 
-def shuffled(examples: Examples, batch_size: int, seed: int, widths: list[int] | None = None) -> tf.data.Dataset:
+def shuffled(
+    examples: Examples,
+    batch_size: int,
+    seed: int,
+    widths: list[int] | None = None,
+) -> tf.data.Dataset:
     """Reshuffles each epoch, deterministically from the seed, and drops reviews that do not fill a batch.
 
     With `widths`, a batch holds reviews of similar length, cut to the smallest of the widths that holds them. A batch
@@ -157,21 +168,30 @@ def shuffled(examples: Examples, batch_size: int, seed: int, widths: list[int] |
     labels_N = tf.constant(examples.labels_N, tf.float32)
     order = tf.data.Dataset.range(reviews).shuffle(reviews, seed=seed)
 
+    def examples_of(rows):
+        return tf.gather(tokens_NT, rows), tf.gather(labels_N, rows)
+
     if not widths:
         batches = order.batch(batch_size, drop_remainder=True)
-        return sequential(batches.map(lambda rows: (tf.gather(tokens_NT, rows), tf.gather(labels_N, rows))))
+        return sequential(batches.map(examples_of))
 
     smallest_width_N = _smallest_width(examples, widths)
     _, reviews_by_width = np.unique(smallest_width_N, return_counts=True)
     count = sum(reviews_by_width // batch_size)
 
     width_N = tf.constant(smallest_width_N)
+
+    def cut_examples_of(rows):
+        tokens, labels = examples_of(rows)
+        return tokens[:, -width_N[rows[0]] :], labels
+
     batches = order.group_by_window(
-        lambda row: width_N[row], lambda _, rows: rows.batch(batch_size, drop_remainder=True), window_size=batch_size
-    ).apply(tf.data.experimental.assert_cardinality(count))
-    return sequential(
-        batches.map(lambda rows: (tf.gather(tokens_NT, rows)[:, -width_N[rows[0]] :], tf.gather(labels_N, rows)))
+        lambda row: width_N[row],
+        lambda _, rows: rows.batch(batch_size, drop_remainder=True),
+        window_size=batch_size,
     )
+    batches = batches.apply(tf.data.experimental.assert_cardinality(count))
+    return sequential(batches.map(cut_examples_of))
 
 
 def in_order(examples: Examples, widths: list[int] | None = None) -> tf.data.Dataset:
@@ -217,7 +237,10 @@ def _smallest_width(examples: Examples, widths: list[int]) -> np.ndarray:
 def _even_batch_size(reviews: int, most: int) -> int:
     """Returns the largest batch size up to `most` that divides the reviews, or `most` if only small ones do."""
     size = max(min(most, reviews), 1)
-    return next((divisor for divisor in range(size, size // 2, -1) if reviews % divisor == 0), size)
+    for divisor in range(size, size // 2, -1):
+        if reviews % divisor == 0:
+            return divisor
+    return size
 
 
 def sequential(data: tf.data.Dataset) -> tf.data.Dataset:
@@ -251,7 +274,8 @@ class _Reporting(keras.callbacks.Callback):
             "validation/loss": float(logs["val_loss"]),
             "validation/accuracy": float(logs["val_accuracy"]),
         }
-        if not (math.isfinite(row["train/loss"]) and math.isfinite(row["validation/loss"])):
+        losses = row["train/loss"], row["validation/loss"]
+        if not all(map(math.isfinite, losses)):
             raise Diverged(f"epoch {epoch + 1}: the loss is not a finite number ({row['train/loss']})")
 
         self.rows.append(row)

@@ -199,7 +199,7 @@ def trial(
 ) -> Outcome:
     """Trains these settings up to the rung. The learning rate follows the schedule of a full training.
 
-    `examples` are those of training and of validation. `report` receives the row of each epoch.
+    `examples` holds the training and the validation reviews. `report` receives the row of each epoch.
     """
     # Imported in the worker: the process that owns the study needs no TensorFlow.
     from pipeline.science.networks import architectures, training
@@ -475,7 +475,7 @@ def summary(
 ) -> dict:
     """Returns the choice and its reason, the race, the regret, the importances, and the expected best values.
 
-    `rows` are those of `race`, and `regret` is the result of `regret`.
+    `rows` come from `race` and `regret` from the function of this name.
     """
     name, reason = choose(rows)
     trials = {f"trial {trial.number}": trial for trial in study.trials}

@@ -1,13 +1,13 @@
-"""The search for settings: a short look at many, a race of the best against the starting recipe, and the regret.
+"""The search for settings: many short trainings, a race of the best against the starting recipe, and the regret.
 
-Search: every trial trains on one seed for `rung_epochs` epochs; Optuna's TPE sampler asks for trials in waves.
-Race: the best trials train in full on seeds that the search has not used, and so does the starting recipe.
+Search: each trial trains on one seed for `rung_epochs` epochs. Optuna's TPE sampler proposes trials in waves.
+Race: the best trials and the starting recipe train in full on seeds that the search has not used.
 Choice: the starting recipe stays unless a finalist beats it by more than one standard error of the difference.
-Regret: where it is replaced, both train once more on further fresh seeds, and the difference is reported.
+Regret: if a finalist replaces the starting recipe, both train again on fresh seeds, and we report the difference.
 
-The result depends on parameters and data alone, not on the number of workers or on interruptions. A wave is asked of a
-sampler that is seeded by the number of its first trial, and told in the order of trial numbers. The study keeps every
-outcome as it comes.
+The result depends only on parameters and data, not on the number of workers or on interruptions. Each wave comes from a
+new sampler, which is seeded by the number of the wave's first trial and sees earlier waves in the order of their
+numbers. The study stores each outcome as soon as it arrives.
 """
 
 import math
@@ -29,10 +29,10 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 LEAST_FOR_IMPORTANCES = 4  # completed trials
 METRICS = ("train/loss", "train/accuracy", "validation/loss", "validation/accuracy")
-UNTOLD = "untold"  # attribute of a study: outcomes of a wave under way
-TRAINED = "trained"  # attribute of a study: scores of the race and of the regret
-START = "start"  # the starting recipe among the contestants of the race
-SEEDS_AT_ONCE = 5  # trainings of one task: a kill costs at most these
+WAVE_OUTCOMES = "untold"  # attribute of a study: outcomes of the current wave, which is not complete
+FULL_TRAININGS = "trained"  # attribute of a study: results of the race and of the regret
+START = "start"  # the starting recipe's name among the contestants of the race
+SEEDS_AT_ONCE = 5  # trainings per task, which bounds the loss if a worker is killed
 
 NO_RIVAL = "start kept: no trial was ahead of it in the search"
 KEPT = "start kept: nothing beats it beyond noise"
@@ -41,23 +41,28 @@ REPLACED = "fewest parameters among those ahead"
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a trial: COMPLETE (it reached the rung) or FAIL (it diverged, with the reason)."""
+    """The result of a trial: COMPLETE if it reached the rung, or FAIL and the reason if it diverged."""
 
     state: str
-    history: list[dict]  # one row per epoch, as `training.train` gives it
-    value: float | None  # validation accuracy at the rung, in the epoch of the lowest validation loss
+    history: list[dict]  # one row per epoch, as `training.train` reports it
+    value: float | None  # validation accuracy in the epoch of the lowest validation loss up to the rung
     parameters: int
     reason: str = ""
 
 
-Chosen = dict[str, int | float]  # values of the sampler, by the names of the search space
-Evaluate = Callable[[dict[int, Chosen], Callable[[int, Outcome], None]], dict[int, Outcome]]
+Values = dict[str, int | float]  # {dimension of the search space: value}
+KeepOutcome = Callable[[int, Outcome], None]
+Outcomes = dict[int, Outcome]  # {number of the trial: outcome}
+Evaluate = Callable[[dict[int, Values], KeepOutcome], Outcomes]
 
-Scores = dict[str, float | None]  # {seed: validation accuracy of the epoch that training keeps, None if it diverged}
-Train = Callable[[dict[str, tuple[Settings, list[int]]], Callable[[str, dict], None]], dict[str, dict]]
+Scores = dict[str, float | None]  # {seed: validation accuracy in the best epoch, None if training diverged}
+KeepResult = Callable[[str, dict], None]
+Tasks = dict[str, tuple[Settings, list[int]]]  # {task: (settings, seeds)}
+Train = Callable[[Tasks, KeepResult], dict[str, dict]]
 
 
 def distributions(space: Space) -> dict[str, BaseDistribution]:
+    """Returns Optuna's distribution of each dimension."""
     return {name: _distribution(dimension) for name, dimension in space}
 
 
@@ -77,81 +82,101 @@ def search(
     seed: int,
     evaluate: Evaluate,
 ) -> None:
-    """Brings the study to `trials` trials; an interrupted search continues after its last finished trial.
+    """Adds trials to the study until it has `trials`. An interrupted search continues after its last trial.
 
-    The first trial is the starting recipe, if it lies in the space. `seed` is the sampler's. `evaluate` turns {number:
-    chosen values} into outcomes, and calls back with each as it comes: the study stores it until the wave is complete.
-    Settings that an earlier trial had are not trained again.
+    The first trial is the starting recipe, if it lies in the space. `seed` is the sampler's. `evaluate` trains settings
+    by trial number and returns their outcomes. It also passes each outcome to a function as soon as it has it, which
+    stores the outcome until the wave is complete. Settings of an earlier trial are not trained again.
     """
-    while len(told := study.trials) < trials:
-        first = len(told) // wave * wave
-        earlier, told_of_wave = told[:first], told[first:]
-        asked = _asked(earlier, space, start, min(wave, trials - first), startup_trials, seed + first)
+    while len(recorded := study.trials) < trials:
+        first = len(recorded) // wave * wave
+        size = min(wave, trials - first)
+        proposals = _proposals(recorded[:first], space, start, size, startup_trials, seed + first)
+        _complete_wave(study, space, recorded, proposals, evaluate)
 
-        outcomes = {trial.number: _outcome(trial) for trial in told}
-        untold = study.user_attrs.get(UNTOLD, {})
-        outcomes |= {int(number): Outcome(**values) for number, values in untold.items()}
-
-        def keep(number: int, outcome: Outcome, outcomes=outcomes, first=first) -> None:
-            outcomes[number] = outcome
-            study.set_user_attr(UNTOLD, {str(n): asdict(kept) for n, kept in outcomes.items() if n >= first})
-
-        first_with = {}  # configuration -> the trial that tried it first
-        for number, chosen in [*((trial.number, trial.params) for trial in earlier), *asked.items()]:
-            first_with.setdefault(_configuration(chosen), number)
-
-        like = {number: first_with[_configuration(chosen)] for number, chosen in asked.items()}
-        new = [number for number in asked if like[number] == number and number not in outcomes]
-        outcomes |= evaluate({number: asked[number] for number in new}, keep)
-
-        if len(study.trials) != len(told):
-            raise Mistake("another process is writing to this study; wait for it to finish")
-        for number in list(asked)[len(told_of_wave) :]:
-            outcome = outcomes[like[number]]
-            if like[number] != number:
-                outcome = replace(outcome, reason=f"as trial {like[number]}")
-            study.add_trial(_told(asked[number], space, outcome))
-    study.set_user_attr(UNTOLD, {})
+    study.set_user_attr(WAVE_OUTCOMES, {})
 
 
-def _asked(
-    earlier: list[FrozenTrial], space: Space, start: Settings, count: int, startup_trials: int, seed: int
-) -> dict[int, Chosen]:
-    """The next trials by their numbers, from a sampler that knows the earlier waves and nothing else."""
+def _proposals(
+    earlier: list[FrozenTrial],
+    space: Space,
+    start: Settings,
+    size: int,
+    startup_trials: int,
+    seed: int,
+) -> dict[int, Values]:
+    """Returns the trials of the next wave by number, from a new sampler that sees the earlier waves only."""
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup_trials)
     replica = optuna.create_study(direction="maximize", sampler=sampler)
     replica.add_trials(earlier)
     if not earlier and _lies_in(space, start):
-        replica.enqueue_trial(_axes(space, start))
-    trials = [replica.ask(distributions(space)) for _ in range(count)]
+        replica.enqueue_trial(_searched_settings(space, start))
+
+    trials = [replica.ask(distributions(space)) for _ in range(size)]
     return {trial.number: trial.params for trial in trials}
 
 
+def _complete_wave(
+    study: optuna.Study,
+    space: Space,
+    recorded: list[FrozenTrial],
+    proposals: dict[int, Values],
+    evaluate: Evaluate,
+) -> None:
+    """Trains the proposals that have no outcome yet and records the wave's missing trials in order of number."""
+    first = min(proposals)
+    values_of_trial = [trial.params for trial in recorded[:first]] + list(proposals.values())
+    first_trial_with = {number: values_of_trial.index(values) for number, values in proposals.items()}
+
+    stored = study.user_attrs.get(WAVE_OUTCOMES, {})
+    outcomes = {trial.number: _outcome(trial) for trial in recorded}
+    outcomes |= {int(number): Outcome(**fields) for number, fields in stored.items()}
+
+    def keep(number: int, outcome: Outcome) -> None:
+        outcomes[number] = outcome
+        in_wave = {str(number): asdict(outcome) for number, outcome in outcomes.items() if number >= first}
+        study.set_user_attr(WAVE_OUTCOMES, in_wave)
+
+    untrained = [number for number in proposals if number == first_trial_with[number] and number not in outcomes]
+    outcomes |= evaluate({number: proposals[number] for number in untrained}, keep)
+
+    if len(study.trials) != len(recorded):
+        raise Mistake("another process is writing to this study; wait for it to finish")
+
+    for number in range(len(recorded), len(values_of_trial)):
+        original = first_trial_with[number]
+        outcome = outcomes[original]
+        if original != number:
+            outcome = replace(outcome, reason=f"as trial {original}")
+        study.add_trial(_finished_trial(proposals[number], space, outcome))
+
+
 def _lies_in(space: Space, settings: Settings) -> bool:
-    return all(_holds(dimension, getattr(settings, name)) for name, dimension in space)
+    return all(_contains(dimension, getattr(settings, name)) for name, dimension in space)
 
 
-def _axes(space: Space, settings: Settings) -> Chosen:
+def _contains(dimension: Dimension, value: float) -> bool:
+    steps = (value - dimension.low) / dimension.step if dimension.step else 0
+    is_on_grid = abs(steps - round(steps)) < 1e-9
+    return dimension.low <= value <= dimension.high and is_on_grid
+
+
+def _searched_settings(space: Space, settings: Settings) -> Values:
     return {name: getattr(settings, name) for name, _ in space}
 
 
-def _holds(dimension: Dimension, value: float) -> bool:
-    steps = (value - dimension.low) / dimension.step if dimension.step else 0
-    return dimension.low <= value <= dimension.high and abs(steps - round(steps)) < 1e-9
-
-
-def _configuration(chosen: Chosen) -> tuple:
-    return tuple(sorted(chosen.items()))
-
-
-def _told(chosen: Chosen, space: Space, outcome: Outcome) -> FrozenTrial:
+def _finished_trial(values: Values, space: Space, outcome: Outcome) -> FrozenTrial:
     return optuna.trial.create_trial(
         state=TrialState[outcome.state],
         value=outcome.value,
-        params=chosen,
+        params=values,
         distributions=distributions(space),
         intermediate_values={row["epoch"]: row["validation/accuracy"] for row in outcome.history},
-        user_attrs={"parameters": outcome.parameters, "reason": outcome.reason, "history": outcome.history},
+        user_attrs={
+            "parameters": outcome.parameters,
+            "reason": outcome.reason,
+            "history": outcome.history,
+        },
     )
 
 
@@ -159,8 +184,8 @@ def _outcome(trial: FrozenTrial) -> Outcome:
     return Outcome(trial.state.name, value=trial.value, **trial.user_attrs)
 
 
-class _AtTheRung(Exception):
-    """A trial has trained for as many epochs as the search gives it."""
+class _RungReached(Exception):
+    """Stops a trial that has trained for as many epochs as the search gives it."""
 
 
 def trial(
@@ -172,11 +197,12 @@ def trial(
     rung_epochs: int,
     report: Callable[[dict], None],
 ) -> Outcome:
-    """Trains these settings up to the rung. The learning rate follows the schedule of a full training."""
-    from pipeline.science.networks import (  # here: the process that holds the study needs no TensorFlow
-        architectures,
-        training,
-    )
+    """Trains these settings up to the rung. The learning rate follows the schedule of a full training.
+
+    `examples` holds the training and the validation reviews. `report` receives the row of each epoch.
+    """
+    # Imported in the worker: the process that owns the study needs no TensorFlow.
+    from pipeline.science.networks import architectures, training
 
     rows: list[dict] = []
 
@@ -184,18 +210,18 @@ def trial(
         report(row)
         rows.append(row)
         if len(rows) == rung_epochs:
-            raise _AtTheRung
+            raise _RungReached
 
     parameters = architectures.build(architecture, settings, vocabulary_size).count_params()
     try:
         training.train(architecture, settings, vocabulary_size, seed, *examples, report=observe)
-    except _AtTheRung:
+    except _RungReached:
         pass
     except training.Diverged as error:
         return Outcome("FAIL", rows, None, parameters, str(error))
 
-    kept = min(rows, key=lambda row: row["validation/loss"])
-    return Outcome("COMPLETE", rows, kept["validation/accuracy"], parameters)
+    best = min(rows, key=lambda row: row["validation/loss"])
+    return Outcome("COMPLETE", rows, best["validation/accuracy"], parameters)
 
 
 def train_in_full(
@@ -206,8 +232,11 @@ def train_in_full(
     seeds: Sequence[int],
     report: Callable[[dict], None],
 ) -> dict:
-    """{"parameters", "scores"} of one setting on these seeds, one after another: they share a compiled model."""
-    from pipeline.science.networks import architectures, training
+    """Returns `parameters` and `scores` of these settings on these seeds.
+
+    The seeds train one after another, so that they share a compiled model.
+    """
+    from pipeline.science.networks import architectures, training  # in the worker, as above
 
     scores: Scores = {}
     for seed in seeds:
@@ -216,156 +245,205 @@ def train_in_full(
         except training.Diverged:
             scores[str(seed)] = None
         else:
-            scores[str(seed)] = next(row["validation/accuracy"] for row in history if row["best"])
+            best = next(row for row in history if row["best"])
+            scores[str(seed)] = best["validation/accuracy"]
 
     parameters = architectures.build(architecture, settings, vocabulary_size).count_params()
     return {"parameters": parameters, "scores": scores}
 
 
 def work(settings: Settings) -> int:
-    """How much a training step of a recurrent network costs, roughly: multiplications per token."""
+    """Estimates the cost of a training step of a recurrent network, as multiplications per token."""
     return settings.hidden_size * (settings.hidden_size + settings.embedding_dimension)
 
 
-def finalists(study: optuna.Study, space: Space, start: Settings, count: int) -> list[FrozenTrial]:
-    """The best trials of the search that were ahead of the starting recipe there, at most `count`, the best first.
+def finalists(
+    study: optuna.Study,
+    space: Space,
+    start: Settings,
+    count: int,
+) -> list[FrozenTrial]:
+    """Returns at most `count` trials that were ahead of the starting recipe in the search, the best first.
 
-    Where the starting recipe lies outside the space no trial has its value, and the best trials are finalists.
-    Raises ValueError where no trial was completed.
+    If the starting recipe lies outside the space, no trial has its value, and the best trials are finalists. Trials
+    with the same settings count once. Raises ValueError if no trial was completed.
     """
     completed = study.get_trials(states=[TrialState.COMPLETE])
     if not completed:
         raise ValueError("no trial was completed; widen tune.space or allow more tune.trials")
 
-    first_with = {}
-    for candidate in completed:
-        first_with.setdefault(_configuration(candidate.params), candidate)
-    own = first_with.pop(_configuration(_axes(space, start)), None)
+    first_trials: list[FrozenTrial] = []
+    for trial in completed:
+        if trial.params not in [earlier.params for earlier in first_trials]:
+            first_trials.append(trial)
 
-    rivals = [candidate for candidate in first_with.values() if own is None or candidate.value > own.value]
-    return sorted(rivals, key=lambda candidate: (-candidate.value, candidate.number))[:count]
+    start_values = _searched_settings(space, start)
+    start_value = next((trial.value for trial in first_trials if trial.params == start_values), -math.inf)
+    rivals = [trial for trial in first_trials if trial.value > start_value]
+    return sorted(rivals, key=lambda trial: (-trial.value, trial.number))[:count]
 
 
-def race(study: optuna.Study, contestants: dict[str, Settings], seeds: Sequence[int], train: Train) -> list[dict]:
-    """One row per contestant: START and the finalists, by their names, on seeds that the search has not used.
+def race(
+    study: optuna.Study,
+    contestants: dict[str, Settings],
+    seeds: Sequence[int],
+    train: Train,
+) -> list[dict]:
+    """Returns one row per contestant. Contestants are START and the finalists by name.
 
-    All train on the first half of the seeds. A finalist that is not ahead of the starting recipe then is dropped; the
-    others and the starting recipe train on the second half. Raises ValueError where the starting recipe diverges.
+    `seeds` must be new to the search. All contestants train on the first half. Finalists that are not ahead of the
+    starting recipe then are dropped. The others and the starting recipe train on the second half. Raises ValueError if
+    the starting recipe diverges.
     """
     half = (len(seeds) + 1) // 2
-    found = _trained(study, contestants, seeds[:half], train)
-    _demand_scores(START, found[START])
+    results = _trained(study, contestants, seeds[:half], train)
+    _require_scores(START, results[START])
 
-    rivals = {name: settings for name, settings in contestants.items() if _ahead(found[START], found[name])}
+    rivals = {name: settings for name, settings in contestants.items() if _ahead(results[name], results[START])}
     running = {START: contestants[START], **rivals}
+
     if rivals:
-        for name, more in _trained(study, running, seeds[half:], train).items():
-            found[name]["scores"] |= more["scores"]
-        _demand_scores(START, found[START])
+        for name, result in _trained(study, running, seeds[half:], train).items():
+            results[name]["scores"] |= result["scores"]
+        _require_scores(START, results[START])
 
-    return [_row(name, found[name], found[START], running) for name in contestants]
+    return [_row(name, results[name], results[START], dropped=name not in running) for name in contestants]
 
 
-def _ahead(start: dict, rival: dict) -> bool:
+def _ahead(rival: dict, start: dict) -> bool:
     scores = rival["scores"].values()
     return None not in scores and fmean(scores) > fmean(start["scores"].values())
 
 
-def _row(name: str, own: dict, start: dict, running: dict) -> dict:
-    """Scores, their mean, and the difference to the starting recipe with its standard error, on the seeds of both.
+def _row(name: str, result: dict, start_result: dict, dropped: bool) -> dict:
+    """Returns the scores, their mean, and the difference to the starting recipe on the seeds of both.
 
-    One seed, half of a race of two, has no standard error.
+    The standard error of the difference needs at least two seeds. A contestant that diverged has no mean.
     """
-    scores = own["scores"]
-    row = {"contestant": name, "parameters": own["parameters"], "scores": scores}
-    row |= {"dropped": name != START and name not in running, "mean": None, "difference": None, "standard_error": None}
-    if None in scores.values():
-        return {**row, "dropped": True}
+    scores = result["scores"]
+    diverged = None in scores.values()
+    row = {
+        "contestant": name,
+        "parameters": result["parameters"],
+        "scores": scores,
+        "dropped": dropped or diverged,
+        "mean": None,
+        "difference": None,
+        "standard_error": None,
+    }
+    if diverged:
+        return row
 
     row["mean"] = fmean(scores.values())
-    if name != START:
-        baseline = [start["scores"][seed] for seed in scores]
-        row["difference"] = row["mean"] - fmean(baseline)
-        if len(scores) > 1:
-            row["standard_error"] = scoring.standard_error(baseline, scores.values())
+    if name == START:
+        return row
+
+    start_scores = [start_result["scores"][seed] for seed in scores]
+    row["difference"] = row["mean"] - fmean(start_scores)
+    if len(scores) > 1:
+        row["standard_error"] = scoring.standard_error(start_scores, scores.values())
     return row
 
 
 def choose(rows: list[dict]) -> tuple[str, str]:
-    """(contestant, reason): the starting recipe unless a finalist beats it by more than one standard error.
+    """Returns the chosen contestant and the reason.
 
-    Of several that do, the one with the fewest parameters; of equals the better one in the search.
+    The starting recipe stays unless a finalist beats it by more than one standard error. If several do, the one with
+    the fewest parameters is chosen. Among equals, the one that was better in the search is chosen.
     """
     finalists = [row for row in rows if row["contestant"] != START]
     if not finalists:
         return START, NO_RIVAL
 
-    ahead = [row for row in finalists if not row["dropped"] and row["difference"] > row["standard_error"]]
+    remaining = [row for row in finalists if not row["dropped"]]
+    ahead = [row for row in remaining if row["difference"] > row["standard_error"]]
     if not ahead:
         return START, KEPT
-    return min(ahead, key=lambda row: row["parameters"])["contestant"], REPLACED
+
+    smallest = min(ahead, key=lambda row: row["parameters"])
+    return smallest["contestant"], REPLACED
 
 
 def regret(
-    study: optuna.Study, chosen: str, contestants: dict[str, Settings], seeds: Sequence[int], train: Train
+    study: optuna.Study,
+    chosen: str,
+    contestants: dict[str, Settings],
+    seeds: Sequence[int],
+    train: Train,
 ) -> dict:
-    """Chosen minus starting recipe on fresh seeds, with Welch's 95 % interval; 0 without training where it was kept.
+    """Returns chosen minus starting recipe on fresh seeds, with Welch's 95 % interval.
 
-    Raises ValueError where one of the two diverges.
+    If the starting recipe was chosen, the difference is 0 and nothing is trained. Raises ValueError if one of the two
+    diverges.
     """
     if chosen == START:
         return {"difference": 0.0, "low": None, "high": None, "start": {}, "chosen": {}}
 
-    found = _trained(study, {START: contestants[START], chosen: contestants[chosen]}, seeds, train)
-    for name, own in found.items():
-        _demand_scores(name, own)
+    finalists = {START: contestants[START], chosen: contestants[chosen]}
+    results = _trained(study, finalists, seeds, train)
+    for name, result in results.items():
+        _require_scores(name, result)
 
-    start, own = found[START]["scores"], found[chosen]["scores"]
-    return {**scoring.difference(start.values(), own.values()), "start": start, "chosen": own}
+    start_scores = results[START]["scores"]
+    chosen_scores = results[chosen]["scores"]
+    difference = scoring.difference(start_scores.values(), chosen_scores.values())
+    return {**difference, "start": start_scores, "chosen": chosen_scores}
 
 
-def _trained(study: optuna.Study, contestants: dict[str, Settings], seeds: Sequence[int], train: Train) -> dict:
-    """{contestant: {"parameters", "scores"}} on these seeds; the study keeps what each task brings.
+def _trained(
+    study: optuna.Study,
+    contestants: dict[str, Settings],
+    seeds: Sequence[int],
+    train: Train,
+) -> dict:
+    """Returns `parameters` and `scores` of each contestant on these seeds.
 
-    A task is one contestant on a few seeds, so that it compiles once.
+    A task trains one contestant on a few seeds, so that they share a compiled model. The study stores the result of
+    each task, and only tasks without a stored result are trained.
     """
-    blocks = [block.tolist() for block in np.array_split(seeds, math.ceil(len(seeds) / SEEDS_AT_ONCE))]
+    blocks = np.array_split(seeds, math.ceil(len(seeds) / SEEDS_AT_ONCE))
     tasks = {}
+    contestant_of_task = {}
     for block in blocks:
         for name, settings in contestants.items():
-            tasks[f"{name}, seeds {block[0]} to {block[-1]}"] = name, settings, block
+            task = f"{name}, seeds {block[0]} to {block[-1]}"
+            tasks[task] = settings, block.tolist()
+            contestant_of_task[task] = name
 
-    results = dict(study.user_attrs.get(TRAINED, {}))
+    task_results = dict(study.user_attrs.get(FULL_TRAININGS, {}))
 
     def keep(task: str, result: dict) -> None:
-        results[task] = result
-        study.set_user_attr(TRAINED, results)
+        task_results[task] = result
+        study.set_user_attr(FULL_TRAININGS, task_results)
 
-    missing = {task: (settings, block) for task, (_, settings, block) in tasks.items() if task not in results}
+    missing = {task: arguments for task, arguments in tasks.items() if task not in task_results}
     if missing:
-        results |= train(missing, keep)
+        task_results |= train(missing, keep)
 
-    found = {name: {"parameters": 0, "scores": {}} for name in contestants}
-    for task, (name, _, _) in tasks.items():
-        found[name]["parameters"] = results[task]["parameters"]
-        found[name]["scores"] |= results[task]["scores"]
-    return found
+    results = {name: {"parameters": 0, "scores": {}} for name in contestants}
+    for task, name in contestant_of_task.items():
+        results[name]["parameters"] = task_results[task]["parameters"]
+        results[name]["scores"] |= task_results[task]["scores"]
+    return results
 
 
-def _demand_scores(name: str, own: dict) -> None:
-    for seed, score in own["scores"].items():
+def _require_scores(name: str, result: dict) -> None:
+    for seed, score in result["scores"].items():
         if score is None:
-            who = "the starting recipe" if name == START else name
-            raise ValueError(f"{who} diverged on seed {seed}; a smaller learning_rate or a clip_norm may help")
+            contestant = "the starting recipe" if name == START else name
+            raise ValueError(f"{contestant} diverged on seed {seed}; a smaller learning_rate or a clip_norm may help")
 
 
 def contestants(start: Settings, rivals: list[FrozenTrial]) -> dict[str, Settings]:
-    """{name: settings} of the race, the starting recipe first."""
-    return {START: start} | {f"trial {rival.number}": start.model_copy(update=rival.params) for rival in rivals}
+    """Returns the settings of the race's contestants by name, the starting recipe first."""
+    settings = {START: start}
+    for rival in rivals:
+        settings[f"trial {rival.number}"] = start.model_copy(update=rival.params)
+    return settings
 
 
 def table(study: optuna.Study) -> pd.DataFrame:
-    """One row per trial; `value` is its validation accuracy at the rung, or the last one before it diverged, if any."""
+    """Returns one row per trial. `value` is its validation accuracy at the rung, or the last one before it diverged."""
     return pd.DataFrame(
         {
             "trial": trial.number,
@@ -381,49 +459,68 @@ def table(study: optuna.Study) -> pd.DataFrame:
 
 
 def histories(study: optuna.Study) -> pd.DataFrame:
-    """One row per trial and epoch."""
-    rows = ({"trial": trial.number, **row} for trial in study.trials for row in trial.user_attrs["history"])
+    """Returns one row per trial and epoch."""
+    rows = []
+    for trial in study.trials:
+        rows += [{"trial": trial.number, **row} for row in trial.user_attrs["history"]]
     return pd.DataFrame(rows, columns=["trial", "epoch", *METRICS])
 
 
-def summary(study: optuna.Study, space: Space, start: Settings, rows: list[dict], regret: dict) -> dict:
-    """The choice and its reason, the race and the regret; which dimension mattered, and the expected best."""
-    name, reason = choose(rows)
-    trials = table(study)
+def summary(
+    study: optuna.Study,
+    space: Space,
+    start: Settings,
+    rows: list[dict],
+    regret: dict,
+) -> dict:
+    """Returns the choice and its reason, the race, the regret, the importances, and the expected best values.
 
-    by_name = {f"trial {trial.number}": (trial.number, trial.params) for trial in study.trials}
-    by_name[START] = 0 if _lies_in(space, start) else None, _axes(space, start)
+    `rows` come from `race` and `regret` from the function of this name.
+    """
+    name, reason = choose(rows)
+    trials = {f"trial {trial.number}": trial for trial in study.trials}
+    outcomes = table(study)
 
     def described(contestant: str) -> dict:
-        number, axes = by_name[contestant]
-        return {"trial": number, "starting_recipe": contestant == START, "settings": axes}
+        if contestant == START:
+            number = 0 if _lies_in(space, start) else None
+            settings = _searched_settings(space, start)
+        else:
+            number = trials[contestant].number
+            settings = trials[contestant].params
+        return {"trial": number, "starting_recipe": contestant == START, "settings": settings}
 
     return {
         "chosen": {**described(name), "reason": reason},
         "race": [{**described(row["contestant"]), **row} for row in rows],
         "regret": regret,
         "importances": {"evaluator": "PED-ANOVA", "values": _importances(study)},
-        "expected_best": expected_best(trials["value"].where(trials["state"] != "FAIL")),
+        "expected_best": expected_best(outcomes["value"].where(outcomes["state"] != "FAIL")),
     }
 
 
 def _importances(study: optuna.Study) -> dict[str, float] | None:
-    """Shares of each parameter in being among the better trials (Watanabe, Bansal and Hutter 2023); None: too few."""
+    """Returns how much each parameter decides whether a trial is good, as shares that add up to 1.
+
+    The method is PED-ANOVA (Watanabe, Bansal and Hutter 2023). None means that too few trials were completed.
+    """
     values = {trial.value for trial in study.get_trials(states=[TrialState.COMPLETE])}
     if len(values) < LEAST_FOR_IMPORTANCES:
         return None
+
     evaluator = optuna.importance.PedAnovaImportanceEvaluator()
     shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
     return {name: float(share) for name, share in shares.items()}
 
 
 def expected_best(values: Iterable[float]) -> list[float]:
-    """Expected best of 1, 2, ... trials drawn at random, with replacement, from these (Dodge et al. 2019, eq. 7).
+    """Returns the expected best of 1, 2, ... trials, drawn at random with replacement (Dodge et al. 2019, eq. 7).
 
-    A diverged trial counts as the worst of all.
+    A diverged trial has the value nan and counts as the worst of all.
     """
-    found = np.array(list(values), float)
-    sorted_N = np.sort(np.where(np.isnan(found), np.nanmin(found), found))
+    values_N = np.array(list(values), float)
+    worst = np.nanmin(values_N)
+    sorted_N = np.sort(np.where(np.isnan(values_N), worst, values_N))
     count = len(sorted_N)
     share_N = np.arange(count + 1) / count
     return [float(np.diff(share_N**drawn) @ sorted_N) for drawn in range(1, count + 1)]

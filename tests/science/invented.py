@@ -1,4 +1,4 @@
-"""Small tables of reviews, gathered as the real ones are."""
+"""Small tables of reviews in the form that sources have."""
 
 import numpy as np
 import pandas as pd
@@ -7,7 +7,7 @@ from pipeline.science.text import tokenizer
 
 
 def chunk(texts, labels, groups=None, parts=None):
-    """What a source gives."""
+    """Returns reviews as a source yields them."""
     nothing = [None] * len(texts)
     return pd.DataFrame(
         {
@@ -20,16 +20,19 @@ def chunk(texts, labels, groups=None, parts=None):
 
 
 def numbered(size, texts=None, **columns):
-    """`size` different reviews, the first half negative; `texts` replaces some, by number."""
-    words = [(texts or {}).get(number, f"review {number}") for number in range(size)]
-    return chunk(words, [int(n >= size / 2) for n in range(size)], **columns)
+    """Returns `size` different reviews, the first half negative. `texts` replaces some of them by number."""
+    text_of_number = {number: f"review {number}" for number in range(size)} | (texts or {})
+    labels = [int(number >= size / 2) for number in range(size)]
+    return chunk(list(text_of_number.values()), labels, **columns)
 
 
 def table(chunk):
-    return tokenizer.gathered([chunk])[0]
+    reviews, _ = tokenizer.gathered([chunk])
+    return reviews
 
 
 def halves(texts=None):
-    """An official train half of 80 and test half of 20, two reviews a group."""
+    """Returns an official train half of 80 reviews and test half of 20, with two reviews per group."""
+    groups = [f"g{number // 2}" for number in range(100)]
     parts = (["train"] * 40 + ["test"] * 10) * 2
-    return numbered(100, texts, groups=[f"g{n // 2}" for n in range(100)], parts=parts)
+    return numbered(100, texts, groups=groups, parts=parts)

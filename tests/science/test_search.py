@@ -18,31 +18,33 @@ SPACE = Space.model_validate(
         "dropout": {"role": "nuisance", "low": 0.0, "high": 0.5, "step": 0.1},
     }
 )
+DIMENSIONS = list(SPACE.model_dump())
 
-START = Settings.model_validate(
-    {"sequence_length": 7, "embedding_dimension": 32, "hidden_size": 48, "learning_rate": 0.001}
-    | {"learning_rate_schedule": "constant", "batch_size": 4, "dropout": 0.2, "word_dropout": 0.0, "clip_norm": None}
-    | {"mask": False, "weight_averaging": None, "epochs": 3, "patience": 3}
+START = Settings(
+    sequence_length=7,
+    embedding_dimension=32,
+    hidden_size=48,
+    learning_rate=0.001,
+    learning_rate_schedule="constant",
+    batch_size=4,
+    dropout=0.2,
+    word_dropout=0.0,
+    clip_norm=None,
+    mask=False,
+    weight_averaging=None,
+    epochs=3,
+    patience=3,
 )
+OUTSIDE = START.model_copy(update={"hidden_size": 40})  # not a multiple of the step
 
 
-def test_the_search_starts_from_the_given_settings_where_they_lie_in_the_space():
-    def first(**changed):
-        study = optuna.create_study(direction="maximize")
-        search.search(study, SPACE, START.model_copy(update=changed), 3, 3, 4, 0, evaluate)
-        return study.trials[0].params, study.trials[2].params
-
-    axes = {name: getattr(START, name) for name in SPACE.model_dump()}
-    given, third = first()
-    assert given == axes
-    assert third != axes
-    assert first(hidden_size=40)[0]["hidden_size"] in range(16, 129, 16)
-    assert first(learning_rate=0.1)[0]["learning_rate"] <= 0.003
+def new_study():
+    return optuna.create_study(direction="maximize")
 
 
-def peak(chosen):
-    """Best at 96 hidden units, whatever else."""
-    return 0.9 - abs(chosen["hidden_size"] - 96) / 200
+def peak(values):
+    """An accuracy that depends on the hidden units only and is highest at 96."""
+    return 0.9 - abs(values["hidden_size"] - 96) / 200
 
 
 def completed(accuracy):
@@ -50,68 +52,109 @@ def completed(accuracy):
 
 
 def evaluate(wave, keep):
-    """Answers in the opposite order of asking, as a race of workers might."""
-    return {number: completed(peak(chosen)) for number, chosen in sorted(wave.items(), reverse=True)}
+    """Returns outcomes in the reverse order of the proposals, as workers may."""
+    return {number: completed(peak(values)) for number, values in sorted(wave.items(), reverse=True)}
 
 
-def searched(evaluate, trials=12, wave=3, study=None, space=SPACE):
-    study = study or optuna.create_study(direction="maximize")
-    search.search(study, space, START, trials, wave, 4, 0, evaluate)
+def searched(evaluate, trials=12, wave=3, study=None, space=SPACE, start=START):
+    study = study or new_study()
+    search.search(study, space, start, trials, wave, 4, 0, evaluate)
     return study
 
 
-def test_the_same_study_comes_out_each_time_in_whatever_order_a_wave_is_answered():
-    straight = searched(lambda wave, keep: dict(reversed(evaluate(wave, keep).items())))
-    assert search.table(searched(evaluate)).equals(search.table(straight))
+def with_outcomes(outcomes):
+    """Returns a study whose trials have different settings and these outcomes."""
+    return searched(lambda wave, keep: {number: outcomes[number] for number in wave}, trials=len(outcomes))
+
+
+def with_accuracies(*accuracies):
+    return with_outcomes([completed(accuracy) for accuracy in accuracies])
+
+
+def searched_settings(settings):
+    return {name: getattr(settings, name) for name in DIMENSIONS}
+
+
+# the search
+
+
+def first_trial(**changes):
+    return searched(evaluate, trials=1, start=START.model_copy(update=changes)).trials[0].params
+
+
+def test_the_first_trial_is_the_starting_recipe_if_it_lies_in_the_space():
+    study = searched(evaluate, trials=3)
+    assert study.trials[0].params == searched_settings(START)
+    assert study.trials[2].params != searched_settings(START)
+
+    assert first_trial(hidden_size=40)["hidden_size"] in range(16, 129, 16)
+    assert first_trial(learning_rate=0.1)["learning_rate"] <= 0.003
+
+
+def test_the_order_of_outcomes_in_a_wave_does_not_change_the_study():
+    in_order = searched(lambda wave, keep: dict(reversed(evaluate(wave, keep).items())))
+    assert search.table(searched(evaluate)).equals(search.table(in_order))
 
 
 class Killed(BaseException):
-    """As kill -9 does: at once."""
+    """Ends the process at once, as kill -9 does."""
 
 
-@pytest.mark.parametrize("survives", [1, 4, 15])
-def test_a_study_killed_again_and_again_ends_as_an_undisturbed_one_and_trains_nothing_twice(survives, tmp_path):
-    """Killed at every `survives`-th write to its storage, wherever that falls, until it is done."""
-    straight, trained, writes = search.table(searched(evaluate, trials=8)), [], 0
+class KillingStorage(optuna.storages.RDBStorage):
+    """Raises Killed instead of every write after `survived` writes. Counts all writes of all instances."""
+
+    writes = 0
+    survived = 0
+
+    def set_study_user_attr(self, *args):
+        self._count_write()
+        super().set_study_user_attr(*args)
+
+    def create_new_trial(self, *args, **kwargs):
+        self._count_write()
+        return super().create_new_trial(*args, **kwargs)
+
+    @classmethod
+    def _count_write(cls):
+        cls.writes += 1
+        if cls.writes % (cls.survived + 1) == 0:
+            raise Killed
+
+
+@pytest.mark.parametrize("survived", [1, 4, 15])
+def test_a_killed_search_continues_and_trains_almost_nothing_twice(survived, tmp_path, monkeypatch):
+    monkeypatch.setattr(KillingStorage, "writes", 0)
+    monkeypatch.setattr(KillingStorage, "survived", survived)
     url = f"sqlite:///{tmp_path}/studies.db"
-
-    class Storage(optuna.storages.RDBStorage):
-        def set_study_user_attr(self, *args):
-            self.written()
-            super().set_study_user_attr(*args)
-
-        def create_new_trial(self, *args, **kwargs):
-            self.written()
-            return super().create_new_trial(*args, **kwargs)
-
-        def written(self):
-            nonlocal writes
-            writes += 1
-            if writes % (survives + 1) == 0:
-                raise Killed
+    trained = []
 
     def train(wave, keep):
-        found = {}
+        outcomes = {}
         for number, outcome in evaluate(wave, keep).items():
             trained.append(number)
-            found[number] = outcome
+            outcomes[number] = outcome
             keep(number, outcome)
-        return found
+        return outcomes
 
     for _ in range(100):
-        study = optuna.create_study(study_name="s", storage=Storage(url), direction="maximize", load_if_exists=True)
+        storage = KillingStorage(url)
+        study = optuna.create_study(study_name="s", storage=storage, direction="maximize", load_if_exists=True)
         try:
             searched(train, trials=8, study=study)
             break
         except Killed:
             continue
-    assert search.table(optuna.load_study(study_name="s", storage=url)).equals(straight)
-    # a kill between the end of a trial and its record costs that trial alone
-    assert len(trained) - 8 <= writes // (survives + 1)
+
+    undisturbed = search.table(searched(evaluate, trials=8))
+    assert search.table(optuna.load_study(study_name="s", storage=url)).equals(undisturbed)
+
+    # A kill after the end of a trial and before its record costs one trial.
+    kills = KillingStorage.writes // (survived + 1)
+    assert len(trained) - 8 <= kills
 
 
-def test_a_configuration_that_was_tried_is_answered_from_the_record(tmp_path):
-    space = SPACE.model_copy(
+def test_settings_of_an_earlier_trial_are_not_trained_again():
+    small_space = SPACE.model_copy(
         update={
             "hidden_size": Dimension(role="scientific", low=16, high=32, step=16),
             "embedding_dimension": Dimension(role="scientific", low=16, high=32, step=16),
@@ -122,84 +165,92 @@ def test_a_configuration_that_was_tried_is_answered_from_the_record(tmp_path):
     trained = []
 
     def train(wave, keep):
-        trained.extend(tuple(sorted(chosen.items())) for chosen in wave.values())
+        trained.extend(tuple(sorted(values.items())) for values in wave.values())
         return evaluate(wave, keep)
 
-    table = search.table(searched(train, trials=20, space=space))
-    axes = list(SPACE.model_dump())
+    table = search.table(searched(train, trials=20, space=small_space))
     assert len(table) == 20
-    assert len(trained) == len(set(trained)) == len(table.drop_duplicates(axes)) < 20
+    assert len(trained) == len(set(trained)) == len(table.drop_duplicates(DIMENSIONS)) < 20
+
     repeated = table[table["reason"].str.startswith("as trial ")]
+    originals = table.loc[repeated["reason"].str.removeprefix("as trial ").astype(int)]
+    compared_columns = [*DIMENSIONS, "value"]
     assert len(repeated) == 20 - len(trained)
-    first = table.loc[repeated["reason"].str.removeprefix("as trial ").astype(int)]
-    assert (first[[*axes, "value"]].to_numpy() == repeated[[*axes, "value"]].to_numpy()).all()
-    assert (first["reason"] == "").all()
+    assert (originals[compared_columns].to_numpy() == repeated[compared_columns].to_numpy()).all()
+    assert (originals["reason"] == "").all()
 
 
-def test_two_drivers_of_one_study_are_noticed():
-    study = optuna.create_study(direction="maximize")
+def test_a_second_process_that_writes_to_the_study_is_a_mistake():
+    study = new_study()
 
-    def meddled(wave, keep):
+    def evaluate_next_to_a_writer(wave, keep):
         study.add_trial(optuna.trial.create_trial(state=TrialState.FAIL))
         return evaluate(wave, keep)
 
     with pytest.raises(Mistake, match="another process is writing to this study"):
-        searched(meddled, study=study)
+        searched(evaluate_next_to_a_writer, study=study)
 
 
-def test_every_trial_lies_in_the_declared_space_and_the_budget_is_exact():
+def test_the_search_keeps_to_the_space_and_to_the_number_of_trials():
     study = searched(evaluate, trials=8, wave=3)
     assert len(study.trials) == 8
     for trial in study.trials:
         assert trial.params["hidden_size"] in range(16, 129, 16)
         assert 0.0001 <= trial.params["learning_rate"] <= 0.003
-        assert trial.params["dropout"] in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5) or trial.params["dropout"] == pytest.approx(
-            0.3
-        )
+        assert round(trial.params["dropout"], 6) in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 
 
-def test_the_sampler_learns_where_the_peak_is():
-    table = search.table(searched(evaluate, trials=40))
-    assert table["hidden_size"].tail(20).sub(96).abs().mean() < table["hidden_size"].head(4).sub(96).abs().mean()
+def test_the_sampler_approaches_the_peak():
+    distances = search.table(searched(evaluate, trials=40))["hidden_size"].sub(96).abs()
+    assert distances.tail(20).mean() < distances.head(4).mean()
 
 
-def test_a_failed_trial_is_listed_with_its_reason_and_never_races():
-    failed = [{"epoch": 1, "validation/accuracy": 0.95}]
-    rows = [{"epoch": epoch, "validation/accuracy": accuracy} for epoch, accuracy in ((1, 0.7), (2, 0.8))]
-    outcomes = {
-        0: search.Outcome("COMPLETE", rows, 0.8, 1),
-        1: search.Outcome("FAIL", failed, None, 1, "epoch 2: the loss is not a finite number (nan)"),
-        2: search.Outcome("COMPLETE", rows, 0.9, 1),
-    }
-    study = searched(lambda wave, keep: {number: outcomes[number] for number in wave}, trials=3)
-    table = search.table(study)
+# the tables of a search
+
+
+@pytest.fixture(scope="module")
+def with_a_failure():
+    """A study of three trials, the second of which diverged after an epoch."""
+    rows = [{"epoch": 1, "validation/accuracy": 0.7}, {"epoch": 2, "validation/accuracy": 0.8}]
+    failed_rows = [{"epoch": 1, "validation/accuracy": 0.95}]
+    return with_outcomes(
+        [
+            search.Outcome("COMPLETE", rows, 0.8, 1),
+            search.Outcome("FAIL", failed_rows, None, 1, "epoch 2: the loss is not a finite number (nan)"),
+            search.Outcome("COMPLETE", rows, 0.9, 1),
+        ]
+    )
+
+
+def test_the_table_lists_a_failed_trial_with_its_reason(with_a_failure):
+    table = search.table(with_a_failure)
     assert table["state"].tolist() == ["COMPLETE", "FAIL", "COMPLETE"]
     assert table["value"].tolist() == [0.8, 0.95, 0.9]
     assert table["epochs"].tolist() == [2, 1, 2]
     assert "not a finite number" in table["reason"][1]
-    assert [trial.number for trial in search.finalists(study, SPACE, START, 9)] == [2]
 
-    histories = search.histories(study)
-    assert histories[["trial", "epoch"]].to_numpy().tolist() == [[0, 1], [0, 2], [1, 1], [2, 1], [2, 2]]
-    summary = search.summary(study, SPACE, START, [], {})
-    assert summary["expected_best"][0] == pytest.approx((0.8 + 0.8 + 0.9) / 3)  # the failed trial as the worst
+
+def test_histories_have_a_row_for_each_trial_and_epoch(with_a_failure):
+    histories = search.histories(with_a_failure)
+    assert histories["trial"].tolist() == [0, 0, 1, 2, 2]
+    assert histories["epoch"].tolist() == [1, 2, 1, 1, 2]
+
+
+def test_a_failed_trial_is_not_a_finalist_and_the_worst_of_the_summary(with_a_failure):
+    summary = search.summary(with_a_failure, SPACE, START, [], {})
+    assert finalist_numbers(with_a_failure) == [2]
+    assert summary["expected_best"][0] == pytest.approx((0.8 + 0.8 + 0.9) / 3)
     assert summary["importances"] == {"evaluator": "PED-ANOVA", "values": None}
 
 
-def test_a_study_without_a_completed_trial_has_no_finalists():
-    failed = search.Outcome("FAIL", [], None, 1, "diverged")
-    with pytest.raises(ValueError, match="no trial was completed"):
-        search.finalists(searched(lambda wave, keep: dict.fromkeys(wave, failed), trials=2), SPACE, START, 2)
-
-
-def test_importances_name_what_matters():
+def test_the_dimension_that_decides_has_the_largest_importance():
     summary = search.summary(searched(evaluate, trials=40), SPACE, START, [], {})
     shares = summary["importances"]["values"]
     assert sum(shares.values()) == pytest.approx(1)
     assert max(shares, key=shares.get) == "hidden_size"
 
 
-def test_the_expected_best_of_one_trial_is_the_mean_and_of_many_it_rises_to_the_best():
+def test_the_expected_best_rises_from_the_mean():
     expected = search.expected_best([0.5, 0.7, 0.9])
     assert expected[0] == pytest.approx(0.7)
     assert expected[1] == pytest.approx((0.5 + 3 * 0.7 + 5 * 0.9) / 9)  # the best of each of nine pairs
@@ -207,24 +258,32 @@ def test_the_expected_best_of_one_trial_is_the_mean_and_of_many_it_rises_to_the_
     assert search.expected_best([float("nan"), 0.7])[0] == pytest.approx(0.7)
 
 
-def tried(settings, rung_epochs=2, report=lambda row: None, **changed):
-    examples = learnable(64), learnable(31, seed=1)
-    return search.trial("vanilla", VOCABULARY, examples, settings.model_copy(update=changed), 1000, rung_epochs, report)
+# trainings
 
 
-def test_a_trial_stops_at_the_rung_with_the_epochs_of_a_full_training(settings):
+def tried(settings, rung_epochs, report=lambda row: None):
     examples = learnable(64), learnable(31, seed=1)
+    return search.trial("vanilla", VOCABULARY, examples, settings, 1000, rung_epochs, report)
+
+
+def test_a_trial_has_the_first_epochs_of_a_full_training(settings):
     cosine = settings.model_copy(update={"learning_rate_schedule": "cosine"})
-    whole, _ = training.train("vanilla", cosine, VOCABULARY, 1000, *examples, report=lambda row: None)
     rows = []
     outcome = tried(cosine, 2, rows.append)
-    assert len(whole) == 3
-    assert outcome.history == rows == [{key: row[key] for key in rows[0]} for row in whole[:2]]
+
+    examples = learnable(64), learnable(31, seed=1)
+    history, _ = training.train("vanilla", cosine, VOCABULARY, 1000, *examples, report=lambda row: None)
+    for row in history:
+        del row["best"]
+    assert len(history) == 3
+    assert outcome.history == rows == history[:2]
+
+    best_row = min(rows, key=lambda row: row["validation/loss"])
     assert outcome.state == "COMPLETE"
-    assert outcome.value == min(rows, key=lambda row: row["validation/loss"])["validation/accuracy"]
+    assert outcome.value == best_row["validation/accuracy"]
 
 
-def test_a_training_of_fewer_epochs_than_the_rung_is_a_trial_too(settings):
+def test_a_training_of_fewer_epochs_than_the_rung_is_a_trial(settings):
     assert len(tried(settings, 9).history) == 3
 
 
@@ -235,118 +294,131 @@ def test_a_trial_that_diverges_fails_with_the_reason(monkeypatch, settings):
 
     monkeypatch.setattr(training, "train", diverging)
     outcome = tried(settings, 3)
-    assert (outcome.state, outcome.value, len(outcome.history)) == ("FAIL", None, 1)
+    assert outcome.state == "FAIL"
+    assert outcome.value is None
+    assert len(outcome.history) == 1
     assert outcome.reason == "epoch 2: the loss is not a finite number (nan)"
 
 
-def test_a_full_training_scores_each_seed_and_a_diverged_one_as_none(monkeypatch, settings):
+def test_a_full_training_scores_a_seed_that_diverges_as_none(monkeypatch, settings):
     def train(architecture, settings, vocabulary_size, seed, *examples, report):
         if seed == 2:
             raise training.Diverged("nan")
         return [{"best": 0, "validation/accuracy": 0.1}, {"best": 1, "validation/accuracy": seed / 10}], b""
 
     monkeypatch.setattr(training, "train", train)
-    found = search.train_in_full("vanilla", VOCABULARY, (), settings, [1, 2, 3], None)
-    assert found == {"parameters": 23 * 3 + 5 * (3 + 5 + 1) + 6, "scores": {"1": 0.1, "2": None, "3": 0.3}}
+    result = search.train_in_full("vanilla", VOCABULARY, (), settings, [1, 2, 3], None)
+    assert result["scores"] == {"1": 0.1, "2": None, "3": 0.3}
+    assert result["parameters"] == 23 * 3 + 5 * (3 + 5 + 1) + 6
 
 
-def values(*accuracies):
-    """A search whose trials have these values at the rung, and different settings."""
-    outcomes = {number: completed(accuracy) for number, accuracy in enumerate(accuracies)}
-    return searched(lambda wave, keep: {number: outcomes[number] for number in wave}, trials=len(accuracies))
+# finalists
 
 
-def numbers(study, start=START, count=9):
+def finalist_numbers(study, start=START, count=9):
     return [trial.number for trial in search.finalists(study, SPACE, start, count)]
 
 
 def test_finalists_are_the_best_trials_ahead_of_the_starting_recipe():
-    study = values(0.80, 0.79, 0.83, 0.81, 0.83, 0.80)
-    assert numbers(study) == [2, 4, 3]
-    assert numbers(study, count=2) == [2, 4]
-    assert numbers(values(0.80, 0.79, 0.80)) == []
+    study = with_accuracies(0.80, 0.79, 0.83, 0.81, 0.83, 0.80)
+    assert finalist_numbers(study) == [2, 4, 3]
+    assert finalist_numbers(study, count=2) == [2, 4]
+    assert finalist_numbers(with_accuracies(0.80, 0.79, 0.80)) == []
 
 
-def test_a_starting_recipe_outside_the_space_races_against_the_best_trials():
-    outside = START.model_copy(update={"hidden_size": 40})
-    assert numbers(values(0.80, 0.79, 0.83), outside) == [2, 0, 1]
+def test_if_the_starting_recipe_is_outside_the_best_trials_are_finalists():
+    assert finalist_numbers(with_accuracies(0.80, 0.79, 0.83), OUTSIDE) == [2, 0, 1]
 
 
-def test_settings_that_were_tried_twice_race_once():
-    study = values(0.80, 0.85)
+def test_settings_that_were_tried_twice_are_one_finalist():
+    study = with_accuracies(0.80, 0.85)
     study.add_trial(study.trials[1])
-    assert numbers(study) == [1]
+    assert finalist_numbers(study) == [1]
 
+
+def test_a_study_without_a_completed_trial_has_no_finalists():
+    failed = search.Outcome("FAIL", [], None, 1, "diverged")
+    with pytest.raises(ValueError, match="no trial was completed"):
+        finalist_numbers(with_outcomes([failed, failed]))
+
+
+# the race
 
 SEEDS = [1, 2, 3, 4]
+STEADY = [0.80, 0.82, 0.80, 0.82]  # variance 1/7500, so the standard error against scores like these is 0.00816
 
 
-def raced(scores, parameters=None, seeds=SEEDS, study=None):
-    """(rows, what was trained) of a race in which each contestant has these scores by seed."""
+def trainer(scores, parameters=None, seeds=SEEDS):
+    """Returns a `train` that gives contestants these scores by seed, and the list of its trainings."""
     trained = []
 
     def train(tasks, keep):
-        found = {}
+        results = {}
         for task, (contestant, block) in tasks.items():
             trained.append((contestant, block))
-            found[task] = {
-                "parameters": (parameters or {}).get(contestant, 1),
-                "scores": {str(seed): scores[contestant][seeds.index(seed)] for seed in block},
-            }
-            keep(task, found[task])
-        return found
+            score_of_seed = {str(seed): scores[contestant][seeds.index(seed)] for seed in block}
+            results[task] = {"parameters": (parameters or {}).get(contestant, 1), "scores": score_of_seed}
+            keep(task, results[task])
+        return results
 
-    study = study or optuna.create_study(direction="maximize")
-    return search.race(study, {name: name for name in scores}, seeds, train), trained
+    return train, trained
 
 
-STEADY = [0.80, 0.82, 0.80, 0.82]  # variance 1/7500, so the standard error against such another is 0.00816
+def names(scores):
+    """Returns contestants whose settings are their names, which `trainer` needs."""
+    return {name: name for name in scores}
 
 
-def test_the_starting_recipe_stays_unless_it_is_beaten_by_a_standard_error():
-    for lead, chosen in ((0.0, "start"), (0.008, "start"), (0.0083, "trial 3")):
-        rows, _ = raced({"start": STEADY, "trial 3": [score + lead for score in STEADY]})
-        assert search.choose(rows)[0] == chosen, lead
+def raced(scores, parameters=None, seeds=SEEDS, study=None):
+    """Returns the rows of a race with these scores by seed, and the list of its trainings."""
+    train, trained = trainer(scores, parameters, seeds)
+    return search.race(study or new_study(), names(scores), seeds, train), trained
+
+
+@pytest.mark.parametrize(("lead", "chosen"), [(0.0, "start"), (0.008, "start"), (0.0083, "trial 3")])
+def test_the_starting_recipe_stays_unless_beaten_by_a_standard_error(lead, chosen):
+    rows, _ = raced({"start": STEADY, "trial 3": [score + lead for score in STEADY]})
+    assert search.choose(rows)[0] == chosen
 
 
 def test_a_row_of_the_race_has_the_difference_and_its_standard_error():
-    rows, _ = raced({"start": [0.80, 0.82, 0.80, 0.82], "trial 3": [0.85, 0.85, 0.85, 0.89]})
-    assert (rows[0]["mean"], rows[0]["difference"], rows[0]["standard_error"]) == (pytest.approx(0.81), None, None)
-    assert rows[1]["mean"] == pytest.approx(0.86)
-    assert rows[1]["difference"] == pytest.approx(0.05)
-    assert rows[1]["standard_error"] == pytest.approx((0.0004 / 3 / 4 + 0.0012 / 3 / 4) ** 0.5)
+    rows, _ = raced({"start": STEADY, "trial 3": [0.85, 0.85, 0.85, 0.89]})
+    start, rival = rows
+    assert start["mean"] == pytest.approx(0.81)
+    assert start["difference"] is start["standard_error"] is None
+    assert rival["mean"] == pytest.approx(0.86)
+    assert rival["difference"] == pytest.approx(0.05)
+    assert rival["standard_error"] == pytest.approx((0.0004 / 3 / 4 + 0.0012 / 3 / 4) ** 0.5)
 
 
 def test_of_several_ahead_the_one_with_the_fewest_parameters_is_chosen():
-    scores = {"start": STEADY} | {f"trial {n}": [0.9 - n / 100] * 4 for n in (1, 2, 3, 5)}
+    scores = {"start": STEADY} | {f"trial {number}": [0.9 - number / 100] * 4 for number in (1, 2, 3, 5)}
     parameters = {"start": 1, "trial 1": 70, "trial 2": 60, "trial 3": 60, "trial 5": 90}
     rows, _ = raced(scores, parameters)
     assert search.choose(rows) == ("trial 2", search.REPLACED)
 
 
-def test_the_reason_says_whether_there_was_a_rival_at_all():
-    assert search.choose([]) == ("start", search.NO_RIVAL)
+def test_the_reason_distinguishes_no_rival_from_no_better_rival():
     rows, _ = raced({"start": STEADY, "trial 3": STEADY})
     assert search.choose(rows) == ("start", search.KEPT)
+    assert search.choose([]) == ("start", search.NO_RIVAL)
 
 
-def test_a_finalist_that_is_not_ahead_after_half_of_the_seeds_is_dropped():
+def test_a_finalist_not_ahead_after_half_of_the_seeds_is_dropped():
     rows, trained = raced({"start": STEADY, "trial 1": [0.8, 0.81, 0.99, 0.99], "trial 2": [0.8, 0.83, 0.8, 0.8]})
-    assert trained == [
-        *((name, [1, 2]) for name in ("start", "trial 1", "trial 2")),
-        ("start", [3, 4]),
-        ("trial 2", [3, 4]),
-    ]
+    first_half = [("start", [1, 2]), ("trial 1", [1, 2]), ("trial 2", [1, 2])]
+    assert trained == [*first_half, ("start", [3, 4]), ("trial 2", [3, 4])]
     assert [row["dropped"] for row in rows] == [False, True, False]
     assert [len(row["scores"]) for row in rows] == [4, 2, 4]
     assert rows[1]["difference"] == pytest.approx(-0.005)
     assert search.choose(rows)[0] == "start"
 
 
-def test_a_finalist_that_is_dropped_after_one_seed_has_no_standard_error():
+def test_a_finalist_dropped_after_one_seed_has_no_standard_error():
     rows, trained = raced({"start": [0.8, 0.8], "trial 1": [0.7, 0.9]}, seeds=[1, 2])
     assert trained == [("start", [1]), ("trial 1", [1])]
-    assert (rows[1]["difference"], rows[1]["standard_error"]) == (pytest.approx(-0.1), None)
+    assert rows[1]["difference"] == pytest.approx(-0.1)
+    assert rows[1]["standard_error"] is None
     assert search.choose(rows) == ("start", search.KEPT)
 
 
@@ -356,88 +428,104 @@ def test_without_a_finalist_ahead_the_second_half_is_not_trained():
     assert len(rows[0]["scores"]) == 2
 
 
-def test_a_finalist_that_diverges_is_dropped_and_a_start_that_does_is_named():
-    for scores in ([None, 0.9, 0.9, 0.9], [0.9, 0.9, 0.9, None]):
-        rows, _ = raced({"start": STEADY, "trial 1": scores})
-        assert (rows[1]["dropped"], rows[1]["mean"]) == (True, None)
-        assert search.choose(rows)[0] == "start"
-    for scores in ([0.8, None, 0.8, 0.8], [0.8, 0.8, 0.8, None]):
-        with pytest.raises(ValueError, match=r"the starting recipe diverged on seed [24]; a smaller learning_rate"):
-            raced({"start": scores, "trial 1": [0.9] * 4})
+@pytest.mark.parametrize("scores", [[None, 0.9, 0.9, 0.9], [0.9, 0.9, 0.9, None]])
+def test_a_finalist_that_diverges_is_dropped(scores):
+    rows, _ = raced({"start": STEADY, "trial 1": scores})
+    assert rows[1]["dropped"]
+    assert rows[1]["mean"] is None
+    assert search.choose(rows)[0] == "start"
 
 
-def test_a_race_that_was_killed_trains_only_what_is_missing():
+@pytest.mark.parametrize("scores", [[0.8, None, 0.8, 0.8], [0.8, 0.8, 0.8, None]])
+def test_a_starting_recipe_that_diverges_is_an_error(scores):
+    with pytest.raises(ValueError, match=r"the starting recipe diverged on seed [24]; a smaller learning_rate"):
+        raced({"start": scores, "trial 1": [0.9] * 4})
+
+
+def test_a_killed_race_trains_only_the_missing_tasks():
     scores = {"start": STEADY, "trial 1": [0.83] * 4, "trial 2": [0.84] * 4}
-    undisturbed, everything = raced(scores)
-    study, attempts = optuna.create_study(direction="maximize"), []
+    undisturbed_rows, all_tasks = raced(scores)
+    study = new_study()
+    train, trained = trainer(scores)
 
-    def killed_after_one(tasks, keep):
-        task, (contestant, block) = next(iter(tasks.items()))
-        attempts.append((contestant, block))
-        keep(task, {"parameters": 1, "scores": {str(seed): scores[contestant][SEEDS.index(seed)] for seed in block}})
+    def killed_after_a_task(tasks, keep):
+        train(dict([next(iter(tasks.items()))]), keep)
         raise Killed
 
-    for _ in range(len(everything)):
+    for _ in all_tasks:
         with pytest.raises(Killed):
-            search.race(study, {name: name for name in scores}, SEEDS, killed_after_one)
-    rows, trained = raced(scores, study=study)
-    assert rows == undisturbed
-    assert trained == []
-    assert sorted(attempts) == sorted(everything)
+            search.race(study, names(scores), SEEDS, killed_after_a_task)
 
-
-def regret(chosen, scores, seeds):
-    def train(tasks, keep):
-        return {
-            task: {"parameters": 1, "scores": {str(seed): scores[contestant][seeds.index(seed)] for seed in block}}
-            for task, (contestant, block) in tasks.items()
-        }
-
-    study = optuna.create_study(direction="maximize")
-    return search.regret(study, chosen, {name: name for name in scores}, seeds, train)
-
-
-def test_the_regret_is_chosen_minus_start_with_welch_s_interval():
-    start, chosen = [0.80, 0.82, 0.81, 0.83, 0.80, 0.82], [0.83, 0.84, 0.84, 0.85, 0.82, 0.84]
-    found = regret("trial 1", {"start": start, "trial 1": chosen, "trial 2": [9] * 6}, [5, 6, 7, 8, 9, 10])
-    interval = stats.ttest_ind(chosen, start, equal_var=False).confidence_interval(0.95)
-    assert found["difference"] == pytest.approx(0.14 / 6)
-    assert (found["low"], found["high"]) == (pytest.approx(interval.low), pytest.approx(interval.high))
-    assert found["start"] == dict(zip(["5", "6", "7", "8", "9", "10"], start, strict=True))
-    assert list(found["chosen"].values()) == chosen
-
-
-def test_where_the_starting_recipe_is_kept_the_regret_is_0_and_nothing_is_trained():
-    found = search.regret(None, "start", {}, [5, 6], None)
-    assert found == {"difference": 0.0, "low": None, "high": None, "start": {}, "chosen": {}}
-
-
-def test_a_choice_that_diverges_on_a_fresh_seed_is_named():
-    with pytest.raises(ValueError, match="trial 1 diverged on seed 6"):
-        regret("trial 1", {"start": [0.8, 0.8], "trial 1": [0.9, None]}, [5, 6])
+    rows, trained_at_last = raced(scores, study=study)
+    assert rows == undisturbed_rows
+    assert trained_at_last == []
+    assert sorted(trained) == sorted(all_tasks)
 
 
 def test_a_task_trains_one_contestant_on_at_most_five_seeds():
     _, trained = raced({"start": [0.8] * 12, "trial 1": [0.9] * 12}, seeds=list(range(12)))
-    assert trained[:4] == [
-        *((name, [0, 1, 2]) for name in ("start", "trial 1")),
-        *((name, [3, 4, 5]) for name in ("start", "trial 1")),
-    ]
+    first_block = [("start", [0, 1, 2]), ("trial 1", [0, 1, 2])]
+    second_block = [("start", [3, 4, 5]), ("trial 1", [3, 4, 5])]
+    assert trained[:4] == first_block + second_block
 
 
-def test_the_summary_names_the_choice_its_settings_and_every_contestant():
-    study = values(0.80, 0.82, 0.83)
+# the regret
+
+
+def regret(chosen, scores, seeds):
+    train, _ = trainer(scores, seeds=seeds)
+    return search.regret(new_study(), chosen, names(scores), seeds, train)
+
+
+def test_the_regret_is_chosen_minus_start_with_welchs_interval():
+    start = [0.80, 0.82, 0.81, 0.83, 0.80, 0.82]
+    chosen = [0.83, 0.84, 0.84, 0.85, 0.82, 0.84]
+    seeds = [5, 6, 7, 8, 9, 10]
+    result = regret("trial 1", {"start": start, "trial 1": chosen, "trial 2": [9] * 6}, seeds)
+
+    interval = stats.ttest_ind(chosen, start, equal_var=False).confidence_interval(0.95)
+    assert result["difference"] == pytest.approx(0.14 / 6)
+    assert result["low"] == pytest.approx(interval.low)
+    assert result["high"] == pytest.approx(interval.high)
+    assert result["start"] == dict(zip(map(str, seeds), start, strict=True))
+    assert list(result["chosen"].values()) == chosen
+
+
+def test_if_the_starting_recipe_is_chosen_the_regret_is_0_without_training():
+    result = search.regret(None, "start", {}, [5, 6], None)
+    assert result == {"difference": 0.0, "low": None, "high": None, "start": {}, "chosen": {}}
+
+
+def test_a_choice_that_diverges_on_a_fresh_seed_is_an_error():
+    with pytest.raises(ValueError, match="trial 1 diverged on seed 6"):
+        regret("trial 1", {"start": [0.8, 0.8], "trial 1": [0.9, None]}, [5, 6])
+
+
+# the summary
+
+
+def test_the_summary_names_the_choice_and_the_settings_of_contestants():
+    study = with_accuracies(0.80, 0.82, 0.83)
     rows, _ = raced({"start": STEADY, "trial 2": [0.9] * 4, "trial 1": [0.7] * 4})
     summary = search.summary(study, SPACE, START, rows, {"difference": 0.1})
-    described = {"trial": 2, "starting_recipe": False, "settings": study.trials[2].params}
-    assert summary["chosen"] == {**described, "reason": search.REPLACED}
+    assert summary["chosen"] == {
+        "trial": 2,
+        "starting_recipe": False,
+        "settings": study.trials[2].params,
+        "reason": search.REPLACED,
+    }
     assert [row["trial"] for row in summary["race"]] == [0, 2, 1]
-    assert summary["race"][0]["settings"] == {name: getattr(START, name) for name in SPACE.model_dump()}
+    assert summary["race"][0]["settings"] == searched_settings(START)
     assert summary["race"][1]["settings"] == study.trials[2].params
     assert summary["regret"] == {"difference": 0.1}
 
-    outside = START.model_copy(update={"hidden_size": 40})
+
+def test_a_chosen_starting_recipe_outside_the_space_has_no_trial():
     rows, _ = raced({"start": STEADY, "trial 1": [0.7] * 4})
-    chosen = search.summary(study, SPACE, outside, rows, {})["chosen"]
-    axes = {name: getattr(outside, name) for name in SPACE.model_dump()}
-    assert chosen == {"trial": None, "starting_recipe": True, "settings": axes, "reason": search.KEPT}
+    summary = search.summary(with_accuracies(0.80, 0.82, 0.83), SPACE, OUTSIDE, rows, {})
+    assert summary["chosen"] == {
+        "trial": None,
+        "starting_recipe": True,
+        "settings": searched_settings(OUTSIDE),
+        "reason": search.KEPT,
+    }

@@ -1,1 +1,1 @@
-"""The four architectures: built, trained and asked."""
+"""The four architectures: how they are built, trained and evaluated."""

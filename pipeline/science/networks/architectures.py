@@ -1,4 +1,4 @@
-"""The four architectures: one frame, told apart by one expression each.
+"""The four architectures. They share one frame and differ only in the encoder.
 
 Axes: N reviews, T tokens, D embedding dimensions, H hidden units.
 """
@@ -16,84 +16,131 @@ from pipeline.science.networks.sequences import PADDING
 
 
 class Dropout(layers.Dropout):
-    """Keras' own with the random generator named: what Keras leaves to choose costs XLA on a CPU 2 ms, this none."""
+    """Keras' dropout with the random generator philox.
+
+    On a CPU the generator that Keras chooses costs XLA 2 ms per call. Philox has no measurable cost.
+    """
 
     def call(self, inputs, training=False):
         if not training:
             return inputs
+
         sizes = keras.ops.shape(inputs)
-        kept_alike = [size if given is None else given for size, given in zip(sizes, self.noise_shape, strict=True)]
-        seed = tf.cast(self.seed_generator.next(), tf.int32)
+        axes = zip(sizes, self.noise_shape, strict=True)
+        noise_shape = [size if fixed is None else fixed for size, fixed in axes]
         return tf.nn.experimental.stateless_dropout(
-            inputs, self.rate, seed=seed, noise_shape=kept_alike, rng_alg="philox"
+            inputs,
+            self.rate,
+            seed=tf.cast(self.seed_generator.next(), tf.int32),
+            noise_shape=noise_shape,
+            rng_alg="philox",
         )
 
 
 def _feedforward(embedded_NTD, real_NT, units):
-    """No order, no memory: the mean over the real words, then one layer."""
+    """Averages the embeddings of the real tokens and applies one layer, so word order has no effect."""
     mean_ND = layers.GlobalAveragePooling1D(name="mean")(embedded_NTD, mask=real_NT)
     return layers.Dense(units, activation="relu", name="encoder")(mean_ND)
 
 
+def _vanilla(embedded_NTD, real_NT, units):
+    return simple_rnn.SimpleRNN(units, name="encoder")(embedded_NTD, mask=real_NT)
+
+
+def _bidirectional(embedded_NTD, real_NT, units):
+    rnn = simple_rnn.SimpleRNN(units, name="rnn")
+    return layers.Bidirectional(rnn, name="encoder")(embedded_NTD, mask=real_NT)
+
+
+def _lstm(embedded_NTD, real_NT, units):
+    return layers.LSTM(units, name="encoder")(embedded_NTD, mask=real_NT)
+
+
 ENCODERS = {
     "feedforward": _feedforward,
-    "vanilla": lambda x, mask, units: simple_rnn.SimpleRNN(units, name="encoder")(x, mask=mask),
-    "bidirectional": lambda x, mask, units: layers.Bidirectional(
-        simple_rnn.SimpleRNN(units, name="rnn"), name="encoder"
-    )(x, mask=mask),
-    "lstm": lambda x, mask, units: layers.LSTM(units, name="encoder")(x, mask=mask),
+    "vanilla": _vanilla,
+    "bidirectional": _bidirectional,
+    "lstm": _lstm,
 }
 
 
-def build(architecture: str, settings: Settings, vocabulary_size: int, any_length: bool = False) -> keras.Model:
-    """tokens_NT (int32) -> probability_N1 that the review is positive. Not compiled; its layers have fixed names.
+def build(
+    architecture: str,
+    settings: Settings,
+    vocabulary_size: int,
+    any_length: bool = False,
+) -> keras.Model:
+    """Returns an uncompiled model that maps tokens_NT (int32) to probability_N1 that each review is positive.
 
-    T is `settings.sequence_length`, or with `any_length` that of the batch. With `settings.mask` recurrent layers copy
-    their state over padding; without it they read padding as a word, as the tutorial's do. `feedforward` averages real
-    words only, always. In training, `settings.word_dropout` of the words are skipped as a mask skips padding, others at
-    each step: how far a word is from the end is never the same twice, so what is learned of it cannot hang on that.
+    T is `settings.sequence_length`. With `any_length`, each batch has its own T. Layers have fixed names.
+
+    With `settings.mask`, recurrent layers copy their state over padding. Without it they read padding as a word, as the
+    tutorial's layers do. `feedforward` always averages real words only.
+
+    `settings.word_dropout` is the share of words that training skips, as a mask skips padding. Every step skips other
+    words, so a word's distance from the end varies and the network cannot rely on it.
     """
     masked = settings.mask or architecture == "feedforward"
-    tokens_NT = keras.Input((None if any_length else settings.sequence_length,), dtype="int32", name="tokens")
+    length = None if any_length else settings.sequence_length
+
+    tokens_NT = keras.Input((length,), dtype="int32", name="tokens")
     real_NT = keras.ops.not_equal(tokens_NT, PADDING) if masked else None
-    x = layers.Embedding(vocabulary_size, settings.embedding_dimension, name="embedding")(tokens_NT)
+    embedded_NTD = layers.Embedding(vocabulary_size, settings.embedding_dimension, name="embedding")(tokens_NT)
+
     if settings.dropout:
-        x = Dropout(settings.dropout, noise_shape=(None, 1, None), name="embedding_dropout")(x)
+        drop_dimensions = Dropout(settings.dropout, noise_shape=(None, 1, None), name="embedding_dropout")
+        embedded_NTD = drop_dimensions(embedded_NTD)
     if settings.word_dropout:
-        real_NT = _skipping(settings.word_dropout, keras.ops.ones_like(tokens_NT) if real_NT is None else real_NT)
-    x = ENCODERS[architecture](x, real_NT, settings.hidden_size)
+        real_NT = keras.ops.ones_like(tokens_NT) if real_NT is None else real_NT
+        real_NT = _skip_words(settings.word_dropout, real_NT)
+
+    encoded_NH = ENCODERS[architecture](embedded_NTD, real_NT, settings.hidden_size)
     if settings.dropout:
-        x = Dropout(settings.dropout, noise_shape=(None, None), name="encoder_dropout")(x)
-    probability_N1 = layers.Dense(1, activation="sigmoid", name="probability")(x)
+        encoded_NH = Dropout(settings.dropout, noise_shape=(None, None), name="encoder_dropout")(encoded_NH)
+
+    probability_N1 = layers.Dense(1, activation="sigmoid", name="probability")(encoded_NH)
     return keras.Model(tokens_NT, probability_N1, name=architecture)
 
 
-def _skipping(share: float, real_NT):
-    """`real_NT` in training without this share of the words. The last one stays: nothing is read without a word."""
+def _skip_words(share: float, real_NT):
+    """Drops this share of the words from `real_NT` in training. The last word stays, so no review becomes empty."""
     real_NT = keras.ops.cast(real_NT, "float32")
     read_NT = Dropout(share, noise_shape=(None, None), name="word_dropout")(real_NT)
-    return keras.ops.concatenate([read_NT[:, :-1], real_NT[:, -1:]], axis=1) > 0
+    with_last_NT = keras.ops.concatenate([read_NT[:, :-1], real_NT[:, -1:]], axis=1)
+    return with_last_NT > 0
 
 
-def initial(architecture: str, settings: Settings, vocabulary_size: int, seed: int) -> keras.Model:
-    """The model as this seed starts it. Also seeds what comes after: dropout and whatever else Keras draws."""
-    keras.backend.clear_session(free_memory=False)  # to collect garbage as well would take 0.3 s per seed
+def initial(
+    architecture: str,
+    settings: Settings,
+    vocabulary_size: int,
+    seed: int,
+) -> keras.Model:
+    """Returns the model with the initial weights of this seed. Also seeds later draws by Keras, such as dropout's."""
+    keras.backend.clear_session(free_memory=False)  # collecting garbage would take 0.3 s per seed
     keras.utils.set_random_seed(seed)
     return build(architecture, settings, vocabulary_size)
 
 
-def restored(architecture: str, settings: Settings, vocabulary_size: int, weights: bytes) -> keras.Model:
-    """The model with weights that `packed` made. The weights fit any `settings.sequence_length`."""
+def restored(
+    architecture: str,
+    settings: Settings,
+    vocabulary_size: int,
+    weights: bytes,
+) -> keras.Model:
+    """Returns the model with weights from `packed`. They fit any `settings.sequence_length`."""
     model = build(architecture, settings, vocabulary_size)
+
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.weights.h5"
         file.write_bytes(weights)
         model.load_weights(file)
+
     return model
 
 
 def packed(model: keras.Model) -> bytes:
-    """The weights as the bytes of a `.weights.h5` file: equal weights, equal bytes (the model is not compiled)."""
+    """Returns the content of a `.weights.h5` file. For an uncompiled model, equal weights give equal bytes."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.weights.h5"
         model.save_weights(file)
@@ -101,7 +148,7 @@ def packed(model: keras.Model) -> bytes:
 
 
 def layer_table(model: keras.Model) -> list[dict]:
-    """What the tutorial's `model.summary()` shows, as rows: name, kind, output shape without reviews, parameters."""
+    """Returns one row per layer, as in the tutorial's `model.summary()`. Output shapes omit the axis of reviews."""
     return [
         {
             "name": layer.name,

@@ -1,6 +1,7 @@
 """Logits and probabilities from trained weights.
 
-Axes: N reviews, T tokens, V words of the vocabulary, W words put in, L lags, H units, G units times gates (i, f, g, o).
+Axes: N reviews, T tokens, D embedding dimensions, V words of the vocabulary, W replacement words, L lags, H units of
+the encoder, G units times gates (in Keras' order: i, f, g, o).
 """
 
 from functools import lru_cache
@@ -13,60 +14,85 @@ from scipy.special import expit
 from pipeline.params import Settings
 from pipeline.science.networks import architectures
 
-BATCH = 500  # fixed: another batch size gives other last bits
+BATCH = 500  # a constant, because another batch size rounds differently
 
 
 class Network:
-    """A trained network, ready to be asked. Networks that differ in their weights alone are compiled once."""
+    """A trained network as a function of tokens.
 
-    def __init__(self, architecture: str, settings: Settings, vocabulary_size: int, weights: bytes):
+    Networks that differ only in their weights share one compiled function.
+    """
+
+    def __init__(
+        self,
+        architecture: str,
+        settings: Settings,
+        vocabulary_size: int,
+        weights: bytes,
+    ):
         model = architectures.restored(architecture, settings, vocabulary_size, weights)
+        *self._encoder_weights, kernel_H1, bias_1 = model.get_weights()
+
         self._architecture = architecture
-        *self._encoder, kernel_H1, bias_1 = model.get_weights()
-        self._readout_H, self._bias = kernel_H1[:, 0].astype(np.float64), float(bias_1[0])
-        self._encode = _compiled(architecture, settings, vocabulary_size)
+        self._readout_H = kernel_H1[:, 0].astype(np.float64)
+        self._bias = float(bias_1[0])
+        self._encode = _compiled_encoder(architecture, settings, vocabulary_size)
 
     def logits(self, tokens_NT: np.ndarray) -> np.ndarray:
-        """z_N (float64), before the sigmoid: a confident review keeps its differences."""
-        size = min(BATCH, len(tokens_NT))  # the last rows are filled up, so that XLA compiles one shape
-        filled_NT = np.pad(tokens_NT, ((0, -len(tokens_NT) % size), (0, 0)))
-        encoded_NH = np.concatenate(
-            [self._encode(self._encoder, filled_NT[at : at + size]) for at in range(0, len(filled_NT), size)]
-        )
-        return encoded_NH[: len(tokens_NT)].astype(np.float64) @ self._readout_H + self._bias
+        """Returns z_N (float64), the values before the sigmoid. They keep differences between confident reviews."""
+        size = min(BATCH, len(tokens_NT))
+        missing_rows = -len(tokens_NT) % size
+        filled_NT = np.pad(tokens_NT, ((0, missing_rows), (0, 0)))  # full batches only, so XLA compiles one shape
+
+        batches = np.split(filled_NT, len(filled_NT) // size)
+        encoded_NH = np.concatenate([self._encode(self._encoder_weights, batch) for batch in batches])
+        return self._read_out(encoded_NH[: len(tokens_NT)])
 
     def probabilities(self, tokens_NT: np.ndarray) -> np.ndarray:
-        """probability_N (float32) that each review is positive."""
+        """Returns probability_N (float32) that each review is positive."""
         return expit(self.logits(tokens_NT)).astype(np.float32)
 
-    def replacement_logits(self, tokens_NT: np.ndarray, lag_L: list[int], word_W: np.ndarray) -> np.ndarray:
-        """z_LWN (float64) of the reviews with the token at each lag replaced by each of the words.
+    def replacement_logits(
+        self,
+        tokens_NT: np.ndarray,
+        lag_L: list[int],
+        word_W: np.ndarray,
+    ) -> np.ndarray:
+        """Returns z_LWN (float64) of the reviews after replacing the token at each lag by each word.
 
-        A recurrent network reads only the tokens that follow, from its state before the replaced one. Reviews and
-        words hold no padding, so a mask makes no difference.
+        A recurrent network starts from its state before the replaced token and reads only the tokens from there on.
+        Reviews and words must not contain padding, so a mask makes no difference.
         """
         if self._architecture == "feedforward":
             return np.stack([self._logits_of_whole_reviews(tokens_NT, lag, word_W) for lag in lag_L])
 
-        embedding_VD, *cells = self._encoder
+        embedding_VD, *cells = self._encoder_weights
         tokens_TN = tokens_NT.T
-        places = [len(tokens_TN) - 1 - lag for lag in lag_L]
-        encoded_LWNH = _last_states(embedding_VD, cells[:3], tokens_TN, places, word_W)
+        positions = [len(tokens_TN) - 1 - lag for lag in lag_L]
+        encoded_LWNH = _last_states(embedding_VD, cells[:3], tokens_TN, positions, word_W)
 
-        if self._architecture == "bidirectional":  # read backwards, the token at lag k is the one at place k
+        if self._architecture == "bidirectional":  # in the reversed review, the token at lag k has position k
             backward_LWNH = _last_states(embedding_VD, cells[3:], tokens_TN[::-1], lag_L, word_W)
             encoded_LWNH = np.concatenate([encoded_LWNH, backward_LWNH], axis=-1)
 
-        return encoded_LWNH.astype(np.float64) @ self._readout_H + self._bias
+        return self._read_out(encoded_LWNH)
 
     def _logits_of_whole_reviews(self, tokens_NT, lag: int, word_W) -> np.ndarray:
+        reviews, length = tokens_NT.shape
         tokens_WNT = np.repeat(tokens_NT[None], len(word_W), axis=0)
         tokens_WNT[:, :, -1 - lag] = word_W[:, None]
-        return self.logits(tokens_WNT.reshape(-1, tokens_NT.shape[1])).reshape(len(word_W), -1)
+        return self.logits(tokens_WNT.reshape(-1, length)).reshape(-1, reviews)
+
+    def _read_out(self, encoded_H: np.ndarray) -> np.ndarray:
+        """Computes the logit in float64. Axes before the last one are free."""
+        return encoded_H.astype(np.float64) @ self._readout_H + self._bias
 
 
-def _last_states(embedding_VD, cell, tokens_TN, places: list[int], word_W) -> np.ndarray:
-    """h_LWNH after the last token, with the token at each place replaced by each word."""
+def _last_states(embedding_VD, cell, tokens_TN, positions: list[int], word_W) -> np.ndarray:
+    """Returns h_LWNH after the last token, with the token at each position replaced by each word.
+
+    `cell` holds the weights of one recurrent layer: kernel_DG, recurrent_HG, bias_G.
+    """
     kernel_DG, recurrent_HG, bias_G = cell
     units, gated_units = recurrent_HG.shape
     weights = tf.constant(embedding_VD @ kernel_DG + bias_G), tf.constant(recurrent_HG)
@@ -75,30 +101,32 @@ def _last_states(embedding_VD, cell, tokens_TN, places: list[int], word_W) -> np
     zeros_1NH = tf.zeros((1, tokens_TN.shape[1], units))
     states = (zeros_1NH, zeros_1NH) if gated_units > units else (zeros_1NH,)
     tokens_read = 0
-    last_by_place = {}
+    last_by_position = {}
 
-    for place in sorted(places):
-        if tokens_read < place:
-            rest = tf.constant([tokens_read + 1, place])
-            states = _read(weights, states, tokens_TN[None, tokens_read], tokens_TN, rest)
-            tokens_read = place
+    for position in sorted(positions):
+        if tokens_read < position:
+            unread = tf.constant([tokens_read + 1, position])
+            states = _read(weights, states, tokens_TN[None, tokens_read], tokens_TN, unread)
+            tokens_read = position
 
-        rest = tf.constant([place + 1, len(tokens_TN)])
-        last_by_place[place] = _read(weights, states, word_W[:, None], tokens_TN, rest)[0]
+        unread = tf.constant([position + 1, len(tokens_TN)])
+        last_WNH, *_ = _read(weights, states, word_W[:, None], tokens_TN, unread)
+        last_by_position[position] = last_WNH
 
-    return np.stack([last_by_place[place] for place in places])
+    return np.stack([last_by_position[position] for position in positions])
 
 
 @tf.function(jit_compile=True)
-def _read(weights, states, first, tokens_TN, rest):
-    """(h,) of a tanh cell or (h, c) of an LSTM after the token `first` and then the tokens from rest[0] to rest[1] - 1.
+def _read(weights, states, first, tokens_TN, unread):
+    """Returns the states after the token `first` and then the tokens from unread[0] to unread[1] - 1.
 
-    `first` is 1N, or W1: the same word in every review. `rest` is not a constant, so XLA compiles once for all lags.
+    `states` are (h,) of a tanh cell or (h, c) of an LSTM. `first` has axes 1N, or W1 for the same word in every review.
+    `unread` is a tensor, so XLA compiles once for all lags.
     """
-    drive_VG, recurrent_HG = weights
+    input_VG, recurrent_HG = weights
 
     def step(states, tokens):
-        gates = tf.gather(drive_VG, tokens) + tf.tensordot(states[0], recurrent_HG, 1)
+        gates = tf.gather(input_VG, tokens) + tf.tensordot(states[0], recurrent_HG, 1)
         if len(states) == 1:
             return (tf.tanh(gates),)
 
@@ -107,16 +135,16 @@ def _read(weights, states, first, tokens_TN, rest):
         return tf.sigmoid(o) * tf.tanh(c), c
 
     _, states = tf.while_loop(
-        lambda at, _: at < rest[1],
-        lambda at, states: (at + 1, step(states, tf.gather(tokens_TN, at))),
-        (rest[0], step(states, first)),
+        lambda position, _: position < unread[1],
+        lambda position, states: (position + 1, step(states, tf.gather(tokens_TN, position))),
+        (unread[0], step(states, first)),
     )
     return states
 
 
 @lru_cache(maxsize=4)
-def _compiled(architecture: str, settings: Settings, vocabulary_size: int):
-    """(weights of the encoder, tokens_NT) -> encoded_NH, by XLA."""
+def _compiled_encoder(architecture: str, settings: Settings, vocabulary_size: int):
+    """Returns a function of the encoder's weights and tokens_NT that gives encoded_NH, compiled by XLA."""
     model = architectures.build(architecture, settings, vocabulary_size)
     encoder = keras.Model(model.input, model.get_layer("probability").input)
 

@@ -1,4 +1,4 @@
-"""Token ids of any length as one rectangle: the last tokens kept, padding before.
+"""Token lists of any length as one array of a fixed length.
 
 Axes: N reviews, T tokens.
 """
@@ -14,19 +14,19 @@ PADDING = 0  # the id of `<pad>` (params.SPECIAL_TOKENS)
 
 @dataclass(frozen=True)
 class Examples:
-    """tokens_NT (int32) and labels_N (0 or 1)."""
+    """Reviews as tokens_NT (int32) and their labels_N (0 or 1)."""
 
     tokens_NT: np.ndarray
     labels_N: np.ndarray
 
 
 def examples(split: pd.DataFrame, sequence_length: int) -> Examples:
-    """A prepared split (columns tokens, label) at this length."""
+    """Returns the reviews of a prepared split (columns `tokens` and `label`), cut or padded to this length."""
     return Examples(rectangle(split["tokens"], sequence_length), split["label"].to_numpy())
 
 
 def rectangle(token_lists: Iterable[np.ndarray], sequence_length: int) -> np.ndarray:
-    """The last `sequence_length` ids of each review as tokens_NT (int32), padded before with PADDING.
+    """Returns the last `sequence_length` ids of each review as tokens_NT (int32), with PADDING in front.
 
     >>> rectangle([[5, 6, 7], [8]], 2)
     array([[6, 7],
@@ -34,19 +34,22 @@ def rectangle(token_lists: Iterable[np.ndarray], sequence_length: int) -> np.nda
     """
     token_lists = list(token_lists)
     tokens_NT = np.full((len(token_lists), sequence_length), PADDING, dtype=np.int32)
+
     for row, tokens in zip(tokens_NT, token_lists, strict=True):
-        kept = tokens[-sequence_length:]
-        row[sequence_length - len(kept) :] = kept
+        last_tokens = tokens[-sequence_length:]
+        row[sequence_length - len(last_tokens) :] = last_tokens
+
     return tokens_NT
 
 
 def unpadded(split: pd.DataFrame, sequence_length: int) -> Examples:
-    """The reviews with at least so many tokens: no padding in them."""
+    """Returns the reviews of at least `sequence_length` tokens, which need no padding."""
     return examples(split[split["tokens"].map(len) >= sequence_length], sequence_length)
 
 
-def evenly(given: Examples, most: int) -> Examples:
-    """At most `most` reviews, spread evenly over all: a split may be sorted by label and by film."""
-    chosen = min(most, len(given.labels_N))
-    rows = np.arange(chosen) * len(given.labels_N) // max(chosen, 1)
-    return Examples(given.tokens_NT[rows], given.labels_N[rows])
+def evenly(reviews: Examples, most: int) -> Examples:
+    """Returns at most `most` reviews at even distances, because a split may be sorted by label and by film."""
+    available = len(reviews.labels_N)
+    count = min(most, available)
+    rows = np.arange(count) * available // max(count, 1)
+    return Examples(reviews.tokens_NT[rows], reviews.labels_N[rows])

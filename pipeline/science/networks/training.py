@@ -1,9 +1,11 @@
-"""Training one model on one seed: Keras' own `fit`, compiled by XLA, the best epoch kept.
+"""Trains one model on one seed with Keras' own `fit`, compiled by XLA, and keeps the weights of the best epoch.
 
 Runs repeat bit for bit on one kind of machine because every process that trains has one thread, one XLA setting and
 one seed. Keras' op determinism stays off: with it on, Keras silently drops XLA
 (tests/science/networks/test_training.py).
-What makes it fast, and what was tried instead: docs/decisions/0004-training-engine.md.
+docs/decisions/0004-training-engine.md explains the speed and lists the alternatives we tried.
+
+Axes: N reviews, T tokens.
 """
 
 import math
@@ -19,9 +21,9 @@ from pipeline.science.networks import architectures
 from pipeline.science.networks.sequences import Examples
 
 STEPS_PER_CALL = 20
-EVALUATED_AT_ONCE = 125_000  # tokens, which bounds memory where reviews are long
-BUCKET = 100  # tokens: reviews of a masked network are padded to a multiple of it, not all to the full length
-LEAST_BATCHES = 10  # of a bucket: XLA compiles each anew
+EVALUATED_AT_ONCE = 125_000  # tokens; bounds the memory that long reviews need
+BUCKET = 100  # tokens; a masked network's batches are padded to a multiple of it instead of the full length
+LEAST_BATCHES = 10  # per bucket, because XLA compiles every width separately
 
 
 class Diverged(ArithmeticError):
@@ -29,9 +31,10 @@ class Diverged(ArithmeticError):
 
 
 Watch = Callable[[float, keras.Model, np.ndarray], None]
-"""(epoch, the model as it is then, norms): at each quarter of the first epoch, then at the end of each.
+"""A function of the epoch, the current model and `norms`.
 
-`norms` are those of the whole gradient of the loss, before it is clipped, of each batch since the last call.
+It is called at each quarter of the first epoch and then at the end of each epoch, where the epoch is 0.25, 0.5, ...
+`norms` has one number per batch since the last call: the norm of the whole gradient before it is clipped.
 """
 
 
@@ -45,39 +48,45 @@ def train(
     report: Callable[[dict], None],
     watch: Watch | None = None,
 ) -> tuple[list[dict], bytes]:
-    """(history, weights of the best epoch); stops after `settings.patience` epochs without a better
-    validation loss.
+    """Returns the history and the weights of the epoch with the lowest validation loss.
 
-    The history has a row an epoch (`epoch` from 1, `train/...`, `validation/...`, `best` 1 where the weights are from);
-    `report` gets each row as its epoch ends and may raise to stop. The weights are the bytes of a `.weights.h5` file.
-    Raises Diverged.
+    Training stops after `settings.patience` epochs without a lower validation loss. The history has one row per epoch:
+    `epoch` (from 1), `train/...`, `validation/...`, and `best`, which is 1 in the epoch of the returned weights.
+    `report` receives each row when its epoch ends and may raise to stop the training. The weights are the content of a
+    `.weights.h5` file. Raises Diverged.
     """
-    start = architectures.initial(architecture, settings, vocabulary_size, seed)
+    initial_model = architectures.initial(architecture, settings, vocabulary_size, seed)
     batch_size = min(settings.batch_size, len(training.labels_N))
-    cut = widths(training, batch_size) if settings.mask else None
-    batches = shuffled(training, batch_size, seed, cut)
+    batch_widths = widths(training, batch_size) if settings.mask else None
+    batches = shuffled(training, batch_size, seed, batch_widths)
     steps = int(batches.cardinality())
+
     stopping = keras.callbacks.EarlyStopping(
         "val_loss", patience=settings.patience, mode="min", restore_best_weights=True
     )
-    rows = _Rows(report)
-    # Before the others: validation and the weights that are kept are then the averaged ones.
-    averaging = [] if settings.weight_averaging is None else [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)]
-    watching = [_Watching(watch, steps)] if watch else []
+    reporting = _Reporting(report)
+    callbacks = [stopping, reporting]
+    if watch:
+        callbacks.insert(0, _Watching(watch, steps))
+    if settings.weight_averaging is not None:  # first, so that validation and stopping use the averaged weights
+        callbacks.insert(0, keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
+
     model = fitted(
-        start,
+        initial_model,
         settings,
         vocabulary_size,
         steps * settings.epochs,
         batches,
         recording=watch is not None,
-        validation_data=in_order(validation, cut),
+        validation_data=in_order(validation, batch_widths),
         epochs=settings.epochs,
-        callbacks=[*averaging, *watching, stopping, rows],
+        callbacks=callbacks,
     )
-    history = [{**row, "best": int(row["epoch"] == stopping.best_epoch + 1)} for row in rows.history]
-    start.set_weights(model.get_weights())  # this one is not compiled: its file holds weights alone
-    return history, architectures.packed(start)
+
+    best_epoch = stopping.best_epoch + 1
+    history = [{**row, "best": int(row["epoch"] == best_epoch)} for row in reporting.rows]
+    initial_model.set_weights(model.get_weights())  # an uncompiled model, whose file holds nothing but weights
+    return history, architectures.packed(initial_model)
 
 
 def fitted(
@@ -87,34 +96,47 @@ def fitted(
     updates: int,
     batches: tf.data.Dataset,
     recording: bool = False,
-    **how,
+    **fit_options,
 ) -> keras.Model:
-    """The compiled model after Keras' `fit` from this start, at most so many updates; good until the next call.
+    """Returns the compiled model after `fit` from the weights of `start`. The next call changes this model.
 
-    `recording`: its optimizer keeps the norm of the gradient of every batch (`norms`).
+    `updates` is the largest number of updates, on which the learning rate schedule depends. With `recording`, the
+    optimizer stores the norm of each batch's gradient in `norms`.
     """
-    model, optimizer_start = _compiled(start.name, settings, vocabulary_size, updates, recording)
-    _begin(model, start, optimizer_start)
+    model, optimizer_values = compiled(start.name, settings, vocabulary_size, updates, recording)
+    _assign(model.variables, start.variables)  # includes the random state of dropout
+    _assign(model.optimizer.variables, optimizer_values)
+
     try:
-        model.fit(batches, shuffle=False, verbose=0, **how)
+        model.fit(batches, shuffle=False, verbose=0, **fit_options)
     except BaseException:
-        _compiled.cache_clear()  # an interrupted fit leaves its model in the middle of something
+        compiled.cache_clear()  # the callbacks may have left the model in an unknown state
         raise
     return model
 
 
 @lru_cache(maxsize=1)
-def _compiled(architecture: str, settings: Settings, vocabulary_size: int, steps: int, recording: bool):
-    """(model, initial values of its optimizer), kept for the next seed: compiling takes as long as some epochs."""
+def compiled(
+    architecture: str,
+    settings: Settings,
+    vocabulary_size: int,
+    updates: int,
+    recording: bool,
+) -> tuple[keras.Model, list[np.ndarray]]:
+    """Returns a compiled model and the initial values of its optimizer's variables.
+
+    The cache keeps them for the next seed, because compiling takes as long as several epochs.
+    """
     model = architectures.build(architecture, settings, vocabulary_size, any_length=settings.mask)
-    kind = partial(Recording, steps) if recording else keras.optimizers.Adam
-    optimizer = kind(
-        _learning_rate(settings, steps),
+    make_optimizer = partial(Recording, updates) if recording else keras.optimizers.Adam
+    optimizer = make_optimizer(
+        _learning_rate(settings, updates),
         global_clipnorm=settings.clip_norm,
         use_ema=settings.weight_averaging is not None,
         ema_momentum=settings.weight_averaging or 0,
     )
     optimizer.build(model.trainable_variables)
+
     model.compile(
         optimizer=optimizer,
         loss="binary_crossentropy",
@@ -125,77 +147,104 @@ def _compiled(architecture: str, settings: Settings, vocabulary_size: int, steps
     return model, [variable.numpy() for variable in optimizer.variables]
 
 
-def _begin(model: keras.Model, start: keras.Model, optimizer_start: list) -> None:
-    """The model as `start` is, with the states of its dropout; the optimizer as new."""
-    for layer, new in zip(model.layers, start.layers, strict=True):
-        for variable, value in zip(layer.variables, new.variables, strict=True):
-            variable.assign(value)
-    for variable, value in zip(model.optimizer.variables, optimizer_start, strict=True):
+def _assign(variables: list, values: list) -> None:
+    for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
 
 
-def shuffled(examples: Examples, batch_size: int, seed: int, widths: list[int] | None = None) -> tf.data.Dataset:
-    """Batches in a new order each epoch, told by the seed. What does not fill a batch waits for another epoch.
+def shuffled(
+    examples: Examples,
+    batch_size: int,
+    seed: int,
+    widths: list[int] | None = None,
+) -> tf.data.Dataset:
+    """Reshuffles each epoch, deterministically from the seed, and drops reviews that do not fill a batch.
 
-    With `widths` a batch holds reviews of like length, cut to the least of these widths that holds them, and comes as
-    soon as the order of the epoch fills it.
+    With `widths`, a batch holds reviews of similar length, cut to the smallest of the widths that holds them. A batch
+    is ready as soon as the order of the epoch has filled it.
     """
-    tokens_NT, labels_N = tf.constant(examples.tokens_NT), tf.constant(examples.labels_N, tf.float32)
-    order = tf.data.Dataset.range(len(examples.labels_N)).shuffle(len(examples.labels_N), seed=seed)
+    reviews = len(examples.labels_N)
+    tokens_NT = tf.constant(examples.tokens_NT)
+    labels_N = tf.constant(examples.labels_N, tf.float32)
+    order = tf.data.Dataset.range(reviews).shuffle(reviews, seed=seed)
+
+    def examples_of(rows):
+        return tf.gather(tokens_NT, rows), tf.gather(labels_N, rows)
+
     if not widths:
-        chosen = order.batch(batch_size, drop_remainder=True)
-        return sequential(chosen.map(lambda rows: (tf.gather(tokens_NT, rows), tf.gather(labels_N, rows))))
-    width_of_N = _least_width(examples, widths)
-    batches = sum(np.unique(width_of_N, return_counts=True)[1] // batch_size)
-    width_N = tf.constant(width_of_N)
-    chosen = order.group_by_window(
-        lambda row: width_N[row], lambda _, rows: rows.batch(batch_size, drop_remainder=True), window_size=batch_size
-    ).apply(tf.data.experimental.assert_cardinality(batches))
-    return sequential(
-        chosen.map(lambda rows: (tf.gather(tokens_NT, rows)[:, -width_N[rows[0]] :], tf.gather(labels_N, rows)))
+        batches = order.batch(batch_size, drop_remainder=True)
+        return sequential(batches.map(examples_of))
+
+    smallest_width_N = _smallest_width(examples, widths)
+    _, reviews_by_width = np.unique(smallest_width_N, return_counts=True)
+    count = sum(reviews_by_width // batch_size)
+
+    width_N = tf.constant(smallest_width_N)
+
+    def cut_examples_of(rows):
+        tokens, labels = examples_of(rows)
+        return tokens[:, -width_N[rows[0]] :], labels
+
+    batches = order.group_by_window(
+        lambda row: width_N[row],
+        lambda _, rows: rows.batch(batch_size, drop_remainder=True),
+        window_size=batch_size,
     )
+    batches = batches.apply(tf.data.experimental.assert_cardinality(count))
+    return sequential(batches.map(cut_examples_of))
 
 
 def in_order(examples: Examples, widths: list[int] | None = None) -> tf.data.Dataset:
-    """All reviews in batches of few shapes; with `widths` sorted by the least of them that holds a review."""
-    width_N = _least_width(examples, widths or [examples.tokens_NT.shape[1]])
+    """Returns all reviews in batches of few shapes, sorted by the smallest of the widths that holds them."""
+    width_N = _smallest_width(examples, widths or [examples.tokens_NT.shape[1]])
     parts = []
+
     for width in np.unique(width_N):
-        ours_N = width_N == width
-        pairs = examples.tokens_NT[ours_N, -width:], examples.labels_N[ours_N].astype(np.float32)
-        parts.append(
-            tf.data.Dataset.from_tensor_slices(pairs).batch(_evenly(len(pairs[1]), EVALUATED_AT_ONCE // width))
-        )
+        tokens_NT = examples.tokens_NT[width_N == width, -width:]
+        labels_N = examples.labels_N[width_N == width].astype(np.float32)
+        batch_size = _even_batch_size(len(labels_N), EVALUATED_AT_ONCE // width)
+        parts.append(tf.data.Dataset.from_tensor_slices((tokens_NT, labels_N)).batch(batch_size))
+
     return sequential(reduce(tf.data.Dataset.concatenate, parts).cache())
 
 
 def widths(examples: Examples, batch_size: int) -> list[int]:
-    """Widths that batches of a masked network are cut to, so that little is computed for padding.
+    """Returns the widths to which a masked network's batches are cut, so that little is computed for padding.
 
-    Multiples of BUCKET that some batches fill, and the full width.
+    They are the multiples of BUCKET that fill at least LEAST_BATCHES batches, and the full width.
     """
-    length, least = examples.tokens_NT.shape[1], LEAST_BATCHES * batch_size
-    length_N, found, held_before = np.count_nonzero(examples.tokens_NT, axis=1), [], 0
-    for width in range(BUCKET, length, BUCKET):
-        held = np.sum(length_N <= width)
-        if held - held_before >= least and len(length_N) - held >= least:
-            found, held_before = [*found, width], held
-    return [*found, length]
+    full_width = examples.tokens_NT.shape[1]
+    length_N = np.count_nonzero(examples.tokens_NT, axis=1)
+    least = LEAST_BATCHES * batch_size
+    narrow_widths = []
+    covered = 0
+
+    for width in range(BUCKET, full_width, BUCKET):
+        fitting = np.sum(length_N <= width)
+        if fitting - covered >= least and len(length_N) - fitting >= least:
+            narrow_widths.append(width)
+            covered = fitting
+
+    return [*narrow_widths, full_width]
 
 
-def _least_width(examples: Examples, widths: list[int]) -> np.ndarray:
-    """width_N: the least of these (they rise to the full one) that holds all words of a review."""
-    return np.array(widths)[np.searchsorted(widths, np.count_nonzero(examples.tokens_NT, axis=1))]
+def _smallest_width(examples: Examples, widths: list[int]) -> np.ndarray:
+    """Returns width_N, the smallest of the rising widths that holds all words of each review."""
+    length_N = np.count_nonzero(examples.tokens_NT, axis=1)
+    return np.array(widths)[np.searchsorted(widths, length_N)]
 
 
-def _evenly(reviews: int, most: int) -> int:
-    """A size of batches, at most `most`, that leaves none over, if one of at least half of that does."""
+def _even_batch_size(reviews: int, most: int) -> int:
+    """Returns the largest batch size up to `most` that divides the reviews, or `most` if only small ones do."""
     size = max(min(most, reviews), 1)
-    return next((even for even in range(size, size // 2, -1) if reviews % even == 0), size)
+    for divisor in range(size, size // 2, -1):
+        if reviews % divisor == 0:
+            return divisor
+    return size
 
 
 def sequential(data: tf.data.Dataset) -> tf.data.Dataset:
-    """Autotune off: with it on, epochs stall at random as they end."""
+    """Turns off tf.data's autotune, which makes epochs stall at random when they end."""
     options = tf.data.Options()
     options.autotune.enabled = False
     options.deterministic = True
@@ -203,18 +252,18 @@ def sequential(data: tf.data.Dataset) -> tf.data.Dataset:
     return data.with_options(options)
 
 
-def _learning_rate(settings: Settings, steps: int):
+def _learning_rate(settings: Settings, updates: int):
     if settings.learning_rate_schedule == "cosine":
-        return keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps)
+        return keras.optimizers.schedules.CosineDecay(settings.learning_rate, updates)
     return settings.learning_rate
 
 
-class _Rows(keras.callbacks.Callback):
-    """Each epoch's metrics by the names that files, MLflow and the report use."""
+class _Reporting(keras.callbacks.Callback):
+    """Collects and reports each epoch's metrics under the names that files, MLflow and the report use."""
 
     def __init__(self, report: Callable[[dict], None]):
         super().__init__()
-        self.history: list[dict] = []
+        self.rows: list[dict] = []
         self._report = report
 
     def on_epoch_end(self, epoch, logs=None):
@@ -225,40 +274,54 @@ class _Rows(keras.callbacks.Callback):
             "validation/loss": float(logs["val_loss"]),
             "validation/accuracy": float(logs["val_accuracy"]),
         }
-        if not (math.isfinite(row["train/loss"]) and math.isfinite(row["validation/loss"])):
+        losses = row["train/loss"], row["validation/loss"]
+        if not all(map(math.isfinite, losses)):
             raise Diverged(f"epoch {epoch + 1}: the loss is not a finite number ({row['train/loss']})")
-        self.history.append(row)
+
+        self.rows.append(row)
         self._report(row)
 
 
 class Recording(keras.optimizers.Adam):
-    """Keeps the norm of the gradient of every batch."""
+    """Adam that stores the norm of each batch's gradient, before it is clipped."""
 
-    def __init__(self, steps: int, *args, **kwargs):
+    def __init__(self, updates: int, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.norms = self.add_variable((steps,), initializer="zeros", name="gradient_norms")
+        self.norms = self.add_variable((updates,), initializer="zeros", name="gradient_norms")
 
     def apply(self, grads, trainable_variables=None):
-        norm = tf.linalg.global_norm([tf.convert_to_tensor(each) for each in grads])  # words that repeat are summed
+        dense_gradients = [tf.convert_to_tensor(gradient) for gradient in grads]  # adds up the rows of repeated words
+        norm = tf.linalg.global_norm(dense_gradients)
         step = tf.reshape(tf.cast(self.iterations.value, tf.int32), (1, 1))
         self.norms.assign(tf.tensor_scatter_nd_update(self.norms.value, step, [norm]))
         super().apply(grads, trainable_variables)
 
 
 class _Watching(keras.callbacks.Callback):
+    """Calls `watch` at each quarter of the first epoch and at the end of each epoch.
+
+    Keras executes several steps per call, so a quarter is noticed at the first call that has passed it.
+    """
+
     def __init__(self, watch: Watch, steps: int):
         super().__init__()
-        self._watch, self._steps, self._told, self._quarter = watch, steps, 0, 1
+        self._watch = watch
+        self._steps = steps
+        self._watched_steps = 0
+        self._next_quarter = 1
 
     def on_train_batch_end(self, batch, logs=None):
-        done = (batch + 1) / self._steps  # a call of several steps ends somewhere near a quarter
-        if self._told < self._steps and self._quarter / 4 <= done < 1:
-            self._quarter = int(4 * done) + 1
-            self._tell(done)
+        epoch = (batch + 1) / self._steps
+        in_first_epoch = self._watched_steps < self._steps
+        if in_first_epoch and self._next_quarter / 4 <= epoch < 1:
+            self._next_quarter = int(4 * epoch) + 1
+            self._call_watch(epoch)
 
     def on_epoch_end(self, epoch, logs=None):
-        self._tell(epoch + 1)
+        self._call_watch(epoch + 1)
 
-    def _tell(self, epoch: float):
-        told, self._told = self._told, round(epoch * self._steps)
-        self._watch(epoch, self.model, self.model.optimizer.norms.numpy()[told : self._told])
+    def _call_watch(self, epoch: float):
+        previous_steps = self._watched_steps
+        self._watched_steps = round(epoch * self._steps)
+        norms = self.model.optimizer.norms.numpy()
+        self._watch(epoch, self.model, norms[previous_steps : self._watched_steps])

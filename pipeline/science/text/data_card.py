@@ -1,14 +1,15 @@
-"""The data card: what was prepared, counted."""
+"""The data card: counts that describe the prepared reviews."""
 
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
-from pipeline.params import SPECIAL_TOKENS, SPLITS
+from pipeline.params import SPLITS
 from pipeline.science.text.splits import DROPPED, contradictory, grouped
+from pipeline.science.text.tokenizer import UNKNOWN
 
-UNKNOWN = SPECIAL_TOKENS.index("<unknown>")
+PERCENTILES = (5, 25, 50, 75, 95, 99)
 
 
 def card(
@@ -21,16 +22,21 @@ def card(
     rule: str,
     sequence_length: int,
 ) -> dict:
-    """From what `reviews.gathered`, `splits.allot` and `reviews.encoded` gave.
+    """Counts the results of `tokenizer.gathered` (reviews), `splits.allot` (fates) and `tokenizer.encoded` (splits).
 
-    `duplicates`: `exact` and `normalised` count copies beyond the first (of the text; of its tokens), `moved` those
-    that the rule alone would have put apart from their first copy, `apart` those that are apart now, `kept_in` where
-    the copies are; `contradictory` counts all reviews whose tokens occur with both labels.
+    In `duplicates`, `exact` and `normalised` count copies beyond the first, of the text and of its tokens. `moved`
+    counts the copies that the rule alone would have put into another split than their first copy. `apart` counts the
+    copies that are in another split now. `kept_in` counts the copies in each split. `contradictory` counts all reviews
+    whose tokens occur with both labels.
     """
-    fate, text = fates["fate"], reviews["normalised"]
-    worded = reviews[reviews["length_tokens"] > 0]
-    kept = fate.isin(SPLITS)
-    copy = text[kept].duplicated()
+    fate = fates["fate"]
+    text = reviews["normalised"]
+    in_split = fate.isin(SPLITS)
+    split_of_copies = fate[in_split][text[in_split].duplicated()]
+
+    not_empty = reviews[reviews["length_tokens"] > 0]
+    contradictory_texts = contradictory(not_empty["normalised"], not_empty["label"])
+
     return {
         "source": source,
         "reviews": len(reviews),
@@ -38,28 +44,36 @@ def card(
         "sequence_length": sequence_length,
         "split_rule": rule,
         "vocabulary": {"size": vocabulary_size, "words_in_train": words_in_train},
-        "cleaning": {"kept": int(kept.sum()), **{f"dropped_{why}": int((fate == why).sum()) for why in DROPPED}},
+        "cleaning": {
+            "kept": int(in_split.sum()),
+            **{f"dropped_{reason}": int((fate == reason).sum()) for reason in DROPPED},
+        },
         "duplicates": {
             "exact": int(reviews["exact"].duplicated().sum()),
-            "normalised": int(worded["normalised"].duplicated().sum()),
-            "contradictory": int(text.isin(contradictory(worded["normalised"], worded["label"])).sum()),
-            "moved": _apart(text[kept], fates.loc[kept, "plain"]),
-            "apart": _apart(text[kept], fate[kept]),
-            "kept_in": {name: int((copy & (fate[kept] == name)).sum()) for name in SPLITS},
+            "normalised": int(not_empty["normalised"].duplicated().sum()),
+            "contradictory": int(text.isin(contradictory_texts).sum()),
+            "moved": _separated_copies(text[in_split], fates.loc[in_split, "plain"]),
+            "apart": _separated_copies(text[in_split], fate[in_split]),
+            "kept_in": {name: int((split_of_copies == name).sum()) for name in SPLITS},
         },
-        "groups": _groups(reviews["group"][kept], fate[kept]) if grouped(reviews) else None,
-        "splits": {name: _measured(splits[name], sequence_length) for name in SPLITS},
+        "groups": _groups(reviews["group"][in_split], fate[in_split]) if grouped(reviews) else None,
+        "splits": {name: _split_counts(splits[name], sequence_length) for name in SPLITS},
     }
 
 
-def _measured(split: pd.DataFrame, sequence_length: int) -> dict:
+def _split_counts(split: pd.DataFrame, sequence_length: int) -> dict:
     length = split["tokens"].map(len).to_numpy()
     ids = np.concatenate(split["tokens"].to_list())
-    percentiles = {f"p{p}": int(np.percentile(length, p, method="inverted_cdf")) for p in (5, 25, 50, 75, 95, 99)}
+    percentiles = np.percentile(length, PERCENTILES, method="inverted_cdf")
+
     return {
         "reviews": len(split),
         "positive_share": _rounded(split["label"].mean()),
-        "length_tokens": {**percentiles, "max": int(length.max()), "mean": _rounded(length.mean())},
+        "length_tokens": {
+            **{f"p{share}": int(value) for share, value in zip(PERCENTILES, percentiles, strict=True)},
+            "max": int(length.max()),
+            "mean": _rounded(length.mean()),
+        },
         "truncated_share": _rounded((length > sequence_length).mean()),
         "padded_share": _rounded((length < sequence_length).mean()),
         "out_of_vocabulary_rate": _rounded((ids == UNKNOWN).mean()),
@@ -67,16 +81,16 @@ def _measured(split: pd.DataFrame, sequence_length: int) -> dict:
 
 
 def _groups(group: pd.Series, fate: pd.Series) -> dict:
-    splits_of_a_group = fate.groupby(group).nunique()
+    split_count = fate.groupby(group).nunique()
     return {
-        "all": len(splits_of_a_group),
-        "in_more_than_one_split": int((splits_of_a_group > 1).sum()),
+        "all": len(split_count),
+        "in_more_than_one_split": int((split_count > 1).sum()),
         **{name: int(group[fate == name].nunique()) for name in SPLITS},
     }
 
 
-def _apart(text: pd.Series, split: pd.Series) -> int:
-    """Copies that are in another split than the first review with their text."""
+def _separated_copies(text: pd.Series, split: pd.Series) -> int:
+    """Counts the copies that are in another split than the first review with their text."""
     return int((split != split.groupby(text).transform("first")).sum())
 
 

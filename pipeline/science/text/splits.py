@@ -1,4 +1,9 @@
-"""Which split a review is in: equal texts together, groups together, an official test half as it is."""
+"""Assigns each review to a split.
+
+Equal texts stay together, reviews of one group stay together, and an official test half stays the test split.
+
+Axes: U units (groups joined by equal texts), L labels, S splits.
+"""
 
 import hashlib
 import math
@@ -14,111 +19,158 @@ from pipeline.params import SPLITS, Mistake
 DROPPED = EMPTY, CONTRADICTORY, IN_TEST = "empty", "contradictory", "also_in_test"  # why a review is in no split
 
 
-def allot(reviews: pd.DataFrame, validation_share: float, test_share: float) -> pd.DataFrame:
-    """What becomes of each review in the table of `reviews.gathered`.
+def allot(
+    reviews: pd.DataFrame,
+    validation_share: float,
+    test_share: float,
+) -> pd.DataFrame:
+    """Returns the fate of each review in the table of `tokenizer.gathered`.
 
-    Column `fate`: one of SPLITS, or why it is in none; equal texts (the same tokens) are in one split. Column `plain`:
-    the same if copies were not kept together. An official test half is the test split, untouched but for empty texts.
-    Raises Mistake where a split would lack a label.
+    Column `fate` holds the name of a split, or the reason in DROPPED why the review is in none. Reviews with equal
+    tokens are in one split. Column `plain` holds the fate as it would be if copies were not kept together. An official
+    test half is the test split and loses only its empty texts. Raises Mistake if a split lacks one of the labels.
     """
     text = reviews["normalised"]
     fate = reviews["part"].map({"test": "test"}).fillna("")
     fate[reviews["length_tokens"] == 0] = EMPTY
-    fate[(fate == "") & text.isin(text[fate == "test"])] = IN_TEST
-    fate[(fate == "") & text.isin(contradictory(text, reviews["label"]))] = CONTRADICTORY
-    rest = fate == ""
+
+    in_test = text.isin(text[fate == "test"])
+    fate[(fate == "") & in_test] = IN_TEST
+
+    has_both_labels = text.isin(contradictory(text, reviews["label"]))
+    fate[(fate == "") & has_both_labels] = CONTRADICTORY
+
+    remaining = fate == ""
     shares = _shares(reviews, validation_share, test_share)
+    assign = by_group if grouped(reviews) else by_block
+    without_copies = pd.Series(np.arange(len(text)), text.index)
+
     fates = pd.DataFrame({"fate": fate, "plain": fate})
-    distinct = pd.Series(np.arange(len(text)), text.index)
-    for column, texts in (("fate", text), ("plain", distinct)):
-        by = by_group if grouped(reviews) else by_block
-        fates.loc[rest, column] = by(texts[rest], reviews[rest], shares)
-    for name in SPLITS:
-        labels = reviews.loc[fates["fate"] == name, "label"]
-        for label, word in enumerate(("negative", "positive")):
-            if not (labels == label).any():
-                dropped = "".join(f", {(fate == why).sum()} {why}" for why in DROPPED if (fate == why).any())
-                raise Mistake(
-                    f"data: the {name} split has no {word} review: {rest.sum()} reviews{dropped} are too few"
-                    f"{' or their groups too large' if grouped(reviews) else ''}"
-                    f" for validation_share {validation_share} and test_share {test_share}"
-                )
+    fates.loc[remaining, "fate"] = assign(text[remaining], reviews[remaining], shares)
+    fates.loc[remaining, "plain"] = assign(without_copies[remaining], reviews[remaining], shares)
+
+    missing = _missing_label(reviews["label"], fates["fate"])
+    if missing:
+        problem = "are too few or their groups too large" if grouped(reviews) else "are too few"
+        dropped = fate.isin(DROPPED).sum()
+        raise Mistake(
+            f"data: {missing}: {remaining.sum()} reviews ({dropped} dropped) {problem}"
+            f" for data.validation_share {validation_share} and data.test_share {test_share}; "
+            "add reviews or change the shares"
+        )
     return fates
 
 
+def _missing_label(label: pd.Series, fate: pd.Series) -> str | None:
+    """Names the first split that has no review of a label."""
+    for name in SPLITS:
+        labels = set(label[fate == name])
+        for number, word in enumerate(("negative", "positive")):
+            if number not in labels:
+                return f"the {name} split has no {word} review"
+    return None
+
+
 def by_block(texts: pd.Series, reviews: pd.DataFrame, shares: Mapping[str, float]) -> pd.Series:
-    """Contiguous blocks of each label in source order."""
+    """Cuts the reviews of each label into contiguous blocks, in the order of the source.
+
+    Each share is rounded to whole reviews, and the first split takes the remainder.
+    """
     splits = pd.Series("", texts.index, dtype="str")
-    for _, ours in texts.groupby(reviews["label"]):
-        sizes = {name: math.floor(share * len(ours) + 0.5) for name, share in shares.items()}
-        first, *others = sizes
-        sizes[first] = len(ours) - sum(sizes[name] for name in others)
-        splits[ours.index] = blocks(ours.tolist(), sizes)
+    first, *others = shares
+
+    for _, label_texts in texts.groupby(reviews["label"]):
+        count = len(label_texts)
+        sizes = {name: math.floor(shares[name] * count + 0.5) for name in others}
+        first_size = count - sum(sizes.values())
+        splits[label_texts.index] = blocks(label_texts.tolist(), {first: first_size, **sizes})
+
     return splits
 
 
 def blocks(texts: Sequence, sizes: Mapping[str, int]) -> list[str]:
-    """The split of each text: `sizes` filled in order, equal texts together at the place of their first copy.
+    """Returns the split of each text. `sizes` are filled in order, and copies go where their first copy goes.
 
-    A set of copies that does not fit into a split any more opens the next one, and texts from behind it fill the split,
-    so that sizes are exact; the last split takes what no other could.
+    If the copies of a text exceed the space left in a split, they go to the next split, and later texts fill the space.
+    Sizes are exact for this reason. The last split takes all remaining texts.
 
     >>> blocks(["a", "b", "c", "b", "d"], {"train": 2, "test": 3})
     ['train', 'test', 'train', 'test', 'test']
     """
-    copies: dict[object, list[int]] = {}
-    for place, text in enumerate(texts):
-        copies.setdefault(text, []).append(place)
-    splits = [list(sizes)[-1]] * len(texts)
-    waiting = list(copies.values())
-    for name, room in list(sizes.items())[:-1]:
+    positions_of_text: dict[object, list[int]] = {}
+    for position, text in enumerate(texts):
+        positions_of_text.setdefault(text, []).append(position)
+
+    *filled_splits, last_split = sizes
+    splits = [last_split] * len(texts)
+    waiting = list(positions_of_text.values())
+
+    for name in filled_splits:
+        space = sizes[name]
         postponed = []
-        for places in waiting:
-            if len(places) > room:
-                postponed.append(places)
+        for positions in waiting:
+            if len(positions) > space:
+                postponed.append(positions)
                 continue
-            room -= len(places)
-            for place in places:
-                splits[place] = name
+            space -= len(positions)
+            for position in positions:
+                splits[position] = name
         waiting = postponed
+
     return splits
 
 
 def by_group(texts: pd.Series, reviews: pd.DataFrame, shares: Mapping[str, float]) -> pd.Series:
-    """Whole groups; groups that share a text are one. Neither a seed nor the order of the reviews matters.
+    """Assigns whole groups, and joins groups that share a text. Neither a seed nor the order of reviews matters.
 
-    From the largest to the smallest, at equal size in the order of a hash of the name, each group goes where, label by
-    label, its reviews are missing most, as a part of what that split should have.
+    Units are assigned from the largest to the smallest. Units of equal size follow the order of a hash of their name.
+    Each goes to the split that lacks most of its reviews, as a share of the reviews of each label it should have.
     """
     unit = _joined(reviews["group"], texts)
     names = reviews["group"].groupby(unit).min()
-    counts_UL = np.stack(
-        [np.bincount(unit[reviews["label"] == label], minlength=len(names)) for label in (0, 1)], axis=1
-    )
-    target_SL = np.outer(list(shares.values()), counts_UL.sum(axis=0).clip(min=1))
-    have_SL = np.zeros_like(target_SL)
-    chosen = np.empty(len(names), dtype=int)
-    for number in sorted(names.index, key=lambda each: (-counts_UL[each].sum(), _hash(names[each]))):
-        chosen[number] = np.argmax((1 - have_SL / target_SL) @ counts_UL[number])
-        have_SL[chosen[number]] += counts_UL[number]
-    return pd.Series(np.array(list(shares))[chosen[unit]], unit.index)
+    counts_UL = np.zeros((len(names), 2), dtype=int)
+    np.add.at(counts_UL, (unit, reviews["label"]), 1)
+
+    reviews_L = counts_UL.sum(axis=0).clip(min=1)
+    target_SL = np.outer(list(shares.values()), reviews_L)
+    assigned_SL = np.zeros_like(target_SL)
+    split_U = np.empty(len(names), dtype=int)
+
+    def largest_first(number: int) -> tuple[int, str]:
+        return -counts_UL[number].sum(), _hash(names[number])
+
+    for number in sorted(names.index, key=largest_first):
+        split = np.argmax((1 - assigned_SL / target_SL) @ counts_UL[number])
+        split_U[number] = split
+        assigned_SL[split] += counts_UL[number]
+
+    split_names = np.array(list(shares))
+    return pd.Series(split_names[split_U[unit]], unit.index)
 
 
-def split_rule(reviews: pd.DataFrame, validation_share: float, test_share: float) -> str:
-    """What `allot` does with this source, in words."""
-    shares = {name: f"{100 * share:g} %" for name, share in _shares(reviews, validation_share, test_share).items()}
+def split_rule(
+    reviews: pd.DataFrame,
+    validation_share: float,
+    test_share: float,
+) -> str:
+    """Describes in words how `allot` splits this source."""
+    shares = _shares(reviews, validation_share, test_share)
+    shares = {name: f"{100 * share:g} %" for name, share in shares.items()}
     whole_groups = grouped(reviews)
+
     if "test" not in shares:
         how = "whole groups" if whole_groups else "contiguous blocks of each label"
         return (
             f"The official test half is the test split; of the other half, {how} of {shares['validation']} of the "
             "reviews validate and the rest trains, without the reviews whose text is also in the test half."
         )
+
     if whole_groups:
         return (
             f"Whole groups stay in one split, groups that share a text too: {shares['train']} of the reviews train, "
             f"{shares['validation']} validate, {shares['test']} test, as nearly as whole groups allow."
         )
+
     return (
         f"Contiguous blocks of each label in source order: the first {shares['train']} train, the next "
         f"{shares['validation']} validate, the last {shares['test']} test; equal texts stay on one side. The source "
@@ -127,29 +179,41 @@ def split_rule(reviews: pd.DataFrame, validation_share: float, test_share: float
 
 
 def _shares(reviews: pd.DataFrame, validation_share: float, test_share: float) -> dict[str, float]:
-    """What part of the reviews without an official place goes where."""
+    """Returns the share of each split among the reviews that are not in an official test half."""
     if (reviews["part"] == "test").any():
-        return {"train": 1 - validation_share, "validation": validation_share}
-    return {"train": 1 - validation_share - test_share, "validation": validation_share, "test": test_share}
+        return {
+            "train": 1 - validation_share,
+            "validation": validation_share,
+        }
+    return {
+        "train": 1 - validation_share - test_share,
+        "validation": validation_share,
+        "test": test_share,
+    }
 
 
 def grouped(reviews: pd.DataFrame) -> bool:
-    """Whether the source names each review's group."""
+    """Whether the source names the group of every review."""
     return bool(reviews["group"].notna().all())
 
 
 def contradictory(text: pd.Series, label: pd.Series) -> pd.Index:
-    """The texts that have both labels."""
-    labels_of_a_text = label.groupby(text).nunique()
-    return labels_of_a_text.index[labels_of_a_text > 1]
+    """Returns the texts that occur with both labels."""
+    label_count = label.groupby(text).nunique()
+    return label_count.index[label_count > 1]
 
 
 def _joined(groups: pd.Series, texts: pd.Series) -> pd.Series:
-    """A number from 0 for each review, the same where a chain of groups and texts links reviews."""
-    group, text = pd.factorize(groups)[0], pd.factorize(texts)[0]
-    nodes = group.max() + text.max() + 2
-    links = coo_array((np.ones(len(group)), (group, text + group.max() + 1)), shape=(nodes, nodes))
-    return pd.Series(connected_components(links, directed=False)[1][group], groups.index)
+    """Numbers the reviews' units from 0. A chain of equal groups and equal texts links reviews into one unit."""
+    group, _ = pd.factorize(groups)
+    text, _ = pd.factorize(texts)
+    first_text_node = group.max() + 1
+    nodes = first_text_node + text.max() + 1
+
+    ends = group, first_text_node + text
+    links = coo_array((np.ones(len(group)), ends), shape=(nodes, nodes))
+    _, unit_of_node = connected_components(links, directed=False)
+    return pd.Series(unit_of_node[group], groups.index)
 
 
 def _hash(name: str) -> str:

@@ -1,7 +1,7 @@
-"""Texts as words, and words as numbers.
+"""Texts as words, and words as ids.
 
-The words of many texts are one Arrow array, a list a text, stored as numbers into a dictionary of the distinct words:
-four bytes a word, where a Python string takes fifty.
+The words of many texts are one Arrow array with a list of words per text. It stores each word as a number into a
+dictionary of the distinct words. That takes four bytes per word, where a Python string takes fifty.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ import html
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 import pandas as pd
@@ -18,118 +18,143 @@ import pyarrow.compute as pc
 
 from pipeline.params import SPECIAL_TOKENS
 
-PAD, UNKNOWN = range(len(SPECIAL_TOKENS))
+UNKNOWN = SPECIAL_TOKENS.index("<unknown>")
 
 _ATTRIBUTE = r"""\s+[\w:-]+\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'<>]+)"""
-_TAG = rf"(?i)</?[a-z]+\d?(?:{_ATTRIBUTE})*\s*/?>"  # not simply up to the next >: a stray < would swallow words
+TAG = rf"(?i)</?[a-z]+\d?(?:{_ATTRIBUTE})*\s*/?>"  # a pattern that ends at the next > would let a stray < remove words
 _ENTITY = re.compile(r"&#?\w+;")
-_MARKS_OF_SIGNS = [*range(0x20D0, 0x2100), *range(0xFE00, 0xFE10)]  # a heart in colour, a key cap
-_PLAIN = dict.fromkeys(map(ord, "’‘`´ʼ\x91\x92"), "'") | dict.fromkeys(_MARKS_OF_SIGNS, " ")
-_BETWEEN_WORDS = r"[^\p{L}\p{M}\p{N}]{2,}|[^\p{L}\p{M}\p{N}']"  # so that one apostrophe alone, inside a word, stays
+_EMOJI_MARKS = [*range(0x20D0, 0x2100), *range(0xFE00, 0xFE10)]  # as in a coloured heart or a keycap
+_PLAIN_SIGNS = dict.fromkeys(map(ord, "’‘`´ʼ\x91\x92"), "'") | dict.fromkeys(_EMOJI_MARKS, " ")
+_BETWEEN_WORDS = r"[^\p{L}\p{M}\p{N}]{2,}|[^\p{L}\p{M}\p{N}']"  # does not match a single apostrophe inside a word
 
 
 def tokenise(text: str) -> list[str]:
-    """Lower-case words with inner apostrophes; HTML tags and all other signs separate.
+    """Splits a text into lower-case words with inner apostrophes. HTML tags and all other signs separate words.
 
     >>> tokenise("<b>Don’t</b> miss it!<br />10/10")
     ["don't", 'miss', 'it', '10', '10']
     """
-    whole = text.encode(errors="replace").decode()  # an argument of a shell may hold half a character
-    return token_lists([whole])[0].as_py()
+    valid_text = text.encode(errors="replace").decode()  # a shell argument may contain half of a surrogate pair
+    return token_lists([valid_text])[0].as_py()
 
 
 def token_lists(texts: Sequence[str]) -> pa.ListArray:
-    """`tokenise` for many texts at once, as list<dictionary<string>>.
+    """Tokenises many texts at once. Returns list<dictionary<string>>.
 
-    Texts are cut at white space and each distinct piece is cleaned once: of reviews by the ten thousand, one in 17.
+    Texts are cut at white space, and each distinct piece is cleaned once. In tens of thousands of reviews, one piece in
+    17 is distinct.
     """
-    pieces = pc.ascii_split_whitespace(pc.replace_substring_regex(pa.array(texts, pa.string()), _TAG, " "))
+    without_tags = pc.replace_substring_regex(pa.array(texts, pa.string()), TAG, " ")
+    pieces = pc.ascii_split_whitespace(without_tags)
     distinct = pieces.values.dictionary_encode()
-    apart = pc.utf8_trim(pc.replace_substring_regex(_cleaned(distinct.dictionary), _BETWEEN_WORDS, " "), " '")
-    words = pc.split_pattern(pc.if_else(pc.equal(apart, ""), None, apart), " ")  # None: a piece of signs has no words
-    coded = words.values.dictionary_encode()
-    in_order = pa.ListArray.from_arrays(words.offsets, coded.indices).take(distinct.indices)
-    numbers = pa.DictionaryArray.from_arrays(in_order.flatten(), coded.dictionary)
-    return pa.ListArray.from_arrays(in_order.offsets.take(pieces.offsets), numbers)
+
+    spaced = pc.replace_substring_regex(_cleaned(distinct.dictionary), _BETWEEN_WORDS, " ")
+    trimmed = pc.utf8_trim(spaced, " '")
+    with_words = pc.if_else(pc.equal(trimmed, ""), None, trimmed)  # None becomes an empty list of words
+    words_of_distinct = pc.split_pattern(with_words, " ")
+
+    words = words_of_distinct.values.dictionary_encode()
+    numbers_of_distinct = pa.ListArray.from_arrays(words_of_distinct.offsets, words.indices)
+    numbers_of_pieces = numbers_of_distinct.take(distinct.indices)
+
+    words_in_order = pa.DictionaryArray.from_arrays(numbers_of_pieces.flatten(), words.dictionary)
+    return pa.ListArray.from_arrays(numbers_of_pieces.offsets.take(pieces.offsets), words_in_order)
 
 
 def _cleaned(pieces: pa.StringArray) -> pa.StringArray:
-    """Lower case, entities resolved, one kind of apostrophe, NFC."""
+    """Converts to lower case and NFC, resolves entities, and unifies apostrophes."""
     plain = pc.replace_substring(pc.ascii_lower(pieces), "`", "'")
-    rare = pc.or_(pc.match_substring(pieces, "&"), pc.invert(pc.string_is_ascii(pieces)))
-    return pc.replace_with_mask(
-        plain, rare, pa.array(map(_cleaned_piece, pieces.filter(rare).to_pylist()), pa.string())
-    )
+    has_entity = pc.match_substring(pieces, "&")
+    is_special = pc.or_(has_entity, pc.invert(pc.string_is_ascii(pieces)))
+    special = [_cleaned_piece(piece) for piece in pieces.filter(is_special).to_pylist()]
+    return pc.replace_with_mask(plain, is_special, pa.array(special, pa.string()))
 
 
 def _cleaned_piece(piece: str) -> str:
-    """In Python, which knows entities, "ΟΔΟΣ" in lower case, and NFC (pyarrow 25 only decomposes)."""
+    """Cleans in Python, which knows entities, the lower case of "ΟΔΟΣ", and NFC (pyarrow 25 only decomposes)."""
     piece = _ENTITY.sub(lambda entity: html.unescape(entity[0].lower()), piece)
-    return unicodedata.normalize("NFC", piece.lower()).translate(_PLAIN)
+    return unicodedata.normalize("NFC", piece.lower()).translate(_PLAIN_SIGNS)
 
 
 def gathered(chunks: Iterable[pd.DataFrame]) -> tuple[pd.DataFrame, pa.ChunkedArray]:
-    """Reviews without their texts, and their words: what of a source is kept in memory.
+    """Returns a table of the reviews without their texts, and their words.
 
-    `chunks` have columns `text`, `label`, `group`, `part`. In place of `text` there are `exact` and `normalised`,
-    numbers that are equal where texts or their words are, and `length_tokens`. One dictionary serves all the words.
+    `chunks` have the columns `text`, `label`, `group` and `part`. The table replaces `text` by three columns:
+    `length_tokens`, and the numbers `exact` and `normalised`, which are equal where texts or their words are equal. All
+    words share one dictionary. Texts are not kept in memory.
     """
-    columns, words, texts = [], [], []
+    columns = []
+    words = []
+    text_digests = []
+
     for chunk in chunks:
         columns.append(chunk.drop(columns="text"))
         words.append(token_lists(chunk["text"].tolist()))
-        texts += [_digest(text.encode()) for text in chunk["text"]]
+        text_digests += [_digest(text.encode()) for text in chunk["text"]]
+
     tokens = pa.chunked_array(words).unify_dictionaries()
+    word_digests = chain.from_iterable(map(_digests, tokens.chunks))
     table = pd.concat(columns).assign(
-        exact=_numbered(texts),
-        normalised=_numbered([digest for chunk in tokens.chunks for digest in _digests(chunk)]),
+        exact=_numbered(text_digests),
+        normalised=_numbered(word_digests),
         length_tokens=pc.list_value_length(tokens).to_numpy(),
     )
     return table, tokens
 
 
 def _digests(tokens: pa.ListArray) -> list[bytes]:
-    """One of each list, equal where the words are."""
-    numbers, ends = tokens.values.indices.to_numpy(), tokens.offsets.to_numpy()
-    return [_digest(numbers[start:end]) for start, end in pairwise(ends)]
+    """Returns one digest per list of words."""
+    numbers = tokens.values.indices.to_numpy()
+    bounds = pairwise(tokens.offsets.to_numpy())
+    return [_digest(numbers[start:end]) for start, end in bounds]
 
 
 def _digest(content) -> bytes:
-    """128 bits: among millions of reviews, two different ones never meet."""
+    """Returns 128 bits, so that two different reviews among millions practically never collide."""
     return hashlib.blake2b(content, digest_size=16).digest()
 
 
-def _numbered(digests: Sequence[bytes]) -> np.ndarray:
+def _numbered(digests: Iterable[bytes]) -> np.ndarray:
     return pa.array(digests, pa.binary(16)).dictionary_encode().indices.to_numpy()
 
 
 def ranked(tokens: pa.ChunkedArray) -> pa.Array:
-    """The distinct words, the most frequent first, ties in alphabetical order."""
+    """Returns the distinct words by falling frequency. Words of equal frequency are in alphabetical order."""
     words = _dictionary(tokens)
-    counts = sum(np.bincount(chunk.flatten().indices, minlength=len(words)) for chunk in tokens.chunks)
-    table = pa.table({"word": words, "count": counts}).filter(pc.field("count") > 0)
-    return table.sort_by([("count", "descending"), ("word", "ascending")])["word"]
+    counts = np.zeros(len(words), dtype=int)
+    for chunk in tokens.chunks:
+        counts += np.bincount(chunk.flatten().indices, minlength=len(words))
+
+    table = pa.table({"word": words, "count": counts})
+    used = table.filter(pc.field("count") > 0)
+    return used.sort_by([("count", "descending"), ("word", "ascending")])["word"]
 
 
 def vocabulary(words: pa.Array, size: int) -> list[str]:
-    """The special tokens, then the first of `ranked` words: `size` at most."""
+    """Returns at most `size` words: the special tokens, then the first of the `ranked` words."""
     return [*SPECIAL_TOKENS, *words[: size - len(SPECIAL_TOKENS)].to_pylist()]
 
 
 def encode(tokens: Sequence[str], ids: Mapping[str, int]) -> np.ndarray:
-    """int32 ids as long as the tokens; a word that `ids` lacks is unknown."""
+    """Returns one id (int32) per token. A word that `ids` lacks becomes UNKNOWN."""
     return np.array([ids.get(token, UNKNOWN) for token in tokens], dtype=np.int32)
 
 
 def encoded(reviews: pd.DataFrame, tokens: pa.ChunkedArray, words: Sequence[str]) -> pd.DataFrame:
-    """One split as it is kept: `review` (number in the source), `label`, `tokens` (ids, full length)."""
-    ids = pc.fill_null(pc.index_in(_dictionary(tokens), pa.array(words)), UNKNOWN)
-    lists = [pa.ListArray.from_arrays(each.offsets, ids.take(each.values.indices)) for each in tokens.chunks]
+    """Returns one split as a table: `review` (its number in the source), `label`, and `tokens` (all of its ids)."""
+    ids = pc.index_in(_dictionary(tokens), pa.array(words))
+    ids = pc.fill_null(ids, UNKNOWN)
+
+    id_lists = []
+    for chunk in tokens.chunks:
+        chunk_ids = ids.take(chunk.values.indices)
+        id_lists.append(pa.ListArray.from_arrays(chunk.offsets, chunk_ids))
+
     return pd.DataFrame(
         {
             "review": reviews.index.to_numpy(np.int64),
             "label": reviews["label"].to_numpy(np.int8),
-            "tokens": pa.chunked_array(lists).to_pandas(),
+            "tokens": pa.chunked_array(id_lists).to_pandas(),
         }
     )
 

@@ -9,12 +9,13 @@ from tests.science.conftest import VOCABULARY, bold, by_whole_reviews, learnable
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_probabilities_are_those_of_keras_predict_whatever_the_number_of_reviews(architecture, settings, monkeypatch):
+def test_probabilities_equal_keras_predict_for_any_number_of_reviews(architecture, settings, monkeypatch):
     monkeypatch.setattr(inference, "BATCH", 4)
     masked = settings.model_copy(update={"mask": True, "dropout": 0.5})
     tokens_NT = learnable(11).tokens_NT
     tokens_NT[:, :2] = 0
-    for seed in (0, 1):  # the second uses what was compiled for the first
+
+    for seed in (0, 1):  # seed 1 uses the function compiled for seed 0
         model = architectures.initial(architecture, masked, VOCABULARY, seed)
         network = inference.Network(architecture, masked, VOCABULARY, architectures.packed(model))
         expected = model.predict(tokens_NT, verbose=0)[:, 0]
@@ -26,10 +27,13 @@ def test_probabilities_are_those_of_keras_predict_whatever_the_number_of_reviews
 def test_logits_of_a_replaced_word_equal_those_of_whole_reviews(architecture, settings):
     longer = settings.model_copy(update={"sequence_length": 12})
     network = inference.Network(architecture, longer, VOCABULARY, architectures.packed(bold(architecture, longer)))
-    tokens_NT, word_W = learnable(4, length=12).tokens_NT, np.array([2, 9, 21])
-    expected_LWN = by_whole_reviews(network.logits)(tokens_NT, list(range(12)), word_W)
-    assert (np.ptp(expected_LWN, axis=1) > 1e-3).all(axis=1).sum() > 3  # lags at which the word moves every logit
+    tokens_NT = learnable(4, length=12).tokens_NT
+    word_W = np.array([2, 9, 21])
 
-    for lag_L in (list(range(12)), [6, 1, 10]):  # the second in another order, with several tokens between lags
+    expected_LWN = by_whole_reviews(network.logits)(tokens_NT, list(range(12)), word_W)
+    moves_every_logit_L = (np.ptp(expected_LWN, axis=1) > 1e-3).all(axis=1)
+    assert moves_every_logit_L.sum() > 3
+
+    for lag_L in (list(range(12)), [6, 1, 10]):  # the second list is unsorted and skips lags
         z_LWN = network.replacement_logits(tokens_NT, lag_L, word_W)
         np.testing.assert_allclose(z_LWN, expected_LWN[lag_L], rtol=0, atol=1e-5)

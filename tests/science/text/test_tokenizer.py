@@ -1,11 +1,13 @@
+"""Texts as words, and words as ids."""
+
 import html
 import re
 import unicodedata
 
+import hypothesis
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.params import SPECIAL_TOKENS
@@ -14,10 +16,12 @@ from tests.science.invented import chunk, numbered
 
 
 def lists(*token_lists):
-    """Words as `gathered` keeps them: one dictionary, here in two parts."""
-    parts = [pa.array(part, pa.list_(pa.string())) for part in (token_lists[:1], token_lists[1:])]
-    coded = [pa.ListArray.from_arrays(part.offsets, part.values.dictionary_encode()) for part in parts]
-    return pa.chunked_array(coded).unify_dictionaries()
+    """Returns words in the form of `gathered`, as two chunks that share one dictionary."""
+    chunks = []
+    for part in (token_lists[:1], token_lists[1:]):
+        words = pa.array(part, pa.list_(pa.string()))
+        chunks.append(pa.ListArray.from_arrays(words.offsets, words.values.dictionary_encode()))
+    return pa.chunked_array(chunks).unify_dictionaries()
 
 
 # tokens
@@ -56,15 +60,16 @@ def lists(*token_lists):
         ("", []),
     ],
 )
-def test_these_texts_are_these_tokens(text, tokens):
+def test_a_text_has_the_listed_tokens(text, tokens):
     assert tokenizer.tokenise(text) == tokens
 
 
 def test_no_text_can_forge_a_special_token():
-    assert not set(tokenizer.tokenise(" ".join(SPECIAL_TOKENS) + " <PAD>")) & set(SPECIAL_TOKENS)
+    tokens = tokenizer.tokenise(" ".join(SPECIAL_TOKENS) + " <PAD>")
+    assert not set(tokens) & set(SPECIAL_TOKENS)
 
 
-SIGNS = {*range(0x20D0, 0x2100), *range(0xFE00, 0xFE10)}  # marks that make another sign of a sign
+EMOJI_MARKS = {*range(0x20D0, 0x2100), *range(0xFE00, 0xFE10)}
 PIECES = [
     *"aZ1é'’`İΣßſKſ&;#<>/=_ \t\n\ufe0fि\u20e3\u0301\u0323\u00a0\u2028²😀ा映",
     "&amp;",
@@ -78,56 +83,61 @@ TEXTS = st.lists(st.sampled_from([*PIECES, "<a href='b c'>", "ΟΔΟΣ", "don't"
 )
 
 
-def plainly(text):
-    """The definition, a text at a time: the one that `token_lists` has to give faster."""
-    tag = re.compile(tokenizer._TAG, re.ASCII)
-    text = re.sub(r"&#?\w+;", lambda entity: html.unescape(entity[0].lower()), tag.sub(" ", text))
-    text = unicodedata.normalize("NFC", text.lower()).translate(dict.fromkeys(map(ord, "’‘`´ʼ\x91\x92"), "'"))
-    spaced = "".join(sign if sign == "'" or is_of_a_word(sign) else " " for sign in text)
-    return [word for each in re.sub("''+", " ", spaced).split() if (word := each.strip("'"))]
+def tokenised_sign_by_sign(text):
+    """The definition of the tokens of one text, which `token_lists` computes faster."""
+    without_tags = re.compile(tokenizer.TAG, re.ASCII).sub(" ", text)
+    resolved = re.sub(r"&#?\w+;", lambda entity: html.unescape(entity[0].lower()), without_tags)
+    apostrophes = dict.fromkeys(map(ord, "’‘`´ʼ\x91\x92"), "'")
+    normalised = unicodedata.normalize("NFC", resolved.lower()).translate(apostrophes)
+
+    spaced = "".join(sign if sign == "'" or is_in_words(sign) else " " for sign in normalised)
+    trimmed = [word.strip("'") for word in re.sub("''+", " ", spaced).split()]
+    return [word for word in trimmed if word]
 
 
-def is_of_a_word(sign):
-    return unicodedata.category(sign)[0] in "LMN" and ord(sign) not in SIGNS
+def is_in_words(sign):
+    return unicodedata.category(sign)[0] in "LMN" and ord(sign) not in EMOJI_MARKS
 
 
-def known(text):
-    """Without characters younger than this Python's Unicode: Arrow's may be newer."""
+def assigned_only(text):
+    """Drops the characters that this Python's Unicode does not have, because Arrow's may be newer."""
     return "".join(sign for sign in text if unicodedata.category(sign) != "Cn")
 
 
-@settings(deadline=None, max_examples=200)
-@given(st.lists(TEXTS.map(known), max_size=5))
-def test_many_texts_have_the_tokens_of_each_alone_and_of_the_plain_definition(texts):
+@hypothesis.settings(deadline=None, max_examples=200)
+@hypothesis.given(st.lists(TEXTS.map(assigned_only), max_size=5))
+def test_many_texts_have_the_tokens_of_single_texts_and_the_definition(texts):
     together = tokenizer.token_lists(texts).to_pylist()
     assert together == [tokenizer.tokenise(text) for text in texts]
-    assert together == [plainly(text) for text in texts]
+    assert together == [tokenised_sign_by_sign(text) for text in texts]
 
 
-# what is kept of a source
+# gathered reviews
 
 
-def test_equal_texts_and_equal_words_have_equal_numbers_also_across_parts():
-    parts = [chunk(["a b", "A b!", "", "c"], [0] * 4), chunk(["c", "a b", "...", "a"], [1] * 4)]
-    table, tokens = tokenizer.gathered(parts)
+def test_equal_texts_and_equal_words_have_equal_numbers_across_chunks():
+    chunks = [chunk(["a b", "A b!", "", "c"], [0] * 4), chunk(["c", "a b", "...", "a"], [1] * 4)]
+    table, tokens = tokenizer.gathered(chunks)
     assert table["exact"].tolist() == [0, 1, 2, 3, 3, 0, 4, 5]
     assert table["normalised"].tolist() == [0, 0, 1, 2, 2, 0, 1, 3]
     assert table["length_tokens"].tolist() == [2, 2, 0, 1, 1, 2, 0, 1]
     assert tokens.to_pylist() == [["a", "b"], ["a", "b"], [], ["c"], ["c"], ["a", "b"], [], ["a"]]
 
 
-def test_words_are_equal_only_in_their_order_and_their_bounds():
-    assert tokenizer.gathered([chunk(["a b", "b a", "ab", "a b b"], [0] * 4)])[0]["normalised"].nunique() == 4
+def test_other_word_order_or_boundaries_give_another_number():
+    table, _ = tokenizer.gathered([chunk(["a b", "b a", "ab", "a b b"], [0] * 4)])
+    assert table["normalised"].nunique() == 4
 
 
 # vocabulary and ids
 
 
 def test_words_rank_by_count_then_in_alphabetical_order():
-    assert tokenizer.ranked(lists(["b", "c", "b"], ["é", "c", "d", "a"])).to_pylist() == ["b", "c", "a", "d", "é"]
+    tokens = lists(["b", "c", "b"], ["é", "c", "d", "a"])
+    assert tokenizer.ranked(tokens).to_pylist() == ["b", "c", "a", "d", "é"]
 
 
-def test_only_words_of_these_reviews_are_ranked():
+def test_only_words_of_the_chosen_reviews_are_ranked():
     tokens = lists(["a", "b"], ["c"], ["b"])
     assert tokenizer.ranked(tokens.filter(pa.array([False, True, True]))).to_pylist() == ["b", "c"]
 
@@ -140,7 +150,7 @@ def test_a_small_source_has_a_small_vocabulary():
     assert len(tokenizer.vocabulary(pa.array(["a"]), 10_000)) == 3
 
 
-def test_ids_are_places_in_the_vocabulary_and_other_words_are_unknown():
+def test_ids_are_positions_in_the_vocabulary_or_unknown():
     ids = tokenizer.encode(["b", "new", "a"], {"<pad>": 0, "<unknown>": 1, "a": 2, "b": 3})
     assert ids.tolist() == [3, 1, 2]
     assert ids.dtype == np.int32
@@ -148,17 +158,18 @@ def test_ids_are_places_in_the_vocabulary_and_other_words_are_unknown():
 
 def test_an_encoded_split_keeps_number_label_and_full_length():
     table, tokens = tokenizer.gathered([numbered(4).loc[:1], numbered(4).loc[2:]])
-    ours = np.array([False, True, False, True])
-    split = tokenizer.encoded(table[ours], tokens.filter(ours), [*SPECIAL_TOKENS, "review", "3"])
+    chosen = np.array([False, True, False, True])
+    split = tokenizer.encoded(table[chosen], tokens.filter(chosen), [*SPECIAL_TOKENS, "review", "3"])
     assert split["review"].tolist() == [1, 3]
     assert split["label"].tolist() == [0, 1]
     assert [ids.tolist() for ids in split["tokens"]] == [[2, 1], [2, 3]]
     assert split["tokens"][0].dtype == np.int32
 
 
-def test_a_batch_and_a_single_text_get_the_same_ids():
+def test_a_text_has_the_same_ids_alone_and_in_a_split():
     table, tokens = tokenizer.gathered([chunk(["It’s a film", "a dull one"], [1, 0])])
     words = [*SPECIAL_TOKENS, "a", "it's", "one"]
     split = tokenizer.encoded(table, tokens, words)
     ids = {word: number for number, word in enumerate(words)}
-    assert split["tokens"][0].tolist() == tokenizer.encode(tokenizer.tokenise("It’s a film"), ids).tolist() == [3, 2, 1]
+    alone = tokenizer.encode(tokenizer.tokenise("It’s a film"), ids)
+    assert split["tokens"][0].tolist() == alone.tolist() == [3, 2, 1]

@@ -1,13 +1,14 @@
 """One cell of the sequence-length study: one architecture on one seed at one length.
 
-Two designs are kept apart. A network trained at this length is measured at this length; and one trained at the
-textbook's length is measured at this one, which is another question, as its rows say (`trained_length`). Where a length
-is too long to train at, the second is all there is. Beside both stands the network as it starts.
+We measure two designs and report them separately (`trained_length`). The first trains and measures a network at this
+length. The second trains a network at the textbook's length and measures it at this length, which answers another
+question. Where a length is too long for training, only the second exists. We compare both with the network at
+initialisation.
 
-Axes: N reviews, T tokens, W words, L lags, R resamples of reviews.
+Axes: N reviews, T tokens, H hidden units, L lags, S steps, C singular values, R resamples of reviews.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import keras
@@ -20,28 +21,57 @@ from pipeline.science.gradients import adjoint, decay, jacobians, saliency
 from pipeline.science.networks import architectures, inference, training
 from pipeline.science.networks.sequences import Examples
 
-CURVE_AXES = [*decay.GROUP, "epoch", "seed"]
-CURVE_COLUMNS = ["log10_relative_norm", "p10", "p90", "growing", "dead", "reviews"]
-DYNAMICS_COLUMNS = [
-    *("architecture", "direction", "weights", "sequence_length", "trained_length", "epoch", "seed"),
-    *("measure", "index", "value", "reviews"),
-]
 OWN_COLUMNS = ["architecture", "sequence_length", "trained_length", "seed"]
-EFFECT_COLUMNS = ["lag_tokens", "contrast", "mean_absolute_contrast", "sign_accuracy", "coherence", "reviews"]
-PROBE_COLUMNS = ["probe", "tokens", "accuracy", "logit_change", "reviews"]
-PER_TRAINING = ("median", "p99.9", "largest")  # of the gradients of the batches since the last look
+CURVE_AXES = [*decay.GROUP, "epoch", "seed"]
+CURVE_COLUMNS = [
+    "log10_relative_norm",
+    "p10",
+    "p90",
+    "growing",
+    "dead",
+    "reviews",
+]
+DYNAMICS_COLUMNS = [
+    "architecture",
+    "direction",
+    "weights",
+    "sequence_length",
+    "trained_length",
+    "epoch",
+    "seed",
+    "measure",
+    "index",
+    "value",
+    "reviews",
+]
+EFFECT_COLUMNS = [
+    "lag_tokens",
+    "contrast",
+    "mean_absolute_contrast",
+    "sign_accuracy",
+    "coherence",
+    "reviews",
+]
+PROBE_COLUMNS = probes.COLUMNS
+# Of the gradient norms of all batches since the last call.
+NORM_QUANTILES = {
+    "median": 0.5,
+    "p99.9": 0.999,
+    "largest": 1,
+}
 LARGE_NORM = 10
-LEADING_DIRECTIONS = 8  # Lyapunov exponents at lengths where nothing is trained; elsewhere there are as many as units
+LEADING_DIRECTIONS = 8  # Lyapunov exponents at lengths without training; at other lengths, one per unit
+WARM_UP = 50  # tokens, or a quarter of a shorter text
 
 
 @dataclass(frozen=True)
 class Length:
-    """What the cells of one length share. The reviews hold no padding; all are of the validation split."""
+    """The inputs that all cells of one length share. The reviews are validation reviews without padding."""
 
     settings: Settings  # the textbook's, with this sequence length
     vocabulary_size: int
     textbook_length: int
-    sets: tuple[Examples, Examples] | None  # to train on and to validate with; None: nothing is trained here
+    sets: tuple[Examples, Examples] | None  # for training and validation; None if nothing is trained at this length
     reviews: tuple[Examples, Examples, Examples]  # for gradients and probes; for the word effect; for Jacobians
     strong_words: tuple[np.ndarray, np.ndarray]
     bag_of_words_accuracy: float
@@ -56,181 +86,289 @@ def cell(
     thorough: bool,
     report: Callable[[dict], None],
 ) -> dict[str, pd.DataFrame]:
-    """Raises training.Diverged. `thorough`: also train here, look at training, other initialisers and the Jacobians."""
-    measured = _Measured(length, architecture, seed)
-    here = length.settings.sequence_length
+    """The tables `curves`, `dynamics`, `effects`, `probes` and `medians` of one cell.
+
+    If `thorough`, we also train at this length and measure the training, other initialisers and the Jacobians. `report`
+    gets one row per epoch. Raises training.Diverged if the loss is not finite.
+    """
+    measurements = _Measurements(length, architecture, seed)
+    sequence_length = length.settings.sequence_length
     build = (architecture, length.settings, length.vocabulary_size)
-    start = architectures.initial(*build, seed)
-    network = inference.Network(*build, architectures.packed(start))
-    measured.gradients(start, network, thorough, weights="initial", trained_length=here, epoch=0.0)
+
+    model = architectures.initial(*build, seed)
+    network = inference.Network(*build, architectures.packed(model))
+    measurements.add_gradients(
+        model,
+        network,
+        thorough,
+        weights="initial",
+        trained_length=sequence_length,
+        epoch=0.0,
+    )
     if thorough:
-        measured.initialisers(start, here)
-    networks = {length.textbook_length: textbook_weights}
-    if thorough and length.sets and here != length.textbook_length:
-        watch = measured.during_training
-        _, networks[here] = training.train(
-            architecture, length.settings, length.vocabulary_size, seed, *length.sets, report, watch
+        measurements.add_other_initialisers(model)
+
+    weights_by_length = {length.textbook_length: textbook_weights}
+    if thorough and length.sets and sequence_length != length.textbook_length:
+        watch = measurements.add_training_state
+        _, weights_by_length[sequence_length] = training.train(*build, seed, *length.sets, report, watch)
+
+    for trained_length, weights in weights_by_length.items():
+        model = architectures.restored(*build, weights)
+        network = inference.Network(*build, weights)
+        measurements.add_gradients(
+            model,
+            network,
+            thorough,
+            weights="trained",
+            trained_length=trained_length,
         )
-    for trained_length, weights in networks.items():
-        model, network = architectures.restored(*build, weights), inference.Network(*build, weights)
-        measured.gradients(model, network, thorough, weights="trained", trained_length=trained_length)
-        measured.behaviour(network, trained_length)
-    return measured.tables()
+        measurements.add_behaviour(network, trained_length)
+
+    return measurements.tables()
 
 
-class _Measured:
-    """Collects the rows of a cell."""
+class _Measurements:
+    """Measures the networks of a cell and collects the rows of its tables."""
 
     def __init__(self, length: Length, architecture: str, seed: int):
-        self._length, self._architecture = length, architecture
+        self._length = length
         self._own = {
             "architecture": architecture,
             "sequence_length": length.settings.sequence_length,
             "seed": seed,
         }
+        self._reviews, self._fewer_reviews, self._jacobian_reviews = length.reviews
         self._curves: list[pd.DataFrame] = []
-        self._numbers: list[dict] = []
+        self._dynamics: list[dict] = []
         self._effects: list[pd.DataFrame] = []
         self._probes: list[pd.DataFrame] = []
         self._medians: list[pd.DataFrame] = []
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        curves, effects, changed, medians = map(pd.concat, (self._curves, self._effects, self._probes, self._medians))
+        """All rows so far, by table."""
         return {
-            "curves": curves[[*CURVE_AXES, "lag_tokens", *CURVE_COLUMNS]],
-            "dynamics": pd.DataFrame(self._numbers)[DYNAMICS_COLUMNS],
-            "effects": effects[[*OWN_COLUMNS, *EFFECT_COLUMNS]],
-            "probes": changed[[*OWN_COLUMNS, *PROBE_COLUMNS]],
-            "medians": medians,
+            "curves": pd.concat(self._curves)[[*CURVE_AXES, "lag_tokens", *CURVE_COLUMNS]],
+            "dynamics": pd.DataFrame(self._dynamics)[DYNAMICS_COLUMNS],
+            "effects": pd.concat(self._effects)[[*OWN_COLUMNS, *EFFECT_COLUMNS]],
+            "probes": pd.concat(self._probes)[[*OWN_COLUMNS, *PROBE_COLUMNS]],
+            "medians": pd.concat(self._medians),
         }
 
-    def gradients(self, model: keras.Model, network: inference.Network, thorough: bool, **axes) -> None:
-        """Every curve of a network, and the numbers that explain it."""
-        axes = {"initialiser": DEFAULT_INITIALISER, "epoch": np.nan, **axes}
-        reviews, fewer = self._length.reviews[:2]
-        for curve in adjoint.curves(model, reviews.tokens_NT):
-            self._curve(curve, axes, with_medians=True)
-        for curve in saliency.curves(model, fewer.tokens_NT) if model.name != "feedforward" else []:
-            self._curve(curve, axes)
-        residual_N = network.probabilities(fewer.tokens_NT) - fewer.labels_N
-        self._number("residual", np.median(np.abs(residual_N)), len(residual_N), {**axes, "direction": "none"})
+    def add_gradients(
+        self,
+        model: keras.Model,
+        network: inference.Network,
+        thorough: bool,
+        **axes,
+    ) -> None:
+        """Adds every curve of a network and the numbers that explain it; `network` has the weights of `model`."""
+        axes = {
+            "initialiser": DEFAULT_INITIALISER,
+            "epoch": np.nan,
+            **axes,
+            "direction": "none",
+        }
+        for curve in adjoint.curves(model, self._reviews.tokens_NT):
+            self._add_curve(curve, axes, with_medians=True)
+        if model.name != "feedforward":  # its curve of dz/dx is already there
+            for curve in saliency.curves(model, self._fewer_reviews.tokens_NT):
+                self._add_curve(curve, axes)
+
+        probability_N = network.probabilities(self._fewer_reviews.tokens_NT)
+        residual_N = probability_N - self._fewer_reviews.labels_N
+        self._add_number("residual", np.median(np.abs(residual_N)), len(residual_N), axes)
+
         if model.name in adjoint.TANH_ARCHITECTURES:
-            self._directions(model, residual_N, axes)
+            self._add_agreement(model, residual_N, axes)
             if thorough:
                 for tanh_cell in adjoint.tanh_cells(model):
-                    self._jacobians(tanh_cell, {**axes, "direction": tanh_cell.direction})
+                    self._add_jacobians(tanh_cell, {**axes, "direction": tanh_cell.direction})
 
-    def initialisers(self, start: keras.Model, here: int) -> None:
-        """The decay of the network as it starts, had its recurrent weights been drawn in another way."""
-        if start.name not in adjoint.TANH_ARCHITECTURES:
+    def add_other_initialisers(self, model: keras.Model) -> None:
+        """Adds the curves of this initial network with recurrent weights from other initialisers."""
+        if model.name not in adjoint.TANH_ARCHITECTURES:
             return
-        for tanh_cell in adjoint.tanh_cells(start):
-            for name, recurrent_HH in other_initialisers(tanh_cell.recurrent_HH, self._own["seed"]).items():
-                curve = adjoint.curve_of(
-                    replace(tanh_cell, recurrent_HH=recurrent_HH), self._length.reviews[0].tokens_NT
-                )
-                axes = {"weights": "initial", "trained_length": here, "initialiser": name, "epoch": 0.0}
-                self._curve(curve, axes, with_medians=True)
 
-    def during_training(self, epoch: float, model: keras.Model, norms: np.ndarray) -> None:
-        axes = {"trained_length": self._length.settings.sequence_length, "initialiser": DEFAULT_INITIALISER}
-        axes |= {"weights": "training", "epoch": round(epoch, 3)}
-        for curve in adjoint.curves(model, self._length.reviews[1].tokens_NT):
-            self._curve(curve, axes)
-        for name, value in zip(PER_TRAINING, np.quantile(norms, [0.5, 0.999, 1]), strict=True):
-            self._number(f"gradient_norm_{name}", value, None, {**axes, "direction": "none"})
-        large = np.mean(norms > LARGE_NORM)
-        self._number(f"gradient_norm_share_above_{LARGE_NORM}", large, None, {**axes, "direction": "none"})
+        axes = {
+            "weights": "initial",
+            "trained_length": self._own["sequence_length"],
+            "epoch": 0.0,
+        }
+        for tanh_cell in adjoint.tanh_cells(model):
+            weights_by_name = other_initialisers(tanh_cell.recurrent_HH, self._own["seed"])
+            for name, recurrent_HH in weights_by_name.items():
+                changed_cell = replace(tanh_cell, recurrent_HH=recurrent_HH)
+                curve = adjoint.curve_of(changed_cell, self._reviews.tokens_NT)
+                self._add_curve(curve, {**axes, "initialiser": name}, with_medians=True)
 
-    def behaviour(self, network: inference.Network, trained_length: int) -> None:
-        """What the network makes of reviews that were changed."""
+    def add_training_state(self, epoch: float, model: keras.Model, norms) -> None:
+        """Adds the curves of a network in training and the norms of its batch gradients (a `training.Watch`)."""
+        axes = {
+            "trained_length": self._own["sequence_length"],
+            "initialiser": DEFAULT_INITIALISER,
+            "weights": "training",
+            "epoch": round(epoch, 3),
+            "direction": "none",
+        }
+        for curve in adjoint.curves(model, self._fewer_reviews.tokens_NT):
+            self._add_curve(curve, axes)
+
+        values = np.quantile(norms, list(NORM_QUANTILES.values()))
+        for name, value in zip(NORM_QUANTILES, values, strict=True):
+            self._add_number(f"gradient_norm_{name}", value, None, axes)
+        large_share = np.mean(norms > LARGE_NORM)
+        self._add_number(f"gradient_norm_share_above_{LARGE_NORM}", large_share, None, axes)
+
+    def add_behaviour(self, network: inference.Network, trained_length: int) -> None:
+        """Adds the word effect and the probes of a network, with the accuracy of the bag of words as one more probe."""
         own = {**self._own, "trained_length": trained_length}
-        reviews, fewer = self._length.reviews[:2]
-        effect = word_effect.word_effect(network.replacement_logits, fewer.tokens_NT, *self._length.strong_words)
+        tokens_NT = self._fewer_reviews.tokens_NT
+        effect = word_effect.word_effect(network.replacement_logits, tokens_NT, *self._length.strong_words)
         self._effects.append(pd.DataFrame(effect).assign(**own))
-        found = probes.probes(network.logits, reviews.tokens_NT, reviews.labels_N, seed=0)
-        bag = {"probe": "bag_of_words", "tokens": 0, "accuracy": self._length.bag_of_words_accuracy}
-        bag |= {"reviews": len(reviews.labels_N)}
-        self._probes.append(pd.concat([found, pd.DataFrame([bag])], ignore_index=True).assign(**own))
 
-    def _directions(self, model: keras.Model, residual_N: np.ndarray, axes: dict) -> None:
-        """What each word counts, and how the two directions of its gradient, and what it adds to dL/dU, agree."""
-        tokens_NT = self._length.reviews[1].tokens_NT
-        passes = [saliency.back_through(each, tokens_NT) for each in adjoint.tanh_cells(model)]
-        inputs = [each.input_gradient() for each in passes]
-        if len(inputs) > 1:
-            inputs.append(saliency.sum_of_directions(*inputs))
-        x_LND = model.get_layer("embedding").embeddings.numpy().astype(np.float64)[tokens_NT.T[::-1]]
-        by_lag = {("weight_cosine", each.cell.direction): each.weight_cosine(residual_N) for each in passes}
-        for each in inputs:
-            counts_LN = each.times_input(x_LND[::-1] if each.direction == "backward" else x_LND)
-            by_lag["size_of_gradient_times_input", each.direction] = np.abs(counts_LN)
+        reviews = self._reviews
+        probe_rows = probes.probes(network.logits, reviews.tokens_NT, reviews.labels_N, seed=0)
+        bag_of_words = {
+            "probe": "bag_of_words",
+            "tokens": 0,
+            "accuracy": self._length.bag_of_words_accuracy,
+            "reviews": len(reviews.labels_N),
+        }
+        probe_rows = pd.concat([probe_rows, pd.DataFrame([bag_of_words])], ignore_index=True)
+        self._probes.append(probe_rows.assign(**own))
+
+    def _add_agreement(self, model: keras.Model, residual_N, axes: dict) -> None:
+        """Adds each word's contribution, and the cosines between directions and between terms of dL/dU, by lag."""
+        tokens_NT = self._fewer_reviews.tokens_NT
+        passes = saliency.backward_passes(model, tokens_NT)
+        gradients = saliency.input_gradients(passes)
+        (embedding_VD,) = adjoint.float64_weights(model.get_layer("embedding"))
+        x_LND = embedding_VD[tokens_NT.T[::-1]]
+
+        for backward_pass in passes:
+            cosine_LN = backward_pass.weight_cosine(residual_N)
+            self._add_medians_by_lag("weight_cosine", backward_pass.cell.direction, cosine_LN, axes)
+        for gradient in gradients:
+            own_x_LND = x_LND[::-1] if gradient.direction == "backward" else x_LND
+            size_LN = np.abs(gradient.times_input(own_x_LND))
+            self._add_medians_by_lag("size_of_gradient_times_input", gradient.direction, size_LN, axes)
         if len(passes) > 1:
-            by_lag["direction_cosine", "both"] = saliency.cosine_of_directions(*inputs[:2])
-        for (measure, direction), value_LN in by_lag.items():
-            for lag in word_effect.lags(len(value_LN)):
-                known_N = value_LN[lag][np.isfinite(value_LN[lag])]
-                value = np.median(known_N) if len(known_N) else np.nan
-                self._number(measure, value, len(known_N), {**axes, "direction": direction}, lag)
+            cosine_LN = saliency.cosine_of_directions(*gradients[:2])
+            self._add_medians_by_lag("direction_cosine", "both", cosine_LN, axes)
 
-    def _jacobians(self, tanh_cell: adjoint.TanhCell, axes: dict) -> None:
-        """What the recurrence does to every direction of its state, where the gradient is one."""
-        states_TNH = tanh_cell.states(self._length.reviews[2].tokens_NT)
-        slope_TNH, recurrent_HH = adjoint.slopes(states_TNH), tanh_cell.recurrent_HH
-        count, direction = len(states_TNH[0]), axes["direction"]
+    def _add_medians_by_lag(self, measure: str, direction: str, value_LN, axes: dict) -> None:
+        """Adds the median over the reviews with a finite value, at the lags of the word effect."""
+        axes = {**axes, "direction": direction}
+        for lag in word_effect.lags(len(value_LN)):
+            value_N = value_LN[lag]
+            finite = value_N[np.isfinite(value_N)]
+            median = np.median(finite) if len(finite) else np.nan
+            self._add_number(measure, median, len(finite), axes, lag)
+
+    def _add_jacobians(self, tanh_cell: adjoint.TanhCell, axes: dict) -> None:
+        """Adds how the recurrence changes every direction of the state; the gradient is one direction."""
+        states_TNH = tanh_cell.states(self._jacobian_reviews.tokens_NT)
+        slope_TNH = adjoint.slopes(states_TNH)
+        recurrent_HH = tanh_cell.recurrent_HH
         lags = word_effect.lags(len(slope_TNH))
+
         norm_NL = jacobians.log10_spectral_norm(slope_TNH, recurrent_HH, lags)
-        self._curve(adjoint.Curve(direction, "|P|", norm_NL), axes, lags)
+        self._add_curve(adjoint.Curve(tanh_cell.direction, "|P|", norm_NL), axes, lags)
         bound_NL = jacobians.log10_bound(slope_TNH, recurrent_HH, tanh_cell.readout_H)
-        self._curve(adjoint.Curve(direction, "bound", bound_NL), axes)
+        self._add_curve(adjoint.Curve(tanh_cell.direction, "bound", bound_NL), axes)
         curve_NL = adjoint.adjoint_scan(slope_TNH, recurrent_HH, tanh_cell.readout_H)
-        numbers = jacobians.mechanism(slope_TNH, recurrent_HH)
-        numbers["rms_state"] = np.sqrt(np.mean(states_TNH**2))
-        numbers["bound_slack"] = np.median((bound_NL - curve_NL)[:, -1]) * np.log(10)
-        numbers["bound_violations"] = np.sum(curve_NL > bound_NL + np.log10(1 + 1e-12))
+
+        slack_NL = bound_NL - curve_NL
+        rounding = np.log10(1 + 1e-12)
+        numbers = {
+            **jacobians.mechanism(slope_TNH, recurrent_HH),
+            "rms_state": np.sqrt(np.mean(states_TNH**2)),
+            "bound_slack": np.median(slack_NL[:, -1]) * np.log(10),
+            "bound_violations": np.sum(curve_NL > bound_NL + rounding),
+        }
         for measure, value in numbers.items():
-            self._number(measure, value, count, axes)
-        warm_up = min(50, len(slope_TNH) // 4)
+            self._add_number(measure, value, len(norm_NL), axes)
+
+        self._add_lyapunov_exponents(slope_TNH, recurrent_HH, axes)
+        if self._length.spectra:
+            self._add_spectra(slope_TNH, recurrent_HH, lags, axes)
+
+    def _add_lyapunov_exponents(self, slope_TNH, recurrent_HH, axes: dict) -> None:
+        tokens, reviews, _ = slope_TNH.shape
         directions = LEADING_DIRECTIONS if self._length.sets is None else None
         log_stretch_SNH = jacobians.log_stretches(slope_TNH, recurrent_HH, directions)
-        for measure, skipped in {"lyapunov": 0, "lyapunov_after_warm_up": warm_up}.items():
-            exponent_NH = jacobians.exponents(log_stretch_SNH, skipped)
-            for number, value in enumerate(exponent_NH.mean(axis=0), 1):
-                self._number(measure, value, count, axes, number)
-        if self._length.spectra:
-            self._spectra(slope_TNH, recurrent_HH, lags, axes)
+        warm_ups = {
+            "lyapunov": 0,
+            "lyapunov_after_warm_up": min(WARM_UP, tokens // 4),
+        }
+        for measure, warm_up in warm_ups.items():
+            exponent_NH = jacobians.exponents(log_stretch_SNH, warm_up)
+            for number, exponent in enumerate(exponent_NH.mean(axis=0), 1):
+                self._add_number(measure, exponent, reviews, axes, number)
 
-    def _spectra(self, slope_TNH, recurrent_HH, lags, axes: dict) -> None:
+    def _add_spectra(self, slope_TNH, recurrent_HH, lags: Sequence[int], axes: dict) -> None:
         log10_value_NLC, rank_NL = jacobians.singular_values(slope_TNH, recurrent_HH, lags)
-        for number, value_NL in enumerate(np.moveaxis(log10_value_NLC, 2, 0), 1):
+        value_CNL = np.moveaxis(log10_value_NLC, 2, 0)
+        for number, value_NL in enumerate(value_CNL, 1):
             curve = adjoint.Curve(axes["direction"], f"singular value {number}", value_NL)
-            self._curve(curve, axes, lags)
+            self._add_curve(curve, axes, lags)
         for lag, rank_N in zip(lags, rank_NL.T, strict=True):
-            self._number("effective_rank", np.median(rank_N), len(rank_N), axes, lag)
+            self._add_number("effective_rank", np.median(rank_N), len(rank_N), axes, lag)
+
         slope_H = slope_TNH.mean(axis=(0, 1))
-        for number, tokens in enumerate(jacobians.time_constants(slope_H, recurrent_HH), 1):
-            self._number("time_constant_tokens", tokens, len(slope_TNH[0]), axes, number)
+        tokens_H = jacobians.time_constants(slope_H, recurrent_HH)
+        for number, tokens in enumerate(tokens_H, 1):
+            self._add_number("time_constant_tokens", tokens, len(rank_NL), axes, number)
 
-    def _curve(self, curve: adjoint.Curve, axes: dict, lags=None, with_medians: bool = False) -> None:
-        axes = {**axes, "direction": curve.direction, "quantity": curve.quantity}
-        rows = adjoint.summary(curve)
+    def _add_curve(
+        self,
+        curve: adjoint.Curve,
+        axes: dict,
+        lags: Sequence[int] | None = None,
+        with_medians: bool = False,
+    ) -> None:
+        """Adds the summary of a curve. `lags` are the lags of its columns, if it does not have all of them."""
+        axes = {
+            **self._own,
+            **axes,
+            "direction": curve.direction,
+            "quantity": curve.quantity,
+        }
+        summary = adjoint.summary(curve)
         if lags is not None:
-            rows["lag_tokens"] = np.array(lags)
-        self._curves.append(pd.DataFrame(rows).assign(**self._own, **axes))
-        relative_NL = curve.log10_relative_NL
-        relative_NL = relative_NL[~np.isnan(relative_NL[:, 0])]
-        if with_medians and len(relative_NL):
+            summary["lag_tokens"] = np.array(lags)
+        self._curves.append(pd.DataFrame(summary).assign(**axes))
+
+        if with_medians:
+            relative_NL = curve.log10_relative_defined_NL
             resampled_RL = decay.resampled_medians(relative_NL, self._own["seed"]).astype(np.float32)
-            axes = {**self._own, **axes, "reviews": len(relative_NL)}
-            self._medians.append(decay.medians(rows["log10_relative_norm"], resampled_RL).assign(**axes))
+            medians = decay.medians(summary["log10_relative_norm"], resampled_RL)
+            self._medians.append(medians.assign(**axes, reviews=len(relative_NL)))
 
-    def _number(self, measure: str, value: float, reviews: int | None, axes: dict, index: int | None = None) -> None:
-        row = {"measure": measure, "index": index, "value": float(value), "reviews": reviews}
-        self._numbers.append({**self._own, **axes, **row})
+    def _add_number(
+        self,
+        measure: str,
+        value: float,
+        reviews: int | None,
+        axes: dict,
+        index: int | None = None,
+    ) -> None:
+        """Adds a row of `dynamics`. `index` is a lag, or the number of a Lyapunov exponent or of a mode."""
+        self._dynamics.append(
+            {
+                **self._own,
+                **axes,
+                "measure": measure,
+                "index": index,
+                "value": float(value),
+                "reviews": reviews,
+            }
+        )
 
 
-def other_initialisers(recurrent_HH: np.ndarray, seed: int) -> dict[str, np.ndarray]:
-    """Recurrent weights in place of these orthogonal ones, of the same size."""
+def other_initialisers(recurrent_HH, seed: int) -> dict[str, np.ndarray]:
+    """Recurrent weights of the same shape from other initialisers, in place of these orthogonal ones."""
     glorot = keras.initializers.GlorotUniform(seed=seed)(recurrent_HH.shape)
     return {
         "glorot_uniform": keras.ops.convert_to_numpy(glorot).astype(np.float64),

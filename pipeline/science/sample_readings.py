@@ -1,4 +1,4 @@
-"""A few reviews, chosen by a rule and not by hand, as networks read them word by word.
+"""A few reviews, chosen by a rule, as each network reads them word by word.
 
 Axes: N reviews, T tokens.
 """
@@ -19,50 +19,71 @@ RULE = (
 )
 
 
-def chosen_reviews(split: pd.DataFrame, probability_N: np.ndarray) -> pd.DataFrame:
-    """The rows of a prepared split that RULE names, four at most, with the column `right`; `probability_N` of all."""
+def chosen_reviews(split: pd.DataFrame, probability_N) -> pd.DataFrame:
+    """The rows of a prepared split that RULE selects, at most four, with the column `right`.
+
+    `probability_N` has the prediction for every review of the split.
+    """
     length_N = split["tokens"].map(len).to_numpy()
-    off_N = abs(length_N - np.clip(length_N, *SHORT))
-    judged = split.assign(right=(probability_N > 0.5) == (split["label"] == 1))
-    nearest_first = judged.iloc[np.argsort(off_N, kind="stable")]
-    first = nearest_first.drop_duplicates(["label", "right"])
-    return first.sort_values(["label", "right"], ascending=[True, False])
+    distance_N = abs(length_N - np.clip(length_N, *SHORT))
+    order_N = np.argsort(distance_N, kind="stable")
+    positive_N = probability_N > 0.5
+    judged = split.assign(right=positive_N == (split["label"] == 1))
+    nearest_first = judged.iloc[order_N]
+    chosen = nearest_first.drop_duplicates(["label", "right"])
+    return chosen.sort_values(["label", "right"], ascending=[True, False])
 
 
-def told(split: pd.DataFrame, words: Sequence[str], networks: dict[str, tuple], seed: int) -> dict:
-    """A few reviews of the split as each network reads them: `rule`, and in `reviews` the `columns` of each reading.
+def told(
+    split: pd.DataFrame,
+    words: Sequence[str],
+    networks: dict[str, tuple],
+    seed: int,
+) -> dict:
+    """A few reviews of the split as each network reads them: `rule`, `seed` and `reviews`.
 
-    `networks`: {run: what `models.restored` is called with}, each trained on this seed; the first one chooses.
+    Each review has the `columns` of one reading per run. `words` is the vocabulary. `networks` maps each run to the
+    arguments of `architectures.restored`; each is trained on this seed, and the first one chooses the reviews.
     """
     if not networks:
         return {"rule": "", "seed": seed, "reviews": []}
-    judge, network = next(iter(networks.items()))
-    tokens_NT = sequences.rectangle(split["tokens"], network[1].sequence_length)
-    chosen = chosen_reviews(split, inference.Network(*network).probabilities(tokens_NT))
-    trained = {run: (architectures.restored(*network), network[1]) for run, network in networks.items()}
-    found = [
-        {
-            "review": int(row.review),
-            "label": int(row.label),
-            "right": bool(row.right),
-            "words": len(row.tokens),
-            "readings": {
-                run: reading.read(*network, row.tokens).columns(words[number] for number in row.tokens)
-                for run, network in trained.items()
-            },
-        }
-        for row in chosen.itertuples()
-    ]
-    return {"rule": RULE.format(judge, seed), "seed": seed, "reviews": found}
+
+    first_run = next(iter(networks))
+    _, settings, *_ = networks[first_run]
+    tokens_NT = sequences.rectangle(split["tokens"], settings.sequence_length)
+    probability_N = inference.Network(*networks[first_run]).probabilities(tokens_NT)
+    models = {run: architectures.restored(*network) for run, network in networks.items()}
+
+    reviews = []
+    for row in chosen_reviews(split, probability_N).itertuples():
+        text = [words[token] for token in row.tokens]
+        readings = {}
+        for run, (_, settings, *_) in networks.items():
+            readings[run] = reading.read(models[run], settings, row.tokens).columns(text)
+
+        reviews.append(
+            {
+                "review": int(row.review),
+                "label": int(row.label),
+                "right": bool(row.right),
+                "words": len(row.tokens),
+                "readings": readings,
+            }
+        )
+    return {
+        "rule": RULE.format(first_run, seed),
+        "seed": seed,
+        "reviews": reviews,
+    }
 
 
-def brief(given):
-    """`told` without the states and with numbers to six significant digits."""
-    match given:
+def brief(value):
+    """The same structure as `told`, without the states and with numbers of six significant digits."""
+    match value:
         case dict():
-            return {name: brief(value) for name, value in given.items() if not name.startswith("state")}
+            return {name: brief(item) for name, item in value.items() if not name.startswith("state")}
         case list():
-            return [brief(value) for value in given]
+            return [brief(item) for item in value]
         case float():
-            return float(f"{given:.6g}")
-    return given
+            return float(f"{value:.6g}")
+    return value

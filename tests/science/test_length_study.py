@@ -1,4 +1,6 @@
-"""One cell of the study: which networks it measures, at which length they were trained, and in which columns."""
+"""One cell of the study: the networks that it measures, their trained lengths, and its columns."""
+
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -31,22 +33,22 @@ def length_of(settings, tokens, trained_here):
 
 
 def textbook(settings, architecture, seed=0):
-    """Weights that the textbook's run may have ended with."""
+    """Weights as from the textbook's run."""
     return architectures.packed(architectures.initial(architecture, settings, VOCABULARY, 100 + seed))
 
 
 @pytest.fixture(scope="module")
 def run(settings):
     def cell(architecture, tokens, trained_here, thorough, seed=0):
-        own = length_of(settings, tokens, trained_here)
-        return length_study.cell(own, architecture, seed, textbook(settings, architecture, seed), thorough, silent)
+        length = length_of(settings, tokens, trained_here)
+        return length_study.cell(length, architecture, seed, textbook(settings, architecture, seed), thorough, silent)
 
     return cell
 
 
 @pytest.fixture(scope="module")
 def cells(run):
-    """By what they are told to do; lengths shorter and longer than the textbook's."""
+    """Cells of every kind, with lengths shorter and longer than the textbook's."""
     return {
         "trained here": run("bidirectional", 5, trained_here=True, thorough=True),
         "too long to train at": run("vanilla", 12, trained_here=False, thorough=True),
@@ -60,7 +62,7 @@ def values(table, *columns):
     return set(table[list(columns)].itertuples(index=False, name=None))
 
 
-def test_every_table_has_the_columns_that_are_promised_and_says_whose_it_is(cells):
+def test_every_table_has_its_columns_and_names_its_cell(cells):
     for tables in cells.values():
         assert list(tables["curves"]) == [*length_study.CURVE_AXES, "lag_tokens", *length_study.CURVE_COLUMNS]
         assert list(tables["dynamics"]) == length_study.DYNAMICS_COLUMNS
@@ -73,7 +75,7 @@ def test_every_table_has_the_columns_that_are_promised_and_says_whose_it_is(cell
         assert not table["trained_length"].isna().any()
 
 
-def test_both_designs_are_there_and_told_apart_by_the_length_that_was_trained_at(cells):
+def test_the_trained_length_distinguishes_both_designs(cells):
     expected = {
         "trained here": {("initial", 5), ("training", 5), ("trained", 5), ("trained", LENGTH)},
         "too long to train at": {("initial", 12), ("trained", LENGTH)},
@@ -97,50 +99,50 @@ def of_the_textbook(settings, architecture, tokens):
     return np.concatenate([adjoint.summary(curve)["log10_relative_norm"] for curve in curves])
 
 
-def test_a_network_trained_at_the_textbook_s_length_is_measured_at_this_one(settings, cells):
+def test_a_network_of_the_textbook_length_is_measured_at_this_length(settings, cells):
     curves = cells["trained here"]["curves"].query("weights == 'trained'")
     of_textbook, of_here = (states_curve(curves[curves["trained_length"] == tokens]) for tokens in (LENGTH, 5))
     np.testing.assert_array_equal(of_textbook, of_the_textbook(settings, "bidirectional", 5))
     assert (of_here[1:5] != of_textbook[1:5]).all()
 
 
-def test_the_headline_is_of_networks_measured_where_they_were_trained_and_as_keras_starts_them(cells):
+def test_the_headline_has_default_initialisers_at_the_trained_length(cells):
     headline = decay.headline(pd.concat([cells[name]["curves"] for name in ("trained here", "no states", "gates")]))
     assert list(headline) == decay.CONTRACT_COLUMNS
     assert values(headline, "architecture", "direction", "weights", "sequence_length") == {
-        *(("bidirectional", way, weights, 5) for way in ("forward", "backward") for weights in ("initial", "trained")),
+        *product(("bidirectional",), ("forward", "backward"), ("initial", "trained"), (5,)),
         ("feedforward", "none", "initial", 12),
         ("lstm", "forward", "initial", 12),
     }
     assert not headline.duplicated(["architecture", "direction", "weights", "lag_tokens"]).any()
 
 
-def test_at_the_textbook_s_length_nothing_is_trained_again(settings, run, monkeypatch):
+def test_nothing_is_trained_again_at_the_textbook_length(settings, run, monkeypatch):
     def no_training(*_):
-        raise AssertionError("`train` made these networks")
+        raise AssertionError("`train` has already trained these networks")
 
     monkeypatch.setattr(training, "train", no_training)
-    there = run("vanilla", LENGTH, trained_here=True, thorough=True)
-    trained = there["curves"].query("weights == 'trained'")
+    tables = run("vanilla", LENGTH, trained_here=True, thorough=True)
+    trained = tables["curves"].query("weights == 'trained'")
     assert set(trained["trained_length"]) == {LENGTH}
     np.testing.assert_array_equal(states_curve(trained), of_the_textbook(settings, "vanilla", LENGTH))
 
 
-def test_training_is_watched_at_every_other_length(run, monkeypatch):
+def test_training_is_measured_at_every_other_length(run, monkeypatch):
     def train(architecture, settings, vocabulary_size, seed, train, validation, report, watch):
         model = architectures.initial(architecture, settings, vocabulary_size, seed)
         watch(0.25, model, np.array([1.0, 2.0, 4.0]))
         return [], architectures.packed(model)
 
     monkeypatch.setattr(training, "train", train)
-    there = run("vanilla", 5, trained_here=True, thorough=True)
-    assert set(there["curves"].query("weights == 'training'")["epoch"]) == {0.25}
-    norms = there["dynamics"].set_index("measure").filter(like="gradient_norm_", axis=0)["value"]
+    tables = run("vanilla", 5, trained_here=True, thorough=True)
+    assert set(tables["curves"].query("weights == 'training'")["epoch"]) == {0.25}
+    norms = tables["dynamics"].set_index("measure").filter(like="gradient_norm_", axis=0)["value"]
     assert norms["gradient_norm_median"] == 2
     assert norms["gradient_norm_largest"] == 4
 
 
-def test_other_initialisers_are_those_of_networks_of_one_matrix_and_only_where_it_is_thorough(cells):
+def test_thorough_cells_of_simple_rnns_have_other_initialisers(cells):
     for name, others in {
         "trained here": OTHER_INITIALISERS,
         "too long to train at": OTHER_INITIALISERS,
@@ -153,7 +155,7 @@ def test_other_initialisers_are_those_of_networks_of_one_matrix_and_only_where_i
         assert set(curves.loc[curves["initialiser"] != "orthogonal", "weights"]) <= {"initial"}
 
 
-def test_jacobians_are_of_those_networks_alone_and_no_gradient_exceeds_its_bound(cells):
+def test_thorough_cells_of_simple_rnns_have_jacobians_within_bounds(cells):
     for name, directions in {
         "trained here": {"forward", "backward"},
         "too long to train at": {"forward"},
@@ -169,7 +171,7 @@ def test_jacobians_are_of_those_networks_alone_and_no_gradient_exceeds_its_bound
         assert (numbers.loc[numbers["measure"] == "bound_slack", "value"] >= 0).all()
 
 
-def test_a_curve_of_0_9_times_orthogonal_weights_lies_below_and_every_curve_starts_at_0(cells):
+def test_0_9_orthogonal_weights_fade_faster_and_curves_start_at_0(cells):
     curves = cells["too long to train at"]["curves"].query("quantity == 'dz/dh' and weights == 'initial'")
     at = curves.set_index(["initialiser", "lag_tokens"])["log10_relative_norm"]
     assert at["0.9 orthogonal", 11] == pytest.approx(at["orthogonal", 11] + 11 * np.log10(0.9), abs=0.05)
@@ -178,25 +180,26 @@ def test_a_curve_of_0_9_times_orthogonal_weights_lies_below_and_every_curve_star
         np.testing.assert_allclose(first["log10_relative_norm"], 0, atol=1e-12)
 
 
-def test_the_bag_of_words_stands_among_the_probes_of_every_network(cells):
+def test_the_bag_of_words_is_among_the_probes_of_every_network(cells):
     bags = cells["trained here"]["probes"].query("probe == 'bag_of_words'")
     assert bags["trained_length"].tolist() == [LENGTH, 5]
     assert set(bags["accuracy"]) == {0.625}
 
 
-def test_the_decay_table_has_a_row_for_every_kind_of_curve_of_its_seeds(run, cells):
-    both = [cells["too long to train at"], run("vanilla", 12, trained_here=False, thorough=True, seed=1)]
-    table = decay.table(pd.concat(tables["medians"] for tables in both))
-    kinds = pd.concat(tables["curves"] for tables in both)[decay.GROUP].drop_duplicates()
+def test_the_decay_table_has_a_row_per_kind_of_curve(run, cells):
+    seeds = [cells["too long to train at"], run("vanilla", 12, trained_here=False, thorough=True, seed=1)]
+    table = decay.table(pd.concat(tables["medians"] for tables in seeds))
+    kinds = pd.concat(tables["curves"] for tables in seeds)[decay.GROUP].drop_duplicates()
     kinds = kinds[~kinds["quantity"].str.startswith("singular value")]
     assert values(table, *decay.GROUP) <= values(kinds, *decay.GROUP)
     assert not table.duplicated(decay.GROUP).any()
     assert set(table["seeds"]) == {2}
+
     of_states = table[table["quantity"] == "dz/dh"].set_index(["weights", "initialiser"])
     assert set(of_states.index) == {("trained", "orthogonal")} | {
         ("initial", name) for name in OTHER_INITIALISERS | {"orthogonal"}
     }
     assert set(of_states["reviews"]) == {9}
     assert set(of_states["last_lag_tokens"]) == {11}
-    found = of_states.loc["initial", "0.9 orthogonal"]
-    assert found["half_life_tokens_low"] <= found["half_life_tokens"] <= found["half_life_tokens_high"] < 6.6
+    row = of_states.loc["initial", "0.9 orthogonal"]
+    assert row["half_life_tokens_low"] <= row["half_life_tokens"] <= row["half_life_tokens_high"] < 6.6

@@ -1,4 +1,4 @@
-"""Which reviews are shown, and what is told of them."""
+"""The choice of the sample reviews, and their readings."""
 
 import json
 
@@ -21,56 +21,56 @@ def split(lengths, labels):
 
 
 def chosen(lengths, labels, probability):
-    found = sample_readings.chosen_reviews(split(lengths, labels), np.array(probability))
-    return list(zip(found.review - 100, found.label, found.right, strict=True))
+    reviews = sample_readings.chosen_reviews(split(lengths, labels), np.array(probability))
+    return list(zip(reviews.review - 100, reviews.label, reviews.right, strict=True))
 
 
-def test_the_first_that_is_judged_rightly_and_wrongly_of_each_label_is_chosen():
+def test_the_first_right_and_wrong_review_of_each_label_is_chosen():
     labels = [1, 0, 0, 1, 0, 1, 0, 1]
     probability = [0.9, 0.8, 0.1, 0.8, 0.2, 0.4, 0.7, 0.2]
     assert chosen([40] * 8, labels, probability) == [(2, 0, True), (1, 0, False), (0, 1, True), (5, 1, False)]
 
 
-def test_reviews_of_thirty_to_sixty_tokens_come_before_any_other_and_are_alike_among_themselves():
+def test_reviews_of_30_to_60_tokens_are_preferred_equally():
     assert chosen([29, 61, 60, 30, 45], [1] * 5, [0.9] * 5) == [(2, 1, True)]
 
 
 @pytest.mark.parametrize(("lengths", "first"), [([20, 65, 26], 2), ([10, 63, 66], 1), ([25, 65], 0)])
-def test_where_none_fits_the_nearest_is_chosen_and_of_equals_the_first(lengths, first):
+def test_without_a_short_review_the_first_nearest_one_is_chosen(lengths, first):
     assert chosen(lengths, [0] * len(lengths), [0.1] * len(lengths)) == [(first, 0, True)]
 
 
-def test_a_label_that_is_always_judged_rightly_has_one_review():
+def test_a_label_that_is_always_predicted_correctly_has_one_review():
     assert chosen([40] * 3, [0, 1, 1], [0.1, 0.9, 0.3]) == [(0, 0, True), (1, 1, True), (2, 1, False)]
 
 
 @pytest.fixture
 def networks(settings):
-    models_ = {name: architectures.initial(name, settings, VOCABULARY, seed=2) for name in ("vanilla", "bidirectional")}
-    return {f"{name}-x": (name, settings, VOCABULARY, architectures.packed(model)) for name, model in models_.items()}
+    models = {name: architectures.initial(name, settings, VOCABULARY, seed=2) for name in ("vanilla", "bidirectional")}
+    return {f"{name}-x": (name, settings, VOCABULARY, architectures.packed(model)) for name, model in models.items()}
 
 
-def test_each_network_reads_each_review_and_the_same_networks_tell_the_same_bytes(networks):
+def test_each_network_reads_each_review_and_repeats_the_same_bytes(networks):
     reviews = split([31, 40, 33, 59], [0, 1, 0, 1])
-    told = sample_readings.told(reviews, WORDS, networks, seed=2)
-    assert told["seed"] == 2
-    assert "the first that vanilla-x, seed 2, judges rightly" in told["rule"]
-    assert {0, 1} == {review["label"] for review in told["reviews"]}
-    for review in told["reviews"]:
+    sample = sample_readings.told(reviews, WORDS, networks, seed=2)
+    assert sample["seed"] == 2
+    assert "the first that vanilla-x, seed 2, judges rightly" in sample["rule"]
+    assert {0, 1} == {review["label"] for review in sample["reviews"]}
+    for review in sample["reviews"]:
         row = reviews[reviews.review == review["review"]].iloc[0]
         assert review["words"] == len(row.tokens)
         assert review["right"] == ((review["readings"]["vanilla-x"]["probability"][-1] > 0.5) == row.label)
         for run, network in networks.items():
             read = reading.read(architectures.restored(*network), network[1], row.tokens)
             assert review["readings"][run] == read.columns([WORDS[number] for number in row.tokens])
-    assert json.dumps(told) == json.dumps(sample_readings.told(reviews, WORDS, networks, seed=2))
+    assert json.dumps(sample) == json.dumps(sample_readings.told(reviews, WORDS, networks, seed=2))
 
 
-def test_without_networks_there_is_nothing_to_tell():
+def test_without_networks_there_are_no_reviews():
     assert sample_readings.told(split([40], [0]), WORDS, {}, seed=0) == {"rule": "", "seed": 0, "reviews": []}
 
 
-def test_in_brief_there_are_no_states_and_six_digits():
+def test_the_brief_version_has_no_states_and_six_digits():
     readings = {
         "token": ["a"],
         "probability": [0.123456789],
@@ -78,6 +78,9 @@ def test_in_brief_there_are_no_states_and_six_digits():
         "state_backward": [[0.1]],
         "none": [None],
     }
-    told = {"rule": "r", "seed": 0, "reviews": [{"label": 1, "right": True, "readings": {"x": readings}}]}
+    sample = {"rule": "r", "seed": 0, "reviews": [{"label": 1, "right": True, "readings": {"x": readings}}]}
     brief = {"token": ["a"], "probability": [0.123457], "none": [None]}
-    assert sample_readings.brief(told) == {**told, "reviews": [{"label": 1, "right": True, "readings": {"x": brief}}]}
+    assert sample_readings.brief(sample) == {
+        **sample,
+        "reviews": [{"label": 1, "right": True, "readings": {"x": brief}}],
+    }

@@ -1,17 +1,18 @@
-"""What a network makes of reviews that are changed: which of its words decide, and does their order.
+"""How predictions change with changed reviews: which words decide, and whether their order matters.
 
-A gradient tells what an infinitely small change would do; here words are replaced, cut off or put in another order.
-Every network gets the same changed reviews, so networks compare in pairs.
+A gradient predicts the effect of an infinitely small change. Here we replace words, cut them off or reorder them. Every
+network gets the same changed reviews, so networks can be compared in pairs.
 
-Axes: N reviews, T tokens, C changed sets of reviews.
+Axes: N reviews, T tokens.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from pipeline.science.behaviour.word_effect import steps
+from pipeline.science.behaviour.word_effect import round_numbers
 from pipeline.science.networks import sequences
 from pipeline.science.networks.sequences import PADDING
 from pipeline.science.statistics import scoring
@@ -21,81 +22,126 @@ Logits = Callable[[np.ndarray], np.ndarray]  # tokens_NT -> z_N
 COLUMNS = ["probe", "tokens", "accuracy", "logit_change", "reviews"]
 
 
-def probes(logits: Logits, tokens_NT: np.ndarray, labels_N: np.ndarray, seed: int) -> pd.DataFrame:
-    """A row per probe and number of tokens it is about; `logit_change` is the mean |z_changed - z_plain|.
+@dataclass(frozen=True)
+class _ChangedReviews:
+    probe: str
+    tokens: int  # the number of tokens that the probe is about
+    original_N: np.ndarray  # row of the original review of each changed one
+    tokens_NT: np.ndarray
 
-    - `plain`: nothing is changed.
-    - `prefix`, `suffix`: the first or last tokens are those of another review, the same one for every number of tokens.
-    - `splice`: the first half (`tokens`) of a review and the second half of one of the other class, each pair both ways
-      round. `accuracy` is the share that the second half decides: 0.5 for a network that is blind to position (or to
-      everything), 1 where the end alone counts. `logit_change` is from the review that the second half belongs to.
-    - `truncation` (Miller & Hardt 2019): the last tokens alone, padding before them, as a short review is given.
-    - `shuffled`: all tokens in random order. It changes nothing for a network that has no order.
 
-    No review may hold padding. A logit of exactly 0 counts as half right. What is random depends on the seed, the shape
-    and the labels, not on the network. Accuracy falls wherever words are lost, also for a reader that forgets nothing:
-    only the comparison with a bag of words, by these same probes or by `bag_of_words_accuracy`, tells forgetting.
+def probes(logits: Logits, tokens_NT, labels_N, seed: int) -> pd.DataFrame:
+    """One row per probe and number of tokens; `logit_change` is the mean |z_changed - z_plain|.
+
+    - `plain`: the unchanged reviews.
+    - `prefix`, `suffix`: the first or last tokens come from another review, the same one for every number of tokens.
+    - `splice`: the first half (`tokens`) of a review and the second half of a review of the other class, each pair in
+      both orders. The second half sets the label, so `accuracy` is 1 if only the end contributes, and 0.5 for a network
+      that is blind to position (or to everything). `logit_change` compares with the review of the second half.
+    - `truncation` (Miller & Hardt 2019): the last tokens alone, after padding, like a short review.
+    - `shuffled`: all tokens in random order. It changes nothing for a network that ignores order.
+
+    Reviews must not contain padding. A logit of exactly 0 counts as half right. The random changes depend on the seed,
+    the shape and the labels, not on the network. Losing words lowers the accuracy of every reader, also of one that
+    forgets nothing. To measure forgetting, compare with a bag of words: with these probes or `bag_of_words_accuracy`.
     """
-    changed = list(_changed(tokens_NT, labels_N, np.random.default_rng(seed)))
-    plain_N, *changed_CN = np.split(
-        logits(np.concatenate([tokens_NT, *(changed_NT for *_, changed_NT in changed)])),
-        np.cumsum([len(tokens_NT), *(len(reviews) for _, _, reviews, _ in changed)])[:-1],
-    )
-    rows = [("plain", 0, accuracy(plain_N, labels_N), 0.0, len(plain_N))] + [
-        (probe, tokens, accuracy(z_N, labels_N[reviews]), np.abs(z_N - plain_N[reviews]).mean(), len(reviews))
-        for (probe, tokens, reviews, _), z_N in zip(changed, changed_CN, strict=True)
-    ]
+    plain = _ChangedReviews("plain", 0, np.arange(len(tokens_NT)), tokens_NT)
+    random = np.random.default_rng(seed)
+    review_sets = [plain, *_changed_reviews(tokens_NT, labels_N, random)]
+    token_sets = [reviews.tokens_NT for reviews in review_sets]
+    ends = np.cumsum([len(tokens_NT) for tokens_NT in token_sets])
+    all_logits = logits(np.concatenate(token_sets))
+    logits_by_set = np.split(all_logits, ends[:-1])
+    plain_N = logits_by_set[0]
+
+    rows = []
+    for reviews, z_N in zip(review_sets, logits_by_set, strict=True):
+        change_N = z_N - plain_N[reviews.original_N]
+        rows.append(
+            {
+                "probe": reviews.probe,
+                "tokens": reviews.tokens,
+                "accuracy": accuracy(z_N, labels_N[reviews.original_N]),
+                "logit_change": np.abs(change_N).mean(),
+                "reviews": len(z_N),
+            }
+        )
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _changed(tokens_NT, labels_N, random: np.random.Generator):
-    """(probe, tokens, the reviews that the changed ones are held against, the changed ones)."""
-    reviews, length = np.arange(len(tokens_NT)), tokens_NT.shape[1]
-    other_NT = tokens_NT[_another(len(tokens_NT), random)]
-    for count in sorted({max(length // part, 1) for part in (8, 4, 2)}):
-        yield "prefix", count, reviews, np.hstack([other_NT[:, :count], tokens_NT[:, count:]])
-        yield "suffix", count, reviews, np.hstack([tokens_NT[:, :-count], other_NT[:, -count:]])
+def _changed_reviews(tokens_NT, labels_N, random: np.random.Generator) -> Iterator[_ChangedReviews]:
+    """Yields the reviews of every probe except `plain`; the order of the random draws is part of the results."""
+    reviews, length = tokens_NT.shape
+    in_place_N = np.arange(reviews)
 
-    half, (first, second) = length // 2, _pairs(labels_N, random)
-    yield "splice", half, second, np.hstack([tokens_NT[first, :half], tokens_NT[second, half:]])
+    other_NT = tokens_NT[_other_reviews(reviews, random)]
+    counts = {max(length // part, 1) for part in (8, 4, 2)}
+    for count in sorted(counts):
+        with_other_prefix_NT = np.hstack([other_NT[:, :count], tokens_NT[:, count:]])
+        with_other_suffix_NT = np.hstack([tokens_NT[:, :-count], other_NT[:, -count:]])
+        yield _ChangedReviews("prefix", count, in_place_N, with_other_prefix_NT)
+        yield _ChangedReviews("suffix", count, in_place_N, with_other_suffix_NT)
 
-    for count in steps(length):
-        yield "truncation", count, reviews, np.where(np.arange(length) < length - count, PADDING, tokens_NT)
+    half = length // 2
+    first_N, second_N = _pairs(labels_N, random)
+    spliced_NT = np.hstack([tokens_NT[first_N, :half], tokens_NT[second_N, half:]])
+    yield _ChangedReviews("splice", half, second_N, spliced_NT)
 
-    yield "shuffled", length, reviews, random.permuted(tokens_NT, axis=1)
+    for count in round_numbers(length):
+        removed_T = np.arange(length) < length - count
+        truncated_NT = np.where(removed_T, PADDING, tokens_NT)
+        yield _ChangedReviews("truncation", count, in_place_N, truncated_NT)
+
+    shuffled_NT = random.permuted(tokens_NT, axis=1)
+    yield _ChangedReviews("shuffled", length, in_place_N, shuffled_NT)
 
 
-def _another(count: int, random: np.random.Generator) -> np.ndarray:
-    """For each review the number of another one, each of them once: they stand in a random circle."""
+def _other_reviews(count: int, random: np.random.Generator):
+    """other_N: another review for each review, every review once; each takes its neighbour in a random circle."""
     if count < 2:
-        raise ValueError(f"{count} reviews: no other one to take words from")
-    circle, another_N = random.permutation(count), np.empty(count, dtype=int)
-    another_N[circle] = np.roll(circle, 1)
-    return another_N
+        raise ValueError(f"the probes need at least 2 reviews to exchange words, not {count}")
+    circle = random.permutation(count)
+    other_N = np.empty(count, dtype=int)
+    other_N[circle] = np.roll(circle, 1)
+    return other_N
 
 
-def _pairs(labels_N: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Two reviews of unlike labels, as many pairs as there are, each pair both ways round."""
-    negative, positive = (random.permutation(np.flatnonzero(labels_N == label)) for label in (0, 1))
+def _pairs(labels_N, random: np.random.Generator):
+    """(first_N, second_N): as many pairs of reviews with different labels as there are, each pair in both orders."""
+    negative = random.permutation(np.flatnonzero(labels_N == 0))
+    positive = random.permutation(np.flatnonzero(labels_N == 1))
     pairs = min(len(negative), len(positive))
     if not pairs:
-        raise ValueError("all reviews have the same label: none to splice")
-    negative, positive = negative[:pairs], positive[:pairs]
-    return np.concatenate([negative, positive]), np.concatenate([positive, negative])
+        raise ValueError("all reviews have the same label: splicing needs reviews of both labels")
+
+    negative = negative[:pairs]
+    positive = positive[:pairs]
+    first_N = np.concatenate([negative, positive])
+    second_N = np.concatenate([positive, negative])
+    return first_N, second_N
 
 
-def accuracy(z_N: np.ndarray, labels_N: np.ndarray) -> float:
-    """Share of logits with the sign of the label (0 or 1), ties half."""
-    return float((1 + np.sign(z_N) * (2.0 * labels_N - 1)).mean() / 2)
+def accuracy(z_N, labels_N) -> float:
+    """Share of logits with the sign of the label (0 or 1); a tie is half right."""
+    sign_N = 2.0 * labels_N - 1
+    agreement_N = np.sign(z_N) * sign_N
+    return float((1 + agreement_N).mean() / 2)
 
 
-def bag_of_words_accuracy(train_tokens, train_labels: np.ndarray, tokens_NT: np.ndarray, labels_N: np.ndarray) -> float:
+def bag_of_words_accuracy(
+    train_tokens,
+    train_labels: np.ndarray,
+    tokens_NT,
+    labels_N,
+) -> float:
     """Accuracy of TF-IDF and logistic regression, fitted on the last T tokens of each training review.
 
-    `train_tokens` are lists of ids or a rectangle. What a network that was trained at T loses against this, on the same
-    reviews, is its memory deficit.
+    `train_tokens` are lists of ids or a rectangle. The memory deficit of a network trained at length T is the amount by
+    which it falls short of this accuracy on the same reviews.
     """
     train_NT = sequences.rectangle(train_tokens, tokens_NT.shape[1])
-    vocabulary_size = int(max(train_NT.max(), tokens_NT.max())) + 1
+    largest_id = max(train_NT.max(), tokens_NT.max())
+    vocabulary_size = int(largest_id) + 1
     model = scoring.tfidf(train_NT, train_labels, vocabulary_size)
-    return accuracy(model.decision_function(scoring.counts(tokens_NT, vocabulary_size)), labels_N)
+    counts = scoring.counts(tokens_NT, vocabulary_size)
+    return accuracy(model.decision_function(counts), labels_N)

@@ -1,10 +1,10 @@
-"""What a trained network still knows of a word it read some tokens ago (a word-effect curve).
+"""How well a trained network remembers a word that it read some tokens ago: the word-effect curve.
 
-A gradient is influence; this is usable memory. The word at a lag is replaced once by strongly positive and once by
-strongly negative words; if the network remembers it, the logit moves the right way. In the manner of Khandelwal et al.
-2018 (perturbing context by distance), with the sign of the effect known beforehand.
+A gradient measures influence; this measures usable memory. We replace the word at a lag by strongly positive and by
+strongly negative words. If the network remembers the word, the logit moves in the expected direction. Khandelwal et al.
+2018 perturb context by distance in the same way; here we also know the sign of the effect in advance.
 
-Axes: N reviews, T tokens, W words, L lags.
+Axes: N reviews, T tokens, V words of the vocabulary, W words, L lags.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,56 +14,79 @@ import numpy as np
 from pipeline.params import SPECIAL_TOKENS
 
 ReplacementLogits = Callable[[np.ndarray, list[int], np.ndarray], np.ndarray]  # tokens_NT, lag_L, word_W -> z_LWN
-LEAST_SHARE = 0.01  # of the training reviews: rarer words are not well learned by any network
+LEAST_SHARE = 0.01  # of the training reviews; no network learns rarer words well
 
 
-def strong_words(token_lists: Iterable[np.ndarray], labels_N: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Ids of the `count` most positive and most negative words by the log odds of reviews that contain them."""
+def strong_words(token_lists: Iterable[np.ndarray], labels_N, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """(positive_W, negative_W): ids of the `count` strongest words by log odds of the reviews that contain them.
+
+    Raises ValueError if fewer than 2 `count` words are frequent enough.
+    """
     token_lists = list(token_lists)
-    size = max(int(tokens.max()) for tokens in token_lists) + 1
-    contain_2V = np.zeros((2, size))
+    largest_id = max(int(tokens.max()) for tokens in token_lists)
+    reviews_2V = np.zeros((2, largest_id + 1))
     for tokens, label in zip(token_lists, labels_N, strict=True):
-        contain_2V[label, np.unique(tokens)] += 1
-    log_odds_V = np.log(contain_2V[1] + 1) - np.log(contain_2V[0] + 1)
-    known_V = contain_2V.sum(axis=0) >= LEAST_SHARE * len(token_lists)
-    known_V[: len(SPECIAL_TOKENS)] = False
-    candidates = np.flatnonzero(known_V)
-    order = candidates[np.argsort(log_odds_V[candidates], kind="stable")]
-    if len(order) < 2 * count:
-        raise ValueError(f"only {len(order)} words are frequent enough; {2 * count} are needed")
-    return order[: -count - 1 : -1], order[:count]
+        reviews_2V[label, np.unique(tokens)] += 1
+    log_negative_V, log_positive_V = np.log(reviews_2V + 1)
+    log_odds_V = log_positive_V - log_negative_V
+
+    frequent_V = reviews_2V.sum(axis=0) >= LEAST_SHARE * len(token_lists)
+    frequent_V[: len(SPECIAL_TOKENS)] = False
+    candidates = np.flatnonzero(frequent_V)
+    if len(candidates) < 2 * count:
+        raise ValueError(f"only {len(candidates)} words are frequent enough; {2 * count} are needed")
+
+    order = np.argsort(log_odds_V[candidates], kind="stable")
+    ascending = candidates[order]
+    descending = ascending[::-1]
+    return descending[:count], ascending[:count]
 
 
-def steps(below: int) -> list[int]:
-    """1, 2, 5, 10, 20, 50, ..., all of them below this."""
-    return [step for power in range(6) for digit in (1, 2, 5) if (step := digit * 10**power) < below]
+def round_numbers(below: int) -> list[int]:
+    """All of 1, 2, 5, 10, 20, 50, ... that are smaller than `below`."""
+    powers = 10 ** np.arange(6)
+    numbers = np.outer(powers, [1, 2, 5]).ravel()
+    return numbers[numbers < below].tolist()
 
 
 def lags(sequence_length: int) -> list[int]:
-    """0, 1, 2, 5, 10, 20, 50, ... and the first word of all."""
-    return sorted({0, *steps(sequence_length), sequence_length - 1})
+    """0, 1, 2, 5, 10, 20, 50, ... and the lag of the first word."""
+    return sorted({0, *round_numbers(sequence_length), sequence_length - 1})
 
 
 def word_effect(
-    replacement_logits: ReplacementLogits, tokens_NT: np.ndarray, positive_W: np.ndarray, negative_W: np.ndarray
-) -> dict:
-    """By lag: `contrast` (mean over reviews of logit(positive) - logit(negative)) and `sign_accuracy` (share > 0).
+    replacement_logits: ReplacementLogits,
+    tokens_NT,
+    positive_W,
+    negative_W,
+) -> dict[str, np.ndarray]:
+    """The effect of the replaced word by lag, over reviews; the logit of a review is the mean over inserted words.
 
-    A review's logit is the mean over the words that are put in. A network that cannot tell them gets 0.5; one that
-    gives exactly equal logits knows nothing either, so a tie counts as half. `mean_absolute_contrast` is how far the
-    word moves the logit in either direction, `coherence` the part of it that reviews agree on, |contrast| over it: 1
-    where the word works the same way in all of them, near 0 where it stirs the state but is no longer known, nan where
-    nothing moves.
+    - `contrast`: the mean of logit(positive) - logit(negative).
+    - `sign_accuracy`: the share of reviews with a positive contrast. A tie counts as half, so a network that cannot
+      tell the words apart gets 0.5.
+    - `mean_absolute_contrast`: how far the word moves the logit in either direction.
+    - `coherence`: |contrast| / mean_absolute_contrast: 1 if the word works the same way in all reviews, near 0 if it
+      changes the state in a way that no longer depends on its meaning, nan if no logit moves.
     """
     lag_L = lags(tokens_NT.shape[1])
     z_LWN = replacement_logits(tokens_NT, lag_L, np.concatenate([positive_W, negative_W]))
-    contrast_LN = z_LWN[:, : len(positive_W)].mean(axis=1) - z_LWN[:, len(positive_W) :].mean(axis=1)
-    contrast_L, absolute_L = contrast_LN.mean(axis=1), np.abs(contrast_LN).mean(axis=1)
+    positive_LN = z_LWN[:, : len(positive_W)].mean(axis=1)
+    negative_LN = z_LWN[:, len(positive_W) :].mean(axis=1)
+
+    contrast_LN = positive_LN - negative_LN
+    right_L = (contrast_LN > 0).mean(axis=1)
+    tie_L = (contrast_LN == 0).mean(axis=1)
+    contrast_L = contrast_LN.mean(axis=1)
+    absolute_L = np.abs(contrast_LN).mean(axis=1)
+    undefined_L = np.full(len(lag_L), np.nan)
+    coherence_L = np.divide(np.abs(contrast_L), absolute_L, out=undefined_L, where=absolute_L > 0)
+
     return {
         "lag_tokens": np.array(lag_L),
         "contrast": contrast_L,
-        "sign_accuracy": (contrast_LN > 0).mean(axis=1) + 0.5 * (contrast_LN == 0).mean(axis=1),
+        "sign_accuracy": right_L + 0.5 * tie_L,
         "mean_absolute_contrast": absolute_L,
-        "coherence": np.divide(np.abs(contrast_L), absolute_L, out=np.full(len(lag_L), np.nan), where=absolute_L > 0),
+        "coherence": coherence_L,
         "reviews": np.full(len(lag_L), len(tokens_NT)),
     }

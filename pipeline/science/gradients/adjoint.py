@@ -1,78 +1,89 @@
-"""How the logit's gradient fades on its way back through the recurrence.
+"""How the gradient of the logit fades on its way back through the recurrence.
 
-The quantity is dz/dh_t, the total derivative of the logit z with respect to the hidden state after token t, through
-every later state (of the logit, not the loss, whose factor p - y has nothing to do with recurrence). It comes from an
-explicit adjoint scan in float64 with renormalisation, the scale kept as a logarithm, so nothing underflows at any
-length. Differentiating the stacked outputs of a Keras layer instead is wrong in silence: it is zero but for the last
-step (tests/science/gradients/test_adjoint.py shows it). Equations: Pascanu, Mikolov & Bengio 2013, arXiv 1211.5063,
-eq. 5; Hochreiter & Schmidhuber 1997 for the LSTM.
+We compute dz/dh_t: the total derivative of the logit z with respect to the hidden state after token t, through every
+later state. We differentiate the logit, not the loss, because the factor p - y of the loss is independent of the
+recurrence. An explicit adjoint scan in float64 rescales the gradient every few steps and keeps the scale as a
+logarithm, so nothing underflows at any length. Differentiating the stacked outputs of a Keras layer is a trap: it
+raises no error, but the result is zero except at the last step (tests/science/gradients/test_adjoint.py).
+
+Equations: Pascanu, Mikolov & Bengio 2013, arXiv 1211.5063, eq. 5; Hochreiter & Schmidhuber 1997 for the LSTM.
 
 Axes: N reviews, T tokens, V words, D embedding dimensions, H hidden units, L lags, and 4 gates in the order o, i, f, g.
-Steps come first and are worked on in place, so that the whole costs about what a training step over the same tokens
-does. Reviews hold no padding. Lag k counts tokens from the state that is read out.
+Arrays over time have the time axis first and are updated in place; the scan then costs about as much as a training step
+over the same tokens. The reviews contain no padding. Lag k counts tokens back from the state that the logit reads.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import keras
 import numpy as np
 
+REVIEWS_AT_ONCE = 192  # large enough to make calls cheap, small enough that the arrays of a step fit into the cache
+STEPS_PER_SCALE = 4  # a squared norm fits into a float64 even if every one of the 4 steps scales it by 1e-38 or 1e38
+TANH_ARCHITECTURES = ("vanilla", "bidirectional")
+
+Step = tuple[np.ndarray, np.ndarray, np.ndarray]
+
 
 @dataclass(frozen=True)
 class Curve:
-    """log10_norm_NL: log10 |dz/dstate| of each review at each lag; -inf where the gradient is exactly zero."""
+    """The norm of one gradient by lag.
 
-    direction: str  # forward, backward, none
-    quantity: str  # dz/dh, dz/dc, dz/dx
+    `log10_norm_NL` is log10 |dz/dstate| of each review at each lag; it is -inf where the gradient is exactly zero.
+    """
+
+    direction: str  # forward, backward, both, none
+    quantity: str  # dz/dh, dz/dc, dz/dx, ...
     log10_norm_NL: np.ndarray
 
     @property
     def log10_relative_NL(self) -> np.ndarray:
-        """Relative to lag 0; nan for a review whose gradient is zero there."""
-        at_zero_N1 = np.where(np.isfinite(self.log10_norm_NL[:, :1]), self.log10_norm_NL[:, :1], np.nan)
-        return self.log10_norm_NL - at_zero_N1
+        """The norm relative to lag 0; nan for a review whose gradient is zero there."""
+        at_zero_N1 = self.log10_norm_NL[:, :1]
+        reference_N1 = np.where(np.isfinite(at_zero_N1), at_zero_N1, np.nan)
+        return self.log10_norm_NL - reference_N1
+
+    @property
+    def log10_relative_defined_NL(self) -> np.ndarray:
+        """`log10_relative_NL` without the reviews for which it is nan."""
+        relative_NL = self.log10_relative_NL
+        undefined_N = np.isnan(relative_NL[:, 0])
+        return relative_NL[~undefined_N]
 
 
-REVIEWS_AT_ONCE = 192  # enough to make calls cheap, few enough that what a step works on stays in the cache
-STEPS_PER_SCALE = 4  # in so few the square of a norm stays a float64, though each makes it 1e-38 or 1e38 times as large
+def curves(model: keras.Model, tokens_NT) -> list[Curve]:
+    """The curves of dz/dstate of a model of `architectures.build`; of a network without states, dz/dx.
 
-
-def curves(model: keras.Model, tokens_NT: np.ndarray) -> list[Curve]:
-    """dz/dstate of a model of `models.build` on reviews without padding (`sequences.unpadded`).
-
-    Of a network without states, dz/dx.
+    `tokens_NT` are reviews without padding (`sequences.unpadded`). Raises ValueError for an unknown architecture.
     """
     match model.name:
         case "vanilla" | "bidirectional":
             return [curve_of(cell, tokens_NT) for cell in tanh_cells(model)]
         case "lstm":
             cell = lstm_cell(model)
-            log10_norm_h_NL, log10_norm_c_NL = _in_chunks(
-                lambda part_NT: lstm_adjoint_scan(*cell.slopes(part_NT), cell.recurrent_4HH, cell.readout_H), tokens_NT
-            )
-            return [Curve("forward", "dz/dh", log10_norm_h_NL), Curve("forward", "dz/dc", log10_norm_c_NL)]
+            log10_norm_h_NL, log10_norm_c_NL = _in_chunks(cell.log10_norms, tokens_NT)
+            return [
+                Curve("forward", "dz/dh", log10_norm_h_NL),
+                Curve("forward", "dz/dc", log10_norm_c_NL),
+            ]
         case "feedforward":
-            return [_mean_pool(model, tokens_NT)]
-    raise ValueError(f"no gradient is defined for {model.name!r}")
+            return [_mean_pool_curve(model, tokens_NT)]
+    raise ValueError(f"no gradient is defined for {model.name!r}; use vanilla, bidirectional, lstm or feedforward")
 
 
-def _in_chunks(log10_norm, tokens_NT: np.ndarray) -> np.ndarray:
-    """What `log10_norm(tokens_NT)` gives, which ends in the axes NL, of all reviews."""
-    chunks = [tokens_NT[at : at + REVIEWS_AT_ONCE] for at in range(0, len(tokens_NT), REVIEWS_AT_ONCE)]
-    return np.concatenate([log10_norm(part_NT) for part_NT in chunks], axis=-2)
+def curve_of(cell: "TanhCell", tokens_NT) -> Curve:
+    """The curve of dz/dh of one direction."""
+    log10_norm_NL = _in_chunks(cell.log10_norms, tokens_NT)
+    return Curve(cell.direction, "dz/dh", log10_norm_NL)
 
 
-def curve_of(cell: "TanhCell", tokens_NT: np.ndarray) -> Curve:
-    """dz/dh of one direction."""
-
-    def log10_norm(part_NT):
-        return adjoint_scan(slopes(cell.states(part_NT)), cell.recurrent_HH, cell.readout_H)
-
-    return Curve(cell.direction, "dz/dh", _in_chunks(log10_norm, tokens_NT))
-
-
-TANH_ARCHITECTURES = ("vanilla", "bidirectional")
+def _in_chunks(log10_norms: Callable[[np.ndarray], np.ndarray], tokens_NT):
+    """Calls `log10_norms` on REVIEWS_AT_ONCE reviews at a time and joins the results, whose last axes are NL."""
+    starts = range(REVIEWS_AT_ONCE, len(tokens_NT), REVIEWS_AT_ONCE)
+    chunks = np.split(tokens_NT, starts)
+    results = [log10_norms(chunk_NT) for chunk_NT in chunks]
+    return np.concatenate(results, axis=-2)
 
 
 @dataclass(frozen=True)
@@ -80,49 +91,67 @@ class TanhCell:
     """One direction of a SimpleRNN in float64: h_t = tanh(a_t), a_t = drive of token t + h_{t-1} U, h_0 = 0."""
 
     direction: str
-    drive_VH: np.ndarray  # x W + b: what a word adds is the same wherever it stands
+    drive_VH: np.ndarray  # x W + b of each word: it does not depend on the position
     kernel_DH: np.ndarray  # W
     recurrent_HH: np.ndarray  # U
     readout_H: np.ndarray
 
-    def states(self, tokens_NT: np.ndarray) -> np.ndarray:
-        """states_TNH, in the order in which this direction reads."""
-        tokens_TN = tokens_NT.T if self.direction == "forward" else tokens_NT[:, ::-1].T
-        states_TNH = np.empty((*tokens_TN.shape, len(self.recurrent_HH)))
-        before_NH = np.zeros_like(states_TNH[0])
+    def states(self, tokens_NT) -> np.ndarray:
+        """states_TNH, in the order in which this direction reads the tokens."""
+        in_order_NT = tokens_NT if self.direction == "forward" else tokens_NT[:, ::-1]
+        tokens_TN = in_order_NT.T
+        units = len(self.recurrent_HH)
+        states_TNH = np.empty((*tokens_TN.shape, units))
+        previous_NH = np.zeros_like(states_TNH[0])
+
         for tokens_N, h_NH in zip(tokens_TN, states_TNH, strict=True):
-            np.matmul(before_NH, self.recurrent_HH, out=h_NH)
+            np.matmul(previous_NH, self.recurrent_HH, out=h_NH)
             h_NH += self.drive_VH[tokens_N]
-            before_NH = np.tanh(h_NH, out=h_NH)
+            previous_NH = np.tanh(h_NH, out=h_NH)
+
         return states_TNH
+
+    def log10_norms(self, tokens_NT) -> np.ndarray:
+        """log10_norm_NL of dz/dh."""
+        slope_TNH = slopes(self.states(tokens_NT))
+        return adjoint_scan(slope_TNH, self.recurrent_HH, self.readout_H)
 
 
 def tanh_cells(model: keras.Model) -> list[TanhCell]:
-    """The SimpleRNNs of a vanilla or bidirectional model, each with its part of the readout."""
+    """The SimpleRNNs of a vanilla or bidirectional model, each with its part of the readout weights."""
     x_VD, readout_H, encoder = _parts(model)
     layers = {"forward": encoder}
     if model.name == "bidirectional":
-        layers = {"forward": encoder.forward_layer, "backward": encoder.backward_layer}
+        layers = {
+            "forward": encoder.forward_layer,
+            "backward": encoder.backward_layer,
+        }
+    readouts = np.split(readout_H, len(layers))
+
     cells = []
-    for (direction, layer), part_H in zip(layers.items(), np.split(readout_H, len(layers)), strict=True):
-        kernel_DH, recurrent_HH, bias_H = _float64(layer)
-        cells.append(TanhCell(direction, x_VD @ kernel_DH + bias_H, kernel_DH, recurrent_HH, part_H))
+    for (direction, layer), own_readout_H in zip(layers.items(), readouts, strict=True):
+        kernel_DH, recurrent_HH, bias_H = float64_weights(layer)
+        drive_VH = x_VD @ kernel_DH + bias_H
+        cells.append(TanhCell(direction, drive_VH, kernel_DH, recurrent_HH, own_readout_H))
     return cells
 
 
 def _parts(model: keras.Model):
-    """(embeddings_VD, readout_H, the layer between them)"""
-    x_VD, (kernel_H1, _) = (_float64(model.get_layer(name)) for name in ("embedding", "probability"))
-    return x_VD[0], kernel_H1[:, 0], model.get_layer("encoder")
+    """(embeddings_VD, readout_H, the encoder between them)"""
+    (x_VD,) = float64_weights(model.get_layer("embedding"))
+    kernel_H1, _ = float64_weights(model.get_layer("probability"))
+    readout_H = kernel_H1[:, 0]
+    return x_VD, readout_H, model.get_layer("encoder")
 
 
-def _float64(layer: keras.layers.Layer) -> list[np.ndarray]:
+def float64_weights(layer: keras.layers.Layer) -> list[np.ndarray]:
     return [weight.astype(np.float64) for weight in layer.get_weights()]
 
 
-def slopes(states_TNH: np.ndarray) -> np.ndarray:
-    """The derivative of tanh at each state."""
-    return _minus_product(1, states_TNH, states_TNH, out=np.empty_like(states_TNH))
+def slopes(states_TNH) -> np.ndarray:
+    """slope_TNH: the derivative of tanh at each state, 1 - h^2."""
+    slope_TNH = np.empty_like(states_TNH)
+    return _minus_product(1, states_TNH, states_TNH, out=slope_TNH)
 
 
 def _minus_product(a, b, c, out):
@@ -132,88 +161,105 @@ def _minus_product(a, b, c, out):
 
 
 def adjoint_scan(slope_TNH, recurrent_HH, readout_H) -> np.ndarray:
-    """log10_norm_NL of dz/dh_t, from the last state back."""
-    return np.stack(
-        [
-            _log10(_norm(gradient_NH)) + log10_scale_N
-            for gradient_NH, _, log10_scale_N in adjoint(slope_TNH, recurrent_HH, readout_H)
-        ],
-        axis=1,
-    )
+    """log10_norm_NL of dz/dh_t, from the last state back; it takes the arguments of `adjoint`."""
+    steps = adjoint(slope_TNH, recurrent_HH, readout_H)
+    return _log10_norm_by_lag(steps)
 
 
-def adjoint(slope_TNH, recurrent_HH, readout_H) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """(g_NH, delta_NH, log10_scale_N) by lag: g_T = w, delta_t = g_t * slope_t, g_{t-1} = delta_t U^T.
+def _log10_norm_by_lag(steps: Iterable[Step]):
+    """log10 of the norm of the first array of each step, with the lags as the last axis."""
+    log10_norms = []
+    for gradient, _, log10_scale_N in steps:
+        log10_norms.append(_log10(_norm(gradient)) + log10_scale_N)
+    return np.stack(log10_norms, axis=-1)
 
-    dz/dh_t is g_t 10^scale, dz/da_t (a_t: what tanh is taken of) is delta_t 10^scale. slope_TNH is the activation's
-    derivative at each step (1 - h^2 for tanh, 1 for a linear network). What is yielded is worked on in place after.
+
+def adjoint(slope_TNH, recurrent_HH, readout_H) -> Iterator[Step]:
+    """Yields (g_NH, delta_NH, log10_scale_N) for each lag: g_T = w, delta_t = g_t * slope_t, g_{t-1} = delta_t U^T.
+
+    dz/dh_t is g_t 10^scale. With a_t the argument of tanh, dz/da_t is delta_t 10^scale. `slope_TNH` is the derivative
+    of the activation at each step: 1 - h^2 for tanh, 1 for a linear network. `readout_H` is w.
     """
+    reviews = slope_TNH.shape[1]
     transposed_HH = np.ascontiguousarray(recurrent_HH.T)
-    gradient_NH = np.tile(readout_H, (slope_TNH.shape[1], 1))
-    log10_scale_N = np.zeros(len(gradient_NH))
+    gradient_NH = np.tile(readout_H, (reviews, 1))
+    log10_scale_N = np.zeros(reviews)
+
     for lag, slope_NH in enumerate(slope_TNH[::-1]):
         if lag % STEPS_PER_SCALE == 0:
-            scale_N = _not_zero(_norm(gradient_NH))
-            gradient_NH /= scale_N[:, None]
-            log10_scale_N = log10_scale_N + np.log10(scale_N)
+            norm_N = _norm(gradient_NH)
+            log10_scale_N = log10_scale_N + _rescale(gradient_NH, norm_N)
         delta_NH = gradient_NH * slope_NH
         yield gradient_NH, delta_NH, log10_scale_N
         gradient_NH = delta_NH @ transposed_HH
 
 
-def _norm(vector_NH) -> np.ndarray:
+def _rescale(gradient, norm_N):
+    """Divides by the norm in place and returns its log10; a gradient that is exactly zero stays zero."""
+    scale_N = np.where(norm_N > 0, norm_N, 1)
+    gradient /= scale_N[:, None]
+    return np.log10(scale_N)
+
+
+def _norm(vector_NH):
     return np.sqrt(np.vecdot(vector_NH, vector_NH))
 
 
-def _not_zero(norm_N) -> np.ndarray:
-    """What to divide by: a gradient that is exactly zero stays zero."""
-    return np.where(norm_N > 0, norm_N, 1)
-
-
-def _log10(norm) -> np.ndarray:
-    with np.errstate(divide="ignore"):  # of an exact zero: -inf
-        return np.log10(norm)
+@np.errstate(divide="ignore")  # log10 of an exact zero is -inf
+def _log10(norm):
+    return np.log10(norm)
 
 
 @dataclass(frozen=True)
 class LSTMCell:
-    """An LSTM in float64, as `TanhCell`, with an axis for the gates."""
+    """An LSTM in float64: like `TanhCell`, with an axis for the gates."""
 
     drive_V4H: np.ndarray
     kernel_D4H: np.ndarray
     recurrent_4HH: np.ndarray
     readout_H: np.ndarray
 
-    def slopes(self, tokens_NT: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def slopes(self, tokens_NT) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The three arrays of `lstm_slopes`."""
         return lstm_slopes(self.drive_V4H, tokens_NT.T, self.recurrent_4HH)
+
+    def log10_norms(self, tokens_NT) -> np.ndarray:
+        """log10_norm_2NL of dz/dh and dz/dc."""
+        slopes = self.slopes(tokens_NT)
+        return lstm_adjoint_scan(*slopes, self.recurrent_4HH, self.readout_H)
 
 
 def lstm_cell(model: keras.Model) -> LSTMCell:
+    """The cell of an LSTM model."""
     x_VD, readout_H, encoder = _parts(model)
-    kernel_D4H, recurrent_H4H, bias_4H = (_by_gate(weight) for weight in _float64(encoder))
+    kernel_D4H, recurrent_H4H, bias_4H = map(_by_gate, float64_weights(encoder))
     drive_V4H = np.tensordot(x_VD, kernel_D4H, 1) + bias_4H
-    return LSTMCell(drive_V4H, kernel_D4H, np.ascontiguousarray(recurrent_H4H.transpose(1, 0, 2)), readout_H)
+    recurrent_4HH = np.ascontiguousarray(recurrent_H4H.transpose(1, 0, 2))
+    return LSTMCell(drive_V4H, kernel_D4H, recurrent_4HH, readout_H)
 
 
-def _by_gate(weight) -> np.ndarray:
-    """Keras' weights of the gates i, f, g, o, side by side, with an axis for the gates: o, i, f, g."""
+def _by_gate(weight: np.ndarray):
+    """Moves the gates, which Keras concatenates in the order i, f, g, o, to an axis of their own: o, i, f, g."""
     i, f, g, o = np.split(weight, 4, axis=-1)
     return np.stack([o, i, f, g], axis=-2)
 
 
 def lstm_slopes(drive_V4H, tokens_TN, recurrent_4HH) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(gate_slope_T4NH, dh_dc_TNH, dc_dc_TNH): h_t = o tanh(c_t), c_t = f c_{t-1} + i g, differentiated.
+    """(gate_slope_T4NH, dh_dc_TNH, dc_dc_TNH): the derivatives of h_t = o tanh(c_t), c_t = f c_{t-1} + i g.
 
-    The first are dh_t/do and dc_t/d(i, f, g), each by what the gate's sigmoid or tanh is taken of.
+    The first array has dh_t/do and dc_t/d(i, f, g), each with respect to the argument of the gate's sigmoid or tanh.
     """
     length, reviews = tokens_TN.shape
     units = drive_V4H.shape[-1]
     gate_slope_T4NH = np.empty((length, 4, reviews, units))
     dh_dc_TNH, dc_dc_TNH = np.empty((2, length, reviews, units))
+
     drive_N4H = np.empty((reviews, 4, units))
     gates_4NH = np.empty((4, reviews, units))
     o, i, f, g = gates_4NH
-    h_NH, c_NH, tanh_c_NH, fc_NH, ig_NH = np.zeros((5, reviews, units))
+    h_NH, c_NH, tanh_c_NH = np.zeros((3, reviews, units))
+    fc_NH, ig_NH = np.zeros((2, reviews, units))
+
     for t in range(length):
         np.matmul(h_NH, recurrent_4HH, out=gates_4NH)
         np.take(drive_V4H, tokens_TN[t], axis=0, out=drive_N4H, mode="clip")  # every other mode makes a copy first
@@ -233,13 +279,14 @@ def lstm_slopes(drive_V4H, tokens_TN, recurrent_4HH) -> tuple[np.ndarray, np.nda
         _minus_product(i, ig_NH, g, out=dg_NH)  # i (1 - g^2)
         _minus_product(o, h_NH, tanh_c_NH, out=dh_dc_TNH[t])  # o (1 - tanh(c_t)^2)
         dc_dc_TNH[t] = f
+
     return gate_slope_T4NH, dh_dc_TNH, dc_dc_TNH
 
 
-def _sigmoid(a) -> None:
-    """In place, by exp: NumPy's tanh takes twice as long."""
+def _sigmoid(a: np.ndarray) -> None:
+    """Computes the sigmoid in place through exp; NumPy's tanh takes twice as long."""
     np.negative(a, out=a)
-    with np.errstate(over="ignore"):  # 1 / inf is the 0 it should be
+    with np.errstate(over="ignore"):  # exp overflows to inf, and 1 / inf is the correct 0
         np.exp(a, out=a)
     a += 1
     np.reciprocal(a, out=a)
@@ -248,63 +295,75 @@ def _sigmoid(a) -> None:
 def lstm_adjoint_scan(gate_slope_T4NH, dh_dc_TNH, dc_dc_TNH, recurrent_4HH, readout_H) -> np.ndarray:
     """log10_norm_2NL of dz/dh_t and of dz/dc_t, from the last state back."""
     steps = lstm_adjoint(gate_slope_T4NH, dh_dc_TNH, dc_dc_TNH, recurrent_4HH, readout_H)
-    return np.stack([_log10(_norm(both_2NH)) + log10_scale_N for both_2NH, _, log10_scale_N in steps], axis=2)
+    return _log10_norm_by_lag(steps)
 
 
-def lstm_adjoint(
-    gate_slope_T4NH, dh_dc_TNH, dc_dc_TNH, recurrent_4HH, readout_H
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """(g_2NH, delta_4NH, log10_scale_N) by lag, from the slopes that `lstm_slopes` gives: as `adjoint`, for h and c.
+def lstm_adjoint(gate_slope_T4NH, dh_dc_TNH, dc_dc_TNH, recurrent_4HH, readout_H) -> Iterator[Step]:
+    """Yields (g_2NH, delta_4NH, log10_scale_N) for each lag, like `adjoint`, for h and c; uses the `lstm_slopes`.
 
-    dz/dc_t = dz/dh_t dh_t/dc_t + dz/dc_{t+1} dc_{t+1}/dc_t; dz/dh_{t-1} comes through the four gates of step t, of
-    which delta_4NH is the gradient. One scale for all: their sums stay right.
+    dz/dc_t = dz/dh_t dh_t/dc_t + dz/dc_{t+1} dc_{t+1}/dc_t. dz/dh_{t-1} is the sum over the four gates of step t, whose
+    gradients are delta_4NH. All of them share one scale, so their sums stay exact. The next step overwrites g_2NH and
+    delta_4NH.
     """
     length, reviews, units = dh_dc_TNH.shape
     transposed_4HH = np.ascontiguousarray(recurrent_4HH.transpose(0, 2, 1))
-    both_2NH = np.empty((2, reviews, units))
-    gh_NH, gc_NH = both_2NH
-    gates_4NH, through_4NH = np.empty((2, 4, reviews, units))
-    gh_NH[:], carried_NH, log10_scale_N = readout_H, np.zeros((reviews, units)), np.zeros(reviews)
+    gradient_2NH = np.empty((2, reviews, units))
+    gh_NH, gc_NH = gradient_2NH
+    delta_4NH, through_4NH = np.empty((2, 4, reviews, units))
+
+    gh_NH[:] = readout_H
+    carried_NH = np.zeros((reviews, units))
+    log10_scale_N = np.zeros(reviews)
+
     for lag, t in enumerate(reversed(range(length))):
         np.multiply(gh_NH, dh_dc_TNH[t], out=gc_NH)
         gc_NH += carried_NH
         if lag % STEPS_PER_SCALE == 0:
-            scale_N = _not_zero(_norm(both_2NH).max(axis=0))
-            both_2NH /= scale_N[:, None]
-            log10_scale_N = log10_scale_N + np.log10(scale_N)
-        np.multiply(gate_slope_T4NH[t, 0], gh_NH, out=gates_4NH[0])
-        np.multiply(gate_slope_T4NH[t, 1:], gc_NH, out=gates_4NH[1:])
-        yield both_2NH, gates_4NH, log10_scale_N
-        np.matmul(gates_4NH, transposed_4HH, out=through_4NH)
+            norm_N = _norm(gradient_2NH).max(axis=0)
+            log10_scale_N = log10_scale_N + _rescale(gradient_2NH, norm_N)
+
+        np.multiply(gate_slope_T4NH[t, 0], gh_NH, out=delta_4NH[0])
+        np.multiply(gate_slope_T4NH[t, 1:], gc_NH, out=delta_4NH[1:])
+        yield gradient_2NH, delta_4NH, log10_scale_N
+
+        np.matmul(delta_4NH, transposed_4HH, out=through_4NH)
         np.sum(through_4NH, axis=0, out=gh_NH)
         np.multiply(gc_NH, dc_dc_TNH[t], out=carried_NH)
 
 
-def _mean_pool(model: keras.Model, tokens_NT: np.ndarray) -> Curve:
-    """dz/dx_t of the mean of all words: the same at every place, the control that has no order and no memory."""
+def _mean_pool_curve(model: keras.Model, tokens_NT) -> Curve:
+    """dz/dx_t of the mean of all words: identical at every position. This control has no order and no memory."""
     x_VD, readout_H, encoder = _parts(model)
-    kernel_DH, bias_H = _float64(encoder)
+    kernel_DH, bias_H = float64_weights(encoder)
     length = tokens_NT.shape[1]
-    mean_ND = sum(x_VD[tokens_N] for tokens_N in tokens_NT.T) / length
-    saliency_ND = ((mean_ND @ kernel_DH + bias_H > 0) * readout_H) @ kernel_DH.T / length
-    return Curve("none", "dz/dx", np.repeat(_log10(_norm(saliency_ND))[:, None], length, axis=1))
+
+    sum_ND = sum(x_VD[tokens_N] for tokens_N in tokens_NT.T)
+    hidden_NH = sum_ND / length @ kernel_DH + bias_H
+    active_NH = hidden_NH > 0
+    gradient_ND = (active_NH * readout_H) @ kernel_DH.T / length
+    log10_norm_N = _log10(_norm(gradient_ND))
+
+    log10_norm_NL = np.repeat(log10_norm_N[:, None], length, axis=1)
+    return Curve("none", "dz/dx", log10_norm_NL)
 
 
 def summary(curve: Curve) -> dict[str, np.ndarray]:
-    """By lag, over reviews: median and 10th and 90th percentile of the relative log10 norm, and how many reviews.
+    """By lag, over reviews: the median, 10th and 90th percentile of the relative log10 norm, and counts.
 
-    Logs are summarised, never norms: a mean of norms is that of the few largest reviews.
+    `growing` is the share of reviews whose gradient is larger than at lag 0; `dead` is the share whose gradient is
+    exactly zero. We summarise logarithms, because a few large reviews would dominate a mean of norms.
     """
-    relative_NL = curve.log10_relative_NL
-    relative_NL = relative_NL[~np.isnan(relative_NL[:, 0])]
-    # inverted_cdf picks a value that is there: between -inf and a number there is none
+    relative_NL = curve.log10_relative_defined_NL
+    # inverted_cdf returns an observed value; interpolation between -inf and a number would be undefined
     p10_L, median_L, p90_L = np.quantile(relative_NL, [0.1, 0.5, 0.9], axis=0, method="inverted_cdf")
+    reviews, lags = relative_NL.shape
+
     return {
-        "lag_tokens": np.arange(relative_NL.shape[1]),
+        "lag_tokens": np.arange(lags),
         "log10_relative_norm": median_L,
         "p10": p10_L,
         "p90": p90_L,
-        "growing": (relative_NL > 0).mean(axis=0),  # share of reviews whose gradient is larger than at lag 0
-        "dead": np.isneginf(relative_NL).mean(axis=0),  # share whose gradient is exactly zero
-        "reviews": np.full(relative_NL.shape[1], len(relative_NL)),
+        "growing": (relative_NL > 0).mean(axis=0),
+        "dead": np.isneginf(relative_NL).mean(axis=0),
+        "reviews": np.full(lags, reviews),
     }

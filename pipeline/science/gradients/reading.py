@@ -1,11 +1,11 @@
-"""A text read word by word: what a network would say after each word, and how much each word counts for what it says.
+"""A text read word by word: the prediction after each word, and how much each word contributes to it.
 
-Everything comes from the weights in float64. What is read is what `inference` reads: the last words of a text, and
-without a mask the padding before them, which such a network takes for words; padding is never listed. "After this word"
-means: if the sequence ended there, with whatever padding stands before it.
+Everything is computed from the weights in float64. The network reads the same tokens as in `inference`: the last words
+of a text. A network without a mask also reads the padding before them as words; we never list padding. "After this
+word" means: if the sequence ended there, with the same padding before it.
 
-Axes: N reviews (of one text, 1), T tokens, V words, D embedding dimensions, H hidden units, and K units that are read
-out (H, or 2 H for two directions).
+Axes: N reviews (1 for one text), T tokens, V words, D embedding dimensions, H hidden units, and K units that the logit
+reads (H, or 2 H for two directions).
 """
 
 from collections.abc import Iterable
@@ -23,11 +23,12 @@ from pipeline.science.text import tokenizer
 
 @dataclass(frozen=True)
 class Direction:
-    """The states of one direction, each when its word has just been read, and the gradient that reaches them.
+    """The states of one direction, each right after it has read its word, and the gradient that reaches them.
 
-    log10_relative_norm_T: log10 of |dz/dh_t|, through every later state, relative to the state that is read out: of the
-    last word, or backward of the first (of the padding, if there is any). For `feedforward`, which has no state, of
-    |dz/dx_t|, and state_TH is its hidden layer for the words so far. readout_H: what the logit takes of each unit.
+    - `log10_relative_norm_T`: log10 of |dz/dh_t|, through every later state, relative to the state that the logit
+      reads. That is the state of the last word; backward, it is the state of the first word or of the padding before
+      it. `feedforward` has no state: here we use |dz/dx_t|, and `state_TH` is its hidden layer for the words up to t.
+    - `readout_H`: the weight of each unit in the logit.
     """
 
     state_TH: np.ndarray
@@ -37,22 +38,29 @@ class Direction:
 
 @dataclass(frozen=True)
 class Reading:
-    """probability_T: that the review is positive, after each word; before_first: after the padding alone, if any.
+    """The measurements of one text, one value per word.
 
-    gradient_T: |dz/dx_t|. saliency_T: dz/dx_t . x_t, in logits, positive where the word speaks for a positive review.
-    Both are of the logit of the whole text, z.
+    - `padding`: the number of padding tokens that the network reads as words before the text.
+    - `before_first`: the probability after this padding; None without padding.
+    - `probability_T`: the probability after each word that the review is positive.
+    - `gradient_T`: |dz/dx_t|, where z is the logit of the complete text.
+    - `saliency_T`: dz/dx_t . x_t, in logits; positive if the word is evidence for a positive review.
+    - `directions`: by name: `forward`, `backward`, or `none`.
     """
 
     tokens_T: np.ndarray
-    padding: int  # so many before the text, read as words
+    padding: int
     before_first: float | None
     probability_T: np.ndarray
     gradient_T: np.ndarray
     saliency_T: np.ndarray
-    directions: dict[str, Direction]  # forward; forward, backward; or none
+    directions: dict[str, Direction]
 
     def columns(self, words: Iterable[str]) -> dict[str, list]:
-        """A value a word in each, ready for JSON: None where there is no finite number. `words`: of the whole text."""
+        """Lists with one value per word, ready for JSON: None replaces values that are not finite.
+
+        `words` are all words of the text, including those before the part that the network reads.
+        """
         table = {
             "token": list(words)[-len(self.tokens_T) :],
             "known": (self.tokens_T != tokenizer.UNKNOWN).tolist(),
@@ -67,97 +75,131 @@ class Reading:
         return table
 
     def rows(self, words: Iterable[str]) -> list[dict]:
-        """The same as a dict a word."""
+        """The same values as one dict per word."""
         table = self.columns(words)
-        return [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]
+        rows = zip(*table.values(), strict=True)
+        return [dict(zip(table, row, strict=True)) for row in rows]
 
 
 def _finite(values: np.ndarray) -> list[float | None]:
     return [value if np.isfinite(value) else None for value in values.tolist()]
 
 
+@dataclass(frozen=True)
+class _Tokens:
+    """The results of the passes of one network, for padding and words."""
+
+    states: dict[str, np.ndarray]  # state_TH of each direction
+    encoded_TK: np.ndarray  # the encoder's output if the text ended at this token
+    gradient_TD: np.ndarray  # dz/dx of the complete text
+
+
 def read(model: keras.Model, settings: Settings, ids: np.ndarray) -> Reading:
-    """The text of these ids (one at least), by a model of `models.build` with these settings."""
+    """Reads the text with these ids (at least one) with a model of `architectures.build` with these settings."""
     words = len(ids[-settings.sequence_length :])
     masked = settings.mask or model.name == "feedforward"
     tokens_NT = sequences.rectangle([ids], words if masked else settings.sequence_length)
     padding = tokens_NT.shape[1] - words
-    x_TD = _float64(model.get_layer("embedding"))[0][tokens_NT[0]]
-    kernel_K1, bias_1 = _float64(model.get_layer("probability"))
-    states, encoded_TK, gradient_TD = _passes(model, tokens_NT, x_TD, kernel_K1[:, 0])
-    probability_T = expit(encoded_TK @ kernel_K1[:, 0] + bias_1)
-    readouts, norms = np.split(kernel_K1[:, 0], len(states)), _relative_norms(model, tokens_NT)
+
+    embedding = model.get_layer("embedding")
+    (embedding_VD,) = adjoint.float64_weights(embedding)
+    x_TD = embedding_VD[tokens_NT[0]]
+    probability = model.get_layer("probability")
+    kernel_K1, bias_1 = adjoint.float64_weights(probability)
+    readout_K = kernel_K1[:, 0]
+
+    tokens = _read_tokens(model, tokens_NT, x_TD, readout_K)
+    probability_T = expit(tokens.encoded_TK @ readout_K + bias_1)
+    norms = _relative_norms(model, tokens_NT)
+    readouts = np.split(readout_K, len(tokens.states))
+    directions = {}
+    for (name, state_TH), readout_H in zip(tokens.states.items(), readouts, strict=True):
+        directions[name] = Direction(state_TH[padding:], norms[name][padding:], readout_H)
+
     return Reading(
-        tokens_NT[0, padding:],
-        padding,
-        float(probability_T[padding - 1]) if padding else None,
-        probability_T[padding:],
-        np.linalg.norm(gradient_TD, axis=1)[padding:],
-        np.vecdot(gradient_TD, x_TD)[padding:],
-        {
-            name: Direction(state_TH[padding:], norms[name][padding:], readout_H)
-            for name, state_TH, readout_H in zip(norms, states, readouts, strict=True)
-        },
+        tokens_T=tokens_NT[0, padding:],
+        padding=padding,
+        before_first=float(probability_T[padding - 1]) if padding else None,
+        probability_T=probability_T[padding:],
+        gradient_T=np.linalg.norm(tokens.gradient_TD, axis=1)[padding:],
+        saliency_T=np.vecdot(tokens.gradient_TD, x_TD)[padding:],
+        directions=directions,
     )
 
 
-def _passes(model: keras.Model, tokens_NT, x_TD, readout_K) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
-    """(state_TH of each direction, encoded_TK of the text up to each word, dz/dx of the whole as gradient_TD)"""
+def _read_tokens(model: keras.Model, tokens_NT, x_TD, readout_K) -> _Tokens:
     match model.name:
         case "vanilla" | "bidirectional":
-            cells = adjoint.tanh_cells(model)
-            forward_TH, *turned = (cell.states(tokens_NT)[:, 0] for cell in cells)
-            ends = [_ends_of_prefixes(cell, tokens_NT[0]) for cell in cells[1:]]
-            inputs = [saliency.back_through(cell, tokens_NT).input_gradient() for cell in cells]
-            whole = saliency.sum_of_directions(*inputs) if turned else inputs[0]
-            states = [forward_TH, *(turned_TH[::-1] for turned_TH in turned)]
-            return states, np.concatenate([forward_TH, *ends], axis=1), _in_reading_order(whole)
+            return _read_by_tanh_cells(model, tokens_NT)
         case "lstm":
             state_TH = _lstm_states(adjoint.lstm_cell(model), tokens_NT[0])
-            return [state_TH], state_TH, _in_reading_order(saliency.of_lstm(model, tokens_NT))
+            gradient_TD = _in_reading_order(saliency.of_lstm(model, tokens_NT))
+            return _Tokens({"forward": state_TH}, state_TH, gradient_TD)
         case _:
-            hidden_TH, gradient_TD = _mean_pool(*_float64(model.get_layer("encoder")), x_TD, readout_K)
-            return [hidden_TH], hidden_TH, gradient_TD
+            hidden_TH, gradient_TD = _mean_pool(model, x_TD, readout_K)
+            return _Tokens({"none": hidden_TH}, hidden_TH, gradient_TD)
 
 
-def _float64(layer: keras.layers.Layer) -> list[np.ndarray]:
-    return [weight.astype(np.float64) for weight in layer.get_weights()]
+def _read_by_tanh_cells(model: keras.Model, tokens_NT) -> _Tokens:
+    forward, *backward = adjoint.tanh_cells(model)
+    forward_TH = forward.states(tokens_NT)[:, 0]
+    states = {"forward": forward_TH}
+    encoded = [forward_TH]
+    for cell in backward:
+        states["backward"] = cell.states(tokens_NT)[::-1, 0]
+        encoded.append(_ends_of_prefixes(cell, tokens_NT[0]))
+
+    *_, gradient = saliency.input_gradients(saliency.backward_passes(model, tokens_NT))
+    return _Tokens(states, np.concatenate(encoded, axis=1), _in_reading_order(gradient))
 
 
-def _in_reading_order(gradient: saliency.InputGradient) -> np.ndarray:
-    return (gradient.scaled_LND * 10.0 ** gradient.log10_scale_LN[..., None])[::-1, 0]
+def _in_reading_order(gradient: saliency.InputGradient):
+    """dz/dx_TD of a single review."""
+    return gradient.at_scale(0)[::-1, 0]
 
 
-def _ends_of_prefixes(cell: adjoint.TanhCell, tokens_T) -> np.ndarray:
-    """state_TH: row t is where the backward direction ends that begins at word t, as if the text ended there."""
-    state_TH = np.zeros((len(tokens_T), len(cell.readout_H)))
-    for t in reversed(range(len(tokens_T))):  # word t is in every prefix that ends with it or later
-        state_TH[t:] = np.tanh(cell.drive_VH[tokens_T[t]] + state_TH[t:] @ cell.recurrent_HH)
+def _ends_of_prefixes(cell: adjoint.TanhCell, tokens_T):
+    """state_TH: row t is the last state of a backward direction that begins at word t, as if the text ended there."""
+    units = len(cell.readout_H)
+    state_TH = np.zeros((len(tokens_T), units))
+    for t in reversed(range(len(tokens_T))):
+        drive_H = cell.drive_VH[tokens_T[t]]
+        # word t is in every prefix that ends with it or later
+        state_TH[t:] = np.tanh(drive_H + state_TH[t:] @ cell.recurrent_HH)
     return state_TH
 
 
-def _lstm_states(cell: adjoint.LSTMCell, tokens_T) -> np.ndarray:
-    state_TH = np.empty((len(tokens_T), len(cell.readout_H)))
-    h_H, c_H = np.zeros((2, len(cell.readout_H)))
+def _lstm_states(cell: adjoint.LSTMCell, tokens_T):
+    units = len(cell.readout_H)
+    state_TH = np.empty((len(tokens_T), units))
+    h_H, c_H = np.zeros((2, units))
     for t, token in enumerate(tokens_T):
         o_H, i_H, f_H, g_H = cell.drive_V4H[token] + h_H @ cell.recurrent_4HH
         c_H = expit(f_H) * c_H + expit(i_H) * np.tanh(g_H)
-        state_TH[t] = h_H = expit(o_H) * np.tanh(c_H)
+        h_H = expit(o_H) * np.tanh(c_H)
+        state_TH[t] = h_H
     return state_TH
 
 
-def _mean_pool(kernel_DH, bias_H, x_TD, readout_H) -> tuple[np.ndarray, np.ndarray]:
-    """(hidden layer of the mean of the words so far, dz/dx as gradient_TD), the latter the same at every word."""
-    mean_TD = np.cumsum(x_TD, axis=0) / np.arange(1, len(x_TD) + 1)[:, None]
+def _mean_pool(model: keras.Model, x_TD, readout_H):
+    """(hidden_TH of the mean of the words up to t, gradient_TD = dz/dx, which is the same for every word)"""
+    kernel_DH, bias_H = adjoint.float64_weights(model.get_layer("encoder"))
+    words = len(x_TD)
+    count_T = np.arange(1, words + 1)
+    mean_TD = np.cumsum(x_TD, axis=0) / count_T[:, None]
     hidden_TH = np.maximum(mean_TD @ kernel_DH + bias_H, 0)
-    gradient_D = kernel_DH @ (readout_H * (hidden_TH[-1] > 0)) / len(x_TD)
-    return hidden_TH, np.tile(gradient_D, (len(x_TD), 1))
+
+    active_H = hidden_TH[-1] > 0
+    gradient_D = kernel_DH @ (readout_H * active_H) / words
+    gradient_TD = np.tile(gradient_D, (words, 1))
+    return hidden_TH, gradient_TD
 
 
-def _relative_norms(model: keras.Model, tokens_NT) -> dict[str, np.ndarray]:
-    """{direction: log10_relative_norm_T}, the curves of `gradient_flow` with lags as places in the text."""
-    return {
-        curve.direction: curve.log10_relative_NL[0, :: 1 if curve.direction == "backward" else -1]
-        for curve in adjoint.curves(model, tokens_NT)
-        if curve.quantity != "dz/dc"
-    }
+def _relative_norms(model: keras.Model, tokens_NT):
+    """log10_relative_norm_T by direction: the curves of `adjoint` by position in the text instead of by lag."""
+    norms = {}
+    for curve in adjoint.curves(model, tokens_NT):
+        relative_L = curve.log10_relative_NL[0]
+        if curve.quantity != "dz/dc":
+            norms[curve.direction] = relative_L if curve.direction == "backward" else relative_L[::-1]
+    return norms

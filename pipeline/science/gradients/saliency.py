@@ -1,14 +1,14 @@
-"""How the gradient with respect to each embedded word fades, and what each word adds to the gradient of the weights.
+"""How the gradient with respect to each word fades, and how much each word adds to the gradient of the weights.
 
-dz/dx_t, the total derivative of the logit with respect to the embedding of token t, is what all four architectures
-have: delta_t W^T (Simonyan et al. 2014, arXiv 1312.6034, call its size saliency). dL/dU is a sum over tokens; that of
-token t is h_{t-1}^T delta_t (p - y), of rank one, so its norm is |h_{t-1}| |delta_t| |p - y| exactly: what learning
-sees of each token. Relative to lag 0, p - y cancels.
+dz/dx_t is the total derivative of the logit with respect to the embedding of token t. All four architectures have it:
+delta_t W^T (Simonyan et al. 2014, arXiv 1312.6034, call its size saliency). dL/dU is a sum over tokens. The term of
+token t is h_{t-1}^T delta_t (p - y), a matrix of rank one. Its norm is exactly |h_{t-1}| |delta_t| |p - y|, the share
+of the token in learning. Relative to lag 0, the factor p - y cancels.
 
 Axes: N reviews, T tokens, V words, D embedding dimensions, H hidden units, L lags.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
@@ -26,96 +26,151 @@ class InputGradient:
     log10_scale_LN: np.ndarray
 
     def curve(self) -> Curve:
-        return Curve(self.direction, "dz/dx", (_log10_norm(self.scaled_LND) + self.log10_scale_LN).T)
+        """The norm of dz/dx by lag."""
+        log10_norm_LN = _log10_norm(self.scaled_LND) + self.log10_scale_LN
+        return Curve(self.direction, "dz/dx", log10_norm_LN.T)
 
-    def times_input(self, x_LND: np.ndarray) -> np.ndarray:
-        """(dz/dx_t . x_t) as LN, in logits: what the word counts, to first order; + speaks for positive."""
-        return np.vecdot(self.scaled_LND, x_LND) * 10.0**self.log10_scale_LN
+    def times_input(self, x_LND) -> np.ndarray:
+        """contribution_LN = dz/dx_t . x_t: the contribution of each word to the logit, to first order.
+
+        A positive contribution is evidence for a positive review. `x_LND` are the embedded words by lag.
+        """
+        scaled_LN = np.vecdot(self.scaled_LND, x_LND)
+        return scaled_LN * 10.0**self.log10_scale_LN
+
+    def at_scale(self, log10_scale_LN) -> np.ndarray:
+        """dz/dx_LND divided by 10 to the power of this scale; a scale of 0 gives the gradient itself."""
+        change_LN = self.log10_scale_LN - log10_scale_LN
+        return self.scaled_LND * 10.0 ** change_LN[..., None]
 
     def reversed(self) -> "InputGradient":
-        """By distance from the other end."""
-        return InputGradient(self.direction, self.scaled_LND[::-1], self.log10_scale_LN[::-1])
+        """The same gradient by distance from the other end of the text."""
+        return replace(
+            self,
+            scaled_LND=self.scaled_LND[::-1],
+            log10_scale_LN=self.log10_scale_LN[::-1],
+        )
 
 
-def curves(model: keras.Model, tokens_NT: np.ndarray) -> list[Curve]:
-    """dz/dx by the lag of each direction, of a bidirectional network also of `both` (lag from the last token).
+def curves(model: keras.Model, tokens_NT) -> list[Curve]:
+    """The curves of dz/dx by the lag of each direction, then dL/dU of each SimpleRNN.
 
-    And dL/dU of each SimpleRNN: what each token adds, |h_{t-1}| |delta_t|; -inf at the first token, as h_0 = 0.
+    A bidirectional network also has dz/dx of the direction `both`, with lags from the last token. dL/dU is the term of
+    each token, |h_{t-1}| |delta_t|; it is -inf at the first token, because h_0 = 0.
     """
     match model.name:
         case "feedforward":
             return adjoint.curves(model, tokens_NT)
         case "lstm":
             return [of_lstm(model, tokens_NT).curve()]
-        case _:
-            passes = [back_through(cell, tokens_NT) for cell in adjoint.tanh_cells(model)]
-            inputs = [each.input_gradient() for each in passes]
-            both = [sum_of_directions(*inputs)] if len(inputs) > 1 else []
-            return [each.curve() for each in [*inputs, *both]] + [each.weight_curve() for each in passes]
+
+    passes = backward_passes(model, tokens_NT)
+    input_curves = [gradient.curve() for gradient in input_gradients(passes)]
+    weight_curves = [backward_pass.weight_curve() for backward_pass in passes]
+    return input_curves + weight_curves
 
 
 @dataclass(frozen=True)
 class Pass:
-    """One SimpleRNN, read and gone back through: by lag, delta is delta_LNH 10^log10_scale_LN."""
+    """The forward and backward pass of one SimpleRNN, by lag: delta is delta_LNH 10^log10_scale_LN."""
 
     cell: adjoint.TanhCell
-    before_LNH: np.ndarray  # h_{t-1}
+    previous_LNH: np.ndarray  # h_{t-1}
     delta_LNH: np.ndarray
     log10_scale_LN: np.ndarray
 
     def input_gradient(self) -> InputGradient:
-        return InputGradient(self.cell.direction, self.delta_LNH @ self.cell.kernel_DH.T, self.log10_scale_LN)
+        """dz/dx of this direction."""
+        return InputGradient(
+            self.cell.direction,
+            self.delta_LNH @ self.cell.kernel_DH.T,
+            self.log10_scale_LN,
+        )
 
     def weight_curve(self) -> Curve:
-        log10_norm_LN = _log10_norm(self.before_LNH) + _log10_norm(self.delta_LNH) + self.log10_scale_LN
+        """The norm of each token's term of dL/dU, without the factor p - y."""
+        log10_norm_LN = _log10_norm(self.previous_LNH)
+        log10_norm_LN = log10_norm_LN + _log10_norm(self.delta_LNH)
+        log10_norm_LN = log10_norm_LN + self.log10_scale_LN
         return Curve(self.cell.direction, "dL/dU", log10_norm_LN.T)
 
-    def weight_cosine(self, residual_N: np.ndarray) -> np.ndarray:
-        """cosine_LN of what each token adds to dL/dU with the whole of these reviews together; nan where it adds 0.
+    @np.errstate(invalid="ignore")
+    def weight_cosine(self, residual_N) -> np.ndarray:
+        """cosine_LN between each token's term of dL/dU and dL/dU of all these reviews; nan where the term is zero.
 
-        residual_N is p - y: L is the binary cross-entropy, summed over reviews.
+        `residual_N` is p - y: L is the binary cross-entropy, summed over reviews.
         """
-        delta_LNH = self.delta_LNH * (residual_N * 10.0**self.log10_scale_LN)[..., None]
-        whole_HH = np.einsum("lni,lnj->ij", self.before_LNH, delta_LNH, optimize=True)
-        norm_LN = np.linalg.norm(self.before_LNH, axis=-1) * np.linalg.norm(delta_LNH, axis=-1)
-        with np.errstate(invalid="ignore"):
-            return np.vecdot(self.before_LNH @ whole_HH, delta_LNH) / (norm_LN * np.linalg.norm(whole_HH))
+        residual_LN = residual_N * 10.0**self.log10_scale_LN
+        delta_LNH = self.delta_LNH * residual_LN[..., None]
+        gradient_HH = np.einsum("lni,lnj->ij", self.previous_LNH, delta_LNH, optimize=True)
+
+        product_LN = np.vecdot(self.previous_LNH @ gradient_HH, delta_LNH)
+        previous_norm_LN = np.linalg.norm(self.previous_LNH, axis=-1)
+        term_norm_LN = previous_norm_LN * np.linalg.norm(delta_LNH, axis=-1)
+        return product_LN / (term_norm_LN * np.linalg.norm(gradient_HH))
 
 
-def back_through(cell: adjoint.TanhCell, tokens_NT: np.ndarray) -> Pass:
+def backward_passes(model: keras.Model, tokens_NT) -> list[Pass]:
+    """The pass of each direction of a vanilla or bidirectional model."""
+    return [back_through(cell, tokens_NT) for cell in adjoint.tanh_cells(model)]
+
+
+def back_through(cell: adjoint.TanhCell, tokens_NT) -> Pass:
+    """Reads the reviews with one cell and scans the gradient back through its states."""
     states_TNH = cell.states(tokens_NT)
+    deltas = []
+    log10_scales = []
     steps = adjoint.adjoint(adjoint.slopes(states_TNH), cell.recurrent_HH, cell.readout_H)
-    delta_LNH, log10_scale_LN = (np.stack(each) for each in zip(*((d, s) for _, d, s in steps), strict=True))
-    before_LNH = np.concatenate([states_TNH[-2::-1], np.zeros_like(states_TNH[:1])])
-    return Pass(cell, before_LNH, delta_LNH, log10_scale_LN)
+    for _, delta_NH, log10_scale_N in steps:
+        deltas.append(delta_NH)
+        log10_scales.append(log10_scale_N)
+
+    initial_1NH = np.zeros_like(states_TNH[:1])
+    previous_LNH = np.concatenate([states_TNH[-2::-1], initial_1NH])
+    return Pass(cell, previous_LNH, np.stack(deltas), np.stack(log10_scales))
 
 
-def of_lstm(model: keras.Model, tokens_NT: np.ndarray) -> InputGradient:
+def of_lstm(model: keras.Model, tokens_NT) -> InputGradient:
+    """dz/dx of an LSTM model."""
     cell = adjoint.lstm_cell(model)
     kernel_4HD = cell.kernel_D4H.transpose(1, 2, 0)
     steps = adjoint.lstm_adjoint(*cell.slopes(tokens_NT), cell.recurrent_4HH, cell.readout_H)
-    found = [((delta_4NH @ kernel_4HD).sum(axis=0), log10_scale_N) for _, delta_4NH, log10_scale_N in steps]
-    return InputGradient("forward", *(np.stack(each) for each in zip(*found, strict=True)))
+    scaled = []
+    log10_scales = []
+    for _, delta_4NH, log10_scale_N in steps:
+        scaled.append((delta_4NH @ kernel_4HD).sum(axis=0))
+        log10_scales.append(log10_scale_N)
+
+    return InputGradient("forward", np.stack(scaled), np.stack(log10_scales))
+
+
+def input_gradients(passes: list[Pass]) -> list[InputGradient]:
+    """dz/dx of each direction and, for two directions, their sum; the last one belongs to the whole network."""
+    gradients = [backward_pass.input_gradient() for backward_pass in passes]
+    if len(gradients) > 1:
+        gradients.append(sum_of_directions(*gradients))
+    return gradients
 
 
 def sum_of_directions(forward: InputGradient, backward: InputGradient) -> InputGradient:
-    """dz/dx of the whole network at each token, by its distance from the last one: a sum of two vectors."""
+    """dz/dx of the whole network, a sum of two vectors at each token, by distance from the last token."""
     backward = backward.reversed()
     log10_scale_LN = np.maximum(forward.log10_scale_LN, backward.log10_scale_LN)
-    scaled_LND = sum(
-        each.scaled_LND * 10.0 ** (each.log10_scale_LN - log10_scale_LN)[..., None] for each in (forward, backward)
-    )
+    scaled_LND = sum(gradient.at_scale(log10_scale_LN) for gradient in (forward, backward))
     return InputGradient("both", scaled_LND, log10_scale_LN)
 
 
+@np.errstate(invalid="ignore")
 def cosine_of_directions(forward: InputGradient, backward: InputGradient) -> np.ndarray:
-    """cosine_LN of the two directions' dz/dx at each token, by its distance from the last; nan where one is zero."""
-    ours_LND, theirs_LND = forward.scaled_LND, backward.reversed().scaled_LND
-    norm_LN = np.linalg.norm(ours_LND, axis=-1) * np.linalg.norm(theirs_LND, axis=-1)
-    with np.errstate(invalid="ignore"):
-        return np.vecdot(ours_LND, theirs_LND) / norm_LN
+    """cosine_LN between the two directions' dz/dx, by distance from the last token; nan where one is zero."""
+    forward_LND = forward.scaled_LND
+    backward_LND = backward.reversed().scaled_LND
+    forward_norm_LN = np.linalg.norm(forward_LND, axis=-1)
+    backward_norm_LN = np.linalg.norm(backward_LND, axis=-1)
+    product_LN = np.vecdot(forward_LND, backward_LND)
+    return product_LN / (forward_norm_LN * backward_norm_LN)
 
 
-def _log10_norm(vector_LNH) -> np.ndarray:
-    with np.errstate(divide="ignore"):  # of an exact zero: -inf
-        return np.log10(np.linalg.norm(vector_LNH, axis=-1))
+@np.errstate(divide="ignore")  # log10 of an exact zero is -inf
+def _log10_norm(vector_LNH):
+    return np.log10(np.linalg.norm(vector_LNH, axis=-1))

@@ -1,4 +1,6 @@
-"""What a network makes of changed reviews: toy networks whose answers are known."""
+"""Predictions for changed reviews, of toy networks with known answers."""
+
+from itertools import product
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ REVIEWS, LENGTH = 40, 16
 LABELS_N = np.arange(REVIEWS) % 2
 SIGN_N = 2 * LABELS_N - 1
 VALUE = np.array([0, 0, -1.0, 1.0])  # of the ids 0 to 3: words of a negative review are 2, of a positive one 3
-TOKENS_NT = np.repeat(2 + LABELS_N, LENGTH).reshape(REVIEWS, LENGTH)  # every word tells the label
+TOKENS_NT = np.repeat(2 + LABELS_N, LENGTH).reshape(REVIEWS, LENGTH)  # every word determines the label
 
 
 def last(tokens_NT):
@@ -24,16 +26,16 @@ def bag(tokens_NT):
     return VALUE[tokens_NT].mean(axis=1)
 
 
-def found(logits, tokens_NT=TOKENS_NT, labels_N=LABELS_N, seed=3):
+def answers(logits, tokens_NT=TOKENS_NT, labels_N=LABELS_N, seed=3):
     """{(probe, tokens): (accuracy, logit_change)}"""
     table = probes.probes(logits, tokens_NT, labels_N, seed)
     return {(probe, tokens): tuple(answer) for probe, tokens, *answer, _ in table.itertuples(index=False)}
 
 
-def test_who_reads_the_last_word_alone_is_moved_by_the_end_and_by_nothing_else():
-    answer = found(last)
-    kept = [(probe, tokens) for probe, tokens in answer if probe in ("plain", "prefix", "truncation", "shuffled")]
-    assert {answer[key] for key in kept} == {(1.0, 0.0)}
+def test_a_reader_of_the_last_word_reacts_only_to_the_end():
+    answer = answers(last)
+    unaffected = ("plain", "prefix", "truncation", "shuffled")
+    assert {answer[probe, tokens] for probe, tokens in answer if probe in unaffected} == {(1.0, 0.0)}
     assert answer["splice", 8] == (1.0, 0.0)
     assert len({answer["suffix", count] for count in (2, 4, 8)}) == 1  # the same other review for every count
     accuracy, change = answer["suffix", 2]
@@ -41,37 +43,37 @@ def test_who_reads_the_last_word_alone_is_moved_by_the_end_and_by_nothing_else()
     assert change == pytest.approx(2 * (1 - accuracy))  # a review of the other class moves the logit by 2
 
 
-def test_who_reads_the_first_word_alone_is_the_mirror_image_and_loses_it_with_any_truncation():
-    answer = found(first)
+def test_a_reader_of_the_first_word_reacts_only_to_the_beginning():
+    answer = answers(first)
     assert {answer["suffix", count] for count in (2, 4, 8)} == {(1.0, 0.0)}
-    assert answer["prefix", 2] == answer["prefix", 8] == found(last)["suffix", 4]
+    assert answer["prefix", 2] == answer["prefix", 8] == answers(last)["suffix", 4]
     assert answer["splice", 8] == (0.0, 2.0)
-    assert {answer["truncation", count] for count in (1, 2, 5, 10)} == {(0.5, 1.0)}  # padding says 0: a tie is half
+    assert {answer["truncation", count] for count in (1, 2, 5, 10)} == {(0.5, 1.0)}  # padding gives 0: a tie
 
 
 def test_a_bag_of_words_is_blind_to_position_and_to_order():
-    answer = found(bag)
+    answer = answers(bag)
     assert answer["splice", 8] == (0.5, 1.0)
     for count in (2, 4, 8):
         assert answer["prefix", count] == answer["suffix", count]
     assert answer["prefix", 4][1] == pytest.approx(2 * answer["prefix", 2][1])
     assert answer["truncation", 2] == (1.0, pytest.approx(14 / 16))
     mixed_NT = np.random.default_rng(0).integers(2, 4, (REVIEWS, LENGTH))
-    accuracy, change = found(bag, mixed_NT)["shuffled", LENGTH]
-    assert accuracy == found(bag, mixed_NT)["plain", 0][0]
+    accuracy, change = answers(bag, mixed_NT)["shuffled", LENGTH]
+    assert accuracy == answers(bag, mixed_NT)["plain", 0][0]
     assert change == pytest.approx(0, abs=1e-12)
-    assert found(last, mixed_NT)["shuffled", LENGTH][1] > 0.1
+    assert answers(last, mixed_NT)["shuffled", LENGTH][1] > 0.1
 
 
-def test_a_network_that_always_says_the_same_is_half_right_in_splices_of_unequal_classes():
+def test_a_constant_network_is_half_right_in_splices_of_unequal_classes():
     few_positive_N = (np.arange(REVIEWS) < 7).astype(int)
     table = probes.probes(lambda tokens_NT: np.ones(len(tokens_NT)), TOKENS_NT, few_positive_N, 0)
     splice = table.set_index("probe").loc["splice"]
     assert (splice["accuracy"], splice["reviews"]) == (0.5, 14)
 
 
-def test_changed_reviews_consist_of_the_words_they_should():
-    """Each word says which review it is from and where it stood."""
+def test_changed_reviews_have_the_expected_words_in_place():
+    """The id of each word encodes its review and position."""
     named_NT = 100 * np.arange(1, REVIEWS + 1)[:, None] + np.arange(LENGTH)
     seen = []
 
@@ -104,20 +106,20 @@ def test_changed_reviews_consist_of_the_words_they_should():
         assert ((sets["truncation", count] != 0) == (np.arange(LENGTH) >= LENGTH - count)).all()
     mixed_NT = sets["shuffled", LENGTH]
     assert (np.sort(mixed_NT) == named_NT).all()
-    assert len({tuple(row % 100) for row in mixed_NT}) == REVIEWS  # each in an order of its own
+    assert len({tuple(row % 100) for row in mixed_NT}) == REVIEWS  # every review has its own order
 
 
-def test_the_probes_are_those_of_the_design_and_the_seed_alone_tells_what_is_random():
+def test_the_probes_are_complete_and_random_only_by_seed():
     table = probes.probes(last, TOKENS_NT, LABELS_N, 0)
     assert list(table) == ["probe", "tokens", "accuracy", "logit_change", "reviews"]
     assert set(zip(table["probe"], table["tokens"], strict=True)) == {
         *(("plain", 0), ("splice", 8), ("shuffled", 16)),
-        *((probe, count) for probe in ("prefix", "suffix") for count in (2, 4, 8)),
-        *(("truncation", count) for count in (1, 2, 5, 10)),
+        *product(("prefix", "suffix"), (2, 4, 8)),
+        *product(("truncation",), (1, 2, 5, 10)),
     }
     mixed_NT = np.random.default_rng(0).integers(2, 4, (REVIEWS, LENGTH))
-    assert found(last, mixed_NT, seed=1) == found(last, mixed_NT, seed=1)
-    assert found(last, mixed_NT, seed=1) != found(last, mixed_NT, seed=2)
+    assert answers(last, mixed_NT, seed=1) == answers(last, mixed_NT, seed=1)
+    assert answers(last, mixed_NT, seed=1) != answers(last, mixed_NT, seed=2)
     short = probes.probes(last, TOKENS_NT[:, :3], LABELS_N, 0)
     assert short.loc[short["probe"] == "prefix", "tokens"].tolist() == [1]
 
@@ -127,18 +129,18 @@ def test_a_logit_of_zero_is_half_right_whatever_the_label():
     assert probes.accuracy(np.array([0.0, -1.0]), np.array([0, 0])) == 0.75
 
 
-def test_one_review_or_one_class_is_refused():
-    with pytest.raises(ValueError, match="no other one"):
+def test_probes_reject_a_single_review_and_a_single_class():
+    with pytest.raises(ValueError, match="at least 2 reviews to exchange words, not 1"):
         probes.probes(last, TOKENS_NT[:1], LABELS_N[:1], 0)
-    with pytest.raises(ValueError, match="same label"):
+    with pytest.raises(ValueError, match="splicing needs reviews of both labels"):
         probes.probes(last, TOKENS_NT, np.ones(REVIEWS, int), 0)
 
 
-def test_a_bag_of_words_is_fitted_on_as_many_last_words_as_it_is_asked_about():
-    """The last two words tell the label; the one before tells the opposite in training, where lists are longer."""
+def test_the_bag_of_words_is_fitted_on_the_same_number_of_last_words():
+    """The last two words determine the label; in training, the word before them determines the opposite label."""
     training = [np.array([9 - label, 4 + label, 4 + label]) for label in LABELS_N]
     tokens_NT = np.column_stack([4 + LABELS_N, 4 + LABELS_N])
     assert probes.bag_of_words_accuracy(training, LABELS_N, tokens_NT, LABELS_N) == 1.0
     assert probes.bag_of_words_accuracy(np.stack(training), LABELS_N, tokens_NT, 1 - LABELS_N) == 0.0
-    swapped_NT = np.column_stack([9 - LABELS_N, 9 - LABELS_N])  # words that stand in none of the last two
+    swapped_NT = np.column_stack([9 - LABELS_N, 9 - LABELS_N])  # words that are never among the last two
     assert probes.bag_of_words_accuracy(training, LABELS_N, swapped_NT, LABELS_N) == 0.5

@@ -1,4 +1,4 @@
-"""How far back a network learns to look: controls whose answers are known."""
+"""How far back a network learns to look: controls with known answers."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def silent(_row):
 
 @pytest.fixture
 def quick(settings, monkeypatch):
-    """Settings with which a lag of 5 is learned in several checks; the same in all tests: it is compiled once."""
+    """Settings that learn a lag of 5 within several checks; all tests share them, so Keras compiles once."""
     monkeypatch.setattr(retention_task, "CHECKED_EVERY", 20)
     small = {"sequence_length": 6, "embedding_dimension": 7, "hidden_size": 11, "batch_size": 32}
     return settings.model_copy(update={**small, "learning_rate": 0.0005})
@@ -26,38 +26,38 @@ def retained(settings, seed=0, report=silent):
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_vanilla_network_retains_over_five_tokens_on_every_seed(quick, seed):
-    found = retained(quick, seed=seed)
-    assert found["accuracy"] > 0.99
-    assert found["solved"]
+    result = retained(quick, seed=seed)
+    assert result["accuracy"] > 0.99
+    assert result["solved"]
 
 
-def test_labels_that_nothing_tells_leave_it_at_chance(quick, monkeypatch):
-    drawn = retention_task.drawn
+def test_random_labels_leave_the_accuracy_at_chance(quick, monkeypatch):
+    random_sequences = retention_task.random_sequences
 
     def shuffled(signal, lag, count, random):
-        examples = drawn(signal, lag, count, random)
+        examples = random_sequences(signal, lag, count, random)
         return Examples(examples.tokens_NT, random.permutation(examples.labels_N))
 
-    monkeypatch.setattr(retention_task, "drawn", shuffled)
+    monkeypatch.setattr(retention_task, "random_sequences", shuffled)
     monkeypatch.setattr(retention_task, "HELD_OUT", 20_000)
-    found = retained(quick)
-    assert found["accuracy"] == pytest.approx(0.5, abs=0.02)
-    assert not found["solved"]
-    assert found["updates"] == 200  # the whole budget
+    result = retained(quick)
+    assert result["accuracy"] == pytest.approx(0.5, abs=0.02)
+    assert not result["solved"]
+    assert result["updates"] == 200  # the whole budget
 
 
-def test_training_ends_at_the_first_check_that_is_good_enough_and_each_is_reported(quick):
-    said = []
-    found = retained(quick, seed=1, report=said.append)
-    accuracies = [check["accuracy"] for check in found["checks"]]
+def test_training_ends_at_the_first_good_check_and_reports_every_check(quick):
+    reports = []
+    result = retained(quick, seed=1, report=reports.append)
+    accuracies = [check["accuracy"] for check in result["checks"]]
     assert [accuracy > retention_task.ENOUGH for accuracy in accuracies] == [False] * (len(accuracies) - 1) + [True]
     assert len(accuracies) > 1
-    assert found["updates"] == 20 * len(accuracies) < 200
-    assert [check["updates"] for check in found["checks"]] == [20 * (at + 1) for at in range(len(accuracies))]
-    assert said == [{"epoch": at + 1, "validation/accuracy": value} for at, value in enumerate(accuracies)]
+    assert result["updates"] == 20 * len(accuracies) < 200
+    assert [check["updates"] for check in result["checks"]] == [20 * (at + 1) for at in range(len(accuracies))]
+    assert reports == [{"epoch": at + 1, "validation/accuracy": value} for at, value in enumerate(accuracies)]
 
 
-def test_a_seed_comes_out_the_same_again_and_after_another_one_in_the_same_process(quick):
+def test_a_seed_gives_the_same_result_after_another_seed(quick):
     fresh, other = retained(quick, seed=1), retained(quick, seed=2)
     assert retained(quick, seed=1) == fresh != other
 
@@ -68,8 +68,8 @@ def test_dropout_of_the_settings_does_not_drop_the_signal(quick):
 
 
 @pytest.mark.parametrize(("signal", "place", "length"), [("first", 0, 5), ("middle", 4, 9)])
-def test_the_signal_is_the_lag_away_from_every_state_that_is_read_out(signal, place, length):
-    examples = retention_task.drawn(signal, 4, 300, np.random.default_rng(0))
+def test_the_signal_is_one_lag_away_from_every_state_of_the_readout(signal, place, length):
+    examples = retention_task.random_sequences(signal, 4, 300, np.random.default_rng(0))
     assert examples.tokens_NT.shape == (300, length)
     assert (examples.tokens_NT[:, place] == retention_task.SIGNALS[examples.labels_N]).all()
     distractors = np.delete(examples.tokens_NT, place, axis=1)
@@ -77,19 +77,22 @@ def test_the_signal_is_the_lag_away_from_every_state_that_is_read_out(signal, pl
     assert set(examples.labels_N) == {0, 1}
 
 
-def test_batches_are_never_the_same_twice_and_others_for_another_seed(quick):
-    (first_NT, labels_N), (second_NT, _) = retention_task._fresh("first", quick, 5, seed=0).take(2).as_numpy_iterator()
+def test_batches_differ_from_each_other_and_between_seeds(quick):
+    (first_NT, labels_N), (second_NT, _) = (
+        retention_task.fresh_batches("first", quick, 5, seed=0).take(2).as_numpy_iterator()
+    )
     assert first_NT.shape == (32, 6)
     assert (first_NT[:, 0] == retention_task.SIGNALS[labels_N.astype(int)]).all()
     assert (first_NT != second_NT).any()
-    ((other_NT, _),) = retention_task._fresh("first", quick, 5, seed=1).take(1).as_numpy_iterator()
+    batches = retention_task.fresh_batches("first", quick, 5, seed=1)
+    ((other_NT, _),) = batches.take(1).as_numpy_iterator()
     assert (first_NT != other_NT).any()
 
 
-def test_words_that_were_never_seen_have_no_effect_wherever_they_stand(quick):
-    """Padding and the unknown word are not in this task; the two signals are."""
+def test_words_never_seen_in_training_have_no_effect(quick):
+    """This task contains the two signals, but neither padding nor the unknown word."""
     examples, validation = (
-        retention_task.drawn("first", 5, count, np.random.default_rng(count)) for count in (800, 200)
+        retention_task.random_sequences("first", 5, count, np.random.default_rng(count)) for count in (800, 200)
     )
     faster = quick.model_copy(update={"learning_rate": 0.01})
     _, weights = training.train("vanilla", faster, retention_task.VOCABULARY_SIZE, 0, examples, validation, silent)
@@ -98,8 +101,8 @@ def test_words_that_were_never_seen_have_no_effect_wherever_they_stand(quick):
 
     def contrasts(positive, negative):
         words = np.array(positive), np.array(negative)
-        found = word_effect.word_effect(network.replacement_logits, validation.tokens_NT, *words)
-        return dict(zip(found["lag_tokens"].tolist(), found["contrast"], strict=True))
+        effect = word_effect.word_effect(network.replacement_logits, validation.tokens_NT, *words)
+        return dict(zip(effect["lag_tokens"].tolist(), effect["contrast"], strict=True))
 
     of_signals, of_unseen = contrasts(positive, negative), contrasts([1], [0])
     assert of_signals[5] > 2

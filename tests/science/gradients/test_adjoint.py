@@ -1,4 +1,4 @@
-"""How the logit's gradient fades: closed forms first, then references that share no code with what they check."""
+"""How the gradient of the logit fades: closed forms first, then references with independent code."""
 
 import keras
 import numpy as np
@@ -26,17 +26,17 @@ def orthogonal(units):
     return np.linalg.qr(RANDOM.normal(size=(units, units)))[0]
 
 
-@pytest.mark.parametrize("gain", [0.9, 0.5, 1.1, 1e-30, 1e30])  # the last two: gradients are not rescaled every step
-def test_a_linear_orthogonal_network_fades_by_its_gain_at_every_step_even_at_800_tokens(gain):
+@pytest.mark.parametrize("gain", [0.9, 0.5, 1.1, 1e-30, 1e30])  # the last two test rescaling
+def test_a_linear_orthogonal_network_fades_by_its_gain_over_800_tokens(gain):
     np.testing.assert_allclose(linear(gain * orthogonal(6), 800), np.arange(801) * np.log10(gain), atol=1e-9)
 
 
-def test_0_9_to_the_800_and_0_5_to_the_800_are_the_numbers_they_are():
+def test_0_9_and_0_5_to_the_power_of_800_are_exact():
     assert linear(0.9 * orthogonal(6), 800)[800] == pytest.approx(-36.60599, abs=1e-5)
     assert linear(0.5 * orthogonal(6), 800)[800] == pytest.approx(-240.82, abs=1e-2)  # float32 cannot hold this
 
 
-def test_a_non_normal_network_grows_before_it_fades_though_its_spectral_radius_is_a_half():
+def test_a_non_normal_network_of_spectral_radius_half_grows_then_fades():
     readout_H = np.array([0.0, 1.0])
     relative = linear(np.array([[0.5, 10.0], [0.0, 0.5]]), 50, readout_H)
     lags = np.arange(51)
@@ -45,9 +45,9 @@ def test_a_non_normal_network_grows_before_it_fades_though_its_spectral_radius_i
     assert relative[1] > 0 > relative[50]
 
 
-def test_a_gradient_that_is_exactly_zero_stays_zero_and_is_not_dropped():
+def test_an_exactly_zero_gradient_stays_zero_and_is_not_dropped():
     slopes_TNH = np.ones((9, 2, 3))
-    slopes_TNH[7, 0] = 0.0  # of the first review; saturated: 1 - tanh^2 = 0
+    slopes_TNH[7, 0] = 0.0  # the first review is saturated: 1 - tanh^2 = 0
     log10_norm_NL = adjoint.adjoint_scan(slopes_TNH, orthogonal(3), np.ones(3))
     assert np.isneginf(log10_norm_NL).tolist() == [[False] * 2 + [True] * 7, [False] * 9]
     curve = adjoint.Curve("forward", "dz/dh", log10_norm_NL[:1])
@@ -63,7 +63,7 @@ def test_a_float32_network_fades_further_than_float32_can_hold(settings):
     np.testing.assert_allclose(curve.log10_relative_NL, powers, atol=1e-4)  # U is orthogonal to float32 rounding
 
 
-def test_a_saturated_network_is_counted_as_dead_from_there_on(settings):
+def test_a_saturated_review_counts_as_dead_at_longer_lags(settings):
     model = bold("vanilla", settings)
     embeddings_VD, kernel_DH, *rest = model.get_weights()
     embeddings_VD[20] = 100 * np.sign(kernel_DH.sum())
@@ -71,16 +71,16 @@ def test_a_saturated_network_is_counted_as_dead_from_there_on(settings):
     tokens_NT = RANDOM.integers(2, 20, (4, 7))
     tokens_NT[0, 4] = 20  # |a| > 20 in every unit at lag 2
     (curve,) = adjoint.curves(model, tokens_NT)
-    found = adjoint.summary(curve)
-    assert found["dead"].tolist() == [0, 0, 0, 0.25, 0.25, 0.25, 0.25]
-    assert found["reviews"].tolist() == [4] * 7
-    assert np.isneginf(found["p10"]).tolist() == [False] * 3 + [True] * 4
+    summary = adjoint.summary(curve)
+    assert summary["dead"].tolist() == [0, 0, 0, 0.25, 0.25, 0.25, 0.25]
+    assert summary["reviews"].tolist() == [4] * 7
+    assert np.isneginf(summary["p10"]).tolist() == [False] * 3 + [True] * 4
     assert not np.isnan(curve.log10_relative_NL).any()
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_padding_after_the_text_fades_by_the_one_jacobian_that_it_repeats(settings, seed):
-    """What a network without a mask makes of padding that it reads last."""
+def test_padding_after_the_text_fades_by_its_repeated_jacobian(settings, seed):
+    """A network without a mask reads padding after the text as words."""
     model = architectures.initial("vanilla", settings, VOCABULARY, seed)
     model.set_weights([weight + 0.1 for weight in model.get_weights()])
     tokens_NT = np.pad(RANDOM.integers(2, VOCABULARY, (2, 7)), ((0, 0), (0, 400)))
@@ -141,16 +141,18 @@ class Reference:
         return (tf.concat(read_out, axis=1) @ self.kernel + self.bias)[0, 0]
 
     def probes(self, length, value=0.0):
-        return [
-            [tf.Variable(tf.fill((1, 5), tf.constant(value, tf.float64))) for _ in range(length)] for _ in self.cells
-        ]
+        probes = []
+        for _ in self.cells:
+            start_1H = tf.fill((1, 5), tf.constant(value, tf.float64))
+            probes.append([tf.Variable(start_1H) for _ in range(length)])
+        return probes
 
 
 RECURRENT = ["vanilla", "bidirectional", "lstm"]
 
 
 @pytest.mark.parametrize("model_and_tokens", RECURRENT, indirect=True)
-def test_the_curve_equals_automatic_differentiation_of_an_independent_float64_loop(model_and_tokens):
+def test_curves_equal_automatic_differentiation_of_a_float64_loop(model_and_tokens):
     model, tokens_NT = model_and_tokens
     reference = Reference(model)
     curves = [curve for curve in adjoint.curves(model, tokens_NT) if curve.quantity == "dz/dh"]
@@ -166,11 +168,13 @@ def test_the_curve_equals_automatic_differentiation_of_an_independent_float64_lo
 
 
 @pytest.mark.parametrize("model_and_tokens", RECURRENT, indirect=True)
-def test_the_curve_equals_finite_differences_along_every_unit_of_a_state(model_and_tokens):
+def test_curves_equal_finite_differences_of_the_states(model_and_tokens):
     model, tokens_NT = model_and_tokens
     reference = Reference(model)
     step = 1e-5
-    for direction, curve in enumerate(each for each in adjoint.curves(model, tokens_NT) if each.quantity == "dz/dh"):
+
+    curves = [curve for curve in adjoint.curves(model, tokens_NT) if curve.quantity == "dz/dh"]
+    for direction, curve in enumerate(curves):
         for lag in (0, 3, 6):
             slopes = []
             for unit in np.eye(5):
@@ -183,7 +187,7 @@ def test_the_curve_equals_finite_differences_along_every_unit_of_a_state(model_a
             assert 10.0 ** curve.log10_norm_NL[0, lag] == pytest.approx(np.linalg.norm(slopes), rel=1e-4)
 
 
-def keras_gradient_of_what_tanh_is_taken_of(weights, readout_H, x_NTD, activation, dtype):
+def keras_preactivation_gradient(weights, readout_H, x_NTD, activation, dtype):
     """dz/da_NTH of Keras' own layer: its input has as many columns more as there are units, each added to its unit."""
     kernel_DH, recurrent_HH, bias_H = weights
     units = len(recurrent_HH)
@@ -203,30 +207,28 @@ def by_token(slope_TNH, recurrent_HH, readout_H):
     return np.stack([delta_NH * 10.0 ** scale_N[:, None] for _, delta_NH, scale_N in steps][::-1], axis=1)
 
 
-def worst_step(found_NTH, reference_NTH):
-    """The largest relative error of a step: over all steps at once, the late and large ones would hide the early."""
-    return (np.linalg.norm(found_NTH - reference_NTH, axis=2) / np.linalg.norm(reference_NTH, axis=2)).max()
+def worst_step(gradient_NTH, reference_NTH):
+    """The largest relative error of a step; in a norm over all steps, large late steps would hide early errors."""
+    return (np.linalg.norm(gradient_NTH - reference_NTH, axis=2) / np.linalg.norm(reference_NTH, axis=2)).max()
 
 
 @pytest.mark.parametrize(("dtype", "error"), [("float64", 1e-12), ("float32", 1e-5)])
 @pytest.mark.parametrize("model_and_tokens", ["vanilla"], indirect=True)
-def test_the_scan_equals_probes_in_keras_own_layer(model_and_tokens, dtype, error):
+def test_the_scan_equals_probes_in_the_keras_layer(model_and_tokens, dtype, error):
     model, tokens_NT = model_and_tokens
     x_NTD = model.get_layer("embedding")(tokens_NT)
     (cell,) = adjoint.tanh_cells(model)
     weights = model.get_layer("encoder").get_weights()
-    reference_NTH = keras_gradient_of_what_tanh_is_taken_of(weights, cell.readout_H, x_NTD, "tanh", dtype)
+    reference_NTH = keras_preactivation_gradient(weights, cell.readout_H, x_NTD, "tanh", dtype)
     slope_TNH = adjoint.slopes(cell.states(tokens_NT))
     assert worst_step(by_token(slope_TNH, cell.recurrent_HH, cell.readout_H), reference_NTH) < error
 
 
-def test_the_scan_of_a_linear_network_equals_keras_own_differentiated_through_800_tokens():
+def test_the_linear_scan_equals_the_keras_layer_over_800_tokens():
     random = np.random.default_rng(0)
     recurrent_HH, readout_H = 0.35 * random.normal(size=(5, 5)), random.normal(size=5)
     weights = [np.zeros((2, 5)), recurrent_HH, np.zeros(5)]
-    reference_NTH = keras_gradient_of_what_tanh_is_taken_of(
-        weights, readout_H, np.zeros((1, 800, 2)), "linear", "float64"
-    )
+    reference_NTH = keras_preactivation_gradient(weights, readout_H, np.zeros((1, 800, 2)), "linear", "float64")
     assert np.linalg.norm(reference_NTH[0, 0]) < 1e-9
     assert worst_step(by_token(np.ones((800, 1, 5)), recurrent_HH, readout_H), reference_NTH) < 1e-9
 
@@ -256,20 +258,20 @@ def test_the_lstm_cell_gradient_equals_finite_differences_of_the_cell(model_and_
 
 
 @pytest.mark.parametrize("model_and_tokens", ["feedforward"], indirect=True)
-def test_feedforward_has_the_same_saliency_at_every_place_and_it_is_keras_own(model_and_tokens):
+def test_feedforward_saliency_is_equal_at_every_position(model_and_tokens):
     model, tokens_NT = model_and_tokens
     (curve,) = adjoint.curves(model, tokens_NT)
     np.testing.assert_allclose(curve.log10_relative_NL, 0, atol=1e-12)
     median_L = adjoint.summary(curve)["log10_relative_norm"]
-    found = decay.summary(np.stack([median_L] * 2), np.stack([median_L[None]] * 2))
-    assert np.isnan(found["half_life_tokens"])
-    assert found["horizon_1e-1"] == np.inf
+    summary = decay.summary(np.stack([median_L] * 2), np.stack([median_L[None]] * 2))
+    assert np.isnan(summary["half_life_tokens"])
+    assert summary["horizon_1e-1"] == np.inf
     _, saliency_NTD = keras_saliency(model, tokens_NT)
     np.testing.assert_allclose(10.0**curve.log10_norm_NL, np.linalg.norm(saliency_NTD, axis=2)[:, ::-1], rtol=1e-5)
 
 
 @pytest.mark.parametrize("forget", [1.0, 0.9, 1e-30])
-def test_constant_error_carousel_keeps_the_cell_gradient_and_a_forget_gate_of_0_9_fades_it_by_0_9(forget):
+def test_the_cell_gradient_fades_by_the_forget_gate(forget):
     no_gates_T4NH, open_TNH = np.zeros((801, 4, 1, 5)), np.ones((801, 1, 5))
     slopes = no_gates_T4NH, open_TNH, forget * open_TNH
     _, log10_norm_c_NL = adjoint.lstm_adjoint_scan(*slopes, RANDOM.normal(size=(4, 5, 5)), np.ones(5))
@@ -278,25 +280,28 @@ def test_constant_error_carousel_keeps_the_cell_gradient_and_a_forget_gate_of_0_
 
 
 @pytest.mark.parametrize("forget", [1.0, 0.9])
-def test_an_lstm_whose_biases_hold_its_gates_fades_in_the_cell_by_the_forget_gate_alone(settings, forget):
+def test_an_lstm_with_fixed_gates_fades_by_the_forget_gate_alone(settings, forget):
     model = architectures.initial("lstm", settings, VOCABULARY, seed=0)
     kernel_D4H, recurrent_H4H, bias_4H = (np.zeros_like(weight) for weight in model.get_layer("encoder").get_weights())
     bias_4H[:] = np.repeat([-50.0, min(logit_of(forget), 50.0), 0.0, 50.0], 5)  # i = 0, f, g, o = 1
-    kernel_D4H[:, 10:15] = 1  # g may do as it likes
+    kernel_D4H[:, 10:15] = 1  # g is arbitrary
     model.get_layer("encoder").set_weights([kernel_D4H, recurrent_H4H, bias_4H])
     _, cell = adjoint.curves(model, RANDOM.integers(2, VOCABULARY, (2, 801)))
-    held = expit(np.float64(bias_4H[5]))  # 0.9 as a float32 bias can say it
-    assert held == pytest.approx(forget, abs=1e-7)
-    np.testing.assert_allclose(cell.log10_relative_NL, np.tile(np.arange(801) * np.log10(held), (2, 1)), atol=1e-9)
+    forget_gate = expit(np.float64(bias_4H[5]))  # 0.9 in the precision of a float32 bias
+    assert forget_gate == pytest.approx(forget, abs=1e-7)
+    np.testing.assert_allclose(
+        cell.log10_relative_NL, np.tile(np.arange(801) * np.log10(forget_gate), (2, 1)), atol=1e-9
+    )
 
 
-def test_the_gradient_of_the_stacked_outputs_is_the_trap(settings):
-    """What most tools plot: differentiating the outputs of the layer, which the recurrence does not read."""
+def test_the_gradient_of_stacked_outputs_is_nonzero_at_one_step_only(settings):
+    """Most tools plot this: the derivative by the stacked outputs of the layer, which the recurrence does not read."""
     model = architectures.initial("vanilla", settings, VOCABULARY, seed=0)
     tokens_NT = RANDOM.integers(2, VOCABULARY, (2, 7))
     layer = keras.layers.SimpleRNN(5, return_sequences=True)
     layer.build((None, 7, 3))
     layer.set_weights(model.get_layer("encoder").get_weights())
+
     with tf.GradientTape() as tape:
         outputs_NTH = layer(model.get_layer("embedding")(tokens_NT))
         tape.watch(outputs_NTH)
@@ -308,22 +313,24 @@ def test_the_gradient_of_the_stacked_outputs_is_the_trap(settings):
 
 
 @pytest.fixture(scope="module")
-def as_keras_starts(settings):
-    """(median curve over 800 tokens, that over 100, mean square state), each the mean of five seeds."""
+def keras_initialisation(settings):
+    """(median curve over 800 tokens, median curve over 100 tokens, mean square state), each the mean of five seeds."""
     textbook = settings.model_copy(update={"embedding_dimension": 32, "hidden_size": 64, "sequence_length": 800})
     tokens_NT = np.random.default_rng(0).integers(2, 10_000, (64, 800))
-    found = []
+    curves_800, curves_100, mean_squares = [], [], []
     for seed in range(5):
         model = architectures.initial("vanilla", textbook, 10_000, seed)
-        curves = [adjoint.curves(model, tokens_NT[:, :length])[0] for length in (800, 100)]
+        (curve_800,) = adjoint.curves(model, tokens_NT)
+        (curve_100,) = adjoint.curves(model, tokens_NT[:, :100])
         (cell,) = adjoint.tanh_cells(model)
-        mean_square = np.mean(cell.states(tokens_NT)[200:] ** 2)  # by then h_0 = 0 is forgotten
-        found.append([*(adjoint.summary(curve)["log10_relative_norm"] for curve in curves), mean_square])
-    return [np.mean(each, axis=0) for each in zip(*found, strict=True)]
+        curves_800.append(adjoint.summary(curve_800)["log10_relative_norm"])
+        curves_100.append(adjoint.summary(curve_100)["log10_relative_norm"])
+        mean_squares.append(np.mean(cell.states(tokens_NT)[200:] ** 2))  # by then h_0 = 0 is forgotten
+    return np.mean(curves_800, axis=0), np.mean(curves_100, axis=0), np.mean(mean_squares)
 
 
-def test_keras_own_initialisation_fades_as_was_measured_once_with_other_code(as_keras_starts):
-    over_800_L, over_100_L, mean_square = as_keras_starts
+def test_keras_initialisation_fades_as_measured_by_independent_code(keras_initialisation):
+    over_800_L, over_100_L, mean_square = keras_initialisation
     assert np.sqrt(mean_square) == pytest.approx(0.129, abs=0.005)
     assert decay.half_life(over_800_L) == pytest.approx(43, abs=3)
     assert over_800_L[99] == pytest.approx(-0.70, abs=0.05)
@@ -332,9 +339,9 @@ def test_keras_own_initialisation_fades_as_was_measured_once_with_other_code(as_
     assert over_100_L[99] == pytest.approx(-0.55, abs=0.06)  # less: h_0 = 0 is not saturated
 
 
-def test_keras_own_initialisation_fades_as_mean_field_theory_says(as_keras_starts):
+def test_keras_initialisation_fades_as_mean_field_theory_predicts(keras_initialisation):
     """E[h^2] tends to s / sqrt(2), s^2 the variance of the input drive; each step keeps 1 - E[h^2] of the gradient."""
-    over_800_L, _, mean_square = as_keras_starts
+    over_800_L, _, mean_square = keras_initialisation
     drive_variance = 32 * (0.1**2 / 12) * (2 / (32 + 64))
     theory = np.sqrt(drive_variance / 2)
     assert mean_square == pytest.approx(theory, rel=0.05)

@@ -1,4 +1,4 @@
-"""Half-lives, horizons and their intervals, on curves whose answers are known."""
+"""Half-lives, horizons and their intervals, on curves with known answers."""
 
 import numpy as np
 import pandas as pd
@@ -13,32 +13,34 @@ def test_an_exponential_of_0_9_a_token_has_its_half_life_and_horizons():
     curve_L = LAG[:201] * np.log10(0.9)
     assert decay.half_life(curve_L) == pytest.approx(6.579, abs=1e-3)
     assert [decay.horizon(curve_L, at) for at in (-1, -2, -3)] == [22, 44, 66]
-    found = decay.summary(np.stack([curve_L] * 3), np.stack([curve_L[None]] * 3))
-    assert found["r2"] > 1 - 1e-12
-    assert found["rate"] == pytest.approx(0.9)
-    assert (found["half_life_tokens_low"], found["half_life_tokens_high"]) == pytest.approx((6.579, 6.579), abs=1e-3)
-    assert found["steepest_slope"] == pytest.approx(found["flattest_slope"])
+    summary = decay.summary(np.stack([curve_L] * 3), np.stack([curve_L[None]] * 3))
+    assert summary["r2"] > 1 - 1e-12
+    assert summary["rate"] == pytest.approx(0.9)
+    assert (summary["half_life_tokens_low"], summary["half_life_tokens_high"]) == pytest.approx(
+        (6.579, 6.579), abs=1e-3
+    )
+    assert summary["steepest_slope"] == pytest.approx(summary["flattest_slope"])
 
 
-def test_the_half_life_of_keras_own_start_is_that_of_the_closed_form():
+def test_the_half_life_of_keras_initialisation_has_a_closed_form():
     assert decay.half_life_at_start(32, 64) == pytest.approx(np.log(2) / -np.log(1 - 0.016667), rel=1e-4)
 
 
 def test_a_horizon_is_where_a_curve_stays_below_not_where_it_first_dips():
     curve_L = np.array([0.0, -1.5, 0.5, -1.1, -2.0, -1.2])
     assert decay.horizon(curve_L, -1) == 3
-    assert decay.horizon(curve_L, -2) == np.inf  # touched at lag 4, and left again: censored
+    assert decay.horizon(curve_L, -2) == np.inf  # reached at lag 4 only, so it is censored
     assert decay.horizon(np.array([0.0, -np.inf, -np.inf]), -3) == 1
     assert decay.horizon(np.zeros(4), -1) == np.inf
 
 
-def test_a_curve_that_is_no_exponential_has_horizons_but_no_half_life():
+def test_a_curve_that_is_not_exponential_has_horizons_but_no_half_life():
     curve_L = -2 * np.sin(LAG[:101] / 10)
-    found = decay.summary(np.stack([curve_L] * 2), np.stack([curve_L[None]] * 2))
-    assert found["r2"] < decay.LEAST_R2
-    assert np.isnan(found["half_life_tokens"])
-    assert np.isnan(found["half_life_tokens_low"])
-    assert found["horizon_1e-1"] == decay.horizon(curve_L, -1)
+    summary = decay.summary(np.stack([curve_L] * 2), np.stack([curve_L[None]] * 2))
+    assert summary["r2"] < decay.LEAST_R2
+    assert np.isnan(summary["half_life_tokens"])
+    assert np.isnan(summary["half_life_tokens_low"])
+    assert summary["horizon_1e-1"] == decay.horizon(curve_L, -1)
 
 
 def test_a_curve_that_grows_never_halves_and_a_flat_one_has_no_r2():
@@ -49,7 +51,7 @@ def test_a_curve_that_grows_never_halves_and_a_flat_one_has_no_r2():
 
 
 @pytest.mark.parametrize(("floor", "preferred"), [(-2.0, True), (None, False)])
-def test_a_floor_is_found_where_there_is_one_and_not_where_there_is_none(floor, preferred):
+def test_a_floor_is_preferred_only_where_there_is_one(floor, preferred):
     noise = np.random.default_rng(0).normal(scale=0.02, size=201)
     exact_L = -0.05 * LAG[:201] if floor is None else np.log10(10 ** (-0.05 * LAG[:201]) + 10**floor)
     assert (decay.floor_preference(exact_L + noise) > 4) == preferred
@@ -57,28 +59,34 @@ def test_a_floor_is_found_where_there_is_one_and_not_where_there_is_none(floor, 
 
 def test_a_gradient_that_died_in_a_seed_has_no_fit_but_a_horizon():
     curve_L = np.concatenate([np.zeros(10), np.full(91, -np.inf)])
-    found = decay.summary(np.stack([curve_L] * 2), np.stack([curve_L[None]] * 2))
-    assert np.isnan(found["half_life_tokens"])
-    assert found["horizon_1e-3"] == 10
-    assert found["log10_at_last_lag"] == -np.inf
+    summary = decay.summary(np.stack([curve_L] * 2), np.stack([curve_L[None]] * 2))
+    assert np.isnan(summary["half_life_tokens"])
+    assert summary["horizon_1e-3"] == 10
+    assert summary["log10_at_last_lag"] == -np.inf
 
 
-def test_the_interval_over_ten_seeds_covers_the_truth_as_often_as_it_says(monkeypatch):
-    monkeypatch.setattr(decay, "RESAMPLES", 300)
-    draws, true_slope, lags = np.random.default_rng(0), -0.02, np.arange(31)
+def test_the_interval_over_ten_seeds_has_its_nominal_coverage():
+    random = np.random.default_rng(0)
+    true_slope = -0.02
+    lags = np.arange(31)
     covered = 0
     for _ in range(1000):
-        slope_S1 = true_slope + draws.normal(scale=0.004, size=(10, 1))
-        reviews_SN1 = slope_S1[:, None] + draws.normal(scale=0.004, size=(10, 20, 1))
+        slope_S1 = true_slope + random.normal(scale=0.004, size=(10, 1))
+        reviews_SN1 = slope_S1[:, None] + random.normal(scale=0.004, size=(10, 20, 1))
         relative_SNL = reviews_SN1 * lags
-        resampled_SRL = np.stack([np.median(each[draws.integers(20, size=(10, 20))], axis=1) for each in relative_SNL])
-        means_BL = decay._resampled_means(resampled_SRL, seed=0)
+        resampled = []
+        for relative_NL in relative_SNL:
+            drawn_RN = random.integers(20, size=(10, 20))
+            resampled.append(np.median(relative_NL[drawn_RN], axis=1))
+        resampled_SRL = np.stack(resampled)
+
+        means_BL = decay.resampled_means(resampled_SRL, seed=0, resamples=300)
         low, high = decay.interval(means_BL[:, -1], seeds=10)
         covered += low <= true_slope * lags[-1] <= high
     assert 930 <= covered <= 970
 
 
-def test_resampled_medians_are_values_that_are_there_and_scatter_about_the_median():
+def test_resampled_medians_are_observed_values_around_the_median():
     relative_NL = np.random.default_rng(0).normal(size=(201, 3))
     medians_RL = decay.resampled_medians(relative_NL, seed=0)
     assert medians_RL.shape == (decay.REVIEW_RESAMPLES, 3)
@@ -86,7 +94,7 @@ def test_resampled_medians_are_values_that_are_there_and_scatter_about_the_media
     np.testing.assert_allclose(medians_RL.mean(axis=0), np.median(relative_NL, axis=0), atol=0.05)
 
 
-def test_curves_of_two_and_of_three_seeds_stand_in_one_table_each_with_its_own_interval():
+def test_curves_of_two_and_three_seeds_have_their_own_intervals():
     kind = dict.fromkeys(decay.GROUP, "any")
     parts = []
     for architecture, seeds in (("lstm", 2), ("vanilla", 3)):

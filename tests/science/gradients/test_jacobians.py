@@ -1,4 +1,6 @@
-"""What products of Jacobians do: closed forms of linear networks first, then networks differentiated by other means."""
+"""Products of Jacobians: closed forms of linear networks first, then networks differentiated by other means."""
+
+from itertools import product
 
 import numpy as np
 import pytest
@@ -13,6 +15,15 @@ def ones(tokens, units):
     return np.ones((tokens, 1, units))
 
 
+def lyapunov(slope_TNH, recurrent_HH, warm_up=0):
+    return jacobians.exponents(jacobians.log_stretches(slope_TNH, recurrent_HH), warm_up)
+
+
+def spectral_norms(slope_TNH, recurrent_HH):
+    """log10_norm_NL at every lag."""
+    return jacobians.log10_spectral_norm(slope_TNH, recurrent_HH, range(len(slope_TNH)))
+
+
 def orthogonal(units):
     return np.linalg.qr(RANDOM.normal(size=(units, units)))[0]
 
@@ -24,7 +35,7 @@ def normal(*eigenvalues):
 
 
 class Network:
-    """A random tanh network that reads 2 reviews with 5 units, in the only equation that defines it."""
+    """A random tanh network of 5 units that reads 2 reviews, written as its defining equation."""
 
     def __init__(self, seed, gain, tokens=9):
         random = np.random.default_rng(seed)
@@ -38,7 +49,7 @@ class Network:
         self.slope_TNH = 1 - np.array(self.states_TNH) ** 2
 
     def last_state_moves(self, lag, along_NH):
-        """Forward mode: the derivative of h_T as h_{T-lag} moves `along_NH`, by a complex step, which has no error."""
+        """Forward mode: the derivative of h_T along a move of h_{T-lag}, by an exact complex step."""
         h_NH = self.states_TNH[-1 - lag] + 1e-200j * along_NH
         for drive_NH in self.drive_TNH[len(self.drive_TNH) - lag :]:
             h_NH = np.tanh(drive_NH + h_NH @ self.recurrent_HH)
@@ -56,38 +67,38 @@ class Network:
 
 
 GAINS = [0.5, 1.5, 4.0]  # the largest singular value is below 1 for some of the first, well above it for the others
-NETWORKS = [Network(seed, gain) for gain in GAINS for seed in range(20)]
+NETWORKS = [Network(seed, gain) for gain, seed in product(GAINS, range(20))]
 
 
 @pytest.mark.parametrize("gain", [0.9, 0.5, 1.2, 1e-30, 1e30])
-def test_norm_bound_and_gradient_of_a_linear_orthogonal_network_are_powers_of_its_gain(gain):
+def test_an_orthogonal_network_has_powers_of_its_gain_as_norm_and_bound(gain):
     slope_TNH, recurrent_HH, readout_H = ones(801, 6), gain * orthogonal(6), np.eye(6)[2]
     powers = np.arange(801) * np.log10(gain)
     for log10_NL in (
-        jacobians.log10_spectral_norm(slope_TNH, recurrent_HH),
+        spectral_norms(slope_TNH, recurrent_HH),
         jacobians.log10_bound(slope_TNH, recurrent_HH, readout_H),
         adjoint.adjoint_scan(slope_TNH, recurrent_HH, readout_H),
     ):
         np.testing.assert_allclose(log10_NL, powers[None], atol=1e-9)
 
 
-def test_0_9_to_the_800_and_0_5_to_the_800_are_the_numbers_they_are():
-    for gain, known, places in ((0.9, -36.60599, 1e-5), (0.5, -240.82, 1e-2)):  # float32 cannot hold the second
+def test_0_9_and_0_5_to_the_power_of_800_are_exact():
+    for gain, power, places in ((0.9, -36.60599, 1e-5), (0.5, -240.82, 1e-2)):  # float32 cannot hold the second
         at_800 = jacobians.log10_spectral_norm(ones(801, 6), gain * orthogonal(6), [800])
-        assert at_800 == pytest.approx(np.array([[known]]), abs=places)
+        assert at_800 == pytest.approx(np.array([[power]]), abs=places)
 
 
-@pytest.mark.parametrize("gain", [0.9, 1.2])  # the second is the positive control: it must be seen to explode
-def test_every_exponent_of_a_linear_orthogonal_network_is_the_log_of_its_gain(gain):
-    exponent_NH = jacobians.lyapunov(ones(801, 6), gain * orthogonal(6))
+@pytest.mark.parametrize("gain", [0.9, 1.2])  # the second is the positive control: it must explode
+def test_every_exponent_of_an_orthogonal_network_is_the_log_of_its_gain(gain):
+    exponent_NH = lyapunov(ones(801, 6), gain * orthogonal(6))
     np.testing.assert_allclose(exponent_NH, np.full((1, 6), np.log(gain)), atol=1e-10)
     assert (exponent_NH > 0).all() == (gain > 1)
 
 
-def test_a_non_normal_network_grows_before_it_fades_though_its_spectral_radius_is_a_half():
+def test_a_non_normal_network_of_spectral_radius_half_grows_then_fades():
     recurrent_HH = np.array([[0.5, 10.0], [0.0, 0.5]])
     lags = np.arange(51)
-    log10_norm_NL = jacobians.log10_spectral_norm(ones(51, 2), recurrent_HH)
+    log10_norm_NL = spectral_norms(ones(51, 2), recurrent_HH)
     closed_form = lags * np.log10(0.5) + np.arcsinh(10 * lags) / np.log(10)  # U^k = 0.5^k [[1, 20 k], [0, 1]]
     np.testing.assert_allclose(log10_norm_NL[0], closed_form, atol=1e-12)
     assert log10_norm_NL[0, 1] > 0 > log10_norm_NL[0, 50]
@@ -97,10 +108,10 @@ def test_a_non_normal_network_grows_before_it_fades_though_its_spectral_radius_i
     assert parts["non_normality"] == pytest.approx(100 * np.sqrt(2))  # U U' - U' U = diag(100, -100)
 
 
-def test_in_the_end_norm_and_gradient_fade_by_the_spectral_radius():
+def test_norm_and_gradient_finally_fade_by_the_spectral_radius():
     basis_HH = RANDOM.normal(size=(5, 5))
     recurrent_HH = basis_HH @ np.diag([0.97, -0.8, 0.6, 0.5, 0.1]) @ np.linalg.inv(basis_HH)
-    norm = jacobians.log10_spectral_norm(ones(401, 5), recurrent_HH)
+    norm = spectral_norms(ones(401, 5), recurrent_HH)
     gradient = adjoint.adjoint_scan(ones(401, 5), recurrent_HH, RANDOM.normal(size=5))
     for log10_NL in (norm, gradient):
         assert (log10_NL[0, 400] - log10_NL[0, 200]) / 200 == pytest.approx(np.log10(0.97), abs=1e-6)
@@ -110,7 +121,7 @@ def test_in_the_end_norm_and_gradient_fade_by_the_spectral_radius():
 
 
 @pytest.mark.parametrize("lag", [1, 4, 8])
-def test_moving_a_state_forward_and_scanning_the_logit_back_give_the_same_number(lag):
+def test_forward_mode_and_the_backward_scan_agree(lag):
     for network in NETWORKS:
         along_NH = np.random.default_rng(lag).normal(size=(2, 5))
         forward_N = network.last_state_moves(lag, along_NH) @ network.readout_H
@@ -123,9 +134,9 @@ def test_moving_a_state_forward_and_scanning_the_logit_back_give_the_same_number
         np.testing.assert_allclose(10.0**log10_norm_N, np.linalg.norm(gradient_NH, axis=1), rtol=1e-12)
 
 
-def test_norm_singular_values_and_gradient_are_those_of_the_jacobian_that_forward_mode_gives():
+def test_norms_and_singular_values_match_the_forward_mode_jacobian():
     for network in NETWORKS:
-        norm_NL, gradient_NL = network(jacobians.log10_spectral_norm), network.log10_gradient()
+        norm_NL, gradient_NL = network(spectral_norms), network.log10_gradient()
         log10_value_NLC, rank_NL = network(jacobians.singular_values, range(9), count=3)
         for lag in range(9):
             product_NHH = network.product(lag)
@@ -139,11 +150,11 @@ def test_norm_singular_values_and_gradient_are_those_of_the_jacobian_that_forwar
             np.testing.assert_allclose(gradient_NL[:, lag], np.log10(explicit_N), atol=1e-9)
 
 
-def test_no_gradient_exceeds_its_bounds_in_any_step_or_in_all():
+def test_no_gradient_exceeds_its_bounds_in_one_step_or_in_all():
     least_slack, largest = np.inf, []
     for network in NETWORKS:
         gradient_NL, bound_NL = network.log10_gradient(), network(jacobians.log10_bound, network.readout_H)
-        norm_NL = network(jacobians.log10_spectral_norm)
+        norm_NL = network(spectral_norms)
         rounding = np.log10(1 + 1e-12)
         assert (np.diff(gradient_NL) <= np.diff(bound_NL) + rounding).all()
         assert (gradient_NL <= bound_NL + rounding).all()
@@ -154,7 +165,7 @@ def test_no_gradient_exceeds_its_bounds_in_any_step_or_in_all():
     assert 0 < least_slack < 0.1  # the bound is not loose by construction
 
 
-def test_the_bound_of_a_step_is_the_largest_singular_value_times_the_largest_slope_of_that_step():
+def test_the_bound_of_a_step_is_singular_value_times_largest_slope():
     slope_TNH = np.array([[[0.1, 0.1]], [[0.5, 0.2]], [[0.3, 0.4]]])
     bound_NL = jacobians.log10_bound(slope_TNH, np.diag([3.0, -2.0]), np.array([3.0, 4.0]))
     np.testing.assert_allclose(10.0**bound_NL, [[5.0, 5 * 3 * 0.4, 5 * 3 * 0.4 * 3 * 0.5]])
@@ -164,34 +175,34 @@ def test_exponents_add_up_to_the_mean_log_determinant():
     for network in NETWORKS:
         log_determinant_N = np.log(network.slope_TNH[1:]).sum(axis=2).mean(axis=0)
         log_determinant_N += np.linalg.slogdet(network.recurrent_HH).logabsdet
-        np.testing.assert_allclose(network(jacobians.lyapunov).sum(axis=1), log_determinant_N, atol=1e-10)
+        np.testing.assert_allclose(network(lyapunov).sum(axis=1), log_determinant_N, atol=1e-10)
 
 
-def test_no_exponent_exceeds_the_log_norm_of_the_whole_product_by_its_length():
+def test_no_exponent_exceeds_the_log_norm_of_the_product_per_step():
     for network in NETWORKS:
-        exponent_NH = network(jacobians.lyapunov)
-        log_norm_N = network(jacobians.log10_spectral_norm)[:, -1] * np.log(10)
+        exponent_NH = network(lyapunov)
+        log_norm_N = network(spectral_norms)[:, -1] * np.log(10)
         assert (exponent_NH <= log_norm_N[:, None] / 8 + 1e-12).all()
         assert (np.diff(exponent_NH) <= 0).all()
 
 
-def test_exponents_add_up_however_far_apart_the_slopes_of_a_step_are():
+def test_exponents_add_up_for_slopes_that_differ_by_powers_of_ten():
     random = np.random.default_rng(0)
     slope_TNH, recurrent_HH = 10.0 ** random.uniform(-15, 0, (30, 2, 5)), random.normal(size=(5, 5))
     log_determinant_N = np.log(slope_TNH[1:]).sum(axis=2).mean(axis=0) + np.linalg.slogdet(recurrent_HH).logabsdet
-    np.testing.assert_allclose(jacobians.lyapunov(slope_TNH, recurrent_HH).sum(axis=1), log_determinant_N, atol=1e-10)
+    np.testing.assert_allclose(lyapunov(slope_TNH, recurrent_HH).sum(axis=1), log_determinant_N, atol=1e-10)
 
 
 def by_qr_of(product_NHH):
-    """What QR step by step in tangent order must give over 4 steps: a QR factorisation is unique but for signs."""
+    """The expected exponents over 4 steps: a QR factorisation is unique up to signs, so one QR equals four."""
     triangle_NHH = np.linalg.qr(product_NHH).R
     return -np.sort(-np.log(np.abs(np.diagonal(triangle_NHH, axis1=1, axis2=2))), axis=1) / 4
 
 
-def test_exponents_are_in_tangent_order_and_a_transposed_product_gives_others_with_the_same_sum():
+def test_exponents_use_the_tangent_order_not_the_transposed_product():
     wrong_NH = []
     for network in NETWORKS[:20]:  # of small gain: the explicit product of the others is lost in rounding
-        exponent_NH = jacobians.lyapunov(network.slope_TNH[-5:], network.recurrent_HH)
+        exponent_NH = lyapunov(network.slope_TNH[-5:], network.recurrent_HH)
         np.testing.assert_allclose(exponent_NH, by_qr_of(network.product(4)), atol=1e-6)
         transposed_NH = by_qr_of(network.product(4).transpose(0, 2, 1))
         np.testing.assert_allclose(transposed_NH.sum(axis=1), exponent_NH.sum(axis=1), atol=1e-6)
@@ -199,18 +210,18 @@ def test_exponents_are_in_tangent_order_and_a_transposed_product_gives_others_wi
     assert np.median(wrong_NH) > 0.05
 
 
-def test_exponents_without_a_warm_up_and_norms_leave_out_what_is_not_asked_for():
+def test_exponents_skip_the_warm_up_and_norms_the_first_slope():
     slope_TNH, recurrent_HH = ones(31, 4), 0.9 * orthogonal(4)
-    slope_TNH[0] = np.nan  # of the first state by what was before the text
+    slope_TNH[0] = np.nan  # of the first state, which no Jacobian uses
     slope_TNH[1:11] = 0.5
-    alike = np.ones((1, 4))
-    np.testing.assert_allclose(jacobians.lyapunov(slope_TNH, recurrent_HH, 10), np.log(0.9) * alike, atol=1e-12)
-    whole = np.log(0.9) + np.log(0.5) / 3
-    np.testing.assert_allclose(jacobians.lyapunov(slope_TNH, recurrent_HH), whole * alike, atol=1e-12)
-    norm_NL = jacobians.log10_spectral_norm(slope_TNH, recurrent_HH, [30, 20])
-    np.testing.assert_allclose(norm_NL, [[30 * whole / np.log(10), 20 * np.log10(0.9)]], atol=1e-12)
+    ones_NH = np.ones((1, 4))
+    np.testing.assert_allclose(lyapunov(slope_TNH, recurrent_HH, 10), np.log(0.9) * ones_NH, atol=1e-12)
+    mean_exponent = np.log(0.9) + np.log(0.5) / 3
+    np.testing.assert_allclose(lyapunov(slope_TNH, recurrent_HH), mean_exponent * ones_NH, atol=1e-12)
+    norm_NL = jacobians.log10_spectral_norm(slope_TNH, recurrent_HH, [20, 30])
+    np.testing.assert_allclose(norm_NL, [[20 * np.log10(0.9), 30 * mean_exponent / np.log(10)]], atol=1e-12)
     with pytest.raises(ValueError, match="31 tokens leave no Jacobian after a warm-up of 30"):
-        jacobians.lyapunov(slope_TNH, recurrent_HH, 30)
+        lyapunov(slope_TNH, recurrent_HH, 30)
 
 
 def test_the_first_exponents_are_the_same_without_the_others():
@@ -219,7 +230,7 @@ def test_the_first_exponents_are_the_same_without_the_others():
     np.testing.assert_allclose(network(jacobians.log_stretches, directions=2), every_SNH[:, :, :2], rtol=1e-9)
 
 
-def test_singular_values_are_powers_of_the_eigenvalues_until_rounding_hides_them():
+def test_singular_values_are_powers_of_eigenvalues_until_rounding():
     lags = [0, 1, 20, 60, 120, 800]
     value_NLC, rank_NL = jacobians.singular_values(ones(801, 4), normal(0.9, -0.8, 0.5, 0.1), lags, count=3)
     powers_LC = np.outer(lags, np.log10([0.9, 0.8, 0.5]))
@@ -231,44 +242,46 @@ def test_singular_values_are_powers_of_the_eigenvalues_until_rounding_hides_them
     assert rank_NL[0, -1] == pytest.approx(1)
 
 
-def test_the_effective_rank_of_an_orthogonal_product_is_the_number_of_units_at_every_lag():
+def test_an_orthogonal_product_has_full_effective_rank_at_every_lag():
     _, rank_NL = jacobians.singular_values(ones(301, 7), 0.3 * orthogonal(7), range(301))
     np.testing.assert_allclose(rank_NL, 7, rtol=1e-9)
 
 
-def test_a_saturated_network_gives_minus_infinity_from_there_on_and_its_neighbour_in_the_batch_is_not_touched():
+def test_saturation_gives_minus_infinity_in_its_own_review_only():
     slope_TNH = np.ones((9, 2, 3))
     slope_TNH[6, 0] = 0.0  # lags 3 and beyond of the first review go through it
     recurrent_HH = orthogonal(3)
     dead_NL = [[False] * 3 + [True] * 6, [False] * 9]
     value_NLC, rank_NL = jacobians.singular_values(slope_TNH, recurrent_HH, range(9))
+
     for log10_NL in (
-        jacobians.log10_spectral_norm(slope_TNH, recurrent_HH),
+        spectral_norms(slope_TNH, recurrent_HH),
         jacobians.log10_bound(slope_TNH, recurrent_HH, np.ones(3)),
         value_NLC.max(axis=2),
     ):
         assert np.isneginf(log10_NL).tolist() == dead_NL
         assert not np.isnan(log10_NL).any()
+
     np.testing.assert_allclose(rank_NL, np.where(dead_NL, 0, 3))
-    exponent_NH = jacobians.lyapunov(slope_TNH, recurrent_HH)
+    exponent_NH = lyapunov(slope_TNH, recurrent_HH)
     assert np.isneginf(exponent_NH[0]).all()
     np.testing.assert_allclose(exponent_NH[1], 0, atol=1e-12)
 
 
 @pytest.mark.parametrize("units", [3, 64])  # LAPACK works on the second in blocks
-def test_each_saturated_unit_of_a_step_takes_one_direction_away(units):
+def test_each_saturated_unit_of_a_step_removes_one_direction(units):
     slope_TNH, recurrent_HH = ones(40, units), orthogonal(units)
     slope_TNH[20, 0, :2] = 0.0
     slope_TNH[30, 0, 2] = 0.0
-    assert np.isneginf(jacobians.lyapunov(slope_TNH, recurrent_HH)).tolist() == [[False] * (units - 2) + [True] * 2]
-    assert np.isneginf(jacobians.lyapunov(slope_TNH, recurrent_HH, warm_up=25)).sum() == 1
+    assert np.isneginf(lyapunov(slope_TNH, recurrent_HH)).tolist() == [[False] * (units - 2) + [True] * 2]
+    assert np.isneginf(lyapunov(slope_TNH, recurrent_HH, warm_up=25)).sum() == 1
     norm_NL = jacobians.log10_spectral_norm(slope_TNH, recurrent_HH, [39])
     value_NLC, rank_NL = jacobians.singular_values(slope_TNH, recurrent_HH, [39], count=3)
     assert -1 < norm_NL[0, 0] == value_NLC[0, 0, 0] < 1e-12
     assert 1 - 1e-12 < rank_NL[0, 0] < units - 2 + 1e-9
 
 
-def test_time_constants_are_the_tokens_to_1_over_e_and_a_mode_that_does_not_fade_has_none():
+def test_time_constants_are_the_tokens_until_a_mode_falls_to_1_over_e():
     turn_HH = np.zeros((6, 6))
     turn_HH[:2, :2] = 0.8 * np.array([[np.cos(1), -np.sin(1)], [np.sin(1), np.cos(1)]])  # 0.8 exp(+-i)
     turn_HH[2:, 2:] = np.diag([1.0, 1.5, -np.exp(-1 / 40), 0.0])
@@ -276,7 +289,7 @@ def test_time_constants_are_the_tokens_to_1_over_e_and_a_mode_that_does_not_fade
     np.testing.assert_allclose(tokens_H, [np.inf, np.inf, 40, -1 / np.log(0.8), -1 / np.log(0.8), 0])
 
 
-def test_time_constants_are_those_of_the_jacobian_at_the_slope_not_of_the_weights():
+def test_time_constants_belong_to_the_jacobian_not_to_the_weights():
     recurrent_HH = RANDOM.normal(size=(4, 4))
     slope_H = np.array([0.1, 0.2, 0.3, 0.4])
     jacobian_HH = np.zeros((4, 4))
@@ -287,7 +300,7 @@ def test_time_constants_are_those_of_the_jacobian_at_the_slope_not_of_the_weight
     np.testing.assert_allclose(np.exp(-1 / jacobians.time_constants(slope_H, recurrent_HH)), size_H, rtol=1e-9)
 
 
-def test_mechanism_averages_the_slopes_of_the_jacobians_and_their_largest():
+def test_mechanism_averages_the_slopes_and_the_largest_slopes():
     slope_TNH = np.array([[[9.0, 9.0]], [[0.5, 0.1]], [[0.2, 0.8]]])  # the first is in no Jacobian
     parts = jacobians.mechanism(slope_TNH, orthogonal(2))
     assert parts["mean_slope"] == pytest.approx(0.4)
@@ -295,38 +308,35 @@ def test_mechanism_averages_the_slopes_of_the_jacobians_and_their_largest():
     assert parts["non_normality"] == pytest.approx(0, abs=1e-12)
 
 
-def test_a_change_of_basis_of_a_linear_network_changes_no_norm_and_no_exponent():
+def test_a_change_of_basis_changes_no_norm_and_no_exponent():
     eigenvalues = np.array([1.1, 0.9, 0.7, 0.5, 0.2])
     recurrent_HH = np.diag(eigenvalues) + np.triu(RANDOM.normal(size=(5, 5)), 1)
     basis_HH = orthogonal(5)
     changed_HH = basis_HH.T @ recurrent_HH @ basis_HH
-    both = [jacobians.log10_spectral_norm(ones(601, 5), each) for each in (recurrent_HH, changed_HH)]
-    np.testing.assert_allclose(*both, atol=1e-9)
-    for each in (recurrent_HH, changed_HH):  # by then they are those of the network, whatever they started from
-        exponent_NH = jacobians.lyapunov(ones(601, 5), each, warm_up=300)
+    slope_TNH = ones(601, 5)
+    norm_NL = spectral_norms(slope_TNH, recurrent_HH)
+    np.testing.assert_allclose(spectral_norms(slope_TNH, changed_HH), norm_NL, atol=1e-9)
+    for weights_HH in (recurrent_HH, changed_HH):  # after the warm-up, exponents do not depend on the initial basis
+        exponent_NH = lyapunov(slope_TNH, weights_HH, warm_up=300)
         np.testing.assert_allclose(exponent_NH, np.log(eigenvalues)[None], atol=1e-10)
 
 
 ORDER = [3, 0, 4, 1, 2]
 
 
-def test_the_order_of_the_units_changes_no_norm_no_singular_value_and_no_bound():
+def test_the_order_of_units_changes_no_norm_singular_value_or_bound():
     for network in NETWORKS:
         permuted = network.slope_TNH[:, :, ORDER], network.recurrent_HH[np.ix_(ORDER, ORDER)]
-        np.testing.assert_allclose(
-            jacobians.log10_spectral_norm(*permuted), network(jacobians.log10_spectral_norm), atol=1e-9
-        )
-        for mine, theirs in zip(
-            jacobians.singular_values(*permuted, [8], 2), network(jacobians.singular_values, [8], 2), strict=True
-        ):
-            np.testing.assert_allclose(mine, theirs, atol=1e-6)
+        np.testing.assert_allclose(spectral_norms(*permuted), network(spectral_norms), atol=1e-9)
+        permuted_values = jacobians.singular_values(*permuted, [8], 2)
+        values = network(jacobians.singular_values, [8], 2)
+        for permuted_value, value in zip(permuted_values, values, strict=True):
+            np.testing.assert_allclose(permuted_value, value, atol=1e-6)
         bound_NL = network(jacobians.log10_bound, network.readout_H)
         np.testing.assert_allclose(jacobians.log10_bound(*permuted, network.readout_H[ORDER]), bound_NL, atol=1e-12)
 
 
-def test_the_order_of_the_units_changes_no_exponent_after_the_warm_up():
+def test_the_order_of_units_changes_no_exponent_after_the_warm_up():
     network = Network(0, gain=1.5, tokens=300)
     permuted = network.slope_TNH[:, :, ORDER], network.recurrent_HH[np.ix_(ORDER, ORDER)]
-    np.testing.assert_allclose(
-        jacobians.lyapunov(*permuted, warm_up=150), network(jacobians.lyapunov, warm_up=150), atol=1e-10
-    )
+    np.testing.assert_allclose(lyapunov(*permuted, warm_up=150), network(lyapunov, warm_up=150), atol=1e-10)

@@ -1,4 +1,4 @@
-"""Reading word by word, against Keras and against loops written out here. Of 4 or 9 words 7 are read; D = 3, H = 5."""
+"""Reading word by word, compared with Keras and with explicit loops. Networks read 7 of 4 or 9 words; D = 3, H = 5."""
 
 import json
 
@@ -22,7 +22,7 @@ short_or_long = pytest.mark.parametrize("ids", TEXTS.values(), ids=TEXTS)
 
 @pytest.fixture
 def model(architecture, settings):
-    """With weights so large that no gradient is small."""
+    """A network with weights so large that no gradient is small."""
     return random_model(architecture, settings)
 
 
@@ -34,11 +34,12 @@ def random_model(architecture, settings):
 
 
 def by_hand(model, x_TD, push_TH=None, push_backward_TH=None):
-    """z in float64, from Keras' weights; what is pushed is added to each state."""
+    """z in float64, from the weights of Keras; `push_TH` is added to the states."""
     _, *encoder, kernel_K1, bias_1 = (weight.astype(np.float64) for weight in model.get_weights())
     nothing_TH = np.zeros((len(x_TD), 5))
     push_TH = nothing_TH if push_TH is None else push_TH
     push_backward_TH = nothing_TH if push_backward_TH is None else push_backward_TH
+
     match model.name:
         case "vanilla":
             end_K = simple_rnn(x_TD, *encoder, push_TH)
@@ -70,77 +71,77 @@ def lstm(x_TD, kernel_D4H, recurrent_H4H, bias_4H, push_TH):
 
 def slope(function, at):
     """The derivative of a function of an array by each of its entries, by central differences."""
-    found = np.empty_like(at)
+    slopes = np.empty_like(at)
     for place in np.ndindex(at.shape):
         step = np.zeros_like(at)
         step[place] = 1e-5
-        found[place] = (function(at + step) - function(at - step)) / 2e-5
-    return found
+        slopes[place] = (function(at + step) - function(at - step)) / 2e-5
+    return slopes
 
 
 def as_read(model, mask, ids):
-    """(x_TD of what the network reads, how much of that is padding)"""
-    kept = ids[-LENGTH:]
-    padding = 0 if mask or model.name == "feedforward" else LENGTH - len(kept)
-    tokens_T = np.concatenate([np.zeros(padding, np.int32), kept])
+    """(x_TD of the tokens that the network reads, number of padding tokens among them)"""
+    words = ids[-LENGTH:]
+    padding = 0 if mask or model.name == "feedforward" else LENGTH - len(words)
+    tokens_T = np.concatenate([np.zeros(padding, np.int32), words])
     return model.get_layer("embedding").embeddings.numpy().astype(np.float64)[tokens_T], padding
 
 
 @every_architecture
 @masked_or_not
-def test_the_last_probability_is_that_of_the_network(architecture, mask, settings):
+def test_the_last_probability_equals_the_prediction_of_the_network(architecture, mask, settings):
     settings = settings.model_copy(update={"mask": mask})
     model = random_model(architecture, settings)
     network = inference.Network(architecture, settings, VOCABULARY, architectures.packed(model))
     tokens_NT = np.array([[0, 0, 0, *SHORT], LONG[-LENGTH:], [0] * 6 + [9]], np.int32)
     last = [reading.read(model, settings, ids).probability_T[-1] for ids in (SHORT, LONG, np.array([9], np.int32))]
     np.testing.assert_allclose(last, network.probabilities(tokens_NT), rtol=0, atol=1e-6)
-    assert np.ptp(last) > 0.01  # they differ, so that agreeing says something
+    assert np.ptp(last) > 0.01  # they differ, so agreement is evidence
 
 
 @every_architecture
-def test_after_a_word_it_says_what_the_network_says_of_a_text_that_ends_there(architecture, model, settings):
-    found = reading.read(model, settings, SHORT)
+def test_the_probability_after_a_word_is_the_prediction_for_a_text_so_far(architecture, model, settings):
+    text = reading.read(model, settings, SHORT)
     shorter = settings.model_copy(update={"sequence_length": LENGTH - 1})  # the padding before the text is the same
     network = inference.Network(architecture, shorter, VOCABULARY, architectures.packed(model))
-    told = network.probabilities(np.array([[0, 0, 0, *SHORT[:3]]], np.int32))
-    np.testing.assert_allclose(found.probability_T[2], told[0], rtol=0, atol=1e-6)
+    expected_N = network.probabilities(np.array([[0, 0, 0, *SHORT[:3]]], np.int32))
+    np.testing.assert_allclose(text.probability_T[2], expected_N[0], rtol=0, atol=1e-6)
 
 
 @every_architecture
 @masked_or_not
 @short_or_long
-def test_after_every_word_it_says_what_a_loop_over_the_words_so_far_says(architecture, mask, ids, model, settings):
-    found = reading.read(model, settings.model_copy(update={"mask": mask}), ids)
+def test_probabilities_equal_a_loop_over_the_words_so_far(architecture, mask, ids, model, settings):
+    text = reading.read(model, settings.model_copy(update={"mask": mask}), ids)
     x_TD, padding = as_read(model, mask, ids)
     expected = [expit(by_hand(model, x_TD[:end])) for end in range(padding + 1, len(x_TD) + 1)]
-    np.testing.assert_allclose(found.probability_T, expected, rtol=1e-12)
+    np.testing.assert_allclose(text.probability_T, expected, rtol=1e-12)
     if padding:
-        assert found.before_first == pytest.approx(expit(by_hand(model, x_TD[:padding])), rel=1e-12)
+        assert text.before_first == pytest.approx(expit(by_hand(model, x_TD[:padding])), rel=1e-12)
     else:
-        assert found.before_first is None
+        assert text.before_first is None
 
 
 @every_architecture
 @masked_or_not
 @short_or_long
-def test_gradient_and_saliency_are_what_nudging_the_embedded_words_shows(architecture, mask, ids, model, settings):
-    found = reading.read(model, settings.model_copy(update={"mask": mask}), ids)
+def test_gradient_and_saliency_equal_finite_differences_of_the_words(architecture, mask, ids, model, settings):
+    text = reading.read(model, settings.model_copy(update={"mask": mask}), ids)
     x_TD, padding = as_read(model, mask, ids)
     slope_TD = slope(lambda nudged_TD: by_hand(model, nudged_TD), x_TD)
-    np.testing.assert_allclose(found.gradient_T, np.linalg.norm(slope_TD, axis=1)[padding:], rtol=1e-4)
-    np.testing.assert_allclose(found.saliency_T, (slope_TD * x_TD).sum(axis=1)[padding:], rtol=1e-4)
+    np.testing.assert_allclose(text.gradient_T, np.linalg.norm(slope_TD, axis=1)[padding:], rtol=1e-4)
+    np.testing.assert_allclose(text.saliency_T, (slope_TD * x_TD).sum(axis=1)[padding:], rtol=1e-4)
 
 
 @pytest.mark.parametrize("architecture", ["vanilla", "bidirectional", "lstm"])
 @masked_or_not
 @short_or_long
-def test_relative_norms_are_what_nudging_the_states_shows(architecture, mask, ids, model, settings):
-    found = reading.read(model, settings.model_copy(update={"mask": mask}), ids)
+def test_relative_norms_equal_finite_differences_of_the_states(architecture, mask, ids, model, settings):
+    text = reading.read(model, settings.model_copy(update={"mask": mask}), ids)
     x_TD, padding = as_read(model, mask, ids)
     pushes = {"forward": "push_TH", "backward": "push_backward_TH"}
-    assert list(found.directions) == list(pushes)[: 1 + (architecture == "bidirectional")]
-    for name, direction in found.directions.items():
+    assert list(text.directions) == list(pushes)[: 1 + (architecture == "bidirectional")]
+    for name, direction in text.directions.items():
         still_TH = np.zeros((len(x_TD), 5))
         slope_TH = slope(lambda push_TH, which=pushes[name]: by_hand(model, x_TD, **{which: push_TH}), still_TH)
         norm_T = np.linalg.norm(slope_TH, axis=1)
@@ -149,38 +150,38 @@ def test_relative_norms_are_what_nudging_the_states_shows(architecture, mask, id
 
 
 @every_architecture
-def test_relative_norms_are_the_curves_of_the_gradient_study_with_the_last_word_last(architecture, model, settings):
-    found = reading.read(model, settings, LONG)
+def test_relative_norms_are_the_adjoint_curves_in_reading_order(architecture, model, settings):
+    text = reading.read(model, settings, LONG)
     curves = {
         curve.direction: curve.log10_relative_NL[0]
         for curve in adjoint.curves(model, LONG[None, -LENGTH:])
         if curve.quantity in ("dz/dh", "dz/dx")
     }
-    assert list(found.directions) == list(curves)
+    assert list(text.directions) == list(curves)
     for name, relative_L in curves.items():
         lag_T = np.arange(LENGTH) if name == "backward" else np.arange(LENGTH)[::-1]
-        np.testing.assert_array_equal(found.directions[name].log10_relative_norm_T, relative_L[lag_T])
+        np.testing.assert_array_equal(text.directions[name].log10_relative_norm_T, relative_L[lag_T])
 
 
 @every_architecture
 @masked_or_not
-def test_the_states_read_out_at_the_ends_give_the_verdict(architecture, mask, model, settings):
-    found = reading.read(model, settings.model_copy(update={"mask": mask}), LONG)
+def test_the_states_at_the_ends_give_the_last_probability(architecture, mask, model, settings):
+    text = reading.read(model, settings.model_copy(update={"mask": mask}), LONG)
     at = {"forward": -1, "backward": 0, "none": -1}
-    logit = sum(each.state_TH[at[name]] @ each.readout_H for name, each in found.directions.items())
-    assert expit(logit + model.get_weights()[-1][0]) == pytest.approx(found.probability_T[-1], rel=1e-12)
+    logit = sum(part.state_TH[at[name]] @ part.readout_H for name, part in text.directions.items())
+    assert expit(logit + model.get_weights()[-1][0]) == pytest.approx(text.probability_T[-1], rel=1e-12)
 
 
 @every_architecture
 def test_padding_is_read_but_never_listed(architecture, model, settings):
-    found = reading.read(model, settings, SHORT)
-    assert found.padding == (0 if architecture == "feedforward" else 3)
-    np.testing.assert_array_equal(found.tokens_T, SHORT)
-    assert {len(column) for column in found.columns("abcd").values()} == {4}
+    text = reading.read(model, settings, SHORT)
+    assert text.padding == (0 if architecture == "feedforward" else 3)
+    np.testing.assert_array_equal(text.tokens_T, SHORT)
+    assert {len(column) for column in text.columns("abcd").values()} == {4}
 
 
 @pytest.mark.parametrize("architecture", ["bidirectional"])
-def test_of_a_long_text_the_last_words_are_listed_and_the_unknown_ones_flagged(architecture, model, settings):
+def test_rows_list_the_last_words_of_a_long_text_and_flag_unknown_ones(architecture, model, settings):
     rows = reading.read(model, settings, LONG).rows(f"w{place}" for place in range(9))
     assert [row["token"] for row in rows] == [f"w{place}" for place in range(2, 9)]
     assert [row["known"] for row in rows] == [True, True, False, True, True, True, True]
@@ -188,7 +189,7 @@ def test_of_a_long_text_the_last_words_are_listed_and_the_unknown_ones_flagged(a
 
 
 @pytest.mark.parametrize("architecture", ["vanilla", "lstm", "feedforward"])
-def test_a_gradient_that_is_zero_where_it_is_read_out_has_no_relative_norm(architecture, model, settings):
+def test_a_zero_gradient_at_lag_0_has_no_relative_norm(architecture, model, settings):
     *weights, kernel_K1, bias_1 = model.get_weights()
     model.set_weights([*weights, 0 * kernel_K1, bias_1])
     table = legal(reading.read(model, settings, SHORT).columns("abcd"))
@@ -197,12 +198,12 @@ def test_a_gradient_that_is_zero_where_it_is_read_out_has_no_relative_norm(archi
 
 
 @pytest.mark.parametrize("architecture", ["vanilla"])
-def test_where_no_gradient_arrives_there_is_no_logarithm(architecture, model, settings):
+def test_a_zero_gradient_has_no_logarithm(architecture, model, settings):
     embeddings_VD, kernel_DH, recurrent_HH, *others = model.get_weights()
     model.set_weights([embeddings_VD, kernel_DH, 0 * recurrent_HH, *others])
     assert legal(reading.read(model, settings, SHORT).columns("abcd"))["log10_relative_norm"] == [None, None, None, 0]
 
 
 def legal(table):
-    """What another program reads of it, by the standard, which knows no NaN."""
+    """The table after standard JSON, which has no NaN."""
     return json.loads(json.dumps(table, allow_nan=False))

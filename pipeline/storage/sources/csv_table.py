@@ -1,0 +1,134 @@
+"""Read columns of a CSV file as text, in parts and in bounds. `csv_file` and `movie_reviews` use it."""
+
+import csv
+import difflib
+import re
+from collections.abc import Iterator
+from operator import itemgetter
+from pathlib import Path
+from typing import TextIO
+
+import pandas as pd
+
+from pipeline.params import Mistake
+from pipeline.storage.sources import review_checks
+
+PART_CHARACTERS = 16_000_000  # of texts in memory at once: about 12,000 film reviews
+FIELD_CHARACTERS = 10_000_000  # of one field: three times War and Peace
+BLOCK = 1 << 20
+
+
+def read(path: Path, source: str, columns: dict[str, str]) -> Iterator[pd.DataFrame]:
+    """Some columns of a CSV file as strings, in parts.
+
+    `columns` maps a kind (`text`, `label`, `group`) to the name that the column has in the file. The tables name the
+    columns by kind. Their index is the row number in a spreadsheet, where row 1 holds the names. Empty rows are left
+    out. `source` names the file in messages.
+    """
+    rows = _rows(path, source)
+    _, header = next(rows, (0, None))
+    if header is None:
+        raise Mistake(f"{source}: empty; its first row must name the columns")
+
+    pick_columns = itemgetter(*_positions(columns, header, source))
+    values_by_row, characters = {}, 0
+    uneven_rows = []
+
+    for number, fields in rows:
+        if len(fields) != len(header):
+            uneven_rows.append(number)
+            continue
+
+        values = pick_columns(fields)
+        values_by_row[number] = values
+        characters += sum(map(len, values))
+
+        if characters >= PART_CHARACTERS:
+            yield _table(values_by_row, columns)
+            values_by_row, characters = {}, 0
+
+    if uneven_rows:
+        raise Mistake(
+            f"{source}: {review_checks.places(uneven_rows, 'row')}: not {len(header)} fields as in the row of names;"
+            " a text with a comma, a quote or a line break needs quotes around it"
+        )
+    yield _table(values_by_row, columns)
+
+
+def _table(values_by_row: dict[int, tuple[str, ...]], columns: dict[str, str]) -> pd.DataFrame:
+    return pd.DataFrame(list(values_by_row.values()), list(values_by_row), list(columns), dtype="str")
+
+
+def _rows(path: Path, source: str) -> Iterator[tuple[int, list[str]]]:
+    """The number and the fields of each row that is not empty."""
+    number = 0
+    csv.field_size_limit(FIELD_CHARACTERS)
+
+    with _opened(path) as file:
+        try:
+            for number, fields in enumerate(csv.reader(file, strict=True), start=1):
+                if any(fields):
+                    yield number, fields
+        except csv.Error as error:
+            raise Mistake(f"{source}: {_csv_problem(error, number + 1, path)}") from None
+        except UnicodeDecodeError as error:
+            position = file.buffer.tell() - len(error.object) + error.start
+            line = _line_breaks_before(position, file) + 1
+            raise review_checks.not_utf_8(source, line, error.object[error.start], position) from None
+
+
+def _opened(path: Path) -> TextIO:
+    try:
+        return path.open(encoding="utf-8-sig", newline="")
+    except FileNotFoundError:
+        raise Mistake(f"{path}: no such file (data.path)") from None
+    except IsADirectoryError:
+        raise Mistake(f"{path}: a folder; data.path must name the CSV file itself") from None
+    except OSError as error:
+        raise Mistake(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _csv_problem(error: csv.Error, row: int, path: Path) -> str:
+    if row == 1:
+        with _opened(path) as file:
+            separator_problem = _separator_problem(file.readline(BLOCK))
+        if separator_problem:
+            return separator_problem
+
+    problem = str(error)
+    if "field limit" in problem:
+        problem = f"a field of more than {FIELD_CHARACTERS:,} characters"
+    return f"row {row}: not CSV: {problem}; is a quote never closed or not doubled?"
+
+
+def _line_breaks_before(position: int, file: TextIO) -> int:
+    file.buffer.seek(0)
+    blocks = (file.buffer.read(min(BLOCK, position - start)) for start in range(0, position, BLOCK))
+    return sum(block.count(b"\n") for block in blocks)
+
+
+def _positions(columns: dict[str, str], header: list[str], source: str) -> list[int]:
+    """The position of each column in the header."""
+    problems = []
+    for kind, name in columns.items():
+        if name not in header:
+            nearest = difflib.get_close_matches(name, header, n=1)
+            hint = f"did you mean {review_checks.quoted(nearest[0])}? " if nearest else ""
+            listed = ", ".join(map(review_checks.quoted, header))
+            problems.append(f"{source}: no column '{name}' (data.columns.{kind}); {hint}Columns here: {listed}")
+        elif header.count(name) > 1:
+            problems.append(f"{source}: {header.count(name)} columns are named '{name}' (data.columns.{kind})")
+
+    if problems and len(header) == 1:
+        separator_problem = _separator_problem(header[0])
+        problems = [f"{source}: {separator_problem}"] if separator_problem else problems
+    if problems:
+        raise Mistake("\n".join(problems))
+
+    return [header.index(name) for name in columns.values()]
+
+
+def _separator_problem(line: str) -> str:
+    """A message if the line seems to use another separator than a comma, otherwise an empty string."""
+    separator = re.search(r"[;\t|]", line)
+    return f"columns must be separated by commas; this file seems to use {separator[0]!r}" if separator else ""

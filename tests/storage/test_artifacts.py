@@ -54,7 +54,7 @@ def test_the_file_is_flushed_before_it_is_renamed_within_its_folder(tmp_path, mo
 )
 def test_a_damaged_file_is_one_clear_line(tmp_path, name, read, content):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(Mistake, match=rf"^.*{name}: damaged \([^\n]+\); `dvc repro` makes it anew$"):
+    with pytest.raises(Mistake, match=rf"^.*{name}: damaged \([^\n]+\); `dvc repro` makes it again$"):
         read(tmp_path / name)
 
 

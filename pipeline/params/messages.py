@@ -32,7 +32,7 @@ _SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 60
 
 
 class Mistake(ValueError):
-    """A problem that the user can fix. The command line prints it as one line per problem and exits with 2."""
+    """A problem that the user can fix. The command line prints a line per problem and exits with 2."""
 
 
 def explained(kind: type[Model], value: Any, file: str, root: Location = ()) -> Model:

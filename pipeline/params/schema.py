@@ -1,10 +1,10 @@
 """The schema of params.yaml as frozen, strict types. Comments in params.yaml explain the keys."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pipeline.params.messages import LINE, NAME, sentence, suggestion
 
@@ -21,7 +21,25 @@ Seeds = Annotated[int, Field(ge=2, le=1000)]
 Number = Annotated[int | float, Field(ge=0, le=1_000_000)]
 Name = Annotated[str, Field(pattern=NAME, max_length=40)]
 Line = Annotated[str, Field(pattern=LINE, max_length=1000)]
+Length = Annotated[int, Field(ge=2, le=5000)]
+Lag = Annotated[int, Field(ge=1, le=2000)]
+Dropout = Annotated[float, Field(ge=0, le=0.99)]
+HeldOutShare = Annotated[float, Field(ge=0.001, lt=0.5)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+AboveChance = Annotated[float, Field(gt=0.5, lt=1)]
 MOST_STEPS = 10_000  # on one axis of the search space
+
+Item = TypeVar("Item", bound=Hashable)
+
+
+def _without_duplicates(values: list[Item]) -> list[Item]:
+    if len(set(values)) < len(values):
+        raise ValueError(f"{values} names something twice")
+    return values
+
+
+Distinct = Annotated[list[Item], AfterValidator(_without_duplicates)]
+OneOrMore = Annotated[list[Item], Field(min_length=1), AfterValidator(_without_duplicates)]
 
 
 class Strict(BaseModel):
@@ -47,8 +65,8 @@ class Data(Strict):
     columns: Columns
     labels: Labels
     limit: Annotated[int, Field(ge=100, le=1_000_000_000)] | None
-    validation_share: Annotated[float, Field(ge=0.001, lt=0.5)]
-    test_share: Annotated[float, Field(ge=0.001, lt=0.5)]
+    validation_share: HeldOutShare
+    test_share: HeldOutShare
     vocabulary_size: Annotated[int, Field(gt=len(SPECIAL_TOKENS), le=1_000_000)]
 
 
@@ -61,8 +79,8 @@ class Settings(Strict):
     learning_rate: Annotated[float, Field(ge=1e-8, le=1)]
     learning_rate_schedule: Literal["constant", "cosine"]
     batch_size: Count
-    dropout: Annotated[float, Field(ge=0, le=0.99)]
-    word_dropout: Annotated[float, Field(ge=0, le=0.99)]
+    dropout: Dropout
+    word_dropout: Dropout
     clip_norm: Annotated[float, Field(ge=1e-6, le=1e6)] | None
     mask: bool
     weight_averaging: Annotated[float, Field(gt=0, le=0.99999)] | None
@@ -116,7 +134,7 @@ class Space(Strict):
 
 
 class Tune(Strict):
-    architectures: list[Architecture]
+    architectures: Distinct[Architecture]
     settings: Name
     trials: Count
     wave: Count
@@ -132,12 +150,12 @@ class Tune(Strict):
 class Evaluate(Strict):
     comparisons: list[Annotated[list[Line], Field(min_length=2, max_length=2)]]
     alpha: Annotated[float, Field(gt=0, lt=0.5)]
-    power: Annotated[float, Field(gt=0.5, lt=1)]
-    meaningful: Annotated[float, Field(gt=0.5, lt=1)]
+    power: AboveChance
+    meaningful: AboveChance
     almost: Annotated[float, Field(gt=0, le=0.5)]
     calibration_bins: Annotated[int, Field(ge=2, le=100)]
     length_buckets: Annotated[list[Count], Field(min_length=1)]
-    learned_share: Annotated[float, Field(gt=0, lt=1)]
+    learned_share: Share
 
     @field_validator("length_buckets")
     @classmethod
@@ -148,10 +166,10 @@ class Evaluate(Strict):
 
 
 class Gradients(Strict):
-    sequence_lengths: Annotated[list[Annotated[int, Field(ge=2, le=5000)]], Field(min_length=1)]
-    trained_up_to: Annotated[int, Field(ge=2, le=5000)]
+    sequence_lengths: OneOrMore[Length]
+    trained_up_to: Length
     seeds: Seeds
-    architectures: Annotated[list[Architecture], Field(min_length=1)]
+    architectures: OneOrMore[Architecture]
     reviews: Count
     memory_reviews: Count
     jacobian_reviews: Count
@@ -160,22 +178,20 @@ class Gradients(Strict):
 
 
 class Retention(Strict):
-    signals: Annotated[
-        dict[Architecture, Annotated[list[Literal["first", "middle"]], Field(min_length=1)]], Field(min_length=1)
-    ]
-    lags: Annotated[list[Annotated[int, Field(ge=1, le=2000)]], Field(min_length=1)]
+    signals: Annotated[dict[Architecture, OneOrMore[Literal["first", "middle"]]], Field(min_length=1)]
+    lags: OneOrMore[Lag]
     seeds: Seeds
     updates: Annotated[int, Field(gt=0, le=1_000_000, multiple_of=100)]
-    solved: Annotated[float, Field(gt=0.5, lt=1)]
+    solved: AboveChance
 
 
 class Claims(Strict):
     """Thresholds of the claims table."""
 
     same_logit: Annotated[float, Field(gt=0)]
-    vanished: Annotated[float, Field(gt=0, lt=1)]
-    remembered_share: Annotated[float, Field(gt=0, lt=1)]
-    usable_sign_accuracy: Annotated[float, Field(gt=0.5, lt=1)]
+    vanished: Share
+    remembered_share: Share
+    usable_sign_accuracy: AboveChance
 
 
 class Params(Strict):
@@ -197,7 +213,6 @@ class Params(Strict):
             *self._share_problems(),
             *self._comparison_problems(),
             *self._architecture_problems(),
-            *self._duplicate_problems(),
             *self._search_space_problems(),
         ]
         if problems:
@@ -269,35 +284,17 @@ class Params(Strict):
         if "first" in signals.get("bidirectional", []):
             yield "retention.signals.bidirectional: 'first' is what its backward half reads last; must be 'middle'"
 
-    def _duplicate_problems(self) -> Iterator[str]:
-        lists = {
-            **{f"retention.signals.{name}": signals for name, signals in self.retention.signals.items()},
-            "gradients.sequence_lengths": self.gradients.sequence_lengths,
-            "gradients.architectures": self.gradients.architectures,
-            "tune.architectures": self.tune.architectures,
-            "retention.lags": self.retention.lags,
-        }
-        for path, values in lists.items():
-            if len(set(values)) < len(values):
-                yield f"{path}: {values} names something twice"
-
     def _search_space_problems(self) -> Iterator[str]:
+        """The bounds and steps that would not be legal values of a setting."""
+        start = self.settings.get(self.tune.settings)
+        if start is None:  # reported by `_settings_problems`
+            return
+
         for name, dimension in self.tune.space:
-            path = f"tune.space.{name}"
-            numbers = [number for number in (dimension.low, dimension.high, dimension.step) if number is not None]
-            is_integer = Settings.model_fields[name].annotation is int
-
-            if is_integer and not all(isinstance(number, int) for number in numbers):
-                yield f"{path}: {numbers}: low, high and step must be whole numbers"
-            elif self.tune.settings in self.settings:
-                start = self.settings[self.tune.settings].model_dump()
-                yield from _bound_problems(path, name, dimension, start)
-
-
-def _bound_problems(path: str, name: str, dimension: Dimension, start: dict[str, Any]) -> Iterator[str]:
-    """The bounds of a dimension that would not be legal settings. `start` holds the other settings of a trial."""
-    for bound in (dimension.low, dimension.high):
-        try:
-            Settings.model_validate({**start, name: bound})
-        except ValidationError as error:
-            yield f"{path}: {bound}: {sentence(error.errors()[0])}"
+            for value in (dimension.low, dimension.high, dimension.step):
+                if value is None:
+                    continue
+                try:
+                    Settings.model_validate({**start.model_dump(), name: value})
+                except ValidationError as error:
+                    yield f"tune.space.{name}: {value}: {sentence(error.errors()[0])}"

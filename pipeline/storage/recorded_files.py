@@ -137,7 +137,7 @@ def _overlap_any(paths: Iterable[str], others: Iterable[str]) -> bool:
 def differences(stages: Iterable[Stage], folder: Path, code: bool = False) -> list[LockMismatch]:
     """Everything about these stages that differs from dvc.lock: parameters, inputs and outputs.
 
-    Modules are compared only with `code`. A missing input or output is no mismatch, because nothing reads it. A file
+    Modules are compared only with `code`. A missing input or output does not count, because nothing reads it. A file
     missing from a folder that exists is one. An input that is itself a mismatched output is listed once.
     """
     read_document, hash_file = cache(document), cache(hash_of_file)
@@ -189,7 +189,7 @@ def _file_mismatches(
         return [LockMismatch(stage, path, recorded, current, made)]
 
     current_hashes = files(folder / path, hash_file)
-    names = sorted(recorded_hashes.keys() | current_hashes.keys())
+    names = sorted(recorded_hashes | current_hashes)
     return [
         LockMismatch(stage, f"{path}/{name}", recorded_hashes.get(name, "not there"), current_hashes.get(name), made)
         for name in names

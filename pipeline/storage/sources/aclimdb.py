@@ -11,6 +11,7 @@ from pipeline.params import Mistake
 from pipeline.storage.sources import aclimdb_archive, review_checks
 from pipeline.storage.sources.aclimdb_archive import FOLDER, USED_FILE
 
+PARTS = ("train", "test")
 POLARITIES = ("neg", "pos")
 REVIEW_FILE = re.compile(r"(train|test)/(neg|pos)/(\d+)_(\d+)\.txt")
 FILM_LIST = re.compile(r"(train|test)/urls_(neg|pos)\.txt")
@@ -68,7 +69,7 @@ def _reviews(files: Iterable[tuple[str, bytes]], source: Path) -> pd.DataFrame:
         reviews[key] = (name, text)
 
     rows = []
-    for part, polarity in product(review_checks.PARTS, POLARITIES):
+    for part, polarity in product(PARTS, POLARITIES):
         numbers = sorted(number for *kind, number in reviews if kind == [part, polarity])
         films = _films(films_by_list, f"{part}/urls_{polarity}.txt", numbers, source)
         if not numbers:

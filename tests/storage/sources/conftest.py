@@ -19,7 +19,7 @@ def write_csv(tmp_path):
 
 @pytest.fixture
 def read_csv(write_csv):
-    """Reviews from the content of a CSV file; options are those of `review_sources.data_section`."""
+    """Reviews from the content of a CSV file; takes the options of `review_sources.data_section`."""
 
     def read(content, **options):
         return review_sources.reviews("csv", write_csv(content), **options)

@@ -94,7 +94,8 @@ def above(stage: str, definitions: dict) -> set[str]:
 
 
 def _outs(definition: dict) -> list[str]:
-    return [_fixed_part(out) for out in [*definition.get("outs", []), *definition.get("metrics", [])]]
+    entries = definition.get("outs", []) + definition.get("metrics", [])
+    return [_fixed_part(entry) for entry in entries]
 
 
 def _fixed_part(entry: str | dict) -> str:
@@ -138,7 +139,7 @@ def differences(stages: Iterable[Stage], folder: Path, code: bool = False) -> li
     """Everything about these stages that differs from dvc.lock: parameters, inputs and outputs.
 
     Modules are compared only with `code`. A missing input or output does not count, because nothing reads it. A file
-    missing from a folder that exists is one. An input that is itself a mismatched output is listed once.
+    missing from a folder that exists does count. An input that is itself a mismatched output is listed once.
     """
     read_document, hash_file = cache(document), cache(hash_of_file)
     mismatches = []
@@ -203,17 +204,21 @@ def check_model(run: str, folder: Path = Path()) -> None:
     Networks that dvc.lock does not list were brought from elsewhere and are not checked.
     """
     stages = dvc_lock.finished(folder)
-    train, prepare = stages.get(f"train@{run}"), stages.get("prepare")
+    train = stages.get(f"train@{run}")
+    prepare = stages.get("prepare")
     if train is None or prepare is None:
         return
 
-    models, vocabulary, data = str(artifacts.MODELS / run), str(artifacts.VOCABULARY), str(artifacts.split("train"))
-    for path, stage in ((models, train), (vocabulary, prepare)):
+    models = str(artifacts.MODELS / run)
+    vocabulary = str(artifacts.VOCABULARY)
+    outs = prepare.outs | train.outs
+    for path in (models, vocabulary):
         artifacts.exists(folder / path)
-        if stage.outs and hash_of(folder / path) != stage.outs.get(path):
+        if path in outs and hash_of(folder / path) != outs[path]:
             raise Mistake(f"{path}: not what dvc.lock records; `dvc checkout` restores it")
 
-    if prepare.outs and train.deps.get(data) != prepare.outs.get(data):
+    data = str(artifacts.split("train"))
+    if data in outs and train.deps.get(data) != outs[data]:
         raise Mistake(
             f"{models}: trained on other data than {vocabulary} comes from; `dvc repro train@{run}` trains it"
         )

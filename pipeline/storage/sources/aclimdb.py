@@ -1,6 +1,7 @@
 """The source `aclimdb`: the official Large Movie Review Dataset (Maas et al. 2011), as a folder or an archive."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import product
 from pathlib import Path
@@ -13,7 +14,8 @@ from pipeline.storage.sources.aclimdb_archive import FOLDER, USED_FILE
 
 PARTS = ("train", "test")
 POLARITIES = ("neg", "pos")
-REVIEW_FILE = re.compile(r"(train|test)/(neg|pos)/(\d+)_(\d+)\.txt")
+COLUMNS = ("text", "label", "group", "part")
+REVIEW_FILE = re.compile(r"((?:train|test)/(?:neg|pos))/(\d+)_\d+\.txt")
 FILM_LIST = re.compile(r"(train|test)/urls_(neg|pos)\.txt")
 
 
@@ -24,18 +26,18 @@ def read(path: Path) -> pd.DataFrame:
     polarity (negative, positive) and number. The group of a review is its film.
     """
     if path.is_file():
-        return _reviews(aclimdb_archive.files(path), path)
+        return _checked_reviews(aclimdb_archive.files(path), path)
     if not path.is_dir():
         raise Mistake(f"{path}: no such file or folder (data.path); aclimdb needs {FOLDER} or {aclimdb_archive.NAME}")
 
     for folder in (path, path / FOLDER):
         if (folder / "train").is_dir():
-            return _reviews(_folder_files(folder), folder)
+            return _checked_reviews(_folder_files(folder), folder)
 
     archive = path / aclimdb_archive.NAME
     if not archive.is_file():
         aclimdb_archive.download(archive)
-    return _reviews(aclimdb_archive.files(archive), archive)
+    return _checked_reviews(aclimdb_archive.files(archive), archive)
 
 
 def _folder_files(folder: Path) -> Iterator[tuple[str, bytes]]:
@@ -46,51 +48,55 @@ def _folder_files(folder: Path) -> Iterator[tuple[str, bytes]]:
         try:
             yield name, path.read_bytes()
         except OSError as error:
-            raise Mistake(f"{path}: cannot be read: {error.strerror}") from None
+            raise Mistake(f"{name}: cannot be read: {error.strerror}") from None
 
 
-def _reviews(files: Iterable[tuple[str, bytes]], source: Path) -> pd.DataFrame:
+def _checked_reviews(files: Iterable[tuple[str, bytes]], source: Path) -> pd.DataFrame:
     """`files` are names such as train/pos/12_9.txt and train/urls_pos.txt, in any order, with their contents."""
+    with review_checks.naming(source):
+        table = pd.DataFrame(_rows(files), columns=["name", *COLUMNS], dtype="str").set_index("name")
+        checked = review_checks.checked([table], POLARITIES, "file")
+        return pd.concat(checked).reset_index(drop=True)
+
+
+def _rows(files: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, ...]]:
+    """The file name and COLUMNS of each review, in the order of `read`."""
     films_by_list = {}
-    reviews = {}  # (part, polarity, number) -> file name, text
+    reviews = defaultdict(dict)  # "train/pos" -> number -> file name, text
 
     for name, content in files:
-        text = _decoded(content, f"{source}: {name}")
+        text = _decoded(content, name)
         if FILM_LIST.fullmatch(name):
             films_by_list[name] = [_film(line) for line in text.splitlines()]
             continue
 
         match = REVIEW_FILE.fullmatch(name)
         if match is None:
-            raise Mistake(f"{source}: {name}: a review's file must be named NUMBER_RATING.txt")
-        key = (match[1], match[2], int(match[3]))
-        if key in reviews:
-            raise Mistake(f"{source}: {name}: a second review with this number")
-        reviews[key] = (name, text)
+            raise Mistake(f"{name}: a review's file must be named NUMBER_RATING.txt")
 
-    rows = []
+        folder, number = match[1], int(match[2])
+        if number in reviews[folder]:
+            raise Mistake(f"{name}: a second review with this number")
+        reviews[folder][number] = (name, text)
+
     for part, polarity in product(PARTS, POLARITIES):
-        numbers = sorted(number for *kind, number in reviews if kind == [part, polarity])
-        films = _films(films_by_list, f"{part}/urls_{polarity}.txt", numbers, source)
-        if not numbers:
-            raise Mistake(f"{source}: {part}/{polarity}: no reviews")
-        for number in numbers:
-            name, text = reviews[part, polarity, number]
-            rows.append((name, text, polarity, films[number], part))
+        folder = f"{part}/{polarity}"
+        if not reviews[folder]:
+            raise Mistake(f"{folder}: no reviews")
 
-    table = pd.DataFrame(rows, columns=["name", "text", "label", "group", "part"], dtype="str").set_index("name")
-    checked = review_checks.checked([table], POLARITIES, str(source), "file")
-    return pd.concat(checked).reset_index(drop=True)
+        films = _films(films_by_list, f"{part}/urls_{polarity}.txt", max(reviews[folder]))
+        for number, (name, text) in sorted(reviews[folder].items()):
+            yield name, text, polarity, films[number], part
 
 
-def _films(films_by_list: dict[str, list[str]], name: str, numbers: list[int], source: Path) -> list[str]:
+def _films(films_by_list: dict[str, list[str]], name: str, last_number: int) -> list[str]:
     """The films of one list, with a line for every review number."""
     if name not in films_by_list:
-        raise Mistake(f"{source}: {name}: missing; its lines name the films")
+        raise Mistake(f"{name}: missing; its lines name the films")
 
     films = films_by_list[name]
-    if numbers and numbers[-1] >= len(films):
-        raise Mistake(f"{source}: {name}: {len(films)} lines, but there is a review number {numbers[-1]}")
+    if last_number >= len(films):
+        raise Mistake(f"{name}: {len(films)} lines, but there is a review number {last_number}")
     return films
 
 
@@ -100,10 +106,11 @@ def _film(line: str) -> str:
     return match[0] if match else line.strip()
 
 
-def _decoded(content: bytes, source: str) -> str:
+def _decoded(content: bytes, name: str) -> str:
     """UTF-8 text, with or without a byte order mark."""
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise review_checks.not_utf_8(source, line, content[error.start], error.start) from None
+        problem = review_checks.not_utf_8(line, content[error.start], error.start)
+        raise Mistake(f"{name}: {problem}") from None

@@ -36,12 +36,12 @@ def files(path: Path) -> Iterator[tuple[str, bytes]]:
 
     try:
         with gzip.open(path) as file:
-            stream = _BoundedStream(file, path)
+            stream = _BoundedStream(file, EXPANSION * path.stat().st_size)
             with tarfile.open(fileobj=stream, mode="r|") as archive:
                 for member in archive:
                     unpacked_bytes += member.size
                     stream.bytes_to_next_header = member.size + HEADER_BYTES
-                    _refuse_unsafe(member, unpacked_bytes, path)
+                    _refuse_unsafe(member, unpacked_bytes)
 
                     inner_path = member.name.removeprefix("./")
                     name = inner_path.removeprefix(f"{FOLDER}/")
@@ -49,35 +49,35 @@ def files(path: Path) -> Iterator[tuple[str, bytes]]:
                         continue
 
                     if member.size > MEMBER_BYTES or name in names:
-                        raise _not_official(path, f"{inner_path}: there twice or above {MEMBER_BYTES:,} bytes")
+                        raise _not_official(f"{inner_path}: there twice or above {MEMBER_BYTES:,} bytes")
                     names.add(name)
                     yield name, archive.extractfile(member).read()
 
             while stream.read(BLOCK):  # gzip's checksum is at the end
                 pass
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise Mistake(f"{path}: not a whole .tar.gz archive: {error}") from None
+        raise Mistake(f"not a whole .tar.gz archive: {error}") from None
 
 
-def _refuse_unsafe(member: tarfile.TarInfo, unpacked_bytes: int, path: Path) -> None:
+def _refuse_unsafe(member: tarfile.TarInfo, unpacked_bytes: int) -> None:
     if member.name.startswith("/") or ".." in member.name.split("/"):
-        raise _not_official(path, f"{member.name}: leads out of the archive")
+        raise _not_official(f"{member.name}: leads out of the archive")
     if not (member.isfile() or member.isdir()):
-        raise _not_official(path, f"{member.name}: neither a file nor a folder")
+        raise _not_official(f"{member.name}: neither a file nor a folder")
     if unpacked_bytes > UNPACKED_BYTES:
-        raise _not_official(path, f"more than {UNPACKED_BYTES:,} bytes unpacked")
+        raise _not_official(f"more than {UNPACKED_BYTES:,} bytes unpacked")
 
 
-def _not_official(path: Path, problem: str) -> Mistake:
-    return Mistake(f"{path}: {problem}; not the official archive, which is at {URL}")
+def _not_official(problem: str) -> Mistake:
+    return Mistake(f"{problem}; not the official archive, which is at {URL}")
 
 
 class _BoundedStream:
     """The content of a gzip file; raises Mistake if it expands too much, or if a header of the archive is too long."""
 
-    def __init__(self, file: gzip.GzipFile, path: Path):
-        self._file, self._path = file, path
-        self._bytes_left = EXPANSION * path.stat().st_size
+    def __init__(self, file: gzip.GzipFile, limit: int):
+        self._file = file
+        self._bytes_left = limit
         self.bytes_to_next_header = HEADER_BYTES
 
     def read(self, size: int) -> bytes:
@@ -86,9 +86,9 @@ class _BoundedStream:
         self.bytes_to_next_header -= len(content)
 
         if self._bytes_left < 0:
-            raise _not_official(self._path, f"expands more than {EXPANSION} times")
+            raise _not_official(f"expands more than {EXPANSION} times")
         if self.bytes_to_next_header < 0:
-            raise _not_official(self._path, f"more than {HEADER_BYTES:,} bytes in no file")
+            raise _not_official(f"more than {HEADER_BYTES:,} bytes in no file")
         return content
 
 

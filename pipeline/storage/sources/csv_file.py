@@ -19,6 +19,7 @@ def read(data: Data) -> Iterator[pd.DataFrame]:
     if len(set(columns.values())) < len(columns):
         raise Mistake(f"data.columns: {', '.join(columns.values())}: each must be a column of its own")
 
-    tables = csv_table.read(Path(data.path), data.path, columns)
-    for reviews in review_checks.checked(tables, spellings, data.path, "row", columns):
-        yield reviews.set_index(reviews.index - 2)  # row 2 of the sheet is review 0
+    with review_checks.naming(data.path):
+        tables = csv_table.read(Path(data.path), columns)
+        for reviews in review_checks.checked(tables, spellings, "row", columns):
+            yield reviews.set_index(reviews.index - 2)  # row 2 of the sheet is review 0

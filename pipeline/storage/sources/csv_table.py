@@ -18,20 +18,20 @@ FIELD_CHARACTERS = 10_000_000  # of one field: three times War and Peace
 BLOCK = 1 << 20
 
 
-def read(path: Path, source: str, columns: dict[str, str]) -> Iterator[pd.DataFrame]:
+def read(path: Path, columns: dict[str, str]) -> Iterator[pd.DataFrame]:
     """Some columns of a CSV file as strings, in parts.
 
     `columns` maps a kind (`text`, `label`, `group`) to the name that the column has in the file. The tables name the
     columns by kind. Their index is the row number in a spreadsheet, where row 1 holds the names. Empty rows are left
-    out. `source` names the file in messages.
+    out.
     """
-    rows = _rows(path, source)
+    rows = _rows(path)
     _, header = next(rows, (0, None))
     if header is None:
-        raise Mistake(f"{source}: empty; its first row must name the columns")
+        raise Mistake("empty; its first row must name the columns")
 
-    _refuse_other_separator(header, source)
-    pick_columns = itemgetter(*_positions(columns, header, source))
+    _refuse_other_separator(header)
+    pick_columns = itemgetter(*_positions(columns, header))
     values_by_row, characters = {}, 0
     uneven_rows = []
 
@@ -49,18 +49,24 @@ def read(path: Path, source: str, columns: dict[str, str]) -> Iterator[pd.DataFr
             values_by_row, characters = {}, 0
 
     if uneven_rows:
+        places = review_checks.places(uneven_rows, "row")
         raise Mistake(
-            f"{source}: {review_checks.places(uneven_rows, 'row')}: not {len(header)} fields as in the row of names;"
+            f"{places}: not {len(header)} fields as in the row of names;"
             " a text with a comma, a quote or a line break needs quotes around it"
         )
     yield _table(values_by_row, columns)
 
 
 def _table(values_by_row: dict[int, tuple[str, ...]], columns: dict[str, str]) -> pd.DataFrame:
-    return pd.DataFrame(list(values_by_row.values()), list(values_by_row), list(columns), dtype="str")
+    return pd.DataFrame(
+        list(values_by_row.values()),
+        index=list(values_by_row),
+        columns=list(columns),
+        dtype="str",
+    )
 
 
-def _rows(path: Path, source: str) -> Iterator[tuple[int, list[str]]]:
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """The number and the fields of each row that is not empty."""
     number = 0
     csv.field_size_limit(FIELD_CHARACTERS)
@@ -73,48 +79,50 @@ def _rows(path: Path, source: str) -> Iterator[tuple[int, list[str]]]:
         except csv.Error as error:
             if number == 0:
                 file.seek(0)
-                _refuse_other_separator([file.readline(BLOCK)], source)
+                _refuse_other_separator([file.readline(BLOCK)])
 
             problem = str(error)
             if "field limit" in problem:
                 problem = f"a field of more than {FIELD_CHARACTERS:,} characters"
-            raise Mistake(
-                f"{source}: row {number + 1}: not CSV: {problem}; is a quote never closed or not doubled?"
-            ) from None
+            raise Mistake(f"row {number + 1}: not CSV: {problem}; is a quote never closed or not doubled?") from None
         except UnicodeDecodeError as error:
             position = file.buffer.tell() - len(error.object) + error.start
             line = _line_breaks_before(position, file) + 1
-            raise review_checks.not_utf_8(source, line, error.object[error.start], position) from None
+            raise review_checks.not_utf_8(line, error.object[error.start], position) from None
 
 
 def _opened(path: Path) -> TextIO:
     try:
         return path.open(encoding="utf-8-sig", newline="")
     except FileNotFoundError:
-        raise Mistake(f"{path}: no such file (data.path)") from None
+        raise Mistake("no such file (data.path)") from None
     except IsADirectoryError:
-        raise Mistake(f"{path}: a folder; data.path must name the CSV file itself") from None
+        raise Mistake("a folder; data.path must name the CSV file itself") from None
     except OSError as error:
-        raise Mistake(f"{path}: cannot be read: {error.strerror}") from None
+        raise Mistake(f"cannot be read: {error.strerror}") from None
 
 
 def _line_breaks_before(position: int, file: TextIO) -> int:
     file.buffer.seek(0)
-    blocks = (file.buffer.read(min(BLOCK, position - start)) for start in range(0, position, BLOCK))
-    return sum(block.count(b"\n") for block in blocks)
+    line_breaks = 0
+    for start in range(0, position, BLOCK):
+        block = file.buffer.read(min(BLOCK, position - start))
+        line_breaks += block.count(b"\n")
+    return line_breaks
 
 
-def _positions(columns: dict[str, str], header: list[str], source: str) -> list[int]:
+def _positions(columns: dict[str, str], header: list[str]) -> list[int]:
     """The position of each column in the header."""
     problems = []
     for kind, name in columns.items():
-        if name not in header:
+        count = header.count(name)
+        if count > 1:
+            problems.append(f"{count} columns are named '{name}' (data.columns.{kind})")
+        elif count == 0:
             nearest = difflib.get_close_matches(name, header, n=1)
             hint = f"did you mean {review_checks.quoted(nearest[0])}? " if nearest else ""
             listed = ", ".join(map(review_checks.quoted, header))
-            problems.append(f"{source}: no column '{name}' (data.columns.{kind}); {hint}Columns here: {listed}")
-        elif header.count(name) > 1:
-            problems.append(f"{source}: {header.count(name)} columns are named '{name}' (data.columns.{kind})")
+            problems.append(f"no column '{name}' (data.columns.{kind}); {hint}Columns here: {listed}")
 
     if problems:
         raise Mistake("\n".join(problems))
@@ -122,8 +130,8 @@ def _positions(columns: dict[str, str], header: list[str], source: str) -> list[
     return [header.index(name) for name in columns.values()]
 
 
-def _refuse_other_separator(header: list[str], source: str) -> None:
+def _refuse_other_separator(header: list[str]) -> None:
     """Raise Mistake if the header is a single field that seems to use another separator than a comma."""
     separator = re.search(r"[;\t|]", header[0])
     if separator and len(header) == 1:
-        raise Mistake(f"{source}: columns must be separated by commas; this file seems to use {separator[0]!r}")
+        raise Mistake(f"columns must be separated by commas; this file seems to use {separator[0]!r}")

@@ -22,9 +22,9 @@ def read(source: str) -> Iterator[pd.DataFrame]:
         raise Mistake(f"data.source: '{source}' {problem}") from None
 
     first = 0
-    with resources.as_file(packaged) as path:
-        tables = csv_table.read(path, PACKAGED, COLUMNS)
+    with resources.as_file(packaged) as path, review_checks.naming(PACKAGED):
+        tables = csv_table.read(path, COLUMNS)
         own_rows = (table[table["source"] == source].drop(columns="source") for table in tables)
-        for reviews in review_checks.checked(own_rows, ("0", "1"), PACKAGED, "row"):
+        for reviews in review_checks.checked(own_rows, ("0", "1"), "row"):
             yield reviews.set_index(np.arange(first, first + len(reviews)))
             first += len(reviews)

@@ -1,6 +1,8 @@
 """Check that reviews have texts and legal labels, and list all bad rows of a source in one message."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 import pandas as pd
 import pandera.errors
@@ -13,18 +15,27 @@ SHOWN_CHARACTERS = 40  # of a long value
 UNKNOWN_LABEL = "unknown"
 
 
+@contextmanager
+def naming(source: Path | str) -> Iterator[None]:
+    """Begin every line of a Mistake that the block raises with the name of the source."""
+    try:
+        yield
+    except Mistake as mistake:
+        lines = [f"{source}: {line}" for line in str(mistake).splitlines()]
+        raise Mistake("\n".join(lines)) from None
+
+
 def checked(
     tables: Iterable[pd.DataFrame],
     spellings: tuple[str, str],
-    source: str,
     place: str,
     column_names: Mapping[str, str] | None = None,
 ) -> Iterator[pd.DataFrame]:
     """The tables with all columns of `sources.read` and the labels 0 and 1.
 
-    `spellings` are the negative and the positive label in the tables. Messages name the `source`, count rows or files
-    (`place`), and use the user's own `column_names` if params.yaml names them. After the last table, raise Mistake with
-    one line per kind of bad row, or if a label is missing. Once a row is bad, no more tables are yielded.
+    `spellings` are the negative and the positive label in the tables. Messages count rows or files (`place`), and use
+    the user's own `column_names` if params.yaml names them. After the last table, raise Mistake with one line per kind
+    of bad row, or if a label is missing. Once a row is bad, no more tables are yielded.
     """
     schema = _schema(spellings)
     failures, labels = [], set()
@@ -39,14 +50,16 @@ def checked(
         if not failures and not table.empty:
             yield _with_all_columns(table, positive=spellings[1])
 
-    allowed = f"must be '{spellings[0]}' or '{spellings[1]}'" + (" (data.labels)" if column_names else "")
+    key = " (data.labels)" if column_names else ""
+    allowed = f"must be '{spellings[0]}' or '{spellings[1]}'{key}"
     if failures:
-        raise Mistake("\n".join(_problems(pd.concat(failures), source, place, column_names or {}, allowed)))
+        problems = _problems(pd.concat(failures), place, column_names or {}, allowed)
+        raise Mistake("\n".join(problems))
     if not labels:
-        raise Mistake(f"{source}: no reviews")
+        raise Mistake("no reviews")
     for spelling in spellings:
         if spelling not in labels:
-            raise Mistake(f"{source}: no review has the label '{spelling}'; both classes are needed, {allowed}")
+            raise Mistake(f"no review has the label '{spelling}'; both classes are needed, {allowed}")
 
 
 def _schema(spellings: tuple[str, str]) -> pa.DataFrameSchema:
@@ -71,9 +84,7 @@ def _with_all_columns(table: pd.DataFrame, positive: str) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _problems(
-    failures: pd.DataFrame, source: str, place: str, column_names: Mapping[str, str], allowed: str
-) -> Iterator[str]:
+def _problems(failures: pd.DataFrame, place: str, column_names: Mapping[str, str], allowed: str) -> Iterator[str]:
     """One line per column and failed check."""
     for (column, check), cases in failures.groupby(["column", "check"], sort=False):
         cases = cases.sort_values("index")
@@ -81,26 +92,29 @@ def _problems(
 
         if check == UNKNOWN_LABEL:
             labels = cases["failure_case"].unique()[:SHOWN]
-            problem = ", ".join(quoted(str(label)) for label in labels) + f": {allowed}"
+            listed = ", ".join(quoted(str(label)) for label in labels)
+            problem = f"{listed}: {allowed}"
 
         rows = places(cases["index"].tolist(), place)
-        yield f"{source}: column '{column_names.get(column, column)}': {rows}: {problem}"
+        name = column_names.get(column, column)
+        yield f"column '{name}': {rows}: {problem}"
 
 
 def places(numbers: Sequence, place: str) -> str:
     """The first SHOWN rows or files, and how many more there are, such as `rows 3, 4`."""
     plural = "s" if len(numbers) > 1 else ""
     listed = ", ".join(map(str, numbers[:SHOWN]))
-    more = f" and {len(numbers) - SHOWN} more" if len(numbers) > SHOWN else ""
+    hidden = len(numbers) - SHOWN
+    more = f" and {hidden} more" if hidden > 0 else ""
     return f"{place}{plural} {listed}{more}"
 
 
 def quoted(value: str) -> str:
     """A value in quotes, shortened: a file without a row of names has a whole review where a name should be."""
-    return repr(value if len(value) <= SHOWN_CHARACTERS else f"{value[: SHOWN_CHARACTERS - 1]}…")
+    if len(value) > SHOWN_CHARACTERS:
+        value = value[: SHOWN_CHARACTERS - 1] + "…"
+    return repr(value)
 
 
-def not_utf_8(source: str, line: int, byte: int, position: int) -> Mistake:
-    return Mistake(
-        f"{source}: line {line}: not UTF-8 (byte {byte:#04x} at position {position}); save the file as UTF-8"
-    )
+def not_utf_8(line: int, byte: int, position: int) -> Mistake:
+    return Mistake(f"line {line}: not UTF-8 (byte {byte:#04x} at position {position}); save the file as UTF-8")

@@ -214,6 +214,9 @@ def _content(path: Path) -> str:
 
 def unlike(recorded: dict[str, str], current: dict[str, str]) -> dict[str, tuple[str, str]]:
     """The recorded and the current value of every entry in which two descriptions differ."""
-    unset = "not set"
-    pairs = {name: (recorded.get(name, unset), current.get(name, unset)) for name in recorded | current}
-    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+    pairs = {}
+    for name in recorded | current:
+        pair = (recorded.get(name, "not set"), current.get(name, "not set"))
+        if pair[0] != pair[1]:
+            pairs[name] = pair
+    return pairs

@@ -81,7 +81,10 @@ def document(path: Path) -> dict[str, Any]:
 
 
 def _yaml_problem(error: Exception) -> str:
-    problem = " ".join(str(getattr(error, "problem", None) or error).split()) or type(error).__name__
+    text = str(getattr(error, "problem", None) or error)
+    problem = " ".join(text.split()) or type(error).__name__
+
     mark = getattr(error, "problem_mark", None)
-    position = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-    return f"{position}not YAML: {problem}"
+    if mark is None:
+        return f"not YAML: {problem}"
+    return f"line {mark.line + 1}, column {mark.column + 1}: not YAML: {problem}"

@@ -52,26 +52,31 @@ def explained(kind: type[Model], value: Any, file: str, root: Location = ()) -> 
 
 def _problems(kind: type[BaseModel], error: ErrorDetails, root: Location) -> list[str]:
     """The problems behind one of pydantic's errors; a validator of this project may report several, one per line."""
-    location = error["loc"]
-    path = _dotted((*root, *(part for part in location if part != "[key]")))
-    prefix = f"{path}: " if path else ""
+    location = tuple(part for part in error["loc"] if part != "[key]")
 
     if location[-1:] in (("int",), ("float",)):  # each half of `Number` has an error of its own
-        return [f"{path.rpartition('.')[0]}: {_short(error['input'])}: must be a number"]
+        return [f"{_dotted(root + location[:-1])}: {_short(error['input'])}: must be a number"]
 
+    path = _dotted(root + location)
+    prefix = f"{path}: " if path else ""
     match error["type"]:
         case "extra_forbidden":
-            return [f"{path}: unknown key; {suggestion(location[-1], _sibling_keys(kind, location), kind)}"]
+            hint = suggestion(location[-1], _sibling_keys(kind, location), kind)
+            return [f"{path}: unknown key; {hint}"]
         case "missing":
             return [f"{path}: missing"]
         case "value_error":
-            return [f"{prefix}{line}" for line in str(error["ctx"]["error"]).splitlines()]
+            message = str(error["ctx"]["error"])
+            return [prefix + line for line in message.splitlines()]
         case _:
             return [f"{prefix}{_short(error['input'])}: {sentence(error)}"]
 
 
 def _dotted(location: Location) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
+    path = ""
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return path.removeprefix(".")
 
 
 def _short(value: Any) -> str:

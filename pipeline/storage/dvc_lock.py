@@ -40,7 +40,10 @@ class Stage:
     @property
     def values(self) -> dict:
         """Every parameter that the stage reads, from all files: key -> value."""
-        return {key: value for values in self.params.values() for key, value in values.items()}
+        merged = {}
+        for values in self.params.values():
+            merged |= values
+        return merged
 
     def key(self, unit: str = "") -> str:
         """A digest of everything that can change the result of one unit of work, known before the stage starts."""
@@ -97,16 +100,20 @@ def recorded(names: Collection[str], folder: Path) -> dict[str, Stage]:
 def present(name: str, folder: Path) -> Stage:
     """The stage with the current hashes of its dependencies, without outs; takes about half a second.
 
-    Raise DVC's own error if the stage is unknown or a dependency is missing.
+    Raise Mistake if the stage is unknown or a dependency is missing.
     """
     from dvc.dependency.param import ParamsDependency
+    from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     params, deps = {}, {}
-    with Repo(str(folder)) as repo:
-        for dependency in repo.stage.load_one(str(folder / "dvc.yaml"), name).deps:
-            values = params if isinstance(dependency, ParamsDependency) else deps
-            values[dependency.def_path] = dependency.get_hash().value
+    try:
+        with Repo(str(folder)) as repo:
+            for dependency in repo.stage.load_one(str(folder / "dvc.yaml"), name).deps:
+                values = params if isinstance(dependency, ParamsDependency) else deps
+                values[dependency.def_path] = dependency.get_hash().value
+    except (DvcException, OSError) as error:
+        raise Mistake(f"{name}: {error}; `dvc repro` makes the missing files") from None
 
     return Stage(name, params, deps, {})
 
@@ -116,21 +123,13 @@ def fingerprint(name: str, folder: Path) -> str:
 
     Raise Mistake if a dependency is missing.
     """
-    from dvc.exceptions import DvcException
-
-    try:
-        key = present(name, folder).key()
-    except (DvcException, OSError) as error:
-        raise Mistake(f"{name}: {error}; `dvc repro` makes the missing files") from None
-
-    return digest([key, (folder / PACKAGES).read_text(encoding="utf-8")])
+    packages = (folder / PACKAGES).read_text(encoding="utf-8")
+    return digest([present(name, folder).key(), packages])
 
 
 def unchanged(stage: Stage, folder: Path) -> bool:
     """Whether the dependencies of a finished stage still have the recorded hashes; a missing one has not."""
-    from dvc.exceptions import DvcException
-
     try:
         return present(stage.name, folder).key() == stage.key()
-    except (DvcException, OSError):
+    except Mistake:
         return False

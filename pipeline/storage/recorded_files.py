@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -132,7 +133,7 @@ def overlap(one: str, other: str) -> bool:
 
 
 def _overlap_any(paths: Iterable[str], others: Iterable[str]) -> bool:
-    return any(overlap(path, other) for path in paths for other in others)
+    return any(overlap(path, other) for path, other in product(paths, others))
 
 
 def differences(stages: Iterable[Stage], folder: Path, code: bool = False) -> list[LockMismatch]:
@@ -141,7 +142,7 @@ def differences(stages: Iterable[Stage], folder: Path, code: bool = False) -> li
     Modules are compared only with `code`. A missing input or output does not count, because nothing reads it. A file
     missing from a folder that exists does count. An input that is itself a mismatched output is listed once.
     """
-    read_document, hash_file = cache(document), cache(hash_of_file)
+    read_document, current_hash = cache(document), cache(hash_of)
     mismatches = []
 
     for stage in stages:
@@ -149,12 +150,13 @@ def differences(stages: Iterable[Stage], folder: Path, code: bool = False) -> li
             if (folder / file).exists():
                 mismatches += _parameter_mismatches(stage, file, read_document(folder / file))
 
-        deps = {path: hashed for path, hashed in stage.deps.items() if code or not path.startswith(CODE)}
-        for paths, made in ((stage.outs, True), (deps, False)):
-            for path, recorded in paths.items():
-                mismatches += _file_mismatches(stage.name, path, recorded, made, folder, hash_file)
+        for path, recorded in stage.outs.items():
+            mismatches += _file_mismatches(stage.name, path, recorded, True, folder, current_hash)
+        for path, recorded in stage.deps.items():
+            if code or not path.startswith(CODE):
+                mismatches += _file_mismatches(stage.name, path, recorded, False, folder, current_hash)
 
-    wrong_outs = {mismatch.path for mismatch in mismatches if mismatch.made}
+    wrong_outs = [mismatch.path for mismatch in mismatches if mismatch.made]
     return [mismatch for mismatch in mismatches if mismatch.made or not _overlap_any([mismatch.path], wrong_outs)]
 
 
@@ -163,7 +165,8 @@ def _parameter_mismatches(stage: Stage, file: str, document: dict) -> list[LockM
     for key, recorded in stage.params[file].items():
         current = _value_at(document, key)
         if current != recorded:
-            mismatches.append(LockMismatch(stage.name, f"{file}: {key}", str(recorded), str(current), made=False))
+            path = f"{file}: {key}"
+            mismatches.append(LockMismatch(stage.name, path, str(recorded), str(current), made=False))
     return mismatches
 
 
@@ -175,27 +178,28 @@ def _value_at(values: Any, key: str) -> Any:
 
 
 def _file_mismatches(
-    stage: str, path: str, recorded: str, made: bool, folder: Path, hash_file: Callable[[Path], str]
+    stage: str, path: str, recorded: str, is_output: bool, folder: Path, current_hash: Callable[[Path], str]
 ) -> list[LockMismatch]:
     """The mismatch of a file, or those of the files in a folder if DVC's cache has the folder's recorded listing."""
     if not (folder / path).exists():
         return []
 
-    current = hash_of(folder / path, hash_file)
+    current = current_hash(folder / path)
     if current == recorded:
         return []
 
     recorded_hashes = listing(recorded, folder) if recorded.endswith(DIRECTORY) else {}
     if not recorded_hashes:
-        return [LockMismatch(stage, path, recorded, current, made)]
+        return [LockMismatch(stage, path, recorded, current, is_output)]
 
-    current_hashes = files(folder / path, hash_file)
-    names = sorted(recorded_hashes | current_hashes)
-    return [
-        LockMismatch(stage, f"{path}/{name}", recorded_hashes.get(name, "not there"), current_hashes.get(name), made)
-        for name in names
-        if recorded_hashes.get(name) != current_hashes.get(name)
-    ]
+    current_hashes = files(folder / path)
+    mismatches = []
+    for name in sorted(recorded_hashes | current_hashes):
+        recorded = recorded_hashes.get(name, "not there")
+        current = current_hashes.get(name)
+        if current != recorded:
+            mismatches.append(LockMismatch(stage, f"{path}/{name}", recorded, current, is_output))
+    return mismatches
 
 
 def check_model(run: str, folder: Path = Path()) -> None:
@@ -233,23 +237,24 @@ def hash_of_file(path: Path) -> str:
         raise Mistake(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def hash_of(path: Path, hash_file: Callable[[Path], str] = hash_of_file) -> str:
-    """DVC's hash of a file, or of a folder: the MD5 of its listing. `hash_file` may be a cached `hash_of_file`."""
+def hash_of(path: Path) -> str:
+    """DVC's hash of a file, or of a folder: the MD5 of its listing."""
     if not path.is_dir():
-        return hash_file(path)
+        return hash_of_file(path)
 
-    entries = [{"md5": hashed, "relpath": name} for name, hashed in sorted(files(path, hash_file).items())]
+    hashes = files(path)
+    entries = [{"md5": hashes[name], "relpath": name} for name in sorted(hashes)]
     listing_bytes = json.dumps(entries, sort_keys=True).encode()
     return hashlib.md5(listing_bytes, usedforsecurity=False).hexdigest() + DIRECTORY
 
 
-def files(folder: Path, hash_file: Callable[[Path], str] = hash_of_file) -> dict[str, str]:
+def files(folder: Path) -> dict[str, str]:
     """The hash of every file that DVC would see in a folder, by its path in the folder."""
     hashes = {}
     for path in folder.rglob("*"):
         name = path.relative_to(folder)
         if path.is_file() and not any(part.startswith(IGNORED) for part in name.parts):
-            hashes[name.as_posix()] = hash_file(path)
+            hashes[name.as_posix()] = hash_of_file(path)
     return hashes
 
 

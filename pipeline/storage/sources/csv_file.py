@@ -15,7 +15,7 @@ def read(data: Data) -> Iterator[pd.DataFrame]:
     if spellings[0] == spellings[1]:
         raise Mistake(f"data.labels: negative and positive are both '{spellings[0]}'; they must differ")
 
-    columns = {kind: name for kind, name in data.columns.model_dump().items() if name is not None}
+    columns = data.columns.model_dump(exclude_none=True)
     if len(set(columns.values())) < len(columns):
         raise Mistake(f"data.columns: {', '.join(columns.values())}: each must be a column of its own")
 

@@ -94,12 +94,8 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 def _opened(path: Path) -> TextIO:
     try:
         return path.open(encoding="utf-8-sig", newline="")
-    except FileNotFoundError:
-        raise Mistake("no such file (data.path)") from None
-    except IsADirectoryError:
-        raise Mistake("a folder; data.path must name the CSV file itself") from None
     except OSError as error:
-        raise Mistake(f"cannot be read: {error.strerror}") from None
+        raise Mistake(f"cannot be read: {error.strerror}; data.path must name the CSV file itself") from None
 
 
 def _line_breaks_before(position: int, file: TextIO) -> int:

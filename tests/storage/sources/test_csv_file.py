@@ -173,9 +173,11 @@ def test_a_picture_is_refused(csv_refusal):
     assert "not UTF-8" in csv_refusal(b"\x89PNG\r\n\x1a\n\x00\x00")
 
 
-def test_a_missing_file_and_a_folder_are_named(tmp_path):
-    assert "none.csv: no such file (data.path)" in review_sources.refusal("csv", tmp_path / "none.csv")
-    assert "a folder; data.path must name the CSV file itself" in review_sources.refusal("csv", tmp_path)
+@pytest.mark.parametrize(("name", "reason"), [("none.csv", "No such file or directory"), ("", "Is a directory")])
+def test_a_missing_file_and_a_folder_are_named(tmp_path, name, reason):
+    path = tmp_path / name
+    remedy = "data.path must name the CSV file itself"
+    assert review_sources.refusal("csv", path) == f"{path}: cannot be read: {reason}; {remedy}"
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -195,6 +195,8 @@ class Claims(Strict):
 
 
 class Params(Strict):
+    """All of params.yaml. Sections that refer to each other must agree."""
+
     data: Data
     settings: dict[Name, Settings]
     train: Train
@@ -249,14 +251,14 @@ class Params(Strict):
             yield f"tune.settings: '{start}' is not in settings; {suggestion(start, self.settings)}"
 
     def _seed_problems(self) -> Iterator[str]:
-        count_by_run = {run: len(self.train.seeds_of(run)) for run in self.train.runs}
-        longest_run = max(count_by_run, key=count_by_run.__getitem__)
-        seed_count = count_by_run[longest_run]
+        last_seeds = {run: self.train.seeds_of(run)[-1] for run in self.train.runs}
+        run = max(last_seeds, key=last_seeds.__getitem__)
+        last_seed = last_seeds[run]
 
-        if self.tune.seed < seed_count:
+        if self.tune.seed <= last_seed:
             yield (
-                f"tune.seed: {self.tune.seed}: must be at least {seed_count}: {longest_run} is trained on the seeds 0 "
-                f"to {seed_count - 1} (train.seeds times its seed_factor), and no trial may use a seed of a run"
+                f"tune.seed: {self.tune.seed}: must be at least {last_seed + 1}: {run} is trained on the seeds 0 "
+                f"to {last_seed} (train.seeds times its seed_factor), and no trial may use a seed of a run"
             )
 
     def _share_problems(self) -> Iterator[str]:

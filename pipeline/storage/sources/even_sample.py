@@ -36,5 +36,8 @@ def _evenly_spaced(labels: np.ndarray, limit: int) -> np.ndarray:
     largest_first = np.argsort(counts - exact_counts, kind="stable")
     counts[largest_first[:remainder]] += 1
 
-    chosen = [rows[np.arange(count) * len(rows) // count] for rows, count in zip(rows_by_label, counts, strict=True)]
-    return np.sort(np.concatenate(chosen))
+    chosen_rows = []
+    for rows, count in zip(rows_by_label, counts, strict=True):
+        positions = np.arange(count) * len(rows) // count
+        chosen_rows.append(rows[positions])
+    return np.sort(np.concatenate(chosen_rows))

@@ -21,7 +21,7 @@ def naming(source: Path | str) -> Iterator[None]:
     try:
         yield
     except Mistake as mistake:
-        lines = [f"{source}: {line}" for line in str(mistake).splitlines()]
+        lines = [f"{source}: {line}" for line in str(mistake).split("\n")]
         raise Mistake("\n".join(lines)) from None
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks import live
 from pipeline import params
-from pipeline.storage import sources
+from pipeline.storage.sources import movie_reviews
 
 SIZES = (25_000, 250_000)
 PER = 25_000
@@ -43,7 +43,7 @@ def measured(settings: params.Params, reviews: int) -> tuple[int, float, int]:
 
 
 def write(path: Path, reviews: int) -> None:
-    packaged = resources.files(sources.PACKAGE).joinpath(sources.PACKAGED)
+    packaged = resources.files(movie_reviews.PACKAGE).joinpath(movie_reviews.PACKAGED)
     with packaged.open(encoding="utf-8", newline="") as file:
         rows = [(row["text"], row["label"]) for row in csv.DictReader(file) if row["source"] == "imdb"]
     with path.open("w", encoding="utf-8", newline="") as file:

@@ -1,11 +1,11 @@
-"""This machine: what a process sets before TensorFlow loads, and a description of the processor.
+"""The environment of a process before TensorFlow loads, and a description of the processor.
 
-One thread in every process, so that results do not depend on how many workers or cores there are; parallelism comes
-from processes (workers/). A value that a person set in the environment stays, except the number of threads.
+Every process uses one thread, so results do not depend on the number of workers or cores. Parallelism comes from
+processes (workers/). Other environment variables keep the values that the user has set.
 
-Rounding depends on the processor, BLAS, package versions and a few switches. Vector instructions alone do not tell
-processors apart: another one with AVX-512 gave wide networks other results (docs/lab-notebook.md, 2026-11-26). XLA
-compiles for the processor model that it finds, and Eigen cuts products by the size of caches.
+Rounding depends on the processor, BLAS, package versions and a few switches. Vector instructions alone do not identify
+a processor: two processors with AVX-512 gave wide networks different results (docs/lab-notebook.md, 2026-11-26). XLA
+compiles for the exact processor model, and Eigen splits products by the size of caches.
 """
 
 import ctypes
@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -30,36 +31,45 @@ THREADS = {
 }
 DEFAULTS = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
-    "TF_ENABLE_ONEDNN_OPTS": "0",  # with it on, the bits differ; and it prints lines that no log level silences
+    "TF_ENABLE_ONEDNN_OPTS": "0",  # oneDNN changes rounding, and prints lines that no log level silences
     "KERAS_BACKEND": "tensorflow",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DVC_NO_ANALYTICS": "1",
 }
-KERAS_EXTRAS = ("matplotlib", "sklearn")  # it imports them where they are installed; we use none of what that adds
-SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "fish")  # one may stand between DVC and a stage
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -4, -8  # malloc.h
+KERAS_EXTRAS = ("matplotlib", "sklearn")  # Keras imports these if they are installed, for features we do not use
+SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "fish")  # DVC may start a stage through one of these
+MALLOC_OPTIONS = {  # numbers from glibc's malloc.h
+    -8: 1,  # M_ARENA_MAX
+    -4: 0,  # M_MMAP_MAX
+    -1: 2**31 - 1,  # M_TRIM_THRESHOLD
+    -2: 2**26,  # M_TOP_PAD
+}
 MACHINE = Path("reports/machine.json")
 LEVELS = {"AVX-512": "avx512f", "AVX2": "avx2", "AVX": "avx", "SSE4.2": "sse4_2", "NEON": "asimd"}
 CPUINFO = Path("/proc/cpuinfo")
+MODEL_FIELDS = (  # of /proc/cpuinfo on Intel and AMD, and on ARM
+    ("vendor_id", "cpu family", "model"),
+    ("CPU implementer", "CPU architecture", "CPU part"),
+)
 UNKNOWN = "not known here"
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "optuna")
 SWITCHES = ("XLA_FLAGS", "ONEDNN_MAX_CPU_ISA", "OPENBLAS_CORETYPE", "TF_ENABLE_ONEDNN_OPTS", "NPY_DISABLE_CPU_FEATURES")
 
 
 def prepare() -> None:
-    """For this process and all that it spawns."""
+    """Set the environment of this process and of all processes that it starts."""
     os.environ.update(THREADS)
     settle()
 
 
 def settle() -> None:
-    """The same but for the number of threads: for a process that is not ours."""
+    """Set the same variables except the numbers of threads, for a process that belongs to someone else."""
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
 
 
 def end_with_dvc() -> None:
-    """This process, which DVC runs, ends when DVC does, also by kill -9. Its workers end with it."""
+    """End this process, and with it its workers, as soon as the DVC process that runs it has ended or was killed."""
     import psutil
 
     dvc = next(process for process in psutil.Process().parents() if process.name() not in SHELLS)
@@ -74,33 +84,33 @@ def end_with_dvc() -> None:
 
 
 def load_tensorflow() -> None:
-    """Imports TensorFlow without the lines that it prints before any log level counts (no CUDA drivers found, ...).
+    """Import TensorFlow without the lines that it prints before any log level applies (no CUDA drivers, ...).
 
-    Python collects no garbage meanwhile, and Keras does without the packages that it would import for plots and for
-    scikit-learn. That halves the time of the import.
+    Garbage collection is off during the import, and Keras does not find the packages in KERAS_EXTRAS. That halves the
+    time of the import.
     """
-    _keep_memory()
-    with _silent_stderr(), _uncollected(), _hidden(KERAS_EXTRAS):
+    _keep_freed_memory()
+    with _silent_stderr(), _without_garbage_collection(), _hidden(KERAS_EXTRAS):
         import tensorflow
 
-    tensorflow.get_logger().setLevel("ERROR")  # it warns of every compilation; each network is one
+    tensorflow.get_logger().setLevel("ERROR")  # it warns of every compilation, and each network is one
 
 
-def _keep_memory() -> None:
-    """Where the C library is glibc: freed memory stays with this process, in one arena.
+def _keep_freed_memory() -> None:
+    """With glibc, keep freed memory in this process, in one arena.
 
-    XLA asks for its whole working memory anew at every step. Above 32 MB glibc maps it from the system each time, and
-    clearing those pages cost up to half of a training step (docs/decisions/0004-training-engine.md).
+    XLA allocates its whole working memory at every step. By default glibc maps allocations above 32 MB from the system
+    each time. Clearing those pages took up to half of a training step (docs/decisions/0004-training-engine.md).
     """
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):
-        for option, value in ((M_ARENA_MAX, 1), (M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, 2**26)):
+        for option, value in MALLOC_OPTIONS.items():
             libc.mallopt(option, value)
 
 
 @contextmanager
-def _uncollected():
-    """No garbage is collected inside; the objects that are alive at the end are never searched for garbage again."""
+def _without_garbage_collection() -> Iterator[None]:
+    """Turn garbage collection off in the block. Objects alive at its end are never searched for garbage again."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -112,8 +122,8 @@ def _uncollected():
 
 
 @contextmanager
-def _hidden(packages: tuple[str, ...]):
-    """An import of one of these packages fails inside, unless it is imported already."""
+def _hidden(packages: tuple[str, ...]) -> Iterator[None]:
+    """Make imports of these packages fail in the block, except for packages that are imported already."""
     hidden = [package for package in packages if package not in sys.modules]
     sys.modules.update(dict.fromkeys(hidden))
     try:
@@ -124,31 +134,32 @@ def _hidden(packages: tuple[str, ...]):
 
 
 @contextmanager
-def _silent_stderr():
-    """What C++ writes to file descriptor 2 is dropped, unless an exception needs it."""
+def _silent_stderr() -> Iterator[None]:
+    """Drop everything that C++ code writes to file descriptor 2, unless the block raises an exception."""
     sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as said:
-        os.dup2(said.fileno(), 2)
+    stderr = os.dup(2)
+
+    with tempfile.TemporaryFile() as output:
+        os.dup2(output.fileno(), 2)
         try:
             yield
         except BaseException:
-            said.seek(0)
-            os.write(kept, said.read())
+            output.seek(0)
+            os.write(stderr, output.read())
             raise
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 def described() -> dict[str, str]:
-    """The same on every machine of one kind: no host, no date."""
-    import numpy  # noqa: F401 - it loads the BLAS
+    """Everything that can change rounding. Machines of one kind have equal descriptions: no host name, no date."""
+    import numpy  # noqa: F401 - loads the BLAS
     from threadpoolctl import threadpool_info
 
-    blas = sorted(
-        {f"{each['internal_api']} {each['architecture']}" for each in threadpool_info() if each.get("architecture")}
-    )
+    libraries = [library for library in threadpool_info() if library.get("architecture")]
+    blas = sorted({f"{library['internal_api']} {library['architecture']}" for library in libraries})
+
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "processor": model(),
@@ -162,45 +173,50 @@ def described() -> dict[str, str]:
 
 
 def model(cpuinfo: Path = CPUINFO) -> str:
-    """Maker, family and model by their numbers, of the first processor that Linux tells of."""
-    told = _told(cpuinfo)
-    of_intel_and_amd, of_arm = ("vendor_id", "cpu family", "model"), ("CPU implementer", "CPU architecture", "CPU part")
-    numbers = next((names for names in (of_intel_and_amd, of_arm) if all(name in told for name in names)), None)
-    return " ".join(told[name] for name in numbers) if numbers else UNKNOWN
+    """The numbers that identify maker, family and model of the first processor in Linux's `cpuinfo`."""
+    processor = _first_processor(cpuinfo)
+    for fields in MODEL_FIELDS:
+        if all(field in processor for field in fields):
+            return " ".join(processor[field] for field in fields)
+    return UNKNOWN
 
 
 def vectors(cpuinfo: Path = CPUINFO) -> str:
-    """The widest vector instructions of the processor that Linux tells of."""
-    told = _told(cpuinfo)
-    flags = told.get("flags", told.get("Features", "")).split()
+    """The widest vector instructions of the first processor in Linux's `cpuinfo`."""
+    processor = _first_processor(cpuinfo)
+    flags = processor.get("flags", processor.get("Features", "")).split()
     return next((level for level, flag in LEVELS.items() if flag in flags), UNKNOWN)
 
 
 def caches(folder: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> str:
-    """The sizes of those that hold data, the nearest first."""
-    told = [
-        {name: _text(index / name) for name in ("level", "type", "size")} for index in sorted(folder.glob("index*"))
+    """The sizes of the caches that hold data, the smallest level first."""
+    sizes = [
+        f"L{_content(cache / 'level')} {_content(cache / 'size')}"
+        for cache in sorted(folder.glob("index*"))
+        if _content(cache / "type") in ("Data", "Unified")
     ]
-    return (
-        ", ".join(f"L{each['level']} {each['size']}" for each in told if each["type"] in ("Data", "Unified")) or UNKNOWN
-    )
+    return ", ".join(sizes) or UNKNOWN
 
 
-def _told(cpuinfo: Path) -> dict[str, str]:
-    pairs = (line.partition(":") for line in _text(cpuinfo).partition("\n\n")[0].splitlines())
+def _first_processor(cpuinfo: Path) -> dict[str, str]:
+    first_paragraph = _content(cpuinfo).partition("\n\n")[0]
+    pairs = [line.partition(":") for line in first_paragraph.splitlines()]
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
-def _text(path: Path) -> str:
+def _content(path: Path) -> str:
+    """The text of a file without surrounding white space; empty if the file cannot be read."""
     try:
         return path.read_text(encoding="utf-8").strip()
     except OSError:
         return ""
 
 
-def unlike(recorded: dict[str, str], here: dict[str, str]) -> dict[str, tuple[str, str]]:
-    """{what: (there, here)} of all that is not the same."""
-    none = "not set"
-    names = [*recorded, *(name for name in here if name not in recorded)]
-    both = {name: (recorded.get(name, none), here.get(name, none)) for name in names}
-    return {name: pair for name, pair in both.items() if pair[0] != pair[1]}
+def unlike(recorded: dict[str, str], current: dict[str, str]) -> dict[str, tuple[str, str]]:
+    """The recorded and the current value of every entry in which two descriptions differ."""
+    pairs = {}
+    for name in recorded | current:
+        pair = (recorded.get(name, "not set"), current.get(name, "not set"))
+        if pair[0] != pair[1]:
+            pairs[name] = pair
+    return pairs

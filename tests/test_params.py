@@ -1,4 +1,4 @@
-"""params.yaml as strict types."""
+"""params.yaml is read as strict types, and every mistake in it is explained."""
 
 import copy
 import json
@@ -38,7 +38,7 @@ def test_textbook_is_the_tutorials_network():
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "problem"),
     [
         ("patience: 2  ", "patiense: 2  ", "settings.textbook.patiense: unknown key; did you mean 'patience'?"),
         ("data:\n", "seeds: 3\ndata:\n", "seeds: unknown key; did you mean 'train.seeds'?"),
@@ -122,10 +122,10 @@ def test_textbook_is_the_tutorials_network():
         ),
     ],
 )
-def test_a_mistake_names_the_key_the_value_and_what_is_legal(mistake_of, old, new, said):
+def test_a_mistake_names_the_key_the_value_and_the_legal_values(mistake_of, old, new, problem):
     message = mistake_of(old, new)
     assert message.startswith("params.yaml: ")
-    assert said in message
+    assert problem in message
 
 
 def test_the_seeds_of_a_run_are_train_seeds_times_its_factor():
@@ -140,7 +140,7 @@ def test_tune_seed_may_be_the_first_number_that_no_run_uses():
     assert params.explained(params.Params, changed, "params.yaml").tune.seed == 6
 
 
-def test_a_file_that_is_missing_or_no_mapping_gets_one_line(tmp_path):
+def test_a_missing_file_and_a_file_without_a_mapping_are_mistakes(tmp_path):
     with pytest.raises(params.Mistake, match="no such file"):
         params.read(tmp_path / "absent.yaml")
     (tmp_path / "list.yaml").write_text("- 1\n")
@@ -180,7 +180,7 @@ def test_tuned_settings_are_read_from_the_file_of_tune(tmp_path):
     ],
     ids=lambda text: text[:20],
 )
-def test_what_is_no_params_file_gets_one_line_and_runs_nothing(tmp_path, text):
+def test_other_files_are_mistakes_of_one_line_and_run_no_code(tmp_path, text):
     path = tmp_path / "params.yaml"
     path.write_text(text.replace("*a0, ", "x, "))
     with pytest.raises(params.Mistake) as raised:
@@ -190,7 +190,7 @@ def test_what_is_no_params_file_gets_one_line_and_runs_nothing(tmp_path, text):
 
 
 def outcome(function, *arguments):
-    """(what it gives, "") or (None, its Mistake); any other exception is the test's."""
+    """The result and an empty message, or None and the message of a Mistake. Other exceptions pass."""
     try:
         return function(*arguments), ""
     except params.Mistake as mistake:
@@ -202,8 +202,8 @@ def outcome(function, *arguments):
 def test_any_text_is_a_mapping_or_a_mistake(tmp_path_factory, text):
     path = tmp_path_factory.getbasetemp() / "any.yaml"
     path.write_text(text)
-    taken, said = outcome(params.document, path)
-    assert isinstance(taken, dict) or len(said.splitlines()) == 1
+    content, message = outcome(params.document, path)
+    assert isinstance(content, dict) or len(message.splitlines()) == 1
 
 
 DOCUMENT = params.document(Path(__file__).with_name("study.yaml"))
@@ -211,42 +211,54 @@ ODD = [*(-1, 0, 1, 10**6 + 1, 10**30, 16**6000, 0.0, 1e-320, 1e308, float("inf")
 ODD += ["", "0", "é😀", "a\nb", "\ud800", "vanilla", "textbook", "x" * 5000, [], {}, ["first"], ["vanilla"] * 2, {1: 2}]
 
 
-def places(value, path=()):
+def paths(value, path=()):
+    """The path of every value in nested dicts and lists, as a tuple of keys and indices."""
     yield path
-    if isinstance(value, dict | list):
-        for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from places(inner, (*path, name))
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, inner in items:
+        yield from paths(inner, (*path, name))
+
+
+def value_at(path, document):
+    for part in path:
+        document = document[part]
+    return document
+
+
+def changed_document(data):
+    """The study's parameters with one or two values replaced, deleted or renamed."""
+    document = copy.deepcopy(DOCUMENT)
+    for _ in range(data.draw(st.integers(1, 2))):
+        *outer, last = data.draw(st.sampled_from([path for path in paths(document) if path]))
+        container = value_at(outer, document)
+
+        match data.draw(st.sampled_from(["replace", "replace", "drop", "rename"])):
+            case "replace":
+                container[last] = data.draw(st.sampled_from(ODD))
+            case "rename" if isinstance(container, dict):
+                container[data.draw(st.sampled_from(["seeds", "x" * 999, 1, None, "ключ"]))] = container.pop(last)
+            case _:
+                del container[last]
+    return document
 
 
 @given(st.data())
 @settings(max_examples=400, deadline=None, database=None, derandomize=True)
-def test_parameters_are_taken_as_they_are_and_in_bounds_or_refused_by_their_key(data):
-    """Nothing is converted, and what is taken is finite, of a sensible size, and names nothing twice."""
-    changed = copy.deepcopy(DOCUMENT)
-    for _ in range(data.draw(st.integers(1, 2))):
-        *outer, last = data.draw(st.sampled_from([path for path in places(changed) if path]))
-        here = changed
-        for part in outer:
-            here = here[part]
-        match data.draw(st.sampled_from(["replace", "replace", "drop", "rename"])):
-            case "replace":
-                here[last] = data.draw(st.sampled_from(ODD))
-            case "rename" if isinstance(here, dict):
-                here[data.draw(st.sampled_from(["seeds", "x" * 999, 1, None, "ключ"]))] = here.pop(last)
-            case _:
-                del here[last]
-    taken, said = outcome(params.explained, params.Params, changed, "params.yaml")
-    if taken is None:
-        assert all(line.startswith("params.yaml: ") for line in said.splitlines())
-        assert not any(word in said for word in ("Input should", "[key]", "validation, not", "instance of"))
+def test_parameters_are_accepted_unchanged_or_refused_by_their_key(data):
+    """Nothing is converted. Accepted values are finite, of a sensible size, and name nothing twice."""
+    document = changed_document(data)
+    accepted, message = outcome(params.explained, params.Params, document, "params.yaml")
+
+    if accepted is None:
+        assert all(line.startswith("params.yaml: ") for line in message.splitlines())
+        assert not any(word in message for word in ("Input should", "[key]", "validation, not", "instance of"))
         return
-    taken = taken.model_dump(by_alias=True, exclude_unset=True)
-    real = [json.dumps(json.loads(json.dumps(each), parse_int=float), sort_keys=True) for each in (taken, changed)]
-    assert real[0] == real[1]  # as text, where true is not 1
-    for path in places(taken):
-        value = taken
-        for part in path:
-            value = value[part]
+
+    accepted = accepted.model_dump(by_alias=True, exclude_unset=True)
+    assert as_text(accepted) == as_text(document)
+
+    for path in paths(accepted):
+        value = value_at(path, accepted)
         if isinstance(value, list):
             assert value or path == ("evaluate", "comparisons")
             assert len(set(map(str, value))) == len(value)
@@ -254,3 +266,8 @@ def test_parameters_are_taken_as_they_are_and_in_bounds_or_refused_by_their_key(
             assert 0 <= value <= 1_000_000_000
         if isinstance(value, str):
             assert value.isprintable()
+
+
+def as_text(document):
+    """JSON in which 1 and 1.0 are equal, but 1 and true are not."""
+    return json.dumps(json.loads(json.dumps(document), parse_int=float), sort_keys=True)

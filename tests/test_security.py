@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import __main__ as door
 from pipeline.params import Mistake
-from pipeline.storage import optuna_storage
+from pipeline.storage import dvc_lock, optuna_storage, stores
 from pipeline.tracking import live
 from pipeline.workers import driver
 from tests.support import toy_study
@@ -71,12 +71,12 @@ def secrets(tmp_path, monkeypatch):
         ("DASK_SCHEDULER_ADDRESS", "tcp"),
     ):
         monkeypatch.setenv(name, f"{scheme}://user:{SECRET}@127.0.0.1:9/db?password={SECRET}")
-    monkeypatch.setattr(optuna_storage, "_fingerprint", lambda stage, folder: ("vanilla-0", False))
+    monkeypatch.setattr(dvc_lock, "fingerprint", lambda stage, folder: "0")
     return tmp_path
 
 
 def fails(given):
-    raise RuntimeError(f"cannot reach {optuna_storage.stores.mlflow(Path())}")
+    raise RuntimeError(f"cannot reach {stores.mlflow(Path())}")
 
 
 def asks_the_studies(given):

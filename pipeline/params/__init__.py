@@ -1,10 +1,11 @@
-"""params.yaml, read and checked."""
+"""Read params.yaml and check it."""
 
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 
-from pipeline.params.messages import Mistake, allowed, explained
+from pipeline.params.messages import Mistake, explained, suggestion
 from pipeline.params.schema import (
     ARCHITECTURES,
     DEFAULT_INITIALISER,
@@ -46,33 +47,44 @@ __all__ = [
 
 
 def read(path: Path = PARAMS) -> Params:
-    """All parameters; raises Mistake with one line for each problem."""
+    """All parameters; raise Mistake with one line per problem."""
     return explained(Params, document(path), str(path))
 
 
 def read_settings(path: Path, name: str) -> Settings:
-    """The settings of this name, from params.yaml or from a file of `tune` (same form: `settings: {name: ...}`)."""
+    """The settings of this name, from params.yaml or from a file that `tune` wrote as `settings: {name: ...}`."""
     settings = document(path).get("settings")
     if not isinstance(settings, dict):
         raise Mistake(f"{path}: settings: must be a mapping of keys, not {type(settings).__name__}")
     if name not in settings:
-        raise Mistake(f"{path}: settings.{name}: missing; {allowed(name, settings)}")
+        raise Mistake(f"{path}: settings.{name}: missing; {suggestion(name, settings)}")
     return explained(Settings, settings[name], str(path), ("settings", name))
 
 
-def document(path: Path) -> dict:
-    """The file as plain Python, in the dialect that DVC reads (YAML 1.2, of which JSON is a part)."""
+def document(path: Path) -> dict[str, Any]:
+    """The content of a YAML or JSON file, parsed as DVC does (YAML 1.2, which includes JSON).
+
+    Raise Mistake with one line if the file is missing, cannot be read, or does not hold a mapping.
+    """
     try:
-        found = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise Mistake(f"{path}: no such file here; run this in the project's root") from None
     except (OSError, UnicodeDecodeError) as error:
         raise Mistake(f"{path}: cannot be read: {error}") from None
-    except Exception as error:  # YAMLError, or whatever ruamel met: a month 13, a nest too deep
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        said = " ".join(str(getattr(error, "problem", None) or error).split())
-        raise Mistake(f"{path}: {where}not YAML: {said or type(error).__name__}") from None
-    if not isinstance(found, dict):
-        raise Mistake(f"{path}: must be a mapping of keys, not {type(found).__name__}")
-    return found
+    except Exception as error:  # a YAMLError, or one of many others: month 13, an integer too long, nesting too deep
+        raise Mistake(f"{path}: {_yaml_problem(error)}") from None
+
+    if not isinstance(content, dict):
+        raise Mistake(f"{path}: must be a mapping of keys, not {type(content).__name__}")
+    return content
+
+
+def _yaml_problem(error: Exception) -> str:
+    text = str(getattr(error, "problem", None) or error)
+    problem = " ".join(text.split()) or type(error).__name__
+
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return f"not YAML: {problem}"
+    return f"line {mark.line + 1}, column {mark.column + 1}: not YAML: {problem}"

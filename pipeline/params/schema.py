@@ -1,30 +1,49 @@
-"""The schema of params.yaml: frozen, strict types."""
+"""The schema of params.yaml as frozen, strict types. Comments in params.yaml explain the keys."""
 
+from collections.abc import Hashable, Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from pipeline.params.messages import LINE, NAME, allowed, sentence
+from pipeline.params.messages import LINE, NAME, sentence, suggestion
 
 PARAMS = Path("params.yaml")
-ARCHITECTURES = ("feedforward", "vanilla", "bidirectional", "lstm")
 SPLITS = ("train", "validation", "test")
-SPECIAL_TOKENS = ("<pad>", "<unknown>")  # their ids are their places here: 0 and 1
+SPECIAL_TOKENS = ("<pad>", "<unknown>")  # their ids are their positions in this tuple: 0 and 1
 DEFAULT_INITIALISER = "orthogonal"  # of the recurrent weights of Keras' layers
 
 Architecture = Literal["feedforward", "vanilla", "bidirectional", "lstm"]
+ARCHITECTURES: tuple[str, ...] = get_args(Architecture)
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Size = Annotated[int, Field(ge=1, le=10_000)]
 Seeds = Annotated[int, Field(ge=2, le=1000)]
 Number = Annotated[int | float, Field(ge=0, le=1_000_000)]
 Name = Annotated[str, Field(pattern=NAME, max_length=40)]
 Line = Annotated[str, Field(pattern=LINE, max_length=1000)]
-MOST_STEPS = 10_000  # of one axis of the search space
+Length = Annotated[int, Field(ge=2, le=5000)]
+Lag = Annotated[int, Field(ge=1, le=2000)]
+Dropout = Annotated[float, Field(ge=0, le=0.99)]
+HeldOutShare = Annotated[float, Field(ge=0.001, lt=0.5)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+AboveChance = Annotated[float, Field(gt=0.5, lt=1)]
+MOST_STEPS = 10_000  # on one axis of the search space
+
+Item = TypeVar("Item", bound=Hashable)
+
+
+def _without_duplicates(values: list[Item]) -> list[Item]:
+    if len(set(values)) < len(values):
+        raise ValueError(f"{values} names something twice")
+    return values
+
+
+Distinct = Annotated[list[Item], AfterValidator(_without_duplicates)]
+OneOrMore = Annotated[list[Item], Field(min_length=1), AfterValidator(_without_duplicates)]
 
 
 class Strict(BaseModel):
-    """Frozen; unknown keys are errors; a string is never taken for a number."""
+    """A frozen model. Unknown keys are errors, and text is never read as a number."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -46,13 +65,13 @@ class Data(Strict):
     columns: Columns
     labels: Labels
     limit: Annotated[int, Field(ge=100, le=1_000_000_000)] | None
-    validation_share: Annotated[float, Field(ge=0.001, lt=0.5)]
-    test_share: Annotated[float, Field(ge=0.001, lt=0.5)]
+    validation_share: HeldOutShare
+    test_share: HeldOutShare
     vocabulary_size: Annotated[int, Field(gt=len(SPECIAL_TOKENS), le=1_000_000)]
 
 
 class Settings(Strict):
-    """What makes one network and its training; `textbook` and `tuned` are two of these."""
+    """Everything that determines one network and its training, such as `textbook` or `tuned`."""
 
     sequence_length: Annotated[int, Field(ge=1, le=5000)]
     embedding_dimension: Size
@@ -60,8 +79,8 @@ class Settings(Strict):
     learning_rate: Annotated[float, Field(ge=1e-8, le=1)]
     learning_rate_schedule: Literal["constant", "cosine"]
     batch_size: Count
-    dropout: Annotated[float, Field(ge=0, le=0.99)]
-    word_dropout: Annotated[float, Field(ge=0, le=0.99)]
+    dropout: Dropout
+    word_dropout: Dropout
     clip_norm: Annotated[float, Field(ge=1e-6, le=1e6)] | None
     mask: bool
     weight_averaging: Annotated[float, Field(gt=0, le=0.99999)] | None
@@ -86,7 +105,7 @@ class Train(Strict):
 
 
 class Dimension(Strict):
-    """One axis of the search space: whole numbers where `low` is one, else real ones."""
+    """One axis of the search space: integers if `low` is an integer, otherwise real numbers."""
 
     role: Literal["scientific", "nuisance"]
     low: Number
@@ -95,7 +114,7 @@ class Dimension(Strict):
     log: bool = False
 
     @model_validator(mode="after")
-    def _ordered(self) -> "Dimension":
+    def _bounds_and_step_agree(self) -> "Dimension":
         if not self.low < self.high:
             raise ValueError("low must be below high")
         if self.log and (self.step is not None or self.low <= 0):
@@ -115,7 +134,7 @@ class Space(Strict):
 
 
 class Tune(Strict):
-    architectures: list[Architecture]
+    architectures: Distinct[Architecture]
     settings: Name
     trials: Count
     wave: Count
@@ -131,26 +150,26 @@ class Tune(Strict):
 class Evaluate(Strict):
     comparisons: list[Annotated[list[Line], Field(min_length=2, max_length=2)]]
     alpha: Annotated[float, Field(gt=0, lt=0.5)]
-    power: Annotated[float, Field(gt=0.5, lt=1)]
-    meaningful: Annotated[float, Field(gt=0.5, lt=1)]
+    power: AboveChance
+    meaningful: AboveChance
     almost: Annotated[float, Field(gt=0, le=0.5)]
     calibration_bins: Annotated[int, Field(ge=2, le=100)]
     length_buckets: Annotated[list[Count], Field(min_length=1)]
-    learned_share: Annotated[float, Field(gt=0, lt=1)]
+    learned_share: Share
 
     @field_validator("length_buckets")
     @classmethod
-    def _rising(cls, ends: list[int]) -> list[int]:
+    def _ends_rise(cls, ends: list[int]) -> list[int]:
         if ends != sorted(set(ends)):
             raise ValueError("must rise, each end above the one before")
         return ends
 
 
 class Gradients(Strict):
-    sequence_lengths: Annotated[list[Annotated[int, Field(ge=2, le=5000)]], Field(min_length=1)]
-    trained_up_to: Annotated[int, Field(ge=2, le=5000)]
+    sequence_lengths: OneOrMore[Length]
+    trained_up_to: Length
     seeds: Seeds
-    architectures: Annotated[list[Architecture], Field(min_length=1)]
+    architectures: OneOrMore[Architecture]
     reviews: Count
     memory_reviews: Count
     jacobian_reviews: Count
@@ -159,25 +178,25 @@ class Gradients(Strict):
 
 
 class Retention(Strict):
-    signals: Annotated[
-        dict[Architecture, Annotated[list[Literal["first", "middle"]], Field(min_length=1)]], Field(min_length=1)
-    ]
-    lags: Annotated[list[Annotated[int, Field(ge=1, le=2000)]], Field(min_length=1)]
+    signals: Annotated[dict[Architecture, OneOrMore[Literal["first", "middle"]]], Field(min_length=1)]
+    lags: OneOrMore[Lag]
     seeds: Seeds
     updates: Annotated[int, Field(gt=0, le=1_000_000, multiple_of=100)]
-    solved: Annotated[float, Field(gt=0.5, lt=1)]
+    solved: AboveChance
 
 
 class Claims(Strict):
     """Thresholds of the claims table."""
 
     same_logit: Annotated[float, Field(gt=0)]
-    vanished: Annotated[float, Field(gt=0, lt=1)]
-    remembered_share: Annotated[float, Field(gt=0, lt=1)]
-    usable_sign_accuracy: Annotated[float, Field(gt=0.5, lt=1)]
+    vanished: Share
+    remembered_share: Share
+    usable_sign_accuracy: AboveChance
 
 
 class Params(Strict):
+    """All of params.yaml. Sections that refer to each other must agree."""
+
     data: Data
     settings: dict[Name, Settings]
     train: Train
@@ -188,85 +207,96 @@ class Params(Strict):
     claims: Claims
 
     @model_validator(mode="after")
-    def _keys_agree(self) -> "Params":
-        problems = [*self._runs_that_disagree(), *self._lists_that_disagree()]
+    def _sections_agree(self) -> "Params":
+        problems = [
+            *self._run_problems(),
+            *self._settings_problems(),
+            *self._seed_problems(),
+            *self._share_problems(),
+            *self._comparison_problems(),
+            *self._architecture_problems(),
+            *self._search_space_problems(),
+        ]
         if problems:
             raise ValueError("\n".join(problems))
         return self
 
-    def _runs_that_disagree(self):
+    def _run_problems(self) -> Iterator[str]:
         for name, run in self.train.runs.items():
             path = f"train.runs.{name}"
+            tuned = run.settings == "tuned"
+
             if name != f"{run.architecture}-{run.settings}":
                 yield f"{path}: a run is named architecture-settings, here '{run.architecture}-{run.settings}'"
-            if run.settings == "tuned":
-                expected = f"artifacts/tuned/{run.architecture}.json"
-                if run.source != expected:
-                    yield f"{path}.from: '{run.source}', but tuned settings come from '{expected}'"
-                if run.architecture not in self.tune.architectures:
-                    yield f"{path}: '{run.architecture}' is not tuned; add it to tune.architectures or drop the run"
-            else:
-                if run.source != str(PARAMS):
-                    yield f"{path}.from: '{run.source}', but settings other than tuned come from '{PARAMS}'"
-                if run.settings not in self.settings:
-                    known = allowed(run.settings, self.settings)
-                    yield f"{path}.settings: '{run.settings}' is not in settings; {known}"
 
-    def _lists_that_disagree(self):
+            expected = f"artifacts/tuned/{run.architecture}.json" if tuned else str(PARAMS)
+            if run.source != expected:
+                kind = "tuned settings" if tuned else "settings other than tuned"
+                yield f"{path}.from: '{run.source}', but {kind} come from '{expected}'"
+
+            if tuned and run.architecture not in self.tune.architectures:
+                yield f"{path}: '{run.architecture}' is not tuned; add it to tune.architectures or drop the run"
+            if not tuned and run.settings not in self.settings:
+                hint = suggestion(run.settings, self.settings)
+                yield f"{path}.settings: '{run.settings}' is not in settings; {hint}"
+
+    def _settings_problems(self) -> Iterator[str]:
         if "textbook" not in self.settings:
             yield "settings.textbook: missing; the gradient study and the tuned settings start from it"
         if "tuned" in self.settings:
-            yield "settings.tuned: this name is for what `tune` finds; choose another"
+            yield "settings.tuned: this name is for the settings that `tune` chooses; use another name"
+
         start = self.tune.settings
         if start not in self.settings:
-            yield f"tune.settings: '{start}' is not in settings; {allowed(start, self.settings)}"
-        yield from self._seeds_that_disagree()
+            yield f"tune.settings: '{start}' is not in settings; {suggestion(start, self.settings)}"
+
+    def _seed_problems(self) -> Iterator[str]:
+        last_seeds = {run: self.train.seeds_of(run)[-1] for run in self.train.runs}
+        run = max(last_seeds, key=last_seeds.__getitem__)
+        last_seed = last_seeds[run]
+
+        if self.tune.seed <= last_seed:
+            yield (
+                f"tune.seed: {self.tune.seed}: must be at least {last_seed + 1}: {run} is trained on the seeds 0 "
+                f"to {last_seed} (train.seeds times its seed_factor), and no trial may use a seed of a run"
+            )
+
+    def _share_problems(self) -> Iterator[str]:
         if self.data.validation_share + self.data.test_share >= 0.9:
             yield "data.validation_share, data.test_share: together at least 0.9; nothing is left to train on"
+
+    def _comparison_problems(self) -> Iterator[str]:
         for index, pair in enumerate(self.evaluate.comparisons):
+            path = f"evaluate.comparisons[{index}]"
             if pair[0] == pair[1] or pair in self.evaluate.comparisons[:index]:
-                yield f"evaluate.comparisons[{index}]: {pair}: must be two runs, and no pair twice"
+                yield f"{path}: {pair}: must be two runs, and no pair twice"
+
             for run in pair:
                 if run not in self.train.runs:
-                    yield f"evaluate.comparisons[{index}]: '{run}' is not a run; {allowed(run, self.train.runs)}"
+                    yield f"{path}: '{run}' is not a run; {suggestion(run, self.train.runs)}"
+
+    def _architecture_problems(self) -> Iterator[str]:
         for architecture in self.gradients.architectures:
             if f"{architecture}-textbook" not in self.train.runs:
                 yield f"gradients.architectures: '{architecture}' needs the run '{architecture}-textbook' in train.runs"
-        if "feedforward" in self.retention.signals:
+
+        signals = self.retention.signals
+        if "feedforward" in signals:
             yield "retention.signals.feedforward: a network without a state keeps nothing; drop it"
-        if "first" in self.retention.signals.get("bidirectional", []):
+        if "first" in signals.get("bidirectional", []):
             yield "retention.signals.bidirectional: 'first' is what its backward half reads last; must be 'middle'"
-        for path, values in (
-            *((f"retention.signals.{name}", values) for name, values in self.retention.signals.items()),
-            ("gradients.sequence_lengths", self.gradients.sequence_lengths),
-            ("gradients.architectures", self.gradients.architectures),
-            ("tune.architectures", self.tune.architectures),
-            ("retention.lags", self.retention.lags),
-        ):
-            if len(set(values)) < len(values):
-                yield f"{path}: {values} names something twice"
+
+    def _search_space_problems(self) -> Iterator[str]:
+        """The bounds and steps that would not be legal values of a setting."""
+        start = self.settings.get(self.tune.settings)
+        if start is None:  # reported by `_settings_problems`
+            return
+
         for name, dimension in self.tune.space:
-            yield from self._dimension_that_disagrees(f"tune.space.{name}", name, dimension)
-
-    def _seeds_that_disagree(self):
-        count_by_run = {run: len(self.train.seeds_of(run)) for run in self.train.runs}
-        longest_run = max(count_by_run, key=count_by_run.get)
-        seed_count = count_by_run[longest_run]
-
-        if self.tune.seed < seed_count:
-            yield (
-                f"tune.seed: {self.tune.seed}: must be at least {seed_count}: {longest_run} is trained on the seeds 0 "
-                f"to {seed_count - 1} (train.seeds times its seed_factor), and no trial may use a seed of a run"
-            )
-
-    def _dimension_that_disagrees(self, path: str, name: str, dimension: Dimension):
-        whole = Settings.model_fields[name].annotation is int
-        numbers = [number for number in (dimension.low, dimension.high, dimension.step) if number is not None]
-        if whole and not all(isinstance(number, int) for number in numbers):
-            yield f"{path}: {numbers}: low, high and step must be whole numbers"
-        elif self.tune.settings in self.settings:
-            for bound in (dimension.low, dimension.high):
+            for value in (dimension.low, dimension.high, dimension.step):
+                if value is None:
+                    continue
                 try:
-                    Settings.model_validate({**self.settings[self.tune.settings].model_dump(), name: bound})
+                    Settings.model_validate({**start.model_dump(), name: value})
                 except ValidationError as error:
-                    yield f"{path}: {bound}: {sentence(error.errors()[0])}"
+                    yield f"tune.space.{name}: {value}: {sentence(error.errors()[0])}"

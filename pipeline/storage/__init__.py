@@ -1,1 +1,1 @@
-"""Where each artifact lies and how it is read and written."""
+"""Reading and writing: the files of a study, dvc.lock, review sources, and Optuna's and MLflow's addresses."""

@@ -1,16 +1,17 @@
-"""Where each file of a study lies, and how it is read and written.
+"""The path of every file of a study, and functions that read and write them.
 
-A write is atomic: a temporary file beside the target, flushed to the disk, then renamed. So a reader finds the old
-file, the new file or none, never a half. Nothing here writes a date, a host or a path of this machine: the same values
-give the same bytes.
+Every write is atomic. The content goes to a temporary file next to the target, is flushed to the disk, and the
+temporary file is renamed. A reader therefore sees the old file, the new file or no file, never a truncated one. No
+function here adds a date, a host name or a path of this machine, so the same values give the same bytes.
 """
 
 import io
 import json
 import os
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.params import Mistake
 
@@ -23,9 +24,9 @@ REPORTS = Path("reports")
 DATA_CARD = REPORTS / "data.json"
 METRICS = REPORTS / "metrics.json"
 COMPARISONS = REPORTS / "comparisons.json"
-RUNS = REPORTS / "runs.csv"  # a row a run: seeds that failed to learn, intervals over reviews, calibration error
-CALIBRATION = REPORTS / "calibration.csv"  # a row a run, seed and bin
-LENGTH_BUCKETS = REPORTS / "length_buckets.csv"  # a row a run and bucket of the review's whole length
+RUNS = REPORTS / "runs.csv"  # one row per run: seeds that failed to learn, intervals over reviews, calibration error
+CALIBRATION = REPORTS / "calibration.csv"  # one row per run, seed and bin
+LENGTH_BUCKETS = REPORTS / "length_buckets.csv"  # one row per run and bucket of full review lengths
 CLAIMS = REPORTS / "claims.json"
 MODELS_CARD = REPORTS / "models.json"
 TUNING = REPORTS / "tuning"
@@ -40,11 +41,11 @@ FIGURES = REPORTS / "figures"
 REPORT = REPORTS / "README.md"
 REPORT_PAGE = REPORTS / "index.html"
 MODELS = Path("artifacts/models")
-EXAMPLES_EVERYTHING = Path("artifacts/examples.json")  # EXAMPLES unrounded, with every hidden state
+EXAMPLES_EVERYTHING = Path("artifacts/examples.json")  # EXAMPLES without rounding, with every hidden state
 
 
 def split(name: str) -> Path:
-    """Parquet, a row a review: `review` (its number in the source), `label` (0, 1), `tokens` (list of int32 ids)."""
+    """Parquet, one row per review: `review` (its number in the source), `label` (0 or 1), `tokens` (int32 ids)."""
     return PREPARED / f"{name}.parquet"
 
 
@@ -58,12 +59,12 @@ def trials(architecture: str) -> Path:
 
 
 def tuning_summary(architecture: str) -> Path:
-    """JSON of a study beside its trials: `chosen`, `importances` (with their evaluator), `expected_best` by trials."""
+    """JSON: `chosen`, `importances` (with their evaluator) and `expected_best` by number of trials."""
     return TUNING / f"{architecture}.json"
 
 
 def trial_histories(architecture: str) -> Path:
-    """CSV, a row for each trial and epoch, of its first seed."""
+    """CSV, one row per trial and epoch of the trial's first seed."""
     return Path("artifacts/trials") / f"{architecture}.csv"
 
 
@@ -96,17 +97,17 @@ def memory(sequence_length: int) -> Path:
 
 
 def probes(sequence_length: int) -> Path:
-    """CSV: what networks make of reviews that were changed; columns `probe, tokens, accuracy, logit_change`."""
+    """CSV of predictions for modified reviews; columns `probe, tokens, accuracy, logit_change`."""
     return PROBES / f"{sequence_length}.csv"
 
 
 def dynamics(sequence_length: int) -> Path:
-    """Parquet, a row a number: `measure`, its `index` (a lag, or the number of an exponent) and `value`."""
+    """Parquet, one row per number: `measure`, its `index` (a lag, or the number of an exponent) and `value`."""
     return Path("artifacts/dynamics") / f"{sequence_length}.parquet"
 
 
 def decay(sequence_length: int) -> Path:
-    """CSV, a row for each kind of decay curve over its seeds: half-life, horizons, each with low and high."""
+    """CSV, one row per kind of decay curve: half-life and horizons over its seeds, all with low and high."""
     return DECAY / f"{sequence_length}.csv"
 
 
@@ -115,12 +116,12 @@ def figure(name: str) -> Path:
 
 
 def tables_in(folder: Path) -> list[str]:
-    """Names, without `.csv`, of the tables that lie in a folder; none where there is no folder."""
+    """Names of the CSV tables in a folder, without `.csv`; empty if the folder does not exist."""
     return sorted(path.stem for path in folder.glob("*.csv"))
 
 
 def exists(path: Path) -> Path:
-    """The path itself; raises Mistake where nothing is there."""
+    """Return the path; raise Mistake if it does not exist."""
     if not path.exists():
         raise Mistake(f"{path}: not here yet; `dvc repro` makes it, `dvc pull` fetches it")
     return path
@@ -137,7 +138,8 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_weights(path: Path) -> bytes:
-    import h5py  # here, as pandas below: `track` with nothing to do opens no network and no table
+    """The bytes of an HDF5 file; raise Mistake if HDF5 cannot open them."""
+    import h5py  # imported here, like pandas below: `track` usually needs neither
 
     with _readable(path):
         content = path.read_bytes()
@@ -145,16 +147,17 @@ def read_weights(path: Path) -> bytes:
         return content
 
 
-def read_json(path: Path) -> dict:
+def read_json(path: Path) -> Any:
     with _readable(path):
-        return json.loads(read_text(path))
+        return json.loads(path.read_text(encoding="utf-8"))
 
 
 def read_csv(path: Path) -> "DataFrame":
+    """A table in which only an empty field is a missing value; raise Mistake if its last line is incomplete."""
     import pandas as pd
 
     with _readable(path):
-        text = read_text(path)
+        text = path.read_text(encoding="utf-8")
         if not text.endswith("\n"):
             raise ValueError("its last line is cut off")
         return pd.read_csv(io.StringIO(text), keep_default_na=False, na_values=[""])
@@ -168,17 +171,17 @@ def read_parquet(path: Path) -> "DataFrame":
 
 
 @contextmanager
-def _readable(path: Path):
-    """Raises Mistake where the file is not here, may not be read, or is damaged."""
+def _readable(path: Path) -> Iterator[None]:
+    """Raise Mistake if the file is missing, may not be read, or is damaged."""
     exists(path)
     try:
         yield
-    except Mistake:
-        raise
     except (OSError, ValueError) as error:  # JSON, UTF-8, pandas and Arrow raise kinds of ValueError, HDF5 OSError
         if reason := getattr(error, "strerror", None):
             raise Mistake(f"{path}: cannot be read: {reason}") from error
-        raise Mistake(f"{path}: damaged ({' '.join(str(error).split())[:200]}); `dvc repro` makes it anew") from error
+
+        problem = " ".join(str(error).split())[:200]
+        raise Mistake(f"{path}: damaged ({problem}); `dvc repro` makes it again") from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -186,12 +189,12 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
-def write_json(path: Path, value) -> None:
+def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def write_csv(path: Path, table: "DataFrame") -> None:
-    """Floats to 8 significant digits: more than a float32 network knows."""
+    """Write floats with 8 significant digits, one more than float32 holds."""
     with replaced(path) as temporary:
         table.to_csv(temporary, index=False, float_format="%.8g", lineterminator="\n")
 
@@ -207,23 +210,25 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def replaced(path: Path):
-    """A temporary path beside the target that ends in its name; on success it becomes the target.
+def replaced(path: Path) -> Iterator[Path]:
+    """A temporary path next to the target; when the block succeeds, it replaces the target.
 
-    It names this process, so that two of them never write to the same one; what a killed process left is removed.
-    Raises Mistake where it cannot be written: a full disk, no permission.
+    The name of the temporary file contains the process id, so two processes never write to the same one. Files that
+    killed processes left behind are removed. Raise Mistake if writing fails: a full disk, no permission.
     """
     temporary = path.with_name(f".writing-{os.getpid()}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for left in path.parent.glob(f".writing-*-{path.name}"):
-            left.unlink(missing_ok=True)
-        try:
-            yield temporary
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        for leftover in path.parent.glob(f".writing-*-{path.name}"):
+            leftover.unlink(missing_ok=True)
+
+        yield temporary
+
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
     except OSError as error:
         raise Mistake(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()

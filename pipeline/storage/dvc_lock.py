@@ -1,10 +1,11 @@
-"""What DVC says about a stage: the parameters it reads, the hashes of what it depends on and of what it made."""
+"""Stages of DVC, as dvc.lock records them and as their dependencies are now: parameters and hashes of files."""
 
 import hashlib
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipeline.params import Mistake, document
 from pipeline.storage import artifacts
@@ -14,14 +15,17 @@ PACKAGES = Path("requirements.lock")
 DIGITS = 16
 KEPT = Path(".dvc/tmp") / LOCK
 HALF = (
-    f"{LOCK}: not whole; was DVC killed while it wrote it? `cp {KEPT} .` puts back that of when the last stage began, "
-    f"`git checkout {LOCK}` the committed one; then `dvc repro`"
+    f"{LOCK}: not whole; was DVC killed while it wrote it? `cp {KEPT} .` restores the copy from before the last stage, "
+    f"`git checkout {LOCK}` the committed one; then run `dvc repro`"
 )
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage as DVC names it (`train@vanilla-textbook`); hashes are DVC's own (`.dir` at the end: a folder)."""
+    """One stage under the name that DVC gives it, such as `train@vanilla-textbook`.
+
+    The hashes are DVC's own. A hash that ends in `.dir` belongs to a folder.
+    """
 
     name: str
     params: dict[str, dict]  # file -> key -> value
@@ -30,97 +34,102 @@ class Stage:
 
     @property
     def item(self) -> str:
-        """What stands behind the @: a run, an architecture, a sequence length; empty where nothing does."""
+        """The part of the name after the @ (a run, an architecture or a sequence length), or an empty string."""
         return self.name.partition("@")[2]
 
     @property
     def values(self) -> dict:
-        """Every parameter the stage reads, whatever the file: key -> value."""
-        return {key: value for values in self.params.values() for key, value in values.items()}
+        """Every parameter that the stage reads, from all files: key -> value."""
+        merged = {}
+        for values in self.params.values():
+            merged |= values
+        return merged
 
     def key(self, unit: str = "") -> str:
-        """Names one unit of the stage's work by all that can change its result; known before it starts."""
+        """A digest of everything that can change the result of one unit of work, known before the stage starts."""
         return digest([self.name, unit, self.params, self.deps])
 
 
-def digest(value) -> str:
-    """DIGITS hexadecimal digits for anything JSON can say; the order of keys does not count."""
+def digest(value: Any) -> str:
+    """DIGITS hexadecimal digits for any JSON value; the order of keys does not matter."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:DIGITS]
 
 
 def keep(folder: Path) -> None:
-    """Keeps dvc.lock, which DVC writes in place, as a stage begins: there it is whole."""
+    """Copy dvc.lock to KEPT when a stage begins. DVC writes dvc.lock in place, so a kill can truncate it."""
     if (folder / LOCK).exists():
         artifacts.write_bytes(folder / KEPT, (folder / LOCK).read_bytes())
 
 
 def finished(folder: Path) -> dict[str, Stage]:
-    """Every stage that dvc.lock in this folder tells of, also ones that params.yaml no longer names.
+    """Every stage in dvc.lock by name, including stages that params.yaml no longer names.
 
-    Raises Mistake where that file is not whole: DVC writes it in place.
+    Empty if the folder has no dvc.lock. Raise Mistake if dvc.lock is truncated.
     """
     if not (folder / LOCK).exists():
         return {}
+
     try:
-        stages = document(folder / LOCK).get("stages") or {}
-        return {
-            name: Stage(name, entry.get("params", {}), _hashes(entry.get("deps", [])), _hashes(entry.get("outs", [])))
-            for name, entry in stages.items()
-        }
+        entries = document(folder / LOCK).get("stages") or {}
+        return {name: _stage(name, entry) for name, entry in entries.items()}
     except (Mistake, AttributeError, KeyError, TypeError) as error:
-        if isinstance(error.__context__, OSError):  # not half: it cannot be read
+        if isinstance(error.__context__, OSError):  # the file cannot be read, so it need not be truncated
             raise
         raise Mistake(HALF) from None
 
 
+def _stage(name: str, entry: dict) -> Stage:
+    deps = {dep["path"]: dep["md5"] for dep in entry.get("deps", [])}
+    outs = {out["path"]: out["md5"] for out in entry.get("outs", [])}
+    return Stage(name, entry.get("params", {}), deps, outs)
+
+
 def recorded(names: Collection[str], folder: Path) -> dict[str, Stage]:
-    """Those of these names; raises Mistake where dvc.lock does not tell of one."""
+    """The stages of these names in dvc.lock; raise Mistake if one is missing."""
     if not (folder / LOCK).exists():
         raise Mistake(f"{LOCK}: not here; `git checkout {LOCK}` restores it, `dvc repro` makes it")
-    known = finished(folder)
-    if missing := [name for name in names if name not in known]:
-        raise Mistake(f"{LOCK}: nothing in it about {missing[0]}; `dvc repro` makes it")
-    return {name: known[name] for name in names}
+
+    stages = finished(folder)
+    for name in names:
+        if name not in stages:
+            raise Mistake(f"{LOCK}: the stage {name} is missing; `dvc repro {name}` adds it")
+
+    return {name: stages[name] for name in names}
 
 
 def present(name: str, folder: Path) -> Stage:
-    """The stage as its dependencies lie there now, before it runs or since; about half a second.
+    """The stage with the current hashes of its dependencies, without outs; takes about half a second.
 
-    Raises what DVC raises where the stage is unknown or a dependency is missing.
+    Raise Mistake if the stage is unknown or a dependency is missing.
     """
     from dvc.dependency.param import ParamsDependency
+    from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
-    with Repo(str(folder)) as repo:
-        found = {True: {}, False: {}}
-        for dependency in repo.stage.load_one(str(folder / "dvc.yaml"), name).deps:
-            found[isinstance(dependency, ParamsDependency)][dependency.def_path] = dependency.get_hash().value
-    return Stage(name, found[True], found[False], {})
+    params, deps = {}, {}
+    try:
+        with Repo(str(folder)) as repo:
+            for dependency in repo.stage.load_one(str(folder / "dvc.yaml"), name).deps:
+                values = params if isinstance(dependency, ParamsDependency) else deps
+                values[dependency.def_path] = dependency.get_hash().value
+    except (DvcException, OSError) as error:
+        raise Mistake(f"{name}: {error}; `dvc repro` makes the missing files") from None
+
+    return Stage(name, params, deps, {})
 
 
 def fingerprint(name: str, folder: Path) -> str:
-    """A digest of the stage as it is now (`present`) and of all packages: what half of its work may be kept under.
+    """A digest of the stage as it is now and of all packages. Unfinished work is stored under it.
 
-    Raises Mistake where a dependency is missing.
+    Raise Mistake if a dependency is missing.
     """
-    from dvc.exceptions import DvcException
-
-    try:
-        key = present(name, folder).key()
-    except (DvcException, OSError) as error:
-        raise Mistake(f"{name}: {error}; `dvc repro` makes what is missing") from None
-    return digest([key, (folder / PACKAGES).read_text(encoding="utf-8")])
+    packages = (folder / PACKAGES).read_text(encoding="utf-8")
+    return digest([present(name, folder).key(), packages])
 
 
 def unchanged(stage: Stage, folder: Path) -> bool:
-    """Whether what a finished stage depends on is still what it was; a missing dependency is a change."""
-    from dvc.exceptions import DvcException
-
+    """Whether the dependencies of a finished stage still have the recorded hashes; a missing one has not."""
     try:
         return present(stage.name, folder).key() == stage.key()
-    except (DvcException, OSError):
+    except Mistake:
         return False
-
-
-def _hashes(entries: list[dict]) -> dict[str, str]:
-    return {entry["path"]: entry["md5"] for entry in entries}

@@ -1,8 +1,8 @@
-"""Where Optuna keeps its studies: outside DVC, so that a search that was interrupted goes on.
+"""Optuna's studies, which are stored outside DVC so that an interrupted search can continue.
 
-A study is named by all that can change it: a hash of the stage's parameters, code and data and of the lock file. Only
-the driver writes here. RNN_STUDIES names another database, as Optuna spells it (postgresql+psycopg://...): that cannot
-change a result and may hold a password, so it is no parameter.
+The name of a study contains a hash of everything that can change it: the parameters, code and data of its stage, and
+the lock file of packages. Only the driver writes to a study. RNN_STUDIES names another database in Optuna's notation
+(postgresql+psycopg://...). It cannot change a result and may contain a password, so it is not a parameter.
 """
 
 from collections.abc import Iterator
@@ -24,35 +24,39 @@ BUSY_SECONDS = 20
 
 @contextmanager
 def opened(stage: str, folder: Path = Path()) -> Iterator[optuna.Study]:
-    """The study of this `tune` stage, begun or as it was left; begun anew where DVC has its results and asks again.
+    """The study of a `tune` stage such as `tune@vanilla`, new or as it was interrupted.
 
-    Raises Mistake, also later on, where the storage fails.
+    If DVC has the results of the stage and runs it again (`dvc repro --force`), the study starts from the beginning.
+    Raise Mistake if the storage fails, also inside the block.
     """
-    name, done = _fingerprint(stage, folder)
+    name = f"{stage.partition('@')[2]}-{dvc_lock.fingerprint(stage, folder)}"
+    recorded = dvc_lock.finished(folder).get(stage)
+    repeated = recorded is not None and dvc_lock.unchanged(recorded, folder)
     url = stores.studies(folder)
+
     try:
-        study = _begun_or_left(name, url, done)
+        study = _new_or_interrupted(name, url, repeated)
         yield study
         study.set_user_attr(FINISHED, True)
     except (StorageInternalError, SQLAlchemyError) as error:
         reason = str(error.__cause__ or error).splitlines()[0]
-        raise Mistake(f"the studies at {stores.masked(url)} cannot be used: {stores.masked(reason)}") from None
+        raise _unusable(url, stores.masked(reason)) from None
 
 
-def _begun_or_left(name: str, url: str, done: bool) -> optuna.Study:
-    engine = {"connect_args": {"timeout": BUSY_SECONDS}} if url.startswith(stores.LOCAL) else {}
+def _new_or_interrupted(name: str, url: str, repeated: bool) -> optuna.Study:
+    engine = {"connect_args": {"timeout": BUSY_SECONDS}} if stores.sqlite_path(url) else {}
     try:
         storage = optuna.storages.RDBStorage(url, engine_kwargs=engine)
-    except (ImportError, RuntimeError) as error:  # no driver, tables of another version
-        raise Mistake(f"the studies at {stores.masked(url)} cannot be used: {error}") from None
-    begin = partial(optuna.create_study, study_name=name, storage=storage, direction="maximize", load_if_exists=True)
-    if done and begin().user_attrs.get(FINISHED):
+    except (ImportError, RuntimeError) as error:  # no driver, or tables of another version
+        raise _unusable(url, error) from None
+
+    create = partial(optuna.create_study, study_name=name, storage=storage, direction="maximize", load_if_exists=True)
+    study = create()
+    if repeated and study.user_attrs.get(FINISHED):
         optuna.delete_study(study_name=name, storage=storage)
-    return begin()
+        study = create()
+    return study
 
 
-def _fingerprint(stage: str, folder: Path) -> tuple[str, bool]:
-    """(name of its study, whether DVC has its results and asks again all the same: `dvc repro --force`)."""
-    name = f"{stage.partition('@')[2]}-{dvc_lock.fingerprint(stage, folder)}"
-    recorded = dvc_lock.finished(folder).get(stage)
-    return name, recorded is not None and dvc_lock.unchanged(recorded, folder)
+def _unusable(url: str, reason: Exception | str) -> Mistake:
+    return Mistake(f"the studies at {stores.masked(url)} cannot be used: {reason}")

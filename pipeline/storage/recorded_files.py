@@ -1,13 +1,16 @@
-"""Whether the files of a checkout are those that dvc.lock records, and which stages and MLflow runs they come from.
+"""Compare the files of a checkout with dvc.lock, and find the stages and MLflow runs that a file comes from.
 
-Works on dvc.yaml and dvc.lock as they lie there: importing DVC takes longer than reading every file.
+This module reads dvc.yaml and dvc.lock itself, because importing DVC takes longer than hashing every file.
 """
 
 import hashlib
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from pipeline.params import Mistake, Params, document
 from pipeline.storage import artifacts, dvc_lock
@@ -16,146 +19,211 @@ from pipeline.storage.stages import STAGES, dvc_names
 
 CODE = "pipeline/"
 RUNS = tuple(stage.name for stage in STAGES if stage.item)  # runs in MLflow; `evaluate` adds its scores to `train`
-DIRECTORY = ".dir"  # ends the hash of a folder: that of its listing
+DIRECTORY = ".dir"  # suffix of a folder's hash, which is the hash of its listing
 IGNORED = (".writing-", "__pycache__")  # as in .dvcignore
 
 
 @dataclass(frozen=True)
-class Difference:
-    """A file (a folder where nothing tells which of its files) that is not what dvc.lock records for a stage."""
+class LockMismatch:
+    """A file, folder or parameter that differs from the record of a stage in dvc.lock.
+
+    `verify --json` prints these fields under their names.
+    """
 
     stage: str
     path: str
-    recorded: str  # hash, or a parameter's value
-    found: str | None  # None: it is not here
-    made: bool  # by this stage; else the stage read it, and is stale
+    recorded: str  # a hash, or the value of a parameter
+    found: str | None  # None: the file is missing
+    made: bool  # True: an output of the stage; False: the stage read it and is stale
 
     def __str__(self) -> str:
-        was, now = self.recorded, self.found or "nothing"
+        current = self.found or "nothing"
         if self.made:
             return (
-                f"{self.stage}: {self.path}: not what dvc.lock records ({was}), but {now}; "
-                f"`dvc checkout` or git restores it, `dvc repro` makes it anew"
+                f"{self.stage}: {self.path}: not what dvc.lock records ({self.recorded}), but {current}; "
+                f"`dvc checkout` or git restores it, `dvc repro` makes it again"
             )
-        return f"{self.stage} is stale: {self.path} was {was} when it ran and is {now}; `dvc repro` runs it"
+        return (
+            f"{self.stage} is stale: {self.path} was {self.recorded} when it ran and is {current}; `dvc repro` runs it"
+        )
 
 
 def listed(params: Params) -> list[str]:
-    """Every stage of dvc.yaml with these parameters; dvc.lock may tell of more, which nothing reads."""
+    """The name of every stage of dvc.yaml with these parameters. dvc.lock may hold more, which nothing reads."""
     return dvc_names(params)
 
 
 def demand(stage: str, params: Params, folder: Path) -> dict[str, Stage]:
-    """{name: stage} of all that `stage` reads from, in dvc.lock.
+    """Every stage that `stage` reads from, by name, as dvc.lock records it.
 
-    Raises Mistake where one of them is not there, or is stale, or one of its files is another than the recorded one.
+    Raise Mistake if one of them is missing or stale, or if one of its files differs from the recorded one.
     """
     stages = sources(stage, params, folder)
-    found = [str(each) for each in differences(stages.values(), folder)]
-    if found:
-        raise Mistake("\n".join(found))
+    mismatches = differences(stages.values(), folder)
+    if mismatches:
+        raise Mistake("\n".join(map(str, mismatches)))
     return stages
 
 
 def sources(stage: str, params: Params, folder: Path) -> dict[str, Stage]:
-    """What a stage of dvc.yaml reads from, directly or not, as dvc.lock records it; Mistake where it does not."""
+    """The same stages without comparing files; raise Mistake if dvc.lock lacks one."""
     kinds = above(stage, document(folder / "dvc.yaml")["stages"])
-    return dvc_lock.recorded([name for name in listed(params) if name.partition("@")[0] in kinds], folder)
+    names = [name for name in listed(params) if name.partition("@")[0] in kinds]
+    return dvc_lock.recorded(names, folder)
 
 
 def above(stage: str, definitions: dict) -> set[str]:
-    """The stages of dvc.yaml that one reads from, directly or not."""
-    definitions = {name: found.get("do", found) for name, found in definitions.items()}
-    outs = {
-        name: [_fixed(out) for kind in ("outs", "metrics") for out in found.get(kind, [])]
-        for name, found in definitions.items()
-    }
-    waiting, found = [stage], set()
+    """Names of the stages that one reads from, directly or not. `definitions` is the section `stages` of dvc.yaml."""
+    definitions = {name: definition.get("do", definition) for name, definition in definitions.items()}
+    upstream = set()
+    waiting = [stage]
+
     while waiting:
-        deps = [
-            dep for each in definitions[waiting.pop()]["deps"] if (dep := _fixed(each)) and not dep.startswith(CODE)
-        ]
-        new = {name for name, made in outs.items() for out in made for dep in deps if overlap(dep, out)} - found
-        found |= new
-        waiting += new
-    return found
+        deps = [_fixed_part(dep) for dep in definitions[waiting.pop()]["deps"]]
+        data = [dep for dep in deps if dep and not dep.startswith(CODE)]
+        makers = {name for name, definition in definitions.items() if _overlap_any(data, _outs(definition))}
+        waiting += makers - upstream
+        upstream |= makers
+
+    return upstream
+
+
+def _outs(definition: dict) -> list[str]:
+    entries = definition.get("outs", []) + definition.get("metrics", [])
+    return [_fixed_part(entry) for entry in entries]
+
+
+def _fixed_part(entry: str | dict) -> str:
+    """The path of an entry of dvc.yaml up to its first placeholder. An entry with options is a dict."""
+    path = entry if isinstance(entry, str) else next(iter(entry))
+    return path.partition("${")[0]
 
 
 def maker(path: str, stages: dict[str, Stage]) -> Stage:
     """The stage that made a path."""
-    return next(stage for stage in stages.values() if any(overlap(path, out) for out in stage.outs))
+    return next(stage for stage in stages.values() if _overlap_any([path], stage.outs))
 
 
 def runs_behind(path: str, stages: dict[str, Stage]) -> dict[str, Stage]:
-    """{name: stage} of the nearest stages behind a path that MLflow shows as runs."""
+    """The nearest stages upstream of a path that MLflow shows as runs, by name."""
     stage = maker(path, stages)
     if stage.name.partition("@")[0] in RUNS:
         return {stage.name: stage}
-    made_of = [dep for dep in stage.deps if not dep.startswith(CODE)]
-    makers = [found for dep in made_of for found in stages.values() if any(overlap(dep, out) for out in found.outs)]
-    return {name: found for each in makers for name, found in runs_behind(next(iter(each.outs)), stages).items()}
+
+    runs = {}
+    for dep in stage.deps:
+        if dep.startswith(CODE):
+            continue
+        for other in stages.values():
+            if _overlap_any([dep], other.outs):
+                runs |= runs_behind(next(iter(other.outs)), stages)
+    return runs
 
 
 def overlap(one: str, other: str) -> bool:
-    """Whether one path is the other or lies in it."""
+    """Whether the two paths are equal or one contains the other."""
     a, b = PurePosixPath(one).parts, PurePosixPath(other).parts
     return a[: len(b)] == b[: len(a)]
 
 
-def differences(stages, folder: Path, code: bool = False) -> list[Difference]:
-    """What of these stages is not as recorded: parameters, what they read (`code`: modules too) and what they made.
+def _overlap_any(paths: Iterable[str], others: Iterable[str]) -> bool:
+    return any(overlap(path, other) for path, other in product(paths, others))
 
-    A file that is not here is none: nothing is read from it. In a folder that is here, one that is missing is.
+
+def differences(stages: Iterable[Stage], folder: Path, code: bool = False) -> list[LockMismatch]:
+    """Everything about these stages that differs from dvc.lock: parameters, inputs and outputs.
+
+    Modules are compared only with `code`. A missing input or output does not count, because nothing reads it. A file
+    missing from a folder that exists does count. An input that is itself a mismatched output is listed once.
     """
-    documents, hashed, found = cache(document), cache(hash_of_file), []
+    read_document, current_hash = cache(document), cache(hash_of)
+    mismatches = []
+
     for stage in stages:
-        for file, values in stage.params.items():
+        for file in stage.params:
             if (folder / file).exists():
-                current = documents(folder / file)
-                found += [
-                    Difference(stage.name, f"{file}: {key}", str(value), str(_at(current, key)), False)
-                    for key, value in values.items()
-                    if _at(current, key) != value
-                ]
-        for made, paths in ((True, stage.outs), (False, stage.deps)):
-            for path, recorded in paths.items():
-                if (folder / path).exists() and (code or made or not path.startswith(CODE)):
-                    here = hash_of(folder / path, hashed)
-                    if here != recorded:
-                        found += _within(stage.name, path, recorded, here, made, folder)
-    wrong = {each.path for each in found if each.made}
-    return [each for each in found if each.made or not any(overlap(each.path, path) for path in wrong)]
+                mismatches += _parameter_mismatches(stage, file, read_document(folder / file))
+
+        for path, recorded in stage.outs.items():
+            mismatches += _file_mismatches(stage.name, path, recorded, True, folder, current_hash)
+        for path, recorded in stage.deps.items():
+            if code or not path.startswith(CODE):
+                mismatches += _file_mismatches(stage.name, path, recorded, False, folder, current_hash)
+
+    wrong_outs = [mismatch.path for mismatch in mismatches if mismatch.made]
+    return [mismatch for mismatch in mismatches if mismatch.made or not _overlap_any([mismatch.path], wrong_outs)]
+
+
+def _parameter_mismatches(stage: Stage, file: str, document: dict) -> list[LockMismatch]:
+    mismatches = []
+    for key, recorded in stage.params[file].items():
+        current = _value_at(document, key)
+        if current != recorded:
+            path = f"{file}: {key}"
+            mismatches.append(LockMismatch(stage.name, path, str(recorded), str(current), made=False))
+    return mismatches
+
+
+def _value_at(values: Any, key: str) -> Any:
+    """The value of a dotted key, or None if it is missing."""
+    for part in key.split("."):
+        values = values.get(part) if isinstance(values, dict) else None
+    return values
+
+
+def _file_mismatches(
+    stage: str, path: str, recorded: str, is_output: bool, folder: Path, current_hash: Callable[[Path], str]
+) -> list[LockMismatch]:
+    """The mismatch of a file, or those of the files in a folder if DVC's cache has the folder's recorded listing."""
+    if not (folder / path).exists():
+        return []
+
+    current = current_hash(folder / path)
+    if current == recorded:
+        return []
+
+    recorded_hashes = listing(recorded, folder) if recorded.endswith(DIRECTORY) else {}
+    if not recorded_hashes:
+        return [LockMismatch(stage, path, recorded, current, is_output)]
+
+    current_hashes = files(folder / path)
+    mismatches = []
+    for name in sorted(recorded_hashes | current_hashes):
+        recorded = recorded_hashes.get(name, "not there")
+        current = current_hashes.get(name)
+        if current != recorded:
+            mismatches.append(LockMismatch(stage, f"{path}/{name}", recorded, current, is_output))
+    return mismatches
 
 
 def check_model(run: str, folder: Path = Path()) -> None:
-    """Raises Mistake where the networks of this run, or the vocabulary, are not those that dvc.lock tells of.
+    """Raise Mistake if the networks of this run, or the vocabulary, differ from dvc.lock.
 
-    Nothing where it tells of none: a network brought from elsewhere is its owner's to know.
+    Networks that dvc.lock does not list were brought from elsewhere and are not checked.
     """
     stages = dvc_lock.finished(folder)
-    made, prepared = stages.get(f"train@{run}"), stages.get("prepare")
-    if made is None or prepared is None:
+    train = stages.get(f"train@{run}")
+    prepare = stages.get("prepare")
+    if train is None or prepare is None:
         return
-    models, words = f"artifacts/models/{run}", "data/prepared/vocabulary.txt"
-    for path, stage in ((models, made), (words, prepared)):
+
+    models = str(artifacts.MODELS / run)
+    vocabulary = str(artifacts.VOCABULARY)
+    outs = prepare.outs | train.outs
+    for path in (models, vocabulary):
         artifacts.exists(folder / path)
-        if stage.outs and hash_of(folder / path) != stage.outs.get(path):
-            raise Mistake(f"{path}: not what dvc.lock tells of; `dvc checkout` restores it")
-    data = "data/prepared/train.parquet"
-    if prepared.outs and made.deps.get(data) != prepared.outs.get(data):
-        raise Mistake(f"{models}: trained on other data than {words} is of; `dvc repro` trains it")
+        if path in outs and hash_of(folder / path) != outs[path]:
+            raise Mistake(f"{path}: not what dvc.lock records; `dvc checkout` restores it")
 
-
-def hash_of(path: Path, hashed=None) -> str:
-    """DVC's own: MD5 of a file, or of the listing of a folder, whose files `hashed` may know."""
-    if not path.is_dir():
-        return (hashed or hash_of_file)(path)
-    entries = [{"md5": known, "relpath": name} for name, known in sorted(files(path, hashed).items())]
-    return hashlib.md5(json.dumps(entries, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + DIRECTORY
+    data = str(artifacts.split("train"))
+    if data in outs and train.deps.get(data) != outs[data]:
+        raise Mistake(
+            f"{models}: trained on other data than {vocabulary} comes from; `dvc repro train@{run}` trains it"
+        )
 
 
 def hash_of_file(path: Path) -> str:
-    """Raises Mistake where it may not be read."""
+    """DVC's hash of a file, its MD5; raise Mistake if the file may not be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
@@ -163,43 +231,33 @@ def hash_of_file(path: Path) -> str:
         raise Mistake(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def files(folder: Path, hashed=None) -> dict[str, str]:
-    """{path in the folder: hash} of every file that DVC would see."""
-    return {
-        path.relative_to(folder).as_posix(): (hashed or hash_of_file)(path)
-        for path in folder.rglob("*")
-        if path.is_file() and not any(part.startswith(IGNORED) for part in path.relative_to(folder).parts)
-    }
+def hash_of(path: Path) -> str:
+    """DVC's hash of a file, or of a folder: the MD5 of its listing."""
+    if not path.is_dir():
+        return hash_of_file(path)
+
+    hashes = files(path)
+    entries = [{"md5": hashes[name], "relpath": name} for name in sorted(hashes)]
+    listing_bytes = json.dumps(entries, sort_keys=True).encode()
+    return hashlib.md5(listing_bytes, usedforsecurity=False).hexdigest() + DIRECTORY
+
+
+def files(folder: Path) -> dict[str, str]:
+    """The hash of every file that DVC would see in a folder, by its path in the folder."""
+    hashes = {}
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder)
+        if path.is_file() and not any(part.startswith(IGNORED) for part in name.parts):
+            hashes[name.as_posix()] = hash_of_file(path)
+    return hashes
 
 
 def listing(recorded: str, folder: Path) -> dict[str, str]:
-    """{path: hash} of a recorded folder, from DVC's cache; empty where that does not have it."""
-    from dvc.repo import Repo  # half a second, and only where something differs
+    """The hashes of the files in a recorded folder, from DVC's cache; empty if the cache does not have the folder."""
+    from dvc.repo import Repo  # takes half a second, and is needed only if something differs
 
     with Repo(str(folder)) as repo:
         path = Path(repo.cache.local.oid_to_path(recorded))
-    return {each["relpath"]: each["md5"] for each in json.loads(path.read_text())} if path.exists() else {}
-
-
-def _fixed(path: str | dict) -> str:
-    """An entry of dvc.yaml up to what it leaves open."""
-    return (path if isinstance(path, str) else next(iter(path))).partition("${")[0]
-
-
-def _within(stage: str, path: str, recorded: str, here: str, made: bool, folder: Path) -> list[Difference]:
-    """The files of a folder that differ, where its recorded listing is known."""
-    if recorded.endswith(DIRECTORY) and (known := listing(recorded, folder)):
-        there = files(folder / path)
-        return [
-            Difference(stage, f"{path}/{name}", known.get(name, "not there"), there.get(name), made)
-            for name in sorted(known.keys() | there.keys())
-            if known.get(name) != there.get(name)
-        ]
-    return [Difference(stage, path, recorded, here, made)]
-
-
-def _at(values: dict, key: str):
-    """The value behind a dotted key; None where there is none."""
-    for part in key.split("."):
-        values = values.get(part) if isinstance(values, dict) else None
-    return values
+    if not path.exists():
+        return {}
+    return {entry["relpath"]: entry["md5"] for entry in json.loads(path.read_text())}

@@ -1,4 +1,4 @@
-"""The files of reports/replications/: what `python -m pipeline replicate` writes and `claims` reads."""
+"""The files of reports/replications/. `python -m pipeline replicate` writes them and `claims` reads them."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,7 +16,7 @@ Setting = bool | int | float | str | None
 
 
 class Mean(Strict):
-    """A mean over seeds with its 95 % interval, which one seed does not have."""
+    """A mean over seeds with its 95 % interval. A single seed has no interval."""
 
     mean: float
     low: float | None
@@ -50,7 +50,7 @@ class Replication(Strict):
     name: Annotated[str, Field(pattern=f"^{NAME}$")]
     commit: str
     params: str  # `parameters` of the replicated study
-    machine: dict[str, str]  # processor.described()
+    machine: dict[str, str]  # machine.described()
     flags: str  # XLA_FLAGS
     tuned: Literal["searched", "kept"]
     chosen: dict[str, dict[str, Setting]]  # architecture -> settings
@@ -73,13 +73,13 @@ def parameters(stages: dict[str, Stage], claims: Claims, tune: Tune, start: Sett
 
 
 def read_all(folder: Path = Path()) -> list[Replication]:
-    """Every replication, sorted by name; raises Mistake for a JSON file that is not one."""
+    """Every replication, sorted by name; raise Mistake for a JSON file that is not a replication."""
     return [_read(file) for file in sorted((folder / FOLDER).glob("*.json"))]
 
 
 def _read(file: Path) -> Replication:
     try:
-        replication = explained(Replication, artifacts.read_json(file), file.name)
+        replication = explained(Replication, artifacts.read_json(file), str(file))
     except Mistake as mistake:
         raise _unusable(file, str(mistake).splitlines()[0]) from None
 
@@ -90,7 +90,7 @@ def _read(file: Path) -> Replication:
 
 
 def _unusable(file: Path, problem: str) -> Mistake:
-    problem = problem.removeprefix(f"{file}: ").removeprefix(f"{file.name}: ").partition("; `dvc repro`")[0]
+    problem = problem.removeprefix(f"{file}: ").partition("; `dvc repro`")[0]
     remedy = f"restore it with `git checkout {file}` or delete it"
     return Mistake(f"{file}: not a file of `python -m pipeline replicate`: {problem}; {remedy}")
 

@@ -1,4 +1,4 @@
-"""Where the stores of a project lie: MLflow's and Optuna's. They are outside DVC and cannot change a result."""
+"""The addresses of MLflow's and Optuna's stores. They are outside DVC and cannot change a result."""
 
 import os
 import re
@@ -10,7 +10,7 @@ ADDRESSES = ("MLFLOW_TRACKING_URI", "RNN_STUDIES", "DASK_SCHEDULER_ADDRESS")
 
 
 def home(folder: Path) -> Path:
-    """The project itself, also for a copy of it that `dvc exp run --temp` or `--queue` works in."""
+    """The root of the project, also for a copy that `dvc exp run --temp` or `--queue` works in."""
     folder = folder.resolve()
     for parent in folder.parents:
         if parent.parts[-3:] == (".dvc", "tmp", "exps"):
@@ -23,13 +23,20 @@ def is_copy(folder: Path) -> bool:
 
 
 def mlflow(folder: Path) -> str:
-    """MLFLOW_TRACKING_URI, else SQLite in the project."""
-    return _at_home(os.environ.get("MLFLOW_TRACKING_URI") or f"{LOCAL}mlflow.db", folder)
+    """The URL in MLFLOW_TRACKING_URI, or else that of mlflow.db in the project."""
+    return _url("MLFLOW_TRACKING_URI", "mlflow.db", folder)
 
 
 def studies(folder: Path) -> str:
-    """RNN_STUDIES, a storage as Optuna spells it, else SQLite in the project."""
-    return _at_home(os.environ.get("RNN_STUDIES") or f"{LOCAL}studies.db", folder)
+    """The URL of an Optuna storage in RNN_STUDIES, or else that of studies.db in the project."""
+    return _url("RNN_STUDIES", "studies.db", folder)
+
+
+def _url(variable: str, default_file: str, folder: Path) -> str:
+    """A relative path to an SQLite file starts at the root of the project."""
+    url = os.environ.get(variable) or f"{LOCAL}{default_file}"
+    path = sqlite_path(url)
+    return f"{LOCAL}{home(folder) / path}" if path else url
 
 
 def sqlite_path(url: str) -> Path | None:
@@ -37,20 +44,21 @@ def sqlite_path(url: str) -> Path | None:
 
 
 def masked(text: str) -> str:
-    """The text without what a URL in it keeps secret (user, password, query), and without a piece of ours."""
-    text = re.sub(r"(\w://[^\s?]*)\?\S*", r"\1?...", re.sub(r"(\w://)\S*@", r"\1...@", text))
-    for secret in sorted({each for name in ADDRESSES for each in _secrets(os.environ.get(name, ""))}, key=len)[::-1]:
+    """Hide the user, password and query of every URL in a text, and the secrets in ADDRESSES wherever they appear."""
+    text = re.sub(r"(\w://)\S*@", r"\1...@", text)
+    text = re.sub(r"(\w://[^\s?]*)\?\S*", r"\1?...", text)
+
+    secrets = set()
+    for name in ADDRESSES:
+        secrets |= _secrets(os.environ.get(name, ""))
+    for secret in sorted(secrets, key=len, reverse=True):  # a secret may contain another one
         text = text.replace(secret, "...")
     return text
 
 
 def _secrets(url: str) -> set[str]:
-    """Password and whatever its query names like one, as they are spelt in it and as they are sent."""
-    found = re.findall(r"\w://[^/?#]*?:([^/?#]*)@", url)
-    found += re.findall(r"[?&][^=&]*(?:pass|token|secret|key)[^=&]*=([^&#]+)", url, re.IGNORECASE)
-    return {each for secret in found for each in (secret, unquote(secret)) if each}
-
-
-def _at_home(url: str, folder: Path) -> str:
-    """A relative path to an SQLite file starts at the project."""
-    return f"{LOCAL}{home(folder) / url.removeprefix(LOCAL)}" if url.startswith(LOCAL) else url
+    """The password of a URL and the values in its query whose names suggest a secret, percent-encoded and decoded."""
+    passwords = re.findall(r"\w://[^/?#]*?:([^/?#]*)@", url)
+    query_secrets = re.findall(r"[?&][^=&]*(?:pass|token|secret|key)[^=&]*=([^&#]+)", url, re.IGNORECASE)
+    encoded = {*passwords, *query_secrets} - {""}
+    return encoded | {unquote(secret) for secret in encoded}

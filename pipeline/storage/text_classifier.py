@@ -13,15 +13,21 @@ from pipeline.storage import artifacts
 
 
 class TextClassifier:
-    """A trained network with its vocabulary."""
+    """A trained network with its vocabulary.
+
+    `card` is the content of a run's model.json, `words` the vocabulary in the order of its ids, and `weights` the
+    bytes of an HDF5 file.
+    """
 
     def __init__(self, card: dict, words: list[str], weights: bytes):
         settings = Settings.model_validate(card["values"])
-        self.sequence_length, self._words = settings.sequence_length, words
+        self.sequence_length = settings.sequence_length
+        self._words = words
         self._network = inference.Network(card["architecture"], settings, card["vocabulary_size"], weights)
 
     @classmethod
     def read(cls, card: Path | str, vocabulary: Path | str, weights: Path | str) -> "TextClassifier":
+        """Read the three files; raise Mistake if one is missing or damaged."""
         return cls(
             artifacts.read_json(Path(card)),
             artifacts.read_text(Path(vocabulary)).splitlines(),
@@ -29,34 +35,45 @@ class TextClassifier:
         )
 
     def answers(self, texts: list[str]) -> list[dict]:
-        """Of each text its label and the probability that it is positive; `unknown` and None without a known word."""
+        """The `label` of each text and the `probability` that it is positive.
+
+        A text without a word of the vocabulary has the label `unknown` and the probability None.
+        """
         return self.answers_to(word_ids(texts, self._words))
 
     def answers_to(self, tokens: list[np.ndarray]) -> list[dict]:
-        """The same for the word ids of each text."""
-        answers = [{"label": "unknown", "probability": None} for _ in tokens]
-        told = [number for number, ids in enumerate(tokens) if is_known(ids)]
-        if told:
-            for number, each in zip(told, self._probabilities([tokens[number] for number in told]), strict=True):
-                answers[number] = {"label": "positive" if each > 0.5 else "negative", "probability": float(each)}
+        """The same for texts as word ids, one array per text."""
+        known_texts = [ids for ids in tokens if is_known(ids)]
+        probabilities = iter(self._probabilities(known_texts) if known_texts else [])
+
+        answers = []
+        for ids in tokens:
+            if is_known(ids):
+                probability = float(next(probabilities))
+                answers.append({"label": "positive" if probability > 0.5 else "negative", "probability": probability})
+            else:
+                answers.append({"label": "unknown", "probability": None})
         return answers
 
     def _probabilities(self, tokens: list[np.ndarray]) -> np.ndarray:
-        """Filled up to a power of two: a server then compiles ten shapes at most, not one for each number of texts."""
+        """Pad the batch to a power of two, so that a server compiles few shapes instead of one per number of texts."""
         tokens_NT = sequences.rectangle(tokens, self.sequence_length)
-        filled_NT = np.pad(tokens_NT, ((0, (1 << (len(tokens) - 1).bit_length()) - len(tokens)), (0, 0)))
-        return self._network.probabilities(filled_NT)[: len(tokens)]
+        padded_size = 1 << (len(tokens) - 1).bit_length()
+        padded_NT = np.pad(tokens_NT, ((0, padded_size - len(tokens)), (0, 0)))
+        return self._network.probabilities(padded_NT)[: len(tokens)]
 
 
 def word_ids(texts: list[str], words: list[str]) -> list[np.ndarray]:
-    """The word ids of each text; half a character, which a shell may hand over, is no word."""
+    """The word ids of each text. An unpaired surrogate, which a shell may pass on, separates words."""
     if not texts:
         return []
-    whole = [text.encode(errors="replace").decode() for text in texts]
-    table = pd.DataFrame({"label": 0}, index=range(len(texts)))
-    return tokenizer.encoded(table, pa.chunked_array([tokenizer.token_lists(whole)]), words)["tokens"].to_list()
+
+    valid_texts = [text.encode(errors="replace").decode() for text in texts]
+    tokens = pa.chunked_array([tokenizer.token_lists(valid_texts)])
+    reviews = pd.DataFrame({"label": 0}, index=range(len(texts)))
+    return tokenizer.encoded(reviews, tokens, words)["tokens"].to_list()
 
 
 def is_known(ids: np.ndarray) -> bool:
-    """Whether a network finds any word in a text of these ids."""
+    """Whether at least one word id is in the vocabulary."""
     return bool((ids != tokenizer.UNKNOWN).any())

@@ -116,7 +116,7 @@ def test_a_network_or_vocabulary_that_is_not_the_recorded_one_is_refused(recorde
     for command in ("predict", "read"):
         assert main([command, "fine"]) == 2
         printed = capsys.readouterr()
-        assert "not what dvc.lock tells of; `dvc checkout` restores it" in printed.err
+        assert "not what dvc.lock records; `dvc checkout` restores it" in printed.err
         assert printed.out == ""
 
 
@@ -125,4 +125,4 @@ def test_the_vocabulary_of_other_data_than_a_network_learned_from_is_refused(rec
     artifacts.write_json(Path("dvc.lock"), {"stages": recorded})
     assert main(["predict", "fine"]) == 2
     said = capsys.readouterr().err
-    assert f"artifacts/models/{RUN}: trained on other data than data/prepared/vocabulary.txt is of" in said
+    assert f"artifacts/models/{RUN}: trained on other data than data/prepared/vocabulary.txt comes from" in said

@@ -1,4 +1,4 @@
-"""How files are written."""
+"""Files are written atomically, and damaged ones are refused."""
 
 import errno
 import json
@@ -12,7 +12,7 @@ from pipeline.params import Mistake
 from pipeline.storage import artifacts
 
 
-def test_a_full_disk_is_one_clear_line_and_what_was_there_stays(tmp_path, monkeypatch):
+def test_a_full_disk_is_a_mistake_and_the_old_file_stays(tmp_path, monkeypatch):
     table = tmp_path / "table.csv"
     artifacts.write_csv(table, pd.DataFrame({"a": [1]}))
 
@@ -26,19 +26,19 @@ def test_a_full_disk_is_one_clear_line_and_what_was_there_stays(tmp_path, monkey
     assert table.read_text() == "a\n1\n"
 
 
-def test_what_a_killed_process_left_is_removed_by_the_next_write(tmp_path):
+def test_files_of_a_killed_process_are_removed_by_the_next_write(tmp_path):
     (tmp_path / ".writing-1-a.json").write_text("{")
     artifacts.write_json(tmp_path / "a.json", {})
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
-def test_the_file_is_flushed_before_it_is_renamed_within_its_folder(tmp_path, monkeypatch):
-    done = []
+def test_a_file_is_flushed_before_it_is_renamed_in_its_folder(tmp_path, monkeypatch):
+    steps = []
     flush, rename = os.fsync, Path.replace
-    monkeypatch.setattr(os, "fsync", lambda file: (done.append("flushed"), flush(file)))
-    monkeypatch.setattr(Path, "replace", lambda old, new: (done.append((old.parent, new)), rename(old, new)))
+    monkeypatch.setattr(os, "fsync", lambda file: (steps.append("flushed"), flush(file)))
+    monkeypatch.setattr(Path, "replace", lambda old, new: (steps.append((old.parent, new)), rename(old, new)))
     artifacts.write_text(tmp_path / "a.txt", "a")
-    assert done == ["flushed", (tmp_path, tmp_path / "a.txt")]
+    assert steps == ["flushed", (tmp_path, tmp_path / "a.txt")]
 
 
 @pytest.mark.parametrize(
@@ -52,13 +52,13 @@ def test_the_file_is_flushed_before_it_is_renamed_within_its_folder(tmp_path, mo
         ("a.weights.h5", artifacts.read_weights, b"\x89HDF\r\n\x1a\n"),
     ],
 )
-def test_a_damaged_file_is_one_clear_line(tmp_path, name, read, content):
+def test_a_damaged_file_is_a_mistake_of_one_line(tmp_path, name, read, content):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(Mistake, match=rf"^.*{name}: damaged \([^\n]+\); `dvc repro` makes it anew$"):
+    with pytest.raises(Mistake, match=rf"^.*{name}: damaged \([^\n]+\); `dvc repro` makes it again$"):
         read(tmp_path / name)
 
 
-def test_a_folder_that_is_a_file_is_one_clear_line(tmp_path):
+def test_a_file_in_place_of_a_folder_is_a_mistake(tmp_path):
     (tmp_path / "folder").write_text("")
     with pytest.raises(Mistake, match="cannot be written"):
         artifacts.write_json(tmp_path / "folder" / "a.json", {})

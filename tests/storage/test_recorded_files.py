@@ -1,41 +1,47 @@
+"""Files that differ from dvc.lock, and the stages and runs behind a file."""
+
 from pathlib import Path
 
 import pytest
 
 from pipeline.params import document
 from pipeline.storage import dvc_lock, recorded_files
+from pipeline.storage.dvc_lock import Stage
 
 ROOT = Path(__file__).parents[2]
+TRAIN = "train@vanilla-textbook"
+WEIGHTS = "models/vanilla-textbook/weights"
 
 
 def differences(project, **options):
     return recorded_files.differences(dvc_lock.finished(project).values(), project, **options)
 
 
-def test_what_dvc_has_just_made_is_what_its_lock_records_folders_too(project):
+def test_files_and_folders_that_dvc_has_just_made_match_the_lock(project):
     assert differences(project, code=True) == []
-    hashes = {path: hash for stage in dvc_lock.finished(project).values() for path, hash in stage.outs.items()}
-    assert {path: recorded_files.hash_of(project / path) for path in hashes} == hashes
+    for stage in dvc_lock.finished(project).values():
+        assert {path: recorded_files.hash_of(project / path) for path in stage.outs} == stage.outs
 
 
-def test_one_flipped_bit_in_a_file_of_a_folder_is_named_once_with_the_stage_that_made_it(project):
-    weights = project / "models/vanilla-textbook/weights"
-    weights.write_bytes(bytes([weights.read_bytes()[0] ^ 1]) + weights.read_bytes()[1:])
-    (found,) = differences(project)
-    assert (found.stage, found.path) == ("train@vanilla-textbook", "models/vanilla-textbook/weights")
-    assert str(found).startswith("train@vanilla-textbook: models/vanilla-textbook/weights: not what dvc.lock records (")
+def test_one_flipped_bit_is_reported_once_with_the_stage_that_made_it(project):
+    content = (project / WEIGHTS).read_bytes()
+    (project / WEIGHTS).write_bytes(bytes([content[0] ^ 1]) + content[1:])
+
+    (mismatch,) = differences(project)
+    assert (mismatch.stage, mismatch.path) == (TRAIN, WEIGHTS)
+    assert str(mismatch).startswith(f"{TRAIN}: {WEIGHTS}: not what dvc.lock records (")
 
 
-def test_a_file_that_is_missing_from_a_folder_is_named_and_a_folder_that_is_not_here_is_not(project):
-    weights = project / "models/vanilla-textbook/weights"
-    weights.unlink()
-    (found,) = differences(project)
-    assert (found.path, found.found) == ("models/vanilla-textbook/weights", None)
-    weights.parent.rmdir()
+def test_a_file_missing_from_a_folder_differs_but_a_missing_folder_does_not(project):
+    (project / WEIGHTS).unlink()
+    (mismatch,) = differences(project)
+    assert (mismatch.path, mismatch.found) == (WEIGHTS, None)
+
+    (project / WEIGHTS).parent.rmdir()
     assert differences(project) == []
 
 
-def test_a_file_dvc_ignores_counts_nowhere(project):
+def test_files_that_dvc_ignores_are_not_compared(project):
     for name in (".writing-1", "__pycache__"):
         (project / "models/vanilla-textbook" / name).mkdir()
         (project / "models/vanilla-textbook" / name / "file").touch()
@@ -45,19 +51,20 @@ def test_a_file_dvc_ignores_counts_nowhere(project):
 @pytest.mark.parametrize(
     ("file", "old", "new", "stale"),
     [
-        ("params.yaml", "rate: 0.00001", "rate: 0.1", {"train@vanilla-textbook"}),
+        ("params.yaml", "rate: 0.00001", "rate: 0.1", {TRAIN}),
         ("params.yaml", "trials: 3", "trials: 4", {"tune@vanilla"}),
         ("source", "0.00002", "0.5", {"tune@vanilla"}),
     ],
 )
-def test_a_stage_that_read_something_else_is_stale(project, file, old, new, stale):
+def test_a_stage_whose_input_has_changed_is_stale(project, file, old, new, stale):
     (project / file).write_text((project / file).read_text().replace(old, new))
-    found = differences(project)
-    assert {each.stage for each in found} == stale
-    assert all(str(each).startswith(f"{each.stage} is stale: {file}") for each in found)
+    mismatches = differences(project)
+    assert {mismatch.stage for mismatch in mismatches} == stale
+    for mismatch in mismatches:
+        assert str(mismatch).startswith(f"{mismatch.stage} is stale: {file}")
 
 
-def test_what_stands_above_a_stage_of_this_project_is_all_that_its_files_were_made_of():
+def test_the_stages_above_another_made_its_inputs():
     stages = document(ROOT / "dvc.yaml")["stages"]
     assert recorded_files.above("prepare", stages) == set()
     assert recorded_files.above("train", stages) == {"prepare"}
@@ -66,25 +73,24 @@ def test_what_stands_above_a_stage_of_this_project_is_all_that_its_files_were_ma
 
 
 def test_the_maker_of_a_file_is_the_stage_with_its_folder(project):
-    assert (
-        recorded_files.maker("models/vanilla-tuned/weights", dvc_lock.finished(project)).name == "train@vanilla-tuned"
-    )
+    stages = dvc_lock.finished(project)
+    assert recorded_files.maker("models/vanilla-tuned/weights", stages).name == "train@vanilla-tuned"
 
 
 def test_the_runs_behind_a_file_are_the_nearest_that_mlflow_shows():
-    def stage(name, made, *read):
-        return dvc_lock.Stage(name, {}, dict.fromkeys(read, "hash"), {made: "hash"})
-
-    known = [
-        stage("prepare", "data"),
-        stage("train@a", "models/a", "data"),
-        stage("train@b", "models/b", "data"),
-        stage("evaluate", "metrics", "models", "data", "pipeline/x.py"),
-        stage("gradients@5", "curves/5", "models/a"),
-        stage("claims", "claims", "metrics", "curves"),
-    ]
-    stages = {each.name: each for each in known}
-    assert set(recorded_files.runs_behind("metrics", stages)) == {"train@a", "train@b"}
-    assert set(recorded_files.runs_behind("curves/5", stages)) == {"gradients@5"}
-    assert set(recorded_files.runs_behind("claims", stages)) == {"train@a", "train@b", "gradients@5"}
+    inputs_and_outputs = {
+        "prepare": ([], "data"),
+        "train@a": (["data"], "models/a"),
+        "train@b": (["data"], "models/b"),
+        "evaluate": (["models", "data", "pipeline/x.py"], "metrics"),
+        "gradients@5": (["models/a"], "curves/5"),
+        "claims": (["metrics", "curves"], "claims"),
+    }
+    stages = {
+        name: Stage(name, {}, dict.fromkeys(deps, "hash"), {out: "hash"})
+        for name, (deps, out) in inputs_and_outputs.items()
+    }
+    assert list(recorded_files.runs_behind("metrics", stages)) == ["train@a", "train@b"]
+    assert list(recorded_files.runs_behind("curves/5", stages)) == ["gradients@5"]
+    assert list(recorded_files.runs_behind("claims", stages)) == ["train@a", "train@b", "gradients@5"]
     assert recorded_files.runs_behind("data", stages) == {}

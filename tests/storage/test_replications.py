@@ -1,4 +1,4 @@
-"""Files of reports/replications/: what is read back, and what is refused in one line."""
+"""Files of reports/replications/ are written and read back, and damaged ones are refused."""
 
 import json
 from typing import get_args
@@ -35,10 +35,10 @@ REPLICATION = Replication(
 )
 
 
-def test_what_is_written_is_read_back_and_the_readme_is_not(tmp_path):
+def test_replications_are_read_back_and_the_readme_is_not(tmp_path):
     other = REPLICATION.model_copy(update={"name": "0-first"})
-    for each in (REPLICATION, other):
-        replications.write(each, tmp_path)
+    for replication in (REPLICATION, other):
+        replications.write(replication, tmp_path)
     (tmp_path / replications.FOLDER / "README.md").write_text("About this folder")
     assert replications.read_all(tmp_path) == [other, REPLICATION]
 
@@ -74,11 +74,11 @@ def digest_of(study, stages, **changed):
     return replications.parameters(stages, **sections)
 
 
-def test_the_parameters_of_another_study_have_another_digest(tmp_path):
+def test_every_parameter_that_matters_changes_the_digest(tmp_path):
     study = toy_study.write(tmp_path)
     stages = dvc_lock.recorded(["retention", "evaluate"], tmp_path)
-    here = digest_of(study, stages)
-    assert digest_of(study, dict(reversed(stages.items()))) == here
+    digest = digest_of(study, stages)
+    assert digest_of(study, dict(reversed(stages.items()))) == digest
 
     others = {
         digest_of(study, {"evaluate": stages["evaluate"]}),
@@ -86,19 +86,19 @@ def test_the_parameters_of_another_study_have_another_digest(tmp_path):
         digest_of(study, stages, tune=study.tune.model_copy(update={"trials": 99})),
         digest_of(study, stages, start=study.settings["textbook"]),
     }
-    assert len(others - {here}) == 4
+    assert len(others - {digest}) == 4
 
 
-def test_the_settings_that_tuning_chose_are_no_part_of_the_digest(tmp_path):
+def test_settings_that_tuning_chose_do_not_change_the_digest(tmp_path):
     study = toy_study.write(tmp_path)
     stages = dvc_lock.recorded(["train@vanilla-tuned"], tmp_path)
-    here = digest_of(study, stages)
+    digest = digest_of(study, stages)
 
     assert "artifacts/tuned/vanilla.json" in stages["train@vanilla-tuned"].params
     stages["train@vanilla-tuned"].params["artifacts/tuned/vanilla.json"] = {"settings.tuned": {"hidden_size": 1}}
-    assert digest_of(study, stages) == here
+    assert digest_of(study, stages) == digest
 
 
 def test_the_verdicts_of_a_file_are_those_of_the_claims():
-    known = {claims.HOLDS, claims.PARTLY, claims.FAILS, claims.NOT_SHOWN}
-    assert set(get_args(replications.Verdict)) == known
+    verdicts = {claims.HOLDS, claims.PARTLY, claims.FAILS, claims.NOT_SHOWN}
+    assert set(get_args(replications.Verdict)) == verdicts

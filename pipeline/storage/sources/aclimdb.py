@@ -1,0 +1,116 @@
+"""The source `aclimdb`: the official Large Movie Review Dataset (Maas et al. 2011), as a folder or an archive."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from itertools import product
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.params import Mistake
+from pipeline.storage.sources import aclimdb_archive, review_checks
+from pipeline.storage.sources.aclimdb_archive import FOLDER, USED_FILE
+
+PARTS = ("train", "test")
+POLARITIES = ("neg", "pos")
+COLUMNS = ("text", "label", "group", "part")
+REVIEW_FILE = re.compile(r"((?:train|test)/(?:neg|pos))/(\d+)_\d+\.txt")
+FILM_LIST = re.compile(r"(train|test)/urls_(neg|pos)\.txt")
+
+
+def read(path: Path) -> pd.DataFrame:
+    """All reviews of the folder aclImdb or its archive, which `path` names or contains.
+
+    If `path` is a folder with neither, download the archive into it. The rows are ordered by part (train, test),
+    polarity (negative, positive) and number. The group of a review is its film.
+    """
+    if path.is_file():
+        return _checked_reviews(aclimdb_archive.files(path), path)
+    if not path.is_dir():
+        raise Mistake(f"{path}: no such file or folder (data.path); aclimdb needs {FOLDER} or {aclimdb_archive.NAME}")
+
+    for folder in (path, path / FOLDER):
+        if (folder / "train").is_dir():
+            return _checked_reviews(_folder_files(folder), folder)
+
+    archive = path / aclimdb_archive.NAME
+    if not archive.is_file():
+        aclimdb_archive.download(archive)
+    return _checked_reviews(aclimdb_archive.files(archive), archive)
+
+
+def _folder_files(folder: Path) -> Iterator[tuple[str, bytes]]:
+    for path in sorted(folder.glob("t*/**/*.txt")):
+        name = path.relative_to(folder).as_posix()
+        if not USED_FILE.fullmatch(name):
+            continue
+        try:
+            yield name, path.read_bytes()
+        except OSError as error:
+            raise Mistake(f"{name}: cannot be read: {error.strerror}") from None
+
+
+def _checked_reviews(files: Iterable[tuple[str, bytes]], source: Path) -> pd.DataFrame:
+    """`files` are names such as train/pos/12_9.txt and train/urls_pos.txt, in any order, with their contents."""
+    with review_checks.naming(source):
+        table = pd.DataFrame(_rows(files), columns=["name", *COLUMNS], dtype="str").set_index("name")
+        checked = review_checks.checked([table], POLARITIES, "file")
+        return pd.concat(checked).reset_index(drop=True)
+
+
+def _rows(files: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, ...]]:
+    """The file name and COLUMNS of each review, in the order of `read`."""
+    films_by_list = {}
+    reviews = defaultdict(dict)  # "train/pos" -> number -> file name, text
+
+    for name, content in files:
+        text = _decoded(content, name)
+        if FILM_LIST.fullmatch(name):
+            films_by_list[name] = [_film(line) for line in text.splitlines()]
+            continue
+
+        match = REVIEW_FILE.fullmatch(name)
+        if match is None:
+            raise Mistake(f"{name}: a review's file must be named NUMBER_RATING.txt")
+
+        folder, number = match[1], int(match[2])
+        if number in reviews[folder]:
+            raise Mistake(f"{name}: a second review with this number")
+        reviews[folder][number] = (name, text)
+
+    for part, polarity in product(PARTS, POLARITIES):
+        folder = f"{part}/{polarity}"
+        if not reviews[folder]:
+            raise Mistake(f"{folder}: no reviews")
+
+        films = _films(films_by_list, f"{part}/urls_{polarity}.txt", max(reviews[folder]))
+        for number, (name, text) in sorted(reviews[folder].items()):
+            yield name, text, polarity, films[number], part
+
+
+def _films(films_by_list: dict[str, list[str]], name: str, last_number: int) -> list[str]:
+    """The films of one list, with a line for every review number."""
+    if name not in films_by_list:
+        raise Mistake(f"{name}: missing; its lines name the films")
+
+    films = films_by_list[name]
+    if last_number >= len(films):
+        raise Mistake(f"{name}: {len(films)} lines, but there is a review number {last_number}")
+    return films
+
+
+def _film(line: str) -> str:
+    """`tt0453418` of a line such as http://www.imdb.com/title/tt0453418/usercomments; otherwise the line itself."""
+    match = re.search(r"\btt\d+", line)
+    return match[0] if match else line.strip()
+
+
+def _decoded(content: bytes, name: str) -> str:
+    """UTF-8 text, with or without a byte order mark."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        problem = review_checks.not_utf_8(line, content[error.start], error.start)
+        raise Mistake(f"{name}: {problem}") from None

@@ -1,0 +1,111 @@
+"""Download and read the archive of aclImdb in bounds: a file from a stranger may be damaged or hostile."""
+
+import gzip
+import hashlib
+import re
+import sys
+import tarfile
+import urllib.request
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.params import Mistake
+from pipeline.storage import artifacts
+
+FOLDER = "aclImdb"
+NAME = "aclImdb_v1.tar.gz"
+URL = f"https://ai.stanford.edu/~amaas/data/sentiment/{NAME}"
+SHA256 = "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"
+BLOCK = 1 << 20
+DOWNLOAD_BYTES = 200_000_000  # the archive has 84 MB
+UNPACKED_BYTES = 2_000_000_000
+MEMBER_BYTES = 2_000_000
+HEADER_BYTES = 1_000_000  # between one file and the next
+EXPANSION = 200  # times; the files of the official archive expand four times, small text files up to fifty times
+USED_FILE = re.compile(r"(train|test)/(?:(?:neg|pos)/(?!\.)[^/]*\.txt|urls_(?:neg|pos)\.txt)")
+
+
+def files(path: Path) -> Iterator[tuple[str, bytes]]:
+    """The names (below the folder aclImdb) and contents of the files that we use, without unpacking to the disk.
+
+    Raise Mistake if the archive is damaged, expands too much, or contains links or paths that lead out of it.
+    """
+    unpacked_bytes = 0
+    names = set()
+
+    try:
+        with gzip.open(path) as file:
+            stream = _BoundedStream(file, EXPANSION * path.stat().st_size)
+            with tarfile.open(fileobj=stream, mode="r|") as archive:
+                for member in archive:
+                    unpacked_bytes += member.size
+                    stream.bytes_to_next_header = member.size + HEADER_BYTES
+                    _refuse_unsafe(member, unpacked_bytes)
+
+                    inner_path = member.name.removeprefix("./")
+                    name = inner_path.removeprefix(f"{FOLDER}/")
+                    if not member.isfile() or name == inner_path or not USED_FILE.fullmatch(name):
+                        continue
+
+                    if member.size > MEMBER_BYTES or name in names:
+                        raise _not_official(f"{inner_path}: there twice or above {MEMBER_BYTES:,} bytes")
+                    names.add(name)
+                    yield name, archive.extractfile(member).read()
+
+            while stream.read(BLOCK):  # gzip's checksum is at the end
+                pass
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise Mistake(f"not a whole .tar.gz archive: {error}") from None
+
+
+def _refuse_unsafe(member: tarfile.TarInfo, unpacked_bytes: int) -> None:
+    if member.name.startswith("/") or ".." in member.name.split("/"):
+        raise _not_official(f"{member.name}: leads out of the archive")
+    if not (member.isfile() or member.isdir()):
+        raise _not_official(f"{member.name}: neither a file nor a folder")
+    if unpacked_bytes > UNPACKED_BYTES:
+        raise _not_official(f"more than {UNPACKED_BYTES:,} bytes unpacked")
+
+
+def _not_official(problem: str) -> Mistake:
+    return Mistake(f"{problem}; not the official archive, which is at {URL}")
+
+
+class _BoundedStream:
+    """The content of a gzip file; raises Mistake if it expands too much, or if a header of the archive is too long."""
+
+    def __init__(self, file: gzip.GzipFile, limit: int):
+        self._file = file
+        self._bytes_left = limit
+        self.bytes_to_next_header = HEADER_BYTES
+
+    def read(self, size: int) -> bytes:
+        content = self._file.read(size)
+        self._bytes_left -= len(content)
+        self.bytes_to_next_header -= len(content)
+
+        if self._bytes_left < 0:
+            raise _not_official(f"expands more than {EXPANSION} times")
+        if self.bytes_to_next_header < 0:
+            raise _not_official(f"more than {HEADER_BYTES:,} bytes in no file")
+        return content
+
+
+def download(target: Path) -> None:
+    """Download the official archive; raise Mistake, and keep nothing, unless its checksum is right."""
+    print(f"downloading {URL} to {target}", file=sys.stderr, flush=True)
+    remedy = f"download it yourself and put it, or the folder {FOLDER}, into {target.parent} (data.path)"
+    digest, size = hashlib.sha256(), 0
+
+    try:
+        with urllib.request.urlopen(URL, timeout=60) as response, artifacts.replaced(target) as temporary:
+            with temporary.open("wb") as file:
+                while (block := response.read(BLOCK)) and size <= DOWNLOAD_BYTES:
+                    size += file.write(block)
+                    digest.update(block)
+
+            if digest.hexdigest() != SHA256:
+                raise Mistake(f"{URL}: wrong checksum ({size:,} bytes, SHA-256 {digest.hexdigest()}); {remedy}")
+    except OSError as error:
+        raise Mistake(f"{URL}: cannot be downloaded: {error}; {remedy}") from None

@@ -1,0 +1,120 @@
+"""Check that reviews have texts and legal labels, and list all bad rows of a source in one message."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+import pandera.errors
+import pandera.pandas as pa
+
+from pipeline.params import Mistake
+
+SHOWN = 5  # rows or values that a message lists before it only counts them
+SHOWN_CHARACTERS = 40  # of a long value
+UNKNOWN_LABEL = "unknown"
+
+
+@contextmanager
+def naming(source: Path | str) -> Iterator[None]:
+    """Begin every line of a Mistake that the block raises with the name of the source."""
+    try:
+        yield
+    except Mistake as mistake:
+        lines = [f"{source}: {line}" for line in str(mistake).split("\n")]
+        raise Mistake("\n".join(lines)) from None
+
+
+def checked(
+    tables: Iterable[pd.DataFrame],
+    spellings: tuple[str, str],
+    place: str,
+    column_names: Mapping[str, str] | None = None,
+) -> Iterator[pd.DataFrame]:
+    """The tables with all columns of `sources.read` and the labels 0 and 1.
+
+    `spellings` are the negative and the positive label in the tables. Messages count rows or files (`place`), and use
+    the user's own `column_names` if params.yaml names them. After the last table, raise Mistake with one line per kind
+    of bad row, or if a label is missing. Once a row is bad, no more tables are yielded.
+    """
+    schema = _schema(spellings)
+    failures, labels = [], set()
+
+    for table in tables:
+        try:
+            schema.validate(table, lazy=True)
+        except pandera.errors.SchemaErrors as error:
+            failures.append(error.failure_cases[["column", "check", "index", "failure_case"]])
+
+        labels |= set(table["label"].unique())
+        if not failures and not table.empty:
+            yield _with_all_columns(table, positive=spellings[1])
+
+    key = " (data.labels)" if column_names else ""
+    allowed = f"must be '{spellings[0]}' or '{spellings[1]}'{key}"
+    if failures:
+        problems = _problems(pd.concat(failures), place, column_names or {}, allowed)
+        raise Mistake("\n".join(problems))
+    if not labels:
+        raise Mistake("no reviews")
+    for spelling in spellings:
+        if spelling not in labels:
+            raise Mistake(f"no review has the label '{spelling}'; both classes are needed, {allowed}")
+
+
+def _schema(spellings: tuple[str, str]) -> pa.DataFrameSchema:
+    filled = pa.Check(lambda values: values.str.strip() != "", error="empty")
+    known_label = pa.Check.isin(spellings, error=UNKNOWN_LABEL)
+    columns = {
+        "text": pa.Column(checks=filled),
+        "label": pa.Column(checks=known_label),
+        "group": pa.Column(checks=filled, required=False),
+    }
+    return pa.DataFrameSchema(columns)
+
+
+def _with_all_columns(table: pd.DataFrame, positive: str) -> pd.DataFrame:
+    missing = pd.Series(None, table.index, dtype="str")
+    columns = {
+        "text": table["text"],
+        "label": (table["label"] == positive).astype("int8"),
+        "group": table.get("group", missing),
+        "part": table.get("part", missing),
+    }
+    return pd.DataFrame(columns)
+
+
+def _problems(failures: pd.DataFrame, place: str, column_names: Mapping[str, str], allowed: str) -> Iterator[str]:
+    """One line per column and failed check."""
+    for (column, check), cases in failures.groupby(["column", "check"], sort=False):
+        cases = cases.sort_values("index")
+        problem = check
+
+        if check == UNKNOWN_LABEL:
+            labels = cases["failure_case"].unique()[:SHOWN]
+            listed = ", ".join(quoted(str(label)) for label in labels)
+            problem = f"{listed}: {allowed}"
+
+        rows = places(cases["index"].tolist(), place)
+        name = column_names.get(column, column)
+        yield f"column '{name}': {rows}: {problem}"
+
+
+def places(numbers: Sequence, place: str) -> str:
+    """The first SHOWN rows or files, and how many more there are, such as `rows 3, 4`."""
+    plural = "s" if len(numbers) > 1 else ""
+    listed = ", ".join(map(str, numbers[:SHOWN]))
+    hidden = len(numbers) - SHOWN
+    more = f" and {hidden} more" if hidden > 0 else ""
+    return f"{place}{plural} {listed}{more}"
+
+
+def quoted(value: str) -> str:
+    """A value in quotes, shortened: a file without a row of names has a whole review where a name should be."""
+    if len(value) > SHOWN_CHARACTERS:
+        value = value[: SHOWN_CHARACTERS - 1] + "…"
+    return repr(value)
+
+
+def not_utf_8(line: int, byte: int, position: int) -> Mistake:
+    return Mistake(f"line {line}: not UTF-8 (byte {byte:#04x} at position {position}); save the file as UTF-8")

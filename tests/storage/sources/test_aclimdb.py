@@ -1,0 +1,70 @@
+"""The source `aclimdb` as a folder or an archive."""
+
+import pytest
+
+from tests.support.review_sources import packed, refusal, reviews
+
+
+def test_the_official_folder_gives_parts_labels_and_films(imdb_folder):
+    table = reviews("aclimdb", imdb_folder)
+    assert len(table) == 12
+    assert table["text"].iloc[0] == "train neg 0 café"
+    assert table["part"].tolist() == ["train"] * 6 + ["test"] * 6
+    assert table["label"].tolist() == [0, 0, 0, 1, 1, 1] * 2
+    assert table["group"].tolist() == ["tt200", "tt200", "tt201"] * 2 + ["tt100", "tt100", "tt101"] * 2
+
+
+def test_reviews_are_in_the_order_of_their_numbers(imdb_folder):
+    for part in ("train", "test"):
+        urls = imdb_folder / part / "urls_pos.txt"
+        urls.write_text(urls.read_text() + "http://www.imdb.com/title/tt9/usercomments\n" * 9)
+    (imdb_folder / "train" / "pos" / "10_8.txt").write_text("ten")
+    table = reviews("aclimdb", imdb_folder)
+    assert table["text"].tolist()[5:7] == ["train pos 2 café", "ten"]
+    assert table["group"].tolist()[6] == "tt9"
+
+
+def test_the_folder_its_parent_and_the_archive_give_the_same(imdb_folder):
+    from_folder = reviews("aclimdb", imdb_folder)
+    assert reviews("aclimdb", imdb_folder.parent).equals(from_folder)
+    assert reviews("aclimdb", packed(imdb_folder)).equals(from_folder)
+
+
+def test_the_archive_is_found_in_its_folder_and_nothing_is_unpacked(imdb_folder, tmp_path):
+    path = packed(imdb_folder)
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    path.rename(folder / path.name)
+    assert len(reviews("aclimdb", folder)) == 12
+    assert [file.name for file in folder.iterdir()] == [path.name]
+
+
+def test_a_limit_keeps_the_shares_of_parts_and_labels(imdb_folder):
+    for part in ("train", "test"):
+        for polarity in ("neg", "pos"):
+            (imdb_folder / part / f"urls_{polarity}.txt").write_text("tt1\n" * 60)
+            for number in range(3, 60):
+                (imdb_folder / part / polarity / f"{number}_1.txt").write_text(f"{number}")
+    table = reviews("aclimdb", imdb_folder, limit=100)
+    assert table.groupby(["part", "label"]).size().tolist() == [25, 25, 25, 25]
+
+
+@pytest.mark.parametrize("name", ["train/urls_pos.txt", "test/urls_neg.txt"])
+def test_missing_film_lists_are_named(imdb_folder, name):
+    (imdb_folder / name).unlink()
+    assert f"{name}: missing; its lines name the films" in refusal("aclimdb", imdb_folder)
+
+
+def test_a_part_without_reviews_of_a_label_is_named(imdb_folder):
+    for path in (imdb_folder / "test" / "neg").iterdir():
+        path.unlink()
+    assert "test/neg: no reviews" in refusal("aclimdb", imdb_folder)
+
+
+def test_an_empty_review_is_named_by_its_file(imdb_folder):
+    (imdb_folder / "test" / "neg" / "1_2.txt").write_text(" \n")
+    assert "column 'text': file test/neg/1_2.txt: empty" in refusal("aclimdb", imdb_folder)
+
+
+def test_a_path_that_is_not_there_is_named(tmp_path):
+    assert "nowhere: no such file or folder (data.path)" in refusal("aclimdb", tmp_path / "nowhere")

@@ -1,0 +1,26 @@
+"""`data.limit`: fewer reviews, evenly from the whole source."""
+
+from pipeline.storage.sources import csv_table
+
+THIRD_POSITIVE = "text,label\n" + "".join(f"t{n},{int(n % 3 == 0)}\n" for n in range(500))
+
+
+def test_a_limit_samples_the_whole_source_and_keeps_the_balance(read_csv):
+    reviews = read_csv("text,label\n" + "".join(f"t{n},{int(n >= 300)}\n" for n in range(400)), limit=100)
+    assert len(reviews) == 100
+    assert reviews["label"].sum() == 25
+    assert reviews.index.tolist() == list(range(0, 400, 4))
+
+
+def test_a_limit_above_the_size_takes_all(read_csv):
+    assert len(read_csv("text,label\na,0\nb,1\n", limit=100)) == 2
+
+
+def test_a_limit_is_met_exactly_where_shares_do_not_divide(read_csv):
+    assert len(read_csv(THIRD_POSITIVE, limit=101)) == 101
+
+
+def test_a_limit_takes_the_same_reviews_for_parts_of_any_size(read_csv, monkeypatch):
+    in_one_part = read_csv(THIRD_POSITIVE, limit=101)
+    monkeypatch.setattr(csv_table, "PART_CHARACTERS", 9)
+    assert read_csv(THIRD_POSITIVE, limit=101).equals(in_one_part)

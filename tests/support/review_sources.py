@@ -1,0 +1,54 @@
+"""Read a source of reviews with settings that a test chooses, or the message with which it is refused."""
+
+import tarfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline.params import Data, Mistake
+from pipeline.storage import sources
+
+
+def data_section(
+    source: str,
+    path: Path | str = "data/raw",
+    text: str = "text",
+    label: str = "label",
+    group: str | None = None,
+    negative: str = "0",
+    positive: str = "1",
+    limit: int | None = None,
+) -> Data:
+    """The section `data` of params.yaml."""
+    return Data(
+        source=source,
+        path=str(path),
+        columns={"text": text, "label": label, "group": group},
+        labels={"negative": negative, "positive": positive},
+        limit=limit,
+        validation_share=0.1,
+        test_share=0.2,
+        vocabulary_size=100,
+    )
+
+
+def reviews(*where, **options) -> pd.DataFrame:
+    """All parts of a source in one table; the arguments are those of `data_section`."""
+    return pd.concat(sources.read(data_section(*where, **options)))
+
+
+def refusal(*where, **options) -> str:
+    """The message of the Mistake that reading the source raises."""
+    with pytest.raises(Mistake) as error:
+        reviews(*where, **options)
+    return str(error.value)
+
+
+def packed(folder: Path, change=lambda archive: None) -> Path:
+    """The folder aclImdb as an archive next to it; `change` may add to the open archive."""
+    path = folder.parent / "aclImdb_v1.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        archive.add(folder, "aclImdb")
+        change(archive)
+    return path

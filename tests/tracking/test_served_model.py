@@ -16,7 +16,7 @@ from pipeline.__main__ import main
 from pipeline.params import SPECIAL_TOKENS
 from pipeline.science.networks import architectures as networks
 from pipeline.storage import artifacts, dvc_lock
-from pipeline.tracking import registered_models, registry, sync
+from pipeline.tracking import registered_models, registry_sync, sync
 from tests.commands.test_predict import SETTINGS, SIZE, WORDS
 from tests.support import toy_study
 from tests.support.serving import serving
@@ -51,7 +51,9 @@ def served(tmp_path_factory, empty_store):
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         sync.project([record for record in found(folder) if record.stage == f"train@{RUN}"], folder)
-        registry.project(registered_models.best([stages[f"train@{RUN}"]], stages["evaluate"], folder), folder, None)
+        registry_sync.project(
+            registered_models.best([stages[f"train@{RUN}"]], stages["evaluate"], folder), folder, None
+        )
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "TF_CPP_MIN_LOG_LEVEL")}
     return folder, {**environment, "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
 

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.stages import track
 from pipeline.storage import dvc_lock
-from pipeline.tracking import live, registry, store
+from pipeline.tracking import live, store, store_reader
 from pipeline.tracking.tracker import Tracker
 from tests.support import toy_study
 from tests.support.serving import serving
@@ -90,9 +90,9 @@ def test_a_server_of_a_team_shows_what_the_files_say_whoever_comes_first(study, 
     assert "changed just now: 0\n" in capsys.readouterr().out
     assert track.main(study, Tracker(), check=True) == 0
     client, experiments = store.opened(Path())
-    assert {len(runs) for runs in store.seen(client, experiments).values()} == {1}
-    assert len(store.seen(client, experiments)) == toy_study.RECORDS
-    held = {each.tags["run"]: each.is_champion for each in registry._seen(client)}
+    assert {len(runs) for runs in store_reader.runs_through_mlflow(client, experiments).values()} == {1}
+    assert len(store_reader.runs_through_mlflow(client, experiments)) == toy_study.RECORDS
+    held = {each.tags["run"]: each.is_champion for each in store_reader.versions_through_mlflow(client)}
     assert held == {"vanilla-textbook": False, "vanilla-tuned": True}
     version = client.get_model_version_by_alias("rnn-for-nlp", "champion")
     stored = client.get_model_version_download_uri("rnn-for-nlp", version.version)

@@ -11,7 +11,7 @@ import pytest
 from pipeline.params import Mistake
 from pipeline.stages import track
 from pipeline.storage import dvc_lock
-from pipeline.tracking import registered_models, registry, store, sync
+from pipeline.tracking import registered_models, registry_sync, store, store_reader, sync
 from tests import test_dvc_yaml
 from tests.support import toy_study
 from tests.tracking.test_sync import everything, found, rows
@@ -31,11 +31,11 @@ def never(champion_S, run_S):
 def projected(folder: Path, better=never) -> None:
     trained = [record for record in found(folder) if record.stage.startswith("train@")]
     sync.project(trained, folder)
-    registry.project(best(folder), folder, better)
+    registry_sync.project(best(folder), folder, better)
 
 
 def different(folder: Path, better=never) -> list[str]:
-    return [str(each) for each in registry.differences(best(folder), folder, better)]
+    return [str(each) for each in registry_sync.differences(best(folder), folder, better)]
 
 
 def versions(folder: Path) -> dict[int, str]:
@@ -44,7 +44,7 @@ def versions(folder: Path) -> dict[int, str]:
         each.number: " ".join(
             [each.tags["run"], each.tags["seed"], each.tags.get("current", "-"), "champion" if each.is_champion else ""]
         ).strip()
-        for each in registry.seen_in_sqlite(folder / "mlflow.db")
+        for each in store_reader.versions(folder)
     }
 
 
@@ -78,7 +78,7 @@ def test_each_run_gets_a_version_and_twice_in_a_row_changes_nothing(study):
     assert different(study) == []
     projected(study)
     assert everything(study) == before
-    assert registry.seen_in_sqlite(study / "mlflow.db") == registry._seen(store.opened(study)[0])
+    assert store_reader.versions(study) == store_reader.versions_through_mlflow(store.opened(study)[0])
 
 
 def test_other_weights_are_another_version_current_moves_and_comes_back(study):
@@ -88,12 +88,12 @@ def test_other_weights_are_another_version_current_moves_and_comes_back(study):
     weights.write_text("others")
     assert different(study) == [
         "rnn-for-nlp: vanilla-textbook seed 0 is missing",
-        "rnn-for-nlp: version 1 is tagged current but the files do not speak of it",
+        "rnn-for-nlp: version 1 is tagged `current`, but no file describes it",
     ]
     projected(study)
     assert versions(study) == {**FIRST, 1: "vanilla-textbook 0 -", 3: "vanilla-textbook 0 true"}
     weights.write_text(before)
-    assert "rnn-for-nlp: vanilla-textbook seed 0 is not tagged current" in different(study)
+    assert "rnn-for-nlp: vanilla-textbook seed 0 is not tagged `current`" in different(study)
     projected(study)
     assert versions(study) == {**FIRST, 3: "vanilla-textbook 0 -"}
     assert different(study) == []
@@ -107,7 +107,7 @@ def test_what_someone_deleted_or_made_twice_is_mended_and_the_champion_stays(stu
     client.delete_model_version("rnn-for-nlp", "1")
     assert different(study) == [
         "rnn-for-nlp: vanilla-textbook seed 0 is missing",
-        "rnn-for-nlp: vanilla-tuned seed 1 is there 2 times",
+        "rnn-for-nlp: vanilla-tuned seed 1 exists 2 times",
     ]
     projected(study)
     assert versions(study) == {2: FIRST[2], 4: FIRST[1]}
@@ -134,7 +134,7 @@ def test_a_model_holds_its_files_its_code_and_its_requirements_and_no_pickle(stu
     assert (folder / "code/pipeline/science/networks/inference.py").exists()
     assert not [path for path in folder.rglob("*") if "pkl" in path.name or "pickle" in path.name]
     assert f"tensorflow=={version('tensorflow')}" in (folder / "requirements.txt").read_text().split()
-    assert json.loads((folder / "serving_input_example.json").read_text()) == {"inputs": registry.EXAMPLE}
+    assert json.loads((folder / "serving_input_example.json").read_text()) == {"inputs": registry_sync.EXAMPLE}
 
 
 def test_the_requirements_are_the_packages_that_the_served_code_imports():
@@ -147,7 +147,7 @@ def test_the_requirements_are_the_packages_that_the_served_code_imports():
         for alias in node.names
     }
     foreign = imported - sys.stdlib_module_names - {"pipeline"}
-    assert foreign == {package.partition(".")[0] for package in registry.NEEDED}
+    assert foreign == {package.partition(".")[0] for package in registry_sync.NEEDED}
 
 
 # the champion
@@ -158,8 +158,8 @@ def model(run: str, scores, validation: str = "md5") -> registered_models.Model:
     return registered_models.Model(run, "0", run, {}, scores, validation, {}, ())
 
 
-def as_version(held: registered_models.Model) -> registry.Version:
-    return registry.Version(1, {**held.tags, "current": "true"}, is_champion=True)
+def as_version(held: registered_models.Model) -> store_reader.StoredVersion:
+    return store_reader.StoredVersion(1, {**held.tags, "current": "true"}, is_champion=True)
 
 
 @pytest.mark.parametrize(
@@ -176,14 +176,17 @@ def as_version(held: registered_models.Model) -> registry.Version:
 def test_the_champion_moves_only_to_what_is_shown_to_be_better_on_the_same_reviews(scores, validation, moves):
     models_now = [model("a", [0.1, 0.2, 0.3], validation), model("b", scores, validation)]
     champion = as_version(model("held", HELD))
-    seen = [champion, *(registry.Version(n, {**m.tags, "current": "true"}, False) for n, m in enumerate(models_now, 2))]
-    said = [str(each) for each in registry.compared(models_now, seen, False, track.shown_better)]
+    seen = [
+        champion,
+        *(store_reader.StoredVersion(n, {**m.tags, "current": "true"}, False) for n, m in enumerate(models_now, 2)),
+    ]
+    said = [str(each) for each in registry_sync.compared(models_now, seen, False, track.shown_better)]
     assert ("rnn-for-nlp: b seed 0 should be champion" in said) == moves
 
 
 def test_the_first_champion_is_the_run_with_the_best_mean_not_the_best_seed():
     models_now = [model("lucky", [0.99, 0.1, 0.1]), model("steady", HELD)]
-    said = [str(each) for each in registry.compared(models_now, [], False, never)]
+    said = [str(each) for each in registry_sync.compared(models_now, [], False, never)]
     assert "rnn-for-nlp: steady seed 0 should be champion" in said
     assert "rnn-for-nlp: lucky seed 0 should be champion" not in said
 
@@ -193,6 +196,6 @@ def test_equal_scores_without_scatter_show_nothing():
 
 
 def test_an_alias_that_someone_gave_to_a_version_of_their_own_stays():
-    theirs = registry.Version(1, {"validation": "md5"}, is_champion=True)
-    found = registry.compared([model("b", HELD)], [theirs], False, lambda champion_S, run_S: True)
-    assert [each.what for each in found] == [registry.MISSING]
+    theirs = store_reader.StoredVersion(1, {"validation": "md5"}, is_champion=True)
+    found = registry_sync.compared([model("b", HELD)], [theirs], False, lambda champion_S, run_S: True)
+    assert [each.problem for each in found] == [store_reader.MISSING]

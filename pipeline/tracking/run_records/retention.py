@@ -1,0 +1,44 @@
+"""How far back networks learn to look. One child per architecture and place of the signal; its step is the lag."""
+
+from pathlib import Path
+
+from pipeline.storage import artifacts
+from pipeline.storage.dvc_lock import Stage
+from pipeline.tracking.run_records import tables
+from pipeline.tracking.run_records.record import Record, RunFamily
+
+CURVE = ("architecture", "signal")  # columns that identify a curve
+METRICS = {"accuracy": "accuracy", "solved": "solved"}
+
+
+def records(stage: Stage, folder: Path) -> list[Record]:
+    table = artifacts.read_text(folder / artifacts.RETENTION)
+    checks = artifacts.read_text(folder / artifacts.RETENTION_CHECKS)
+    rows = [{**row, "solved": int(row["solved"] == "True")} for row in tables.rows(table)]
+    family = RunFamily(stage, folder, tables.flat_params(stage.values))
+
+    children = []
+    for curve, rows_of_curve in tables.grouped(rows, *CURVE).items():
+        identity = dict(zip(CURVE, curve, strict=True))
+        metrics = tables.curves(rows_of_curve, "lag_tokens", METRICS)
+        children.append(family.child(" ".join(curve), {**identity, "quantity": "retention"}, identity, metrics))
+
+    longest_lags = {child.tags["unit"]: _longest_learned_lag(child) for child in children}
+    lines = [f"- {unit}: {lag or 'no lag that was tried'}" for unit, lag in longest_lags.items()]
+    parent = family.parent(
+        ["**The longest lag, in tokens, that was learned on every seed**", "\n".join(lines)],
+        metrics={(f"retained_tokens/{unit.replace(' ', '-')}", 0): float(lag) for unit, lag in longest_lags.items()},
+        files={"retention.csv": table, "checks.csv": checks},
+    )
+    return [parent, *children]
+
+
+def _longest_learned_lag(curve: Record) -> int:
+    """The longest lag up to which every lag was learned on every seed; 0 where not even the shortest was."""
+    shares = {lag: share for (metric, lag), share in curve.metrics.items() if metric == "solved"}
+    longest = 0
+    for lag, share in sorted(shares.items()):
+        if share < 1:
+            break
+        longest = lag
+    return longest

@@ -1,0 +1,63 @@
+"""From tables and parameters to the metrics and parameters of MLflow.
+
+The tables are read with `csv`, because `track` shall not wait for pandas to load.
+"""
+
+import csv
+import io
+import json
+import math
+from collections import defaultdict
+from pathlib import Path
+from statistics import fmean
+
+from pipeline.storage import artifacts
+from pipeline.tracking.run_records.record import Point
+
+HISTORY = ("train/loss", "train/accuracy", "validation/loss", "validation/accuracy")  # columns that become curves
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    return rows(artifacts.read_text(path))
+
+
+def rows(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def grouped(table: list[dict], *columns: str) -> dict[tuple, list[dict]]:
+    """The rows by their values in these columns."""
+    groups = defaultdict(list)
+    for row in table:
+        groups[tuple(row[column] for column in columns)].append(row)
+    return dict(groups)
+
+
+def finite(metrics: dict[Point, str | float | None]) -> dict[Point, float]:
+    """Without the values that were not measured: an empty field, null, NaN or an infinity."""
+    numbers = {point: float(value) for point, value in metrics.items() if value not in ("", None)}
+    return {point: value for point, value in numbers.items() if math.isfinite(value)}
+
+
+def curves(table: list[dict], step: str, columns: dict[str, str]) -> dict[Point, float]:
+    """A curve over the column `step` for each metric; `columns` maps the metric to its column.
+
+    Rows with the same step, one per seed, give their mean.
+    """
+    values = defaultdict(list)
+    for row in table:
+        points = finite({(metric, int(row[step])): row[column] for metric, column in columns.items()})
+        for point, value in points.items():
+            values[point].append(value)
+
+    return {point: fmean(numbers) for point, numbers in values.items()}
+
+
+def flat_params(values: dict) -> dict[str, str]:
+    """Parameters by the last part of their keys. A section gives its members: `settings.textbook` `hidden_size`, ..."""
+    params = {}
+    for key, value in values.items():
+        params |= value if isinstance(value, dict) else {key.rpartition(".")[2]: value}
+
+    params.pop("from", None)  # the file that holds the settings, which DVC needs and readers do not
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in params.items()}

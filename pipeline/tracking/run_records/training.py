@@ -1,0 +1,85 @@
+"""A trained network: its summary over seeds, and each seed with its learning curves and its scores."""
+
+import json
+from pathlib import Path
+
+from pipeline.storage import artifacts
+from pipeline.storage.dvc_lock import Stage
+from pipeline.tracking.run_records import tables
+from pipeline.tracking.run_records.record import Point, Record, RunFamily, datasets
+
+
+def records(stage: Stage, summary: dict, evaluated: Stage | None, folder: Path) -> list[Record]:
+    """`summary`: the scores of this run in metrics.json, empty where nobody scored these models yet."""
+    run = stage.values[f"train.runs.{stage.item}"]
+    settings = stage.values[f"settings.{run['settings']}"]
+    history = artifacts.read_text(folder / artifacts.history(stage.item))
+    model = artifacts.read_text(folder / artifacts.model(stage.item))
+    best_epochs = json.loads(model)["best_epochs"]
+    rows_by_seed = tables.grouped(tables.rows(history), "seed")
+
+    params = {**tables.flat_params(stage.values), "seeds": str(len(rows_by_seed))}
+    params.pop("seed_factor", None)  # `seeds` is the number that it led to
+    test_split = [dataset for dataset in datasets(evaluated) if dataset[0] == "test"] if evaluated else []
+    labels = {"architecture": run["architecture"], "settings": run["settings"]}
+    labels["sequence_length"] = settings["sequence_length"]
+    family = RunFamily(stage, folder, params, labels, test_split)
+
+    kept_epochs = ", ".join(f"{epoch} (seed {seed})" for seed, epoch in best_epochs.items())
+    parent = family.parent(
+        [*_accuracy(summary), f"Kept epochs: {kept_epochs}"],
+        metrics=_summary_metrics(summary),
+        files={"history.csv": history, "model.json": model},
+    )
+    children = []
+    for (seed,), rows in rows_by_seed.items():
+        metrics = tables.curves(rows, "epoch", {column: column for column in tables.HISTORY})
+        metrics |= _scores_of_seed(summary, seed) | {("best_epoch", 0): float(best_epochs[seed])}
+        children.append(family.child(seed, {"seed": seed}, {"seed": seed}, metrics))
+    return [parent, *children]
+
+
+def baseline(stage: Stage, summary: dict, folder: Path) -> Record:
+    """The linear model of `evaluate`: one deterministic fit, so it has no children."""
+    labels = {"architecture": "tfidf", "settings": "none"}
+    labels["sequence_length"] = stage.values["settings.textbook.sequence_length"]
+    family = RunFamily(stage, folder, {"architecture": "tfidf"}, labels)
+    return family.parent(_accuracy(summary), metrics=_summary_metrics(summary), unit="tfidf")
+
+
+def _accuracy(summary: dict) -> list[str]:
+    """The first paragraph of the note; none without a test accuracy."""
+    accuracy = summary.get("test/accuracy")
+    if accuracy is None:
+        return []
+
+    interval = "" if accuracy["low"] is None else f", 95 % interval {accuracy['low']:.4f} to {accuracy['high']:.4f}"
+    seeds = len(accuracy["scores"])
+    return [
+        f"**Test accuracy {accuracy['mean']:.4f}**{interval}, {seeds} seed{'s' if seeds > 1 else ''}, "
+        f"{summary['parameters']:,} parameters"
+    ]
+
+
+def _summary_metrics(summary: dict) -> dict[Point, float]:
+    """The mean of each metric over seeds, under its own name, with its standard deviation and interval."""
+    metrics = {}
+    for metric, values in summary.items():
+        if metric == "parameters":
+            metrics[metric, 0] = values
+        else:
+            metrics[metric, 0] = values["mean"]
+            metrics |= {(f"{metric}.{part}", 0): values[part] for part in ("sd", "low", "high")}
+    return tables.finite(metrics)
+
+
+def _scores_of_seed(summary: dict, seed: str) -> dict[Point, float]:
+    """The scores of one seed. A metric that is a curve too gets `.kept`: it is of the epoch whose weights were kept."""
+    metrics = {}
+    for metric, values in summary.items():
+        if metric == "parameters":
+            metrics[metric, 0] = values
+        else:
+            name = f"{metric}.kept" if metric in tables.HISTORY else metric
+            metrics[name, 0] = values["scores"].get(seed)
+    return tables.finite(metrics)

@@ -1,0 +1,87 @@
+"""A search: its choice with the race of the best trials and the regret, and each trial.
+
+`race/start` and `race/trial-5` are means over fresh seeds; `race.difference/...` compares with the starting recipe.
+"""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+from pipeline.storage import artifacts
+from pipeline.storage.dvc_lock import Stage
+from pipeline.tracking.run_records import tables
+from pipeline.tracking.run_records.record import Point, Record, RunFamily
+
+
+def records(stage: Stage, folder: Path) -> list[Record]:
+    architecture, space = stage.item, stage.values["tune.space"]
+    trials = artifacts.read_text(folder / artifacts.trials(architecture))
+    tuned = artifacts.read_text(folder / artifacts.tuned(architecture))
+    summary_text = artifacts.read_text(folder / artifacts.tuning_summary(architecture))
+    summary = json.loads(summary_text)
+    histories = tables.grouped(tables.read(folder / artifacts.trial_histories(architecture)), "trial")
+    rows = tables.rows(trials)
+
+    starting_recipe = stage.values[f"settings.{stage.values['tune.settings']}"]
+    labels = {"architecture": architecture, "settings": "tuned", "seed": stage.values["tune.seed"]}
+    labels["sequence_length"] = starting_recipe["sequence_length"]
+    params = tables.flat_params({key: value for key, value in stage.values.items() if key != "tune.space"})
+    family = RunFamily(stage, folder, params, labels)
+
+    counts = dict(sorted(Counter(row["state"] for row in rows).items()))
+    ranges = {f"space.{axis}": json.dumps(values) for axis, values in space.items()}
+    chosen_settings = tables.flat_params(json.loads(tuned)["settings"])
+    parent = family.parent(
+        _paragraphs(summary, counts),
+        params={**ranges, **chosen_settings, "chosen": _contestant(summary["chosen"])},
+        metrics=_race(summary) | {(f"trials.{state.lower()}", 0): float(count) for state, count in counts.items()},
+        files={f"{architecture}.csv": trials, f"{architecture}.json": tuned, "summary.json": summary_text},
+    )
+    return [parent, *(_trial(family, row, histories.get((row["trial"],), []), list(space)) for row in rows)]
+
+
+def _trial(family: RunFamily, row: dict[str, str], history: list[dict], axes: list[str]) -> Record:
+    """`validation/accuracy.kept` is the value of the trial: at its rung, or of the last epoch before it diverged."""
+    scores = {
+        ("validation/accuracy.kept", 0): row["value"],
+        ("parameters", 0): row["parameters"],
+        ("epochs", 0): row["epochs"],
+    }
+    learning_curves = tables.curves(history, "epoch", {column: column for column in tables.HISTORY})
+    return family.child(
+        row["trial"],
+        labels={"state": row["state"], "reason": row["reason"]},
+        params={name: row[name] for name in (*axes, "trial")},
+        metrics=learning_curves | tables.finite(scores),
+    )
+
+
+def _contestant(row: dict) -> str:
+    return "start" if row["starting_recipe"] else f"trial-{row['trial']}"
+
+
+def _race(summary: dict) -> dict[Point, float]:
+    """Race and regret. Where the search chose the starting recipe, the regret is 0 and has no interval."""
+    regret = summary["regret"]
+    metrics = {
+        ("regret", 0): regret["difference"],
+        ("regret.low", 0): regret["low"],
+        ("regret.high", 0): regret["high"],
+    }
+
+    for row in summary["race"]:
+        name = _contestant(row)
+        metrics[f"race/{name}", 0] = row["mean"]
+        metrics[f"race.difference/{name}", 0] = row["difference"]
+        metrics[f"race.standard_error/{name}", 0] = row["standard_error"]
+    return tables.finite(metrics)
+
+
+def _paragraphs(summary: dict, counts: dict[str, int]) -> list[str]:
+    states = ", ".join(f"{count} {state}" for state, count in counts.items())
+    chosen, regret = summary["chosen"], summary["regret"]
+    interval = "" if regret["low"] is None else f", 95 % interval {regret['low']:.4f} to {regret['high']:.4f}"
+    return [
+        f"**{_contestant(chosen)}**: {chosen['reason']}; trials: {states}",
+        f"Regret (chosen minus starting recipe on fresh seeds): {regret['difference']:.4f}{interval}",
+    ]

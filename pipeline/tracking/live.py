@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pipeline.storage import dvc_lock, stores
-from pipeline.tracking import run_records, store
-from pipeline.tracking.run_records import Point
+from pipeline.tracking import store
+from pipeline.tracking.run_records import record
 
 PATIENCE_SECONDS = 20  # how long the end of a stage waits for the writer
 COMMAND = [sys.executable, "-m", "pipeline.tracking"]
@@ -63,11 +63,11 @@ def write(messages: Iterator[dict]) -> None:
     name, units, folder = header["stage"], header["units"], Path(header["folder"])
     stage = dvc_lock.present(name, folder)
     client, experiments = store.opened(folder)
-    experiment = experiments[run_records.EXPERIMENTS[run_records.kind(name)]]
+    experiment = experiments[record.EXPERIMENTS[record.kind(name)]]
 
     def live_run(unit: str, labels: dict, **parent: str) -> "_LiveRun":
-        tags = run_records.tags(name, unit, stage.key(unit), labels) | parent
-        return _LiveRun(client, experiment, folder, run_records.name(name, unit), tags)
+        tags = record.tags(name, unit, stage.key(unit), labels) | parent
+        return _LiveRun(client, experiment, folder, record.name(name, unit), tags)
 
     parent = live_run("", _shared_labels(list(units.values())))
     children, end = {}, {"end": "KILLED"}
@@ -95,7 +95,7 @@ class _LiveRun:
     def __init__(self, client, experiment: str, folder: Path, name: str, tags: dict[str, str]):
         tags = {**tags, store.WRITER: store.writer()}
         self._begin = lambda: store.Run.begin(client, experiment, name, tags, folder)
-        self._session: dict[Point, float] = {}
+        self._session: record.Metrics = {}
         self.run = store.Run.find(client, experiment, tags["key"]) or self._begin()
 
         client.set_tag(self.run.id, store.WRITER, tags[store.WRITER])
@@ -103,7 +103,7 @@ class _LiveRun:
         if "record" in self.run.tags:
             client.delete_tag(self.run.id, "record")
 
-    def log(self, points: dict[Point, float]) -> None:
+    def log(self, points: record.Metrics) -> None:
         self._session |= points
         if self.run.contradicts(points):
             self.run.delete()
@@ -114,9 +114,9 @@ class _LiveRun:
 def _shared_labels(labels: list[dict]) -> dict:
     """The labels of a parent: a value that all its units share, else `all`."""
     shared = {}
-    for name in run_records.LABELS:
+    for name in record.LABELS:
         values = {unit[name] for unit in labels}
-        shared[name] = values.pop() if len(values) == 1 else run_records.ALL
+        shared[name] = values.pop() if len(values) == 1 else record.ALL
     return shared
 
 

@@ -18,7 +18,7 @@ from statistics import fmean
 from pipeline.storage import stores
 from pipeline.tracking import store, store_reader
 from pipeline.tracking.registered_models import CHAMPION, NAME, SCORES, SERVED, Model
-from pipeline.tracking.run_records import EXPERIMENTS
+from pipeline.tracking.run_records.record import EXPERIMENTS
 from pipeline.tracking.store_reader import MISSING, NOT_CURRENT, STALE, StoredVersion
 
 NOT_CHAMPION = "should be champion"

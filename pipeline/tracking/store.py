@@ -18,7 +18,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from pipeline.storage import artifacts, stores
-from pipeline.tracking.run_records import EXPERIMENTS, Point
+from pipeline.tracking.run_records.record import EXPERIMENTS, Dataset, Metrics, Strings
 
 EXPERIMENT_NAMES = tuple(dict.fromkeys(EXPERIMENTS.values()))
 PARENT = "mlflow.parentRunId"
@@ -153,7 +153,7 @@ def _check_writable(path: Path) -> None:
 class Run:
     """A run in the store, with the points and parameters that it has. To log one of these again does nothing."""
 
-    def __init__(self, client, run, points: dict[Point, float]):
+    def __init__(self, client, run, points: Metrics):
         self.client, self.id, self.start = client, run.info.run_id, run.info.start_time
         self.status, self.ended = run.info.status, run.info.end_time
         self.params, self.tags, self.points = dict(run.data.params), dict(run.data.tags), points
@@ -173,13 +173,13 @@ class Run:
         return cls(client, runs[0], points)
 
     @classmethod
-    def begin(cls, client, experiment: str, name: str, tags: dict[str, str], folder: Path) -> "Run":
+    def begin(cls, client, experiment: str, name: str, tags: Strings, folder: Path) -> "Run":
         return cls(client, client.create_run(experiment, tags={**tags, **_git(folder)}, run_name=name), {})
 
-    def contradicts(self, points: dict[Point, float]) -> bool:
+    def contradicts(self, points: Metrics) -> bool:
         return any(self.points.get(point, value) != value for point, value in points.items())
 
-    def log(self, points: dict[Point, float], params: dict[str, str] | None = None, tags=None) -> None:
+    def log(self, points: Metrics, params: Strings | None = None, tags=None) -> None:
         """Logs points, parameters and tags in as few requests as possible, the tags with the last one."""
         from mlflow.entities import Metric, Param, RunTag
 
@@ -197,7 +197,7 @@ class Run:
             self.client.log_batch(self.id, *last, run_tags)
         self.points |= new_points
 
-    def log_datasets(self, datasets: list[tuple[str, str, str]]) -> None:
+    def log_datasets(self, datasets: list[Dataset]) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         inputs = []
@@ -207,7 +207,7 @@ class Run:
         if inputs:
             self.client.log_inputs(self.id, inputs)
 
-    def log_artifacts(self, texts: dict[str, str]) -> None:
+    def log_artifacts(self, texts: Strings) -> None:
         for name, text in texts.items():
             self.client.log_text(self.id, text, name)
 
@@ -220,7 +220,7 @@ def _batches(items: list, size: int) -> list[list]:
 
 
 @cache  # Git looks at every file, and every new run needs this
-def _git(folder: Path) -> dict[str, str]:
+def _git(folder: Path) -> Strings:
     """The commit, and whether the tree differs from it; nothing outside Git."""
 
     def output(*words: str) -> str:

@@ -138,14 +138,16 @@ def test_a_model_holds_its_files_its_code_and_its_requirements_and_no_pickle(stu
 
 
 def test_the_requirements_are_the_packages_that_the_served_code_imports():
-    """At the top of a module: what only other commands need is imported in functions."""
-    imported = {
-        alias.name.partition(".")[0] if isinstance(node, ast.Import) else node.module.partition(".")[0]
-        for path in test_dvc_yaml.closure(registered_models.SERVED)
-        for node in ast.parse(path.read_text()).body
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for alias in node.names
-    }
+    """At the top of a module: packages that only other commands need are imported in functions."""
+    modules = test_dvc_yaml.closure(registered_models.SERVED)
+    modules |= {init for path in modules if (init := path.with_name("__init__.py")).exists()}
+    imported = set()
+    for node in [node for path in modules for node in ast.parse(path.read_text()).body]:
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add(node.module.partition(".")[0])
+
     foreign = imported - sys.stdlib_module_names - {"pipeline"}
     assert foreign == {package.partition(".")[0] for package in registry_sync.NEEDED}
 

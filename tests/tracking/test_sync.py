@@ -141,8 +141,6 @@ def test_a_first_user_who_is_killed_in_the_middle_of_making_the_store_leaves_non
     assert ended == [-signal.SIGKILL, 0]
     names = rows(tmp_path, "select name from experiments where experiment_id > 0")
     assert names == [(name,) for name in store.EXPERIMENT_NAMES]
-        (name,) for name in store.EXPERIMENT_NAMES
-    ]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mlflow.db", "mlflow.db.lock"]
 
 

@@ -11,35 +11,9 @@ from pathlib import Path
 from pipeline.storage import artifacts
 from pipeline.storage.dvc_lock import Stage
 from pipeline.tracking.run_records import claims, gradients, retention, training, tuning
-from pipeline.tracking.run_records.record import (
-    ALL,
-    EXPERIMENTS,
-    LABELS,
-    NOTE,
-    RUN_ID,
-    Point,
-    Record,
-    experiments,
-    kind,
-    name,
-    tags,
-)
+from pipeline.tracking.run_records.record import NOTE, RUN_ID, Record, experiments, kind, name
 
-__all__ = [
-    "ALL",
-    "EXPERIMENTS",
-    "LABELS",
-    "NOTE",
-    "RUN_ID",
-    "Point",
-    "Record",
-    "experiments",
-    "kind",
-    "name",
-    "read",
-    "tags",
-]
-
+__all__ = ["NOTE", "RUN_ID", "Record", "experiments", "name", "read"]
 READERS = {
     "tune": tuning.records,
     "gradients": gradients.records,

@@ -10,7 +10,7 @@ from pipeline.params import DEFAULT_INITIALISER
 from pipeline.storage import artifacts
 from pipeline.storage.dvc_lock import Stage
 from pipeline.tracking.run_records import tables
-from pipeline.tracking.run_records.record import Point, Record, RunFamily
+from pipeline.tracking.run_records.record import Metrics, Record, RunFamily
 
 NORM, SIGN_ACCURACY = "log10_relative_norm", "sign_accuracy"
 GRADIENT_CURVE = ("architecture", "direction", "weights")  # columns that identify a curve
@@ -18,6 +18,7 @@ MEMORY_CURVE = ("architecture", "trained_length")
 NORMS = {NORM: NORM, f"{NORM}.p10": "p10", f"{NORM}.p90": "p90"}
 EFFECTS = {"contrast": "contrast", SIGN_ACCURACY: SIGN_ACCURACY}
 FITTED = ("half_life_tokens", "r2", "horizon_1e-1", "horizon_1e-2", "horizon_1e-3")
+TITLE = "**The gradient at the farthest word, as a share of that at the last one** (mean over seeds)"
 
 
 def records(stage: Stage, folder: Path) -> list[Record]:
@@ -29,34 +30,21 @@ def records(stage: Stage, folder: Path) -> list[Record]:
         "probes.csv": artifacts.probes(length),
     }
     texts = {name: artifacts.read_text(folder / path) for name, path in paths.items()}
-    norms = tables.grouped(tables.rows(texts["gradients.csv"]), *GRADIENT_CURVE)
-    effects = tables.grouped(tables.rows(texts["memory.csv"]), *MEMORY_CURVE)
-    fits = tables.grouped(_fits_of_own_curves(texts["decay.csv"]), *GRADIENT_CURVE)
 
-    params = tables.flat_params({key: value for key, value in stage.values.items() if not _counts_seeds(key)})
+    params = tables.flat_params(stage.values, without=_counts_seeds)
     params["sequence_length"] = stage.item
     family = RunFamily(stage, folder, params, {"sequence_length": length})
 
-    children = []
-    for curve, rows in norms.items():
-        fit = fits[curve][0] if curve in fits else {}
-        fitted = tables.finite({(metric, 0): fit.get(metric) for metric in FITTED})
-        metrics = tables.curves(rows, "lag_tokens", NORMS) | fitted
-        identity = dict(zip(GRADIENT_CURVE, curve, strict=True))
-        children.append(_curve(family, " ".join(curve), "gradient", identity, rows, metrics))
-    for curve, rows in effects.items():
-        metrics = tables.curves(rows, "lag_tokens", EFFECTS)
-        identity = dict(zip(MEMORY_CURVE, curve, strict=True))
-        children.append(_curve(family, " ".join([*curve, "memory"]), "memory", identity, rows, metrics))
-
-    seed_counts = sorted({child.params["seeds"] for child in children}, key=int)
+    gradients = _gradient_curves(family, texts)
+    curves = gradients + _memory_curves(family, texts)
+    seed_counts = sorted({curve.params["seeds"] for curve in curves}, key=int)
     parent = family.parent(
-        _paragraphs(children),
-        params={"seeds": " or ".join(seed_counts)},
-        metrics=_ends(children),
+        [TITLE, "\n".join(_described(curve) for curve in gradients)],
+        _ends(curves),
         files=texts,
+        params={"seeds": " or ".join(seed_counts)},
     )
-    return [parent, *children]
+    return [parent, *curves]
 
 
 def _counts_seeds(key: str) -> bool:
@@ -64,50 +52,59 @@ def _counts_seeds(key: str) -> bool:
     return key in ("train.seeds", "gradients.seeds") or key.startswith("train.runs.")
 
 
-def _fits_of_own_curves(decay: str) -> list[dict[str, str]]:
-    """The fits to the curves of reports/gradients: trained at this length, Keras' default initialiser."""
-    return [
-        row
-        for row in tables.rows(decay)
-        if row["trained_length"] == row["sequence_length"]
-        and row["initialiser"] == DEFAULT_INITIALISER
-        and row["quantity"] != "dz/dc"
-    ]
+def _gradient_curves(family: RunFamily, texts: dict[str, str]) -> list[Record]:
+    own_fits = filter(_is_of_own_curve, tables.rows(texts["decay.csv"]))
+    fits = tables.grouped(own_fits, *GRADIENT_CURVE)
+
+    curves = []
+    for words, rows in tables.grouped(tables.rows(texts["gradients.csv"]), *GRADIENT_CURVE).items():
+        metrics = tables.curves(rows, "lag_tokens", NORMS)
+        for fit in fits.get(words, [])[:1]:
+            metrics |= tables.finite({(metric, 0): fit[metric] for metric in FITTED})
+        identity = dict(zip(GRADIENT_CURVE, words, strict=True))
+        curves.append(_curve(family, " ".join(words), "gradient", identity, rows, metrics))
+    return curves
 
 
-def _curve(family: RunFamily, unit: str, quantity: str, identity: dict, rows: list[dict], metrics) -> Record:
+def _is_of_own_curve(fit: dict[str, str]) -> bool:
+    """Whether a fit belongs to a curve of reports/gradients: trained at this length, Keras' default initialiser."""
+    is_own_length = fit["trained_length"] == fit["sequence_length"]
+    return is_own_length and fit["initialiser"] == DEFAULT_INITIALISER and fit["quantity"] != "dz/dc"
+
+
+def _memory_curves(family: RunFamily, texts: dict[str, str]) -> list[Record]:
+    curves = []
+    for words, rows in tables.grouped(tables.rows(texts["memory.csv"]), *MEMORY_CURVE).items():
+        metrics = tables.curves(rows, "lag_tokens", EFFECTS)
+        identity = dict(zip(MEMORY_CURVE, words, strict=True))
+        curves.append(_curve(family, " ".join([*words, "memory"]), "memory", identity, rows, metrics))
+    return curves
+
+
+def _curve(family: RunFamily, unit: str, quantity: str, identity: dict, rows: list[dict], metrics: Metrics) -> Record:
     seeds = {row["seed"] for row in rows}
-    params = {**identity, "seeds": str(len(seeds))}
-    return family.child(unit, {**identity, "quantity": quantity}, params, metrics)
+    labels = {**identity, "quantity": quantity}
+    return family.child(unit, labels, {**identity, "seeds": str(len(seeds))}, metrics)
 
 
-def _end(curve: Record, metric: str) -> tuple[int, float] | None:
-    """The longest lag of a curve and the value at it; None where the curve has no point."""
-    points = {lag: value for (name, lag), value in curve.metrics.items() if name == metric}
-    return max(points.items(), default=None)
+def _end(curve: Record, metric: str) -> tuple[int, float]:
+    """The longest lag of a curve, and the value at it."""
+    return max((lag, value) for (name, lag), value in curve.metrics.items() if name == metric)
 
 
-def _ends(curves: list[Record]) -> dict[Point, float]:
+def _ends(curves: list[Record]) -> Metrics:
     """The end of each curve, for the parent: so one section of the chart page holds them all, also when folded."""
     ends = {}
     for curve in curves:
         metric = NORM if curve.tags["quantity"] == "gradient" else SIGN_ACCURACY
-        end = _end(curve, metric)
-        if end:
-            lag, value = end
-            ends[f"{metric}/{curve.tags['unit'].replace(' ', '-')}", lag] = value
+        lag, value = _end(curve, metric)
+        ends[f"{metric}/{curve.tags['unit'].replace(' ', '-')}", lag] = value
     return ends
 
 
-def _paragraphs(curves: list[Record]) -> list[str]:
-    """The norm of each mean gradient at the farthest word, with its half-life."""
-    lines = []
-    for curve in curves:
-        end = _end(curve, NORM)
-        if end:
-            half_life = curve.metrics.get(("half_life_tokens", 0))
-            suffix = "" if half_life is None else f", half-life {half_life:.1f} tokens"
-            lines.append(f"- {curve.tags['unit']}: 10^{end[1]:.1f}{suffix}")
-
-    title = "**The gradient at the farthest word, as a share of that at the last one** (mean over seeds)"
-    return [title, "\n".join(lines)]
+def _described(gradient: Record) -> str:
+    """The norm at the farthest word, with the half-life."""
+    _lag, norm = _end(gradient, NORM)
+    half_life = gradient.metrics.get(("half_life_tokens", 0))
+    suffix = "" if half_life is None else f", half-life {half_life:.1f} tokens"
+    return f"- {gradient.tags['unit']}: 10^{norm:.1f}{suffix}"

@@ -1,6 +1,5 @@
 """One run as MLflow shall show it, and the parts that a parent run and its children share."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import md5
@@ -32,6 +31,8 @@ SPLIT_BY_CONTEXT = {"training": "train", "validation": "validation", "test": "te
 
 Point = tuple[str, int]  # the name of a metric, and its step
 Dataset = tuple[str, str, str]  # context, path, hash
+Metrics = dict[Point, float]
+Strings = dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,11 @@ class Record:
     name: str
     key: str
     parent: str | None
-    tags: dict[str, str]
-    params: dict[str, str]
-    metrics: dict[Point, float]
-    datasets: list[Dataset] = field(default_factory=list)
-    artifacts: dict[str, str] = field(default_factory=dict)
+    tags: Strings
+    params: Strings
+    metrics: Metrics
+    datasets: list[Dataset]
+    artifacts: Strings
 
     @property
     def experiment(self) -> str:
@@ -81,12 +82,12 @@ def name(stage: str, unit: str = "") -> str:
             return unit
 
 
-def experiments(stages: Iterable[str]) -> dict[str, str]:
+def experiments(stages) -> Strings:
     """The experiment of each parent run, by the name of the run, for those of these stages that MLflow shows."""
     return {name(stage): EXPERIMENTS[kind(stage)] for stage in stages if kind(stage) in EXPERIMENTS}
 
 
-def tags(stage: str, unit: str, key: str, labels: dict) -> dict[str, str]:
+def tags(stage: str, unit: str, key: str, labels: dict) -> Strings:
     """The tags of a run, known before it starts. A label that is missing has its value in LABELS; "" gives no tag."""
     values = {**LABELS, **labels, "dvc.stage": stage, "unit": unit, "key": key}
     return {tag: str(value) for tag, value in values.items() if value != ""}
@@ -104,25 +105,16 @@ class RunFamily:
 
     stage: Stage
     folder: Path
-    params: dict[str, str]
+    params: Strings
     labels: dict = field(default_factory=dict)
     other_datasets: list[Dataset] = field(default_factory=list)  # than the splits that the stage depends on
 
-    def child(self, unit: str, labels: dict, params: dict[str, str], metrics: dict[Point, float]) -> Record:
+    def child(self, unit: str, labels: dict, params: Strings, metrics: Metrics) -> Record:
         """The record of a seed, a trial or a curve. `labels` and `params`: the ones that only this run has."""
         return self._record(unit, self.stage.key(), labels, params, metrics, {})
 
-    def parent(
-        self,
-        paragraphs: list[str],
-        *,
-        metrics: dict[Point, float],
-        params: dict[str, str] | None = None,
-        files: dict[str, str] | None = None,
-        labels: dict | None = None,
-        unit: str = "",
-    ) -> Record:
-        """The record of the whole stage.
+    def parent(self, paragraphs: list[str], metrics: Metrics, files=None, params=None, labels=None, unit="") -> Record:
+        """The record of the whole stage; `files` maps the names of artifacts in MLflow to texts.
 
         Its note has these paragraphs, the command that reproduces the stage, and a figure if there is a report.
         """
@@ -145,8 +137,8 @@ class RunFamily:
             name=name(self.stage.name, unit),
             key=key,
             parent=parent,
-            tags=tags(self.stage.name, unit, key, {**self.labels, **labels}),
-            params={**self.params, **params},
+            tags=tags(self.stage.name, unit, key, self.labels | labels),
+            params=self.params | params,
             metrics=metrics,
             datasets=datasets(self.stage) + self.other_datasets,
             artifacts=files,

@@ -8,24 +8,25 @@ import io
 import json
 import math
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from statistics import fmean
 
 from pipeline.storage import artifacts
-from pipeline.tracking.run_records.record import Point
+from pipeline.tracking.run_records.record import Metrics, Point, Strings
 
 HISTORY = ("train/loss", "train/accuracy", "validation/loss", "validation/accuracy")  # columns that become curves
 
 
-def read(path: Path) -> list[dict[str, str]]:
+def read(path: Path) -> list[Strings]:
     return rows(artifacts.read_text(path))
 
 
-def rows(text: str) -> list[dict[str, str]]:
+def rows(text: str) -> list[Strings]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def grouped(table: list[dict], *columns: str) -> dict[tuple, list[dict]]:
+def grouped(table: Iterable[dict], *columns: str) -> dict[tuple, list[dict]]:
     """The rows by their values in these columns."""
     groups = defaultdict(list)
     for row in table:
@@ -33,13 +34,13 @@ def grouped(table: list[dict], *columns: str) -> dict[tuple, list[dict]]:
     return dict(groups)
 
 
-def finite(metrics: dict[Point, str | float | None]) -> dict[Point, float]:
+def finite(metrics: dict[Point, str | float | None]) -> Metrics:
     """Without the values that were not measured: an empty field, null, NaN or an infinity."""
     numbers = {point: float(value) for point, value in metrics.items() if value not in ("", None)}
     return {point: value for point, value in numbers.items() if math.isfinite(value)}
 
 
-def curves(table: list[dict], step: str, columns: dict[str, str]) -> dict[Point, float]:
+def curves(table: list[dict], step: str, columns: Strings) -> Metrics:
     """A curve over the column `step` for each metric; `columns` maps the metric to its column.
 
     Rows with the same step, one per seed, give their mean.
@@ -53,11 +54,16 @@ def curves(table: list[dict], step: str, columns: dict[str, str]) -> dict[Point,
     return {point: fmean(numbers) for point, numbers in values.items()}
 
 
-def flat_params(values: dict) -> dict[str, str]:
+def learning_curves(history: list[dict]) -> Metrics:
+    return curves(history, "epoch", dict(zip(HISTORY, HISTORY, strict=True)))
+
+
+def flat_params(values: dict, without=lambda key: False) -> Strings:
     """Parameters by the last part of their keys. A section gives its members: `settings.textbook` `hidden_size`, ..."""
     params = {}
     for key, value in values.items():
-        params |= value if isinstance(value, dict) else {key.rpartition(".")[2]: value}
+        if not without(key):
+            params |= value if isinstance(value, dict) else {key.rpartition(".")[2]: value}
 
     params.pop("from", None)  # the file that holds the settings, which DVC needs and readers do not
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in params.items()}

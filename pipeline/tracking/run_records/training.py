@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline.storage import artifacts
 from pipeline.storage.dvc_lock import Stage
 from pipeline.tracking.run_records import tables
-from pipeline.tracking.run_records.record import Point, Record, RunFamily, datasets
+from pipeline.tracking.run_records.record import Metrics, Record, RunFamily, datasets
 
 
 def records(stage: Stage, summary: dict, evaluated: Stage | None, folder: Path) -> list[Record]:
@@ -28,13 +28,14 @@ def records(stage: Stage, summary: dict, evaluated: Stage | None, folder: Path) 
     kept_epochs = ", ".join(f"{epoch} (seed {seed})" for seed, epoch in best_epochs.items())
     parent = family.parent(
         [*_accuracy(summary), f"Kept epochs: {kept_epochs}"],
-        metrics=_summary_metrics(summary),
+        _summary_metrics(summary),
         files={"history.csv": history, "model.json": model},
     )
     children = []
     for (seed,), rows in rows_by_seed.items():
-        metrics = tables.curves(rows, "epoch", {column: column for column in tables.HISTORY})
-        metrics |= _scores_of_seed(summary, seed) | {("best_epoch", 0): float(best_epochs[seed])}
+        metrics = tables.learning_curves(rows)
+        metrics |= _scores_of_seed(summary, seed)
+        metrics["best_epoch", 0] = float(best_epochs[seed])
         children.append(family.child(seed, {"seed": seed}, {"seed": seed}, metrics))
     return [parent, *children]
 
@@ -44,7 +45,7 @@ def baseline(stage: Stage, summary: dict, folder: Path) -> Record:
     labels = {"architecture": "tfidf", "settings": "none"}
     labels["sequence_length"] = stage.values["settings.textbook.sequence_length"]
     family = RunFamily(stage, folder, {"architecture": "tfidf"}, labels)
-    return family.parent(_accuracy(summary), metrics=_summary_metrics(summary), unit="tfidf")
+    return family.parent(_accuracy(summary), _summary_metrics(summary), unit="tfidf")
 
 
 def _accuracy(summary: dict) -> list[str]:
@@ -61,7 +62,7 @@ def _accuracy(summary: dict) -> list[str]:
     ]
 
 
-def _summary_metrics(summary: dict) -> dict[Point, float]:
+def _summary_metrics(summary: dict) -> Metrics:
     """The mean of each metric over seeds, under its own name, with its standard deviation and interval."""
     metrics = {}
     for metric, values in summary.items():
@@ -73,7 +74,7 @@ def _summary_metrics(summary: dict) -> dict[Point, float]:
     return tables.finite(metrics)
 
 
-def _scores_of_seed(summary: dict, seed: str) -> dict[Point, float]:
+def _scores_of_seed(summary: dict, seed: str) -> Metrics:
     """The scores of one seed. A metric that is a curve too gets `.kept`: it is of the epoch whose weights were kept."""
     metrics = {}
     for metric, values in summary.items():

@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.storage import artifacts
 from pipeline.storage.dvc_lock import Stage
 from pipeline.tracking.run_records import tables
-from pipeline.tracking.run_records.record import Point, Record, RunFamily
+from pipeline.tracking.run_records.record import Metrics, Record, RunFamily
 
 
 def records(stage: Stage, folder: Path) -> list[Record]:
@@ -25,7 +25,7 @@ def records(stage: Stage, folder: Path) -> list[Record]:
     starting_recipe = stage.values[f"settings.{stage.values['tune.settings']}"]
     labels = {"architecture": architecture, "settings": "tuned", "seed": stage.values["tune.seed"]}
     labels["sequence_length"] = starting_recipe["sequence_length"]
-    params = tables.flat_params({key: value for key, value in stage.values.items() if key != "tune.space"})
+    params = tables.flat_params(stage.values, without=lambda key: key == "tune.space")
     family = RunFamily(stage, folder, params, labels)
 
     counts = dict(sorted(Counter(row["state"] for row in rows).items()))
@@ -47,12 +47,11 @@ def _trial(family: RunFamily, row: dict[str, str], history: list[dict], axes: li
         ("parameters", 0): row["parameters"],
         ("epochs", 0): row["epochs"],
     }
-    learning_curves = tables.curves(history, "epoch", {column: column for column in tables.HISTORY})
     return family.child(
         row["trial"],
         labels={"state": row["state"], "reason": row["reason"]},
         params={name: row[name] for name in (*axes, "trial")},
-        metrics=learning_curves | tables.finite(scores),
+        metrics=tables.learning_curves(history) | tables.finite(scores),
     )
 
 
@@ -60,7 +59,7 @@ def _contestant(row: dict) -> str:
     return "start" if row["starting_recipe"] else f"trial-{row['trial']}"
 
 
-def _race(summary: dict) -> dict[Point, float]:
+def _race(summary: dict) -> Metrics:
     """Race and regret. Where the search chose the starting recipe, the regret is 0 and has no interval."""
     regret = summary["regret"]
     metrics = {

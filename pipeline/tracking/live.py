@@ -37,12 +37,16 @@ def writer(folder: Path, stage: str, units: dict):
         start_new_session=True,  # Ctrl-C ends the trainer; the writer then ends the runs
     )
     send = _sender(process)
-    send({"folder": str(folder.resolve()), "stage": stage, "units": {str(unit): tags for unit, tags in units.items()}})
+    labels_by_unit = {str(unit): labels for unit, labels in units.items()}
+    send({"folder": str(folder.resolve()), "stage": stage, "units": labels_by_unit})
     os.set_blocking(process.stdin.fileno(), False)
+
+    def log(unit, step, metrics: dict) -> None:
+        send({"unit": str(unit), "step": int(step), "metrics": _as_in_files(metrics)})
 
     end = {"end": "FINISHED"}
     try:
-        yield lambda unit, step, metrics: send({"unit": str(unit), "step": int(step), "metrics": _as_in_files(metrics)})
+        yield log
     except (KeyboardInterrupt, SystemExit):
         end = {"end": "KILLED"}
         raise
@@ -60,7 +64,8 @@ def write(messages: Iterator[dict]) -> None:
     A child run of `gradients@` is a mean over seeds, which no seed can log, so only the parent shows that work.
     """
     header = next(messages)
-    name, units, folder = header["stage"], header["units"], Path(header["folder"])
+    name, units = header["stage"], header["units"]
+    folder = Path(header["folder"])
     stage = dvc_lock.present(name, folder)
     client, experiments = store.opened(folder)
     experiment = experiments[record.EXPERIMENTS[record.kind(name)]]
@@ -81,7 +86,8 @@ def write(messages: Iterator[dict]) -> None:
             unit = message["unit"]
             if unit not in children:
                 children[unit] = live_run(unit, units[unit], **{store.PARENT: parent.run.id})
-            children[unit].log({(metric, message["step"]): value for metric, value in message["metrics"].items()})
+            step = message["step"]
+            children[unit].log({(metric, step): value for metric, value in message["metrics"].items()})
 
     if "traceback" in end:
         parent.run.log_artifacts({"traceback.txt": end["traceback"]})
@@ -105,7 +111,7 @@ class _LiveRun:
 
     def log(self, points: record.Metrics) -> None:
         self._session |= points
-        if self.run.contradicts(points):
+        if store.contradict(self.run.points, points):
             self.run.delete()
             self.run = self._begin()
         self.run.log(self._session)

@@ -52,8 +52,9 @@ class VersionDifference:
     versions: tuple[StoredVersion, ...]
 
     def __str__(self) -> str:
-        name = f"{self.model.run} seed {self.model.seed}" if self.model else f"version {self.versions[0].number}"
-        return f"{NAME}: {name} {self.problem}"
+        if self.model is None:
+            return f"{NAME}: version {self.versions[0].number} {self.problem}"
+        return f"{NAME}: {self.model.run} seed {self.model.seed} {self.problem}"
 
 
 def differences(models: list[Model], folder: Path, better: Better) -> list[VersionDifference]:

@@ -150,13 +150,23 @@ def _check_writable(path: Path) -> None:
         database.execute("rollback")
 
 
+def contradict(stored: dict, values: dict) -> bool:
+    """Whether the store has another value for one of these keys."""
+    return any(stored.get(key, value) != value for key, value in values.items())
+
+
 class Run:
     """A run in the store, with the points and parameters that it has. To log one of these again does nothing."""
 
     def __init__(self, client, run, points: Metrics):
-        self.client, self.id, self.start = client, run.info.run_id, run.info.start_time
-        self.status, self.ended = run.info.status, run.info.end_time
-        self.params, self.tags, self.points = dict(run.data.params), dict(run.data.tags), points
+        self.client = client
+        self.id = run.info.run_id
+        self.start = run.info.start_time
+        self.status = run.info.status
+        self.ended = run.info.end_time
+        self.params = dict(run.data.params)
+        self.tags = dict(run.data.tags)
+        self.points = points
 
     @classmethod
     def find(cls, client, experiment: str, key: str) -> "Run | None":
@@ -176,9 +186,6 @@ class Run:
     def begin(cls, client, experiment: str, name: str, tags: Strings, folder: Path) -> "Run":
         return cls(client, client.create_run(experiment, tags={**tags, **_git(folder)}, run_name=name), {})
 
-    def contradicts(self, points: Metrics) -> bool:
-        return any(self.points.get(point, value) != value for point, value in points.items())
-
     def log(self, points: Metrics, params: Strings | None = None, tags=None) -> None:
         """Logs points, parameters and tags in as few requests as possible, the tags with the last one."""
         from mlflow.entities import Metric, Param, RunTag
@@ -190,11 +197,12 @@ class Run:
 
         metric_batches = _batches(new_metrics, METRICS_AT_ONCE)
         param_batches = _batches(new_params, PARAMS_AT_ONCE)
-        *first, last = list(zip_longest(metric_batches, param_batches, fillvalue=[])) or [([], [])]
-        for metrics, params in first:
-            self.client.log_batch(self.id, metrics, params)
-        if any(last) or run_tags:
-            self.client.log_batch(self.id, *last, run_tags)
+        batches = list(zip_longest(metric_batches, param_batches, fillvalue=[])) or [([], [])]
+        last_metrics, last_params = batches.pop()
+        for metric_batch, param_batch in batches:
+            self.client.log_batch(self.id, metric_batch, param_batch)
+        if last_metrics or last_params or run_tags:
+            self.client.log_batch(self.id, last_metrics, last_params, run_tags)
         self.points |= new_points
 
     def log_datasets(self, datasets: list[Dataset]) -> None:

@@ -60,7 +60,11 @@ def runs(folder: Path) -> dict[str, list[StoredRun]]:
     rows = rows_of_sqlite(folder, RUNS, json.dumps(store.EXPERIMENT_NAMES), json.dumps(TAGS))
     if rows is None:
         return runs_through_mlflow(*store.opened(folder))
-    return _by_key(StoredRun(run, status, tags) for (run, status), tags in _tags_by_item(rows).items())
+
+    stored_runs = []
+    for (run, status), tags in _tags_by_item(rows).items():
+        stored_runs.append(StoredRun(run, status, tags))
+    return _by_key(stored_runs)
 
 
 def versions(folder: Path) -> list[StoredVersion]:
@@ -68,7 +72,11 @@ def versions(folder: Path) -> list[StoredVersion]:
     rows = rows_of_sqlite(folder, VERSIONS, CHAMPION, NAME)
     if rows is None:
         return versions_through_mlflow(store.opened(folder)[0])
-    return [StoredVersion(number, tags, bool(champion)) for (number, champion), tags in _tags_by_item(rows).items()]
+
+    stored_versions = []
+    for (number, is_champion), tags in _tags_by_item(rows).items():
+        stored_versions.append(StoredVersion(number, tags, bool(is_champion)))
+    return stored_versions
 
 
 def runs_through_mlflow(client, experiments: dict[str, str]) -> dict[str, list[StoredRun]]:

@@ -21,8 +21,9 @@ class RunDifference:
     runs: tuple[StoredRun, ...]
 
     def __str__(self) -> str:
-        name = f"{self.record.experiment}: {self.record.name}" if self.record else f"run {self.runs[0].id}"
-        return f"{name} {self.problem}"
+        if self.record is None:
+            return f"run {self.runs[0].id} {self.problem}"
+        return f"{self.record.experiment}: {self.record.name} {self.problem}"
 
 
 def differences(records: list[Record], folder: Path) -> list[RunDifference]:
@@ -40,12 +41,9 @@ def compared(records: list[Record], runs_by_key: dict[str, list[StoredRun]], is_
             differing.append(RunDifference(problem, record, tuple(runs)))
 
     keys = {record.key for record in records}
-    for runs in (runs for key, runs in runs_by_key.items() if key not in keys):
-        stale = tuple(run for run in runs if "current" in run.tags)
-        if stale and not is_copy:
-            differing.append(RunDifference(STALE, None, stale))
-        dead = [run for run in runs if run.status == "RUNNING" and store.has_died(run.tags.get(store.WRITER))]
-        differing += [RunDifference(DEAD, None, (run,)) for run in dead]
+    for key, runs in runs_by_key.items():
+        if key not in keys:
+            differing += _problems_of_others(runs, is_copy)
     return differing
 
 
@@ -65,6 +63,19 @@ def _problem(record: Record, runs: list[StoredRun], parent: str | None, is_copy:
     if run.tags.get("current") != "true" and not is_copy:
         return NOT_CURRENT
     return None
+
+
+def _problems_of_others(runs: list[StoredRun], is_copy: bool) -> list[RunDifference]:
+    """The problems of runs that no record describes: `current` without a reason, and a writer that died."""
+    differing = []
+    stale = [run for run in runs if "current" in run.tags]
+    if stale and not is_copy:
+        differing.append(RunDifference(STALE, None, tuple(stale)))
+
+    for run in runs:
+        if run.status == "RUNNING" and store.has_died(run.tags.get(store.WRITER)):
+            differing.append(RunDifference(DEAD, None, (run,)))
+    return differing
 
 
 def project(records: list[Record], folder: Path) -> None:
@@ -120,6 +131,6 @@ def _repair(client, experiment: str, difference: RunDifference, tags: dict[str, 
 def _is_repairable(run: Run, record: Record) -> bool:
     """MLflow can add points and parameters, but neither change nor remove one."""
     metrics = {metric for metric, _step in record.metrics}
-    has_surplus_points = any(point[0] in metrics and point not in record.metrics for point in run.points)
-    has_other_params = any(run.params.get(name, value) != value for name, value in record.params.items())
-    return not (has_surplus_points or has_other_params or run.contradicts(record.metrics))
+    surplus_points = [point for point in run.points.keys() - record.metrics.keys() if point[0] in metrics]
+    has_other_params = store.contradict(run.params, record.params)
+    return not (surplus_points or has_other_params or store.contradict(run.points, record.metrics))

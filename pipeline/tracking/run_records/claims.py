@@ -20,7 +20,7 @@ def records(stage: Stage, folder: Path) -> list[Record]:
     parent = family.parent(
         ["\n".join(["| The tutorial says | Measured |", "|---|---|", *rows])],
         labels={f"claim {claim['name']}": claim["verdict"] for claim in claims},
-        metrics={(f"claims.{verdict.replace(' ', '_')}", 0): float(count) for verdict, count in counts.items()},
+        metrics=tables.scalars({f"claims.{verdict.replace(' ', '_')}": count for verdict, count in counts.items()}),
         files={"claims.json": text},
     )
     return [parent]

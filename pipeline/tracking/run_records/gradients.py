@@ -56,13 +56,15 @@ def _gradient_curves(family: RunFamily, texts: dict[str, str]) -> list[Record]:
     own_fits = filter(_is_of_own_curve, tables.rows(texts["decay.csv"]))
     fits = tables.grouped(own_fits, *GRADIENT_CURVE)
 
+    norms = tables.rows(texts["gradients.csv"])
     curves = []
-    for words, rows in tables.grouped(tables.rows(texts["gradients.csv"]), *GRADIENT_CURVE).items():
+    for words, rows in tables.grouped(norms, *GRADIENT_CURVE).items():
         metrics = tables.curves(rows, "lag_tokens", NORMS)
         for fit in fits.get(words, [])[:1]:
-            metrics |= tables.finite({(metric, 0): fit[metric] for metric in FITTED})
+            metrics |= tables.scalars({metric: fit[metric] for metric in FITTED})
         identity = dict(zip(GRADIENT_CURVE, words, strict=True))
-        curves.append(_curve(family, " ".join(words), "gradient", identity, rows, metrics))
+        unit = " ".join(words)
+        curves.append(_curve(family, unit, "gradient", identity, rows, metrics))
     return curves
 
 
@@ -73,11 +75,13 @@ def _is_of_own_curve(fit: dict[str, str]) -> bool:
 
 
 def _memory_curves(family: RunFamily, texts: dict[str, str]) -> list[Record]:
+    effects = tables.rows(texts["memory.csv"])
     curves = []
-    for words, rows in tables.grouped(tables.rows(texts["memory.csv"]), *MEMORY_CURVE).items():
+    for words, rows in tables.grouped(effects, *MEMORY_CURVE).items():
         metrics = tables.curves(rows, "lag_tokens", EFFECTS)
         identity = dict(zip(MEMORY_CURVE, words, strict=True))
-        curves.append(_curve(family, " ".join([*words, "memory"]), "memory", identity, rows, metrics))
+        unit = " ".join([*words, "memory"])
+        curves.append(_curve(family, unit, "memory", identity, rows, metrics))
     return curves
 
 
@@ -98,7 +102,8 @@ def _ends(curves: list[Record]) -> Metrics:
     for curve in curves:
         metric = NORM if curve.tags["quantity"] == "gradient" else SIGN_ACCURACY
         lag, value = _end(curve, metric)
-        ends[f"{metric}/{curve.tags['unit'].replace(' ', '-')}", lag] = value
+        name = curve.tags["unit"].replace(" ", "-")
+        ends[f"{metric}/{name}", lag] = value
     return ends
 
 

@@ -14,20 +14,27 @@ METRICS = {"accuracy": "accuracy", "solved": "solved"}
 def records(stage: Stage, folder: Path) -> list[Record]:
     table = artifacts.read_text(folder / artifacts.RETENTION)
     checks = artifacts.read_text(folder / artifacts.RETENTION_CHECKS)
-    rows = [{**row, "solved": int(row["solved"] == "True")} for row in tables.rows(table)]
+    rows = tables.rows(table)
+    for row in rows:
+        row["solved"] = int(row["solved"] == "True")
     family = RunFamily(stage, folder, tables.flat_params(stage.values))
 
     children = []
     for curve, rows_of_curve in tables.grouped(rows, *CURVE).items():
         identity = dict(zip(CURVE, curve, strict=True))
         metrics = tables.curves(rows_of_curve, "lag_tokens", METRICS)
-        children.append(family.child(" ".join(curve), {**identity, "quantity": "retention"}, identity, metrics))
+        labels = {**identity, "quantity": "retention"}
+        children.append(family.child(" ".join(curve), labels, identity, metrics))
 
     longest_lags = {child.tags["unit"]: _longest_learned_lag(child) for child in children}
-    lines = [f"- {unit}: {lag or 'no lag that was tried'}" for unit, lag in longest_lags.items()]
+    lines, metrics = [], {}
+    for unit, lag in longest_lags.items():
+        lines.append(f"- {unit}: {lag or 'no lag that was tried'}")
+        metrics[f"retained_tokens/{unit.replace(' ', '-')}"] = lag
+
     parent = family.parent(
         ["**The longest lag, in tokens, that was learned on every seed**", "\n".join(lines)],
-        metrics={(f"retained_tokens/{unit.replace(' ', '-')}", 0): float(lag) for unit, lag in longest_lags.items()},
+        metrics=tables.scalars(metrics),
         files={"retention.csv": table, "checks.csv": checks},
     )
     return [parent, *children]

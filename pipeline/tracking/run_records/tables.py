@@ -40,6 +40,11 @@ def finite(metrics: dict[Point, str | float | None]) -> Metrics:
     return {point: value for point, value in numbers.items() if math.isfinite(value)}
 
 
+def scalars(values: dict[str, str | float | None]) -> Metrics:
+    """Metrics without a curve, by name; only the values that were measured."""
+    return finite({(metric, 0): value for metric, value in values.items()})
+
+
 def curves(table: list[dict], step: str, columns: Strings) -> Metrics:
     """A curve over the column `step` for each metric; `columns` maps the metric to its column.
 
@@ -47,8 +52,9 @@ def curves(table: list[dict], step: str, columns: Strings) -> Metrics:
     """
     values = defaultdict(list)
     for row in table:
-        points = finite({(metric, int(row[step])): row[column] for metric, column in columns.items()})
-        for point, value in points.items():
+        lag_or_epoch = int(row[step])
+        points = {(metric, lag_or_epoch): row[column] for metric, column in columns.items()}
+        for point, value in finite(points).items():
             values[point].append(value)
 
     return {point: fmean(numbers) for point, numbers in values.items()}
@@ -67,3 +73,9 @@ def flat_params(values: dict, without=lambda key: False) -> Strings:
 
     params.pop("from", None)  # the file that holds the settings, which DVC needs and readers do not
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in params.items()}
+
+
+def interval(summary: dict) -> str:
+    """The interval of a mean for a sentence, empty where there is none."""
+    low, high = summary["low"], summary["high"]
+    return "" if low is None else f", 95 % interval {low:.4f} to {high:.4f}"

@@ -34,8 +34,7 @@ def records(stage: Stage, summary: dict, evaluated: Stage | None, folder: Path) 
     children = []
     for (seed,), rows in rows_by_seed.items():
         metrics = tables.learning_curves(rows)
-        metrics |= _scores_of_seed(summary, seed)
-        metrics["best_epoch", 0] = float(best_epochs[seed])
+        metrics |= tables.scalars({**_scores_of_seed(summary, seed), "best_epoch": best_epochs[seed]})
         children.append(family.child(seed, {"seed": seed}, {"seed": seed}, metrics))
     return [parent, *children]
 
@@ -54,33 +53,30 @@ def _accuracy(summary: dict) -> list[str]:
     if accuracy is None:
         return []
 
-    interval = "" if accuracy["low"] is None else f", 95 % interval {accuracy['low']:.4f} to {accuracy['high']:.4f}"
-    seeds = len(accuracy["scores"])
-    return [
-        f"**Test accuracy {accuracy['mean']:.4f}**{interval}, {seeds} seed{'s' if seeds > 1 else ''}, "
-        f"{summary['parameters']:,} parameters"
-    ]
+    mean = f"**Test accuracy {accuracy['mean']:.4f}**{tables.interval(accuracy)}"
+    count = len(accuracy["scores"])
+    seeds = f"{count} seeds" if count > 1 else "1 seed"
+    return [f"{mean}, {seeds}, {summary['parameters']:,} parameters"]
 
 
 def _summary_metrics(summary: dict) -> Metrics:
     """The mean of each metric over seeds, under its own name, with its standard deviation and interval."""
-    metrics = {}
-    for metric, values in summary.items():
-        if metric == "parameters":
-            metrics[metric, 0] = values
-        else:
-            metrics[metric, 0] = values["mean"]
-            metrics |= {(f"{metric}.{part}", 0): values[part] for part in ("sd", "low", "high")}
-    return tables.finite(metrics)
+    metrics = {"parameters": summary.get("parameters")}
+    for metric, values in _scored(summary).items():
+        metrics[metric] = values["mean"]
+        for part in ("sd", "low", "high"):
+            metrics[f"{metric}.{part}"] = values[part]
+    return tables.scalars(metrics)
 
 
-def _scores_of_seed(summary: dict, seed: str) -> Metrics:
+def _scores_of_seed(summary: dict, seed: str) -> dict[str, float | None]:
     """The scores of one seed. A metric that is a curve too gets `.kept`: it is of the epoch whose weights were kept."""
-    metrics = {}
-    for metric, values in summary.items():
-        if metric == "parameters":
-            metrics[metric, 0] = values
-        else:
-            name = f"{metric}.kept" if metric in tables.HISTORY else metric
-            metrics[name, 0] = values["scores"].get(seed)
-    return tables.finite(metrics)
+    scores = {"parameters": summary.get("parameters")}
+    for metric, values in _scored(summary).items():
+        name = f"{metric}.kept" if metric in tables.HISTORY else metric
+        scores[name] = values["scores"].get(seed)
+    return scores
+
+
+def _scored(summary: dict) -> dict[str, dict]:
+    return {metric: values for metric, values in summary.items() if metric != "parameters"}

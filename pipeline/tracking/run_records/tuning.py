@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.storage import artifacts
 from pipeline.storage.dvc_lock import Stage
 from pipeline.tracking.run_records import tables
-from pipeline.tracking.run_records.record import Metrics, Record, RunFamily
+from pipeline.tracking.run_records.record import Record, RunFamily
 
 
 def records(stage: Stage, folder: Path) -> list[Record]:
@@ -34,24 +34,28 @@ def records(stage: Stage, folder: Path) -> list[Record]:
     parent = family.parent(
         _paragraphs(summary, counts),
         params={**ranges, **chosen_settings, "chosen": _contestant(summary["chosen"])},
-        metrics=_race(summary) | {(f"trials.{state.lower()}", 0): float(count) for state, count in counts.items()},
+        metrics=tables.scalars(_race(summary) | {f"trials.{state.lower()}": count for state, count in counts.items()}),
         files={f"{architecture}.csv": trials, f"{architecture}.json": tuned, "summary.json": summary_text},
     )
-    return [parent, *(_trial(family, row, histories.get((row["trial"],), []), list(space)) for row in rows)]
+    children = []
+    for row in rows:
+        history = histories.get((row["trial"],), [])
+        children.append(_trial(family, row, history, list(space)))
+    return [parent, *children]
 
 
 def _trial(family: RunFamily, row: dict[str, str], history: list[dict], axes: list[str]) -> Record:
     """`validation/accuracy.kept` is the value of the trial: at its rung, or of the last epoch before it diverged."""
     scores = {
-        ("validation/accuracy.kept", 0): row["value"],
-        ("parameters", 0): row["parameters"],
-        ("epochs", 0): row["epochs"],
+        "validation/accuracy.kept": row["value"],
+        "parameters": row["parameters"],
+        "epochs": row["epochs"],
     }
     return family.child(
         row["trial"],
         labels={"state": row["state"], "reason": row["reason"]},
         params={name: row[name] for name in (*axes, "trial")},
-        metrics=tables.learning_curves(history) | tables.finite(scores),
+        metrics=tables.learning_curves(history) | tables.scalars(scores),
     )
 
 
@@ -59,28 +63,27 @@ def _contestant(row: dict) -> str:
     return "start" if row["starting_recipe"] else f"trial-{row['trial']}"
 
 
-def _race(summary: dict) -> Metrics:
+def _race(summary: dict) -> dict[str, float | None]:
     """Race and regret. Where the search chose the starting recipe, the regret is 0 and has no interval."""
     regret = summary["regret"]
     metrics = {
-        ("regret", 0): regret["difference"],
-        ("regret.low", 0): regret["low"],
-        ("regret.high", 0): regret["high"],
+        "regret": regret["difference"],
+        "regret.low": regret["low"],
+        "regret.high": regret["high"],
     }
-
     for row in summary["race"]:
         name = _contestant(row)
-        metrics[f"race/{name}", 0] = row["mean"]
-        metrics[f"race.difference/{name}", 0] = row["difference"]
-        metrics[f"race.standard_error/{name}", 0] = row["standard_error"]
-    return tables.finite(metrics)
+        metrics[f"race/{name}"] = row["mean"]
+        metrics[f"race.difference/{name}"] = row["difference"]
+        metrics[f"race.standard_error/{name}"] = row["standard_error"]
+    return metrics
 
 
 def _paragraphs(summary: dict, counts: dict[str, int]) -> list[str]:
     states = ", ".join(f"{count} {state}" for state, count in counts.items())
     chosen, regret = summary["chosen"], summary["regret"]
-    interval = "" if regret["low"] is None else f", 95 % interval {regret['low']:.4f} to {regret['high']:.4f}"
+    difference = f"{regret['difference']:.4f}{tables.interval(regret)}"
     return [
         f"**{_contestant(chosen)}**: {chosen['reason']}; trials: {states}",
-        f"Regret (chosen minus starting recipe on fresh seeds): {regret['difference']:.4f}{interval}",
+        f"Regret (chosen minus starting recipe on fresh seeds): {difference}",
     ]

@@ -51,7 +51,10 @@ def writer(folder: Path, stage: str, units: dict):
         end = {"end": "KILLED"}
         raise
     except BaseException:
-        end = {"end": "FAILED", "traceback": stores.masked(traceback.format_exc())[-TRACEBACK_CHARACTERS:]}
+        end = {
+            "end": "FAILED",
+            "traceback": stores.masked(traceback.format_exc())[-TRACEBACK_CHARACTERS:],
+        }
         raise
     finally:
         send(end)

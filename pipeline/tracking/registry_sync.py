@@ -33,7 +33,10 @@ NEEDED = (  # the packages that served_model.py imports; the packages that they 
     "ruamel.yaml",
     "scipy",
 )
-EXAMPLE = ["A slow start, but the ending is wonderful.", "Dull from the first minute to the last."]
+EXAMPLE = [
+    "A slow start, but the ending is wonderful.",
+    "Dull from the first minute to the last.",
+]
 DESCRIPTION = """Film reviews in plain words (`list[str]`); of each the label and the probability that it is positive.
 
 A version is the best seed of a run by validation accuracy. Tag `current`: it describes the checkout.

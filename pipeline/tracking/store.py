@@ -23,7 +23,8 @@ from pipeline.tracking.run_records.record import EXPERIMENTS, Dataset, Metrics, 
 EXPERIMENT_NAMES = tuple(dict.fromkeys(EXPERIMENTS.values()))
 PARENT = "mlflow.parentRunId"
 WRITER = "writer"  # the tag that names the process that lets a run grow: host, number and start
-METRICS_AT_ONCE, PARAMS_AT_ONCE = 800, 100  # a server takes 1000 items in one request, tags included
+METRICS_AT_ONCE = 800  # a server takes 1000 items in one request, tags included
+PARAMS_AT_ONCE = 100
 SYSTEM = "system/"  # prefix of the metrics that MLflow measures of the machine
 ENVIRONMENT = {  # defaults for MLflow; a user's own values win
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -32,10 +33,6 @@ ENVIRONMENT = {  # defaults for MLflow; a user's own values win
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
-
-
-def off() -> bool:
-    return os.environ.get("RNN_TRACKING") == "off"
 
 
 def writer() -> str:
@@ -184,7 +181,8 @@ class Run:
 
     @classmethod
     def begin(cls, client, experiment: str, name: str, tags: Strings, folder: Path) -> "Run":
-        return cls(client, client.create_run(experiment, tags={**tags, **_git(folder)}, run_name=name), {})
+        run = client.create_run(experiment, tags={**tags, **_git(folder)}, run_name=name)
+        return cls(client, run, {})
 
     def log(self, points: Metrics, params: Strings | None = None, tags=None) -> None:
         """Logs points, parameters and tags in as few requests as possible, the tags with the last one."""
@@ -244,4 +242,7 @@ def _git(folder: Path) -> Strings:
 def warn(error: BaseException) -> None:
     """Prints the one line on stderr that trouble with MLflow may cost."""
     reason = stores.masked(" ".join(str(error).split()))[:300]
-    print(f"MLflow: {type(error).__name__}: {reason}; `python -m pipeline track` fills in later", file=sys.stderr)
+    print(
+        f"MLflow: {type(error).__name__}: {reason}; `python -m pipeline track` fills in later",
+        file=sys.stderr,
+    )

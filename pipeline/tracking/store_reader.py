@@ -20,7 +20,7 @@ SCHEMA = "dc11669786a5"  # of MLflow 3.17, as its table `alembic_version` names 
 MISSING = "is missing"
 NOT_CURRENT = "is not tagged `current`"
 STALE = "is tagged `current`, but no file describes it"
-TAGS = ("key", "record", "current", store.WRITER, store.PARENT)  # the tags that decide whether a run is correct
+TAGS = ("key", "record", "current", store.WRITER, store.PARENT)  # these decide whether a run is correct
 RUNS = """
     select run.run_uuid, run.status, tag.key, tag.value
     from experiments experiment join runs run using (experiment_id) join tags tag using (run_uuid)
@@ -60,11 +60,8 @@ def runs(folder: Path) -> dict[str, list[StoredRun]]:
     rows = rows_of_sqlite(folder, RUNS, json.dumps(store.EXPERIMENT_NAMES), json.dumps(TAGS))
     if rows is None:
         return runs_through_mlflow(*store.opened(folder))
-
-    stored_runs = []
-    for (run, status), tags in _tags_by_item(rows).items():
-        stored_runs.append(StoredRun(run, status, tags))
-    return _by_key(stored_runs)
+    tags_by_run = _tags_by_item(rows)
+    return _by_key([StoredRun(*run, tags) for run, tags in tags_by_run.items()])
 
 
 def versions(folder: Path) -> list[StoredVersion]:
@@ -72,16 +69,16 @@ def versions(folder: Path) -> list[StoredVersion]:
     rows = rows_of_sqlite(folder, VERSIONS, CHAMPION, NAME)
     if rows is None:
         return versions_through_mlflow(store.opened(folder)[0])
-
-    stored_versions = []
-    for (number, is_champion), tags in _tags_by_item(rows).items():
-        stored_versions.append(StoredVersion(number, tags, bool(is_champion)))
-    return stored_versions
+    tags_by_version = _tags_by_item(rows)
+    return [StoredVersion(number, tags, bool(champion)) for (number, champion), tags in tags_by_version.items()]
 
 
 def runs_through_mlflow(client, experiments: dict[str, str]) -> dict[str, list[StoredRun]]:
     """`experiments`: the id of each experiment by its name."""
-    query = {"experiment_ids": list(experiments.values()), "order_by": ["attributes.start_time ASC"]}
+    query = {
+        "experiment_ids": list(experiments.values()),
+        "order_by": ["attributes.start_time ASC"],
+    }
     stored_runs = []
     for run in _pages(client.search_runs, **query):
         tags = {tag: value for tag, value in run.data.tags.items() if tag in TAGS}

@@ -1,8 +1,6 @@
 """A whole small study as files in a folder: a run on four seeds and one on two, three trials, one sequence length."""
 
-import csv
 import json
-from itertools import product
 from pathlib import Path
 
 import yaml
@@ -12,7 +10,6 @@ from pipeline.params import Params, read
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 RUNS = ("vanilla-textbook", "vanilla-tuned")
 SEEDS = {"vanilla-textbook": ("0", "1", "2", "3"), "vanilla-tuned": ("0", "1")}
-FEW_SEEDS = ("0", "1")  # of the gradient study and of retention
 LENGTH = 4
 HISTORY = ("train/loss", "train/accuracy", "validation/loss", "validation/accuracy")
 STAGES = ("tune@vanilla", *(f"train@{run}" for run in RUNS), f"gradients@{LENGTH}", "retention", "claims")
@@ -27,12 +24,68 @@ RACE = [
     {"trial": 1, "starting_recipe": False, "mean": 0.875, "difference": 0.125, "standard_error": 0.0625},
 ]
 REGRET = {"difference": 0.25, "low": -0.125, "high": 0.5}
-FITS = (  # initialiser, trained length, quantity, half-life; the report shows the first of them
-    ("orthogonal", LENGTH, "dz/dh", 3.5),
-    ("orthogonal", LENGTH, "dz/dc", 9),
-    ("identity", LENGTH, "dz/dh", 9),
-    ("orthogonal", 100, "dz/dh", 9),
-)
+TRIALS = """\
+trial,state,value,hidden_size,embedding_dimension,learning_rate,dropout,parameters,epochs,reason
+0,COMPLETE,0.75,16,32,0.001,0.5,1000,3,
+1,COMPLETE,0.75,16,32,0.001,0.5,1000,3,
+2,FAIL,,16,32,0.001,0.5,1000,3,
+"""
+TRIAL_HISTORIES = """\
+trial,epoch,train/loss,train/accuracy,validation/loss,validation/accuracy
+0,1,0.5,0.5,0.5,0.5
+0,2,0.5,0.5,0.5,0.5
+1,1,0.5,0.5,0.5,0.5
+1,2,0.5,0.5,0.5,0.5
+"""
+NORMS = """\
+architecture,direction,weights,seed,lag_tokens,log10_relative_norm,p10,p90
+vanilla,forward,initial,0,0,0,-5,
+vanilla,forward,initial,0,1,-1,-5,
+vanilla,forward,initial,0,2,-2,-5,
+vanilla,forward,initial,0,3,-3,-5,
+vanilla,forward,initial,1,0,0,-5,
+vanilla,forward,initial,1,1,-2,-5,
+vanilla,forward,initial,1,2,-4,-5,
+vanilla,forward,initial,1,3,-6,-5,
+vanilla,forward,trained,0,0,0,-5,
+vanilla,forward,trained,0,1,-1,-5,
+vanilla,forward,trained,0,2,-2,-5,
+vanilla,forward,trained,0,3,-3,-5,
+vanilla,forward,trained,1,0,0,-5,
+vanilla,forward,trained,1,1,-2,-5,
+vanilla,forward,trained,1,2,-4,-5,
+vanilla,forward,trained,1,3,-6,-5,
+"""
+EFFECTS = """\
+architecture,trained_length,seed,lag_tokens,contrast,sign_accuracy
+vanilla,4,0,0,2,0.9
+vanilla,4,1,0,2,0.9
+"""
+FITS = """\
+architecture,direction,weights,initialiser,sequence_length,trained_length,quantity,r2,half_life_tokens,horizon_1e-1,\
+horizon_1e-2,horizon_1e-3
+vanilla,forward,initial,orthogonal,4,4,dz/dh,0.95,3.5,2,inf,inf
+vanilla,forward,initial,orthogonal,4,4,dz/dc,0.95,9,2,inf,inf
+vanilla,forward,initial,identity,4,4,dz/dh,0.95,9,2,inf,inf
+vanilla,forward,initial,orthogonal,4,100,dz/dh,0.95,9,2,inf,inf
+vanilla,forward,trained,orthogonal,4,4,dz/dh,0.95,3.5,2,inf,inf
+vanilla,forward,trained,orthogonal,4,4,dz/dc,0.95,9,2,inf,inf
+vanilla,forward,trained,identity,4,4,dz/dh,0.95,9,2,inf,inf
+vanilla,forward,trained,orthogonal,4,100,dz/dh,0.95,9,2,inf,inf
+"""
+PROBES = """\
+architecture,probe,accuracy
+vanilla,plain,0.5
+"""
+RETAINED = """\
+architecture,signal,lag_tokens,seed,updates,accuracy,solved
+vanilla,first,1,0,100,1,True
+vanilla,first,1,1,100,1,True
+vanilla,first,2,0,100,1,True
+vanilla,first,2,1,100,1,True
+vanilla,first,4,0,100,0.5,False
+vanilla,first,4,1,100,0.75,False
+"""
 VERDICTS = {"a state word by word": "holds", "gradients vanish": "partly"}
 FIGURES = ("accuracy", "tuning-by-trial", "gradients-by-lag", "retention")
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="30" height="20"><rect width="30" height="20"/></svg>'
@@ -45,8 +98,7 @@ def write(folder: Path) -> Params:
         write_run(folder, run)
     write_text(folder / "data/prepared/vocabulary.txt", "<pad>\n<unknown>\nfine\n")
     write_search(folder, params)
-    write_length(folder)
-    write_retention(folder)
+    write_tables(folder)
 
     claims = [{"name": name, "sentence": name, "verdict": verdict} for name, verdict in VERDICTS.items()]
     write_json(folder / "reports/claims.json", claims)
@@ -69,12 +121,12 @@ def params_of(folder: Path) -> Params:
 
 def write_run(folder: Path, run: str, losses=(0.5, 0.25)) -> None:
     """Each seed's history, with the same loss for everything, the model's card, and a stand-in for its weights."""
-    rows = []
+    history = [f"seed,epoch,{','.join(HISTORY)},best"]
     for seed in seeds_of(run):
         for epoch, loss in enumerate(losses, 1):
-            rows.append({"seed": seed, "epoch": epoch, **dict.fromkeys(HISTORY, loss), "best": 0})
+            history.append(f"{seed},{epoch},{loss},{loss},{loss},{loss},0")
         write_text(folder / f"artifacts/models/{run}/seed-{seed}.weights.h5", f"weights of {run}, seed {seed}")
-    write_table(folder / f"artifacts/history/{run}.csv", rows)
+    write_text(folder / f"artifacts/history/{run}.csv", "\n".join([*history, ""]))
 
     best_epochs = {seed: 1 if seed == "1" else 2 for seed in seeds_of(run)}
     write_json(folder / f"artifacts/models/{run}/model.json", {"best_epochs": best_epochs})
@@ -85,57 +137,21 @@ def seeds_of(run: str) -> tuple[str, ...]:
 
 
 def write_search(folder: Path, params: Params) -> None:
-    write_table(folder / "reports/tuning/vanilla.csv", [trial(0), trial(1), trial(2, "FAIL", value="")])
-    histories = [
-        {"trial": number, "epoch": epoch, **dict.fromkeys(HISTORY, 0.5)} for number, epoch in product((0, 1), (1, 2))
-    ]
-    write_table(folder / "artifacts/trials/vanilla.csv", histories)
-
+    write_text(folder / "reports/tuning/vanilla.csv", TRIALS)
+    write_text(folder / "artifacts/trials/vanilla.csv", TRIAL_HISTORIES)
     tuned = {**params.settings["textbook"].model_dump(), "hidden_size": 16}
     write_json(folder / "artifacts/tuned/vanilla.json", {"settings": {"tuned": tuned}, "chosen": CHOSEN})
     write_json(folder / "reports/tuning/vanilla.json", {"chosen": CHOSEN, "race": RACE, "regret": REGRET})
 
 
-def trial(number: int, state: str = "COMPLETE", value=0.75) -> dict:
-    axes = {"hidden_size": 16, "embedding_dimension": 32, "learning_rate": 0.001, "dropout": 0.5}
-    return {"trial": number, "state": state, "value": value, **axes, "parameters": 1000, "epochs": 3, "reason": ""}
-
-
-def write_length(folder: Path) -> None:
-    """The tables of the one sequence length."""
-    norms = [
-        {"architecture": "vanilla", "direction": "forward", "weights": weights, "seed": seed, "lag_tokens": lag}
-        | {"log10_relative_norm": -lag * (1 + int(seed)), "p10": -5, "p90": ""}
-        for weights, seed, lag in product(("initial", "trained"), FEW_SEEDS, range(LENGTH))
-    ]
-    write_table(folder / f"reports/gradients/{LENGTH}.csv", norms)
-
-    effects = [
-        {"architecture": "vanilla", "trained_length": LENGTH, "seed": seed, "lag_tokens": 0}
-        | {"contrast": 2, "sign_accuracy": 0.9}
-        for seed in FEW_SEEDS
-    ]
-    write_table(folder / f"reports/memory/{LENGTH}.csv", effects)
-
-    fits = [
-        {"architecture": "vanilla", "direction": "forward", "weights": weights, "initialiser": initialiser}
-        | {"sequence_length": LENGTH, "trained_length": trained, "quantity": quantity, "r2": 0.95}
-        | {"half_life_tokens": half_life, "horizon_1e-1": 2, "horizon_1e-2": "inf", "horizon_1e-3": "inf"}
-        for weights, (initialiser, trained, quantity, half_life) in product(("initial", "trained"), FITS)
-    ]
-    write_table(folder / f"reports/decay/{LENGTH}.csv", fits)
-    probes = [{"architecture": "vanilla", "probe": "plain", "accuracy": 0.5}]
-    write_table(folder / f"reports/probes/{LENGTH}.csv", probes)
-
-
-def write_retention(folder: Path) -> None:
-    rows = [
-        {"architecture": "vanilla", "signal": "first", "lag_tokens": lag, "seed": seed, "updates": 100}
-        | {"accuracy": 1 if lag < 4 else 0.5 + int(seed) / 4, "solved": lag < 4}
-        for lag, seed in product((1, 2, 4), FEW_SEEDS)
-    ]
-    write_table(folder / "reports/retention.csv", rows)
-    write_table(folder / "artifacts/retention.csv", rows)
+def write_tables(folder: Path) -> None:
+    """Writes the tables of the one sequence length, and of retention."""
+    write_text(folder / f"reports/gradients/{LENGTH}.csv", NORMS)
+    write_text(folder / f"reports/memory/{LENGTH}.csv", EFFECTS)
+    write_text(folder / f"reports/decay/{LENGTH}.csv", FITS)
+    write_text(folder / f"reports/probes/{LENGTH}.csv", PROBES)
+    write_text(folder / "reports/retention.csv", RETAINED)
+    write_text(folder / "artifacts/retention.csv", RETAINED)
 
 
 def write_scores(folder: Path) -> None:
@@ -198,14 +214,6 @@ def _params_of_runs(folder: Path, values: dict) -> dict[str, dict]:
         if run["settings"] != "textbook":
             stages[f"train@{name}"][run["from"]] = {"settings.tuned": tuned}
     return stages
-
-
-def write_table(path: Path, rows: list[dict]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def write_json(path: Path, value) -> None:

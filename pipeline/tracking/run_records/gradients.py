@@ -85,7 +85,14 @@ def _memory_curves(family: RunFamily, texts: dict[str, str]) -> list[Record]:
     return curves
 
 
-def _curve(family: RunFamily, unit: str, quantity: str, identity: dict, rows: list[dict], metrics: Metrics) -> Record:
+def _curve(
+    family: RunFamily,
+    unit: str,
+    quantity: str,
+    identity: dict,
+    rows: list[dict],
+    metrics: Metrics,
+) -> Record:
     seeds = {row["seed"] for row in rows}
     labels = {**identity, "quantity": quantity}
     return family.child(unit, labels, {**identity, "seeds": str(len(seeds))}, metrics)

@@ -113,7 +113,15 @@ class RunFamily:
         """The record of a seed, a trial or a curve. `labels` and `params`: the ones that only this run has."""
         return self._record(unit, self.stage.key(), labels, params, metrics, {})
 
-    def parent(self, paragraphs: list[str], metrics: Metrics, files=None, params=None, labels=None, unit="") -> Record:
+    def parent(
+        self,
+        paragraphs: list[str],
+        metrics: Metrics,
+        files=None,
+        params=None,
+        labels=None,
+        unit="",
+    ) -> Record:
         """The record of the whole stage; `files` maps the names of artifacts in MLflow to texts.
 
         Its note has these paragraphs, the command that reproduces the stage, and a figure if there is a report.

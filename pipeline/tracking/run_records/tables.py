@@ -9,17 +9,16 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable
-from pathlib import Path
 from statistics import fmean
 
-from pipeline.storage import artifacts
 from pipeline.tracking.run_records.record import Metrics, Point, Strings
 
-HISTORY = ("train/loss", "train/accuracy", "validation/loss", "validation/accuracy")  # columns that become curves
-
-
-def read(path: Path) -> list[Strings]:
-    return rows(artifacts.read_text(path))
+HISTORY = (  # columns that become curves
+    "train/loss",
+    "train/accuracy",
+    "validation/loss",
+    "validation/accuracy",
+)
 
 
 def rows(text: str) -> list[Strings]:

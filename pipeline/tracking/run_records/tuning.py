@@ -19,11 +19,16 @@ def records(stage: Stage, folder: Path) -> list[Record]:
     tuned = artifacts.read_text(folder / artifacts.tuned(architecture))
     summary_text = artifacts.read_text(folder / artifacts.tuning_summary(architecture))
     summary = json.loads(summary_text)
-    histories = tables.grouped(tables.read(folder / artifacts.trial_histories(architecture)), "trial")
+    histories = artifacts.read_text(folder / artifacts.trial_histories(architecture))
+    histories_by_trial = tables.grouped(tables.rows(histories), "trial")
     rows = tables.rows(trials)
 
     starting_recipe = stage.values[f"settings.{stage.values['tune.settings']}"]
-    labels = {"architecture": architecture, "settings": "tuned", "seed": stage.values["tune.seed"]}
+    labels = {
+        "architecture": architecture,
+        "settings": "tuned",
+        "seed": stage.values["tune.seed"],
+    }
     labels["sequence_length"] = starting_recipe["sequence_length"]
     params = tables.flat_params(stage.values, without=lambda key: key == "tune.space")
     family = RunFamily(stage, folder, params, labels)
@@ -35,11 +40,15 @@ def records(stage: Stage, folder: Path) -> list[Record]:
         _paragraphs(summary, counts),
         params={**ranges, **chosen_settings, "chosen": _contestant(summary["chosen"])},
         metrics=tables.scalars(_race(summary) | {f"trials.{state.lower()}": count for state, count in counts.items()}),
-        files={f"{architecture}.csv": trials, f"{architecture}.json": tuned, "summary.json": summary_text},
+        files={
+            f"{architecture}.csv": trials,
+            f"{architecture}.json": tuned,
+            "summary.json": summary_text,
+        },
     )
     children = []
     for row in rows:
-        history = histories.get((row["trial"],), [])
+        history = histories_by_trial.get((row["trial"],), [])
         children.append(_trial(family, row, history, list(space)))
     return [parent, *children]
 

@@ -54,7 +54,10 @@ FIRST = {1: "vanilla-textbook 0 true", 2: "vanilla-tuned 1 true champion"}
 
 
 def test_the_best_seed_by_validation_is_chosen_and_of_equals_the_lowest(study):
-    assert {model.run: model.seed for model in best(study)} == {"vanilla-textbook": "0", "vanilla-tuned": "1"}
+    assert {model.run: model.seed for model in best(study)} == {
+        "vanilla-textbook": "0",
+        "vanilla-tuned": "1",
+    }
 
 
 def test_without_scores_of_these_models_there_is_no_best_seed(study):
@@ -84,6 +87,7 @@ def test_other_weights_are_another_version_current_moves_and_comes_back(study):
     projected(study)
     weights = study / "artifacts/models/vanilla-textbook/seed-0.weights.h5"
     before = weights.read_text()
+
     weights.write_text("others")
     assert problems(study) == [
         "rnn-for-nlp: vanilla-textbook seed 0 is missing",
@@ -91,6 +95,7 @@ def test_other_weights_are_another_version_current_moves_and_comes_back(study):
     ]
     projected(study)
     assert versions(study) == {**FIRST, 1: "vanilla-textbook 0 -", 3: "vanilla-textbook 0 true"}
+
     weights.write_text(before)
     assert "rnn-for-nlp: vanilla-textbook seed 0 is not tagged `current`" in problems(study)
     projected(study)
@@ -100,6 +105,7 @@ def test_other_weights_are_another_version_current_moves_and_comes_back(study):
 
 def test_deleted_and_duplicate_versions_are_repaired_and_champion_stays(study):
     projected(study)
+
     client, _ = store.opened(study)
     twin = client.get_model_version("rnn-for-nlp", "2")
     client.create_model_version("rnn-for-nlp", twin.source, twin.run_id, tags=twin.tags)
@@ -110,6 +116,7 @@ def test_deleted_and_duplicate_versions_are_repaired_and_champion_stays(study):
     ]
     projected(study)
     assert versions(study) == {2: FIRST[2], 4: FIRST[1]}
+
     client.delete_registered_model_alias("rnn-for-nlp", "champion")
     assert problems(study) == ["rnn-for-nlp: vanilla-tuned seed 1 should be champion"]
 
@@ -177,7 +184,10 @@ def as_version(number: int, model: registered_models.Model, is_champion: bool = 
 def test_the_champion_moves_only_to_a_better_run_on_the_same_reviews(scores, validation, moves):
     models = [model("a", [0.1, 0.2, 0.3], validation), model("b", scores, validation)]
     champion = as_version(1, model("champion", CHAMPION_SCORES), is_champion=True)
-    stored = [champion, *(as_version(number, candidate) for number, candidate in enumerate(models, 2))]
+    stored = [
+        champion,
+        *(as_version(number, candidate) for number, candidate in enumerate(models, 2)),
+    ]
 
     differences = registry_sync.compared(models, stored, False, track.shown_better)
     assert ("rnn-for-nlp: b seed 0 should be champion" in map(str, differences)) == moves

@@ -42,12 +42,11 @@ def test_a_seed_shows_its_curves_its_scores_and_what_made_it(study):
     assert record.metrics["test/accuracy", 0] == 0.75
     assert record.metrics["validation/accuracy.kept", 0] == 0.625
     assert record.metrics["best_epoch", 0] == 1
-    assert {"hidden_size": "64", "clip_norm": "null", "mask": "false", "epochs": "12", "seed": "1"}.items() <= (
-        record.params.items()
-    )
-    assert {"architecture": "vanilla", "settings": "textbook", "seed": "1", "sequence_length": "100"}.items() <= (
-        record.tags.items()
-    )
+
+    params = {"hidden_size": "64", "clip_norm": "null", "mask": "false", "epochs": "12", "seed": "1"}
+    tags = {"architecture": "vanilla", "settings": "textbook", "seed": "1", "sequence_length": "100"}
+    assert params.items() <= record.params.items()
+    assert tags.items() <= record.tags.items()
     assert [context for context, _, _ in record.datasets] == ["training", "validation", "test"]
 
 
@@ -143,7 +142,11 @@ def test_an_unstable_verdict_is_counted_and_described_with_both_verdicts(study):
             "**trial-1**: fewest parameters among those ahead; trials: 2 COMPLETE, 1 FAIL",
             "tuning-by-trial",
         ),
-        ("gradients 4", "- vanilla forward trained: 10^-4.5, half-life 3.5 tokens", "gradients-by-lag"),
+        (
+            "gradients 4",
+            "- vanilla forward trained: 10^-4.5, half-life 3.5 tokens",
+            "gradients-by-lag",
+        ),
         ("retention", "- vanilla first: 2", "retention"),
     ],
 )
@@ -164,7 +167,11 @@ def test_without_a_report_there_is_no_figure(study):
 
 def test_no_text_of_a_review_is_in_a_record(study):
     hostile = "</script><img src=x onerror=alert(1)>"
-    for path in ("reports/examples.json", "data/prepared/test.csv", "data/prepared/vocabulary.json"):
+    for path in (
+        "reports/examples.json",
+        "data/prepared/test.csv",
+        "data/prepared/vocabulary.json",
+    ):
         (study / path).parent.mkdir(parents=True, exist_ok=True)
         (study / path).write_text(json.dumps([hostile]))
     assert "onerror" not in repr(read(study).values())
@@ -186,7 +193,10 @@ def test_a_search_shows_its_race_and_its_regret(study):
 
 
 def test_a_search_that_kept_the_starting_recipe_has_a_regret_of_0(study):
-    summary = {"chosen": {**toy_study.CHOSEN, "trial": None, "starting_recipe": True}, "race": []}
+    summary = {
+        "chosen": {**toy_study.CHOSEN, "trial": None, "starting_recipe": True},
+        "race": [],
+    }
     summary["regret"] = {"difference": 0.0, "low": None, "high": None}
     toy_study.write_json(study / "reports/tuning/vanilla.json", summary)
     record = read(study)["vanilla study"]

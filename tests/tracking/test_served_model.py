@@ -41,12 +41,17 @@ def served(tmp_path_factory, empty_store):
     folder = tmp_path_factory.mktemp("served")
     toy_study.write(folder)
     (folder / "mlflow.db").write_bytes(empty_store.read_bytes())
-    artifacts.write_text(folder / artifacts.VOCABULARY, "".join(f"{word}\n" for word in (*SPECIAL_TOKENS, *WORDS)))
+    artifacts.write_text(
+        folder / artifacts.VOCABULARY,
+        "".join(f"{word}\n" for word in (*SPECIAL_TOKENS, *WORDS)),
+    )
+
     network = networks.packed(networks.initial("vanilla", SETTINGS, SIZE, seed=0))
     artifacts.write_bytes(folder / artifacts.weights(RUN, 0), network)
     card = {"architecture": "vanilla", "values": SETTINGS.model_dump(), "vocabulary_size": SIZE}
     best_epochs = artifacts.read_json(folder / artifacts.model(RUN))["best_epochs"]
     artifacts.write_json(folder / artifacts.model(RUN), {**card, "best_epochs": best_epochs})
+
     stages = dvc_lock.finished(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -87,6 +92,7 @@ def test_loaded_without_this_checkout_it_answers_as_predict_does(served, expecte
         text=True,
     )
     assert done.returncode == 0, done.stderr
+
     (answers, unknown, mixed), code, (surrogate,), empty = json.loads(done.stdout)
     same(answers, expected)
     assert unknown == [{"label": "unknown", "probability": None}] * len(UNKNOWN)
@@ -102,7 +108,13 @@ def test_over_http_and_from_mlflows_cli_it_answers_as_predict_does(served, expec
     (tmp_path / "in.json").write_text(json.dumps({"inputs": TEXTS}))
     command = [sys.executable, "-m", "mlflow", "models"]
     model = ["--model-uri", "models:/rnn-for-nlp@champion", "--env-manager", "local"]
-    common = {"cwd": tmp_path, "env": served[1], "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    common = {
+        "cwd": tmp_path,
+        "env": served[1],
+        "stdout": subprocess.DEVNULL,
+        "stderr": subprocess.PIPE,
+    }
+
     batch = subprocess.Popen([*command, "predict", *model, "-i", "in.json", "-o", "out.json", "-t", "json"], **common)
     with _server([*command, "serve", *model], common) as ask:
         same(ask({"inputs": TEXTS})["predictions"], expected)
@@ -111,6 +123,7 @@ def test_over_http_and_from_mlflows_cli_it_answers_as_predict_does(served, expec
         assert unknown[1]["label"] != "unknown"
         with pytest.raises(urllib.error.HTTPError, match="400"):
             ask({"inputs": [1]})
+
     _, errors = batch.communicate(timeout=120)
     assert batch.returncode == 0, errors
     same(json.loads((tmp_path / "out.json").read_text())["predictions"], expected)
@@ -122,7 +135,9 @@ def _server(command: list[str], common: dict):
 
         def ask(payload: dict):
             request = urllib.request.Request(  # noqa: S310
-                f"{url}/invocations", json.dumps(payload).encode(), {"Content-Type": "application/json"}
+                f"{url}/invocations",
+                json.dumps(payload).encode(),
+                {"Content-Type": "application/json"},
             )
             with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
                 return json.load(answer)

@@ -82,6 +82,7 @@ def refused(url: str, content: bytes | None = None, **headers: str) -> bool:
 def test_a_team_server_equals_the_files_whoever_comes_first(study, server, monkeypatch, capsys):
     assert refused(server, Host="evil.example")
     assert refused(f"{server}/api/2.0/mlflow/experiments/create", b"{}", Origin="http://evil.example")
+
     at_once(2, TRACK, server)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
     assert track.main(study, Tracker()) == 0  # what two made at once is made one
@@ -89,6 +90,7 @@ def test_a_team_server_equals_the_files_whoever_comes_first(study, server, monke
     assert track.main(study, Tracker()) == 0
     assert "changed just now: 0\n" in capsys.readouterr().out
     assert track.main(study, Tracker(), check=True) == 0
+
     client, experiments = store.opened(Path())
     assert {len(runs) for runs in store_reader.runs_through_mlflow(client, experiments).values()} == {1}
     assert len(store_reader.runs_through_mlflow(client, experiments)) == toy_study.RECORDS
@@ -97,6 +99,7 @@ def test_a_team_server_equals_the_files_whoever_comes_first(study, server, monke
         "vanilla-textbook": False,
         "vanilla-tuned": True,
     }
+
     version = client.get_model_version_by_alias("rnn-for-nlp", "champion")
     stored = client.get_model_version_download_uri("rnn-for-nlp", version.version)
     assert stored.startswith("mlflow-artifacts:/")

@@ -20,7 +20,11 @@ def test_tables_of_another_version_are_read_through_mlflow(projected, monkeypatc
     expected = store_reader.runs_through_mlflow(*store.opened(projected))
     opened = []
     monkeypatch.setattr(store_reader, "SCHEMA", schema)
-    monkeypatch.setattr(store, "opened", lambda folder, open_store=store.opened: opened.append(1) or open_store(folder))
+    monkeypatch.setattr(
+        store,
+        "opened",
+        lambda folder, open_store=store.opened: opened.append(1) or open_store(folder),
+    )
 
     assert store_reader.runs(projected) == expected
     assert store_reader.versions(projected) == []

@@ -22,7 +22,13 @@ from tests.support.serving import serving
 
 STAGE = "train@vanilla-textbook"
 UNITS = {
-    seed: {"architecture": "vanilla", "settings": "textbook", "seed": seed, "sequence_length": 100} for seed in (0, 1)
+    seed: {
+        "architecture": "vanilla",
+        "settings": "textbook",
+        "seed": seed,
+        "sequence_length": 100,
+    }
+    for seed in (0, 1)
 }
 FINISHED = {"end": "FINISHED"}
 DVC = """
@@ -39,6 +45,14 @@ stages:
 def records_of(folder: Path) -> list[run_records.Record]:
     stages = dvc_lock.finished(folder)
     return run_records.read([stages[name] for name in toy_study.STAGES], stages["evaluate"], folder)
+
+
+def track(folder: Path) -> None:
+    sync.project(records_of(folder), folder)
+
+
+def differences(folder: Path) -> list[str]:
+    return [str(difference) for difference in sync.differences(records_of(folder), folder)]
 
 
 def rows(folder: Path, query: str, *values) -> list[tuple]:
@@ -80,7 +94,11 @@ def write(folder: Path, *messages: dict) -> None:
 
 
 def header(folder: Path) -> dict:
-    return {"folder": str(folder), "stage": STAGE, "units": {str(seed): tags for seed, tags in UNITS.items()}}
+    return {
+        "folder": str(folder),
+        "stage": STAGE,
+        "units": {str(seed): tags for seed, tags in UNITS.items()},
+    }
 
 
 def epoch(seed: int, step: int, loss: float) -> dict:
@@ -145,14 +163,21 @@ def test_a_kill_while_the_store_is_created_leaves_no_broken_store(tmp_path):
 
 
 def test_a_record_becomes_a_finished_run_with_everything_it_holds(study):
-    sync.project(records_of(study), study)
+    track(study)
     assert len(statuses(study)) == toy_study.RECORDS
     assert set(statuses(study).values()) == {"FINISHED"}
     assert current(study) == set(statuses(study))
     assert points(study, "vanilla-textbook seed 1", "train/loss") == [(1, 0.5), (2, 0.25)]
-    assert points(study, "vanilla forward trained 4", "log10_relative_norm") == [(0, 0), (1, -1.5), (2, -3), (3, -4.5)]
+    assert points(study, "vanilla forward trained 4", "log10_relative_norm") == [
+        (0, 0),
+        (1, -1.5),
+        (2, -3),
+        (3, -4.5),
+    ]
+
     query = "select p.value from params p join runs r using (run_uuid) where r.name = ? and p.key = ?"
     assert rows(study, query, "vanilla-tuned seed 0", "hidden_size") == [("16",)]
+
     query = (
         "select c.name from tags t join runs c using (run_uuid) join runs p on t.value = p.run_uuid "
         "where t.key = ? and p.name = ? order by c.name"
@@ -160,6 +185,7 @@ def test_a_record_becomes_a_finished_run_with_everything_it_holds(study):
     assert rows(study, query, store.PARENT, "vanilla-textbook") == [
         (f"vanilla-textbook seed {seed}",) for seed in toy_study.seeds_of("vanilla-textbook")
     ]
+
     ((place,),) = rows(study, "select artifact_uri from runs where name = 'vanilla-textbook'")
     files = {file.name for file in Path(place.removeprefix("file://")).iterdir()}
     assert files == {"history.csv", "model.json", "accuracy.svg"}
@@ -173,8 +199,8 @@ def test_the_figure_in_a_description_is_that_run_s_own_artifact(projected):
 
 def test_twice_in_a_row_changes_nothing(projected):
     before = everything(projected)
-    assert sync.differences(records_of(projected), projected) == []
-    sync.project(records_of(projected), projected)
+    assert differences(projected) == []
+    track(projected)
     assert everything(projected) == before
 
 
@@ -184,7 +210,7 @@ def test_deleted_and_broken_runs_are_repaired_and_no_other_is_touched(projected)
     client.delete_run(ids["vanilla-tuned"])
     client.update_run(ids["tfidf"], status="RUNNING")
     client.set_tag(ids["vanilla trial 1"], "record", "other")
-    assert {str(difference) for difference in sync.differences(records_of(projected), projected)} == {
+    assert set(differences(projected)) == {
         "rnn-for-nlp/training: vanilla-tuned is missing",
         *(
             f"rnn-for-nlp/training: vanilla-tuned seed {seed} has another parent"
@@ -193,26 +219,26 @@ def test_deleted_and_broken_runs_are_repaired_and_no_other_is_touched(projected)
         "rnn-for-nlp/training: tfidf is RUNNING",
         "rnn-for-nlp/tuning: vanilla trial 1 differs from the files",
     }
-    sync.project(records_of(projected), projected)
-    assert sync.differences(records_of(projected), projected) == []
-    after = {
-        name: run for run, name in rows(projected, "select run_uuid, name from runs where lifecycle_stage = 'active'")
-    }
+    track(projected)
+    assert differences(projected) == []
+
+    active = rows(projected, "select run_uuid, name from runs where lifecycle_stage = 'active'")
+    after = {name: run for run, name in active}
     assert {name for name in ids if ids[name] != after[name]} == {"vanilla-tuned"}
 
 
 def test_current_follows_the_checkout_and_back_and_old_runs_stay(projected):
     before, lock = current(projected), (projected / "dvc.lock").read_text()
     (projected / "dvc.lock").write_text(lock.replace('"train.seeds": 2', '"train.seeds": 3'))
-    sync.project(records_of(projected), projected)
+    track(projected)
     runs = toy_study.SEEDED_RECORDS
     assert len(rows(projected, "select 1 from runs")) == toy_study.RECORDS + runs
     query = "select 1 from tags where key = 'current' and value = 'true'"
     assert len(rows(projected, query)) == toy_study.RECORDS
     (projected / "dvc.lock").write_text(lock)
-    sync.project(records_of(projected), projected)
+    track(projected)
     assert len(rows(projected, "select 1 from runs")) == toy_study.RECORDS + runs
-    assert sync.differences(records_of(projected), projected) == []
+    assert differences(projected) == []
     assert current(projected) == before
 
 
@@ -222,27 +248,31 @@ def test_a_copy_adds_its_runs_to_the_project_and_leaves_current_alone(projected)
     copy.mkdir(parents=True)
     toy_study.write(copy)
     (copy / "dvc.lock").write_text((copy / "dvc.lock").read_text().replace('"train.seeds": 2', '"train.seeds": 3'))
-    sync.project(records_of(copy), copy)
+    track(copy)
     assert len(rows(projected, "select 1 from runs")) == toy_study.RECORDS + toy_study.SEEDED_RECORDS
     assert rows(projected, "select run_uuid from tags where key = 'current'") == before
-    assert sync.differences(records_of(copy), copy) == []
+    assert differences(copy) == []
     assert not (copy / "mlflow.db").exists()
 
 
 def test_other_values_under_the_same_key_replace_the_run(projected):
     toy_study.write_run(projected, "vanilla-textbook", losses=(0.5, 0.375, 0.3))
-    sync.project(records_of(projected), projected)
-    assert points(projected, "vanilla-textbook seed 0", "train/loss") == [(1, 0.5), (2, 0.375), (3, 0.3)]
-    assert sync.differences(records_of(projected), projected) == []
+    track(projected)
+    assert points(projected, "vanilla-textbook seed 0", "train/loss") == [
+        (1, 0.5),
+        (2, 0.375),
+        (3, 0.3),
+    ]
+    assert differences(projected) == []
 
 
 def test_a_parent_with_other_values_is_replaced_and_its_children_follow(projected):
     metrics = json.loads((projected / "reports/metrics.json").read_text())
     metrics["vanilla-textbook"]["test/accuracy"]["mean"] = 0.6
     (projected / "reports/metrics.json").write_text(json.dumps(metrics))
-    sync.project(records_of(projected), projected)
+    track(projected)
     assert points(projected, "vanilla-textbook", "test/accuracy") == [(0, 0.6)]
-    assert sync.differences(records_of(projected), projected) == []
+    assert differences(projected) == []
 
 
 def left_running(folder: Path, writer: dict[str, str]) -> None:
@@ -256,53 +286,64 @@ def test_a_run_of_a_dead_writer_is_listed_by_an_audit_and_ended_by_track(study):
     gone.wait()
     left_running(study, {store.WRITER: f"{socket.gethostname()} {gone.pid} 1"})
     left_running(study, {})
-    records = records_of(study)
-    assert sum(difference.problem == sync.DEAD for difference in sync.differences(records, study)) == 2
-    sync.project(records, study)
+    assert sum(difference.endswith(sync.DEAD) for difference in differences(study)) == 2
+    track(study)
     assert statuses(study)["left"] == "KILLED"
-    assert sync.differences(records, study) == []
+    assert differences(study) == []
 
 
 def test_a_run_that_may_still_be_written_is_left_alone(projected):
     for writer in (store.writer(), "another-machine 1 1"):
         left_running(projected, {store.WRITER: writer})
-    assert sync.differences(records_of(projected), projected) == []
+    assert differences(projected) == []
 
 
 # live
 
 
 def test_live_and_final_are_one_run_without_double_points(study):
-    write(study, *(epoch(seed, step, loss) for seed in (0, 1) for step, loss in ((1, 0.5), (2, 0.25))), FINISHED)
+    for_each_seed = [(epoch(seed, 1, 0.5), epoch(seed, 2, 0.25)) for seed in (0, 1)]
+    write(study, *for_each_seed[0], *for_each_seed[1], FINISHED)
+
     names = {"vanilla-textbook", "vanilla-textbook seed 0", "vanilla-textbook seed 1"}
     assert statuses(study) == dict.fromkeys(names, "FINISHED")
     assert current(study) == set()
+
     ids = rows(study, "select run_uuid, name from runs")
-    sync.project(records_of(study), study)
+    track(study)
     assert set(ids) <= set(rows(study, "select run_uuid, name from runs where lifecycle_stage = 'active'"))
     assert len(rows(study, "select 1 from runs")) == toy_study.RECORDS
     assert points(study, "vanilla-textbook seed 0", "train/loss") == [(1, 0.5), (2, 0.25)]
-    assert sync.differences(records_of(study), study) == []
+    assert differences(study) == []
 
 
 def test_a_rerun_continues_its_run_and_a_finished_record_waits_for_track(study):
     write(study, epoch(0, 1, 0.5))
-    assert statuses(study) == {"vanilla-textbook": "KILLED", "vanilla-textbook seed 0": "KILLED"}
+    assert statuses(study) == {
+        "vanilla-textbook": "KILLED",
+        "vanilla-textbook seed 0": "KILLED",
+    }
+
     write(study, epoch(0, 1, 0.5), epoch(0, 2, 0.25), FINISHED)
-    assert statuses(study) == {"vanilla-textbook": "FINISHED", "vanilla-textbook seed 0": "FINISHED"}
+    assert statuses(study) == {
+        "vanilla-textbook": "FINISHED",
+        "vanilla-textbook seed 0": "FINISHED",
+    }
     assert points(study, "vanilla-textbook seed 0", "train/loss") == [(1, 0.5), (2, 0.25)]
     assert len(rows(study, "select 1 from runs")) == 2
-    sync.project(records_of(study), study)
+    track(study)
     write(study, epoch(0, 1, 0.5))
-    assert "rnn-for-nlp/training: vanilla-textbook seed 0 differs from the files" in map(
-        str, sync.differences(records_of(study), study)
-    )
+    assert "rnn-for-nlp/training: vanilla-textbook seed 0 differs from the files" in differences(study)
 
 
 def test_a_rerun_with_other_values_replaces_its_run(study):
     write(study, epoch(0, 1, 0.5), epoch(0, 2, 0.25), FINISHED)
     write(study, epoch(0, 1, 0.5), epoch(0, 2, 0.3), epoch(0, 3, 0.2), FINISHED)
-    assert points(study, "vanilla-textbook seed 0", "train/loss") == [(1, 0.5), (2, 0.3), (3, 0.2)]
+    assert points(study, "vanilla-textbook seed 0", "train/loss") == [
+        (1, 0.5),
+        (2, 0.3),
+        (3, 0.2),
+    ]
 
 
 def test_a_failure_is_logged_with_its_traceback(study):
@@ -314,7 +355,14 @@ def test_a_failure_is_logged_with_its_traceback(study):
 
 @pytest.mark.slow
 def test_a_server_killed_during_training_loses_no_point_and_no_run(study, monkeypatch):
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{study / 'mlflow.db'}"]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        f"sqlite:///{study / 'mlflow.db'}",
+    ]
 
     def training():
         with serving(command, "/health", cwd=study) as url:
@@ -328,10 +376,10 @@ def test_a_server_killed_during_training_loses_no_point_and_no_run(study, monkey
         live.write(training())
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     assert set(statuses(study).values()) == {"RUNNING"}
-    sync.project(records_of(study), study)
+    track(study)
     assert set(statuses(study).values()) == {"FINISHED"}
     assert points(study, "vanilla-textbook seed 0", "train/loss") == [(1, 0.5), (2, 0.25)]
-    assert sync.differences(records_of(study), study) == []
+    assert differences(study) == []
 
 
 # the trainer's side
@@ -353,15 +401,24 @@ def project(tmp_path, empty_store, monkeypatch):
 
 @pytest.mark.parametrize(
     ("error", "end"),
-    [(None, "FINISHED"), (ValueError, "FAILED"), (KeyboardInterrupt, "KILLED"), (SystemExit, "KILLED")],
+    [
+        (None, "FINISHED"),
+        (ValueError, "FAILED"),
+        (KeyboardInterrupt, "KILLED"),
+        (SystemExit, "KILLED"),
+    ],
 )
 def test_the_end_of_a_stage_is_the_last_message_to_its_writer(tmp_path, monkeypatch, error, end):
     monkeypatch.delenv("RNN_TRACKING", raising=False)
     monkeypatch.setattr(live, "COMMAND", ["tee", str(tmp_path / "heard")])
-    with pytest.raises(error) if error else nullcontext(), Tracker(tmp_path).live(STAGE, UNITS) as log:
+    with (
+        pytest.raises(error) if error else nullcontext(),
+        Tracker(tmp_path).live(STAGE, UNITS) as log,
+    ):
         log(0, 1, {"train/loss": 1 / 3})
         if error:
             raise error
+
     header, point, last = map(json.loads, (tmp_path / "heard").read_text().splitlines())
     assert (header["stage"], set(header["units"])) == (STAGE, {"0", "1"})
     assert point == {"unit": "0", "step": 1, "metrics": {"train/loss": 0.33333333}}
@@ -372,7 +429,10 @@ def test_the_end_of_a_stage_is_the_last_message_to_its_writer(tmp_path, monkeypa
 def test_live_points_are_in_mlflow_under_the_key_of_the_inputs(project):
     with Tracker(project).live(STAGE, UNITS) as log:
         log(1, 1, {"train/loss": 1 / 3, "validation/loss": float("nan")})
-    assert statuses(project) == {"vanilla-textbook": "FINISHED", "vanilla-textbook seed 1": "FINISHED"}
+    assert statuses(project) == {
+        "vanilla-textbook": "FINISHED",
+        "vanilla-textbook seed 1": "FINISHED",
+    }
     assert points(project, "vanilla-textbook seed 1", "train/loss") == [(1, 0.33333333)]
     assert points(project, "vanilla-textbook seed 1", "validation/loss") == []
     query = "select t.value from tags t join runs r using (run_uuid) where t.key = 'key' and r.name like '% seed 1'"
@@ -390,6 +450,7 @@ def test_a_trainer_that_dies_without_a_word_leaves_killed_runs(project, kind):
     assert trainer.stdout.readline() == b"ready\n"
     trainer.send_signal(kind)
     trainer.wait()
+
     expected = {"vanilla-textbook": "KILLED", "vanilla-textbook seed 0": "KILLED"}
     patience = time.monotonic() + 120
     while statuses(project) != expected and time.monotonic() < patience:
@@ -466,7 +527,8 @@ def test_tracking_that_is_off_starts_nothing(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "url", ["http://user:s3cret@host:9/", "http://u:s3@cret@host/x", "https://host/x?token=s3cret"]
+    "url",
+    ["http://user:s3cret@host:9/", "http://u:s3@cret@host/x", "https://host/x?token=s3cret"],
 )
 def test_secrets_of_a_tracking_uri_are_not_printed(url, capsys):
     store.warn(ConnectionError(f"request to {url} failed"))

@@ -30,7 +30,14 @@ def test_compare_and_chart_pages_show_runs_without_other_machines(recorded, tmp_
     client, experiments = store.opened(recorded)
     runs = {run.info.run_name: run.info.run_id for run in client.search_runs(list(experiments.values()))}
     training, gradients = (experiments[f"rnn-for-nlp/{name}"] for name in ("training", "gradients"))
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{recorded / 'mlflow.db'}"]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        f"sqlite:///{recorded / 'mlflow.db'}",
+    ]
     with serving(command, "/health", cwd=recorded) as server:
 
         def page_with(route: str, expected: str) -> str:

@@ -78,7 +78,8 @@ def write(messages: Iterator[dict]) -> None:
         return _LiveRun(client, experiment, folder, record.name(name, unit), tags)
 
     parent = live_run("", _shared_labels(list(units.values())))
-    children, end = {}, {"end": "KILLED"}
+    children = {}
+    end = {"end": "KILLED"}
     with store.measured(parent.run.id, folder):
         for message in messages:
             if "end" in message:
@@ -131,7 +132,8 @@ def _shared_labels(labels: list[dict]) -> dict:
 
 def _as_in_files(metrics: dict) -> dict[str, float]:
     """Finite values only, rounded to the 8 digits that files keep: so live and final points are the same."""
-    return {name: float(f"{value:.8g}") for name, value in metrics.items() if math.isfinite(value)}
+    rounded = {name: float(f"{value:.8g}") for name, value in metrics.items()}
+    return {name: value for name, value in rounded.items() if math.isfinite(value)}
 
 
 def _sender(process: subprocess.Popen):

@@ -2,7 +2,7 @@
 
 The tag `current` marks the versions that describe the checkout. The alias `champion` first goes to the run with the
 best mean validation accuracy. It moves to another run if that run has the best mean, on the same validation split, and
-Welch's 95 % interval of the difference over seeds lies above 0: a luckier draw of seeds is no reason. An alias that
+Welch's 95 % interval of the difference over seeds lies above 0: a luckier draw of seeds does not suffice. An alias that
 someone moved by hand stays until then. TF-IDF does not compete, and a copy that DVC works in moves nothing.
 """
 
@@ -109,8 +109,9 @@ def _next_champion(models: list[Model], versions: list[StoredVersion], better: B
         return None
 
     scores = json.loads(champion.tags.get(SCORES, "[]"))
-    is_better = scores and best.mean > fmean(scores) and better(scores, list(best.scores.values()))
-    return best if is_better else None
+    if scores and best.mean > fmean(scores) and better(scores, list(best.scores.values())):
+        return best
+    return None
 
 
 def project(models: list[Model], folder: Path, better: Better) -> None:
@@ -140,7 +141,8 @@ def _register(client, experiment: str, model: Model, folder: Path) -> None:
 
     with suppress(MlflowException):  # it exists already; or creating the version below raises for the same reason
         client.create_registered_model(NAME, description=DESCRIPTION)
-    run = client.search_runs([experiment], f"tags.key = '{model.key}'", max_results=1)[0].info.run_id
+    runs = client.search_runs([experiment], f"tags.key = '{model.key}'", max_results=1)
+    run = runs[0].info.run_id
     logged = client.create_logged_model(experiment, name=model.run, source_run_id=run, tags=model.tags)
 
     with tempfile.TemporaryDirectory() as temporary:

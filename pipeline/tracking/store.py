@@ -39,7 +39,8 @@ def writer() -> str:
     """This process, as the tag WRITER of the runs that it writes."""
     import psutil
 
-    return f"{socket.gethostname()} {os.getpid()} {psutil.Process().create_time():.0f}"
+    start = psutil.Process().create_time()
+    return f"{socket.gethostname()} {os.getpid()} {start:.0f}"
 
 
 def has_died(process_tag: str | None) -> bool:
@@ -234,7 +235,10 @@ def _git(folder: Path) -> Strings:
 
     try:
         is_dirty = bool(output("status", "--porcelain"))
-        return {"git.commit": output("rev-parse", "HEAD"), "git.dirty": str(is_dirty).lower()}
+        return {
+            "git.commit": output("rev-parse", "HEAD"),
+            "git.dirty": str(is_dirty).lower(),
+        }
     except (OSError, subprocess.CalledProcessError):
         return {}
 

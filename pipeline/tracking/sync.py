@@ -105,7 +105,13 @@ def _retire(client, difference: RunDifference) -> None:
             client.delete_tag(run.id, "current")
 
 
-def _repair(client, experiment: str, difference: RunDifference, tags: dict[str, str], folder: Path) -> str:
+def _repair(
+    client,
+    experiment: str,
+    difference: RunDifference,
+    tags: dict[str, str],
+    folder: Path,
+) -> str:
     """The id of the run that now shows the record: the run that was there, or a new one where that one cannot."""
     record = difference.record
     for duplicate in difference.runs[1:]:

@@ -13,14 +13,21 @@ from pipeline.tracking.run_records.record import Record, RunFamily
 def records(stage: Stage, folder: Path) -> list[Record]:
     text = artifacts.read_text(folder / artifacts.CLAIMS)
     claims = json.loads(text)
-    rows = [f"| {claim['sentence']} | {_verdict(claim)} |" for claim in claims]
-    counts = Counter(claim["verdict"] for claim in claims)
+    table = ["| The tutorial says | Measured |", "|---|---|"]
+    verdicts = {}
+    for claim in claims:
+        table.append(f"| {claim['sentence']} | {_verdict(claim)} |")
+        verdicts[f"claim {claim['name']}"] = claim["verdict"]
+
+    counts = {}
+    for verdict, count in Counter(verdicts.values()).items():
+        counts[f"claims.{verdict.replace(' ', '_')}"] = count
 
     family = RunFamily(stage, folder, tables.flat_params(stage.values))
     parent = family.parent(
-        ["\n".join(["| The tutorial says | Measured |", "|---|---|", *rows])],
-        labels={f"claim {claim['name']}": claim["verdict"] for claim in claims},
-        metrics=tables.scalars({f"claims.{verdict.replace(' ', '_')}": count for verdict, count in counts.items()}),
+        ["\n".join(table)],
+        labels=verdicts,
+        metrics=tables.scalars(counts),
         files={"claims.json": text},
     )
     return [parent]

@@ -26,7 +26,12 @@ FIGURES = {  # the figure of the report, with its title, that the parent runs of
 NOTE = "mlflow.note.content"  # the tag that MLflow shows as the description of a run
 RUN_ID = "{run_id}"  # stands in a note for the id that MLflow gives the run later
 ALL = "all"  # the seed, architecture or length of a run that covers all of them
-LABELS = {"architecture": ALL, "settings": "textbook", "seed": ALL, "sequence_length": ALL}
+LABELS = {
+    "architecture": ALL,
+    "settings": "textbook",
+    "seed": ALL,
+    "sequence_length": ALL,
+}
 SPLIT_BY_CONTEXT = {"training": "train", "validation": "validation", "test": "test"}
 
 Point = tuple[str, int]  # the name of a metric, and its step
@@ -56,7 +61,9 @@ class Record:
     @cached_property
     def fingerprint(self) -> str:
         """A hash of everything that this run shows: its tag `record`."""
-        hashes = {name: md5(text.encode(), usedforsecurity=False).hexdigest() for name, text in self.artifacts.items()}
+        hashes = {}
+        for name, text in self.artifacts.items():
+            hashes[name] = md5(text.encode(), usedforsecurity=False).hexdigest()
         metrics = [[*point, value] for point, value in sorted(self.metrics.items())]
         return digest([self.name, self.parent, self.tags, self.params, metrics, self.datasets, hashes])
 
@@ -95,8 +102,12 @@ def tags(stage: str, unit: str, key: str, labels: dict) -> Strings:
 
 def datasets(stage: Stage) -> list[Dataset]:
     """The splits that a stage depends on."""
-    paths = {context: artifacts.split(split).as_posix() for context, split in SPLIT_BY_CONTEXT.items()}
-    return [(context, path, stage.deps[path]) for context, path in paths.items() if path in stage.deps]
+    splits = []
+    for context, split in SPLIT_BY_CONTEXT.items():
+        path = artifacts.split(split).as_posix()
+        if path in stage.deps:
+            splits.append((context, path, stage.deps[path]))
+    return splits
 
 
 @dataclass(frozen=True)
@@ -133,7 +144,8 @@ class RunFamily:
         path = artifacts.figure(figure)
         if figure and (self.folder / path).exists():
             files[path.name] = artifacts.read_text(self.folder / path)
-            paragraphs.append(f"![{title}](get-artifact?path={path.name}&run_uuid={RUN_ID})")  # MLflow's own address
+            address = f"get-artifact?path={path.name}&run_uuid={RUN_ID}"  # MLflow serves an artifact there
+            paragraphs.append(f"![{title}]({address})")
 
         labels = {**(labels or {}), NOTE: "\n\n".join(paragraphs)}
         return self._record(unit, None, labels, params or {}, metrics, files)

@@ -33,7 +33,10 @@ def records(stage: Stage, folder: Path) -> list[Record]:
         metrics[f"retained_tokens/{unit.replace(' ', '-')}"] = lag
 
     parent = family.parent(
-        ["**The longest lag, in tokens, that was learned on every seed**", "\n".join(lines)],
+        [
+            "**The longest lag, in tokens, that was learned on every seed**",
+            "\n".join(lines),
+        ],
         metrics=tables.scalars(metrics),
         files={"retention.csv": table, "checks.csv": checks},
     )
@@ -42,10 +45,10 @@ def records(stage: Stage, folder: Path) -> list[Record]:
 
 def _longest_learned_lag(curve: Record) -> int:
     """The longest lag up to which every lag was learned on every seed; 0 where not even the shortest was."""
-    shares = {lag: share for (metric, lag), share in curve.metrics.items() if metric == "solved"}
     longest = 0
-    for lag, share in sorted(shares.items()):
-        if share < 1:
-            break
-        longest = lag
+    for (metric, lag), share in sorted(curve.metrics.items()):
+        if metric == "solved":
+            if share < 1:
+                break
+            longest = lag
     return longest

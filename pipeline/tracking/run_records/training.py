@@ -20,9 +20,13 @@ def records(stage: Stage, summary: dict, evaluated: Stage | None, folder: Path) 
 
     params = {**tables.flat_params(stage.values), "seeds": str(len(rows_by_seed))}
     params.pop("seed_factor", None)  # `seeds` is the number that it led to
-    test_split = [dataset for dataset in datasets(evaluated) if dataset[0] == "test"] if evaluated else []
-    labels = {"architecture": run["architecture"], "settings": run["settings"]}
-    labels["sequence_length"] = settings["sequence_length"]
+    splits_of_evaluate = datasets(evaluated) if evaluated else []
+    test_split = [dataset for dataset in splits_of_evaluate if dataset[0] == "test"]
+    labels = {
+        "architecture": run["architecture"],
+        "settings": run["settings"],
+        "sequence_length": settings["sequence_length"],
+    }
     family = RunFamily(stage, folder, params, labels, test_split)
 
     kept_epochs = ", ".join(f"{epoch} (seed {seed})" for seed, epoch in best_epochs.items())
@@ -33,16 +37,20 @@ def records(stage: Stage, summary: dict, evaluated: Stage | None, folder: Path) 
     )
     children = []
     for (seed,), rows in rows_by_seed.items():
-        metrics = tables.learning_curves(rows)
-        metrics |= tables.scalars({**_scores_of_seed(summary, seed), "best_epoch": best_epochs[seed]})
+        scores = _scores_of_seed(summary, seed)
+        scores["best_epoch"] = best_epochs[seed]
+        metrics = tables.learning_curves(rows) | tables.scalars(scores)
         children.append(family.child(seed, {"seed": seed}, {"seed": seed}, metrics))
     return [parent, *children]
 
 
 def baseline(stage: Stage, summary: dict, folder: Path) -> Record:
     """The linear model of `evaluate`: one deterministic fit, so it has no children."""
-    labels = {"architecture": "tfidf", "settings": "none"}
-    labels["sequence_length"] = stage.values["settings.textbook.sequence_length"]
+    labels = {
+        "architecture": "tfidf",
+        "settings": "none",
+        "sequence_length": stage.values["settings.textbook.sequence_length"],
+    }
     family = RunFamily(stage, folder, {"architecture": "tfidf"}, labels)
     return family.parent(_accuracy(summary), _summary_metrics(summary), unit="tfidf")
 

@@ -28,18 +28,21 @@ def records(stage: Stage, folder: Path) -> list[Record]:
         "architecture": architecture,
         "settings": "tuned",
         "seed": stage.values["tune.seed"],
+        "sequence_length": starting_recipe["sequence_length"],
     }
-    labels["sequence_length"] = starting_recipe["sequence_length"]
     params = tables.flat_params(stage.values, without=lambda key: key == "tune.space")
     family = RunFamily(stage, folder, params, labels)
 
-    counts = dict(sorted(Counter(row["state"] for row in rows).items()))
+    counts = Counter(sorted(row["state"] for row in rows))
+    metrics = _race(summary)
+    for state, count in counts.items():
+        metrics[f"trials.{state.lower()}"] = count
     ranges = {f"space.{axis}": json.dumps(values) for axis, values in space.items()}
     chosen_settings = tables.flat_params(json.loads(tuned)["settings"])
     parent = family.parent(
         _paragraphs(summary, counts),
         params={**ranges, **chosen_settings, "chosen": _contestant(summary["chosen"])},
-        metrics=tables.scalars(_race(summary) | {f"trials.{state.lower()}": count for state, count in counts.items()}),
+        metrics=tables.scalars(metrics),
         files={
             f"{architecture}.csv": trials,
             f"{architecture}.json": tuned,

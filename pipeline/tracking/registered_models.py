@@ -1,4 +1,4 @@
-"""The models that MLflow's registry shall hold, read from files: the best seed of each network.
+"""The models that MLflow's registry should hold, read from files: the best seed of each network.
 
 The best seed is the one with the highest validation accuracy, and of equals the lowest. The test split has no say.
 """

@@ -97,7 +97,7 @@ def _versions_of(model: Model, versions: list[StoredVersion]) -> tuple[StoredVer
 
 
 def _next_champion(models: list[Model], versions: list[StoredVersion], better: Better) -> Model | None:
-    """The model that the alias shall move to, by the rule above; None where it shall stay."""
+    """The model that the alias should move to, by the rule above; None where it should stay."""
     if not models:
         return None
 

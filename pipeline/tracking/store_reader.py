@@ -17,6 +17,7 @@ from pipeline.tracking import store
 from pipeline.tracking.registered_models import CHAMPION, NAME
 
 SCHEMA = "dc11669786a5"  # of MLflow 3.17, as its table `alembic_version` names it; a test compares the installed MLflow
+# problems that runs and versions share
 MISSING = "is missing"
 NOT_CURRENT = "is not tagged `current`"
 STALE = "is tagged `current`, but no file describes it"

@@ -1,4 +1,4 @@
-"""The runs that MLflow shall show of a study, read from its files: the same records whenever they are read.
+"""The runs of a study that MLflow should show, read from files: the same files always give the same records.
 
 Each `train@`, `tune@` and `gradients@` stage and `retention` is a parent run. Its children are seeds, trials, decay
 curves or retention curves. The verdicts of `claims` and the linear baseline are one run each.

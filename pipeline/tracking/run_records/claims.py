@@ -14,20 +14,21 @@ def records(stage: Stage, folder: Path) -> list[Record]:
     text = artifacts.read_text(folder / artifacts.CLAIMS)
     claims = json.loads(text)
     table = ["| The tutorial says | Measured |", "|---|---|"]
+    verdict_counts = Counter(claim["verdict"] for claim in claims)
     verdicts = {}
     for claim in claims:
         table.append(f"| {claim['sentence']} | {_verdict(claim)} |")
         verdicts[f"claim {claim['name']}"] = claim["verdict"]
 
-    counts = {}
-    for verdict, count in Counter(verdicts.values()).items():
-        counts[f"claims.{verdict.replace(' ', '_')}"] = count
+    metrics = {}
+    for verdict, count in verdict_counts.items():
+        metrics[f"claims.{verdict.replace(' ', '_')}"] = count
 
     family = RunFamily(stage, folder, tables.flat_params(stage.values))
     parent = family.parent(
         ["\n".join(table)],
         labels=verdicts,
-        metrics=tables.scalars(counts),
+        metrics=tables.scalars(metrics),
         files={"claims.json": text},
     )
     return [parent]

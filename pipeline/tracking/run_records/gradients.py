@@ -15,6 +15,7 @@ from pipeline.tracking.run_records.record import Metrics, Record, RunFamily
 NORM, SIGN_ACCURACY = "log10_relative_norm", "sign_accuracy"
 GRADIENT_CURVE = ("architecture", "direction", "weights")  # columns that identify a curve
 MEMORY_CURVE = ("architecture", "trained_length")
+# metric -> its column
 NORMS = {NORM: NORM, f"{NORM}.p10": "p10", f"{NORM}.p90": "p90"}
 EFFECTS = {"contrast": "contrast", SIGN_ACCURACY: SIGN_ACCURACY}
 FITTED = ("half_life_tokens", "r2", "horizon_1e-1", "horizon_1e-2", "horizon_1e-3")
@@ -59,9 +60,9 @@ def _gradient_curves(family: RunFamily, texts: dict[str, str]) -> list[Record]:
     norms = tables.rows(texts["gradients.csv"])
     curves = []
     for words, rows in tables.grouped(norms, *GRADIENT_CURVE).items():
-        metrics = tables.curves(rows, "lag_tokens", NORMS)
-        for fit in fits.get(words, [])[:1]:
-            metrics |= tables.scalars({metric: fit[metric] for metric in FITTED})
+        fit = fits.get(words, [{}])[0]
+        fitted = tables.scalars({metric: fit.get(metric) for metric in FITTED})
+        metrics = tables.curves(rows, "lag_tokens", NORMS) | fitted
         identity = dict(zip(GRADIENT_CURVE, words, strict=True))
         unit = " ".join(words)
         curves.append(_curve(family, unit, "gradient", identity, rows, metrics))

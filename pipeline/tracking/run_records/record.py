@@ -1,4 +1,4 @@
-"""One run as MLflow shall show it, and the parts that a parent run and its children share."""
+"""One run as MLflow should show it, and the parts that a parent run and its children share."""
 
 from dataclasses import dataclass, field
 from functools import cached_property

@@ -1,6 +1,6 @@
-"""From tables and parameters to the metrics and parameters of MLflow.
+"""Turns tables and parameters into the metrics and parameters of MLflow.
 
-The tables are read with `csv`, because `track` shall not wait for pandas to load.
+The tables are read with `csv`, so that `track` does not wait for pandas to load.
 """
 
 import csv

@@ -1,1 +1,1 @@
-"""MLflow and nothing else: live runs while a stage trains, and the store made equal to the files."""
+"""MLflow and nothing else: live runs while a stage trains, and a store that is made equal to the files."""

@@ -9,7 +9,7 @@ from pipeline.tracking import live, store
 
 if __name__ == "__main__":
     os.nice(10)  # training comes first
-    gc.disable()  # a short life, half of which is MLflow's import: a sixth of that would be garbage collection
+    gc.disable()  # half of this short life is MLflow's import, and garbage collection would be a sixth of that
     try:
         live.write(json.loads(line) for line in sys.stdin)
     except Exception as error:

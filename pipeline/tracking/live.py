@@ -1,7 +1,8 @@
-"""Runs that grow while a stage trains, written by a process of its own at the other end of a pipe.
+"""Runs that grow while a stage trains.
 
-So a tracker that is slow, down or read-only costs training nothing, and when the trainer dies, however it dies, the
-writer sees the pipe end and closes its runs. It finds a run by its tag `key`: a rerun continues the run there was.
+A process of its own writes them, at the other end of a pipe. So a tracker that is slow, down or read-only costs
+training nothing. However the trainer dies, the writer sees the end of the pipe and closes the runs. It finds a run by
+the tag `key`, so a rerun continues the run that exists.
 """
 
 import json
@@ -10,17 +11,18 @@ import os
 import subprocess
 import sys
 import traceback
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pipeline.storage import dvc_lock, stores
-from pipeline.tracking import run_records, store
-from pipeline.tracking.run_records import Point
+from pipeline.tracking import store
+from pipeline.tracking.run_records import record
 
-PATIENCE_SECONDS = 20  # for the writer, when the stage has ended
+PATIENCE_SECONDS = 20  # how long the end of a stage waits for the writer
 COMMAND = [sys.executable, "-m", "pipeline.tracking"]
 CODE = Path(__file__).parents[2]
-KINDS = ("architecture", "settings", "seed", "sequence_length")
+TRACEBACK_CHARACTERS = 3000  # a pipe takes 4 kB in one write
 
 
 @contextmanager
@@ -35,86 +37,108 @@ def writer(folder: Path, stage: str, units: dict):
         start_new_session=True,  # Ctrl-C ends the trainer; the writer then ends the runs
     )
     send = _sender(process)
-    send({"folder": str(folder.resolve()), "stage": stage, "units": {str(unit): tags for unit, tags in units.items()}})
+    labels_by_unit = {str(unit): labels for unit, labels in units.items()}
+    send({"folder": str(folder.resolve()), "stage": stage, "units": labels_by_unit})
     os.set_blocking(process.stdin.fileno(), False)
+
+    def log(unit, step, metrics: dict) -> None:
+        send({"unit": str(unit), "step": int(step), "metrics": _as_in_files(metrics)})
+
     end = {"end": "FINISHED"}
     try:
-        yield lambda unit, step, metrics: send({"unit": str(unit), "step": int(step), "metrics": _as_in_files(metrics)})
+        yield log
     except (KeyboardInterrupt, SystemExit):
         end = {"end": "KILLED"}
         raise
     except BaseException:
-        end = {"end": "FAILED", "traceback": stores.masked(traceback.format_exc())[-3000:]}  # a pipe takes 4 kB at once
+        end = {
+            "end": "FAILED",
+            "traceback": stores.masked(traceback.format_exc())[-TRACEBACK_CHARACTERS:],
+        }
         raise
     finally:
         send(end)
         _close(process)
 
 
-def write(messages) -> None:
-    """The writer's whole life: a header, then points until an end; without one the trainer died: KILLED.
+def write(messages: Iterator[dict]) -> None:
+    """The whole life of the writer: a header, then points, then an end. Without an end the trainer died: KILLED.
 
-    Below `gradients@` a run is a mean over seeds, which no seed can log: there only the parent tells of the work.
+    A child run of `gradients@` is a mean over seeds, which no seed can log, so only the parent shows that work.
     """
     header = next(messages)
-    name, units, folder = header["stage"], header["units"], Path(header["folder"])
+    name, units = header["stage"], header["units"]
+    folder = Path(header["folder"])
     stage = dvc_lock.present(name, folder)
     client, experiments = store.opened(folder)
-    place = client, experiments[run_records.EXPERIMENTS[name.partition("@")[0]]], folder
-    shared = {kind: _one({tags[kind] for tags in units.values()}) for kind in KINDS}
-    parent = _Growing(*place, run_records.name(name), run_records.tags(name, "", stage.key(), **shared))
-    growing, end = {}, {"end": "KILLED"}
+    experiment = experiments[record.EXPERIMENTS[record.kind(name)]]
+
+    def live_run(unit: str, labels: dict, **parent: str) -> "_LiveRun":
+        tags = record.tags(name, unit, stage.key(unit), labels) | parent
+        return _LiveRun(client, experiment, folder, record.name(name, unit), tags)
+
+    parent = live_run("", _shared_labels(list(units.values())))
+    children = {}
+    end = {"end": "KILLED"}
     with store.measured(parent.run.id, folder):
         for message in messages:
             if "end" in message:
                 end = message
                 break
-            unit = message["unit"]
             if name.startswith("gradients@"):
                 continue
-            if unit not in growing:
-                tags = run_records.tags(name, unit, stage.key(unit), **units[unit])
-                growing[unit] = _Growing(*place, run_records.name(name, unit), {**tags, store.PARENT: parent.run.id})
-            growing[unit].log({(metric, message["step"]): value for metric, value in message["metrics"].items()})
+            unit = message["unit"]
+            if unit not in children:
+                children[unit] = live_run(unit, units[unit], **{store.PARENT: parent.run.id})
+            step = message["step"]
+            children[unit].log({(metric, step): value for metric, value in message["metrics"].items()})
+
     if "traceback" in end:
         parent.run.log_artifacts({"traceback.txt": end["traceback"]})
-    for each in (*growing.values(), parent):
-        client.set_terminated(each.run.id, end["end"])
+    for live in (*children.values(), parent):
+        client.set_terminated(live.run.id, end["end"])
 
 
-class _Growing:
-    """A run under way. Where a rerun gives other values than the run of the same key had, that run is begun anew."""
+class _LiveRun:
+    """A run under way. A rerun whose values differ from the points of the existing run replaces that run."""
 
     def __init__(self, client, experiment: str, folder: Path, name: str, tags: dict[str, str]):
-        writer = store.writer()
-        self._begun = lambda: store.Run.begun(client, experiment, name, {**tags, store.WRITER: writer}, folder)
-        self._session: dict[Point, float] = {}
-        self.run = store.Run.found(client, experiment, tags["key"]) or self._begun()
-        client.set_tag(self.run.id, store.WRITER, writer)
+        tags = {**tags, store.WRITER: store.writer()}
+        self._begin = lambda: store.Run.begin(client, experiment, name, tags, folder)
+        self._session: record.Metrics = {}
+        self.run = store.Run.find(client, experiment, tags["key"]) or self._begin()
+
+        client.set_tag(self.run.id, store.WRITER, tags[store.WRITER])
         client.update_run(self.run.id, status="RUNNING")
         if "record" in self.run.tags:
             client.delete_tag(self.run.id, "record")
 
-    def log(self, points: dict[Point, float]) -> None:
+    def log(self, points: record.Metrics) -> None:
         self._session |= points
-        if self.run.contradicts(points):
+        if store.contradict(self.run.points, points):
             self.run.delete()
-            self.run = self._begun()
+            self.run = self._begin()
         self.run.log(self._session)
 
 
-def _one(values: set):
-    return values.pop() if len(values) == 1 else run_records.ALL
+def _shared_labels(labels: list[dict]) -> dict:
+    """The labels of a parent: a value that all its units share, else `all`."""
+    shared = {}
+    for name in record.LABELS:
+        values = {unit[name] for unit in labels}
+        shared[name] = values.pop() if len(values) == 1 else record.ALL
+    return shared
 
 
 def _as_in_files(metrics: dict) -> dict[str, float]:
-    """To the 8 digits that files keep, so that live and final points are the same; without what is not finite."""
-    return {name: float(f"{value:.8g}") for name, value in metrics.items() if math.isfinite(value)}
+    """Finite values only, rounded to the 8 digits that files keep: so live and final points are the same."""
+    rounded = {name: float(f"{value:.8g}") for name, value in metrics.items()}
+    return {name: value for name, value in rounded.items() if math.isfinite(value)}
 
 
 def _sender(process: subprocess.Popen):
     def send(message: dict) -> None:
-        with suppress(OSError):  # the writer has gone and has said why; the files have it all
+        with suppress(OSError):  # the writer has ended and has printed why; the files have all the values
             process.stdin.write(json.dumps(message).encode() + b"\n")
 
     return send

@@ -1,6 +1,6 @@
-"""The models that MLflow's registry is to hold, read from files: of each network its best seed, the same whenever read.
+"""The models that MLflow's registry should hold, read from files: the best seed of each network.
 
-The best seed is the one with the highest validation accuracy, of equals the lowest; the test split has no say.
+The best seed is the one with the highest validation accuracy, and of equals the lowest. The test split has no say.
 """
 
 import json
@@ -14,6 +14,8 @@ from pipeline.science.statistics.seeds import best_seed
 from pipeline.storage import artifacts
 from pipeline.storage.dvc_lock import Stage, digest
 
+NAME = "rnn-for-nlp"  # of the registered model
+CHAMPION = "champion"  # its alias for the best run
 METRIC = "validation/accuracy"
 SCORES = f"{METRIC}.scores"
 SERVED = Path(__file__).with_name("served_model.py")  # the code that MLflow runs
@@ -21,16 +23,25 @@ SERVED = Path(__file__).with_name("served_model.py")  # the code that MLflow run
 
 @dataclass(frozen=True)
 class Model:
-    """The best seed of a run. `files`: what it is called in MLflow -> where it lies in the project."""
+    """The best seed of a run.
+
+    Attributes:
+        key: of the record of the seed.
+        labels: the tags `architecture`, `settings` and `sequence_length`.
+        scores: validation accuracy by seed.
+        validation: the hash of the validation split. Scores on different splits cannot be compared.
+        files: name of an artifact in MLflow -> its path in the project.
+        content: hashes of everything that the answers come from.
+    """
 
     run: str
     seed: str
-    key: str  # of the seed's own record
-    known: dict[str, str]
-    scores: dict[str, float]  # of every seed
-    validation: str  # the hash of the split they were measured on: scores on another one compare with nothing
+    key: str
+    labels: dict[str, str]
+    scores: dict[str, float]
+    validation: str
     files: dict[str, Path]
-    content: tuple[str, ...]  # hashes of what the answers come from
+    content: tuple[str, ...]
 
     @property
     def mean(self) -> float:
@@ -38,7 +49,7 @@ class Model:
 
     @cached_property
     def fingerprint(self) -> str:
-        """The tag `record`: one version of the registered model for each."""
+        """The tag `record`: each has one version of the registered model."""
         return digest([self.key, self.scores, self.validation, self.content])
 
     @property
@@ -46,7 +57,7 @@ class Model:
         return {
             "run": self.run,
             "seed": self.seed,
-            **self.known,
+            **self.labels,
             METRIC: str(self.scores[self.seed]),
             SCORES: json.dumps(list(self.scores.values())),
             "validation": self.validation,
@@ -56,36 +67,40 @@ class Model:
 
 
 def best(stages: list[Stage], evaluated: Stage | None, folder: Path) -> list[Model]:
-    """A model for each of these `train@` stages that has scores; none where `evaluated` is None.
+    """A model for each of these `train@` stages that has scores; an empty list where `evaluated` is None.
 
-    Raises Mistake where a file is not here.
+    Raises Mistake where a file is missing.
     """
     metrics = artifacts.read_json(folder / artifacts.METRICS) if evaluated else {}
-    return [
-        _best(stage, metrics[stage.item][METRIC]["scores"], folder)
-        for stage in stages
-        if stage.name.startswith("train@") and METRIC in metrics.get(stage.item, {})
-    ]
+    models = []
+    for stage in stages:
+        summary = metrics.get(stage.item, {})
+        if stage.name.startswith("train@") and METRIC in summary:
+            models.append(_best_seed(stage, summary[METRIC]["scores"], folder))
+    return models
 
 
-def _best(stage: Stage, scores: dict[str, float], folder: Path) -> Model:
-    run, seed = stage.item, str(best_seed(scores))
-    described = stage.values[f"train.runs.{run}"]
-    length = stage.values[f"settings.{described['settings']}"]["sequence_length"]
+def _best_seed(stage: Stage, scores: dict[str, float], folder: Path) -> Model:
+    run = stage.values[f"train.runs.{stage.item}"]
+    settings = stage.values[f"settings.{run['settings']}"]
+    seed = str(best_seed(scores))
+
     files = {
-        "weights": artifacts.weights(run, int(seed)),
-        "card": artifacts.model(run),
+        "weights": artifacts.weights(stage.item, int(seed)),
+        "card": artifacts.model(stage.item),
         "vocabulary": artifacts.VOCABULARY,
     }
-    contents = [*(artifacts.read_bytes(folder / path) for path in files.values()), SERVED.read_bytes()]
+    contents = [artifacts.read_bytes(folder / path) for path in files.values()]
+    contents.append(SERVED.read_bytes())
+
     return Model(
-        run=run,
+        run=stage.item,
         seed=seed,
         key=stage.key(seed),
-        known={
-            "architecture": described["architecture"],
-            "settings": described["settings"],
-            "sequence_length": str(length),
+        labels={
+            "architecture": run["architecture"],
+            "settings": run["settings"],
+            "sequence_length": str(settings["sequence_length"]),
         },
         scores=scores,
         validation=stage.deps[artifacts.split("validation").as_posix()],

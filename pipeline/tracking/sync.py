@@ -1,61 +1,58 @@
-"""MLflow made equal to the records: find what differs, mend that, leave the rest alone."""
+"""Makes the runs in MLflow equal to the records: finds the differences, repairs them, leaves everything else alone."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.storage import stores
-from pipeline.tracking import store
+from pipeline.tracking import store, store_reader
 from pipeline.tracking.run_records import NOTE, RUN_ID, Record
-from pipeline.tracking.store import Run, Seen
+from pipeline.tracking.store import Run
+from pipeline.tracking.store_reader import MISSING, NOT_CURRENT, STALE, StoredRun
 
-NOT_CURRENT = "is not tagged current"
-DEAD = "is RUNNING, but what wrote it has died"
+DEAD = "is RUNNING, but the process that wrote it has ended"
 
 
 @dataclass(frozen=True)
-class Difference:
-    """A run that is not what the files say; without a record: the files no longer speak of it."""
+class RunDifference:
+    """A run that is not as the files describe it. Without a record: no file describes it."""
 
-    what: str
+    problem: str
     record: Record | None
-    runs: tuple[Seen, ...]
+    runs: tuple[StoredRun, ...]
 
     def __str__(self) -> str:
-        named = f"{self.record.experiment}: {self.record.name}" if self.record else f"run {self.runs[0].id}"
-        return f"{named} {self.what}"
+        if self.record is None:
+            return f"run {self.runs[0].id} {self.problem}"
+        return f"{self.record.experiment}: {self.record.name} {self.problem}"
 
 
-def differences(records: list[Record], folder: Path) -> list[Difference]:
-    """Parents before their children. For SQLite without importing mlflow; raises where the store cannot be reached."""
-    path = stores.sqlite_path(stores.mlflow(folder))
-    seen = store.seen_in_sqlite(path) if path and path.exists() else None
-    return compared(records, store.seen(*store.opened(folder)) if seen is None else seen, stores.is_copy(folder))
+def differences(records: list[Record], folder: Path) -> list[RunDifference]:
+    """Parents come before their children. Raises where the store cannot be reached."""
+    return compared(records, store_reader.runs(folder), stores.is_copy(folder))
 
 
-def compared(records: list[Record], seen: dict[str, list[Seen]], is_copy: bool) -> list[Difference]:
-    """`seen`: runs by key. A copy of the project never moves `current`."""
-    found = []
+def compared(records: list[Record], runs_by_key: dict[str, list[StoredRun]], is_copy: bool) -> list[RunDifference]:
+    """A copy of the project never moves `current`."""
+    differing = []
     for record in records:
-        runs = seen.get(record.key, [])
-        parent = seen[record.parent][0].id if record.parent in seen else None
-        if what := _wrong(record, runs, parent, is_copy):
-            found.append(Difference(what, record, tuple(runs)))
+        runs = runs_by_key.get(record.key, [])
+        parent = runs_by_key[record.parent][0].id if record.parent in runs_by_key else None
+        if problem := _problem(record, runs, parent, is_copy):
+            differing.append(RunDifference(problem, record, tuple(runs)))
+
     keys = {record.key for record in records}
-    for key, runs in seen.items():
-        stale = tuple(run for run in runs if "current" in run.tags)
-        if stale and key not in keys and not is_copy:
-            found.append(Difference("is tagged current but the files do not speak of it", None, stale))
-        for run in runs if key not in keys else ():
-            if run.status == "RUNNING" and store.is_dead(run):
-                found.append(Difference(DEAD, None, (run,)))
-    return found
+    for key, runs in runs_by_key.items():
+        if key not in keys:
+            differing += _problems_of_others(runs, is_copy)
+    return differing
 
 
-def _wrong(record: Record, runs: list[Seen], parent: str | None, is_copy: bool) -> str | None:
+def _problem(record: Record, runs: list[StoredRun], parent: str | None, is_copy: bool) -> str | None:
     if not runs:
-        return "is missing"
+        return MISSING
     if len(runs) > 1:
-        return f"is there {len(runs)} times"
+        return f"exists {len(runs)} times"
+
     run = runs[0]
     if run.tags.get("record") != record.fingerprint:
         return "differs from the files"
@@ -68,54 +65,78 @@ def _wrong(record: Record, runs: list[Seen], parent: str | None, is_copy: bool) 
     return None
 
 
+def _problems_of_others(runs: list[StoredRun], is_copy: bool) -> list[RunDifference]:
+    """The problems of runs that no record describes: `current` without a reason, and a writer that died."""
+    differing = []
+    stale = [run for run in runs if "current" in run.tags]
+    if stale and not is_copy:
+        differing.append(RunDifference(STALE, None, tuple(stale)))
+
+    for run in runs:
+        if run.status == "RUNNING" and store.has_died(run.tags.get(store.WRITER)):
+            differing.append(RunDifference(DEAD, None, (run,)))
+    return differing
+
+
 def project(records: list[Record], folder: Path) -> None:
-    """Mend every difference; where a parent had to be begun anew, a second round moves its children."""
+    """Repairs every difference. Where a parent was replaced, a second round moves its children to the new one."""
     client, experiments = store.opened(folder)
     for _round in range(2):
-        seen = store.seen(client, experiments)
-        ids = {key: runs[0].id for key, runs in seen.items()}
-        for difference in compared(records, seen, stores.is_copy(folder)):
-            record, runs = difference.record, difference.runs
+        runs_by_key = store_reader.runs_through_mlflow(client, experiments)
+        ids = {key: runs[0].id for key, runs in runs_by_key.items()}
+        for difference in compared(records, runs_by_key, stores.is_copy(folder)):
+            record = difference.record
             if record is None:
-                for run in runs:
-                    if difference.what == DEAD:
-                        client.set_terminated(run.id, "KILLED")
-                    else:
-                        client.delete_tag(run.id, "current")
-                continue
-            for surplus in runs[1:]:
-                client.delete_run(surplus.id)
-            more = {} if stores.is_copy(folder) else {"current": "true"}
-            if difference.what == NOT_CURRENT:
+                _retire(client, difference)
+            elif difference.problem == NOT_CURRENT:
                 client.set_tag(ids[record.key], "current", "true")
-                continue
-            if record.parent:
-                more[store.PARENT] = ids[record.parent]
-            known = bool(runs)
-            ids[record.key] = _written(client, experiments[record.experiment], record, more, folder, known)
+            else:
+                tags = dict(record.tags) if stores.is_copy(folder) else {**record.tags, "current": "true"}
+                if record.parent:
+                    tags[store.PARENT] = ids[record.parent]
+                ids[record.key] = _repair(client, experiments[record.experiment], difference, tags, folder)
 
 
-def _written(client, experiment: str, record: Record, more: dict[str, str], folder: Path, known: bool) -> str:
-    """The id of the run that now shows this record: the one there was, or a new one where that cannot be mended."""
-    tags = {**record.tags, **more}
-    run = Run.found(client, experiment, record.key) if known else None
-    if run and not _mendable(run, record):
+def _retire(client, difference: RunDifference) -> None:
+    for run in difference.runs:
+        if difference.problem == DEAD:
+            client.set_terminated(run.id, "KILLED")
+        else:
+            client.delete_tag(run.id, "current")
+
+
+def _repair(
+    client,
+    experiment: str,
+    difference: RunDifference,
+    tags: dict[str, str],
+    folder: Path,
+) -> str:
+    """The id of the run that now shows the record: the run that was there, or a new one where that one cannot."""
+    record = difference.record
+    for duplicate in difference.runs[1:]:
+        client.delete_run(duplicate.id)
+
+    run = Run.find(client, experiment, record.key) if difference.runs else None
+    if run and not _is_repairable(run, record):
         run.delete()
         run = None
-    run = run or Run.begun(client, experiment, record.name, tags, folder)
+    run = run or Run.begin(client, experiment, record.name, tags, folder)
+
+    if NOTE in tags:
+        tags = {**tags, NOTE: tags[NOTE].replace(RUN_ID, run.id)}
     run.log_datasets(record.datasets)
     run.log_artifacts(record.artifacts)
-    tags |= {NOTE: tags[NOTE].replace(RUN_ID, run.id)} if NOTE in tags else {}
-    # The tag `record` comes last: from there on it is taken as complete.
+    # The tag `record` comes last: from then on the run counts as complete.
     run.log(record.metrics, record.params, {**tags, "record": record.fingerprint})
     if run.status != "FINISHED":
         client.set_terminated(run.id, "FINISHED", run.ended)
     return run.id
 
 
-def _mendable(run: Run, record: Record) -> bool:
+def _is_repairable(run: Run, record: Record) -> bool:
     """MLflow can add points and parameters, but neither change nor remove one."""
-    names = {name for name, _step in record.metrics}
-    surplus = any(point[0] in names and point not in record.metrics for point in run.points)
-    other = any(run.params.get(name, value) != value for name, value in record.params.items())
-    return not surplus and not other and not run.contradicts(record.metrics)
+    metrics = {metric for metric, _step in record.metrics}
+    surplus_points = [point for point in run.points.keys() - record.metrics.keys() if point[0] in metrics]
+    has_other_params = store.contradict(run.params, record.params)
+    return not (surplus_points or has_other_params or store.contradict(run.points, record.metrics))

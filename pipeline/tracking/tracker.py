@@ -1,23 +1,24 @@
-"""What stages and commands use of MLflow: live logging, differences between store and files, and their repair."""
+"""The parts of MLflow that stages and commands use: live logging, the differences from the files, and their repair."""
 
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.tracking import live, registry, store, sync
+from pipeline.tracking import live, registry_sync, store, sync
 from pipeline.tracking.registered_models import Model
 from pipeline.tracking.run_records import Record
 
 
 @dataclass(frozen=True)
 class Tracker:
-    """The tracker of the pipeline that works in this folder; RNN_TRACKING=off in the environment closes it."""
+    """The tracker of the pipeline that works in this folder. RNN_TRACKING=off in the environment switches it off."""
 
     folder: Path = Path()
 
     @property
     def off(self) -> bool:
-        return store.off()
+        return os.environ.get("RNN_TRACKING") == "off"
 
     @contextmanager
     def live(self, stage: str, units: dict):
@@ -31,18 +32,16 @@ class Tracker:
         with live.writer(self.folder, stage, units) as log:
             yield log
 
-    def differences(self, records: list[Record], models: list[Model], better: registry.Better) -> list:
-        """Where MLflow is not what these records and models say. Raises whatever an unreachable store raises."""
-        return [
-            *sync.differences(records, self.folder),
-            *registry.differences(models, self.folder, better),
-        ]
+    def differences(self, records: list[Record], models: list[Model], better: registry_sync.Better) -> list:
+        """Where MLflow differs from these records and models. Raises whatever an unreachable store raises."""
+        of_runs = sync.differences(records, self.folder)
+        return of_runs + registry_sync.differences(models, self.folder, better)
 
-    def project(self, records: list[Record], models: list[Model], better: registry.Better) -> None:
-        """Make MLflow equal to these; what is correct is not touched."""
+    def project(self, records: list[Record], models: list[Model], better: registry_sync.Better) -> None:
+        """Makes MLflow equal to these, and touches nothing that is correct."""
         sync.project(records, self.folder)
-        registry.project(models, self.folder, better)
+        registry_sync.project(models, self.folder, better)
 
     def warn(self, error: BaseException) -> None:
-        """The one line on stderr that a tracker's trouble may cost."""
+        """Prints the one line on stderr that trouble with MLflow may cost."""
         store.warn(error)

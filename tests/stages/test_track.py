@@ -79,11 +79,12 @@ def test_a_missing_file_costs_a_warning(context, capsys):
     assert "history/vanilla-tuned.csv" in capsys.readouterr().err
 
 
-def test_the_stage_and_a_look_into_sqlite_import_no_slow_library():
+def test_the_stage_and_a_look_into_sqlite_import_no_slow_library(empty_store, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     code = (
-        "import sys; from pipeline.stages import track; from pipeline.tracking import store\n"
-        "from pipeline.tracking.tracker import Tracker\n"
-        "from pathlib import Path; store.seen_in_sqlite(Path('/no/such/file'))\n"
+        "import sys; from pipeline.stages import track; from pipeline.tracking import store_reader\n"
+        "from pipeline.tracking.tracker import Tracker; from pathlib import Path\n"
+        f"folder = Path({str(empty_store.parent)!r}); store_reader.runs(folder); store_reader.versions(folder)\n"
         "track.shown_better([0.80, 0.81, 0.85], [0.81, 0.82, 0.85])\n"  # a lead within the noise
         "print(*{'mlflow', 'tensorflow', 'keras', 'dvc', 'sklearn', 'scipy', 'pandas'} & set(sys.modules))"
     )

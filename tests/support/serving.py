@@ -12,15 +12,17 @@ PATIENCE_SECONDS = 120
 
 
 @contextmanager
-def serving(command: list, alive: str, **how):
-    """Its URL, once the path `alive` answers. `how`: what `subprocess.Popen` takes."""
+def serving(command: list, alive: str, **popen):
+    """The URL of the server, once its path `alive` answers. `popen`: further arguments of `subprocess.Popen`."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    url, quiet = f"http://127.0.0.1:{port}", {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    url = f"http://127.0.0.1:{port}"
     command = [*command, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    how.setdefault("env", {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"})  # its workers are slow to end
-    server = subprocess.Popen(command, start_new_session=True, **quiet, **how)
+    without_jobs = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # its workers are slow to end
+    popen = {"env": without_jobs, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **popen}
+
+    server = subprocess.Popen(command, start_new_session=True, **popen)
     try:
         _wait(server, url + alive)
         yield url

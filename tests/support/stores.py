@@ -1,4 +1,4 @@
-"""A toy project after `dvc repro`; the toy study beside a store of MLflow's, ready and empty."""
+"""A toy project after `dvc repro`, and the toy study next to a store of MLflow, empty or filled."""
 
 import os
 import shutil
@@ -63,13 +63,13 @@ def reproduced(tmp_path_factory):
 
 @pytest.fixture
 def project(reproduced, tmp_path):
-    """It in a folder of its own."""
+    """The toy project in a folder of its own."""
     return shutil.copytree(reproduced, tmp_path / "project")
 
 
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory):
-    """Made once, by two first users at once, and copied for each test: MLflow takes seconds for its tables."""
+    """A store that two first users create at once; tests copy it, since MLflow takes seconds to create its tables."""
     folder = tmp_path_factory.mktemp("store")
     code = f"from pathlib import Path; from pipeline.tracking import store; store.opened(Path({str(folder)!r}))"
     environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
@@ -80,20 +80,20 @@ def empty_store(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def projected_store(tmp_path_factory, empty_store):
-    """The store after one projection of the toy study, copied for each test that begins there."""
+    """The store after one projection of the toy study; tests copy it."""
     folder = tmp_path_factory.mktemp("projected")
     with pytest.MonkeyPatch.context() as patch:
         as_locked(patch)
         toy_study.write(folder)
         shutil.copy(empty_store, folder)
         stages = dvc_lock.finished(folder)
-        shown = run_records.read([stages[name] for name in toy_study.STAGES], stages["evaluate"], folder)
-        sync.project(shown, folder)
+        records = run_records.read([stages[name] for name in toy_study.STAGES], stages["evaluate"], folder)
+        sync.project(records, folder)
     return folder / "mlflow.db"
 
 
 def as_locked(patch) -> None:
-    """Runs go to the store in the folder, and every dependency of a stage is as dvc.lock says."""
+    """Runs go to the store in the folder, and every dependency of a stage is as dvc.lock records it."""
     patch.delenv("MLFLOW_TRACKING_URI", raising=False)
     patch.delenv("RNN_TRACKING", raising=False)
     patch.setattr(dvc_lock, "present", lambda name, folder: dvc_lock.finished(folder)[name])

@@ -1,3 +1,5 @@
+"""The records of the toy study."""
+
 import json
 
 import pytest
@@ -16,20 +18,19 @@ def study(tmp_path):
 
 def read(folder, scores: bool = True):
     finished = dvc_lock.finished(folder)
-    found = run_records.read(
-        [finished[name] for name in toy_study.STAGES], finished["evaluate"] if scores else None, folder
-    )
-    return {record.name: record for record in found}
+    stages = [finished[name] for name in toy_study.STAGES]
+    records = run_records.read(stages, finished["evaluate"] if scores else None, folder)
+    return {record.name: record for record in records}
 
 
-def test_each_stage_is_a_parent_with_a_child_for_each_seed_trial_or_curve(study):
-    found = read(study)
-    assert len(found) == toy_study.RECORDS
-    parents = {record.key: record.name for record in found.values()}
-    assert {name: parents[record.parent] for name, record in found.items() if record.parent} == {
+def test_a_stage_is_a_parent_with_a_child_per_seed_trial_or_curve(study):
+    records = read(study)
+    assert len(records) == toy_study.RECORDS
+    parents = {record.key: record.name for record in records.values()}
+    assert {name: parents[record.parent] for name, record in records.items() if record.parent} == {
         **{f"{run} seed {seed}": run for run in toy_study.RUNS for seed in toy_study.seeds_of(run)},
         **{f"vanilla trial {number}": "vanilla study" for number in range(3)},
-        **{f"vanilla {what} 4": "gradients 4" for what in ("forward initial", "forward trained", "4 memory")},
+        **{f"vanilla {curve} 4": "gradients 4" for curve in ("forward initial", "forward trained", "4 memory")},
         "vanilla first retention": "retention",
     }
 
@@ -41,31 +42,30 @@ def test_a_seed_shows_its_curves_its_scores_and_what_made_it(study):
     assert record.metrics["test/accuracy", 0] == 0.75
     assert record.metrics["validation/accuracy.kept", 0] == 0.625
     assert record.metrics["best_epoch", 0] == 1
-    assert {"hidden_size": "64", "clip_norm": "null", "mask": "false", "epochs": "12", "seed": "1"}.items() <= (
-        record.params.items()
-    )
-    assert {"architecture": "vanilla", "settings": "textbook", "seed": "1", "sequence_length": "100"}.items() <= (
-        record.tags.items()
-    )
+
+    params = {"hidden_size": "64", "clip_norm": "null", "mask": "false", "epochs": "12", "seed": "1"}
+    tags = {"architecture": "vanilla", "settings": "textbook", "seed": "1", "sequence_length": "100"}
+    assert params.items() <= record.params.items()
+    assert tags.items() <= record.tags.items()
     assert [context for context, _, _ in record.datasets] == ["training", "validation", "test"]
 
 
 def test_a_run_and_a_curve_show_their_own_number_of_seeds(study):
-    found = read(study)
-    assert found["vanilla-textbook"].params["seeds"] == "4"
-    assert found["vanilla-tuned"].params["seeds"] == "2"
-    assert "4 seeds" in found["vanilla-textbook"].tags[run_records.NOTE]
-    assert {found[name].params["seeds"] for name in ("gradients 4", "vanilla forward trained 4")} == {"2"}
-    assert not any("seed_factor" in record.params for record in found.values())
+    records = read(study)
+    assert records["vanilla-textbook"].params["seeds"] == "4"
+    assert records["vanilla-tuned"].params["seeds"] == "2"
+    assert "4 seeds" in records["vanilla-textbook"].tags[run_records.NOTE]
+    assert {records[name].params["seeds"] for name in ("gradients 4", "vanilla forward trained 4")} == {"2"}
+    assert not any("seed_factor" in record.params for record in records.values())
 
 
 def test_a_length_shows_every_number_of_seeds_that_its_curves_rest_on(study):
     table = study / "reports/gradients/4.csv"
-    kept = [line for line in table.read_text().splitlines() if not line.startswith("vanilla,forward,initial,1,")]
-    table.write_text("\n".join(kept) + "\n")
-    found = read(study)
-    assert found["vanilla forward initial 4"].params["seeds"] == "1"
-    assert found["gradients 4"].params["seeds"] == "1 or 2"
+    lines = [line for line in table.read_text().splitlines() if not line.startswith("vanilla,forward,initial,1,")]
+    table.write_text("\n".join(lines) + "\n")
+    records = read(study)
+    assert records["vanilla forward initial 4"].params["seeds"] == "1"
+    assert records["gradients 4"].params["seeds"] == "1 or 2"
 
 
 def test_a_tuned_run_shows_the_settings_that_tuning_chose(study):
@@ -83,35 +83,35 @@ def test_a_parent_carries_the_mean_and_its_scatter(study):
     assert metrics["parameters", 0] == 326273
 
 
-def test_the_ceiling_has_no_scatter_and_no_children(study):
+def test_the_baseline_has_no_scatter_and_no_children(study):
     record = read(study)["tfidf"]
     assert record.metrics == {("parameters", 0): 100.0, ("test/accuracy", 0): 0.875}
     assert record.parent is None
 
 
-def test_a_failed_trial_has_no_value_but_is_shown(study):
-    found = read(study)
-    assert found["vanilla trial 2"].tags["state"] == "FAIL"
-    assert ("validation/accuracy.kept", 0) not in found["vanilla trial 2"].metrics
-    assert found["vanilla trial 0"].metrics["validation/accuracy.kept", 0] == 0.75
-    assert found["vanilla study"].metrics["trials.fail", 0] == 1
+def test_a_failed_trial_has_no_value_but_has_a_run(study):
+    records = read(study)
+    assert records["vanilla trial 2"].tags["state"] == "FAIL"
+    assert ("validation/accuracy.kept", 0) not in records["vanilla trial 2"].metrics
+    assert records["vanilla trial 0"].metrics["validation/accuracy.kept", 0] == 0.75
+    assert records["vanilla study"].metrics["trials.fail", 0] == 1
 
 
 def test_a_decay_curve_is_the_mean_over_seeds_by_lag(study):
     metrics = read(study)["vanilla forward trained 4"].metrics
     assert [metrics["log10_relative_norm", lag] for lag in range(4)] == [0, -1.5, -3, -4.5]
-    assert not any(name.endswith("p90") for name, _ in metrics), "an empty field is no measurement"
+    assert not any(name.endswith("p90") for name, _ in metrics), "an empty field is not a measurement"
     assert metrics["half_life_tokens", 0] == 3.5
     assert ("horizon_1e-3", 0) not in metrics, "not reached"
     assert read(study)["gradients 4"].metrics["log10_relative_norm/vanilla-forward-trained", 3] == -4.5
 
 
-def test_the_parent_of_retention_curves_has_the_longest_lag_learned(study):
-    found = read(study)
-    metrics = found["vanilla first retention"].metrics
+def test_retention_shows_mean_curves_and_the_longest_learned_lags(study):
+    records = read(study)
+    metrics = records["vanilla first retention"].metrics
     assert [metrics["accuracy", lag] for lag in (1, 2, 4)] == [1, 1, 0.625]
     assert [metrics["solved", lag] for lag in (1, 2, 4)] == [1, 1, 0]
-    assert found["retention"].metrics == {("retained_tokens/vanilla-first", 0): 2}
+    assert records["retention"].metrics == {("retained_tokens/vanilla-first", 0): 2}
 
 
 def test_every_verdict_is_a_tag_and_a_row_of_the_description(study):
@@ -142,11 +142,15 @@ def test_an_unstable_verdict_is_counted_and_described_with_both_verdicts(study):
             "**trial-1**: fewest parameters among those ahead; trials: 2 COMPLETE, 1 FAIL",
             "tuning-by-trial",
         ),
-        ("gradients 4", "- vanilla forward trained: 10^-4.5, half-life 3.5 tokens", "gradients-by-lag"),
+        (
+            "gradients 4",
+            "- vanilla forward trained: 10^-4.5, half-life 3.5 tokens",
+            "gradients-by-lag",
+        ),
         ("retention", "- vanilla first: 2", "retention"),
     ],
 )
-def test_the_description_of_a_parent_has_its_result_a_figure_and_what_reproduces_it(study, run, result, figure):
+def test_a_note_has_the_result_a_figure_and_the_command_to_reproduce_it(study, run, result, figure):
     record = read(study)[run]
     note = record.tags[run_records.NOTE]
     assert result in note
@@ -161,9 +165,13 @@ def test_without_a_report_there_is_no_figure(study):
     assert "get-artifact" not in record.tags[run_records.NOTE]
 
 
-def test_no_text_of_a_review_is_in_a_record_so_mlflow_has_none_to_escape(study):
+def test_no_text_of_a_review_is_in_a_record(study):
     hostile = "</script><img src=x onerror=alert(1)>"
-    for path in ("reports/examples.json", "data/prepared/test.csv", "data/prepared/vocabulary.json"):
+    for path in (
+        "reports/examples.json",
+        "data/prepared/test.csv",
+        "data/prepared/vocabulary.json",
+    ):
         (study / path).parent.mkdir(parents=True, exist_ok=True)
         (study / path).write_text(json.dumps([hostile]))
     assert "onerror" not in repr(read(study).values())
@@ -185,9 +193,12 @@ def test_a_search_shows_its_race_and_its_regret(study):
 
 
 def test_a_search_that_kept_the_starting_recipe_has_a_regret_of_0(study):
-    kept = {"chosen": {**toy_study.CHOSEN, "trial": None, "starting_recipe": True}, "race": []}
-    kept["regret"] = {"difference": 0.0, "low": None, "high": None}
-    toy_study.write_json(study / "reports/tuning/vanilla.json", kept)
+    summary = {
+        "chosen": {**toy_study.CHOSEN, "trial": None, "starting_recipe": True},
+        "race": [],
+    }
+    summary["regret"] = {"difference": 0.0, "low": None, "high": None}
+    toy_study.write_json(study / "reports/tuning/vanilla.json", summary)
     record = read(study)["vanilla study"]
     assert record.params["chosen"] == "start"
     assert record.metrics["regret", 0] == 0
@@ -195,7 +206,7 @@ def test_a_search_that_kept_the_starting_recipe_has_a_regret_of_0(study):
     assert "on fresh seeds): 0.0000\n" in record.tags[run_records.NOTE]
 
 
-def test_the_same_files_give_the_same_fingerprint_and_other_files_another_where_they_are_shown(study):
+def test_a_fingerprint_depends_on_exactly_the_values_that_a_run_shows(study):
     before = {name: record.fingerprint for name, record in read(study).items()}
     assert before == {name: record.fingerprint for name, record in read(study).items()}
     assert len(set(before.values())) == len(before)
@@ -207,12 +218,12 @@ def test_the_same_files_give_the_same_fingerprint_and_other_files_another_where_
 
 
 def test_without_an_evaluation_of_these_models_no_score_is_shown(study):
-    found = read(study, scores=False)
-    assert "tfidf" not in found
-    assert not any(name.startswith("test/") for record in found.values() for name, _ in record.metrics)
+    records = read(study, scores=False)
+    assert "tfidf" not in records
+    assert not any(name.startswith("test/") for record in records.values() for name, _ in record.metrics)
 
 
-def test_a_file_that_is_not_here_is_named(study):
+def test_a_missing_file_is_named(study):
     (study / "artifacts/history/vanilla-tuned.csv").unlink()
     with pytest.raises(Mistake, match=r"history/vanilla-tuned\.csv"):
         read(study)

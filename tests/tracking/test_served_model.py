@@ -1,4 +1,4 @@
-"""The champion asked in every way there is: one answer. Its weights are those of a small real network."""
+"""The champion gives one answer, however it is asked. Its weights come from a small real network."""
 
 import contextlib
 import io
@@ -16,11 +16,11 @@ from pipeline.__main__ import main
 from pipeline.params import SPECIAL_TOKENS
 from pipeline.science.networks import architectures as networks
 from pipeline.storage import artifacts, dvc_lock
-from pipeline.tracking import registered_models, registry, sync
+from pipeline.tracking import registered_models, registry_sync, sync
 from tests.commands.test_predict import SETTINGS, SIZE, WORDS
 from tests.support import toy_study
 from tests.support.serving import serving
-from tests.tracking.test_sync import found
+from tests.tracking.test_sync import records_of
 
 RUN = "vanilla-textbook"
 TEXTS = ["A FINE film!", "dull", "not dull, fine", "film " * 600, "\0fine\0"]
@@ -41,17 +41,23 @@ def served(tmp_path_factory, empty_store):
     folder = tmp_path_factory.mktemp("served")
     toy_study.write(folder)
     (folder / "mlflow.db").write_bytes(empty_store.read_bytes())
-    artifacts.write_text(folder / artifacts.VOCABULARY, "".join(f"{word}\n" for word in (*SPECIAL_TOKENS, *WORDS)))
+    artifacts.write_text(
+        folder / artifacts.VOCABULARY,
+        "".join(f"{word}\n" for word in (*SPECIAL_TOKENS, *WORDS)),
+    )
+
     network = networks.packed(networks.initial("vanilla", SETTINGS, SIZE, seed=0))
     artifacts.write_bytes(folder / artifacts.weights(RUN, 0), network)
     card = {"architecture": "vanilla", "values": SETTINGS.model_dump(), "vocabulary_size": SIZE}
     best_epochs = artifacts.read_json(folder / artifacts.model(RUN))["best_epochs"]
     artifacts.write_json(folder / artifacts.model(RUN), {**card, "best_epochs": best_epochs})
+
     stages = dvc_lock.finished(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        sync.project([record for record in found(folder) if record.stage == f"train@{RUN}"], folder)
-        registry.project(registered_models.best([stages[f"train@{RUN}"]], stages["evaluate"], folder), folder, None)
+        sync.project([record for record in records_of(folder) if record.stage == f"train@{RUN}"], folder)
+        models = registered_models.best([stages[f"train@{RUN}"]], stages["evaluate"], folder)
+        registry_sync.project(models, folder, None)
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "TF_CPP_MIN_LOG_LEVEL")}
     return folder, {**environment, "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
 
@@ -59,50 +65,56 @@ def served(tmp_path_factory, empty_store):
 @pytest.fixture(scope="module")
 def expected(served):
     """What `python -m pipeline predict --json` prints for each of TEXTS."""
-    said = []
+    answers = []
     with contextlib.chdir(served[0]):
         for text in TEXTS:
             with contextlib.redirect_stdout(io.StringIO()) as printed:
                 assert main(["predict", "--json", "--run", RUN, "--seed", "0", text]) == 0
-            said += json.loads(printed.getvalue())
-    return said
+            answers += json.loads(printed.getvalue())
+    return answers
 
 
 def same(answers: list[dict], expected: list[dict]) -> None:
-    assert [each["label"] for each in answers] == [each["label"] for each in expected]
-    assert [each["probability"] for each in answers] == pytest.approx(
-        [each["probability"] for each in expected], abs=1e-6
-    )
+    assert [answer["label"] for answer in answers] == [answer["label"] for answer in expected]
+    probabilities = [answer["probability"] for answer in expected]
+    assert [answer["probability"] for answer in answers] == pytest.approx(probabilities, abs=1e-6)
 
 
 @pytest.mark.slow
-def test_loaded_where_this_checkout_is_unknown_it_answers_as_predict_does(served, expected, tmp_path):
-    asked = [TEXTS, UNKNOWN, [*UNKNOWN, *TEXTS]]
+def test_loaded_without_this_checkout_it_answers_as_predict_does(served, expected, tmp_path):
+    batches = [TEXTS, UNKNOWN, [*UNKNOWN, *TEXTS]]
     done = subprocess.run(
         [sys.executable, "-c", ELSEWHERE],
-        input=json.dumps(asked),
+        input=json.dumps(batches),
         cwd=tmp_path,
         env=served[1],
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    (known, unknown, both), code, (half,), none = json.loads(done.stdout)
-    same(known, expected)
+
+    (answers, unknown, mixed), code, (surrogate,), empty = json.loads(done.stdout)
+    same(answers, expected)
     assert unknown == [{"label": "unknown", "probability": None}] * len(UNKNOWN)
-    assert both[: len(UNKNOWN)] == unknown
-    same(both[len(UNKNOWN) :], expected)
+    assert mixed[: len(UNKNOWN)] == unknown
+    same(mixed[len(UNKNOWN) :], expected)
     assert "mlartifacts" in Path(code).parts
-    assert half["label"] != "unknown"
-    assert none == []
+    assert surrogate["label"] != "unknown"
+    assert empty == []
 
 
 @pytest.mark.exhaustive
-def test_over_http_and_from_mlflows_command_line_it_answers_as_predict_does(served, expected, tmp_path):
+def test_over_http_and_from_mlflows_cli_it_answers_as_predict_does(served, expected, tmp_path):
     (tmp_path / "in.json").write_text(json.dumps({"inputs": TEXTS}))
     command = [sys.executable, "-m", "mlflow", "models"]
     model = ["--model-uri", "models:/rnn-for-nlp@champion", "--env-manager", "local"]
-    common = {"cwd": tmp_path, "env": served[1], "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    common = {
+        "cwd": tmp_path,
+        "env": served[1],
+        "stdout": subprocess.DEVNULL,
+        "stderr": subprocess.PIPE,
+    }
+
     batch = subprocess.Popen([*command, "predict", *model, "-i", "in.json", "-o", "out.json", "-t", "json"], **common)
     with _server([*command, "serve", *model], common) as ask:
         same(ask({"inputs": TEXTS})["predictions"], expected)
@@ -111,8 +123,9 @@ def test_over_http_and_from_mlflows_command_line_it_answers_as_predict_does(serv
         assert unknown[1]["label"] != "unknown"
         with pytest.raises(urllib.error.HTTPError, match="400"):
             ask({"inputs": [1]})
-    _, said = batch.communicate(timeout=120)
-    assert batch.returncode == 0, said
+
+    _, errors = batch.communicate(timeout=120)
+    assert batch.returncode == 0, errors
     same(json.loads((tmp_path / "out.json").read_text())["predictions"], expected)
 
 
@@ -122,7 +135,9 @@ def _server(command: list[str], common: dict):
 
         def ask(payload: dict):
             request = urllib.request.Request(  # noqa: S310
-                f"{url}/invocations", json.dumps(payload).encode(), {"Content-Type": "application/json"}
+                f"{url}/invocations",
+                json.dumps(payload).encode(),
+                {"Content-Type": "application/json"},
             )
             with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
                 return json.load(answer)

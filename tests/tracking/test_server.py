@@ -13,7 +13,7 @@ import pytest
 from pipeline.stages import track
 from pipeline.stages.context import Context
 from pipeline.storage import dvc_lock
-from pipeline.tracking import live, registry, store
+from pipeline.tracking import live, store, store_reader
 from pipeline.tracking.tracker import Tracker
 from tests.support import toy_study
 from tests.support.serving import serving
@@ -60,15 +60,15 @@ def server(database, tmp_path):
 
 
 def at_once(count: int, code: str, url: str) -> list[str]:
-    """What so many users say on stderr who run this at the same time; each ends well."""
+    """The stderr of this many users who run the code at the same time; every one succeeds."""
     environment = {**os.environ, "MLFLOW_TRACKING_URI": url, "PYTHONPATH": str(live.CODE)}
     users = [
         subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True)
         for _ in range(count)
     ]
-    said = [user.communicate(timeout=120)[1] for user in users]
-    assert [user.returncode for user in users] == [0] * count, said
-    return said
+    errors = [user.communicate(timeout=120)[1] for user in users]
+    assert [user.returncode for user in users] == [0] * count, errors
+    return errors
 
 
 def refused(url: str, content: bytes | None = None, **headers: str) -> bool:
@@ -81,9 +81,10 @@ def refused(url: str, content: bytes | None = None, **headers: str) -> bool:
 
 
 @pytest.mark.exhaustive
-def test_a_server_of_a_team_shows_what_the_files_say_whoever_comes_first(study, server, monkeypatch, capsys):
+def test_a_team_server_equals_the_files_whoever_comes_first(study, server, monkeypatch, capsys):
     assert refused(server, Host="evil.example")
     assert refused(f"{server}/api/2.0/mlflow/experiments/create", b"{}", Origin="http://evil.example")
+
     at_once(2, TRACK, server)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
     context = Context(study, "track", tracker=Tracker())
@@ -92,11 +93,16 @@ def test_a_server_of_a_team_shows_what_the_files_say_whoever_comes_first(study, 
     track.main(context)
     assert "changed just now: 0\n" in capsys.readouterr().out
     assert track.check(context) == 0
+
     client, experiments = store.opened(Path())
-    assert {len(runs) for runs in store.seen(client, experiments).values()} == {1}
-    assert len(store.seen(client, experiments)) == toy_study.RECORDS
-    held = {each.tags["run"]: each.is_champion for each in registry._seen(client)}
-    assert held == {"vanilla-textbook": False, "vanilla-tuned": True}
+    assert {len(runs) for runs in store_reader.runs_through_mlflow(client, experiments).values()} == {1}
+    assert len(store_reader.runs_through_mlflow(client, experiments)) == toy_study.RECORDS
+    versions = store_reader.versions_through_mlflow(client)
+    assert {version.tags["run"]: version.is_champion for version in versions} == {
+        "vanilla-textbook": False,
+        "vanilla-tuned": True,
+    }
+
     version = client.get_model_version_by_alias("rnn-for-nlp", "champion")
     stored = client.get_model_version_download_uri("rnn-for-nlp", version.version)
     assert stored.startswith("mlflow-artifacts:/")

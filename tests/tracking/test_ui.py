@@ -26,15 +26,22 @@ def recorded(study, monkeypatch):
 
 
 @pytest.mark.exhaustive
-def test_the_compare_page_and_the_chart_pages_show_runs_and_curves_and_ask_no_other_machine(recorded, tmp_path):
+def test_compare_and_chart_pages_show_runs_without_other_machines(recorded, tmp_path):
     client, experiments = store.opened(recorded)
-    runs = {each.info.run_name: each.info.run_id for each in client.search_runs(list(experiments.values()))}
+    runs = {run.info.run_name: run.info.run_id for run in client.search_runs(list(experiments.values()))}
     training, gradients = (experiments[f"rnn-for-nlp/{name}"] for name in ("training", "gradients"))
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{recorded / 'mlflow.db'}"]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        f"sqlite:///{recorded / 'mlflow.db'}",
+    ]
     with serving(command, "/health", cwd=recorded) as server:
 
-        def shown(route: str, expected: str) -> str:
-            """The page once it shows this; on a machine that is busy the page may be late."""
+        def page_with(route: str, expected: str) -> str:
+            """The page at this route, once its text matches the pattern; on a busy machine the page may be late."""
             for _ in range(3):
                 page, hosts = browser.opened(f"{server}/#/{route}", tmp_path)
                 assert hosts == {"127.0.0.1"}
@@ -42,21 +49,21 @@ def test_the_compare_page_and_the_chart_pages_show_runs_and_curves_and_ask_no_ot
                     return page
             raise AssertionError(f"{expected} is not in: {browser.words(page)}")
 
-        def of(names: tuple, experiment: str) -> str:
+        def address(names: tuple, experiment: str) -> str:
             ids = ",".join(f'"{runs[name]}"' for name in names)
             return f'runs=[{ids}]&experiments=["{experiment}"]'
 
         parallel = "Comparing 2 Runs from 1 Experiment Visualizations Parallel Coordinates Plot"
-        text = browser.words(shown(f"compare-runs?{of(COMPARED, training)}", parallel))
+        text = browser.words(page_with(f"compare-runs?{address(COMPARED, training)}", parallel))
         assert f"Run Name: {' '.join(COMPARED)}" in text
         assert "architecture vanilla bidirectional" in text
         assert "test/accuracy test/accuracy.high test/accuracy.low test/accuracy.sd" in text
 
         bars = "test/accuracy [^a-z]*" + "".join(f"(?=[a-z -]*{name})" for name in COMPARED)
-        shown(f"experiments/{training}/runs?compareRunsMode=CHART", bars)
+        page_with(f"experiments/{training}/runs?compareRunsMode=CHART", bars)
 
-        chart = shown(
-            f'metric?{of(CURVES, gradients)}&metric="log10_relative_norm"&plot_metric_keys=["log10_relative_norm"]'
+        chart = page_with(
+            f'metric?{address(CURVES, gradients)}&metric="log10_relative_norm"&plot_metric_keys=["log10_relative_norm"]'
             "&plot_layout={}&x_axis=step&y_axis_scale=linear&line_smoothness=1&show_point=false&deselected_curves=[]"
             "&last_linear_y_axis_range=[]",
             CURVES[0],
@@ -69,15 +76,15 @@ def test_the_compare_page_and_the_chart_pages_show_runs_and_curves_and_ask_no_ot
         assert len(lines) >= len(CURVES)
         assert all(float(first) < float(last) for first, last in lines)  # they fall: a picture counts from above
 
-        run = shown(f"experiments/{gradients}/runs/{runs['gradients 4']}", "half-life 3.5 tokens")
+        run = page_with(f"experiments/{gradients}/runs/{runs['gradients 4']}", "half-life 3.5 tokens")
         figure = f"get-artifact?path=gradients-by-lag.svg&amp;run_uuid={runs['gradients 4']}"
         assert f'src="{figure}"' in run
 
 
 @pytest.mark.slow
-def test_a_page_that_asks_another_machine_is_found_out(tmp_path):
+def test_a_page_that_requests_another_machine_is_detected(tmp_path):
     page = tmp_path / "page.html"
     page.write_text('<p>seen</p><img src="http://example.invalid/x.png">')
-    shown, hosts = browser.opened(page.as_uri(), tmp_path)
-    assert browser.words(shown) == "seen"
+    document, hosts = browser.opened(page.as_uri(), tmp_path)
+    assert browser.words(document) == "seen"
     assert hosts == {"example.invalid"}

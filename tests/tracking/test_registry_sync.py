@@ -3,7 +3,7 @@
 import ast
 import json
 import sys
-from importlib.metadata import version
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -11,12 +11,12 @@ import pytest
 from pipeline.params import Mistake
 from pipeline.stages import track
 from pipeline.storage import dvc_lock
-from pipeline.tracking import registered_models, registry, store, sync
+from pipeline.tracking import registered_models, registry_sync, store, store_reader, sync
 from tests import test_dvc_yaml
 from tests.support import toy_study
-from tests.tracking.test_sync import everything, found, rows
+from tests.tracking.test_sync import everything, records_of, rows
 
-HELD = [0.80, 0.81, 0.82]
+CHAMPION_SCORES = [0.80, 0.81, 0.82]
 
 
 def best(folder: Path) -> list[registered_models.Model]:
@@ -29,40 +29,42 @@ def never(champion_S, run_S):
 
 
 def projected(folder: Path, better=never) -> None:
-    trained = [record for record in found(folder) if record.stage.startswith("train@")]
+    trained = [record for record in records_of(folder) if record.stage.startswith("train@")]
     sync.project(trained, folder)
-    registry.project(best(folder), folder, better)
+    registry_sync.project(best(folder), folder, better)
 
 
-def different(folder: Path, better=never) -> list[str]:
-    return [str(each) for each in registry.differences(best(folder), folder, better)]
+def problems(folder: Path, better=never) -> list[str]:
+    return [str(difference) for difference in registry_sync.differences(best(folder), folder, better)]
 
 
 def versions(folder: Path) -> dict[int, str]:
-    """What of each: run, seed, whether current, whether champion."""
-    return {
-        each.number: " ".join(
-            [each.tags["run"], each.tags["seed"], each.tags.get("current", "-"), "champion" if each.is_champion else ""]
-        ).strip()
-        for each in registry.seen_in_sqlite(folder / "mlflow.db")
-    }
+    """Run, seed, tag `current` and `champion` of every version, by its number."""
+    summaries = {}
+    for version in store_reader.versions(folder):
+        words = [version.tags["run"], version.tags["seed"], version.tags.get("current", "-")]
+        summaries[version.number] = " ".join([*words, "champion"] if version.is_champion else words)
+    return summaries
 
 
 FIRST = {1: "vanilla-textbook 0 true", 2: "vanilla-tuned 1 true champion"}
 
 
-# which seed
+# the best seed
 
 
 def test_the_best_seed_by_validation_is_chosen_and_of_equals_the_lowest(study):
-    assert {model.run: model.seed for model in best(study)} == {"vanilla-textbook": "0", "vanilla-tuned": "1"}
+    assert {model.run: model.seed for model in best(study)} == {
+        "vanilla-textbook": "0",
+        "vanilla-tuned": "1",
+    }
 
 
 def test_without_scores_of_these_models_there_is_no_best_seed(study):
     assert registered_models.best(list(dvc_lock.finished(study).values()), None, study) == []
 
 
-def test_weights_that_are_not_here_are_a_mistake(study):
+def test_missing_weights_are_a_mistake(study):
     (study / "artifacts/models/vanilla-tuned/seed-1.weights.h5").unlink()
     with pytest.raises(Mistake, match="seed-1"):
         best(study)
@@ -75,44 +77,48 @@ def test_each_run_gets_a_version_and_twice_in_a_row_changes_nothing(study):
     projected(study)
     assert versions(study) == FIRST
     before = everything(study)
-    assert different(study) == []
+    assert problems(study) == []
     projected(study)
     assert everything(study) == before
-    assert registry.seen_in_sqlite(study / "mlflow.db") == registry._seen(store.opened(study)[0])
+    assert store_reader.versions(study) == store_reader.versions_through_mlflow(store.opened(study)[0])
 
 
 def test_other_weights_are_another_version_current_moves_and_comes_back(study):
     projected(study)
     weights = study / "artifacts/models/vanilla-textbook/seed-0.weights.h5"
     before = weights.read_text()
+
     weights.write_text("others")
-    assert different(study) == [
+    assert problems(study) == [
         "rnn-for-nlp: vanilla-textbook seed 0 is missing",
-        "rnn-for-nlp: version 1 is tagged current but the files do not speak of it",
+        "rnn-for-nlp: version 1 is tagged `current`, but no file describes it",
     ]
     projected(study)
     assert versions(study) == {**FIRST, 1: "vanilla-textbook 0 -", 3: "vanilla-textbook 0 true"}
+
     weights.write_text(before)
-    assert "rnn-for-nlp: vanilla-textbook seed 0 is not tagged current" in different(study)
+    assert "rnn-for-nlp: vanilla-textbook seed 0 is not tagged `current`" in problems(study)
     projected(study)
     assert versions(study) == {**FIRST, 3: "vanilla-textbook 0 -"}
-    assert different(study) == []
+    assert problems(study) == []
 
 
-def test_what_someone_deleted_or_made_twice_is_mended_and_the_champion_stays(study):
+def test_deleted_and_duplicate_versions_are_repaired_and_champion_stays(study):
     projected(study)
+
     client, _ = store.opened(study)
     twin = client.get_model_version("rnn-for-nlp", "2")
     client.create_model_version("rnn-for-nlp", twin.source, twin.run_id, tags=twin.tags)
     client.delete_model_version("rnn-for-nlp", "1")
-    assert different(study) == [
+    assert problems(study) == [
         "rnn-for-nlp: vanilla-textbook seed 0 is missing",
-        "rnn-for-nlp: vanilla-tuned seed 1 is there 2 times",
+        "rnn-for-nlp: vanilla-tuned seed 1 exists 2 times",
     ]
     projected(study)
     assert versions(study) == {2: FIRST[2], 4: FIRST[1]}
+
     client.delete_registered_model_alias("rnn-for-nlp", "champion")
-    assert different(study) == ["rnn-for-nlp: vanilla-tuned seed 1 should be champion"]
+    assert problems(study) == ["rnn-for-nlp: vanilla-tuned seed 1 should be champion"]
 
 
 def test_a_copy_adds_its_versions_and_moves_neither_current_nor_champion(study):
@@ -123,31 +129,33 @@ def test_a_copy_adds_its_versions_and_moves_neither_current_nor_champion(study):
     (copy / "artifacts/models/vanilla-tuned/seed-1.weights.h5").write_text("others")
     projected(copy, lambda champion_S, run_S: True)
     assert versions(study) == {**FIRST, 3: "vanilla-tuned 1 -"}
-    assert different(copy) == []
+    assert problems(copy) == []
 
 
-def test_a_model_holds_its_files_its_code_and_its_requirements_and_no_pickle(study):
+def test_a_model_has_its_files_code_and_requirements_and_no_pickle(study):
     projected(study)
     ((place,),) = rows(study, "select artifact_location from logged_models where name = 'vanilla-tuned'")
     folder = Path(place.removeprefix("file://"))
     assert (folder / "artifacts/seed-1.weights.h5").read_text() == "weights of vanilla-tuned, seed 1"
     assert (folder / "code/pipeline/science/networks/inference.py").exists()
     assert not [path for path in folder.rglob("*") if "pkl" in path.name or "pickle" in path.name]
-    assert f"tensorflow=={version('tensorflow')}" in (folder / "requirements.txt").read_text().split()
-    assert json.loads((folder / "serving_input_example.json").read_text()) == {"inputs": registry.EXAMPLE}
+    assert f"tensorflow=={metadata.version('tensorflow')}" in (folder / "requirements.txt").read_text().split()
+    assert json.loads((folder / "serving_input_example.json").read_text()) == {"inputs": registry_sync.EXAMPLE}
 
 
 def test_the_requirements_are_the_packages_that_the_served_code_imports():
-    """At the top of a module: what only other commands need is imported in functions."""
-    imported = {
-        alias.name.partition(".")[0] if isinstance(node, ast.Import) else node.module.partition(".")[0]
-        for path in test_dvc_yaml.closure(registered_models.SERVED)
-        for node in ast.parse(path.read_text()).body
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for alias in node.names
-    }
+    """At the top of a module: packages that only other commands need are imported in functions."""
+    modules = test_dvc_yaml.closure(registered_models.SERVED)
+    modules |= {init for path in modules if (init := path.with_name("__init__.py")).exists()}
+    imported = set()
+    for node in [node for path in modules for node in ast.parse(path.read_text()).body]:
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add(node.module.partition(".")[0])
+
     foreign = imported - sys.stdlib_module_names - {"pipeline"}
-    assert foreign == {package.partition(".")[0] for package in registry.NEEDED}
+    assert foreign == {package.partition(".")[0] for package in registry_sync.NEEDED}
 
 
 # the champion
@@ -158,8 +166,8 @@ def model(run: str, scores, validation: str = "md5") -> registered_models.Model:
     return registered_models.Model(run, "0", run, {}, scores, validation, {}, ())
 
 
-def as_version(held: registered_models.Model) -> registry.Version:
-    return registry.Version(1, {**held.tags, "current": "true"}, is_champion=True)
+def as_version(number: int, model: registered_models.Model, is_champion: bool = False) -> store_reader.StoredVersion:
+    return store_reader.StoredVersion(number, {**model.tags, "current": "true"}, is_champion)
 
 
 @pytest.mark.parametrize(
@@ -173,19 +181,23 @@ def as_version(held: registered_models.Model) -> registry.Version:
         ([0.90, 0.91, 0.92], "of other reviews", False),
     ],
 )
-def test_the_champion_moves_only_to_what_is_shown_to_be_better_on_the_same_reviews(scores, validation, moves):
-    models_now = [model("a", [0.1, 0.2, 0.3], validation), model("b", scores, validation)]
-    champion = as_version(model("held", HELD))
-    seen = [champion, *(registry.Version(n, {**m.tags, "current": "true"}, False) for n, m in enumerate(models_now, 2))]
-    said = [str(each) for each in registry.compared(models_now, seen, False, track.shown_better)]
-    assert ("rnn-for-nlp: b seed 0 should be champion" in said) == moves
+def test_the_champion_moves_only_to_a_better_run_on_the_same_reviews(scores, validation, moves):
+    models = [model("a", [0.1, 0.2, 0.3], validation), model("b", scores, validation)]
+    champion = as_version(1, model("champion", CHAMPION_SCORES), is_champion=True)
+    stored = [
+        champion,
+        *(as_version(number, candidate) for number, candidate in enumerate(models, 2)),
+    ]
+
+    differences = registry_sync.compared(models, stored, False, track.shown_better)
+    assert ("rnn-for-nlp: b seed 0 should be champion" in map(str, differences)) == moves
 
 
-def test_the_first_champion_is_the_run_with_the_best_mean_not_the_best_seed():
-    models_now = [model("lucky", [0.99, 0.1, 0.1]), model("steady", HELD)]
-    said = [str(each) for each in registry.compared(models_now, [], False, never)]
-    assert "rnn-for-nlp: steady seed 0 should be champion" in said
-    assert "rnn-for-nlp: lucky seed 0 should be champion" not in said
+def test_the_first_champion_has_the_best_mean_not_the_best_seed():
+    models = [model("lucky", [0.99, 0.1, 0.1]), model("steady", CHAMPION_SCORES)]
+    problems = [str(difference) for difference in registry_sync.compared(models, [], False, never)]
+    assert "rnn-for-nlp: steady seed 0 should be champion" in problems
+    assert "rnn-for-nlp: lucky seed 0 should be champion" not in problems
 
 
 def test_equal_scores_without_scatter_show_nothing():
@@ -193,6 +205,6 @@ def test_equal_scores_without_scatter_show_nothing():
 
 
 def test_an_alias_that_someone_gave_to_a_version_of_their_own_stays():
-    theirs = registry.Version(1, {"validation": "md5"}, is_champion=True)
-    found = registry.compared([model("b", HELD)], [theirs], False, lambda champion_S, run_S: True)
-    assert [each.what for each in found] == [registry.MISSING]
+    theirs = store_reader.StoredVersion(1, {"validation": "md5"}, is_champion=True)
+    differences = registry_sync.compared([model("b", CHAMPION_SCORES)], [theirs], False, lambda champion_S, run_S: True)
+    assert [difference.problem for difference in differences] == [store_reader.MISSING]

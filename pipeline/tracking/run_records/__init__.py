@@ -1,0 +1,42 @@
+"""The runs of a study that MLflow should show, read from files: the same files always give the same records.
+
+Each `train@`, `tune@` and `gradients@` stage and `retention` is a parent run. Its children are seeds, trials, decay
+curves or retention curves. The verdicts of `claims` and the linear baseline are one run each.
+
+A mean over seeds has the plain name of its metric; `.sd`, `.low` and `.high` give its scatter (95 % interval).
+"""
+
+from pathlib import Path
+
+from pipeline.storage import artifacts
+from pipeline.storage.dvc_lock import Stage
+from pipeline.tracking.run_records import claims, gradients, retention, training, tuning
+from pipeline.tracking.run_records.record import NOTE, RUN_ID, Record, experiments, kind, name
+
+__all__ = ["NOTE", "RUN_ID", "Record", "experiments", "name", "read"]
+READERS = {
+    "tune": tuning.records,
+    "gradients": gradients.records,
+    "retention": retention.records,
+    "claims": claims.records,
+}
+
+
+def read(stages: list[Stage], evaluated: Stage | None, folder: Path) -> list[Record]:
+    """The records of these finished stages, each parent next to its children.
+
+    `evaluated` is the stage `evaluate`, None where its scores belong to other models. Raises Mistake where a file of a
+    stage is missing.
+    """
+    scores = artifacts.read_json(folder / artifacts.METRICS) if evaluated else {}
+
+    records = []
+    for stage in stages:
+        if kind(stage.name) == "train":
+            records += training.records(stage, scores.get(stage.item, {}), evaluated, folder)
+        else:
+            records += READERS[kind(stage.name)](stage, folder)
+
+    if evaluated and "tfidf" in scores:
+        records.append(training.baseline(evaluated, scores["tfidf"], folder))
+    return records

@@ -1,0 +1,90 @@
+"""A trained network: its summary over seeds, and each seed with its learning curves and its scores."""
+
+import json
+from pathlib import Path
+
+from pipeline.storage import artifacts
+from pipeline.storage.dvc_lock import Stage
+from pipeline.tracking.run_records import tables
+from pipeline.tracking.run_records.record import Metrics, Record, RunFamily, datasets
+
+
+def records(stage: Stage, summary: dict, evaluated: Stage | None, folder: Path) -> list[Record]:
+    """`summary`: the scores of this run in metrics.json, empty where nobody scored these models yet."""
+    run = stage.values[f"train.runs.{stage.item}"]
+    settings = stage.values[f"settings.{run['settings']}"]
+    history = artifacts.read_text(folder / artifacts.history(stage.item))
+    model = artifacts.read_text(folder / artifacts.model(stage.item))
+    best_epochs = json.loads(model)["best_epochs"]
+    rows_by_seed = tables.grouped(tables.rows(history), "seed")
+
+    params = {**tables.flat_params(stage.values), "seeds": str(len(rows_by_seed))}
+    params.pop("seed_factor", None)  # `seeds` is the number that it led to
+    splits_of_evaluate = datasets(evaluated) if evaluated else []
+    test_split = [dataset for dataset in splits_of_evaluate if dataset[0] == "test"]
+    labels = {
+        "architecture": run["architecture"],
+        "settings": run["settings"],
+        "sequence_length": settings["sequence_length"],
+    }
+    family = RunFamily(stage, folder, params, labels, test_split)
+
+    kept_epochs = ", ".join(f"{epoch} (seed {seed})" for seed, epoch in best_epochs.items())
+    parent = family.parent(
+        [*_accuracy(summary), f"Kept epochs: {kept_epochs}"],
+        _summary_metrics(summary),
+        files={"history.csv": history, "model.json": model},
+    )
+    children = []
+    for (seed,), rows in rows_by_seed.items():
+        scores = _scores_of_seed(summary, seed)
+        scores["best_epoch"] = best_epochs[seed]
+        metrics = tables.learning_curves(rows) | tables.scalars(scores)
+        children.append(family.child(seed, {"seed": seed}, {"seed": seed}, metrics))
+    return [parent, *children]
+
+
+def baseline(stage: Stage, summary: dict, folder: Path) -> Record:
+    """The linear model of `evaluate`: one deterministic fit, so it has no children."""
+    labels = {
+        "architecture": "tfidf",
+        "settings": "none",
+        "sequence_length": stage.values["settings.textbook.sequence_length"],
+    }
+    family = RunFamily(stage, folder, {"architecture": "tfidf"}, labels)
+    return family.parent(_accuracy(summary), _summary_metrics(summary), unit="tfidf")
+
+
+def _accuracy(summary: dict) -> list[str]:
+    """The first paragraph of the note; none without a test accuracy."""
+    accuracy = summary.get("test/accuracy")
+    if accuracy is None:
+        return []
+
+    mean = f"**Test accuracy {accuracy['mean']:.4f}**{tables.interval(accuracy)}"
+    count = len(accuracy["scores"])
+    seeds = f"{count} seeds" if count > 1 else "1 seed"
+    return [f"{mean}, {seeds}, {summary['parameters']:,} parameters"]
+
+
+def _summary_metrics(summary: dict) -> Metrics:
+    """The mean of each metric over seeds, under its own name, with its standard deviation and interval."""
+    metrics = {"parameters": summary.get("parameters")}
+    for metric, values in _scored(summary).items():
+        metrics[metric] = values["mean"]
+        for part in ("sd", "low", "high"):
+            metrics[f"{metric}.{part}"] = values[part]
+    return tables.scalars(metrics)
+
+
+def _scores_of_seed(summary: dict, seed: str) -> dict[str, float | None]:
+    """The scores of one seed. A metric that is a curve too gets `.kept`: it is of the epoch whose weights were kept."""
+    scores = {"parameters": summary.get("parameters")}
+    for metric, values in _scored(summary).items():
+        name = f"{metric}.kept" if metric in tables.HISTORY else metric
+        scores[name] = values["scores"].get(seed)
+    return scores
+
+
+def _scored(summary: dict) -> dict[str, dict]:
+    return {metric: values for metric, values in summary.items() if metric != "parameters"}

@@ -256,10 +256,14 @@ def test_a_loss_that_is_not_finite_stops_the_training_with_an_error(settings, mo
 # batches
 
 
+def tokens_of(batches):
+    return [tokens.numpy() for tokens, _ in batches]
+
+
 def test_an_epoch_has_each_review_once_except_an_incomplete_batch():
     data = Examples(np.arange(10, dtype=np.int32)[:, None], np.zeros(10))
     batches = training.shuffled(data, 3, seed=0)
-    epochs = [np.concatenate([tokens.numpy().ravel() for tokens, _ in batches]).tolist() for _ in range(2)]
+    epochs = [np.concatenate(tokens_of(batches)).ravel().tolist() for _ in range(2)]
     for reviews in epochs:
         assert len(set(reviews)) == len(reviews) == 9
     assert epochs[0] != epochs[1]
@@ -301,7 +305,8 @@ def test_training_batches_by_length_have_all_words_and_little_padding(lengths):
 def test_training_batches_by_length_are_mixed_and_repeat_with_the_seed(lengths):
     data = of_lengths(lengths, 350)
     widths = training.widths(data, batch_size=5)
-    first, second = ([tokens.numpy() for tokens, _ in training.shuffled(data, 5, 0, widths)] for _ in range(2))
+    first = tokens_of(training.shuffled(data, 5, 0, widths))
+    second = tokens_of(training.shuffled(data, 5, 0, widths))
     assert all((one == other).all() for one, other in zip(first, second, strict=True))
 
     shapes = [tokens.shape for tokens in first]
@@ -316,7 +321,7 @@ def test_a_width_that_few_reviews_need_is_left_out():
 
 
 def test_validation_batches_by_length_have_each_review_once(lengths):
-    batches = [tokens.numpy() for tokens, _ in training.in_order(of_lengths(lengths, 350), [100, 200, 350])]
+    batches = tokens_of(training.in_order(of_lengths(lengths, 350), [100, 200, 350]))
     numbers = np.concatenate([review_numbers(tokens) for tokens in batches])
     assert sorted(numbers.tolist()) == list(range(401))
     assert {tokens.shape[1] for tokens in batches} == {100, 200, 350}
@@ -324,7 +329,7 @@ def test_validation_batches_by_length_have_each_review_once(lengths):
 
 def test_validation_batches_have_equal_sizes_if_possible():
     batches = training.in_order(of_lengths([5] * 2500, 400))
-    assert [len(tokens) for tokens, _ in batches] == [250] * 10
+    assert [len(tokens) for tokens in tokens_of(batches)] == [250] * 10
 
 
 @pytest.mark.parametrize("architecture", ["vanilla", pytest.param("bidirectional", marks=pytest.mark.exhaustive)])

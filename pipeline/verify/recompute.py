@@ -25,7 +25,7 @@ from pipeline.verify import clean_copy, comparison, durations
 TRAINING = 0.05  # hundreds of float32 steps multiply a last bit: one accuracy in twenty, not one in a million
 TOLERANCES = {"tune": TRAINING, "train": TRAINING, "gradients": TRAINING, "retention": TRAINING}
 ARITHMETIC = 1e-6  # the last digits of float32, once through a network
-RECORDED = (str(LOCK), "params.yaml", "dvc.yaml")
+RECORDED = (str(LOCK), "params.yaml", "environment.json", "dvc.yaml")
 SAME, TOLERATED, DIFFERS = "identical", "within the tolerance", "differs"
 NOT_COMPARED = "not compared"  # another kind of machine made other bytes, and the recorded ones are not here
 

@@ -69,9 +69,10 @@ test-fast: $(READY) ## the tests that take seconds
 	python -m pytest -m "not (slow or exhaustive)"
 
 .PHONY: check
-check: $(READY) ## format and lint
+check: $(READY) ## format, lint and types
 	ruff format --check .
 	ruff check .
+	basedpyright --warnings
 
 .PHONY: ui
 ui: $(READY) ## the MLflow UI on loopback, port 5000 (PORT=... for another)
@@ -101,6 +102,6 @@ audit: ## known weaknesses of what requirements.lock pins (asks a service on the
 	.venv/audit/bin/pip-audit --strict --require-hashes --disable-pip --requirement requirements.lock
 
 .PHONY: lock
-lock: ## resolve requirements.lock anew from pyproject.toml (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
+lock: ## resolve requirements.lock again from pyproject.toml, one version of each package for all Pythons (needs uv)
+	uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
 		--no-emit-find-links --group dev --extra cluster --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml

@@ -3,12 +3,13 @@
 import ast
 import re
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline import params
+from pipeline import machine, params
 from pipeline.storage import recorded_files, stages
 
 ROOT = Path(__file__).parents[1]
@@ -21,6 +22,14 @@ MODULES = {
 
 NOT_LISTED_WHOLE = {Path(folder) for folder in ("pipeline", "pipeline/science", "pipeline/stages", "pipeline/storage")}
 METHODS = {"train.seeds_of": {"train.seeds", "train.runs.*"}}  # of the parameters: the keys that each reads
+IMPORT_NAMES = {"scikit-learn": "sklearn"}  # of packages that are imported under another name
+COMPUTES_WITH = {  # packages that decide numbers of another one, although a stage need not import them
+    "keras": {"tensorflow", "numpy"},
+    "scikit-learn": {"scipy", "numpy"},
+    "scipy": {"numpy"},
+    "pandas": {"numpy", "pyarrow"},
+    "optuna": {"numpy"},
+}
 
 
 def definition(stage: str) -> dict:
@@ -74,10 +83,14 @@ def is_params(node) -> bool:
     return isinstance(node, ast.Name) and node.id == "params"
 
 
+def keys_of_params_yaml(definition: dict) -> list[str]:
+    """The params of a stage that are keys of params.yaml; those of another file are a dictionary."""
+    return [item for item in definition.get("params", []) if isinstance(item, str)]
+
+
 def keys_declared(stage: str) -> set[str]:
     """Keys of params.yaml in dvc.yaml; what a template leaves open, and a single run, is `*`."""
-    declared = definition(stage).get("params", [])
-    opened = {re.sub(r"\$\{[^}]*\}", "*", item) for item in declared if isinstance(item, str)}
+    opened = {re.sub(r"\$\{[^}]*\}", "*", item) for item in keys_of_params_yaml(definition(stage))}
     return {re.sub(r"^train\.runs\.[a-z]+-textbook$", "train.runs.*", item) for item in opened}
 
 
@@ -135,6 +148,22 @@ def test_the_report_depends_on_all_that_the_keys_of_runs_it_names_are_made_of(st
     for dep in definition(stage)["deps"]:
         assert any(recorded_files.overlap(dep, known) for known in whole["deps"]), dep
     assert {"params.yaml": None} in whole["params"]
+    assert {"environment.json": None} in whole["params"]
+
+
+def packages_imported(stage: str) -> list[str]:
+    """The packages of environment.json that a stage's import closure imports, and those that these compute with."""
+    modules = {str(path.relative_to(ROOT / "pipeline")) for path in closure(ROOT / f"pipeline/stages/{stage}.py")}
+    imported = {name for name in machine.PACKAGES if importers_of(IMPORT_NAMES.get(name, name)) & modules}
+    computing = imported.union(*(COMPUTES_WITH.get(name, set()) for name in imported))
+    return [name for name in machine.PACKAGES if name in computing]
+
+
+@pytest.mark.parametrize("stage", [stage for stage in COMPUTING if stage != "report"])
+def test_stages_list_the_packages_that_can_change_their_result(stage):
+    block = "".join(f"\n          - {name}" for name in packages_imported(stage))
+    advice = f"the packages of `{stage}` in dvc.yaml should be:\n      - environment.json:{block}"
+    assert {"environment.json": packages_imported(stage)} in definition(stage)["params"], advice
 
 
 @pytest.mark.parametrize("stage", COMPUTING)
@@ -146,7 +175,7 @@ def test_gradients_depends_on_the_textbook_run_of_every_architecture():
     runs = {f"{architecture}-textbook" for architecture in params.ARCHITECTURES}
     stage = definition("gradients")
     assert {f"artifacts/models/{run}" for run in runs} <= set(stage["deps"])
-    named = {item.removeprefix("train.runs.") for item in stage["params"] if item.startswith("train.runs.")}
+    named = {item.removeprefix("train.runs.") for item in keys_of_params_yaml(stage) if item.startswith("train.runs.")}
     assert named == runs
 
 
@@ -201,12 +230,13 @@ def test_imports_point_down(module):
     assert {room(name) for name in imports(MODULES[module])} - {own, ""} <= allowed
 
 
-def importers_of(package: str) -> set[str]:
-    return {
+@cache
+def importers_of(package: str) -> frozenset[str]:
+    return frozenset(
         str(path.relative_to(ROOT / "pipeline"))
         for path in MODULES.values()
         if re.search(rf"^\s*(import|from) {package}\b", path.read_text(encoding="utf-8"), re.MULTILINE)
-    }
+    )
 
 
 def test_mlflow_and_keras_are_imported_in_their_rooms_alone():

@@ -66,6 +66,7 @@ def project(tmp_path):
     (folder / "data/raw/README.md").write_text("nothing of one's own\n")
     shutil.copytree(ROOT / "reports/replications", folder / "reports/replications")
     shutil.copy(ROOT / ".gitignore", folder)
+    shutil.copy(ROOT / "environment.json", folder)
     run(folder, "git", "init", "--quiet")
     for name, value in (("user.name", "us"), ("user.email", "us@localhost"), ("commit.gpgsign", "false")):
         run(folder, "git", "config", name, value)

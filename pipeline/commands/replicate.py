@@ -23,7 +23,7 @@ from pipeline.workers import driver, resume
 XLA, OWN = "xla", "own"
 FLAG = "--xla_cpu_experimental_ynn_fusion_type="  # products and reductions without the library YNN, in another order
 FOLDER = resume.FOLDER / "replications"
-INPUTS = ("params.yaml", "dvc.yaml", "requirements.lock", "pipeline")
+INPUTS = ("params.yaml", "environment.json", "dvc.yaml", "requirements.lock", "pipeline")
 LONGEST_NAME = 60
 PROBE_UPDATES = 5
 PROBE = "from pipeline.commands import replicate; print(replicate.digest_of_training())"

@@ -24,7 +24,7 @@ from pipeline.storage.stages import ARITHMETIC, STAGES, TRACK, TRAINING
 from pipeline.verify import clean_copy, comparison, durations
 
 TOLERANCES = {stage.name: stage.tolerance for stage in STAGES if stage.tolerance == TRAINING}
-RECORDED = (str(LOCK), "params.yaml", "dvc.yaml")
+RECORDED = (str(LOCK), "params.yaml", "environment.json", "dvc.yaml")
 SAME, TOLERATED, DIFFERS = "identical", "within the tolerance", "differs"
 NOT_COMPARED = "not compared"  # another kind of machine made other bytes, and the recorded ones are not here
 

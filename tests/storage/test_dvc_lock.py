@@ -34,6 +34,8 @@ def test_all_units_of_all_stages_have_different_keys(project):
     [
         ("params.yaml", "rate: 0.00001", "rate: 0.1", {"train@vanilla-textbook"}),
         ("params.yaml", "trials: 3", "trials: 4", {"tune@vanilla"}),
+        ("environment.json", "2.4.6", "2.5.0", {"train@vanilla-textbook", "train@vanilla-tuned"}),
+        ("environment.json", "5.0.0", "5.1.0", set()),
         ("tuned/vanilla.json", "0.00002", "0.5", {"train@vanilla-textbook", "train@vanilla-tuned"}),
         ("code", "one", "two", {"train@vanilla-textbook", "train@vanilla-tuned"}),
     ],

@@ -53,6 +53,8 @@ def test_files_that_dvc_ignores_are_not_compared(project):
     [
         ("params.yaml", "rate: 0.00001", "rate: 0.1", {TRAIN}),
         ("params.yaml", "trials: 3", "trials: 4", {"tune@vanilla"}),
+        ("environment.json", "2.4.6", "2.5.0", {"train@vanilla-textbook", "train@vanilla-tuned"}),
+        ("environment.json", "5.0.0", "5.1.0", set()),
         ("source", "0.00002", "0.5", {"tune@vanilla"}),
     ],
 )

@@ -34,6 +34,8 @@ stages:
         - train.runs.${key}
         - ${item.from}:
             - settings.${item.settings}
+        - environment.json:
+            - numpy
       outs:
         - models/${key}
 """
@@ -54,6 +56,7 @@ def reproduced(tmp_path_factory):
     folder = tmp_path_factory.mktemp("toy")
     (folder / "dvc.yaml").write_text(DVC)
     (folder / "params.yaml").write_text(PARAMS)
+    (folder / "environment.json").write_text('{"numpy": "2.4.6", "optuna": "5.0.0"}')
     (folder / "source").write_text('{"settings": {"tuned": {"rate": 0.00002, "clip": null}}}')
     (folder / "code").write_text("one")
     for words in (["init", "--no-scm", "--quiet"], ["config", "core.analytics", "false"], ["repro", "--quiet"]):

@@ -32,7 +32,7 @@ def test_one_flipped_bit_is_reported_once_with_the_stage_that_made_it(project):
     assert str(mismatch).startswith(f"{TRAIN}: {WEIGHTS}: not what dvc.lock records (")
 
 
-def test_a_file_missing_from_a_folder_differs_but_a_missing_folder_does_not(project):
+def test_a_file_missing_from_a_folder_differs_a_missing_folder_does_not(project):
     (project / WEIGHTS).unlink()
     (mismatch,) = differences(project)
     assert (mismatch.path, mismatch.found) == (WEIGHTS, None)

@@ -34,7 +34,7 @@ def data_section(
 
 
 def reviews(*where, **options) -> pd.DataFrame:
-    """All parts of a source in one table; the arguments are those of `data_section`."""
+    """All parts of a source in one table; takes the arguments of `data_section`."""
     return pd.concat(sources.read(data_section(*where, **options)))
 
 

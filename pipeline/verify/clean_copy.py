@@ -8,7 +8,12 @@ from pathlib import Path
 
 from pipeline.params import Mistake, Params
 
-VARIABLES_OF_THIS_CHECKOUT = ("MLFLOW_TRACKING_URI", "RNN_STUDIES", "DVC_STAGE", "DVC_ROOT")
+VARIABLES_OF_THIS_CHECKOUT = (
+    "MLFLOW_TRACKING_URI",
+    "RNN_STUDIES",
+    "DVC_STAGE",
+    "DVC_ROOT",
+)
 
 
 def commit(root: Path, files: tuple[str, ...], command: str) -> str:

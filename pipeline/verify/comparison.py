@@ -19,7 +19,7 @@ LONGEST_VALUE = 80  # characters; a message cuts longer values
 class Gap:
     """The first place where two files differ. If a value exceeds the tolerance, the first place that does.
 
-    `difference` and `largest` are None unless they are finite numbers. `largest` is the largest difference of all
+    `difference` and `largest` are finite numbers or None. `largest` is the largest difference of all
     values, divided by max(1, |recorded|). `values` counts the values that differ. `within` says whether every
     difference is at most tolerance * max(1, |recorded|). These names are keys of `verify --json`.
     """
@@ -48,7 +48,8 @@ def gap(recorded: Path, computed: Path, tolerance: float) -> Gap | None:
 
     rows = before.index.union(after.index, sort=False)
     columns = before.columns.union(after.columns, sort=False)
-    before, after = before.reindex(rows, columns=columns), after.reindex(rows, columns=columns)
+    before = before.reindex(rows, columns=columns)
+    after = after.reindex(rows, columns=columns)
     shares = pd.DataFrame({column: _shares(before[column], after[column]) for column in columns})
     if not (shares > 0).any(axis=None):
         return None
@@ -110,7 +111,12 @@ def _read_weights(path: Path) -> pd.DataFrame:
     return pd.concat(variables).to_frame("value")
 
 
-READERS = {".csv": pd.read_csv, ".parquet": pd.read_parquet, ".json": _read_json, ".h5": _read_weights}
+READERS = {
+    ".csv": pd.read_csv,
+    ".parquet": pd.read_parquet,
+    ".json": _read_json,
+    ".h5": _read_weights,
+}
 
 
 def _shares(before: pd.Series, after: pd.Series) -> pd.Series:
@@ -143,7 +149,8 @@ def _place(table: pd.DataFrame, row: int, column: str, suffix: str) -> tuple[str
         case ".csv" | ".parquet":
             values = [(name, table[name].iloc[row]) for name in table]
             keys = [f"{name} {value}" for name, value in values if not isinstance(value, NOT_KEYS)]
-            return f"row {row + 1} ({', '.join(keys[:KEY_COLUMNS])})", column
+            names = f" ({', '.join(keys[:KEY_COLUMNS])})" if keys else ""
+            return f"row {row + 1}{names}", column
         case _:
             return f"line {row + 1}", ""
 

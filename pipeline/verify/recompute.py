@@ -63,7 +63,13 @@ class StageResult:
         return [file for file in self.files if file.verdict != SAME]
 
 
-def main(params: Params, wanted: list[str], only_files: bool, as_json: bool, times: Path | None = None) -> int:
+def main(
+    params: Params,
+    wanted: list[str],
+    only_files: bool,
+    as_json: bool,
+    times: Path | None = None,
+) -> int:
     """Returns 0 if everything is identical or within the tolerance of another kind of machine, else 1.
 
     `wanted` names the stages to compute, all if empty. `times` is the file for the duration of each stage.
@@ -116,7 +122,7 @@ def main(params: Params, wanted: list[str], only_files: bool, as_json: bool, tim
 
 def _check_times_file(times: Path | None, only_files: bool) -> None:
     if times and only_files:
-        raise Mistake(f"--times {times}: --files computes nothing, so there are no times; leave out one of the two")
+        raise Mistake(f"--times {times}: --files computes nothing that could be timed; leave out one of the two")
     if times and not times.parent.is_dir():
         raise Mistake(f"--times {times}: the folder {times.parent} does not exist; create it or name another file")
 
@@ -129,7 +135,7 @@ def _stages(params: Params, root: Path) -> dict[str, Stage]:
     order = TopologicalSorter({name: [] for name in names})
     for name, stage in stages.items():
         for path in _inputs(stage):
-            order.add(name, *(maker.name for maker in _makers(path, stages) if maker.name != name))
+            order.add(name, *(maker for maker, _ in _makers(path, stages) if maker != name))
     return {name: stages[name] for name in order.static_order()}
 
 
@@ -138,12 +144,12 @@ def _inputs(stage: Stage) -> list[str]:
     return [path for path in [*stage.deps, *stage.params] if not path.startswith(recorded_files.CODE)]
 
 
-def _makers(path: str, stages: dict[str, Stage]) -> list[Stage]:
-    return [stage for stage in stages.values() if _overlapping_outs(path, stage)]
-
-
-def _overlapping_outs(path: str, stage: Stage) -> list[str]:
-    return [out for out in stage.outs if recorded_files.overlap(path, out)]
+def _makers(path: str, stages: dict[str, Stage]) -> list[tuple[str, str]]:
+    """(stage, output) of every output that is the path, contains it, or lies in it."""
+    makers = []
+    for name, stage in stages.items():
+        makers += [(name, out) for out in stage.outs if recorded_files.overlap(path, out)]
+    return makers
 
 
 def _chosen(wanted: list[str], stages: dict[str, Stage]) -> list[str]:
@@ -209,9 +215,8 @@ class Recomputation:
 
     def _restore_inputs(self, stage: Stage) -> None:
         for path in _inputs(stage):
-            for maker in _makers(path, self._stages):
-                for out in _overlapping_outs(path, maker):
-                    self._restore(out)
+            for _, out in _makers(path, self._stages):
+                self._restore(out)
 
             if not (self._copy / path).exists():
                 remedy = f"run `dvc pull {path}`, or verify the stage that makes it, too"
@@ -232,9 +237,14 @@ class Recomputation:
         return True
 
     def _compute(self, stage: Stage) -> None:
-        kind, _, item = stage.name.partition("@")
-        command = [sys.executable, "-m", "pipeline", kind, *filter(None, [item])]
-        finished = subprocess.run(command, cwd=self._copy, env=clean_copy.environment(), capture_output=True, text=True)
+        command = [sys.executable, "-m", "pipeline", *stage.name.split("@")]
+        finished = subprocess.run(
+            command,
+            cwd=self._copy,
+            env=clean_copy.environment(),
+            capture_output=True,
+            text=True,
+        )
 
         if finished.returncode:
             errors = finished.stderr.strip().splitlines() or ["no error message"]
@@ -249,14 +259,13 @@ class Recomputation:
             return [FileResult(out, SAME)]
         if not recorded.exists():
             verdict = NOT_COMPARED if self._is_other_machine else DIFFERS
-            return [FileResult(out, verdict, why="other bytes, and this checkout lacks the recorded file")]
+            return [FileResult(out, verdict, why="other bytes, but the recorded file is missing")]
         if not computed.is_dir():
             return [self._compare_file(stage, out)]
 
-        hashes, other_hashes = recorded_files.files(recorded), recorded_files.files(computed)
-        names = sorted(hashes.keys() | other_hashes.keys())
-        unequal = [name for name in names if hashes.get(name) != other_hashes.get(name)]
-        return [self._compare_file(stage, f"{out}/{name}") for name in unequal]
+        unequal = recorded_files.files(recorded).items() ^ recorded_files.files(computed).items()
+        names = sorted({name for name, _ in unequal})
+        return [self._compare_file(stage, f"{out}/{name}") for name in names]
 
     def _compare_file(self, stage: Stage, path: str) -> FileResult:
         recorded, computed = self._root / path, self._copy / path

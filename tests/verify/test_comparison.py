@@ -8,7 +8,13 @@ import pytest
 
 from pipeline.verify import comparison
 
-TABLE = pd.DataFrame({"architecture": ["lstm", "lstm", "vanilla"], "seed": [0, 1, 0], "accuracy": [0.5, 0.25, np.nan]})
+TABLE = pd.DataFrame(
+    {
+        "architecture": ["lstm", "lstm", "vanilla"],
+        "seed": [0, 1, 0],
+        "accuracy": [0.5, 0.25, np.nan],
+    }
+)
 
 
 def gap(folder, name, write, recorded, computed, tolerance=1e-6):
@@ -31,8 +37,16 @@ def write_parquet(path, table):
 @pytest.mark.parametrize(("name", "write"), [("t.csv", write_csv), ("t.parquet", write_parquet)])
 def test_the_first_row_and_column_that_differ_are_named(name, write, tmp_path):
     first = gap(tmp_path, name, write, TABLE, TABLE.assign(accuracy=[0.5, 0.375, np.nan]))
-    assert (first.row, first.column) == ("row 2 (architecture lstm, seed 1)", "accuracy")
-    assert (first.recorded, first.found, first.difference, first.values) == ("0.25", "0.375", 0.125, 1)
+    assert (first.row, first.column) == (
+        "row 2 (architecture lstm, seed 1)",
+        "accuracy",
+    )
+    assert (first.recorded, first.found, first.difference, first.values) == (
+        "0.25",
+        "0.375",
+        0.125,
+        1,
+    )
     assert not first.within
 
 
@@ -46,7 +60,11 @@ def test_a_gap_within_the_tolerance_says_so(tmp_path):
 def test_a_number_beyond_the_tolerance_comes_before_one_within_it(tmp_path):
     mixed = TABLE.assign(accuracy=[0.5 + 1e-9, 0.5, np.nan])
     first = gap(tmp_path, "t.parquet", write_parquet, TABLE, mixed)
-    assert (first.row, first.values, first.within) == ("row 2 (architecture lstm, seed 1)", 2, False)
+    assert (first.row, first.values, first.within) == (
+        "row 2 (architecture lstm, seed 1)",
+        2,
+        False,
+    )
 
 
 def test_long_lists_are_compared_element_by_element(tmp_path):
@@ -65,9 +83,21 @@ def test_the_tolerance_is_relative_to_recorded_values_above_one(tmp_path):
     ("other", "row", "column"),
     [
         (TABLE.head(2), "row 3 (architecture vanilla, seed 0)", "architecture"),
-        (TABLE.rename(columns={"seed": "sead"}), "row 1 (architecture lstm, seed 0)", "seed"),
-        (TABLE.assign(architecture=["lstm", "gru", "vanilla"]), "row 2 (architecture lstm, seed 1)", "architecture"),
-        (TABLE.assign(accuracy=[0.5, 0.25, 0.0]), "row 3 (architecture vanilla, seed 0)", "accuracy"),
+        (
+            TABLE.rename(columns={"seed": "sead"}),
+            "row 1 (architecture lstm, seed 0)",
+            "seed",
+        ),
+        (
+            TABLE.assign(architecture=["lstm", "gru", "vanilla"]),
+            "row 2 (architecture lstm, seed 1)",
+            "architecture",
+        ),
+        (
+            TABLE.assign(accuracy=[0.5, 0.25, 0.0]),
+            "row 3 (architecture vanilla, seed 0)",
+            "accuracy",
+        ),
     ],
     ids=["missing row", "other column", "other word", "number for a missing value"],
 )
@@ -77,20 +107,43 @@ def test_a_difference_that_is_not_a_number_is_never_within(other, row, column, t
     assert first.largest is None
 
 
+def test_a_row_that_only_the_computed_table_has_is_named(tmp_path):
+    first = gap(tmp_path, "t.csv", write_csv, TABLE.head(2), TABLE)
+    assert (first.row, first.column) == ("row 3", "architecture")
+    assert (first.recorded, first.found, first.values) == ("missing", "vanilla", 2)
+
+
 def test_a_value_in_json_is_named_by_its_keys(tmp_path):
     recorded, computed = (json.dumps({"lstm": {"scores": [0.5, number]}, "n": 3}) for number in (0.25, 0.5))
     first = gap(tmp_path, "m.json", Path.write_text, recorded, computed)
-    assert (first.row, first.column, first.recorded, first.found) == ("", "lstm > scores > 1", "0.25", "0.5")
+    assert (first.row, first.column, first.recorded, first.found) == (
+        "",
+        "lstm > scores > 1",
+        "0.25",
+        "0.5",
+    )
 
 
-@pytest.mark.parametrize("computed", ['{"a": 1, "c": null}', '{"a": 1}', '{"a": 1, "b": "y"}', '{"a": 1, "b": 2}'])
+@pytest.mark.parametrize(
+    "computed",
+    ['{"a": 1, "c": null}', '{"a": 1}', '{"a": 1, "b": "y"}', '{"a": 1, "b": 2}'],
+)
 def test_a_json_value_that_is_missing_or_another_text_is_named(computed, tmp_path):
     first = gap(tmp_path, "m.json", Path.write_text, '{"a": 1, "b": "x"}', computed)
     assert (first.column, first.difference, first.within) == ("b", None, False)
 
 
 def test_the_order_of_json_keys_is_not_a_difference(tmp_path):
-    assert gap(tmp_path, "m.json", Path.write_text, '{"a": 1, "b": "x"}', '{"b": "x", "a": 1.0}') is None
+    assert (
+        gap(
+            tmp_path,
+            "m.json",
+            Path.write_text,
+            '{"a": 1, "b": "x"}',
+            '{"b": "x", "a": 1.0}',
+        )
+        is None
+    )
 
 
 def test_a_weight_is_named_by_its_variable_and_position(tmp_path):
@@ -101,12 +154,22 @@ def test_a_weight_is_named_by_its_variable_and_position(tmp_path):
 
     weights = np.arange(6.0).reshape(2, 3)
     first = gap(tmp_path, "w.h5", write, weights, weights + np.eye(2, 3, 1))
-    assert (first.row, first.column, first.difference, first.values) == ("value 2", "layers/dense/vars/0", 1.0, 2)
+    assert (first.row, first.column, first.difference, first.values) == (
+        "value 2",
+        "layers/dense/vars/0",
+        1.0,
+        2,
+    )
 
 
 def test_the_first_line_that_differs_in_a_text_is_named(tmp_path):
     first = gap(tmp_path, "r.md", Path.write_text, "one\ntwo\n", "one\nthree\nfour\n", 1.0)
-    assert (first.row, first.recorded, first.found, first.values) == ("line 2", "two", "three", 2)
+    assert (first.row, first.recorded, first.found, first.values) == (
+        "line 2",
+        "two",
+        "three",
+        2,
+    )
 
 
 def test_the_same_numbers_in_other_bytes_are_not_a_gap(tmp_path):

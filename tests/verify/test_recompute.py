@@ -17,7 +17,15 @@ from tests.test_main import STUDY
 SOURCE, TARGET = "data/prepared/train.csv", "reports/claims.csv"
 TABLE = "seed,accuracy\n0,0.5\n1,0.25\n"
 RUN_PROGRAM = "import os, runpy, sys; runpy.run_path(os.path.join(os.environ['PROGRAMS'], sys.argv[1]))\n"
-GIT = ("git", "-c", "user.name=a", "-c", "user.email=a@localhost", "-c", "commit.gpgsign=false")
+GIT = (
+    "git",
+    "-c",
+    "user.name=a",
+    "-c",
+    "user.email=a@localhost",
+    "-c",
+    "commit.gpgsign=false",
+)
 PREPARE = f"""
 from pathlib import Path
 Path("data/prepared").mkdir(parents=True, exist_ok=True)
@@ -61,16 +69,26 @@ def project(tmp_path, monkeypatch):
     artifacts.write_text(Path("pipeline/__main__.py"), RUN_PROGRAM)
     artifacts.write_text(Path(".gitignore"), "/data/prepared/\n")
     artifacts.write_text(Path("dvc.yaml"), "")
-    artifacts.write_json(durations.FILE, {"workers": 2, "vectors": "none", "seconds": {"prepare": 60, "claims": 90}})
+    artifacts.write_json(
+        durations.FILE,
+        {"workers": 2, "vectors": "none", "seconds": {"prepare": 60, "claims": 90}},
+    )
     artifacts.write_json(machine.MACHINE, machine.described())
     shutil.copy(STUDY, "params.yaml")
 
     source = {"path": SOURCE, "md5": recorded_files.hash_of(Path(SOURCE))}
-    stages = {"prepare": {"outs": [source]}, "claims": {"deps": [source], "outs": [{**source, "path": TARGET}]}}
+    stages = {
+        "prepare": {"outs": [source]},
+        "claims": {"deps": [source], "outs": [{**source, "path": TARGET}]},
+    }
     artifacts.write_json(Path("dvc.lock"), {"stages": stages})
     assert dvc_lock.finished(Path()).keys() == {"prepare", "claims"}
 
-    for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "results"]):
+    for words in (
+        ["init", "--quiet"],
+        ["add", "."],
+        ["commit", "--quiet", "--message", "results"],
+    ):
         subprocess.run([*GIT, *words], check=True)
 
     project = Project(folder, programs)
@@ -113,17 +131,26 @@ def test_measured_seconds_replace_those_of_another_processor(project, capsys):
         return artifacts.read_json(durations.FILE)
 
     first = measure("prepare")
-    assert (first["workers"], first["vectors"]) == (driver.processes(), machine.vectors())
+    assert (first["workers"], first["vectors"]) == (
+        driver.processes(),
+        machine.vectors(),
+    )
     assert list(first["seconds"]) == ["prepare"]
 
     seconds = measure("claims")["seconds"]
-    assert seconds == {"prepare": first["seconds"]["prepare"], "claims": seconds["claims"]}
+    assert seconds == {
+        "prepare": first["seconds"]["prepare"],
+        "claims": seconds["claims"],
+    }
     assert f"2 of 2 stages to compute, about {sum(seconds.values()):.0f} s, measured" in verify(capsys)[1]
 
 
 @pytest.mark.parametrize(
     ("times", "only_files", "problem"),
-    [("no/times.json", False, "the folder no does not exist"), ("times.json", True, "computes nothing")],
+    [
+        ("no/times.json", False, "the folder no does not exist"),
+        ("times.json", True, "computes nothing"),
+    ],
 )
 def test_times_that_cannot_be_written_are_refused(project, times, only_files, problem):
     with pytest.raises(Mistake, match=f"^--times {times}: .*{problem}"):
@@ -141,7 +168,10 @@ def test_a_difference_is_named_with_stage_file_row_and_column(project, capsys):
 
 
 def test_only_another_kind_of_machine_has_a_tolerance(project, capsys, monkeypatch):
-    project.set_program("claims", CLAIMS.replace(".read_text()", ".read_text().replace('0.25', '0.250000001')"))
+    project.set_program(
+        "claims",
+        CLAIMS.replace(".read_text()", ".read_text().replace('0.25', '0.250000001')"),
+    )
     assert verify(capsys)[0] == 1
 
     pretend_other_machine(monkeypatch)
@@ -195,30 +225,63 @@ def test_json_contains_every_result_and_nothing_else(project, capsys):
     report = json.loads(capsys.readouterr().out)
     files = [{"path": TARGET, "verdict": "identical", "gap": None, "why": ""}]
     assert report["stages"] == [{"stage": "claims", "verdict": "identical", "files": files}]
-    assert (report["verdict"], report["first"], report["files"], report["machine"]) == ("identical", None, [], {})
+    assert (report["verdict"], report["first"], report["files"], report["machine"]) == (
+        "identical",
+        None,
+        [],
+        {},
+    )
 
 
 def test_json_names_the_first_difference(project, capsys):
     project.set_program("claims", CLAIMS.replace(".read_text()", ".read_text().replace('0.25', '0.5')"))
     assert recompute.main(params.read(), [], only_files=False, as_json=True) == 1
     first = json.loads(capsys.readouterr().out)["first"]
-    assert (first["stage"], first["path"], first["verdict"]) == ("claims", TARGET, "differs")
-    assert (first["gap"]["column"], first["gap"]["recorded"], first["gap"]["found"]) == ("accuracy", "0.25", "0.5")
+    assert (first["stage"], first["path"], first["verdict"]) == (
+        "claims",
+        TARGET,
+        "differs",
+    )
+    assert (
+        first["gap"]["column"],
+        first["gap"]["recorded"],
+        first["gap"]["found"],
+    ) == ("accuracy", "0.25", "0.5")
 
 
 @pytest.mark.parametrize(
     ("spoil", "stages", "problem"),
     [
-        (lambda project: None, ["clams"], "'clams' is not a stage that .* allowed: prepare, claims"),
+        (
+            lambda project: None,
+            ["clams"],
+            "'clams' is not a stage that .* allowed: prepare, claims",
+        ),
         (
             lambda project: Path("dvc.lock").write_text(Path("dvc.lock").read_text() + " "),
             [],
             "dvc.lock: uncommitted changes, but `verify` computes a commit; .* run `git checkout dvc.lock`",
         ),
-        (lambda project: Path("dvc.lock").write_text('{"stages"'), [], "dvc.lock: not whole; was DVC"),
-        (lambda project: Path("dvc.lock").unlink(), [], "dvc.lock: not here; `git checkout dvc.lock`"),
-        (lambda project: shutil.rmtree("data/prepared"), ["claims"], "claims: its input .*train.csv is missing"),
-        (lambda project: project.set_program("claims", "raise SystemExit('no disk')"), [], "exit code 1 .*: no disk"),
+        (
+            lambda project: Path("dvc.lock").write_text('{"stages"'),
+            [],
+            "dvc.lock: not whole; was DVC",
+        ),
+        (
+            lambda project: Path("dvc.lock").unlink(),
+            [],
+            "dvc.lock: not here; `git checkout dvc.lock`",
+        ),
+        (
+            lambda project: shutil.rmtree("data/prepared"),
+            ["claims"],
+            "claims: its input .*train.csv is missing",
+        ),
+        (
+            lambda project: project.set_program("claims", "raise SystemExit('no disk')"),
+            [],
+            "exit code 1 .*: no disk",
+        ),
         (lambda project: shutil.rmtree(".git"), [], "git rev-parse: "),
     ],
     ids=[

@@ -1,7 +1,8 @@
 """`doctor`: describes this machine and checkout, and lists each problem with its remedy.
 
 The exit code is 1 if there is a problem, else 0. A mistake in params.yaml ends the command with exit code 2. Stale
-stages are not a problem, because `dvc repro` computes them. The command does not import TensorFlow, Keras or Optuna.
+stages are not a problem, because `dvc repro` computes them. The command does not import TensorFlow or Keras. It imports
+MLflow or Optuna only to compare the version of an existing database.
 """
 
 import json
@@ -25,7 +26,17 @@ from pipeline.storage import dvc_lock, stores
 from pipeline.verify import durations
 from pipeline.workers import driver
 
-PACKAGES = ("tensorflow", "keras", "mlflow", "dvc", "optuna", "pandas", "numpy", "scikit-learn", "altair")
+PACKAGES = (
+    "tensorflow",
+    "keras",
+    "mlflow",
+    "dvc",
+    "optuna",
+    "pandas",
+    "numpy",
+    "scikit-learn",
+    "altair",
+)
 FREE_BYTES = 1_000_000_000  # the study, its cache and MLflow's store, with room to spare
 PATIENCE_SECONDS = 3
 PORTS = {"http": 80, "https": 443}
@@ -45,7 +56,13 @@ class Store:
     upgrade: str = ""  # the command, up to the address
 
 
-MLFLOW = Store("mlflow", "MLFLOW_TRACKING_URI", "http://host:5000", "store/db_migrations", "mlflow db upgrade")
+MLFLOW = Store(
+    "mlflow",
+    "MLFLOW_TRACKING_URI",
+    "http://host:5000",
+    "store/db_migrations",
+    "mlflow db upgrade",
+)
 OPTUNA = Store(
     "optuna",
     "RNN_STUDIES",

@@ -86,20 +86,31 @@ def _table(direction: str, rows: list[dict], pictures: list[str]) -> list[str]:
     is_second = direction == "backward"
     norm = "log10_relative_norm_backward" if is_second else "log10_relative_norm"
     shared_headings = [f"{'positive':{BAR_WIDTH + 6}}", " effect"]
-    headings = [f"{'word':{WORD_WIDTH}}", *shared_headings, "gradient", PICTURE_HEADINGS[direction]]
+    headings = [
+        f"{'word':{WORD_WIDTH}}",
+        *shared_headings,
+        "gradient",
+        PICTURE_HEADINGS[direction],
+    ]
     table = [headings]
 
     for row, picture in zip(rows, pictures, strict=True):
-        word = _word(row["token"], row["known"])
-        table.append([word, _probability(row["probability"]), _effect(row["saliency"]), _share(row[norm]), picture])
+        cells = [
+            _word(row["token"], row["known"]),
+            _probability(row["probability"]),
+            _effect(row["saliency"]),
+            _share(row[norm]),
+            picture,
+        ]
+        table.append(cells)
 
     if is_second:
         table = [[cells[0], *cells[3:]] for cells in table]
     return ["  ".join(cells) for cells in table]
 
 
-def _word(word: str, known: bool) -> str:
-    name = word if known else f"({word})"
+def _word(word: str, is_known: bool) -> str:
+    name = word if is_known else f"({word})"
     if len(name) > WORD_WIDTH:
         name = f"{name[: WORD_WIDTH - 1]}…"
     return f"{name:{WORD_WIDTH}}"

@@ -198,7 +198,10 @@ def _means(metrics: dict) -> dict[str, replications.Mean]:
     """By metric. The number of parameters has no scores and is left out."""
     return {
         name: replications.Mean(
-            mean=metric["mean"], low=metric["low"], high=metric["high"], seeds=len(metric["scores"])
+            mean=metric["mean"],
+            low=metric["low"],
+            high=metric["high"],
+            seeds=len(metric["scores"]),
         )
         for name, metric in sorted(metrics.items())
         if isinstance(metric, dict)

@@ -38,7 +38,13 @@ def project(tmp_path, monkeypatch):
 
 
 def locked_versions(folder):
-    return dict(re.findall(r"^(\S+)==([^\s;]+)", (folder / "requirements.lock").read_text(), re.MULTILINE))
+    return dict(
+        re.findall(
+            r"^(\S+)==([^\s;]+)",
+            (folder / "requirements.lock").read_text(),
+            re.MULTILINE,
+        )
+    )
 
 
 def problems(capsys):
@@ -102,7 +108,10 @@ def test_an_sqlite_file_of_something_else_is_a_problem(project, capsys, package,
     assert f"{file}: not a database of {package} (no table alembic_version); move" in problems(capsys)[0]
 
 
-@pytest.mark.parametrize(("package", "variable"), [("mlflow", "MLFLOW_TRACKING_URI"), ("optuna", "RNN_STUDIES")])
+@pytest.mark.parametrize(
+    ("package", "variable"),
+    [("mlflow", "MLFLOW_TRACKING_URI"), ("optuna", "RNN_STUDIES")],
+)
 def test_a_postgresql_database_of_another_version_is_a_problem(
     project, postgresql, monkeypatch, capsys, package, variable
 ):
@@ -118,16 +127,25 @@ def test_a_postgresql_database_of_another_version_is_a_problem(
 
     with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
         connection.execute("create table another (id text)")
-        assert re.match(rf"problem: {name}\S* not a database of {package} \(no table", problems(capsys)[0])
+        assert re.match(
+            rf"problem: {name}\S* not a database of {package} \(no table",
+            problems(capsys)[0],
+        )
 
         connection.execute("create table alembic_version (version_num text)")
         connection.execute("insert into alembic_version values (%s)", [latest])
         assert problems(capsys) == []
 
         connection.execute("update alembic_version set version_num = %s", [first])
-        assert re.match(rf"problem: {name}\S* made by an older {package} \(.*upgrade", problems(capsys)[0])
+        assert re.match(
+            rf"problem: {name}\S* made by an older {package} \(.*upgrade",
+            problems(capsys)[0],
+        )
         connection.execute("update alembic_version set version_num = 'ffff'")
-        assert re.match(rf"problem: {name}\S* made by a newer {package} \(ffff\)", problems(capsys)[0])
+        assert re.match(
+            rf"problem: {name}\S* made by a newer {package} \(ffff\)",
+            problems(capsys)[0],
+        )
 
 
 def test_an_address_that_does_not_answer_is_named_with_its_variable(project, monkeypatch, capsys):
@@ -168,7 +186,11 @@ def test_a_folder_without_dvc_is_a_problem(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "lock", ["stages:\n  a:\n    cmd: x\n    deps:\n    - path: b\n      size:", "stages: {a: {cmd"]
+    "lock",
+    [
+        "stages:\n  a:\n    cmd: x\n    deps:\n    - path: b\n      size:",
+        "stages: {a: {cmd",
+    ],
 )
 def test_a_truncated_dvc_lock_is_a_problem_with_its_remedy(tmp_path, monkeypatch, lock):
     monkeypatch.chdir(tmp_path)
@@ -199,9 +221,16 @@ def test_stale_stages_are_listed_with_the_time_they_take(tmp_path, monkeypatch):
     finished = subprocess.CompletedProcess([], 0, status)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(subprocess, "run", lambda *arguments, **options: finished)
-    assert doctor.stale_stages() == ("train@x, report: benchmarks/stages.json has no times for them", [])
+    assert doctor.stale_stages() == (
+        "train@x, report: benchmarks/stages.json has no times for them",
+        [],
+    )
 
-    measurements = {"workers": 2, "vectors": "AVX2", "seconds": {"train@x": 180, "prepare": 4}}
+    measurements = {
+        "workers": 2,
+        "vectors": "AVX2",
+        "seconds": {"train@x": 180, "prepare": 4},
+    }
     artifacts.write_json(durations.FILE, measurements)
     estimate = "about 3 min for 1 of them, measured with 2 workers, AVX2 (benchmarks/stages.json)"
     assert doctor.stale_stages() == (f"train@x, report: {estimate}", [])

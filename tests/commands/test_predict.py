@@ -30,7 +30,11 @@ def network(tmp_path, monkeypatch):
     artifacts.write_text(artifacts.VOCABULARY, "".join(f"{word}\n" for word in (*SPECIAL_TOKENS, *WORDS)))
     model = architectures.initial("vanilla", SETTINGS, SIZE, seed=0)
     artifacts.write_bytes(artifacts.weights(RUN, 0), architectures.packed(model))
-    card = {"architecture": "vanilla", "values": SETTINGS.model_dump(), "vocabulary_size": SIZE}
+    card = {
+        "architecture": "vanilla",
+        "values": SETTINGS.model_dump(),
+        "vocabulary_size": SIZE,
+    }
     artifacts.write_json(artifacts.model(RUN), card)
     artifacts.write_json(artifacts.METRICS, {RUN: {"validation/accuracy": {"scores": {"0": 0.8}}}})
     return model
@@ -54,7 +58,10 @@ def test_every_line_of_a_file_gets_the_probability_of_keras(network, tmp_path, c
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ("fine\nunheard\n", "reviews.txt: line 2: 'unheard': the vocabulary contains none of its words"),
+        (
+            "fine\nunheard\n",
+            "reviews.txt: line 2: 'unheard': the vocabulary contains none of its words",
+        ),
         ("fine\n\n", "reviews.txt: line 2: '': it contains no word"),
         ("", "--file reviews.txt: empty"),
     ],
@@ -104,7 +111,10 @@ def recorded(network):
         outs = {path: repo.add(path)[0].outs[0].hash_info.value for path in (f"{artifacts.MODELS}/{RUN}", VOCABULARY)}
     data = {"path": "data/prepared/train.parquet", "hash": "md5", "md5": "0"}
     entries = [{"path": path, "hash": "md5", "md5": value} for path, value in outs.items()]
-    stages = {f"train@{RUN}": {"deps": [data], "outs": entries[:1]}, "prepare": {"outs": [*entries[1:], {**data}]}}
+    stages = {
+        f"train@{RUN}": {"deps": [data], "outs": entries[:1]},
+        "prepare": {"outs": [*entries[1:], {**data}]},
+    }
     artifacts.write_json(Path("dvc.lock"), {"stages": stages})
     return stages
 

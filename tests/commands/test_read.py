@@ -29,16 +29,25 @@ def folder(tmp_path, monkeypatch):
 
 
 def save_card(architecture, settings):
-    card = {"architecture": architecture, "values": settings.model_dump(), "vocabulary_size": SIZE}
+    card = {
+        "architecture": architecture,
+        "values": settings.model_dump(),
+        "vocabulary_size": SIZE,
+    }
     artifacts.write_json(artifacts.model("it"), card)
 
 
 @pytest.fixture
 def save(folder):
-    """A function that builds a network, saves its weights as those of the run `it` and returns it."""
+    """A function that builds a network, saves its weights for the run `it` and returns the network."""
 
     def saved(architecture="vanilla", backward=1.0, **changed):
-        sizes = {"sequence_length": 7, "embedding_dimension": 3, "hidden_size": 5, **changed}
+        sizes = {
+            "sequence_length": 7,
+            "embedding_dimension": 3,
+            "hidden_size": 5,
+            **changed,
+        }
         settings = SETTINGS.model_copy(update=sizes)
         model = architectures.build(architecture, settings, SIZE)
         random = np.random.default_rng(0)
@@ -69,7 +78,12 @@ def test_json_has_one_token_per_word_with_its_numbers(save, capsys):
     assert (report["run"], report["seed"], report["words"]) == ("it", 0, 4)
     assert report["probability"] == report["tokens"][-1]["probability"] == pytest.approx(expected, abs=1e-6)
     assert report["verdict"] == ("positive" if expected > 0.5 else "negative")
-    assert [token["token"] for token in report["tokens"]] == ["not", "a", "fine", "film"]
+    assert [token["token"] for token in report["tokens"]] == [
+        "not",
+        "a",
+        "fine",
+        "film",
+    ]
     assert [token["known"] for token in report["tokens"]] == [False, False, True, True]
     assert all(
         {"probability", "log10_relative_norm", "saliency", "gradient"} <= set(token) for token in report["tokens"]
@@ -84,14 +98,20 @@ def test_json_is_valid_where_the_gradient_is_zero(save, capsys):
     artifacts.write_bytes(artifacts.weights("it", 0), architectures.packed(model))
     report = json.loads(output_of(capsys, "fine film", "--json"), parse_constant=pytest.fail)
     assert [token["log10_relative_norm"] for token in report["tokens"]] == [None, None]
-    assert [token["log10_relative_norm_backward"] for token in report["tokens"]] == [None, None]
+    assert [token["log10_relative_norm_backward"] for token in report["tokens"]] == [
+        None,
+        None,
+    ]
     assert "0 %" in output_of(capsys, "fine film")
 
 
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["fine", "--run", "nobody"], "error: --run nobody: not in reports/metrics.json; allowed: it"),
+        (
+            ["fine", "--run", "nobody"],
+            "error: --run nobody: not in reports/metrics.json; allowed: it",
+        ),
         (["fine", "--seed", "4"], "error: --seed 4: not trained; allowed: 0"),
         ([""], "error: text: '': it contains no word"),
         (["?!"], "error: text: '?!': it contains no word"),
@@ -152,7 +172,8 @@ def test_two_directions_have_two_tables_and_one_scale(save, capsys):
     save("bidirectional", backward=1e-4)
     lines = output_of(capsys, "fine dull film").splitlines()
     assert lines[5] == f"{'word':14}  gradient  hidden state of the half that reads from the last word to the first"
-    forward, backward = ([line[-5:] for line in lines[start : start + 3]] for start in (1, 6))
+    forward = [line[-5:] for line in lines[1:4]]
+    backward = [line[-5:] for line in lines[6:9]]
     assert set("".join(backward)) == {"="}  # nearly 0, on the scale of the other
     assert set("".join(forward)) & set(" @")
     assert lines[6].split()[0] == "fine"
@@ -174,7 +195,7 @@ def test_the_units_with_the_most_extreme_weights_are_pictured(save, capsys):
     assert len(picture) == 64
     state_H = np.array(report["tokens"][-1]["state"])[np.argsort(model.get_layer("probability").kernel.numpy()[:, 0])]
     block_H = np.array([" .:-=+*%@".index(block) for block in picture]) - 4
-    largest = max(abs(value) for token in report["tokens"] for value in token["state"])
+    largest = max(np.abs(token["state"]).max() for token in report["tokens"])
     np.testing.assert_array_equal(block_H, np.rint(4 * np.delete(state_H, [32, 33, 34]) / largest))
 
 
@@ -186,7 +207,10 @@ def test_a_long_word_is_cut_and_columns_stay_aligned(save, capsys):
     assert len(lines[1]) == len(lines[2])
 
 
-@pytest.mark.parametrize(("terminal", "no_colour", "coloured"), [(1, None, 1), (1, "", 1), (1, "1", 0), (0, None, 0)])
+@pytest.mark.parametrize(
+    ("terminal", "no_colour", "coloured"),
+    [(1, None, 1), (1, "", 1), (1, "1", 0), (0, None, 0)],
+)
 def test_only_a_terminal_without_no_color_gets_colours(save, capsys, monkeypatch, terminal, no_colour, coloured):
     save()
     monkeypatch.setattr(sys.stdout, "isatty", lambda: bool(terminal))

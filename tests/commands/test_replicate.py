@@ -21,11 +21,23 @@ from tests.support import small_study
 from tests.test_main import STUDY
 
 ROOT = Path(__file__).parents[2]
-GIT = ("git", "-c", "user.name=us", "-c", "user.email=us@localhost", "-c", "commit.gpgsign=false")
+GIT = (
+    "git",
+    "-c",
+    "user.name=us",
+    "-c",
+    "user.email=us@localhost",
+    "-c",
+    "commit.gpgsign=false",
+)
 
 
 def committed(folder: Path) -> None:
-    for words in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "A study"]):
+    for words in (
+        ["init", "--quiet"],
+        ["add", "--all"],
+        ["commit", "--quiet", "--message", "A study"],
+    ):
         subprocess.run([*GIT, *words], cwd=folder, check=True)
 
 
@@ -53,13 +65,19 @@ def main(name="amd", without_tune=False, source=None):
 
 @pytest.mark.parametrize("name", ["", "AMD", "an amd", "../amd", "a" * 61, "amd\n"])
 def test_a_name_with_other_characters_is_refused(name, project):
-    with pytest.raises(Mistake, match="is not a name for a replication; allowed: at most 60 lower-case letters"):
+    with pytest.raises(
+        Mistake,
+        match="is not a name for a replication; allowed: at most 60 lower-case letters",
+    ):
         main(name)
 
 
 def test_an_existing_replication_is_not_overwritten(project):
     replications.write(REPLICATION)
-    with pytest.raises(Mistake, match=r"^reports/replications/amd\.json: already exists; choose another name"):
+    with pytest.raises(
+        Mistake,
+        match=r"^reports/replications/amd\.json: already exists; choose another name",
+    ):
         main()
 
 
@@ -71,12 +89,18 @@ def test_a_cluster_is_refused(project, monkeypatch):
 
 def test_uncommitted_changes_of_the_parameters_are_refused(project):
     (project / "params.yaml").write_text((project / "params.yaml").read_text() + "\n")
-    with pytest.raises(Mistake, match=r"^params\.yaml: uncommitted changes, but `replicate` computes a commit"):
+    with pytest.raises(
+        Mistake,
+        match=r"^params\.yaml: uncommitted changes, but `replicate` computes a commit",
+    ):
         main()
 
 
 def test_a_flag_that_changes_no_weights_is_refused(project):
-    with pytest.raises(Mistake, match=f"^XLA_FLAGS={rounding.FLAG}: a short training gives the same weights"):
+    with pytest.raises(
+        Mistake,
+        match=f"^XLA_FLAGS={rounding.FLAG}: a short training gives the same weights",
+    ):
         main()
     assert not (project / resume.FOLDER).exists()
 
@@ -106,7 +130,10 @@ def test_an_unfinished_replication_of_another_request_is_refused(project, monkey
     monkeypatch.setattr(rounding, "weights_digest", lambda flags: flags)
     folder = replicate.FOLDER / "amd"
     artifacts.write_json(folder / "request.json", {"commit": "another", "tuned": "kept"})
-    with pytest.raises(Mistake, match=f"^{folder}: .*commit 'another', now .*; run `rm -r {folder}` to begin again"):
+    with pytest.raises(
+        Mistake,
+        match=f"^{folder}: .*commit 'another', now .*; run `rm -r {folder}` to begin again",
+    ):
         main()
 
 
@@ -116,7 +143,10 @@ def test_without_tune_needs_the_recorded_files_of_tune(project, monkeypatch):
     stages = {stage: {"cmd": "", "outs": outs} for stage in ("tune@vanilla", "tune@bidirectional")}
     artifacts.write_json(Path("dvc.lock"), {"schema": "2.0", "stages": stages})
     subprocess.run([*GIT, "add", "dvc.lock"], check=True)
-    with pytest.raises(Mistake, match=r"^artifacts/tuned/vanilla\.json: missing.*`dvc repro tune@vanilla`"):
+    with pytest.raises(
+        Mistake,
+        match=r"^artifacts/tuned/vanilla\.json: missing.*`dvc repro tune@vanilla`",
+    ):
         main(without_tune=True)
 
 
@@ -145,7 +175,10 @@ def test_the_flag_changes_the_weights_of_a_short_training(tmp_path, monkeypatch)
 def test_a_flag_that_xla_does_not_know_is_a_mistake(tmp_path, monkeypatch):
     shutil.copy(STUDY, tmp_path / "params.yaml")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(Mistake, match=r"^XLA_FLAGS=--xla_no_such_flag=1: a short training failed: .*xla_no_such_flag"):
+    with pytest.raises(
+        Mistake,
+        match=r"^XLA_FLAGS=--xla_no_such_flag=1: a short training failed: .*xla_no_such_flag",
+    ):
         rounding.weights_digest("--xla_no_such_flag=1")
 
 
@@ -189,8 +222,9 @@ def test_a_killed_replication_continues_and_claims_reads_its_file(tmp_path):
 
     assert (ended := study.repro("claims", RNN_TRACKING="off")).code == 0, ended.said
     rows = artifacts.read_json(folder / artifacts.CLAIMS)
-    assert [[item["name"] for item in row["replications"]] for row in rows] == [["kept", "searched"]] * len(rows)
-    assert not any(item["obstacle"] for row in rows for item in row["replications"])
+    for row in rows:
+        assert [item["name"] for item in row["replications"]] == ["kept", "searched"]
+        assert not any(item["obstacle"] for item in row["replications"])
     stage = dvc_lock.recorded(["claims"], folder)["claims"]
     assert str(replications.FOLDER) in stage.deps
     assert recorded_files.differences([stage], folder) == []

@@ -11,7 +11,7 @@ gave all 108 digests of a real AMD EPYC (family 25, model 1) that we compared:
 import json
 from pathlib import Path
 
-from pipeline.commands import replicate
+from pipeline.commands import rounding
 
 GOLDEN = Path(__file__).with_suffix(".json")
 ARCHITECTURES = ("vanilla", "bidirectional")
@@ -20,7 +20,7 @@ UPDATES = 20
 
 def digests() -> dict[str, str]:
     """{architecture: digest of its weights after UPDATES updates at the textbook's settings}."""
-    return {architecture: replicate.digest_of_training(architecture, UPDATES) for architecture in ARCHITECTURES}
+    return {architecture: rounding.digest_of_training(architecture, UPDATES) for architecture in ARCHITECTURES}
 
 
 def golden() -> dict:

@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import fmean
 
 from pipeline import params
-from pipeline.commands.replicate import FLAG
+from pipeline.commands.rounding import FLAG
 from pipeline.storage import dvc_lock
 
 TABLE = Path("docs/searches.csv")

@@ -1,1 +1,1 @@
-"""What people ask for beside the stages."""
+"""The commands that are not stages: `doctor`, `predict`, `read` and `replicate`."""

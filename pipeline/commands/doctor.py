@@ -1,7 +1,8 @@
-"""`doctor`: what this machine and checkout are, what is wrong with them and what to do. Imports none of what it names.
+"""`doctor`: describes this machine and checkout, and lists each problem with its remedy.
 
-A mistake in params.yaml is said first, and alone: exit code 2. Else a report, then a line for each problem with its
-remedy: exit code 1, or 0 where there is none. What is stale is no problem: `dvc repro` is there for it.
+The exit code is 1 if there is a problem, else 0. A mistake in params.yaml ends the command with exit code 2. Stale
+stages are not a problem, because `dvc repro` computes them. The command does not import TensorFlow or Keras. It imports
+MLflow or Optuna only to compare the version of an existing database.
 """
 
 import json
@@ -10,182 +11,242 @@ import platform
 import re
 import shutil
 import socket
-import sqlite3
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import closing
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
-
-from sqlalchemy import create_engine, inspect, text
-from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from pipeline import machine, params
 from pipeline.storage import dvc_lock, stores
 from pipeline.verify import durations
 from pipeline.workers import driver
 
-PACKAGES = ("tensorflow", "keras", "mlflow", "dvc", "optuna", "pandas", "numpy", "scikit-learn", "altair")
-FREE_BYTES = 1_000_000_000  # the study, its cache and MLflow's store, with room
+PACKAGES = (
+    "tensorflow",
+    "keras",
+    "mlflow",
+    "dvc",
+    "optuna",
+    "pandas",
+    "numpy",
+    "scikit-learn",
+    "altair",
+)
+FREE_BYTES = 1_000_000_000  # the study, its cache and MLflow's store, with room to spare
 PATIENCE_SECONDS = 3
-PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306}
+PORTS = {"http": 80, "https": 443}
 DATABASES = ("postgresql", "mysql", "mssql")
-VERSION = "select version_num from alembic_version"
-LIKE = {"mlflow": "http://host:5000", "optuna": "postgresql+psycopg://host/name", "dask": "tcp://host:8786"}
-VARIABLES = {"mlflow": "MLFLOW_TRACKING_URI", "optuna": "RNN_STUDIES", "dask": "DASK_SCHEDULER_ADDRESS"}
-MIGRATIONS = {"mlflow": "store/db_migrations/versions", "optuna": "storages/_rdb/alembic/versions"}
+LISTED_STAGES = 5
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Store:
+    """A database or server that a package uses, and how to upgrade and address it."""
+
+    package: str
+    variable: str  # the environment variable with its address
+    example: str
+    migrations: str = ""  # the folder of Alembic's migrations in the package
+    upgrade: str = ""  # the command, up to the address
+
+
+MLFLOW = Store(
+    "mlflow",
+    "MLFLOW_TRACKING_URI",
+    "http://host:5000",
+    "store/db_migrations",
+    "mlflow db upgrade",
+)
+OPTUNA = Store(
+    "optuna",
+    "RNN_STUDIES",
+    "postgresql+psycopg://host/name",
+    "storages/_rdb/alembic",
+    "optuna storage upgrade --storage",
+)
+DASK = Store("dask", "DASK_SCHEDULER_ADDRESS", "tcp://host:8786")
 
 
 def main() -> int:
-    found = params.read()
-    url_by_package = {
-        "mlflow": stores.mlflow(Path()),
-        "optuna": stores.studies(Path()),
-        "dask": driver.scheduler() or "",
-    }
-    problems = [
-        *_packages(),
-        *_disk(),
-        *(each for package, url in url_by_package.items() for each in _store(package, url)),
-    ]
+    """Prints the report; returns 1 if there is a problem, else 0."""
+    values = params.read()
+    mlflow_url = stores.mlflow(Path())
+    studies_url = stores.studies(Path())
+    versions = {name: installed_version(name) or "missing" for name in PACKAGES}
+    variables = {name: os.environ[name] for name in (*machine.THREADS, *machine.DEFAULTS)}
+    workers, worker_problems = _workers()
+    stale, stale_problems = stale_stages()
+
     print(f"python      {platform.python_version()} on {platform.system()} {platform.machine()}")
-    print("packages    " + ", ".join(f"{name} {_installed(name) or 'missing'}" for name in PACKAGES))
-    print(f"processor   {os.cpu_count()} cores, {machine.vectors()}: the last bits of a result depend on it")
-    print(f"workers     {_workers(problems)}")
-    print("environment " + ", ".join(f"{name}={os.environ[name]}" for name in (*machine.THREADS, *machine.DEFAULTS)))
-    print(f"mlflow      {stores.masked(url_by_package['mlflow'])}")
-    print(f"studies     {stores.masked(url_by_package['optuna'])}")
+    print(f"packages    {', '.join(f'{name} {number}' for name, number in versions.items())}")
+    print(f"processor   {os.cpu_count()} cores, {machine.vectors()} (rounding depends on the processor)")
+    print(f"workers     {workers}")
+    print(f"environment {', '.join(f'{name}={value}' for name, value in variables.items())}")
+    print(f"mlflow      {stores.masked(mlflow_url)}")
+    print(f"studies     {stores.masked(studies_url)}")
     print(f"disk        {shutil.disk_usage('.').free / 1e9:.1f} GB free")
-    print(f"params.yaml right: {_runs(found.train)}, source {found.data.source}")
-    print(f"stale       {_stale(problems)}")
+    print(f"params.yaml valid: {runs_in_words(values.train)}, source {values.data.source}")
+    print(f"stale       {stale}")
+
+    problems = [
+        *_package_problems(),
+        *_disk_problems(),
+        *_store_problems(MLFLOW, mlflow_url),
+        *_store_problems(OPTUNA, studies_url),
+        *_store_problems(DASK, driver.scheduler() or ""),
+        *worker_problems,
+        *stale_problems,
+    ]
     for problem in problems:
         print(f"problem: {stores.masked(problem)}")
     return 1 if problems else 0
 
 
-def _runs(train: params.Train) -> str:
+def runs_in_words(train: params.Train) -> str:
+    """The number of runs and of seeds, which can differ between runs."""
     seed_counts = sorted({len(train.seeds_of(run)) for run in train.runs})
     return f"{len(train.runs)} runs on {' or '.join(map(str, seed_counts))} seeds"
 
 
-def _workers(problems: list[str]) -> str:
+def installed_version(package: str) -> str | None:
     try:
-        return driver.described()
-    except params.Mistake as mistake:
-        problems.append(str(mistake))
-        return "cannot be told"
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return version(name)
+        return version(package)
     except PackageNotFoundError:
         return None
 
 
-def _packages() -> Iterator[str]:
+def _workers() -> tuple[str, list[str]]:
+    """(description, problems) of the processes or the cluster that compute."""
+    try:
+        return driver.described(), []
+    except params.Mistake as mistake:
+        return UNKNOWN, [str(mistake)]
+
+
+def _package_problems() -> Iterator[str]:
     lock = dvc_lock.PACKAGES
     if not lock.exists():
-        yield f"{lock}: not here, so versions cannot be compared; `git checkout {lock}` restores it"
+        yield f"{lock}: missing, so `doctor` cannot compare package versions; run `git checkout {lock}`"
         return
-    locked: dict[str, set[str]] = {}  # some have a version for each platform
-    for name, number in re.findall(r"^([\w.-]+)==([^\s;\\]+)", lock.read_text(encoding="utf-8"), re.MULTILINE):
-        locked.setdefault(name, set()).add(number)
-    remedy = f"python -m pip install --require-hashes -r {lock}"
-    for name, numbers in locked.items():
-        here = _installed(name)
-        if (here is None and name in PACKAGES) or (here is not None and here not in numbers):
-            yield f"{name} {here or 'is missing'}, but the lock has {' or '.join(sorted(numbers))}: {remedy}"
+
+    locked_versions: dict[str, set[str]] = defaultdict(set)  # some packages have one for each platform
+    pins = re.findall(r"^([\w.-]+)==([^\s;\\]+)", lock.read_text(encoding="utf-8"), re.MULTILINE)
+    for package, number in pins:
+        locked_versions[package].add(number)
+
+    remedy = f"run `python -m pip install --require-hashes -r {lock}`"
+    for package, numbers in locked_versions.items():
+        installed = installed_version(package)
+        allowed = " or ".join(sorted(numbers))
+        if installed is None and package in PACKAGES:
+            yield f"{package} is missing, {lock} has {allowed}; {remedy}"
+        elif installed is not None and installed not in numbers:
+            yield f"{package} {installed} is installed, {lock} has {allowed}; {remedy}"
 
 
-def _disk() -> Iterator[str]:
+def _disk_problems() -> Iterator[str]:
     free = shutil.disk_usage(".").free
     if free < FREE_BYTES:
-        yield f"{free / 1e9:.1f} GB free, {FREE_BYTES / 1e9:.0f} are needed: make room, or `dvc gc --workspace`"
+        remedy = "make room, or run `dvc gc --workspace`"
+        yield f"{free / 1e9:.1f} GB free, the study needs {FREE_BYTES / 1e9:.0f}; {remedy}"
+
     if not os.access(".", os.W_OK):
-        yield "this folder cannot be written: work in a clone of your own"
+        yield "this folder is not writable; work in a clone of your own"
 
 
-def _store(package: str, url: str) -> Iterator[str]:
-    """Whether it answers, and for a database whether its tables are of the version that is installed."""
-    if path := stores.sqlite_path(url):
+def _store_problems(store: Store, url: str) -> Iterator[str]:
+    """Problems of the address, the connection and the tables. A store that does not exist yet has none."""
+    path = stores.sqlite_path(url)
+    if path:
         if path.exists():
-            try:
-                found = _version_in_sqlite(path)
-            except (sqlite3.Error, TypeError) as error:
-                yield f"{path}: no database of {package} ({error}): move it away, and `dvc repro` makes it anew"
-            else:
-                yield from _other_version(package, found, str(path), url, "move the file away")
+            read_only = f"{stores.LOCAL}{path.resolve().as_uri()}?mode=ro&uri=true"
+            yield from _database_problems(store, read_only, str(path), url, "move the file away")
         return
-    parts, elsewhere = urlsplit(url), f"unset {VARIABLES[package]}"
-    kind = parts.scheme.partition("+")[0]
-    if url and not (parts.hostname or kind in (*DATABASES, "file")):
-        yield f"{VARIABLES[package]}: {url!r}: must be like {LIKE[package]}; or {elsewhere}"
-        return
+
+    address = urlsplit(url)
+    kind = address.scheme.partition("+")[0]
+    unset = f"unset {store.variable}"
+    if kind in DATABASES:
+        yield from _database_problems(store, url, url, url, unset)
+    elif address.hostname:
+        yield from _connection_problems(url, unset)
+    elif url and kind != "file":
+        yield f"{store.variable}: {url!r} is not an address like {store.example}; correct it, or {unset}"
+
+
+def _connection_problems(url: str, unset: str) -> Iterator[str]:
     try:
-        port = parts.port or PORTS.get(kind)
-        if parts.hostname and port:
-            socket.create_connection((parts.hostname, port), PATIENCE_SECONDS).close()
-        found = _version_in_database(url) if kind in DATABASES else None
-    except (OSError, ValueError, ImportError, SQLAlchemyError) as error:
-        reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
-        if isinstance(error, ProgrammingError):
-            yield f"{url}: no database of {package} ({reason}): name an empty one, or {elsewhere}"
-        else:
-            yield f"{url} does not answer ({reason}): start it, or {elsewhere}"
+        address = urlsplit(url)
+        port = address.port or PORTS.get(address.scheme)
+        if port:
+            socket.create_connection((address.hostname, port), PATIENCE_SECONDS).close()
+    except (OSError, ValueError) as error:
+        yield f"{url} does not answer ({error}); start it, or {unset}"
+
+
+def _database_problems(store: Store, engine_url: str, name: str, url: str, otherwise: str) -> Iterator[str]:
+    """Compares the version of the tables with the latest one that the installed package knows.
+
+    `name` is the name of the database in messages, `otherwise` an alternative to repairing it.
+    """
+    from alembic.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+    from sqlalchemy import NullPool, create_engine, inspect
+    from sqlalchemy.exc import OperationalError, SQLAlchemyError
+
+    timeout = "timeout" if engine_url.startswith(stores.LOCAL) else "connect_timeout"
+    try:
+        engine = create_engine(engine_url, poolclass=NullPool, connect_args={timeout: PATIENCE_SECONDS})
+        with engine.connect() as connection:
+            revision = MigrationContext.configure(connection).get_current_revision()
+            tables = inspect(connection).get_table_names()
+    except (OSError, ValueError, ImportError, OperationalError) as error:
+        yield f"{name} does not answer ({_reason(error)}); start it, or {otherwise}"
+        return
+    except SQLAlchemyError as error:
+        yield f"{name}: not a database of {store.package} ({_reason(error)}); {otherwise}"
+        return
+
+    if revision is None:
+        if tables:
+            yield f"{name}: not a database of {store.package} (no table alembic_version); {otherwise}"
+        return
+
+    migrations = ScriptDirectory(Path(find_spec(store.package).origin).parent / store.migrations)
+    latest = migrations.get_current_head()
+    if revision == latest:
+        return
+    if revision in {migration.revision for migration in migrations.walk_revisions()}:
+        yield f"{name}: made by an older {store.package} ({revision}, not {latest}); run `{store.upgrade} {url}`"
     else:
-        if found:
-            yield from _other_version(package, found, url, url, elsewhere)
+        yield f"{name}: made by a newer {store.package} ({revision}); install {dvc_lock.PACKAGES}, or {otherwise}"
 
 
-def _version_in_sqlite(path: Path) -> str:
-    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5)) as database:
-        (found,) = database.execute(VERSION).fetchone()
-    return found
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).partition("\n")[0]
 
 
-def _version_in_database(url: str) -> str | None:
-    """None where nothing is in it yet."""
-    engine = create_engine(url, connect_args={"connect_timeout": PATIENCE_SECONDS})
-    with closing(engine.connect()) as connection:
-        return connection.execute(text(VERSION)).scalar() if inspect(connection).get_table_names() else None
-
-
-def _other_version(package: str, found: str, name: str, url: str, otherwise: str) -> Iterator[str]:
-    known, latest = _versions(package)
-    upgrade = {"mlflow": f"db upgrade {url}", "optuna": f"storage upgrade --storage {url}"}[package]
-    if found not in known:
-        yield f"{name}: made by a newer {package} ({found}): install {dvc_lock.PACKAGES}, or {otherwise}"
-    elif found != latest:
-        yield f"{name}: made by an older {package} ({found}, not {latest}): `{package} {upgrade}`"
-
-
-def _versions(package: str) -> tuple[set[str], str]:
-    """Every version of its tables that the installed package knows, and the latest."""
-    folder = Path(find_spec(package).origin).parent / MIGRATIONS[package]
-    before = {}
-    for path in folder.glob("*.py"):
-        text = path.read_text(encoding="utf-8")
-        names = dict(re.findall(r"^(revision|down_revision)\b[^=\n]*= *[\"']([^\"']+)[\"']", text, re.MULTILINE))
-        if "revision" in names:
-            before[names["revision"]] = names.get("down_revision")
-    return set(before), (set(before) - set(before.values())).pop()
-
-
-def _stale(problems: list[str]) -> str:
-    """What `dvc repro` would run, with how long that takes."""
-    asked = [sys.executable, "-m", "dvc", "status", "--json"]
-    said = subprocess.run(asked, capture_output=True, text=True, check=False)
+def stale_stages() -> tuple[str, list[str]]:
+    """(the stages that `dvc repro` would compute and their duration, problems of `dvc status`)."""
+    command = [sys.executable, "-m", "dvc", "status", "--json"]
+    status = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
-        changed = [name for name, why in json.loads(said.stdout).items() if why != ["always changed"]]
+        reasons = json.loads(status.stdout)
     except ValueError:
-        half = re.search(f"{dvc_lock.LOCK}' (is invalid|validation failed)", said.stderr)
-        problems.append(dvc_lock.HALF if half else f"`dvc status` fails: {' '.join(said.stderr.split())[:300]}")
-        return "cannot be told"
-    if not changed:
-        return "nothing: `dvc repro` would run `track` alone"
-    named = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
-    return f"{named}; {durations.estimated(changed, Path())}"
+        is_truncated = re.search(f"{dvc_lock.LOCK}' (is invalid|validation failed)", status.stderr)
+        message = " ".join(status.stderr.split())[:300]
+        return UNKNOWN, [dvc_lock.HALF if is_truncated else f"`dvc status` fails: {message}"]
+
+    stages = [name for name, reason in reasons.items() if reason != ["always changed"]]
+    if not stages:
+        return "nothing: `dvc repro` would run only `track`", []
+
+    others = len(stages) - LISTED_STAGES
+    names = ", ".join(stages[:LISTED_STAGES]) + (f" and {others} more" if others > 0 else "")
+    return f"{names}: {durations.estimate(stages, Path())}", []

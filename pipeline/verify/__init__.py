@@ -1,1 +1,1 @@
-"""Recomputes stages in a clean copy of the commit and compares."""
+"""Computes the stages of a commit again in a clean copy and compares the files."""

@@ -1,129 +1,165 @@
-"""Two files that should be the same: where they differ first, and by how much where that is a number."""
+"""Compares a recorded file with a recomputed one: the first place that differs, and by how much."""
 
-import itertools
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
-FRAMES = (".csv", ".parquet")
+KEY_COLUMNS = 6  # at most this many columns name a row
+NOT_KEYS = (float, np.floating, np.ndarray)  # values of these types do not name a row
+LONGEST_VALUE = 80  # characters; a message cuts longer values
 
 
 @dataclass(frozen=True)
 class Gap:
-    """The first place that differs, if any beyond `tolerance` the first such; `largest` of all, as a share.
+    """The first place where two files differ. If a value exceeds the tolerance, the first place that does.
 
-    A number is within the tolerance where |recorded - found| <= tolerance * max(1, |recorded|).
+    `difference` and `largest` are finite numbers or None. `largest` is the largest difference of all
+    values, divided by max(1, |recorded|). `values` counts the values that differ. `within` says whether every
+    difference is at most tolerance * max(1, |recorded|). These names are keys of `verify --json`.
     """
 
     row: str
     column: str
     recorded: str
-    found: str
-    difference: float | None  # None: not numbers
-    largest: float | None
-    values: int  # so many differ
-    within: bool
+    found: str  # in the recomputed file
+    difference: float | None = None
+    largest: float | None = None
+    values: int = 1
+    within: bool = False
 
 
-def gap(recorded: Path, found: Path, tolerance: float) -> Gap | None:
-    """None where both say the same, though in other bytes."""
-    if recorded.suffix not in (*FRAMES, ".json", ".h5"):
-        return _of_lines(recorded, found)
+def gap(recorded: Path, computed: Path, tolerance: float) -> Gap | None:
+    """None if the files have the same content, even if their bytes differ.
+
+    CSV, parquet, JSON and HDF5 files are compared value by value, other files line by line.
+    """
+    read = READERS.get(recorded.suffix, _read_lines)
     try:
-        (rows, ours), (_, theirs) = _columns(recorded), _columns(found)
-    except (ValueError, OSError, KeyError) as error:  # a damaged file has no rows to name
-        return Gap("", "", "a whole file", f"unreadable: {str(error).splitlines()[0]}", None, None, 1, False)
-    for name in [*ours, *theirs]:
-        if name not in theirs or name not in ours:
-            return Gap(
-                "", name, *("there" if name in each else "missing" for each in (ours, theirs)), None, None, 1, False
-            )
-        if len(ours[name]) != len(theirs[name]):
-            sizes = f"{len(ours[name])} rows", f"{len(theirs[name])} rows"
-            return Gap(f"row {min(len(ours[name]), len(theirs[name])) + 1}", name, *sizes, None, None, 1, False)
-    gaps = [(name, *_apart(ours[name], theirs[name])) for name in ours]
-    shares = [share for _, _, share in gaps if share.size]
-    if not any((share > 0).any() for share in shares):
+        before, after = read(recorded), read(computed)
+    except (ValueError, OSError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        return Gap("", "", "a readable file", f"a damaged file ({reason})")
+
+    rows = before.index.union(after.index, sort=False)
+    columns = before.columns.union(after.columns, sort=False)
+    before = before.reindex(rows, columns=columns)
+    after = after.reindex(rows, columns=columns)
+    shares = pd.DataFrame({column: _shares(before[column], after[column]) for column in columns})
+    if not (shares > 0).any(axis=None):
         return None
-    within = all((share <= tolerance).all() for share in shares)
-    limit = 0 if within else tolerance
-    firsts = [(int(np.argmax(share > limit)), place) for place, (*_, share) in enumerate(gaps) if (share > limit).any()]
-    row, place = min(firsts)
-    name, apart, _ = gaps[place]
-    numbers = [share[np.isfinite(share)] for share in shares]
+
+    within = bool((shares <= tolerance).all(axis=None))
+    is_reported = shares > (0 if within else tolerance)
+    row = int(is_reported.any(axis=1).to_numpy().argmax())
+    column = int(is_reported.iloc[row].to_numpy().argmax())
+    old, new = before.iat[row, column], after.iat[row, column]
+    finite = shares[np.isfinite(shares) & (shares > 0)].max(axis=None)
+
     return Gap(
-        rows(row),
-        name,
-        _shown(ours[name][row]),
-        _shown(theirs[name][row]),
-        float(apart[row]) if np.isfinite(apart[row]) else None,
-        float(max(share.max() for share in numbers if share.size)),
-        int(sum((share > 0).sum() for share in shares)),
-        within,
+        *_place(before, row, columns[column], recorded.suffix),
+        recorded=_shortened(old),
+        found=_shortened(new),
+        difference=abs(float(old) - float(new)) if np.isfinite(shares.iat[row, column]) else None,
+        largest=None if np.isnan(finite) else float(finite),
+        values=int((shares > 0).sum(axis=None)),
+        within=within,
     )
 
 
-def _columns(path: Path):
-    """(row number -> its name, {column: values}); of JSON and HDF5 each leaf is a column."""
-    if path.suffix in FRAMES:
-        import pandas as pd
+def _read_lines(path: Path) -> pd.DataFrame:
+    text = path.read_bytes().decode("utf-8", "replace")
+    return pd.DataFrame({"line": text.splitlines()}, dtype=object)
 
-        table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-        keys = [name for name in table if table[name].dtype.kind in "OiUb" or str(table[name].dtype) == "str"]
-        keys = [name for name in keys if not isinstance(table[name].iloc[:1].squeeze(), np.ndarray)][:6]
 
-        def named(row: int) -> str:
-            return f"row {row + 1} ({', '.join(f'{name} {table[name].iloc[row]}' for name in keys)})"
+def _read_json(path: Path) -> pd.DataFrame:
+    """One row per number, string, boolean or null; the path of keys is its label."""
+    values = dict(_leaves(json.loads(path.read_text(encoding="utf-8"))))
+    return pd.Series(values, dtype=object).to_frame("value")
 
-        return named, {name: table[name].to_numpy() for name in table}
-    if path.suffix == ".json":
-        return (lambda row: "", dict(_leaves(json.loads(path.read_text(encoding="utf-8")))))
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        children = value.items()
+    elif isinstance(value, list):
+        children = enumerate(value)
+    else:
+        yield path, value
+        return
+
+    for key, child in children:
+        yield from _leaves(child, f"{path} > {key}" if path else str(key))
+
+
+def _read_weights(path: Path) -> pd.DataFrame:
+    """One row per weight; the variable and the position in it are its label."""
     import h5py
 
-    found = {}
+    variables = {}
+
+    def collect(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Dataset):
+            variables[name] = pd.Series(item[()].ravel())
+
     with h5py.File(path) as file:
-        file.visititems(lambda name, each: found.update({name: each[()].ravel()}) if hasattr(each, "shape") else None)
-    return (lambda row: f"value {row + 1}", found)
+        file.visititems(collect)
+    return pd.concat(variables).to_frame("value")
 
 
-def _leaves(value, path=""):
-    if isinstance(value, dict | list):
-        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _leaves(inner, f"{path} > {key}" if path else str(key))
-    else:
-        yield path, np.array([value])
+READERS = {
+    ".csv": pd.read_csv,
+    ".parquet": pd.read_parquet,
+    ".json": _read_json,
+    ".h5": _read_weights,
+}
 
 
-def _apart(ours, theirs) -> tuple[np.ndarray, np.ndarray]:
-    """(distance, distance as a share of max(1, |ours|)) of each pair; infinite where they are not numbers."""
-    if ours.dtype.kind in "iufb" and theirs.dtype.kind in "iufb":
-        a, b = ours.astype(float), theirs.astype(float)
-        with np.errstate(invalid="ignore"):
-            same = (a == b) | (np.isnan(a) & np.isnan(b))
-            apart = np.where(same, 0.0, np.abs(a - b))
-        apart = np.where(np.isnan(apart), np.inf, apart)
-        return apart, np.where(apart > 0, apart / np.maximum(1, np.nan_to_num(np.abs(a), posinf=1)), 0.0)
-    unlike = np.array([str(_plain(a)) != str(_plain(b)) for a, b in zip(ours, theirs, strict=True)])
-    apart = np.where(unlike, np.inf, 0.0)
-    return apart, apart
+def _shares(before: pd.Series, after: pd.Series) -> pd.Series:
+    """The difference of each pair of values, divided by max(1, |before|); infinite for texts that differ."""
+    numbers = _numbers(before)
+    shares = (numbers - _numbers(after)).abs() / numbers.abs().clip(lower=1)
+
+    others = shares.isna()  # texts, missing values and infinities
+    same_text = before[others].map(_text) == after[others].map(_text)
+    shares[others] = np.where(same_text, 0.0, np.inf)
+    return shares
 
 
-def _plain(value):
-    return value.tolist() if isinstance(value, np.ndarray) else value
+def _numbers(values: pd.Series) -> pd.Series:
+    """The numbers of a column in float64; NaN in place of other values."""
+    if is_numeric_dtype(values):
+        return values.astype(float)
+    return values.map(lambda value: value if isinstance(value, int | float) else np.nan).astype(float)
 
 
-def _shown(value) -> str:
-    text = str(_plain(value.item() if isinstance(value, np.generic) else value))
-    return text if len(text) <= 80 else text[:77] + "..."
+def _place(table: pd.DataFrame, row: int, column: str, suffix: str) -> tuple[str, str]:
+    """The names of a row and a column in a message."""
+    label = table.index[row]
+    match suffix:
+        case ".json":
+            return "", label
+        case ".h5":
+            variable, position = label
+            return f"value {position + 1}", variable
+        case ".csv" | ".parquet":
+            values = [(name, table[name].iloc[row]) for name in table]
+            keys = [f"{name} {value}" for name, value in values if not isinstance(value, NOT_KEYS)]
+            names = f" ({', '.join(keys[:KEY_COLUMNS])})" if keys else ""
+            return f"row {row + 1}{names}", column
+        case _:
+            return f"line {row + 1}", ""
 
 
-def _of_lines(recorded: Path, found: Path) -> Gap | None:
-    ours, theirs = (path.read_bytes().decode("utf-8", "replace").splitlines() for path in (recorded, found))
-    unlike = [n for n, (a, b) in enumerate(itertools.zip_longest(ours, theirs), 1) if a != b]
-    if not unlike:
-        return None
-    first = unlike[0] - 1
-    said = (_shown(each[first]) if first < len(each) else "no such line" for each in (ours, theirs))
-    return Gap(f"line {unlike[0]}", "", *said, None, None, len(unlike), False)
+def _text(value: Any) -> str:
+    """Every element of an array, which `str` would abbreviate."""
+    return str(value.tolist() if isinstance(value, np.ndarray) else value)
+
+
+def _shortened(value: Any) -> str:
+    text = "missing" if isinstance(value, float) and np.isnan(value) else _text(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."

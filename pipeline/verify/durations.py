@@ -1,4 +1,7 @@
-"""What each stage took where `verify --times` computed it. A tracked file that no stage reads: durations differ."""
+"""How long each stage takes, as `verify --times` measured it.
+
+DVC does not track the file, because durations differ from run to run. No stage reads it.
+"""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -10,23 +13,32 @@ from pipeline.workers import driver
 FILE = Path("benchmarks/stages.json")  # {"workers": n, "vectors": ..., "seconds": {stage: ...}}
 
 
-def estimated(stages: Collection[str], root: Path) -> str:
-    """How long these take, in words, by the file of this checkout."""
-    found = artifacts.read_json(root / FILE) if (root / FILE).exists() else {"seconds": {}}
-    known = [found["seconds"][name] for name in stages if name in found["seconds"]]
-    if not known:
-        return f"{FILE} does not tell how long that takes"
-    part = "" if len(known) == len(stages) else f" for {len(known)} of them"
-    return f"about {spoken(sum(known))}{part}, as measured with {found['workers']} workers, {found['vectors']} ({FILE})"
+def estimate(stages: Collection[str], root: Path) -> str:
+    """A sentence part with the time that these stages take, by the measurements in this checkout."""
+    measurements = _read(root / FILE)
+    seconds = [measurements["seconds"][name] for name in stages if name in measurements["seconds"]]
+    if not seconds:
+        return f"{FILE} has no times for them"
+
+    coverage = "" if len(seconds) == len(stages) else f" for {len(seconds)} of them"
+    conditions = f"measured with {measurements['workers']} workers, {measurements['vectors']}"
+    return f"about {in_words(sum(seconds))}{coverage}, {conditions} ({FILE})"
 
 
-def note(path: Path, stage: str, seconds: float) -> None:
-    """Adds to the file what a stage took; what it has of another number of workers, or another processor, goes."""
-    here = {"workers": driver.processes(), "vectors": machine.vectors()}
-    known = artifacts.read_json(path) if path.exists() else {}
-    measured = known.get("seconds", {}) if here.items() <= known.items() else {}
-    artifacts.write_json(path, {**here, "seconds": {**measured, stage: round(seconds, 1)}})
+def record(path: Path, stage: str, seconds: float) -> None:
+    """Adds the duration of a stage to a file; drops durations measured with other workers or another processor."""
+    conditions = {"workers": driver.processes(), "vectors": machine.vectors()}
+    measurements = _read(path)
+    comparable = conditions.items() <= measurements.items()
+    earlier = measurements["seconds"] if comparable else {}
+
+    artifacts.write_json(path, {**conditions, "seconds": {**earlier, stage: round(seconds, 1)}})
 
 
-def spoken(seconds: float) -> str:
+def _read(path: Path) -> dict:
+    return artifacts.read_json(path) if path.exists() else {"seconds": {}}
+
+
+def in_words(seconds: float) -> str:
+    """Seconds below two minutes, else minutes."""
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

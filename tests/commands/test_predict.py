@@ -1,4 +1,4 @@
-"""`predict` on a small network whose files lie in a folder."""
+"""`predict` on a small network."""
 
 from pathlib import Path
 
@@ -30,66 +30,75 @@ def network(tmp_path, monkeypatch):
     artifacts.write_text(artifacts.VOCABULARY, "".join(f"{word}\n" for word in (*SPECIAL_TOKENS, *WORDS)))
     model = architectures.initial("vanilla", SETTINGS, SIZE, seed=0)
     artifacts.write_bytes(artifacts.weights(RUN, 0), architectures.packed(model))
-    card = {"architecture": "vanilla", "values": SETTINGS.model_dump(), "vocabulary_size": SIZE}
+    card = {
+        "architecture": "vanilla",
+        "values": SETTINGS.model_dump(),
+        "vocabulary_size": SIZE,
+    }
     artifacts.write_json(artifacts.model(RUN), card)
     artifacts.write_json(artifacts.METRICS, {RUN: {"validation/accuracy": {"scores": {"0": 0.8}}}})
     return model
 
 
-def test_a_file_gets_a_line_a_text_and_each_is_what_keras_and_the_single_text_say(network, tmp_path, capsys):
+def test_every_line_of_a_file_gets_the_probability_of_keras(network, tmp_path, capsys):
     (tmp_path / "reviews.txt").write_text("A FINE film!\nnot dull\n")
     assert main(["predict", "--file", "reviews.txt"]) == 0
-    said = capsys.readouterr().out.splitlines()
+    answers = capsys.readouterr().out.splitlines()
+
     tokens_NT = np.zeros((2, 7), np.int32)
     tokens_NT[0, -3:] = 1, 2, 4
     tokens_NT[1, -2:] = 1, 3
     expected = network.predict(tokens_NT, verbose=0)[:, 0]
-    assert [float(line.split()[1]) for line in said] == pytest.approx(expected, abs=1e-4)
+    assert [float(answer.split()[1]) for answer in answers] == pytest.approx(expected, abs=1e-4)
+
     assert main(["predict", "A fine film"]) == 0
-    assert capsys.readouterr().out.strip() == said[0]
+    assert capsys.readouterr().out.strip() == answers[0]
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "problem"),
     [
-        ("fine\nunheard\n", "reviews.txt: line 2: 'unheard': none of its words is in the vocabulary"),
-        ("fine\n\n", "reviews.txt: line 2: '': there is no word in it"),
+        (
+            "fine\nunheard\n",
+            "reviews.txt: line 2: 'unheard': the vocabulary contains none of its words",
+        ),
+        ("fine\n\n", "reviews.txt: line 2: '': it contains no word"),
         ("", "--file reviews.txt: empty"),
     ],
 )
 @pytest.mark.usefixtures("network")
-def test_a_line_that_cannot_be_read_is_named_and_nothing_is_printed(tmp_path, capsys, content, said):
+def test_a_line_without_a_known_word_is_named(tmp_path, capsys, content, problem):
     (tmp_path / "reviews.txt").write_text(content)
     assert main(["predict", "--file", "reviews.txt"]) == 2
     printed = capsys.readouterr()
-    assert said in printed.err
+    assert problem in printed.err
     assert printed.out == ""
 
 
-def test_of_equal_seeds_the_lowest_is_asked_as_the_registry_holds_it():
+def test_of_equal_accuracies_the_lowest_seed_is_chosen():
     scores = {"b": {"validation/accuracy": {"scores": {"2": 0.8, "10": 0.8, "0": 0.7}}}}
     assert predict.chosen(scores, None, None) == ("b", 2)
     assert predict.chosen({**scores, "a": scores["b"]}, None, None) == ("a", 2)
 
 
-def test_a_seed_is_asked_of_the_runs_that_have_it():
+def test_a_seed_is_chosen_from_the_runs_that_have_it():
     scores = {
         "two": {"validation/accuracy": {"scores": {"0": 0.9, "1": 0.8}}},
         "three": {"validation/accuracy": {"scores": {"0": 0.7, "1": 0.7, "2": 0.6}}},
     }
     assert predict.chosen(scores, None, 2) == ("three", 2)
     assert predict.chosen(scores, None, 1) == ("two", 1)
-    with pytest.raises(Mistake, match=r"^--seed 2: not trained; known: 0, 1$"):
+    with pytest.raises(Mistake, match=r"^--seed 2: not trained; allowed: 0, 1$"):
         predict.chosen(scores, "two", 2)
-    with pytest.raises(Mistake, match=r"^--seed 3: not trained; known: 0, 1, 2$"):
+    with pytest.raises(Mistake, match=r"^--seed 3: not trained; allowed: 0, 1, 2$"):
         predict.chosen(scores, None, 3)
 
 
 @pytest.mark.usefixtures("network")
-def test_metrics_without_a_network_or_damaged_are_named(capsys):
+def test_metrics_that_are_empty_or_damaged_are_named(capsys):
     artifacts.write_json(artifacts.METRICS, {})
     assert main(["predict", "fine"]) == 2
-    assert "error: reports/metrics.json: names no trained network; `dvc repro` makes it" in capsys.readouterr().err
+    assert "error: reports/metrics.json: contains no trained network; run `dvc repro`" in capsys.readouterr().err
     artifacts.METRICS.write_text('{"vanilla')
     assert main(["predict", "fine"]) == 2
     assert "error: reports/metrics.json: damaged (Unterminated string" in capsys.readouterr().err
@@ -102,13 +111,16 @@ def recorded(network):
         outs = {path: repo.add(path)[0].outs[0].hash_info.value for path in (f"{artifacts.MODELS}/{RUN}", VOCABULARY)}
     data = {"path": "data/prepared/train.parquet", "hash": "md5", "md5": "0"}
     entries = [{"path": path, "hash": "md5", "md5": value} for path, value in outs.items()]
-    stages = {f"train@{RUN}": {"deps": [data], "outs": entries[:1]}, "prepare": {"outs": [*entries[1:], {**data}]}}
+    stages = {
+        f"train@{RUN}": {"deps": [data], "outs": entries[:1]},
+        "prepare": {"outs": [*entries[1:], {**data}]},
+    }
     artifacts.write_json(Path("dvc.lock"), {"stages": stages})
     return stages
 
 
 @pytest.mark.parametrize("changed", [VOCABULARY, f"artifacts/models/{RUN}/seed-0.weights.h5"])
-def test_a_network_or_vocabulary_that_is_not_the_recorded_one_is_refused(recorded, capsys, changed):
+def test_a_changed_network_or_vocabulary_is_refused(recorded, capsys, changed):
     assert main(["predict", "fine"]) == 0
     with Path(changed).open("ab") as file:
         file.write(b"\n")
@@ -120,7 +132,7 @@ def test_a_network_or_vocabulary_that_is_not_the_recorded_one_is_refused(recorde
         assert printed.out == ""
 
 
-def test_the_vocabulary_of_other_data_than_a_network_learned_from_is_refused(recorded, capsys):
+def test_a_vocabulary_of_other_data_is_refused(recorded, capsys):
     recorded["prepare"]["outs"][-1]["md5"] = "1"
     artifacts.write_json(Path("dvc.lock"), {"stages": recorded})
     assert main(["predict", "fine"]) == 2

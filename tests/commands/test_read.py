@@ -1,4 +1,4 @@
-"""`read` on small networks whose files lie in a folder."""
+"""`read` on small networks."""
 
 import json
 import sys
@@ -16,12 +16,12 @@ from pipeline.storage import artifacts
 WORDS = ["fine", "dull", "film"]
 SIZE = len(SPECIAL_TOKENS) + len(WORDS)
 SETTINGS = params.read(Path(__file__).parents[1] / "study.yaml").settings["textbook"]
-HEADING = "word            positive         counts  gradient  hidden state"
+HEADING = "word            positive         effect  gradient  hidden state"
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """One with all that `read` needs of run `it` but its weights."""
+    """A folder with every file of the run `it` except its weights."""
     monkeypatch.chdir(tmp_path)
     artifacts.write_text(artifacts.VOCABULARY, "".join(f"{word}\n" for word in (*SPECIAL_TOKENS, *WORDS)))
     artifacts.write_json(artifacts.METRICS, {"it": {"validation/accuracy": {"scores": {"0": 0.8}}}})
@@ -29,16 +29,25 @@ def folder(tmp_path, monkeypatch):
 
 
 def save_card(architecture, settings):
-    card = {"architecture": architecture, "values": settings.model_dump(), "vocabulary_size": SIZE}
+    card = {
+        "architecture": architecture,
+        "values": settings.model_dump(),
+        "vocabulary_size": SIZE,
+    }
     artifacts.write_json(artifacts.model("it"), card)
 
 
 @pytest.fixture
 def save(folder):
-    """(architecture, changed settings) -> the model that is now run `it`."""
+    """A function that builds a network, saves its weights for the run `it` and returns the network."""
 
     def saved(architecture="vanilla", backward=1.0, **changed):
-        sizes = {"sequence_length": 7, "embedding_dimension": 3, "hidden_size": 5, **changed}
+        sizes = {
+            "sequence_length": 7,
+            "embedding_dimension": 3,
+            "hidden_size": 5,
+            **changed,
+        }
         settings = SETTINGS.model_copy(update=sizes)
         model = architectures.build(architecture, settings, SIZE)
         random = np.random.default_rng(0)
@@ -53,68 +62,84 @@ def save(folder):
     return saved
 
 
-def said(capsys, *arguments):
+def output_of(capsys, *arguments):
     assert main(["read", *arguments]) == 0
     printed = capsys.readouterr()
     assert printed.err == ""
     return printed.out
 
 
-def test_json_has_a_token_a_word_with_its_numbers(save, capsys):
+def test_json_has_one_token_per_word_with_its_numbers(save, capsys):
     model = save()
-    told = json.loads(
-        said(capsys, "Not a FINE film!", "--run", "it", "--seed", "0", "--json"), parse_constant=pytest.fail
-    )
+    output = output_of(capsys, "Not a FINE film!", "--run", "it", "--seed", "0", "--json")
+    report = json.loads(output, parse_constant=pytest.fail)
+
     expected = model(np.array([[0, 0, 0, 1, 1, 2, 4]], np.int32)).numpy()[0, 0]
-    assert (told["run"], told["seed"], told["words"]) == ("it", 0, 4)
-    assert told["probability"] == told["tokens"][-1]["probability"] == pytest.approx(expected, abs=1e-6)
-    assert told["verdict"] == ("positive" if expected > 0.5 else "negative")
-    assert [token["token"] for token in told["tokens"]] == ["not", "a", "fine", "film"]
-    assert [token["known"] for token in told["tokens"]] == [False, False, True, True]
-    assert all({"probability", "log10_relative_norm", "saliency", "gradient"} <= set(each) for each in told["tokens"])
-    assert [len(token["state"]) for token in told["tokens"]] == [5] * 4
-    assert len(told["readout"]["forward"]) == 5
+    assert (report["run"], report["seed"], report["words"]) == ("it", 0, 4)
+    assert report["probability"] == report["tokens"][-1]["probability"] == pytest.approx(expected, abs=1e-6)
+    assert report["verdict"] == ("positive" if expected > 0.5 else "negative")
+    assert [token["token"] for token in report["tokens"]] == [
+        "not",
+        "a",
+        "fine",
+        "film",
+    ]
+    assert [token["known"] for token in report["tokens"]] == [False, False, True, True]
+    assert all(
+        {"probability", "log10_relative_norm", "saliency", "gradient"} <= set(token) for token in report["tokens"]
+    )
+    assert [len(token["state"]) for token in report["tokens"]] == [5] * 4
+    assert len(report["readout"]["forward"]) == 5
 
 
-def test_json_is_legal_where_no_gradient_arrives(save, capsys):
+def test_json_is_valid_where_the_gradient_is_zero(save, capsys):
     model = save("bidirectional")
     model.get_layer("probability").kernel.assign(np.zeros((10, 1)))
     artifacts.write_bytes(artifacts.weights("it", 0), architectures.packed(model))
-    told = json.loads(said(capsys, "fine film", "--json"), parse_constant=pytest.fail)
-    assert [token["log10_relative_norm"] for token in told["tokens"]] == [None, None]
-    assert [token["log10_relative_norm_backward"] for token in told["tokens"]] == [None, None]
-    assert "0 %" in said(capsys, "fine film")
+    report = json.loads(output_of(capsys, "fine film", "--json"), parse_constant=pytest.fail)
+    assert [token["log10_relative_norm"] for token in report["tokens"]] == [None, None]
+    assert [token["log10_relative_norm_backward"] for token in report["tokens"]] == [
+        None,
+        None,
+    ]
+    assert "0 %" in output_of(capsys, "fine film")
 
 
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["fine", "--run", "nobody"], "error: --run nobody: not in reports/metrics.json; known: it"),
-        (["fine", "--seed", "4"], "error: --seed 4: not trained; known: 0"),
-        ([""], "error: text: '': there is no word in it"),
-        (["?!"], "error: text: '?!': there is no word in it"),
-        (["Unheard of"], "error: text: 'Unheard of': none of its words is in the vocabulary, so no network can tell"),
+        (
+            ["fine", "--run", "nobody"],
+            "error: --run nobody: not in reports/metrics.json; allowed: it",
+        ),
+        (["fine", "--seed", "4"], "error: --seed 4: not trained; allowed: 0"),
+        ([""], "error: text: '': it contains no word"),
+        (["?!"], "error: text: '?!': it contains no word"),
+        (
+            ["Unheard of"],
+            "error: text: 'Unheard of': the vocabulary contains none of its words",
+        ),
     ],
 )
 @pytest.mark.parametrize("form", [[], ["--json"]], ids=["terminal", "json"])
 @pytest.mark.usefixtures("folder")
-def test_what_cannot_be_read_is_one_line_on_stderr_and_exit_2(capsys, arguments, line, form):
+def test_a_mistake_is_one_line_on_stderr_and_exit_code_2(capsys, arguments, line, form):
     assert main(["read", *arguments, *form]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err == line + "\n"
 
 
-def test_without_a_text_the_usage_says_what_is_missing(capsys):
+def test_without_a_text_the_usage_names_the_missing_argument(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["read"])
     assert ended.value.code == 2
     assert "the following arguments are required: text" in capsys.readouterr().err
 
 
-def test_a_terminal_gets_a_line_a_word_then_a_legend_then_the_verdict(save, capsys):
+def test_a_table_of_words_a_legend_and_the_verdict_are_printed(save, capsys):
     model = save()
-    lines = said(capsys, "not a fine film").splitlines()
+    lines = output_of(capsys, "not a fine film").splitlines()
     probability = model(np.array([[0, 0, 0, 1, 1, 2, 4]], np.int32)).numpy()[0, 0]
     assert lines[0] == HEADING
     assert [line.split()[0] for line in lines[1:5]] == ["(not)", "(a)", "fine", "film"]
@@ -122,74 +147,78 @@ def test_a_terminal_gets_a_line_a_word_then_a_legend_then_the_verdict(save, caps
     assert "100.0 %" in lines[4]
     assert lines[5] == ""
     names = [line.split()[0] for line in lines[6:-2] if line[0] != " "]
-    assert names == ["positive", "counts", "gradient", "picture", "padding", "(word)"]
+    assert names == ["positive", "effect", "gradient", "picture", "padding", "(word)"]
     verdict = "positive" if probability > 0.5 else "negative"
     assert lines[-1] == f"{verdict}: probability of a positive review {probability:.4f} (it, seed 0)"
     assert max(map(len, lines)) <= 120
 
 
-def test_padding_and_words_that_are_left_out_are_said_where_there_are_any(save, capsys):
+def test_the_legend_explains_padding_and_omitted_words(save, capsys):
     save()
-    assert "Here it reads 5 times nothing first" in unwrapped(said(capsys, "fine film"))
-    full = unwrapped(said(capsys, "dull " * 2 + "fine " * 7))
+    assert "It reads 5 padding tokens first" in unwrapped(output_of(capsys, "fine film"))
+    full = unwrapped(output_of(capsys, "dull " * 2 + "fine " * 7))
     assert "padding" not in full
     assert "(word)" not in full
-    assert "only the last 7 of 9 words are read" in full
+    assert "the network reads only the last 7 of 9 words" in full
     save(mask=True)
-    assert "padding" not in said(capsys, "fine film")
+    assert "padding" not in output_of(capsys, "fine film")
 
 
 def unwrapped(text):
     return " ".join(text.split())
 
 
-def test_two_directions_have_a_table_each_and_one_scale(save, capsys):
+def test_two_directions_have_two_tables_and_one_scale(save, capsys):
     save("bidirectional", backward=1e-4)
-    lines = said(capsys, "fine dull film").splitlines()
+    lines = output_of(capsys, "fine dull film").splitlines()
     assert lines[5] == f"{'word':14}  gradient  hidden state of the half that reads from the last word to the first"
-    forward, backward = ([line[-5:] for line in lines[start : start + 3]] for start in (1, 6))
+    forward = [line[-5:] for line in lines[1:4]]
+    backward = [line[-5:] for line in lines[6:9]]
     assert set("".join(backward)) == {"="}  # nearly 0, on the scale of the other
     assert set("".join(forward)) & set(" @")
     assert lines[6].split()[0] == "fine"
 
 
-def test_feedforward_says_that_a_mean_knows_no_order(save, capsys):
+def test_the_legend_says_that_feedforward_averages_words(save, capsys):
     save("feedforward")
-    told = said(capsys, "fine dull film")
-    assert "hidden layer for the words so far" in told
-    assert "A mean knows no order" in unwrapped(told)
+    output = output_of(capsys, "fine dull film")
+    assert "hidden layer for the words so far" in output
+    assert "The network averages the words" in unwrapped(output)
 
 
-def test_of_many_units_those_that_weigh_most_are_pictured_from_both_ends(save, capsys):
+def test_the_units_with_the_most_extreme_weights_are_pictured(save, capsys):
     model = save(hidden_size=67)
-    found = json.loads(said(capsys, "fine film", "--json"))
-    lines = said(capsys, "fine film").splitlines()
-    assert "Of 67 units it shows the 64" in unwrapped("\n".join(lines))
+    report = json.loads(output_of(capsys, "fine film", "--json"))
+    lines = output_of(capsys, "fine film").splitlines()
+    assert "It shows the 64 of 67 units" in unwrapped("\n".join(lines))
     picture = lines[2].split(" %  ", 1)[1]
     assert len(picture) == 64
-    state_H = np.array(found["tokens"][-1]["state"])[np.argsort(model.get_layer("probability").kernel.numpy()[:, 0])]
-    shown_H = np.array([" .:-=+*%@".index(block) for block in picture]) - 4
-    largest = max(abs(value) for token in found["tokens"] for value in token["state"])
-    np.testing.assert_array_equal(shown_H, np.rint(4 * np.delete(state_H, [32, 33, 34]) / largest))
+    state_H = np.array(report["tokens"][-1]["state"])[np.argsort(model.get_layer("probability").kernel.numpy()[:, 0])]
+    block_H = np.array([" .:-=+*%@".index(block) for block in picture]) - 4
+    largest = max(np.abs(token["state"]).max() for token in report["tokens"])
+    np.testing.assert_array_equal(block_H, np.rint(4 * np.delete(state_H, [32, 33, 34]) / largest))
 
 
-def test_a_long_word_is_cut_and_the_columns_stay_in_place(save, capsys):
+def test_a_long_word_is_cut_and_columns_stay_aligned(save, capsys):
     save()
-    lines = said(capsys, "antidisestablishmentarianism fine").splitlines()
+    lines = output_of(capsys, "antidisestablishmentarianism fine").splitlines()
     assert lines[1].startswith("(antidisestab…  0.")
     assert lines[2].startswith("fine            0.")
     assert len(lines[1]) == len(lines[2])
 
 
-@pytest.mark.parametrize(("terminal", "no_colour", "coloured"), [(1, None, 1), (1, "", 1), (1, "1", 0), (0, None, 0)])
-def test_only_a_terminal_that_may_have_colours_gets_them(save, capsys, monkeypatch, terminal, no_colour, coloured):
+@pytest.mark.parametrize(
+    ("terminal", "no_colour", "coloured"),
+    [(1, None, 1), (1, "", 1), (1, "1", 0), (0, None, 0)],
+)
+def test_only_a_terminal_without_no_color_gets_colours(save, capsys, monkeypatch, terminal, no_colour, coloured):
     save()
     monkeypatch.setattr(sys.stdout, "isatty", lambda: bool(terminal))
     monkeypatch.delenv("NO_COLOR", raising=False)
     if no_colour is not None:
         monkeypatch.setenv("NO_COLOR", no_colour)
-    told = said(capsys, "fine film")
-    assert ("\x1b[" in told) == bool(coloured)
-    assert ("white is 0" in unwrapped(told)) == bool(coloured)
-    assert all(line.endswith("\x1b[0m") == bool(coloured) for line in told.splitlines()[1:3])
-    assert "\x1b" not in said(capsys, "fine film", "--json")
+    output = output_of(capsys, "fine film")
+    assert ("\x1b[" in output) == bool(coloured)
+    assert ("white is 0" in unwrapped(output)) == bool(coloured)
+    assert all(line.endswith("\x1b[0m") == bool(coloured) for line in output.splitlines()[1:3])
+    assert "\x1b" not in output_of(capsys, "fine film", "--json")

@@ -1,4 +1,4 @@
-"""`replicate`: what it refuses, how it goes on after a kill, and a whole replication of a small study."""
+"""`replicate`: the requests that it refuses, continuing after a kill, and a replication of a small study."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ import pytest
 
 from chaos import study as small
 from pipeline import machine, params
-from pipeline.commands import replicate
+from pipeline.commands import replicate, rounding
 from pipeline.params import Mistake
 from pipeline.storage import artifacts, dvc_lock, recorded_files, replications
 from pipeline.workers import resume
@@ -21,21 +21,33 @@ from tests.support import small_study
 from tests.test_main import STUDY
 
 ROOT = Path(__file__).parents[2]
-GIT = ("git", "-c", "user.name=us", "-c", "user.email=us@localhost", "-c", "commit.gpgsign=false")
+GIT = (
+    "git",
+    "-c",
+    "user.name=us",
+    "-c",
+    "user.email=us@localhost",
+    "-c",
+    "commit.gpgsign=false",
+)
 
 
 def committed(folder: Path) -> None:
-    for words in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "A study"]):
+    for words in (
+        ["init", "--quiet"],
+        ["add", "--all"],
+        ["commit", "--quiet", "--message", "A study"],
+    ):
         subprocess.run([*GIT, *words], cwd=folder, check=True)
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A committed checkout that was computed on this kind of machine; no flag changes what a probe finds."""
+    """A committed checkout that was computed on this kind of machine. Flags do not change weights."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DASK_SCHEDULER_ADDRESS", raising=False)
     monkeypatch.delenv("XLA_FLAGS", raising=False)
-    monkeypatch.setattr(replicate, "_probe", lambda flags: "the same weights")
+    monkeypatch.setattr(rounding, "weights_digest", lambda flags: "equal for all flags")
     shutil.copy(STUDY, "params.yaml")
     shutil.copy(ROOT / "dvc.yaml", tmp_path)
     shutil.copytree(ROOT / "reports/replications", tmp_path / "reports/replications")
@@ -47,84 +59,106 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
-def main(name="amd", without_tune=False, rounding=None):
-    replicate.main(params.read(), name, without_tune, rounding)
+def main(name="amd", without_tune=False, source=None):
+    replicate.main(params.read(), name, without_tune, source)
 
 
 @pytest.mark.parametrize("name", ["", "AMD", "an amd", "../amd", "a" * 61, "amd\n"])
 def test_a_name_with_other_characters_is_refused(name, project):
-    with pytest.raises(Mistake, match="is not a name for a replication; allowed: lower-case letters"):
+    with pytest.raises(
+        Mistake,
+        match="is not a name for a replication; allowed: at most 60 lower-case letters",
+    ):
         main(name)
 
 
-def test_a_replication_that_is_here_is_not_overwritten(project):
+def test_an_existing_replication_is_not_overwritten(project):
     replications.write(REPLICATION)
-    with pytest.raises(Mistake, match=r"^reports/replications/amd\.json: already here; choose another name"):
+    with pytest.raises(
+        Mistake,
+        match=r"^reports/replications/amd\.json: already exists; choose another name",
+    ):
         main()
 
 
-def test_a_cluster_is_refused_because_flags_do_not_reach_it(project, monkeypatch):
+def test_a_cluster_is_refused(project, monkeypatch):
     monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", "tcp://host:8786")
-    with pytest.raises(Mistake, match=r"^DASK_SCHEDULER_ADDRESS: flags do not reach"):
+    with pytest.raises(Mistake, match=r"^DASK_SCHEDULER_ADDRESS: XLA flags do not reach"):
         main()
 
 
 def test_uncommitted_changes_of_the_parameters_are_refused(project):
     (project / "params.yaml").write_text((project / "params.yaml").read_text() + "\n")
-    with pytest.raises(Mistake, match=r"^params\.yaml: uncommitted changes, and `replicate` computes a commit"):
+    with pytest.raises(
+        Mistake,
+        match=r"^params\.yaml: uncommitted changes, but `replicate` computes a commit",
+    ):
         main()
 
 
 def test_a_flag_that_changes_no_weights_is_refused(project):
-    with pytest.raises(Mistake, match=f"^XLA_FLAGS={replicate.FLAG}: a short training gives the same weights"):
+    with pytest.raises(
+        Mistake,
+        match=f"^XLA_FLAGS={rounding.FLAG}: a short training gives the same weights",
+    ):
         main()
     assert not (project / resume.FOLDER).exists()
 
 
-def test_the_rounding_of_the_machine_of_the_study_is_refused(project):
-    with pytest.raises(Mistake, match=r"^reports/machine\.json: this machine rounds as the one"):
-        main(rounding="own")
+def test_the_rounding_of_the_study_is_refused(project):
+    with pytest.raises(Mistake, match=r"^reports/machine\.json: this machine rounds like the one"):
+        main(source="own")
 
 
-def test_another_kind_of_machine_replicates_under_its_own_rounding(project):
-    assert replicate._default_rounding(project) == replicate.XLA
+def test_another_kind_of_machine_replicates_under_its_own_rounding(project, monkeypatch):
+    monkeypatch.setattr(rounding, "weights_digest", lambda flags: flags)
+    assert rounding.flags(None, project) == rounding.FLAG
+
     artifacts.write_json(machine.MACHINE, {**machine.described(), "processor": "another"})
-    assert replicate._default_rounding(project) == replicate.OWN
-    assert replicate._flags(replicate.OWN, project) == ""
+    assert rounding.flags(None, project) == ""
+    assert rounding.flags(rounding.OWN, project) == ""
+    assert rounding.flags(rounding.XLA, project) == rounding.FLAG
 
 
-def test_another_python_alone_is_no_other_rounding(project):
+def test_another_python_does_not_change_rounding(project, monkeypatch):
+    monkeypatch.setattr(rounding, "weights_digest", lambda flags: flags)
     artifacts.write_json(machine.MACHINE, {**machine.described(), "python": "3.0"})
-    assert replicate._default_rounding(project) == replicate.XLA
+    assert rounding.flags(None, project) == rounding.FLAG
 
 
-def test_an_unfinished_replication_of_another_request_is_named(project, monkeypatch):
-    monkeypatch.setattr(replicate, "_probe", lambda flags: flags)
+def test_an_unfinished_replication_of_another_request_is_refused(project, monkeypatch):
+    monkeypatch.setattr(rounding, "weights_digest", lambda flags: flags)
     folder = replicate.FOLDER / "amd"
     artifacts.write_json(folder / "request.json", {"commit": "another", "tuned": "kept"})
-    with pytest.raises(Mistake, match=f"^{folder}: .*commit 'another', now .*; `rm -r {folder}` begins again"):
+    with pytest.raises(
+        Mistake,
+        match=f"^{folder}: .*commit 'another', now .*; run `rm -r {folder}` to begin again",
+    ):
         main()
 
 
 def test_without_tune_needs_the_recorded_files_of_tune(project, monkeypatch):
-    monkeypatch.setattr(replicate, "_probe", lambda flags: flags)
+    monkeypatch.setattr(rounding, "weights_digest", lambda flags: flags)
     outs = [{"path": "artifacts/tuned/vanilla.json", "md5": "0"}]
     stages = {stage: {"cmd": "", "outs": outs} for stage in ("tune@vanilla", "tune@bidirectional")}
     artifacts.write_json(Path("dvc.lock"), {"schema": "2.0", "stages": stages})
     subprocess.run([*GIT, "add", "dvc.lock"], check=True)
-    with pytest.raises(Mistake, match=r"^artifacts/tuned/vanilla\.json: not here.*`dvc repro tune@vanilla`"):
+    with pytest.raises(
+        Mistake,
+        match=r"^artifacts/tuned/vanilla\.json: missing.*`dvc repro tune@vanilla`",
+    ):
         main(without_tune=True)
 
 
-def test_a_lock_that_a_kill_truncated_is_replaced_by_the_kept_one(tmp_path):
+def test_a_truncated_lock_is_replaced_by_that_of_the_last_stage(tmp_path):
     artifacts.write_text(tmp_path / dvc_lock.KEPT, '{"stages": {}}')
     (tmp_path / dvc_lock.LOCK).write_text('{"stages"')
-    replicate._repair_lock(tmp_path)
+    replicate.repair_lock(tmp_path)
     assert (tmp_path / dvc_lock.LOCK).read_text() == '{"stages": {}}'
 
     (tmp_path / dvc_lock.KEPT).unlink()
     (tmp_path / dvc_lock.LOCK).write_text('{"stages"')
-    replicate._repair_lock(tmp_path)
+    replicate.repair_lock(tmp_path)
     assert dvc_lock.finished(tmp_path) == {}
 
 
@@ -132,21 +166,24 @@ def test_a_lock_that_a_kill_truncated_is_replaced_by_the_kept_one(tmp_path):
 def test_the_flag_changes_the_weights_of_a_short_training(tmp_path, monkeypatch):
     shutil.copy(STUDY, tmp_path / "params.yaml")
     monkeypatch.chdir(tmp_path)
-    own = replicate._probe("")
-    assert own == replicate._probe("")
-    assert own != replicate._probe(replicate.FLAG)
+    digest = rounding.weights_digest("")
+    assert digest == rounding.weights_digest("")
+    assert digest != rounding.weights_digest(rounding.FLAG)
 
 
 @pytest.mark.slow
 def test_a_flag_that_xla_does_not_know_is_a_mistake(tmp_path, monkeypatch):
     shutil.copy(STUDY, tmp_path / "params.yaml")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(Mistake, match=r"^XLA_FLAGS=--xla_no_such_flag=1: a short training failed: .*xla_no_such_flag"):
-        replicate._probe("--xla_no_such_flag=1")
+    with pytest.raises(
+        Mistake,
+        match=r"^XLA_FLAGS=--xla_no_such_flag=1: a short training failed: .*xla_no_such_flag",
+    ):
+        rounding.weights_digest("--xla_no_such_flag=1")
 
 
 @pytest.mark.exhaustive
-def test_a_killed_replication_goes_on_and_its_file_is_compared(tmp_path):
+def test_a_killed_replication_continues_and_claims_reads_its_file(tmp_path):
     study = small.Study(tmp_path / "study")
     small_study.write(study.folder)
     folder = study.folder
@@ -158,8 +195,8 @@ def test_a_killed_replication_goes_on_and_its_file_is_compared(tmp_path):
     process = study.begin(*command, "searched")
     while "Running stage 'train@vanilla-tuned'" not in study.log.read_text() and process.poll() is None:
         time.sleep(0.05)
-    for each in study.processes():
-        each.send_signal(signal.SIGKILL)
+    for child in study.processes():
+        child.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
 
     ended = study.run(*command, "searched")
@@ -170,23 +207,24 @@ def test_a_killed_replication_goes_on_and_its_file_is_compared(tmp_path):
     assert "Running stage 'tune@vanilla'" not in ended.said
     assert not (folder / resume.FOLDER).exists()
 
-    kept, searched = replications.read_all(folder)
-    assert (kept.tuned, searched.tuned) == ("kept", "searched")
-    assert kept.flags == searched.flags == f"{small.CHEAP['XLA_FLAGS']} {replicate.FLAG}"
-    assert kept.machine["XLA_FLAGS"] == kept.flags
+    kept_settings, searched = replications.read_all(folder)
+    assert (kept_settings.tuned, searched.tuned) == ("kept", "searched")
+    assert kept_settings.flags == searched.flags == f"{small.CHEAP['XLA_FLAGS']} {rounding.FLAG}"
+    assert kept_settings.machine["XLA_FLAGS"] == kept_settings.flags
     assert tuned == {path: path.read_bytes() for path in (folder / "artifacts/tuned").iterdir()}
     chosen = json.loads(tuned[folder / "artifacts/tuned/vanilla.json"])["settings"]["tuned"]
-    assert kept.chosen == {"vanilla": chosen}
+    assert kept_settings.chosen == {"vanilla": chosen}
     scores = artifacts.read_json(folder / artifacts.METRICS)
-    assert kept.means.keys() == scores.keys()
+    assert kept_settings.means.keys() == scores.keys()
     seeds = len(scores["vanilla-textbook"]["test/nll"]["scores"])
-    assert {mean.seeds for mean in kept.means["vanilla-textbook"].values()} == {seeds}
-    assert kept.means["vanilla-textbook"]["test/nll"].mean != scores["vanilla-textbook"]["test/nll"]["mean"]
+    assert {mean.seeds for mean in kept_settings.means["vanilla-textbook"].values()} == {seeds}
+    assert kept_settings.means["vanilla-textbook"]["test/nll"].mean != scores["vanilla-textbook"]["test/nll"]["mean"]
 
     assert (ended := study.repro("claims", RNN_TRACKING="off")).code == 0, ended.said
     rows = artifacts.read_json(folder / artifacts.CLAIMS)
-    assert [[item["name"] for item in row["replications"]] for row in rows] == [["kept", "searched"]] * len(rows)
-    assert not any(item["obstacle"] for row in rows for item in row["replications"])
+    for row in rows:
+        assert [item["name"] for item in row["replications"]] == ["kept", "searched"]
+        assert not any(item["obstacle"] for item in row["replications"])
     stage = dvc_lock.recorded(["claims"], folder)["claims"]
     assert str(replications.FOLDER) in stage.deps
     assert recorded_files.differences([stage], folder) == []

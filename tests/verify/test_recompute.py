@@ -1,4 +1,4 @@
-"""`verify` on a project of two stages whose programs are a line each."""
+"""`verify` on a project of two stages, each a program of one line."""
 
 import json
 import shutil
@@ -14,181 +14,287 @@ from pipeline.verify import durations, recompute
 from pipeline.workers import driver
 from tests.test_main import STUDY
 
+SOURCE, TARGET = "data/prepared/train.csv", "reports/claims.csv"
+TABLE = "seed,accuracy\n0,0.5\n1,0.25\n"
+RUN_PROGRAM = "import os, runpy, sys; runpy.run_path(os.path.join(os.environ['PROGRAMS'], sys.argv[1]))\n"
+GIT = (
+    "git",
+    "-c",
+    "user.name=a",
+    "-c",
+    "user.email=a@localhost",
+    "-c",
+    "commit.gpgsign=false",
+)
+PREPARE = f"""
+from pathlib import Path
+Path("data/prepared").mkdir(parents=True, exist_ok=True)
+Path({SOURCE!r}).write_text({TABLE!r})
+"""
+CLAIMS = f"""
+from pathlib import Path
+Path({TARGET!r}).write_text(Path({SOURCE!r}).read_text())
+"""
+DEMAND_RECORDED_INPUT = f"""
+import hashlib
+from pathlib import Path
+assert hashlib.md5(Path({SOURCE!r}).read_bytes()).hexdigest() in Path("dvc.lock").read_text()
+"""
+
+
+class Project:
+    """A committed checkout: `prepare` makes SOURCE, `claims` copies it to TARGET."""
+
+    def __init__(self, folder: Path, programs: Path):
+        self.folder = folder
+        self._programs = programs
+
+    def set_program(self, stage: str, program: str) -> None:
+        """The program that stands for the stage; it is outside the commit."""
+        (self._programs / stage).write_text(program)
+
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A committed checkout; `prepare` makes the first file and `claims` a copy of it, `programs` by stage."""
-    monkeypatch.chdir(tmp_path)
-    source, target = "data/prepared/train.csv", "reports/claims.csv"
-    for path in (source, target):
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_text("seed,accuracy\n0,0.5\n1,0.25\n")
-    shutil.copy(STUDY, "params.yaml")
-    (tmp_path / "dvc.yaml").touch()
-    (tmp_path / ".gitignore").write_text("/data/prepared/\n")
-    artifacts.write_json(durations.FILE, {"workers": 2, "vectors": "none", "seconds": {"prepare": 60, "claims": 90}})
-    (tmp_path / machine.MACHINE).write_text(json.dumps(machine.described()))
-    hashed = recorded_files.hash_of(tmp_path / source)
-    lock = {
-        "prepare": {"outs": [{"path": source, "md5": hashed}]},
-        "claims": {"deps": [{"path": source, "md5": hashed}], "outs": [{"path": target, "md5": hashed}]},
-    }
-    (tmp_path / "dvc.lock").write_text(json.dumps({"stages": lock}))
-    git = ["git", "-c", "user.name=a", "-c", "user.email=a@localhost", "-c", "commit.gpgsign=false"]
-    for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "results"]):
-        subprocess.run([*git, *words], check=True)
-    programs = {
-        "prepare": f"import pathlib as p; f = p.Path({source!r}); f.parent.mkdir(parents=True, exist_ok=True); "
-        "f.write_text('seed,accuracy\\n0,0.5\\n1,0.25\\n')",
-        "claims": f"import pathlib as p; p.Path({target!r}).write_text(p.Path({source!r}).read_text())",
-    }
+    folder, programs = tmp_path / "checkout", tmp_path / "programs"
+    folder.mkdir()
+    programs.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PROGRAMS", str(programs))
     monkeypatch.setattr(recorded_files, "listed", lambda params: ["claims", "prepare", "track"])
-    monkeypatch.setattr(recompute, "_command", lambda stage: ["-c", programs[stage.name]])
-    assert dvc_lock.finished(tmp_path).keys() == programs.keys()
-    return programs
+
+    for path in (SOURCE, TARGET):
+        artifacts.write_text(Path(path), TABLE)
+    artifacts.write_text(Path("pipeline/__init__.py"), "")
+    artifacts.write_text(Path("pipeline/__main__.py"), RUN_PROGRAM)
+    artifacts.write_text(Path(".gitignore"), "/data/prepared/\n")
+    artifacts.write_text(Path("dvc.yaml"), "")
+    artifacts.write_json(
+        durations.FILE,
+        {"workers": 2, "vectors": "none", "seconds": {"prepare": 60, "claims": 90}},
+    )
+    artifacts.write_json(machine.MACHINE, machine.described())
+    shutil.copy(STUDY, "params.yaml")
+
+    source = {"path": SOURCE, "md5": recorded_files.hash_of(Path(SOURCE))}
+    stages = {
+        "prepare": {"outs": [source]},
+        "claims": {"deps": [source], "outs": [{**source, "path": TARGET}]},
+    }
+    artifacts.write_json(Path("dvc.lock"), {"stages": stages})
+    assert dvc_lock.finished(Path()).keys() == {"prepare", "claims"}
+
+    for words in (
+        ["init", "--quiet"],
+        ["add", "."],
+        ["commit", "--quiet", "--message", "results"],
+    ):
+        subprocess.run([*GIT, *words], check=True)
+
+    project = Project(folder, programs)
+    project.set_program("prepare", PREPARE)
+    project.set_program("claims", CLAIMS)
+    return project
 
 
-def verified(capsys, *wanted, files=False):
-    code = recompute.main(params.read(), list(wanted), files, False)
+def verify(capsys, *stages):
+    """(exit code, output)"""
+    code = recompute.main(params.read(), list(stages), only_files=False, as_json=False)
     return code, capsys.readouterr().out
 
 
-def test_what_comes_out_again_is_identical_and_the_time_of_what_is_chosen_is_estimated_before(project, capsys):
-    code, said = verified(capsys)
+def pretend_other_machine(monkeypatch):
+    description = {**machine.described(), "vectors": "SSE4.2"}
+    monkeypatch.setattr(machine, "described", lambda: description)
+
+
+def test_stages_that_give_the_recorded_files_are_identical(project, capsys):
+    code, output = verify(capsys)
     assert code == 0
-    assert "estimate: 2 of 2 stages to compute, about 2 min, as measured with 2 workers" in said
-    assert said.index("estimate") < said.index("[1/2] prepare: identical") < said.index("[2/2] claims: identical")
-    artifacts.write_text(Path("README.md"), "and about\n40 minutes to run")
-    said = verified(capsys, "claims")[1]
-    assert "estimate: 1 of 2 stages to compute, about 90 s, as" in said
-    assert "; all 2 take about 40 minutes on two cores (README.md)\n" in said
+    assert "estimate: 2 of 2 stages to compute, about 2 min, measured with 2 workers" in output
+    assert output.index("estimate") < output.index("[1/2] prepare: identical") < output.index("[2/2] claims: identical")
 
 
-def test_the_seconds_that_it_measures_are_what_the_next_one_estimates_by(project, capsys):
-    assert recompute.main(params.read(), ["prepare"], False, False, durations.FILE) == 0
-    measured = artifacts.read_json(durations.FILE)
-    assert (measured["workers"], measured["vectors"]) == (driver.processes(), machine.vectors())
-    capsys.readouterr()
-    assert list(measured["seconds"]) == ["prepare"]  # those of another processor have gone
-    assert recompute.main(params.read(), ["claims"], False, False, durations.FILE) == 0
-    seconds = artifacts.read_json(durations.FILE)["seconds"]
-    assert seconds == {"prepare": measured["seconds"]["prepare"], "claims": seconds["claims"]}
-    capsys.readouterr()
-    assert f"estimate: 2 of 2 stages to compute, about {sum(seconds.values()):.0f} s, as" in verified(capsys)[1]
+def test_the_estimate_is_the_time_of_the_chosen_stages(project, capsys):
+    assert "estimate: 1 of 2 stages to compute, about 90 s, measured" in verify(capsys, "claims")[1]
+
+
+def test_without_measured_times_the_estimate_says_so(project, capsys):
+    durations.FILE.unlink()
+    assert "2 stages to compute, benchmarks/stages.json has no times for them\n" in verify(capsys)[1]
+
+
+def test_measured_seconds_replace_those_of_another_processor(project, capsys):
+    def measure(stage):
+        assert recompute.main(params.read(), [stage], False, False, times=durations.FILE) == 0
+        capsys.readouterr()
+        return artifacts.read_json(durations.FILE)
+
+    first = measure("prepare")
+    assert (first["workers"], first["vectors"]) == (
+        driver.processes(),
+        machine.vectors(),
+    )
+    assert list(first["seconds"]) == ["prepare"]
+
+    seconds = measure("claims")["seconds"]
+    assert seconds == {
+        "prepare": first["seconds"]["prepare"],
+        "claims": seconds["claims"],
+    }
+    assert f"2 of 2 stages to compute, about {sum(seconds.values()):.0f} s, measured" in verify(capsys)[1]
 
 
 @pytest.mark.parametrize(
-    ("times", "files", "said"), [("no/where.json", False, "its folder is not here"), ("it.json", True, "nothing")]
+    ("times", "only_files", "problem"),
+    [
+        ("no/times.json", False, "the folder no does not exist"),
+        ("times.json", True, "computes nothing"),
+    ],
 )
-def test_times_that_cannot_be_written_are_refused_before_anything_is_computed(project, times, files, said):
-    with pytest.raises(Mistake, match=f"^--times {times}: .*{said}"):
-        recompute.main(params.read(), [], files, False, Path(times))
+def test_times_that_cannot_be_written_are_refused(project, times, only_files, problem):
+    with pytest.raises(Mistake, match=f"^--times {times}: .*{problem}"):
+        recompute.main(params.read(), [], only_files, False, Path(times))
 
 
-def test_a_number_that_comes_out_otherwise_is_named_with_stage_file_row_and_column(project, capsys):
-    project["claims"] = project["claims"].replace(".read_text())", ".read_text().replace('0.25', '0.5'))")
-    code, said = verified(capsys)
+def test_a_difference_is_named_with_stage_file_row_and_column(project, capsys):
+    project.set_program("claims", CLAIMS.replace(".read_text()", ".read_text().replace('0.25', '0.5')"))
+    code, output = verify(capsys)
     assert code == 1
     assert (
         "differs; first: claims, reports/claims.csv: row 2 (seed 1), column accuracy: recorded 0.25, computed 0.5, "
-        "apart by 0.25; 1 values differ" in said
+        "a difference of 0.25 (values that differ: 1, largest relative difference: 0.25)" in output
     )
 
 
-def test_only_another_kind_of_machine_has_a_tolerance_and_what_differs_of_it_is_named(project, capsys, monkeypatch):
-    project["claims"] = project["claims"].replace(".read_text())", ".read_text().replace('0.25', '0.250000001'))")
-    assert verified(capsys)[0] == 1
-    elsewhere = {**machine.described(), "vectors": "SSE4.2"}
-    monkeypatch.setattr(machine, "described", lambda: elsewhere)
-    code, said = verified(capsys, "claims")
+def test_only_another_kind_of_machine_has_a_tolerance(project, capsys, monkeypatch):
+    project.set_program(
+        "claims",
+        CLAIMS.replace(".read_text()", ".read_text().replace('0.25', '0.250000001')"),
+    )
+    assert verify(capsys)[0] == 1
+
+    pretend_other_machine(monkeypatch)
+    code, output = verify(capsys, "claims")
     assert code == 0
-    assert "another kind than the one on which this was computed (vectors " in said
-    assert "claims: within the tolerance" in said
+    assert "another kind than the one that computed the results (vectors " in output
+    assert "claims: within the tolerance" in output
 
 
-def test_what_is_not_here_differs_on_this_kind_of_machine_and_is_not_compared_on_another(
-    project, capsys, monkeypatch, tmp_path
-):
-    project["prepare"] = project["prepare"].replace("0.25", "0.125")
-    shutil.rmtree(tmp_path / "data/prepared")
-    assert verified(capsys, "prepare")[0] == 1
-    elsewhere = {**machine.described(), "vectors": "SSE4.2"}
-    monkeypatch.setattr(machine, "described", lambda: elsewhere)
-    code, said = verified(capsys, "prepare")
+def test_a_missing_recorded_file_is_not_compared_on_another_machine(project, capsys, monkeypatch):
+    project.set_program("prepare", PREPARE.replace("0.25", "0.125"))
+    shutil.rmtree("data/prepared")
+    assert verify(capsys, "prepare")[0] == 1
+
+    pretend_other_machine(monkeypatch)
+    code, output = verify(capsys, "prepare")
     assert code == 0
-    assert "prepare: not compared" in said
+    assert "prepare: not compared" in output
 
 
-def test_a_stage_starts_from_the_recorded_files_so_that_only_the_guilty_one_differs(project, capsys):
-    project["prepare"] = project["prepare"].replace("0.25", "0.125")
-    code, said = verified(capsys)
+def test_a_stage_starts_from_recorded_files_so_that_it_differs_by_itself(project, capsys):
+    project.set_program("prepare", PREPARE.replace("0.25", "0.125"))
+    code, output = verify(capsys)
     assert code == 1
-    assert "prepare: differs" in said
-    assert "claims: identical" in said
+    assert "prepare: differs" in output
+    assert "claims: identical" in output
 
 
-@pytest.mark.parametrize("recorded_is_here", [True, False])
-def test_a_stage_that_refuses_what_dvc_lock_does_not_record_goes_on_after_one_that_differs(
-    recorded_is_here, project, capsys, tmp_path
-):
-    project["prepare"] = project["prepare"].replace("0.25", "0.125")
-    refuses = "import hashlib; h = hashlib.md5(p.Path('data/prepared/train.csv').read_bytes()).hexdigest(); "
-    project["claims"] = project["claims"].replace("p; ", f"p; {refuses}assert h in p.Path('dvc.lock').read_text(); ", 1)
-    if not recorded_is_here:
-        shutil.rmtree(tmp_path / "data/prepared")
-    code, said = verified(capsys)
+@pytest.mark.parametrize(("is_present", "verdict"), [(True, "identical"), (False, "differs")])
+def test_the_lock_of_the_copy_records_the_input_of_the_next_stage(is_present, verdict, project, capsys):
+    project.set_program("prepare", PREPARE.replace("0.25", "0.125"))
+    project.set_program("claims", DEMAND_RECORDED_INPUT + CLAIMS)
+    if not is_present:
+        shutil.rmtree("data/prepared")
+
+    code, output = verify(capsys)
     assert code == 1
-    assert f"claims: {'identical' if recorded_is_here else 'differs'}" in said
+    assert f"claims: {verdict}" in output
 
 
-def test_one_flipped_bit_here_is_named_before_anything_is_computed(project, capsys, tmp_path):
-    (tmp_path / "reports/claims.csv").write_text("seed,accuracy\n0,0.5\n1,0.24\n")
-    code, said = verified(capsys)
+def test_a_changed_file_is_named_before_anything_is_computed(project, capsys):
+    artifacts.write_text(Path(TARGET), TABLE.replace("0.25", "0.24"))
+    code, output = verify(capsys)
     assert code == 1
-    assert "differs: claims: reports/claims.csv: not what dvc.lock records" in said
-    assert "estimate" not in said
+    assert "differs: claims: reports/claims.csv: not what dvc.lock records" in output
+    assert "estimate" not in output
 
 
-def test_in_json_everything_is_said_at_once(project, capsys):
-    assert recompute.main(params.read(), ["claims"], False, True) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert (found["verdict"], found["first"], [each["stage"] for each in found["stages"]]) == (
+def test_json_contains_every_result_and_nothing_else(project, capsys):
+    assert recompute.main(params.read(), ["claims"], only_files=False, as_json=True) == 0
+    report = json.loads(capsys.readouterr().out)
+    files = [{"path": TARGET, "verdict": "identical", "gap": None, "why": ""}]
+    assert report["stages"] == [{"stage": "claims", "verdict": "identical", "files": files}]
+    assert (report["verdict"], report["first"], report["files"], report["machine"]) == (
         "identical",
         None,
-        ["claims"],
+        [],
+        {},
     )
+
+
+def test_json_names_the_first_difference(project, capsys):
+    project.set_program("claims", CLAIMS.replace(".read_text()", ".read_text().replace('0.25', '0.5')"))
+    assert recompute.main(params.read(), [], only_files=False, as_json=True) == 1
+    first = json.loads(capsys.readouterr().out)["first"]
+    assert (first["stage"], first["path"], first["verdict"]) == (
+        "claims",
+        TARGET,
+        "differs",
+    )
+    assert (
+        first["gap"]["column"],
+        first["gap"]["recorded"],
+        first["gap"]["found"],
+    ) == ("accuracy", "0.25", "0.5")
 
 
 @pytest.mark.parametrize(
-    ("spoil", "wanted", "said"),
+    ("spoil", "stages", "problem"),
     [
-        (lambda folder, programs: None, ["clams"], "'clams' is no stage that can be verified; known: prepare, claims"),
         (
-            lambda folder, programs: (folder / "dvc.lock").write_text((folder / "dvc.lock").read_text() + " "),
+            lambda project: None,
+            ["clams"],
+            "'clams' is not a stage that .* allowed: prepare, claims",
+        ),
+        (
+            lambda project: Path("dvc.lock").write_text(Path("dvc.lock").read_text() + " "),
             [],
-            "dvc.lock: uncommitted changes, and `verify` computes a commit: commit or `git checkout dvc.lock`",
+            "dvc.lock: uncommitted changes, but `verify` computes a commit; .* run `git checkout dvc.lock`",
         ),
-        (lambda folder, programs: (folder / "dvc.lock").write_text('{"stages"'), [], "dvc.lock: not whole; was DVC"),
-        (lambda folder, programs: (folder / "dvc.lock").unlink(), [], "dvc.lock: not here; `git checkout dvc.lock`"),
         (
-            lambda folder, programs: shutil.rmtree(folder / "data/prepared"),
-            ["claims"],
-            "train.csv is not here",
+            lambda project: Path("dvc.lock").write_text('{"stages"'),
+            [],
+            "dvc.lock: not whole; was DVC",
         ),
-        (lambda folder, programs: programs.update(claims="raise SystemExit('no disk')"), [], "exit code 1 .*: no disk"),
-        (lambda folder, programs: shutil.rmtree(folder / ".git"), [], "git rev-parse: "),
+        (
+            lambda project: Path("dvc.lock").unlink(),
+            [],
+            "dvc.lock: not here; `git checkout dvc.lock`",
+        ),
+        (
+            lambda project: shutil.rmtree("data/prepared"),
+            ["claims"],
+            "claims: its input .*train.csv is missing",
+        ),
+        (
+            lambda project: project.set_program("claims", "raise SystemExit('no disk')"),
+            [],
+            "exit code 1 .*: no disk",
+        ),
+        (lambda project: shutil.rmtree(".git"), [], "git rev-parse: "),
     ],
     ids=[
-        "an unknown stage",
-        "nothing committed",
-        "half a lock",
+        "unknown stage",
+        "uncommitted lock",
+        "truncated lock",
         "no lock",
         "no recorded input",
-        "a stage that fails",
+        "failing stage",
         "no repository",
     ],
 )
-def test_what_cannot_be_verified_is_a_mistake_that_says_why(spoil, wanted, said, project, tmp_path):
-    spoil(tmp_path, project)
-    with pytest.raises(Mistake, match=said):
-        recompute.main(params.read(), wanted, False, False)
+def test_a_mistake_explains_why_verify_cannot_compute(spoil, stages, problem, project):
+    spoil(project)
+    with pytest.raises(Mistake, match=problem):
+        recompute.main(params.read(), stages, only_files=False, as_json=False)

@@ -1,0 +1,80 @@
+"""The ways in which a replication rounds otherwise than the study, and a probe that shows whether it does."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from pipeline import machine
+from pipeline.params import Mistake, read
+from pipeline.storage import artifacts
+
+XLA, OWN = "xla", "own"  # by a flag of XLA; by this machine
+FLAG = "--xla_cpu_experimental_ynn_fusion_type="  # products and sums without the library YNN, in another order
+PROBE_UPDATES = 5
+PROBE = "from pipeline.commands import rounding; print(rounding.digest_of_training())"
+CODE = Path(__file__).parents[2]
+
+
+def flags(rounding: str | None, root: Path) -> str:
+    """The XLA_FLAGS of a replication; raises Mistake if they round like the study.
+
+    `rounding` is XLA or OWN. None means OWN on another kind of machine than the one that computed the study, else XLA.
+    """
+    own_flags = os.environ.get("XLA_FLAGS", "")
+    if rounding is None:
+        is_other_machine = (root / machine.MACHINE).exists() and _rounds_differently(root)
+        rounding = OWN if is_other_machine else XLA
+
+    if rounding == OWN:
+        if not _rounds_differently(root):
+            problem = "this machine rounds like the one that computed the study"
+            raise Mistake(f"{machine.MACHINE}: {problem}; use --rounding {XLA}")
+        return own_flags
+
+    changed_flags = f"{own_flags} {FLAG}".strip()
+    print("probe: does this flag change the weights of a short training?", flush=True)
+    if weights_digest(own_flags) == weights_digest(changed_flags):
+        problem = f"a short training gives the same weights without {FLAG}"
+        raise Mistake(f"XLA_FLAGS={changed_flags}: {problem}; replicate on another machine")
+    return changed_flags
+
+
+def _rounds_differently(root: Path) -> bool:
+    """Whether this machine differs from the one that ran `evaluate`. The version of Python does not affect rounding."""
+    recorded = artifacts.read_json(root / machine.MACHINE)
+    return bool(machine.unlike(recorded, machine.described()).keys() - {"python"})
+
+
+def weights_digest(flags: str) -> str:
+    """`digest_of_training` in a process with these XLA_FLAGS, which TensorFlow reads once per process."""
+    environment = {**os.environ, "XLA_FLAGS": flags, "PYTHONPATH": str(CODE)}
+    finished = subprocess.run([sys.executable, "-c", PROBE], env=environment, capture_output=True, text=True)
+
+    if finished.returncode:
+        errors = finished.stderr.strip().splitlines() or [f"exit code {finished.returncode}"]
+        raise Mistake(f"XLA_FLAGS={flags}: a short training failed: {errors[-1]}")
+    return finished.stdout.strip()
+
+
+def digest_of_training(architecture: str = "vanilla", updates: int = PROBE_UPDATES) -> str:
+    """SHA-256 of the weights of a network with the textbook's settings after some updates on random words."""
+    machine.prepare()
+    machine.load_tensorflow()
+    import numpy as np
+
+    from pipeline.science.networks import architectures, sequences, training
+
+    params = read()
+    vocabulary = params.data.vocabulary_size
+    settings = params.settings["textbook"].model_copy(update={"epochs": 1})
+    reviews = updates * settings.batch_size
+
+    rng = np.random.default_rng(0)
+    tokens_NT = rng.integers(1, vocabulary, (reviews, settings.sequence_length), dtype=np.int32)
+    examples = sequences.Examples(tokens_NT, rng.integers(0, 2, reviews))
+
+    _, packed = training.train(architecture, settings, vocabulary, 0, examples, examples, lambda row: None)
+    weights = architectures.restored(architecture, settings, vocabulary, packed).get_weights()
+    return hashlib.sha256(b"".join(weight.tobytes() for weight in weights)).hexdigest()

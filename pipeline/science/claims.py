@@ -67,9 +67,6 @@ class Study:
     retention: pd.DataFrame
 
 
-Found = Study
-
-
 @dataclass(frozen=True)
 class Measure:
     """A number with its interval. Where it decides, the sentence places it on `side` of `threshold`."""

@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from pipeline.params import Dimension, Mistake, Settings, Space
 from pipeline.science.networks.sequences import Examples
-from pipeline.science.statistics import scoring
+from pipeline.science.statistics import intervals
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -341,7 +341,7 @@ def _row(name: str, result: dict, start_result: dict, dropped: bool) -> dict:
     start_scores = [start_result["scores"][seed] for seed in scores]
     row["difference"] = row["mean"] - fmean(start_scores)
     if len(scores) > 1:
-        row["standard_error"] = scoring.standard_error(start_scores, scores.values())
+        row["standard_error"] = intervals.standard_error(start_scores, scores.values())
     return row
 
 
@@ -386,7 +386,7 @@ def regret(
 
     start_scores = results[START]["scores"]
     chosen_scores = results[chosen]["scores"]
-    difference = scoring.difference(start_scores.values(), chosen_scores.values())
+    difference = intervals.difference(start_scores.values(), chosen_scores.values())
     return {**difference, "start": start_scores, "chosen": chosen_scores}
 
 

@@ -23,7 +23,7 @@ def main(context: Context) -> None:
     hidden_size = params.settings["textbook"].hidden_size
     lengths = sorted(params.gradients.sequence_lengths)
 
-    measurements = claims.Found(
+    measurements = claims.Study(
         min(lengths, key=lambda length: (abs(length - textbook_length), length)),
         decay.half_life_at_start(embedding_dimension, hidden_size),
         artifacts.read_json(artifacts.COMPARISONS),

@@ -9,7 +9,7 @@ import pandas as pd
 from pipeline import machine
 from pipeline.params import SPLITS, Params, Settings
 from pipeline.science.networks import architectures, inference, sequences
-from pipeline.science.statistics import calibration, comparisons, scoring
+from pipeline.science.statistics import calibration, comparisons, linear_ceiling, scoring
 from pipeline.stages.context import Context
 from pipeline.storage import artifacts
 
@@ -96,14 +96,14 @@ def _baseline(params: Params, splits: dict[str, pd.DataFrame]) -> tuple[pd.DataF
     length = params.settings["textbook"].sequence_length
     examples = {name: sequences.examples(split, length) for name, split in splits.items()}
     train = examples["train"]
-    model = scoring.tfidf(train.tokens_NT, train.labels_N, params.data.vocabulary_size)
+    model = linear_ceiling.tfidf(train.tokens_NT, train.labels_N, params.data.vocabulary_size)
 
     tables = []
     for split in scoring.METRICS:
-        probability_N = scoring.tfidf_probabilities(model, examples[split].tokens_NT)
+        probability_N = linear_ceiling.tfidf_probabilities(model, examples[split].tokens_NT)
         tables.append(_table(split, 0, splits[split], probability_N))
 
-    return pd.concat(tables), scoring.tfidf_parameters(model)
+    return pd.concat(tables), linear_ceiling.tfidf_parameters(model)
 
 
 def _table(split: str, seed: int, reviews: pd.DataFrame, probability_N: np.ndarray) -> pd.DataFrame:

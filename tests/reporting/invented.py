@@ -480,7 +480,7 @@ def claimed(lengths: list[int]) -> list[dict]:
     length = min(lengths, key=lambda each: (abs(each - TEXTBOOK["sequence_length"]), each))
     compared, kept = artifacts.read_json(artifacts.COMPARISONS), artifacts.read_csv(artifacts.RETENTION)
     thresholds = {"same_logit": 0.001, "vanished": 0.001, "remembered_share": 0.5, "usable_sign_accuracy": 0.55}
-    found = claims.Found(length, 150.0, compared, *tables_of, kept)
+    found = claims.Study(length, 150.0, compared, *tables_of, kept)
     return claims.table(found, params.Claims(**thresholds))
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 from pipeline.science.behaviour.word_effect import round_numbers
 from pipeline.science.networks import sequences
 from pipeline.science.networks.sequences import PADDING
-from pipeline.science.statistics import scoring
+from pipeline.science.statistics import linear_ceiling
 
 Logits = Callable[[np.ndarray], np.ndarray]  # tokens_NT -> z_N
 
@@ -142,6 +142,6 @@ def bag_of_words_accuracy(
     train_NT = sequences.rectangle(train_tokens, tokens_NT.shape[1])
     largest_id = max(train_NT.max(), tokens_NT.max())
     vocabulary_size = int(largest_id) + 1
-    model = scoring.tfidf(train_NT, train_labels, vocabulary_size)
-    counts = scoring.counts(tokens_NT, vocabulary_size)
+    model = linear_ceiling.tfidf(train_NT, train_labels, vocabulary_size)
+    counts = linear_ceiling.counts(tokens_NT, vocabulary_size)
     return accuracy(model.decision_function(counts), labels_N)

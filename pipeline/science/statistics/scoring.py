@@ -10,11 +10,6 @@ import pandas as pd
 from sklearn.metrics import log_loss, roc_auc_score
 
 from pipeline.science.statistics.intervals import CONFIDENCE, difference, over_seeds
-from pipeline.science.statistics.intervals import standard_error as standard_error
-from pipeline.science.statistics.linear_ceiling import counts as counts
-from pipeline.science.statistics.linear_ceiling import tfidf as tfidf
-from pipeline.science.statistics.linear_ceiling import tfidf_parameters as tfidf_parameters
-from pipeline.science.statistics.linear_ceiling import tfidf_probabilities as tfidf_probabilities
 
 METRICS = {"validation": ("accuracy", "nll"), "test": ("accuracy", "nll", "brier", "ece", "auc")}
 CALIBRATION_BINS = 15

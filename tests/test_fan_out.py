@@ -189,7 +189,7 @@ workers.close()
 
 
 @pytest.mark.exhaustive
-def test_a_cluster_behind_tls_computes_only_for_drivers_with_its_certificate(project, certificates, tmp_path):
+def test_a_cluster_behind_tls_computes_only_with_its_certificate(project, certificates, tmp_path):
     with started(tmp_path, "tls", certificates) as (address, _):
         stranger = tune(project, DASK_SCHEDULER_ADDRESS=address)
         output = output_of(stranger)

@@ -28,7 +28,7 @@ def files(folder):
 
 
 def error_of(capsys, *arguments):
-    """What a command prints to stderr that ends with a Mistake."""
+    """The stderr of a command that ends with a Mistake."""
     assert main(list(arguments)) == 2
     captured = capsys.readouterr()
     assert captured.out == ""

@@ -69,10 +69,13 @@ test-fast: $(READY) ## the tests that take seconds
 	python -m pytest -m "not (slow or exhaustive)"
 
 .PHONY: check
-check: $(READY) ## format, lint and types
+check: $(READY) ## format and lint
 	ruff format --check .
 	ruff check .
-	basedpyright --warnings
+
+.PHONY: types
+types: $(READY) ## types (basedpyright): not part of `make check` until the 300 errors of today are mended
+	basedpyright
 
 .PHONY: ui
 ui: $(READY) ## the MLflow UI on loopback, port 5000 (PORT=... for another)

@@ -154,6 +154,7 @@ def test_the_report_depends_on_all_that_the_keys_of_runs_it_names_are_made_of(st
 def packages_imported(stage: str) -> list[str]:
     """The packages of environment.json that a stage's import closure imports, and those that these compute with."""
     modules = {str(path.relative_to(ROOT / "pipeline")) for path in closure(ROOT / f"pipeline/stages/{stage}.py")}
+    modules -= {"stages/context.py"}  # it imports a type of Optuna for annotations only
     imported = {name for name in machine.PACKAGES if importers_of(IMPORT_NAMES.get(name, name)) & modules}
     computing = imported.union(*(COMPUTES_WITH.get(name, set()) for name in imported))
     return [name for name in machine.PACKAGES if name in computing]

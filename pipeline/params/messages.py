@@ -4,11 +4,13 @@ import difflib
 import re
 import reprlib
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 Model = TypeVar("Model", bound=BaseModel)
 Location = tuple[int | str, ...]  # the keys and list indices that lead to a value
@@ -50,7 +52,7 @@ def explained(kind: type[Model], value: Any, file: str, root: Location = ()) -> 
         raise Mistake("\n".join(lines)) from None
 
 
-def _problems(kind: type[BaseModel], error: ErrorDetails, root: Location) -> list[str]:
+def _problems(kind: type[BaseModel], error: "ErrorDetails", root: Location) -> list[str]:
     """The problems behind one of pydantic's errors; a validator of this project may report several, one per line."""
     location = tuple(part for part in error["loc"] if part != "[key]")
 
@@ -87,7 +89,7 @@ def _short(value: Any) -> str:
         return type(value).__name__
 
 
-def sentence(error: ErrorDetails) -> str:
+def sentence(error: "ErrorDetails") -> str:
     """The message of one of pydantic's errors, in terms of a params file."""
     context = error.get("ctx", {})
     template = BY_TYPE.get(error["type"]) or BY_PATTERN.get(context.get("pattern"))

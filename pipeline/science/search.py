@@ -510,7 +510,9 @@ def _importances(study: optuna.Study) -> dict[str, float] | None:
 
     evaluator = optuna.importance.PedAnovaImportanceEvaluator()
     shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    return {name: float(share) for name, share in shares.items()}
+    # Optuna returns equal shares in the order of a set, which differs between processes.
+    ranked = sorted(shares.items(), key=lambda item: (-item[1], item[0]))
+    return {name: float(share) for name, share in ranked}
 
 
 def expected_best(values: Iterable[float]) -> list[float]:

@@ -78,7 +78,7 @@ def searched(context: Context, first_seed: int, log: Log) -> dict:
     race_seeds = range(first_seed + 1, first_seed + 1 + params.tune.race_seeds)
     regret_seeds = range(race_seeds.stop, race_seeds.stop + params.tune.regret_seeds)
 
-    def evaluate(wave: dict[int, search.Chosen], keep: Callable) -> dict[int, search.Outcome]:
+    def evaluate(wave: dict[int, search.Values], keep: Callable) -> dict[int, search.Outcome]:
         trials = {}
         for number, chosen in wave.items():
             trials[number] = Trial(start.model_copy(update=chosen), first_seed, params.tune.rung_epochs)

@@ -248,6 +248,7 @@ def test_the_dimension_that_decides_has_the_largest_importance():
     shares = summary["importances"]["values"]
     assert sum(shares.values()) == pytest.approx(1)
     assert max(shares, key=shares.get) == "hidden_size"
+    assert list(shares) == sorted(shares, key=lambda name: (-shares[name], name))  # equal shares by name
 
 
 def test_the_expected_best_rises_from_the_mean():

@@ -62,9 +62,15 @@ def by_whole_reviews(logits):
 @pytest.fixture(params=["float64"])
 def keras_floats(request):
     """The float type of Keras. In float64, rounding in Keras' layers and TensorFlow's tape is negligible."""
-    keras.config.set_floatx(request.param)
+    _set_floats(request.param)
     yield request.param
-    keras.config.set_floatx("float32")
+    _set_floats("float32")
+
+
+def _set_floats(floats: str) -> None:
+    """Sets the policy too: Keras remembers the one that was current when it made its first layer."""
+    keras.config.set_floatx(floats)
+    keras.config.set_dtype_policy(floats)
 
 
 def bold(architecture: str, settings: Settings) -> keras.Model:

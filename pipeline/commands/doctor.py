@@ -37,6 +37,7 @@ PACKAGES = (
     "scikit-learn",
     "altair",
 )
+ENVIRONMENT = Path("environment.json")
 FREE_BYTES = 1_000_000_000  # the study, its cache and MLflow's store, with room to spare
 PATIENCE_SECONDS = 3
 PORTS = {"http": 80, "https": 443}
@@ -96,6 +97,7 @@ def main() -> int:
 
     problems = [
         *_package_problems(),
+        *_environment_problems(),
         *_disk_problems(),
         *_store_problems(MLFLOW, mlflow_url),
         *_store_problems(OPTUNA, studies_url),
@@ -148,6 +150,24 @@ def _package_problems() -> Iterator[str]:
             yield f"{package} is missing, {lock} has {allowed}; {remedy}"
         elif installed is not None and installed not in numbers:
             yield f"{package} {installed} is installed, {lock} has {allowed}; {remedy}"
+
+
+def _environment_problems() -> Iterator[str]:
+    """Yields a problem if DVC cannot read the package versions that every stage lists."""
+    remedy = f"run `git checkout {ENVIRONMENT}`"
+    if not ENVIRONMENT.exists():
+        yield f"{ENVIRONMENT}: missing, and every stage reads it; {remedy}"
+        return
+
+    try:
+        recorded = json.loads(ENVIRONMENT.read_text(encoding="utf-8"))
+    except ValueError:
+        yield f"{ENVIRONMENT}: not JSON, and every stage reads it; {remedy}"
+        return
+
+    for package in machine.PACKAGES:
+        if package not in recorded:
+            yield f"{ENVIRONMENT}: {package}: missing; {remedy}"
 
 
 def _disk_problems() -> Iterator[str]:

@@ -124,6 +124,8 @@ def _check_times_file(times: Path | None, only_files: bool) -> None:
         raise Mistake(f"--times {times}: --files computes nothing that could be timed; leave out one of the two")
     if times and not times.parent.is_dir():
         raise Mistake(f"--times {times}: the folder {times.parent} does not exist; create it or name another file")
+    if times and times.is_dir():
+        raise Mistake(f"--times {times}: is a folder; name a file")
 
 
 def _stages(params: Params, root: Path) -> dict[str, Stage]:

@@ -27,7 +27,7 @@ UNKNOWN_REVISION = "ffff"
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A folder with parameters and lock file, where nothing is stale and every package has its locked version."""
-    for name in ("params.yaml", "requirements.lock"):
+    for name in ("params.yaml", "requirements.lock", "environment.json"):
         shutil.copy(ROOT / name, tmp_path / name)
     for name in stores.ADDRESSES:
         monkeypatch.delenv(name, raising=False)
@@ -66,6 +66,22 @@ def write_database(path, revision):
         database.execute("create table alembic_version (version_num)")
         database.execute("insert into alembic_version values (?)", [revision])
         database.commit()
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "environment.json: missing, and every stage reads it; run `git checkout environment.json`"),
+        ('{"a"', "environment.json: not JSON, and every stage reads it; run `git checkout environment.json`"),
+        ("{}", "environment.json: tensorflow: missing; run `git checkout environment.json`"),
+    ],
+)
+def test_a_wrong_environment_file_is_a_problem(project, capsys, content, problem):
+    path = project / "environment.json"
+    path.unlink()
+    if content is not None:
+        path.write_text(content)
+    assert problems(capsys)[0] == f"problem: {problem}"
 
 
 def test_up_to_date_databases_have_no_problem(project, capsys):

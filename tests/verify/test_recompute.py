@@ -150,6 +150,7 @@ def test_measured_seconds_replace_those_of_another_processor(project, capsys):
     [
         ("no/times.json", False, "the folder no does not exist"),
         ("times.json", True, "computes nothing"),
+        ("reports", False, "is a folder"),
     ],
 )
 def test_times_that_cannot_be_written_are_refused(project, times, only_files, problem):

@@ -13,23 +13,26 @@ VOCABULARY = 23
 LENGTH = 7
 
 
+SETTINGS = Settings(
+    sequence_length=LENGTH,
+    embedding_dimension=3,
+    hidden_size=5,
+    learning_rate=0.01,
+    learning_rate_schedule="constant",
+    batch_size=4,
+    dropout=0.0,
+    word_dropout=0.0,
+    clip_norm=None,
+    mask=False,
+    weight_averaging=None,
+    epochs=3,
+    patience=3,
+)
+
+
 @pytest.fixture(scope="session")
 def settings() -> Settings:
-    return Settings(
-        sequence_length=LENGTH,
-        embedding_dimension=3,
-        hidden_size=5,
-        learning_rate=0.01,
-        learning_rate_schedule="constant",
-        batch_size=4,
-        dropout=0.0,
-        word_dropout=0.0,
-        clip_norm=None,
-        mask=False,
-        weight_averaging=None,
-        epochs=3,
-        patience=3,
-    )
+    return SETTINGS
 
 
 def learnable(reviews: int, length: int = LENGTH, seed: int = 0) -> Examples:

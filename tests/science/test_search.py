@@ -5,10 +5,10 @@ import pytest
 from optuna.trial import TrialState
 from scipy import stats
 
-from pipeline.params import Dimension, Mistake, Settings, Space
+from pipeline.params import Dimension, Mistake, Space
 from pipeline.science import search
 from pipeline.science.networks import training
-from tests.science.conftest import VOCABULARY, learnable
+from tests.science.conftest import SETTINGS, VOCABULARY, learnable
 
 SPACE = Space.model_validate(
     {
@@ -20,20 +20,13 @@ SPACE = Space.model_validate(
 )
 DIMENSIONS = list(SPACE.model_dump())
 
-START = Settings(
-    sequence_length=7,
-    embedding_dimension=32,
-    hidden_size=48,
-    learning_rate=0.001,
-    learning_rate_schedule="constant",
-    batch_size=4,
-    dropout=0.2,
-    word_dropout=0.0,
-    clip_norm=None,
-    mask=False,
-    weight_averaging=None,
-    epochs=3,
-    patience=3,
+START = SETTINGS.model_copy(
+    update={
+        "embedding_dimension": 32,
+        "hidden_size": 48,
+        "learning_rate": 0.001,
+        "dropout": 0.2,
+    }
 )
 OUTSIDE = START.model_copy(update={"hidden_size": 40})  # not a multiple of the step
 

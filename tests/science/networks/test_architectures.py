@@ -4,25 +4,11 @@ import keras
 import numpy as np
 import pytest
 
-from pipeline.params import ARCHITECTURES, Settings
+from pipeline.params import ARCHITECTURES
 from pipeline.science.networks import architectures
-from tests.science.conftest import VOCABULARY
+from tests.science.conftest import SETTINGS, VOCABULARY
 
-TUTORIAL = Settings(
-    sequence_length=100,
-    embedding_dimension=32,
-    hidden_size=64,
-    learning_rate=0.001,
-    learning_rate_schedule="constant",
-    batch_size=32,
-    dropout=0.0,
-    word_dropout=0.0,
-    clip_norm=None,
-    mask=False,
-    weight_averaging=None,
-    epochs=12,
-    patience=2,
-)
+TUTORIAL = SETTINGS.model_copy(update={"sequence_length": 100, "embedding_dimension": 32, "hidden_size": 64})
 
 every_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES)
 

@@ -220,8 +220,9 @@ def predict(work: Work, turn) -> None:
     _as_the_pipeline()
     from pipeline.science.networks import architectures, inference
 
-    weights = architectures.packed(architectures.initial(*_network(work), seed=0))
-    _answer(work, turn, inference.Network(*_network(work), weights).probabilities)
+    model = architectures.initial(*_network(work), seed=0)
+    _, settings, _ = _network(work)
+    _answer(work, turn, inference.Network(model, settings).probabilities)
 
 
 def keras_predict(work: Work, turn) -> None:

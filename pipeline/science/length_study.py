@@ -96,10 +96,9 @@ def cell(
     build = (architecture, length.settings, length.vocabulary_size)
 
     model = architectures.initial(*build, seed)
-    network = inference.Network(*build, architectures.packed(model))
     measurements.add_gradients(
         model,
-        network,
+        inference.Network(model, length.settings),
         thorough,
         weights="initial",
         trained_length=sequence_length,
@@ -115,7 +114,7 @@ def cell(
 
     for trained_length, weights in weights_by_length.items():
         model = architectures.restored(*build, weights)
-        network = inference.Network(*build, weights)
+        network = inference.Network(model, length.settings)
         measurements.add_gradients(
             model,
             network,
@@ -171,19 +170,20 @@ class _Measurements:
         }
         for curve in adjoint.curves(model, self._reviews.tokens_NT):
             self._add_curve(curve, axes, with_medians=True)
-        if model.name != "feedforward":  # its curve of dz/dx is already there
-            for curve in saliency.curves(model, self._fewer_reviews.tokens_NT):
-                self._add_curve(curve, axes)
 
-        probability_N = network.probabilities(self._fewer_reviews.tokens_NT)
+        tokens_NT = self._fewer_reviews.tokens_NT
+        probability_N = network.probabilities(tokens_NT)
         residual_N = probability_N - self._fewer_reviews.labels_N
         self._add_number("residual", np.median(np.abs(residual_N)), len(residual_N), axes)
 
         if model.name in adjoint.TANH_ARCHITECTURES:
-            self._add_agreement(model, residual_N, axes)
+            self._add_gradients_of_words(model, residual_N, axes)
             if thorough:
                 for tanh_cell in adjoint.tanh_cells(model):
                     self._add_jacobians(tanh_cell, {**axes, "direction": tanh_cell.direction})
+        elif model.name != "feedforward":  # its curve of dz/dx is already there
+            for curve in saliency.curves(model, tokens_NT):
+                self._add_curve(curve, axes)
 
     def add_other_initialisers(self, model: keras.Model) -> None:
         """Adds the curves of this initial network with recurrent weights from other initialisers."""
@@ -238,30 +238,36 @@ class _Measurements:
         probe_rows = pd.concat([probe_rows, pd.DataFrame([bag_of_words])], ignore_index=True)
         self._probes.append(probe_rows.assign(**own))
 
-    def _add_agreement(self, model: keras.Model, residual_N, axes: dict) -> None:
-        """Adds each word's contribution, and the cosines between directions and between terms of dL/dU, by lag."""
+    def _add_gradients_of_words(self, model: keras.Model, residual_N, axes: dict) -> None:
+        """Adds the curves of dz/dx and dL/dU of a SimpleRNN, and medians at the lags of the word effect.
+
+        The medians are each word's contribution, and the cosines between directions and between terms of dL/dU.
+        """
         tokens_NT = self._fewer_reviews.tokens_NT
         passes = saliency.backward_passes(model, tokens_NT)
         gradients = saliency.input_gradients(passes)
+        for curve in saliency.curves_of_passes(passes, gradients):
+            self._add_curve(curve, axes)
+
         (embedding_VD,) = adjoint.float64_weights(model.get_layer("embedding"))
         x_LND = embedding_VD[tokens_NT.T[::-1]]
+        lags = word_effect.lags(tokens_NT.shape[1])
 
         for backward_pass in passes:
-            cosine_LN = backward_pass.weight_cosine(residual_N)
-            self._add_medians_by_lag("weight_cosine", backward_pass.cell.direction, cosine_LN, axes)
+            cosine_LN = backward_pass.weight_cosine(residual_N, lags)
+            self._add_medians("weight_cosine", backward_pass.cell.direction, lags, cosine_LN, axes)
         for gradient in gradients:
             own_x_LND = x_LND[::-1] if gradient.direction == "backward" else x_LND
-            size_LN = np.abs(gradient.times_input(own_x_LND))
-            self._add_medians_by_lag("size_of_gradient_times_input", gradient.direction, size_LN, axes)
+            size_LN = np.abs(gradient.times_input(own_x_LND)[lags])
+            self._add_medians("size_of_gradient_times_input", gradient.direction, lags, size_LN, axes)
         if len(passes) > 1:
-            cosine_LN = saliency.cosine_of_directions(*gradients[:2])
-            self._add_medians_by_lag("direction_cosine", "both", cosine_LN, axes)
+            cosine_LN = saliency.cosine_of_directions(*gradients[:2])[lags]
+            self._add_medians("direction_cosine", "both", lags, cosine_LN, axes)
 
-    def _add_medians_by_lag(self, measure: str, direction: str, value_LN, axes: dict) -> None:
-        """Adds the median over the reviews with a finite value, at the lags of the word effect."""
+    def _add_medians(self, measure: str, direction: str, lags: Sequence[int], value_LN, axes: dict) -> None:
+        """Adds the median over the reviews with a finite value, by lag."""
         axes = {**axes, "direction": direction}
-        for lag in word_effect.lags(len(value_LN)):
-            value_N = value_LN[lag]
+        for lag, value_N in zip(lags, value_LN, strict=True):
             finite = value_N[np.isfinite(value_N)]
             median = np.median(finite) if len(finite) else np.nan
             self._add_number(measure, median, len(finite), axes, lag)

@@ -51,8 +51,8 @@ def told(
     first_run = next(iter(networks))
     _, settings, *_ = networks[first_run]
     tokens_NT = sequences.rectangle(split["tokens"], settings.sequence_length)
-    probability_N = inference.Network(*networks[first_run]).probabilities(tokens_NT)
     models = {run: architectures.restored(*network) for run, network in networks.items()}
+    probability_N = inference.Network(models[first_run], settings).probabilities(tokens_NT)
 
     reviews = []
     for row in chosen_reviews(split, probability_N).itertuples():

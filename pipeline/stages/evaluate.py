@@ -80,12 +80,16 @@ def main(context: Context) -> None:
 def _predictions_of_run(run: str, card: dict, seeds: range, splits: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """One row per split, seed and review. Raises Mistake where a network gives no finite probability."""
     settings = Settings.model_validate(card["values"])
+    networks = {}
+    for seed in seeds:
+        weights = artifacts.read_weights(artifacts.weights(run, seed))
+        model = architectures.restored(card["architecture"], settings, card["vocabulary_size"], weights)
+        networks[seed] = inference.Network(model, settings)
+
     tables = []
     for split in scoring.METRICS:
         tokens_NT = sequences.rectangle(splits[split]["tokens"], settings.sequence_length)
-        for seed in seeds:
-            weights = artifacts.read_weights(artifacts.weights(run, seed))
-            network = inference.Network(card["architecture"], settings, card["vocabulary_size"], weights)
+        for seed, network in networks.items():
             tables.append(_table(split, seed, splits[split], network.probabilities(tokens_NT)))
 
     return calibration.all_finite(run, pd.concat(tables))

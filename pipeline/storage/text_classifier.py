@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline.params import Settings
-from pipeline.science.networks import inference, sequences
+from pipeline.science.networks import architectures, inference, sequences
 from pipeline.science.text import tokenizer
 from pipeline.storage import artifacts
 
@@ -23,7 +23,8 @@ class TextClassifier:
         settings = Settings.model_validate(card["values"])
         self.sequence_length = settings.sequence_length
         self._words = words
-        self._network = inference.Network(card["architecture"], settings, card["vocabulary_size"], weights)
+        model = architectures.restored(card["architecture"], settings, card["vocabulary_size"], weights)
+        self._network = inference.Network(model, settings)
 
     @classmethod
     def read(cls, card: Path | str, vocabulary: Path | str, weights: Path | str) -> "TextClassifier":

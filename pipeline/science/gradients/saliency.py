@@ -8,6 +8,7 @@ of the token in learning. Relative to lag 0, the factor p - y cancels.
 Axes: N reviews, T tokens, V words, D embedding dimensions, H hidden units, L lags.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import keras
@@ -65,7 +66,12 @@ def curves(model: keras.Model, tokens_NT) -> list[Curve]:
             return [of_lstm(model, tokens_NT).curve()]
 
     passes = backward_passes(model, tokens_NT)
-    input_curves = [gradient.curve() for gradient in input_gradients(passes)]
+    return curves_of_passes(passes, input_gradients(passes))
+
+
+def curves_of_passes(passes: list["Pass"], gradients: list[InputGradient]) -> list[Curve]:
+    """The same curves from the passes of SimpleRNNs and their `input_gradients`."""
+    input_curves = [gradient.curve() for gradient in gradients]
     weight_curves = [backward_pass.weight_curve() for backward_pass in passes]
     return input_curves + weight_curves
 
@@ -95,17 +101,19 @@ class Pass:
         return Curve(self.cell.direction, "dL/dU", log10_norm_LN.T)
 
     @np.errstate(invalid="ignore")
-    def weight_cosine(self, residual_N) -> np.ndarray:
-        """cosine_LN between each token's term of dL/dU and dL/dU of all these reviews; nan where the term is zero.
+    def weight_cosine(self, residual_N, lags: Sequence[int]) -> np.ndarray:
+        """cosine_LN between the token's term of dL/dU at these lags and dL/dU of all these reviews and tokens.
 
-        `residual_N` is p - y: L is the binary cross-entropy, summed over reviews.
+        It is nan where the term is zero. `residual_N` is p - y: L is the binary cross-entropy, summed over reviews.
         """
         residual_LN = residual_N * 10.0**self.log10_scale_LN
         delta_LNH = self.delta_LNH * residual_LN[..., None]
         gradient_HH = np.einsum("lni,lnj->ij", self.previous_LNH, delta_LNH, optimize=True)
 
-        product_LN = np.vecdot(self.previous_LNH @ gradient_HH, delta_LNH)
-        previous_norm_LN = np.linalg.norm(self.previous_LNH, axis=-1)
+        delta_LNH = delta_LNH[lags]
+        previous_LNH = self.previous_LNH[lags]
+        product_LN = np.vecdot(previous_LNH @ gradient_HH, delta_LNH)
+        previous_norm_LN = np.linalg.norm(previous_LNH, axis=-1)
         term_norm_LN = previous_norm_LN * np.linalg.norm(delta_LNH, axis=-1)
         return product_LN / (term_norm_LN * np.linalg.norm(gradient_HH))
 

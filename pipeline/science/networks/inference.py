@@ -23,20 +23,15 @@ class Network:
     Networks that differ only in their weights share one compiled function.
     """
 
-    def __init__(
-        self,
-        architecture: str,
-        settings: Settings,
-        vocabulary_size: int,
-        weights: bytes,
-    ):
-        model = architectures.restored(architecture, settings, vocabulary_size, weights)
+    def __init__(self, model: keras.Model, settings: Settings):
+        """Copies the weights of `model`, which `architectures.build` made for these settings."""
         *self._encoder_weights, kernel_H1, bias_1 = model.get_weights()
 
-        self._architecture = architecture
+        self._architecture = model.name
         self._readout_H = kernel_H1[:, 0].astype(np.float64)
         self._bias = float(bias_1[0])
-        self._encode = _compiled_encoder(architecture, settings, vocabulary_size)
+        vocabulary_size = len(self._encoder_weights[0])
+        self._encode = _compiled_encoder(model.name, settings, vocabulary_size)
 
     def logits(self, tokens_NT: np.ndarray) -> np.ndarray:
         """Returns z_N (float64), the values before the sigmoid. They keep differences between confident reviews."""

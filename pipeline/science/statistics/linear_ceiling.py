@@ -3,25 +3,32 @@
 Axes: N reviews, T tokens.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy import sparse
-from sklearn.feature_extraction.text import TfidfTransformer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 
-def tfidf(tokens_NT: np.ndarray, labels_N: np.ndarray, vocabulary_size: int) -> Pipeline:
-    """The fitted model."""
+def tfidf(tokens_NT: np.ndarray, labels_N: np.ndarray, vocabulary_size: int) -> "Pipeline":
+    """Fits the model."""
+    # imported here: workers of the gradient study import this module and fit nothing; scikit-learn takes 0.5 s
+    from sklearn.feature_extraction.text import TfidfTransformer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
     model = make_pipeline(TfidfTransformer(sublinear_tf=True), LogisticRegression(max_iter=1000))
     return model.fit(counts(tokens_NT, vocabulary_size), labels_N)
 
 
-def tfidf_probabilities(model: Pipeline, tokens_NT: np.ndarray) -> np.ndarray:
+def tfidf_probabilities(model: "Pipeline", tokens_NT: np.ndarray) -> np.ndarray:
     """The probability that each review is positive."""
     return model.predict_proba(counts(tokens_NT, model.n_features_in_))[:, 1]
 
 
-def tfidf_parameters(model: Pipeline) -> int:
+def tfidf_parameters(model: "Pipeline") -> int:
     """The number of fitted weights."""
     regression = model[-1]
     return int(regression.coef_.size + regression.intercept_.size)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.science.behaviour import retention_task, word_effect
-from pipeline.science.networks import inference, training
+from pipeline.science.networks import architectures, inference, training
 from pipeline.science.networks.sequences import Examples
 
 
@@ -96,7 +96,8 @@ def test_words_never_seen_in_training_have_no_effect(quick):
     )
     faster = quick.model_copy(update={"learning_rate": 0.01})
     _, weights = training.train("vanilla", faster, retention_task.VOCABULARY_SIZE, 0, examples, validation, silent)
-    network = inference.Network("vanilla", faster, retention_task.VOCABULARY_SIZE, weights)
+    model = architectures.restored("vanilla", faster, retention_task.VOCABULARY_SIZE, weights)
+    network = inference.Network(model, faster)
     negative, positive = ([word] for word in retention_task.SIGNALS)
 
     def contrasts(positive, negative):

@@ -92,7 +92,7 @@ def as_read(model, mask, ids):
 def test_the_last_probability_equals_the_prediction_of_the_network(architecture, mask, settings):
     settings = settings.model_copy(update={"mask": mask})
     model = random_model(architecture, settings)
-    network = inference.Network(architecture, settings, VOCABULARY, architectures.packed(model))
+    network = inference.Network(model, settings)
     tokens_NT = np.array([[0, 0, 0, *SHORT], LONG[-LENGTH:], [0] * 6 + [9]], np.int32)
     last = [reading.read(model, settings, ids).probability_T[-1] for ids in (SHORT, LONG, np.array([9], np.int32))]
     np.testing.assert_allclose(last, network.probabilities(tokens_NT), rtol=0, atol=1e-6)
@@ -103,7 +103,7 @@ def test_the_last_probability_equals_the_prediction_of_the_network(architecture,
 def test_the_probability_after_a_word_is_the_prediction_for_a_text_so_far(architecture, model, settings):
     text = reading.read(model, settings, SHORT)
     shorter = settings.model_copy(update={"sequence_length": LENGTH - 1})  # the padding before the text is the same
-    network = inference.Network(architecture, shorter, VOCABULARY, architectures.packed(model))
+    network = inference.Network(model, shorter)
     expected_N = network.probabilities(np.array([[0, 0, 0, *SHORT[:3]]], np.int32))
     np.testing.assert_allclose(text.probability_T[2], expected_N[0], rtol=0, atol=1e-6)
 

@@ -122,7 +122,7 @@ def test_the_terms_of_the_words_add_up_to_the_gradient_of_the_weights(settings, 
     np.testing.assert_allclose(size_NT, np.linalg.norm(parts_NTHH, axis=(2, 3)), rtol=1e-9)
     assert (size_NT[:, 0] == 0).all()  # h_0 = 0
 
-    cosine_NT = backward_pass.weight_cosine(residual_N).T[:, ::-1]
+    cosine_NT = backward_pass.weight_cosine(residual_N, range(7)).T[:, ::-1]
     assert np.isnan(cosine_NT[:, 0]).all()
     later_NTHH = parts_NTHH[:, 1:]
     product_NT = (later_NTHH * whole_HH).sum(axis=(2, 3))

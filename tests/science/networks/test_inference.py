@@ -17,7 +17,7 @@ def test_probabilities_equal_keras_predict_for_any_number_of_reviews(architectur
 
     for seed in (0, 1):  # seed 1 uses the function compiled for seed 0
         model = architectures.initial(architecture, masked, VOCABULARY, seed)
-        network = inference.Network(architecture, masked, VOCABULARY, architectures.packed(model))
+        network = inference.Network(model, masked)
         expected = model.predict(tokens_NT, verbose=0)[:, 0]
         np.testing.assert_allclose(network.probabilities(tokens_NT), expected, rtol=1e-5)
         np.testing.assert_allclose(network.probabilities(tokens_NT[:1]), expected[:1], rtol=1e-5)
@@ -26,7 +26,7 @@ def test_probabilities_equal_keras_predict_for_any_number_of_reviews(architectur
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_logits_of_a_replaced_word_equal_those_of_whole_reviews(architecture, settings):
     longer = settings.model_copy(update={"sequence_length": 12})
-    network = inference.Network(architecture, longer, VOCABULARY, architectures.packed(bold(architecture, longer)))
+    network = inference.Network(bold(architecture, longer), longer)
     tokens_NT = learnable(4, length=12).tokens_NT
     word_W = np.array([2, 9, 21])
 

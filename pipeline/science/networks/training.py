@@ -171,7 +171,7 @@ def shuffled(
     def examples_of(rows):
         return tf.gather(tokens_NT, rows), tf.gather(labels_N, rows)
 
-    if not widths:
+    if not widths or len(widths) == 1:  # grouping by width takes a quarter of a training step
         batches = order.batch(batch_size, drop_remainder=True)
         return sequential(batches.map(examples_of))
 

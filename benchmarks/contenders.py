@@ -209,7 +209,7 @@ def gradients(work: Work, turn) -> None:
     from pipeline.science.gradients import adjoint
     from pipeline.science.networks import architectures
 
-    model, (data, _) = architectures.initial(*_network(work), seed=0), _data(work)
+    model, (data, _) = architectures.initial_model(*_network(work), seed=0), _data(work)
     while True:
         adjoint.curves(model, data.tokens_NT)
         turn()
@@ -220,7 +220,7 @@ def predict(work: Work, turn) -> None:
     _as_the_pipeline()
     from pipeline.science.networks import architectures, inference
 
-    model = architectures.initial(*_network(work), seed=0)
+    model = architectures.initial_model(*_network(work), seed=0)
     _, settings, _ = _network(work)
     _answer(work, turn, inference.Network(model, settings).probabilities)
 
@@ -271,7 +271,7 @@ def _write_vocabulary(texts: list[str]) -> None:
     from pipeline.science.text import tokenizer
     from pipeline.storage import artifacts
 
-    words = tokenizer.vocabulary(tokenizer.ranked(pa.chunked_array([tokenizer.token_lists(texts)])), WORDS)
+    words = tokenizer.vocabulary(tokenizer.rank_words(pa.chunked_array([tokenizer.token_lists(texts)])), WORDS)
     artifacts.write_text(artifacts.VOCABULARY, "".join(f"{word}\n" for word in words))
 
 

@@ -15,7 +15,7 @@ class Diverged(ArithmeticError):
 
 
 def train(architecture, settings, vocabulary_size, seed, training, validation, report):
-    model = architectures.initial(architecture, settings, vocabulary_size, seed)
+    model = architectures.initial_model(architecture, settings, vocabulary_size, seed)
     rate = settings.learning_rate
     if settings.learning_rate_schedule == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(
@@ -47,4 +47,4 @@ def train(architecture, settings, vocabulary_size, seed, training, validation, r
     )
     kept = architectures.build(architecture, settings, vocabulary_size)
     kept.set_weights(model.get_weights())
-    return [{**row, "best": int(row["epoch"] == stopping.best_epoch + 1)} for row in rows], architectures.packed(kept)
+    return [{**row, "best": int(row["epoch"] == stopping.best_epoch + 1)} for row in rows], architectures.to_bytes(kept)

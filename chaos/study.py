@@ -149,7 +149,7 @@ class Study:
         try:
             COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(self.folder / "dvc.lock") or {})
         except (YAMLError, Invalid):
-            shutil.copy(self.folder / dvc_lock.KEPT, self.folder)
+            shutil.copy(self.folder / dvc_lock.BACKUP, self.folder)
             return True
         except FileNotFoundError:
             pass

@@ -59,10 +59,10 @@ SWITCHES = ("XLA_FLAGS", "ONEDNN_MAX_CPU_ISA", "OPENBLAS_CORETYPE", "TF_ENABLE_O
 def prepare() -> None:
     """Set the environment of this process and of all processes that it starts."""
     os.environ.update(THREADS)
-    settle()
+    set_defaults()
 
 
-def settle() -> None:
+def set_defaults() -> None:
     """Set the same variables except the numbers of threads, for a process that belongs to someone else."""
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
@@ -212,7 +212,7 @@ def _content(path: Path) -> str:
         return ""
 
 
-def unlike(recorded: dict[str, str], current: dict[str, str]) -> dict[str, tuple[str, str]]:
+def differences(recorded: dict[str, str], current: dict[str, str]) -> dict[str, tuple[str, str]]:
     """The recorded and the current value of every entry in which two descriptions differ."""
     pairs = {}
     for name in recorded | current:

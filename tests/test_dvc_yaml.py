@@ -10,7 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline import machine, params
-from pipeline.storage import recorded_files, stages
+from pipeline.storage import lock_comparison, stages
 
 ROOT = Path(__file__).parents[1]
 STAGES = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
@@ -142,11 +142,11 @@ def test_deps_cover_the_modules_that_a_stage_imports(stage):
     assert stage == "report" or not unused, advice
 
 
-@pytest.mark.parametrize("stage", recorded_files.RUNS)
+@pytest.mark.parametrize("stage", lock_comparison.RUNS)
 def test_the_report_depends_on_all_that_the_keys_of_runs_it_names_are_made_of(stage):
     whole = definition("report")
     for dep in definition(stage)["deps"]:
-        assert any(recorded_files.overlap(dep, known) for known in whole["deps"]), dep
+        assert any(lock_comparison.overlap(dep, known) for known in whole["deps"]), dep
     assert {"params.yaml": None} in whole["params"]
     assert {"environment.json": None} in whole["params"]
 

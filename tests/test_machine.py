@@ -69,12 +69,12 @@ def test_only_caches_that_hold_data_are_listed(tmp_path):
 def test_differences_between_machines_have_both_values():
     recorded = {"vectors": "AVX2", "numpy": "2.4.6", "XLA_FLAGS": "--x"}
     current = {"vectors": "AVX-512", "numpy": "2.4.6", "OPENBLAS_CORETYPE": "Haswell"}
-    assert machine.unlike(recorded, current) == {
+    assert machine.differences(recorded, current) == {
         "vectors": ("AVX2", "AVX-512"),
         "XLA_FLAGS": ("--x", "not set"),
         "OPENBLAS_CORETYPE": ("not set", "Haswell"),
     }
-    assert machine.unlike(current, current) == {}
+    assert machine.differences(current, current) == {}
 
 
 def test_the_description_of_this_machine_repeats_and_has_its_blas():

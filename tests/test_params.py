@@ -137,7 +137,7 @@ def test_the_seeds_of_a_run_are_train_seeds_times_its_factor():
 def test_tune_seed_may_be_the_first_number_that_no_run_uses():
     changed = copy.deepcopy(DOCUMENT)
     changed["tune"]["seed"] = 6
-    assert params.explained(params.Params, changed, "params.yaml").tune.seed == 6
+    assert params.validated(params.Params, changed, "params.yaml").tune.seed == 6
 
 
 def test_a_missing_file_and_a_file_without_a_mapping_are_mistakes(tmp_path):
@@ -247,7 +247,7 @@ def changed_document(data):
 def test_parameters_are_accepted_unchanged_or_refused_by_their_key(data):
     """Nothing is converted. Accepted values are finite, of a sensible size, and name nothing twice."""
     document = changed_document(data)
-    accepted, message = outcome(params.explained, params.Params, document, "params.yaml")
+    accepted, message = outcome(params.validated, params.Params, document, "params.yaml")
 
     if accepted is None:
         assert all(line.startswith("params.yaml: ") for line in message.splitlines())

@@ -23,7 +23,7 @@ def test_two_clones_give_the_same_bytes_whatever_place_and_workers(request, tmp_
     small_study = request.getfixturevalue("small_study")  # by now another process has often computed it
     assert {name.partition("@")[0] for name in outs(clone)} == STAGES.keys() - {"track"}
     assert outs(clone) == outs(small_study)
-    kept = YAML(typ="safe").load(clone.folder / dvc_lock.KEPT)  # by the last stage as it began
+    kept = YAML(typ="safe").load(clone.folder / dvc_lock.BACKUP)  # by the last stage as it began
     assert {**clone.lock(), **kept["stages"]} == clone.lock()
     assert clone.lock().keys() - kept["stages"].keys() == {"report"}
     assert "1970" not in (clone.folder / "reports/README.md").read_text(encoding="utf-8")  # SOURCE_DATE_EPOCH

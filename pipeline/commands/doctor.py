@@ -261,7 +261,7 @@ def stale_stages() -> tuple[str, list[str]]:
     except ValueError:
         is_truncated = re.search(f"{dvc_lock.LOCK}' (is invalid|validation failed)", status.stderr)
         message = " ".join(status.stderr.split())[:300]
-        return UNKNOWN, [dvc_lock.HALF if is_truncated else f"`dvc status` fails: {message}"]
+        return UNKNOWN, [dvc_lock.TRUNCATED if is_truncated else f"`dvc status` fails: {message}"]
 
     stages = [name for name, reason in reasons.items() if reason != ["always changed"]]
     if not stages:

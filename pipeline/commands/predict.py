@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.params import Mistake
 from pipeline.science.statistics.seeds import best_network
 from pipeline.science.text import tokenizer
-from pipeline.storage import artifacts, recorded_files, text_classifier
+from pipeline.storage import artifacts, lock_comparison, text_classifier
 from pipeline.storage.text_classifier import TextClassifier
 
 
@@ -17,7 +17,7 @@ def main(text: str | None, file: str | None, run: str | None, seed: int | None, 
     """Prints one line per text: the verdict and the probability that the text is positive."""
     texts = [text] if file is None else lines(Path(file))
     run, seed = chosen(artifacts.read_json(artifacts.METRICS), run, seed)
-    recorded_files.check_model(run)
+    lock_comparison.check_model(run)
 
     classifier = TextClassifier.read(artifacts.model(run), artifacts.VOCABULARY, artifacts.weights(run, seed))
     tokens = encoded(texts, "text" if file is None else f"{file}: line")

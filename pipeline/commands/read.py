@@ -15,7 +15,7 @@ from pipeline.params import Settings
 from pipeline.science.gradients import reading
 from pipeline.science.networks import architectures
 from pipeline.science.text import tokenizer
-from pipeline.storage import artifacts, recorded_files
+from pipeline.storage import artifacts, lock_comparison
 
 WORD_WIDTH = 14  # columns; a longer word is cut
 BAR_WIDTH = 8
@@ -42,8 +42,8 @@ def main(text: str, run: str | None, seed: int | None, as_json: bool) -> None:
     [ids] = predict.encoded([text], "text")
 
     weights = artifacts.read_weights(artifacts.weights(run, seed))
-    recorded_files.check_model(run)
-    model = architectures.restored(card["architecture"], settings, card["vocabulary_size"], weights)
+    lock_comparison.check_model(run)
+    model = architectures.from_bytes(card["architecture"], settings, card["vocabulary_size"], weights)
 
     text_reading = reading.read(model, settings, ids)
     rows = text_reading.rows(tokenizer.tokenise(text))

@@ -15,8 +15,8 @@ from pathlib import Path
 from pipeline import machine
 from pipeline.commands import rounding
 from pipeline.params import Mistake, Params
-from pipeline.storage import artifacts, dvc_lock, recorded_files, replications
-from pipeline.storage.dvc_lock import LOCK, Stage
+from pipeline.storage import artifacts, dvc_lock, lock_comparison, replications
+from pipeline.storage.dvc_lock import LOCK, RecordedStage
 from pipeline.verify import clean_copy, durations
 from pipeline.workers import driver, resume
 
@@ -45,7 +45,7 @@ def main(params: Params, name: str, without_tune: bool, way_to_round: str | None
     if driver.scheduler():
         raise Mistake("DASK_SCHEDULER_ADDRESS: XLA flags do not reach the workers of a cluster; unset it to replicate")
 
-    commit = clean_copy.commit(root, INPUTS, "replicate")
+    commit = clean_copy.committed_hash(root, INPUTS, "replicate")
     flags = rounding.flags(way_to_round, root)
     request = Request(commit, flags, "kept" if without_tune else "searched", machine.model())
     tuned = _recorded_tuning(params, root) if without_tune else {}
@@ -71,7 +71,7 @@ def _check_name(name: str, root: Path) -> None:
         raise Mistake(f"{file}: already exists; choose another name, or delete it to replicate again")
 
 
-def _recorded_tuning(params: Params, root: Path) -> dict[str, Stage]:
+def _recorded_tuning(params: Params, root: Path) -> dict[str, RecordedStage]:
     """{name: stage} of every `tune` stage in dvc.lock; raises Mistake if a file is missing or differs."""
     names = [f"tune@{architecture}" for architecture in params.tune.architectures]
     stages = dvc_lock.recorded(names, root)
@@ -82,7 +82,7 @@ def _recorded_tuning(params: Params, root: Path) -> dict[str, Stage]:
             remedy = f"run `dvc pull {stage.name}` or `dvc repro {stage.name}`, or leave out --without tune"
             raise Mistake(f"{missing[0]}: missing, but --without tune keeps it; {remedy}")
 
-    differences = recorded_files.differences(stages.values(), root, code=True)
+    differences = lock_comparison.differences(stages.values(), root, code=True)
     if differences:
         raise Mistake(str(differences[0]))
     return stages
@@ -99,7 +99,7 @@ def _prepared_copy(params: Params, name: str, root: Path, request: Request) -> P
 
     if request_file.exists():
         interrupted = artifacts.read_json(request_file)
-        changes = machine.unlike(interrupted, asdict(request))
+        changes = machine.differences(interrupted, asdict(request))
         if changes:
             changes_in_words = ", ".join(f"{key} {before!r}, now {now!r}" for key, (before, now) in changes.items())
             raise Mistake(f"{folder}: unfinished, with {changes_in_words}; run `rm -r {folder}` to begin again")
@@ -120,8 +120,8 @@ def repair_lock(copy: Path) -> None:
         dvc_lock.finished(copy)
     except Mistake:
         (copy / LOCK).unlink()
-        if (copy / dvc_lock.KEPT).exists():
-            shutil.copy(copy / dvc_lock.KEPT, copy / LOCK)
+        if (copy / dvc_lock.BACKUP).exists():
+            shutil.copy(copy / dvc_lock.BACKUP, copy / LOCK)
 
 
 def _forget_results(copy: Path) -> None:
@@ -135,7 +135,7 @@ def _forget_results(copy: Path) -> None:
     artifacts.write_text(readme, text)
 
 
-def _keep_tuned(stages: dict[str, Stage], root: Path, copy: Path, flags: str) -> None:
+def _keep_tuned(stages: dict[str, RecordedStage], root: Path, copy: Path, flags: str) -> None:
     """Records the files of `tune` as finished in the copy; raises Mistake if the copy has other inputs for it."""
     _run_dvc(copy, flags, "repro", "prepare")
     for stage in stages.values():
@@ -150,7 +150,7 @@ def _keep_tuned(stages: dict[str, Stage], root: Path, copy: Path, flags: str) ->
 
 def _print_estimate(params: Params, copy: Path) -> None:
     """The stages up to `claims` in the order of dvc.yaml, and the duration of the unfinished ones."""
-    stages = recorded_files.listed(params)
+    stages = lock_comparison.listed(params)
     needed = stages[: stages.index("claims") + 1]
     finished = dvc_lock.finished(copy)
     waiting = [stage for stage in needed if stage not in finished]
@@ -171,7 +171,7 @@ def _results(params: Params, name: str, copy: Path, request: Request) -> replica
     """The results in the finished copy."""
     from pipeline.science import claims
 
-    stages = recorded_files.sources("claims", params, copy)
+    stages = lock_comparison.sources("claims", params, copy)
     initial = params.settings[params.tune.settings]
     metrics = artifacts.read_json(copy / artifacts.METRICS)
     verdicts = artifacts.read_json(copy / artifacts.CLAIMS)

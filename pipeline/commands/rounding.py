@@ -44,7 +44,7 @@ def flags(rounding: str | None, root: Path) -> str:
 def _rounds_differently(root: Path) -> bool:
     """Whether this machine differs from the one that ran `evaluate`. The version of Python does not affect rounding."""
     recorded = artifacts.read_json(root / machine.MACHINE)
-    return bool(machine.unlike(recorded, machine.described()).keys() - {"python"})
+    return bool(machine.differences(recorded, machine.described()).keys() - {"python"})
 
 
 def weights_digest(flags: str) -> str:
@@ -76,5 +76,5 @@ def digest_of_training(architecture: str = "vanilla", updates: int = PROBE_UPDAT
     examples = sequences.Examples(tokens_NT, rng.integers(0, 2, reviews))
 
     _, packed = training.train(architecture, settings, vocabulary, 0, examples, examples, lambda row: None)
-    weights = architectures.restored(architecture, settings, vocabulary, packed).get_weights()
+    weights = architectures.from_bytes(architecture, settings, vocabulary, packed).get_weights()
     return hashlib.sha256(b"".join(weight.tobytes() for weight in weights)).hexdigest()

@@ -5,7 +5,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from pipeline.params.messages import Mistake, explained, suggestion
+from pipeline.params.messages import Mistake, suggestion, validated
 from pipeline.params.schema import (
     ARCHITECTURES,
     DEFAULT_INITIALISER,
@@ -40,15 +40,15 @@ __all__ = [
     "Train",
     "Tune",
     "document",
-    "explained",
     "read",
     "read_settings",
+    "validated",
 ]
 
 
 def read(path: Path = PARAMS) -> Params:
     """All parameters; raise Mistake with one line per problem."""
-    return explained(Params, document(path), str(path))
+    return validated(Params, document(path), str(path))
 
 
 def read_settings(path: Path, name: str) -> Settings:
@@ -58,7 +58,7 @@ def read_settings(path: Path, name: str) -> Settings:
         raise Mistake(f"{path}: settings: must be a mapping of keys, not {type(settings).__name__}")
     if name not in settings:
         raise Mistake(f"{path}: settings.{name}: missing; {suggestion(name, settings)}")
-    return explained(Settings, settings[name], str(path), ("settings", name))
+    return validated(Settings, settings[name], str(path), ("settings", name))
 
 
 def document(path: Path) -> dict[str, Any]:

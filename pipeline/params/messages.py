@@ -37,7 +37,7 @@ class Mistake(ValueError):
     """A problem that the user can fix. The command line prints a line per problem and exits with 2."""
 
 
-def explained(kind: type[Model], value: Any, file: str, root: Location = ()) -> Model:
+def validated(kind: type[Model], value: Any, file: str, root: Location = ()) -> Model:
     """Validate `value` as `kind`.
 
     Raise Mistake with one line per problem: `file`, the path of the key below `root`, the value and what is allowed.

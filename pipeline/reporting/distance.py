@@ -14,7 +14,7 @@ from pipeline.science.statistics.lags import effect_shares
 
 FADED, GONE = "1e-1", "1e-3"  # the horizons that sentences and pictures show; tables show all
 NETWORK = ["architecture", "sequence_length", "trained_length"]
-KIND = decay.GROUP
+KIND = decay.CURVE_KIND
 CELL = ["architecture", "direction", "weights", "sequence_length", "trained_length", "measure"]
 BEFORE, HERE = "before training", "trained at this length"
 

@@ -59,7 +59,7 @@ class Study:
     """The measurements of the networks with textbook settings, at every sequence length."""
 
     length: int  # the textbook's, or the nearest that was measured
-    half_life_at_start: float  # of the gradient in tokens, in theory and for a long text
+    half_life_at_initialisation: float  # of the gradient in tokens, in theory and for a long text
     comparisons: list[dict]  # of reports/comparisons.json
     decay: pd.DataFrame
     memory: pd.DataFrame
@@ -263,7 +263,7 @@ def vanish(study: Study, thresholds: Claims) -> Claim:
     vanished = np.log10(thresholds.vanished)
     half_life = Measure(
         what="half-life of that start in theory: tanh damps what the words drive, U itself keeps norms",
-        value=study.half_life_at_start,
+        value=study.half_life_at_initialisation,
         low=None,
         high=None,
         unit="tokens",

@@ -22,7 +22,7 @@ from pipeline.science.networks import architectures, inference, training
 from pipeline.science.networks.sequences import Examples
 
 OWN_COLUMNS = ["architecture", "sequence_length", "trained_length", "seed"]
-CURVE_AXES = [*decay.GROUP, "epoch", "seed"]
+CURVE_AXES = [*decay.CURVE_KIND, "epoch", "seed"]
 CURVE_COLUMNS = [
     "log10_relative_norm",
     "p10",
@@ -95,7 +95,7 @@ def cell(
     sequence_length = length.settings.sequence_length
     build = (architecture, length.settings, length.vocabulary_size)
 
-    model = architectures.initial(*build, seed)
+    model = architectures.initial_model(*build, seed)
     measurements.add_gradients(
         model,
         inference.Network(model, length.settings),
@@ -113,7 +113,7 @@ def cell(
         _, weights_by_length[sequence_length] = training.train(*build, seed, *length.sets, report, watch)
 
     for trained_length, weights in weights_by_length.items():
-        model = architectures.restored(*build, weights)
+        model = architectures.from_bytes(*build, weights)
         network = inference.Network(model, length.settings)
         measurements.add_gradients(
             model,

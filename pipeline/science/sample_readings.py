@@ -34,7 +34,7 @@ def chosen_reviews(split: pd.DataFrame, probability_N) -> pd.DataFrame:
     return chosen.sort_values(["label", "right"], ascending=[True, False])
 
 
-def told(
+def sample(
     split: pd.DataFrame,
     words: Sequence[str],
     networks: dict[str, tuple],
@@ -43,7 +43,7 @@ def told(
     """A few reviews of the split as each network reads them: `rule`, `seed` and `reviews`.
 
     Each review has the `columns` of one reading per run. `words` is the vocabulary. `networks` maps each run to the
-    arguments of `architectures.restored`; each is trained on this seed, and the first one chooses the reviews.
+    arguments of `architectures.from_bytes`; each is trained on this seed, and the first one chooses the reviews.
     """
     if not networks:
         return {"rule": "", "seed": seed, "reviews": []}
@@ -51,7 +51,7 @@ def told(
     first_run = next(iter(networks))
     _, settings, *_ = networks[first_run]
     tokens_NT = sequences.rectangle(split["tokens"], settings.sequence_length)
-    models = {run: architectures.restored(*network) for run, network in networks.items()}
+    models = {run: architectures.from_bytes(*network) for run, network in networks.items()}
     probability_N = inference.Network(models[first_run], settings).probabilities(tokens_NT)
 
     reviews = []
@@ -77,13 +77,13 @@ def told(
     }
 
 
-def brief(value):
-    """The same structure as `told`, without the states and with numbers of six significant digits."""
+def shortened(value):
+    """The same structure as `sample`, without the states and with numbers of six significant digits."""
     match value:
         case dict():
-            return {name: brief(item) for name, item in value.items() if not name.startswith("state")}
+            return {name: shortened(item) for name, item in value.items() if not name.startswith("state")}
         case list():
-            return [brief(item) for item in value]
+            return [shortened(item) for item in value]
         case float():
             return float(f"{value:.6g}")
     return value

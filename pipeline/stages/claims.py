@@ -9,7 +9,7 @@ from pipeline.params import Mistake
 from pipeline.science import claims
 from pipeline.science.gradients import decay
 from pipeline.stages.context import Context
-from pipeline.storage import artifacts, recorded_files, replications
+from pipeline.storage import artifacts, lock_comparison, replications
 
 REMEDY = "`dvc repro` makes it again"
 
@@ -17,7 +17,7 @@ REMEDY = "`dvc repro` makes it again"
 def main(context: Context) -> None:
     """Writes the verdicts. Raises Mistake where a file that they come from differs from the one in dvc.lock."""
     params = context.params
-    stages = recorded_files.demand("claims", params, Path())
+    stages = lock_comparison.demand("claims", params, Path())
     textbook_length = params.settings["textbook"].sequence_length
     embedding_dimension = params.settings["textbook"].embedding_dimension
     hidden_size = params.settings["textbook"].hidden_size
@@ -25,7 +25,7 @@ def main(context: Context) -> None:
 
     measurements = claims.Study(
         min(lengths, key=lambda length: (abs(length - textbook_length), length)),
-        decay.half_life_at_start(embedding_dimension, hidden_size),
+        decay.half_life_at_initialisation(embedding_dimension, hidden_size),
         artifacts.read_json(artifacts.COMPARISONS),
         _of_all_lengths(artifacts.decay, lengths),
         _of_all_lengths(artifacts.memory, lengths),

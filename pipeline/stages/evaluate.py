@@ -83,7 +83,7 @@ def _predictions_of_run(run: str, card: dict, seeds: range, splits: dict[str, pd
     networks = {}
     for seed in seeds:
         weights = artifacts.read_weights(artifacts.weights(run, seed))
-        model = architectures.restored(card["architecture"], settings, card["vocabulary_size"], weights)
+        model = architectures.from_bytes(card["architecture"], settings, card["vocabulary_size"], weights)
         networks[seed] = inference.Network(model, settings)
 
     tables = []

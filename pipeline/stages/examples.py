@@ -16,9 +16,9 @@ def main(context: Context) -> None:
     vocabulary = artifacts.read_text(artifacts.VOCABULARY).splitlines()
     networks = {run: _trained(run) for run in RUNS if run in params.train.runs}
 
-    readings = sample_readings.told(split, vocabulary, networks, SEED)
+    readings = sample_readings.sample(split, vocabulary, networks, SEED)
     artifacts.write_json(artifacts.EXAMPLES_EVERYTHING, readings)
-    artifacts.write_json(artifacts.EXAMPLES, sample_readings.brief(readings))
+    artifacts.write_json(artifacts.EXAMPLES, sample_readings.shortened(readings))
 
 
 def _trained(run: str) -> tuple[str, Settings, int, bytes]:

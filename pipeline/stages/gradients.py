@@ -113,9 +113,9 @@ def _length(sequence_length: int, params: Params) -> Length:
     training = sequences.examples(train, sequence_length)
     sets = (training, sequences.examples(validation, sequence_length)) if _trains_at(sequence_length, params) else None
     reviews = (
-        sequences.evenly(unpadded, params.gradients.reviews),
-        sequences.evenly(unpadded, params.gradients.memory_reviews),
-        sequences.evenly(unpadded, params.gradients.jacobian_reviews),
+        sequences.spread_evenly(unpadded, params.gradients.reviews),
+        sequences.spread_evenly(unpadded, params.gradients.memory_reviews),
+        sequences.spread_evenly(unpadded, params.gradients.jacobian_reviews),
     )
     bag_of_words_accuracy = probes.bag_of_words_accuracy(
         training.tokens_NT, training.labels_N, reviews[0].tokens_NT, reviews[0].labels_N

@@ -11,16 +11,16 @@ def main(context: Context) -> None:
     params = context.params
     shares = (params.data.validation_share, params.data.test_share)
 
-    table, tokens = tokenizer.gathered(sources.read(params.data))
-    fates = splits.allot(table, *shares)
+    table, tokens = tokenizer.tokenise_reviews(sources.read(params.data))
+    fates = splits.assign_splits(table, *shares)
     is_in_split_N = {name: (fates["fate"] == name).to_numpy() for name in SPLITS}
 
-    ranked_words = tokenizer.ranked(tokens.filter(is_in_split_N["train"]))
+    ranked_words = tokenizer.rank_words(tokens.filter(is_in_split_N["train"]))
     vocabulary = tokenizer.vocabulary(ranked_words, params.data.vocabulary_size)
 
     encoded = {}
     for name, rows in is_in_split_N.items():
-        encoded[name] = tokenizer.encoded(table[rows], tokens.filter(rows), vocabulary)
+        encoded[name] = tokenizer.encode_split(table[rows], tokens.filter(rows), vocabulary)
 
     card = data_card.card(
         table,

@@ -8,8 +8,8 @@ import pandas as pd
 from pipeline.params import Params
 from pipeline.reporting import document, origins
 from pipeline.stages.context import Context
-from pipeline.storage import artifacts, recorded_files
-from pipeline.storage.dvc_lock import Stage
+from pipeline.storage import artifacts, lock_comparison
+from pipeline.storage.dvc_lock import RecordedStage
 from pipeline.tracking import run_records
 
 # The files behind each argument of document.story: one file, one per architecture, or one per sequence length.
@@ -43,7 +43,7 @@ def main(context: Context) -> None:
     Raises Mistake where a file that the report depends on, directly or not, differs from the one in dvc.lock.
     """
     params = context.params
-    stages = recorded_files.demand("report", params, Path())
+    stages = lock_comparison.demand("report", params, Path())
     lengths = sorted(params.gradients.sequence_lengths)
     for folder in FOLDERS_BY_LENGTH:
         _print_stale(folder, lengths)
@@ -102,10 +102,10 @@ def _settings(params: Params) -> dict[str, Any]:
     }
 
 
-def _origin(path: str, stages: dict[str, Stage]) -> origins.File:
+def _origin(path: str, stages: dict[str, RecordedStage]) -> origins.File:
     """The stage that made a file, the recorded hash of the file, and the MLflow runs that it comes from."""
-    maker = recorded_files.maker(path, stages)
-    runs = recorded_files.runs_behind(path, stages)
+    maker = lock_comparison.maker(path, stages)
+    runs = lock_comparison.runs_behind(path, stages)
     keys = {run_records.name(name): stage.key() for name, stage in runs.items()}
     return origins.File(path, maker.name, maker.outs[path], keys)
 

@@ -7,7 +7,7 @@ from pipeline.params import Params
 from pipeline.science.statistics.seeds import shown_better
 from pipeline.stages.context import Context, Tracker
 from pipeline.storage import dvc_lock
-from pipeline.storage.dvc_lock import Stage
+from pipeline.storage.dvc_lock import RecordedStage
 from pipeline.storage.stages import EVALUATE, STAGES
 from pipeline.tracking import registered_models, run_records
 from pipeline.tracking.registered_models import Model
@@ -80,7 +80,7 @@ def _compared(params: Params, tracker: Tracker) -> Comparison:
     return comparison
 
 
-def _compared_with(stages: list[Stage], evaluated: Stage | None, tracker: Tracker) -> Comparison:
+def _compared_with(stages: list[RecordedStage], evaluated: RecordedStage | None, tracker: Tracker) -> Comparison:
     records = run_records.read(stages, evaluated, FOLDER)
     models = registered_models.best(stages, evaluated, FOLDER)
     return Comparison(records, models, tracker.differences(records, models, shown_better))

@@ -13,15 +13,15 @@ from pipeline.storage import artifacts
 LOCK = Path("dvc.lock")
 PACKAGES = Path("requirements.lock")
 DIGITS = 16
-KEPT = Path(".dvc/tmp") / LOCK
-HALF = (
-    f"{LOCK}: not whole; was DVC killed while it wrote it? `cp {KEPT} .` restores the copy from before the last stage, "
-    f"`git checkout {LOCK}` the committed one; then run `dvc repro`"
+BACKUP = Path(".dvc/tmp") / LOCK
+TRUNCATED = (
+    f"{LOCK}: truncated, perhaps because DVC was killed while it wrote it; `cp {BACKUP} .` restores the copy from "
+    f"before the last stage, `git checkout {LOCK}` the committed one; then run `dvc repro`"
 )
 
 
 @dataclass(frozen=True)
-class Stage:
+class RecordedStage:
     """One stage under the name that DVC gives it, such as `train@vanilla-textbook`.
 
     The hashes are DVC's own. A hash that ends in `.dir` belongs to a folder.
@@ -56,12 +56,12 @@ def digest(value: Any) -> str:
 
 
 def keep(folder: Path) -> None:
-    """Copy dvc.lock to KEPT when a stage begins. DVC writes dvc.lock in place, so a kill can truncate it."""
+    """Copy dvc.lock to BACKUP when a stage begins. DVC writes dvc.lock in place, so a kill can truncate it."""
     if (folder / LOCK).exists():
-        artifacts.write_bytes(folder / KEPT, (folder / LOCK).read_bytes())
+        artifacts.write_bytes(folder / BACKUP, (folder / LOCK).read_bytes())
 
 
-def finished(folder: Path) -> dict[str, Stage]:
+def finished(folder: Path) -> dict[str, RecordedStage]:
     """Every stage in dvc.lock by name, including stages that params.yaml no longer names.
 
     Empty if the folder has no dvc.lock. Raise Mistake if dvc.lock is truncated.
@@ -75,16 +75,16 @@ def finished(folder: Path) -> dict[str, Stage]:
     except (Mistake, AttributeError, KeyError, TypeError) as error:
         if isinstance(error.__context__, OSError):  # the file cannot be read, so it need not be truncated
             raise
-        raise Mistake(HALF) from None
+        raise Mistake(TRUNCATED) from None
 
 
-def _stage(name: str, entry: dict) -> Stage:
+def _stage(name: str, entry: dict) -> RecordedStage:
     deps = {dep["path"]: dep["md5"] for dep in entry.get("deps", [])}
     outs = {out["path"]: out["md5"] for out in entry.get("outs", [])}
-    return Stage(name, entry.get("params", {}), deps, outs)
+    return RecordedStage(name, entry.get("params", {}), deps, outs)
 
 
-def recorded(names: Collection[str], folder: Path) -> dict[str, Stage]:
+def recorded(names: Collection[str], folder: Path) -> dict[str, RecordedStage]:
     """The stages of these names in dvc.lock; raise Mistake if one is missing."""
     if not (folder / LOCK).exists():
         raise Mistake(f"{LOCK}: not here; `git checkout {LOCK}` restores it, `dvc repro` makes it")
@@ -97,7 +97,7 @@ def recorded(names: Collection[str], folder: Path) -> dict[str, Stage]:
     return {name: stages[name] for name in names}
 
 
-def present(name: str, folder: Path) -> Stage:
+def present(name: str, folder: Path) -> RecordedStage:
     """The stage with the current hashes of its dependencies, without outs; takes about half a second.
 
     Raise Mistake if the stage is unknown or a dependency is missing.
@@ -115,7 +115,7 @@ def present(name: str, folder: Path) -> Stage:
     except (DvcException, OSError) as error:
         raise Mistake(f"{name}: {error}; `dvc repro` makes the missing files") from None
 
-    return Stage(name, params, deps, {})
+    return RecordedStage(name, params, deps, {})
 
 
 def fingerprint(name: str, folder: Path) -> str:
@@ -127,7 +127,7 @@ def fingerprint(name: str, folder: Path) -> str:
     return digest([present(name, folder).key(), packages])
 
 
-def unchanged(stage: Stage, folder: Path) -> bool:
+def unchanged(stage: RecordedStage, folder: Path) -> bool:
     """Whether the dependencies of a finished stage still have the recorded hashes; a missing one has not."""
     try:
         return present(stage.name, folder).key() == stage.key()

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.params import PARAMS, Claims, Mistake, Settings, Strict, Tune, explained
+from pipeline.params import PARAMS, Claims, Mistake, Settings, Strict, Tune, validated
 from pipeline.storage import artifacts, dvc_lock
-from pipeline.storage.dvc_lock import Stage
+from pipeline.storage.dvc_lock import RecordedStage
 
 FOLDER = artifacts.REPORTS / "replications"
 NAME = r"[a-z0-9-]+"
@@ -62,7 +62,7 @@ def path(name: str, folder: Path = Path()) -> Path:
     return folder / FOLDER / f"{name}.json"
 
 
-def parameters(stages: dict[str, Stage], claims: Claims, tune: Tune, start: Settings) -> str:
+def parameters(stages: dict[str, RecordedStage], claims: Claims, tune: Tune, start: Settings) -> str:
     """A digest of the values in params.yaml that determine the results of a study.
 
     `stages` are the stages that `claims` reads from, as dvc.lock records them; `start` is where `tune` starts.
@@ -79,7 +79,7 @@ def read_all(folder: Path = Path()) -> list[Replication]:
 
 def _read(file: Path) -> Replication:
     try:
-        replication = explained(Replication, artifacts.read_json(file), str(file))
+        replication = validated(Replication, artifacts.read_json(file), str(file))
     except Mistake as mistake:
         raise _unusable(file, str(mistake).splitlines()[0]) from None
 

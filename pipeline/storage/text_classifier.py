@@ -23,7 +23,7 @@ class TextClassifier:
         settings = Settings.model_validate(card["values"])
         self.sequence_length = settings.sequence_length
         self._words = words
-        model = architectures.restored(card["architecture"], settings, card["vocabulary_size"], weights)
+        model = architectures.from_bytes(card["architecture"], settings, card["vocabulary_size"], weights)
         self._network = inference.Network(model, settings)
 
     @classmethod
@@ -72,7 +72,7 @@ def word_ids(texts: list[str], words: list[str]) -> list[np.ndarray]:
     valid_texts = [text.encode(errors="replace").decode() for text in texts]
     tokens = pa.chunked_array([tokenizer.token_lists(valid_texts)])
     reviews = pd.DataFrame({"label": 0}, index=range(len(texts)))
-    return tokenizer.encoded(reviews, tokens, words)["tokens"].to_list()
+    return tokenizer.encode_split(reviews, tokens, words)["tokens"].to_list()
 
 
 def is_known(ids: np.ndarray) -> bool:

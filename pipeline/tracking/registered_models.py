@@ -12,7 +12,7 @@ from statistics import fmean
 
 from pipeline.science.statistics.seeds import best_seed
 from pipeline.storage import artifacts
-from pipeline.storage.dvc_lock import Stage, digest
+from pipeline.storage.dvc_lock import RecordedStage, digest
 
 NAME = "rnn-for-nlp"  # of the registered model
 CHAMPION = "champion"  # its alias for the best run
@@ -66,7 +66,7 @@ class Model:
         }
 
 
-def best(stages: list[Stage], evaluated: Stage | None, folder: Path) -> list[Model]:
+def best(stages: list[RecordedStage], evaluated: RecordedStage | None, folder: Path) -> list[Model]:
     """A model for each of these `train@` stages that has scores; an empty list where `evaluated` is None.
 
     Raises Mistake where a file is missing.
@@ -80,7 +80,7 @@ def best(stages: list[Stage], evaluated: Stage | None, folder: Path) -> list[Mod
     return models
 
 
-def _best_seed(stage: Stage, scores: dict[str, float], folder: Path) -> Model:
+def _best_seed(stage: RecordedStage, scores: dict[str, float], folder: Path) -> Model:
     run = stage.values[f"train.runs.{stage.item}"]
     settings = stage.values[f"settings.{run['settings']}"]
     seed = str(best_seed(scores))

@@ -22,7 +22,7 @@ class Served(PythonModel):
         """TensorFlow loads here and not before: `track` logs this model without it."""
         from pipeline import machine
 
-        machine.settle()
+        machine.set_defaults()
         machine.load_tensorflow()
         from pipeline.storage.text_classifier import TextClassifier
 

@@ -16,7 +16,7 @@ VARIABLES_OF_THIS_CHECKOUT = (
 )
 
 
-def commit(root: Path, files: tuple[str, ...], command: str) -> str:
+def committed_hash(root: Path, files: tuple[str, ...], command: str) -> str:
     """The hash of the current commit.
 
     Raises Mistake if one of `files` has uncommitted changes. `command` is the name that the message gives.

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from pipeline import machine
 from pipeline.params import Mistake, Params
-from pipeline.storage import artifacts, dvc_lock, recorded_files
-from pipeline.storage.dvc_lock import LOCK, Stage
+from pipeline.storage import artifacts, dvc_lock, lock_comparison
+from pipeline.storage.dvc_lock import LOCK, RecordedStage
 from pipeline.storage.stages import ARITHMETIC, STAGES, TRACK, TRAINING
 from pipeline.verify import clean_copy, comparison, durations
 
@@ -79,10 +79,10 @@ def main(
 
     _check_times_file(times, only_files)
     stages = _stages(params, root)
-    commit = clean_copy.commit(root, RECORDED, "verify")
+    commit = clean_copy.committed_hash(root, RECORDED, "verify")
     chosen = _chosen(wanted, stages)
 
-    differences = recorded_files.differences(stages.values(), root, code=True)
+    differences = lock_comparison.differences(stages.values(), root, code=True)
     for difference in differences:
         say(f"differs: {difference}")
     if not differences:
@@ -128,9 +128,9 @@ def _check_times_file(times: Path | None, only_files: bool) -> None:
         raise Mistake(f"--times {times}: is a folder; name a file")
 
 
-def _stages(params: Params, root: Path) -> dict[str, Stage]:
+def _stages(params: Params, root: Path) -> dict[str, RecordedStage]:
     """Every stage of these parameters except `track`, each after the stages whose files it reads."""
-    names = [name for name in recorded_files.listed(params) if name != TRACK.name]
+    names = [name for name in lock_comparison.listed(params) if name != TRACK.name]
     stages = dvc_lock.recorded(names, root)
 
     order = TopologicalSorter({name: [] for name in names})
@@ -140,20 +140,20 @@ def _stages(params: Params, root: Path) -> dict[str, Stage]:
     return {name: stages[name] for name in order.static_order()}
 
 
-def _inputs(stage: Stage) -> list[str]:
+def _inputs(stage: RecordedStage) -> list[str]:
     """The paths that a stage reads, except code. Another stage may have made them."""
-    return [path for path in [*stage.deps, *stage.params] if not path.startswith(recorded_files.CODE)]
+    return [path for path in [*stage.deps, *stage.params] if not path.startswith(lock_comparison.CODE)]
 
 
-def _makers(path: str, stages: dict[str, Stage]) -> list[tuple[str, str]]:
+def _makers(path: str, stages: dict[str, RecordedStage]) -> list[tuple[str, str]]:
     """(stage, output) of every output that is the path, contains it, or lies in it."""
     makers = []
     for name, stage in stages.items():
-        makers += [(name, out) for out in stage.outs if recorded_files.overlap(path, out)]
+        makers += [(name, out) for out in stage.outs if lock_comparison.overlap(path, out)]
     return makers
 
 
-def _chosen(wanted: list[str], stages: dict[str, Stage]) -> list[str]:
+def _chosen(wanted: list[str], stages: dict[str, RecordedStage]) -> list[str]:
     """The wanted stages, all if none is named; `train` means every `train@...`."""
     kinds = {name: name.partition("@")[0] for name in stages}
     unknown = [name for name in wanted if name not in {*kinds, *kinds.values()}]
@@ -163,7 +163,7 @@ def _chosen(wanted: list[str], stages: dict[str, Stage]) -> list[str]:
     return [name for name, kind in kinds.items() if not wanted or name in wanted or kind in wanted]
 
 
-def _file_report(stages: dict[str, Stage], root: Path) -> str:
+def _file_report(stages: dict[str, RecordedStage], root: Path) -> str:
     paths = [*chain.from_iterable([*stage.outs, *stage.deps] for stage in stages.values())]
     present = sum((root / path).exists() for path in paths)
     return f"{present} of {len(paths)} paths in {LOCK} are present, all with the recorded content"
@@ -176,7 +176,7 @@ def _machine_changes(root: Path) -> dict[str, tuple[str, str]]:
     """
     path = root / machine.MACHINE
     recorded = artifacts.read_json(path) if path.exists() else {}
-    return machine.unlike(recorded, machine.described())
+    return machine.differences(recorded, machine.described())
 
 
 def _machine_report(changes: dict[str, tuple[str, str]], root: Path) -> str:
@@ -196,7 +196,7 @@ def _machine_report(changes: dict[str, tuple[str, str]], root: Path) -> str:
 class Recomputation:
     """Runs stages in a clean copy and compares their files with those of this checkout (`root`)."""
 
-    def __init__(self, stages: dict[str, Stage], root: Path, copy: Path, is_other_machine: bool):
+    def __init__(self, stages: dict[str, RecordedStage], root: Path, copy: Path, is_other_machine: bool):
         self._stages = stages
         self._root = root
         self._copy = copy
@@ -214,7 +214,7 @@ class Recomputation:
         self._prepare_for_later_stages(stage)
         return StageResult(name, _worst([result.verdict for result in files]), files)
 
-    def _restore_inputs(self, stage: Stage) -> None:
+    def _restore_inputs(self, stage: RecordedStage) -> None:
         for path in _inputs(stage):
             for _, out in _makers(path, self._stages):
                 self._restore(out)
@@ -237,7 +237,7 @@ class Recomputation:
             shutil.copy(source, target)
         return True
 
-    def _compute(self, stage: Stage) -> None:
+    def _compute(self, stage: RecordedStage) -> None:
         command = [sys.executable, "-m", "pipeline", *stage.name.split("@")]
         finished = subprocess.run(
             command,
@@ -251,12 +251,12 @@ class Recomputation:
             errors = finished.stderr.strip().splitlines() or ["no error message"]
             raise Mistake(f"{stage.name}: failed with exit code {finished.returncode} in the copy: {errors[-1]}")
 
-    def _compare_out(self, stage: Stage, out: str) -> list[FileResult]:
+    def _compare_out(self, stage: RecordedStage, out: str) -> list[FileResult]:
         """One result for the output, or one for each file that differs in an output folder."""
         recorded, computed = self._root / out, self._copy / out
         if not computed.exists():
             return [FileResult(out, DIFFERS, why="the stage did not make it")]
-        if recorded_files.hash_of(computed) == stage.outs[out]:
+        if lock_comparison.hash_of(computed) == stage.outs[out]:
             return [FileResult(out, SAME)]
         if not recorded.exists():
             verdict = NOT_COMPARED if self._is_other_machine else DIFFERS
@@ -264,11 +264,11 @@ class Recomputation:
         if not computed.is_dir():
             return [self._compare_file(stage, out)]
 
-        unequal = recorded_files.files(recorded).items() ^ recorded_files.files(computed).items()
+        unequal = lock_comparison.files(recorded).items() ^ lock_comparison.files(computed).items()
         names = sorted({name for name, _ in unequal})
         return [self._compare_file(stage, f"{out}/{name}") for name in names]
 
-    def _compare_file(self, stage: Stage, path: str) -> FileResult:
+    def _compare_file(self, stage: RecordedStage, path: str) -> FileResult:
         recorded, computed = self._root / path, self._copy / path
         if not computed.exists():
             return FileResult(path, DIFFERS, why="the stage did not make it")
@@ -281,7 +281,7 @@ class Recomputation:
         verdict = TOLERATED if is_tolerated else DIFFERS
         return FileResult(path, verdict, gap, "" if gap else "other bytes, but the same content")
 
-    def _prepare_for_later_stages(self, stage: Stage) -> None:
+    def _prepare_for_later_stages(self, stage: RecordedStage) -> None:
         """Restores the recorded files; records the hash of each file that this checkout lacks.
 
         `claims` and `report` refuse files that the copy's dvc.lock does not record.
@@ -289,7 +289,7 @@ class Recomputation:
         for out, recorded_hash in stage.outs.items():
             if not self._restore(out) and (self._copy / out).exists():
                 lock = artifacts.read_text(self._copy / LOCK)
-                computed_hash = recorded_files.hash_of(self._copy / out)
+                computed_hash = lock_comparison.hash_of(self._copy / out)
                 artifacts.write_text(self._copy / LOCK, lock.replace(recorded_hash, computed_hash))
 
 

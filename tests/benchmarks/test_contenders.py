@@ -26,7 +26,7 @@ def architecture(request):
 
 def ours(architecture):
     settings = params.read(params.PARAMS).settings["textbook"].model_copy(update={"sequence_length": TOKENS})
-    return architectures.initial(architecture, settings, WORDS, seed=0)
+    return architectures.initial_model(architecture, settings, WORDS, seed=0)
 
 
 def test_the_tutorials_script_has_our_network(architecture):

@@ -20,7 +20,7 @@ def test_its_loss_and_every_gradient_are_those_of_the_keras_model():
     random = np.random.default_rng(0)
     tokens_NT = random.integers(0, WORDS, (REVIEWS, TOKENS)).astype(np.int32)
     labels_N = random.integers(0, 2, REVIEWS).astype(np.float32)
-    model = architectures.initial("vanilla", settings, WORDS, seed=0)
+    model = architectures.initial_model("vanilla", settings, WORDS, seed=0)
     with tf.GradientTape() as tape:
         loss = keras.losses.BinaryCrossentropy()(labels_N[:, None], model(tokens_NT, training=True))
     gradient = tape.gradient(loss, model.trainable_variables)

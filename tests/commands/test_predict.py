@@ -28,8 +28,8 @@ SIZE = len(SPECIAL_TOKENS) + len(WORDS)
 def network(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     artifacts.write_text(artifacts.VOCABULARY, "".join(f"{word}\n" for word in (*SPECIAL_TOKENS, *WORDS)))
-    model = architectures.initial("vanilla", SETTINGS, SIZE, seed=0)
-    artifacts.write_bytes(artifacts.weights(RUN, 0), architectures.packed(model))
+    model = architectures.initial_model("vanilla", SETTINGS, SIZE, seed=0)
+    artifacts.write_bytes(artifacts.weights(RUN, 0), architectures.to_bytes(model))
     card = {
         "architecture": "vanilla",
         "values": SETTINGS.model_dump(),

@@ -55,7 +55,7 @@ def save(folder):
         if architecture == "bidirectional":
             backward_layer = model.get_layer("encoder").backward_layer
             backward_layer.set_weights([backward * weight for weight in backward_layer.get_weights()])
-        artifacts.write_bytes(artifacts.weights("it", 0), architectures.packed(model))
+        artifacts.write_bytes(artifacts.weights("it", 0), architectures.to_bytes(model))
         save_card(architecture, settings)
         return model
 
@@ -95,7 +95,7 @@ def test_json_has_one_token_per_word_with_its_numbers(save, capsys):
 def test_json_is_valid_where_the_gradient_is_zero(save, capsys):
     model = save("bidirectional")
     model.get_layer("probability").kernel.assign(np.zeros((10, 1)))
-    artifacts.write_bytes(artifacts.weights("it", 0), architectures.packed(model))
+    artifacts.write_bytes(artifacts.weights("it", 0), architectures.to_bytes(model))
     report = json.loads(output_of(capsys, "fine film", "--json"), parse_constant=pytest.fail)
     assert [token["log10_relative_norm"] for token in report["tokens"]] == [None, None]
     assert [token["log10_relative_norm_backward"] for token in report["tokens"]] == [

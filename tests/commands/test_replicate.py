@@ -14,7 +14,7 @@ from chaos import study as small
 from pipeline import machine, params
 from pipeline.commands import replicate, rounding
 from pipeline.params import Mistake
-from pipeline.storage import artifacts, dvc_lock, recorded_files, replications
+from pipeline.storage import artifacts, dvc_lock, lock_comparison, replications
 from pipeline.workers import resume
 from tests.storage.test_replications import REPLICATION
 from tests.support import small_study
@@ -151,12 +151,12 @@ def test_without_tune_needs_the_recorded_files_of_tune(project, monkeypatch):
 
 
 def test_a_truncated_lock_is_replaced_by_that_of_the_last_stage(tmp_path):
-    artifacts.write_text(tmp_path / dvc_lock.KEPT, '{"stages": {}}')
+    artifacts.write_text(tmp_path / dvc_lock.BACKUP, '{"stages": {}}')
     (tmp_path / dvc_lock.LOCK).write_text('{"stages"')
     replicate.repair_lock(tmp_path)
     assert (tmp_path / dvc_lock.LOCK).read_text() == '{"stages": {}}'
 
-    (tmp_path / dvc_lock.KEPT).unlink()
+    (tmp_path / dvc_lock.BACKUP).unlink()
     (tmp_path / dvc_lock.LOCK).write_text('{"stages"')
     replicate.repair_lock(tmp_path)
     assert dvc_lock.finished(tmp_path) == {}
@@ -227,4 +227,4 @@ def test_a_killed_replication_continues_and_claims_reads_its_file(tmp_path):
         assert not any(item["obstacle"] for item in row["replications"])
     stage = dvc_lock.recorded(["claims"], folder)["claims"]
     assert str(replications.FOLDER) in stage.deps
-    assert recorded_files.differences([stage], folder) == []
+    assert lock_comparison.differences([stage], folder) == []

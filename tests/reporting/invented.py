@@ -18,7 +18,7 @@ from pipeline.science import claims
 from pipeline.science.gradients import decay
 from pipeline.science.statistics import calibration
 from pipeline.science.statistics import comparisons as statistics
-from pipeline.storage import artifacts, dvc_lock, recorded_files
+from pipeline.storage import artifacts, dvc_lock, lock_comparison
 
 PROJECT = Path(__file__).parents[2]
 LEVEL = {"feedforward": 0.845, "vanilla": 0.805, "bidirectional": 0.812, "lstm": 0.842}
@@ -88,7 +88,7 @@ def study(runs, comparisons, tuned, lengths, architectures, seeds, seed_factors,
     found["gradients"]["seeds"] = min(seeds, MOST_THOROUGH)
     found["gradients"]["trained_up_to"] = trained_up_to
     found["retention"] |= {"lags": lags or found["retention"]["lags"], "seeds": 2}
-    return params.explained(params.Params, found, "invented")
+    return params.validated(params.Params, found, "invented")
 
 
 def write(runs, comparisons, tuned, lengths, architectures, seeds, seed_factors, trained_up_to, lags) -> None:
@@ -154,7 +154,7 @@ def record(study: Params) -> None:
         name: {
             "deps": trained if name.partition("@")[0] in ("evaluate", "examples") else [],
             "outs": [
-                {"path": path.as_posix(), "md5": recorded_files.hash_of(path) if path.exists() else "not made"}
+                {"path": path.as_posix(), "md5": lock_comparison.hash_of(path) if path.exists() else "not made"}
                 for path in paths
             ],
         }
@@ -329,7 +329,7 @@ def everything(random, length: int, architectures, seeds: Seeds, trained_up_to: 
     for axes, rate in _kinds(length, architectures, trained_up_to):
         for seed in seeds_of(axes["architecture"], axes["trained_length"], length, seeds):
             parts.append(_curve(random, {**axes, "sequence_length": length, "seed": seed}, rate))
-    columns = [*decay.GROUP, "epoch", "seed", "lag_tokens"]
+    columns = [*decay.CURVE_KIND, "epoch", "seed", "lag_tokens"]
     return pd.concat(parts)[[*columns, "log10_relative_norm", "p10", "p90", "growing", "dead", "reviews"]]
 
 
@@ -381,8 +381,8 @@ def fitted(random, everything: pd.DataFrame) -> pd.DataFrame:
     """The table of `decay`, of the curves that it is made of, with reviews that differ by a little."""
     states = everything["quantity"].isin(["dz/dh", "dz/dc"]) | everything["architecture"].eq("feedforward")
     medians = []
-    for keys, curve in everything[states].groupby([*decay.GROUP, "seed"], sort=False):
-        axes = {**dict(zip([*decay.GROUP, "seed"], keys, strict=True)), "reviews": 500}
+    for keys, curve in everything[states].groupby([*decay.CURVE_KIND, "seed"], sort=False):
+        axes = {**dict(zip([*decay.CURVE_KIND, "seed"], keys, strict=True)), "reviews": 500}
         median = curve["log10_relative_norm"].to_numpy()
         apart = 1 + 0.01 * random.standard_normal((4, 1))
         medians.append(decay.medians(median, median * apart).assign(**axes))

@@ -78,7 +78,7 @@ def _set_floats(floats: str) -> None:
 
 def bold(architecture: str, settings: Settings) -> keras.Model:
     """A network with larger weights than Keras' initial ones, so that no activation is nearly linear or zero."""
-    model = architectures.initial(architecture, settings, VOCABULARY, seed=0)
+    model = architectures.initial_model(architecture, settings, VOCABULARY, seed=0)
     model.set_weights([1.5 * weight + 0.1 for weight in model.get_weights()])
     return model
 

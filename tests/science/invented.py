@@ -27,7 +27,7 @@ def numbered(size, texts=None, **columns):
 
 
 def table(chunk):
-    reviews, _ = tokenizer.gathered([chunk])
+    reviews, _ = tokenizer.tokenise_reviews([chunk])
     return reviews
 
 

@@ -109,7 +109,7 @@ def study(**changed):
 
     usual = claims.Study(
         length=LENGTH,
-        half_life_at_start=41.2,
+        half_life_at_initialisation=41.2,
         comparisons=[comparison("feedforward", 0.03), comparison("bidirectional", 0.0), comparison("lstm", 0.02)],
         decay=pd.DataFrame(curves),
         memory=pd.concat([effects("vanilla", 0.1), effects("bidirectional", 0.8), effects("lstm", 0.7)]),

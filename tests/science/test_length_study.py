@@ -34,7 +34,7 @@ def length_of(settings, tokens, trained_here):
 
 def textbook(settings, architecture, seed=0):
     """Weights as from the textbook's run."""
-    return architectures.packed(architectures.initial(architecture, settings, VOCABULARY, 100 + seed))
+    return architectures.to_bytes(architectures.initial_model(architecture, settings, VOCABULARY, 100 + seed))
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def states_curve(curves):
 
 
 def of_the_textbook(settings, architecture, tokens):
-    model = architectures.restored(architecture, settings, VOCABULARY, textbook(settings, architecture))
+    model = architectures.from_bytes(architecture, settings, VOCABULARY, textbook(settings, architecture))
     curves = adjoint.curves(model, learnable(9, tokens, seed=2).tokens_NT)
     return np.concatenate([adjoint.summary(curve)["log10_relative_norm"] for curve in curves])
 
@@ -130,9 +130,9 @@ def test_nothing_is_trained_again_at_the_textbook_length(settings, run, monkeypa
 
 def test_training_is_measured_at_every_other_length(run, monkeypatch):
     def train(architecture, settings, vocabulary_size, seed, train, validation, report, watch):
-        model = architectures.initial(architecture, settings, vocabulary_size, seed)
+        model = architectures.initial_model(architecture, settings, vocabulary_size, seed)
         watch(0.25, model, np.array([1.0, 2.0, 4.0]))
-        return [], architectures.packed(model)
+        return [], architectures.to_bytes(model)
 
     monkeypatch.setattr(training, "train", train)
     tables = run("vanilla", 5, trained_here=True, thorough=True)
@@ -189,10 +189,10 @@ def test_the_bag_of_words_is_among_the_probes_of_every_network(cells):
 def test_the_decay_table_has_a_row_per_kind_of_curve(run, cells):
     seeds = [cells["too long to train at"], run("vanilla", 12, trained_here=False, thorough=True, seed=1)]
     table = decay.table(pd.concat(tables["medians"] for tables in seeds))
-    kinds = pd.concat(tables["curves"] for tables in seeds)[decay.GROUP].drop_duplicates()
+    kinds = pd.concat(tables["curves"] for tables in seeds)[decay.CURVE_KIND].drop_duplicates()
     kinds = kinds[~kinds["quantity"].str.startswith("singular value")]
-    assert values(table, *decay.GROUP) <= values(kinds, *decay.GROUP)
-    assert not table.duplicated(decay.GROUP).any()
+    assert values(table, *decay.CURVE_KIND) <= values(kinds, *decay.CURVE_KIND)
+    assert not table.duplicated(decay.CURVE_KIND).any()
     assert set(table["seeds"]) == {2}
 
     of_states = table[table["quantity"] == "dz/dh"].set_index(["weights", "initialiser"])

@@ -46,13 +46,15 @@ def test_a_label_that_is_always_predicted_correctly_has_one_review():
 
 @pytest.fixture
 def networks(settings):
-    models = {name: architectures.initial(name, settings, VOCABULARY, seed=2) for name in ("vanilla", "bidirectional")}
-    return {f"{name}-x": (name, settings, VOCABULARY, architectures.packed(model)) for name, model in models.items()}
+    models = {
+        name: architectures.initial_model(name, settings, VOCABULARY, seed=2) for name in ("vanilla", "bidirectional")
+    }
+    return {f"{name}-x": (name, settings, VOCABULARY, architectures.to_bytes(model)) for name, model in models.items()}
 
 
 def test_each_network_reads_each_review_and_repeats_the_same_bytes(networks):
     reviews = split([31, 40, 33, 59], [0, 1, 0, 1])
-    sample = sample_readings.told(reviews, WORDS, networks, seed=2)
+    sample = sample_readings.sample(reviews, WORDS, networks, seed=2)
     assert sample["seed"] == 2
     assert "the first that vanilla-x, seed 2, judges rightly" in sample["rule"]
     assert {0, 1} == {review["label"] for review in sample["reviews"]}
@@ -61,13 +63,13 @@ def test_each_network_reads_each_review_and_repeats_the_same_bytes(networks):
         assert review["words"] == len(row.tokens)
         assert review["right"] == ((review["readings"]["vanilla-x"]["probability"][-1] > 0.5) == row.label)
         for run, network in networks.items():
-            read = reading.read(architectures.restored(*network), network[1], row.tokens)
+            read = reading.read(architectures.from_bytes(*network), network[1], row.tokens)
             assert review["readings"][run] == read.columns([WORDS[number] for number in row.tokens])
-    assert json.dumps(sample) == json.dumps(sample_readings.told(reviews, WORDS, networks, seed=2))
+    assert json.dumps(sample) == json.dumps(sample_readings.sample(reviews, WORDS, networks, seed=2))
 
 
 def test_without_networks_there_are_no_reviews():
-    assert sample_readings.told(split([40], [0]), WORDS, {}, seed=0) == {"rule": "", "seed": 0, "reviews": []}
+    assert sample_readings.sample(split([40], [0]), WORDS, {}, seed=0) == {"rule": "", "seed": 0, "reviews": []}
 
 
 def test_the_brief_version_has_no_states_and_six_digits():
@@ -80,7 +82,7 @@ def test_the_brief_version_has_no_states_and_six_digits():
     }
     sample = {"rule": "r", "seed": 0, "reviews": [{"label": 1, "right": True, "readings": {"x": readings}}]}
     brief = {"token": ["a"], "probability": [0.123457], "none": [None]}
-    assert sample_readings.brief(sample) == {
+    assert sample_readings.shortened(sample) == {
         **sample,
         "reviews": [{"label": 1, "right": True, "readings": {"x": brief}}],
     }

@@ -10,7 +10,7 @@ from pipeline.params import Mistake
 from pipeline.science import claims as claims_of_science
 from pipeline.stages import claims
 from pipeline.stages.context import Context
-from pipeline.storage import artifacts, recorded_files, replications
+from pipeline.storage import artifacts, lock_comparison, replications
 from tests.storage.test_replications import REPLICATION
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +22,7 @@ def study(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "reports", tmp_path / "reports")
     shutil.copy(ROOT / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(recorded_files, "demand", lambda *_: {})
+    monkeypatch.setattr(lock_comparison, "demand", lambda *_: {})
     return params.read()
 
 

@@ -16,7 +16,7 @@ from pipeline.params import Mistake
 from pipeline.reporting import document, figures
 from pipeline.stages import report
 from pipeline.stages.context import Context
-from pipeline.storage import artifacts, dvc_lock, recorded_files
+from pipeline.storage import artifacts, dvc_lock, lock_comparison
 from tests.reporting import invented
 
 ROOT = Path(__file__).parents[2]
@@ -144,12 +144,12 @@ def test_one_flipped_bit_in_a_prediction_that_is_not_even_read_here_is_named_and
     artifacts.write_bytes(predictions, b"predictions")
     lock = artifacts.read_json(Path("dvc.lock"))
     lock["stages"]["evaluate"]["outs"] += [
-        {"path": "artifacts/predictions", "md5": recorded_files.hash_of(predictions.parent)}
+        {"path": "artifacts/predictions", "md5": lock_comparison.hash_of(predictions.parent)}
     ]
     artifacts.write_json(Path("dvc.lock"), lock)
     shutil.rmtree("reports/figures")
-    listing = recorded_files.files(predictions.parent)
-    monkeypatch.setattr(recorded_files, "listing", lambda *_: listing)
+    listing = lock_comparison.files(predictions.parent)
+    monkeypatch.setattr(lock_comparison, "listing", lambda *_: listing)
     artifacts.write_bytes(predictions, b"predictionr")
     with pytest.raises(Mistake, match=r"^evaluate: artifacts/predictions/vanilla-textbook.parquet: not what dvc.lock"):
         report.main(Context(params.read()))

@@ -46,7 +46,7 @@ def served(tmp_path_factory, empty_store):
         "".join(f"{word}\n" for word in (*SPECIAL_TOKENS, *WORDS)),
     )
 
-    network = networks.packed(networks.initial("vanilla", SETTINGS, SIZE, seed=0))
+    network = networks.to_bytes(networks.initial_model("vanilla", SETTINGS, SIZE, seed=0))
     artifacts.write_bytes(folder / artifacts.weights(RUN, 0), network)
     card = {"architecture": "vanilla", "values": SETTINGS.model_dump(), "vocabulary_size": SIZE}
     best_epochs = artifacts.read_json(folder / artifacts.model(RUN))["best_epochs"]

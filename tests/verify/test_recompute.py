@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import machine, params
 from pipeline.params import Mistake
-from pipeline.storage import artifacts, dvc_lock, recorded_files
+from pipeline.storage import artifacts, dvc_lock, lock_comparison
 from pipeline.verify import durations, recompute
 from pipeline.workers import driver
 from tests.test_main import STUDY
@@ -61,7 +61,7 @@ def project(tmp_path, monkeypatch):
     programs.mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.setenv("PROGRAMS", str(programs))
-    monkeypatch.setattr(recorded_files, "listed", lambda params: ["claims", "prepare", "track"])
+    monkeypatch.setattr(lock_comparison, "listed", lambda params: ["claims", "prepare", "track"])
 
     for path in (SOURCE, TARGET):
         artifacts.write_text(Path(path), TABLE)
@@ -76,7 +76,7 @@ def project(tmp_path, monkeypatch):
     artifacts.write_json(machine.MACHINE, machine.described())
     shutil.copy(STUDY, "params.yaml")
 
-    source = {"path": SOURCE, "md5": recorded_files.hash_of(Path(SOURCE))}
+    source = {"path": SOURCE, "md5": lock_comparison.hash_of(Path(SOURCE))}
     stages = {
         "prepare": {"outs": [source]},
         "claims": {"deps": [source], "outs": [{**source, "path": TARGET}]},

@@ -54,7 +54,7 @@ def retention(
             "weight_averaging": None,
         }
     )
-    start = architectures.initial(architecture, settings, VOCABULARY_SIZE, seed)
+    start = architectures.initial_model(architecture, settings, VOCABULARY_SIZE, seed)
     checked = random_sequences(signal, lag, HELD_OUT, np.random.default_rng((seed, 1)))
     tested = random_sequences(signal, lag, HELD_OUT, np.random.default_rng((seed, 2)))
     checks = _Checks(report)

@@ -14,7 +14,7 @@ from scipy import optimize, stats
 
 from pipeline.params import DEFAULT_INITIALISER
 
-GROUP = [
+CURVE_KIND = [
     "architecture",
     "direction",
     "weights",
@@ -65,20 +65,23 @@ def headline(curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def medians(median_L, resampled_RL) -> pd.DataFrame:
-    """One curve and its resamples, one row per lag; `table` takes many of these with GROUP, `seed` and `reviews`."""
+    """One curve and its resamples, one row per lag.
+
+    `table` takes many of these with the columns CURVE_KIND, `seed` and `reviews`.
+    """
     resamples = pd.DataFrame(resampled_RL.T).add_prefix("resample ")
     return resamples.assign(median=median_L)
 
 
 def table(medians: pd.DataFrame) -> pd.DataFrame:
-    """One row per kind of curve, over its seeds: GROUP, seeds, reviews, last_lag_tokens and `summary`."""
+    """One row per kind of curve, over its seeds: CURVE_KIND, seeds, reviews, last_lag_tokens and `summary`."""
     rows = []
-    for kind, curves in medians.groupby(GROUP, sort=False):
+    for kind, curves in medians.groupby(CURVE_KIND, sort=False):
         by_seed = [curve for _, curve in curves.groupby("seed", sort=False)]
         median_SL = np.stack([curve["median"] for curve in by_seed])
         resampled_SRL = np.stack([curve.filter(like="resample ").T for curve in by_seed])
 
-        row = dict(zip(GROUP, kind, strict=True))
+        row = dict(zip(CURVE_KIND, kind, strict=True))
         row["seeds"] = len(median_SL)
         row["reviews"] = curves["reviews"].max()
         row["last_lag_tokens"] = median_SL.shape[1] - 1
@@ -176,7 +179,7 @@ def half_life(curve: np.ndarray) -> np.ndarray:
         return np.where(slope < 0, np.log10(0.5) / slope, not_falling)
 
 
-def half_life_at_start(embedding_dimension: int, hidden_size: int) -> float:
+def half_life_at_initialisation(embedding_dimension: int, hidden_size: int) -> float:
     """Predicted half-life, in tokens of a long text, of a SimpleRNN with Keras' own initialisation.
 
     An orthogonal U preserves norms, so only the words make the gradient fade. Words are U(-0.05, 0.05) and W is Glorot

@@ -110,7 +110,7 @@ def _skip_words(share: float, real_NT):
     return with_last_NT > 0
 
 
-def initial(
+def initial_model(
     architecture: str,
     settings: Settings,
     vocabulary_size: int,
@@ -122,13 +122,13 @@ def initial(
     return build(architecture, settings, vocabulary_size)
 
 
-def restored(
+def from_bytes(
     architecture: str,
     settings: Settings,
     vocabulary_size: int,
     weights: bytes,
 ) -> keras.Model:
-    """Returns the model with weights from `packed`. They fit any `settings.sequence_length`."""
+    """Returns the model with weights from `to_bytes`. They fit any `settings.sequence_length`."""
     model = build(architecture, settings, vocabulary_size)
 
     with tempfile.TemporaryDirectory() as folder:
@@ -139,7 +139,7 @@ def restored(
     return model
 
 
-def packed(model: keras.Model) -> bytes:
+def to_bytes(model: keras.Model) -> bytes:
     """Returns the content of a `.weights.h5` file. For an uncompiled model, equal weights give equal bytes."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.weights.h5"

@@ -47,7 +47,7 @@ def unpadded(split: pd.DataFrame, sequence_length: int) -> Examples:
     return examples(split[split["tokens"].map(len) >= sequence_length], sequence_length)
 
 
-def evenly(reviews: Examples, most: int) -> Examples:
+def spread_evenly(reviews: Examples, most: int) -> Examples:
     """Returns at most `most` reviews at even distances, because a split may be sorted by label and by film."""
     available = len(reviews.labels_N)
     count = min(most, available)

@@ -55,7 +55,7 @@ def train(
     `report` receives each row when its epoch ends and may raise to stop the training. The weights are the content of a
     `.weights.h5` file. Raises Diverged.
     """
-    initial_model = architectures.initial(architecture, settings, vocabulary_size, seed)
+    initial_model = architectures.initial_model(architecture, settings, vocabulary_size, seed)
     batch_size = min(settings.batch_size, len(training.labels_N))
     batch_widths = widths(training, batch_size) if settings.mask else None
     batches = shuffled(training, batch_size, seed, batch_widths)
@@ -86,7 +86,7 @@ def train(
     best_epoch = stopping.best_epoch + 1
     history = [{**row, "best": int(row["epoch"] == best_epoch)} for row in reporting.rows]
     initial_model.set_weights(model.get_weights())  # an uncompiled model, whose file holds nothing but weights
-    return history, architectures.packed(initial_model)
+    return history, architectures.to_bytes(initial_model)
 
 
 def fitted(

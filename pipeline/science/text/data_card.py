@@ -22,7 +22,10 @@ def card(
     rule: str,
     sequence_length: int,
 ) -> dict:
-    """Counts the results of `tokenizer.gathered` (reviews), `splits.allot` (fates) and `tokenizer.encoded` (splits).
+    """Describes the prepared data by counts.
+
+    `reviews` comes from `tokenizer.tokenise_reviews`, `fates` from `splits.assign_splits` and each of `splits` from
+    `tokenizer.encode_split`.
 
     In `duplicates`, `exact` and `normalised` count copies beyond the first, of the text and of its tokens. `moved`
     counts the copies that the rule alone would have put into another split than their first copy. `apart` counts the

@@ -19,12 +19,12 @@ from pipeline.params import SPLITS, Mistake
 DROPPED = EMPTY, CONTRADICTORY, IN_TEST = "empty", "contradictory", "also_in_test"  # why a review is in no split
 
 
-def allot(
+def assign_splits(
     reviews: pd.DataFrame,
     validation_share: float,
     test_share: float,
 ) -> pd.DataFrame:
-    """Returns the fate of each review in the table of `tokenizer.gathered`.
+    """Returns the fate of each review in the table of `tokenizer.tokenise_reviews`.
 
     Column `fate` holds the name of a split, or the reason in DROPPED why the review is in none. Reviews with equal
     tokens are in one split. Column `plain` holds the fate as it would be if copies were not kept together. An official

@@ -76,7 +76,7 @@ def _cleaned_piece(piece: str) -> str:
     return unicodedata.normalize("NFC", piece.lower()).translate(_PLAIN_SIGNS)
 
 
-def gathered(chunks: Iterable[pd.DataFrame]) -> tuple[pd.DataFrame, pa.ChunkedArray]:
+def tokenise_reviews(chunks: Iterable[pd.DataFrame]) -> tuple[pd.DataFrame, pa.ChunkedArray]:
     """Returns a table of the reviews without their texts, and their words.
 
     `chunks` have the columns `text`, `label`, `group` and `part`. The table replaces `text` by three columns:
@@ -118,7 +118,7 @@ def _numbered(digests: Iterable[bytes]) -> np.ndarray:
     return pa.array(digests, pa.binary(16)).dictionary_encode().indices.to_numpy()
 
 
-def ranked(tokens: pa.ChunkedArray) -> pa.Array:
+def rank_words(tokens: pa.ChunkedArray) -> pa.Array:
     """Returns the distinct words by falling frequency. Words of equal frequency are in alphabetical order."""
     words = _dictionary(tokens)
     counts = np.zeros(len(words), dtype=int)
@@ -140,7 +140,7 @@ def encode(tokens: Sequence[str], ids: Mapping[str, int]) -> np.ndarray:
     return np.array([ids.get(token, UNKNOWN) for token in tokens], dtype=np.int32)
 
 
-def encoded(reviews: pd.DataFrame, tokens: pa.ChunkedArray, words: Sequence[str]) -> pd.DataFrame:
+def encode_split(reviews: pd.DataFrame, tokens: pa.ChunkedArray, words: Sequence[str]) -> pd.DataFrame:
     """Returns one split as a table: `review` (its number in the source), `label`, and `tokens` (all of its ids)."""
     ids = pc.index_in(_dictionary(tokens), pa.array(words))
     ids = pc.fill_null(ids, UNKNOWN)

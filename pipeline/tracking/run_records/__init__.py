@@ -9,7 +9,7 @@ A mean over seeds has the plain name of its metric; `.sd`, `.low` and `.high` gi
 from pathlib import Path
 
 from pipeline.storage import artifacts
-from pipeline.storage.dvc_lock import Stage
+from pipeline.storage.dvc_lock import RecordedStage
 from pipeline.tracking.run_records import claims, gradients, retention, training, tuning
 from pipeline.tracking.run_records.record import NOTE, RUN_ID, Record, experiments, kind, name
 
@@ -22,7 +22,7 @@ READERS = {
 }
 
 
-def read(stages: list[Stage], evaluated: Stage | None, folder: Path) -> list[Record]:
+def read(stages: list[RecordedStage], evaluated: RecordedStage | None, folder: Path) -> list[Record]:
     """The records of these finished stages, each parent next to its children.
 
     `evaluated` is the stage `evaluate`, None where its scores belong to other models. Raises Mistake where a file of a

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.params import DEFAULT_INITIALISER
 from pipeline.storage import artifacts
-from pipeline.storage.dvc_lock import Stage
+from pipeline.storage.dvc_lock import RecordedStage
 from pipeline.tracking.run_records import tables
 from pipeline.tracking.run_records.record import Metrics, Record, RunFamily
 
@@ -22,7 +22,7 @@ FITTED = ("half_life_tokens", "r2", "horizon_1e-1", "horizon_1e-2", "horizon_1e-
 TITLE = "**The gradient at the farthest word, as a share of that at the last one** (mean over seeds)"
 
 
-def records(stage: Stage, folder: Path) -> list[Record]:
+def records(stage: RecordedStage, folder: Path) -> list[Record]:
     length = int(stage.item)
     paths = {
         "gradients.csv": artifacts.gradients(length),

@@ -6,7 +6,7 @@ from hashlib import md5
 from pathlib import Path
 
 from pipeline.storage import artifacts
-from pipeline.storage.dvc_lock import Stage, digest
+from pipeline.storage.dvc_lock import RecordedStage, digest
 from pipeline.storage.stages import STAGES
 
 EXPERIMENTS = {stage.name: stage.experiment for stage in STAGES if stage.experiment}
@@ -94,7 +94,7 @@ def tags(stage: str, unit: str, key: str, labels: dict) -> Strings:
     return {tag: str(value) for tag, value in values.items() if value != ""}
 
 
-def datasets(stage: Stage) -> list[Dataset]:
+def datasets(stage: RecordedStage) -> list[Dataset]:
     """The splits that a stage depends on."""
     splits = []
     for context, split in SPLIT_BY_CONTEXT.items():
@@ -108,7 +108,7 @@ def datasets(stage: Stage) -> list[Dataset]:
 class RunFamily:
     """The values that the parent run of a stage and its children share; makes their records."""
 
-    stage: Stage
+    stage: RecordedStage
     folder: Path
     params: Strings
     labels: dict = field(default_factory=dict)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipeline.science.statistics.lags import longest_lag_learned
 from pipeline.storage import artifacts
-from pipeline.storage.dvc_lock import Stage
+from pipeline.storage.dvc_lock import RecordedStage
 from pipeline.tracking.run_records import tables
 from pipeline.tracking.run_records.record import Record, RunFamily
 
@@ -12,7 +12,7 @@ CURVE = ("architecture", "signal")  # columns that identify a curve
 METRICS = {"accuracy": "accuracy", "solved": "solved"}
 
 
-def records(stage: Stage, folder: Path) -> list[Record]:
+def records(stage: RecordedStage, folder: Path) -> list[Record]:
     table = artifacts.read_text(folder / artifacts.RETENTION)
     checks = artifacts.read_text(folder / artifacts.RETENTION_CHECKS)
     rows = tables.rows(table)

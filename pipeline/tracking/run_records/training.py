@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 from pipeline.storage import artifacts
-from pipeline.storage.dvc_lock import Stage
+from pipeline.storage.dvc_lock import RecordedStage
 from pipeline.tracking.run_records import tables
 from pipeline.tracking.run_records.record import Metrics, Record, RunFamily, datasets
 
 
-def records(stage: Stage, summary: dict, evaluated: Stage | None, folder: Path) -> list[Record]:
+def records(stage: RecordedStage, summary: dict, evaluated: RecordedStage | None, folder: Path) -> list[Record]:
     """`summary`: the scores of this run in metrics.json, empty where nobody scored these models yet."""
     run = stage.values[f"train.runs.{stage.item}"]
     settings = stage.values[f"settings.{run['settings']}"]
@@ -44,7 +44,7 @@ def records(stage: Stage, summary: dict, evaluated: Stage | None, folder: Path) 
     return [parent, *children]
 
 
-def baseline(stage: Stage, summary: dict, folder: Path) -> Record:
+def baseline(stage: RecordedStage, summary: dict, folder: Path) -> Record:
     """The linear model of `evaluate`: one deterministic fit, so it has no children."""
     labels = {
         "architecture": "tfidf",

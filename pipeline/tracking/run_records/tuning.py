@@ -8,12 +8,12 @@ from collections import Counter
 from pathlib import Path
 
 from pipeline.storage import artifacts
-from pipeline.storage.dvc_lock import Stage
+from pipeline.storage.dvc_lock import RecordedStage
 from pipeline.tracking.run_records import tables
 from pipeline.tracking.run_records.record import Record, RunFamily
 
 
-def records(stage: Stage, folder: Path) -> list[Record]:
+def records(stage: RecordedStage, folder: Path) -> list[Record]:
     architecture, space = stage.item, stage.values["tune.space"]
     trials = artifacts.read_text(folder / artifacts.trials(architecture))
     tuned = artifacts.read_text(folder / artifacts.tuned(architecture))

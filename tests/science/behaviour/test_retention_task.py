@@ -96,7 +96,7 @@ def test_words_never_seen_in_training_have_no_effect(quick):
     )
     faster = quick.model_copy(update={"learning_rate": 0.01})
     _, weights = training.train("vanilla", faster, retention_task.VOCABULARY_SIZE, 0, examples, validation, silent)
-    model = architectures.restored("vanilla", faster, retention_task.VOCABULARY_SIZE, weights)
+    model = architectures.from_bytes("vanilla", faster, retention_task.VOCABULARY_SIZE, weights)
     network = inference.Network(model, faster)
     negative, positive = ([word] for word in retention_task.SIGNALS)
 

@@ -55,7 +55,7 @@ def test_an_exactly_zero_gradient_stays_zero_and_is_not_dropped():
 
 
 def test_a_float32_network_fades_further_than_float32_can_hold(settings):
-    model = architectures.initial("vanilla", settings, VOCABULARY, seed=0)
+    model = architectures.initial_model("vanilla", settings, VOCABULARY, seed=0)
     embeddings_VD, kernel_DH, recurrent_HH, *rest = model.get_weights()
     model.set_weights([0 * embeddings_VD, kernel_DH, 0.5 * recurrent_HH, *rest])  # all states 0: tanh is linear
     (curve,) = adjoint.curves(model, RANDOM.integers(2, VOCABULARY, (2, 801)))
@@ -81,7 +81,7 @@ def test_a_saturated_review_counts_as_dead_at_longer_lags(settings):
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_padding_after_the_text_fades_by_its_repeated_jacobian(settings, seed):
     """A network without a mask reads padding after the text as words."""
-    model = architectures.initial("vanilla", settings, VOCABULARY, seed)
+    model = architectures.initial_model("vanilla", settings, VOCABULARY, seed)
     model.set_weights([weight + 0.1 for weight in model.get_weights()])
     tokens_NT = np.pad(RANDOM.integers(2, VOCABULARY, (2, 7)), ((0, 0), (0, 400)))
     (curve,) = adjoint.curves(model, tokens_NT)
@@ -281,7 +281,7 @@ def test_the_cell_gradient_fades_by_the_forget_gate(forget):
 
 @pytest.mark.parametrize("forget", [1.0, 0.9])
 def test_an_lstm_with_fixed_gates_fades_by_the_forget_gate_alone(settings, forget):
-    model = architectures.initial("lstm", settings, VOCABULARY, seed=0)
+    model = architectures.initial_model("lstm", settings, VOCABULARY, seed=0)
     kernel_D4H, recurrent_H4H, bias_4H = (np.zeros_like(weight) for weight in model.get_layer("encoder").get_weights())
     bias_4H[:] = np.repeat([-50.0, min(logit_of(forget), 50.0), 0.0, 50.0], 5)  # i = 0, f, g, o = 1
     kernel_D4H[:, 10:15] = 1  # g is arbitrary
@@ -296,7 +296,7 @@ def test_an_lstm_with_fixed_gates_fades_by_the_forget_gate_alone(settings, forge
 
 def test_the_gradient_of_stacked_outputs_is_nonzero_at_one_step_only(settings):
     """Most tools plot this: the derivative by the stacked outputs of the layer, which the recurrence does not read."""
-    model = architectures.initial("vanilla", settings, VOCABULARY, seed=0)
+    model = architectures.initial_model("vanilla", settings, VOCABULARY, seed=0)
     tokens_NT = RANDOM.integers(2, VOCABULARY, (2, 7))
     layer = keras.layers.SimpleRNN(5, return_sequences=True)
     layer.build((None, 7, 3))
@@ -319,7 +319,7 @@ def keras_initialisation(settings):
     tokens_NT = np.random.default_rng(0).integers(2, 10_000, (64, 800))
     curves_800, curves_100, mean_squares = [], [], []
     for seed in range(5):
-        model = architectures.initial("vanilla", textbook, 10_000, seed)
+        model = architectures.initial_model("vanilla", textbook, 10_000, seed)
         (curve_800,) = adjoint.curves(model, tokens_NT)
         (curve_100,) = adjoint.curves(model, tokens_NT[:, :100])
         (cell,) = adjoint.tanh_cells(model)

@@ -23,7 +23,7 @@ def test_an_exponential_of_0_9_a_token_has_its_half_life_and_horizons():
 
 
 def test_the_half_life_of_keras_initialisation_has_a_closed_form():
-    assert decay.half_life_at_start(32, 64) == pytest.approx(np.log(2) / -np.log(1 - 0.016667), rel=1e-4)
+    assert decay.half_life_at_initialisation(32, 64) == pytest.approx(np.log(2) / -np.log(1 - 0.016667), rel=1e-4)
 
 
 def test_a_horizon_is_where_a_curve_stays_below_not_where_it_first_dips():
@@ -95,7 +95,7 @@ def test_resampled_medians_are_observed_values_around_the_median():
 
 
 def test_curves_of_two_and_three_seeds_have_their_own_intervals():
-    kind = dict.fromkeys(decay.GROUP, "any")
+    kind = dict.fromkeys(decay.CURVE_KIND, "any")
     parts = []
     for architecture, seeds in (("lstm", 2), ("vanilla", 3)):
         for seed in range(seeds):

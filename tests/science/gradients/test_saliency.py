@@ -38,7 +38,7 @@ def test_the_gradient_of_every_word_equals_the_keras_layers(settings, keras_floa
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_the_gradient_of_a_word_equals_finite_differences_of_the_logit(settings, keras_floats, architecture):
-    model = architectures.initial(architecture, settings, VOCABULARY, seed=0)
+    model = architectures.initial_model(architecture, settings, VOCABULARY, seed=0)
     if architecture == "lstm":
         model.get_layer("encoder").cell.bias.assign(np.repeat([0.0, 4.0, 0.0, 0.0], 5))  # else the first word is lost
     tokens_1T = np.random.default_rng(1).integers(2, VOCABULARY, (1, 100))

@@ -62,7 +62,7 @@ def test_parameter_counts_are_those_of_the_design(architecture, parameters):
     ],
 )
 def test_networks_compute_the_same_as_the_tutorials_own_lines(architecture, recurrent):
-    model = architectures.initial(architecture, TUTORIAL, 10_000, seed=1)
+    model = architectures.initial_model(architecture, TUTORIAL, 10_000, seed=1)
     tutorial_model = keras.Sequential(
         [
             keras.Input((100,)),
@@ -80,7 +80,7 @@ def test_networks_compute_the_same_as_the_tutorials_own_lines(architecture, recu
 
 def change_by_padding(architecture, settings):
     """Pads reviews of 7 words to 11 and returns the largest change of a probability."""
-    model = architectures.initial(architecture, settings, VOCABULARY, seed=0)
+    model = architectures.initial_model(architecture, settings, VOCABULARY, seed=0)
     longer = architectures.build(architecture, settings.model_copy(update={"sequence_length": 11}), VOCABULARY)
     longer.set_weights(model.get_weights())
     tokens_NT = words(2)
@@ -99,7 +99,7 @@ def test_without_a_mask_a_vanilla_network_reads_padding_as_a_word(settings):
 
 @every_architecture
 def test_only_feedforward_ignores_word_order(architecture, settings):
-    model = architectures.initial(architecture, settings, VOCABULARY, seed=0)
+    model = architectures.initial_model(architecture, settings, VOCABULARY, seed=0)
     tokens_NT = words(2)
     change = np.abs(model(tokens_NT) - model(tokens_NT[:, ::-1])).max()
     assert (change < 1e-6) == (architecture == "feedforward")
@@ -115,14 +115,14 @@ def test_the_network_has_dropout_layers_only_if_dropout_is_set(settings):
 
 @every_architecture
 def test_equal_weights_have_equal_bytes_and_are_restored_exactly(architecture, settings):
-    model = architectures.initial(architecture, settings, VOCABULARY, seed=3)
-    same_seed = architectures.initial(architecture, settings, VOCABULARY, seed=3)
-    other_seed = architectures.initial(architecture, settings, VOCABULARY, seed=4)
-    packed = architectures.packed(model)
-    assert architectures.packed(same_seed) == packed
-    assert architectures.packed(other_seed) != packed
+    model = architectures.initial_model(architecture, settings, VOCABULARY, seed=3)
+    same_seed = architectures.initial_model(architecture, settings, VOCABULARY, seed=3)
+    other_seed = architectures.initial_model(architecture, settings, VOCABULARY, seed=4)
+    packed = architectures.to_bytes(model)
+    assert architectures.to_bytes(same_seed) == packed
+    assert architectures.to_bytes(other_seed) != packed
 
-    longer = architectures.restored(
+    longer = architectures.from_bytes(
         architecture, settings.model_copy(update={"sequence_length": 9}), VOCABULARY, packed
     )
     for restored, original in zip(longer.get_weights(), model.get_weights(), strict=True):
@@ -133,7 +133,7 @@ def test_equal_weights_have_equal_bytes_and_are_restored_exactly(architecture, s
 @every_architecture
 def test_word_dropout_skips_words_in_training_but_never_the_last(architecture, mask, settings):
     long = settings.model_copy(update={"mask": mask, "sequence_length": 30})
-    model = architectures.initial(architecture, long, VOCABULARY, seed=0)
+    model = architectures.initial_model(architecture, long, VOCABULARY, seed=0)
     skipping = architectures.build(architecture, long.model_copy(update={"word_dropout": 0.99}), VOCABULARY)
     masked = architectures.build(architecture, long.model_copy(update={"mask": True}), VOCABULARY)
     skipping.set_weights(model.get_weights())

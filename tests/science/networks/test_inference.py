@@ -16,7 +16,7 @@ def test_probabilities_equal_keras_predict_for_any_number_of_reviews(architectur
     tokens_NT[:, :2] = 0
 
     for seed in (0, 1):  # seed 1 uses the function compiled for seed 0
-        model = architectures.initial(architecture, masked, VOCABULARY, seed)
+        model = architectures.initial_model(architecture, masked, VOCABULARY, seed)
         network = inference.Network(model, masked)
         expected = model.predict(tokens_NT, verbose=0)[:, 0]
         np.testing.assert_allclose(network.probabilities(tokens_NT), expected, rtol=1e-5)

@@ -23,5 +23,5 @@ def test_unpadded_reviews_are_those_that_are_long_enough():
 
 def test_chosen_reviews_are_spread_evenly_over_the_split():
     ten = sequences.Examples(np.arange(10)[:, None], np.arange(10))
-    assert sequences.evenly(ten, 4).labels_N.tolist() == [0, 2, 5, 7]
-    assert sequences.evenly(ten, 11).tokens_NT.ravel().tolist() == list(range(10))
+    assert sequences.spread_evenly(ten, 4).labels_N.tolist() == [0, 2, 5, 7]
+    assert sequences.spread_evenly(ten, 11).tokens_NT.ravel().tolist() == list(range(10))

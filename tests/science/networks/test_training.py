@@ -104,7 +104,7 @@ def test_losses_equal_those_of_a_plain_fit_over_the_same_batches(settings):
     """The plain fit uses the tutorial's own layers, `compile` and `fit`, without XLA, for 48 updates."""
     history, _ = trained("vanilla", settings)
 
-    initial_model = architectures.initial("vanilla", settings, VOCABULARY, seed=0)
+    initial_model = architectures.initial_model("vanilla", settings, VOCABULARY, seed=0)
     plain_model = keras.Sequential(
         [keras.layers.Embedding(VOCABULARY, 3), keras.layers.SimpleRNN(5), keras.layers.Dense(1, activation="sigmoid")]
     )
@@ -149,7 +149,7 @@ def test_the_weights_are_from_the_epoch_with_the_lowest_validation_loss(settings
     assert best_row["epoch"] < len(history) == 6
     assert [row["epoch"] for row in history if row["best"]] == [best_row["epoch"]]
 
-    model = architectures.restored("vanilla", fast, VOCABULARY, weights)
+    model = architectures.from_bytes("vanilla", fast, VOCABULARY, weights)
     model.compile(loss="binary_crossentropy")
     loss = model.evaluate(validation.tokens_NT, validation.labels_N, verbose=0)
     assert loss == pytest.approx(best_row["validation/loss"], rel=1e-5)
@@ -179,7 +179,7 @@ def test_with_weight_averaging_the_averages_are_validated_and_returned(settings)
     data = learnable(80)
     history, packed = trained("vanilla", averaged, data=data)
 
-    model = architectures.initial("vanilla", averaged, VOCABULARY, seed=0)
+    model = architectures.initial_model("vanilla", averaged, VOCABULARY, seed=0)
     model.compile(optimizer=keras.optimizers.Adam(0.01), loss="binary_crossentropy")
     averaging = Averaging()
     batches = training.shuffled(data, 4, seed=0)
@@ -191,7 +191,7 @@ def test_with_weight_averaging_the_averages_are_validated_and_returned(settings)
         losses.append(model.evaluate(VALIDATION.tokens_NT, VALIDATION.labels_N, verbose=0))
     np.testing.assert_allclose([row["validation/loss"] for row in history], losses, rtol=1e-4)
 
-    weights = architectures.restored("vanilla", averaged, VOCABULARY, packed).get_weights()
+    weights = architectures.from_bytes("vanilla", averaged, VOCABULARY, packed).get_weights()
     for weight, average in zip(weights, averaging.after_epoch[best_epoch(history) - 1], strict=True):
         np.testing.assert_allclose(weight, average, rtol=1e-3, atol=1e-5)
 
@@ -227,7 +227,7 @@ def test_watching_does_not_change_the_result(watched):
 
 def test_watched_norms_are_those_of_the_gradient_before_clipping(watched):
     settings, calls, _ = watched
-    model = architectures.initial("vanilla", settings, VOCABULARY, 0)
+    model = architectures.initial_model("vanilla", settings, VOCABULARY, 0)
     tokens_NT, labels_N = next(iter(training.shuffled(DATA, settings.batch_size, 0)))
     with tf.GradientTape() as tape:
         loss = keras.losses.BinaryCrossentropy()(labels_N[:, None], model(tokens_NT))
@@ -241,7 +241,7 @@ def test_watched_norms_are_those_of_the_gradient_before_clipping(watched):
 
 
 def test_a_loss_that_is_not_finite_stops_the_training_with_an_error(settings, monkeypatch):
-    initial = architectures.initial
+    initial = architectures.initial_model
 
     def broken_initial(*arguments):
         model = initial(*arguments)

@@ -7,12 +7,14 @@ from tests.science.invented import chunk, halves
 
 def card(source, length=2, size=100, change=lambda table: None):
     """Prepares the reviews as the stage `prepare` does and returns their card. `change` edits the table before."""
-    table, tokens = tokenizer.gathered([source])
-    fates = splits.allot(table, 0.1, 0.2)
+    table, tokens = tokenizer.tokenise_reviews([source])
+    fates = splits.assign_splits(table, 0.1, 0.2)
     rows = {name: (fates["fate"] == name).to_numpy() for name in SPLITS}
-    train_words = tokenizer.ranked(tokens.filter(rows["train"]))
+    train_words = tokenizer.rank_words(tokens.filter(rows["train"]))
     words = tokenizer.vocabulary(train_words, size)
-    encoded = {name: tokenizer.encoded(table[chosen], tokens.filter(chosen), words) for name, chosen in rows.items()}
+    encoded = {
+        name: tokenizer.encode_split(table[chosen], tokens.filter(chosen), words) for name, chosen in rows.items()
+    }
     change(table)
     return data_card.card(table, fates, encoded, len(words), len(train_words), "csv", "the rule", length)
 

@@ -10,7 +10,7 @@ from tests.science.invented import chunk, halves, numbered, table
 
 
 def fate(reviews, validation_share=0.1, test_share=0.2):
-    return splits.allot(table(reviews), validation_share, test_share)["fate"]
+    return splits.assign_splits(table(reviews), validation_share, test_share)["fate"]
 
 
 def rule(reviews):
@@ -64,7 +64,7 @@ def test_blocks_are_cut_per_label_even_if_labels_alternate():
 
 
 def test_texts_that_differ_only_in_signs_are_copies():
-    fates = splits.allot(table(numbered(20, {9: "REVIEW <br /> 0!"})), 0.1, 0.2)
+    fates = splits.assign_splits(table(numbered(20, {9: "REVIEW <br /> 0!"})), 0.1, 0.2)
     assert fates["fate"][9] == fates["fate"][0] == "train"
     assert fates["plain"][9] == "test"
 

@@ -117,7 +117,7 @@ def test_many_texts_have_the_tokens_of_single_texts_and_the_definition(texts):
 
 def test_equal_texts_and_equal_words_have_equal_numbers_across_chunks():
     chunks = [chunk(["a b", "A b!", "", "c"], [0] * 4), chunk(["c", "a b", "...", "a"], [1] * 4)]
-    table, tokens = tokenizer.gathered(chunks)
+    table, tokens = tokenizer.tokenise_reviews(chunks)
     assert table["exact"].tolist() == [0, 1, 2, 3, 3, 0, 4, 5]
     assert table["normalised"].tolist() == [0, 0, 1, 2, 2, 0, 1, 3]
     assert table["length_tokens"].tolist() == [2, 2, 0, 1, 1, 2, 0, 1]
@@ -125,7 +125,7 @@ def test_equal_texts_and_equal_words_have_equal_numbers_across_chunks():
 
 
 def test_other_word_order_or_boundaries_give_another_number():
-    table, _ = tokenizer.gathered([chunk(["a b", "b a", "ab", "a b b"], [0] * 4)])
+    table, _ = tokenizer.tokenise_reviews([chunk(["a b", "b a", "ab", "a b b"], [0] * 4)])
     assert table["normalised"].nunique() == 4
 
 
@@ -134,12 +134,12 @@ def test_other_word_order_or_boundaries_give_another_number():
 
 def test_words_rank_by_count_then_in_alphabetical_order():
     tokens = lists(["b", "c", "b"], ["é", "c", "d", "a"])
-    assert tokenizer.ranked(tokens).to_pylist() == ["b", "c", "a", "d", "é"]
+    assert tokenizer.rank_words(tokens).to_pylist() == ["b", "c", "a", "d", "é"]
 
 
 def test_only_words_of_the_chosen_reviews_are_ranked():
     tokens = lists(["a", "b"], ["c"], ["b"])
-    assert tokenizer.ranked(tokens.filter(pa.array([False, True, True]))).to_pylist() == ["b", "c"]
+    assert tokenizer.rank_words(tokens.filter(pa.array([False, True, True]))).to_pylist() == ["b", "c"]
 
 
 def test_the_vocabulary_size_includes_the_special_tokens():
@@ -157,9 +157,9 @@ def test_ids_are_positions_in_the_vocabulary_or_unknown():
 
 
 def test_an_encoded_split_keeps_number_label_and_full_length():
-    table, tokens = tokenizer.gathered([numbered(4).loc[:1], numbered(4).loc[2:]])
+    table, tokens = tokenizer.tokenise_reviews([numbered(4).loc[:1], numbered(4).loc[2:]])
     chosen = np.array([False, True, False, True])
-    split = tokenizer.encoded(table[chosen], tokens.filter(chosen), [*SPECIAL_TOKENS, "review", "3"])
+    split = tokenizer.encode_split(table[chosen], tokens.filter(chosen), [*SPECIAL_TOKENS, "review", "3"])
     assert split["review"].tolist() == [1, 3]
     assert split["label"].tolist() == [0, 1]
     assert [ids.tolist() for ids in split["tokens"]] == [[2, 1], [2, 3]]
@@ -167,9 +167,9 @@ def test_an_encoded_split_keeps_number_label_and_full_length():
 
 
 def test_a_text_has_the_same_ids_alone_and_in_a_split():
-    table, tokens = tokenizer.gathered([chunk(["It’s a film", "a dull one"], [1, 0])])
+    table, tokens = tokenizer.tokenise_reviews([chunk(["It’s a film", "a dull one"], [1, 0])])
     words = [*SPECIAL_TOKENS, "a", "it's", "one"]
-    split = tokenizer.encoded(table, tokens, words)
+    split = tokenizer.encode_split(table, tokens, words)
     ids = {word: number for number, word in enumerate(words)}
     alone = tokenizer.encode(tokenizer.tokenise("It’s a film"), ids)
     assert split["tokens"][0].tolist() == alone.tolist() == [3, 2, 1]

@@ -14,7 +14,7 @@ from typing import Any
 
 from pipeline.params import Mistake, Params, document
 from pipeline.storage import artifacts, dvc_lock
-from pipeline.storage.dvc_lock import Stage
+from pipeline.storage.dvc_lock import RecordedStage
 from pipeline.storage.stages import STAGES, dvc_names
 
 CODE = "pipeline/"
@@ -53,7 +53,7 @@ def listed(params: Params) -> list[str]:
     return dvc_names(params)
 
 
-def demand(stage: str, params: Params, folder: Path) -> dict[str, Stage]:
+def demand(stage: str, params: Params, folder: Path) -> dict[str, RecordedStage]:
     """Every stage that `stage` reads from, by name, as dvc.lock records it.
 
     Raise Mistake if one of them is missing or stale, or if one of its files differs from the recorded one.
@@ -65,7 +65,7 @@ def demand(stage: str, params: Params, folder: Path) -> dict[str, Stage]:
     return stages
 
 
-def sources(stage: str, params: Params, folder: Path) -> dict[str, Stage]:
+def sources(stage: str, params: Params, folder: Path) -> dict[str, RecordedStage]:
     """The same stages without comparing files; raise Mistake if dvc.lock lacks one."""
     kinds = above(stage, document(folder / "dvc.yaml")["stages"])
     names = [name for name in listed(params) if name.partition("@")[0] in kinds]
@@ -99,12 +99,12 @@ def _fixed_part(entry: str | dict) -> str:
     return path.partition("${")[0]
 
 
-def maker(path: str, stages: dict[str, Stage]) -> Stage:
+def maker(path: str, stages: dict[str, RecordedStage]) -> RecordedStage:
     """The stage that made a path."""
     return next(stage for stage in stages.values() if _overlap_any([path], stage.outs))
 
 
-def runs_behind(path: str, stages: dict[str, Stage]) -> dict[str, Stage]:
+def runs_behind(path: str, stages: dict[str, RecordedStage]) -> dict[str, RecordedStage]:
     """The nearest stages upstream of a path that MLflow shows as runs, by name."""
     stage = maker(path, stages)
     if stage.name.partition("@")[0] in RUNS:
@@ -130,7 +130,7 @@ def _overlap_any(paths: Iterable[str], others: Iterable[str]) -> bool:
     return any(overlap(path, other) for path, other in product(paths, others))
 
 
-def differences(stages: Iterable[Stage], folder: Path, code: bool = False) -> list[LockMismatch]:
+def differences(stages: Iterable[RecordedStage], folder: Path, code: bool = False) -> list[LockMismatch]:
     """Everything about these stages that differs from dvc.lock: parameters, inputs and outputs.
 
     Modules are compared only with `code`. A missing input or output does not count, because nothing reads it. A file
@@ -154,7 +154,7 @@ def differences(stages: Iterable[Stage], folder: Path, code: bool = False) -> li
     return [mismatch for mismatch in mismatches if mismatch.made or not _overlap_any([mismatch.path], wrong_outs)]
 
 
-def _parameter_mismatches(stage: Stage, file: str, document: dict) -> list[LockMismatch]:
+def _parameter_mismatches(stage: RecordedStage, file: str, document: dict) -> list[LockMismatch]:
     mismatches = []
     for key, recorded in stage.params[file].items():
         current = _value_at(document, key)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.params import document
-from pipeline.storage import dvc_lock, recorded_files
-from pipeline.storage.dvc_lock import Stage
+from pipeline.storage import dvc_lock, lock_comparison
+from pipeline.storage.dvc_lock import RecordedStage
 
 ROOT = Path(__file__).parents[2]
 TRAIN = "train@vanilla-textbook"
@@ -14,13 +14,13 @@ WEIGHTS = "models/vanilla-textbook/weights"
 
 
 def differences(project, **options):
-    return recorded_files.differences(dvc_lock.finished(project).values(), project, **options)
+    return lock_comparison.differences(dvc_lock.finished(project).values(), project, **options)
 
 
 def test_files_and_folders_that_dvc_has_just_made_match_the_lock(project):
     assert differences(project, code=True) == []
     for stage in dvc_lock.finished(project).values():
-        assert {path: recorded_files.hash_of(project / path) for path in stage.outs} == stage.outs
+        assert {path: lock_comparison.hash_of(project / path) for path in stage.outs} == stage.outs
 
 
 def test_one_flipped_bit_is_reported_once_with_the_stage_that_made_it(project):
@@ -68,15 +68,15 @@ def test_a_stage_whose_input_has_changed_is_stale(project, file, old, new, stale
 
 def test_the_stages_above_another_made_its_inputs():
     stages = document(ROOT / "dvc.yaml")["stages"]
-    assert recorded_files.above("prepare", stages) == set()
-    assert recorded_files.above("train", stages) == {"prepare"}
-    assert recorded_files.above("claims", stages) == {"prepare", "train", "evaluate", "gradients", "retention"}
-    assert recorded_files.above("report", stages) == stages.keys() - {"report", "track"}
+    assert lock_comparison.above("prepare", stages) == set()
+    assert lock_comparison.above("train", stages) == {"prepare"}
+    assert lock_comparison.above("claims", stages) == {"prepare", "train", "evaluate", "gradients", "retention"}
+    assert lock_comparison.above("report", stages) == stages.keys() - {"report", "track"}
 
 
 def test_the_maker_of_a_file_is_the_stage_with_its_folder(project):
     stages = dvc_lock.finished(project)
-    assert recorded_files.maker("models/vanilla-tuned/weights", stages).name == "train@vanilla-tuned"
+    assert lock_comparison.maker("models/vanilla-tuned/weights", stages).name == "train@vanilla-tuned"
 
 
 def test_the_runs_behind_a_file_are_the_nearest_that_mlflow_shows():
@@ -89,10 +89,10 @@ def test_the_runs_behind_a_file_are_the_nearest_that_mlflow_shows():
         "claims": (["metrics", "curves"], "claims"),
     }
     stages = {
-        name: Stage(name, {}, dict.fromkeys(deps, "hash"), {out: "hash"})
+        name: RecordedStage(name, {}, dict.fromkeys(deps, "hash"), {out: "hash"})
         for name, (deps, out) in inputs_and_outputs.items()
     }
-    assert list(recorded_files.runs_behind("metrics", stages)) == ["train@a", "train@b"]
-    assert list(recorded_files.runs_behind("curves/5", stages)) == ["gradients@5"]
-    assert list(recorded_files.runs_behind("claims", stages)) == ["train@a", "train@b", "gradients@5"]
-    assert recorded_files.runs_behind("data", stages) == {}
+    assert list(lock_comparison.runs_behind("metrics", stages)) == ["train@a", "train@b"]
+    assert list(lock_comparison.runs_behind("curves/5", stages)) == ["gradients@5"]
+    assert list(lock_comparison.runs_behind("claims", stages)) == ["train@a", "train@b", "gradients@5"]
+    assert lock_comparison.runs_behind("data", stages) == {}

@@ -266,7 +266,7 @@ def test_json_names_the_first_difference(project, capsys):
         (
             lambda project: Path("dvc.lock").write_text('{"stages"'),
             [],
-            "dvc.lock: not whole; was DVC",
+            "dvc.lock: truncated, perhaps because DVC",
         ),
         (
             lambda project: Path("dvc.lock").unlink(),

@@ -9,17 +9,17 @@ Axes: N reviews, T tokens, H hidden units, L lags, S steps, C singular values, R
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import keras
 import numpy as np
 import pandas as pd
 
-from pipeline.params import DEFAULT_INITIALISER, Settings
+from pipeline.params import DEFAULT_INITIALISER
 from pipeline.science.behaviour import probes, word_effect
 from pipeline.science.gradients import adjoint, decay, jacobians, saliency
+from pipeline.science.length_study_inputs import Length
 from pipeline.science.networks import architectures, inference, training
-from pipeline.science.networks.sequences import Examples
 
 OWN_COLUMNS = ["architecture", "sequence_length", "trained_length", "seed"]
 CURVE_AXES = [*decay.CURVE_KIND, "epoch", "seed"]
@@ -62,20 +62,6 @@ NORM_QUANTILES = {
 LARGE_NORM = 10
 LEADING_DIRECTIONS = 8  # Lyapunov exponents at lengths without training; at other lengths, one per unit
 WARM_UP = 50  # tokens, or a quarter of a shorter text
-
-
-@dataclass(frozen=True)
-class Length:
-    """The inputs that all cells of one length share. The reviews are validation reviews without padding."""
-
-    settings: Settings  # the textbook's, with this sequence length
-    vocabulary_size: int
-    textbook_length: int
-    sets: tuple[Examples, Examples] | None  # for training and validation; None if nothing is trained at this length
-    reviews: tuple[Examples, Examples, Examples]  # for gradients and probes; for the word effect; for Jacobians
-    strong_words: tuple[np.ndarray, np.ndarray]
-    bag_of_words_accuracy: float
-    spectra: bool
 
 
 def cell(

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.science import length_study
 from pipeline.science.gradients import adjoint, decay
+from pipeline.science.length_study_inputs import Length
 from pipeline.science.networks import architectures, training
 from tests.science.conftest import LENGTH, VOCABULARY, learnable
 
@@ -20,7 +21,7 @@ def silent(_row):
 
 def length_of(settings, tokens, trained_here):
     sets = (learnable(16, tokens), learnable(8, tokens, seed=1)) if trained_here else None
-    return length_study.Length(
+    return Length(
         settings=settings.model_copy(update={"sequence_length": tokens, "epochs": 1}),
         vocabulary_size=VOCABULARY,
         textbook_length=LENGTH,

@@ -1,0 +1,22 @@
+"""The inputs of the sequence-length study. The stage's own process makes them, and this module needs no TensorFlow."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.params import Settings
+from pipeline.science.networks.sequences import Examples
+
+
+@dataclass(frozen=True)
+class Length:
+    """The inputs that all cells of one length share. The reviews are validation reviews without padding."""
+
+    settings: Settings  # the textbook's, with this sequence length
+    vocabulary_size: int
+    textbook_length: int
+    sets: tuple[Examples, Examples] | None  # for training and validation; None if nothing is trained at this length
+    reviews: tuple[Examples, Examples, Examples]  # for gradients and probes; for the word effect; for Jacobians
+    strong_words: tuple[np.ndarray, np.ndarray]  # ids of positive and of negative words
+    bag_of_words_accuracy: float  # on the reviews for probes
+    spectra: bool  # whether to compute singular values and time constants

@@ -16,7 +16,9 @@ class Length:
     vocabulary_size: int
     textbook_length: int
     sets: tuple[Examples, Examples] | None  # for training and validation; None if nothing is trained at this length
-    reviews: tuple[Examples, Examples, Examples]  # for gradients and probes; for the word effect; for Jacobians
+    reviews: Examples  # for the curves of dz/dh and the probes
+    memory_reviews: Examples  # for the word effect, the gradients of words and the curves in training
+    jacobian_reviews: Examples
     strong_words: tuple[np.ndarray, np.ndarray]  # ids of positive and of negative words
-    bag_of_words_accuracy: float  # on the reviews for probes
+    bag_of_words_accuracy: float  # on `reviews`
     spectra: bool  # whether to compute singular values and time constants

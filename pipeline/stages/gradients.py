@@ -1,6 +1,7 @@
 """gradients@{sequence_length}: measures how gradients and memory fade, for all architectures, at one length."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -9,8 +10,10 @@ from pipeline.science.behaviour import probes, word_effect
 from pipeline.science.gradients import decay
 from pipeline.science.length_study_inputs import Length
 from pipeline.science.networks import sequences
-from pipeline.stages.context import Context, Report
 from pipeline.storage import artifacts
+
+if TYPE_CHECKING:
+    from pipeline.stages.context import Context, Report
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Cell:
     thorough: bool
 
 
-def main(context: Context) -> None:
+def main(context: "Context") -> None:
     """Writes the curves, word effects, probes, dynamics and decay of one sequence length."""
     params = context.params
     sequence_length = int(context.item)
@@ -34,14 +37,15 @@ def main(context: Context) -> None:
     cells = dict(enumerate(_cells(sequence_length, params)))
     kinds = {number: cell.architecture for number, cell in cells.items()}
 
-    tags = {}
-    for number, cell in cells.items():
-        tags[number] = {
+    tags = {
+        number: {
             "architecture": cell.architecture,
             "settings": "textbook",
             "seed": cell.seed,
             "sequence_length": sequence_length,
         }
+        for number, cell in cells.items()
+    }
 
     name = f"gradients at {sequence_length} tokens, cell"
     with context.tracker.live(context.stage, tags) as log:
@@ -101,16 +105,12 @@ def _length(sequence_length: int, params: Params) -> Length:
     if _trains_at(sequence_length, params):
         sets = training, sequences.examples(validation, sequence_length)
 
-    reviews = (
-        sequences.spread_evenly(unpadded, params.gradients.reviews),
-        sequences.spread_evenly(unpadded, params.gradients.memory_reviews),
-        sequences.spread_evenly(unpadded, params.gradients.jacobian_reviews),
-    )
+    reviews = sequences.spread_evenly(unpadded, params.gradients.reviews)
     bag_of_words_accuracy = probes.bag_of_words_accuracy(
         training.tokens_NT,
         training.labels_N,
-        reviews[0].tokens_NT,
-        reviews[0].labels_N,
+        reviews.tokens_NT,
+        reviews.labels_N,
     )
 
     return Length(
@@ -119,6 +119,8 @@ def _length(sequence_length: int, params: Params) -> Length:
         textbook_length=textbook.sequence_length,
         sets=sets,
         reviews=reviews,
+        memory_reviews=sequences.spread_evenly(unpadded, params.gradients.memory_reviews),
+        jacobian_reviews=sequences.spread_evenly(unpadded, params.gradients.jacobian_reviews),
         strong_words=word_effect.strong_words(train["tokens"], train["label"], params.gradients.words),
         bag_of_words_accuracy=bag_of_words_accuracy,
         spectra=params.gradients.spectra,
@@ -127,7 +129,7 @@ def _length(sequence_length: int, params: Params) -> Length:
 
 def _cells(sequence_length: int, params: Params) -> list[Cell]:
     """Returns all cells. The slow architectures go first, so that no worker has a long cell left at the end."""
-    cells = []
+    cells: list[Cell] = []
     for architecture in reversed(params.gradients.architectures):
         for seed in measured_seeds(architecture, sequence_length, params):
             weights = artifacts.read_weights(artifacts.weights(f"{architecture}-textbook", seed))
@@ -136,7 +138,7 @@ def _cells(sequence_length: int, params: Params) -> list[Cell]:
     return cells
 
 
-def _measure(length: Length, cell: Cell, report: Report) -> dict[str, pd.DataFrame]:
+def _measure(length: Length, cell: Cell, report: "Report") -> dict[str, pd.DataFrame]:
     """Returns the tables of one cell. Raises Mistake if training diverges."""
     from pipeline.science import length_study  # imported here: the driver needs no TensorFlow
     from pipeline.science.networks import training

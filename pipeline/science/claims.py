@@ -99,7 +99,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence with its measures. A measure is None if the study lacks its networks or its table."""
+    """A sentence with its measures. None replaces a measure that the study cannot provide."""
 
     name: str
     sentence: str  # the tutorial's

@@ -154,7 +154,8 @@ class _Measurements:
         tokens_NT = self._length.memory_reviews.tokens_NT
         probability_N = network.probabilities(tokens_NT)
         residual_N = probability_N - self._length.memory_reviews.labels_N
-        self._add_number("residual", np.median(np.abs(residual_N)), len(residual_N), axes)
+        median_residual = np.median(np.abs(residual_N))
+        self._add_number("residual", median_residual, len(residual_N), axes)
 
         if model.name in adjoint.TANH_ARCHITECTURES:
             self._add_gradients_of_words(model, residual_N, axes)
@@ -228,16 +229,37 @@ class _Measurements:
 
         for backward_pass in passes:
             cosine_LN = backward_pass.weight_cosine(residual_N, lags)
-            self._add_medians("weight_cosine", backward_pass.cell.direction, lags, cosine_LN, axes)
+            self._add_medians(
+                "weight_cosine",
+                backward_pass.cell.direction,
+                lags,
+                cosine_LN,
+                axes,
+            )
+
         for gradient in gradients:
             own_x_LND = x_LND[::-1] if gradient.direction == "backward" else x_LND
             size_LN = np.abs(gradient.times_input(own_x_LND)[lags])
-            self._add_medians("size_of_gradient_times_input", gradient.direction, lags, size_LN, axes)
+            self._add_medians(
+                "size_of_gradient_times_input",
+                gradient.direction,
+                lags,
+                size_LN,
+                axes,
+            )
+
         if len(passes) > 1:
             cosine_LN = saliency.cosine_of_directions(*gradients[:2])[lags]
             self._add_medians("direction_cosine", "both", lags, cosine_LN, axes)
 
-    def _add_medians(self, measure: str, direction: str, lags: Sequence[int], value_LN, axes: dict) -> None:
+    def _add_medians(
+        self,
+        measure: str,
+        direction: str,
+        lags: Sequence[int],
+        value_LN,
+        axes: dict,
+    ) -> None:
         """Adds the median over the reviews with a finite value, by lag."""
         axes = {**axes, "direction": direction}
         for lag, value_N in zip(lags, value_LN, strict=True):

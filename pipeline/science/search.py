@@ -70,8 +70,18 @@ def distributions(space: Space) -> dict[str, BaseDistribution]:
 
 def _distribution(dimension: Dimension) -> BaseDistribution:
     if isinstance(dimension.low, int) and isinstance(dimension.high, int):
-        return IntDistribution(dimension.low, dimension.high, log=dimension.log, step=int(dimension.step or 1))
-    return FloatDistribution(dimension.low, dimension.high, log=dimension.log, step=dimension.step)
+        return IntDistribution(
+            dimension.low,
+            dimension.high,
+            log=dimension.log,
+            step=int(dimension.step or 1),
+        )
+    return FloatDistribution(
+        dimension.low,
+        dimension.high,
+        log=dimension.log,
+        step=dimension.step,
+    )
 
 
 def search(
@@ -95,8 +105,14 @@ def search(
     """
     while len(recorded := study.trials) < trials:
         first = len(recorded) // wave * wave
-        size = min(wave, trials - first)
-        proposals = _proposals(recorded[:first], space, start, size, startup_trials, seed + first)
+        proposals = _proposals(
+            recorded[:first],
+            space,
+            start,
+            min(wave, trials - first),
+            startup_trials,
+            seed + first,
+        )
         _complete_wave(study, space, recorded, proposals, evaluate)
 
     study.set_user_attr(WAVE_OUTCOMES, {})
@@ -219,7 +235,14 @@ def trial(
 
     parameters = architectures.build(architecture, settings, vocabulary_size).count_params()
     try:
-        training.train(architecture, settings, vocabulary_size, seed, *examples, report=observe)
+        training.train(
+            architecture,
+            settings,
+            vocabulary_size,
+            seed,
+            *examples,
+            report=observe,
+        )
     except _RungReached:
         pass
     except training.Diverged as error:
@@ -246,7 +269,14 @@ def train_in_full(
     scores: Scores = {}
     for seed in seeds:
         try:
-            history, _ = training.train(architecture, settings, vocabulary_size, seed, *examples, report=report)
+            history, _ = training.train(
+                architecture,
+                settings,
+                vocabulary_size,
+                seed,
+                *examples,
+                report=report,
+            )
         except training.Diverged:
             scores[str(seed)] = None
         else:
@@ -359,7 +389,8 @@ def choose(rows: list[dict]) -> tuple[str, str]:
     if not finalists:
         return START, NO_RIVAL
 
-    ahead = [row for row in finalists if not row["dropped"] and row["difference"] > row["standard_error"]]
+    remaining = [row for row in finalists if not row["dropped"]]
+    ahead = [row for row in remaining if row["difference"] > row["standard_error"]]
     if not ahead:
         return START, KEPT
 
@@ -380,7 +411,13 @@ def regret(
     diverges.
     """
     if chosen == START:
-        return {"difference": 0.0, "low": None, "high": None, "start": {}, "chosen": {}}
+        return {
+            "difference": 0.0,
+            "low": None,
+            "high": None,
+            "start": {},
+            "chosen": {},
+        }
 
     compared = {START: contestants[START], chosen: contestants[chosen]}
     results = _trained(study, compared, seeds, train)

@@ -11,13 +11,9 @@ from pipeline.science.behaviour import probes
 from pipeline.science.gradients import adjoint, decay
 from pipeline.science.length_study_inputs import Length
 from pipeline.science.networks import architectures, training
-from tests.science.conftest import LENGTH, VOCABULARY, learnable
+from tests.science.conftest import LENGTH, VOCABULARY, learnable, silent
 
 OTHER_INITIALISERS = {"glorot_uniform", "0.9 orthogonal", "identity"}
-
-
-def silent(_row):
-    pass
 
 
 def length_of(settings, tokens, trained_here):

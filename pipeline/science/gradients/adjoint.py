@@ -23,7 +23,7 @@ REVIEWS_AT_ONCE = 192  # large enough to make calls cheap, small enough that the
 STEPS_PER_SCALE = 4  # a squared norm fits into a float64 even if every one of the 4 steps scales it by 1e-38 or 1e38
 TANH_ARCHITECTURES = ("vanilla", "bidirectional")
 
-Step = tuple[np.ndarray, np.ndarray, np.ndarray]
+Step = tuple[np.ndarray, np.ndarray, np.ndarray]  # dz/dstate, delta (both scaled), log10 of their scale
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def _minus_product(a, b, c, out):
 
 
 def adjoint_scan(slope_TNH, recurrent_HH, readout_H) -> np.ndarray:
-    """Returns log10_norm_NL of dz/dh_t, from the last state back. The arguments are those of `adjoint`."""
+    """Returns log10_norm_NL of dz/dh_t, from the last state back. It takes the arguments of `adjoint`."""
     return log10_norm_by_lag(adjoint(slope_TNH, recurrent_HH, readout_H))
 
 

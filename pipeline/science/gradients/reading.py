@@ -160,8 +160,9 @@ def _ends_of_prefixes(cell: adjoint.TanhCell, tokens_T):
     """Returns state_TH. Row t is the last state of a backward direction if the text ends at word t."""
     state_TH = np.zeros((len(tokens_T), len(cell.readout_H)))
     for t in reversed(range(len(tokens_T))):
+        drive_H = cell.drive_VH[tokens_T[t]]
         # word t is in every prefix that ends with it or later
-        state_TH[t:] = np.tanh(cell.drive_VH[tokens_T[t]] + state_TH[t:] @ cell.recurrent_HH)
+        state_TH[t:] = np.tanh(drive_H + state_TH[t:] @ cell.recurrent_HH)
     return state_TH
 
 

@@ -60,8 +60,15 @@ def retention(
     # The second number of each random state separates batches (0), checks (1) and the test (2).
     checked = random_sequences(signal, lag, HELD_OUT, np.random.default_rng((seed, 1)))
     tested = random_sequences(signal, lag, HELD_OUT, np.random.default_rng((seed, 2)))
-    checks = _Checks(report)
+    checks: list[dict] = []
 
+    def check(epoch, logs):
+        accuracy = float(logs["val_accuracy"])
+        checks.append({"updates": (epoch + 1) * CHECKED_EVERY, "accuracy": accuracy})
+        report({"epoch": epoch + 1, "validation/accuracy": accuracy})
+        checking.model.stop_training = accuracy > ENOUGH
+
+    checking = keras.callbacks.LambdaCallback(on_epoch_end=check)
     model = training.fitted(
         start,
         settings,
@@ -71,15 +78,15 @@ def retention(
         steps_per_epoch=CHECKED_EVERY,
         epochs=updates // CHECKED_EVERY,
         validation_data=training.in_order(checked),
-        callbacks=[checks],
+        callbacks=[checking],
     )
     accuracy = model.evaluate(training.in_order(tested), verbose=0, return_dict=True)["accuracy"]
 
     return {
         "accuracy": float(accuracy),
         "solved": bool(accuracy > solved),
-        "updates": checks.rows[-1]["updates"],
-        "checks": checks.rows,
+        "updates": checks[-1]["updates"],
+        "checks": checks,
     }
 
 
@@ -122,18 +129,3 @@ def fresh_batches(signal: str, settings: Settings, lag: int, seed: int) -> tf.da
     labels = tf.TensorSpec((settings.batch_size,), tf.float32)
     dataset = tf.data.Dataset.from_generator(batches, output_signature=(tokens, labels))
     return training.sequential(dataset)
-
-
-class _Checks(keras.callbacks.Callback):
-    """Collects the accuracy of each check and stops training when it exceeds ENOUGH."""
-
-    def __init__(self, report: Callable[[dict], None]):
-        super().__init__()
-        self.rows: list[dict] = []
-        self._report = report
-
-    def on_epoch_end(self, epoch, logs):
-        accuracy = float(logs["val_accuracy"])
-        self.rows.append({"updates": (epoch + 1) * CHECKED_EVERY, "accuracy": accuracy})
-        self._report({"epoch": epoch + 1, "validation/accuracy": accuracy})
-        self.model.stop_training = accuracy > ENOUGH

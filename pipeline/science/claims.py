@@ -1,12 +1,11 @@
-"""The tutorial's sentences, each with its test, its numbers and a verdict that the numbers decide.
+"""The tutorial's sentences, each with its test, its measures and a verdict that the measures decide.
 
-A deciding measure has a threshold, declared in params.yaml, and the side of it on which the sentence places the number.
-It `holds` where its whole interval lies on that side and `does not hold` where the whole interval lies on the other.
-It is `not shown` where the interval contains the threshold or is missing. A measure without a threshold informs and
-decides nothing.
+A deciding measure has a threshold from params.yaml and the side of it on which the sentence places the number. It
+`holds` if its whole interval lies on that side, and it `does not hold` if the whole interval lies on the other side. It
+is `not shown` if the interval contains the threshold or is missing. A measure without a threshold decides nothing.
 
-A sentence `holds` where all its deciding measures do, and `partly` where some do. Where none holds, it `does not hold`
-if one measure does not, and is `not shown` otherwise.
+A sentence `holds` if all its deciding measures hold, and `partly` if only some of them hold. If none of them holds, the
+sentence `does not hold` if at least one measure does not hold, and it is `not shown` otherwise.
 
 A replication is the same study with other rounding. A verdict that a replication contradicts is `unstable`.
 """
@@ -30,7 +29,7 @@ UNSTABLE = "unstable"
 
 SIDES = {"above": gt, "below": lt}
 
-NUMBERS = {  # the columns without which a table is damaged
+NUMBERS = {  # the columns of numbers that each kind of table must have
     "decay": (
         "sequence_length",
         "trained_length",
@@ -45,7 +44,7 @@ NUMBERS = {  # the columns without which a table is damaged
     "retention": ("lag_tokens", "seed", "solved"),
 }
 
-DECAY_WORDS = {  # a column of the decay tables: its name in a sentence, and its unit
+DECAY_WORDS = {  # a column of the decay tables: its name in words and its unit
     "rate": ("factor a token", "share"),
     "r2": ("R² of that exponential", "share"),
     "half_life_tokens": ("half-life", "tokens"),
@@ -58,8 +57,8 @@ DECAY_WORDS = {  # a column of the decay tables: its name in a sentence, and its
 class Study:
     """The measurements of the networks with textbook settings, at every sequence length."""
 
-    length: int  # the textbook's, or the nearest that was measured
-    half_life_at_initialisation: float  # of the gradient in tokens, in theory and for a long text
+    length: int  # the textbook's sequence length, or the nearest one that was measured
+    half_life_at_initialisation: float  # of the gradient in a long text, in tokens; predicted by theory
     comparisons: list[dict]  # of reports/comparisons.json
     decay: pd.DataFrame
     memory: pd.DataFrame
@@ -69,7 +68,7 @@ class Study:
 
 @dataclass(frozen=True)
 class Measure:
-    """A number with its interval. Where it decides, the sentence places it on `side` of `threshold`."""
+    """A number with its interval. A deciding measure has a threshold and the side on which the sentence places it."""
 
     what: str
     value: float
@@ -82,28 +81,25 @@ class Measure:
 
     @property
     def verdict(self) -> str | None:
-        """HOLDS, FAILS or NOT_SHOWN; None where the measure only informs."""
-        if self.threshold is None:
+        """HOLDS, FAILS or NOT_SHOWN; None without a threshold."""
+        if self.side is None or self.threshold is None:
             return None
-
-        ends = [end for end in (self.low, self.high) if end is not None and not np.isnan(end)]
-        if len(ends) < 2:
+        if self.low is None or self.high is None or np.isnan([self.low, self.high]).any():
             return NOT_SHOWN
 
-        is_on_side = {SIDES[self.side](end, self.threshold) for end in ends}
-        if len(is_on_side) == 2:
-            return NOT_SHOWN
-        return HOLDS if is_on_side == {True} else FAILS
+        is_on_side = SIDES[self.side]
+        ends_on_side = sum(is_on_side(end, self.threshold) for end in (self.low, self.high))
+        return (FAILS, NOT_SHOWN, HOLDS)[ends_on_side]
 
     def row(self) -> dict:
-        """The measure for JSON. NaN and infinity become null: JSON has neither."""
+        """Returns the measure for JSON, which has neither NaN nor infinity: both become null."""
         finite = {name: _finite(getattr(self, name)) for name in ("value", "low", "high")}
         return {**asdict(self), **finite, "verdict": self.verdict}
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence with its measures. Measures of networks or tables that the study lacks are None."""
+    """A sentence with its measures. None replaces a measure that the study cannot provide."""
 
     name: str
     sentence: str  # the tutorial's
@@ -121,7 +117,7 @@ class Claim:
         return FAILS if FAILS in verdicts else NOT_SHOWN
 
     def row(self) -> dict:
-        """The claim for JSON, without measures that are None."""
+        """Returns the claim for JSON, without measures that are None."""
         measures = [*self.deciding, *self.informing]
         return {
             "name": self.name,
@@ -135,7 +131,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Replication:
-    """The claims of one replication; `obstacle` says why it does not count, and is empty where it does."""
+    """The claims of one replication. `obstacle` is the reason why it does not count, or empty if it counts."""
 
     name: str
     obstacle: str
@@ -143,55 +139,50 @@ class Replication:
 
 
 def table(study: Study, thresholds: Claims) -> list[dict]:
-    """Every sentence as a row of plain values, in the order of the tutorial."""
+    """Returns all claims as rows for JSON, in the order of the tutorial."""
     claims = (no_order, state, full_context, multiplied, vanish, forgets, led_to_lstms)
     return [claim(study, thresholds).row() for claim in claims]
 
 
 def deciding(row: dict) -> list[dict]:
-    """The measures of a row that decide its verdict."""
+    """Returns the measures of a row that decide its verdict."""
     return [measure for measure in row["measures"] if measure["threshold"] is not None]
 
 
 def with_replications(rows: list[dict], replications: list[Replication]) -> list[dict]:
-    """The rows of `table` with `verdict_here`, `replications`, and the verdict `unstable` where one contradicts.
+    """Returns the rows of `table`, each with its `replications` and with the verdict of this study as `verdict_here`.
 
-    Each item of `replications` has a name, the replication's verdict and deciding measures, and an `obstacle`. Without
-    replications the rows stay as they are.
+    The new `verdict` is UNSTABLE if a replication without an obstacle has another one. Without replications, the rows
+    stay as they are.
     """
     if not replications:
         return rows
 
-    return [_with_replications(row, replications) for row in rows]
-
-
-def _with_replications(row: dict, replications: list[Replication]) -> dict:
-    items = [_replicated(row["name"], replication) for replication in replications]
-    verdicts = {item["verdict"] for item in items if not item["obstacle"]}
-
-    is_stable = verdicts <= {row["verdict"]}
-    return {
-        **row,
-        "verdict": row["verdict"] if is_stable else UNSTABLE,
-        "verdict_here": row["verdict"],
-        "replications": items,
-    }
+    compared = []
+    for row in rows:
+        items = [_replicated(row["name"], replication) for replication in replications]
+        is_stable = all(item["obstacle"] or item["verdict"] == row["verdict"] for item in items)
+        compared.append(
+            {
+                **row,
+                "verdict": row["verdict"] if is_stable else UNSTABLE,
+                "verdict_here": row["verdict"],
+                "replications": items,
+            }
+        )
+    return compared
 
 
 def _replicated(claim: str, replication: Replication) -> dict:
-    """The verdict and deciding measures of this claim in a replication."""
-    item = {
+    """Returns the verdict and the deciding measures of this claim in a replication."""
+    absent = {"verdict": None, "measures": []}
+    row = next((row for row in replication.claims if row["name"] == claim), absent)
+    return {
         "name": replication.name,
-        "verdict": None,
-        "measures": [],
-        "obstacle": replication.obstacle,
+        "verdict": row["verdict"],
+        "measures": deciding(row),
+        "obstacle": replication.obstacle or ("it has no such sentence" if row is absent else ""),
     }
-
-    for row in replication.claims:
-        if row["name"] == claim:
-            return {**item, "verdict": row["verdict"], "measures": deciding(row)}
-
-    return {**item, "obstacle": replication.obstacle or "it has no such sentence"}
 
 
 def no_order(study: Study, thresholds: Claims) -> Claim:
@@ -214,7 +205,10 @@ def state(study: Study, thresholds: Claims) -> Claim:
         deciding=[_expected(_logit_change(study, "vanilla"), "above", thresholds.same_logit)],
         caveat="That the answer changes does not say that order is made good use of: the accuracy with shuffled words "
         "does.",
-        informing=[_accuracy_of_order(study, name) for name in ("vanilla", "bidirectional", "lstm")],
+        informing=[
+            _accuracy_lost(study, architecture, "shuffled", study.length, "words are shuffled")
+            for architecture in ("vanilla", "bidirectional", "lstm")
+        ],
     )
 
 
@@ -345,12 +339,12 @@ def led_to_lstms(study: Study, thresholds: Claims) -> Claim:
 
 
 def _expected(measure: Measure | None, side: str, threshold: float) -> Measure | None:
-    """The measure as a deciding one."""
+    """Returns the measure with the side of the threshold on which the sentence places it."""
     return None if measure is None else replace(measure, side=side, threshold=threshold)
 
 
 def _over_seeds(words: str, value_by_seed: pd.Series, unit: str, source: str) -> Measure | None:
-    """The mean over seeds (the index) with its t interval."""
+    """Returns the mean over seeds (the index) with its t interval, or None without a value."""
     value_by_seed = value_by_seed.dropna()
     if value_by_seed.empty:
         return None
@@ -360,12 +354,12 @@ def _over_seeds(words: str, value_by_seed: pd.Series, unit: str, source: str) ->
 
 
 def _trained_at(frame: pd.DataFrame, architecture: str, length: int) -> pd.DataFrame:
-    """The rows of networks of this architecture that were trained at the length at which they are measured."""
+    """Returns the rows of networks of this architecture that were trained at the length at which they are measured."""
     return frame.query("architecture == @architecture and sequence_length == @length and trained_length == @length")
 
 
 def _probe(study: Study, architecture: str, probe: str, length: int) -> pd.DataFrame:
-    """The rows of one probe, by seed."""
+    """Returns the rows of one probe, with seeds as the index."""
     rows = _trained_at(study.probes, architecture, length)
     return rows[rows["probe"] == probe].set_index("seed")
 
@@ -376,26 +370,24 @@ def _logit_change(study: Study, architecture: str) -> Measure | None:
     return _over_seeds(words, change, "logits", f"reports/probes/{study.length}.csv")
 
 
-def _accuracy_of_order(study: Study, architecture: str) -> Measure | None:
-    plain = _probe(study, architecture, "plain", study.length)["accuracy"]
-    shuffled = _probe(study, architecture, "shuffled", study.length)["accuracy"]
-    words = f"accuracy that {architecture} loses where words are shuffled"
-    return _over_seeds(words, plain - shuffled, "points", f"reports/probes/{study.length}.csv")
-
-
 def _accuracy_of_quarter(study: Study, architecture: str, probe: str) -> Measure | None:
-    """The accuracy that the first quarter (`prefix`) or last quarter (`suffix`) of the tokens contributes."""
+    """Returns the accuracy that the first quarter (`prefix`) or last quarter (`suffix`) of the tokens contributes."""
     quarter = max(study.length // 4, 1)
-    plain = _probe(study, architecture, "plain", study.length)["accuracy"]
-    changed = _probe(study, architecture, probe, study.length).query("tokens == @quarter")["accuracy"]
-
     end = {"prefix": "first", "suffix": "last"}[probe]
-    words = f"accuracy that {architecture} loses where its {end} {quarter} tokens are another review's"
+    change = f"its {end} {quarter} tokens are another review's"
+    return _accuracy_lost(study, architecture, probe, quarter, change)
+
+
+def _accuracy_lost(study: Study, architecture: str, probe: str, tokens: int, change: str) -> Measure | None:
+    """Returns the accuracy that a probe of this many tokens costs a network. `change` describes the probe."""
+    plain = _probe(study, architecture, "plain", study.length)["accuracy"]
+    changed = _probe(study, architecture, probe, study.length).query("tokens == @tokens")["accuracy"]
+    words = f"accuracy that {architecture} loses where {change}"
     return _over_seeds(words, plain - changed, "points", f"reports/probes/{study.length}.csv")
 
 
 def _deficit(study: Study, architecture: str, pick: Callable) -> Measure | None:
-    """The accuracy of a bag of words minus that of the networks trained at one length; `pick` is min or max."""
+    """Returns the accuracy of a bag of words minus that of a network. `pick` chooses the length: min or max."""
     trained = study.probes.query("architecture == @architecture and sequence_length == trained_length")
     if trained.empty:
         return None
@@ -408,7 +400,7 @@ def _deficit(study: Study, architecture: str, pick: Callable) -> Measure | None:
 
 
 def _effect_share(study: Study, architecture: str, lag: int) -> pd.Series:
-    """By seed, the effect of a strong word at the nearest measured lag, as a share of its effect at lag 0."""
+    """Returns the effect of a strong word at the nearest measured lag, as a share of its effect at lag 0, by seed."""
     rows = _trained_at(study.memory, architecture, study.length)
     if rows.empty:
         return pd.Series(dtype=float)
@@ -454,7 +446,7 @@ def _memory(study: Study, architecture: str, usable: float) -> Measure | None:
 
 
 def memory_horizon(effects: pd.DataFrame, usable: float) -> float:
-    """The reach of memory in tokens (see `lags.reach_of_memory`), NaN where no lag is usable.
+    """Returns the reach of memory in tokens (see `lags.reach_of_memory`), or NaN if no lag is usable.
 
     `effects` has one row per seed and lag, with `sign_accuracy`.
     """
@@ -477,9 +469,9 @@ def _learned(study: Study, architecture: str) -> Measure | None:
 
 
 def largest_lag_solved(retention: pd.DataFrame, architecture: str) -> float | None:
-    """The longest lag over which at least half of the seeds learned to keep the first token.
+    """Returns the longest lag over which at least half of the seeds learned to keep the first token.
 
-    0 where they learned none, None where this network has no such task.
+    It is 0 if they learned none, and None if this network has no such task.
     """
     tasks = retention[(retention["architecture"] == architecture) & (retention["signal"] == "first")]
     if tasks.empty:
@@ -497,9 +489,9 @@ def _decay(
     weights: str = "trained",
     initialiser: str = DEFAULT_INITIALISER,
 ) -> Measure | None:
-    """A number of the decay curve at this length.
+    """Returns a number of the decay curve at this length.
 
-    Its networks were trained at this length, or at the textbook's length where none was.
+    Its networks were trained at this length, or at the textbook's length if none was trained at this length.
     """
     curves = study.decay.query(
         "architecture == @architecture and sequence_length == @length and weights == @weights "
@@ -522,7 +514,7 @@ def _decay(
 
 
 def _comparison(study: Study, baseline: str, run: str) -> Measure | None:
-    """The difference in test accuracy, where this pair is declared in `evaluate.comparisons`."""
+    """Returns the difference in test accuracy, or None if `evaluate.comparisons` does not declare this pair."""
     for row in study.comparisons:
         if (row["baseline"], row["run"]) == (baseline, run):
             words = f"test accuracy of {run} minus that of {baseline}"

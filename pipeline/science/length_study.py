@@ -1,25 +1,25 @@
 """One cell of the sequence-length study: one architecture on one seed at one length.
 
-We measure two designs and report them separately (`trained_length`). The first trains and measures a network at this
-length. The second trains a network at the textbook's length and measures it at this length, which answers another
-question. Where a length is too long for training, only the second exists. We compare both with the network at
-initialisation.
+We measure two designs, which the column `trained_length` distinguishes. The first trains and measures a network at this
+length. The second takes the network that was trained at the textbook's length and measures it at this length. If a
+length is too long for training, only the second design exists. We compare both with the network at initialisation.
 
 Axes: N reviews, T tokens, H hidden units, L lags, S steps, C singular values, R resamples of reviews.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Any
 
 import keras
 import numpy as np
 import pandas as pd
 
-from pipeline.params import DEFAULT_INITIALISER, Settings
+from pipeline.params import DEFAULT_INITIALISER
 from pipeline.science.behaviour import probes, word_effect
 from pipeline.science.gradients import adjoint, decay, jacobians, saliency
+from pipeline.science.length_study_inputs import Length
 from pipeline.science.networks import architectures, inference, training
-from pipeline.science.networks.sequences import Examples
 
 OWN_COLUMNS = ["architecture", "sequence_length", "trained_length", "seed"]
 CURVE_AXES = [*decay.CURVE_KIND, "epoch", "seed"]
@@ -52,8 +52,7 @@ EFFECT_COLUMNS = [
     "coherence",
     "reviews",
 ]
-PROBE_COLUMNS = probes.COLUMNS
-# Of the gradient norms of all batches since the last call.
+# Quantiles of the gradient norms of all batches since the last call of `add_training_state`.
 NORM_QUANTILES = {
     "median": 0.5,
     "p99.9": 0.999,
@@ -64,80 +63,73 @@ LEADING_DIRECTIONS = 8  # Lyapunov exponents at lengths without training; at oth
 WARM_UP = 50  # tokens, or a quarter of a shorter text
 
 
-@dataclass(frozen=True)
-class Length:
-    """The inputs that all cells of one length share. The reviews are validation reviews without padding."""
-
-    settings: Settings  # the textbook's, with this sequence length
-    vocabulary_size: int
-    textbook_length: int
-    sets: tuple[Examples, Examples] | None  # for training and validation; None if nothing is trained at this length
-    reviews: tuple[Examples, Examples, Examples]  # for gradients and probes; for the word effect; for Jacobians
-    strong_words: tuple[np.ndarray, np.ndarray]
-    bag_of_words_accuracy: float
-    spectra: bool
-
-
 def cell(
     length: Length,
     architecture: str,
     seed: int,
     textbook_weights: bytes,
     thorough: bool,
-    report: Callable[[dict], None],
+    report: Callable[[dict[str, Any]], None],
 ) -> dict[str, pd.DataFrame]:
-    """The tables `curves`, `dynamics`, `effects`, `probes` and `medians` of one cell.
+    """Returns the tables `curves`, `dynamics`, `effects`, `probes` and `medians` of one cell.
 
     If `thorough`, we also train at this length and measure the training, other initialisers and the Jacobians. `report`
     gets one row per epoch. Raises training.Diverged if the loss is not finite.
     """
-    measurements = _Measurements(length, architecture, seed)
+    measurements = _Measurements(length, architecture, seed, thorough)
     sequence_length = length.settings.sequence_length
     build = (architecture, length.settings, length.vocabulary_size)
 
     model = architectures.initial_model(*build, seed)
-    measurements.add_gradients(
-        model,
-        inference.Network(model, length.settings),
-        thorough,
-        weights="initial",
-        trained_length=sequence_length,
-        epoch=0.0,
-    )
+    network = inference.Network(model, length.settings)
+    measurements.add_gradients(model, network, _axes("initial", sequence_length, epoch=0.0))
     if thorough:
         measurements.add_other_initialisers(model)
 
     weights_by_length = {length.textbook_length: textbook_weights}
     if thorough and length.sets and sequence_length != length.textbook_length:
-        watch = measurements.add_training_state
-        _, weights_by_length[sequence_length] = training.train(*build, seed, *length.sets, report, watch)
+        _, weights_by_length[sequence_length] = training.train(
+            *build,
+            seed,
+            *length.sets,
+            report,
+            measurements.add_training_state,
+        )
 
     for trained_length, weights in weights_by_length.items():
         model = architectures.from_bytes(*build, weights)
         network = inference.Network(model, length.settings)
-        measurements.add_gradients(
-            model,
-            network,
-            thorough,
-            weights="trained",
-            trained_length=trained_length,
-        )
+        measurements.add_gradients(model, network, _axes("trained", trained_length))
         measurements.add_behaviour(network, trained_length)
 
     return measurements.tables()
 
 
-class _Measurements:
-    """Measures the networks of a cell and collects the rows of its tables."""
+def _axes(weights: str, trained_length: int, epoch: float = np.nan) -> dict:
+    """Returns the columns that identify a network of a cell. `epoch` is nan for a network whose training has ended."""
+    return {
+        "weights": weights,
+        "trained_length": trained_length,
+        "initialiser": DEFAULT_INITIALISER,
+        "epoch": epoch,
+        "direction": "none",  # each curve replaces it by its own
+    }
 
-    def __init__(self, length: Length, architecture: str, seed: int):
+
+class _Measurements:
+    """Measures the networks of a cell and collects the rows of its tables.
+
+    The argument `axes` of its methods comes from `_axes`.
+    """
+
+    def __init__(self, length: Length, architecture: str, seed: int, thorough: bool):
         self._length = length
+        self._thorough = thorough
         self._own = {
             "architecture": architecture,
             "sequence_length": length.settings.sequence_length,
             "seed": seed,
         }
-        self._reviews, self._fewer_reviews, self._jacobian_reviews = length.reviews
         self._curves: list[pd.DataFrame] = []
         self._dynamics: list[dict] = []
         self._effects: list[pd.DataFrame] = []
@@ -145,40 +137,29 @@ class _Measurements:
         self._medians: list[pd.DataFrame] = []
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """All rows so far, by table."""
+        """Returns all rows so far, by table."""
         return {
             "curves": pd.concat(self._curves)[[*CURVE_AXES, "lag_tokens", *CURVE_COLUMNS]],
             "dynamics": pd.DataFrame(self._dynamics)[DYNAMICS_COLUMNS],
             "effects": pd.concat(self._effects)[[*OWN_COLUMNS, *EFFECT_COLUMNS]],
-            "probes": pd.concat(self._probes)[[*OWN_COLUMNS, *PROBE_COLUMNS]],
+            "probes": pd.concat(self._probes)[[*OWN_COLUMNS, *probes.COLUMNS]],
             "medians": pd.concat(self._medians),
         }
 
-    def add_gradients(
-        self,
-        model: keras.Model,
-        network: inference.Network,
-        thorough: bool,
-        **axes,
-    ) -> None:
-        """Adds every curve of a network and the numbers that explain it; `network` has the weights of `model`."""
-        axes = {
-            "initialiser": DEFAULT_INITIALISER,
-            "epoch": np.nan,
-            **axes,
-            "direction": "none",
-        }
-        for curve in adjoint.curves(model, self._reviews.tokens_NT):
+    def add_gradients(self, model: keras.Model, network: inference.Network, axes: dict) -> None:
+        """Adds all curves of a network and the numbers that explain them. `network` has the weights of `model`."""
+        for curve in adjoint.curves(model, self._length.reviews.tokens_NT):
             self._add_curve(curve, axes, with_medians=True)
 
-        tokens_NT = self._fewer_reviews.tokens_NT
+        tokens_NT = self._length.memory_reviews.tokens_NT
         probability_N = network.probabilities(tokens_NT)
-        residual_N = probability_N - self._fewer_reviews.labels_N
-        self._add_number("residual", np.median(np.abs(residual_N)), len(residual_N), axes)
+        residual_N = probability_N - self._length.memory_reviews.labels_N
+        median_residual = np.median(np.abs(residual_N))
+        self._add_number("residual", median_residual, len(residual_N), axes)
 
         if model.name in adjoint.TANH_ARCHITECTURES:
             self._add_gradients_of_words(model, residual_N, axes)
-            if thorough:
+            if self._thorough:
                 for tanh_cell in adjoint.tanh_cells(model):
                     self._add_jacobians(tanh_cell, {**axes, "direction": tanh_cell.direction})
         elif model.name != "feedforward":  # its curve of dz/dx is already there
@@ -190,28 +171,21 @@ class _Measurements:
         if model.name not in adjoint.TANH_ARCHITECTURES:
             return
 
-        axes = {
-            "weights": "initial",
-            "trained_length": self._own["sequence_length"],
-            "epoch": 0.0,
-        }
+        axes = _axes("initial", self._own["sequence_length"], epoch=0.0)
         for tanh_cell in adjoint.tanh_cells(model):
             weights_by_name = other_initialisers(tanh_cell.recurrent_HH, self._own["seed"])
             for name, recurrent_HH in weights_by_name.items():
                 changed_cell = replace(tanh_cell, recurrent_HH=recurrent_HH)
-                curve = adjoint.curve_of(changed_cell, self._reviews.tokens_NT)
+                curve = adjoint.curve_of(changed_cell, self._length.reviews.tokens_NT)
                 self._add_curve(curve, {**axes, "initialiser": name}, with_medians=True)
 
     def add_training_state(self, epoch: float, model: keras.Model, norms) -> None:
-        """Adds the curves of a network in training and the norms of its batch gradients (a `training.Watch`)."""
-        axes = {
-            "trained_length": self._own["sequence_length"],
-            "initialiser": DEFAULT_INITIALISER,
-            "weights": "training",
-            "epoch": round(epoch, 3),
-            "direction": "none",
-        }
-        for curve in adjoint.curves(model, self._fewer_reviews.tokens_NT):
+        """Adds the curves of a network in training and quantiles of its batch gradients' norms.
+
+        This method is a `training.Watch`.
+        """
+        axes = _axes("training", self._own["sequence_length"], round(epoch, 3))
+        for curve in adjoint.curves(model, self._length.memory_reviews.tokens_NT):
             self._add_curve(curve, axes)
 
         values = np.quantile(norms, list(NORM_QUANTILES.values()))
@@ -223,11 +197,11 @@ class _Measurements:
     def add_behaviour(self, network: inference.Network, trained_length: int) -> None:
         """Adds the word effect and the probes of a network, with the accuracy of the bag of words as one more probe."""
         own = {**self._own, "trained_length": trained_length}
-        tokens_NT = self._fewer_reviews.tokens_NT
+        tokens_NT = self._length.memory_reviews.tokens_NT
         effect = word_effect.word_effect(network.replacement_logits, tokens_NT, *self._length.strong_words)
         self._effects.append(pd.DataFrame(effect).assign(**own))
 
-        reviews = self._reviews
+        reviews = self._length.reviews
         probe_rows = probes.probes(network.logits, reviews.tokens_NT, reviews.labels_N, seed=0)
         bag_of_words = {
             "probe": "bag_of_words",
@@ -243,7 +217,7 @@ class _Measurements:
 
         The medians are each word's contribution, and the cosines between directions and between terms of dL/dU.
         """
-        tokens_NT = self._fewer_reviews.tokens_NT
+        tokens_NT = self._length.memory_reviews.tokens_NT
         passes = saliency.backward_passes(model, tokens_NT)
         gradients = saliency.input_gradients(passes)
         for curve in saliency.curves_of_passes(passes, gradients):
@@ -251,20 +225,41 @@ class _Measurements:
 
         (embedding_VD,) = adjoint.float64_weights(model.get_layer("embedding"))
         x_LND = embedding_VD[tokens_NT.T[::-1]]
-        lags = word_effect.lags(tokens_NT.shape[1])
+        lags = word_effect.measured_lags(tokens_NT.shape[1])
 
         for backward_pass in passes:
             cosine_LN = backward_pass.weight_cosine(residual_N, lags)
-            self._add_medians("weight_cosine", backward_pass.cell.direction, lags, cosine_LN, axes)
+            self._add_medians(
+                "weight_cosine",
+                backward_pass.cell.direction,
+                lags,
+                cosine_LN,
+                axes,
+            )
+
         for gradient in gradients:
             own_x_LND = x_LND[::-1] if gradient.direction == "backward" else x_LND
             size_LN = np.abs(gradient.times_input(own_x_LND)[lags])
-            self._add_medians("size_of_gradient_times_input", gradient.direction, lags, size_LN, axes)
+            self._add_medians(
+                "size_of_gradient_times_input",
+                gradient.direction,
+                lags,
+                size_LN,
+                axes,
+            )
+
         if len(passes) > 1:
             cosine_LN = saliency.cosine_of_directions(*gradients[:2])[lags]
             self._add_medians("direction_cosine", "both", lags, cosine_LN, axes)
 
-    def _add_medians(self, measure: str, direction: str, lags: Sequence[int], value_LN, axes: dict) -> None:
+    def _add_medians(
+        self,
+        measure: str,
+        direction: str,
+        lags: Sequence[int],
+        value_LN,
+        axes: dict,
+    ) -> None:
         """Adds the median over the reviews with a finite value, by lag."""
         axes = {**axes, "direction": direction}
         for lag, value_N in zip(lags, value_LN, strict=True):
@@ -273,11 +268,11 @@ class _Measurements:
             self._add_number(measure, median, len(finite), axes, lag)
 
     def _add_jacobians(self, tanh_cell: adjoint.TanhCell, axes: dict) -> None:
-        """Adds how the recurrence changes every direction of the state; the gradient is one direction."""
-        states_TNH = tanh_cell.states(self._jacobian_reviews.tokens_NT)
+        """Adds how the recurrence changes all directions of the state. The gradient is only one of them."""
+        states_TNH = tanh_cell.states(self._length.jacobian_reviews.tokens_NT)
         slope_TNH = adjoint.slopes(states_TNH)
         recurrent_HH = tanh_cell.recurrent_HH
-        lags = word_effect.lags(len(slope_TNH))
+        lags = word_effect.measured_lags(len(slope_TNH))
 
         norm_NL = jacobians.log10_spectral_norm(slope_TNH, recurrent_HH, lags)
         self._add_curve(adjoint.Curve(tanh_cell.direction, "|P|", norm_NL), axes, lags)
@@ -374,7 +369,7 @@ class _Measurements:
 
 
 def other_initialisers(recurrent_HH, seed: int) -> dict[str, np.ndarray]:
-    """Recurrent weights of the same shape from other initialisers, in place of these orthogonal ones."""
+    """Returns recurrent weights from other initialisers by name, in the shape of these orthogonal ones."""
     glorot = keras.initializers.GlorotUniform(seed=seed)(recurrent_HH.shape)
     return {
         "glorot_uniform": keras.ops.convert_to_numpy(glorot).astype(np.float64),

@@ -20,17 +20,15 @@ RULE = (
 
 
 def chosen_reviews(split: pd.DataFrame, probability_N) -> pd.DataFrame:
-    """The rows of a prepared split that RULE selects, at most four, with the column `right`.
+    """Returns the rows of a prepared split that RULE selects, at most four, with the column `right`.
 
     `probability_N` has the prediction for every review of the split.
     """
     length_N = split["tokens"].map(len).to_numpy()
     distance_N = abs(length_N - np.clip(length_N, *SHORT))
     order_N = np.argsort(distance_N, kind="stable")
-    positive_N = probability_N > 0.5
-    judged = split.assign(right=positive_N == (split["label"] == 1))
-    nearest_first = judged.iloc[order_N]
-    chosen = nearest_first.drop_duplicates(["label", "right"])
+    judged = split.assign(right=(probability_N > 0.5) == (split["label"] == 1))
+    chosen = judged.iloc[order_N].drop_duplicates(["label", "right"])
     return chosen.sort_values(["label", "right"], ascending=[True, False])
 
 
@@ -40,7 +38,7 @@ def sample(
     networks: dict[str, tuple],
     seed: int,
 ) -> dict:
-    """A few reviews of the split as each network reads them: `rule`, `seed` and `reviews`.
+    """Returns a few reviews of the split as each network reads them: `rule`, `seed` and `reviews`.
 
     Each review has the `columns` of one reading per run. `words` is the vocabulary. `networks` maps each run to the
     arguments of `architectures.from_bytes`; each is trained on this seed, and the first one chooses the reviews.
@@ -56,7 +54,7 @@ def sample(
 
     reviews = []
     for row in chosen_reviews(split, probability_N).itertuples():
-        text = [words[token] for token in row.tokens]
+        text = [words[int(token)] for token in row.tokens]
         readings = {}
         for run, (_, settings, *_) in networks.items():
             readings[run] = reading.read(models[run], settings, row.tokens).columns(text)
@@ -78,7 +76,7 @@ def sample(
 
 
 def shortened(value):
-    """The same structure as `sample`, without the states and with numbers of six significant digits."""
+    """Returns the result of `sample` without the states and with numbers of six significant digits."""
     match value:
         case dict():
             return {name: shortened(item) for name, item in value.items() if not name.startswith("state")}

@@ -8,6 +8,8 @@ Regret: if a finalist replaces the starting recipe, both train again on fresh se
 The result depends only on parameters and data, not on the number of workers or on interruptions. Each wave comes from a
 new sampler, which is seeded by the number of the wave's first trial and sees earlier waves in the order of their
 numbers. The study stores each outcome as soon as it arrives.
+
+The sampler has a seed of its own. The caller chooses the seeds of all trainings.
 """
 
 import math
@@ -27,7 +29,7 @@ from pipeline.science.statistics import intervals
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-LEAST_FOR_IMPORTANCES = 4  # completed trials
+LEAST_FOR_IMPORTANCES = 4  # different values of completed trials
 METRICS = ("train/loss", "train/accuracy", "validation/loss", "validation/accuracy")
 WAVE_OUTCOMES = "untold"  # attribute of a study: outcomes of the current wave, which is not complete
 FULL_TRAININGS = "trained"  # attribute of a study: results of the race and of the regret
@@ -41,13 +43,13 @@ REPLACED = "fewest parameters among those ahead"
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a trial: COMPLETE if it reached the rung, or FAIL and the reason if it diverged."""
+    """The result of a trial."""
 
-    state: str
+    state: str  # COMPLETE, or FAIL if training diverged
     history: list[dict]  # one row per epoch, as `training.train` reports it
     value: float | None  # validation accuracy in the epoch of the lowest validation loss up to the rung
     parameters: int
-    reason: str = ""
+    reason: str = ""  # why training failed, or the earlier trial with the same settings
 
 
 Values = dict[str, int | float]  # {dimension of the search space: value}
@@ -68,8 +70,18 @@ def distributions(space: Space) -> dict[str, BaseDistribution]:
 
 def _distribution(dimension: Dimension) -> BaseDistribution:
     if isinstance(dimension.low, int) and isinstance(dimension.high, int):
-        return IntDistribution(dimension.low, dimension.high, log=dimension.log, step=dimension.step or 1)
-    return FloatDistribution(dimension.low, dimension.high, log=dimension.log, step=dimension.step)
+        return IntDistribution(
+            dimension.low,
+            dimension.high,
+            log=dimension.log,
+            step=int(dimension.step or 1),
+        )
+    return FloatDistribution(
+        dimension.low,
+        dimension.high,
+        log=dimension.log,
+        step=dimension.step,
+    )
 
 
 def search(
@@ -84,14 +96,23 @@ def search(
 ) -> None:
     """Adds trials to the study until it has `trials`. An interrupted search continues after its last trial.
 
-    The first trial is the starting recipe, if it lies in the space. `seed` is the sampler's. `evaluate` trains settings
-    by trial number and returns their outcomes. It also passes each outcome to a function as soon as it has it, which
-    stores the outcome until the wave is complete. Settings of an earlier trial are not trained again.
+    The first trial is the starting recipe, if it lies in the space. Each wave has `wave` trials, and the first
+    `startup_trials` of the search are random. `seed` belongs to the sampler; `evaluate` has its own seed for training.
+
+    `evaluate` gets the settings of a wave by trial number and a function that stores an outcome. It passes each outcome
+    to this function as soon as it has it, and returns all of them. Settings of an earlier trial are not trained again.
+    Raises Mistake if another process adds trials at the same time.
     """
     while len(recorded := study.trials) < trials:
         first = len(recorded) // wave * wave
-        size = min(wave, trials - first)
-        proposals = _proposals(recorded[:first], space, start, size, startup_trials, seed + first)
+        proposals = _proposals(
+            recorded[:first],
+            space,
+            start,
+            min(wave, trials - first),
+            startup_trials,
+            seed + first,
+        )
         _complete_wave(study, space, recorded, proposals, evaluate)
 
     study.set_user_attr(WAVE_OUTCOMES, {})
@@ -103,10 +124,10 @@ def _proposals(
     start: Settings,
     size: int,
     startup_trials: int,
-    seed: int,
+    sampler_seed: int,
 ) -> dict[int, Values]:
     """Returns the trials of the next wave by number, from a new sampler that sees the earlier waves only."""
-    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup_trials)
+    sampler = optuna.samplers.TPESampler(seed=sampler_seed, n_startup_trials=startup_trials)
     replica = optuna.create_study(direction="maximize", sampler=sampler)
     replica.add_trials(earlier)
     if not earlier and _lies_in(space, start):
@@ -129,16 +150,20 @@ def _complete_wave(
     first_trial_with = {number: values_of_trial.index(values) for number, values in proposals.items()}
 
     stored = study.user_attrs.get(WAVE_OUTCOMES, {})
-    outcomes = {trial.number: _outcome(trial) for trial in recorded}
+    outcomes = {trial.number: Outcome(trial.state.name, value=trial.value, **trial.user_attrs) for trial in recorded}
     outcomes |= {int(number): Outcome(**fields) for number, fields in stored.items()}
 
     def keep(number: int, outcome: Outcome) -> None:
         outcomes[number] = outcome
-        in_wave = {str(number): asdict(outcome) for number, outcome in outcomes.items() if number >= first}
+        in_wave = {str(key): asdict(value) for key, value in outcomes.items() if key >= first}
         study.set_user_attr(WAVE_OUTCOMES, in_wave)
 
-    untrained = [number for number in proposals if number == first_trial_with[number] and number not in outcomes]
-    outcomes |= evaluate({number: proposals[number] for number in untrained}, keep)
+    untrained = {
+        number: values
+        for number, values in proposals.items()
+        if number == first_trial_with[number] and number not in outcomes
+    }
+    outcomes |= evaluate(untrained, keep)
 
     if len(study.trials) != len(recorded):
         raise Mistake("another process is writing to this study; wait for it to finish")
@@ -180,10 +205,6 @@ def _finished_trial(values: Values, space: Space, outcome: Outcome) -> FrozenTri
     )
 
 
-def _outcome(trial: FrozenTrial) -> Outcome:
-    return Outcome(trial.state.name, value=trial.value, **trial.user_attrs)
-
-
 class _RungReached(Exception):
     """Stops a trial that has trained for as many epochs as the search gives it."""
 
@@ -214,7 +235,14 @@ def trial(
 
     parameters = architectures.build(architecture, settings, vocabulary_size).count_params()
     try:
-        training.train(architecture, settings, vocabulary_size, seed, *examples, report=observe)
+        training.train(
+            architecture,
+            settings,
+            vocabulary_size,
+            seed,
+            *examples,
+            report=observe,
+        )
     except _RungReached:
         pass
     except training.Diverged as error:
@@ -241,7 +269,14 @@ def train_in_full(
     scores: Scores = {}
     for seed in seeds:
         try:
-            history, _ = training.train(architecture, settings, vocabulary_size, seed, *examples, report=report)
+            history, _ = training.train(
+                architecture,
+                settings,
+                vocabulary_size,
+                seed,
+                *examples,
+                report=report,
+            )
         except training.Diverged:
             scores[str(seed)] = None
         else:
@@ -266,21 +301,20 @@ def finalists(
     """Returns at most `count` trials that were ahead of the starting recipe in the search, the best first.
 
     If the starting recipe lies outside the space, no trial has its value, and the best trials are finalists. Trials
-    with the same settings count once. Raises ValueError if no trial was completed.
+    with the same settings count once. Raises Mistake if no trial was completed.
     """
-    completed = study.get_trials(states=[TrialState.COMPLETE])
-    if not completed:
-        raise ValueError("no trial was completed; widen tune.space or allow more tune.trials")
+    trials = table(study)
+    completed = trials[trials["state"] == "COMPLETE"]
+    if completed.empty:
+        raise Mistake("no trial was completed; widen tune.space or allow more tune.trials")
 
-    first_trials: list[FrozenTrial] = []
-    for trial in completed:
-        if trial.params not in [earlier.params for earlier in first_trials]:
-            first_trials.append(trial)
-
-    start_values = _searched_settings(space, start)
-    start_value = next((trial.value for trial in first_trials if trial.params == start_values), -math.inf)
-    rivals = [trial for trial in first_trials if trial.value > start_value]
-    return sorted(rivals, key=lambda trial: (-trial.value, trial.number))[:count]
+    start_values = pd.Series(_searched_settings(space, start))
+    different = completed.drop_duplicates(list(start_values.index))
+    is_start = (different[start_values.index] == start_values).all(axis=1)
+    start_value = different["value"][is_start].max()  # nan if no trial has the starting recipe
+    ahead = different[~(different["value"] <= start_value)]
+    best = ahead.sort_values(["value", "trial"], ascending=[False, True]).head(count)
+    return [study.trials[number] for number in best["trial"]]
 
 
 def race(
@@ -289,20 +323,22 @@ def race(
     seeds: Sequence[int],
     train: Train,
 ) -> list[dict]:
-    """Returns one row per contestant. Contestants are START and the finalists by name.
+    """Returns one row per contestant. `contestants` has the settings of START, which comes first, and of the finalists.
 
-    `seeds` must be new to the search. All contestants train on the first half. Finalists that are not ahead of the
-    starting recipe then are dropped. The others and the starting recipe train on the second half. Raises ValueError if
+    `seeds` must be new to the search. All contestants train on the first half. Then the race drops each finalist that
+    is not ahead of the starting recipe. The others and the starting recipe train on the second half. Raises Mistake if
     the starting recipe diverges.
     """
     half = (len(seeds) + 1) // 2
     results = _trained(study, contestants, seeds[:half], train)
     _require_scores(START, results[START])
 
-    rivals = {name: settings for name, settings in contestants.items() if _ahead(results[name], results[START])}
-    running = {START: contestants[START], **rivals}
-
-    if rivals:
+    running = {
+        name: settings
+        for name, settings in contestants.items()
+        if name == START or _ahead(results[name], results[START])
+    }
+    if len(running) > 1:
         for name, result in _trained(study, running, seeds[half:], train).items():
             results[name]["scores"] |= result["scores"]
         _require_scores(START, results[START])
@@ -322,34 +358,32 @@ def _row(name: str, result: dict, start_result: dict, dropped: bool) -> dict:
     """
     scores = result["scores"]
     diverged = None in scores.values()
-    row = {
+    mean = None if diverged else fmean(scores.values())
+    difference = None
+    standard_error = None
+
+    if mean is not None and name != START:
+        start_scores = [start_result["scores"][seed] for seed in scores]
+        difference = mean - fmean(start_scores)
+        if len(scores) > 1:
+            standard_error = intervals.standard_error(start_scores, scores.values())
+
+    return {
         "contestant": name,
         "parameters": result["parameters"],
         "scores": scores,
         "dropped": dropped or diverged,
-        "mean": None,
-        "difference": None,
-        "standard_error": None,
+        "mean": mean,
+        "difference": difference,
+        "standard_error": standard_error,
     }
-    if diverged:
-        return row
-
-    row["mean"] = fmean(scores.values())
-    if name == START:
-        return row
-
-    start_scores = [start_result["scores"][seed] for seed in scores]
-    row["difference"] = row["mean"] - fmean(start_scores)
-    if len(scores) > 1:
-        row["standard_error"] = intervals.standard_error(start_scores, scores.values())
-    return row
 
 
 def choose(rows: list[dict]) -> tuple[str, str]:
-    """Returns the chosen contestant and the reason.
+    """Returns the chosen contestant of a race and the reason.
 
     The starting recipe stays unless a finalist beats it by more than one standard error. If several do, the one with
-    the fewest parameters is chosen. Among equals, the one that was better in the search is chosen.
+    the fewest parameters wins. Among equals, the one that was better in the search wins.
     """
     finalists = [row for row in rows if row["contestant"] != START]
     if not finalists:
@@ -373,14 +407,20 @@ def regret(
 ) -> dict:
     """Returns chosen minus starting recipe on fresh seeds, with Welch's 95 % interval.
 
-    If the starting recipe was chosen, the difference is 0 and nothing is trained. Raises ValueError if one of the two
+    If the starting recipe was chosen, the difference is 0 and nothing is trained. Raises Mistake if one of the two
     diverges.
     """
     if chosen == START:
-        return {"difference": 0.0, "low": None, "high": None, "start": {}, "chosen": {}}
+        return {
+            "difference": 0.0,
+            "low": None,
+            "high": None,
+            "start": {},
+            "chosen": {},
+        }
 
-    finalists = {START: contestants[START], chosen: contestants[chosen]}
-    results = _trained(study, finalists, seeds, train)
+    compared = {START: contestants[START], chosen: contestants[chosen]}
+    results = _trained(study, compared, seeds, train)
     for name, result in results.items():
         _require_scores(name, result)
 
@@ -431,15 +471,13 @@ def _require_scores(name: str, result: dict) -> None:
     for seed, score in result["scores"].items():
         if score is None:
             contestant = "the starting recipe" if name == START else name
-            raise ValueError(f"{contestant} diverged on seed {seed}; a smaller learning_rate or a clip_norm may help")
+            raise Mistake(f"{contestant} diverged on seed {seed}; a smaller learning_rate or a clip_norm may help")
 
 
 def contestants(start: Settings, rivals: list[FrozenTrial]) -> dict[str, Settings]:
     """Returns the settings of the race's contestants by name, the starting recipe first."""
-    settings = {START: start}
-    for rival in rivals:
-        settings[f"trial {rival.number}"] = start.model_copy(update=rival.params)
-    return settings
+    rival_settings = {f"trial {rival.number}": start.model_copy(update=rival.params) for rival in rivals}
+    return {START: start, **rival_settings}
 
 
 def table(study: optuna.Study) -> pd.DataFrame:
@@ -448,7 +486,7 @@ def table(study: optuna.Study) -> pd.DataFrame:
         {
             "trial": trial.number,
             "state": trial.state.name,
-            "value": trial.value if trial.value is not None else trial.intermediate_values.get(trial.last_step),
+            "value": trial.value if trial.value is not None else trial.intermediate_values.get(trial.last_step or 0),
             **trial.params,
             "parameters": trial.user_attrs["parameters"],
             "epochs": trial.last_step or 0,
@@ -478,21 +516,25 @@ def summary(
     `rows` come from `race` and `regret` from the function of this name.
     """
     name, reason = choose(rows)
-    trials = {f"trial {trial.number}": trial for trial in study.trials}
     outcomes = table(study)
 
-    def described(contestant: str) -> dict:
-        if contestant == START:
-            number = 0 if _lies_in(space, start) else None
-            settings = _searched_settings(space, start)
-        else:
-            number = trials[contestant].number
-            settings = trials[contestant].params
-        return {"trial": number, "starting_recipe": contestant == START, "settings": settings}
+    contestants = {
+        START: {
+            "trial": 0 if _lies_in(space, start) else None,
+            "starting_recipe": True,
+            "settings": _searched_settings(space, start),
+        }
+    }
+    for trial in study.trials:
+        contestants[f"trial {trial.number}"] = {
+            "trial": trial.number,
+            "starting_recipe": False,
+            "settings": trial.params,
+        }
 
     return {
-        "chosen": {**described(name), "reason": reason},
-        "race": [{**described(row["contestant"]), **row} for row in rows],
+        "chosen": {**contestants[name], "reason": reason},
+        "race": [{**contestants[row["contestant"]], **row} for row in rows],
         "regret": regret,
         "importances": {"evaluator": "PED-ANOVA", "values": _importances(study)},
         "expected_best": expected_best(outcomes["value"].where(outcomes["state"] != "FAIL")),
@@ -502,7 +544,8 @@ def summary(
 def _importances(study: optuna.Study) -> dict[str, float] | None:
     """Returns how much each parameter decides whether a trial is good, as shares that add up to 1.
 
-    The method is PED-ANOVA (Watanabe, Bansal and Hutter 2023). None means that too few trials were completed.
+    The method is PED-ANOVA (Watanabe, Bansal and Hutter 2023). None means that too few
+    completed trials have different values.
     """
     values = {trial.value for trial in study.get_trials(states=[TrialState.COMPLETE])}
     if len(values) < LEAST_FOR_IMPORTANCES:
@@ -521,8 +564,8 @@ def expected_best(values: Iterable[float]) -> list[float]:
     A diverged trial has the value nan and counts as the worst of all.
     """
     values_N = np.array(list(values), float)
-    worst = np.nanmin(values_N)
-    sorted_N = np.sort(np.where(np.isnan(values_N), worst, values_N))
+    values_N[np.isnan(values_N)] = np.nanmin(values_N)
+    sorted_N = np.sort(values_N)
     count = len(sorted_N)
-    share_N = np.arange(count + 1) / count
-    return [float(np.diff(share_N**drawn) @ sorted_N) for drawn in range(1, count + 1)]
+    share = np.arange(count + 1) / count
+    return [float(np.diff(share**drawn) @ sorted_N) for drawn in range(1, count + 1)]

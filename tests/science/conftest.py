@@ -42,6 +42,10 @@ def learnable(reviews: int, length: int = LENGTH, seed: int = 0) -> Examples:
     return Examples(tokens_NT, labels_N)
 
 
+def silent(_row):
+    """A `report` that does nothing."""
+
+
 def by_whole_reviews(logits):
     """Returns `replacement_logits` of `logits` (a function tokens_NT -> z_N) by reading every changed review whole.
 

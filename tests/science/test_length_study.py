@@ -7,25 +7,25 @@ import pandas as pd
 import pytest
 
 from pipeline.science import length_study
+from pipeline.science.behaviour import probes
 from pipeline.science.gradients import adjoint, decay
+from pipeline.science.length_study_inputs import Length
 from pipeline.science.networks import architectures, training
-from tests.science.conftest import LENGTH, VOCABULARY, learnable
+from tests.science.conftest import LENGTH, VOCABULARY, learnable, silent
 
 OTHER_INITIALISERS = {"glorot_uniform", "0.9 orthogonal", "identity"}
 
 
-def silent(_row):
-    pass
-
-
 def length_of(settings, tokens, trained_here):
     sets = (learnable(16, tokens), learnable(8, tokens, seed=1)) if trained_here else None
-    return length_study.Length(
+    return Length(
         settings=settings.model_copy(update={"sequence_length": tokens, "epochs": 1}),
         vocabulary_size=VOCABULARY,
         textbook_length=LENGTH,
         sets=sets,
-        reviews=tuple(learnable(reviews, tokens, seed=2) for reviews in (9, 6, 4)),
+        reviews=learnable(9, tokens, seed=2),
+        memory_reviews=learnable(6, tokens, seed=2),
+        jacobian_reviews=learnable(4, tokens, seed=2),
         strong_words=(np.array([2, 3]), np.array([4, 5])),
         bag_of_words_accuracy=0.625,
         spectra=True,
@@ -67,7 +67,7 @@ def test_every_table_has_its_columns_and_names_its_cell(cells):
         assert list(tables["curves"]) == [*length_study.CURVE_AXES, "lag_tokens", *length_study.CURVE_COLUMNS]
         assert list(tables["dynamics"]) == length_study.DYNAMICS_COLUMNS
         assert list(tables["effects"]) == [*length_study.OWN_COLUMNS, *length_study.EFFECT_COLUMNS]
-        assert list(tables["probes"]) == [*length_study.OWN_COLUMNS, *length_study.PROBE_COLUMNS]
+        assert list(tables["probes"]) == [*length_study.OWN_COLUMNS, *probes.COLUMNS]
     own = {"architecture": "bidirectional", "sequence_length": 5, "seed": 0}
     for name in ("curves", "dynamics", "effects", "probes"):
         table = cells["trained here"][name]

@@ -8,7 +8,7 @@ from scipy import stats
 from pipeline.params import Dimension, Mistake, Space
 from pipeline.science import search
 from pipeline.science.networks import training
-from tests.science.conftest import SETTINGS, VOCABULARY, learnable
+from tests.science.conftest import SETTINGS, VOCABULARY, learnable, silent
 
 SPACE = Space.model_validate(
     {
@@ -255,7 +255,7 @@ def test_the_expected_best_rises_from_the_mean():
 # trainings
 
 
-def tried(settings, rung_epochs, report=lambda row: None):
+def tried(settings, rung_epochs, report=silent):
     examples = learnable(64), learnable(31, seed=1)
     return search.trial("vanilla", VOCABULARY, examples, settings, 1000, rung_epochs, report)
 
@@ -266,7 +266,7 @@ def test_a_trial_has_the_first_epochs_of_a_full_training(settings):
     outcome = tried(cosine, 2, rows.append)
 
     examples = learnable(64), learnable(31, seed=1)
-    history, _ = training.train("vanilla", cosine, VOCABULARY, 1000, *examples, report=lambda row: None)
+    history, _ = training.train("vanilla", cosine, VOCABULARY, 1000, *examples, report=silent)
     for row in history:
         del row["best"]
     assert len(history) == 3

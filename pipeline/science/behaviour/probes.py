@@ -6,7 +6,7 @@ network gets the same changed reviews, so networks can be compared in pairs.
 Axes: N reviews, T tokens.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +31,7 @@ class _ChangedReviews:
 
 
 def probes(logits: Logits, tokens_NT, labels_N, seed: int) -> pd.DataFrame:
-    """One row per probe and number of tokens; `logit_change` is the mean |z_changed - z_plain|.
+    """Returns one row per probe and number of tokens. `logit_change` is the mean |z_changed - z_plain|.
 
     - `plain`: the unchanged reviews.
     - `prefix`, `suffix`: the first or last tokens come from another review, the same one for every number of tokens.
@@ -50,8 +50,7 @@ def probes(logits: Logits, tokens_NT, labels_N, seed: int) -> pd.DataFrame:
     review_sets = [plain, *_changed_reviews(tokens_NT, labels_N, random)]
     token_sets = [reviews.tokens_NT for reviews in review_sets]
     ends = np.cumsum([len(tokens_NT) for tokens_NT in token_sets])
-    all_logits = logits(np.concatenate(token_sets))
-    logits_by_set = np.split(all_logits, ends[:-1])
+    logits_by_set = np.split(logits(np.concatenate(token_sets)), ends[:-1])
     plain_N = logits_by_set[0]
 
     rows = []
@@ -70,13 +69,12 @@ def probes(logits: Logits, tokens_NT, labels_N, seed: int) -> pd.DataFrame:
 
 
 def _changed_reviews(tokens_NT, labels_N, random: np.random.Generator) -> Iterator[_ChangedReviews]:
-    """Yields the reviews of every probe except `plain`; the order of the random draws is part of the results."""
+    """Yields the reviews of all probes except `plain`. The results depend on the order of the random draws."""
     reviews, length = tokens_NT.shape
     in_place_N = np.arange(reviews)
 
     other_NT = tokens_NT[_other_reviews(reviews, random)]
-    counts = {max(length // part, 1) for part in (8, 4, 2)}
-    for count in sorted(counts):
+    for count in sorted({max(length // part, 1) for part in (8, 4, 2)}):
         with_other_prefix_NT = np.hstack([other_NT[:, :count], tokens_NT[:, count:]])
         with_other_suffix_NT = np.hstack([tokens_NT[:, :-count], other_NT[:, -count:]])
         yield _ChangedReviews("prefix", count, in_place_N, with_other_prefix_NT)
@@ -97,7 +95,10 @@ def _changed_reviews(tokens_NT, labels_N, random: np.random.Generator) -> Iterat
 
 
 def _other_reviews(count: int, random: np.random.Generator):
-    """other_N: another review for each review, every review once; each takes its neighbour in a random circle."""
+    """Returns other_N, another review for each review: its neighbour in a random circle of all reviews.
+
+    Raises ValueError for fewer than two reviews.
+    """
     if count < 2:
         raise ValueError(f"the probes need at least 2 reviews to exchange words, not {count}")
     circle = random.permutation(count)
@@ -107,41 +108,39 @@ def _other_reviews(count: int, random: np.random.Generator):
 
 
 def _pairs(labels_N, random: np.random.Generator):
-    """(first_N, second_N): as many pairs of reviews with different labels as there are, each pair in both orders."""
+    """Returns (first_N, second_N): all pairs of reviews with different labels, each pair in both orders.
+
+    Each review is in at most one pair, so the rarer label decides their number. Raises ValueError without any pair.
+    """
     negative = random.permutation(np.flatnonzero(labels_N == 0))
     positive = random.permutation(np.flatnonzero(labels_N == 1))
     pairs = min(len(negative), len(positive))
     if not pairs:
         raise ValueError("all reviews have the same label: splicing needs reviews of both labels")
 
-    negative = negative[:pairs]
-    positive = positive[:pairs]
-    first_N = np.concatenate([negative, positive])
-    second_N = np.concatenate([positive, negative])
-    return first_N, second_N
+    pairs_2P = np.stack([negative[:pairs], positive[:pairs]])
+    return pairs_2P.ravel(), pairs_2P[::-1].ravel()
 
 
 def accuracy(z_N, labels_N) -> float:
-    """Share of logits with the sign of the label (0 or 1); a tie is half right."""
-    sign_N = 2.0 * labels_N - 1
-    agreement_N = np.sign(z_N) * sign_N
+    """Returns the share of logits with the sign of the label (0 or 1). A logit of 0 is half right."""
+    agreement_N = np.sign(z_N) * (2.0 * labels_N - 1)
     return float((1 + agreement_N).mean() / 2)
 
 
 def bag_of_words_accuracy(
-    train_tokens,
+    train_tokens: Iterable[np.ndarray],
     train_labels: np.ndarray,
-    tokens_NT,
-    labels_N,
+    tokens_NT: np.ndarray,
+    labels_N: np.ndarray,
 ) -> float:
-    """Accuracy of TF-IDF and logistic regression, fitted on the last T tokens of each training review.
+    """Returns the accuracy of TF-IDF and logistic regression, fitted on the last T tokens of each training review.
 
     `train_tokens` are lists of ids or a rectangle. The memory deficit of a network trained at length T is the amount by
     which it falls short of this accuracy on the same reviews.
     """
     train_NT = sequences.rectangle(train_tokens, tokens_NT.shape[1])
-    largest_id = max(train_NT.max(), tokens_NT.max())
-    vocabulary_size = int(largest_id) + 1
+    vocabulary_size = int(max(train_NT.max(), tokens_NT.max())) + 1
     model = linear_ceiling.tfidf(train_NT, train_labels, vocabulary_size)
     counts = linear_ceiling.counts(tokens_NT, vocabulary_size)
     return accuracy(model.decision_function(counts), labels_N)

@@ -1,8 +1,8 @@
-"""How far back a network can learn to look, on a task with a known answer: one signal token, then only noise.
+"""A task that shows how far back a network can learn to look: one signal token among noise.
 
-The signal determines the label; all other tokens are distractors (Hochreiter & Schmidhuber 1997; Bengio et al. 1994).
-Real reviews repeat themselves. In this task, a network that does not carry the signal over the complete lag is right
-half the time.
+A sequence has one signal, which determines the label, and distractors, which do not (Hochreiter & Schmidhuber 1997;
+Bengio et al. 1994). A network that does not carry the signal over the whole lag is right half of the time. Reviews do
+not show this limit, because they repeat their message.
 
 Axes: N sequences, T tokens.
 """
@@ -21,7 +21,7 @@ SIGNALS = len(SPECIAL_TOKENS) + np.arange(2)  # the ids for labels 0 and 1
 DISTRACTORS = SIGNALS[-1] + 1 + np.arange(8)
 VOCABULARY_SIZE = int(DISTRACTORS[-1]) + 1
 CHECKED_EVERY = 100  # updates
-HELD_OUT = 1000  # sequences of a check, and again as many for the final test
+HELD_OUT = 1000  # sequences for the checks, and as many others for the final test
 ENOUGH = 0.99  # training ends after a check with a higher accuracy
 
 
@@ -35,16 +35,18 @@ def retention(
     solved: float,
     report: Callable[[dict], None],
 ) -> dict:
-    """Trains a network on the task and returns `accuracy`, `solved`, `updates` and `checks`.
+    """Trains a network on the task and then tests it.
 
-    - `accuracy` is measured on fresh sequences; `solved` is whether it exceeds the argument `solved`.
-    - `updates` is the number of updates of the training. The argument is their limit, a multiple of CHECKED_EVERY;
-      training ends earlier when the accuracy of a check exceeds ENOUGH.
-    - `checks` has one row per check: `updates`, `accuracy`. `report` gets each check as `epoch` (its number) and
-      `validation/accuracy`.
+    The network is trained with `settings`, but without weight averaging and without dropout, which would also drop the
+    signal. Every batch is new. We check the accuracy on other sequences after each CHECKED_EVERY updates. Training ends
+    when it exceeds ENOUGH, or after `updates` updates, which is a multiple of CHECKED_EVERY. `report` gets one row per
+    check: its number as `epoch` and its accuracy as `validation/accuracy`.
 
-    The network is trained as `settings` describe, except that dropout (which would also drop the signal) and weight
-    averaging are off. No batch repeats. A loss that is no longer finite counts as not having learned the task.
+    Returns a dict:
+    - `accuracy`: on test sequences, which differ from those of training and checks.
+    - `solved`: whether `accuracy` exceeds the argument `solved`. It does not if the loss is no longer finite.
+    - `updates`: the number of updates until training ended.
+    - `checks`: one row per check, with the `updates` until then and the `accuracy`.
     """
     settings = settings.model_copy(
         update={
@@ -55,10 +57,18 @@ def retention(
         }
     )
     start = architectures.initial_model(architecture, settings, VOCABULARY_SIZE, seed)
+    # The second number of each random state separates batches (0), checks (1) and the test (2).
     checked = random_sequences(signal, lag, HELD_OUT, np.random.default_rng((seed, 1)))
     tested = random_sequences(signal, lag, HELD_OUT, np.random.default_rng((seed, 2)))
-    checks = _Checks(report)
+    checks: list[dict] = []
 
+    def check(epoch, logs):
+        accuracy = float(logs["val_accuracy"])
+        checks.append({"updates": (epoch + 1) * CHECKED_EVERY, "accuracy": accuracy})
+        report({"epoch": epoch + 1, "validation/accuracy": accuracy})
+        checking.model.stop_training = accuracy > ENOUGH
+
+    checking = keras.callbacks.LambdaCallback(on_epoch_end=check)
     model = training.fitted(
         start,
         settings,
@@ -68,35 +78,36 @@ def retention(
         steps_per_epoch=CHECKED_EVERY,
         epochs=updates // CHECKED_EVERY,
         validation_data=training.in_order(checked),
-        callbacks=[checks],
+        callbacks=[checking],
     )
     accuracy = model.evaluate(training.in_order(tested), verbose=0, return_dict=True)["accuracy"]
 
     return {
         "accuracy": float(accuracy),
         "solved": bool(accuracy > solved),
-        "updates": checks.rows[-1]["updates"],
-        "checks": checks.rows,
+        "updates": checks[-1]["updates"],
+        "checks": checks,
     }
 
 
 def sequence_length(signal: str, lag: int) -> int:
-    """Number of tokens of a sequence whose signal is `lag` tokens away from every state that the logit reads."""
+    """Returns the length of a sequence whose signal is `lag` tokens away from every state that the logit reads."""
     return signal_position(signal, lag) + lag + 1
 
 
 def signal_position(signal: str, lag: int) -> int:
-    """The position of the signal: `first` is the first token; `middle` has as many tokens before it as after it.
+    """Returns the index of the signal: `first` is the first token; `middle` has as many tokens before it as after it.
 
-    `first` meets a state of zeros. The backward half of a bidirectional network reads the first token last, with
-    nothing to remember, so its signal is in the middle. That is harder, because the signal has to change a state that
-    is full of noise; do not compare the two. A feedforward network reads no state, so it has no lag.
+    Networks that read forward get the signal `first`. A bidirectional network also reads backward and would meet this
+    token last, with nothing to remember, so it gets the signal in the `middle`. The two are not comparable: the first
+    token changes a state of zeros, but a token in the middle has to change a state that is full of noise. A feedforward
+    network has no state and therefore no lag.
     """
     return {"first": 0, "middle": lag}[signal]
 
 
 def random_sequences(signal: str, lag: int, count: int, random: np.random.Generator) -> Examples:
-    """`count` sequences; both labels are equally likely."""
+    """Draws `count` sequences; both labels are equally likely."""
     labels_N = random.integers(2, size=count)
     length = sequence_length(signal, lag)
     position = signal_position(signal, lag)
@@ -106,7 +117,7 @@ def random_sequences(signal: str, lag: int, count: int, random: np.random.Genera
 
 
 def fresh_batches(signal: str, settings: Settings, lag: int, seed: int) -> tf.data.Dataset:
-    """An endless dataset of batches, deterministic from the seed; no batch repeats."""
+    """Returns an endless dataset of new batches, which depend only on the seed."""
 
     def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         random = np.random.default_rng((seed, 0))
@@ -118,18 +129,3 @@ def fresh_batches(signal: str, settings: Settings, lag: int, seed: int) -> tf.da
     labels = tf.TensorSpec((settings.batch_size,), tf.float32)
     dataset = tf.data.Dataset.from_generator(batches, output_signature=(tokens, labels))
     return training.sequential(dataset)
-
-
-class _Checks(keras.callbacks.Callback):
-    """Collects the accuracy of each check and stops training when it exceeds ENOUGH."""
-
-    def __init__(self, report: Callable[[dict], None]):
-        super().__init__()
-        self.rows: list[dict] = []
-        self._report = report
-
-    def on_epoch_end(self, epoch, logs=None):
-        accuracy = float(logs["val_accuracy"])
-        self.rows.append({"updates": (epoch + 1) * CHECKED_EVERY, "accuracy": accuracy})
-        self._report({"epoch": epoch + 1, "validation/accuracy": accuracy})
-        self.model.stop_training = accuracy > ENOUGH

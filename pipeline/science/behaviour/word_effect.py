@@ -17,8 +17,8 @@ ReplacementLogits = Callable[[np.ndarray, list[int], np.ndarray], np.ndarray]  #
 LEAST_SHARE = 0.01  # of the training reviews; no network learns rarer words well
 
 
-def strong_words(token_lists: Iterable[np.ndarray], labels_N, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """(positive_W, negative_W): ids of the `count` strongest words by log odds of the reviews that contain them.
+def strong_words(token_lists: Iterable[np.ndarray], labels_N: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (positive_W, negative_W): ids of the strongest `count` words by log odds of the reviews with them.
 
     Raises ValueError if fewer than 2 `count` words are frequent enough.
     """
@@ -36,21 +36,19 @@ def strong_words(token_lists: Iterable[np.ndarray], labels_N, count: int) -> tup
     if len(candidates) < 2 * count:
         raise ValueError(f"only {len(candidates)} words are frequent enough; {2 * count} are needed")
 
-    order = np.argsort(log_odds_V[candidates], kind="stable")
-    ascending = candidates[order]
-    descending = ascending[::-1]
-    return descending[:count], ascending[:count]
+    ascending = candidates[np.argsort(log_odds_V[candidates], kind="stable")]
+    return ascending[::-1][:count], ascending[:count]
 
 
 def round_numbers(below: int) -> list[int]:
-    """All of 1, 2, 5, 10, 20, 50, ... that are smaller than `below`."""
+    """Returns all of 1, 2, 5, 10, 20, 50, ... that are smaller than `below`."""
     powers = 10 ** np.arange(6)
     numbers = np.outer(powers, [1, 2, 5]).ravel()
     return numbers[numbers < below].tolist()
 
 
-def lags(sequence_length: int) -> list[int]:
-    """0, 1, 2, 5, 10, 20, 50, ... and the lag of the first word."""
+def measured_lags(sequence_length: int) -> list[int]:
+    """Returns the lags at which we replace a word: 0, 1, 2, 5, 10, 20, 50, ... and the lag of the first word."""
     return sorted({0, *round_numbers(sequence_length), sequence_length - 1})
 
 
@@ -60,16 +58,16 @@ def word_effect(
     positive_W,
     negative_W,
 ) -> dict[str, np.ndarray]:
-    """The effect of the replaced word by lag, over reviews; the logit of a review is the mean over inserted words.
+    """Returns the effect of the replaced word by lag, over reviews. A logit is the mean over the inserted words.
 
     - `contrast`: the mean of logit(positive) - logit(negative).
     - `sign_accuracy`: the share of reviews with a positive contrast. A tie counts as half, so a network that cannot
       tell the words apart gets 0.5.
     - `mean_absolute_contrast`: how far the word moves the logit in either direction.
-    - `coherence`: |contrast| / mean_absolute_contrast: 1 if the word works the same way in all reviews, near 0 if it
-      changes the state in a way that no longer depends on its meaning, nan if no logit moves.
+    - `coherence`: |contrast| / mean_absolute_contrast. It is 1 if the word works the same way in all reviews, near 0 if
+      it changes the state in a way that no longer depends on its meaning, and nan if no logit moves.
     """
-    lag_L = lags(tokens_NT.shape[1])
+    lag_L = measured_lags(tokens_NT.shape[1])
     z_LWN = replacement_logits(tokens_NT, lag_L, np.concatenate([positive_W, negative_W]))
     positive_LN = z_LWN[:, : len(positive_W)].mean(axis=1)
     negative_LN = z_LWN[:, len(positive_W) :].mean(axis=1)

@@ -23,7 +23,7 @@ REVIEWS_AT_ONCE = 192  # large enough to make calls cheap, small enough that the
 STEPS_PER_SCALE = 4  # a squared norm fits into a float64 even if every one of the 4 steps scales it by 1e-38 or 1e38
 TANH_ARCHITECTURES = ("vanilla", "bidirectional")
 
-Step = tuple[np.ndarray, np.ndarray, np.ndarray]
+Step = tuple[np.ndarray, np.ndarray, np.ndarray]  # dz/dstate, delta (both scaled), log10 of their scale
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Curve:
 
     @property
     def log10_relative_NL(self) -> np.ndarray:
-        """The norm relative to lag 0; nan for a review whose gradient is zero there."""
+        """The norm relative to lag 0. It is nan for a review whose gradient is zero at lag 0."""
         at_zero_N1 = self.log10_norm_NL[:, :1]
         reference_N1 = np.where(np.isfinite(at_zero_N1), at_zero_N1, np.nan)
         return self.log10_norm_NL - reference_N1
@@ -48,12 +48,11 @@ class Curve:
     def log10_relative_defined_NL(self) -> np.ndarray:
         """`log10_relative_NL` without the reviews for which it is nan."""
         relative_NL = self.log10_relative_NL
-        undefined_N = np.isnan(relative_NL[:, 0])
-        return relative_NL[~undefined_N]
+        return relative_NL[~np.isnan(relative_NL[:, 0])]
 
 
 def curves(model: keras.Model, tokens_NT) -> list[Curve]:
-    """The curves of dz/dstate of a model of `architectures.build`; of a network without states, dz/dx.
+    """Returns the curves of dz/dstate of a model of `architectures.build`, or of dz/dx for a network without states.
 
     `tokens_NT` are reviews without padding (`sequences.unpadded`). Raises ValueError for an unknown architecture.
     """
@@ -73,17 +72,14 @@ def curves(model: keras.Model, tokens_NT) -> list[Curve]:
 
 
 def curve_of(cell: "TanhCell", tokens_NT) -> Curve:
-    """The curve of dz/dh of one direction."""
-    log10_norm_NL = _in_chunks(cell.log10_norms, tokens_NT)
-    return Curve(cell.direction, "dz/dh", log10_norm_NL)
+    """Returns the curve of dz/dh of one direction."""
+    return Curve(cell.direction, "dz/dh", _in_chunks(cell.log10_norms, tokens_NT))
 
 
 def _in_chunks(log10_norms: Callable[[np.ndarray], np.ndarray], tokens_NT):
     """Calls `log10_norms` on REVIEWS_AT_ONCE reviews at a time and joins the results, whose last axes are NL."""
-    starts = range(REVIEWS_AT_ONCE, len(tokens_NT), REVIEWS_AT_ONCE)
-    chunks = np.split(tokens_NT, starts)
-    results = [log10_norms(chunk_NT) for chunk_NT in chunks]
-    return np.concatenate(results, axis=-2)
+    chunks = np.split(tokens_NT, range(REVIEWS_AT_ONCE, len(tokens_NT), REVIEWS_AT_ONCE))
+    return np.concatenate([log10_norms(chunk_NT) for chunk_NT in chunks], axis=-2)
 
 
 @dataclass(frozen=True)
@@ -97,14 +93,16 @@ class TanhCell:
     readout_H: np.ndarray
 
     def states(self, tokens_NT) -> np.ndarray:
-        """states_TNH, in the order in which this direction reads the tokens."""
-        in_order_NT = tokens_NT if self.direction == "forward" else tokens_NT[:, ::-1]
-        tokens_TN = in_order_NT.T
-        units = len(self.recurrent_HH)
-        states_TNH = np.empty((*tokens_TN.shape, units))
+        """Returns states_TNH in the order in which this direction reads the tokens."""
+        tokens_TN = tokens_NT.T
+        if self.direction == "backward":
+            tokens_TN = tokens_TN[::-1]
+
+        states_TNH = np.empty((*tokens_TN.shape, len(self.recurrent_HH)))
         previous_NH = np.zeros_like(states_TNH[0])
 
-        for tokens_N, h_NH in zip(tokens_TN, states_TNH, strict=True):
+        for t, tokens_N in enumerate(tokens_TN):
+            h_NH = states_TNH[t]
             np.matmul(previous_NH, self.recurrent_HH, out=h_NH)
             h_NH += self.drive_VH[tokens_N]
             previous_NH = np.tanh(h_NH, out=h_NH)
@@ -112,13 +110,12 @@ class TanhCell:
         return states_TNH
 
     def log10_norms(self, tokens_NT) -> np.ndarray:
-        """log10_norm_NL of dz/dh."""
-        slope_TNH = slopes(self.states(tokens_NT))
-        return adjoint_scan(slope_TNH, self.recurrent_HH, self.readout_H)
+        """Returns log10_norm_NL of dz/dh."""
+        return adjoint_scan(slopes(self.states(tokens_NT)), self.recurrent_HH, self.readout_H)
 
 
 def tanh_cells(model: keras.Model) -> list[TanhCell]:
-    """The SimpleRNNs of a vanilla or bidirectional model, each with its part of the readout weights."""
+    """Returns the SimpleRNNs of a vanilla or bidirectional model, each with its part of the readout weights."""
     x_VD, readout_H, encoder = _parts(model)
     layers = {"forward": encoder}
     if model.name == "bidirectional":
@@ -131,13 +128,20 @@ def tanh_cells(model: keras.Model) -> list[TanhCell]:
     cells = []
     for (direction, layer), own_readout_H in zip(layers.items(), readouts, strict=True):
         kernel_DH, recurrent_HH, bias_H = float64_weights(layer)
-        drive_VH = x_VD @ kernel_DH + bias_H
-        cells.append(TanhCell(direction, drive_VH, kernel_DH, recurrent_HH, own_readout_H))
+        cells.append(
+            TanhCell(
+                direction,
+                x_VD @ kernel_DH + bias_H,
+                kernel_DH,
+                recurrent_HH,
+                own_readout_H,
+            )
+        )
     return cells
 
 
 def _parts(model: keras.Model):
-    """(embeddings_VD, readout_H, the encoder between them)"""
+    """Returns x_VD (the embeddings), readout_H and the encoder between them."""
     (x_VD,) = float64_weights(model.get_layer("embedding"))
     kernel_H1, _ = float64_weights(model.get_layer("probability"))
     readout_H = kernel_H1[:, 0]
@@ -149,25 +153,24 @@ def float64_weights(layer: keras.layers.Layer) -> list[np.ndarray]:
 
 
 def slopes(states_TNH) -> np.ndarray:
-    """slope_TNH: the derivative of tanh at each state, 1 - h^2."""
+    """Returns slope_TNH, the derivative of tanh at each state: 1 - h^2."""
     slope_TNH = np.empty_like(states_TNH)
     return _minus_product(1, states_TNH, states_TNH, out=slope_TNH)
 
 
 def _minus_product(a, b, c, out):
-    """a - b c."""
+    """Computes a - b c into `out`."""
     np.multiply(b, c, out=out)
     return np.subtract(a, out, out=out)
 
 
 def adjoint_scan(slope_TNH, recurrent_HH, readout_H) -> np.ndarray:
-    """log10_norm_NL of dz/dh_t, from the last state back; it takes the arguments of `adjoint`."""
-    steps = adjoint(slope_TNH, recurrent_HH, readout_H)
-    return _log10_norm_by_lag(steps)
+    """Returns log10_norm_NL of dz/dh_t, from the last state back. It takes the arguments of `adjoint`."""
+    return log10_norm_by_lag(adjoint(slope_TNH, recurrent_HH, readout_H))
 
 
-def _log10_norm_by_lag(steps: Iterable[Step]):
-    """log10 of the norm of the first array of each step, with the lags as the last axis."""
+def log10_norm_by_lag(steps: Iterable[Step]) -> np.ndarray:
+    """Returns log10 of the norm of the first array of each step, with the lags as the last axis."""
     log10_norms = []
     for gradient, _, log10_scale_N in steps:
         log10_norms.append(_log10(_norm(gradient)) + log10_scale_N)
@@ -187,8 +190,7 @@ def adjoint(slope_TNH, recurrent_HH, readout_H) -> Iterator[Step]:
 
     for lag, slope_NH in enumerate(slope_TNH[::-1]):
         if lag % STEPS_PER_SCALE == 0:
-            norm_N = _norm(gradient_NH)
-            log10_scale_N = log10_scale_N + _rescale(gradient_NH, norm_N)
+            log10_scale_N = log10_scale_N + _rescale(gradient_NH, _norm(gradient_NH))
         delta_NH = gradient_NH * slope_NH
         yield gradient_NH, delta_NH, log10_scale_N
         gradient_NH = delta_NH @ transposed_HH
@@ -220,17 +222,17 @@ class LSTMCell:
     readout_H: np.ndarray
 
     def slopes(self, tokens_NT) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The three arrays of `lstm_slopes`."""
+        """Returns the three arrays of `lstm_slopes`."""
         return lstm_slopes(self.drive_V4H, tokens_NT.T, self.recurrent_4HH)
 
     def log10_norms(self, tokens_NT) -> np.ndarray:
-        """log10_norm_2NL of dz/dh and dz/dc."""
-        slopes = self.slopes(tokens_NT)
-        return lstm_adjoint_scan(*slopes, self.recurrent_4HH, self.readout_H)
+        """Returns log10_norm_2NL of dz/dh and dz/dc."""
+        steps = lstm_adjoint(*self.slopes(tokens_NT), self.recurrent_4HH, self.readout_H)
+        return log10_norm_by_lag(steps)
 
 
 def lstm_cell(model: keras.Model) -> LSTMCell:
-    """The cell of an LSTM model."""
+    """Returns the cell of an LSTM model."""
     x_VD, readout_H, encoder = _parts(model)
     kernel_D4H, recurrent_H4H, bias_4H = map(_by_gate, float64_weights(encoder))
     drive_V4H = np.tensordot(x_VD, kernel_D4H, 1) + bias_4H
@@ -245,7 +247,7 @@ def _by_gate(weight: np.ndarray):
 
 
 def lstm_slopes(drive_V4H, tokens_TN, recurrent_4HH) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(gate_slope_T4NH, dh_dc_TNH, dc_dc_TNH): the derivatives of h_t = o tanh(c_t), c_t = f c_{t-1} + i g.
+    """Returns (gate_slope_T4NH, dh_dc_TNH, dc_dc_TNH), the derivatives of h_t = o tanh(c_t), c_t = f c_{t-1} + i g.
 
     The first array has dh_t/do and dc_t/d(i, f, g), each with respect to the argument of the gate's sigmoid or tanh.
     """
@@ -292,14 +294,8 @@ def _sigmoid(a: np.ndarray) -> None:
     np.reciprocal(a, out=a)
 
 
-def lstm_adjoint_scan(gate_slope_T4NH, dh_dc_TNH, dc_dc_TNH, recurrent_4HH, readout_H) -> np.ndarray:
-    """log10_norm_2NL of dz/dh_t and of dz/dc_t, from the last state back."""
-    steps = lstm_adjoint(gate_slope_T4NH, dh_dc_TNH, dc_dc_TNH, recurrent_4HH, readout_H)
-    return _log10_norm_by_lag(steps)
-
-
 def lstm_adjoint(gate_slope_T4NH, dh_dc_TNH, dc_dc_TNH, recurrent_4HH, readout_H) -> Iterator[Step]:
-    """Yields (g_2NH, delta_4NH, log10_scale_N) for each lag, like `adjoint`, for h and c; uses the `lstm_slopes`.
+    """Yields (g_2NH, delta_4NH, log10_scale_N) for each lag, like `adjoint`, for h and c. It takes the `lstm_slopes`.
 
     dz/dc_t = dz/dh_t dh_t/dc_t + dz/dc_{t+1} dc_{t+1}/dc_t. dz/dh_{t-1} is the sum over the four gates of step t, whose
     gradients are delta_4NH. All of them share one scale, so their sums stay exact. The next step overwrites g_2NH and
@@ -332,7 +328,7 @@ def lstm_adjoint(gate_slope_T4NH, dh_dc_TNH, dc_dc_TNH, recurrent_4HH, readout_H
 
 
 def _mean_pool_curve(model: keras.Model, tokens_NT) -> Curve:
-    """dz/dx_t of the mean of all words: identical at every position. This control has no order and no memory."""
+    """Returns the curve of dz/dx_t of the mean of all words. This control has no order, so all positions are equal."""
     x_VD, readout_H, encoder = _parts(model)
     kernel_DH, bias_H = float64_weights(encoder)
     length = tokens_NT.shape[1]
@@ -348,9 +344,9 @@ def _mean_pool_curve(model: keras.Model, tokens_NT) -> Curve:
 
 
 def summary(curve: Curve) -> dict[str, np.ndarray]:
-    """By lag, over reviews: the median, 10th and 90th percentile of the relative log10 norm, and counts.
+    """Returns the median, 10th and 90th percentile over reviews of the relative log10 norm, and two shares, by lag.
 
-    `growing` is the share of reviews whose gradient is larger than at lag 0; `dead` is the share whose gradient is
+    `growing` is the share of reviews whose gradient is larger than at lag 0. `dead` is the share whose gradient is
     exactly zero. We summarise logarithms, because a few large reviews would dominate a mean of norms.
     """
     relative_NL = curve.log10_relative_defined_NL

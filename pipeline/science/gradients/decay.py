@@ -1,9 +1,9 @@
-"""Measures of a decay curve: a half-life if the curve is exponential, horizons in any case, each with an interval.
+"""Measures of a decay curve, each with an interval: horizons, and a half-life if the curve is exponential.
 
-The seed is the unit of replication: a curve is the mean over seeds of medians over reviews, in log10. Its interval
-comes from a bootstrap of two levels, seeds and then reviews. We widen its percentiles for the number of seeds, because
-plain percentiles cover too little (Hesterberg 2015, arXiv 1411.5279, section 5.3). With three seeds no bootstrap can
-reach beyond the lowest and the highest of them.
+The seed is the unit of replication: a curve is the mean over seeds of medians over reviews, in log10. Intervals come
+from a bootstrap of two levels, seeds and then reviews. We widen the percentiles for the number of seeds, because plain
+percentiles cover too little (Hesterberg 2015, arXiv 1411.5279, section 5.3). With three seeds, no bootstrap reaches
+beyond the lowest and the highest of them.
 
 Axes: N reviews, L lags, S seeds, R resamples of reviews, B resamples of seeds; curves are log10, relative to lag 0.
 """
@@ -52,46 +52,48 @@ CONFIDENCE = 0.95
 
 
 def headline(curves: pd.DataFrame) -> pd.DataFrame:
-    """The curves of `reports/gradients`: dz/dh with the default initialiser, measured at the trained length.
+    """Selects the curves of `reports/gradients`: dz/dh with the default initialiser, measured at the trained length.
 
     A feedforward network has no state, so its curve is dz/dx.
     """
-    at_trained_length = curves["trained_length"].eq(curves["sequence_length"])
-    default_initialiser = curves["initialiser"].eq(DEFAULT_INITIALISER)
-    outside_training = curves["weights"].isin(["initial", "trained"])
-    of_state = curves["quantity"].eq("dz/dh") | curves["architecture"].eq("feedforward")
-    selected = at_trained_length & default_initialiser & outside_training & of_state
-    return curves.loc[selected, CONTRACT_COLUMNS]
+    selected = curves.query(
+        f"trained_length == sequence_length and initialiser == '{DEFAULT_INITIALISER}' and weights != 'training' "
+        "and (quantity == 'dz/dh' or architecture == 'feedforward')"
+    )
+    return selected[CONTRACT_COLUMNS]
 
 
 def medians(median_L, resampled_RL) -> pd.DataFrame:
-    """One curve and its resamples, one row per lag.
+    """Returns one curve and its resamples, with one row per lag.
 
-    `table` takes many of these with the columns CURVE_KIND, `seed` and `reviews`.
+    `table` takes many of these tables, joined, with the columns CURVE_KIND, `seed` and `reviews` added.
     """
-    resamples = pd.DataFrame(resampled_RL.T).add_prefix("resample ")
-    return resamples.assign(median=median_L)
+    return pd.DataFrame(resampled_RL.T).add_prefix("resample ").assign(median=median_L)
 
 
 def table(medians: pd.DataFrame) -> pd.DataFrame:
-    """One row per kind of curve, over its seeds: CURVE_KIND, seeds, reviews, last_lag_tokens and `summary`."""
+    """Returns one row per kind of curve: CURVE_KIND, seeds, reviews, last_lag_tokens and the `summary` over seeds."""
     rows = []
     for kind, curves in medians.groupby(CURVE_KIND, sort=False):
         by_seed = [curve for _, curve in curves.groupby("seed", sort=False)]
         median_SL = np.stack([curve["median"] for curve in by_seed])
         resampled_SRL = np.stack([curve.filter(like="resample ").T for curve in by_seed])
 
-        row = dict(zip(CURVE_KIND, kind, strict=True))
-        row["seeds"] = len(median_SL)
-        row["reviews"] = curves["reviews"].max()
-        row["last_lag_tokens"] = median_SL.shape[1] - 1
-        rows.append(row | summary(median_SL, resampled_SRL))
+        rows.append(
+            {
+                **dict(zip(CURVE_KIND, kind, strict=True)),
+                "seeds": len(median_SL),
+                "reviews": curves["reviews"].max(),
+                "last_lag_tokens": median_SL.shape[1] - 1,
+                **summary(median_SL, resampled_SRL),
+            }
+        )
 
     return pd.DataFrame(rows)
 
 
 def resampled_medians(relative_NL, seed: int) -> np.ndarray:
-    """median_RL over reviews drawn with replacement; as in `summary`, an even number has its lower median."""
+    """Returns median_RL over reviews drawn with replacement. An even number has its lower median."""
     random = np.random.default_rng(seed)
     reviews = len(relative_NL)
     middle = (reviews - 1) // 2
@@ -105,14 +107,17 @@ def resampled_medians(relative_NL, seed: int) -> np.ndarray:
 
 
 def summary(median_SL, resampled_SRL, seed: int = 0) -> dict[str, float]:
-    """Measures of the mean over seeds: value at the last lag, half-life, rate and R2 of the fit, horizons, slopes.
+    """Returns measures of the mean curve over seeds: the last value, the fit of an exponential, and horizons.
 
-    Each has `_low` and `_high`. A half-life is nan if R2 is below LEAST_R2; a horizon that was not reached is inf.
+    All but `r2` and `floor_aicc` have an interval, `_low` and `_high`. A half-life is nan if `r2` is below LEAST_R2. A
+    horizon that was not reached is inf.
     """
     curve_L = median_SL.mean(axis=0)
     measures = _measures(curve_L)
     resampled_measures = _measures(resampled_means(resampled_SRL, seed))
     _, r2 = _line(curve_L)
+    if not r2 >= LEAST_R2:  # also if it is nan
+        measures["half_life_tokens"] = resampled_measures["half_life_tokens"] = np.nan
 
     row = {"r2": float(r2), "floor_aicc": floor_preference(curve_L)}
     for name, value in measures.items():
@@ -120,17 +125,11 @@ def summary(median_SL, resampled_SRL, seed: int = 0) -> dict[str, float]:
         row[name] = float(value)
         row[f"{name}_low"] = low
         row[f"{name}_high"] = high
-
-    exponential = r2 >= LEAST_R2  # False also if r2 is nan
-    if not exponential:
-        row["half_life_tokens"] = np.nan
-        row["half_life_tokens_low"] = np.nan
-        row["half_life_tokens_high"] = np.nan
     return row
 
 
 def _measures(curve: np.ndarray):
-    """The measures that get an interval, of one curve or of many, along the last axis."""
+    """Returns the measures that get an interval, of one curve or of many, along the last axis."""
     slope, _ = _line(curve)
     slopes = local_slopes(curve)
     measures = {
@@ -146,21 +145,18 @@ def _measures(curve: np.ndarray):
 
 
 def resampled_means(resampled_SRL, seed: int, resamples: int = RESAMPLES) -> np.ndarray:
-    """curve_BL: the mean over seeds drawn with replacement, with one resample of the reviews of each drawn seed."""
+    """Returns curve_BL, the mean over seeds drawn with replacement, with one resample of the reviews of each seed."""
     seeds, reviews, _ = resampled_SRL.shape
     random = np.random.default_rng(seed)
     seed_BS = random.integers(seeds, size=(resamples, seeds))
     review_BS = random.integers(reviews, size=(resamples, seeds))
 
-    means = []
-    for seed_S, review_S in zip(seed_BS, review_BS, strict=True):
-        drawn_SL = resampled_SRL[seed_S, review_S]
-        means.append(drawn_SL.mean(axis=0))
-    return np.stack(means)
+    draws = zip(seed_BS, review_BS, strict=True)
+    return np.stack([resampled_SRL[seed_S, review_S].mean(axis=0) for seed_S, review_S in draws])
 
 
 def interval(values_B, seeds: int) -> tuple[float, float]:
-    """The 95 % interval of a bootstrap over this many seeds; nan for one seed, or if a resample has no value."""
+    """Returns the 95 % interval of a bootstrap over seeds. It is nan for one seed or if a resample has no value."""
     if seeds < 2 or np.isnan(values_B).any():
         return np.nan, np.nan
     degrees = seeds - 1
@@ -172,7 +168,7 @@ def interval(values_B, seeds: int) -> tuple[float, float]:
 
 
 def half_life(curve: np.ndarray) -> np.ndarray:
-    """Tokens in which an exponential halves, along the last axis; inf where it does not fall."""
+    """Returns the tokens in which an exponential halves, along the last axis. It is inf if the curve does not fall."""
     slope, _ = _line(curve)
     not_falling = np.where(np.isnan(slope), np.nan, np.inf)
     with np.errstate(divide="ignore"):
@@ -180,7 +176,7 @@ def half_life(curve: np.ndarray) -> np.ndarray:
 
 
 def half_life_at_initialisation(embedding_dimension: int, hidden_size: int) -> float:
-    """Predicted half-life, in tokens of a long text, of a SimpleRNN with Keras' own initialisation.
+    """Predicts the half-life, in tokens of a long text, of a SimpleRNN with Keras' own initialisation.
 
     An orthogonal U preserves norms, so only the words make the gradient fade. Words are U(-0.05, 0.05) and W is Glorot
     uniform, so a word drives each unit with variance s^2 = D (0.1^2 / 12) 2 / (D + H). To third order, tanh takes 2 v^2
@@ -194,9 +190,9 @@ def half_life_at_initialisation(embedding_dimension: int, hidden_size: int) -> f
 
 
 def _line(curve: np.ndarray):
-    """(slope in log10 per token, R2) by least squares over the fitted lags; nan where there are too few.
+    """Fits a line by least squares over the fitted lags. Returns its slope in log10 per token and its R2.
 
-    R2 is also nan for a constant curve.
+    Both are nan if the fitted lags are too few or have a value that is not finite. R2 is also nan for a constant curve.
     """
     lag_L = _fitted_lags(curve.shape[-1])
     fitted = curve[..., lag_L]
@@ -216,22 +212,21 @@ def _line(curve: np.ndarray):
 
 
 def _fitted_lags(lags: int):
-    last_lag = int(LAST_FITTED_SHARE * lags)
-    return np.arange(FIRST_FITTED_LAG, last_lag + 1)
+    return np.arange(FIRST_FITTED_LAG, int(LAST_FITTED_SHARE * lags) + 1)
 
 
 def horizon(curve: np.ndarray, log10_epsilon: float) -> np.ndarray:
-    """The first lag from which on a curve stays below the threshold; inf if it does not within its lags (censored)."""
-    below = curve < log10_epsilon
-    from_the_end = np.flip(below, -1)
-    stays_from_the_end = np.logical_and.accumulate(from_the_end, axis=-1)
-    stays = np.flip(stays_from_the_end, -1)
-    first_lag = np.argmax(stays, axis=-1)
-    return np.where(stays[..., -1], first_lag, np.inf)
+    """Returns the first lag from which on a curve stays below the threshold, along the last axis.
+
+    It is inf for a curve that is not below the threshold at its last lag; such a horizon is censored.
+    """
+    below_from_the_end = np.flip(curve < log10_epsilon, -1)
+    stays_below = np.flip(np.logical_and.accumulate(below_from_the_end, axis=-1), -1)
+    return np.where(stays_below[..., -1], np.argmax(stays_below, axis=-1), np.inf)
 
 
 def local_slopes(curve: np.ndarray) -> np.ndarray:
-    """log10 per token over windows of WINDOW tokens, or over all lags where there are fewer."""
+    """Returns slopes in log10 per token over windows of WINDOW tokens, or over all lags if there are fewer."""
     last_lag = curve.shape[-1] - 1
     width = min(WINDOW, last_lag)
     with np.errstate(invalid="ignore"):
@@ -239,14 +234,14 @@ def local_slopes(curve: np.ndarray) -> np.ndarray:
 
 
 def floor_preference(curve_L) -> float:
-    """AICc of an exponential minus AICc of an exponential with a floor; above 0 the floor explains the curve better.
+    """Returns the AICc of an exponential minus that of an exponential with a floor.
 
-    Lags of one curve are not independent, so trust its sign more than its size. nan where neither model can be fitted.
+    If it is above 0, the floor explains the curve better. Lags of one curve are not independent, so trust its sign more
+    than its size. It is nan for a constant curve, and if the lags are too few or have a value that is not finite.
     """
     lag_L = _fitted_lags(len(curve_L))
     y_L = curve_L[lag_L]
-    too_few = len(lag_L) < 2 * LEAST_FITTED
-    if too_few or not np.isfinite(y_L).all() or not np.ptp(y_L):
+    if len(lag_L) < 2 * LEAST_FITTED or not np.isfinite(y_L).all() or not np.ptp(y_L):
         return np.nan
     slope, intercept = np.polyfit(lag_L, y_L, 1)
 
@@ -255,15 +250,13 @@ def floor_preference(curve_L) -> float:
         line_L = intercept + slope * lag_L
         return y_L - np.logaddexp(line_L, floor) / np.log(10)
 
-    initial = (intercept, 2 * slope, y_L.min())
-    with_floor = optimize.least_squares(residual_L, initial)
-    floor_residual_L = residual_L(with_floor.x)
+    with_floor = optimize.least_squares(residual_L, (intercept, 2 * slope, y_L.min()))
     line_residual_L = y_L - (intercept + slope * lag_L)
-    return _aicc(line_residual_L, 2) - _aicc(floor_residual_L, 3)
+    return _aicc(line_residual_L, 2) - _aicc(with_floor.fun, 3)
 
 
 def _aicc(residual_L, parameters: int) -> float:
-    """Corrected AIC of a least-squares fit (Hurvich and Tsai 1989); the variance is one more parameter."""
+    """Returns the corrected AIC of a least-squares fit (Hurvich and Tsai 1989). The variance is one more parameter."""
     count = len(residual_L)
     parameters = parameters + 1
     smallest = np.finfo(float).tiny

@@ -1,4 +1,4 @@
-"""How products of a tanh cell's Jacobians change every direction of the state; a gradient sees only one direction.
+"""How products of a tanh cell's Jacobians change all directions of the state. A gradient sees only one direction.
 
 J_t = dh_t/dh_{t-1} = diag(slope_t) U^T. P = dh_T/dh_{T-k} is the product of the last k Jacobians, J_T ... J_{T-k+1}, so
 dz/dh_{T-k} = w P. The norm of P limits how much any gradient can grow. Its Lyapunov exponents are the rates at which
@@ -16,7 +16,7 @@ Axes: T tokens, S steps, N reviews, H hidden units, L lags, C singular values.
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import get_lapack_funcs
 from scipy.special import entr
 
 RESOLVED = 1e-12  # relative to the largest singular value; rounding errors reach about 1e-14 of it
@@ -24,17 +24,16 @@ RESOLVED = 1e-12  # relative to the largest singular value; rounding errors reac
 
 @np.errstate(divide="ignore")  # log10 of an exact zero
 def log10_spectral_norm(slope_TNH, recurrent_HH, lags_L: Sequence[int]) -> np.ndarray:
-    """log10_norm_NL: the largest singular value of P at these lags, which must ascend."""
+    """Returns log10_norm_NL, the largest singular value of P at these lags, which must ascend."""
     value_NLH, log10_scale_NL = _singular_values(slope_TNH, recurrent_HH, lags_L)
-    largest_NL = value_NLH[:, :, 0]
-    return np.log10(largest_NL) + log10_scale_NL
+    return np.log10(value_NLH[:, :, 0]) + log10_scale_NL
 
 
 @np.errstate(divide="ignore")
 def singular_values(slope_TNH, recurrent_HH, lags_L: Sequence[int], count: int = 5) -> tuple[np.ndarray, np.ndarray]:
-    """(log10_value_NLC, effective_rank_NL): the `count` largest singular values of P and its effective rank.
+    """Returns (log10_value_NLC, effective_rank_NL): the `count` largest singular values of P and its effective rank.
 
-    A value is nan where it is so small, relative to the largest one, that float64 cannot tell it from rounding. The
+    A value is nan if it is too small, relative to the largest one, for float64 to tell it from rounding errors. The
     effective rank is exp of the entropy of all values as shares of their sum (Roy & Vetterli 2007): H for an orthogonal
     P, 1 if a single direction remains, 0 if P is zero.
     """
@@ -52,7 +51,7 @@ def singular_values(slope_TNH, recurrent_HH, lags_L: Sequence[int], count: int =
 
 
 def _singular_values(slope_TNH, recurrent_HH, lags_L: Sequence[int]):
-    """(value_NLH, log10_scale_NL): the singular values of P are value 10^log10_scale, the largest first."""
+    """Returns (value_NLH, log10_scale_NL). The singular values of P are value 10^log10_scale, the largest first."""
     values = []
     log10_scales = []
     products = _products(slope_TNH, recurrent_HH)
@@ -65,10 +64,9 @@ def _singular_values(slope_TNH, recurrent_HH, lags_L: Sequence[int]):
 
 
 def _products(slope_TNH, recurrent_HH) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields P at lags 0, 1, ..., T - 1 as (product_NHH, log10_scale_N), scaling each row like a gradient."""
+    """Yields P at lags 0, 1, ..., T - 1 as (product_NHH, log10_scale_N), scaled by its largest entry."""
     _, reviews, units = slope_TNH.shape
-    identity_HH = np.eye(units)
-    product_NHH = np.tile(identity_HH, (reviews, 1, 1))
+    product_NHH = np.tile(np.eye(units), (reviews, 1, 1))
     log10_scale_N = np.zeros(reviews)
     yield product_NHH, log10_scale_N
 
@@ -83,50 +81,45 @@ def _products(slope_TNH, recurrent_HH) -> Iterator[tuple[np.ndarray, np.ndarray]
 
 @np.errstate(divide="ignore")
 def log10_bound(slope_TNH, recurrent_HH, readout_H) -> np.ndarray:
-    """log10_bound_NL: |dz/dh| is at most |w| times sigma_max(U) max_j slope_j of every step of the lag.
+    """Returns log10_bound_NL. |dz/dh| is at most |w| times the product of sigma_max(U) max_j slope_j over the steps.
 
     Pascanu, Mikolov & Bengio 2013, arXiv 1211.5063, use the largest slope possible. We use the largest slope of each
     step, which gives a tighter bound. The bound is one-sided: where its factor exceeds 1, the gradient may still fade.
     """
-    largest_slope_TN = slope_TNH.max(axis=2)
-    factor_TN = np.linalg.norm(recurrent_HH, ord=2) * largest_slope_TN
+    factor_TN = np.linalg.norm(recurrent_HH, ord=2) * slope_TNH.max(axis=2)
     factor_TN[0] = np.linalg.norm(readout_H)
     factor_LN = np.roll(factor_TN[::-1], 1, axis=0)
-    bound_LN = np.cumsum(np.log10(factor_LN), axis=0)
-    return bound_LN.T
+    return np.cumsum(np.log10(factor_LN), axis=0).T
 
 
 def exponents(log_stretch_SNH, warm_up: int = 0) -> np.ndarray:
-    """Lyapunov exponents: exponent_NH in nats per token, the largest first, from `log_stretches`.
+    """Returns the Lyapunov exponents from `log_stretches`: exponent_NH in nats per token, the largest first.
 
     They are means of log |R_jj| over the steps after the first `warm_up`; their sum is the mean of log |det J|. In a
     short text they depend on the initial Q; a warm-up turns Q to its limit. If U mixes all units, every saturated unit
     of a step (slope exactly 0) makes one exponent -inf. Raises ValueError if the warm-up leaves no step.
     """
-    tokens = len(log_stretch_SNH) + 1
-    steps = tokens - 1 - warm_up
+    steps = len(log_stretch_SNH) - warm_up
     if steps < 1:
-        raise ValueError(f"{tokens} tokens leave no Jacobian after a warm-up of {warm_up}")
+        raise ValueError(f"{len(log_stretch_SNH) + 1} tokens leave no Jacobian after a warm-up of {warm_up}")
 
-    sum_NH = log_stretch_SNH[warm_up:].sum(axis=0)
-    exponent_NH = sum_NH / steps
+    exponent_NH = log_stretch_SNH[warm_up:].sum(axis=0) / steps
     return -np.sort(-exponent_NH, axis=1)
 
 
 @np.errstate(divide="ignore")
 def log_stretches(slope_TNH, recurrent_HH, directions: int | None = None) -> np.ndarray:
-    """log_stretch_SNH: log |R_jj| of Q_t R_t = J_t Q_{t-1}, from Q = I, for each of the S = T - 1 steps.
+    """Returns log_stretch_SNH: log |R_jj| of Q_t R_t = J_t Q_{t-1}, from Q = I, for each of the S = T - 1 steps.
 
     With `directions`, Q has only that many columns: this gives the largest exponents in a fraction of the time. We call
     LAPACK for one review at a time, because NumPy's `qr` of all reviews takes twice as long.
     """
-    steps = len(slope_TNH) - 1
-    _, reviews, units = slope_TNH.shape
+    tokens, reviews, units = slope_TNH.shape
     first_HH = np.eye(units)[:directions]
-    columns = len(first_HH)
-    log_stretch_SNH = np.empty((steps, reviews, columns))
+    log_stretch_SNH = np.empty((tokens - 1, reviews, len(first_HH)))
     basis_NHH = np.tile(first_HH, (reviews, 1, 1))  # rows are the columns of Q, as LAPACK stores them
     workspace = 32 * units
+    factorise, orthogonal_factor = get_lapack_funcs(("geqrf", "orgqr"))  # for float64
 
     for step, slope_NH in enumerate(slope_TNH[1:]):
         stretched_NHH = (basis_NHH @ recurrent_HH) * slope_NH[:, None, :]
@@ -135,10 +128,9 @@ def log_stretches(slope_TNH, recurrent_HH, directions: int | None = None) -> np.
 
         for review, order_H in enumerate(order_NH):
             sorted_HH = stretched_NHH[review][:, order_H].T
-            factored_HH, tau_H, _, _ = lapack.dgeqrf(sorted_HH, lwork=workspace, overwrite_a=True)
-            diagonal_H = np.diagonal(factored_HH)
-            log_stretch_SNH[step, review] = np.log(np.abs(diagonal_H))
-            orthogonal_HH, _, _ = lapack.dorgqr(factored_HH, tau_H, lwork=workspace, overwrite_a=True)
+            factored_HH, tau_H, _, _ = factorise(sorted_HH, lwork=workspace, overwrite_a=True)
+            log_stretch_SNH[step, review] = np.log(np.abs(np.diagonal(factored_HH)))
+            orthogonal_HH, _, _ = orthogonal_factor(factored_HH, tau_H, lwork=workspace, overwrite_a=True)
             basis_NHH[review][:, order_H] = orthogonal_HH.T
 
     return log_stretch_SNH
@@ -146,20 +138,19 @@ def log_stretches(slope_TNH, recurrent_HH, directions: int | None = None) -> np.
 
 @np.errstate(divide="ignore")
 def time_constants(slope_H, recurrent_HH) -> np.ndarray:
-    """tokens_H in which each mode of the Jacobian at this mean slope fades to 1/e, the slowest first.
+    """Returns tokens_H in which each mode of the Jacobian at this mean slope fades to 1/e, the slowest first.
 
     The time constant is -1 / log |lambda|. It is inf for a mode that does not fade (|lambda| >= 1) and 0 for a mode
     that vanishes in one step.
     """
     jacobian_HH = slope_H[:, None] * recurrent_HH.T
-    eigenvalue_H = np.linalg.eigvals(jacobian_HH)
-    log_size_H = np.log(np.abs(eigenvalue_H))
+    log_size_H = np.log(np.abs(np.linalg.eigvals(jacobian_HH)))
     tokens_H = np.where(log_size_H < 0, -1 / log_size_H, np.inf)
     return np.sort(tokens_H)[::-1]
 
 
 def mechanism(slope_TNH, recurrent_HH) -> dict[str, float]:
-    """The factors of the gain of a step, over all reviews and Jacobians."""
+    """Returns the factors that decide how much a step changes a gradient, over all reviews and Jacobians."""
     slope_SNH = slope_TNH[1:]
     eigenvalue_H = np.linalg.eigvals(recurrent_HH)
     commutator_HH = recurrent_HH @ recurrent_HH.T - recurrent_HH.T @ recurrent_HH

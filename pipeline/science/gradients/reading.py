@@ -57,7 +57,7 @@ class Reading:
     directions: dict[str, Direction]
 
     def columns(self, words: Iterable[str]) -> dict[str, list]:
-        """Lists with one value per word, ready for JSON: None replaces values that are not finite.
+        """Returns lists with one value per word, ready for JSON. None replaces a value that is not finite.
 
         `words` are all words of the text, including those before the part that the network reads.
         """
@@ -75,7 +75,7 @@ class Reading:
         return table
 
     def rows(self, words: Iterable[str]) -> list[dict]:
-        """The same values as one dict per word."""
+        """Returns the same values as one dict per word."""
         table = self.columns(words)
         rows = zip(*table.values(), strict=True)
         return [dict(zip(table, row, strict=True)) for row in rows]
@@ -95,17 +95,15 @@ class _Tokens:
 
 
 def read(model: keras.Model, settings: Settings, ids: np.ndarray) -> Reading:
-    """Reads the text with these ids (at least one) with a model of `architectures.build` with these settings."""
+    """Reads a text, given as at least one token id. `architectures.build` made the model with these settings."""
     words = len(ids[-settings.sequence_length :])
     masked = settings.mask or model.name == "feedforward"
     tokens_NT = sequences.rectangle([ids], words if masked else settings.sequence_length)
     padding = tokens_NT.shape[1] - words
 
-    embedding = model.get_layer("embedding")
-    (embedding_VD,) = adjoint.float64_weights(embedding)
+    (embedding_VD,) = adjoint.float64_weights(model.get_layer("embedding"))
     x_TD = embedding_VD[tokens_NT[0]]
-    probability = model.get_layer("probability")
-    kernel_K1, bias_1 = adjoint.float64_weights(probability)
+    kernel_K1, bias_1 = adjoint.float64_weights(model.get_layer("probability"))
     readout_K = kernel_K1[:, 0]
 
     tokens = _read_tokens(model, tokens_NT, x_TD, readout_K)
@@ -154,14 +152,13 @@ def _read_by_tanh_cells(model: keras.Model, tokens_NT) -> _Tokens:
 
 
 def _in_reading_order(gradient: saliency.InputGradient):
-    """dz/dx_TD of a single review."""
+    """Returns dz/dx_TD of a single review."""
     return gradient.at_scale(0)[::-1, 0]
 
 
 def _ends_of_prefixes(cell: adjoint.TanhCell, tokens_T):
-    """state_TH: row t is the last state of a backward direction that begins at word t, as if the text ended there."""
-    units = len(cell.readout_H)
-    state_TH = np.zeros((len(tokens_T), units))
+    """Returns state_TH. Row t is the last state of a backward direction if the text ends at word t."""
+    state_TH = np.zeros((len(tokens_T), len(cell.readout_H)))
     for t in reversed(range(len(tokens_T))):
         drive_H = cell.drive_VH[tokens_T[t]]
         # word t is in every prefix that ends with it or later
@@ -182,7 +179,7 @@ def _lstm_states(cell: adjoint.LSTMCell, tokens_T):
 
 
 def _mean_pool(model: keras.Model, x_TD, readout_H):
-    """(hidden_TH of the mean of the words up to t, gradient_TD = dz/dx, which is the same for every word)"""
+    """Returns hidden_TH of the mean of the words up to t, and gradient_TD = dz/dx, which is the same for every word."""
     kernel_DH, bias_H = adjoint.float64_weights(model.get_layer("encoder"))
     words = len(x_TD)
     count_T = np.arange(1, words + 1)
@@ -196,7 +193,7 @@ def _mean_pool(model: keras.Model, x_TD, readout_H):
 
 
 def _relative_norms(model: keras.Model, tokens_NT):
-    """log10_relative_norm_T by direction: the curves of `adjoint` by position in the text instead of by lag."""
+    """Returns log10_relative_norm_T by direction: the curves of `adjoint` by position in the text instead of by lag."""
     norms = {}
     for curve in adjoint.curves(model, tokens_NT):
         relative_L = curve.log10_relative_NL[0]

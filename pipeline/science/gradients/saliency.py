@@ -1,9 +1,11 @@
 """How the gradient with respect to each word fades, and how much each word adds to the gradient of the weights.
 
-dz/dx_t is the total derivative of the logit with respect to the embedding of token t. All four architectures have it:
-delta_t W^T (Simonyan et al. 2014, arXiv 1312.6034, call its size saliency). dL/dU is a sum over tokens. The term of
-token t is h_{t-1}^T delta_t (p - y), a matrix of rank one. Its norm is exactly |h_{t-1}| |delta_t| |p - y|, the share
-of the token in learning. Relative to lag 0, the factor p - y cancels.
+dz/dx_t is the total derivative of the logit z with respect to the embedding of token t. In recurrent networks it is
+delta_t W^T. Simonyan et al. 2014, arXiv 1312.6034, call its size saliency.
+
+dL/dU, the gradient of the loss with respect to the recurrent weights, is a sum over tokens. The term of token t is
+h_{t-1}^T delta_t (p - y), a matrix of rank one. Its norm is exactly |h_{t-1}| |delta_t| |p - y|. The factor p - y, the
+error of the prediction, is the same for all tokens, so it cancels in a norm relative to lag 0.
 
 Axes: N reviews, T tokens, V words, D embedding dimensions, H hidden units, L lags.
 """
@@ -27,25 +29,24 @@ class InputGradient:
     log10_scale_LN: np.ndarray
 
     def curve(self) -> Curve:
-        """The norm of dz/dx by lag."""
+        """Returns the norm of dz/dx by lag."""
         log10_norm_LN = _log10_norm(self.scaled_LND) + self.log10_scale_LN
         return Curve(self.direction, "dz/dx", log10_norm_LN.T)
 
     def times_input(self, x_LND) -> np.ndarray:
-        """contribution_LN = dz/dx_t . x_t: the contribution of each word to the logit, to first order.
+        """Returns contribution_LN = dz/dx_t . x_t, the contribution of each word to the logit, to first order.
 
         A positive contribution is evidence for a positive review. `x_LND` are the embedded words by lag.
         """
-        scaled_LN = np.vecdot(self.scaled_LND, x_LND)
-        return scaled_LN * 10.0**self.log10_scale_LN
+        return np.vecdot(self.scaled_LND, x_LND) * 10.0**self.log10_scale_LN
 
     def at_scale(self, log10_scale_LN) -> np.ndarray:
-        """dz/dx_LND divided by 10 to the power of this scale; a scale of 0 gives the gradient itself."""
+        """Returns dz/dx_LND divided by 10 to the power of this scale. A scale of 0 gives the gradient itself."""
         change_LN = self.log10_scale_LN - log10_scale_LN
         return self.scaled_LND * 10.0 ** change_LN[..., None]
 
     def reversed(self) -> "InputGradient":
-        """The same gradient by distance from the other end of the text."""
+        """Returns the same gradient by distance from the other end of the text."""
         return replace(
             self,
             scaled_LND=self.scaled_LND[::-1],
@@ -54,10 +55,10 @@ class InputGradient:
 
 
 def curves(model: keras.Model, tokens_NT) -> list[Curve]:
-    """The curves of dz/dx by the lag of each direction, then dL/dU of each SimpleRNN.
+    """Returns the curves of dz/dx of each direction, then those of dL/dU of each SimpleRNN.
 
-    A bidirectional network also has dz/dx of the direction `both`, with lags from the last token. dL/dU is the term of
-    each token, |h_{t-1}| |delta_t|; it is -inf at the first token, because h_0 = 0.
+    A bidirectional network also has the direction `both`, whose lags count from the last token. A curve of dL/dU is
+    |h_{t-1}| |delta_t|, the term of each token. Its log10 is -inf at the first token, because h_0 = 0.
     """
     match model.name:
         case "feedforward":
@@ -70,7 +71,7 @@ def curves(model: keras.Model, tokens_NT) -> list[Curve]:
 
 
 def curves_of_passes(passes: list["Pass"], gradients: list[InputGradient]) -> list[Curve]:
-    """The same curves from the passes of SimpleRNNs and their `input_gradients`."""
+    """Returns the same curves from the passes of SimpleRNNs and their `input_gradients`."""
     input_curves = [gradient.curve() for gradient in gradients]
     weight_curves = [backward_pass.weight_curve() for backward_pass in passes]
     return input_curves + weight_curves
@@ -78,7 +79,7 @@ def curves_of_passes(passes: list["Pass"], gradients: list[InputGradient]) -> li
 
 @dataclass(frozen=True)
 class Pass:
-    """The forward and backward pass of one SimpleRNN, by lag: delta is delta_LNH 10^log10_scale_LN."""
+    """The forward and backward pass of one SimpleRNN, by lag. The gradient dz/da_t is delta_LNH 10^log10_scale_LN."""
 
     cell: adjoint.TanhCell
     previous_LNH: np.ndarray  # h_{t-1}
@@ -86,7 +87,7 @@ class Pass:
     log10_scale_LN: np.ndarray
 
     def input_gradient(self) -> InputGradient:
-        """dz/dx of this direction."""
+        """Returns dz/dx of this direction."""
         return InputGradient(
             self.cell.direction,
             self.delta_LNH @ self.cell.kernel_DH.T,
@@ -94,17 +95,15 @@ class Pass:
         )
 
     def weight_curve(self) -> Curve:
-        """The norm of each token's term of dL/dU, without the factor p - y."""
-        log10_norm_LN = _log10_norm(self.previous_LNH)
-        log10_norm_LN = log10_norm_LN + _log10_norm(self.delta_LNH)
-        log10_norm_LN = log10_norm_LN + self.log10_scale_LN
+        """Returns the norm of each token's term of dL/dU, without the factor p - y."""
+        log10_norm_LN = _log10_norm(self.previous_LNH) + _log10_norm(self.delta_LNH) + self.log10_scale_LN
         return Curve(self.cell.direction, "dL/dU", log10_norm_LN.T)
 
     @np.errstate(invalid="ignore")
     def weight_cosine(self, residual_N, lags: Sequence[int]) -> np.ndarray:
-        """cosine_LN between the token's term of dL/dU at these lags and dL/dU of all these reviews and tokens.
+        """Returns cosine_LN between a token's term of dL/dU at these lags and dL/dU of all reviews and tokens.
 
-        It is nan where the term is zero. `residual_N` is p - y: L is the binary cross-entropy, summed over reviews.
+        It is nan if the term is zero. L is the binary cross-entropy, summed over reviews, and `residual_N` is p - y.
         """
         residual_LN = residual_N * 10.0**self.log10_scale_LN
         delta_LNH = self.delta_LNH * residual_LN[..., None]
@@ -119,7 +118,7 @@ class Pass:
 
 
 def backward_passes(model: keras.Model, tokens_NT) -> list[Pass]:
-    """The pass of each direction of a vanilla or bidirectional model."""
+    """Returns the pass of each direction of a vanilla or bidirectional model."""
     return [back_through(cell, tokens_NT) for cell in adjoint.tanh_cells(model)]
 
 
@@ -139,7 +138,7 @@ def back_through(cell: adjoint.TanhCell, tokens_NT) -> Pass:
 
 
 def of_lstm(model: keras.Model, tokens_NT) -> InputGradient:
-    """dz/dx of an LSTM model."""
+    """Returns dz/dx of an LSTM model."""
     cell = adjoint.lstm_cell(model)
     kernel_4HD = cell.kernel_D4H.transpose(1, 2, 0)
     steps = adjoint.lstm_adjoint(*cell.slopes(tokens_NT), cell.recurrent_4HH, cell.readout_H)
@@ -153,7 +152,7 @@ def of_lstm(model: keras.Model, tokens_NT) -> InputGradient:
 
 
 def input_gradients(passes: list[Pass]) -> list[InputGradient]:
-    """dz/dx of each direction and, for two directions, their sum; the last one belongs to the whole network."""
+    """Returns dz/dx of each direction and, for two directions, their sum. The last one belongs to the whole network."""
     gradients = [backward_pass.input_gradient() for backward_pass in passes]
     if len(gradients) > 1:
         gradients.append(sum_of_directions(*gradients))
@@ -161,16 +160,16 @@ def input_gradients(passes: list[Pass]) -> list[InputGradient]:
 
 
 def sum_of_directions(forward: InputGradient, backward: InputGradient) -> InputGradient:
-    """dz/dx of the whole network, a sum of two vectors at each token, by distance from the last token."""
+    """Returns dz/dx of the whole network by distance from the last token: a sum of two vectors at each token."""
     backward = backward.reversed()
     log10_scale_LN = np.maximum(forward.log10_scale_LN, backward.log10_scale_LN)
-    scaled_LND = sum(gradient.at_scale(log10_scale_LN) for gradient in (forward, backward))
+    scaled_LND = forward.at_scale(log10_scale_LN) + backward.at_scale(log10_scale_LN)
     return InputGradient("both", scaled_LND, log10_scale_LN)
 
 
 @np.errstate(invalid="ignore")
 def cosine_of_directions(forward: InputGradient, backward: InputGradient) -> np.ndarray:
-    """cosine_LN between the two directions' dz/dx, by distance from the last token; nan where one is zero."""
+    """Returns cosine_LN between the two directions' dz/dx by distance from the last token. It is nan if one is zero."""
     forward_LND = forward.scaled_LND
     backward_LND = backward.reversed().scaled_LND
     forward_norm_LN = np.linalg.norm(forward_LND, axis=-1)

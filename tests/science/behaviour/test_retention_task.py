@@ -6,10 +6,7 @@ import pytest
 from pipeline.science.behaviour import retention_task, word_effect
 from pipeline.science.networks import architectures, inference, training
 from pipeline.science.networks.sequences import Examples
-
-
-def silent(_row):
-    pass
+from tests.science.conftest import silent
 
 
 @pytest.fixture

@@ -43,8 +43,8 @@ def test_strong_words_separate_the_labels_and_are_frequent():
 
 
 def test_lags_go_from_the_last_word_to_the_first():
-    assert word_effect.lags(100) == [0, 1, 2, 5, 10, 20, 50, 99]
-    assert word_effect.lags(2) == [0, 1]
+    assert word_effect.measured_lags(100) == [0, 1, 2, 5, 10, 20, 50, 99]
+    assert word_effect.measured_lags(2) == [0, 1]
 
 
 def test_a_word_whose_sign_is_lost_moves_logits_without_coherence():

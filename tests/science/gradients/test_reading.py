@@ -42,25 +42,27 @@ def by_hand(model, x_TD, push_TH=None, push_backward_TH=None):
 
     match model.name:
         case "vanilla":
-            end_K = simple_rnn(x_TD, *encoder, push_TH)
+            end_K = simple_rnn(x_TD, encoder, push_TH)
         case "bidirectional":
-            backward_H = simple_rnn(x_TD[::-1], *encoder[3:], push_backward_TH[::-1])
-            end_K = np.concatenate([simple_rnn(x_TD, *encoder[:3], push_TH), backward_H])
+            backward_H = simple_rnn(x_TD[::-1], encoder[3:], push_backward_TH[::-1])
+            end_K = np.concatenate([simple_rnn(x_TD, encoder[:3], push_TH), backward_H])
         case "lstm":
-            end_K = lstm(x_TD, *encoder, push_TH)
+            end_K = lstm(x_TD, encoder, push_TH)
         case "feedforward":
             end_K = np.maximum(x_TD.mean(axis=0) @ encoder[0] + encoder[1], 0)
     return end_K @ kernel_K1[:, 0] + bias_1[0]
 
 
-def simple_rnn(x_TD, kernel_DH, recurrent_HH, bias_H, push_TH):
+def simple_rnn(x_TD, weights, push_TH):
+    kernel_DH, recurrent_HH, bias_H = weights
     h_H = np.zeros(len(bias_H))
     for x_D, push_H in zip(x_TD, push_TH, strict=True):
         h_H = np.tanh(x_D @ kernel_DH + h_H @ recurrent_HH + bias_H) + push_H
     return h_H
 
 
-def lstm(x_TD, kernel_D4H, recurrent_H4H, bias_4H, push_TH):
+def lstm(x_TD, weights, push_TH):
+    kernel_D4H, recurrent_H4H, bias_4H = weights
     h_H, c_H = np.zeros((2, len(recurrent_H4H)))
     for x_D, push_H in zip(x_TD, push_TH, strict=True):
         i, f, g, o = np.split(x_D @ kernel_D4H + h_H @ recurrent_H4H + bias_4H, 4)

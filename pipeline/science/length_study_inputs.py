@@ -1,0 +1,24 @@
+"""The inputs of the sequence-length study. The stage's own process makes them, and this module needs no TensorFlow."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.params import Settings
+from pipeline.science.networks.sequences import Examples
+
+
+@dataclass(frozen=True)
+class Length:
+    """The inputs that all cells of one length share. The reviews are validation reviews without padding."""
+
+    settings: Settings  # the textbook's, with this sequence length
+    vocabulary_size: int
+    textbook_length: int
+    sets: tuple[Examples, Examples] | None  # for training and validation; None if nothing is trained at this length
+    reviews: Examples  # for the curves of dz/dh and the probes
+    memory_reviews: Examples  # for the word effect, the gradients of words and the curves in training
+    jacobian_reviews: Examples
+    strong_words: tuple[np.ndarray, np.ndarray]  # ids of positive and of negative words
+    bag_of_words_accuracy: float  # on `reviews`
+    spectra: bool  # whether to compute singular values and time constants

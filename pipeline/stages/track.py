@@ -9,8 +9,8 @@ from pipeline.stages.context import Context, Tracker
 from pipeline.storage import dvc_lock
 from pipeline.storage.dvc_lock import RecordedStage
 from pipeline.storage.stages import EVALUATE, STAGES
-from pipeline.tracking import registered_models, run_records
-from pipeline.tracking.registered_models import Model
+from pipeline.tracking import best_models, run_records
+from pipeline.tracking.best_models import Model
 from pipeline.tracking.run_records import Record
 
 FOLDER = Path()
@@ -82,5 +82,5 @@ def _compared(params: Params, tracker: Tracker) -> Comparison:
 
 def _compared_with(stages: list[RecordedStage], evaluated: RecordedStage | None, tracker: Tracker) -> Comparison:
     records = run_records.read(stages, evaluated, FOLDER)
-    models = registered_models.best(stages, evaluated, FOLDER)
+    models = best_models.read(stages, evaluated, FOLDER)
     return Comparison(records, models, tracker.differences(records, models, shown_better))

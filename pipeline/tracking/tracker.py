@@ -1,12 +1,14 @@
-"""The parts of MLflow that stages and commands use: live logging, the differences from the files, and their repair."""
+"""The one object through which stages reach MLflow: live runs, the differences from the files, and their repair."""
 
 import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from pipeline.tracking import live, registry_sync, store, sync
-from pipeline.tracking.registered_models import Model
+from pipeline.tracking import live_runs, mlflow_store, registry_sync, run_sync
+from pipeline.tracking.best_models import Model
 from pipeline.tracking.run_records import Record
 
 
@@ -21,7 +23,7 @@ class Tracker:
         return os.environ.get("RNN_TRACKING") == "off"
 
     @contextmanager
-    def live(self, stage: str, units: dict):
+    def live(self, stage: str, units: Mapping[Any, Mapping[str, Any]]) -> Iterator[live_runs.Log]:
         """Runs that grow while this DVC stage works: gives log(unit, step, {metric: value}); never raises, never waits.
 
         units: unit -> its tags `architecture`, `settings`, `seed`, `sequence_length`.
@@ -29,19 +31,21 @@ class Tracker:
         if self.off:
             yield lambda unit, step, metrics: None
             return
-        with live.writer(self.folder, stage, units) as log:
+        with live_runs.writer(self.folder, stage, units) as log:
             yield log
 
-    def differences(self, records: list[Record], models: list[Model], better: registry_sync.Better) -> list:
+    def differences(self, records: list[Record], models: list[Model], better: registry_sync.Better) -> list[Any]:
         """Where MLflow differs from these records and models. Raises whatever an unreachable store raises."""
-        of_runs = sync.differences(records, self.folder)
-        return of_runs + registry_sync.differences(models, self.folder, better)
+        return [
+            *run_sync.differences(records, self.folder),
+            *registry_sync.differences(models, self.folder, better),
+        ]
 
     def project(self, records: list[Record], models: list[Model], better: registry_sync.Better) -> None:
         """Makes MLflow equal to these, and touches nothing that is correct."""
-        sync.project(records, self.folder)
+        run_sync.project(records, self.folder)
         registry_sync.project(models, self.folder, better)
 
     def warn(self, error: BaseException) -> None:
         """Prints the one line on stderr that trouble with MLflow may cost."""
-        store.warn(error)
+        mlflow_store.warn(error)

@@ -82,9 +82,9 @@ def test_a_missing_file_costs_a_warning(context, capsys):
 def test_the_stage_and_a_look_into_sqlite_import_no_slow_library(empty_store, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     code = (
-        "import sys; from pipeline.stages import track; from pipeline.tracking import store_reader\n"
+        "import sys; from pipeline.stages import track; from pipeline.tracking import sql_reader\n"
         "from pipeline.tracking.tracker import Tracker; from pathlib import Path\n"
-        f"folder = Path({str(empty_store.parent)!r}); store_reader.runs(folder); store_reader.versions(folder)\n"
+        f"folder = Path({str(empty_store.parent)!r}); sql_reader.runs(folder); sql_reader.versions(folder)\n"
         "track.shown_better([0.80, 0.81, 0.85], [0.81, 0.82, 0.85])\n"  # a lead within the noise
         "print(*{'mlflow', 'tensorflow', 'keras', 'dvc', 'sklearn', 'scipy', 'pandas'} & set(sys.modules))"
     )

@@ -1,8 +1,9 @@
-"""The verdict on each sentence of the tutorial: a tag, and a row of the note."""
+"""How MLflow shows the verdict on each sentence of the tutorial: a tag, and a row in the description of the run."""
 
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from pipeline.storage import artifacts
 from pipeline.storage.dvc_lock import RecordedStage
@@ -11,30 +12,21 @@ from pipeline.tracking.run_records.record import Record, RunFamily
 
 
 def records(stage: RecordedStage, folder: Path) -> list[Record]:
-    text = artifacts.read_text(folder / artifacts.CLAIMS)
-    claims = json.loads(text)
+    files = tables.texts(folder, {artifacts.CLAIMS.name: artifacts.CLAIMS})
+    claims = json.loads(files[artifacts.CLAIMS.name])
+
     table = ["| The tutorial says | Measured |", "|---|---|"]
-    verdict_counts = Counter(claim["verdict"] for claim in claims)
     verdicts = {}
     for claim in claims:
         table.append(f"| {claim['sentence']} | {_verdict(claim)} |")
         verdicts[f"claim {claim['name']}"] = claim["verdict"]
 
-    metrics = {}
-    for verdict, count in verdict_counts.items():
-        metrics[f"claims.{verdict.replace(' ', '_')}"] = count
-
+    counts = Counter(f"claims.{claim['verdict'].replace(' ', '_')}" for claim in claims)
     family = RunFamily(stage, folder, tables.flat_params(stage.values))
-    parent = family.parent(
-        ["\n".join(table)],
-        labels=verdicts,
-        metrics=tables.scalars(metrics),
-        files={"claims.json": text},
-    )
-    return [parent]
+    return [family.parent(["\n".join(table)], tables.scalars(counts), files, labels=verdicts)]
 
 
-def _verdict(claim: dict) -> str:
+def _verdict(claim: dict[str, Any]) -> str:
     """An unstable verdict comes with the verdict of this study and the verdicts of its complete replications."""
     if claim["verdict"] != "unstable":
         return f"**{claim['verdict']}**"

@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.storage import stores
-from pipeline.tracking import store, store_reader
+from pipeline.tracking import mlflow_store, sql_reader
+from pipeline.tracking.mlflow_store import Run
 from pipeline.tracking.run_records import NOTE, RUN_ID, Record
-from pipeline.tracking.store import Run
-from pipeline.tracking.store_reader import MISSING, NOT_CURRENT, STALE, StoredRun
+from pipeline.tracking.sql_reader import MISSING, NOT_CURRENT, STALE, StoredRun
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 DEAD = "is RUNNING, but the process that wrote it has ended"
 
@@ -18,7 +22,7 @@ class RunDifference:
 
     problem: str
     record: Record | None
-    runs: tuple[StoredRun, ...]
+    runs: list[StoredRun]
 
     def __str__(self) -> str:
         if self.record is None:
@@ -28,7 +32,7 @@ class RunDifference:
 
 def differences(records: list[Record], folder: Path) -> list[RunDifference]:
     """Parents come before their children. Raises where the store cannot be reached."""
-    return compared(records, store_reader.runs(folder), stores.is_copy(folder))
+    return compared(records, sql_reader.runs(folder), stores.is_copy(folder))
 
 
 def compared(records: list[Record], runs_by_key: dict[str, list[StoredRun]], is_copy: bool) -> list[RunDifference]:
@@ -38,7 +42,7 @@ def compared(records: list[Record], runs_by_key: dict[str, list[StoredRun]], is_
         runs = runs_by_key.get(record.key, [])
         parent = runs_by_key[record.parent][0].id if record.parent in runs_by_key else None
         if problem := _problem(record, runs, parent, is_copy):
-            differing.append(RunDifference(problem, record, tuple(runs)))
+            differing.append(RunDifference(problem, record, runs))
 
     keys = {record.key for record in records}
     for key, runs in runs_by_key.items():
@@ -58,7 +62,7 @@ def _problem(record: Record, runs: list[StoredRun], parent: str | None, is_copy:
         return "differs from the files"
     if run.status != "FINISHED":
         return f"is {run.status}"
-    if run.tags.get(store.PARENT) != parent:
+    if run.tags.get(mlflow_store.PARENT) != parent:
         return "has another parent"
     if run.tags.get("current") != "true" and not is_copy:
         return NOT_CURRENT
@@ -70,34 +74,38 @@ def _problems_of_others(runs: list[StoredRun], is_copy: bool) -> list[RunDiffere
     differing = []
     stale = [run for run in runs if "current" in run.tags]
     if stale and not is_copy:
-        differing.append(RunDifference(STALE, None, tuple(stale)))
+        differing.append(RunDifference(STALE, None, stale))
 
     for run in runs:
-        if run.status == "RUNNING" and store.has_died(run.tags.get(store.WRITER)):
-            differing.append(RunDifference(DEAD, None, (run,)))
+        if run.status == "RUNNING" and mlflow_store.has_died(run.tags.get(mlflow_store.WRITER)):
+            differing.append(RunDifference(DEAD, None, [run]))
     return differing
 
 
 def project(records: list[Record], folder: Path) -> None:
     """Repairs every difference. Where a parent was replaced, a second round moves its children to the new one."""
-    client, experiments = store.opened(folder)
+    client, experiments = mlflow_store.opened(folder)
+    is_copy = stores.is_copy(folder)
     for _round in range(2):
-        runs_by_key = store_reader.runs_through_mlflow(client, experiments)
+        runs_by_key = sql_reader.runs_through_mlflow(client, experiments)
         ids = {key: runs[0].id for key, runs in runs_by_key.items()}
-        for difference in compared(records, runs_by_key, stores.is_copy(folder)):
+        for difference in compared(records, runs_by_key, is_copy):
             record = difference.record
             if record is None:
                 _retire(client, difference)
             elif difference.problem == NOT_CURRENT:
                 client.set_tag(ids[record.key], "current", "true")
             else:
-                tags = dict(record.tags) if stores.is_copy(folder) else {**record.tags, "current": "true"}
+                tags = dict(record.tags) if is_copy else {**record.tags, "current": "true"}
                 if record.parent:
-                    tags[store.PARENT] = ids[record.parent]
-                ids[record.key] = _repair(client, experiments[record.experiment], difference, tags, folder)
+                    tags[mlflow_store.PARENT] = ids[record.parent]
+                run = _reusable_run(client, experiments[record.experiment], record, difference.runs)
+                run = run or Run.begin(client, experiments[record.experiment], record.name, tags, folder)
+                _fill(run, record, tags)
+                ids[record.key] = run.id
 
 
-def _retire(client, difference: RunDifference) -> None:
+def _retire(client: "MlflowClient", difference: RunDifference) -> None:
     for run in difference.runs:
         if difference.problem == DEAD:
             client.set_terminated(run.id, "KILLED")
@@ -105,38 +113,37 @@ def _retire(client, difference: RunDifference) -> None:
             client.delete_tag(run.id, "current")
 
 
-def _repair(
-    client,
+def _reusable_run(
+    client: "MlflowClient",
     experiment: str,
-    difference: RunDifference,
-    tags: dict[str, str],
-    folder: Path,
-) -> str:
-    """The id of the run that now shows the record: the run that was there, or a new one where that one cannot."""
-    record = difference.record
-    for duplicate in difference.runs[1:]:
+    record: Record,
+    runs: list[StoredRun],
+) -> Run | None:
+    """The oldest of these runs of a record, None if it cannot show the record. Deletes all other runs."""
+    for duplicate in runs[1:]:
         client.delete_run(duplicate.id)
 
-    run = Run.find(client, experiment, record.key) if difference.runs else None
-    if run and not _is_repairable(run, record):
-        run.delete()
-        run = None
-    run = run or Run.begin(client, experiment, record.name, tags, folder)
-
-    if NOTE in tags:
-        tags = {**tags, NOTE: tags[NOTE].replace(RUN_ID, run.id)}
-    run.log_datasets(record.datasets)
-    run.log_artifacts(record.artifacts)
-    # The tag `record` comes last: from then on the run counts as complete.
-    run.log(record.metrics, record.params, {**tags, "record": record.fingerprint})
-    if run.status != "FINISHED":
-        client.set_terminated(run.id, "FINISHED", run.ended)
-    return run.id
+    run = Run.find(client, experiment, record.key) if runs else None
+    if run is None or _is_repairable(run, record):
+        return run
+    run.delete()
+    return None
 
 
 def _is_repairable(run: Run, record: Record) -> bool:
     """MLflow can add points and parameters, but neither change nor remove one."""
     metrics = {metric for metric, _step in record.metrics}
     surplus_points = [point for point in run.points.keys() - record.metrics.keys() if point[0] in metrics]
-    has_other_params = store.contradict(run.params, record.params)
-    return not (surplus_points or has_other_params or store.contradict(run.points, record.metrics))
+    has_other_params = mlflow_store.contradict(run.params, record.params)
+    return not (surplus_points or has_other_params or mlflow_store.contradict(run.points, record.metrics))
+
+
+def _fill(run: Run, record: Record, tags: dict[str, str]) -> None:
+    """Adds everything that the run lacks. The tag `record` comes last: from then on the run counts as complete."""
+    if NOTE in tags:
+        tags = {**tags, NOTE: tags[NOTE].replace(RUN_ID, run.id)}
+    run.log_datasets(record.datasets)
+    run.log_artifacts(record.artifacts)
+    run.log(record.metrics, record.params, {**tags, "record": record.fingerprint})
+    if run.status != "FINISHED":
+        run.client.set_terminated(run.id, "FINISHED", run.ended)

@@ -1,7 +1,7 @@
-"""How MLflow's store is opened, and how one run in it is found, begun and filled.
+"""Opens MLflow's store, and finds, begins and fills one run in it.
 
-MLflow is imported inside functions only: whoever reads an SQLite store does without (store_reader.py).
-The time of a point is the start of its run plus its step in milliseconds, so a point that is logged twice is one point.
+MLflow is imported inside functions only: whoever reads an SQLite store does without (sql_reader.py).
+The time of a point is the start of its run plus its step in milliseconds. So a point that is logged twice is one point.
 """
 
 import json
@@ -12,19 +12,25 @@ import sqlite3
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext, suppress
 from functools import cache
-from itertools import zip_longest
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.storage import artifacts, stores
-from pipeline.tracking.run_records.record import EXPERIMENTS, Dataset, Metrics, Strings
+from pipeline.storage.stages import STAGES
+from pipeline.tracking.run_records.record import Dataset
+from pipeline.tracking.run_records.tables import Metrics, Strings
 
-EXPERIMENT_NAMES = tuple(dict.fromkeys(EXPERIMENTS.values()))
+if TYPE_CHECKING:
+    import mlflow.entities
+    from mlflow import MlflowClient
+
+EXPERIMENTS = tuple(dict.fromkeys(stage.experiment for stage in STAGES if stage.experiment))
 PARENT = "mlflow.parentRunId"
 WRITER = "writer"  # the tag that names the process that lets a run grow: host, number and start
-METRICS_AT_ONCE = 800  # a server takes 1000 items in one request, tags included
-PARAMS_AT_ONCE = 100
+METRICS_AT_ONCE = 800  # a server takes 1000 items in one request, parameters and tags included
 SYSTEM = "system/"  # prefix of the metrics that MLflow measures of the machine
 ENVIRONMENT = {  # defaults for MLflow; a user's own values win
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -61,8 +67,8 @@ def has_died(process_tag: str | None) -> bool:
 
 
 @contextmanager
-def measured(run: str, folder: Path):
-    """MLflow's own metrics of this machine (CPU, memory, disk, network, GPU) on this run, every ten seconds."""
+def measured(run: str, folder: Path) -> Iterator[None]:
+    """Adds MLflow's own metrics of this machine (CPU, memory, disk, network, GPU) to this run, every ten seconds."""
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
     logging.getLogger("mlflow.system_metrics").setLevel(logging.CRITICAL)  # `warn` prints one line and that is enough
@@ -72,7 +78,7 @@ def measured(run: str, folder: Path):
     monitor.finish()
 
 
-def opened(folder: Path):
+def opened(folder: Path) -> tuple["MlflowClient", Strings]:
     """MLflow's client, and the id of each of our experiments by its name. Creates what is missing.
 
     Raises whatever MLflow raises where it cannot be reached. Several processes that create MLflow's tables at once ruin
@@ -100,15 +106,15 @@ def opened(folder: Path):
 
         client = MlflowClient(url, registry_uri=url)
         artifact_root = None if is_server else path.parent / "mlartifacts"
-        return client, {name: _experiment_id(client, name, artifact_root) for name in EXPERIMENT_NAMES}
+        return client, {name: _experiment_id(client, name, artifact_root) for name in EXPERIMENTS}
 
 
-def _experiment_id(client, name: str, artifact_root: Path | None) -> str:
+def _experiment_id(client: "MlflowClient", name: str, artifact_root: Path | None) -> str:
     from mlflow.exceptions import MlflowException
 
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        location = artifact_root and (artifact_root / name).as_uri()
+        location = (artifact_root / name).as_uri() if artifact_root else None
         try:
             return client.create_experiment(name, artifact_location=location)
         except MlflowException:  # another user of the same server was faster
@@ -122,7 +128,7 @@ def _experiment_id(client, name: str, artifact_root: Path | None) -> str:
 
 
 @contextmanager
-def _locked(path: Path):
+def _locked(path: Path) -> Iterator[None]:
     """One process at a time may open the store at this path."""
     import fcntl
 
@@ -139,7 +145,7 @@ def _create_tables(path: Path) -> None:
     for journal in path.parent.glob(f".writing-*-{path.name}-journal"):
         journal.unlink()
     with artifacts.replaced(path) as temporary:
-        db.upgrade.callback(f"{stores.LOCAL}{temporary}")  # the command `mlflow db upgrade`
+        db.upgrade([f"{stores.LOCAL}{temporary}"], standalone_mode=False)  # the command `mlflow db upgrade`
 
 
 def _check_writable(path: Path) -> None:
@@ -148,7 +154,7 @@ def _check_writable(path: Path) -> None:
         database.execute("rollback")
 
 
-def contradict(stored: dict, values: dict) -> bool:
+def contradict(stored: Mapping, values: Mapping) -> bool:
     """Whether the store has another value for one of these keys."""
     return any(stored.get(key, value) != value for key, value in values.items())
 
@@ -156,7 +162,7 @@ def contradict(stored: dict, values: dict) -> bool:
 class Run:
     """A run in the store, with the points and parameters that it has. To log one of these again does nothing."""
 
-    def __init__(self, client, run, points: Metrics):
+    def __init__(self, client: "MlflowClient", run: "mlflow.entities.Run", points: Metrics):
         self.client = client
         self.id = run.info.run_id
         self.start = run.info.start_time
@@ -167,7 +173,7 @@ class Run:
         self.points = points
 
     @classmethod
-    def find(cls, client, experiment: str, key: str) -> "Run | None":
+    def find(cls, client: "MlflowClient", experiment: str, key: str) -> "Run | None":
         """The oldest run with this tag `key`."""
         runs = client.search_runs([experiment], f"tags.key = '{key}'", order_by=["attributes.start_time ASC"])
         if not runs:
@@ -181,27 +187,24 @@ class Run:
         return cls(client, runs[0], points)
 
     @classmethod
-    def begin(cls, client, experiment: str, name: str, tags: Strings, folder: Path) -> "Run":
+    def begin(cls, client: "MlflowClient", experiment: str, name: str, tags: Strings, folder: Path) -> "Run":
         run = client.create_run(experiment, tags={**tags, **_git(folder)}, run_name=name)
         return cls(client, run, {})
 
-    def log(self, points: Metrics, params: Strings | None = None, tags=None) -> None:
-        """Logs points, parameters and tags in as few requests as possible, the tags with the last one."""
+    def log(self, points: Metrics, params: Strings | None = None, tags: Strings | None = None) -> None:
+        """Logs points, parameters and tags in as few requests as possible, parameters and tags with the last one."""
         from mlflow.entities import Metric, Param, RunTag
 
         new_points = {point: value for point, value in points.items() if point not in self.points}
-        new_metrics = [Metric(name, value, self.start + step, step) for (name, step), value in new_points.items()]
         new_params = [Param(name, value) for name, value in (params or {}).items() if name not in self.params]
         run_tags = [RunTag(name, value) for name, value in (tags or {}).items()]
+        metrics = [Metric(name, value, self.start + step, step) for (name, step), value in new_points.items()]
 
-        metric_batches = _batches(new_metrics, METRICS_AT_ONCE)
-        param_batches = _batches(new_params, PARAMS_AT_ONCE)
-        batches = list(zip_longest(metric_batches, param_batches, fillvalue=[])) or [([], [])]
-        last_metrics, last_params = batches.pop()
-        for metric_batch, param_batch in batches:
-            self.client.log_batch(self.id, metric_batch, param_batch)
-        if last_metrics or last_params or run_tags:
-            self.client.log_batch(self.id, last_metrics, last_params, run_tags)
+        while len(metrics) > METRICS_AT_ONCE:
+            self.client.log_batch(self.id, metrics[:METRICS_AT_ONCE])
+            del metrics[:METRICS_AT_ONCE]
+        if metrics or new_params or run_tags:
+            self.client.log_batch(self.id, metrics, new_params, run_tags)
         self.points |= new_points
 
     def log_datasets(self, datasets: list[Dataset]) -> None:
@@ -220,10 +223,6 @@ class Run:
 
     def delete(self) -> None:
         self.client.delete_run(self.id)
-
-
-def _batches(items: list, size: int) -> list[list]:
-    return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 @cache  # Git looks at every file, and every new run needs this

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.__main__ import main
 from pipeline.stages import track
 from pipeline.stages.context import Context
 from pipeline.storage import dvc_lock
@@ -73,10 +74,23 @@ def test_an_unreachable_store_costs_a_warning_and_fails_only_the_check(context, 
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_a_missing_file_costs_a_warning(context, capsys):
-    Path("artifacts/history/vanilla-tuned.csv").unlink()
-    track.main(context)
-    assert "history/vanilla-tuned.csv" in capsys.readouterr().err
+@pytest.mark.parametrize("words", [["track"], ["track", "--check"]])
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (Path.unlink, "artifacts/history/vanilla-tuned.csv: not here yet; `dvc repro` makes it"),
+        (lambda path: path.write_text("seed,epoch\n0,1\n"), "KeyError: 'train/loss'; `dvc repro train@vanilla-tuned`"),
+    ],
+)
+def test_a_missing_or_damaged_file_is_an_error_and_nothing_is_written(params, capsys, words, damage, message):
+    damage(Path("artifacts/history/vanilla-tuned.csv"))
+    files = set(Path().rglob("*"))
+
+    assert main(words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+    assert set(Path().rglob("*")) == files
 
 
 def test_the_stage_and_a_look_into_sqlite_import_no_slow_library(empty_store, monkeypatch):

@@ -6,9 +6,11 @@ seeds, trials, decay curves or retention curves. The verdicts of `claims` and th
 A mean over seeds has the plain name of its metric; `.sd`, `.low` and `.high` give its scatter (95 % interval).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline.params import Mistake
 from pipeline.storage import artifacts
 from pipeline.storage.dvc_lock import RecordedStage
 from pipeline.storage.stages import CLAIMS, GRADIENTS, RETENTION, TRAIN, TUNE, stage_of
@@ -28,17 +30,31 @@ def read(stages: Iterable[RecordedStage], evaluated: RecordedStage | None, folde
     """The records of these finished stages, each parent next to its children.
 
     `evaluated` is the stage `evaluate`, None where its scores belong to other models. Raises Mistake where a file of a
-    stage is missing.
+    stage is missing or damaged.
     """
     scores = artifacts.read_json(folder / artifacts.METRICS) if evaluated else {}
 
     records = []
     for stage in stages:
-        if stage_of(stage.name) == TRAIN:
-            records += training.records(stage, scores.get(stage.item, {}), evaluated, folder)
-        else:
-            records += READERS[stage_of(stage.name)](stage, folder)
+        with _undamaged(stage):
+            if stage_of(stage.name) == TRAIN:
+                records += training.records(stage, scores.get(stage.item, {}), evaluated, folder)
+            else:
+                records += READERS[stage_of(stage.name)](stage, folder)
 
     if evaluated and "tfidf" in scores:
         records.append(training.baseline(evaluated, scores["tfidf"], folder))
     return records
+
+
+@contextmanager
+def _undamaged(stage: RecordedStage) -> Iterator[None]:
+    """Raises Mistake where the content of a file is not what the stage wrote: a column or a key is missing, ..."""
+    try:
+        yield
+    except Mistake:
+        raise
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        files = ", ".join(stage.outs)
+        problem = f"a result of {stage.name} is damaged ({files}): {type(error).__name__}: {error}"
+        raise Mistake(f"{problem}; `dvc repro {stage.name}` makes it again") from error

@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,7 @@ Log = Callable[[Any, int, dict[str, float]], None]  # unit, step, {metric: value
 
 
 @contextmanager
-def writer(folder: Path, stage: str, units: Mapping[Any, Mapping[str, Any]]) -> Iterator[Log]:
+def writer(folder: Path, stage: str, units: dict[Any, dict]) -> Iterator[Log]:
     """Starts the writer and gives log(unit, step, {metric: value}), which never raises and never waits."""
     read_end, write_end = os.pipe()
     process = subprocess.Popen(
@@ -46,7 +46,7 @@ def writer(folder: Path, stage: str, units: Mapping[Any, Mapping[str, Any]]) -> 
     )
     os.close(read_end)
 
-    def send(message: dict[str, Any]) -> None:
+    def send(message: dict) -> None:
         """Drops a message where the pipe is full or the writer has ended: the files have all the values."""
         with suppress(OSError):
             os.write(write_end, json.dumps(message).encode() + b"\n")
@@ -76,8 +76,7 @@ def writer(folder: Path, stage: str, units: Mapping[Any, Mapping[str, Any]]) -> 
 
 def _as_in_files(metrics: dict[str, float]) -> dict[str, float]:
     """Finite values only, rounded to the 8 digits that files keep: so live and final points are the same."""
-    rounded = {name: float(f"{value:.8g}") for name, value in metrics.items()}
-    return {name: value for name, value in rounded.items() if math.isfinite(value)}
+    return {name: float(f"{value:.8g}") for name, value in metrics.items() if math.isfinite(value)}
 
 
 def _wait_for(process: subprocess.Popen) -> None:
@@ -89,7 +88,7 @@ def _wait_for(process: subprocess.Popen) -> None:
         mlflow_store.warn(TimeoutError(f"not done {PATIENCE_SECONDS} s after the stage"))
 
 
-def write(messages: Iterator[dict[str, Any]]) -> None:
+def write(messages: Iterator[dict]) -> None:
     """The whole life of the writer: a header, then points, then an end. Without an end the trainer died: KILLED.
 
     A child run of `gradients` is a mean over seeds, which no seed can log, so only the parent shows that work.
@@ -101,7 +100,7 @@ def write(messages: Iterator[dict[str, Any]]) -> None:
     kind = stage_of(stage.name)
     client, experiments = mlflow_store.opened(folder)
 
-    def live_run(unit: str, labels: dict[str, Any], **parent: str) -> "_LiveRun":
+    def live_run(unit: str, labels: dict, **parent: str) -> "_LiveRun":
         tags = record.tags(stage, unit, labels) | parent
         return _LiveRun(client, experiments[kind.experiment], folder, record.name(stage.name, unit), tags)
 
@@ -122,12 +121,12 @@ def write(messages: Iterator[dict[str, Any]]) -> None:
             children[unit].log({(metric, step): value for metric, value in message["metrics"].items()})
 
     if "traceback" in end:
-        parent.run.log_artifacts({"traceback.txt": end["traceback"]})
+        client.log_text(parent.run.id, end["traceback"], "traceback.txt")
     for live in (*children.values(), parent):
         client.set_terminated(live.run.id, end["end"])
 
 
-def _shared_labels(labels: list[dict[str, Any]]) -> dict[str, Any]:
+def _shared_labels(labels: list[dict]) -> dict:
     """The labels of a parent: a value that all its units share, else `all`."""
     shared = {}
     for name in record.LABELS:
@@ -153,6 +152,6 @@ class _LiveRun:
     def log(self, points: Metrics) -> None:
         self._session |= points
         if mlflow_store.contradict(self.run.points, points):
-            self.run.delete()
+            self.run.client.delete_run(self.run.id)
             self.run = self._begin()
         self.run.log(self._session)

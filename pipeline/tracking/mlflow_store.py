@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.storage import artifacts, stores
 from pipeline.storage.stages import STAGES
-from pipeline.tracking.run_records.record import Dataset
+from pipeline.tracking.run_records.record import NOTHING, Dataset
 from pipeline.tracking.run_records.tables import Metrics, Strings
 
 if TYPE_CHECKING:
@@ -166,7 +166,6 @@ class Run:
         self.client = client
         self.id = run.info.run_id
         self.start = run.info.start_time
-        self.status = run.info.status
         self.ended = run.info.end_time
         self.params = dict(run.data.params)
         self.tags = dict(run.data.tags)
@@ -191,14 +190,16 @@ class Run:
         run = client.create_run(experiment, tags={**tags, **_git(folder)}, run_name=name)
         return cls(client, run, {})
 
-    def log(self, points: Metrics, params: Strings | None = None, tags: Strings | None = None) -> None:
+    def log(self, points: Metrics, params: Mapping = NOTHING, tags: Mapping = NOTHING) -> None:
         """Logs points, parameters and tags in as few requests as possible, parameters and tags with the last one."""
         from mlflow.entities import Metric, Param, RunTag
 
         new_points = {point: value for point, value in points.items() if point not in self.points}
-        new_params = [Param(name, value) for name, value in (params or {}).items() if name not in self.params]
-        run_tags = [RunTag(name, value) for name, value in (tags or {}).items()]
-        metrics = [Metric(name, value, self.start + step, step) for (name, step), value in new_points.items()]
+        metrics = []
+        for (name, step), value in new_points.items():
+            metrics.append(Metric(name, value, self.start + step, step))
+        new_params = [Param(name, value) for name, value in params.items() if name not in self.params]
+        run_tags = [RunTag(name, value) for name, value in tags.items()]
 
         while len(metrics) > METRICS_AT_ONCE:
             self.client.log_batch(self.id, metrics[:METRICS_AT_ONCE])
@@ -216,13 +217,6 @@ class Run:
             inputs.append(DatasetInput(dataset, [InputTag("mlflow.data.context", context)]))
         if inputs:
             self.client.log_inputs(self.id, inputs)
-
-    def log_artifacts(self, texts: Strings) -> None:
-        for name, text in texts.items():
-            self.client.log_text(self.id, text, name)
-
-    def delete(self) -> None:
-        self.client.delete_run(self.id)
 
 
 @cache  # Git looks at every file, and every new run needs this

@@ -13,7 +13,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING
 
 from pipeline.storage import stores
@@ -114,13 +113,10 @@ def _next_champion(models: list[Model], versions: list[StoredVersion], better: B
     champion = next((stored for stored in versions if stored.is_champion), None)
     if champion is None:
         return best
-    if champion.tags.get("record") == best.fingerprint or champion.tags.get("validation") != best.validation:
-        return None
 
     scores = json.loads(champion.tags.get(SCORES, "[]"))
-    if scores and best.mean > fmean(scores) and better(scores, list(best.scores.values())):
-        return best
-    return None
+    is_comparable = scores and champion.tags.get("validation") == best.validation
+    return best if is_comparable and better(scores, list(best.scores.values())) else None
 
 
 def project(models: list[Model], folder: Path, better: Better) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pipeline.storage import stores
 from pipeline.tracking import mlflow_store, sql_reader
 from pipeline.tracking.mlflow_store import Run
-from pipeline.tracking.run_records import NOTE, RUN_ID, Record
+from pipeline.tracking.run_records import RUN_ID, Record
 from pipeline.tracking.sql_reader import MISSING, NOT_CURRENT, STALE, StoredRun
 
 if TYPE_CHECKING:
@@ -126,24 +126,22 @@ def _reusable_run(
     run = Run.find(client, experiment, record.key) if runs else None
     if run is None or _is_repairable(run, record):
         return run
-    run.delete()
+    client.delete_run(run.id)
     return None
 
 
 def _is_repairable(run: Run, record: Record) -> bool:
     """MLflow can add points and parameters, but neither change nor remove one."""
     metrics = {metric for metric, _step in record.metrics}
-    surplus_points = [point for point in run.points.keys() - record.metrics.keys() if point[0] in metrics]
-    has_other_params = mlflow_store.contradict(run.params, record.params)
-    return not (surplus_points or has_other_params or mlflow_store.contradict(run.points, record.metrics))
+    points = {point: value for point, value in run.points.items() if point[0] in metrics}
+    return points.items() <= record.metrics.items() and not mlflow_store.contradict(run.params, record.params)
 
 
 def _fill(run: Run, record: Record, tags: dict[str, str]) -> None:
     """Adds everything that the run lacks. The tag `record` comes last: from then on the run counts as complete."""
-    if NOTE in tags:
-        tags = {**tags, NOTE: tags[NOTE].replace(RUN_ID, run.id)}
+    tags = {tag: value.replace(RUN_ID, run.id) for tag, value in tags.items()}
     run.log_datasets(record.datasets)
-    run.log_artifacts(record.artifacts)
+    for name, text in record.artifacts.items():
+        run.client.log_text(run.id, text, name)
     run.log(record.metrics, record.params, {**tags, "record": record.fingerprint})
-    if run.status != "FINISHED":
-        run.client.set_terminated(run.id, "FINISHED", run.ended)
+    run.client.set_terminated(run.id, "FINISHED", run.ended)

@@ -101,10 +101,14 @@ def versions_through_mlflow(client: "MlflowClient") -> list[StoredVersion]:
 
     champion = registered[0].aliases.get(CHAMPION)
     stored_versions = []
-    for version in _pages(client.search_model_versions, filter_string=name_filter):
+    for version in _pages(
+        client.search_model_versions,
+        filter_string=name_filter,
+        order_by=["version_number ASC"],
+    ):
         is_champion = str(version.version) == str(champion)
         stored_versions.append(StoredVersion(int(version.version), dict(version.tags), is_champion))
-    return sorted(stored_versions, key=lambda version: version.number)
+    return stored_versions
 
 
 def rows_of_sqlite(folder: Path, query: str, *values: str) -> list[tuple] | None:

@@ -1,7 +1,7 @@
 """The one object through which stages reach MLflow: live runs, the differences from the files, and their repair."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ class Tracker:
         return os.environ.get("RNN_TRACKING") == "off"
 
     @contextmanager
-    def live(self, stage: str, units: Mapping[Any, Mapping[str, Any]]) -> Iterator[live_runs.Log]:
+    def live(self, stage: str, units: dict[Any, dict]) -> Iterator[live_runs.Log]:
         """Runs that grow while this DVC stage works: gives log(unit, step, {metric: value}); never raises, never waits.
 
         units: unit -> its tags `architecture`, `settings`, `seed`, `sequence_length`.
@@ -34,7 +34,7 @@ class Tracker:
         with live_runs.writer(self.folder, stage, units) as log:
             yield log
 
-    def differences(self, records: list[Record], models: list[Model], better: registry_sync.Better) -> list[Any]:
+    def differences(self, records: list[Record], models: list[Model], better: registry_sync.Better) -> list:
         """Where MLflow differs from these records and models. Raises whatever an unreachable store raises."""
         return [
             *run_sync.differences(records, self.folder),

@@ -140,17 +140,25 @@ def test_a_model_has_its_files_code_and_requirements_and_no_pickle(study):
 
 def test_the_requirements_are_the_packages_that_the_served_code_imports():
     """At the top of a module: packages that only other commands need are imported in functions."""
-    modules = test_dvc_yaml.closure(best_models.SERVED)
-    modules |= {init for path in modules if (init := path.with_name("__init__.py")).exists()}
     imported = set()
-    for node in [node for path in modules for node in ast.parse(path.read_text()).body]:
-        if isinstance(node, ast.Import):
-            imported |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            imported.add(node.module.partition(".")[0])
+    for module in test_dvc_yaml.closure(best_models.SERVED):
+        imported |= imports_at_the_top(module)
+        package = module.with_name("__init__.py")
+        imported |= imports_at_the_top(package) if package.exists() else set()
 
     foreign = imported - sys.stdlib_module_names - {"pipeline"}
     assert foreign == {package.partition(".")[0] for package in registry_sync.NEEDED}
+
+
+def imports_at_the_top(module: Path) -> set[str]:
+    """The packages that a module imports outside of functions."""
+    packages = set()
+    for node in ast.parse(module.read_text()).body:
+        if isinstance(node, ast.Import):
+            packages |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            packages.add(node.module.partition(".")[0])
+    return packages
 
 
 # the champion

@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from pipeline.storage import artifacts
 from pipeline.storage.dvc_lock import RecordedStage
@@ -23,14 +22,22 @@ def records(stage: RecordedStage, folder: Path) -> list[Record]:
 
     counts = Counter(f"claims.{claim['verdict'].replace(' ', '_')}" for claim in claims)
     family = RunFamily(stage, folder, tables.flat_params(stage.values))
-    return [family.parent(["\n".join(table)], tables.scalars(counts), files, labels=verdicts)]
+    parent = family.parent(
+        ["\n".join(table)],
+        tables.scalars(counts),
+        files,
+        labels=verdicts,
+    )
+    return [parent]
 
 
-def _verdict(claim: dict[str, Any]) -> str:
+def _verdict(claim: dict) -> str:
     """An unstable verdict comes with the verdict of this study and the verdicts of its complete replications."""
     if claim["verdict"] != "unstable":
         return f"**{claim['verdict']}**"
 
-    complete = [replication for replication in claim["replications"] if not replication["obstacle"]]
-    others = "".join(f"; {replication['name']}: {replication['verdict']}" for replication in complete)
-    return f"**unstable** (here: {claim['verdict_here']}{others})"
+    verdicts = [f"here: {claim['verdict_here']}"]
+    for replication in claim["replications"]:
+        if not replication["obstacle"]:
+            verdicts.append(f"{replication['name']}: {replication['verdict']}")
+    return f"**unstable** ({'; '.join(verdicts)})"

@@ -11,7 +11,7 @@ from pipeline.storage import artifacts
 from pipeline.storage.dvc_lock import RecordedStage
 from pipeline.tracking.run_records import tables
 from pipeline.tracking.run_records.record import Record, RunFamily
-from pipeline.tracking.run_records.tables import LagCurve, Metrics, Strings
+from pipeline.tracking.run_records.tables import LagCurve, Metrics
 
 NORM, SIGN_ACCURACY = "log10_relative_norm", "sign_accuracy"
 GRADIENT_CURVE = ("architecture", "direction", "weights")  # columns that identify a curve
@@ -31,36 +31,39 @@ def records(stage: RecordedStage, folder: Path) -> list[Record]:
         "probes.csv": artifacts.probes(length),
     }
     files = tables.texts(folder, paths)
+    gradients = tables.lag_curves(files["gradients.csv"], GRADIENT_CURVE, NORMS)
+    memories = tables.lag_curves(files["memory.csv"], MEMORY_CURVE, EFFECTS)
+    fits = [fit for fit in tables.rows(files["decay.csv"]) if _is_of_own_curve(fit)]
 
-    params = tables.flat_params({key: value for key, value in stage.values.items() if not _sets_seeds(key)})
+    params = {key: value for key, value in stage.values.items() if not _sets_seeds(key)}
     labels = {"sequence_length": stage.item}
-    family = RunFamily(stage, folder, params | labels, labels)
+    family = RunFamily(stage, folder, tables.flat_params(params) | labels, labels)
 
-    gradients = _gradient_curves(family, files)
-    memories = _memory_curves(family, files)
-    seed_counts = sorted({curve.params["seeds"] for curve in gradients + memories}, key=int)
+    children, lines, ends = [], [], {}
+    for curve in gradients:
+        fit = next((fit for fit in fits if curve.identity.items() <= fit.items()), {})
+        fitted = tables.scalars({metric: fit.get(metric) for metric in FITTED})
+        children.append(_child(family, curve.unit, "gradient", curve, fitted))
+        lines.append(_line(curve, fitted))
+        ends |= _end(curve.unit, curve, NORM)
+    for curve in memories:
+        unit = f"{curve.unit} memory"
+        children.append(_child(family, unit, "memory", curve, {}))
+        ends |= _end(unit, curve, SIGN_ACCURACY)
+
+    seed_counts = sorted({curve.seeds for curve in gradients + memories})
     parent = family.parent(
-        [TITLE, "\n".join(_line(curve) for curve in gradients)],
-        _ends(gradients, NORM) | _ends(memories, SIGN_ACCURACY),
+        [TITLE, "\n".join(lines)],
+        ends,
         files,
-        params={"seeds": " or ".join(seed_counts)},
+        params={"seeds": " or ".join(map(str, seed_counts))},
     )
-    return [parent, *gradients, *memories]
+    return [parent, *children]
 
 
 def _sets_seeds(key: str) -> bool:
     """Whether a parameter only sets the number of seeds. Each curve shows its own number in their place."""
     return key in ("train.seeds", "gradients.seeds") or key.startswith("train.runs.")
-
-
-def _gradient_curves(family: RunFamily, files: Strings) -> list[Record]:
-    fits = list(filter(_is_of_own_curve, tables.rows(files["decay.csv"])))
-    gradients = []
-    for curve in tables.lag_curves(tables.rows(files["gradients.csv"]), GRADIENT_CURVE, NORMS):
-        fit = next((fit for fit in fits if curve.identity.items() <= fit.items()), {})
-        fitted = tables.scalars({metric: fit.get(metric) for metric in FITTED})
-        gradients.append(_child(family, curve.unit, "gradient", curve, curve.metrics | fitted))
-    return gradients
 
 
 def _is_of_own_curve(fit: dict[str, str]) -> bool:
@@ -69,34 +72,24 @@ def _is_of_own_curve(fit: dict[str, str]) -> bool:
     return is_own_length and fit["initialiser"] == DEFAULT_INITIALISER and fit["quantity"] != "dz/dc"
 
 
-def _memory_curves(family: RunFamily, files: Strings) -> list[Record]:
-    curves = tables.lag_curves(tables.rows(files["memory.csv"]), MEMORY_CURVE, EFFECTS)
-    return [_child(family, f"{curve.unit} memory", "memory", curve, curve.metrics) for curve in curves]
+def _child(family: RunFamily, unit: str, quantity: str, curve: LagCurve, fitted: Metrics) -> Record:
+    return family.child(
+        unit,
+        labels={**curve.identity, "quantity": quantity},
+        params={**curve.identity, "seeds": str(curve.seeds)},
+        metrics=curve.metrics | fitted,
+    )
 
 
-def _child(family: RunFamily, unit: str, quantity: str, curve: LagCurve, metrics: Metrics) -> Record:
-    labels = {**curve.identity, "quantity": quantity}
-    params = {**curve.identity, "seeds": str(curve.seeds)}
-    return family.child(unit, labels, params, metrics)
-
-
-def _ends(curves: list[Record], metric: str) -> Metrics:
-    """The end of each curve, for the parent: so one section of the chart page holds them all, also when folded."""
-    ends = {}
-    for curve in curves:
-        lag, value = _end(curve, metric)
-        ends[f"{metric}/{curve.tags['unit'].replace(' ', '-')}", lag] = value
-    return ends
-
-
-def _end(curve: Record, metric: str) -> tuple[int, float]:
-    """The longest lag of a curve, and the value at it."""
-    return max((lag, value) for (name, lag), value in curve.metrics.items() if name == metric)
-
-
-def _line(gradient: Record) -> str:
+def _line(gradient: LagCurve, fitted: Metrics) -> str:
     """The norm at the farthest word, with the half-life, for the description of the parent."""
-    _lag, norm = _end(gradient, NORM)
-    half_life = gradient.metrics.get(("half_life_tokens", 0))
+    _lag, norm = gradient.end(NORM)
+    half_life = fitted.get(("half_life_tokens", 0))
     suffix = "" if half_life is None else f", half-life {half_life:.1f} tokens"
-    return f"- {gradient.tags['unit']}: 10^{norm:.1f}{suffix}"
+    return f"- {gradient.unit}: 10^{norm:.1f}{suffix}"
+
+
+def _end(unit: str, curve: LagCurve, metric: str) -> Metrics:
+    """The end of a curve, for the parent: so one section of the chart page holds them all, also when folded."""
+    lag, value = curve.end(metric)
+    return {(f"{metric}/{unit.replace(' ', '-')}", lag): value}

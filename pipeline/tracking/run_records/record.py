@@ -1,7 +1,7 @@
 """The name, tags, description and hash of a run in MLflow, and the values that a parent run and its children share."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import md5
 from pathlib import Path
@@ -128,10 +128,6 @@ class RunFamily:
     labels: Mapping[str, Any] = field(default_factory=dict)
     other_datasets: list[Dataset] = field(default_factory=list)  # than the splits that the stage depends on
 
-    def child(self, unit: str, labels: Mapping[str, Any], params: Strings, metrics: Metrics) -> Record:
-        """The record of a seed, a trial or a curve. `labels` and `params`: the ones that only this run has."""
-        return self._record(unit, self.stage.key(), labels, params, metrics, {})
-
     def parent(
         self,
         paragraphs: list[str],
@@ -156,25 +152,24 @@ class RunFamily:
             paragraphs.append(f"![{presentation.title}]({address})")
 
         labels = {**labels, NOTE: "\n\n".join(paragraphs)}
-        return self._record(unit, None, labels, params, metrics, files)
+        return replace(self.child(unit, labels, params, metrics), parent=None, artifacts=files)
 
-    def _record(
+    def child(
         self,
         unit: str,
-        parent: str | None,
         labels: Mapping[str, Any],
         params: Mapping[str, str],
         metrics: Metrics,
-        files: Strings,
     ) -> Record:
+        """The record of a seed, a trial or a curve. `labels` and `params`: the ones that only this run has."""
         return Record(
             stage=self.stage.name,
             name=name(self.stage.name, unit),
             key=self.stage.key(unit),
-            parent=parent,
+            parent=self.stage.key(),
             tags=tags(self.stage, unit, {**self.labels, **labels}),
             params={**self.params, **params},
             metrics=metrics,
             datasets=datasets(self.stage) + self.other_datasets,
-            artifacts=files,
+            artifacts={},
         )

@@ -19,20 +19,20 @@ TITLE = "**The longest lag, in tokens, that at least half of the seeds learned**
 def records(stage: RecordedStage, folder: Path) -> list[Record]:
     paths = {"retention.csv": artifacts.RETENTION, "checks.csv": artifacts.RETENTION_CHECKS}
     files = tables.texts(folder, paths)
-    rows = tables.rows(files["retention.csv"])
-    for row in rows:
-        row["solved"] = int(row["solved"] == "True")
-
     family = RunFamily(stage, folder, tables.flat_params(stage.values))
-    lines, longest_lags, children = [], {}, []
-    for curve in tables.lag_curves(rows, CURVE, METRICS):
+
+    children, lines, longest_lags = [], [], {}
+    for curve in tables.lag_curves(files["retention.csv"], CURVE, METRICS):
         labels = {**curve.identity, "quantity": "retention"}
         children.append(family.child(curve.unit, labels, curve.identity, curve.metrics))
 
-        shares = {lag: share for (metric, lag), share in curve.metrics.items() if metric == "solved"}
-        longest_lag = longest_lag_learned(shares)
+        longest_lag = longest_lag_learned(curve.by_lag("solved"))
         lines.append(f"- {curve.unit}: {longest_lag or 'no lag that was tried'}")
         longest_lags[f"retained_tokens/{curve.unit.replace(' ', '-')}"] = longest_lag
 
-    parent = family.parent([TITLE, "\n".join(lines)], tables.scalars(longest_lags), files)
+    parent = family.parent(
+        [TITLE, "\n".join(lines)],
+        tables.scalars(longest_lags),
+        files,
+    )
     return [parent, *children]

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from pipeline.storage import artifacts
 
@@ -21,6 +20,7 @@ Metrics = dict[Point, float]
 Strings = dict[str, str]
 Measured = str | float | None  # a number, also as text; an empty text or None where nothing was measured
 
+BOOLEANS: dict[str | float, int] = {"True": 1, "False": 0}
 HISTORY = {  # metric of a learning curve -> its column
     "train/loss": "train/loss",
     "train/accuracy": "train/accuracy",
@@ -34,7 +34,7 @@ def texts(folder: Path, paths: Mapping[str, Path]) -> Strings:
     return {name: artifacts.read_text(folder / path) for name, path in paths.items()}
 
 
-def rows(text: str) -> list[dict[str, Any]]:
+def rows(text: str) -> list[dict]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
@@ -48,7 +48,10 @@ def grouped(table: Iterable[dict], columns: Iterable[str]) -> dict[tuple, list[d
 
 def finite(metrics: Mapping[Point, Measured]) -> Metrics:
     """Without the values that were not measured: an empty field, null, NaN or an infinity."""
-    numbers = {point: float(value) for point, value in metrics.items() if value not in ("", None)}
+    numbers = {}
+    for point, value in metrics.items():
+        if value is not None and value != "":
+            numbers[point] = float(BOOLEANS.get(value, value))
     return {point: value for point, value in numbers.items() if math.isfinite(value)}
 
 
@@ -92,18 +95,28 @@ class LagCurve:
     def unit(self) -> str:
         return " ".join(self.identity.values())
 
+    def by_lag(self, metric: str) -> dict[int, float]:
+        return {lag: value for (name, lag), value in self.metrics.items() if name == metric}
 
-def lag_curves(table: Iterable[dict], identity: tuple[str, ...], columns: Strings) -> list[LagCurve]:
+    def end(self, metric: str) -> tuple[int, float]:
+        """The longest lag, and the value at it."""
+        return max(self.by_lag(metric).items())
+
+
+def lag_curves(text: str, identity: tuple[str, ...], columns: Strings) -> list[LagCurve]:
     """A curve for each combination of values in the columns `identity`; `columns` maps a metric to its column."""
     lag_curves = []
-    for values, rows in grouped(table, identity).items():
-        seeds = {row["seed"] for row in rows}
-        metrics = curves(rows, "lag_tokens", columns)
-        lag_curves.append(LagCurve(dict(zip(identity, values, strict=True)), metrics, len(seeds)))
+    for values, rows_of_curve in grouped(rows(text), identity).items():
+        curve = LagCurve(
+            identity=dict(zip(identity, values, strict=True)),
+            metrics=curves(rows_of_curve, "lag_tokens", columns),
+            seeds=len({row["seed"] for row in rows_of_curve}),
+        )
+        lag_curves.append(curve)
     return lag_curves
 
 
-def flat_params(values: Mapping[str, Any]) -> Strings:
+def flat_params(values: Mapping) -> Strings:
     """Parameters by the last part of their keys. A section gives its members: `settings.textbook` `hidden_size`, ..."""
     params = {}
     for key, value in values.items():
@@ -113,7 +126,7 @@ def flat_params(values: Mapping[str, Any]) -> Strings:
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in params.items()}
 
 
-def interval(summary: dict[str, Any]) -> str:
+def interval(summary: dict) -> str:
     """The interval of a mean for a sentence, empty where there is none."""
     low, high = summary["low"], summary["high"]
     return "" if low is None else f", 95 % interval {low:.4f} to {high:.4f}"

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 from pipeline.storage import artifacts
 from pipeline.storage.dvc_lock import RecordedStage
@@ -11,33 +10,38 @@ from pipeline.tracking.run_records.record import Record, RunFamily, datasets
 from pipeline.tracking.run_records.tables import Measured, Metrics, Strings
 
 
-def records(
-    stage: RecordedStage,
-    summary: dict[str, Any],
-    evaluated: RecordedStage | None,
-    folder: Path,
-) -> list[Record]:
+def records(stage: RecordedStage, summary: dict, evaluated: RecordedStage | None, folder: Path) -> list[Record]:
     """`summary`: the scores of this run in metrics.json, empty where nobody scored these models yet."""
     paths = {"history.csv": artifacts.history(stage.item), "model.json": artifacts.model(stage.item)}
     files = tables.texts(folder, paths)
     best_epochs = json.loads(files["model.json"])["best_epochs"]
     rows_by_seed = tables.grouped(tables.rows(files["history.csv"]), ["seed"])
 
-    params = {**tables.flat_params(stage.values), "seeds": str(len(rows_by_seed))}
+    params = tables.flat_params(stage.values)
+    params["seeds"] = str(len(rows_by_seed))
     params.pop("seed_factor", None)  # `seeds` is the number that it led to
     splits_of_evaluate = datasets(evaluated) if evaluated else []
-    test_split = [dataset for dataset in splits_of_evaluate if dataset[0] == "test"]
-    family = RunFamily(stage, folder, params, labels(stage), test_split)
+    family = RunFamily(
+        stage,
+        folder,
+        params,
+        labels(stage),
+        other_datasets=[dataset for dataset in splits_of_evaluate if dataset[0] == "test"],
+    )
 
     kept_epochs = ", ".join(f"{epoch} (seed {seed})" for seed, epoch in best_epochs.items())
-    paragraphs = [*_accuracy(summary), f"Kept epochs: {kept_epochs}"]
-    parent = family.parent(paragraphs, _means(summary), files)
+    parent = family.parent(
+        [*_accuracy(summary), f"Kept epochs: {kept_epochs}"],
+        _means(summary),
+        files,
+    )
 
     children = []
     for (seed,), rows in rows_by_seed.items():
+        own = {"seed": seed}
         scores = {**_scores_of_seed(summary, seed), "best_epoch": best_epochs[seed]}
         metrics = tables.learning_curves(rows) | tables.scalars(scores)
-        children.append(family.child(seed, {"seed": seed}, {"seed": seed}, metrics))
+        children.append(family.child(seed, own, own, metrics))
     return [parent, *children]
 
 
@@ -52,7 +56,7 @@ def labels(stage: RecordedStage) -> Strings:
     }
 
 
-def baseline(stage: RecordedStage, summary: dict[str, Any], folder: Path) -> Record:
+def baseline(stage: RecordedStage, summary: dict, folder: Path) -> Record:
     """The linear model that the stage `evaluate` fits. It has no seeds, so it has no children."""
     length = stage.values["settings.textbook.sequence_length"]
     labels = {"architecture": "tfidf", "settings": "none", "sequence_length": length}
@@ -60,7 +64,7 @@ def baseline(stage: RecordedStage, summary: dict[str, Any], folder: Path) -> Rec
     return family.parent(_accuracy(summary), _means(summary), unit="tfidf")
 
 
-def _accuracy(summary: dict[str, Any]) -> list[str]:
+def _accuracy(summary: dict) -> list[str]:
     """The first paragraph of the note; none without a test accuracy."""
     accuracy = summary.get("test/accuracy")
     if accuracy is None:
@@ -72,25 +76,24 @@ def _accuracy(summary: dict[str, Any]) -> list[str]:
     return [f"{mean}, {seeds}, {summary['parameters']:,} parameters"]
 
 
-def _means(summary: dict[str, Any]) -> Metrics:
+def _means(summary: dict) -> Metrics:
     """The mean of each metric over seeds, under its own name, with its standard deviation and interval."""
-    means = {}
-    for metric, value in summary.items():
-        if metric == "parameters":
-            means[metric] = value
-        else:
-            means[metric] = value["mean"]
-            means |= {f"{metric}.{part}": value[part] for part in ("sd", "low", "high")}
+    means = {"parameters": summary.get("parameters")}
+    for metric, values in _scored(summary).items():
+        means[metric] = values["mean"]
+        for part in ("sd", "low", "high"):
+            means[f"{metric}.{part}"] = values[part]
     return tables.scalars(means)
 
 
-def _scores_of_seed(summary: dict[str, Any], seed: str) -> dict[str, Measured]:
+def _scores_of_seed(summary: dict, seed: str) -> dict[str, Measured]:
     """The scores of one seed. A metric that is a curve too gets `.kept`: it is of the epoch whose weights were kept."""
-    scores = {}
-    for metric, value in summary.items():
-        if metric == "parameters":
-            scores[metric] = value
-        else:
-            suffix = ".kept" if metric in tables.HISTORY else ""
-            scores[metric + suffix] = value["scores"].get(seed)
+    scores = {"parameters": summary.get("parameters")}
+    for metric, values in _scored(summary).items():
+        name = f"{metric}.kept" if metric in tables.HISTORY else metric
+        scores[name] = values["scores"].get(seed)
     return scores
+
+
+def _scored(summary: dict) -> dict[str, dict]:
+    return {metric: values for metric, values in summary.items() if metric != "parameters"}

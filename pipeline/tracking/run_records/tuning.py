@@ -6,7 +6,6 @@
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from pipeline.storage import artifacts
 from pipeline.storage.dvc_lock import RecordedStage
@@ -17,38 +16,45 @@ from pipeline.tracking.run_records.tables import Measured
 
 def records(stage: RecordedStage, folder: Path) -> list[Record]:
     architecture = stage.item
-    table, tuned = f"{architecture}.csv", f"{architecture}.json"
+    trials_file, tuned_file = f"{architecture}.csv", f"{architecture}.json"
     paths = {
-        table: artifacts.trials(architecture),
-        tuned: artifacts.tuned(architecture),
+        trials_file: artifacts.trials(architecture),
+        tuned_file: artifacts.tuned(architecture),
         "summary.json": artifacts.tuning_summary(architecture),
     }
     files = tables.texts(folder, paths)
+    histories = artifacts.read_text(folder / artifacts.trial_histories(architecture))
+    histories_by_trial = tables.grouped(tables.rows(histories), ["trial"])
+    trials = tables.rows(files[trials_file])
     summary = json.loads(files["summary.json"])
-    trials = tables.rows(files[table])
-    histories = tables.rows(artifacts.read_text(folder / artifacts.trial_histories(architecture)))
-    histories_by_trial = tables.grouped(histories, ["trial"])
 
     params = dict(stage.values)
     space = params.pop("tune.space")
+    starting_recipe = params[f"settings.{params['tune.settings']}"]
     labels = {
         "architecture": architecture,
         "settings": "tuned",
         "seed": params["tune.seed"],
-        "sequence_length": params[f"settings.{params['tune.settings']}"]["sequence_length"],
+        "sequence_length": starting_recipe["sequence_length"],
     }
     family = RunFamily(stage, folder, tables.flat_params(params), labels)
 
     counts = Counter(sorted(trial["state"] for trial in trials))
-    ranges = {f"space.{axis}": json.dumps(values) for axis, values in space.items()}
-    chosen_settings = tables.flat_params(json.loads(files[tuned])["settings"])
+    metrics = _race(summary)
+    for state, count in counts.items():
+        metrics[f"trials.{state.lower()}"] = count
+
+    chosen = tables.flat_params(json.loads(files[tuned_file])["settings"])
+    chosen["chosen"] = _contestant(summary["chosen"])
+    for axis, values in space.items():
+        chosen[f"space.{axis}"] = json.dumps(values)
+
     parent = family.parent(
         _paragraphs(summary, counts),
-        tables.scalars(_race(summary) | {f"trials.{state.lower()}": count for state, count in counts.items()}),
+        tables.scalars(metrics),
         files,
-        params={**ranges, **chosen_settings, "chosen": _contestant(summary["chosen"])},
+        params=chosen,
     )
-
     children = []
     for trial in trials:
         history = histories_by_trial.get((trial["trial"],), [])
@@ -71,11 +77,11 @@ def _child(family: RunFamily, trial: dict[str, str], history: list[dict], axes: 
     )
 
 
-def _contestant(row: dict[str, Any]) -> str:
+def _contestant(row: dict) -> str:
     return "start" if row["starting_recipe"] else f"trial-{row['trial']}"
 
 
-def _race(summary: dict[str, Any]) -> dict[str, Measured]:
+def _race(summary: dict) -> dict[str, Measured]:
     """Race and regret. Where the search chose the starting recipe, the regret is 0 and has no interval."""
     regret = summary["regret"]
     metrics = {
@@ -91,7 +97,7 @@ def _race(summary: dict[str, Any]) -> dict[str, Measured]:
     return metrics
 
 
-def _paragraphs(summary: dict[str, Any], counts: dict[str, int]) -> list[str]:
+def _paragraphs(summary: dict, counts: dict[str, int]) -> list[str]:
     states = ", ".join(f"{count} {state}" for state, count in counts.items())
     chosen, regret = summary["chosen"], summary["regret"]
     difference = f"{regret['difference']:.4f}{tables.interval(regret)}"

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from tests.support import toy_study
 from tests.support.tracked_study import rows
 
 ROOT = Path(__file__).parents[1]
+TRACKING = f"{sys.executable} -m pipeline {TRACK.name}"
 RATE = "settings.textbook.learning_rate"
 NORM = "log10_relative_norm"
 Curves = dict[tuple[str, str], list[tuple[int, float]]]  # (run, metric) -> (step, value), in the order of the steps
@@ -25,19 +27,21 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in 
 ENVIRONMENT |= {"PYTHONPATH": str(ROOT), "DVC_NO_ANALYTICS": "1"}
 
 
-def run(folder: Path, *words: str) -> str:
-    done = subprocess.run(words, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+def run(folder: Path, command: str) -> str:
+    """The output of the command, which succeeds in this folder."""
+    words = shlex.split(command)
+    process = subprocess.run(words, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout
 
 
 def track(folder: Path) -> str:
-    return run(folder, sys.executable, "-m", "pipeline", TRACK.name)
+    return run(folder, TRACKING)
 
 
 def commit(folder: Path, message: str) -> None:
-    run(folder, "git", "add", "--all")
-    run(folder, "git", "commit", "--quiet", "--message", message)
+    run(folder, "git add --all")
+    run(folder, f"git commit --quiet --message '{message}'")
 
 
 @pytest.fixture
@@ -54,11 +58,11 @@ def project(tmp_path):
     shutil.copy(ROOT / ".gitignore", folder)
     shutil.copy(ROOT / "environment.json", folder)
 
-    run(folder, "git", "init", "--quiet")
-    for setting in ("user.name=us", "user.email=us@localhost", "commit.gpgsign=false"):
-        run(folder, "git", "config", *setting.split("="))
-    run(folder, "dvc", "init", "--quiet")
-    run(folder, "dvc", "remote", "add", "--default", "backup", str(tmp_path / "remote"))
+    run(folder, "git init --quiet")
+    for setting in ("user.name us", "user.email us@localhost", "commit.gpgsign false"):
+        run(folder, f"git config {setting}")
+    run(folder, "dvc init --quiet")
+    run(folder, f"dvc remote add --default backup {tmp_path / 'remote'}")
     commit(folder, "A study")
     return folder
 
@@ -77,7 +81,7 @@ def write_pipeline(path: Path) -> None:
         paths = [out if isinstance(out, str) else next(iter(out)) for out in outs]
         stage["cmd"] = f"{sys.executable} -m tests.support.toy_stage {' '.join(paths)}"
 
-    pipeline["stages"][TRACK.name]["cmd"] = f"{sys.executable} -m pipeline {TRACK.name}"
+    pipeline["stages"][TRACK.name]["cmd"] = TRACKING
     yaml.dump(pipeline, path)
 
 
@@ -134,7 +138,7 @@ def table(path: Path) -> list[dict]:
 
 
 def assert_equal_to_the_files(folder: Path) -> None:
-    assert run(folder, sys.executable, "-m", "pipeline", TRACK.name, "--check") == ""
+    assert run(folder, f"{TRACKING} --check") == ""
     query = "select count(*) from tags join runs using (run_uuid) where key = 'current' and lifecycle_stage = 'active'"
     assert rows(folder, query) == [(toy_study.RECORDS,)]
     query = (
@@ -165,14 +169,14 @@ def described(folder: Path, rate: float) -> list[tuple]:
 
 @pytest.mark.exhaustive
 def test_whatever_dvc_does_mlflow_shows_what_the_files_say(project, tmp_path):
-    run(project, "dvc", "repro")
+    run(project, "dvc repro")
     assert_equal_to_the_files(project)
     runs_after_repro = runs(project)
     for _ in range(2):
         assert "changed just now: 0\n" in track(project)
     assert runs(project) == runs_after_repro
     commit(project, "The study, computed")
-    run(project, "dvc", "push", "--quiet")
+    run(project, "dvc push --quiet")
 
     (project / "mlflow.db").unlink()
     track(project)
@@ -181,7 +185,7 @@ def test_whatever_dvc_does_mlflow_shows_what_the_files_say(project, tmp_path):
 
     params = (project / "params.yaml").read_text()
     (project / "params.yaml").write_text(params.replace('"learning_rate": 0.001', '"learning_rate": 0.002', 1))
-    run(project, "dvc", "repro")
+    run(project, "dvc repro")
     assert_equal_to_the_files(project)
     assert described(project, 0.001) == [(None,)]
     assert described(project, 0.002) == [("true",)]
@@ -190,45 +194,45 @@ def test_whatever_dvc_does_mlflow_shows_what_the_files_say(project, tmp_path):
     commit(project, "Another learning rate")
 
     (project / "params.yaml").write_text(params)
-    output = run(project, "dvc", "repro")
+    output = run(project, "dvc repro")
     assert "Stage 'train@vanilla-textbook' is cached - skipping run, checking out outputs" in output
     assert_equal_to_the_files(project)
     assert described(project, 0.001) == [("true",)]
     assert described(project, 0.002) == [(None,)]
     assert runs(project) == runs_of_two_rates
 
-    run(project, "git", "checkout", "--quiet", "--force", "HEAD")  # the other learning rate, nothing computed
-    run(project, "dvc", "checkout", "--quiet")
+    run(project, "git checkout --quiet --force HEAD")  # the other learning rate, nothing computed
+    run(project, "dvc checkout --quiet")
     track(project)
     assert_equal_to_the_files(project)
     assert described(project, 0.002) == [("true",)]
     assert runs(project) == runs_of_two_rates
 
-    run(project, "dvc", "exp", "run", "--temp", "--name", "temporary", "-S", f"{RATE}=0.003")
+    run(project, f"dvc exp run --temp --name temporary -S {RATE}=0.003")
     assert_equal_to_the_files(project)
     assert described(project, 0.003) == [(None,)]
 
-    run(project, "dvc", "exp", "run", "--queue", "--name", "queued", "-S", f"{RATE}=0.004")
-    run(project, "dvc", "queue", "start")
-    status = run(project, "dvc", "queue", "status")
+    run(project, f"dvc exp run --queue --name queued -S {RATE}=0.004")
+    run(project, "dvc queue start")
+    status = run(project, "dvc queue status")
     while "Running" in status or "Queued" in status:
         time.sleep(1)
-        status = run(project, "dvc", "queue", "status")
+        status = run(project, "dvc queue status")
     assert "Success" in status
     assert_equal_to_the_files(project)
     assert described(project, 0.004) == [(None,)]
     runs_after_experiments = runs(project)
 
-    run(project, "dvc", "exp", "apply", "queued")
+    run(project, "dvc exp apply queued")
     track(project)
     assert_equal_to_the_files(project)
     assert described(project, 0.004) == [("true",)]
     assert runs(project) == runs_after_experiments
 
     clone = tmp_path / "clone"
-    run(tmp_path, "git", "clone", "--quiet", str(project), str(clone))
-    run(clone, "git", "checkout", "--quiet", "HEAD~1")  # what was pushed
-    run(clone, "dvc", "pull", "--quiet")
+    run(tmp_path, f"git clone --quiet {project} {clone}")
+    run(clone, "git checkout --quiet HEAD~1")  # what was pushed
+    run(clone, "dvc pull --quiet")
     track(clone)
     assert_equal_to_the_files(clone)
     assert described(clone, 0.001) == [("true",)]

@@ -69,7 +69,11 @@ class Model:
         }
 
 
-def read(stages: Iterable[RecordedStage], evaluated: RecordedStage | None, folder: Path) -> list[Model]:
+def read(
+    stages: Iterable[RecordedStage],
+    evaluated: RecordedStage | None,
+    folder: Path,
+) -> list[Model]:
     """A model for each of these `train@...` stages that has scores; an empty list where `evaluated` is None.
 
     Raises Mistake where a file is missing.

@@ -52,10 +52,19 @@ def writer(folder: Path, stage: str, units: dict[Any, dict]) -> Iterator[Log]:
             os.write(write_end, json.dumps(message).encode() + b"\n")
 
     def log(unit: Any, step: int, metrics: dict[str, float]) -> None:
-        send({"unit": str(unit), "step": int(step), "metrics": _as_in_files(metrics)})
+        point = {
+            "unit": str(unit),
+            "step": int(step),
+            "metrics": _as_in_files(metrics),
+        }
+        send(point)
 
-    labels_by_unit = {str(unit): labels for unit, labels in units.items()}
-    send({"folder": str(folder.resolve()), "stage": stage, "units": labels_by_unit})
+    header = {
+        "folder": str(folder.resolve()),
+        "stage": stage,
+        "units": {str(unit): labels for unit, labels in units.items()},
+    }
+    send(header)
     os.set_blocking(write_end, False)
 
     end = {"end": "FINISHED"}
@@ -102,7 +111,13 @@ def write(messages: Iterator[dict]) -> None:
 
     def live_run(unit: str, labels: dict, **parent: str) -> "_LiveRun":
         tags = record.tags(stage, unit, labels) | parent
-        return _LiveRun(client, experiments[kind.experiment], folder, record.name(stage.name, unit), tags)
+        return _LiveRun(
+            client,
+            experiments[kind.experiment],
+            folder,
+            record.name(stage.name, unit),
+            tags,
+        )
 
     parent = live_run("", _shared_labels(list(units.values())))
     children = {}
@@ -138,7 +153,14 @@ def _shared_labels(labels: list[dict]) -> dict:
 class _LiveRun:
     """A run under way. A rerun whose values differ from the points of the existing run replaces that run."""
 
-    def __init__(self, client: "MlflowClient", experiment: str, folder: Path, name: str, tags: Strings):
+    def __init__(
+        self,
+        client: "MlflowClient",
+        experiment: str,
+        folder: Path,
+        name: str,
+        tags: Strings,
+    ):
         tags = {**tags, mlflow_store.WRITER: mlflow_store.writer()}
         self._begin = lambda: mlflow_store.Run.begin(client, experiment, name, tags, folder)
         self._session: Metrics = {}

@@ -174,7 +174,11 @@ class Run:
     @classmethod
     def find(cls, client: "MlflowClient", experiment: str, key: str) -> "Run | None":
         """The oldest run with this tag `key`."""
-        runs = client.search_runs([experiment], f"tags.key = '{key}'", order_by=["attributes.start_time ASC"])
+        runs = client.search_runs(
+            [experiment],
+            f"tags.key = '{key}'",
+            order_by=["attributes.start_time ASC"],
+        )
         if not runs:
             return None
 
@@ -186,11 +190,23 @@ class Run:
         return cls(client, runs[0], points)
 
     @classmethod
-    def begin(cls, client: "MlflowClient", experiment: str, name: str, tags: Strings, folder: Path) -> "Run":
+    def begin(
+        cls,
+        client: "MlflowClient",
+        experiment: str,
+        name: str,
+        tags: Strings,
+        folder: Path,
+    ) -> "Run":
         run = client.create_run(experiment, tags={**tags, **_git(folder)}, run_name=name)
         return cls(client, run, {})
 
-    def log(self, points: Metrics, params: Mapping = NOTHING, tags: Mapping = NOTHING) -> None:
+    def log(
+        self,
+        points: Metrics,
+        params: Mapping = NOTHING,
+        tags: Mapping = NOTHING,
+    ) -> None:
         """Logs points, parameters and tags in as few requests as possible, parameters and tags with the last one."""
         from mlflow.entities import Metric, Param, RunTag
 
@@ -213,7 +229,8 @@ class Run:
 
         inputs = []
         for context, path, digest in datasets:
-            dataset = Dataset(Path(path).name, digest, "local", json.dumps({"uri": path}))
+            source = json.dumps({"uri": path})
+            dataset = Dataset(Path(path).name, digest, "local", source)
             inputs.append(DatasetInput(dataset, [InputTag("mlflow.data.context", context)]))
         if inputs:
             self.client.log_inputs(self.id, inputs)
@@ -224,7 +241,9 @@ def _git(folder: Path) -> Strings:
     """The commit, and whether the tree differs from it; nothing outside Git."""
 
     def output(*words: str) -> str:
-        return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+        command = ["git", *words]
+        git = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+        return git.stdout.strip()
 
     try:
         is_dirty = bool(output("status", "--porcelain"))

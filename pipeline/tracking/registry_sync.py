@@ -67,7 +67,12 @@ class VersionDifference:
 
 def differences(models: list[Model], folder: Path, better: Better) -> list[VersionDifference]:
     """Raises where the store cannot be reached."""
-    return compared(models, sql_reader.versions(folder), stores.is_copy(folder), better)
+    return compared(
+        models,
+        sql_reader.versions(folder),
+        stores.is_copy(folder),
+        better,
+    )
 
 
 def compared(
@@ -104,7 +109,11 @@ def _versions_of(model: Model, versions: list[StoredVersion]) -> list[StoredVers
     return sorted(matching, key=lambda stored: (not stored.is_champion, stored.number))
 
 
-def _next_champion(models: list[Model], versions: list[StoredVersion], better: Better) -> Model | None:
+def _next_champion(
+    models: list[Model],
+    versions: list[StoredVersion],
+    better: Better,
+) -> Model | None:
     """The model that the alias should move to, by the rule above; None where it should stay."""
     if not models:
         return None
@@ -123,7 +132,8 @@ def project(models: list[Model], folder: Path, better: Better) -> None:
     """Repairs every difference. The runs that the versions belong to must be in the store already."""
     client, experiments = mlflow_store.opened(folder)
     is_copy = stores.is_copy(folder)
-    for difference in compared(models, sql_reader.versions_through_mlflow(client), is_copy, better):
+    versions = sql_reader.versions_through_mlflow(client)
+    for difference in compared(models, versions, is_copy, better):
         model = difference.model
         if model is None:
             client.delete_model_version_tag(NAME, str(difference.versions[0].number), "current")
@@ -133,7 +143,8 @@ def project(models: list[Model], folder: Path, better: Better) -> None:
             client.delete_model_version(NAME, str(duplicate.number))
         if difference.problem == MISSING:
             _register(client, experiments[TRAIN.experiment], model, folder)
-        number = str(_versions_of(model, sql_reader.versions_through_mlflow(client))[0].number)
+        versions = sql_reader.versions_through_mlflow(client)
+        number = str(_versions_of(model, versions)[0].number)
         if not is_copy:
             client.set_model_version_tag(NAME, number, "current", "true")
         if difference.problem == NOT_CHAMPION:
@@ -148,7 +159,12 @@ def _register(client: "MlflowClient", experiment: str, model: Model, folder: Pat
         client.create_registered_model(NAME, description=DESCRIPTION)
     runs = client.search_runs([experiment], f"tags.key = '{model.key}'", max_results=1)
     run = runs[0].info.run_id
-    logged = client.create_logged_model(experiment, name=model.run, source_run_id=run, tags=model.tags)
+    logged = client.create_logged_model(
+        experiment,
+        name=model.run,
+        source_run_id=run,
+        tags=model.tags,
+    )
 
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / "model"
@@ -177,7 +193,11 @@ def _save(path: Path, model: Model, folder: Path, logged: "LoggedModel", run: st
     import mlflow.pyfunc
     from mlflow.models import Model as Description
 
-    description = Description(artifact_path=logged.artifact_location, run_id=run, model_id=logged.model_id)
+    description = Description(
+        artifact_path=logged.artifact_location,
+        run_id=run,
+        model_id=logged.model_id,
+    )
     description.saved_input_example_info = {
         "artifact_path": "input_example.json",
         "type": "json_object",

@@ -35,7 +35,11 @@ def differences(records: list[Record], folder: Path) -> list[RunDifference]:
     return compared(records, sql_reader.runs(folder), stores.is_copy(folder))
 
 
-def compared(records: list[Record], runs_by_key: dict[str, list[StoredRun]], is_copy: bool) -> list[RunDifference]:
+def compared(
+    records: list[Record],
+    runs_by_key: dict[str, list[StoredRun]],
+    is_copy: bool,
+) -> list[RunDifference]:
     """A copy of the project never moves `current`."""
     differing = []
     for record in records:
@@ -51,7 +55,12 @@ def compared(records: list[Record], runs_by_key: dict[str, list[StoredRun]], is_
     return differing
 
 
-def _problem(record: Record, runs: list[StoredRun], parent: str | None, is_copy: bool) -> str | None:
+def _problem(
+    record: Record,
+    runs: list[StoredRun],
+    parent: str | None,
+    is_copy: bool,
+) -> str | None:
     if not runs:
         return MISSING
     if len(runs) > 1:
@@ -99,8 +108,10 @@ def project(records: list[Record], folder: Path) -> None:
                 tags = dict(record.tags) if is_copy else {**record.tags, "current": "true"}
                 if record.parent:
                     tags[mlflow_store.PARENT] = ids[record.parent]
-                run = _reusable_run(client, experiments[record.experiment], record, difference.runs)
-                run = run or Run.begin(client, experiments[record.experiment], record.name, tags, folder)
+
+                experiment = experiments[record.experiment]
+                run = _reusable_run(client, experiment, record, difference.runs)
+                run = run or Run.begin(client, experiment, record.name, tags, folder)
                 _fill(run, record, tags)
                 ids[record.key] = run.id
 

@@ -66,7 +66,12 @@ class StoredVersion:
 
 def runs(folder: Path) -> dict[str, list[StoredRun]]:
     """Every run of our experiments by its key, the oldest first. Raises where the store cannot be reached."""
-    rows = rows_of_sqlite(folder, RUNS, json.dumps(mlflow_store.EXPERIMENTS), json.dumps(TAGS))
+    rows = rows_of_sqlite(
+        folder,
+        RUNS,
+        json.dumps(mlflow_store.EXPERIMENTS),
+        json.dumps(TAGS),
+    )
     if rows is None:
         return runs_through_mlflow(*mlflow_store.opened(folder))
     return _by_key(StoredRun(run, status, json.loads(tags)) for run, status, tags in rows)

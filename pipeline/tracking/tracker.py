@@ -34,14 +34,24 @@ class Tracker:
         with live_runs.writer(self.folder, stage, units) as log:
             yield log
 
-    def differences(self, records: list[Record], models: list[Model], better: registry_sync.Better) -> list:
+    def differences(
+        self,
+        records: list[Record],
+        models: list[Model],
+        better: registry_sync.Better,
+    ) -> list:
         """Where MLflow differs from these records and models. Raises whatever an unreachable store raises."""
         return [
             *run_sync.differences(records, self.folder),
             *registry_sync.differences(models, self.folder, better),
         ]
 
-    def project(self, records: list[Record], models: list[Model], better: registry_sync.Better) -> None:
+    def project(
+        self,
+        records: list[Record],
+        models: list[Model],
+        better: registry_sync.Better,
+    ) -> None:
         """Makes MLflow equal to these, and touches nothing that is correct."""
         run_sync.project(records, self.folder)
         registry_sync.project(models, self.folder, better)

@@ -54,7 +54,11 @@ def header(folder: Path) -> dict:
 
 
 def epoch(seed: int, step: int, loss: float) -> dict:
-    return {"unit": str(seed), "step": step, "metrics": dict.fromkeys(toy_study.HISTORY, loss)}
+    return {
+        "unit": str(seed),
+        "step": step,
+        "metrics": dict.fromkeys(toy_study.HISTORY, loss),
+    }
 
 
 # live
@@ -97,7 +101,13 @@ def test_a_rerun_continues_its_run_and_a_finished_record_waits_for_track(study):
 
 def test_a_rerun_with_other_values_replaces_its_run(study):
     write(study, epoch(0, 1, 0.5), epoch(0, 2, 0.25), FINISHED)
-    write(study, epoch(0, 1, 0.5), epoch(0, 2, 0.3), epoch(0, 3, 0.2), FINISHED)
+    write(
+        study,
+        epoch(0, 1, 0.5),
+        epoch(0, 2, 0.3),
+        epoch(0, 3, 0.2),
+        FINISHED,
+    )
     assert points(study, "vanilla-textbook seed 0", "train/loss") == [
         (1, 0.5),
         (2, 0.3),
@@ -167,7 +177,12 @@ def project(tmp_path, empty_store, monkeypatch):
         (SystemExit, "KILLED"),
     ],
 )
-def test_the_end_of_a_stage_is_the_last_message_to_its_writer(tmp_path, monkeypatch, error, end):
+def test_the_end_of_a_stage_is_the_last_message_to_its_writer(
+    tmp_path,
+    monkeypatch,
+    error,
+    end,
+):
     monkeypatch.delenv("RNN_TRACKING", raising=False)
     monkeypatch.setattr(live_runs, "COMMAND", ["tee", str(tmp_path / "heard")])
     with (
@@ -180,7 +195,11 @@ def test_the_end_of_a_stage_is_the_last_message_to_its_writer(tmp_path, monkeypa
 
     header, point, last = map(json.loads, (tmp_path / "heard").read_text().splitlines())
     assert (header["stage"], set(header["units"])) == (STAGE, {"0", "1"})
-    assert point == {"unit": "0", "step": 1, "metrics": {"train/loss": 0.33333333}}
+    assert point == {
+        "unit": "0",
+        "step": 1,
+        "metrics": {"train/loss": 0.33333333},
+    }
     assert last["end"] == end
     assert ("ValueError" in last.get("traceback", "")) == (error is ValueError)
 
@@ -234,7 +253,12 @@ def silent():
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
-def test_a_server_that_never_answers_costs_one_line_and_no_result(project, silent, monkeypatch, capfd):
+def test_a_server_that_never_answers_costs_one_line_and_no_result(
+    project,
+    silent,
+    monkeypatch,
+    capfd,
+):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", silent)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     warned_once(project, capfd, "ReadTimeoutError")

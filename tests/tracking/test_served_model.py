@@ -48,7 +48,11 @@ def served(tmp_path_factory, empty_store):
 
     network = networks.to_bytes(networks.initial_model("vanilla", SETTINGS, SIZE, seed=0))
     artifacts.write_bytes(folder / artifacts.weights(RUN, 0), network)
-    card = {"architecture": "vanilla", "values": SETTINGS.model_dump(), "vocabulary_size": SIZE}
+    card = {
+        "architecture": "vanilla",
+        "values": SETTINGS.model_dump(),
+        "vocabulary_size": SIZE,
+    }
     best_epochs = artifacts.read_json(folder / artifacts.model(RUN))["best_epochs"]
     artifacts.write_json(folder / artifacts.model(RUN), {**card, "best_epochs": best_epochs})
 
@@ -102,7 +106,11 @@ def test_loaded_without_this_checkout_it_answers_as_predict_does(served, expecte
 
 
 @pytest.mark.exhaustive
-def test_over_http_and_from_mlflows_cli_it_answers_as_predict_does(served, expected, tmp_path):
+def test_over_http_and_from_mlflows_cli_it_answers_as_predict_does(
+    served,
+    expected,
+    tmp_path,
+):
     (tmp_path / "in.json").write_text(json.dumps({"inputs": TEXTS}))
     command = [sys.executable, "-m", "mlflow", "models"]
     model = ["--model-uri", "models:/rnn-for-nlp@champion", "--env-manager", "local"]
@@ -129,7 +137,12 @@ def test_over_http_and_from_mlflows_cli_it_answers_as_predict_does(served, expec
 
 @contextlib.contextmanager
 def _server(command: list[str], common: dict):
-    with serving(command, "/ping", cwd=common["cwd"], env=common["env"]) as url:
+    with serving(
+        command,
+        "/ping",
+        cwd=common["cwd"],
+        env=common["env"],
+    ) as url:
 
         def ask(payload: dict):
             request = urllib.request.Request(  # noqa: S310

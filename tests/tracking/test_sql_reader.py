@@ -16,7 +16,12 @@ def test_the_queries_fit_the_tables_of_the_installed_mlflow(empty_store):
 
 
 @pytest.mark.parametrize(("schema", "times_opened"), [(sql_reader.SCHEMA, 0), ("another", 2)])
-def test_tables_of_another_version_are_read_through_mlflow(projected, monkeypatch, schema, times_opened):
+def test_tables_of_another_version_are_read_through_mlflow(
+    projected,
+    monkeypatch,
+    schema,
+    times_opened,
+):
     expected = sql_reader.runs_through_mlflow(*mlflow_store.opened(projected))
     opened = []
     monkeypatch.setattr(sql_reader, "SCHEMA", schema)

@@ -26,7 +26,11 @@ READERS = {
 }
 
 
-def read(stages: Iterable[RecordedStage], evaluated: RecordedStage | None, folder: Path) -> list[Record]:
+def read(
+    stages: Iterable[RecordedStage],
+    evaluated: RecordedStage | None,
+    folder: Path,
+) -> list[Record]:
     """The records of these finished stages, each parent next to its children.
 
     `evaluated` is the stage `evaluate`, None where its scores belong to other models. Raises Mistake where a file of a
@@ -38,7 +42,12 @@ def read(stages: Iterable[RecordedStage], evaluated: RecordedStage | None, folde
     for stage in stages:
         with _undamaged(stage):
             if stage_of(stage.name) == TRAIN:
-                records += training.records(stage, scores.get(stage.item, {}), evaluated, folder)
+                records += training.records(
+                    stage,
+                    scores.get(stage.item, {}),
+                    evaluated,
+                    folder,
+                )
             else:
                 records += READERS[stage_of(stage.name)](stage, folder)
 

@@ -37,7 +37,12 @@ def records(stage: RecordedStage, folder: Path) -> list[Record]:
 
     params = {key: value for key, value in stage.values.items() if not _sets_seeds(key)}
     labels = {"sequence_length": stage.item}
-    family = RunFamily(stage, folder, tables.flat_params(params) | labels, labels)
+    family = RunFamily(
+        stage,
+        folder,
+        tables.flat_params(params) | labels,
+        labels,
+    )
 
     children, lines, ends = [], [], {}
     for curve in gradients:
@@ -72,7 +77,13 @@ def _is_of_own_curve(fit: dict[str, str]) -> bool:
     return is_own_length and fit["initialiser"] == DEFAULT_INITIALISER and fit["quantity"] != "dz/dc"
 
 
-def _child(family: RunFamily, unit: str, quantity: str, curve: LagCurve, fitted: Metrics) -> Record:
+def _child(
+    family: RunFamily,
+    unit: str,
+    quantity: str,
+    curve: LagCurve,
+    fitted: Metrics,
+) -> Record:
     return family.child(
         unit,
         labels={**curve.identity, "quantity": quantity},

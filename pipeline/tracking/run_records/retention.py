@@ -24,7 +24,8 @@ def records(stage: RecordedStage, folder: Path) -> list[Record]:
     children, lines, longest_lags = [], [], {}
     for curve in tables.lag_curves(files["retention.csv"], CURVE, METRICS):
         labels = {**curve.identity, "quantity": "retention"}
-        children.append(family.child(curve.unit, labels, curve.identity, curve.metrics))
+        child = family.child(curve.unit, labels, curve.identity, curve.metrics)
+        children.append(child)
 
         longest_lag = longest_lag_learned(curve.by_lag("solved"))
         lines.append(f"- {curve.unit}: {longest_lag or 'no lag that was tried'}")

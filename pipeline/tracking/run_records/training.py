@@ -10,7 +10,12 @@ from pipeline.tracking.run_records.record import Record, RunFamily, datasets
 from pipeline.tracking.run_records.tables import Measured, Metrics, Strings
 
 
-def records(stage: RecordedStage, summary: dict, evaluated: RecordedStage | None, folder: Path) -> list[Record]:
+def records(
+    stage: RecordedStage,
+    summary: dict,
+    evaluated: RecordedStage | None,
+    folder: Path,
+) -> list[Record]:
     """`summary`: the scores of this run in metrics.json, empty where nobody scored these models yet."""
     paths = {"history.csv": artifacts.history(stage.item), "model.json": artifacts.model(stage.item)}
     files = tables.texts(folder, paths)
@@ -59,7 +64,11 @@ def labels(stage: RecordedStage) -> Strings:
 def baseline(stage: RecordedStage, summary: dict, folder: Path) -> Record:
     """The linear model that the stage `evaluate` fits. It has no seeds, so it has no children."""
     length = stage.values["settings.textbook.sequence_length"]
-    labels = {"architecture": "tfidf", "settings": "none", "sequence_length": length}
+    labels = {
+        "architecture": "tfidf",
+        "settings": "none",
+        "sequence_length": length,
+    }
     family = RunFamily(stage, folder, {"architecture": "tfidf"}, labels)
     return family.parent(_accuracy(summary), _means(summary), unit="tfidf")
 

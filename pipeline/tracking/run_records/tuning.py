@@ -62,7 +62,12 @@ def records(stage: RecordedStage, folder: Path) -> list[Record]:
     return [parent, *children]
 
 
-def _child(family: RunFamily, trial: dict[str, str], history: list[dict], axes: list[str]) -> Record:
+def _child(
+    family: RunFamily,
+    trial: dict[str, str],
+    history: list[dict],
+    axes: list[str],
+) -> Record:
     """`validation/accuracy.kept` is the value of the trial: at its rung, or of the last epoch before it diverged."""
     scores = {
         "validation/accuracy.kept": trial["value"],

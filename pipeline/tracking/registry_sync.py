@@ -65,23 +65,16 @@ class VersionDifference:
         return f"{NAME}: {self.model.run} seed {self.model.seed} {self.problem}"
 
 
-def differences(models: list[Model], folder: Path, better: Better) -> list[VersionDifference]:
-    """Raises where the store cannot be reached."""
-    return compared(
-        models,
-        sql_reader.versions(folder),
-        stores.is_copy(folder),
-        better,
-    )
-
-
-def compared(
+def differences(
     models: list[Model],
     versions: list[StoredVersion],
     is_copy: bool,
     better: Better,
 ) -> list[VersionDifference]:
-    """A copy of the project moves neither `current` nor the alias."""
+    """Every version in the registry that is not as the models describe it.
+
+    A copy of the project moves neither `current` nor the alias.
+    """
     differing = []
     for model in models:
         matching = _versions_of(model, versions)
@@ -133,7 +126,7 @@ def project(models: list[Model], folder: Path, better: Better) -> None:
     client, experiments = mlflow_store.opened(folder)
     is_copy = stores.is_copy(folder)
     versions = sql_reader.versions_through_mlflow(client)
-    for difference in compared(models, versions, is_copy, better):
+    for difference in differences(models, versions, is_copy, better):
         model = difference.model
         if model is None:
             client.delete_model_version_tag(NAME, str(difference.versions[0].number), "current")

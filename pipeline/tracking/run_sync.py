@@ -30,17 +30,15 @@ class RunDifference:
         return f"{self.record.experiment}: {self.record.name} {self.problem}"
 
 
-def differences(records: list[Record], folder: Path) -> list[RunDifference]:
-    """Parents come before their children. Raises where the store cannot be reached."""
-    return compared(records, sql_reader.runs(folder), stores.is_copy(folder))
-
-
-def compared(
+def differences(
     records: list[Record],
     runs_by_key: dict[str, list[StoredRun]],
     is_copy: bool,
 ) -> list[RunDifference]:
-    """A copy of the project never moves `current`."""
+    """Every run in MLflow that is not as the records describe it; parents come before their children.
+
+    A copy of the project never moves `current`.
+    """
     differing = []
     for record in records:
         runs = runs_by_key.get(record.key, [])
@@ -98,7 +96,7 @@ def project(records: list[Record], folder: Path) -> None:
     for _round in range(2):
         runs_by_key = sql_reader.runs_through_mlflow(client, experiments)
         ids = {key: runs[0].id for key, runs in runs_by_key.items()}
-        for difference in compared(records, runs_by_key, is_copy):
+        for difference in differences(records, runs_by_key, is_copy):
             record = difference.record
             if record is None:
                 _retire(client, difference)

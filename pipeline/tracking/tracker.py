@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.tracking import live_runs, mlflow_store, registry_sync, run_sync
+from pipeline.storage import stores
+from pipeline.tracking import live_runs, mlflow_store, registry_sync, run_sync, sql_reader
 from pipeline.tracking.best_models import Model
 from pipeline.tracking.run_records import Record
 
@@ -41,9 +42,12 @@ class Tracker:
         better: registry_sync.Better,
     ) -> list:
         """Where MLflow differs from these records and models. Raises whatever an unreachable store raises."""
+        is_copy = stores.is_copy(self.folder)
+        runs = sql_reader.runs(self.folder)
+        versions = sql_reader.versions(self.folder)
         return [
-            *run_sync.differences(records, self.folder),
-            *registry_sync.differences(models, self.folder, better),
+            *run_sync.differences(records, runs, is_copy),
+            *registry_sync.differences(models, versions, is_copy, better),
         ]
 
     def project(

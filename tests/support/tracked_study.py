@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
-from pipeline.storage import dvc_lock
-from pipeline.tracking import best_models, run_records, run_sync
+from pipeline.storage import dvc_lock, stores
+from pipeline.tracking import best_models, run_records, run_sync, sql_reader
 from tests.support import toy_study
 
 POINTS = (
@@ -31,7 +31,9 @@ def track(folder: Path) -> None:
 
 
 def differences(folder: Path) -> list[str]:
-    return [str(difference) for difference in run_sync.differences(records_of(folder), folder)]
+    runs = sql_reader.runs(folder)
+    differing = run_sync.differences(records_of(folder), runs, stores.is_copy(folder))
+    return [str(difference) for difference in differing]
 
 
 def rows(folder: Path, query: str, *values) -> list[tuple]:

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.params import Mistake
 from pipeline.stages import track
-from pipeline.storage import dvc_lock
+from pipeline.storage import dvc_lock, stores
 from pipeline.tracking import best_models, mlflow_store, registry_sync, run_sync, sql_reader
 from tests import test_dvc_yaml
 from tests.support import toy_study
@@ -29,8 +29,10 @@ def projected(folder: Path, better=never) -> None:
     registry_sync.project(models_of(folder), folder, better)
 
 
-def problems(folder: Path, better=never) -> list[str]:
-    return [str(difference) for difference in registry_sync.differences(models_of(folder), folder, better)]
+def problems(folder: Path) -> list[str]:
+    stored = sql_reader.versions(folder)
+    differing = registry_sync.differences(models_of(folder), stored, stores.is_copy(folder), never)
+    return [str(difference) for difference in differing]
 
 
 def versions(folder: Path) -> dict[int, str]:
@@ -192,13 +194,13 @@ def test_the_champion_moves_only_to_a_better_run_on_the_same_reviews(scores, val
         *(as_version(number, candidate) for number, candidate in enumerate(models, 2)),
     ]
 
-    differences = registry_sync.compared(models, stored, False, track.shown_better)
+    differences = registry_sync.differences(models, stored, False, track.shown_better)
     assert ("rnn-for-nlp: b seed 0 should be champion" in map(str, differences)) == moves
 
 
 def test_the_first_champion_has_the_best_mean_not_the_best_seed():
     models = [model("lucky", [0.99, 0.1, 0.1]), model("steady", CHAMPION_SCORES)]
-    problems = [str(difference) for difference in registry_sync.compared(models, [], False, never)]
+    problems = [str(difference) for difference in registry_sync.differences(models, [], False, never)]
     assert "rnn-for-nlp: steady seed 0 should be champion" in problems
     assert "rnn-for-nlp: lucky seed 0 should be champion" not in problems
 
@@ -209,5 +211,7 @@ def test_equal_scores_without_scatter_show_nothing():
 
 def test_an_alias_that_someone_gave_to_a_version_of_their_own_stays():
     theirs = sql_reader.StoredVersion(1, {"validation": "md5"}, is_champion=True)
-    differences = registry_sync.compared([model("b", CHAMPION_SCORES)], [theirs], False, lambda champion_S, run_S: True)
+    differences = registry_sync.differences(
+        [model("b", CHAMPION_SCORES)], [theirs], False, lambda champion_S, run_S: True
+    )
     assert [difference.problem for difference in differences] == [sql_reader.MISSING]

@@ -22,10 +22,14 @@ LABELS = {
     "seed": ALL,
     "sequence_length": ALL,
 }
-SPLIT_BY_CONTEXT = {"training": "train", "validation": "validation", "test": "test"}
+SPLITS = {  # the role of a split in MLflow -> its path in dvc.lock
+    "training": artifacts.split("train").as_posix(),
+    "validation": artifacts.split("validation").as_posix(),
+    "test": artifacts.split("test").as_posix(),
+}
 NOTHING = MappingProxyType({})
 
-Dataset = tuple[str, str, str]  # context, path, hash
+Dataset = tuple[str, str, str]  # role, path, hash
 
 
 @dataclass(frozen=True)
@@ -82,12 +86,7 @@ def tags(stage: RecordedStage, unit: str, labels: Mapping[str, object]) -> Strin
 
 def datasets(stage: RecordedStage) -> list[Dataset]:
     """The splits that a stage depends on."""
-    splits = []
-    for context, split in SPLIT_BY_CONTEXT.items():
-        path = artifacts.split(split).as_posix()
-        if path in stage.deps:
-            splits.append((context, path, stage.deps[path]))
-    return splits
+    return [(role, path, stage.deps[path]) for role, path in SPLITS.items() if path in stage.deps]
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def grouped(table: Iterable[dict], columns: Iterable[str]) -> dict[tuple, list[d
     groups = defaultdict(list)
     for row in table:
         groups[tuple(row[column] for column in columns)].append(row)
-    return dict(groups)
+    return groups
 
 
 def finite(metrics: Mapping[Point, Measured]) -> Metrics:

@@ -46,7 +46,7 @@ def main(context: Context) -> None:
             return
 
     print(
-        f"MLflow: {len(records)} runs and {len(models)} models show what the files say; "
+        f"MLflow: {len(records)} runs and {len(models)} models are as the files describe them; "
         f"changed just now: {len(differences)}"
     )
 
@@ -70,7 +70,10 @@ def check(context: Context) -> int:
 
 
 def _compared(params: Params, tracker: Tracker) -> Comparison | None:
-    """Compares MLflow with the finished stages that these parameters list; warns and gives None out of its reach."""
+    """Compares MLflow with the finished stages that these parameters list.
+
+    Prints a warning and returns None if MLflow cannot be reached.
+    """
     finished = dvc_lock.finished(FOLDER)
     names: list[str] = []
     for stage in STAGES:

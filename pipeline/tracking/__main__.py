@@ -1,4 +1,4 @@
-"""The process that writes a stage's live runs to MLflow; live_runs.py starts it and sends it messages on stdin."""
+"""The process that writes the live runs of a stage. live_runs.py starts it and sends it messages on stdin."""
 
 import gc
 import json
@@ -9,7 +9,7 @@ from pipeline.tracking import live_runs, mlflow_store
 
 if __name__ == "__main__":
     os.nice(10)  # training comes first
-    gc.disable()  # half of this short life is MLflow's import, and garbage collection would be a sixth of that
+    gc.disable()  # importing MLflow takes half of this short life, and garbage collection would be a sixth of that
     try:
         live_runs.write(json.loads(line) for line in sys.stdin)
     except Exception as error:

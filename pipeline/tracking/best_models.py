@@ -1,6 +1,6 @@
-"""Reads from files which models MLflow's registry should hold: the best seed of each network.
+"""Chooses the models that MLflow's registry should hold: the best seed of each network, read from files.
 
-The best seed is the one with the highest validation accuracy, and of equals the lowest. The test split has no say.
+The best seed has the highest validation accuracy; among equals it is the lowest seed. The test split has no say.
 """
 
 import json
@@ -52,7 +52,7 @@ class Model:
 
     @cached_property
     def fingerprint(self) -> str:
-        """The tag `record`: each has one version of the registered model."""
+        """The tag `record`. The registry holds one version of the registered model for each."""
         return digest([self.key, self.scores, self.validation, self.content])
 
     @property
@@ -74,9 +74,10 @@ def read(
     evaluated: RecordedStage | None,
     folder: Path,
 ) -> list[Model]:
-    """A model for each of these `train@...` stages that has scores; an empty list where `evaluated` is None.
+    """The best seed of each of these stages that trained a network and has scores.
 
-    Raises Mistake where a file is missing.
+    `evaluated` is the stage `evaluate`, None where its scores belong to other models; then the list is empty. Raises
+    Mistake where a file is missing.
     """
     metrics = artifacts.read_json(folder / artifacts.METRICS) if evaluated else {}
     models = []
@@ -94,7 +95,8 @@ def _best_seed(stage: RecordedStage, scores: dict[str, float], folder: Path) -> 
         "card": artifacts.model(stage.item),
         "vocabulary": artifacts.VOCABULARY,
     }
-    contents = [artifacts.read_bytes(folder / path) for path in (*files.values(), SERVED)]  # SERVED is absolute
+    contents = [artifacts.read_bytes(folder / path) for path in files.values()]
+    contents.append(SERVED.read_bytes())
 
     return Model(
         run=stage.item,

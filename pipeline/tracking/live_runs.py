@@ -1,8 +1,8 @@
-"""Lets runs in MLflow grow while a stage trains.
+"""Writes runs to MLflow while a stage trains.
 
-A process of its own writes them, at the other end of a pipe. So a tracker that is slow, down or read-only costs
-training nothing. However the trainer dies, the writer sees the end of the pipe and closes the runs. It finds a run by
-the tag `key`, so a rerun continues the run that exists.
+A second process, the writer, gets the points through a pipe and writes them. So an MLflow that is slow, down or
+read-only costs training nothing. However the trainer dies, the writer sees the end of the pipe and ends the runs. It
+finds a run by the tag `key`, so a rerun continues the run that exists.
 """
 
 import json
@@ -35,7 +35,10 @@ Log = Callable[[Any, int, dict[str, float]], None]  # unit, step, {metric: value
 
 @contextmanager
 def writer(folder: Path, stage: str, units: dict[Any, dict]) -> Iterator[Log]:
-    """Starts the writer and gives log(unit, step, {metric: value}), which never raises and never waits."""
+    """Starts the writer and gives log(unit, step, {metric: value}), which never raises and never waits.
+
+    `units` maps each unit to its tags `architecture`, `settings`, `seed` and `sequence_length`.
+    """
     read_end, write_end = os.pipe()
     process = subprocess.Popen(
         COMMAND,
@@ -47,7 +50,7 @@ def writer(folder: Path, stage: str, units: dict[Any, dict]) -> Iterator[Log]:
     os.close(read_end)
 
     def send(message: dict) -> None:
-        """Drops a message where the pipe is full or the writer has ended: the files have all the values."""
+        """Drops the message if the pipe is full or the writer has ended. No value is lost: the files have them all."""
         with suppress(OSError):
             os.write(write_end, json.dumps(message).encode() + b"\n")
 
@@ -84,7 +87,7 @@ def writer(folder: Path, stage: str, units: dict[Any, dict]) -> Iterator[Log]:
 
 
 def _as_in_files(metrics: dict[str, float]) -> dict[str, float]:
-    """Finite values only, rounded to the 8 digits that files keep: so live and final points are the same."""
+    """The finite values, rounded to the 8 digits that files keep. So live and final points are the same."""
     return {name: float(f"{value:.8g}") for name, value in metrics.items() if math.isfinite(value)}
 
 
@@ -98,9 +101,10 @@ def _wait_for(process: subprocess.Popen) -> None:
 
 
 def write(messages: Iterator[dict]) -> None:
-    """The whole life of the writer: a header, then points, then an end. Without an end the trainer died: KILLED.
+    """The whole life of the writer. `messages` are a header, then points, then an end.
 
-    A child run of `gradients` is a mean over seeds, which no seed can log, so only the parent shows that work.
+    If the end is missing, the trainer died, and the runs get the status KILLED. A child run of `gradients` is a mean
+    over seeds, which no seed can log. So only the parent run shows the work of that stage.
     """
     header = next(messages)
     folder = Path(header["folder"])
@@ -142,7 +146,7 @@ def write(messages: Iterator[dict]) -> None:
 
 
 def _shared_labels(labels: list[dict]) -> dict:
-    """The labels of a parent: a value that all its units share, else `all`."""
+    """The labels of a parent run: the value that all its units share, or else `all`."""
     shared = {}
     for name in record.LABELS:
         values = {unit[name] for unit in labels}

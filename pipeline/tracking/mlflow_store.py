@@ -1,6 +1,6 @@
 """Opens MLflow's store, and finds, begins and fills one run in it.
 
-MLflow is imported inside functions only: whoever reads an SQLite store does without (sql_reader.py).
+MLflow is imported inside functions only, because sql_reader.py reads an SQLite store without it.
 The time of a point is the start of its run plus its step in milliseconds. So a point that is logged twice is one point.
 """
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 EXPERIMENTS = tuple(dict.fromkeys(stage.experiment for stage in STAGES if stage.experiment))
 PARENT = "mlflow.parentRunId"
-WRITER = "writer"  # the tag that names the process that lets a run grow: host, number and start
+WRITER = "writer"  # the tag that names the process that writes a live run: host, process id and start time
 METRICS_AT_ONCE = 800  # a server takes 1000 items in one request, parameters and tags included
 SYSTEM = "system/"  # prefix of the metrics that MLflow measures of the machine
 ENVIRONMENT = {  # defaults for MLflow; a user's own values win
@@ -50,7 +50,7 @@ def writer() -> str:
 
 
 def has_died(process_tag: str | None) -> bool:
-    """Whether the process with this tag WRITER has ended. False for a process of another machine: nobody can know."""
+    """Whether the process with this tag WRITER has ended. False for a process on another machine: we cannot know."""
     import psutil
 
     if process_tag is None:
@@ -71,7 +71,7 @@ def measured(run: str, folder: Path) -> Iterator[None]:
     """Adds MLflow's own metrics of this machine (CPU, memory, disk, network, GPU) to this run, every ten seconds."""
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-    logging.getLogger("mlflow.system_metrics").setLevel(logging.CRITICAL)  # `warn` prints one line and that is enough
+    logging.getLogger("mlflow.system_metrics").setLevel(logging.CRITICAL)  # the one line that `warn` prints is enough
     monitor = SystemMetricsMonitor(run, resume_logging=True, tracking_uri=stores.mlflow(folder))
     monitor.start()
     yield
@@ -81,10 +81,10 @@ def measured(run: str, folder: Path) -> Iterator[None]:
 def opened(folder: Path) -> tuple["MlflowClient", Strings]:
     """MLflow's client, and the id of each of our experiments by its name. Creates what is missing.
 
-    Raises whatever MLflow raises where it cannot be reached. Several processes that create MLflow's tables at once ruin
-    them, and so does a kill meanwhile. So one process of this project enters at a time, and an SQLite file appears with
-    all its tables. MLflow also retries a broken SQLite file for a minute, so SQLite itself is asked first. A server
-    creates its tables itself.
+    Raises whatever MLflow raises if the store cannot be reached. Several processes that create MLflow's tables at once
+    ruin them, and so does a kill during the creation. So one process of this project enters at a time, and an SQLite
+    file appears with all its tables. MLflow would retry a broken SQLite file for a minute, so we ask SQLite first. A
+    server creates its tables itself.
     """
     for variable, value in ENVIRONMENT.items():
         os.environ.setdefault(variable, value)
@@ -160,7 +160,7 @@ def contradict(stored: Mapping, values: Mapping) -> bool:
 
 
 class Run:
-    """A run in the store, with the points and parameters that it has. To log one of these again does nothing."""
+    """A run in the store, with its points and parameters. Logging one of them again does nothing."""
 
     def __init__(self, client: "MlflowClient", run: "mlflow.entities.Run", points: Metrics):
         self.client = client
@@ -238,7 +238,7 @@ class Run:
 
 @cache  # Git looks at every file, and every new run needs this
 def _git(folder: Path) -> Strings:
-    """The commit, and whether the tree differs from it; nothing outside Git."""
+    """The commit, and whether the tree differs from it, as tags. Empty outside of a Git repository."""
 
     def output(*words: str) -> str:
         command = ["git", *words]
@@ -256,7 +256,7 @@ def _git(folder: Path) -> Strings:
 
 
 def warn(error: BaseException) -> None:
-    """Prints the one line on stderr that trouble with MLflow may cost."""
+    """Prints one line on stderr. Trouble with MLflow never costs more than that."""
     reason = stores.masked(" ".join(str(error).split()))[:300]
     print(
         f"MLflow: {type(error).__name__}: {reason}; `python -m pipeline track` fills in later",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
 
 NOT_CHAMPION = "should be champion"
-NEEDED = (  # the packages that served_model.py imports; the packages that they need come with them
+NEEDED = (  # the packages that served_model.py imports; pip adds the packages that these need
     "mlflow",
     "tensorflow",
     "keras",
@@ -41,11 +41,12 @@ EXAMPLE = [
     "A slow start, but the ending is wonderful.",
     "Dull from the first minute to the last.",
 ]
-DESCRIPTION = """Film reviews in plain words (`list[str]`); of each the label and the probability that it is positive.
+DESCRIPTION = """Takes film reviews in plain words (`list[str]`) and answers each with a label and the probability that
+the review is positive.
 
-A version is the best seed of a run by validation accuracy. Tag `current`: it describes the checkout.
-Alias `champion`: the run with the best mean validation accuracy; it moves only to a run that is better by Welch's 95 %
-interval over seeds, on the same validation split."""
+A version is the best seed of a run by validation accuracy. The tag `current` marks versions that describe the checkout.
+The alias `champion` marks the run with the best mean validation accuracy. It moves only to a run that is better by
+Welch's 95 % interval over seeds, on the same validation split."""
 
 # Whether a run is better than the champion, from the scores of the champion and of the run.
 Better = Callable[[Sequence[float], Sequence[float]], bool]
@@ -53,7 +54,7 @@ Better = Callable[[Sequence[float], Sequence[float]], bool]
 
 @dataclass(frozen=True)
 class VersionDifference:
-    """A version that is not as the files describe it. Without a model: no file describes it."""
+    """A version that is not as the files describe it. `model` is None if no file describes the version."""
 
     problem: str
     model: Model | None
@@ -97,7 +98,10 @@ def differences(
 
 
 def _versions_of(model: Model, versions: list[StoredVersion]) -> list[StoredVersion]:
-    """Several only where first users came at the same moment; then the champion comes first, and stays."""
+    """The versions with the content of the model, the champion first.
+
+    There are several only if two users registered the model at the same moment. The first one stays.
+    """
     matching = [stored for stored in versions if stored.tags.get("record") == model.fingerprint]
     return sorted(matching, key=lambda stored: (not stored.is_champion, stored.number))
 
@@ -107,7 +111,7 @@ def _next_champion(
     versions: list[StoredVersion],
     better: Better,
 ) -> Model | None:
-    """The model that the alias should move to, by the rule above; None where it should stay."""
+    """The model that the alias should move to by the rule above, or None if the alias should stay."""
     if not models:
         return None
 
@@ -178,9 +182,9 @@ def _register(client: "MlflowClient", experiment: str, model: Model, folder: Pat
 
 
 def _save(path: Path, model: Model, folder: Path, logged: "LoggedModel", run: str) -> None:
-    """Saves the model as MLflow stores it.
+    """Saves the model in MLflow's format.
 
-    MLflow would try out an example that it is given, which loads TensorFlow and compiles. So the example is written
+    If MLflow got an example, it would try the model out, which loads TensorFlow and compiles. So we write the example
     afterwards.
     """
     import mlflow.pyfunc

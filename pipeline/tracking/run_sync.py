@@ -18,7 +18,7 @@ DEAD = "is RUNNING, but the process that wrote it has ended"
 
 @dataclass(frozen=True)
 class RunDifference:
-    """A run that is not as the files describe it. Without a record: no file describes it."""
+    """A run that is not as the files describe it. `record` is None if no file describes the run."""
 
     problem: str
     record: Record | None
@@ -35,7 +35,7 @@ def differences(
     runs_by_key: dict[str, list[StoredRun]],
     is_copy: bool,
 ) -> list[RunDifference]:
-    """Every run in MLflow that is not as the records describe it; parents come before their children.
+    """Every run in MLflow that is not as the records describe it. Parents come before their children.
 
     A copy of the project never moves `current`.
     """
@@ -77,7 +77,7 @@ def _problem(
 
 
 def _problems_of_others(runs: list[StoredRun], is_copy: bool) -> list[RunDifference]:
-    """The problems of runs that no record describes: `current` without a reason, and a writer that died."""
+    """The problems of runs that no record describes: a stale tag `current`, and a writer that died."""
     differing = []
     stale = [run for run in runs if "current" in run.tags]
     if stale and not is_copy:

@@ -20,8 +20,8 @@ from pipeline.tracking.best_models import CHAMPION, NAME
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-SCHEMA = "dc11669786a5"  # of MLflow 3.17, as its table `alembic_version` names it; a test compares the installed MLflow
-# problems that runs and versions share
+SCHEMA = "dc11669786a5"  # the version in MLflow 3.17's table `alembic_version`; a test compares the installed MLflow
+# The problems that runs and versions share.
 MISSING = "is missing"
 NOT_CURRENT = "is not tagged `current`"
 STALE = "is tagged `current`, but no file describes it"
@@ -127,7 +127,7 @@ def rows_of_sqlite(folder: Path, query: str, *values: str) -> list[tuple] | None
             schema = database.execute("select version_num from alembic_version").fetchone()
             return database.execute(query, values).fetchall() if schema == (SCHEMA,) else None
     except sqlite3.DatabaseError:
-        return None  # opening the store through MLflow explains it
+        return None  # the caller opens the store through MLflow, whose error explains the problem
 
 
 def _pages(search: Callable, **query: Any) -> Iterator[Any]:

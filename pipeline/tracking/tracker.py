@@ -1,4 +1,4 @@
-"""The one object through which stages reach MLflow: live runs, the differences from the files, and their repair."""
+"""The object through which stages use MLflow: it writes live runs, and finds and repairs what differs from files."""
 
 import os
 from collections.abc import Iterator
@@ -25,9 +25,10 @@ class Tracker:
 
     @contextmanager
     def live(self, stage: str, units: dict[Any, dict]) -> Iterator[live_runs.Log]:
-        """Runs that grow while this DVC stage works: gives log(unit, step, {metric: value}); never raises, never waits.
+        """Writes runs that grow while this DVC stage works.
 
-        units: unit -> its tags `architecture`, `settings`, `seed`, `sequence_length`.
+        Gives log(unit, step, {metric: value}), which never raises and never waits.
+        `units` maps each unit to its tags `architecture`, `settings`, `seed` and `sequence_length`.
         """
         if self.off:
             yield lambda unit, step, metrics: None
@@ -61,5 +62,5 @@ class Tracker:
         registry_sync.project(models, self.folder, better)
 
     def warn(self, error: BaseException) -> None:
-        """Prints the one line on stderr that trouble with MLflow may cost."""
+        """Prints one line about trouble with MLflow on stderr."""
         mlflow_store.warn(error)

@@ -1,4 +1,4 @@
-"""The runs of a study that MLflow should show, read from files: the same files always give the same records.
+"""Reads from files the runs that MLflow should show. The same files always give the same records.
 
 Each stage `train@...`, `tune@...` and `gradients@...`, and the stage `retention`, is a parent run. Its children are
 seeds, trials, decay curves or retention curves. The verdicts of `claims` and the linear baseline are one run each.
@@ -31,7 +31,7 @@ def read(
     evaluated: RecordedStage | None,
     folder: Path,
 ) -> list[Record]:
-    """The records of these finished stages, each parent next to its children.
+    """The records of these finished stages, each parent before its children.
 
     `evaluated` is the stage `evaluate`, None where its scores belong to other models. Raises Mistake where a file of a
     stage is missing or damaged.

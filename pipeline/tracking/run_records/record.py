@@ -14,7 +14,7 @@ from pipeline.storage.stages import CLAIMS, EVALUATE, GRADIENTS, RETENTION, TRAI
 from pipeline.tracking.run_records.tables import Metrics, Strings
 
 NOTE = "mlflow.note.content"  # the tag that MLflow shows as the description of a run
-RUN_ID = "{run_id}"  # stands in a note for the id that MLflow gives the run later
+RUN_ID = "{run_id}"  # stands in a description for the id that MLflow gives the run later
 ALL = "all"  # the seed, architecture or length of a run that covers all of them
 LABELS = {
     "architecture": ALL,
@@ -27,7 +27,7 @@ SPLITS = {  # the role of a split in MLflow -> its path in dvc.lock
     "validation": artifacts.split("validation").as_posix(),
     "test": artifacts.split("test").as_posix(),
 }
-NOTHING = MappingProxyType({})
+NOTHING = MappingProxyType({})  # a default that nobody can change
 
 Dataset = tuple[str, str, str]  # role, path, hash
 
@@ -73,7 +73,10 @@ def experiments(dvc_names: Iterable[str]) -> Strings:
 
 
 def tags(stage: RecordedStage, unit: str, labels: Mapping[str, object]) -> Strings:
-    """The tags of a run, known before it starts. A label that is missing has its value in LABELS; "" gives no tag."""
+    """The tags of a run, known before it starts.
+
+    A label that is missing has its value in LABELS. An empty label gives no tag.
+    """
     values = {
         **LABELS,
         **labels,
@@ -91,7 +94,13 @@ def datasets(stage: RecordedStage) -> list[Dataset]:
 
 @dataclass(frozen=True)
 class Record:
-    """One run of MLflow. `parent` is the key of its parent; `artifacts` maps file names in MLflow to texts."""
+    """One run as MLflow should show it.
+
+    Attributes:
+        stage: the name of the stage in dvc.lock.
+        parent: the key of the parent run; None for a parent.
+        artifacts: file name in MLflow -> text.
+    """
 
     stage: str
     name: str
@@ -119,13 +128,17 @@ class Record:
 
 @dataclass(frozen=True)
 class RunFamily:
-    """The values that the parent run of a stage and its children share; makes their records."""
+    """Makes the records of the parent run of a stage and of its children from the values that they share.
+
+    Attributes:
+        other_datasets: the datasets in addition to the splits that the stage depends on.
+    """
 
     stage: RecordedStage
     folder: Path
     params: Strings
     labels: Mapping[str, Any] = field(default_factory=dict)
-    other_datasets: list[Dataset] = field(default_factory=list)  # than the splits that the stage depends on
+    other_datasets: list[Dataset] = field(default_factory=list)
 
     def parent(
         self,
@@ -136,9 +149,9 @@ class RunFamily:
         labels: Mapping[str, Any] = NOTHING,
         unit: str = "",
     ) -> Record:
-        """The record of the whole stage; `files` maps the names of artifacts in MLflow to texts.
+        """The record of the whole stage. `files` maps the names of artifacts in MLflow to texts.
 
-        Its note has these paragraphs, the command that reproduces the stage, and a figure if there is a report.
+        Its description has these paragraphs, the command that reproduces the stage, and a figure if there is a report.
         """
         paragraphs = [*paragraphs, f"Reproduce: `dvc repro {self.stage.name}`"]
         files = dict(files)
@@ -160,7 +173,7 @@ class RunFamily:
         params: Mapping[str, str],
         metrics: Metrics,
     ) -> Record:
-        """The record of a seed, a trial or a curve. `labels` and `params`: the ones that only this run has."""
+        """The record of a seed, a trial or a curve, with labels and parameters that only this run has."""
         return Record(
             stage=self.stage.name,
             name=name(self.stage.name, unit),

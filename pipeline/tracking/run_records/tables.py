@@ -47,7 +47,7 @@ def grouped(table: Iterable[dict], columns: Iterable[str]) -> dict[tuple, list[d
 
 
 def finite(metrics: Mapping[Point, Measured]) -> Metrics:
-    """Without the values that were not measured: an empty field, null, NaN or an infinity."""
+    """The values that were measured, as numbers. An empty field, null, NaN or an infinity was not."""
     numbers = {}
     for point, value in metrics.items():
         if value is not None and value != "":
@@ -56,14 +56,14 @@ def finite(metrics: Mapping[Point, Measured]) -> Metrics:
 
 
 def scalars(values: Mapping[str, Measured]) -> Metrics:
-    """Metrics without a curve, by name; only the values that were measured."""
+    """The measured values as metrics with the step 0."""
     return finite({(metric, 0): value for metric, value in values.items()})
 
 
 def curves(table: Iterable[dict], step: str, columns: Strings) -> Metrics:
-    """A curve over the column `step` for each metric; `columns` maps the metric to its column.
+    """A curve over the column `step` for each metric in `columns`, which maps a metric to its column.
 
-    Rows with the same step, one per seed, give their mean.
+    Several rows with the same step, one per seed, give their mean.
     """
     values = defaultdict(list)
     for row in table:
@@ -104,7 +104,7 @@ class LagCurve:
 
 
 def lag_curves(text: str, identity: tuple[str, ...], columns: Strings) -> list[LagCurve]:
-    """A curve for each combination of values in the columns `identity`; `columns` maps a metric to its column."""
+    """A curve for each combination of values in the columns `identity`. `columns` maps a metric to its column."""
     lag_curves = []
     for values, rows_of_curve in grouped(rows(text), identity).items():
         curve = LagCurve(
@@ -127,6 +127,6 @@ def flat_params(values: Mapping) -> Strings:
 
 
 def interval(summary: dict) -> str:
-    """The interval of a mean for a sentence, empty where there is none."""
+    """The end of a sentence about a mean: its 95 % interval. Empty if the summary has no interval."""
     low, high = summary["low"], summary["high"]
     return "" if low is None else f", 95 % interval {low:.4f} to {high:.4f}"

@@ -16,7 +16,10 @@ def records(
     evaluated: RecordedStage | None,
     folder: Path,
 ) -> list[Record]:
-    """`summary`: the scores of this run in metrics.json, empty where nobody scored these models yet."""
+    """The run of a training stage and the run of each of its seeds.
+
+    `summary` holds the scores of the run in metrics.json. It is empty if these models have no scores yet.
+    """
     paths = {"history.csv": artifacts.history(stage.item), "model.json": artifacts.model(stage.item)}
     files = tables.texts(folder, paths)
     best_epochs = json.loads(files["model.json"])["best_epochs"]
@@ -74,7 +77,7 @@ def baseline(stage: RecordedStage, summary: dict, folder: Path) -> Record:
 
 
 def _accuracy(summary: dict) -> list[str]:
-    """The first paragraph of the note; none without a test accuracy."""
+    """The first paragraph of the description; an empty list without a test accuracy."""
     accuracy = summary.get("test/accuracy")
     if accuracy is None:
         return []

@@ -76,20 +76,28 @@ def test_an_unreachable_store_costs_a_warning_and_fails_only_the_check(context, 
 
 @pytest.mark.parametrize("words", [["track"], ["track", "--check"]])
 @pytest.mark.parametrize(
-    ("damage", "message"),
+    ("damage", "problem"),
     [
-        (Path.unlink, "artifacts/history/vanilla-tuned.csv: not here yet; `dvc repro` makes it"),
-        (lambda path: path.write_text("seed,epoch\n0,1\n"), "KeyError: 'train/loss'; `dvc repro train@vanilla-tuned`"),
+        (Path.unlink, "not here yet; `dvc repro` makes it, `dvc pull` fetches it"),
+        (
+            lambda path: path.write_text("seed,epoch\n0,1\n"),
+            "damaged (KeyError: 'train/loss'); `dvc repro` makes it again",
+        ),
     ],
 )
-def test_a_missing_or_damaged_file_is_an_error_and_nothing_is_written(params, capsys, words, damage, message):
-    damage(Path("artifacts/history/vanilla-tuned.csv"))
+@pytest.mark.usefixtures("params")
+def test_a_missing_or_damaged_file_is_an_error_and_nothing_is_written(capsys, words, damage, problem):
+    history = Path("artifacts/history/vanilla-tuned.csv")
+    lock = json.loads(Path("dvc.lock").read_text())
+    lock["stages"]["train@vanilla-tuned"]["outs"] = [{"path": str(history), "md5": "md5"}]
+    Path("dvc.lock").write_text(json.dumps(lock))
+    damage(history)
     files = set(Path().rglob("*"))
 
     assert main(words) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: ")
-    assert message in line
+    assert line.startswith(f"error: {history}")
+    assert line.endswith(problem)
     assert set(Path().rglob("*")) == files
 
 

@@ -40,30 +40,27 @@ def read(
 
     records = []
     for stage in stages:
-        with _undamaged(stage):
-            if stage_of(stage.name) == TRAIN:
-                records += training.records(
-                    stage,
-                    scores.get(stage.item, {}),
-                    evaluated,
-                    folder,
-                )
-            else:
+        if stage_of(stage.name) == TRAIN:
+            with _undamaged(*stage.outs, artifacts.METRICS.as_posix()):
+                summary = scores.get(stage.item, {})
+                records += training.records(stage, summary, evaluated, folder)
+        else:
+            with _undamaged(*stage.outs):
                 records += READERS[stage_of(stage.name)](stage, folder)
 
     if evaluated and "tfidf" in scores:
-        records.append(training.baseline(evaluated, scores["tfidf"], folder))
+        with _undamaged(artifacts.METRICS.as_posix()):
+            records.append(training.baseline(evaluated, scores["tfidf"], folder))
     return records
 
 
 @contextmanager
-def _undamaged(stage: RecordedStage) -> Iterator[None]:
-    """Raises Mistake where the content of a file is not what the stage wrote: a column or a key is missing, ..."""
+def _undamaged(*files: str) -> Iterator[None]:
+    """Raises Mistake if a file lacks something that its stage writes, such as a column."""
     try:
         yield
     except Mistake:
         raise
     except (AttributeError, LookupError, TypeError, ValueError) as error:
-        files = ", ".join(stage.outs)
-        problem = f"a result of {stage.name} is damaged ({files}): {type(error).__name__}: {error}"
-        raise Mistake(f"{problem}; `dvc repro {stage.name}` makes it again") from error
+        problem = f"{' or '.join(files)}: damaged ({type(error).__name__}: {error})"
+        raise Mistake(f"{problem}; `dvc repro` makes it again") from error

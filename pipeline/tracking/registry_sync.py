@@ -54,7 +54,7 @@ Better = Callable[[Sequence[float], Sequence[float]], bool]
 
 @dataclass(frozen=True)
 class VersionDifference:
-    """A version that is not as the files describe it. `model` is None if no file describes the version."""
+    """A version that differs from the file that describes it. Without such a file, `model` is None."""
 
     problem: str
     model: Model | None

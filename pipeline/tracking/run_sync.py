@@ -18,7 +18,7 @@ DEAD = "is RUNNING, but the process that wrote it has ended"
 
 @dataclass(frozen=True)
 class RunDifference:
-    """A run that is not as the files describe it. `record` is None if no file describes the run."""
+    """A run that differs from the file that describes it. Without such a file, `record` is None."""
 
     problem: str
     record: Record | None

@@ -18,7 +18,7 @@ truncated files right after the fault, processes that lived on, and faults witho
 {parts}
 `make soak` does the same for long: random parameters, random kills, and a check for growth. Other tests kill a worker,
 a scheduler and a worker of a cluster (`tests/test_fan_out.py`), and the writer that follows training live
-(`tests/tracking/test_sync.py`).
+(`tests/tracking/test_live_runs.py`).
 """
 KILLS = """
 ## `kill -9`

@@ -1,41 +1,47 @@
-"""MLflow is what the files say, whatever DVC did to the files: the pipeline of dvc.yaml with toy stages, real DVC."""
+"""Whatever DVC did to the files, MLflow shows their contents: the stages of dvc.yaml without science, real DVC."""
 
 import csv
 import os
+import shlex
 import shutil
-import sqlite3
 import subprocess
 import sys
 import time
 from collections import defaultdict
-from contextlib import closing
 from pathlib import Path
 from statistics import fmean
 
 import pytest
 from ruamel.yaml import YAML
 
+from pipeline.storage.stages import TRACK
 from tests.support import toy_study
+from tests.support.tracked_study import rows
 
 ROOT = Path(__file__).parents[1]
+TRACKING = f"{sys.executable} -m pipeline {TRACK.name}"
 RATE = "settings.textbook.learning_rate"
+NORM = "log10_relative_norm"
+Curves = dict[tuple[str, str], list[tuple[int, float]]]  # (run, metric) -> (step, value), in the order of the steps
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("MLFLOW_TRACKING_URI", "RNN_TRACKING")}
 ENVIRONMENT |= {"PYTHONPATH": str(ROOT), "DVC_NO_ANALYTICS": "1"}
 
 
-def run(folder: Path, *words: str) -> str:
-    done = subprocess.run(words, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+def run(folder: Path, command: str) -> str:
+    """The output of the command, which succeeds in this folder."""
+    words = shlex.split(command)
+    process = subprocess.run(words, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout
 
 
 def track(folder: Path) -> str:
-    return run(folder, sys.executable, "-m", "pipeline", "track")
+    return run(folder, TRACKING)
 
 
 def commit(folder: Path, message: str) -> None:
-    run(folder, "git", "add", "--all")
-    run(folder, "git", "commit", "--quiet", "--message", message)
+    run(folder, "git add --all")
+    run(folder, f"git commit --quiet --message '{message}'")
 
 
 @pytest.fixture
@@ -44,100 +50,111 @@ def project(tmp_path):
     folder = tmp_path / "study"
     folder.mkdir()
     toy_study.params_of(folder)
-    yaml = YAML()
-    pipeline = yaml.load(ROOT / "dvc.yaml")
-    del pipeline["plots"]
-    trained = {f"artifacts/models/{run}" for run in toy_study.RUNS}
-    for name, stage in pipeline["stages"].items():
-        stage = stage.get("do", stage)
-        stage["deps"] = [
-            dep
-            for dep in stage["deps"]
-            if not dep.startswith("pipeline/") and (not dep.startswith("artifacts/models/") or dep in trained)
-        ]
-        stage["params"] = [key for key in stage["params"] if not is_absent(key)]
-        if name != "track":
-            outs = [*stage.get("outs", []), *stage.get("metrics", [])]
-            paths = (out if isinstance(out, str) else next(iter(out)) for out in outs)
-            stage["cmd"] = f"{sys.executable} -m tests.support.toy_stage {' '.join(paths)}"
-    pipeline["stages"]["track"]["cmd"] = f"{sys.executable} -m pipeline track"
-    yaml.dump(pipeline, folder / "dvc.yaml")
+    write_pipeline(folder / "dvc.yaml")
+
     (folder / "data/raw").mkdir(parents=True)
     (folder / "data/raw/README.md").write_text("nothing of one's own\n")
     shutil.copytree(ROOT / "reports/replications", folder / "reports/replications")
     shutil.copy(ROOT / ".gitignore", folder)
     shutil.copy(ROOT / "environment.json", folder)
-    run(folder, "git", "init", "--quiet")
-    for name, value in (("user.name", "us"), ("user.email", "us@localhost"), ("commit.gpgsign", "false")):
-        run(folder, "git", "config", name, value)
-    run(folder, "dvc", "init", "--quiet")
-    run(folder, "dvc", "remote", "add", "--default", "beside", str(tmp_path / "remote"))
+
+    run(folder, "git init --quiet")
+    for setting in ("user.name us", "user.email us@localhost", "commit.gpgsign false"):
+        run(folder, f"git config {setting}")
+    run(folder, "dvc init --quiet")
+    run(folder, f"dvc remote add --default backup {tmp_path / 'remote'}")
     commit(folder, "A study")
     return folder
 
 
-def is_absent(key) -> bool:
+def write_pipeline(path: Path) -> None:
+    """Writes dvc.yaml with toy stages, which depend on no code and on no run that the toy study lacks."""
+    yaml = YAML()
+    pipeline = yaml.load(ROOT / "dvc.yaml")
+    del pipeline["plots"]
+    for entry in pipeline["stages"].values():
+        stage = entry.get("do", entry)
+        stage["deps"] = [dep for dep in stage["deps"] if not is_code_or_absent_model(dep)]
+        stage["params"] = [key for key in stage["params"] if not is_absent_run(key)]
+
+        outs = [*stage.get("outs", []), *stage.get("metrics", [])]
+        paths = [out if isinstance(out, str) else next(iter(out)) for out in outs]
+        stage["cmd"] = f"{sys.executable} -m tests.support.toy_stage {' '.join(paths)}"
+
+    pipeline["stages"][TRACK.name]["cmd"] = TRACKING
+    yaml.dump(pipeline, path)
+
+
+def is_code_or_absent_model(dep: str) -> bool:
+    if dep.startswith("artifacts/models/"):
+        return Path(dep).name not in toy_study.RUNS
+    return dep.startswith("pipeline/")
+
+
+def is_absent_run(key) -> bool:
     """Whether a parameter is a textbook run that the toy study does not have."""
     is_run = isinstance(key, str) and key.startswith("train.runs.") and "$" not in key
     return is_run and key.removeprefix("train.runs.") not in toy_study.RUNS
 
 
-def asked(folder: Path, query: str, *values) -> list[tuple]:
-    with closing(sqlite3.connect(folder / "mlflow.db")) as database:
-        return database.execute(query, values).fetchall()
-
-
-def histories(folder: Path) -> dict[tuple[str, str], list[tuple[int, float]]]:
-    """(run, metric) -> its points by step, of the runs tagged current."""
-    found = defaultdict(list)
+def curves_in_mlflow(folder: Path) -> Curves:
+    """The curves of the runs tagged current."""
+    curves = defaultdict(list)
     query = (
         "select r.name, m.key, m.step, m.value from metrics m join runs r using (run_uuid) join tags t using (run_uuid)"
         "where t.key = 'current' and t.value = 'true' and r.lifecycle_stage = 'active' order by m.step"
     )
-    for name, metric, step, value in asked(folder, query):
-        found[name, metric].append((step, value))
-    return found
+    for name, metric, step, value in rows(folder, query):
+        curves[name, metric].append((step, value))
+    return curves
 
 
-def in_files(folder: Path) -> dict[tuple[str, str], list[tuple[int, float]]]:
+def curves_in_files(folder: Path) -> Curves:
     """The curves as the tables of the checkout have them."""
+    curves = defaultdict(list)
 
-    def rows(path: str) -> list[dict]:
-        with (folder / path).open(newline="") as file:
-            return list(csv.DictReader(file))
-
-    found = defaultdict(list)
-    for name in toy_study.RUNS:
-        for row in rows(f"artifacts/history/{name}.csv"):
-            for metric in toy_study.HISTORY:
-                found[f"{name} seed {row['seed']}", metric].append((int(row["epoch"]), float(row[metric])))
-    for row in rows("artifacts/trials/vanilla.csv"):
+    def add_history(run: str, row: dict) -> None:
         for metric in toy_study.HISTORY:
-            found[f"vanilla trial {row['trial']}", metric].append((int(row["epoch"]), float(row[metric])))
+            curves[run, metric].append((int(row["epoch"]), float(row[metric])))
+
+    for name in toy_study.RUNS:
+        for row in table(folder / f"artifacts/history/{name}.csv"):
+            add_history(f"{name} seed {row['seed']}", row)
+    for row in table(folder / "artifacts/trials/vanilla.csv"):
+        add_history(f"vanilla trial {row['trial']}", row)
+
     norms = defaultdict(list)
-    for row in rows(f"reports/gradients/{toy_study.LENGTH}.csv"):
-        norms[row["weights"], int(row["lag_tokens"])].append(float(row["log10_relative_norm"]))
+    for row in table(folder / f"reports/gradients/{toy_study.LENGTH}.csv"):
+        norms[row["weights"], int(row["lag_tokens"])].append(float(row[NORM]))
     for (weights, lag), values in sorted(norms.items()):
-        found[f"vanilla forward {weights} {toy_study.LENGTH}", "log10_relative_norm"].append((lag, fmean(values)))
-    return found
+        run = f"vanilla forward {weights} {toy_study.LENGTH}"
+        curves[run, NORM].append((lag, fmean(values)))
+    return curves
+
+
+def table(path: Path) -> list[dict]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def assert_equal_to_the_files(folder: Path) -> None:
-    assert run(folder, sys.executable, "-m", "pipeline", "track", "--check") == ""
+    assert run(folder, f"{TRACKING} --check") == ""
     query = "select count(*) from tags join runs using (run_uuid) where key = 'current' and lifecycle_stage = 'active'"
-    assert asked(folder, query) == [(toy_study.RECORDS,)]
+    assert rows(folder, query) == [(toy_study.RECORDS,)]
     query = (
         "select value from tags join runs using (run_uuid) where key = 'key' and lifecycle_stage = 'active' "
         "group by value having count(*) > 1"
     )
-    assert asked(folder, query) == []
-    assert asked(folder, "select name from runs where status != 'FINISHED' and lifecycle_stage = 'active'") == []
-    shown, expected = histories(folder), in_files(folder)
-    assert {curve: shown[curve] for curve in expected} == expected
+    assert rows(folder, query) == []
+    assert rows(folder, "select name from runs where status != 'FINISHED' and lifecycle_stage = 'active'") == []
+
+    curves = curves_in_mlflow(folder)
+    expected = curves_in_files(folder)
+    assert {curve: curves[curve] for curve in expected} == expected
 
 
 def runs(folder: Path) -> set[str]:
-    return {run for (run,) in asked(folder, "select run_uuid from runs where lifecycle_stage = 'active'")}
+    return {run for (run,) in rows(folder, "select run_uuid from runs where lifecycle_stage = 'active'")}
 
 
 def described(folder: Path, rate: float) -> list[tuple]:
@@ -147,72 +164,75 @@ def described(folder: Path, rate: float) -> list[tuple]:
         "and c.key = 'current' where r.name = 'vanilla-textbook seed 0' and m.key = 'train/loss' and m.step = 1 "
         "and m.value = ? and r.lifecycle_stage = 'active'"
     )
-    return asked(folder, query, rate)
+    return rows(folder, query, rate)
 
 
 @pytest.mark.exhaustive
 def test_whatever_dvc_does_mlflow_shows_what_the_files_say(project, tmp_path):
-    run(project, "dvc", "repro")
+    run(project, "dvc repro")
     assert_equal_to_the_files(project)
-    everything = runs(project)
+    runs_after_repro = runs(project)
     for _ in range(2):
         assert "changed just now: 0\n" in track(project)
-    assert runs(project) == everything
+    assert runs(project) == runs_after_repro
     commit(project, "The study, computed")
-    run(project, "dvc", "push", "--quiet")
+    run(project, "dvc push --quiet")
 
     (project / "mlflow.db").unlink()
     track(project)
     assert_equal_to_the_files(project)
-    first = runs(project)
+    first_runs = runs(project)
 
     params = (project / "params.yaml").read_text()
     (project / "params.yaml").write_text(params.replace('"learning_rate": 0.001', '"learning_rate": 0.002', 1))
-    run(project, "dvc", "repro")
+    run(project, "dvc repro")
     assert_equal_to_the_files(project)
     assert described(project, 0.001) == [(None,)]
     assert described(project, 0.002) == [("true",)]
-    both = runs(project)
-    assert first < both
+    runs_of_two_rates = runs(project)
+    assert first_runs < runs_of_two_rates
     commit(project, "Another learning rate")
 
     (project / "params.yaml").write_text(params)
-    said = run(project, "dvc", "repro")
-    assert "Stage 'train@vanilla-textbook' is cached - skipping run, checking out outputs" in said
+    output = run(project, "dvc repro")
+    assert "Stage 'train@vanilla-textbook' is cached - skipping run, checking out outputs" in output
     assert_equal_to_the_files(project)
     assert described(project, 0.001) == [("true",)]
     assert described(project, 0.002) == [(None,)]
-    assert runs(project) == both
+    assert runs(project) == runs_of_two_rates
 
-    run(project, "git", "checkout", "--quiet", "--force", "HEAD")  # the other learning rate, nothing computed
-    run(project, "dvc", "checkout", "--quiet")
+    run(project, "git checkout --quiet --force HEAD")  # the other learning rate, nothing computed
+    run(project, "dvc checkout --quiet")
     track(project)
     assert_equal_to_the_files(project)
     assert described(project, 0.002) == [("true",)]
-    assert runs(project) == both
+    assert runs(project) == runs_of_two_rates
 
-    run(project, "dvc", "exp", "run", "--temp", "--name", "temporary", "-S", f"{RATE}=0.003")
+    run(project, f"dvc exp run --temp --name temporary -S {RATE}=0.003")
     assert_equal_to_the_files(project)
     assert described(project, 0.003) == [(None,)]
-    run(project, "dvc", "exp", "run", "--queue", "--name", "queued", "-S", f"{RATE}=0.004")
-    run(project, "dvc", "queue", "start")
-    while "Running" in (status := run(project, "dvc", "queue", "status")) or "Queued" in status:
+
+    run(project, f"dvc exp run --queue --name queued -S {RATE}=0.004")
+    run(project, "dvc queue start")
+    status = run(project, "dvc queue status")
+    while "Running" in status or "Queued" in status:
         time.sleep(1)
+        status = run(project, "dvc queue status")
     assert "Success" in status
     assert_equal_to_the_files(project)
     assert described(project, 0.004) == [(None,)]
-    tried = runs(project)
+    runs_after_experiments = runs(project)
 
-    run(project, "dvc", "exp", "apply", "queued")
+    run(project, "dvc exp apply queued")
     track(project)
     assert_equal_to_the_files(project)
     assert described(project, 0.004) == [("true",)]
-    assert runs(project) == tried
+    assert runs(project) == runs_after_experiments
 
     clone = tmp_path / "clone"
-    run(tmp_path, "git", "clone", "--quiet", str(project), str(clone))
-    run(clone, "git", "checkout", "--quiet", "HEAD~1")  # what was pushed
-    run(clone, "dvc", "pull", "--quiet")
+    run(tmp_path, f"git clone --quiet {project} {clone}")
+    run(clone, "git checkout --quiet HEAD~1")  # what was pushed
+    run(clone, "dvc pull --quiet")
     track(clone)
     assert_equal_to_the_files(clone)
     assert described(clone, 0.001) == [("true",)]

@@ -67,7 +67,7 @@ def chosen(metrics: dict, run: str | None, seed: int | None) -> tuple[str, int]:
     """The requested run and seed. If one of them is None, the one with the best validation accuracy.
 
     Of equal accuracies, the lowest seed wins, then the first name. `track` registers the same seed of a run
-    (tracking/registered_models.py).
+    (tracking/best_models.py).
     """
     accuracies = {}
     for name, scores_by_metric in metrics.items():

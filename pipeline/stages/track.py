@@ -1,7 +1,7 @@
 """track: makes MLflow equal to the files of this checkout, or checks that it is."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pipeline.params import Params
 from pipeline.science.statistics.seeds import shown_better
@@ -9,8 +9,8 @@ from pipeline.stages.context import Context, Tracker
 from pipeline.storage import dvc_lock
 from pipeline.storage.dvc_lock import RecordedStage
 from pipeline.storage.stages import EVALUATE, STAGES
-from pipeline.tracking import registered_models, run_records
-from pipeline.tracking.registered_models import Model
+from pipeline.tracking import best_models, run_records
+from pipeline.tracking.best_models import Model
 from pipeline.tracking.run_records import Record
 
 FOLDER = Path()
@@ -21,25 +21,32 @@ class Comparison(NamedTuple):
 
     records: list[Record]
     models: list[Model]
-    differences: list
+    differences: list[Any]
 
 
 def main(context: Context) -> None:
-    """Changes MLflow where it differs from the files. An MLflow out of reach costs a warning, not the stage."""
+    """Changes MLflow where it differs from the files. An MLflow out of reach costs a warning, not the stage.
+
+    Raises Mistake, and changes nothing, where a file of a finished stage is missing or damaged.
+    """
     tracker = context.tracker
     if tracker.off:
         return
 
-    try:
-        records, models, differences = _compared(context.params, tracker)
-        if differences:
-            tracker.project(records, models, shown_better)
-    except Exception as error:
-        tracker.warn(error)
+    comparison = _compared(context.params, tracker)
+    if comparison is None:
         return
 
+    records, models, differences = comparison
+    if differences:
+        try:
+            tracker.project(records, models, shown_better)
+        except Exception as error:
+            tracker.warn(error)
+            return
+
     print(
-        f"MLflow: {len(records)} runs and {len(models)} models show what the files say; "
+        f"MLflow: {len(records)} runs and {len(models)} models are as the files describe them; "
         f"changed just now: {len(differences)}"
     )
 
@@ -47,27 +54,28 @@ def main(context: Context) -> None:
 def check(context: Context) -> int:
     """Prints where MLflow differs from the files and changes nothing.
 
-    Returns the exit code: 1 where they differ or MLflow cannot be reached, else 0.
+    Returns the exit code: 1 where they differ or MLflow cannot be reached, else 0. Raises Mistake where a file of a
+    finished stage is missing or damaged.
     """
-    tracker = context.tracker
-    if tracker.off:
+    if context.tracker.off:
         return 0
 
-    try:
-        differences = _compared(context.params, tracker).differences
-    except Exception as error:
-        tracker.warn(error)
+    comparison = _compared(context.params, context.tracker)
+    if comparison is None:
         return 1
 
-    for difference in differences:
+    for difference in comparison.differences:
         print(difference)
-    return int(bool(differences))
+    return int(bool(comparison.differences))
 
 
-def _compared(params: Params, tracker: Tracker) -> Comparison:
-    """Compares MLflow with the finished stages that these parameters list."""
+def _compared(params: Params, tracker: Tracker) -> Comparison | None:
+    """Compares MLflow with the finished stages that these parameters list.
+
+    Prints a warning and returns None if MLflow cannot be reached.
+    """
     finished = dvc_lock.finished(FOLDER)
-    names = []
+    names: list[str] = []
     for stage in STAGES:
         if stage.experiment and stage != EVALUATE:  # its scores are part of the runs of `train`
             names += stage.dvc_names(params)
@@ -75,12 +83,20 @@ def _compared(params: Params, tracker: Tracker) -> Comparison:
 
     evaluated = finished.get(EVALUATE.name)
     comparison = _compared_with(stages, evaluated, tracker)
-    if comparison.differences and evaluated and not dvc_lock.unchanged(evaluated, FOLDER):
+    if comparison and comparison.differences and evaluated and not dvc_lock.unchanged(evaluated, FOLDER):
         return _compared_with(stages, None, tracker)  # the scores belong to other models
     return comparison
 
 
-def _compared_with(stages: list[RecordedStage], evaluated: RecordedStage | None, tracker: Tracker) -> Comparison:
+def _compared_with(
+    stages: list[RecordedStage],
+    evaluated: RecordedStage | None,
+    tracker: Tracker,
+) -> Comparison | None:
     records = run_records.read(stages, evaluated, FOLDER)
-    models = registered_models.best(stages, evaluated, FOLDER)
-    return Comparison(records, models, tracker.differences(records, models, shown_better))
+    models = best_models.read(stages, evaluated, FOLDER)
+    try:
+        return Comparison(records, models, tracker.differences(records, models, shown_better))
+    except Exception as error:
+        tracker.warn(error)
+        return None

@@ -1,1 +1,1 @@
-"""MLflow and nothing else: live runs while a stage trains, and a store that is made equal to the files."""
+"""All code that uses MLflow: it writes live runs while a stage trains, and makes the store equal to the files."""

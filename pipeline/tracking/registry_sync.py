@@ -8,21 +8,25 @@ someone moved by hand stays until then. TF-IDF does not compete, and a copy that
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from statistics import fmean
+from typing import TYPE_CHECKING
 
 from pipeline.storage import stores
-from pipeline.tracking import store, store_reader
-from pipeline.tracking.registered_models import CHAMPION, NAME, SCORES, SERVED, Model
-from pipeline.tracking.run_records.record import EXPERIMENTS
-from pipeline.tracking.store_reader import MISSING, NOT_CURRENT, STALE, StoredVersion
+from pipeline.storage.stages import TRAIN
+from pipeline.tracking import mlflow_store, sql_reader
+from pipeline.tracking.best_models import CHAMPION, NAME, SCORES, SERVED, Model
+from pipeline.tracking.sql_reader import MISSING, NOT_CURRENT, STALE, StoredVersion
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
 
 NOT_CHAMPION = "should be champion"
-NEEDED = (  # the packages that served_model.py imports; the packages that they need come with them
+NEEDED = (  # the packages that served_model.py imports; pip adds the packages that these need
     "mlflow",
     "tensorflow",
     "keras",
@@ -37,22 +41,24 @@ EXAMPLE = [
     "A slow start, but the ending is wonderful.",
     "Dull from the first minute to the last.",
 ]
-DESCRIPTION = """Film reviews in plain words (`list[str]`); of each the label and the probability that it is positive.
+DESCRIPTION = """Takes film reviews in plain words (`list[str]`) and answers each with a label and the probability that
+the review is positive.
 
-A version is the best seed of a run by validation accuracy. Tag `current`: it describes the checkout.
-Alias `champion`: the run with the best mean validation accuracy; it moves only to a run that is better by Welch's 95 %
-interval over seeds, on the same validation split."""
+A version is the best seed of a run by validation accuracy. The tag `current` marks versions that describe the checkout.
+The alias `champion` marks the run with the best mean validation accuracy. It moves only to a run that is better by
+Welch's 95 % interval over seeds, on the same validation split."""
 
-Better = Callable[[list[float], list[float]], bool]  # (scores of the champion, scores of a run): is the run better?
+# Whether a run is better than the champion, from the scores of the champion and of the run.
+Better = Callable[[Sequence[float], Sequence[float]], bool]
 
 
 @dataclass(frozen=True)
 class VersionDifference:
-    """A version that is not as the files describe it. Without a model: no file describes it."""
+    """A version that differs from the file that describes it. Without such a file, `model` is None."""
 
     problem: str
     model: Model | None
-    versions: tuple[StoredVersion, ...]
+    versions: list[StoredVersion]
 
     def __str__(self) -> str:
         if self.model is None:
@@ -60,20 +66,21 @@ class VersionDifference:
         return f"{NAME}: {self.model.run} seed {self.model.seed} {self.problem}"
 
 
-def differences(models: list[Model], folder: Path, better: Better) -> list[VersionDifference]:
-    """Raises where the store cannot be reached."""
-    return compared(models, store_reader.versions(folder), stores.is_copy(folder), better)
-
-
-def compared(
-    models: list[Model], versions: list[StoredVersion], is_copy: bool, better: Better
+def differences(
+    models: list[Model],
+    versions: list[StoredVersion],
+    is_copy: bool,
+    better: Better,
 ) -> list[VersionDifference]:
-    """A copy of the project moves neither `current` nor the alias."""
+    """Every version in the registry that is not as the models describe it.
+
+    A copy of the project moves neither `current` nor the alias.
+    """
     differing = []
     for model in models:
         matching = _versions_of(model, versions)
         if not matching:
-            differing.append(VersionDifference(MISSING, model, ()))
+            differing.append(VersionDifference(MISSING, model, []))
         elif len(matching) > 1:
             differing.append(VersionDifference(f"exists {len(matching)} times", model, matching))
         elif matching[0].tags.get("current") != "true" and not is_copy:
@@ -84,20 +91,27 @@ def compared(
     records = {model.fingerprint for model in models}
     for stored in versions:
         if "current" in stored.tags and stored.tags.get("record") not in records:
-            differing.append(VersionDifference(STALE, None, (stored,)))
+            differing.append(VersionDifference(STALE, None, [stored]))
     if champion := _next_champion(models, versions, better):
         differing.append(VersionDifference(NOT_CHAMPION, champion, _versions_of(champion, versions)))
     return differing
 
 
-def _versions_of(model: Model, versions: list[StoredVersion]) -> tuple[StoredVersion, ...]:
-    """Several only where first users came at the same moment; then the champion comes first, and stays."""
+def _versions_of(model: Model, versions: list[StoredVersion]) -> list[StoredVersion]:
+    """The versions with the content of the model, the champion first.
+
+    There are several only if two users registered the model at the same moment. The first one stays.
+    """
     matching = [stored for stored in versions if stored.tags.get("record") == model.fingerprint]
-    return tuple(sorted(matching, key=lambda stored: (not stored.is_champion, stored.number)))
+    return sorted(matching, key=lambda stored: (not stored.is_champion, stored.number))
 
 
-def _next_champion(models: list[Model], versions: list[StoredVersion], better: Better) -> Model | None:
-    """The model that the alias should move to, by the rule above; None where it should stay."""
+def _next_champion(
+    models: list[Model],
+    versions: list[StoredVersion],
+    better: Better,
+) -> Model | None:
+    """The model that the alias should move to by the rule above, or None if the alias should stay."""
     if not models:
         return None
 
@@ -105,20 +119,18 @@ def _next_champion(models: list[Model], versions: list[StoredVersion], better: B
     champion = next((stored for stored in versions if stored.is_champion), None)
     if champion is None:
         return best
-    if champion.tags.get("record") == best.fingerprint or champion.tags.get("validation") != best.validation:
-        return None
 
     scores = json.loads(champion.tags.get(SCORES, "[]"))
-    if scores and best.mean > fmean(scores) and better(scores, list(best.scores.values())):
-        return best
-    return None
+    is_comparable = scores and champion.tags.get("validation") == best.validation
+    return best if is_comparable and better(scores, list(best.scores.values())) else None
 
 
 def project(models: list[Model], folder: Path, better: Better) -> None:
     """Repairs every difference. The runs that the versions belong to must be in the store already."""
-    client, experiments = store.opened(folder)
+    client, experiments = mlflow_store.opened(folder)
     is_copy = stores.is_copy(folder)
-    for difference in compared(models, store_reader.versions_through_mlflow(client), is_copy, better):
+    versions = sql_reader.versions_through_mlflow(client)
+    for difference in differences(models, versions, is_copy, better):
         model = difference.model
         if model is None:
             client.delete_model_version_tag(NAME, str(difference.versions[0].number), "current")
@@ -127,15 +139,16 @@ def project(models: list[Model], folder: Path, better: Better) -> None:
         for duplicate in difference.versions[1:]:
             client.delete_model_version(NAME, str(duplicate.number))
         if difference.problem == MISSING:
-            _register(client, experiments[EXPERIMENTS["train"]], model, folder)
-        number = str(_versions_of(model, store_reader.versions_through_mlflow(client))[0].number)
+            _register(client, experiments[TRAIN.experiment], model, folder)
+        versions = sql_reader.versions_through_mlflow(client)
+        number = str(_versions_of(model, versions)[0].number)
         if not is_copy:
             client.set_model_version_tag(NAME, number, "current", "true")
         if difference.problem == NOT_CHAMPION:
             client.set_registered_model_alias(NAME, CHAMPION, number)
 
 
-def _register(client, experiment: str, model: Model, folder: Path) -> None:
+def _register(client: "MlflowClient", experiment: str, model: Model, folder: Path) -> None:
     """Saves the model with the run of its seed, and makes it a version of the registered model."""
     from mlflow.exceptions import MlflowException
 
@@ -143,7 +156,12 @@ def _register(client, experiment: str, model: Model, folder: Path) -> None:
         client.create_registered_model(NAME, description=DESCRIPTION)
     runs = client.search_runs([experiment], f"tags.key = '{model.key}'", max_results=1)
     run = runs[0].info.run_id
-    logged = client.create_logged_model(experiment, name=model.run, source_run_id=run, tags=model.tags)
+    logged = client.create_logged_model(
+        experiment,
+        name=model.run,
+        source_run_id=run,
+        tags=model.tags,
+    )
 
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / "model"
@@ -163,16 +181,20 @@ def _register(client, experiment: str, model: Model, folder: Path) -> None:
     client.set_logged_model_tags(logged.model_id, {"mlflow.modelVersions": versions})  # the UI's link; a server sets it
 
 
-def _save(path: Path, model: Model, folder: Path, logged, run: str) -> None:
-    """Saves the model as MLflow stores it.
+def _save(path: Path, model: Model, folder: Path, logged: "LoggedModel", run: str) -> None:
+    """Saves the model in MLflow's format.
 
-    MLflow would try out an example that it is given, which loads TensorFlow and compiles. So the example is written
+    If MLflow got an example, it would try the model out, which loads TensorFlow and compiles. So we write the example
     afterwards.
     """
     import mlflow.pyfunc
     from mlflow.models import Model as Description
 
-    description = Description(artifact_path=logged.artifact_location, run_id=run, model_id=logged.model_id)
+    description = Description(
+        artifact_path=logged.artifact_location,
+        run_id=run,
+        model_id=logged.model_id,
+    )
     description.saved_input_example_info = {
         "artifact_path": "input_example.json",
         "type": "json_object",

@@ -1,8 +1,10 @@
-"""What MLflow serves: texts in; of each a verdict and how probable it is that it is positive.
+"""The model that MLflow serves: it answers each review with a label and the probability that the review is positive.
 
-MLflow runs this file by itself ("model from code"), with the package beside it: no pickle. It answers as `predict`
-does, but a text without any known word, which `predict` refuses, gets the label `unknown` and no probability: one such
-text shall not cost the others of a request their answers.
+MLflow stores this file with a copy of the package and runs it on its own ("models from code"). Nothing is pickled.
+
+The answers are the answers of the command `predict`, with one exception. `predict` refuses a text without any word of
+the vocabulary. This model gives that text the label `unknown` and no probability, so that the other texts of the
+request still get their answers.
 """
 
 from mlflow.models import set_model
@@ -11,25 +13,30 @@ from pydantic import BaseModel
 
 
 class Answer(BaseModel):
-    """For the signature alone; answers are dicts."""
+    """The form of one answer, from which MLflow makes the model's signature. The answers themselves are dicts.
 
-    label: str  # positive, negative or unknown
-    probability: float | None = None  # that it is positive; none where unknown
+    label: `positive`, `negative` or `unknown`.
+    probability: the probability that the text is positive; None if the label is `unknown`.
+    """
+
+    label: str
+    probability: float | None = None
 
 
 class Served(PythonModel):
     def load_context(self, context) -> None:
-        """TensorFlow loads here and not before: `track` logs this model without it."""
+        """Reads the network. TensorFlow loads here, so that `track` can save this model without TensorFlow."""
         from pipeline import machine
 
         machine.set_defaults()
         machine.load_tensorflow()
         from pipeline.storage.text_classifier import TextClassifier
 
-        self._classifier = TextClassifier.read(*(context.artifacts[name] for name in ("card", "vocabulary", "weights")))
+        files = context.artifacts
+        self._classifier = TextClassifier.read(files["card"], files["vocabulary"], files["weights"])
 
     def predict(self, model_input: list[str]) -> list[Answer]:
-        return self._classifier.answers(model_input)
+        return self._classifier.answers(model_input)  # pyright: ignore[reportReturnType] - see Answer
 
 
 set_model(Served())

@@ -1,12 +1,15 @@
-"""The parts of MLflow that stages and commands use: live logging, the differences from the files, and their repair."""
+"""The object through which stages use MLflow: it writes live runs, and finds and repairs what differs from files."""
 
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from pipeline.tracking import live, registry_sync, store, sync
-from pipeline.tracking.registered_models import Model
+from pipeline.storage import stores
+from pipeline.tracking import live_runs, mlflow_store, registry_sync, run_sync, sql_reader
+from pipeline.tracking.best_models import Model
 from pipeline.tracking.run_records import Record
 
 
@@ -21,27 +24,43 @@ class Tracker:
         return os.environ.get("RNN_TRACKING") == "off"
 
     @contextmanager
-    def live(self, stage: str, units: dict):
-        """Runs that grow while this DVC stage works: gives log(unit, step, {metric: value}); never raises, never waits.
+    def live(self, stage: str, units: dict[Any, dict]) -> Iterator[live_runs.Log]:
+        """Writes runs that grow while this DVC stage works.
 
-        units: unit -> its tags `architecture`, `settings`, `seed`, `sequence_length`.
+        Gives log(unit, step, {metric: value}), which never raises and never waits.
+        `units` maps each unit to its tags `architecture`, `settings`, `seed` and `sequence_length`.
         """
         if self.off:
             yield lambda unit, step, metrics: None
             return
-        with live.writer(self.folder, stage, units) as log:
+        with live_runs.writer(self.folder, stage, units) as log:
             yield log
 
-    def differences(self, records: list[Record], models: list[Model], better: registry_sync.Better) -> list:
+    def differences(
+        self,
+        records: list[Record],
+        models: list[Model],
+        better: registry_sync.Better,
+    ) -> list:
         """Where MLflow differs from these records and models. Raises whatever an unreachable store raises."""
-        of_runs = sync.differences(records, self.folder)
-        return of_runs + registry_sync.differences(models, self.folder, better)
+        is_copy = stores.is_copy(self.folder)
+        runs = sql_reader.runs(self.folder)
+        versions = sql_reader.versions(self.folder)
+        return [
+            *run_sync.differences(records, runs, is_copy),
+            *registry_sync.differences(models, versions, is_copy, better),
+        ]
 
-    def project(self, records: list[Record], models: list[Model], better: registry_sync.Better) -> None:
+    def project(
+        self,
+        records: list[Record],
+        models: list[Model],
+        better: registry_sync.Better,
+    ) -> None:
         """Makes MLflow equal to these, and touches nothing that is correct."""
-        sync.project(records, self.folder)
+        run_sync.project(records, self.folder)
         registry_sync.project(models, self.folder, better)
 
     def warn(self, error: BaseException) -> None:
-        """Prints the one line on stderr that trouble with MLflow may cost."""
-        store.warn(error)
+        """Prints one line about trouble with MLflow on stderr."""
+        mlflow_store.warn(error)

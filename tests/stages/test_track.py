@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.__main__ import main
 from pipeline.stages import track
 from pipeline.stages.context import Context
 from pipeline.storage import dvc_lock
@@ -50,8 +51,8 @@ def test_scores_of_other_models_are_not_shown(params, monkeypatch):
     track.main(Context(params, "track", tracker=tracker))
 
     assert tracker.records
-    names = [name for record in tracker.records for name, _ in record.metrics]
-    assert not any(name.startswith("test/") for name in names)
+    for record in tracker.records:
+        assert not [name for name, _ in record.metrics if name.startswith("test/")]
     assert tracker.models == []
 
 
@@ -73,18 +74,39 @@ def test_an_unreachable_store_costs_a_warning_and_fails_only_the_check(context, 
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_a_missing_file_costs_a_warning(context, capsys):
-    Path("artifacts/history/vanilla-tuned.csv").unlink()
-    track.main(context)
-    assert "history/vanilla-tuned.csv" in capsys.readouterr().err
+@pytest.mark.parametrize("words", [["track"], ["track", "--check"]])
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        (Path.unlink, "not here yet; `dvc repro` makes it, `dvc pull` fetches it"),
+        (
+            lambda path: path.write_text("seed,epoch\n0,1\n"),
+            "damaged (KeyError: 'train/loss'); `dvc repro` makes it again",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("params")
+def test_a_missing_or_damaged_file_is_an_error_and_nothing_is_written(capsys, words, damage, problem):
+    history = Path("artifacts/history/vanilla-tuned.csv")
+    lock = json.loads(Path("dvc.lock").read_text())
+    lock["stages"]["train@vanilla-tuned"]["outs"] = [{"path": str(history), "md5": "md5"}]
+    Path("dvc.lock").write_text(json.dumps(lock))
+    damage(history)
+    files = set(Path().rglob("*"))
+
+    assert main(words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {history}")
+    assert line.endswith(problem)
+    assert set(Path().rglob("*")) == files
 
 
 def test_the_stage_and_a_look_into_sqlite_import_no_slow_library(empty_store, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     code = (
-        "import sys; from pipeline.stages import track; from pipeline.tracking import store_reader\n"
+        "import sys; from pipeline.stages import track; from pipeline.tracking import sql_reader\n"
         "from pipeline.tracking.tracker import Tracker; from pathlib import Path\n"
-        f"folder = Path({str(empty_store.parent)!r}); store_reader.runs(folder); store_reader.versions(folder)\n"
+        f"folder = Path({str(empty_store.parent)!r}); sql_reader.runs(folder); sql_reader.versions(folder)\n"
         "track.shown_better([0.80, 0.81, 0.85], [0.81, 0.82, 0.85])\n"  # a lead within the noise
         "print(*{'mlflow', 'tensorflow', 'keras', 'dvc', 'sklearn', 'scipy', 'pandas'} & set(sys.modules))"
     )

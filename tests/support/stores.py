@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from pipeline.storage import dvc_lock
-from pipeline.tracking import live, run_records, sync
-from tests.support import toy_study
+from pipeline.tracking import live_runs
+from tests.support import toy_study, tracked_study
 
 DVC = """
 stages:
@@ -74,9 +74,12 @@ def project(reproduced, tmp_path):
 def empty_store(tmp_path_factory):
     """A store that two first users create at once; tests copy it, since MLflow takes seconds to create its tables."""
     folder = tmp_path_factory.mktemp("store")
-    code = f"from pathlib import Path; from pipeline.tracking import store; store.opened(Path({str(folder)!r}))"
+    code = (
+        "from pathlib import Path; from pipeline.tracking import mlflow_store\n"
+        f"mlflow_store.opened(Path({str(folder)!r}))"
+    )
     environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
-    users = [subprocess.Popen([sys.executable, "-c", code], cwd=live.CODE, env=environment) for _ in range(2)]
+    users = [subprocess.Popen([sys.executable, "-c", code], cwd=live_runs.CODE, env=environment) for _ in range(2)]
     assert [user.wait() for user in users] == [0, 0]
     return folder / "mlflow.db"
 
@@ -89,9 +92,7 @@ def projected_store(tmp_path_factory, empty_store):
         as_locked(patch)
         toy_study.write(folder)
         shutil.copy(empty_store, folder)
-        stages = dvc_lock.finished(folder)
-        records = run_records.read([stages[name] for name in toy_study.STAGES], stages["evaluate"], folder)
-        sync.project(records, folder)
+        tracked_study.track(folder)
     return folder / "mlflow.db"
 
 

@@ -10,18 +10,13 @@ import pytest
 
 from pipeline.params import Mistake
 from pipeline.stages import track
-from pipeline.storage import dvc_lock
-from pipeline.tracking import registered_models, registry_sync, store, store_reader, sync
+from pipeline.storage import dvc_lock, stores
+from pipeline.tracking import best_models, mlflow_store, registry_sync, run_sync, sql_reader
 from tests import test_dvc_yaml
 from tests.support import toy_study
-from tests.tracking.test_sync import everything, records_of, rows
+from tests.support.tracked_study import everything, models_of, records_of, rows
 
 CHAMPION_SCORES = [0.80, 0.81, 0.82]
-
-
-def best(folder: Path) -> list[registered_models.Model]:
-    stages = dvc_lock.finished(folder)
-    return registered_models.best([stages[name] for name in toy_study.STAGES], stages["evaluate"], folder)
 
 
 def never(champion_S, run_S):
@@ -30,18 +25,20 @@ def never(champion_S, run_S):
 
 def projected(folder: Path, better=never) -> None:
     trained = [record for record in records_of(folder) if record.stage.startswith("train@")]
-    sync.project(trained, folder)
-    registry_sync.project(best(folder), folder, better)
+    run_sync.project(trained, folder)
+    registry_sync.project(models_of(folder), folder, better)
 
 
-def problems(folder: Path, better=never) -> list[str]:
-    return [str(difference) for difference in registry_sync.differences(best(folder), folder, better)]
+def problems(folder: Path) -> list[str]:
+    stored = sql_reader.versions(folder)
+    differing = registry_sync.differences(models_of(folder), stored, stores.is_copy(folder), never)
+    return [str(difference) for difference in differing]
 
 
 def versions(folder: Path) -> dict[int, str]:
     """Run, seed, tag `current` and `champion` of every version, by its number."""
     summaries = {}
-    for version in store_reader.versions(folder):
+    for version in sql_reader.versions(folder):
         words = [version.tags["run"], version.tags["seed"], version.tags.get("current", "-")]
         summaries[version.number] = " ".join([*words, "champion"] if version.is_champion else words)
     return summaries
@@ -54,20 +51,20 @@ FIRST = {1: "vanilla-textbook 0 true", 2: "vanilla-tuned 1 true champion"}
 
 
 def test_the_best_seed_by_validation_is_chosen_and_of_equals_the_lowest(study):
-    assert {model.run: model.seed for model in best(study)} == {
+    assert {model.run: model.seed for model in models_of(study)} == {
         "vanilla-textbook": "0",
         "vanilla-tuned": "1",
     }
 
 
 def test_without_scores_of_these_models_there_is_no_best_seed(study):
-    assert registered_models.best(list(dvc_lock.finished(study).values()), None, study) == []
+    assert best_models.read(list(dvc_lock.finished(study).values()), None, study) == []
 
 
 def test_missing_weights_are_a_mistake(study):
     (study / "artifacts/models/vanilla-tuned/seed-1.weights.h5").unlink()
     with pytest.raises(Mistake, match="seed-1"):
-        best(study)
+        models_of(study)
 
 
 # versions
@@ -80,7 +77,7 @@ def test_each_run_gets_a_version_and_twice_in_a_row_changes_nothing(study):
     assert problems(study) == []
     projected(study)
     assert everything(study) == before
-    assert store_reader.versions(study) == store_reader.versions_through_mlflow(store.opened(study)[0])
+    assert sql_reader.versions(study) == sql_reader.versions_through_mlflow(mlflow_store.opened(study)[0])
 
 
 def test_other_weights_are_another_version_current_moves_and_comes_back(study):
@@ -106,7 +103,7 @@ def test_other_weights_are_another_version_current_moves_and_comes_back(study):
 def test_deleted_and_duplicate_versions_are_repaired_and_champion_stays(study):
     projected(study)
 
-    client, _ = store.opened(study)
+    client, _ = mlflow_store.opened(study)
     twin = client.get_model_version("rnn-for-nlp", "2")
     client.create_model_version("rnn-for-nlp", twin.source, twin.run_id, tags=twin.tags)
     client.delete_model_version("rnn-for-nlp", "1")
@@ -145,29 +142,37 @@ def test_a_model_has_its_files_code_and_requirements_and_no_pickle(study):
 
 def test_the_requirements_are_the_packages_that_the_served_code_imports():
     """At the top of a module: packages that only other commands need are imported in functions."""
-    modules = test_dvc_yaml.closure(registered_models.SERVED)
-    modules |= {init for path in modules if (init := path.with_name("__init__.py")).exists()}
     imported = set()
-    for node in [node for path in modules for node in ast.parse(path.read_text()).body]:
-        if isinstance(node, ast.Import):
-            imported |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            imported.add(node.module.partition(".")[0])
+    for module in test_dvc_yaml.closure(best_models.SERVED):
+        imported |= imports_at_the_top(module)
+        package = module.with_name("__init__.py")
+        imported |= imports_at_the_top(package) if package.exists() else set()
 
     foreign = imported - sys.stdlib_module_names - {"pipeline"}
     assert foreign == {package.partition(".")[0] for package in registry_sync.NEEDED}
 
 
+def imports_at_the_top(module: Path) -> set[str]:
+    """The packages that a module imports outside of functions."""
+    packages = set()
+    for node in ast.parse(module.read_text()).body:
+        if isinstance(node, ast.Import):
+            packages |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            packages.add(node.module.partition(".")[0])
+    return packages
+
+
 # the champion
 
 
-def model(run: str, scores, validation: str = "md5") -> registered_models.Model:
+def model(run: str, scores, validation: str = "md5") -> best_models.Model:
     scores = {str(seed): score for seed, score in enumerate(scores)}
-    return registered_models.Model(run, "0", run, {}, scores, validation, {}, ())
+    return best_models.Model(run, "0", run, {}, scores, validation, {}, ())
 
 
-def as_version(number: int, model: registered_models.Model, is_champion: bool = False) -> store_reader.StoredVersion:
-    return store_reader.StoredVersion(number, {**model.tags, "current": "true"}, is_champion)
+def as_version(number: int, model: best_models.Model, is_champion: bool = False) -> sql_reader.StoredVersion:
+    return sql_reader.StoredVersion(number, {**model.tags, "current": "true"}, is_champion)
 
 
 @pytest.mark.parametrize(
@@ -189,13 +194,13 @@ def test_the_champion_moves_only_to_a_better_run_on_the_same_reviews(scores, val
         *(as_version(number, candidate) for number, candidate in enumerate(models, 2)),
     ]
 
-    differences = registry_sync.compared(models, stored, False, track.shown_better)
+    differences = registry_sync.differences(models, stored, False, track.shown_better)
     assert ("rnn-for-nlp: b seed 0 should be champion" in map(str, differences)) == moves
 
 
 def test_the_first_champion_has_the_best_mean_not_the_best_seed():
     models = [model("lucky", [0.99, 0.1, 0.1]), model("steady", CHAMPION_SCORES)]
-    problems = [str(difference) for difference in registry_sync.compared(models, [], False, never)]
+    problems = [str(difference) for difference in registry_sync.differences(models, [], False, never)]
     assert "rnn-for-nlp: steady seed 0 should be champion" in problems
     assert "rnn-for-nlp: lucky seed 0 should be champion" not in problems
 
@@ -205,6 +210,8 @@ def test_equal_scores_without_scatter_show_nothing():
 
 
 def test_an_alias_that_someone_gave_to_a_version_of_their_own_stays():
-    theirs = store_reader.StoredVersion(1, {"validation": "md5"}, is_champion=True)
-    differences = registry_sync.compared([model("b", CHAMPION_SCORES)], [theirs], False, lambda champion_S, run_S: True)
-    assert [difference.problem for difference in differences] == [store_reader.MISSING]
+    theirs = sql_reader.StoredVersion(1, {"validation": "md5"}, is_champion=True)
+    differences = registry_sync.differences(
+        [model("b", CHAMPION_SCORES)], [theirs], False, lambda champion_S, run_S: True
+    )
+    assert [difference.problem for difference in differences] == [sql_reader.MISSING]

@@ -15,12 +15,12 @@ import pytest
 from pipeline.__main__ import main
 from pipeline.params import SPECIAL_TOKENS
 from pipeline.science.networks import architectures as networks
-from pipeline.storage import artifacts, dvc_lock
-from pipeline.tracking import registered_models, registry_sync, sync
+from pipeline.storage import artifacts
+from pipeline.tracking import registry_sync, run_sync
 from tests.commands.test_predict import SETTINGS, SIZE, WORDS
 from tests.support import toy_study
 from tests.support.serving import serving
-from tests.tracking.test_sync import records_of
+from tests.support.tracked_study import models_of, records_of
 
 RUN = "vanilla-textbook"
 TEXTS = ["A FINE film!", "dull", "not dull, fine", "film " * 600, "\0fine\0"]
@@ -48,16 +48,18 @@ def served(tmp_path_factory, empty_store):
 
     network = networks.to_bytes(networks.initial_model("vanilla", SETTINGS, SIZE, seed=0))
     artifacts.write_bytes(folder / artifacts.weights(RUN, 0), network)
-    card = {"architecture": "vanilla", "values": SETTINGS.model_dump(), "vocabulary_size": SIZE}
+    card = {
+        "architecture": "vanilla",
+        "values": SETTINGS.model_dump(),
+        "vocabulary_size": SIZE,
+    }
     best_epochs = artifacts.read_json(folder / artifacts.model(RUN))["best_epochs"]
     artifacts.write_json(folder / artifacts.model(RUN), {**card, "best_epochs": best_epochs})
 
-    stages = dvc_lock.finished(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        sync.project([record for record in records_of(folder) if record.stage == f"train@{RUN}"], folder)
-        models = registered_models.best([stages[f"train@{RUN}"]], stages["evaluate"], folder)
-        registry_sync.project(models, folder, None)
+        run_sync.project(records_of(folder, [f"train@{RUN}"]), folder)
+        registry_sync.project(models_of(folder, [f"train@{RUN}"]), folder, None)
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "TF_CPP_MIN_LOG_LEVEL")}
     return folder, {**environment, "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
 
@@ -104,7 +106,11 @@ def test_loaded_without_this_checkout_it_answers_as_predict_does(served, expecte
 
 
 @pytest.mark.exhaustive
-def test_over_http_and_from_mlflows_cli_it_answers_as_predict_does(served, expected, tmp_path):
+def test_over_http_and_from_mlflows_cli_it_answers_as_predict_does(
+    served,
+    expected,
+    tmp_path,
+):
     (tmp_path / "in.json").write_text(json.dumps({"inputs": TEXTS}))
     command = [sys.executable, "-m", "mlflow", "models"]
     model = ["--model-uri", "models:/rnn-for-nlp@champion", "--env-manager", "local"]
@@ -131,7 +137,12 @@ def test_over_http_and_from_mlflows_cli_it_answers_as_predict_does(served, expec
 
 @contextlib.contextmanager
 def _server(command: list[str], common: dict):
-    with serving(command, "/ping", cwd=common["cwd"], env=common["env"]) as url:
+    with serving(
+        command,
+        "/ping",
+        cwd=common["cwd"],
+        env=common["env"],
+    ) as url:
 
         def ask(payload: dict):
             request = urllib.request.Request(  # noqa: S310

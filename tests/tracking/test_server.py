@@ -9,16 +9,17 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from pipeline.stages import track
 from pipeline.stages.context import Context
 from pipeline.storage import dvc_lock
-from pipeline.tracking import live, store, store_reader
+from pipeline.tracking import live_runs, mlflow_store, sql_reader
 from pipeline.tracking.tracker import Tracker
 from tests.support import toy_study
 from tests.support.serving import serving
 
-OPEN = "from pathlib import Path; from pipeline.tracking import store; store.opened(Path())"
+OPEN = "from pathlib import Path; from pipeline.tracking import mlflow_store; mlflow_store.opened(Path())"
 TRACK = f"""
 {OPEN}
 import sys
@@ -45,7 +46,7 @@ def database(postgresql, request):
     """The URL of a new one: Optuna, in another test, and MLflow both keep a table `alembic_version`."""
     name = f"mlflow_{request.function.__name__[5:20]}"
     with psycopg.connect(postgresql.replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute(f"create database {name}")
+        connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
     return postgresql.replace("/postgres?", f"/{name}?")
 
 
@@ -61,7 +62,7 @@ def server(database, tmp_path):
 
 def at_once(count: int, code: str, url: str) -> list[str]:
     """The stderr of this many users who run the code at the same time; every one succeeds."""
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": url, "PYTHONPATH": str(live.CODE)}
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": url, "PYTHONPATH": str(live_runs.CODE)}
     users = [
         subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True)
         for _ in range(count)
@@ -94,10 +95,10 @@ def test_a_team_server_equals_the_files_whoever_comes_first(study, server, monke
     assert "changed just now: 0\n" in capsys.readouterr().out
     assert track.check(context) == 0
 
-    client, experiments = store.opened(Path())
-    assert {len(runs) for runs in store_reader.runs_through_mlflow(client, experiments).values()} == {1}
-    assert len(store_reader.runs_through_mlflow(client, experiments)) == toy_study.RECORDS
-    versions = store_reader.versions_through_mlflow(client)
+    client, experiments = mlflow_store.opened(Path())
+    assert {len(runs) for runs in sql_reader.runs_through_mlflow(client, experiments).values()} == {1}
+    assert len(sql_reader.runs_through_mlflow(client, experiments)) == toy_study.RECORDS
+    versions = sql_reader.versions_through_mlflow(client)
     assert {version.tags["run"]: version.is_champion for version in versions} == {
         "vanilla-textbook": False,
         "vanilla-tuned": True,

@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
-from pipeline.storage import dvc_lock
-from pipeline.tracking import run_records, store, sync
+from pipeline.tracking import mlflow_store, run_sync
 from tests.support import browser, toy_study
 from tests.support.serving import serving
+from tests.support.tracked_study import records_of
 
 COMPARED = ("vanilla-textbook", "bidirectional-textbook")
 CURVES = ("vanilla forward initial 4", "vanilla forward trained 4")
@@ -19,15 +19,13 @@ def recorded(study, monkeypatch):
     """A folder whose store shows the toy study with a bidirectional network."""
     monkeypatch.setattr(toy_study, "RUNS", (*toy_study.RUNS, "bidirectional-textbook"))
     toy_study.write(study)
-    stages = dvc_lock.finished(study)
-    names = [*toy_study.STAGES, "train@bidirectional-textbook"]
-    sync.project(run_records.read([stages[name] for name in names], stages["evaluate"], study), study)
+    run_sync.project(records_of(study, [*toy_study.STAGES, "train@bidirectional-textbook"]), study)
     return study
 
 
 @pytest.mark.exhaustive
 def test_compare_and_chart_pages_show_runs_without_other_machines(recorded, tmp_path):
-    client, experiments = store.opened(recorded)
+    client, experiments = mlflow_store.opened(recorded)
     runs = {run.info.run_name: run.info.run_id for run in client.search_runs(list(experiments.values()))}
     training, gradients = (experiments[f"rnn-for-nlp/{name}"] for name in ("training", "gradients"))
     command = [

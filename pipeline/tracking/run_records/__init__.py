@@ -1,42 +1,66 @@
-"""The runs of a study that MLflow should show, read from files: the same files always give the same records.
+"""Reads from files the runs that MLflow should show. The same files always give the same records.
 
-Each `train@`, `tune@` and `gradients@` stage and `retention` is a parent run. Its children are seeds, trials, decay
-curves or retention curves. The verdicts of `claims` and the linear baseline are one run each.
+Each stage `train@...`, `tune@...` and `gradients@...`, and the stage `retention`, is a parent run. Its children are
+seeds, trials, decay curves or retention curves. The verdicts of `claims` and the linear baseline are one run each.
 
 A mean over seeds has the plain name of its metric; `.sd`, `.low` and `.high` give its scatter (95 % interval).
 """
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline.params import Mistake
 from pipeline.storage import artifacts
 from pipeline.storage.dvc_lock import RecordedStage
+from pipeline.storage.stages import CLAIMS, GRADIENTS, RETENTION, TRAIN, TUNE, stage_of
 from pipeline.tracking.run_records import claims, gradients, retention, training, tuning
-from pipeline.tracking.run_records.record import NOTE, RUN_ID, Record, experiments, kind, name
+from pipeline.tracking.run_records.record import NOTE, RUN_ID, Record, experiments, name
 
 __all__ = ["NOTE", "RUN_ID", "Record", "experiments", "name", "read"]
 READERS = {
-    "tune": tuning.records,
-    "gradients": gradients.records,
-    "retention": retention.records,
-    "claims": claims.records,
+    TUNE: tuning.records,
+    GRADIENTS: gradients.records,
+    RETENTION: retention.records,
+    CLAIMS: claims.records,
 }
 
 
-def read(stages: list[RecordedStage], evaluated: RecordedStage | None, folder: Path) -> list[Record]:
-    """The records of these finished stages, each parent next to its children.
+def read(
+    stages: Iterable[RecordedStage],
+    evaluated: RecordedStage | None,
+    folder: Path,
+) -> list[Record]:
+    """The records of these finished stages, each parent before its children.
 
     `evaluated` is the stage `evaluate`, None where its scores belong to other models. Raises Mistake where a file of a
-    stage is missing.
+    stage is missing or damaged.
     """
     scores = artifacts.read_json(folder / artifacts.METRICS) if evaluated else {}
 
     records = []
     for stage in stages:
-        if kind(stage.name) == "train":
-            records += training.records(stage, scores.get(stage.item, {}), evaluated, folder)
+        if stage_of(stage.name) == TRAIN:
+            with _undamaged(*stage.outs, artifacts.METRICS.as_posix()):
+                summary = scores.get(stage.item, {})
+                records += training.records(stage, summary, evaluated, folder)
         else:
-            records += READERS[kind(stage.name)](stage, folder)
+            with _undamaged(*stage.outs):
+                records += READERS[stage_of(stage.name)](stage, folder)
 
     if evaluated and "tfidf" in scores:
-        records.append(training.baseline(evaluated, scores["tfidf"], folder))
+        with _undamaged(artifacts.METRICS.as_posix()):
+            records.append(training.baseline(evaluated, scores["tfidf"], folder))
     return records
+
+
+@contextmanager
+def _undamaged(*files: str) -> Iterator[None]:
+    """Raises Mistake if a file lacks something that its stage writes, such as a column."""
+    try:
+        yield
+    except Mistake:
+        raise
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        problem = f"{' or '.join(files)}: damaged ({type(error).__name__}: {error})"
+        raise Mistake(f"{problem}; `dvc repro` makes it again") from error

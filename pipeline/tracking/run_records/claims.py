@@ -1,4 +1,4 @@
-"""The verdict on each sentence of the tutorial: a tag, and a row of the note."""
+"""How MLflow shows the verdict on each sentence of the tutorial: a tag, and a row in the description of the run."""
 
 import json
 from collections import Counter
@@ -11,25 +11,22 @@ from pipeline.tracking.run_records.record import Record, RunFamily
 
 
 def records(stage: RecordedStage, folder: Path) -> list[Record]:
-    text = artifacts.read_text(folder / artifacts.CLAIMS)
-    claims = json.loads(text)
+    files = tables.texts(folder, {artifacts.CLAIMS.name: artifacts.CLAIMS})
+    claims = json.loads(files[artifacts.CLAIMS.name])
+
     table = ["| The tutorial says | Measured |", "|---|---|"]
-    verdict_counts = Counter(claim["verdict"] for claim in claims)
     verdicts = {}
     for claim in claims:
         table.append(f"| {claim['sentence']} | {_verdict(claim)} |")
         verdicts[f"claim {claim['name']}"] = claim["verdict"]
 
-    metrics = {}
-    for verdict, count in verdict_counts.items():
-        metrics[f"claims.{verdict.replace(' ', '_')}"] = count
-
+    counts = Counter(f"claims.{claim['verdict'].replace(' ', '_')}" for claim in claims)
     family = RunFamily(stage, folder, tables.flat_params(stage.values))
     parent = family.parent(
         ["\n".join(table)],
+        tables.scalars(counts),
+        files,
         labels=verdicts,
-        metrics=tables.scalars(metrics),
-        files={"claims.json": text},
     )
     return [parent]
 
@@ -39,6 +36,8 @@ def _verdict(claim: dict) -> str:
     if claim["verdict"] != "unstable":
         return f"**{claim['verdict']}**"
 
-    complete = [replication for replication in claim["replications"] if not replication["obstacle"]]
-    others = "".join(f"; {replication['name']}: {replication['verdict']}" for replication in complete)
-    return f"**unstable** (here: {claim['verdict_here']}{others})"
+    verdicts = [f"here: {claim['verdict_here']}"]
+    for replication in claim["replications"]:
+        if not replication["obstacle"]:
+            verdicts.append(f"{replication['name']}: {replication['verdict']}")
+    return f"**unstable** ({'; '.join(verdicts)})"

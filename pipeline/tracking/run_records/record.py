@@ -1,24 +1,20 @@
-"""One run as MLflow should show it, and the parts that a parent run and its children share."""
+"""The name, tags, description and hash of a run in MLflow, and the values that a parent run and its children share."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import md5
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from pipeline.storage import artifacts
 from pipeline.storage.dvc_lock import RecordedStage, digest
-from pipeline.storage.stages import STAGES
+from pipeline.storage.stages import CLAIMS, EVALUATE, GRADIENTS, RETENTION, TRAIN, TUNE, stage_of
+from pipeline.tracking.run_records.tables import Metrics, Strings
 
-EXPERIMENTS = {stage.name: stage.experiment for stage in STAGES if stage.experiment}
-FIGURES = {  # the figure of the report, with its title, that the parent runs of a kind of stage show
-    "train": ("accuracy", "Test accuracy of every run"),
-    "evaluate": ("accuracy", "Test accuracy of every run"),
-    "tune": ("tuning-by-trial", "Every trial of every study"),
-    "gradients": ("gradients-by-lag", "Gradients by lag"),
-    "retention": ("retention", "How far back networks learn to look"),
-}
 NOTE = "mlflow.note.content"  # the tag that MLflow shows as the description of a run
-RUN_ID = "{run_id}"  # stands in a note for the id that MLflow gives the run later
+RUN_ID = "{run_id}"  # stands in a description for the id that MLflow gives the run later
 ALL = "all"  # the seed, architecture or length of a run that covers all of them
 LABELS = {
     "architecture": ALL,
@@ -26,17 +22,85 @@ LABELS = {
     "seed": ALL,
     "sequence_length": ALL,
 }
-SPLIT_BY_CONTEXT = {"training": "train", "validation": "validation", "test": "test"}
+SPLITS = {  # the role of a split in MLflow -> its path in dvc.lock
+    "training": artifacts.split("train").as_posix(),
+    "validation": artifacts.split("validation").as_posix(),
+    "test": artifacts.split("test").as_posix(),
+}
+NOTHING = MappingProxyType({})  # a default that nobody can change
 
-Point = tuple[str, int]  # the name of a metric, and its step
-Dataset = tuple[str, str, str]  # context, path, hash
-Metrics = dict[Point, float]
-Strings = dict[str, str]
+Dataset = tuple[str, str, str]  # role, path, hash
+
+
+@dataclass(frozen=True)
+class Presentation:
+    """How MLflow shows a stage.
+
+    Attributes:
+        parent: the name of the run of the whole stage.
+        child: the name of the run of one unit.
+        figure: the figure of the report in the description of the parent; empty without one.
+        title: the title of that figure.
+    """
+
+    parent: str
+    child: str
+    figure: str = ""
+    title: str = ""
+
+
+PRESENTATIONS = {
+    TUNE: Presentation("{item} study", "{item} trial {unit}", "tuning-by-trial", "Every trial of every study"),
+    TRAIN: Presentation("{item}", "{item} seed {unit}", "accuracy", "Test accuracy of every run"),
+    EVALUATE: Presentation("", "{unit}", "accuracy", "Test accuracy of every run"),
+    GRADIENTS: Presentation("{stage} {item}", "{unit} {item}", "gradients-by-lag", "Gradients by lag"),
+    RETENTION: Presentation("{stage}", "{unit} {stage}", "retention", "How far back networks learn to look"),
+    CLAIMS: Presentation("{stage}", "{unit} {stage}"),
+}
+
+
+def name(dvc_name: str, unit: str = "") -> str:
+    """The name of a run: `vanilla-textbook`, `vanilla-textbook seed 0`, `vanilla study`, `vanilla trial 3`, ..."""
+    stage = stage_of(dvc_name)
+    presentation = PRESENTATIONS[stage]
+    form = presentation.child if unit else presentation.parent
+    return form.format(stage=stage.name, item=dvc_name.partition("@")[2], unit=unit)
+
+
+def experiments(dvc_names: Iterable[str]) -> Strings:
+    """The experiment of each parent run, by the name of the run, for those of these stages that MLflow shows."""
+    return {name(stage): stage_of(stage).experiment for stage in dvc_names if stage_of(stage).experiment}
+
+
+def tags(stage: RecordedStage, unit: str, labels: Mapping[str, object]) -> Strings:
+    """The tags of a run, known before it starts.
+
+    A label that is missing has its value in LABELS. An empty label gives no tag.
+    """
+    values = {
+        **LABELS,
+        **labels,
+        "dvc.stage": stage.name,
+        "unit": unit,
+        "key": stage.key(unit),
+    }
+    return {tag: str(value) for tag, value in values.items() if value != ""}
+
+
+def datasets(stage: RecordedStage) -> list[Dataset]:
+    """The splits that a stage depends on."""
+    return [(role, path, stage.deps[path]) for role, path in SPLITS.items() if path in stage.deps]
 
 
 @dataclass(frozen=True)
 class Record:
-    """One run of MLflow. `parent` is the key of its parent; `artifacts` maps file names in MLflow to texts."""
+    """One run as MLflow should show it.
+
+    Attributes:
+        stage: the name of the stage in dvc.lock.
+        parent: the key of the parent run; None for a parent.
+        artifacts: file name in MLflow -> text.
+    """
 
     stage: str
     name: str
@@ -50,7 +114,7 @@ class Record:
 
     @property
     def experiment(self) -> str:
-        return EXPERIMENTS[kind(self.stage)]
+        return stage_of(self.stage).experiment
 
     @cached_property
     def fingerprint(self) -> str:
@@ -62,98 +126,62 @@ class Record:
         return digest([self.name, self.parent, self.tags, self.params, metrics, self.datasets, hashes])
 
 
-def kind(stage: str) -> str:
-    """The part of a stage's name before the @: `train` for `train@vanilla-textbook`."""
-    return stage.partition("@")[0]
-
-
-def name(stage: str, unit: str = "") -> str:
-    """The name of a run: `vanilla-textbook`, `vanilla-textbook seed 0`, `vanilla study`, `vanilla trial 3`, ..."""
-    item = stage.partition("@")[2]
-    match kind(stage):
-        case "train":
-            return f"{item} seed {unit}" if unit else item
-        case "tune":
-            return f"{item} trial {unit}" if unit else f"{item} study"
-        case "gradients":
-            return f"{unit} {item}" if unit else f"gradients {item}"
-        case "retention" | "claims":
-            return f"{unit} {stage}" if unit else stage
-        case _:
-            return unit
-
-
-def experiments(stages) -> Strings:
-    """The experiment of each parent run, by the name of the run, for those of these stages that MLflow shows."""
-    return {name(stage): EXPERIMENTS[kind(stage)] for stage in stages if kind(stage) in EXPERIMENTS}
-
-
-def tags(stage: str, unit: str, key: str, labels: dict) -> Strings:
-    """The tags of a run, known before it starts. A label that is missing has its value in LABELS; "" gives no tag."""
-    values = {**LABELS, **labels, "dvc.stage": stage, "unit": unit, "key": key}
-    return {tag: str(value) for tag, value in values.items() if value != ""}
-
-
-def datasets(stage: RecordedStage) -> list[Dataset]:
-    """The splits that a stage depends on."""
-    splits = []
-    for context, split in SPLIT_BY_CONTEXT.items():
-        path = artifacts.split(split).as_posix()
-        if path in stage.deps:
-            splits.append((context, path, stage.deps[path]))
-    return splits
-
-
 @dataclass(frozen=True)
 class RunFamily:
-    """The values that the parent run of a stage and its children share; makes their records."""
+    """Makes the records of the parent run of a stage and of its children from the values that they share.
+
+    Attributes:
+        other_datasets: the datasets in addition to the splits that the stage depends on.
+    """
 
     stage: RecordedStage
     folder: Path
     params: Strings
-    labels: dict = field(default_factory=dict)
-    other_datasets: list[Dataset] = field(default_factory=list)  # than the splits that the stage depends on
-
-    def child(self, unit: str, labels: dict, params: Strings, metrics: Metrics) -> Record:
-        """The record of a seed, a trial or a curve. `labels` and `params`: the ones that only this run has."""
-        return self._record(unit, self.stage.key(), labels, params, metrics, {})
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    other_datasets: list[Dataset] = field(default_factory=list)
 
     def parent(
         self,
         paragraphs: list[str],
         metrics: Metrics,
-        files=None,
-        params=None,
-        labels=None,
-        unit="",
+        files: Mapping[str, str] = NOTHING,
+        params: Mapping[str, str] = NOTHING,
+        labels: Mapping[str, Any] = NOTHING,
+        unit: str = "",
     ) -> Record:
-        """The record of the whole stage; `files` maps the names of artifacts in MLflow to texts.
+        """The record of the whole stage. `files` maps the names of artifacts in MLflow to texts.
 
-        Its note has these paragraphs, the command that reproduces the stage, and a figure if there is a report.
+        Its description has these paragraphs, the command that reproduces the stage, and a figure if there is a report.
         """
         paragraphs = [*paragraphs, f"Reproduce: `dvc repro {self.stage.name}`"]
-        files = dict(files or {})
+        files = dict(files)
 
-        figure, title = FIGURES.get(kind(self.stage.name), ("", ""))
-        path = artifacts.figure(figure)
-        if figure and (self.folder / path).exists():
+        presentation = PRESENTATIONS[stage_of(self.stage.name)]
+        path = artifacts.figure(presentation.figure)
+        if presentation.figure and (self.folder / path).exists():
             files[path.name] = artifacts.read_text(self.folder / path)
             address = f"get-artifact?path={path.name}&run_uuid={RUN_ID}"  # MLflow serves an artifact there
-            paragraphs.append(f"![{title}]({address})")
+            paragraphs.append(f"![{presentation.title}]({address})")
 
-        labels = {**(labels or {}), NOTE: "\n\n".join(paragraphs)}
-        return self._record(unit, None, labels, params or {}, metrics, files)
+        labels = {**labels, NOTE: "\n\n".join(paragraphs)}
+        return replace(self.child(unit, labels, params, metrics), parent=None, artifacts=files)
 
-    def _record(self, unit: str, parent: str | None, labels, params, metrics, files) -> Record:
-        key = self.stage.key(unit)
+    def child(
+        self,
+        unit: str,
+        labels: Mapping[str, Any],
+        params: Mapping[str, str],
+        metrics: Metrics,
+    ) -> Record:
+        """The record of a seed, a trial or a curve, with labels and parameters that only this run has."""
         return Record(
             stage=self.stage.name,
             name=name(self.stage.name, unit),
-            key=key,
-            parent=parent,
-            tags=tags(self.stage.name, unit, key, self.labels | labels),
-            params=self.params | params,
+            key=self.stage.key(unit),
+            parent=self.stage.key(),
+            tags=tags(self.stage, unit, {**self.labels, **labels}),
+            params={**self.params, **params},
             metrics=metrics,
             datasets=datasets(self.stage) + self.other_datasets,
-            artifacts=files,
+            artifacts={},
         )

@@ -1,4 +1,7 @@
-"""How far back networks learn to look. One child per architecture and place of the signal; its step is the lag."""
+"""How MLflow shows how far back networks learn to look: one child per architecture and place of the signal.
+
+The step of its metrics is the lag in tokens.
+"""
 
 from pathlib import Path
 
@@ -9,41 +12,28 @@ from pipeline.tracking.run_records import tables
 from pipeline.tracking.run_records.record import Record, RunFamily
 
 CURVE = ("architecture", "signal")  # columns that identify a curve
-METRICS = {"accuracy": "accuracy", "solved": "solved"}
+METRICS = {"accuracy": "accuracy", "solved": "solved"}  # metric -> its column
+TITLE = "**The longest lag, in tokens, that at least half of the seeds learned**"
 
 
 def records(stage: RecordedStage, folder: Path) -> list[Record]:
-    table = artifacts.read_text(folder / artifacts.RETENTION)
-    checks = artifacts.read_text(folder / artifacts.RETENTION_CHECKS)
-    rows = tables.rows(table)
-    for row in rows:
-        row["solved"] = int(row["solved"] == "True")
+    paths = {"retention.csv": artifacts.RETENTION, "checks.csv": artifacts.RETENTION_CHECKS}
+    files = tables.texts(folder, paths)
     family = RunFamily(stage, folder, tables.flat_params(stage.values))
 
-    children = []
-    for curve, rows_of_curve in tables.grouped(rows, *CURVE).items():
-        identity = dict(zip(CURVE, curve, strict=True))
-        metrics = tables.curves(rows_of_curve, "lag_tokens", METRICS)
-        labels = {**identity, "quantity": "retention"}
-        children.append(family.child(" ".join(curve), labels, identity, metrics))
+    children, lines, longest_lags = [], [], {}
+    for curve in tables.lag_curves(files["retention.csv"], CURVE, METRICS):
+        labels = {**curve.identity, "quantity": "retention"}
+        child = family.child(curve.unit, labels, curve.identity, curve.metrics)
+        children.append(child)
 
-    longest_lags = {child.tags["unit"]: _longest_learned_lag(child) for child in children}
-    lines, metrics = [], {}
-    for unit, lag in longest_lags.items():
-        lines.append(f"- {unit}: {lag or 'no lag that was tried'}")
-        metrics[f"retained_tokens/{unit.replace(' ', '-')}"] = lag
+        longest_lag = longest_lag_learned(curve.by_lag("solved"))
+        lines.append(f"- {curve.unit}: {longest_lag or 'no lag that was tried'}")
+        longest_lags[f"retained_tokens/{curve.unit.replace(' ', '-')}"] = longest_lag
 
     parent = family.parent(
-        [
-            "**The longest lag, in tokens, that at least half of the seeds learned**",
-            "\n".join(lines),
-        ],
-        metrics=tables.scalars(metrics),
-        files={"retention.csv": table, "checks.csv": checks},
+        [TITLE, "\n".join(lines)],
+        tables.scalars(longest_lags),
+        files,
     )
     return [parent, *children]
-
-
-def _longest_learned_lag(curve: Record) -> int:
-    """The longest lag that at least half of the seeds learned; 0 where not even the shortest was."""
-    return longest_lag_learned({lag: share for (metric, lag), share in curve.metrics.items() if metric == "solved"})

@@ -1,4 +1,4 @@
-"""Turns tables and parameters into the metrics and parameters of MLflow.
+"""Turns the CSV tables and the parameters of a stage into metrics and parameters of MLflow.
 
 The tables are read with `csv`, so that `track` does not wait for pandas to load.
 """
@@ -8,73 +8,125 @@ import io
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 
-from pipeline.tracking.run_records.record import Metrics, Point, Strings
+from pipeline.storage import artifacts
 
-HISTORY = (  # columns that become curves
-    "train/loss",
-    "train/accuracy",
-    "validation/loss",
-    "validation/accuracy",
-)
+Point = tuple[str, int]  # the name of a metric, and its step
+Metrics = dict[Point, float]
+Strings = dict[str, str]
+Measured = str | float | None  # a number, also as text; an empty text or None where nothing was measured
+
+BOOLEANS: dict[str | float, int] = {"True": 1, "False": 0}
+HISTORY = {  # metric of a learning curve -> its column
+    "train/loss": "train/loss",
+    "train/accuracy": "train/accuracy",
+    "validation/loss": "validation/loss",
+    "validation/accuracy": "validation/accuracy",
+}
 
 
-def rows(text: str) -> list[Strings]:
+def texts(folder: Path, paths: Mapping[str, Path]) -> Strings:
+    """The texts of the files at these paths in the folder, under the same keys. Raises Mistake where one is missing."""
+    return {name: artifacts.read_text(folder / path) for name, path in paths.items()}
+
+
+def rows(text: str) -> list[dict]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def grouped(table: Iterable[dict], *columns: str) -> dict[tuple, list[dict]]:
+def grouped(table: Iterable[dict], columns: Iterable[str]) -> dict[tuple, list[dict]]:
     """The rows by their values in these columns."""
     groups = defaultdict(list)
     for row in table:
         groups[tuple(row[column] for column in columns)].append(row)
-    return dict(groups)
+    return groups
 
 
-def finite(metrics: dict[Point, str | float | None]) -> Metrics:
-    """Without the values that were not measured: an empty field, null, NaN or an infinity."""
-    numbers = {point: float(value) for point, value in metrics.items() if value not in ("", None)}
+def finite(metrics: Mapping[Point, Measured]) -> Metrics:
+    """The values that were measured, as numbers. An empty field, null, NaN or an infinity was not."""
+    numbers = {}
+    for point, value in metrics.items():
+        if value is not None and value != "":
+            numbers[point] = float(BOOLEANS.get(value, value))
     return {point: value for point, value in numbers.items() if math.isfinite(value)}
 
 
-def scalars(values: dict[str, str | float | None]) -> Metrics:
-    """Metrics without a curve, by name; only the values that were measured."""
+def scalars(values: Mapping[str, Measured]) -> Metrics:
+    """The measured values as metrics with the step 0."""
     return finite({(metric, 0): value for metric, value in values.items()})
 
 
-def curves(table: list[dict], step: str, columns: Strings) -> Metrics:
-    """A curve over the column `step` for each metric; `columns` maps the metric to its column.
+def curves(table: Iterable[dict], step: str, columns: Strings) -> Metrics:
+    """A curve over the column `step` for each metric in `columns`, which maps a metric to its column.
 
-    Rows with the same step, one per seed, give their mean.
+    Several rows with the same step, one per seed, give their mean.
     """
     values = defaultdict(list)
     for row in table:
-        lag_or_epoch = int(row[step])
-        points = {(metric, lag_or_epoch): row[column] for metric, column in columns.items()}
+        points = {(metric, int(row[step])): row[column] for metric, column in columns.items()}
         for point, value in finite(points).items():
             values[point].append(value)
 
     return {point: fmean(numbers) for point, numbers in values.items()}
 
 
-def learning_curves(history: list[dict]) -> Metrics:
-    return curves(history, "epoch", dict(zip(HISTORY, HISTORY, strict=True)))
+def learning_curves(history: Iterable[dict]) -> Metrics:
+    return curves(history, "epoch", HISTORY)
 
 
-def flat_params(values: dict, without=lambda key: False) -> Strings:
+@dataclass(frozen=True)
+class LagCurve:
+    """Metrics by lag in tokens, each the mean over seeds.
+
+    Attributes:
+        identity: the columns that identify the curve, with its values.
+        seeds: the number of seeds.
+    """
+
+    identity: Strings
+    metrics: Metrics
+    seeds: int
+
+    @property
+    def unit(self) -> str:
+        return " ".join(self.identity.values())
+
+    def by_lag(self, metric: str) -> dict[int, float]:
+        return {lag: value for (name, lag), value in self.metrics.items() if name == metric}
+
+    def end(self, metric: str) -> tuple[int, float]:
+        """The longest lag, and the value at it."""
+        return max(self.by_lag(metric).items())
+
+
+def lag_curves(text: str, identity: tuple[str, ...], columns: Strings) -> list[LagCurve]:
+    """A curve for each combination of values in the columns `identity`. `columns` maps a metric to its column."""
+    lag_curves = []
+    for values, rows_of_curve in grouped(rows(text), identity).items():
+        curve = LagCurve(
+            identity=dict(zip(identity, values, strict=True)),
+            metrics=curves(rows_of_curve, "lag_tokens", columns),
+            seeds=len({row["seed"] for row in rows_of_curve}),
+        )
+        lag_curves.append(curve)
+    return lag_curves
+
+
+def flat_params(values: Mapping) -> Strings:
     """Parameters by the last part of their keys. A section gives its members: `settings.textbook` `hidden_size`, ..."""
     params = {}
     for key, value in values.items():
-        if not without(key):
-            params |= value if isinstance(value, dict) else {key.rpartition(".")[2]: value}
+        params |= value if isinstance(value, dict) else {key.rpartition(".")[2]: value}
 
     params.pop("from", None)  # the file that holds the settings, which DVC needs and readers do not
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in params.items()}
 
 
 def interval(summary: dict) -> str:
-    """The interval of a mean for a sentence, empty where there is none."""
+    """The end of a sentence about a mean: its 95 % interval. Empty if the summary has no interval."""
     low, high = summary["low"], summary["high"]
     return "" if low is None else f", 95 % interval {low:.4f} to {high:.4f}"

@@ -1,4 +1,4 @@
-"""A trained network: its summary over seeds, and each seed with its learning curves and its scores."""
+"""How MLflow shows a trained network: its summary over seeds, and each seed with its learning curves and its scores."""
 
 import json
 from pathlib import Path
@@ -6,57 +6,78 @@ from pathlib import Path
 from pipeline.storage import artifacts
 from pipeline.storage.dvc_lock import RecordedStage
 from pipeline.tracking.run_records import tables
-from pipeline.tracking.run_records.record import Metrics, Record, RunFamily, datasets
+from pipeline.tracking.run_records.record import Record, RunFamily, datasets
+from pipeline.tracking.run_records.tables import Measured, Metrics, Strings
 
 
-def records(stage: RecordedStage, summary: dict, evaluated: RecordedStage | None, folder: Path) -> list[Record]:
-    """`summary`: the scores of this run in metrics.json, empty where nobody scored these models yet."""
-    run = stage.values[f"train.runs.{stage.item}"]
-    settings = stage.values[f"settings.{run['settings']}"]
-    history = artifacts.read_text(folder / artifacts.history(stage.item))
-    model = artifacts.read_text(folder / artifacts.model(stage.item))
-    best_epochs = json.loads(model)["best_epochs"]
-    rows_by_seed = tables.grouped(tables.rows(history), "seed")
+def records(
+    stage: RecordedStage,
+    summary: dict,
+    evaluated: RecordedStage | None,
+    folder: Path,
+) -> list[Record]:
+    """The run of a training stage and the run of each of its seeds.
 
-    params = {**tables.flat_params(stage.values), "seeds": str(len(rows_by_seed))}
+    `summary` holds the scores of the run in metrics.json. It is empty if these models have no scores yet.
+    """
+    paths = {"history.csv": artifacts.history(stage.item), "model.json": artifacts.model(stage.item)}
+    files = tables.texts(folder, paths)
+    best_epochs = json.loads(files["model.json"])["best_epochs"]
+    rows_by_seed = tables.grouped(tables.rows(files["history.csv"]), ["seed"])
+
+    params = tables.flat_params(stage.values)
+    params["seeds"] = str(len(rows_by_seed))
     params.pop("seed_factor", None)  # `seeds` is the number that it led to
     splits_of_evaluate = datasets(evaluated) if evaluated else []
-    test_split = [dataset for dataset in splits_of_evaluate if dataset[0] == "test"]
-    labels = {
-        "architecture": run["architecture"],
-        "settings": run["settings"],
-        "sequence_length": settings["sequence_length"],
-    }
-    family = RunFamily(stage, folder, params, labels, test_split)
+    family = RunFamily(
+        stage,
+        folder,
+        params,
+        labels(stage),
+        other_datasets=[dataset for dataset in splits_of_evaluate if dataset[0] == "test"],
+    )
 
     kept_epochs = ", ".join(f"{epoch} (seed {seed})" for seed, epoch in best_epochs.items())
     parent = family.parent(
         [*_accuracy(summary), f"Kept epochs: {kept_epochs}"],
-        _summary_metrics(summary),
-        files={"history.csv": history, "model.json": model},
+        _means(summary),
+        files,
     )
+
     children = []
     for (seed,), rows in rows_by_seed.items():
-        scores = _scores_of_seed(summary, seed)
-        scores["best_epoch"] = best_epochs[seed]
+        own = {"seed": seed}
+        scores = {**_scores_of_seed(summary, seed), "best_epoch": best_epochs[seed]}
         metrics = tables.learning_curves(rows) | tables.scalars(scores)
-        children.append(family.child(seed, {"seed": seed}, {"seed": seed}, metrics))
+        children.append(family.child(seed, own, own, metrics))
     return [parent, *children]
 
 
+def labels(stage: RecordedStage) -> Strings:
+    """The tags that tell the networks of one training stage from the networks of another."""
+    run = stage.values[f"train.runs.{stage.item}"]
+    settings = stage.values[f"settings.{run['settings']}"]
+    return {
+        "architecture": run["architecture"],
+        "settings": run["settings"],
+        "sequence_length": str(settings["sequence_length"]),
+    }
+
+
 def baseline(stage: RecordedStage, summary: dict, folder: Path) -> Record:
-    """The linear model of `evaluate`: one deterministic fit, so it has no children."""
+    """The linear model that the stage `evaluate` fits. It has no seeds, so it has no children."""
+    length = stage.values["settings.textbook.sequence_length"]
     labels = {
         "architecture": "tfidf",
         "settings": "none",
-        "sequence_length": stage.values["settings.textbook.sequence_length"],
+        "sequence_length": length,
     }
     family = RunFamily(stage, folder, {"architecture": "tfidf"}, labels)
-    return family.parent(_accuracy(summary), _summary_metrics(summary), unit="tfidf")
+    return family.parent(_accuracy(summary), _means(summary), unit="tfidf")
 
 
 def _accuracy(summary: dict) -> list[str]:
-    """The first paragraph of the note; none without a test accuracy."""
+    """The first paragraph of the description; an empty list without a test accuracy."""
     accuracy = summary.get("test/accuracy")
     if accuracy is None:
         return []
@@ -67,17 +88,17 @@ def _accuracy(summary: dict) -> list[str]:
     return [f"{mean}, {seeds}, {summary['parameters']:,} parameters"]
 
 
-def _summary_metrics(summary: dict) -> Metrics:
+def _means(summary: dict) -> Metrics:
     """The mean of each metric over seeds, under its own name, with its standard deviation and interval."""
-    metrics = {"parameters": summary.get("parameters")}
+    means = {"parameters": summary.get("parameters")}
     for metric, values in _scored(summary).items():
-        metrics[metric] = values["mean"]
+        means[metric] = values["mean"]
         for part in ("sd", "low", "high"):
-            metrics[f"{metric}.{part}"] = values[part]
-    return tables.scalars(metrics)
+            means[f"{metric}.{part}"] = values[part]
+    return tables.scalars(means)
 
 
-def _scores_of_seed(summary: dict, seed: str) -> dict[str, float | None]:
+def _scores_of_seed(summary: dict, seed: str) -> dict[str, Measured]:
     """The scores of one seed. A metric that is a curve too gets `.kept`: it is of the epoch whose weights were kept."""
     scores = {"parameters": summary.get("parameters")}
     for metric, values in _scored(summary).items():

@@ -1,4 +1,4 @@
-"""A search: its choice with the race of the best trials and the regret, and each trial.
+"""How MLflow shows a search: its choice with the race of the best trials and the regret, and each trial.
 
 `race/start` and `race/trial-5` are means over fresh seeds; `race.difference/...` compares with the starting recipe.
 """
@@ -11,62 +11,73 @@ from pipeline.storage import artifacts
 from pipeline.storage.dvc_lock import RecordedStage
 from pipeline.tracking.run_records import tables
 from pipeline.tracking.run_records.record import Record, RunFamily
+from pipeline.tracking.run_records.tables import Measured
 
 
 def records(stage: RecordedStage, folder: Path) -> list[Record]:
-    architecture, space = stage.item, stage.values["tune.space"]
-    trials = artifacts.read_text(folder / artifacts.trials(architecture))
-    tuned = artifacts.read_text(folder / artifacts.tuned(architecture))
-    summary_text = artifacts.read_text(folder / artifacts.tuning_summary(architecture))
-    summary = json.loads(summary_text)
+    architecture = stage.item
+    trials_file, tuned_file = f"{architecture}.csv", f"{architecture}.json"
+    paths = {
+        trials_file: artifacts.trials(architecture),
+        tuned_file: artifacts.tuned(architecture),
+        "summary.json": artifacts.tuning_summary(architecture),
+    }
+    files = tables.texts(folder, paths)
     histories = artifacts.read_text(folder / artifacts.trial_histories(architecture))
-    histories_by_trial = tables.grouped(tables.rows(histories), "trial")
-    rows = tables.rows(trials)
+    histories_by_trial = tables.grouped(tables.rows(histories), ["trial"])
+    trials = tables.rows(files[trials_file])
+    summary = json.loads(files["summary.json"])
 
-    starting_recipe = stage.values[f"settings.{stage.values['tune.settings']}"]
+    params = dict(stage.values)
+    space = params.pop("tune.space")
+    starting_recipe = params[f"settings.{params['tune.settings']}"]
     labels = {
         "architecture": architecture,
         "settings": "tuned",
-        "seed": stage.values["tune.seed"],
+        "seed": params["tune.seed"],
         "sequence_length": starting_recipe["sequence_length"],
     }
-    params = tables.flat_params(stage.values, without=lambda key: key == "tune.space")
-    family = RunFamily(stage, folder, params, labels)
+    family = RunFamily(stage, folder, tables.flat_params(params), labels)
 
-    counts = Counter(sorted(row["state"] for row in rows))
+    counts = Counter(sorted(trial["state"] for trial in trials))
     metrics = _race(summary)
     for state, count in counts.items():
         metrics[f"trials.{state.lower()}"] = count
-    ranges = {f"space.{axis}": json.dumps(values) for axis, values in space.items()}
-    chosen_settings = tables.flat_params(json.loads(tuned)["settings"])
+
+    chosen = tables.flat_params(json.loads(files[tuned_file])["settings"])
+    chosen["chosen"] = _contestant(summary["chosen"])
+    for axis, values in space.items():
+        chosen[f"space.{axis}"] = json.dumps(values)
+
     parent = family.parent(
         _paragraphs(summary, counts),
-        params={**ranges, **chosen_settings, "chosen": _contestant(summary["chosen"])},
-        metrics=tables.scalars(metrics),
-        files={
-            f"{architecture}.csv": trials,
-            f"{architecture}.json": tuned,
-            "summary.json": summary_text,
-        },
+        tables.scalars(metrics),
+        files,
+        params=chosen,
     )
     children = []
-    for row in rows:
-        history = histories_by_trial.get((row["trial"],), [])
-        children.append(_trial(family, row, history, list(space)))
+    for trial in trials:
+        history = histories_by_trial.get((trial["trial"],), [])
+        children.append(_child(family, trial, history, list(space)))
     return [parent, *children]
 
 
-def _trial(family: RunFamily, row: dict[str, str], history: list[dict], axes: list[str]) -> Record:
+def _child(
+    family: RunFamily,
+    trial: dict[str, str],
+    history: list[dict],
+    axes: list[str],
+) -> Record:
     """`validation/accuracy.kept` is the value of the trial: at its rung, or of the last epoch before it diverged."""
     scores = {
-        "validation/accuracy.kept": row["value"],
-        "parameters": row["parameters"],
-        "epochs": row["epochs"],
+        "validation/accuracy.kept": trial["value"],
+        "parameters": trial["parameters"],
+        "epochs": trial["epochs"],
     }
     return family.child(
-        row["trial"],
-        labels={"state": row["state"], "reason": row["reason"]},
-        params={name: row[name] for name in (*axes, "trial")},
+        trial["trial"],
+        labels={"state": trial["state"], "reason": trial["reason"]},
+        params={name: trial[name] for name in (*axes, "trial")},
         metrics=tables.learning_curves(history) | tables.scalars(scores),
     )
 
@@ -75,7 +86,7 @@ def _contestant(row: dict) -> str:
     return "start" if row["starting_recipe"] else f"trial-{row['trial']}"
 
 
-def _race(summary: dict) -> dict[str, float | None]:
+def _race(summary: dict) -> dict[str, Measured]:
     """Race and regret. Where the search chose the starting recipe, the regret is 0 and has no interval."""
     regret = summary["regret"]
     metrics = {

@@ -1,4 +1,4 @@
-"""The runs and the model versions that MLflow's store holds.
+"""Reads the runs and the model versions in MLflow's store, with SQL where that is possible.
 
 MLflow takes seconds to import, and `track` runs after every `dvc repro`. So an SQLite store is read with SQL if its
 tables have the version that the queries below were written for. Every other store is read through MLflow.
@@ -7,44 +7,52 @@ tables have the version that the queries below were written for. Every other sto
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pipeline.storage import stores
-from pipeline.tracking import store
-from pipeline.tracking.registered_models import CHAMPION, NAME
+from pipeline.tracking import mlflow_store
+from pipeline.tracking.best_models import CHAMPION, NAME
 
-SCHEMA = "dc11669786a5"  # of MLflow 3.17, as its table `alembic_version` names it; a test compares the installed MLflow
-# problems that runs and versions share
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+SCHEMA = "dc11669786a5"  # the version in MLflow 3.17's table `alembic_version`; a test compares the installed MLflow
+# The problems that runs and versions share.
 MISSING = "is missing"
 NOT_CURRENT = "is not tagged `current`"
 STALE = "is tagged `current`, but no file describes it"
-TAGS = ("key", "record", "current", store.WRITER, store.PARENT)  # these decide whether a run is correct
+TAGS = ("key", "record", "current", mlflow_store.WRITER, mlflow_store.PARENT)  # these decide whether a run is correct
 RUNS = """
-    select run.run_uuid, run.status, tag.key, tag.value
+    select run.run_uuid, run.status, json_group_object(tag.key, tag.value)
     from experiments experiment join runs run using (experiment_id) join tags tag using (run_uuid)
     where run.lifecycle_stage = 'active' and experiment.name in (select value from json_each(?))
     and tag.key in (select value from json_each(?))
+    group by run.run_uuid
     order by run.start_time, run.run_uuid
 """
 VERSIONS = """
-    select version.version, alias.alias is not null, tag.key, tag.value
+    select version.version, json_group_object(tag.key, tag.value) filter (where tag.key is not null), alias.alias
     from model_versions version
     left join model_version_tags tag on tag.name = version.name and tag.version = version.version
     left join registered_model_aliases alias
         on alias.name = version.name and alias.version = version.version and alias.alias = ?
     where version.name = ? and version.current_stage != 'Deleted_Internal'
+    group by version.version
     order by version.version
 """
 
 
 @dataclass(frozen=True)
 class StoredRun:
+    """A run in MLflow's store, with those of its tags that are in TAGS."""
+
     id: str
     status: str
-    tags: dict[str, str]  # only TAGS
+    tags: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -58,36 +66,39 @@ class StoredVersion:
 
 def runs(folder: Path) -> dict[str, list[StoredRun]]:
     """Every run of our experiments by its key, the oldest first. Raises where the store cannot be reached."""
-    rows = rows_of_sqlite(folder, RUNS, json.dumps(store.EXPERIMENT_NAMES), json.dumps(TAGS))
+    rows = rows_of_sqlite(
+        folder,
+        RUNS,
+        json.dumps(mlflow_store.EXPERIMENTS),
+        json.dumps(TAGS),
+    )
     if rows is None:
-        return runs_through_mlflow(*store.opened(folder))
-    tags_by_run = _tags_by_item(rows)
-    return _by_key([StoredRun(*run, tags) for run, tags in tags_by_run.items()])
+        return runs_through_mlflow(*mlflow_store.opened(folder))
+    return _by_key(StoredRun(run, status, json.loads(tags)) for run, status, tags in rows)
 
 
 def versions(folder: Path) -> list[StoredVersion]:
     """Every version of the registered model, the oldest first. Raises where the store cannot be reached."""
     rows = rows_of_sqlite(folder, VERSIONS, CHAMPION, NAME)
     if rows is None:
-        return versions_through_mlflow(store.opened(folder)[0])
-    tags_by_version = _tags_by_item(rows)
-    return [StoredVersion(number, tags, bool(champion)) for (number, champion), tags in tags_by_version.items()]
+        return versions_through_mlflow(mlflow_store.opened(folder)[0])
+    return [StoredVersion(number, json.loads(tags), alias is not None) for number, tags, alias in rows]
 
 
-def runs_through_mlflow(client, experiments: dict[str, str]) -> dict[str, list[StoredRun]]:
+def runs_through_mlflow(client: "MlflowClient", experiments: dict[str, str]) -> dict[str, list[StoredRun]]:
     """`experiments`: the id of each experiment by its name."""
-    query = {
-        "experiment_ids": list(experiments.values()),
-        "order_by": ["attributes.start_time ASC"],
-    }
     stored_runs = []
-    for run in _pages(client.search_runs, **query):
+    for run in _pages(
+        client.search_runs,
+        experiment_ids=list(experiments.values()),
+        order_by=["attributes.start_time ASC"],
+    ):
         tags = {tag: value for tag, value in run.data.tags.items() if tag in TAGS}
         stored_runs.append(StoredRun(run.info.run_id, run.info.status, tags))
     return _by_key(stored_runs)
 
 
-def versions_through_mlflow(client) -> list[StoredVersion]:
+def versions_through_mlflow(client: "MlflowClient") -> list[StoredVersion]:
     name_filter = f"name = '{NAME}'"
     registered = client.search_registered_models(name_filter)
     if not registered:
@@ -95,10 +106,14 @@ def versions_through_mlflow(client) -> list[StoredVersion]:
 
     champion = registered[0].aliases.get(CHAMPION)
     stored_versions = []
-    for version in _pages(client.search_model_versions, filter_string=name_filter):
+    for version in _pages(
+        client.search_model_versions,
+        filter_string=name_filter,
+        order_by=["version_number ASC"],
+    ):
         is_champion = str(version.version) == str(champion)
         stored_versions.append(StoredVersion(int(version.version), dict(version.tags), is_champion))
-    return sorted(stored_versions, key=lambda version: version.number)
+    return stored_versions
 
 
 def rows_of_sqlite(folder: Path, query: str, *values: str) -> list[tuple] | None:
@@ -112,18 +127,11 @@ def rows_of_sqlite(folder: Path, query: str, *values: str) -> list[tuple] | None
             schema = database.execute("select version_num from alembic_version").fetchone()
             return database.execute(query, values).fetchall() if schema == (SCHEMA,) else None
     except sqlite3.DatabaseError:
-        return None  # opening the store through MLflow explains it
+        return None  # the caller opens the store through MLflow, whose error explains the problem
 
 
-def _tags_by_item(rows: list[tuple]) -> dict[tuple, dict[str, str]]:
-    """The first two columns of a row identify its item; the other two are a tag, null where the item has none."""
-    tags_by_item = defaultdict(dict)
-    for first, second, tag, value in rows:
-        tags_by_item[first, second] |= {} if tag is None else {tag: value}
-    return tags_by_item
-
-
-def _pages(search, **query) -> Iterator:
+def _pages(search: Callable, **query: Any) -> Iterator[Any]:
+    """Every result of a search of MLflow's client, which answers with one page at a time."""
     token = None
     while token != "":
         page = search(**query, max_results=1000, page_token=token)
@@ -131,7 +139,7 @@ def _pages(search, **query) -> Iterator:
         token = page.token or ""
 
 
-def _by_key(stored_runs) -> dict[str, list[StoredRun]]:
+def _by_key(stored_runs: Iterable[StoredRun]) -> dict[str, list[StoredRun]]:
     by_key = defaultdict(list)
     for run in stored_runs:
         if "key" in run.tags:

@@ -1,7 +1,7 @@
-"""How MLflow's store is opened, and how one run in it is found, begun and filled.
+"""Opens MLflow's store, and finds, begins and fills one run in it.
 
-MLflow is imported inside functions only: whoever reads an SQLite store does without (store_reader.py).
-The time of a point is the start of its run plus its step in milliseconds, so a point that is logged twice is one point.
+MLflow is imported inside functions only, because sql_reader.py reads an SQLite store without it.
+The time of a point is the start of its run plus its step in milliseconds. So a point that is logged twice is one point.
 """
 
 import json
@@ -12,19 +12,25 @@ import sqlite3
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext, suppress
 from functools import cache
-from itertools import zip_longest
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.storage import artifacts, stores
-from pipeline.tracking.run_records.record import EXPERIMENTS, Dataset, Metrics, Strings
+from pipeline.storage.stages import STAGES
+from pipeline.tracking.run_records.record import NOTHING, Dataset
+from pipeline.tracking.run_records.tables import Metrics, Strings
 
-EXPERIMENT_NAMES = tuple(dict.fromkeys(EXPERIMENTS.values()))
+if TYPE_CHECKING:
+    import mlflow.entities
+    from mlflow import MlflowClient
+
+EXPERIMENTS = tuple(dict.fromkeys(stage.experiment for stage in STAGES if stage.experiment))
 PARENT = "mlflow.parentRunId"
-WRITER = "writer"  # the tag that names the process that lets a run grow: host, number and start
-METRICS_AT_ONCE = 800  # a server takes 1000 items in one request, tags included
-PARAMS_AT_ONCE = 100
+WRITER = "writer"  # the tag that names the process that writes a live run: host, process id and start time
+METRICS_AT_ONCE = 800  # a server takes 1000 items in one request, parameters and tags included
 SYSTEM = "system/"  # prefix of the metrics that MLflow measures of the machine
 ENVIRONMENT = {  # defaults for MLflow; a user's own values win
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -44,7 +50,7 @@ def writer() -> str:
 
 
 def has_died(process_tag: str | None) -> bool:
-    """Whether the process with this tag WRITER has ended. False for a process of another machine: nobody can know."""
+    """Whether the process with this tag WRITER has ended. False for a process on another machine: we cannot know."""
     import psutil
 
     if process_tag is None:
@@ -61,24 +67,24 @@ def has_died(process_tag: str | None) -> bool:
 
 
 @contextmanager
-def measured(run: str, folder: Path):
-    """MLflow's own metrics of this machine (CPU, memory, disk, network, GPU) on this run, every ten seconds."""
+def measured(run: str, folder: Path) -> Iterator[None]:
+    """Adds MLflow's own metrics of this machine (CPU, memory, disk, network, GPU) to this run, every ten seconds."""
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-    logging.getLogger("mlflow.system_metrics").setLevel(logging.CRITICAL)  # `warn` prints one line and that is enough
+    logging.getLogger("mlflow.system_metrics").setLevel(logging.CRITICAL)  # the one line that `warn` prints is enough
     monitor = SystemMetricsMonitor(run, resume_logging=True, tracking_uri=stores.mlflow(folder))
     monitor.start()
     yield
     monitor.finish()
 
 
-def opened(folder: Path):
+def opened(folder: Path) -> tuple["MlflowClient", Strings]:
     """MLflow's client, and the id of each of our experiments by its name. Creates what is missing.
 
-    Raises whatever MLflow raises where it cannot be reached. Several processes that create MLflow's tables at once ruin
-    them, and so does a kill meanwhile. So one process of this project enters at a time, and an SQLite file appears with
-    all its tables. MLflow also retries a broken SQLite file for a minute, so SQLite itself is asked first. A server
-    creates its tables itself.
+    Raises whatever MLflow raises if the store cannot be reached. Several processes that create MLflow's tables at once
+    ruin them, and so does a kill during the creation. So one process of this project enters at a time, and an SQLite
+    file appears with all its tables. MLflow would retry a broken SQLite file for a minute, so we ask SQLite first. A
+    server creates its tables itself.
     """
     for variable, value in ENVIRONMENT.items():
         os.environ.setdefault(variable, value)
@@ -100,15 +106,15 @@ def opened(folder: Path):
 
         client = MlflowClient(url, registry_uri=url)
         artifact_root = None if is_server else path.parent / "mlartifacts"
-        return client, {name: _experiment_id(client, name, artifact_root) for name in EXPERIMENT_NAMES}
+        return client, {name: _experiment_id(client, name, artifact_root) for name in EXPERIMENTS}
 
 
-def _experiment_id(client, name: str, artifact_root: Path | None) -> str:
+def _experiment_id(client: "MlflowClient", name: str, artifact_root: Path | None) -> str:
     from mlflow.exceptions import MlflowException
 
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        location = artifact_root and (artifact_root / name).as_uri()
+        location = (artifact_root / name).as_uri() if artifact_root else None
         try:
             return client.create_experiment(name, artifact_location=location)
         except MlflowException:  # another user of the same server was faster
@@ -122,7 +128,7 @@ def _experiment_id(client, name: str, artifact_root: Path | None) -> str:
 
 
 @contextmanager
-def _locked(path: Path):
+def _locked(path: Path) -> Iterator[None]:
     """One process at a time may open the store at this path."""
     import fcntl
 
@@ -139,7 +145,7 @@ def _create_tables(path: Path) -> None:
     for journal in path.parent.glob(f".writing-*-{path.name}-journal"):
         journal.unlink()
     with artifacts.replaced(path) as temporary:
-        db.upgrade.callback(f"{stores.LOCAL}{temporary}")  # the command `mlflow db upgrade`
+        db.upgrade([f"{stores.LOCAL}{temporary}"], standalone_mode=False)  # the command `mlflow db upgrade`
 
 
 def _check_writable(path: Path) -> None:
@@ -148,28 +154,31 @@ def _check_writable(path: Path) -> None:
         database.execute("rollback")
 
 
-def contradict(stored: dict, values: dict) -> bool:
+def contradict(stored: Mapping, values: Mapping) -> bool:
     """Whether the store has another value for one of these keys."""
     return any(stored.get(key, value) != value for key, value in values.items())
 
 
 class Run:
-    """A run in the store, with the points and parameters that it has. To log one of these again does nothing."""
+    """A run in the store, with its points and parameters. Logging one of them again does nothing."""
 
-    def __init__(self, client, run, points: Metrics):
+    def __init__(self, client: "MlflowClient", run: "mlflow.entities.Run", points: Metrics):
         self.client = client
         self.id = run.info.run_id
         self.start = run.info.start_time
-        self.status = run.info.status
         self.ended = run.info.end_time
         self.params = dict(run.data.params)
         self.tags = dict(run.data.tags)
         self.points = points
 
     @classmethod
-    def find(cls, client, experiment: str, key: str) -> "Run | None":
+    def find(cls, client: "MlflowClient", experiment: str, key: str) -> "Run | None":
         """The oldest run with this tag `key`."""
-        runs = client.search_runs([experiment], f"tags.key = '{key}'", order_by=["attributes.start_time ASC"])
+        runs = client.search_runs(
+            [experiment],
+            f"tags.key = '{key}'",
+            order_by=["attributes.start_time ASC"],
+        )
         if not runs:
             return None
 
@@ -181,27 +190,38 @@ class Run:
         return cls(client, runs[0], points)
 
     @classmethod
-    def begin(cls, client, experiment: str, name: str, tags: Strings, folder: Path) -> "Run":
+    def begin(
+        cls,
+        client: "MlflowClient",
+        experiment: str,
+        name: str,
+        tags: Strings,
+        folder: Path,
+    ) -> "Run":
         run = client.create_run(experiment, tags={**tags, **_git(folder)}, run_name=name)
         return cls(client, run, {})
 
-    def log(self, points: Metrics, params: Strings | None = None, tags=None) -> None:
-        """Logs points, parameters and tags in as few requests as possible, the tags with the last one."""
+    def log(
+        self,
+        points: Metrics,
+        params: Mapping = NOTHING,
+        tags: Mapping = NOTHING,
+    ) -> None:
+        """Logs points, parameters and tags in as few requests as possible, parameters and tags with the last one."""
         from mlflow.entities import Metric, Param, RunTag
 
         new_points = {point: value for point, value in points.items() if point not in self.points}
-        new_metrics = [Metric(name, value, self.start + step, step) for (name, step), value in new_points.items()]
-        new_params = [Param(name, value) for name, value in (params or {}).items() if name not in self.params]
-        run_tags = [RunTag(name, value) for name, value in (tags or {}).items()]
+        metrics = []
+        for (name, step), value in new_points.items():
+            metrics.append(Metric(name, value, self.start + step, step))
+        new_params = [Param(name, value) for name, value in params.items() if name not in self.params]
+        run_tags = [RunTag(name, value) for name, value in tags.items()]
 
-        metric_batches = _batches(new_metrics, METRICS_AT_ONCE)
-        param_batches = _batches(new_params, PARAMS_AT_ONCE)
-        batches = list(zip_longest(metric_batches, param_batches, fillvalue=[])) or [([], [])]
-        last_metrics, last_params = batches.pop()
-        for metric_batch, param_batch in batches:
-            self.client.log_batch(self.id, metric_batch, param_batch)
-        if last_metrics or last_params or run_tags:
-            self.client.log_batch(self.id, last_metrics, last_params, run_tags)
+        while len(metrics) > METRICS_AT_ONCE:
+            self.client.log_batch(self.id, metrics[:METRICS_AT_ONCE])
+            del metrics[:METRICS_AT_ONCE]
+        if metrics or new_params or run_tags:
+            self.client.log_batch(self.id, metrics, new_params, run_tags)
         self.points |= new_points
 
     def log_datasets(self, datasets: list[Dataset]) -> None:
@@ -209,29 +229,21 @@ class Run:
 
         inputs = []
         for context, path, digest in datasets:
-            dataset = Dataset(Path(path).name, digest, "local", json.dumps({"uri": path}))
+            source = json.dumps({"uri": path})
+            dataset = Dataset(Path(path).name, digest, "local", source)
             inputs.append(DatasetInput(dataset, [InputTag("mlflow.data.context", context)]))
         if inputs:
             self.client.log_inputs(self.id, inputs)
 
-    def log_artifacts(self, texts: Strings) -> None:
-        for name, text in texts.items():
-            self.client.log_text(self.id, text, name)
-
-    def delete(self) -> None:
-        self.client.delete_run(self.id)
-
-
-def _batches(items: list, size: int) -> list[list]:
-    return [items[start : start + size] for start in range(0, len(items), size)]
-
 
 @cache  # Git looks at every file, and every new run needs this
 def _git(folder: Path) -> Strings:
-    """The commit, and whether the tree differs from it; nothing outside Git."""
+    """The commit, and whether the tree differs from it, as tags. Empty outside of a Git repository."""
 
     def output(*words: str) -> str:
-        return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+        command = ["git", *words]
+        git = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+        return git.stdout.strip()
 
     try:
         is_dirty = bool(output("status", "--porcelain"))
@@ -244,7 +256,7 @@ def _git(folder: Path) -> Strings:
 
 
 def warn(error: BaseException) -> None:
-    """Prints the one line on stderr that trouble with MLflow may cost."""
+    """Prints one line on stderr. Trouble with MLflow never costs more than that."""
     reason = stores.masked(" ".join(str(error).split()))[:300]
     print(
         f"MLflow: {type(error).__name__}: {reason}; `python -m pipeline track` fills in later",

@@ -1,9 +1,10 @@
-"""The models that MLflow's registry should hold, read from files: the best seed of each network.
+"""Chooses the models that MLflow's registry should hold: the best seed of each network, read from files.
 
-The best seed is the one with the highest validation accuracy, and of equals the lowest. The test split has no say.
+The best seed has the highest validation accuracy; among equals it is the lowest seed. The test split has no say.
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import md5
@@ -13,6 +14,8 @@ from statistics import fmean
 from pipeline.science.statistics.seeds import best_seed
 from pipeline.storage import artifacts
 from pipeline.storage.dvc_lock import RecordedStage, digest
+from pipeline.storage.stages import TRAIN, stage_of
+from pipeline.tracking.run_records import training
 
 NAME = "rnn-for-nlp"  # of the registered model
 CHAMPION = "champion"  # its alias for the best run
@@ -49,7 +52,7 @@ class Model:
 
     @cached_property
     def fingerprint(self) -> str:
-        """The tag `record`: each has one version of the registered model."""
+        """The tag `record`. The registry holds one version of the registered model for each."""
         return digest([self.key, self.scores, self.validation, self.content])
 
     @property
@@ -66,27 +69,29 @@ class Model:
         }
 
 
-def best(stages: list[RecordedStage], evaluated: RecordedStage | None, folder: Path) -> list[Model]:
-    """A model for each of these `train@` stages that has scores; an empty list where `evaluated` is None.
+def read(
+    stages: Iterable[RecordedStage],
+    evaluated: RecordedStage | None,
+    folder: Path,
+) -> list[Model]:
+    """The best seed of each of these stages that trained a network and has scores.
 
-    Raises Mistake where a file is missing.
+    `evaluated` is the stage `evaluate`, None where its scores belong to other models; then the list is empty. Raises
+    Mistake where a file is missing.
     """
     metrics = artifacts.read_json(folder / artifacts.METRICS) if evaluated else {}
     models = []
     for stage in stages:
         summary = metrics.get(stage.item, {})
-        if stage.name.startswith("train@") and METRIC in summary:
+        if stage_of(stage.name) == TRAIN and METRIC in summary:
             models.append(_best_seed(stage, summary[METRIC]["scores"], folder))
     return models
 
 
 def _best_seed(stage: RecordedStage, scores: dict[str, float], folder: Path) -> Model:
-    run = stage.values[f"train.runs.{stage.item}"]
-    settings = stage.values[f"settings.{run['settings']}"]
-    seed = str(best_seed(scores))
-
+    seed = best_seed(scores)
     files = {
-        "weights": artifacts.weights(stage.item, int(seed)),
+        "weights": artifacts.weights(stage.item, seed),
         "card": artifacts.model(stage.item),
         "vocabulary": artifacts.VOCABULARY,
     }
@@ -95,13 +100,9 @@ def _best_seed(stage: RecordedStage, scores: dict[str, float], folder: Path) -> 
 
     return Model(
         run=stage.item,
-        seed=seed,
-        key=stage.key(seed),
-        labels={
-            "architecture": run["architecture"],
-            "settings": run["settings"],
-            "sequence_length": str(settings["sequence_length"]),
-        },
+        seed=str(seed),
+        key=stage.key(str(seed)),
+        labels=training.labels(stage),
         scores=scores,
         validation=stage.deps[artifacts.split("validation").as_posix()],
         files=files,

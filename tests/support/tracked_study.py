@@ -1,0 +1,62 @@
+"""The toy study in a real SQLite store of MLflow: functions that track it, and that read the store with plain SQL."""
+
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+
+from pipeline.storage import dvc_lock, stores
+from pipeline.tracking import best_models, run_records, run_sync, sql_reader
+from tests.support import toy_study
+
+POINTS = (
+    "select m.step, m.value from metrics m join runs r using (run_uuid) "
+    "where r.name = ? and m.key = ? and r.lifecycle_stage = 'active' order by m.step"
+)
+CURRENT = "select r.name from tags t join runs r using (run_uuid) where t.key = 'current' and t.value = 'true'"
+
+
+def records_of(folder: Path, names: Iterable[str] = toy_study.STAGES) -> list[run_records.Record]:
+    stages = dvc_lock.finished(folder)
+    return run_records.read([stages[name] for name in names], stages["evaluate"], folder)
+
+
+def models_of(folder: Path, names: Iterable[str] = toy_study.STAGES) -> list[best_models.Model]:
+    stages = dvc_lock.finished(folder)
+    return best_models.read([stages[name] for name in names], stages["evaluate"], folder)
+
+
+def track(folder: Path) -> None:
+    run_sync.project(records_of(folder), folder)
+
+
+def differences(folder: Path) -> list[str]:
+    runs = sql_reader.runs(folder)
+    differing = run_sync.differences(records_of(folder), runs, stores.is_copy(folder))
+    return [str(difference) for difference in differing]
+
+
+def rows(folder: Path, query: str, *values) -> list[tuple]:
+    with closing(sqlite3.connect(folder / "mlflow.db")) as database:
+        return database.execute(query, values).fetchall()
+
+
+def everything(folder: Path) -> list[str]:
+    """The whole store as SQL statements."""
+    with closing(sqlite3.connect(folder / "mlflow.db")) as database:
+        return list(database.iterdump())
+
+
+def statuses(folder: Path) -> dict[str, str]:
+    """The status of every run by its name."""
+    return dict(rows(folder, "select name, status from runs where lifecycle_stage = 'active'"))
+
+
+def points(folder: Path, run: str, metric: str) -> list[tuple[int, float]]:
+    """The steps and values of a metric of the run with this name."""
+    return rows(folder, POINTS, run, metric)
+
+
+def current(folder: Path) -> set[str]:
+    """The names of the runs with the tag `current`."""
+    return {name for (name,) in rows(folder, CURRENT)}

@@ -1,0 +1,78 @@
+"""Where MLflow's store is, how several users and a kill meet while it is created, and what a warning prints."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.storage import stores
+from pipeline.tracking import live_runs, mlflow_store
+from tests.support.tracked_study import rows
+
+
+def test_runs_go_to_sqlite_at_an_absolute_path_in_the_project(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert stores.mlflow(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.chdir(tmp_path)
+    assert stores.mlflow(Path()) == f"sqlite:///{tmp_path}/mlflow.db"
+
+
+def test_a_chosen_server_is_used_and_a_sqlite_path_starts_at_the_project(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://localhost:5000")
+    assert stores.mlflow(tmp_path) == "http://localhost:5000"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///runs.db")
+    assert stores.mlflow(tmp_path / ".dvc/tmp/exps/abc") == f"sqlite:///{tmp_path}/runs.db"
+
+
+@pytest.mark.parametrize("copy", [".dvc/tmp/exps/abc", ".dvc/tmp/exps/standalone/tmpabc"])
+def test_a_copy_that_dvc_works_in_belongs_to_its_project(tmp_path, monkeypatch, copy):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert stores.home(tmp_path / copy) == tmp_path
+    assert stores.mlflow(tmp_path / copy) == stores.mlflow(tmp_path)
+    assert stores.is_copy(tmp_path / copy)
+    assert not stores.is_copy(tmp_path)
+
+
+def test_several_first_users_at_once_make_one_good_store(empty_store):
+    folder = empty_store.parent
+    assert dict(rows(folder, "select name, artifact_location from experiments where name like 'rnn-%'")) == {
+        name: (folder / "mlartifacts" / name).as_uri() for name in mlflow_store.EXPERIMENTS
+    }
+
+
+def test_a_kill_while_the_store_is_created_leaves_no_broken_store(tmp_path):
+    opening = (
+        "from pathlib import Path; from pipeline.tracking import mlflow_store\n"
+        f"mlflow_store.opened(Path({str(tmp_path)!r}))"
+    )
+    killing = """if True:
+        import os, signal
+        from sqlalchemy import event
+        from sqlalchemy.engine import Engine
+
+        @event.listens_for(Engine, "after_cursor_execute")
+        def kill(connection, cursor, statement, *_):
+            if "CREATE TABLE _alembic_tmp" in statement:  # a table is being rebuilt
+                os.kill(os.getpid(), signal.SIGKILL)
+    """
+    environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
+    users = [[sys.executable, "-c", code] for code in (f"{killing}\n{opening}", opening)]
+    ended = [subprocess.run(user, cwd=live_runs.CODE, env=environment, check=False).returncode for user in users]
+    assert ended == [-signal.SIGKILL, 0]
+    names = rows(tmp_path, "select name from experiments where experiment_id > 0")
+    assert names == [(name,) for name in mlflow_store.EXPERIMENTS]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mlflow.db", "mlflow.db.lock"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://user:s3cret@host:9/", "http://u:s3@cret@host/x", "https://host/x?token=s3cret"],
+)
+def test_secrets_of_a_tracking_uri_are_not_printed(url, capsys):
+    mlflow_store.warn(ConnectionError(f"request to {url} failed"))
+    printed = capsys.readouterr().err
+    assert "host" in printed
+    assert "s3" not in printed

@@ -1,4 +1,4 @@
-"""Pairs of runs; the oracles are textbook examples, the answers of other software, and simulation."""
+"""Comparisons of two runs. The expected values come from textbooks, from other software and from simulation."""
 
 import numpy as np
 import pytest
@@ -42,9 +42,9 @@ def test_the_violation_ratio_of_two_crossing_runs_is_worked_out_by_hand():
 def test_the_violation_ratio_of_two_normals_is_that_of_their_quantiles():
     """Quantile functions z and 0.3 + 1.5 z: the difference 0.3 + 0.5 z is negative below z = -0.6."""
     z = np.random.default_rng(0).standard_normal(200_000)
-    negative = lambda x: np.square(0.3 + 0.5 * x) * stats.norm.pdf(x)  # noqa: E731
     x = np.linspace(-9, -0.6, 100_001)
-    expected = np.trapezoid(negative(x), x) / (0.3**2 + 0.5**2)
+    negative = np.square(0.3 + 0.5 * x) * stats.norm.pdf(x)
+    expected = np.trapezoid(negative, x) / (0.3**2 + 0.5**2)
     assert comparisons.violation_ratio(0.3 + 1.5 * z, z) == pytest.approx(expected, abs=0.005)
 
 
@@ -83,31 +83,36 @@ def test_seeds_needed_are_those_of_cohens_tables_and_of_simulated_studies():
 
 def simulated_power(random, effect, seeds):
     """The share of 40,000 studies that detect this effect with this many seeds per side."""
-    baselines, runs = random.normal(size=(40_000, seeds)), random.normal(effect, size=(40_000, seeds))
+    baselines = random.normal(size=(40_000, seeds))
+    runs = random.normal(effect, size=(40_000, seeds))
     return np.mean(stats.ttest_ind(baselines, runs, axis=1).pvalue < 0.05)
 
 
 def test_the_visible_difference_needs_exactly_the_seeds_there_are():
-    needed = comparisons.seeds_needed([0.80, 0.82, 0.84, 0.81], [0.83, 0.84, 0.85, 0.82], 0.05, 0.8)
-    moved = np.array([0.80, 0.82, 0.84, 0.81]) + needed["visible_difference"] * 1.0001
-    sd_alike = comparisons.seeds_needed([0.80, 0.82, 0.84, 0.81], list(moved), 0.05, 0.8)
+    baseline_R = [0.80, 0.82, 0.84, 0.81]
+    needed = comparisons.seeds_needed(baseline_R, [0.83, 0.84, 0.85, 0.82], 0.05, 0.8)
+    moved_S = np.array(baseline_R) + needed["visible_difference"] * 1.0001
+    sd_alike = comparisons.seeds_needed(baseline_R, list(moved_S), 0.05, 0.8)
     assert sd_alike["seeds_needed"] >= 4
+
     assert comparisons.seeds_needed([1.0, 2.0], [2.0, 1.0], 0.05, 0.8)["seeds_needed"] is None
     rounded = comparisons.seeds_needed([0.1 + 0.2, 0.4, 0.5], [0.3, 0.4, 0.5], 0.05, 0.8)
     assert rounded["seeds_needed"] is None, "means that differ by rounding do not differ"
+
     nothing = {"seeds_needed": None, "visible_difference": None}
     assert comparisons.seeds_needed([1.0, 1.0], [2.0, 2.0], 0.05, 0.8) == nothing
     assert comparisons.seeds_needed([1.0], [2.0], 0.05, 0.8) == nothing
 
 
 def test_the_visible_difference_of_unequal_sides_has_the_declared_power():
-    """12 seeds against 6, scatter alike: simulated studies of Welch's test, as the comparisons use it."""
+    """Simulates studies of 12 seeds against 6 with equal variation, by Welch's test, as the comparisons use it."""
     random = np.random.default_rng(0)
-    baseline_R, run_S = random.normal(size=12), random.normal(size=6)
-    baseline_R, run_S = ((side - side.mean()) / side.std(ddof=1) for side in (baseline_R, run_S))
+    baseline_R = stats.zscore(random.normal(size=12), ddof=1)
+    run_S = stats.zscore(random.normal(size=6), ddof=1)
     visible = comparisons.seeds_needed(list(baseline_R), list(run_S + 1), 0.05, 0.8)["visible_difference"]
 
-    baselines, runs = random.normal(size=(20_000, 12)), random.normal(visible, size=(20_000, 6))
+    baselines = random.normal(size=(20_000, 12))
+    runs = random.normal(visible, size=(20_000, 6))
     p = stats.ttest_ind(runs, baselines, axis=1, equal_var=False).pvalue
     assert 0.78 < np.mean(p < 0.05) < 0.82
 
@@ -117,8 +122,7 @@ def test_the_visible_difference_of_unequal_sides_has_the_declared_power():
 
 def test_sides_of_equal_size_see_the_effect_of_cohens_tables():
     """Two sides of 26 seeds see 0.8 standard deviations (table 2.4.1)."""
-    side = np.random.default_rng(0).normal(size=26)
-    side = (side - side.mean()) / side.std(ddof=1)
+    side = stats.zscore(np.random.default_rng(0).normal(size=26), ddof=1)
     needed = comparisons.seeds_needed(list(side), list(side + 1), 0.05, 0.8)
     assert needed["visible_difference"] == pytest.approx(0.8, abs=0.01)
 

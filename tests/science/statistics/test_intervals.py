@@ -1,4 +1,4 @@
-"""Means and differences over seeds; the oracles are t tables, other software and simulation."""
+"""Means and differences over seeds. The expected values come from t tables, other software and simulation."""
 
 import numpy as np
 import pytest

@@ -237,10 +237,8 @@ def _smallest_width(examples: Examples, widths: list[int]) -> np.ndarray:
 def _even_batch_size(reviews: int, most: int) -> int:
     """Returns the largest batch size up to `most` that divides the reviews, or `most` if only small ones do."""
     size = max(min(most, reviews), 1)
-    for divisor in range(size, size // 2, -1):
-        if reviews % divisor == 0:
-            return divisor
-    return size
+    divisors = (divisor for divisor in range(size, size // 2, -1) if reviews % divisor == 0)
+    return next(divisors, size)
 
 
 def sequential(data: tf.data.Dataset) -> tf.data.Dataset:
@@ -274,8 +272,7 @@ class _Reporting(keras.callbacks.Callback):
             "validation/loss": float(logs["val_loss"]),
             "validation/accuracy": float(logs["val_accuracy"]),
         }
-        losses = row["train/loss"], row["validation/loss"]
-        if not all(map(math.isfinite, losses)):
+        if not math.isfinite(row["train/loss"] + row["validation/loss"]):
             raise Diverged(f"epoch {epoch + 1}: the loss is not a finite number ({row['train/loss']})")
 
         self.rows.append(row)

@@ -33,7 +33,11 @@ class Network:
         self._readout_H = kernel_H1[:, 0].astype(np.float64)
         self._bias = float(bias_1[0])
         vocabulary_size = len(self._encoder_weights[0])
-        self._encode = _compiled_encoder(model.name, settings, vocabulary_size)
+        self._encode = _compiled_encoder(
+            model.name,
+            settings,  # pyright: ignore[reportArgumentType] -- pydantic makes frozen models hashable
+            vocabulary_size,
+        )
 
     def logits(self, tokens_NT: np.ndarray) -> np.ndarray:
         """Returns z_N (float64), the values before the sigmoid. They keep differences between confident reviews."""

@@ -103,7 +103,13 @@ def fitted(
     `updates` is the largest number of updates, on which the learning rate schedule depends. With `recording`, the
     optimizer stores the norm of each batch's gradient in `norms`.
     """
-    model, optimizer_values = compiled(start.name, settings, vocabulary_size, updates, recording)
+    model, optimizer_values = compiled(
+        start.name,
+        settings,  # pyright: ignore[reportArgumentType] -- pydantic makes frozen models hashable
+        vocabulary_size,
+        updates,
+        recording,
+    )
     _assign(model.variables, start.variables)  # includes the random state of dropout
     _assign(model.optimizer.variables, optimizer_values)
 
@@ -264,7 +270,7 @@ class _Reporting(keras.callbacks.Callback):
         self.rows: list[dict] = []
         self._report = report
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]):
         row = {
             "epoch": epoch + 1,
             "train/loss": float(logs["loss"]),

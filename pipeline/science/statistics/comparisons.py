@@ -34,7 +34,7 @@ def family(
 
     `right` maps a run to the boolean array that `right_SN` returns.
     """
-    pairs = []
+    pairs: list[tuple[Scores, Scores]] = []
     for row in compared:
         baseline_R = scoring.scores_over_seeds(metrics, row["baseline"], row["metric"])
         run_S = scoring.scores_over_seeds(metrics, row["run"], row["metric"])

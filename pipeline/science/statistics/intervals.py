@@ -4,6 +4,7 @@ Seeds of two runs are not pairs, so differences get Welch's interval. Axes: S se
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -44,8 +45,8 @@ def over_seeds(score_by_seed: Mapping[int, float]) -> dict:
     }
 
 
-def welch(baseline_R: Sequence[float], run_S: Sequence[float]):
-    """Returns Welch's t test of run against baseline, as scipy's result.
+def welch(baseline_R: Sequence[float], run_S: Sequence[float]) -> Any:
+    """Returns Welch's t test of run against baseline, as scipy's result, whose type scipy makes at run time.
 
     Returns None if a side has one seed or neither side varies. Such seeds do not show how the next seed would vary.
     """
@@ -76,7 +77,7 @@ def difference(baseline_R: Iterable[float], run_S: Iterable[float]) -> dict:
 def squared_error(score_S: Iterable[float]) -> float:
     """Returns the squared standard error of a mean over at least two seeds."""
     score_S = list(score_S)
-    return np.var(score_S, ddof=1) / len(score_S)
+    return float(np.var(score_S, ddof=1) / len(score_S))
 
 
 def standard_error(baseline_R: Iterable[float], run_S: Iterable[float]) -> float:

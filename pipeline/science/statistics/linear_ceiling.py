@@ -30,7 +30,7 @@ def tfidf_probabilities(model: "Pipeline", tokens_NT: np.ndarray) -> np.ndarray:
 
 def tfidf_parameters(model: "Pipeline") -> int:
     """Returns the number of fitted weights."""
-    regression = model[-1]
+    _, regression = model.steps[-1]
     return int(regression.coef_.size + regression.intercept_.size)
 
 

@@ -93,7 +93,8 @@ class Network:
 def _tanh_step(weights, states, tokens):
     input_VH, recurrent_HH = weights
     (h,) = states
-    return (tf.tanh(tf.gather(input_VH, tokens) + tf.tensordot(h, recurrent_HH, 1)),)
+    sum_H = tf.gather(input_VH, tokens) + tf.tensordot(h, recurrent_HH, 1)
+    return (tf.tanh(sum_H),)
 
 
 def _lstm_step(weights, states, tokens):
@@ -132,7 +133,8 @@ def _last_states(cell: Cell, embedding_VD, weights, tokens_TN, positions: list[i
     cell_weights = tf.constant(embedding_VD @ kernel_DG + bias_G), tf.constant(recurrent_HG)
     tokens_TN = tf.constant(tokens_TN)
 
-    states = (tf.zeros((1, tokens_TN.shape[1], len(recurrent_HG))),) * cell.states
+    zeros_1NH = tf.zeros((1, tokens_TN.shape[1], len(recurrent_HG)))
+    states = (zeros_1NH,) * cell.states
     tokens_read = 0
     last_by_position = {}
 

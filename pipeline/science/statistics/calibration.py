@@ -81,7 +81,8 @@ def _failed_seeds(score_by_seed: dict[str, float], learned_above: float) -> dict
 
 def _labels_and_probabilities(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Returns labels_N and probability_SN of the test split."""
-    rows_by_seed = [rows for _, rows in predictions[predictions["split"] == "test"].groupby("seed")]
+    test_rows = predictions[predictions["split"] == "test"]
+    rows_by_seed = [rows for _, rows in test_rows.groupby("seed")]
     probability_SN = np.stack([rows["probability"].to_numpy(float) for rows in rows_by_seed])
     return rows_by_seed[0]["label"].to_numpy(), probability_SN
 
@@ -93,7 +94,8 @@ def bins_SN(probability_SN: np.ndarray, bins: int) -> np.ndarray:
     """
     order_SN = np.argsort(probability_SN, axis=1, kind="stable")
     parts = np.array_split(order_SN[0], min(bins, order_SN.shape[1]))
-    bin_by_rank_N = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    sizes = [len(part) for part in parts]
+    bin_by_rank_N = np.repeat(np.arange(len(parts)), sizes)
 
     bin_SN = np.empty_like(order_SN)
     np.put_along_axis(bin_SN, order_SN, bin_by_rank_N[None], axis=1)
@@ -114,7 +116,8 @@ def calibration_error(
     """
     seeds, reviews = probability_SN.shape
     bins = min(bins, reviews)
-    cell_SN = bins_SN(probability_SN, bins) + np.arange(seeds)[:, None] * bins
+    first_cell_S1 = np.arange(seeds)[:, None] * bins
+    cell_SN = bins_SN(probability_SN, bins) + first_cell_S1
     cells = cell_SN.ravel()
 
     # Row (seed, bin) holds label minus probability of its reviews, so its sum over a resample is one product.

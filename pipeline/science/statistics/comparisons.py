@@ -48,7 +48,8 @@ def family(
 
     rows = []
     for row, pair, p, p_holm in zip(compared, pairs, p_values_F, corrected_F, strict=True):
-        gain_N = right[row["run"]].mean(0) - right[row["baseline"]].mean(0)
+        baseline, run = row["baseline"], row["run"]
+        gain_N = right[run].mean(0) - right[baseline].mean(0)
         rows.append(
             {
                 **row,
@@ -57,14 +58,19 @@ def family(
                 "aso_epsilon": almost_stochastic_order(*pair, confidence),
                 **seeds_needed(*pair, alpha, power),
                 **over_reviews(gain_N),
-                "mcnemar": _mcnemar_of_best_seeds(row["baseline"], row["run"], metrics, right),
+                "mcnemar": _mcnemar_of_best_seeds(baseline, run, metrics, right),
             }
         )
 
     return rows
 
 
-def _mcnemar_of_best_seeds(baseline: str, run: str, metrics: dict[str, dict], right: dict[str, np.ndarray]) -> dict:
+def _mcnemar_of_best_seeds(
+    baseline: str,
+    run: str,
+    metrics: dict[str, dict],
+    right: dict[str, np.ndarray],
+) -> dict:
     baseline_seed = best_seed(metrics[baseline]["validation/accuracy"]["scores"])
     run_seed = best_seed(metrics[run]["validation/accuracy"]["scores"])
 
@@ -97,7 +103,8 @@ def holm(p_values_F: list[float | None]) -> list[float | None]:
 
     adjusted_F = np.empty_like(p_F)
     adjusted_F[order_F] = np.maximum.accumulate(p_F[order_F] * factors_F).clip(max=1.0)
-    return [None if p is None else float(adjusted) for p, adjusted in zip(p_values_F, adjusted_F, strict=True)]
+    pairs = zip(p_values_F, adjusted_F.tolist(), strict=True)
+    return [None if p is None else adjusted for p, adjusted in pairs]
 
 
 def violation_ratio(run_XS: np.ndarray, baseline_XR: np.ndarray) -> np.ndarray:
@@ -117,7 +124,9 @@ def violation_ratio(run_XS: np.ndarray, baseline_XR: np.ndarray) -> np.ndarray:
 
     run_step_Q = (middles_Q * seeds).astype(int)
     baseline_step_Q = (middles_Q * baseline_seeds).astype(int)
-    gap_XQ = np.sort(run_XS)[..., run_step_Q] - np.sort(baseline_XR)[..., baseline_step_Q]
+    run_XQ = np.sort(run_XS)[..., run_step_Q]
+    baseline_XQ = np.sort(baseline_XR)[..., baseline_step_Q]
+    gap_XQ = run_XQ - baseline_XQ
 
     squares_XQ = gap_XQ**2 * widths_Q
     distance_X = squares_XQ.sum(-1)
@@ -150,7 +159,8 @@ def visible_shift(freedom: float, alpha: float, power: float) -> float:
     It comes from the noncentral t distribution (Cohen 1988). We ignore the tiny chance to detect the difference on the
     wrong side.
     """
-    return float(special.nctdtrinc(freedom, 1 - power, stats.t.ppf(1 - alpha / 2, freedom)))
+    critical_t = stats.t.ppf(1 - alpha / 2, freedom)
+    return float(special.nctdtrinc(freedom, 1 - power, critical_t))
 
 
 def seeds_needed(
@@ -168,7 +178,8 @@ def seeds_needed(
     if intervals.welch(baseline_R, run_S) is None:
         return {"seeds_needed": None, "visible_difference": None}
 
-    sd = np.sqrt((np.var(baseline_R, ddof=1) + np.var(run_S, ddof=1)) / 2)
+    variance = (np.var(baseline_R, ddof=1) + np.var(run_S, ddof=1)) / 2
+    sd = np.sqrt(variance)
     effect = abs(np.mean(run_S) - np.mean(baseline_R)) / sd
 
     # Degrees of freedom as in Welch 1947.

@@ -50,8 +50,11 @@ def welch(baseline_R: Sequence[float], run_S: Sequence[float]) -> Any:
 
     Returns None if a side has one seed or neither side varies. Such seeds do not show how the next seed would vary.
     """
-    if min(len(baseline_R), len(run_S)) < 2 or np.ptp(baseline_R) == np.ptp(run_S) == 0:
+    if min(len(baseline_R), len(run_S)) < 2:
         return None
+    if np.ptp(baseline_R) == np.ptp(run_S) == 0:
+        return None
+
     return stats.ttest_ind(run_S, baseline_R, equal_var=False)
 
 

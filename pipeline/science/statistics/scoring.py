@@ -61,10 +61,11 @@ def by_metric(predictions: pd.DataFrame) -> dict[str, dict]:
     summaries = {}
 
     for split, metrics in METRICS.items():
-        rows_by_seed = predictions[predictions["split"] == split].groupby("seed")
-        scores_by_seed = {
-            seed: scores(rows["label"].to_numpy(), rows["probability"].to_numpy()) for seed, rows in rows_by_seed
-        }
+        split_rows = predictions[predictions["split"] == split]
+        scores_by_seed = {}
+        for seed, rows in split_rows.groupby("seed"):
+            scores_by_seed[seed] = scores(rows["label"].to_numpy(), rows["probability"].to_numpy())
+
         for metric in metrics:
             values = {seed: seed_scores[metric] for seed, seed_scores in scores_by_seed.items()}
             summaries[f"{split}/{metric}"] = over_seeds(values)

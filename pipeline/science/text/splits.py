@@ -136,7 +136,8 @@ def by_group(texts: pd.Series, reviews: pd.DataFrame, shares: Mapping[str, float
     split_U = np.empty(len(names), dtype=int)
 
     def largest_first(number: int) -> tuple[int, str]:
-        return -counts_UL[number].sum(), hashlib.sha256(names[number].encode()).hexdigest()
+        digest = hashlib.sha256(names[number].encode()).hexdigest()
+        return -counts_UL[number].sum(), digest
 
     for number in sorted(names.index, key=largest_first):
         split = np.argmax((1 - assigned_SL / target_SL) @ counts_UL[number])

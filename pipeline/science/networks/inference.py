@@ -127,7 +127,7 @@ CELLS = {
 def _last_states(cell: Cell, embedding_VD, weights, tokens_TN, positions: list[int], word_W) -> np.ndarray:
     """Returns h_LWNH after the last token, with the token at each position replaced by each word.
 
-    `weights` are those of one recurrent layer: kernel_DG, recurrent_HG, bias_G.
+    `weights` belong to one recurrent layer: kernel_DG, recurrent_HG, bias_G.
     """
     kernel_DG, recurrent_HG, bias_G = weights
     cell_weights = tf.constant(embedding_VD @ kernel_DG + bias_G), tf.constant(recurrent_HG)

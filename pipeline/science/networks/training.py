@@ -134,9 +134,13 @@ def compiled(
     The cache keeps them for the next seed, because compiling takes as long as several epochs.
     """
     model = architectures.build(architecture, settings, vocabulary_size, any_length=settings.mask)
+    learning_rate = settings.learning_rate
+    if settings.learning_rate_schedule == "cosine":
+        learning_rate = keras.optimizers.schedules.CosineDecay(learning_rate, updates)
+
     make_optimizer = partial(Recording, updates) if recording else keras.optimizers.Adam
     optimizer = make_optimizer(
-        _learning_rate(settings, updates),
+        learning_rate,
         global_clipnorm=settings.clip_norm,
         use_ema=settings.weight_averaging is not None,
         ema_momentum=settings.weight_averaging or 0,
@@ -254,12 +258,6 @@ def sequential(data: tf.data.Dataset) -> tf.data.Dataset:
     options.deterministic = True
     options.threading.private_threadpool_size = 1
     return data.with_options(options)
-
-
-def _learning_rate(settings: Settings, updates: int):
-    if settings.learning_rate_schedule == "cosine":
-        return keras.optimizers.schedules.CosineDecay(settings.learning_rate, updates)
-    return settings.learning_rate
 
 
 class _Reporting(keras.callbacks.Callback):

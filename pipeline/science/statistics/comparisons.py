@@ -172,8 +172,8 @@ def seeds_needed(
     """Returns how many seeds a comparison needs, and how small a difference the present seeds detect.
 
     `seeds_needed` is the number of seeds per side that detect this difference, if it and the variation are the true
-    ones. It is None without a difference. `visible_difference` is the difference that the present seeds detect. The
-    sides may have different numbers of seeds. Both are None if `intervals.welch` has no test.
+    ones, or None without a difference. `visible_difference` is the difference that the present seeds detect. The sides
+    may have different numbers of seeds. Both values are missing (None) if `intervals.welch` has no test.
     """
     if intervals.welch(baseline_R, run_S) is None:
         return {"seeds_needed": None, "visible_difference": None}
@@ -214,7 +214,7 @@ def fewest_seeds(effect: float, alpha: float, power: float) -> int | None:
 
 
 def over_reviews(value_N: np.ndarray) -> dict:
-    """Returns the 95 % t interval of a mean over reviews, for fixed networks. It is None if all values are equal."""
+    """Returns the 95 % t interval of a mean over reviews, for fixed networks. Equal values have no interval (None)."""
     if np.ptp(value_N) == 0:
         return {"reviews_low": None, "reviews_high": None}
 

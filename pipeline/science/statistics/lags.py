@@ -16,7 +16,7 @@ NETWORK = ["architecture", "sequence_length", "trained_length", "seed"]
 def reach_of_memory(low_by_lag: Mapping[int, float | None], usable: float) -> int | None:
     """Returns the longest lag up to which every lower bound of the sign accuracy is above `usable`, or None.
 
-    `low_by_lag` holds the lower end of the interval over seeds. It is None or NaN without an interval.
+    `low_by_lag` holds the lower end of the interval over seeds, or None or NaN without an interval.
     """
     reach = None
     for lag, low in sorted(low_by_lag.items()):

@@ -103,7 +103,7 @@ def comparisons(metrics: dict[str, dict], declared: Iterable, metric: str = "tes
 def chance_of_better(baseline_R: Iterable[float], run_S: Iterable[float]) -> dict:
     """Returns P(run > baseline) for one seed of each. A tie counts half (Bouthillier et al. 2021).
 
-    `p_better_low` and `p_better_high` are the 95 % bootstrap interval over seeds. They are None if a side has one seed.
+    `p_better_low` and `p_better_high` are the 95 % bootstrap interval over seeds, or None if a side has one seed.
     """
     baseline_R = np.array(list(baseline_R))
     run_S = np.array(list(run_S))

@@ -35,11 +35,17 @@ def write(folder: Path) -> None:
 
     pipeline = yaml.load(folder / "dvc.yaml")
     gradients = pipeline["stages"]["gradients"]
-    gradients["deps"] = [dep for dep in gradients["deps"] if not re.search(r"models/(bidirectional|lstm)", dep)]
-    gradients["params"] = [key for key in gradients["params"] if not re.search(r"runs\.(bidirectional|lstm)", str(key))]
+    gradients["deps"] = [dep for dep in gradients["deps"] if not _is_of_another_run(dep)]
+    gradients["params"] = [key for key in gradients["params"] if not _is_of_another_run(key)]
     yaml.dump(pipeline, folder / "dvc.yaml")
 
     forget_results(folder)
+
+
+def _is_of_another_run(entry) -> bool:
+    """Returns whether an entry of dvc.yaml is the model or the params of a run that the small study lacks."""
+    run = re.fullmatch(r"(?:artifacts/models/|train\.runs\.)(.+)", str(entry))
+    return run is not None and run[1] not in RUNS
 
 
 def compute(study: Study, **environment: str) -> None:

@@ -1,1 +1,1 @@
-"""The four architectures: how they are built, trained and evaluated."""
+"""The architectures: how they are built, trained and evaluated."""

@@ -1,4 +1,4 @@
-"""The four architectures. They share one frame and differ only in the encoder.
+"""The architectures. They share one frame and differ only in the encoder.
 
 Axes: N reviews, T tokens, D embedding dimensions, H hidden units.
 """

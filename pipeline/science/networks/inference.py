@@ -1,9 +1,11 @@
 """Logits and probabilities from trained weights.
 
 Axes: N reviews, T tokens, D embedding dimensions, V words of the vocabulary, W replacement words, L lags, H units of
-the encoder, G units times gates (in Keras' order: i, f, g, o).
+the encoder, G units times gates.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 
 import keras
@@ -31,7 +33,11 @@ class Network:
         self._readout_H = kernel_H1[:, 0].astype(np.float64)
         self._bias = float(bias_1[0])
         vocabulary_size = len(self._encoder_weights[0])
-        self._encode = _compiled_encoder(model.name, settings, vocabulary_size)
+        self._encode = _compiled_encoder(
+            model.name,
+            settings,  # pyright: ignore[reportArgumentType] -- pydantic makes frozen models hashable
+            vocabulary_size,
+        )
 
     def logits(self, tokens_NT: np.ndarray) -> np.ndarray:
         """Returns z_N (float64), the values before the sigmoid. They keep differences between confident reviews."""
@@ -55,19 +61,20 @@ class Network:
     ) -> np.ndarray:
         """Returns z_LWN (float64) of the reviews after replacing the token at each lag by each word.
 
-        A recurrent network starts from its state before the replaced token and reads only the tokens from there on.
-        Reviews and words must not contain padding, so a mask makes no difference.
+        A network in CELLS starts from its state before the replaced token and reads only the tokens from there on. Any
+        other network reads whole reviews. Reviews and words must not contain padding, so a mask makes no difference.
         """
-        if self._architecture == "feedforward":
+        if self._architecture not in CELLS:
             return np.stack([self._logits_of_whole_reviews(tokens_NT, lag, word_W) for lag in lag_L])
 
-        embedding_VD, *cells = self._encoder_weights
+        embedding_VD, *weights = self._encoder_weights
+        cell = CELLS[self._architecture]
         tokens_TN = tokens_NT.T
         positions = [len(tokens_TN) - 1 - lag for lag in lag_L]
-        encoded_LWNH = _last_states(embedding_VD, cells[:3], tokens_TN, positions, word_W)
+        encoded_LWNH = _last_states(cell, embedding_VD, weights[:3], tokens_TN, positions, word_W)
 
         if self._architecture == "bidirectional":  # in the reversed review, the token at lag k has position k
-            backward_LWNH = _last_states(embedding_VD, cells[3:], tokens_TN[::-1], lag_L, word_W)
+            backward_LWNH = _last_states(cell, embedding_VD, weights[3:], tokens_TN[::-1], lag_L, word_W)
             encoded_LWNH = np.concatenate([encoded_LWNH, backward_LWNH], axis=-1)
 
         return self._read_out(encoded_LWNH)
@@ -83,56 +90,78 @@ class Network:
         return encoded_H.astype(np.float64) @ self._readout_H + self._bias
 
 
-def _last_states(embedding_VD, cell, tokens_TN, positions: list[int], word_W) -> np.ndarray:
+def _tanh_step(weights, states, tokens):
+    input_VH, recurrent_HH = weights
+    (h,) = states
+    sum_H = tf.gather(input_VH, tokens) + tf.tensordot(h, recurrent_HH, 1)
+    return (tf.tanh(sum_H),)
+
+
+def _lstm_step(weights, states, tokens):
+    input_VG, recurrent_HG = weights
+    h, c = states
+    gates = tf.gather(input_VG, tokens) + tf.tensordot(h, recurrent_HG, 1)
+    i, f, g, o = tf.split(gates, 4, axis=-1)
+    c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
+    return tf.sigmoid(o) * tf.tanh(c), c
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A recurrent layer as a function of one token: `step(weights, states, tokens)` returns the next states, h first.
+
+    `weights` are input_VG, which is x W + b of each word, and recurrent_HG, both in Keras' order of gates.
+    """
+
+    step: Callable
+    states: int
+
+
+CELLS = {
+    "vanilla": Cell(_tanh_step, states=1),
+    "bidirectional": Cell(_tanh_step, states=1),
+    "lstm": Cell(_lstm_step, states=2),
+}
+
+
+def _last_states(cell: Cell, embedding_VD, weights, tokens_TN, positions: list[int], word_W) -> np.ndarray:
     """Returns h_LWNH after the last token, with the token at each position replaced by each word.
 
-    `cell` holds the weights of one recurrent layer: kernel_DG, recurrent_HG, bias_G.
+    `weights` belong to one recurrent layer: kernel_DG, recurrent_HG, bias_G.
     """
-    kernel_DG, recurrent_HG, bias_G = cell
-    units, gated_units = recurrent_HG.shape
-    weights = tf.constant(embedding_VD @ kernel_DG + bias_G), tf.constant(recurrent_HG)
+    kernel_DG, recurrent_HG, bias_G = weights
+    cell_weights = tf.constant(embedding_VD @ kernel_DG + bias_G), tf.constant(recurrent_HG)
     tokens_TN = tf.constant(tokens_TN)
 
-    zeros_1NH = tf.zeros((1, tokens_TN.shape[1], units))
-    states = (zeros_1NH, zeros_1NH) if gated_units > units else (zeros_1NH,)
+    zeros_1NH = tf.zeros((1, tokens_TN.shape[1], len(recurrent_HG)))
+    states = (zeros_1NH,) * cell.states
     tokens_read = 0
     last_by_position = {}
 
     for position in sorted(positions):
         if tokens_read < position:
             unread = tf.constant([tokens_read + 1, position])
-            states = _read(weights, states, tokens_TN[None, tokens_read], tokens_TN, unread)
+            states = _read(cell.step, cell_weights, states, tokens_TN[None, tokens_read], tokens_TN, unread)
             tokens_read = position
 
         unread = tf.constant([position + 1, len(tokens_TN)])
-        last_WNH, *_ = _read(weights, states, word_W[:, None], tokens_TN, unread)
+        last_WNH, *_ = _read(cell.step, cell_weights, states, word_W[:, None], tokens_TN, unread)
         last_by_position[position] = last_WNH
 
     return np.stack([last_by_position[position] for position in positions])
 
 
 @tf.function(jit_compile=True)
-def _read(weights, states, first, tokens_TN, unread):
+def _read(step, weights, states, first, tokens_TN, unread):
     """Returns the states after the token `first` and then the tokens from unread[0] to unread[1] - 1.
 
-    `states` are (h,) of a tanh cell or (h, c) of an LSTM. `first` has axes 1N, or W1 for the same word in every review.
-    `unread` is a tensor, so XLA compiles once for all lags.
+    `first` has axes 1N, or W1 for the same word in every review. `unread` is a tensor, so XLA compiles once for all
+    lags.
     """
-    input_VG, recurrent_HG = weights
-
-    def step(states, tokens):
-        gates = tf.gather(input_VG, tokens) + tf.tensordot(states[0], recurrent_HG, 1)
-        if len(states) == 1:
-            return (tf.tanh(gates),)
-
-        i, f, g, o = tf.split(gates, 4, axis=-1)
-        c = tf.sigmoid(f) * states[1] + tf.sigmoid(i) * tf.tanh(g)
-        return tf.sigmoid(o) * tf.tanh(c), c
-
     _, states = tf.while_loop(
         lambda position, _: position < unread[1],
-        lambda position, states: (position + 1, step(states, tf.gather(tokens_TN, position))),
-        (unread[0], step(states, first)),
+        lambda position, states: (position + 1, step(weights, states, tf.gather(tokens_TN, position))),
+        (unread[0], step(weights, states, first)),
     )
     return states
 

@@ -28,6 +28,8 @@ def examples(split: pd.DataFrame, sequence_length: int) -> Examples:
 def rectangle(token_lists: Iterable[np.ndarray], sequence_length: int) -> np.ndarray:
     """Returns the last `sequence_length` ids of each review as tokens_NT (int32), with PADDING in front.
 
+    `keras.utils.pad_sequences` returns the same. It needs TensorFlow, which processes that do not train never import.
+
     >>> rectangle([[5, 6, 7], [8]], 2)
     array([[6, 7],
            [0, 8]], dtype=int32)

@@ -35,8 +35,17 @@ class SimpleRNN(keras.layers.SimpleRNN):
 
         x_TND = tf.transpose(sequences, (1, 0, 2))
         real_T1N = None if mask is None else tf.transpose(mask)[:, None, :]
-        weights = map(tf.convert_to_tensor, (self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias))
-        last_NH = last_state(x_TND, *weights, initial_state[0], real_T1N, self.go_backwards)
+        weights = self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias
+        kernel_DH, recurrent_HH, bias_H = map(tf.convert_to_tensor, weights)
+        last_NH = last_state(
+            x_TND,
+            kernel_DH,
+            recurrent_HH,
+            bias_H,
+            initial_state[0],
+            real_T1N,
+            self.go_backwards,
+        )
         return last_NH, last_NH[:, None], [last_NH]
 
 

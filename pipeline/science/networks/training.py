@@ -103,7 +103,13 @@ def fitted(
     `updates` is the largest number of updates, on which the learning rate schedule depends. With `recording`, the
     optimizer stores the norm of each batch's gradient in `norms`.
     """
-    model, optimizer_values = compiled(start.name, settings, vocabulary_size, updates, recording)
+    model, optimizer_values = compiled(
+        start.name,
+        settings,  # pyright: ignore[reportArgumentType] -- pydantic makes frozen models hashable
+        vocabulary_size,
+        updates,
+        recording,
+    )
     _assign(model.variables, start.variables)  # includes the random state of dropout
     _assign(model.optimizer.variables, optimizer_values)
 
@@ -128,9 +134,13 @@ def compiled(
     The cache keeps them for the next seed, because compiling takes as long as several epochs.
     """
     model = architectures.build(architecture, settings, vocabulary_size, any_length=settings.mask)
+    learning_rate = settings.learning_rate
+    if settings.learning_rate_schedule == "cosine":
+        learning_rate = keras.optimizers.schedules.CosineDecay(learning_rate, updates)
+
     make_optimizer = partial(Recording, updates) if recording else keras.optimizers.Adam
     optimizer = make_optimizer(
-        _learning_rate(settings, updates),
+        learning_rate,
         global_clipnorm=settings.clip_norm,
         use_ema=settings.weight_averaging is not None,
         ema_momentum=settings.weight_averaging or 0,
@@ -237,10 +247,8 @@ def _smallest_width(examples: Examples, widths: list[int]) -> np.ndarray:
 def _even_batch_size(reviews: int, most: int) -> int:
     """Returns the largest batch size up to `most` that divides the reviews, or `most` if only small ones do."""
     size = max(min(most, reviews), 1)
-    for divisor in range(size, size // 2, -1):
-        if reviews % divisor == 0:
-            return divisor
-    return size
+    divisors = (divisor for divisor in range(size, size // 2, -1) if reviews % divisor == 0)
+    return next(divisors, size)
 
 
 def sequential(data: tf.data.Dataset) -> tf.data.Dataset:
@@ -252,12 +260,6 @@ def sequential(data: tf.data.Dataset) -> tf.data.Dataset:
     return data.with_options(options)
 
 
-def _learning_rate(settings: Settings, updates: int):
-    if settings.learning_rate_schedule == "cosine":
-        return keras.optimizers.schedules.CosineDecay(settings.learning_rate, updates)
-    return settings.learning_rate
-
-
 class _Reporting(keras.callbacks.Callback):
     """Collects and reports each epoch's metrics under the names that files, MLflow and the report use."""
 
@@ -266,7 +268,7 @@ class _Reporting(keras.callbacks.Callback):
         self.rows: list[dict] = []
         self._report = report
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]):
         row = {
             "epoch": epoch + 1,
             "train/loss": float(logs["loss"]),
@@ -274,8 +276,7 @@ class _Reporting(keras.callbacks.Callback):
             "validation/loss": float(logs["val_loss"]),
             "validation/accuracy": float(logs["val_accuracy"]),
         }
-        losses = row["train/loss"], row["validation/loss"]
-        if not all(map(math.isfinite, losses)):
+        if not math.isfinite(row["train/loss"] + row["validation/loss"]):
             raise Diverged(f"epoch {epoch + 1}: the loss is not a finite number ({row['train/loss']})")
 
         self.rows.append(row)

@@ -1,4 +1,4 @@
-"""How reliable the probabilities and seeds of a run are: calibration, accuracy by review length, failed seeds.
+"""The reliability of each run: calibration of its probabilities, accuracy by review length, and failed seeds.
 
 Axes: N reviews, S seeds, K bins, B bootstrap samples.
 """
@@ -15,7 +15,7 @@ RESAMPLES = 1_000
 
 
 def all_finite(run: str, predictions: pd.DataFrame) -> pd.DataFrame:
-    """The predictions; raises Mistake that names run, seed and split where a probability is not a finite number."""
+    """Returns the predictions. Raises Mistake, with each seed and split, if a probability is not a finite number."""
     broken = predictions[~np.isfinite(predictions["probability"])]
     if broken.empty:
         return predictions
@@ -35,22 +35,23 @@ def runs(
     share: float,
     bins: int,
 ) -> pd.DataFrame:
-    """One row per run: the seeds that failed to learn, accuracy over reviews, calibration error; intervals are 95 %.
+    """Returns one row per run: failed seeds, accuracy over reviews, and calibration error. Intervals are 95 %.
 
     A seed has failed if its validation accuracy is below `learned_above`. This bound lies `share` of the way from
     guessing the larger class to the accuracy of the run `ceiling`.
-    `failed_low`, `failed_high`: the exact interval of the share of seeds that fail.
-    `reviews_low`, `reviews_high`: the interval of the accuracy of these networks on other reviews. `ece_low`,
-    `ece_high`: the same for the calibration error.
+
+    - `failed_low`, `failed_high`: the exact interval of the share of seeds that fail.
+    - `reviews_low`, `reviews_high`: the interval of the accuracy of these networks on other reviews.
+    - `ece_low`, `ece_high`: the same for the calibration error.
     """
     positive_share = predictions[ceiling].query("split == 'validation'")["label"].mean()
     guessing = max(positive_share, 1 - positive_share)
     learned_above = guessing + share * (metrics[ceiling]["validation/accuracy"]["mean"] - guessing)
 
     rows = []
-    for run, of_run in predictions.items():
+    for run, run_predictions in predictions.items():
         validation_scores = metrics[run]["validation/accuracy"]["scores"]
-        labels_N, probability_SN = _labels_and_probabilities(of_run)
+        labels_N, probability_SN = _labels_and_probabilities(run_predictions)
         rows.append(
             {
                 "run": run,
@@ -58,7 +59,7 @@ def runs(
                 "learned_above": learned_above,
                 "best_seed": best_seed(validation_scores),
                 "accuracy": metrics[run]["test/accuracy"]["mean"],
-                **comparisons.over_reviews(comparisons.right_SN(of_run).mean(0)),
+                **comparisons.over_reviews(comparisons.right_SN(run_predictions).mean(0)),
                 **calibration_error(labels_N, probability_SN, bins),
             }
         )
@@ -67,45 +68,56 @@ def runs(
 
 
 def _failed_seeds(score_by_seed: dict[str, float], learned_above: float) -> dict:
-    failed = [seed for seed, score in score_by_seed.items() if not score >= learned_above]
-    share = stats.binomtest(len(failed), len(score_by_seed)).proportion_ci(intervals.CONFIDENCE)
+    failed_seeds = [f"seed-{seed}" for seed, score in score_by_seed.items() if not score >= learned_above]
+    share = stats.binomtest(len(failed_seeds), len(score_by_seed)).proportion_ci(intervals.CONFIDENCE)
     return {
         "seeds": len(score_by_seed),
-        "failed": len(failed),
+        "failed": len(failed_seeds),
         "failed_low": share.low,
         "failed_high": share.high,
-        "failed_seeds": " ".join(f"seed-{seed}" for seed in failed),
+        "failed_seeds": " ".join(failed_seeds),
     }
 
 
 def _labels_and_probabilities(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """(label_N, probability_SN) of the test split."""
-    rows_by_seed = [rows for _, rows in predictions[predictions["split"] == "test"].groupby("seed")]
+    """Returns labels_N and probability_SN of the test split."""
+    test_rows = predictions[predictions["split"] == "test"]
+    rows_by_seed = [rows for _, rows in test_rows.groupby("seed")]
     probability_SN = np.stack([rows["probability"].to_numpy(float) for rows in rows_by_seed])
     return rows_by_seed[0]["label"].to_numpy(), probability_SN
 
 
 def bins_SN(probability_SN: np.ndarray, bins: int) -> np.ndarray:
-    """The bin of each review by rank. Bins differ by at most one review, as in `scoring.expected_calibration_error`."""
+    """Returns the bin of each review by the rank of its probability.
+
+    Bins differ in size by at most one review, as in `scoring.expected_calibration_error`.
+    """
     order_SN = np.argsort(probability_SN, axis=1, kind="stable")
     parts = np.array_split(order_SN[0], min(bins, order_SN.shape[1]))
-    bin_by_rank_N = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    sizes = [len(part) for part in parts]
+    bin_by_rank_N = np.repeat(np.arange(len(parts)), sizes)
 
     bin_SN = np.empty_like(order_SN)
     np.put_along_axis(bin_SN, order_SN, bin_by_rank_N[None], axis=1)
     return bin_SN
 
 
-def calibration_error(labels_N: np.ndarray, probability_SN: np.ndarray, bins: int) -> dict:
-    """`ece`, the mean over seeds, with its 95 % interval over reviews, and `ece_if_calibrated`.
+def calibration_error(
+    labels_N: np.ndarray,
+    probability_SN: np.ndarray,
+    bins: int,
+    resamples: int = RESAMPLES,
+) -> dict[str, float]:
+    """Returns `ece`, the mean over seeds, its 95 % interval over reviews, and `ece_if_calibrated`.
 
-    The interval is the basic bootstrap's. Resampling adds scatter that the estimate has too, so both ends are reflected
-    at the estimate. Calibrated probabilities would stay below `ece_if_calibrated` in 95 of 100 tests with this many
-    reviews (Bröcker and Smith 2007, by the normal approximation). So a smaller error is compatible with none.
+    Resampling raises the error as sampling does, so the basic bootstrap reflects both quantiles at the estimate. With
+    this many reviews, calibrated probabilities stay below `ece_if_calibrated` in 95 of 100 tests (Bröcker and Smith
+    2007, by the normal approximation). If `ece` is not above it, `ece_low` is 0.
     """
     seeds, reviews = probability_SN.shape
     bins = min(bins, reviews)
-    cell_SN = bins_SN(probability_SN, bins) + np.arange(seeds)[:, None] * bins
+    first_cell_S1 = np.arange(seeds)[:, None] * bins
+    cell_SN = bins_SN(probability_SN, bins) + first_cell_S1
     cells = cell_SN.ravel()
 
     # Row (seed, bin) holds label minus probability of its reviews, so its sum over a resample is one product.
@@ -115,78 +127,75 @@ def calibration_error(labels_N: np.ndarray, probability_SN: np.ndarray, bins: in
     ece = float(np.abs(gaps.sum(1)).sum() / reviews / seeds)
 
     random = np.random.default_rng(0)
-    chances_N = np.full(reviews, 1 / reviews)
-    drawn_BN = random.multinomial(reviews, chances_N, size=RESAMPLES)
+    drawn_BN = random.multinomial(reviews, np.full(reviews, 1 / reviews), size=resamples)
     ece_B = np.abs(gaps @ drawn_BN.T).sum(0) / reviews / seeds
     tail = (1 - intervals.CONFIDENCE) / 2
     high, low = 2 * ece - np.quantile(ece_B, [tail, 1 - tail])
 
     variance_SN = probability_SN * (1 - probability_SN)
     sd_SK = np.bincount(cells, variance_SN.ravel()).reshape(seeds, -1) ** 0.5
-    noise_BSK = random.standard_normal((RESAMPLES, *sd_SK.shape))
+    noise_BSK = random.standard_normal((resamples, *sd_SK.shape))
     by_chance_BS = np.abs(noise_BSK * sd_SK).sum(-1) / reviews
     by_chance = float(np.quantile(by_chance_BS, intervals.CONFIDENCE, axis=0).mean())
 
-    low = max(float(low), 0.0) if ece > by_chance else 0.0
     return {
         "ece": ece,
-        "ece_low": low,
+        "ece_low": max(float(low), 0.0) if ece > by_chance else 0.0,
         "ece_high": max(float(high), ece),
         "ece_if_calibrated": by_chance,
     }
 
 
 def calibration(predictions: dict[str, pd.DataFrame], bins: int) -> pd.DataFrame:
-    """One row per run, seed and bin of the test split: `reviews`, `mean_probability`, `positive_share`."""
+    """Returns one row per run, seed and bin of the test split: `reviews`, `mean_probability`, `positive_share`."""
     parts = []
 
-    for run, of_run in predictions.items():
-        labels_N, probability_SN = _labels_and_probabilities(of_run)
+    for run, run_predictions in predictions.items():
+        labels_N, probability_SN = _labels_and_probabilities(run_predictions)
         bin_SN = bins_SN(probability_SN, bins)
 
         for seed, probability_N in enumerate(probability_SN):
             reviews = pd.DataFrame({"bin": bin_SN[seed], "probability": probability_N, "label": labels_N})
-            numbers = reviews.groupby("bin", as_index=False).agg(
+            rows = reviews.groupby("bin", as_index=False).agg(
                 reviews=("label", "size"),
                 mean_probability=("probability", "mean"),
                 positive_share=("label", "mean"),
             )
-            parts.append(numbers.assign(run=run, seed=seed))
+            parts.append(rows.assign(run=run, seed=seed))
 
     columns = ["run", "seed", "bin", "reviews", "mean_probability", "positive_share"]
     return pd.concat(parts, ignore_index=True)[columns]
 
 
 def by_length(predictions: dict[str, pd.DataFrame], tokens_N: np.ndarray, ends: list[int]) -> pd.DataFrame:
-    """One row per run and bucket of the length of the whole review; empty buckets are left out.
+    """Returns one row per run and bucket of review length. Buckets without a review have no row.
 
-    `tokens_N` is the length of each test review, `ends` the longest length of each bucket but the last.
+    `tokens_N` is the length of each whole test review, and `ends` the longest length of each bucket but the last.
     Columns: `above_tokens`, `up_to_tokens` (empty in the last bucket), `reviews`, and the mean `accuracy` with its 95 %
     intervals over seeds (`low`, `high`) and over reviews.
     """
-    buckets = list(zip([0, *ends], [*ends, np.inf], strict=True))
     rows = []
 
-    for run, of_run in predictions.items():
-        right_SN = comparisons.right_SN(of_run)
+    for run, run_predictions in predictions.items():
+        right_SN = comparisons.right_SN(run_predictions)
 
-        for above, up_to in buckets:
-            inside_N = (tokens_N > above) & (tokens_N <= up_to)
+        for above, up_to in zip([0, *ends], [*ends, None], strict=True):
+            inside_N = (tokens_N > above) & (tokens_N <= (up_to or np.inf))
             if not inside_N.any():
                 continue
 
-            right_of_bucket_SN = right_SN[:, inside_N]
-            over_seeds = intervals.over_seeds(dict(enumerate(right_of_bucket_SN.mean(1))))
+            right_inside_SN = right_SN[:, inside_N]
+            summary = intervals.over_seeds(dict(enumerate(right_inside_SN.mean(1))))
             rows.append(
                 {
                     "run": run,
                     "above_tokens": above,
-                    "up_to_tokens": up_to if np.isfinite(up_to) else None,
+                    "up_to_tokens": up_to,
                     "reviews": int(inside_N.sum()),
-                    "accuracy": over_seeds["mean"],
-                    "low": over_seeds["low"],
-                    "high": over_seeds["high"],
-                    **comparisons.over_reviews(right_of_bucket_SN.mean(0)),
+                    "accuracy": summary["mean"],
+                    "low": summary["low"],
+                    "high": summary["high"],
+                    **comparisons.over_reviews(right_inside_SN.mean(0)),
                 }
             )
 

@@ -14,27 +14,32 @@ from pipeline.science.statistics import intervals, scoring
 from pipeline.science.statistics.seeds import best_seed
 
 Scores = list[float]  # one per seed
-NO_EFFECT = 1e-6  # in standard deviations: below it two means differ by rounding alone
+NO_EFFECT = 1e-6  # in standard deviations; means that differ by less differ by rounding alone
 
 
 def family(
     compared: list[dict],
-    metrics: dict,
-    right: dict,
+    metrics: dict[str, dict],
+    right: dict[str, np.ndarray],
     alpha: float,
     power: float,
 ) -> list[dict]:
-    """The rows of `scoring.comparisons` with tests that need the other rows, or the single reviews.
+    """Returns the rows of `scoring.comparisons` with tests that need the other rows or the single reviews.
 
     - `p`, `p_holm`: Welch's test over seeds, and its p-value corrected for the family.
     - `aso_epsilon`: almost stochastic order of run over baseline.
-    - `seeds_needed`, `visible_difference`: see `seeds_needed`; both are for one comparison alone at `alpha`.
+    - `seeds_needed`, `visible_difference`: see `seeds_needed`. Both are for one comparison alone at `alpha`.
     - `reviews_low`, `reviews_high`: the interval for these networks on other reviews.
     - `mcnemar`: compares two fixed networks, the best seed of each run by validation accuracy.
 
-    `right` maps a run to a boolean array (seed, review), as `right_SN` gives it.
+    `right` maps a run to the boolean array that `right_SN` returns.
     """
-    pairs = [_scores_of_pair(row, metrics) for row in compared]
+    pairs: list[tuple[Scores, Scores]] = []
+    for row in compared:
+        baseline_R = scoring.scores_over_seeds(metrics, row["baseline"], row["metric"])
+        run_S = scoring.scores_over_seeds(metrics, row["run"], row["metric"])
+        pairs.append((baseline_R, run_S))
+
     p_values_F = [welch_p(*pair) for pair in pairs]
     corrected_F = holm(p_values_F)
 
@@ -43,7 +48,8 @@ def family(
 
     rows = []
     for row, pair, p, p_holm in zip(compared, pairs, p_values_F, corrected_F, strict=True):
-        gain_N = right[row["run"]].mean(0) - right[row["baseline"]].mean(0)
+        baseline, run = row["baseline"], row["run"]
+        gain_N = right[run].mean(0) - right[baseline].mean(0)
         rows.append(
             {
                 **row,
@@ -52,23 +58,19 @@ def family(
                 "aso_epsilon": almost_stochastic_order(*pair, confidence),
                 **seeds_needed(*pair, alpha, power),
                 **over_reviews(gain_N),
-                "mcnemar": _mcnemar_of_best_seeds(row, metrics, right),
+                "mcnemar": _mcnemar_of_best_seeds(baseline, run, metrics, right),
             }
         )
 
     return rows
 
 
-def _scores_of_pair(row: dict, metrics: dict) -> tuple[Scores, Scores]:
-    """The scores of baseline and run in the metric of a comparison, one per seed."""
-    metric = row["metric"]
-    baseline = metrics[row["baseline"]][metric]
-    run = metrics[row["run"]][metric]
-    return list(baseline["scores"].values()), list(run["scores"].values())
-
-
-def _mcnemar_of_best_seeds(row: dict, metrics: dict, right: dict) -> dict:
-    baseline, run = row["baseline"], row["run"]
+def _mcnemar_of_best_seeds(
+    baseline: str,
+    run: str,
+    metrics: dict[str, dict],
+    right: dict[str, np.ndarray],
+) -> dict:
     baseline_seed = best_seed(metrics[baseline]["validation/accuracy"]["scores"])
     run_seed = best_seed(metrics[run]["validation/accuracy"]["scores"])
 
@@ -76,21 +78,21 @@ def _mcnemar_of_best_seeds(row: dict, metrics: dict, right: dict) -> dict:
     return {"baseline_seed": baseline_seed, "run_seed": run_seed, **test}
 
 
-def right_SN(predictions: pd.DataFrame, split: str = "test") -> np.ndarray:
-    """Whether each seed is right about each review at threshold 0.5; reviews in the order of the file."""
-    of_split = predictions[predictions["split"] == split]
-    is_right = (of_split["probability"] > 0.5) == of_split["label"]
-    return np.stack([right.to_numpy() for _, right in is_right.groupby(of_split["seed"])])
+def right_SN(predictions: pd.DataFrame) -> np.ndarray:
+    """Returns whether each seed is right about each test review at threshold 0.5, in the order of the file."""
+    test_rows = predictions[predictions["split"] == "test"]
+    is_right = (test_rows["probability"] > 0.5) == test_rows["label"]
+    return np.stack([right_N.to_numpy() for _, right_N in is_right.groupby(test_rows["seed"])])
 
 
 def welch_p(baseline_R: Scores, run_S: Scores) -> float | None:
-    """The two-sided p-value over seeds; None where `intervals.welch` has no test."""
+    """Returns the two-sided p-value over seeds, or None if `intervals.welch` has no test."""
     test = intervals.welch(baseline_R, run_S)
     return None if test is None else float(test.pvalue)
 
 
 def holm(p_values_F: list[float | None]) -> list[float | None]:
-    """The adjusted p-values of a family (Holm 1979); a comparison without a p-value still counts as a member.
+    """Returns the adjusted p-values of a family (Holm 1979). A comparison without a p-value still counts as a member.
 
     >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03, 0.005])]
     [0.03, 0.06, 0.06, 0.02]
@@ -98,15 +100,15 @@ def holm(p_values_F: list[float | None]) -> list[float | None]:
     p_F = np.array([1.0 if p is None else p for p in p_values_F])
     order_F = np.argsort(p_F, kind="stable")
     factors_F = np.arange(len(p_F), 0, -1)
-    steps_F = np.maximum.accumulate(p_F[order_F] * factors_F).clip(max=1.0)
 
     adjusted_F = np.empty_like(p_F)
-    adjusted_F[order_F] = steps_F
-    return [None if p is None else float(adjusted) for p, adjusted in zip(p_values_F, adjusted_F, strict=True)]
+    adjusted_F[order_F] = np.maximum.accumulate(p_F[order_F] * factors_F).clip(max=1.0)
+    pairs = zip(p_values_F, adjusted_F.tolist(), strict=True)
+    return [None if p is None else adjusted for p, adjusted in pairs]
 
 
 def violation_ratio(run_XS: np.ndarray, baseline_XR: np.ndarray) -> np.ndarray:
-    """The share of the squared Wasserstein distance where the run's quantile is below the baseline's.
+    """Returns the share of the squared Wasserstein distance where the run's quantile is below the baseline's.
 
     0 means that the run is stochastically at least as good, 1 that the baseline is, and 0.5 that both have the same
     scores (del Barrio et al. 2018). The quantile functions are steps, so the integral is an exact sum.
@@ -122,7 +124,9 @@ def violation_ratio(run_XS: np.ndarray, baseline_XR: np.ndarray) -> np.ndarray:
 
     run_step_Q = (middles_Q * seeds).astype(int)
     baseline_step_Q = (middles_Q * baseline_seeds).astype(int)
-    gap_XQ = np.sort(run_XS)[..., run_step_Q] - np.sort(baseline_XR)[..., baseline_step_Q]
+    run_XQ = np.sort(run_XS)[..., run_step_Q]
+    baseline_XQ = np.sort(baseline_XR)[..., baseline_step_Q]
+    gap_XQ = run_XQ - baseline_XQ
 
     squares_XQ = gap_XQ**2 * widths_Q
     distance_X = squares_XQ.sum(-1)
@@ -133,32 +137,30 @@ def violation_ratio(run_XS: np.ndarray, baseline_XR: np.ndarray) -> np.ndarray:
 
 
 def almost_stochastic_order(baseline_R: Scores, run_S: Scores, confidence: float) -> float:
-    """The epsilon of run over baseline: an upper bound of the violation ratio (Dror et al. 2019, equation 10).
+    """Returns the epsilon of run over baseline: an upper bound of the violation ratio (Dror et al. 2019, equation 10).
 
-    Below 0.5 the run almost stochastically dominates the baseline. 0 is dominance of the run, 1 of the baseline.
+    Below 0.5 the run almost stochastically dominates the baseline. At 0 the run dominates it, and at 1 the baseline
+    dominates the run.
     """
-    run_S, baseline_R = np.array(run_S), np.array(baseline_R)
+    scores_S = np.array(run_S)
+    scores_R = np.array(baseline_R)
     random = np.random.default_rng(0)
-    run_BS = scoring.resampled(run_S, random)
-    baseline_BR = scoring.resampled(baseline_R, random)
+    resampled_BS = scoring.resampled(scores_S, random)
+    resampled_BR = scoring.resampled(scores_R, random)
 
-    scatter = violation_ratio(run_BS, baseline_BR).std()
-    margin = stats.norm.ppf(confidence) * scatter
-    return float(np.clip(violation_ratio(run_S, baseline_R) + margin, 0, 1))
+    standard_error = violation_ratio(resampled_BS, resampled_BR).std()
+    margin = stats.norm.ppf(confidence) * standard_error
+    return float(np.clip(violation_ratio(scores_S, scores_R) + margin, 0, 1))
 
 
 def visible_shift(freedom: float, alpha: float, power: float) -> float:
-    """The difference, in its own standard errors, that a two-sided t test detects with this power.
+    """Returns the difference, in its own standard errors, that a two-sided t test detects with this power.
 
-    It comes from the noncentral t distribution (Cohen 1988). The chance to see the difference on the wrong side is too
-    small to count.
+    It comes from the noncentral t distribution (Cohen 1988). We ignore the tiny chance to detect the difference on the
+    wrong side.
     """
-    return float(special.nctdtrinc(freedom, 1 - power, stats.t.ppf(1 - alpha / 2, freedom)))
-
-
-def visible_effect(seeds: int, alpha: float, power: float) -> float:
-    """The detectable difference in standard deviations of one seed, with this many seeds per side."""
-    return visible_shift(2 * seeds - 2, alpha, power) / (seeds / 2) ** 0.5
+    critical_t = stats.t.ppf(1 - alpha / 2, freedom)
+    return float(special.nctdtrinc(freedom, 1 - power, critical_t))
 
 
 def seeds_needed(
@@ -167,16 +169,17 @@ def seeds_needed(
     alpha: float,
     power: float,
 ) -> dict:
-    """How many seeds a comparison needs, and what the present seeds can show.
+    """Returns how many seeds a comparison needs, and how small a difference the present seeds detect.
 
-    `seeds_needed`: seeds per side that detect this difference, if it and the scatter were the true ones; None without
-    a difference. `visible_difference`: the difference that the present seeds detect; the sides may have different
-    numbers of seeds. Both are None where `intervals.welch` has no test.
+    `seeds_needed` is the number of seeds per side that detect this difference, if it and the variation are the true
+    ones, or None without a difference. `visible_difference` is the difference that the present seeds detect. The sides
+    may have different numbers of seeds. Both values are missing (None) if `intervals.welch` has no test.
     """
     if intervals.welch(baseline_R, run_S) is None:
         return {"seeds_needed": None, "visible_difference": None}
 
-    sd = np.sqrt((np.var(baseline_R, ddof=1) + np.var(run_S, ddof=1)) / 2)
+    variance = (np.var(baseline_R, ddof=1) + np.var(run_S, ddof=1)) / 2
+    sd = np.sqrt(variance)
     effect = abs(np.mean(run_S) - np.mean(baseline_R)) / sd
 
     # Degrees of freedom as in Welch 1947.
@@ -184,15 +187,14 @@ def seeds_needed(
     counts = np.array([len(baseline_R), len(run_S)])
     freedom = squared_errors.sum() ** 2 / (squared_errors**2 / (counts - 1)).sum()
 
-    visible = visible_shift(freedom, alpha, power) * intervals.standard_error(baseline_R, run_S)
     return {
         "seeds_needed": fewest_seeds(effect, alpha, power),
-        "visible_difference": visible,
+        "visible_difference": visible_shift(freedom, alpha, power) * intervals.standard_error(baseline_R, run_S),
     }
 
 
 def fewest_seeds(effect: float, alpha: float, power: float) -> int | None:
-    """The fewest seeds per side that detect an effect in standard deviations; None without an effect.
+    """Returns the fewest seeds per side that detect an effect in standard deviations, or None without an effect.
 
     The search goes upwards from the normal approximation.
 
@@ -205,14 +207,14 @@ def fewest_seeds(effect: float, alpha: float, power: float) -> int | None:
     shift = stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power)
     seeds = max(2, int(2 * (shift / effect) ** 2))
 
-    while visible_effect(seeds, alpha, power) > effect:
+    while visible_shift(2 * seeds - 2, alpha, power) / (seeds / 2) ** 0.5 > effect:
         seeds += 1
 
     return seeds
 
 
 def over_reviews(value_N: np.ndarray) -> dict:
-    """The 95 % t interval of a mean over reviews, for fixed networks; None where all reviews have the same value."""
+    """Returns the 95 % t interval of a mean over reviews, for fixed networks. Equal values have no interval (None)."""
     if np.ptp(value_N) == 0:
         return {"reviews_low": None, "reviews_high": None}
 
@@ -224,7 +226,10 @@ def over_reviews(value_N: np.ndarray) -> dict:
 
 
 def mcnemar(baseline_N: np.ndarray, run_N: np.ndarray) -> dict:
-    """The exact test of two fixed networks on the same reviews; it shows nothing about other seeds."""
+    """Returns McNemar's exact test of two fixed networks on the same reviews. It shows nothing about other seeds.
+
+    The booleans of each network are whether it is right about each review.
+    """
     only_baseline = int(np.sum(baseline_N & ~run_N))
     only_run = int(np.sum(run_N & ~baseline_N))
 

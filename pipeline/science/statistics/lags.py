@@ -1,4 +1,4 @@
-"""How far back a network remembers and learns, and how much an early word still moves it.
+"""Three measures by lag: the reach of memory, the longest lag learned, and the effect left of an early word.
 
 The claims, the report and MLflow share these definitions. A lag counts tokens before the last one.
 """
@@ -14,9 +14,9 @@ NETWORK = ["architecture", "sequence_length", "trained_length", "seed"]
 
 
 def reach_of_memory(low_by_lag: Mapping[int, float | None], usable: float) -> int | None:
-    """The longest lag up to which every lower bound of the sign accuracy is above `usable`; None where none is.
+    """Returns the longest lag up to which every lower bound of the sign accuracy is above `usable`, or None.
 
-    `low_by_lag`: the lower end of the interval over seeds, None or NaN without an interval.
+    `low_by_lag` holds the lower end of the interval over seeds, or None or NaN without an interval.
     """
     reach = None
     for lag, low in sorted(low_by_lag.items()):
@@ -27,16 +27,16 @@ def reach_of_memory(low_by_lag: Mapping[int, float | None], usable: float) -> in
 
 
 def longest_lag_learned(share_by_lag: Mapping[int, float]) -> int:
-    """The longest lag that at least half of the seeds learned; 0 where they learned none.
+    """Returns the longest lag that at least half of the seeds learned, or 0 if they learned none.
 
-    `share_by_lag`: the share of seeds that solved the task with one token to keep.
+    `share_by_lag` holds the share of seeds that solved the task with one token to keep.
     """
-    learned = [lag for lag, share in share_by_lag.items() if share >= LEARNED_BY]
-    return int(max(learned, default=0))
+    learned_lags = [lag for lag, share in share_by_lag.items() if share >= LEARNED_BY]
+    return int(max(learned_lags, default=0))
 
 
 def effect_shares(memory: "DataFrame") -> "DataFrame":
-    """The rows with a column `share`: the `contrast` of a network relative to its own contrast at lag 0."""
-    last = memory[memory["lag_tokens"] == 0].set_index(NETWORK)["contrast"]
-    effects = memory.join(last.rename("last_contrast"), on=NETWORK)
+    """Adds the column `share`: the `contrast` of a network relative to its own contrast at lag 0."""
+    at_last_token = memory[memory["lag_tokens"] == 0].set_index(NETWORK)
+    effects = memory.join(at_last_token["contrast"].rename("last_contrast"), on=NETWORK)
     return effects.assign(share=effects["contrast"] / effects["last_contrast"])

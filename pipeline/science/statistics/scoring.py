@@ -1,4 +1,4 @@
-"""Scores of probabilities against labels, by run and between runs.
+"""Scores of probabilities against labels, for each run and between two runs.
 
 Axes: N reviews, S seeds of a run, R seeds of its baseline, B bootstrap samples.
 """
@@ -16,8 +16,11 @@ CALIBRATION_BINS = 15
 RESAMPLES = 10_000
 
 
-def scores(labels_N: np.ndarray, probability_N: np.ndarray) -> dict:
-    """accuracy (threshold 0.5), nll (nats), brier, ece and auc; raises ValueError where a probability is not finite."""
+def scores(labels_N: np.ndarray, probability_N: np.ndarray) -> dict[str, float]:
+    """Returns `accuracy` (threshold 0.5), `nll` (nats), `brier`, `ece` and `auc`.
+
+    Raises ValueError if a probability is not finite.
+    """
     probability_N = probability_N.astype(np.float64)
     if not np.isfinite(probability_N).all():
         raise ValueError("a probability is not a finite number")
@@ -36,7 +39,10 @@ def expected_calibration_error(
     probability_N: np.ndarray,
     bins: int = CALIBRATION_BINS,
 ) -> float:
-    """Mean over equal-mass bins of |share of positives - mean probability| (Naeini et al. 2015; Nixon et al. 2019)."""
+    """Returns the mean over equal-mass bins of |share of positives - mean probability|.
+
+    Naeini et al. 2015 define it, and Nixon et al. 2019 recommend bins of equal mass.
+    """
     order_N = np.argsort(probability_N, kind="stable")
     gaps = []
 
@@ -48,67 +54,37 @@ def expected_calibration_error(
 
 
 def by_metric(predictions: pd.DataFrame) -> dict[str, dict]:
-    """{"test/accuracy": mean, interval and scores over seeds, ...}, in the order of METRICS.
+    """Returns {"test/accuracy": mean, interval and scores over seeds, ...}, in the order of METRICS.
 
-    `predictions` is a table of `split`, `seed`, `label` and `probability`, with one row per split, seed and review.
+    `predictions` has the columns `split`, `seed`, `label` and `probability`, and one row per split, seed and review.
     """
     summaries = {}
 
     for split, metrics in METRICS.items():
+        split_rows = predictions[predictions["split"] == split]
         scores_by_seed = {}
-        for seed, rows in predictions[predictions["split"] == split].groupby("seed"):
+        for seed, rows in split_rows.groupby("seed"):
             scores_by_seed[seed] = scores(rows["label"].to_numpy(), rows["probability"].to_numpy())
 
         for metric in metrics:
-            values = {seed: of_seed[metric] for seed, of_seed in scores_by_seed.items()}
+            values = {seed: seed_scores[metric] for seed, seed_scores in scores_by_seed.items()}
             summaries[f"{split}/{metric}"] = over_seeds(values)
 
     return summaries
 
 
-def chance_of_better(baseline_R: Iterable[float], run_S: Iterable[float]) -> dict:
-    """P(run > baseline) for one seed of each, where a tie counts half (Bouthillier et al. 2021).
-
-    `p_better_low` and `p_better_high` are the 95 % bootstrap interval over seeds, None where a side has one seed.
-    """
-    baseline_R = np.array(list(baseline_R))
-    run_S = np.array(list(run_S))
-    p_better = float(_share_above(run_S, baseline_R))
-    if min(len(baseline_R), len(run_S)) < 2:
-        return {"p_better": p_better, "p_better_low": None, "p_better_high": None}
-
-    random = np.random.default_rng(0)
-    run_BS = resampled(run_S, random)
-    baseline_BR = resampled(baseline_R, random)
-
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(_share_above(run_BS, baseline_BR), [tail, 1 - tail])
-    return {
-        "p_better": p_better,
-        "p_better_low": float(low),
-        "p_better_high": float(high),
-    }
-
-
-def resampled(values_S: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """values_BS: bootstrap samples, each as many values as there are, drawn with replacement."""
-    seeds = len(values_S)
-    return values_S[random.integers(seeds, size=(RESAMPLES, seeds))]
-
-
-def _share_above(a_XS: np.ndarray, b_XR: np.ndarray) -> np.ndarray:
-    """The share of pairs in which a is the greater; a tie counts half."""
-    sign_XSR = np.sign(a_XS[..., :, None] - b_XR[..., None, :])
-    return ((sign_XSR + 1) / 2).mean((-1, -2))
+def scores_over_seeds(metrics: dict[str, dict], run: str, metric: str) -> list[float]:
+    """Returns one score per seed. `metrics` maps each run to the result of `by_metric`."""
+    return list(metrics[run][metric]["scores"].values())
 
 
 def comparisons(metrics: dict[str, dict], declared: Iterable, metric: str = "test/accuracy") -> list[dict]:
-    """A row for each declared pair (baseline, run): run minus baseline in this metric, with its interval."""
+    """Returns one row per declared pair (baseline, run): the difference in this metric, with its interval."""
     rows = []
 
     for baseline, run in declared:
-        baseline_R = list(metrics[baseline][metric]["scores"].values())
-        run_S = list(metrics[run][metric]["scores"].values())
+        baseline_R = scores_over_seeds(metrics, baseline, metric)
+        run_S = scores_over_seeds(metrics, run, metric)
         rows.append(
             {
                 "baseline": baseline,
@@ -122,3 +98,39 @@ def comparisons(metrics: dict[str, dict], declared: Iterable, metric: str = "tes
         )
 
     return rows
+
+
+def chance_of_better(baseline_R: Iterable[float], run_S: Iterable[float]) -> dict:
+    """Returns P(run > baseline) for one seed of each. A tie counts half (Bouthillier et al. 2021).
+
+    `p_better_low` and `p_better_high` are the 95 % bootstrap interval over seeds, or None if a side has one seed.
+    """
+    baseline_R = np.array(list(baseline_R))
+    run_S = np.array(list(run_S))
+    low = high = None
+
+    if min(len(baseline_R), len(run_S)) > 1:
+        random = np.random.default_rng(0)
+        run_BS = resampled(run_S, random)
+        baseline_BR = resampled(baseline_R, random)
+
+        tail = (1 - CONFIDENCE) / 2
+        low, high = np.quantile(_share_above(run_BS, baseline_BR), [tail, 1 - tail]).tolist()
+
+    return {
+        "p_better": float(_share_above(run_S, baseline_R)),
+        "p_better_low": low,
+        "p_better_high": high,
+    }
+
+
+def resampled(values_S: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Returns values_BS: RESAMPLES samples with replacement, each as large as `values_S`."""
+    seeds = len(values_S)
+    return values_S[random.integers(seeds, size=(RESAMPLES, seeds))]
+
+
+def _share_above(a_XS: np.ndarray, b_XR: np.ndarray) -> np.ndarray:
+    """Returns the share of pairs in which a is the greater. A tie counts half."""
+    sign_XSR = np.sign(a_XS[..., :, None] - b_XR[..., None, :])
+    return ((sign_XSR + 1) / 2).mean((-1, -2))

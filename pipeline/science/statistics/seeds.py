@@ -1,4 +1,4 @@
-"""Choices between seeds, in plain Python: `track` and `predict` need no numerical library for them."""
+"""Choices between seeds, in plain Python, because `track` and `predict` start without NumPy and scipy."""
 
 from collections.abc import Mapping, Sequence
 from math import sqrt
@@ -6,22 +6,24 @@ from statistics import NormalDist, fmean, variance
 
 
 def best_network(accuracy: Mapping[tuple[str, int], float]) -> tuple[str, int]:
-    """The run and seed with the highest validation accuracy; among equals the lowest seed, then the first name."""
+    """Returns the run and seed with the highest validation accuracy.
+
+    Of equal networks, the lowest seed wins, and then the first name.
+    """
     return min(accuracy, key=lambda network: (-accuracy[network], network[1], network[0]))
 
 
 def best_seed(accuracy_by_seed: Mapping[str, float]) -> int:
-    """The seed of one run with the highest validation accuracy; among equals the lowest. The test split has no say."""
-    accuracy = {("", int(seed)): value for seed, value in accuracy_by_seed.items()}
-    return best_network(accuracy)[1]
+    """Returns the seed of one run with the highest validation accuracy, and of equal seeds the lowest."""
+    return min((-accuracy, int(seed)) for seed, accuracy in accuracy_by_seed.items())[1]
 
 
 def shown_better(baseline_R: Sequence[float], run_S: Sequence[float]) -> bool:
-    """Whether Welch's 95 % interval of run minus baseline lies above 0."""
+    """Returns whether Welch's 95 % interval of run minus baseline lies above 0."""
     if min(len(baseline_R), len(run_S)) < 2:
         return False
 
-    # No t interval is narrower than the normal one, so a smaller lead is undecided without importing scipy.
+    # A t interval is never narrower than the normal one, so a smaller lead is undecided without importing scipy.
     standard_error = sqrt(variance(baseline_R) / len(baseline_R) + variance(run_S) / len(run_S))
     if fmean(run_S) - fmean(baseline_R) <= NormalDist().inv_cdf(0.975) * standard_error:
         return False

@@ -22,7 +22,7 @@ def card(
     rule: str,
     sequence_length: int,
 ) -> dict:
-    """Describes the prepared data by counts.
+    """Returns counts that describe the prepared data.
 
     `reviews` comes from `tokenizer.tokenise_reviews`, `fates` from `splits.assign_splits` and each of `splits` from
     `tokenizer.encode_split`.
@@ -83,7 +83,7 @@ def _split_counts(split: pd.DataFrame, sequence_length: int) -> dict:
     }
 
 
-def _groups(group: pd.Series, fate: pd.Series) -> dict:
+def _groups(group: pd.Series, fate: pd.Series) -> dict[str, int]:
     split_count = fate.groupby(group).nunique()
     return {
         "all": len(split_count),

@@ -62,11 +62,10 @@ def assign_splits(
 
 
 def _missing_label(label: pd.Series, fate: pd.Series) -> str | None:
-    """Names the first split that has no review of a label."""
+    """Names the first split that lacks a label, or returns None."""
     for name in SPLITS:
-        labels = set(label[fate == name])
         for number, word in enumerate(("negative", "positive")):
-            if number not in labels:
+            if not ((fate == name) & (label == number)).any():
                 return f"the {name} split has no {word} review"
     return None
 
@@ -137,7 +136,8 @@ def by_group(texts: pd.Series, reviews: pd.DataFrame, shares: Mapping[str, float
     split_U = np.empty(len(names), dtype=int)
 
     def largest_first(number: int) -> tuple[int, str]:
-        return -counts_UL[number].sum(), _hash(names[number])
+        digest = hashlib.sha256(names[number].encode()).hexdigest()
+        return -counts_UL[number].sum(), digest
 
     for number in sorted(names.index, key=largest_first):
         split = np.argmax((1 - assigned_SL / target_SL) @ counts_UL[number])
@@ -153,7 +153,7 @@ def split_rule(
     validation_share: float,
     test_share: float,
 ) -> str:
-    """Describes in words how `allot` splits this source."""
+    """Describes in words how `assign_splits` splits this source."""
     shares = _shares(reviews, validation_share, test_share)
     shares = {name: f"{100 * share:g} %" for name, share in shares.items()}
     whole_groups = grouped(reviews)
@@ -193,7 +193,7 @@ def _shares(reviews: pd.DataFrame, validation_share: float, test_share: float) -
 
 
 def grouped(reviews: pd.DataFrame) -> bool:
-    """Whether the source names the group of every review."""
+    """Returns whether the source names the group of every review."""
     return bool(reviews["group"].notna().all())
 
 
@@ -214,7 +214,3 @@ def _joined(groups: pd.Series, texts: pd.Series) -> pd.Series:
     links = coo_array((np.ones(len(group)), ends), shape=(nodes, nodes))
     _, unit_of_node = connected_components(links, directed=False)
     return pd.Series(unit_of_node[group], groups.index)
-
-
-def _hash(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()

@@ -131,7 +131,7 @@ def rank_words(tokens: pa.ChunkedArray) -> pa.Array:
 
 
 def vocabulary(words: pa.Array, size: int) -> list[str]:
-    """Returns at most `size` words: the special tokens, then the first of the `ranked` words."""
+    """Returns at most `size` words: the special tokens, then the first `words` of `rank_words`."""
     return [*SPECIAL_TOKENS, *words[: size - len(SPECIAL_TOKENS)].to_pylist()]
 
 

@@ -9,7 +9,7 @@ from scipy.special import logit as logit_of
 
 from pipeline.science.gradients import adjoint, decay
 from pipeline.science.networks import architectures
-from tests.science.conftest import VOCABULARY, bold, keras_saliency
+from tests.science.conftest import RECURRENT, VOCABULARY, bold, keras_saliency
 
 RANDOM = np.random.default_rng(0)
 
@@ -146,9 +146,6 @@ class Reference:
             start_1H = tf.fill((1, 5), tf.constant(value, tf.float64))
             probes.append([tf.Variable(start_1H) for _ in range(length)])
         return probes
-
-
-RECURRENT = ["vanilla", "bidirectional", "lstm"]
 
 
 @pytest.mark.parametrize("model_and_tokens", RECURRENT, indirect=True)

@@ -9,7 +9,7 @@ from scipy.special import expit
 from pipeline.science.gradients import adjoint, reading
 from pipeline.science.networks import architectures, inference
 from pipeline.science.text.tokenizer import UNKNOWN
-from tests.science.conftest import LENGTH, VOCABULARY
+from tests.science.conftest import LENGTH, RECURRENT, VOCABULARY
 
 SHORT = np.array([5, UNKNOWN, 9, 4], np.int32)
 LONG = np.array([3, 8, 5, 12, UNKNOWN, 9, 20, 4, 11], np.int32)
@@ -135,7 +135,7 @@ def test_gradient_and_saliency_equal_finite_differences_of_the_words(architectur
     np.testing.assert_allclose(text.saliency_T, (slope_TD * x_TD).sum(axis=1)[padding:], rtol=1e-4)
 
 
-@pytest.mark.parametrize("architecture", ["vanilla", "bidirectional", "lstm"])
+@pytest.mark.parametrize("architecture", RECURRENT)
 @masked_or_not
 @short_or_long
 def test_relative_norms_equal_finite_differences_of_the_states(architecture, mask, ids, model, settings):

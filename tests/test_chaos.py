@@ -48,7 +48,7 @@ def test_a_stage_killed_at_any_write_leaves_the_old_file_and_can_rerun(study):
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_one_line_and_the_old_file_stays(study):
+def test_a_full_disk_is_a_one_line_error_and_the_old_file_stays(study):
     undisturbed = study.files()
     ended = study.stage("claims", CHAOS_WRITE="1:full")
     assert (ended.code, errors(ended.said)) == (2, [f"error: {CLAIMS}: cannot be written: No space left on device"])

@@ -55,7 +55,7 @@ def anywhere():
 
 
 @pytest.mark.slow
-def test_a_study_is_tracked_in_a_folder_of_any_name_without_home_git_identity_or_root(anywhere, user):
+def test_a_study_is_tracked_in_any_folder_without_home_identity_or_root(anywhere, user):
     home, project = anywhere / "heim", anywhere / "die Studie"
     for folder in (home, project):
         folder.mkdir()

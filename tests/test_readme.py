@@ -38,7 +38,7 @@ def test_the_result_table_is_that_of_the_committed_metrics():
         assert interval.strip() == expected
 
 
-def test_the_verdicts_and_the_numbers_of_the_text_are_those_of_the_committed_claims():
+def test_verdicts_and_numbers_of_the_text_are_the_committed_ones():
     claims = json.loads(committed("reports/claims.json"))
     rows = re.findall(r"^\| ([A-Z][^|]+\.) \| ([a-z ]+) \|$", README, re.MULTILINE)
     assert rows == [(claim["sentence"], claim["verdict"]) for claim in claims]

@@ -89,7 +89,7 @@ def asks_the_scheduler(given):
 
 
 @pytest.mark.parametrize("what", [None, fails, asks_the_studies, asks_the_scheduler])
-def test_a_password_in_an_address_is_never_told(secrets, monkeypatch, capfd, what):
+def test_a_password_in_an_address_is_never_printed(secrets, monkeypatch, capfd, what):
     if what:
         monkeypatch.setitem(door.COMMANDS, "doctor", what)
     code = door.main(["doctor"])
@@ -121,7 +121,7 @@ def test_a_password_is_not_in_the_traceback_that_mlflow_keeps(secrets, monkeypat
     assert SECRET not in str(told)
 
 
-def test_a_mistake_is_masked_too(secrets, monkeypatch, capsys):
+def test_an_address_in_a_mistake_is_masked_too(secrets, monkeypatch, capsys):
     def mistaken(given):
         raise Mistake(f"no scheduler at {driver.scheduler()}")
 

@@ -49,7 +49,7 @@ def test_every_figure_and_link_is_there():
 
 
 @pytest.mark.slow
-def test_the_code_runs_and_gives_what_its_comments_say():
+def test_the_code_runs_and_gives_the_values_in_its_comments():
     """Blocks run one after the other; an expression with a comment that is a literal has that value."""
     names, checked = {}, 0
     for block in re.findall(r"```python\n(.*?)```", TUTORIAL, re.DOTALL):

@@ -83,7 +83,7 @@ def test_a_contender_that_dies_says_why():
         pass
 
 
-def test_what_is_not_installed_is_absent(monkeypatch):
+def test_a_package_that_is_not_installed_makes_its_contender_absent(monkeypatch):
     monkeypatch.setattr(contenders, "find_spec", lambda name: None)
     with pytest.raises(live.Absent, match="the package jax is not installed"):
         live.start("keras_jax", Work())

@@ -84,7 +84,7 @@ def test_a_full_run_writes_every_section_with_the_numbers_told(document):
         assert line in text
 
 
-def test_in_small_or_in_part_everything_is_printed_and_nothing_written(document, capsys):
+def test_a_quick_or_partial_run_prints_everything_and_writes_nothing(document, capsys):
     assert door.main(["--quick"], Told) == 0
     said = capsys.readouterr().out
     assert all(f"## {title}" in said for title in TITLES)
@@ -99,7 +99,7 @@ def test_the_document_names_neither_host_nor_folder(document):
     assert str(Path.home()) not in document.read_text()
 
 
-def test_an_unknown_section_is_one_line_and_exit_2(capsys):
+def test_an_unknown_section_is_a_one_line_error_and_exit_2(capsys):
     with pytest.raises(SystemExit) as stopped:
         door.main(["--only", "epochs"], Told)
     assert stopped.value.code == 2
@@ -121,7 +121,7 @@ def test_numbers_have_three_digits_that_count():
 
 
 @pytest.mark.slow
-def test_real_contenders_in_small_give_a_section():
+def test_real_contenders_at_quick_sizes_give_a_section():
     command = [sys.executable, "-m", "benchmarks", "--quick", "--only", "memory"]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "## Peak memory" in said

@@ -31,7 +31,7 @@ def test_an_unstable_verdict_has_both_numbers_and_both_verdicts():
     ]
 
 
-def test_a_verdict_that_every_replication_confirms_has_its_own_number_alone():
+def test_a_verdict_confirmed_by_every_replication_has_one_number():
     items = [replication("amd", "holds", measure(**SHARE)), replication("q", None, obstacle="it has other parameters")]
     found = claim(measure(**SHARE), verdict_here="holds", replications=items)
     assert found["numbers"] == claim(measure(**SHARE))["numbers"]
@@ -41,11 +41,11 @@ def test_a_verdict_that_every_replication_confirms_has_its_own_number_alone():
     ]
 
 
-def test_without_replications_nothing_is_said_of_them():
+def test_a_claim_without_replications_does_not_mention_any():
     assert claim(measure(**SHARE))["stability"] == []
 
 
-def test_a_number_that_decides_has_its_interval_and_what_is_asked_with_each_unit_once():
+def test_a_deciding_number_has_its_interval_and_threshold_in_one_unit():
     assert claim(measure(**SHARE))["numbers"] == [
         {"value": "8.4 %", "beside": "(3.6 to 22.0 %); asked: below 50 %", "what": "a number"}
     ]
@@ -68,7 +68,7 @@ def test_a_number_that_only_informs_is_among_all_numbers_and_not_on_top():
 @pytest.mark.parametrize(
     ("unit", "said"), [("tokens", "none (not reached, or not exponential)"), ("share", "not measured")]
 )
-def test_a_null_is_said_in_words(unit, said):
+def test_a_null_is_described_in_words(unit, said):
     found = claim(measure(None, unit=unit, side="below", threshold=1.0, verdict="not shown"), verdict="not shown")
     assert found["numbers"][0]["value"] == said
     assert found["numbers"][0]["beside"].startswith("(no interval); asked: below ")

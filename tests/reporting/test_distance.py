@@ -28,7 +28,7 @@ def decayed(**changes):
     return pd.DataFrame([{**row, **changes}])
 
 
-def test_networks_trained_where_they_are_measured_stand_alone_and_others_only_where_there_are_none():
+def test_networks_trained_at_the_measured_length_take_precedence():
     both = [{"architecture": "lstm", "sequence_length": 10, "trained_length": at} for at in (10, 100)]
     only = [{"architecture": "lstm", "sequence_length": 800, "trained_length": 100}]
     found = distance.one_design(pd.DataFrame([*both, *only]))
@@ -36,14 +36,14 @@ def test_networks_trained_where_they_are_measured_stand_alone_and_others_only_wh
     assert found["sequence_length"].tolist() == [10, 800]
 
 
-def test_the_start_of_a_network_does_not_hide_the_one_trained_elsewhere():
+def test_an_untrained_network_does_not_hide_one_trained_elsewhere():
     rows = {"architecture": "lstm", "sequence_length": 800}
     start = {**rows, "trained_length": 800, "weights": "initial"}
     found = distance.one_design(pd.DataFrame([start, {**rows, "trained_length": 100, "weights": "trained"}]))
     assert found["weights"].tolist() == ["initial", "trained"]
 
 
-def test_a_network_trained_at_the_textbooks_length_and_measured_there_belongs_to_both_designs():
+def test_a_network_of_the_textbooks_length_belongs_to_both_designs():
     rows = [(100, 100, "trained"), (50, 50, "trained"), (50, 100, "trained"), (50, 50, "initial")]
     frame = pd.DataFrame(rows, columns=["sequence_length", "trained_length", "weights"])
     found = distance.designs(frame, 100)
@@ -81,7 +81,7 @@ def test_the_word_with_the_smallest_gradient_is_named_by_its_place():
     )
 
 
-def test_a_word_effect_is_a_share_of_that_of_the_last_word_of_the_same_seed():
+def test_a_word_effect_is_a_share_of_its_own_seeds_last_word():
     rows = [(0, 0, 4.0), (0, 3, 1.0), (1, 0, 2.0), (1, 3, -1.0)]
     frame = pd.DataFrame(rows, columns=["seed", "lag_tokens", "contrast"]).assign(**NETWORK)
     last = distance.effects(frame).iloc[-1]
@@ -102,7 +102,7 @@ def test_the_memory_deficit_is_of_networks_trained_at_each_length_alone():
     assert row.mean == pytest.approx(0.1)
 
 
-def test_a_bag_is_called_ahead_only_where_the_interval_lies_above_0():
+def test_a_bag_of_words_is_ahead_only_if_its_interval_is_above_0():
     row = {"architecture": "lstm", "mean": 0.02, "seeds": 3}
     rows = [
         {**row, "sequence_length": 50, "low": -0.01, "high": 0.05},
@@ -113,7 +113,7 @@ def test_a_bag_is_called_ahead_only_where_the_interval_lies_above_0():
     assert said.endswith("the bag is ahead at 100 tokens.")
 
 
-def test_a_horizon_that_was_not_reached_is_said_to_lie_beyond_the_last_lag():
+def test_an_unreached_horizon_is_reported_beyond_the_last_lag():
     (row,) = distance_cells.decays(decayed(), 4, 100)["rows"]
     assert row[2:] == ["3 / 9", "5.0 (4.0 to 6.0)", "2 (1 to 3)", "> 3", "> 3"]
     (said,) = distance_findings.decays(decayed(), 4)
@@ -126,7 +126,7 @@ def test_a_curve_that_is_no_exponential_has_no_half_life():
     assert row[3] == "not exponential (R² 0.37)"
 
 
-def test_at_the_textbooks_length_a_network_is_one_row_though_it_belongs_to_both_designs():
+def test_at_the_textbooks_length_a_network_of_both_designs_is_one_row():
     assert len(distance_cells.decays(decayed(), 4, 4)["rows"]) == 1
     both = pd.concat([decayed(), decayed(trained_length=100)])
     assert [row[1] for row in distance_cells.decays(both, 4, 100)["rows"]] == [
@@ -135,7 +135,7 @@ def test_at_the_textbooks_length_a_network_is_one_row_though_it_belongs_to_both_
     ]
 
 
-def test_few_seeds_are_said_to_bound_an_interval():
+def test_few_seeds_come_with_a_caveat_about_their_interval():
     (said,) = distance_findings.few_seeds(
         pd.concat([decayed(), decayed(sequence_length=9, trained_length=9, seeds=10)])
     )
@@ -144,7 +144,7 @@ def test_few_seeds_are_said_to_bound_an_interval():
     assert distance_findings.few_seeds(decayed(seeds=10)) == []
 
 
-def test_few_seeds_of_one_architecture_are_not_said_of_all_at_that_length():
+def test_few_seeds_of_one_architecture_are_not_attributed_to_all():
     mixed = pd.concat([decayed(seeds=2), decayed(architecture="lstm", seeds=4)])
     (said,) = distance_findings.few_seeds(mixed)
     assert "trained at 4 tokens rest on as few as 2 seeds, others on up to 4" in said
@@ -183,7 +183,7 @@ def numbers(**values):
 USUAL = {"mean_slope": 0.9, "rms_state": 0.2, "bound_slack": 2 * np.log(10), "bound_violations": 0.0}
 
 
-def test_a_gradient_that_fades_though_the_weights_are_above_1_is_said_to_do_so():
+def test_a_gradient_can_fade_although_the_weights_are_above_1():
     found = distance.mechanism(numbers(largest_singular_value=1.3, spectral_radius=1.05, **USUAL))
     (said,) = distance_findings.mechanism(found, 4)
     assert "the largest Lyapunov exponent is −0.100 nats a token" in said
@@ -194,7 +194,7 @@ def test_a_gradient_that_fades_though_the_weights_are_above_1_is_said_to_do_so()
     assert "1.0·10² in vanilla" in bound
 
 
-def test_weights_below_1_are_not_said_to_be_above_it():
+def test_weights_below_1_are_not_described_as_above_it():
     found = distance.mechanism(numbers(largest_singular_value=0.9, spectral_radius=0.8, **USUAL))
     assert (
         "Neither the largest singular value nor the largest eigenvalue of U is above 1"
@@ -213,7 +213,7 @@ def test_a_lag_counts_as_learned_where_half_of_the_seeds_learned_it():
     assert said.endswith("over 20 tokens, the longest lag that was tried.")
 
 
-def test_usable_memory_ends_at_the_lag_before_its_interval_falls_below_the_threshold():
+def test_usable_memory_ends_before_its_interval_meets_the_threshold():
     rows = [(lag, seed, value) for lag, value in ((0, 0.9), (1, 0.6), (3, 0.54)) for seed in (0, 1, 2)]
     frame = pd.DataFrame(rows, columns=["lag_tokens", "seed", "sign_accuracy"]).assign(**NETWORK)
     frame["sign_accuracy"] += frame["seed"] / 1000
@@ -225,7 +225,7 @@ def test_usable_memory_ends_at_the_lag_before_its_interval_falls_below_the_thres
     assert row[4:] == ["1", "2 (1 to 3)", "> 3"]
 
 
-def test_the_draw_of_the_weights_is_compared_at_the_longest_length():
+def test_initialisations_are_compared_at_the_longest_length():
     starts = [
         curve([0.0, end], quantity="dz/dh", weights="initial", initialiser=name, sequence_length=2, trained_length=2)
         for name, end in (("orthogonal", -1.0), ("0.9 orthogonal", -5.0))

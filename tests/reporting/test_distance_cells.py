@@ -39,7 +39,7 @@ def shown(*rows, length=100):
         (0.95, (np.inf, 90, np.inf), "no end (90.0 to no end)"),
     ],
 )
-def test_a_half_life_is_shown_only_where_one_exponential_describes_the_curve(r2, half_life, said):
+def test_a_half_life_is_shown_only_for_an_exponential_curve(r2, half_life, said):
     assert shown(fit(r2=r2, half_life=half_life))["trained at this length"][0] == said
 
 
@@ -54,11 +54,11 @@ def test_a_half_life_is_shown_only_where_one_exponential_describes_the_curve(r2,
         (NONE, "not finite"),
     ],
 )
-def test_a_horizon_that_is_not_reached_lies_beyond_the_last_lag_and_is_never_infinite(horizons, said):
+def test_an_unreached_horizon_lies_beyond_the_last_lag(horizons, said):
     assert shown(fit(horizons=horizons))["trained at this length"][1:] == [said] * 3
 
 
-def test_a_sentence_says_of_a_censored_horizon_how_far_it_was_looked_for():
+def test_a_sentence_about_a_censored_horizon_gives_the_last_lag():
     (sentence,) = distance_findings.decays(pd.DataFrame([fit(r2=0.2, half_life=NONE, horizons=(np.inf,) * 3)]), 100)
     assert sentence == (
         "vanilla, trained at 100 tokens: half-life not exponential (R² 0.20); the gradient stays below 10 % nowhere "
@@ -76,7 +76,7 @@ def test_a_sentence_says_of_a_censored_horizon_how_far_it_was_looked_for():
         (NONE, "is not shown to vanish"),
     ],
 )
-def test_a_gradient_vanishes_where_all_of_its_interval_lies_below_the_threshold(left, fate):
+def test_a_gradient_vanishes_if_its_interval_is_below_the_threshold(left, fate):
     others = {"bidirectional": fit(left=(-9.0, -9.5, -8.5), architecture="bidirectional", direction="backward")}
     said = distance_findings.fades(pd.DataFrame([*others.values(), fit(left=left)]), 100, 0.001)
     assert said[0].startswith(f"In the trained vanilla network the gradient {fate}: 99 tokens back, ")
@@ -86,7 +86,7 @@ def test_a_gradient_vanishes_where_all_of_its_interval_lies_below_the_threshold(
     )
 
 
-def test_over_the_lengths_each_is_named_with_what_is_shown_of_it():
+def test_a_sentence_about_all_lengths_gives_the_finding_at_each():
     rows = [fit(length, length, left=left) for length, left in ((50, (-2, -2.5, -1)), (200, (-4, -5, -2)))]
     (said,) = distance_findings.fades_with_length(pd.DataFrame(rows), [50, 200], 0.001)
     assert said.endswith(
@@ -104,5 +104,5 @@ def test_the_two_designs_stand_in_rows_of_their_own():
     }
 
 
-def test_a_network_that_was_trained_elsewhere_is_never_said_to_be_trained_at_the_length():
+def test_a_network_is_never_shown_as_trained_at_another_length():
     assert list(shown(fit(100, 200), length=200)) == ["trained at 100 tokens"]

@@ -31,7 +31,7 @@ def faded(mean):
     return pd.DataFrame([{**row, "lag_tokens": 99, "mean": mean}])
 
 
-def test_a_difference_is_claimed_only_where_its_interval_excludes_zero_and_holm_agrees():
+def test_a_difference_needs_an_interval_without_zero_and_holms_consent():
     (unclear,) = findings.both_directions(compared(-0.01, 0.03))
     assert "is not shown here" in unclear
     assert "better" not in unclear
@@ -68,7 +68,7 @@ def test_without_any_finite_run_nothing_wins():
     ]
 
 
-def test_numbers_that_are_not_finite_are_said_to_be_so():
+def test_numbers_that_are_not_finite_are_described_as_such():
     assert {
         findings.percent(np.nan),
         findings.points(np.inf),
@@ -124,7 +124,7 @@ def test_a_start_that_won_its_race_says_that_nothing_beats_it_beyond_noise():
     assert "trial 2 scored +0.1 points against it, with a standard error of 0.3, on 4 seeds; trial 1 diverged" in text
 
 
-def test_a_finalist_that_replaced_the_start_is_named_with_its_lead_and_regret():
+def test_a_finalist_that_won_is_named_with_its_lead_and_regret():
     text = tuned(2, [row(0), row(2, 0.012, 0.004)], (0.01, 0.002, 0.018))
     assert text.startswith("vanilla: trial 2 replaces the starting recipe. In the race it scored +1.2 points")
     assert "On 3 fresh seeds it scores +1.0 points against the starting recipe (95 % interval 0.2 to 1.8)." in text
@@ -153,7 +153,7 @@ def test_the_most_important_dimension_is_named_with_its_evaluator_and_role():
     assert "cannot be told" in findings.importances("vanilla", pd.DataFrame(rows))
 
 
-def test_the_expected_best_is_said_of_one_half_and_all_of_the_trials():
+def test_the_expected_best_is_given_for_one_half_and_all_of_the_trials():
     found = tables.expected_best(
         {"lstm": {"expected_best": [0.70, 0.75, 0.78, 0.80]}, "vanilla": {"expected_best": []}}
     )
@@ -163,13 +163,13 @@ def test_the_expected_best_is_said_of_one_half_and_all_of_the_trials():
     assert "no best can be expected" in findings.expected_best("vanilla", found)
 
 
-def test_few_seeds_are_said_to_give_wide_intervals_and_ten_are_not():
+def test_few_seeds_give_wide_intervals_and_ten_do_not():
     few = "With 3 seeds the intervals are wide: each reaches 2.48 standard deviations to either side of its mean"
     assert findings.seeds_in_words([3, 3]) == f"{few}; with 10 seeds it would reach 0.72."
     assert "wide" not in findings.seeds_in_words([10])
 
 
-def test_runs_with_different_numbers_of_seeds_have_intervals_of_different_width():
+def test_the_width_of_intervals_depends_on_the_number_of_seeds():
     reach = "standard deviations to either side of its mean"
     assert findings.seeds_in_words([20, 10]) == f"With 10 seeds each interval reaches 0.72 {reach}, with 20 seeds 0.47."
     several = findings.seeds_in_words([2, 4])
@@ -181,7 +181,7 @@ def spread_of(**sd_by_run) -> pd.DataFrame:
     return pd.DataFrame({"run": list(sd_by_run), "sd": list(sd_by_run.values())})
 
 
-def test_the_number_of_seeds_is_said_once_where_all_runs_have_it():
+def test_a_common_number_of_seeds_is_given_once():
     said = findings.seeds_of_runs({"a": 10, "b": 10}, spread_of(a=0.01, b=0.02, tfidf=np.nan))
     assert said == "Every run was trained on 10 seeds."
 
@@ -224,7 +224,7 @@ def test_memory_whose_interval_includes_guessing_is_not_shown():
     assert "above guessing for lstm" in said
 
 
-def test_the_effect_of_a_word_is_the_mean_of_each_seeds_own_share_as_in_the_claims():
+def test_a_word_effect_is_the_mean_of_each_seeds_own_share():
     frame = pd.DataFrame(
         [
             {"architecture": "vanilla", "sequence_length": 100, "trained_length": 100, "seed": seed}
@@ -243,7 +243,7 @@ def measured(value, low=None, high=None, unit="share", side=None, threshold=None
     return tuple(findings.measured(numbers).values())
 
 
-def test_a_number_of_the_claims_table_has_its_unit_its_interval_and_what_was_asked():
+def test_a_number_of_a_claim_has_its_unit_interval_and_threshold():
     assert measured(0.967, 0.958, 0.977, "share", "below", 1.0) == ("96.7 %", "95.8 to 97.7 %", "below 100 %")
     assert measured(0.025, 0.019, 0.031, "points", "above", 0.0)[0] == "+2.5 points"
     assert measured(-6.4, -9.9, -2.96, "log10", "below", -3.0) == ("4.0·10⁻⁷", "1.3·10⁻¹⁰ to 0.11 %", "below 0.1 %")
@@ -256,12 +256,12 @@ def test_a_number_never_looks_like_the_threshold_that_it_is_not():
     assert measured(0.99999, 0.9999, 0.999996, "share", "below", 1.0)[0] == "99.9990 %"
 
 
-def test_what_was_not_reached_or_not_measured_is_said_to_be_so():
+def test_an_unreached_or_unmeasured_number_is_described_as_such():
     assert measured(None, unit="tokens") == ("none (not reached, or not exponential)", "", "")
     assert measured(None) == ("not measured", "", "")
 
 
-def test_a_reading_is_told_by_its_end_and_its_largest_step():
+def test_a_reading_is_described_by_its_end_and_its_largest_step():
     words = pd.DataFrame({"run": "lstm-textbook", "place": [1, 2, 3], "word": ["a", "bad", "film"]})
     said = findings.word_by_word(words.assign(probability=[0.6, 0.1, 0.2], gradient=[0.1, 0.5, 1.0]))
     assert said == (

@@ -93,7 +93,7 @@ def named_inputs(before) -> dict:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("bit", [0, *(pytest.param(bit, marks=pytest.mark.exhaustive) for bit in range(1, BITS))])
-def test_what_an_input_changes_names_it_and_nothing_else_does(bit, inputs, before, monkeypatch):
+def test_an_output_names_exactly_the_inputs_that_change_it(bit, inputs, before, monkeypatch):
     """Each round moves the inputs whose number has this bit. The five rounds together tell every input from another."""
     monkeypatch.setattr(figures, "specified", lambda panels: panels)
     numbers = {name: number for number, name in enumerate(sorted(inputs.keys() - {"settings", "claims"}), 1)}
@@ -110,7 +110,7 @@ def test_only_sentences_about_settings_name_no_file(before):
     assert {each for each, names in named_inputs(before).items() if not names} == SETTINGS
 
 
-def test_marks_are_on_figures_tables_and_sentences_and_tell_hash_and_key():
+def test_marks_on_figures_tables_and_sentences_give_hash_and_key():
     told = {
         "figures": {"accuracy": {"see": "this"}, "reading-1": {"see": "that"}},
         "choices": {"memory-by-lag": {10: {"see": "so many"}}},

@@ -31,7 +31,7 @@ def test_failed_seeds_are_named_and_none_failed_is_no_proof():
     )
 
 
-def test_what_no_failure_shows_depends_on_the_number_of_seeds():
+def test_the_bound_without_failures_depends_on_the_number_of_seeds():
     more = {**RUN, "run": "lstm-textbook", "seeds": 6, "failed_high": 0.4593}
     said = reliability.failures(pd.DataFrame([RUN, more]), SETTINGS)
     assert said.endswith(
@@ -40,7 +40,7 @@ def test_what_no_failure_shows_depends_on_the_number_of_seeds():
     )
 
 
-def test_a_calibration_error_is_held_against_what_chance_would_show():
+def test_a_calibration_error_is_compared_with_the_error_by_chance():
     calibrated, off = RUN, {**RUN, "run": "lstm-textbook", "ece": 0.04}
     assert reliability.calibrated(pd.DataFrame([calibrated]))[1].startswith("No run's error is larger")
     assert reliability.calibrated(pd.DataFrame([calibrated, off]))[1].endswith("by chance is that of lstm-textbook.")
@@ -51,12 +51,12 @@ def test_a_difference_that_no_number_of_seeds_would_show_has_no_number():
     assert [reliability.needed(seeds) for seeds in (26.0, 207_601.0, np.nan)] == ["26", "> 1,000", "none"]
 
 
-def test_a_bucket_says_which_lengths_are_in_it():
+def test_a_bucket_names_the_lengths_in_it():
     ends = pd.DataFrame({"run": "a-b", "above_tokens": [0, 100, 200], "up_to_tokens": [100.0, 200.0, np.nan]})
     assert reliability.named(ends).bucket.tolist() == ["1 to 100 tokens", "101 to 200 tokens", "over 200 tokens"]
 
 
-def test_a_comparison_shows_both_p_values_epsilon_seeds_needed_and_the_two_networks_of_mcnemar():
+def test_a_comparison_shows_its_statistics_and_the_networks_of_mcnemar():
     pair = {
         "baseline": "a-b",
         "run": "c-d",

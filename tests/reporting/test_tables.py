@@ -26,7 +26,7 @@ def curve(values_by_seed, lags=None):
     )
 
 
-def test_the_horizon_is_the_first_lag_after_which_a_curve_stays_below_the_threshold():
+def test_a_horizon_is_the_first_lag_from_which_a_curve_stays_below():
     lags, dips_and_returns = np.arange(6), np.array([0, -1.5, -0.9, -1.1, -1.2, -3.5])
     assert tables.horizon(lags, dips_and_returns, -1) == 3
     assert tables.horizon(lags, dips_and_returns, -3) == 5
@@ -44,13 +44,13 @@ def test_a_gradient_of_exactly_zero_is_below_every_threshold():
     assert tables.horizon(np.arange(3), np.array([0, -0.5, -np.inf]), -3) == 2
 
 
-def test_a_seed_that_is_not_finite_makes_the_mean_so_instead_of_being_left_out():
+def test_a_seed_that_is_not_finite_is_not_left_out_of_the_mean():
     found = tables.curves(curve([[0, -1.0], [0, np.nan], [0, -3.0]]))
     assert found["mean"].iloc[0] == 0
     assert np.isnan(found["mean"].iloc[1])
 
 
-def test_a_curve_is_the_mean_of_the_seeds_logs_with_their_lowest_and_highest():
+def test_a_curve_has_the_mean_and_the_range_of_the_seeds_logs():
     last = tables.curves(curve([[0, -1.0], [0, -4.0]])).iloc[-1]
     assert (last["mean"], last.lowest, last.highest, last.seeds) == (-2.5, -4, -1, 2)
 
@@ -87,7 +87,7 @@ def test_a_run_of_the_parameters_that_evaluate_has_not_seen_is_named():
         tables.results({}, {}, ["lstm-textbook"])
 
 
-def test_memory_reaches_up_to_the_lag_before_the_first_interval_that_includes_guessing():
+def test_memory_ends_before_the_first_interval_that_includes_guessing():
     frame = pd.DataFrame(
         [
             {"architecture": "vanilla", "sequence_length": 9, "trained_length": 9, "seed": seed}
@@ -116,12 +116,12 @@ def searched(chosen=0, **columns):
     return tables.trials({"vanilla": pd.DataFrame({**given, **columns})}, {"vanilla": study})
 
 
-def test_the_best_so_far_is_of_completed_trials_alone_and_nothing_before_the_first():
+def test_the_best_so_far_considers_completed_trials_only():
     found = searched(state=["FAIL", "COMPLETE", "FAIL", "COMPLETE"], value=[0.9, 0.7, 0.9, 0.8])
     assert found.best_so_far.fillna(0).tolist() == [0, 0.7, 0.7, 0.8]
 
 
-def test_a_trial_with_the_settings_of_an_earlier_one_is_known_by_its_reason():
+def test_a_repeated_trial_is_recognised_by_its_reason():
     found = searched(chosen=1, reason=[None, "as trial 0", "epoch 2: the loss is not a finite number"])
     assert found.repeated.tolist() == [False, True, False]
     assert found.chosen.tolist() == [False, True, False]
@@ -137,7 +137,7 @@ def test_a_study_that_chose_a_trial_of_another_table_is_a_mistake():
         searched(chosen=7, value=[0.5])
 
 
-def test_the_pareto_front_holds_the_completed_trials_that_no_smaller_one_equals():
+def test_the_pareto_front_has_trials_that_no_smaller_one_equals():
     found = searched(
         parameters=[50, 10, 30, 30, 40, 20],
         value=[0.9, 0.5, 0.7, 0.6, 0.7, 0.99],
@@ -159,18 +159,18 @@ def test_the_pareto_front_holds_the_completed_trials_that_no_smaller_one_equals(
         ({"learning_rate": 0.09}, [("learning_rate", "upper", 0.1)]),
     ],
 )
-def test_the_ends_of_the_space_are_its_outer_steps_and_the_outer_twentieth_of_a_scale(changed, said):
+def test_the_ends_of_a_space_are_its_outer_steps_or_outer_twentieths(changed, said):
     middle = {"hidden_size": 64, "embedding_dimension": 32, "learning_rate": 0.01, "dropout": 0.3}
     assert tables.ends(pd.Series({**middle, **changed}), SPACE) == said
 
 
-def test_where_the_steps_do_not_meet_the_upper_bound_the_last_of_them_is_the_end():
+def test_the_last_step_is_the_end_if_no_step_meets_the_bound():
     space = {"hidden_size": {"role": "scientific", "low": 10, "high": 125, "step": 40, "log": False}}
     assert tables.ends(pd.Series({"hidden_size": 90}), space) == [("hidden_size", "upper", 125)]
     assert tables.ends(pd.Series({"hidden_size": 50}), space) == []
 
 
-def test_the_surface_through_trials_on_a_plane_is_that_plane_inside_their_hull_alone():
+def test_the_surface_of_trials_on_a_plane_is_the_plane_within_their_hull():
     hidden, embedding = np.array([16, 128, 16, 128, 72]), np.array([8, 8, 36, 36, 64])
     plane = 0.5 + hidden / 1000 + embedding / 500
     state = ["COMPLETE"] * 4 + ["FAIL"]  # the only one above an embedding dimension of 36
@@ -202,7 +202,7 @@ def test_on_a_log_scale_the_middle_of_the_surface_is_the_geometric_one():
     assert found.value.to_numpy() == pytest.approx(np.log10(middle) / 2, abs=1e-5)
 
 
-def test_importances_have_their_evaluator_and_role_and_no_row_where_none_could_be_told():
+def test_importances_have_evaluator_and_role_and_no_row_without_values():
     values = {"hidden_size": 0.4, "embedding_dimension": 0.3, "learning_rate": 0.2, "dropout": 0.1}
     studies = {
         "vanilla": {"importances": {"evaluator": "PED-ANOVA", "values": None}},
@@ -220,13 +220,13 @@ def test_the_expected_best_counts_trials_from_one():
     assert found.to_numpy().tolist() == [["vanilla", 1, 0.7], ["vanilla", 2, 0.8]]
 
 
-def test_the_textbooks_networks_stand_beside_the_trials_with_their_validation_accuracy():
+def test_textbook_networks_are_shown_with_their_validation_accuracy():
     metrics = {run: {"parameters": 7, "validation/accuracy": {"mean": 0.8}} for run in ("lstm-textbook", "lstm-tuned")}
     models = {run: {"architecture": "lstm", "settings": run.split("-")[1]} for run in metrics}
     assert tables.at_textbook(metrics, models, list(metrics)).to_numpy().tolist() == [["lstm-textbook", "lstm", 7, 0.8]]
 
 
-def test_the_probability_that_a_run_is_better_is_required_and_null_is_not_a_number():
+def test_p_better_is_required_and_its_null_bounds_become_nan():
     row = {"baseline": "a", "run": "b", "baseline_seeds": 2, "run_seeds": 2, "difference": 0.0, "low": 0.0, "high": 0.0}
     others = (
         "p",
@@ -257,7 +257,7 @@ def test_runs_with_equal_settings_share_a_column():
     assert tables.distinct_settings(models, ["a", "b", "c"]) == {"a, c": {"x": 1}, "b": {"x": 2}}
 
 
-def test_words_that_come_twice_in_a_review_have_names_of_their_own_in_order():
+def test_repeated_words_of_a_review_have_distinct_names_in_order():
     found = {"token": ["so", "so"], "probability": [0.5, None], "gradient": [1.0, 2.0]}
     review = {"review": 3, "label": 1, "right": True, "readings": {"lstm-textbook": found}}
     read = tables.readings({"reviews": [review]})

@@ -52,7 +52,7 @@ def opened(request, page, browser):
     return browser
 
 
-def test_every_chart_is_drawn_without_an_error_or_a_request_and_the_page_does_not_scroll_sideways(opened):
+def test_charts_are_drawn_without_errors_requests_or_sideways_scrolling(opened):
     shown = "[...document.querySelectorAll('.panel')].filter((panel) => !panel.closest('[hidden]'))"
     assert opened.run(f"{shown}.length") > 40
     assert opened.run(f"{shown}.filter((panel) => !panel.querySelector('svg [role=graphics-symbol]')).length") == 0
@@ -83,7 +83,7 @@ def test_a_picked_architecture_goes_and_comes_back(opened):
     assert opened.errors == []
 
 
-def test_a_chosen_length_shows_its_figure_and_hides_the_other(opened):
+def test_choosing_a_length_shows_its_figure_and_hides_the_other(opened):
     opened.run("figure = (length) => document.querySelector('#figure-memory-by-lag' + length); null")
     assert opened.run("[figure('').hidden, figure('-10').hidden]") == [False, True]
     opened.run(
@@ -95,7 +95,7 @@ def test_a_chosen_length_shows_its_figure_and_hides_the_other(opened):
     assert "at 10 tokens" in opened.run("figure('-10').querySelector('figcaption').textContent")
 
 
-def test_a_pointer_on_a_lag_is_told_every_architecture_there(opened):
+def test_a_pointer_on_a_lag_shows_every_architecture_there(opened):
     opened.run("lag = document.querySelector('#figure-memory-by-lag-10 [class*=pointed] line'); null")
     told = opened.run("lag.getAttribute('aria-label')")
     assert all(f"{architecture}: " in told for architecture in invented.DEFAULT["architectures"])
@@ -108,7 +108,7 @@ def test_a_pointer_on_a_lag_is_told_every_architecture_there(opened):
     assert all(architecture in told for architecture in invented.DEFAULT["architectures"])
 
 
-def test_a_review_is_read_word_by_word_by_the_chosen_network_and_its_words_stay_text(opened):
+def test_a_review_is_read_by_the_chosen_network_and_stays_text(opened):
     shown = "[...document.querySelectorAll('.words')].filter((words) => !words.closest('[hidden]'))"
     assert opened.run(f"{shown}.length") == 1
     words = opened.run(f"[...{shown}[0].querySelectorAll('bdi')].map((word) => word.textContent)")

@@ -127,7 +127,7 @@ def small(tmp_path_factory):
         yield written(tmp_path_factory.mktemp("small"), monkeypatch, **SMALL)
 
 
-def test_the_same_files_give_the_same_bytes_in_any_folder_and_after_any_other_report(
+def test_the_same_files_give_the_same_bytes_in_any_folder_and_order(
     small, full, tmp_path, monkeypatch
 ):
     again = written(tmp_path / "another name", monkeypatch, **SMALL)
@@ -135,7 +135,7 @@ def test_the_same_files_give_the_same_bytes_in_any_folder_and_after_any_other_re
     assert str(tmp_path) not in "".join(text.decode() for text in outputs(again).values())
 
 
-def test_one_flipped_bit_in_a_prediction_that_is_not_even_read_here_is_named_and_nothing_is_written(
+def test_a_flipped_bit_in_an_unread_prediction_stops_the_report(
     small, tmp_path, monkeypatch
 ):
     study = shutil.copytree(small.parent, tmp_path / "study")
@@ -171,7 +171,7 @@ def test_one_flipped_bit_in_a_prediction_that_is_not_even_read_here_is_named_and
     ],
     ids=["a table cut short", "a stage that never ran", "no record"],
 )
-def test_what_dvc_lock_does_not_record_is_refused_by_name(damage, said, small, tmp_path, monkeypatch):
+def test_a_file_or_stage_missing_in_dvc_lock_is_refused_by_name(damage, said, small, tmp_path, monkeypatch):
     monkeypatch.chdir(shutil.copytree(small.parent, tmp_path / "study"))
     lock = artifacts.read_json(Path("dvc.lock"))
     damage(lock, artifacts.read_text(artifacts.memory(3)))
@@ -180,7 +180,7 @@ def test_what_dvc_lock_does_not_record_is_refused_by_name(damage, said, small, t
         report.main(Context(params.read()))
 
 
-def test_every_file_is_listed_with_its_hash_in_dvc_lock_and_the_keys_of_its_runs(small):
+def test_every_file_is_listed_with_its_hash_and_the_keys_of_its_runs(small):
     stages = dvc_lock.finished(small.parent)
     text, page = ((small / name).read_text() for name in ("README.md", "index.html"))
     listed = text.split("**The files that this report was written from**")[1]
@@ -192,7 +192,7 @@ def test_every_file_is_listed_with_its_hash_in_dvc_lock_and_the_keys_of_its_runs
 
 
 @pytest.mark.exhaustive
-def test_another_path_zone_locale_and_source_date_epoch_give_the_same_bytes_without_a_date(small, tmp_path):
+def test_another_path_zone_locale_or_date_gives_the_same_bytes(small, tmp_path):
     study = tmp_path / "ein Ordner, größer"
     shutil.copytree(small.parent, study)
     written_before = outputs(study / "reports")
@@ -205,7 +205,7 @@ def test_another_path_zone_locale_and_source_date_epoch_give_the_same_bytes_with
     assert "1970" not in (study / "reports/README.md").read_text()
 
 
-def test_every_figure_of_the_markdown_is_there_has_an_alternative_and_is_a_picture(full):
+def test_every_figure_of_the_markdown_is_a_picture_with_alternative_text(full):
     text = (full / "README.md").read_text()
     assert {file.stem for file in (full / "figures").iterdir()} == FIGURES
     shown = re.findall(r"!\[([^\]]+)\]\(figures/([a-z0-9-]+)\.svg\)", text)
@@ -214,7 +214,7 @@ def test_every_figure_of_the_markdown_is_there_has_an_alternative_and_is_a_pictu
         assert ElementTree.parse(full / "figures" / f"{name}.svg").getroot().tag.endswith("svg")  # noqa: S314
 
 
-def test_the_page_fetches_nothing_closes_every_element_and_holds_every_panel(full):
+def test_the_page_fetches_nothing_is_well_formed_and_has_every_panel(full):
     page = Page((full / "index.html").read_text())
     assert page.fetched == ["data:,"]
     assert page.open == []
@@ -249,7 +249,7 @@ def test_the_document_answers_in_the_order_of_its_questions(full):
     ]
 
 
-def test_every_run_with_its_scores_and_the_ceiling_is_in_the_table_of_results(full):
+def test_the_table_of_results_has_every_run_and_the_linear_ceiling(full):
     text = (full / "README.md").read_text()
     metrics = artifacts.read_json(full / "metrics.json")
     for run in [*invented.DEFAULT["runs"], "tfidf"]:
@@ -339,7 +339,7 @@ def test_the_race_and_the_regret_of_each_search_are_tables(full):
         assert re.search(row, text)
 
 
-def test_the_table_of_comparisons_says_how_probable_it_is_that_a_seed_scores_higher(full):
+def test_the_table_of_comparisons_gives_p_better_with_its_interval(full):
     text = (full / "README.md").read_text()
     for row in artifacts.read_json(full / "comparisons.json"):
         low, high = (f"{row[f'p_better_{end}']:.2f}" for end in ("low", "high"))
@@ -348,7 +348,7 @@ def test_the_table_of_comparisons_says_how_probable_it_is_that_a_seed_scores_hig
 
 
 @pytest.mark.exhaustive
-def test_a_search_of_one_completed_trial_is_reported_without_importances_or_contour(tmp_path, monkeypatch):
+def test_a_search_with_one_completed_trial_has_no_importances_or_contour(tmp_path, monkeypatch):
     def spoil():
         table = artifacts.read_csv(artifacts.trials("vanilla"))
         table.loc[table.trial > 0, "state"] = "FAIL"
@@ -378,7 +378,7 @@ def test_a_search_without_its_summary_is_a_mistake_that_names_the_file(tmp_path,
         written(tmp_path / "half", monkeypatch, spoil, **{**SMALL, "tuned": ["vanilla"]})
 
 
-def test_what_is_not_finite_is_said_to_be_so_and_drawn_as_a_gap(tmp_path, monkeypatch):
+def test_a_number_that_is_not_finite_is_named_and_drawn_as_a_gap(tmp_path, monkeypatch):
     def spoil():
         metrics = artifacts.read_json(artifacts.METRICS)
         metrics["vanilla-textbook"]["test/accuracy"] = invented.summary([0.8, np.nan])
@@ -406,7 +406,7 @@ def test_a_length_for_which_no_review_is_long_enough_is_reported_as_none(tmp_pat
     assert re.search(r"\| reviews measured \|  \|  \| 500 \| 0 \|", text)
 
 
-def test_a_length_at_which_nothing_was_trained_is_named_and_never_the_headline(tmp_path, monkeypatch):
+def test_a_length_without_training_is_named_but_never_the_headline(tmp_path, monkeypatch):
     monkeypatch.setattr(document, "pictures", lambda told: {})
     reports = written(tmp_path / "untrained", monkeypatch, **{**SMALL, "lengths": [3, 900]})
     text = (reports / "README.md").read_text()
@@ -434,13 +434,13 @@ def test_texts_from_the_files_cannot_become_markup(tmp_path, monkeypatch):
     assert r"&lt;/script> {{ 1 }} \| \*bold\* !\[i\](x) &lt;img" in text
 
 
-def test_importing_the_stage_brings_in_neither_a_network_library_nor_mlflow():
+def test_importing_the_stage_imports_no_network_library_and_no_mlflow():
     unwanted = {"tensorflow", "keras", "mlflow", "optuna"}
     code = f"import sys, pipeline.stages.report; print(*{unwanted} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).strip() == ""
 
 
-def test_the_document_opens_with_the_sentences_of_the_textbook_and_their_verdicts(full):
+def test_the_document_opens_with_the_textbooks_sentences_and_verdicts(full):
     found = artifacts.read_json(full / "claims.json")
     assert len({claim["verdict"] for claim in found}) > 1
     for file in ("README.md", "index.html"):
@@ -475,7 +475,7 @@ def test_a_study_as_small_as_make_quick_is_reported_whole(quick):
     assert "| trained at 100 tokens | 2 / 500 | 2 to 4 / 500 | 2 / 500 |" in text
 
 
-def test_networks_that_were_trained_at_the_textbooks_length_are_never_shown_as_trained_at_another(full):
+def test_networks_of_the_textbooks_length_are_not_shown_at_another(full):
     text = (full / "README.md").read_text()
     parts = re.split(r"Half-life and horizons at (\d+) tokens", text.split("Half-life and horizons at every length")[1])
     designs = {

@@ -58,7 +58,7 @@ def test_every_run_seed_and_test_review_is_in_the_tables_of_reliability():
     assert set(counted) == set(buckets.groupby("run")["reviews"].sum()) == {reviews}
 
 
-def test_every_declared_comparison_is_corrected_for_the_family_and_says_which_networks_mcnemar_is_about():
+def test_every_declared_comparison_is_corrected_and_names_its_networks():
     table = json.loads((REPORTS / "comparisons.json").read_text(encoding="utf-8"))
     assert [[row["baseline"], row["run"]] for row in table] == STUDY.evaluate.comparisons
     for row in table:
@@ -114,7 +114,7 @@ def test_memory_tables_reach_from_the_last_word_to_the_first(length):
 
 
 @pytest.mark.parametrize("length", STUDY.gradients.sequence_lengths)
-def test_probe_tables_have_every_network_and_a_network_without_order_keeps_its_answers(length):
+def test_probe_tables_have_every_network_and_order_free_ones_ignore_order(length):
     table = pd.read_csv(REPORTS / f"probes/{length}.csv")
     assert set(table["probe"]) >= {"plain", "bag_of_words", "prefix", "suffix", "splice", "truncation", "shuffled"}
     cells = set(table[["architecture", "trained_length", "seed"]].itertuples(index=False, name=None))
@@ -128,7 +128,7 @@ def test_probe_tables_have_every_network_and_a_network_without_order_keeps_its_a
 
 
 @pytest.mark.parametrize("length", STUDY.gradients.sequence_lengths)
-def test_a_half_life_is_given_only_where_the_curve_is_exponential_and_no_value_is_above_the_bound(length):
+def test_half_lives_need_an_exponential_curve_and_bounds_are_met(length):
     table = pd.read_csv(REPORTS / f"decay/{length}.csv", keep_default_na=False, na_values=[""])
     assert (table["half_life_tokens"].notna() <= (table["r2"] >= 0.9)).all()
     most_seeds = {name: len(seeds_at(length, name)) for name in STUDY.gradients.architectures}
@@ -162,7 +162,7 @@ def test_the_retention_table_has_every_architecture_lag_and_seed():
 
 
 @pytest.mark.parametrize("architecture", STUDY.tune.architectures)
-def test_tuning_tables_have_the_whole_budget_and_the_tuned_run_has_the_winner(architecture):
+def test_tuning_tables_use_the_whole_budget_and_the_run_has_the_winner(architecture):
     trials = pd.read_csv(REPORTS / f"tuning/{architecture}.csv")
     assert trials["trial"].tolist() == list(range(STUDY.tune.trials))
     summary = json.loads((REPORTS / f"tuning/{architecture}.json").read_text(encoding="utf-8"))

@@ -127,17 +127,13 @@ def small(tmp_path_factory):
         yield written(tmp_path_factory.mktemp("small"), monkeypatch, **SMALL)
 
 
-def test_the_same_files_give_the_same_bytes_in_any_folder_and_order(
-    small, full, tmp_path, monkeypatch
-):
+def test_the_same_files_give_the_same_bytes_in_any_folder_and_order(small, full, tmp_path, monkeypatch):
     again = written(tmp_path / "another name", monkeypatch, **SMALL)
     assert outputs(again) == outputs(small)
     assert str(tmp_path) not in "".join(text.decode() for text in outputs(again).values())
 
 
-def test_a_flipped_bit_in_an_unread_prediction_stops_the_report(
-    small, tmp_path, monkeypatch
-):
+def test_a_flipped_bit_in_an_unread_prediction_stops_the_report(small, tmp_path, monkeypatch):
     study = shutil.copytree(small.parent, tmp_path / "study")
     monkeypatch.chdir(study)
     predictions = artifacts.predictions("vanilla-textbook")

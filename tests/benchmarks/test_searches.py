@@ -63,7 +63,7 @@ def study(tmp_path, monkeypatch):
         return (REPLACED if variant.flags else result()), 1.0
 
     monkeypatch.setattr(searches, "in_a_process", in_a_process)
-    monkeypatch.setattr(searches.params, "read", lambda: invented.study(**invented.DEFAULT))
+    monkeypatch.setattr(searches.params, "read", lambda: invented.study(invented.WHOLE))
     return ran
 
 

@@ -659,7 +659,7 @@ def measure(value, low=None, high=None, unit="share", side=None, threshold=None,
 
 
 def examples(runs: list[str]) -> dict:
-    """Two reviews, as those of the runs read them that the stage would choose."""
+    """Two reviews, read by the runs that the stage would choose."""
     readers = [run for run in ("vanilla-textbook", "bidirectional-textbook", "lstm-textbook") if run in runs]
     random = np.random.default_rng(1)
 

@@ -113,7 +113,13 @@ def _fit(work: Work, turn: "Turns", *data, **options) -> None:
     import keras
 
     at_end = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: turn(loss=float(logs["loss"])))
-    _compiled(work).fit(*data, epochs=EPOCHS, callbacks=[at_end], verbose=0, **options)
+    _compiled(work).fit(
+        *data,
+        epochs=EPOCHS,
+        callbacks=[at_end],
+        verbose=0,
+        **options,
+    )
 
 
 def _compiled(work: Work) -> "keras.Model":

@@ -140,7 +140,14 @@ def test_a_journal_gives_back_the_results_of_an_interrupted_run(tmp_path):
 
 
 def round_of(**values):
-    common = {"changed": "a=1", "known": True, "killed": False, "half_locked": False, "seconds": 1.0, "processes": 0}
+    common = {
+        "changed": "a=1",
+        "known": True,
+        "killed": False,
+        "half_locked": False,
+        "seconds": 1.0,
+        "processes": 0,
+    }
     steady = {"memory_mb": 100.0, "handles": 10, "temporary": 0, "database_kb": 1.0, "cache_kb": 1.0}
     return soak.Round(**{**common, **steady, **values})
 

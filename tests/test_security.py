@@ -56,7 +56,7 @@ def test_no_file_is_run_as_code_and_no_command_is_a_shell_string(path):
 
         for keyword in call.keywords:
             value = ast.unparse(keyword.value)
-            assert SAFE_ARGUMENTS.get(keyword.arg, value) == value
+            assert SAFE_ARGUMENTS.get(keyword.arg or "", value) == value
 
 
 def test_servers_are_started_on_loopback_with_their_checks():

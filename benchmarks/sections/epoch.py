@@ -103,5 +103,10 @@ def _limit(measured: Measured, work: Work) -> list[str]:
         rate = number(gigaflop / spread(values).median)
         rows.append([name, words(spread(values)), rate, "1" if values is own_seconds else words(share), verdict])
 
-    text = LIMIT.format(batch=work.batch, inner=WIDTH + work.units, units=work.units, flops=number(gigaflop))
+    text = LIMIT.format(
+        batch=work.batch,
+        inner=WIDTH + work.units,
+        units=work.units,
+        flops=number(gigaflop),
+    )
     return [text, table(("limit", "seconds an epoch", "GFLOP/s", "of ours", "asked"), rows)]

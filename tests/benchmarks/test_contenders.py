@@ -65,7 +65,13 @@ def test_the_same_script_is_as_large_on_jax():
         f"model = script('lstm', 64); model.build((None, {TOKENS})); print(model.count_params())"
     )
     environment = {**live.environment(), "KERAS_BACKEND": "jax"}
-    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert ended.stdout.split()[-1] == str(PARAMETERS["lstm"])
 
 

@@ -30,7 +30,12 @@ DIRECTIONS = {
     "bidirectional": ["forward", "backward"],
     "lstm": ["forward"],
 }
-RATE = {"initial": -0.0055, "vanilla": -0.014, "bidirectional": -0.02, "lstm": -0.001}  # log10 a token
+RATE = {
+    "initial": -0.0055,
+    "vanilla": -0.014,
+    "bidirectional": -0.02,
+    "lstm": -0.001,
+}  # log10 a token
 RATE_BY_INITIALISER = {"glorot_uniform": -0.05, "0.9 orthogonal": -0.047, "identity": -0.004}
 TANH = ("vanilla", "bidirectional")
 EXPONENTS = 4
@@ -243,7 +248,16 @@ def _out(path: Path) -> dict[str, str]:
 
 
 def card() -> dict:
-    length = {"p5": 64, "p25": 127, "p50": 174, "p75": 283, "p95": 598, "p99": 911, "max": 2473, "mean": 233.4}
+    length = {
+        "p5": 64,
+        "p25": 127,
+        "p50": 174,
+        "p75": 283,
+        "p95": 598,
+        "p99": 911,
+        "max": 2473,
+        "mean": 233.4,
+    }
     split = {
         "length_tokens": length,
         "positive_share": 0.5,
@@ -259,7 +273,12 @@ def card() -> dict:
         "split_rule": "An invented rule: contiguous blocks of each label.",
         "vocabulary": {"size": 10_000, "words_in_train": 70_000},
         "cleaning": {"kept": 24_998, "dropped_empty": 2},
-        "duplicates": {"exact": 96, "normalised": 99, "moved": 3, "kept_in": {"train": 70, "test": 29}},
+        "duplicates": {
+            "exact": 96,
+            "normalised": 99,
+            "moved": 3,
+            "kept_in": {"train": 70, "test": 29},
+        },
         "groups": None,
         "splits": {
             name: {"reviews": reviews, **split}
@@ -328,7 +347,13 @@ def _ceiling() -> dict:
 
 def one_fit(score: float) -> dict:
     """The summary of a single score."""
-    return {"mean": score, "sd": None, "low": None, "high": None, "scores": {"0": score}}
+    return {
+        "mean": score,
+        "sd": None,
+        "low": None,
+        "high": None,
+        "scores": {"0": score},
+    }
 
 
 def _comparison(metrics: dict, baseline: str, run: str) -> dict:
@@ -362,7 +387,12 @@ def _model(run: str, seeds: int) -> dict:
         "parameters": parameters,
         "layers": [
             {"name": "embedding", "kind": "Embedding", "output": [100, 32], "parameters": 320_000},
-            {"name": architecture, "kind": "Encoder", "output": [64], "parameters": parameters - 320_065},
+            {
+                "name": architecture,
+                "kind": "Encoder",
+                "output": [64],
+                "parameters": parameters - 320_065,
+            },
             {"name": "answer", "kind": "Dense", "output": [1], "parameters": 65},
         ],
         "best_epochs": {str(seed): 4 for seed in range(seeds)},
@@ -667,6 +697,16 @@ def examples(runs: list[str]) -> dict:
         numbers = {name: random.random(len(words)).round(6).tolist() for name in ("probability", "gradient")}
         return {"token": words, **numbers}
 
-    dull = {"review": 17, "label": 0, "right": True, "readings": {run: reading(DULL) for run in readers}}
-    fine = {"review": 4, "label": 1, "right": False, "readings": {run: reading(FINE) for run in readers}}
+    dull = {
+        "review": 17,
+        "label": 0,
+        "right": True,
+        "readings": {run: reading(DULL) for run in readers},
+    }
+    fine = {
+        "review": 4,
+        "label": 1,
+        "right": False,
+        "readings": {run: reading(FINE) for run in readers},
+    }
     return {"rule": "An invented rule.", "seed": 0, "reviews": [dull, fine] if readers else []}

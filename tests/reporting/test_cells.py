@@ -5,7 +5,14 @@ import pytest
 from pipeline.reporting import cells
 from tests.reporting.invented import measure
 
-SHARE = {"value": 0.084, "low": 0.036, "high": 0.22, "side": "below", "threshold": 0.5, "verdict": "holds"}
+SHARE = {
+    "value": 0.084,
+    "low": 0.036,
+    "high": 0.22,
+    "side": "below",
+    "threshold": 0.5,
+    "verdict": "holds",
+}
 
 
 def claim(*measures, verdict="holds", **more):

@@ -25,7 +25,14 @@ def curve(values, **changes):
 
 def decayed(**changes):
     """A row of reports/decay: half-life 5 (4 to 6) tokens, below 10 % from lag 2, never below 1 % within 3 lags."""
-    row = {**TRAINED, "quantity": "dz/dh", "seeds": 3, "reviews": 9, "last_lag_tokens": 3, "r2": 0.95}
+    row = {
+        **TRAINED,
+        "quantity": "dz/dh",
+        "seeds": 3,
+        "reviews": 9,
+        "last_lag_tokens": 3,
+        "r2": 0.95,
+    }
     values = {"half_life_tokens": 5.0, "horizon_1e-1": 2.0, "horizon_1e-2": np.inf, "horizon_1e-3": np.inf}
     for name, value in values.items():
         row |= {name: value, f"{name}_low": value - 1, f"{name}_high": value + 1}
@@ -180,7 +187,12 @@ def mechanism(**values) -> pd.DataFrame:
     return distance.mechanism(pd.concat([frame.assign(seed=seed) for seed in (0, 1)]))
 
 
-USUAL = {"mean_slope": 0.9, "rms_state": 0.2, "bound_slack": 2 * np.log(10), "bound_violations": 0.0}
+USUAL = {
+    "mean_slope": 0.9,
+    "rms_state": 0.2,
+    "bound_slack": 2 * np.log(10),
+    "bound_violations": 0.0,
+}
 
 
 def test_a_gradient_can_fade_although_the_weights_are_above_1():

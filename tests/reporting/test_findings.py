@@ -105,7 +105,12 @@ def test_a_rounded_zero_has_no_sign():
 
 SETTINGS = {"hidden_size": 32, "embedding_dimension": 32, "learning_rate": 0.001, "dropout": 0.3}
 TRIALS = pd.DataFrame(
-    {"trial": range(4), "state": ["COMPLETE"] * 3 + ["FAIL"], "value": [0.83, 0.80, 0.84, np.nan], "reason": ""}
+    {
+        "trial": range(4),
+        "state": ["COMPLETE"] * 3 + ["FAIL"],
+        "value": [0.83, 0.80, 0.84, np.nan],
+        "reason": "",
+    }
 )
 
 
@@ -130,7 +135,12 @@ def tuned(number=0, race=(), regret=(0.0, None, None), hidden_size=32, trials=TR
     study = {
         "chosen": {"trial": number, "starting_recipe": number == 0, "settings": settings},
         "race": list(race),
-        "regret": {"difference": difference, "low": low, "high": high, "chosen": dict.fromkeys("abc", 0.8)},
+        "regret": {
+            "difference": difference,
+            "low": low,
+            "high": high,
+            "chosen": dict.fromkeys("abc", 0.8),
+        },
     }
     space = {"hidden_size": {"role": "scientific", "low": 16, "high": 128, "step": 16, "log": False}}
     return findings.tuned(trials, study, "vanilla", tables.comparisons([], 0.05), space)
@@ -267,7 +277,14 @@ def test_a_word_effect_is_the_mean_of_each_seeds_own_share():
 
 
 def measured(value, low=None, high=None, unit="share", side=None, threshold=None):
-    numbers = {"value": value, "low": low, "high": high, "unit": unit, "side": side, "threshold": threshold}
+    numbers = {
+        "value": value,
+        "low": low,
+        "high": high,
+        "unit": unit,
+        "side": side,
+        "threshold": threshold,
+    }
     return tuple(findings.measured(numbers).values())
 
 

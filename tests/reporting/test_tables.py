@@ -100,7 +100,12 @@ SPACE = {
 def searched(chosen=0, **columns):
     """The trials of one search of vanilla with these columns, in the form of `tables.trials`."""
     rows = len(next(iter(columns.values())))
-    defaults = {"trial": range(rows), "state": ["COMPLETE"] * rows, "value": [0.8] * rows, "reason": [None] * rows}
+    defaults = {
+        "trial": range(rows),
+        "state": ["COMPLETE"] * rows,
+        "value": [0.8] * rows,
+        "reason": [None] * rows,
+    }
     trials = pd.DataFrame({**defaults, **columns})
     return tables.trials({"vanilla": trials}, {"vanilla": {"chosen": {"trial": chosen}}})
 

@@ -131,7 +131,14 @@ OF_REPLICATION = "−99.0 points (−99.5 to −98.0 points)"
 
 def contradicted(claim: dict) -> dict:
     """The claim as `claims` writes it if a replication has another verdict."""
-    numbers = {"value": -0.99, "low": -0.995, "high": -0.98, "unit": "points", "threshold": 0.0, "side": "above"}
+    numbers = {
+        "value": -0.99,
+        "low": -0.995,
+        "high": -0.98,
+        "unit": "points",
+        "threshold": 0.0,
+        "side": "above",
+    }
     replication = {
         "name": "amd",
         "verdict": "does not hold",
@@ -234,7 +241,12 @@ def test_another_path_zone_locale_or_date_gives_the_same_bytes(small, tmp_path):
 
     place = {"TZ": "Pacific/Kiritimati", "LC_ALL": "C", "SOURCE_DATE_EPOCH": "0", "PYTHONHASHSEED": "7"}
     environment = {**os.environ, **place, "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, "-m", "pipeline", "report"], cwd=study, env=environment, check=True)
+    subprocess.run(
+        [sys.executable, "-m", "pipeline", "report"],
+        cwd=study,
+        env=environment,
+        check=True,
+    )
     assert outputs(study / "reports") == expected
     assert "1970" not in (study / "reports/README.md").read_text()
 

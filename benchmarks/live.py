@@ -47,7 +47,7 @@ class Live:
         self._contender = contender
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
         self._begun = time.perf_counter()
-        self._process = subprocess.Popen(
+        self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.live", contender, json.dumps(asdict(work))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -55,8 +55,8 @@ class Live:
             env=environment(),
             text=True,
         )
-        self._requests = pipe_of(self._process.stdin)
-        self._answers = pipe_of(self._process.stdout)
+        self._requests = pipe_of(self.process.stdin)
+        self._answers = pipe_of(self.process.stdout)
 
     def __enter__(self) -> "Live":
         try:
@@ -70,10 +70,10 @@ class Live:
     def __exit__(self, *_) -> None:
         self._requests.close()  # the contender then ends
         try:
-            self._process.wait(PATIENCE_SECONDS)
+            self.process.wait(PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            self.process.kill()
+            self.process.wait()
         self._answers.close()
         self._log.close()
 
@@ -96,7 +96,7 @@ class Live:
 
 
 def pipe_of(stream: IO[Any] | None) -> IO[Any]:
-    """Narrows the type of a stream of `Popen`, which is None without a pipe."""
+    """Narrows the type of a stream of `Popen`, which exists only if a pipe was requested."""
     if stream is None:
         raise ValueError("the process was started without a pipe")
     return stream

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from statistics import fmean
 
@@ -197,7 +198,7 @@ def agreement(architecture: str, digest: str, table: Path) -> str:
     searches = [
         search for search in rows(table) if (search["architecture"], search["search"]) == (architecture, digest)
     ]
-    counts = Counter(tuple(search[name] for name in AXES) for search in searches)
+    counts = Counter(map(itemgetter(*AXES), searches))
     replaced = [search for search in searches if search["chosen"] != "start"]
     unclear = sum(_includes_0(search) for search in replaced)
     return (

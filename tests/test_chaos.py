@@ -157,7 +157,9 @@ def test_quantities_that_grow_from_round_to_round_are_errors():
     assert soak.grown([steady] * 4) == []
 
     names = ("memory_mb", "handles", "database_kb", "cache_kb")
-    rounds = [round_of(**{name: asdict(steady)[name] * 2**number for name in names}) for number in range(4)]
+    rounds = []
+    for number in range(4):
+        rounds.append(round_of(**{name: asdict(steady)[name] * 2**number for name in names}))
     text = "\n".join(soak.grown(rounds))
     assert all(f"{name} grew" in text for name in names)
 

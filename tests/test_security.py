@@ -15,7 +15,7 @@ from pipeline.workers import driver
 from tests.support import toy_study
 
 ROOT = Path(__file__).parents[1]
-SOURCES = [path for folder in ("pipeline", "benchmarks") for path in sorted((ROOT / folder).rglob("*.py"))]
+SOURCES = [*sorted((ROOT / "pipeline").rglob("*.py")), *sorted((ROOT / "benchmarks").rglob("*.py"))]
 BETWEEN_PROCESSES = "pipeline/workers/"  # bytes of our own processes, never of a file
 SECRET = "pAsSw0rd-1f7c"  # noqa: S105
 EXECUTES = {

@@ -1,5 +1,9 @@
 """Inference: raw texts to probabilities, many at once and one at a time."""
 
+from collections.abc import Iterable
+
+import pandas as pd
+
 from benchmarks.contenders import SINGLE_TEXTS, Work
 from benchmarks.document import section, table, words
 from benchmarks.rounds import Start, interleaved, ratio, spread
@@ -16,19 +20,27 @@ HEADER = ("what", "ours", "`model.predict`", "times ours")
 def measure(sizes: Sizes, start: Start) -> str:
     work = Work(reviews=sizes.texts, tokens=sizes.tokens)
     measured = interleaved(start, {name: (name, work) for name in ("predict", "keras_predict")}, sizes.rounds)
-    rows = []
+    own = pd.DataFrame(measured.passes["predict"])
+    peer = pd.DataFrame(measured.passes["keras_predict"])
+    rows = [
+        _row(f"{sizes.texts:,} texts, encoding, seconds", own["encode"], peer["encode"]),
+        _row(f"{sizes.texts:,} texts, network, seconds", own["network"], peer["network"]),
+        _row(f"{sizes.texts:,} texts, both, seconds", own["encode"] + own["network"], peer["encode"] + peer["network"]),
+    ]
 
-    for suffix, texts, scale in (("", f"{sizes.texts:,} texts", 1), ("_one", "one text", 1000)):
-        unit = "seconds" if scale == 1 else "milliseconds"
-        encode, network = f"encode{suffix}", f"network{suffix}"
-        for part, names in (("encoding", [encode]), ("network", [network]), ("both", [encode, network])):
-            own = [scale * seconds for seconds in _sums(measured.passes["predict"], names)]
-            peer = [scale * seconds for seconds in _sums(measured.passes["keras_predict"], names)]
-            rows.append([f"{texts}, {part}, {unit}", words(spread(own)), words(spread(peer)), words(ratio(peer, own))])
-
+    own *= 1000
+    peer *= 1000
+    rows += [
+        _row("one text, encoding, milliseconds", own["encode_one"], peer["encode_one"]),
+        _row("one text, network, milliseconds", own["network_one"], peer["network_one"]),
+        _row(
+            "one text, both, milliseconds",
+            own["encode_one"] + own["network_one"],
+            peer["encode_one"] + peer["network_one"],
+        ),
+    ]
     return section("Inference", TEXT.format(texts=sizes.texts, single=SINGLE_TEXTS), table(HEADER, rows))
 
 
-def _sums(passes: list[dict], names: list[str]) -> list[float]:
-    """The sum of the numbers of these names, in each pass."""
-    return [sum(numbers[name] for name in names) for numbers in passes]
+def _row(title: str, own: Iterable[float], peer: Iterable[float]) -> list[str]:
+    return [title, words(spread(own)), words(spread(peer)), words(ratio(peer, own))]

@@ -86,7 +86,7 @@ def test_a_contender_answers_every_turn_and_ends_with_its_driver():
     with live.start("product", Work(batch=3, units=5)) as contender:
         for _ in range(2):
             assert {*contender.turn()} == {"seconds", "peak_bytes", "step", "square"}
-        process = contender._process
+        process = contender.process
     assert process.returncode == 0
 
 

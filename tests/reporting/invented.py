@@ -30,12 +30,12 @@ DIRECTIONS = {
     "bidirectional": ["forward", "backward"],
     "lstm": ["forward"],
 }
-RATE = {
+RATE = {  # log10 a token
     "initial": -0.0055,
     "vanilla": -0.014,
     "bidirectional": -0.02,
     "lstm": -0.001,
-}  # log10 a token
+}
 RATE_BY_INITIALISER = {"glorot_uniform": -0.05, "0.9 orthogonal": -0.047, "identity": -0.004}
 TANH = ("vanilla", "bidirectional")
 EXPONENTS = 4
@@ -625,7 +625,9 @@ def memory(random: np.random.Generator, length: int, outline: Outline) -> pd.Dat
 def probes(random: np.random.Generator, length: int, outline: Outline) -> pd.DataFrame:
     changes = [("plain", 0, 0.0)]  # (probe, tokens, loss of accuracy)
     for probe in ("prefix", "suffix"):
-        changes += [(probe, tokens, 0.0005 * tokens) for tokens in (max(length // part, 1) for part in (8, 4, 2))]
+        for part in (8, 4, 2):
+            tokens = max(length // part, 1)
+            changes.append((probe, tokens, 0.0005 * tokens))
     changes.append(("splice", length // 2, 0.2))
     changes += [("truncation", lag, 0.1) for lag in some_lags(length)[1:-1]]
     changes += [("shuffled", length, 0.02), ("bag_of_words", 0, -0.01)]

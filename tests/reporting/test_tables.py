@@ -20,22 +20,26 @@ def curve(values_by_seed):
     return frame.assign(**axes, sequence_length=len(values_by_seed[0]), reviews=7)
 
 
+def horizon(log10_norms, log10_epsilon):
+    return tables.horizon(np.arange(len(log10_norms)), np.array(log10_norms), log10_epsilon)
+
+
 def test_a_horizon_is_the_first_lag_from_which_a_curve_stays_below():
-    lags, dips_and_returns = np.arange(6), np.array([0, -1.5, -0.9, -1.1, -1.2, -3.5])
-    assert tables.horizon(lags, dips_and_returns, -1) == 3
-    assert tables.horizon(lags, dips_and_returns, -3) == 5
+    dips_and_returns = [0, -1.5, -0.9, -1.1, -1.2, -3.5]
+    assert horizon(dips_and_returns, -1) == 3
+    assert horizon(dips_and_returns, -3) == 5
 
 
 def test_a_horizon_that_is_not_reached_is_infinite_and_never_extrapolated():
-    assert tables.horizon(np.arange(3), np.array([0, -0.5, -0.99]), -1) == np.inf
+    assert horizon([0, -0.5, -0.99], -1) == np.inf
 
 
 def test_the_horizon_of_a_curve_with_a_nan_is_not_a_number():
-    assert np.isnan(tables.horizon(np.arange(3), np.array([0, np.nan, -5.0]), -1))
+    assert np.isnan(horizon([0, np.nan, -5.0], -1))
 
 
 def test_a_gradient_of_exactly_zero_is_below_every_threshold():
-    assert tables.horizon(np.arange(3), np.array([0, -0.5, -np.inf]), -3) == 2
+    assert horizon([0, -0.5, -np.inf], -3) == 2
 
 
 def test_a_seed_that_is_not_finite_is_not_left_out_of_the_mean():
@@ -51,13 +55,17 @@ def test_a_curve_has_the_mean_and_the_range_of_the_seeds_logs():
 
 def test_the_t_interval_of_three_values_is_the_textbooks():
     last = tables.curves(curve([[0, 1.0], [0, 2.0], [0, 3.0]])).iloc[-1]
-    assert (last.low, last.high) == pytest.approx((2 - 4.302653 / 3**0.5, 2 + 4.302653 / 3**0.5), abs=1e-6)
+    half_width = 4.302653 / 3**0.5
+    assert last.low == pytest.approx(2 - half_width, abs=1e-6)
+    assert last.high == pytest.approx(2 + half_width, abs=1e-6)
 
 
 def test_welch_is_scipys():
-    a, b = [0.80, 0.82, 0.79], [0.84, 0.85, 0.83, 0.86]
-    oracle = stats.ttest_ind(b, a, equal_var=False).confidence_interval(0.95)
-    assert tables.welch(a, b) == pytest.approx((np.mean(b) - np.mean(a), oracle.low, oracle.high))
+    baseline = [0.80, 0.82, 0.79]
+    run = [0.84, 0.85, 0.83, 0.86]
+    oracle = stats.ttest_ind(run, baseline, equal_var=False).confidence_interval(0.95)
+    difference = np.mean(run) - np.mean(baseline)
+    assert tables.welch(baseline, run) == pytest.approx((difference, oracle.low, oracle.high))
 
 
 @pytest.mark.parametrize(
@@ -122,7 +130,7 @@ def test_a_repeated_trial_is_recognised_by_its_reason():
     assert table.reason[0] == ""
 
 
-def test_a_starting_recipe_outside_the_space_is_no_trial():
+def test_a_starting_recipe_outside_the_space_is_not_a_trial():
     assert searched(chosen=None, value=[0.5, 0.6]).chosen.tolist() == [False, False]
 
 
@@ -165,7 +173,8 @@ def test_the_last_step_is_the_end_if_no_step_meets_the_bound():
 
 
 def test_the_surface_of_trials_on_a_plane_is_the_plane_within_their_hull():
-    hidden, embedding = np.array([16, 128, 16, 128, 72]), np.array([8, 8, 36, 36, 64])
+    hidden = np.array([16, 128, 16, 128, 72])
+    embedding = np.array([8, 8, 36, 36, 64])
     plane = 0.5 + hidden / 1000 + embedding / 500
     state = ["COMPLETE"] * 4 + ["FAIL"]  # the only one above an embedding dimension of 36
     trials = searched(hidden_size=hidden, embedding_dimension=embedding, value=plane, state=state)
@@ -186,8 +195,8 @@ def test_trials_of_the_same_sizes_count_with_their_mean_in_the_surface():
 
 @pytest.mark.parametrize("rows", [1, 2, 4], ids=["a trial", "two", "on one line"])
 def test_trials_that_span_no_area_have_no_surface(rows):
-    hidden, embedding = [16, 32, 48, 64][:rows], [8, 16, 24, 32][:rows]
-    assert tables.surface(searched(hidden_size=hidden, embedding_dimension=embedding), SPACE).empty
+    trials = searched(hidden_size=[16, 32, 48, 64][:rows], embedding_dimension=[8, 16, 24, 32][:rows])
+    assert tables.surface(trials, SPACE).empty
 
 
 def test_on_a_log_scale_the_middle_of_the_surface_is_the_geometric_one():
@@ -217,9 +226,11 @@ def test_the_expected_best_counts_trials_from_one():
 
 
 def test_textbook_networks_are_shown_with_their_validation_accuracy():
-    metrics = {run: {"parameters": 7, "validation/accuracy": {"mean": 0.8}} for run in ("lstm-textbook", "lstm-tuned")}
-    models = {run: {"architecture": "lstm", "settings": run.split("-")[1]} for run in metrics}
-    assert tables.at_textbook(metrics, models, list(metrics)).to_numpy().tolist() == [["lstm-textbook", "lstm", 7, 0.8]]
+    runs = ["lstm-textbook", "lstm-tuned"]
+    metrics = {run: {"parameters": 7, "validation/accuracy": {"mean": 0.8}} for run in runs}
+    models = {run: {"architecture": "lstm", "settings": run.split("-")[1]} for run in runs}
+    table = tables.at_textbook(metrics, models, runs)
+    assert table.to_numpy().tolist() == [["lstm-textbook", "lstm", 7, 0.8]]
 
 
 def test_p_better_is_required_and_its_null_bounds_become_nan():

@@ -143,7 +143,7 @@ def test_deps_cover_the_modules_that_a_stage_imports(stage):
 
 
 @pytest.mark.parametrize("stage", lock_comparison.RUNS)
-def test_the_report_depends_on_everything_that_makes_a_run_key(stage):
+def test_the_report_depends_on_all_that_the_keys_of_runs_it_names_are_made_of(stage):
     whole = definition("report")
     for dep in definition(stage)["deps"]:
         assert any(lock_comparison.overlap(dep, known) for known in whole["deps"]), dep

@@ -90,7 +90,7 @@ def secrets(tmp_path, monkeypatch):
     return tmp_path
 
 
-def fail(arguments):
+def fails(arguments):
     raise RuntimeError(f"cannot reach {stores.mlflow(Path())}")
 
 
@@ -110,7 +110,7 @@ def test_doctor_prints_addresses_without_their_password(secrets, capfd):
     assert SECRET not in output
 
 
-@pytest.mark.parametrize("command", [fail, open_the_studies, use_the_scheduler])
+@pytest.mark.parametrize("command", [fails, open_the_studies, use_the_scheduler])
 def test_a_password_in_an_address_is_never_printed(secrets, monkeypatch, capfd, command):
     monkeypatch.setitem(command_line.COMMANDS, "doctor", command)
     assert command_line.main(["doctor"]) in (1, 2)
@@ -127,18 +127,18 @@ def test_a_password_in_an_address_is_not_written(secrets, capfd):
 
 
 def test_a_password_is_not_in_the_traceback_that_mlflow_keeps(secrets, monkeypatch):
-    messages = []
-    monkeypatch.setattr(live, "_sender", lambda process: messages.append)
+    told = []
+    monkeypatch.setattr(live, "_sender", lambda process: told.append)
     monkeypatch.setattr(live, "COMMAND", ["cat"])
 
-    def train():
+    def trains():
         with live.writer(secrets, "train@vanilla-textbook", {}):
-            fail(None)
+            fails(None)
 
     with pytest.raises(RuntimeError):
-        train()
-    assert "RuntimeError: cannot reach http://...@127.0.0.1:9/db?..." in messages[-1]["traceback"]
-    assert SECRET not in str(messages)
+        trains()
+    assert "RuntimeError: cannot reach http://...@127.0.0.1:9/db?..." in told[-1]["traceback"]
+    assert SECRET not in str(told)
 
 
 def test_an_address_in_a_mistake_is_masked_too(secrets, monkeypatch, capsys):

@@ -6,9 +6,8 @@ import platform
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
-
-from benchmarks.rounds import Spread
 
 PACKAGES = ("tensorflow", "keras", "numpy", "jax", "torch")
 SIMD = ("avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "asimd", "sve")
@@ -42,9 +41,9 @@ class Bound(NamedTuple):
     aim: float | None = None
     is_upper: bool = False
 
-    def verdict(self, measured: Spread) -> str:
-        """Whether the median meets the bound."""
-        is_met = measured.median <= self.limit if self.is_upper else measured.median >= self.limit
+    def verdict(self, values: list[float]) -> str:
+        """Whether the median of the rounds meets the bound."""
+        is_met = median(values) <= self.limit if self.is_upper else median(values) >= self.limit
         side = "most" if self.is_upper else "least"
         aim = "" if self.aim is None else f" ({self.aim:g})"
         return f"at {side} {self.limit:g}{aim}: {'yes' if is_met else '**no**'}"
@@ -107,5 +106,7 @@ def number(value: float) -> str:
     return f"{value:.{2 if value < 10 else 1}f}"
 
 
-def words(measured: Spread) -> str:
-    return f"{number(measured.median)} ({number(measured.low)} to {number(measured.high)})"
+def words(values: Iterable[float]) -> str:
+    """The median of the rounds with the least and the most."""
+    values = list(values)
+    return f"{number(median(values))} ({number(min(values))} to {number(max(values))})"

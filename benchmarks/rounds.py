@@ -1,6 +1,5 @@
 """Contenders in turns. A ratio is formed of numbers from one round, so that a slow minute affects both sides."""
 
-import statistics
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from typing import NamedTuple
@@ -11,23 +10,9 @@ from benchmarks.live import Absent, Live
 Start = Callable[[str, Work], Live]
 
 
-class Spread(NamedTuple):
-    """The median of some rounds, the least and the most."""
-
-    median: float
-    low: float
-    high: float
-
-
-def spread(values: Iterable[float]) -> Spread:
-    values = list(values)
-    return Spread(statistics.median(values), min(values), max(values))
-
-
-def ratio(numerators: Iterable[float], denominators: Iterable[float]) -> Spread:
-    """The spread of the ratios, one per round."""
-    pairs = zip(numerators, denominators, strict=True)
-    return spread(numerator / denominator for numerator, denominator in pairs)
+def ratios(numerators: Iterable[float], denominators: Iterable[float]) -> list[float]:
+    """The ratio of each round."""
+    return [numerator / denominator for numerator, denominator in zip(numerators, denominators, strict=True)]
 
 
 class Measured(NamedTuple):

@@ -64,7 +64,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.searches", description=description)
     parser.add_argument("--architecture", required=True, choices=params.ARCHITECTURES)
     parser.add_argument("--repeats", type=int, default=3, help="number of searches (default: 3)")
-    parser.add_argument("--table", type=Path, default=TABLE, help=f"CSV to append to (default: {TABLE})")
+    parser.add_argument(
+        "--table",
+        type=Path,
+        default=TABLE,
+        help=f"CSV to append to (default: {TABLE})",
+    )
     parser.add_argument("--first-seed", type=int, help=argparse.SUPPRESS)  # one search, in its own process
     return parser
 

@@ -1,8 +1,10 @@
 """An epoch of each peer relative to this project's, and this project relative to the limit of the machine."""
 
+from statistics import median
+
 from benchmarks.contenders import WIDTH, Work
 from benchmarks.document import Bound, number, section, table, words
-from benchmarks.rounds import Measured, Start, interleaved, ratio, spread
+from benchmarks.rounds import Measured, Start, interleaved, ratios
 from benchmarks.sizes import Sizes
 
 TEXT = """
@@ -28,9 +30,21 @@ PEERS = {  # contender: (its name in the table, its function, its threads)
     "pytorch_2": ("PyTorch, batch 128, 2 threads", "pytorch", 2),
 }
 BOUNDS = {
-    "vanilla": {"tutorial": Bound(5, 6.5), "keras_fit": Bound(2, 2.4), "pytorch": Bound(2, 2.5)},
-    "bidirectional": {"tutorial": Bound(3.2, 4.5), "keras_fit": Bound(1.3, 1.8), "pytorch": Bound(2, 2.6)},
-    "lstm": {"tutorial": Bound(3.3, 4), "keras_fit": Bound(1.6, 2), "pytorch": Bound(1.5, 1.8)},
+    "vanilla": {
+        "tutorial": Bound(5, 6.5),
+        "keras_fit": Bound(2, 2.4),
+        "pytorch": Bound(2, 2.5),
+    },
+    "bidirectional": {
+        "tutorial": Bound(3.2, 4.5),
+        "keras_fit": Bound(1.3, 1.8),
+        "pytorch": Bound(2, 2.6),
+    },
+    "lstm": {
+        "tutorial": Bound(3.3, 4),
+        "keras_fit": Bound(1.6, 2),
+        "pytorch": Bound(1.5, 1.8),
+    },
 }
 BOUND_OF_NATIVE = Bound(0.6)
 
@@ -66,20 +80,20 @@ def measure(sizes: Sizes, start: Start) -> str:
 
 def _peers(measured: Measured, bounds: dict[str, Bound]) -> str:
     own_seconds = measured.values("project_1")
-    ratios = {name: ratio(measured.values(name), own_seconds) for name in PEERS if name in measured.passes}
-    bound_of = {name: bounds[name] for name in bounds if name in ratios}
-    torch = [name for name in ratios if name.startswith("pytorch")]
+    times_ours = {name: ratios(measured.values(name), own_seconds) for name in PEERS if name in measured.passes}
+    bound_of = {name: bounds[name] for name in bounds if name in times_ours}
+    torch = [name for name in times_ours if name.startswith("pytorch")]
     if torch:
-        bound_of[min(torch, key=lambda name: ratios[name].median)] = bounds["pytorch"]
+        bound_of[min(torch, key=lambda name: median(times_ours[name]))] = bounds["pytorch"]
 
     rows = []
     for name, (title, *_) in PEERS.items():
         if name in measured.absent:
             rows.append([title, f"not measured: {measured.absent[name]}", "", ""])
             continue
-        times = "1" if name == "project_1" else words(ratios[name])
-        verdict = bound_of[name].verdict(ratios[name]) if name in bound_of else ""
-        rows.append([title, words(spread(measured.values(name))), times, verdict])
+        times = "1" if name == "project_1" else words(times_ours[name])
+        verdict = bound_of[name].verdict(times_ours[name]) if name in bound_of else ""
+        rows.append([title, words(measured.values(name)), times, verdict])
     return table(("contender", "seconds an epoch", "times ours", "asked"), rows)
 
 
@@ -98,10 +112,10 @@ def _limit(measured: Measured, work: Work) -> list[str]:
         seconds[f"product, {kind}"] = [gigaflop / rate for rate in measured.values("product", kind)]
 
     for name, values in seconds.items():
-        share = ratio(values, own_seconds)
+        share = ratios(values, own_seconds)
         verdict = BOUND_OF_NATIVE.verdict(share) if name == "native code" else ""
-        rate = number(gigaflop / spread(values).median)
-        rows.append([name, words(spread(values)), rate, "1" if values is own_seconds else words(share), verdict])
+        rate = number(gigaflop / median(values))
+        rows.append([name, words(values), rate, "1" if values is own_seconds else words(share), verdict])
 
     text = LIMIT.format(
         batch=work.batch,

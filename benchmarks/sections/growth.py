@@ -3,7 +3,7 @@
 from benchmarks.contenders import Work
 from benchmarks.document import number, section, table, words
 from benchmarks.preparation import measured
-from benchmarks.rounds import Start, interleaved, spread
+from benchmarks.rounds import Start, interleaved
 from benchmarks.sizes import Sizes
 from pipeline import params
 
@@ -27,7 +27,7 @@ def measure(sizes: Sizes, start: Start) -> str:
         works += [Work(architecture, count, sizes.tokens) for count in sizes.counts]
         contenders = {str(work): ("project", work) for work in works}  # equal works are measured once
         epochs = interleaved(start, contenders, sizes.rounds)
-        rows.append([architecture, *(words(spread(epochs.values(str(work)))) for work in works)])
+        rows.append([architecture, *(words(epochs.values(str(work))) for work in works)])
 
     settings = params.read()
     prepared = []

@@ -6,7 +6,7 @@ import pandas as pd
 
 from benchmarks.contenders import SINGLE_TEXTS, Work
 from benchmarks.document import section, table, words
-from benchmarks.rounds import Start, interleaved, ratio, spread
+from benchmarks.rounds import Start, interleaved, ratios
 from benchmarks.sizes import Sizes
 
 TEXT = """
@@ -43,4 +43,4 @@ def measure(sizes: Sizes, start: Start) -> str:
 
 
 def _row(title: str, own: Iterable[float], peer: Iterable[float]) -> list[str]:
-    return [title, words(spread(own)), words(spread(peer)), words(ratio(peer, own))]
+    return [title, words(own), words(peer), words(ratios(peer, own))]

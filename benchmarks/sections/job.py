@@ -4,11 +4,12 @@ import math
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from statistics import median
 
 from benchmarks.contenders import PROCESSES, Work
 from benchmarks.document import Bound, section, table, words
 from benchmarks.live import Absent
-from benchmarks.rounds import Start, ratio, spread
+from benchmarks.rounds import Start, ratios
 from benchmarks.sizes import Sizes
 
 TEXT = """
@@ -36,7 +37,13 @@ def measure(sizes: Sizes, start: Start) -> str:
     rows = []
 
     for architecture in sizes.job_architectures:
-        work = Work(architecture, sizes.reviews, sizes.tokens, models=sizes.models, epochs=sizes.epochs)
+        work = Work(
+            architecture,
+            sizes.reviews,
+            sizes.tokens,
+            models=sizes.models,
+            epochs=sizes.epochs,
+        )
         contenders: dict[str, Callable[[], float]] = {
             "project": lambda work=work: _project(start, work),
             "tutorial": lambda work=work: _tutorial(start, work, trained),
@@ -95,21 +102,21 @@ def _pytorch(start: Start, work: Work, trained: int, processes: int, threads: in
 
 def _rows(architecture: str, seconds: dict[str, list[float]], absent: dict[str, str]) -> list[list[str]]:
     own_seconds = seconds["project"]
-    rows = [[f"{architecture}, {TITLES['project']}", words(spread(own_seconds)), "1", ""]]
-    ratios = {}
+    rows = [[f"{architecture}, {TITLES['project']}", words(own_seconds), "1", ""]]
+    times_ours = {}
     for name, title in TITLES.items():
         if name in absent:
             rows.append([f"{architecture}, {title}", f"not measured: {absent[name]}", "", ""])
         elif name != "project":
-            ratios[name] = ratio(seconds[name], own_seconds)
+            times_ours[name] = ratios(seconds[name], own_seconds)
 
     bounds = BOUNDS[architecture]
     bound_of = {"tutorial": bounds["tutorial"]}
-    torch = [name for name in ratios if name.startswith("pytorch")]
+    torch = [name for name in times_ours if name.startswith("pytorch")]
     if torch:
-        bound_of[min(torch, key=lambda name: ratios[name].median)] = bounds["pytorch"]
+        bound_of[min(torch, key=lambda name: median(times_ours[name]))] = bounds["pytorch"]
 
-    for name, times in ratios.items():
+    for name, times in times_ours.items():
         verdict = bound_of[name].verdict(times) if name in bound_of else ""
-        rows.append([f"{architecture}, {TITLES[name]}", words(spread(seconds[name])), words(times), verdict])
+        rows.append([f"{architecture}, {TITLES[name]}", words(seconds[name]), words(times), verdict])
     return rows

@@ -2,7 +2,7 @@
 
 from benchmarks.contenders import Work
 from benchmarks.document import Bound, section, table, words
-from benchmarks.rounds import Start, interleaved, ratio, spread
+from benchmarks.rounds import Start, interleaved, ratios
 from benchmarks.sizes import Sizes
 
 TEXT = """
@@ -38,15 +38,15 @@ def measure(sizes: Sizes, start: Start) -> str:
         for tokens in sizes.lengths:
             training = measured.values(f"training {tokens}")
             gradients = measured.values(f"gradients {tokens}")
-            share = ratio(gradients, training)
+            share = ratios(gradients, training)
             rows.append(
                 [
                     architecture,
                     str(tokens),
-                    words(spread(training)),
-                    words(ratio(training, first_training)),
-                    words(spread(gradients)),
-                    words(ratio(gradients, first_gradients)),
+                    words(training),
+                    words(ratios(training, first_training)),
+                    words(gradients),
+                    words(ratios(gradients, first_gradients)),
                     words(share),
                     BOUND.verdict(share),
                 ]

@@ -2,7 +2,7 @@
 
 from benchmarks.contenders import Work
 from benchmarks.document import Bound, section, table
-from benchmarks.rounds import Start, spread
+from benchmarks.rounds import Start
 from benchmarks.sizes import Sizes
 
 TEXT = """
@@ -18,7 +18,7 @@ def measure(sizes: Sizes, start: Start) -> str:
         for tokens in sizes.memory_lengths:
             with start("project", Work(architecture, sizes.reviews, tokens)) as live:
                 gigabytes = live.first["peak_bytes"] / 1e9
-            rows.append([architecture, str(tokens), f"{gigabytes:.2f}", BOUND.verdict(spread([gigabytes]))])
+            rows.append([architecture, str(tokens), f"{gigabytes:.2f}", BOUND.verdict([gigabytes])])
 
     text = TEXT.format(reviews=sizes.reviews)
     return section("Peak memory", text, table(("network", "tokens", "GB", "asked, in GB"), rows))

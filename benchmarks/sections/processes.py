@@ -5,7 +5,7 @@ import time
 from benchmarks.contenders import Work
 from benchmarks.document import Bound, section, table, words
 from benchmarks.live import Live
-from benchmarks.rounds import Start, ratio, spread
+from benchmarks.rounds import Start, ratios
 from benchmarks.sizes import Sizes
 
 TEXT = """
@@ -26,8 +26,8 @@ def measure(sizes: Sizes, start: Start) -> str:
                 alone.append(one.turn()["seconds"])
                 together.append(_seconds_together(one, other))
 
-        loss = ratio(together, alone)
-        rows.append([architecture, words(spread(alone)), words(spread(together)), words(loss), BOUND.verdict(loss)])
+        loss = ratios(together, alone)
+        rows.append([architecture, words(alone), words(together), words(loss), BOUND.verdict(loss)])
     text = TEXT.format(reviews=sizes.reviews, tokens=sizes.tokens)
     return section("Two processes", text, table(HEADER, rows))
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as command_line
-from benchmarks.document import Bound, number
+from benchmarks.document import Bound, number, words
 from benchmarks.live import Absent
-from benchmarks.rounds import Spread, ratio, spread
+from benchmarks.rounds import ratios
 from benchmarks.sections import growth
 
 SECONDS = {
@@ -107,13 +107,14 @@ def test_an_unknown_section_is_a_one_line_error_and_exit_2(capsys):
 
 
 def test_a_ratio_is_formed_within_a_round():
-    assert ratio([6, 20, 40], [2, 10, 10]) == Spread(median=3, low=2, high=4)  # not 20 / 10
-    assert spread([3, 1]) == Spread(2, 1, 3)
+    assert ratios([6, 20, 40], [2, 10, 10]) == [3, 2, 4]
+    assert words([3, 2, 4]) == "3.00 (2.00 to 4.00)"
+    assert words([3, 1]) == "2.00 (1.00 to 3.00)"
 
 
 def test_a_bound_is_met_by_the_median():
-    assert Bound(2).verdict(Spread(2, 1, 3)) == "at least 2: yes"
-    assert Bound(1.25, 1.1, is_upper=True).verdict(Spread(1.3, 1, 2)) == "at most 1.25 (1.1): **no**"
+    assert Bound(2).verdict([1, 2, 3]) == "at least 2: yes"
+    assert Bound(1.25, 1.1, is_upper=True).verdict([1, 1.3, 2]) == "at most 1.25 (1.1): **no**"
 
 
 def test_numbers_have_three_digits_that_count():

@@ -1,4 +1,4 @@
-# The words of this project. `make reproduce` is the whole study, `make test` the checks that CI runs, `make test-all` every check.
+# The commands of this project. `make reproduce` runs the whole study, `make test` the checks of CI, `make test-all` every check.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -28,7 +28,7 @@ FULL := -S train.seeds=10 -S tune.trials=40 -S 'tune.architectures=[feedforward,
 	-S 'gradients.sequence_lengths=[10,25,50,100,200,400,800]' -S gradients.trained_up_to=800 -S gradients.seeds=10 -S gradients.spectra=true -S 'retention.lags=[5,10,20,50,100,200,400]' -S retention.seeds=10 -S retention.updates=2000
 
 .PHONY: help
-help: ## what can be done here
+help: ## lists the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | column -t -s '|'
 
 $(READY): requirements.lock
@@ -36,7 +36,7 @@ $(READY): requirements.lock
 	@test ! -L .venv || { echo "error: .venv is a link, and a new environment would empty the folder behind it; remove the link"; exit 2; }
 	$(PYTHON) -m venv --clear .venv
 	.venv/bin/python -m pip install --quiet --no-compile --require-hashes --requirement requirements.lock
-	.venv/bin/python -m compileall -qq -j 0 -x /tests/ .venv/lib || true # on every core, where pip takes one; some files are templates
+	.venv/bin/python -m compileall -qq -j 0 -x /tests/ .venv/lib || true # on every core, while pip uses one; some files are templates that do not compile
 	@touch $@
 
 .PHONY: reproduce
@@ -44,15 +44,15 @@ reproduce: $(READY) ## the whole study: reviews to report (about 15 minutes on t
 	dvc repro
 
 .PHONY: quick
-quick: $(READY) ## a small study of the vanilla and the bidirectional RNN, in the folder quick/, for a first look
+quick: $(READY) ## a small study of the vanilla and the bidirectional RNN for a first look, in the folder quick/
 	.ci/copy $(QUICK_DIR)
 	grep -vE '$(NOT_QUICK)' dvc.yaml > $(QUICK_DIR)/dvc.yaml
 	cd $(QUICK_DIR) && env -u MLFLOW_TRACKING_URI RNN_TRACKING=off RNN_WORKERS=$${RNN_WORKERS:-1} dvc exp run --name quick $(QUICK)
 	cd $(QUICK_DIR) && env -u MLFLOW_TRACKING_URI python -m pipeline track
-	@echo "Look at $(QUICK_DIR)/reports/index.html. The committed results are as they were."
+	@echo "Look at $(QUICK_DIR)/reports/index.html. The committed results are unchanged."
 
 .PHONY: full
-full: $(READY) ## every length, every architecture tuned, texts of 200 and 400 tokens too, ten seeds or more: hours
+full: $(READY) ## every length, every architecture tuned, also texts of 200 and 400 tokens, ten seeds or more: hours
 	dvc exp run --name full $(FULL)
 
 .PHONY: test
@@ -69,12 +69,13 @@ test-fast: $(READY) ## the tests that take seconds
 	python -m pytest -m "not (slow or exhaustive)"
 
 .PHONY: check
-check: $(READY) ## format and lint
+check: $(READY) ## format, lint and types (a minute)
 	ruff format --check .
 	ruff check .
+	basedpyright
 
 .PHONY: types
-types: $(READY) ## types (basedpyright): not part of `make check` until the 300 errors of today are mended
+types: $(READY) ## types alone
 	basedpyright
 
 .PHONY: ui
@@ -87,24 +88,24 @@ benchmark: $(READY) ## docs/performance.md: against other frameworks and the mac
 	python -m benchmarks
 
 .PHONY: chaos
-chaos: $(READY) ## docs/reliability.md: kills and faults injected into a small study (half an hour; KILLS=3 a stage: a sixth)
+chaos: $(READY) ## docs/reliability.md: kills and faults injected into a small study (half an hour; a sixth with KILLS=3 per stage)
 	python -m chaos --kills $(or $(KILLS),20) --seed $(or $(SEED),0)
 
 .PHONY: soak
-soak: $(READY) ## 30 small studies on end with random parameters and kills (ROUNDS=... for another number)
+soak: $(READY) ## 30 small studies in a row with random parameters and kills (ROUNDS=... for another number)
 	python -m chaos.soak --rounds $(or $(ROUNDS),30) --seed $(or $(SEED),0)
 
 .PHONY: dvc-page
-dvc-page: $(READY) ## the page of `dvc plots`, scripts inside, anew: after another version of Vega
+dvc-page: $(READY) ## writes the page of `dvc plots` again, with its scripts: after an upgrade of Vega
 	python -m pipeline.reporting.dvc_page
 
 .PHONY: audit
-audit: ## known weaknesses of what requirements.lock pins (asks a service on the network; not part of `make test`)
+audit: ## known vulnerabilities of the packages in requirements.lock (asks a service on the network; not part of `make test`)
 	$(PYTHON) -m venv .venv/audit
 	.venv/audit/bin/python -m pip install --quiet pip-audit==2.10.1
 	.venv/audit/bin/pip-audit --strict --require-hashes --disable-pip --requirement requirements.lock
 
 .PHONY: lock
-lock: ## resolve requirements.lock again from pyproject.toml, one version of each package for all Pythons (needs uv)
+lock: ## resolves requirements.lock again from pyproject.toml, one version of each package for all Pythons (needs uv)
 	uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
 		--no-emit-find-links --group dev --extra cluster --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml

@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 from benchmarks import document, live, sizes
+from benchmarks.rounds import Start
 from pipeline import params
 from pipeline.params import Mistake
 from pipeline.storage import artifacts
@@ -15,24 +16,27 @@ DOCUMENT = Path("docs/performance.md")
 SECTIONS = ("study", "epoch", "job", "processes", "length", "inference", "growth", "memory")
 
 
-def main(arguments: list[str] | None = None, start=live.start) -> int:
-    given = _parser().parse_args(arguments)
+def main(words: list[str] | None = None, start: Start = live.start) -> int:
+    arguments = _parser().parse_args(words)
     try:
-        params.read()  # what every contender needs: said now and not in an hour
+        params.read()  # every contender reads params.yaml: report a mistake now, not in an hour
     except Mistake as mistake:
         print(f"error: {mistake}", file=sys.stderr)
         return 2
-    chosen = sizes.QUICK if given.quick else sizes.LONG if given.long else sizes.FULL
-    begun, written = time.perf_counter(), []
-    for name in given.only or SECTIONS:
-        written.append(import_module(f"benchmarks.sections.{name}").measure(chosen, start))
-        print(written[-1], flush=True)
-    head = document.head(time.perf_counter() - begun, chosen.rounds)
-    if given.only or given.quick:
+
+    size = sizes.QUICK if arguments.quick else sizes.LONG if arguments.long else sizes.FULL
+    begun = time.perf_counter()
+    sections = []
+    for name in arguments.only or SECTIONS:
+        sections.append(import_module(f"benchmarks.sections.{name}").measure(size, start))
+        print(sections[-1], flush=True)
+
+    head = document.head(time.perf_counter() - begun, size.rounds)
+    if arguments.only or arguments.quick:
         print(head)
     else:
-        artifacts.write_text(DOCUMENT, "\n".join([head, *written]))
-        print(f"{DOCUMENT} is written")
+        artifacts.write_text(DOCUMENT, "\n".join([head, *sections]))
+        print(f"wrote {DOCUMENT}")
     return 0
 
 
@@ -43,9 +47,9 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m benchmarks", description="Measures speed and memory; writes docs/performance.md.")
-    parser.add_argument("--only", action="append", choices=SECTIONS, help="this section alone, printed")
+    parser.add_argument("--only", action="append", choices=SECTIONS, help="measure this section and print it")
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--quick", action="store_true", help="in small, printed: to see that everything works")
+    size.add_argument("--quick", action="store_true", help="small sizes, printed: to check that everything works")
     size.add_argument(
         "--long", action="store_true", help="all ten models of the peers, 250,000 reviews prepared: hours"
     )

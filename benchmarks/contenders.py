@@ -1,17 +1,27 @@
-"""Who is measured: each contender as a function that works for ever and calls `turn` at the end of every pass.
+"""The contenders. Each is a function that works forever and calls `turn` at the end of every pass.
 
-Nothing heavy is imported at the top: ours sets its environment before NumPy and TensorFlow load, a peer sets none.
+Heavy packages are imported inside the functions. The contenders of this project set their environment before NumPy and
+TensorFlow load; a peer sets none.
 """
 
 import os
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    import keras
+
+    from benchmarks.live import Turns
+    from pipeline.params import Settings
+    from pipeline.science.networks.sequences import Examples
 
 EPOCHS = 100_000  # more than anyone will ask for
-VALIDATED = 128  # reviews: training validates at every epoch's end, here next to nothing
+VALIDATED = 128  # reviews: training validates at the end of every epoch, here in almost no time
 WIDTH = 32
 PROCESSES = 2  # of the job
 SINGLE_TEXTS = 50
@@ -19,58 +29,59 @@ SINGLE_TEXTS = 50
 
 @dataclass(frozen=True)
 class Work:
-    """What a contender is given to do."""
+    """The task of a contender."""
 
     architecture: str = "vanilla"
     reviews: int = 20_000
     tokens: int = 100
     units: int = 64
     batch: int = 128  # the tutorial's script keeps its own
-    threads: int = 1  # of ours and PyTorch; the others take their defaults
+    threads: int = 1  # of this project and PyTorch; the others take their defaults
     epochs_a_turn: int = 1  # of the tutorial's script and PyTorch
-    models: int = 10  # of the job, six epochs each unless `epochs` says otherwise
-    epochs: int = 6
+    models: int = 10  # of the job
+    epochs: int = 6  # of each model of the job
 
 
-def ours(work: Work, turn) -> None:
+def project(work: Work, turn: "Turns") -> None:
     """An epoch of this project's training, as a worker of the pipeline runs it."""
-    _as_the_pipeline(work.threads)
+    _prepare_as_the_pipeline(work.threads)
     from pipeline.science.networks import training
 
     data, few = _data(work)
-    name, settings, words = _network(work)
+    architecture, settings, words = _network(work)
     endless = settings.model_copy(update={"epochs": EPOCHS, "patience": EPOCHS})
-    training.train(name, endless, words, 0, data, few, lambda row: turn(loss=row["train/loss"]))
+    training.train(architecture, endless, words, 0, data, few, lambda row: turn(loss=row["train/loss"]))
 
 
-def job(work: Work, turn) -> None:
+def job(work: Work, turn: "Turns") -> None:
     """All models of a run, on the pipeline's own workers."""
     from pipeline import machine
     from pipeline.workers import driver
 
     machine.prepare()
     workers = driver.Workers(PROCESSES)
-    name, settings, words = _network(work)
+    architecture, settings, words = _network(work)
     settings = settings.model_copy(update={"epochs": work.epochs, "patience": work.epochs})
-    shared = name, settings, words, *_data(work)
+    shared = architecture, settings, words, *_data(work)
     seeds = {seed: seed for seed in range(work.models)}
-    workers.run("seed", _one_seed, shared, seeds, lambda unit, epoch, metrics: None)
+
+    workers.run("seed", _train_seed, shared, seeds, lambda unit, epoch, metrics: None)
     turn()
     workers.close()
 
 
-def _one_seed(shared, seed, report):
+def _train_seed(shared: tuple, seed: int, report: Callable):
     from pipeline.science.networks import training
 
-    architecture, settings, words, *examples = shared
-    return training.train(architecture, settings, words, seed, *examples, report)
+    architecture, settings, words, data, few = shared
+    return training.train(architecture, settings, words, seed, data, few, report)
 
 
-def tutorial(work: Work, turn) -> None:
+def tutorial(work: Work, turn: "Turns") -> NoReturn:
     """The script as a reader of the tutorial types it: batch 32, every default, a progress bar.
 
-    Each turn is a `fit` of its own. Held between two epochs of one, tf.data's autotune makes the next epoch wait, the
-    longer the longer it was held (seconds, in which nothing computes): that would be our doing and not the script's.
+    Each turn is a separate `fit`. If we paused one long `fit` between two epochs, tf.data's autotune would delay the
+    next epoch by seconds, in which nothing computes. The script would not be to blame for that delay.
     """
     data, _ = _data(work)
     model = _compiled(work)
@@ -79,8 +90,8 @@ def tutorial(work: Work, turn) -> None:
         turn(loss=history["loss"][-1])
 
 
-def keras_fit(work: Work, turn) -> None:
-    """The same model at our batch, fed by tf.data with autotune off, without which `fit` stalls as epochs end."""
+def keras_fit(work: Work, turn: "Turns") -> None:
+    """The same model at our batch size, fed by tf.data. Autotune is off, else `fit` stalls when epochs end."""
     import tensorflow as tf
 
     data, _ = _data(work)
@@ -90,52 +101,60 @@ def keras_fit(work: Work, turn) -> None:
     _fit(work, turn, pairs.shuffle(work.reviews).batch(work.batch).with_options(options))
 
 
-def keras_jax(work: Work, turn) -> None:
-    """The same model at our batch on Keras' JAX backend."""
+def keras_jax(work: Work, turn: "Turns") -> None:
+    """The same model at our batch size on Keras' JAX backend."""
     os.environ["KERAS_BACKEND"] = "jax"
     data, _ = _data(work)
     _fit(work, turn, data.tokens_NT, data.labels_N, batch_size=work.batch)
 
 
-def _fit(work: Work, turn, *data, **options) -> None:
-    """One long `fit`, held at the end of every epoch."""
+def _fit(work: Work, turn: "Turns", *data, **options) -> None:
+    """Runs one long `fit`, which waits for its turn at the end of every epoch."""
     import keras
 
     at_end = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: turn(loss=float(logs["loss"])))
-    _compiled(work).fit(*data, epochs=EPOCHS, callbacks=[at_end], verbose=0, **options)
+    _compiled(work).fit(
+        *data,
+        epochs=EPOCHS,
+        callbacks=[at_end],
+        verbose=0,
+        **options,
+    )
 
 
-def _compiled(work: Work):
+def _compiled(work: Work) -> "keras.Model":
     model = script(work.architecture, work.units)
     model.compile(optimizer="adam", loss="binary_crossentropy", metrics=["accuracy"])
     return model
 
 
-def script(architecture: str, units: int):
-    """The tutorial's model, in Keras' own layers."""
+def script(architecture: str, units: int) -> "keras.Model":
+    """Returns the tutorial's model, in Keras' own layers."""
     from keras import Sequential, layers
 
     from benchmarks.invented import WORDS
 
-    encoder = {
-        "vanilla": lambda: layers.SimpleRNN(units),
-        "bidirectional": lambda: layers.Bidirectional(layers.SimpleRNN(units)),
-        "lstm": lambda: layers.LSTM(units),
-    }[architecture]()
+    encoder = layers.LSTM(units) if architecture == "lstm" else layers.SimpleRNN(units)
+    if architecture == "bidirectional":
+        encoder = layers.Bidirectional(encoder)
     return Sequential([layers.Embedding(WORDS, WIDTH), encoder, layers.Dense(1, activation="sigmoid")])
 
 
-def pytorch(work: Work, turn) -> None:
+def pytorch(work: Work, turn: "Turns") -> NoReturn:
     """The plain loop that PyTorch's users write."""
     import torch
 
     torch.set_num_threads(work.threads)
     data, _ = _data(work)
-    tokens_NT, labels_N = torch.from_numpy(data.tokens_NT).long(), torch.from_numpy(data.labels_N).float()
+    tokens_NT = torch.from_numpy(data.tokens_NT).long()
+    labels_N = torch.from_numpy(data.labels_N).float()
     model = torch_model(work.architecture, work.units)
-    optimizer, loss_of = torch.optim.Adam(model.parameters()), torch.nn.BCEWithLogitsLoss()
+    optimizer = torch.optim.Adam(model.parameters())
+    loss_of = torch.nn.BCEWithLogitsLoss()
+
     turn.begin()
     while True:
+        total = 0.0
         for _ in range(work.epochs_a_turn):
             total = 0.0
             for rows in torch.randperm(work.reviews).split(work.batch):
@@ -148,7 +167,7 @@ def pytorch(work: Work, turn) -> None:
 
 
 def torch_model(architecture: str, units: int):
-    """The same network in PyTorch's layers; each of its recurrent layers has a second bias that Keras' lack."""
+    """Returns the same network in PyTorch's layers, whose recurrent layers have a second bias."""
     import torch
 
     from benchmarks.invented import WORDS
@@ -156,11 +175,11 @@ def torch_model(architecture: str, units: int):
     class Network(torch.nn.Module):
         def __init__(self):
             super().__init__()
-            both = architecture == "bidirectional"
-            self.embedding = torch.nn.Embedding(WORDS, WIDTH)
+            is_bidirectional = architecture == "bidirectional"
             kind = torch.nn.LSTM if architecture == "lstm" else torch.nn.RNN
-            self.encoder = kind(WIDTH, units, batch_first=True, bidirectional=both)
-            self.logit = torch.nn.Linear(units * (1 + both), 1)
+            self.embedding = torch.nn.Embedding(WORDS, WIDTH)
+            self.encoder = kind(WIDTH, units, batch_first=True, bidirectional=is_bidirectional)
+            self.logit = torch.nn.Linear(units * (1 + is_bidirectional), 1)
 
         def forward(self, tokens_NT):
             state = self.encoder(self.embedding(tokens_NT))[1]
@@ -170,21 +189,22 @@ def torch_model(architecture: str, units: int):
     return Network()
 
 
-def native(work: Work, turn) -> None:
-    """The vanilla network's epoch in hand-written native code, one thread."""
+def native(work: Work, turn: "Turns") -> NoReturn:
+    """The vanilla network's epoch in hand-written native code, on one thread."""
     import numpy as np
 
     from benchmarks.floor import Floor
     from benchmarks.invented import WORDS
 
-    random, (data, _) = np.random.default_rng(0), _data(work)
+    random = np.random.default_rng(0)
+    data, _ = _data(work)
     size = WORDS * WIDTH + WIDTH * work.units + work.units**2 + 2 * work.units + 1
     floor = Floor(random.normal(0, 0.1, size), WORDS, work.batch, WIDTH, work.units)
     while True:
         turn(loss=floor.epoch(data.tokens_NT, data.labels_N, random.permutation(work.reviews)))
 
 
-def product(work: Work, turn) -> None:
+def product(work: Work, turn: "Turns") -> NoReturn:
     """GFLOP/s of NumPy's matrix product on one thread: at the shapes of a step, and of large squares."""
     from pipeline import machine
 
@@ -192,7 +212,8 @@ def product(work: Work, turn) -> None:
     import numpy as np
 
     def gigaflops(rows: int, inner: int, columns: int, times: int) -> float:
-        left, right = np.ones((rows, inner), np.float32), np.ones((inner, columns), np.float32)
+        left = np.ones((rows, inner), np.float32)
+        right = np.ones((inner, columns), np.float32)
         out = np.empty((rows, columns), np.float32)
         begun = time.perf_counter()
         for _ in range(times):
@@ -200,38 +221,41 @@ def product(work: Work, turn) -> None:
         return 2 * rows * inner * columns * times / (time.perf_counter() - begun) / 1e9
 
     while True:
-        turn(step=gigaflops(work.batch, WIDTH + work.units, work.units, 20_000), square=gigaflops(2048, 2048, 2048, 2))
+        step = gigaflops(work.batch, WIDTH + work.units, work.units, 20_000)
+        square = gigaflops(2048, 2048, 2048, 2)
+        turn(step=step, square=square)
 
 
-def gradients(work: Work, turn) -> None:
+def gradients(work: Work, turn: "Turns") -> NoReturn:
     """The gradient study's pass over reviews: dz/dh at every lag."""
-    _as_the_pipeline()
+    _prepare_as_the_pipeline()
     from pipeline.science.gradients import adjoint
     from pipeline.science.networks import architectures
 
-    model, (data, _) = architectures.initial_model(*_network(work), seed=0), _data(work)
+    model = architectures.initial_model(*_network(work), seed=0)
+    data, _ = _data(work)
     while True:
         adjoint.curves(model, data.tokens_NT)
         turn()
 
 
-def predict(work: Work, turn) -> None:
+def predict(work: Work, turn: "Turns") -> NoReturn:
     """Real texts to probabilities, by this project's encoding and network, together and one at a time."""
-    _as_the_pipeline()
+    _prepare_as_the_pipeline()
     from pipeline.science.networks import architectures, inference
 
-    model = architectures.initial_model(*_network(work), seed=0)
-    _, settings, _ = _network(work)
+    architecture, settings, words = _network(work)
+    model = architectures.initial_model(architecture, settings, words, seed=0)
     _answer(work, turn, inference.Network(model, settings).probabilities)
 
 
-def keras_predict(work: Work, turn) -> None:
+def keras_predict(work: Work, turn: "Turns") -> NoReturn:
     """The same texts, encoded by the same code, through the tutorial's model and `model.predict`."""
     _answer(work, turn, partial(script(work.architecture, work.units).predict, verbose=0))
 
 
-def _answer(work: Work, turn, probabilities) -> None:
-    """`encode` and `network`: seconds for all texts; `encode_one` and `network_one`: the median for one."""
+def _answer(work: Work, turn: "Turns", probabilities: Callable) -> NoReturn:
+    """`encode` and `network` are the seconds for all texts, `encode_one` and `network_one` the median for one."""
     import statistics
     import tempfile
     from contextlib import chdir
@@ -239,7 +263,7 @@ def _answer(work: Work, turn, probabilities) -> None:
     from pipeline.commands import predict
     from pipeline.science.networks import sequences
 
-    def answered(texts: list[str]) -> tuple[float, float]:
+    def seconds(texts: list[str]) -> tuple[float, float]:
         begun = time.perf_counter()
         tokens_NT = sequences.rectangle(predict.encoded(texts, "text"), work.tokens)
         encoded = time.perf_counter()
@@ -250,9 +274,9 @@ def _answer(work: Work, turn, probabilities) -> None:
     with tempfile.TemporaryDirectory() as folder, chdir(folder):
         _write_vocabulary(texts)
         while True:
-            encode, network = answered(texts)
-            single = [answered([text]) for text in texts[:SINGLE_TEXTS]]
-            encode_one, network_one = (statistics.median(each) for each in zip(*single, strict=True))
+            encode, network = seconds(texts)
+            single = [seconds([text]) for text in texts[:SINGLE_TEXTS]]
+            encode_one, network_one = map(statistics.median, zip(*single, strict=True))
             turn(encode=encode, network=network, encode_one=encode_one, network_one=network_one)
 
 
@@ -261,7 +285,10 @@ def _texts(most: int) -> list[str]:
     from pipeline.storage import sources
 
     data = params.read().data.model_copy(update={"source": "imdb", "limit": None})
-    return [text for part in sources.read(data) for text in part["text"]][:most]
+    texts = []
+    for part in sources.read(data):
+        texts += part["text"].tolist()
+    return texts[:most]
 
 
 def _write_vocabulary(texts: list[str]) -> None:
@@ -271,11 +298,12 @@ def _write_vocabulary(texts: list[str]) -> None:
     from pipeline.science.text import tokenizer
     from pipeline.storage import artifacts
 
-    words = tokenizer.vocabulary(tokenizer.rank_words(pa.chunked_array([tokenizer.token_lists(texts)])), WORDS)
+    tokens = pa.chunked_array([tokenizer.token_lists(texts)])
+    words = tokenizer.vocabulary(tokenizer.rank_words(tokens), WORDS)
     artifacts.write_text(artifacts.VOCABULARY, "".join(f"{word}\n" for word in words))
 
 
-def _as_the_pipeline(threads: int = 1) -> None:
+def _prepare_as_the_pipeline(threads: int = 1) -> None:
     from pipeline import machine
 
     machine.prepare()
@@ -283,7 +311,7 @@ def _as_the_pipeline(threads: int = 1) -> None:
     machine.load_tensorflow()
 
 
-def _data(work: Work):
+def _data(work: Work) -> tuple["Examples", "Examples"]:
     """(reviews to train on, a few to validate on)"""
     from benchmarks import invented
 
@@ -291,7 +319,7 @@ def _data(work: Work):
     return data, type(data)(data.tokens_NT[:VALIDATED], data.labels_N[:VALIDATED])
 
 
-def _network(work: Work) -> tuple:
+def _network(work: Work) -> tuple[str, "Settings", int]:
     """(architecture, settings, vocabulary size): the textbook's network at these sizes."""
     from benchmarks.invented import WORDS
     from pipeline import params
@@ -302,21 +330,31 @@ def _network(work: Work) -> tuple:
         "hidden_size": work.units,
         "batch_size": work.batch,
     }
-    return work.architecture, params.read().settings["textbook"].model_copy(update=sizes), WORDS
+    settings = params.read().settings["textbook"]
+    return work.architecture, settings.model_copy(update=sizes), WORDS
 
 
 CONTENDERS = {
-    each.__name__: each
-    for each in (
-        *(ours, job, tutorial, keras_fit, keras_jax, pytorch),
-        *(native, product, gradients, predict, keras_predict),
+    contender.__name__: contender
+    for contender in (
+        project,
+        job,
+        tutorial,
+        keras_fit,
+        keras_jax,
+        pytorch,
+        native,
+        product,
+        gradients,
+        predict,
+        keras_predict,
     )
 }
 
 
-def absent(contender: str) -> str | None:
-    """What it needs and this machine lacks."""
+def missing_requirement(contender: str) -> str | None:
+    """Says what a contender needs and this machine lacks; None if nothing is missing."""
     if contender == "native" and not shutil.which("g++"):
-        return "g++ is not here"
+        return "g++ is not installed"
     package = {"keras_jax": "jax", "pytorch": "torch"}.get(contender)
     return f"the package {package} is not installed" if package and not find_spec(package) else None

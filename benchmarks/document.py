@@ -1,4 +1,4 @@
-"""Numbers as the words and tables of docs/performance.md, and the head of it: machine, date, versions."""
+"""Text and tables of docs/performance.md, and its head: machine, date, versions."""
 
 import datetime
 import os
@@ -6,9 +6,8 @@ import platform
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
-
-from benchmarks.rounds import Spread
 
 PACKAGES = ("tensorflow", "keras", "numpy", "jax", "torch")
 SIMD = ("avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "asimd", "sve")
@@ -16,36 +15,38 @@ SIMD = ("avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile
 TEXT = """\
 # Performance
 
-Written whole by `make benchmark`, every number measured in one run: edit benchmarks/ and not this file. Only ratios
-carry over to another machine.
+`make benchmark` writes this page and measures every number of it in one run. Change benchmarks/, not this file. Only
+ratios carry over to another machine.
 
 - machine: {cpu}, {cores} cores, {memory:.0f} GB; SIMD: {simd}
 - date: {date}; the run took {minutes:.0f} minutes
 - versions: Python {python}, {packages}
 
-Every contender is a process of its own that stays alive. Its first pass, which imports, compiles and warms up, is not
-counted unless a section says so; then one at a time is asked for a pass, in turns, while the others idle. **A ratio
-is formed within a round; given are the median of {rounds} rounds and, in brackets, the least and the most.** Peers
-run with the defaults of their frameworks, ours as the pipeline runs it. Reviews are invented where the time does not
-depend on what they say. What was asked stands beside what came out, with the aim in brackets.
+Every contender is a separate process that stays alive. Its first pass imports, compiles and warms up, and does not
+count unless a section says so. Then the contenders take turns: one makes a pass while the others idle. **A ratio is
+formed within a round. We report the median of {rounds} rounds and, in brackets, the least and the most.** Peers run
+with the defaults of their frameworks, this project as the pipeline runs it. Reviews are invented where the time does
+not depend on their content. The column *asked* compares the result with our bound; the brackets contain our aim.
 
-Peers are an optional group: `uv pip install --group peers` (or pip from 25.1: `pip install --group peers`). A peer
-that is not installed is named and skipped. `python -m benchmarks --only SECTION` measures a part and prints it;
-`--quick` does everything in small, to see that it works.
+Peers are an optional group: `uv pip install --group peers` (or pip from 25.1: `pip install --group peers`). The page
+names each peer that is not installed. `python -m benchmarks --only SECTION` measures one section and prints it.
+`--quick` runs everything at small sizes, as a check.
 """
 
 
-class Asked(NamedTuple):
-    """A bound, and what was aimed at."""
+class Bound(NamedTuple):
+    """A bound on a number, and the value that we aimed at. `is_upper`: the number has to be at most the limit."""
 
-    bound: float
+    limit: float
     aim: float | None = None
-    most: bool = False  # a most, not a least
+    is_upper: bool = False
 
-    def of(self, found: Spread) -> str:
-        met = found.median <= self.bound if self.most else found.median >= self.bound
+    def verdict(self, values: list[float]) -> str:
+        """Whether the median of the rounds meets the bound."""
+        is_met = median(values) <= self.limit if self.is_upper else median(values) >= self.limit
+        side = "most" if self.is_upper else "least"
         aim = "" if self.aim is None else f" ({self.aim:g})"
-        return f"at {'most' if self.most else 'least'} {self.bound:g}{aim}: {'yes' if met else '**no**'}"
+        return f"at {side} {self.limit:g}{aim}: {'yes' if is_met else '**no**'}"
 
 
 def head(seconds: float, rounds: int) -> str:
@@ -64,12 +65,16 @@ def head(seconds: float, rounds: int) -> str:
 
 
 def _processor() -> tuple[str, list[str]]:
-    """(model, SIMD levels), as far as the system tells without a tool of its own."""
+    """(model, SIMD levels), as far as /proc/cpuinfo lists them."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.machine(), []
-    facts = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in reversed(lines))}
+
+    facts = {}
+    for line in reversed(lines):
+        name, _, value = line.partition(":")
+        facts[name.strip()] = value.strip()
     flags = facts.get("flags", facts.get("Features", "")).split()
     return facts.get("model name", platform.machine()), [flag for flag in SIMD if flag in flags]
 
@@ -86,16 +91,22 @@ def section(title: str, *parts: str) -> str:
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Of a header whose first column is words and whose others are numbers."""
+    """A table whose first column contains words and whose other columns contain numbers."""
     header = list(header)
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def number(value: float) -> str:
-    """With three digits that count."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}" if value < 1 else f"{value:.{2 if value < 10 else 1}f}"
+    """The number with three significant digits, or all digits before the point."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    if value < 1:
+        return f"{value:.3g}"
+    return f"{value:.{2 if value < 10 else 1}f}"
 
 
-def words(found: Spread) -> str:
-    return f"{number(found.median)} ({number(found.low)} to {number(found.high)})"
+def words(values: Iterable[float]) -> str:
+    """The median of the rounds with the least and the most."""
+    values = list(values)
+    return f"{number(median(values))} ({number(min(values))} to {number(max(values))})"

@@ -1,7 +1,7 @@
-"""A contender in a process of its own: it stays alive, idle until it is asked for its next pass.
+"""A contender in its own process, which stays alive and idles until it is asked for its next pass.
 
-Its first pass imports, compiles and warms up, and is not counted. Nothing that the person's environment says about
-frameworks and threads reaches it, so that a peer runs as it comes and ours as the pipeline runs it.
+The first pass imports, compiles and warms up, and does not count. The process does not see environment variables that
+configure frameworks or threads. So a peer runs with its defaults, and this project as the pipeline runs it.
 """
 
 import json
@@ -12,40 +12,51 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict
+from typing import IO, Any, TextIO
 
-from benchmarks.contenders import CONTENDERS, Work, absent
+from benchmarks.contenders import CONTENDERS, Work, missing_requirement
 
 BYTES_OF_MAXRSS = 1 if sys.platform == "darwin" else 1024
 OF_FRAMEWORKS = ("TF_", "XLA_", "KERAS_", "JAX_", "TORCH", "PYTORCH", "OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_")
 PATIENCE_SECONDS = 30
-SHOWN_CHARACTERS = 2000  # of what a contender said before it died
+LOG_CHARACTERS = 2000  # of a contender that died
 
 
 class Absent(LookupError):
-    """What a contender needs is not installed."""
+    """A requirement of a contender is not installed."""
 
 
 def start(contender: str, work: Work) -> "Live":
-    """Begins its first pass; raises Absent."""
-    if why := absent(contender):
-        raise Absent(why)
+    """Begins the first pass; raises Absent."""
+    if missing := missing_requirement(contender):
+        raise Absent(missing)
     return Live(contender, work)
 
 
 class Live:
-    """Use it in a `with`, which waits for the first pass. A pass gives `seconds`, `peak_bytes` and its own numbers."""
+    """Use it in a `with`, which waits for the first pass. A pass returns `seconds`, `peak_bytes` and its own numbers.
+
+    first: the numbers of the first pass.
+    first_wall_seconds: the time from the start of the process to the end of the first pass.
+    """
+
+    first: dict[str, float]
+    first_wall_seconds: float
 
     def __init__(self, contender: str, work: Work):
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 closed by __exit__
+        self._contender = contender
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
         self._begun = time.perf_counter()
-        self._process = subprocess.Popen(
+        self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.live", contender, json.dumps(asdict(work))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._said,
+            stderr=self._log,
             env=environment(),
             text=True,
         )
+        self._requests = pipe_of(self.process.stdin)
+        self._answers = pipe_of(self.process.stdout)
 
     def __enter__(self) -> "Live":
         try:
@@ -53,50 +64,58 @@ class Live:
         except BaseException:
             self.__exit__()
             raise
-        self.first_wall_seconds = time.perf_counter() - self._begun  # since the process began
+        self.first_wall_seconds = time.perf_counter() - self._begun
         return self
 
     def __exit__(self, *_) -> None:
-        self._process.stdin.close()  # which it takes as the end
+        self._requests.close()  # the contender then ends
         try:
-            self._process.wait(PATIENCE_SECONDS)
+            self.process.wait(PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process.stdout.close()
-        self._said.close()
+            self.process.kill()
+            self.process.wait()
+        self._answers.close()
+        self._log.close()
 
-    def turn(self) -> dict:
+    def turn(self) -> dict[str, float]:
+        """Asks for a pass and returns its numbers."""
         self.go()
         return self.wait()
 
     def go(self) -> None:
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
+        self._requests.write("\n")
+        self._requests.flush()
 
-    def wait(self) -> dict:
-        answer = self._process.stdout.readline()
+    def wait(self) -> dict[str, float]:
+        answer = self._answers.readline()
         if not answer:
-            self._said.seek(0)
-            said = self._said.read().decode(errors="replace")[-SHOWN_CHARACTERS:]
-            raise RuntimeError(f"{' '.join(self._process.args[2:])} died:\n{said}")
+            self._log.seek(0)
+            log = self._log.read().decode(errors="replace")[-LOG_CHARACTERS:]
+            raise RuntimeError(f"the contender {self._contender} died:\n{log}")
         return json.loads(answer)
 
 
+def pipe_of(stream: IO[Any] | None) -> IO[Any]:
+    """Narrows the type of a stream of `Popen`, which exists only if a pipe was requested."""
+    if stream is None:
+        raise ValueError("the process was started without a pipe")
+    return stream
+
+
 def environment() -> dict[str, str]:
-    """The person's, without what speaks to frameworks."""
+    """The environment of this process, without the variables that configure frameworks."""
     return {name: value for name, value in os.environ.items() if not name.startswith(OF_FRAMEWORKS)}
 
 
 class Turns:
-    """The contender's side: it calls this at the end of each pass, which is answered when the next may begin."""
+    """The contender's side. It calls this at the end of each pass; the call returns when the next pass may begin."""
 
-    def __init__(self, answers):
+    def __init__(self, answers: TextIO):
         self._answers = answers
         self.begin()
 
     def begin(self) -> None:
-        """What the first pass did until now was start-up."""
+        """Starts the clock of a pass; everything before it was start-up."""
         self._begun = time.perf_counter()
 
     def __call__(self, **numbers: float) -> None:
@@ -108,22 +127,24 @@ class Turns:
 
 
 def peak_bytes() -> int:
-    """The most memory that this process has held."""
+    """The peak memory of this process."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * BYTES_OF_MAXRSS
 
 
 def without_jax() -> None:
-    """TensorFlow imports it where it is installed, for a second and 0.1 GB; where the pipeline runs, it is not."""
-    sys.modules["jax"] = None
+    """Prevents TensorFlow from importing JAX, which takes a second and 0.1 GB. The pipeline runs without JAX."""
+    modules: dict[str, Any] = sys.modules
+    modules["jax"] = None
 
 
 def main() -> None:
     contender, work = sys.argv[1], Work(**json.loads(sys.argv[2]))
     if contender != "keras_jax":
         without_jax()
+
     answers = os.fdopen(os.dup(1), "w")
     with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 1)  # progress bars and the like are no answers
+        os.dup2(nowhere.fileno(), 1)  # progress bars are not answers
     CONTENDERS[contender](work, Turns(answers))
 
 

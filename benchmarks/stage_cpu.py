@@ -51,7 +51,12 @@ def main(name: str, arguments: list[str]) -> int:
 def append(name: str, lines: list[str], table: Path = TABLE) -> None:
     """Adds a row for each line of the log: JSON with command, cpu and wall."""
     rows = pd.DataFrame([row_of(name, json.loads(line)) for line in lines], columns=COLUMNS)
-    rows.to_csv(table, mode="a", header=not table.exists(), index=False)
+    rows.to_csv(
+        table,
+        mode="a",
+        header=not table.exists(),
+        index=False,
+    )
 
 
 def row_of(name: str, call: dict) -> list:

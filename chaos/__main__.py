@@ -5,7 +5,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +16,7 @@ from chaos.study import JOBS, ROOT, STAGES, Study, Undisturbed, copied, made
 
 JOURNAL = "found.jsonl"
 Unit = tuple  # (fault,) or (stage, number of its first kill, seed)
-Rows = list[kills.Row] | list[faults.Row]
+Rows = Sequence[kills.Row | faults.Row]
 
 
 def main() -> int:

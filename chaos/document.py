@@ -65,7 +65,14 @@ def page(rows: list[kills.Row | faults.Row], arguments: Namespace, seconds: floa
     parts = []
     if killed:
         same = sum(row.times for row in killed if not row.wrong)
-        parts.append(KILLS.format(rows=_lines(_kill_rows(killed)), kills=done, same=same, in_a_row=kills.IN_A_ROW))
+        parts.append(
+            KILLS.format(
+                rows=_lines(_kill_rows(killed)),
+                kills=done,
+                same=same,
+                in_a_row=kills.IN_A_ROW,
+            )
+        )
     if injected:
         parts.append(FAULTS.format(rows=_lines(_fault_rows(injected))))
     losses = []

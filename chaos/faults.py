@@ -268,9 +268,9 @@ def _hanging_tracker(at: Injected) -> None:
     target = STAGES[stages.TRAIN.name]
     with _silent_server() as port:
         at.study.undo(target)
-        tracker = {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}"}
-        at.survived(at.study.repro(target, **tracker), "MLflow: ")
-        at.survived(at.study.stage(*TRACK, **tracker), "MLflow: ")
+        url = f"http://127.0.0.1:{port}"
+        at.survived(at.study.repro(target, MLFLOW_TRACKING_URI=url), "MLflow: ")
+        at.survived(at.study.stage(*TRACK, MLFLOW_TRACKING_URI=url), "MLflow: ")
 
 
 @fault("a scheduler that accepts and never answers", REFUSED)

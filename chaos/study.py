@@ -22,7 +22,11 @@ from pipeline.storage import dvc_lock, stages
 
 ROOT = Path(__file__).parents[1]
 HOOK = ROOT / "chaos" / "hook"
-ITEMS = {stages.TUNE: "vanilla", stages.TRAIN: "vanilla-textbook", stages.GRADIENTS: "8"}  # one of each stage's items
+ITEMS = {
+    stages.TUNE: "vanilla",
+    stages.TRAIN: "vanilla-textbook",
+    stages.GRADIENTS: "8",
+}  # one of each stage's items
 STAGES = {stage.name: stage.dvc_name(ITEMS.get(stage, "")) for stage in stages.STAGES}
 SMALL = {"sequence_length": 8, "embedding_dimension": 4, "hidden_size": 6, "epochs": 2}
 PLAIN = {"mask": False, "weight_averaging": None, "clip_norm": None}  # each of these would need another compilation
@@ -229,7 +233,12 @@ def made(folder: Path) -> tuple[Study, Undisturbed]:
 def copied(study: Study, folder: Path) -> Study:
     """A copy of the study that replaces this folder. MLflow's store contains its path, so the copy makes its own."""
     shutil.rmtree(folder.parent, ignore_errors=True)
-    shutil.copytree(study.folder, folder, symlinks=True, ignore=shutil.ignore_patterns(*MLFLOW_STORES, "tmp"))
+    shutil.copytree(
+        study.folder,
+        folder,
+        symlinks=True,
+        ignore=shutil.ignore_patterns(*MLFLOW_STORES, "tmp"),
+    )
     copy = Study(folder, seconds=study.seconds)
 
     ended = copy.repro()

@@ -1,4 +1,4 @@
-"""The environment of every test: one thread, no noise, no MLflow but its own; a PostgreSQL."""
+"""The environment of every test: one thread, no log noise, its own MLflow store, and a PostgreSQL server."""
 
 import gc
 import os
@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    """Keras collects garbage before each network: not among the million objects that importing has made."""
+    """Excludes the million objects of imports from the garbage collection that Keras runs before each network."""
     gc.freeze()
 
 
@@ -42,26 +42,30 @@ def small_study(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def postgresql():
-    """The URL of a server of our own, on a socket."""
-    found = [*Path("/usr/lib/postgresql").glob("*/bin"), *(Path(p).parent for p in [shutil.which("initdb")] if p)]
-    if not found:
+    """The URL of a PostgreSQL server that runs for this session, on a socket."""
+    programs = next(Path("/usr/lib/postgresql").glob("*/bin"), None)
+    if programs is None and (initdb := shutil.which("initdb")):
+        programs = Path(initdb).resolve().parent
+    if programs is None:
         pytest.skip("PostgreSQL is not installed")
-    programs, folder, demoted = found[0].resolve(), Path(tempfile.mkdtemp()), {}
-    if os.geteuid() == 0:  # it refuses to run as root
-        demoted = {"user": "nobody", "group": "nogroup", "extra_groups": []}
+
+    folder = Path(tempfile.mkdtemp())
+    user = {}
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+        user = {"user": "nobody", "group": "nogroup", "extra_groups": []}
         shutil.chown(folder, "nobody")
-    data, common = folder / "data", {"cwd": folder, "check": True, "capture_output": True, **demoted}
-    subprocess.run([programs / "initdb", "-A", "trust", "-U", "us", "-D", data], **common)
-    server = subprocess.Popen(
-        [programs / "postgres", "-D", data, "-c", "listen_addresses=", "-k", folder],
-        **{key: common[key] for key in ("cwd", *demoted)},
-        stderr=subprocess.PIPE,
-    )
+    data = folder / "data"
+    initdb = [programs / "initdb", "-A", "trust", "-U", "us", "-D", data]
+    subprocess.run(initdb, cwd=folder, check=True, capture_output=True, **user)
+
+    command = [programs / "postgres", "-D", data, "-c", "listen_addresses=", "-k", folder]
+    server = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, **user)
     for _ in range(100):
         if subprocess.run([programs / "pg_isready", "-h", folder], capture_output=True).returncode == 0:
             break
         time.sleep(0.1)
     yield f"postgresql+psycopg://us@/postgres?host={folder}"
+
     server.send_signal(signal.SIGINT)  # without waiting for clients
     server.wait(20)
     shutil.rmtree(folder)

@@ -48,7 +48,7 @@ def test_a_stage_killed_at_any_write_leaves_the_old_file_and_can_rerun(study):
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_one_line_and_the_old_file_stays(study):
+def test_a_full_disk_is_a_one_line_error_and_the_old_file_stays(study):
     undisturbed = study.files()
     ended = study.stage("claims", CHAOS_WRITE="1:full")
     assert (ended.code, errors(ended.said)) == (2, [f"error: {CLAIMS}: cannot be written: No space left on device"])
@@ -140,7 +140,14 @@ def test_a_journal_gives_back_the_results_of_an_interrupted_run(tmp_path):
 
 
 def round_of(**values):
-    common = {"changed": "a=1", "known": True, "killed": False, "half_locked": False, "seconds": 1.0, "processes": 0}
+    common = {
+        "changed": "a=1",
+        "known": True,
+        "killed": False,
+        "half_locked": False,
+        "seconds": 1.0,
+        "processes": 0,
+    }
     steady = {"memory_mb": 100.0, "handles": 10, "temporary": 0, "database_kb": 1.0, "cache_kb": 1.0}
     return soak.Round(**{**common, **steady, **values})
 
@@ -150,7 +157,9 @@ def test_quantities_that_grow_from_round_to_round_are_errors():
     assert soak.grown([steady] * 4) == []
 
     names = ("memory_mb", "handles", "database_kb", "cache_kb")
-    rounds = [round_of(**{name: asdict(steady)[name] * 2**number for name in names}) for number in range(4)]
+    rounds = []
+    for number in range(4):
+        rounds.append(round_of(**{name: asdict(steady)[name] * 2**number for name in names}))
     text = "\n".join(soak.grown(rounds))
     assert all(f"{name} grew" in text for name in names)
 

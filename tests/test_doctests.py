@@ -12,7 +12,7 @@ WITH_EXAMPLES = [path for path in SOURCES if ">>> " in (ROOT / path).read_text(e
 
 
 @pytest.mark.parametrize("path", WITH_EXAMPLES, ids=str)
-def test_the_examples_of_a_module_give_what_they_say(path):
+def test_the_examples_of_a_module_give_the_output_they_show(path):
     module = import_module(".".join(path.with_suffix("").parts))
     results = doctest.testmod(module)
     assert results.attempted > 0

@@ -1,4 +1,4 @@
-"""Where people work: folders with spaces and other letters, a home that is not theirs, no Git identity, no root."""
+"""Unusual places: folders with spaces and other letters, a read-only home, no Git identity, no root."""
 
 import os
 import shutil
@@ -37,17 +37,17 @@ def may_run_python(user: int) -> bool:
 
 @pytest.fixture(params=["this user", "nobody"])
 def user(request):
-    """What makes a process someone else's."""
+    """The arguments of `subprocess.run` that start a process as this user or as nobody."""
     if request.param == "this user":
         return {}
     if os.getuid() != 0 or not may_run_python(NOBODY):
-        pytest.skip("only root becomes another user, who has to be allowed to run this Python")
+        pytest.skip("only root can become another user, who must be allowed to run this Python")
     return {"user": NOBODY, "group": NOBODY, "extra_groups": []}
 
 
 @pytest.fixture
 def anywhere():
-    """A folder that is anyone's to enter, unlike those of pytest."""
+    """A folder that every user may enter, unlike those of pytest."""
     folder = Path("/tmp") / f"Läufe mit 映画 {os.getpid()}"  # noqa: S108
     folder.mkdir()
     yield folder
@@ -55,19 +55,27 @@ def anywhere():
 
 
 @pytest.mark.slow
-def test_a_study_is_tracked_in_a_folder_of_any_name_without_home_git_identity_or_root(anywhere, user):
-    home, project = anywhere / "heim", anywhere / "die Studie"
-    for folder in (home, project):
-        folder.mkdir()
+def test_a_study_is_tracked_in_any_folder_without_home_identity_or_root(anywhere, user):
+    home = anywhere / "heim"
+    home.mkdir()
+    project = anywhere / "die Studie"
+    project.mkdir()
     toy_study.write(project)
     subprocess.run(["git", "init", "--quiet", project], check=True)
     home.chmod(0o555)
-    for path in [project, *project.rglob("*")] if user else []:
-        os.chown(path, user["user"], user["group"])
-    bare = {"PATH": os.environ["PATH"], "HOME": str(home), "GIT_CONFIG_GLOBAL": os.devnull, "LC_ALL": "C"}
-    bare |= {"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])}
+    if user:
+        for path in (project, *project.rglob("*")):
+            os.chown(path, NOBODY, NOBODY)
+
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "LC_ALL": "C",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
+    }
     run = subprocess.run(
-        [sys.executable, "-c", TRACK], cwd=project, env=bare, capture_output=True, text=True, check=False, **user
+        [sys.executable, "-c", TRACK], cwd=project, env=environment, capture_output=True, text=True, check=False, **user
     )
     assert (run.returncode, run.stderr) == (0, "")
     assert (project / "mlflow.db").exists()

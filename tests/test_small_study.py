@@ -1,4 +1,4 @@
-"""The finished small study: the form that its files promise, equal in MLflow, ready for questions."""
+"""The finished small study: its files have the promised form, MLflow equals them, and it answers questions."""
 
 import re
 import subprocess
@@ -12,8 +12,8 @@ pytestmark = pytest.mark.slow
 
 
 def test_a_finished_study_runs_track_alone_and_mlflow_equals_its_files(small_study):
-    said = (small_study.folder.parent / support.SECOND_REPRO).read_text(encoding="utf-8")
-    assert re.findall("^Running stage '(.*)':$", said, re.MULTILINE) == ["track"]
+    log = (small_study.folder.parent / support.SECOND_REPRO).read_text(encoding="utf-8")
+    assert re.findall("^Running stage '(.*)':$", log, re.MULTILINE) == ["track"]
     checked = small_study.stage("track", "--check")
     assert (checked.code, checked.said) == (0, "")
 
@@ -24,7 +24,7 @@ def test_the_files_of_the_small_study_have_the_form_they_promise(small_study):
     assert ended.returncode == 0, ended.stdout
 
 
-def test_the_small_study_answers_as_a_user_asks_it(small_study):
+def test_the_small_study_predicts_the_label_of_a_review(small_study):
     ended = small_study.stage("predict", "A wonderful film, I loved every minute of it.")
     assert ended.code == 0, ended.said
     assert re.search(r"^(positive|negative) 0\.\d{4}$", ended.said, re.MULTILINE), ended.said

@@ -1,4 +1,4 @@
-"""docs/tutorial.md says what the committed results say, and its code does what the comments say."""
+"""docs/tutorial.md agrees with the committed results, and its code gives the values in its comments."""
 
 import ast
 import json
@@ -8,17 +8,17 @@ from urllib.parse import unquote
 
 import pytest
 
-from pipeline import __main__ as door
+from pipeline import __main__ as command_line
 from pipeline.reporting.findings import percent, points, share_of
 from tests.test_readme import ROOT, committed
 
 TUTORIAL = (ROOT / "docs/tutorial.md").read_text(encoding="utf-8")
 NUMBER = r"(\S+ (?:%|points))<!-- (\S+) (.+?): (\w+) -->"
-SAID = {"percent": percent, "share_of_log10": share_of, "in_points": lambda value: f"{points(value)} points"}
+IN_WORDS = {"percent": percent, "share_of_log10": share_of, "in_points": lambda value: f"{points(value)} points"}
 
 
-def found(path: str, keys: str):
-    """The value at these keys: a name, a place in a list, or the one item of a list with this name."""
+def value_at(path: str, keys: str):
+    """The value at these keys: a name, an index of a list, or NAME=VALUE for the one item with this value."""
     value = json.loads(committed(path))
     for key in map(unquote, keys.split()):
         if isinstance(value, dict):
@@ -31,9 +31,9 @@ def found(path: str, keys: str):
     return value
 
 
-@pytest.mark.parametrize(("said", "path", "keys", "form"), re.findall(NUMBER, TUTORIAL))
-def test_a_number_is_that_of_the_file_it_names(said, path, keys, form):
-    assert said == SAID[form](found(path, keys))
+@pytest.mark.parametrize(("words", "path", "keys", "form"), re.findall(NUMBER, TUTORIAL))
+def test_a_number_is_that_of_the_file_it_names(words, path, keys, form):
+    assert words == IN_WORDS[form](value_at(path, keys))
 
 
 def test_every_measured_number_names_its_file():
@@ -49,9 +49,10 @@ def test_every_figure_and_link_is_there():
 
 
 @pytest.mark.slow
-def test_the_code_runs_and_gives_what_its_comments_say():
+def test_the_code_runs_and_gives_the_values_in_its_comments():
     """Blocks run one after the other; an expression with a comment that is a literal has that value."""
-    names, checked = {}, 0
+    names = {}
+    checked = 0
     for block in re.findall(r"```python\n(.*?)```", TUTORIAL, re.DOTALL):
         exec(compile(block, "docs/tutorial.md", "exec"), names)  # noqa: S102
         for line, literal in re.findall(r"^(\S.*\S) +# ('.*'|\d+)$", block, re.MULTILINE):
@@ -62,8 +63,10 @@ def test_the_code_runs_and_gives_what_its_comments_say():
 
 def test_every_command_is_one_of_the_project():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", TUTORIAL, re.DOTALL | re.MULTILINE)
-    lines = [line for language, block in blocks if not language for line in block.splitlines()]
+    lines = []
+    for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", TUTORIAL, re.DOTALL | re.MULTILINE):
+        if not language:
+            lines += block.splitlines()
     assert len(lines) > 3
     for line in lines:
         words = shlex.split(line)
@@ -71,4 +74,4 @@ def test_every_command_is_one_of_the_project():
             assert re.search(rf"^{words[1]}:", makefile, re.MULTILINE), line
         else:
             assert words[:3] == [".venv/bin/python", "-m", "pipeline"]
-            assert door.parser().parse_args(words[3:]).command in door.COMMANDS
+            assert command_line.parser().parse_args(words[3:]).command in command_line.COMMANDS

@@ -1,1 +1,1 @@
-"""What is measured: a section of docs/performance.md is a module with `measure(sizes, start)`, which gives its text."""
+"""The sections of docs/performance.md. Each is a module with `measure(sizes, start)`, which returns its text."""

@@ -1,29 +1,46 @@
-"""Inference: raw texts to probabilities, many and one."""
+"""Inference: raw texts to probabilities, many at once and one at a time."""
+
+from collections.abc import Iterable
+
+import pandas as pd
 
 from benchmarks.contenders import SINGLE_TEXTS, Work
 from benchmarks.document import section, table, words
-from benchmarks.rounds import Start, interleaved, ratio, spread
+from benchmarks.rounds import Start, interleaved, ratios
 from benchmarks.sizes import Sizes
 
 TEXT = """
-{texts:,} film reviews as raw text, and one text in a warm process (the median of {single}): first encoded, by the
-code of `predict` on either side, then through the vanilla network, ours by `inference.Network` on one thread, the
-peer's by `model.predict` at its default batch with its default threads.
+{texts:,} film reviews as raw text, and one text in a warm process (the median of {single}). Both sides encode the
+texts with the code of `predict` and then run the vanilla network. This project uses `inference.Network` on one
+thread, the peer `model.predict` at its default batch with its default threads.
 """
 HEADER = ("what", "ours", "`model.predict`", "times ours")
 
 
 def measure(sizes: Sizes, start: Start) -> str:
     work = Work(reviews=sizes.texts, tokens=sizes.tokens)
-    found = interleaved(start, {name: (name, work) for name in ("predict", "keras_predict")}, sizes.rounds)
-    rows = []
-    for kind, said, scale in (("", f"{sizes.texts:,} texts", 1), ("_one", "one text", 1000)):
-        sides = {
-            name: [(scale * each[f"encode{kind}"], scale * each[f"network{kind}"]) for each in passes]
-            for name, passes in found.passes.items()
-        }
-        unit = "seconds" if scale == 1 else "milliseconds"
-        for part, of in ((", encoding", lambda both: both[0]), (", network", lambda both: both[1]), (", both", sum)):
-            ours, peer = ([of(both) for both in sides[name]] for name in ("predict", "keras_predict"))
-            rows.append([f"{said}{part}, {unit}", words(spread(ours)), words(spread(peer)), words(ratio(peer, ours))])
+    measured = interleaved(start, {name: (name, work) for name in ("predict", "keras_predict")}, sizes.rounds)
+    own = pd.DataFrame(measured.passes["predict"])
+    peer = pd.DataFrame(measured.passes["keras_predict"])
+    rows = [
+        _row(f"{sizes.texts:,} texts, encoding, seconds", own["encode"], peer["encode"]),
+        _row(f"{sizes.texts:,} texts, network, seconds", own["network"], peer["network"]),
+        _row(f"{sizes.texts:,} texts, both, seconds", own["encode"] + own["network"], peer["encode"] + peer["network"]),
+    ]
+
+    own *= 1000
+    peer *= 1000
+    rows += [
+        _row("one text, encoding, milliseconds", own["encode_one"], peer["encode_one"]),
+        _row("one text, network, milliseconds", own["network_one"], peer["network_one"]),
+        _row(
+            "one text, both, milliseconds",
+            own["encode_one"] + own["network_one"],
+            peer["encode_one"] + peer["network_one"],
+        ),
+    ]
     return section("Inference", TEXT.format(texts=sizes.texts, single=SINGLE_TEXTS), table(HEADER, rows))
+
+
+def _row(title: str, own: Iterable[float], peer: Iterable[float]) -> list[str]:
+    return [title, words(own), words(peer), words(ratios(peer, own))]

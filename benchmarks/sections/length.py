@@ -1,16 +1,16 @@
 """Sequence length: training, and the gradient study over the same tokens."""
 
 from benchmarks.contenders import Work
-from benchmarks.document import Asked, section, table, words
-from benchmarks.rounds import Start, interleaved, ratio, spread
+from benchmarks.document import Bound, section, table, words
+from benchmarks.rounds import Start, interleaved, ratios
 from benchmarks.sizes import Sizes
 
 TEXT = """
-{tokens:,} tokens at every length, in fewer reviews as they grow longer: linear in length means the same seconds.
-Training is an epoch of ours, batch 128; the gradient study's pass gives the gradient of the logit with respect to the
-state at every lag. Both have one thread. `by length` is the seconds over those at the first length.
+{tokens:,} tokens at every length, in fewer reviews as they grow longer, so time that is linear in length gives equal
+seconds. Training is an epoch of this project, batch 128. A pass of the gradient study gives the gradient of the logit
+with respect to the state at every lag. Both have one thread. `by length` is the seconds over those at the first length.
 """
-ASKED = Asked(1, most=True)
+BOUND = Bound(1, is_upper=True)
 HEADER = (
     "network",
     "tokens",
@@ -26,27 +26,30 @@ HEADER = (
 def measure(sizes: Sizes, start: Start) -> str:
     rows = []
     for architecture in sizes.architectures:
-        works = {tokens: Work(architecture, sizes.tokens_in_all // tokens, tokens) for tokens in sizes.lengths}
-        contenders = {
-            f"{kind} {tokens}": (kind, work) for tokens, work in works.items() for kind in ("ours", "gradients")
-        }
-        found = interleaved(start, contenders, sizes.rounds)
-        first = sizes.lengths[0]
+        contenders = {}
         for tokens in sizes.lengths:
-            training, gradients = found.each(f"ours {tokens}"), found.each(f"gradients {tokens}")
-            share = ratio(gradients, training)
+            work = Work(architecture, sizes.tokens_in_all // tokens, tokens)
+            contenders[f"training {tokens}"] = "project", work
+            contenders[f"gradients {tokens}"] = "gradients", work
+
+        measured = interleaved(start, contenders, sizes.rounds)
+        first_training = measured.values(f"training {sizes.lengths[0]}")
+        first_gradients = measured.values(f"gradients {sizes.lengths[0]}")
+        for tokens in sizes.lengths:
+            training = measured.values(f"training {tokens}")
+            gradients = measured.values(f"gradients {tokens}")
+            share = ratios(gradients, training)
             rows.append(
                 [
                     architecture,
                     str(tokens),
-                    words(spread(training)),
-                    words(ratio(training, found.each(f"ours {first}"))),
-                    words(spread(gradients)),
-                    words(ratio(gradients, found.each(f"gradients {first}"))),
+                    words(training),
+                    words(ratios(training, first_training)),
+                    words(gradients),
+                    words(ratios(gradients, first_gradients)),
                     words(share),
-                    ASKED.of(share),
+                    BOUND.verdict(share),
                 ]
             )
-    return section(
-        "Sequence length, and the gradient study", TEXT.format(tokens=sizes.tokens_in_all), table(HEADER, rows)
-    )
+    text = TEXT.format(tokens=sizes.tokens_in_all)
+    return section("Sequence length, and the gradient study", text, table(HEADER, rows))

@@ -1,24 +1,24 @@
-"""Memory: the most that a training process holds."""
+"""Memory: the peak of a training process."""
 
 from benchmarks.contenders import Work
-from benchmarks.document import Asked, section, table
-from benchmarks.rounds import Start, spread
+from benchmarks.document import Bound, section, table
+from benchmarks.rounds import Start
 from benchmarks.sizes import Sizes
 
 TEXT = """
-The most memory that a process of ours has held after an epoch of {reviews:,} reviews, imports, compilation and the
-data included; batch 128, one thread, one measurement.
+The peak memory of a process of this project after an epoch of {reviews:,} reviews, with imports, compilation and data;
+batch 128, one thread, one measurement.
 """
-ASKED = Asked(1.2, most=True)
+BOUND = Bound(1.2, is_upper=True)
 
 
 def measure(sizes: Sizes, start: Start) -> str:
     rows = []
     for architecture in sizes.architectures:
         for tokens in sizes.memory_lengths:
-            with start("ours", Work(architecture, sizes.reviews, tokens)) as live:
-                found = spread([live.first["peak_bytes"] / 1e9])
-            rows.append([architecture, str(tokens), f"{found.median:.2f}", ASKED.of(found)])
-    return section(
-        "Peak memory", TEXT.format(reviews=sizes.reviews), table(("network", "tokens", "GB", "asked, in GB"), rows)
-    )
+            with start("project", Work(architecture, sizes.reviews, tokens)) as live:
+                gigabytes = live.first["peak_bytes"] / 1e9
+            rows.append([architecture, str(tokens), f"{gigabytes:.2f}", BOUND.verdict([gigabytes])])
+
+    text = TEXT.format(reviews=sizes.reviews)
+    return section("Peak memory", text, table(("network", "tokens", "GB", "asked, in GB"), rows))

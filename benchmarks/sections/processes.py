@@ -1,17 +1,19 @@
-"""Two processes at once: what a second seed costs."""
+"""Two processes at once: the cost of a second seed."""
 
 import time
 
 from benchmarks.contenders import Work
-from benchmarks.document import Asked, section, table, words
-from benchmarks.rounds import Start, ratio, spread
+from benchmarks.document import Bound, section, table, words
+from benchmarks.live import Live
+from benchmarks.rounds import Start, ratios
 from benchmarks.sizes import Sizes
 
 TEXT = """
 One epoch of one seed in one process, then one epoch of two seeds in two processes at once, one thread each;
 {reviews:,} reviews of {tokens} tokens. Without loss the ratio would be 1, one after the other 2.
 """
-ASKED = Asked(1.25, most=True)
+BOUND = Bound(1.25, is_upper=True)
+HEADER = ("network", "one, seconds", "two at once, seconds", "ratio", "asked")
 
 
 def measure(sizes: Sizes, start: Start) -> str:
@@ -19,19 +21,18 @@ def measure(sizes: Sizes, start: Start) -> str:
     for architecture in sizes.architectures:
         work = Work(architecture, sizes.reviews, sizes.tokens)
         alone, together = [], []
-        with start("ours", work) as one, start("ours", work) as other:
+        with start("project", work) as one, start("project", work) as other:
             for _ in range(sizes.rounds):
                 alone.append(one.turn()["seconds"])
-                together.append(_both(one, other))
-        found = ratio(together, alone)
-        rows.append([architecture, words(spread(alone)), words(spread(together)), words(found), ASKED.of(found)])
+                together.append(_seconds_together(one, other))
+
+        loss = ratios(together, alone)
+        rows.append([architecture, words(alone), words(together), words(loss), BOUND.verdict(loss)])
     text = TEXT.format(reviews=sizes.reviews, tokens=sizes.tokens)
-    return section(
-        "Two processes", text, table(("network", "one, seconds", "two at once, seconds", "ratio", "asked"), rows)
-    )
+    return section("Two processes", text, table(HEADER, rows))
 
 
-def _both(one, other) -> float:
+def _seconds_together(one: Live, other: Live) -> float:
     begun = time.perf_counter()
     one.go()
     other.go()

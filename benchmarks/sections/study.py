@@ -3,6 +3,8 @@
 import pandas as pd
 
 from benchmarks import document, stage_cpu
+from benchmarks.rounds import Start
+from benchmarks.sizes import Sizes
 
 TEXT = """\
 CPU seconds of each stage with all its workers, from a forced `dvc repro` of the whole study on one machine
@@ -11,7 +13,7 @@ this page were measured at another time.
 """
 
 
-def measure(sizes, start) -> str:
+def measure(sizes: Sizes, start: Start) -> str:
     """`sizes` and `start` are not used: a whole study takes too long to run with every benchmark."""
     return render(pd.read_csv(stage_cpu.TABLE))
 

@@ -258,14 +258,15 @@ def changed(found: pd.DataFrame) -> list[alt.LayerChart]:
 
 def in_words(row) -> str:
     """What was done to the reviews."""
-    match row.probe:
+    probe: str = row.probe
+    match probe:
         case "prefix":
             return f"first {row.tokens} of another"
         case "suffix":
             return f"last {row.tokens} of another"
         case "splice":
             return f"{row.tokens} tokens of each"
-    return PROBES.get(row.probe, row.probe)
+    return PROBES.get(probe, probe)
 
 
 def _rows(frame: pd.DataFrame, title: str, heading: str, at: list[float]) -> alt.LayerChart:

@@ -159,7 +159,8 @@ def _of_states(decay: pd.DataFrame, length: int, weights: str) -> pd.DataFrame:
 
 def name_of(row) -> str:
     """A network, with its direction or its state where it has two."""
-    name = {"dz/dc": " (cell state)", "dz/dh": " (hidden state)"}.get(getattr(row, "quantity", None), "")
+    quantity: str = getattr(row, "quantity", "")
+    name = {"dz/dc": " (cell state)", "dz/dh": " (hidden state)"}.get(quantity, "")
     return f"lstm{name}" if row.architecture == "lstm" else who(row)
 
 

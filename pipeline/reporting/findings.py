@@ -143,11 +143,11 @@ def measured(measure: dict) -> dict[str, str]:
         if len(set(shown.values())) == len(shown) or measure["threshold"] is None:
             break
     low, high = (shown.get(measure[name], UNREACHED) for name in ("low", "high"))
-    asked = measure["threshold"] is not None
+    threshold = measure["threshold"]
     return {
         "value": shown.get(measure["value"]) or UNKNOWN.get(measure["unit"], "not measured"),
         "between": "" if {low, high} == {UNREACHED} else _between(low, high),
-        "asked": f"{measure['side']} {_asked(measure['threshold'], measure['unit'])}" if asked else "",
+        "asked": "" if threshold is None else f"{measure['side']} {_asked(threshold, measure['unit'])}",
     }
 
 

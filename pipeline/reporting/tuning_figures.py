@@ -245,6 +245,7 @@ def _dimension(column: str, name: str, dimension: dict, channel=alt.X):
 def _bands(accuracies: pd.Series) -> alt.Scale:
     """A colour for each band of accuracy: round limits, at most BANDS of them, from the fence up to the best."""
     low, high = _fence(accuracies), accuracies.max()
+    lowest, highest, step = low, high, 1.0  # for the type checker: the loop sets them
     steps = (scale * round_ for scale in 10.0 ** np.arange(-3, 3) for round_ in (1, 2, 5))
     for step in steps:
         lowest, highest = np.floor(low / step), np.floor(high / step) + 1

@@ -1,4 +1,4 @@
-"""Every contender trains the same network, and as its own users would run it."""
+"""Every contender trains the same network, in the way of its own users."""
 
 import os
 import subprocess
@@ -24,23 +24,28 @@ def architecture(request):
     return request.param
 
 
-def ours(architecture):
+def project_model(architecture):
     settings = params.read(params.PARAMS).settings["textbook"].model_copy(update={"sequence_length": TOKENS})
     return architectures.initial_model(architecture, settings, WORDS, seed=0)
 
 
 def test_the_tutorials_script_has_our_network(architecture):
-    peer, own = contenders.script(architecture, 64), ours(architecture)
+    peer = contenders.script(architecture, 64)
+    own = project_model(architecture)
     peer.build((None, TOKENS))
     assert peer.count_params() == own.count_params() == PARAMETERS[architecture]
+
     peer.set_weights(own.get_weights())
     np.testing.assert_allclose(peer(TEXTS_NT), own(TEXTS_NT), rtol=1e-5)
 
 
 def test_pytorchs_loop_has_our_network_and_a_second_bias(architecture):
     torch = pytest.importorskip("torch")
-    peer, own = contenders.torch_model(architecture, 64), ours(architecture)
-    assert sum(each.numel() for each in peer.parameters()) == PARAMETERS[architecture] + SECOND_BIASES[architecture]
+    peer = contenders.torch_model(architecture, 64)
+    own = project_model(architecture)
+    expected = PARAMETERS[architecture] + SECOND_BIASES[architecture]
+    assert sum(parameter.numel() for parameter in peer.parameters()) == expected
+
     embedding, *encoder, readout, bias = own.get_weights()
     recurrent = []
     for kernel, inner, first in zip(encoder[::3], encoder[1::3], encoder[2::3], strict=True):
@@ -57,24 +62,31 @@ def test_the_same_script_is_as_large_on_jax():
     pytest.importorskip("jax")
     code = (
         "import keras; from benchmarks.contenders import script; assert keras.backend.backend() == 'jax';"
-        f"each = script('lstm', 64); each.build((None, {TOKENS})); print(each.count_params())"
+        f"model = script('lstm', 64); model.build((None, {TOKENS})); print(model.count_params())"
     )
     environment = {**live.environment(), "KERAS_BACKEND": "jax"}
-    said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert said.stdout.split()[-1] == str(PARAMETERS["lstm"])
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout.split()[-1] == str(PARAMETERS["lstm"])
 
 
 def test_a_peer_sees_nothing_of_our_threads_and_switches():
     assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "0"  # this process was prepared
-    seen = live.environment()
-    assert "PATH" in seen
-    assert not {*machine.THREADS, "TF_ENABLE_ONEDNN_OPTS", "KERAS_BACKEND"} & set(seen)
+    environment = live.environment()
+    assert "PATH" in environment
+    assert not {*machine.THREADS, "TF_ENABLE_ONEDNN_OPTS", "KERAS_BACKEND"} & set(environment)
 
 
 def test_a_contender_answers_every_turn_and_ends_with_its_driver():
-    with live.start("product", Work(batch=3, units=5)) as one:
-        assert {*one.turn()} == {*one.turn()} == {"seconds", "peak_bytes", "step", "square"}
-        process = one._process
+    with live.start("product", Work(batch=3, units=5)) as contender:
+        for _ in range(2):
+            assert {*contender.turn()} == {"seconds", "peak_bytes", "step", "square"}
+        process = contender.process
     assert process.returncode == 0
 
 
@@ -83,7 +95,7 @@ def test_a_contender_that_dies_says_why():
         pass
 
 
-def test_what_is_not_installed_is_absent(monkeypatch):
+def test_a_package_that_is_not_installed_makes_its_contender_absent(monkeypatch):
     monkeypatch.setattr(contenders, "find_spec", lambda name: None)
     with pytest.raises(live.Absent, match="the package jax is not installed"):
         live.start("keras_jax", Work())

@@ -1,4 +1,4 @@
-"""docs/performance.md says what the contenders told."""
+"""docs/performance.md contains the numbers of the contenders."""
 
 import os
 import subprocess
@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import __main__ as door
-from benchmarks.document import Asked, number
+from benchmarks import __main__ as command_line
+from benchmarks.document import Bound, number, words
 from benchmarks.live import Absent
-from benchmarks.rounds import Spread, ratio, spread
+from benchmarks.rounds import ratios
 from benchmarks.sections import growth
 
 SECONDS = {
-    "ours": 2.0,
+    "project": 2.0,
     "tutorial": 12.0,
     "keras_fit": 3.0,
     "keras_jax": 5.0,
@@ -34,8 +34,8 @@ TITLES = (
 )
 
 
-class Told:
-    """A contender that needs no process: a pass takes what SECONDS says."""
+class FakeContender:
+    """A contender without a process: a pass takes the time in SECONDS."""
 
     def __init__(self, contender, work):
         if contender == "pytorch":
@@ -60,14 +60,14 @@ class Told:
 
 @pytest.fixture
 def document(tmp_path, monkeypatch):
-    """Where the run would write."""
-    monkeypatch.setattr(door, "DOCUMENT", tmp_path / "performance.md")
+    """The page that the run would write."""
+    monkeypatch.setattr(command_line, "DOCUMENT", tmp_path / "performance.md")
     monkeypatch.setattr(growth, "measured", lambda settings, reviews: (33_000_000, 1.25, 400_000_000))
     return tmp_path / "performance.md"
 
 
-def test_a_full_run_writes_every_section_with_the_numbers_told(document):
-    assert door.main([], Told) == 0
+def test_a_full_run_writes_every_section_with_the_measured_numbers(document):
+    assert command_line.main([], FakeContender) == 0
     text = document.read_text()
     assert all(f"## {title}" in text for title in TITLES)
     for line in (
@@ -75,7 +75,7 @@ def test_a_full_run_writes_every_section_with_the_numbers_told(document):
         "| Keras `fit`, batch 128 | 3.00 (3.00 to 3.00) | 1.50 (1.50 to 1.50) | at least 2 (2.4): **no** |",
         "| PyTorch, batch 128, 2 threads | not measured: the package torch is not installed |  |  |",
         "| native code | 1.00 (1.00 to 1.00) | 73.7 | 0.5 (0.5 to 0.5) | at least 0.6: **no** |",
-        "tutorial's script, once a model | 130 (130 to 130) | 13.0 (13.0 to 13.0) | at least 8 (12): yes |",
+        "tutorial's script, once per model | 130 (130 to 130) | 13.0 (13.0 to 13.0) | at least 8 (12): yes |",
         "| vanilla, PyTorch, 1 process of 2 threads | not measured: the package torch is not installed |  |  |",
         "| one text, both, milliseconds | 2,000 (2,000 to 2,000) | 20,000 (20,000 to 20,000) | 10.0 (10.0 to 10.0) |",
         "| lstm | 400 | 0.70 | at most 1.2: yes |",
@@ -84,45 +84,46 @@ def test_a_full_run_writes_every_section_with_the_numbers_told(document):
         assert line in text
 
 
-def test_in_small_or_in_part_everything_is_printed_and_nothing_written(document, capsys):
-    assert door.main(["--quick"], Told) == 0
-    said = capsys.readouterr().out
-    assert all(f"## {title}" in said for title in TITLES)
-    assert door.main(["--only", "memory"], Told) == 0
+def test_a_quick_or_partial_run_prints_everything_and_writes_nothing(document, capsys):
+    assert command_line.main(["--quick"], FakeContender) == 0
+    output = capsys.readouterr().out
+    assert all(f"## {title}" in output for title in TITLES)
+    assert command_line.main(["--only", "memory"], FakeContender) == 0
     assert "## Growth" not in capsys.readouterr().out
     assert not document.exists()
 
 
 def test_the_document_names_neither_host_nor_folder(document):
-    door.main([], Told)
+    command_line.main([], FakeContender)
     assert os.uname().nodename not in document.read_text()
     assert str(Path.home()) not in document.read_text()
 
 
-def test_an_unknown_section_is_one_line_and_exit_2(capsys):
+def test_an_unknown_section_is_a_one_line_error_and_exit_2(capsys):
     with pytest.raises(SystemExit) as stopped:
-        door.main(["--only", "epochs"], Told)
+        command_line.main(["--only", "epochs"], FakeContender)
     assert stopped.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_a_ratio_is_formed_within_a_round():
-    assert ratio([6, 20, 40], [2, 10, 10]) == Spread(median=3, low=2, high=4)  # not 20 / 10
-    assert spread([3, 1]) == Spread(2, 1, 3)
+    assert ratios([6, 20, 40], [2, 10, 10]) == [3, 2, 4]
+    assert words([3, 2, 4]) == "3.00 (2.00 to 4.00)"
+    assert words([3, 1]) == "2.00 (1.00 to 3.00)"
 
 
 def test_a_bound_is_met_by_the_median():
-    assert Asked(2).of(Spread(2, 1, 3)) == "at least 2: yes"
-    assert Asked(1.25, 1.1, most=True).of(Spread(1.3, 1, 2)) == "at most 1.25 (1.1): **no**"
+    assert Bound(2).verdict([1, 2, 3]) == "at least 2: yes"
+    assert Bound(1.25, 1.1, is_upper=True).verdict([1, 1.3, 2]) == "at most 1.25 (1.1): **no**"
 
 
 def test_numbers_have_three_digits_that_count():
-    assert [number(each) for each in (0.01234, 1.5, 12.34, 1234.5)] == ["0.0123", "1.50", "12.3", "1,234"]
+    assert [number(value) for value in (0.01234, 1.5, 12.34, 1234.5)] == ["0.0123", "1.50", "12.3", "1,234"]
 
 
 @pytest.mark.slow
-def test_real_contenders_in_small_give_a_section():
+def test_real_contenders_at_quick_sizes_give_a_section():
     command = [sys.executable, "-m", "benchmarks", "--quick", "--only", "memory"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "## Peak memory" in said
-    assert "| vanilla | 8 |" in said
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "## Peak memory" in output
+    assert "| vanilla | 8 |" in output

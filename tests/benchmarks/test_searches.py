@@ -1,4 +1,4 @@
-"""Repeated searches: which differ in what, and a row that is there is not computed again."""
+"""Repeated searches: their differences, their rows, and rows that are not computed again."""
 
 import pytest
 
@@ -10,10 +10,10 @@ OTHER = {**SETTINGS, "hidden_size": 32}
 NO_REGRET = {"difference": 0.0, "low": None, "high": None}
 
 
-def result(chosen="start", race=(), regret=NO_REGRET) -> dict:
-    first = chosen == "start"
-    described = {"trial": 0 if first else 5, "starting_recipe": first, "settings": SETTINGS if first else OTHER}
-    summary = {"chosen": {**described, "reason": "because"}, "race": list(race), "regret": regret}
+def result(is_start=True, race=(), regret=NO_REGRET) -> dict:
+    chosen = {"trial": 0, "settings": SETTINGS} if is_start else {"trial": 5, "settings": OTHER}
+    chosen |= {"starting_recipe": is_start, "reason": "because"}
+    summary = {"chosen": chosen, "race": list(race), "regret": regret}
     return {"summary": summary, "parameters": {"0": 70, "5": 50}}
 
 
@@ -24,21 +24,17 @@ def contestant(settings, mean, difference=None, standard_error=None) -> dict:
 
 
 REPLACED = result(
-    "trial 5",
+    False,
     [contestant(SETTINGS, 0.8), contestant(OTHER, 0.82, 0.02, 0.015)],
     {"difference": 0.01, "low": -0.01, "high": 0.03},
 )
 
 
 def test_searches_differ_in_rounding_then_in_training_seeds():
-    found = searches.variants(1000, 4)
-    assert [(each.first_seed, bool(each.flags)) for each in found] == [
-        (1000, False),
-        (1000, True),
-        (2000, False),
-        (3000, False),
-    ]
-    assert len({each.name for each in found}) == 4
+    variants = searches.variants(1000, 4)
+    assert [variant.first_seed for variant in variants] == [1000, 1000, 2000, 3000]
+    assert [bool(variant.flags) for variant in variants] == [False, True, False, False]
+    assert len({variant.name for variant in variants}) == 4
     assert [len(searches.variants(1000, repeats)) for repeats in (1, 2, 3)] == [1, 2, 3]
 
 
@@ -59,7 +55,7 @@ def test_a_search_without_a_race_has_no_means_and_a_regret_of_0():
 
 @pytest.fixture
 def study(tmp_path, monkeypatch):
-    """The parameters of a study; every search keeps the starting recipe but the second. Yields what was searched."""
+    """The searches that ran. Only the second one replaces the starting recipe."""
     ran = []
 
     def in_a_process(architecture, variant):
@@ -67,7 +63,7 @@ def study(tmp_path, monkeypatch):
         return (REPLACED if variant.flags else result()), 1.0
 
     monkeypatch.setattr(searches, "in_a_process", in_a_process)
-    monkeypatch.setattr(searches.params, "read", lambda: invented.study(**invented.DEFAULT))
+    monkeypatch.setattr(searches.params, "read", lambda: invented.study(invented.WHOLE))
     return ran
 
 
@@ -76,8 +72,7 @@ def test_a_search_that_has_its_row_is_not_run_again(tmp_path, study, capsys):
     for repeats in (2, 3, 3):
         searches.main(["--architecture", "vanilla", "--repeats", str(repeats), "--table", str(table)])
     assert len(study) == len(set(study)) == len(searches.rows(table)) == 3
-    said = capsys.readouterr().out.splitlines()[-1]
-    assert said == (
+    assert capsys.readouterr().out.splitlines()[-1] == (
         "vanilla: 2 of 3 searches chose the same settings; 2 kept the starting recipe; "
         "in 1 the interval of the regret includes 0"
     )

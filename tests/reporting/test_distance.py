@@ -5,49 +5,64 @@ import pytest
 from pipeline.reporting import distance, distance_cells, distance_findings, tables
 
 NETWORK = {"architecture": "vanilla", "sequence_length": 4, "trained_length": 4}
+TRAINED = {**NETWORK, "direction": "forward", "weights": "trained", "initialiser": "orthogonal"}
 
 
 def curve(values, **changes):
     """The rows of one seed's curve, by lag; dz/dx of the trained vanilla network."""
-    keys = {**NETWORK, "direction": "forward", "weights": "trained", "initialiser": "orthogonal", "quantity": "dz/dx"}
-    rows = {"seed": 0, "lag_tokens": range(len(values)), "log10_relative_norm": values, "reviews": 9}
-    return pd.DataFrame({**keys, **rows, **changes})
+    return pd.DataFrame(
+        {
+            **TRAINED,
+            "quantity": "dz/dx",
+            "seed": 0,
+            "lag_tokens": range(len(values)),
+            "log10_relative_norm": values,
+            "reviews": 9,
+            **changes,
+        }
+    )
 
 
 def decayed(**changes):
     """A row of reports/decay: half-life 5 (4 to 6) tokens, below 10 % from lag 2, never below 1 % within 3 lags."""
-    row = {**NETWORK, "direction": "forward", "weights": "trained", "initialiser": "orthogonal", "quantity": "dz/dh"}
-    row |= {"seeds": 3, "reviews": 9, "last_lag_tokens": 3, "r2": 0.95}
-    for name, value in {
-        "half_life_tokens": 5.0,
-        "horizon_1e-1": 2.0,
-        "horizon_1e-2": np.inf,
-        "horizon_1e-3": np.inf,
-    }.items():
+    row = {
+        **TRAINED,
+        "quantity": "dz/dh",
+        "seeds": 3,
+        "reviews": 9,
+        "last_lag_tokens": 3,
+        "r2": 0.95,
+    }
+    values = {"half_life_tokens": 5.0, "horizon_1e-1": 2.0, "horizon_1e-2": np.inf, "horizon_1e-3": np.inf}
+    for name, value in values.items():
         row |= {name: value, f"{name}_low": value - 1, f"{name}_high": value + 1}
     return pd.DataFrame([{**row, **changes}])
 
 
-def test_networks_trained_where_they_are_measured_stand_alone_and_others_only_where_there_are_none():
-    both = [{"architecture": "lstm", "sequence_length": 10, "trained_length": at} for at in (10, 100)]
-    only = [{"architecture": "lstm", "sequence_length": 800, "trained_length": 100}]
-    found = distance.one_design(pd.DataFrame([*both, *only]))
-    assert found["trained_length"].tolist() == [10, 100]
-    assert found["sequence_length"].tolist() == [10, 800]
+def test_networks_trained_at_the_measured_length_take_precedence():
+    rows = [
+        {"architecture": "lstm", "sequence_length": 10, "trained_length": 10},
+        {"architecture": "lstm", "sequence_length": 10, "trained_length": 100},
+        {"architecture": "lstm", "sequence_length": 800, "trained_length": 100},
+    ]
+    selected = distance.one_design(pd.DataFrame(rows))
+    assert selected["trained_length"].tolist() == [10, 100]
+    assert selected["sequence_length"].tolist() == [10, 800]
 
 
-def test_the_start_of_a_network_does_not_hide_the_one_trained_elsewhere():
-    rows = {"architecture": "lstm", "sequence_length": 800}
-    start = {**rows, "trained_length": 800, "weights": "initial"}
-    found = distance.one_design(pd.DataFrame([start, {**rows, "trained_length": 100, "weights": "trained"}]))
-    assert found["weights"].tolist() == ["initial", "trained"]
+def test_an_untrained_network_does_not_hide_one_trained_elsewhere():
+    axes = {"architecture": "lstm", "sequence_length": 800}
+    initial = {**axes, "trained_length": 800, "weights": "initial"}
+    trained = {**axes, "trained_length": 100, "weights": "trained"}
+    selected = distance.one_design(pd.DataFrame([initial, trained]))
+    assert selected["weights"].tolist() == ["initial", "trained"]
 
 
-def test_a_network_trained_at_the_textbooks_length_and_measured_there_belongs_to_both_designs():
+def test_a_network_of_the_textbooks_length_belongs_to_both_designs():
     rows = [(100, 100, "trained"), (50, 50, "trained"), (50, 100, "trained"), (50, 50, "initial")]
     frame = pd.DataFrame(rows, columns=["sequence_length", "trained_length", "weights"])
-    found = distance.designs(frame, 100)
-    members = {design: rows["sequence_length"].tolist() for design, rows in found.groupby("design")}
+    groups = distance.designs(frame, 100).groupby("design")["sequence_length"]
+    members = {design: lengths.tolist() for design, lengths in groups}
     assert members == {
         "before training": [50],
         "trained at this length": [100, 50],
@@ -57,31 +72,30 @@ def test_a_network_trained_at_the_textbooks_length_and_measured_there_belongs_to
 
 def test_curves_on_different_seeds_have_their_own_mean_and_number_of_seeds():
     ten = [curve([0.0, -1.0 - seed], sequence_length=2, trained_length=2, seed=seed) for seed in range(10)]
-    found = distance.curves(pd.concat([*ten, curve([0.0, -1.0]), curve([0.0, -3.0], seed=1)]), {2, 4})
-    last = found[found["lag_tokens"] == 1].set_index("sequence_length")
+    two = [curve([0.0, -1.0]), curve([0.0, -3.0], seed=1)]
+    curves = distance.curves(pd.concat([*ten, *two]), {2, 4})
+    last = curves[curves["lag_tokens"] == 1].set_index("sequence_length")
     assert last["mean"].to_dict() == {2: -5.5, 4: -2.0}
     assert last["seeds"].to_dict() == {2: 10, 4: 2}
 
 
 def test_words_are_counted_from_the_first_for_either_direction():
-    frames = [
-        curve([0.0, -1.0, -2.0, -3.0], architecture="bidirectional", direction=way) for way in ("both", "backward")
-    ]
-    found = distance.by_position(distance.curves(pd.concat(frames), {4}), 4)
-    place = {(row.direction, row.lag_tokens): row.position for row in found.itertuples()}
-    assert (place["both", 0], place["both", 3], place["backward", 0], place["backward", 3]) == (4, 1, 1, 4)
+    values = [0.0, -1.0, -2.0, -3.0]
+    frames = [curve(values, architecture="bidirectional", direction=name) for name in ("both", "backward")]
+    positions = distance.by_position(distance.curves(pd.concat(frames), {4}), 4)
+    position = positions.set_index(["direction", "lag_tokens"])["position"]
+    assert [position["both", lag] for lag in (0, 3)] == [4, 1]
+    assert [position["backward", lag] for lag in (0, 3)] == [1, 4]
 
 
 def test_the_word_with_the_smallest_gradient_is_named_by_its_place():
-    found = distance.by_position(distance.curves(curve([0.0, -1.0, -2.0, -0.5]), {4}), 4)
-    (said,) = distance_findings.places(found, 4)
-    assert said == (
-        "vanilla: of 4 words the one with the smallest gradient is number 2, with 1 % of the last word's; "
-        "the first has 32 %."
-    )
+    positions = distance.by_position(distance.curves(curve([0.0, -1.0, -2.0, -0.5]), {4}), 4)
+    (sentence,) = distance_findings.places(positions, 4)
+    assert "number 2, with 1 %" in sentence
+    assert "32 %" in sentence
 
 
-def test_a_word_effect_is_a_share_of_that_of_the_last_word_of_the_same_seed():
+def test_a_word_effect_is_a_share_of_its_own_seeds_last_word():
     rows = [(0, 0, 4.0), (0, 3, 1.0), (1, 0, 2.0), (1, 3, -1.0)]
     frame = pd.DataFrame(rows, columns=["seed", "lag_tokens", "contrast"]).assign(**NETWORK)
     last = distance.effects(frame).iloc[-1]
@@ -102,23 +116,23 @@ def test_the_memory_deficit_is_of_networks_trained_at_each_length_alone():
     assert row.mean == pytest.approx(0.1)
 
 
-def test_a_bag_is_called_ahead_only_where_the_interval_lies_above_0():
+def test_a_bag_of_words_is_ahead_only_if_its_interval_is_above_0():
     row = {"architecture": "lstm", "mean": 0.02, "seeds": 3}
     rows = [
         {**row, "sequence_length": 50, "low": -0.01, "high": 0.05},
         {**row, "sequence_length": 100, "low": 0.01, "high": 0.03},
     ]
-    (said,) = distance_findings.deficits(pd.DataFrame(rows))
-    assert "+2.0 at 50 (−1.0 to 5.0) and +2.0 at 100 (1.0 to 3.0) tokens" in said
-    assert said.endswith("the bag is ahead at 100 tokens.")
+    (sentence,) = distance_findings.deficits(pd.DataFrame(rows))
+    assert "+2.0 at 50 (−1.0 to 5.0) and +2.0 at 100 (1.0 to 3.0) tokens" in sentence
+    assert sentence.endswith("the bag is ahead at 100 tokens.")
 
 
-def test_a_horizon_that_was_not_reached_is_said_to_lie_beyond_the_last_lag():
+def test_an_unreached_horizon_is_reported_beyond_the_last_lag():
     (row,) = distance_cells.decays(decayed(), 4, 100)["rows"]
     assert row[2:] == ["3 / 9", "5.0 (4.0 to 6.0)", "2 (1 to 3)", "> 3", "> 3"]
-    (said,) = distance_findings.decays(decayed(), 4)
-    assert "below 10 % from lag 2 (1 to 3) on (sooner than by its half-life: " in said
-    assert said.endswith("), below 0.1 % nowhere within 3 tokens.")
+    (sentence,) = distance_findings.decays(decayed(), 4)
+    assert "below 10 % from lag 2 (1 to 3) on (sooner than by its half-life: " in sentence
+    assert sentence.endswith("), below 0.1 % nowhere within 3 tokens.")
 
 
 def test_a_curve_that_is_no_exponential_has_no_half_life():
@@ -126,7 +140,7 @@ def test_a_curve_that_is_no_exponential_has_no_half_life():
     assert row[3] == "not exponential (R² 0.37)"
 
 
-def test_at_the_textbooks_length_a_network_is_one_row_though_it_belongs_to_both_designs():
+def test_at_the_textbooks_length_a_network_of_both_designs_is_one_row():
     assert len(distance_cells.decays(decayed(), 4, 4)["rows"]) == 1
     both = pd.concat([decayed(), decayed(trained_length=100)])
     assert [row[1] for row in distance_cells.decays(both, 4, 100)["rows"]] == [
@@ -135,25 +149,25 @@ def test_at_the_textbooks_length_a_network_is_one_row_though_it_belongs_to_both_
     ]
 
 
-def test_few_seeds_are_said_to_bound_an_interval():
-    (said,) = distance_findings.few_seeds(
+def test_few_seeds_come_with_a_caveat_about_their_interval():
+    (sentence,) = distance_findings.few_seeds(
         pd.concat([decayed(), decayed(sequence_length=9, trained_length=9, seeds=10)])
     )
-    assert "trained at 4 tokens rest on as few as 3 seeds, others on up to 10" in said
-    assert "is no wider than these seeds lie apart" in said
+    assert "trained at 4 tokens rest on as few as 3 seeds, others on up to 10" in sentence
+    assert "these seeds" in sentence
     assert distance_findings.few_seeds(decayed(seeds=10)) == []
 
 
-def test_few_seeds_of_one_architecture_are_not_said_of_all_at_that_length():
+def test_few_seeds_of_one_architecture_are_not_attributed_to_all():
     mixed = pd.concat([decayed(seeds=2), decayed(architecture="lstm", seeds=4)])
-    (said,) = distance_findings.few_seeds(mixed)
-    assert "trained at 4 tokens rest on as few as 2 seeds, others on up to 4" in said
+    (sentence,) = distance_findings.few_seeds(mixed)
+    assert "trained at 4 tokens rest on as few as 2 seeds, others on up to 4" in sentence
 
 
 def test_architectures_with_different_numbers_of_seeds_are_named_with_them():
     mixed = pd.concat([decayed(seeds=20), decayed(architecture="lstm", seeds=10), decayed(sequence_length=9, seeds=3)])
-    (said,) = distance_findings.unequal_seeds(mixed)
-    assert said.startswith("Numbers of seeds at 4 tokens: 20 for vanilla, 10 for lstm. ")
+    (sentence,) = distance_findings.unequal_seeds(mixed)
+    assert sentence.startswith("Numbers of seeds at 4 tokens: 20 for vanilla, 10 for lstm. ")
     assert distance_findings.unequal_seeds(decayed()) == []
 
 
@@ -164,73 +178,70 @@ def test_the_table_of_seeds_shows_the_fewest_and_the_most():
     assert distance_cells.measured(decayed(), 100, [4])["rows"][1][1] == "3 / 9"
 
 
-def numbers(**values):
-    """artifacts/dynamics of one trained vanilla network on two seeds."""
-    keys = {**NETWORK, "direction": "forward", "weights": "trained", "epoch": np.nan, "reviews": 9}
-    rows = [
-        {**keys, "seed": seed, "measure": name, "index": np.nan, "value": value}
-        for name, value in values.items()
-        for seed in (0, 1)
-    ]
-    rows += [
-        {**keys, "seed": seed, "measure": "lyapunov", "index": number, "value": -number / 10}
-        for number in (1, 2)
-        for seed in (0, 1)
-    ]
-    return pd.DataFrame(rows)
+def mechanism(**values) -> pd.DataFrame:
+    """The mechanism of one trained vanilla network on two seeds with these numbers."""
+    measures = [(name, np.nan, value) for name, value in values.items()]
+    measures += [("lyapunov", 1, -0.1), ("lyapunov", 2, -0.2)]
+    frame = pd.DataFrame(measures, columns=["measure", "index", "value"])
+    frame = frame.assign(**NETWORK, direction="forward", weights="trained", epoch=np.nan, reviews=9)
+    return distance.mechanism(pd.concat([frame.assign(seed=seed) for seed in (0, 1)]))
 
 
-USUAL = {"mean_slope": 0.9, "rms_state": 0.2, "bound_slack": 2 * np.log(10), "bound_violations": 0.0}
+USUAL = {
+    "mean_slope": 0.9,
+    "rms_state": 0.2,
+    "bound_slack": 2 * np.log(10),
+    "bound_violations": 0.0,
+}
 
 
-def test_a_gradient_that_fades_though_the_weights_are_above_1_is_said_to_do_so():
-    found = distance.mechanism(numbers(largest_singular_value=1.3, spectral_radius=1.05, **USUAL))
-    (said,) = distance_findings.mechanism(found, 4)
-    assert "the largest Lyapunov exponent is −0.100 nats a token" in said
-    assert "The largest singular value and largest eigenvalue (in size) of U are above 1" in said
-    assert said.endswith("the most persistent direction shrinks.")
-    (bound,) = distance_findings.bound(found, 4)
+def test_a_gradient_can_fade_although_the_weights_are_above_1():
+    numbers = mechanism(largest_singular_value=1.3, spectral_radius=1.05, **USUAL)
+    (sentence,) = distance_findings.mechanism(numbers, 4)
+    assert "the largest Lyapunov exponent is −0.100 nats a token" in sentence
+    assert "The largest singular value and largest eigenvalue (in size) of U are above 1" in sentence
+    assert sentence.endswith("the most persistent direction shrinks.")
+    (bound,) = distance_findings.bound(numbers, 4)
     assert "exceeded its upper bound at no lag of any review." in bound
     assert "1.0·10² in vanilla" in bound
 
 
-def test_weights_below_1_are_not_said_to_be_above_it():
-    found = distance.mechanism(numbers(largest_singular_value=0.9, spectral_radius=0.8, **USUAL))
-    assert (
-        "Neither the largest singular value nor the largest eigenvalue of U is above 1"
-        in distance_findings.mechanism(found, 4)[0]
-    )
+def test_weights_below_1_are_not_described_as_above_it():
+    numbers = mechanism(largest_singular_value=0.9, spectral_radius=0.8, **USUAL)
+    (sentence,) = distance_findings.mechanism(numbers, 4)
+    assert "Neither the largest singular value nor the largest eigenvalue of U is above 1" in sentence
 
 
 def test_a_lag_counts_as_learned_where_half_of_the_seeds_learned_it():
     rows = [(5, 0, True), (5, 1, True), (20, 0, True), (20, 1, False), (50, 0, False), (50, 1, False)]
-    frame = pd.DataFrame(rows, columns=["lag_tokens", "seed", "solved"]).assign(
-        architecture="lstm", signal="first", accuracy=0.9
+    frame = pd.DataFrame(rows, columns=["lag_tokens", "seed", "solved"])
+    frame = frame.assign(architecture="lstm", signal="first", accuracy=0.9)
+    (sentence,) = distance_findings.learned(distance.learned(frame))
+    assert sentence.endswith(
+        "at least half of its seeds learned it over 20 tokens, and over no longer lag that was tried."
     )
-    (said,) = distance_findings.learned(distance.learned(frame))
-    assert said.endswith("at least half of its seeds learned it over 20 tokens, and over no longer lag that was tried.")
-    (said,) = distance_findings.learned(distance.learned(frame[frame["lag_tokens"] < 50]))
-    assert said.endswith("over 20 tokens, the longest lag that was tried.")
+    (sentence,) = distance_findings.learned(distance.learned(frame[frame["lag_tokens"] < 50]))
+    assert sentence.endswith("over 20 tokens, the longest lag that was tried.")
 
 
-def test_usable_memory_ends_at_the_lag_before_its_interval_falls_below_the_threshold():
-    rows = [(lag, seed, value) for lag, value in ((0, 0.9), (1, 0.6), (3, 0.54)) for seed in (0, 1, 2)]
-    frame = pd.DataFrame(rows, columns=["lag_tokens", "seed", "sign_accuracy"]).assign(**NETWORK)
-    frame["sign_accuracy"] += frame["seed"] / 1000
+def test_usable_memory_ends_before_its_interval_meets_the_threshold():
+    one = pd.DataFrame({"lag_tokens": [0, 1, 3], "sign_accuracy": [0.9, 0.6, 0.54], **NETWORK})
+    frame = pd.concat([one.assign(seed=seed, sign_accuracy=one["sign_accuracy"] + seed / 1000) for seed in (0, 1, 2)])
     remembering = tables.remembering(tables.memory(frame, "sign_accuracy"), 0.55)
-    found = distance.reach(decayed(), remembering)
-    (said,) = distance_findings.reach(found, 4, 0.55)
-    assert "more than 55.0 % of reviews up to lag 1; the gradient stays below 10 % from lag 2 (1 to 3) on" in said
-    (row,) = distance_cells.reach(found, 0.55)["rows"]
+    reach = distance.reach(decayed(), remembering)
+    (sentence,) = distance_findings.reach(reach, 4, 0.55)
+    assert "more than 55.0 % of reviews up to lag 1; the gradient stays below 10 % from lag 2 (1 to 3) on" in sentence
+    (row,) = distance_cells.reach(reach, 0.55)["rows"]
     assert row[4:] == ["1", "2 (1 to 3)", "> 3"]
 
 
-def test_the_draw_of_the_weights_is_compared_at_the_longest_length():
-    starts = [
-        curve([0.0, end], quantity="dz/dh", weights="initial", initialiser=name, sequence_length=2, trained_length=2)
-        for name, end in (("orthogonal", -1.0), ("0.9 orthogonal", -5.0))
+def test_initialisations_are_compared_at_the_longest_length():
+    axes = {"quantity": "dz/dh", "weights": "initial", "sequence_length": 2, "trained_length": 2}
+    frames = [
+        curve([0.0, -1.0], initialiser="orthogonal", **axes),
+        curve([0.0, -5.0], initialiser="0.9 orthogonal", **axes),
     ]
-    found = distance.of_starts(distance.curves(pd.concat(starts), {2}))
-    (said,) = distance_findings.starts(found)
-    assert "10 % with orthogonal and 1.0·10⁻⁵ with 0.9 orthogonal" in said
-    assert "4.0 powers of ten apart" in said
+    initial = distance.of_starts(distance.curves(pd.concat(frames), {2}))
+    (sentence,) = distance_findings.starts(initial)
+    assert "10 % with orthogonal and 1.0·10⁻⁵ with 0.9 orthogonal" in sentence
+    assert "4.0 powers of ten apart" in sentence

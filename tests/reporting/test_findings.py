@@ -1,3 +1,5 @@
+"""The sentences of the report, apart from those about distance and reliability."""
+
 import numpy as np
 import pandas as pd
 
@@ -5,33 +7,47 @@ from pipeline.reporting import distance, findings, tables
 from tests.reporting import invented
 
 
-def found(**scores):
-    """Results of runs with these test accuracies for each seed; the ceiling is one number."""
+def results(**scores):
+    """The results of runs with these test accuracies for each seed; the ceiling is one number."""
     metrics, models = {}, {}
     for name, values in scores.items():
         run = name if name == "tfidf" else f"{name}-textbook"
-        several = {"test/accuracy": invented.summary(values)}
-        one = {"mean": 0.5, "sd": None, "low": None, "high": None, "scores": {"0": 0.5}}
-        several |= {f"test/{metric}": one for metric in ("nll", "brier", "ece", "auc")}
-        metrics[run], models[run] = {"parameters": 1, **several}, {"architecture": name}
+        models[run] = {"architecture": name}
+        metrics[run] = {
+            "parameters": 1,
+            "test/accuracy": invented.summary(values),
+            **{f"test/{metric}": invented.one_fit(0.5) for metric in ("nll", "brier", "ece", "auc")},
+        }
     return tables.results(metrics, models, [run for run in models if run != "tfidf"])
 
 
 def compared(low, high, p_holm=0.01):
-    difference = (low + high) / 2
-    row = {"baseline": "vanilla-textbook", "run": "bidirectional-textbook", "difference": difference}
-    row |= {"p_better": 0.5, "p_better_low": 0.4, "p_better_high": 0.6, "baseline_seeds": 3, "run_seeds": 3}
-    others = ("p", "aso_epsilon", "seeds_needed", "visible_difference", "reviews_low", "reviews_high", "mcnemar")
-    row |= {**dict.fromkeys(others), "low": low, "high": high, "p_holm": p_holm}
+    """The comparison of the bidirectional with the vanilla run; its interval is low to high."""
+    unknown = ("p", "aso_epsilon", "seeds_needed", "visible_difference", "reviews_low", "reviews_high", "mcnemar")
+    row = {
+        **dict.fromkeys(unknown),
+        "baseline": "vanilla-textbook",
+        "run": "bidirectional-textbook",
+        "baseline_seeds": 3,
+        "run_seeds": 3,
+        "difference": (low + high) / 2,
+        "low": low,
+        "high": high,
+        "p_holm": p_holm,
+        "p_better": 0.5,
+        "p_better_low": 0.4,
+        "p_better_high": 0.6,
+    }
     return tables.comparisons([row], 0.05)
 
 
 def faded(mean):
-    row = {"architecture": "vanilla", "direction": "forward", "weights": "trained", "sequence_length": 100}
-    return pd.DataFrame([{**row, "lag_tokens": 99, "mean": mean}])
+    """The gradient of the trained vanilla network at the first of 100 tokens."""
+    axes = {"architecture": "vanilla", "direction": "forward", "weights": "trained"}
+    return pd.DataFrame([{**axes, "sequence_length": 100, "lag_tokens": 99, "mean": mean}])
 
 
-def test_a_difference_is_claimed_only_where_its_interval_excludes_zero_and_holm_agrees():
+def test_a_difference_needs_an_interval_without_zero_and_holms_consent():
     (unclear,) = findings.both_directions(compared(-0.01, 0.03))
     assert "is not shown here" in unclear
     assert "better" not in unclear
@@ -46,35 +62,33 @@ def test_a_difference_is_claimed_only_where_its_interval_excludes_zero_and_holm_
 
 
 def test_two_runs_that_seeds_cannot_tell_apart_have_no_winner_by_a_margin():
-    sentences = " ".join(findings.best(found(vanilla=[0.80, 0.84, 0.79], lstm=[0.82, 0.83, 0.81])))
+    sentences = " ".join(findings.best(results(vanilla=[0.80, 0.84, 0.79], lstm=[0.82, 0.83, 0.81])))
     assert "lstm-textbook has the highest mean test accuracy of 2 network runs: 82.0 %" in sentences
     assert "do not show which of the two is better" in sentences
 
 
 def test_a_clear_winner_is_named_with_the_interval_of_its_lead():
-    sentences = " ".join(findings.best(found(vanilla=[0.70, 0.71, 0.69], lstm=[0.82, 0.83, 0.81])))
+    sentences = " ".join(findings.best(results(vanilla=[0.70, 0.71, 0.69], lstm=[0.82, 0.83, 0.81])))
     assert "is 12.0 points behind; the 95 % interval of that difference, 9.7 to 14.3, excludes 0." in sentences
 
 
 def test_a_run_with_a_seed_that_is_not_finite_is_named_and_not_ranked():
-    sentences = " ".join(findings.best(found(vanilla=[0.70, np.nan, 0.69], lstm=[0.82, 0.83, 0.81])))
+    sentences = " ".join(findings.best(results(vanilla=[0.70, np.nan, 0.69], lstm=[0.82, 0.83, 0.81])))
     assert "of 1 network run:" in sentences
     assert "not ranked: vanilla-textbook" in sentences
 
 
 def test_without_any_finite_run_nothing_wins():
-    assert findings.best(found(vanilla=[np.nan, np.nan])) == [
+    assert findings.best(results(vanilla=[np.nan, np.nan])) == [
         "No network has a finite mean test accuracy, so none wins."
     ]
 
 
-def test_numbers_that_are_not_finite_are_said_to_be_so():
-    assert {
-        findings.percent(np.nan),
-        findings.points(np.inf),
-        findings.share_of(np.nan),
-        findings.horizon(np.nan, 9),
-    } == {"not finite"}
+def test_numbers_that_are_not_finite_are_described_as_such():
+    assert findings.percent(np.nan) == "not finite"
+    assert findings.points(np.inf) == "not finite"
+    assert findings.share_of(np.nan) == "not finite"
+    assert findings.horizon(np.nan, 9) == "not finite"
     assert findings.interval(np.nan, 1.0) == "none"
     assert findings.horizon(np.inf, 9) == "not within 9"
 
@@ -84,26 +98,50 @@ def test_small_gradients_are_powers_of_ten_and_larger_ones_percent():
 
 
 def test_a_rounded_zero_has_no_sign():
-    assert (findings.number(-0.001, 1), findings.points(0.0001), findings.points(0.012)) == ("0.0", "0.0", "+1.2")
+    assert findings.number(-0.001, 1) == "0.0"
+    assert findings.points(0.0001) == "0.0"
+    assert findings.points(0.012) == "+1.2"
 
 
 SETTINGS = {"hidden_size": 32, "embedding_dimension": 32, "learning_rate": 0.001, "dropout": 0.3}
 TRIALS = pd.DataFrame(
-    {"trial": range(4), "state": ["COMPLETE"] * 3 + ["FAIL"], "value": [0.83, 0.80, 0.84, np.nan], "reason": ""}
+    {
+        "trial": range(4),
+        "state": ["COMPLETE"] * 3 + ["FAIL"],
+        "value": [0.83, 0.80, 0.84, np.nan],
+        "reason": "",
+    }
 )
 
 
 def row(number, difference=None, standard_error=None, seeds=4):
-    scores = {str(seed): 0.8 for seed in range(seeds)}
-    found = {"trial": number, "starting_recipe": number == 0, "settings": SETTINGS, "parameters": 9, "scores": scores}
-    return found | {"mean": 0.8, "difference": difference, "standard_error": standard_error, "dropped": False}
+    return {
+        "trial": number,
+        "starting_recipe": number == 0,
+        "settings": SETTINGS,
+        "parameters": 9,
+        "scores": {str(seed): 0.8 for seed in range(seeds)},
+        "mean": 0.8,
+        "difference": difference,
+        "standard_error": standard_error,
+        "dropped": False,
+    }
 
 
 def tuned(number=0, race=(), regret=(0.0, None, None), hidden_size=32, trials=TRIALS):
     """The sentences about a search of vanilla that chose this trial; trial 0 is the starting recipe."""
     settings = {**SETTINGS, "hidden_size": hidden_size}
-    study = {"chosen": {"trial": number, "starting_recipe": number == 0, "settings": settings}, "race": list(race)}
-    study["regret"] = dict(zip(("difference", "low", "high"), regret, strict=True), chosen=dict.fromkeys("abc", 0.8))
+    difference, low, high = regret
+    study = {
+        "chosen": {"trial": number, "starting_recipe": number == 0, "settings": settings},
+        "race": list(race),
+        "regret": {
+            "difference": difference,
+            "low": low,
+            "high": high,
+            "chosen": dict.fromkeys("abc", 0.8),
+        },
+    }
     space = {"hidden_size": {"role": "scientific", "low": 16, "high": 128, "step": 16, "log": False}}
     return findings.tuned(trials, study, "vanilla", tables.comparisons([], 0.05), space)
 
@@ -124,7 +162,7 @@ def test_a_start_that_won_its_race_says_that_nothing_beats_it_beyond_noise():
     assert "trial 2 scored +0.1 points against it, with a standard error of 0.3, on 4 seeds; trial 1 diverged" in text
 
 
-def test_a_finalist_that_replaced_the_start_is_named_with_its_lead_and_regret():
+def test_a_finalist_that_won_is_named_with_its_lead_and_regret():
     text = tuned(2, [row(0), row(2, 0.012, 0.004)], (0.01, 0.002, 0.018))
     assert text.startswith("vanilla: trial 2 replaces the starting recipe. In the race it scored +1.2 points")
     assert "On 3 fresh seeds it scores +1.0 points against the starting recipe (95 % interval 0.2 to 1.8)." in text
@@ -145,31 +183,38 @@ def test_a_choice_at_an_end_of_the_space_asks_for_a_wider_one():
 
 
 def test_the_most_important_dimension_is_named_with_its_evaluator_and_role():
-    names, roles = ["hidden_size", "embedding_dimension", "dropout"], ["scientific", "scientific", "nuisance"]
-    rows = {"architecture": "lstm", "evaluator": "fANOVA", "name": names, "role": roles, "importance": [0.1, 0.2, 0.7]}
-    said = findings.importances("lstm", pd.DataFrame(rows))
-    assert "by fANOVA, dropout (nuisance) mattered most, with 70.0 % of the importance" in said
-    assert "what is scientific (hidden size and embedding dimension) has 30.0 %" in said
-    assert "cannot be told" in findings.importances("vanilla", pd.DataFrame(rows))
+    rows = pd.DataFrame(
+        {
+            "architecture": "lstm",
+            "evaluator": "fANOVA",
+            "name": ["hidden_size", "embedding_dimension", "dropout"],
+            "role": ["scientific", "scientific", "nuisance"],
+            "importance": [0.1, 0.2, 0.7],
+        }
+    )
+    sentence = findings.importances("lstm", rows)
+    assert "by fANOVA, dropout (nuisance) mattered most, with 70.0 % of the importance" in sentence
+    assert "scientific (hidden size and embedding dimension) has 30.0 %" in sentence
+    assert "cannot be told" in findings.importances("vanilla", rows)
 
 
-def test_the_expected_best_is_said_of_one_half_and_all_of_the_trials():
-    found = tables.expected_best(
+def test_the_expected_best_is_given_for_one_half_and_all_of_the_trials():
+    expected = tables.expected_best(
         {"lstm": {"expected_best": [0.70, 0.75, 0.78, 0.80]}, "vanilla": {"expected_best": []}}
     )
-    said = findings.expected_best("lstm", found)
-    assert said.endswith("expected to reach 70.0 %, the best of 2 75.0 %, the best of 4 80.0 %.")
-    assert findings.expected_best("lstm", found.head(1)).endswith("expected to reach 70.0 %.")
-    assert "no best can be expected" in findings.expected_best("vanilla", found)
+    sentence = findings.expected_best("lstm", expected)
+    assert sentence.endswith("expected to reach 70.0 %, the best of 2 75.0 %, the best of 4 80.0 %.")
+    assert findings.expected_best("lstm", expected.head(1)).endswith("expected to reach 70.0 %.")
+    assert "no best can be expected" in findings.expected_best("vanilla", expected)
 
 
-def test_few_seeds_are_said_to_give_wide_intervals_and_ten_are_not():
+def test_few_seeds_give_wide_intervals_and_ten_do_not():
     few = "With 3 seeds the intervals are wide: each reaches 2.48 standard deviations to either side of its mean"
     assert findings.seeds_in_words([3, 3]) == f"{few}; with 10 seeds it would reach 0.72."
     assert "wide" not in findings.seeds_in_words([10])
 
 
-def test_runs_with_different_numbers_of_seeds_have_intervals_of_different_width():
+def test_the_width_of_intervals_depends_on_the_number_of_seeds():
     reach = "standard deviations to either side of its mean"
     assert findings.seeds_in_words([20, 10]) == f"With 10 seeds each interval reaches 0.72 {reach}, with 20 seeds 0.47."
     several = findings.seeds_in_words([2, 4])
@@ -181,15 +226,15 @@ def spread_of(**sd_by_run) -> pd.DataFrame:
     return pd.DataFrame({"run": list(sd_by_run), "sd": list(sd_by_run.values())})
 
 
-def test_the_number_of_seeds_is_said_once_where_all_runs_have_it():
-    said = findings.seeds_of_runs({"a": 10, "b": 10}, spread_of(a=0.01, b=0.02, tfidf=np.nan))
-    assert said == "Every run was trained on 10 seeds."
+def test_a_common_number_of_seeds_is_given_once():
+    sentence = findings.seeds_of_runs({"a": 10, "b": 10}, spread_of(a=0.01, b=0.02, tfidf=np.nan))
+    assert sentence == "Every run was trained on 10 seeds."
 
 
 def test_runs_with_more_seeds_are_named_and_why_where_the_scores_agree():
     seeds = {"a": 10, "b": 20, "c": 20, "d": 10}
-    said = findings.seeds_of_runs(seeds, spread_of(a=0.001, b=0.007, c=0.012, d=0.003, tfidf=np.nan))
-    assert said == (
+    sentence = findings.seeds_of_runs(seeds, spread_of(a=0.001, b=0.007, c=0.012, d=0.003, tfidf=np.nan))
+    assert sentence == (
         "b and c were trained on 20 seeds, every other run on 10. More seeds went to the scores that scatter most: "
         "their standard deviation is 0.70 points or more, elsewhere 0.30 or less."
     )
@@ -198,8 +243,8 @@ def test_runs_with_more_seeds_are_named_and_why_where_the_scores_agree():
 
 
 def test_three_numbers_of_seeds_are_all_named():
-    said = findings.seeds_of_runs({"a": 2, "b": 6, "c": 4}, spread_of(a=0.1, b=0.1, c=0.1))
-    assert said == "b was trained on 6 seeds, c on 4, a on 2."
+    sentence = findings.seeds_of_runs({"a": 2, "b": 6, "c": 4}, spread_of(a=0.1, b=0.1, c=0.1))
+    assert sentence == "b was trained on 6 seeds, c on 4, a on 2."
 
 
 def test_a_comparison_of_unequal_runs_names_both_numbers_of_seeds():
@@ -208,42 +253,42 @@ def test_a_comparison_of_unequal_runs_names_both_numbers_of_seeds():
 
 
 def test_memory_whose_interval_includes_guessing_is_not_shown():
-    frame = pd.DataFrame(
-        [
-            {"architecture": name, "sequence_length": 9, "trained_length": 9, "seed": seed}
-            | {"lag_tokens": lag, "sign_accuracy": value}
-            for name, end in (("vanilla", (0.45, 0.55, 0.52)), ("lstm", (0.9, 0.91, 0.92)))
-            for seed in (0, 1, 2)
-            for lag, value in ((0, 1.0), (8, end[seed]))
-        ]
-    )
+    ends = {"vanilla": (0.45, 0.55, 0.52), "lstm": (0.9, 0.91, 0.92)}
+    rows = []
+    for name, values in ends.items():
+        for seed, value in enumerate(values):
+            rows += [(name, seed, 0, 1.0), (name, seed, 8, value)]
+    frame = pd.DataFrame(rows, columns=["architecture", "seed", "lag_tokens", "sign_accuracy"])
+    frame = frame.assign(sequence_length=9, trained_length=9)
     remembering = tables.remembering(tables.memory(frame, "sign_accuracy"))
     effects = distance.effects(frame.assign(contrast=frame.sign_accuracy))
-    said = " ".join(findings.remembers(remembering, effects, faded(-1), 9))
-    assert "includes guessing for vanilla: memory of that word is not shown" in said
-    assert "above guessing for lstm" in said
+    sentence = " ".join(findings.remembers(remembering, effects, faded(-1), 9))
+    assert "includes guessing for vanilla: memory of that word is not shown" in sentence
+    assert "above guessing for lstm" in sentence
 
 
-def test_the_effect_of_a_word_is_the_mean_of_each_seeds_own_share_as_in_the_claims():
-    frame = pd.DataFrame(
-        [
-            {"architecture": "vanilla", "sequence_length": 100, "trained_length": 100, "seed": seed}
-            | {"lag_tokens": lag, "sign_accuracy": 1.0, "contrast": value}
-            for seed, values in enumerate([(4.0, 1.0), (1.0, 0.75)])
-            for lag, value in zip((0, 99), values, strict=True)
-        ]
-    )
+def test_a_word_effect_is_the_mean_of_each_seeds_own_share():
+    rows = [(0, 0, 4.0), (0, 99, 1.0), (1, 0, 1.0), (1, 99, 0.75)]
+    frame = pd.DataFrame(rows, columns=["seed", "lag_tokens", "contrast"])
+    frame = frame.assign(architecture="vanilla", sequence_length=100, trained_length=100, sign_accuracy=1.0)
     remembering = tables.remembering(tables.memory(frame, "sign_accuracy"))
-    said = findings.remembers(remembering, distance.effects(frame), faded(-1.0), 100)[-1]
-    assert "50.0 % of the effect of a word" in said  # the share of the means is 35 %
+    sentence = findings.remembers(remembering, distance.effects(frame), faded(-1.0), 100)[-1]
+    assert "50.0 % of the effect of a word" in sentence  # the share of the means is 35 %
 
 
 def measured(value, low=None, high=None, unit="share", side=None, threshold=None):
-    numbers = {"value": value, "low": low, "high": high, "unit": unit, "side": side, "threshold": threshold}
+    numbers = {
+        "value": value,
+        "low": low,
+        "high": high,
+        "unit": unit,
+        "side": side,
+        "threshold": threshold,
+    }
     return tuple(findings.measured(numbers).values())
 
 
-def test_a_number_of_the_claims_table_has_its_unit_its_interval_and_what_was_asked():
+def test_a_number_of_a_claim_has_its_unit_interval_and_threshold():
     assert measured(0.967, 0.958, 0.977, "share", "below", 1.0) == ("96.7 %", "95.8 to 97.7 %", "below 100 %")
     assert measured(0.025, 0.019, 0.031, "points", "above", 0.0)[0] == "+2.5 points"
     assert measured(-6.4, -9.9, -2.96, "log10", "below", -3.0) == ("4.0·10⁻⁷", "1.3·10⁻¹⁰ to 0.11 %", "below 0.1 %")
@@ -256,15 +301,15 @@ def test_a_number_never_looks_like_the_threshold_that_it_is_not():
     assert measured(0.99999, 0.9999, 0.999996, "share", "below", 1.0)[0] == "99.9990 %"
 
 
-def test_what_was_not_reached_or_not_measured_is_said_to_be_so():
+def test_an_unreached_or_unmeasured_number_is_described_as_such():
     assert measured(None, unit="tokens") == ("none (not reached, or not exponential)", "", "")
     assert measured(None) == ("not measured", "", "")
 
 
-def test_a_reading_is_told_by_its_end_and_its_largest_step():
+def test_a_reading_is_described_by_its_end_and_its_largest_step():
     words = pd.DataFrame({"run": "lstm-textbook", "place": [1, 2, 3], "word": ["a", "bad", "film"]})
-    said = findings.word_by_word(words.assign(probability=[0.6, 0.1, 0.2], gradient=[0.1, 0.5, 1.0]))
-    assert said == (
+    sentence = findings.word_by_word(words.assign(probability=[0.6, 0.1, 0.2], gradient=[0.1, 0.5, 1.0]))
+    assert sentence == (
         "lstm-textbook ends at 0.20; its largest step is from 0.60 to 0.10, after “bad” (word 2); the gradient at the "
         "first word is 10 % of that at the last."
     )

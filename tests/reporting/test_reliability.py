@@ -1,4 +1,4 @@
-"""Words for how far numbers can be relied on."""
+"""Sentences and tables about the reliability of numbers."""
 
 import numpy as np
 import pandas as pd
@@ -13,50 +13,47 @@ RUN = {
     "failed_low": 0.0,
     "failed_high": 0.7076,
     "failed_seeds": np.nan,
+    "learned_above": 0.78,
+    "ece": 0.02,
+    "ece_low": 0.0,
+    "ece_high": 0.03,
+    "ece_if_calibrated": 0.025,
 }
-RUN |= {"learned_above": 0.78, "ece": 0.02, "ece_low": 0.0, "ece_high": 0.03, "ece_if_calibrated": 0.025}
 
 
 def test_failed_seeds_are_named_and_none_failed_is_no_proof():
     none = reliability.failures(pd.DataFrame([RUN]), SETTINGS)
     assert "below 78.0 %: 80.0 % of the way" in none
-    assert (
-        "No seed has; after 3 seeds that did not, the 95 % interval of the share that would reaches to 70.8 %" in none
-    )
+    assert "70.8 %" in none
+
     two = {**RUN, "failed": 2, "failed_seeds": "seed-0 seed-2", "failed_low": 0.0943, "failed_high": 0.9916}
-    said = reliability.failures(pd.DataFrame([RUN, two, {**two, "run": "tfidf"}]), SETTINGS)
-    assert (
-        "So it was with 2 of 3 of vanilla-textbook (seed-0 and seed-2; 95 % interval of the share 9.4 to 99.2 %)."
-        in said
-    )
+    some = reliability.failures(pd.DataFrame([RUN, two, {**two, "run": "tfidf"}]), SETTINGS)
+    assert "2 of 3 of vanilla-textbook (seed-0 and seed-2; 95 % interval of the share 9.4 to 99.2 %)" in some
 
 
-def test_what_no_failure_shows_depends_on_the_number_of_seeds():
+def test_the_bound_without_failures_depends_on_the_number_of_seeds():
     more = {**RUN, "run": "lstm-textbook", "seeds": 6, "failed_high": 0.4593}
-    said = reliability.failures(pd.DataFrame([RUN, more]), SETTINGS)
-    assert said.endswith(
-        "No seed has; after 3 seeds that did not, the 95 % interval of the share that would reaches to 70.8 %, after 6 "
-        "to 45.9 %."
-    )
+    sentence = reliability.failures(pd.DataFrame([RUN, more]), SETTINGS)
+    assert "70.8 %, after 6 to 45.9 %" in sentence
 
 
-def test_a_calibration_error_is_held_against_what_chance_would_show():
-    calibrated, off = RUN, {**RUN, "run": "lstm-textbook", "ece": 0.04}
-    assert reliability.calibrated(pd.DataFrame([calibrated]))[1].startswith("No run's error is larger")
-    assert reliability.calibrated(pd.DataFrame([calibrated, off]))[1].endswith("by chance is that of lstm-textbook.")
-    assert reliability.calibrated(pd.DataFrame([off]))[1].endswith("by chance is that of every run.")
+def test_a_calibration_error_is_compared_with_the_error_by_chance():
+    off = {**RUN, "run": "lstm-textbook", "ece": 0.04}
+    assert "No run's" in reliability.calibrated(pd.DataFrame([RUN]))[1]
+    assert "lstm-textbook" in reliability.calibrated(pd.DataFrame([RUN, off]))[1]
+    assert "every run" in reliability.calibrated(pd.DataFrame([off]))[1]
 
 
 def test_a_difference_that_no_number_of_seeds_would_show_has_no_number():
     assert [reliability.needed(seeds) for seeds in (26.0, 207_601.0, np.nan)] == ["26", "> 1,000", "none"]
 
 
-def test_a_bucket_says_which_lengths_are_in_it():
+def test_a_bucket_names_the_lengths_in_it():
     ends = pd.DataFrame({"run": "a-b", "above_tokens": [0, 100, 200], "up_to_tokens": [100.0, 200.0, np.nan]})
     assert reliability.named(ends).bucket.tolist() == ["1 to 100 tokens", "101 to 200 tokens", "over 200 tokens"]
 
 
-def test_a_comparison_shows_both_p_values_epsilon_seeds_needed_and_the_two_networks_of_mcnemar():
+def test_a_comparison_shows_its_statistics_and_the_networks_of_mcnemar():
     pair = {
         "baseline": "a-b",
         "run": "c-d",
@@ -65,9 +62,11 @@ def test_a_comparison_shows_both_p_values_epsilon_seeds_needed_and_the_two_netwo
         "high": 0.03,
         "p": 0.0002,
         "p_holm": 0.0421,
-    }
-    pair |= {"p_better": 0.9, "p_better_low": 0.7, "p_better_high": 1.0, "aso_epsilon": 0.125, "seeds_needed": 7}
-    pair |= {
+        "p_better": 0.9,
+        "p_better_low": 0.7,
+        "p_better_high": 1.0,
+        "aso_epsilon": 0.125,
+        "seeds_needed": 7,
         "visible_difference": 0.015,
         "reviews_low": 0.011,
         "reviews_high": 0.029,

@@ -24,21 +24,21 @@ def page(tmp_path_factory):
     """A page in a folder of its own: nothing that it shows comes from another file."""
 
     def spoil():
-        found = artifacts.read_json(artifacts.EXAMPLES)
-        for reading in found["reviews"][0]["readings"].values():
+        examples = artifacts.read_json(artifacts.EXAMPLES)
+        for reading in examples["reviews"][0]["readings"].values():
             reading["token"][: len(HOSTILE)] = HOSTILE
-        artifacts.write_json(artifacts.EXAMPLES, found)
+        artifacts.write_json(artifacts.EXAMPLES, examples)
 
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(document, "pictures", lambda told: {})
-        reports = written(tmp_path_factory.mktemp("study"), monkeypatch, spoil, **invented.QUICK)
+        monkeypatch.setattr(document, "pictures", lambda story: {})
+        reports = written(tmp_path_factory.mktemp("study"), monkeypatch, invented.QUICK, spoil)
     return shutil.copy(reports / "index.html", tmp_path_factory.mktemp("alone") / "index.html")
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    with page_browser.browser(tmp_path_factory.mktemp("profile")) as found:
-        yield found
+    with page_browser.browser(tmp_path_factory.mktemp("profile")) as chromium:
+        yield chromium
 
 
 @pytest.fixture(
@@ -52,40 +52,43 @@ def opened(request, page, browser):
     return browser
 
 
-def test_every_chart_is_drawn_without_an_error_or_a_request_and_the_page_does_not_scroll_sideways(opened):
-    shown = "[...document.querySelectorAll('.panel')].filter((panel) => !panel.closest('[hidden]'))"
-    assert opened.run(f"{shown}.length") > 40
-    assert opened.run(f"{shown}.filter((panel) => !panel.querySelector('svg [role=graphics-symbol]')).length") == 0
+def test_charts_are_drawn_without_errors_requests_or_sideways_scrolling(opened):
+    visible = "[...document.querySelectorAll('.panel')].filter((panel) => !panel.closest('[hidden]'))"
+    undrawn = f"{visible}.filter((panel) => !panel.querySelector('svg [role=graphics-symbol]'))"
+    assert opened.run(f"{visible}.length") > 40
+    assert opened.run(f"{undrawn}.length") == 0
+
     outside = "[...document.querySelectorAll('figure svg')].filter((svg) => svg.getBoundingClientRect().right >"
     assert opened.run(f"{outside} innerWidth && !svg.closest('.stacked')).length") == 0
     assert opened.run("document.documentElement.scrollWidth <= innerWidth")
     assert opened.errors == []
-    assert opened.asked == []
+    assert opened.requests == []
 
 
 def test_axe_finds_nothing_serious(opened):
-    opened.run(
-        "document.querySelectorAll('details:not(.data), #figure-accuracy .data').forEach((each) => (each.open = true))"
-    )
-    assert opened.findings() == []
+    details = "document.querySelectorAll('details:not(.data), #figure-accuracy .data')"
+    opened.run(f"{details}.forEach((element) => (element.open = true))")
+    assert opened.accessibility_errors() == []
 
 
 def test_a_picked_architecture_goes_and_comes_back(opened):
     opened.run("accuracy = document.querySelector('#figure-accuracy'); null")
     marks = "accuracy.querySelectorAll('path[aria-roledescription=point]').length"
     before = opened.run(marks)
-    click = "[...accuracy.querySelectorAll('button')].find((each) => each.textContent.includes('lstm'))"
-    opened.run(f"{click}.click()")
-    assert opened.run(f"{click}.getAttribute('aria-pressed')") == "false"
+    button = "[...accuracy.querySelectorAll('button')].find((button) => button.textContent.includes('lstm'))"
+    opened.run(f"{button}.click()")
+    assert opened.run(f"{button}.getAttribute('aria-pressed')") == "false"
     opened.until(f"{marks} < {before}")
-    opened.run(f"{click}.click()")
+
+    opened.run(f"{button}.click()")
     opened.until(f"{marks} === {before}")
     assert opened.errors == []
 
 
-def test_a_chosen_length_shows_its_figure_and_hides_the_other(opened):
+def test_choosing_a_length_shows_its_figure_and_hides_the_other(opened):
     opened.run("figure = (length) => document.querySelector('#figure-memory-by-lag' + length); null")
     assert opened.run("[figure('').hidden, figure('-10').hidden]") == [False, True]
+
     opened.run(
         "select = figure('').parentElement.querySelector('select'); select.value = '10';"
         "select.dispatchEvent(new Event('change'))"
@@ -95,32 +98,34 @@ def test_a_chosen_length_shows_its_figure_and_hides_the_other(opened):
     assert "at 10 tokens" in opened.run("figure('-10').querySelector('figcaption').textContent")
 
 
-def test_a_pointer_on_a_lag_is_told_every_architecture_there(opened):
+def test_a_pointer_on_a_lag_shows_every_architecture_there(opened):
     opened.run("lag = document.querySelector('#figure-memory-by-lag-10 [class*=pointed] line'); null")
-    told = opened.run("lag.getAttribute('aria-label')")
-    assert all(f"{architecture}: " in told for architecture in invented.DEFAULT["architectures"])
-    place = opened.run(
+    label = opened.run("lag.getAttribute('aria-label')")
+    assert all(f"{architecture}: " in label for architecture in invented.WHOLE.architectures)
+
+    x, y = opened.run(
         "lag.scrollIntoView({block: 'center'}); box = lag.getBoundingClientRect(); [box.x, box.y + box.height / 2]"
     )
     for step in (3, 0):
-        opened.ask("Input.dispatchMouseEvent", type="mouseMoved", x=place[0] + step, y=place[1] + step)
-    told = opened.until("document.querySelector('#vg-tooltip-element.visible')?.textContent")
-    assert all(architecture in told for architecture in invented.DEFAULT["architectures"])
+        opened.ask("Input.dispatchMouseEvent", type="mouseMoved", x=x + step, y=y + step)
+    tooltip = opened.until("document.querySelector('#vg-tooltip-element.visible')?.textContent")
+    assert all(architecture in tooltip for architecture in invented.WHOLE.architectures)
 
 
-def test_a_review_is_read_word_by_word_by_the_chosen_network_and_its_words_stay_text(opened):
-    shown = "[...document.querySelectorAll('.words')].filter((words) => !words.closest('[hidden]'))"
-    assert opened.run(f"{shown}.length") == 1
-    words = opened.run(f"[...{shown}[0].querySelectorAll('bdi')].map((word) => word.textContent)")
+def test_a_review_is_read_by_the_chosen_network_and_stays_text(opened):
+    visible = "[...document.querySelectorAll('.words')].filter((words) => !words.closest('[hidden]'))"
+    assert opened.run(f"{visible}.length") == 1
+    words = opened.run(f"[...{visible}[0].querySelectorAll('bdi')].map((word) => word.textContent)")
     assert words[: len(HOSTILE)] == [word.replace("\0", "␀") for word in HOSTILE]
-    below = opened.run(f"{shown}[0].querySelector('li').textContent")
-    assert "probability 0." in below
-    assert "gradient " in below
+    caption = opened.run(f"{visible}[0].querySelector('li').textContent")
+    assert "probability 0." in caption
+    assert "gradient " in caption
+
     opened.run(
         "select = document.querySelector('.review .choice select'); select.selectedIndex = 1;"
         "select.dispatchEvent(new Event('change'))"
     )
-    assert "bidirectional-textbook" in opened.run(f"{shown}[0].getAttribute('aria-label')")
+    assert "bidirectional-textbook" in opened.run(f"{visible}[0].getAttribute('aria-label')")
     assert opened.run("window.stolen") is None
 
 
@@ -133,12 +138,10 @@ def test_a_mark_leads_to_the_files_it_stands_for(opened):
 def test_the_numbers_of_a_picture_are_a_table_and_a_csv(opened):
     opened.run("data = document.querySelector('#figure-accuracy details'); data.open = false; data.open = true; null")
     opened.until("data.querySelectorAll('tbody tr').length")
-    link = (
-        "[...data.querySelectorAll('a[download]')].find((link) => link.href.includes('seed'))"  # not that of the means
-    )
-    text = opened.run(f"link = {link}; decodeURIComponent(link.href.split(',').slice(1).join(','))")
+    of_seeds = "[...data.querySelectorAll('a[download]')].find((link) => link.href.includes('seed'))"  # not of means
+    text = opened.run(f"link = {of_seeds}; decodeURIComponent(link.href.split(',').slice(1).join(','))")
     assert text.startswith("accuracy,architecture,run,seed\n")
-    factors = [invented.QUICK["seed_factors"].get(run, 1) for run in invented.QUICK["runs"]]
-    seeds = sum(factors) * invented.QUICK["seeds"]
+
+    seeds = sum(invented.QUICK.seeds_of_run(run) for run in invented.QUICK.runs)
     assert text.count("\n") == seeds
     assert opened.run("link.closest('table').querySelector('tbody').children.length") == seeds

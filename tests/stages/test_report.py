@@ -1,9 +1,13 @@
+"""The report on invented studies: its files, their bytes, and its text."""
+
 import os
 import re
 import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,95 +22,130 @@ from pipeline.stages import report
 from pipeline.stages.context import Context
 from pipeline.storage import artifacts, dvc_lock, lock_comparison
 from tests.reporting import invented
+from tests.reporting.invented import Outline
 
 ROOT = Path(__file__).parents[2]
 PANELS = {
-    **{
-        "accuracy": 1,
-        "calibration": 7,
-        "accuracy-by-length": 2,
-        "differences": 1,
-        "gradients-by-lag": 6,
-        "gradients-by-length": 3,
-        "memory-by-lag": 2,
-    },
-    **{"gradients-by-start": 2, "gradients-by-place": 2, "half-life-by-length": 3, "horizons-by-length": 6},
-    **{"lyapunov": 3, "bounds": 2, "gradient-norms": 2, "memory-beside-gradient": 4, "changed-reviews": 2},
-    **{"truncation": 1, "memory-deficit": 2, "retention": 2, "reading-1": 2, "reading-2": 2},
-    **{"tuning-by-trial": 2, "tuning-slices": 4, "tuning-sizes": 2, "tuning-parameters": 1, "tuning-importances": 1},
+    "accuracy": 1,
+    "calibration": 7,
+    "accuracy-by-length": 2,
+    "differences": 1,
+    "gradients-by-lag": 6,
+    "gradients-by-length": 3,
+    "memory-by-lag": 2,
+    "gradients-by-start": 2,
+    "gradients-by-place": 2,
+    "half-life-by-length": 3,
+    "horizons-by-length": 6,
+    "lyapunov": 3,
+    "bounds": 2,
+    "gradient-norms": 2,
+    "memory-beside-gradient": 4,
+    "changed-reviews": 2,
+    "truncation": 1,
+    "memory-deficit": 2,
+    "retention": 2,
+    "reading-1": 2,
+    "reading-2": 2,
+    "tuning-by-trial": 2,
+    "tuning-slices": 4,
+    "tuning-sizes": 2,
+    "tuning-parameters": 1,
+    "tuning-importances": 1,
 }
 FIGURES = set(PANELS)
 MACHINE_WORDS = r"\b(?:inf|nan|None|NaN|NaT|null)\b"
-SMALL = {
-    **invented.DEFAULT,
-    "runs": ["feedforward-textbook", "vanilla-textbook"],
-    "comparisons": [],
-    "tuned": [],
-    "lengths": [3],
-    "architectures": ["vanilla"],
-    "seeds": 2,
-    "seed_factors": {},
-}
+SMALL = replace(
+    invented.WHOLE,
+    runs=["feedforward-textbook", "vanilla-textbook"],
+    comparisons=[],
+    tuned=[],
+    lengths=[3],
+    architectures=["vanilla"],
+    seeds=2,
+    seed_factors={},
+)
 
 
 class Page(HTMLParser):
-    """What a browser would fetch, the ids, and whether every element is closed."""
+    """The requests, links, ids and charts of a page; `open` lists the elements that are not closed."""
 
-    def __init__(self, text):
+    def __init__(self, text: str):
         super().__init__()
-        self.fetched, self.linked, self.ids, self.open, self.charts = [], [], [], [], 0
+        self.fetched: list[str | None] = []
+        self.linked: list[str] = []
+        self.ids: list[str | None] = []
+        self.open: list[str] = []
+        self.charts = 0
         self.feed(text)
 
-    def handle_starttag(self, tag, attributes):
-        found = dict(attributes)
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
         if tag not in ("meta", "link"):
             self.open.append(tag)
-        self.fetched += [found[key] for key in ("src", "href") if key in found and tag != "a"]
-        self.linked += [found["href"]] if tag == "a" else []
-        self.ids += [found["id"]] if "id" in found else []
-        self.charts += found.get("type") == "application/json"
+        if tag == "a":
+            self.linked.append(attributes["href"] or "")
+        else:
+            self.fetched += [attributes[name] for name in ("src", "href") if name in attributes]
+        if "id" in attributes:
+            self.ids.append(attributes["id"])
+        self.charts += attributes.get("type") == "application/json"
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
 
 
-def written(folder, monkeypatch, spoil=lambda: None, **changes):
+def written(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    outline: Outline = invented.WHOLE,
+    spoil: Callable[[], None] = lambda: None,
+) -> Path:
     """The folder after `report` on an invented study; `spoil` may change its files first."""
-    lists = {**invented.DEFAULT, **changes}
     monkeypatch.chdir(ROOT)
-    study = invented.study(**lists)
+    study = invented.study(outline)
     folder.mkdir(exist_ok=True)
     monkeypatch.chdir(folder)
-    invented.write(**lists)
+    invented.write(outline)
     spoil()
     invented.record(study)
     report.main(Context(study))
     return folder / "reports"
 
 
-def told(folder, monkeypatch, spoil=lambda: None, **changes):
+def markdown(folder: Path, monkeypatch: pytest.MonkeyPatch, outline: Outline) -> str:
     """The Markdown alone, without the time that pictures take."""
     monkeypatch.setattr(figures, "specified", lambda panels: panels)
-    monkeypatch.setattr(document, "pictures", lambda told: {})
-    monkeypatch.setattr(document, "html", lambda told: "")
-    return (written(folder, monkeypatch, spoil, **changes) / "README.md").read_text()
+    monkeypatch.setattr(document, "pictures", lambda story: {})
+    monkeypatch.setattr(document, "html", lambda story: "")
+    return (written(folder, monkeypatch, outline) / "README.md").read_text()
 
 
-def outputs(reports):
+def outputs(reports: Path) -> dict[str, bytes]:
     files = [reports / "README.md", reports / "index.html", *sorted((reports / "figures").iterdir())]
     return {str(file.relative_to(reports)): file.read_bytes() for file in files}
 
 
-ELSEWHERE = "−99.0 points (−99.5 to −98.0 points)"
+OF_REPLICATION = "−99.0 points (−99.5 to −98.0 points)"
 
 
 def contradicted(claim: dict) -> dict:
-    """The claim as `claims` writes it where a replication has another verdict."""
-    deciding = [measure for measure in claim["measures"] if measure["threshold"] is not None]
-    numbers = {"value": -0.99, "low": -0.995, "high": -0.98, "unit": "points", "threshold": 0.0, "side": "above"}
-    item = {"name": "amd", "verdict": "does not hold", "obstacle": ""}
-    item["measures"] = [{**measure, **numbers} for measure in deciding]
-    return {**claim, "verdict": "unstable", "verdict_here": claim["verdict"], "replications": [item]}
+    """The claim as `claims` writes it if a replication has another verdict."""
+    numbers = {
+        "value": -0.99,
+        "low": -0.995,
+        "high": -0.98,
+        "unit": "points",
+        "threshold": 0.0,
+        "side": "above",
+    }
+    replication = {
+        "name": "amd",
+        "verdict": "does not hold",
+        "obstacle": "",
+        "measures": [{**measure, **numbers} for measure in claim["measures"] if measure["threshold"] is not None],
+    }
+    return {**claim, "verdict": "unstable", "verdict_here": claim["verdict"], "replications": [replication]}
 
 
 @pytest.fixture(scope="module")
@@ -118,108 +157,115 @@ def full(tmp_path_factory):
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory):
     with pytest.MonkeyPatch.context() as monkeypatch:
-        yield written(tmp_path_factory.mktemp("quick"), monkeypatch, **invented.QUICK)
+        yield written(tmp_path_factory.mktemp("quick"), monkeypatch, invented.QUICK)
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     with pytest.MonkeyPatch.context() as monkeypatch:
-        yield written(tmp_path_factory.mktemp("small"), monkeypatch, **SMALL)
+        yield written(tmp_path_factory.mktemp("small"), monkeypatch, SMALL)
 
 
-def test_the_same_files_give_the_same_bytes_in_any_folder_and_after_any_other_report(
-    small, full, tmp_path, monkeypatch
-):
-    again = written(tmp_path / "another name", monkeypatch, **SMALL)
-    assert outputs(again) == outputs(small)
-    assert str(tmp_path) not in "".join(text.decode() for text in outputs(again).values())
+def test_the_same_files_give_the_same_bytes_in_any_folder_and_order(small, full, tmp_path, monkeypatch):
+    again = outputs(written(tmp_path / "another name", monkeypatch, SMALL))
+    assert again == outputs(small)
+    assert str(tmp_path) not in "".join(text.decode() for text in again.values())
 
 
-def test_one_flipped_bit_in_a_prediction_that_is_not_even_read_here_is_named_and_nothing_is_written(
-    small, tmp_path, monkeypatch
-):
-    study = shutil.copytree(small.parent, tmp_path / "study")
-    monkeypatch.chdir(study)
+def test_a_flipped_bit_in_an_unread_prediction_stops_the_report(small, tmp_path, monkeypatch):
+    monkeypatch.chdir(shutil.copytree(small.parent, tmp_path / "study"))
     predictions = artifacts.predictions("vanilla-textbook")
     artifacts.write_bytes(predictions, b"predictions")
+    out = {"path": "artifacts/predictions", "md5": lock_comparison.hash_of(predictions.parent)}
     lock = artifacts.read_json(Path("dvc.lock"))
-    lock["stages"]["evaluate"]["outs"] += [
-        {"path": "artifacts/predictions", "md5": lock_comparison.hash_of(predictions.parent)}
-    ]
+    lock["stages"]["evaluate"]["outs"].append(out)
     artifacts.write_json(Path("dvc.lock"), lock)
-    shutil.rmtree("reports/figures")
     listing = lock_comparison.files(predictions.parent)
     monkeypatch.setattr(lock_comparison, "listing", lambda *_: listing)
+
+    shutil.rmtree("reports/figures")
     artifacts.write_bytes(predictions, b"predictionr")
     with pytest.raises(Mistake, match=r"^evaluate: artifacts/predictions/vanilla-textbook.parquet: not what dvc.lock"):
         report.main(Context(params.read()))
     assert not Path("reports/figures").exists()
 
 
+def cut_a_table(lock: dict) -> None:
+    text = artifacts.read_text(artifacts.memory(3))
+    artifacts.write_text(artifacts.memory(3), text[: len(text) // 2])
+
+
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
+        (cut_a_table, "gradients@3: .*y/3"),
         (
-            lambda lock, text: artifacts.write_text(artifacts.memory(3), text[: len(text) // 2]),
-            "gradients@3: .*y/3",
-        ),
-        (
-            lambda lock, text: lock["stages"].pop("train@vanilla-textbook"),
+            lambda lock: lock["stages"].pop("train@vanilla-textbook"),
             "dvc.lock: the stage train@vanilla-textbook is missing",
         ),
-        (lambda lock, text: lock["stages"].clear(), "dvc.lock: the stage prepare is missing"),
+        (lambda lock: lock["stages"].clear(), "dvc.lock: the stage prepare is missing"),
     ],
-    ids=["a table cut short", "a stage that never ran", "no record"],
+    ids=["a truncated table", "a stage that never ran", "no record"],
 )
-def test_what_dvc_lock_does_not_record_is_refused_by_name(damage, said, small, tmp_path, monkeypatch):
+def test_a_file_or_stage_missing_in_dvc_lock_is_refused_by_name(damage, message, small, tmp_path, monkeypatch):
     monkeypatch.chdir(shutil.copytree(small.parent, tmp_path / "study"))
     lock = artifacts.read_json(Path("dvc.lock"))
-    damage(lock, artifacts.read_text(artifacts.memory(3)))
+    damage(lock)
     artifacts.write_json(Path("dvc.lock"), lock)
-    with pytest.raises(Mistake, match=f"^{said}"):
+    with pytest.raises(Mistake, match=f"^{message}"):
         report.main(Context(params.read()))
 
 
-def test_every_file_is_listed_with_its_hash_in_dvc_lock_and_the_keys_of_its_runs(small):
+def test_every_file_is_listed_with_its_hash_and_the_keys_of_its_runs(small):
     stages = dvc_lock.finished(small.parent)
-    text, page = ((small / name).read_text() for name in ("README.md", "index.html"))
-    listed = text.split("**The files that this report was written from**")[1]
-    assert f"| reports/metrics.json | evaluate | {stages['evaluate'].outs['reports/metrics.json']} |" in listed
-    assert f"| vanilla-textbook | rnn-for-nlp/training | {stages['train@vanilla-textbook'].key()} |" in listed
-    (hover,) = {found for found in re.findall('title="([^"]*)"', page) if found.startswith("reports/metrics.json")}
-    assert stages["evaluate"].outs["reports/metrics.json"] in hover
-    assert stages["train@vanilla-textbook"].key() in hover
+    metrics_hash = stages["evaluate"].outs["reports/metrics.json"]
+    key = stages["train@vanilla-textbook"].key()
+
+    text = (small / "README.md").read_text()
+    assert f"| reports/metrics.json | evaluate | {metrics_hash} |" in text
+    assert f"| vanilla-textbook | rnn-for-nlp/training | {key} |" in text
+
+    titles = re.findall('title="([^"]*)"', (small / "index.html").read_text())
+    (title,) = {title for title in titles if title.startswith("reports/metrics.json")}
+    assert metrics_hash in title
+    assert key in title
 
 
 @pytest.mark.exhaustive
-def test_another_path_zone_locale_and_source_date_epoch_give_the_same_bytes_without_a_date(small, tmp_path):
+def test_another_path_zone_locale_or_date_gives_the_same_bytes(small, tmp_path):
     study = tmp_path / "ein Ordner, größer"
     shutil.copytree(small.parent, study)
-    written_before = outputs(study / "reports")
-    for name in written_before:
+    expected = outputs(study / "reports")
+    for name in expected:
         (study / "reports" / name).unlink()
-    elsewhere = {"TZ": "Pacific/Kiritimati", "LC_ALL": "C", "SOURCE_DATE_EPOCH": "0", "PYTHONHASHSEED": "7"}
-    environment = {**os.environ, **elsewhere, "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, "-m", "pipeline", "report"], cwd=study, env=environment, check=True)
-    assert outputs(study / "reports") == written_before
+
+    place = {"TZ": "Pacific/Kiritimati", "LC_ALL": "C", "SOURCE_DATE_EPOCH": "0", "PYTHONHASHSEED": "7"}
+    environment = {**os.environ, **place, "PYTHONPATH": str(ROOT)}
+    subprocess.run(
+        [sys.executable, "-m", "pipeline", "report"],
+        cwd=study,
+        env=environment,
+        check=True,
+    )
+    assert outputs(study / "reports") == expected
     assert "1970" not in (study / "reports/README.md").read_text()
 
 
-def test_every_figure_of_the_markdown_is_there_has_an_alternative_and_is_a_picture(full):
+def test_every_figure_of_the_markdown_is_a_picture_with_alternative_text(full):
     text = (full / "README.md").read_text()
     assert {file.stem for file in (full / "figures").iterdir()} == FIGURES
-    shown = re.findall(r"!\[([^\]]+)\]\(figures/([a-z0-9-]+)\.svg\)", text)
-    assert {name for _, name in shown} == FIGURES
-    for _, name in shown:
+    pictures = re.findall(r"!\[[^\]]+\]\(figures/([a-z0-9-]+)\.svg\)", text)
+    assert set(pictures) == FIGURES
+    for name in pictures:
         assert ElementTree.parse(full / "figures" / f"{name}.svg").getroot().tag.endswith("svg")  # noqa: S314
 
 
-def test_the_page_fetches_nothing_closes_every_element_and_holds_every_panel(full):
+def test_the_page_fetches_nothing_is_well_formed_and_has_every_panel(full):
     page = Page((full / "index.html").read_text())
     assert page.fetched == ["data:,"]
     assert page.open == []
     assert len(page.ids) == len(set(page.ids))
-    other_lengths = len(invented.DEFAULT["lengths"]) - 1
+    other_lengths = len(invented.WHOLE.lengths) - 1
     assert page.charts == sum(PANELS.values()) + other_lengths * (PANELS["gradients-by-lag"] + PANELS["memory-by-lag"])
 
 
@@ -232,30 +278,30 @@ def test_every_link_of_the_page_leads_to_a_file_or_a_place_that_is_there(full):
 
 def test_the_document_answers_in_the_order_of_its_questions(full):
     headings = re.findall(r"^## (.+)$", (full / "README.md").read_text(), re.MULTILINE)
-    assert headings == [
+    parts = [
         "In one minute",
-        "What the textbook says, and what was found",
+        "the textbook says",
         "The answer",
-        "What was run on what",
+        "run on",
         "Every run, and the comparisons",
         "How gradients fade",
-        "What is remembered",
+        "remembered",
         "Read word by word",
-        "What tuning found",
+        "tuning found",
         "Model card and data card",
         "Method and caveats",
         "How to reproduce it",
         "Where the numbers come from",
     ]
+    for part, heading in zip(parts, headings, strict=True):
+        assert part in heading
 
 
-def test_every_run_with_its_scores_and_the_ceiling_is_in_the_table_of_results(full):
-    text = (full / "README.md").read_text()
+def test_the_table_of_results_has_every_run_and_the_linear_ceiling(full):
+    table = (full / "README.md").read_text().split("sd (points)")[1].split("seeds the")[0]
     metrics = artifacts.read_json(full / "metrics.json")
-    for run in [*invented.DEFAULT["runs"], "tfidf"]:
-        (row,) = re.findall(
-            rf"^\| {run} \| .*%.*,?.*\|$", text.split("sd (points)")[1].split("seeds the")[0], re.MULTILINE
-        )
+    for run in [*invented.WHOLE.runs, "tfidf"]:
+        (row,) = re.findall(rf"^\| {run} \| .*%.*,?.*\|$", table, re.MULTILINE)
         for score in metrics[run]["test/accuracy"]["scores"].values():
             assert f"{score * 100:.1f}" in row
 
@@ -270,7 +316,7 @@ def test_the_report_gives_the_number_of_seeds_of_each_run(full):
 
 
 def test_equal_runs_have_one_number_of_seeds_in_every_sentence(tmp_path, monkeypatch):
-    text = told(tmp_path / "equal", monkeypatch, seed_factors={})
+    text = markdown(tmp_path / "equal", monkeypatch, replace(invented.WHOLE, seed_factors={}))
     assert "Every run was trained on 3 seeds." in text
     assert "and 3 seeds per run" in text
     assert "Numbers of seeds at" not in text
@@ -282,7 +328,7 @@ def test_tables_of_lengths_that_are_not_listed_are_named_and_not_read(small, tmp
         for table in (artifacts.gradients(77), artifacts.memory(77), artifacts.trials("lstm")):
             artifacts.write_text(table, "not a table of this study\n")
 
-    reports = written(tmp_path / "stale", monkeypatch, spoil, **SMALL)
+    reports = written(tmp_path / "stale", monkeypatch, SMALL, spoil)
     assert capsys.readouterr().out.splitlines() == [
         f"reports/{folder}: stale, not in params.yaml and not in the report: {name}"
         for folder, name in (("gradients", "77"), ("memory", "77"), ("tuning", "lstm"))
@@ -291,40 +337,40 @@ def test_tables_of_lengths_that_are_not_listed_are_named_and_not_read(small, tmp
 
 
 @pytest.mark.parametrize(
-    "changes",
+    "outline",
     [
         pytest.param(
-            {**SMALL, "runs": ["lstm-textbook"], "architectures": ["lstm"], "lengths": [100, 30], "seeds": 10},
+            replace(SMALL, runs=["lstm-textbook"], architectures=["lstm"], lengths=[100, 30], seeds=10),
             marks=pytest.mark.exhaustive,
         ),
-        {
-            **SMALL,
-            "runs": ["feedforward-textbook", "vanilla-tuned"],
-            "architectures": ["feedforward"],
-            "tuned": ["vanilla"],
-        },
+        replace(
+            SMALL,
+            runs=["feedforward-textbook", "vanilla-tuned"],
+            architectures=["feedforward"],
+            tuned=["vanilla"],
+        ),
     ],
     ids=["one run on ten seeds", "only tuned recurrence"],
 )
-def test_any_part_of_a_study_can_be_reported(tmp_path, monkeypatch, changes):
-    reports = written(tmp_path / "part", monkeypatch, **changes)
+def test_any_part_of_a_study_can_be_reported(tmp_path, monkeypatch, outline):
+    reports = written(tmp_path / "part", monkeypatch, outline)
     text = (reports / "README.md").read_text()
-    assert ("Nothing was tuned" in text) == (not changes["tuned"])
-    assert ("gradients were not measured at that length" in text) == (100 not in changes["lengths"])
+    assert ("Nothing was tuned" in text) == (not outline.tuned)
+    assert ("gradients were not measured at that length" in text) == (100 not in outline.lengths)
     assert Page((reports / "index.html").read_text()).open == []
 
 
 def test_trials_that_diverged_or_repeated_are_listed_with_the_reason(full):
     text = (full / "README.md").read_text()
-    listed = text.split("Trials that diverged or repeated an earlier one")[1].split("Read this with care")[0]
+    table = text.split("Trials that diverged or repeated an earlier one")[1].split("Read this with care")[0]
     for row in (
         r"2 \| completed \| 3 \| [\d.]+ % \| the settings of trial 1 again",
         r"6 \| completed \| 3 \| [\d.]+ % \| the settings of trial 5 again",
         r"7 \| diverged \| none \| none \| loss is \\\| not &lt;finite>",
     ):
         for architecture in ("vanilla", "bidirectional"):
-            assert re.search(rf"^\| {architecture} \| {row} \|$", listed, re.MULTILINE), row
-    assert listed.count("| vanilla |") == 3
+            assert re.search(rf"^\| {architecture} \| {row} \|$", table, re.MULTILINE), row
+    assert table.count("| vanilla |") == 3
 
 
 def test_the_race_and_the_regret_of_each_search_are_tables(full):
@@ -335,39 +381,45 @@ def test_the_race_and_the_regret_of_each_search_are_tables(full):
         for contestant, outcome in zip(race, outcomes, strict=True):
             name = "starting recipe" if contestant["starting_recipe"] else f"trial {contestant['trial']}"
             assert re.search(rf"^\| {architecture} \| {name} \|.* \| {outcome} \|$", text, re.MULTILINE), name
-        row = rf"\| {architecture} \| trial {race[1]['trial']} \| 2 \| 81.5 % \| 82.5 % \| \+1.0 \| −2.0 to 4.0 \|"
-        assert re.search(row, text)
+
+        regret = rf"\| {architecture} \| trial {race[1]['trial']} \| 2 \| 81.5 % \| 82.5 % \| \+1.0 \| −2.0 to 4.0 \|"
+        assert re.search(regret, text)
 
 
-def test_the_table_of_comparisons_says_how_probable_it_is_that_a_seed_scores_higher(full):
+def test_the_table_of_comparisons_gives_p_better_with_its_interval(full):
     text = (full / "README.md").read_text()
     for row in artifacts.read_json(full / "comparisons.json"):
-        low, high = (f"{row[f'p_better_{end}']:.2f}" for end in ("low", "high"))
-        shown = re.escape(f"| {row['p_better']:.2f} ({low} to {high}) |")
-        assert re.search(rf"^\| {row['run']} \| {row['baseline']} \|.*{shown}$", text, re.MULTILINE)
+        interval = f"{row['p_better_low']:.2f} to {row['p_better_high']:.2f}"
+        cell = re.escape(f"| {row['p_better']:.2f} ({interval}) |")
+        assert re.search(rf"^\| {row['run']} \| {row['baseline']} \|.*{cell}$", text, re.MULTILINE)
 
 
 @pytest.mark.exhaustive
-def test_a_search_of_one_completed_trial_is_reported_without_importances_or_contour(tmp_path, monkeypatch):
+def test_a_search_with_one_completed_trial_has_no_importances_or_contour(tmp_path, monkeypatch):
     def spoil():
         table = artifacts.read_csv(artifacts.trials("vanilla"))
         table.loc[table.trial > 0, "state"] = "FAIL"
         artifacts.write_csv(artifacts.trials("vanilla"), table)
-        start = invented.contestant(table, 0)
-        chosen = {name: start[name] for name in ("trial", "starting_recipe", "settings")}
-        known = {"chosen": chosen, "race": [], "regret": {"difference": 0.0, "low": None, "high": None}}
-        known |= {"expected_best": [0.8], "importances": {"evaluator": "PED-ANOVA", "values": None}}
-        artifacts.write_json(artifacts.tuning_summary("vanilla"), known)
 
-    reports = written(tmp_path / "one", monkeypatch, spoil, **{**SMALL, "tuned": ["vanilla"]})
+        start = invented.contestant(table, 0)
+        summary = {
+            "chosen": {name: start[name] for name in ("trial", "starting_recipe", "settings")},
+            "race": [],
+            "regret": {"difference": 0.0, "low": None, "high": None},
+            "expected_best": [0.8],
+            "importances": {"evaluator": "PED-ANOVA", "values": None},
+        }
+        artifacts.write_json(artifacts.tuning_summary("vanilla"), summary)
+
+    reports = written(tmp_path / "one", monkeypatch, replace(SMALL, tuned=["vanilla"]), spoil)
     text = (reports / "README.md").read_text()
     assert "which dimension mattered cannot be told" in text
     assert "For vanilla the completed trials span no area" in text
     assert "nothing beats the starting recipe: in the search, no trial was ahead of it" in text
     assert "Regret: chosen minus starting recipe" not in text
-    assert set(re.findall(r"figures/(tuning-[a-z-]+)\.svg", text)) == {
-        name for name in FIGURES if name.startswith("tuning-") and name != "tuning-importances"
-    }
+
+    expected = {name for name in FIGURES if name.startswith("tuning-")} - {"tuning-importances"}
+    assert set(re.findall(r"figures/(tuning-[a-z-]+)\.svg", text)) == expected
 
 
 def test_a_search_without_its_summary_is_a_mistake_that_names_the_file(tmp_path, monkeypatch):
@@ -375,10 +427,10 @@ def test_a_search_without_its_summary_is_a_mistake_that_names_the_file(tmp_path,
         artifacts.tuning_summary("vanilla").unlink()
 
     with pytest.raises(Mistake, match=r"reports/tuning/vanilla.json: not here yet"):
-        written(tmp_path / "half", monkeypatch, spoil, **{**SMALL, "tuned": ["vanilla"]})
+        written(tmp_path / "half", monkeypatch, replace(SMALL, tuned=["vanilla"]), spoil)
 
 
-def test_what_is_not_finite_is_said_to_be_so_and_drawn_as_a_gap(tmp_path, monkeypatch):
+def test_a_number_that_is_not_finite_is_named_and_drawn_as_a_gap(tmp_path, monkeypatch):
     def spoil():
         metrics = artifacts.read_json(artifacts.METRICS)
         metrics["vanilla-textbook"]["test/accuracy"] = invented.summary([0.8, np.nan])
@@ -388,7 +440,7 @@ def test_what_is_not_finite_is_said_to_be_so_and_drawn_as_a_gap(tmp_path, monkey
             table.loc[(table.seed == 1) & (table.lag_tokens > 0), column] = np.nan
             artifacts.write_csv(path, table)
 
-    text = (written(tmp_path / "gaps", monkeypatch, spoil, **SMALL) / "README.md").read_text()
+    text = (written(tmp_path / "gaps", monkeypatch, SMALL, spoil) / "README.md").read_text()
     assert "| vanilla-textbook | 326,273 | 2 | not finite | none | not finite | 80.0, not finite |" in text
     assert "not ranked: vanilla-textbook" in text
     assert "nan" not in text.lower().replace("nance", "")
@@ -400,17 +452,18 @@ def test_a_length_for_which_no_review_is_long_enough_is_reported_as_none(tmp_pat
         for path in (artifacts.gradients(900), artifacts.memory(900)):
             artifacts.write_csv(path, artifacts.read_csv(path).head(0))
 
-    monkeypatch.setattr(document, "pictures", lambda told: {})
-    reports = written(tmp_path / "long", monkeypatch, spoil, **{**SMALL, "lengths": [3, 900]})
-    assert "| vanilla | forward | trained | " in (text := (reports / "README.md").read_text())
+    monkeypatch.setattr(document, "pictures", lambda story: {})
+    reports = written(tmp_path / "long", monkeypatch, replace(SMALL, lengths=[3, 900]), spoil)
+    text = (reports / "README.md").read_text()
+    assert "| vanilla | forward | trained | " in text
     assert re.search(r"\| reviews measured \|  \|  \| 500 \| 0 \|", text)
 
 
-def test_a_length_at_which_nothing_was_trained_is_named_and_never_the_headline(tmp_path, monkeypatch):
-    monkeypatch.setattr(document, "pictures", lambda told: {})
-    reports = written(tmp_path / "untrained", monkeypatch, **{**SMALL, "lengths": [3, 900]})
+def test_a_length_without_training_is_named_but_never_the_headline(tmp_path, monkeypatch):
+    monkeypatch.setattr(document, "pictures", lambda story: {})
+    reports = written(tmp_path / "untrained", monkeypatch, replace(SMALL, lengths=[3, 900]))
     text = (reports / "README.md").read_text()
-    assert "Shown is the nearest that was: 3 tokens" in text
+    assert "the nearest that was: 3 tokens" in text
     assert "No network was trained at 900 tokens" in text
     assert re.search(r"\| vanilla \| 100 \| 900 \|", text)
     assert "| trained at this length | 2 / 500 | none |" in text
@@ -423,40 +476,42 @@ def test_texts_from_the_files_cannot_become_markup(tmp_path, monkeypatch):
         card = artifacts.read_json(artifacts.DATA_CARD)
         artifacts.write_json(artifacts.DATA_CARD, {**card, "split_rule": hostile})
 
-    monkeypatch.setattr(document, "pictures", lambda told: {})
-    reports = written(tmp_path / "hostile", monkeypatch, spoil, **SMALL)
+    monkeypatch.setattr(document, "pictures", lambda story: {})
+    reports = written(tmp_path / "hostile", monkeypatch, SMALL, spoil)
     page = (reports / "index.html").read_text()
     assert '<script>alert("x")' not in page
     assert "<img src=x" not in page
     assert Page(page).fetched == ["data:,"]
+
     text = (reports / "README.md").read_text()
     assert "<script>" not in text
     assert r"&lt;/script> {{ 1 }} \| \*bold\* !\[i\](x) &lt;img" in text
 
 
-def test_importing_the_stage_brings_in_neither_a_network_library_nor_mlflow():
+def test_importing_the_stage_imports_no_network_library_and_no_mlflow():
     unwanted = {"tensorflow", "keras", "mlflow", "optuna"}
     code = f"import sys, pipeline.stages.report; print(*{unwanted} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).strip() == ""
 
 
-def test_the_document_opens_with_the_sentences_of_the_textbook_and_their_verdicts(full):
-    found = artifacts.read_json(full / "claims.json")
-    assert len({claim["verdict"] for claim in found}) > 1
-    for file in ("README.md", "index.html"):
-        opening = unescape((full / file).read_text()).split(
-            ">The answer</h2>" if file.endswith("html") else "## The answer"
-        )[0]
-        places = [opening.index(claim["sentence"]) for claim in found]
-        assert places == sorted(places)
-        for place, claim in zip(places, found, strict=True):
-            row = opening[place:].split("</tr>" if file.endswith("html") else "\n")[0]
-            assert claim["verdict"] in row
-            for measure in claim["measures"]:
-                assert (f"asked: {measure['side']} " in row and measure["what"] in row) == (
-                    measure["threshold"] is not None
-                )
-            assert claim["caveat"] not in row
+@pytest.mark.parametrize(
+    ("file", "answer", "end_of_row"),
+    [("README.md", "## The answer", "\n"), ("index.html", ">The answer</h2>", "</tr>")],
+)
+def test_the_document_opens_with_the_textbooks_sentences_and_verdicts(full, file, answer, end_of_row):
+    claims = artifacts.read_json(full / "claims.json")
+    assert len({claim["verdict"] for claim in claims}) > 1
+
+    opening = unescape((full / file).read_text()).split(answer)[0]
+    places = [opening.index(claim["sentence"]) for claim in claims]
+    assert places == sorted(places)
+    for place, claim in zip(places, claims, strict=True):
+        row = opening[place:].split(end_of_row)[0]
+        assert claim["verdict"] in row
+        assert claim["caveat"] not in row
+        for measure in claim["measures"]:
+            is_in_row = f"asked: {measure['side']} " in row and measure["what"] in row
+            assert is_in_row == (measure["threshold"] is not None)
 
 
 @pytest.mark.parametrize("study", ["full", pytest.param("quick", marks=pytest.mark.exhaustive), "small"])
@@ -475,39 +530,56 @@ def test_a_study_as_small_as_make_quick_is_reported_whole(quick):
     assert "| trained at 100 tokens | 2 / 500 | 2 to 4 / 500 | 2 / 500 |" in text
 
 
-def test_networks_that_were_trained_at_the_textbooks_length_are_never_shown_as_trained_at_another(full):
+def test_networks_of_the_textbooks_length_are_not_shown_at_another(full):
     text = (full / "README.md").read_text()
     parts = re.split(r"Half-life and horizons at (\d+) tokens", text.split("Half-life and horizons at every length")[1])
-    designs = {
-        int(length): re.findall(r"^\| vanilla \| (trained at .*?) \|", part.split("</details>")[0], re.MULTILINE)
-        for length, part in zip(parts[1::2], parts[2::2], strict=True)
-    }
-    both = ["trained at this length", "trained at 100 tokens"]
-    assert designs == {10: both, 50: both, 100: both[:1], 200: both[1:]}
+    designs = {}
+    for length, part in zip(parts[1::2], parts[2::2], strict=True):
+        table = part.split("</details>")[0]
+        designs[int(length)] = re.findall(r"^\| vanilla \| (trained at .*?) \|", table, re.MULTILINE)
+
+    here, at_100 = "trained at this length", "trained at 100 tokens"
+    assert designs == {10: [here, at_100], 50: [here, at_100], 100: [here], 200: [at_100]}
     assert "vanilla, trained at 100 tokens: half-life" in text
-    for caption in ("What is left of a word at the largest lag", "How far memory reaches"):
-        part = text.split(f"**{caption}")[1].split("</details>")[0]
-        rows = set(re.findall(r"^\| vanilla \| (\d+) \| (\d+) \|", part, re.MULTILINE))
+
+    for caption in ("left of a word at the largest lag", "How far memory reaches"):
+        table = re.split(rf"\*\*[^*\n]*{caption}", text)[1].split("</details>")[0]
+        rows = set(re.findall(r"^\| vanilla \| (\d+) \| (\d+) \|", table, re.MULTILINE))
         assert rows >= {("10", "10"), ("50", "50"), ("100", "100"), ("100", "200")}
         assert rows <= {("10", "10"), ("50", "50"), *(("100", length) for length in ("10", "50", "100", "200"))}
 
 
 @pytest.mark.parametrize(
-    ("changes", "sentences"),
+    ("outline", "sentences"),
     [
         (
-            {"lags": [], "architectures": ["feedforward", "lstm"], "lengths": [10, 50], "seeds": 2},
+            replace(
+                invented.WHOLE,
+                comparisons=[],
+                lags=[],
+                architectures=["feedforward", "lstm"],
+                lengths=[10, 50],
+                seeds=2,
+            ),
             [
                 "in a synthetic task with a known answer, was not measured",
-                "What makes a gradient fade was not measured",
+                "makes a gradient fade was not measured",
                 "In the trained lstm network the gradient ",
-                "gradients were not measured at that length. Shown is the nearest that was: 50 tokens",
+                "the nearest that was: 50 tokens",
                 "With 2 seeds the intervals are wide",
                 "| Values below 1 quickly disappear to 0. | ? **not shown** | nothing that decides was measured |",
             ],
         ),
         (
-            {"architectures": ["feedforward"], "lengths": [200], "trained_up_to": 50, "tuned": []},
+            replace(
+                invented.WHOLE,
+                comparisons=[],
+                runs=[run for run in invented.WHOLE.runs if run.endswith("textbook")],
+                architectures=["feedforward"],
+                lengths=[200],
+                trained_up_to=50,
+                tuned=[],
+            ),
             [
                 "No gradient of a trained recurrent network was measured",
                 "No network was trained at 200 tokens",
@@ -517,51 +589,57 @@ def test_networks_that_were_trained_at_the_textbooks_length_are_never_shown_as_t
     ],
     ids=["no synthetic task, no tanh network, not the textbook's length", "nothing recurrent, nothing trained there"],
 )
-def test_a_study_that_lacks_a_part_is_reported_and_says_so(changes, sentences, tmp_path, monkeypatch):
-    changes = {"comparisons": [], **changes}
-    if not changes.get("tuned", True):
-        changes["runs"] = [run for run in invented.DEFAULT["runs"] if run.endswith("textbook")]
-    text = told(tmp_path / "part", monkeypatch, **changes)
+def test_a_study_that_lacks_a_part_is_reported_and_says_so(outline, sentences, tmp_path, monkeypatch):
+    text = markdown(tmp_path / "part", monkeypatch, outline)
     for sentence in sentences:
         assert sentence in text
     assert re.findall(MACHINE_WORDS, text) == []
 
 
+HOSTILE_WORDS = [
+    "</script><script>alert(1)</script>",
+    "a|b",
+    "{{seven}}",
+    "{%raw%}",
+    "\u202egnp",
+    '"><img onerror=alert(1)>',
+    "nu\0ll",
+    "`*_[x](y)",
+    "end",
+]
+
+
+def write_hostile_words() -> None:
+    """A review with these words, and claims: the first quotes them, and a replication contradicts another one."""
+    examples = artifacts.read_json(artifacts.EXAMPLES)
+    reading = {"token": HOSTILE_WORDS, "probability": [0.5, *[0.9] * 8], "gradient": [0.0, *[1.0] * 8]}
+    review = examples["reviews"][0]
+    review["readings"] = dict.fromkeys(review["readings"], reading)
+    artifacts.write_json(artifacts.EXAMPLES, examples)
+
+    first, *others = artifacts.read_json(artifacts.CLAIMS)
+    decided = next(claim for claim in others if any(measure["verdict"] for measure in claim["measures"]))
+    hostile = {**first, "sentence": " ".join(HOSTILE_WORDS), "caveat": "<img src=y>"}
+    artifacts.write_json(artifacts.CLAIMS, [hostile, contradicted(decided)])
+
+
 def test_a_review_that_was_written_to_become_markup_stays_text(tmp_path, monkeypatch):
-    words = [
-        "</script><script>alert(1)</script>",
-        "a|b",
-        "{{seven}}",
-        "{%raw%}",
-        "\u202egnp",
-        '"><img onerror=alert(1)>',
-        "nu\0ll",
-        "`*_[x](y)",
-        "end",
-    ]
-
-    def spoil():
-        found = artifacts.read_json(artifacts.EXAMPLES)
-        numbers = {"token": words, "probability": [0.5, *[0.9] * 8], "gradient": [0.0, *[1.0] * 8]}
-        found["reviews"][0]["readings"] = dict.fromkeys(found["reviews"][0]["readings"], numbers)
-        artifacts.write_json(artifacts.EXAMPLES, found)
-        first, *others = artifacts.read_json(artifacts.CLAIMS)
-        decided = next(claim for claim in others if any(measure["verdict"] for measure in claim["measures"]))
-        spoilt = {**first, "sentence": " ".join(words), "caveat": "<img src=y>"}
-        artifacts.write_json(artifacts.CLAIMS, [spoilt, contradicted(decided)])
-
-    reports = written(tmp_path / "review", monkeypatch, spoil, **SMALL)
-    page, text = (reports / "index.html").read_text(), (reports / "README.md").read_text()
+    reports = written(tmp_path / "review", monkeypatch, SMALL, write_hostile_words)
+    page = (reports / "index.html").read_text()
     assert Page(page).fetched == ["data:,"]
     assert Page(page).open == []
     page = page.split("</main>")[0]  # behind it is Vega
     assert "<script>alert" not in page
     assert "<img" not in page
+
+    text = (reports / "README.md").read_text()
     assert "<script>" not in text
     assert "<img" not in text
+
     picture = (reports / "figures/reading-1.svg").read_text()
     assert "<img" not in picture
     ElementTree.fromstring(picture)  # noqa: S314 - a null byte would end it
+
     for form in (page, text, picture):
         assert "\0" not in form
         assert "\u202e" not in form
@@ -570,7 +648,8 @@ def test_a_review_that_was_written_to_become_markup_stays_text(tmp_path, monkeyp
     for form in (page, text):
         assert "≠ **unstable**" in form or "≠</span> unstable" in form
         assert "The verdict here held in 0 of 1 replication." in form
-        assert f"amd: {ELSEWHERE}" in form
+        assert f"amd: {OF_REPLICATION}" in form
         assert "A verdict that a replication contradicts is unstable." in " ".join(form.split())
+
     (row,) = re.findall(r"^\| &lt;/script>.*$", text, re.MULTILINE)
     assert len(re.findall(r"(?<!\\)\|", row)) == 4

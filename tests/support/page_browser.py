@@ -1,6 +1,6 @@
-"""A page in chromium with no network: what it says to the console, what it asks for, and what its scripts answer.
+"""A page in Chromium without a network: its console errors, its requests, and the values of its scripts.
 
-Spoken is the DevTools protocol over chromium's own pipe (file descriptors 3 and 4), so no other package is needed.
+The tests use the DevTools protocol over Chromium's own pipe (file descriptors 3 and 4), so they need no other package.
 """
 
 import json
@@ -10,116 +10,140 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
-SECONDS = 120  # for one answer, on a machine that does other things too
+SECONDS = 120  # for one answer, on a busy machine
 OPTIONS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run", "--mute-audio"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"),
-    *("--host-resolver-rules=MAP * ~NOTFOUND", "--remote-debugging-pipe"),
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--hide-scrollbars",
+    "--no-first-run",
+    "--mute-audio",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-dev-shm-usage",
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--remote-debugging-pipe",
 )
 
 
 class Browser:
-    """One page. `errors`: of the console; `asked`: every address but that of the page itself."""
+    """One page. `errors`: those of the console; `requests`: every requested address except the page's own."""
 
-    def __init__(self, process):
-        self.process, self.session, self.count, self.unread = process, None, 0, b""
-        self.errors, self.asked, self.loaded = [], [], False
+    def __init__(self, process: subprocess.Popen):
+        self.process = process
+        self.errors = []
+        self.requests = []
+        self._session = None
+        self._count = 0
+        self._unread = b""
+        self._is_loaded = False
+
         target = self.ask("Target.createTarget", url="about:blank")["targetId"]
-        self.session = self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self._session = self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.ask(f"{domain}.enable")
-        nothing = {"latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
-        self.ask("Network.emulateNetworkConditions", offline=True, **nothing)
+        unlimited = {"latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
+        self.ask("Network.emulateNetworkConditions", offline=True, **unlimited)
 
     def open(self, file: Path, width: int, dark: bool = False) -> None:
-        """The file from disk in a window of this width, its charts drawn."""
-        self.errors, self.asked, self.loaded = [], [], False
-        self.show(width, dark)
+        """Opens a file in a window of this width and waits until its charts are drawn."""
+        self.errors = []
+        self.requests = []
+        self._is_loaded = False
+        self._set_window(width, dark)
         self.ask("Page.navigate", url=file.resolve().as_uri())
-        while not self.loaded:
-            self._take()
+        while not self._is_loaded:
+            self._receive()
         self.until("document.documentElement.dataset.drawn")
 
-    def show(self, width: int, dark: bool = False) -> None:
+    def _set_window(self, width: int, dark: bool) -> None:
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
         self.ask("Emulation.setDeviceMetricsOverride", **size)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.ask("Emulation.setEmulatedMedia", features=[scheme])
 
     def run(self, code: str):
-        """The value of a JavaScript expression; a promise is awaited."""
-        told = self.ask("Runtime.evaluate", expression=code, awaitPromise=True, returnByValue=True)
-        if "exceptionDetails" in told:
-            raise AssertionError(told["exceptionDetails"])
-        return told["result"].get("value")
+        """Returns the value of a JavaScript expression; awaits a promise."""
+        answer = self.ask("Runtime.evaluate", expression=code, awaitPromise=True, returnByValue=True)
+        if "exceptionDetails" in answer:
+            raise AssertionError(answer["exceptionDetails"])
+        return answer["result"].get("value")
 
     def until(self, code: str):
-        """The first value of an expression that is true."""
+        """Returns the first true value of an expression."""
         end = time.monotonic() + SECONDS
         while not (value := self.run(code)):
             assert time.monotonic() < end, f"never true: {code}"
             time.sleep(0.05)
         return value
 
-    def findings(self) -> list[str]:
-        """What axe-core finds serious or critical: rule, and the first element it is found at.
+    def accessibility_errors(self) -> list[str]:
+        """One line per serious or critical violation that axe-core reports: its rule and its first element.
 
-        A chart is one image with a text to axe (`role="img"`): looking at its thousands of marks only takes time.
+        Axe treats a chart as one image with a text (`role="img"`); its thousands of marks would only take time.
         """
         if not self.run("window.axe !== undefined"):
             self.run(resources.files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8"))
-        found = self.run(
-            "axe.run({exclude: [['.panel']]}, {resultTypes: ['violations']}).then((found) => found.violations)"
+        violations = self.run(
+            "axe.run({exclude: [['.panel']]}, {resultTypes: ['violations']}).then((result) => result.violations)"
         )
         return [
-            f"{one['id']}: {one['help']}: {one['nodes'][0]['html'][:300]}"
-            for one in found
-            if one["impact"] in ("serious", "critical")
+            f"{violation['id']}: {violation['help']}: {violation['nodes'][0]['html'][:300]}"
+            for violation in violations
+            if violation["impact"] in ("serious", "critical")
         ]
 
     def ask(self, method: str, **parameters) -> dict:
-        self.count += 1
-        message = {"id": self.count, "method": method, "params": parameters}
-        self.process.stdin.write(json.dumps(message | ({"sessionId": self.session} if self.session else {})).encode())
-        self.process.stdin.write(b"\0")
+        """Calls a method of the protocol and returns its result."""
+        self._count += 1
+        message = {"id": self._count, "method": method, "params": parameters}
+        if self._session:
+            message["sessionId"] = self._session
+        self.process.stdin.write(json.dumps(message).encode() + b"\0")
         self.process.stdin.flush()
-        while (told := self._take()).get("id") != self.count:
-            pass
-        assert "error" not in told, told["error"]
-        return told["result"]
 
-    def _take(self) -> dict:
-        """The next message; what the page says or asks for by itself is kept."""
-        while b"\0" not in self.unread:
-            assert select.select([self.process.stdout], [], [], SECONDS)[0], "chromium says nothing"
-            more = os.read(self.process.stdout.fileno(), 1 << 20)
-            assert more, "chromium is gone"
-            self.unread += more
-        first, _, self.unread = self.unread.partition(b"\0")
-        told = json.loads(first)
-        given = told.get("params", {})
-        match told.get("method"):
+        while (answer := self._receive()).get("id") != self._count:
+            pass
+        assert "error" not in answer, answer["error"]
+        return answer["result"]
+
+    def _receive(self) -> dict:
+        """Returns the next message, after it has recorded errors and requests."""
+        while b"\0" not in self._unread:
+            assert select.select([self.process.stdout], [], [], SECONDS)[0], "Chromium does not answer"
+            received = os.read(self.process.stdout.fileno(), 1 << 20)
+            assert received, "Chromium has ended"
+            self._unread += received
+
+        first, _, self._unread = self._unread.partition(b"\0")
+        message = json.loads(first)
+        self._record(message.get("method"), message.get("params", {}))
+        return message
+
+    def _record(self, event: str | None, values: dict) -> None:
+        match event:
             case "Page.loadEventFired":
-                self.loaded = True
+                self._is_loaded = True
             case "Runtime.exceptionThrown":
-                self.errors.append(given["exceptionDetails"])
-            case "Runtime.consoleAPICalled" if given["type"] in ("error", "assert"):
-                self.errors.append([each.get("value") for each in given["args"]])
-            case "Log.entryAdded" if given["entry"]["level"] == "error":
-                self.errors.append(given["entry"])
-            case "Network.requestWillBeSent" if given["request"]["url"] != given["documentURL"]:
-                self.asked.append(given["request"]["url"])
-        return told
+                self.errors.append(values["exceptionDetails"])
+            case "Runtime.consoleAPICalled" if values["type"] in ("error", "assert"):
+                self.errors.append([argument.get("value") for argument in values["args"]])
+            case "Log.entryAdded" if values["entry"]["level"] == "error":
+                self.errors.append(values["entry"])
+            case "Network.requestWillBeSent" if values["request"]["url"] != values["documentURL"]:
+                self.requests.append(values["request"]["url"])
 
 
 @contextmanager
-def browser(folder: Path):
-    """Chromium with an empty profile in the folder, ended with all its processes."""
+def browser(folder: Path) -> Iterator[Browser]:
+    """Starts Chromium with an empty profile in the folder; ends it with all its processes."""
+    assert CHROMIUM
     shell = 'exec "$0" "$@" 3<&0 4>&1 >/dev/null 2>&1'
     command = ["sh", "-c", shell, CHROMIUM, *OPTIONS, f"--user-data-dir={folder}"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)

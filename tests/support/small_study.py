@@ -77,7 +77,12 @@ def shared(folder: Path) -> Study:
 
 def without_tuning(study: Study, folder: Path) -> Path:
     """A copy of the finished study in which `tune` never ran. Its stores stay behind: they name their place."""
-    shutil.copytree(study.folder, folder, symlinks=True, ignore=shutil.ignore_patterns(*STORES, "tmp"))
+    shutil.copytree(
+        study.folder,
+        folder,
+        symlinks=True,
+        ignore=shutil.ignore_patterns(*STORES, "tmp"),
+    )
     Study(folder).undo(TUNED)
     return folder
 

@@ -165,7 +165,13 @@ def write_scores(folder: Path) -> None:
 
 def score(*values: float) -> dict:
     scores = {str(seed): value for seed, value in enumerate(values)}
-    return {"mean": sum(values) / len(values), "sd": 0.125, "low": 0.25, "high": 0.9, "scores": scores}
+    return {
+        "mean": sum(values) / len(values),
+        "sd": 0.125,
+        "low": 0.25,
+        "high": 0.9,
+        "scores": scores,
+    }
 
 
 def write_lock(folder: Path) -> None:

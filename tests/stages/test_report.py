@@ -151,7 +151,7 @@ def test_one_flipped_bit_in_a_prediction_that_is_not_even_read_here_is_named_and
     listing = lock_comparison.files(predictions.parent)
     monkeypatch.setattr(lock_comparison, "listing", lambda *_: listing)
     artifacts.write_bytes(predictions, b"predictionr")
-    with pytest.raises(Mistake, match=r"^evaluate: artifacts/predictions/vanilla-textbook.parquet: not what dvc.lock"):
+    with pytest.raises(Mistake, match=r"^evaluate: artifacts/predictions/vanilla-textbook.parquet differs from dvc.lock"):
         report.main(Context(params.read()))
     assert not Path("reports/figures").exists()
 

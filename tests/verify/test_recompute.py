@@ -217,7 +217,7 @@ def test_a_changed_file_is_named_before_anything_is_computed(project, capsys):
     artifacts.write_text(Path(TARGET), TABLE.replace("0.25", "0.24"))
     code, output = verify(capsys)
     assert code == 1
-    assert "differs: claims: reports/claims.csv: not what dvc.lock records" in output
+    assert f"differs: claims: {TARGET} differs from dvc.lock; `git checkout {TARGET}` restores it" in output
     assert "estimate" not in output
 
 

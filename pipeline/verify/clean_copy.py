@@ -1,4 +1,4 @@
-"""A clone of a commit that shares nothing with this checkout. `verify` and `replicate` compute in such a copy."""
+"""Clones a commit into a folder that shares nothing with this checkout; `verify` and `replicate` compute there."""
 
 import os
 import shutil
@@ -16,24 +16,22 @@ VARIABLES_OF_THIS_CHECKOUT = (
 )
 
 
-def committed_hash(root: Path, files: tuple[str, ...], command: str) -> str:
-    """The hash of the current commit.
+def head(root: Path, command: str) -> str:
+    """The hash of the current commit. `command` is the name of our command in error messages, here and below."""
+    return git(root, command, "rev-parse", "HEAD")
 
-    Raises Mistake if one of `files` has uncommitted changes. `command` is the name that the message gives.
-    """
-    head = git(root, command, "rev-parse", "HEAD")
+
+def check_committed(root: Path, files: tuple[str, ...], command: str) -> None:
+    """Raises Mistake if one of the files or folders has uncommitted changes."""
     changed = git(root, command, "diff", "--name-only", "HEAD", "--", *files).split()
-
     if changed:
         names = " ".join(changed)
         remedy = f"commit them, or run `git checkout {names}`"
         raise Mistake(f"{names}: uncommitted changes, but `{command}` computes a commit; {remedy}")
 
-    return head
-
 
 def make(params: Params, root: Path, commit: str, copy: Path, command: str) -> None:
-    """Clones the commit to `copy` and adds a user's own reviews, which are not in Git."""
+    """Clones the commit to `copy` and adds the user's own reviews, which are not in Git."""
     git(root, command, "clone", "--quiet", "--no-local", str(root.resolve()), str(copy))
     git(copy, command, "checkout", "--quiet", "--detach", commit)
 
@@ -46,15 +44,26 @@ def make(params: Params, root: Path, commit: str, copy: Path, command: str) -> N
 
 def environment() -> dict[str, str]:
     """The environment of a process in the copy: this Python, no MLflow and none of this checkout's stores."""
-    inherited = {name: value for name, value in os.environ.items() if name not in VARIABLES_OF_THIS_CHECKOUT}
-    path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
-    return {**inherited, "RNN_TRACKING": "off", "PATH": path}
+    variables = {
+        **os.environ,
+        "RNN_TRACKING": "off",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
+    }
+    for name in VARIABLES_OF_THIS_CHECKOUT:
+        variables.pop(name, None)
+    return variables
 
 
 def git(folder: Path, command: str, *arguments: str) -> str:
-    """The output of a Git command; raises Mistake if it fails. `command` is the command that needs Git."""
+    """The output of `git` with these arguments; raises Mistake if it fails."""
     try:
-        finished = subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True)
+        finished = subprocess.run(
+            ["git", *arguments],
+            cwd=folder,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
     except FileNotFoundError:
         raise Mistake(f"git: not installed, but `{command}` needs it to clone the commit; install Git") from None
     except subprocess.CalledProcessError as error:

@@ -1,7 +1,6 @@
-"""Compares a recorded file with a recomputed one: the first place that differs, and by how much."""
+"""Compares a recorded file with a recomputed one: finds the first value that differs, and by how much."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,33 +40,35 @@ def gap(recorded: Path, computed: Path, tolerance: float) -> Gap | None:
     """
     read = READERS.get(recorded.suffix, _read_lines)
     try:
-        before, after = read(recorded), read(computed)
+        before = read(recorded)
+        after = read(computed)
     except (ValueError, OSError, KeyError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).partition("\n")[0]
         return Gap("", "", "a readable file", f"a damaged file ({reason})")
 
     rows = before.index.union(after.index, sort=False)
     columns = before.columns.union(after.columns, sort=False)
     before = before.reindex(rows, columns=columns)
     after = after.reindex(rows, columns=columns)
-    shares = pd.DataFrame({column: _shares(before[column], after[column]) for column in columns})
-    if not (shares > 0).any(axis=None):
+    share_RC = np.column_stack([_shares(before[column], after[column]) for column in columns])
+    if not share_RC.any():
         return None
 
-    within = bool((shares <= tolerance).all(axis=None))
-    is_reported = shares > (0 if within else tolerance)
-    row = int(is_reported.any(axis=1).to_numpy().argmax())
-    column = int(is_reported.iloc[row].to_numpy().argmax())
+    within = bool((share_RC <= tolerance).all())
+    row, column = np.argwhere(share_RC > (0 if within else tolerance))[0]
+    row_name, column_name = _place(before, row, columns[column], recorded.suffix)
     old, new = before.iat[row, column], after.iat[row, column]
-    finite = shares[np.isfinite(shares) & (shares > 0)].max(axis=None)
+    is_number = np.isfinite(share_RC[row, column])
+    finite = share_RC[np.isfinite(share_RC) & (share_RC > 0)]
 
     return Gap(
-        *_place(before, row, columns[column], recorded.suffix),
+        row=row_name,
+        column=column_name,
         recorded=_shortened(old),
         found=_shortened(new),
-        difference=abs(float(old) - float(new)) if np.isfinite(shares.iat[row, column]) else None,
-        largest=None if np.isnan(finite) else float(finite),
-        values=int((shares > 0).sum(axis=None)),
+        difference=abs(float(old) - float(new)) if is_number else None,
+        largest=float(finite.max()) if finite.size else None,
+        values=int(np.count_nonzero(share_RC)),
         within=within,
     )
 
@@ -79,21 +80,21 @@ def _read_lines(path: Path) -> pd.DataFrame:
 
 def _read_json(path: Path) -> pd.DataFrame:
     """One row per number, string, boolean or null; the path of keys is its label."""
-    values = dict(_leaves(json.loads(path.read_text(encoding="utf-8"))))
-    return pd.Series(values, dtype=object).to_frame("value")
+    leaves = _leaves(json.loads(path.read_text(encoding="utf-8")))
+    return pd.Series(leaves, dtype=object).to_frame("value")
 
 
-def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        children = value.items()
-    elif isinstance(value, list):
-        children = enumerate(value)
-    else:
-        yield path, value
-        return
+def _leaves(value: Any, path: str = "") -> dict[str, Any]:
+    """{path of keys: value} of everything in a JSON value that is neither an object nor a list."""
+    if isinstance(value, list):
+        value = dict(enumerate(value))
+    if not isinstance(value, dict):
+        return {path: value}
 
-    for key, child in children:
-        yield from _leaves(child, f"{path} > {key}" if path else str(key))
+    leaves = {}
+    for key, child in value.items():
+        leaves |= _leaves(child, f"{path} > {key}" if path else str(key))
+    return leaves
 
 
 def _read_weights(path: Path) -> pd.DataFrame:
@@ -147,12 +148,19 @@ def _place(table: pd.DataFrame, row: int, column: str, suffix: str) -> tuple[str
             variable, position = label
             return f"value {position + 1}", variable
         case ".csv" | ".parquet":
-            values = [(name, table[name].iloc[row]) for name in table]
-            keys = [f"{name} {value}" for name, value in values if not isinstance(value, NOT_KEYS)]
-            names = f" ({', '.join(keys[:KEY_COLUMNS])})" if keys else ""
-            return f"row {row + 1}{names}", column
+            return f"row {row + 1}{_keys(table, row)}", column
         case _:
             return f"line {row + 1}", ""
+
+
+def _keys(table: pd.DataFrame, row: int) -> str:
+    """The texts and whole numbers that identify a row of a table, in brackets."""
+    keys = []
+    for name, values in table.items():
+        value = values.iat[row]
+        if not isinstance(value, NOT_KEYS):
+            keys.append(f"{name} {value}")
+    return f" ({', '.join(keys[:KEY_COLUMNS])})" if keys else ""
 
 
 def _text(value: Any) -> str:

@@ -1,6 +1,6 @@
-"""How long each stage takes, as `verify --times` measured it.
+"""Estimates how long stages take, from the durations that `verify --times` measured.
 
-DVC does not track the file, because durations differ from run to run. No stage reads it.
+DVC does not track the file of durations, because they differ from run to run. No stage reads it.
 """
 
 from collections.abc import Collection
@@ -16,7 +16,8 @@ FILE = Path("benchmarks/stages.json")  # {"workers": n, "vectors": ..., "seconds
 def estimate(stages: Collection[str], root: Path) -> str:
     """A sentence part with the time that these stages take, by the measurements in this checkout."""
     measurements = _read(root / FILE)
-    seconds = [measurements["seconds"][name] for name in stages if name in measurements["seconds"]]
+    seconds_by_stage = measurements["seconds"]
+    seconds = [seconds_by_stage[name] for name in stages if name in seconds_by_stage]
     if not seconds:
         return f"{FILE} has no times for them"
 
@@ -29,10 +30,11 @@ def record(path: Path, stage: str, seconds: float) -> None:
     """Adds the duration of a stage to a file; drops durations measured with other workers or another processor."""
     conditions = {"workers": driver.processes(), "vectors": machine.vectors()}
     measurements = _read(path)
-    comparable = conditions.items() <= measurements.items()
-    earlier = measurements["seconds"] if comparable else {}
+    is_comparable = conditions.items() <= measurements.items()
+    seconds_by_stage = measurements["seconds"] if is_comparable else {}
 
-    artifacts.write_json(path, {**conditions, "seconds": {**earlier, stage: round(seconds, 1)}})
+    seconds_by_stage[stage] = round(seconds, 1)
+    artifacts.write_json(path, {**conditions, "seconds": seconds_by_stage})
 
 
 def _read(path: Path) -> dict:

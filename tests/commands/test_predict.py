@@ -11,7 +11,7 @@ from pipeline.__main__ import main
 from pipeline.commands import predict
 from pipeline.params import SPECIAL_TOKENS, Mistake
 from pipeline.science.networks import architectures
-from pipeline.storage import artifacts
+from pipeline.storage import artifacts, dvc_lock
 
 RUN = "vanilla-textbook"
 VOCABULARY = "data/prepared/vocabulary.txt"
@@ -37,6 +37,7 @@ def network(tmp_path, monkeypatch):
     }
     artifacts.write_json(artifacts.model(RUN), card)
     artifacts.write_json(artifacts.METRICS, {RUN: {"validation/accuracy": {"scores": {"0": 0.8}}}})
+    artifacts.write_json(dvc_lock.LOCK, {"stages": {}})
     return model
 
 
@@ -62,8 +63,9 @@ def test_every_line_of_a_file_gets_the_probability_of_keras(network, tmp_path, c
             "fine\nunheard\n",
             "reviews.txt: line 2: 'unheard': the vocabulary contains none of its words",
         ),
-        ("fine\n\n", "reviews.txt: line 2: '': it contains no word"),
-        ("", "--file reviews.txt: empty"),
+        ("fine\n\n", "--file reviews.txt: line 2 is empty; write one text per line"),
+        ("", "--file reviews.txt: line 1 is empty; write one text per line"),
+        ("fine\n?!\n", "reviews.txt: line 2: '?!': it contains no word"),
     ],
 )
 @pytest.mark.usefixtures("network")
@@ -92,6 +94,28 @@ def test_a_seed_is_chosen_from_the_runs_that_have_it():
         predict.chosen(scores, "two", 2)
     with pytest.raises(Mistake, match=r"^--seed 3: not trained; allowed: 0, 1, 2$"):
         predict.chosen(scores, None, 3)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        (b"fine\n\xff\n", "not UTF-8 text (invalid start byte at byte 5); convert it"),
+    ],
+)
+@pytest.mark.usefixtures("network")
+def test_an_unreadable_file_of_texts_is_named_once(tmp_path, capsys, content, problem):
+    if content is not None:
+        (tmp_path / "reviews.txt").write_bytes(content)
+    assert main(["predict", "--file", "reviews.txt"]) == 2
+    assert capsys.readouterr().err == f"error: --file reviews.txt: {problem}\n"
+
+
+@pytest.mark.usefixtures("network")
+def test_only_a_line_break_separates_texts(tmp_path, capsys):
+    (tmp_path / "reviews.txt").write_text("fine\x0cfilm\u2028dull\r\nnot dull", encoding="utf-8")
+    assert main(["predict", "--file", "reviews.txt"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
 
 
 @pytest.mark.usefixtures("network")

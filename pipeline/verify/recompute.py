@@ -46,7 +46,8 @@ def main(
     say = partial(print, file=sys.stderr if as_json else sys.stdout, flush=True)
 
     _check_times_file(times, only_files)
-    names = [name for name in lock_comparison.listed(params) if name != TRACK.name]
+    names = lock_comparison.listed(params)
+    names.remove(TRACK.name)
     stages = dvc_lock.recorded(names, root)
     chosen = _chosen(wanted, stages)
     commit = clean_copy.head(root, "verify")
@@ -92,20 +93,24 @@ def _check_times_file(times: Path | None, only_files: bool) -> None:
 
 def _chosen(wanted: list[str], stages: Stages) -> list[str]:
     """The wanted stages, all if none is named; `train` means every `train@...`."""
-    kinds = {name: name.partition("@")[0] for name in stages}
-    for name in wanted:
-        if name not in {*kinds, *kinds.values()}:
-            raise Mistake(f"{name!r} is not a stage that `verify` can compute; allowed: {', '.join(stages)}")
+    chosen = set()
+    for word in wanted:
+        names = [name for name in stages if word in (name, stage_of(name).name)]
+        if not names:
+            raise Mistake(f"{word!r} is not a stage that `verify` can compute; allowed: {', '.join(stages)}")
+        chosen.update(names)
 
-    return [name for name, kind in kinds.items() if not wanted or name in wanted or kind in wanted]
+    return [name for name in stages if name in chosen or not wanted]
 
 
 def _file_report(stages: Stages, root: Path) -> str:
     paths = []
     for stage in stages.values():
-        paths += [*stage.outs, *stage.deps]
-    present = sum((root / path).exists() for path in paths)
-    return f"{present} of {len(paths)} paths in {LOCK} are present, all with the recorded content"
+        paths += stage.outs
+        paths += stage.deps
+
+    present = [path for path in paths if (root / path).exists()]
+    return f"{len(present)} of {len(paths)} paths in {LOCK} are present, all with the recorded content"
 
 
 def _machine_changes(root: Path) -> Changes:
@@ -125,12 +130,13 @@ def _machine_report(changes: Changes, root: Path) -> str:
     if not changes:
         return "machine: the same kind as the one that computed the results, so every byte must be identical"
 
-    properties = ", ".join(f"{name} {values['recorded']}, now {values['here']}" for name, values in changes.items())
-    trained = ", ".join(stage.name for stage in STAGES if stage.tolerance == TRAINING)
+    properties = [f"{name} {values['recorded']}, now {values['here']}" for name, values in changes.items()]
+    trained = [stage.name for stage in STAGES if stage.tolerance == TRAINING]
     return (
-        f"machine: another kind than the one that computed the results ({properties}), so rounding may differ\n"
-        f"tolerances: {TRAINING:g} for stages that train networks ({trained}), {ARITHMETIC:g} for the others, each "
-        "times max(1, |recorded|)"
+        "machine: another kind than the one that computed the results "
+        f"({', '.join(properties)}), so rounding may differ\n"
+        f"tolerances: {TRAINING:g} for stages that train networks ({', '.join(trained)}), "
+        f"{ARITHMETIC:g} for the others, each times max(1, |recorded|)"
     )
 
 
@@ -215,9 +221,10 @@ class Recomputation:
         if not recorded.is_dir() or not computed.is_dir():
             return [self._compare_file(stage, out)]
 
-        unequal = lock_comparison.files(recorded).items() ^ lock_comparison.files(computed).items()
-        names = sorted({name for name, _ in unequal})
-        return [self._compare_file(stage, f"{out}/{name}") for name in names]
+        recorded_hashes = lock_comparison.files(recorded)
+        computed_hashes = lock_comparison.files(computed)
+        unequal = {name for name, _ in recorded_hashes.items() ^ computed_hashes.items()}
+        return [self._compare_file(stage, f"{out}/{name}") for name in sorted(unequal)]
 
     def _compare_file(self, stage: RecordedStage, path: str) -> FileResult:
         """The result for a file whose bytes differ from the recorded ones."""
@@ -225,16 +232,18 @@ class Recomputation:
         computed = self._copy / path
         if not computed.exists():
             return FileResult(path, DIFFERS, why="the stage did not make it")
-        if not recorded.exists() and path not in stage.outs:
-            return FileResult(path, DIFFERS, why="the recorded folder does not contain it")
         if not recorded.exists():
+            if path not in stage.outs:
+                return FileResult(path, DIFFERS, why="the recorded folder does not contain it")
             verdict = NOT_COMPARED if self._is_other_machine else DIFFERS
             return FileResult(path, verdict, why="other bytes, but the recorded file is missing")
 
-        gap = comparison.gap(recorded, computed, stage_of(stage.name).tolerance)
+        tolerance = stage_of(stage.name).tolerance
+        gap = comparison.gap(recorded, computed, tolerance)
         is_tolerated = self._is_other_machine and (gap is None or gap.within)
         verdict = TOLERATED if is_tolerated else DIFFERS
-        return FileResult(path, verdict, gap, "" if gap else "other bytes, but the same content")
+        why = "" if gap else "other bytes, but the same content"
+        return FileResult(path, verdict, gap, why)
 
     def _prepare_for_later_stages(self, stage: RecordedStage) -> None:
         """Restores the recorded files; records the hash of each file that this checkout lacks.

@@ -196,7 +196,7 @@ def _results(params: Params, name: str, copy: Path, request: Request) -> replica
         claim = replications.Claim(
             name=row["name"],
             verdict=row["verdict"],
-            measures=claims.deciding(row),
+            measures=[replications.Measure.model_validate(measure) for measure in claims.deciding(row)],
         )
         verdicts.append(claim)
 

@@ -13,16 +13,26 @@ from pipeline.storage import artifacts, lock_comparison, text_classifier
 from pipeline.storage.text_classifier import TextClassifier
 
 
-def main(text: str | None, file: str | None, run: str | None, seed: int | None, as_json: bool) -> None:
+def main(
+    text: str | None,
+    file: str | None,
+    run: str | None,
+    seed: int | None,
+    as_json: bool,
+) -> None:
     """Prints one line per text: the verdict and the probability that the text is positive.
 
     Either `text` or `file` is None. `file` holds one text per line.
     """
     if file is None:
-        source, texts = "text", [text or ""]
+        texts = [text or ""]
+        source = "text"
     else:
-        source, texts = f"--file {file}: line", lines(Path(file))
-    run, seed = chosen(artifacts.read_json(artifacts.METRICS), run, seed)
+        texts = lines(Path(file))
+        source = f"--file {file}: line"
+
+    metrics = artifacts.read_json(artifacts.METRICS)
+    run, seed = chosen(metrics, run, seed)
     lock_comparison.check_model(run)
 
     classifier = TextClassifier.read(
@@ -54,7 +64,8 @@ def lines(file: Path) -> list[str]:
     except OSError as error:
         raise Mistake(f"--file {file}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise Mistake(f"--file {file}: not UTF-8 text ({error.reason} at byte {error.start}); convert it") from None
+        problem = f"not UTF-8 text ({error.reason} at byte {error.start})"
+        raise Mistake(f"--file {file}: {problem}; convert it") from None
 
     texts = content.removesuffix("\n").split("\n")
     for number, text in enumerate(texts, 1):
@@ -102,4 +113,5 @@ def chosen(metrics: dict, run: str | None, seed: int | None) -> tuple[str, int]:
     if seed is not None and seed not in seeds:
         raise Mistake(f"--seed {seed}: not trained; allowed: {', '.join(map(str, seeds))}")
 
-    return best_network({network: accuracies[network] for network in accuracies if seed in (None, network[1])})
+    candidates = {network: accuracy for network, accuracy in accuracies.items() if seed in (None, network[1])}
+    return best_network(candidates)

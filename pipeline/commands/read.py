@@ -36,14 +36,20 @@ def main(text: str, run: str | None, seed: int | None, as_json: bool) -> None:
 
     A line shows the probability after the word, its contribution to the verdict, its gradient and the hidden state.
     """
-    run, seed = predict.chosen(artifacts.read_json(artifacts.METRICS), run, seed)
+    metrics = artifacts.read_json(artifacts.METRICS)
+    run, seed = predict.chosen(metrics, run, seed)
     card = artifacts.read_json(artifacts.model(run))
     settings = Settings.model_validate(card["values"])
     [ids] = predict.encoded([text], "text")
 
     weights = artifacts.read_weights(artifacts.weights(run, seed))
     lock_comparison.check_model(run)
-    model = architectures.from_bytes(card["architecture"], settings, card["vocabulary_size"], weights)
+    model = architectures.from_bytes(
+        card["architecture"],
+        settings,
+        card["vocabulary_size"],
+        weights,
+    )
 
     text_reading = reading.read(model, settings, ids)
     rows = text_reading.rows(tokenizer.tokenise(text))
@@ -97,12 +103,21 @@ def _table(direction: str, rows: list[dict], pictures: list[str]) -> list[str]:
         headings = ["gradient"]
     else:
         norm = "log10_relative_norm"
-        headings = ["positive".ljust(BAR_WIDTH + 6), " effect", "gradient"]
+        headings = [
+            "positive".ljust(BAR_WIDTH + 6),
+            " effect",
+            "gradient",
+        ]
 
     table = [["word".ljust(WORD_WIDTH), *headings, PICTURE_HEADINGS[direction]]]
     for row, picture in zip(rows, pictures, strict=True):
-        cells = [_probability(row["probability"]), _effect(row["saliency"]), _share(row[norm])]
-        table.append([_word(row["token"], row["known"]), *cells[-len(headings) :], picture])
+        word = _word(row["token"], row["known"])
+        cells = [
+            _probability(row["probability"]),
+            _effect(row["saliency"]),
+            _share(row[norm]),
+        ]
+        table.append([word, *cells[-len(headings) :], picture])
     return ["  ".join(cells) for cells in table]
 
 
@@ -110,7 +125,7 @@ def _word(word: str, is_known: bool) -> str:
     """A word that is not in the vocabulary is in brackets; a long one is cut."""
     name = word if is_known else f"({word})"
     if len(name) > WORD_WIDTH:
-        name = f"{name[: WORD_WIDTH - 1]}…"
+        name = name[: WORD_WIDTH - 1] + "…"
     return name.ljust(WORD_WIDTH)
 
 
@@ -143,7 +158,8 @@ def _pictures(direction: reading.Direction, largest: float, in_colour: bool) -> 
     """
     order = np.argsort(direction.readout_H, kind="stable")
     if len(order) > MOST_UNITS:
-        order = np.concatenate([order[: MOST_UNITS // 2], order[-MOST_UNITS // 2 :]])
+        half = MOST_UNITS // 2
+        order = np.concatenate([order[:half], order[-half:]])
 
     blocks = list(SHADES)
     end = ""
@@ -152,7 +168,8 @@ def _pictures(direction: reading.Direction, largest: float, in_colour: bool) -> 
         end = "\x1b[0m"
 
     share_TH = direction.state_TH[:, order] / largest
-    level_TH = np.rint((share_TH + 1) / 2 * (len(blocks) - 1)).astype(int)
+    highest = len(blocks) - 1
+    level_TH = np.rint((share_TH + 1) / 2 * highest).astype(int)
     return ["".join(line) + end for line in np.array(blocks)[level_TH]]
 
 

@@ -36,10 +36,17 @@ def make(params: Params, root: Path, commit: str, copy: Path, command: str) -> N
     git(copy, command, "checkout", "--quiet", "--detach", commit)
 
     reviews = root / params.data.path
-    if reviews.is_dir():
-        shutil.copytree(reviews, copy / params.data.path, dirs_exist_ok=True)
-    elif reviews.exists():
-        shutil.copy(reviews, copy / params.data.path)
+    if reviews.exists():
+        put(reviews, copy / params.data.path)
+
+
+def put(source: Path, target: Path) -> None:
+    """Copies a file or folder. Files that only the target folder has stay there."""
+    if source.is_dir():
+        shutil.copytree(source, target, dirs_exist_ok=True)
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, target)
 
 
 def environment() -> dict[str, str]:

@@ -55,27 +55,29 @@ def gap(recorded: Path, computed: Path, tolerance: float) -> Gap | None:
         return None
 
     within = bool((share_RC <= tolerance).all())
-    row, column = np.argwhere(share_RC > (0 if within else tolerance))[0]
+    least = 0 if within else tolerance
+    row, column = np.argwhere(share_RC > least)[0]
     row_name, column_name = _place(before, row, columns[column], recorded.suffix)
-    old, new = before.iat[row, column], after.iat[row, column]
-    is_number = np.isfinite(share_RC[row, column])
-    finite = share_RC[np.isfinite(share_RC) & (share_RC > 0)]
+    old = before.iat[row, column]
+    new = after.iat[row, column]
+    finite = share_RC[np.isfinite(share_RC)]
+    largest = float(finite.max(initial=0))
 
     return Gap(
         row=row_name,
         column=column_name,
         recorded=_shortened(old),
         found=_shortened(new),
-        difference=abs(float(old) - float(new)) if is_number else None,
-        largest=float(finite.max()) if finite.size else None,
+        difference=abs(float(old) - float(new)) if np.isfinite(share_RC[row, column]) else None,
+        largest=largest or None,
         values=int(np.count_nonzero(share_RC)),
         within=within,
     )
 
 
 def _read_lines(path: Path) -> pd.DataFrame:
-    text = path.read_bytes().decode("utf-8", "replace")
-    return pd.DataFrame({"line": text.splitlines()}, dtype=object)
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return pd.DataFrame({"line": lines}, dtype=object)
 
 
 def _read_json(path: Path) -> pd.DataFrame:
@@ -123,7 +125,8 @@ READERS = {
 def _shares(before: pd.Series, after: pd.Series) -> pd.Series:
     """The difference of each pair of values, divided by max(1, |before|); infinite for texts that differ."""
     numbers = _numbers(before)
-    shares = (numbers - _numbers(after)).abs() / numbers.abs().clip(lower=1)
+    differences = (numbers - _numbers(after)).abs()
+    shares = differences / numbers.abs().clip(lower=1)
 
     others = shares.isna()  # texts, missing values and infinities
     same_text = before[others].map(_text) == after[others].map(_text)

@@ -17,18 +17,24 @@ def estimate(stages: Collection[str], root: Path) -> str:
     """A sentence part with the time that these stages take, by the measurements in this checkout."""
     measurements = _read(root / FILE)
     seconds_by_stage = measurements["seconds"]
-    seconds = [seconds_by_stage[name] for name in stages if name in seconds_by_stage]
-    if not seconds:
+    timed = [name for name in stages if name in seconds_by_stage]
+    if not timed:
         return f"{FILE} has no times for them"
 
-    coverage = "" if len(seconds) == len(stages) else f" for {len(seconds)} of them"
-    conditions = f"measured with {measurements['workers']} workers, {measurements['vectors']}"
-    return f"about {in_words(sum(seconds))}{coverage}, {conditions} ({FILE})"
+    duration = in_words(sum(seconds_by_stage[name] for name in timed))
+    if len(timed) < len(stages):
+        duration += f" for {len(timed)} of them"
+    workers = measurements["workers"]
+    vectors = measurements["vectors"]
+    return f"about {duration}, measured with {workers} workers, {vectors} ({FILE})"
 
 
 def record(path: Path, stage: str, seconds: float) -> None:
     """Adds the duration of a stage to a file; drops durations measured with other workers or another processor."""
-    conditions = {"workers": driver.processes(), "vectors": machine.vectors()}
+    conditions = {
+        "workers": driver.processes(),
+        "vectors": machine.vectors(),
+    }
     measurements = _read(path)
     is_comparable = conditions.items() <= measurements.items()
     seconds_by_stage = measurements["seconds"] if is_comparable else {}

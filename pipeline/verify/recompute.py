@@ -65,7 +65,8 @@ def main(
     if not mismatches and not only_files:
         changes = _machine_changes(root)
         say(_machine_report(changes, root))
-        say(f"estimate: {len(chosen)} of {len(stages)} stages to compute, {durations.estimate(chosen, root)}")
+        estimate = durations.estimate(chosen, root)
+        say(f"estimate: {len(chosen)} of {len(stages)} stages to compute, {estimate}")
 
         with tempfile.TemporaryDirectory(prefix="verify-") as folder:
             copy = Path(folder) / "study"
@@ -157,11 +158,11 @@ class Recomputation:
             _remove(self._copy / out)
         self._compute(stage)
 
-        results = []
+        files = []
         for out in stage.outs:
-            results += self._compare_out(stage, out)
+            files += self._compare_out(stage, out)
         self._prepare_for_later_stages(stage)
-        return StageResult(name, worst(result.verdict for result in results), results)
+        return StageResult(name, worst(file.verdict for file in files), files)
 
     def _restore_inputs(self, stage: RecordedStage) -> None:
         for path in [*stage.deps, *stage.params]:
@@ -173,8 +174,9 @@ class Recomputation:
                 self._restore(out)
 
             if not (self._copy / path).exists():
-                kinds = dict.fromkeys(maker.partition("@")[0] for maker, _ in makers)
-                remedy = f"`python -m pipeline verify {' '.join(kinds)} {stage.name}` computes it first"
+                names = dict.fromkeys(stage_of(maker).name for maker, _ in makers)
+                together = " ".join([*names, stage.name])
+                remedy = f"`python -m pipeline verify {together}` computes it first"
                 raise Mistake(f"{stage.name}: its input {path} is missing; {remedy}")
 
     def _makers(self, path: str) -> list[tuple[str, str]]:
@@ -186,17 +188,12 @@ class Recomputation:
 
     def _restore(self, out: str) -> bool:
         """Puts the recorded file or folder into the copy; False if this checkout lacks it."""
-        source = self._root / out
-        target = self._copy / out
-        if not source.exists():
+        recorded = self._root / out
+        if not recorded.exists():
             return False
 
-        _remove(target)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target)
-        else:
-            shutil.copy(source, target)
+        _remove(self._copy / out)
+        clean_copy.put(recorded, self._copy / out)
         return True
 
     def _compute(self, stage: RecordedStage) -> None:
@@ -209,8 +206,9 @@ class Recomputation:
         )
 
         if finished.returncode:
+            failure = f"failed with exit code {finished.returncode} in the copy"
             errors = finished.stderr.strip().splitlines() or ["no error message"]
-            raise Mistake(f"{stage.name}: failed with exit code {finished.returncode} in the copy: {errors[-1]}")
+            raise Mistake(f"{stage.name}: {failure}: {errors[-1]}")
 
     def _compare_out(self, stage: RecordedStage, out: str) -> list[FileResult]:
         """One result for the output, or one for each file that differs in an output folder."""
@@ -252,17 +250,19 @@ class Recomputation:
         """
         lock = self._copy / LOCK
         for out, recorded_hash in stage.outs.items():
-            if not self._restore(out) and (self._copy / out).exists():
-                computed_hash = lock_comparison.hash_of(self._copy / out)
-                artifacts.write_text(lock, artifacts.read_text(lock).replace(recorded_hash, computed_hash))
+            computed = self._copy / out
+            if not self._restore(out) and computed.exists():
+                computed_hash = lock_comparison.hash_of(computed)
+                text = artifacts.read_text(lock).replace(recorded_hash, computed_hash)
+                artifacts.write_text(lock, text)
 
 
 def _run(names: list[str], recomputation: Recomputation, times: Path | None, say: Say) -> list[StageResult]:
     """Runs these stages in order and reports each one."""
     results = []
     for number, name in enumerate(names, 1):
-        start = time.monotonic()
         progress = f"[{number}/{len(names)}] {name}"
+        start = time.monotonic()
         say(f"{progress} ...")
 
         result = recomputation.run(name)

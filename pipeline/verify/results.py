@@ -33,7 +33,8 @@ class FileResult:
         difference = "" if gap.difference is None else f", a difference of {gap.difference:.3g}"
         largest = "" if gap.largest is None else f", largest relative difference: {gap.largest:.3g}"
         return (
-            f"{self.path}: {place}: recorded {gap.recorded}, computed {gap.found}{difference} "
+            f"{self.path}: {place}: "
+            f"recorded {gap.recorded}, computed {gap.found}{difference} "
             f"(values that differ: {gap.values}{largest})"
         )
 
@@ -72,7 +73,10 @@ class Report:
 
     def __str__(self) -> str:
         first = self.first()
-        return f"{self.verdict()}; first: {first[0]}, {first[1]}" if first else self.verdict()
+        if first is None:
+            return self.verdict()
+        stage, file = first
+        return f"{self.verdict()}; first: {stage}, {file}"
 
     def first(self) -> tuple[str, FileResult] | None:
         """The first file that is not identical, and its stage."""

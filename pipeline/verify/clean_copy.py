@@ -31,13 +31,16 @@ def check_committed(root: Path, files: tuple[str, ...], command: str) -> None:
 
 
 def make(params: Params, root: Path, commit: str, copy: Path, command: str) -> None:
-    """Clones the commit to `copy` and adds the user's own reviews, which are not in Git."""
+    """Clones the commit to `copy` and adds the user's own reviews, which are not in Git.
+
+    The copy reads reviews under an absolute path where they are.
+    """
     git(root, command, "clone", "--quiet", "--no-local", str(root.resolve()), str(copy))
     git(copy, command, "checkout", "--quiet", "--detach", commit)
 
-    reviews = root / params.data.path
-    if reviews.exists():
-        put(reviews, copy / params.data.path)
+    reviews = Path(params.data.path)
+    if (root / reviews).exists() and not reviews.is_absolute():
+        put(root / reviews, copy / reviews)
 
 
 def put(source: Path, target: Path) -> None:

@@ -47,9 +47,9 @@ def main(params: Params, name: str, without_tune: bool, way_to_round: str | None
     if driver.scheduler():
         raise Mistake("DASK_SCHEDULER_ADDRESS: XLA flags do not reach the workers of a cluster; unset it to replicate")
 
-    clean_copy.check_committed(root, INPUTS, "replicate")
+    clean_copy.check_committed(root, INPUTS)
     request = Request(
-        commit=clean_copy.head(root, "replicate"),
+        commit=clean_copy.head(root),
         flags=rounding.flags(way_to_round, root),
         tuned="kept" if without_tune else "searched",
         processor=machine.model(),
@@ -115,7 +115,7 @@ def _prepared_copy(params: Params, name: str, root: Path, request: Request) -> P
         return copy
 
     shutil.rmtree(folder, ignore_errors=True)
-    clean_copy.make(params, root, request.commit, copy, "replicate")
+    clean_copy.make(params, root, request.commit, copy)
     _forget_results(copy)
     artifacts.write_json(request_file, asdict(request))
     return copy

@@ -16,27 +16,27 @@ VARIABLES_OF_THIS_CHECKOUT = (
 )
 
 
-def head(root: Path, command: str) -> str:
-    """The hash of the current commit. `command` is the name of our command in error messages, here and below."""
-    return git(root, command, "rev-parse", "HEAD")
+def head(root: Path) -> str:
+    """The hash of the current commit."""
+    return git(root, "rev-parse", "HEAD")
 
 
-def check_committed(root: Path, files: tuple[str, ...], command: str) -> None:
+def check_committed(root: Path, files: tuple[str, ...]) -> None:
     """Raises Mistake if one of the files or folders has uncommitted changes."""
-    changed = git(root, command, "diff", "--name-only", "HEAD", "--", *files).split()
+    changed = git(root, "diff", "--name-only", "HEAD", "--", *files).split()
     if changed:
         names = " ".join(changed)
         remedy = f"commit them, or run `git checkout {names}`"
-        raise Mistake(f"{names}: uncommitted changes, but `{command}` computes a commit; {remedy}")
+        raise Mistake(f"{names}: uncommitted changes, but this command computes a commit; {remedy}")
 
 
-def make(params: Params, root: Path, commit: str, copy: Path, command: str) -> None:
+def make(params: Params, root: Path, commit: str, copy: Path) -> None:
     """Clones the commit to `copy` and adds the user's own reviews, which are not in Git.
 
     The copy reads reviews under an absolute path where they are.
     """
-    git(root, command, "clone", "--quiet", "--no-local", str(root.resolve()), str(copy))
-    git(copy, command, "checkout", "--quiet", "--detach", commit)
+    git(root, "clone", "--quiet", "--no-local", str(root.resolve()), str(copy))
+    git(copy, "checkout", "--quiet", "--detach", commit)
 
     reviews = Path(params.data.path)
     if (root / reviews).exists() and not reviews.is_absolute():
@@ -64,7 +64,7 @@ def environment() -> dict[str, str]:
     return variables
 
 
-def git(folder: Path, command: str, *arguments: str) -> str:
+def git(folder: Path, *arguments: str) -> str:
     """The output of `git` with these arguments; raises Mistake if it fails."""
     try:
         finished = subprocess.run(
@@ -75,7 +75,7 @@ def git(folder: Path, command: str, *arguments: str) -> str:
             text=True,
         )
     except FileNotFoundError:
-        raise Mistake(f"git: not installed, but `{command}` needs it to clone the commit; install Git") from None
+        raise Mistake("git: not installed, but this command clones the commit; install Git") from None
     except subprocess.CalledProcessError as error:
         raise Mistake(f"git {arguments[0]}: {error.stderr.strip()}") from None
 

@@ -1,8 +1,8 @@
 """`verify`: computes the stages of a commit again and names the first file, row and column that differs.
 
-First compares the files of this checkout with dvc.lock. Then runs each stage again in a clean copy of the commit, with
-neither MLflow nor stored studies. A stage starts from the recorded files of earlier stages if this checkout has them,
-else from the recomputed ones. So a difference in one stage does not spread to later ones.
+First it compares the files of this checkout with dvc.lock. Then it runs each stage again in a clean copy of the commit,
+with neither MLflow nor stored studies. A stage starts from the recorded files of earlier stages if this checkout has
+them, else from the recomputed ones. So a difference in one stage does not spread to later ones.
 """
 
 import json
@@ -50,9 +50,9 @@ def main(
     names.remove(TRACK.name)
     stages = dvc_lock.recorded(names, root)
     chosen = _chosen(wanted, stages)
-    commit = clean_copy.head(root, "verify")
+    commit = clean_copy.head(root)
     if not only_files:
-        clean_copy.check_committed(root, COMMITTED, "verify")
+        clean_copy.check_committed(root, COMMITTED)
 
     mismatches = lock_comparison.differences(stages.values(), root, code=True)
     for mismatch in mismatches:
@@ -70,7 +70,7 @@ def main(
 
         with tempfile.TemporaryDirectory(prefix="verify-") as folder:
             copy = Path(folder) / "study"
-            clean_copy.make(params, root, commit, copy, "verify")
+            clean_copy.make(params, root, commit, copy)
             recomputation = Recomputation(stages, root, copy, bool(changes))
             results = _run(chosen, recomputation, times, say)
 

@@ -24,8 +24,8 @@ def project(tmp_path):
 def make(project, copy, path):
     study = params.read(STUDY)
     data = study.data.model_copy(update={"path": str(path)})
-    commit = clean_copy.head(project, "verify")
-    clean_copy.make(study.model_copy(update={"data": data}), project, commit, copy, "verify")
+    commit = clean_copy.head(project)
+    clean_copy.make(study.model_copy(update={"data": data}), project, commit, copy)
 
 
 def test_the_copy_has_the_commit_and_the_users_own_reviews(project, tmp_path):
@@ -44,10 +44,10 @@ def test_reviews_under_an_absolute_path_are_not_copied(project, tmp_path):
 
 
 def test_uncommitted_changes_are_named_with_the_command_that_mends_them(project):
-    clean_copy.check_committed(project, ("code",), "replicate")
+    clean_copy.check_committed(project, ("code",))
     (project / "code").write_text("changed")
-    with pytest.raises(Mistake, match=r"^code: uncommitted changes, but `replicate` .* run `git checkout code`"):
-        clean_copy.check_committed(project, ("code",), "replicate")
+    with pytest.raises(Mistake, match=r"^code: uncommitted changes, .* run `git checkout code`"):
+        clean_copy.check_committed(project, ("code",))
 
 
 def test_the_copy_does_not_see_the_stores_of_this_checkout(monkeypatch):

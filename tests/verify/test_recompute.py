@@ -274,7 +274,7 @@ def test_json_names_the_first_difference(project, capsys):
         (
             lambda project: Path("dvc.lock").write_text(Path("dvc.lock").read_text() + "\n"),
             [],
-            "dvc.lock: uncommitted changes, but `verify` computes a commit; .* run `git checkout dvc.lock`",
+            "dvc.lock: uncommitted changes, but this command computes a commit; .* run `git checkout dvc.lock`",
         ),
         (
             lambda project: Path("dvc.lock").write_text('{"stages"'),

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import is_numeric_dtype
 
 KEY_COLUMNS = 6  # at most this many columns name a row
 NOT_KEYS = (float, np.floating, np.ndarray)  # values of these types do not name a row
@@ -50,7 +49,8 @@ def gap(recorded: Path, computed: Path, tolerance: float) -> Gap | None:
     columns = before.columns.union(after.columns, sort=False)
     before = before.reindex(rows, columns=columns)
     after = after.reindex(rows, columns=columns)
-    share_RC = np.column_stack([_shares(before[column], after[column]) for column in columns])
+    shares = [_shares(before[column], after[column]) for column in columns]
+    share_RC = np.column_stack(shares)
     if not share_RC.any():
         return None
 
@@ -60,6 +60,9 @@ def gap(recorded: Path, computed: Path, tolerance: float) -> Gap | None:
     row_name, column_name = _place(before, row, columns[column], recorded.suffix)
     old = before.iat[row, column]
     new = after.iat[row, column]
+    difference = None
+    if np.isfinite(share_RC[row, column]):
+        difference = abs(float(old) - float(new))
     finite = share_RC[np.isfinite(share_RC)]
     largest = float(finite.max(initial=0))
 
@@ -68,7 +71,7 @@ def gap(recorded: Path, computed: Path, tolerance: float) -> Gap | None:
         column=column_name,
         recorded=_shortened(old),
         found=_shortened(new),
-        difference=abs(float(old) - float(new)) if np.isfinite(share_RC[row, column]) else None,
+        difference=difference,
         largest=largest or None,
         values=int(np.count_nonzero(share_RC)),
         within=within,
@@ -95,7 +98,8 @@ def _leaves(value: Any, path: str = "") -> dict[str, Any]:
 
     leaves = {}
     for key, child in value.items():
-        leaves |= _leaves(child, f"{path} > {key}" if path else str(key))
+        child_path = f"{path} > {key}" if path else str(key)
+        leaves |= _leaves(child, child_path)
     return leaves
 
 
@@ -136,9 +140,8 @@ def _shares(before: pd.Series, after: pd.Series) -> pd.Series:
 
 def _numbers(values: pd.Series) -> pd.Series:
     """The numbers of a column in float64; NaN in place of other values."""
-    if is_numeric_dtype(values):
-        return values.astype(float)
-    return values.map(lambda value: value if isinstance(value, int | float) else np.nan).astype(float)
+    is_number = values.map(lambda value: isinstance(value, int | float)).astype(bool)
+    return values.where(is_number).astype(float)
 
 
 def _place(table: pd.DataFrame, row: int, column: str, suffix: str) -> tuple[str, str]:
@@ -163,7 +166,8 @@ def _keys(table: pd.DataFrame, row: int) -> str:
         value = values.iat[row]
         if not isinstance(value, NOT_KEYS):
             keys.append(f"{name} {value}")
-    return f" ({', '.join(keys[:KEY_COLUMNS])})" if keys else ""
+    names = ", ".join(keys[:KEY_COLUMNS])
+    return f" ({names})" if keys else ""
 
 
 def _text(value: Any) -> str:
@@ -172,5 +176,10 @@ def _text(value: Any) -> str:
 
 
 def _shortened(value: Any) -> str:
-    text = "missing" if isinstance(value, float) and np.isnan(value) else _text(value)
-    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."
+    if isinstance(value, float) and np.isnan(value):
+        return "missing"
+
+    text = _text(value)
+    if len(text) > LONGEST_VALUE:
+        return text[: LONGEST_VALUE - 3] + "..."
+    return text

@@ -21,9 +21,23 @@ from pipeline.storage import artifacts, dvc_lock, lock_comparison
 from pipeline.storage.dvc_lock import LOCK, RecordedStage
 from pipeline.storage.stages import ARITHMETIC, STAGES, TRACK, TRAINING, stage_of
 from pipeline.verify import clean_copy, comparison, durations
-from pipeline.verify.results import DIFFERS, NOT_COMPARED, SAME, TOLERATED, FileResult, Report, StageResult, worst
+from pipeline.verify.results import (
+    DIFFERS,
+    NOT_COMPARED,
+    SAME,
+    TOLERATED,
+    FileResult,
+    Report,
+    StageResult,
+    worst,
+)
 
-COMMITTED = (str(LOCK), "params.yaml", "environment.json", "dvc.yaml")
+COMMITTED = (
+    str(LOCK),
+    "params.yaml",
+    "environment.json",
+    "dvc.yaml",
+)
 
 Say = Callable[[str], None]  # prints a line of progress
 Stages = dict[str, RecordedStage]  # by name, each after the stages whose files it reads
@@ -122,7 +136,11 @@ def _machine_changes(root: Path) -> Changes:
     path = root / machine.MACHINE
     recorded = artifacts.read_json(path) if path.exists() else {}
     differences = machine.differences(recorded, machine.described())
-    return {name: {"recorded": before, "here": here} for name, (before, here) in differences.items()}
+
+    changes = {}
+    for name, (before, here) in differences.items():
+        changes[name] = {"recorded": before, "here": here}
+    return changes
 
 
 def _machine_report(changes: Changes, root: Path) -> str:
@@ -131,7 +149,9 @@ def _machine_report(changes: Changes, root: Path) -> str:
     if not changes:
         return "machine: the same kind as the one that computed the results, so every byte must be identical"
 
-    properties = [f"{name} {values['recorded']}, now {values['here']}" for name, values in changes.items()]
+    properties = []
+    for name, values in changes.items():
+        properties.append(f"{name} {values['recorded']}, now {values['here']}")
     trained = [stage.name for stage in STAGES if stage.tolerance == TRAINING]
     return (
         "machine: another kind than the one that computed the results "
@@ -144,7 +164,13 @@ def _machine_report(changes: Changes, root: Path) -> str:
 class Recomputation:
     """Runs stages in a clean copy and compares their files with those of this checkout (`root`)."""
 
-    def __init__(self, stages: Stages, root: Path, copy: Path, is_other_machine: bool):
+    def __init__(
+        self,
+        stages: Stages,
+        root: Path,
+        copy: Path,
+        is_other_machine: bool,
+    ):
         self._stages = stages
         self._root = root
         self._copy = copy
@@ -174,8 +200,8 @@ class Recomputation:
                 self._restore(out)
 
             if not (self._copy / path).exists():
-                names = dict.fromkeys(stage_of(maker).name for maker, _ in makers)
-                together = " ".join([*names, stage.name])
+                kinds = [stage_of(maker).name for maker, _ in makers]
+                together = " ".join([*dict.fromkeys(kinds), stage.name])
                 remedy = f"`python -m pipeline verify {together}` computes it first"
                 raise Mistake(f"{stage.name}: its input {path} is missing; {remedy}")
 
@@ -257,7 +283,12 @@ class Recomputation:
                 artifacts.write_text(lock, text)
 
 
-def _run(names: list[str], recomputation: Recomputation, times: Path | None, say: Say) -> list[StageResult]:
+def _run(
+    names: list[str],
+    recomputation: Recomputation,
+    times: Path | None,
+    say: Say,
+) -> list[StageResult]:
     """Runs these stages in order and reports each one."""
     results = []
     for number, name in enumerate(names, 1):

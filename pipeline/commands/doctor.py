@@ -77,15 +77,17 @@ def main() -> int:
     values = params.read()
     mlflow_url = stores.mlflow(Path())
     studies_url = stores.studies(Path())
+    packages = [f"{name} {installed_version(name) or 'missing'}" for name in PACKAGES]
+    variables = [f"{name}={os.environ[name]}" for name in (*machine.THREADS, *machine.DEFAULTS)]
     workers, worker_problems = _workers()
     stale, stale_problems = stale_stages()
 
     report = {
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
-        "packages": ", ".join(f"{name} {installed_version(name) or 'missing'}" for name in PACKAGES),
+        "packages": ", ".join(packages),
         "processor": f"{os.cpu_count()} cores, {machine.vectors()} (rounding depends on the processor)",
         "workers": workers,
-        "environment": ", ".join(f"{name}={os.environ[name]}" for name in [*machine.THREADS, *machine.DEFAULTS]),
+        "environment": ", ".join(variables),
         "mlflow": mlflow_url,
         "studies": studies_url,
         "disk": f"{shutil.disk_usage('.').free / 1e9:.1f} GB free",
@@ -279,6 +281,8 @@ def stale_stages() -> tuple[str, list[str]]:
     if not stages:
         return "nothing: `dvc repro` would run only `track`", []
 
-    others = len(stages) - LISTED_STAGES
-    names = ", ".join(stages[:LISTED_STAGES]) + (f" and {others} more" if others > 0 else "")
-    return f"{names}: {durations.estimate(stages, Path())}", []
+    names = ", ".join(stages[:LISTED_STAGES])
+    if len(stages) > LISTED_STAGES:
+        names += f" and {len(stages) - LISTED_STAGES} more"
+    duration = durations.estimate(stages, Path())
+    return f"{names}: {duration}", []

@@ -97,7 +97,7 @@ def chosen(metrics: dict, run: str | None, seed: int | None) -> tuple[str, int]:
     Of equal accuracies, the lowest seed wins, then the first name. `track` registers the same seed of a run
     (tracking/registered_models.py).
     """
-    runs = sorted(metrics.keys() - {"tfidf"})
+    runs = sorted(metrics.keys() - {"tfidf"})  # the baseline is not a network
     if not runs:
         raise Mistake(f"{artifacts.METRICS}: contains no trained network; run `dvc repro`")
     if run is not None and run not in runs:

@@ -23,7 +23,13 @@ from pipeline.verify import clean_copy, durations
 from pipeline.workers import driver, resume
 
 FOLDER = resume.FOLDER / "replications"
-INPUTS = ("params.yaml", "environment.json", "dvc.yaml", "requirements.lock", "pipeline")
+INPUTS = (
+    "params.yaml",
+    "environment.json",
+    "dvc.yaml",
+    "requirements.lock",
+    "pipeline",
+)
 LONGEST_NAME = 60
 
 
@@ -108,8 +114,8 @@ def _prepared_copy(params: Params, name: str, root: Path, request: Request) -> P
     if request_file.exists():
         changes = machine.differences(artifacts.read_json(request_file), asdict(request))
         if changes:
-            changes_in_words = ", ".join(f"{key} {before!r}, now {now!r}" for key, (before, now) in changes.items())
-            raise Mistake(f"{folder}: unfinished, with {changes_in_words}; run `rm -r {folder}` to begin again")
+            words = [f"{key} {before!r}, now {now!r}" for key, (before, now) in changes.items()]
+            raise Mistake(f"{folder}: unfinished, with {', '.join(words)}; run `rm -r {folder}` to begin again")
         repair_lock(copy)
         print(f"{folder}: continues the interrupted replication", flush=True)
         return copy
@@ -172,10 +178,10 @@ def _run_dvc(copy: Path, flags: str, *arguments: str) -> None:
         cwd=copy,
         env={**clean_copy.environment(), "XLA_FLAGS": flags},
     )
-    code = finished.returncode
-    if code:
+    if finished.returncode:
+        failure = f"`dvc {' '.join(arguments)}` failed with exit code {finished.returncode}"
         remedy = "read its messages above; the same command continues from there"
-        raise Mistake(f"{copy}: `dvc {' '.join(arguments)}` failed with exit code {code}; {remedy}")
+        raise Mistake(f"{copy}: {failure}; {remedy}")
 
 
 def _results(params: Params, name: str, copy: Path, request: Request) -> replications.Replication:

@@ -44,9 +44,13 @@ def record(path: Path, stage: str, seconds: float) -> None:
 
 
 def _read(path: Path) -> dict:
-    return artifacts.read_json(path) if path.exists() else {"seconds": {}}
+    if not path.exists():
+        return {"seconds": {}}
+    return artifacts.read_json(path)
 
 
 def in_words(seconds: float) -> str:
     """Seconds below two minutes, else minutes."""
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min"

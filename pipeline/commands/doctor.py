@@ -284,5 +284,5 @@ def stale_stages() -> tuple[str, list[str]]:
     names = ", ".join(stages[:LISTED_STAGES])
     if len(stages) > LISTED_STAGES:
         names += f" and {len(stages) - LISTED_STAGES} more"
-    duration = durations.estimate(stages, Path())
+    duration = durations.estimate(stages)
     return f"{names}: {duration}", []

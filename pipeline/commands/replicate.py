@@ -48,66 +48,65 @@ def main(params: Params, name: str, without_tune: bool, way_to_round: str | None
 
     `without_tune` keeps the settings that tuning chose here. `way_to_round` is an argument of `rounding.flags`.
     """
-    root = Path()
-    _check_name(name, root)
+    _check_name(name)
     if driver.scheduler():
         raise Mistake("DASK_SCHEDULER_ADDRESS: XLA flags do not reach the workers of a cluster; unset it to replicate")
 
-    clean_copy.check_committed(root, INPUTS)
+    clean_copy.check_committed(INPUTS)
     request = Request(
-        commit=clean_copy.head(root),
-        flags=rounding.flags(way_to_round, root),
+        commit=clean_copy.head(),
+        flags=rounding.flags(way_to_round),
         tuned="kept" if without_tune else "searched",
         processor=machine.model(),
     )
-    tuned = _recorded_tuning(params, root) if without_tune else {}
+    tuned = _recorded_tuning(params) if without_tune else {}
 
-    copy = _prepared_copy(params, name, root, request)
+    copy = _prepared_copy(params, name, request)
     if without_tune:
-        _keep_tuned(tuned, root, copy, request.flags)
+        _keep_tuned(tuned, copy, request.flags)
     _print_estimate(params, copy)
     _run_dvc(copy, request.flags, "repro", "claims")
 
-    replications.write(_results(params, name, copy, request), root)
-    shutil.rmtree(root / FOLDER / name)
+    replications.write(_results(params, name, copy, request))
+    shutil.rmtree(FOLDER / name)
     with suppress(OSError):  # another replication is unfinished
-        os.removedirs(root / FOLDER)
+        os.removedirs(FOLDER)
     print(f"{replications.path(name)}: written; commit it, then `dvc repro` compares its verdicts with the study's")
 
 
-def _check_name(name: str, root: Path) -> None:
+def _check_name(name: str) -> None:
     if not re.fullmatch(replications.NAME, name) or len(name) > LONGEST_NAME:
         allowed = f"at most {LONGEST_NAME} lower-case letters, digits and -"
         raise Mistake(f"{name!r} is not a name for a replication; allowed: {allowed}")
 
     file = replications.path(name)
-    if (root / file).exists():
+    if file.exists():
         raise Mistake(f"{file}: already exists; choose another name, or delete it to replicate again")
 
 
-def _recorded_tuning(params: Params, root: Path) -> dict[str, RecordedStage]:
+def _recorded_tuning(params: Params) -> dict[str, RecordedStage]:
     """{name: stage} of every `tune` stage in dvc.lock; raises Mistake if a file is missing or differs."""
     names = [f"tune@{architecture}" for architecture in params.tune.architectures]
-    stages = dvc_lock.recorded(names, root)
+    stages = dvc_lock.recorded(names, Path())
 
     for stage in stages.values():
         for out in stage.outs:
-            if not (root / out).exists():
+            if not Path(out).exists():
                 remedy = f"run `dvc repro {stage.name}`, or leave out --without tune"
                 raise Mistake(f"{out}: missing, but --without tune keeps it; {remedy}")
 
-    mismatches = lock_comparison.differences(stages.values(), root, code=True)
+    mismatches = lock_comparison.differences(stages.values(), Path(), code=True)
     if mismatches:
         raise Mistake(str(mismatches[0]))
     return stages
 
 
-def _prepared_copy(params: Params, name: str, root: Path, request: Request) -> Path:
+def _prepared_copy(params: Params, name: str, request: Request) -> Path:
     """The copy that an interrupted command left, else a new one.
 
     Raises Mistake if the interrupted command had another request.
     """
-    folder = root / FOLDER / name
+    folder = FOLDER / name
     copy = folder / "study"
     request_file = folder / "request.json"
 
@@ -121,7 +120,7 @@ def _prepared_copy(params: Params, name: str, root: Path, request: Request) -> P
         return copy
 
     shutil.rmtree(folder, ignore_errors=True)
-    clean_copy.make(params, root, request.commit, copy)
+    clean_copy.make(params, request.commit, copy)
     _forget_results(copy)
     artifacts.write_json(request_file, asdict(request))
     return copy
@@ -148,12 +147,12 @@ def _forget_results(copy: Path) -> None:
     artifacts.write_text(readme, text)
 
 
-def _keep_tuned(stages: dict[str, RecordedStage], root: Path, copy: Path, flags: str) -> None:
+def _keep_tuned(stages: dict[str, RecordedStage], copy: Path, flags: str) -> None:
     """Records the files of `tune` as finished in the copy; raises Mistake if the copy has other inputs for it."""
     _run_dvc(copy, flags, "repro", "prepare")
     for stage in stages.values():
         for out in stage.outs:
-            artifacts.write_bytes(copy / out, artifacts.read_bytes(root / out))
+            artifacts.write_bytes(copy / out, artifacts.read_bytes(Path(out)))
     _run_dvc(copy, flags, "commit", "--force", *stages)
 
     if dvc_lock.recorded(stages, copy) != stages:
@@ -168,7 +167,7 @@ def _print_estimate(params: Params, copy: Path) -> None:
     finished = dvc_lock.finished(copy)
     waiting = [stage for stage in needed if stage not in finished]
 
-    duration = durations.estimate(waiting, Path())
+    duration = durations.estimate(waiting)
     print(f"{len(waiting)} of {len(needed)} stages to compute: {duration}", flush=True)
 
 

@@ -18,18 +18,18 @@ PROBE = "from pipeline.commands import rounding; print(rounding.digest_of_traini
 ROOT = Path(__file__).parents[2]
 
 
-def flags(rounding: str | None, root: Path) -> str:
+def flags(rounding: str | None) -> str:
     """The XLA_FLAGS of a replication; raises Mistake if they round like the study.
 
     `rounding` is XLA or OWN. None means OWN on another kind of machine than the one that computed the study, else XLA.
     """
     own_flags = os.environ.get("XLA_FLAGS", "")
     if rounding is None:
-        is_other_machine = (root / machine.MACHINE).exists() and _rounds_differently(root)
+        is_other_machine = machine.MACHINE.exists() and _rounds_differently()
         rounding = OWN if is_other_machine else XLA
 
     if rounding == OWN:
-        if not _rounds_differently(root):
+        if not _rounds_differently():
             problem = "this machine rounds like the one that computed the study"
             raise Mistake(f"{machine.MACHINE}: {problem}; use --rounding {XLA}")
         return own_flags
@@ -42,9 +42,9 @@ def flags(rounding: str | None, root: Path) -> str:
     return changed_flags
 
 
-def _rounds_differently(root: Path) -> bool:
+def _rounds_differently() -> bool:
     """Whether this machine differs from the one that ran `evaluate`. The version of Python does not affect rounding."""
-    recorded = artifacts.read_json(root / machine.MACHINE)
+    recorded = artifacts.read_json(machine.MACHINE)
     return bool(machine.differences(recorded, machine.described()).keys() - {"python"})
 
 

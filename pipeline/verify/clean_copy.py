@@ -16,31 +16,31 @@ VARIABLES_OF_THIS_CHECKOUT = (
 )
 
 
-def head(root: Path) -> str:
+def head() -> str:
     """The hash of the current commit."""
-    return git(root, "rev-parse", "HEAD")
+    return git("rev-parse", "HEAD")
 
 
-def check_committed(root: Path, files: tuple[str, ...]) -> None:
+def check_committed(files: tuple[str, ...]) -> None:
     """Raises Mistake if one of the files or folders has uncommitted changes."""
-    changed = git(root, "diff", "--name-only", "HEAD", "--", *files).split()
+    changed = git("diff", "--name-only", "HEAD", "--", *files).split()
     if changed:
         names = " ".join(changed)
         remedy = f"commit them, or run `git checkout {names}`"
         raise Mistake(f"{names}: uncommitted changes, but this command computes a commit; {remedy}")
 
 
-def make(params: Params, root: Path, commit: str, copy: Path) -> None:
+def make(params: Params, commit: str, copy: Path) -> None:
     """Clones the commit to `copy` and adds the user's own reviews, which are not in Git.
 
     The copy reads reviews under an absolute path where they are.
     """
-    git(root, "clone", "--quiet", "--no-local", str(root.resolve()), str(copy))
-    git(copy, "checkout", "--quiet", "--detach", commit)
+    git("clone", "--quiet", "--no-local", ".", str(copy.resolve()))
+    git("checkout", "--quiet", "--detach", commit, folder=copy)
 
     reviews = Path(params.data.path)
-    if (root / reviews).exists() and not reviews.is_absolute():
-        put(root / reviews, copy / reviews)
+    if reviews.exists() and not reviews.is_absolute():
+        put(reviews, copy / reviews)
 
 
 def put(source: Path, target: Path) -> None:
@@ -64,7 +64,7 @@ def environment() -> dict[str, str]:
     return variables
 
 
-def git(folder: Path, *arguments: str) -> str:
+def git(*arguments: str, folder: Path = Path()) -> str:
     """The output of `git` with these arguments; raises Mistake if it fails."""
     try:
         finished = subprocess.run(

@@ -13,9 +13,9 @@ from pipeline.workers import driver
 FILE = Path("benchmarks/stages.json")  # {"workers": n, "vectors": ..., "seconds": {stage: ...}}
 
 
-def estimate(stages: Collection[str], root: Path) -> str:
+def estimate(stages: Collection[str]) -> str:
     """A sentence part with the time that these stages take, by the measurements in this checkout."""
-    measurements = _read(root / FILE)
+    measurements = _read(FILE)
     seconds_by_stage = measurements["seconds"]
     timed = [name for name in stages if name in seconds_by_stage]
     if not timed:

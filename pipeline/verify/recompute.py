@@ -55,37 +55,36 @@ def main(
 
     `wanted` names the stages to compute, all if empty. `times` is the file for the duration of each stage.
     """
-    root = Path()
     start = time.monotonic()
     say = partial(print, file=sys.stderr if as_json else sys.stdout, flush=True)
 
     _check_times_file(times, only_files)
     names = lock_comparison.listed(params)
     names.remove(TRACK.name)
-    stages = dvc_lock.recorded(names, root)
+    stages = dvc_lock.recorded(names, Path())
     chosen = _chosen(wanted, stages)
-    commit = clean_copy.head(root)
+    commit = clean_copy.head()
     if not only_files:
-        clean_copy.check_committed(root, COMMITTED)
+        clean_copy.check_committed(COMMITTED)
 
-    mismatches = lock_comparison.differences(stages.values(), root, code=True)
+    mismatches = lock_comparison.differences(stages.values(), Path(), code=True)
     for mismatch in mismatches:
         say(str(mismatch))
     if not mismatches:
-        say(f"files: {_file_report(stages, root)} ({_since(start)})")
+        say(f"files: {_file_report(stages)} ({_since(start)})")
 
     changes: Changes = {}
     results = []
     if not mismatches and not only_files:
-        changes = _machine_changes(root)
-        say(_machine_report(changes, root))
-        estimate = durations.estimate(chosen, root)
+        changes = _machine_changes()
+        say(_machine_report(changes))
+        estimate = durations.estimate(chosen)
         say(f"estimate: {len(chosen)} of {len(stages)} stages to compute, {estimate}")
 
         with tempfile.TemporaryDirectory(prefix="verify-") as folder:
             copy = Path(folder) / "study"
-            clean_copy.make(params, root, commit, copy)
-            recomputation = Recomputation(stages, root, copy, bool(changes))
+            clean_copy.make(params, commit, copy)
+            recomputation = Recomputation(stages, copy, bool(changes))
             results = _run(chosen, recomputation, times, say)
 
     report = Report(commit, mismatches, changes, results)
@@ -118,23 +117,22 @@ def _chosen(wanted: list[str], stages: Stages) -> list[str]:
     return [name for name in stages if name in chosen or not wanted]
 
 
-def _file_report(stages: Stages, root: Path) -> str:
+def _file_report(stages: Stages) -> str:
     paths = []
     for stage in stages.values():
         paths += stage.outs
         paths += stage.deps
 
-    present = [path for path in paths if (root / path).exists()]
+    present = [path for path in paths if Path(path).exists()]
     return f"{len(present)} of {len(paths)} paths in {LOCK} are present, all with the recorded content"
 
 
-def _machine_changes(root: Path) -> Changes:
+def _machine_changes() -> Changes:
     """The properties in which this machine differs from the one that ran `evaluate`.
 
     If that machine is not recorded, these are all properties of this machine.
     """
-    path = root / machine.MACHINE
-    recorded = artifacts.read_json(path) if path.exists() else {}
+    recorded = artifacts.read_json(machine.MACHINE) if machine.MACHINE.exists() else {}
     differences = machine.differences(recorded, machine.described())
 
     changes = {}
@@ -143,8 +141,8 @@ def _machine_changes(root: Path) -> Changes:
     return changes
 
 
-def _machine_report(changes: Changes, root: Path) -> str:
-    if not (root / machine.MACHINE).exists():
+def _machine_report(changes: Changes) -> str:
+    if not machine.MACHINE.exists():
         return f"machine: {machine.MACHINE} is missing, so the kind of machine that computed the results is unknown"
     if not changes:
         return "machine: the same kind as the one that computed the results, so every byte must be identical"
@@ -162,17 +160,15 @@ def _machine_report(changes: Changes, root: Path) -> str:
 
 
 class Recomputation:
-    """Runs stages in a clean copy and compares their files with those of this checkout (`root`)."""
+    """Runs stages in a clean copy and compares their files with those of this checkout."""
 
     def __init__(
         self,
         stages: Stages,
-        root: Path,
         copy: Path,
         is_other_machine: bool,
     ):
         self._stages = stages
-        self._root = root
         self._copy = copy
         self._is_other_machine = is_other_machine
 
@@ -214,7 +210,7 @@ class Recomputation:
 
     def _restore(self, out: str) -> bool:
         """Puts the recorded file or folder into the copy; False if this checkout lacks it."""
-        recorded = self._root / out
+        recorded = Path(out)
         if not recorded.exists():
             return False
 
@@ -238,7 +234,7 @@ class Recomputation:
 
     def _compare_out(self, stage: RecordedStage, out: str) -> list[FileResult]:
         """One result for the output, or one for each file that differs in an output folder."""
-        recorded = self._root / out
+        recorded = Path(out)
         computed = self._copy / out
         if computed.exists() and lock_comparison.hash_of(computed) == stage.outs[out]:
             return [FileResult(out, SAME)]
@@ -252,7 +248,7 @@ class Recomputation:
 
     def _compare_file(self, stage: RecordedStage, path: str) -> FileResult:
         """The result for a file whose bytes differ from the recorded ones."""
-        recorded = self._root / path
+        recorded = Path(path)
         computed = self._copy / path
         if not computed.exists():
             return FileResult(path, DIFFERS, why="the stage did not make it")

@@ -93,18 +93,18 @@ def test_the_rounding_of_the_study_is_refused(project):
 
 def test_another_kind_of_machine_replicates_under_its_own_rounding(project, monkeypatch):
     monkeypatch.setattr(rounding, "weights_digest", lambda flags: flags)
-    assert rounding.flags(None, project) == rounding.FLAG
+    assert rounding.flags(None) == rounding.FLAG
 
     artifacts.write_json(machine.MACHINE, {**machine.described(), "processor": "another"})
-    assert rounding.flags(None, project) == ""
-    assert rounding.flags(rounding.OWN, project) == ""
-    assert rounding.flags(rounding.XLA, project) == rounding.FLAG
+    assert rounding.flags(None) == ""
+    assert rounding.flags(rounding.OWN) == ""
+    assert rounding.flags(rounding.XLA) == rounding.FLAG
 
 
 def test_another_python_does_not_change_rounding(project, monkeypatch):
     monkeypatch.setattr(rounding, "weights_digest", lambda flags: flags)
     artifacts.write_json(machine.MACHINE, {**machine.described(), "python": "3.0"})
-    assert rounding.flags(None, project) == rounding.FLAG
+    assert rounding.flags(None) == rounding.FLAG
 
 
 def test_an_unfinished_replication_of_another_request_is_refused(project, monkeypatch):

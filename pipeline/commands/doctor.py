@@ -208,11 +208,11 @@ def _database_problems(store: Store, url: str, otherwise: str) -> Iterator[str]:
 
     `otherwise` is an alternative to repairing the database.
     """
-    from alembic.script import ScriptDirectory
-    from sqlalchemy.exc import OperationalError, SQLAlchemyError
-
     if installed_version(store.package) is None:  # `_package_problems` yields this problem
         return
+
+    from alembic.script import ScriptDirectory
+    from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
     name = url.removeprefix(stores.LOCAL)
     try:

@@ -141,10 +141,8 @@ def _forget_results(copy: Path) -> None:
     artifacts.write_text(copy / ".dvc/config.local", "[cache]\n    dir = cache\n")
     (copy / LOCK).unlink(missing_ok=True)
 
-    readme = copy / replications.FOLDER / "README.md"
-    text = artifacts.read_text(readme)
     shutil.rmtree(copy / artifacts.REPORTS)
-    artifacts.write_text(readme, text)
+    clean_copy.git("checkout", str(replications.FOLDER / "README.md"), folder=copy)
 
 
 def _keep_tuned(stages: dict[str, RecordedStage], copy: Path, flags: str) -> None:
@@ -152,7 +150,7 @@ def _keep_tuned(stages: dict[str, RecordedStage], copy: Path, flags: str) -> Non
     _run_dvc(copy, flags, "repro", "prepare")
     for stage in stages.values():
         for out in stage.outs:
-            artifacts.write_bytes(copy / out, artifacts.read_bytes(Path(out)))
+            clean_copy.put(Path(out), copy / out)
     _run_dvc(copy, flags, "commit", "--force", *stages)
 
     if dvc_lock.recorded(stages, copy) != stages:

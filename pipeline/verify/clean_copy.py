@@ -1,4 +1,7 @@
-"""Clones a commit into a folder that shares nothing with this checkout; `verify` and `replicate` compute there."""
+"""Clones a commit into a folder that shares nothing with this checkout; `verify` and `replicate` compute there.
+
+This checkout is the current folder.
+"""
 
 import os
 import shutil

@@ -32,7 +32,7 @@ from pipeline.verify.results import (
     worst,
 )
 
-COMMITTED = (
+COMMITTED = (  # the copy has them as they are in the commit
     str(LOCK),
     "params.yaml",
     "environment.json",

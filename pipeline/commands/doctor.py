@@ -13,11 +13,9 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -53,7 +51,7 @@ class Store:
     package: str
     variable: str  # the environment variable with its address
     example: str
-    migrations: str = ""  # the folder of Alembic's migrations in the package
+    migrations: str = ""  # the folder of Alembic's migrations, from the folder of all packages
     upgrade: str = ""  # the command, up to the address
 
 
@@ -61,14 +59,14 @@ MLFLOW = Store(
     "mlflow",
     "MLFLOW_TRACKING_URI",
     "http://host:5000",
-    "store/db_migrations",
+    "mlflow/store/db_migrations",
     "mlflow db upgrade",
 )
 OPTUNA = Store(
     "optuna",
     "RNN_STUDIES",
     "postgresql+psycopg://host/name",
-    "storages/_rdb/alembic",
+    "optuna/storages/_rdb/alembic",
     "optuna storage upgrade --storage",
 )
 DASK = Store("dask", "DASK_SCHEDULER_ADDRESS", "tcp://host:8786")
@@ -79,21 +77,25 @@ def main() -> int:
     values = params.read()
     mlflow_url = stores.mlflow(Path())
     studies_url = stores.studies(Path())
-    versions = {name: installed_version(name) or "missing" for name in PACKAGES}
-    variables = {name: os.environ[name] for name in (*machine.THREADS, *machine.DEFAULTS)}
+    packages = [f"{name} {installed_version(name) or 'missing'}" for name in PACKAGES]
+    variables = [f"{name}={os.environ[name]}" for name in (*machine.THREADS, *machine.DEFAULTS)]
     workers, worker_problems = _workers()
     stale, stale_problems = stale_stages()
 
-    print(f"python      {platform.python_version()} on {platform.system()} {platform.machine()}")
-    print(f"packages    {', '.join(f'{name} {number}' for name, number in versions.items())}")
-    print(f"processor   {os.cpu_count()} cores, {machine.vectors()} (rounding depends on the processor)")
-    print(f"workers     {workers}")
-    print(f"environment {', '.join(f'{name}={value}' for name, value in variables.items())}")
-    print(f"mlflow      {stores.masked(mlflow_url)}")
-    print(f"studies     {stores.masked(studies_url)}")
-    print(f"disk        {shutil.disk_usage('.').free / 1e9:.1f} GB free")
-    print(f"params.yaml valid: {runs_in_words(values.train)}, source {values.data.source}")
-    print(f"stale       {stale}")
+    report = {
+        "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+        "packages": ", ".join(packages),
+        "processor": f"{os.cpu_count()} cores, {machine.vectors()} (rounding depends on the processor)",
+        "workers": workers,
+        "environment": ", ".join(variables),
+        "mlflow": mlflow_url,
+        "studies": studies_url,
+        "disk": f"{shutil.disk_usage('.').free / 1e9:.1f} GB free",
+        "params.yaml": f"valid: {runs_in_words(values.train)}, source {values.data.source}",
+        "stale": stale,
+    }
+    for topic, text in report.items():
+        print(f"{topic:11} {stores.masked(text)}")
 
     problems = [
         *_package_problems(),
@@ -112,11 +114,13 @@ def main() -> int:
 
 def runs_in_words(train: params.Train) -> str:
     """The number of runs and of seeds, which can differ between runs."""
-    seed_counts = sorted({len(train.seeds_of(run)) for run in train.runs})
-    return f"{len(train.runs)} runs on {' or '.join(map(str, seed_counts))} seeds"
+    seed_counts = {len(train.seeds_of(run)) for run in train.runs}
+    numbers = [str(count) for count in sorted(seed_counts)]
+    return f"{len(train.runs)} runs on {' or '.join(numbers)} seeds"
 
 
 def installed_version(package: str) -> str | None:
+    """None if the package is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -137,32 +141,23 @@ def _package_problems() -> Iterator[str]:
         yield f"{lock}: missing, so `doctor` cannot compare package versions; run `git checkout {lock}`"
         return
 
-    locked_versions: dict[str, set[str]] = defaultdict(set)  # some packages have one for each platform
-    pins = re.findall(r"^([\w.-]+)==([^\s;\\]+)", lock.read_text(encoding="utf-8"), re.MULTILINE)
-    for package, number in pins:
-        locked_versions[package].add(number)
-
-    remedy = f"run `python -m pip install --require-hashes -r {lock}`"
-    for package, numbers in locked_versions.items():
+    locked_versions = dict(re.findall(r"^([\w.-]+)==([^\s;\\]+)", lock.read_text(encoding="utf-8"), re.MULTILINE))
+    for package, locked in locked_versions.items():
         installed = installed_version(package)
-        allowed = " or ".join(sorted(numbers))
+        problem = f"{lock} has {locked}; run `python -m pip install --require-hashes -r {lock}`"
         if installed is None and package in PACKAGES:
-            yield f"{package} is missing, {lock} has {allowed}; {remedy}"
-        elif installed is not None and installed not in numbers:
-            yield f"{package} {installed} is installed, {lock} has {allowed}; {remedy}"
+            yield f"{package} is missing, {problem}"
+        elif installed not in (None, locked):
+            yield f"{package} {installed} is installed, {problem}"
 
 
 def _environment_problems() -> Iterator[str]:
     """Yields a problem if DVC cannot read the package versions that every stage lists."""
     remedy = f"run `git checkout {ENVIRONMENT}`"
-    if not ENVIRONMENT.exists():
-        yield f"{ENVIRONMENT}: missing, and every stage reads it; {remedy}"
-        return
-
     try:
         recorded = json.loads(ENVIRONMENT.read_text(encoding="utf-8"))
-    except ValueError:
-        yield f"{ENVIRONMENT}: not JSON, and every stage reads it; {remedy}"
+    except (FileNotFoundError, ValueError):
+        yield f"{ENVIRONMENT}: missing or not JSON, and every stage reads it; {remedy}"
         return
 
     for package in machine.PACKAGES:
@@ -181,19 +176,17 @@ def _disk_problems() -> Iterator[str]:
 
 
 def _store_problems(store: Store, url: str) -> Iterator[str]:
-    """Problems of the address, the connection and the tables. A store that does not exist yet has none."""
+    """Problems of the address, the connection and the tables. An SQLite file that does not exist yet has none."""
     path = stores.sqlite_path(url)
-    if path:
-        if path.exists():
-            read_only = f"{stores.LOCAL}{path.resolve().as_uri()}?mode=ro&uri=true"
-            yield from _database_problems(store, read_only, str(path), url, "move the file away")
-        return
-
     address = urlsplit(url)
     kind = address.scheme.partition("+")[0]
     unset = f"unset {store.variable}"
-    if kind in DATABASES:
-        yield from _database_problems(store, url, url, url, unset)
+
+    if path:
+        if path.exists():
+            yield from _database_problems(store, url, "move the file away")
+    elif kind in DATABASES:
+        yield from _database_problems(store, url, unset)
     elif address.hostname:
         yield from _connection_problems(url, unset)
     elif url and kind != "file":
@@ -210,22 +203,20 @@ def _connection_problems(url: str, unset: str) -> Iterator[str]:
         yield f"{url} does not answer ({error}); start it, or {unset}"
 
 
-def _database_problems(store: Store, engine_url: str, name: str, url: str, otherwise: str) -> Iterator[str]:
+def _database_problems(store: Store, url: str, otherwise: str) -> Iterator[str]:
     """Compares the version of the tables with the latest one that the installed package knows.
 
-    `name` is the name of the database in messages, `otherwise` an alternative to repairing it.
+    `otherwise` is an alternative to repairing the database.
     """
-    from alembic.migration import MigrationContext
+    if installed_version(store.package) is None:  # `_package_problems` yields this problem
+        return
+
     from alembic.script import ScriptDirectory
-    from sqlalchemy import NullPool, create_engine, inspect
     from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-    timeout = "timeout" if engine_url.startswith(stores.LOCAL) else "connect_timeout"
+    name = url.removeprefix(stores.LOCAL)
     try:
-        engine = create_engine(engine_url, poolclass=NullPool, connect_args={timeout: PATIENCE_SECONDS})
-        with engine.connect() as connection:
-            revision = MigrationContext.configure(connection).get_current_revision()
-            tables = inspect(connection).get_table_names()
+        revision = _revision(url)
     except (OSError, ValueError, ImportError, OperationalError) as error:
         yield f"{name} does not answer ({_reason(error)}); start it, or {otherwise}"
         return
@@ -233,14 +224,10 @@ def _database_problems(store: Store, engine_url: str, name: str, url: str, other
         yield f"{name}: not a database of {store.package} ({_reason(error)}); {otherwise}"
         return
 
-    if revision is None:
-        if tables:
-            yield f"{name}: not a database of {store.package} (no table alembic_version); {otherwise}"
-        return
-
-    migrations = ScriptDirectory(Path(find_spec(store.package).origin).parent / store.migrations)
+    folder = distribution(store.package).locate_file(store.migrations)
+    migrations = ScriptDirectory(str(folder))
     latest = migrations.get_current_head()
-    if revision == latest:
+    if revision in (None, latest):
         return
     if revision in {migration.revision for migration in migrations.walk_revisions()}:
         yield f"{name}: made by an older {store.package} ({revision}, not {latest}); run `{store.upgrade} {url}`"
@@ -248,25 +235,54 @@ def _database_problems(store: Store, engine_url: str, name: str, url: str, other
         yield f"{name}: made by a newer {store.package} ({revision}); install {dvc_lock.PACKAGES}, or {otherwise}"
 
 
+def _revision(url: str) -> str | None:
+    """The version of the tables of a database; None if it has no tables.
+
+    Raises NoSuchTableError if it has tables but does not record their version.
+    """
+    from alembic.migration import MigrationContext
+    from sqlalchemy import NullPool, create_engine, inspect
+    from sqlalchemy.exc import NoSuchTableError
+
+    timeout = "connect_timeout"
+    path = stores.sqlite_path(url)
+    if path:
+        timeout = "timeout"
+        url = f"{stores.LOCAL}{path.resolve().as_uri()}?mode=ro&uri=true"
+
+    engine = create_engine(url, poolclass=NullPool, connect_args={timeout: PATIENCE_SECONDS})
+    with engine.connect() as connection:
+        revision = MigrationContext.configure(connection).get_current_revision()
+        if revision is None and inspect(connection).get_table_names():
+            raise NoSuchTableError("no table alembic_version")
+    return revision
+
+
 def _reason(error: Exception) -> str:
     return str(getattr(error, "orig", None) or error).partition("\n")[0]
 
 
 def stale_stages() -> tuple[str, list[str]]:
-    """(the stages that `dvc repro` would compute and their duration, problems of `dvc status`)."""
+    """(the stages that `dvc repro` would compute and their duration, problems of dvc.lock and `dvc status`)."""
+    try:
+        dvc_lock.finished(Path())
+    except params.Mistake as mistake:
+        return UNKNOWN, [str(mistake)]
+
     command = [sys.executable, "-m", "dvc", "status", "--json"]
     status = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
         reasons = json.loads(status.stdout)
     except ValueError:
-        is_truncated = re.search(f"{dvc_lock.LOCK}' (is invalid|validation failed)", status.stderr)
         message = " ".join(status.stderr.split())[:300]
-        return UNKNOWN, [dvc_lock.TRUNCATED if is_truncated else f"`dvc status` fails: {message}"]
+        return UNKNOWN, [f"`dvc status` fails: {message}"]
 
     stages = [name for name, reason in reasons.items() if reason != ["always changed"]]
     if not stages:
         return "nothing: `dvc repro` would run only `track`", []
 
-    others = len(stages) - LISTED_STAGES
-    names = ", ".join(stages[:LISTED_STAGES]) + (f" and {others} more" if others > 0 else "")
-    return f"{names}: {durations.estimate(stages, Path())}", []
+    names = ", ".join(stages[:LISTED_STAGES])
+    if len(stages) > LISTED_STAGES:
+        names += f" and {len(stages) - LISTED_STAGES} more"
+    duration = durations.estimate(stages)
+    return f"{names}: {duration}", []

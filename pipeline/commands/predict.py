@@ -1,4 +1,4 @@
-"""`predict`: the probability that texts are positive reviews, from a trained network."""
+"""`predict`: prints the probability that texts are positive reviews, from a trained network."""
 
 import json
 import sys
@@ -13,47 +13,75 @@ from pipeline.storage import artifacts, lock_comparison, text_classifier
 from pipeline.storage.text_classifier import TextClassifier
 
 
-def main(text: str | None, file: str | None, run: str | None, seed: int | None, as_json: bool) -> None:
-    """Prints one line per text: the verdict and the probability that the text is positive."""
-    texts = [text] if file is None else lines(Path(file))
-    run, seed = chosen(artifacts.read_json(artifacts.METRICS), run, seed)
+def main(
+    text: str | None,
+    file: str | None,
+    run: str | None,
+    seed: int | None,
+    as_json: bool,
+) -> None:
+    """Prints one line per text: the verdict and the probability that the text is positive.
+
+    Either `text` or `file` is None. `file` holds one text per line.
+    """
+    if file is None:
+        texts = [text or ""]
+        source = "text"
+    else:
+        texts = lines(Path(file))
+        source = f"--file {file}: line"
+
+    metrics = artifacts.read_json(artifacts.METRICS)
+    run, seed = chosen(metrics, run, seed)
     lock_comparison.check_model(run)
 
-    classifier = TextClassifier.read(artifacts.model(run), artifacts.VOCABULARY, artifacts.weights(run, seed))
-    tokens = encoded(texts, "text" if file is None else f"{file}: line")
+    classifier = TextClassifier.read(
+        artifacts.model(run),
+        artifacts.VOCABULARY,
+        artifacts.weights(run, seed),
+    )
+    tokens = encoded(texts, source)
     answers = classifier.answers_to(tokens)
 
     ids = np.concatenate(tokens)
+    in_vocabulary = np.count_nonzero(ids != tokenizer.UNKNOWN)
     print(
-        f"{run}, seed {seed}: the vocabulary contains {(ids != tokenizer.UNKNOWN).sum()} of {len(ids)} words; the "
-        f"network reads the last {classifier.sequence_length} words of each text",
+        f"{run}, seed {seed}: the vocabulary contains {in_vocabulary} of {len(ids)} words; "
+        f"the network reads the last {classifier.sequence_length} words of each text",
         file=sys.stderr,
     )
     if as_json:
         print(json.dumps(answers))
-    else:
-        print("\n".join(f"{answer['label']} {answer['probability']:.4f}" for answer in answers))
+        return
+    for answer in answers:
+        print(f"{answer['label']} {answer['probability']:.4f}")
 
 
 def lines(file: Path) -> list[str]:
-    """The texts in a file, one per line; raises Mistake if the file is empty or not UTF-8."""
+    """The lines of a file; raises Mistake if the file is not UTF-8 text or if a line is empty."""
     try:
-        texts = file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Mistake(f"--file {file}: cannot be read as UTF-8 text: {error}") from None
+        content = file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise Mistake(f"--file {file}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        problem = f"not UTF-8 text ({error.reason} at byte {error.start})"
+        raise Mistake(f"--file {file}: {problem}; convert it") from None
 
-    if not texts:
-        raise Mistake(f"--file {file}: empty; write one text per line")
+    texts = content.removesuffix("\n").split("\n")
+    for number, text in enumerate(texts, 1):
+        if not text.strip():
+            raise Mistake(f"--file {file}: line {number} is empty; write one text per line")
     return texts
 
 
 def encoded(texts: list[str], source: str) -> list[np.ndarray]:
     """The word ids of each text.
 
-    Raises Mistake for the first text without a word of the vocabulary. `source` names the texts in the message:
-    "text" for a single text, or the file, to which the line number is added.
+    Raises Mistake for the first text without a word of the vocabulary. `source` names the texts in the message.
+    It is "text" for a single text, else it gets the number of the text.
     """
-    tokens = text_classifier.word_ids(texts, artifacts.read_text(artifacts.VOCABULARY).splitlines())
+    words = artifacts.read_text(artifacts.VOCABULARY).splitlines()
+    tokens = text_classifier.word_ids(texts, words)
 
     for number, (ids, text) in enumerate(zip(tokens, texts, strict=True), 1):
         if not text_classifier.is_known(ids):
@@ -69,22 +97,21 @@ def chosen(metrics: dict, run: str | None, seed: int | None) -> tuple[str, int]:
     Of equal accuracies, the lowest seed wins, then the first name. `track` registers the same seed of a run
     (tracking/best_models.py).
     """
-    accuracies = {}
-    for name, scores_by_metric in metrics.items():
-        if name != "tfidf":
-            scores = scores_by_metric["validation/accuracy"]["scores"]
-            accuracies |= {(name, int(number)): accuracy for number, accuracy in scores.items()}
-    if not accuracies:
+    runs = sorted(metrics.keys() - {"tfidf"})  # the baseline is not a network
+    if not runs:
         raise Mistake(f"{artifacts.METRICS}: contains no trained network; run `dvc repro`")
-
-    runs = sorted({name for name, _ in accuracies})
     if run is not None and run not in runs:
         raise Mistake(f"--run {run}: not in {artifacts.METRICS}; allowed: {', '.join(runs)}")
 
-    of_run = [key for key in accuracies if run in (None, key[0])]
-    candidates = [key for key in of_run if seed in (None, key[1])]
-    if not candidates:
-        seeds = sorted({number for _, number in of_run})
+    accuracies = {}
+    for name in runs if run is None else [run]:
+        scores = metrics[name]["validation/accuracy"]["scores"]
+        for number, accuracy in scores.items():
+            accuracies[name, int(number)] = accuracy
+
+    seeds = sorted({number for _, number in accuracies})
+    if seed is not None and seed not in seeds:
         raise Mistake(f"--seed {seed}: not trained; allowed: {', '.join(map(str, seeds))}")
 
-    return best_network({key: accuracies[key] for key in candidates})
+    candidates = {network: accuracy for network, accuracy in accuracies.items() if seed in (None, network[1])}
+    return best_network(candidates)

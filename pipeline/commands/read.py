@@ -36,14 +36,20 @@ def main(text: str, run: str | None, seed: int | None, as_json: bool) -> None:
 
     A line shows the probability after the word, its contribution to the verdict, its gradient and the hidden state.
     """
-    run, seed = predict.chosen(artifacts.read_json(artifacts.METRICS), run, seed)
+    metrics = artifacts.read_json(artifacts.METRICS)
+    run, seed = predict.chosen(metrics, run, seed)
     card = artifacts.read_json(artifacts.model(run))
     settings = Settings.model_validate(card["values"])
     [ids] = predict.encoded([text], "text")
 
     weights = artifacts.read_weights(artifacts.weights(run, seed))
     lock_comparison.check_model(run)
-    model = architectures.from_bytes(card["architecture"], settings, card["vocabulary_size"], weights)
+    model = architectures.from_bytes(
+        card["architecture"],
+        settings,
+        card["vocabulary_size"],
+        weights,
+    )
 
     text_reading = reading.read(model, settings, ids)
     rows = text_reading.rows(tokenizer.tokenise(text))
@@ -51,13 +57,14 @@ def main(text: str, run: str | None, seed: int | None, as_json: bool) -> None:
     verdict = "positive" if probability > 0.5 else "negative"
 
     if as_json:
+        readouts = {name: direction.readout_H.tolist() for name, direction in text_reading.directions.items()}
         report = {
             "run": run,
             "seed": seed,
             "verdict": verdict,
             "probability": probability,
             "words": len(ids),
-            "readout": {name: direction.readout_H.tolist() for name, direction in text_reading.directions.items()},
+            "readout": readouts,
             "tokens": rows,
         }
         print(json.dumps(report, allow_nan=False))
@@ -68,55 +75,62 @@ def main(text: str, run: str | None, seed: int | None, as_json: bool) -> None:
 
 
 def _print_reading(text_reading: reading.Reading, rows: list[dict], words: int) -> None:
-    """Prints a table for each direction, then the legend. `words`: the length of the whole text."""
+    """Prints a table for each direction, then the legend. `words` is the length of the complete text."""
     in_colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    largest = max(np.abs(direction.state_TH).max() for direction in text_reading.directions.values()) or 1.0
+    directions = text_reading.directions
+    largest = max(np.abs(direction.state_TH).max() for direction in directions.values()) or 1.0
 
-    for name, direction in text_reading.directions.items():
+    for name, direction in directions.items():
         pictures = _pictures(direction, largest, in_colour)
-        print(*_table(name, rows, pictures), "", sep="\n")
+        for line in _table(name, rows, pictures):
+            print(line)
+        print()
 
-    for name, meaning in _legend(text_reading, words, largest, in_colour).items():
-        entry = f"{name:{LEGEND_INDENT}}{meaning}"
-        print(textwrap.fill(entry, LINE_WIDTH, subsequent_indent=" " * LEGEND_INDENT))
+    legend = _legend(text_reading, words, largest, in_colour)
+    for name, meaning in legend.items():
+        paragraph = textwrap.fill(
+            f"{name:{LEGEND_INDENT}}{meaning}",
+            LINE_WIDTH,
+            subsequent_indent=" " * LEGEND_INDENT,
+        )
+        print(paragraph)
 
 
 def _table(direction: str, rows: list[dict], pictures: list[str]) -> list[str]:
     """A heading and one line per word. The columns that both directions share are only in the first table."""
-    is_second = direction == "backward"
-    norm = "log10_relative_norm_backward" if is_second else "log10_relative_norm"
-    shared_headings = [f"{'positive':{BAR_WIDTH + 6}}", " effect"]
-    headings = [
-        f"{'word':{WORD_WIDTH}}",
-        *shared_headings,
-        "gradient",
-        PICTURE_HEADINGS[direction],
-    ]
-    table = [headings]
+    if direction == "backward":
+        norm = "log10_relative_norm_backward"
+        headings = ["gradient"]
+    else:
+        norm = "log10_relative_norm"
+        headings = [
+            "positive".ljust(BAR_WIDTH + 6),
+            " effect",
+            "gradient",
+        ]
 
+    table = [["word".ljust(WORD_WIDTH), *headings, PICTURE_HEADINGS[direction]]]
     for row, picture in zip(rows, pictures, strict=True):
+        word = _word(row["token"], row["known"])
         cells = [
-            _word(row["token"], row["known"]),
             _probability(row["probability"]),
             _effect(row["saliency"]),
             _share(row[norm]),
-            picture,
         ]
-        table.append(cells)
-
-    if is_second:
-        table = [[cells[0], *cells[3:]] for cells in table]
+        table.append([word, *cells[-len(headings) :], picture])
     return ["  ".join(cells) for cells in table]
 
 
 def _word(word: str, is_known: bool) -> str:
+    """A word that is not in the vocabulary is in brackets; a long one is cut."""
     name = word if is_known else f"({word})"
     if len(name) > WORD_WIDTH:
-        name = f"{name[: WORD_WIDTH - 1]}…"
-    return f"{name:{WORD_WIDTH}}"
+        name = name[: WORD_WIDTH - 1] + "…"
+    return name.ljust(WORD_WIDTH)
 
 
 def _probability(probability: float) -> str:
+    """A number and a bar."""
     bar = "#" * round(BAR_WIDTH * probability)
     return f"{probability:.3f} {bar:{BAR_WIDTH}}"
 
@@ -144,44 +158,56 @@ def _pictures(direction: reading.Direction, largest: float, in_colour: bool) -> 
     """
     order = np.argsort(direction.readout_H, kind="stable")
     if len(order) > MOST_UNITS:
-        order = np.concatenate([order[: MOST_UNITS // 2], order[-MOST_UNITS // 2 :]])
+        half = MOST_UNITS // 2
+        order = np.concatenate([order[:half], order[-half:]])
 
-    blocks = [f"\x1b[48;5;{colour}m " for colour in COLOURS] if in_colour else list(SHADES)
-    end = "\x1b[0m" if in_colour else ""
+    blocks = list(SHADES)
+    end = ""
+    if in_colour:
+        blocks = [f"\x1b[48;5;{colour}m " for colour in COLOURS]
+        end = "\x1b[0m"
+
     share_TH = direction.state_TH[:, order] / largest
-    level_TH = np.rint((share_TH + 1) / 2 * (len(blocks) - 1)).astype(int)
+    highest = len(blocks) - 1
+    level_TH = np.rint((share_TH + 1) / 2 * highest).astype(int)
     return ["".join(line) + end for line in np.array(blocks)[level_TH]]
 
 
 def _legend(text_reading: reading.Reading, words: int, largest: float, in_colour: bool) -> dict[str, str]:
-    """{name of a column: explanation}. `words`: the length of the whole text."""
-    middle = len(SHADES) // 2
-    low, zero, high = f"'{SHADES[0]}'", f"'{SHADES[middle]}'", f"'{SHADES[-1]}'"
+    """{name of a column: explanation}. `words` is the length of the complete text."""
     if in_colour:
         low, zero, high = "blue", "white", "orange"
+    else:
+        low, zero, high = (f"'{SHADES[index]}'" for index in (0, len(SHADES) // 2, -1))
 
     units = len(next(iter(text_reading.directions.values())).readout_H)
     legend = {
         "positive": "the probability of a positive review if the text ended after this word.",
-        "effect": "the word's contribution to the logit z, to first order: gradient times input. The verdict is "
-        "positive if z > 0.",
+        "effect": (
+            "the word's contribution to the logit z, to first order: gradient times input. "
+            "The verdict is positive if z > 0."
+        ),
         "gradient": _gradient_legend(text_reading),
-        "picture": f"the hidden layer, one column per unit. Units on the left make the verdict more negative when "
-        f"they are high, units on the right more positive. {zero} is 0, {high} is {largest:.2f}, {low} is "
-        f"-{largest:.2f}.",
+        "picture": (
+            "the hidden layer, one column per unit. "
+            "Units on the left make the verdict more negative when they are high, units on the right more positive. "
+            f"{zero} is 0, {high} is {largest:.2f}, {low} is -{largest:.2f}."
+        ),
     }
 
     if units > MOST_UNITS:
         legend["picture"] += f" It shows the {MOST_UNITS} of {units} units with the most extreme weights in z."
     if text_reading.padding:
         legend["padding"] = (
-            "this network reads the padding before a short text as if it were words. It reads "
-            f"{text_reading.padding} padding tokens first and then predicts {text_reading.before_first:.3f}."
+            "this network reads the padding before a short text as if it were words. "
+            f"It reads {text_reading.padding} padding tokens first and then predicts {text_reading.before_first:.3f}."
         )
     if (text_reading.tokens_T == tokenizer.UNKNOWN).any():
         legend["(word)"] = "is not in the vocabulary; the network cannot distinguish these words."
-    if len(text_reading.tokens_T) < words:
-        legend["length"] = f"the network reads only the last {len(text_reading.tokens_T)} of {words} words."
+
+    words_read = len(text_reading.tokens_T)
+    if words_read < words:
+        legend["length"] = f"the network reads only the last {words_read} of {words} words."
     return legend
 
 

@@ -1,4 +1,4 @@
-"""The ways in which a replication rounds otherwise than the study, and a probe that shows whether it does."""
+"""Chooses how `replicate` makes TensorFlow round differently, and proves with a short training that it does."""
 
 import hashlib
 import os
@@ -10,25 +10,26 @@ from pipeline import machine
 from pipeline.params import Mistake, read
 from pipeline.storage import artifacts
 
-XLA, OWN = "xla", "own"  # by a flag of XLA; by this machine
-FLAG = "--xla_cpu_experimental_ynn_fusion_type="  # products and sums without the library YNN, in another order
+XLA = "xla"  # by a flag of XLA
+OWN = "own"  # by another kind of machine
+FLAG = "--xla_cpu_experimental_ynn_fusion_type="  # another order of sums, without the library YNN
 PROBE_UPDATES = 5
 PROBE = "from pipeline.commands import rounding; print(rounding.digest_of_training())"
-CODE = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[2]
 
 
-def flags(rounding: str | None, root: Path) -> str:
+def flags(rounding: str | None) -> str:
     """The XLA_FLAGS of a replication; raises Mistake if they round like the study.
 
     `rounding` is XLA or OWN. None means OWN on another kind of machine than the one that computed the study, else XLA.
     """
     own_flags = os.environ.get("XLA_FLAGS", "")
     if rounding is None:
-        is_other_machine = (root / machine.MACHINE).exists() and _rounds_differently(root)
+        is_other_machine = machine.MACHINE.exists() and _rounds_differently()
         rounding = OWN if is_other_machine else XLA
 
     if rounding == OWN:
-        if not _rounds_differently(root):
+        if not _rounds_differently():
             problem = "this machine rounds like the one that computed the study"
             raise Mistake(f"{machine.MACHINE}: {problem}; use --rounding {XLA}")
         return own_flags
@@ -41,16 +42,20 @@ def flags(rounding: str | None, root: Path) -> str:
     return changed_flags
 
 
-def _rounds_differently(root: Path) -> bool:
+def _rounds_differently() -> bool:
     """Whether this machine differs from the one that ran `evaluate`. The version of Python does not affect rounding."""
-    recorded = artifacts.read_json(root / machine.MACHINE)
+    recorded = artifacts.read_json(machine.MACHINE)
     return bool(machine.differences(recorded, machine.described()).keys() - {"python"})
 
 
 def weights_digest(flags: str) -> str:
     """`digest_of_training` in a process with these XLA_FLAGS, which TensorFlow reads once per process."""
-    environment = {**os.environ, "XLA_FLAGS": flags, "PYTHONPATH": str(CODE)}
-    finished = subprocess.run([sys.executable, "-c", PROBE], env=environment, capture_output=True, text=True)
+    finished = subprocess.run(
+        [sys.executable, "-c", PROBE],
+        env={**os.environ, "XLA_FLAGS": flags, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
 
     if finished.returncode:
         errors = finished.stderr.strip().splitlines() or [f"exit code {finished.returncode}"]
@@ -72,9 +77,19 @@ def digest_of_training(architecture: str = "vanilla", updates: int = PROBE_UPDAT
     reviews = updates * settings.batch_size
 
     rng = np.random.default_rng(0)
-    tokens_NT = rng.integers(1, vocabulary, (reviews, settings.sequence_length), dtype=np.int32)
+    shape = (reviews, settings.sequence_length)
+    tokens_NT = rng.integers(1, vocabulary, shape, dtype=np.int32)
     examples = sequences.Examples(tokens_NT, rng.integers(0, 2, reviews))
 
-    _, packed = training.train(architecture, settings, vocabulary, 0, examples, examples, lambda row: None)
-    weights = architectures.from_bytes(architecture, settings, vocabulary, packed).get_weights()
-    return hashlib.sha256(b"".join(weight.tobytes() for weight in weights)).hexdigest()
+    _, packed = training.train(
+        architecture,
+        settings,
+        vocabulary,
+        seed=0,
+        training=examples,
+        validation=examples,
+        report=lambda row: None,
+    )
+    model = architectures.from_bytes(architecture, settings, vocabulary, packed)
+    weights = b"".join(weight.tobytes() for weight in model.get_weights())
+    return hashlib.sha256(weights).hexdigest()

@@ -1,4 +1,7 @@
-"""A clone of a commit that shares nothing with this checkout. `verify` and `replicate` compute in such a copy."""
+"""Clones a commit into a folder that shares nothing with this checkout; `verify` and `replicate` compute there.
+
+This checkout is the current folder.
+"""
 
 import os
 import shutil
@@ -16,47 +19,66 @@ VARIABLES_OF_THIS_CHECKOUT = (
 )
 
 
-def committed_hash(root: Path, files: tuple[str, ...], command: str) -> str:
-    """The hash of the current commit.
+def head() -> str:
+    """The hash of the current commit."""
+    return git("rev-parse", "HEAD")
 
-    Raises Mistake if one of `files` has uncommitted changes. `command` is the name that the message gives.
-    """
-    head = git(root, command, "rev-parse", "HEAD")
-    changed = git(root, command, "diff", "--name-only", "HEAD", "--", *files).split()
 
+def check_committed(files: tuple[str, ...]) -> None:
+    """Raises Mistake if one of the files or folders has uncommitted changes."""
+    changed = git("diff", "--name-only", "HEAD", "--", *files).split()
     if changed:
         names = " ".join(changed)
         remedy = f"commit them, or run `git checkout {names}`"
-        raise Mistake(f"{names}: uncommitted changes, but `{command}` computes a commit; {remedy}")
-
-    return head
+        raise Mistake(f"{names}: uncommitted changes, but this command computes a commit; {remedy}")
 
 
-def make(params: Params, root: Path, commit: str, copy: Path, command: str) -> None:
-    """Clones the commit to `copy` and adds a user's own reviews, which are not in Git."""
-    git(root, command, "clone", "--quiet", "--no-local", str(root.resolve()), str(copy))
-    git(copy, command, "checkout", "--quiet", "--detach", commit)
+def make(params: Params, commit: str, copy: Path) -> None:
+    """Clones the commit to `copy` and adds the user's own reviews, which are not in Git.
 
-    reviews = root / params.data.path
-    if reviews.is_dir():
-        shutil.copytree(reviews, copy / params.data.path, dirs_exist_ok=True)
-    elif reviews.exists():
-        shutil.copy(reviews, copy / params.data.path)
+    The copy reads reviews under an absolute path where they are.
+    """
+    git("clone", "--quiet", "--no-local", ".", str(copy.resolve()))
+    git("checkout", "--quiet", "--detach", commit, folder=copy)
+
+    reviews = Path(params.data.path)
+    if reviews.exists() and not reviews.is_absolute():
+        put(reviews, copy / reviews)
+
+
+def put(source: Path, target: Path) -> None:
+    """Copies a file or folder. Files that only the target folder has stay there."""
+    if source.is_dir():
+        shutil.copytree(source, target, dirs_exist_ok=True)
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, target)
 
 
 def environment() -> dict[str, str]:
     """The environment of a process in the copy: this Python, no MLflow and none of this checkout's stores."""
-    inherited = {name: value for name, value in os.environ.items() if name not in VARIABLES_OF_THIS_CHECKOUT}
-    path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
-    return {**inherited, "RNN_TRACKING": "off", "PATH": path}
+    variables = {
+        **os.environ,
+        "RNN_TRACKING": "off",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
+    }
+    for name in VARIABLES_OF_THIS_CHECKOUT:
+        variables.pop(name, None)
+    return variables
 
 
-def git(folder: Path, command: str, *arguments: str) -> str:
-    """The output of a Git command; raises Mistake if it fails. `command` is the command that needs Git."""
+def git(*arguments: str, folder: Path = Path()) -> str:
+    """The output of `git` with these arguments; raises Mistake if it fails."""
     try:
-        finished = subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True)
+        finished = subprocess.run(
+            ["git", *arguments],
+            cwd=folder,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
     except FileNotFoundError:
-        raise Mistake(f"git: not installed, but `{command}` needs it to clone the commit; install Git") from None
+        raise Mistake("git: not installed, but this command clones the commit; install Git") from None
     except subprocess.CalledProcessError as error:
         raise Mistake(f"git {arguments[0]}: {error.stderr.strip()}") from None
 

@@ -1,14 +1,12 @@
-"""Compares a recorded file with a recomputed one: the first place that differs, and by how much."""
+"""Compares a recorded file with a recomputed one: finds the first value that differs, and by how much."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import is_numeric_dtype
 
 KEY_COLUMNS = 6  # at most this many columns name a row
 NOT_KEYS = (float, np.floating, np.ndarray)  # values of these types do not name a row
@@ -41,59 +39,68 @@ def gap(recorded: Path, computed: Path, tolerance: float) -> Gap | None:
     """
     read = READERS.get(recorded.suffix, _read_lines)
     try:
-        before, after = read(recorded), read(computed)
+        before = read(recorded)
+        after = read(computed)
     except (ValueError, OSError, KeyError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).partition("\n")[0]
         return Gap("", "", "a readable file", f"a damaged file ({reason})")
 
     rows = before.index.union(after.index, sort=False)
     columns = before.columns.union(after.columns, sort=False)
     before = before.reindex(rows, columns=columns)
     after = after.reindex(rows, columns=columns)
-    shares = pd.DataFrame({column: _shares(before[column], after[column]) for column in columns})
-    if not (shares > 0).any(axis=None):
+    shares = [_shares(before[column], after[column]) for column in columns]
+    share_RC = np.column_stack(shares)
+    if not share_RC.any():
         return None
 
-    within = bool((shares <= tolerance).all(axis=None))
-    is_reported = shares > (0 if within else tolerance)
-    row = int(is_reported.any(axis=1).to_numpy().argmax())
-    column = int(is_reported.iloc[row].to_numpy().argmax())
-    old, new = before.iat[row, column], after.iat[row, column]
-    finite = shares[np.isfinite(shares) & (shares > 0)].max(axis=None)
+    within = bool((share_RC <= tolerance).all())
+    least = 0 if within else tolerance
+    row, column = np.argwhere(share_RC > least)[0]
+    row_name, column_name = _place(before, row, columns[column], recorded.suffix)
+    old = before.iat[row, column]
+    new = after.iat[row, column]
+    difference = None
+    if np.isfinite(share_RC[row, column]):
+        difference = abs(float(old) - float(new))
+    finite = share_RC[np.isfinite(share_RC)]
+    largest = float(finite.max(initial=0))
 
     return Gap(
-        *_place(before, row, columns[column], recorded.suffix),
+        row=row_name,
+        column=column_name,
         recorded=_shortened(old),
         found=_shortened(new),
-        difference=abs(float(old) - float(new)) if np.isfinite(shares.iat[row, column]) else None,
-        largest=None if np.isnan(finite) else float(finite),
-        values=int((shares > 0).sum(axis=None)),
+        difference=difference,
+        largest=largest or None,
+        values=int(np.count_nonzero(share_RC)),
         within=within,
     )
 
 
 def _read_lines(path: Path) -> pd.DataFrame:
-    text = path.read_bytes().decode("utf-8", "replace")
-    return pd.DataFrame({"line": text.splitlines()}, dtype=object)
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return pd.DataFrame({"line": lines}, dtype=object)
 
 
 def _read_json(path: Path) -> pd.DataFrame:
     """One row per number, string, boolean or null; the path of keys is its label."""
-    values = dict(_leaves(json.loads(path.read_text(encoding="utf-8"))))
-    return pd.Series(values, dtype=object).to_frame("value")
+    leaves = _leaves(json.loads(path.read_text(encoding="utf-8")))
+    return pd.Series(leaves, dtype=object).to_frame("value")
 
 
-def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        children = value.items()
-    elif isinstance(value, list):
-        children = enumerate(value)
-    else:
-        yield path, value
-        return
+def _leaves(value: Any, path: str = "") -> dict[str, Any]:
+    """{path of keys: value} of everything in a JSON value that is neither an object nor a list."""
+    if isinstance(value, list):
+        value = dict(enumerate(value))
+    if not isinstance(value, dict):
+        return {path: value}
 
-    for key, child in children:
-        yield from _leaves(child, f"{path} > {key}" if path else str(key))
+    leaves = {}
+    for key, child in value.items():
+        child_path = f"{path} > {key}" if path else str(key)
+        leaves |= _leaves(child, child_path)
+    return leaves
 
 
 def _read_weights(path: Path) -> pd.DataFrame:
@@ -122,7 +129,8 @@ READERS = {
 def _shares(before: pd.Series, after: pd.Series) -> pd.Series:
     """The difference of each pair of values, divided by max(1, |before|); infinite for texts that differ."""
     numbers = _numbers(before)
-    shares = (numbers - _numbers(after)).abs() / numbers.abs().clip(lower=1)
+    differences = (numbers - _numbers(after)).abs()
+    shares = differences / numbers.abs().clip(lower=1)
 
     others = shares.isna()  # texts, missing values and infinities
     same_text = before[others].map(_text) == after[others].map(_text)
@@ -132,9 +140,8 @@ def _shares(before: pd.Series, after: pd.Series) -> pd.Series:
 
 def _numbers(values: pd.Series) -> pd.Series:
     """The numbers of a column in float64; NaN in place of other values."""
-    if is_numeric_dtype(values):
-        return values.astype(float)
-    return values.map(lambda value: value if isinstance(value, int | float) else np.nan).astype(float)
+    is_number = values.map(lambda value: isinstance(value, int | float)).astype(bool)
+    return values.where(is_number).astype(float)
 
 
 def _place(table: pd.DataFrame, row: int, column: str, suffix: str) -> tuple[str, str]:
@@ -147,12 +154,20 @@ def _place(table: pd.DataFrame, row: int, column: str, suffix: str) -> tuple[str
             variable, position = label
             return f"value {position + 1}", variable
         case ".csv" | ".parquet":
-            values = [(name, table[name].iloc[row]) for name in table]
-            keys = [f"{name} {value}" for name, value in values if not isinstance(value, NOT_KEYS)]
-            names = f" ({', '.join(keys[:KEY_COLUMNS])})" if keys else ""
-            return f"row {row + 1}{names}", column
+            return f"row {row + 1}{_keys(table, row)}", column
         case _:
             return f"line {row + 1}", ""
+
+
+def _keys(table: pd.DataFrame, row: int) -> str:
+    """The texts and whole numbers that identify a row of a table, in brackets."""
+    keys = []
+    for name, values in table.items():
+        value = values.iat[row]
+        if not isinstance(value, NOT_KEYS):
+            keys.append(f"{name} {value}")
+    names = ", ".join(keys[:KEY_COLUMNS])
+    return f" ({names})" if keys else ""
 
 
 def _text(value: Any) -> str:
@@ -161,5 +176,10 @@ def _text(value: Any) -> str:
 
 
 def _shortened(value: Any) -> str:
-    text = "missing" if isinstance(value, float) and np.isnan(value) else _text(value)
-    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."
+    if isinstance(value, float) and np.isnan(value):
+        return "missing"
+
+    text = _text(value)
+    if len(text) > LONGEST_VALUE:
+        return text[: LONGEST_VALUE - 3] + "..."
+    return text

@@ -1,6 +1,6 @@
-"""How long each stage takes, as `verify --times` measured it.
+"""Estimates how long stages take, from the durations that `verify --times` measured.
 
-DVC does not track the file, because durations differ from run to run. No stage reads it.
+DVC does not track the file of durations, because they differ from run to run. No stage reads it.
 """
 
 from collections.abc import Collection
@@ -13,32 +13,44 @@ from pipeline.workers import driver
 FILE = Path("benchmarks/stages.json")  # {"workers": n, "vectors": ..., "seconds": {stage: ...}}
 
 
-def estimate(stages: Collection[str], root: Path) -> str:
+def estimate(stages: Collection[str]) -> str:
     """A sentence part with the time that these stages take, by the measurements in this checkout."""
-    measurements = _read(root / FILE)
-    seconds = [measurements["seconds"][name] for name in stages if name in measurements["seconds"]]
-    if not seconds:
+    measurements = _read(FILE)
+    seconds_by_stage = measurements["seconds"]
+    timed = [name for name in stages if name in seconds_by_stage]
+    if not timed:
         return f"{FILE} has no times for them"
 
-    coverage = "" if len(seconds) == len(stages) else f" for {len(seconds)} of them"
-    conditions = f"measured with {measurements['workers']} workers, {measurements['vectors']}"
-    return f"about {in_words(sum(seconds))}{coverage}, {conditions} ({FILE})"
+    duration = in_words(sum(seconds_by_stage[name] for name in timed))
+    if len(timed) < len(stages):
+        duration += f" for {len(timed)} of them"
+    workers = measurements["workers"]
+    vectors = measurements["vectors"]
+    return f"about {duration}, measured with {workers} workers, {vectors} ({FILE})"
 
 
 def record(path: Path, stage: str, seconds: float) -> None:
     """Adds the duration of a stage to a file; drops durations measured with other workers or another processor."""
-    conditions = {"workers": driver.processes(), "vectors": machine.vectors()}
+    conditions = {
+        "workers": driver.processes(),
+        "vectors": machine.vectors(),
+    }
     measurements = _read(path)
-    comparable = conditions.items() <= measurements.items()
-    earlier = measurements["seconds"] if comparable else {}
+    is_comparable = conditions.items() <= measurements.items()
+    seconds_by_stage = measurements["seconds"] if is_comparable else {}
 
-    artifacts.write_json(path, {**conditions, "seconds": {**earlier, stage: round(seconds, 1)}})
+    seconds_by_stage[stage] = round(seconds, 1)
+    artifacts.write_json(path, {**conditions, "seconds": seconds_by_stage})
 
 
 def _read(path: Path) -> dict:
-    return artifacts.read_json(path) if path.exists() else {"seconds": {}}
+    if not path.exists():
+        return {"seconds": {}}
+    return artifacts.read_json(path)
 
 
 def in_words(seconds: float) -> str:
     """Seconds below two minutes, else minutes."""
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min"

@@ -1,8 +1,8 @@
-"""`verify`: does the commit contain the results that its code computes?
+"""`verify`: computes the stages of a commit again and names the first file, row and column that differs.
 
-First compares the files of this checkout with dvc.lock. Then runs each stage again in a clean copy of the commit, with
-neither MLflow nor stored studies. A stage starts from the recorded files of earlier stages if this checkout has them,
-else from the recomputed ones. So a stage that differs differs by itself.
+First it compares the files of this checkout with dvc.lock. Then it runs each stage again in a clean copy of the commit,
+with neither MLflow nor stored studies. A stage starts from the recorded files of earlier stages if this checkout has
+them, else from the recomputed ones. So a difference in one stage does not spread to later ones.
 """
 
 import json
@@ -11,55 +11,37 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
 from functools import partial
-from graphlib import TopologicalSorter
-from itertools import chain
 from pathlib import Path
 
 from pipeline import machine
 from pipeline.params import Mistake, Params
 from pipeline.storage import artifacts, dvc_lock, lock_comparison
 from pipeline.storage.dvc_lock import LOCK, RecordedStage
-from pipeline.storage.stages import ARITHMETIC, STAGES, TRACK, TRAINING
+from pipeline.storage.stages import ARITHMETIC, STAGES, TRACK, TRAINING, stage_of
 from pipeline.verify import clean_copy, comparison, durations
+from pipeline.verify.results import (
+    DIFFERS,
+    NOT_COMPARED,
+    SAME,
+    TOLERATED,
+    FileResult,
+    Report,
+    StageResult,
+    worst,
+)
 
-TOLERANCES = {stage.name: stage.tolerance for stage in STAGES if stage.tolerance == TRAINING}
-RECORDED = (str(LOCK), "params.yaml", "environment.json", "dvc.yaml")
-SAME, TOLERATED, DIFFERS = "identical", "within the tolerance", "differs"
-NOT_COMPARED = "not compared"  # other bytes on another kind of machine, and this checkout lacks the recorded file
-SEVERITY = (SAME, TOLERATED, NOT_COMPARED, DIFFERS)
+COMMITTED = (  # the copy has them as they are in the commit
+    str(LOCK),
+    "params.yaml",
+    "environment.json",
+    "dvc.yaml",
+)
 
-
-@dataclass(frozen=True)
-class FileResult:
-    """How a recomputed file compares with the recorded one. `why` explains a verdict that has no gap."""
-
-    path: str
-    verdict: str
-    gap: comparison.Gap | None = None
-    why: str = ""
-
-    def __str__(self) -> str:
-        gap = self.gap
-        if gap is None:
-            return f"{self.path}: {self.why}"
-
-        place = ", ".join(filter(None, [gap.row, gap.column and f"column {gap.column}"]))
-        difference = "" if gap.difference is None else f", a difference of {gap.difference:.3g}"
-        largest = "" if gap.largest is None else f", largest relative difference: {gap.largest:.3g}"
-        values = f"recorded {gap.recorded}, computed {gap.found}{difference}"
-        return f"{self.path}: {place}: {values} (values that differ: {gap.values}{largest})"
-
-
-@dataclass(frozen=True)
-class StageResult:
-    stage: str
-    verdict: str
-    files: list[FileResult]
-
-    def unequal(self) -> list[FileResult]:
-        return [file for file in self.files if file.verdict != SAME]
+Say = Callable[[str], None]  # prints a line of progress
+Stages = dict[str, RecordedStage]  # by name, each after the stages whose files it reads
+Changes = dict[str, dict[str, str]]  # {property of the machine: {"recorded": value, "here": value}}
 
 
 def main(
@@ -73,50 +55,45 @@ def main(
 
     `wanted` names the stages to compute, all if empty. `times` is the file for the duration of each stage.
     """
-    root = Path()
     start = time.monotonic()
     say = partial(print, file=sys.stderr if as_json else sys.stdout, flush=True)
 
     _check_times_file(times, only_files)
-    stages = _stages(params, root)
-    commit = clean_copy.committed_hash(root, RECORDED, "verify")
+    names = lock_comparison.listed(params)
+    names.remove(TRACK.name)
+    stages = dvc_lock.recorded(names, Path())
     chosen = _chosen(wanted, stages)
+    commit = clean_copy.head()
+    if not only_files:
+        clean_copy.check_committed(COMMITTED)
 
-    differences = lock_comparison.differences(stages.values(), root, code=True)
-    for difference in differences:
-        say(f"differs: {difference}")
-    if not differences:
-        say(f"files: {_file_report(stages, root)} ({_since(start)})")
+    mismatches = lock_comparison.differences(stages.values(), Path(), code=True)
+    for mismatch in mismatches:
+        say(str(mismatch))
+    if not mismatches:
+        say(f"files: {_file_report(stages)} ({_since(start)})")
 
-    machine_changes = {}
+    changes: Changes = {}
     results = []
-    if not differences and not only_files:
-        machine_changes = _machine_changes(root)
-        say(_machine_report(machine_changes, root))
-        say(f"estimate: {len(chosen)} of {len(stages)} stages to compute, {durations.estimate(chosen, root)}")
+    if not mismatches and not only_files:
+        changes = _machine_changes()
+        say(_machine_report(changes))
+        estimate = durations.estimate(chosen)
+        say(f"estimate: {len(chosen)} of {len(stages)} stages to compute, {estimate}")
 
         with tempfile.TemporaryDirectory(prefix="verify-") as folder:
             copy = Path(folder) / "study"
-            clean_copy.make(params, root, commit, copy, "verify")
-            recomputation = Recomputation(stages, root, copy, bool(machine_changes))
+            clean_copy.make(params, commit, copy)
+            recomputation = Recomputation(stages, copy, bool(changes))
             results = _run(chosen, recomputation, times, say)
 
-    verdict = _worst([DIFFERS if differences else SAME, *(result.verdict for result in results)])
-    first = next((result for result in results if result.unequal()), None)
+    report = Report(commit, mismatches, changes, results)
     if as_json:
-        report = {
-            "verdict": verdict,
-            "commit": commit,
-            "files": [asdict(difference) for difference in differences],
-            "machine": {name: {"recorded": old, "here": new} for name, (old, new) in machine_changes.items()},
-            "stages": [asdict(result) for result in results],
-            "first": first and {"stage": first.stage, **asdict(first.unequal()[0])},
-        }
-        print(json.dumps(report, indent=2))
+        print(json.dumps(report.as_json(), indent=2))
 
-    first_in_words = f"; first: {first.stage}, {first.unequal()[0]}" if first else ""
-    say(f"{commit[:10]}: {verdict}{first_in_words} ({_since(start)})")
-    return int(verdict == DIFFERS)
+    subject = "this checkout" if only_files else commit[:10]
+    say(f"{subject}: {report} ({_since(start)})")
+    return int(report.verdict() == DIFFERS)
 
 
 def _check_times_file(times: Path | None, only_files: bool) -> None:
@@ -128,77 +105,70 @@ def _check_times_file(times: Path | None, only_files: bool) -> None:
         raise Mistake(f"--times {times}: is a folder; name a file")
 
 
-def _stages(params: Params, root: Path) -> dict[str, RecordedStage]:
-    """Every stage of these parameters except `track`, each after the stages whose files it reads."""
-    names = [name for name in lock_comparison.listed(params) if name != TRACK.name]
-    stages = dvc_lock.recorded(names, root)
-
-    order = TopologicalSorter({name: [] for name in names})
-    for name, stage in stages.items():
-        for path in _inputs(stage):
-            order.add(name, *(maker for maker, _ in _makers(path, stages) if maker != name))
-    return {name: stages[name] for name in order.static_order()}
-
-
-def _inputs(stage: RecordedStage) -> list[str]:
-    """The paths that a stage reads, except code. Another stage may have made them."""
-    return [path for path in [*stage.deps, *stage.params] if not path.startswith(lock_comparison.CODE)]
-
-
-def _makers(path: str, stages: dict[str, RecordedStage]) -> list[tuple[str, str]]:
-    """(stage, output) of every output that is the path, contains it, or lies in it."""
-    makers = []
-    for name, stage in stages.items():
-        makers += [(name, out) for out in stage.outs if lock_comparison.overlap(path, out)]
-    return makers
-
-
-def _chosen(wanted: list[str], stages: dict[str, RecordedStage]) -> list[str]:
+def _chosen(wanted: list[str], stages: Stages) -> list[str]:
     """The wanted stages, all if none is named; `train` means every `train@...`."""
-    kinds = {name: name.partition("@")[0] for name in stages}
-    unknown = [name for name in wanted if name not in {*kinds, *kinds.values()}]
-    if unknown:
-        raise Mistake(f"{unknown[0]!r} is not a stage that `verify` can compute; allowed: {', '.join(stages)}")
+    chosen = set()
+    for word in wanted:
+        names = [name for name in stages if word in (name, stage_of(name).name)]
+        if not names:
+            raise Mistake(f"{word!r} is not a stage that `verify` can compute; allowed: {', '.join(stages)}")
+        chosen.update(names)
 
-    return [name for name, kind in kinds.items() if not wanted or name in wanted or kind in wanted]
-
-
-def _file_report(stages: dict[str, RecordedStage], root: Path) -> str:
-    paths = [*chain.from_iterable([*stage.outs, *stage.deps] for stage in stages.values())]
-    present = sum((root / path).exists() for path in paths)
-    return f"{present} of {len(paths)} paths in {LOCK} are present, all with the recorded content"
+    return [name for name in stages if name in chosen or not wanted]
 
 
-def _machine_changes(root: Path) -> dict[str, tuple[str, str]]:
-    """{property: (recorded, here)} of every difference from the machine that ran `evaluate`.
+def _file_report(stages: Stages) -> str:
+    paths = []
+    for stage in stages.values():
+        paths += stage.outs
+        paths += stage.deps
 
-    Every property of this machine is a difference if that machine is not recorded.
+    present = [path for path in paths if Path(path).exists()]
+    return f"{len(present)} of {len(paths)} paths in {LOCK} are present, all with the recorded content"
+
+
+def _machine_changes() -> Changes:
+    """The properties in which this machine differs from the one that ran `evaluate`.
+
+    If that machine is not recorded, these are all properties of this machine.
     """
-    path = root / machine.MACHINE
-    recorded = artifacts.read_json(path) if path.exists() else {}
-    return machine.differences(recorded, machine.described())
+    recorded = artifacts.read_json(machine.MACHINE) if machine.MACHINE.exists() else {}
+    differences = machine.differences(recorded, machine.described())
+
+    changes = {}
+    for name, (before, here) in differences.items():
+        changes[name] = {"recorded": before, "here": here}
+    return changes
 
 
-def _machine_report(changes: dict[str, tuple[str, str]], root: Path) -> str:
-    if not (root / machine.MACHINE).exists():
+def _machine_report(changes: Changes) -> str:
+    if not machine.MACHINE.exists():
         return f"machine: {machine.MACHINE} is missing, so the kind of machine that computed the results is unknown"
     if not changes:
         return "machine: the same kind as the one that computed the results, so every byte must be identical"
 
-    properties = ", ".join(f"{name} {recorded}, now {current}" for name, (recorded, current) in changes.items())
+    properties = []
+    for name, values in changes.items():
+        properties.append(f"{name} {values['recorded']}, now {values['here']}")
+    trained = [stage.name for stage in STAGES if stage.tolerance == TRAINING]
     return (
-        f"machine: another kind than the one that computed the results ({properties}), so rounding may differ\n"
-        f"tolerances: {TRAINING:g} for stages that train networks ({', '.join(TOLERANCES)}), {ARITHMETIC:g} for the "
-        "others, each times max(1, |recorded|)"
+        "machine: another kind than the one that computed the results "
+        f"({', '.join(properties)}), so rounding may differ\n"
+        f"tolerances: {TRAINING:g} for stages that train networks ({', '.join(trained)}), "
+        f"{ARITHMETIC:g} for the others, each times max(1, |recorded|)"
     )
 
 
 class Recomputation:
-    """Runs stages in a clean copy and compares their files with those of this checkout (`root`)."""
+    """Runs stages in a clean copy and compares their files with those of this checkout."""
 
-    def __init__(self, stages: dict[str, RecordedStage], root: Path, copy: Path, is_other_machine: bool):
+    def __init__(
+        self,
+        stages: Stages,
+        copy: Path,
+        is_other_machine: bool,
+    ):
         self._stages = stages
-        self._root = root
         self._copy = copy
         self._is_other_machine = is_other_machine
 
@@ -210,37 +180,47 @@ class Recomputation:
             _remove(self._copy / out)
         self._compute(stage)
 
-        files = [*chain.from_iterable(self._compare_out(stage, out) for out in stage.outs)]
+        files = []
+        for out in stage.outs:
+            files += self._compare_out(stage, out)
         self._prepare_for_later_stages(stage)
-        return StageResult(name, _worst([result.verdict for result in files]), files)
+        return StageResult(name, worst(file.verdict for file in files), files)
 
     def _restore_inputs(self, stage: RecordedStage) -> None:
-        for path in _inputs(stage):
-            for _, out in _makers(path, self._stages):
+        for path in [*stage.deps, *stage.params]:
+            if path.startswith(lock_comparison.CODE):
+                continue
+
+            makers = self._makers(path)
+            for _, out in makers:
                 self._restore(out)
 
             if not (self._copy / path).exists():
-                remedy = f"run `dvc pull {path}`, or verify the stage that makes it, too"
+                kinds = [stage_of(maker).name for maker, _ in makers]
+                together = " ".join([*dict.fromkeys(kinds), stage.name])
+                remedy = f"`python -m pipeline verify {together}` computes it first"
                 raise Mistake(f"{stage.name}: its input {path} is missing; {remedy}")
+
+    def _makers(self, path: str) -> list[tuple[str, str]]:
+        """(stage, output) of every output that is the path, contains it, or lies in it."""
+        makers = []
+        for name, stage in self._stages.items():
+            makers += [(name, out) for out in stage.outs if lock_comparison.overlap(path, out)]
+        return makers
 
     def _restore(self, out: str) -> bool:
         """Puts the recorded file or folder into the copy; False if this checkout lacks it."""
-        source, target = self._root / out, self._copy / out
-        if not source.exists():
+        recorded = Path(out)
+        if not recorded.exists():
             return False
 
-        _remove(target)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target)
-        else:
-            shutil.copy(source, target)
+        _remove(self._copy / out)
+        clean_copy.put(recorded, self._copy / out)
         return True
 
     def _compute(self, stage: RecordedStage) -> None:
-        command = [sys.executable, "-m", "pipeline", *stage.name.split("@")]
         finished = subprocess.run(
-            command,
+            [sys.executable, "-m", "pipeline", *stage.name.split("@")],
             cwd=self._copy,
             env=clean_copy.environment(),
             capture_output=True,
@@ -248,57 +228,68 @@ class Recomputation:
         )
 
         if finished.returncode:
+            failure = f"failed with exit code {finished.returncode} in the copy"
             errors = finished.stderr.strip().splitlines() or ["no error message"]
-            raise Mistake(f"{stage.name}: failed with exit code {finished.returncode} in the copy: {errors[-1]}")
+            raise Mistake(f"{stage.name}: {failure}: {errors[-1]}")
 
     def _compare_out(self, stage: RecordedStage, out: str) -> list[FileResult]:
         """One result for the output, or one for each file that differs in an output folder."""
-        recorded, computed = self._root / out, self._copy / out
-        if not computed.exists():
-            return [FileResult(out, DIFFERS, why="the stage did not make it")]
-        if lock_comparison.hash_of(computed) == stage.outs[out]:
+        recorded = Path(out)
+        computed = self._copy / out
+        if computed.exists() and lock_comparison.hash_of(computed) == stage.outs[out]:
             return [FileResult(out, SAME)]
-        if not recorded.exists():
-            verdict = NOT_COMPARED if self._is_other_machine else DIFFERS
-            return [FileResult(out, verdict, why="other bytes, but the recorded file is missing")]
-        if not computed.is_dir():
+        if not recorded.is_dir() or not computed.is_dir():
             return [self._compare_file(stage, out)]
 
-        unequal = lock_comparison.files(recorded).items() ^ lock_comparison.files(computed).items()
-        names = sorted({name for name, _ in unequal})
-        return [self._compare_file(stage, f"{out}/{name}") for name in names]
+        recorded_hashes = lock_comparison.files(recorded)
+        computed_hashes = lock_comparison.files(computed)
+        unequal = {name for name, _ in recorded_hashes.items() ^ computed_hashes.items()}
+        return [self._compare_file(stage, f"{out}/{name}") for name in sorted(unequal)]
 
     def _compare_file(self, stage: RecordedStage, path: str) -> FileResult:
-        recorded, computed = self._root / path, self._copy / path
+        """The result for a file whose bytes differ from the recorded ones."""
+        recorded = Path(path)
+        computed = self._copy / path
         if not computed.exists():
             return FileResult(path, DIFFERS, why="the stage did not make it")
         if not recorded.exists():
-            return FileResult(path, DIFFERS, why="the recorded folder does not contain it")
+            if path not in stage.outs:
+                return FileResult(path, DIFFERS, why="the recorded folder does not contain it")
+            verdict = NOT_COMPARED if self._is_other_machine else DIFFERS
+            return FileResult(path, verdict, why="other bytes, but the recorded file is missing")
 
-        tolerance = TOLERANCES.get(stage.name.partition("@")[0], ARITHMETIC)
+        tolerance = stage_of(stage.name).tolerance
         gap = comparison.gap(recorded, computed, tolerance)
         is_tolerated = self._is_other_machine and (gap is None or gap.within)
         verdict = TOLERATED if is_tolerated else DIFFERS
-        return FileResult(path, verdict, gap, "" if gap else "other bytes, but the same content")
+        why = "" if gap else "other bytes, but the same content"
+        return FileResult(path, verdict, gap, why)
 
     def _prepare_for_later_stages(self, stage: RecordedStage) -> None:
         """Restores the recorded files; records the hash of each file that this checkout lacks.
 
         `claims` and `report` refuse files that the copy's dvc.lock does not record.
         """
+        lock = self._copy / LOCK
         for out, recorded_hash in stage.outs.items():
-            if not self._restore(out) and (self._copy / out).exists():
-                lock = artifacts.read_text(self._copy / LOCK)
-                computed_hash = lock_comparison.hash_of(self._copy / out)
-                artifacts.write_text(self._copy / LOCK, lock.replace(recorded_hash, computed_hash))
+            computed = self._copy / out
+            if not self._restore(out) and computed.exists():
+                computed_hash = lock_comparison.hash_of(computed)
+                text = artifacts.read_text(lock).replace(recorded_hash, computed_hash)
+                artifacts.write_text(lock, text)
 
 
-def _run(names: list[str], recomputation: Recomputation, times: Path | None, say) -> list[StageResult]:
+def _run(
+    names: list[str],
+    recomputation: Recomputation,
+    times: Path | None,
+    say: Say,
+) -> list[StageResult]:
     """Runs these stages in order and reports each one."""
     results = []
     for number, name in enumerate(names, 1):
-        start = time.monotonic()
         progress = f"[{number}/{len(names)}] {name}"
+        start = time.monotonic()
         say(f"{progress} ...")
 
         result = recomputation.run(name)
@@ -310,10 +301,6 @@ def _run(names: list[str], recomputation: Recomputation, times: Path | None, say
         if times:
             durations.record(times, name, time.monotonic() - start)
     return results
-
-
-def _worst(verdicts: list[str]) -> str:
-    return max(verdicts, key=SEVERITY.index)
 
 
 def _remove(path: Path) -> None:

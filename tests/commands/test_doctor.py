@@ -5,17 +5,18 @@ import shutil
 import sqlite3
 import subprocess
 from contextlib import closing
-from importlib.util import find_spec
+from importlib.metadata import distribution
 from pathlib import Path
 
 import psycopg
 import pytest
 from alembic.script import ScriptDirectory
+from psycopg import sql
 
 from pipeline import params
 from pipeline.__main__ import main
 from pipeline.commands import doctor
-from pipeline.storage import artifacts, dvc_lock, stores
+from pipeline.storage import artifacts, stores
 from pipeline.verify import durations
 
 ROOT = Path(__file__).parents[2]
@@ -56,8 +57,8 @@ def problems(capsys):
 
 def revisions(package):
     """(the first, the latest) version of the tables of a package."""
-    folder = Path(find_spec(package).origin).parent / STORES[package].migrations
-    migrations = ScriptDirectory(folder)
+    folder = distribution(package).locate_file(STORES[package].migrations)
+    migrations = ScriptDirectory(str(folder))
     return migrations.get_base(), migrations.get_current_head()
 
 
@@ -71,8 +72,11 @@ def write_database(path, revision):
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (None, "environment.json: missing, and every stage reads it; run `git checkout environment.json`"),
-        ('{"a"', "environment.json: not JSON, and every stage reads it; run `git checkout environment.json`"),
+        (None, "environment.json: missing or not JSON, and every stage reads it; run `git checkout environment.json`"),
+        (
+            '{"a"',
+            "environment.json: missing or not JSON, and every stage reads it; run `git checkout environment.json`",
+        ),
         ("{}", "environment.json: tensorflow: missing; run `git checkout environment.json`"),
     ],
 )
@@ -97,6 +101,20 @@ def test_missing_packages_and_other_versions_are_problems(project, monkeypatch, 
     assert keras.startswith("problem: keras is missing, requirements.lock has 3.")
     assert numpy.startswith("problem: numpy 1.0 is installed, requirements.lock has 2.")
     assert numpy.endswith("; run `python -m pip install --require-hashes -r requirements.lock`")
+
+
+def test_the_lock_file_has_one_version_of_each_package():
+    packages = re.findall(r"^([\w.-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    assert sorted(set(packages)) == sorted(packages)
+
+
+@pytest.mark.parametrize(("package", "file"), FILES.items())
+def test_a_missing_package_is_the_only_problem_of_its_database(project, monkeypatch, capsys, package, file):
+    write_database(project / file, UNKNOWN_REVISION)
+    versions = {**locked_versions(project), package: None}
+    monkeypatch.setattr(doctor, "installed_version", versions.get)
+    (problem,) = problems(capsys)
+    assert problem.startswith(f"problem: {package} is missing, requirements.lock has ")
 
 
 @pytest.mark.parametrize("package", ["mlflow", "optuna"])
@@ -138,7 +156,7 @@ def test_a_postgresql_database_of_another_version_is_a_problem(
     assert "does not answer" in problems(capsys)[0]
 
     with psycopg.connect(postgresql.replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute(f"create database doctor_{package}")
+        connection.execute(sql.SQL("create database {}").format(sql.Identifier(f"doctor_{package}")))
     assert problems(capsys) == []
 
     with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
@@ -213,7 +231,9 @@ def test_a_truncated_dvc_lock_is_a_problem_with_its_remedy(tmp_path, monkeypatch
     subprocess.run(["dvc", "init", "--quiet", "--no-scm"], check=True)
     (tmp_path / "dvc.yaml").write_text("stages: {a: {cmd: x, deps: [b]}}")
     (tmp_path / "dvc.lock").write_text(f"schema: '2.0'\n{lock}")
-    assert doctor.stale_stages() == ("unknown", [dvc_lock.TRUNCATED])
+    stages, (problem,) = doctor.stale_stages()
+    assert stages == "unknown"
+    assert problem.startswith("dvc.lock: truncated, perhaps because DVC was killed while it wrote it; `")
 
 
 def test_a_mistake_in_the_parameters_is_the_only_output(project, capsys):

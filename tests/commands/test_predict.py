@@ -6,37 +6,23 @@ import numpy as np
 import pytest
 from dvc.repo import Repo
 
-from pipeline import params
 from pipeline.__main__ import main
 from pipeline.commands import predict
-from pipeline.params import SPECIAL_TOKENS, Mistake
+from pipeline.params import Mistake, document
 from pipeline.science.networks import architectures
 from pipeline.storage import artifacts
+from tests.support import trained_run
+from tests.support.trained_run import SETTINGS, SIZE
 
 RUN = "vanilla-textbook"
 VOCABULARY = "data/prepared/vocabulary.txt"
-WORDS = ["fine", "dull", "film"]
-SETTINGS = (
-    params.read(Path(__file__).parents[1] / "study.yaml")
-    .settings["textbook"]
-    .model_copy(update={"sequence_length": 7, "embedding_dimension": 3, "hidden_size": 5})
-)
-SIZE = len(SPECIAL_TOKENS) + len(WORDS)
 
 
 @pytest.fixture
 def network(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    artifacts.write_text(artifacts.VOCABULARY, "".join(f"{word}\n" for word in (*SPECIAL_TOKENS, *WORDS)))
     model = architectures.initial_model("vanilla", SETTINGS, SIZE, seed=0)
-    artifacts.write_bytes(artifacts.weights(RUN, 0), architectures.to_bytes(model))
-    card = {
-        "architecture": "vanilla",
-        "values": SETTINGS.model_dump(),
-        "vocabulary_size": SIZE,
-    }
-    artifacts.write_json(artifacts.model(RUN), card)
-    artifacts.write_json(artifacts.METRICS, {RUN: {"validation/accuracy": {"scores": {"0": 0.8}}}})
+    trained_run.write(RUN, model)
     return model
 
 
@@ -62,8 +48,9 @@ def test_every_line_of_a_file_gets_the_probability_of_keras(network, tmp_path, c
             "fine\nunheard\n",
             "reviews.txt: line 2: 'unheard': the vocabulary contains none of its words",
         ),
-        ("fine\n\n", "reviews.txt: line 2: '': it contains no word"),
-        ("", "--file reviews.txt: empty"),
+        ("fine\n\n", "--file reviews.txt: line 2 is empty; write one text per line"),
+        ("", "--file reviews.txt: line 1 is empty; write one text per line"),
+        ("fine\n?!\n", "reviews.txt: line 2: '?!': it contains no word"),
     ],
 )
 @pytest.mark.usefixtures("network")
@@ -94,6 +81,28 @@ def test_a_seed_is_chosen_from_the_runs_that_have_it():
         predict.chosen(scores, None, 3)
 
 
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        (b"fine\n\xff\n", "not UTF-8 text (invalid start byte at byte 5); convert it"),
+    ],
+)
+@pytest.mark.usefixtures("network")
+def test_an_unreadable_file_of_texts_is_named_once(tmp_path, capsys, content, problem):
+    if content is not None:
+        (tmp_path / "reviews.txt").write_bytes(content)
+    assert main(["predict", "--file", "reviews.txt"]) == 2
+    assert capsys.readouterr().err == f"error: --file reviews.txt: {problem}\n"
+
+
+@pytest.mark.usefixtures("network")
+def test_only_a_line_break_separates_texts(tmp_path, capsys):
+    (tmp_path / "reviews.txt").write_text("fine\x0cfilm\u2028dull\r\nnot dull", encoding="utf-8")
+    assert main(["predict", "--file", "reviews.txt"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
 @pytest.mark.usefixtures("network")
 def test_metrics_that_are_empty_or_damaged_are_named(capsys):
     artifacts.write_json(artifacts.METRICS, {})
@@ -107,13 +116,17 @@ def test_metrics_that_are_empty_or_damaged_are_named(capsys):
 @pytest.fixture
 def recorded(network):
     """The network's folder with a dvc.lock, its hashes by DVC itself."""
+    models = f"{artifacts.MODELS}/{RUN}"
     with Repo.init(no_scm=True) as repo:
-        outs = {path: repo.add(path)[0].outs[0].hash_info.value for path in (f"{artifacts.MODELS}/{RUN}", VOCABULARY)}
+        for path in (models, VOCABULARY):
+            repo.add(path)
+    [network_out] = document(Path(f"{models}.dvc"))["outs"]
+    [vocabulary_out] = document(Path(f"{VOCABULARY}.dvc"))["outs"]
+
     data = {"path": "data/prepared/train.parquet", "hash": "md5", "md5": "0"}
-    entries = [{"path": path, "hash": "md5", "md5": value} for path, value in outs.items()]
     stages = {
-        f"train@{RUN}": {"deps": [data], "outs": entries[:1]},
-        "prepare": {"outs": [*entries[1:], {**data}]},
+        f"train@{RUN}": {"deps": [data], "outs": [{**network_out, "path": models}]},
+        "prepare": {"outs": [{**vocabulary_out, "path": VOCABULARY}, {**data}]},
     }
     artifacts.write_json(Path("dvc.lock"), {"stages": stages})
     return stages
@@ -136,5 +149,5 @@ def test_a_vocabulary_of_other_data_is_refused(recorded, capsys):
     recorded["prepare"]["outs"][-1]["md5"] = "1"
     artifacts.write_json(Path("dvc.lock"), {"stages": recorded})
     assert main(["predict", "fine"]) == 2
-    said = capsys.readouterr().err
-    assert f"artifacts/models/{RUN}: trained on other data than data/prepared/vocabulary.txt comes from" in said
+    problem = f"artifacts/models/{RUN}: trained on other data than {VOCABULARY} comes from"
+    assert problem in capsys.readouterr().err

@@ -2,61 +2,35 @@
 
 import json
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipeline import params
 from pipeline.__main__ import main
-from pipeline.params import SPECIAL_TOKENS
 from pipeline.science.networks import architectures
 from pipeline.storage import artifacts
+from tests.support import trained_run
+from tests.support.trained_run import SETTINGS, SIZE
 
-WORDS = ["fine", "dull", "film"]
-SIZE = len(SPECIAL_TOKENS) + len(WORDS)
-SETTINGS = params.read(Path(__file__).parents[1] / "study.yaml").settings["textbook"]
 HEADING = "word            positive         effect  gradient  hidden state"
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A folder with every file of the run `it` except its weights."""
+def save(tmp_path, monkeypatch):
+    """A function that builds a network, saves it as the run `it` in an empty folder and returns it."""
     monkeypatch.chdir(tmp_path)
-    artifacts.write_text(artifacts.VOCABULARY, "".join(f"{word}\n" for word in (*SPECIAL_TOKENS, *WORDS)))
-    artifacts.write_json(artifacts.METRICS, {"it": {"validation/accuracy": {"scores": {"0": 0.8}}}})
-    save_card("vanilla", SETTINGS)
-
-
-def save_card(architecture, settings):
-    card = {
-        "architecture": architecture,
-        "values": settings.model_dump(),
-        "vocabulary_size": SIZE,
-    }
-    artifacts.write_json(artifacts.model("it"), card)
-
-
-@pytest.fixture
-def save(folder):
-    """A function that builds a network, saves its weights for the run `it` and returns the network."""
 
     def saved(architecture="vanilla", backward=1.0, **changed):
-        sizes = {
-            "sequence_length": 7,
-            "embedding_dimension": 3,
-            "hidden_size": 5,
-            **changed,
-        }
-        settings = SETTINGS.model_copy(update=sizes)
+        settings = SETTINGS.model_copy(update=changed)
         model = architectures.build(architecture, settings, SIZE)
         random = np.random.default_rng(0)
-        model.set_weights([random.normal(0, 0.5, weight.shape) for weight in model.get_weights()])
+        weights = [random.normal(0, 0.5, weight.shape) for weight in model.get_weights()]
+        model.set_weights(weights)
+
         if architecture == "bidirectional":
             backward_layer = model.get_layer("encoder").backward_layer
             backward_layer.set_weights([backward * weight for weight in backward_layer.get_weights()])
-        artifacts.write_bytes(artifacts.weights("it", 0), architectures.to_bytes(model))
-        save_card(architecture, settings)
+        trained_run.write("it", model, settings)
         return model
 
     return saved
@@ -69,39 +43,42 @@ def output_of(capsys, *arguments):
     return printed.out
 
 
+def probability_of(model, *ids):
+    """The model's own prediction for a text of these word ids."""
+    return model(np.array([ids], np.int32)).numpy()[0, 0]
+
+
 def test_json_has_one_token_per_word_with_its_numbers(save, capsys):
     model = save()
     output = output_of(capsys, "Not a FINE film!", "--run", "it", "--seed", "0", "--json")
     report = json.loads(output, parse_constant=pytest.fail)
+    tokens = report["tokens"]
+    expected = probability_of(model, 0, 0, 0, 1, 1, 2, 4)
 
-    expected = model(np.array([[0, 0, 0, 1, 1, 2, 4]], np.int32)).numpy()[0, 0]
-    assert (report["run"], report["seed"], report["words"]) == ("it", 0, 4)
-    assert report["probability"] == report["tokens"][-1]["probability"] == pytest.approx(expected, abs=1e-6)
+    assert report["run"] == "it"
+    assert report["seed"] == 0
+    assert report["words"] == 4
+    assert report["probability"] == tokens[-1]["probability"]
+    assert report["probability"] == pytest.approx(expected, abs=1e-6)
     assert report["verdict"] == ("positive" if expected > 0.5 else "negative")
-    assert [token["token"] for token in report["tokens"]] == [
-        "not",
-        "a",
-        "fine",
-        "film",
-    ]
-    assert [token["known"] for token in report["tokens"]] == [False, False, True, True]
-    assert all(
-        {"probability", "log10_relative_norm", "saliency", "gradient"} <= set(token) for token in report["tokens"]
-    )
-    assert [len(token["state"]) for token in report["tokens"]] == [5] * 4
     assert len(report["readout"]["forward"]) == 5
+
+    words = [(token["token"], token["known"]) for token in tokens]
+    assert words == [("not", False), ("a", False), ("fine", True), ("film", True)]
+    for token in tokens:
+        assert {"probability", "log10_relative_norm", "saliency", "gradient"} <= token.keys()
+        assert len(token["state"]) == 5
 
 
 def test_json_is_valid_where_the_gradient_is_zero(save, capsys):
     model = save("bidirectional")
     model.get_layer("probability").kernel.assign(np.zeros((10, 1)))
     artifacts.write_bytes(artifacts.weights("it", 0), architectures.to_bytes(model))
+
     report = json.loads(output_of(capsys, "fine film", "--json"), parse_constant=pytest.fail)
-    assert [token["log10_relative_norm"] for token in report["tokens"]] == [None, None]
-    assert [token["log10_relative_norm_backward"] for token in report["tokens"]] == [
-        None,
-        None,
-    ]
+    for token in report["tokens"]:
+        assert token["log10_relative_norm"] is None
+        assert token["log10_relative_norm_backward"] is None
     assert "0 %" in output_of(capsys, "fine film")
 
 
@@ -122,8 +99,8 @@ def test_json_is_valid_where_the_gradient_is_zero(save, capsys):
     ],
 )
 @pytest.mark.parametrize("form", [[], ["--json"]], ids=["terminal", "json"])
-@pytest.mark.usefixtures("folder")
-def test_a_mistake_is_one_line_on_stderr_and_exit_code_2(capsys, arguments, line, form):
+def test_a_mistake_is_one_line_on_stderr_and_exit_code_2(save, capsys, arguments, line, form):
+    save()
     assert main(["read", *arguments, *form]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
@@ -138,19 +115,22 @@ def test_without_a_text_the_usage_names_the_missing_argument(capsys):
 
 
 def test_a_table_of_words_a_legend_and_the_verdict_are_printed(save, capsys):
-    model = save()
+    probability = probability_of(save(), 0, 0, 0, 1, 1, 2, 4)
     lines = output_of(capsys, "not a fine film").splitlines()
-    probability = model(np.array([[0, 0, 0, 1, 1, 2, 4]], np.int32)).numpy()[0, 0]
     assert lines[0] == HEADING
-    assert [line.split()[0] for line in lines[1:5]] == ["(not)", "(a)", "fine", "film"]
-    assert float(lines[4].split()[1]) == pytest.approx(probability, abs=6e-4)
+    assert max(map(len, lines)) <= 120
+
+    table = [line.split() for line in lines[1:5]]
+    assert [cells[0] for cells in table] == ["(not)", "(a)", "fine", "film"]
+    assert float(table[-1][1]) == pytest.approx(probability, abs=6e-4)
     assert "100.0 %" in lines[4]
     assert lines[5] == ""
-    names = [line.split()[0] for line in lines[6:-2] if line[0] != " "]
+
+    legend = [line for line in lines[6:-2] if not line.startswith(" ")]
+    names = [line.split()[0] for line in legend]
     assert names == ["positive", "effect", "gradient", "picture", "padding", "(word)"]
     verdict = "positive" if probability > 0.5 else "negative"
     assert lines[-1] == f"{verdict}: probability of a positive review {probability:.4f} (it, seed 0)"
-    assert max(map(len, lines)) <= 120
 
 
 def test_the_legend_explains_padding_and_omitted_words(save, capsys):
@@ -172,10 +152,10 @@ def test_two_directions_have_two_tables_and_one_scale(save, capsys):
     save("bidirectional", backward=1e-4)
     lines = output_of(capsys, "fine dull film").splitlines()
     assert lines[5] == f"{'word':14}  gradient  hidden state of the half that reads from the last word to the first"
-    forward = [line[-5:] for line in lines[1:4]]
-    backward = [line[-5:] for line in lines[6:9]]
-    assert set("".join(backward)) == {"="}  # nearly 0, on the scale of the other
-    assert set("".join(forward)) & set(" @")
+    forward = "".join(line[-5:] for line in lines[1:4])
+    backward = "".join(line[-5:] for line in lines[6:9])
+    assert set(backward) == {"="}  # nearly 0, on the scale of the other
+    assert set(forward) & set(" @")
     assert lines[6].split()[0] == "fine"
 
 
@@ -193,10 +173,14 @@ def test_the_units_with_the_most_extreme_weights_are_pictured(save, capsys):
     assert "It shows the 64 of 67 units" in unwrapped("\n".join(lines))
     picture = lines[2].split(" %  ", 1)[1]
     assert len(picture) == 64
-    state_H = np.array(report["tokens"][-1]["state"])[np.argsort(model.get_layer("probability").kernel.numpy()[:, 0])]
-    block_H = np.array([" .:-=+*%@".index(block) for block in picture]) - 4
+
+    readout_H = model.get_layer("probability").kernel.numpy()[:, 0]
+    order = np.argsort(readout_H)
+    pictured = np.delete(order, [32, 33, 34])
+    state_H = np.array(report["tokens"][-1]["state"])
     largest = max(np.abs(token["state"]).max() for token in report["tokens"])
-    np.testing.assert_array_equal(block_H, np.rint(4 * np.delete(state_H, [32, 33, 34]) / largest))
+    block_H = [" .:-=+*%@".index(block) - 4 for block in picture]
+    np.testing.assert_array_equal(block_H, np.rint(4 * state_H[pictured] / largest))
 
 
 def test_a_long_word_is_cut_and_columns_stay_aligned(save, capsys):
@@ -209,16 +193,18 @@ def test_a_long_word_is_cut_and_columns_stay_aligned(save, capsys):
 
 @pytest.mark.parametrize(
     ("terminal", "no_colour", "coloured"),
-    [(1, None, 1), (1, "", 1), (1, "1", 0), (0, None, 0)],
+    [(True, None, True), (True, "", True), (True, "1", False), (False, None, False)],
 )
 def test_only_a_terminal_without_no_color_gets_colours(save, capsys, monkeypatch, terminal, no_colour, coloured):
     save()
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: bool(terminal))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
     monkeypatch.delenv("NO_COLOR", raising=False)
     if no_colour is not None:
         monkeypatch.setenv("NO_COLOR", no_colour)
+
     output = output_of(capsys, "fine film")
-    assert ("\x1b[" in output) == bool(coloured)
-    assert ("white is 0" in unwrapped(output)) == bool(coloured)
-    assert all(line.endswith("\x1b[0m") == bool(coloured) for line in output.splitlines()[1:3])
+    assert ("\x1b[" in output) == coloured
+    assert ("white is 0" in unwrapped(output)) == coloured
+    for line in output.splitlines()[1:3]:
+        assert line.endswith("\x1b[0m") == coloured
     assert "\x1b" not in output_of(capsys, "fine film", "--json")

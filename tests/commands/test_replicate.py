@@ -3,7 +3,6 @@
 import json
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -17,28 +16,10 @@ from pipeline.params import Mistake
 from pipeline.storage import artifacts, dvc_lock, lock_comparison, replications
 from pipeline.workers import resume
 from tests.storage.test_replications import REPLICATION
-from tests.support import small_study
+from tests.support import repository, small_study
 from tests.test_main import STUDY
 
 ROOT = Path(__file__).parents[2]
-GIT = (
-    "git",
-    "-c",
-    "user.name=us",
-    "-c",
-    "user.email=us@localhost",
-    "-c",
-    "commit.gpgsign=false",
-)
-
-
-def committed(folder: Path) -> None:
-    for words in (
-        ["init", "--quiet"],
-        ["add", "--all"],
-        ["commit", "--quiet", "--message", "A study"],
-    ):
-        subprocess.run([*GIT, *words], cwd=folder, check=True)
 
 
 @pytest.fixture
@@ -55,7 +36,7 @@ def project(tmp_path, monkeypatch):
     (tmp_path / ".dvc/config").touch()
     (tmp_path / ".gitignore").write_text("/artifacts/\n/.unfinished/\n/.dvc/config.local\n")
     artifacts.write_json(machine.MACHINE, machine.described())
-    committed(tmp_path)
+    repository.commit_all(tmp_path)
     return tmp_path
 
 
@@ -91,7 +72,7 @@ def test_uncommitted_changes_of_the_parameters_are_refused(project):
     (project / "params.yaml").write_text((project / "params.yaml").read_text() + "\n")
     with pytest.raises(
         Mistake,
-        match=r"^params\.yaml: uncommitted changes, but `replicate` computes a commit",
+        match=r"^params\.yaml: uncommitted changes, but this command computes a commit",
     ):
         main()
 
@@ -112,18 +93,18 @@ def test_the_rounding_of_the_study_is_refused(project):
 
 def test_another_kind_of_machine_replicates_under_its_own_rounding(project, monkeypatch):
     monkeypatch.setattr(rounding, "weights_digest", lambda flags: flags)
-    assert rounding.flags(None, project) == rounding.FLAG
+    assert rounding.flags(None) == rounding.FLAG
 
     artifacts.write_json(machine.MACHINE, {**machine.described(), "processor": "another"})
-    assert rounding.flags(None, project) == ""
-    assert rounding.flags(rounding.OWN, project) == ""
-    assert rounding.flags(rounding.XLA, project) == rounding.FLAG
+    assert rounding.flags(None) == ""
+    assert rounding.flags(rounding.OWN) == ""
+    assert rounding.flags(rounding.XLA) == rounding.FLAG
 
 
 def test_another_python_does_not_change_rounding(project, monkeypatch):
     monkeypatch.setattr(rounding, "weights_digest", lambda flags: flags)
     artifacts.write_json(machine.MACHINE, {**machine.described(), "python": "3.0"})
-    assert rounding.flags(None, project) == rounding.FLAG
+    assert rounding.flags(None) == rounding.FLAG
 
 
 def test_an_unfinished_replication_of_another_request_is_refused(project, monkeypatch):
@@ -142,7 +123,7 @@ def test_without_tune_needs_the_recorded_files_of_tune(project, monkeypatch):
     outs = [{"path": "artifacts/tuned/vanilla.json", "md5": "0"}]
     stages = {stage: {"cmd": "", "outs": outs} for stage in ("tune@vanilla", "tune@bidirectional")}
     artifacts.write_json(Path("dvc.lock"), {"schema": "2.0", "stages": stages})
-    subprocess.run([*GIT, "add", "dvc.lock"], check=True)
+    repository.commit_all(project)
     with pytest.raises(
         Mistake,
         match=r"^artifacts/tuned/vanilla\.json: missing.*`dvc repro tune@vanilla`",
@@ -190,7 +171,7 @@ def test_a_killed_replication_continues_and_claims_reads_its_file(tmp_path):
     command = sys.executable, "-m", "pipeline", "replicate"
     assert (ended := study.repro("claims", RNN_TRACKING="off")).code == 0, ended.said
     tuned = {path: path.read_bytes() for path in (folder / "artifacts/tuned").iterdir()}
-    committed(folder)
+    repository.commit_all(folder)
 
     process = study.begin(*command, "searched")
     while "Running stage 'train@vanilla-tuned'" not in study.log.read_text() and process.poll() is None:

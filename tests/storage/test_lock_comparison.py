@@ -29,7 +29,9 @@ def test_one_flipped_bit_is_reported_once_with_the_stage_that_made_it(project):
 
     (mismatch,) = differences(project)
     assert (mismatch.stage, mismatch.path) == (TRAIN, WEIGHTS)
-    assert str(mismatch).startswith(f"{TRAIN}: {WEIGHTS}: not what dvc.lock records (")
+    assert str(mismatch) == (
+        f"{TRAIN}: {WEIGHTS} differs from dvc.lock; `dvc checkout {WEIGHTS}` restores it, `dvc repro {TRAIN}` makes it again"
+    )
 
 
 def test_a_file_missing_from_a_folder_differs_a_missing_folder_does_not(project):

@@ -1,31 +1,24 @@
 """`verify` on a project of two stages, each a program of one line."""
 
 import json
+import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from pipeline import machine, params
-from pipeline.params import Mistake
-from pipeline.storage import artifacts, dvc_lock, lock_comparison
+from pipeline.params import Mistake, document
+from pipeline.storage import artifacts, dvc_lock, lock_comparison, stages
 from pipeline.verify import durations, recompute
 from pipeline.workers import driver
+from tests.support import repository
 from tests.test_main import STUDY
 
+ROOT = Path(__file__).parents[2]
 SOURCE, TARGET = "data/prepared/train.csv", "reports/claims.csv"
 TABLE = "seed,accuracy\n0,0.5\n1,0.25\n"
 RUN_PROGRAM = "import os, runpy, sys; runpy.run_path(os.path.join(os.environ['PROGRAMS'], sys.argv[1]))\n"
-GIT = (
-    "git",
-    "-c",
-    "user.name=a",
-    "-c",
-    "user.email=a@localhost",
-    "-c",
-    "commit.gpgsign=false",
-)
 PREPARE = f"""
 from pathlib import Path
 Path("data/prepared").mkdir(parents=True, exist_ok=True)
@@ -61,7 +54,7 @@ def project(tmp_path, monkeypatch):
     programs.mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.setenv("PROGRAMS", str(programs))
-    monkeypatch.setattr(lock_comparison, "listed", lambda params: ["claims", "prepare", "track"])
+    monkeypatch.setattr(lock_comparison, "listed", lambda params: ["prepare", "claims", "track"])
 
     for path in (SOURCE, TARGET):
         artifacts.write_text(Path(path), TABLE)
@@ -77,19 +70,14 @@ def project(tmp_path, monkeypatch):
     shutil.copy(STUDY, "params.yaml")
 
     source = {"path": SOURCE, "md5": lock_comparison.hash_of(Path(SOURCE))}
-    stages = {
+    lock = {
         "prepare": {"outs": [source]},
         "claims": {"deps": [source], "outs": [{**source, "path": TARGET}]},
     }
-    artifacts.write_json(Path("dvc.lock"), {"stages": stages})
+    artifacts.write_json(Path("dvc.lock"), {"stages": lock})
     assert dvc_lock.finished(Path()).keys() == {"prepare", "claims"}
 
-    for words in (
-        ["init", "--quiet"],
-        ["add", "."],
-        ["commit", "--quiet", "--message", "results"],
-    ):
-        subprocess.run([*GIT, *words], check=True)
+    repository.commit_all(folder)
 
     project = Project(folder, programs)
     project.set_program("prepare", PREPARE)
@@ -97,9 +85,9 @@ def project(tmp_path, monkeypatch):
     return project
 
 
-def verify(capsys, *stages):
+def verify(capsys, *wanted, only_files=False):
     """(exit code, output)"""
-    code = recompute.main(params.read(), list(stages), only_files=False, as_json=False)
+    code = recompute.main(params.read(), list(wanted), only_files, as_json=False)
     return code, capsys.readouterr().out
 
 
@@ -217,8 +205,33 @@ def test_a_changed_file_is_named_before_anything_is_computed(project, capsys):
     artifacts.write_text(Path(TARGET), TABLE.replace("0.25", "0.24"))
     code, output = verify(capsys)
     assert code == 1
-    assert "differs: claims: reports/claims.csv: not what dvc.lock records" in output
+    assert f"claims: {TARGET} differs from dvc.lock; `git checkout {TARGET}` restores it" in output
     assert "estimate" not in output
+
+
+def test_files_compares_an_uncommitted_change_and_computes_nothing(project, capsys):
+    assert verify(capsys, only_files=True)[0] == 0
+
+    with Path("params.yaml").open("a") as file:
+        file.write("\n")
+    code, output = verify(capsys, only_files=True)
+    assert code == 0
+    assert output.splitlines()[-1].startswith("this checkout: identical (")
+
+    artifacts.write_text(Path(TARGET), TABLE.replace("0.25", "0.24"))
+    code, output = verify(capsys, only_files=True)
+    assert code == 1
+    assert output.splitlines()[0].startswith(f"claims: {TARGET} differs from dvc.lock; ")
+    assert not re.search("[0-9a-f]{32}", output)
+
+
+def test_each_stage_is_listed_after_those_that_it_reads_from():
+    definitions = document(ROOT / "dvc.yaml")["stages"]
+    earlier = set()
+    for stage in stages.STAGES:
+        assert lock_comparison.above(stage.name, definitions) <= earlier
+        earlier.add(stage.name)
+    assert stages.STAGES.index(stages.TUNE) < stages.STAGES.index(stages.TRAIN)
 
 
 def test_json_contains_every_result_and_nothing_else(project, capsys):
@@ -251,7 +264,7 @@ def test_json_names_the_first_difference(project, capsys):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "stages", "problem"),
+    ("spoil", "wanted", "problem"),
     [
         (
             lambda project: None,
@@ -259,9 +272,9 @@ def test_json_names_the_first_difference(project, capsys):
             "'clams' is not a stage that .* allowed: prepare, claims",
         ),
         (
-            lambda project: Path("dvc.lock").write_text(Path("dvc.lock").read_text() + " "),
+            lambda project: Path("dvc.lock").write_text(Path("dvc.lock").read_text() + "\n"),
             [],
-            "dvc.lock: uncommitted changes, but `verify` computes a commit; .* run `git checkout dvc.lock`",
+            "dvc.lock: uncommitted changes, but this command computes a commit; .* run `git checkout dvc.lock`",
         ),
         (
             lambda project: Path("dvc.lock").write_text('{"stages"'),
@@ -276,7 +289,7 @@ def test_json_names_the_first_difference(project, capsys):
         (
             lambda project: shutil.rmtree("data/prepared"),
             ["claims"],
-            "claims: its input .*train.csv is missing",
+            "claims: its input .*train.csv is missing; `python -m pipeline verify prepare claims` computes it first",
         ),
         (
             lambda project: project.set_program("claims", "raise SystemExit('no disk')"),
@@ -295,7 +308,7 @@ def test_json_names_the_first_difference(project, capsys):
         "no repository",
     ],
 )
-def test_a_mistake_explains_why_verify_cannot_compute(spoil, stages, problem, project):
+def test_a_mistake_explains_why_verify_cannot_compute(spoil, wanted, problem, project):
     spoil(project)
     with pytest.raises(Mistake, match=problem):
-        recompute.main(params.read(), stages, only_files=False, as_json=False)
+        recompute.main(params.read(), wanted, only_files=False, as_json=False)

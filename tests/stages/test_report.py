@@ -185,7 +185,9 @@ def test_a_flipped_bit_in_an_unread_prediction_stops_the_report(small, tmp_path,
 
     shutil.rmtree("reports/figures")
     artifacts.write_bytes(predictions, b"predictionr")
-    with pytest.raises(Mistake, match=r"^evaluate: artifacts/predictions/vanilla-textbook.parquet differs from dvc.lock"):
+    with pytest.raises(
+        Mistake, match=r"^evaluate: artifacts/predictions/vanilla-textbook.parquet differs from dvc.lock"
+    ):
         report.main(Context(params.read()))
     assert not Path("reports/figures").exists()
 

@@ -17,10 +17,10 @@ from pipeline.params import SPECIAL_TOKENS
 from pipeline.science.networks import architectures as networks
 from pipeline.storage import artifacts
 from pipeline.tracking import registry_sync, run_sync
-from tests.commands.test_predict import SETTINGS, SIZE, WORDS
 from tests.support import toy_study
 from tests.support.serving import serving
 from tests.support.tracked_study import models_of, records_of
+from tests.support.trained_run import SETTINGS, SIZE, WORDS
 
 RUN = "vanilla-textbook"
 TEXTS = ["A FINE film!", "dull", "not dull, fine", "film " * 600, "\0fine\0"]

@@ -253,15 +253,19 @@ def _reason(error: Exception) -> str:
 
 
 def stale_stages() -> tuple[str, list[str]]:
-    """(the stages that `dvc repro` would compute and their duration, problems of `dvc status`)."""
+    """(the stages that `dvc repro` would compute and their duration, problems of dvc.lock and `dvc status`)."""
+    try:
+        dvc_lock.finished(Path())
+    except params.Mistake as mistake:
+        return UNKNOWN, [str(mistake)]
+
     command = [sys.executable, "-m", "dvc", "status", "--json"]
     status = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
         reasons = json.loads(status.stdout)
     except ValueError:
-        is_truncated = re.search(f"{dvc_lock.LOCK}' (is invalid|validation failed)", status.stderr)
         message = " ".join(status.stderr.split())[:300]
-        return UNKNOWN, [dvc_lock.TRUNCATED if is_truncated else f"`dvc status` fails: {message}"]
+        return UNKNOWN, [f"`dvc status` fails: {message}"]
 
     stages = [name for name, reason in reasons.items() if reason != ["always changed"]]
     if not stages:

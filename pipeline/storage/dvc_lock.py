@@ -9,15 +9,13 @@ from typing import Any
 
 from pipeline.params import Mistake, document
 from pipeline.storage import artifacts
+from pipeline.storage.stages import TRACK
 
 LOCK = Path("dvc.lock")
 PACKAGES = Path("requirements.lock")
 DIGITS = 16
 BACKUP = Path(".dvc/tmp") / LOCK
-TRUNCATED = (
-    f"{LOCK}: truncated, perhaps because DVC was killed while it wrote it; `cp {BACKUP} .` restores the copy from "
-    f"before the last stage, `git checkout {LOCK}` the committed one; then run `dvc repro`"
-)
+TRUNCATED = "truncated, perhaps because DVC was killed while it wrote it"
 
 
 @dataclass(frozen=True)
@@ -64,35 +62,64 @@ def keep(folder: Path) -> None:
 def finished(folder: Path) -> dict[str, RecordedStage]:
     """Every stage in dvc.lock by name, including stages that params.yaml no longer names.
 
-    Empty if the folder has no dvc.lock. Raise Mistake if dvc.lock is truncated.
+    Empty if the folder has no dvc.lock. Raise Mistake if the file is truncated or damaged. A file that ends right after
+    an output looks whole, because DVC writes its like whenever a later stage has not run. Its other entries are right.
     """
     if not (folder / LOCK).exists():
         return {}
+    if not artifacts.read_bytes(folder / LOCK).endswith(b"\n"):
+        raise _unusable(TRUNCATED, folder)
 
     try:
-        entries = document(folder / LOCK).get("stages") or {}
-        return {name: _stage(name, entry) for name, entry in entries.items()}
-    except (Mistake, AttributeError, KeyError, TypeError) as error:
-        if isinstance(error.__context__, OSError):  # the file cannot be read, so it need not be truncated
-            raise
-        raise Mistake(TRUNCATED) from None
+        entries = document(folder / LOCK).get("stages")
+    except Mistake as mistake:
+        raise _unusable(str(mistake).removeprefix(f"{folder / LOCK}: "), folder) from None
+    if not isinstance(entries, dict):
+        raise _unusable(TRUNCATED, folder)
+
+    stages = {}
+    for name, entry in entries.items():
+        try:
+            stages[name] = _stage(name, entry)
+        except (AttributeError, KeyError, TypeError):
+            is_last = name == list(entries)[-1]
+            raise _unusable(TRUNCATED if is_last else f"the stage {name} is incomplete", folder) from None
+    return stages
 
 
 def _stage(name: str, entry: dict) -> RecordedStage:
+    """A stage from its entry in dvc.lock; raise AttributeError, KeyError or TypeError if the entry is incomplete.
+
+    DVC writes the outputs last. Only `track` has none.
+    """
+    params = {file: dict(values) for file, values in entry.get("params", {}).items()}
     deps = {dep["path"]: dep["md5"] for dep in entry.get("deps", [])}
-    outs = {out["path"]: out["md5"] for out in entry.get("outs", [])}
-    return RecordedStage(name, entry.get("params", {}), deps, outs)
+    outs = {out["path"]: out["md5"] for out in entry["outs"]} if name != TRACK.name else {}
+    return RecordedStage(name, params, deps, outs)
+
+
+def _unusable(problem: str, folder: Path) -> Mistake:
+    """A Mistake with remedies that work in this folder."""
+    remedy = f"`git checkout {LOCK}` restores the committed file"
+    if (folder / BACKUP).exists():
+        remedy += f", `cp {BACKUP} .` the copy from before the last stage"
+    return Mistake(f"{LOCK}: {problem}; {remedy}; then run `dvc repro`")
+
+
+def every_stage(folder: Path) -> dict[str, RecordedStage]:
+    """The same as `finished`, but raise Mistake if the folder has no dvc.lock."""
+    if not (folder / LOCK).exists():
+        raise Mistake(f"{LOCK}: not here; `git checkout {LOCK}` restores it, `dvc repro` makes it")
+    return finished(folder)
 
 
 def recorded(names: Collection[str], folder: Path) -> dict[str, RecordedStage]:
     """The stages of these names in dvc.lock; raise Mistake if one is missing."""
-    if not (folder / LOCK).exists():
-        raise Mistake(f"{LOCK}: not here; `git checkout {LOCK}` restores it, `dvc repro` makes it")
-
-    stages = finished(folder)
+    stages = every_stage(folder)
     for name in names:
         if name not in stages:
-            raise Mistake(f"{LOCK}: the stage {name} is missing; `dvc repro {name}` adds it")
+            remedy = f"`git checkout {LOCK}` restores it if it was committed, `dvc repro {name}` runs it"
+            raise Mistake(f"{LOCK}: the stage {name} is missing; {remedy}")
 
     return {name: stages[name] for name in names}
 

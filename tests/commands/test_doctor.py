@@ -213,7 +213,9 @@ def test_a_truncated_dvc_lock_is_a_problem_with_its_remedy(tmp_path, monkeypatch
     subprocess.run(["dvc", "init", "--quiet", "--no-scm"], check=True)
     (tmp_path / "dvc.yaml").write_text("stages: {a: {cmd: x, deps: [b]}}")
     (tmp_path / "dvc.lock").write_text(f"schema: '2.0'\n{lock}")
-    assert doctor.stale_stages() == ("unknown", [dvc_lock.TRUNCATED])
+    stages, (problem,) = doctor.stale_stages()
+    assert stages == "unknown"
+    assert problem.startswith(f"dvc.lock: {dvc_lock.TRUNCATED}; `git checkout dvc.lock` restores")
 
 
 def test_a_mistake_in_the_parameters_is_the_only_output(project, capsys):

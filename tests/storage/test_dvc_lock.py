@@ -1,14 +1,13 @@
 """Stages as dvc.lock records them, and their keys before and after they run."""
 
-from pathlib import Path
-
 import pytest
 
 from pipeline.params import Mistake
 from pipeline.storage import dvc_lock
 
 NAMES = ["tune@vanilla", "train@vanilla-textbook", "train@vanilla-tuned"]
-ROOT = Path(__file__).parents[2]
+TRACK = "  track:\n    cmd: track\n    deps:\n    - path: code\n      hash: md5\n      md5: 0a\n      size: 3\n"
+COPY = ", `cp .dvc/tmp/dvc.lock .` the copy from before the last stage"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -57,21 +56,49 @@ def test_without_a_lock_no_stage_is_finished(tmp_path):
     assert dvc_lock.finished(tmp_path) == {}
 
 
-def test_a_truncated_lock_is_a_mistake_or_has_fewer_stages(tmp_path):
-    lock = (ROOT / "dvc.lock").read_text()
-    all_names = dvc_lock.finished(ROOT).keys()
-    end = lock.index("  tune@")
+@pytest.mark.parametrize("copy", ["", COPY], ids=["fresh clone", "after a stage"])
+def test_a_lock_cut_at_any_byte_is_truncated_or_has_only_right_entries(project, copy):
+    if copy:
+        dvc_lock.keep(project)
+    restore = f"`git checkout dvc.lock` restores the committed file{copy}"
+    message = f"dvc.lock: {dvc_lock.TRUNCATED}; {restore}; then run `dvc repro`"
+
+    lock = (project / "dvc.lock").read_text() + TRACK
+    (project / "dvc.lock").write_text(lock)
+    stages = dvc_lock.finished(project)
     messages = []
 
-    for cut in range(end - 400, end, 3):
-        (tmp_path / "dvc.lock").write_text(lock[:cut])
+    line_ends = {cut for cut in range(len(lock)) if lock[cut - 1] == "\n"}
+
+    for cut in sorted({*range(0, len(lock), 7), *line_ends}):
+        (project / "dvc.lock").write_text(lock[:cut])
         try:
-            assert dvc_lock.finished(tmp_path).keys() < all_names
+            remaining = dvc_lock.finished(project)
         except Mistake as mistake:
             messages.append(str(mistake))
+        else:
+            for name, stage in remaining.items():
+                assert stage.outs.items() <= stages[name].outs.items()
+                assert stage.deps.items() <= stages[name].deps.items()
 
-    assert len(messages) > 20
-    assert set(messages) == {dvc_lock.TRUNCATED}
+    assert set(messages) == {message}
+    assert len(messages) > 0.9 * len(line_ends)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("  tune@vanilla:\n    cmd: ", "  tune@vanilla:\n<<<<<<< HEAD\n    cmd: ", "line 5, column 8: not YAML: "),
+        ("    outs:\n    - path: tuned", "    results:\n    - path: tuned", "the stage tune@vanilla is incomplete"),
+    ],
+    ids=["merge conflict", "no outputs"],
+)
+def test_a_lock_damaged_by_hand_is_not_called_truncated(project, old, new, problem):
+    lock = (project / "dvc.lock").read_text()
+    assert old in lock
+    (project / "dvc.lock").write_text(lock.replace(old, new, 1))
+    with pytest.raises(Mistake, match=rf"^dvc\.lock: {problem}.*; `git checkout dvc\.lock` restores"):
+        dvc_lock.finished(project)
 
 
 def test_an_unreadable_lock_is_not_called_truncated(tmp_path):

@@ -1,13 +1,12 @@
 """The addresses of Optuna's studies, and when a study continues or starts again."""
 
-import json
 from contextlib import suppress
 
 import optuna
 import pytest
 
 from pipeline.params import Mistake
-from pipeline.storage import dvc_lock, optuna_storage, stores
+from pipeline.storage import artifacts, dvc_lock, optuna_storage, stores
 
 STAGE = "tune@vanilla"
 
@@ -24,8 +23,8 @@ def project(tmp_path, monkeypatch, dvc_has_results):
     monkeypatch.delenv("RNN_STUDIES", raising=False)
     monkeypatch.setattr(dvc_lock, "fingerprint", lambda stage, folder: "0123")
     monkeypatch.setattr(dvc_lock, "unchanged", lambda stage, folder: True)
-    stages = {STAGE: {}} if dvc_has_results else {}
-    (tmp_path / "dvc.lock").write_text(json.dumps({"stages": stages}))
+    stages = {STAGE: {"outs": []}} if dvc_has_results else {}
+    artifacts.write_json(tmp_path / "dvc.lock", {"stages": stages})
     return tmp_path
 
 

@@ -5,8 +5,8 @@ This module reads dvc.yaml and dvc.lock itself, because importing DVC takes long
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
 from pathlib import Path, PurePosixPath
@@ -15,7 +15,7 @@ from typing import Any
 from pipeline.params import Mistake, Params, document
 from pipeline.storage import artifacts, dvc_lock
 from pipeline.storage.dvc_lock import RecordedStage
-from pipeline.storage.stages import STAGES, dvc_names
+from pipeline.storage.stages import STAGES, dvc_names, stage_of
 
 CODE = "pipeline/"
 RUNS = tuple(stage.name for stage in STAGES if stage.item)  # runs in MLflow; `evaluate` adds its scores to `train`
@@ -68,7 +68,7 @@ def demand(stage: str, params: Params, folder: Path) -> dict[str, RecordedStage]
 def sources(stage: str, params: Params, folder: Path) -> dict[str, RecordedStage]:
     """The same stages without comparing files; raise Mistake if dvc.lock lacks one."""
     kinds = above(stage, document(folder / "dvc.yaml")["stages"])
-    names = [name for name in listed(params) if name.partition("@")[0] in kinds]
+    names = [name for name in listed(params) if stage_of(name).name in kinds]
     return dvc_lock.recorded(names, folder)
 
 
@@ -107,7 +107,7 @@ def maker(path: str, stages: dict[str, RecordedStage]) -> RecordedStage:
 def runs_behind(path: str, stages: dict[str, RecordedStage]) -> dict[str, RecordedStage]:
     """The nearest stages upstream of a path that MLflow shows as runs, by name."""
     stage = maker(path, stages)
-    if stage.name.partition("@")[0] in RUNS:
+    if stage_of(stage.name).name in RUNS:
         return {stage.name: stage}
 
     runs = {}
@@ -140,28 +140,27 @@ def differences(stages: Iterable[RecordedStage], folder: Path, code: bool = Fals
     mismatches = []
 
     for stage in stages:
-        for file in stage.params:
+        for file, values in stage.params.items():
             if (folder / file).exists():
-                mismatches += _parameter_mismatches(stage, file, read_document(folder / file))
+                mismatches += _parameter_mismatches(stage.name, file, values, read_document(folder / file))
 
-        for path, recorded in stage.outs.items():
-            mismatches += _file_mismatches(stage.name, path, recorded, True, folder, current_hash)
-        for path, recorded in stage.deps.items():
-            if code or not path.startswith(CODE):
-                mismatches += _file_mismatches(stage.name, path, recorded, False, folder, current_hash)
+        inputs = {path: hash for path, hash in stage.deps.items() if code or not path.startswith(CODE)}
+        for path, recorded in (stage.outs | inputs).items():
+            current = current_hash(folder / path) if (folder / path).exists() else recorded
+            if current != recorded:
+                mismatch = LockMismatch(stage.name, path, recorded, current, made=path in stage.outs)
+                mismatches += _by_file(mismatch, folder)
 
     wrong_outs = [mismatch.path for mismatch in mismatches if mismatch.made]
     return [mismatch for mismatch in mismatches if mismatch.made or not _overlap_any([mismatch.path], wrong_outs)]
 
 
-def _parameter_mismatches(stage: RecordedStage, file: str, document: dict) -> list[LockMismatch]:
-    mismatches = []
-    for key, recorded in stage.params[file].items():
-        current = _value_at(document, key)
-        if current != recorded:
-            path = f"{file}: {key}"
-            mismatches.append(LockMismatch(stage.name, path, str(recorded), str(current), made=False))
-    return mismatches
+def _parameter_mismatches(stage: str, file: str, recorded: dict, current: dict) -> Iterator[LockMismatch]:
+    """`recorded` has a value for each dotted key, `current` is the content of the file."""
+    for key, recorded_value in recorded.items():
+        value = _value_at(current, key)
+        if value != recorded_value:
+            yield LockMismatch(stage, f"{file}: {key}", str(recorded_value), str(value), made=False)
 
 
 def _value_at(values: Any, key: str) -> Any:
@@ -171,55 +170,45 @@ def _value_at(values: Any, key: str) -> Any:
     return values
 
 
-def _file_mismatches(
-    stage: str, path: str, recorded: str, is_output: bool, folder: Path, current_hash: Callable[[Path], str]
-) -> list[LockMismatch]:
-    """The mismatch of a file, or those of the files in a folder if DVC's cache has the folder's recorded listing."""
-    if not (folder / path).exists():
-        return []
-
-    current = current_hash(folder / path)
-    if current == recorded:
-        return []
-
-    recorded_hashes = listing(recorded, folder) if recorded.endswith(DIRECTORY) else {}
+def _by_file(mismatch: LockMismatch, folder: Path) -> list[LockMismatch]:
+    """One mismatch per file if the path is a folder whose recorded listing is in DVC's cache. Otherwise, the same."""
+    recorded_hashes = listing(mismatch.recorded, folder) if mismatch.recorded.endswith(DIRECTORY) else {}
     if not recorded_hashes:
-        return [LockMismatch(stage, path, recorded, current, is_output)]
+        return [mismatch]
 
-    current_hashes = files(folder / path)
     mismatches = []
+    current_hashes = files(folder / mismatch.path)
     for name in sorted(recorded_hashes | current_hashes):
         recorded = recorded_hashes.get(name, "not there")
         current = current_hashes.get(name)
         if current != recorded:
-            mismatches.append(LockMismatch(stage, f"{path}/{name}", recorded, current, is_output))
+            mismatches.append(replace(mismatch, path=f"{mismatch.path}/{name}", recorded=recorded, found=current))
     return mismatches
 
 
 def check_model(run: str, folder: Path = Path()) -> None:
-    """Raise Mistake if the networks of this run, or the vocabulary, differ from dvc.lock.
+    """Raise Mistake if the networks of this run, or the vocabulary, differ from dvc.lock, or if there is no dvc.lock.
 
-    Networks that dvc.lock does not list were brought from elsewhere and are not checked.
+    Files that dvc.lock does not list were brought from elsewhere and are not checked.
     """
-    stages = dvc_lock.finished(folder)
-    train = stages.get(f"train@{run}")
-    prepare = stages.get("prepare")
-    if train is None or prepare is None:
-        return
+    stages = dvc_lock.every_stage(folder)
+    outs = {}
+    for stage in stages.values():
+        outs |= stage.outs
 
     models = str(artifacts.MODELS / run)
     vocabulary = str(artifacts.VOCABULARY)
-    outs = prepare.outs | train.outs
     for path in (models, vocabulary):
-        artifacts.exists(folder / path)
+        artifacts.require(folder / path)
         if path in outs and hash_of(folder / path) != outs[path]:
             raise Mistake(f"{path}: not what dvc.lock records; `dvc checkout` restores it")
 
     data = str(artifacts.split("train"))
-    if data in outs and train.deps.get(data) != outs[data]:
-        raise Mistake(
-            f"{models}: trained on other data than {vocabulary} comes from; `dvc repro train@{run}` trains it"
-        )
+    if models in outs and data in outs:
+        train = maker(models, stages)
+        if train.deps.get(data) != outs[data]:
+            problem = f"trained on other data than {vocabulary} comes from"
+            raise Mistake(f"{models}: {problem}; `dvc repro {train.name}` trains it")
 
 
 def hash_of_file(path: Path) -> str:

@@ -220,7 +220,8 @@ class Recomputation:
                 self._restore(out)
 
             if not (self._copy / path).exists():
-                remedy = f"run `dvc pull {path}`, or verify the stage that makes it, too"
+                pull = f"run `dvc pull {path}`, or " if artifacts.has_remote() else ""
+                remedy = f"{pull}verify the stage that makes it, too"
                 raise Mistake(f"{stage.name}: its input {path} is missing; {remedy}")
 
     def _restore(self, out: str) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from dvc.repo import Repo
 
 from pipeline.params import Mistake
 from pipeline.storage import artifacts
@@ -62,3 +63,20 @@ def test_a_file_in_place_of_a_folder_is_a_mistake(tmp_path):
     (tmp_path / "folder").write_text("")
     with pytest.raises(Mistake, match="cannot be written"):
         artifacts.write_json(tmp_path / "folder" / "a.json", {})
+
+
+@pytest.mark.parametrize(
+    ("config", "remedy"),
+    [
+        ("", "`dvc repro` makes it"),
+        ("['remote \"ours\"']\n    url = /srv/dvc\n", "`dvc repro` makes it, `dvc pull` fetches it"),
+    ],
+    ids=["no remote", "a remote"],
+)
+def test_dvc_pull_is_offered_only_where_a_remote_is_configured(tmp_path, monkeypatch, config, remedy):
+    monkeypatch.chdir(tmp_path)
+    Repo.init(no_scm=True).close()
+    (tmp_path / ".dvc/config").write_text(config)
+    with pytest.raises(Mistake) as error:
+        artifacts.read_text(Path("none.txt"))
+    assert str(error.value) == f"none.txt: not here yet; {remedy}"

@@ -259,7 +259,7 @@ def test_json_names_the_first_difference(project, capsys):
             "'clams' is not a stage that .* allowed: prepare, claims",
         ),
         (
-            lambda project: Path("dvc.lock").write_text(Path("dvc.lock").read_text() + " "),
+            lambda project: Path("dvc.lock").write_text(Path("dvc.lock").read_text() + "\n"),
             [],
             "dvc.lock: uncommitted changes, but `verify` computes a commit; .* run `git checkout dvc.lock`",
         ),

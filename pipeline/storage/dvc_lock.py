@@ -60,20 +60,26 @@ def keep(folder: Path) -> None:
 
 
 def finished(folder: Path) -> dict[str, RecordedStage]:
+    """The same as `every_stage`, but empty if the folder has no dvc.lock."""
+    return every_stage(folder) if (folder / LOCK).exists() else {}
+
+
+def every_stage(folder: Path) -> dict[str, RecordedStage]:
     """Every stage in dvc.lock by name, including stages that params.yaml no longer names.
 
-    Empty if the folder has no dvc.lock. Raise Mistake if the file is truncated or damaged. A file that ends right after
-    an output looks whole, because DVC writes its like whenever a later stage has not run. Its other entries are right.
+    Raise Mistake if the file is missing, truncated or damaged. A file that ends right after an output looks whole,
+    because DVC writes its like whenever a later stage has not run. The entries that it still has are right.
     """
     if not (folder / LOCK).exists():
-        return {}
+        raise Mistake(f"{LOCK}: not here; `git checkout {LOCK}` restores it, `dvc repro` makes it")
     if not artifacts.read_bytes(folder / LOCK).endswith(b"\n"):
         raise _unusable(TRUNCATED, folder)
 
     try:
         entries = document(folder / LOCK).get("stages")
     except Mistake as mistake:
-        raise _unusable(str(mistake).removeprefix(f"{folder / LOCK}: "), folder) from None
+        problem = str(mistake).removeprefix(f"{folder / LOCK}: ")
+        raise _unusable(problem, folder) from None
     if not isinstance(entries, dict):
         raise _unusable(TRUNCATED, folder)
 
@@ -83,7 +89,8 @@ def finished(folder: Path) -> dict[str, RecordedStage]:
             stages[name] = _stage(name, entry)
         except (AttributeError, KeyError, TypeError):
             is_last = name == list(entries)[-1]
-            raise _unusable(TRUNCATED if is_last else f"the stage {name} is incomplete", folder) from None
+            problem = TRUNCATED if is_last else f"the stage {name} is incomplete"
+            raise _unusable(problem, folder) from None
     return stages
 
 
@@ -92,10 +99,16 @@ def _stage(name: str, entry: dict) -> RecordedStage:
 
     DVC writes the outputs last. Only `track` has none.
     """
-    params = {file: dict(values) for file, values in entry.get("params", {}).items()}
-    deps = {dep["path"]: dep["md5"] for dep in entry.get("deps", [])}
-    outs = {out["path"]: out["md5"] for out in entry["outs"]} if name != TRACK.name else {}
-    return RecordedStage(name, params, deps, outs)
+    return RecordedStage(
+        name,
+        params={file: dict(values) for file, values in entry.get("params", {}).items()},
+        deps=_hashes(entry.get("deps", [])),
+        outs={} if name == TRACK.name else _hashes(entry["outs"]),
+    )
+
+
+def _hashes(entries: list[dict]) -> dict[str, str]:
+    return {entry["path"]: entry["md5"] for entry in entries}
 
 
 def _unusable(problem: str, folder: Path) -> Mistake:
@@ -104,13 +117,6 @@ def _unusable(problem: str, folder: Path) -> Mistake:
     if (folder / BACKUP).exists():
         remedy += f", `cp {BACKUP} .` the copy from before the last stage"
     return Mistake(f"{LOCK}: {problem}; {remedy}; then run `dvc repro`")
-
-
-def every_stage(folder: Path) -> dict[str, RecordedStage]:
-    """The same as `finished`, but raise Mistake if the folder has no dvc.lock."""
-    if not (folder / LOCK).exists():
-        raise Mistake(f"{LOCK}: not here; `git checkout {LOCK}` restores it, `dvc repro` makes it")
-    return finished(folder)
 
 
 def recorded(names: Collection[str], folder: Path) -> dict[str, RecordedStage]:

@@ -23,21 +23,16 @@ def read(read_parts: Callable[[], Iterator[pd.DataFrame]], limit: int) -> Iterat
 
 
 def _evenly_spaced(labels: np.ndarray, limit: int) -> np.ndarray:
-    """The sorted row numbers of the chosen reviews."""
+    """The sorted row numbers of the chosen reviews. `labels` has a 0 or a 1 for each review."""
     if limit >= len(labels):
         return np.arange(len(labels))
 
-    rows_by_label = [np.flatnonzero(labels == label) for label in (0, 1)]
-    exact_counts = np.array([limit * len(rows) / len(labels) for rows in rows_by_label])
-    counts = np.floor(exact_counts).astype(int)
-
-    # rounding down leaves reviews over; they go to the labels with the largest remainders
-    remainder = limit - counts.sum()
-    largest_first = np.argsort(counts - exact_counts, kind="stable")
-    counts[largest_first[:remainder]] += 1
+    positive_rows = np.flatnonzero(labels)
+    negative_rows = np.flatnonzero(labels == 0)
+    negatives = int(limit * len(negative_rows) / len(labels) + 0.5)  # a half review is a negative one
 
     chosen_rows = []
-    for rows, count in zip(rows_by_label, counts, strict=True):
+    for rows, count in ((negative_rows, negatives), (positive_rows, limit - negatives)):
         positions = np.arange(count) * len(rows) // count
         chosen_rows.append(rows[positions])
     return np.sort(np.concatenate(chosen_rows))

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from itertools import product
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -74,29 +74,28 @@ def sources(stage: str, params: Params, folder: Path) -> dict[str, RecordedStage
 
 def above(stage: str, definitions: dict) -> set[str]:
     """Names of the stages that one reads from, directly or not. `definitions` is the section `stages` of dvc.yaml."""
-    definitions = {name: definition.get("do", definition) for name, definition in definitions.items()}
+    inputs, outputs = {}, {}
+    for name, definition in definitions.items():
+        definition = definition.get("do", definition)
+        deps = _fixed_parts(definition["deps"])
+        inputs[name] = [dep for dep in deps if dep and not dep.startswith(CODE)]
+        outputs[name] = _fixed_parts(definition.get("outs", []) + definition.get("metrics", []))
+
     upstream = set()
     waiting = [stage]
-
     while waiting:
-        deps = [_fixed_part(dep) for dep in definitions[waiting.pop()]["deps"]]
-        data = [dep for dep in deps if dep and not dep.startswith(CODE)]
-        makers = {name for name, definition in definitions.items() if _overlap_any(data, _outs(definition))}
+        reader = waiting.pop()
+        makers = {name for name in outputs if _overlap_any(inputs[reader], outputs[name])}
         waiting += makers - upstream
         upstream |= makers
 
     return upstream
 
 
-def _outs(definition: dict) -> list[str]:
-    entries = definition.get("outs", []) + definition.get("metrics", [])
-    return [_fixed_part(entry) for entry in entries]
-
-
-def _fixed_part(entry: str | dict) -> str:
-    """The path of an entry of dvc.yaml up to its first placeholder. An entry with options is a dict."""
-    path = entry if isinstance(entry, str) else next(iter(entry))
-    return path.partition("${")[0]
+def _fixed_parts(entries: list[str | dict]) -> list[str]:
+    """The path of each entry of dvc.yaml up to its first placeholder. An entry with options is a dict."""
+    paths = [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+    return [path.partition("${")[0] for path in paths]
 
 
 def maker(path: str, stages: dict[str, RecordedStage]) -> RecordedStage:
@@ -110,20 +109,18 @@ def runs_behind(path: str, stages: dict[str, RecordedStage]) -> dict[str, Record
     if stage_of(stage.name).name in RUNS:
         return {stage.name: stage}
 
+    inputs = [dep for dep in stage.deps if not dep.startswith(CODE)]
     runs = {}
-    for dep in stage.deps:
-        if dep.startswith(CODE):
-            continue
-        for other in stages.values():
-            if _overlap_any([dep], other.outs):
-                runs |= runs_behind(next(iter(other.outs)), stages)
+    for dep, other in product(inputs, stages.values()):
+        if _overlap_any([dep], other.outs):
+            runs |= runs_behind(next(iter(other.outs)), stages)
     return runs
 
 
 def overlap(one: str, other: str) -> bool:
     """Whether the two paths are equal or one contains the other."""
-    a, b = PurePosixPath(one).parts, PurePosixPath(other).parts
-    return a[: len(b)] == b[: len(a)]
+    a, b = PurePosixPath(one), PurePosixPath(other)
+    return a.is_relative_to(b) or b.is_relative_to(a)
 
 
 def _overlap_any(paths: Iterable[str], others: Iterable[str]) -> bool:
@@ -136,17 +133,22 @@ def differences(stages: Iterable[RecordedStage], folder: Path, code: bool = Fals
     Modules are compared only with `code`. A missing input or output does not count, because nothing reads it. A file
     missing from a folder that exists does count. An input that is itself a mismatched output is listed once.
     """
-    read_document, current_hash = cache(document), cache(hash_of)
+    read_document = cache(document)
+    current_hash = cache(hash_of)
     mismatches = []
 
     for stage in stages:
-        for file, values in stage.params.items():
+        for file, recorded_values in stage.params.items():
             if (folder / file).exists():
-                mismatches += _parameter_mismatches(stage.name, file, values, read_document(folder / file))
+                values = read_document(folder / file)
+                mismatches += _parameter_mismatches(stage.name, file, recorded_values, values)
 
-        inputs = {path: hash for path, hash in stage.deps.items() if code or not path.startswith(CODE)}
-        for path, recorded in (stage.outs | inputs).items():
-            current = current_hash(folder / path) if (folder / path).exists() else recorded
+        for path, recorded in (stage.outs | stage.deps).items():
+            is_compared = code or path in stage.outs or not path.startswith(CODE)
+            if not is_compared or not (folder / path).exists():
+                continue
+
+            current = current_hash(folder / path)
             if current != recorded:
                 mismatch = LockMismatch(stage.name, path, recorded, current, made=path in stage.outs)
                 mismatches += _by_file(mismatch, folder)
@@ -182,7 +184,14 @@ def _by_file(mismatch: LockMismatch, folder: Path) -> list[LockMismatch]:
         recorded = recorded_hashes.get(name, "not there")
         current = current_hashes.get(name)
         if current != recorded:
-            mismatches.append(replace(mismatch, path=f"{mismatch.path}/{name}", recorded=recorded, found=current))
+            mismatches.append(
+                replace(
+                    mismatch,
+                    path=f"{mismatch.path}/{name}",
+                    recorded=recorded,
+                    found=current,
+                )
+            )
     return mismatches
 
 
@@ -211,11 +220,14 @@ def check_model(run: str, folder: Path = Path()) -> None:
             raise Mistake(f"{models}: {problem}; `dvc repro {train.name}` trains it")
 
 
+_md5 = partial(hashlib.md5, usedforsecurity=False)
+
+
 def hash_of_file(path: Path) -> str:
     """DVC's hash of a file, its MD5; raise Mistake if the file may not be read."""
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+            return hashlib.file_digest(file, _md5).hexdigest()
     except OSError as error:
         raise Mistake(f"{path}: cannot be read: {error.strerror or error}") from error
 
@@ -225,10 +237,10 @@ def hash_of(path: Path) -> str:
     if not path.is_dir():
         return hash_of_file(path)
 
-    hashes = files(path)
-    entries = [{"md5": hashes[name], "relpath": name} for name in sorted(hashes)]
+    hashes = sorted(files(path).items())
+    entries = [{"md5": md5, "relpath": name} for name, md5 in hashes]
     listing_bytes = json.dumps(entries, sort_keys=True).encode()
-    return hashlib.md5(listing_bytes, usedforsecurity=False).hexdigest() + DIRECTORY
+    return _md5(listing_bytes).hexdigest() + DIRECTORY
 
 
 def files(folder: Path) -> dict[str, str]:

@@ -107,6 +107,7 @@ def download(target: Path) -> None:
                 checksum = hashlib.file_digest(file, "sha256").hexdigest()
 
             if checksum != SHA256:
-                raise Mistake(f"{URL}: wrong checksum ({size:,} bytes, SHA-256 {checksum}); {remedy}")
+                problem = f"wrong checksum ({size:,} bytes, SHA-256 {checksum})"
+                raise Mistake(f"{URL}: {problem}; {remedy}")
     except OSError as error:
         raise Mistake(f"{URL}: cannot be downloaded: {error}; {remedy}") from None

@@ -24,7 +24,9 @@ def read(source: str) -> Iterator[pd.DataFrame]:
     Raise Mistake if the package is not installed.
     """
     reviews_before = 0
-    with resources.as_file(_csv_file(source)) as path, review_checks.naming(PACKAGED):
+    packaged = _csv_file(source)
+
+    with resources.as_file(packaged) as path, review_checks.naming(PACKAGED):
         tables = _rows_of(source, csv_table.read(path, COLUMNS))
         for part in review_checks.checked(tables, spellings=("0", "1"), place="row"):
             numbers = np.arange(reviews_before, reviews_before + len(part))
@@ -44,4 +46,5 @@ def _csv_file(source: str) -> Traversable:
 def _rows_of(source: str, tables: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
     """The rows of one source, without the column that names it."""
     for table in tables:
-        yield table[table["source"] == source].drop(columns="source")
+        is_own = table["source"] == source
+        yield table[is_own].drop(columns="source")

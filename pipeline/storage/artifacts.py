@@ -164,7 +164,8 @@ def _readable(path: Path) -> Iterator[None]:
         if reason := getattr(error, "strerror", None):
             raise Mistake(f"{path}: cannot be read: {reason}") from error
 
-        problem = " ".join(str(error).split())[:200]
+        words = str(error).split()
+        problem = " ".join(words)[:200]
         raise Mistake(f"{path}: damaged ({problem}); `dvc repro` makes it again") from error
 
 
@@ -174,7 +175,8 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path, f"{text}\n")
 
 
 def write_csv(path: Path, table: "DataFrame") -> None:
@@ -212,7 +214,8 @@ def replaced(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise Mistake(f"{path}: cannot be written: {error.strerror or error}") from error
+        reason = error.strerror or error
+        raise Mistake(f"{path}: cannot be written: {reason}") from error
     finally:
         with suppress(OSError):
             temporary.unlink()

@@ -50,13 +50,15 @@ class RecordedStage:
 
 def digest(value: Any) -> str:
     """DIGITS hexadecimal digits for any JSON value; the order of keys does not matter."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:DIGITS]
+    text = json.dumps(value, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 
 
 def keep(folder: Path) -> None:
     """Copy dvc.lock to BACKUP when a stage begins. DVC writes dvc.lock in place, so a kill can truncate it."""
-    if (folder / LOCK).exists():
-        artifacts.write_bytes(folder / BACKUP, (folder / LOCK).read_bytes())
+    lock = folder / LOCK
+    if lock.exists():
+        artifacts.write_bytes(folder / BACKUP, lock.read_bytes())
 
 
 def finished(folder: Path) -> dict[str, RecordedStage]:
@@ -70,15 +72,16 @@ def every_stage(folder: Path) -> dict[str, RecordedStage]:
     Raise Mistake if the file is missing, truncated or damaged. A file that ends right after an output looks whole,
     because DVC writes its like whenever a later stage has not run. The entries that it still has are right.
     """
-    if not (folder / LOCK).exists():
+    lock = folder / LOCK
+    if not lock.exists():
         raise Mistake(f"{LOCK}: not here; `git checkout {LOCK}` restores it, `dvc repro` makes it")
-    if not artifacts.read_bytes(folder / LOCK).endswith(b"\n"):
+    if not artifacts.read_bytes(lock).endswith(b"\n"):
         raise _unusable(TRUNCATED, folder)
 
     try:
-        entries = document(folder / LOCK).get("stages")
+        entries = document(lock).get("stages")
     except Mistake as mistake:
-        problem = str(mistake).removeprefix(f"{folder / LOCK}: ")
+        problem = str(mistake).removeprefix(f"{lock}: ")
         raise _unusable(problem, folder) from None
     if not isinstance(entries, dict):
         raise _unusable(TRUNCATED, folder)
@@ -99,9 +102,10 @@ def _stage(name: str, entry: dict) -> RecordedStage:
 
     DVC writes the outputs last. Only `track` has none.
     """
+    values_by_file = entry.get("params", {})
     return RecordedStage(
         name,
-        params={file: dict(values) for file, values in entry.get("params", {}).items()},
+        params={file: dict(values) for file, values in values_by_file.items()},
         deps=_hashes(entry.get("deps", [])),
         outs={} if name == TRACK.name else _hashes(entry["outs"]),
     )
@@ -139,10 +143,12 @@ def present(name: str, folder: Path) -> RecordedStage:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
-    params, deps = {}, {}
+    params = {}
+    deps = {}
     try:
         with Repo(str(folder)) as repo:
-            for dependency in repo.stage.load_one(str(folder / "dvc.yaml"), name).deps:
+            stage = repo.stage.load_one(str(folder / "dvc.yaml"), name)
+            for dependency in stage.deps:
                 values = params if isinstance(dependency, ParamsDependency) else deps
                 values[dependency.def_path] = dependency.get_hash().value
     except (DvcException, OSError) as error:

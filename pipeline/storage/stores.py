@@ -13,12 +13,13 @@ def home(folder: Path) -> Path:
     """The root of the project, also for a copy that `dvc exp run --temp` or `--queue` works in."""
     folder = folder.resolve()
     for parent in folder.parents:
-        if parent.parts[-3:] == (".dvc", "tmp", "exps"):
+        if parent.match(".dvc/tmp/exps"):
             return parent.parents[2]
     return folder
 
 
 def is_copy(folder: Path) -> bool:
+    """Whether the folder is a temporary copy that `dvc exp run` made."""
     return home(folder) != folder.resolve()
 
 
@@ -36,11 +37,16 @@ def _url(variable: str, default_file: str, folder: Path) -> str:
     """A relative path to an SQLite file starts at the root of the project."""
     url = os.environ.get(variable) or f"{LOCAL}{default_file}"
     path = sqlite_path(url)
-    return f"{LOCAL}{home(folder) / path}" if path else url
+    if path is None:
+        return url
+    return f"{LOCAL}{home(folder) / path}"
 
 
 def sqlite_path(url: str) -> Path | None:
-    return Path(url.removeprefix(LOCAL)) if url.startswith(LOCAL) else None
+    """The file of an SQLite database; None for the URL of anything else."""
+    if not url.startswith(LOCAL):
+        return None
+    return Path(url.removeprefix(LOCAL))
 
 
 def masked(text: str) -> str:

@@ -4,6 +4,7 @@ from contextlib import suppress
 
 import optuna
 import pytest
+from optuna.storages._cached_storage import _CachedStorage
 
 from pipeline.params import Mistake
 from pipeline.storage import artifacts, dvc_lock, optuna_storage, stores
@@ -80,7 +81,9 @@ def test_a_damaged_database_is_a_mistake(project):
 def test_a_full_disk_is_a_mistake(project):
     def fill_disk():
         with optuna_storage.opened(STAGE, project) as study:
-            with study._storage._backend.engine.connect() as connection:
+            storage = study._storage
+            assert isinstance(storage, _CachedStorage)
+            with storage._backend.engine.connect() as connection:
                 pages = connection.exec_driver_sql("pragma page_count").scalar()
                 connection.exec_driver_sql(f"pragma max_page_count = {pages}")
             for number in range(1000):

@@ -39,13 +39,12 @@ class LockMismatch:
     def __str__(self) -> str:
         current = self.found or "nothing"
         if self.made:
-            return (
-                f"{self.stage}: {self.path}: not what dvc.lock records ({self.recorded}), but {current}; "
-                f"`dvc checkout` or git restores it, `dvc repro` makes it again"
-            )
-        return (
-            f"{self.stage} is stale: {self.path} was {self.recorded} when it ran and is {current}; `dvc repro` runs it"
-        )
+            problem = f"not what dvc.lock records ({self.recorded}), but {current}"
+            remedy = "`dvc checkout` or git restores it, `dvc repro` makes it again"
+            return f"{self.stage}: {self.path}: {problem}; {remedy}"
+
+        change = f"{self.path} was {self.recorded} when it ran and is {current}"
+        return f"{self.stage} is stale: {change}; `dvc repro` runs it"
 
 
 def listed(params: Params) -> list[str]:
@@ -67,35 +66,42 @@ def demand(stage: str, params: Params, folder: Path) -> dict[str, RecordedStage]
 
 def sources(stage: str, params: Params, folder: Path) -> dict[str, RecordedStage]:
     """The same stages without comparing files; raise Mistake if dvc.lock lacks one."""
-    kinds = above(stage, document(folder / "dvc.yaml")["stages"])
-    names = [name for name in listed(params) if stage_of(name).name in kinds]
+    definitions = document(folder / "dvc.yaml")["stages"]
+    upstream = above(stage, definitions)
+    names = [name for name in listed(params) if stage_of(name).name in upstream]
     return dvc_lock.recorded(names, folder)
 
 
 def above(stage: str, definitions: dict) -> set[str]:
     """Names of the stages that one reads from, directly or not. `definitions` is the section `stages` of dvc.yaml."""
-    inputs, outputs = {}, {}
+    inputs = {}
+    outputs = {}
     for name, definition in definitions.items():
         definition = definition.get("do", definition)
-        deps = _fixed_parts(definition["deps"])
-        inputs[name] = [dep for dep in deps if dep and not dep.startswith(CODE)]
-        outputs[name] = _fixed_parts(definition.get("outs", []) + definition.get("metrics", []))
+        outs_and_metrics = definition.get("outs", []) + definition.get("metrics", [])
+        inputs[name] = _without_code(map(_fixed_part, definition["deps"]))
+        outputs[name] = list(map(_fixed_part, outs_and_metrics))
 
     upstream = set()
     waiting = [stage]
     while waiting:
-        reader = waiting.pop()
-        makers = {name for name in outputs if _overlap_any(inputs[reader], outputs[name])}
+        read = inputs[waiting.pop()]
+        makers = {name for name in outputs if _overlap_any(read, outputs[name])}
         waiting += makers - upstream
         upstream |= makers
 
     return upstream
 
 
-def _fixed_parts(entries: list[str | dict]) -> list[str]:
-    """The path of each entry of dvc.yaml up to its first placeholder. An entry with options is a dict."""
-    paths = [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
-    return [path.partition("${")[0] for path in paths]
+def _fixed_part(entry: str | dict) -> str:
+    """The path of an entry of dvc.yaml up to its first placeholder. An entry with options is a dict."""
+    path = next(iter(entry)) if isinstance(entry, dict) else entry
+    return path.partition("${")[0]
+
+
+def _without_code(paths: Iterable[str]) -> list[str]:
+    """The paths of data. A path that starts with a placeholder has no fixed part, and no stage makes it."""
+    return [path for path in paths if path and not path.startswith(CODE)]
 
 
 def maker(path: str, stages: dict[str, RecordedStage]) -> RecordedStage:
@@ -109,9 +115,8 @@ def runs_behind(path: str, stages: dict[str, RecordedStage]) -> dict[str, Record
     if stage_of(stage.name).name in RUNS:
         return {stage.name: stage}
 
-    inputs = [dep for dep in stage.deps if not dep.startswith(CODE)]
     runs = {}
-    for dep, other in product(inputs, stages.values()):
+    for dep, other in product(_without_code(stage.deps), stages.values()):
         if _overlap_any([dep], other.outs):
             runs |= runs_behind(next(iter(other.outs)), stages)
     return runs
@@ -143,14 +148,16 @@ def differences(stages: Iterable[RecordedStage], folder: Path, code: bool = Fals
                 values = read_document(folder / file)
                 mismatches += _parameter_mismatches(stage.name, file, recorded_values, values)
 
-        for path, recorded in (stage.outs | stage.deps).items():
-            is_compared = code or path in stage.outs or not path.startswith(CODE)
-            if not is_compared or not (folder / path).exists():
+        hashes = stage.outs | stage.deps
+        paths = hashes if code else _without_code(hashes)
+        for path in paths:
+            if not (folder / path).exists():
                 continue
 
             current = current_hash(folder / path)
-            if current != recorded:
-                mismatch = LockMismatch(stage.name, path, recorded, current, made=path in stage.outs)
+            if current != hashes[path]:
+                is_output = path in stage.outs
+                mismatch = LockMismatch(stage.name, path, hashes[path], current, is_output)
                 mismatches += _by_file(mismatch, folder)
 
     wrong_outs = [mismatch.path for mismatch in mismatches if mismatch.made]
@@ -162,7 +169,13 @@ def _parameter_mismatches(stage: str, file: str, recorded: dict, current: dict) 
     for key, recorded_value in recorded.items():
         value = _value_at(current, key)
         if value != recorded_value:
-            yield LockMismatch(stage, f"{file}: {key}", str(recorded_value), str(value), made=False)
+            yield LockMismatch(
+                stage,
+                path=f"{file}: {key}",
+                recorded=str(recorded_value),
+                found=str(value),
+                made=False,
+            )
 
 
 def _value_at(values: Any, key: str) -> Any:
@@ -174,7 +187,9 @@ def _value_at(values: Any, key: str) -> Any:
 
 def _by_file(mismatch: LockMismatch, folder: Path) -> list[LockMismatch]:
     """One mismatch per file if the path is a folder whose recorded listing is in DVC's cache. Otherwise, the same."""
-    recorded_hashes = listing(mismatch.recorded, folder) if mismatch.recorded.endswith(DIRECTORY) else {}
+    if not mismatch.recorded.endswith(DIRECTORY):
+        return [mismatch]
+    recorded_hashes = listing(mismatch.recorded, folder)
     if not recorded_hashes:
         return [mismatch]
 
@@ -209,7 +224,8 @@ def check_model(run: str, folder: Path = Path()) -> None:
     vocabulary = str(artifacts.VOCABULARY)
     for path in (models, vocabulary):
         artifacts.require(folder / path)
-        if path in outs and hash_of(folder / path) != outs[path]:
+        current = hash_of(folder / path)
+        if outs.get(path, current) != current:
             raise Mistake(f"{path}: not what dvc.lock records; `dvc checkout` restores it")
 
     data = str(artifacts.split("train"))
@@ -248,7 +264,8 @@ def files(folder: Path) -> dict[str, str]:
     hashes = {}
     for path in folder.rglob("*"):
         name = path.relative_to(folder)
-        if path.is_file() and not any(part.startswith(IGNORED) for part in name.parts):
+        is_ignored = any(part.startswith(IGNORED) for part in name.parts)
+        if path.is_file() and not is_ignored:
             hashes[name.as_posix()] = hash_of_file(path)
     return hashes
 
@@ -261,4 +278,6 @@ def listing(recorded: str, folder: Path) -> dict[str, str]:
         path = Path(repo.cache.local.oid_to_path(recorded))
     if not path.exists():
         return {}
-    return {entry["relpath"]: entry["md5"] for entry in json.loads(path.read_text())}
+
+    entries = json.loads(path.read_text())
+    return {entry["relpath"]: entry["md5"] for entry in entries}

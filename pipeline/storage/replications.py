@@ -62,7 +62,12 @@ def path(name: str, folder: Path = Path()) -> Path:
     return folder / FOLDER / f"{name}.json"
 
 
-def parameters(stages: dict[str, RecordedStage], claims: Claims, tune: Tune, start: Settings) -> str:
+def parameters(
+    stages: dict[str, RecordedStage],
+    claims: Claims,
+    tune: Tune,
+    start: Settings,
+) -> str:
     """A digest of the values in params.yaml that determine the results of a study.
 
     `stages` are the stages that `claims` reads from, as dvc.lock records them; `start` is where `tune` starts.
@@ -88,8 +93,8 @@ def _read(file: Path) -> Replication:
         raise _unusable(file, first_problem) from None
 
     if replication.name != file.stem:
-        raise _unusable(file, f"its name is {replication.name!r}, not {file.stem!r}")
-
+        problem = f"its name is {replication.name!r}, not {file.stem!r}"
+        raise _unusable(file, problem)
     return replication
 
 

@@ -109,7 +109,18 @@ EXAMPLES = Stage("examples", "read a few reviews word by word, for the report", 
 REPORT = Stage("report", "write reports/ from the files of the other stages")
 TRACK = Stage("track", "make MLflow equal to the files")
 
-STAGES = (PREPARE, TUNE, TRAIN, EVALUATE, GRADIENTS, RETENTION, CLAIMS, EXAMPLES, REPORT, TRACK)
+STAGES = (
+    PREPARE,
+    TUNE,
+    TRAIN,
+    EVALUATE,
+    GRADIENTS,
+    RETENTION,
+    CLAIMS,
+    EXAMPLES,
+    REPORT,
+    TRACK,
+)
 BY_NAME = {stage.name: stage for stage in STAGES}
 
 

@@ -32,7 +32,12 @@ class TextClassifier:
         self._network = inference.Network(model, settings)
 
     @classmethod
-    def read(cls, card: Path | str, vocabulary: Path | str, weights: Path | str) -> "TextClassifier":
+    def read(
+        cls,
+        card: Path | str,
+        vocabulary: Path | str,
+        weights: Path | str,
+    ) -> "TextClassifier":
         """Read the three files; raise Mistake if one is missing or damaged."""
         return cls(
             artifacts.read_json(Path(card)),
@@ -54,8 +59,9 @@ class TextClassifier:
         if not known_numbers:
             return answers
 
-        probabilities = self._probabilities([tokens[number] for number in known_numbers])
-        for number, probability in zip(known_numbers, map(float, probabilities), strict=True):
+        known_tokens = [tokens[number] for number in known_numbers]
+        probabilities = self._probabilities(known_tokens)
+        for number, probability in zip(known_numbers, probabilities.tolist(), strict=True):
             label = "positive" if probability > 0.5 else "negative"
             answers[number] = {"label": label, "probability": probability}
         return answers

@@ -69,7 +69,8 @@ def _rows(files: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, ...]]:
     for name, content in files:
         text = _decoded(content, name)
         if FILM_LIST.fullmatch(name):
-            films_by_list[name] = list(map(_film, text.splitlines()))
+            lines = text.splitlines()
+            films_by_list[name] = list(map(_film, lines))
             continue
 
         match = REVIEW_FILE.fullmatch(name)

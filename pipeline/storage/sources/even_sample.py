@@ -11,8 +11,8 @@ def read(read_parts: Callable[[], Iterator[pd.DataFrame]], limit: int) -> Iterat
 
     This calls `read_parts` twice, because the choice of reviews depends on all labels.
     """
-    labels = np.concatenate([part["label"].to_numpy() for part in read_parts()])
-    chosen_rows = _evenly_spaced(labels, limit)
+    labels = pd.concat(part["label"] for part in read_parts())
+    chosen_rows = _evenly_spaced(labels.to_numpy(), limit)
 
     start = 0
     for part in read_parts():
@@ -31,8 +31,13 @@ def _evenly_spaced(labels: np.ndarray, limit: int) -> np.ndarray:
     negative_rows = np.flatnonzero(labels == 0)
     negatives = int(limit * len(negative_rows) / len(labels) + 0.5)  # a half review is a negative one
 
-    chosen_rows = []
-    for rows, count in ((negative_rows, negatives), (positive_rows, limit - negatives)):
-        positions = np.arange(count) * len(rows) // count
-        chosen_rows.append(rows[positions])
-    return np.sort(np.concatenate(chosen_rows))
+    chosen_rows = np.append(
+        _spread(negative_rows, negatives),
+        _spread(positive_rows, limit - negatives),
+    )
+    return np.sort(chosen_rows)
+
+
+def _spread(rows: np.ndarray, count: int) -> np.ndarray:
+    positions = np.arange(count) * len(rows) // count
+    return rows[positions]

@@ -55,7 +55,12 @@ def checked(
     key = " (data.labels)" if column_names else ""
     allowed = f"must be '{negative}' or '{positive}'{key}"
     if failures:
-        problems = _problems(pd.concat(failures), place, column_names or {}, allowed)
+        problems = _problems(
+            pd.concat(failures),
+            place,
+            column_names or {},
+            allowed,
+        )
         raise Mistake("\n".join(problems))
     if not labels:
         raise Mistake("no reviews")

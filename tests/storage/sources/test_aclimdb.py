@@ -1,5 +1,7 @@
 """The source `aclimdb` as a folder or an archive."""
 
+from itertools import product
+
 import pytest
 
 from tests.support.review_sources import packed, refusal, reviews
@@ -40,13 +42,14 @@ def test_the_archive_is_found_in_its_folder_and_nothing_is_unpacked(imdb_folder,
 
 
 def test_a_limit_keeps_the_shares_of_parts_and_labels(imdb_folder):
-    for part in ("train", "test"):
-        for polarity in ("neg", "pos"):
-            (imdb_folder / part / f"urls_{polarity}.txt").write_text("tt1\n" * 60)
-            for number in range(3, 60):
-                (imdb_folder / part / polarity / f"{number}_1.txt").write_text(f"{number}")
+    for part, polarity in product(("train", "test"), ("neg", "pos")):
+        (imdb_folder / part / f"urls_{polarity}.txt").write_text("tt1\n" * 60)
+        for number in range(3, 60):
+            file = imdb_folder / part / polarity / f"{number}_1.txt"
+            file.write_text(str(number))
+
     table = reviews("aclimdb", imdb_folder, limit=100)
-    assert table.groupby(["part", "label"]).size().tolist() == [25, 25, 25, 25]
+    assert table.value_counts(["part", "label"]).tolist() == [25] * 4
 
 
 @pytest.mark.parametrize("name", ["train/urls_pos.txt", "test/urls_neg.txt"])

@@ -105,10 +105,11 @@ def require(path: Path) -> None:
 
 
 def has_remote() -> bool:
-    """Whether DVC's configuration names a remote storage, from which `dvc pull` can fetch files."""
+    """Whether DVC's configuration names a default remote, from which `dvc pull` can fetch files."""
     from dvc.config import Config  # takes half a second, and is needed only for a message
 
-    return bool(Config.from_cwd().get("remote"))
+    core = Config.from_cwd()["core"]
+    return "remote" in core
 
 
 def read_text(path: Path) -> str:

@@ -91,8 +91,8 @@ def every_stage(folder: Path) -> dict[str, RecordedStage]:
         try:
             stages[name] = _stage(name, entry)
         except (AttributeError, KeyError, TypeError):
-            is_last = name == list(entries)[-1]
-            problem = TRUNCATED if is_last else f"the stage {name} is incomplete"
+            *_, last = entries
+            problem = TRUNCATED if name == last else f"the stage {name} is incomplete"
             raise _unusable(problem, folder) from None
     return stages
 
@@ -102,12 +102,13 @@ def _stage(name: str, entry: dict) -> RecordedStage:
 
     DVC writes the outputs last. Only `track` has none.
     """
-    values_by_file = entry.get("params", {})
+    params = entry.get("params", {})
+    outs = [] if name == TRACK.name else entry["outs"]
     return RecordedStage(
         name,
-        params={file: dict(values) for file, values in values_by_file.items()},
+        params={file: dict(values) for file, values in params.items()},
         deps=_hashes(entry.get("deps", [])),
-        outs={} if name == TRACK.name else _hashes(entry["outs"]),
+        outs=_hashes(outs),
     )
 
 
@@ -163,12 +164,14 @@ def fingerprint(name: str, folder: Path) -> str:
     Raise Mistake if a dependency is missing.
     """
     packages = (folder / PACKAGES).read_text(encoding="utf-8")
-    return digest([present(name, folder).key(), packages])
+    key = present(name, folder).key()
+    return digest([key, packages])
 
 
 def unchanged(stage: RecordedStage, folder: Path) -> bool:
     """Whether the dependencies of a finished stage still have the recorded hashes; a missing one has not."""
     try:
-        return present(stage.name, folder).key() == stage.key()
+        current = present(stage.name, folder)
     except Mistake:
         return False
+    return current.key() == stage.key()

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from itertools import product
+from itertools import product, starmap
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -106,7 +106,8 @@ def _without_code(paths: Iterable[str]) -> list[str]:
 
 def maker(path: str, stages: dict[str, RecordedStage]) -> RecordedStage:
     """The stage that made a path."""
-    return next(stage for stage in stages.values() if _overlap_any([path], stage.outs))
+    makers = (stage for stage in stages.values() if _overlap_any([path], stage.outs))
+    return next(makers)
 
 
 def runs_behind(path: str, stages: dict[str, RecordedStage]) -> dict[str, RecordedStage]:
@@ -116,20 +117,23 @@ def runs_behind(path: str, stages: dict[str, RecordedStage]) -> dict[str, Record
         return {stage.name: stage}
 
     runs = {}
-    for dep, other in product(_without_code(stage.deps), stages.values()):
+    inputs = _without_code(stage.deps)
+    for dep, other in product(inputs, stages.values()):
         if _overlap_any([dep], other.outs):
-            runs |= runs_behind(next(iter(other.outs)), stages)
+            first_output = next(iter(other.outs))
+            runs |= runs_behind(first_output, stages)
     return runs
 
 
 def overlap(one: str, other: str) -> bool:
     """Whether the two paths are equal or one contains the other."""
-    a, b = PurePosixPath(one), PurePosixPath(other)
+    a = PurePosixPath(one)
+    b = PurePosixPath(other)
     return a.is_relative_to(b) or b.is_relative_to(a)
 
 
 def _overlap_any(paths: Iterable[str], others: Iterable[str]) -> bool:
-    return any(overlap(path, other) for path, other in product(paths, others))
+    return any(starmap(overlap, product(paths, others)))
 
 
 def differences(stages: Iterable[RecordedStage], folder: Path, code: bool = False) -> list[LockMismatch]:
@@ -211,7 +215,7 @@ def _by_file(mismatch: LockMismatch, folder: Path) -> list[LockMismatch]:
 
 
 def check_model(run: str, folder: Path = Path()) -> None:
-    """Raise Mistake if the networks of this run, or the vocabulary, differ from dvc.lock, or if there is no dvc.lock.
+    """Raise Mistake if dvc.lock is missing, or if the vocabulary or the networks of this run differ from it.
 
     Files that dvc.lock does not list were brought from elsewhere and are not checked.
     """

@@ -19,7 +19,7 @@ from pipeline.storage import dvc_lock, stores
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 FINISHED = "finished"  # attribute of a study whose files are written
-BUSY_SECONDS = 20
+BUSY_SECONDS = 20  # how long SQLite waits for another process
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """The files of reports/replications/. `python -m pipeline replicate` writes them and `claims` reads them."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -47,7 +47,7 @@ class Claim(Strict):
 class Replication(Strict):
     """One file. It holds no time, host name or path, so the same results give the same bytes."""
 
-    name: Annotated[str, Field(pattern=f"^{NAME}$")]
+    name: str = Field(pattern=f"^{NAME}$")
     commit: str
     params: str  # `parameters` of the replicated study
     machine: dict[str, str]  # machine.described()

@@ -81,9 +81,11 @@ def word_ids(texts: list[str], words: list[str]) -> list[np.ndarray]:
         return []
 
     valid_texts = [text.encode(errors="replace").decode() for text in texts]
-    tokens = pa.chunked_array([tokenizer.token_lists(valid_texts)])
+    token_lists = tokenizer.token_lists(valid_texts)
     unlabelled = pd.DataFrame({"label": 0}, index=range(len(texts)))  # the table needs labels; these are dropped
-    return tokenizer.encode_split(unlabelled, tokens, words)["tokens"].to_list()
+
+    encoded = tokenizer.encode_split(unlabelled, pa.chunked_array([token_lists]), words)
+    return encoded["tokens"].to_list()
 
 
 def is_known(ids: np.ndarray) -> bool:

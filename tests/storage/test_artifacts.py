@@ -73,7 +73,7 @@ def test_a_file_in_place_of_a_folder_is_a_mistake(tmp_path):
     ("config", "remedy"),
     [
         ("", "`dvc repro` makes it"),
-        ("['remote \"ours\"']\n    url = /srv/dvc\n", "`dvc repro` makes it, `dvc pull` fetches it"),
+        ("[core]\n    remote = ours\n", "`dvc repro` makes it, `dvc pull` fetches it"),
     ],
     ids=["no remote", "a remote"],
 )

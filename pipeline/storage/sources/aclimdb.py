@@ -14,6 +14,7 @@ from pipeline.storage.sources.aclimdb_archive import FOLDER, USED_FILE
 
 PARTS = ("train", "test")
 POLARITIES = ("neg", "pos")
+Files = Iterable[tuple[str, bytes]]  # names such as train/pos/12_9.txt and train/urls_pos.txt, with their contents
 COLUMNS = ("name", "text", "label", "group", "part")
 REVIEW_FILE = re.compile(r"((?:train|test)/(?:neg|pos))/(\d+)_\d+\.txt")
 FILM_LIST = re.compile(r"(train|test)/urls_(neg|pos)\.txt")
@@ -41,7 +42,7 @@ def read(path: Path) -> pd.DataFrame:
     return _checked_reviews(aclimdb_archive.files(archive), archive)
 
 
-def _folder_files(folder: Path) -> Iterator[tuple[str, bytes]]:
+def _folder_files(folder: Path) -> Files:
     for path in sorted(folder.glob("t*/**/*.txt")):
         name = path.relative_to(folder).as_posix()
         if not USED_FILE.fullmatch(name):
@@ -52,8 +53,8 @@ def _folder_files(folder: Path) -> Iterator[tuple[str, bytes]]:
             raise Mistake(f"{name}: cannot be read: {error.strerror}") from None
 
 
-def _checked_reviews(files: Iterable[tuple[str, bytes]], source: Path) -> pd.DataFrame:
-    """`files` are names such as train/pos/12_9.txt and train/urls_pos.txt, in any order, with their contents."""
+def _checked_reviews(files: Files, source: Path) -> pd.DataFrame:
+    """The files may be in any order."""
     with review_checks.naming(source):
         table = pd.DataFrame(_rows(files), columns=COLUMNS, dtype="str")
         tables = [table.set_index("name")]
@@ -61,7 +62,7 @@ def _checked_reviews(files: Iterable[tuple[str, bytes]], source: Path) -> pd.Dat
         return pd.concat(checked).reset_index(drop=True)
 
 
-def _rows(files: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, ...]]:
+def _rows(files: Files) -> Iterator[tuple[str, ...]]:
     """The COLUMNS of each review, in the order of `read`."""
     films_by_list = {}
     reviews = defaultdict(dict)  # "train/pos" -> number -> file name, text
@@ -93,8 +94,9 @@ def _rows(files: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, ...]]:
         films = films_by_list.get(film_list)
         if films is None:
             raise Mistake(f"{film_list}: missing; its lines name the films")
-        if numbers[-1] >= len(films):
-            raise Mistake(f"{film_list}: {len(films)} lines, but there is a review number {numbers[-1]}")
+        last = numbers[-1]
+        if last >= len(films):
+            raise Mistake(f"{film_list}: {len(films)} lines, but there is a review number {last}")
 
         for number in numbers:
             name, text = reviews[folder][number]

@@ -8,7 +8,7 @@ import tarfile
 import urllib.request
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pipeline.params import Mistake
 from pipeline.storage import artifacts
@@ -47,8 +47,10 @@ def files(path: Path) -> Iterator[tuple[str, bytes]]:
                 if content is None or name == inner_path or not USED_FILE.fullmatch(name):
                     continue
 
-                if member.size > MEMBER_BYTES or name in names:
-                    raise _not_official(f"{inner_path}: there twice or above {MEMBER_BYTES:,} bytes")
+                if name in names:
+                    raise _not_official(f"{inner_path}: there twice")
+                if member.size > MEMBER_BYTES:
+                    raise _not_official(f"{inner_path}: above {MEMBER_BYTES:,} bytes")
                 names.add(name)
                 yield name, content.read()
 
@@ -59,7 +61,8 @@ def files(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _refuse_unsafe(member: tarfile.TarInfo, unpacked_bytes: int) -> None:
-    if member.name.startswith("/") or ".." in member.name.split("/"):
+    path = PurePosixPath(member.name)
+    if path.is_absolute() or ".." in path.parts:
         raise _not_official(f"{member.name}: leads out of the archive")
     if not (member.isfile() or member.isdir()):
         raise _not_official(f"{member.name}: neither a file nor a folder")

@@ -92,9 +92,10 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
             question = "is a quote never closed or not doubled?"
             raise Mistake(f"row {number + 1}: not CSV: {problem}; {question}") from None
         except UnicodeDecodeError as error:
-            position = file.buffer.tell() - len(error.object) + error.start
+            block = error.object
+            position = file.buffer.tell() - len(block) + error.start
             line = _line_breaks_before(position, file) + 1
-            byte = error.object[error.start]
+            byte = block[error.start]
             raise review_checks.not_utf_8(line, byte, position) from None
 
 
@@ -124,7 +125,8 @@ def _positions(columns: dict[str, str], header: list[str]) -> list[int]:
         if count > 1:
             problems.append(f"{count} columns are named '{name}' ({key})")
         elif count == 0:
-            problems.append(f"no column '{name}' ({key}); {_alternatives(name, header)}")
+            alternatives = _alternatives(name, header)
+            problems.append(f"no column '{name}' ({key}); {alternatives}")
 
     if problems:
         raise Mistake("\n".join(problems))
@@ -135,7 +137,9 @@ def _alternatives(name: str, header: list[str]) -> str:
     """The columns that exist, with a similar one first."""
     listed = ", ".join(map(review_checks.quoted, header))
     similar = difflib.get_close_matches(name, header, n=1)
-    hint = f"did you mean {review_checks.quoted(similar[0])}? " if similar else ""
+    hint = ""
+    if similar:
+        hint = f"did you mean {review_checks.quoted(similar[0])}? "
     return f"{hint}Columns here: {listed}"
 
 

@@ -11,8 +11,9 @@ def read(read_parts: Callable[[], Iterator[pd.DataFrame]], limit: int) -> Iterat
 
     This calls `read_parts` twice, because the choice of reviews depends on all labels.
     """
-    labels = pd.concat(part["label"] for part in read_parts())
-    chosen_rows = _evenly_spaced(labels.to_numpy(), limit)
+    columns = [part["label"] for part in read_parts()]
+    labels = pd.concat(columns).to_numpy()
+    chosen_rows = _evenly_spaced(labels, limit)
 
     start = 0
     for part in read_parts():
@@ -29,7 +30,8 @@ def _evenly_spaced(labels: np.ndarray, limit: int) -> np.ndarray:
 
     positive_rows = np.flatnonzero(labels)
     negative_rows = np.flatnonzero(labels == 0)
-    negatives = int(limit * len(negative_rows) / len(labels) + 0.5)  # a half review is a negative one
+    exact_count = limit * len(negative_rows) / len(labels)
+    negatives = int(exact_count + 0.5)  # rounded to the nearest
 
     chosen_rows = np.append(
         _spread(negative_rows, negatives),

@@ -158,14 +158,22 @@ def differences(stages: Iterable[RecordedStage], folder: Path, code: bool = Fals
             if not (folder / path).exists():
                 continue
 
-            current = current_hash(folder / path)
-            if current != hashes[path]:
-                is_output = path in stage.outs
-                mismatch = LockMismatch(stage.name, path, hashes[path], current, is_output)
+            mismatch = LockMismatch(
+                stage.name,
+                path,
+                recorded=hashes[path],
+                found=current_hash(folder / path),
+                made=path in stage.outs,
+            )
+            if mismatch.found != mismatch.recorded:
                 mismatches += _by_file(mismatch, folder)
 
     wrong_outs = [mismatch.path for mismatch in mismatches if mismatch.made]
-    return [mismatch for mismatch in mismatches if mismatch.made or not _overlap_any([mismatch.path], wrong_outs)]
+    listed_once = []
+    for mismatch in mismatches:
+        if mismatch.made or not _overlap_any([mismatch.path], wrong_outs):
+            listed_once.append(mismatch)
+    return listed_once
 
 
 def _parameter_mismatches(stage: str, file: str, recorded: dict, current: dict) -> Iterator[LockMismatch]:
@@ -185,7 +193,9 @@ def _parameter_mismatches(stage: str, file: str, recorded: dict, current: dict) 
 def _value_at(values: Any, key: str) -> Any:
     """The value of a dotted key, or None if it is missing."""
     for part in key.split("."):
-        values = values.get(part) if isinstance(values, dict) else None
+        if not isinstance(values, dict):
+            return None
+        values = values.get(part)
     return values
 
 
@@ -233,11 +243,13 @@ def check_model(run: str, folder: Path = Path()) -> None:
             raise Mistake(f"{path}: not what dvc.lock records; `dvc checkout` restores it")
 
     data = str(artifacts.split("train"))
-    if models in outs and data in outs:
-        train = maker(models, stages)
-        if train.deps.get(data) != outs[data]:
-            problem = f"trained on other data than {vocabulary} comes from"
-            raise Mistake(f"{models}: {problem}; `dvc repro {train.name}` trains it")
+    if models not in outs or data not in outs:
+        return
+
+    train = maker(models, stages)
+    if train.deps.get(data) != outs[data]:
+        problem = f"trained on other data than {vocabulary} comes from"
+        raise Mistake(f"{models}: {problem}; `dvc repro {train.name}` trains it")
 
 
 _md5 = partial(hashlib.md5, usedforsecurity=False)
@@ -249,7 +261,8 @@ def hash_of_file(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, _md5).hexdigest()
     except OSError as error:
-        raise Mistake(f"{path}: cannot be read: {error.strerror or error}") from error
+        reason = error.strerror or error
+        raise Mistake(f"{path}: cannot be read: {reason}") from error
 
 
 def hash_of(path: Path) -> str:

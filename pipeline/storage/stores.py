@@ -56,7 +56,8 @@ def masked(text: str) -> str:
 
     secrets = set()
     for name in ADDRESSES:
-        secrets |= _secrets(os.environ.get(name, ""))
+        url = os.environ.get(name, "")
+        secrets |= _secrets(url)
     for secret in sorted(secrets, key=len, reverse=True):  # a secret may contain another one
         text = text.replace(secret, "...")
     return text
@@ -64,7 +65,7 @@ def masked(text: str) -> str:
 
 def _secrets(url: str) -> set[str]:
     """The password of a URL and the values in its query whose names suggest a secret, percent-encoded and decoded."""
-    passwords = re.findall(r"\w://[^/?#]*?:([^/?#]*)@", url)
+    passwords = re.findall(r"\w://[^/?#]*?:([^/?#]+)@", url)
     query_secrets = re.findall(r"[?&][^=&]*(?:pass|token|secret|key)[^=&]*=([^&#]+)", url, re.IGNORECASE)
-    encoded = {*passwords, *query_secrets} - {""}
-    return encoded | {unquote(secret) for secret in encoded}
+    encoded = {*passwords, *query_secrets}
+    return encoded.union(map(unquote, encoded))

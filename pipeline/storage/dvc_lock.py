@@ -69,8 +69,8 @@ def finished(folder: Path) -> dict[str, RecordedStage]:
 def every_stage(folder: Path) -> dict[str, RecordedStage]:
     """Every stage in dvc.lock by name, including stages that params.yaml no longer names.
 
-    Raise Mistake if the file is missing, truncated or damaged. A file that ends right after an output looks whole,
-    because DVC writes its like whenever a later stage has not run. The entries that it still has are right.
+    Raise Mistake if the file is missing, truncated or damaged. A file cut right after an output cannot be recognised:
+    it equals a file whose later stages have not run yet. Stages or outputs are then missing, but none is wrong.
     """
     lock = folder / LOCK
     if not lock.exists():

@@ -200,7 +200,7 @@ def _value_at(values: Any, key: str) -> Any:
 
 
 def _by_file(mismatch: LockMismatch, folder: Path) -> list[LockMismatch]:
-    """One mismatch per file if the path is a folder whose recorded listing is in DVC's cache. Otherwise, the same."""
+    """One mismatch per file if the path is a folder and DVC's cache has its recorded listing; else only this mismatch."""
     if not mismatch.recorded.endswith(DIRECTORY):
         return [mismatch]
     recorded_hashes = listing(mismatch.recorded, folder)

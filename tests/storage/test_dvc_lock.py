@@ -22,7 +22,12 @@ def test_a_stage_has_the_same_key_before_it_runs_and_in_the_lock(project, name):
 def test_folders_small_numbers_and_words_like_no_are_read_from_the_lock(project):
     stage = dvc_lock.finished(project)["train@vanilla-textbook"]
     assert stage.deps["tuned"].endswith(".dir")
-    assert stage.values["settings.textbook"] == {"rate": 0.00001, "clip": None, "mask": False, "schedule": "no"}
+    assert stage.values["settings.textbook"] == {
+        "rate": 0.00001,
+        "clip": None,
+        "mask": False,
+        "schedule": "no",
+    }
     assert stage.outs.keys() == {"models/vanilla-textbook"}
     assert stage.item == "vanilla-textbook"
 
@@ -54,8 +59,9 @@ def test_a_change_affects_exactly_the_stages_that_read_it(project, file, old, ne
 
 
 def test_a_missing_dependency_is_a_change(project):
+    stage = dvc_lock.finished(project)["train@vanilla-textbook"]
     (project / "code").unlink()
-    assert not dvc_lock.unchanged(dvc_lock.finished(project)["train@vanilla-textbook"], project)
+    assert not dvc_lock.unchanged(stage, project)
 
 
 def test_without_a_lock_no_stage_is_finished(tmp_path):
@@ -72,7 +78,8 @@ def test_a_lock_cut_at_any_byte_is_truncated_or_has_only_right_entries(project, 
     lock = (project / "dvc.lock").read_text() + TRACK
     (project / "dvc.lock").write_text(lock)
     stages = dvc_lock.finished(project)
-    line_ends = [*accumulate(map(len, lock.splitlines(keepends=True)))][:-1]
+    line_lengths = map(len, lock.splitlines(keepends=True))
+    *line_ends, _ = accumulate(line_lengths)
     cuts = [*range(0, len(lock), 7), *line_ends]
     messages = []
 

@@ -65,8 +65,9 @@ def test_a_finished_study_starts_again_only_if_dvc_has_its_results(project, tria
 
 def test_studies_are_stored_in_the_project_and_are_separate(project):
     interrupt(project)
-    assert stores.sqlite_path(stores.studies(project)) == project / "studies.db"
-    assert (project / "studies.db").exists()
+    database = project / "studies.db"
+    assert stores.sqlite_path(stores.studies(project)) == database
+    assert database.exists()
     with optuna_storage.opened("tune@lstm", project) as study:
         assert study.trials == []
 

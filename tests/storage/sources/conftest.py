@@ -13,7 +13,9 @@ def write_csv(tmp_path):
 
     def write(content):
         path = tmp_path / "mine.csv"
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        if isinstance(content, str):
+            content = content.encode()
+        path.write_bytes(content)
         return path
 
     return write

@@ -100,10 +100,13 @@ def every_stage(folder: Path) -> dict[str, RecordedStage]:
 def _stage(name: str, entry: dict) -> RecordedStage:
     """A stage from its entry in dvc.lock; raise AttributeError, KeyError or TypeError if the entry is incomplete.
 
-    DVC writes the outputs last. Only `track` has none.
+    DVC writes the outputs last. Only `track` has none, so its parameters come last.
     """
-    params = entry.get("params", {})
-    outs = [] if name == TRACK.name else entry["outs"]
+    if name == TRACK.name:
+        params, outs = entry["params"], []
+    else:
+        params, outs = entry.get("params", {}), entry["outs"]
+
     return RecordedStage(
         name,
         params={file: dict(values) for file, values in params.items()},

@@ -200,7 +200,7 @@ def _value_at(values: Any, key: str) -> Any:
 
 
 def _by_file(mismatch: LockMismatch, folder: Path) -> list[LockMismatch]:
-    """One mismatch per file if the path is a folder and DVC's cache has its recorded listing; else only this mismatch."""
+    """One mismatch per file of a folder if DVC's cache has its recorded listing. Otherwise, only this mismatch."""
     if not mismatch.recorded.endswith(DIRECTORY):
         return [mismatch]
     recorded_hashes = listing(mismatch.recorded, folder)

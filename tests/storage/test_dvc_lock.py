@@ -8,7 +8,18 @@ from pipeline.params import Mistake
 from pipeline.storage import dvc_lock
 
 NAMES = ["tune@vanilla", "train@vanilla-textbook", "train@vanilla-tuned"]
-TRACK = "  track:\n    cmd: track\n    deps:\n    - path: code\n      hash: md5\n      md5: 0a\n      size: 3\n"
+TRACK = """\
+  track:
+    cmd: python -m pipeline track
+    deps:
+    - path: code
+      hash: md5
+      md5: 0a
+      size: 3
+    params:
+      params.yaml:
+        train.seeds: 10
+"""
 COPY = ", `cp .dvc/tmp/dvc.lock .` the copy from before the last stage"
 
 

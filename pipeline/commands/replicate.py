@@ -79,8 +79,7 @@ def _recorded_tuning(params: Params, root: Path) -> dict[str, RecordedStage]:
     for stage in stages.values():
         missing = [out for out in stage.outs if not (root / out).exists()]
         if missing:
-            pull = f"`dvc pull {stage.name}` or " if artifacts.has_remote() else ""
-            remedy = f"run {pull}`dvc repro {stage.name}`, or leave out --without tune"
+            remedy = f"run `dvc pull {stage.name}` or `dvc repro {stage.name}`, or leave out --without tune"
             raise Mistake(f"{missing[0]}: missing, but --without tune keeps it; {remedy}")
 
     differences = lock_comparison.differences(stages.values(), root, code=True)

@@ -37,14 +37,18 @@ class LockMismatch:
     made: bool  # True: an output of the stage; False: the stage read it and is stale
 
     def __str__(self) -> str:
-        current = self.found or "nothing"
-        if self.made:
-            problem = f"not what dvc.lock records ({self.recorded}), but {current}"
-            remedy = "`dvc checkout` or git restores it, `dvc repro` makes it again"
-            return f"{self.stage}: {self.path}: {problem}; {remedy}"
+        """One line without hashes: the path, how it differs, and the command that mends it."""
+        if self.found is None:
+            problem = f"{self.path} is missing"
+        elif ": " in self.path:  # a parameter: its values are short enough to read
+            problem = f"{self.path} was {self.recorded} when it ran and is {self.found}"
+        else:
+            problem = f"{self.path} differs from {dvc_lock.LOCK}"
 
-        change = f"{self.path} was {self.recorded} when it ran and is {current}"
-        return f"{self.stage} is stale: {change}; `dvc repro` runs it"
+        if not self.made:
+            return f"{self.stage} is stale: {problem}; `dvc repro {self.stage}` runs it again"
+        restore = "git checkout" if self.path.startswith(f"{artifacts.REPORTS}/") else "dvc checkout"
+        return f"{self.stage}: {problem}; `{restore} {self.path}` restores it, `dvc repro {self.stage}` makes it again"
 
 
 def listed(params: Params) -> list[str]:

@@ -220,8 +220,7 @@ class Recomputation:
                 self._restore(out)
 
             if not (self._copy / path).exists():
-                pull = f"run `dvc pull {path}`, or " if artifacts.has_remote() else ""
-                remedy = f"{pull}verify the stage that makes it, too"
+                remedy = f"run `dvc pull {path}`, or verify the stage that makes it, too"
                 raise Mistake(f"{stage.name}: its input {path} is missing; {remedy}")
 
     def _restore(self, out: str) -> bool:

@@ -11,7 +11,7 @@ from pipeline.__main__ import main
 from pipeline.commands import predict
 from pipeline.params import SPECIAL_TOKENS, Mistake
 from pipeline.science.networks import architectures
-from pipeline.storage import artifacts, dvc_lock
+from pipeline.storage import artifacts
 
 RUN = "vanilla-textbook"
 VOCABULARY = "data/prepared/vocabulary.txt"
@@ -37,7 +37,6 @@ def network(tmp_path, monkeypatch):
     }
     artifacts.write_json(artifacts.model(RUN), card)
     artifacts.write_json(artifacts.METRICS, {RUN: {"validation/accuracy": {"scores": {"0": 0.8}}}})
-    artifacts.write_json(dvc_lock.LOCK, {"stages": {}})
     return model
 
 
@@ -131,18 +130,6 @@ def test_a_changed_network_or_vocabulary_is_refused(recorded, capsys, changed):
         printed = capsys.readouterr()
         assert "not what dvc.lock records; `dvc checkout` restores it" in printed.err
         assert printed.out == ""
-
-
-@pytest.mark.parametrize("command", ["predict", "read"])
-@pytest.mark.usefixtures("recorded")
-def test_a_network_is_refused_where_dvc_lock_is_missing(command, capsys):
-    dvc_lock.LOCK.unlink()
-    with artifacts.VOCABULARY.open("ab") as file:
-        file.write(b"\n")
-    assert main([command, "fine"]) == 2
-    printed = capsys.readouterr()
-    assert printed.err == "error: dvc.lock: not here; `git checkout dvc.lock` restores it, `dvc repro` makes it\n"
-    assert printed.out == ""
 
 
 def test_a_vocabulary_of_other_data_is_refused(recorded, capsys):

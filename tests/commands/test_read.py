@@ -11,7 +11,7 @@ from pipeline import params
 from pipeline.__main__ import main
 from pipeline.params import SPECIAL_TOKENS
 from pipeline.science.networks import architectures
-from pipeline.storage import artifacts, dvc_lock
+from pipeline.storage import artifacts
 
 WORDS = ["fine", "dull", "film"]
 SIZE = len(SPECIAL_TOKENS) + len(WORDS)
@@ -25,7 +25,6 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     artifacts.write_text(artifacts.VOCABULARY, "".join(f"{word}\n" for word in (*SPECIAL_TOKENS, *WORDS)))
     artifacts.write_json(artifacts.METRICS, {"it": {"validation/accuracy": {"scores": {"0": 0.8}}}})
-    artifacts.write_json(dvc_lock.LOCK, {"stages": {}})
     save_card("vanilla", SETTINGS)
 
 

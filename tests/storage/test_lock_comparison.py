@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.params import document
-from pipeline.storage import dvc_lock, lock_comparison
+from pipeline.params import Mistake, document
+from pipeline.storage import artifacts, dvc_lock, lock_comparison
 from pipeline.storage.dvc_lock import RecordedStage
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +32,9 @@ def test_one_flipped_bit_is_reported_once_with_the_stage_that_made_it(project):
 
     (mismatch,) = differences(project)
     assert (mismatch.stage, mismatch.path) == (TRAIN, WEIGHTS)
-    assert str(mismatch).startswith(f"{TRAIN}: {WEIGHTS}: not what dvc.lock records (")
+    assert str(mismatch) == (
+        f"{TRAIN}: {WEIGHTS} differs from dvc.lock; `dvc checkout {WEIGHTS}` restores it, `dvc repro {TRAIN}` makes it again"
+    )
 
 
 def test_a_file_missing_from_a_folder_differs_a_missing_folder_does_not(project):
@@ -105,3 +107,10 @@ def test_the_runs_behind_a_file_are_the_nearest_that_mlflow_shows():
     }
     for path, names in runs.items():
         assert list(lock_comparison.runs_behind(path, stages)) == names
+
+
+@pytest.mark.parametrize("vocabulary", ["fine\n", "fine\nchanged\n"])
+def test_no_network_is_used_where_dvc_lock_is_missing(tmp_path, vocabulary):
+    artifacts.write_text(tmp_path / artifacts.VOCABULARY, vocabulary)
+    with pytest.raises(Mistake, match=r"^dvc\.lock: not here; `git checkout dvc\.lock` restores it"):
+        lock_comparison.check_model("vanilla-textbook", tmp_path)

@@ -8,7 +8,7 @@ function here adds a date, a host name or a path of this machine, so the same va
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,54 +18,70 @@ from pipeline.params import Mistake
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+
+def _file_in(folder: Path, suffix: str) -> Callable[[str | int], Path]:
+    """A function from a name (a split, an architecture, a run or a sequence length) to its file in the folder."""
+
+    def path(name: str | int) -> Path:
+        return folder / f"{name}{suffix}"
+
+    path.__name__ = folder.name  # the stage `claims` chooses the columns to check by this name
+    return path
+
+
+ARTIFACTS = Path("artifacts")
 PREPARED = Path("data/prepared")
-VOCABULARY = PREPARED / "vocabulary.txt"
 REPORTS = Path("reports")
+
+# The prepared reviews
 DATA_CARD = REPORTS / "data.json"
+VOCABULARY = PREPARED / "vocabulary.txt"
+split = _file_in(PREPARED, ".parquet")  # `review` (its number in the source), `label` (0 or 1), `tokens` (int32 ids)
+
+# The search, by architecture
+TUNING = REPORTS / "tuning"
+trials = _file_in(TUNING, ".csv")
+trial_histories = _file_in(ARTIFACTS / "trials", ".csv")  # one row per epoch of each trial's first seed
+tuning_summary = _file_in(TUNING, ".json")  # `chosen`, `importances`, and `expected_best` by number of trials
+tuned = _file_in(ARTIFACTS / "tuned", ".json")  # in the form of params.yaml, because DVC reads it like that file
+
+# The trained networks, by run (`model` and `weights` are functions below)
+MODELS = ARTIFACTS / "models"
+history = _file_in(ARTIFACTS / "history", ".csv")
+
+# The scores
 METRICS = REPORTS / "metrics.json"
 COMPARISONS = REPORTS / "comparisons.json"
 RUNS = REPORTS / "runs.csv"  # one row per run: seeds that failed to learn, intervals over reviews, calibration error
 CALIBRATION = REPORTS / "calibration.csv"  # one row per run, seed and bin
 LENGTH_BUCKETS = REPORTS / "length_buckets.csv"  # one row per run and bucket of full review lengths
-CLAIMS = REPORTS / "claims.json"
 MODELS_CARD = REPORTS / "models.json"
-TUNING = REPORTS / "tuning"
+predictions = _file_in(ARTIFACTS / "predictions", ".parquet")  # by run
+
+# Gradients and memory, by sequence length
 GRADIENTS = REPORTS / "gradients"
 MEMORY = REPORTS / "memory"
 PROBES = REPORTS / "probes"
 DECAY = REPORTS / "decay"
+gradients = _file_in(GRADIENTS, ".csv")
+gradients_everything = _file_in(ARTIFACTS / "gradients", ".parquet")
+dynamics = _file_in(ARTIFACTS / "dynamics", ".parquet")  # `measure`, `index` (a lag or an exponent's number), `value`
+memory = _file_in(MEMORY, ".csv")
+probes = _file_in(PROBES, ".csv")  # predictions for modified reviews: `probe`, `tokens`, `accuracy`, `logit_change`
+decay = _file_in(DECAY, ".csv")  # one row per kind of decay curve: half-life and horizons with their intervals
+
+# The artificial task
 RETENTION = REPORTS / "retention.csv"
-RETENTION_CHECKS = Path("artifacts/retention.csv")  # the accuracy at every check of training
+RETENTION_CHECKS = ARTIFACTS / "retention.csv"  # the accuracy at every check of training
+
+# Claims, examples and the report
+CLAIMS = REPORTS / "claims.json"
 EXAMPLES = REPORTS / "examples.json"
+EXAMPLES_EVERYTHING = ARTIFACTS / "examples.json"  # EXAMPLES without rounding, with every hidden state
 FIGURES = REPORTS / "figures"
 REPORT = REPORTS / "README.md"
 REPORT_PAGE = REPORTS / "index.html"
-MODELS = Path("artifacts/models")
-EXAMPLES_EVERYTHING = Path("artifacts/examples.json")  # EXAMPLES without rounding, with every hidden state
-
-
-def split(name: str) -> Path:
-    """Parquet, one row per review: `review` (its number in the source), `label` (0 or 1), `tokens` (int32 ids)."""
-    return PREPARED / f"{name}.parquet"
-
-
-def tuned(architecture: str) -> Path:
-    """JSON in the form of params.yaml, `settings: {tuned: {...}}`: DVC tracks its values like parameters."""
-    return Path("artifacts/tuned") / f"{architecture}.json"
-
-
-def trials(architecture: str) -> Path:
-    return TUNING / f"{architecture}.csv"
-
-
-def tuning_summary(architecture: str) -> Path:
-    """JSON: `chosen`, `importances` (with their evaluator) and `expected_best` by number of trials."""
-    return TUNING / f"{architecture}.json"
-
-
-def trial_histories(architecture: str) -> Path:
-    """CSV, one row per trial and epoch of the trial's first seed."""
-    return Path("artifacts/trials") / f"{architecture}.csv"
+figure = _file_in(FIGURES, ".svg")
 
 
 def model(run: str) -> Path:
@@ -76,55 +92,24 @@ def weights(run: str, seed: int) -> Path:
     return MODELS / run / f"seed-{seed}.weights.h5"
 
 
-def history(run: str) -> Path:
-    return Path("artifacts/history") / f"{run}.csv"
-
-
-def predictions(run: str) -> Path:
-    return Path("artifacts/predictions") / f"{run}.parquet"
-
-
-def gradients_everything(sequence_length: int) -> Path:
-    return Path("artifacts/gradients") / f"{sequence_length}.parquet"
-
-
-def gradients(sequence_length: int) -> Path:
-    return GRADIENTS / f"{sequence_length}.csv"
-
-
-def memory(sequence_length: int) -> Path:
-    return MEMORY / f"{sequence_length}.csv"
-
-
-def probes(sequence_length: int) -> Path:
-    """CSV of predictions for modified reviews; columns `probe, tokens, accuracy, logit_change`."""
-    return PROBES / f"{sequence_length}.csv"
-
-
-def dynamics(sequence_length: int) -> Path:
-    """Parquet, one row per number: `measure`, its `index` (a lag, or the number of an exponent) and `value`."""
-    return Path("artifacts/dynamics") / f"{sequence_length}.parquet"
-
-
-def decay(sequence_length: int) -> Path:
-    """CSV, one row per kind of decay curve: half-life and horizons over its seeds, all with low and high."""
-    return DECAY / f"{sequence_length}.csv"
-
-
-def figure(name: str) -> Path:
-    return FIGURES / f"{name}.svg"
-
-
 def tables_in(folder: Path) -> list[str]:
     """Names of the CSV tables in a folder, without `.csv`; empty if the folder does not exist."""
     return sorted(path.stem for path in folder.glob("*.csv"))
 
 
-def exists(path: Path) -> Path:
-    """Return the path; raise Mistake if it does not exist."""
+def require(path: Path) -> None:
+    """Raise Mistake if the path does not exist."""
     if not path.exists():
-        raise Mistake(f"{path}: not here yet; `dvc repro` makes it, `dvc pull` fetches it")
-    return path
+        fetched = ", `dvc pull` fetches it" if has_remote() else ""
+        raise Mistake(f"{path}: not here yet; `dvc repro` makes it{fetched}")
+
+
+def has_remote() -> bool:
+    """Whether DVC's configuration names a default remote, from which `dvc pull` can fetch files."""
+    from dvc.config import Config  # takes half a second, and is needed only for a message
+
+    core = Config.from_cwd()["core"]
+    return "remote" in core
 
 
 def read_text(path: Path) -> str:
@@ -173,14 +158,15 @@ def read_parquet(path: Path) -> "DataFrame":
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
     """Raise Mistake if the file is missing, may not be read, or is damaged."""
-    exists(path)
+    require(path)
     try:
         yield
     except (OSError, ValueError) as error:  # JSON, UTF-8, pandas and Arrow raise kinds of ValueError, HDF5 OSError
         if reason := getattr(error, "strerror", None):
             raise Mistake(f"{path}: cannot be read: {reason}") from error
 
-        problem = " ".join(str(error).split())[:200]
+        words = str(error).split()
+        problem = " ".join(words)[:200]
         raise Mistake(f"{path}: damaged ({problem}); `dvc repro` makes it again") from error
 
 
@@ -190,7 +176,8 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path, f"{text}\n")
 
 
 def write_csv(path: Path, table: "DataFrame") -> None:
@@ -228,7 +215,8 @@ def replaced(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise Mistake(f"{path}: cannot be written: {error.strerror or error}") from error
+        reason = error.strerror or error
+        raise Mistake(f"{path}: cannot be written: {reason}") from error
     finally:
         with suppress(OSError):
             temporary.unlink()

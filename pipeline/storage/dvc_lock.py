@@ -9,15 +9,13 @@ from typing import Any
 
 from pipeline.params import Mistake, document
 from pipeline.storage import artifacts
+from pipeline.storage.stages import TRACK
 
 LOCK = Path("dvc.lock")
 PACKAGES = Path("requirements.lock")
 DIGITS = 16
 BACKUP = Path(".dvc/tmp") / LOCK
-TRUNCATED = (
-    f"{LOCK}: truncated, perhaps because DVC was killed while it wrote it; `cp {BACKUP} .` restores the copy from "
-    f"before the last stage, `git checkout {LOCK}` the committed one; then run `dvc repro`"
-)
+TRUNCATED = "truncated, perhaps because DVC was killed while it wrote it"
 
 
 @dataclass(frozen=True)
@@ -52,47 +50,90 @@ class RecordedStage:
 
 def digest(value: Any) -> str:
     """DIGITS hexadecimal digits for any JSON value; the order of keys does not matter."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:DIGITS]
+    text = json.dumps(value, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 
 
 def keep(folder: Path) -> None:
     """Copy dvc.lock to BACKUP when a stage begins. DVC writes dvc.lock in place, so a kill can truncate it."""
-    if (folder / LOCK).exists():
-        artifacts.write_bytes(folder / BACKUP, (folder / LOCK).read_bytes())
+    lock = folder / LOCK
+    if lock.exists():
+        artifacts.write_bytes(folder / BACKUP, lock.read_bytes())
 
 
 def finished(folder: Path) -> dict[str, RecordedStage]:
+    """The same as `every_stage`, but empty if the folder has no dvc.lock."""
+    return every_stage(folder) if (folder / LOCK).exists() else {}
+
+
+def every_stage(folder: Path) -> dict[str, RecordedStage]:
     """Every stage in dvc.lock by name, including stages that params.yaml no longer names.
 
-    Empty if the folder has no dvc.lock. Raise Mistake if dvc.lock is truncated.
+    Raise Mistake if the file is missing, truncated or damaged. A file cut right after an output cannot be recognised:
+    it equals a file whose later stages have not run yet. Stages or outputs are then missing, but none is wrong.
     """
-    if not (folder / LOCK).exists():
-        return {}
+    lock = folder / LOCK
+    if not lock.exists():
+        raise Mistake(f"{LOCK}: not here; `git checkout {LOCK}` restores it, `dvc repro` makes it")
+    if not artifacts.read_bytes(lock).endswith(b"\n"):
+        raise _unusable(TRUNCATED, folder)
 
     try:
-        entries = document(folder / LOCK).get("stages") or {}
-        return {name: _stage(name, entry) for name, entry in entries.items()}
-    except (Mistake, AttributeError, KeyError, TypeError) as error:
-        if isinstance(error.__context__, OSError):  # the file cannot be read, so it need not be truncated
-            raise
-        raise Mistake(TRUNCATED) from None
+        entries = document(lock).get("stages")
+    except Mistake as mistake:
+        problem = str(mistake).removeprefix(f"{lock}: ")
+        raise _unusable(problem, folder) from None
+    if not isinstance(entries, dict):
+        raise _unusable(TRUNCATED, folder)
+
+    stages = {}
+    for name, entry in entries.items():
+        try:
+            stages[name] = _stage(name, entry)
+        except (AttributeError, KeyError, TypeError):
+            *_, last = entries
+            problem = TRUNCATED if name == last else f"the stage {name} is incomplete"
+            raise _unusable(problem, folder) from None
+    return stages
 
 
 def _stage(name: str, entry: dict) -> RecordedStage:
-    deps = {dep["path"]: dep["md5"] for dep in entry.get("deps", [])}
-    outs = {out["path"]: out["md5"] for out in entry.get("outs", [])}
-    return RecordedStage(name, entry.get("params", {}), deps, outs)
+    """A stage from its entry in dvc.lock; raise AttributeError, KeyError or TypeError if the entry is incomplete.
+
+    DVC writes the outputs last. Only `track` has none, so its parameters come last.
+    """
+    if name == TRACK.name:
+        params, outs = entry["params"], []
+    else:
+        params, outs = entry.get("params", {}), entry["outs"]
+
+    return RecordedStage(
+        name,
+        params={file: dict(values) for file, values in params.items()},
+        deps=_hashes(entry.get("deps", [])),
+        outs=_hashes(outs),
+    )
+
+
+def _hashes(entries: list[dict]) -> dict[str, str]:
+    return {entry["path"]: entry["md5"] for entry in entries}
+
+
+def _unusable(problem: str, folder: Path) -> Mistake:
+    """A Mistake with remedies that work in this folder."""
+    remedy = f"`git checkout {LOCK}` restores the committed file"
+    if (folder / BACKUP).exists():
+        remedy += f", `cp {BACKUP} .` the copy from before the last stage"
+    return Mistake(f"{LOCK}: {problem}; {remedy}; then run `dvc repro`")
 
 
 def recorded(names: Collection[str], folder: Path) -> dict[str, RecordedStage]:
     """The stages of these names in dvc.lock; raise Mistake if one is missing."""
-    if not (folder / LOCK).exists():
-        raise Mistake(f"{LOCK}: not here; `git checkout {LOCK}` restores it, `dvc repro` makes it")
-
-    stages = finished(folder)
+    stages = every_stage(folder)
     for name in names:
         if name not in stages:
-            raise Mistake(f"{LOCK}: the stage {name} is missing; `dvc repro {name}` adds it")
+            remedy = f"`git checkout {LOCK}` restores it if it was committed, `dvc repro {name}` runs it"
+            raise Mistake(f"{LOCK}: the stage {name} is missing; {remedy}")
 
     return {name: stages[name] for name in names}
 
@@ -106,10 +147,12 @@ def present(name: str, folder: Path) -> RecordedStage:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
-    params, deps = {}, {}
+    params = {}
+    deps = {}
     try:
         with Repo(str(folder)) as repo:
-            for dependency in repo.stage.load_one(str(folder / "dvc.yaml"), name).deps:
+            stage = repo.stage.load_one(str(folder / "dvc.yaml"), name)
+            for dependency in stage.deps:
                 values = params if isinstance(dependency, ParamsDependency) else deps
                 values[dependency.def_path] = dependency.get_hash().value
     except (DvcException, OSError) as error:
@@ -124,12 +167,14 @@ def fingerprint(name: str, folder: Path) -> str:
     Raise Mistake if a dependency is missing.
     """
     packages = (folder / PACKAGES).read_text(encoding="utf-8")
-    return digest([present(name, folder).key(), packages])
+    key = present(name, folder).key()
+    return digest([key, packages])
 
 
 def unchanged(stage: RecordedStage, folder: Path) -> bool:
     """Whether the dependencies of a finished stage still have the recorded hashes; a missing one has not."""
     try:
-        return present(stage.name, folder).key() == stage.key()
+        current = present(stage.name, folder)
     except Mistake:
         return False
+    return current.key() == stage.key()

@@ -5,17 +5,17 @@ This module reads dvc.yaml and dvc.lock itself, because importing DVC takes long
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import cache
-from itertools import product
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from itertools import product, starmap
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.params import Mistake, Params, document
 from pipeline.storage import artifacts, dvc_lock
 from pipeline.storage.dvc_lock import RecordedStage
-from pipeline.storage.stages import STAGES, dvc_names
+from pipeline.storage.stages import STAGES, dvc_names, stage_of
 
 CODE = "pipeline/"
 RUNS = tuple(stage.name for stage in STAGES if stage.item)  # runs in MLflow; `evaluate` adds its scores to `train`
@@ -70,67 +70,74 @@ def demand(stage: str, params: Params, folder: Path) -> dict[str, RecordedStage]
 
 def sources(stage: str, params: Params, folder: Path) -> dict[str, RecordedStage]:
     """The same stages without comparing files; raise Mistake if dvc.lock lacks one."""
-    kinds = above(stage, document(folder / "dvc.yaml")["stages"])
-    names = [name for name in listed(params) if name.partition("@")[0] in kinds]
+    definitions = document(folder / "dvc.yaml")["stages"]
+    upstream = above(stage, definitions)
+    names = [name for name in listed(params) if stage_of(name).name in upstream]
     return dvc_lock.recorded(names, folder)
 
 
 def above(stage: str, definitions: dict) -> set[str]:
     """Names of the stages that one reads from, directly or not. `definitions` is the section `stages` of dvc.yaml."""
-    definitions = {name: definition.get("do", definition) for name, definition in definitions.items()}
+    inputs = {}
+    outputs = {}
+    for name, definition in definitions.items():
+        definition = definition.get("do", definition)
+        outs_and_metrics = definition.get("outs", []) + definition.get("metrics", [])
+        inputs[name] = _without_code(map(_fixed_part, definition["deps"]))
+        outputs[name] = list(map(_fixed_part, outs_and_metrics))
+
     upstream = set()
     waiting = [stage]
-
     while waiting:
-        deps = [_fixed_part(dep) for dep in definitions[waiting.pop()]["deps"]]
-        data = [dep for dep in deps if dep and not dep.startswith(CODE)]
-        makers = {name for name, definition in definitions.items() if _overlap_any(data, _outs(definition))}
+        read = inputs[waiting.pop()]
+        makers = {name for name in outputs if _overlap_any(read, outputs[name])}
         waiting += makers - upstream
         upstream |= makers
 
     return upstream
 
 
-def _outs(definition: dict) -> list[str]:
-    entries = definition.get("outs", []) + definition.get("metrics", [])
-    return [_fixed_part(entry) for entry in entries]
-
-
 def _fixed_part(entry: str | dict) -> str:
     """The path of an entry of dvc.yaml up to its first placeholder. An entry with options is a dict."""
-    path = entry if isinstance(entry, str) else next(iter(entry))
+    path = next(iter(entry)) if isinstance(entry, dict) else entry
     return path.partition("${")[0]
+
+
+def _without_code(paths: Iterable[str]) -> list[str]:
+    """The paths of data. A path that starts with a placeholder has no fixed part, and no stage makes it."""
+    return [path for path in paths if path and not path.startswith(CODE)]
 
 
 def maker(path: str, stages: dict[str, RecordedStage]) -> RecordedStage:
     """The stage that made a path."""
-    return next(stage for stage in stages.values() if _overlap_any([path], stage.outs))
+    makers = (stage for stage in stages.values() if _overlap_any([path], stage.outs))
+    return next(makers)
 
 
 def runs_behind(path: str, stages: dict[str, RecordedStage]) -> dict[str, RecordedStage]:
     """The nearest stages upstream of a path that MLflow shows as runs, by name."""
     stage = maker(path, stages)
-    if stage.name.partition("@")[0] in RUNS:
+    if stage_of(stage.name).name in RUNS:
         return {stage.name: stage}
 
     runs = {}
-    for dep in stage.deps:
-        if dep.startswith(CODE):
-            continue
-        for other in stages.values():
-            if _overlap_any([dep], other.outs):
-                runs |= runs_behind(next(iter(other.outs)), stages)
+    inputs = _without_code(stage.deps)
+    for dep, other in product(inputs, stages.values()):
+        if _overlap_any([dep], other.outs):
+            first_output = next(iter(other.outs))
+            runs |= runs_behind(first_output, stages)
     return runs
 
 
 def overlap(one: str, other: str) -> bool:
     """Whether the two paths are equal or one contains the other."""
-    a, b = PurePosixPath(one).parts, PurePosixPath(other).parts
-    return a[: len(b)] == b[: len(a)]
+    a = PurePosixPath(one)
+    b = PurePosixPath(other)
+    return a.is_relative_to(b) or b.is_relative_to(a)
 
 
 def _overlap_any(paths: Iterable[str], others: Iterable[str]) -> bool:
-    return any(overlap(path, other) for path, other in product(paths, others))
+    return any(starmap(overlap, product(paths, others)))
 
 
 def differences(stages: Iterable[RecordedStage], folder: Path, code: bool = False) -> list[LockMismatch]:
@@ -139,99 +146,127 @@ def differences(stages: Iterable[RecordedStage], folder: Path, code: bool = Fals
     Modules are compared only with `code`. A missing input or output does not count, because nothing reads it. A file
     missing from a folder that exists does count. An input that is itself a mismatched output is listed once.
     """
-    read_document, current_hash = cache(document), cache(hash_of)
+    read_document = cache(document)
+    current_hash = cache(hash_of)
     mismatches = []
 
     for stage in stages:
-        for file in stage.params:
+        for file, recorded_values in stage.params.items():
             if (folder / file).exists():
-                mismatches += _parameter_mismatches(stage, file, read_document(folder / file))
+                values = read_document(folder / file)
+                mismatches += _parameter_mismatches(stage.name, file, recorded_values, values)
 
-        for path, recorded in stage.outs.items():
-            mismatches += _file_mismatches(stage.name, path, recorded, True, folder, current_hash)
-        for path, recorded in stage.deps.items():
-            if code or not path.startswith(CODE):
-                mismatches += _file_mismatches(stage.name, path, recorded, False, folder, current_hash)
+        hashes = stage.outs | stage.deps
+        paths = hashes if code else _without_code(hashes)
+        for path in paths:
+            if not (folder / path).exists():
+                continue
+
+            mismatch = LockMismatch(
+                stage.name,
+                path,
+                recorded=hashes[path],
+                found=current_hash(folder / path),
+                made=path in stage.outs,
+            )
+            if mismatch.found != mismatch.recorded:
+                mismatches += _by_file(mismatch, folder)
 
     wrong_outs = [mismatch.path for mismatch in mismatches if mismatch.made]
-    return [mismatch for mismatch in mismatches if mismatch.made or not _overlap_any([mismatch.path], wrong_outs)]
+    listed_once = []
+    for mismatch in mismatches:
+        if mismatch.made or not _overlap_any([mismatch.path], wrong_outs):
+            listed_once.append(mismatch)
+    return listed_once
 
 
-def _parameter_mismatches(stage: RecordedStage, file: str, document: dict) -> list[LockMismatch]:
-    mismatches = []
-    for key, recorded in stage.params[file].items():
-        current = _value_at(document, key)
-        if current != recorded:
-            path = f"{file}: {key}"
-            mismatches.append(LockMismatch(stage.name, path, str(recorded), str(current), made=False))
-    return mismatches
+def _parameter_mismatches(stage: str, file: str, recorded: dict, current: dict) -> Iterator[LockMismatch]:
+    """`recorded` has a value for each dotted key, `current` is the content of the file."""
+    for key, recorded_value in recorded.items():
+        value = _value_at(current, key)
+        if value != recorded_value:
+            yield LockMismatch(
+                stage,
+                path=f"{file}: {key}",
+                recorded=str(recorded_value),
+                found=str(value),
+                made=False,
+            )
 
 
 def _value_at(values: Any, key: str) -> Any:
     """The value of a dotted key, or None if it is missing."""
     for part in key.split("."):
-        values = values.get(part) if isinstance(values, dict) else None
+        if not isinstance(values, dict):
+            return None
+        values = values.get(part)
     return values
 
 
-def _file_mismatches(
-    stage: str, path: str, recorded: str, is_output: bool, folder: Path, current_hash: Callable[[Path], str]
-) -> list[LockMismatch]:
-    """The mismatch of a file, or those of the files in a folder if DVC's cache has the folder's recorded listing."""
-    if not (folder / path).exists():
-        return []
-
-    current = current_hash(folder / path)
-    if current == recorded:
-        return []
-
-    recorded_hashes = listing(recorded, folder) if recorded.endswith(DIRECTORY) else {}
+def _by_file(mismatch: LockMismatch, folder: Path) -> list[LockMismatch]:
+    """One mismatch per file of a folder if DVC's cache has its recorded listing. Otherwise, only this mismatch."""
+    if not mismatch.recorded.endswith(DIRECTORY):
+        return [mismatch]
+    recorded_hashes = listing(mismatch.recorded, folder)
     if not recorded_hashes:
-        return [LockMismatch(stage, path, recorded, current, is_output)]
+        return [mismatch]
 
-    current_hashes = files(folder / path)
     mismatches = []
+    current_hashes = files(folder / mismatch.path)
     for name in sorted(recorded_hashes | current_hashes):
         recorded = recorded_hashes.get(name, "not there")
         current = current_hashes.get(name)
         if current != recorded:
-            mismatches.append(LockMismatch(stage, f"{path}/{name}", recorded, current, is_output))
+            mismatches.append(
+                replace(
+                    mismatch,
+                    path=f"{mismatch.path}/{name}",
+                    recorded=recorded,
+                    found=current,
+                )
+            )
     return mismatches
 
 
 def check_model(run: str, folder: Path = Path()) -> None:
-    """Raise Mistake if the networks of this run, or the vocabulary, differ from dvc.lock.
+    """Raise Mistake if dvc.lock is missing, or if the vocabulary or the networks of this run differ from it.
 
-    Networks that dvc.lock does not list were brought from elsewhere and are not checked.
+    Files that dvc.lock does not list were brought from elsewhere and are not checked.
     """
-    stages = dvc_lock.finished(folder)
-    train = stages.get(f"train@{run}")
-    prepare = stages.get("prepare")
-    if train is None or prepare is None:
-        return
+    stages = dvc_lock.every_stage(folder)
+    outs = {}
+    for stage in stages.values():
+        outs |= stage.outs
 
     models = str(artifacts.MODELS / run)
     vocabulary = str(artifacts.VOCABULARY)
-    outs = prepare.outs | train.outs
     for path in (models, vocabulary):
-        artifacts.exists(folder / path)
-        if path in outs and hash_of(folder / path) != outs[path]:
+        artifacts.require(folder / path)
+        current = hash_of(folder / path)
+        if outs.get(path, current) != current:
             raise Mistake(f"{path}: not what dvc.lock records; `dvc checkout` restores it")
 
     data = str(artifacts.split("train"))
-    if data in outs and train.deps.get(data) != outs[data]:
-        raise Mistake(
-            f"{models}: trained on other data than {vocabulary} comes from; `dvc repro train@{run}` trains it"
-        )
+    if models not in outs or data not in outs:
+        return
+
+    train = maker(models, stages)
+    if train.deps.get(data) != outs[data]:
+        problem = f"trained on other data than {vocabulary} comes from"
+        raise Mistake(f"{models}: {problem}; `dvc repro {train.name}` trains it")
+
+
+_md5 = partial(hashlib.md5, usedforsecurity=False)
 
 
 def hash_of_file(path: Path) -> str:
     """DVC's hash of a file, its MD5; raise Mistake if the file may not be read."""
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+            return hashlib.file_digest(file, _md5).hexdigest()
     except OSError as error:
-        raise Mistake(f"{path}: cannot be read: {error.strerror or error}") from error
+        reason = error.strerror or error
+        raise Mistake(f"{path}: cannot be read: {reason}") from error
 
 
 def hash_of(path: Path) -> str:
@@ -239,10 +274,10 @@ def hash_of(path: Path) -> str:
     if not path.is_dir():
         return hash_of_file(path)
 
-    hashes = files(path)
-    entries = [{"md5": hashes[name], "relpath": name} for name in sorted(hashes)]
+    hashes = sorted(files(path).items())
+    entries = [{"md5": md5, "relpath": name} for name, md5 in hashes]
     listing_bytes = json.dumps(entries, sort_keys=True).encode()
-    return hashlib.md5(listing_bytes, usedforsecurity=False).hexdigest() + DIRECTORY
+    return _md5(listing_bytes).hexdigest() + DIRECTORY
 
 
 def files(folder: Path) -> dict[str, str]:
@@ -250,7 +285,8 @@ def files(folder: Path) -> dict[str, str]:
     hashes = {}
     for path in folder.rglob("*"):
         name = path.relative_to(folder)
-        if path.is_file() and not any(part.startswith(IGNORED) for part in name.parts):
+        is_ignored = any(part.startswith(IGNORED) for part in name.parts)
+        if path.is_file() and not is_ignored:
             hashes[name.as_posix()] = hash_of_file(path)
     return hashes
 
@@ -263,4 +299,6 @@ def listing(recorded: str, folder: Path) -> dict[str, str]:
         path = Path(repo.cache.local.oid_to_path(recorded))
     if not path.exists():
         return {}
-    return {entry["relpath"]: entry["md5"] for entry in json.loads(path.read_text())}
+
+    entries = json.loads(path.read_text())
+    return {entry["relpath"]: entry["md5"] for entry in entries}

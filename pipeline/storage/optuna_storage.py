@@ -19,7 +19,7 @@ from pipeline.storage import dvc_lock, stores
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 FINISHED = "finished"  # attribute of a study whose files are written
-BUSY_SECONDS = 20
+BUSY_SECONDS = 20  # how long SQLite waits for another process
 
 
 @contextmanager
@@ -29,13 +29,14 @@ def opened(stage: str, folder: Path = Path()) -> Iterator[optuna.Study]:
     If DVC has the results of the stage and runs it again (`dvc repro --force`), the study starts from the beginning.
     Raise Mistake if the storage fails, also inside the block.
     """
-    name = f"{stage.partition('@')[2]}-{dvc_lock.fingerprint(stage, folder)}"
+    architecture = stage.partition("@")[2]
+    name = f"{architecture}-{dvc_lock.fingerprint(stage, folder)}"
     recorded = dvc_lock.finished(folder).get(stage)
-    repeated = recorded is not None and dvc_lock.unchanged(recorded, folder)
+    is_repeated = recorded is not None and dvc_lock.unchanged(recorded, folder)
     url = stores.studies(folder)
 
     try:
-        study = _new_or_interrupted(name, url, repeated)
+        study = _new_or_interrupted(name, url, is_repeated)
         yield study
         study.set_user_attr(FINISHED, True)
     except (StorageInternalError, SQLAlchemyError) as error:
@@ -43,16 +44,23 @@ def opened(stage: str, folder: Path = Path()) -> Iterator[optuna.Study]:
         raise _unusable(url, stores.masked(reason)) from None
 
 
-def _new_or_interrupted(name: str, url: str, repeated: bool) -> optuna.Study:
-    engine = {"connect_args": {"timeout": BUSY_SECONDS}} if stores.sqlite_path(url) else {}
+def _new_or_interrupted(name: str, url: str, is_repeated: bool) -> optuna.Study:
+    """The study of this name. A finished study starts again if DVC repeats its stage."""
+    timeout = {"timeout": BUSY_SECONDS} if stores.sqlite_path(url) else {}
     try:
-        storage = optuna.storages.RDBStorage(url, engine_kwargs=engine)
+        storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": timeout})
     except (ImportError, RuntimeError) as error:  # no driver, or tables of another version
         raise _unusable(url, error) from None
 
-    create = partial(optuna.create_study, study_name=name, storage=storage, direction="maximize", load_if_exists=True)
+    create = partial(
+        optuna.create_study,
+        study_name=name,
+        storage=storage,
+        direction="maximize",
+        load_if_exists=True,
+    )
     study = create()
-    if repeated and study.user_attrs.get(FINISHED):
+    if is_repeated and study.user_attrs.get(FINISHED):
         optuna.delete_study(study_name=name, storage=storage)
         study = create()
     return study

@@ -1,7 +1,7 @@
 """The files of reports/replications/. `python -m pipeline replicate` writes them and `claims` reads them."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -47,7 +47,7 @@ class Claim(Strict):
 class Replication(Strict):
     """One file. It holds no time, host name or path, so the same results give the same bytes."""
 
-    name: Annotated[str, Field(pattern=f"^{NAME}$")]
+    name: str = Field(pattern=f"^{NAME}$")
     commit: str
     params: str  # `parameters` of the replicated study
     machine: dict[str, str]  # machine.described()
@@ -62,38 +62,50 @@ def path(name: str, folder: Path = Path()) -> Path:
     return folder / FOLDER / f"{name}.json"
 
 
-def parameters(stages: dict[str, RecordedStage], claims: Claims, tune: Tune, start: Settings) -> str:
+def parameters(
+    stages: dict[str, RecordedStage],
+    claims: Claims,
+    tune: Tune,
+    start: Settings,
+) -> str:
     """A digest of the values in params.yaml that determine the results of a study.
 
     `stages` are the stages that `claims` reads from, as dvc.lock records them; `start` is where `tune` starts.
     """
-    values = {name: stage.params.get(str(PARAMS), {}) for name, stage in stages.items()}
+    file = str(PARAMS)
+    values = {name: stage.params.get(file, {}) for name, stage in stages.items()}
     sections = [section.model_dump() for section in (claims, tune, start)]
     return dvc_lock.digest([values, sections])
 
 
 def read_all(folder: Path = Path()) -> list[Replication]:
     """Every replication, sorted by name; raise Mistake for a JSON file that is not a replication."""
-    return [_read(file) for file in sorted((folder / FOLDER).glob("*.json"))]
+    files = (folder / FOLDER).glob("*.json")
+    return list(map(_read, sorted(files)))
 
 
 def _read(file: Path) -> Replication:
     try:
-        replication = validated(Replication, artifacts.read_json(file), str(file))
+        content = artifacts.read_json(file)
+        replication = validated(Replication, content, str(file))
     except Mistake as mistake:
-        raise _unusable(file, str(mistake).splitlines()[0]) from None
+        first_problem = str(mistake).splitlines()[0]
+        raise _unusable(file, first_problem) from None
 
     if replication.name != file.stem:
-        raise _unusable(file, f"its name is {replication.name!r}, not {file.stem!r}")
-
+        problem = f"its name is {replication.name!r}, not {file.stem!r}"
+        raise _unusable(file, problem)
     return replication
 
 
 def _unusable(file: Path, problem: str) -> Mistake:
-    problem = problem.removeprefix(f"{file}: ").partition("; `dvc repro`")[0]
+    """A Mistake with the right remedy: DVC does not make these files."""
+    problem = problem.removeprefix(f"{file}: ")
+    problem = problem.partition("; `dvc repro`")[0]
     remedy = f"restore it with `git checkout {file}` or delete it"
     return Mistake(f"{file}: not a file of `python -m pipeline replicate`: {problem}; {remedy}")
 
 
 def write(replication: Replication, folder: Path = Path()) -> None:
-    artifacts.write_json(path(replication.name, folder), replication.model_dump())
+    file = path(replication.name, folder)
+    artifacts.write_json(file, replication.model_dump())

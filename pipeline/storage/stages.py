@@ -1,8 +1,8 @@
-"""The table of stages: the one place that writes the name of each stage of dvc.yaml, in the order of that file.
+"""The table of stages, in the order of dvc.yaml. No other module of the package spells the name of a stage.
 
-Everything that lists stages reads it: the command line, `verify`, MLflow's experiments, chaos and the tests. dvc.lock
-names stages too, so the table lies on the floor of storage. The modules in pipeline/stages/ do not import it:
-otherwise a new help line would make DVC train every network again.
+The command line, `verify`, MLflow's experiments, chaos and the tests read it. It belongs to storage because dvc.lock
+names stages too. The stages that train networks do not import it. Otherwise a new help line would make DVC train every
+network again.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from typing import Literal
 from pipeline.params import Params
 
 ARITHMETIC = 1e-6  # rounding of float32, once through a network
-TRAINING = 0.05  # hundreds of float32 updates amplify rounding: up to one accuracy point in twenty
+TRAINING = 0.05  # hundreds of float32 updates amplify rounding: it can move an accuracy by five points
 EXPERIMENT_OF_TUNING = "rnn-for-nlp/tuning"
 EXPERIMENT_OF_TRAINING = "rnn-for-nlp/training"
 EXPERIMENT_OF_GRADIENTS = "rnn-for-nlp/gradients"
@@ -109,7 +109,18 @@ EXAMPLES = Stage("examples", "read a few reviews word by word, for the report", 
 REPORT = Stage("report", "write reports/ from the files of the other stages")
 TRACK = Stage("track", "make MLflow equal to the files")
 
-STAGES = (PREPARE, TUNE, TRAIN, EVALUATE, GRADIENTS, RETENTION, CLAIMS, EXAMPLES, REPORT, TRACK)
+STAGES = (
+    PREPARE,
+    TUNE,
+    TRAIN,
+    EVALUATE,
+    GRADIENTS,
+    RETENTION,
+    CLAIMS,
+    EXAMPLES,
+    REPORT,
+    TRACK,
+)
 BY_NAME = {stage.name: stage for stage in STAGES}
 
 

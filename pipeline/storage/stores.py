@@ -13,12 +13,13 @@ def home(folder: Path) -> Path:
     """The root of the project, also for a copy that `dvc exp run --temp` or `--queue` works in."""
     folder = folder.resolve()
     for parent in folder.parents:
-        if parent.parts[-3:] == (".dvc", "tmp", "exps"):
+        if parent.match(".dvc/tmp/exps"):
             return parent.parents[2]
     return folder
 
 
 def is_copy(folder: Path) -> bool:
+    """Whether the folder is a temporary copy that `dvc exp run` made."""
     return home(folder) != folder.resolve()
 
 
@@ -36,11 +37,16 @@ def _url(variable: str, default_file: str, folder: Path) -> str:
     """A relative path to an SQLite file starts at the root of the project."""
     url = os.environ.get(variable) or f"{LOCAL}{default_file}"
     path = sqlite_path(url)
-    return f"{LOCAL}{home(folder) / path}" if path else url
+    if path is None:
+        return url
+    return f"{LOCAL}{home(folder) / path}"
 
 
 def sqlite_path(url: str) -> Path | None:
-    return Path(url.removeprefix(LOCAL)) if url.startswith(LOCAL) else None
+    """The file of an SQLite database; None for the URL of anything else."""
+    if not url.startswith(LOCAL):
+        return None
+    return Path(url.removeprefix(LOCAL))
 
 
 def masked(text: str) -> str:
@@ -50,7 +56,8 @@ def masked(text: str) -> str:
 
     secrets = set()
     for name in ADDRESSES:
-        secrets |= _secrets(os.environ.get(name, ""))
+        url = os.environ.get(name, "")
+        secrets |= _secrets(url)
     for secret in sorted(secrets, key=len, reverse=True):  # a secret may contain another one
         text = text.replace(secret, "...")
     return text
@@ -58,7 +65,7 @@ def masked(text: str) -> str:
 
 def _secrets(url: str) -> set[str]:
     """The password of a URL and the values in its query whose names suggest a secret, percent-encoded and decoded."""
-    passwords = re.findall(r"\w://[^/?#]*?:([^/?#]*)@", url)
+    passwords = re.findall(r"\w://[^/?#]*?:([^/?#]+)@", url)
     query_secrets = re.findall(r"[?&][^=&]*(?:pass|token|secret|key)[^=&]*=([^&#]+)", url, re.IGNORECASE)
-    encoded = {*passwords, *query_secrets} - {""}
-    return encoded | {unquote(secret) for secret in encoded}
+    encoded = {*passwords, *query_secrets}
+    return encoded.union(map(unquote, encoded))

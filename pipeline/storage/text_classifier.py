@@ -23,11 +23,21 @@ class TextClassifier:
         settings = Settings.model_validate(card["values"])
         self.sequence_length = settings.sequence_length
         self._words = words
-        model = architectures.from_bytes(card["architecture"], settings, card["vocabulary_size"], weights)
+        model = architectures.from_bytes(
+            card["architecture"],
+            settings,
+            card["vocabulary_size"],
+            weights,
+        )
         self._network = inference.Network(model, settings)
 
     @classmethod
-    def read(cls, card: Path | str, vocabulary: Path | str, weights: Path | str) -> "TextClassifier":
+    def read(
+        cls,
+        card: Path | str,
+        vocabulary: Path | str,
+        weights: Path | str,
+    ) -> "TextClassifier":
         """Read the three files; raise Mistake if one is missing or damaged."""
         return cls(
             artifacts.read_json(Path(card)),
@@ -44,24 +54,25 @@ class TextClassifier:
 
     def answers_to(self, tokens: list[np.ndarray]) -> list[dict]:
         """The same for texts as word ids, one array per text."""
-        known_texts = [ids for ids in tokens if is_known(ids)]
-        probabilities = iter(self._probabilities(known_texts) if known_texts else [])
+        answers = [{"label": "unknown", "probability": None} for _ in tokens]
+        known_numbers = [number for number, ids in enumerate(tokens) if is_known(ids)]
+        if not known_numbers:
+            return answers
 
-        answers = []
-        for ids in tokens:
-            if is_known(ids):
-                probability = float(next(probabilities))
-                answers.append({"label": "positive" if probability > 0.5 else "negative", "probability": probability})
-            else:
-                answers.append({"label": "unknown", "probability": None})
+        known_tokens = [tokens[number] for number in known_numbers]
+        probabilities = self._probabilities(known_tokens)
+        for number, probability in zip(known_numbers, probabilities.tolist(), strict=True):
+            label = "positive" if probability > 0.5 else "negative"
+            answers[number] = {"label": label, "probability": probability}
         return answers
 
     def _probabilities(self, tokens: list[np.ndarray]) -> np.ndarray:
         """Pad the batch to a power of two, so that a server compiles few shapes instead of one per number of texts."""
         tokens_NT = sequences.rectangle(tokens, self.sequence_length)
-        padded_size = 1 << (len(tokens) - 1).bit_length()
-        padded_NT = np.pad(tokens_NT, ((0, padded_size - len(tokens)), (0, 0)))
-        return self._network.probabilities(padded_NT)[: len(tokens)]
+        count = len(tokens)
+        padded_size = 1 << (count - 1).bit_length()
+        padded_NT = np.pad(tokens_NT, ((0, padded_size - count), (0, 0)))
+        return self._network.probabilities(padded_NT)[:count]
 
 
 def word_ids(texts: list[str], words: list[str]) -> list[np.ndarray]:
@@ -70,9 +81,11 @@ def word_ids(texts: list[str], words: list[str]) -> list[np.ndarray]:
         return []
 
     valid_texts = [text.encode(errors="replace").decode() for text in texts]
-    tokens = pa.chunked_array([tokenizer.token_lists(valid_texts)])
-    reviews = pd.DataFrame({"label": 0}, index=range(len(texts)))
-    return tokenizer.encode_split(reviews, tokens, words)["tokens"].to_list()
+    token_lists = tokenizer.token_lists(valid_texts)
+    unlabelled = pd.DataFrame({"label": 0}, index=range(len(texts)))  # the table needs labels; these are dropped
+
+    encoded = tokenizer.encode_split(unlabelled, pa.chunked_array([token_lists]), words)
+    return encoded["tokens"].to_list()
 
 
 def is_known(ids: np.ndarray) -> bool:

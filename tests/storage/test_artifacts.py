@@ -1,12 +1,12 @@
 """Files are written atomically, and damaged ones are refused."""
 
 import errno
-import json
 import os
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from dvc.repo import Repo
 
 from pipeline.params import Mistake
 from pipeline.storage import artifacts
@@ -34,9 +34,14 @@ def test_files_of_a_killed_process_are_removed_by_the_next_write(tmp_path):
 
 def test_a_file_is_flushed_before_it_is_renamed_in_its_folder(tmp_path, monkeypatch):
     steps = []
-    flush, rename = os.fsync, Path.replace
-    monkeypatch.setattr(os, "fsync", lambda file: (steps.append("flushed"), flush(file)))
-    monkeypatch.setattr(Path, "replace", lambda old, new: (steps.append((old.parent, new)), rename(old, new)))
+    rename = Path.replace
+
+    def renamed(old, new):
+        steps.append((old.parent, new))
+        return rename(old, new)
+
+    monkeypatch.setattr(os, "fsync", lambda file: steps.append("flushed"))
+    monkeypatch.setattr(Path, "replace", renamed)
     artifacts.write_text(tmp_path / "a.txt", "a")
     assert steps == ["flushed", (tmp_path, tmp_path / "a.txt")]
 
@@ -44,7 +49,7 @@ def test_a_file_is_flushed_before_it_is_renamed_in_its_folder(tmp_path, monkeypa
 @pytest.mark.parametrize(
     ("name", "read", "content"),
     [
-        ("a.json", artifacts.read_json, json.dumps({"a": 1})[:-1].encode()),
+        ("a.json", artifacts.read_json, b'{"a": 1'),
         ("a.json", artifacts.read_json, "ä".encode("latin-1")),
         ("a.csv", artifacts.read_csv, b"a,b\n1,2\n3"),
         ("a.csv", artifacts.read_csv, b""),
@@ -62,3 +67,20 @@ def test_a_file_in_place_of_a_folder_is_a_mistake(tmp_path):
     (tmp_path / "folder").write_text("")
     with pytest.raises(Mistake, match="cannot be written"):
         artifacts.write_json(tmp_path / "folder" / "a.json", {})
+
+
+@pytest.mark.parametrize(
+    ("config", "remedy"),
+    [
+        ("", "`dvc repro` makes it"),
+        ("[core]\n    remote = ours\n", "`dvc repro` makes it, `dvc pull` fetches it"),
+    ],
+    ids=["no remote", "a remote"],
+)
+def test_dvc_pull_is_offered_only_where_a_remote_is_configured(tmp_path, monkeypatch, config, remedy):
+    monkeypatch.chdir(tmp_path)
+    Repo.init(no_scm=True).close()
+    (tmp_path / ".dvc/config").write_text(config)
+    with pytest.raises(Mistake) as error:
+        artifacts.read_text(Path("none.txt"))
+    assert str(error.value) == f"none.txt: not here yet; {remedy}"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.params import document
-from pipeline.storage import dvc_lock, lock_comparison
+from pipeline.params import Mistake, document
+from pipeline.storage import artifacts, dvc_lock, lock_comparison
 from pipeline.storage.dvc_lock import RecordedStage
 
 ROOT = Path(__file__).parents[2]
@@ -14,18 +14,21 @@ WEIGHTS = "models/vanilla-textbook/weights"
 
 
 def differences(project, **options):
-    return lock_comparison.differences(dvc_lock.finished(project).values(), project, **options)
+    stages = dvc_lock.finished(project).values()
+    return lock_comparison.differences(stages, project, **options)
 
 
 def test_files_and_folders_that_dvc_has_just_made_match_the_lock(project):
     assert differences(project, code=True) == []
     for stage in dvc_lock.finished(project).values():
-        assert {path: lock_comparison.hash_of(project / path) for path in stage.outs} == stage.outs
+        for path, recorded in stage.outs.items():
+            assert lock_comparison.hash_of(project / path) == recorded
 
 
 def test_one_flipped_bit_is_reported_once_with_the_stage_that_made_it(project):
-    content = (project / WEIGHTS).read_bytes()
-    (project / WEIGHTS).write_bytes(bytes([content[0] ^ 1]) + content[1:])
+    content = bytearray((project / WEIGHTS).read_bytes())
+    content[0] ^= 1
+    (project / WEIGHTS).write_bytes(content)
 
     (mismatch,) = differences(project)
     assert (mismatch.stage, mismatch.path) == (TRAIN, WEIGHTS)
@@ -61,7 +64,8 @@ def test_files_that_dvc_ignores_are_not_compared(project):
     ],
 )
 def test_a_stage_whose_input_has_changed_is_stale(project, file, old, new, stale):
-    (project / file).write_text((project / file).read_text().replace(old, new))
+    text = (project / file).read_text()
+    (project / file).write_text(text.replace(old, new))
     mismatches = differences(project)
     assert {mismatch.stage for mismatch in mismatches} == stale
     for mismatch in mismatches:
@@ -70,10 +74,11 @@ def test_a_stage_whose_input_has_changed_is_stale(project, file, old, new, stale
 
 def test_the_stages_above_another_made_its_inputs():
     stages = document(ROOT / "dvc.yaml")["stages"]
-    assert lock_comparison.above("prepare", stages) == set()
-    assert lock_comparison.above("train", stages) == {"prepare"}
-    assert lock_comparison.above("claims", stages) == {"prepare", "train", "evaluate", "gradients", "retention"}
-    assert lock_comparison.above("report", stages) == stages.keys() - {"report", "track"}
+    upstream = {stage: lock_comparison.above(stage, stages) for stage in stages}
+    assert upstream["prepare"] == set()
+    assert upstream["train"] == {"prepare"}
+    assert upstream["claims"] == {"prepare", "train", "evaluate", "gradients", "retention"}
+    assert upstream["report"] == stages.keys() - {"report", "track"}
 
 
 def test_the_maker_of_a_file_is_the_stage_with_its_folder(project):
@@ -94,7 +99,18 @@ def test_the_runs_behind_a_file_are_the_nearest_that_mlflow_shows():
         name: RecordedStage(name, {}, dict.fromkeys(deps, "hash"), {out: "hash"})
         for name, (deps, out) in inputs_and_outputs.items()
     }
-    assert list(lock_comparison.runs_behind("metrics", stages)) == ["train@a", "train@b"]
-    assert list(lock_comparison.runs_behind("curves/5", stages)) == ["gradients@5"]
-    assert list(lock_comparison.runs_behind("claims", stages)) == ["train@a", "train@b", "gradients@5"]
-    assert lock_comparison.runs_behind("data", stages) == {}
+    runs = {
+        "metrics": ["train@a", "train@b"],
+        "curves/5": ["gradients@5"],
+        "claims": ["train@a", "train@b", "gradients@5"],
+        "data": [],
+    }
+    for path, names in runs.items():
+        assert list(lock_comparison.runs_behind(path, stages)) == names
+
+
+@pytest.mark.parametrize("vocabulary", ["fine\n", "fine\nchanged\n"])
+def test_no_network_is_used_where_dvc_lock_is_missing(tmp_path, vocabulary):
+    artifacts.write_text(tmp_path / artifacts.VOCABULARY, vocabulary)
+    with pytest.raises(Mistake, match=r"^dvc\.lock: not here; `git checkout dvc\.lock` restores it"):
+        lock_comparison.check_model("vanilla-textbook", tmp_path)

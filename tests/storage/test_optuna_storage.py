@@ -1,13 +1,13 @@
 """The addresses of Optuna's studies, and when a study continues or starts again."""
 
-import json
 from contextlib import suppress
 
 import optuna
 import pytest
+from optuna.storages._cached_storage import _CachedStorage
 
 from pipeline.params import Mistake
-from pipeline.storage import dvc_lock, optuna_storage, stores
+from pipeline.storage import artifacts, dvc_lock, optuna_storage, stores
 
 STAGE = "tune@vanilla"
 
@@ -24,8 +24,8 @@ def project(tmp_path, monkeypatch, dvc_has_results):
     monkeypatch.delenv("RNN_STUDIES", raising=False)
     monkeypatch.setattr(dvc_lock, "fingerprint", lambda stage, folder: "0123")
     monkeypatch.setattr(dvc_lock, "unchanged", lambda stage, folder: True)
-    stages = {STAGE: {}} if dvc_has_results else {}
-    (tmp_path / "dvc.lock").write_text(json.dumps({"stages": stages}))
+    stages = {STAGE: {"outs": []}} if dvc_has_results else {}
+    artifacts.write_json(tmp_path / "dvc.lock", {"stages": stages})
     return tmp_path
 
 
@@ -65,8 +65,9 @@ def test_a_finished_study_starts_again_only_if_dvc_has_its_results(project, tria
 
 def test_studies_are_stored_in_the_project_and_are_separate(project):
     interrupt(project)
-    assert stores.sqlite_path(stores.studies(project)) == project / "studies.db"
-    assert (project / "studies.db").exists()
+    database = project / "studies.db"
+    assert stores.sqlite_path(stores.studies(project)) == database
+    assert database.exists()
     with optuna_storage.opened("tune@lstm", project) as study:
         assert study.trials == []
 
@@ -81,7 +82,9 @@ def test_a_damaged_database_is_a_mistake(project):
 def test_a_full_disk_is_a_mistake(project):
     def fill_disk():
         with optuna_storage.opened(STAGE, project) as study:
-            with study._storage._backend.engine.connect() as connection:
+            storage = study._storage
+            assert isinstance(storage, _CachedStorage)
+            with storage._backend.engine.connect() as connection:
                 pages = connection.exec_driver_sql("pragma page_count").scalar()
                 connection.exec_driver_sql(f"pragma max_page_count = {pages}")
             for number in range(1000):

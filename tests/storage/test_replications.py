@@ -64,13 +64,18 @@ def test_a_damaged_or_foreign_file_is_named_in_one_line(damage, problem, tmp_pat
     replications.write(REPLICATION)
     file = replications.path("amd")
     file.write_text(damage(file.read_text()))
-    with pytest.raises(Mistake, match=f"^{file}: not a file of .*{problem}.*`git checkout {file}`") as raised:
+    pattern = f"{file}: not a file of .*{problem}.*`git checkout {file}`"
+    with pytest.raises(Mistake, match=f"^{pattern}[^\\n]*$"):
         replications.read_all()
-    assert len(str(raised.value).splitlines()) == 1
 
 
 def digest_of(study, stages, **changed):
-    sections = {"claims": study.claims, "tune": study.tune, "start": study.settings["steady"], **changed}
+    sections = {
+        "claims": study.claims,
+        "tune": study.tune,
+        "start": study.settings["steady"],
+        **changed,
+    }
     return replications.parameters(stages, **sections)
 
 
@@ -78,12 +83,15 @@ def test_every_parameter_that_matters_changes_the_digest(tmp_path):
     study = toy_study.write(tmp_path)
     stages = dvc_lock.recorded(["retention", "evaluate"], tmp_path)
     digest = digest_of(study, stages)
-    assert digest_of(study, dict(reversed(stages.items()))) == digest
+    in_another_order = dict(reversed(stages.items()))
+    assert digest_of(study, in_another_order) == digest
 
+    other_claims = study.claims.model_copy(update={"vanished": 0.01})
+    other_tune = study.tune.model_copy(update={"trials": 99})
     others = {
         digest_of(study, {"evaluate": stages["evaluate"]}),
-        digest_of(study, stages, claims=study.claims.model_copy(update={"vanished": 0.01})),
-        digest_of(study, stages, tune=study.tune.model_copy(update={"trials": 99})),
+        digest_of(study, stages, claims=other_claims),
+        digest_of(study, stages, tune=other_tune),
         digest_of(study, stages, start=study.settings["textbook"]),
     }
     assert len(others - {digest}) == 4
@@ -94,8 +102,9 @@ def test_settings_that_tuning_chose_do_not_change_the_digest(tmp_path):
     stages = dvc_lock.recorded(["train@vanilla-tuned"], tmp_path)
     digest = digest_of(study, stages)
 
-    assert "artifacts/tuned/vanilla.json" in stages["train@vanilla-tuned"].params
-    stages["train@vanilla-tuned"].params["artifacts/tuned/vanilla.json"] = {"settings.tuned": {"hidden_size": 1}}
+    params = stages["train@vanilla-tuned"].params
+    assert "artifacts/tuned/vanilla.json" in params
+    params["artifacts/tuned/vanilla.json"] = {"settings.tuned": {"hidden_size": 1}}
     assert digest_of(study, stages) == digest
 
 

@@ -182,7 +182,8 @@ def write_lock(folder: Path) -> None:
         splits = () if name in WITHOUT_REVIEWS else ("train", "validation")
         splits = (*splits, "test") if name == "evaluate" else splits
         deps = [{"path": f"data/prepared/{split}.parquet", "md5": f"md5 of {split}"} for split in splits]
-        stages[name] = {"cmd": "", "params": keys_by_file, "deps": deps}
+        outs = [{"path": f"outputs of {name}", "md5": "md5 of outputs"}]
+        stages[name] = {"cmd": "", "params": keys_by_file, "deps": deps, "outs": outs}
     write_json(folder / "dvc.lock", {"schema": "2.0", "stages": stages})
 
 
@@ -223,7 +224,7 @@ def _params_of_runs(folder: Path, values: dict) -> dict[str, dict]:
 
 
 def write_json(path: Path, value) -> None:
-    write_text(path, json.dumps(value))
+    write_text(path, json.dumps(value) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:

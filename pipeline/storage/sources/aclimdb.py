@@ -14,7 +14,8 @@ from pipeline.storage.sources.aclimdb_archive import FOLDER, USED_FILE
 
 PARTS = ("train", "test")
 POLARITIES = ("neg", "pos")
-COLUMNS = ("text", "label", "group", "part")
+Files = Iterable[tuple[str, bytes]]  # names such as train/pos/12_9.txt and train/urls_pos.txt, with their contents
+COLUMNS = ("name", "text", "label", "group", "part")
 REVIEW_FILE = re.compile(r"((?:train|test)/(?:neg|pos))/(\d+)_\d+\.txt")
 FILM_LIST = re.compile(r"(train|test)/urls_(neg|pos)\.txt")
 
@@ -28,7 +29,8 @@ def read(path: Path) -> pd.DataFrame:
     if path.is_file():
         return _checked_reviews(aclimdb_archive.files(path), path)
     if not path.is_dir():
-        raise Mistake(f"{path}: no such file or folder (data.path); aclimdb needs {FOLDER} or {aclimdb_archive.NAME}")
+        needed = f"aclimdb needs {FOLDER} or {aclimdb_archive.NAME}"
+        raise Mistake(f"{path}: no such file or folder (data.path); {needed}")
 
     for folder in (path, path / FOLDER):
         if (folder / "train").is_dir():
@@ -40,7 +42,7 @@ def read(path: Path) -> pd.DataFrame:
     return _checked_reviews(aclimdb_archive.files(archive), archive)
 
 
-def _folder_files(folder: Path) -> Iterator[tuple[str, bytes]]:
+def _folder_files(folder: Path) -> Files:
     for path in sorted(folder.glob("t*/**/*.txt")):
         name = path.relative_to(folder).as_posix()
         if not USED_FILE.fullmatch(name):
@@ -51,53 +53,54 @@ def _folder_files(folder: Path) -> Iterator[tuple[str, bytes]]:
             raise Mistake(f"{name}: cannot be read: {error.strerror}") from None
 
 
-def _checked_reviews(files: Iterable[tuple[str, bytes]], source: Path) -> pd.DataFrame:
-    """`files` are names such as train/pos/12_9.txt and train/urls_pos.txt, in any order, with their contents."""
+def _checked_reviews(files: Files, source: Path) -> pd.DataFrame:
+    """The files may be in any order."""
     with review_checks.naming(source):
-        table = pd.DataFrame(_rows(files), columns=["name", *COLUMNS], dtype="str").set_index("name")
-        checked = review_checks.checked([table], POLARITIES, "file")
+        table = pd.DataFrame(_rows(files), columns=COLUMNS, dtype="str")
+        tables = [table.set_index("name")]
+        checked = review_checks.checked(tables, spellings=POLARITIES, place="file")
         return pd.concat(checked).reset_index(drop=True)
 
 
-def _rows(files: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, ...]]:
-    """The file name and COLUMNS of each review, in the order of `read`."""
+def _rows(files: Files) -> Iterator[tuple[str, ...]]:
+    """The COLUMNS of each review, in the order of `read`."""
     films_by_list = {}
     reviews = defaultdict(dict)  # "train/pos" -> number -> file name, text
 
     for name, content in files:
         text = _decoded(content, name)
         if FILM_LIST.fullmatch(name):
-            films_by_list[name] = [_film(line) for line in text.splitlines()]
+            lines = text.splitlines()
+            films_by_list[name] = list(map(_film, lines))
             continue
 
         match = REVIEW_FILE.fullmatch(name)
         if match is None:
             raise Mistake(f"{name}: a review's file must be named NUMBER_RATING.txt")
 
-        folder, number = match[1], int(match[2])
+        folder = match[1]
+        number = int(match[2])
         if number in reviews[folder]:
             raise Mistake(f"{name}: a second review with this number")
         reviews[folder][number] = (name, text)
 
     for part, polarity in product(PARTS, POLARITIES):
         folder = f"{part}/{polarity}"
-        if not reviews[folder]:
+        numbers = sorted(reviews[folder])
+        if not numbers:
             raise Mistake(f"{folder}: no reviews")
 
-        films = _films(films_by_list, f"{part}/urls_{polarity}.txt", max(reviews[folder]))
-        for number, (name, text) in sorted(reviews[folder].items()):
+        film_list = f"{part}/urls_{polarity}.txt"
+        films = films_by_list.get(film_list)
+        if films is None:
+            raise Mistake(f"{film_list}: missing; its lines name the films")
+        last = numbers[-1]
+        if last >= len(films):
+            raise Mistake(f"{film_list}: {len(films)} lines, but there is a review number {last}")
+
+        for number in numbers:
+            name, text = reviews[folder][number]
             yield name, text, polarity, films[number], part
-
-
-def _films(films_by_list: dict[str, list[str]], name: str, last_number: int) -> list[str]:
-    """The films of one list, with a line for every review number."""
-    if name not in films_by_list:
-        raise Mistake(f"{name}: missing; its lines name the films")
-
-    films = films_by_list[name]
-    if last_number >= len(films):
-        raise Mistake(f"{name}: {len(films)} lines, but there is a review number {last_number}")
-    return films
 
 
 def _film(line: str) -> str:
@@ -111,6 +114,7 @@ def _decoded(content: bytes, name: str) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        problem = review_checks.not_utf_8(line, content[error.start], error.start)
+        position = error.start
+        line = content.count(b"\n", 0, position) + 1
+        problem = review_checks.not_utf_8(line, content[position], position)
         raise Mistake(f"{name}: {problem}") from None

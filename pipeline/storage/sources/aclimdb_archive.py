@@ -8,7 +8,7 @@ import tarfile
 import urllib.request
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pipeline.params import Mistake
 from pipeline.storage import artifacts
@@ -35,23 +35,24 @@ def files(path: Path) -> Iterator[tuple[str, bytes]]:
     names = set()
 
     try:
-        with gzip.open(path) as file:
-            stream = _BoundedStream(file, EXPANSION * path.stat().st_size)
-            with tarfile.open(fileobj=stream, mode="r|") as archive:
-                for member in archive:
-                    unpacked_bytes += member.size
-                    stream.bytes_to_next_header = member.size + HEADER_BYTES
-                    _refuse_unsafe(member, unpacked_bytes)
+        with _BoundedGzip(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+            for member in archive:
+                unpacked_bytes += member.size
+                stream.bytes_to_next_header = member.size + HEADER_BYTES
+                _refuse_unsafe(member, unpacked_bytes)
 
-                    inner_path = member.name.removeprefix("./")
-                    name = inner_path.removeprefix(f"{FOLDER}/")
-                    if not member.isfile() or name == inner_path or not USED_FILE.fullmatch(name):
-                        continue
+                inner_path = member.name.removeprefix("./")
+                name = inner_path.removeprefix(f"{FOLDER}/")
+                content = archive.extractfile(member)
+                if content is None or name == inner_path or not USED_FILE.fullmatch(name):
+                    continue
 
-                    if member.size > MEMBER_BYTES or name in names:
-                        raise _not_official(f"{inner_path}: there twice or above {MEMBER_BYTES:,} bytes")
-                    names.add(name)
-                    yield name, archive.extractfile(member).read()
+                if name in names:
+                    raise _not_official(f"{inner_path}: there twice")
+                if member.size > MEMBER_BYTES:
+                    raise _not_official(f"{inner_path}: above {MEMBER_BYTES:,} bytes")
+                names.add(name)
+                yield name, content.read()
 
             while stream.read(BLOCK):  # gzip's checksum is at the end
                 pass
@@ -60,7 +61,8 @@ def files(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _refuse_unsafe(member: tarfile.TarInfo, unpacked_bytes: int) -> None:
-    if member.name.startswith("/") or ".." in member.name.split("/"):
+    path = PurePosixPath(member.name)
+    if path.is_absolute() or ".." in path.parts:
         raise _not_official(f"{member.name}: leads out of the archive")
     if not (member.isfile() or member.isdir()):
         raise _not_official(f"{member.name}: neither a file nor a folder")
@@ -72,16 +74,16 @@ def _not_official(problem: str) -> Mistake:
     return Mistake(f"{problem}; not the official archive, which is at {URL}")
 
 
-class _BoundedStream:
-    """The content of a gzip file; raises Mistake if it expands too much, or if a header of the archive is too long."""
+class _BoundedGzip(gzip.GzipFile):
+    """A gzip file that raises Mistake if it expands too much, or if a header of the archive in it is too long."""
 
-    def __init__(self, file: gzip.GzipFile, limit: int):
-        self._file = file
-        self._bytes_left = limit
+    def __init__(self, path: Path):
+        super().__init__(path)
+        self._bytes_left = EXPANSION * path.stat().st_size
         self.bytes_to_next_header = HEADER_BYTES
 
-    def read(self, size: int) -> bytes:
-        content = self._file.read(size)
+    def read(self, size: int | None = -1) -> bytes:
+        content = super().read(size)
         self._bytes_left -= len(content)
         self.bytes_to_next_header -= len(content)
 
@@ -96,16 +98,19 @@ def download(target: Path) -> None:
     """Download the official archive; raise Mistake, and keep nothing, unless its checksum is right."""
     print(f"downloading {URL} to {target}", file=sys.stderr, flush=True)
     remedy = f"download it yourself and put it, or the folder {FOLDER}, into {target.parent} (data.path)"
-    digest, size = hashlib.sha256(), 0
 
     try:
         with urllib.request.urlopen(URL, timeout=60) as response, artifacts.replaced(target) as temporary:
-            with temporary.open("wb") as file:
-                while (block := response.read(BLOCK)) and size <= DOWNLOAD_BYTES:
-                    size += file.write(block)
-                    digest.update(block)
+            with temporary.open("wb+") as file:
+                while file.tell() <= DOWNLOAD_BYTES and (block := response.read(BLOCK)):
+                    file.write(block)
 
-            if digest.hexdigest() != SHA256:
-                raise Mistake(f"{URL}: wrong checksum ({size:,} bytes, SHA-256 {digest.hexdigest()}); {remedy}")
+                size = file.tell()
+                file.seek(0)
+                checksum = hashlib.file_digest(file, "sha256").hexdigest()
+
+            if checksum != SHA256:
+                problem = f"wrong checksum ({size:,} bytes, SHA-256 {checksum})"
+                raise Mistake(f"{URL}: {problem}; {remedy}")
     except OSError as error:
         raise Mistake(f"{URL}: cannot be downloaded: {error}; {remedy}") from None

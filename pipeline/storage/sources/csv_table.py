@@ -32,7 +32,8 @@ def read(path: Path, columns: dict[str, str]) -> Iterator[pd.DataFrame]:
 
     _refuse_other_separator(header)
     pick_columns = itemgetter(*_positions(columns, header))
-    values_by_row, characters = {}, 0
+    values_by_row = {}
+    characters = 0
     uneven_rows = []
 
     for number, fields in rows:
@@ -46,7 +47,8 @@ def read(path: Path, columns: dict[str, str]) -> Iterator[pd.DataFrame]:
 
         if characters >= PART_CHARACTERS:
             yield _table(values_by_row, columns)
-            values_by_row, characters = {}, 0
+            values_by_row = {}
+            characters = 0
 
     if uneven_rows:
         places = review_checks.places(uneven_rows, "row")
@@ -57,7 +59,10 @@ def read(path: Path, columns: dict[str, str]) -> Iterator[pd.DataFrame]:
     yield _table(values_by_row, columns)
 
 
-def _table(values_by_row: dict[int, tuple[str, ...]], columns: dict[str, str]) -> pd.DataFrame:
+def _table(
+    values_by_row: dict[int, tuple[str, ...]],
+    columns: dict[str, str],
+) -> pd.DataFrame:
     return pd.DataFrame(
         list(values_by_row.values()),
         index=list(values_by_row),
@@ -84,18 +89,22 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
             problem = str(error)
             if "field limit" in problem:
                 problem = f"a field of more than {FIELD_CHARACTERS:,} characters"
-            raise Mistake(f"row {number + 1}: not CSV: {problem}; is a quote never closed or not doubled?") from None
+            question = "is a quote never closed or not doubled?"
+            raise Mistake(f"row {number + 1}: not CSV: {problem}; {question}") from None
         except UnicodeDecodeError as error:
-            position = file.buffer.tell() - len(error.object) + error.start
+            block = error.object
+            position = file.buffer.tell() - len(block) + error.start
             line = _line_breaks_before(position, file) + 1
-            raise review_checks.not_utf_8(line, error.object[error.start], position) from None
+            byte = block[error.start]
+            raise review_checks.not_utf_8(line, byte, position) from None
 
 
 def _opened(path: Path) -> TextIO:
     try:
         return path.open(encoding="utf-8-sig", newline="")
     except OSError as error:
-        raise Mistake(f"cannot be read: {error.strerror}; data.path must name the CSV file itself") from None
+        remedy = "data.path must name the CSV file itself"
+        raise Mistake(f"cannot be read: {error.strerror}; {remedy}") from None
 
 
 def _line_breaks_before(position: int, file: TextIO) -> int:
@@ -111,19 +120,27 @@ def _positions(columns: dict[str, str], header: list[str]) -> list[int]:
     """The position of each column in the header."""
     problems = []
     for kind, name in columns.items():
+        key = f"data.columns.{kind}"
         count = header.count(name)
         if count > 1:
-            problems.append(f"{count} columns are named '{name}' (data.columns.{kind})")
+            problems.append(f"{count} columns are named '{name}' ({key})")
         elif count == 0:
-            nearest = difflib.get_close_matches(name, header, n=1)
-            hint = f"did you mean {review_checks.quoted(nearest[0])}? " if nearest else ""
-            listed = ", ".join(map(review_checks.quoted, header))
-            problems.append(f"no column '{name}' (data.columns.{kind}); {hint}Columns here: {listed}")
+            alternatives = _alternatives(name, header)
+            problems.append(f"no column '{name}' ({key}); {alternatives}")
 
     if problems:
         raise Mistake("\n".join(problems))
-
     return [header.index(name) for name in columns.values()]
+
+
+def _alternatives(name: str, header: list[str]) -> str:
+    """The columns that exist, with a similar one first."""
+    listed = ", ".join(map(review_checks.quoted, header))
+    similar = difflib.get_close_matches(name, header, n=1)
+    hint = ""
+    if similar:
+        hint = f"did you mean {review_checks.quoted(similar[0])}? "
+    return f"{hint}Columns here: {listed}"
 
 
 def _refuse_other_separator(header: list[str]) -> None:

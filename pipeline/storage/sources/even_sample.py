@@ -11,7 +11,8 @@ def read(read_parts: Callable[[], Iterator[pd.DataFrame]], limit: int) -> Iterat
 
     This calls `read_parts` twice, because the choice of reviews depends on all labels.
     """
-    labels = np.concatenate([part["label"].to_numpy() for part in read_parts()])
+    columns = [part["label"] for part in read_parts()]
+    labels = pd.concat(columns).to_numpy()
     chosen_rows = _evenly_spaced(labels, limit)
 
     start = 0
@@ -23,21 +24,22 @@ def read(read_parts: Callable[[], Iterator[pd.DataFrame]], limit: int) -> Iterat
 
 
 def _evenly_spaced(labels: np.ndarray, limit: int) -> np.ndarray:
-    """The sorted row numbers of the chosen reviews."""
+    """The sorted row numbers of the chosen reviews. `labels` has a 0 or a 1 for each review."""
     if limit >= len(labels):
         return np.arange(len(labels))
 
-    rows_by_label = [np.flatnonzero(labels == label) for label in (0, 1)]
-    exact_counts = np.array([limit * len(rows) / len(labels) for rows in rows_by_label])
-    counts = np.floor(exact_counts).astype(int)
+    positive_rows = np.flatnonzero(labels)
+    negative_rows = np.flatnonzero(labels == 0)
+    exact_count = limit * len(negative_rows) / len(labels)
+    negatives = int(exact_count + 0.5)  # rounded to the nearest
 
-    # rounding down leaves reviews over; they go to the labels with the largest remainders
-    remainder = limit - counts.sum()
-    largest_first = np.argsort(counts - exact_counts, kind="stable")
-    counts[largest_first[:remainder]] += 1
+    chosen_rows = np.append(
+        _spread(negative_rows, negatives),
+        _spread(positive_rows, limit - negatives),
+    )
+    return np.sort(chosen_rows)
 
-    chosen_rows = []
-    for rows, count in zip(rows_by_label, counts, strict=True):
-        positions = np.arange(count) * len(rows) // count
-        chosen_rows.append(rows[positions])
-    return np.sort(np.concatenate(chosen_rows))
+
+def _spread(rows: np.ndarray, count: int) -> np.ndarray:
+    positions = np.arange(count) * len(rows) // count
+    return rows[positions]

@@ -1,5 +1,6 @@
 """Check that reviews have texts and legal labels, and list all bad rows of a source in one message."""
 
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,8 +22,7 @@ def naming(source: Path | str) -> Iterator[None]:
     try:
         yield
     except Mistake as mistake:
-        lines = [f"{source}: {line}" for line in str(mistake).split("\n")]
-        raise Mistake("\n".join(lines)) from None
+        raise Mistake(textwrap.indent(str(mistake), f"{source}: ")) from None
 
 
 def checked(
@@ -38,22 +38,29 @@ def checked(
     of bad row, or if a label is missing. Once a row is bad, no more tables are yielded.
     """
     schema = _schema(spellings)
-    failures, labels = [], set()
+    failures = []
+    labels = set()
 
     for table in tables:
         try:
             schema.validate(table, lazy=True)
         except pandera.errors.SchemaErrors as error:
-            failures.append(error.failure_cases[["column", "check", "index", "failure_case"]])
+            failures.append(error.failure_cases)
 
         labels |= set(table["label"].unique())
         if not failures and not table.empty:
             yield _with_all_columns(table, positive=spellings[1])
 
+    negative, positive = spellings
     key = " (data.labels)" if column_names else ""
-    allowed = f"must be '{spellings[0]}' or '{spellings[1]}'{key}"
+    allowed = f"must be '{negative}' or '{positive}'{key}"
     if failures:
-        problems = _problems(pd.concat(failures), place, column_names or {}, allowed)
+        problems = _problems(
+            pd.concat(failures),
+            place,
+            column_names or {},
+            allowed,
+        )
         raise Mistake("\n".join(problems))
     if not labels:
         raise Mistake("no reviews")
@@ -84,18 +91,23 @@ def _with_all_columns(table: pd.DataFrame, positive: str) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _problems(failures: pd.DataFrame, place: str, column_names: Mapping[str, str], allowed: str) -> Iterator[str]:
-    """One line per column and failed check."""
+def _problems(
+    failures: pd.DataFrame,
+    place: str,
+    column_names: Mapping[str, str],
+    allowed: str,
+) -> Iterator[str]:
+    """One line per column and failed check. `allowed` names the legal labels."""
     for (column, check), cases in failures.groupby(["column", "check"], sort=False):
         cases = cases.sort_values("index")
+        rows = places(cases["index"].tolist(), place)
         problem = check
 
         if check == UNKNOWN_LABEL:
             labels = cases["failure_case"].unique()[:SHOWN]
-            listed = ", ".join(quoted(str(label)) for label in labels)
+            listed = ", ".join(map(quoted, labels))
             problem = f"{listed}: {allowed}"
 
-        rows = places(cases["index"].tolist(), place)
         name = column_names.get(column, column)
         yield f"column '{name}': {rows}: {problem}"
 
@@ -104,8 +116,9 @@ def places(numbers: Sequence, place: str) -> str:
     """The first SHOWN rows or files, and how many more there are, such as `rows 3, 4`."""
     plural = "s" if len(numbers) > 1 else ""
     listed = ", ".join(map(str, numbers[:SHOWN]))
-    hidden = len(numbers) - SHOWN
-    more = f" and {hidden} more" if hidden > 0 else ""
+    more = ""
+    if len(numbers) > SHOWN:
+        more = f" and {len(numbers) - SHOWN} more"
     return f"{place}{plural} {listed}{more}"
 
 
@@ -117,4 +130,6 @@ def quoted(value: str) -> str:
 
 
 def not_utf_8(line: int, byte: int, position: int) -> Mistake:
-    return Mistake(f"line {line}: not UTF-8 (byte {byte:#04x} at position {position}); save the file as UTF-8")
+    """The Mistake for a file whose `byte` at `position` (from 0), in this line (from 1), is not UTF-8."""
+    problem = f"not UTF-8 (byte {byte:#04x} at position {position})"
+    return Mistake(f"line {line}: {problem}; save the file as UTF-8")

@@ -1,5 +1,7 @@
 """A CSV file and a folder aclImdb to read reviews from."""
 
+from itertools import product
+
 import pytest
 
 from tests.support import review_sources
@@ -11,7 +13,9 @@ def write_csv(tmp_path):
 
     def write(content):
         path = tmp_path / "mine.csv"
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        if isinstance(content, str):
+            content = content.encode()
+        path.write_bytes(content)
         return path
 
     return write
@@ -41,15 +45,19 @@ def csv_refusal(write_csv):
 def imdb_folder(tmp_path):
     """A folder aclImdb in the official form: 2 parts, 2 labels, 3 reviews each, of 2 films per part."""
     root = tmp_path / "aclImdb"
-    for part, film in (("train", "tt20"), ("test", "tt10")):
-        for polarity, rating in (("neg", 2), ("pos", 9)):
-            folder = root / part / polarity
-            folder.mkdir(parents=True)
-            for number in range(3):
-                (folder / f"{number}_{rating}.txt").write_text(f"{part} {polarity} {number} café", encoding="utf-8")
+    films = {"train": "tt20", "test": "tt10"}
+    ratings = {"neg": 2, "pos": 9}
 
-            urls = [f"http://www.imdb.com/title/{film}{number // 2}/usercomments" for number in range(3)]
-            (root / part / f"urls_{polarity}.txt").write_text("\n".join(urls) + "\n")
+    for part, polarity in product(films, ratings):
+        folder = root / part / polarity
+        folder.mkdir(parents=True)
+        for number in range(3):
+            file = folder / f"{number}_{ratings[polarity]}.txt"
+            file.write_text(f"{part} {polarity} {number} café", encoding="utf-8")
+
+        url = f"http://www.imdb.com/title/{films[part]}"
+        lines = f"{url}0/usercomments\n" * 2 + f"{url}1/usercomments\n"
+        (root / part / f"urls_{polarity}.txt").write_text(lines)
         (root / part / "labeledBow.feat").write_text("1 0:9")
 
     (root / "train" / "unsup").mkdir()

@@ -1,5 +1,7 @@
 """The source `aclimdb` as a folder or an archive."""
 
+from itertools import product
+
 import pytest
 
 from tests.support.review_sources import packed, refusal, reviews
@@ -7,11 +9,13 @@ from tests.support.review_sources import packed, refusal, reviews
 
 def test_the_official_folder_gives_parts_labels_and_films(imdb_folder):
     table = reviews("aclimdb", imdb_folder)
-    assert len(table) == 12
-    assert table["text"].iloc[0] == "train neg 0 café"
-    assert table["part"].tolist() == ["train"] * 6 + ["test"] * 6
-    assert table["label"].tolist() == [0, 0, 0, 1, 1, 1] * 2
-    assert table["group"].tolist() == ["tt200", "tt200", "tt201"] * 2 + ["tt100", "tt100", "tt101"] * 2
+    assert table["text"][0] == "train neg 0 café"
+    assert list(table["part"]) == ["train"] * 6 + ["test"] * 6
+    assert list(table["label"]) == [0, 0, 0, 1, 1, 1] * 2
+
+    train_films = ["tt200", "tt200", "tt201"] * 2
+    test_films = ["tt100", "tt100", "tt101"] * 2
+    assert list(table["group"]) == train_films + test_films
 
 
 def test_reviews_are_in_the_order_of_their_numbers(imdb_folder):
@@ -20,8 +24,9 @@ def test_reviews_are_in_the_order_of_their_numbers(imdb_folder):
         urls.write_text(urls.read_text() + "http://www.imdb.com/title/tt9/usercomments\n" * 9)
     (imdb_folder / "train" / "pos" / "10_8.txt").write_text("ten")
     table = reviews("aclimdb", imdb_folder)
-    assert table["text"].tolist()[5:7] == ["train pos 2 café", "ten"]
-    assert table["group"].tolist()[6] == "tt9"
+    assert table["text"][5] == "train pos 2 café"
+    assert table["text"][6] == "ten"
+    assert table["group"][6] == "tt9"
 
 
 def test_the_folder_its_parent_and_the_archive_give_the_same(imdb_folder):
@@ -40,13 +45,14 @@ def test_the_archive_is_found_in_its_folder_and_nothing_is_unpacked(imdb_folder,
 
 
 def test_a_limit_keeps_the_shares_of_parts_and_labels(imdb_folder):
-    for part in ("train", "test"):
-        for polarity in ("neg", "pos"):
-            (imdb_folder / part / f"urls_{polarity}.txt").write_text("tt1\n" * 60)
-            for number in range(3, 60):
-                (imdb_folder / part / polarity / f"{number}_1.txt").write_text(f"{number}")
+    for part, polarity in product(("train", "test"), ("neg", "pos")):
+        (imdb_folder / part / f"urls_{polarity}.txt").write_text("tt1\n" * 60)
+        for number in range(3, 60):
+            file = imdb_folder / part / polarity / f"{number}_1.txt"
+            file.write_text(str(number))
+
     table = reviews("aclimdb", imdb_folder, limit=100)
-    assert table.groupby(["part", "label"]).size().tolist() == [25, 25, 25, 25]
+    assert table.value_counts(["part", "label"]).tolist() == [25] * 4
 
 
 @pytest.mark.parametrize("name", ["train/urls_pos.txt", "test/urls_neg.txt"])

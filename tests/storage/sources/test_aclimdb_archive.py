@@ -14,7 +14,9 @@ from tests.support.review_sources import packed, refusal, reviews
 def member(name, content=b"evil", kind=tarfile.REGTYPE, linkname=""):
     def add(archive):
         info = tarfile.TarInfo(name)
-        info.type, info.linkname, info.size = kind, linkname, len(content) if kind == tarfile.REGTYPE else 0
+        info.type = kind
+        info.linkname = linkname
+        info.size = len(content) if kind == tarfile.REGTYPE else 0
         archive.addfile(info, io.BytesIO(content))
 
     return add
@@ -116,7 +118,9 @@ def test_a_download_that_fails_says_what_to_do(raw, tmp_path, monkeypatch):
 
 def header_bomb(archive):
     """A file whose name has 3 million random characters in an extended header. They compress badly."""
-    archive.fileobj.write(tarfile.TarInfo("aclImdb/" + random.Random(0).randbytes(1_500_000).hex()).tobuf())
+    name = random.Random(0).randbytes(1_500_000).hex()
+    header = tarfile.TarInfo(f"aclImdb/{name}")
+    archive.fileobj.write(header.tobuf())
 
 
 def test_an_archive_that_expands_too_much_is_refused(imdb_folder):

@@ -78,7 +78,7 @@ def test_an_unreachable_store_costs_a_warning_and_fails_only_the_check(context, 
 @pytest.mark.parametrize(
     ("damage", "problem"),
     [
-        (Path.unlink, "not here yet; `dvc repro` makes it, `dvc pull` fetches it"),
+        (Path.unlink, "not here yet; `dvc repro` makes it"),
         (
             lambda path: path.write_text("seed,epoch\n0,1\n"),
             "damaged (KeyError: 'train/loss'); `dvc repro` makes it again",
@@ -90,7 +90,7 @@ def test_a_missing_or_damaged_file_is_an_error_and_nothing_is_written(capsys, wo
     history = Path("artifacts/history/vanilla-tuned.csv")
     lock = json.loads(Path("dvc.lock").read_text())
     lock["stages"]["train@vanilla-tuned"]["outs"] = [{"path": str(history), "md5": "md5"}]
-    Path("dvc.lock").write_text(json.dumps(lock))
+    Path("dvc.lock").write_text(json.dumps(lock) + "\n")
     damage(history)
     files = set(Path().rglob("*"))
 

@@ -33,7 +33,8 @@ def test_one_flipped_bit_is_reported_once_with_the_stage_that_made_it(project):
     (mismatch,) = differences(project)
     assert (mismatch.stage, mismatch.path) == (TRAIN, WEIGHTS)
     assert str(mismatch) == (
-        f"{TRAIN}: {WEIGHTS} differs from dvc.lock; `dvc checkout {WEIGHTS}` restores it, `dvc repro {TRAIN}` makes it again"
+        f"{TRAIN}: {WEIGHTS} differs from dvc.lock; `dvc checkout {WEIGHTS}` restores it, "
+        f"`dvc repro {TRAIN}` makes it again"
     )
 
 

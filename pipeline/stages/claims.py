@@ -2,19 +2,22 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from pipeline.params import Mistake
 from pipeline.science import claims
 from pipeline.science.gradients import decay
-from pipeline.stages.context import Context
 from pipeline.storage import artifacts, lock_comparison, replications
+
+if TYPE_CHECKING:
+    from pipeline.stages.context import Context
 
 REMEDY = "`dvc repro` makes it again"
 
 
-def main(context: Context) -> None:
+def main(context: "Context") -> None:
     """Writes the verdicts. Raises Mistake where a file that they come from differs from the one in dvc.lock."""
     params = context.params
     stages = lock_comparison.demand("claims", params, Path())

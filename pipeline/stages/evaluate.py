@@ -3,6 +3,8 @@
 Axes: N reviews, T tokens.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 
@@ -10,13 +12,15 @@ from pipeline import machine
 from pipeline.params import SPLITS, Params, Settings
 from pipeline.science.networks import architectures, inference, sequences
 from pipeline.science.statistics import calibration, comparisons, linear_ceiling, scoring
-from pipeline.stages.context import Context
 from pipeline.storage import artifacts
+
+if TYPE_CHECKING:
+    from pipeline.stages.context import Context
 
 BASELINE = "tfidf"
 
 
-def main(context: Context) -> None:
+def main(context: "Context") -> None:
     """Writes predictions and metrics of every run and of the baseline, their comparisons and calibration tables.
 
     Raises Mistake where a network gives a probability that is not a finite number.

@@ -1,6 +1,7 @@
 """gradients@{sequence_length}: how gradients and memory fade, for every architecture and seed, at one length."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -10,8 +11,10 @@ from pipeline.science.behaviour import probes, word_effect
 from pipeline.science.gradients import decay
 from pipeline.science.networks import sequences
 from pipeline.science.networks.sequences import Examples
-from pipeline.stages.context import Context, Report
 from pipeline.storage import artifacts
+
+if TYPE_CHECKING:
+    from pipeline.stages.context import Context, Report
 
 TABLES = ("curves", "effects", "probes", "dynamics", "medians")
 
@@ -43,7 +46,7 @@ class Cell:
     thorough: bool
 
 
-def main(context: Context) -> None:
+def main(context: "Context") -> None:
     """Writes the curves, word effects, probes, dynamics and decay of one sequence length."""
     params = context.params
     sequence_length = int(context.item)
@@ -144,7 +147,7 @@ def _cells(sequence_length: int, params: Params) -> list[Cell]:
     return cells
 
 
-def _measure(length: Length, cell: Cell, report: Report) -> dict[str, pd.DataFrame]:
+def _measure(length: Length, cell: Cell, report: "Report") -> dict[str, pd.DataFrame]:
     """The tables of one cell. Raises Mistake where training diverges."""
     from pipeline.science import length_study  # imported here: the driver needs no TensorFlow
     from pipeline.science.networks import training

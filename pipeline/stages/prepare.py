@@ -1,12 +1,16 @@
 """Reviews from their source to encoded splits, a vocabulary and the data card."""
 
+from typing import TYPE_CHECKING
+
 from pipeline.params import SPLITS
 from pipeline.science.text import data_card, splits, tokenizer
-from pipeline.stages.context import Context
 from pipeline.storage import artifacts, sources
 
+if TYPE_CHECKING:
+    from pipeline.stages.context import Context
 
-def main(context: Context) -> None:
+
+def main(context: "Context") -> None:
     """Writes the three splits, the vocabulary and the data card. Writes nothing where it raises a Mistake."""
     params = context.params
     shares = (params.data.validation_share, params.data.test_share)

@@ -1,16 +1,18 @@
 """report: writes the pages and figures that people read; reads files only."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from pipeline.params import Params
 from pipeline.reporting import document, origins
-from pipeline.stages.context import Context
 from pipeline.storage import artifacts, lock_comparison
 from pipeline.storage.dvc_lock import RecordedStage
 from pipeline.tracking import run_records
+
+if TYPE_CHECKING:
+    from pipeline.stages.context import Context
 
 # The files behind each argument of document.story: one file, one per architecture, or one per sequence length.
 SINGLE = {
@@ -37,7 +39,7 @@ FOLDERS_BY_LENGTH = (artifacts.GRADIENTS, artifacts.MEMORY, artifacts.PROBES, ar
 READERS = {".json": artifacts.read_json, ".csv": artifacts.read_csv, ".parquet": artifacts.read_parquet}
 
 
-def main(context: Context) -> None:
+def main(context: "Context") -> None:
     """Writes reports/README.md, reports/index.html and reports/figures/, and prints which tables are stale.
 
     Raises Mistake where a file that the report depends on, directly or not, differs from the one in dvc.lock.

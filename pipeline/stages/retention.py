@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from pipeline.params import Settings
-from pipeline.stages.context import Context, Report
 from pipeline.storage import artifacts
+
+if TYPE_CHECKING:
+    from pipeline.stages.context import Context, Report
 
 ORDER = ["architecture", "signal", "lag_tokens", "seed"]
 LAGS_PER_SEQUENCE = {"first": 1, "middle": 2}  # a signal in the middle needs a sequence of twice the lag
@@ -37,7 +40,7 @@ class Cell:
         return self.architecture, self.lag * LAGS_PER_SEQUENCE[self.signal]
 
 
-def main(context: Context) -> None:
+def main(context: "Context") -> None:
     """Writes the accuracy of every cell and seed, and the accuracy at every check during training."""
     params = context.params
     task = params.retention
@@ -63,7 +66,7 @@ def _cells(signals: Mapping[str, Sequence[str]], lags: list[int]) -> list[Cell]:
     return cells
 
 
-def _measure(recipe: Recipe, cell: Cell, report: Report) -> dict[str, pd.DataFrame]:
+def _measure(recipe: Recipe, cell: Cell, report: "Report") -> dict[str, pd.DataFrame]:
     """The tables of one cell. Its seeds run one after another, since they share a compiled network."""
     from pipeline.science.behaviour import retention_task  # imported here: the driver needs no TensorFlow
 

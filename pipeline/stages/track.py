@@ -1,17 +1,19 @@
 """track: makes MLflow equal to the files of this checkout, or checks that it is."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.params import Params
 from pipeline.science.statistics.seeds import shown_better
-from pipeline.stages.context import Context, Tracker
 from pipeline.storage import dvc_lock
 from pipeline.storage.dvc_lock import RecordedStage
 from pipeline.storage.stages import EVALUATE, STAGES
 from pipeline.tracking import registered_models, run_records
 from pipeline.tracking.registered_models import Model
 from pipeline.tracking.run_records import Record
+
+if TYPE_CHECKING:
+    from pipeline.stages.context import Context, Tracker
 
 FOLDER = Path()
 
@@ -24,7 +26,7 @@ class Comparison(NamedTuple):
     differences: list
 
 
-def main(context: Context) -> None:
+def main(context: "Context") -> None:
     """Changes MLflow where it differs from the files. An MLflow out of reach costs a warning, not the stage."""
     tracker = context.tracker
     if tracker.off:
@@ -44,7 +46,7 @@ def main(context: Context) -> None:
     )
 
 
-def check(context: Context) -> int:
+def check(context: "Context") -> int:
     """Prints where MLflow differs from the files and changes nothing.
 
     Returns the exit code: 1 where they differ or MLflow cannot be reached, else 0.
@@ -64,7 +66,7 @@ def check(context: Context) -> int:
     return int(bool(differences))
 
 
-def _compared(params: Params, tracker: Tracker) -> Comparison:
+def _compared(params: Params, tracker: "Tracker") -> Comparison:
     """Compares MLflow with the finished stages that these parameters list."""
     finished = dvc_lock.finished(FOLDER)
     names = []
@@ -80,7 +82,7 @@ def _compared(params: Params, tracker: Tracker) -> Comparison:
     return comparison
 
 
-def _compared_with(stages: list[RecordedStage], evaluated: RecordedStage | None, tracker: Tracker) -> Comparison:
+def _compared_with(stages: list[RecordedStage], evaluated: RecordedStage | None, tracker: "Tracker") -> Comparison:
     records = run_records.read(stages, evaluated, FOLDER)
     models = registered_models.best(stages, evaluated, FOLDER)
     return Comparison(records, models, tracker.differences(records, models, shown_better))

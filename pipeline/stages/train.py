@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from pipeline.params import Mistake, Settings, read_settings
 from pipeline.science.networks import sequences
 from pipeline.science.networks.sequences import Examples
-from pipeline.stages.context import Context, Report
 from pipeline.storage import artifacts
+
+if TYPE_CHECKING:
+    from pipeline.stages.context import Context, Report
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Recipe:
     validation: Examples
 
 
-def main(context: Context) -> None:
+def main(context: "Context") -> None:
     """Writes the weights of every seed, the card of the model and the history of its training."""
     params = context.params
     name = context.item
@@ -60,7 +63,7 @@ def main(context: Context) -> None:
     artifacts.write_csv(artifacts.history(name), history[["seed", *history.columns.drop("seed")]])
 
 
-def _train(recipe: Recipe, seed: int, report: Report) -> dict[str, pd.DataFrame | bytes]:
+def _train(recipe: Recipe, seed: int, report: "Report") -> dict[str, pd.DataFrame | bytes]:
     """The history and the packed weights of one seed. Raises Mistake where training diverges."""
     from pipeline.science.networks import training  # imported here: the driver needs no TensorFlow
 

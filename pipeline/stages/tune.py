@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pipeline.params import Mistake, Settings
 from pipeline.science import search
 from pipeline.science.networks import sequences
 from pipeline.science.networks.sequences import Examples
-from pipeline.stages.context import Context, Log, Report
 from pipeline.storage import artifacts
+
+if TYPE_CHECKING:
+    from pipeline.stages.context import Context, Log, Report
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class FullTraining:
     seeds: list[int]
 
 
-def main(context: Context) -> None:
+def main(context: "Context") -> None:
     """Writes the chosen settings, the table of trials, their histories and the summary of the search."""
     params = context.params
     architecture = context.item
@@ -60,7 +63,7 @@ def main(context: Context) -> None:
     artifacts.write_json(artifacts.tuned(architecture), tuned)
 
 
-def searched(context: Context, first_seed: int, log: Log) -> dict:
+def searched(context: "Context", first_seed: int, log: "Log") -> dict:
     """The summary of search, race and regret.
 
     `first_seed` trains the trials of the search; the seeds after it train the race and then the regret. `log` gets the
@@ -120,7 +123,7 @@ def _largest_first(trials: dict[int, Trial]) -> dict[int, Trial]:
     return dict(sorted(trials.items(), key=lambda numbered: -search.work(numbered[1].settings)))
 
 
-def _trainer(context: Context, data: Data, part: str) -> search.Train:
+def _trainer(context: "Context", data: Data, part: str) -> search.Train:
     """The function that trains tasks of a part of the search, `race` or `regret`, on the workers."""
 
     def train(tasks: dict[str, tuple[Settings, list[int]]], keep: Callable) -> dict[str, dict]:
@@ -130,7 +133,7 @@ def _trainer(context: Context, data: Data, part: str) -> search.Train:
     return train
 
 
-def _try(data: Data, trial: Trial, report: Report) -> search.Outcome:
+def _try(data: Data, trial: Trial, report: "Report") -> search.Outcome:
     return search.trial(
         data.architecture,
         data.vocabulary_size,
@@ -142,7 +145,7 @@ def _try(data: Data, trial: Trial, report: Report) -> search.Outcome:
     )
 
 
-def _train_in_full(data: Data, training: FullTraining, report: Report) -> dict:
+def _train_in_full(data: Data, training: FullTraining, report: "Report") -> dict:
     return search.train_in_full(
         data.architecture,
         data.vocabulary_size,

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from pipeline.params import SPLITS
 from pipeline.science.text import data_card, splits, tokenizer
 from pipeline.storage import artifacts, sources
@@ -22,7 +24,7 @@ def main(context: "Context") -> None:
     ranked_words = tokenizer.rank_words(tokens.filter(is_in_split_N["train"]))
     vocabulary = tokenizer.vocabulary(ranked_words, params.data.vocabulary_size)
 
-    encoded = {}
+    encoded: dict[str, pd.DataFrame] = {}
     for name, rows in is_in_split_N.items():
         encoded[name] = tokenizer.encode_split(table[rows], tokens.filter(rows), vocabulary)
 

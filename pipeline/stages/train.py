@@ -68,7 +68,7 @@ def _train(recipe: Recipe, seed: int, report: "Report") -> dict[str, pd.DataFram
     from pipeline.science.networks import training  # imported here: the driver needs no TensorFlow
 
     try:
-        history, weights = training.train(
+        rows, weights = training.train(
             recipe.architecture,
             recipe.settings,
             recipe.vocabulary_size,
@@ -80,4 +80,4 @@ def _train(recipe: Recipe, seed: int, report: "Report") -> dict[str, pd.DataFram
     except training.Diverged as error:
         raise Mistake(f"{error}; a smaller learning_rate or a clip_norm in its settings may help") from None
 
-    return {"history": pd.DataFrame(history), "weights": weights}
+    return {"history": pd.DataFrame(rows), "weights": weights}

@@ -42,6 +42,7 @@ __all__ = [
     "document",
     "read",
     "read_settings",
+    "suggestion",
     "validated",
 ]
 

@@ -8,9 +8,10 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,7 +81,7 @@ def _prepare_process() -> None:
         dvc_lock.keep(Path())
 
     for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError):  # in a notebook these are other objects
+        if isinstance(stream, TextIOWrapper):  # in a notebook it is another object
             stream.reconfigure(errors="replace")  # print a question mark for a letter that the terminal lacks
 
 

@@ -125,7 +125,8 @@ def _without_garbage_collection() -> Iterator[None]:
 def _hidden(packages: tuple[str, ...]) -> Iterator[None]:
     """Make imports of these packages fail in the block, except for packages that are imported already."""
     hidden = [package for package in packages if package not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))
+    # The import of a module that is None fails, as Python's reference says. Its type stubs do not say so.
+    sys.modules.update(dict.fromkeys(hidden))  # pyright: ignore[reportCallIssue, reportArgumentType]
     try:
         yield
     finally:

@@ -266,11 +266,11 @@ def finalists(
     """Returns at most `count` trials that were ahead of the starting recipe in the search, the best first.
 
     If the starting recipe lies outside the space, no trial has its value, and the best trials are finalists. Trials
-    with the same settings count once. Raises Mistake if no trial was completed.
+    with the same settings count once. Raises ValueError if no trial was completed.
     """
     completed = study.get_trials(states=[TrialState.COMPLETE])
     if not completed:
-        raise Mistake("no trial was completed; widen tune.space or allow more tune.trials")
+        raise ValueError("no trial was completed; widen tune.space or allow more tune.trials")
 
     first_trials: list[FrozenTrial] = []
     for trial in completed:
@@ -373,7 +373,7 @@ def regret(
 ) -> dict:
     """Returns chosen minus starting recipe on fresh seeds, with Welch's 95 % interval.
 
-    If the starting recipe was chosen, the difference is 0 and nothing is trained. Raises Mistake if one of the two
+    If the starting recipe was chosen, the difference is 0 and nothing is trained. Raises ValueError if one of the two
     diverges.
     """
     if chosen == START:
@@ -431,7 +431,7 @@ def _require_scores(name: str, result: dict) -> None:
     for seed, score in result["scores"].items():
         if score is None:
             contestant = "the starting recipe" if name == START else name
-            raise Mistake(f"{contestant} diverged on seed {seed}; a smaller learning_rate or a clip_norm may help")
+            raise ValueError(f"{contestant} diverged on seed {seed}; a smaller learning_rate or a clip_norm may help")
 
 
 def contestants(start: Settings, rivals: list[FrozenTrial]) -> dict[str, Settings]:

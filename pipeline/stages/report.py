@@ -16,6 +16,9 @@ from pipeline.tracking import run_records
 if TYPE_CHECKING:
     from pipeline.stages.context import Context
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pipeline/reporting takes and returns dictionaries without types.
+
 READERS = {".json": artifacts.read_json, ".csv": artifacts.read_csv, ".parquet": artifacts.read_parquet}
 
 

@@ -125,7 +125,7 @@ def _without_garbage_collection() -> Iterator[None]:
 def _hidden(packages: tuple[str, ...]) -> Iterator[None]:
     """Make imports of these packages fail in the block, except for packages that are imported already."""
     hidden = [package for package in packages if package not in sys.modules]
-    # The import of a module that is None fails, as Python's reference says. Its type stubs do not say so.
+    # Python's reference says that an entry of None makes an import fail; its type stubs do not.
     sys.modules.update(dict.fromkeys(hidden))  # pyright: ignore[reportCallIssue, reportArgumentType]
     try:
         yield

@@ -65,7 +65,7 @@ def document(path: Path) -> dict[str, Any]:
 
     Raise Mistake with one line if the file is missing, cannot be read, or does not hold a mapping.
     """
-    parser: Any = YAML(typ="safe", pure=True)  # its stubs lack the type of what it parses
+    parser: Any = YAML(typ="safe", pure=True)  # its stubs do not declare the type of a stream
     try:
         content = parser.load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -60,7 +60,7 @@ def validated(kind: type[Model], value: Any, file: str, root: Location = ()) -> 
 
 
 def _problems(kind: type[BaseModel], error: ValidationError, root: Location) -> Iterator[str]:
-    """The problems behind pydantic's errors. A missing key is none where an unknown key is a misspelling of it."""
+    """The problems behind pydantic's errors. A missing key is skipped if an unknown key is a misspelling of it."""
     errors = error.errors()
     misspelled = {_nearest_key(kind, details["loc"]) for details in errors if details["type"] == "extra_forbidden"}
 
@@ -73,7 +73,8 @@ def _problems(kind: type[BaseModel], error: ValidationError, root: Location) -> 
                     yield f"{path}: missing"
             case "extra_forbidden":
                 key = details["loc"][-1]
-                yield f"{_dotted((*root, *location, key))}: unknown key; {suggestion(key, schema['properties'], kind)}"
+                hint = suggestion(key, schema["properties"], kind)
+                yield f"{_dotted((*root, *location, key))}: unknown key; {hint}"
             case "value_error":  # from a validator of this project, which may report several problems, one per line
                 message = details["msg"].removeprefix("Value error, ")
                 yield from (f"{path}: {line}".removeprefix(": ") for line in message.splitlines())
@@ -134,23 +135,24 @@ def suggestion(key: Any, names: Iterable[str], kind: type[BaseModel] | None = No
         return f"did you mean '{nearest[0]}'? Allowed: {listed}"
 
     if kind:
-        for path in _paths(_whole_schema(kind), _whole_schema(kind)):
+        schema = _schema_of(kind)
+        for path in _paths(schema, schema):
             if path.rpartition(".")[2] == key:
                 return f"did you mean '{path}'?"
     return f"allowed: {listed}"
 
 
-def _paths(schema: Schema, whole: Schema, root: str = "") -> Iterator[str]:
+def _paths(schema: Schema, definitions: Schema, root: str = "") -> Iterator[str]:
     """The dotted path of every key of a schema and of the schemas in it. `NAME` stands for names that people choose."""
-    schema = _resolved(schema, whole)
+    schema = _resolved(schema, definitions)
     of_chosen_names = [("NAME", inner) for inner in schema.get("patternProperties", {}).values()]
     for name, inner in [*schema.get("properties", {}).items(), *of_chosen_names]:
         yield root + name
-        yield from _paths(inner, whole, f"{root}{name}.")
+        yield from _paths(inner, definitions, f"{root}{name}.")
 
 
 @cache
-def _whole_schema(kind: type[BaseModel]) -> Schema:
+def _schema_of(kind: type[BaseModel]) -> Schema:
     return kind.model_json_schema()
 
 
@@ -159,24 +161,27 @@ def _schema_at(kind: type[BaseModel], location: Location) -> tuple[Location, Sch
 
     An unknown key leads to no value. Pydantic also adds the types of a union, and `[key]` where the key is wrong.
     """
-    whole = schema = _whole_schema(kind)
+    definitions = schema = _schema_of(kind)
     path: Location = ()
 
     for part in location:
-        values = [schema.get("additionalProperties"), *schema.get("patternProperties", {}).values()]
-        inner = schema.get("items") if isinstance(part, int) else schema.get("properties", {}).get(part) or values[-1]
+        if isinstance(part, int):
+            inner = schema.get("items")
+        else:
+            of_any_key = [schema.get("additionalProperties"), *schema.get("patternProperties", {}).values()]
+            inner = schema.get("properties", {}).get(part) or of_any_key[-1]
         if not inner:
             break
-        schema = _resolved(inner, whole)
+        schema = _resolved(inner, definitions)
         path += (part,)
 
     return path, schema
 
 
-def _resolved(schema: Schema, whole: Schema) -> Schema:
+def _resolved(schema: Schema, definitions: Schema) -> Schema:
     """Follows a reference to a model. Takes the last type of a union, except null."""
     for option in schema.get("anyOf", []):
         if option != {"type": "null"}:
             schema = option
     name = schema.get("$ref", "").rpartition("/")[2]
-    return whole["$defs"][name] if name else schema
+    return definitions["$defs"][name] if name else schema

@@ -27,8 +27,10 @@ def main(context: "Context") -> None:
     hidden_size = params.settings["textbook"].hidden_size
     lengths = sorted(params.gradients.sequence_lengths)
 
+    nearest_length = min(lengths, key=lambda length: abs(length - textbook_length))  # of two, the shorter
+
     measurements = claims.Study(
-        min(lengths, key=lambda length: abs(length - textbook_length)),  # the shorter of two equally near ones
+        nearest_length,
         decay.half_life_at_initialisation(embedding_dimension, hidden_size),
         artifacts.read_json(artifacts.COMPARISONS),
         _of_all_lengths("decay", artifacts.decay, lengths),

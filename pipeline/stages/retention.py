@@ -43,7 +43,12 @@ def main(context: "Context") -> None:
     """Writes the accuracy of every cell and seed, and the accuracy at every check during training."""
     params = context.params
     task = params.retention
-    recipe = Recipe(params.settings["textbook"], range(task.seeds), task.updates, task.solved)
+    recipe = Recipe(
+        params.settings["textbook"],
+        range(task.seeds),
+        task.updates,
+        task.solved,
+    )
     cells = dict(enumerate(_cells(params)))
     kinds = {number: cell.kind for number, cell in cells.items()}
 
@@ -72,7 +77,12 @@ def _measure(recipe: Recipe, cell: Cell, report: "Report") -> dict[str, pd.DataF
     checks: list[dict[str, Any]] = []
     accuracies: list[dict[str, Any]] = []
     for seed in recipe.seeds:
-        axes = {"architecture": cell.architecture, "signal": cell.signal, "lag_tokens": cell.lag, "seed": seed}
+        axes = {
+            "architecture": cell.architecture,
+            "signal": cell.signal,
+            "lag_tokens": cell.lag,
+            "seed": seed,
+        }
         result = retention_task.retention(
             cell.architecture,
             cell.signal,

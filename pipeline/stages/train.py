@@ -33,21 +33,26 @@ def main(context: "Context") -> None:
     run = params.train.runs[name]
     settings = read_settings(Path(run.source), run.settings)
 
+    train_split = artifacts.read_parquet(artifacts.split("train"))
+    validation_split = artifacts.read_parquet(artifacts.split("validation"))
+
     recipe = Recipe(
         run.architecture,
         settings,
         params.data.vocabulary_size,
-        train=sequences.examples(artifacts.read_parquet(artifacts.split("train")), settings.sequence_length),
-        validation=sequences.examples(artifacts.read_parquet(artifacts.split("validation")), settings.sequence_length),
+        sequences.examples(train_split, settings.sequence_length),
+        sequences.examples(validation_split, settings.sequence_length),
     )
     seeds = params.train.seeds_of(name)
     tags = {"architecture": run.architecture, "settings": run.settings, "sequence_length": settings.sequence_length}
     tags_by_seed = {seed: {**tags, "seed": seed} for seed in seeds}
 
     with context.tracker.live(context.stage, tags_by_seed) as log:
-        results = context.workers.run(f"{name} seed", _train, recipe, {seed: seed for seed in seeds}, log)
+        tasks = {seed: seed for seed in seeds}
+        results = context.workers.run(f"{name} seed", _train, recipe, tasks, log)
 
-    history = pd.concat([result["history"].assign(seed=seed) for seed, result in results.items()])
+    histories = [result["history"].assign(seed=seed) for seed, result in results.items()]
+    history = pd.concat(histories)
     best_epochs = history[history["best"] == 1]
     card = {
         "architecture": run.architecture,
@@ -60,7 +65,8 @@ def main(context: "Context") -> None:
     for seed, result in results.items():
         artifacts.write_bytes(artifacts.weights(name, seed), result["weights"])
     artifacts.write_json(artifacts.model(name), card)
-    artifacts.write_csv(artifacts.history(name), history[["seed", *history.columns.drop("seed")]])
+    columns = ["seed", *history.columns.drop("seed")]
+    artifacts.write_csv(artifacts.history(name), history[columns])
 
 
 def _train(recipe: Recipe, seed: int, report: "Report") -> dict[str, pd.DataFrame | bytes]:

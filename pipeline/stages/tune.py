@@ -75,11 +75,11 @@ def searched(context: "Context", training_seed: int, log: "Log") -> dict[str, An
     study = context.study
     start = params.settings[params.tune.settings]
     space = params.tune.space
-    data = Data(
-        context.item,
-        params.data.vocabulary_size,
-        (_examples("train", start.sequence_length), _examples("validation", start.sequence_length)),
+    examples = (
+        _examples("train", start.sequence_length),
+        _examples("validation", start.sequence_length),
     )
+    data = Data(context.item, params.data.vocabulary_size, examples)
     race_seeds = range(training_seed + 1, training_seed + 1 + params.tune.race_seeds)
     regret_seeds = range(race_seeds.stop, race_seeds.stop + params.tune.regret_seeds)
 
@@ -88,8 +88,15 @@ def searched(context: "Context", training_seed: int, log: "Log") -> dict[str, An
         for number, values in wave.items():
             trials[number] = Trial(start.model_copy(update=values), training_seed, params.tune.rung_epochs)
 
-        name = f"tune {context.item} trial"
-        return context.workers.run(name, _try, data, _largest_first(trials), log, keep, params.tune.trials)
+        return context.workers.run(
+            f"tune {context.item} trial",
+            _try,
+            data,
+            _largest_first(trials),
+            log,
+            keep,
+            params.tune.trials,
+        )
 
     search.search(
         study,
@@ -127,7 +134,14 @@ def _trainer(context: "Context", data: Data, part: str) -> search.Train:
 
     def train(tasks: search.Tasks, keep: search.KeepResult) -> dict[str, dict[str, Any]]:
         trainings = {name: FullTraining(*task) for name, task in tasks.items()}
-        return context.workers.run(f"tune {context.item} {part}", _train_in_full, data, trainings, _log_nothing, keep)
+        return context.workers.run(
+            f"tune {context.item} {part}",
+            _train_in_full,
+            data,
+            trainings,
+            _log_nothing,
+            keep,
+        )
 
     return train
 

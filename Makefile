@@ -19,7 +19,7 @@ QUICK := -S data.limit=1000 -S settings.textbook.epochs=1 -S settings.steady.epo
 	-S gradients.reviews=50 -S gradients.memory_reviews=20 -S gradients.jacobian_reviews=4 \
 	-S 'retention.signals.vanilla=[first]' -S '~retention.signals.bidirectional' -S '~retention.signals.lstm' \
 	-S 'retention.lags=[5]' -S retention.seeds=2 -S retention.updates=100
-NOT_QUICK := (models/|history/|train\.runs\.)(feedforward|lstm)-textbook
+NOT_QUICK := (models/|train\.runs\.)(feedforward|lstm)-textbook
 FULL := -S train.seeds=10 -S tune.trials=40 -S 'tune.architectures=[feedforward,vanilla,bidirectional,lstm]' \
 	-S '+train.runs.feedforward-tuned={architecture: feedforward, settings: tuned, from: artifacts/tuned/feedforward.json}' \
 	-S '+train.runs.lstm-tuned={architecture: lstm, settings: tuned, from: artifacts/tuned/lstm.json}' \

@@ -8,13 +8,14 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.params import Mistake, Params
+from pipeline.params import Mistake, Params, suggestion
 from pipeline.storage import stages
 from pipeline.storage.stages import Stage
 
@@ -80,7 +81,7 @@ def _prepare_process() -> None:
         dvc_lock.keep(Path())
 
     for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError):  # in a notebook these are other objects
+        if isinstance(stream, TextIOWrapper):  # in a notebook it is another object
             stream.reconfigure(errors="replace")  # print a question mark for a letter that the terminal lacks
 
 
@@ -157,6 +158,7 @@ def _add_network(command: argparse.ArgumentParser) -> None:
 def _run_stage(arguments: Arguments) -> None:
     from pipeline import machine, params
 
+    _check_workers()
     parameters = params.read()
     stage = stages.BY_NAME[arguments.command]
     name = stage.dvc_name(_item(stage, arguments, parameters))
@@ -174,8 +176,16 @@ def _item(stage: Stage, arguments: Arguments, parameters: Params) -> str:
 
     items = stage.items(parameters)
     if arguments.item not in items:
-        raise Mistake(f"{arguments.item!r} is not in params.yaml, {stage.listed_in}; known: {', '.join(items)}")
+        hint = suggestion(arguments.item, items)
+        raise Mistake(f"{arguments.item!r} is not in params.yaml, {stage.listed_in}; {hint}")
     return arguments.item
+
+
+def _check_workers() -> None:
+    """Raises Mistake for a wrong RNN_WORKERS before any work, not when the first stage that trains begins."""
+    from pipeline.workers import driver
+
+    driver.processes()
 
 
 @contextmanager
@@ -237,6 +247,7 @@ def _verify(arguments: Arguments) -> int:
     from pipeline import params
     from pipeline.verify import recompute
 
+    _check_workers()
     return recompute.main(params.read(), arguments.stage, arguments.files, arguments.json, arguments.times)
 
 
@@ -244,6 +255,7 @@ def _replicate(arguments: Arguments) -> None:
     from pipeline import params
     from pipeline.commands import replicate
 
+    _check_workers()
     without_tuning = arguments.without == stages.TUNE.name
     replicate.main(params.read(), arguments.name, without_tuning, arguments.rounding)
 

@@ -125,7 +125,8 @@ def _without_garbage_collection() -> Iterator[None]:
 def _hidden(packages: tuple[str, ...]) -> Iterator[None]:
     """Make imports of these packages fail in the block, except for packages that are imported already."""
     hidden = [package for package in packages if package not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))
+    # Python's reference says that an entry of None makes an import fail; its type stubs do not.
+    sys.modules.update(dict.fromkeys(hidden))  # pyright: ignore[reportCallIssue, reportArgumentType]
     try:
         yield
     finally:

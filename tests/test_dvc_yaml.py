@@ -1,10 +1,12 @@
-"""dvc.yaml tells the truth, and imports point down."""
+"""dvc.yaml lists what each stage imports and reads, and imports point down."""
 
 import ast
 import re
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
@@ -13,12 +15,15 @@ from pipeline import machine, params
 from pipeline.storage import lock_comparison, stages
 
 ROOT = Path(__file__).parents[1]
-STAGES = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
+PACKAGE = ROOT / "pipeline"
+DVC_YAML = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
+STAGES = YAML(typ="safe").load(DVC_YAML)["stages"]
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
-    for path in (ROOT / "pipeline").rglob("*.py")
+    for path in PACKAGE.rglob("*.py")
 }
-
+COMPUTING = [stage.name for stage in stages.STAGES if stage != stages.TRACK]
+REPORT = stages.REPORT.name
 
 NOT_LISTED_WHOLE = {Path(folder) for folder in ("pipeline", "pipeline/science", "pipeline/stages", "pipeline/storage")}
 METHODS = {"train.seeds_of": {"train.seeds", "train.runs.*"}}  # of the parameters: the keys that each reads
@@ -32,69 +37,108 @@ COMPUTES_WITH = {  # packages that decide numbers of another one, although a sta
 }
 
 
-def definition(stage: str) -> dict:
+def definition(stage: str) -> dict[str, Any]:
     return STAGES[stage].get("do", STAGES[stage])
 
 
-def imports(path: Path) -> set[str]:
-    """First-party modules that this file imports anywhere in it, also inside functions."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def module_of(stage: str) -> Path:
+    return PACKAGE / f"stages/{stage}.py"
+
+
+@cache
+def syntax_tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def nodes_that_run(path: Path) -> Iterator[ast.AST]:
+    """Every node outside `if TYPE_CHECKING:`. A type cannot change a result, so dvc.yaml need not list its module."""
+    waiting: list[ast.AST] = [syntax_tree(path)]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not is_for_types(node):
+            waiting += ast.iter_child_nodes(node)
+
+
+def is_for_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def imported_names(nodes: Iterable[ast.AST]) -> set[str]:
+    """The modules that these nodes import, also inside functions, and every `module.name` of `from module import`."""
+    names = set()
+    for node in nodes:
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return {name for name in found if name in MODULES}
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
 
 
+@cache
+def imports(path: Path) -> set[str]:
+    """All names that a file imports, types included."""
+    return imported_names(ast.walk(syntax_tree(path)))
+
+
+@cache
+def imports_that_run(path: Path) -> set[str]:
+    return imported_names(nodes_that_run(path))
+
+
+@cache
 def closure(path: Path) -> set[Path]:
     """The file and all first-party files with code that importing it brings."""
-    waiting, found = [path], set()
+    waiting = [path]
+    brought = set()
     while waiting:
-        here = waiting.pop()
-        if here not in found:
-            found.add(here)
-            waiting += [MODULES[name] for name in imports(here)]
-    return {path for path in found if len(ast.parse(path.read_text(encoding="utf-8")).body) > 1}  # not only a docstring
+        module = waiting.pop()
+        if module not in brought:
+            brought.add(module)
+            waiting += [MODULES[name] for name in imports_that_run(module) if name in MODULES]
+    return {module for module in brought if len(syntax_tree(module).body) > 1}  # not only a docstring
+
+
+def closure_of_stage(stage: str) -> list[Path]:
+    return [path.relative_to(ROOT) for path in closure(module_of(stage))]
 
 
 def keys_read(stage: str) -> set[str]:
     """The longest attribute chains that start at a variable `params` in the stage's module, as keys of params.yaml."""
-    tree = ast.parse((ROOT / f"pipeline/stages/{stage}.py").read_text(encoding="utf-8"))
-    inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute | ast.Subscript)}
-    chains = (key(node) for node in ast.walk(tree) if id(node) not in inner)
-    names = {chain.removesuffix(".model_dump") for chain in chains if chain}
-    found = {name for chain in names for name in METHODS.get(chain, {chain})}
-    return {chain for chain in found if not any(chain.startswith(f"{whole}.") for whole in found)}
+    nodes = list(ast.walk(syntax_tree(module_of(stage))))
+    parts_of_chains = [node.value for node in nodes if isinstance(node, ast.Attribute | ast.Subscript)]
+
+    keys = set()
+    for node in nodes:
+        if node not in parts_of_chains:
+            chain = key_of(node).removesuffix(".model_dump")
+            keys |= METHODS.get(chain, {chain})
+    keys.discard("")
+    return {key for key in keys if not any(key.startswith(f"{section}.") for section in keys)}
 
 
-def key(node) -> str:
-    if isinstance(node, ast.Attribute):
-        outer = key(node.value)
-        return f"{outer}.{node.attr}".lstrip(".") if outer or is_params(node.value) else ""
-    if isinstance(node, ast.Subscript):
-        outer = key(node.value)
-        part = node.slice.value if isinstance(node.slice, ast.Constant) else "*"
-        return f"{outer}.{part}" if outer else ""
-    return ""
+def key_of(node: ast.AST) -> str:
+    """The key of params.yaml that `params.section.key` or `params.section["key"]` reads; empty for other nodes."""
+    match node:
+        case ast.Attribute(value=ast.Name(id="params"), attr=section):
+            return section
+        case ast.Attribute(value=section, attr=name) if key := key_of(section):
+            return f"{key}.{name}"
+        case ast.Subscript(value=section, slice=index) if key := key_of(section):
+            return f"{key}.{index.value if isinstance(index, ast.Constant) else '*'}"
+        case _:
+            return ""
 
 
-def is_params(node) -> bool:
-    return isinstance(node, ast.Name) and node.id == "params"
-
-
-def keys_of_params_yaml(definition: dict) -> list[str]:
+def keys_of_params_yaml(stage: str) -> list[str]:
     """The params of a stage that are keys of params.yaml; those of another file are a dictionary."""
-    return [item for item in definition.get("params", []) if isinstance(item, str)]
+    return [entry for entry in definition(stage)["params"] if isinstance(entry, str)]
 
 
 def keys_declared(stage: str) -> set[str]:
-    """Keys of params.yaml in dvc.yaml; what a template leaves open, and a single run, is `*`."""
-    opened = {re.sub(r"\$\{[^}]*\}", "*", item) for item in keys_of_params_yaml(definition(stage))}
-    return {re.sub(r"^train\.runs\.[a-z]+-textbook$", "train.runs.*", item) for item in opened}
-
-
-COMPUTING = [stage.name for stage in stages.STAGES if stage != stages.TRACK]
+    """The same keys, with `*` for a placeholder and for a single run."""
+    keys = {re.sub(r"\$\{[^}]*\}", "*", key) for key in keys_of_params_yaml(stage)}
+    return {re.sub(r"^train\.runs\.[a-z]+-textbook$", "train.runs.*", key) for key in keys}
 
 
 def test_the_table_of_stages_lists_the_stages_of_dvc_yaml_in_order():
@@ -103,11 +147,11 @@ def test_the_table_of_stages_lists_the_stages_of_dvc_yaml_in_order():
 
 @pytest.mark.parametrize("stage", stages.STAGES, ids=lambda stage: stage.name)
 def test_dvc_yaml_takes_items_from_the_key_in_the_table(stage):
-    definition_of_all = STAGES[stage.name]
+    entry = STAGES[stage.name]
     if not stage.item:
-        assert not definition_of_all.keys() & {"matrix", "foreach"}
+        assert not entry.keys() & {"matrix", "foreach"}
     else:
-        items = definition_of_all.get("matrix", {}).get(stage.item) or definition_of_all.get("foreach")
+        items = entry.get("matrix", {}).get(stage.item) or entry.get("foreach")
         assert items == f"${{{stage.listed_in}}}"
 
 
@@ -122,7 +166,7 @@ def code_deps(stage: str) -> list[str]:
 
     A folder of a topic stands for its modules where the stage imports at least two of them.
     """
-    paths = [path.relative_to(ROOT) for path in closure(ROOT / f"pipeline/stages/{stage}.py")]
+    paths = closure_of_stage(stage)
     in_folder = Counter(path.parent for path in paths if path.parent not in NOT_LISTED_WHOLE)
     whole = {folder for folder, modules in in_folder.items() if modules > 1}
     return sorted({str(path.parent if path.parent in whole else path) for path in paths})
@@ -131,7 +175,7 @@ def code_deps(stage: str) -> list[str]:
 @pytest.mark.parametrize("stage", COMPUTING)
 def test_deps_cover_the_modules_that_a_stage_imports(stage):
     listed = [Path(dep) for dep in definition(stage)["deps"] if dep.startswith("pipeline/")]
-    imported = [path.relative_to(ROOT) for path in closure(ROOT / f"pipeline/stages/{stage}.py")]
+    imported = closure_of_stage(stage)
     block = "\n".join(f"      - {dep}" for dep in code_deps(stage))
     advice = f"the code deps of `{stage}` in dvc.yaml should be:\n{block}"
 
@@ -139,28 +183,31 @@ def test_deps_cover_the_modules_that_a_stage_imports(stage):
     assert not uncovered, advice
 
     unused = [dep for dep in listed if not any(path.is_relative_to(dep) for path in imported)]
-    assert stage == "report" or not unused, advice
+    assert stage == REPORT or not unused, advice
 
 
 @pytest.mark.parametrize("stage", lock_comparison.RUNS)
-def test_the_report_depends_on_all_that_the_keys_of_runs_it_names_are_made_of(stage):
-    whole = definition("report")
+def test_the_report_depends_on_all_inputs_of_the_keys_of_runs(stage):
+    """The report names MLflow's runs by their keys, which are made of the inputs of these stages."""
+    report = definition(REPORT)
     for dep in definition(stage)["deps"]:
-        assert any(lock_comparison.overlap(dep, known) for known in whole["deps"]), dep
-    assert {"params.yaml": None} in whole["params"]
-    assert {"environment.json": None} in whole["params"]
+        assert any(lock_comparison.overlap(dep, listed) for listed in report["deps"]), dep
+    assert {"params.yaml": None} in report["params"]
+    assert {"environment.json": None} in report["params"]
 
 
 def packages_imported(stage: str) -> list[str]:
     """The packages of environment.json that a stage's import closure imports, and those that these compute with."""
-    modules = {str(path.relative_to(ROOT / "pipeline")) for path in closure(ROOT / f"pipeline/stages/{stage}.py")}
-    modules -= {"stages/context.py"}  # it imports a type of Optuna for annotations only
-    imported = {name for name in machine.PACKAGES if importers_of(IMPORT_NAMES.get(name, name)) & modules}
+    top_names = set()
+    for path in closure(module_of(stage)):
+        top_names |= {name.partition(".")[0] for name in imports_that_run(path)}
+
+    imported = {name for name in machine.PACKAGES if IMPORT_NAMES.get(name, name) in top_names}
     computing = imported.union(*(COMPUTES_WITH.get(name, set()) for name in imported))
     return [name for name in machine.PACKAGES if name in computing]
 
 
-@pytest.mark.parametrize("stage", [stage for stage in COMPUTING if stage != "report"])
+@pytest.mark.parametrize("stage", [stage for stage in COMPUTING if stage != REPORT])
 def test_stages_list_the_packages_that_can_change_their_result(stage):
     block = "".join(f"\n          - {name}" for name in packages_imported(stage))
     advice = f"the packages of `{stage}` in dvc.yaml should be:\n      - environment.json:{block}"
@@ -174,27 +221,29 @@ def test_params_name_exactly_the_keys_that_a_stage_reads(stage):
 
 def test_gradients_depends_on_the_textbook_run_of_every_architecture():
     runs = {f"{architecture}-textbook" for architecture in params.ARCHITECTURES}
-    stage = definition("gradients")
-    assert {f"artifacts/models/{run}" for run in runs} <= set(stage["deps"])
-    named = {item.removeprefix("train.runs.") for item in keys_of_params_yaml(stage) if item.startswith("train.runs.")}
-    assert named == runs
+    stage = stages.GRADIENTS.name
+    assert {f"artifacts/models/{run}" for run in runs} <= set(definition(stage)["deps"])
+
+    keys = [key for key in keys_of_params_yaml(stage) if key.startswith("train.runs.")]
+    assert {key.removeprefix("train.runs.") for key in keys} == runs
 
 
 def test_every_key_of_params_yaml_is_read():
     """By a stage (sections that are handed on whole count whole), or by dvc.yaml itself as a list of stages."""
-    text = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
-    read = {each for stage in COMPUTING for each in keys_read(stage)} | set(re.findall(r"\$\{([a-z_.]+)\}", text))
-    science = "\n".join(path.read_text(encoding="utf-8") for path in MODULES.values() if path.name != "params.py")
+    keys = set(re.findall(r"\$\{([a-z_.]+)\}", DVC_YAML)).union(*map(keys_read, COMPUTING))
+    code = "\n".join(path.read_text(encoding="utf-8") for name, path in MODULES.items() if room(name) != "params")
+
     for leaf in leaves(params.read().model_dump(by_alias=True)):
-        assert any(leaf == each or leaf.startswith(f"{each}.") or covers(each, leaf) for each in read), leaf
-        assert re.search(rf"\b{leaf.rpartition('.')[2]}\b", science) or leaf.startswith("train.runs."), leaf
+        assert any(covers(key, leaf) for key in keys), leaf
+        assert re.search(rf"\b{leaf.rpartition('.')[2]}\b", code) or leaf.startswith("train.runs."), leaf
 
 
 def covers(pattern: str, leaf: str) -> bool:
     return re.match(re.escape(pattern).replace(r"\*", r"[^.]+") + r"(\.|$)", leaf) is not None
 
 
-def leaves(value, path=""):
+def leaves(value: Any, path: str = "") -> Iterator[str]:
+    """The dotted path of every value in nested dictionaries that is not a dictionary itself."""
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from leaves(inner, f"{path}.{name}".lstrip("."))
@@ -228,22 +277,23 @@ def test_imports_point_down(module):
     below = set(FLOORS[FLOORS.index(own) + 1 :]) if own in FLOORS else set()
     allowed = {"params"} & below if own == "science" else below | {"machine"}
 
-    assert {room(name) for name in imports(MODULES[module])} - {own, ""} <= allowed
+    imported = [name for name in imports(MODULES[module]) if name in MODULES]
+    assert {room(name) for name in imported} - {own, ""} <= allowed
 
 
-@cache
-def importers_of(package: str) -> frozenset[str]:
-    return frozenset(
-        str(path.relative_to(ROOT / "pipeline"))
-        for path in MODULES.values()
-        if re.search(rf"^\s*(import|from) {package}\b", path.read_text(encoding="utf-8"), re.MULTILINE)
-    )
+def importers_of(package: str) -> set[str]:
+    """The modules that import a package or only a type of it, as paths in pipeline/."""
+    importers = set()
+    for path in MODULES.values():
+        if package in {name.partition(".")[0] for name in imports(path)}:
+            importers.add(str(path.relative_to(PACKAGE)))
+    return importers
 
 
 def test_mlflow_and_keras_are_imported_in_their_rooms_alone():
     served = "tracking/served_model.py"  # MLflow runs it by itself; nothing here imports it
     assert {str(Path(path).parent) for path in importers_of("mlflow") - {served}} == {"tracking"}
-    assert "pipeline.tracking.served_model" not in {name for path in MODULES.values() for name in imports(path)}
+    assert not any("pipeline.tracking.served_model" in imports(path) for path in MODULES.values())
     assert importers_of("distributed") == {"workers/dask_cluster.py"}
     keras = importers_of("keras") | importers_of("tensorflow")
     assert all(path.startswith("science/") or path == "machine.py" for path in keras)

@@ -48,11 +48,11 @@ def test_a_typo_in_the_parameters_is_one_line_and_writes_nothing(project, capsys
     [
         (
             ["train", "vanila-textbook"],
-            "'vanila-textbook' is not in params.yaml, train.runs; known: feedforward-textbook",
+            "'vanila-textbook' is not in params.yaml, train.runs; did you mean 'vanilla-textbook'? Allowed: ",
         ),
-        (["tune", "lstm"], "'lstm' is not in params.yaml, tune.architectures; known: vanilla, bidirectional"),
-        (["tune", "transformer"], "'transformer' is not in params.yaml, tune.architectures; known: vanilla"),
-        (["gradients", "11"], "'11' is not in params.yaml, gradients.sequence_lengths; known: 10, 50, 100, 200"),
+        (["tune", "lstm"], "'lstm' is not in params.yaml, tune.architectures; allowed: vanilla, bidirectional"),
+        (["tune", "transformer"], "'transformer' is not in params.yaml, tune.architectures; allowed: vanilla"),
+        (["gradients", "11"], "'11' is not in params.yaml, gradients.sequence_lengths; allowed: 10, 50, 100, 200"),
         (["evaluate"], "data/prepared/train.parquet: not here yet; `dvc repro` makes it"),
         (["predict", "a fine film"], "reports/metrics.json: not here yet; `dvc repro` makes it"),
         (["read", "a fine film"], "reports/metrics.json: not here yet; `dvc repro` makes it"),
@@ -60,6 +60,23 @@ def test_a_typo_in_the_parameters_is_one_line_and_writes_nothing(project, capsys
 )
 def test_a_missing_item_or_file_is_named_and_nothing_is_written(project, capsys, arguments, message):
     assert message in error_of(capsys, *arguments)
+    assert files(project) == ["params.yaml"]
+
+
+@pytest.mark.slow
+def test_training_without_prepared_reviews_names_the_file_and_the_command(project, capsys):
+    for name in ("dvc.yaml", "environment.json", "requirements.lock"):
+        shutil.copy(STUDY.parents[1] / name, project)
+    subprocess.run([sys.executable, "-m", "dvc", "init", "--quiet", "--no-scm"], check=True)
+    remedy = "not here yet; `dvc repro train@vanilla-textbook` makes it"
+    assert error_of(capsys, "train", "vanilla-textbook") == f"error: data/prepared/train.parquet: {remedy}\n"
+
+
+@pytest.mark.parametrize("command", ["prepare", "verify", "replicate twin"])
+def test_a_wrong_number_of_workers_is_refused_before_any_work(project, capsys, monkeypatch, command):
+    monkeypatch.setenv("RNN_WORKERS", "many")
+    message = "error: RNN_WORKERS: 'many': must be a whole number from 1\n"
+    assert error_of(capsys, *command.split()) == message
     assert files(project) == ["params.yaml"]
 
 

@@ -42,22 +42,22 @@ def test_textbook_is_the_tutorials_network():
     [
         ("patience: 2  ", "patiense: 2  ", "settings.textbook.patiense: unknown key; did you mean 'patience'?"),
         ("data:\n", "seeds: 3\ndata:\n", "seeds: unknown key; did you mean 'train.seeds'?"),
-        ("seeds: 3", "seeds: '3'", "train.seeds: '3': must be a valid integer"),
-        ("seeds: 3", "seeds: 0", "train.seeds: 0: must be greater than or equal to 2"),
+        ("seeds: 3", "seeds: '3'", "train.seeds: '3': must be a whole number, at least 2, at most 1000"),
+        ("seeds: 3", "seeds: 0", "train.seeds: 0: must be a whole number, at least 2, at most 1000"),
         (
             "from: params.yaml, seed_factor: 2",
             "from: params.yaml, seed_factor: 0",
-            "train.runs.vanilla-textbook.seed_factor: 0: must be greater than or equal to 1",
+            "train.runs.vanilla-textbook.seed_factor: 0: must be a whole number, at least 1, at most 20",
         ),
         (
             "from: params.yaml, seed_factor: 2",
             "from: params.yaml, seed_factor: 2.5",
-            "train.runs.vanilla-textbook.seed_factor: 2.5: must be a valid integer",
+            "train.runs.vanilla-textbook.seed_factor: 2.5: must be a whole number, at least 1, at most 20",
         ),
         (
             "from: params.yaml, seed_factor: 2",
             "from: params.yaml, seed_factor: 21",
-            "train.runs.vanilla-textbook.seed_factor: 21: must be less than or equal to 20",
+            "train.runs.vanilla-textbook.seed_factor: 21: must be a whole number, at least 1, at most 20",
         ),
         (
             "seed: 1000",
@@ -65,26 +65,34 @@ def test_textbook_is_the_tutorials_network():
             "tune.seed: 5: must be at least 6: vanilla-textbook is trained on the seeds 0 to 5",
         ),
         ("source: imdb", "source: imbd", "did you mean 'imdb'?"),
-        ("mask: false", "mask: no", "settings.textbook.mask: 'no': must be a valid boolean"),
+        ("mask: false", "mask: no", "settings.textbook.mask: 'no': must be true or false"),
         ("architecture: lstm", "architecture: lsmt", "train.runs.lstm-textbook.architecture: 'lsmt': must be"),
         ("lstm-textbook:  ", "lstm-text:  ", "train.runs.lstm-text: a run is named architecture-settings"),
         ("vanilla-tuned]", "vanila-tuned]", "evaluate.comparisons[3]: 'vanila-tuned' is not a run"),
         ("[100, 200, 400]  ", "[200, 100]  ", "evaluate.length_buckets: must rise, each end above the one before"),
-        ("high: 0.4", "high: 1.5", "tune.space.dropout: 1.5: must be less than or equal to 0.99"),
+        ("high: 0.4", "high: 1.5", "tune.space.dropout: 1.5: must be a number, at least 0, at most 0.99"),
         ("low: 16, high: 128", "low: 16.5, high: 128", "tune.space.hidden_size"),
         ("low: 16, high: 128", "low: 256, high: 128", "tune.space.hidden_size: low must be below high"),
         ("[10, 50, 100", "[10, 10, 100", "gradients.sequence_lengths: [10, 10, 100, 200] names something twice"),
         ("architectures: [vanilla, bidirectional]", "architectures: [vanilla]", "'bidirectional' is not tuned"),
         ("    epochs: 12", "    epochs: 4\n    epochs: 12", "line 32, column 5: not YAML: found duplicate key"),
-        ("up_to: 100\n  seeds: 3", "up_to: 100\n  seeds: 1", "gradients.seeds: 1: must be greater than or equal to 2"),
-        ("updates: 400", "updates: 650", "retention.updates: 650: must be a multiple of 100"),
+        (
+            "up_to: 100\n  seeds: 3",
+            "up_to: 100\n  seeds: 1",
+            "gradients.seeds: 1: must be a whole number, at least 2, at most",
+        ),
+        (
+            "updates: 400",
+            "updates: 650",
+            "retention.updates: 650: must be a whole number, a multiple of 100, above 0, at most",
+        ),
         ("[5, 10, 20,", "[5, 5, 20,", "retention.lags: [5, 5, 20, 50, 100, 200] names something twice"),
         ("train:\n", "train: 3\nx:\n", "train: 3: must be a mapping"),
         ("0.001", ".nan", "settings.textbook.learning_rate: nan"),
         (
             "learning_rate: 0.001",
             "learning_rate: 1e-50",
-            "learning_rate: 1e-50: must be greater than or equal to 0.00000001",
+            "learning_rate: 1e-50: must be a number, at least 1e-08, at most 1",
         ),
         (
             'negative: "0"',
@@ -92,13 +100,21 @@ def test_textbook_is_the_tutorials_network():
             "data.labels.negative: 0: must be text; a number, true, false or null is text in",
         ),
         ("path: data/raw", 'path: "a\\0b"', "data.path: 'a\\x00b': must be one line of text"),
-        ("seeds: 3", "seeds: 5000", "train.seeds: 5000: must be less than or equal to 1000"),
-        ("rung_epochs: 3", "rung_epochs: 0", "tune.rung_epochs: 0: must be greater than or equal to 1"),
-        ("finalists: 2", "finalists: 0", "tune.finalists: 0: must be greater than or equal to 1"),
-        ("race_seeds: 4", "race_seeds: 1", "tune.race_seeds: 1: must be greater than or equal to 2"),
-        ("regret_seeds: 10", "regret_seeds: 1", "tune.regret_seeds: 1: must be greater than or equal to 2"),
+        ("seeds: 3", "seeds: 5000", "train.seeds: 5000: must be a whole number, at least 2, at most 1000"),
+        ("rung_epochs: 3", "rung_epochs: 0", "tune.rung_epochs: 0: must be a whole number, at least 1"),
+        ("finalists: 2", "finalists: 0", "tune.finalists: 0: must be a whole number, at least 1, at most 100"),
+        ("race_seeds: 4", "race_seeds: 1", "tune.race_seeds: 1: must be a whole number, at least 2, at most 1000"),
+        (
+            "regret_seeds: 10",
+            "regret_seeds: 1",
+            "tune.regret_seeds: 1: must be a whole number, at least 2, at most 1000",
+        ),
         ("rung_epochs: 3", "seeds: 2", "tune.seeds: unknown key"),
-        ("seed: 1000", "seed: 5000000000", "tune.seed: 5000000000: must be less than or equal to 1000000000"),
+        (
+            "seed: 1000",
+            "seed: 5000000000",
+            "tune.seed: 5000000000: must be a whole number, at least 0, at most 1000000000",
+        ),
         ("bidirectional: [middle]", "bidirectional: [first]", "retention.signals.bidirectional: 'first' is what its"),
         (
             "bidirectional: [middle]",
@@ -128,6 +144,41 @@ def test_a_mistake_names_the_key_the_value_and_the_legal_values(mistake_of, old,
     assert problem in message
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        (
+            "patience: 2  ",
+            "patiense: 2  ",
+            "settings.textbook.patiense: unknown key; did you mean 'patience'? Allowed: ",
+        ),
+        (
+            "vocabulary_size: 1",
+            "vocabulary: 1",
+            "data.vocabulary: unknown key; did you mean 'vocabulary_size'? Allowed: ",
+        ),
+        ("  seeds: 3", "  seeds:", "train.seeds: empty: must be a whole number, at least 2, at most 1000"),
+        (
+            "low: 16, high: 128",
+            "low: -1, high: 128",
+            "tune.space.hidden_size.low: -1: must be a number, at least 0, at most",
+        ),
+    ],
+)
+def test_one_mistake_is_explained_in_one_line(mistake_of, old, new, line):
+    message = mistake_of(old, new)
+    assert message.startswith(f"params.yaml: {line}")
+    assert len(message.splitlines()) == 1
+
+
+def test_a_missing_key_is_named_next_to_an_unknown_key_of_another_name(mistake_of):
+    first, second = mistake_of("rung_epochs: 3", "seeds: 2").splitlines()
+    assert first == "params.yaml: tune.rung_epochs: missing"
+    assert second.startswith(
+        "params.yaml: tune.seeds: unknown key; did you mean 'seed'? Allowed: architectures, settings"
+    )
+
+
 def test_the_seeds_of_a_run_are_train_seeds_times_its_factor():
     train = params.read(Path(__file__).with_name("study.yaml")).train
     assert train.seeds_of("lstm-textbook") == range(3)
@@ -143,9 +194,10 @@ def test_tune_seed_may_be_the_first_number_that_no_run_uses():
 def test_a_missing_file_and_a_file_without_a_mapping_are_mistakes(tmp_path):
     with pytest.raises(params.Mistake, match="no such file"):
         params.read(tmp_path / "absent.yaml")
-    (tmp_path / "list.yaml").write_text("- 1\n")
-    with pytest.raises(params.Mistake, match="must be a mapping"):
-        params.read(tmp_path / "list.yaml")
+    for name, content, value in (("list", "- 1\n", r"\[1\]"), ("nothing", "", "empty")):
+        (tmp_path / f"{name}.yaml").write_text(content)
+        with pytest.raises(params.Mistake, match=f"{name}.yaml: {value}: must be a mapping of keys"):
+            params.read(tmp_path / f"{name}.yaml")
 
 
 def test_yaml_is_read_as_dvc_reads_it(tmp_path):

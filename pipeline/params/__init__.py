@@ -1,11 +1,11 @@
 """Read params.yaml and check it."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ruamel.yaml import YAML
 
-from pipeline.params.messages import Mistake, suggestion, validated
+from pipeline.params.messages import Mistake, short, suggestion, validated
 from pipeline.params.schema import (
     ARCHITECTURES,
     DEFAULT_INITIALISER,
@@ -42,6 +42,7 @@ __all__ = [
     "document",
     "read",
     "read_settings",
+    "suggestion",
     "validated",
 ]
 
@@ -53,9 +54,7 @@ def read(path: Path = PARAMS) -> Params:
 
 def read_settings(path: Path, name: str) -> Settings:
     """The settings of this name, from params.yaml or from a file that `tune` wrote as `settings: {name: ...}`."""
-    settings = document(path).get("settings")
-    if not isinstance(settings, dict):
-        raise Mistake(f"{path}: settings: must be a mapping of keys, not {type(settings).__name__}")
+    settings = _mapping(document(path).get("settings"), f"{path}: settings")
     if name not in settings:
         raise Mistake(f"{path}: settings.{name}: missing; {suggestion(name, settings)}")
     return validated(Settings, settings[name], str(path), ("settings", name))
@@ -66,8 +65,9 @@ def document(path: Path) -> dict[str, Any]:
 
     Raise Mistake with one line if the file is missing, cannot be read, or does not hold a mapping.
     """
+    parser: Any = YAML(typ="safe", pure=True)  # its stubs do not declare the type of a stream
     try:
-        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        content = parser.load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise Mistake(f"{path}: no such file here; run this in the project's root") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -75,9 +75,13 @@ def document(path: Path) -> dict[str, Any]:
     except Exception as error:  # a YAMLError, or one of many others: month 13, an integer too long, nesting too deep
         raise Mistake(f"{path}: {_yaml_problem(error)}") from None
 
-    if not isinstance(content, dict):
-        raise Mistake(f"{path}: must be a mapping of keys, not {type(content).__name__}")
-    return content
+    return _mapping(content, str(path))
+
+
+def _mapping(value: Any, name: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise Mistake(f"{name}: {short(value)}: must be a mapping of keys")
+    return cast("dict[str, Any]", value)
 
 
 def _yaml_problem(error: Exception) -> str:

@@ -4,20 +4,22 @@ import difflib
 import re
 import reprlib
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 Model = TypeVar("Model", bound=BaseModel)
 Location = tuple[int | str, ...]  # the keys and list indices that lead to a value
+Schema = dict[str, Any]  # a JSON schema, in which pydantic describes a model
 
 NAME, LINE = r"^[a-z][a-z0-9_]*$", r"^[^\x00-\x1f\x7f]+$"
 
 BY_TYPE = {  # pydantic's error types whose own sentence does not help someone who edits a file
+    "bool_type": "must be true or false",
     "string_type": "must be text; a number, true, false or null is text in quotes",
     "string_unicode": "must be whole characters",
     "string_too_long": "must have at most {max_length} characters",
@@ -28,6 +30,14 @@ BY_TYPE = {  # pydantic's error types whose own sentence does not help someone w
     "dict_type": "must be a mapping of keys",
 }
 BY_PATTERN = {NAME: "must be lower-case letters, digits and _, a letter first", LINE: "must be one line of text"}
+NUMBERS = {"integer": "a whole number", "number": "a number"}  # types of a JSON schema
+LIMITS = {  # keywords of a JSON schema
+    "multipleOf": "a multiple of",
+    "minimum": "at least",
+    "exclusiveMinimum": "above",
+    "maximum": "at most",
+    "exclusiveMaximum": "below",
+}
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 60
@@ -45,33 +55,38 @@ def validated(kind: type[Model], value: Any, file: str, root: Location = ()) -> 
     try:
         return kind.model_validate(value)
     except ValidationError as error:
-        problems = []
-        for details in error.errors():
-            problems += _problems(kind, details, root)
-        lines = dict.fromkeys(f"{file}: {problem}" for problem in problems)
-        raise Mistake("\n".join(lines)) from None
+        lines = [f"{file}: {problem}" for problem in _problems(kind, error, root)]
+        raise Mistake("\n".join(dict.fromkeys(lines))) from None
 
 
-def _problems(kind: type[BaseModel], error: "ErrorDetails", root: Location) -> list[str]:
-    """The problems behind one of pydantic's errors; a validator of this project may report several, one per line."""
-    location = tuple(part for part in error["loc"] if part != "[key]")
+def _problems(kind: type[BaseModel], error: ValidationError, root: Location) -> Iterator[str]:
+    """The problems behind pydantic's errors. A missing key is skipped if an unknown key is a misspelling of it."""
+    errors = error.errors()
+    misspelled = {_nearest_key(kind, details["loc"]) for details in errors if details["type"] == "extra_forbidden"}
 
-    if location[-1:] in (("int",), ("float",)):  # each half of `Number` has an error of its own
-        return [f"{_dotted(root + location[:-1])}: {_short(error['input'])}: must be a number"]
+    for details in errors:
+        location, schema = _schema_at(kind, details["loc"])
+        path = _dotted(root + location)
+        match details["type"]:
+            case "missing":
+                if location not in misspelled:
+                    yield f"{path}: missing"
+            case "extra_forbidden":
+                key = details["loc"][-1]
+                hint = suggestion(key, schema["properties"], kind)
+                yield f"{_dotted((*root, *location, key))}: unknown key; {hint}"
+            case "value_error":  # from a validator of this project, which may report several problems, one per line
+                message = details["msg"].removeprefix("Value error, ")
+                yield from (f"{path}: {line}".removeprefix(": ") for line in message.splitlines())
+            case _:
+                yield f"{path}: {short(details['input'])}: {sentence(kind, details)}".removeprefix(": ")
 
-    path = _dotted(root + location)
-    prefix = f"{path}: " if path else ""
-    match error["type"]:
-        case "extra_forbidden":
-            hint = suggestion(location[-1], _sibling_keys(kind, location), kind)
-            return [f"{path}: unknown key; {hint}"]
-        case "missing":
-            return [f"{path}: missing"]
-        case "value_error":
-            message = str(error["ctx"]["error"])
-            return [prefix + line for line in message.splitlines()]
-        case _:
-            return [f"{prefix}{_short(error['input'])}: {sentence(error)}"]
+
+def _nearest_key(kind: type[BaseModel], location: Location) -> Location:
+    """Where the key would be that is most similar to the unknown key at this location."""
+    outer, schema = _schema_at(kind, location)
+    nearest = difflib.get_close_matches(str(location[-1]), list[str](schema["properties"]), n=1)
+    return (*outer, *nearest)
 
 
 def _dotted(location: Location) -> str:
@@ -81,70 +96,92 @@ def _dotted(location: Location) -> str:
     return path.removeprefix(".")
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
     """The value in short, however long or deeply nested it is."""
+    if value is None:
+        return "empty"
     try:
         return _SHORT.repr(value)
     except ValueError:  # an integer with more digits than Python converts
         return type(value).__name__
 
 
-def sentence(error: "ErrorDetails") -> str:
-    """The message of one of pydantic's errors, in terms of a params file."""
+def sentence(kind: type[BaseModel], error: "ErrorDetails") -> str:
+    """The message of one of pydantic's errors about a `kind`, in terms of a params file."""
     context = error.get("ctx", {})
-    template = BY_TYPE.get(error["type"]) or BY_PATTERN.get(context.get("pattern"))
+    template = BY_TYPE.get(error["type"]) or BY_PATTERN.get(context.get("pattern", ""))
     if template:
         return template.format(**context)
+
+    _, schema = _schema_at(kind, error["loc"])
+    if noun := NUMBERS.get(schema.get("type", "")):
+        limits = [f"{words} {schema[keyword]}" for keyword, words in LIMITS.items() if keyword in schema]
+        return "must be " + ", ".join([noun, *limits])
 
     message = re.sub(r"^(Input|Value) should", "must", error["msg"]).replace("valid list", "list")
     if error["type"] == "literal_error":
         names = re.findall(r"'([^']+)'", message)
-        nearest = difflib.get_close_matches(_short(error["input"]), names, n=1)
+        nearest = difflib.get_close_matches(short(error["input"]), names, n=1)
         message += f"; did you mean '{nearest[0]}'?" if nearest else ""
     return message
 
 
 def suggestion(key: Any, names: Iterable[str], kind: type[BaseModel] | None = None) -> str:
     """The name that is most similar to an unknown key, then all names; or the path of the same key elsewhere."""
-    names = sorted(names)
+    names = list(names)
     listed = ", ".join(names)
     nearest = difflib.get_close_matches(str(key), names, n=1)
     if nearest:
-        return f"did you mean '{nearest[0]}'? Known here: {listed}"
+        return f"did you mean '{nearest[0]}'? Allowed: {listed}"
 
-    for path in _paths(kind) if kind else ():
-        if path.rpartition(".")[2] == key:
-            return f"did you mean '{path}'?"
-    return f"known here: {listed}"
-
-
-def _sibling_keys(kind: type[BaseModel], location: Location) -> list[str]:
-    """All keys of the model in which the last key of `location` was found."""
-    for part in location[:-1]:
-        field = kind.model_fields.get(str(part))  # None: a list index, or a key that people choose
-        if field:
-            kind = _inner_model(field.annotation) or kind
-    return [_key(name, field) for name, field in kind.model_fields.items()]
+    if kind:
+        schema = _schema_of(kind)
+        for path in _paths(schema, schema):
+            if path.rpartition(".")[2] == key:
+                return f"did you mean '{path}'?"
+    return f"allowed: {listed}"
 
 
-def _paths(kind: type[BaseModel], root: str = "") -> Iterator[str]:
-    """The dotted path of every key of a model and of the models in it."""
-    for name, field in kind.model_fields.items():
-        path = root + _key(name, field)
-        yield path
-
-        model = _inner_model(field.annotation)
-        if model:
-            yield from _paths(model, f"{path}.")
+def _paths(schema: Schema, definitions: Schema, root: str = "") -> Iterator[str]:
+    """The dotted path of every key of a schema and of the schemas in it. `NAME` stands for names that people choose."""
+    schema = _resolved(schema, definitions)
+    of_chosen_names = [("NAME", inner) for inner in schema.get("patternProperties", {}).values()]
+    for name, inner in [*schema.get("properties", {}).items(), *of_chosen_names]:
+        yield root + name
+        yield from _paths(inner, definitions, f"{root}{name}.")
 
 
-def _key(name: str, field: FieldInfo) -> str:
-    return field.alias or name
+@cache
+def _schema_of(kind: type[BaseModel]) -> Schema:
+    return kind.model_json_schema()
 
 
-def _inner_model(annotation: Any) -> type[BaseModel] | None:
-    """The model in an annotation such as dict[str, Run], or None."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    inner_models = filter(None, map(_inner_model, get_args(annotation)))
-    return next(inner_models, None)
+def _schema_at(kind: type[BaseModel], location: Location) -> tuple[Location, Schema]:
+    """The part of a location that leads to a value, and the schema of this value.
+
+    An unknown key leads to no value. Pydantic also adds the types of a union, and `[key]` where the key is wrong.
+    """
+    definitions = schema = _schema_of(kind)
+    path: Location = ()
+
+    for part in location:
+        if isinstance(part, int):
+            inner = schema.get("items")
+        else:
+            of_any_key = [schema.get("additionalProperties"), *schema.get("patternProperties", {}).values()]
+            inner = schema.get("properties", {}).get(part) or of_any_key[-1]
+        if not inner:
+            break
+        schema = _resolved(inner, definitions)
+        path += (part,)
+
+    return path, schema
+
+
+def _resolved(schema: Schema, definitions: Schema) -> Schema:
+    """Follows a reference to a model. Takes the last type of a union, except null."""
+    for option in schema.get("anyOf", []):
+        if option != {"type": "null"}:
+            schema = option
+    name = schema.get("$ref", "").rpartition("/")[2]
+    return definitions["$defs"][name] if name else schema

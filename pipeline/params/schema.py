@@ -18,7 +18,7 @@ ARCHITECTURES: tuple[str, ...] = get_args(Architecture)
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Size = Annotated[int, Field(ge=1, le=10_000)]
 Seeds = Annotated[int, Field(ge=2, le=1000)]
-Number = Annotated[int | float, Field(ge=0, le=1_000_000)]
+Number = Annotated[int, Field(ge=0, le=1_000_000)] | Annotated[float, Field(ge=0, le=1_000_000)]
 Name = Annotated[str, Field(pattern=NAME, max_length=40)]
 Line = Annotated[str, Field(pattern=LINE, max_length=1000)]
 Length = Annotated[int, Field(ge=2, le=5000)]
@@ -81,7 +81,7 @@ class Settings(Strict):
     batch_size: Count
     dropout: Dropout
     word_dropout: Dropout
-    clip_norm: Annotated[float, Field(ge=1e-6, le=1e6)] | None
+    clip_norm: Annotated[float, Field(ge=1e-6, le=1_000_000)] | None
     mask: bool
     weight_averaging: Annotated[float, Field(gt=0, le=0.99999)] | None
     epochs: Count
@@ -299,4 +299,4 @@ class Params(Strict):
                 try:
                     Settings.model_validate({**start.model_dump(), name: value})
                 except ValidationError as error:
-                    yield f"tune.space.{name}: {value}: {sentence(error.errors()[0])}"
+                    yield f"tune.space.{name}: {value}: {sentence(Settings, error.errors()[0])}"

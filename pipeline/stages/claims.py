@@ -2,34 +2,40 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from pipeline.params import Mistake
 from pipeline.science import claims
 from pipeline.science.gradients import decay
-from pipeline.stages.context import Context
 from pipeline.storage import artifacts, lock_comparison, replications
+from pipeline.storage.stages import CLAIMS
+
+if TYPE_CHECKING:
+    from pipeline.stages.context import Context
 
 REMEDY = "`dvc repro` makes it again"
 
 
-def main(context: Context) -> None:
+def main(context: "Context") -> None:
     """Writes the verdicts. Raises Mistake where a file that they come from differs from the one in dvc.lock."""
     params = context.params
-    stages = lock_comparison.demand("claims", params, Path())
+    stages = lock_comparison.demand(CLAIMS.name, params, Path())
     textbook_length = params.settings["textbook"].sequence_length
     embedding_dimension = params.settings["textbook"].embedding_dimension
     hidden_size = params.settings["textbook"].hidden_size
     lengths = sorted(params.gradients.sequence_lengths)
 
+    nearest_length = min(lengths, key=lambda length: abs(length - textbook_length))  # of two, the shorter
+
     measurements = claims.Study(
-        min(lengths, key=lambda length: (abs(length - textbook_length), length)),
+        nearest_length,
         decay.half_life_at_initialisation(embedding_dimension, hidden_size),
         artifacts.read_json(artifacts.COMPARISONS),
-        _of_all_lengths(artifacts.decay, lengths),
-        _of_all_lengths(artifacts.memory, lengths),
-        _of_all_lengths(artifacts.probes, lengths),
+        _of_all_lengths("decay", artifacts.decay, lengths),
+        _of_all_lengths("memory", artifacts.memory, lengths),
+        _of_all_lengths("probes", artifacts.probes, lengths),
         _checked(artifacts.RETENTION, "retention"),
     )
     verdicts = claims.table(measurements, params.claims)
@@ -41,23 +47,24 @@ def main(context: Context) -> None:
 
 def _replications(parameters: str) -> list[claims.Replication]:
     """The files in reports/replications/. A replication of a study with other parameters does not count."""
-    replicated = []
-
+    replicated: list[claims.Replication] = []
     for replication in replications.read_all():
         obstacle = "" if replication.params == parameters else "it has other parameters"
         rows = [claim.model_dump() for claim in replication.claims]
         replicated.append(claims.Replication(replication.name, obstacle, rows))
-
     return replicated
 
 
-def _of_all_lengths(path: Callable[[int], Path], lengths: list[int]) -> pd.DataFrame:
-    """The tables of one kind (`artifacts.decay`, `memory` or `probes`), one after another."""
-    return pd.concat([_checked(path(length), path.__name__) for length in lengths], ignore_index=True)
+def _of_all_lengths(kind: str, path_of: Callable[[int], Path], lengths: list[int]) -> pd.DataFrame:
+    """The tables of one kind, one after another."""
+    return pd.concat([_checked(path_of(length), kind) for length in lengths], ignore_index=True)
 
 
 def _checked(path: Path, kind: str) -> pd.DataFrame:
-    """The table. Raises Mistake where it is damaged, because a verdict would silently ignore the missing numbers."""
+    """The table. Raises Mistake where it is damaged, because a verdict would silently ignore the missing numbers.
+
+    `kind` is a key of `claims.NUMBERS`, which lists the columns that such a table must have.
+    """
     table = artifacts.read_csv(path)
 
     for column in claims.NUMBERS[kind]:

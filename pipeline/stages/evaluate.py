@@ -3,6 +3,8 @@
 Axes: N reviews, T tokens.
 """
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import pandas as pd
 
@@ -10,13 +12,15 @@ from pipeline import machine
 from pipeline.params import SPLITS, Params, Settings
 from pipeline.science.networks import architectures, inference, sequences
 from pipeline.science.statistics import calibration, comparisons, linear_ceiling, scoring
-from pipeline.stages.context import Context
 from pipeline.storage import artifacts
+
+if TYPE_CHECKING:
+    from pipeline.stages.context import Context
 
 BASELINE = "tfidf"
 
 
-def main(context: Context) -> None:
+def main(context: "Context") -> None:
     """Writes predictions and metrics of every run and of the baseline, their comparisons and calibration tables.
 
     Raises Mistake where a network gives a probability that is not a finite number.
@@ -24,16 +28,16 @@ def main(context: Context) -> None:
     params = context.params
     splits = {name: artifacts.read_parquet(artifacts.split(name)) for name in SPLITS}
 
-    cards = {}
-    metrics = {}
-    predictions = {}
+    cards: dict[str, dict[str, Any]] = {}
+    metrics: dict[str, dict[str, Any]] = {}
+    predictions: dict[str, pd.DataFrame] = {}
     for run in params.train.runs:
         card = artifacts.read_json(artifacts.model(run))
         settings = Settings.model_validate(card["values"])
         network = architectures.build(card["architecture"], settings, card["vocabulary_size"])
         parameters = network.count_params()
 
-        predictions[run] = _predictions_of_run(run, card, params.train.seeds_of(run), splits)
+        predictions[run] = _predictions_of_run(run, card, settings, params.train.seeds_of(run), splits)
         artifacts.write_parquet(artifacts.predictions(run), predictions[run])
         cards[run] = {
             **card,
@@ -77,16 +81,21 @@ def main(context: Context) -> None:
     artifacts.write_csv(artifacts.LENGTH_BUCKETS, buckets)
 
 
-def _predictions_of_run(run: str, card: dict, seeds: range, splits: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def _predictions_of_run(
+    run: str,
+    card: dict[str, Any],
+    settings: Settings,
+    seeds: range,
+    splits: dict[str, pd.DataFrame],
+) -> pd.DataFrame:
     """One row per split, seed and review. Raises Mistake where a network gives no finite probability."""
-    settings = Settings.model_validate(card["values"])
-    networks = {}
+    networks: dict[int, inference.Network] = {}
     for seed in seeds:
         weights = artifacts.read_weights(artifacts.weights(run, seed))
         model = architectures.from_bytes(card["architecture"], settings, card["vocabulary_size"], weights)
         networks[seed] = inference.Network(model, settings)
 
-    tables = []
+    tables: list[pd.DataFrame] = []
     for split in scoring.METRICS:
         tokens_NT = sequences.rectangle(splits[split]["tokens"], settings.sequence_length)
         for seed, network in networks.items():
@@ -102,7 +111,7 @@ def _baseline(params: Params, splits: dict[str, pd.DataFrame]) -> tuple[pd.DataF
     train = examples["train"]
     model = linear_ceiling.tfidf(train.tokens_NT, train.labels_N, params.data.vocabulary_size)
 
-    tables = []
+    tables: list[pd.DataFrame] = []
     for split in scoring.METRICS:
         probability_N = linear_ceiling.tfidf_probabilities(model, examples[split].tokens_NT)
         tables.append(_table(split, 0, splits[split], probability_N))
@@ -111,6 +120,11 @@ def _baseline(params: Params, splits: dict[str, pd.DataFrame]) -> tuple[pd.DataF
 
 
 def _table(split: str, seed: int, reviews: pd.DataFrame, probability_N: np.ndarray) -> pd.DataFrame:
-    return pd.DataFrame({"split": split, "seed": seed}, index=reviews.index).assign(
-        review=reviews["review"], label=reviews["label"], probability=probability_N
-    )
+    columns = {
+        "split": split,
+        "seed": seed,
+        "review": reviews["review"],
+        "label": reviews["label"],
+        "probability": probability_N,
+    }
+    return pd.DataFrame(columns)

@@ -1,15 +1,19 @@
 """examples: a few validation reviews, chosen by a rule, read word by word by the textbook's recurrent networks."""
 
+from typing import TYPE_CHECKING
+
 from pipeline.params import Settings
 from pipeline.science import sample_readings
-from pipeline.stages.context import Context
 from pipeline.storage import artifacts
+
+if TYPE_CHECKING:
+    from pipeline.stages.context import Context
 
 RUNS = ("vanilla-textbook", "bidirectional-textbook", "lstm-textbook")  # the first of these that exists chooses reviews
 SEED = 0  # fixed in advance, not chosen by score
 
 
-def main(context: Context) -> None:
+def main(context: "Context") -> None:
     """Writes the readings with every state, and a short version of them for the report."""
     params = context.params
     split = artifacts.read_parquet(artifacts.split("validation"))

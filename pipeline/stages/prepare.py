@@ -1,12 +1,18 @@
 """Reviews from their source to encoded splits, a vocabulary and the data card."""
 
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
 from pipeline.params import SPLITS
 from pipeline.science.text import data_card, splits, tokenizer
-from pipeline.stages.context import Context
 from pipeline.storage import artifacts, sources
 
+if TYPE_CHECKING:
+    from pipeline.stages.context import Context
 
-def main(context: Context) -> None:
+
+def main(context: "Context") -> None:
     """Writes the three splits, the vocabulary and the data card. Writes nothing where it raises a Mistake."""
     params = context.params
     shares = (params.data.validation_share, params.data.test_share)
@@ -18,7 +24,7 @@ def main(context: Context) -> None:
     ranked_words = tokenizer.rank_words(tokens.filter(is_in_split_N["train"]))
     vocabulary = tokenizer.vocabulary(ranked_words, params.data.vocabulary_size)
 
-    encoded = {}
+    encoded: dict[str, pd.DataFrame] = {}
     for name, rows in is_in_split_N.items():
         encoded[name] = tokenizer.encode_split(table[rows], tokens.filter(rows), vocabulary)
 

@@ -1,86 +1,87 @@
 """report: writes the pages and figures that people read; reads files only."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from pipeline.params import Params
 from pipeline.reporting import document, origins
-from pipeline.stages.context import Context
 from pipeline.storage import artifacts, lock_comparison
 from pipeline.storage.dvc_lock import RecordedStage
+from pipeline.storage.stages import REPORT
 from pipeline.tracking import run_records
 
-# The files behind each argument of document.story: one file, one per architecture, or one per sequence length.
-SINGLE = {
-    "claims": artifacts.CLAIMS,
-    "card": artifacts.DATA_CARD,
-    "metrics": artifacts.METRICS,
-    "compared": artifacts.COMPARISONS,
-    "runs": artifacts.RUNS,
-    "calibration": artifacts.CALIBRATION,
-    "buckets": artifacts.LENGTH_BUCKETS,
-    "models": artifacts.MODELS_CARD,
-    "examples": artifacts.EXAMPLES,
-}
-BY_ARCHITECTURE = {"trials": artifacts.trials, "studies": artifacts.tuning_summary}
-BY_LENGTH = {
-    "gradients": artifacts.gradients,
-    "everything": artifacts.gradients_everything,
-    "dynamics": artifacts.dynamics,
-    "decay": artifacts.decay,
-    "memory": artifacts.memory,
-    "probes": artifacts.probes,
-}
-FOLDERS_BY_LENGTH = (artifacts.GRADIENTS, artifacts.MEMORY, artifacts.PROBES, artifacts.DECAY)
+if TYPE_CHECKING:
+    from pipeline.stages.context import Context
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pipeline/reporting takes and returns dictionaries without types.
+
 READERS = {".json": artifacts.read_json, ".csv": artifacts.read_csv, ".parquet": artifacts.read_parquet}
 
 
-def main(context: Context) -> None:
+def main(context: "Context") -> None:
     """Writes reports/README.md, reports/index.html and reports/figures/, and prints which tables are stale.
 
     Raises Mistake where a file that the report depends on, directly or not, differs from the one in dvc.lock.
     """
     params = context.params
-    stages = lock_comparison.demand("report", params, Path())
+    stages = lock_comparison.demand(REPORT.name, params, Path())
+    architectures = params.tune.architectures
     lengths = sorted(params.gradients.sequence_lengths)
-    for folder in FOLDERS_BY_LENGTH:
+
+    for folder in (artifacts.GRADIENTS, artifacts.MEMORY, artifacts.PROBES, artifacts.DECAY):
         _print_stale(folder, lengths)
-    _print_stale(artifacts.TUNING, params.tune.architectures)
+    _print_stale(artifacts.TUNING, architectures)
 
-    values = {}
-    paths = {}
-    for name, path in SINGLE.items():
-        paths[name] = [path]
-        values[name] = _read(path)
-    for name, path_of in BY_ARCHITECTURE.items():
-        paths[name] = [path_of(architecture) for architecture in params.tune.architectures]
-        values[name] = {architecture: _read(path_of(architecture)) for architecture in params.tune.architectures}
-    for name, path_of in BY_LENGTH.items():
-        paths[name] = [path_of(length) for length in lengths]
-        values[name] = pd.concat([_read(path) for path in paths[name]], ignore_index=True)
-    paths["retention"] = [artifacts.RETENTION]
-    values["retention"] = _read(artifacts.RETENTION)
+    arguments: dict[str, Any] = {}
+    sources: dict[str, list[origins.File]] = {}
+    for name, paths in _files(architectures, lengths).items():
+        contents = [READERS[path.suffix](path) for path in paths]
+        if name in ("trials", "studies"):
+            arguments[name] = dict(zip(architectures, contents, strict=True))
+        elif paths[0].suffix == ".json":
+            arguments[name] = contents[0]
+        else:
+            arguments[name] = pd.concat(contents, ignore_index=True)
+        sources[name] = [_source(path.as_posix(), stages) for path in paths]
 
-    origins_of = {}
-    for name, files in paths.items():
-        origins_of[name] = [_origin(path.as_posix(), stages) for path in files]
-
-    story = document.story(**values, settings=_settings(params))
-    story = origins.marked(story, origins_of, run_records.experiments(stages))
+    story = document.story(**arguments, settings=_settings(params))
+    story = origins.marked(story, sources, run_records.experiments(stages))
     for name, picture in document.pictures(story).items():
         artifacts.write_text(artifacts.figure(name), picture)
     artifacts.write_text(artifacts.REPORT, document.markdown(story))
     artifacts.write_text(artifacts.REPORT_PAGE, document.html(story))
 
 
-def _read(path: Path) -> Any:
-    return READERS[path.suffix](path)
+def _files(architectures: Sequence[str], lengths: Sequence[int]) -> dict[str, list[Path]]:
+    """The files behind each argument of document.story. The report numbers its sources in this order."""
+    return {
+        "claims": [artifacts.CLAIMS],
+        "card": [artifacts.DATA_CARD],
+        "metrics": [artifacts.METRICS],
+        "compared": [artifacts.COMPARISONS],
+        "runs": [artifacts.RUNS],
+        "calibration": [artifacts.CALIBRATION],
+        "buckets": [artifacts.LENGTH_BUCKETS],
+        "models": [artifacts.MODELS_CARD],
+        "examples": [artifacts.EXAMPLES],
+        "trials": list(map(artifacts.trials, architectures)),
+        "studies": list(map(artifacts.tuning_summary, architectures)),
+        "gradients": list(map(artifacts.gradients, lengths)),
+        "everything": list(map(artifacts.gradients_everything, lengths)),
+        "dynamics": list(map(artifacts.dynamics, lengths)),
+        "decay": list(map(artifacts.decay, lengths)),
+        "memory": list(map(artifacts.memory, lengths)),
+        "probes": list(map(artifacts.probes, lengths)),
+        "retention": [artifacts.RETENTION],
+    }
 
 
 def _settings(params: Params) -> dict[str, Any]:
-    """The parameters that sentences of the report name."""
+    """The parameters that the sentences of the report quote."""
     return {
         "runs": list(params.train.runs),
         "seeds": {run: len(params.train.seeds_of(run)) for run in params.train.runs},
@@ -102,16 +103,16 @@ def _settings(params: Params) -> dict[str, Any]:
     }
 
 
-def _origin(path: str, stages: dict[str, RecordedStage]) -> origins.File:
-    """The stage that made a file, the recorded hash of the file, and the MLflow runs that it comes from."""
+def _source(path: str, stages: dict[str, RecordedStage]) -> origins.File:
+    """The stage that made a file, the recorded hash of the file, and the keys of the MLflow runs that it comes from."""
     maker = lock_comparison.maker(path, stages)
     runs = lock_comparison.runs_behind(path, stages)
     keys = {run_records.name(name): stage.key() for name, stage in runs.items()}
     return origins.File(path, maker.name, maker.outs[path], keys)
 
 
-def _print_stale(folder: Path, listed: list) -> None:
-    """Names the tables in a folder that params.yaml does not list; the report does not read them."""
-    stale = sorted(set(artifacts.tables_in(folder)) - {str(name) for name in listed})
+def _print_stale(folder: Path, listed: Sequence[int | str]) -> None:
+    """Prints the names of the tables in a folder that params.yaml does not list. The report does not read them."""
+    stale = sorted(set(artifacts.tables_in(folder)) - set(map(str, listed)))
     if stale:
         print(f"{folder}: stale, not in params.yaml and not in the report: {', '.join(stale)}")

@@ -1,13 +1,15 @@
 """retention: how far back every architecture learns to look, on a task whose answer is known, on every seed."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from pipeline.params import Settings
-from pipeline.stages.context import Context, Report
+from pipeline.params import Params, Settings
 from pipeline.storage import artifacts
+
+if TYPE_CHECKING:
+    from pipeline.stages.context import Context, Report
 
 ORDER = ["architecture", "signal", "lag_tokens", "seed"]
 LAGS_PER_SEQUENCE = {"first": 1, "middle": 2}  # a signal in the middle needs a sequence of twice the lag
@@ -37,12 +39,17 @@ class Cell:
         return self.architecture, self.lag * LAGS_PER_SEQUENCE[self.signal]
 
 
-def main(context: Context) -> None:
+def main(context: "Context") -> None:
     """Writes the accuracy of every cell and seed, and the accuracy at every check during training."""
     params = context.params
     task = params.retention
-    recipe = Recipe(params.settings["textbook"], range(task.seeds), task.updates, task.solved)
-    cells = dict(enumerate(_cells(task.signals, task.lags)))
+    recipe = Recipe(
+        params.settings["textbook"],
+        range(task.seeds),
+        task.updates,
+        task.solved,
+    )
+    cells = dict(enumerate(_cells(params)))
     kinds = {number: cell.kind for number, cell in cells.items()}
 
     results = context.workers.run("retention cell", _measure, recipe, cells, _log_nothing, kinds=kinds)
@@ -53,24 +60,29 @@ def main(context: Context) -> None:
     artifacts.write_csv(artifacts.RETENTION, accuracies.sort_values(ORDER))
 
 
-def _cells(signals: Mapping[str, Sequence[str]], lags: list[int]) -> list[Cell]:
+def _cells(params: Params) -> list[Cell]:
     """All cells. Long lags take longest and go first, so that no worker has one left at the end."""
-    cells = []
-    for lag in sorted(lags, reverse=True):
-        for architecture, positions in signals.items():
-            cells += [Cell(architecture, signal, lag) for signal in positions]
+    cells: list[Cell] = []
+    for lag in sorted(params.retention.lags, reverse=True):
+        for architecture, signals in params.retention.signals.items():
+            cells += [Cell(architecture, signal, lag) for signal in signals]
 
     return cells
 
 
-def _measure(recipe: Recipe, cell: Cell, report: Report) -> dict[str, pd.DataFrame]:
+def _measure(recipe: Recipe, cell: Cell, report: "Report") -> dict[str, pd.DataFrame]:
     """The tables of one cell. Its seeds run one after another, since they share a compiled network."""
     from pipeline.science.behaviour import retention_task  # imported here: the driver needs no TensorFlow
 
-    checks = []
-    accuracies = []
+    checks: list[dict[str, Any]] = []
+    accuracies: list[dict[str, Any]] = []
     for seed in recipe.seeds:
-        axes = {"architecture": cell.architecture, "signal": cell.signal, "lag_tokens": cell.lag, "seed": seed}
+        axes = {
+            "architecture": cell.architecture,
+            "signal": cell.signal,
+            "lag_tokens": cell.lag,
+            "seed": seed,
+        }
         result = retention_task.retention(
             cell.architecture,
             cell.signal,

@@ -1,17 +1,19 @@
 """track: makes MLflow equal to the files of this checkout, or checks that it is."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.params import Params
 from pipeline.science.statistics.seeds import shown_better
-from pipeline.stages.context import Context, Tracker
 from pipeline.storage import dvc_lock
 from pipeline.storage.dvc_lock import RecordedStage
 from pipeline.storage.stages import EVALUATE, STAGES
 from pipeline.tracking import best_models, run_records
 from pipeline.tracking.best_models import Model
 from pipeline.tracking.run_records import Record
+
+if TYPE_CHECKING:
+    from pipeline.stages.context import Context, Tracker
 
 FOLDER = Path()
 
@@ -24,7 +26,7 @@ class Comparison(NamedTuple):
     differences: list[Any]
 
 
-def main(context: Context) -> None:
+def main(context: "Context") -> None:
     """Changes MLflow where it differs from the files. An MLflow out of reach costs a warning, not the stage.
 
     Raises Mistake, and changes nothing, where a file of a finished stage is missing or damaged.
@@ -51,7 +53,7 @@ def main(context: Context) -> None:
     )
 
 
-def check(context: Context) -> int:
+def check(context: "Context") -> int:
     """Prints where MLflow differs from the files and changes nothing.
 
     Returns the exit code: 1 where they differ or MLflow cannot be reached, else 0. Raises Mistake where a file of a
@@ -69,7 +71,7 @@ def check(context: Context) -> int:
     return int(bool(comparison.differences))
 
 
-def _compared(params: Params, tracker: Tracker) -> Comparison | None:
+def _compared(params: Params, tracker: "Tracker") -> Comparison | None:
     """Compares MLflow with the finished stages that these parameters list.
 
     Prints a warning and returns None if MLflow cannot be reached.
@@ -91,7 +93,7 @@ def _compared(params: Params, tracker: Tracker) -> Comparison | None:
 def _compared_with(
     stages: list[RecordedStage],
     evaluated: RecordedStage | None,
-    tracker: Tracker,
+    tracker: "Tracker",
 ) -> Comparison | None:
     records = run_records.read(stages, evaluated, FOLDER)
     models = best_models.read(stages, evaluated, FOLDER)

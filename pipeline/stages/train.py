@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from pipeline.params import Mistake, Settings, read_settings
 from pipeline.science.networks import sequences
 from pipeline.science.networks.sequences import Examples
-from pipeline.stages.context import Context, Report
 from pipeline.storage import artifacts
+
+if TYPE_CHECKING:
+    from pipeline.stages.context import Context, Report
 
 
 @dataclass(frozen=True)
@@ -23,28 +26,33 @@ class Recipe:
     validation: Examples
 
 
-def main(context: Context) -> None:
+def main(context: "Context") -> None:
     """Writes the weights of every seed, the card of the model and the history of its training."""
     params = context.params
     name = context.item
     run = params.train.runs[name]
     settings = read_settings(Path(run.source), run.settings)
 
+    train_split = artifacts.read_parquet(artifacts.split("train"))
+    validation_split = artifacts.read_parquet(artifacts.split("validation"))
+
     recipe = Recipe(
         run.architecture,
         settings,
         params.data.vocabulary_size,
-        train=sequences.examples(artifacts.read_parquet(artifacts.split("train")), settings.sequence_length),
-        validation=sequences.examples(artifacts.read_parquet(artifacts.split("validation")), settings.sequence_length),
+        sequences.examples(train_split, settings.sequence_length),
+        sequences.examples(validation_split, settings.sequence_length),
     )
     seeds = params.train.seeds_of(name)
     tags = {"architecture": run.architecture, "settings": run.settings, "sequence_length": settings.sequence_length}
     tags_by_seed = {seed: {**tags, "seed": seed} for seed in seeds}
 
     with context.tracker.live(context.stage, tags_by_seed) as log:
-        results = context.workers.run(f"{name} seed", _train, recipe, {seed: seed for seed in seeds}, log)
+        tasks = {seed: seed for seed in seeds}
+        results = context.workers.run(f"{name} seed", _train, recipe, tasks, log)
 
-    history = pd.concat([result["history"].assign(seed=seed) for seed, result in results.items()])
+    histories = [result["history"].assign(seed=seed) for seed, result in results.items()]
+    history = pd.concat(histories)
     best_epochs = history[history["best"] == 1]
     card = {
         "architecture": run.architecture,
@@ -57,15 +65,16 @@ def main(context: Context) -> None:
     for seed, result in results.items():
         artifacts.write_bytes(artifacts.weights(name, seed), result["weights"])
     artifacts.write_json(artifacts.model(name), card)
-    artifacts.write_csv(artifacts.history(name), history[["seed", *history.columns.drop("seed")]])
+    columns = ["seed", *history.columns.drop("seed")]
+    artifacts.write_csv(artifacts.history(name), history[columns])
 
 
-def _train(recipe: Recipe, seed: int, report: Report) -> dict[str, pd.DataFrame | bytes]:
+def _train(recipe: Recipe, seed: int, report: "Report") -> dict[str, pd.DataFrame | bytes]:
     """The history and the packed weights of one seed. Raises Mistake where training diverges."""
     from pipeline.science.networks import training  # imported here: the driver needs no TensorFlow
 
     try:
-        history, weights = training.train(
+        rows, weights = training.train(
             recipe.architecture,
             recipe.settings,
             recipe.vocabulary_size,
@@ -77,4 +86,4 @@ def _train(recipe: Recipe, seed: int, report: Report) -> dict[str, pd.DataFrame 
     except training.Diverged as error:
         raise Mistake(f"{error}; a smaller learning_rate or a clip_norm in its settings may help") from None
 
-    return {"history": pd.DataFrame(history), "weights": weights}
+    return {"history": pd.DataFrame(rows), "weights": weights}

@@ -1,14 +1,16 @@
 """tune@{architecture}: searches settings on the validation split."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from pipeline.params import Mistake, Settings
+from pipeline.params import Settings
 from pipeline.science import search
 from pipeline.science.networks import sequences
 from pipeline.science.networks.sequences import Examples
-from pipeline.stages.context import Context, Log, Report
 from pipeline.storage import artifacts
+
+if TYPE_CHECKING:
+    from pipeline.stages.context import Context, Log, Report
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class FullTraining:
     seeds: list[int]
 
 
-def main(context: Context) -> None:
+def main(context: "Context") -> None:
     """Writes the chosen settings, the table of trials, their histories and the summary of the search."""
     params = context.params
     architecture = context.item
@@ -60,31 +62,41 @@ def main(context: Context) -> None:
     artifacts.write_json(artifacts.tuned(architecture), tuned)
 
 
-def searched(context: Context, first_seed: int, log: Log) -> dict:
+def searched(context: "Context", training_seed: int, log: "Log") -> dict[str, Any]:
     """The summary of search, race and regret.
 
-    `first_seed` trains the trials of the search; the seeds after it train the race and then the regret. `log` gets the
-    metrics of every epoch of a trial. Raises Mistake where no settings can be chosen.
+    training_seed: trains every trial of the search; the seeds after it train the race and then the regret. The stage
+    uses tune.seed, which also seeds the sampler. A benchmark repeats the search with other seeds.
+    log: gets the metrics of every epoch of a trial.
+
+    Raises Mistake where no settings can be chosen.
     """
     params = context.params
     study = context.study
     start = params.settings[params.tune.settings]
     space = params.tune.space
-    data = Data(
-        context.item,
-        params.data.vocabulary_size,
-        (_examples("train", start.sequence_length), _examples("validation", start.sequence_length)),
+    examples = (
+        _examples("train", start.sequence_length),
+        _examples("validation", start.sequence_length),
     )
-    race_seeds = range(first_seed + 1, first_seed + 1 + params.tune.race_seeds)
+    data = Data(context.item, params.data.vocabulary_size, examples)
+    race_seeds = range(training_seed + 1, training_seed + 1 + params.tune.race_seeds)
     regret_seeds = range(race_seeds.stop, race_seeds.stop + params.tune.regret_seeds)
 
-    def evaluate(wave: dict[int, search.Values], keep: Callable) -> dict[int, search.Outcome]:
-        trials = {}
-        for number, chosen in wave.items():
-            trials[number] = Trial(start.model_copy(update=chosen), first_seed, params.tune.rung_epochs)
+    def evaluate(wave: dict[int, search.Values], keep: search.KeepOutcome) -> search.Outcomes:
+        trials: dict[int, Trial] = {}
+        for number, values in wave.items():
+            trials[number] = Trial(start.model_copy(update=values), training_seed, params.tune.rung_epochs)
 
-        name = f"tune {context.item} trial"
-        return context.workers.run(name, _try, data, _largest_first(trials), log, keep, params.tune.trials)
+        return context.workers.run(
+            f"tune {context.item} trial",
+            _try,
+            data,
+            _largest_first(trials),
+            log,
+            keep,
+            params.tune.trials,
+        )
 
     search.search(
         study,
@@ -97,17 +109,14 @@ def searched(context: Context, first_seed: int, log: Log) -> dict:
         evaluate,
     )
 
-    try:
-        finalists = search.finalists(study, space, start, params.tune.finalists)
-        contestants = search.contestants(start, finalists)
-        rows = []
-        if finalists:
-            rows = search.race(study, contestants, race_seeds, _trainer(context, data, "race"))
-        chosen, _ = search.choose(rows)
-        regret = search.regret(study, chosen, contestants, regret_seeds, _trainer(context, data, "regret"))
-    except ValueError as error:
-        raise Mistake(f"{context.stage}: {error}") from None
+    finalists = search.finalists(study, space, start, params.tune.finalists)
+    contestants = search.contestants(start, finalists)
+    rows: list[dict[str, Any]] = []
+    if finalists:
+        rows = search.race(study, contestants, race_seeds, _trainer(context, data, "race"))
 
+    chosen, _ = search.choose(rows)
+    regret = search.regret(study, chosen, contestants, regret_seeds, _trainer(context, data, "regret"))
     return search.summary(study, space, start, rows, regret)
 
 
@@ -120,17 +129,24 @@ def _largest_first(trials: dict[int, Trial]) -> dict[int, Trial]:
     return dict(sorted(trials.items(), key=lambda numbered: -search.work(numbered[1].settings)))
 
 
-def _trainer(context: Context, data: Data, part: str) -> search.Train:
+def _trainer(context: "Context", data: Data, part: str) -> search.Train:
     """The function that trains tasks of a part of the search, `race` or `regret`, on the workers."""
 
-    def train(tasks: dict[str, tuple[Settings, list[int]]], keep: Callable) -> dict[str, dict]:
+    def train(tasks: search.Tasks, keep: search.KeepResult) -> dict[str, dict[str, Any]]:
         trainings = {name: FullTraining(*task) for name, task in tasks.items()}
-        return context.workers.run(f"tune {context.item} {part}", _train_in_full, data, trainings, _log_nothing, keep)
+        return context.workers.run(
+            f"tune {context.item} {part}",
+            _train_in_full,
+            data,
+            trainings,
+            _log_nothing,
+            keep,
+        )
 
     return train
 
 
-def _try(data: Data, trial: Trial, report: Report) -> search.Outcome:
+def _try(data: Data, trial: Trial, report: "Report") -> search.Outcome:
     return search.trial(
         data.architecture,
         data.vocabulary_size,
@@ -142,7 +158,7 @@ def _try(data: Data, trial: Trial, report: Report) -> search.Outcome:
     )
 
 
-def _train_in_full(data: Data, training: FullTraining, report: Report) -> dict:
+def _train_in_full(data: Data, training: FullTraining, report: "Report") -> dict[str, Any]:
     return search.train_in_full(
         data.architecture,
         data.vocabulary_size,

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,6 +156,9 @@ def present(name: str, folder: Path) -> RecordedStage:
             for dependency in stage.deps:
                 values = params if isinstance(dependency, ParamsDependency) else deps
                 values[dependency.def_path] = dependency.get_hash().value
+    except FileNotFoundError as error:
+        missing = os.path.relpath(error.filename, folder.resolve())
+        raise Mistake(f"{missing}: not here yet; `dvc repro {name}` makes it") from None
     except (DvcException, OSError) as error:
         raise Mistake(f"{name}: {error}; `dvc repro` makes the missing files") from None
 

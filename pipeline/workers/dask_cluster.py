@@ -21,6 +21,7 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError, Executor, Future
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import cloudpickle
 from distributed import Client, KilledWorker, Security, Worker, WorkerPlugin, get_worker
@@ -89,12 +90,13 @@ class Cluster(Executor):
 
     def _watch(self) -> None:
         """Cuts the connection to a scheduler that stops answering, so that everything that waits for it ends."""
-        while not self._closed.wait(PATIENCE_SECONDS) and self._client.status == "running":
+        client: Any = self._client  # distributed declares as None the attributes that it sets when it connects
+        while not self._closed.wait(PATIENCE_SECONDS) and client.status == "running":
             try:
-                self._client.sync(self._client.scheduler.identity, n_workers=0, callback_timeout=SILENCE_SECONDS)
+                client.sync(client.scheduler.identity, n_workers=0, callback_timeout=SILENCE_SECONDS)
             except Exception:
                 with suppress(AttributeError):  # the connection has ended by itself
-                    self._client.loop.add_callback(self._client.scheduler_comm.comm.abort)
+                    client.loop.add_callback(client.scheduler_comm.comm.abort)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         self._closed.set()
@@ -134,10 +136,10 @@ class Study(WorkerPlugin):
             sys.path.remove(str(archive))
 
         pool = module.Pool(1, shared, lambda unit, message: worker.log_event(self.name, [unit, message]))
-        worker.__dict__.setdefault(STUDIES, {})[self.name] = pool, module.worker.run_packed
+        vars(worker).setdefault(STUDIES, {})[self.name] = pool, module.worker.run_packed
 
     def teardown(self, worker: Worker) -> None:
-        pool, _ = worker.__dict__.get(STUDIES, {}).pop(self.name, (None, None))
+        pool, _ = vars(worker).get(STUDIES, {}).pop(self.name, (None, None))
         if pool:
             pool.abandon()
 
@@ -165,9 +167,9 @@ def _caller() -> Callable[[str, bytes], bytes]:
 
     def call(study: str, packed: bytes) -> bytes:
         worker = get_worker()
-        if study not in worker.__dict__.get(STUDIES, {}):
+        if study not in vars(worker).get(STUDIES, {}):
             raise RuntimeError(f"worker {worker.address} could not take up this study; its log says why")
-        pool, run_packed = worker.__dict__[STUDIES][study]
+        pool, run_packed = vars(worker)[STUDIES][study]
         return pool.submit(run_packed, packed).result()
 
     return call

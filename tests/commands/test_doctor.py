@@ -241,7 +241,7 @@ def test_a_mistake_in_the_parameters_is_the_only_output(project, capsys):
     path.write_text(path.read_text().replace("  seeds: 10 ", "  seeds: ten ", 1))
     assert main(["doctor"]) == 2
     printed = capsys.readouterr()
-    assert printed.err == "error: params.yaml: train.seeds: 'ten': must be a valid integer\n"
+    assert printed.err == "error: params.yaml: train.seeds: 'ten': must be a whole number, at least 2, at most 1000\n"
     assert printed.out == ""
 
 

@@ -18,11 +18,14 @@ OTHER_FILES = ("data/prepared/vocabulary.txt", "reports/data.json")
 
 def with_data(**changes):
     """The study's parameters with another section `data`."""
-    return Context(PARAMS.model_copy(update={"data": PARAMS.data.model_copy(update=changes)}))
+    data = PARAMS.data.model_copy(update=changes)
+    return Context(PARAMS.model_copy(update={"data": data}))
 
 
 def contents(folder):
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """{path in the folder: bytes} of every file."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def read_splits():
@@ -39,46 +42,60 @@ def imdb(tmp_path_factory):
 
 
 def test_copies_in_the_default_source_are_all_on_one_side(imdb):
-    duplicates = imdb[0]["duplicates"]
-    assert (duplicates["exact"], duplicates["normalised"], duplicates["contradictory"]) == (96, 99, 0)
+    card, _ = imdb
+    duplicates = card["duplicates"]
+    assert duplicates["exact"] == 96
+    assert duplicates["normalised"] == 99
+    assert duplicates["contradictory"] == 0
     assert duplicates["moved"] > 0
     assert duplicates["apart"] == 0
 
 
 def test_the_default_splits_have_exactly_their_sizes_and_are_balanced(imdb):
-    sizes = {name: len(split) for name, split in imdb[1].items()}
+    _, splits = imdb
+    sizes = {name: len(split) for name, split in splits.items()}
     assert sizes == {"train": 17_500, "validation": 2_500, "test": 5_000}
-    assert all(split["label"].mean() == 0.5 for split in imdb[1].values())
+    for split in splits.values():
+        assert split["label"].mean() == 0.5
 
 
 def test_every_review_is_in_one_split(imdb):
-    assert sorted(pd.concat(imdb[1].values())["review"]) == list(range(25_000))
+    _, splits = imdb
+    reviews = pd.concat(splits.values())
+    assert sorted(reviews["review"]) == list(range(25_000))
 
 
 def test_no_encoded_text_is_in_two_splits(imdb):
+    _, splits = imdb
     texts = {}
-    for name, split in imdb[1].items():
+    for name, split in splits.items():
         texts[name] = {ids.tobytes() for ids in split["tokens"] if len(ids) > 20}
+
     assert not texts["train"] & texts["validation"]
     assert not (texts["train"] | texts["validation"]) & texts["test"]
 
 
 def test_every_prepared_review_has_a_token_and_no_padding(imdb):
-    for split in imdb[1].values():
-        assert split["tokens"].map(len).min() >= 1
-        assert split["tokens"].map(min).min() >= 1
-        assert split["tokens"].map(max).max() < PARAMS.data.vocabulary_size
+    _, splits = imdb
+    for split in splits.values():
+        tokens = split["tokens"]
+        assert tokens.map(len).min() >= 1
+        assert tokens.map(min).min() >= 1
+        assert tokens.map(max).max() < PARAMS.data.vocabulary_size
 
 
 def test_two_runs_write_the_same_bytes(tmp_path, monkeypatch):
     runs = []
     for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        monkeypatch.chdir(tmp_path / name)
+        folder = tmp_path / name
+        folder.mkdir()
+        monkeypatch.chdir(folder)
         prepare.main(with_data(source="rotten_tomatoes", limit=1000))
-        runs.append(contents(tmp_path / name))
-    assert runs[0] == runs[1]
-    assert set(runs[0]) == {*(f"data/prepared/{name}.parquet" for name in SPLITS), *OTHER_FILES}
+        runs.append(contents(folder))
+
+    first, second = runs
+    assert first == second
+    assert set(first) == {*map(str, map(artifacts.split, SPLITS)), *OTHER_FILES}
 
 
 @pytest.fixture
@@ -116,7 +133,8 @@ def test_a_persons_file_is_split_by_group_with_the_words_of_train_alone(project)
 
 
 def test_the_card_is_plain_json_and_names_no_place_of_this_machine(project):
-    prepare.main(own_file(project, [(f"word{n}", n % 2, f"film {n // 4}") for n in range(400)]))
+    rows = [(f"word{n}", n % 2, f"film {n // 4}") for n in range(400)]
+    prepare.main(own_file(project, rows))
     text = (project / "reports/data.json").read_text()
     assert json.loads(text)["source"] == "csv"
     assert str(project) not in text

@@ -46,7 +46,8 @@ def light(tmp_path_factory, monkeypatch):
     """Processes that do not load TensorFlow, which takes 5 s each: units in this file do not compute with it."""
     folder = tmp_path_factory.mktemp("light")
     (folder / "tensorflow.py").write_text(STANDS_FOR_TENSORFLOW)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")])))
+    path = [str(folder), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, path)))
 
 
 def log_nothing(unit, epoch, metrics):
@@ -79,11 +80,16 @@ def run(processes, function, count=3, log=log_nothing, folder="", **options):
 @pytest.mark.parametrize("processes", [1, 2])
 def test_results_are_in_the_order_of_tasks_and_messages_arrive_meanwhile(processes):
     messages = []
-    results = run(processes, square, log=lambda unit, epoch, metrics: messages.append((unit, epoch, metrics)))
-    assert [value for value, _, _ in results.values()] == [0, 1, 4]
-    assert sorted(messages) == [(unit, epoch, {"loss": 0.5 / epoch}) for unit in range(3) for epoch in (1, 2)]
-    assert {threads for _, _, threads in results.values()} == {"1"}
-    assert (os.getpid() in {pid for _, pid, _ in results.values()}) == (processes == 1)
+    results = run(processes, square, log=lambda *message: messages.append(message))
+    values, processes_used, threads = zip(*results.values(), strict=True)
+    assert values == (0, 1, 4)
+    assert set(threads) == {"1"}
+    assert (os.getpid() in processes_used) == (processes == 1)
+
+    expected = []
+    for unit in range(3):
+        expected += [(unit, 1, {"loss": 0.5}), (unit, 2, {"loss": 0.25})]
+    assert sorted(messages) == expected
 
 
 @pytest.mark.parametrize(
@@ -101,7 +107,8 @@ def test_a_process_computes_units_of_its_own_kind_first(last_kind, running, unit
 
 def test_kinds_change_no_result():
     results = run(2, square, count=4, kinds=dict.fromkeys(range(4), "one"))
-    assert [value for value, _, _ in results.values()] == [0, 1, 4, 9]
+    values, _, _ = zip(*results.values(), strict=True)
+    assert values == (0, 1, 4, 9)
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -129,7 +136,8 @@ def identity(shared, task, report):
 
 def test_units_may_share_nothing():
     with closing(driver.Workers(2)) as workers:
-        assert workers.run("test unit", identity, None, {0: None, 1: None}, log_nothing) == {0: None, 1: None}
+        tasks = {0: None, 1: None}
+        assert workers.run("test unit", identity, None, tasks, log_nothing) == tasks
 
 
 def test_one_unit_needs_no_pool():
@@ -152,6 +160,10 @@ def test_a_process_that_is_ended_leaves_no_temporary_file(tmp_path, monkeypatch)
     assert list(tmp_path.iterdir()) == []
 
 
+def leave_mark(task):
+    Path(task.folder, f"{task.number}-{uuid.uuid4()}").touch()
+
+
 def beginnings(folder, number):
     """How often a unit has begun."""
     return len(list(Path(folder).glob(f"{number}-*")))
@@ -159,7 +171,7 @@ def beginnings(folder, number):
 
 def die_once(shared, task, report):
     """Unit 1 kills its process the first time. Unit 0 waits until unit 1 begins again."""
-    Path(task.folder, f"{task.number}-{uuid.uuid4()}").touch()
+    leave_mark(task)
     if task.number == 1 and beginnings(task.folder, 1) == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     while task.number == 0 and beginnings(task.folder, 1) < 2:
@@ -176,7 +188,7 @@ def test_a_killed_process_repeats_its_own_unit_and_no_other(tmp_path, capsys):
 
 
 def starve(shared, task, report):
-    Path(task.folder, f"{task.number}-{uuid.uuid4()}").touch()
+    leave_mark(task)
     if beginnings(task.folder, task.number) < 2:
         raise MemoryError
     return task.number
@@ -221,7 +233,9 @@ def test_workers_do_not_outlive_a_driver_that_was_killed():
     workers = [int(parent.stdout.readline()) for _ in range(2)]
     parent.kill()
     parent.wait()
+
     deadline = time.monotonic() + 20
-    while any(os.path.exists(f"/proc/{pid}") for pid in workers) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not any(os.path.exists(f"/proc/{pid}") for pid in workers)
+    for pid in workers:
+        while os.path.exists(f"/proc/{pid}"):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)

@@ -13,6 +13,7 @@ A replication is the same study with other rounding. A verdict that a replicatio
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from operator import gt, lt
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,7 +30,7 @@ UNSTABLE = "unstable"
 
 SIDES = {"above": gt, "below": lt}
 
-NUMBERS = {  # the columns of numbers that each kind of table must have
+NUMBERS: dict[str, tuple[str, ...]] = {  # the columns of numbers that each kind of table must have
     "decay": (
         "sequence_length",
         "trained_length",
@@ -59,7 +60,7 @@ class Study:
 
     length: int  # the textbook's sequence length, or the nearest one that was measured
     half_life_at_initialisation: float  # of the gradient in a long text, in tokens; predicted by theory
-    comparisons: list[dict]  # of reports/comparisons.json
+    comparisons: list[dict[str, Any]]  # of reports/comparisons.json
     decay: pd.DataFrame
     memory: pd.DataFrame
     probes: pd.DataFrame
@@ -91,7 +92,7 @@ class Measure:
         ends_on_side = sum(is_on_side(end, self.threshold) for end in (self.low, self.high))
         return (FAILS, NOT_SHOWN, HOLDS)[ends_on_side]
 
-    def row(self) -> dict:
+    def row(self) -> dict[str, Any]:
         """Returns the measure for JSON, which has neither NaN nor infinity: both become null."""
         finite = {name: _finite(getattr(self, name)) for name in ("value", "low", "high")}
         return {**asdict(self), **finite, "verdict": self.verdict}
@@ -116,7 +117,7 @@ class Claim:
             return HOLDS if verdicts == {HOLDS} else PARTLY
         return FAILS if FAILS in verdicts else NOT_SHOWN
 
-    def row(self) -> dict:
+    def row(self) -> dict[str, Any]:
         """Returns the claim for JSON, without measures that are None."""
         measures = [*self.deciding, *self.informing]
         return {
@@ -135,21 +136,21 @@ class Replication:
 
     name: str
     obstacle: str
-    claims: list[dict]
+    claims: list[dict[str, Any]]
 
 
-def table(study: Study, thresholds: Claims) -> list[dict]:
+def table(study: Study, thresholds: Claims) -> list[dict[str, Any]]:
     """Returns all claims as rows for JSON, in the order of the tutorial."""
     claims = (no_order, state, full_context, multiplied, vanish, forgets, led_to_lstms)
     return [claim(study, thresholds).row() for claim in claims]
 
 
-def deciding(row: dict) -> list[dict]:
+def deciding(row: dict[str, Any]) -> list[Any]:
     """Returns the measures of a row that decide its verdict."""
     return [measure for measure in row["measures"] if measure["threshold"] is not None]
 
 
-def with_replications(rows: list[dict], replications: list[Replication]) -> list[dict]:
+def with_replications(rows: list[dict[str, Any]], replications: list[Replication]) -> list[dict[str, Any]]:
     """Returns the rows of `table`, each with its `replications` and with the verdict of this study as `verdict_here`.
 
     The new `verdict` is UNSTABLE if a replication without an obstacle has another one. Without replications, the rows
@@ -173,7 +174,7 @@ def with_replications(rows: list[dict], replications: list[Replication]) -> list
     return compared
 
 
-def _replicated(claim: str, replication: Replication) -> dict:
+def _replicated(claim: str, replication: Replication) -> dict[str, Any]:
     """Returns the verdict and the deciding measures of this claim in a replication."""
     absent = {"verdict": None, "measures": []}
     row = next((row for row in replication.claims if row["name"] == claim), absent)

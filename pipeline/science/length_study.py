@@ -105,7 +105,7 @@ def cell(
     return measurements.tables()
 
 
-def _axes(weights: str, trained_length: int, epoch: float = np.nan) -> dict:
+def _axes(weights: str, trained_length: int, epoch: float = np.nan) -> dict[str, Any]:
     """Returns the columns that identify a network of a cell. `epoch` is nan for a network whose training has ended."""
     return {
         "weights": weights,
@@ -131,7 +131,7 @@ class _Measurements:
             "seed": seed,
         }
         self._curves: list[pd.DataFrame] = []
-        self._dynamics: list[dict] = []
+        self._dynamics: list[dict[str, Any]] = []
         self._effects: list[pd.DataFrame] = []
         self._probes: list[pd.DataFrame] = []
         self._medians: list[pd.DataFrame] = []
@@ -146,7 +146,7 @@ class _Measurements:
             "medians": pd.concat(self._medians),
         }
 
-    def add_gradients(self, model: keras.Model, network: inference.Network, axes: dict) -> None:
+    def add_gradients(self, model: keras.Model, network: inference.Network, axes: dict[str, Any]) -> None:
         """Adds all curves of a network and the numbers that explain them. `network` has the weights of `model`."""
         for curve in adjoint.curves(model, self._length.reviews.tokens_NT):
             self._add_curve(curve, axes, with_medians=True)
@@ -212,7 +212,7 @@ class _Measurements:
         probe_rows = pd.concat([probe_rows, pd.DataFrame([bag_of_words])], ignore_index=True)
         self._probes.append(probe_rows.assign(**own))
 
-    def _add_gradients_of_words(self, model: keras.Model, residual_N, axes: dict) -> None:
+    def _add_gradients_of_words(self, model: keras.Model, residual_N, axes: dict[str, Any]) -> None:
         """Adds the curves of dz/dx and dL/dU of a SimpleRNN, and medians at the lags of the word effect.
 
         The medians are each word's contribution, and the cosines between directions and between terms of dL/dU.
@@ -258,7 +258,7 @@ class _Measurements:
         direction: str,
         lags: Sequence[int],
         value_LN,
-        axes: dict,
+        axes: dict[str, Any],
     ) -> None:
         """Adds the median over the reviews with a finite value, by lag."""
         axes = {**axes, "direction": direction}
@@ -267,7 +267,7 @@ class _Measurements:
             median = np.median(finite) if len(finite) else np.nan
             self._add_number(measure, median, len(finite), axes, lag)
 
-    def _add_jacobians(self, tanh_cell: adjoint.TanhCell, axes: dict) -> None:
+    def _add_jacobians(self, tanh_cell: adjoint.TanhCell, axes: dict[str, Any]) -> None:
         """Adds how the recurrence changes all directions of the state. The gradient is only one of them."""
         states_TNH = tanh_cell.states(self._length.jacobian_reviews.tokens_NT)
         slope_TNH = adjoint.slopes(states_TNH)
@@ -295,7 +295,7 @@ class _Measurements:
         if self._length.spectra:
             self._add_spectra(slope_TNH, recurrent_HH, lags, axes)
 
-    def _add_lyapunov_exponents(self, slope_TNH, recurrent_HH, axes: dict) -> None:
+    def _add_lyapunov_exponents(self, slope_TNH, recurrent_HH, axes: dict[str, Any]) -> None:
         tokens, reviews, _ = slope_TNH.shape
         directions = LEADING_DIRECTIONS if self._length.sets is None else None
         log_stretch_SNH = jacobians.log_stretches(slope_TNH, recurrent_HH, directions)
@@ -308,7 +308,7 @@ class _Measurements:
             for number, exponent in enumerate(exponent_NH.mean(axis=0), 1):
                 self._add_number(measure, exponent, reviews, axes, number)
 
-    def _add_spectra(self, slope_TNH, recurrent_HH, lags: Sequence[int], axes: dict) -> None:
+    def _add_spectra(self, slope_TNH, recurrent_HH, lags: Sequence[int], axes: dict[str, Any]) -> None:
         log10_value_NLC, rank_NL = jacobians.singular_values(slope_TNH, recurrent_HH, lags)
         value_CNL = np.moveaxis(log10_value_NLC, 2, 0)
         for number, value_NL in enumerate(value_CNL, 1):
@@ -325,7 +325,7 @@ class _Measurements:
     def _add_curve(
         self,
         curve: adjoint.Curve,
-        axes: dict,
+        axes: dict[str, Any],
         lags: Sequence[int] | None = None,
         with_medians: bool = False,
     ) -> None:
@@ -352,7 +352,7 @@ class _Measurements:
         measure: str,
         value: float,
         reviews: int | None,
-        axes: dict,
+        axes: dict[str, Any],
         index: int | None = None,
     ) -> None:
         """Adds a row of `dynamics`. `index` is a lag, or the number of a Lyapunov exponent or of a mode."""

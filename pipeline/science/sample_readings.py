@@ -4,10 +4,12 @@ Axes: N reviews, T tokens.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from pipeline.params import Settings
 from pipeline.science.gradients import reading
 from pipeline.science.networks import architectures, inference, sequences
 
@@ -35,9 +37,9 @@ def chosen_reviews(split: pd.DataFrame, probability_N) -> pd.DataFrame:
 def sample(
     split: pd.DataFrame,
     words: Sequence[str],
-    networks: dict[str, tuple],
+    networks: dict[str, tuple[str, Settings, int, bytes]],
     seed: int,
-) -> dict:
+) -> dict[str, Any]:
     """Returns a few reviews of the split as each network reads them: `rule`, `seed` and `reviews`.
 
     Each review has the `columns` of one reading per run. `words` is the vocabulary. `networks` maps each run to the
@@ -75,7 +77,7 @@ def sample(
     }
 
 
-def shortened(value):
+def shortened(value: Any) -> Any:
     """Returns the result of `sample` without the states and with numbers of six significant digits."""
     match value:
         case dict():

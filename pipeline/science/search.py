@@ -16,6 +16,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 import optuna
@@ -46,7 +47,7 @@ class Outcome:
     """The result of a trial."""
 
     state: str  # COMPLETE, or FAIL if training diverged
-    history: list[dict]  # one row per epoch, as `training.train` reports it
+    history: list[dict[str, Any]]  # one row per epoch, as `training.train` reports it
     value: float | None  # validation accuracy in the epoch of the lowest validation loss up to the rung
     parameters: int
     reason: str = ""  # why training failed, or the earlier trial with the same settings
@@ -58,9 +59,9 @@ Outcomes = dict[int, Outcome]  # {number of the trial: outcome}
 Evaluate = Callable[[dict[int, Values], KeepOutcome], Outcomes]
 
 Scores = dict[str, float | None]  # {seed: validation accuracy in the best epoch, None if training diverged}
-KeepResult = Callable[[str, dict], None]
+KeepResult = Callable[[str, dict[str, Any]], None]
 Tasks = dict[str, tuple[Settings, list[int]]]  # {task: (settings, seeds)}
-Train = Callable[[Tasks, KeepResult], dict[str, dict]]
+Train = Callable[[Tasks, KeepResult], dict[str, dict[str, Any]]]
 
 
 def distributions(space: Space) -> dict[str, BaseDistribution]:
@@ -216,7 +217,7 @@ def trial(
     settings: Settings,
     seed: int,
     rung_epochs: int,
-    report: Callable[[dict], None],
+    report: Callable[[dict[str, Any]], None],
 ) -> Outcome:
     """Trains these settings up to the rung. The learning rate follows the schedule of a full training.
 
@@ -225,9 +226,9 @@ def trial(
     # Imported in the worker: the process that owns the study needs no TensorFlow.
     from pipeline.science.networks import architectures, training
 
-    rows: list[dict] = []
+    rows: list[dict[str, Any]] = []
 
-    def observe(row: dict) -> None:
+    def observe(row: dict[str, Any]) -> None:
         report(row)
         rows.append(row)
         if len(rows) == rung_epochs:
@@ -258,8 +259,8 @@ def train_in_full(
     examples: tuple[Examples, Examples],
     settings: Settings,
     seeds: Sequence[int],
-    report: Callable[[dict], None],
-) -> dict:
+    report: Callable[[dict[str, Any]], None],
+) -> dict[str, Any]:
     """Returns `parameters` and `scores` of these settings on these seeds.
 
     The seeds train one after another, so that they share a compiled model.
@@ -322,7 +323,7 @@ def race(
     contestants: dict[str, Settings],
     seeds: Sequence[int],
     train: Train,
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """Returns one row per contestant. `contestants` has the settings of START, which comes first, and of the finalists.
 
     `seeds` must be new to the search. All contestants train on the first half. Then the race drops each finalist that
@@ -346,12 +347,12 @@ def race(
     return [_row(name, results[name], results[START], dropped=name not in running) for name in contestants]
 
 
-def _ahead(rival: dict, start: dict) -> bool:
+def _ahead(rival: dict[str, Any], start: dict[str, Any]) -> bool:
     scores = rival["scores"].values()
     return None not in scores and fmean(scores) > fmean(start["scores"].values())
 
 
-def _row(name: str, result: dict, start_result: dict, dropped: bool) -> dict:
+def _row(name: str, result: dict[str, Any], start_result: dict[str, Any], dropped: bool) -> dict[str, Any]:
     """Returns the scores, their mean, and the difference to the starting recipe on the seeds of both.
 
     The standard error of the difference needs at least two seeds. A contestant that diverged has no mean.
@@ -379,7 +380,7 @@ def _row(name: str, result: dict, start_result: dict, dropped: bool) -> dict:
     }
 
 
-def choose(rows: list[dict]) -> tuple[str, str]:
+def choose(rows: list[dict[str, Any]]) -> tuple[str, str]:
     """Returns the chosen contestant of a race and the reason.
 
     The starting recipe stays unless a finalist beats it by more than one standard error. If several do, the one with
@@ -404,7 +405,7 @@ def regret(
     contestants: dict[str, Settings],
     seeds: Sequence[int],
     train: Train,
-) -> dict:
+) -> dict[str, Any]:
     """Returns chosen minus starting recipe on fresh seeds, with Welch's 95 % interval.
 
     If the starting recipe was chosen, the difference is 0 and nothing is trained. Raises Mistake if one of the two
@@ -435,7 +436,7 @@ def _trained(
     contestants: dict[str, Settings],
     seeds: Sequence[int],
     train: Train,
-) -> dict:
+) -> dict[str, Any]:
     """Returns `parameters` and `scores` of each contestant on these seeds.
 
     A task trains one contestant on a few seeds, so that they share a compiled model. The study stores the result of
@@ -452,7 +453,7 @@ def _trained(
 
     task_results = dict(study.user_attrs.get(FULL_TRAININGS, {}))
 
-    def keep(task: str, result: dict) -> None:
+    def keep(task: str, result: dict[str, Any]) -> None:
         task_results[task] = result
         study.set_user_attr(FULL_TRAININGS, task_results)
 
@@ -467,7 +468,7 @@ def _trained(
     return results
 
 
-def _require_scores(name: str, result: dict) -> None:
+def _require_scores(name: str, result: dict[str, Any]) -> None:
     for seed, score in result["scores"].items():
         if score is None:
             contestant = "the starting recipe" if name == START else name
@@ -508,9 +509,9 @@ def summary(
     study: optuna.Study,
     space: Space,
     start: Settings,
-    rows: list[dict],
-    regret: dict,
-) -> dict:
+    rows: list[dict[str, Any]],
+    regret: dict[str, Any],
+) -> dict[str, Any]:
     """Returns the choice and its reason, the race, the regret, the importances, and the expected best values.
 
     `rows` come from `race` and `regret` from the function of this name.

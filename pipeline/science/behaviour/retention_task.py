@@ -8,6 +8,7 @@ Axes: N sequences, T tokens.
 """
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -33,8 +34,8 @@ def retention(
     seed: int,
     updates: int,
     solved: float,
-    report: Callable[[dict], None],
-) -> dict:
+    report: Callable[[dict[str, Any]], None],
+) -> dict[str, Any]:
     """Trains a network on the task and then tests it.
 
     The network is trained with `settings`, but without weight averaging and without dropout, which would also drop the
@@ -60,7 +61,7 @@ def retention(
     # The second number of each random state separates batches (0), checks (1) and the test (2).
     checked = random_sequences(signal, lag, HELD_OUT, np.random.default_rng((seed, 1)))
     tested = random_sequences(signal, lag, HELD_OUT, np.random.default_rng((seed, 2)))
-    checks: list[dict] = []
+    checks: list[dict[str, Any]] = []
 
     def check(epoch, logs):
         accuracy = float(logs["val_accuracy"])

@@ -10,6 +10,7 @@ reads (H, or 2 H for two directions).
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -74,7 +75,7 @@ class Reading:
             table[f"state{suffix}"] = [_finite(state_H) for state_H in direction.state_TH]
         return table
 
-    def rows(self, words: Iterable[str]) -> list[dict]:
+    def rows(self, words: Iterable[str]) -> list[dict[str, Any]]:
         """Returns the same values as one dict per word."""
         table = self.columns(words)
         rows = zip(*table.values(), strict=True)

@@ -5,6 +5,7 @@ Axes: N reviews, T tokens, D embedding dimensions, H hidden units.
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -147,7 +148,7 @@ def to_bytes(model: keras.Model) -> bytes:
         return file.read_bytes()
 
 
-def layer_table(model: keras.Model) -> list[dict]:
+def layer_table(model: keras.Model) -> list[dict[str, Any]]:
     """Returns one row per layer, as in the tutorial's `model.summary()`. Output shapes omit the axis of reviews."""
     return [
         {

@@ -11,6 +11,7 @@ Axes: N reviews, T tokens.
 import math
 from collections.abc import Callable
 from functools import lru_cache, partial, reduce
+from typing import Any
 
 import keras
 import numpy as np
@@ -45,9 +46,9 @@ def train(
     seed: int,
     training: Examples,
     validation: Examples,
-    report: Callable[[dict], None],
+    report: Callable[[dict[str, Any]], None],
     watch: Watch | None = None,
-) -> tuple[list[dict], bytes]:
+) -> tuple[list[dict[str, Any]], bytes]:
     """Returns the history and the weights of the epoch with the lowest validation loss.
 
     Training stops after `settings.patience` epochs without a lower validation loss. The history has one row per epoch:
@@ -263,9 +264,9 @@ def sequential(data: tf.data.Dataset) -> tf.data.Dataset:
 class _Reporting(keras.callbacks.Callback):
     """Collects and reports each epoch's metrics under the names that files, MLflow and the report use."""
 
-    def __init__(self, report: Callable[[dict], None]):
+    def __init__(self, report: Callable[[dict[str, Any]], None]):
         super().__init__()
-        self.rows: list[dict] = []
+        self.rows: list[dict[str, Any]] = []
         self._report = report
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]):

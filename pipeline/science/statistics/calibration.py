@@ -3,6 +3,8 @@
 Axes: N reviews, S seeds, K bins, B bootstrap samples.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from scipy import sparse, stats
@@ -30,7 +32,7 @@ def all_finite(run: str, predictions: pd.DataFrame) -> pd.DataFrame:
 
 def runs(
     predictions: dict[str, pd.DataFrame],
-    metrics: dict[str, dict],
+    metrics: dict[str, dict[str, Any]],
     ceiling: str,
     share: float,
     bins: int,
@@ -67,7 +69,7 @@ def runs(
     return pd.DataFrame(rows)
 
 
-def _failed_seeds(score_by_seed: dict[str, float], learned_above: float) -> dict:
+def _failed_seeds(score_by_seed: dict[str, float], learned_above: float) -> dict[str, Any]:
     failed_seeds = [f"seed-{seed}" for seed, score in score_by_seed.items() if not score >= learned_above]
     share = stats.binomtest(len(failed_seeds), len(score_by_seed)).proportion_ci(intervals.CONFIDENCE)
     return {

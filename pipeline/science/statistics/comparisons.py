@@ -6,6 +6,8 @@ would give these same networks. Each has its own interval.
 Axes: N reviews, S seeds of the run, R seeds of the baseline, F comparisons, Q steps of quantile functions.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from scipy import special, stats
@@ -18,12 +20,12 @@ NO_EFFECT = 1e-6  # in standard deviations; means that differ by less differ by 
 
 
 def family(
-    compared: list[dict],
-    metrics: dict[str, dict],
+    compared: list[dict[str, Any]],
+    metrics: dict[str, dict[str, Any]],
     right: dict[str, np.ndarray],
     alpha: float,
     power: float,
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """Returns the rows of `scoring.comparisons` with tests that need the other rows or the single reviews.
 
     - `p`, `p_holm`: Welch's test over seeds, and its p-value corrected for the family.
@@ -68,9 +70,9 @@ def family(
 def _mcnemar_of_best_seeds(
     baseline: str,
     run: str,
-    metrics: dict[str, dict],
+    metrics: dict[str, dict[str, Any]],
     right: dict[str, np.ndarray],
-) -> dict:
+) -> dict[str, Any]:
     baseline_seed = best_seed(metrics[baseline]["validation/accuracy"]["scores"])
     run_seed = best_seed(metrics[run]["validation/accuracy"]["scores"])
 
@@ -168,7 +170,7 @@ def seeds_needed(
     run_S: Scores,
     alpha: float,
     power: float,
-) -> dict:
+) -> dict[str, Any]:
     """Returns how many seeds a comparison needs, and how small a difference the present seeds detect.
 
     `seeds_needed` is the number of seeds per side that detect this difference, if it and the variation are the true
@@ -213,7 +215,7 @@ def fewest_seeds(effect: float, alpha: float, power: float) -> int | None:
     return seeds
 
 
-def over_reviews(value_N: np.ndarray) -> dict:
+def over_reviews(value_N: np.ndarray) -> dict[str, Any]:
     """Returns the 95 % t interval of a mean over reviews, for fixed networks. Equal values have no interval (None)."""
     if np.ptp(value_N) == 0:
         return {"reviews_low": None, "reviews_high": None}
@@ -225,7 +227,7 @@ def over_reviews(value_N: np.ndarray) -> dict:
     }
 
 
-def mcnemar(baseline_N: np.ndarray, run_N: np.ndarray) -> dict:
+def mcnemar(baseline_N: np.ndarray, run_N: np.ndarray) -> dict[str, Any]:
     """Returns McNemar's exact test of two fixed networks on the same reviews. It shows nothing about other seeds.
 
     The booleans of each network are whether it is right about each review.

@@ -21,7 +21,7 @@ def half_width(sd: float | np.ndarray, count: int) -> float | np.ndarray:
     return quantile * sd / count**0.5
 
 
-def over_seeds(score_by_seed: Mapping[int, float]) -> dict:
+def over_seeds(score_by_seed: Mapping[int, float]) -> dict[str, Any]:
     """Returns the `mean`, the `sd` (ddof 1), the t interval (`low`, `high`) and the `scores` by seed.
 
     One score has no sd and no interval, so `sd`, `low` and `high` are None.
@@ -58,7 +58,7 @@ def welch(baseline_R: Sequence[float], run_S: Sequence[float]) -> Any:
     return stats.ttest_ind(run_S, baseline_R, equal_var=False)
 
 
-def difference(baseline_R: Iterable[float], run_S: Iterable[float]) -> dict:
+def difference(baseline_R: Iterable[float], run_S: Iterable[float]) -> dict[str, Any]:
     """Returns the mean of run minus the mean of baseline, with Welch's interval (None if `welch` has no test)."""
     baseline_R = list(baseline_R)
     run_S = list(run_S)

@@ -4,6 +4,7 @@ Axes: N reviews, S seeds of a run, R seeds of its baseline, B bootstrap samples.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,10 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from pipeline.science.statistics.intervals import CONFIDENCE, difference, over_seeds
 
-METRICS = {"validation": ("accuracy", "nll"), "test": ("accuracy", "nll", "brier", "ece", "auc")}
+METRICS: dict[str, tuple[str, ...]] = {
+    "validation": ("accuracy", "nll"),
+    "test": ("accuracy", "nll", "brier", "ece", "auc"),
+}
 CALIBRATION_BINS = 15
 RESAMPLES = 10_000
 
@@ -53,7 +57,7 @@ def expected_calibration_error(
     return float(np.sum(gaps) / len(order_N))
 
 
-def by_metric(predictions: pd.DataFrame) -> dict[str, dict]:
+def by_metric(predictions: pd.DataFrame) -> dict[str, dict[str, Any]]:
     """Returns {"test/accuracy": mean, interval and scores over seeds, ...}, in the order of METRICS.
 
     `predictions` has the columns `split`, `seed`, `label` and `probability`, and one row per split, seed and review.
@@ -73,12 +77,14 @@ def by_metric(predictions: pd.DataFrame) -> dict[str, dict]:
     return summaries
 
 
-def scores_over_seeds(metrics: dict[str, dict], run: str, metric: str) -> list[float]:
+def scores_over_seeds(metrics: dict[str, dict[str, Any]], run: str, metric: str) -> list[float]:
     """Returns one score per seed. `metrics` maps each run to the result of `by_metric`."""
     return list(metrics[run][metric]["scores"].values())
 
 
-def comparisons(metrics: dict[str, dict], declared: Iterable, metric: str = "test/accuracy") -> list[dict]:
+def comparisons(
+    metrics: dict[str, dict[str, Any]], declared: Iterable[list[str]], metric: str = "test/accuracy"
+) -> list[dict[str, Any]]:
     """Returns one row per declared pair (baseline, run): the difference in this metric, with its interval."""
     rows = []
 
@@ -100,7 +106,7 @@ def comparisons(metrics: dict[str, dict], declared: Iterable, metric: str = "tes
     return rows
 
 
-def chance_of_better(baseline_R: Iterable[float], run_S: Iterable[float]) -> dict:
+def chance_of_better(baseline_R: Iterable[float], run_S: Iterable[float]) -> dict[str, Any]:
     """Returns P(run > baseline) for one seed of each. A tie counts half (Bouthillier et al. 2021).
 
     `p_better_low` and `p_better_high` are the 95 % bootstrap interval over seeds, or None if a side has one seed.

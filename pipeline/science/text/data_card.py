@@ -1,6 +1,7 @@
 """The data card: counts that describe the prepared reviews."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ def card(
     source: str,
     rule: str,
     sequence_length: int,
-) -> dict:
+) -> dict[str, Any]:
     """Returns counts that describe the prepared data.
 
     `reviews` comes from `tokenizer.tokenise_reviews`, `fates` from `splits.assign_splits` and each of `splits` from
@@ -64,7 +65,7 @@ def card(
     }
 
 
-def _split_counts(split: pd.DataFrame, sequence_length: int) -> dict:
+def _split_counts(split: pd.DataFrame, sequence_length: int) -> dict[str, Any]:
     length = split["tokens"].map(len).to_numpy()
     ids = np.concatenate(split["tokens"].to_list())
     percentiles = np.percentile(length, PERCENTILES, method="inverted_cdf")

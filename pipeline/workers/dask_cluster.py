@@ -1,10 +1,11 @@
-"""Units on a Dask cluster that shares neither disk nor code with this process. Only this module imports dask.
+"""Runs units on a Dask cluster that shares neither disk nor code with this process. Only this module imports dask.
 
-A plugin sends the code of this checkout and the shared values to every worker of the cluster, also to one that joins
-later. There it starts a separate process that computes: a Dask worker has threads of its own, which would draw from the
-generator that Keras seeds. The plugin and the calls travel by value, so scheduler and workers need no code of ours,
-only the packages of the lock file. For encryption, use an address `tls://` and Dask's configuration of certificates
-(docs/cluster.md).
+A plugin sends the code of this checkout and the shared values to every Dask worker, including those that join later.
+On each worker the plugin starts a separate process, which computes the units. The Dask worker itself cannot: its own
+threads would draw from the random generator that Keras seeds.
+
+The plugin and the calls are pickled by value. Scheduler and workers therefore need the packages in requirements.lock,
+but not this repository. For encryption, use a `tls://` address and configure certificates in Dask (docs/cluster.md).
 """
 
 import asyncio
@@ -34,9 +35,9 @@ from pipeline.workers import worker as worker_process
 CODE = Path(__file__).parents[1]
 NAME = "rnn-for-nlp"
 STUDIES = "studies_of_rnn_for_nlp"  # attribute of a Dask worker: its processes, by the name of the study
-PATIENCE_SECONDS = 20  # for a connection
-SILENCE_SECONDS = 30  # of a scheduler, before its connection is cut
-GOODBYE_SECONDS = 2
+PATIENCE_SECONDS = 20  # how long we wait for a connection, and the interval between checks of the scheduler
+SILENCE_SECONDS = 30  # we close the connection if the scheduler does not answer for this long
+GOODBYE_SECONDS = 2  # how long the client may take to disconnect
 REMEDY = "`dvc repro` continues"
 
 for _name in ("distributed", "distributed.client", "distributed.core"):
@@ -45,7 +46,7 @@ cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
 class Cluster(Executor):
-    """The workers of the scheduler at an address. Raises Mistake where no scheduler answers there."""
+    """Runs tasks on the workers of the Dask scheduler at `address`. Raises Mistake if no scheduler answers there."""
 
     at_once = sys.maxsize
 
@@ -62,14 +63,14 @@ class Cluster(Executor):
             self._client.register_plugin(study)
         except Exception as error:  # a worker may lack a package, disk space, memory
             self.abandon()
-            raise Mistake(f"a worker of {address} cannot take up the study: {error}") from error
+            raise Mistake(f"a worker of {address} cannot start the study: {error}") from error
 
         threading.Thread(target=self._watch, daemon=True).start()
         if not self._client.nthreads():
-            print(f"no worker has joined {stores.masked(address)} yet: waiting for one", file=sys.stderr, flush=True)
+            print(f"waiting: {stores.masked(address)} has no workers yet", file=sys.stderr, flush=True)
 
     def submit(self, function: Callable, /, *arguments) -> Future:
-        """Its future raises Mistake where workers keep dying or the scheduler goes away."""
+        """Returns a future. It raises Mistake if workers keep crashing or the connection to the scheduler is lost."""
         remote = self._executor.submit(_caller(), self._study, cloudpickle.dumps((function, arguments)))
         local: Future = Future()
 
@@ -89,8 +90,8 @@ class Cluster(Executor):
         return local
 
     def _watch(self) -> None:
-        """Cuts the connection to a scheduler that stops answering, so that everything that waits for it ends."""
-        client: Any = self._client  # distributed declares as None the attributes that it sets when it connects
+        """Closes the connection if the scheduler stops answering. Calls that wait for the scheduler then fail."""
+        client: Any = self._client  # distributed's types declare None for attributes that it sets when it connects
         while not self._closed.wait(PATIENCE_SECONDS) and client.status == "running":
             try:
                 client.sync(client.scheduler.identity, n_workers=0, callback_timeout=SILENCE_SECONDS)
@@ -100,7 +101,7 @@ class Cluster(Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         self._closed.set()
-        if self._client.status == "running":  # else the client would wait for a scheduler that has gone
+        if self._client.status == "running":  # otherwise the client would wait for a lost scheduler
             with suppress(Exception):
                 self._client.unregister_worker_plugin(self._study)
         with suppress(Exception):
@@ -156,7 +157,10 @@ def _connected(address: str) -> Client:
 
 
 async def _greet(address: str) -> None:
-    """Raises OSError where nothing greets in time. Dask's client would wait for the greeting without end."""
+    """Opens and closes a connection. Raises OSError if no handshake arrives in time.
+
+    Without this check, Dask's client would wait without limit for a handshake that never arrives.
+    """
     greeting = connect(address, timeout=PATIENCE_SECONDS, **Security().get_connection_args("client"))
     connection = await asyncio.wait_for(greeting, PATIENCE_SECONDS + 1)
     await connection.close()
@@ -168,7 +172,7 @@ def _caller() -> Callable[[str, bytes], bytes]:
     def call(study: str, packed: bytes) -> bytes:
         worker = get_worker()
         if study not in vars(worker).get(STUDIES, {}):
-            raise RuntimeError(f"worker {worker.address} could not take up this study; its log says why")
+            raise RuntimeError(f"worker {worker.address} could not start this study; see the log of the worker")
         pool, run_packed = vars(worker)[STUDIES][study]
         return pool.submit(run_packed, packed).result()
 

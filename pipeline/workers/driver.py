@@ -1,9 +1,10 @@
-"""Runs independent units of work (seeds, trials, gradient cells), also where a machine fails.
+"""Runs independent units of work (seeds, trials, gradient cells) and repeats units whose process was killed.
 
-Units go to an executor: processes sized to this machine; this process itself where there is one unit or one core; or
-the Dask cluster at DASK_SCHEDULER_ADDRESS. The executor never changes a result. Every unit runs on one thread and gets
-all its inputs from the driver: those that all units share once per process, the others with its task. RNN_WORKERS
-overrides the number of processes.
+The driver gives units to an executor. There are three: one process per core, this process alone (for one unit or one
+core), and the Dask cluster at DASK_SCHEDULER_ADDRESS. RNN_WORKERS overrides the number of processes.
+
+The choice of executor never changes a result. Every unit runs on one thread and gets all its inputs from the driver.
+Inputs that all units share go to each process once; the others go with the task of the unit.
 """
 
 import os
@@ -25,7 +26,7 @@ from pipeline.workers import pool, resume, worker
 if TYPE_CHECKING:
     from pipeline.workers.dask_cluster import Cluster
 
-LOSSES = 3  # times that the process of a unit may die or run out of memory
+LOSSES = 3  # when the process of a unit has died or run out of memory this often, the stage fails
 Log = Callable[[Any, int, dict[str, float]], None]  # unit, epoch, metrics
 Keep = Callable[[Any, Any], None]  # unit, result
 
@@ -33,8 +34,8 @@ Keep = Callable[[Any, Any], None]  # unit, result
 class Workers:
     """Runs units and passes their messages to the driver, which alone writes files and studies.
 
-    The executor starts with the first units and lives until `close`, so a stage without units starts none. `finished`
-    holds the results of an interrupted run; units with a result there are not computed again.
+    The first call of `run` with units to compute starts the executor, and `close` ends it. `finished` holds the results
+    of an interrupted run. Units with a result there are not computed again.
     """
 
     def __init__(self, processes: int, scheduler: str | None = None, finished: resume.Results | None = None):
@@ -57,18 +58,18 @@ class Workers:
         total: int = 0,
         kinds: Mapping[Any, Hashable] | None = None,
     ) -> dict[Any, Any]:
-        """{unit: function(shared, task, report)}, in the order of `tasks`.
+        """Computes all units and returns {unit: function(shared, task, report)}, in the order of `tasks`.
 
-        name: precedes the unit in progress and errors, for example "vanilla-textbook seed".
+        name: the prefix of the unit in progress lines and errors, for example "vanilla-textbook seed".
         shared: goes to each process once, when it starts; every call gets the same object.
         tasks: unit -> its task. Units begin in this order, except where `kinds` changes it.
         log: log(unit, n, {metric: value}) follows each report({"epoch": n, metric: value}) of a running unit.
-        keep: gets each unit and its result as soon as it is computed.
-        total: the number of units of which these are a part, numbered from 0; progress then counts all of them.
-        kinds: unit -> units of one kind share a compiled network. A process prefers the kind that it has compiled.
+        keep: called as keep(unit, result) as soon as a unit is computed.
+        total: if these units are one part of a larger numbered set, the size of that set; progress counts all of it.
+        kinds: unit -> its kind. Units of one kind share a compiled network, so a process prefers the kind it ran last.
 
-        Raises the first exception of a unit. Where its process is killed or out of memory, the unit runs again; after
-        LOSSES of these this raises Mistake.
+        Raises the first exception of a unit. If its process is killed or runs out of memory, the unit runs again.
+        Raises Mistake when this has happened LOSSES times.
         """
         results = self._results_before(tasks)
         waiting = deque(unit for unit in tasks if unit not in results)
@@ -84,7 +85,7 @@ class Workers:
 
         with self._showing(_Progress(name, total or len(tasks), done, log)) as progress:
             if results:
-                progress.write(f"({len(results)} of {len(tasks)} were done before this run was interrupted)")
+                progress.write(f"({len(results)} of {len(tasks)} were finished before the interruption)")
 
             while waiting or unit_of:
                 while waiting and len(unit_of) < executor.at_once:
@@ -131,7 +132,7 @@ class Workers:
     def _ready(self, units: int, shared: object) -> "pool.InProcess | pool.Pool | Cluster":
         if self._executor is not None:
             if shared is not self._shared:
-                raise ValueError("other shared values than the workers started with")
+                raise ValueError("`shared` must be the object that the workers started with")
             return self._executor
 
         self._shared = shared
@@ -160,8 +161,8 @@ class Workers:
 def next_unit(waiting: deque[Any], kind_of: Mapping[Any, Hashable], last_kind: Hashable, running: set[Hashable]) -> Any:
     """The unit that a process computes next.
 
-    The first unit of the kind that the process computed last; else the first of a kind that no process computes now;
-    else the first.
+    Prefers the first unit of the kind that the process computed last. Without one, prefers the first unit of a kind
+    that no process computes now. Otherwise it is the first waiting unit.
     """
     same_kind = [unit for unit in waiting if kind_of[unit] == last_kind]
     new_kind = [unit for unit in waiting if kind_of[unit] not in running]
@@ -187,7 +188,9 @@ def described() -> str:
     """Where units would run, as `doctor` prints it."""
     if address := scheduler():
         return f"those of the Dask scheduler at {stores.masked(address)} (DASK_SCHEDULER_ADDRESS)"
-    return f"{processes()} of one thread each (RNN_WORKERS changes it; DASK_SCHEDULER_ADDRESS names a cluster)"
+    return (
+        f"{processes()} of one thread each (RNN_WORKERS changes the number; DASK_SCHEDULER_ADDRESS selects a cluster)"
+    )
 
 
 def _cluster() -> "type[Cluster]":
@@ -201,7 +204,7 @@ def _cluster() -> "type[Cluster]":
 
 
 class _Progress:
-    """A bar on a terminal; in a log one line per message, with the time left."""
+    """Shows progress: a bar on a terminal, otherwise one line per message and an estimate of the time left."""
 
     def __init__(self, name: str, units: int, done: int, log: Log):
         self._name = name

@@ -40,10 +40,10 @@ class InProcess(Executor):
 
 
 class Pool(ThreadPoolExecutor):
-    """One thread per process. The thread starts its process, sends it work, and starts another one if it dies.
+    """Runs tasks in processes. Each has a thread here that starts it, sends it tasks, and replaces it if it dies.
 
-    The processes share no lock and no pipe. So a process that is killed, at any moment, loses only its own task, which
-    raises Lost. (`concurrent.futures.ProcessPoolExecutor` ends all its processes when one dies.)
+    The processes share no lock and no pipe. If one is killed, only its own task is lost, and that task raises Lost.
+    `concurrent.futures.ProcessPoolExecutor` would end all its processes instead.
     """
 
     def __init__(self, processes: int, shared: object, hear: worker.Hear):
@@ -75,7 +75,7 @@ class Pool(ThreadPoolExecutor):
         process = self._process()
         try:
             return worker.result_of(self._answer(process, function, arguments))
-        except worker.Lost:  # also where memory ran out: a new process has all of its memory free
+        except worker.Lost:  # replace the process even if it only ran out of memory: a new one starts with none in use
             process.end()
             self._of_this_thread.process = None
             raise
@@ -89,10 +89,10 @@ class Pool(ThreadPoolExecutor):
             self._hear(*content)
 
     def _process(self) -> "Process":
-        """The process of this thread, started where there is none."""
+        """The process of this thread; starts one if there is none."""
         with self._starting:
             if self._abandoned:
-                raise RuntimeError("these workers were abandoned")
+                raise RuntimeError("these workers have been shut down")
             if getattr(self._of_this_thread, "process", None) is None:
                 self._of_this_thread.process = Process(self._shared)
                 self._processes.append(self._of_this_thread.process)
@@ -101,9 +101,10 @@ class Pool(ThreadPoolExecutor):
 
 
 class Process:
-    """A process that runs worker.serve. It dies with this one, because this one holds the other end of its pipe `life`.
+    """A process that runs worker.serve, started by the current process.
 
-    It has a folder of its own for temporary files: we end it by killing it, and TensorFlow's files would remain.
+    If the current process exits, the pipe `life` closes, and the started process exits too. Each process has its own
+    folder for temporary files. We end it with a kill, after which TensorFlow cannot remove its files; `end` does.
     """
 
     def __init__(self, shared: object, program: str = PROGRAM):
@@ -130,7 +131,7 @@ class Process:
             os.close(life)
 
     def send(self, call: tuple[Callable, tuple]) -> None:
-        """Raises Lost, as `receive` does, where the process has died."""
+        """Sends a call to the process. Raises Lost, as `receive` does, if the process has died."""
         try:
             while self._unsent:
                 self.talk.send(self._unsent.pop())

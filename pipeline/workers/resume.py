@@ -1,9 +1,11 @@
-"""The results of units that an interrupted stage had finished, so that it continues where it ended.
+"""Stores the results of finished units, so that an interrupted stage continues instead of starting over.
 
-They lie outside DVC. The name of their folder contains a hash of everything that can change them: the parameters, code
-and data of the stage, and the lock file. The folder is deleted when the stage has written its files. The result of a
-unit is one archive of named tables and bytes, so reading it executes no code. A damaged archive is ignored, and the
-unit is computed again.
+DVC does not track these files. The name of their folder contains a hash of everything that can change a result: the
+parameters, code and data of the stage, and requirements.lock. The folder is deleted once the stage has written its
+outputs.
+
+The result of a unit is a zip archive of named tables and bytes, so reading it executes no code. If an archive is
+damaged, its unit is computed again.
 """
 
 import io
@@ -40,7 +42,7 @@ class Results:
         artifacts.write_bytes(self._path(unit), content.getvalue())
 
     def get(self, unit: int) -> Result | None:
-        """The result; None where the unit has none, or a damaged one."""
+        """The result of a unit; None if it is missing or damaged."""
         result: Result = {}
         try:
             with zipfile.ZipFile(self._path(unit)) as archive:
@@ -61,7 +63,7 @@ class Results:
 
 @contextmanager
 def opened(stage: str, folder: Path = Path()) -> Iterator[Results]:
-    """The results of an interrupted run of this stage. Results of other code, data or parameters are deleted."""
+    """The results of an interrupted run of this stage. Deletes results from other code, data or parameters."""
     root = folder / FOLDER
     prefix = stage.replace("@", "-")
     current = root / f"{prefix}-{dvc_lock.fingerprint(stage, folder)}"

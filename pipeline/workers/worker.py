@@ -1,7 +1,7 @@
 """A process that computes units, one after another, on one thread.
 
-A driver or a worker of a Dask cluster starts it (pool.py) and shares nothing with it but two pipes. So no thread of
-theirs can touch its seeds, and the number of threads is set before any library loads.
+The driver, or a worker of a Dask cluster, starts this process (pool.py) and shares only two pipes with it. No other
+thread can therefore draw from its random generators. The number of threads is set before any library loads.
 """
 
 import os
@@ -24,7 +24,7 @@ _hear: Hear = lambda unit, message: None  # noqa: E731
 
 
 class Lost(Exception):
-    """The machine failed, not the unit, so the unit may run again."""
+    """The process was killed or ran out of memory. The unit itself did not fail, so it may run again."""
 
 
 def become(shared: object, hear: Hear) -> None:
@@ -36,7 +36,7 @@ def become(shared: object, hear: Hear) -> None:
 
 
 def run(function: Callable, unit: Any, task: object) -> Any:
-    """function(shared, task, report). Raises Lost where memory ran out."""
+    """Computes one unit: returns function(shared, task, report). Raises Lost if memory ran out."""
     try:
         return function(_shared, task, lambda message: _hear(unit, message))
     except Exception as error:
@@ -63,7 +63,10 @@ def result_of(answer: Answer) -> Any:
 
 
 def run_packed(packed: bytes) -> bytes:
-    """A pickled call to a pickled answer: a worker of a cluster passes both on unread. Raises Lost all the same."""
+    """Runs a pickled call and returns its pickled answer. Raises Lost instead of returning it.
+
+    A Dask worker passes both on without unpickling them, so it needs none of their classes.
+    """
     kind, content = answer_to(*pickle.loads(packed))  # noqa: S301
     if isinstance(content, Lost):
         raise content
@@ -71,9 +74,10 @@ def run_packed(packed: bytes) -> bytes:
 
 
 def serve(talk: int, life: int) -> None:
-    """The main function of the process: answers calls until the other end closes `talk` or dies.
+    """The main loop of the process: answers the calls that arrive on `talk` until the driver closes it.
 
-    Both arguments are file descriptors. The driver holds the other end of `life` for as long as it lives.
+    Both arguments are file descriptors of pipes. The driver keeps the other end of `life` open. When the driver exits,
+    for any reason, the system closes that end and this process exits too.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver, which then closes `life`
     threading.Thread(target=_exit_with_driver, args=(life,), daemon=True).start()
@@ -102,6 +106,6 @@ def _out_of_memory() -> tuple[type[Exception], ...]:
 
 
 def _exit_with_driver(life: int) -> None:
-    """Waits until the driver closes its end, on purpose or because it died."""
+    """Exits when the other end of `life` closes: the driver has closed it or has died."""
     os.read(life, 1)
     os._exit(1)

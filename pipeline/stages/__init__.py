@@ -1,1 +1,1 @@
-"""The stages of dvc.yaml, one file each: it reads files, calls science and writes files."""
+"""The stages of dvc.yaml, one module per stage. Each reads files, calls pipeline/science and writes files."""

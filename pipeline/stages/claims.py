@@ -19,7 +19,7 @@ REMEDY = "`dvc repro` makes it again"
 
 
 def main(context: "Context") -> None:
-    """Writes the verdicts. Raises Mistake where a file that they come from differs from the one in dvc.lock."""
+    """Writes the verdicts. Raises Mistake if a file behind them differs from dvc.lock."""
     params = context.params
     stages = lock_comparison.demand(CLAIMS.name, params, Path())
     textbook_length = params.settings["textbook"].sequence_length
@@ -27,7 +27,7 @@ def main(context: "Context") -> None:
     hidden_size = params.settings["textbook"].hidden_size
     lengths = sorted(params.gradients.sequence_lengths)
 
-    nearest_length = min(lengths, key=lambda length: abs(length - textbook_length))  # of two, the shorter
+    nearest_length = min(lengths, key=lambda length: abs(length - textbook_length))  # on a tie, the shorter
 
     measurements = claims.Study(
         nearest_length,
@@ -46,7 +46,7 @@ def main(context: "Context") -> None:
 
 
 def _replications(parameters: str) -> list[claims.Replication]:
-    """The files in reports/replications/. A replication of a study with other parameters does not count."""
+    """The replications in reports/replications/. One with other parameters gets an `obstacle`: it does not count."""
     replicated: list[claims.Replication] = []
     for replication in replications.read_all():
         obstacle = "" if replication.params == parameters else "it has other parameters"
@@ -56,12 +56,12 @@ def _replications(parameters: str) -> list[claims.Replication]:
 
 
 def _of_all_lengths(kind: str, path_of: Callable[[int], Path], lengths: list[int]) -> pd.DataFrame:
-    """The tables of one kind, one after another."""
+    """The tables of one kind for all lengths, concatenated."""
     return pd.concat([_checked(path_of(length), kind) for length in lengths], ignore_index=True)
 
 
 def _checked(path: Path, kind: str) -> pd.DataFrame:
-    """The table. Raises Mistake where it is damaged, because a verdict would silently ignore the missing numbers.
+    """Reads a table. Raises Mistake if it is damaged, because a verdict would silently ignore the missing numbers.
 
     `kind` is a key of `claims.NUMBERS`, which lists the columns that such a table must have.
     """

@@ -1,7 +1,7 @@
 """The one argument of every stage's `main`: its parameters and the tools that it may use.
 
-Stages do not import workers, MLflow or Optuna's storage. The command line hands these tools over, so that a test or a
-benchmark can hand over others.
+Stages do not import workers, MLflow or Optuna's storage. The command line passes these tools in, so that a test or a
+benchmark can pass others.
 """
 
 from collections.abc import Callable, Hashable, Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Log = Callable[[Any, int, dict[str, float]], None]  # unit, epoch, metrics
 Report = Callable[[dict[str, Any]], None]  # {"epoch": number, metric: value}, from inside a unit
-NOT_GIVEN: Any = None  # a tool that the table of stages does not give to this stage
+NOT_GIVEN: Any = None  # the default of a tool that this stage does not use
 
 
 class Workers(Protocol):
@@ -33,7 +33,7 @@ class Workers(Protocol):
         total: int = ...,
         kinds: Mapping[Any, Hashable] | None = ...,
     ) -> dict[Any, Any]:
-        """{unit: function(shared, task, report)}, in the order of `tasks`."""
+        """Computes all units and returns {unit: function(shared, task, report)}, in the order of `tasks`."""
         ...
 
 
@@ -44,7 +44,7 @@ class Tracker(Protocol):
     def off(self) -> bool: ...
 
     def live(self, stage: str, units: dict[Any, dict[str, Any]]) -> AbstractContextManager[Log]:
-        """Runs in MLflow that grow while the stage works. `units`: unit -> its tags."""
+        """Shows each unit as an MLflow run while the stage computes. `units` maps each unit to its tags."""
         ...
 
     def differences(self, records: list[Any], models: list[Any], better: Callable[..., bool]) -> list[Any]: ...

@@ -1,4 +1,4 @@
-"""evaluate: scores every run on the validation and the test split, once, and makes the declared comparisons.
+"""evaluate: scores every run on the validation and test splits, and compares the pairs of runs in params.yaml.
 
 Axes: N reviews, T tokens.
 """
@@ -23,7 +23,7 @@ BASELINE = "tfidf"
 def main(context: "Context") -> None:
     """Writes predictions and metrics of every run and of the baseline, their comparisons and calibration tables.
 
-    Raises Mistake where a network gives a probability that is not a finite number.
+    Raises Mistake if a network returns a probability that is not a finite number.
     """
     params = context.params
     splits = {name: artifacts.read_parquet(artifacts.split(name)) for name in SPLITS}
@@ -88,7 +88,7 @@ def _predictions_of_run(
     seeds: range,
     splits: dict[str, pd.DataFrame],
 ) -> pd.DataFrame:
-    """One row per split, seed and review. Raises Mistake where a network gives no finite probability."""
+    """One row per split, seed and review. Raises Mistake if a network returns a probability that is not finite."""
     networks: dict[int, inference.Network] = {}
     for seed in seeds:
         weights = artifacts.read_weights(artifacts.weights(run, seed))
@@ -105,7 +105,7 @@ def _predictions_of_run(
 
 
 def _baseline(params: Params, splits: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, int]:
-    """(predictions, number of parameters) of TF-IDF on the tokens that the textbook's networks read."""
+    """(predictions, number of parameters) of TF-IDF, fitted on the same tokens as the textbook's networks."""
     length = params.settings["textbook"].sequence_length
     examples = {name: sequences.examples(split, length) for name, split in splits.items()}
     train = examples["train"]

@@ -9,7 +9,7 @@ from pipeline.storage import artifacts
 if TYPE_CHECKING:
     from pipeline.stages.context import Context
 
-RUNS = ("vanilla-textbook", "bidirectional-textbook", "lstm-textbook")  # the first of these that exists chooses reviews
+RUNS = ("vanilla-textbook", "bidirectional-textbook", "lstm-textbook")  # the first that exists determines the reviews
 SEED = 0  # fixed in advance, not chosen by score
 
 

@@ -1,4 +1,4 @@
-"""gradients@{sequence_length}: measures how gradients and memory fade, for all architectures, at one length."""
+"""gradients@{sequence_length}: measures how gradients and memory fade in all architectures at one sequence length."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Cell:
-    """The work on one network: an architecture on a seed.
+    """One network to measure: an architecture on a seed, with the weights of its textbook run.
 
-    `weights` come from its textbook run. `thorough` adds Jacobians and other initialisers.
+    `thorough` adds Jacobians and other initialisers to the measurements.
     """
 
     architecture: str
@@ -128,7 +128,7 @@ def _length(sequence_length: int, params: Params) -> Length:
 
 
 def _cells(sequence_length: int, params: Params) -> list[Cell]:
-    """Returns all cells. The slow architectures go first, so that no worker has a long cell left at the end."""
+    """Returns all cells. Slow architectures come first, so that the stage does not end waiting for one long cell."""
     cells: list[Cell] = []
     for architecture in reversed(params.gradients.architectures):
         for seed in measured_seeds(architecture, sequence_length, params):

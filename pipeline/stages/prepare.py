@@ -1,4 +1,4 @@
-"""Reviews from their source to encoded splits, a vocabulary and the data card."""
+"""prepare: turns the reviews of a source into encoded splits, a vocabulary and the data card."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def main(context: "Context") -> None:
-    """Writes the three splits, the vocabulary and the data card. Writes nothing where it raises a Mistake."""
+    """Writes the three splits, the vocabulary and the data card. Writes nothing if it raises a Mistake."""
     params = context.params
     shares = (params.data.validation_share, params.data.test_share)
 

@@ -25,7 +25,7 @@ READERS = {".json": artifacts.read_json, ".csv": artifacts.read_csv, ".parquet":
 def main(context: "Context") -> None:
     """Writes reports/README.md, reports/index.html and reports/figures/, and prints which tables are stale.
 
-    Raises Mistake where a file that the report depends on, directly or not, differs from the one in dvc.lock.
+    Raises Mistake if a file that the report depends on, directly or indirectly, differs from dvc.lock.
     """
     params = context.params
     stages = lock_comparison.demand(REPORT.name, params, Path())
@@ -112,7 +112,7 @@ def _source(path: str, stages: dict[str, RecordedStage]) -> origins.File:
 
 
 def _print_stale(folder: Path, listed: Sequence[int | str]) -> None:
-    """Prints the names of the tables in a folder that params.yaml does not list. The report does not read them."""
+    """Prints the tables in a folder that params.yaml does not list. The report does not read these tables."""
     stale = sorted(set(artifacts.tables_in(folder)) - set(map(str, listed)))
     if stale:
         print(f"{folder}: stale, not in params.yaml and not in the report: {', '.join(stale)}")

@@ -1,4 +1,7 @@
-"""retention: how far back every architecture learns to look, on a task whose answer is known, on every seed."""
+"""retention: measures from how far back networks learn to remember a signal, on an artificial task.
+
+Every architecture is trained on every lag between the signal and the end of the sequence, on several seeds.
+"""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,7 +30,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Cell:
-    """One architecture, one position of the signal (`first` or `middle`) and its distance in tokens."""
+    """One architecture, the position of the signal (`first` or `middle`) and the lag after it in tokens."""
 
     architecture: str
     signal: str
@@ -40,7 +43,7 @@ class Cell:
 
 
 def main(context: "Context") -> None:
-    """Writes the accuracy of every cell and seed, and the accuracy at every check during training."""
+    """Writes the final accuracy of every cell and seed, and the accuracy at every check during training."""
     params = context.params
     task = params.retention
     recipe = Recipe(
@@ -61,7 +64,7 @@ def main(context: "Context") -> None:
 
 
 def _cells(params: Params) -> list[Cell]:
-    """All cells. Long lags take longest and go first, so that no worker has one left at the end."""
+    """All cells. Long lags take longest and come first, so that the stage does not end waiting for one of them."""
     cells: list[Cell] = []
     for lag in sorted(params.retention.lags, reverse=True):
         for architecture, signals in params.retention.signals.items():

@@ -19,7 +19,7 @@ FOLDER = Path()
 
 
 class Comparison(NamedTuple):
-    """The runs and models of the files, and one line per difference between MLflow and them."""
+    """The runs and models that the files describe, and one line per difference between MLflow and the files."""
 
     records: list[Record]
     models: list[Model]
@@ -27,9 +27,9 @@ class Comparison(NamedTuple):
 
 
 def main(context: "Context") -> None:
-    """Changes MLflow where it differs from the files. An MLflow out of reach costs a warning, not the stage.
+    """Changes MLflow where it differs from the files. If MLflow cannot be reached, prints a warning and succeeds.
 
-    Raises Mistake, and changes nothing, where a file of a finished stage is missing or damaged.
+    Raises Mistake, and changes nothing, if a file of a finished stage is missing or damaged.
     """
     tracker = context.tracker
     if tracker.off:
@@ -47,17 +47,14 @@ def main(context: "Context") -> None:
             tracker.warn(error)
             return
 
-    print(
-        f"MLflow: {len(records)} runs and {len(models)} models are as the files describe them; "
-        f"changed just now: {len(differences)}"
-    )
+    print(f"MLflow: {len(records)} runs and {len(models)} models match the files; changed just now: {len(differences)}")
 
 
 def check(context: "Context") -> int:
     """Prints where MLflow differs from the files and changes nothing.
 
-    Returns the exit code: 1 where they differ or MLflow cannot be reached, else 0. Raises Mistake where a file of a
-    finished stage is missing or damaged.
+    Returns the exit code: 1 if they differ or MLflow cannot be reached, else 0. Raises Mistake if a file of a finished
+    stage is missing or damaged.
     """
     if context.tracker.off:
         return 0
@@ -74,19 +71,20 @@ def check(context: "Context") -> int:
 def _compared(params: Params, tracker: "Tracker") -> Comparison | None:
     """Compares MLflow with the finished stages that these parameters list.
 
-    Prints a warning and returns None if MLflow cannot be reached.
+    Leaves out the scores of `evaluate` if they are older than the models. Prints a warning and returns None if MLflow
+    cannot be reached.
     """
     finished = dvc_lock.finished(FOLDER)
     names: list[str] = []
     for stage in STAGES:
-        if stage.experiment and stage != EVALUATE:  # its scores are part of the runs of `train`
+        if stage.experiment and stage != EVALUATE:  # MLflow shows its scores in the runs of `train`
             names += stage.dvc_names(params)
     stages = [finished[name] for name in names if name in finished]
 
     evaluated = finished.get(EVALUATE.name)
     comparison = _compared_with(stages, evaluated, tracker)
     if comparison and comparison.differences and evaluated and not dvc_lock.unchanged(evaluated, FOLDER):
-        return _compared_with(stages, None, tracker)  # the scores belong to other models
+        return _compared_with(stages, None, tracker)  # `evaluate` scored other models
     return comparison
 
 

@@ -27,7 +27,7 @@ class Recipe:
 
 
 def main(context: "Context") -> None:
-    """Writes the weights of every seed, the card of the model and the history of its training."""
+    """Writes the weights of every seed, the run's model.json and its training history."""
     params = context.params
     name = context.item
     run = params.train.runs[name]
@@ -70,7 +70,7 @@ def main(context: "Context") -> None:
 
 
 def _train(recipe: Recipe, seed: int, report: "Report") -> dict[str, pd.DataFrame | bytes]:
-    """The history and the packed weights of one seed. Raises Mistake where training diverges."""
+    """The history and the packed weights of one seed. Raises Mistake if training diverges."""
     from pipeline.science.networks import training  # imported here: the driver needs no TensorFlow
 
     try:

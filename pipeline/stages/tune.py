@@ -1,4 +1,8 @@
-"""tune@{architecture}: searches settings on the validation split."""
+"""tune@{architecture}: searches for the settings with the best validation accuracy.
+
+It has three parts. The search tries settings in short trials. The race trains the best of them and the starting
+settings in full on new seeds, and chooses one. The regret compares the choice with the starting settings on other seeds.
+"""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,7 +28,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Trial:
-    """A short training: `rung_epochs` epochs on one seed."""
+    """A short training with one choice of settings: `rung_epochs` epochs on one seed."""
 
     settings: Settings
     seed: int
@@ -33,7 +37,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class FullTraining:
-    """Trainings of one setting to their end, on several seeds."""
+    """Full trainings with one choice of settings, on several seeds."""
 
     settings: Settings
     seeds: list[int]
@@ -63,13 +67,13 @@ def main(context: "Context") -> None:
 
 
 def searched(context: "Context", training_seed: int, log: "Log") -> dict[str, Any]:
-    """The summary of search, race and regret.
+    """Runs search, race and regret, and returns their summary.
 
-    training_seed: trains every trial of the search; the seeds after it train the race and then the regret. The stage
-    uses tune.seed, which also seeds the sampler. A benchmark repeats the search with other seeds.
-    log: gets the metrics of every epoch of a trial.
+    training_seed: the seed of every trial. The race uses the seeds after it, and the regret the seeds after those. The
+        stage passes tune.seed, which also seeds the sampler. A benchmark repeats the search with other seeds.
+    log: called with the metrics of every epoch of a trial.
 
-    Raises Mistake where no settings can be chosen.
+    Raises Mistake if no settings can be chosen.
     """
     params = context.params
     study = context.study
@@ -125,12 +129,12 @@ def _examples(split: str, sequence_length: int) -> Examples:
 
 
 def _largest_first(trials: dict[int, Trial]) -> dict[int, Trial]:
-    """The same trials in another order: the last one to end is small, and workers wait less for one another."""
+    """Sorts trials by their work, largest first, so that workers do not wait for one large trial at the end."""
     return dict(sorted(trials.items(), key=lambda numbered: -search.work(numbered[1].settings)))
 
 
 def _trainer(context: "Context", data: Data, part: str) -> search.Train:
-    """The function that trains tasks of a part of the search, `race` or `regret`, on the workers."""
+    """Returns a function that runs trainings on the workers. `part`, `race` or `regret`, names them in the output."""
 
     def train(tasks: search.Tasks, keep: search.KeepResult) -> dict[str, dict[str, Any]]:
         trainings = {name: FullTraining(*task) for name, task in tasks.items()}

@@ -126,7 +126,7 @@ def test_an_exception_of_a_unit_tells_where_it_was_raised():
 def test_workers_keep_the_shared_values_they_started_with():
     workers = driver.Workers(1)
     workers.run("test unit", square, SHARED, {0: Task(0)}, log_nothing)
-    with pytest.raises(ValueError, match="other shared values"):
+    with pytest.raises(ValueError, match="must be the object that the workers started with"):
         workers.run("test unit", square, Shared("others"), {1: Task(1)}, log_nothing)
 
 

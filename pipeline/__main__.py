@@ -1,6 +1,6 @@
-"""`python -m pipeline COMMAND`: the command line. It reads arguments, hands tools to stages and prints errors.
+"""`python -m pipeline COMMAND`: the CLI. It parses arguments, gives each stage its tools and prints errors.
 
-Imports are lazy, so that `--help` and mistakes in arguments answer at once.
+Imports are lazy, so that `--help` and errors in arguments appear immediately.
 """
 
 import argparse
@@ -25,21 +25,24 @@ if TYPE_CHECKING:
 DESCRIPTION = "The textbook's statements about recurrent networks, tested on real film reviews."
 EPILOGUE = "`dvc repro` runs the stages, in the order of dvc.yaml. Settings are in params.yaml."
 READING = (
-    "Reads a text word by word. For each word it prints the verdict if the text ended there, the contribution of the "
-    "word, how strongly the verdict depends on the hidden state there, and that state as a row of blocks. A legend "
-    "explains the output."
+    "Reads a text word by word. For each word it prints the verdict if the text ended there and the contribution of the "
+    "word. It also prints the hidden state as a row of blocks, and how strongly the verdict depends on this state. A "
+    "legend explains the output."
 )
 VERIFYING = (
     "Compares the files of this checkout with dvc.lock. Then it computes stages again in a clean copy of the commit "
-    "and names the first stage, file, column and row that differs, and by how much. Exit code 0: the same, "
-    "1: different, 2: an error prevented the comparison."
+    "and names the first stage, file, column and row that differs, and by how much. Exit code 0: no difference, "
+    "1: a difference, 2: an error prevented the comparison."
 )
 REPLICATING = (
     "Computes the study of this commit under other rounding, in a clean copy, and writes "
-    "reports/replications/NAME.json. `claims` then marks the verdicts that it contradicts as unstable. After an "
-    "interruption, run the same command again: it continues."
+    "reports/replications/NAME.json. `claims` then marks the verdicts that the replication contradicts as unstable. "
+    "After an interruption, run the same command again to continue."
 )
-EXAMINING = "Checks versions, processor, stores, disk and stale stages. Exit code 1 and a remedy for each problem."
+EXAMINING = (
+    "Checks versions, processor, stores, disk and stale stages. Prints a remedy for each problem. Exit code 1 if there "
+    "is one."
+)
 
 Arguments = argparse.Namespace
 
@@ -70,7 +73,10 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _prepare_process() -> None:
-    """Sets threads and output. Under DVC, also ends this process with DVC and keeps a copy of dvc.lock."""
+    """Sets environment variables and makes output safe to print.
+
+    Under DVC, it also backs up dvc.lock and makes this process end when DVC ends.
+    """
     from pipeline import machine
 
     machine.prepare()
@@ -81,8 +87,8 @@ def _prepare_process() -> None:
         dvc_lock.keep(Path())
 
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # in a notebook it is another object
-            stream.reconfigure(errors="replace")  # print a question mark for a letter that the terminal lacks
+        if isinstance(stream, TextIOWrapper):  # in a notebook it is of another type
+            stream.reconfigure(errors="replace")  # print ? for a letter that the terminal cannot show
 
 
 def _print_error(text: str) -> None:
@@ -124,13 +130,15 @@ def parser() -> argparse.ArgumentParser:
     replicate = _add_command(commands, "replicate", "compute the study under other rounding", REPLICATING)
     replicate.add_argument("name", help="name of the replication: lower-case letters, digits and -")
     replicate.add_argument(
-        "--without", choices=[stages.TUNE.name], help="do not search again but use the settings chosen here: faster"
+        "--without",
+        choices=[stages.TUNE.name],
+        help="keep the settings that this checkout chose instead of searching again; faster",
     )
     replicate.add_argument(
         "--rounding",
         choices=["xla", "own"],
-        help="xla: with a flag of XLA that changes rounding; own: without it. The default is own on another kind of "
-        "machine than the study's, else xla",
+        help="xla: set an XLA flag that changes rounding; own: rely on the rounding of this machine. Default: own on "
+        "a machine of another kind than the study's, otherwise xla",
     )
 
     _add_command(commands, "doctor", "find problems of this checkout and print their remedies", EXAMINING)
@@ -147,7 +155,7 @@ def _add_stage(commands, stage: Stage) -> None:
     if stage.listed_in:
         subparser.add_argument("item", metavar=stage.item, help=f"one of {stage.listed_in} in params.yaml")
     if stage == stages.TRACK:
-        subparser.add_argument("--check", action="store_true", help="change nothing; exit code 1 where MLflow differs")
+        subparser.add_argument("--check", action="store_true", help="change nothing; exit code 1 if MLflow differs")
 
 
 def _add_network(command: argparse.ArgumentParser) -> None:
@@ -182,7 +190,7 @@ def _item(stage: Stage, arguments: Arguments, parameters: Params) -> str:
 
 
 def _check_workers() -> None:
-    """Raises Mistake for a wrong RNN_WORKERS before any work, not when the first stage that trains begins."""
+    """Raises Mistake if RNN_WORKERS is wrong. Called before any work, so that the error does not come hours later."""
     from pipeline.workers import driver
 
     driver.processes()
@@ -190,7 +198,7 @@ def _check_workers() -> None:
 
 @contextmanager
 def _context(stage: Stage, name: str, parameters: Params) -> Iterator["Context"]:
-    """The parameters and tools of a stage. Workers, results and study are closed at the end."""
+    """The parameters and tools of a stage. Closes the workers, the results and the study at the end of the block."""
     from pipeline.stages.context import Context
 
     if not stage.resumes_from:

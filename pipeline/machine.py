@@ -47,7 +47,7 @@ MALLOC_OPTIONS = {  # numbers from glibc's malloc.h
 MACHINE = Path("reports/machine.json")
 LEVELS = {"AVX-512": "avx512f", "AVX2": "avx2", "AVX": "avx", "SSE4.2": "sse4_2", "NEON": "asimd"}
 CPUINFO = Path("/proc/cpuinfo")
-MODEL_FIELDS = (  # of /proc/cpuinfo on Intel and AMD, and on ARM
+MODEL_FIELDS = (  # fields of /proc/cpuinfo, first on Intel and AMD, then on ARM
     ("vendor_id", "cpu family", "model"),
     ("CPU implementer", "CPU architecture", "CPU part"),
 )
@@ -63,13 +63,16 @@ def prepare() -> None:
 
 
 def set_defaults() -> None:
-    """Set the same variables except the numbers of threads, for a process that belongs to someone else."""
+    """Set the variables in DEFAULTS unless the user has set them.
+
+    For a process that belongs to someone else, such as a server of an MLflow model. It keeps its own number of threads.
+    """
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
 
 
 def end_with_dvc() -> None:
-    """End this process, and with it its workers, as soon as the DVC process that runs it has ended or was killed."""
+    """End this process and its workers as soon as the DVC process that started it ends or is killed."""
     import psutil
 
     dvc = next(process for process in psutil.Process().parents() if process.name() not in SHELLS)
@@ -93,7 +96,7 @@ def load_tensorflow() -> None:
     with _silent_stderr(), _without_garbage_collection(), _hidden(KERAS_EXTRAS):
         import tensorflow
 
-    tensorflow.get_logger().setLevel("ERROR")  # it warns of every compilation, and each network is one
+    tensorflow.get_logger().setLevel("ERROR")  # it warns of repeated compilation, and we compile every network
 
 
 def _keep_freed_memory() -> None:
@@ -154,7 +157,7 @@ def _silent_stderr() -> Iterator[None]:
 
 
 def described() -> dict[str, str]:
-    """Everything that can change rounding. Machines of one kind have equal descriptions: no host name, no date."""
+    """Everything that can change rounding, without host name or date: machines of one kind get equal descriptions."""
     import numpy  # noqa: F401 - loads the BLAS
     from threadpoolctl import threadpool_info
 

@@ -18,10 +18,10 @@ Schema = dict[str, Any]  # a JSON schema, in which pydantic describes a model
 
 NAME, LINE = r"^[a-z][a-z0-9_]*$", r"^[^\x00-\x1f\x7f]+$"
 
-BY_TYPE = {  # pydantic's error types whose own sentence does not help someone who edits a file
+BY_TYPE = {  # our messages for the pydantic errors whose own message does not help someone who edits a file
     "bool_type": "must be true or false",
-    "string_type": "must be text; a number, true, false or null is text in quotes",
-    "string_unicode": "must be whole characters",
+    "string_type": "must be text; put a number, true, false or null in quotes",
+    "string_unicode": "must be valid Unicode",
     "string_too_long": "must have at most {max_length} characters",
     "too_short": "too few entries, at least {min_length}",
     "too_long": "too many entries, at most {max_length}",
@@ -83,7 +83,7 @@ def _problems(kind: type[BaseModel], error: ValidationError, root: Location) -> 
 
 
 def _nearest_key(kind: type[BaseModel], location: Location) -> Location:
-    """Where the key would be that is most similar to the unknown key at this location."""
+    """The location of the allowed key that is most similar to the unknown key at this location."""
     outer, schema = _schema_at(kind, location)
     nearest = difflib.get_close_matches(str(location[-1]), list[str](schema["properties"]), n=1)
     return (*outer, *nearest)
@@ -97,7 +97,7 @@ def _dotted(location: Location) -> str:
 
 
 def short(value: Any) -> str:
-    """The value in short, however long or deeply nested it is."""
+    """A short text for a value of any length and depth."""
     if value is None:
         return "empty"
     try:
@@ -107,7 +107,7 @@ def short(value: Any) -> str:
 
 
 def sentence(kind: type[BaseModel], error: "ErrorDetails") -> str:
-    """The message of one of pydantic's errors about a `kind`, in terms of a params file."""
+    """Rewords one of pydantic's errors about a `kind` for someone who edits params.yaml."""
     context = error.get("ctx", {})
     template = BY_TYPE.get(error["type"]) or BY_PATTERN.get(context.get("pattern", ""))
     if template:
@@ -127,7 +127,10 @@ def sentence(kind: type[BaseModel], error: "ErrorDetails") -> str:
 
 
 def suggestion(key: Any, names: Iterable[str], kind: type[BaseModel] | None = None) -> str:
-    """The name that is most similar to an unknown key, then all names; or the path of the same key elsewhere."""
+    """A hint for an unknown key: the most similar of the allowed `names`, if any is similar, and all of them.
+
+    If none is similar but the key belongs elsewhere in `kind`, the hint is its path there.
+    """
     names = list(names)
     listed = ", ".join(names)
     nearest = difflib.get_close_matches(str(key), names, n=1)
@@ -159,7 +162,7 @@ def _schema_of(kind: type[BaseModel]) -> Schema:
 def _schema_at(kind: type[BaseModel], location: Location) -> tuple[Location, Schema]:
     """The part of a location that leads to a value, and the schema of this value.
 
-    An unknown key leads to no value. Pydantic also adds the types of a union, and `[key]` where the key is wrong.
+    The rest of the location has no schema: an unknown key, the types of a union, or pydantic's `[key]` for a wrong key.
     """
     definitions = schema = _schema_of(kind)
     path: Location = ()

@@ -34,7 +34,7 @@ Item = TypeVar("Item", bound=Hashable)
 
 def _without_duplicates(values: list[Item]) -> list[Item]:
     if len(set(values)) < len(values):
-        raise ValueError(f"{values} names something twice")
+        raise ValueError(f"{values} has a duplicate")
     return values
 
 
@@ -71,7 +71,7 @@ class Data(Strict):
 
 
 class Settings(Strict):
-    """Everything that determines one network and its training, such as `textbook` or `tuned`."""
+    """A named group of values that determines a network and its training, such as `textbook` or `tuned`."""
 
     sequence_length: Annotated[int, Field(ge=1, le=5000)]
     embedding_dimension: Size
@@ -118,11 +118,11 @@ class Dimension(Strict):
         if not self.low < self.high:
             raise ValueError("low must be below high")
         if self.log and (self.step is not None or self.low <= 0):
-            raise ValueError("a log scale has no step and starts above 0")
+            raise ValueError("with log: true, step must be absent and low above 0")
         if self.step is not None and not 0 < self.step <= self.high - self.low:
             raise ValueError("step must be above 0 and at most high - low")
         if self.step is not None and (self.high - self.low) / self.step > MOST_STEPS:
-            raise ValueError(f"step makes more than {MOST_STEPS:,} values")
+            raise ValueError(f"step is too small: it gives more than {MOST_STEPS:,} values")
         return self
 
 
@@ -161,7 +161,7 @@ class Evaluate(Strict):
     @classmethod
     def _ends_rise(cls, ends: list[int]) -> list[int]:
         if ends != sorted(set(ends)):
-            raise ValueError("must rise, each end above the one before")
+            raise ValueError("must increase, each above the one before")
         return ends
 
 
@@ -195,7 +195,7 @@ class Claims(Strict):
 
 
 class Params(Strict):
-    """All of params.yaml. Sections that refer to each other must agree."""
+    """The whole of params.yaml. Checks each section, and that sections which refer to each other agree."""
 
     data: Data
     settings: dict[Name, Settings]
@@ -227,7 +227,7 @@ class Params(Strict):
             tuned = run.settings == "tuned"
 
             if name != f"{run.architecture}-{run.settings}":
-                yield f"{path}: a run is named architecture-settings, here '{run.architecture}-{run.settings}'"
+                yield f"{path}: must be named ARCHITECTURE-SETTINGS, here '{run.architecture}-{run.settings}'"
 
             expected = f"artifacts/tuned/{run.architecture}.json" if tuned else str(PARAMS)
             if run.source != expected:
@@ -235,16 +235,16 @@ class Params(Strict):
                 yield f"{path}.from: '{run.source}', but {kind} come from '{expected}'"
 
             if tuned and run.architecture not in self.tune.architectures:
-                yield f"{path}: '{run.architecture}' is not tuned; add it to tune.architectures or drop the run"
+                yield f"{path}: '{run.architecture}' is not tuned; add it to tune.architectures or delete the run"
             if not tuned and run.settings not in self.settings:
                 hint = suggestion(run.settings, self.settings)
                 yield f"{path}.settings: '{run.settings}' is not in settings; {hint}"
 
     def _settings_problems(self) -> Iterator[str]:
         if "textbook" not in self.settings:
-            yield "settings.textbook: missing; the gradient study and the tuned settings start from it"
+            yield "settings.textbook: missing; stages such as `gradients` and `retention` need it"
         if "tuned" in self.settings:
-            yield "settings.tuned: this name is for the settings that `tune` chooses; use another name"
+            yield "settings.tuned: this name is reserved for the settings that `tune` chooses; use another name"
 
         start = self.tune.settings
         if start not in self.settings:
@@ -263,13 +263,13 @@ class Params(Strict):
 
     def _share_problems(self) -> Iterator[str]:
         if self.data.validation_share + self.data.test_share >= 0.9:
-            yield "data.validation_share, data.test_share: together at least 0.9; nothing is left to train on"
+            yield "data.validation_share, data.test_share: together at least 0.9; leave more than 0.1 for training"
 
     def _comparison_problems(self) -> Iterator[str]:
         for index, pair in enumerate(self.evaluate.comparisons):
             path = f"evaluate.comparisons[{index}]"
             if pair[0] == pair[1] or pair in self.evaluate.comparisons[:index]:
-                yield f"{path}: {pair}: must be two runs, and no pair twice"
+                yield f"{path}: {pair}: must be two different runs, and each pair may occur once"
 
             for run in pair:
                 if run not in self.train.runs:
@@ -282,12 +282,12 @@ class Params(Strict):
 
         signals = self.retention.signals
         if "feedforward" in signals:
-            yield "retention.signals.feedforward: a network without a state keeps nothing; drop it"
+            yield "retention.signals.feedforward: it has no hidden state, so it cannot remember; delete this key"
         if "first" in signals.get("bidirectional", []):
-            yield "retention.signals.bidirectional: 'first' is what its backward half reads last; must be 'middle'"
+            yield "retention.signals.bidirectional: its backward layer reads 'first' last; must be 'middle'"
 
     def _search_space_problems(self) -> Iterator[str]:
-        """The bounds and steps that would not be legal values of a setting."""
+        """The bounds and steps of tune.space that are not legal values of their setting."""
         start = self.settings.get(self.tune.settings)
         if start is None:  # reported by `_settings_problems`
             return

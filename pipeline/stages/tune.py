@@ -1,7 +1,8 @@
 """tune@{architecture}: searches for the settings with the best validation accuracy.
 
 It has three parts. The search tries settings in short trials. The race trains the best of them and the starting
-settings in full on new seeds, and chooses one. The regret compares the choice with the starting settings on other seeds.
+settings in full on new seeds, and chooses one. The regret compares the choice with the starting settings on seeds that
+neither part has used.
 """
 
 from dataclasses import dataclass

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 DESCRIPTION = "The textbook's statements about recurrent networks, tested on real film reviews."
 EPILOGUE = "`dvc repro` runs the stages, in the order of dvc.yaml. Settings are in params.yaml."
 READING = (
-    "Reads a text word by word. For each word it prints the verdict if the text ended there and the contribution of the "
-    "word. It also prints the hidden state as a row of blocks, and how strongly the verdict depends on this state. A "
-    "legend explains the output."
+    "Reads a text word by word. For each word it prints the verdict if the text ended there and the contribution of "
+    "the word. It also prints the hidden state as a row of blocks, and how strongly the verdict depends on this state. "
+    "A legend explains the output."
 )
 VERIFYING = (
     "Compares the files of this checkout with dvc.lock. Then it computes stages again in a clean copy of the commit "

@@ -1,7 +1,7 @@
 """The path of every file of a study, and functions that read and write them.
 
-Every write is atomic. The content goes to a temporary file next to the target, is flushed to the disk, and the
-temporary file is renamed. A reader therefore sees the old file, the new file or no file, never a truncated one. No
+Every write is atomic. The content goes to a temporary file next to the target. This file is flushed to the disk
+and then renamed. A reader therefore sees the old file, the new file or no file, never a truncated one. No
 function here adds a date, a host name or a path of this machine, so the same values give the same bytes.
 """
 

@@ -1,4 +1,4 @@
-"""Stages of DVC, as dvc.lock records them and as their dependencies are now: parameters and hashes of files."""
+"""The parameters and file hashes of DVC's stages: as dvc.lock records them, and as the files are now."""
 
 import hashlib
 import json
@@ -50,7 +50,7 @@ class RecordedStage:
 
 
 def digest(value: Any) -> str:
-    """DIGITS hexadecimal digits for any JSON value; the order of keys does not matter."""
+    """A hash of any JSON value, as DIGITS hexadecimal digits. The order of keys does not change it."""
     text = json.dumps(value, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 
@@ -140,7 +140,7 @@ def recorded(names: Collection[str], folder: Path) -> dict[str, RecordedStage]:
 
 
 def present(name: str, folder: Path) -> RecordedStage:
-    """The stage with the current hashes of its dependencies, without outs; takes about half a second.
+    """The stage with the current values of its parameters and dependencies, without outs. Takes half a second.
 
     Raise Mistake if the stage is unknown or a dependency is missing.
     """
@@ -166,7 +166,7 @@ def present(name: str, folder: Path) -> RecordedStage:
 
 
 def fingerprint(name: str, folder: Path) -> str:
-    """A digest of the stage as it is now and of all packages. Unfinished work is stored under it.
+    """A digest of the stage's current dependencies and of all packages. Unfinished work is stored under this name.
 
     Raise Mistake if a dependency is missing.
     """
@@ -176,7 +176,7 @@ def fingerprint(name: str, folder: Path) -> str:
 
 
 def unchanged(stage: RecordedStage, folder: Path) -> bool:
-    """Whether the dependencies of a finished stage still have the recorded hashes; a missing one has not."""
+    """Whether the dependencies of a finished stage still have the recorded hashes. False if one is missing."""
     try:
         current = present(stage.name, folder)
     except Mistake:

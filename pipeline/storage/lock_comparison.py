@@ -34,7 +34,7 @@ class LockMismatch:
     path: str
     recorded: str  # a hash, or the value of a parameter
     found: str | None  # None: the file is missing
-    made: bool  # True: an output of the stage; False: the stage read it and is stale
+    made: bool  # True: an output of the stage; False: an input, so the stage is stale
 
     def __str__(self) -> str:
         """One line without hashes: the path, how it differs, and the command that mends it."""
@@ -52,7 +52,7 @@ class LockMismatch:
 
 
 def listed(params: Params) -> list[str]:
-    """The name of every stage of dvc.yaml with these parameters. dvc.lock may hold more, which nothing reads."""
+    """The name of every stage that these parameters define. dvc.lock may list more stages, which are not read."""
     return dvc_names(params)
 
 
@@ -69,7 +69,7 @@ def demand(stage: str, params: Params, folder: Path) -> dict[str, RecordedStage]
 
 
 def sources(stage: str, params: Params, folder: Path) -> dict[str, RecordedStage]:
-    """The same stages without comparing files; raise Mistake if dvc.lock lacks one."""
+    """Every stage that `stage` reads from, by name, without comparing files; raise Mistake if dvc.lock lacks one."""
     definitions = document(folder / "dvc.yaml")["stages"]
     upstream = above(stage, definitions)
     names = [name for name in listed(params) if stage_of(name).name in upstream]
@@ -77,7 +77,7 @@ def sources(stage: str, params: Params, folder: Path) -> dict[str, RecordedStage
 
 
 def above(stage: str, definitions: dict) -> set[str]:
-    """Names of the stages that one reads from, directly or not. `definitions` is the section `stages` of dvc.yaml."""
+    """Names of the stages that `stage` reads from, directly or indirectly. `definitions` is `stages` in dvc.yaml."""
     inputs = {}
     outputs = {}
     for name, definition in definitions.items():
@@ -115,7 +115,7 @@ def maker(path: str, stages: dict[str, RecordedStage]) -> RecordedStage:
 
 
 def runs_behind(path: str, stages: dict[str, RecordedStage]) -> dict[str, RecordedStage]:
-    """The nearest stages upstream of a path that MLflow shows as runs, by name."""
+    """The stages that a path comes from and that MLflow shows as runs, by name. Stops at the nearest of each branch."""
     stage = maker(path, stages)
     if stage_of(stage.name).name in RUNS:
         return {stage.name: stage}
@@ -143,8 +143,8 @@ def _overlap_any(paths: Iterable[str], others: Iterable[str]) -> bool:
 def differences(stages: Iterable[RecordedStage], folder: Path, code: bool = False) -> list[LockMismatch]:
     """Everything about these stages that differs from dvc.lock: parameters, inputs and outputs.
 
-    Modules are compared only with `code`. A missing input or output does not count, because nothing reads it. A file
-    missing from a folder that exists does count. An input that is itself a mismatched output is listed once.
+    Python modules are compared only if `code` is true. A missing input or output is no mismatch, because nothing reads
+    it, but a file missing from an existing folder is one. A mismatched output that is also an input is listed once.
     """
     read_document = cache(document)
     current_hash = cache(hash_of)
@@ -204,7 +204,7 @@ def _value_at(values: Any, key: str) -> Any:
 
 
 def _by_file(mismatch: LockMismatch, folder: Path) -> list[LockMismatch]:
-    """One mismatch per file of a folder if DVC's cache has its recorded listing. Otherwise, only this mismatch."""
+    """Splits the mismatch of a folder into one per file, if DVC's cache has the recorded listing of the folder."""
     if not mismatch.recorded.endswith(DIRECTORY):
         return [mismatch]
     recorded_hashes = listing(mismatch.recorded, folder)
@@ -231,7 +231,7 @@ def _by_file(mismatch: LockMismatch, folder: Path) -> list[LockMismatch]:
 def check_model(run: str, folder: Path = Path()) -> None:
     """Raise Mistake if dvc.lock is missing, or if the vocabulary or the networks of this run differ from it.
 
-    Files that dvc.lock does not list were brought from elsewhere and are not checked.
+    Files that dvc.lock does not list were copied from elsewhere and are not checked.
     """
     stages = dvc_lock.every_stage(folder)
     outs = {}
@@ -244,7 +244,7 @@ def check_model(run: str, folder: Path = Path()) -> None:
         artifacts.require(folder / path)
         current = hash_of(folder / path)
         if outs.get(path, current) != current:
-            raise Mistake(f"{path}: not what dvc.lock records; `dvc checkout` restores it")
+            raise Mistake(f"{path}: differs from dvc.lock; `dvc checkout` restores it")
 
     data = str(artifacts.split("train"))
     if models not in outs or data not in outs:

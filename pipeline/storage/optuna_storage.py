@@ -1,8 +1,9 @@
-"""Optuna's studies, which are stored outside DVC so that an interrupted search can continue.
+"""Opens Optuna's studies. They are stored outside DVC, so that an interrupted search can continue.
 
 The name of a study contains a hash of everything that can change it: the parameters, code and data of its stage, and
-the lock file of packages. Only the driver writes to a study. RNN_STUDIES names another database in Optuna's notation
-(postgresql+psycopg://...). It cannot change a result and may contain a password, so it is not a parameter.
+the lock file of packages. Only the driver writes to a study. RNN_STUDIES selects another database by its URL
+(postgresql+psycopg://...). The choice cannot change a result, and the URL may contain a password. So it is not in
+params.yaml.
 """
 
 from collections.abc import Iterator
@@ -24,9 +25,9 @@ BUSY_SECONDS = 20  # how long SQLite waits for another process
 
 @contextmanager
 def opened(stage: str, folder: Path = Path()) -> Iterator[optuna.Study]:
-    """The study of a `tune` stage such as `tune@vanilla`, new or as it was interrupted.
+    """The study of a `tune` stage such as `tune@vanilla`: a new one, or the one of an interrupted run.
 
-    If DVC has the results of the stage and runs it again (`dvc repro --force`), the study starts from the beginning.
+    If DVC repeats a stage that has finished (`dvc repro --force`), the study starts from the beginning.
     Raise Mistake if the storage fails, also inside the block.
     """
     architecture = stage.partition("@")[2]

@@ -70,7 +70,8 @@ def parameters(
 ) -> str:
     """A digest of the values in params.yaml that determine the results of a study.
 
-    `stages` are the stages that `claims` reads from, as dvc.lock records them; `start` is where `tune` starts.
+    `stages` are the stages that `claims` reads from, as dvc.lock records them. `start` holds the settings that
+    `tune` starts from.
     """
     file = str(PARAMS)
     values = {name: stage.params.get(file, {}) for name, stage in stages.items()}

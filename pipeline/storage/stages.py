@@ -1,8 +1,8 @@
-"""The table of stages, in the order of dvc.yaml. No other module of the package spells the name of a stage.
+"""The table of stages, in the order of dvc.yaml. Other modules of the package take the names of stages from here.
 
-The command line, `verify`, MLflow's experiments, chaos and the tests read it. It belongs to storage because dvc.lock
-names stages too. The stages that train networks do not import it. Otherwise a new help line would make DVC train every
-network again.
+The CLI, `verify`, MLflow's experiments, the fault tests in chaos/ and the tests read this table. It is in storage
+because dvc.lock names stages too. The stages that train networks must not import it. Otherwise DVC would train every
+network again after a change of a help text.
 """
 
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from typing import Literal
 
 from pipeline.params import Params
 
-ARITHMETIC = 1e-6  # rounding of float32, once through a network
-TRAINING = 0.05  # hundreds of float32 updates amplify rounding: it can move an accuracy by five points
+ARITHMETIC = 1e-6  # float32 rounding error of one pass through a network
+TRAINING = 0.05  # training amplifies rounding errors over hundreds of updates: an accuracy can move by five points
 EXPERIMENT_OF_TUNING = "rnn-for-nlp/tuning"
 EXPERIMENT_OF_TRAINING = "rnn-for-nlp/training"
 EXPERIMENT_OF_GRADIENTS = "rnn-for-nlp/gradients"
@@ -26,9 +26,9 @@ class Stage:
     help: one line of `python -m pipeline --help`.
     item: the kind of item that DVC names after `@`: a run, an architecture; empty for a stage without items.
     listed_in: the key of params.yaml that lists these items.
-    resumes_from: where an interrupted stage finds the units that it had finished: in its results (pipeline/workers) or
+    resumes_from: where an interrupted stage finds its finished units: in stored results (pipeline/workers/resume.py) or
         in its Optuna study. Empty for a stage that runs no units on workers.
-    loads_tensorflow: whether the process of the stage itself computes with networks; workers always load TensorFlow.
+    loads_tensorflow: whether the main process of the stage needs TensorFlow; its workers always load it.
     experiment: the MLflow experiment with the runs of the stage; empty for a stage that MLflow does not show.
     tolerance: the difference that `verify` accepts on another kind of machine, relative to max(1, recorded value).
     """
@@ -125,7 +125,7 @@ BY_NAME = {stage.name: stage for stage in STAGES}
 
 
 def dvc_names(params: Params) -> list[str]:
-    """The name of every stage that dvc.yaml has with these parameters; dvc.lock may keep more, which nothing reads."""
+    """The name of every stage that these parameters define. dvc.lock may list more stages, which are not read."""
     names = []
     for stage in STAGES:
         names += stage.dvc_names(params)
@@ -133,5 +133,5 @@ def dvc_names(params: Params) -> list[str]:
 
 
 def stage_of(dvc_name: str) -> Stage:
-    """The row of the table for a name in dvc.lock."""
+    """The Stage for a name in dvc.lock: TRAIN for `train@vanilla-textbook`."""
     return BY_NAME[dvc_name.partition("@")[0]]

@@ -10,7 +10,7 @@ ADDRESSES = ("MLFLOW_TRACKING_URI", "RNN_STUDIES", "DASK_SCHEDULER_ADDRESS")
 
 
 def home(folder: Path) -> Path:
-    """The root of the project, also for a copy that `dvc exp run --temp` or `--queue` works in."""
+    """The root of the project. For a copy made by `dvc exp run --temp` or `--queue`, the root of the original."""
     folder = folder.resolve()
     for parent in folder.parents:
         if parent.match(".dvc/tmp/exps"):
@@ -24,17 +24,17 @@ def is_copy(folder: Path) -> bool:
 
 
 def mlflow(folder: Path) -> str:
-    """The URL in MLFLOW_TRACKING_URI, or else that of mlflow.db in the project."""
+    """The URL of MLflow's store: MLFLOW_TRACKING_URI if set, otherwise mlflow.db in the project."""
     return _url("MLFLOW_TRACKING_URI", "mlflow.db", folder)
 
 
 def studies(folder: Path) -> str:
-    """The URL of an Optuna storage in RNN_STUDIES, or else that of studies.db in the project."""
+    """The URL of Optuna's storage: RNN_STUDIES if set, otherwise studies.db in the project."""
     return _url("RNN_STUDIES", "studies.db", folder)
 
 
 def _url(variable: str, default_file: str, folder: Path) -> str:
-    """A relative path to an SQLite file starts at the root of the project."""
+    """The URL in a variable, or that of the default file. Relative SQLite paths start at the root of the project."""
     url = os.environ.get(variable) or f"{LOCAL}{default_file}"
     path = sqlite_path(url)
     if path is None:

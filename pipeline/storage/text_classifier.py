@@ -53,7 +53,7 @@ class TextClassifier:
         return self.answers_to(word_ids(texts, self._words))
 
     def answers_to(self, tokens: list[np.ndarray]) -> list[dict]:
-        """The same for texts as word ids, one array per text."""
+        """Like `answers`, for texts that are already arrays of word ids."""
         answers = [{"label": "unknown", "probability": None} for _ in tokens]
         known_numbers = [number for number, ids in enumerate(tokens) if is_known(ids)]
         if not known_numbers:
@@ -67,7 +67,7 @@ class TextClassifier:
         return answers
 
     def _probabilities(self, tokens: list[np.ndarray]) -> np.ndarray:
-        """Pad the batch to a power of two, so that a server compiles few shapes instead of one per number of texts."""
+        """The probabilities of a batch, padded to a power of two: a server then compiles only a few batch sizes."""
         tokens_NT = sequences.rectangle(tokens, self.sequence_length)
         count = len(tokens)
         padded_size = 1 << (count - 1).bit_length()
@@ -82,7 +82,7 @@ def word_ids(texts: list[str], words: list[str]) -> list[np.ndarray]:
 
     valid_texts = [text.encode(errors="replace").decode() for text in texts]
     token_lists = tokenizer.token_lists(valid_texts)
-    unlabelled = pd.DataFrame({"label": 0}, index=range(len(texts)))  # the table needs labels; these are dropped
+    unlabelled = pd.DataFrame({"label": 0}, index=range(len(texts)))  # encode_split needs labels; we do not use them
 
     encoded = tokenizer.encode_split(unlabelled, pa.chunked_array([token_lists]), words)
     return encoded["tokens"].to_list()

@@ -97,7 +97,7 @@ def test_textbook_is_the_tutorials_network():
         (
             'negative: "0"',
             "negative: 0",
-            "data.labels.negative: 0: must be text; a number, true, false or null is text in",
+            "data.labels.negative: 0: must be text; put a number, true, false or null in",
         ),
         ("path: data/raw", 'path: "a\\0b"', "data.path: 'a\\x00b': must be one line of text"),
         ("seeds: 3", "seeds: 5000", "train.seeds: 5000: must be a whole number, at least 2, at most 1000"),
@@ -115,16 +115,16 @@ def test_textbook_is_the_tutorials_network():
             "seed: 5000000000",
             "tune.seed: 5000000000: must be a whole number, at least 0, at most 1000000000",
         ),
-        ("bidirectional: [middle]", "bidirectional: [first]", "retention.signals.bidirectional: 'first' is what its"),
+        ("bidirectional: [middle]", "bidirectional: [first]", "retention.signals.bidirectional: 'first': must be"),
         (
             "bidirectional: [middle]",
             "feedforward: [middle]",
-            "retention.signals.feedforward: a network without a state",
+            "retention.signals.feedforward: it has no hidden state",
         ),
         (
             "vanilla: [first, middle]",
             "vanilla: [first, first]",
-            "retention.signals.vanilla: ['first', 'first'] names some",
+            "retention.signals.vanilla: ['first', 'first'] has a dup",
         ),
         ("lstm: [first]", "lsmt: [first]", "retention.signals.lsmt: 'lsmt': must be 'feedforward', 'vanilla'"),
         ("vanilla: [first, middle]", "vanilla: []", "retention.signals.vanilla: []: too few entries, at least 1"),

@@ -284,7 +284,10 @@ class Params(Strict):
         if "feedforward" in signals:
             yield "retention.signals.feedforward: it has no hidden state, so it cannot remember; delete this key"
         if "first" in signals.get("bidirectional", []):
-            yield "retention.signals.bidirectional: its backward layer reads 'first' last; must be 'middle'"
+            yield (
+                "retention.signals.bidirectional: 'first': must be 'middle', because the backward layer reads the "
+                "first token last and need not remember it"
+            )
 
     def _search_space_problems(self) -> Iterator[str]:
         """The bounds and steps of tune.space that are not legal values of their setting."""

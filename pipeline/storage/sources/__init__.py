@@ -1,7 +1,7 @@
-"""Reviews from every source in one form: tables of texts and labels, checked on the way in.
+"""Reads reviews from every source into tables of one form, and checks their texts and labels.
 
-To add a source, write a module with a function that yields the tables described in `read`, and name it there and in
-`data.source` of the parameters' schema.
+To add a source, write a module with a function that yields the tables described in `read`. Add the source to `read` and
+to `Data.source` in pipeline/params/schema.py.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from pipeline.storage.sources import aclimdb, csv_file, even_sample, movie_revie
 
 
 def read(data: Data) -> Iterator[pd.DataFrame]:
-    """All reviews of a source, in its order and in parts, so that only one part must be in memory.
+    """All reviews of a source, in their order there. They come in parts, so that only one part must be in memory.
 
     The index is the number of each review in the source, from 0. The columns are
 

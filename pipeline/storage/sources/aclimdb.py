@@ -21,9 +21,9 @@ FILM_LIST = re.compile(r"(train|test)/urls_(neg|pos)\.txt")
 
 
 def read(path: Path) -> pd.DataFrame:
-    """All reviews of the folder aclImdb or its archive, which `path` names or contains.
+    """All reviews of the folder aclImdb or of its archive. `path` is one of the two, or the folder that contains it.
 
-    If `path` is a folder with neither, download the archive into it. The rows are ordered by part (train, test),
+    If `path` is a folder without either, download the archive into it. The rows are ordered by part (train, test),
     polarity (negative, positive) and number. The group of a review is its film.
     """
     if path.is_file():
@@ -54,7 +54,7 @@ def _folder_files(folder: Path) -> Files:
 
 
 def _checked_reviews(files: Files, source: Path) -> pd.DataFrame:
-    """The files may be in any order."""
+    """The table of all reviews, from `files` in any order. Messages name `source`."""
     with review_checks.naming(source):
         table = pd.DataFrame(_rows(files), columns=COLUMNS, dtype="str")
         tables = [table.set_index("name")]
@@ -81,7 +81,7 @@ def _rows(files: Files) -> Iterator[tuple[str, ...]]:
         folder = match[1]
         number = int(match[2])
         if number in reviews[folder]:
-            raise Mistake(f"{name}: a second review with this number")
+            raise Mistake(f"{name}: another review has the same number")
         reviews[folder][number] = (name, text)
 
     for part, polarity in product(PARTS, POLARITIES):
@@ -93,10 +93,10 @@ def _rows(files: Files) -> Iterator[tuple[str, ...]]:
         film_list = f"{part}/urls_{polarity}.txt"
         films = films_by_list.get(film_list)
         if films is None:
-            raise Mistake(f"{film_list}: missing; its lines name the films")
+            raise Mistake(f"{film_list}: missing; it must list the film of each review")
         last = numbers[-1]
         if last >= len(films):
-            raise Mistake(f"{film_list}: {len(films)} lines, but there is a review number {last}")
+            raise Mistake(f"{film_list}: {len(films)} lines, too few for review number {last}")
 
         for number in numbers:
             name, text = reviews[folder][number]
@@ -104,7 +104,7 @@ def _rows(files: Files) -> Iterator[tuple[str, ...]]:
 
 
 def _film(line: str) -> str:
-    """`tt0453418` of a line such as http://www.imdb.com/title/tt0453418/usercomments; otherwise the line itself."""
+    """The IMDb id in a line such as http://www.imdb.com/title/tt0453418/usercomments, or else the whole line."""
     match = re.search(r"\btt\d+", line)
     return match[0] if match else line.strip()
 

@@ -1,4 +1,4 @@
-"""Download and read the archive of aclImdb in bounds: a file from a stranger may be damaged or hostile."""
+"""Download and read the archive of aclImdb. Limits on size protect against damaged and malicious archives."""
 
 import gzip
 import hashlib
@@ -18,18 +18,18 @@ NAME = "aclImdb_v1.tar.gz"
 URL = f"https://ai.stanford.edu/~amaas/data/sentiment/{NAME}"
 SHA256 = "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"
 BLOCK = 1 << 20
-DOWNLOAD_BYTES = 200_000_000  # the archive has 84 MB
+DOWNLOAD_BYTES = 200_000_000  # upper limits; the official archive has 84 MB
 UNPACKED_BYTES = 2_000_000_000
 MEMBER_BYTES = 2_000_000
 HEADER_BYTES = 1_000_000  # between one file and the next
-EXPANSION = 200  # times; the files of the official archive expand four times, small text files up to fifty times
+EXPANSION = 200  # unpacked size over packed size: about 4 for the official archive, up to 50 for small text files
 USED_FILE = re.compile(r"(train|test)/(?:(?:neg|pos)/(?!\.)[^/]*\.txt|urls_(?:neg|pos)\.txt)")
 
 
 def files(path: Path) -> Iterator[tuple[str, bytes]]:
-    """The names (below the folder aclImdb) and contents of the files that we use, without unpacking to the disk.
+    """The names (below the folder aclImdb) and contents of the files that we use, without writing them to disk.
 
-    Raise Mistake if the archive is damaged, expands too much, or contains links or paths that lead out of it.
+    Raise Mistake if the archive is damaged, expands too much, or contains links or paths outside its folder.
     """
     unpacked_bytes = 0
     names = set()
@@ -48,7 +48,7 @@ def files(path: Path) -> Iterator[tuple[str, bytes]]:
                     continue
 
                 if name in names:
-                    raise _not_official(f"{inner_path}: there twice")
+                    raise _not_official(f"{inner_path}: occurs twice")
                 if member.size > MEMBER_BYTES:
                     raise _not_official(f"{inner_path}: above {MEMBER_BYTES:,} bytes")
                 names.add(name)
@@ -57,13 +57,13 @@ def files(path: Path) -> Iterator[tuple[str, bytes]]:
             while stream.read(BLOCK):  # gzip's checksum is at the end
                 pass
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise Mistake(f"not a whole .tar.gz archive: {error}") from None
+        raise Mistake(f"truncated or damaged, or not a .tar.gz archive: {error}") from None
 
 
 def _refuse_unsafe(member: tarfile.TarInfo, unpacked_bytes: int) -> None:
     path = PurePosixPath(member.name)
     if path.is_absolute() or ".." in path.parts:
-        raise _not_official(f"{member.name}: leads out of the archive")
+        raise _not_official(f"{member.name}: points outside the archive")
     if not (member.isfile() or member.isdir()):
         raise _not_official(f"{member.name}: neither a file nor a folder")
     if unpacked_bytes > UNPACKED_BYTES:
@@ -75,7 +75,7 @@ def _not_official(problem: str) -> Mistake:
 
 
 class _BoundedGzip(gzip.GzipFile):
-    """A gzip file that raises Mistake if it expands too much, or if a header of the archive in it is too long."""
+    """A gzip file that raises Mistake if it expands too much, or if the tar header before a file is too long."""
 
     def __init__(self, path: Path):
         super().__init__(path)
@@ -90,12 +90,12 @@ class _BoundedGzip(gzip.GzipFile):
         if self._bytes_left < 0:
             raise _not_official(f"expands more than {EXPANSION} times")
         if self.bytes_to_next_header < 0:
-            raise _not_official(f"more than {HEADER_BYTES:,} bytes in no file")
+            raise _not_official(f"more than {HEADER_BYTES:,} bytes that belong to no file")
         return content
 
 
 def download(target: Path) -> None:
-    """Download the official archive; raise Mistake, and keep nothing, unless its checksum is right."""
+    """Download the official archive. If its checksum is wrong, delete the download and raise Mistake."""
     print(f"downloading {URL} to {target}", file=sys.stderr, flush=True)
     remedy = f"download it yourself and put it, or the folder {FOLDER}, into {target.parent} (data.path)"
 

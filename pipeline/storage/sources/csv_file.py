@@ -1,4 +1,4 @@
-"""The source `csv`: a file of the user, whose columns and labels params.yaml names."""
+"""The source `csv`: the user's own CSV file. params.yaml names its columns and labels."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ def read(data: Data) -> Iterator[pd.DataFrame]:
     columns = data.columns.model_dump(exclude_none=True)
     names = list(columns.values())
     if len(set(names)) < len(names):
-        raise Mistake(f"data.columns: {', '.join(names)}: each must be a column of its own")
+        raise Mistake(f"data.columns: {', '.join(names)}: must be different columns")
 
     with review_checks.naming(data.path):
         tables = csv_table.read(Path(data.path), columns)

@@ -1,4 +1,4 @@
-"""Read columns of a CSV file as text, in parts and in bounds. `csv_file` and `movie_reviews` use it."""
+"""Read columns of a CSV file as text, a limited amount at a time. `csv_file` and `movie_reviews` use it."""
 
 import csv
 import difflib
@@ -13,9 +13,9 @@ import pandas as pd
 from pipeline.params import Mistake
 from pipeline.storage.sources import review_checks
 
-PART_CHARACTERS = 16_000_000  # of texts in memory at once: about 12,000 film reviews
-FIELD_CHARACTERS = 10_000_000  # of one field: three times War and Peace
-BLOCK = 1 << 20
+PART_CHARACTERS = 16_000_000  # in memory at once: about 12,000 film reviews
+FIELD_CHARACTERS = 10_000_000  # in one field: three times the length of War and Peace
+BLOCK = 1 << 20  # bytes read at once
 
 
 def read(path: Path, columns: dict[str, str]) -> Iterator[pd.DataFrame]:
@@ -53,7 +53,7 @@ def read(path: Path, columns: dict[str, str]) -> Iterator[pd.DataFrame]:
     if uneven_rows:
         places = review_checks.places(uneven_rows, "row")
         raise Mistake(
-            f"{places}: not {len(header)} fields as in the row of names;"
+            f"{places}: not {len(header)} fields as in the header;"
             " a text with a comma, a quote or a line break needs quotes around it"
         )
     yield _table(values_by_row, columns)

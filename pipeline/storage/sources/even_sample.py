@@ -1,4 +1,4 @@
-"""At most a given number of reviews, taken evenly from a whole source (`data.limit`)."""
+"""Limits a source to `data.limit` reviews, evenly spaced over the whole source."""
 
 from collections.abc import Callable, Iterator
 
@@ -9,7 +9,7 @@ import pandas as pd
 def read(read_parts: Callable[[], Iterator[pd.DataFrame]], limit: int) -> Iterator[pd.DataFrame]:
     """At most `limit` reviews, evenly spaced within each label. Each label keeps its share of all reviews.
 
-    This calls `read_parts` twice, because the choice of reviews depends on all labels.
+    Calls `read_parts` twice, because all labels must be known before the first review can be chosen.
     """
     columns = [part["label"] for part in read_parts()]
     labels = pd.concat(columns).to_numpy()

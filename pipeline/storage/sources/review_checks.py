@@ -11,14 +11,14 @@ import pandera.pandas as pa
 
 from pipeline.params import Mistake
 
-SHOWN = 5  # rows or values that a message lists before it only counts them
-SHOWN_CHARACTERS = 40  # of a long value
+SHOWN = 5  # a message lists this many rows or values and only counts the others
+SHOWN_CHARACTERS = 40  # a message shows this much of a long value
 UNKNOWN_LABEL = "unknown"
 
 
 @contextmanager
 def naming(source: Path | str) -> Iterator[None]:
-    """Begin every line of a Mistake that the block raises with the name of the source."""
+    """Put the name of the source in front of every line of a Mistake that the block raises."""
     try:
         yield
     except Mistake as mistake:
@@ -31,11 +31,14 @@ def checked(
     place: str,
     column_names: Mapping[str, str] | None = None,
 ) -> Iterator[pd.DataFrame]:
-    """The tables with all columns of `sources.read` and the labels 0 and 1.
+    """Yield the tables with all columns of `sources.read` and with the labels 0 and 1.
 
-    `spellings` are the negative and the positive label in the tables. Messages count rows or files (`place`), and use
-    the user's own `column_names` if params.yaml names them. After the last table, raise Mistake with one line per kind
-    of bad row, or if a label is missing. Once a row is bad, no more tables are yielded.
+    spellings: the negative and the positive label in the tables.
+    place: `row` or `file`, the word that messages use for the place of a review.
+    column_names: the user's own names of the columns, for messages, if params.yaml has them.
+
+    After the first bad row, yield no more tables but check the others. Then raise Mistake with one line per kind of bad
+    row. Also raise Mistake if no review has one of the labels.
     """
     schema = _schema(spellings)
     failures = []
@@ -123,7 +126,7 @@ def places(numbers: Sequence, place: str) -> str:
 
 
 def quoted(value: str) -> str:
-    """A value in quotes, shortened: a file without a row of names has a whole review where a name should be."""
+    """A value in quotes, shortened: in a CSV file without a header, a whole review may stand in place of a name."""
     if len(value) > SHOWN_CHARACTERS:
         value = value[: SHOWN_CHARACTERS - 1] + "…"
     return repr(value)

@@ -123,7 +123,7 @@ def test_each_missing_column_gets_a_line(csv_refusal):
 
 
 def test_one_column_cannot_be_text_and_label(csv_refusal):
-    assert "each must be a column of its own" in csv_refusal("text,label\na,0\nb,1\n", label="text")
+    assert "must be different columns" in csv_refusal("text,label\na,0\nb,1\n", label="text")
 
 
 def test_both_classes_cannot_be_spelt_alike(csv_refusal):

@@ -40,8 +40,8 @@ def main(context: "Context") -> None:
     )
     verdicts = claims.table(measurements, params.claims)
 
-    start = params.settings[params.tune.settings]
-    parameters = replications.parameters(stages, params.claims, params.tune, start)
+    starting_settings = params.settings[params.tune.settings]
+    parameters = replications.parameters(stages, params.claims, params.tune, starting_settings)
     artifacts.write_json(artifacts.CLAIMS, claims.with_replications(verdicts, _replications(parameters)))
 
 

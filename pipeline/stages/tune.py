@@ -48,18 +48,18 @@ def main(context: "Context") -> None:
     """Writes the chosen settings, the table of trials, their histories and the summary of the search."""
     params = context.params
     architecture = context.item
-    start = params.settings[params.tune.settings]
+    starting_settings = params.settings[params.tune.settings]
     tags = {
         "architecture": architecture,
         "settings": "tuned",
         "seed": params.tune.seed,
-        "sequence_length": start.sequence_length,
+        "sequence_length": starting_settings.sequence_length,
     }
 
     with context.tracker.live(context.stage, dict.fromkeys(range(params.tune.trials), tags)) as log:
         summary = searched(context, params.tune.seed, log)
 
-    chosen = start.model_copy(update=summary["chosen"]["settings"])
+    chosen = starting_settings.model_copy(update=summary["chosen"]["settings"])
     tuned = {"settings": {"tuned": chosen.model_dump()}, "chosen": summary["chosen"]}
     artifacts.write_csv(artifacts.trial_histories(architecture), search.histories(context.study))
     artifacts.write_csv(artifacts.trials(architecture), search.table(context.study))
@@ -78,11 +78,11 @@ def searched(context: "Context", training_seed: int, log: "Log") -> dict[str, An
     """
     params = context.params
     study = context.study
-    start = params.settings[params.tune.settings]
+    starting_settings = params.settings[params.tune.settings]
     space = params.tune.space
     examples = (
-        _examples("train", start.sequence_length),
-        _examples("validation", start.sequence_length),
+        _examples("train", starting_settings.sequence_length),
+        _examples("validation", starting_settings.sequence_length),
     )
     data = Data(context.item, params.data.vocabulary_size, examples)
     race_seeds = range(training_seed + 1, training_seed + 1 + params.tune.race_seeds)
@@ -91,7 +91,7 @@ def searched(context: "Context", training_seed: int, log: "Log") -> dict[str, An
     def evaluate(wave: dict[int, search.Values], keep: search.KeepOutcome) -> search.Outcomes:
         trials: dict[int, Trial] = {}
         for number, values in wave.items():
-            trials[number] = Trial(start.model_copy(update=values), training_seed, params.tune.rung_epochs)
+            trials[number] = Trial(starting_settings.model_copy(update=values), training_seed, params.tune.rung_epochs)
 
         return context.workers.run(
             f"tune {context.item} trial",
@@ -106,7 +106,7 @@ def searched(context: "Context", training_seed: int, log: "Log") -> dict[str, An
     search.search(
         study,
         space,
-        start,
+        starting_settings,
         params.tune.trials,
         params.tune.wave,
         params.tune.startup_trials,
@@ -114,15 +114,15 @@ def searched(context: "Context", training_seed: int, log: "Log") -> dict[str, An
         evaluate,
     )
 
-    finalists = search.finalists(study, space, start, params.tune.finalists)
-    contestants = search.contestants(start, finalists)
+    finalists = search.finalists(study, space, starting_settings, params.tune.finalists)
+    contestants = search.contestants(starting_settings, finalists)
     rows: list[dict[str, Any]] = []
     if finalists:
         rows = search.race(study, contestants, race_seeds, _trainer(context, data, "race"))
 
     chosen, _ = search.choose(rows)
     regret = search.regret(study, chosen, contestants, regret_seeds, _trainer(context, data, "regret"))
-    return search.summary(study, space, start, rows, regret)
+    return search.summary(study, space, starting_settings, rows, regret)
 
 
 def _examples(split: str, sequence_length: int) -> Examples:

@@ -25,7 +25,7 @@ def _file_in(folder: Path, suffix: str) -> Callable[[str | int], Path]:
     def path(name: str | int) -> Path:
         return folder / f"{name}{suffix}"
 
-    path.__name__ = folder.name  # the stage `claims` chooses the columns to check by this name
+    path.__name__ = folder.name
     return path
 
 
@@ -43,7 +43,9 @@ TUNING = REPORTS / "tuning"
 trials = _file_in(TUNING, ".csv")
 trial_histories = _file_in(ARTIFACTS / "trials", ".csv")  # one row per epoch of each trial's first seed
 tuning_summary = _file_in(TUNING, ".json")  # `chosen`, `importances`, and `expected_best` by number of trials
-tuned = _file_in(ARTIFACTS / "tuned", ".json")  # in the form of params.yaml, because DVC reads it like that file
+tuned = _file_in(
+    ARTIFACTS / "tuned", ".json"
+)  # DVC reads it as a params file, so it has the same structure as params.yaml
 
 # The trained networks, by run (`model` and `weights` are functions below)
 MODELS = ARTIFACTS / "models"
@@ -124,7 +126,7 @@ def read_bytes(path: Path) -> bytes:
 
 def read_weights(path: Path) -> bytes:
     """The bytes of an HDF5 file; raise Mistake if HDF5 cannot open them."""
-    import h5py  # imported here, like pandas below: `track` usually needs neither
+    import h5py  # slow to import, like pandas below, and `track` usually needs neither
 
     with _readable(path):
         content = path.read_bytes()

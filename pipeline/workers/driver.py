@@ -170,7 +170,7 @@ def next_unit(waiting: deque[Any], kind_of: Mapping[Any, Hashable], last_kind: H
 
 
 def processes() -> int:
-    """The number of workers of this machine: RNN_WORKERS, else one per core that this process may use."""
+    """The number of workers of this machine: RNN_WORKERS if set, otherwise one per core that this process may use."""
     number = os.environ.get("RNN_WORKERS")
     if number is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -180,7 +180,7 @@ def processes() -> int:
 
 
 def scheduler() -> str | None:
-    """The address of the Dask scheduler in DASK_SCHEDULER_ADDRESS; None where it is not set."""
+    """The address of the Dask scheduler in DASK_SCHEDULER_ADDRESS, or None if it is not set."""
     return os.environ.get("DASK_SCHEDULER_ADDRESS") or None
 
 

@@ -84,7 +84,7 @@ def serve(talk: int, life: int) -> None:
 
     driver = Connection(talk)
     shared = driver.recv()
-    start = answer_to(become, (shared, lambda *message: driver.send(("reported", message))))
+    preparation = answer_to(become, (shared, lambda *message: driver.send(("reported", message))))
 
     while True:
         try:
@@ -92,7 +92,7 @@ def serve(talk: int, life: int) -> None:
         except EOFError:
             return
 
-        answer = answer_to(function, arguments) if start[0] == "done" else start
+        answer = answer_to(function, arguments) if preparation[0] == "done" else preparation
         try:
             driver.send(answer)
         except Exception as error:  # a result that cannot be pickled

@@ -96,6 +96,7 @@ def _print_error(text: str) -> None:
 
 
 def _masked(text: str) -> str:
+    """The text without passwords and other secrets of URLs."""
     from pipeline.storage import stores
 
     return stores.masked(text)
@@ -125,7 +126,9 @@ def parser() -> argparse.ArgumentParser:
     )
     verify.add_argument("--files", action="store_true", help="only compare the files with dvc.lock")
     verify.add_argument("--json", action="store_true", help="print every difference; progress goes to stderr")
-    verify.add_argument("--times", type=Path, metavar="FILE", help="write the seconds that each stage took to FILE")
+    verify.add_argument(
+        "--times", type=Path, metavar="FILE", help="write the duration of each stage in seconds to FILE"
+    )
 
     replicate = _add_command(commands, "replicate", "compute the study under other rounding", REPLICATING)
     replicate.add_argument("name", help="name of the replication: lower-case letters, digits and -")
@@ -160,7 +163,7 @@ def _add_stage(commands, stage: Stage) -> None:
 
 def _add_network(command: argparse.ArgumentParser) -> None:
     command.add_argument("--run", help="a run of params.yaml; default: the best by validation accuracy")
-    command.add_argument("--seed", type=int, help="one of its seeds; default: the best by validation accuracy")
+    command.add_argument("--seed", type=int, help="a seed of the run; default: the best by validation accuracy")
 
 
 def _run_stage(arguments: Arguments) -> None:

@@ -41,17 +41,25 @@ class Tracker(Protocol):
     """Shows the study in MLflow: pipeline/tracking/tracker.py."""
 
     @property
-    def off(self) -> bool: ...
+    def off(self) -> bool:
+        """Whether the user has turned MLflow off."""
+        ...
 
     def live(self, stage: str, units: dict[Any, dict[str, Any]]) -> AbstractContextManager[Log]:
         """Shows each unit as an MLflow run while the stage computes. `units` maps each unit to its tags."""
         ...
 
-    def differences(self, records: list[Any], models: list[Any], better: Callable[..., bool]) -> list[Any]: ...
+    def differences(self, records: list[Any], models: list[Any], better: Callable[..., bool]) -> list[Any]:
+        """One entry per difference between MLflow and these runs and models. Raises if MLflow is unreachable."""
+        ...
 
-    def project(self, records: list[Any], models: list[Any], better: Callable[..., bool]) -> None: ...
+    def project(self, records: list[Any], models: list[Any], better: Callable[..., bool]) -> None:
+        """Changes MLflow until it shows exactly these runs and models."""
+        ...
 
-    def warn(self, error: BaseException) -> None: ...
+    def warn(self, error: BaseException) -> None:
+        """Prints one line about an error of MLflow."""
+        ...
 
 
 @dataclass(frozen=True)

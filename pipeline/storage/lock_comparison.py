@@ -143,8 +143,8 @@ def _overlap_any(paths: Iterable[str], others: Iterable[str]) -> bool:
 def differences(stages: Iterable[RecordedStage], folder: Path, code: bool = False) -> list[LockMismatch]:
     """Everything about these stages that differs from dvc.lock: parameters, inputs and outputs.
 
-    Python modules are compared only if `code` is true. A missing input or output is no mismatch, because nothing reads
-    it, but a file missing from an existing folder is one. A mismatched output that is also an input is listed once.
+    Python modules are compared only if `code` is true. A missing input or output does not count, because nothing reads
+    it, but a file missing from an existing folder does. A mismatched output that is also an input is listed once.
     """
     read_document = cache(document)
     current_hash = cache(hash_of)

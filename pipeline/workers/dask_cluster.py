@@ -121,6 +121,7 @@ class Study(WorkerPlugin):
         self.name = f"{NAME}-{uuid.uuid4()}"  # another driver may run the same study on this cluster and end first
 
     def setup(self, worker: Worker) -> None:
+        """Unloads another study's code from the Dask worker, imports this code, and starts the process."""
         archive = Path(worker.local_directory) / f"{NAME}-{hashlib.sha256(self.code).hexdigest()[:16]}.zip"
         archive.write_bytes(self.code)
 

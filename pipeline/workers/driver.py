@@ -122,6 +122,7 @@ class Workers:
             self._executor.abandon()
 
     def _results_before(self, tasks: Mapping[Any, Any]) -> dict[Any, Any]:
+        """The results of an interrupted run, for the units that have one."""
         results = {}
         if self._finished is not None:
             for unit in tasks:
@@ -130,6 +131,7 @@ class Workers:
         return results
 
     def _ready(self, units: int, shared: object) -> "pool.InProcess | pool.Pool | Cluster":
+        """The executor. The first call starts it; `units` decides whether one process is enough."""
         if self._executor is not None:
             if shared is not self._shared:
                 raise ValueError("`shared` must be the object that the workers started with")
@@ -151,6 +153,7 @@ class Workers:
 
     @contextmanager
     def _showing(self, progress: "_Progress") -> Iterator["_Progress"]:
+        """Sends the messages of running units to `progress` in the block, and closes it at the end."""
         self._progress = progress
         try:
             yield progress
@@ -217,6 +220,7 @@ class _Progress:
         self._bar = tqdm(total=units, initial=done, desc=name, file=sys.stderr, disable=is_log, leave=True)
 
     def hear(self, unit: Any, message: dict) -> None:
+        """Logs and prints a message of a running unit: {"epoch": number, metric: value}."""
         metrics = {name: value for name, value in message.items() if name != "epoch"}
         self._log(unit, message["epoch"], metrics)
 

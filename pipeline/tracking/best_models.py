@@ -76,8 +76,8 @@ def read(
 ) -> list[Model]:
     """The best seed of each of these stages that trained a network and has scores.
 
-    `evaluated` is the stage `evaluate`, None where its scores belong to other models; then the list is empty. Raises
-    Mistake where a file is missing.
+    `evaluated` is the stage `evaluate`. It is None if its scores belong to other models, and then the list is empty.
+    Raises Mistake if a file is missing.
     """
     metrics = artifacts.read_json(folder / artifacts.METRICS) if evaluated else {}
     models = []

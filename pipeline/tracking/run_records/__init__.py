@@ -33,7 +33,7 @@ def read(
 ) -> list[Record]:
     """The records of these finished stages, each parent before its children.
 
-    `evaluated` is the stage `evaluate`, None where its scores belong to other models. Raises Mistake where a file of a
+    `evaluated` is the stage `evaluate`, or None if its scores belong to other models. Raises Mistake if a file of a
     stage is missing or damaged.
     """
     scores = artifacts.read_json(folder / artifacts.METRICS) if evaluated else {}

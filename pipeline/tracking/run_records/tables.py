@@ -18,7 +18,7 @@ from pipeline.storage import artifacts
 Point = tuple[str, int]  # the name of a metric, and its step
 Metrics = dict[Point, float]
 Strings = dict[str, str]
-Measured = str | float | None  # a number, also as text; an empty text or None where nothing was measured
+Measured = str | float | None  # a number, also as text; an empty text or None if nothing was measured
 
 BOOLEANS: dict[str | float, int] = {"True": 1, "False": 0}
 HISTORY = {  # metric of a learning curve -> its column
@@ -30,7 +30,7 @@ HISTORY = {  # metric of a learning curve -> its column
 
 
 def texts(folder: Path, paths: Mapping[str, Path]) -> Strings:
-    """The texts of the files at these paths in the folder, under the same keys. Raises Mistake where one is missing."""
+    """The texts of the files at these paths in the folder, under the same keys. Raises Mistake if one is missing."""
     return {name: artifacts.read_text(folder / path) for name, path in paths.items()}
 
 

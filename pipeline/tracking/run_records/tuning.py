@@ -87,7 +87,7 @@ def _contestant(row: dict) -> str:
 
 
 def _race(summary: dict) -> dict[str, Measured]:
-    """Race and regret. Where the search chose the starting recipe, the regret is 0 and has no interval."""
+    """The metrics of the race and the regret. If the search kept the starting recipe, the regret has no interval."""
     regret = summary["regret"]
     metrics = {
         "regret": regret["difference"],

@@ -1,9 +1,10 @@
-"""Reads from files the runs that MLflow should show. The same files always give the same records.
+"""Builds a record of each run that MLflow should show, from the files of the stages. Equal files give equal records.
 
 Each stage `train@...`, `tune@...` and `gradients@...`, and the stage `retention`, is a parent run. Its children are
 seeds, trials, decay curves or retention curves. The verdicts of `claims` and the linear baseline are one run each.
 
-A mean over seeds has the plain name of its metric; `.sd`, `.low` and `.high` give its scatter (95 % interval).
+A mean over seeds has the plain name of its metric. The same name with `.sd` is the standard deviation over seeds, and
+the names with `.low` and `.high` are the ends of the mean's 95 % interval.
 """
 
 from collections.abc import Iterable, Iterator

@@ -1,5 +1,7 @@
 """Measures of a decay curve, each with an interval: horizons, and a half-life if the curve is exponential.
 
+A horizon is the lag from which on a curve stays below a threshold.
+
 The seed is the unit of replication: a curve is the mean over seeds of medians over reviews, in log10. Intervals come
 from a bootstrap of two levels, seeds and then reviews. We widen the percentiles for the number of seeds, because plain
 percentiles cover too little (Hesterberg 2015, arXiv 1411.5279, section 5.3). With three seeds, no bootstrap reaches
@@ -42,10 +44,10 @@ EPSILONS = {
     "1e-3": -3,
 }
 FIRST_FITTED_LAG = 5  # near lag 0 a curve bends
-LAST_FITTED_SHARE = 0.9  # of the lags: near h_0 = 0 a curve bends as well
+LAST_FITTED_SHARE = 0.9  # of the lags; near the first token, where h_0 = 0, a curve bends as well
 LEAST_FITTED = 4  # lags
-LEAST_R2 = 0.9  # we call a curve exponential from here on
-WINDOW = 20  # tokens of a local slope
+LEAST_R2 = 0.9  # a curve with at least this R2 counts as exponential
+WINDOW = 20  # tokens over which a local slope is fitted
 RESAMPLES = 1000
 REVIEW_RESAMPLES = 50
 CONFIDENCE = 0.95

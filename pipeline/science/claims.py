@@ -388,7 +388,7 @@ def _accuracy_lost(study: Study, architecture: str, probe: str, tokens: int, cha
 
 
 def _deficit(study: Study, architecture: str, pick: Callable) -> Measure | None:
-    """Returns the accuracy of a bag of words minus that of a network. `pick` chooses the length: min or max."""
+    """Returns the accuracy of a bag of words minus the accuracy of a network. `pick` chooses the length: min or max."""
     trained = study.probes.query("architecture == @architecture and sequence_length == trained_length")
     if trained.empty:
         return None

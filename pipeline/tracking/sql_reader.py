@@ -48,7 +48,7 @@ VERSIONS = """
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A run in MLflow's store, with those of its tags that are in TAGS."""
+    """A run in MLflow's store, with its tags as far as TAGS names them."""
 
     id: str
     status: str

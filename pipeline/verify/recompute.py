@@ -160,7 +160,7 @@ def _machine_report(changes: Changes) -> str:
 
 
 class Recomputation:
-    """Runs stages in a clean copy and compares their files with those of this checkout."""
+    """Runs stages in a clean copy and compares their files with the files of this checkout."""
 
     def __init__(
         self,

@@ -236,7 +236,7 @@ def local_slopes(curve: np.ndarray) -> np.ndarray:
 
 
 def floor_preference(curve_L) -> float:
-    """Returns the AICc of an exponential minus that of an exponential with a floor.
+    """Returns the AICc of an exponential minus the AICc of an exponential with a floor.
 
     If it is above 0, the floor explains the curve better. Lags of one curve are not independent, so trust its sign more
     than its size. It is nan for a constant curve, and if the lags are too few or have a value that is not finite.

@@ -55,7 +55,7 @@ class InputGradient:
 
 
 def curves(model: keras.Model, tokens_NT) -> list[Curve]:
-    """Returns the curves of dz/dx of each direction, then those of dL/dU of each SimpleRNN.
+    """Returns the curves of dz/dx of each direction, then the curves of dL/dU of each SimpleRNN.
 
     A bidirectional network also has the direction `both`, whose lags count from the last token. A curve of dL/dU is
     |h_{t-1}| |delta_t|, the term of each token. Its log10 is -inf at the first token, because h_0 = 0.

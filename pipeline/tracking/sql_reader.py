@@ -86,7 +86,7 @@ def versions(folder: Path) -> list[StoredVersion]:
 
 
 def runs_through_mlflow(client: "MlflowClient", experiments: dict[str, str]) -> dict[str, list[StoredRun]]:
-    """`experiments`: the id of each experiment by its name."""
+    """Returns the same as `runs`, through MLflow's client. `experiments` maps the name of an experiment to its id."""
     stored_runs = []
     for run in _pages(
         client.search_runs,
@@ -99,6 +99,7 @@ def runs_through_mlflow(client: "MlflowClient", experiments: dict[str, str]) -> 
 
 
 def versions_through_mlflow(client: "MlflowClient") -> list[StoredVersion]:
+    """Returns the same as `versions`, through MLflow's client."""
     name_filter = f"name = '{NAME}'"
     registered = client.search_registered_models(name_filter)
     if not registered:

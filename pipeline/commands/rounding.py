@@ -10,8 +10,8 @@ from pipeline import machine
 from pipeline.params import Mistake, read
 from pipeline.storage import artifacts
 
-XLA = "xla"  # by a flag of XLA
-OWN = "own"  # by another kind of machine
+XLA = "xla"  # a flag of XLA changes the rounding
+OWN = "own"  # another kind of machine rounds differently by itself
 FLAG = "--xla_cpu_experimental_ynn_fusion_type="  # another order of sums, without the library YNN
 PROBE_UPDATES = 5
 PROBE = "from pipeline.commands import rounding; print(rounding.digest_of_training())"

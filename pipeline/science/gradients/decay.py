@@ -66,9 +66,9 @@ def headline(curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def medians(median_L, resampled_RL) -> pd.DataFrame:
-    """Returns one curve and its resamples, with one row per lag.
+    """Returns a curve and its resamples as the columns of a table with one row per lag.
 
-    `table` takes many of these tables, joined, with the columns CURVE_KIND, `seed` and `reviews` added.
+    The input of `table` is many of these tables, joined, with the columns CURVE_KIND, `seed` and `reviews` added.
     """
     return pd.DataFrame(resampled_RL.T).add_prefix("resample ").assign(median=median_L)
 
@@ -95,7 +95,7 @@ def table(medians: pd.DataFrame) -> pd.DataFrame:
 
 
 def resampled_medians(relative_NL, seed: int) -> np.ndarray:
-    """Returns median_RL over reviews drawn with replacement. An even number has its lower median."""
+    """Returns median_RL over reviews drawn with replacement. For an even number of reviews, it is the lower median."""
     random = np.random.default_rng(seed)
     reviews = len(relative_NL)
     middle = (reviews - 1) // 2
@@ -111,8 +111,8 @@ def resampled_medians(relative_NL, seed: int) -> np.ndarray:
 def summary(median_SL, resampled_SRL, seed: int = 0) -> dict[str, float]:
     """Returns measures of the mean curve over seeds: the last value, the fit of an exponential, and horizons.
 
-    All but `r2` and `floor_aicc` have an interval, `_low` and `_high`. A half-life is nan if `r2` is below LEAST_R2. A
-    horizon that was not reached is inf.
+    Each except `r2` and `floor_aicc` has an interval, `_low` and `_high`. A half-life is nan if `r2` is below LEAST_R2.
+    A horizon that was not reached is inf.
     """
     curve_L = median_SL.mean(axis=0)
     measures = _measures(curve_L)

@@ -221,8 +221,8 @@ def _gradient_legend(text_reading: reading.Reading) -> str:
     second_table = ""
     if "backward" in text_reading.directions:
         end = "padding" if text_reading.padding else "word"
-        second_table = f"; in the second table, that of the first {end}"
+        second_table = f"; in the second table, the state of the first {end}"
     return (
-        "|dz/dh|: how much z depends on the hidden state after this word, divided by the value at the state that is "
-        f"read out: that of the last word{second_table}."
+        "|dz/dh|: how much z depends on the hidden state after this word, divided by the value at the state from "
+        f"which z is computed: the state of the last word{second_table}."
     )

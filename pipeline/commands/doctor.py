@@ -37,10 +37,10 @@ PACKAGES = (
 )
 ENVIRONMENT = Path("environment.json")
 FREE_BYTES = 1_000_000_000  # the study, its cache and MLflow's store, with room to spare
-PATIENCE_SECONDS = 3
+PATIENCE_SECONDS = 3  # for a connection
 PORTS = {"http": 80, "https": 443}
 DATABASES = ("postgresql", "mysql", "mssql")
-LISTED_STAGES = 5
+LISTED_STAGES = 5  # stale stages whose names are printed
 UNKNOWN = "unknown"
 
 

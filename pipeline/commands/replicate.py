@@ -30,7 +30,7 @@ INPUTS = (
     "requirements.lock",
     "pipeline",
 )
-LONGEST_NAME = 60
+LONGEST_NAME = 60  # characters
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ NORM_QUANTILES = {
     "p99.9": 0.999,
     "largest": 1,
 }
-LARGE_NORM = 10
+LARGE_NORM = 10  # we count the batches whose gradient has a larger norm
 LEADING_DIRECTIONS = 8  # Lyapunov exponents at lengths without training; at other lengths, one per unit
 WARM_UP = 50  # tokens, or a quarter of a shorter text
 

@@ -48,8 +48,8 @@ LAST_FITTED_SHARE = 0.9  # of the lags; near the first token, where h_0 = 0, a c
 LEAST_FITTED = 4  # lags
 LEAST_R2 = 0.9  # a curve with at least this R2 counts as exponential
 WINDOW = 20  # tokens over which a local slope is fitted
-RESAMPLES = 1000
-REVIEW_RESAMPLES = 50
+RESAMPLES = 1000  # of seeds, for each curve
+REVIEW_RESAMPLES = 50  # of reviews, for each seed
 CONFIDENCE = 0.95
 
 

@@ -17,7 +17,7 @@ METRICS: dict[str, tuple[str, ...]] = {
     "test": ("accuracy", "nll", "brier", "ece", "auc"),
 }
 CALIBRATION_BINS = 15
-RESAMPLES = 10_000
+RESAMPLES = 10_000  # of seeds
 
 
 def scores(labels_N: np.ndarray, probability_N: np.ndarray) -> dict[str, float]:

@@ -14,7 +14,7 @@ from statistics import fmean
 from pipeline.science.statistics.seeds import best_seed
 from pipeline.storage import artifacts
 from pipeline.storage.dvc_lock import RecordedStage, digest
-from pipeline.storage.stages import TRAIN, stage_of
+from pipeline.storage.stage_table import TRAIN, stage_of
 from pipeline.tracking.run_records import training
 
 NAME = "rnn-for-nlp"  # of the registered model

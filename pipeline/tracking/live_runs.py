@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.storage import dvc_lock, stores
-from pipeline.storage.stages import GRADIENTS, stage_of
+from pipeline.storage.stage_table import GRADIENTS, stage_of
 from pipeline.tracking import mlflow_store
 from pipeline.tracking.run_records import record
 from pipeline.tracking.run_records.tables import Metrics, Strings

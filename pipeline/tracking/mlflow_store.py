@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.storage import artifacts, stores
-from pipeline.storage.stages import STAGES
+from pipeline.storage.stage_table import STAGES
 from pipeline.tracking.run_records.record import NOTHING, Dataset
 from pipeline.tracking.run_records.tables import Metrics, Strings
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.storage import stores
-from pipeline.storage.stages import TRAIN
+from pipeline.storage.stage_table import TRAIN
 from pipeline.tracking import mlflow_store, sql_reader
 from pipeline.tracking.best_models import CHAMPION, NAME, SCORES, SERVED, Model
 from pipeline.tracking.sql_reader import MISSING, NOT_CURRENT, STALE, StoredVersion

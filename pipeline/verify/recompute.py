@@ -19,7 +19,7 @@ from pipeline import machine
 from pipeline.params import Mistake, Params
 from pipeline.storage import artifacts, dvc_lock, lock_comparison
 from pipeline.storage.dvc_lock import LOCK, RecordedStage
-from pipeline.storage.stages import ARITHMETIC, STAGES, TRACK, TRAINING, stage_of
+from pipeline.storage.stage_table import ARITHMETIC, STAGES, TRACK, TRAINING, stage_of
 from pipeline.verify import clean_copy, comparison, durations
 from pipeline.verify.results import (
     DIFFERS,

@@ -14,7 +14,7 @@ from pathlib import Path
 from pipeline.params import Mistake
 from pipeline.storage import artifacts
 from pipeline.storage.dvc_lock import RecordedStage
-from pipeline.storage.stages import CLAIMS, GRADIENTS, RETENTION, TRAIN, TUNE, stage_of
+from pipeline.storage.stage_table import CLAIMS, GRADIENTS, RETENTION, TRAIN, TUNE, stage_of
 from pipeline.tracking.run_records import claims, gradients, retention, training, tuning
 from pipeline.tracking.run_records.record import NOTE, RUN_ID, Record, experiments, name
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.storage import artifacts
 from pipeline.storage.dvc_lock import RecordedStage, digest
-from pipeline.storage.stages import CLAIMS, EVALUATE, GRADIENTS, RETENTION, TRAIN, TUNE, stage_of
+from pipeline.storage.stage_table import CLAIMS, EVALUATE, GRADIENTS, RETENTION, TRAIN, TUNE, stage_of
 from pipeline.tracking.run_records.tables import Metrics, Strings
 
 NOTE = "mlflow.note.content"  # the tag that MLflow shows as the description of a run

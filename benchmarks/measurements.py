@@ -14,7 +14,7 @@ from pathlib import Path
 from pipeline import machine, params
 from pipeline.stages import gradients
 from pipeline.stages.context import Context
-from pipeline.storage.stages import GRADIENTS
+from pipeline.storage.stage_table import GRADIENTS
 from pipeline.tracking.tracker import Tracker
 from pipeline.workers import driver
 

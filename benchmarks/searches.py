@@ -126,7 +126,7 @@ def searched(architecture: str, study: params.Params, first_seed: int) -> dict:
     from pipeline import machine
     from pipeline.stages import tune
     from pipeline.stages.context import Context
-    from pipeline.storage.stages import TUNE
+    from pipeline.storage.stage_table import TUNE
     from pipeline.workers import driver
 
     machine.prepare()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from chaos.kills import ORPHAN_SECONDS, seconds_to_the_end
 from chaos.study import DATABASE_OF_STUDIES, ITEMS, MLFLOW_DATABASE, STAGES, Ended, Study, Undisturbed, errors
-from pipeline.storage import stages
+from pipeline.storage import stage_table
 
 YEAR_2000 = 946684800
 YEAR_2040 = 2208988800
@@ -23,15 +23,15 @@ GARBAGE = b"\xff\x00"
 REFUSED = "one line, exit 2"
 UNNOTICED = "nothing is noticed"
 
-PREPARE = (stages.PREPARE.name,)
-TUNE = (stages.TUNE.name, ITEMS[stages.TUNE])
-TRAIN = (stages.TRAIN.name, ITEMS[stages.TRAIN])
-TRAIN_TUNED = (stages.TRAIN.name, "vanilla-tuned")
-EVALUATE = (stages.EVALUATE.name,)
-RETENTION = (stages.RETENTION.name,)
-CLAIMS = (stages.CLAIMS.name,)
-REPORT = (stages.REPORT.name,)
-TRACK = (stages.TRACK.name,)
+PREPARE = (stage_table.PREPARE.name,)
+TUNE = (stage_table.TUNE.name, ITEMS[stage_table.TUNE])
+TRAIN = (stage_table.TRAIN.name, ITEMS[stage_table.TRAIN])
+TRAIN_TUNED = (stage_table.TRAIN.name, "vanilla-tuned")
+EVALUATE = (stage_table.EVALUATE.name,)
+RETENTION = (stage_table.RETENTION.name,)
+CLAIMS = (stage_table.CLAIMS.name,)
+REPORT = (stage_table.REPORT.name,)
+TRACK = (stage_table.TRACK.name,)
 READ_BY = {  # one file of each kind, and a stage that reads it
     "reports/comparisons.json": CLAIMS,
     "reports/decay/8.csv": CLAIMS,
@@ -150,7 +150,7 @@ def _full_disk(at: Injected) -> None:
 
 @fault("a file system without rename across folders", UNNOTICED)
 def _no_rename(at: Injected) -> None:
-    for stage in (stages.PREPARE, stages.REPORT):
+    for stage in (stage_table.PREPARE, stage_table.REPORT):
         at.study.undo(stage.name)
         at.survived(at.study.repro(stage.name, CHAOS_RENAME="within"))
 
@@ -191,7 +191,7 @@ def _damaged_and_repaired(at: Injected) -> None:
 
 @fault("a corrupted file in DVC's cache", "made again")
 def _corrupted_cache(at: Injected) -> None:
-    out = at.study.lock()[stages.RETENTION.name]["outs"][0]
+    out = at.study.lock()[stage_table.RETENTION.name]["outs"][0]
     cached = at.study.folder / ".dvc/cache/files/md5" / out["md5"][:2] / out["md5"][2:]
     cached.chmod(0o644)
     cached.write_bytes(GARBAGE * 100)
@@ -201,7 +201,7 @@ def _corrupted_cache(at: Injected) -> None:
 
 @fault("a damaged database of studies", REFUSED)
 def _damaged_studies(at: Injected) -> None:
-    at.study.undo(STAGES[stages.TUNE.name])
+    at.study.undo(STAGES[stage_table.TUNE.name])
     database = at.study.folder / DATABASE_OF_STUDIES
     database.write_bytes(GARBAGE * 5000)
     at.refused(at.study.stage(*TUNE), r"the studies at .*studies\.db cannot be used: .*not a database")
@@ -210,7 +210,7 @@ def _damaged_studies(at: Injected) -> None:
 
 @fault("a database of studies that another program locks", REFUSED)
 def _locked_studies(at: Injected) -> None:
-    at.study.undo(STAGES[stages.TUNE.name])
+    at.study.undo(STAGES[stage_table.TUNE.name])
     with closing(sqlite3.connect(at.study.folder / DATABASE_OF_STUDIES)) as database:
         database.execute("pragma locking_mode = exclusive")
         database.execute("begin exclusive")
@@ -227,7 +227,7 @@ def _damaged_mlflow(at: Injected) -> None:
 
 @fault("a clock that jumps a day ahead or back while a stage works", UNNOTICED)
 def _jumping_clock(at: Injected) -> None:
-    target = STAGES[stages.TUNE.name]
+    target = STAGES[stage_table.TUNE.name]
     for seconds in (DAY_SECONDS, -DAY_SECONDS):
         at.study.undo(target)
         at.survived(at.study.repro(target, CHAOS_CLOCK=str(seconds)))
@@ -241,13 +241,13 @@ def _dated(at: Injected) -> None:
 
         ended = at.study.repro()
         at.survived(ended)
-        if re.findall("Running stage '(.*)'", ended.said) != [stages.TRACK.name]:
+        if re.findall("Running stage '(.*)'", ended.said) != [stage_table.TRACK.name]:
             at.row.wrong.append(ended.said)
 
 
 @fault("two `dvc repro` at the same time", "one does the work; the other reports it and ends, or has nothing to do")
 def _two_at_once(at: Injected) -> None:
-    for target in (stages.RETENTION.name, stages.CLAIMS.name):
+    for target in (stage_table.RETENTION.name, stage_table.CLAIMS.name):
         at.study.undo(target)
         other = replace(at.study, log_name="other.log")
         first = at.study.begin("dvc", "repro")
@@ -265,7 +265,7 @@ def _two_at_once(at: Injected) -> None:
 
 @fault("a tracker that accepts and never answers", "one line from each, the study ends well")
 def _hanging_tracker(at: Injected) -> None:
-    target = STAGES[stages.TRAIN.name]
+    target = STAGES[stage_table.TRAIN.name]
     with _silent_server() as port:
         at.study.undo(target)
         url = f"http://127.0.0.1:{port}"

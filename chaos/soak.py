@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 
 from chaos.kills import WORKERS
 from chaos.study import DATABASE_OF_STUDIES, MLFLOW_DATABASE, TEMPORARY, Study, copied, made
-from pipeline.storage.stages import TRACK
+from pipeline.storage.stage_table import TRACK
 
 CHOICES = {  # each changes other stages: from seconds of work to nearly everything
     "claims.vanished": [0.001, 0.01],

@@ -18,16 +18,16 @@ from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from ruamel.yaml import YAML, YAMLError
 from voluptuous import Invalid
 
-from pipeline.storage import dvc_lock, stages
+from pipeline.storage import dvc_lock, stage_table
 
 ROOT = Path(__file__).parents[1]
 HOOK = ROOT / "chaos" / "hook"
 ITEMS = {
-    stages.TUNE: "vanilla",
-    stages.TRAIN: "vanilla-textbook",
-    stages.GRADIENTS: "8",
+    stage_table.TUNE: "vanilla",
+    stage_table.TRAIN: "vanilla-textbook",
+    stage_table.GRADIENTS: "8",
 }  # one of each stage's items
-STAGES = {stage.name: stage.dvc_name(ITEMS.get(stage, "")) for stage in stages.STAGES}
+STAGES = {stage.name: stage.dvc_name(ITEMS.get(stage, "")) for stage in stage_table.STAGES}
 SMALL = {"sequence_length": 8, "embedding_dimension": 4, "hidden_size": 6, "epochs": 2}
 PLAIN = {"mask": False, "weight_averaging": None, "clip_norm": None}  # each of these would need another compilation
 CHEAP = {  # compilation takes most of the time of such a study; with one worker it happens once
@@ -170,11 +170,11 @@ class Study:
             del entries[target]
             YAML().dump({"schema": "2.0", "stages": entries}, self.folder / "dvc.lock")
 
-        stage = stages.stage_of(target)
-        if stage == stages.TRACK:
+        stage = stage_table.stage_of(target)
+        if stage == stage_table.TRACK:
             for name in MLFLOW_STORES:
                 _delete(self.folder / name)
-        if stage == stages.TUNE:
+        if stage == stage_table.TUNE:
             _delete(self.folder / DATABASE_OF_STUDIES)
 
     def files(self) -> dict[str, str]:

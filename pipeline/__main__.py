@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.params import Mistake, Params, suggestion
-from pipeline.storage import stages
-from pipeline.storage.stages import Stage
+from pipeline.storage import stage_table
+from pipeline.storage.stage_table import Stage
 
 if TYPE_CHECKING:
     from pipeline.stages.context import Context
@@ -105,7 +105,7 @@ def _masked(text: str) -> str:
 def parser() -> argparse.ArgumentParser:
     command_line = argparse.ArgumentParser(prog="python -m pipeline", description=DESCRIPTION, epilog=EPILOGUE)
     commands = command_line.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for stage in stages.STAGES:
+    for stage in stage_table.STAGES:
         _add_stage(commands, stage)
 
     predict = _add_command(commands, "predict", "print how positive a text is")
@@ -134,7 +134,7 @@ def parser() -> argparse.ArgumentParser:
     replicate.add_argument("name", help="name of the replication: lower-case letters, digits and -")
     replicate.add_argument(
         "--without",
-        choices=[stages.TUNE.name],
+        choices=[stage_table.TUNE.name],
         help="keep the settings that this checkout chose instead of searching again; faster",
     )
     replicate.add_argument(
@@ -157,7 +157,7 @@ def _add_stage(commands, stage: Stage) -> None:
     subparser = _add_command(commands, stage.name, stage.help)
     if stage.listed_in:
         subparser.add_argument("item", metavar=stage.item, help=f"one of {stage.listed_in} in params.yaml")
-    if stage == stages.TRACK:
+    if stage == stage_table.TRACK:
         subparser.add_argument("--check", action="store_true", help="change nothing; exit code 1 if MLflow differs")
 
 
@@ -171,7 +171,7 @@ def _run_stage(arguments: Arguments) -> None:
 
     _check_workers()
     parameters = params.read()
-    stage = stages.BY_NAME[arguments.command]
+    stage = stage_table.BY_NAME[arguments.command]
     name = stage.dvc_name(_item(stage, arguments, parameters))
 
     if stage.loads_tensorflow:
@@ -267,7 +267,7 @@ def _replicate(arguments: Arguments) -> None:
     from pipeline.commands import replicate
 
     _check_workers()
-    without_tuning = arguments.without == stages.TUNE.name
+    without_tuning = arguments.without == stage_table.TUNE.name
     replicate.main(params.read(), arguments.name, without_tuning, arguments.rounding)
 
 
@@ -278,8 +278,8 @@ def _doctor(arguments: Arguments) -> int:
 
 
 COMMANDS: dict[str, Callable[[Arguments], int | None]] = {
-    **dict.fromkeys(stages.BY_NAME, _run_stage),
-    stages.TRACK.name: _track,
+    **dict.fromkeys(stage_table.BY_NAME, _run_stage),
+    stage_table.TRACK.name: _track,
     "predict": _predict,
     "read": _read,
     "verify": _verify,

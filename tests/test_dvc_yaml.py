@@ -12,7 +12,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline import machine, params
-from pipeline.storage import lock_comparison, stages
+from pipeline.storage import lock_comparison, stage_table
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "pipeline"
@@ -22,8 +22,8 @@ MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
     for path in PACKAGE.rglob("*.py")
 }
-COMPUTING = [stage.name for stage in stages.STAGES if stage != stages.TRACK]
-REPORT = stages.REPORT.name
+COMPUTING = [stage.name for stage in stage_table.STAGES if stage != stage_table.TRACK]
+REPORT = stage_table.REPORT.name
 
 NOT_LISTED_WHOLE = {Path(folder) for folder in ("pipeline", "pipeline/science", "pipeline/stages", "pipeline/storage")}
 METHODS = {"train.seeds_of": {"train.seeds", "train.runs.*"}}  # of the parameters: the keys that each reads
@@ -142,10 +142,10 @@ def keys_declared(stage: str) -> set[str]:
 
 
 def test_the_table_of_stages_lists_the_stages_of_dvc_yaml_in_order():
-    assert list(stages.BY_NAME) == list(STAGES)
+    assert list(stage_table.BY_NAME) == list(STAGES)
 
 
-@pytest.mark.parametrize("stage", stages.STAGES, ids=lambda stage: stage.name)
+@pytest.mark.parametrize("stage", stage_table.STAGES, ids=lambda stage: stage.name)
 def test_dvc_yaml_takes_items_from_the_key_in_the_table(stage):
     entry = STAGES[stage.name]
     if not stage.item:
@@ -156,8 +156,8 @@ def test_dvc_yaml_takes_items_from_the_key_in_the_table(stage):
 
 
 def test_dvc_names_a_stage_as_the_table_does():
-    names = stages.dvc_names(params.read())
-    assert {stages.stage_of(name) for name in names} == set(stages.STAGES)
+    names = stage_table.dvc_names(params.read())
+    assert {stage_table.stage_of(name) for name in names} == set(stage_table.STAGES)
     assert {"prepare", "tune@vanilla", "train@vanilla-textbook", "gradients@100"} <= set(names)
 
 
@@ -221,7 +221,7 @@ def test_params_name_exactly_the_keys_that_a_stage_reads(stage):
 
 def test_gradients_depends_on_the_textbook_run_of_every_architecture():
     runs = {f"{architecture}-textbook" for architecture in params.ARCHITECTURES}
-    stage = stages.GRADIENTS.name
+    stage = stage_table.GRADIENTS.name
     assert {f"artifacts/models/{run}" for run in runs} <= set(definition(stage)["deps"])
 
     keys = [key for key in keys_of_params_yaml(stage) if key.startswith("train.runs.")]

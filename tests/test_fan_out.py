@@ -16,7 +16,7 @@ import pytest
 
 from chaos.study import CHEAP
 from pipeline.params import Mistake
-from pipeline.storage.stages import TUNE
+from pipeline.storage.stage_table import TUNE
 from tests.support import small_study as support
 
 WRITTEN = (

@@ -14,7 +14,7 @@ from statistics import fmean
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.storage.stages import TRACK
+from pipeline.storage.stage_table import TRACK
 from tests.support import toy_study
 from tests.support.tracked_study import rows
 

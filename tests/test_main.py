@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.__main__ import COMMANDS, main
-from pipeline.storage import stages
+from pipeline.storage import stage_table
 
 STUDY = Path(__file__).with_name("study.yaml")
 
@@ -94,7 +94,7 @@ def test_a_file_that_the_system_refuses_is_named(project, capsys, monkeypatch):
 
 
 def test_every_stage_is_a_command():
-    assert set(stages.BY_NAME) < set(COMMANDS)
+    assert set(stage_table.BY_NAME) < set(COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -37,10 +37,10 @@ PACKAGES = (
 )
 ENVIRONMENT = Path("environment.json")
 FREE_BYTES = 1_000_000_000  # the study, its cache and MLflow's store, with room to spare
-PATIENCE_SECONDS = 3
+PATIENCE_SECONDS = 3  # for a connection
 PORTS = {"http": 80, "https": 443}
 DATABASES = ("postgresql", "mysql", "mssql")
-LISTED_STAGES = 5
+LISTED_STAGES = 5  # stale stages whose names are printed
 UNKNOWN = "unknown"
 
 
@@ -51,7 +51,7 @@ class Store:
     package: str
     variable: str  # the environment variable with its address
     example: str
-    migrations: str = ""  # the folder of Alembic's migrations, from the folder of all packages
+    migrations: str = ""  # the folder of Alembic's migrations in site-packages
     upgrade: str = ""  # the command, up to the address
 
 
@@ -120,7 +120,7 @@ def runs_in_words(train: params.Train) -> str:
 
 
 def installed_version(package: str) -> str | None:
-    """None if the package is not installed."""
+    """The version of a package, or None if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:

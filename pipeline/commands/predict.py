@@ -94,7 +94,7 @@ def encoded(texts: list[str], source: str) -> list[np.ndarray]:
 def chosen(metrics: dict, run: str | None, seed: int | None) -> tuple[str, int]:
     """The requested run and seed. If one of them is None, the one with the best validation accuracy.
 
-    Of equal accuracies, the lowest seed wins, then the first name. `track` registers the same seed of a run
+    Among equal accuracies, the lowest seed wins, then the first name. `track` registers the same seed of a run
     (tracking/best_models.py).
     """
     runs = sorted(metrics.keys() - {"tfidf"})  # the baseline is not a network

@@ -122,7 +122,7 @@ def _table(direction: str, rows: list[dict], pictures: list[str]) -> list[str]:
 
 
 def _word(word: str, is_known: bool) -> str:
-    """A word that is not in the vocabulary is in brackets; a long one is cut."""
+    """A word as its table shows it: in brackets if it is not in the vocabulary, and cut if it is long."""
     name = word if is_known else f"({word})"
     if len(name) > WORD_WIDTH:
         name = name[: WORD_WIDTH - 1] + "…"
@@ -140,7 +140,7 @@ def _effect(saliency: float) -> str:
 
 
 def _share(log10_norm: float | None) -> str:
-    """A percentage in a readable range, else a power of ten. None is the logarithm of zero."""
+    """A norm relative to another: a percentage, or a power of ten if it is tiny or huge. None is the log of zero."""
     if log10_norm is None:
         share = "0 %"
     elif -4 < log10_norm < 1:
@@ -154,7 +154,7 @@ def _share(log10_norm: float | None) -> str:
 def _pictures(direction: reading.Direction, largest: float, in_colour: bool) -> list[str]:
     """One line per word and one block per hidden unit, ordered by the unit's weight in the logit.
 
-    `largest` is the absolute value of a state with the darkest block.
+    States of `largest` and -`largest` get the blocks at the two ends of the scale.
     """
     order = np.argsort(direction.readout_H, kind="stable")
     if len(order) > MOST_UNITS:
@@ -221,8 +221,8 @@ def _gradient_legend(text_reading: reading.Reading) -> str:
     second_table = ""
     if "backward" in text_reading.directions:
         end = "padding" if text_reading.padding else "word"
-        second_table = f"; in the second table, that of the first {end}"
+        second_table = f"; in the second table, the state of the first {end}"
     return (
-        "|dz/dh|: how much z depends on the hidden state after this word, divided by the value at the state that is "
-        f"read out: that of the last word{second_table}."
+        "|dz/dh|: how much z depends on the hidden state after this word, divided by the value at the state from "
+        f"which z is computed: the state of the last word{second_table}."
     )

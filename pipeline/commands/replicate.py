@@ -30,7 +30,7 @@ INPUTS = (
     "requirements.lock",
     "pipeline",
 )
-LONGEST_NAME = 60
+LONGEST_NAME = 60  # characters
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Request:
 
     commit: str
     flags: str  # XLA_FLAGS
-    tuned: Literal["kept", "searched"]  # the settings of `tune`
+    tuned: Literal["kept", "searched"]  # `tune` keeps the settings chosen here or searches again
     processor: str
 
 
@@ -127,7 +127,7 @@ def _prepared_copy(params: Params, name: str, request: Request) -> Path:
 
 
 def repair_lock(copy: Path) -> None:
-    """DVC writes dvc.lock in place. If a kill truncated it, restores the one from the start of the last stage."""
+    """Restores dvc.lock from the start of the last stage if a kill truncated it. DVC writes the file in place."""
     try:
         dvc_lock.finished(copy)
     except Mistake:
@@ -217,7 +217,7 @@ def _results(params: Params, name: str, copy: Path, request: Request) -> replica
 
 
 def _means(metrics: dict) -> dict[str, replications.Mean]:
-    """By metric. The number of parameters has no scores and is left out."""
+    """The mean and the interval of each metric. The number of parameters has no scores and is left out."""
     means = {}
     for name, metric in sorted(metrics.items()):
         if isinstance(metric, dict):

@@ -1,4 +1,7 @@
-"""Chooses how `replicate` makes TensorFlow round differently, and proves with a short training that it does."""
+"""Chooses how `replicate` makes TensorFlow round differently, and proves with a short training that it does.
+
+Axes: N reviews, T tokens.
+"""
 
 import hashlib
 import os
@@ -10,8 +13,8 @@ from pipeline import machine
 from pipeline.params import Mistake, read
 from pipeline.storage import artifacts
 
-XLA = "xla"  # by a flag of XLA
-OWN = "own"  # by another kind of machine
+XLA = "xla"  # a flag of XLA changes the rounding
+OWN = "own"  # another kind of machine rounds differently by itself
 FLAG = "--xla_cpu_experimental_ynn_fusion_type="  # another order of sums, without the library YNN
 PROBE_UPDATES = 5
 PROBE = "from pipeline.commands import rounding; print(rounding.digest_of_training())"

@@ -1,6 +1,6 @@
 """The tutorial's sentences, each with its test, its measures and a verdict that the measures decide.
 
-A deciding measure has a threshold from params.yaml and the side of it on which the sentence places the number. It
+A deciding measure has a threshold from params.yaml, and the sentence places the number above or below it. The measure
 `holds` if its whole interval lies on that side, and it `does not hold` if the whole interval lies on the other side. It
 is `not shown` if the interval contains the threshold or is missing. A measure without a threshold decides nothing.
 
@@ -388,7 +388,7 @@ def _accuracy_lost(study: Study, architecture: str, probe: str, tokens: int, cha
 
 
 def _deficit(study: Study, architecture: str, pick: Callable) -> Measure | None:
-    """Returns the accuracy of a bag of words minus that of a network. `pick` chooses the length: min or max."""
+    """Returns the accuracy of a bag of words minus the accuracy of a network. `pick` chooses the length: min or max."""
     trained = study.probes.query("architecture == @architecture and sequence_length == trained_length")
     if trained.empty:
         return None

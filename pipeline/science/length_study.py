@@ -4,7 +4,8 @@ We measure two designs, which the column `trained_length` distinguishes. The fir
 length. The second takes the network that was trained at the textbook's length and measures it at this length. If a
 length is too long for training, only the second design exists. We compare both with the network at initialisation.
 
-Axes: N reviews, T tokens, H hidden units, L lags, S steps, C singular values, R resamples of reviews.
+Axes: N reviews, T tokens, V words, D embedding dimensions, H hidden units, L lags, S steps, C singular values,
+R resamples of reviews.
 """
 
 from collections.abc import Callable, Sequence
@@ -58,7 +59,7 @@ NORM_QUANTILES = {
     "p99.9": 0.999,
     "largest": 1,
 }
-LARGE_NORM = 10
+LARGE_NORM = 10  # we count the batches whose gradient has a larger norm
 LEADING_DIRECTIONS = 8  # Lyapunov exponents at lengths without training; at other lengths, one per unit
 WARM_UP = 50  # tokens, or a quarter of a shorter text
 

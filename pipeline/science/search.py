@@ -1,6 +1,7 @@
 """The search for settings: many short trainings, a race of the best against the starting recipe, and the regret.
 
-Search: each trial trains on one seed for `rung_epochs` epochs. Optuna's TPE sampler proposes trials in waves.
+Search: each trial trains on one seed up to the rung, which is after `rung_epochs` epochs. Optuna's TPE sampler
+  proposes trials in waves.
 Race: the best trials and the starting recipe train in full on seeds that the search has not used.
 Choice: the starting recipe stays unless a finalist beats it by more than one standard error of the difference.
 Regret: if a finalist replaces the starting recipe, both train again on fresh seeds, and we report the difference.
@@ -48,7 +49,7 @@ class Outcome:
 
     state: str  # COMPLETE, or FAIL if training diverged
     history: list[dict[str, Any]]  # one row per epoch, as `training.train` reports it
-    value: float | None  # validation accuracy in the epoch of the lowest validation loss up to the rung
+    value: float | None  # validation accuracy in the epoch of the lowest validation loss; None if training diverged
     parameters: int
     reason: str = ""  # why training failed, or the earlier trial with the same settings
 
@@ -482,7 +483,7 @@ def contestants(start: Settings, rivals: list[FrozenTrial]) -> dict[str, Setting
 
 
 def table(study: optuna.Study) -> pd.DataFrame:
-    """Returns one row per trial. `value` is its validation accuracy at the rung, or the last one before it diverged."""
+    """Returns one row per trial. `value` is `Outcome.value`, or the last validation accuracy before it diverged."""
     return pd.DataFrame(
         {
             "trial": trial.number,

@@ -10,7 +10,7 @@ from pipeline.params import Mistake
 from pipeline.science import claims
 from pipeline.science.gradients import decay
 from pipeline.storage import artifacts, lock_comparison, replications
-from pipeline.storage.stages import CLAIMS
+from pipeline.storage.stage_table import CLAIMS
 
 if TYPE_CHECKING:
     from pipeline.stages.context import Context

@@ -10,7 +10,7 @@ from pipeline.params import Params
 from pipeline.reporting import document, origins
 from pipeline.storage import artifacts, lock_comparison
 from pipeline.storage.dvc_lock import RecordedStage
-from pipeline.storage.stages import REPORT
+from pipeline.storage.stage_table import REPORT
 from pipeline.tracking import run_records
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from pipeline.params import Params
 from pipeline.science.statistics.seeds import shown_better
 from pipeline.storage import dvc_lock
 from pipeline.storage.dvc_lock import RecordedStage
-from pipeline.storage.stages import EVALUATE, STAGES
+from pipeline.storage.stage_table import EVALUATE, STAGES
 from pipeline.tracking import best_models, run_records
 from pipeline.tracking.best_models import Model
 from pipeline.tracking.run_records import Record

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.params import Mistake, document
 from pipeline.storage import artifacts
-from pipeline.storage.stages import TRACK
+from pipeline.storage.stage_table import TRACK
 
 LOCK = Path("dvc.lock")
 PACKAGES = Path("requirements.lock")

@@ -15,7 +15,7 @@ from typing import Any
 from pipeline.params import Mistake, Params, document
 from pipeline.storage import artifacts, dvc_lock
 from pipeline.storage.dvc_lock import RecordedStage
-from pipeline.storage.stages import STAGES, dvc_names, stage_of
+from pipeline.storage.stage_table import STAGES, dvc_names, stage_of
 
 CODE = "pipeline/"
 RUNS = tuple(stage.name for stage in STAGES if stage.item)  # runs in MLflow; `evaluate` adds its scores to `train`

@@ -14,7 +14,7 @@ from statistics import fmean
 from pipeline.science.statistics.seeds import best_seed
 from pipeline.storage import artifacts
 from pipeline.storage.dvc_lock import RecordedStage, digest
-from pipeline.storage.stages import TRAIN, stage_of
+from pipeline.storage.stage_table import TRAIN, stage_of
 from pipeline.tracking.run_records import training
 
 NAME = "rnn-for-nlp"  # of the registered model
@@ -29,12 +29,12 @@ class Model:
     """The best seed of a run.
 
     Attributes:
-        key: of the record of the seed.
+        key: the key of the seed's run in MLflow.
         labels: the tags `architecture`, `settings` and `sequence_length`.
         scores: validation accuracy by seed.
         validation: the hash of the validation split. Scores on different splits cannot be compared.
         files: name of an artifact in MLflow -> its path in the project.
-        content: hashes of everything that the answers come from.
+        content: hashes of everything that decides the model's answers: these files and the code in SERVED.
     """
 
     run: str
@@ -52,7 +52,7 @@ class Model:
 
     @cached_property
     def fingerprint(self) -> str:
-        """The tag `record`. The registry holds one version of the registered model for each."""
+        """A hash, stored as the tag `record`. The registry holds one version of the registered model for each hash."""
         return digest([self.key, self.scores, self.validation, self.content])
 
     @property
@@ -76,8 +76,8 @@ def read(
 ) -> list[Model]:
     """The best seed of each of these stages that trained a network and has scores.
 
-    `evaluated` is the stage `evaluate`, None where its scores belong to other models; then the list is empty. Raises
-    Mistake where a file is missing.
+    `evaluated` is the stage `evaluate`. It is None if its scores belong to other models, and then the list is empty.
+    Raises Mistake if a file is missing.
     """
     metrics = artifacts.read_json(folder / artifacts.METRICS) if evaluated else {}
     models = []

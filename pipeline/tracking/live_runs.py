@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.storage import dvc_lock, stores
-from pipeline.storage.stages import GRADIENTS, stage_of
+from pipeline.storage.stage_table import GRADIENTS, stage_of
 from pipeline.tracking import mlflow_store
 from pipeline.tracking.run_records import record
 from pipeline.tracking.run_records.tables import Metrics, Strings
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 PATIENCE_SECONDS = 20  # how long the end of a stage waits for the writer
 COMMAND = [sys.executable, "-m", "pipeline.tracking"]
 CODE = Path(__file__).parents[2]
-TRACEBACK_CHARACTERS = 3000  # a pipe takes 4 kB in one write
+TRACEBACK_CHARACTERS = 3000  # a pipe takes at most 4 kB in one write
 
 Log = Callable[[Any, int, dict[str, float]], None]  # unit, step, {metric: value}
 
@@ -101,10 +101,11 @@ def _wait_for(process: subprocess.Popen) -> None:
 
 
 def write(messages: Iterator[dict]) -> None:
-    """The whole life of the writer. `messages` are a header, then points, then an end.
+    """Writes the runs of one stage from its first message to its last, in the writer's process.
 
-    If the end is missing, the trainer died, and the runs get the status KILLED. A child run of `gradients` is a mean
-    over seeds, which no seed can log. So only the parent run shows the work of that stage.
+    `messages` are a header, then points, then an end. If the end is missing, the trainer died, and the runs get the
+    status KILLED. A child run of `gradients` is a mean over seeds, which cannot be logged while single seeds train. So
+    only the parent run of that stage is live.
     """
     header = next(messages)
     folder = Path(header["folder"])
@@ -167,7 +168,7 @@ class _LiveRun:
     ):
         tags = {**tags, mlflow_store.WRITER: mlflow_store.writer()}
         self._begin = lambda: mlflow_store.Run.begin(client, experiment, name, tags, folder)
-        self._session: Metrics = {}
+        self._session: Metrics = {}  # all points of this process, which a new run gets again
         self.run = mlflow_store.Run.find(client, experiment, tags["key"]) or self._begin()
 
         client.set_tag(self.run.id, mlflow_store.WRITER, tags[mlflow_store.WRITER])

@@ -1,7 +1,8 @@
 """Opens MLflow's store, and finds, begins and fills one run in it.
 
 MLflow is imported inside functions only, because sql_reader.py reads an SQLite store without it.
-The time of a point is the start of its run plus its step in milliseconds. So a point that is logged twice is one point.
+A point is the value of a metric at one step. Its time is the start of its run plus its step in milliseconds, so MLflow
+stores a point once, even if it is logged twice.
 """
 
 import json
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.storage import artifacts, stores
-from pipeline.storage.stages import STAGES
+from pipeline.storage.stage_table import STAGES
 from pipeline.tracking.run_records.record import NOTHING, Dataset
 from pipeline.tracking.run_records.tables import Metrics, Strings
 
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 EXPERIMENTS = tuple(dict.fromkeys(stage.experiment for stage in STAGES if stage.experiment))
 PARENT = "mlflow.parentRunId"
 WRITER = "writer"  # the tag that names the process that writes a live run: host, process id and start time
-METRICS_AT_ONCE = 800  # a server takes 1000 items in one request, parameters and tags included
-SYSTEM = "system/"  # prefix of the metrics that MLflow measures of the machine
+METRICS_AT_ONCE = 800  # a server takes at most 1000 items per request, parameters and tags included
+SYSTEM = "system/"  # prefix of the metrics with which MLflow describes the machine
 ENVIRONMENT = {  # defaults for MLflow; a user's own values win
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -42,7 +43,7 @@ ENVIRONMENT = {  # defaults for MLflow; a user's own values win
 
 
 def writer() -> str:
-    """This process, as the tag WRITER of the runs that it writes."""
+    """Identifies this process in the tag WRITER of the runs that it writes."""
     import psutil
 
     start = psutil.Process().create_time()
@@ -61,8 +62,8 @@ def has_died(process_tag: str | None) -> bool:
 
     with suppress(psutil.NoSuchProcess):
         process = psutil.Process(int(number))
-        is_another = abs(process.create_time() - float(start)) > 2
-        return is_another or process.status() == psutil.STATUS_ZOMBIE
+        is_another_process = abs(process.create_time() - float(start)) > 2
+        return is_another_process or process.status() == psutil.STATUS_ZOMBIE
     return True
 
 
@@ -238,7 +239,7 @@ class Run:
 
 @cache  # Git looks at every file, and every new run needs this
 def _git(folder: Path) -> Strings:
-    """The commit, and whether the tree differs from it, as tags. Empty outside of a Git repository."""
+    """Tags with the commit and whether there are uncommitted changes. Empty outside of a Git repository."""
 
     def output(*words: str) -> str:
         command = ["git", *words]

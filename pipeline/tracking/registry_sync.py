@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.storage import stores
-from pipeline.storage.stages import TRAIN
+from pipeline.storage.stage_table import TRAIN
 from pipeline.tracking import mlflow_store, sql_reader
 from pipeline.tracking.best_models import CHAMPION, NAME, SCORES, SERVED, Model
 from pipeline.tracking.sql_reader import MISSING, NOT_CURRENT, STALE, StoredVersion
@@ -152,7 +152,7 @@ def _register(client: "MlflowClient", experiment: str, model: Model, folder: Pat
     """Saves the model with the run of its seed, and makes it a version of the registered model."""
     from mlflow.exceptions import MlflowException
 
-    with suppress(MlflowException):  # it exists already; or creating the version below raises for the same reason
+    with suppress(MlflowException):  # it exists already; any other error occurs again below
         client.create_registered_model(NAME, description=DESCRIPTION)
     runs = client.search_runs([experiment], f"tags.key = '{model.key}'", max_results=1)
     run = runs[0].info.run_id
@@ -171,21 +171,21 @@ def _register(client: "MlflowClient", experiment: str, model: Model, folder: Pat
 
     registered = client.create_model_version(
         NAME,
-        source=logged.artifact_location,  # `models:/...` is looked up in MLflow's global store, which may be another
+        source=logged.artifact_location,  # MLflow would look up `models:/...` in its global store, perhaps another one
         run_id=run,
         model_id=logged.model_id,
         tags=model.tags,
         description=_description(model),
     )
     versions = json.dumps([{"name": NAME, "version": int(registered.version)}])
-    client.set_logged_model_tags(logged.model_id, {"mlflow.modelVersions": versions})  # the UI's link; a server sets it
+    client.set_logged_model_tags(logged.model_id, {"mlflow.modelVersions": versions})  # for the link in the UI
 
 
 def _save(path: Path, model: Model, folder: Path, logged: "LoggedModel", run: str) -> None:
     """Saves the model in MLflow's format.
 
-    If MLflow got an example, it would try the model out, which loads TensorFlow and compiles. So we write the example
-    afterwards.
+    If we passed an example to MLflow, MLflow would run the model on it. That loads TensorFlow and compiles, so we write
+    the example ourselves.
     """
     import mlflow.pyfunc
     from mlflow.models import Model as Description

@@ -90,7 +90,7 @@ def _problems_of_others(runs: list[StoredRun], is_copy: bool) -> list[RunDiffere
 
 
 def project(records: list[Record], folder: Path) -> None:
-    """Repairs every difference. Where a parent was replaced, a second round moves its children to the new one."""
+    """Repairs every difference. If a parent was replaced, a second round moves its children to the new one."""
     client, experiments = mlflow_store.opened(folder)
     is_copy = stores.is_copy(folder)
     for _round in range(2):

@@ -48,7 +48,7 @@ VERSIONS = """
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A run in MLflow's store, with those of its tags that are in TAGS."""
+    """A run in MLflow's store, with its tags as far as TAGS names them."""
 
     id: str
     status: str
@@ -65,7 +65,7 @@ class StoredVersion:
 
 
 def runs(folder: Path) -> dict[str, list[StoredRun]]:
-    """Every run of our experiments by its key, the oldest first. Raises where the store cannot be reached."""
+    """Every run of our experiments by its key, the oldest first. Raises if the store cannot be reached."""
     rows = rows_of_sqlite(
         folder,
         RUNS,
@@ -78,7 +78,7 @@ def runs(folder: Path) -> dict[str, list[StoredRun]]:
 
 
 def versions(folder: Path) -> list[StoredVersion]:
-    """Every version of the registered model, the oldest first. Raises where the store cannot be reached."""
+    """Every version of the registered model, the oldest first. Raises if the store cannot be reached."""
     rows = rows_of_sqlite(folder, VERSIONS, CHAMPION, NAME)
     if rows is None:
         return versions_through_mlflow(mlflow_store.opened(folder)[0])
@@ -86,7 +86,7 @@ def versions(folder: Path) -> list[StoredVersion]:
 
 
 def runs_through_mlflow(client: "MlflowClient", experiments: dict[str, str]) -> dict[str, list[StoredRun]]:
-    """`experiments`: the id of each experiment by its name."""
+    """Returns the same as `runs`, through MLflow's client. `experiments` maps the name of an experiment to its id."""
     stored_runs = []
     for run in _pages(
         client.search_runs,
@@ -99,6 +99,7 @@ def runs_through_mlflow(client: "MlflowClient", experiments: dict[str, str]) -> 
 
 
 def versions_through_mlflow(client: "MlflowClient") -> list[StoredVersion]:
+    """Returns the same as `versions`, through MLflow's client."""
     name_filter = f"name = '{NAME}'"
     registered = client.search_registered_models(name_filter)
     if not registered:
@@ -117,7 +118,10 @@ def versions_through_mlflow(client: "MlflowClient") -> list[StoredVersion]:
 
 
 def rows_of_sqlite(folder: Path, query: str, *values: str) -> list[tuple] | None:
-    """None where the store is not SQLite, is empty or damaged, or has tables of another version of MLflow."""
+    """The rows of a query on an SQLite store.
+
+    None if the store is not SQLite, is empty or damaged, or has tables of another version of MLflow.
+    """
     path = stores.sqlite_path(stores.mlflow(folder))
     if path is None or not path.exists():
         return None

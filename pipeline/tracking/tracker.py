@@ -25,7 +25,7 @@ class Tracker:
 
     @contextmanager
     def live(self, stage: str, units: dict[Any, dict]) -> Iterator[live_runs.Log]:
-        """Writes runs that grow while this DVC stage works.
+        """Writes the runs of this DVC stage to MLflow while it trains.
 
         Gives log(unit, step, {metric: value}), which never raises and never waits.
         `units` maps each unit to its tags `architecture`, `settings`, `seed` and `sequence_length`.
@@ -42,7 +42,7 @@ class Tracker:
         models: list[Model],
         better: registry_sync.Better,
     ) -> list:
-        """Where MLflow differs from these records and models. Raises whatever an unreachable store raises."""
+        """The differences between MLflow and these records and models. Raises an error if MLflow cannot be reached."""
         is_copy = stores.is_copy(self.folder)
         runs = sql_reader.runs(self.folder)
         versions = sql_reader.versions(self.folder)
@@ -57,7 +57,7 @@ class Tracker:
         models: list[Model],
         better: registry_sync.Better,
     ) -> None:
-        """Makes MLflow equal to these, and touches nothing that is correct."""
+        """Makes MLflow equal to these records and models. Leaves correct runs and versions alone."""
         run_sync.project(records, self.folder)
         registry_sync.project(models, self.folder, better)
 

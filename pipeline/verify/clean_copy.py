@@ -36,7 +36,7 @@ def check_committed(files: tuple[str, ...]) -> None:
 def make(params: Params, commit: str, copy: Path) -> None:
     """Clones the commit to `copy` and adds the user's own reviews, which are not in Git.
 
-    The copy reads reviews under an absolute path where they are.
+    If data.path is absolute, the copy reads the reviews from there.
     """
     git("clone", "--quiet", "--no-local", ".", str(copy.resolve()))
     git("checkout", "--quiet", "--detach", commit, folder=copy)
@@ -47,7 +47,7 @@ def make(params: Params, commit: str, copy: Path) -> None:
 
 
 def put(source: Path, target: Path) -> None:
-    """Copies a file or folder. Files that only the target folder has stay there."""
+    """Copies a file or folder. Other files in the target folder stay."""
     if source.is_dir():
         shutil.copytree(source, target, dirs_exist_ok=True)
     else:

@@ -15,7 +15,7 @@ LONGEST_VALUE = 80  # characters; a message cuts longer values
 
 @dataclass(frozen=True)
 class Gap:
-    """The first place where two files differ. If a value exceeds the tolerance, the first place that does.
+    """The first value that differs by more than the tolerance, or else the first value that differs at all.
 
     `difference` and `largest` are finite numbers or None. `largest` is the largest difference of all
     values, divided by max(1, |recorded|). `values` counts the values that differ. `within` says whether every
@@ -33,7 +33,7 @@ class Gap:
 
 
 def gap(recorded: Path, computed: Path, tolerance: float) -> Gap | None:
-    """None if the files have the same content, even if their bytes differ.
+    """The first difference between two files, or None if they have the same content, even if their bytes differ.
 
     CSV, parquet, JSON and HDF5 files are compared value by value, other files line by line.
     """
@@ -145,7 +145,7 @@ def _numbers(values: pd.Series) -> pd.Series:
 
 
 def _place(table: pd.DataFrame, row: int, column: str, suffix: str) -> tuple[str, str]:
-    """The names of a row and a column in a message."""
+    """Names the row and the column of a value for a message."""
     label = table.index[row]
     match suffix:
         case ".json":
@@ -171,7 +171,7 @@ def _keys(table: pd.DataFrame, row: int) -> str:
 
 
 def _text(value: Any) -> str:
-    """Every element of an array, which `str` would abbreviate."""
+    """A value as text. An array is written in full, because `str` would abbreviate it."""
     return str(value.tolist() if isinstance(value, np.ndarray) else value)
 
 

@@ -14,7 +14,7 @@ FILE = Path("benchmarks/stages.json")  # {"workers": n, "vectors": ..., "seconds
 
 
 def estimate(stages: Collection[str]) -> str:
-    """A sentence part with the time that these stages take, by the measurements in this checkout."""
+    """Part of a sentence: how long these stages take, according to the measurements in this checkout."""
     measurements = _read(FILE)
     seconds_by_stage = measurements["seconds"]
     timed = [name for name in stages if name in seconds_by_stage]
@@ -50,7 +50,7 @@ def _read(path: Path) -> dict:
 
 
 def in_words(seconds: float) -> str:
-    """Seconds below two minutes, else minutes."""
+    """A duration in seconds, or in minutes from two minutes on."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min"

@@ -1,8 +1,8 @@
 """`verify`: computes the stages of a commit again and names the first file, row and column that differs.
 
 First it compares the files of this checkout with dvc.lock. Then it runs each stage again in a clean copy of the commit,
-with neither MLflow nor stored studies. A stage starts from the recorded files of earlier stages if this checkout has
-them, else from the recomputed ones. So a difference in one stage does not spread to later ones.
+without MLflow and without the trials that Optuna has stored. A stage starts from the recorded files of earlier stages
+if this checkout has them, else from the recomputed ones. So a difference in one stage does not spread to later ones.
 """
 
 import json
@@ -19,7 +19,7 @@ from pipeline import machine
 from pipeline.params import Mistake, Params
 from pipeline.storage import artifacts, dvc_lock, lock_comparison
 from pipeline.storage.dvc_lock import LOCK, RecordedStage
-from pipeline.storage.stages import ARITHMETIC, STAGES, TRACK, TRAINING, stage_of
+from pipeline.storage.stage_table import ARITHMETIC, STAGES, TRACK, TRAINING, stage_of
 from pipeline.verify import clean_copy, comparison, durations
 from pipeline.verify.results import (
     DIFFERS,
@@ -32,7 +32,7 @@ from pipeline.verify.results import (
     worst,
 )
 
-COMMITTED = (  # the copy has them as they are in the commit
+COMMITTED = (  # must not have uncommitted changes, because the copy gets them from the commit
     str(LOCK),
     "params.yaml",
     "environment.json",
@@ -53,7 +53,7 @@ def main(
 ) -> int:
     """Returns 0 if everything is identical or within the tolerance of another kind of machine, else 1.
 
-    `wanted` names the stages to compute, all if empty. `times` is the file for the duration of each stage.
+    `wanted` names the stages to compute, all if empty. `times` is a file to which the duration of each stage is added.
     """
     start = time.monotonic()
     say = partial(print, file=sys.stderr if as_json else sys.stdout, flush=True)
@@ -160,7 +160,7 @@ def _machine_report(changes: Changes) -> str:
 
 
 class Recomputation:
-    """Runs stages in a clean copy and compares their files with those of this checkout."""
+    """Runs stages in a clean copy and compares their files with the files of this checkout."""
 
     def __init__(
         self,
@@ -202,7 +202,7 @@ class Recomputation:
                 raise Mistake(f"{stage.name}: its input {path} is missing; {remedy}")
 
     def _makers(self, path: str) -> list[tuple[str, str]]:
-        """(stage, output) of every output that is the path, contains it, or lies in it."""
+        """(stage, output) of every output that is this path, contains it, or lies in it."""
         makers = []
         for name, stage in self._stages.items():
             makers += [(name, out) for out in stage.outs if lock_comparison.overlap(path, out)]
@@ -266,9 +266,10 @@ class Recomputation:
         return FileResult(path, verdict, gap, why)
 
     def _prepare_for_later_stages(self, stage: RecordedStage) -> None:
-        """Restores the recorded files; records the hash of each file that this checkout lacks.
+        """Replaces the computed outputs in the copy by the recorded ones.
 
-        `claims` and `report` refuse files that the copy's dvc.lock does not record.
+        If this checkout lacks an output, the computed one stays, and its hash goes into the copy's dvc.lock. Otherwise
+        `claims` and `report` would refuse the file.
         """
         lock = self._copy / LOCK
         for out, recorded_hash in stage.outs.items():

@@ -41,7 +41,7 @@ class FileResult:
 
 @dataclass(frozen=True)
 class StageResult:
-    """The results of all files that a stage writes. The verdict is the worst of theirs."""
+    """The results of all files that a stage writes. The verdict of the stage is the worst verdict of its files."""
 
     stage: str
     verdict: str

@@ -13,7 +13,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline import params
-from pipeline.storage import stages
+from pipeline.storage import stage_table
 
 STUDY = params.read()
 REPORTS = Path("reports")
@@ -236,7 +236,7 @@ def test_tuning_tables_use_the_whole_budget_and_the_run_has_the_winner(architect
 
 def test_dvc_lock_has_every_stage_and_nothing_that_differs_from_run_to_run():
     assert set(LOCK) >= {f"train@{run}" for run in STUDY.train.runs}
-    assert {stages.stage_of(name) for name in LOCK} == set(stages.STAGES)
+    assert {stage_table.stage_of(name) for name in LOCK} == set(stage_table.STAGES)
 
 
 def test_no_tracked_file_names_this_machine():

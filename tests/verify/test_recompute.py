@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import machine, params
 from pipeline.params import Mistake, document
-from pipeline.storage import artifacts, dvc_lock, lock_comparison, stages
+from pipeline.storage import artifacts, dvc_lock, lock_comparison, stage_table
 from pipeline.verify import durations, recompute
 from pipeline.workers import driver
 from tests.support import repository
@@ -228,10 +228,10 @@ def test_files_compares_an_uncommitted_change_and_computes_nothing(project, caps
 def test_each_stage_is_listed_after_those_that_it_reads_from():
     definitions = document(ROOT / "dvc.yaml")["stages"]
     earlier = set()
-    for stage in stages.STAGES:
+    for stage in stage_table.STAGES:
         assert lock_comparison.above(stage.name, definitions) <= earlier
         earlier.add(stage.name)
-    assert stages.STAGES.index(stages.TUNE) < stages.STAGES.index(stages.TRAIN)
+    assert stage_table.STAGES.index(stage_table.TUNE) < stage_table.STAGES.index(stage_table.TRAIN)
 
 
 def test_json_contains_every_result_and_nothing_else(project, capsys):

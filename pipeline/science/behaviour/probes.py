@@ -1,9 +1,9 @@
-"""How predictions change with changed reviews: which words decide, and whether their order matters.
+"""How predictions change when we change the reviews: which words decide, and whether their order matters.
 
 A gradient predicts the effect of an infinitely small change. Here we replace words, cut them off or reorder them. Every
 network gets the same changed reviews, so networks can be compared in pairs.
 
-Axes: N reviews, T tokens.
+Axes: N reviews, T tokens, P pairs of reviews.
 """
 
 from collections.abc import Callable, Iterable, Iterator

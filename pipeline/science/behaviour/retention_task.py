@@ -44,7 +44,7 @@ def retention(
     check: its number as `epoch` and its accuracy as `validation/accuracy`.
 
     Returns a dict:
-    - `accuracy`: on test sequences, which differ from those of training and checks.
+    - `accuracy`: on test sequences, which differ from the sequences of training and checks.
     - `solved`: whether `accuracy` exceeds the argument `solved`. It does not if the loss is no longer finite.
     - `updates`: the number of updates until training ended.
     - `checks`: one row per check, with the `updates` until then and the `accuracy`.

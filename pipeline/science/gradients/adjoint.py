@@ -328,7 +328,7 @@ def lstm_adjoint(gate_slope_T4NH, dh_dc_TNH, dc_dc_TNH, recurrent_4HH, readout_H
 
 
 def _mean_pool_curve(model: keras.Model, tokens_NT) -> Curve:
-    """Returns the curve of dz/dx_t of the mean of all words. This control has no order, so all positions are equal."""
+    """Returns the curve of dz/dx_t of a network that averages the words. It ignores order: all positions are equal."""
     x_VD, readout_H, encoder = _parts(model)
     kernel_DH, bias_H = float64_weights(encoder)
     length = tokens_NT.shape[1]

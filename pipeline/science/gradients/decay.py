@@ -1,5 +1,7 @@
 """Measures of a decay curve, each with an interval: horizons, and a half-life if the curve is exponential.
 
+A horizon is the lag from which on a curve stays below a threshold.
+
 The seed is the unit of replication: a curve is the mean over seeds of medians over reviews, in log10. Intervals come
 from a bootstrap of two levels, seeds and then reviews. We widen the percentiles for the number of seeds, because plain
 percentiles cover too little (Hesterberg 2015, arXiv 1411.5279, section 5.3). With three seeds, no bootstrap reaches
@@ -42,12 +44,12 @@ EPSILONS = {
     "1e-3": -3,
 }
 FIRST_FITTED_LAG = 5  # near lag 0 a curve bends
-LAST_FITTED_SHARE = 0.9  # of the lags: near h_0 = 0 a curve bends as well
+LAST_FITTED_SHARE = 0.9  # of the lags; near the first token, where h_0 = 0, a curve bends as well
 LEAST_FITTED = 4  # lags
-LEAST_R2 = 0.9  # we call a curve exponential from here on
-WINDOW = 20  # tokens of a local slope
-RESAMPLES = 1000
-REVIEW_RESAMPLES = 50
+LEAST_R2 = 0.9  # a curve with at least this R2 counts as exponential
+WINDOW = 20  # tokens over which a local slope is fitted
+RESAMPLES = 1000  # of seeds, for each curve
+REVIEW_RESAMPLES = 50  # of reviews, for each seed
 CONFIDENCE = 0.95
 
 
@@ -64,9 +66,9 @@ def headline(curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def medians(median_L, resampled_RL) -> pd.DataFrame:
-    """Returns one curve and its resamples, with one row per lag.
+    """Returns a curve and its resamples as the columns of a table with one row per lag.
 
-    `table` takes many of these tables, joined, with the columns CURVE_KIND, `seed` and `reviews` added.
+    The input of `table` is many of these tables, joined, with the columns CURVE_KIND, `seed` and `reviews` added.
     """
     return pd.DataFrame(resampled_RL.T).add_prefix("resample ").assign(median=median_L)
 
@@ -93,7 +95,7 @@ def table(medians: pd.DataFrame) -> pd.DataFrame:
 
 
 def resampled_medians(relative_NL, seed: int) -> np.ndarray:
-    """Returns median_RL over reviews drawn with replacement. An even number has its lower median."""
+    """Returns median_RL over reviews drawn with replacement. For an even number of reviews, it is the lower median."""
     random = np.random.default_rng(seed)
     reviews = len(relative_NL)
     middle = (reviews - 1) // 2
@@ -109,8 +111,8 @@ def resampled_medians(relative_NL, seed: int) -> np.ndarray:
 def summary(median_SL, resampled_SRL, seed: int = 0) -> dict[str, float]:
     """Returns measures of the mean curve over seeds: the last value, the fit of an exponential, and horizons.
 
-    All but `r2` and `floor_aicc` have an interval, `_low` and `_high`. A half-life is nan if `r2` is below LEAST_R2. A
-    horizon that was not reached is inf.
+    Each except `r2` and `floor_aicc` has an interval, `_low` and `_high`. A half-life is nan if `r2` is below LEAST_R2.
+    A horizon that was not reached is inf.
     """
     curve_L = median_SL.mean(axis=0)
     measures = _measures(curve_L)
@@ -234,7 +236,7 @@ def local_slopes(curve: np.ndarray) -> np.ndarray:
 
 
 def floor_preference(curve_L) -> float:
-    """Returns the AICc of an exponential minus that of an exponential with a floor.
+    """Returns the AICc of an exponential minus the AICc of an exponential with a floor.
 
     If it is above 0, the floor explains the curve better. Lags of one curve are not independent, so trust its sign more
     than its size. It is nan for a constant curve, and if the lags are too few or have a value that is not finite.

@@ -1,14 +1,16 @@
 """How products of a tanh cell's Jacobians change all directions of the state. A gradient sees only one direction.
 
-J_t = dh_t/dh_{t-1} = diag(slope_t) U^T. P = dh_T/dh_{T-k} is the product of the last k Jacobians, J_T ... J_{T-k+1}, so
-dz/dh_{T-k} = w P. The norm of P limits how much any gradient can grow. Its Lyapunov exponents are the rates at which
-directions grow and fade (Engelken, Wolf & Abbott 2020, arXiv 2006.02427; Vogt et al. 2020, arXiv 2006.14123). We keep
-the scale of P as a logarithm, so nothing under- or overflows at any length; an exact zero is -inf.
+The state is h_t = tanh(x_t W + h_{t-1} U + b), and the logit is z = w h_T plus a bias. One step has the Jacobian
+J_t = dh_t/dh_{t-1} = diag(slope_t) U^T. The product of the last k Jacobians is P = dh_T/dh_{T-k} = J_T ... J_{T-k+1},
+so the gradient is dz/dh_{T-k} = w P. The norm of P limits how much any gradient can grow. The Lyapunov exponents are
+the rates at which directions grow and fade (Engelken, Wolf & Abbott 2020, arXiv 2006.02427; Vogt et al. 2020, arXiv
+2006.14123). We keep the scale of P as a logarithm, so that it has no underflow or overflow at any length. An exact
+zero is -inf.
 
 Arguments: `slope_TNH` is the derivative of the activation after each token in reading order (`adjoint.slopes`; 1 for a
-linear network). `recurrent_HH` is U of Keras, in h_t = tanh(x_t W + h_{t-1} U + b). T states have T - 1 Jacobians
-between them. The first slope depends on the state before the text, so no function uses it. Lag k counts tokens back
-from the last state. One review takes milliseconds; some tens of reviews are enough.
+linear network). `recurrent_HH` is U, and `readout_H` is w. T states have T - 1 Jacobians between them. The first slope
+depends on the state before the text, so no function uses it. Lag k counts tokens back from the last state. One review
+takes milliseconds, and some tens of reviews are enough.
 
 Axes: T tokens, S steps, N reviews, H hidden units, L lags, C singular values.
 """
@@ -24,7 +26,7 @@ RESOLVED = 1e-12  # relative to the largest singular value; rounding errors reac
 
 @np.errstate(divide="ignore")  # log10 of an exact zero
 def log10_spectral_norm(slope_TNH, recurrent_HH, lags_L: Sequence[int]) -> np.ndarray:
-    """Returns log10_norm_NL, the largest singular value of P at these lags, which must ascend."""
+    """Returns log10_norm_NL, log10 of the largest singular value of P at each lag. The lags must be in rising order."""
     value_NLH, log10_scale_NL = _singular_values(slope_TNH, recurrent_HH, lags_L)
     return np.log10(value_NLH[:, :, 0]) + log10_scale_NL
 
@@ -51,7 +53,7 @@ def singular_values(slope_TNH, recurrent_HH, lags_L: Sequence[int], count: int =
 
 
 def _singular_values(slope_TNH, recurrent_HH, lags_L: Sequence[int]):
-    """Returns (value_NLH, log10_scale_NL). The singular values of P are value 10^log10_scale, the largest first."""
+    """Returns (value_NLH, log10_scale_NL). A singular value of P is value * 10^log10_scale; the largest comes first."""
     values = []
     log10_scales = []
     products = _products(slope_TNH, recurrent_HH)
@@ -81,10 +83,12 @@ def _products(slope_TNH, recurrent_HH) -> Iterator[tuple[np.ndarray, np.ndarray]
 
 @np.errstate(divide="ignore")
 def log10_bound(slope_TNH, recurrent_HH, readout_H) -> np.ndarray:
-    """Returns log10_bound_NL. |dz/dh| is at most |w| times the product of sigma_max(U) max_j slope_j over the steps.
+    """Returns log10_bound_NL, an upper bound of log10 |dz/dh| at each lag.
+
+    Each step multiplies the gradient by at most sigma_max(U) times the largest slope of a unit. At lag 0 it is |w|.
 
     Pascanu, Mikolov & Bengio 2013, arXiv 1211.5063, use the largest slope possible. We use the largest slope of each
-    step, which gives a tighter bound. The bound is one-sided: where its factor exceeds 1, the gradient may still fade.
+    step, which gives a tighter bound. A factor above 1 shows nothing: the gradient may still fade.
     """
     factor_TN = np.linalg.norm(recurrent_HH, ord=2) * slope_TNH.max(axis=2)
     factor_TN[0] = np.linalg.norm(readout_H)
@@ -95,9 +99,9 @@ def log10_bound(slope_TNH, recurrent_HH, readout_H) -> np.ndarray:
 def exponents(log_stretch_SNH, warm_up: int = 0) -> np.ndarray:
     """Returns the Lyapunov exponents from `log_stretches`: exponent_NH in nats per token, the largest first.
 
-    They are means of log |R_jj| over the steps after the first `warm_up`; their sum is the mean of log |det J|. In a
-    short text they depend on the initial Q; a warm-up turns Q to its limit. If U mixes all units, every saturated unit
-    of a step (slope exactly 0) makes one exponent -inf. Raises ValueError if the warm-up leaves no step.
+    They are means of log |R_jj| over the steps after the first `warm_up`. Their sum is the mean of log |det J|. In a
+    short text they depend on the initial Q, so the warm-up lets Q converge first. If U mixes all units, every saturated
+    unit of a step (slope exactly 0) makes one exponent -inf. Raises ValueError if the warm-up leaves no step.
     """
     steps = len(log_stretch_SNH) - warm_up
     if steps < 1:
@@ -111,7 +115,7 @@ def exponents(log_stretch_SNH, warm_up: int = 0) -> np.ndarray:
 def log_stretches(slope_TNH, recurrent_HH, directions: int | None = None) -> np.ndarray:
     """Returns log_stretch_SNH: log |R_jj| of Q_t R_t = J_t Q_{t-1}, from Q = I, for each of the S = T - 1 steps.
 
-    With `directions`, Q has only that many columns: this gives the largest exponents in a fraction of the time. We call
+    With `directions`, Q has only that many columns. This gives the largest exponents in a fraction of the time. We call
     LAPACK for one review at a time, because NumPy's `qr` of all reviews takes twice as long.
     """
     tokens, reviews, units = slope_TNH.shape
@@ -138,7 +142,9 @@ def log_stretches(slope_TNH, recurrent_HH, directions: int | None = None) -> np.
 
 @np.errstate(divide="ignore")
 def time_constants(slope_H, recurrent_HH) -> np.ndarray:
-    """Returns tokens_H in which each mode of the Jacobian at this mean slope fades to 1/e, the slowest first.
+    """Returns tokens_H, the time in tokens in which each mode fades to 1/e, the slowest first.
+
+    The modes are the eigenvectors of the Jacobian at this mean slope, and lambda are their eigenvalues.
 
     The time constant is -1 / log |lambda|. It is inf for a mode that does not fade (|lambda| >= 1) and 0 for a mode
     that vanishes in one step.

@@ -5,7 +5,7 @@ of a text. A network without a mask also reads the padding before them as words;
 word" means: if the sequence ended there, with the same padding before it.
 
 Axes: N reviews (1 for one text), T tokens, V words, D embedding dimensions, H hidden units, and K units that the logit
-reads (H, or 2 H for two directions).
+reads (H, or 2 H for two directions), L lags.
 """
 
 from collections.abc import Iterable

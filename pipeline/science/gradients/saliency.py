@@ -7,7 +7,7 @@ dL/dU, the gradient of the loss with respect to the recurrent weights, is a sum 
 h_{t-1}^T delta_t (p - y), a matrix of rank one. Its norm is exactly |h_{t-1}| |delta_t| |p - y|. The factor p - y, the
 error of the prediction, is the same for all tokens, so it cancels in a norm relative to lag 0.
 
-Axes: N reviews, T tokens, V words, D embedding dimensions, H hidden units, L lags.
+Axes: N reviews, T tokens, D embedding dimensions, H hidden units, L lags.
 """
 
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ class InputGradient:
 
 
 def curves(model: keras.Model, tokens_NT) -> list[Curve]:
-    """Returns the curves of dz/dx of each direction, then those of dL/dU of each SimpleRNN.
+    """Returns the curves of dz/dx of each direction, then the curves of dL/dU of each SimpleRNN.
 
     A bidirectional network also has the direction `both`, whose lags count from the last token. A curve of dL/dU is
     |h_{t-1}| |delta_t|, the term of each token. Its log10 is -inf at the first token, because h_0 = 0.

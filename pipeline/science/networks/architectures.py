@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras import layers
 
 from pipeline.params import Settings
-from pipeline.science.networks import simple_rnn
+from pipeline.science.networks import simple_rnn_layer
 from pipeline.science.networks.sequences import PADDING
 
 
@@ -45,11 +45,11 @@ def _feedforward(embedded_NTD, real_NT, units):
 
 
 def _vanilla(embedded_NTD, real_NT, units):
-    return simple_rnn.SimpleRNN(units, name="encoder")(embedded_NTD, mask=real_NT)
+    return simple_rnn_layer.SimpleRNN(units, name="encoder")(embedded_NTD, mask=real_NT)
 
 
 def _bidirectional(embedded_NTD, real_NT, units):
-    rnn = simple_rnn.SimpleRNN(units, name="rnn")
+    rnn = simple_rnn_layer.SimpleRNN(units, name="rnn")
     return layers.Bidirectional(rnn, name="encoder")(embedded_NTD, mask=real_NT)
 
 

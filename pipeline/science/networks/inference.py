@@ -1,7 +1,7 @@
 """Logits and probabilities from trained weights.
 
 Axes: N reviews, T tokens, D embedding dimensions, V words of the vocabulary, W replacement words, L lags, H units of
-the encoder, G units times gates.
+the encoder, G inputs of its units (H for a tanh layer, 4 H for an LSTM, one per gate).
 """
 
 from collections.abc import Callable

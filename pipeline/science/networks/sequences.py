@@ -1,4 +1,4 @@
-"""Token lists of any length as one array of a fixed length.
+"""Cuts and pads token lists to one length, so that they form an array.
 
 Axes: N reviews, T tokens.
 """
@@ -28,7 +28,7 @@ def examples(split: pd.DataFrame, sequence_length: int) -> Examples:
 def rectangle(token_lists: Iterable[np.ndarray], sequence_length: int) -> np.ndarray:
     """Returns the last `sequence_length` ids of each review as tokens_NT (int32), with PADDING in front.
 
-    `keras.utils.pad_sequences` returns the same. It needs TensorFlow, which processes that do not train never import.
+    `keras.utils.pad_sequences` returns the same, but would load TensorFlow in processes that do not train.
 
     >>> rectangle([[5, 6, 7], [8]], 2)
     array([[6, 7],
@@ -50,7 +50,7 @@ def unpadded(split: pd.DataFrame, sequence_length: int) -> Examples:
 
 
 def spread_evenly(reviews: Examples, most: int) -> Examples:
-    """Returns at most `most` reviews at even distances, because a split may be sorted by label and by film."""
+    """Returns at most `most` evenly spaced reviews, because a split may be sorted by label and by film."""
     available = len(reviews.labels_N)
     count = min(most, available)
     rows = np.arange(count) * available // max(count, 1)

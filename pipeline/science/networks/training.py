@@ -21,7 +21,7 @@ from pipeline.params import Settings
 from pipeline.science.networks import architectures
 from pipeline.science.networks.sequences import Examples
 
-STEPS_PER_CALL = 20
+STEPS_PER_CALL = 20  # training steps that Keras executes in one call of compiled code
 EVALUATED_AT_ONCE = 125_000  # tokens; bounds the memory that long reviews need
 BUCKET = 100  # tokens; a masked network's batches are padded to a multiple of it instead of the full length
 LEAST_BATCHES = 10  # per bucket, because XLA compiles every width separately

@@ -13,7 +13,7 @@ from pipeline.params import Mistake
 from pipeline.science.statistics import comparisons, intervals
 from pipeline.science.statistics.seeds import best_seed
 
-RESAMPLES = 1_000
+RESAMPLES = 1_000  # of reviews
 
 
 def all_finite(run: str, predictions: pd.DataFrame) -> pd.DataFrame:

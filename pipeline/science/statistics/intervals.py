@@ -46,7 +46,7 @@ def over_seeds(score_by_seed: Mapping[int, float]) -> dict[str, Any]:
 
 
 def welch(baseline_R: Sequence[float], run_S: Sequence[float]) -> Any:
-    """Returns Welch's t test of run against baseline, as scipy's result, whose type scipy makes at run time.
+    """Returns scipy's result of Welch's t test of run against baseline. Its type has no name that we could annotate.
 
     Returns None if a side has one seed or neither side varies. Such seeds do not show how the next seed would vary.
     """

@@ -1,4 +1,4 @@
-"""Three measures by lag: the reach of memory, the longest lag learned, and the effect left of an early word.
+"""Three measures by lag: the reach of memory, the longest lag learned, and the remaining effect of an early word.
 
 The claims, the report and MLflow share these definitions. A lag counts tokens before the last one.
 """

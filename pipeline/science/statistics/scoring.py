@@ -17,7 +17,7 @@ METRICS: dict[str, tuple[str, ...]] = {
     "test": ("accuracy", "nll", "brier", "ece", "auc"),
 }
 CALIBRATION_BINS = 15
-RESAMPLES = 10_000
+RESAMPLES = 10_000  # of seeds
 
 
 def scores(labels_N: np.ndarray, probability_N: np.ndarray) -> dict[str, float]:
@@ -137,6 +137,6 @@ def resampled(values_S: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 def _share_above(a_XS: np.ndarray, b_XR: np.ndarray) -> np.ndarray:
-    """Returns the share of pairs in which a is the greater. A tie counts half."""
+    """Returns the share of pairs in which the value of a is greater than the value of b. A tie counts half."""
     sign_XSR = np.sign(a_XS[..., :, None] - b_XR[..., None, :])
     return ((sign_XSR + 1) / 2).mean((-1, -2))

@@ -8,13 +8,13 @@ from statistics import NormalDist, fmean, variance
 def best_network(accuracy: Mapping[tuple[str, int], float]) -> tuple[str, int]:
     """Returns the run and seed with the highest validation accuracy.
 
-    Of equal networks, the lowest seed wins, and then the first name.
+    Among networks of equal accuracy, the lowest seed wins, and then the first name.
     """
     return min(accuracy, key=lambda network: (-accuracy[network], network[1], network[0]))
 
 
 def best_seed(accuracy_by_seed: Mapping[str, float]) -> int:
-    """Returns the seed of one run with the highest validation accuracy, and of equal seeds the lowest."""
+    """Returns the seed of one run with the highest validation accuracy, the lowest of equally good seeds."""
     return min((-accuracy, int(seed)) for seed, accuracy in accuracy_by_seed.items())[1]
 
 

@@ -28,10 +28,13 @@ def card(
     `reviews` comes from `tokenizer.tokenise_reviews`, `fates` from `splits.assign_splits` and each of `splits` from
     `tokenizer.encode_split`.
 
-    In `duplicates`, `exact` and `normalised` count copies beyond the first, of the text and of its tokens. `moved`
-    counts the copies that the rule alone would have put into another split than their first copy. `apart` counts the
-    copies that are in another split now. `kept_in` counts the copies in each split. `contradictory` counts all reviews
-    whose tokens occur with both labels.
+    `duplicates` contains these counts. A copy is a review whose text or tokens occurred in an earlier review.
+
+    - `exact`, `normalised`: the copies of a text, and the copies of its tokens.
+    - `contradictory`: all reviews whose tokens occur with both labels.
+    - `moved`: the copies that the split rule alone would have separated from their first occurrence.
+    - `apart`: the copies that are in another split than their first occurrence all the same.
+    - `kept_in`: the copies in each split.
     """
     fate = fates["fate"]
     text = reviews["normalised"]

@@ -1,9 +1,10 @@
-"""Reads from files the runs that MLflow should show. The same files always give the same records.
+"""Builds a record of each run that MLflow should show, from the files of the stages. Equal files give equal records.
 
 Each stage `train@...`, `tune@...` and `gradients@...`, and the stage `retention`, is a parent run. Its children are
 seeds, trials, decay curves or retention curves. The verdicts of `claims` and the linear baseline are one run each.
 
-A mean over seeds has the plain name of its metric; `.sd`, `.low` and `.high` give its scatter (95 % interval).
+A mean over seeds has the plain name of its metric. The same name with `.sd` is the standard deviation over seeds, and
+the names with `.low` and `.high` are the ends of the mean's 95 % interval.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,7 +14,7 @@ from pathlib import Path
 from pipeline.params import Mistake
 from pipeline.storage import artifacts
 from pipeline.storage.dvc_lock import RecordedStage
-from pipeline.storage.stages import CLAIMS, GRADIENTS, RETENTION, TRAIN, TUNE, stage_of
+from pipeline.storage.stage_table import CLAIMS, GRADIENTS, RETENTION, TRAIN, TUNE, stage_of
 from pipeline.tracking.run_records import claims, gradients, retention, training, tuning
 from pipeline.tracking.run_records.record import NOTE, RUN_ID, Record, experiments, name
 
@@ -33,7 +34,7 @@ def read(
 ) -> list[Record]:
     """The records of these finished stages, each parent before its children.
 
-    `evaluated` is the stage `evaluate`, None where its scores belong to other models. Raises Mistake where a file of a
+    `evaluated` is the stage `evaluate`, or None if its scores belong to other models. Raises Mistake if a file of a
     stage is missing or damaged.
     """
     scores = artifacts.read_json(folder / artifacts.METRICS) if evaluated else {}

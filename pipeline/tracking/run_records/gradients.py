@@ -1,7 +1,7 @@
-"""How MLflow shows how gradients and memory fade at one sequence length: one child per curve, its step the lag.
+"""How MLflow shows the fading of gradients and memory at one sequence length.
 
-A curve is the mean over seeds: ten curves per length are readable in one chart, thirty are not. The report shows the
-scatter.
+Each curve is a child run, and its step is the lag. A curve is the mean over seeds, because one chart can show ten
+curves but not thirty. The report shows how much the seeds differ.
 """
 
 from pathlib import Path
@@ -67,7 +67,7 @@ def records(stage: RecordedStage, folder: Path) -> list[Record]:
 
 
 def _sets_seeds(key: str) -> bool:
-    """Whether a parameter only sets the number of seeds. Each curve shows its own number in their place."""
+    """Whether a parameter only sets the number of seeds. Each curve shows its own number of seeds instead."""
     return key in ("train.seeds", "gradients.seeds") or key.startswith("train.runs.")
 
 
@@ -93,7 +93,7 @@ def _child(
 
 
 def _line(gradient: LagCurve, fitted: Metrics) -> str:
-    """The norm at the farthest word, with the half-life, for the description of the parent."""
+    """A line of the parent's description: the gradient's norm at the farthest word, and its half-life."""
     _lag, norm = gradient.end(NORM)
     half_life = fitted.get(("half_life_tokens", 0))
     suffix = "" if half_life is None else f", half-life {half_life:.1f} tokens"
@@ -101,6 +101,6 @@ def _line(gradient: LagCurve, fitted: Metrics) -> str:
 
 
 def _end(unit: str, curve: LagCurve, metric: str) -> Metrics:
-    """The end of a curve, for the parent: so one section of the chart page holds them all, also when folded."""
+    """The last point of a curve as a metric of the parent, so that one chart section shows the ends of all curves."""
     lag, value = curve.end(metric)
     return {(f"{metric}/{unit.replace(' ', '-')}", lag): value}

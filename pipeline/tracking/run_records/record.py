@@ -1,4 +1,7 @@
-"""The name, tags, description and hash of a run in MLflow, and the values that a parent run and its children share."""
+"""The record of a run in MLflow: its name, tags, description and hash.
+
+A parent run covers a whole stage. Each child covers one unit: a seed, a trial or a curve.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,7 +13,7 @@ from typing import Any
 
 from pipeline.storage import artifacts
 from pipeline.storage.dvc_lock import RecordedStage, digest
-from pipeline.storage.stages import CLAIMS, EVALUATE, GRADIENTS, RETENTION, TRAIN, TUNE, stage_of
+from pipeline.storage.stage_table import CLAIMS, EVALUATE, GRADIENTS, RETENTION, TRAIN, TUNE, stage_of
 from pipeline.tracking.run_records.tables import Metrics, Strings
 
 NOTE = "mlflow.note.content"  # the tag that MLflow shows as the description of a run
@@ -39,7 +42,7 @@ class Presentation:
     Attributes:
         parent: the name of the run of the whole stage.
         child: the name of the run of one unit.
-        figure: the figure of the report in the description of the parent; empty without one.
+        figure: the figure of the report that the parent's description shows; empty if it shows none.
         title: the title of that figure.
     """
 
@@ -68,14 +71,14 @@ def name(dvc_name: str, unit: str = "") -> str:
 
 
 def experiments(dvc_names: Iterable[str]) -> Strings:
-    """The experiment of each parent run, by the name of the run, for those of these stages that MLflow shows."""
+    """The experiment of each parent run, by the name of the run. Stages that MLflow does not show are left out."""
     return {name(stage): stage_of(stage).experiment for stage in dvc_names if stage_of(stage).experiment}
 
 
 def tags(stage: RecordedStage, unit: str, labels: Mapping[str, object]) -> Strings:
     """The tags of a run, known before it starts.
 
-    A label that is missing has its value in LABELS. An empty label gives no tag.
+    LABELS holds the defaults of missing labels. An empty label gives no tag.
     """
     values = {
         **LABELS,
@@ -98,6 +101,7 @@ class Record:
 
     Attributes:
         stage: the name of the stage in dvc.lock.
+        key: identifies the run in MLflow, also when its stage runs again (`RecordedStage.key`).
         parent: the key of the parent run; None for a parent.
         artifacts: file name in MLflow -> text.
     """
@@ -118,7 +122,7 @@ class Record:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of everything that this run shows: its tag `record`."""
+        """A hash of everything that this run shows. MLflow stores it as the tag `record`."""
         hashes = {}
         for name, text in self.artifacts.items():
             hashes[name] = md5(text.encode(), usedforsecurity=False).hexdigest()
@@ -131,7 +135,7 @@ class RunFamily:
     """Makes the records of the parent run of a stage and of its children from the values that they share.
 
     Attributes:
-        other_datasets: the datasets in addition to the splits that the stage depends on.
+        other_datasets: datasets to show in addition to the splits that the stage depends on.
     """
 
     stage: RecordedStage

@@ -1,6 +1,6 @@
-"""How MLflow shows how far back networks learn to look: one child per architecture and place of the signal.
+"""How MLflow shows the results of the retention task: one child run per architecture and place of the signal.
 
-The step of its metrics is the lag in tokens.
+The step of a child's metrics is the lag in tokens.
 """
 
 from pathlib import Path

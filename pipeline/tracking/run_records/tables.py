@@ -18,10 +18,10 @@ from pipeline.storage import artifacts
 Point = tuple[str, int]  # the name of a metric, and its step
 Metrics = dict[Point, float]
 Strings = dict[str, str]
-Measured = str | float | None  # a number, also as text; an empty text or None where nothing was measured
+Measured = str | float | None  # a number, also as text; an empty text or None if nothing was measured
 
 BOOLEANS: dict[str | float, int] = {"True": 1, "False": 0}
-HISTORY = {  # metric of a learning curve -> its column
+HISTORY = {  # metric of a learning curve -> its column, which has the same name
     "train/loss": "train/loss",
     "train/accuracy": "train/accuracy",
     "validation/loss": "validation/loss",
@@ -30,7 +30,7 @@ HISTORY = {  # metric of a learning curve -> its column
 
 
 def texts(folder: Path, paths: Mapping[str, Path]) -> Strings:
-    """The texts of the files at these paths in the folder, under the same keys. Raises Mistake where one is missing."""
+    """The texts of the files at these paths in the folder, under the same keys. Raises Mistake if one is missing."""
     return {name: artifacts.read_text(folder / path) for name, path in paths.items()}
 
 
@@ -39,7 +39,7 @@ def rows(text: str) -> list[dict]:
 
 
 def grouped(table: Iterable[dict], columns: Iterable[str]) -> dict[tuple, list[dict]]:
-    """The rows by their values in these columns."""
+    """The rows that share the same values in these columns, by these values."""
     groups = defaultdict(list)
     for row in table:
         groups[tuple(row[column] for column in columns)].append(row)
@@ -47,7 +47,7 @@ def grouped(table: Iterable[dict], columns: Iterable[str]) -> dict[tuple, list[d
 
 
 def finite(metrics: Mapping[Point, Measured]) -> Metrics:
-    """The values that were measured, as numbers. An empty field, null, NaN or an infinity was not."""
+    """The measured values as numbers. Leaves out empty fields, None, NaN and infinities."""
     numbers = {}
     for point, value in metrics.items():
         if value is not None and value != "":
@@ -63,7 +63,7 @@ def scalars(values: Mapping[str, Measured]) -> Metrics:
 def curves(table: Iterable[dict], step: str, columns: Strings) -> Metrics:
     """A curve over the column `step` for each metric in `columns`, which maps a metric to its column.
 
-    Several rows with the same step, one per seed, give their mean.
+    Rows with the same step, one per seed, are averaged.
     """
     values = defaultdict(list)
     for row in table:
@@ -83,7 +83,7 @@ class LagCurve:
     """Metrics by lag in tokens, each the mean over seeds.
 
     Attributes:
-        identity: the columns that identify the curve, with its values.
+        identity: column -> value, for the columns that identify the curve.
         seeds: the number of seeds.
     """
 
@@ -117,7 +117,10 @@ def lag_curves(text: str, identity: tuple[str, ...], columns: Strings) -> list[L
 
 
 def flat_params(values: Mapping) -> Strings:
-    """Parameters by the last part of their keys. A section gives its members: `settings.textbook` `hidden_size`, ..."""
+    """Names each parameter by the last part of its key.
+
+    The members of a section such as `settings.textbook` become parameters of their own: `hidden_size`, ...
+    """
     params = {}
     for key, value in values.items():
         params |= value if isinstance(value, dict) else {key.rpartition(".")[2]: value}

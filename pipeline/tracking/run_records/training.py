@@ -27,7 +27,7 @@ def records(
 
     params = tables.flat_params(stage.values)
     params["seeds"] = str(len(rows_by_seed))
-    params.pop("seed_factor", None)  # `seeds` is the number that it led to
+    params.pop("seed_factor", None)  # `seeds` already contains this factor
     splits_of_evaluate = datasets(evaluated) if evaluated else []
     family = RunFamily(
         stage,
@@ -99,7 +99,11 @@ def _means(summary: dict) -> Metrics:
 
 
 def _scores_of_seed(summary: dict, seed: str) -> dict[str, Measured]:
-    """The scores of one seed. A metric that is a curve too gets `.kept`: it is of the epoch whose weights were kept."""
+    """The scores of one seed.
+
+    `validation/accuracy` and the other metrics of learning curves get the suffix `.kept`: their scores belong to the
+    epoch whose weights were kept.
+    """
     scores = {"parameters": summary.get("parameters")}
     for metric, values in _scored(summary).items():
         name = f"{metric}.kept" if metric in tables.HISTORY else metric

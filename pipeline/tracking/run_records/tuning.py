@@ -1,6 +1,7 @@
-"""How MLflow shows a search: its choice with the race of the best trials and the regret, and each trial.
+"""How MLflow shows a search for settings: the parent run shows the choice, and each trial is a child run.
 
-`race/start` and `race/trial-5` are means over fresh seeds; `race.difference/...` compares with the starting recipe.
+The metrics `race/start`, `race/trial-5`, ... are mean accuracies over the seeds of the race. `race.difference/trial-5`
+is the difference to the starting recipe.
 """
 
 import json
@@ -68,7 +69,11 @@ def _child(
     history: list[dict],
     axes: list[str],
 ) -> Record:
-    """`validation/accuracy.kept` is the value of the trial: at its rung, or of the last epoch before it diverged."""
+    """The record of a trial.
+
+    Its metric `validation/accuracy.kept` is the validation accuracy in the epoch of the lowest validation loss. For a
+    trial that diverged, it is the last one before that.
+    """
     scores = {
         "validation/accuracy.kept": trial["value"],
         "parameters": trial["parameters"],
@@ -87,7 +92,7 @@ def _contestant(row: dict) -> str:
 
 
 def _race(summary: dict) -> dict[str, Measured]:
-    """Race and regret. Where the search chose the starting recipe, the regret is 0 and has no interval."""
+    """The metrics of the race and the regret. If the search kept the starting recipe, the regret has no interval."""
     regret = summary["regret"]
     metrics = {
         "regret": regret["difference"],

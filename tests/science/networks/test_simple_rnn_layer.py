@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline.science.networks import simple_rnn
+from pipeline.science.networks import simple_rnn_layer
 
 N, T, D, H = 3, 7, 2, 5
 
@@ -48,13 +48,13 @@ def state_and_gradients(layer, mask_NT):
 @pytest.mark.parametrize("go_backwards", [False, True])
 def test_the_state_and_all_gradients_equal_those_of_keras(mask, go_backwards):
     mask_NT = padding_mask() if mask else None
-    arrays = state_and_gradients(layer_of(simple_rnn.SimpleRNN, go_backwards=go_backwards), mask_NT)
+    arrays = state_and_gradients(layer_of(simple_rnn_layer.SimpleRNN, go_backwards=go_backwards), mask_NT)
     expected_arrays = state_and_gradients(layer_of(keras.layers.SimpleRNN, go_backwards=go_backwards), mask_NT)
     for array, expected in zip(arrays, expected_arrays, strict=True):
         np.testing.assert_allclose(array, expected, rtol=2e-5, atol=2e-5)
 
 
 def test_an_unsupported_option_raises_an_error_that_lists_them():
-    layer = simple_rnn.SimpleRNN(H, return_sequences=True)
+    layer = simple_rnn_layer.SimpleRNN(H, return_sequences=True)
     with pytest.raises(NotImplementedError, match="return_sequences, unroll, dropout and recurrent_dropout are not"):
         layer(np.zeros((N, T, D), np.float32))

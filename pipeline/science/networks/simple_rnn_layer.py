@@ -50,7 +50,7 @@ class SimpleRNN(keras.layers.SimpleRNN):
 
 
 def last_state(x_TND, kernel_DH, recurrent_HH, bias_H, initial_NH, real_T1N=None, backwards=False):
-    """Returns last_NH, the state after the last token, with its gradient in the five arrays.
+    """Returns last_NH, the state after the last token. Its gradient covers the first five arguments.
 
     `real_T1N` is False for padding. None means that no token is padding. With `backwards` the first token is read last.
     """

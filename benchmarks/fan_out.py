@@ -16,7 +16,7 @@ from pipeline import params
 from pipeline.params import Settings, Space
 from pipeline.science import search
 from pipeline.storage import stores
-from pipeline.workers import driver
+from pipeline.workers import driver, worker_count
 
 TRIALS = (12, 50, 150)
 WAVE, SEEDS, EPOCHS, UNITS = 4, 1000, 5, 200
@@ -37,7 +37,7 @@ def main() -> None:
             print(f"| {name}, ms a trial | " + " | ".join(f"{time:.0f}" for time in times) + " |", flush=True)
 
     print("\n| units on | start, s | a unit sent and answered, ms |\n|---|---|---|")
-    for name, address in {"pool of this machine": None, "Dask": driver.scheduler()}.items():
+    for name, address in {"pool of this machine": None, "Dask": worker_count.scheduler()}.items():
         if name == "Dask" and not address:
             continue
         start, unit = per_unit(address)

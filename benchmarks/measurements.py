@@ -16,7 +16,7 @@ from pipeline.stages import gradients
 from pipeline.stages.context import Context
 from pipeline.storage.stage_table import GRADIENTS
 from pipeline.tracking.tracker import Tracker
-from pipeline.workers import driver
+from pipeline.workers import driver, worker_count
 
 REVIEWS = 1000
 INPUTS = ("data/prepared", "artifacts/models")
@@ -32,7 +32,7 @@ def main() -> None:
     stage = GRADIENTS.dvc_name(str(length))
     root = Path.cwd()
 
-    workers = driver.Workers(driver.processes(), None)
+    workers = driver.Workers(worker_count.processes(), None)
     with tempfile.TemporaryDirectory() as folder, chdir(folder):
         for path in map(Path, INPUTS):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ def main() -> None:
     networks = sum(len(study.train.seeds_of(f"{name}-textbook")) for name in changed.architectures)
     print(
         f"{length} tokens, at most {reviews:,} reviews, {len(changed.architectures)} architectures, "
-        f"{networks} networks, {driver.processes()} processes: {seconds:.1f} s"
+        f"{networks} networks, {worker_count.processes()} processes: {seconds:.1f} s"
     )
 
 

@@ -127,11 +127,11 @@ def searched(architecture: str, study: params.Params, first_seed: int) -> dict:
     from pipeline.stages import tune
     from pipeline.stages.context import Context
     from pipeline.storage.stage_table import TUNE
-    from pipeline.workers import driver
+    from pipeline.workers import driver, worker_count
 
     machine.prepare()
     trials = optuna.create_study(direction="maximize")
-    with closing(driver.Workers(driver.processes())) as workers:
+    with closing(driver.Workers(worker_count.processes())) as workers:
         context = Context(study, TUNE.dvc_name(architecture), workers, study=trials)
         summary = tune.searched(context, first_seed, lambda *_: None)
     parameters = {str(trial.number): trial.user_attrs["parameters"] for trial in trials.trials}

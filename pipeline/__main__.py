@@ -194,9 +194,9 @@ def _item(stage: Stage, arguments: Arguments, parameters: Params) -> str:
 
 def _check_workers() -> None:
     """Raises Mistake if RNN_WORKERS is wrong. Called before any work, so that the error does not come hours later."""
-    from pipeline.workers import driver
+    from pipeline.workers import worker_count
 
-    driver.processes()
+    worker_count.processes()
 
 
 @contextmanager
@@ -209,11 +209,13 @@ def _context(stage: Stage, name: str, parameters: Params) -> Iterator["Context"]
         return
 
     from pipeline.tracking.tracker import Tracker
-    from pipeline.workers import driver, resume
+    from pipeline.workers import driver, resume, worker_count
 
     with ExitStack() as stack:
         results = stack.enter_context(resume.opened(name)) if stage.resumes_from == "results" else None
-        workers = stack.enter_context(closing(driver.Workers(driver.processes(), driver.scheduler(), results)))
+        workers = stack.enter_context(
+            closing(driver.Workers(worker_count.processes(), worker_count.scheduler(), results))
+        )
         context = Context(parameters, name, workers, Tracker())
 
         if stage.resumes_from == "study":

@@ -11,7 +11,7 @@ from pipeline import __main__ as command_line
 from pipeline.params import Mistake
 from pipeline.storage import dvc_lock, optuna_storage, stores
 from pipeline.tracking import live_runs
-from pipeline.workers import driver
+from pipeline.workers import driver, worker_count
 from tests.support import toy_study
 
 ROOT = Path(__file__).parents[1]
@@ -100,7 +100,7 @@ def open_the_studies(arguments):
 
 
 def use_the_scheduler(arguments):
-    driver.Workers(1, driver.scheduler()).run("cell", max, None, {0: 1}, lambda *_: None)
+    driver.Workers(1, worker_count.scheduler()).run("cell", max, None, {0: 1}, lambda *_: None)
 
 
 def test_doctor_prints_addresses_without_their_password(secrets, capfd):
@@ -142,7 +142,7 @@ def test_a_password_is_not_in_the_traceback_that_mlflow_keeps(secrets, monkeypat
 
 def test_an_address_in_a_mistake_is_masked_too(secrets, monkeypatch, capsys):
     def mistaken(arguments):
-        raise Mistake(f"no scheduler at {driver.scheduler()}")
+        raise Mistake(f"no scheduler at {worker_count.scheduler()}")
 
     monkeypatch.setitem(command_line.COMMANDS, "doctor", mistaken)
     assert command_line.main(["doctor"]) == 2

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from pipeline import machine, params
 from pipeline.storage import dvc_lock, stores
 from pipeline.verify import durations
-from pipeline.workers import driver
+from pipeline.workers import worker_count
 
 PACKAGES = (
     "tensorflow",
@@ -103,7 +103,7 @@ def main() -> int:
         *_disk_problems(),
         *_store_problems(MLFLOW, mlflow_url),
         *_store_problems(OPTUNA, studies_url),
-        *_store_problems(DASK, driver.scheduler() or ""),
+        *_store_problems(DASK, worker_count.scheduler() or ""),
         *worker_problems,
         *stale_problems,
     ]
@@ -130,7 +130,7 @@ def installed_version(package: str) -> str | None:
 def _workers() -> tuple[str, list[str]]:
     """(description, problems) of the processes or the cluster that compute."""
     try:
-        return driver.described(), []
+        return worker_count.described(), []
     except params.Mistake as mistake:
         return UNKNOWN, [str(mistake)]
 

@@ -20,7 +20,7 @@ from pipeline.params import Mistake, Params
 from pipeline.storage import artifacts, dvc_lock, lock_comparison, replications
 from pipeline.storage.dvc_lock import LOCK, RecordedStage
 from pipeline.verify import clean_copy, durations
-from pipeline.workers import driver, resume
+from pipeline.workers import resume, worker_count
 
 FOLDER = resume.FOLDER / "replications"
 INPUTS = (
@@ -49,7 +49,7 @@ def main(params: Params, name: str, without_tune: bool, way_to_round: str | None
     `without_tune` keeps the settings that tuning chose here. `way_to_round` is an argument of `rounding.flags`.
     """
     _check_name(name)
-    if driver.scheduler():
+    if worker_count.scheduler():
         raise Mistake("DASK_SCHEDULER_ADDRESS: XLA flags do not reach the workers of a cluster; unset it to replicate")
 
     clean_copy.check_committed(INPUTS)

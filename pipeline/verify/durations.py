@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline import machine
 from pipeline.storage import artifacts
-from pipeline.workers import driver
+from pipeline.workers import worker_count
 
 FILE = Path("benchmarks/stages.json")  # {"workers": n, "vectors": ..., "seconds": {stage: ...}}
 
@@ -32,7 +32,7 @@ def estimate(stages: Collection[str]) -> str:
 def record(path: Path, stage: str, seconds: float) -> None:
     """Adds the duration of a stage to a file; drops durations measured with other workers or another processor."""
     conditions = {
-        "workers": driver.processes(),
+        "workers": worker_count.processes(),
         "vectors": machine.vectors(),
     }
     measurements = _read(path)

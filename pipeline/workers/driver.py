@@ -7,7 +7,6 @@ The choice of executor never changes a result. Every unit runs on one thread and
 Inputs that all units share go to each process once; the others go with the task of the unit.
 """
 
-import os
 import sys
 import threading
 import time
@@ -20,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from pipeline.params import Mistake
-from pipeline.storage import stores
 from pipeline.workers import pool, resume, worker
 
 if TYPE_CHECKING:
@@ -170,30 +168,6 @@ def next_unit(waiting: deque[Any], kind_of: Mapping[Any, Hashable], last_kind: H
     same_kind = [unit for unit in waiting if kind_of[unit] == last_kind]
     new_kind = [unit for unit in waiting if kind_of[unit] not in running]
     return [*same_kind, *new_kind, *waiting][0]
-
-
-def processes() -> int:
-    """The number of workers of this machine: RNN_WORKERS if set, otherwise one per core that this process may use."""
-    number = os.environ.get("RNN_WORKERS")
-    if number is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not number.isdecimal() or int(number) < 1:
-        raise Mistake(f"RNN_WORKERS: {number!r}: must be a whole number from 1")
-    return int(number)
-
-
-def scheduler() -> str | None:
-    """The address of the Dask scheduler in DASK_SCHEDULER_ADDRESS, or None if it is not set."""
-    return os.environ.get("DASK_SCHEDULER_ADDRESS") or None
-
-
-def described() -> str:
-    """Where units would run, as `doctor` prints it."""
-    if address := scheduler():
-        return f"those of the Dask scheduler at {stores.masked(address)} (DASK_SCHEDULER_ADDRESS)"
-    return (
-        f"{processes()} of one thread each (RNN_WORKERS changes the number; DASK_SCHEDULER_ADDRESS selects a cluster)"
-    )
 
 
 def _cluster() -> "type[Cluster]":

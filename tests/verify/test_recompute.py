@@ -11,7 +11,7 @@ from pipeline import machine, params
 from pipeline.params import Mistake, document
 from pipeline.storage import artifacts, dvc_lock, lock_comparison, stage_table
 from pipeline.verify import durations, recompute
-from pipeline.workers import driver
+from pipeline.workers import worker_count
 from tests.support import repository
 from tests.test_main import STUDY
 
@@ -120,7 +120,7 @@ def test_measured_seconds_replace_those_of_another_processor(project, capsys):
 
     first = measure("prepare")
     assert (first["workers"], first["vectors"]) == (
-        driver.processes(),
+        worker_count.processes(),
         machine.vectors(),
     )
     assert list(first["seconds"]) == ["prepare"]

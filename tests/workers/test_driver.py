@@ -214,14 +214,6 @@ def test_close_does_not_wait_for_running_units():
     assert time.monotonic() - began < 50
 
 
-def test_rnn_workers_sets_the_number_of_workers(monkeypatch):
-    monkeypatch.setenv("RNN_WORKERS", "3")
-    assert driver.processes() == 3
-    monkeypatch.setenv("RNN_WORKERS", "many")
-    with pytest.raises(Mistake, match="RNN_WORKERS: 'many': must be a whole number from 1"):
-        driver.processes()
-
-
 def sleep(shared, task, report):
     os.write(1, f"{os.getpid()}\n".encode())  # one system call, because two workers write to one pipe
     time.sleep(60)

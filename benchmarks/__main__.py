@@ -46,12 +46,21 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m benchmarks", description="Measures speed and memory; writes docs/performance.md.")
-    parser.add_argument("--only", action="append", choices=SECTIONS, help="measure this section and print it")
+    parser = _Parser(
+        prog="python -m benchmarks",
+        description="Measures speed and memory; writes docs/performance.md.",
+    )
+    parser.add_argument(
+        "--only", action="append", choices=SECTIONS, help="measure this section and print it"
+    )
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--quick", action="store_true", help="small sizes, printed: to check that everything works")
     size.add_argument(
-        "--long", action="store_true", help="all ten models of the peers, 250,000 reviews prepared: hours"
+        "--quick", action="store_true", help="small sizes, printed: to check that everything works"
+    )
+    size.add_argument(
+        "--long",
+        action="store_true",
+        help="all ten models of the peers, 250,000 reviews prepared: hours",
     )
     return parser
 

@@ -50,7 +50,9 @@ def project(work: Work, turn: "Turns") -> None:
     data, few = _data(work)
     architecture, settings, words = _network(work)
     endless = settings.model_copy(update={"epochs": EPOCHS, "patience": EPOCHS})
-    training.train(architecture, endless, words, 0, data, few, lambda row: turn(loss=row["train/loss"]))
+    training.train(
+        architecture, endless, words, 0, data, few, lambda row: turn(loss=row["train/loss"])
+    )
 
 
 def job(work: Work, turn: "Turns") -> None:
@@ -112,7 +114,9 @@ def _fit(work: Work, turn: "Turns", *data, **options) -> None:
     """Runs one long `fit`, which waits for its turn at the end of every epoch."""
     import keras
 
-    at_end = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: turn(loss=float(logs["loss"])))
+    at_end = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: turn(loss=float(logs["loss"]))
+    )
     _compiled(work).fit(
         *data,
         epochs=EPOCHS,
@@ -137,7 +141,9 @@ def script(architecture: str, units: int) -> "keras.Model":
     encoder = layers.LSTM(units) if architecture == "lstm" else layers.SimpleRNN(units)
     if architecture == "bidirectional":
         encoder = layers.Bidirectional(encoder)
-    return Sequential([layers.Embedding(WORDS, WIDTH), encoder, layers.Dense(1, activation="sigmoid")])
+    return Sequential(
+        [layers.Embedding(WORDS, WIDTH), encoder, layers.Dense(1, activation="sigmoid")]
+    )
 
 
 def pytorch(work: Work, turn: "Turns") -> NoReturn:
@@ -183,7 +189,9 @@ def torch_model(architecture: str, units: int):
 
         def forward(self, tokens_NT):
             state = self.encoder(self.embedding(tokens_NT))[1]
-            last_DNH = state[0] if isinstance(state, tuple) else state  # D directions; an LSTM has a cell as well
+            last_DNH = (
+                state[0] if isinstance(state, tuple) else state
+            )  # D directions; an LSTM has a cell as well
             return self.logit(torch.cat(tuple(last_DNH), dim=1))[:, 0]
 
     return Network()

@@ -34,7 +34,10 @@ def main() -> None:
             urls[f"with {shared.partition(':')[0]}"] = shared
         for name, url in urls.items():
             times = [per_trial(study.tune.space, recipe, trials, url) for trials in TRIALS]
-            print(f"| {name}, ms a trial | " + " | ".join(f"{time:.0f}" for time in times) + " |", flush=True)
+            print(
+                f"| {name}, ms a trial | " + " | ".join(f"{time:.0f}" for time in times) + " |",
+                flush=True,
+            )
 
     print("\n| units on | start, s | a unit sent and answered, ms |\n|---|---|---|")
     for name, address in {"pool of this machine": None, "Dask": worker_count.scheduler()}.items():

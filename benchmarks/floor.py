@@ -35,7 +35,15 @@ class Floor:
         floats = np.ctypeslib.ndpointer(np.float32, flags="C")
         integers = np.ctypeslib.ndpointer(np.int32, flags="C")
         count = ctypes.c_int
-        self._epoch.argtypes = [floats] * 4 + [count, integers, floats, integers, count, count, count]
+        self._epoch.argtypes = [floats] * 4 + [
+            count,
+            integers,
+            floats,
+            integers,
+            count,
+            count,
+            count,
+        ]
         self._epoch.restype = ctypes.c_float
 
     def epoch(self, tokens_NT: np.ndarray, labels_N: np.ndarray, order: np.ndarray) -> float:

@@ -12,5 +12,7 @@ def examples(reviews: int, tokens: int) -> Examples:
     random = np.random.default_rng(0)
     frequencies = 1 / np.arange(1, WORDS)
     probabilities = frequencies / frequencies.sum()
-    tokens_NT = random.choice(np.arange(1, WORDS), (reviews, tokens), p=probabilities).astype(np.int32)
+    tokens_NT = random.choice(np.arange(1, WORDS), (reviews, tokens), p=probabilities).astype(
+        np.int32
+    )
     return Examples(tokens_NT, random.integers(0, 2, reviews).astype(np.int8))

@@ -17,7 +17,19 @@ from typing import IO, Any, TextIO
 from benchmarks.contenders import CONTENDERS, Work, missing_requirement
 
 BYTES_OF_MAXRSS = 1 if sys.platform == "darwin" else 1024
-OF_FRAMEWORKS = ("TF_", "XLA_", "KERAS_", "JAX_", "TORCH", "PYTORCH", "OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_")
+OF_FRAMEWORKS = (
+    "TF_",
+    "XLA_",
+    "KERAS_",
+    "JAX_",
+    "TORCH",
+    "PYTORCH",
+    "OMP_",
+    "GOMP_",
+    "KMP_",
+    "MKL_",
+    "OPENBLAS_",
+)
 PATIENCE_SECONDS = 30
 LOG_CHARACTERS = 2000  # of a contender that died
 
@@ -120,7 +132,11 @@ class Turns:
 
     def __call__(self, **numbers: float) -> None:
         seconds = time.perf_counter() - self._begun
-        print(json.dumps({"seconds": seconds, "peak_bytes": peak_bytes(), **numbers}), file=self._answers, flush=True)
+        print(
+            json.dumps({"seconds": seconds, "peak_bytes": peak_bytes(), **numbers}),
+            file=self._answers,
+            flush=True,
+        )
         if not sys.stdin.readline():  # the driver is gone
             raise SystemExit
         self.begin()

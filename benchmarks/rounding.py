@@ -20,7 +20,10 @@ UPDATES = 20
 
 def digests() -> dict[str, str]:
     """{architecture: digest of its weights after UPDATES updates at the textbook's settings}."""
-    return {architecture: rounding.digest_of_training(architecture, UPDATES) for architecture in ARCHITECTURES}
+    return {
+        architecture: rounding.digest_of_training(architecture, UPDATES)
+        for architecture in ARCHITECTURES
+    }
 
 
 def golden() -> dict:
@@ -31,7 +34,11 @@ def golden() -> dict:
 def main() -> None:
     expected = golden()["digests"]
     for architecture, digest in digests().items():
-        verdict = "as in rounding.json" if expected.get(architecture) == digest else "differs from rounding.json"
+        verdict = (
+            "as in rounding.json"
+            if expected.get(architecture) == digest
+            else "differs from rounding.json"
+        )
         print(f"{architecture}: {digest} ({verdict})", flush=True)
 
 

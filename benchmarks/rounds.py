@@ -12,7 +12,10 @@ Start = Callable[[str, Work], Live]
 
 def ratios(numerators: Iterable[float], denominators: Iterable[float]) -> list[float]:
     """The ratio of each round."""
-    return [numerator / denominator for numerator, denominator in zip(numerators, denominators, strict=True)]
+    return [
+        numerator / denominator
+        for numerator, denominator in zip(numerators, denominators, strict=True)
+    ]
 
 
 class Measured(NamedTuple):

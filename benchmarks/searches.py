@@ -28,7 +28,18 @@ SHIFT = 1000  # between the first training seeds of two searches; one search use
 AXES = ("hidden_size", "embedding_dimension", "learning_rate", "dropout")
 RACE = ("start_mean", "chosen_mean", "difference", "standard_error")
 REGRET = ("regret", "regret_low", "regret_high")
-COLUMNS = ("architecture", "variant", "search", "chosen", *AXES, "parameters", *RACE, *REGRET, "reason", "cpu_seconds")
+COLUMNS = (
+    "architecture",
+    "variant",
+    "search",
+    "chosen",
+    *AXES,
+    "parameters",
+    *RACE,
+    *REGRET,
+    "reason",
+    "cpu_seconds",
+)
 RESULT = "result: "  # the prefix of the line with the summary in the output of a search
 
 
@@ -70,7 +81,9 @@ def _parser() -> argparse.ArgumentParser:
         default=TABLE,
         help=f"CSV to append to (default: {TABLE})",
     )
-    parser.add_argument("--first-seed", type=int, help=argparse.SUPPRESS)  # one search, in its own process
+    parser.add_argument(
+        "--first-seed", type=int, help=argparse.SUPPRESS
+    )  # one search, in its own process
     return parser
 
 
@@ -143,7 +156,9 @@ def row(architecture: str, variant: Variant, digest: str, result: dict, cpu_seco
     summary = result["summary"]
     chosen = summary["chosen"]
     regret = summary["regret"]
-    start = next((contestant for contestant in summary["race"] if contestant["starting_recipe"]), None)
+    start = next(
+        (contestant for contestant in summary["race"] if contestant["starting_recipe"]), None
+    )
     winner = next((one for one in summary["race"] if one["settings"] == chosen["settings"]), None)
     comparison = {} if winner is None or winner["starting_recipe"] else winner
 
@@ -153,7 +168,9 @@ def row(architecture: str, variant: Variant, digest: str, result: dict, cpu_seco
         "search": digest,
         "chosen": "start" if chosen["starting_recipe"] else f"trial {chosen['trial']}",
         **chosen["settings"],
-        "parameters": winner["parameters"] if winner else result["parameters"].get(str(chosen["trial"])),
+        "parameters": winner["parameters"]
+        if winner
+        else result["parameters"].get(str(chosen["trial"])),
         "start_mean": _mean_score(start),
         "chosen_mean": _mean_score(winner),
         "difference": comparison.get("difference"),
@@ -201,7 +218,9 @@ def finished(table: Path) -> set[tuple[str, str, str]]:
 def agreement(architecture: str, digest: str, table: Path) -> str:
     """A sentence: how many searches chose the most frequent settings, and how many regrets include 0."""
     searches = [
-        search for search in rows(table) if (search["architecture"], search["search"]) == (architecture, digest)
+        search
+        for search in rows(table)
+        if (search["architecture"], search["search"]) == (architecture, digest)
     ]
     counts = Counter(map(itemgetter(*AXES), searches))
     replaced = [search for search in searches if search["chosen"] != "start"]
@@ -214,7 +233,9 @@ def agreement(architecture: str, digest: str, table: Path) -> str:
 
 
 def _includes_0(search: dict[str, str]) -> bool:
-    return bool(search["regret_low"]) and float(search["regret_low"]) <= 0 <= float(search["regret_high"])
+    return bool(search["regret_low"]) and float(search["regret_low"]) <= 0 <= float(
+        search["regret_high"]
+    )
 
 
 if __name__ == "__main__":

@@ -31,7 +31,9 @@ def main() -> int:
         print(f"the undisturbed study is made ({time.monotonic() - begun:.0f} s)", flush=True)
 
         copies = SimpleQueue()
-        for copy in pool.map(lambda job: copied(study, Path(folder) / str(job) / "study"), range(JOBS)):
+        for copy in pool.map(
+            lambda job: copied(study, Path(folder) / str(job) / "study"), range(JOBS)
+        ):
             copies.put(copy)
         journal = Journal(base / JOURNAL)
 
@@ -45,18 +47,27 @@ def main() -> int:
             errors = []
             for row in rows:
                 errors += row.wrong
-            copies.put(copied(study, copy.folder) if errors else copy)  # the next unit starts from a good copy
+            copies.put(
+                copied(study, copy.folder) if errors else copy
+            )  # the next unit starts from a good copy
 
             rows[0].seconds = time.monotonic() - started
             journal.add(unit, rows)
-            print(f"{time.monotonic() - begun:5.0f} s", *unit, "; ".join(errors) or "nothing lost", flush=True)
+            print(
+                f"{time.monotonic() - begun:5.0f} s",
+                *unit,
+                "; ".join(errors) or "nothing lost",
+                flush=True,
+            )
 
         list(pool.map(work, _units(arguments)))
 
     rows = []
     for rows_of_unit in journal.rows.values():
         rows += rows_of_unit
-    arguments.write.write_text(document.page(rows, arguments, time.monotonic() - begun), encoding="utf-8")
+    arguments.write.write_text(
+        document.page(rows, arguments, time.monotonic() - begun), encoding="utf-8"
+    )
     return int(any(row.wrong for row in rows))
 
 
@@ -80,7 +91,9 @@ def _injected(copy: Study, undisturbed: Undisturbed, unit: Unit, count: int) -> 
     if len(unit) == 1:
         return [faults.inject(copy, undisturbed, *unit)]
     stage, number, seed = unit
-    return kills.kill(copy, undisturbed, stage, range(number, min(number + kills.IN_A_ROW, count)), seed)
+    return kills.kill(
+        copy, undisturbed, stage, range(number, min(number + kills.IN_A_ROW, count)), seed
+    )
 
 
 class Journal:
@@ -107,13 +120,24 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
     parser.add_argument("--kills", type=int, default=20, help="number of kills in each stage")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--minutes", type=float, default=30, help="after this time nothing new begins")
     parser.add_argument(
-        "--study", type=Path, help="a folder that keeps the undisturbed study and the results; a later run continues"
+        "--minutes", type=float, default=30, help="after this time nothing new begins"
+    )
+    parser.add_argument(
+        "--study",
+        type=Path,
+        help="a folder that keeps the undisturbed study and the results; a later run continues",
     )
     parser.add_argument("--stages", nargs="*", default=list(STAGES), choices=STAGES)
-    parser.add_argument("--faults", nargs="*", default=[""], help="only faults whose name contains one of these texts")
-    parser.add_argument("--write", type=Path, help="the page to write", default=ROOT / "docs/reliability.md")
+    parser.add_argument(
+        "--faults",
+        nargs="*",
+        default=[""],
+        help="only faults whose name contains one of these texts",
+    )
+    parser.add_argument(
+        "--write", type=Path, help="the page to write", default=ROOT / "docs/reliability.md"
+    )
     return parser.parse_args()
 
 

@@ -86,7 +86,9 @@ def page(rows: list[kills.Row | faults.Row], arguments: Namespace, seconds: floa
         kills=planned,
         minutes=max(seconds, sum(row.seconds for row in rows) / JOBS) / 60,
         stages=len(STAGES),
-        incomplete=f" Of {planned} planned kills, {done} hit within the time." if done < planned else "",
+        incomplete=f" Of {planned} planned kills, {done} hit within the time."
+        if done < planned
+        else "",
         parts="".join(parts),
     )
 

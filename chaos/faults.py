@@ -13,7 +13,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from chaos.kills import ORPHAN_SECONDS, seconds_to_the_end
-from chaos.study import DATABASE_OF_STUDIES, ITEMS, MLFLOW_DATABASE, STAGES, Ended, Study, Undisturbed, errors
+from chaos.study import (
+    DATABASE_OF_STUDIES,
+    ITEMS,
+    MLFLOW_DATABASE,
+    STAGES,
+    Ended,
+    Study,
+    Undisturbed,
+    errors,
+)
 from pipeline.storage import stage_table
 
 YEAR_2000 = 946684800
@@ -170,7 +179,10 @@ def _no_permission(at: Injected) -> None:
             at.refused(ended, f"{re.escape(path)}: cannot be read: .*Permission denied")
 
 
-@fault("a file cut in half, or of garbage: each kind that a stage reads", "one line that names it, exit 2")
+@fault(
+    "a file cut in half, or of garbage: each kind that a stage reads",
+    "one line that names it, exit 2",
+)
 def _damaged(at: Injected) -> None:
     for number, (path, stage) in enumerate(READ_BY.items()):
         file = at.study.folder / path
@@ -204,7 +216,9 @@ def _damaged_studies(at: Injected) -> None:
     at.study.undo(STAGES[stage_table.TUNE.name])
     database = at.study.folder / DATABASE_OF_STUDIES
     database.write_bytes(GARBAGE * 5000)
-    at.refused(at.study.stage(*TUNE), r"the studies at .*studies\.db cannot be used: .*not a database")
+    at.refused(
+        at.study.stage(*TUNE), r"the studies at .*studies\.db cannot be used: .*not a database"
+    )
     database.unlink()
 
 
@@ -217,7 +231,9 @@ def _locked_studies(at: Injected) -> None:
         at.refused(at.study.stage(*TUNE), r"studies\.db cannot be used: .*database is locked")
 
 
-@fault("a damaged database of MLflow", "one line; the study does not need it, and `track` rebuilds it")
+@fault(
+    "a damaged database of MLflow", "one line; the study does not need it, and `track` rebuilds it"
+)
 def _damaged_mlflow(at: Injected) -> None:
     database = at.study.folder / MLFLOW_DATABASE
     database.write_bytes(GARBAGE * 5000)
@@ -245,7 +261,10 @@ def _dated(at: Injected) -> None:
             at.row.wrong.append(ended.said)
 
 
-@fault("two `dvc repro` at the same time", "one does the work; the other reports it and ends, or has nothing to do")
+@fault(
+    "two `dvc repro` at the same time",
+    "one does the work; the other reports it and ends, or has nothing to do",
+)
 def _two_at_once(at: Injected) -> None:
     for target in (stage_table.RETENTION.name, stage_table.CLAIMS.name):
         at.study.undo(target)
@@ -284,7 +303,9 @@ def _hanging_scheduler(at: Injected) -> None:
 @fault("out of memory: the system kills every process that computes", REFUSED)
 def _out_of_memory(at: Injected) -> None:
     ended = at.study.stage(*TRAIN, CHAOS_WORKER="killed", RNN_WORKERS="2")
-    at.refused(ended, r"vanilla-textbook seed \d: its process was killed, 3 times \(too little memory\?\)")
+    at.refused(
+        ended, r"vanilla-textbook seed \d: its process was killed, 3 times \(too little memory\?\)"
+    )
 
 
 @contextmanager

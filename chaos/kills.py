@@ -16,7 +16,9 @@ DVC = "DVC"
 GROUP = "the process group"
 AT_A_WRITE = "the stage, at a write"
 VICTIMS = (STAGE, DVC, GROUP, AT_A_WRITE)
-IN_A_ROW = 4  # kills before a run that ends and is compared: most of them meet what an earlier kill left
+IN_A_ROW = (
+    4  # kills before a run that ends and is compared: most of them meet what an earlier kill left
+)
 ORPHAN_SECONDS = 20
 TRIES = 3  # where the stage ended before the kill
 WORKERS = {"RNN_WORKERS": "2"}  # of runs that are killed; all other runs have one
@@ -40,7 +42,9 @@ class Row:
     seconds: float = 0
 
 
-def kill(study: Study, undisturbed: Undisturbed, stage: str, numbers: range, seed: int) -> list[Row]:
+def kill(
+    study: Study, undisturbed: Undisturbed, stage: str, numbers: range, seed: int
+) -> list[Row]:
     """Makes the kills of these numbers in a stage, each in the rerun after the one before; the last rerun may end.
 
     Victims take turns, also from stage to stage.

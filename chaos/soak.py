@@ -95,7 +95,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m chaos.soak", description=__doc__)
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--study", type=Path, help="a folder that keeps the undisturbed study, as of `python -m chaos`")
+    parser.add_argument(
+        "--study",
+        type=Path,
+        help="a folder that keeps the undisturbed study, as of `python -m chaos`",
+    )
     arguments = parser.parse_args()
     chance = random.Random(arguments.seed)
 
@@ -110,7 +114,10 @@ def main() -> int:
         rounds = []
         for _ in range(arguments.rounds):
             rounds.append(_round(study, chance, earlier))
-            values = [f"{value:.0f}" if isinstance(value, float) else value for value in astuple(rounds[-1])]
+            values = [
+                f"{value:.0f}" if isinstance(value, float) else value
+                for value in astuple(rounds[-1])
+            ]
             print(*values, sep="\t", flush=True)
         wrong = [*grown(rounds), *_disagreements(study)]
 
@@ -153,7 +160,10 @@ def _round(study: Study, chance: random.Random, earlier: set[str]) -> Round:
         handles=watch.handles,
         temporary=_temporary(study),
         processes=len(study.processes()),
-        database_kb=(_bytes(study.folder / MLFLOW_DATABASE) + _bytes(study.folder / DATABASE_OF_STUDIES)) / 1e3,
+        database_kb=(
+            _bytes(study.folder / MLFLOW_DATABASE) + _bytes(study.folder / DATABASE_OF_STUDIES)
+        )
+        / 1e3,
         cache_kb=_bytes(study.folder / ".dvc") / 1e3,
     )
 
@@ -191,7 +201,9 @@ def grown(rounds: list[Round]) -> list[str]:
     for before, after in pairwise(rounds):
         for name in ("database_kb", "cache_kb"):
             if after.known and getattr(after, name) > 1.1 * getattr(before, name):
-                lines.append(f"{name} grew in a round whose parameters an earlier round had: {after.changed}")
+                lines.append(
+                    f"{name} grew in a round whose parameters an earlier round had: {after.changed}"
+                )
     return lines
 
 

@@ -29,7 +29,11 @@ ITEMS = {
 }  # one of each stage's items
 STAGES = {stage.name: stage.dvc_name(ITEMS.get(stage, "")) for stage in stage_table.STAGES}
 SMALL = {"sequence_length": 8, "embedding_dimension": 4, "hidden_size": 6, "epochs": 2}
-PLAIN = {"mask": False, "weight_averaging": None, "clip_norm": None}  # each of these would need another compilation
+PLAIN = {
+    "mask": False,
+    "weight_averaging": None,
+    "clip_norm": None,
+}  # each of these would need another compilation
 CHEAP = {  # compilation takes most of the time of such a study; with one worker it happens once
     "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
     "RNN_WORKERS": "1",
@@ -38,8 +42,16 @@ DATABASE_OF_STUDIES = "studies.db"
 MLFLOW_DATABASE = "mlflow.db"
 MLFLOW_STORES = (MLFLOW_DATABASE, f"{MLFLOW_DATABASE}.lock", "mlartifacts")
 STORES = (*MLFLOW_STORES, DATABASE_OF_STUDIES)
-OTHER_STORES = ("MLFLOW_TRACKING_URI", "RNN_TRACKING", "RNN_STUDIES", "DASK_SCHEDULER_ADDRESS")  # of another study
-WITHOUT_PRIVILEGE = ("setpriv", *(f"--{kind}=-dac_override,-dac_read_search" for kind in ("bounding-set", "inh-caps")))
+OTHER_STORES = (
+    "MLFLOW_TRACKING_URI",
+    "RNN_TRACKING",
+    "RNN_STUDIES",
+    "DASK_SCHEDULER_ADDRESS",
+)  # of another study
+WITHOUT_PRIVILEGE = (
+    "setpriv",
+    *(f"--{kind}=-dac_override,-dac_read_search" for kind in ("bounding-set", "inh-caps")),
+)
 JOBS = 2
 PATIENCE_SECONDS = 300
 TEMPORARY = ".writing-"
@@ -128,7 +140,10 @@ class Study:
         marked = []
         for process in psutil.process_iter():
             try:
-                if process.environ().get("CHAOS") == self.mark and process.status() != psutil.STATUS_ZOMBIE:
+                if (
+                    process.environ().get("CHAOS") == self.mark
+                    and process.status() != psutil.STATUS_ZOMBIE
+                ):
                     marked.append(process)
             except psutil.Error:
                 continue
@@ -193,7 +208,11 @@ class Study:
         lines = [f"{path} differs" for path, _ in files]
 
         lock = self.lock()
-        lines += [f"dvc.lock: {name} differs" for name, entry in undisturbed.lock.items() if lock.get(name) != entry]
+        lines += [
+            f"dvc.lock: {name} differs"
+            for name, entry in undisturbed.lock.items()
+            if lock.get(name) != entry
+        ]
 
         check = self.stage("track", "--check")
         if check.code:
@@ -210,7 +229,11 @@ class Undisturbed:
 
     def wrong_files(self, study: Study) -> list[str]:
         """One line per file of another study that is truncated or differs; a missing file is not an error."""
-        return [f"{path} is wrong" for path, digest in study.files().items() if self.files.get(path) != digest]
+        return [
+            f"{path} is wrong"
+            for path, digest in study.files().items()
+            if self.files.get(path) != digest
+        ]
 
 
 def made(folder: Path) -> tuple[Study, Undisturbed]:
@@ -288,7 +311,9 @@ def shrink(file: Path) -> None:
     for name in ("textbook", "steady"):
         params["settings"][name].update(SMALL | PLAIN)
 
-    runs = {name: run for name, run in params["train"]["runs"].items() if name != "bidirectional-tuned"}
+    runs = {
+        name: run for name, run in params["train"]["runs"].items() if name != "bidirectional-tuned"
+    }
     params["train"] |= {"seeds": 2, "runs": runs}
     params["tune"] |= {
         "architectures": ["vanilla"],
@@ -325,4 +350,8 @@ def shrink(file: Path) -> None:
 
 def errors(output: str) -> list[str]:
     """The lines in which a stage, or MLflow's part of it, reports an error."""
-    return [line for line in output.splitlines() if re.match(r"(error|MLflow: \w+(Error|Exception|Expired)): ", line)]
+    return [
+        line
+        for line in output.splitlines()
+        if re.match(r"(error|MLflow: \w+(Error|Exception|Expired)): ", line)
+    ]

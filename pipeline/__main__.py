@@ -88,7 +88,9 @@ def _prepare_process() -> None:
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # in a notebook it is of another type
-            stream.reconfigure(errors="replace")  # print ? for a letter that the terminal cannot show
+            stream.reconfigure(
+                errors="replace"
+            )  # print ? for a letter that the terminal cannot show
 
 
 def _print_error(text: str) -> None:
@@ -103,7 +105,9 @@ def _masked(text: str) -> str:
 
 
 def parser() -> argparse.ArgumentParser:
-    command_line = argparse.ArgumentParser(prog="python -m pipeline", description=DESCRIPTION, epilog=EPILOGUE)
+    command_line = argparse.ArgumentParser(
+        prog="python -m pipeline", description=DESCRIPTION, epilog=EPILOGUE
+    )
     commands = command_line.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for stage in stage_table.STAGES:
         _add_stage(commands, stage)
@@ -113,24 +117,39 @@ def parser() -> argparse.ArgumentParser:
     source.add_argument("text", nargs="?", help="a review in plain words")
     source.add_argument("--file", help="a file of reviews, one per line (UTF-8)")
     _add_network(predict)
-    predict.add_argument("--json", action="store_true", help="print label and probability with all digits")
+    predict.add_argument(
+        "--json", action="store_true", help="print label and probability with all digits"
+    )
 
     read = _add_command(commands, "read", "read a text word by word", READING)
     read.add_argument("text", help="a review in plain words")
     _add_network(read)
-    read.add_argument("--json", action="store_true", help="print all numbers, with every hidden state")
+    read.add_argument(
+        "--json", action="store_true", help="print all numbers, with every hidden state"
+    )
 
-    verify = _add_command(commands, "verify", "compute the commit's results again and compare", VERIFYING)
+    verify = _add_command(
+        commands, "verify", "compute the commit's results again and compare", VERIFYING
+    )
     verify.add_argument(
-        "stage", nargs="*", help="a stage as DVC names it, or `train` for every train@...; without it, all stages"
+        "stage",
+        nargs="*",
+        help="a stage as DVC names it, or `train` for every train@...; without it, all stages",
     )
     verify.add_argument("--files", action="store_true", help="only compare the files with dvc.lock")
-    verify.add_argument("--json", action="store_true", help="print every difference; progress goes to stderr")
     verify.add_argument(
-        "--times", type=Path, metavar="FILE", help="write the duration of each stage in seconds to FILE"
+        "--json", action="store_true", help="print every difference; progress goes to stderr"
+    )
+    verify.add_argument(
+        "--times",
+        type=Path,
+        metavar="FILE",
+        help="write the duration of each stage in seconds to FILE",
     )
 
-    replicate = _add_command(commands, "replicate", "compute the study under other rounding", REPLICATING)
+    replicate = _add_command(
+        commands, "replicate", "compute the study under other rounding", REPLICATING
+    )
     replicate.add_argument("name", help="name of the replication: lower-case letters, digits and -")
     replicate.add_argument(
         "--without",
@@ -144,7 +163,9 @@ def parser() -> argparse.ArgumentParser:
         "a machine of another kind than the study's, otherwise xla",
     )
 
-    _add_command(commands, "doctor", "find problems of this checkout and print their remedies", EXAMINING)
+    _add_command(
+        commands, "doctor", "find problems of this checkout and print their remedies", EXAMINING
+    )
     return command_line
 
 
@@ -156,14 +177,22 @@ def _add_command(commands, name: str, help: str, description: str = "") -> argpa
 def _add_stage(commands, stage: Stage) -> None:
     subparser = _add_command(commands, stage.name, stage.help)
     if stage.listed_in:
-        subparser.add_argument("item", metavar=stage.item, help=f"one of {stage.listed_in} in params.yaml")
+        subparser.add_argument(
+            "item", metavar=stage.item, help=f"one of {stage.listed_in} in params.yaml"
+        )
     if stage == stage_table.TRACK:
-        subparser.add_argument("--check", action="store_true", help="change nothing; exit code 1 if MLflow differs")
+        subparser.add_argument(
+            "--check", action="store_true", help="change nothing; exit code 1 if MLflow differs"
+        )
 
 
 def _add_network(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--run", help="a run of params.yaml; default: the best by validation accuracy")
-    command.add_argument("--seed", type=int, help="a seed of the run; default: the best by validation accuracy")
+    command.add_argument(
+        "--run", help="a run of params.yaml; default: the best by validation accuracy"
+    )
+    command.add_argument(
+        "--seed", type=int, help="a seed of the run; default: the best by validation accuracy"
+    )
 
 
 def _run_stage(arguments: Arguments) -> None:
@@ -212,7 +241,9 @@ def _context(stage: Stage, name: str, parameters: Params) -> Iterator["Context"]
     from pipeline.workers import driver, resume, worker_count
 
     with ExitStack() as stack:
-        results = stack.enter_context(resume.opened(name)) if stage.resumes_from == "results" else None
+        results = (
+            stack.enter_context(resume.opened(name)) if stage.resumes_from == "results" else None
+        )
         workers = stack.enter_context(
             closing(driver.Workers(worker_count.processes(), worker_count.scheduler(), results))
         )
@@ -261,7 +292,9 @@ def _verify(arguments: Arguments) -> int:
     from pipeline.verify import recompute
 
     _check_workers()
-    return recompute.main(params.read(), arguments.stage, arguments.files, arguments.json, arguments.times)
+    return recompute.main(
+        params.read(), arguments.stage, arguments.files, arguments.json, arguments.times
+    )
 
 
 def _replicate(arguments: Arguments) -> None:

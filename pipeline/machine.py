@@ -36,7 +36,10 @@ DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DVC_NO_ANALYTICS": "1",
 }
-KERAS_EXTRAS = ("matplotlib", "sklearn")  # Keras imports these if they are installed, for features we do not use
+KERAS_EXTRAS = (
+    "matplotlib",
+    "sklearn",
+)  # Keras imports these if they are installed, for features we do not use
 SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "fish")  # DVC may start a stage through one of these
 MALLOC_OPTIONS = {  # numbers from glibc's malloc.h
     -8: 1,  # M_ARENA_MAX
@@ -53,7 +56,13 @@ MODEL_FIELDS = (  # fields of /proc/cpuinfo, first on Intel and AMD, then on ARM
 )
 UNKNOWN = "not known here"
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "optuna")
-SWITCHES = ("XLA_FLAGS", "ONEDNN_MAX_CPU_ISA", "OPENBLAS_CORETYPE", "TF_ENABLE_ONEDNN_OPTS", "NPY_DISABLE_CPU_FEATURES")
+SWITCHES = (
+    "XLA_FLAGS",
+    "ONEDNN_MAX_CPU_ISA",
+    "OPENBLAS_CORETYPE",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "NPY_DISABLE_CPU_FEATURES",
+)
 
 
 def prepare() -> None:
@@ -96,7 +105,9 @@ def load_tensorflow() -> None:
     with _silent_stderr(), _without_garbage_collection(), _hidden(KERAS_EXTRAS):
         import tensorflow
 
-    tensorflow.get_logger().setLevel("ERROR")  # it warns of repeated compilation, and we compile every network
+    tensorflow.get_logger().setLevel(
+        "ERROR"
+    )  # it warns of repeated compilation, and we compile every network
 
 
 def _keep_freed_memory() -> None:

@@ -18,7 +18,14 @@ machine.prepare()
 from tests.support import small_study as support  # noqa: E402 - after the environment
 
 pytest_plugins = ["tests.support.stores"]
-LONG = ["test_two_clones", "test_fan_out", "test_logbook", "test_report", "test_training", "test_origins"]
+LONG = [
+    "test_two_clones",
+    "test_fan_out",
+    "test_logbook",
+    "test_report",
+    "test_training",
+    "test_origins",
+]
 
 
 def pytest_collection_modifyitems(items):
@@ -61,7 +68,10 @@ def postgresql():
     command = [programs / "postgres", "-D", data, "-c", "listen_addresses=", "-k", folder]
     server = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, **user)
     for _ in range(100):
-        if subprocess.run([programs / "pg_isready", "-h", folder], capture_output=True).returncode == 0:
+        if (
+            subprocess.run([programs / "pg_isready", "-h", folder], capture_output=True).returncode
+            == 0
+        ):
             break
         time.sleep(0.1)
     yield f"postgresql+psycopg://us@/postgres?host={folder}"

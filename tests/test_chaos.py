@@ -51,7 +51,10 @@ def test_a_stage_killed_at_any_write_leaves_the_old_file_and_can_rerun(study):
 def test_a_full_disk_is_a_one_line_error_and_the_old_file_stays(study):
     undisturbed = study.files()
     ended = study.stage("claims", CHAOS_WRITE="1:full")
-    assert (ended.code, errors(ended.said)) == (2, [f"error: {CLAIMS}: cannot be written: No space left on device"])
+    assert (ended.code, errors(ended.said)) == (
+        2,
+        [f"error: {CLAIMS}: cannot be written: No space left on device"],
+    )
     assert study.files() == undisturbed
     assert not unfinished(study)
 
@@ -65,11 +68,16 @@ def test_no_file_is_renamed_across_folders(study):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("setpriv"), reason="setpriv is not installed, which drops root's privilege")
+@pytest.mark.skipif(
+    not shutil.which("setpriv"), reason="setpriv is not installed, which drops root's privilege"
+)
 def test_a_file_that_may_not_be_read_is_named(study):
     at = faults.Injected(study, Undisturbed(study.files(), {}), faults.Row("", ""))
     (study.folder / "reports/decay/100.csv").chmod(0)
-    at.refused(study.stage("claims", bound=True), r"reports/decay/100\.csv: cannot be read: Permission denied")
+    at.refused(
+        study.stage("claims", bound=True),
+        r"reports/decay/100\.csv: cannot be read: Permission denied",
+    )
     assert at.row.wrong == []
 
 
@@ -83,7 +91,9 @@ def test_processes_of_a_study_are_found_by_their_mark(study):
         process.wait()
 
 
-@pytest.mark.parametrize("lock", [None, "", "schema: '2.0'\nstages:\n"], ids=["missing", "empty", "without a stage"])
+@pytest.mark.parametrize(
+    "lock", [None, "", "schema: '2.0'\nstages:\n"], ids=["missing", "empty", "without a stage"]
+)
 def test_a_stage_that_dvc_has_not_finished_can_be_undone(study, lock):
     path = study.folder / "dvc.lock"
     path.unlink() if lock is None else path.write_text(lock)
@@ -115,7 +125,9 @@ def test_a_truncated_dvc_lock_is_restored(study, share):
 
 def test_the_page_has_a_section_of_kills_only_where_there_were_kills():
     arguments = Namespace(seed=0, kills=1, stages=["claims"])
-    killed = kills.Row("claims", kills.DVC, times=1, wrong=["/var/chaos-a1/0/study/reports/claims.json is half"])
+    killed = kills.Row(
+        "claims", kills.DVC, times=1, wrong=["/var/chaos-a1/0/study/reports/claims.json is half"]
+    )
     page = document.page([killed], arguments, 60)
     assert "| claims | DVC | 1 | 0 | 0 | 0.0 | 1 |" in page
     assert "- reports/claims.json is half" in page
@@ -132,7 +144,10 @@ def test_the_page_has_a_section_of_faults_only_where_there_were_faults():
 
 
 def test_a_journal_gives_back_the_results_of_an_interrupted_run(tmp_path):
-    rows = {("claims", 0, 7): [kills.Row("claims", kills.DVC)], ("read-only folder",): [faults.Row("a", "b")]}
+    rows = {
+        ("claims", 0, 7): [kills.Row("claims", kills.DVC)],
+        ("read-only folder",): [faults.Row("a", "b")],
+    }
     journal = Journal(tmp_path / "found.jsonl")
     for unit, rows_of_unit in rows.items():
         journal.add(unit, rows_of_unit)
@@ -148,7 +163,13 @@ def round_of(**values):
         "seconds": 1.0,
         "processes": 0,
     }
-    steady = {"memory_mb": 100.0, "handles": 10, "temporary": 0, "database_kb": 1.0, "cache_kb": 1.0}
+    steady = {
+        "memory_mb": 100.0,
+        "handles": 10,
+        "temporary": 0,
+        "database_kb": 1.0,
+        "cache_kb": 1.0,
+    }
     return soak.Round(**{**common, **steady, **values})
 
 

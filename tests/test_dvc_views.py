@@ -23,20 +23,35 @@ METRICS = Path("reports/metrics.json")
 
 
 def dvc(folder, *words):
-    return subprocess.run([sys.executable, "-m", "dvc", *words], cwd=folder, check=True, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-m", "dvc", *words],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
 
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
     """A repository with this project's curves and metrics, and two experiments, `slow` and `fast`."""
     folder = tmp_path_factory.mktemp("views")
-    shutil.copytree(ROOT / ".dvc", folder / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp", "config.local"))
+    shutil.copytree(
+        ROOT / ".dvc",
+        folder / ".dvc",
+        ignore=shutil.ignore_patterns("cache", "tmp", "config.local"),
+    )
     views = {"params": ["params.yaml"], "metrics": [str(METRICS)], "plots": CURVES}
     YAML(typ="safe").dump(views, folder / "dvc.yaml")
 
     write(folder, rate=0.002, loss=0.5)
     subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
-    for words in ("config user.name a", "config user.email a@localhost", "add .", "commit --quiet --message both"):
+    for words in (
+        "config user.name a",
+        "config user.email a@localhost",
+        "add .",
+        "commit --quiet --message both",
+    ):
         subprocess.run(["git", *words.split()], cwd=folder, check=True)
 
     for name, rate, loss in (("slow", 0.001, 0.625), ("fast", 0.004, 0.375)):
@@ -66,8 +81,12 @@ def test_each_run_has_one_figure_of_both_experiments_without_network(two):
     assert "https://" not in page.replace("https://vega.github.io/schema/", "")
     assert re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=", page) == []
 
-    charts = [json.loads(chart) for chart in re.findall(r"var spec = (\{.*?\});\n", page, re.DOTALL)]
-    assert sorted(chart["title"]["text"] for chart in charts) == [str(artifacts.history(run)) for run in RUNS]
+    charts = [
+        json.loads(chart) for chart in re.findall(r"var spec = (\{.*?\});\n", page, re.DOTALL)
+    ]
+    assert sorted(chart["title"]["text"] for chart in charts) == [
+        str(artifacts.history(run)) for run in RUNS
+    ]
     for chart in charts:
         last_points = [point for point in chart["data"]["values"] if point["epoch"] == "2"]
         losses = {point["rev"]: float(point["validation/loss"]) for point in last_points}
@@ -77,12 +96,18 @@ def test_each_run_has_one_figure_of_both_experiments_without_network(two):
 @pytest.mark.slow
 def test_the_metrics_of_two_experiments_are_compared(two):
     differences = json.loads(dvc(two, "metrics", "diff", "--json", "slow", "fast").stdout)
-    assert differences[str(METRICS)]["lstm.test/nll.mean"] == {"old": 0.625, "new": 0.375, "diff": -0.25}
+    assert differences[str(METRICS)]["lstm.test/nll.mean"] == {
+        "old": 0.625,
+        "new": 0.375,
+        "diff": -0.25,
+    }
 
 
 @pytest.mark.slow
 def test_all_experiments_are_in_one_table_by_the_command_of_the_readme(two):
-    (command,) = re.findall(r"^dvc (exp show .*?)  +#", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    (command,) = re.findall(
+        r"^dvc (exp show .*?)  +#", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
     rows = list(csv.DictReader(dvc(two, *shlex.split(command), "--csv").stdout.splitlines()))
     losses = {}
     rates = {}

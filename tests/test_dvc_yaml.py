@@ -25,8 +25,13 @@ MODULES = {
 COMPUTING = [stage.name for stage in stage_table.STAGES if stage != stage_table.TRACK]
 REPORT = stage_table.REPORT.name
 
-NOT_LISTED_WHOLE = {Path(folder) for folder in ("pipeline", "pipeline/science", "pipeline/stages", "pipeline/storage")}
-METHODS = {"train.seeds_of": {"train.seeds", "train.runs.*"}}  # of the parameters: the keys that each reads
+NOT_LISTED_WHOLE = {
+    Path(folder)
+    for folder in ("pipeline", "pipeline/science", "pipeline/stages", "pipeline/storage")
+}
+METHODS = {
+    "train.seeds_of": {"train.seeds", "train.runs.*"}
+}  # of the parameters: the keys that each reads
 IMPORT_NAMES = {"scikit-learn": "sklearn"}  # of packages that are imported under another name
 COMPUTES_WITH = {  # packages that decide numbers of another one, although a stage need not import them
     "keras": {"tensorflow", "numpy"},
@@ -61,7 +66,11 @@ def nodes_that_run(path: Path) -> Iterator[ast.AST]:
 
 
 def is_for_types(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+    return (
+        isinstance(node, ast.If)
+        and isinstance(node.test, ast.Name)
+        and node.test.id == "TYPE_CHECKING"
+    )
 
 
 def imported_names(nodes: Iterable[ast.AST]) -> set[str]:
@@ -96,7 +105,9 @@ def closure(path: Path) -> set[Path]:
         if module not in brought:
             brought.add(module)
             waiting += [MODULES[name] for name in imports_that_run(module) if name in MODULES]
-    return {module for module in brought if len(syntax_tree(module).body) > 1}  # not only a docstring
+    return {
+        module for module in brought if len(syntax_tree(module).body) > 1
+    }  # not only a docstring
 
 
 def closure_of_stage(stage: str) -> list[Path]:
@@ -106,7 +117,9 @@ def closure_of_stage(stage: str) -> list[Path]:
 def keys_read(stage: str) -> set[str]:
     """The longest attribute chains that start at a variable `params` in the stage's module, as keys of params.yaml."""
     nodes = list(ast.walk(syntax_tree(module_of(stage))))
-    parts_of_chains = [node.value for node in nodes if isinstance(node, ast.Attribute | ast.Subscript)]
+    parts_of_chains = [
+        node.value for node in nodes if isinstance(node, ast.Attribute | ast.Subscript)
+    ]
 
     keys = set()
     for node in nodes:
@@ -231,11 +244,15 @@ def test_gradients_depends_on_the_textbook_run_of_every_architecture():
 def test_every_key_of_params_yaml_is_read():
     """By a stage (sections that are handed on whole count whole), or by dvc.yaml itself as a list of stages."""
     keys = set(re.findall(r"\$\{([a-z_.]+)\}", DVC_YAML)).union(*map(keys_read, COMPUTING))
-    code = "\n".join(path.read_text(encoding="utf-8") for name, path in MODULES.items() if room(name) != "params")
+    code = "\n".join(
+        path.read_text(encoding="utf-8") for name, path in MODULES.items() if room(name) != "params"
+    )
 
     for leaf in leaves(params.read().model_dump(by_alias=True)):
         assert any(covers(key, leaf) for key in keys), leaf
-        assert re.search(rf"\b{leaf.rpartition('.')[2]}\b", code) or leaf.startswith("train.runs."), leaf
+        assert re.search(rf"\b{leaf.rpartition('.')[2]}\b", code) or leaf.startswith(
+            "train.runs."
+        ), leaf
 
 
 def covers(pattern: str, leaf: str) -> bool:
@@ -308,7 +325,15 @@ def test_reporting_brings_neither_keras_nor_tensorflow_nor_mlflow():
 
 def test_stages_get_tracker_and_workers_as_arguments():
     for stage in COMPUTING:
-        brought = {str(path.relative_to(ROOT / "pipeline")) for path in closure(ROOT / f"pipeline/stages/{stage}.py")}
+        brought = {
+            str(path.relative_to(ROOT / "pipeline"))
+            for path in closure(ROOT / f"pipeline/stages/{stage}.py")
+        }
         handed = ("tracking/", "workers/", "storage/optuna_storage.py")
-        files_only = ("tracking/run_records/", "tracking/best_models.py")  # they read files, not MLflow
-        assert not [path for path in brought if path.startswith(handed) and not path.startswith(files_only)]
+        files_only = (
+            "tracking/run_records/",
+            "tracking/best_models.py",
+        )  # they read files, not MLflow
+        assert not [
+            path for path in brought if path.startswith(handed) and not path.startswith(files_only)
+        ]

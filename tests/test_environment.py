@@ -31,14 +31,18 @@ def test_environment_json_lists_the_locked_versions():
     assert actual == content, f"environment.json should be:\n{content}"
 
 
-@pytest.mark.parametrize("content", ['{"numpy', "{}", "[]"], ids=["truncated", "no packages", "a list"])
+@pytest.mark.parametrize(
+    "content", ['{"numpy', "{}", "[]"], ids=["truncated", "no packages", "a list"]
+)
 def test_a_damaged_environment_json_stops_dvc_before_it_deletes_results(project, content):
     definition = document(ROOT / "dvc.yaml")["vars"]
     (project / "dvc.yaml").write_text(f"vars: {definition}\n" + (project / "dvc.yaml").read_text())
     (project / "environment.json").write_text(content)
     (project / "code").write_text("changed, so that `train` must run again")
 
-    process = subprocess.run([sys.executable, "-m", "dvc", "repro"], cwd=project, capture_output=True, text=True)
+    process = subprocess.run(
+        [sys.executable, "-m", "dvc", "repro"], cwd=project, capture_output=True, text=True
+    )
     assert process.returncode != 0
     assert "environment.json" in process.stderr
     assert (project / "models/vanilla-textbook/weights").exists()

@@ -93,7 +93,11 @@ def test_a_killed_driver_continues_and_gives_the_same_bytes(kills, project, undi
     last = tune(project, RNN_WORKERS="2")
     output = output_of(last)
     assert last.returncode == 0, output
-    assert set(re.findall(r"trial (\d+): epoch 1 ", output)) < {"0", "1", "2"}  # not all trials train again
+    assert set(re.findall(r"trial (\d+): epoch 1 ", output)) < {
+        "0",
+        "1",
+        "2",
+    }  # not all trials train again
     assert results(project) == undisturbed
 
 
@@ -126,7 +130,9 @@ def certificates(tmp_path) -> dict[str, str]:
         pytest.skip("openssl is not installed, which makes the certificate")
     key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
     make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-    subprocess.run([*make.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    subprocess.run(
+        [*make.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True
+    )
 
     variables = {
         "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "true",
@@ -153,9 +159,21 @@ def started(tmp_path, protocol: str, environment: dict[str, str], workers=2):
         port = free.getsockname()[1]
     host = f"{protocol}://127.0.0.1"
     address = f"{host}:{port}"
-    variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | environment
+    variables = {
+        name: value for name, value in os.environ.items() if name != "PYTHONPATH"
+    } | environment
 
-    commands = {"scheduler": ["scheduler", "--host", host, "--port", str(port), "--no-dashboard", "--no-show"]}
+    commands = {
+        "scheduler": [
+            "scheduler",
+            "--host",
+            host,
+            "--port",
+            str(port),
+            "--no-dashboard",
+            "--no-show",
+        ]
+    }
     for number in range(workers):
         commands[f"worker-{number}"] = ["worker", address, "--nthreads", "1", "--no-dashboard"]
 
@@ -167,7 +185,11 @@ def started(tmp_path, protocol: str, environment: dict[str, str], workers=2):
             (folder / "pipeline/__init__.py").write_text("raise ImportError('of another checkout')")
             log = stack.enter_context((folder / "log").open("w"))
             process = subprocess.Popen(
-                [sys.executable, "-m", "dask", *command], cwd=folder, env=variables, stdout=log, stderr=log
+                [sys.executable, "-m", "dask", *command],
+                cwd=folder,
+                env=variables,
+                stdout=log,
+                stderr=log,
             )
             stack.callback(process.wait)
             stack.callback(process.terminate)
@@ -198,7 +220,11 @@ def test_a_cluster_behind_tls_computes_only_with_its_certificate(project, certif
 
         variables = {**os.environ, **certificates, "DASK_SCHEDULER_ADDRESS": address}
         ended = subprocess.run(
-            [sys.executable, "-c", ONE_UNIT], cwd=project, env=variables, capture_output=True, text=True
+            [sys.executable, "-c", ONE_UNIT],
+            cwd=project,
+            env=variables,
+            capture_output=True,
+            text=True,
         )
         assert ended.stdout == "{0: None}\n", ended.stderr
 
@@ -208,7 +234,9 @@ def test_a_scheduler_that_never_answers_is_a_mistake(monkeypatch):
     monkeypatch.setattr(dask_cluster, "PATIENCE_SECONDS", 1)
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
-        with pytest.raises(Mistake, match=f"^DASK_SCHEDULER_ADDRESS: {address}: no scheduler answers there"):
+        with pytest.raises(
+            Mistake, match=f"^DASK_SCHEDULER_ADDRESS: {address}: no scheduler answers there"
+        ):
             dask_cluster.Cluster(address, None, print)
 
 
@@ -276,7 +304,10 @@ def working_in(folder: Path) -> list[int]:
     processes = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if process.joinpath("cwd").resolve() == folder and "python" in (process / "cmdline").read_text():
+            if (
+                process.joinpath("cwd").resolve() == folder
+                and "python" in (process / "cmdline").read_text()
+            ):
                 processes.append(int(process.name))
         except OSError:
             continue

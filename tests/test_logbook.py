@@ -22,8 +22,14 @@ ROOT = Path(__file__).parents[1]
 TRACKING = f"{sys.executable} -m pipeline {TRACK.name}"
 RATE = "settings.textbook.learning_rate"
 NORM = "log10_relative_norm"
-Curves = dict[tuple[str, str], list[tuple[int, float]]]  # (run, metric) -> (step, value), in the order of the steps
-ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("MLFLOW_TRACKING_URI", "RNN_TRACKING")}
+Curves = dict[
+    tuple[str, str], list[tuple[int, float]]
+]  # (run, metric) -> (step, value), in the order of the steps
+ENVIRONMENT = {
+    name: value
+    for name, value in os.environ.items()
+    if name not in ("MLFLOW_TRACKING_URI", "RNN_TRACKING")
+}
 ENVIRONMENT |= {"PYTHONPATH": str(ROOT), "DVC_NO_ANALYTICS": "1"}
 
 
@@ -146,7 +152,13 @@ def assert_equal_to_the_files(folder: Path) -> None:
         "group by value having count(*) > 1"
     )
     assert rows(folder, query) == []
-    assert rows(folder, "select name from runs where status != 'FINISHED' and lifecycle_stage = 'active'") == []
+    assert (
+        rows(
+            folder,
+            "select name from runs where status != 'FINISHED' and lifecycle_stage = 'active'",
+        )
+        == []
+    )
 
     curves = curves_in_mlflow(folder)
     expected = curves_in_files(folder)
@@ -154,7 +166,9 @@ def assert_equal_to_the_files(folder: Path) -> None:
 
 
 def runs(folder: Path) -> set[str]:
-    return {run for (run,) in rows(folder, "select run_uuid from runs where lifecycle_stage = 'active'")}
+    return {
+        run for (run,) in rows(folder, "select run_uuid from runs where lifecycle_stage = 'active'")
+    }
 
 
 def described(folder: Path, rate: float) -> list[tuple]:
@@ -184,7 +198,9 @@ def test_whatever_dvc_does_mlflow_shows_what_the_files_say(project, tmp_path):
     first_runs = runs(project)
 
     params = (project / "params.yaml").read_text()
-    (project / "params.yaml").write_text(params.replace('"learning_rate": 0.001', '"learning_rate": 0.002', 1))
+    (project / "params.yaml").write_text(
+        params.replace('"learning_rate": 0.001', '"learning_rate": 0.002', 1)
+    )
     run(project, "dvc repro")
     assert_equal_to_the_files(project)
     assert described(project, 0.001) == [(None,)]

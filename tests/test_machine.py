@@ -22,7 +22,9 @@ print(sklearn.linear_model.__name__)
 
 def test_tensorflow_loads_without_the_extras_of_keras():
     """Scikit-learn can still be imported afterwards."""
-    output = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True).stdout
+    output = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True
+    ).stdout
     assert output.splitlines() == ["True False False True", "sklearn.linear_model"]
 
 
@@ -45,7 +47,10 @@ def test_the_widest_vector_instructions_are_named(flags, level, tmp_path):
 @pytest.mark.parametrize(
     ("fields", "model"),
     [
-        ("vendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 207\nmodel name\t: any", "GenuineIntel 6 207"),
+        (
+            "vendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 207\nmodel name\t: any",
+            "GenuineIntel 6 207",
+        ),
         ("CPU implementer\t: 0x41\nCPU architecture: 8\nCPU part\t: 0xd40", "0x41 8 0xd40"),
         ("hart\t: 0", machine.UNKNOWN),
     ],

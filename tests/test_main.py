@@ -37,8 +37,12 @@ def error_of(capsys, *arguments):
 
 
 def test_a_typo_in_the_parameters_is_one_line_and_writes_nothing(project, capsys):
-    (project / "params.yaml").write_text(STUDY.read_text().replace("patience: 2  ", "patiense: 2  ", 1))
-    message = "error: params.yaml: settings.textbook.patiense: unknown key; did you mean 'patience'?"
+    (project / "params.yaml").write_text(
+        STUDY.read_text().replace("patience: 2  ", "patiense: 2  ", 1)
+    )
+    message = (
+        "error: params.yaml: settings.textbook.patiense: unknown key; did you mean 'patience'?"
+    )
     assert message in error_of(capsys, "prepare")
     assert files(project) == ["params.yaml"]
 
@@ -50,15 +54,26 @@ def test_a_typo_in_the_parameters_is_one_line_and_writes_nothing(project, capsys
             ["train", "vanila-textbook"],
             "'vanila-textbook' is not in params.yaml, train.runs; did you mean 'vanilla-textbook'? Allowed: ",
         ),
-        (["tune", "lstm"], "'lstm' is not in params.yaml, tune.architectures; allowed: vanilla, bidirectional"),
-        (["tune", "transformer"], "'transformer' is not in params.yaml, tune.architectures; allowed: vanilla"),
-        (["gradients", "11"], "'11' is not in params.yaml, gradients.sequence_lengths; allowed: 10, 50, 100, 200"),
+        (
+            ["tune", "lstm"],
+            "'lstm' is not in params.yaml, tune.architectures; allowed: vanilla, bidirectional",
+        ),
+        (
+            ["tune", "transformer"],
+            "'transformer' is not in params.yaml, tune.architectures; allowed: vanilla",
+        ),
+        (
+            ["gradients", "11"],
+            "'11' is not in params.yaml, gradients.sequence_lengths; allowed: 10, 50, 100, 200",
+        ),
         (["evaluate"], "data/prepared/train.parquet: not here yet; `dvc repro` makes it"),
         (["predict", "a fine film"], "reports/metrics.json: not here yet; `dvc repro` makes it"),
         (["read", "a fine film"], "reports/metrics.json: not here yet; `dvc repro` makes it"),
     ],
 )
-def test_a_missing_item_or_file_is_named_and_nothing_is_written(project, capsys, arguments, message):
+def test_a_missing_item_or_file_is_named_and_nothing_is_written(
+    project, capsys, arguments, message
+):
     assert message in error_of(capsys, *arguments)
     assert files(project) == ["params.yaml"]
 
@@ -69,11 +84,16 @@ def test_training_without_prepared_reviews_names_the_file_and_the_command(projec
         shutil.copy(STUDY.parents[1] / name, project)
     subprocess.run([sys.executable, "-m", "dvc", "init", "--quiet", "--no-scm"], check=True)
     remedy = "not here yet; `dvc repro train@vanilla-textbook` makes it"
-    assert error_of(capsys, "train", "vanilla-textbook") == f"error: data/prepared/train.parquet: {remedy}\n"
+    assert (
+        error_of(capsys, "train", "vanilla-textbook")
+        == f"error: data/prepared/train.parquet: {remedy}\n"
+    )
 
 
 @pytest.mark.parametrize("command", ["prepare", "verify", "replicate twin"])
-def test_a_wrong_number_of_workers_is_refused_before_any_work(project, capsys, monkeypatch, command):
+def test_a_wrong_number_of_workers_is_refused_before_any_work(
+    project, capsys, monkeypatch, command
+):
     monkeypatch.setenv("RNN_WORKERS", "many")
     message = "error: RNN_WORKERS: 'many': must be a whole number from 1\n"
     assert error_of(capsys, *command.split()) == message
@@ -82,7 +102,9 @@ def test_a_wrong_number_of_workers_is_refused_before_any_work(project, capsys, m
 
 def test_outside_a_project_the_message_says_where_to_run_it(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert "params.yaml: no such file here; run this in the project's root" in error_of(capsys, "doctor")
+    assert "params.yaml: no such file here; run this in the project's root" in error_of(
+        capsys, "doctor"
+    )
 
 
 def test_a_file_that_the_system_refuses_is_named(project, capsys, monkeypatch):
@@ -105,7 +127,9 @@ def test_every_command_has_a_help_text(command, capsys):
     assert f"python -m pipeline {command}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("command", "stores"), [("--help", {"mlflow", "optuna"}), ("doctor", set())])
+@pytest.mark.parametrize(
+    ("command", "stores"), [("--help", {"mlflow", "optuna"}), ("doctor", set())]
+)
 def test_a_command_that_does_not_train_imports_no_tensorflow(command, stores):
     heavy = {"tensorflow", "keras", "altair", *stores}
     program = (
@@ -118,7 +142,9 @@ def test_a_command_that_does_not_train_imports_no_tensorflow(command, stores):
         f"heavy = {heavy} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, env={**os.environ})
+    subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, env={**os.environ}
+    )
 
 
 def test_the_help_imports_no_pandas():

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from pipeline import params
 
-STUDY = Path(__file__).with_name("study.yaml").read_text(encoding="utf-8")  # a copy: params.yaml is people's to edit
+STUDY = (
+    Path(__file__).with_name("study.yaml").read_text(encoding="utf-8")
+)  # a copy: params.yaml is people's to edit
 
 
 @pytest.fixture
@@ -34,16 +36,32 @@ def test_the_parameters_of_this_checkout_are_right():
 
 def test_textbook_is_the_tutorials_network():
     textbook = params.read(Path(__file__).with_name("study.yaml")).settings["textbook"]
-    assert (textbook.embedding_dimension, textbook.hidden_size, textbook.sequence_length) == (32, 64, 100)
+    assert (textbook.embedding_dimension, textbook.hidden_size, textbook.sequence_length) == (
+        32,
+        64,
+        100,
+    )
 
 
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("patience: 2  ", "patiense: 2  ", "settings.textbook.patiense: unknown key; did you mean 'patience'?"),
+        (
+            "patience: 2  ",
+            "patiense: 2  ",
+            "settings.textbook.patiense: unknown key; did you mean 'patience'?",
+        ),
         ("data:\n", "seeds: 3\ndata:\n", "seeds: unknown key; did you mean 'train.seeds'?"),
-        ("seeds: 3", "seeds: '3'", "train.seeds: '3': must be a whole number, at least 2, at most 1000"),
-        ("seeds: 3", "seeds: 0", "train.seeds: 0: must be a whole number, at least 2, at most 1000"),
+        (
+            "seeds: 3",
+            "seeds: '3'",
+            "train.seeds: '3': must be a whole number, at least 2, at most 1000",
+        ),
+        (
+            "seeds: 3",
+            "seeds: 0",
+            "train.seeds: 0: must be a whole number, at least 2, at most 1000",
+        ),
         (
             "from: params.yaml, seed_factor: 2",
             "from: params.yaml, seed_factor: 0",
@@ -66,16 +84,48 @@ def test_textbook_is_the_tutorials_network():
         ),
         ("source: imdb", "source: imbd", "did you mean 'imdb'?"),
         ("mask: false", "mask: no", "settings.textbook.mask: 'no': must be true or false"),
-        ("architecture: lstm", "architecture: lsmt", "train.runs.lstm-textbook.architecture: 'lsmt': must be"),
-        ("lstm-textbook:  ", "lstm-text:  ", "train.runs.lstm-text: must be named ARCHITECTURE-SETTINGS"),
+        (
+            "architecture: lstm",
+            "architecture: lsmt",
+            "train.runs.lstm-textbook.architecture: 'lsmt': must be",
+        ),
+        (
+            "lstm-textbook:  ",
+            "lstm-text:  ",
+            "train.runs.lstm-text: must be named ARCHITECTURE-SETTINGS",
+        ),
         ("vanilla-tuned]", "vanila-tuned]", "evaluate.comparisons[3]: 'vanila-tuned' is not a run"),
-        ("[100, 200, 400]  ", "[200, 100]  ", "evaluate.length_buckets: must increase, each above the one before"),
-        ("high: 0.4", "high: 1.5", "tune.space.dropout: 1.5: must be a number, at least 0, at most 0.99"),
+        (
+            "[100, 200, 400]  ",
+            "[200, 100]  ",
+            "evaluate.length_buckets: must increase, each above the one before",
+        ),
+        (
+            "high: 0.4",
+            "high: 1.5",
+            "tune.space.dropout: 1.5: must be a number, at least 0, at most 0.99",
+        ),
         ("low: 16, high: 128", "low: 16.5, high: 128", "tune.space.hidden_size"),
-        ("low: 16, high: 128", "low: 256, high: 128", "tune.space.hidden_size: low must be below high"),
-        ("[10, 50, 100", "[10, 10, 100", "gradients.sequence_lengths: [10, 10, 100, 200] has a duplicate"),
-        ("architectures: [vanilla, bidirectional]", "architectures: [vanilla]", "'bidirectional' is not tuned"),
-        ("    epochs: 12", "    epochs: 4\n    epochs: 12", "line 32, column 5: not YAML: found duplicate key"),
+        (
+            "low: 16, high: 128",
+            "low: 256, high: 128",
+            "tune.space.hidden_size: low must be below high",
+        ),
+        (
+            "[10, 50, 100",
+            "[10, 10, 100",
+            "gradients.sequence_lengths: [10, 10, 100, 200] has a duplicate",
+        ),
+        (
+            "architectures: [vanilla, bidirectional]",
+            "architectures: [vanilla]",
+            "'bidirectional' is not tuned",
+        ),
+        (
+            "    epochs: 12",
+            "    epochs: 4\n    epochs: 12",
+            "line 32, column 5: not YAML: found duplicate key",
+        ),
         (
             "up_to: 100\n  seeds: 3",
             "up_to: 100\n  seeds: 1",
@@ -100,10 +150,26 @@ def test_textbook_is_the_tutorials_network():
             "data.labels.negative: 0: must be text; put a number, true, false or null in",
         ),
         ("path: data/raw", 'path: "a\\0b"', "data.path: 'a\\x00b': must be one line of text"),
-        ("seeds: 3", "seeds: 5000", "train.seeds: 5000: must be a whole number, at least 2, at most 1000"),
-        ("rung_epochs: 3", "rung_epochs: 0", "tune.rung_epochs: 0: must be a whole number, at least 1"),
-        ("finalists: 2", "finalists: 0", "tune.finalists: 0: must be a whole number, at least 1, at most 100"),
-        ("race_seeds: 4", "race_seeds: 1", "tune.race_seeds: 1: must be a whole number, at least 2, at most 1000"),
+        (
+            "seeds: 3",
+            "seeds: 5000",
+            "train.seeds: 5000: must be a whole number, at least 2, at most 1000",
+        ),
+        (
+            "rung_epochs: 3",
+            "rung_epochs: 0",
+            "tune.rung_epochs: 0: must be a whole number, at least 1",
+        ),
+        (
+            "finalists: 2",
+            "finalists: 0",
+            "tune.finalists: 0: must be a whole number, at least 1, at most 100",
+        ),
+        (
+            "race_seeds: 4",
+            "race_seeds: 1",
+            "tune.race_seeds: 1: must be a whole number, at least 2, at most 1000",
+        ),
         (
             "regret_seeds: 10",
             "regret_seeds: 1",
@@ -115,7 +181,11 @@ def test_textbook_is_the_tutorials_network():
             "seed: 5000000000",
             "tune.seed: 5000000000: must be a whole number, at least 0, at most 1000000000",
         ),
-        ("bidirectional: [middle]", "bidirectional: [first]", "retention.signals.bidirectional: 'first': must be"),
+        (
+            "bidirectional: [middle]",
+            "bidirectional: [first]",
+            "retention.signals.bidirectional: 'first': must be",
+        ),
         (
             "bidirectional: [middle]",
             "feedforward: [middle]",
@@ -126,11 +196,31 @@ def test_textbook_is_the_tutorials_network():
             "vanilla: [first, first]",
             "retention.signals.vanilla: ['first', 'first'] has a dup",
         ),
-        ("lstm: [first]", "lsmt: [first]", "retention.signals.lsmt: 'lsmt': must be 'feedforward', 'vanilla'"),
-        ("vanilla: [first, middle]", "vanilla: []", "retention.signals.vanilla: []: too few entries, at least 1"),
-        ("low: 16, high: 128", "low: x, high: 128", "tune.space.hidden_size.low: 'x': must be a number"),
-        ("step: 0.1", "step: 1e-9", "tune.space.dropout: step is too small: it gives more than 10,000 values"),
-        ("  steady:  ", "  Steady Two: ", "settings.Steady Two: 'Steady Two': must be lower-case letters"),
+        (
+            "lstm: [first]",
+            "lsmt: [first]",
+            "retention.signals.lsmt: 'lsmt': must be 'feedforward', 'vanilla'",
+        ),
+        (
+            "vanilla: [first, middle]",
+            "vanilla: []",
+            "retention.signals.vanilla: []: too few entries, at least 1",
+        ),
+        (
+            "low: 16, high: 128",
+            "low: x, high: 128",
+            "tune.space.hidden_size.low: 'x': must be a number",
+        ),
+        (
+            "step: 0.1",
+            "step: 1e-9",
+            "tune.space.dropout: step is too small: it gives more than 10,000 values",
+        ),
+        (
+            "  steady:  ",
+            "  Steady Two: ",
+            "settings.Steady Two: 'Steady Two': must be lower-case letters",
+        ),
         (
             "[vanilla-textbook, lstm-textbook]",
             "[lstm-textbook, lstm-textbook]",
@@ -157,7 +247,11 @@ def test_a_mistake_names_the_key_the_value_and_the_legal_values(mistake_of, old,
             "vocabulary: 1",
             "data.vocabulary: unknown key; did you mean 'vocabulary_size'? Allowed: ",
         ),
-        ("  seeds: 3", "  seeds:", "train.seeds: empty: must be a whole number, at least 2, at most 1000"),
+        (
+            "  seeds: 3",
+            "  seeds:",
+            "train.seeds: empty: must be a whole number, at least 2, at most 1000",
+        ),
         (
             "low: 16, high: 128",
             "low: -1, high: 128",
@@ -196,7 +290,9 @@ def test_a_missing_file_and_a_file_without_a_mapping_are_mistakes(tmp_path):
         params.read(tmp_path / "absent.yaml")
     for name, content, value in (("list", "- 1\n", r"\[1\]"), ("nothing", "", "empty")):
         (tmp_path / f"{name}.yaml").write_text(content)
-        with pytest.raises(params.Mistake, match=f"{name}.yaml: {value}: must be a mapping of keys"):
+        with pytest.raises(
+            params.Mistake, match=f"{name}.yaml: {value}: must be a mapping of keys"
+        ):
             params.read(tmp_path / f"{name}.yaml")
 
 
@@ -259,14 +355,37 @@ def test_any_text_is_a_mapping_or_a_mistake(tmp_path_factory, text):
 
 
 DOCUMENT = params.document(Path(__file__).with_name("study.yaml"))
-ODD = [*(-1, 0, 1, 10**6 + 1, 10**30, 16**6000, 0.0, 1e-320, 1e308, float("inf"), float("nan")), *(True, None)]
-ODD += ["", "0", "é😀", "a\nb", "\ud800", "vanilla", "textbook", "x" * 5000, [], {}, ["first"], ["vanilla"] * 2, {1: 2}]
+ODD = [
+    *(-1, 0, 1, 10**6 + 1, 10**30, 16**6000, 0.0, 1e-320, 1e308, float("inf"), float("nan")),
+    *(True, None),
+]
+ODD += [
+    "",
+    "0",
+    "é😀",
+    "a\nb",
+    "\ud800",
+    "vanilla",
+    "textbook",
+    "x" * 5000,
+    [],
+    {},
+    ["first"],
+    ["vanilla"] * 2,
+    {1: 2},
+]
 
 
 def paths(value, path=()):
     """The path of every value in nested dicts and lists, as a tuple of keys and indices."""
     yield path
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    items = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for name, inner in items:
         yield from paths(inner, (*path, name))
 
@@ -288,7 +407,9 @@ def changed_document(data):
             case "replace":
                 container[last] = data.draw(st.sampled_from(ODD))
             case "rename" if isinstance(container, dict):
-                container[data.draw(st.sampled_from(["seeds", "x" * 999, 1, None, "ключ"]))] = container.pop(last)
+                container[data.draw(st.sampled_from(["seeds", "x" * 999, 1, None, "ключ"]))] = (
+                    container.pop(last)
+                )
             case _:
                 del container[last]
     return document
@@ -303,7 +424,9 @@ def test_parameters_are_accepted_unchanged_or_refused_by_their_key(data):
 
     if accepted is None:
         assert all(line.startswith("params.yaml: ") for line in message.splitlines())
-        assert not any(word in message for word in ("Input should", "[key]", "validation, not", "instance of"))
+        assert not any(
+            word in message for word in ("Input should", "[key]", "validation, not", "instance of")
+        )
         return
 
     accepted = accepted.model_dump(by_alias=True, exclude_unset=True)

@@ -29,7 +29,9 @@ sys.exit(track.check(context))
 
 def may_run_python(user: int) -> bool:
     try:
-        run = subprocess.run([sys.executable, "-c", ""], user=user, group=user, extra_groups=[], check=False)
+        run = subprocess.run(
+            [sys.executable, "-c", ""], user=user, group=user, extra_groups=[], check=False
+        )
     except PermissionError:
         return False
     return run.returncode == 0
@@ -75,7 +77,13 @@ def test_a_study_is_tracked_in_any_folder_without_home_identity_or_root(anywhere
         "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
     }
     run = subprocess.run(
-        [sys.executable, "-c", TRACK], cwd=project, env=environment, capture_output=True, text=True, check=False, **user
+        [sys.executable, "-c", TRACK],
+        cwd=project,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        **user,
     )
     assert (run.returncode, run.stderr) == (0, "")
     assert (project / "mlflow.db").exists()

@@ -20,7 +20,9 @@ PROSE = " ".join(README.split())
 
 
 def committed(path: str) -> str:
-    shown = subprocess.run(["git", "show", f"HEAD:{path}"], cwd=ROOT, capture_output=True, text=True)
+    shown = subprocess.run(
+        ["git", "show", f"HEAD:{path}"], cwd=ROOT, capture_output=True, text=True
+    )
     if shown.returncode:
         pytest.skip(f"{path} is not committed here (a copy without results)")
     return shown.stdout
@@ -37,7 +39,11 @@ def test_the_result_table_is_that_of_the_committed_metrics():
         assert parameters == f"{metrics[run]['parameters']:,}"
         assert seeds == ("none" if run == "tfidf" else str(len(accuracy["scores"])))
         assert mean == f"{100 * accuracy['mean']:.1f}"
-        expected = f"{100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f}" if accuracy["low"] else "one fit"
+        expected = (
+            f"{100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f}"
+            if accuracy["low"]
+            else "one fit"
+        )
         assert interval.strip() == expected
 
 
@@ -63,10 +69,14 @@ def test_the_verdicts_are_the_committed_ones(claims):
 
 
 def test_the_numbers_of_the_text_are_the_committed_ones(claims):
-    gradient = 10 ** value_of(claims, "gradient at the first token", "100 tokens, vanilla", "trained at")
+    gradient = 10 ** value_of(
+        claims, "gradient at the first token", "100 tokens, vanilla", "trained at"
+    )
     assert f"over its 100 tokens to {100 * gradient:.0f} %" in PROSE
 
-    points = 100 * value_of(claims, "test accuracy of feedforward-textbook minus that of vanilla-textbook")
+    points = 100 * value_of(
+        claims, "test accuracy of feedforward-textbook minus that of vanilla-textbook"
+    )
     assert f"is {points:.1f} points ahead of the vanilla RNN" in PROSE
 
     effect = 100 * value_of(claims, "effect of a word 99", "on vanilla")
@@ -85,10 +95,15 @@ def test_the_lengths_without_proof_of_vanishing_are_the_committed_ones():
     lengths = sorted(params.read(ROOT / "params.yaml").gradients.sequence_lengths)
     files = [f"reports/decay/{length}.csv" for length in lengths if length > 100]
     decay = pd.concat(pd.read_csv(StringIO(committed(file))) for file in files)
-    own = decay.query("architecture == 'vanilla' and weights == 'trained' and trained_length == sequence_length")
+    own = decay.query(
+        "architecture == 'vanilla' and weights == 'trained' and trained_length == sequence_length"
+    )
     unclear = own[own["log10_at_last_lag_high"] >= np.log10(0.001)]["sequence_length"]
     lengths_in_words = " and ".join(map(str, unclear))
-    assert f"At {lengths_in_words} tokens, on three seeds, the data do not show that it vanishes" in PROSE
+    assert (
+        f"At {lengths_in_words} tokens, on three seeds, the data do not show that it vanishes"
+        in PROSE
+    )
 
 
 def test_the_time_of_the_study_is_that_of_its_stages():
@@ -108,7 +123,9 @@ def test_every_make_word_in_the_texts_is_in_the_makefile():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     words = set()
     for path in ROOT.glob("*.md"):
-        words |= set(re.findall(r"(?:^|`)make ([a-z-]+)", path.read_text(encoding="utf-8"), re.MULTILINE))
+        words |= set(
+            re.findall(r"(?:^|`)make ([a-z-]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+        )
     assert words >= {"reproduce", "test", "ui", "quick", "full"}
     assert words <= set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
 

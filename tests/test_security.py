@@ -60,9 +60,19 @@ def test_no_file_is_run_as_code_and_no_command_is_a_shell_string(path):
 
 
 def test_servers_are_started_on_loopback_with_their_checks():
-    files = [ROOT / "Makefile", ROOT / "README.md", *(ROOT / ".ci").iterdir(), *ROOT.glob("docs/*.md"), *SOURCES]
+    files = [
+        ROOT / "Makefile",
+        ROOT / "README.md",
+        *(ROOT / ".ci").iterdir(),
+        *ROOT.glob("docs/*.md"),
+        *SOURCES,
+    ]
     text = "\n".join(path.read_text(encoding="utf-8") for path in files)
-    assert not re.search(r"disable.security.middleware|DISABLE_SECURITY|allowed-hosts[ =]['\"]?\*", text, re.IGNORECASE)
+    assert not re.search(
+        r"disable.security.middleware|DISABLE_SECURITY|allowed-hosts[ =]['\"]?\*",
+        text,
+        re.IGNORECASE,
+    )
     assert "mlflow ui --workers 1 --host 127.0.0.1" in text
     public = re.findall(r"0\.0\.0\.0.*", text)
     assert all("--allowed-hosts" in rest_of_line for rest_of_line in public)
@@ -72,7 +82,11 @@ def test_every_requirement_is_pinned_by_hash():
     lock = re.sub(r"^#.*\n", "", (ROOT / "requirements.lock").read_text(), flags=re.MULTILINE)
     entries = re.split(r"\n(?=\S)", lock)
     assert len(entries) > 100
-    assert [entry for entry in entries if not re.search(r"==[^\n]*\\\n +--hash=sha256:[0-9a-f]{64}", entry)] == []
+    assert [
+        entry
+        for entry in entries
+        if not re.search(r"==[^\n]*\\\n +--hash=sha256:[0-9a-f]{64}", entry)
+    ] == []
 
 
 @pytest.fixture
@@ -122,7 +136,9 @@ def test_a_password_in_an_address_is_never_printed(secrets, monkeypatch, capfd, 
 def test_a_password_in_an_address_is_not_written(secrets, capfd):
     command_line.main(["track"])
     assert SECRET not in "".join(capfd.readouterr())
-    grep = subprocess.run(["grep", "-r", SECRET, str(secrets)], capture_output=True, text=True, check=False)
+    grep = subprocess.run(
+        ["grep", "-r", SECRET, str(secrets)], capture_output=True, text=True, check=False
+    )
     assert grep.stdout == ""
 
 

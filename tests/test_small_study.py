@@ -19,8 +19,20 @@ def test_a_finished_study_runs_track_alone_and_mlflow_equals_its_files(small_stu
 
 
 def test_the_files_of_the_small_study_have_the_form_they_promise(small_study):
-    command = [sys.executable, "-m", "pytest", "--quiet", "--rootdir", ".", "-p", "no:cacheprovider", "tests/study"]
-    ended = subprocess.run(command, cwd=small_study.folder, capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--quiet",
+        "--rootdir",
+        ".",
+        "-p",
+        "no:cacheprovider",
+        "tests/study",
+    ]
+    ended = subprocess.run(
+        command, cwd=small_study.folder, capture_output=True, text=True, check=False
+    )
     assert ended.returncode == 0, ended.stdout
 
 

@@ -14,7 +14,11 @@ from tests.test_readme import ROOT, committed
 
 TUTORIAL = (ROOT / "docs/tutorial.md").read_text(encoding="utf-8")
 NUMBER = r"(\S+ (?:%|points))<!-- (\S+) (.+?): (\w+) -->"
-IN_WORDS = {"percent": percent, "share_of_log10": share_of, "in_points": lambda value: f"{points(value)} points"}
+IN_WORDS = {
+    "percent": percent,
+    "share_of_log10": share_of,
+    "in_points": lambda value: f"{points(value)} points",
+}
 
 
 def value_at(path: str, keys: str):

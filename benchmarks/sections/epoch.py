@@ -65,7 +65,10 @@ def measure(sizes: Sizes, start: Start) -> str:
     for architecture in sizes.architectures:
         contenders = {}
         for name, (_, contender, threads) in PEERS.items():
-            contenders[name] = contender, Work(architecture, sizes.reviews, sizes.tokens, threads=threads)
+            contenders[name] = (
+                contender,
+                Work(architecture, sizes.reviews, sizes.tokens, threads=threads),
+            )
         if architecture == "vanilla":
             contenders["native"] = "native", usual
             contenders["product"] = "product", usual
@@ -80,7 +83,11 @@ def measure(sizes: Sizes, start: Start) -> str:
 
 def _peers(measured: Measured, bounds: dict[str, Bound]) -> str:
     own_seconds = measured.values("project_1")
-    times_ours = {name: ratios(measured.values(name), own_seconds) for name in PEERS if name in measured.passes}
+    times_ours = {
+        name: ratios(measured.values(name), own_seconds)
+        for name in PEERS
+        if name in measured.passes
+    }
     bound_of = {name: bounds[name] for name in bounds if name in times_ours}
     torch = [name for name in times_ours if name.startswith("pytorch")]
     if torch:
@@ -99,7 +106,9 @@ def _peers(measured: Measured, bounds: dict[str, Bound]) -> str:
 
 def _limit(measured: Measured, work: Work) -> list[str]:
     """The text about the limit, and its table."""
-    gigaflop = 6 * (WIDTH + work.units) * work.units * work.tokens * work.reviews / 1e9  # forward, back, gradient
+    gigaflop = (
+        6 * (WIDTH + work.units) * work.units * work.tokens * work.reviews / 1e9
+    )  # forward, back, gradient
     own_seconds = measured.values("project_1")
     seconds = {"this project": own_seconds}
     rows = []
@@ -115,7 +124,9 @@ def _limit(measured: Measured, work: Work) -> list[str]:
         share = ratios(values, own_seconds)
         verdict = BOUND_OF_NATIVE.verdict(share) if name == "native code" else ""
         rate = number(gigaflop / median(values))
-        rows.append([name, words(values), rate, "1" if values is own_seconds else words(share), verdict])
+        rows.append(
+            [name, words(values), rate, "1" if values is own_seconds else words(share), verdict]
+        )
 
     text = LIMIT.format(
         batch=work.batch,

@@ -19,13 +19,17 @@ PREPARATION = """
 
 def measure(sizes: Sizes, start: Start) -> str:
     reviews = sizes.counts[0]
-    columns = [f"{units} units" for units in sizes.units] + [f"{count:,} reviews" for count in sizes.counts]
+    columns = [f"{units} units" for units in sizes.units] + [
+        f"{count:,} reviews" for count in sizes.counts
+    ]
     rows = []
 
     for architecture in sizes.architectures:
         works = [Work(architecture, reviews, sizes.tokens, units) for units in sizes.units]
         works += [Work(architecture, count, sizes.tokens) for count in sizes.counts]
-        contenders = {str(work): ("project", work) for work in works}  # equal works are measured once
+        contenders = {
+            str(work): ("project", work) for work in works
+        }  # equal works are measured once
         epochs = interleaved(start, contenders, sizes.rounds)
         rows.append([architecture, *(words(epochs.values(str(work))) for work in works)])
 

@@ -19,13 +19,19 @@ HEADER = ("what", "ours", "`model.predict`", "times ours")
 
 def measure(sizes: Sizes, start: Start) -> str:
     work = Work(reviews=sizes.texts, tokens=sizes.tokens)
-    measured = interleaved(start, {name: (name, work) for name in ("predict", "keras_predict")}, sizes.rounds)
+    measured = interleaved(
+        start, {name: (name, work) for name in ("predict", "keras_predict")}, sizes.rounds
+    )
     own = pd.DataFrame(measured.passes["predict"])
     peer = pd.DataFrame(measured.passes["keras_predict"])
     rows = [
         _row(f"{sizes.texts:,} texts, encoding, seconds", own["encode"], peer["encode"]),
         _row(f"{sizes.texts:,} texts, network, seconds", own["network"], peer["network"]),
-        _row(f"{sizes.texts:,} texts, both, seconds", own["encode"] + own["network"], peer["encode"] + peer["network"]),
+        _row(
+            f"{sizes.texts:,} texts, both, seconds",
+            own["encode"] + own["network"],
+            peer["encode"] + peer["network"],
+        ),
     ]
 
     own *= 1000
@@ -39,7 +45,9 @@ def measure(sizes: Sizes, start: Start) -> str:
             peer["encode_one"] + peer["network_one"],
         ),
     ]
-    return section("Inference", TEXT.format(texts=sizes.texts, single=SINGLE_TEXTS), table(HEADER, rows))
+    return section(
+        "Inference", TEXT.format(texts=sizes.texts, single=SINGLE_TEXTS), table(HEADER, rows)
+    )
 
 
 def _row(title: str, own: Iterable[float], peer: Iterable[float]) -> list[str]:

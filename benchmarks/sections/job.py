@@ -70,7 +70,9 @@ def measure(sizes: Sizes, start: Start) -> str:
         times=sizes.models / trained,
         rounds=sizes.job_rounds,
     )
-    return section("The job: ten models", text, table(("who", "seconds", "times ours", "asked"), rows))
+    return section(
+        "The job: ten models", text, table(("who", "seconds", "times ours", "asked"), rows)
+    )
 
 
 def _project(start: Start, work: Work) -> float:
@@ -97,10 +99,15 @@ def _pytorch(start: Start, work: Work, trained: int, processes: int, threads: in
         contenders = [stack.enter_context(contender) for contender in started]
 
     seconds_of_one_model = max(contender.first["seconds"] for contender in contenders) / trained
-    return max(contender.first_wall_seconds for contender in contenders) + (share - trained) * seconds_of_one_model
+    return (
+        max(contender.first_wall_seconds for contender in contenders)
+        + (share - trained) * seconds_of_one_model
+    )
 
 
-def _rows(architecture: str, seconds: dict[str, list[float]], absent: dict[str, str]) -> list[list[str]]:
+def _rows(
+    architecture: str, seconds: dict[str, list[float]], absent: dict[str, str]
+) -> list[list[str]]:
     own_seconds = seconds["project"]
     rows = [[f"{architecture}, {TITLES['project']}", words(own_seconds), "1", ""]]
     times_ours = {}
@@ -118,5 +125,7 @@ def _rows(architecture: str, seconds: dict[str, list[float]], absent: dict[str, 
 
     for name, times in times_ours.items():
         verdict = bound_of[name].verdict(times) if name in bound_of else ""
-        rows.append([f"{architecture}, {TITLES[name]}", words(seconds[name]), words(times), verdict])
+        rows.append(
+            [f"{architecture}, {TITLES[name]}", words(seconds[name]), words(times), verdict]
+        )
     return rows

@@ -23,12 +23,17 @@ def render(rows: pd.DataFrame) -> str:
     wide = rows.pivot_table(index="stage", columns="study", values="cpu_seconds", sort=False)
     wide = wide[rows["study"].unique()]
 
-    lines = [[f"`{stage}`", *map(_seconds, row)] for stage, row in zip(wide.index, wide.to_numpy(), strict=True)]
+    lines = [
+        [f"`{stage}`", *map(_seconds, row)]
+        for stage, row in zip(wide.index, wide.to_numpy(), strict=True)
+    ]
     totals = wide.sum()
     lines.append(["all", *map(_seconds, totals)])
 
     share = f"The last study takes {totals.iloc[-1] / totals.iloc[0]:.0%} of the CPU seconds of the first."
-    return document.section("The whole study", TEXT, share, document.table(["stage", *wide.columns], lines))
+    return document.section(
+        "The whole study", TEXT, share, document.table(["stage", *wide.columns], lines)
+    )
 
 
 def _seconds(value: float) -> str:

@@ -141,7 +141,9 @@ def _package_problems() -> Iterator[str]:
         yield f"{lock}: missing, so `doctor` cannot compare package versions; run `git checkout {lock}`"
         return
 
-    locked_versions = dict(re.findall(r"^([\w.-]+)==([^\s;\\]+)", lock.read_text(encoding="utf-8"), re.MULTILINE))
+    locked_versions = dict(
+        re.findall(r"^([\w.-]+)==([^\s;\\]+)", lock.read_text(encoding="utf-8"), re.MULTILINE)
+    )
     for package, locked in locked_versions.items():
         installed = installed_version(package)
         problem = f"{lock} has {locked}; run `python -m pip install --require-hashes -r {lock}`"

@@ -86,7 +86,9 @@ def encoded(texts: list[str], source: str) -> list[np.ndarray]:
     for number, (ids, text) in enumerate(zip(tokens, texts, strict=True), 1):
         if not text_classifier.is_known(ids):
             name = source if source == "text" else f"{source} {number}"
-            reason = "the vocabulary contains none of its words" if len(ids) else "it contains no word"
+            reason = (
+                "the vocabulary contains none of its words" if len(ids) else "it contains no word"
+            )
             raise Mistake(f"{name}: {text[:80]!r}: {reason}")
     return tokens
 
@@ -113,5 +115,7 @@ def chosen(metrics: dict, run: str | None, seed: int | None) -> tuple[str, int]:
     if seed is not None and seed not in seeds:
         raise Mistake(f"--seed {seed}: not trained; allowed: {', '.join(map(str, seeds))}")
 
-    candidates = {network: accuracy for network, accuracy in accuracies.items() if seed in (None, network[1])}
+    candidates = {
+        network: accuracy for network, accuracy in accuracies.items() if seed in (None, network[1])
+    }
     return best_network(candidates)

@@ -23,7 +23,19 @@ LEGEND_INDENT = 10
 LINE_WIDTH = 110
 MOST_UNITS = 64  # of a larger layer, the units with the most negative and the most positive weights
 SHADES = " .:-=+*%@"
-COLOURS = (24, 31, 74, 110, 152, 255, 223, 216, 209, 166, 130)  # of 256: blue below zero, white, orange above
+COLOURS = (
+    24,
+    31,
+    74,
+    110,
+    152,
+    255,
+    223,
+    216,
+    209,
+    166,
+    130,
+)  # of 256: blue below zero, white, orange above
 PICTURE_HEADINGS = {
     "forward": "hidden state",
     "backward": "hidden state of the half that reads from the last word to the first",
@@ -57,7 +69,10 @@ def main(text: str, run: str | None, seed: int | None, as_json: bool) -> None:
     verdict = "positive" if probability > 0.5 else "negative"
 
     if as_json:
-        readouts = {name: direction.readout_H.tolist() for name, direction in text_reading.directions.items()}
+        readouts = {
+            name: direction.readout_H.tolist()
+            for name, direction in text_reading.directions.items()
+        }
         report = {
             "run": run,
             "seed": seed,
@@ -173,7 +188,9 @@ def _pictures(direction: reading.Direction, largest: float, in_colour: bool) -> 
     return ["".join(line) + end for line in np.array(blocks)[level_TH]]
 
 
-def _legend(text_reading: reading.Reading, words: int, largest: float, in_colour: bool) -> dict[str, str]:
+def _legend(
+    text_reading: reading.Reading, words: int, largest: float, in_colour: bool
+) -> dict[str, str]:
     """{name of a column: explanation}. `words` is the length of the complete text."""
     if in_colour:
         low, zero, high = "blue", "white", "orange"
@@ -196,7 +213,9 @@ def _legend(text_reading: reading.Reading, words: int, largest: float, in_colour
     }
 
     if units > MOST_UNITS:
-        legend["picture"] += f" It shows the {MOST_UNITS} of {units} units with the most extreme weights in z."
+        legend["picture"] += (
+            f" It shows the {MOST_UNITS} of {units} units with the most extreme weights in z."
+        )
     if text_reading.padding:
         legend["padding"] = (
             "this network reads the padding before a short text as if it were words. "

@@ -50,7 +50,9 @@ def main(params: Params, name: str, without_tune: bool, way_to_round: str | None
     """
     _check_name(name)
     if worker_count.scheduler():
-        raise Mistake("DASK_SCHEDULER_ADDRESS: XLA flags do not reach the workers of a cluster; unset it to replicate")
+        raise Mistake(
+            "DASK_SCHEDULER_ADDRESS: XLA flags do not reach the workers of a cluster; unset it to replicate"
+        )
 
     clean_copy.check_committed(INPUTS)
     request = Request(
@@ -71,7 +73,9 @@ def main(params: Params, name: str, without_tune: bool, way_to_round: str | None
     shutil.rmtree(FOLDER / name)
     with suppress(OSError):  # another replication is unfinished
         os.removedirs(FOLDER)
-    print(f"{replications.path(name)}: written; commit it, then `dvc repro` compares its verdicts with the study's")
+    print(
+        f"{replications.path(name)}: written; commit it, then `dvc repro` compares its verdicts with the study's"
+    )
 
 
 def _check_name(name: str) -> None:
@@ -81,7 +85,9 @@ def _check_name(name: str) -> None:
 
     file = replications.path(name)
     if file.exists():
-        raise Mistake(f"{file}: already exists; choose another name, or delete it to replicate again")
+        raise Mistake(
+            f"{file}: already exists; choose another name, or delete it to replicate again"
+        )
 
 
 def _recorded_tuning(params: Params) -> dict[str, RecordedStage]:
@@ -114,7 +120,9 @@ def _prepared_copy(params: Params, name: str, request: Request) -> Path:
         changes = machine.differences(artifacts.read_json(request_file), asdict(request))
         if changes:
             words = [f"{key} {before!r}, now {now!r}" for key, (before, now) in changes.items()]
-            raise Mistake(f"{folder}: unfinished, with {', '.join(words)}; run `rm -r {folder}` to begin again")
+            raise Mistake(
+                f"{folder}: unfinished, with {', '.join(words)}; run `rm -r {folder}` to begin again"
+            )
         repair_lock(copy)
         print(f"{folder}: continues the interrupted replication", flush=True)
         return copy
@@ -155,7 +163,9 @@ def _keep_tuned(stages: dict[str, RecordedStage], copy: Path, flags: str) -> Non
 
     if dvc_lock.recorded(stages, copy) != stages:
         problem = f"the inputs of `tune` are not those in {LOCK}"
-        raise Mistake(f"{copy}: {problem}; replicate without --without tune, or run `dvc repro` first")
+        raise Mistake(
+            f"{copy}: {problem}; replicate without --without tune, or run `dvc repro` first"
+        )
 
 
 def _print_estimate(params: Params, copy: Path) -> None:
@@ -199,7 +209,9 @@ def _results(params: Params, name: str, copy: Path, request: Request) -> replica
         claim = replications.Claim(
             name=row["name"],
             verdict=row["verdict"],
-            measures=[replications.Measure.model_validate(measure) for measure in claims.deciding(row)],
+            measures=[
+                replications.Measure.model_validate(measure) for measure in claims.deciding(row)
+            ],
         )
         verdicts.append(claim)
 

@@ -29,7 +29,10 @@ BY_TYPE = {  # our messages for the pydantic errors whose own message does not h
     "model_type": "must be a mapping of keys",
     "dict_type": "must be a mapping of keys",
 }
-BY_PATTERN = {NAME: "must be lower-case letters, digits and _, a letter first", LINE: "must be one line of text"}
+BY_PATTERN = {
+    NAME: "must be lower-case letters, digits and _, a letter first",
+    LINE: "must be one line of text",
+}
 NUMBERS = {"integer": "a whole number", "number": "a number"}  # types of a JSON schema
 LIMITS = {  # keywords of a JSON schema
     "multipleOf": "a multiple of",
@@ -62,7 +65,11 @@ def validated(kind: type[Model], value: Any, file: str, root: Location = ()) -> 
 def _problems(kind: type[BaseModel], error: ValidationError, root: Location) -> Iterator[str]:
     """The problems behind pydantic's errors. A missing key is skipped if an unknown key is a misspelling of it."""
     errors = error.errors()
-    misspelled = {_nearest_key(kind, details["loc"]) for details in errors if details["type"] == "extra_forbidden"}
+    misspelled = {
+        _nearest_key(kind, details["loc"])
+        for details in errors
+        if details["type"] == "extra_forbidden"
+    }
 
     for details in errors:
         location, schema = _schema_at(kind, details["loc"])
@@ -75,11 +82,15 @@ def _problems(kind: type[BaseModel], error: ValidationError, root: Location) -> 
                 key = details["loc"][-1]
                 hint = suggestion(key, schema["properties"], kind)
                 yield f"{_dotted((*root, *location, key))}: unknown key; {hint}"
-            case "value_error":  # from a validator of this project, which may report several problems, one per line
+            case (
+                "value_error"
+            ):  # from a validator of this project, which may report several problems, one per line
                 message = details["msg"].removeprefix("Value error, ")
                 yield from (f"{path}: {line}".removeprefix(": ") for line in message.splitlines())
             case _:
-                yield f"{path}: {short(details['input'])}: {sentence(kind, details)}".removeprefix(": ")
+                yield f"{path}: {short(details['input'])}: {sentence(kind, details)}".removeprefix(
+                    ": "
+                )
 
 
 def _nearest_key(kind: type[BaseModel], location: Location) -> Location:
@@ -115,7 +126,9 @@ def sentence(kind: type[BaseModel], error: "ErrorDetails") -> str:
 
     _, schema = _schema_at(kind, error["loc"])
     if noun := NUMBERS.get(schema.get("type", "")):
-        limits = [f"{words} {schema[keyword]}" for keyword, words in LIMITS.items() if keyword in schema]
+        limits = [
+            f"{words} {schema[keyword]}" for keyword, words in LIMITS.items() if keyword in schema
+        ]
         return "must be " + ", ".join([noun, *limits])
 
     message = re.sub(r"^(Input|Value) should", "must", error["msg"]).replace("valid list", "list")
@@ -171,7 +184,10 @@ def _schema_at(kind: type[BaseModel], location: Location) -> tuple[Location, Sch
         if isinstance(part, int):
             inner = schema.get("items")
         else:
-            of_any_key = [schema.get("additionalProperties"), *schema.get("patternProperties", {}).values()]
+            of_any_key = [
+                schema.get("additionalProperties"),
+                *schema.get("patternProperties", {}).values(),
+            ]
             inner = schema.get("properties", {}).get(part) or of_any_key[-1]
         if not inner:
             break

@@ -4,7 +4,15 @@ from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from pipeline.params.messages import LINE, NAME, sentence, suggestion
 
@@ -178,7 +186,9 @@ class Gradients(Strict):
 
 
 class Retention(Strict):
-    signals: Annotated[dict[Architecture, OneOrMore[Literal["first", "middle"]]], Field(min_length=1)]
+    signals: Annotated[
+        dict[Architecture, OneOrMore[Literal["first", "middle"]]], Field(min_length=1)
+    ]
     lags: OneOrMore[Lag]
     seeds: Seeds
     updates: Annotated[int, Field(gt=0, le=1_000_000, multiple_of=100)]

@@ -19,11 +19,13 @@ def captioned(found, pairs, at_length, contrast, fading, length) -> dict[str, di
     """{name: title, see, alternative, panels}: `see` says what to look for, `alternative` what a screen reader says."""
     networks = found[found.architecture != tables.CEILING]
     of_runs = "; ".join(
-        f"{row.run} {percent(row.mean)} ({interval(row.low, row.high)})" for row in networks.itertuples()
+        f"{row.run} {percent(row.mean)} ({interval(row.low, row.high)})"
+        for row in networks.itertuples()
     )
     trained = fading[fading.weights == "trained"]
     of_lengths = "; ".join(
-        f"{who(row)} at {row.sequence_length} tokens {share_of(row.mean)}" for row in trained.itertuples()
+        f"{who(row)} at {row.sequence_length} tokens {share_of(row.mean)}"
+        for row in trained.itertuples()
     )
     drawn = {
         "accuracy": {
@@ -69,7 +71,9 @@ def memory_by_lag(sign, contrast, length) -> dict:
         "see": "Left: how often a strong positive word at this distance from the end scores higher than a strong "
         "negative one; 50 % is guessing. Right: by how much. The band spans the lowest and the highest seed.",
         "alternative": f"Sign accuracy at lag {length - 1}: {of_memory}.",
-        "panels": figures.specified(figures.memory_by_lag(sign, contrast[contrast.sequence_length == length])),
+        "panels": figures.specified(
+            figures.memory_by_lag(sign, contrast[contrast.sequence_length == length])
+        ),
     }
 
 
@@ -96,25 +100,32 @@ def of_tuning(trials, important, expected, space, models, at_textbook) -> dict[s
     if trials.empty:
         return {}
     searches = dict(iter(trials.groupby("architecture", sort=False)))
-    surfaces = {architecture: tables.surface(found, space) for architecture, found in searches.items()}
+    surfaces = {
+        architecture: tables.surface(found, space) for architecture, found in searches.items()
+    }
     fronts = {architecture: tables.pareto(found) for architecture, found in searches.items()}
     chosen = trials[trials.chosen]
     textbook = at_textbook[at_textbook.architecture.isin(list(searches))]
-    values = {models[row.run]["architecture"]: models[row.run]["values"] for row in textbook.itertuples()}
+    values = {
+        models[row.run]["architecture"]: models[row.run]["values"] for row in textbook.itertuples()
+    }
     of_trials = "; ".join(
         f"{row.architecture}, {count(len(searches[row.architecture]), 'trial')}, chosen trial {row.trial} with "
         f"{percent(row.value)}"
         for row in chosen.itertuples()
     )
     last = expected.groupby("architecture", sort=False).tail(1)
-    of_expected = "; ".join(f"{row.architecture} {percent(row.value)} of {row.trials}" for row in last.itertuples())
+    of_expected = "; ".join(
+        f"{row.architecture} {percent(row.value)} of {row.trials}" for row in last.itertuples()
+    )
     of_choices = "; ".join(
         f"{row.architecture}, hidden size {row.hidden_size}, embedding dimension {row.embedding_dimension}, learning "
         f"rate {row.learning_rate:.2g}, dropout {row.dropout:.2g}"
         for row in chosen.itertuples()
     )
     of_fronts = "; ".join(
-        f"{architecture} " + ", ".join(f"{percent(row.value)} with {row.parameters:,}" for row in front.itertuples())
+        f"{architecture} "
+        + ", ".join(f"{percent(row.value)} with {row.parameters:,}" for row in front.itertuples())
         for architecture, front in fronts.items()
     )
     shapes = "A disc is a trial that reached the rung, a cross one that diverged"
@@ -146,7 +157,11 @@ def of_tuning(trials, important, expected, space, models, at_textbook) -> dict[s
             "trial or two, with learning rates and dropouts of their own: a single learning rate that was too high "
             "darkens everything around it. So this shows where the search was, not which sizes are good. The lowest "
             "band also holds what lies below it."
-            + (f" For {listed(flat)} the completed trials span no area, so there is no contour." if flat else ""),
+            + (
+                f" For {listed(flat)} the completed trials span no area, so there is no contour."
+                if flat
+                else ""
+            ),
             "alternative": f"Validation accuracy by hidden size and embedding dimension; chosen: {of_choices}.",
             "panels": figures.specified(tuning_figures.sizes(trials, surfaces, space, values)),
         },

@@ -6,28 +6,64 @@ from statistics import fmean
 import pandas as pd
 
 from pipeline.reporting import findings, replicated, tables
-from pipeline.reporting.findings import count, horizon, interval, number, percent, points, share_of, within_limits
+from pipeline.reporting.findings import (
+    count,
+    horizon,
+    interval,
+    number,
+    percent,
+    points,
+    share_of,
+    within_limits,
+)
 
 
 def table(caption: str, columns: list[str], rows: list[list], left: tuple[int, ...] = (0,)) -> dict:
     """A table for the templates. Cells are texts; the columns named in `left` are words, the others numbers."""
-    return {"caption": caption, "columns": columns, "rows": [[str(cell) for cell in row] for row in rows], "left": left}
+    return {
+        "caption": caption,
+        "columns": columns,
+        "rows": [[str(cell) for cell in row] for row in rows],
+        "left": left,
+    }
 
 
 def splits(card: dict) -> dict:
     splits = card["splits"]
     rows = [
         ["reviews", *(f"{split['reviews']:,}" for split in splits.values())],
-        ["share of positive reviews", *(percent(split["positive_share"]) for split in splits.values())],
+        [
+            "share of positive reviews",
+            *(percent(split["positive_share"]) for split in splits.values()),
+        ],
         *(
-            [f"length in tokens, {name}", *(f"{split['length_tokens'][key]:,.0f}" for split in splits.values())]
-            for key, name in (("p5", "5 %"), ("p50", "median"), ("mean", "mean"), ("p95", "95 %"), ("max", "longest"))
+            [
+                f"length in tokens, {name}",
+                *(f"{split['length_tokens'][key]:,.0f}" for split in splits.values()),
+            ]
+            for key, name in (
+                ("p5", "5 %"),
+                ("p50", "median"),
+                ("mean", "mean"),
+                ("p95", "95 %"),
+                ("max", "longest"),
+            )
         ),
-        ["cut to the last tokens", *(percent(split["truncated_share"]) for split in splits.values())],
+        [
+            "cut to the last tokens",
+            *(percent(split["truncated_share"]) for split in splits.values()),
+        ],
         ["padded before", *(percent(split["padded_share"]) for split in splits.values())],
-        ["tokens not in the vocabulary", *(percent(split["out_of_vocabulary_rate"]) for split in splits.values())],
+        [
+            "tokens not in the vocabulary",
+            *(percent(split["out_of_vocabulary_rate"]) for split in splits.values()),
+        ],
     ]
-    return table(f"The splits; cut and padded at {count(card['sequence_length'], 'token')}", ["", *splits], rows)
+    return table(
+        f"The splits; cut and padded at {count(card['sequence_length'], 'token')}",
+        ["", *splits],
+        rows,
+    )
 
 
 def counts(card: dict) -> dict:
@@ -87,7 +123,11 @@ def layers(models: dict, runs: list[str]) -> list[dict]:
 
 
 def _shape(output) -> str:
-    return " × ".join(str(size) for size in output) if isinstance(output, list | tuple) else str(output)
+    return (
+        " × ".join(str(size) for size in output)
+        if isinstance(output, list | tuple)
+        else str(output)
+    )
 
 
 def claims(found: list[dict]) -> list[dict]:
@@ -122,7 +162,9 @@ def _deciding(claim: dict) -> list[dict]:
         if elsewhere := replicated.elsewhere(claim, measure):
             parts.append(elsewhere)
 
-        numbers.append({"value": words["value"], "beside": "; ".join(parts), "what": measure["what"]})
+        numbers.append(
+            {"value": words["value"], "beside": "; ".join(parts), "what": measure["what"]}
+        )
 
     return numbers
 
@@ -132,7 +174,16 @@ def _measures(measures: list[dict]) -> dict:
     for measure in measures:
         shown = findings.measured(measure)
         decides = measure["verdict"] or "informs only"
-        rows.append([measure["what"], shown["value"], shown["between"], shown["asked"], decides, measure["source"]])
+        rows.append(
+            [
+                measure["what"],
+                shown["value"],
+                shown["between"],
+                shown["asked"],
+                decides,
+                measure["source"],
+            ]
+        )
     columns = ["measure", "value", "95 % interval", "asked", "decides", "file"]
     return table("All its numbers", columns, rows, left=(0, 3, 4, 5))
 
@@ -150,9 +201,19 @@ def results(found: pd.DataFrame) -> dict:
         ]
         for row in found.itertuples()
     ]
-    columns = ["run", "parameters", "seeds", "mean test accuracy", "95 % interval", "sd (points)", "every seed (%)"]
+    columns = [
+        "run",
+        "parameters",
+        "seeds",
+        "mean test accuracy",
+        "95 % interval",
+        "sd (points)",
+        "every seed (%)",
+    ]
     return table(
-        "Accuracy on the test split, over seeds; tfidf is a linear classifier without word order", columns, rows
+        "Accuracy on the test split, over seeds; tfidf is a linear classifier without word order",
+        columns,
+        rows,
     )
 
 
@@ -166,7 +227,9 @@ def words(found: pd.DataFrame) -> list[dict]:
         networks = []
         for run, read in review.groupby("run", sort=False):
             largest = read.gradient.max()
-            networks.append({"run": run, "words": [_word(row, largest) for row in read.itertuples()]})
+            networks.append(
+                {"run": run, "words": [_word(row, largest) for row in read.itertuples()]}
+            )
         first = review.iloc[0]
         verdict = f"{findings.LABELS[first.label]}, {'rightly' if first.right else 'wrongly'} judged by {first.run}"
         reviews.append({"name": f"{number_of} ({verdict})", "networks": networks})
@@ -174,13 +237,18 @@ def words(found: pd.DataFrame) -> list[dict]:
 
 
 def _word(row, largest: float) -> dict:
-    below = math.log10(row.gradient / largest) if row.gradient > 0 and math.isfinite(largest) else -3.0
+    below = (
+        math.log10(row.gradient / largest) if row.gradient > 0 and math.isfinite(largest) else -3.0
+    )
     known = math.isfinite(row.probability)
     return {
         "word": row.word,
         "probability": number(row.probability, 2),
         "gradient": f"{row.gradient:.2g}" if math.isfinite(row.gradient) else findings.NOT_FINITE,
-        "filled": (round(100 * row.probability) if known else 0, round(100 * max(0.0, 1 + below / 3))),
+        "filled": (
+            round(100 * row.probability) if known else 0,
+            round(100 * max(0.0, 1 + below / 3)),
+        ),
     }
 
 
@@ -191,8 +259,14 @@ def readings(found: pd.DataFrame) -> dict:
     for number_of, words in found.groupby("review", sort=False):
         last = words.groupby("run").probability.last()
         label = findings.LABELS[words.label.iloc[0]]
-        rows.append([number_of, label, str(words.place.max()), *(number(last[run], 2) for run in runs)])
-    return table("Probability that the review is positive, at its end", ["review", "label", "words read", *runs], rows)
+        rows.append(
+            [number_of, label, str(words.place.max()), *(number(last[run], 2) for run in runs)]
+        )
+    return table(
+        "Probability that the review is positive, at its end",
+        ["review", "label", "words read", *runs],
+        rows,
+    )
 
 
 def other_metrics(found: pd.DataFrame) -> dict:
@@ -200,12 +274,27 @@ def other_metrics(found: pd.DataFrame) -> dict:
         [row.run, number(row.nll, 3), number(row.brier, 3), percent(row.ece), number(row.auc, 3)]
         for row in found.itertuples()
     ]
-    columns = ["run", "negative log-likelihood", "Brier score", "calibration error", "area under ROC"]
-    return table("Other measures on the test split, means over seeds; low is good but for the last", columns, rows)
+    columns = [
+        "run",
+        "negative log-likelihood",
+        "Brier score",
+        "calibration error",
+        "area under ROC",
+    ]
+    return table(
+        "Other measures on the test split, means over seeds; low is good but for the last",
+        columns,
+        rows,
+    )
 
 
 def comparisons(pairs: pd.DataFrame) -> dict:
-    said = {"higher": "better", "lower": "worse", "unclear": "not shown", "undefined": findings.NOT_FINITE}
+    said = {
+        "higher": "better",
+        "lower": "worse",
+        "unclear": "not shown",
+        "undefined": findings.NOT_FINITE,
+    }
     rows = [
         [
             row.run,
@@ -228,7 +317,9 @@ def comparisons(pairs: pd.DataFrame) -> dict:
 
 def _probability(row) -> str:
     between = f" ({number(row.p_better_low, 2)} to {number(row.p_better_high, 2)})"
-    return number(row.p_better, 2) + (between if math.isfinite(row.p_better_low + row.p_better_high) else "")
+    return number(row.p_better, 2) + (
+        between if math.isfinite(row.p_better_low + row.p_better_high) else ""
+    )
 
 
 def _curve(row) -> list[str]:
@@ -250,7 +341,14 @@ def fading(fading: pd.DataFrame, length: int) -> dict:
         ]
         for row in fading[fading.sequence_length == length].itertuples()
     ]
-    columns = ["architecture", "direction", "weights", "log10", "share of lag 0", "lowest to highest seed"]
+    columns = [
+        "architecture",
+        "direction",
+        "weights",
+        "log10",
+        "share of lag 0",
+        "lowest to highest seed",
+    ]
     columns += [f"below {share_of(exponent)} from lag" for exponent in tables.HORIZONS.values()]
     return table(
         f"The gradient at lag {length - 1} of {count(length, 'token')}, and the lag (tokens) from which it stays low",
@@ -264,11 +362,21 @@ def fading_by_length(fading: pd.DataFrame, lengths: list[int], reviews: dict[int
     rows = [["reviews measured", "", "", *(f"{reviews.get(length, 0):,}" for length in lengths)]]
     for _, curve in fading.groupby(["architecture", "direction", "weights"], sort=False):
         value_of = dict(zip(curve.sequence_length, curve["mean"], strict=True))
-        values = [share_of(value_of[length]) if length in value_of else "none" for length in lengths]
+        values = [
+            share_of(value_of[length]) if length in value_of else "none" for length in lengths
+        ]
         rows.append([*_curve(next(curve.itertuples())), *values])
-    columns = ["architecture", "direction", "weights", *(f"{length:,} tokens" for length in lengths)]
+    columns = [
+        "architecture",
+        "direction",
+        "weights",
+        *(f"{length:,} tokens" for length in lengths),
+    ]
     return table(
-        "The gradient at the largest lag, as a share of lag 0, by sequence length", columns, rows, left=(0, 1, 2)
+        "The gradient at the largest lag, as a share of lag 0, by sequence length",
+        columns,
+        rows,
+        left=(0, 1, 2),
     )
 
 
@@ -285,17 +393,47 @@ def memory_by_length(remembering: pd.DataFrame) -> dict:
         ]
         for row in remembering.itertuples()
     ]
-    columns = ["architecture", "trained at (tokens)", "read at", "lag", "sign accuracy", "95 % interval"]
+    columns = [
+        "architecture",
+        "trained at (tokens)",
+        "read at",
+        "lag",
+        "sign accuracy",
+        "95 % interval",
+    ]
     columns += ["above 50 % up to lag"]
     return table("What is left of a word at the largest lag, by sequence length", columns, rows)
 
 
 def race(studies: dict[str, dict]) -> dict:
     """The contestants of every race, the starting recipe first."""
-    rows = [_contestant(architecture, row, study) for architecture, study in studies.items() for row in study["race"]]
-    columns = ["architecture", "contestant", "hidden size", "embedding dimension", "learning rate", "dropout"]
-    columns += ["parameters", "seeds", "mean validation accuracy", "difference (points)", "standard error", "outcome"]
-    return table("The race: finalists against the starting recipe on fresh seeds", columns, rows, left=(0, 1, 11))
+    rows = [
+        _contestant(architecture, row, study)
+        for architecture, study in studies.items()
+        for row in study["race"]
+    ]
+    columns = [
+        "architecture",
+        "contestant",
+        "hidden size",
+        "embedding dimension",
+        "learning rate",
+        "dropout",
+    ]
+    columns += [
+        "parameters",
+        "seeds",
+        "mean validation accuracy",
+        "difference (points)",
+        "standard error",
+        "outcome",
+    ]
+    return table(
+        "The race: finalists against the starting recipe on fresh seeds",
+        columns,
+        rows,
+        left=(0, 1, 11),
+    )
 
 
 def _contestant(architecture: str, row: dict, study: dict) -> list:
@@ -326,7 +464,11 @@ def _outcome(row: dict, chosen: dict) -> str:
         return "diverged"
     if row["dropped"]:
         return "dropped: not ahead after half of the seeds"
-    return "ahead, more parameters" if row["difference"] > row["standard_error"] else "within one standard error"
+    return (
+        "ahead, more parameters"
+        if row["difference"] > row["standard_error"]
+        else "within one standard error"
+    )
 
 
 def regret(studies: dict[str, dict]) -> dict:
@@ -338,9 +480,25 @@ def regret(studies: dict[str, dict]) -> dict:
             ends = "none" if found["low"] is None else interval(found["low"], found["high"])
             means = [percent(fmean(found[name].values())) for name in ("start", "chosen")]
             name = f"trial {study['chosen']['trial']}"
-            rows.append([architecture, name, len(found["chosen"]), *means, points(found["difference"]), ends])
+            rows.append(
+                [
+                    architecture,
+                    name,
+                    len(found["chosen"]),
+                    *means,
+                    points(found["difference"]),
+                    ends,
+                ]
+            )
 
-    columns = ["architecture", "chosen", "fresh seeds", "starting recipe", "chosen settings", "difference (points)"]
+    columns = [
+        "architecture",
+        "chosen",
+        "fresh seeds",
+        "starting recipe",
+        "chosen settings",
+        "difference (points)",
+    ]
     caption = "Regret: chosen minus starting recipe, validation accuracy in full trainings"
     return table(caption, [*columns, "95 % interval"], rows, left=(0, 1))
 
@@ -355,7 +513,9 @@ def not_completed(trials: pd.DataFrame) -> dict:
             became[row.state],
             f"{row.epochs:.0f}" if pd.notna(row.epochs) else "none",
             percent(row.value) if pd.notna(row.value) else "none",
-            f"the settings of {row.reason.removeprefix('as ')} again" if row.repeated else row.reason,
+            f"the settings of {row.reason.removeprefix('as ')} again"
+            if row.repeated
+            else row.reason,
         ]
         for row in trials[(trials.state != "COMPLETE") | trials.repeated].itertuples()
     ]

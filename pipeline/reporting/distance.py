@@ -37,7 +37,10 @@ def frames(
     positions = by_position(at_length, length)
     remembering = tables.remembering(tables.memory(memory, "sign_accuracy"), usable)
     reached = reach(decay, remembering)
-    designed = designs(decay[decay["initialiser"].eq(DEFAULT_INITIALISER) & decay["quantity"].eq("dz/dh")], textbook)
+    designed = designs(
+        decay[decay["initialiser"].eq(DEFAULT_INITIALISER) & decay["quantity"].eq("dz/dh")],
+        textbook,
+    )
     return {
         "decay": decay,
         "designed": designed,
@@ -72,7 +75,9 @@ def designs(frame: pd.DataFrame, textbook: int) -> pd.DataFrame:
         HERE: trained & (frame["trained_length"] == frame["sequence_length"]),
         elsewhere(textbook): trained & (frame["trained_length"] == textbook),
     }
-    return pd.concat([frame[rows].assign(design=design) for design, rows in members.items()], ignore_index=True)
+    return pd.concat(
+        [frame[rows].assign(design=design) for design, rows in members.items()], ignore_index=True
+    )
 
 
 def elsewhere(textbook: int) -> str:
@@ -81,7 +86,9 @@ def elsewhere(textbook: int) -> str:
 
 def curves(everything: pd.DataFrame, lengths: set[int]) -> pd.DataFrame:
     """Mean over seeds of every curve at these lengths, before training and after it, with the columns of `tables`."""
-    ours = everything[everything["sequence_length"].isin(lengths) & everything["weights"].isin(tables.WEIGHTS)]
+    ours = everything[
+        everything["sequence_length"].isin(lengths) & everything["weights"].isin(tables.WEIGHTS)
+    ]
     return tables.over_seeds(ours, [*KIND, "lag_tokens"], "log10_relative_norm")
 
 
@@ -89,7 +96,11 @@ def of_states(found: pd.DataFrame, length: int) -> pd.DataFrame:
     """The curves of the states at a length, `panel` for each: a direction, and of an LSTM its two states."""
     states = found["quantity"].isin(["dz/dh", "dz/dc"]) | found["architecture"].eq("feedforward")
     ours = one_design(
-        found[states & (found["sequence_length"] == length) & (found["initialiser"] == DEFAULT_INITIALISER)]
+        found[
+            states
+            & (found["sequence_length"] == length)
+            & (found["initialiser"] == DEFAULT_INITIALISER)
+        ]
     )
     return ours.assign(panel=[panel(row) for row in ours.itertuples()])
 
@@ -111,27 +122,41 @@ def of_starts(found: pd.DataFrame) -> pd.DataFrame:
     initial = found[(found["weights"] == "initial") & (found["quantity"] == "dz/dh")]
     several = initial.groupby("architecture")["initialiser"].nunique()
     known = [name for name in ("vanilla", "bidirectional") if several.get(name, 0) > 1]
-    return initial[(initial["architecture"] == (known or [None])[0]) & (initial["direction"] == "forward")]
+    return initial[
+        (initial["architecture"] == (known or [None])[0]) & (initial["direction"] == "forward")
+    ]
 
 
 def of_bounds(found: pd.DataFrame) -> pd.DataFrame:
     """Gradient, largest gain and upper bound of one tanh network, of the vanilla one where it was measured."""
-    ours = one_design(found[found["initialiser"].eq(DEFAULT_INITIALISER) & found["direction"].eq("forward")])
+    ours = one_design(
+        found[found["initialiser"].eq(DEFAULT_INITIALISER) & found["direction"].eq("forward")]
+    )
     known = [name for name in ("vanilla", "bidirectional") if (ours["architecture"] == name).any()]
-    return ours[ours["architecture"].isin(known[:1]) & ours["quantity"].isin(["dz/dh", "|P|", "bound"])]
+    return ours[
+        ours["architecture"].isin(known[:1]) & ours["quantity"].isin(["dz/dh", "|P|", "bound"])
+    ]
 
 
 def by_position(found: pd.DataFrame, length: int) -> pd.DataFrame:
     """dz/dx of the trained networks by `position` in the text, 1 the first; of a bidirectional one also its halves."""
-    words = found["quantity"].eq("dz/dx") & found["weights"].eq("trained") & (found["sequence_length"] == length)
+    words = (
+        found["quantity"].eq("dz/dx")
+        & found["weights"].eq("trained")
+        & (found["sequence_length"] == length)
+    )
     ours = one_design(found[words])
     backward = ours["direction"] == "backward"
-    return ours.assign(position=np.where(backward, ours["lag_tokens"] + 1, length - ours["lag_tokens"]))
+    return ours.assign(
+        position=np.where(backward, ours["lag_tokens"] + 1, length - ours["lag_tokens"])
+    )
 
 
 def whole(positions: pd.DataFrame) -> pd.DataFrame:
     """Without the halves of the bidirectional network."""
-    return positions[(positions["architecture"] != "bidirectional") | (positions["direction"] == "both")]
+    return positions[
+        (positions["architecture"] != "bidirectional") | (positions["direction"] == "both")
+    ]
 
 
 def effects(memory: pd.DataFrame) -> pd.DataFrame:
@@ -143,7 +168,9 @@ def beside(positions: pd.DataFrame, effects: pd.DataFrame, length: int) -> pd.Da
     """Gradient and word effect of each network by lag, `what` in words, both as shares of lag 0."""
     numbers = ["mean", "lowest", "highest"]
     gradient = whole(positions)
-    gradient = gradient.assign(what="gradient of the word", **{name: 10.0 ** gradient[name] for name in numbers})
+    gradient = gradient.assign(
+        what="gradient of the word", **{name: 10.0 ** gradient[name] for name in numbers}
+    )
     effect = effects[effects["sequence_length"] == length].assign(what="effect of a strong word")
     columns = ["architecture", "what", "lag_tokens", *numbers]
     return pd.concat([gradient[columns], effect[columns]], ignore_index=True)
@@ -151,7 +178,9 @@ def beside(positions: pd.DataFrame, effects: pd.DataFrame, length: int) -> pd.Da
 
 def reach(decay: pd.DataFrame, remembering: pd.DataFrame) -> pd.DataFrame:
     """A row a trained network and direction: `remembered_tokens` beside the horizons of its gradient."""
-    gradients = decay[(decay["weights"] == "trained") & (decay["initialiser"] == DEFAULT_INITIALISER)]
+    gradients = decay[
+        (decay["weights"] == "trained") & (decay["initialiser"] == DEFAULT_INITIALISER)
+    ]
     gradients = gradients[gradients["quantity"].eq("dz/dh")]
     return gradients.merge(remembering[[*NETWORK, "remembered_tokens"]], on=NETWORK)
 
@@ -171,7 +200,8 @@ def truncated(found: pd.DataFrame) -> pd.DataFrame:
 def deficits(probes: pd.DataFrame) -> pd.DataFrame:
     """By how much a bag of the same words beats the networks that were trained at each length, over seeds."""
     here = probes[
-        (probes["trained_length"] == probes["sequence_length"]) & probes["probe"].isin(["plain", "bag_of_words"])
+        (probes["trained_length"] == probes["sequence_length"])
+        & probes["probe"].isin(["plain", "bag_of_words"])
     ]
     wide = here.pivot(index=[*NETWORK, "seed"], columns="probe", values="accuracy").reset_index()
     if wide.empty:
@@ -193,19 +223,32 @@ def mechanism(dynamics: pd.DataFrame) -> pd.DataFrame:
 
     `lyapunov_1` is the largest exponent. No seed is left out of a mean.
     """
-    numbers = dynamics[dynamics["direction"].isin(["forward", "backward"]) & dynamics["weights"].isin(tables.WEIGHTS)]
-    first = numbers[numbers["measure"].eq("lyapunov") & numbers["index"].eq(1)].assign(measure="lyapunov_1")
+    numbers = dynamics[
+        dynamics["direction"].isin(["forward", "backward"])
+        & dynamics["weights"].isin(tables.WEIGHTS)
+    ]
+    first = numbers[numbers["measure"].eq("lyapunov") & numbers["index"].eq(1)].assign(
+        measure="lyapunov_1"
+    )
     numbers = pd.concat([numbers[numbers["index"].isna()], first])
     keys = [name for name in CELL if name != "measure"]
-    wide = tables.over_seeds(numbers, CELL, "value").pivot(index=keys, columns="measure", values="mean").reset_index()
-    seeds = numbers.groupby(keys, as_index=False)["seed"].nunique().rename(columns={"seed": "seeds"})
+    wide = (
+        tables.over_seeds(numbers, CELL, "value")
+        .pivot(index=keys, columns="measure", values="mean")
+        .reset_index()
+    )
+    seeds = (
+        numbers.groupby(keys, as_index=False)["seed"].nunique().rename(columns={"seed": "seeds"})
+    )
     return tables.in_order(wide.merge(seeds, on=keys), keys)
 
 
 def exponents(dynamics: pd.DataFrame, length: int) -> pd.DataFrame:
     """The Lyapunov spectrum at a length, over seeds: `number` 1 is the largest; `panel` as of curves."""
     ours = dynamics[(dynamics["sequence_length"] == length) & dynamics["measure"].eq("lyapunov")]
-    ours = one_design(ours[ours["weights"].isin(tables.WEIGHTS)]).rename(columns={"index": "number"})
+    ours = one_design(ours[ours["weights"].isin(tables.WEIGHTS)]).rename(
+        columns={"index": "number"}
+    )
     found = tables.over_seeds(ours, [*CELL, "number"], "value")
     return found.assign(panel=[panel(row) for row in found.itertuples()])
 
@@ -221,7 +264,9 @@ def measured(decay: pd.DataFrame, textbook: int) -> pd.DataFrame:
     keys = ["sequence_length", "design"]
     own = decay[(decay["initialiser"] == DEFAULT_INITIALISER)]
     curves = designs(own, textbook).groupby(keys, sort=False, as_index=False)
-    return curves.agg(fewest_seeds=("seeds", "min"), most_seeds=("seeds", "max"), reviews=("reviews", "max"))
+    return curves.agg(
+        fewest_seeds=("seeds", "min"), most_seeds=("seeds", "max"), reviews=("reviews", "max")
+    )
 
 
 def seeds_by_architecture(decay: pd.DataFrame) -> pd.DataFrame:

@@ -51,9 +51,13 @@ def of_gradients(found: dict, length: int, textbook: int) -> dict[str, dict]:
             "panels": figures.specified(distance_figures.half_lives(designed, textbook)),
         }
     if len(designed):
-        curves = designed.drop(columns="design").drop_duplicates()  # at the textbook's length two designs are one
+        curves = designed.drop(
+            columns="design"
+        ).drop_duplicates()  # at the textbook's length two designs are one
         censored = curves[f"horizon_{distance.GONE}"].eq(float("inf")).sum()
-        nearer, farther = (distance_findings.below(name) for name in (distance.FADED, distance.GONE))
+        nearer, farther = (
+            distance_findings.below(name) for name in (distance.FADED, distance.GONE)
+        )
         drawn["horizons-by-length"] = {
             "title": "Horizons by sequence length",
             "see": f"The lag from which on the gradient stays below {nearer} or {farther} of lag 0. A filled mark is a "
@@ -77,7 +81,9 @@ def of_mechanism(found: dict, length: int) -> dict[str, dict]:
             "lengths and only tanh shrinks them. Look at how far training spreads the exponents, and at whether the "
             f"first stays near 0: what has one near 0 can keep something. {SEEDS}",
             "alternative": "Largest exponent in nats per token: "
-            + "; ".join(f"{row.panel}, {row.weights}, {number(row.mean, 3)}" for row in largest.itertuples())
+            + "; ".join(
+                f"{row.panel}, {row.weights}, {number(row.mean, 3)}" for row in largest.itertuples()
+            )
             + ".",
             "panels": figures.specified(distance_figures.lyapunov(exponents)),
         }
@@ -118,7 +124,10 @@ def gradients_by_lag(states, length: int) -> dict:
         f"Dashed is before training, solid after it. {CUT} The feed-forward network has no state; the flat line "
         "of its words is the control.",
         "alternative": "Trained networks, gradient at the largest lag as a share of lag 0: "
-        + ("; ".join(f"{row.panel} {share_of(row.mean)}" for row in ends.itertuples()) or "none was measured")
+        + (
+            "; ".join(f"{row.panel} {share_of(row.mean)}" for row in ends.itertuples())
+            or "none was measured"
+        )
         + ".",
         "panels": figures.specified(distance_figures.by_lag(states)),
     }

@@ -22,7 +22,9 @@ from pipeline.reporting.findings import (
 
 def decays(decay: pd.DataFrame, length: int, textbook: int) -> dict:
     """Half-life and horizons at a length, both designs."""
-    own = decay[(decay["sequence_length"] == length) & (decay["initialiser"] == DEFAULT_INITIALISER)]
+    own = decay[
+        (decay["sequence_length"] == length) & (decay["initialiser"] == DEFAULT_INITIALISER)
+    ]
     found = distance.designs(own[own["quantity"] != "dz/dx"], textbook)
     found = found.drop_duplicates([*distance.KIND])  # at the textbook's length both designs are one
     found = tables.in_order(found, ["architecture", "direction"])
@@ -38,7 +40,12 @@ def decays(decay: pd.DataFrame, length: int, textbook: int) -> dict:
     ]
     columns = ["network", "weights", "seeds / reviews", "half-life (tokens)"]
     columns += [f"below {below(name)} from lag" for name in tables.HORIZONS]
-    return table(f"Half-life and horizons at {count(length, 'token')}, with 95 % intervals", columns, rows, (0, 1))
+    return table(
+        f"Half-life and horizons at {count(length, 'token')}, with 95 % intervals",
+        columns,
+        rows,
+        (0, 1),
+    )
 
 
 def _from_to(fewest: int, most: int) -> str:
@@ -48,14 +55,21 @@ def _from_to(fewest: int, most: int) -> str:
 def measured(decay: pd.DataFrame, textbook: int, lengths: list[int]) -> dict:
     """On how many seeds and reviews the curves rest."""
     cell_at = {
-        (row.design, row.sequence_length): f"{_from_to(row.fewest_seeds, row.most_seeds)} / {row.reviews:,}"
+        (
+            row.design,
+            row.sequence_length,
+        ): f"{_from_to(row.fewest_seeds, row.most_seeds)} / {row.reviews:,}"
         for row in distance.measured(decay, textbook).itertuples()
     }
     rows = [
         [design, *(cell_at.get((design, length), "none") for length in lengths)]
         for design in (distance.BEFORE, distance.HERE, distance.elsewhere(textbook))
     ]
-    return table("Seeds / reviews that a curve rests on", ["", *(f"{length:,} tokens" for length in lengths)], rows)
+    return table(
+        "Seeds / reviews that a curve rests on",
+        ["", *(f"{length:,} tokens" for length in lengths)],
+        rows,
+    )
 
 
 def starts(found: pd.DataFrame) -> dict:
@@ -71,12 +85,21 @@ def starts(found: pd.DataFrame) -> dict:
         ]
         for row in last.itertuples()
     ]
-    columns = ["recurrent weights start", "tokens", "log10", "share of lag 0", "lowest to highest seed", "seeds"]
+    columns = [
+        "recurrent weights start",
+        "tokens",
+        "log10",
+        "share of lag 0",
+        "lowest to highest seed",
+        "seeds",
+    ]
     return table("The gradient at the largest lag before training, by initialiser", columns, rows)
 
 
 def mechanism(found: pd.DataFrame, textbook: int) -> dict:
-    found = distance.designs(found, textbook).drop_duplicates([name for name in distance.CELL if name != "measure"])
+    found = distance.designs(found, textbook).drop_duplicates(
+        [name for name in distance.CELL if name != "measure"]
+    )
     shown = tables.in_order(found, ["sequence_length", "architecture", "direction"])
     rows = [
         [
@@ -94,7 +117,16 @@ def mechanism(found: pd.DataFrame, textbook: int) -> dict:
         ]
         for row in shown.itertuples()
     ]
-    columns = ["network", "weights", "tokens", "seeds", "σ max of U", "spectral radius", "mean slope", "rms state"]
+    columns = [
+        "network",
+        "weights",
+        "tokens",
+        "seeds",
+        "σ max of U",
+        "spectral radius",
+        "mean slope",
+        "rms state",
+    ]
     columns += ["largest exponent (nats/token)", "slack of the bound (nats)", "bound exceeded"]
     return table("What makes a gradient fade: means over seeds", columns, rows, (0, 1))
 
@@ -115,9 +147,12 @@ def reach(found: pd.DataFrame, usable: float) -> dict:
         ).itertuples()
     ]
     columns = ["network", "trained at (tokens)", "read at", "seeds", "usable memory up to lag"]
-    columns += [f"gradient below {below(name)} from lag" for name in (distance.FADED, distance.GONE)]
+    columns += [
+        f"gradient below {below(name)} from lag" for name in (distance.FADED, distance.GONE)
+    ]
     caption = (
-        f"How far memory reaches (sign accuracy, lower bound over seeds above {percent(usable)}), beside gradients"
+        f"How far memory reaches (sign accuracy, lower bound over seeds above {percent(usable)}), "
+        "beside gradients"
     )
     return table(caption, columns, rows)
 
@@ -134,7 +169,13 @@ def deficits(found: pd.DataFrame) -> dict:
         ]
         for row in found.itertuples()
     ]
-    columns = ["network, trained at each length", "tokens", "seeds", "bag of words", "bag minus network (points)"]
+    columns = [
+        "network, trained at each length",
+        "tokens",
+        "seeds",
+        "bag of words",
+        "bag minus network (points)",
+    ]
     return table("Memory deficit", [*columns, "95 % interval over seeds"], rows)
 
 
@@ -153,7 +194,9 @@ def changed(found: pd.DataFrame, length: int) -> dict:
             [
                 said,
                 *(
-                    f"{percent(cell.mean)} ({within_limits(cell.low, cell.high)})" if cell is not None else "none"
+                    f"{percent(cell.mean)} ({within_limits(cell.low, cell.high)})"
+                    if cell is not None
+                    else "none"
                     for cell in cells
                 ),
             ]
@@ -177,5 +220,12 @@ def learned(found: pd.DataFrame) -> dict:
         ]
         for row in found.itertuples()
     ]
-    columns = ["network", "signal", "lag (tokens)", "accuracy", "lowest to highest seed", "learned by"]
+    columns = [
+        "network",
+        "signal",
+        "lag (tokens)",
+        "accuracy",
+        "lowest to highest seed",
+        "learned by",
+    ]
     return table("One token to keep", columns, rows, (0, 1))

@@ -13,7 +13,12 @@ from pipeline.reporting.figures import NEUTRAL, SHORT, coloured, gapped, hover
 BAND = ["mean", "lowest", "highest"]
 WEIGHTS = {"initial": "before training", "trained": "after training"}
 SOLID, DASHED, DOTTED = (1, 0), (6, 3), (2, 3)
-STARTS = {"orthogonal": "#0072B2", "glorot_uniform": "#CC79A7", "0.9 orthogonal": NEUTRAL, "identity": "#56B4E9"}
+STARTS = {
+    "orthogonal": "#0072B2",
+    "glorot_uniform": "#CC79A7",
+    "0.9 orthogonal": NEUTRAL,
+    "identity": "#56B4E9",
+}
 START_SHAPES = ["circle", "square", "triangle-down", "diamond"]
 LAG = "lag (tokens before the state that is read out)"
 RELATIVE = ["gradient, log10", "relative to lag 0 (−1 is 10 %)"]
@@ -44,8 +49,12 @@ def by_start(found: pd.DataFrame) -> list[alt.LayerChart]:
     known = [name for name in STARTS if (found["initialiser"] == name).any()]
     scale = alt.Scale(domain=known, range=[STARTS[name] for name in known])
     shapes = alt.Scale(domain=known, range=START_SHAPES[: len(known)])
-    colour = alt.Color("of:N", title="recurrent weights start", scale=scale, legend=_legend(columns=2))
-    shape = alt.Shape("of:N", title="recurrent weights start", scale=shapes, legend=_legend(columns=2))
+    colour = alt.Color(
+        "of:N", title="recurrent weights start", scale=scale, legend=_legend(columns=2)
+    )
+    shape = alt.Shape(
+        "of:N", title="recurrent weights start", scale=shapes, legend=_legend(columns=2)
+    )
     return [
         _curves(
             part.assign(of=part["initialiser"]),
@@ -62,7 +71,12 @@ def by_start(found: pd.DataFrame) -> list[alt.LayerChart]:
 
 def by_position(found: pd.DataFrame) -> list[alt.LayerChart]:
     """dz/dx by the place of the word: the bidirectional network with its halves, and the others beside it."""
-    names = {"both": "both directions", "forward": "forward half", "backward": "backward half", "none": "whole"}
+    names = {
+        "both": "both directions",
+        "forward": "forward half",
+        "backward": "backward half",
+        "none": "whole",
+    }
     scale = _scale(found, [-1.0, 0.0], ["mean"])
     x = alt.X("position:Q", title="word (1 is the first of the text)", axis=_axis())
     y = _y(["gradient of the word,", "log10 relative to lag 0"], scale)
@@ -71,9 +85,21 @@ def by_position(found: pd.DataFrame) -> list[alt.LayerChart]:
     if len(ours):
         dash = _dash(["both directions", "forward half", "backward half"], "of")
         whole = ours["direction"] == "both"
-        bands = {name: ours[name].where(whole) for name in ("lowest", "highest")}  # three would hide one another
+        bands = {
+            name: ours[name].where(whole) for name in ("lowest", "highest")
+        }  # three would hide one another
         frame = ours.assign(of=ours["direction"].map(names), **bands)
-        panels.append(_curves(frame, x=x, y=y, heading="bidirectional", colour=_plain(frame), dash=dash, height=300))
+        panels.append(
+            _curves(
+                frame,
+                x=x,
+                y=y,
+                heading="bidirectional",
+                colour=_plain(frame),
+                dash=dash,
+                height=300,
+            )
+        )
     others = found[found["architecture"] != "bidirectional"]
     if len(others):
         frame = others.assign(of=others["architecture"])
@@ -85,7 +111,9 @@ def by_position(found: pd.DataFrame) -> list[alt.LayerChart]:
 def half_lives(decay: pd.DataFrame, textbook: int) -> list[alt.LayerChart]:
     """A panel a design: half-life by length, where the curve is exponential, with its bootstrap interval."""
     frame = _apart(decay.rename(columns={"half_life_tokens": "value"}))
-    frame = gapped(frame.rename(columns={"half_life_tokens_low": "low", "half_life_tokens_high": "high"}))
+    frame = gapped(
+        frame.rename(columns={"half_life_tokens_low": "low", "half_life_tokens_high": "high"})
+    )
     frame = frame[frame["value"].notna()]
     return _by_length(frame, decay, textbook, "half-life (tokens, log scale)", {"half-life": frame})
 
@@ -93,15 +121,23 @@ def half_lives(decay: pd.DataFrame, textbook: int) -> list[alt.LayerChart]:
 def horizons(decay: pd.DataFrame, textbook: int) -> list[alt.LayerChart]:
     """A panel a design and threshold: the lag from which the gradient stays below it; open where it never does."""
     frames = {}
-    for name, exponent in ((name, tables.HORIZONS[name]) for name in (distance.FADED, distance.GONE)):
+    for name, exponent in (
+        (name, tables.HORIZONS[name]) for name in (distance.FADED, distance.GONE)
+    ):
         found = _apart(decay).assign(threshold=exponent)
         last = found["last_lag_tokens"]
         value, low, high = (found[f"horizon_{name}{end}"] for end in ("", "_low", "_high"))
         reached = np.isfinite(value)
-        numbers = {"value": value.where(reached, last), "low": np.minimum(low, last), "high": np.minimum(high, last)}
+        numbers = {
+            "value": value.where(reached, last),
+            "low": np.minimum(low, last),
+            "high": np.minimum(high, last),
+        }
         numbers |= {"reached": reached, "low_": low}
         frames[f"below {100 * 10.0**exponent:g} %"] = found.assign(**numbers)
-    return _by_length(pd.concat(frames.values()), decay, textbook, "lag (tokens, log scale)", frames)
+    return _by_length(
+        pd.concat(frames.values()), decay, textbook, "lag (tokens, log scale)", frames
+    )
 
 
 def _by_length(every: pd.DataFrame, decay: pd.DataFrame, textbook: int, title: str, frames) -> list:
@@ -138,11 +174,21 @@ def _by_length(every: pd.DataFrame, decay: pd.DataFrame, textbook: int, title: s
             bars = alt.Y("low:Q", title=title, scale=scale, axis=ticks)
             layers = [base.mark_rule(strokeWidth=1.5, clip=True).encode(y=bars, y2="high:Q")]
             if "reached" in rows:
-                layers.append(marks.transform_filter("datum.reached").mark_point(filled=True, size=60, opacity=1))
-                layers.append(marks.transform_filter("!datum.reached").mark_point(filled=False, size=60, opacity=1))
+                layers.append(
+                    marks.transform_filter("datum.reached").mark_point(
+                        filled=True, size=60, opacity=1
+                    )
+                )
+                layers.append(
+                    marks.transform_filter("!datum.reached").mark_point(
+                        filled=False, size=60, opacity=1
+                    )
+                )
             else:
                 layers.append(marks.mark_point(filled=True, size=60, opacity=1))
-            panels.append(alt.layer(*layers).properties(title=f"{heading}, {design}", width=SHORT, height=LOW))
+            panels.append(
+                alt.layer(*layers).properties(title=f"{heading}, {design}", width=SHORT, height=LOW)
+            )
     return panels
 
 
@@ -153,7 +199,9 @@ def _networks(channel, frame: pd.DataFrame):
         values = [figures.COLOURS[name] for name in known["architecture"]]
     else:
         values = [
-            "triangle-down" if row.network.endswith("backward") else figures.SHAPES[row.architecture]
+            "triangle-down"
+            if row.network.endswith("backward")
+            else figures.SHAPES[row.architecture]
             for row in known.itertuples()
         ]
     scale = alt.Scale(domain=list(known["network"]), range=values)
@@ -164,7 +212,9 @@ def _apart(decay: pd.DataFrame) -> pd.DataFrame:
     """With `network` in words and a place `at` beside the length, another for each network."""
     frame = decay.assign(network=[distance.panel(row) for row in decay.itertuples()])
     known = sorted(set(frame["network"]))
-    offset = frame["network"].map({name: place - (len(known) - 1) / 2 for place, name in enumerate(known)})
+    offset = frame["network"].map(
+        {name: place - (len(known) - 1) / 2 for place, name in enumerate(known)}
+    )
     return frame.assign(at=frame["sequence_length"] * 10.0 ** (APART * offset.astype(float)))
 
 
@@ -172,7 +222,9 @@ def beside(found: pd.DataFrame, reach: pd.DataFrame) -> list[alt.LayerChart]:
     """A panel an architecture: gradient and word effect as shares of lag 0, and how far each of them reaches."""
     numbers = {name: found[name] * 100 for name in BAND}
     frame = found.assign(of=found["what"], **numbers)
-    low, high = figures.span(frame[frame["what"].str.startswith("effect")], ["lowest", "highest"], [0.0, 100.0])
+    low, high = figures.span(
+        frame[frame["what"].str.startswith("effect")], ["lowest", "highest"], [0.0, 100.0]
+    )
     scale = alt.Scale(domain=[low, max(high, 110)], clamp=False)
     dash = _dash(["gradient of the word", "effect of a strong word"], "of")
     panels = []
@@ -184,24 +236,30 @@ def beside(found: pd.DataFrame, reach: pd.DataFrame) -> list[alt.LayerChart]:
         lags = alt.X("lag_tokens:Q", title="lag (tokens before the last)", axis=_axis())
         drawn = _curves(part, x=lags, y=y, heading=architecture, colour=_plain(part), dash=dash)
         panels.append(
-            alt.layer(figures.line_at(0, scale, SOLID), *_ends(reach, architecture, scale), *drawn.layer).properties(
-                title=architecture, width=SHORT, height=LOW
-            )
+            alt.layer(
+                figures.line_at(0, scale, SOLID), *_ends(reach, architecture, scale), *drawn.layer
+            ).properties(title=architecture, width=SHORT, height=LOW)
         )
     return panels
 
 
 def _ends(reach: pd.DataFrame, architecture: str, scale: alt.Scale) -> list[alt.Chart]:
     """Where memory ends before the text does, as a line with a word on it."""
-    ended = (reach["remembered_tokens"] >= 0) & (reach["remembered_tokens"] < reach["last_lag_tokens"])
+    ended = (reach["remembered_tokens"] >= 0) & (
+        reach["remembered_tokens"] < reach["last_lag_tokens"]
+    )
     rows = reach[(reach["architecture"] == architecture) & ended]
     if rows.empty:
         return []
-    at = pd.DataFrame({"at": [int(rows["remembered_tokens"].iloc[0])], "text": ["usable memory ends"]})
+    at = pd.DataFrame(
+        {"at": [int(rows["remembered_tokens"].iloc[0])], "text": ["usable memory ends"]}
+    )
     base = alt.Chart(at).encode(x="at:Q")
     return [
         base.mark_rule(color=NEUTRAL, strokeDash=DOTTED, strokeWidth=1.5),
-        base.mark_text(color=NEUTRAL, align="right", dx=-4, baseline="top", dy=2).encode(y=alt.value(0), text="text:N"),
+        base.mark_text(color=NEUTRAL, align="right", dx=-4, baseline="top", dy=2).encode(
+            y=alt.value(0), text="text:N"
+        ),
     ]
 
 
@@ -218,7 +276,12 @@ def deficits(found: pd.DataFrame) -> list[alt.LayerChart]:
     scale = alt.Scale(zero=False)
     panels = []
     for frame, title, heading, behind in (
-        (own, "accuracy (%)", "accuracy", bag.mark_line(color=NEUTRAL, strokeDash=[4, 3], strokeWidth=2)),
+        (
+            own,
+            "accuracy (%)",
+            "accuracy",
+            bag.mark_line(color=NEUTRAL, strokeDash=[4, 3], strokeWidth=2),
+        ),
         (lost, "bag of words minus network (points)", "memory deficit", figures.line_at(0, scale)),
     ):
         drawn = _points(frame, x, title, scale)
@@ -229,20 +292,28 @@ def deficits(found: pd.DataFrame) -> list[alt.LayerChart]:
 def _points(frame: pd.DataFrame, x: alt.X, title: str, scale: alt.Scale) -> list[alt.Chart]:
     """Means joined by lines, each with a bar from the lowest to the highest seed."""
     name = x["shorthand"].split(":")[0]
-    base = alt.Chart(_rounded(frame[["architecture", name, *BAND]], BAND, 4)).encode(x=x, color=coloured(frame))
+    base = alt.Chart(_rounded(frame[["architecture", name, *BAND]], BAND, 4)).encode(
+        x=x, color=coloured(frame)
+    )
     y = alt.Y("mean:Q", title=title, scale=scale)
     tooltip = hover("architecture", name, mean="mean", lowest="lowest seed", highest="highest seed")
     return [
         base.mark_line(strokeWidth=2).encode(y=y),
-        base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("lowest:Q", title=title, scale=scale), y2="highest:Q"),
-        base.mark_point(filled=True, size=60, opacity=1).encode(y=y, shape=figures.shaped(frame), tooltip=tooltip),
+        base.mark_rule(strokeWidth=1.5).encode(
+            y=alt.Y("lowest:Q", title=title, scale=scale), y2="highest:Q"
+        ),
+        base.mark_point(filled=True, size=60, opacity=1).encode(
+            y=y, shape=figures.shaped(frame), tooltip=tooltip
+        ),
     ]
 
 
 def changed(found: pd.DataFrame) -> list[alt.LayerChart]:
     """A row a change of the reviews: the accuracy that is left; and beside it who decides a spliced review."""
     names = {row.Index: in_words(row) for row in found.itertuples()}
-    frame = found.assign(change=pd.Series(names, dtype=object), **{name: found[name] * 100 for name in BAND})
+    frame = found.assign(
+        change=pd.Series(names, dtype=object), **{name: found[name] * 100 for name in BAND}
+    )
     whole = frame[frame["probe"].isin(["plain", "shuffled", "prefix", "suffix"])]
     spliced = frame[frame["probe"] == "splice"]
     bag = frame[frame["probe"] == "bag_of_words"]["mean"].head(1)
@@ -271,7 +342,9 @@ def in_words(row) -> str:
 
 def _rows(frame: pd.DataFrame, title: str, heading: str, at: list[float]) -> alt.LayerChart:
     order = {"plain": 0, "shuffled": 1, "prefix": 2, "suffix": 3, "splice": 4}
-    listed = frame.assign(place=frame["probe"].map(order)).sort_values(["place", "tokens"], kind="stable")
+    listed = frame.assign(place=frame["probe"].map(order)).sort_values(
+        ["place", "tokens"], kind="stable"
+    )
     changes = list(dict.fromkeys(listed["change"]))
     known = figures.present(frame)
     base = alt.Chart(_rounded(frame[["architecture", "change", *BAND]], BAND, 4)).encode(
@@ -281,12 +354,20 @@ def _rows(frame: pd.DataFrame, title: str, heading: str, at: list[float]) -> alt
     )
     ticks = alt.Axis(tickCount=6)
     x = alt.X("mean:Q", title=title, scale=alt.Scale(zero=False, nice=True), axis=ticks)
-    tooltip = hover("architecture", "change", mean="mean (%)", lowest="lowest seed", highest="highest seed")
-    line = alt.Chart(pd.DataFrame({"at": at}).round(2)).mark_rule(color=NEUTRAL, strokeDash=[4, 3], strokeWidth=1.5)
+    tooltip = hover(
+        "architecture", "change", mean="mean (%)", lowest="lowest seed", highest="highest seed"
+    )
+    line = alt.Chart(pd.DataFrame({"at": at}).round(2)).mark_rule(
+        color=NEUTRAL, strokeDash=[4, 3], strokeWidth=1.5
+    )
     return alt.layer(
         line.encode(x="at:Q"),
-        base.mark_rule(strokeWidth=1.5).encode(x=alt.X("lowest:Q", title=title, axis=ticks), x2="highest:Q"),
-        base.mark_point(filled=True, size=55, opacity=1).encode(x=x, shape=figures.shaped(frame), tooltip=tooltip),
+        base.mark_rule(strokeWidth=1.5).encode(
+            x=alt.X("lowest:Q", title=title, axis=ticks), x2="highest:Q"
+        ),
+        base.mark_point(filled=True, size=55, opacity=1).encode(
+            x=x, shape=figures.shaped(frame), tooltip=tooltip
+        ),
     ).properties(title=heading, width=SHORT - 100, height=max(44 * len(changes), 60))
 
 
@@ -326,7 +407,9 @@ def lyapunov(found: pd.DataFrame) -> list[alt.LayerChart]:
         y = _y("exponent (nats per token)", scale)
         drawn = _curves(part, x=x, y=y, heading=name, colour=_plain(part), dash=_by_training())
         panels.append(
-            alt.layer(figures.line_at(0, scale, SOLID), *drawn.layer).properties(title=name, width=SHORT, height=LOW)
+            alt.layer(figures.line_at(0, scale, SOLID), *drawn.layer).properties(
+                title=name, width=SHORT, height=LOW
+            )
         )
     return panels
 
@@ -354,21 +437,32 @@ def norms(found: pd.DataFrame) -> list[alt.LayerChart]:
     """A panel for the median and the largest norm of a batch's gradient between two looks; a line a seed."""
     titles = {"gradient_norm_median": "median batch", "gradient_norm_largest": "largest batch"}
     values = found["value"][found["value"] > 0]
-    scale = alt.Scale(type="log", domain=[float(f"{values.min() / 1.2:.2g}"), float(f"{values.max() * 1.2:.2g}")])
+    scale = alt.Scale(
+        type="log", domain=[float(f"{values.min() / 1.2:.2g}"), float(f"{values.max() * 1.2:.2g}")]
+    )
     panels = []
     for measure, part in found_by(found, "measure", titles):
-        frame = _rounded(gapped(part[["architecture", "seed", "epoch", "value"]]), ["epoch", "value"], 4)
+        frame = _rounded(
+            gapped(part[["architecture", "seed", "epoch", "value"]]), ["epoch", "value"], 4
+        )
         base = alt.Chart(frame).encode(
             x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, grid=False)),
             y=alt.Y("value:Q", title="norm over all weights (log scale)", scale=scale),
             color=coloured(part),
             detail="seed:N",
         )
-        tooltip = ["architecture", "seed", "epoch", alt.Tooltip("value:Q", title="norm", format=".3g")]
+        tooltip = [
+            "architecture",
+            "seed",
+            "epoch",
+            alt.Tooltip("value:Q", title="norm", format=".3g"),
+        ]
         panels.append(
             alt.layer(
                 base.mark_line(strokeWidth=1.3),
-                base.mark_point(filled=True, size=32, opacity=1).encode(shape=figures.shaped(part), tooltip=tooltip),
+                base.mark_point(filled=True, size=32, opacity=1).encode(
+                    shape=figures.shaped(part), tooltip=tooltip
+                ),
             ).properties(title=titles[measure], width=SHORT, height=300)
         )
     return panels
@@ -392,10 +486,14 @@ def _curves(frame, *, x, y, heading, colour, dash=None, shape=None, height=LOW) 
     thin = figures.thinned(frame, at)
     drawn = _rounded(gapped(thin[["architecture", "of", at, *BAND]]), BAND, 3)
     title = y["title"]
-    base = alt.Chart(drawn).encode(x=x, color=colour, detail="of:N", **({"strokeDash": dash} if dash else {}))
+    base = alt.Chart(drawn).encode(
+        x=x, color=colour, detail="of:N", **({"strokeDash": dash} if dash else {})
+    )
     pointed = drawn[drawn[at].isin(figures.some(drawn[at]))]
     tooltip = hover("of", at, mean="mean", lowest="lowest seed", highest="highest seed")
-    points = alt.Chart(pointed).encode(x=x, y=y, color=colour, tooltip=tooltip, **({"shape": shape} if shape else {}))
+    points = alt.Chart(pointed).encode(
+        x=x, y=y, color=colour, tooltip=tooltip, **({"shape": shape} if shape else {})
+    )
     band = alt.Chart(drawn).encode(x=x, color=colour, detail="of:N")
     return alt.layer(
         band.mark_area(opacity=0.14, clip=True).encode(
@@ -419,7 +517,10 @@ def _by_training() -> alt.StrokeDash:
 def _dash(names: list[str], column: str) -> alt.StrokeDash:
     scale = alt.Scale(domain=names, range=[SOLID, DASHED, DOTTED][: len(names)])
     return alt.StrokeDash(
-        f"{column}:N", title=None, scale=scale, legend=_legend(symbolStrokeColor=NEUTRAL, symbolSize=300)
+        f"{column}:N",
+        title=None,
+        scale=scale,
+        legend=_legend(symbolStrokeColor=NEUTRAL, symbolSize=300),
     )
 
 
@@ -435,10 +536,15 @@ def _axis() -> alt.Axis:
     return alt.Axis(tickMinStep=1, grid=False, labelOverlap="greedy", labelSeparation=8)
 
 
-def _length_axis(ticks: list[int], column="sequence_length", title="sequence length (tokens, log scale)") -> alt.X:
+def _length_axis(
+    ticks: list[int], column="sequence_length", title="sequence length (tokens, log scale)"
+) -> alt.X:
     scale = alt.Scale(type="log", domain=[ticks[0] / 1.2, ticks[-1] * 1.2], nice=False)
     return alt.X(
-        f"{column}:Q", title=title, scale=scale, axis=alt.Axis(values=ticks, grid=False, labelOverlap="greedy")
+        f"{column}:Q",
+        title=title,
+        scale=scale,
+        axis=alt.Axis(values=ticks, grid=False, labelOverlap="greedy"),
     )
 
 

@@ -33,11 +33,15 @@ def fades(decay: pd.DataFrame, length: int, vanished: float) -> list[str]:
     """
     trained = _read_out(decay, length, "trained")
     if trained.empty:
-        return [f"No gradient of a trained recurrent network was measured at {count(length, 'token')}."]
+        return [
+            f"No gradient of a trained recurrent network was measured at {count(length, 'token')}."
+        ]
     vanilla = trained[trained["architecture"] == "vanilla"]
     chosen, *others = [*vanilla.itertuples(), *trained.drop(vanilla.index).itertuples()]
     before = _read_out(decay, length, "initial")
-    before = before[(before["architecture"] == chosen.architecture) & (before["direction"] == chosen.direction)]
+    before = before[
+        (before["architecture"] == chosen.architecture) & (before["direction"] == chosen.direction)
+    ]
     shares = [f"{who(row)} {_left(row)}, {_fate(row, vanished)}" for row in others]
     return [
         f"In the trained {who(chosen)} network the gradient {_fate(chosen, vanished)}: "
@@ -46,21 +50,31 @@ def fades(decay: pd.DataFrame, length: int, vanished: float) -> list[str]:
         f"what has all of its interval below {share_of(math.log10(vanished))}.",
         *([f"The other trained networks: {'; '.join(shares)}."] if shares else []),
         f"The gradient of {who(chosen)} stays {_below_from(distance.FADED, chosen)}.",
-        *(f"Before training, {_left(row)} was left at the largest lag." for row in before.itertuples()),
+        *(
+            f"Before training, {_left(row)} was left at the largest lag."
+            for row in before.itertuples()
+        ),
     ]
 
 
 def fades_with_length(decay: pd.DataFrame, lengths: list[int], vanished: float) -> list[str]:
     """The vanilla network, trained and measured at each length, from the last token to the first."""
     rows = pd.concat([_read_out(decay, length, "trained") for length in lengths])
-    rows = rows[(rows["architecture"] == "vanilla") & (rows["trained_length"] == rows["sequence_length"])]
+    rows = rows[
+        (rows["architecture"] == "vanilla") & (rows["trained_length"] == rows["sequence_length"])
+    ]
     if len(rows) < 2:
         return []
     shares = [f"{_left(row)} at {row.sequence_length}" for row in rows.itertuples()]
     at = {
-        fate: [f"{row.sequence_length}" for row in rows.itertuples() if _fate(row, vanished) == fate] for fate in FATES
+        fate: [
+            f"{row.sequence_length}" for row in rows.itertuples() if _fate(row, vanished) == fate
+        ]
+        for fate in FATES
     }
-    fates = "; ".join(f"it {fate} at {listed(lengths)} tokens" for fate, lengths in at.items() if lengths)
+    fates = "; ".join(
+        f"it {fate} at {listed(lengths)} tokens" for fate, lengths in at.items() if lengths
+    )
     return [
         f"In vanilla networks trained and measured at each length, what is left of the gradient at the first token is "
         f"{listed(shares)} tokens: {fates}."
@@ -84,7 +98,9 @@ def _left(row) -> str:
     >>> _left(pd.Series({"log10_at_last_lag": -1.0, "log10_at_last_lag_low": -1.5, "log10_at_last_lag_high": -0.5}))
     '10 % (3.2 % to 32 %)'
     """
-    return share_of(row.log10_at_last_lag) + ends(row.log10_at_last_lag_low, row.log10_at_last_lag_high, share_of)
+    return share_of(row.log10_at_last_lag) + ends(
+        row.log10_at_last_lag_low, row.log10_at_last_lag_high, share_of
+    )
 
 
 def below(name: str) -> str:
@@ -97,7 +113,9 @@ def below(name: str) -> str:
 
 def horizon(name: str, row) -> str:
     """A lag, with its interval where that is more than the lag."""
-    lag, low, high = (getattr(row, f"horizon_{name}{end}".replace("-", "_")) for end in ("", "_low", "_high"))
+    lag, low, high = (
+        getattr(row, f"horizon_{name}{end}".replace("-", "_")) for end in ("", "_low", "_high")
+    )
     shown = within(lag, row.last_lag_tokens)
     between = ends(low, high, lambda end: within(end, row.last_lag_tokens))
     return shown if between == f" ({shown} to {shown})" else shown + between
@@ -167,7 +185,9 @@ def name_of(row) -> str:
 def starts(found: pd.DataFrame) -> list[str]:
     """What the initialiser of the recurrent weights alone makes of the gradient, at the longest length."""
     last = found[found["lag_tokens"] == found["sequence_length"] - 1]
-    last = last[last["sequence_length"] == last["sequence_length"].max()].sort_values("mean", ascending=False)
+    last = last[last["sequence_length"] == last["sequence_length"].max()].sort_values(
+        "mean", ascending=False
+    )
     if len(last) < 2:
         return []
     length = int(last["sequence_length"].iloc[0])
@@ -197,7 +217,9 @@ def places(positions: pd.DataFrame, length: int) -> list[str]:
 
 def mechanism(found: pd.DataFrame, length: int) -> list[str]:
     """Whether what the textbook blames, values below 1, is what makes a gradient fade."""
-    rows = distance.one_design(found[(found["sequence_length"] == length) & (found["weights"] == "trained")])
+    rows = distance.one_design(
+        found[(found["sequence_length"] == length) & (found["weights"] == "trained")]
+    )
     sentences = []
     for row in rows.itertuples():
         above = [
@@ -231,13 +253,20 @@ def bound(found: pd.DataFrame, length: int) -> list[str]:
         return []
     violations = int(rows["bound_violations"].sum())
     trained = rows[rows["weights"] == "trained"]
-    loose = listed(f"{power_of_ten(row.bound_slack / math.log(10))} in {who(row)}" for row in trained.itertuples())
+    loose = listed(
+        f"{power_of_ten(row.bound_slack / math.log(10))} in {who(row)}"
+        for row in trained.itertuples()
+    )
     said = (
         f" At the first token the bound lies above the trained gradient by a factor of {loose} (median)."
         if len(trained)
         else ""
     )
-    exceeded = f"{count(violations, 'time')}, which no gradient can" if violations else "at no lag of any review"
+    exceeded = (
+        f"{count(violations, 'time')}, which no gradient can"
+        if violations
+        else "at no lag of any review"
+    )
     return [f"The gradient exceeded its upper bound {exceeded}.{said}"]
 
 
@@ -262,7 +291,9 @@ def reach(found: pd.DataFrame, length: int, usable: float) -> list[str]:
     """The memory horizon beside the horizon of the gradient."""
     rows = _named(distance.one_design(found[found["sequence_length"] == length]))
     sentences = []
-    for name, ours in tables.in_order(rows, ["architecture", "direction"]).groupby("architecture", sort=False):
+    for name, ours in tables.in_order(rows, ["architecture", "direction"]).groupby(
+        "architecture", sort=False
+    ):
         halves = len(ours) > 1
         gradients = [
             f"the gradient {f'of its {row.direction} half ' if halves else ''}stays {_below_from(distance.FADED, row)}"
@@ -288,7 +319,8 @@ def deficits(found: pd.DataFrame) -> list[str]:
     sentences = []
     for name, rows in found.groupby("architecture", sort=False):
         parts = [
-            f"{points(row.mean)} at {row.sequence_length} ({interval(row.low, row.high)})" for row in rows.itertuples()
+            f"{points(row.mean)} at {row.sequence_length} ({interval(row.low, row.high)})"
+            for row in rows.itertuples()
         ]
         ahead = [str(row.sequence_length) for row in rows.itertuples() if row.low > 0]
         behind = [str(row.sequence_length) for row in rows.itertuples() if row.high < 0]
@@ -308,10 +340,18 @@ def changed(found: pd.DataFrame, length: int) -> list[str]:
     for name, rows in found.groupby("architecture", sort=False):
         value_of = {(row.probe, row.tokens): row.mean for row in rows.itertuples()}
         plain = value_of.get(("plain", 0))
-        if plain is None or ("prefix", quarter) not in value_of or ("suffix", quarter) not in value_of:
+        if (
+            plain is None
+            or ("prefix", quarter) not in value_of
+            or ("suffix", quarter) not in value_of
+        ):
             continue
         halves = [value for (probe, _), value in value_of.items() if probe == "splice"]
-        decided = f"; of two halves of unlike reviews the second decides {percent(halves[0])}" if halves else ""
+        decided = (
+            f"; of two halves of unlike reviews the second decides {percent(halves[0])}"
+            if halves
+            else ""
+        )
         sentences.append(
             f"{name}: {percent(plain)} right, {percent(value_of['shuffled', length])} with all words shuffled, "
             f"{percent(value_of['prefix', quarter])} where the first {quarter} are another review's, "
@@ -337,7 +377,9 @@ def truncated(found: pd.DataFrame, length: int) -> list[str]:
     shorter = found["tokens"][found["tokens"] < length]
     if (others := [name for name, tokens in fewest.items() if tokens >= length]) and len(shorter):
         lose = "loses" if len(others) == 1 else "lose"
-        said.append(f"{listed(others)} {lose} {lost} or more already with the last {int(shorter.max())} of {length}.")
+        said.append(
+            f"{listed(others)} {lose} {lost} or more already with the last {int(shorter.max())} of {length}."
+        )
     return said
 
 
@@ -354,7 +396,9 @@ def learned(found: pd.DataFrame) -> list[str]:
             said = f"over {longest} tokens, the longest lag that was tried"
         else:
             said = f"over {farthest} tokens, and over no longer lag that was tried"
-        sentences.append(f"{name}, signal in {where}: at least half of its seeds learned it {said}.")
+        sentences.append(
+            f"{name}, signal in {where}: at least half of its seeds learned it {said}."
+        )
     return sentences
 
 
@@ -381,13 +425,17 @@ def unequal_seeds(decay: pd.DataFrame) -> list[str]:
 
 def few_seeds(decay: pd.DataFrame) -> list[str]:
     """How far the intervals of curves can be trusted."""
-    here = decay[(decay["weights"] == "trained") & (decay["trained_length"] == decay["sequence_length"])]
+    here = decay[
+        (decay["weights"] == "trained") & (decay["trained_length"] == decay["sequence_length"])
+    ]
     if here.empty:
         return []
     least, most = int(here["seeds"].min()), int(here["seeds"].max())
     if least >= findings.ENOUGH_SEEDS:
         return []
-    at = listed(str(length) for length in sorted(here[here["seeds"] == least]["sequence_length"].unique()))
+    at = listed(
+        str(length) for length in sorted(here[here["seeds"] == least]["sequence_length"].unique())
+    )
     more = f", others on up to {most}" if most > least else ""
     return [
         f"Curves of networks that were trained at {at} tokens rest on as few as {count(least, 'seed')}{more}. "

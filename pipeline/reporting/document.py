@@ -28,8 +28,16 @@ from pipeline.reporting import (
 from pipeline.reporting.findings import count, percent
 
 TEMPLATES = Path(__file__).parent
-IMDB, PANG_LEE = "IMDB, in English; Maas et al. 2011", "Rotten Tomatoes, in English; Pang & Lee 2005"
-SOURCES = {"imdb": IMDB, "aclimdb": IMDB, "rotten_tomatoes": PANG_LEE, "csv": "a file of one's own (data.path)"}
+IMDB, PANG_LEE = (
+    "IMDB, in English; Maas et al. 2011",
+    "Rotten Tomatoes, in English; Pang & Lee 2005",
+)
+SOURCES = {
+    "imdb": IMDB,
+    "aclimdb": IMDB,
+    "rotten_tomatoes": PANG_LEE,
+    "csv": "a file of one's own (data.path)",
+}
 
 
 def story(
@@ -64,17 +72,23 @@ def story(
     pairs = tables.comparisons(compared, settings["alpha"])
     reviews = tables.reviews_by_length(gradients)
     trained = gradients[gradients.weights == "trained"].sequence_length.unique().tolist()
-    length = tables.nearest_length(card["sequence_length"], trained or list(reviews) or settings["lengths"])
+    length = tables.nearest_length(
+        card["sequence_length"], trained or list(reviews) or settings["lengths"]
+    )
     curves = tables.curves(gradients)
     fading = tables.fading(curves)
     textbook = card["sequence_length"]
     measured = (everything, dynamics, decay, memory, probes, retention)
     apart = distance.frames(*measured, length, textbook, settings["usable"])
     shown = distance.one_design(memory)
-    sign_accuracy, contrast = tables.memory(shown, "sign_accuracy"), tables.memory(shown, "contrast")
+    sign_accuracy, contrast = (
+        tables.memory(shown, "sign_accuracy"),
+        tables.memory(shown, "contrast"),
+    )
     remembering = tables.remembering(sign_accuracy)
     at_length = {
-        name: frame[frame.sequence_length == length] for name, frame in (("curves", curves), ("sign", sign_accuracy))
+        name: frame[frame.sequence_length == length]
+        for name, frame in (("curves", curves), ("sign", sign_accuracy))
     }
     lengths, vanished = settings["lengths"], settings["vanished"]
     all_curves = distance.curves(everything, set(lengths))
@@ -93,7 +107,9 @@ def story(
         **captions.of_tuning(searched, important, expected, space, models, at_textbook),
     }
     by_length = {
-        "gradients-by-lag": lambda each: distance_captions.gradients_by_lag(distance.of_states(all_curves, each), each),
+        "gradients-by-lag": lambda each: distance_captions.gradients_by_lag(
+            distance.of_states(all_curves, each), each
+        ),
         "memory-by-lag": lambda each: captions.memory_by_lag(
             sign_accuracy[sign_accuracy.sequence_length == each], contrast, each
         ),
@@ -114,7 +130,8 @@ def story(
             "best": findings.best(found),
             "both_directions": findings.both_directions(pairs),
             "kept_by_both": findings.kept_by_both(distance.effects(shown), length),
-            "fades": distance_findings.fades(decay, length, vanished) + distance_findings.cell_state(decay, length),
+            "fades": distance_findings.fades(decay, length, vanished)
+            + distance_findings.cell_state(decay, length),
             "fades_with_length": distance_findings.fades_with_length(decay, lengths, vanished),
             "remembers": findings.remembers(remembering, distance.effects(shown), fading, length),
             "decays": distance_findings.decays(decay, length),
@@ -132,9 +149,16 @@ def story(
             "unequal_seeds": distance_findings.unequal_seeds(decay),
             "reach_of_memory": findings.reach_of_memory(remembering, length),
             "comparisons": [findings.comparison(row) for row in pairs.itertuples()],
-            "tuned": [findings.tuned(trials[name], study, name, pairs, space) for name, study in studies.items()],
-            "importances": [findings.importances(architecture, important) for architecture in trials],
-            "expected_best": [findings.expected_best(architecture, expected) for architecture in trials],
+            "tuned": [
+                findings.tuned(trials[name], study, name, pairs, space)
+                for name, study in studies.items()
+            ],
+            "importances": [
+                findings.importances(architecture, important) for architecture in trials
+            ],
+            "expected_best": [
+                findings.expected_best(architecture, expected) for architecture in trials
+            ],
             **reliability.sentences(runs, buckets, settings),
             "seeds": findings.seeds_in_words(settings["seeds"].values()),
             "seeds_of_runs": findings.seeds_of_runs(settings["seeds"], found),
@@ -154,7 +178,9 @@ def story(
             "by_length": reliability.by_length(buckets),
             "fading": cells.fading(fading, length),
             "fading_by_length": cells.fading_by_length(fading, settings["lengths"], reviews),
-            "decays": [distance_cells.decays(decay, each, textbook) for each in settings["lengths"]],
+            "decays": [
+                distance_cells.decays(decay, each, textbook) for each in settings["lengths"]
+            ],
             "measured": distance_cells.measured(decay, textbook, settings["lengths"]),
             "starts": distance_cells.starts(apart["starts"]),
             "mechanism": distance_cells.mechanism(apart["mechanism"], textbook),
@@ -167,10 +193,13 @@ def story(
             "race": cells.race(studies),
             "regret": cells.regret(studies),
             "not_completed": cells.not_completed(searched),
-            "trials": [cells.trials(*each) for each in searched.groupby("architecture", sort=False)],
+            "trials": [
+                cells.trials(*each) for each in searched.groupby("architecture", sort=False)
+            ],
         },
         "figures": {
-            name: {"files": files.of(name, length, lengths, list(trials)), **figure} for name, figure in drawn.items()
+            name: {"files": files.of(name, length, lengths, list(trials)), **figure}
+            for name, figure in drawn.items()
         },
         "choices": {
             name: {
@@ -183,7 +212,8 @@ def story(
         },
         "words": cells.words(readings),
         "architectures": [
-            [name, {"colour": figures.COLOURS[name], "sign": figures.SIGNS[name]}] for name in figures.COLOURS
+            [name, {"colour": figures.COLOURS[name], "sign": figures.SIGNS[name]}]
+            for name in figures.COLOURS
         ],
     }
 
@@ -214,7 +244,12 @@ def _rendered(template: str, context: dict, autoescape: bool) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"percent": percent, "count": count, "counts": findings.counts, "listed": findings.listed}
+    environment.filters |= {
+        "percent": percent,
+        "count": count,
+        "counts": findings.counts,
+        "listed": findings.listed,
+    }
     environment.filters |= {"plain": _plain, "page": figures.page, "sections": _sections}
     return environment.get_template(template).render(context)
 
@@ -225,12 +260,18 @@ def _visible(value):
 
 def _sections(story: str) -> list[tuple[str, Markup]]:
     """The place and the words of every heading of the second level."""
-    return [(place, Markup(words)) for place, words in re.findall(r'<h2 id="(.*?)">(.*?)</h2>', story)]  # noqa: S704 - escaped
+    headings = re.findall(r'<h2 id="(.*?)">(.*?)</h2>', story)
+    return [(place, Markup(words)) for place, words in headings]  # noqa: S704 - escaped
 
 
 def _plain(text) -> str:
     """A text that Markdown shows as it is, also inside a table."""
     text = " ".join(str(text).split())
-    for sign, shown in (("\\", "\\\\"), ("&", "&amp;"), ("<", "&lt;"), *((sign, f"\\{sign}") for sign in "|*`[]")):
+    for sign, shown in (
+        ("\\", "\\\\"),
+        ("&", "&amp;"),
+        ("<", "&lt;"),
+        *((sign, f"\\{sign}") for sign in "|*`[]"),
+    ):
         text = text.replace(sign, shown)
     return text

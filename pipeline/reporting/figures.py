@@ -15,8 +15,18 @@ import vl_convert
 from pipeline.params import ARCHITECTURES
 from pipeline.reporting import tables
 
-COLOURS = {"feedforward": "#E69F00", "vanilla": "#0072B2", "bidirectional": "#D55E00", "lstm": "#009E73"}
-SHAPES = {"feedforward": "square", "vanilla": "circle", "bidirectional": "triangle-up", "lstm": "diamond"}
+COLOURS = {
+    "feedforward": "#E69F00",
+    "vanilla": "#0072B2",
+    "bidirectional": "#D55E00",
+    "lstm": "#009E73",
+}
+SHAPES = {
+    "feedforward": "square",
+    "vanilla": "circle",
+    "bidirectional": "triangle-up",
+    "lstm": "diamond",
+}
 SIGNS = {"feedforward": "■", "vanilla": "●", "bidirectional": "▲", "lstm": "◆"}  # SHAPES, in a text
 DASHES = {"forward": [1, 0], "backward": [6, 3], "none": [1, 0]}
 NEUTRAL = "#7a7a7a"  # readable on white and on black
@@ -26,7 +36,12 @@ OUTERMOST = ("$schema", "config", "datasets")  # what only the whole of a pictur
 LOOK = {
     "font": FONT,
     "padding": 8,
-    "axis": {"labelFlush": False, "labelFontSize": 12, "titleFontSize": 12.5, "titleFontWeight": "normal"},
+    "axis": {
+        "labelFlush": False,
+        "labelFontSize": 12,
+        "titleFontSize": 12.5,
+        "titleFontWeight": "normal",
+    },
     "legend": {"labelFontSize": 12, "titleFontSize": 12, "labelLimit": 240},
     "title": {"fontSize": 14, "anchor": "start"},
     "view": {"strokeOpacity": 0},
@@ -39,7 +54,11 @@ def accuracy(found: pd.DataFrame) -> list[alt.LayerChart]:
     """A row a run: every seed's test accuracy, their mean with its 95 % interval, the ceiling as a line."""
     runs = found[found.architecture != tables.CEILING]
     percent = ["mean", "low", "high"]
-    means = gapped(runs[["run", "architecture", *percent]].assign(**{name: runs[name] * 100 for name in percent}))
+    means = gapped(
+        runs[["run", "architecture", *percent]].assign(
+            **{name: runs[name] * 100 for name in percent}
+        )
+    )
     seeds = tables.scores(runs)
     seeds = gapped(seeds.assign(accuracy=seeds.accuracy * 100))
     y = alt.Y("run:N", title=None, sort=list(runs.run), axis=alt.Axis(labelLimit=200))
@@ -51,7 +70,8 @@ def accuracy(found: pd.DataFrame) -> list[alt.LayerChart]:
             x=alt.X("low:Q", title=title, scale=alt.Scale(zero=False, nice=True)), x2="high:Q"
         ),
         base.mark_point(filled=True, size=110, shape="diamond", yOffset=-7, opacity=1).encode(
-            x=alt.X("mean:Q", title=title), tooltip=hover("run", mean="mean (%)", low="low (%)", high="high (%)")
+            x=alt.X("mean:Q", title=title),
+            tooltip=hover("run", mean="mean (%)", low="low (%)", high="high (%)"),
         ),
         alt.Chart(seeds)
         .mark_point(size=45, yOffset=7, strokeWidth=1.5, opacity=0.9)
@@ -64,7 +84,9 @@ def accuracy(found: pd.DataFrame) -> list[alt.LayerChart]:
     ]
     ceiling = found[(found.architecture == tables.CEILING) & np.isfinite(found["mean"])]
     if not ceiling.empty:
-        line = alt.Chart(pd.DataFrame({"mean": ceiling["mean"] * 100, "label": "TF-IDF"})).encode(x="mean:Q")
+        line = alt.Chart(pd.DataFrame({"mean": ceiling["mean"] * 100, "label": "TF-IDF"})).encode(
+            x="mean:Q"
+        )
         layers += [
             line.mark_rule(color=NEUTRAL, strokeDash=[4, 3], strokeWidth=1.5),
             line.mark_text(color=NEUTRAL, align="right", dx=-4, dy=-8, baseline="bottom").encode(
@@ -88,17 +110,23 @@ def differences(found: pd.DataFrame) -> list[alt.LayerChart]:
             "pair:N",
             title=None,
             sort=list(rows.pair),
-            axis=alt.Axis(labelLimit=200, labelExpr="split(replace(datum.label, ' minus ', '|minus '), '|')"),
+            axis=alt.Axis(
+                labelLimit=200, labelExpr="split(replace(datum.label, ' minus ', '|minus '), '|')"
+            ),
         ),
         color=coloured(rows, legend=None),
     )
     return [
         alt.layer(
-            alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=NEUTRAL, strokeWidth=1.5).encode(x="zero:Q"),
+            alt.Chart(pd.DataFrame({"zero": [0]}))
+            .mark_rule(color=NEUTRAL, strokeWidth=1.5)
+            .encode(x="zero:Q"),
             base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=title), x2="high:Q"),
             base.mark_point(filled=True, size=110, shape="diamond", opacity=1).encode(
                 x=alt.X("difference:Q", title=title),
-                tooltip=hover("pair", "verdict", difference="difference (points)", low="low", high="high"),
+                tooltip=hover(
+                    "pair", "verdict", difference="difference (points)", low="low", high="high"
+                ),
             ),
         ).properties(width=LONG - 160, height=40 * len(rows))
     ]
@@ -110,13 +138,25 @@ def memory_by_lag(sign_accuracy: pd.DataFrame, contrast: pd.DataFrame) -> list[a
     percent = sign_accuracy.assign(**{name: sign_accuracy[name] * 100 for name in columns})
     domain = [min(40.0, span(percent, ["lowest"], [50.0])[0]), 100.0]
     panels = [
-        (percent, "reviews where the word acts as it should (%)", alt.Scale(domain=domain), "sign accuracy", 50),
+        (
+            percent,
+            "reviews where the word acts as it should (%)",
+            alt.Scale(domain=domain),
+            "sign accuracy",
+            50,
+        ),
         (contrast, "contrast of the two words (logits)", alt.Scale(zero=True), "contrast", 0),
     ]
     return [
         alt.layer(
             line_at(at, scale),
-            _by_lag(frame.assign(direction="none"), title, scale, heading, "lag (tokens before the last)"),
+            _by_lag(
+                frame.assign(direction="none"),
+                title,
+                scale,
+                heading,
+                "lag (tokens before the last)",
+            ),
         ).properties(title=heading, width=SHORT, height=300)
         for frame, title, scale, heading, at in panels
     ]
@@ -149,13 +189,22 @@ def fading_by_length(fading: pd.DataFrame) -> list[alt.LayerChart]:
         y = alt.Y("mean:Q", title=title, scale=scale)
         dash, shape = dashed(frame), shaped(frame)
         tooltip = hover(
-            "architecture", "direction", "sequence_length", mean="log10", lowest="lowest", highest="highest"
+            "architecture",
+            "direction",
+            "sequence_length",
+            mean="log10",
+            lowest="lowest",
+            highest="highest",
         )
         panels.append(
             alt.layer(
                 base.mark_line(strokeWidth=2).encode(y=y, strokeDash=dash),
-                base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("lowest:Q", title=title), y2="highest:Q"),
-                base.mark_point(filled=True, size=70, opacity=1).encode(y=y, shape=shape, tooltip=tooltip),
+                base.mark_rule(strokeWidth=1.5).encode(
+                    y=alt.Y("lowest:Q", title=title), y2="highest:Q"
+                ),
+                base.mark_point(filled=True, size=70, opacity=1).encode(
+                    y=y, shape=shape, tooltip=tooltip
+                ),
             ).properties(title=heading, width=SHORT, height=300)
         )
     return panels
@@ -168,17 +217,25 @@ def reading(words: pd.DataFrame) -> list[alt.LayerChart]:
     colour = alt.Color(
         "run:N",
         title=None,
-        scale=alt.Scale(domain=list(runs.run), range=[COLOURS[architecture] for architecture in runs.architecture]),
+        scale=alt.Scale(
+            domain=list(runs.run),
+            range=[COLOURS[architecture] for architecture in runs.architecture],
+        ),
         legend=legend,
     )
     shape = alt.Shape(
         "run:N",
         title=None,
-        scale=alt.Scale(domain=list(runs.run), range=[SHAPES[architecture] for architecture in runs.architecture]),
+        scale=alt.Scale(
+            domain=list(runs.run),
+            range=[SHAPES[architecture] for architecture in runs.architecture],
+        ),
         legend=legend,
     )
     columns = ["run", "name", "word", "place", "probability", "gradient"]
-    drawn = gapped(words[columns].assign(gradient=words.gradient.where(words.gradient > 0)))  # 0 is on no log scale
+    drawn = gapped(
+        words[columns].assign(gradient=words.gradient.where(words.gradient > 0))
+    )  # 0 is on no log scale
     tooltip = [
         "run",
         "word",
@@ -189,7 +246,11 @@ def reading(words: pd.DataFrame) -> list[alt.LayerChart]:
     axes = (
         (
             alt.Axis(
-                labelExpr="slice(datum.label, 4)", labelAngle=-90, labelLimit=90, labelOverlap=False, labelFontSize=10
+                labelExpr="slice(datum.label, 4)",
+                labelAngle=-90,
+                labelLimit=90,
+                labelOverlap=False,
+                labelFontSize=10,
             ),
             alt.Y(
                 "probability:Q",
@@ -216,7 +277,9 @@ def reading(words: pd.DataFrame) -> list[alt.LayerChart]:
             alt.layer(
                 *([] if panels else [line_at(0.5, alt.Scale(domain=[0, 1]))]),
                 base.mark_line(strokeWidth=1.5),
-                base.mark_point(filled=True, size=28, opacity=1).encode(shape=shape, tooltip=tooltip),
+                base.mark_point(filled=True, size=28, opacity=1).encode(
+                    shape=shape, tooltip=tooltip
+                ),
             ).properties(width=2 * SHORT, height=150)
         )
     return panels
@@ -229,19 +292,31 @@ def specified(panels: list[alt.LayerChart]) -> list[dict]:
 
 def svg(panels: list[dict], columns: int = 2) -> str:
     """The panels on white, so many beside one another, as text that is the same on every machine."""
-    inner = [{key: value for key, value in _still(panel).items() if key not in OUTERMOST} for panel in panels]
+    inner = [
+        {key: value for key, value in _still(panel).items() if key not in OUTERMOST}
+        for panel in panels
+    ]
     datasets = {name: rows for panel in panels for name, rows in panel["datasets"].items()}
     laid = {"concat": inner, "columns": columns, "spacing": 36}
     whole = {**laid, "datasets": datasets, "config": {**LOOK, "background": "#ffffff"}}
     version = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
-    return _numbered(vl_convert.vegalite_to_svg({"$schema": panels[0]["$schema"], **whole}, vl_version=version)) + "\n"
+    return (
+        _numbered(
+            vl_convert.vegalite_to_svg(
+                {"$schema": panels[0]["$schema"], **whole}, vl_version=version
+            )
+        )
+        + "\n"
+    )
 
 
 def _still(panel: dict) -> dict:
     """The panel without what answers a pointer."""
     if "layer" not in panel:
         return panel
-    layers = [_still(layer) for layer in panel["layer"] if not layer.get("name", "").startswith(POINTED)]
+    layers = [
+        _still(layer) for layer in panel["layer"] if not layer.get("name", "").startswith(POINTED)
+    ]
     return {**panel, "layer": layers}
 
 
@@ -255,7 +330,9 @@ def page(panel: dict) -> str:
 @cache
 def scripts() -> str:
     """Vega, Vega-Lite and vegaEmbed as one script that needs no network."""
-    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
+    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace(
+        "</script", "<\\/script"
+    )
 
 
 def gapped(frame: pd.DataFrame) -> pd.DataFrame:
@@ -267,21 +344,32 @@ def coloured(frame: pd.DataFrame, **options) -> alt.Color:
     """The colour of each architecture that is in the frame."""
     known = present(frame)
     scale = alt.Scale(domain=known, range=[COLOURS[architecture] for architecture in known])
-    return alt.Color("architecture:N", title="architecture", scale=scale, **{"legend": legend(), **options})
+    return alt.Color(
+        "architecture:N", title="architecture", scale=scale, **{"legend": legend(), **options}
+    )
 
 
 def hover(*plain: str, **numbers: str) -> list:
     """What a mark tells a pointer: columns as they are, and numbers under titles."""
-    return [*plain, *(alt.Tooltip(f"{name}:Q", title=title, format=".2f") for name, title in numbers.items())]
+    return [
+        *plain,
+        *(alt.Tooltip(f"{name}:Q", title=title, format=".2f") for name, title in numbers.items()),
+    ]
 
 
 def _numbered(text: str) -> str:
     """Vega counts ids over all pictures of a process: here they count from 0 in each."""
-    places = {old: f"id{new}" for new, old in enumerate(dict.fromkeys(re.findall(r' id="(\w+)"', text)))}
-    return re.sub(r'(?<= id=")\w+(?=")|(?<=url\(#)\w+(?=\))', lambda found: places[found[0]], text).strip()
+    places = {
+        old: f"id{new}" for new, old in enumerate(dict.fromkeys(re.findall(r' id="(\w+)"', text)))
+    }
+    return re.sub(
+        r'(?<= id=")\w+(?=")|(?<=url\(#)\w+(?=\))', lambda found: places[found[0]], text
+    ).strip()
 
 
-def _by_lag(frame: pd.DataFrame, title: str, scale: alt.Scale, heading: str, lag_title: str) -> alt.LayerChart:
+def _by_lag(
+    frame: pd.DataFrame, title: str, scale: alt.Scale, heading: str, lag_title: str
+) -> alt.LayerChart:
     columns = ["architecture", "direction", "lag_tokens", "mean", "lowest", "highest"]
     thin = thinned(frame)[columns]
     x = alt.X(
@@ -290,16 +378,25 @@ def _by_lag(frame: pd.DataFrame, title: str, scale: alt.Scale, heading: str, lag
         axis=alt.Axis(tickMinStep=1, grid=False, labelOverlap="greedy", labelSeparation=8),
     )
     base = alt.Chart(gapped(thin)).encode(x=x, color=coloured(frame), detail="direction:N")
-    marked = alt.Chart(gapped(thin[thin.lag_tokens.isin(some(thin.lag_tokens))])).encode(x=x, color=coloured(frame))
+    marked = alt.Chart(gapped(thin[thin.lag_tokens.isin(some(thin.lag_tokens))])).encode(
+        x=x, color=coloured(frame)
+    )
     y = alt.Y("mean:Q", title=title, scale=scale)
     return alt.layer(
-        base.mark_area(opacity=0.14, clip=True).encode(y=alt.Y("lowest:Q", title=title, scale=scale), y2="highest:Q"),
+        base.mark_area(opacity=0.14, clip=True).encode(
+            y=alt.Y("lowest:Q", title=title, scale=scale), y2="highest:Q"
+        ),
         base.mark_line(strokeWidth=2, clip=True).encode(y=y, strokeDash=dashed(frame)),
         marked.mark_point(filled=True, size=40, opacity=1).encode(
             y=y,
             shape=shaped(frame),
             tooltip=hover(
-                "architecture", "direction", "lag_tokens", mean="mean", lowest="lowest seed", highest="highest seed"
+                "architecture",
+                "direction",
+                "lag_tokens",
+                mean="mean",
+                lowest="lowest seed",
+                highest="highest seed",
             ),
         ),
         pointed(thin, "lag_tokens", "architecture", x),
@@ -332,7 +429,10 @@ def some(lags: pd.Series) -> list[int]:
     """About ten lags at equal distances, and the last: where a curve carries its architecture's shape."""
     known = np.unique(lags)
     return sorted(
-        {int(known[place]) for place in np.linspace(0, len(known) - 1, min(len(known), 11)).round().astype(int)}
+        {
+            int(known[place])
+            for place in np.linspace(0, len(known) - 1, min(len(known), 11)).round().astype(int)
+        }
     )
 
 
@@ -352,7 +452,9 @@ def span(frame: pd.DataFrame, columns: list[str], at_least: list[float]) -> list
 
 
 def present(frame: pd.DataFrame) -> list[str]:
-    return [architecture for architecture in ARCHITECTURES if (frame.architecture == architecture).any()]
+    return [
+        architecture for architecture in ARCHITECTURES if (frame.architecture == architecture).any()
+    ]
 
 
 def legend() -> alt.Legend:
@@ -368,7 +470,13 @@ def shaped(frame: pd.DataFrame) -> alt.Shape:
 def dashed(frame: pd.DataFrame) -> alt.StrokeDash:
     """Forward and no direction are solid, backward is dashed; without a backward curve there is no legend."""
     both = (frame.direction == "backward").any()
-    known = [direction for direction in DASHES if (frame.direction == direction).any() and direction != "none"]
-    scale = alt.Scale(domain=[*known, "none"], range=[DASHES[direction] for direction in [*known, "none"]])
+    known = [
+        direction
+        for direction in DASHES
+        if (frame.direction == direction).any() and direction != "none"
+    ]
+    scale = alt.Scale(
+        domain=[*known, "none"], range=[DASHES[direction] for direction in [*known, "none"]]
+    )
     legend = alt.Legend(orient="bottom", values=known, symbolStrokeColor=NEUTRAL) if both else None
     return alt.StrokeDash("direction:N", title="reads", scale=scale, legend=legend)

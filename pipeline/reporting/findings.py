@@ -51,7 +51,9 @@ def points(difference: float) -> str:
 
 def interval(low: float, high: float) -> str:
     return (
-        f"{number(low * 100, 1)} to {number(high * 100, 1)}" if math.isfinite(low) and math.isfinite(high) else "none"
+        f"{number(low * 100, 1)} to {number(high * 100, 1)}"
+        if math.isfinite(low) and math.isfinite(high)
+        else "none"
     )
 
 
@@ -137,7 +139,9 @@ def measured(measure: dict) -> dict[str, str]:
     As many decimals as it takes for no number to look like the threshold that it is not. A unit that both ends of an
     interval have stands once.
     """
-    known = [measure[name] for name in ("value", "low", "high", "threshold") if measure[name] is not None]
+    known = [
+        measure[name] for name in ("value", "low", "high", "threshold") if measure[name] is not None
+    ]
     for decimals in range(1, 7):
         shown = {value: _in_unit(value, measure["unit"], decimals) for value in known}
         if len(set(shown.values())) == len(shown) or measure["threshold"] is None:
@@ -147,7 +151,9 @@ def measured(measure: dict) -> dict[str, str]:
     return {
         "value": shown.get(measure["value"]) or UNKNOWN.get(measure["unit"], "not measured"),
         "between": "" if {low, high} == {UNREACHED} else _between(low, high),
-        "asked": "" if threshold is None else f"{measure['side']} {_asked(threshold, measure['unit'])}",
+        "asked": ""
+        if threshold is None
+        else f"{measure['side']} {_asked(threshold, measure['unit'])}",
     }
 
 
@@ -217,7 +223,13 @@ def counts(numbers, one: str) -> str:
     ('10 or 20 seeds', '3 seeds')
     """
     *fewer, most = sorted(set(numbers))
-    return "".join([", ".join(f"{number_of:,}" for number_of in fewer), " or " if fewer else "", count(most, one)])
+    return "".join(
+        [
+            ", ".join(f"{number_of:,}" for number_of in fewer),
+            " or " if fewer else "",
+            count(most, one),
+        ]
+    )
 
 
 def seeds_in_words(seed_counts) -> str:
@@ -280,10 +292,17 @@ def word_by_word(words: pd.DataFrame) -> str:
 
 def data(card: dict, source: str) -> str:
     """How many reviews of what there are, and what each part of them is for."""
-    parts = {"train": "to train on", "validation": "to choose by (validation)", "test": "to test on"}
-    split = ", ".join(f"{count(card['splits'][name]['reviews'], 'review')} {what}" for name, what in parts.items())
+    parts = {
+        "train": "to train on",
+        "validation": "to choose by (validation)",
+        "test": "to test on",
+    }
+    split = ", ".join(
+        f"{count(card['splits'][name]['reviews'], 'review')} {what}" for name, what in parts.items()
+    )
     return (
-        f"{count(card['reviews'], 'review')} of films ({source}), {percent(card['positive_share'])} positive: {split}."
+        f"{count(card['reviews'], 'review')} of films ({source}), "
+        f"{percent(card['positive_share'])} positive: {split}."
     )
 
 
@@ -303,7 +322,9 @@ def best(found: pd.DataFrame) -> list[str]:
         lead = f"The next, {second.run}, is {number(gap * 100, 1)} points behind"
         match tables.verdict(low, high):
             case "higher":
-                sentences.append(f"{lead}; the 95 % interval of that difference, {interval(low, high)}, excludes 0.")
+                sentences.append(
+                    f"{lead}; the 95 % interval of that difference, {interval(low, high)}, excludes 0."
+                )
             case "undefined":
                 sentences.append(f"{lead}; this difference has no interval.")
             case _:
@@ -311,7 +332,12 @@ def best(found: pd.DataFrame) -> list[str]:
                     f"{lead}, but the 95 % interval of that difference, {interval(low, high)}, includes 0: "
                     "these seeds do not show which of the two is better."
                 )
-    return [*sentences, *_tuned_alone(ranked), *_against_ceiling(found, first), *_without_mean(found)]
+    return [
+        *sentences,
+        *_tuned_alone(ranked),
+        *_against_ceiling(found, first),
+        *_without_mean(found),
+    ]
 
 
 def _tuned_alone(ranked: pd.DataFrame) -> list[str]:
@@ -338,29 +364,49 @@ def _against_ceiling(found: pd.DataFrame, first: pd.Series) -> list[str]:
         place = "below the whole interval of that run"
     else:
         place = "inside the interval of that run"
-    return [f"TF-IDF with logistic regression, one fit without word order, reaches {percent(value)}: {place}."]
+    return [
+        f"TF-IDF with logistic regression, one fit without word order, reaches {percent(value)}: {place}."
+    ]
 
 
 def _without_mean(found: pd.DataFrame) -> list[str]:
     broken = found[(found.architecture != tables.CEILING) & ~found["mean"].map(math.isfinite)]
-    return [f"Without a finite mean, and so not ranked: {listed(broken.run)}."] if len(broken) else []
+    return (
+        [f"Without a finite mean, and so not ranked: {listed(broken.run)}."] if len(broken) else []
+    )
 
 
 def comparison(row) -> str:
     """One declared comparison in plain language; a difference is claimed as in `tables.comparisons`."""
     each = row.baseline_seeds == row.run_seeds
-    seeds = f"{count(row.run_seeds, 'seed')} each" if each else f"{row.run_seeds} and {row.baseline_seeds} seeds"
-    measured = f"{points(row.difference)} points, 95 % interval {interval(row.low, row.high)}, {seeds}"
+    seeds = (
+        f"{count(row.run_seeds, 'seed')} each"
+        if each
+        else f"{row.run_seeds} and {row.baseline_seeds} seeds"
+    )
+    measured = (
+        f"{points(row.difference)} points, 95 % interval {interval(row.low, row.high)}, {seeds}"
+    )
     match row.verdict:
         case "higher":
             return (
-                f"{row.run} is better than {row.baseline} ({measured}): the interval excludes 0, and Holm's p agrees."
+                f"{row.run} is better than {row.baseline} ({measured}): the interval excludes 0, "
+                "and Holm's p agrees."
             )
         case "lower":
-            return f"{row.run} is worse than {row.baseline} ({measured}): the interval excludes 0, and Holm's p agrees."
+            return (
+                f"{row.run} is worse than {row.baseline} ({measured}): the interval excludes 0, "
+                "and Holm's p agrees."
+            )
         case "unclear":
-            why = "the interval includes 0" if row.low <= 0 <= row.high else "not after Holm's correction"
-            return f"No difference is shown between {row.run} and {row.baseline} ({measured}): {why}."
+            why = (
+                "the interval includes 0"
+                if row.low <= 0 <= row.high
+                else "not after Holm's correction"
+            )
+            return (
+                f"No difference is shown between {row.run} and {row.baseline} ({measured}): {why}."
+            )
     return f"{row.run} and {row.baseline} cannot be compared: the difference or its interval is not finite."
 
 
@@ -388,27 +434,43 @@ def kept_by_both(effects: pd.DataFrame, length: int) -> list[str]:
 
     `effects` as of `distance.effects`.
     """
-    rows = effects[(effects.sequence_length == length) & effects.architecture.isin(["vanilla", "bidirectional"])]
+    rows = effects[
+        (effects.sequence_length == length)
+        & effects.architecture.isin(["vanilla", "bidirectional"])
+    ]
     rows = rows[rows.lag_tokens == rows.lag_tokens.max()]
     if rows.architecture.nunique() < 2 or not rows["mean"].map(math.isfinite).all():
         return []
     kept = listed(
-        f"{row.architecture} {percent(row.mean)} ({interval(row.low, row.high)})" for row in rows.itertuples()
+        f"{row.architecture} {percent(row.mean)} ({interval(row.low, row.high)})"
+        for row in rows.itertuples()
     )
     lag = count(int(rows.lag_tokens.iloc[0]), "token")
-    return [f"Of the effect of a word {lag} before the last, where the second direction ends, is kept: {kept}."]
+    return [
+        f"Of the effect of a word {lag} before the last, where the second direction ends, is kept: {kept}."
+    ]
 
 
 def _recurrent(fading: pd.DataFrame, length: int, weights: str) -> pd.DataFrame:
-    return fading[(fading.weights == weights) & (fading.sequence_length == length) & (fading.direction != "none")]
+    return fading[
+        (fading.weights == weights)
+        & (fading.sequence_length == length)
+        & (fading.direction != "none")
+    ]
 
 
 def who(row) -> str:
     """An architecture, with the direction where it has two."""
-    return f"{row.architecture} ({row.direction})" if row.architecture == "bidirectional" else row.architecture
+    return (
+        f"{row.architecture} ({row.direction})"
+        if row.architecture == "bidirectional"
+        else row.architecture
+    )
 
 
-def remembers(remembering: pd.DataFrame, effects: pd.DataFrame, fading: pd.DataFrame, length: int) -> list[str]:
+def remembers(
+    remembering: pd.DataFrame, effects: pd.DataFrame, fading: pd.DataFrame, length: int
+) -> list[str]:
     """What each trained network still makes of a word at the largest lag, beside what its gradient says.
 
     `effects` as of `distance.effects`: a seed's share is of its own last word, as in the claims.
@@ -421,14 +483,20 @@ def remembers(remembering: pd.DataFrame, effects: pd.DataFrame, fading: pd.DataF
         f"A strong positive word put {count(lag, 'token')} before the end, instead of a strong negative one, moves the "
         f"prediction up in {listed(_remembered(row) for _, row in rows.iterrows())}; 50 % is guessing."
     ]
-    forgotten = [row.architecture for _, row in rows.iterrows() if row.low <= tables.GUESSING <= row.high]
+    forgotten = [
+        row.architecture for _, row in rows.iterrows() if row.low <= tables.GUESSING <= row.high
+    ]
     kept = [row.architecture for _, row in rows.iterrows() if row.low > tables.GUESSING]
     if forgotten:
-        sentences.append(f"The interval includes guessing for {listed(forgotten)}: memory of that word is not shown.")
+        sentences.append(
+            f"The interval includes guessing for {listed(forgotten)}: memory of that word is not shown."
+        )
     if kept:
         sentences.append(f"It lies above guessing for {listed(kept)}: that word still counts.")
     if lost := [row.architecture for _, row in rows.iterrows() if row.high < tables.GUESSING]:
-        sentences.append(f"It lies below guessing for {listed(lost)}: that word counts the wrong way round.")
+        sentences.append(
+            f"It lies below guessing for {listed(lost)}: that word counts the wrong way round."
+        )
     return [*sentences, *_gradient_beside_memory(effects, fading, length)]
 
 
@@ -463,16 +531,23 @@ def reach_of_memory(remembering: pd.DataFrame, length: int) -> list[str]:
             text = f"the interval is above guessing at every measured lag, up to {reach} tokens"
         else:
             text = f"the interval is above guessing at every measured lag up to {reach} tokens, and not at the next"
-        weakest = f"; weakest at lag {int(row.weakest_lag)} ({percent(row.weakest)})" if row.weakest < 1 else ""
+        weakest = (
+            f"; weakest at lag {int(row.weakest_lag)} ({percent(row.weakest)})"
+            if row.weakest < 1
+            else ""
+        )
         sentences.append(f"{row.architecture}: {text}{weakest}.")
     return sentences
 
 
-def tuned(trials: pd.DataFrame, study: dict, architecture: str, comparisons: pd.DataFrame, space: dict) -> str:
+def tuned(
+    trials: pd.DataFrame, study: dict, architecture: str, comparisons: pd.DataFrame, space: dict
+) -> str:
     """The choice of one search with its reason, its regret, and the test of the runs that use it."""
     failed, repeated = tables.states(trials)["FAIL"], tables.repeated(trials).sum()
     pair = comparisons[
-        (comparisons.baseline == f"{architecture}-textbook") & (comparisons.run == f"{architecture}-tuned")
+        (comparisons.baseline == f"{architecture}-textbook")
+        & (comparisons.run == f"{architecture}-tuned")
     ]
     settings = study["chosen"]["settings"]
     sentences = [
@@ -494,10 +569,14 @@ def _choice(study: dict) -> str:
         return "nothing beats the starting recipe: in the search, no trial was ahead of it. So it was kept."
     if not study["chosen"]["starting_recipe"]:
         winner = next(row for row in rivals if row["trial"] == study["chosen"]["trial"])
-        return f"trial {winner['trial']} replaces the starting recipe. In the race it {_lead(winner)}."
+        return (
+            f"trial {winner['trial']} replaces the starting recipe. In the race it {_lead(winner)}."
+        )
 
     described = "; ".join(f"trial {row['trial']} {_lead(row)}" for row in rivals)
-    return f"nothing beats the starting recipe beyond noise, so it was kept. In the race {described}."
+    return (
+        f"nothing beats the starting recipe beyond noise, so it was kept. In the race {described}."
+    )
 
 
 def _lead(row: dict) -> str:
@@ -518,7 +597,9 @@ def _regret(study: dict) -> list[str]:
         return ["The regret is 0 by definition."]
 
     seeds = count(len(found["chosen"]), "fresh seed")
-    difference = f"On {seeds} it scores {points(found['difference'])} points against the starting recipe"
+    difference = (
+        f"On {seeds} it scores {points(found['difference'])} points against the starting recipe"
+    )
     if found["low"] is None:
         return [f"{difference}, without an interval: the seeds do not scatter."]
 
@@ -527,12 +608,18 @@ def _regret(study: dict) -> list[str]:
         return [text]
     if found["high"] < 0:
         return [f"{text} So the choice is worse than the starting recipe."]
-    return [f"{text} The interval includes 0: we found no evidence that anything beats the starting recipe."]
+    return [
+        f"{text} The interval includes 0: we found no evidence that anything beats the starting recipe."
+    ]
 
 
 def _at_the_rung(trials: pd.DataFrame, study: dict) -> str:
     """Accuracies of the search itself; they say little about a full training."""
-    best = tables.completed(trials).sort_values(["value", "trial"], ascending=[False, True], kind="stable").iloc[0]
+    best = (
+        tables.completed(trials)
+        .sort_values(["value", "trial"], ascending=[False, True], kind="stable")
+        .iloc[0]
+    )
     text = f"At the rung, the best was trial {int(best.trial)} with {percent(best.value)}"
     own = trials[trials.trial == study["chosen"]["trial"]]
     if own.empty or own.trial.iloc[0] == best.trial:
@@ -544,15 +631,21 @@ def _at_the_ends(ends: list[tuple[str, str, float]]) -> list[str]:
     """A choice at an end of the space suggests that the best may lie beyond it."""
     if not ends:
         return ["It lies at no end of the space."]
-    where = listed(f"the {side} end of {name.replace('_', ' ')} ({bound:g})" for name, side, bound in ends)
+    where = listed(
+        f"the {side} end of {name.replace('_', ' ')} ({bound:g})" for name, side, bound in ends
+    )
     return [f"It lies at {where}: the best may lie beyond, so the space should be widened there."]
 
 
 def importances(architecture: str, found: pd.DataFrame) -> str:
     """Which dimension of the search mattered most in one architecture, with the evaluator named."""
-    ranked = found[found.architecture == architecture].sort_values("importance", ascending=False, kind="stable")
+    ranked = found[found.architecture == architecture].sort_values(
+        "importance", ascending=False, kind="stable"
+    )
     if ranked.empty:
-        return f"{architecture}: which dimension mattered cannot be told from so few completed trials."
+        return (
+            f"{architecture}: which dimension mattered cannot be told from so few completed trials."
+        )
     if not ranked.importance.map(math.isfinite).all():
         return f"{architecture}: the importances are {NOT_FINITE}."
     first = ranked.iloc[0]

@@ -114,34 +114,54 @@ def marked(told: dict, read: dict[str, list[File]], experiments: dict[str, str])
     `read`: the files of each frame; the place of a frame in it is its mark. `experiments`: of each MLflow run.
     """
     marks = {name: number for number, name in enumerate(read, 1)}
-    hovers = {marks[name]: "; ".join(_hover(file) for file in files) for name, files in read.items()}
+    hovers = {
+        marks[name]: "; ".join(_hover(file) for file in files) for name, files in read.items()
+    }
 
     def of(kind: str, name: str) -> list[int]:
         return [marks[each] for each in OF[kind].get(name, ())]
 
     figures = {
-        name: {**figure, "origins": of("figures", "reading" if name.startswith("reading-") else name)}
+        name: {
+            **figure,
+            "origins": of("figures", "reading" if name.startswith("reading-") else name),
+        }
         for name, figure in told["figures"].items()
     }
     choices = {
-        name: {option: {**figure, "origins": of("figures", name)} for option, figure in found.items()}
+        name: {
+            option: {**figure, "origins": of("figures", name)} for option, figure in found.items()
+        }
         for name, found in told["choices"].items()
     }
     tables = {name: _with(found, of("tables", name)) for name, found in told["tables"].items()}
-    claims = [{**claim, "measures": _with(claim["measures"], [marks["claims"]])} for claim in told["claims"]]
+    claims = [
+        {**claim, "measures": _with(claim["measures"], [marks["claims"]])}
+        for claim in told["claims"]
+    ]
     cited = {
         sentence: of("sentences", name)
         for name, sentences in told["sentences"].items()
         for sentence in ([sentences] if isinstance(sentences, str) else sentences)
     }
     lists = {"files": _files(read, marks), "runs": _runs(read, experiments)}
-    told = {**told, "figures": figures, "choices": choices, "tables": {**tables, **lists}, "claims": claims}
+    told = {
+        **told,
+        "figures": figures,
+        "choices": choices,
+        "tables": {**tables, **lists},
+        "claims": claims,
+    }
     return {**told, "cited": cited, "hovers": hovers}
 
 
 def _with(found, marks: list[int]):
     """A table, or a list of them, with its marks."""
-    return [_with(each, marks) for each in found] if isinstance(found, list) else {**found, "origins": marks}
+    return (
+        [_with(each, marks) for each in found]
+        if isinstance(found, list)
+        else {**found, "origins": marks}
+    )
 
 
 def _hover(file: File) -> str:
@@ -157,11 +177,17 @@ def _files(read: dict[str, list[File]], marks: dict[str, int]) -> dict:
     ]
     columns = ["mark", "file", "stage", "MD5 in dvc.lock", "MLflow runs behind it"]
     found = table("The files that this report was written from", columns, rows, left=(1, 2, 3, 4))
-    firsts = [f"mark-{marks[name]}" if not number else None for name in read for number, _ in enumerate(read[name])]
+    firsts = [
+        f"mark-{marks[name]}" if not number else None
+        for name in read
+        for number, _ in enumerate(read[name])
+    ]
     return {**found, "ids": firsts}
 
 
 def _runs(read: dict[str, list[File]], experiments: dict[str, str]) -> dict:
-    keys = {name: key for files in read.values() for file in files for name, key in file.runs.items()}
+    keys = {
+        name: key for files in read.values() for file in files for name, key in file.runs.items()
+    }
     rows = [[name, experiments[name], key] for name, key in keys.items()]
     return table("Their runs in MLflow", ["run", "experiment", "tag key"], rows, left=(0, 1, 2))

@@ -19,7 +19,13 @@ def p_value(p: float) -> str:
 
 
 def needed(seeds: float) -> str:
-    return "none" if math.isnan(seeds) else f"> {MOST_SEEDS:,}" if seeds > MOST_SEEDS else f"{seeds:.0f}"
+    return (
+        "none"
+        if math.isnan(seeds)
+        else f"> {MOST_SEEDS:,}"
+        if seeds > MOST_SEEDS
+        else f"{seeds:.0f}"
+    )
 
 
 def meaningful(low: float, high: float, threshold: float) -> str:
@@ -46,11 +52,21 @@ def how_sure(pairs: pd.DataFrame, settings: dict) -> dict:
             meaningful(row.p_better_low, row.p_better_high, settings["meaningful"]),
             number(row.aso_epsilon, 2),
             needed(row.seeds_needed),
-            "none" if math.isnan(row.visible_difference) else number(row.visible_difference * 100, 1),
+            "none"
+            if math.isnan(row.visible_difference)
+            else number(row.visible_difference * 100, 1),
         ]
         for row in pairs.itertuples()
     ]
-    columns = ["run (B)", "against (A)", "difference (points)", "p", "p, Holm", "P(B > A) is", "epsilon of B over A"]
+    columns = [
+        "run (B)",
+        "against (A)",
+        "difference (points)",
+        "p",
+        "p, Holm",
+        "P(B > A) is",
+        "epsilon of B over A",
+    ]
     columns += ["seeds needed to see it", "smallest difference these seeds see (points)"]
     caption = (
         f"How sure the comparisons are. Holm corrects Welch's p for a family of {len(pairs)}. P(B > A) is meaningful "
@@ -76,7 +92,13 @@ def fixed_networks(pairs: pd.DataFrame) -> dict:
         ]
         for row in pairs.itertuples()
     ]
-    columns = ["run (B)", "against (A)", "difference (points)", "95 % interval over reviews", "best seeds"]
+    columns = [
+        "run (B)",
+        "against (A)",
+        "difference (points)",
+        "95 % interval over reviews",
+        "best seeds",
+    ]
     columns += ["only one of them right (reviews)", "McNemar's p, exact"]
     caption = (
         "These very networks on other reviews: all seeds, and the best seed of each by validation accuracy. McNemar's "
@@ -102,8 +124,17 @@ def spread(runs: pd.DataFrame, found: pd.DataFrame) -> dict:
         ]
         for row in runs.itertuples()
     ]
-    columns = ["run", "mean test accuracy", "95 % interval over seeds", "95 % interval over reviews"]
-    columns += ["calibration error, 95 % interval over reviews", "if calibrated, up to", "seeds that failed"]
+    columns = [
+        "run",
+        "mean test accuracy",
+        "95 % interval over seeds",
+        "95 % interval over reviews",
+    ]
+    columns += [
+        "calibration error, 95 % interval over reviews",
+        "if calibrated, up to",
+        "seeds that failed",
+    ]
     caption = "Over seeds: the run trained again, on these reviews. Over reviews: these networks on other reviews"
     return cells.table(caption, columns, rows)
 
@@ -117,7 +148,9 @@ def by_length(buckets: pd.DataFrame) -> dict:
     for run, found in shown.groupby("run", sort=False):
         accuracy = found.set_index("bucket").accuracy
         rows.append([run, *(percent(accuracy[name]) for name in names)])
-    return cells.table("Mean test accuracy by the length of the whole review", ["run", *names], rows)
+    return cells.table(
+        "Mean test accuracy by the length of the whole review", ["run", *names], rows
+    )
 
 
 def named(buckets: pd.DataFrame) -> pd.DataFrame:
@@ -146,7 +179,9 @@ def failures(runs: pd.DataFrame, settings: dict) -> str:
             f"{criterion} No seed has; after {count(fewest, 'seed')} that did not, the 95 % interval "
             f"of the share that would reaches to {percent(highest[fewest])}"
         )
-        return "".join([text, *(f", after {seeds} to {percent(highest[seeds])}" for seeds in more), "."])
+        return "".join(
+            [text, *(f", after {seeds} to {percent(highest[seeds])}" for seeds in more), "."]
+        )
     of = [
         f"{row.failed} of {row.seeds} of {row.run} ({listed(row.failed_seeds.split())}; 95 % interval of the "
         f"share {interval(row.failed_low, row.failed_high)} %)"
@@ -166,7 +201,10 @@ def calibrated(runs: pd.DataFrame) -> list[str]:
         "for that, and may lie below it."
     )
     if beyond.empty:
-        return [said, "No run's error is larger than that of calibrated probabilities could be by chance."]
+        return [
+            said,
+            "No run's error is larger than that of calibrated probabilities could be by chance.",
+        ]
     who = "that of every run" if len(beyond) == len(runs) else f"that of {listed(beyond.run)}"
     return [said, f"Larger than calibrated probabilities would show by chance is {who}."]
 
@@ -186,11 +224,15 @@ def against_ceiling(buckets: pd.DataFrame) -> list[str]:
     return said
 
 
-def captioned(runs: pd.DataFrame, calibration: pd.DataFrame, buckets: pd.DataFrame) -> dict[str, dict]:
+def captioned(
+    runs: pd.DataFrame, calibration: pd.DataFrame, buckets: pd.DataFrame
+) -> dict[str, dict]:
     """The figures, in the form of captions.captioned."""
     of_runs = "; ".join(f"{row.run} {percent(row.ece)}" for row in runs.itertuples())
     networks = named(buckets[buckets.run != tables.CEILING]).groupby("bucket", sort=False).accuracy
-    of_buckets = "; ".join(f"{name}, {interval(found.min(), found.max())} %" for name, found in networks)
+    of_buckets = "; ".join(
+        f"{name}, {interval(found.min(), found.max())} %" for name, found in networks
+    )
     return {
         "calibration": {
             "title": "Reliability: how often a review is positive where a network says so",

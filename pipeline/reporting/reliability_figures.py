@@ -16,21 +16,33 @@ def calibration(table: pd.DataFrame) -> list[alt.LayerChart]:
     across, up = "mean probability of the bin (%)", "positive reviews in the bin (%)"
     x = alt.X("mean_probability:Q", title=across, scale=scale)
     y = alt.Y("positive_share:Q", title=up, scale=scale)
-    diagonal = alt.Chart(pd.DataFrame({"at": [0, 100]})).mark_line(color=figures.NEUTRAL, strokeDash=[4, 3])
-    diagonal = diagonal.encode(x=alt.X("at:Q", title=across, scale=scale), y=alt.Y("at:Q", title=up, scale=scale))
+    diagonal = alt.Chart(pd.DataFrame({"at": [0, 100]})).mark_line(
+        color=figures.NEUTRAL, strokeDash=[4, 3]
+    )
+    diagonal = diagonal.encode(
+        x=alt.X("at:Q", title=across, scale=scale), y=alt.Y("at:Q", title=up, scale=scale)
+    )
     panels = []
     for run, found in shown.groupby("run", sort=False):
         colour = alt.value(figures.COLOURS.get(run.split("-")[0], figures.NEUTRAL))
         mean = found.groupby("bin", as_index=False)[list(percent)].mean()
-        tooltip = figures.hover("bin", mean_probability="probability (%)", positive_share="positive (%)")
-        thin = [] if found.seed.nunique() == 1 else [alt.Chart(found).mark_line(strokeWidth=0.7, opacity=0.35)]
+        tooltip = figures.hover(
+            "bin", mean_probability="probability (%)", positive_share="positive (%)"
+        )
+        thin = (
+            []
+            if found.seed.nunique() == 1
+            else [alt.Chart(found).mark_line(strokeWidth=0.7, opacity=0.35)]
+        )
         layers = [chart.encode(x=x, y=y, color=colour, detail="seed:N") for chart in thin]
         thick = alt.Chart(mean).encode(x=x, y=y, color=colour)
         layers += [
             thick.mark_line(strokeWidth=2),
             thick.mark_point(filled=True, size=40, opacity=1).encode(tooltip=tooltip),
         ]
-        panels.append(alt.layer(diagonal, *layers).properties(title=run, width=SIDE, height=SIDE - 60))
+        panels.append(
+            alt.layer(diagonal, *layers).properties(title=run, width=SIDE, height=SIDE - 60)
+        )
     return panels
 
 
@@ -40,10 +52,18 @@ def by_length(buckets: pd.DataFrame) -> list[alt.LayerChart]:
     shown = buckets.assign(**{name: buckets[name] * 100 for name in columns})
     shown = shown[["run", "architecture", "bucket", *columns]]
     ceiling, networks = shown[shown.run == tables.CEILING], shown[shown.run != tables.CEILING]
-    axis = alt.Axis(labelAngle=0, labelExpr="split(replace(datum.label, ' tokens', '|tokens'), '|')")
+    axis = alt.Axis(
+        labelAngle=0, labelExpr="split(replace(datum.label, ' tokens', '|tokens'), '|')"
+    )
     buckets_in_order = list(dict.fromkeys(shown.bucket))
     apart = alt.Scale(paddingInner=0.5, paddingOuter=0.25)  # the runs of a bucket stay together
-    x = alt.X("bucket:N", title="length of the whole review", sort=buckets_in_order, axis=axis, scale=apart)
+    x = alt.X(
+        "bucket:N",
+        title="length of the whole review",
+        sort=buckets_in_order,
+        axis=axis,
+        scale=apart,
+    )
     domain = figures.span(shown, columns, [])
     title = "accuracy on the test split (%)"
     y = alt.Y("accuracy:Q", title=title, scale=alt.Scale(domain=domain))
@@ -65,8 +85,12 @@ def by_length(buckets: pd.DataFrame) -> list[alt.LayerChart]:
                 base.mark_point(filled=True, size=70, opacity=1).encode(
                     y=y,
                     shape=figures.shaped(networks),
-                    tooltip=figures.hover("run", "bucket", accuracy="accuracy (%)", low="low (%)", high="high (%)"),
+                    tooltip=figures.hover(
+                        "run", "bucket", accuracy="accuracy (%)", low="low (%)", high="high (%)"
+                    ),
                 ),
-            ).properties(title=f"{settings} settings; dashed: TF-IDF", width=figures.SHORT, height=300)
+            ).properties(
+                title=f"{settings} settings; dashed: TF-IDF", width=figures.SHORT, height=300
+            )
         )
     return panels

@@ -16,9 +16,15 @@ def sentences(claim: dict) -> list[str]:
 
     if counting:
         held = len(counting) - len(contradicting)
-        said.append(f"The verdict here held in {held} of {findings.count(len(counting), 'replication')}.")
+        said.append(
+            f"The verdict here held in {held} of {findings.count(len(counting), 'replication')}."
+        )
 
-    said += [f"Replication {item['name']} does not count: {item['obstacle']}." for item in items if item["obstacle"]]
+    said += [
+        f"Replication {item['name']} does not count: {item['obstacle']}."
+        for item in items
+        if item["obstacle"]
+    ]
     return said
 
 
@@ -35,7 +41,9 @@ def elsewhere(claim: dict, measure: dict) -> str:
 
 def _contradicting(claim: dict) -> list[dict]:
     items = claim.get("replications", [])
-    return [item for item in items if not item["obstacle"] and item["verdict"] != claim["verdict_here"]]
+    return [
+        item for item in items if not item["obstacle"] and item["verdict"] != claim["verdict_here"]
+    ]
 
 
 def _number(measure: dict) -> str:

@@ -30,7 +30,10 @@ NEAR_AN_END = 0.05  # of the range of a dimension without steps
 STEERING = {  # control characters as their pictures, what turns the direction of writing by its number
     **{code: chr(0x2400 + code) for code in range(32) if chr(code) not in "\t\n\r"},
     127: "␡",
-    **{code: f"‹U+{code:04X}›" for code in (0x200E, 0x200F, 0x061C, *range(0x202A, 0x202F), *range(0x2066, 0x206A))},
+    **{
+        code: f"‹U+{code:04X}›"
+        for code in (0x200E, 0x200F, 0x061C, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+    },
 }
 
 
@@ -53,7 +56,9 @@ def results(metrics: dict, models: dict, runs: list[str]) -> pd.DataFrame:
 
 def _result(run: str, architecture: str, found: dict) -> dict:
     accuracy = found["test/accuracy"]
-    scores = {int(seed): _number(accuracy["scores"][seed]) for seed in sorted(accuracy["scores"], key=int)}
+    scores = {
+        int(seed): _number(accuracy["scores"][seed]) for seed in sorted(accuracy["scores"], key=int)
+    }
     return {
         "run": run,
         "architecture": architecture,
@@ -79,7 +84,18 @@ def readings(examples: dict) -> pd.DataFrame:
 
     `name` is unique: the word behind its place in three digits, so that an axis keeps words that come twice apart.
     """
-    columns = ["review", "label", "right", "run", "architecture", "place", "word", "name", "probability", "gradient"]
+    columns = [
+        "review",
+        "label",
+        "right",
+        "run",
+        "architecture",
+        "place",
+        "word",
+        "name",
+        "probability",
+        "gradient",
+    ]
     rows = [
         (review["review"], review["label"], review["right"], *reading)
         for review in examples["reviews"]
@@ -118,7 +134,17 @@ def comparisons(found: list[dict], alpha: float) -> pd.DataFrame:
 
     Higher or lower is claimed where the interval excludes 0 and p, corrected for the whole family, is below `alpha`.
     """
-    numbers = ["difference", "low", "high", "p_better", "p_better_low", "p_better_high", "p", "p_holm", "aso_epsilon"]
+    numbers = [
+        "difference",
+        "low",
+        "high",
+        "p_better",
+        "p_better_low",
+        "p_better_high",
+        "p",
+        "p_holm",
+        "aso_epsilon",
+    ]
     numbers += ["seeds_needed", "visible_difference", "reviews_low", "reviews_high"]
     columns = ["baseline", "run", *numbers, "mcnemar", "baseline_seeds", "run_seeds"]
     rows = [{column: each[column] for column in columns} for each in found]
@@ -165,12 +191,18 @@ def over_seeds(frame: pd.DataFrame, keys: list[str], value: str) -> pd.DataFrame
         wide = kind.pivot(index=keys, columns="seed", values=value)
         values_NS = wide.to_numpy(float)
         seeds = values_NS.shape[1]
-        with np.errstate(invalid="ignore"):  # a gradient of exactly zero is -inf; where -inf meets -inf it gives NaN
+        with np.errstate(
+            invalid="ignore"
+        ):  # a gradient of exactly zero is -inf; where -inf meets -inf it gives NaN
             mean = values_NS.mean(axis=1)
             sd = values_NS.std(axis=1, ddof=1) if seeds > 1 else np.full(len(wide), np.nan)
         reach = intervals.half_width(sd, seeds)
         numbers = {"mean": mean, "low": mean - reach, "high": mean + reach}
-        numbers |= {"lowest": values_NS.min(axis=1), "highest": values_NS.max(axis=1), "seeds": seeds}
+        numbers |= {
+            "lowest": values_NS.min(axis=1),
+            "highest": values_NS.max(axis=1),
+            "seeds": seeds,
+        }
         rows.append(wide.index.to_frame(index=False).assign(**numbers))
     if not rows:
         return pd.DataFrame(columns=[*keys, "mean", "low", "high", "lowest", "highest", "seeds"])
@@ -205,7 +237,9 @@ def fading(found: pd.DataFrame) -> pd.DataFrame:
     rows, columns = [], {name: f"horizon_{name}".replace("-", "_") for name in HORIZONS}
     for _, curve in found.groupby(CURVE, sort=False):
         lags, means = curve.lag_tokens.to_numpy(), curve["mean"].to_numpy()
-        horizons = {column: horizon(lags, means, HORIZONS[name]) for name, column in columns.items()}
+        horizons = {
+            column: horizon(lags, means, HORIZONS[name]) for name, column in columns.items()
+        }
         rows.append({**curve.iloc[-1].to_dict(), **horizons})
     return pd.DataFrame(rows, columns=[*found.columns, *columns.values()])
 
@@ -218,7 +252,9 @@ def remembering(sign_accuracy: pd.DataFrame, above: float = GUESSING) -> pd.Data
     rows = []
     for _, curve in sign_accuracy.groupby(MEMORY, sort=False):
         reached = reach_of_memory(dict(zip(curve.lag_tokens, curve.low, strict=True)), above)
-        weakest = curve.loc[curve["mean"].idxmin()] if curve["mean"].notna().any() else curve.iloc[-1]
+        weakest = (
+            curve.loc[curve["mean"].idxmin()] if curve["mean"].notna().any() else curve.iloc[-1]
+        )
         rows.append(
             {
                 **curve.iloc[-1].to_dict(),
@@ -227,12 +263,17 @@ def remembering(sign_accuracy: pd.DataFrame, above: float = GUESSING) -> pd.Data
                 "weakest": float(weakest["mean"]),
             }
         )
-    return pd.DataFrame(rows, columns=[*sign_accuracy.columns, "remembered_tokens", "weakest_lag", "weakest"])
+    return pd.DataFrame(
+        rows, columns=[*sign_accuracy.columns, "remembered_tokens", "weakest_lag", "weakest"]
+    )
 
 
 def reviews_by_length(gradients: pd.DataFrame) -> dict[int, int]:
     """{sequence length: how many reviews its curves are medians over}."""
-    return {int(length): int(count) for length, count in gradients.groupby("sequence_length").reviews.max().items()}
+    return {
+        int(length): int(count)
+        for length, count in gradients.groupby("sequence_length").reviews.max().items()
+    }
 
 
 def nearest_length(wanted: int, lengths: list[int]) -> int:
@@ -288,8 +329,12 @@ def completed(trials: pd.DataFrame) -> pd.DataFrame:
 
 def pareto(trials: pd.DataFrame) -> pd.DataFrame:
     """The completed trials that no other equals or beats with as many parameters or fewer, the smallest first."""
-    ranked = completed(trials).sort_values(["parameters", "value"], ascending=[True, False], kind="stable")
-    return ranked[ranked.value > ranked.value.cummax().shift(fill_value=-np.inf)].reset_index(drop=True)
+    ranked = completed(trials).sort_values(
+        ["parameters", "value"], ascending=[True, False], kind="stable"
+    )
+    return ranked[ranked.value > ranked.value.cummax().shift(fill_value=-np.inf)].reset_index(
+        drop=True
+    )
 
 
 def ends(trial: pd.Series, space: dict[str, dict]) -> list[tuple[str, str, float]]:
@@ -303,7 +348,9 @@ def ends(trial: pd.Series, space: dict[str, dict]) -> list[tuple[str, str, float
         low, high = dimension["low"], dimension["high"]
         step = _step(dimension)
         within = NEAR_AN_END if step is None else 0.5 * step / (high - low)
-        beyond = NEAR_AN_END if step is None else 0.999 * step / (high - low)  # the last step may end below `high`
+        beyond = (
+            NEAR_AN_END if step is None else 0.999 * step / (high - low)
+        )  # the last step may end below `high`
         place = _place(trial[name], dimension)
         if place <= within and low > 0:
             found.append((name, "lower", low))
@@ -347,7 +394,11 @@ def surface(trials: pd.DataFrame, space: dict[str, dict]) -> pd.DataFrame:
 def _place(value, dimension: dict):
     """Where a value lies between `low` (0) and `high` (1), on the scale of the dimension."""
     low, high = dimension["low"], dimension["high"]
-    return np.log(value / low) / np.log(high / low) if dimension["log"] else (value - low) / (high - low)
+    return (
+        np.log(value / low) / np.log(high / low)
+        if dimension["log"]
+        else (value - low) / (high - low)
+    )
 
 
 def _value(place, dimension: dict):

@@ -27,7 +27,9 @@ def by_trial(trials: pd.DataFrame, expected: pd.DataFrame) -> list[alt.LayerChar
     """Left every trial in order and the best so far as a step line, right the expected best of trials at random."""
     x = _count_of_trials("trial", "trial (in the order of the search)")
     best = trials[["architecture", "trial"]].assign(best=trials.best_so_far * 100)
-    line = alt.Chart(gapped(best[best.best.notna()])).mark_line(interpolate="step-after", strokeWidth=2)
+    line = alt.Chart(gapped(best[best.best.notna()])).mark_line(
+        interpolate="step-after", strokeWidth=2
+    )
     scale = _above_the_fence(trials)
     left = alt.layer(
         line.encode(x=x, y=_accuracy("best", scale=scale), color=coloured(trials)),
@@ -60,7 +62,10 @@ def slices(trials: pd.DataFrame, space: dict[str, dict]) -> list[alt.LayerChart]
 
 
 def sizes(
-    trials: pd.DataFrame, surfaces: dict[str, pd.DataFrame], space: dict[str, dict], textbook: dict[str, dict]
+    trials: pd.DataFrame,
+    surfaces: dict[str, pd.DataFrame],
+    space: dict[str, dict],
+    textbook: dict[str, dict],
 ) -> list[alt.LayerChart]:
     """A panel an architecture: every trial over the surface that is linear between the completed.
 
@@ -81,7 +86,9 @@ def sizes(
         cells = surfaces[architecture]
         layers = [
             alt.Chart(cells.assign(accuracy=cells.value * 100).drop(columns="value"))
-            .mark_rect(strokeWidth=0.6, aria=False)  # a stroke in the cell's colour: no seams between neighbours
+            .mark_rect(
+                strokeWidth=0.6, aria=False
+            )  # a stroke in the cell's colour: no seams between neighbours
             .encode(
                 x=_dimension("x", hidden, space[hidden]),
                 x2="x2:Q",
@@ -94,12 +101,18 @@ def sizes(
             *_outlined(frame[frame.chosen], x, y, shape="circle", size=420),
         ]
         if architecture in textbook:
-            layers += _outlined(pd.DataFrame([textbook[architecture]]), x, y, shape="diamond", size=170)
-        panels.append(alt.layer(*layers).properties(title=architecture, width=SHORT - 40, height=HEIGHT))
+            layers += _outlined(
+                pd.DataFrame([textbook[architecture]]), x, y, shape="diamond", size=170
+            )
+        panels.append(
+            alt.layer(*layers).properties(title=architecture, width=SHORT - 40, height=HEIGHT)
+        )
     return panels
 
 
-def parameters(trials: pd.DataFrame, fronts: dict[str, pd.DataFrame], textbook: pd.DataFrame) -> list[alt.LayerChart]:
+def parameters(
+    trials: pd.DataFrame, fronts: dict[str, pd.DataFrame], textbook: pd.DataFrame
+) -> list[alt.LayerChart]:
     """Completed trials by parameter count, the best with at most so many as a step line, the textbook's networks."""
     done = tables.completed(trials)
     known = pd.concat([done[["parameters"]], textbook[["parameters"]]]).parameters
@@ -115,7 +128,9 @@ def parameters(trials: pd.DataFrame, fronts: dict[str, pd.DataFrame], textbook: 
     given = alt.Chart(gapped(textbook.assign(accuracy=textbook.value * 100).drop(columns="value")))
     known_colours = coloured(trials)
     layers = [
-        front.mark_line(interpolate="step-after", strokeWidth=2).encode(x=x, y=y, color=known_colours),
+        front.mark_line(interpolate="step-after", strokeWidth=2).encode(
+            x=x, y=y, color=known_colours
+        ),
         *_points(done, x, known_colours, y),
         _ring(done, x, y),
         given.mark_point(shape="diamond", size=130, strokeWidth=2, opacity=1).encode(
@@ -124,7 +139,9 @@ def parameters(trials: pd.DataFrame, fronts: dict[str, pd.DataFrame], textbook: 
             color=known_colours,
             tooltip=hover("run", "parameters", accuracy="accuracy (%)"),
         ),
-        given.mark_text(align="left", dx=12, fontSize=12).encode(x=x, y=y, text="run:N", color=known_colours),
+        given.mark_text(align="left", dx=12, fontSize=12).encode(
+            x=x, y=y, text="run:N", color=known_colours
+        ),
     ]
     return [alt.layer(*layers).properties(width=LONG, height=HEIGHT + 60)]
 
@@ -139,7 +156,8 @@ def _to_the_largest(front: pd.DataFrame, done: pd.DataFrame) -> pd.DataFrame:
 def importances(found: pd.DataFrame) -> list[alt.LayerChart]:
     """A bar an architecture and dimension, as a share of the sum over the dimensions."""
     rows = found.assign(
-        dimension=found["name"].str.replace("_", " ") + "|(" + found.role + ")", share=found.importance * 100
+        dimension=found["name"].str.replace("_", " ") + "|(" + found.role + ")",
+        share=found.importance * 100,
     )
     bars = (
         alt.Chart(gapped(rows[["architecture", "dimension", "share"]]))
@@ -166,21 +184,46 @@ def importances(found: pd.DataFrame) -> list[alt.LayerChart]:
 
 
 def _points(
-    trials: pd.DataFrame, x: alt.X, colour: alt.Color, y: alt.Y | None = None, scale: alt.Scale | None = None, **options
+    trials: pd.DataFrame,
+    x: alt.X,
+    colour: alt.Color,
+    y: alt.Y | None = None,
+    scale: alt.Scale | None = None,
+    **options,
 ) -> list[alt.Chart]:
     """Every trial by its shape; without a `y` of their own, those without an accuracy stand at the bottom."""
-    columns = ["architecture", "trial", "state", "hidden_size", "embedding_dimension", "learning_rate", "dropout"]
-    frame = gapped(trials.assign(accuracy=trials.value * 100)[[*columns, "parameters", "accuracy", "reason"]])
-    tooltip = [*columns[:3], alt.Tooltip("accuracy:Q", format=".2f", title="accuracy (%)"), *columns[3:5]]
+    columns = [
+        "architecture",
+        "trial",
+        "state",
+        "hidden_size",
+        "embedding_dimension",
+        "learning_rate",
+        "dropout",
+    ]
+    frame = gapped(
+        trials.assign(accuracy=trials.value * 100)[[*columns, "parameters", "accuracy", "reason"]]
+    )
+    tooltip = [
+        *columns[:3],
+        alt.Tooltip("accuracy:Q", format=".2f", title="accuracy (%)"),
+        *columns[3:5],
+    ]
     tooltip += [alt.Tooltip("learning_rate:Q", format=".2g"), "dropout", "parameters", "reason"]
     scored, unscored = frame[frame.accuracy.notna()], frame[frame.accuracy.isna()]
     mark = {"filled": True, "opacity": 0.95, "size": 80, **options}
     shared = {"x": x, "shape": _state(named=y is None), "tooltip": tooltip}
     layers = [
-        alt.Chart(scored).mark_point(**mark).encode(y=y or _accuracy("accuracy", scale=scale), color=colour, **shared)
+        alt.Chart(scored)
+        .mark_point(**mark)
+        .encode(y=y or _accuracy("accuracy", scale=scale), color=colour, **shared)
     ]
     if not unscored.empty:
-        place = {"y": alt.value("height"), "color": colour} if y is None else {"y": y, "color": alt.value(NEUTRAL)}
+        place = (
+            {"y": alt.value("height"), "color": colour}
+            if y is None
+            else {"y": y, "color": alt.value(NEUTRAL)}
+        )
         layers.append(alt.Chart(unscored).mark_point(**mark).encode(**place, **shared))
     return layers
 
@@ -197,7 +240,9 @@ def _ring(trials: pd.DataFrame, x: alt.X, y: alt.Y) -> alt.Chart:
     """Around what was chosen."""
     chosen = trials[trials.chosen].assign(accuracy=trials.value * 100)
     columns = [*tables.SIZES, "learning_rate", "dropout", "parameters", "accuracy"]
-    ring = alt.Chart(gapped(chosen[columns])).mark_point(size=420, strokeWidth=2, color=NEUTRAL, shape="circle")
+    ring = alt.Chart(gapped(chosen[columns])).mark_point(
+        size=420, strokeWidth=2, color=NEUTRAL, shape="circle"
+    )
     return ring.encode(x=x, y=y)
 
 
@@ -205,17 +250,24 @@ def _outlined(frame: pd.DataFrame, x: alt.X, y: alt.Y, **mark) -> list[alt.Chart
     """Open marks that can be seen on every colour."""
     base = alt.Chart(frame[list(tables.SIZES)]).encode(x=x, y=y)
     looks = (("#000000", 4.5), ("#ffffff", 2))
-    return [base.mark_point(color=colour, strokeWidth=width, opacity=1, **mark) for colour, width in looks]
+    return [
+        base.mark_point(color=colour, strokeWidth=width, opacity=1, **mark)
+        for colour, width in looks
+    ]
 
 
 def _accuracy(column: str, title: str = ACCURACY, scale: alt.Scale | None = None) -> alt.Y:
-    return alt.Y(f"{column}:Q", title=title, scale=scale or alt.Scale(zero=False, nice=True, padding=8))
+    return alt.Y(
+        f"{column}:Q", title=title, scale=scale or alt.Scale(zero=False, nice=True, padding=8)
+    )
 
 
 def _above_the_fence(trials: pd.DataFrame) -> alt.Scale:
     """From the fence of the completed trials to the best of all; what lies below stands at the edge."""
     ends = [_fence(tables.completed(trials).value * 100), trials.value.max() * 100]
-    return alt.Scale(domain=[round(float(end), 2) for end in ends], clamp=True, nice=True, zero=False)
+    return alt.Scale(
+        domain=[round(float(end), 2) for end in ends], clamp=True, nice=True, zero=False
+    )
 
 
 def _fence(accuracies: pd.Series) -> float:
@@ -226,7 +278,10 @@ def _fence(accuracies: pd.Series) -> float:
 
 def _count_of_trials(column: str, title: str) -> alt.X:
     return alt.X(
-        f"{column}:Q", title=title, scale=alt.Scale(nice=False, padding=10), axis=alt.Axis(tickMinStep=1, grid=False)
+        f"{column}:Q",
+        title=title,
+        scale=alt.Scale(nice=False, padding=10),
+        axis=alt.Axis(tickMinStep=1, grid=False),
     )
 
 
@@ -237,7 +292,13 @@ def _dimension(column: str, name: str, dimension: dict, channel=alt.X):
     return channel(
         f"{column}:Q",
         title=title,
-        scale=alt.Scale(domain=[dimension["low"], dimension["high"]], nice=False, zero=False, padding=18, **scale),
+        scale=alt.Scale(
+            domain=[dimension["low"], dimension["high"]],
+            nice=False,
+            zero=False,
+            padding=18,
+            **scale,
+        ),
         axis=alt.Axis(grid=False, labelOverlap="greedy", labelSeparation=8),
     )
 
@@ -252,4 +313,6 @@ def _bands(accuracies: pd.Series) -> alt.Scale:
         if highest - lowest <= BANDS:
             break
     domain = [float(np.round(end * step, 6)) for end in (lowest, highest)]
-    return alt.Scale(type="quantize", domain=domain, scheme=alt.SchemeParams("viridis", count=highest - lowest))
+    return alt.Scale(
+        type="quantize", domain=domain, scheme=alt.SchemeParams("viridis", count=highest - lowest)
+    )

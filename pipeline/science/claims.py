@@ -40,7 +40,14 @@ NUMBERS: dict[str, tuple[str, ...]] = {  # the columns of numbers that each kind
         "half_life_tokens",
         "horizon_1e-3",
     ),
-    "memory": ("sequence_length", "trained_length", "seed", "lag_tokens", "contrast", "sign_accuracy"),
+    "memory": (
+        "sequence_length",
+        "trained_length",
+        "seed",
+        "lag_tokens",
+        "contrast",
+        "sign_accuracy",
+    ),
     "probes": ("sequence_length", "trained_length", "seed", "tokens", "accuracy", "logit_change"),
     "retention": ("lag_tokens", "seed", "solved"),
 }
@@ -59,7 +66,9 @@ class Study:
     """The measurements of the networks with textbook settings, at every sequence length."""
 
     length: int  # the textbook's sequence length, or the nearest one that was measured
-    half_life_at_initialisation: float  # of the gradient in a long text, in tokens; predicted by theory
+    half_life_at_initialisation: (
+        float  # of the gradient in a long text, in tokens; predicted by theory
+    )
     comparisons: list[dict[str, Any]]  # of reports/comparisons.json
     decay: pd.DataFrame
     memory: pd.DataFrame
@@ -150,7 +159,9 @@ def deciding(row: dict[str, Any]) -> list[Any]:
     return [measure for measure in row["measures"] if measure["threshold"] is not None]
 
 
-def with_replications(rows: list[dict[str, Any]], replications: list[Replication]) -> list[dict[str, Any]]:
+def with_replications(
+    rows: list[dict[str, Any]], replications: list[Replication]
+) -> list[dict[str, Any]]:
     """Returns the rows of `table`, each with its `replications` and with the verdict of this study as `verdict_here`.
 
     The new `verdict` is UNSTABLE if a replication without an obstacle has another one. Without replications, the rows
@@ -224,7 +235,9 @@ def full_context(study: Study, thresholds: Claims) -> Claim:
         test="How much less does a strong word move the logit in the middle of a review than at its end? And does "
         "reading in both directions make the network more accurate?",
         deciding=[
-            _expected(_effect(study, "bidirectional", middle), "above", thresholds.remembered_share),
+            _expected(
+                _effect(study, "bidirectional", middle), "above", thresholds.remembered_share
+            ),
             _expected(gain, "above", 0.0),
         ],
         caveat="From the middle either end is half as far: the distance is halved, not gone.",
@@ -283,7 +296,14 @@ def vanish(study: Study, thresholds: Claims) -> Claim:
             _decay(study, "vanilla", "half_life_tokens", longest, weights="initial"),
             half_life,
             _decay(study, "vanilla", "horizon_1e-3", longest, weights="initial"),
-            _decay(study, "vanilla", "log10_at_last_lag", length, weights="initial", initialiser="0.9 orthogonal"),
+            _decay(
+                study,
+                "vanilla",
+                "log10_at_last_lag",
+                length,
+                weights="initial",
+                initialiser="0.9 orthogonal",
+            ),
             _decay(study, "lstm", "log10_at_last_lag", length, weights="initial"),
             _decay(study, "lstm", "log10_at_last_lag", length),
         ],
@@ -356,7 +376,9 @@ def _over_seeds(words: str, value_by_seed: pd.Series, unit: str, source: str) ->
 
 def _trained_at(frame: pd.DataFrame, architecture: str, length: int) -> pd.DataFrame:
     """Returns the rows of networks of this architecture that were trained at the length at which they are measured."""
-    return frame.query("architecture == @architecture and sequence_length == @length and trained_length == @length")
+    return frame.query(
+        "architecture == @architecture and sequence_length == @length and trained_length == @length"
+    )
 
 
 def _probe(study: Study, architecture: str, probe: str, length: int) -> pd.DataFrame:
@@ -367,7 +389,9 @@ def _probe(study: Study, architecture: str, probe: str, length: int) -> pd.DataF
 
 def _logit_change(study: Study, architecture: str) -> Measure | None:
     change = _probe(study, architecture, "shuffled", study.length)["logit_change"]
-    words = f"change of the {architecture} network's logit where words are shuffled (mean over reviews)"
+    words = (
+        f"change of the {architecture} network's logit where words are shuffled (mean over reviews)"
+    )
     return _over_seeds(words, change, "logits", f"reports/probes/{study.length}.csv")
 
 
@@ -379,17 +403,23 @@ def _accuracy_of_quarter(study: Study, architecture: str, probe: str) -> Measure
     return _accuracy_lost(study, architecture, probe, quarter, change)
 
 
-def _accuracy_lost(study: Study, architecture: str, probe: str, tokens: int, change: str) -> Measure | None:
+def _accuracy_lost(
+    study: Study, architecture: str, probe: str, tokens: int, change: str
+) -> Measure | None:
     """Returns the accuracy that a probe of this many tokens costs a network. `change` describes the probe."""
     plain = _probe(study, architecture, "plain", study.length)["accuracy"]
-    changed = _probe(study, architecture, probe, study.length).query("tokens == @tokens")["accuracy"]
+    changed = _probe(study, architecture, probe, study.length).query("tokens == @tokens")[
+        "accuracy"
+    ]
     words = f"accuracy that {architecture} loses where {change}"
     return _over_seeds(words, plain - changed, "points", f"reports/probes/{study.length}.csv")
 
 
 def _deficit(study: Study, architecture: str, pick: Callable) -> Measure | None:
     """Returns the accuracy of a bag of words minus the accuracy of a network. `pick` chooses the length: min or max."""
-    trained = study.probes.query("architecture == @architecture and sequence_length == trained_length")
+    trained = study.probes.query(
+        "architecture == @architecture and sequence_length == trained_length"
+    )
     if trained.empty:
         return None
 
@@ -474,7 +504,9 @@ def largest_lag_solved(retention: pd.DataFrame, architecture: str) -> float | No
 
     It is 0 if they learned none, and None if this network has no such task.
     """
-    tasks = retention[(retention["architecture"] == architecture) & (retention["signal"] == "first")]
+    tasks = retention[
+        (retention["architecture"] == architecture) & (retention["signal"] == "first")
+    ]
     if tasks.empty:
         return None
 
@@ -504,7 +536,11 @@ def _decay(
     if curves.empty:
         return None
 
-    network = f"trained at {trained_length} tokens" if weights == "trained" else f"{weights} ({initialiser} start)"
+    network = (
+        f"trained at {trained_length} tokens"
+        if weights == "trained"
+        else f"{weights} ({initialiser} start)"
+    )
     quantity, unit = DECAY_WORDS[column]
     words = f"{quantity}, {length} tokens, {architecture}, {network}"
 

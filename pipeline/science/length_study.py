@@ -60,7 +60,9 @@ NORM_QUANTILES = {
     "largest": 1,
 }
 LARGE_NORM = 10  # we count the batches whose gradient has a larger norm
-LEADING_DIRECTIONS = 8  # Lyapunov exponents at lengths without training; at other lengths, one per unit
+LEADING_DIRECTIONS = (
+    8  # Lyapunov exponents at lengths without training; at other lengths, one per unit
+)
 WARM_UP = 50  # tokens, or a quarter of a shorter text
 
 
@@ -147,7 +149,9 @@ class _Measurements:
             "medians": pd.concat(self._medians),
         }
 
-    def add_gradients(self, model: keras.Model, network: inference.Network, axes: dict[str, Any]) -> None:
+    def add_gradients(
+        self, model: keras.Model, network: inference.Network, axes: dict[str, Any]
+    ) -> None:
         """Adds all curves of a network and the numbers that explain them. `network` has the weights of `model`."""
         for curve in adjoint.curves(model, self._length.reviews.tokens_NT):
             self._add_curve(curve, axes, with_medians=True)
@@ -199,7 +203,9 @@ class _Measurements:
         """Adds the word effect and the probes of a network, with the accuracy of the bag of words as one more probe."""
         own = {**self._own, "trained_length": trained_length}
         tokens_NT = self._length.memory_reviews.tokens_NT
-        effect = word_effect.word_effect(network.replacement_logits, tokens_NT, *self._length.strong_words)
+        effect = word_effect.word_effect(
+            network.replacement_logits, tokens_NT, *self._length.strong_words
+        )
         self._effects.append(pd.DataFrame(effect).assign(**own))
 
         reviews = self._length.reviews
@@ -309,7 +315,9 @@ class _Measurements:
             for number, exponent in enumerate(exponent_NH.mean(axis=0), 1):
                 self._add_number(measure, exponent, reviews, axes, number)
 
-    def _add_spectra(self, slope_TNH, recurrent_HH, lags: Sequence[int], axes: dict[str, Any]) -> None:
+    def _add_spectra(
+        self, slope_TNH, recurrent_HH, lags: Sequence[int], axes: dict[str, Any]
+    ) -> None:
         log10_value_NLC, rank_NL = jacobians.singular_values(slope_TNH, recurrent_HH, lags)
         value_CNL = np.moveaxis(log10_value_NLC, 2, 0)
         for number, value_NL in enumerate(value_CNL, 1):
@@ -344,7 +352,9 @@ class _Measurements:
 
         if with_medians:
             relative_NL = curve.log10_relative_defined_NL
-            resampled_RL = decay.resampled_medians(relative_NL, self._own["seed"]).astype(np.float32)
+            resampled_RL = decay.resampled_medians(relative_NL, self._own["seed"]).astype(
+                np.float32
+            )
             medians = decay.medians(summary["log10_relative_norm"], resampled_RL)
             self._medians.append(medians.assign(**axes, reviews=len(relative_NL)))
 

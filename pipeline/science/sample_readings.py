@@ -81,7 +81,11 @@ def shortened(value: Any) -> Any:
     """Returns the result of `sample` without the states and with numbers of six significant digits."""
     match value:
         case dict():
-            return {name: shortened(item) for name, item in value.items() if not name.startswith("state")}
+            return {
+                name: shortened(item)
+                for name, item in value.items()
+                if not name.startswith("state")
+            }
         case list():
             return [shortened(item) for item in value]
         case float():

@@ -33,7 +33,9 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 LEAST_FOR_IMPORTANCES = 4  # different values of completed trials
 METRICS = ("train/loss", "train/accuracy", "validation/loss", "validation/accuracy")
-WAVE_OUTCOMES = "untold"  # attribute of a study: outcomes of the current wave, which is not complete
+WAVE_OUTCOMES = (
+    "untold"  # attribute of a study: outcomes of the current wave, which is not complete
+)
 FULL_TRAININGS = "trained"  # attribute of a study: results of the race and of the regret
 START = "start"  # the starting recipe's name among the contestants of the race
 SEEDS_AT_ONCE = 5  # trainings per task, which bounds the loss if a worker is killed
@@ -49,7 +51,9 @@ class Outcome:
 
     state: str  # COMPLETE, or FAIL if training diverged
     history: list[dict[str, Any]]  # one row per epoch, as `training.train` reports it
-    value: float | None  # validation accuracy in the epoch of the lowest validation loss; None if training diverged
+    value: (
+        float | None
+    )  # validation accuracy in the epoch of the lowest validation loss; None if training diverged
     parameters: int
     reason: str = ""  # why training failed, or the earlier trial with the same settings
 
@@ -59,7 +63,9 @@ KeepOutcome = Callable[[int, Outcome], None]
 Outcomes = dict[int, Outcome]  # {number of the trial: outcome}
 Evaluate = Callable[[dict[int, Values], KeepOutcome], Outcomes]
 
-Scores = dict[str, float | None]  # {seed: validation accuracy in the best epoch, None if training diverged}
+Scores = dict[
+    str, float | None
+]  # {seed: validation accuracy in the best epoch, None if training diverged}
 KeepResult = Callable[[str, dict[str, Any]], None]
 Tasks = dict[str, tuple[Settings, list[int]]]  # {task: (settings, seeds)}
 Train = Callable[[Tasks, KeepResult], dict[str, dict[str, Any]]]
@@ -149,10 +155,15 @@ def _complete_wave(
     """Trains the proposals that have no outcome yet and records the wave's missing trials in order of number."""
     first = min(proposals)
     values_of_trial = [trial.params for trial in recorded[:first]] + list(proposals.values())
-    first_trial_with = {number: values_of_trial.index(values) for number, values in proposals.items()}
+    first_trial_with = {
+        number: values_of_trial.index(values) for number, values in proposals.items()
+    }
 
     stored = study.user_attrs.get(WAVE_OUTCOMES, {})
-    outcomes = {trial.number: Outcome(trial.state.name, value=trial.value, **trial.user_attrs) for trial in recorded}
+    outcomes = {
+        trial.number: Outcome(trial.state.name, value=trial.value, **trial.user_attrs)
+        for trial in recorded
+    }
     outcomes |= {int(number): Outcome(**fields) for number, fields in stored.items()}
 
     def keep(number: int, outcome: Outcome) -> None:
@@ -345,7 +356,10 @@ def race(
             results[name]["scores"] |= result["scores"]
         _require_scores(START, results[START])
 
-    return [_row(name, results[name], results[START], dropped=name not in running) for name in contestants]
+    return [
+        _row(name, results[name], results[START], dropped=name not in running)
+        for name in contestants
+    ]
 
 
 def _ahead(rival: dict[str, Any], start: dict[str, Any]) -> bool:
@@ -353,7 +367,9 @@ def _ahead(rival: dict[str, Any], start: dict[str, Any]) -> bool:
     return None not in scores and fmean(scores) > fmean(start["scores"].values())
 
 
-def _row(name: str, result: dict[str, Any], start_result: dict[str, Any], dropped: bool) -> dict[str, Any]:
+def _row(
+    name: str, result: dict[str, Any], start_result: dict[str, Any], dropped: bool
+) -> dict[str, Any]:
     """Returns the scores, their mean, and the difference to the starting recipe on the seeds of both.
 
     The standard error of the difference needs at least two seeds. A contestant that diverged has no mean.
@@ -473,12 +489,16 @@ def _require_scores(name: str, result: dict[str, Any]) -> None:
     for seed, score in result["scores"].items():
         if score is None:
             contestant = "the starting recipe" if name == START else name
-            raise Mistake(f"{contestant} diverged on seed {seed}; a smaller learning_rate or a clip_norm may help")
+            raise Mistake(
+                f"{contestant} diverged on seed {seed}; a smaller learning_rate or a clip_norm may help"
+            )
 
 
 def contestants(start: Settings, rivals: list[FrozenTrial]) -> dict[str, Settings]:
     """Returns the settings of the race's contestants by name, the starting recipe first."""
-    rival_settings = {f"trial {rival.number}": start.model_copy(update=rival.params) for rival in rivals}
+    rival_settings = {
+        f"trial {rival.number}": start.model_copy(update=rival.params) for rival in rivals
+    }
     return {START: start, **rival_settings}
 
 
@@ -488,7 +508,9 @@ def table(study: optuna.Study) -> pd.DataFrame:
         {
             "trial": trial.number,
             "state": trial.state.name,
-            "value": trial.value if trial.value is not None else trial.intermediate_values.get(trial.last_step or 0),
+            "value": trial.value
+            if trial.value is not None
+            else trial.intermediate_values.get(trial.last_step or 0),
             **trial.params,
             "parameters": trial.user_attrs["parameters"],
             "epochs": trial.last_step or 0,

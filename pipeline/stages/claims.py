@@ -27,7 +27,9 @@ def main(context: "Context") -> None:
     hidden_size = params.settings["textbook"].hidden_size
     lengths = sorted(params.gradients.sequence_lengths)
 
-    nearest_length = min(lengths, key=lambda length: abs(length - textbook_length))  # on a tie, the shorter
+    nearest_length = min(
+        lengths, key=lambda length: abs(length - textbook_length)
+    )  # on a tie, the shorter
 
     measurements = claims.Study(
         nearest_length,
@@ -42,7 +44,9 @@ def main(context: "Context") -> None:
 
     starting_settings = params.settings[params.tune.settings]
     parameters = replications.parameters(stages, params.claims, params.tune, starting_settings)
-    artifacts.write_json(artifacts.CLAIMS, claims.with_replications(verdicts, _replications(parameters)))
+    artifacts.write_json(
+        artifacts.CLAIMS, claims.with_replications(verdicts, _replications(parameters))
+    )
 
 
 def _replications(parameters: str) -> list[claims.Replication]:
@@ -76,7 +80,9 @@ def _checked(path: Path, kind: str) -> pd.DataFrame:
         if is_text.any():
             row = is_text.idxmax()
             line = row + 2  # the first line is the header
-            raise Mistake(f"{path}: line {line}, column {column}: {values[row]!r} is not a number; {REMEDY}")
+            raise Mistake(
+                f"{path}: line {line}, column {column}: {values[row]!r} is not a number; {REMEDY}"
+            )
 
     if table.empty:
         raise Mistake(f"{path}: it has no rows; {REMEDY}")

@@ -49,7 +49,9 @@ class Tracker(Protocol):
         """Shows each unit as an MLflow run while the stage computes. `units` maps each unit to its tags."""
         ...
 
-    def differences(self, records: list[Any], models: list[Any], better: Callable[..., bool]) -> list[Any]:
+    def differences(
+        self, records: list[Any], models: list[Any], better: Callable[..., bool]
+    ) -> list[Any]:
         """One entry per difference between MLflow and these runs and models. Raises if MLflow is unreachable."""
         ...
 

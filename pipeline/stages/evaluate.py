@@ -37,7 +37,9 @@ def main(context: "Context") -> None:
         network = architectures.build(card["architecture"], settings, card["vocabulary_size"])
         parameters = network.count_params()
 
-        predictions[run] = _predictions_of_run(run, card, settings, params.train.seeds_of(run), splits)
+        predictions[run] = _predictions_of_run(
+            run, card, settings, params.train.seeds_of(run), splits
+        )
         artifacts.write_parquet(artifacts.predictions(run), predictions[run])
         cards[run] = {
             **card,
@@ -92,7 +94,9 @@ def _predictions_of_run(
     networks: dict[int, inference.Network] = {}
     for seed in seeds:
         weights = artifacts.read_weights(artifacts.weights(run, seed))
-        model = architectures.from_bytes(card["architecture"], settings, card["vocabulary_size"], weights)
+        model = architectures.from_bytes(
+            card["architecture"], settings, card["vocabulary_size"], weights
+        )
         networks[seed] = inference.Network(model, settings)
 
     tables: list[pd.DataFrame] = []

@@ -9,7 +9,11 @@ from pipeline.storage import artifacts
 if TYPE_CHECKING:
     from pipeline.stages.context import Context
 
-RUNS = ("vanilla-textbook", "bidirectional-textbook", "lstm-textbook")  # the first that exists determines the reviews
+RUNS = (
+    "vanilla-textbook",
+    "bidirectional-textbook",
+    "lstm-textbook",
+)  # the first that exists determines the reviews
 SEED = 0  # fixed in advance, not chosen by score
 
 
@@ -29,4 +33,9 @@ def _trained(run: str) -> tuple[str, Settings, int, bytes]:
     """(architecture, settings, vocabulary size, weights) of a run on SEED."""
     card = artifacts.read_json(artifacts.model(run))
     settings = Settings.model_validate(card["values"])
-    return card["architecture"], settings, card["vocabulary_size"], artifacts.read_weights(artifacts.weights(run, SEED))
+    return (
+        card["architecture"],
+        settings,
+        card["vocabulary_size"],
+        artifacts.read_weights(artifacts.weights(run, SEED)),
+    )

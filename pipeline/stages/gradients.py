@@ -121,7 +121,9 @@ def _length(sequence_length: int, params: Params) -> Length:
         reviews=reviews,
         memory_reviews=sequences.spread_evenly(unpadded, params.gradients.memory_reviews),
         jacobian_reviews=sequences.spread_evenly(unpadded, params.gradients.jacobian_reviews),
-        strong_words=word_effect.strong_words(train["tokens"], train["label"], params.gradients.words),
+        strong_words=word_effect.strong_words(
+            train["tokens"], train["label"], params.gradients.words
+        ),
         bag_of_words_accuracy=bag_of_words_accuracy,
         spectra=params.gradients.spectra,
     )

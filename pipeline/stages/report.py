@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pipeline/reporting takes and returns dictionaries without types.
 
-READERS = {".json": artifacts.read_json, ".csv": artifacts.read_csv, ".parquet": artifacts.read_parquet}
+READERS = {
+    ".json": artifacts.read_json,
+    ".csv": artifacts.read_csv,
+    ".parquet": artifacts.read_parquet,
+}
 
 
 def main(context: "Context") -> None:

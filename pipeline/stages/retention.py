@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from pipeline.stages.context import Context, Report
 
 ORDER = ["architecture", "signal", "lag_tokens", "seed"]
-LAGS_PER_SEQUENCE = {"first": 1, "middle": 2}  # a signal in the middle needs a sequence of twice the lag
+LAGS_PER_SEQUENCE = {
+    "first": 1,
+    "middle": 2,
+}  # a signal in the middle needs a sequence of twice the lag
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,9 @@ def main(context: "Context") -> None:
     cells = dict(enumerate(_cells(params)))
     kinds = {number: cell.kind for number, cell in cells.items()}
 
-    results = context.workers.run("retention cell", _measure, recipe, cells, _log_nothing, kinds=kinds)
+    results = context.workers.run(
+        "retention cell", _measure, recipe, cells, _log_nothing, kinds=kinds
+    )
 
     checks = pd.concat(result["checks"] for result in results.values())
     accuracies = pd.concat(result["accuracies"] for result in results.values())
@@ -75,7 +80,9 @@ def _cells(params: Params) -> list[Cell]:
 
 def _measure(recipe: Recipe, cell: Cell, report: "Report") -> dict[str, pd.DataFrame]:
     """The tables of one cell. Its seeds run one after another, since they share a compiled network."""
-    from pipeline.science.behaviour import retention_task  # imported here: the driver needs no TensorFlow
+    from pipeline.science.behaviour import (
+        retention_task,
+    )  # imported here: the driver needs no TensorFlow
 
     checks: list[dict[str, Any]] = []
     accuracies: list[dict[str, Any]] = []

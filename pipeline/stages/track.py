@@ -47,7 +47,9 @@ def main(context: "Context") -> None:
             tracker.warn(error)
             return
 
-    print(f"MLflow: {len(records)} runs and {len(models)} models match the files; changed just now: {len(differences)}")
+    print(
+        f"MLflow: {len(records)} runs and {len(models)} models match the files; changed just now: {len(differences)}"
+    )
 
 
 def check(context: "Context") -> int:
@@ -83,7 +85,12 @@ def _compared(params: Params, tracker: "Tracker") -> Comparison | None:
 
     evaluated = finished.get(EVALUATE.name)
     comparison = _compared_with(stages, evaluated, tracker)
-    if comparison and comparison.differences and evaluated and not dvc_lock.unchanged(evaluated, FOLDER):
+    if (
+        comparison
+        and comparison.differences
+        and evaluated
+        and not dvc_lock.unchanged(evaluated, FOLDER)
+    ):
         return _compared_with(stages, None, tracker)  # `evaluate` scored other models
     return comparison
 

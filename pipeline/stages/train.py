@@ -44,7 +44,11 @@ def main(context: "Context") -> None:
         sequences.examples(validation_split, settings.sequence_length),
     )
     seeds = params.train.seeds_of(name)
-    tags = {"architecture": run.architecture, "settings": run.settings, "sequence_length": settings.sequence_length}
+    tags = {
+        "architecture": run.architecture,
+        "settings": run.settings,
+        "sequence_length": settings.sequence_length,
+    }
     tags_by_seed = {seed: {**tags, "seed": seed} for seed in seeds}
 
     with context.tracker.live(context.stage, tags_by_seed) as log:
@@ -84,6 +88,8 @@ def _train(recipe: Recipe, seed: int, report: "Report") -> dict[str, pd.DataFram
             report,
         )
     except training.Diverged as error:
-        raise Mistake(f"{error}; a smaller learning_rate or a clip_norm in its settings may help") from None
+        raise Mistake(
+            f"{error}; a smaller learning_rate or a clip_norm in its settings may help"
+        ) from None
 
     return {"history": pd.DataFrame(rows), "weights": weights}

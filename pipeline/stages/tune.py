@@ -91,7 +91,9 @@ def searched(context: "Context", training_seed: int, log: "Log") -> dict[str, An
     def evaluate(wave: dict[int, search.Values], keep: search.KeepOutcome) -> search.Outcomes:
         trials: dict[int, Trial] = {}
         for number, values in wave.items():
-            trials[number] = Trial(starting_settings.model_copy(update=values), training_seed, params.tune.rung_epochs)
+            trials[number] = Trial(
+                starting_settings.model_copy(update=values), training_seed, params.tune.rung_epochs
+            )
 
         return context.workers.run(
             f"tune {context.item} trial",
@@ -121,7 +123,9 @@ def searched(context: "Context", training_seed: int, log: "Log") -> dict[str, An
         rows = search.race(study, contestants, race_seeds, _trainer(context, data, "race"))
 
     chosen, _ = search.choose(rows)
-    regret = search.regret(study, chosen, contestants, regret_seeds, _trainer(context, data, "regret"))
+    regret = search.regret(
+        study, chosen, contestants, regret_seeds, _trainer(context, data, "regret")
+    )
     return search.summary(study, space, starting_settings, rows, regret)
 
 

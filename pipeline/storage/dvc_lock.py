@@ -133,7 +133,9 @@ def recorded(names: Collection[str], folder: Path) -> dict[str, RecordedStage]:
     stages = every_stage(folder)
     for name in names:
         if name not in stages:
-            remedy = f"`git checkout {LOCK}` restores it if it was committed, `dvc repro {name}` runs it"
+            remedy = (
+                f"`git checkout {LOCK}` restores it if it was committed, `dvc repro {name}` runs it"
+            )
             raise Mistake(f"{LOCK}: the stage {name} is missing; {remedy}")
 
     return {name: stages[name] for name in names}

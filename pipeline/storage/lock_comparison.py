@@ -18,7 +18,9 @@ from pipeline.storage.dvc_lock import RecordedStage
 from pipeline.storage.stage_table import STAGES, dvc_names, stage_of
 
 CODE = "pipeline/"
-RUNS = tuple(stage.name for stage in STAGES if stage.item)  # runs in MLflow; `evaluate` adds its scores to `train`
+RUNS = tuple(
+    stage.name for stage in STAGES if stage.item
+)  # runs in MLflow; `evaluate` adds its scores to `train`
 DIRECTORY = ".dir"  # suffix of a folder's hash, which is the hash of its listing
 IGNORED = (".writing-", "__pycache__")  # as in .dvcignore
 
@@ -47,7 +49,9 @@ class LockMismatch:
 
         if not self.made:
             return f"{self.stage} is stale: {problem}; `dvc repro {self.stage}` runs it again"
-        restore = "git checkout" if self.path.startswith(f"{artifacts.REPORTS}/") else "dvc checkout"
+        restore = (
+            "git checkout" if self.path.startswith(f"{artifacts.REPORTS}/") else "dvc checkout"
+        )
         return f"{self.stage}: {problem}; `{restore} {self.path}` restores it, `dvc repro {self.stage}` makes it again"
 
 
@@ -140,7 +144,9 @@ def _overlap_any(paths: Iterable[str], others: Iterable[str]) -> bool:
     return any(starmap(overlap, product(paths, others)))
 
 
-def differences(stages: Iterable[RecordedStage], folder: Path, code: bool = False) -> list[LockMismatch]:
+def differences(
+    stages: Iterable[RecordedStage], folder: Path, code: bool = False
+) -> list[LockMismatch]:
     """Everything about these stages that differs from dvc.lock: parameters, inputs and outputs.
 
     Python modules are compared only if `code` is true. A missing input or output does not count, because nothing reads
@@ -180,7 +186,9 @@ def differences(stages: Iterable[RecordedStage], folder: Path, code: bool = Fals
     return listed_once
 
 
-def _parameter_mismatches(stage: str, file: str, recorded: dict, current: dict) -> Iterator[LockMismatch]:
+def _parameter_mismatches(
+    stage: str, file: str, recorded: dict, current: dict
+) -> Iterator[LockMismatch]:
     """`recorded` has a value for each dotted key, `current` is the content of the file."""
     for key, recorded_value in recorded.items():
         value = _value_at(current, key)

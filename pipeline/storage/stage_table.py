@@ -105,7 +105,9 @@ CLAIMS = Stage(
     "test the tutorial's sentences against the measurements",
     experiment=EXPERIMENT_OF_GRADIENTS,
 )
-EXAMPLES = Stage("examples", "read a few reviews word by word, for the report", loads_tensorflow=True)
+EXAMPLES = Stage(
+    "examples", "read a few reviews word by word, for the report", loads_tensorflow=True
+)
 REPORT = Stage("report", "write reports/ from the files of the other stages")
 TRACK = Stage("track", "make MLflow equal to the files")
 

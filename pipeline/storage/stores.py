@@ -66,6 +66,8 @@ def masked(text: str) -> str:
 def _secrets(url: str) -> set[str]:
     """The password of a URL and the values in its query whose names suggest a secret, percent-encoded and decoded."""
     passwords = re.findall(r"\w://[^/?#]*?:([^/?#]+)@", url)
-    query_secrets = re.findall(r"[?&][^=&]*(?:pass|token|secret|key)[^=&]*=([^&#]+)", url, re.IGNORECASE)
+    query_secrets = re.findall(
+        r"[?&][^=&]*(?:pass|token|secret|key)[^=&]*=([^&#]+)", url, re.IGNORECASE
+    )
     encoded = {*passwords, *query_secrets}
     return encoded.union(map(unquote, encoded))

@@ -138,7 +138,9 @@ def write(messages: Iterator[dict]) -> None:
             unit, step = message["unit"], message["step"]
             if unit not in children:
                 children[unit] = live_run(unit, units[unit], **{mlflow_store.PARENT: parent.run.id})
-            children[unit].log({(metric, step): value for metric, value in message["metrics"].items()})
+            children[unit].log(
+                {(metric, step): value for metric, value in message["metrics"].items()}
+            )
 
     if "traceback" in end:
         client.log_text(parent.run.id, end["traceback"], "traceback.txt")

@@ -72,7 +72,9 @@ def measured(run: str, folder: Path) -> Iterator[None]:
     """Adds MLflow's own metrics of this machine (CPU, memory, disk, network, GPU) to this run, every ten seconds."""
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-    logging.getLogger("mlflow.system_metrics").setLevel(logging.CRITICAL)  # the one line that `warn` prints is enough
+    logging.getLogger("mlflow.system_metrics").setLevel(
+        logging.CRITICAL
+    )  # the one line that `warn` prints is enough
     monitor = SystemMetricsMonitor(run, resume_logging=True, tracking_uri=stores.mlflow(folder))
     monitor.start()
     yield
@@ -146,7 +148,9 @@ def _create_tables(path: Path) -> None:
     for journal in path.parent.glob(f".writing-*-{path.name}-journal"):
         journal.unlink()
     with artifacts.replaced(path) as temporary:
-        db.upgrade([f"{stores.LOCAL}{temporary}"], standalone_mode=False)  # the command `mlflow db upgrade`
+        db.upgrade(
+            [f"{stores.LOCAL}{temporary}"], standalone_mode=False
+        )  # the command `mlflow db upgrade`
 
 
 def _check_writable(path: Path) -> None:
@@ -215,7 +219,9 @@ class Run:
         metrics = []
         for (name, step), value in new_points.items():
             metrics.append(Metric(name, value, self.start + step, step))
-        new_params = [Param(name, value) for name, value in params.items() if name not in self.params]
+        new_params = [
+            Param(name, value) for name, value in params.items() if name not in self.params
+        ]
         run_tags = [RunTag(name, value) for name, value in tags.items()]
 
         while len(metrics) > METRICS_AT_ONCE:

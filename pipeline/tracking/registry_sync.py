@@ -93,7 +93,9 @@ def differences(
         if "current" in stored.tags and stored.tags.get("record") not in records:
             differing.append(VersionDifference(STALE, None, [stored]))
     if champion := _next_champion(models, versions, better):
-        differing.append(VersionDifference(NOT_CHAMPION, champion, _versions_of(champion, versions)))
+        differing.append(
+            VersionDifference(NOT_CHAMPION, champion, _versions_of(champion, versions))
+        )
     return differing
 
 
@@ -178,7 +180,9 @@ def _register(client: "MlflowClient", experiment: str, model: Model, folder: Pat
         description=_description(model),
     )
     versions = json.dumps([{"name": NAME, "version": int(registered.version)}])
-    client.set_logged_model_tags(logged.model_id, {"mlflow.modelVersions": versions})  # for the link in the UI
+    client.set_logged_model_tags(
+        logged.model_id, {"mlflow.modelVersions": versions}
+    )  # for the link in the UI
 
 
 def _save(path: Path, model: Model, folder: Path, logged: "LoggedModel", run: str) -> None:

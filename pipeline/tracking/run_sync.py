@@ -143,7 +143,9 @@ def _is_repairable(run: Run, record: Record) -> bool:
     """MLflow can add points and parameters, but neither change nor remove one."""
     metrics = {metric for metric, _step in record.metrics}
     points = {point: value for point, value in run.points.items() if point[0] in metrics}
-    return points.items() <= record.metrics.items() and not mlflow_store.contradict(run.params, record.params)
+    return points.items() <= record.metrics.items() and not mlflow_store.contradict(
+        run.params, record.params
+    )
 
 
 def _fill(run: Run, record: Record, tags: dict[str, str]) -> None:

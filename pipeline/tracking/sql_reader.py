@@ -25,7 +25,13 @@ SCHEMA = "dc11669786a5"  # the version in MLflow 3.17's table `alembic_version`;
 MISSING = "is missing"
 NOT_CURRENT = "is not tagged `current`"
 STALE = "is tagged `current`, but no file describes it"
-TAGS = ("key", "record", "current", mlflow_store.WRITER, mlflow_store.PARENT)  # these decide whether a run is correct
+TAGS = (
+    "key",
+    "record",
+    "current",
+    mlflow_store.WRITER,
+    mlflow_store.PARENT,
+)  # these decide whether a run is correct
 RUNS = """
     select run.run_uuid, run.status, json_group_object(tag.key, tag.value)
     from experiments experiment join runs run using (experiment_id) join tags tag using (run_uuid)
@@ -82,10 +88,14 @@ def versions(folder: Path) -> list[StoredVersion]:
     rows = rows_of_sqlite(folder, VERSIONS, CHAMPION, NAME)
     if rows is None:
         return versions_through_mlflow(mlflow_store.opened(folder)[0])
-    return [StoredVersion(number, json.loads(tags), alias is not None) for number, tags, alias in rows]
+    return [
+        StoredVersion(number, json.loads(tags), alias is not None) for number, tags, alias in rows
+    ]
 
 
-def runs_through_mlflow(client: "MlflowClient", experiments: dict[str, str]) -> dict[str, list[StoredRun]]:
+def runs_through_mlflow(
+    client: "MlflowClient", experiments: dict[str, str]
+) -> dict[str, list[StoredRun]]:
     """Returns the same as `runs`, through MLflow's client. `experiments` maps the name of an experiment to its id."""
     stored_runs = []
     for run in _pages(

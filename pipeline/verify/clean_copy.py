@@ -78,7 +78,9 @@ def git(*arguments: str, folder: Path = Path()) -> str:
             text=True,
         )
     except FileNotFoundError:
-        raise Mistake("git: not installed, but this command clones the commit; install Git") from None
+        raise Mistake(
+            "git: not installed, but this command clones the commit; install Git"
+        ) from None
     except subprocess.CalledProcessError as error:
         raise Mistake(f"git {arguments[0]}: {error.stderr.strip()}") from None
 

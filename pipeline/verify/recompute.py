@@ -98,9 +98,13 @@ def main(
 
 def _check_times_file(times: Path | None, only_files: bool) -> None:
     if times and only_files:
-        raise Mistake(f"--times {times}: --files computes nothing that could be timed; leave out one of the two")
+        raise Mistake(
+            f"--times {times}: --files computes nothing that could be timed; leave out one of the two"
+        )
     if times and not times.parent.is_dir():
-        raise Mistake(f"--times {times}: the folder {times.parent} does not exist; create it or name another file")
+        raise Mistake(
+            f"--times {times}: the folder {times.parent} does not exist; create it or name another file"
+        )
     if times and times.is_dir():
         raise Mistake(f"--times {times}: is a folder; name a file")
 
@@ -111,7 +115,9 @@ def _chosen(wanted: list[str], stages: Stages) -> list[str]:
     for word in wanted:
         names = [name for name in stages if word in (name, stage_of(name).name)]
         if not names:
-            raise Mistake(f"{word!r} is not a stage that `verify` can compute; allowed: {', '.join(stages)}")
+            raise Mistake(
+                f"{word!r} is not a stage that `verify` can compute; allowed: {', '.join(stages)}"
+            )
         chosen.update(names)
 
     return [name for name in stages if name in chosen or not wanted]
@@ -124,7 +130,9 @@ def _file_report(stages: Stages) -> str:
         paths += stage.deps
 
     present = [path for path in paths if Path(path).exists()]
-    return f"{len(present)} of {len(paths)} paths in {LOCK} are present, all with the recorded content"
+    return (
+        f"{len(present)} of {len(paths)} paths in {LOCK} are present, all with the recorded content"
+    )
 
 
 def _machine_changes() -> Changes:

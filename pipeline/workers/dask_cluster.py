@@ -34,8 +34,12 @@ from pipeline.workers import worker as worker_process
 
 CODE = Path(__file__).parents[1]
 NAME = "rnn-for-nlp"
-STUDIES = "studies_of_rnn_for_nlp"  # attribute of a Dask worker: its processes, by the name of the study
-PATIENCE_SECONDS = 20  # how long we wait for a connection, and the interval between checks of the scheduler
+STUDIES = (
+    "studies_of_rnn_for_nlp"  # attribute of a Dask worker: its processes, by the name of the study
+)
+PATIENCE_SECONDS = (
+    20  # how long we wait for a connection, and the interval between checks of the scheduler
+)
 SILENCE_SECONDS = 30  # we close the connection if the scheduler does not answer for this long
 GOODBYE_SECONDS = 2  # how long the client may take to disconnect
 REMEDY = "`dvc repro` continues"
@@ -67,11 +71,15 @@ class Cluster(Executor):
 
         threading.Thread(target=self._watch, daemon=True).start()
         if not self._client.nthreads():
-            print(f"waiting: {stores.masked(address)} has no workers yet", file=sys.stderr, flush=True)
+            print(
+                f"waiting: {stores.masked(address)} has no workers yet", file=sys.stderr, flush=True
+            )
 
     def submit(self, function: Callable, /, *arguments) -> Future:
         """Returns a future. It raises Mistake if workers keep crashing or the connection to the scheduler is lost."""
-        remote = self._executor.submit(_caller(), self._study, cloudpickle.dumps((function, arguments)))
+        remote = self._executor.submit(
+            _caller(), self._study, cloudpickle.dumps((function, arguments))
+        )
         local: Future = Future()
 
         def pass_on(remote: Future) -> None:
@@ -79,10 +87,14 @@ class Cluster(Executor):
                 answer = pickle.loads(remote.result())  # noqa: S301  # from our own process
                 local.set_result(worker_process.result_of(answer))
             except CancelledError:
-                local.set_exception(Mistake(f"the Dask scheduler at {self._address} went away; {REMEDY}"))
+                local.set_exception(
+                    Mistake(f"the Dask scheduler at {self._address} went away; {REMEDY}")
+                )
             except KilledWorker as error:
                 workers = f"{error.allowed_failures + 1} workers of {self._address}"
-                local.set_exception(Mistake(f"{workers} crashed running this task (out of memory?); {REMEDY}"))
+                local.set_exception(
+                    Mistake(f"{workers} crashed running this task (out of memory?); {REMEDY}")
+                )
             except Exception as error:
                 local.set_exception(error)
 
@@ -91,10 +103,14 @@ class Cluster(Executor):
 
     def _watch(self) -> None:
         """Closes the connection if the scheduler stops answering. Calls that wait for the scheduler then fail."""
-        client: Any = self._client  # distributed's types declare None for attributes that it sets when it connects
+        client: Any = (
+            self._client
+        )  # distributed's types declare None for attributes that it sets when it connects
         while not self._closed.wait(PATIENCE_SECONDS) and client.status == "running":
             try:
-                client.sync(client.scheduler.identity, n_workers=0, callback_timeout=SILENCE_SECONDS)
+                client.sync(
+                    client.scheduler.identity, n_workers=0, callback_timeout=SILENCE_SECONDS
+                )
             except Exception:
                 with suppress(AttributeError):  # the connection has ended by itself
                     client.loop.add_callback(client.scheduler_comm.comm.abort)
@@ -122,7 +138,10 @@ class Study(WorkerPlugin):
 
     def setup(self, worker: Worker) -> None:
         """Unloads another study's code from the Dask worker, imports this code, and starts the process."""
-        archive = Path(worker.local_directory) / f"{NAME}-{hashlib.sha256(self.code).hexdigest()[:16]}.zip"
+        archive = (
+            Path(worker.local_directory)
+            / f"{NAME}-{hashlib.sha256(self.code).hexdigest()[:16]}.zip"
+        )
         archive.write_bytes(self.code)
 
         if str(archive) not in str(getattr(sys.modules.get("pipeline"), "__path__", "")):
@@ -137,7 +156,9 @@ class Study(WorkerPlugin):
         finally:
             sys.path.remove(str(archive))
 
-        pool = module.Pool(1, shared, lambda unit, message: worker.log_event(self.name, [unit, message]))
+        pool = module.Pool(
+            1, shared, lambda unit, message: worker.log_event(self.name, [unit, message])
+        )
         vars(worker).setdefault(STUDIES, {})[self.name] = pool, module.worker.run_packed
 
     def teardown(self, worker: Worker) -> None:
@@ -147,14 +168,20 @@ class Study(WorkerPlugin):
 
 
 def _connected(address: str) -> Client:
-    if address.startswith("tls:") and not Security().get_connection_args("client").get("ssl_context"):
-        raise Mistake(f"DASK_SCHEDULER_ADDRESS: {address}: Dask's configuration names no certificate (docs/cluster.md)")
+    if address.startswith("tls:") and not Security().get_connection_args("client").get(
+        "ssl_context"
+    ):
+        raise Mistake(
+            f"DASK_SCHEDULER_ADDRESS: {address}: Dask's configuration names no certificate (docs/cluster.md)"
+        )
     try:
         asyncio.run(_greet(address))
         return Client(address, timeout=PATIENCE_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
         reason = str(error) or "silence"
-        raise Mistake(f"DASK_SCHEDULER_ADDRESS: {address}: no scheduler answers there ({reason})") from None
+        raise Mistake(
+            f"DASK_SCHEDULER_ADDRESS: {address}: no scheduler answers there ({reason})"
+        ) from None
 
 
 async def _greet(address: str) -> None:
@@ -162,7 +189,9 @@ async def _greet(address: str) -> None:
 
     Without this check, Dask's client would wait without limit for a handshake that never arrives.
     """
-    greeting = connect(address, timeout=PATIENCE_SECONDS, **Security().get_connection_args("client"))
+    greeting = connect(
+        address, timeout=PATIENCE_SECONDS, **Security().get_connection_args("client")
+    )
     connection = await asyncio.wait_for(greeting, PATIENCE_SECONDS + 1)
     await connection.close()
 
@@ -173,7 +202,9 @@ def _caller() -> Callable[[str, bytes], bytes]:
     def call(study: str, packed: bytes) -> bytes:
         worker = get_worker()
         if study not in vars(worker).get(STUDIES, {}):
-            raise RuntimeError(f"worker {worker.address} could not start this study; see the log of the worker")
+            raise RuntimeError(
+                f"worker {worker.address} could not start this study; see the log of the worker"
+            )
         pool, run_packed = vars(worker)[STUDIES][study]
         return pool.submit(run_packed, packed).result()
 
@@ -185,5 +216,7 @@ def _code() -> bytes:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(CODE.rglob("*.py")):
-            archive.writestr(zipfile.ZipInfo(path.relative_to(CODE.parent).as_posix()), path.read_bytes())
+            archive.writestr(
+                zipfile.ZipInfo(path.relative_to(CODE.parent).as_posix()), path.read_bytes()
+            )
     return content.getvalue()

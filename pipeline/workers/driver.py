@@ -36,7 +36,9 @@ class Workers:
     of an interrupted run. Units with a result there are not computed again.
     """
 
-    def __init__(self, processes: int, scheduler: str | None = None, finished: resume.Results | None = None):
+    def __init__(
+        self, processes: int, scheduler: str | None = None, finished: resume.Results | None = None
+    ):
         self._processes = processes
         self._scheduler = scheduler
         self._finished = finished
@@ -83,7 +85,9 @@ class Workers:
 
         with self._showing(_Progress(name, total or len(tasks), done, log)) as progress:
             if results:
-                progress.write(f"({len(results)} of {len(tasks)} were finished before the interruption)")
+                progress.write(
+                    f"({len(results)} of {len(tasks)} were finished before the interruption)"
+                )
 
             while waiting or unit_of:
                 while waiting and len(unit_of) < executor.at_once:
@@ -101,7 +105,9 @@ class Workers:
                     except worker.Lost as loss:
                         losses[unit] += 1
                         if losses[unit] == LOSSES:
-                            raise Mistake(f"{name} {unit}: {loss}, {LOSSES} times (too little memory?)") from None
+                            raise Mistake(
+                                f"{name} {unit}: {loss}, {LOSSES} times (too little memory?)"
+                            ) from None
                         progress.write(f"{unit}: {loss}; it runs again")
                         waiting.appendleft(unit)
                     except Mistake as mistake:
@@ -159,7 +165,12 @@ class Workers:
             progress.close()
 
 
-def next_unit(waiting: deque[Any], kind_of: Mapping[Any, Hashable], last_kind: Hashable, running: set[Hashable]) -> Any:
+def next_unit(
+    waiting: deque[Any],
+    kind_of: Mapping[Any, Hashable],
+    last_kind: Hashable,
+    running: set[Hashable],
+) -> Any:
     """The unit that a process computes next.
 
     Prefers the first unit of the kind that the process computed last. Without one, prefers the first unit of a kind
@@ -191,7 +202,9 @@ class _Progress:
         self._done_now = 0
         self._start = time.monotonic()
         is_log = not sys.stderr.isatty()
-        self._bar = tqdm(total=units, initial=done, desc=name, file=sys.stderr, disable=is_log, leave=True)
+        self._bar = tqdm(
+            total=units, initial=done, desc=name, file=sys.stderr, disable=is_log, leave=True
+        )
 
     def hear(self, unit: Any, message: dict) -> None:
         """Logs and prints a message of a running unit: {"epoch": number, metric: value}."""
@@ -213,7 +226,9 @@ class _Progress:
 
         if self._bar.disable and done < self._units:
             seconds = (time.monotonic() - self._start) / self._done_now * (self._units - done)
-            self.write(f"({done} of {self._units} done, about {tqdm.format_interval(seconds)} left)")
+            self.write(
+                f"({done} of {self._units} done, about {tqdm.format_interval(seconds)} left)"
+            )
 
     def write(self, text: str) -> None:
         if self._bar.disable:

@@ -10,7 +10,11 @@ def processes() -> int:
     """The number of workers of this machine: RNN_WORKERS if set, otherwise one per core that this process may use."""
     number = os.environ.get("RNN_WORKERS")
     if number is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return (
+            len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count() or 1
+        )
     if not number.isdecimal() or int(number) < 1:
         raise Mistake(f"RNN_WORKERS: {number!r}: must be a whole number from 1")
     return int(number)
@@ -24,7 +28,8 @@ def scheduler() -> str | None:
 def described() -> str:
     """Where units would run, as `doctor` prints it."""
     if address := scheduler():
-        return f"those of the Dask scheduler at {stores.masked(address)} (DASK_SCHEDULER_ADDRESS)"
+        return f"the workers of the Dask scheduler at {stores.masked(address)} (DASK_SCHEDULER_ADDRESS)"
     return (
-        f"{processes()} of one thread each (RNN_WORKERS changes the number; DASK_SCHEDULER_ADDRESS selects a cluster)"
+        f"{processes()} of one thread each (RNN_WORKERS changes the number; "
+        "DASK_SCHEDULER_ADDRESS selects a cluster)"
     )

@@ -25,7 +25,11 @@ def architecture(request):
 
 
 def project_model(architecture):
-    settings = params.read(params.PARAMS).settings["textbook"].model_copy(update={"sequence_length": TOKENS})
+    settings = (
+        params.read(params.PARAMS)
+        .settings["textbook"]
+        .model_copy(update={"sequence_length": TOKENS})
+    )
     return architectures.initial_model(architecture, settings, WORDS, seed=0)
 
 
@@ -51,7 +55,9 @@ def test_pytorchs_loop_has_our_network_and_a_second_bias(architecture):
     for kernel, inner, first in zip(encoder[::3], encoder[1::3], encoder[2::3], strict=True):
         recurrent += [kernel.T, inner.T, first, np.zeros_like(first)]
     with torch.no_grad():
-        for parameter, value in zip(peer.parameters(), [embedding, *recurrent, readout.T, bias], strict=True):
+        for parameter, value in zip(
+            peer.parameters(), [embedding, *recurrent, readout.T, bias], strict=True
+        ):
             parameter.copy_(torch.from_numpy(np.ascontiguousarray(value)))
         probability_N = torch.sigmoid(peer(torch.from_numpy(TEXTS_NT).long()))
     np.testing.assert_allclose(probability_N, np.asarray(own(TEXTS_NT))[:, 0], rtol=1e-5)
@@ -91,7 +97,10 @@ def test_a_contender_answers_every_turn_and_ends_with_its_driver():
 
 
 def test_a_contender_that_dies_says_why():
-    with pytest.raises(RuntimeError, match="negative dimensions"), live.start("product", Work(units=-50)):
+    with (
+        pytest.raises(RuntimeError, match="negative dimensions"),
+        live.start("product", Work(units=-50)),
+    ):
         pass
 
 

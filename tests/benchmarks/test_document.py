@@ -43,7 +43,13 @@ class FakeContender:
         one = {"predict": 1.0, "keras_predict": 10.0}.get(contender, 1.0)
         parts = dict.fromkeys(("encode", "network", "encode_one", "network_one"), one)
         seconds = SECONDS.get(contender, 1.0)
-        self.first = {"seconds": seconds, "peak_bytes": 7e8, "step": 100.0, "square": 200.0, **parts}
+        self.first = {
+            "seconds": seconds,
+            "peak_bytes": 7e8,
+            "step": 100.0,
+            "square": 200.0,
+            **parts,
+        }
         self.first_wall_seconds = 1 + seconds
 
     def __enter__(self):
@@ -62,7 +68,9 @@ class FakeContender:
 def document(tmp_path, monkeypatch):
     """The page that the run would write."""
     monkeypatch.setattr(command_line, "DOCUMENT", tmp_path / "performance.md")
-    monkeypatch.setattr(growth, "measured", lambda settings, reviews: (33_000_000, 1.25, 400_000_000))
+    monkeypatch.setattr(
+        growth, "measured", lambda settings, reviews: (33_000_000, 1.25, 400_000_000)
+    )
     return tmp_path / "performance.md"
 
 
@@ -118,7 +126,12 @@ def test_a_bound_is_met_by_the_median():
 
 
 def test_numbers_have_three_digits_that_count():
-    assert [number(value) for value in (0.01234, 1.5, 12.34, 1234.5)] == ["0.0123", "1.50", "12.3", "1,234"]
+    assert [number(value) for value in (0.01234, 1.5, 12.34, 1234.5)] == [
+        "0.0123",
+        "1.50",
+        "12.3",
+        "1,234",
+    ]
 
 
 @pytest.mark.slow

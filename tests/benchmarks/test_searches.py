@@ -19,7 +19,12 @@ def result(is_start=True, race=(), regret=NO_REGRET) -> dict:
 
 def contestant(settings, mean, difference=None, standard_error=None) -> dict:
     scores = {"1001": mean - 0.01, "1002": mean + 0.01}
-    row = {"starting_recipe": settings is SETTINGS, "settings": settings, "parameters": 60, "scores": scores}
+    row = {
+        "starting_recipe": settings is SETTINGS,
+        "settings": settings,
+        "parameters": 60,
+        "scores": scores,
+    }
     return row | {"difference": difference, "standard_error": standard_error}
 
 
@@ -70,7 +75,9 @@ def study(tmp_path, monkeypatch):
 def test_a_search_that_has_its_row_is_not_run_again(tmp_path, study, capsys):
     table = tmp_path / "searches.csv"
     for repeats in (2, 3, 3):
-        searches.main(["--architecture", "vanilla", "--repeats", str(repeats), "--table", str(table)])
+        searches.main(
+            ["--architecture", "vanilla", "--repeats", str(repeats), "--table", str(table)]
+        )
     assert len(study) == len(set(study)) == len(searches.rows(table)) == 3
     assert capsys.readouterr().out.splitlines()[-1] == (
         "vanilla: 2 of 3 searches chose the same settings; 2 kept the starting recipe; "

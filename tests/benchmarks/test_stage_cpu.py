@@ -24,7 +24,12 @@ def test_a_log_becomes_a_row_per_stage_by_the_names_of_dvc(tmp_path):
 
 
 def test_totals_count_stages_that_only_one_study_has():
-    rows = [("old", "prepare", 2), ("old", "gradients@10", 8), ("new", "prepare", 1), ("new", "gradients@25", 3)]
+    rows = [
+        ("old", "prepare", 2),
+        ("old", "gradients@10", 8),
+        ("new", "prepare", 1),
+        ("new", "gradients@25", 3),
+    ]
     text = study.render(pd.DataFrame(rows, columns=["study", "stage", "cpu_seconds"]))
 
     assert "takes 40% of the CPU seconds" in text

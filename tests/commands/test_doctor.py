@@ -72,7 +72,10 @@ def write_database(path, revision):
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (None, "environment.json: missing or not JSON, and every stage reads it; run `git checkout environment.json`"),
+        (
+            None,
+            "environment.json: missing or not JSON, and every stage reads it; run `git checkout environment.json`",
+        ),
         (
             '{"a"',
             "environment.json: missing or not JSON, and every stage reads it; run `git checkout environment.json`",
@@ -109,7 +112,9 @@ def test_the_lock_file_has_one_version_of_each_package():
 
 
 @pytest.mark.parametrize(("package", "file"), FILES.items())
-def test_a_missing_package_is_the_only_problem_of_its_database(project, monkeypatch, capsys, package, file):
+def test_a_missing_package_is_the_only_problem_of_its_database(
+    project, monkeypatch, capsys, package, file
+):
     write_database(project / file, UNKNOWN_REVISION)
     versions = {**locked_versions(project), package: None}
     monkeypatch.setattr(doctor, "installed_version", versions.get)
@@ -134,12 +139,17 @@ def test_an_sqlite_database_of_another_version_is_a_problem(project, capsys, pac
 @pytest.mark.parametrize(("package", "file"), FILES.items())
 def test_an_sqlite_file_of_something_else_is_a_problem(project, capsys, package, file):
     (project / file).write_bytes(b"no database" * 99)
-    assert f"{file}: not a database of {package} (file is not a database); move" in problems(capsys)[0]
+    assert (
+        f"{file}: not a database of {package} (file is not a database); move" in problems(capsys)[0]
+    )
 
     (project / file).unlink()
     with closing(sqlite3.connect(project / file)) as database:
         database.execute("create table another (id)")
-    assert f"{file}: not a database of {package} (no table alembic_version); move" in problems(capsys)[0]
+    assert (
+        f"{file}: not a database of {package} (no table alembic_version); move"
+        in problems(capsys)[0]
+    )
 
 
 @pytest.mark.parametrize(
@@ -156,7 +166,9 @@ def test_a_postgresql_database_of_another_version_is_a_problem(
     assert "does not answer" in problems(capsys)[0]
 
     with psycopg.connect(postgresql.replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute(sql.SQL("create database {}").format(sql.Identifier(f"doctor_{package}")))
+        connection.execute(
+            sql.SQL("create database {}").format(sql.Identifier(f"doctor_{package}"))
+        )
     assert problems(capsys) == []
 
     with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
@@ -233,7 +245,9 @@ def test_a_truncated_dvc_lock_is_a_problem_with_its_remedy(tmp_path, monkeypatch
     (tmp_path / "dvc.lock").write_text(f"schema: '2.0'\n{lock}")
     stages, (problem,) = doctor.stale_stages()
     assert stages == "unknown"
-    assert problem.startswith("dvc.lock: truncated, perhaps because DVC was killed while it wrote it; `")
+    assert problem.startswith(
+        "dvc.lock: truncated, perhaps because DVC was killed while it wrote it; `"
+    )
 
 
 def test_a_mistake_in_the_parameters_is_the_only_output(project, capsys):
@@ -241,7 +255,10 @@ def test_a_mistake_in_the_parameters_is_the_only_output(project, capsys):
     path.write_text(path.read_text().replace("  seeds: 10 ", "  seeds: ten ", 1))
     assert main(["doctor"]) == 2
     printed = capsys.readouterr()
-    assert printed.err == "error: params.yaml: train.seeds: 'ten': must be a whole number, at least 2, at most 1000\n"
+    assert (
+        printed.err
+        == "error: params.yaml: train.seeds: 'ten': must be a whole number, at least 2, at most 1000\n"
+    )
     assert printed.out == ""
 
 

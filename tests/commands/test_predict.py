@@ -107,7 +107,10 @@ def test_only_a_line_break_separates_texts(tmp_path, capsys):
 def test_metrics_that_are_empty_or_damaged_are_named(capsys):
     artifacts.write_json(artifacts.METRICS, {})
     assert main(["predict", "fine"]) == 2
-    assert "error: reports/metrics.json: contains no trained network; run `dvc repro`" in capsys.readouterr().err
+    assert (
+        "error: reports/metrics.json: contains no trained network; run `dvc repro`"
+        in capsys.readouterr().err
+    )
     artifacts.METRICS.write_text('{"vanilla')
     assert main(["predict", "fine"]) == 2
     assert "error: reports/metrics.json: damaged (Unterminated string" in capsys.readouterr().err

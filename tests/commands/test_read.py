@@ -29,7 +29,9 @@ def save(tmp_path, monkeypatch):
 
         if architecture == "bidirectional":
             backward_layer = model.get_layer("encoder").backward_layer
-            backward_layer.set_weights([backward * weight for weight in backward_layer.get_weights()])
+            backward_layer.set_weights(
+                [backward * weight for weight in backward_layer.get_weights()]
+            )
         trained_run.write("it", model, settings)
         return model
 
@@ -130,7 +132,9 @@ def test_a_table_of_words_a_legend_and_the_verdict_are_printed(save, capsys):
     names = [line.split()[0] for line in legend]
     assert names == ["positive", "effect", "gradient", "picture", "padding", "(word)"]
     verdict = "positive" if probability > 0.5 else "negative"
-    assert lines[-1] == f"{verdict}: probability of a positive review {probability:.4f} (it, seed 0)"
+    assert (
+        lines[-1] == f"{verdict}: probability of a positive review {probability:.4f} (it, seed 0)"
+    )
 
 
 def test_the_legend_explains_padding_and_omitted_words(save, capsys):
@@ -151,7 +155,10 @@ def unwrapped(text):
 def test_two_directions_have_two_tables_and_one_scale(save, capsys):
     save("bidirectional", backward=1e-4)
     lines = output_of(capsys, "fine dull film").splitlines()
-    assert lines[5] == f"{'word':14}  gradient  hidden state of the half that reads from the last word to the first"
+    assert (
+        lines[5]
+        == f"{'word':14}  gradient  hidden state of the half that reads from the last word to the first"
+    )
     forward = "".join(line[-5:] for line in lines[1:4])
     backward = "".join(line[-5:] for line in lines[6:9])
     assert set(backward) == {"="}  # nearly 0, on the scale of the other
@@ -195,7 +202,9 @@ def test_a_long_word_is_cut_and_columns_stay_aligned(save, capsys):
     ("terminal", "no_colour", "coloured"),
     [(True, None, True), (True, "", True), (True, "1", False), (False, None, False)],
 )
-def test_only_a_terminal_without_no_color_gets_colours(save, capsys, monkeypatch, terminal, no_colour, coloured):
+def test_only_a_terminal_without_no_color_gets_colours(
+    save, capsys, monkeypatch, terminal, no_colour, coloured
+):
     save()
     monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
     monkeypatch.delenv("NO_COLOR", raising=False)

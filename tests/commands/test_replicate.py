@@ -174,7 +174,10 @@ def test_a_killed_replication_continues_and_claims_reads_its_file(tmp_path):
     repository.commit_all(folder)
 
     process = study.begin(*command, "searched")
-    while "Running stage 'train@vanilla-tuned'" not in study.log.read_text() and process.poll() is None:
+    while (
+        "Running stage 'train@vanilla-tuned'" not in study.log.read_text()
+        and process.poll() is None
+    ):
         time.sleep(0.05)
     for child in study.processes():
         child.send_signal(signal.SIGKILL)
@@ -199,7 +202,10 @@ def test_a_killed_replication_continues_and_claims_reads_its_file(tmp_path):
     assert kept_settings.means.keys() == scores.keys()
     seeds = len(scores["vanilla-textbook"]["test/nll"]["scores"])
     assert {mean.seeds for mean in kept_settings.means["vanilla-textbook"].values()} == {seeds}
-    assert kept_settings.means["vanilla-textbook"]["test/nll"].mean != scores["vanilla-textbook"]["test/nll"]["mean"]
+    assert (
+        kept_settings.means["vanilla-textbook"]["test/nll"].mean
+        != scores["vanilla-textbook"]["test/nll"]["mean"]
+    )
 
     assert (ended := study.repro("claims", RNN_TRACKING="off")).code == 0, ended.said
     rows = artifacts.read_json(folder / artifacts.CLAIMS)

@@ -88,7 +88,9 @@ class Outline:
     lengths: list[int] = field(default_factory=lambda: [10, 50, 100, 200])
     architectures: list[str] = field(default_factory=lambda: list(LEVEL))
     seeds: int = 3
-    seed_factors: dict[str, int] = field(default_factory=lambda: {"vanilla-textbook": 2, "bidirectional-textbook": 2})
+    seed_factors: dict[str, int] = field(
+        default_factory=lambda: {"vanilla-textbook": 2, "bidirectional-textbook": 2}
+    )
     trained_up_to: int = 100
     lags: list[int] = field(default_factory=lambda: [5, 10, 20])
 
@@ -162,7 +164,9 @@ def write(outline: Outline) -> None:
     random = np.random.default_rng(0)
     metrics = {run: _scores(random, run, outline.seeds_of_run(run)) for run in outline.runs}
     artifacts.write_json(artifacts.DATA_CARD, card())
-    artifacts.write_json(artifacts.MODELS_CARD, {run: _model(run, outline.seeds_of_run(run)) for run in outline.runs})
+    artifacts.write_json(
+        artifacts.MODELS_CARD, {run: _model(run, outline.seeds_of_run(run)) for run in outline.runs}
+    )
     _write_scores(outline, metrics)
 
     for architecture in outline.tuned:
@@ -184,12 +188,16 @@ def _write_scores(outline: Outline, metrics: dict[str, dict]) -> None:
     predicted = {run: predictions(scores[run]) for run in scores}
     right = {run: comparisons.right_SN(table) for run, table in predicted.items()}
     compared = [_comparison(metrics, *pair) for pair in outline.comparisons]
-    artifacts.write_json(artifacts.COMPARISONS, comparisons.family(compared, metrics, right, 0.05, 0.8))
+    artifacts.write_json(
+        artifacts.COMPARISONS, comparisons.family(compared, metrics, right, 0.05, 0.8)
+    )
 
     lengths_N = 1 + 6 * np.arange(REVIEWS)
     artifacts.write_csv(artifacts.RUNS, calibration.runs(predicted, scores, "tfidf", 0.8, 5))
     artifacts.write_csv(artifacts.CALIBRATION, calibration.calibration(predicted, 5))
-    artifacts.write_csv(artifacts.LENGTH_BUCKETS, calibration.by_length(predicted, lengths_N, [100, 200]))
+    artifacts.write_csv(
+        artifacts.LENGTH_BUCKETS, calibration.by_length(predicted, lengths_N, [100, 200])
+    )
 
 
 def _write_length(random: np.random.Generator, length: int, outline: Outline) -> None:
@@ -220,7 +228,11 @@ def record(study: Params) -> None:
         "examples": [artifacts.EXAMPLES],
     }
     for name in study.tune.architectures:
-        outs[f"tune@{name}"] = [artifacts.trials(name), artifacts.tuning_summary(name), artifacts.tuned(name)]
+        outs[f"tune@{name}"] = [
+            artifacts.trials(name),
+            artifacts.tuning_summary(name),
+            artifacts.tuned(name),
+        ]
     for run in study.train.runs:
         outs[f"train@{run}"] = [artifacts.model(run).parent, artifacts.history(run)]
     for length in study.gradients.sequence_lengths:
@@ -233,18 +245,26 @@ def record(study: Params) -> None:
             artifacts.dynamics(length),
         ]
 
-    weights = [{"path": f"artifacts/models/{run}", "md5": "of its weights"} for run in study.train.runs]
+    weights = [
+        {"path": f"artifacts/models/{run}", "md5": "of its weights"} for run in study.train.runs
+    ]
     stages = {}
     for name, paths in outs.items():
         reads_weights = name in ("evaluate", "examples")
-        stages[name] = {"deps": weights if reads_weights else [], "outs": [_out(path) for path in paths]}
+        stages[name] = {
+            "deps": weights if reads_weights else [],
+            "outs": [_out(path) for path in paths],
+        }
     artifacts.write_json(dvc_lock.LOCK, {"stages": stages})
     artifacts.write_json(params.PARAMS, study.model_dump(by_alias=True, mode="json"))
     shutil.copy(PROJECT / "dvc.yaml", "dvc.yaml")
 
 
 def _out(path: Path) -> dict[str, str]:
-    return {"path": path.as_posix(), "md5": lock_comparison.hash_of(path) if path.exists() else "not made"}
+    return {
+        "path": path.as_posix(),
+        "md5": lock_comparison.hash_of(path) if path.exists() else "not made",
+    }
 
 
 def card() -> dict:
@@ -314,20 +334,35 @@ def predictions(scores: dict) -> pd.DataFrame:
             sign = np.where(random.random(REVIEWS) < accuracy, 1, -1)
             margin = sign * random.uniform(0.05, 0.45, REVIEWS)
             probability = 0.5 + np.where(label == 1, margin, -margin)
-            parts.append(pd.DataFrame({"split": split, "seed": int(seed), "label": label, "probability": probability}))
+            parts.append(
+                pd.DataFrame(
+                    {"split": split, "seed": int(seed), "label": label, "probability": probability}
+                )
+            )
     return pd.concat(parts)
 
 
 def _scores(random: np.random.Generator, run: str, seeds: int) -> dict:
     architecture, settings = run.split("-")
     spread = 0.02 if architecture in TANH else 0.004
-    scores = LEVEL[architecture] + 0.01 * (settings == "tuned") + spread * random.standard_normal(seeds)
-    others = {"test/nll": 0.45, "test/brier": 0.14, "test/ece": 0.05, "test/auc": 0.88, "validation/nll": 0.44}
+    scores = (
+        LEVEL[architecture] + 0.01 * (settings == "tuned") + spread * random.standard_normal(seeds)
+    )
+    others = {
+        "test/nll": 0.45,
+        "test/brier": 0.14,
+        "test/ece": 0.05,
+        "test/auc": 0.88,
+        "validation/nll": 0.44,
+    }
     return {
         "parameters": PARAMETERS[architecture],
         "validation/accuracy": summary(scores + 0.005),
         "test/accuracy": summary(scores),
-        **{name: summary(level + 0.01 * random.standard_normal(seeds)) for name, level in others.items()},
+        **{
+            name: summary(level + 0.01 * random.standard_normal(seeds))
+            for name, level in others.items()
+        },
     }
 
 
@@ -379,7 +414,9 @@ def _comparison(metrics: dict, baseline: str, run: str) -> dict:
 def _model(run: str, seeds: int) -> dict:
     architecture, settings = run.split("-")
     parameters = PARAMETERS[architecture]
-    changes = {"hidden_size": 96, "dropout": 0.2, "learning_rate": 0.00043} if settings == "tuned" else {}
+    changes = (
+        {"hidden_size": 96, "dropout": 0.2, "learning_rate": 0.00043} if settings == "tuned" else {}
+    )
     return {
         "architecture": architecture,
         "settings": settings,
@@ -414,7 +451,16 @@ def trials(random: np.random.Generator) -> pd.DataFrame:
             "dropout": random.integers(0, 6, rows) / 10,
             "parameters": 300_000 + 1_000 * random.integers(0, 9, rows),
             "epochs": np.where(state == "FAIL", np.nan, 3),
-            "reason": [None, None, "as trial 1", None, None, None, "as trial 5", "loss is | not <finite>"],
+            "reason": [
+                None,
+                None,
+                "as trial 1",
+                None,
+                None,
+                None,
+                "as trial 5",
+                "loss is | not <finite>",
+            ],
         }
     )
 
@@ -474,12 +520,16 @@ def all_curves(random: np.random.Generator, length: int, outline: Outline) -> pd
         for seed in outline.seeds_at(axes["architecture"], axes["trained_length"], length):
             parts.append(_curve(random, {**axes, "sequence_length": length, "seed": seed}, rate))
     columns = [*decay.CURVE_KIND, "epoch", "seed", "lag_tokens"]
-    return pd.concat(parts)[[*columns, "log10_relative_norm", "p10", "p90", "growing", "dead", "reviews"]]
+    return pd.concat(parts)[
+        [*columns, "log10_relative_norm", "p10", "p90", "growing", "dead", "reviews"]
+    ]
 
 
 def _trainings(length: int, outline: Outline) -> list[tuple[str, int, float]]:
     """(weights, trained length, epoch) of the networks that are measured at this length."""
-    trained = [("trained", trained_length, np.nan) for trained_length in outline.trained_lengths(length)]
+    trained = [
+        ("trained", trained_length, np.nan) for trained_length in outline.trained_lengths(length)
+    ]
     return [("initial", length, 0.0), *trained]
 
 
@@ -499,8 +549,14 @@ def _kinds(length: int, outline: Outline) -> Iterator[tuple[dict, float]]:
                 rate *= 1.1
 
             for direction in DIRECTIONS[architecture]:
-                for quantity, rate_of_quantity, initialiser in _quantities(architecture, weights, rate):
-                    kind = {"direction": direction, "quantity": quantity, "initialiser": initialiser}
+                for quantity, rate_of_quantity, initialiser in _quantities(
+                    architecture, weights, rate
+                ):
+                    kind = {
+                        "direction": direction,
+                        "quantity": quantity,
+                        "initialiser": initialiser,
+                    }
                     yield {**axes, **kind}, rate_of_quantity
             if architecture == "bidirectional":
                 yield {**axes, "direction": "both", "quantity": "dz/dx"}, rate
@@ -543,16 +599,24 @@ def _curve(random: np.random.Generator, axes: dict, rate: float) -> pd.DataFrame
             "reviews": 500,
         }
     )
-    return curve[curve["lag_tokens"].isin(some_lags(len(lags)))] if axes["quantity"] == "|P|" else curve
+    return (
+        curve[curve["lag_tokens"].isin(some_lags(len(lags)))]
+        if axes["quantity"] == "|P|"
+        else curve
+    )
 
 
 def some_lags(length: int) -> list[int]:
-    return sorted({lag for lag in (0, 1, 2, 5, 10, 20, 50, 100, 200) if lag < length} | {length - 1})
+    return sorted(
+        {lag for lag in (0, 1, 2, 5, 10, 20, 50, 100, 200) if lag < length} | {length - 1}
+    )
 
 
 def fitted(random: np.random.Generator, curves: pd.DataFrame) -> pd.DataFrame:
     """The table of `decay` for these curves; resamples of reviews differ by about 1 %."""
-    of_state = curves["quantity"].isin(["dz/dh", "dz/dc"]) | curves["architecture"].eq("feedforward")
+    of_state = curves["quantity"].isin(["dz/dh", "dz/dc"]) | curves["architecture"].eq(
+        "feedforward"
+    )
     names = [*decay.CURVE_KIND, "seed"]
     medians = []
     for keys, curve in curves[of_state].groupby(names, sort=False):
@@ -565,7 +629,15 @@ def fitted(random: np.random.Generator, curves: pd.DataFrame) -> pd.DataFrame:
 
 def dynamics(random: np.random.Generator, length: int, outline: Outline) -> pd.DataFrame:
     """The numbers that explain a gradient: of tanh cells, and the gradient norms of batches in training."""
-    columns = ["architecture", "direction", "weights", "sequence_length", "trained_length", "epoch", "seed"]
+    columns = [
+        "architecture",
+        "direction",
+        "weights",
+        "sequence_length",
+        "trained_length",
+        "epoch",
+        "seed",
+    ]
     rows = []
     for architecture in outline.architectures:
         for seed in range(outline.thorough_seeds):
@@ -573,7 +645,10 @@ def dynamics(random: np.random.Generator, length: int, outline: Outline) -> pd.D
                 gain = 1.0 if weights == "initial" else 1.3 + 0.05 * random.standard_normal()
                 for direction in DIRECTIONS[architecture] if architecture in TANH else []:
                     axes = (architecture, direction, weights, length, trained_length, epoch, seed)
-                    rows += [(*axes, name, index, value, 32) for name, index, value in _cell_numbers(gain)]
+                    rows += [
+                        (*axes, name, index, value, 32)
+                        for name, index, value in _cell_numbers(gain)
+                    ]
 
             for epoch in (0.3, 1.0) if length <= outline.trained_up_to else ():
                 axes = (architecture, "none", "training", length, length, epoch, seed)
@@ -582,7 +657,9 @@ def dynamics(random: np.random.Generator, length: int, outline: Outline) -> pd.D
                 rows.append((*axes, "gradient_norm_largest", np.nan, largest, np.nan))
 
     if not rows:
-        rows = [("feedforward", "none", "initial", length, length, 0.0, 0, "residual", np.nan, 0.5, 200)]
+        rows = [
+            ("feedforward", "none", "initial", length, length, 0.0, 0, "residual", np.nan, 0.5, 200)
+        ]
     return pd.DataFrame(rows, columns=[*columns, "measure", "index", "value", "reviews"])
 
 
@@ -640,27 +717,43 @@ def probes(random: np.random.Generator, length: int, outline: Outline) -> pd.Dat
                 accuracy += 0.005 * random.standard_normal()
             is_order_free = network["architecture"] == "feedforward" and probe == "shuffled"
             change = 0.0 if is_order_free else 10 * abs(loss)
-            answers = {"probe": probe, "tokens": tokens, "accuracy": accuracy, "logit_change": change, "reviews": 500}
+            answers = {
+                "probe": probe,
+                "tokens": tokens,
+                "accuracy": accuracy,
+                "logit_change": change,
+                "reviews": 500,
+            }
             rows.append({**network, **answers})
     return pd.DataFrame(rows)
 
 
 def retention(random: np.random.Generator, lags: list[int]) -> pd.DataFrame:
     """The synthetic task: every network learns short lags, and only an LSTM learns long ones."""
-    tasks = [("vanilla", "first"), ("vanilla", "middle"), ("bidirectional", "middle"), ("lstm", "first")]
+    tasks = [
+        ("vanilla", "first"),
+        ("vanilla", "middle"),
+        ("bidirectional", "middle"),
+        ("lstm", "first"),
+    ]
     rows = []
     for (architecture, signal), lag, seed in product(tasks, lags, range(2)):
         solved = architecture == "lstm" or lag < 15
         accuracy = 1.0 if solved else 0.5 + 0.02 * random.standard_normal()
         rows.append((architecture, signal, lag, seed, accuracy, solved, 100 if solved else 400))
-    return pd.DataFrame(rows, columns=["architecture", "signal", "lag_tokens", "seed", "accuracy", "solved", "updates"])
+    return pd.DataFrame(
+        rows,
+        columns=["architecture", "signal", "lag_tokens", "seed", "accuracy", "solved", "updates"],
+    )
 
 
 def claim_table(lengths: list[int]) -> list[dict]:
     """The content of reports/claims.json that `claims` computes from these files."""
 
     def of_all_lengths(path_of) -> pd.DataFrame:
-        return pd.concat([artifacts.read_csv(path_of(length)) for length in lengths], ignore_index=True)
+        return pd.concat(
+            [artifacts.read_csv(path_of(length)) for length in lengths], ignore_index=True
+        )
 
     measurements = claims.Study(
         length=min(lengths, key=lambda length: (abs(length - TEXTBOOK_LENGTH), length)),
@@ -671,11 +764,22 @@ def claim_table(lengths: list[int]) -> list[dict]:
         probes=of_all_lengths(artifacts.probes),
         retention=artifacts.read_csv(artifacts.RETENTION),
     )
-    thresholds = params.Claims(same_logit=0.001, vanished=0.001, remembered_share=0.5, usable_sign_accuracy=0.55)
+    thresholds = params.Claims(
+        same_logit=0.001, vanished=0.001, remembered_share=0.5, usable_sign_accuracy=0.55
+    )
     return claims.table(measurements, thresholds)
 
 
-def measure(value, low=None, high=None, unit="share", side=None, threshold=None, verdict=None, what="a number") -> dict:
+def measure(
+    value,
+    low=None,
+    high=None,
+    unit="share",
+    side=None,
+    threshold=None,
+    verdict=None,
+    what="a number",
+) -> dict:
     """A number of the claims table."""
     return {
         "what": what,
@@ -692,11 +796,18 @@ def measure(value, low=None, high=None, unit="share", side=None, threshold=None,
 
 def examples(runs: list[str]) -> dict:
     """Two reviews, read by the runs that the stage would choose."""
-    readers = [run for run in ("vanilla-textbook", "bidirectional-textbook", "lstm-textbook") if run in runs]
+    readers = [
+        run
+        for run in ("vanilla-textbook", "bidirectional-textbook", "lstm-textbook")
+        if run in runs
+    ]
     random = np.random.default_rng(1)
 
     def reading(words: list[str]) -> dict:
-        numbers = {name: random.random(len(words)).round(6).tolist() for name in ("probability", "gradient")}
+        numbers = {
+            name: random.random(len(words)).round(6).tolist()
+            for name in ("probability", "gradient")
+        }
         return {"token": words, **numbers}
 
     dull = {

@@ -42,7 +42,10 @@ def test_an_unstable_verdict_has_both_numbers_and_both_verdicts():
 
 
 def test_a_verdict_confirmed_by_every_replication_has_one_number():
-    items = [replication("amd", "holds", measure(**SHARE)), replication("q", None, obstacle="it has other parameters")]
+    items = [
+        replication("amd", "holds", measure(**SHARE)),
+        replication("q", None, obstacle="it has other parameters"),
+    ]
     result = claim(measure(**SHARE), verdict_here="holds", replications=items)
     assert result["numbers"] == claim(measure(**SHARE))["numbers"]
     assert result["stability"] == [
@@ -73,14 +76,20 @@ def test_of_several_numbers_that_decide_each_has_a_verdict():
 def test_a_number_that_only_informs_is_among_all_numbers_and_not_on_top():
     result = claim(measure(0.3, what="an aside"))
     assert result["numbers"] == []
-    assert result["measures"]["rows"] == [["an aside", "30.0 %", "", "", "informs only", "reports/a.csv"]]
+    assert result["measures"]["rows"] == [
+        ["an aside", "30.0 %", "", "", "informs only", "reports/a.csv"]
+    ]
 
 
 @pytest.mark.parametrize(
-    ("unit", "words"), [("tokens", "none (not reached, or not exponential)"), ("share", "not measured")]
+    ("unit", "words"),
+    [("tokens", "none (not reached, or not exponential)"), ("share", "not measured")],
 )
 def test_a_null_is_described_in_words(unit, words):
-    result = claim(measure(None, unit=unit, side="below", threshold=1.0, verdict="not shown"), verdict="not shown")
+    result = claim(
+        measure(None, unit=unit, side="below", threshold=1.0, verdict="not shown"),
+        verdict="not shown",
+    )
     assert result["numbers"][0]["value"] == words
     assert result["numbers"][0]["beside"].startswith("(no interval); asked: below ")
 

@@ -33,7 +33,12 @@ def decayed(**changes):
         "last_lag_tokens": 3,
         "r2": 0.95,
     }
-    values = {"half_life_tokens": 5.0, "horizon_1e-1": 2.0, "horizon_1e-2": np.inf, "horizon_1e-3": np.inf}
+    values = {
+        "half_life_tokens": 5.0,
+        "horizon_1e-1": 2.0,
+        "horizon_1e-2": np.inf,
+        "horizon_1e-3": np.inf,
+    }
     for name, value in values.items():
         row |= {name: value, f"{name}_low": value - 1, f"{name}_high": value + 1}
     return pd.DataFrame([{**row, **changes}])
@@ -71,7 +76,10 @@ def test_a_network_of_the_textbooks_length_belongs_to_both_designs():
 
 
 def test_curves_on_different_seeds_have_their_own_mean_and_number_of_seeds():
-    ten = [curve([0.0, -1.0 - seed], sequence_length=2, trained_length=2, seed=seed) for seed in range(10)]
+    ten = [
+        curve([0.0, -1.0 - seed], sequence_length=2, trained_length=2, seed=seed)
+        for seed in range(10)
+    ]
     two = [curve([0.0, -1.0]), curve([0.0, -3.0], seed=1)]
     curves = distance.curves(pd.concat([*ten, *two]), {2, 4})
     last = curves[curves["lag_tokens"] == 1].set_index("sequence_length")
@@ -81,7 +89,9 @@ def test_curves_on_different_seeds_have_their_own_mean_and_number_of_seeds():
 
 def test_words_are_counted_from_the_first_for_either_direction():
     values = [0.0, -1.0, -2.0, -3.0]
-    frames = [curve(values, architecture="bidirectional", direction=name) for name in ("both", "backward")]
+    frames = [
+        curve(values, architecture="bidirectional", direction=name) for name in ("both", "backward")
+    ]
     positions = distance.by_position(distance.curves(pd.concat(frames), {4}), 4)
     position = positions.set_index(["direction", "lag_tokens"])["position"]
     assert [position["both", lag] for lag in (0, 3)] == [4, 1]
@@ -165,7 +175,13 @@ def test_few_seeds_of_one_architecture_are_not_attributed_to_all():
 
 
 def test_architectures_with_different_numbers_of_seeds_are_named_with_them():
-    mixed = pd.concat([decayed(seeds=20), decayed(architecture="lstm", seeds=10), decayed(sequence_length=9, seeds=3)])
+    mixed = pd.concat(
+        [
+            decayed(seeds=20),
+            decayed(architecture="lstm", seeds=10),
+            decayed(sequence_length=9, seeds=3),
+        ]
+    )
     (sentence,) = distance_findings.unequal_seeds(mixed)
     assert sentence.startswith("Numbers of seeds at 4 tokens: 20 for vanilla, 10 for lstm. ")
     assert distance_findings.unequal_seeds(decayed()) == []
@@ -199,7 +215,9 @@ def test_a_gradient_can_fade_although_the_weights_are_above_1():
     numbers = mechanism(largest_singular_value=1.3, spectral_radius=1.05, **USUAL)
     (sentence,) = distance_findings.mechanism(numbers, 4)
     assert "the largest Lyapunov exponent is −0.100 nats a token" in sentence
-    assert "The largest singular value and largest eigenvalue (in size) of U are above 1" in sentence
+    assert (
+        "The largest singular value and largest eigenvalue (in size) of U are above 1" in sentence
+    )
     assert sentence.endswith("the most persistent direction shrinks.")
     (bound,) = distance_findings.bound(numbers, 4)
     assert "exceeded its upper bound at no lag of any review." in bound
@@ -209,11 +227,20 @@ def test_a_gradient_can_fade_although_the_weights_are_above_1():
 def test_weights_below_1_are_not_described_as_above_it():
     numbers = mechanism(largest_singular_value=0.9, spectral_radius=0.8, **USUAL)
     (sentence,) = distance_findings.mechanism(numbers, 4)
-    assert "Neither the largest singular value nor the largest eigenvalue of U is above 1" in sentence
+    assert (
+        "Neither the largest singular value nor the largest eigenvalue of U is above 1" in sentence
+    )
 
 
 def test_a_lag_counts_as_learned_where_half_of_the_seeds_learned_it():
-    rows = [(5, 0, True), (5, 1, True), (20, 0, True), (20, 1, False), (50, 0, False), (50, 1, False)]
+    rows = [
+        (5, 0, True),
+        (5, 1, True),
+        (20, 0, True),
+        (20, 1, False),
+        (50, 0, False),
+        (50, 1, False),
+    ]
     frame = pd.DataFrame(rows, columns=["lag_tokens", "seed", "solved"])
     frame = frame.assign(architecture="lstm", signal="first", accuracy=0.9)
     (sentence,) = distance_findings.learned(distance.learned(frame))
@@ -226,11 +253,19 @@ def test_a_lag_counts_as_learned_where_half_of_the_seeds_learned_it():
 
 def test_usable_memory_ends_before_its_interval_meets_the_threshold():
     one = pd.DataFrame({"lag_tokens": [0, 1, 3], "sign_accuracy": [0.9, 0.6, 0.54], **NETWORK})
-    frame = pd.concat([one.assign(seed=seed, sign_accuracy=one["sign_accuracy"] + seed / 1000) for seed in (0, 1, 2)])
+    frame = pd.concat(
+        [
+            one.assign(seed=seed, sign_accuracy=one["sign_accuracy"] + seed / 1000)
+            for seed in (0, 1, 2)
+        ]
+    )
     remembering = tables.remembering(tables.memory(frame, "sign_accuracy"), 0.55)
     reach = distance.reach(decayed(), remembering)
     (sentence,) = distance_findings.reach(reach, 4, 0.55)
-    assert "more than 55.0 % of reviews up to lag 1; the gradient stays below 10 % from lag 2 (1 to 3) on" in sentence
+    assert (
+        "more than 55.0 % of reviews up to lag 1; the gradient stays below 10 % from lag 2 (1 to 3) on"
+        in sentence
+    )
     (row,) = distance_cells.reach(reach, 0.55)["rows"]
     assert row[4:] == ["1", "2 (1 to 3)", "> 3"]
 

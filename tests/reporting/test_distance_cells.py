@@ -10,9 +10,19 @@ from pipeline.science.gradients import decay
 NONE = (np.nan, np.nan, np.nan)
 
 
-def fit(trained_length=100, sequence_length=100, r2=0.95, half_life=(12, 10, 15), horizons=(57, 46, 74), **changes):
+def fit(
+    trained_length=100,
+    sequence_length=100,
+    r2=0.95,
+    half_life=(12, 10, 15),
+    horizons=(57, 46, 74),
+    **changes,
+):
     """A row of reports/decay; `half_life`, every horizon and `left`, log10 at the last lag, are (value, low, high)."""
-    intervals = {"half_life_tokens": half_life, "log10_at_last_lag": changes.pop("left", (-1, -1.5, -0.5))}
+    intervals = {
+        "half_life_tokens": half_life,
+        "log10_at_last_lag": changes.pop("left", (-1, -1.5, -0.5)),
+    }
     intervals |= {f"horizon_{epsilon}": horizons for epsilon in decay.EPSILONS}
     row = {
         "architecture": "vanilla",
@@ -68,7 +78,9 @@ def test_an_unreached_horizon_lies_beyond_the_last_lag(horizons, cell):
 
 
 def test_a_sentence_about_a_censored_horizon_gives_the_last_lag():
-    (sentence,) = distance_findings.decays(pd.DataFrame([fit(r2=0.2, half_life=NONE, horizons=(np.inf,) * 3)]), 100)
+    (sentence,) = distance_findings.decays(
+        pd.DataFrame([fit(r2=0.2, half_life=NONE, horizons=(np.inf,) * 3)]), 100
+    )
     assert sentence == (
         "vanilla, trained at 100 tokens: half-life not exponential (R² 0.20); the gradient stays below 10 % nowhere "
         "within 99 tokens, below 0.1 % nowhere within 99 tokens."
@@ -94,7 +106,10 @@ def test_a_gradient_vanishes_if_its_interval_is_below_the_threshold(left, fate):
 
 
 def test_a_sentence_about_all_lengths_gives_the_finding_at_each():
-    rows = [fit(length, length, left=left) for length, left in ((50, (-2, -2.5, -1)), (200, (-4, -5, -2)))]
+    rows = [
+        fit(length, length, left=left)
+        for length, left in ((50, (-2, -2.5, -1)), (200, (-4, -5, -2)))
+    ]
     (sentence,) = distance_findings.fades_with_length(pd.DataFrame(rows), [50, 200], 0.001)
     assert sentence.endswith(
         "is 1 % (0.32 % to 10 %) at 50 and 0.01 % (1.0·10⁻⁵ to 1 %) at 200 tokens: it does not vanish at 50 tokens; it "

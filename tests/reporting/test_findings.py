@@ -16,14 +16,24 @@ def results(**scores):
         metrics[run] = {
             "parameters": 1,
             "test/accuracy": invented.summary(values),
-            **{f"test/{metric}": invented.one_fit(0.5) for metric in ("nll", "brier", "ece", "auc")},
+            **{
+                f"test/{metric}": invented.one_fit(0.5) for metric in ("nll", "brier", "ece", "auc")
+            },
         }
     return tables.results(metrics, models, [run for run in models if run != "tfidf"])
 
 
 def compared(low, high, p_holm=0.01):
     """The comparison of the bidirectional with the vanilla run; its interval is low to high."""
-    unknown = ("p", "aso_epsilon", "seeds_needed", "visible_difference", "reviews_low", "reviews_high", "mcnemar")
+    unknown = (
+        "p",
+        "aso_epsilon",
+        "seeds_needed",
+        "visible_difference",
+        "reviews_low",
+        "reviews_high",
+        "mcnemar",
+    )
     row = {
         **dict.fromkeys(unknown),
         "baseline": "vanilla-textbook",
@@ -62,18 +72,27 @@ def test_a_difference_needs_an_interval_without_zero_and_holms_consent():
 
 
 def test_two_runs_that_seeds_cannot_tell_apart_have_no_winner_by_a_margin():
-    sentences = " ".join(findings.best(results(vanilla=[0.80, 0.84, 0.79], lstm=[0.82, 0.83, 0.81])))
+    sentences = " ".join(
+        findings.best(results(vanilla=[0.80, 0.84, 0.79], lstm=[0.82, 0.83, 0.81]))
+    )
     assert "lstm-textbook has the highest mean test accuracy of 2 network runs: 82.0 %" in sentences
     assert "do not show which of the two is better" in sentences
 
 
 def test_a_clear_winner_is_named_with_the_interval_of_its_lead():
-    sentences = " ".join(findings.best(results(vanilla=[0.70, 0.71, 0.69], lstm=[0.82, 0.83, 0.81])))
-    assert "is 12.0 points behind; the 95 % interval of that difference, 9.7 to 14.3, excludes 0." in sentences
+    sentences = " ".join(
+        findings.best(results(vanilla=[0.70, 0.71, 0.69], lstm=[0.82, 0.83, 0.81]))
+    )
+    assert (
+        "is 12.0 points behind; the 95 % interval of that difference, 9.7 to 14.3, excludes 0."
+        in sentences
+    )
 
 
 def test_a_run_with_a_seed_that_is_not_finite_is_named_and_not_ranked():
-    sentences = " ".join(findings.best(results(vanilla=[0.70, np.nan, 0.69], lstm=[0.82, 0.83, 0.81])))
+    sentences = " ".join(
+        findings.best(results(vanilla=[0.70, np.nan, 0.69], lstm=[0.82, 0.83, 0.81]))
+    )
     assert "of 1 network run:" in sentences
     assert "not ranked: vanilla-textbook" in sentences
 
@@ -94,7 +113,12 @@ def test_numbers_that_are_not_finite_are_described_as_such():
 
 
 def test_small_gradients_are_powers_of_ten_and_larger_ones_percent():
-    assert [findings.share_of(value) for value in (0, -1, -3, -6.25)] == ["100 %", "10 %", "0.1 %", "5.6·10⁻⁷"]
+    assert [findings.share_of(value) for value in (0, -1, -3, -6.25)] == [
+        "100 %",
+        "10 %",
+        "0.1 %",
+        "5.6·10⁻⁷",
+    ]
 
 
 def test_a_rounded_zero_has_no_sign():
@@ -142,13 +166,17 @@ def tuned(number=0, race=(), regret=(0.0, None, None), hidden_size=32, trials=TR
             "chosen": dict.fromkeys("abc", 0.8),
         },
     }
-    space = {"hidden_size": {"role": "scientific", "low": 16, "high": 128, "step": 16, "log": False}}
+    space = {
+        "hidden_size": {"role": "scientific", "low": 16, "high": 128, "step": 16, "log": False}
+    }
     return findings.tuned(trials, study, "vanilla", tables.comparisons([], 0.05), space)
 
 
 def test_a_search_without_a_rival_says_that_nothing_beats_the_start():
     text = tuned()
-    assert text.startswith("vanilla: nothing beats the starting recipe: in the search, no trial was ahead of it.")
+    assert text.startswith(
+        "vanilla: nothing beats the starting recipe: in the search, no trial was ahead of it."
+    )
     assert "The regret is 0 by definition." in text
     assert "4 trials: 1 diverged, and none repeated an earlier one" in text
     assert "At the rung, the best was trial 2 with 84.0 %; the chosen trial 0 had 83.0 %." in text
@@ -157,21 +185,35 @@ def test_a_search_without_a_rival_says_that_nothing_beats_the_start():
 
 def test_a_start_that_won_its_race_says_that_nothing_beats_it_beyond_noise():
     text = tuned(race=[row(0), row(2, 0.0012, 0.003), row(1, None)])
-    assert text.startswith("vanilla: nothing beats the starting recipe beyond noise, so it was kept.")
-    assert "trial 2 scored −1.0 points against it on 1 seed." in tuned(race=[row(0), row(2, -0.01, None, seeds=1)])
-    assert "trial 2 scored +0.1 points against it, with a standard error of 0.3, on 4 seeds; trial 1 diverged" in text
+    assert text.startswith(
+        "vanilla: nothing beats the starting recipe beyond noise, so it was kept."
+    )
+    assert "trial 2 scored −1.0 points against it on 1 seed." in tuned(
+        race=[row(0), row(2, -0.01, None, seeds=1)]
+    )
+    assert (
+        "trial 2 scored +0.1 points against it, with a standard error of 0.3, on 4 seeds; trial 1 diverged"
+        in text
+    )
 
 
 def test_a_finalist_that_won_is_named_with_its_lead_and_regret():
     text = tuned(2, [row(0), row(2, 0.012, 0.004)], (0.01, 0.002, 0.018))
-    assert text.startswith("vanilla: trial 2 replaces the starting recipe. In the race it scored +1.2 points")
-    assert "On 3 fresh seeds it scores +1.0 points against the starting recipe (95 % interval 0.2 to 1.8)." in text
+    assert text.startswith(
+        "vanilla: trial 2 replaces the starting recipe. In the race it scored +1.2 points"
+    )
+    assert (
+        "On 3 fresh seeds it scores +1.0 points against the starting recipe (95 % interval 0.2 to 1.8)."
+        in text
+    )
     assert "no evidence" not in text
 
 
 def test_a_regret_whose_interval_includes_0_says_so():
     race = [row(0), row(2, 0.012, 0.004)]
-    assert "we found no evidence that anything beats the starting recipe" in tuned(2, race, (0.01, -0.01, 0.03))
+    assert "we found no evidence that anything beats the starting recipe" in tuned(
+        2, race, (0.01, -0.01, 0.03)
+    )
     assert "the choice is worse than the starting recipe" in tuned(2, race, (-0.02, -0.03, -0.01))
     assert "without an interval" in tuned(2, race, (0.01, None, None))
 
@@ -203,7 +245,9 @@ def test_the_expected_best_is_given_for_one_half_and_all_of_the_trials():
         {"lstm": {"expected_best": [0.70, 0.75, 0.78, 0.80]}, "vanilla": {"expected_best": []}}
     )
     sentence = findings.expected_best("lstm", expected)
-    assert sentence.endswith("expected to reach 70.0 %, the best of 2 75.0 %, the best of 4 80.0 %.")
+    assert sentence.endswith(
+        "expected to reach 70.0 %, the best of 2 75.0 %, the best of 4 80.0 %."
+    )
     assert findings.expected_best("lstm", expected.head(1)).endswith("expected to reach 70.0 %.")
     assert "no best can be expected" in findings.expected_best("vanilla", expected)
 
@@ -216,10 +260,15 @@ def test_few_seeds_give_wide_intervals_and_ten_do_not():
 
 def test_the_width_of_intervals_depends_on_the_number_of_seeds():
     reach = "standard deviations to either side of its mean"
-    assert findings.seeds_in_words([20, 10]) == f"With 10 seeds each interval reaches 0.72 {reach}, with 20 seeds 0.47."
+    assert (
+        findings.seeds_in_words([20, 10])
+        == f"With 10 seeds each interval reaches 0.72 {reach}, with 20 seeds 0.47."
+    )
     several = findings.seeds_in_words([2, 4])
     assert several.endswith(f"8.98 {reach}, with 4 seeds 1.59; with 10 seeds it would reach 0.72.")
-    assert findings.seeds_in_words([3, 10, 20]).endswith(f"2.48 {reach}, with 10 seeds 0.72 and with 20 seeds 0.47.")
+    assert findings.seeds_in_words([3, 10, 20]).endswith(
+        f"2.48 {reach}, with 10 seeds 0.72 and with 20 seeds 0.47."
+    )
 
 
 def spread_of(**sd_by_run) -> pd.DataFrame:
@@ -233,13 +282,21 @@ def test_a_common_number_of_seeds_is_given_once():
 
 def test_runs_with_more_seeds_are_named_and_why_where_the_scores_agree():
     seeds = {"a": 10, "b": 20, "c": 20, "d": 10}
-    sentence = findings.seeds_of_runs(seeds, spread_of(a=0.001, b=0.007, c=0.012, d=0.003, tfidf=np.nan))
+    sentence = findings.seeds_of_runs(
+        seeds, spread_of(a=0.001, b=0.007, c=0.012, d=0.003, tfidf=np.nan)
+    )
     assert sentence == (
         "b and c were trained on 20 seeds, every other run on 10. More seeds went to the scores that scatter most: "
         "their standard deviation is 0.70 points or more, elsewhere 0.30 or less."
     )
-    for other in (spread_of(a=0.008, b=0.007, c=0.012, d=0.003), spread_of(a=0.001, b=0.007, c=np.nan, d=0.003)):
-        assert findings.seeds_of_runs(seeds, other) == "b and c were trained on 20 seeds, every other run on 10."
+    for other in (
+        spread_of(a=0.008, b=0.007, c=0.012, d=0.003),
+        spread_of(a=0.001, b=0.007, c=np.nan, d=0.003),
+    ):
+        assert (
+            findings.seeds_of_runs(seeds, other)
+            == "b and c were trained on 20 seeds, every other run on 10."
+        )
 
 
 def test_three_numbers_of_seeds_are_all_named():
@@ -270,7 +327,9 @@ def test_memory_whose_interval_includes_guessing_is_not_shown():
 def test_a_word_effect_is_the_mean_of_each_seeds_own_share():
     rows = [(0, 0, 4.0), (0, 99, 1.0), (1, 0, 1.0), (1, 99, 0.75)]
     frame = pd.DataFrame(rows, columns=["seed", "lag_tokens", "contrast"])
-    frame = frame.assign(architecture="vanilla", sequence_length=100, trained_length=100, sign_accuracy=1.0)
+    frame = frame.assign(
+        architecture="vanilla", sequence_length=100, trained_length=100, sign_accuracy=1.0
+    )
     remembering = tables.remembering(tables.memory(frame, "sign_accuracy"))
     sentence = findings.remembers(remembering, distance.effects(frame), faded(-1.0), 100)[-1]
     assert "50.0 % of the effect of a word" in sentence  # the share of the means is 35 %
@@ -289,10 +348,21 @@ def measured(value, low=None, high=None, unit="share", side=None, threshold=None
 
 
 def test_a_number_of_a_claim_has_its_unit_interval_and_threshold():
-    assert measured(0.967, 0.958, 0.977, "share", "below", 1.0) == ("96.7 %", "95.8 to 97.7 %", "below 100 %")
+    assert measured(0.967, 0.958, 0.977, "share", "below", 1.0) == (
+        "96.7 %",
+        "95.8 to 97.7 %",
+        "below 100 %",
+    )
     assert measured(0.025, 0.019, 0.031, "points", "above", 0.0)[0] == "+2.5 points"
-    assert measured(-6.4, -9.9, -2.96, "log10", "below", -3.0) == ("4.0·10⁻⁷", "1.3·10⁻¹⁰ to 0.11 %", "below 0.1 %")
-    assert measured(1.03e-7, 1e-7, 1.1e-7, "logits", "below", 0.001)[::2] == ("1.0·10⁻⁷ logits", "below 0.001 logits")
+    assert measured(-6.4, -9.9, -2.96, "log10", "below", -3.0) == (
+        "4.0·10⁻⁷",
+        "1.3·10⁻¹⁰ to 0.11 %",
+        "below 0.1 %",
+    )
+    assert measured(1.03e-7, 1e-7, 1.1e-7, "logits", "below", 0.001)[::2] == (
+        "1.0·10⁻⁷ logits",
+        "below 0.001 logits",
+    )
     assert measured(1.0, 0.75, 1.25, "logits")[:2] == ("1.0 logits", "0.75 to 1.2 logits")
     assert measured(424.0, 415.0, None, "tokens") == ("424 tokens", "415 tokens to not reached", "")
 
@@ -308,7 +378,9 @@ def test_an_unreached_or_unmeasured_number_is_described_as_such():
 
 def test_a_reading_is_described_by_its_end_and_its_largest_step():
     words = pd.DataFrame({"run": "lstm-textbook", "place": [1, 2, 3], "word": ["a", "bad", "film"]})
-    sentence = findings.word_by_word(words.assign(probability=[0.6, 0.1, 0.2], gradient=[0.1, 0.5, 1.0]))
+    sentence = findings.word_by_word(
+        words.assign(probability=[0.6, 0.1, 0.2], gradient=[0.1, 0.5, 1.0])
+    )
     assert sentence == (
         "lstm-textbook ends at 0.20; its largest step is from 0.60 to 0.10, after “bad” (word 2); the gradient at the "
         "first word is 10 % of that at the last."

@@ -18,7 +18,10 @@ COUNTS = {  # numbers of seeds or reviews, sizes, names, or yes and no, which do
     ("sentences", "seeds_of_runs"),
     ("sentences", "learned"),
 }
-SETTINGS = {("sentences", "seeds"), ("sentences", "seeds_of_curves")}  # of params.yaml, not of a file
+SETTINGS = {
+    ("sentences", "seeds"),
+    ("sentences", "seeds_of_curves"),
+}  # of params.yaml, not of a file
 BITS = 5  # of the number of an input
 Shown = dict[tuple[str, str], str]
 
@@ -57,7 +60,11 @@ def outputs(inputs: dict) -> Shown:
         pictures[name] = figure["see"], figure["alternative"], panels
 
     contents = {}
-    for kind, items in (("figures", pictures), ("tables", story["tables"]), ("sentences", story["sentences"])):
+    for kind, items in (
+        ("figures", pictures),
+        ("tables", story["tables"]),
+        ("sentences", story["sentences"]),
+    ):
         contents |= {(kind, name): repr(content) for name, content in items.items()}
     return contents
 
@@ -96,7 +103,9 @@ def named_inputs(before: Shown) -> dict[tuple[str, str], set[str]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("bit", [0, *(pytest.param(bit, marks=pytest.mark.exhaustive) for bit in range(1, BITS))])
+@pytest.mark.parametrize(
+    "bit", [0, *(pytest.param(bit, marks=pytest.mark.exhaustive) for bit in range(1, BITS))]
+)
 def test_an_output_names_exactly_the_inputs_that_change_it(bit, inputs, before, monkeypatch):
     """Each round changes the inputs whose number has this bit. The rounds together distinguish every two inputs."""
     monkeypatch.setattr(figures, "specified", lambda panels: panels)

@@ -26,9 +26,18 @@ def test_failed_seeds_are_named_and_none_failed_is_no_proof():
     assert "below 78.0 %: 80.0 % of the way" in none
     assert "70.8 %" in none
 
-    two = {**RUN, "failed": 2, "failed_seeds": "seed-0 seed-2", "failed_low": 0.0943, "failed_high": 0.9916}
+    two = {
+        **RUN,
+        "failed": 2,
+        "failed_seeds": "seed-0 seed-2",
+        "failed_low": 0.0943,
+        "failed_high": 0.9916,
+    }
     some = reliability.failures(pd.DataFrame([RUN, two, {**two, "run": "tfidf"}]), SETTINGS)
-    assert "2 of 3 of vanilla-textbook (seed-0 and seed-2; 95 % interval of the share 9.4 to 99.2 %)" in some
+    assert (
+        "2 of 3 of vanilla-textbook (seed-0 and seed-2; 95 % interval of the share 9.4 to 99.2 %)"
+        in some
+    )
 
 
 def test_the_bound_without_failures_depends_on_the_number_of_seeds():
@@ -45,12 +54,22 @@ def test_a_calibration_error_is_compared_with_the_error_by_chance():
 
 
 def test_a_difference_that_no_number_of_seeds_would_show_has_no_number():
-    assert [reliability.needed(seeds) for seeds in (26.0, 207_601.0, np.nan)] == ["26", "> 1,000", "none"]
+    assert [reliability.needed(seeds) for seeds in (26.0, 207_601.0, np.nan)] == [
+        "26",
+        "> 1,000",
+        "none",
+    ]
 
 
 def test_a_bucket_names_the_lengths_in_it():
-    ends = pd.DataFrame({"run": "a-b", "above_tokens": [0, 100, 200], "up_to_tokens": [100.0, 200.0, np.nan]})
-    assert reliability.named(ends).bucket.tolist() == ["1 to 100 tokens", "101 to 200 tokens", "over 200 tokens"]
+    ends = pd.DataFrame(
+        {"run": "a-b", "above_tokens": [0, 100, 200], "up_to_tokens": [100.0, 200.0, np.nan]}
+    )
+    assert reliability.named(ends).bucket.tolist() == [
+        "1 to 100 tokens",
+        "101 to 200 tokens",
+        "over 200 tokens",
+    ]
 
 
 def test_a_comparison_shows_its_statistics_and_the_networks_of_mcnemar():
@@ -73,7 +92,13 @@ def test_a_comparison_shows_its_statistics_and_the_networks_of_mcnemar():
         "baseline_seeds": 3,
         "run_seeds": 3,
     }
-    mcnemar = {"baseline_seed": 1, "run_seed": 2, "only_baseline_right": 30, "only_run_right": 1200, "p": 0.5}
+    mcnemar = {
+        "baseline_seed": 1,
+        "run_seed": 2,
+        "only_baseline_right": 30,
+        "only_run_right": 1200,
+        "p": 0.5,
+    }
     pairs = tables.comparisons([{**pair, "mcnemar": mcnemar}], SETTINGS["alpha"])
     (row,) = reliability.how_sure(pairs, SETTINGS)["rows"]
     assert row == ["c-d", "a-b", "+2.0", "< 0.001", "0.042", "meaningful", "0.12", "7", "1.5"]

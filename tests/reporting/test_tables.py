@@ -12,7 +12,9 @@ from pipeline.reporting import tables
 def curve(values_by_seed):
     """A gradient frame of one curve, vanilla, trained, a list of log10 norms for each seed."""
     parts = [
-        pd.DataFrame({"seed": seed, "lag_tokens": range(len(values)), "log10_relative_norm": values})
+        pd.DataFrame(
+            {"seed": seed, "lag_tokens": range(len(values)), "log10_relative_norm": values}
+        )
         for seed, values in enumerate(values_by_seed)
     ]
     frame = pd.concat(parts, ignore_index=True)
@@ -90,7 +92,12 @@ def test_a_run_of_the_parameters_that_evaluate_has_not_seen_is_named():
 def test_memory_ends_before_the_first_interval_that_includes_guessing():
     rows = []
     for seed in (0, 1, 2):
-        rows += [(seed, 0, 1.0), (seed, 2, 0.9 + seed / 100), (seed, 5, 0.3 + 0.2 * seed), (seed, 8, 0.9)]
+        rows += [
+            (seed, 0, 1.0),
+            (seed, 2, 0.9 + seed / 100),
+            (seed, 5, 0.3 + 0.2 * seed),
+            (seed, 8, 0.9),
+        ]
     frame = pd.DataFrame(rows, columns=["seed", "lag_tokens", "sign_accuracy"])
     frame = frame.assign(architecture="vanilla", sequence_length=9, trained_length=9)
     (row,) = tables.remembering(tables.memory(frame, "sign_accuracy")).itertuples()
@@ -124,7 +131,9 @@ def test_the_best_so_far_considers_completed_trials_only():
 
 
 def test_a_repeated_trial_is_recognised_by_its_reason():
-    table = searched(chosen=1, reason=[None, "as trial 0", "epoch 2: the loss is not a finite number"])
+    table = searched(
+        chosen=1, reason=[None, "as trial 0", "epoch 2: the loss is not a finite number"]
+    )
     assert table.repeated.tolist() == [False, True, False]
     assert table.chosen.tolist() == [False, True, False]
     assert table.reason[0] == ""
@@ -135,7 +144,9 @@ def test_a_starting_recipe_outside_the_space_is_not_a_trial():
 
 
 def test_a_study_that_chose_a_trial_of_another_table_is_a_mistake():
-    with pytest.raises(Mistake, match=r"reports/tuning/vanilla: trial 7 of the .json is not in the .csv"):
+    with pytest.raises(
+        Mistake, match=r"reports/tuning/vanilla: trial 7 of the .json is not in the .csv"
+    ):
         searched(chosen=7, value=[0.5])
 
 
@@ -153,7 +164,10 @@ def test_the_pareto_front_has_trials_that_no_smaller_one_equals():
     [
         ({}, []),
         ({"hidden_size": 16}, [("hidden_size", "lower", 16)]),
-        ({"hidden_size": 128, "dropout": 0.5}, [("hidden_size", "upper", 128), ("dropout", "upper", 0.5)]),
+        (
+            {"hidden_size": 128, "dropout": 0.5},
+            [("hidden_size", "upper", 128), ("dropout", "upper", 0.5)],
+        ),
         ({"hidden_size": 112, "embedding_dimension": 16, "dropout": 0.4}, []),
         ({"dropout": 0.0}, []),
         ({"learning_rate": 0.00125}, [("learning_rate", "lower", 0.001)]),
@@ -167,7 +181,9 @@ def test_the_ends_of_a_space_are_its_outer_steps_or_outer_twentieths(changed, en
 
 
 def test_the_last_step_is_the_end_if_no_step_meets_the_bound():
-    space = {"hidden_size": {"role": "scientific", "low": 10, "high": 125, "step": 40, "log": False}}
+    space = {
+        "hidden_size": {"role": "scientific", "low": 10, "high": 125, "step": 40, "log": False}
+    }
     assert tables.ends(pd.Series({"hidden_size": 90}), space) == [("hidden_size", "upper", 125)]
     assert tables.ends(pd.Series({"hidden_size": 50}), space) == []
 
@@ -195,12 +211,17 @@ def test_trials_of_the_same_sizes_count_with_their_mean_in_the_surface():
 
 @pytest.mark.parametrize("rows", [1, 2, 4], ids=["a trial", "two", "on one line"])
 def test_trials_that_span_no_area_have_no_surface(rows):
-    trials = searched(hidden_size=[16, 32, 48, 64][:rows], embedding_dimension=[8, 16, 24, 32][:rows])
+    trials = searched(
+        hidden_size=[16, 32, 48, 64][:rows], embedding_dimension=[8, 16, 24, 32][:rows]
+    )
     assert tables.surface(trials, SPACE).empty
 
 
 def test_on_a_log_scale_the_middle_of_the_surface_is_the_geometric_one():
-    space = {**SPACE, "hidden_size": {"role": "scientific", "low": 1, "high": 100, "step": None, "log": True}}
+    space = {
+        **SPACE,
+        "hidden_size": {"role": "scientific", "low": 1, "high": 100, "step": None, "log": True},
+    }
     sizes = {"hidden_size": [1, 1, 100, 100], "embedding_dimension": [8, 64, 8, 64]}
     table = tables.surface(searched(**sizes, value=[0.0, 0.0, 1.0, 1.0]), space)
     middle = np.sqrt(table.x * table.x2)
@@ -221,7 +242,9 @@ def test_importances_have_evaluator_and_role_and_no_row_without_values():
 
 
 def test_the_expected_best_counts_trials_from_one():
-    table = tables.expected_best({"vanilla": {"expected_best": [0.7, 0.8]}, "lstm": {"expected_best": []}})
+    table = tables.expected_best(
+        {"vanilla": {"expected_best": [0.7, 0.8]}, "lstm": {"expected_best": []}}
+    )
     assert table.to_numpy().tolist() == [["vanilla", 1, 0.7], ["vanilla", 2, 0.8]]
 
 
@@ -234,7 +257,15 @@ def test_textbook_networks_are_shown_with_their_validation_accuracy():
 
 
 def test_p_better_is_required_and_its_null_bounds_become_nan():
-    unknown = ("p", "p_holm", "aso_epsilon", "seeds_needed", "visible_difference", "reviews_low", "reviews_high")
+    unknown = (
+        "p",
+        "p_holm",
+        "aso_epsilon",
+        "seeds_needed",
+        "visible_difference",
+        "reviews_low",
+        "reviews_high",
+    )
     row = {
         **dict.fromkeys((*unknown, "mcnemar")),
         "baseline": "a",
@@ -245,7 +276,9 @@ def test_p_better_is_required_and_its_null_bounds_become_nan():
         "low": 0.0,
         "high": 0.0,
     }
-    table = tables.comparisons([{**row, "p_better": 0.5, "p_better_low": None, "p_better_high": None}], 0.05)
+    table = tables.comparisons(
+        [{**row, "p_better": 0.5, "p_better_low": None, "p_better_high": None}], 0.05
+    )
     assert table.p_better.tolist() == [0.5]
     assert table.p_better_low.isna().all()
     with pytest.raises(KeyError, match="p_better"):

@@ -37,7 +37,9 @@ def settings() -> Settings:
 
 def learnable(reviews: int, length: int = LENGTH, seed: int = 0) -> Examples:
     """Reviews whose last word determines the label."""
-    tokens_NT = np.random.default_rng(seed).integers(2, VOCABULARY, (reviews, length)).astype(np.int32)
+    tokens_NT = (
+        np.random.default_rng(seed).integers(2, VOCABULARY, (reviews, length)).astype(np.int32)
+    )
     labels_N = (tokens_NT[:, -1] % 2).astype(np.int8)
     return Examples(tokens_NT, labels_N)
 

@@ -12,7 +12,9 @@ from pipeline.params import Claims
 from pipeline.science import claims
 from pipeline.science.claims import FAILS, HOLDS, NOT_SHOWN, PARTLY, Measure
 
-THRESHOLDS = Claims(same_logit=0.001, vanished=0.001, remembered_share=0.5, usable_sign_accuracy=0.55)
+THRESHOLDS = Claims(
+    same_logit=0.001, vanished=0.001, remembered_share=0.5, usable_sign_accuracy=0.55
+)
 SEEDS = range(3)
 LENGTH, LONGEST = 8, 16
 
@@ -110,10 +112,22 @@ def study(**changed):
     usual = claims.Study(
         length=LENGTH,
         half_life_at_initialisation=41.2,
-        comparisons=[comparison("feedforward", 0.03), comparison("bidirectional", 0.0), comparison("lstm", 0.02)],
+        comparisons=[
+            comparison("feedforward", 0.03),
+            comparison("bidirectional", 0.0),
+            comparison("lstm", 0.02),
+        ],
         decay=pd.DataFrame(curves),
-        memory=pd.concat([effects("vanilla", 0.1), effects("bidirectional", 0.8), effects("lstm", 0.7)]),
-        probes=pd.concat([probes("feedforward", 1e-7), probes("vanilla", 1.0), probes("vanilla", 1.0, LONGEST, 0.7)]),
+        memory=pd.concat(
+            [effects("vanilla", 0.1), effects("bidirectional", 0.8), effects("lstm", 0.7)]
+        ),
+        probes=pd.concat(
+            [
+                probes("feedforward", 1e-7),
+                probes("vanilla", 1.0),
+                probes("vanilla", 1.0, LONGEST, 0.7),
+            ]
+        ),
         retention=pd.DataFrame(learned, columns=["architecture", "signal", "lag_tokens", "solved"]),
     )
     return replace(usual, **changed)
@@ -130,7 +144,13 @@ def measure(of_study, claim, words):
 
 @pytest.mark.parametrize(
     ("low", "high", "verdict"),
-    [(0.6, 0.7, HOLDS), (0.3, 0.4, FAILS), (0.4, 0.6, NOT_SHOWN), (None, None, NOT_SHOWN), (0.6, np.nan, NOT_SHOWN)],
+    [
+        (0.6, 0.7, HOLDS),
+        (0.3, 0.4, FAILS),
+        (0.4, 0.6, NOT_SHOWN),
+        (None, None, NOT_SHOWN),
+        (0.6, np.nan, NOT_SHOWN),
+    ],
 )
 def test_the_whole_interval_decides_a_verdict(low, high, verdict):
     above = Measure("", 0.65, low, high, "share", "", "above", 0.5)
@@ -141,43 +161,55 @@ def test_the_whole_interval_decides_a_verdict(low, high, verdict):
 
 
 def test_every_sentence_has_the_verdict_of_its_numbers():
-    assert verdicts(study()) == {
-        "feed-forward without order": HOLDS,
-        "a state word by word": HOLDS,
-        "bidirectional sees all": PARTLY,  # it remembers the middle; the data do not show that it is more accurate
-        "a factor below 1": HOLDS,
-        "gradients quickly vanish": PARTLY,  # not within the textbook's length, but in the longest
-        "forgets the beginning": PARTLY,  # little is left, but of the right sign
-        "LSTMs remember": HOLDS,
-    }
+    assert (
+        verdicts(study())
+        == {
+            "feed-forward without order": HOLDS,
+            "a state word by word": HOLDS,
+            "bidirectional sees all": PARTLY,  # it remembers the middle; the data do not show that it is more accurate
+            "a factor below 1": HOLDS,
+            "gradients quickly vanish": PARTLY,  # not within the textbook's length, but in the longest
+            "forgets the beginning": PARTLY,  # little is left, but of the right sign
+            "LSTMs remember": HOLDS,
+        }
+    )
 
 
 def test_a_verdict_turns_when_its_numbers_do():
     turned = study(
-        memory=pd.concat([effects("vanilla", 0.9), effects("bidirectional", 0.1, 0.5), effects("lstm", 0.2)]),
+        memory=pd.concat(
+            [effects("vanilla", 0.9), effects("bidirectional", 0.1, 0.5), effects("lstm", 0.2)]
+        ),
         decay=pd.DataFrame([curve("vanilla", LENGTH, -1.0, rate_low=0.98, rate_high=1.01)]),
         probes=pd.concat([probes("feedforward", 0.1), probes("vanilla", 1e-8)]),
     )
-    assert verdicts(turned) == {
-        "feed-forward without order": FAILS,
-        "a state word by word": FAILS,
-        "bidirectional sees all": FAILS,  # it forgets the middle, and the data show no gain in accuracy
-        "a factor below 1": NOT_SHOWN,
-        "gradients quickly vanish": FAILS,
-        "forgets the beginning": FAILS,
-        "LSTMs remember": PARTLY,  # more accurate all the same
-    }
+    assert (
+        verdicts(turned)
+        == {
+            "feed-forward without order": FAILS,
+            "a state word by word": FAILS,
+            "bidirectional sees all": FAILS,  # it forgets the middle, and the data show no gain in accuracy
+            "a factor below 1": NOT_SHOWN,
+            "gradients quickly vanish": FAILS,
+            "forgets the beginning": FAILS,
+            "LSTMs remember": PARTLY,  # more accurate all the same
+        }
+    )
     gone = study(memory=effects("vanilla", 0.1, sign_at_first=0.5))
     assert verdicts(gone)["forgets the beginning"] == HOLDS
 
 
 def test_the_numbers_of_the_files_get_intervals_over_seeds():
-    first = measure(study(), "forgets the beginning", f"{LENGTH - 1} tokens before the last on vanilla")
+    first = measure(
+        study(), "forgets the beginning", f"{LENGTH - 1} tokens before the last on vanilla"
+    )
     shares = [(0.2 + 0.01 * seed) / (2 + 0.01 * seed) for seed in SEEDS]
     assert first["value"] == pytest.approx(np.mean(shares))
     assert first["low"] < min(shares) < max(shares) < first["high"]
     assert first["source"] == f"reports/memory/{LENGTH}.csv"
-    deficit = measure(study(), "forgets the beginning", f"minus that of vanilla, at {LONGEST} tokens")
+    deficit = measure(
+        study(), "forgets the beginning", f"minus that of vanilla, at {LONGEST} tokens"
+    )
     assert deficit["value"] == pytest.approx(0.15)
     lost = measure(study(), "forgets the beginning", "its last 2 tokens")
     assert lost["value"] == pytest.approx(0.2)
@@ -190,7 +222,9 @@ def test_where_nothing_is_trained_the_textbooks_networks_are_measured():
 
 def test_an_lstm_on_two_seeds_is_compared_with_a_vanilla_one_on_three():
     memory = pd.concat([effects("vanilla", 0.1), effects("lstm", 0.7, seeds=range(2))])
-    gained = measure(study(memory=memory), "LSTMs remember", "keeps of its effect: lstm minus vanilla")
+    gained = measure(
+        study(memory=memory), "LSTMs remember", "keeps of its effect: lstm minus vanilla"
+    )
     three = [(0.2 + 0.01 * seed) / (2 + 0.01 * seed) for seed in range(3)]
     two = [(1.4 + 0.01 * seed) / (2 + 0.01 * seed) for seed in range(2)]
     expected = stats.ttest_ind(two, three, equal_var=False).confidence_interval(0.95)
@@ -212,11 +246,15 @@ def test_memory_reaches_up_to_the_lag_before_the_first_at_chance():
 
 
 def test_a_missing_measurement_is_left_out_and_the_rest_is_json():
-    bare = study(memory=study().memory.iloc[:0], retention=study().retention.iloc[:0], comparisons=[])
+    bare = study(
+        memory=study().memory.iloc[:0], retention=study().retention.iloc[:0], comparisons=[]
+    )
     rows = claims.table(bare, THRESHOLDS)
     assert {row["name"]: row["verdict"] for row in rows}["forgets the beginning"] == NOT_SHOWN
     assert json.loads(json.dumps(rows, allow_nan=False)) == rows
-    assert measure(bare, "gradients quickly vanish", "stays below 0.001")["value"] is None  # not reached
+    assert (
+        measure(bare, "gradients quickly vanish", "stays below 0.001")["value"] is None
+    )  # not reached
 
 
 def replication(name="other", obstacle="", **verdicts):
@@ -253,7 +291,9 @@ def test_a_replication_keeps_its_deciding_numbers():
 
 
 def test_a_replication_with_an_obstacle_is_listed_and_does_not_count():
-    row = compared(replication(obstacle="it has other parameters", LSTMs=NOT_SHOWN))["LSTMs remember"]
+    row = compared(replication(obstacle="it has other parameters", LSTMs=NOT_SHOWN))[
+        "LSTMs remember"
+    ]
     assert row["verdict"] == row["verdict_here"] == HOLDS
     assert row["replications"][0]["obstacle"] == "it has other parameters"
 

@@ -34,14 +34,18 @@ def length_of(settings, tokens, trained_here):
 
 def textbook(settings, architecture, seed=0):
     """Weights as from the textbook's run."""
-    return architectures.to_bytes(architectures.initial_model(architecture, settings, VOCABULARY, 100 + seed))
+    return architectures.to_bytes(
+        architectures.initial_model(architecture, settings, VOCABULARY, 100 + seed)
+    )
 
 
 @pytest.fixture(scope="module")
 def run(settings):
     def cell(architecture, tokens, trained_here, thorough, seed=0):
         length = length_of(settings, tokens, trained_here)
-        return length_study.cell(length, architecture, seed, textbook(settings, architecture, seed), thorough, silent)
+        return length_study.cell(
+            length, architecture, seed, textbook(settings, architecture, seed), thorough, silent
+        )
 
     return cell
 
@@ -64,7 +68,11 @@ def values(table, *columns):
 
 def test_every_table_has_its_columns_and_names_its_cell(cells):
     for tables in cells.values():
-        assert list(tables["curves"]) == [*length_study.CURVE_AXES, "lag_tokens", *length_study.CURVE_COLUMNS]
+        assert list(tables["curves"]) == [
+            *length_study.CURVE_AXES,
+            "lag_tokens",
+            *length_study.CURVE_COLUMNS,
+        ]
         assert list(tables["dynamics"]) == length_study.DYNAMICS_COLUMNS
         assert list(tables["effects"]) == [*length_study.OWN_COLUMNS, *length_study.EFFECT_COLUMNS]
         assert list(tables["probes"]) == [*length_study.OWN_COLUMNS, *probes.COLUMNS]
@@ -86,7 +94,11 @@ def test_the_trained_length_distinguishes_both_designs(cells):
     for name, tables in cells.items():
         assert values(tables["curves"], "weights", "trained_length") == expected[name]
         trained = {(tokens,) for weights, tokens in expected[name] if weights == "trained"}
-        assert values(tables["effects"], "trained_length") == values(tables["probes"], "trained_length") == trained
+        assert (
+            values(tables["effects"], "trained_length")
+            == values(tables["probes"], "trained_length")
+            == trained
+        )
 
 
 def states_curve(curves):
@@ -94,20 +106,26 @@ def states_curve(curves):
 
 
 def of_the_textbook(settings, architecture, tokens):
-    model = architectures.from_bytes(architecture, settings, VOCABULARY, textbook(settings, architecture))
+    model = architectures.from_bytes(
+        architecture, settings, VOCABULARY, textbook(settings, architecture)
+    )
     curves = adjoint.curves(model, learnable(9, tokens, seed=2).tokens_NT)
     return np.concatenate([adjoint.summary(curve)["log10_relative_norm"] for curve in curves])
 
 
 def test_a_network_of_the_textbook_length_is_measured_at_this_length(settings, cells):
     curves = cells["trained here"]["curves"].query("weights == 'trained'")
-    of_textbook, of_here = (states_curve(curves[curves["trained_length"] == tokens]) for tokens in (LENGTH, 5))
+    of_textbook, of_here = (
+        states_curve(curves[curves["trained_length"] == tokens]) for tokens in (LENGTH, 5)
+    )
     np.testing.assert_array_equal(of_textbook, of_the_textbook(settings, "bidirectional", 5))
     assert (of_here[1:5] != of_textbook[1:5]).all()
 
 
 def test_the_headline_has_default_initialisers_at_the_trained_length(cells):
-    headline = decay.headline(pd.concat([cells[name]["curves"] for name in ("trained here", "no states", "gates")]))
+    headline = decay.headline(
+        pd.concat([cells[name]["curves"] for name in ("trained here", "no states", "gates")])
+    )
     assert list(headline) == decay.CONTRACT_COLUMNS
     assert values(headline, "architecture", "direction", "weights", "sequence_length") == {
         *product(("bidirectional",), ("forward", "backward"), ("initial", "trained"), (5,)),
@@ -125,7 +143,9 @@ def test_nothing_is_trained_again_at_the_textbook_length(settings, run, monkeypa
     tables = run("vanilla", LENGTH, trained_here=True, thorough=True)
     trained = tables["curves"].query("weights == 'trained'")
     assert set(trained["trained_length"]) == {LENGTH}
-    np.testing.assert_array_equal(states_curve(trained), of_the_textbook(settings, "vanilla", LENGTH))
+    np.testing.assert_array_equal(
+        states_curve(trained), of_the_textbook(settings, "vanilla", LENGTH)
+    )
 
 
 def test_training_is_measured_at_every_other_length(run, monkeypatch):
@@ -172,9 +192,13 @@ def test_thorough_cells_of_simple_rnns_have_jacobians_within_bounds(cells):
 
 
 def test_0_9_orthogonal_weights_fade_faster_and_curves_start_at_0(cells):
-    curves = cells["too long to train at"]["curves"].query("quantity == 'dz/dh' and weights == 'initial'")
+    curves = cells["too long to train at"]["curves"].query(
+        "quantity == 'dz/dh' and weights == 'initial'"
+    )
     at = curves.set_index(["initialiser", "lag_tokens"])["log10_relative_norm"]
-    assert at["0.9 orthogonal", 11] == pytest.approx(at["orthogonal", 11] + 11 * np.log10(0.9), abs=0.05)
+    assert at["0.9 orthogonal", 11] == pytest.approx(
+        at["orthogonal", 11] + 11 * np.log10(0.9), abs=0.05
+    )
     for tables in cells.values():
         first = tables["curves"].query("lag_tokens == 0 and quantity != 'bound'")
         np.testing.assert_allclose(first["log10_relative_norm"], 0, atol=1e-12)
@@ -187,7 +211,10 @@ def test_the_bag_of_words_is_among_the_probes_of_every_network(cells):
 
 
 def test_the_decay_table_has_a_row_per_kind_of_curve(run, cells):
-    seeds = [cells["too long to train at"], run("vanilla", 12, trained_here=False, thorough=True, seed=1)]
+    seeds = [
+        cells["too long to train at"],
+        run("vanilla", 12, trained_here=False, thorough=True, seed=1),
+    ]
     table = decay.table(pd.concat(tables["medians"] for tables in seeds))
     kinds = pd.concat(tables["curves"] for tables in seeds)[decay.CURVE_KIND].drop_duplicates()
     kinds = kinds[~kinds["quantity"].str.startswith("singular value")]
@@ -202,4 +229,6 @@ def test_the_decay_table_has_a_row_per_kind_of_curve(run, cells):
     assert set(of_states["reviews"]) == {9}
     assert set(of_states["last_lag_tokens"]) == {11}
     row = of_states.loc["initial", "0.9 orthogonal"]
-    assert row["half_life_tokens_low"] <= row["half_life_tokens"] <= row["half_life_tokens_high"] < 6.6
+    assert (
+        row["half_life_tokens_low"] <= row["half_life_tokens"] <= row["half_life_tokens_high"] < 6.6
+    )

@@ -46,7 +46,9 @@ def completed(accuracy):
 
 def evaluate(wave, keep):
     """Returns outcomes in the reverse order of the proposals, as workers may."""
-    return {number: completed(peak(values)) for number, values in sorted(wave.items(), reverse=True)}
+    return {
+        number: completed(peak(values)) for number, values in sorted(wave.items(), reverse=True)
+    }
 
 
 def searched(evaluate, trials=12, wave=3, study=None, space=SPACE, start=START):
@@ -57,7 +59,9 @@ def searched(evaluate, trials=12, wave=3, study=None, space=SPACE, start=START):
 
 def with_outcomes(outcomes):
     """Returns a study whose trials have different settings and these outcomes."""
-    return searched(lambda wave, keep: {number: outcomes[number] for number in wave}, trials=len(outcomes))
+    return searched(
+        lambda wave, keep: {number: outcomes[number] for number in wave}, trials=len(outcomes)
+    )
 
 
 def with_accuracies(*accuracies):
@@ -131,7 +135,9 @@ def test_a_killed_search_continues_and_trains_almost_nothing_twice(survived, tmp
 
     for _ in range(100):
         storage = KillingStorage(url)
-        study = optuna.create_study(study_name="s", storage=storage, direction="maximize", load_if_exists=True)
+        study = optuna.create_study(
+            study_name="s", storage=storage, direction="maximize", load_if_exists=True
+        )
         try:
             searched(train, trials=8, study=study)
             break
@@ -209,7 +215,9 @@ def with_a_failure():
     return with_outcomes(
         [
             search.Outcome("COMPLETE", rows, 0.8, 1),
-            search.Outcome("FAIL", failed_rows, None, 1, "epoch 2: the loss is not a finite number (nan)"),
+            search.Outcome(
+                "FAIL", failed_rows, None, 1, "epoch 2: the loss is not a finite number (nan)"
+            ),
             search.Outcome("COMPLETE", rows, 0.9, 1),
         ]
     )
@@ -241,13 +249,17 @@ def test_the_dimension_that_decides_has_the_largest_importance():
     shares = summary["importances"]["values"]
     assert sum(shares.values()) == pytest.approx(1)
     assert max(shares, key=shares.get) == "hidden_size"
-    assert list(shares) == sorted(shares, key=lambda name: (-shares[name], name))  # equal shares by name
+    assert list(shares) == sorted(
+        shares, key=lambda name: (-shares[name], name)
+    )  # equal shares by name
 
 
 def test_the_expected_best_rises_from_the_mean():
     expected = search.expected_best([0.5, 0.7, 0.9])
     assert expected[0] == pytest.approx(0.7)
-    assert expected[1] == pytest.approx((0.5 + 3 * 0.7 + 5 * 0.9) / 9)  # the best of each of nine pairs
+    assert expected[1] == pytest.approx(
+        (0.5 + 3 * 0.7 + 5 * 0.9) / 9
+    )  # the best of each of nine pairs
     assert expected == sorted(expected)
     assert search.expected_best([float("nan"), 0.7])[0] == pytest.approx(0.7)
 
@@ -298,7 +310,10 @@ def test_a_full_training_scores_a_seed_that_diverges_as_none(monkeypatch, settin
     def train(architecture, settings, vocabulary_size, seed, *examples, report):
         if seed == 2:
             raise training.Diverged("nan")
-        return [{"best": 0, "validation/accuracy": 0.1}, {"best": 1, "validation/accuracy": seed / 10}], b""
+        return [
+            {"best": 0, "validation/accuracy": 0.1},
+            {"best": 1, "validation/accuracy": seed / 10},
+        ], b""
 
     monkeypatch.setattr(training, "train", train)
     result = search.train_in_full("vanilla", VOCABULARY, (), settings, [1, 2, 3], None)
@@ -339,7 +354,12 @@ def test_a_study_without_a_completed_trial_has_no_finalists():
 # the race
 
 SEEDS = [1, 2, 3, 4]
-STEADY = [0.80, 0.82, 0.80, 0.82]  # variance 1/7500, so the standard error against scores like these is 0.00816
+STEADY = [
+    0.80,
+    0.82,
+    0.80,
+    0.82,
+]  # variance 1/7500, so the standard error against scores like these is 0.00816
 
 
 def trainer(scores, parameters=None, seeds=SEEDS):
@@ -351,7 +371,10 @@ def trainer(scores, parameters=None, seeds=SEEDS):
         for task, (contestant, block) in tasks.items():
             trained.append((contestant, block))
             score_of_seed = {str(seed): scores[contestant][seeds.index(seed)] for seed in block}
-            results[task] = {"parameters": (parameters or {}).get(contestant, 1), "scores": score_of_seed}
+            results[task] = {
+                "parameters": (parameters or {}).get(contestant, 1),
+                "scores": score_of_seed,
+            }
             keep(task, results[task])
         return results
 
@@ -369,7 +392,9 @@ def raced(scores, parameters=None, seeds=SEEDS, study=None):
     return search.race(study or new_study(), names(scores), seeds, train), trained
 
 
-@pytest.mark.parametrize(("lead", "chosen"), [(0.0, "start"), (0.008, "start"), (0.0083, "trial 3")])
+@pytest.mark.parametrize(
+    ("lead", "chosen"), [(0.0, "start"), (0.008, "start"), (0.0083, "trial 3")]
+)
 def test_the_starting_recipe_stays_unless_beaten_by_a_standard_error(lead, chosen):
     rows, _ = raced({"start": STEADY, "trial 3": [score + lead for score in STEADY]})
     assert search.choose(rows)[0] == chosen
@@ -386,7 +411,9 @@ def test_a_row_of_the_race_has_the_difference_and_its_standard_error():
 
 
 def test_of_several_ahead_the_one_with_the_fewest_parameters_is_chosen():
-    scores = {"start": STEADY} | {f"trial {number}": [0.9 - number / 100] * 4 for number in (1, 2, 3, 5)}
+    scores = {"start": STEADY} | {
+        f"trial {number}": [0.9 - number / 100] * 4 for number in (1, 2, 3, 5)
+    }
     parameters = {"start": 1, "trial 1": 70, "trial 2": 60, "trial 3": 60, "trial 5": 90}
     rows, _ = raced(scores, parameters)
     assert search.choose(rows) == ("trial 2", search.REPLACED)
@@ -399,7 +426,9 @@ def test_the_reason_distinguishes_no_rival_from_no_better_rival():
 
 
 def test_a_finalist_not_ahead_after_half_of_the_seeds_is_dropped():
-    rows, trained = raced({"start": STEADY, "trial 1": [0.8, 0.81, 0.99, 0.99], "trial 2": [0.8, 0.83, 0.8, 0.8]})
+    rows, trained = raced(
+        {"start": STEADY, "trial 1": [0.8, 0.81, 0.99, 0.99], "trial 2": [0.8, 0.83, 0.8, 0.8]}
+    )
     first_half = [("start", [1, 2]), ("trial 1", [1, 2]), ("trial 2", [1, 2])]
     assert trained == [*first_half, ("start", [3, 4]), ("trial 2", [3, 4])]
     assert [row["dropped"] for row in rows] == [False, True, False]
@@ -432,7 +461,9 @@ def test_a_finalist_that_diverges_is_dropped(scores):
 
 @pytest.mark.parametrize("scores", [[0.8, None, 0.8, 0.8], [0.8, 0.8, 0.8, None]])
 def test_a_starting_recipe_that_diverges_is_an_error(scores):
-    with pytest.raises(ValueError, match=r"the starting recipe diverged on seed [24]; a smaller learning_rate"):
+    with pytest.raises(
+        ValueError, match=r"the starting recipe diverged on seed [24]; a smaller learning_rate"
+    ):
         raced({"start": scores, "trial 1": [0.9] * 4})
 
 

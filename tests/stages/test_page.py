@@ -14,9 +14,16 @@ from tests.support import page_browser
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(page_browser.CHROMIUM is None, reason="chromium is not installed here"),
-    pytest.mark.skipif(find_spec("axe_core_python") is None, reason="axe-core-python is not installed here"),
+    pytest.mark.skipif(
+        find_spec("axe_core_python") is None, reason="axe-core-python is not installed here"
+    ),
 ]
-HOSTILE = ['"><img src=x onerror=window.stolen=1>', "</script><script>window.stolen=1</script>", "{{7*7}}", "nu\0ll"]
+HOSTILE = [
+    '"><img src=x onerror=window.stolen=1>',
+    "</script><script>window.stolen=1</script>",
+    "{{7*7}}",
+    "nu\0ll",
+]
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +60,9 @@ def opened(request, page, browser):
 
 
 def test_charts_are_drawn_without_errors_requests_or_sideways_scrolling(opened):
-    visible = "[...document.querySelectorAll('.panel')].filter((panel) => !panel.closest('[hidden]'))"
+    visible = (
+        "[...document.querySelectorAll('.panel')].filter((panel) => !panel.closest('[hidden]'))"
+    )
     undrawn = f"{visible}.filter((panel) => !panel.querySelector('svg [role=graphics-symbol]'))"
     assert opened.run(f"{visible}.length") > 40
     assert opened.run(f"{undrawn}.length") == 0
@@ -86,7 +95,9 @@ def test_a_picked_architecture_goes_and_comes_back(opened):
 
 
 def test_choosing_a_length_shows_its_figure_and_hides_the_other(opened):
-    opened.run("figure = (length) => document.querySelector('#figure-memory-by-lag' + length); null")
+    opened.run(
+        "figure = (length) => document.querySelector('#figure-memory-by-lag' + length); null"
+    )
     assert opened.run("[figure('').hidden, figure('-10').hidden]") == [False, True]
 
     opened.run(
@@ -99,7 +110,9 @@ def test_choosing_a_length_shows_its_figure_and_hides_the_other(opened):
 
 
 def test_a_pointer_on_a_lag_shows_every_architecture_there(opened):
-    opened.run("lag = document.querySelector('#figure-memory-by-lag-10 [class*=pointed] line'); null")
+    opened.run(
+        "lag = document.querySelector('#figure-memory-by-lag-10 [class*=pointed] line'); null"
+    )
     label = opened.run("lag.getAttribute('aria-label')")
     assert all(f"{architecture}: " in label for architecture in invented.WHOLE.architectures)
 
@@ -113,7 +126,9 @@ def test_a_pointer_on_a_lag_shows_every_architecture_there(opened):
 
 
 def test_a_review_is_read_by_the_chosen_network_and_stays_text(opened):
-    visible = "[...document.querySelectorAll('.words')].filter((words) => !words.closest('[hidden]'))"
+    visible = (
+        "[...document.querySelectorAll('.words')].filter((words) => !words.closest('[hidden]'))"
+    )
     assert opened.run(f"{visible}.length") == 1
     words = opened.run(f"[...{visible}[0].querySelectorAll('bdi')].map((word) => word.textContent)")
     assert words[: len(HOSTILE)] == [word.replace("\0", "␀") for word in HOSTILE]
@@ -132,14 +147,20 @@ def test_a_review_is_read_by_the_chosen_network_and_stays_text(opened):
 def test_a_mark_leads_to_the_files_it_stands_for(opened):
     opened.run("mark = document.querySelector('#figure-accuracy .origin a'); mark.click(); null")
     opened.until("document.querySelector(mark.getAttribute('href')).closest('details').open")
-    assert "reports/metrics.json" in opened.run("document.querySelector(mark.getAttribute('href')).textContent")
+    assert "reports/metrics.json" in opened.run(
+        "document.querySelector(mark.getAttribute('href')).textContent"
+    )
 
 
 def test_the_numbers_of_a_picture_are_a_table_and_a_csv(opened):
-    opened.run("data = document.querySelector('#figure-accuracy details'); data.open = false; data.open = true; null")
+    opened.run(
+        "data = document.querySelector('#figure-accuracy details'); data.open = false; data.open = true; null"
+    )
     opened.until("data.querySelectorAll('tbody tr').length")
     of_seeds = "[...data.querySelectorAll('a[download]')].find((link) => link.href.includes('seed'))"  # not of means
-    text = opened.run(f"link = {of_seeds}; decodeURIComponent(link.href.split(',').slice(1).join(','))")
+    text = opened.run(
+        f"link = {of_seeds}; decodeURIComponent(link.href.split(',').slice(1).join(','))"
+    )
     assert text.startswith("accuracy,architecture,run,seed\n")
 
     seeds = sum(invented.QUICK.seeds_of_run(run) for run in invented.QUICK.runs)

@@ -122,7 +122,11 @@ def markdown(folder: Path, monkeypatch: pytest.MonkeyPatch, outline: Outline) ->
 
 
 def outputs(reports: Path) -> dict[str, bytes]:
-    files = [reports / "README.md", reports / "index.html", *sorted((reports / "figures").iterdir())]
+    files = [
+        reports / "README.md",
+        reports / "index.html",
+        *sorted((reports / "figures").iterdir()),
+    ]
     return {str(file.relative_to(reports)): file.read_bytes() for file in files}
 
 
@@ -143,9 +147,18 @@ def contradicted(claim: dict) -> dict:
         "name": "amd",
         "verdict": "does not hold",
         "obstacle": "",
-        "measures": [{**measure, **numbers} for measure in claim["measures"] if measure["threshold"] is not None],
+        "measures": [
+            {**measure, **numbers}
+            for measure in claim["measures"]
+            if measure["threshold"] is not None
+        ],
     }
-    return {**claim, "verdict": "unstable", "verdict_here": claim["verdict"], "replications": [replication]}
+    return {
+        **claim,
+        "verdict": "unstable",
+        "verdict_here": claim["verdict"],
+        "replications": [replication],
+    }
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +179,9 @@ def small(tmp_path_factory):
         yield written(tmp_path_factory.mktemp("small"), monkeypatch, SMALL)
 
 
-def test_the_same_files_give_the_same_bytes_in_any_folder_and_order(small, full, tmp_path, monkeypatch):
+def test_the_same_files_give_the_same_bytes_in_any_folder_and_order(
+    small, full, tmp_path, monkeypatch
+):
     again = outputs(written(tmp_path / "another name", monkeypatch, SMALL))
     assert again == outputs(small)
     assert str(tmp_path) not in "".join(text.decode() for text in again.values())
@@ -186,7 +201,8 @@ def test_a_flipped_bit_in_an_unread_prediction_stops_the_report(small, tmp_path,
     shutil.rmtree("reports/figures")
     artifacts.write_bytes(predictions, b"predictionr")
     with pytest.raises(
-        Mistake, match=r"^evaluate: artifacts/predictions/vanilla-textbook.parquet differs from dvc.lock"
+        Mistake,
+        match=r"^evaluate: artifacts/predictions/vanilla-textbook.parquet differs from dvc.lock",
     ):
         report.main(Context(params.read()))
     assert not Path("reports/figures").exists()
@@ -209,7 +225,9 @@ def cut_a_table(lock: dict) -> None:
     ],
     ids=["a truncated table", "a stage that never ran", "no record"],
 )
-def test_a_file_or_stage_missing_in_dvc_lock_is_refused_by_name(damage, message, small, tmp_path, monkeypatch):
+def test_a_file_or_stage_missing_in_dvc_lock_is_refused_by_name(
+    damage, message, small, tmp_path, monkeypatch
+):
     monkeypatch.chdir(shutil.copytree(small.parent, tmp_path / "study"))
     lock = artifacts.read_json(Path("dvc.lock"))
     damage(lock)
@@ -241,7 +259,12 @@ def test_another_path_zone_locale_or_date_gives_the_same_bytes(small, tmp_path):
     for name in expected:
         (study / "reports" / name).unlink()
 
-    place = {"TZ": "Pacific/Kiritimati", "LC_ALL": "C", "SOURCE_DATE_EPOCH": "0", "PYTHONHASHSEED": "7"}
+    place = {
+        "TZ": "Pacific/Kiritimati",
+        "LC_ALL": "C",
+        "SOURCE_DATE_EPOCH": "0",
+        "PYTHONHASHSEED": "7",
+    }
     environment = {**os.environ, **place, "PYTHONPATH": str(ROOT)}
     subprocess.run(
         [sys.executable, "-m", "pipeline", "report"],
@@ -268,12 +291,16 @@ def test_the_page_fetches_nothing_is_well_formed_and_has_every_panel(full):
     assert page.open == []
     assert len(page.ids) == len(set(page.ids))
     other_lengths = len(invented.WHOLE.lengths) - 1
-    assert page.charts == sum(PANELS.values()) + other_lengths * (PANELS["gradients-by-lag"] + PANELS["memory-by-lag"])
+    assert page.charts == sum(PANELS.values()) + other_lengths * (
+        PANELS["gradients-by-lag"] + PANELS["memory-by-lag"]
+    )
 
 
 def test_every_link_of_the_page_leads_to_a_file_or_a_place_that_is_there(full):
     page = Page((full / "index.html").read_text())
-    assert {"gradients/100.csv", "memory/10.csv", "tuning/vanilla.csv", "metrics.json"} <= set(page.linked)
+    assert {"gradients/100.csv", "memory/10.csv", "tuning/vanilla.csv", "metrics.json"} <= set(
+        page.linked
+    )
     for link in page.linked:
         assert link[1:] in page.ids if link.startswith("#") else (full / link).is_file(), link
 
@@ -310,7 +337,10 @@ def test_the_table_of_results_has_every_run_and_the_linear_ceiling(full):
 
 def test_the_report_gives_the_number_of_seeds_of_each_run(full):
     text = (full / "README.md").read_text()
-    assert "vanilla-textbook and bidirectional-textbook were trained on 6 seeds, every other run on 3." in text
+    assert (
+        "vanilla-textbook and bidirectional-textbook were trained on 6 seeds, every other run on 3."
+        in text
+    )
     assert "3 or 6 seeds per run" in text
     for run, seeds in (("vanilla-textbook", 6), ("vanilla-tuned", 3), ("tfidf", "none")):
         assert re.search(rf"^\| {run} \| [\d,]+ \| {seeds} \|", text, re.MULTILINE)
@@ -325,7 +355,9 @@ def test_equal_runs_have_one_number_of_seeds_in_every_sentence(tmp_path, monkeyp
     assert "luckier" not in text
 
 
-def test_tables_of_lengths_that_are_not_listed_are_named_and_not_read(small, tmp_path, monkeypatch, capsys):
+def test_tables_of_lengths_that_are_not_listed_are_named_and_not_read(
+    small, tmp_path, monkeypatch, capsys
+):
     def spoil():
         for table in (artifacts.gradients(77), artifacts.memory(77), artifacts.trials("lstm")):
             artifacts.write_text(table, "not a table of this study\n")
@@ -342,7 +374,9 @@ def test_tables_of_lengths_that_are_not_listed_are_named_and_not_read(small, tmp
     "outline",
     [
         pytest.param(
-            replace(SMALL, runs=["lstm-textbook"], architectures=["lstm"], lengths=[100, 30], seeds=10),
+            replace(
+                SMALL, runs=["lstm-textbook"], architectures=["lstm"], lengths=[100, 30], seeds=10
+            ),
             marks=pytest.mark.exhaustive,
         ),
         replace(
@@ -364,7 +398,9 @@ def test_any_part_of_a_study_can_be_reported(tmp_path, monkeypatch, outline):
 
 def test_trials_that_diverged_or_repeated_are_listed_with_the_reason(full):
     text = (full / "README.md").read_text()
-    table = text.split("Trials that diverged or repeated an earlier one")[1].split("Read this with care")[0]
+    table = text.split("Trials that diverged or repeated an earlier one")[1].split(
+        "Read this with care"
+    )[0]
     for row in (
         r"2 \| completed \| 3 \| [\d.]+ % \| the settings of trial 1 again",
         r"6 \| completed \| 3 \| [\d.]+ % \| the settings of trial 5 again",
@@ -381,8 +417,14 @@ def test_the_race_and_the_regret_of_each_search_are_tables(full):
         race = artifacts.read_json(full / f"tuning/{architecture}.json")["race"]
         outcomes = ["replaced", "chosen", "dropped: not ahead after half of the seeds"]
         for contestant, outcome in zip(race, outcomes, strict=True):
-            name = "starting recipe" if contestant["starting_recipe"] else f"trial {contestant['trial']}"
-            assert re.search(rf"^\| {architecture} \| {name} \|.* \| {outcome} \|$", text, re.MULTILINE), name
+            name = (
+                "starting recipe"
+                if contestant["starting_recipe"]
+                else f"trial {contestant['trial']}"
+            )
+            assert re.search(
+                rf"^\| {architecture} \| {name} \|.* \| {outcome} \|$", text, re.MULTILINE
+            ), name
 
         regret = rf"\| {architecture} \| trial {race[1]['trial']} \| 2 \| 81.5 % \| 82.5 % \| \+1.0 \| −2.0 to 4.0 \|"
         assert re.search(regret, text)
@@ -437,13 +479,19 @@ def test_a_number_that_is_not_finite_is_named_and_drawn_as_a_gap(tmp_path, monke
         metrics = artifacts.read_json(artifacts.METRICS)
         metrics["vanilla-textbook"]["test/accuracy"] = invented.summary([0.8, np.nan])
         artifacts.write_json(artifacts.METRICS, metrics)
-        for path, column in ((artifacts.gradients(3), "log10_relative_norm"), (artifacts.memory(3), "sign_accuracy")):
+        for path, column in (
+            (artifacts.gradients(3), "log10_relative_norm"),
+            (artifacts.memory(3), "sign_accuracy"),
+        ):
             table = artifacts.read_csv(path)
             table.loc[(table.seed == 1) & (table.lag_tokens > 0), column] = np.nan
             artifacts.write_csv(path, table)
 
     text = (written(tmp_path / "gaps", monkeypatch, SMALL, spoil) / "README.md").read_text()
-    assert "| vanilla-textbook | 326,273 | 2 | not finite | none | not finite | 80.0, not finite |" in text
+    assert (
+        "| vanilla-textbook | 326,273 | 2 | not finite | none | not finite | 80.0, not finite |"
+        in text
+    )
     assert "not ranked: vanilla-textbook" in text
     assert "nan" not in text.lower().replace("nance", "")
 
@@ -500,7 +548,9 @@ def test_importing_the_stage_imports_no_network_library_and_no_mlflow():
     ("file", "answer", "end_of_row"),
     [("README.md", "## The answer", "\n"), ("index.html", ">The answer</h2>", "</tr>")],
 )
-def test_the_document_opens_with_the_textbooks_sentences_and_verdicts(full, file, answer, end_of_row):
+def test_the_document_opens_with_the_textbooks_sentences_and_verdicts(
+    full, file, answer, end_of_row
+):
     claims = artifacts.read_json(full / "claims.json")
     assert len({claim["verdict"] for claim in claims}) > 1
 
@@ -516,7 +566,9 @@ def test_the_document_opens_with_the_textbooks_sentences_and_verdicts(full, file
             assert is_in_row == (measure["threshold"] is not None)
 
 
-@pytest.mark.parametrize("study", ["full", pytest.param("quick", marks=pytest.mark.exhaustive), "small"])
+@pytest.mark.parametrize(
+    "study", ["full", pytest.param("quick", marks=pytest.mark.exhaustive), "small"]
+)
 def test_no_number_is_shown_as_a_computer_spells_that_there_is_none(study, request):
     text = (request.getfixturevalue(study) / "README.md").read_text()
     assert re.findall(MACHINE_WORDS, text) == []
@@ -534,11 +586,16 @@ def test_a_study_as_small_as_make_quick_is_reported_whole(quick):
 
 def test_networks_of_the_textbooks_length_are_not_shown_at_another(full):
     text = (full / "README.md").read_text()
-    parts = re.split(r"Half-life and horizons at (\d+) tokens", text.split("Half-life and horizons at every length")[1])
+    parts = re.split(
+        r"Half-life and horizons at (\d+) tokens",
+        text.split("Half-life and horizons at every length")[1],
+    )
     designs = {}
     for length, part in zip(parts[1::2], parts[2::2], strict=True):
         table = part.split("</details>")[0]
-        designs[int(length)] = re.findall(r"^\| vanilla \| (trained at .*?) \|", table, re.MULTILINE)
+        designs[int(length)] = re.findall(
+            r"^\| vanilla \| (trained at .*?) \|", table, re.MULTILINE
+        )
 
     here, at_100 = "trained at this length", "trained at 100 tokens"
     assert designs == {10: [here, at_100], 50: [here, at_100], 100: [here], 200: [at_100]}
@@ -548,7 +605,11 @@ def test_networks_of_the_textbooks_length_are_not_shown_at_another(full):
         table = re.split(rf"\*\*[^*\n]*{caption}", text)[1].split("</details>")[0]
         rows = set(re.findall(r"^\| vanilla \| (\d+) \| (\d+) \|", table, re.MULTILINE))
         assert rows >= {("10", "10"), ("50", "50"), ("100", "100"), ("100", "200")}
-        assert rows <= {("10", "10"), ("50", "50"), *(("100", length) for length in ("10", "50", "100", "200"))}
+        assert rows <= {
+            ("10", "10"),
+            ("50", "50"),
+            *(("100", length) for length in ("10", "50", "100", "200")),
+        }
 
 
 @pytest.mark.parametrize(
@@ -589,9 +650,14 @@ def test_networks_of_the_textbooks_length_are_not_shown_at_another(full):
             ],
         ),
     ],
-    ids=["no synthetic task, no tanh network, not the textbook's length", "nothing recurrent, nothing trained there"],
+    ids=[
+        "no synthetic task, no tanh network, not the textbook's length",
+        "nothing recurrent, nothing trained there",
+    ],
 )
-def test_a_study_that_lacks_a_part_is_reported_and_says_so(outline, sentences, tmp_path, monkeypatch):
+def test_a_study_that_lacks_a_part_is_reported_and_says_so(
+    outline, sentences, tmp_path, monkeypatch
+):
     text = markdown(tmp_path / "part", monkeypatch, outline)
     for sentence in sentences:
         assert sentence in text
@@ -614,13 +680,19 @@ HOSTILE_WORDS = [
 def write_hostile_words() -> None:
     """A review with these words, and claims: the first quotes them, and a replication contradicts another one."""
     examples = artifacts.read_json(artifacts.EXAMPLES)
-    reading = {"token": HOSTILE_WORDS, "probability": [0.5, *[0.9] * 8], "gradient": [0.0, *[1.0] * 8]}
+    reading = {
+        "token": HOSTILE_WORDS,
+        "probability": [0.5, *[0.9] * 8],
+        "gradient": [0.0, *[1.0] * 8],
+    }
     review = examples["reviews"][0]
     review["readings"] = dict.fromkeys(review["readings"], reading)
     artifacts.write_json(artifacts.EXAMPLES, examples)
 
     first, *others = artifacts.read_json(artifacts.CLAIMS)
-    decided = next(claim for claim in others if any(measure["verdict"] for measure in claim["measures"]))
+    decided = next(
+        claim for claim in others if any(measure["verdict"] for measure in claim["measures"])
+    )
     hostile = {**first, "sentence": " ".join(HOSTILE_WORDS), "caveat": "<img src=y>"}
     artifacts.write_json(artifacts.CLAIMS, [hostile, contradicted(decided)])
 

@@ -64,11 +64,15 @@ def test_a_stage_that_params_no_longer_name_is_not_shown(params, monkeypatch):
 
     tracker = RecordingTracker()
     track.main(Context(type(params).model_validate(values), "track", tracker=tracker))
-    assert {record.stage for record in tracker.records} == {*toy_study.STAGES, "evaluate"} - {"train@vanilla-tuned"}
+    assert {record.stage for record in tracker.records} == {*toy_study.STAGES, "evaluate"} - {
+        "train@vanilla-tuned"
+    }
 
 
 @pytest.mark.parametrize(("work", "code"), [(track.main, None), (track.check, 1)])
-def test_an_unreachable_store_costs_a_warning_and_fails_only_the_check(context, monkeypatch, capsys, work, code):
+def test_an_unreachable_store_costs_a_warning_and_fails_only_the_check(
+    context, monkeypatch, capsys, work, code
+):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     assert work(context) == code
     assert len(capsys.readouterr().err.splitlines()) == 1
@@ -86,7 +90,9 @@ def test_an_unreachable_store_costs_a_warning_and_fails_only_the_check(context, 
     ],
 )
 @pytest.mark.usefixtures("params")
-def test_a_missing_or_damaged_file_is_an_error_and_nothing_is_written(capsys, words, damage, problem):
+def test_a_missing_or_damaged_file_is_an_error_and_nothing_is_written(
+    capsys, words, damage, problem
+):
     history = Path("artifacts/history/vanilla-tuned.csv")
     lock = json.loads(Path("dvc.lock").read_text())
     lock["stages"]["train@vanilla-tuned"]["outs"] = [{"path": str(history), "md5": "md5"}]
@@ -110,7 +116,12 @@ def test_the_stage_and_a_look_into_sqlite_import_no_slow_library(empty_store, mo
         "track.shown_better([0.80, 0.81, 0.85], [0.81, 0.82, 0.85])\n"  # a lead within the noise
         "print(*{'mlflow', 'tensorflow', 'keras', 'dvc', 'sklearn', 'scipy', 'pandas'} & set(sys.modules))"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+        == "\n"
+    )
 
 
 class RecordingTracker:

@@ -59,7 +59,9 @@ def test_a_file_is_flushed_before_it_is_renamed_in_its_folder(tmp_path, monkeypa
 )
 def test_a_damaged_file_is_a_mistake_of_one_line(tmp_path, name, read, content):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(Mistake, match=rf"^.*{name}: damaged \([^\n]+\); `dvc repro` makes it again$"):
+    with pytest.raises(
+        Mistake, match=rf"^.*{name}: damaged \([^\n]+\); `dvc repro` makes it again$"
+    ):
         read(tmp_path / name)
 
 
@@ -77,7 +79,9 @@ def test_a_file_in_place_of_a_folder_is_a_mistake(tmp_path):
     ],
     ids=["no remote", "a remote"],
 )
-def test_dvc_pull_is_offered_only_where_a_remote_is_configured(tmp_path, monkeypatch, config, remedy):
+def test_dvc_pull_is_offered_only_where_a_remote_is_configured(
+    tmp_path, monkeypatch, config, remedy
+):
     monkeypatch.chdir(tmp_path)
     Repo.init(no_scm=True).close()
     (tmp_path / ".dvc/config").write_text(config)

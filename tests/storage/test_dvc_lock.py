@@ -112,8 +112,16 @@ def test_a_lock_cut_at_any_byte_is_truncated_or_has_only_right_entries(project, 
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("  tune@vanilla:\n    cmd: ", "  tune@vanilla:\n<<<<<<< HEAD\n    cmd: ", "line 5, column 8: not YAML: "),
-        ("    outs:\n    - path: tuned", "    results:\n    - path: tuned", "the stage tune@vanilla is incomplete"),
+        (
+            "  tune@vanilla:\n    cmd: ",
+            "  tune@vanilla:\n<<<<<<< HEAD\n    cmd: ",
+            "line 5, column 8: not YAML: ",
+        ),
+        (
+            "    outs:\n    - path: tuned",
+            "    results:\n    - path: tuned",
+            "the stage tune@vanilla is incomplete",
+        ),
     ],
     ids=["merge conflict", "no outputs"],
 )
@@ -121,7 +129,9 @@ def test_a_lock_damaged_by_hand_is_not_called_truncated(project, old, new, probl
     lock = (project / "dvc.lock").read_text()
     assert old in lock
     (project / "dvc.lock").write_text(lock.replace(old, new, 1))
-    with pytest.raises(Mistake, match=rf"^dvc\.lock: {problem}.*; `git checkout dvc\.lock` restores"):
+    with pytest.raises(
+        Mistake, match=rf"^dvc\.lock: {problem}.*; `git checkout dvc\.lock` restores"
+    ):
         dvc_lock.finished(project)
 
 

@@ -84,7 +84,9 @@ def test_the_stages_above_another_made_its_inputs():
 
 def test_the_maker_of_a_file_is_the_stage_with_its_folder(project):
     stages = dvc_lock.finished(project)
-    assert lock_comparison.maker("models/vanilla-tuned/weights", stages).name == "train@vanilla-tuned"
+    assert (
+        lock_comparison.maker("models/vanilla-tuned/weights", stages).name == "train@vanilla-tuned"
+    )
 
 
 def test_the_runs_behind_a_file_are_the_nearest_that_mlflow_shows():
@@ -113,5 +115,7 @@ def test_the_runs_behind_a_file_are_the_nearest_that_mlflow_shows():
 @pytest.mark.parametrize("vocabulary", ["fine\n", "fine\nchanged\n"])
 def test_no_network_is_used_where_dvc_lock_is_missing(tmp_path, vocabulary):
     artifacts.write_text(tmp_path / artifacts.VOCABULARY, vocabulary)
-    with pytest.raises(Mistake, match=r"^dvc\.lock: not here; `git checkout dvc\.lock` restores it"):
+    with pytest.raises(
+        Mistake, match=r"^dvc\.lock: not here; `git checkout dvc\.lock` restores it"
+    ):
         lock_comparison.check_model("vanilla-textbook", tmp_path)

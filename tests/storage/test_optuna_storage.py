@@ -96,7 +96,10 @@ def test_a_full_disk_is_a_mistake(project):
 
 def test_an_unknown_storage_is_a_mistake_without_its_password(project, monkeypatch):
     monkeypatch.setenv("RNN_STUDIES", "postgresql+psycopg://me:secret@localhost:1/none")
-    with pytest.raises(Mistake, match="cannot be used") as error, optuna_storage.opened(STAGE, project):
+    with (
+        pytest.raises(Mistake, match="cannot be used") as error,
+        optuna_storage.opened(STAGE, project),
+    ):
         pass
     assert "secret" not in str(error.value)
 

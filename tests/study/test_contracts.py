@@ -71,7 +71,9 @@ def test_every_run_seed_and_test_review_is_in_the_tables_of_reliability():
     assert runs["ece"].between(runs["ece_low"], runs["ece_high"]).all()
     assert runs["failed"].between(0, runs["seeds"]).all()
 
-    reviews_by_bin = pd.read_csv(REPORTS / "calibration.csv").groupby(["run", "seed"])["reviews"].sum()
+    reviews_by_bin = (
+        pd.read_csv(REPORTS / "calibration.csv").groupby(["run", "seed"])["reviews"].sum()
+    )
     expected = set()
     for run, metrics in METRICS.items():
         expected |= {(run, int(seed)) for seed in metrics["test/ece"]["scores"]}
@@ -96,7 +98,11 @@ def test_every_declared_comparison_is_corrected_and_names_its_networks():
 
 def test_textbook_runs_have_the_parameter_counts_of_the_design():
     textbook = STUDY.settings["textbook"]
-    if (textbook.embedding_dimension, textbook.hidden_size, STUDY.data.vocabulary_size) != (32, 64, 10_000):
+    if (textbook.embedding_dimension, textbook.hidden_size, STUDY.data.vocabulary_size) != (
+        32,
+        64,
+        10_000,
+    ):
         pytest.skip("textbook settings are not the tutorial's in this checkout")
     design = {"vanilla": 326_273, "bidirectional": 332_545, "lstm": 344_897, "feedforward": 322_177}
     for run in STUDY.train.runs:
@@ -160,13 +166,25 @@ def test_memory_tables_reach_from_the_last_word_to_the_first(length):
 @pytest.mark.parametrize("length", STUDY.gradients.sequence_lengths)
 def test_probe_tables_have_every_network_and_order_free_ones_ignore_order(length):
     table = pd.read_csv(REPORTS / f"probes/{length}.csv")
-    assert set(table["probe"]) >= {"plain", "bag_of_words", "prefix", "suffix", "splice", "truncation", "shuffled"}
+    assert set(table["probe"]) >= {
+        "plain",
+        "bag_of_words",
+        "prefix",
+        "suffix",
+        "splice",
+        "truncation",
+        "shuffled",
+    }
     assert table["accuracy"].between(0, 1).all()
 
-    networks = set(table[["architecture", "trained_length", "seed"]].itertuples(index=False, name=None))
+    networks = set(
+        table[["architecture", "trained_length", "seed"]].itertuples(index=False, name=None)
+    )
     expected = set()
     for architecture in STUDY.gradients.architectures:
-        expected |= set(product([architecture], trained_lengths(length), seeds_at(length, architecture)))
+        expected |= set(
+            product([architecture], trained_lengths(length), seeds_at(length, architecture))
+        )
     assert networks == expected
 
     shuffled = table[(table["architecture"] == "feedforward") & (table["probe"] == "shuffled")]
@@ -200,12 +218,22 @@ def test_every_claim_has_a_verdict_that_its_measures_decide():
 def test_the_retention_table_has_every_architecture_lag_and_seed():
     table = pd.read_csv(REPORTS / "retention.csv")
     task = STUDY.retention
-    assert list(table) == ["architecture", "signal", "lag_tokens", "seed", "accuracy", "solved", "updates"]
+    assert list(table) == [
+        "architecture",
+        "signal",
+        "lag_tokens",
+        "seed",
+        "accuracy",
+        "solved",
+        "updates",
+    ]
 
     expected = set()
     for architecture, signals in task.signals.items():
         expected |= set(product([architecture], signals, task.lags, range(task.seeds)))
-    cells = list(table[["architecture", "signal", "lag_tokens", "seed"]].itertuples(index=False, name=None))
+    cells = list(
+        table[["architecture", "signal", "lag_tokens", "seed"]].itertuples(index=False, name=None)
+    )
     assert len(cells) == len(expected)
     assert set(cells) == expected
     assert (table["solved"] == (table["accuracy"] > task.solved)).all()

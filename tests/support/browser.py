@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-VIRTUAL_MILLISECONDS = 30_000  # of the page's clock, which stands still while the page loads something
+VIRTUAL_MILLISECONDS = (
+    30_000  # of the page's clock, which stands still while the page loads something
+)
 PATIENCE_SECONDS = 120
 OPTIONS = (
     "--headless",
@@ -36,8 +38,16 @@ def opened(url: str, folder: Path) -> tuple[str, set[str]]:
         pytest.skip("Chromium is not installed")
 
     log = folder / "network.json"
-    command = [browser, *OPTIONS, f"--user-data-dir={folder / 'profile'}", f"--log-net-log={log}", url]
-    page = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE_SECONDS).stdout
+    command = [
+        browser,
+        *OPTIONS,
+        f"--user-data-dir={folder / 'profile'}",
+        f"--log-net-log={log}",
+        url,
+    ]
+    page = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=PATIENCE_SECONDS
+    ).stdout
     return page, _hosts(json.loads(log.read_text()))
 
 

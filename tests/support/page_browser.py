@@ -15,7 +15,9 @@ from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
+)
 SECONDS = 120  # for one answer, on a busy machine
 OPTIONS = (
     "--headless",
@@ -45,7 +47,9 @@ class Browser:
         self._is_loaded = False
 
         target = self.ask("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self._session = self.ask("Target.attachToTarget", targetId=target, flatten=True)[
+            "sessionId"
+        ]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.ask(f"{domain}.enable")
         unlimited = {"latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
@@ -70,7 +74,9 @@ class Browser:
 
     def run(self, code: str):
         """Returns the value of a JavaScript expression; awaits a promise."""
-        answer = self.ask("Runtime.evaluate", expression=code, awaitPromise=True, returnByValue=True)
+        answer = self.ask(
+            "Runtime.evaluate", expression=code, awaitPromise=True, returnByValue=True
+        )
         if "exceptionDetails" in answer:
             raise AssertionError(answer["exceptionDetails"])
         return answer["result"].get("value")
@@ -89,7 +95,11 @@ class Browser:
         Axe treats a chart as one image with a text (`role="img"`); its thousands of marks would only take time.
         """
         if not self.run("window.axe !== undefined"):
-            self.run(resources.files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8"))
+            self.run(
+                resources.files("axe_core_python")
+                .joinpath("axe.min.js")
+                .read_text(encoding="utf-8")
+            )
         violations = self.run(
             "axe.run({exclude: [['.panel']]}, {resultTypes: ['violations']}).then((result) => result.violations)"
         )
@@ -116,7 +126,9 @@ class Browser:
     def _receive(self) -> dict:
         """Returns the next message, after it has recorded errors and requests."""
         while b"\0" not in self._unread:
-            assert select.select([self.process.stdout], [], [], SECONDS)[0], "Chromium does not answer"
+            assert select.select([self.process.stdout], [], [], SECONDS)[0], (
+                "Chromium does not answer"
+            )
             received = os.read(self.process.stdout.fileno(), 1 << 20)
             assert received, "Chromium has ended"
             self._unread += received
@@ -146,7 +158,9 @@ def browser(folder: Path) -> Iterator[Browser]:
     assert CHROMIUM
     shell = 'exec "$0" "$@" 3<&0 4>&1 >/dev/null 2>&1'
     command = ["sh", "-c", shell, CHROMIUM, *OPTIONS, f"--user-data-dir={folder}"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )
     try:
         yield Browser(process)
     finally:

@@ -19,8 +19,16 @@ def serving(command: list, alive: str, **popen):
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     command = [*command, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    without_jobs = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # its workers are slow to end
-    popen = {"env": without_jobs, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **popen}
+    without_jobs = {
+        **os.environ,
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }  # its workers are slow to end
+    popen = {
+        "env": without_jobs,
+        "stdout": subprocess.DEVNULL,
+        "stderr": subprocess.DEVNULL,
+        **popen,
+    }
 
     server = subprocess.Popen(command, start_new_session=True, **popen)
     try:

@@ -59,7 +59,11 @@ def reproduced(tmp_path_factory):
     (folder / "environment.json").write_text('{"numpy": "2.4.6", "optuna": "5.0.0"}')
     (folder / "source").write_text('{"settings": {"tuned": {"rate": 0.00002, "clip": null}}}')
     (folder / "code").write_text("one")
-    for words in (["init", "--no-scm", "--quiet"], ["config", "core.analytics", "false"], ["repro", "--quiet"]):
+    for words in (
+        ["init", "--no-scm", "--quiet"],
+        ["config", "core.analytics", "false"],
+        ["repro", "--quiet"],
+    ):
         subprocess.run([sys.executable, "-m", "dvc", *words], cwd=folder, check=True)
     return folder
 
@@ -79,7 +83,10 @@ def empty_store(tmp_path_factory):
         f"mlflow_store.opened(Path({str(folder)!r}))"
     )
     environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
-    users = [subprocess.Popen([sys.executable, "-c", code], cwd=live_runs.CODE, env=environment) for _ in range(2)]
+    users = [
+        subprocess.Popen([sys.executable, "-c", code], cwd=live_runs.CODE, env=environment)
+        for _ in range(2)
+    ]
     assert [user.wait() for user in users] == [0, 0]
     return folder / "mlflow.db"
 

@@ -12,16 +12,30 @@ RUNS = ("vanilla-textbook", "vanilla-tuned")
 SEEDS = {"vanilla-textbook": ("0", "1", "2", "3"), "vanilla-tuned": ("0", "1")}
 LENGTH = 4
 HISTORY = ("train/loss", "train/accuracy", "validation/loss", "validation/accuracy")
-STAGES = ("tune@vanilla", *(f"train@{run}" for run in RUNS), f"gradients@{LENGTH}", "retention", "claims")
+STAGES = (
+    "tune@vanilla",
+    *(f"train@{run}" for run in RUNS),
+    f"gradients@{LENGTH}",
+    "retention",
+    "claims",
+)
 WITHOUT_REVIEWS = ("retention", "claims")
 MODELS = len(RUNS)
-SEEDED_RECORDS = (1 + 4) + (1 + 2) + (1 + 3)  # of the stages that read train.seeds: runs and seeds, a length's curves
+SEEDED_RECORDS = (
+    (1 + 4) + (1 + 2) + (1 + 3)
+)  # of the stages that read train.seeds: runs and seeds, a length's curves
 RECORDS = 4 + SEEDED_RECORDS + 1  # study and trials, the baseline
 RECORDS += 2 + 1  # retention and its curve, the verdicts
 CHOSEN = {"trial": 1, "starting_recipe": False, "reason": "fewest parameters among those ahead"}
 RACE = [
     {"trial": 0, "starting_recipe": True, "mean": 0.75, "difference": None, "standard_error": None},
-    {"trial": 1, "starting_recipe": False, "mean": 0.875, "difference": 0.125, "standard_error": 0.0625},
+    {
+        "trial": 1,
+        "starting_recipe": False,
+        "mean": 0.875,
+        "difference": 0.125,
+        "standard_error": 0.0625,
+    },
 ]
 REGRET = {"difference": 0.25, "low": -0.125, "high": 0.5}
 TRIALS = """\
@@ -100,7 +114,9 @@ def write(folder: Path) -> Params:
     write_search(folder, params)
     write_tables(folder)
 
-    claims = [{"name": name, "sentence": name, "verdict": verdict} for name, verdict in VERDICTS.items()]
+    claims = [
+        {"name": name, "sentence": name, "verdict": verdict} for name, verdict in VERDICTS.items()
+    ]
     write_json(folder / "reports/claims.json", claims)
     for name in FIGURES:
         write_text(folder / f"reports/figures/{name}.svg", SVG)
@@ -125,7 +141,10 @@ def write_run(folder: Path, run: str, losses=(0.5, 0.25)) -> None:
     for seed in seeds_of(run):
         for epoch, loss in enumerate(losses, 1):
             history.append(f"{seed},{epoch},{loss},{loss},{loss},{loss},0")
-        write_text(folder / f"artifacts/models/{run}/seed-{seed}.weights.h5", f"weights of {run}, seed {seed}")
+        write_text(
+            folder / f"artifacts/models/{run}/seed-{seed}.weights.h5",
+            f"weights of {run}, seed {seed}",
+        )
     write_text(folder / f"artifacts/history/{run}.csv", "\n".join([*history, ""]))
 
     best_epochs = {seed: 1 if seed == "1" else 2 for seed in seeds_of(run)}
@@ -133,15 +152,21 @@ def write_run(folder: Path, run: str, losses=(0.5, 0.25)) -> None:
 
 
 def seeds_of(run: str) -> tuple[str, ...]:
-    return SEEDS.get(run, SEEDS["vanilla-textbook"])  # a run that a test adds has the textbook's seeds
+    return SEEDS.get(
+        run, SEEDS["vanilla-textbook"]
+    )  # a run that a test adds has the textbook's seeds
 
 
 def write_search(folder: Path, params: Params) -> None:
     write_text(folder / "reports/tuning/vanilla.csv", TRIALS)
     write_text(folder / "artifacts/trials/vanilla.csv", TRIAL_HISTORIES)
     tuned = {**params.settings["textbook"].model_dump(), "hidden_size": 16}
-    write_json(folder / "artifacts/tuned/vanilla.json", {"settings": {"tuned": tuned}, "chosen": CHOSEN})
-    write_json(folder / "reports/tuning/vanilla.json", {"chosen": CHOSEN, "race": RACE, "regret": REGRET})
+    write_json(
+        folder / "artifacts/tuned/vanilla.json", {"settings": {"tuned": tuned}, "chosen": CHOSEN}
+    )
+    write_json(
+        folder / "reports/tuning/vanilla.json", {"chosen": CHOSEN, "race": RACE, "regret": REGRET}
+    )
 
 
 def write_tables(folder: Path) -> None:
@@ -155,11 +180,16 @@ def write_tables(folder: Path) -> None:
 
 
 def write_scores(folder: Path) -> None:
-    scores = {run: {"parameters": 326273, "test/accuracy": score(0.5, 0.75, 0.625, 0.625)} for run in RUNS}
+    scores = {
+        run: {"parameters": 326273, "test/accuracy": score(0.5, 0.75, 0.625, 0.625)} for run in RUNS
+    }
     scores["vanilla-textbook"]["validation/accuracy"] = score(0.625, 0.625, 0.5, 0.5)
     scores["vanilla-tuned"]["test/accuracy"] = score(0.5, 0.75)
     scores["vanilla-tuned"]["validation/accuracy"] = score(0.625, 0.875)
-    scores["tfidf"] = {"parameters": 100, "test/accuracy": {**score(0.875), "sd": None, "low": None, "high": None}}
+    scores["tfidf"] = {
+        "parameters": 100,
+        "test/accuracy": {**score(0.875), "sd": None, "low": None, "high": None},
+    }
     write_json(folder / "reports/metrics.json", scores)
 
 
@@ -178,10 +208,15 @@ def write_lock(folder: Path) -> None:
     """Writes dvc.lock for the params.yaml of this folder, with invented hashes."""
     values = json.loads((folder / "params.yaml").read_text())
     stages = {}
-    for name, keys_by_file in {**_params_of_studies(values), **_params_of_runs(folder, values)}.items():
+    for name, keys_by_file in {
+        **_params_of_studies(values),
+        **_params_of_runs(folder, values),
+    }.items():
         splits = () if name in WITHOUT_REVIEWS else ("train", "validation")
         splits = (*splits, "test") if name == "evaluate" else splits
-        deps = [{"path": f"data/prepared/{split}.parquet", "md5": f"md5 of {split}"} for split in splits]
+        deps = [
+            {"path": f"data/prepared/{split}.parquet", "md5": f"md5 of {split}"} for split in splits
+        ]
         outs = [{"path": f"outputs of {name}", "md5": "md5 of outputs"}]
         stages[name] = {"cmd": "", "params": keys_by_file, "deps": deps, "outs": outs}
     write_json(folder / "dvc.lock", {"schema": "2.0", "stages": stages})

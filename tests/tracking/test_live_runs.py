@@ -74,7 +74,9 @@ def test_live_and_final_are_one_run_without_double_points(study):
 
     ids = rows(study, "select run_uuid, name from runs")
     track(study)
-    assert set(ids) <= set(rows(study, "select run_uuid, name from runs where lifecycle_stage = 'active'"))
+    assert set(ids) <= set(
+        rows(study, "select run_uuid, name from runs where lifecycle_stage = 'active'")
+    )
     assert len(rows(study, "select 1 from runs")) == toy_study.RECORDS
     assert points(study, "vanilla-textbook seed 0", "train/loss") == [(1, 0.5), (2, 0.25)]
     assert differences(study) == []
@@ -96,7 +98,9 @@ def test_a_rerun_continues_its_run_and_a_finished_record_waits_for_track(study):
     assert len(rows(study, "select 1 from runs")) == 2
     track(study)
     write(study, epoch(0, 1, 0.5))
-    assert "rnn-for-nlp/training: vanilla-textbook seed 0 differs from the files" in differences(study)
+    assert "rnn-for-nlp/training: vanilla-textbook seed 0 differs from the files" in differences(
+        study
+    )
 
 
 def test_a_rerun_with_other_values_replaces_its_run(study):
@@ -159,7 +163,9 @@ def project(tmp_path, empty_store, monkeypatch):
     """A DVC project with one stage, for the writer's own process."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("RNN_TRACKING", raising=False)
-    monkeypatch.setattr(live_runs, "PATIENCE_SECONDS", 120)  # the writer yields to everything else on this machine
+    monkeypatch.setattr(
+        live_runs, "PATIENCE_SECONDS", 120
+    )  # the writer yields to everything else on this machine
     (tmp_path / "dvc.yaml").write_text(DVC)
     (tmp_path / "params.yaml").write_text("train: {seeds: 2}")
     (tmp_path / ".dvc").mkdir()
@@ -224,7 +230,9 @@ def test_a_trainer_that_dies_without_a_word_leaves_killed_runs(project, kind):
         f"with Tracker(Path({str(project)!r})).live({STAGE!r}, {UNITS!r}) as log:\n"
         "    log(0, 1, {'train/loss': 0.5}); print('ready', flush=True); time.sleep(60)"
     )
-    trainer = subprocess.Popen([sys.executable, "-c", code], cwd=live_runs.CODE, stdout=subprocess.PIPE)
+    trainer = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=live_runs.CODE, stdout=subprocess.PIPE
+    )
     assert trainer.stdout.readline() == b"ready\n"
     trainer.send_signal(kind)
     trainer.wait()
@@ -265,7 +273,9 @@ def test_a_server_that_never_answers_costs_one_line_and_no_result(
 
 
 def test_a_store_that_is_read_only_costs_one_line_and_no_result(project, capfd):
-    with (project / "mlflow.db").open("r+b") as database:  # a version of SQLite's format that is only read
+    with (project / "mlflow.db").open(
+        "r+b"
+    ) as database:  # a version of SQLite's format that is only read
         database.seek(18)
         database.write(b"\3")
     warned_once(project, capfd, "readonly database")

@@ -38,9 +38,9 @@ def test_a_copy_that_dvc_works_in_belongs_to_its_project(tmp_path, monkeypatch, 
 
 def test_several_first_users_at_once_make_one_good_store(empty_store):
     folder = empty_store.parent
-    assert dict(rows(folder, "select name, artifact_location from experiments where name like 'rnn-%'")) == {
-        name: (folder / "mlartifacts" / name).as_uri() for name in mlflow_store.EXPERIMENTS
-    }
+    assert dict(
+        rows(folder, "select name, artifact_location from experiments where name like 'rnn-%'")
+    ) == {name: (folder / "mlartifacts" / name).as_uri() for name in mlflow_store.EXPERIMENTS}
 
 
 def test_a_kill_while_the_store_is_created_leaves_no_broken_store(tmp_path):
@@ -60,7 +60,10 @@ def test_a_kill_while_the_store_is_created_leaves_no_broken_store(tmp_path):
     """
     environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
     users = [[sys.executable, "-c", code] for code in (f"{killing}\n{opening}", opening)]
-    ended = [subprocess.run(user, cwd=live_runs.CODE, env=environment, check=False).returncode for user in users]
+    ended = [
+        subprocess.run(user, cwd=live_runs.CODE, env=environment, check=False).returncode
+        for user in users
+    ]
     assert ended == [-signal.SIGKILL, 0]
     names = rows(tmp_path, "select name from experiments where experiment_id > 0")
     assert names == [(name,) for name in mlflow_store.EXPERIMENTS]

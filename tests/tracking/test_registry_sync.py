@@ -77,7 +77,9 @@ def test_each_run_gets_a_version_and_twice_in_a_row_changes_nothing(study):
     assert problems(study) == []
     projected(study)
     assert everything(study) == before
-    assert sql_reader.versions(study) == sql_reader.versions_through_mlflow(mlflow_store.opened(study)[0])
+    assert sql_reader.versions(study) == sql_reader.versions_through_mlflow(
+        mlflow_store.opened(study)[0]
+    )
 
 
 def test_other_weights_are_another_version_current_moves_and_comes_back(study):
@@ -131,13 +133,22 @@ def test_a_copy_adds_its_versions_and_moves_neither_current_nor_champion(study):
 
 def test_a_model_has_its_files_code_and_requirements_and_no_pickle(study):
     projected(study)
-    ((place,),) = rows(study, "select artifact_location from logged_models where name = 'vanilla-tuned'")
+    ((place,),) = rows(
+        study, "select artifact_location from logged_models where name = 'vanilla-tuned'"
+    )
     folder = Path(place.removeprefix("file://"))
-    assert (folder / "artifacts/seed-1.weights.h5").read_text() == "weights of vanilla-tuned, seed 1"
+    assert (
+        folder / "artifacts/seed-1.weights.h5"
+    ).read_text() == "weights of vanilla-tuned, seed 1"
     assert (folder / "code/pipeline/science/networks/inference.py").exists()
     assert not [path for path in folder.rglob("*") if "pkl" in path.name or "pickle" in path.name]
-    assert f"tensorflow=={metadata.version('tensorflow')}" in (folder / "requirements.txt").read_text().split()
-    assert json.loads((folder / "serving_input_example.json").read_text()) == {"inputs": registry_sync.EXAMPLE}
+    assert (
+        f"tensorflow=={metadata.version('tensorflow')}"
+        in (folder / "requirements.txt").read_text().split()
+    )
+    assert json.loads((folder / "serving_input_example.json").read_text()) == {
+        "inputs": registry_sync.EXAMPLE
+    }
 
 
 def test_the_requirements_are_the_packages_that_the_served_code_imports():
@@ -171,7 +182,9 @@ def model(run: str, scores, validation: str = "md5") -> best_models.Model:
     return best_models.Model(run, "0", run, {}, scores, validation, {}, ())
 
 
-def as_version(number: int, model: best_models.Model, is_champion: bool = False) -> sql_reader.StoredVersion:
+def as_version(
+    number: int, model: best_models.Model, is_champion: bool = False
+) -> sql_reader.StoredVersion:
     return sql_reader.StoredVersion(number, {**model.tags, "current": "true"}, is_champion)
 
 
@@ -200,7 +213,9 @@ def test_the_champion_moves_only_to_a_better_run_on_the_same_reviews(scores, val
 
 def test_the_first_champion_has_the_best_mean_not_the_best_seed():
     models = [model("lucky", [0.99, 0.1, 0.1]), model("steady", CHAMPION_SCORES)]
-    problems = [str(difference) for difference in registry_sync.differences(models, [], False, never)]
+    problems = [
+        str(difference) for difference in registry_sync.differences(models, [], False, never)
+    ]
     assert "rnn-for-nlp: steady seed 0 should be champion" in problems
     assert "rnn-for-nlp: lucky seed 0 should be champion" not in problems
 

@@ -36,7 +36,9 @@ def test_a_stage_is_a_parent_with_a_child_per_seed_trial_or_curve(study):
         expected[f"vanilla {curve} 4"] = "gradients 4"
 
     names = {record.key: record.name for record in records.values()}
-    assert {name: names[record.parent] for name, record in records.items() if record.parent} == expected
+    assert {
+        name: names[record.parent] for name, record in records.items() if record.parent
+    } == expected
 
 
 def test_a_seed_shows_its_curves_its_scores_and_what_made_it(study):
@@ -70,13 +72,19 @@ def test_a_run_and_a_curve_show_their_own_number_of_seeds(study):
     assert records["vanilla-textbook"].params["seeds"] == "4"
     assert records["vanilla-tuned"].params["seeds"] == "2"
     assert "4 seeds" in records["vanilla-textbook"].tags[run_records.NOTE]
-    assert {records[name].params["seeds"] for name in ("gradients 4", "vanilla forward trained 4")} == {"2"}
+    assert {
+        records[name].params["seeds"] for name in ("gradients 4", "vanilla forward trained 4")
+    } == {"2"}
     assert not any("seed_factor" in record.params for record in records.values())
 
 
 def test_a_length_shows_every_number_of_seeds_that_its_curves_rest_on(study):
     table = study / "reports/gradients/4.csv"
-    lines = [line for line in table.read_text().splitlines() if not line.startswith("vanilla,forward,initial,1,")]
+    lines = [
+        line
+        for line in table.read_text().splitlines()
+        if not line.startswith("vanilla,forward,initial,1,")
+    ]
     table.write_text("\n".join(lines) + "\n")
     records = read(study)
     assert records["vanilla forward initial 4"].params["seeds"] == "1"
@@ -115,10 +123,14 @@ def test_a_failed_trial_has_no_value_but_has_a_run(study):
 def test_a_decay_curve_is_the_mean_over_seeds_by_lag(study):
     metrics = read(study)["vanilla forward trained 4"].metrics
     assert [metrics["log10_relative_norm", lag] for lag in range(4)] == [0, -1.5, -3, -4.5]
-    assert not any(name.endswith("p90") for name, _ in metrics), "an empty field is not a measurement"
+    assert not any(name.endswith("p90") for name, _ in metrics), (
+        "an empty field is not a measurement"
+    )
     assert metrics["half_life_tokens", 0] == 3.5
     assert ("horizon_1e-3", 0) not in metrics, "not reached"
-    assert read(study)["gradients 4"].metrics["log10_relative_norm/vanilla-forward-trained", 3] == -4.5
+    assert (
+        read(study)["gradients 4"].metrics["log10_relative_norm/vanilla-forward-trained", 3] == -4.5
+    )
 
 
 def test_retention_shows_mean_curves_and_the_longest_learned_lags(study):
@@ -152,7 +164,10 @@ def test_an_unstable_verdict_is_counted_and_described_with_both_verdicts(study):
     }
     artifacts.write_json(path, rows)
     record = read(study)["claims"]
-    assert "| a state word by word | **unstable** (here: holds; amd: partly) |" in record.tags[run_records.NOTE]
+    assert (
+        "| a state word by word | **unstable** (here: holds; amd: partly) |"
+        in record.tags[run_records.NOTE]
+    )
     assert record.metrics == {("claims.partly", 0): 1, ("claims.unstable", 0): 1}
 
 
@@ -213,7 +228,9 @@ def test_a_trial_names_the_seed_that_it_was_tried_on(study):
 def test_a_search_shows_its_race_and_its_regret(study):
     record = read(study)["vanilla study"]
     assert record.params["chosen"] == "trial-1"
-    assert {name: value for (name, _), value in record.metrics.items() if not name.startswith("trials.")} == {
+    assert {
+        name: value for (name, _), value in record.metrics.items() if not name.startswith("trials.")
+    } == {
         **{"race/start": 0.75, "race/trial-1": 0.875},
         **{"race.difference/trial-1": 0.125, "race.standard_error/trial-1": 0.0625},
         **{
@@ -222,7 +239,9 @@ def test_a_search_shows_its_race_and_its_regret(study):
             "regret.high": 0.5,
         },
     }
-    assert "on fresh seeds): 0.2500, 95 % interval -0.1250 to 0.5000" in record.tags[run_records.NOTE]
+    assert (
+        "on fresh seeds): 0.2500, 95 % interval -0.1250 to 0.5000" in record.tags[run_records.NOTE]
+    )
 
 
 def test_a_search_that_kept_the_starting_recipe_has_a_regret_of_0(study):

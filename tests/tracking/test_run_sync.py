@@ -7,7 +7,15 @@ from pathlib import Path
 
 from pipeline.tracking import mlflow_store, run_records, run_sync
 from tests.support import toy_study
-from tests.support.tracked_study import current, differences, everything, points, rows, statuses, track
+from tests.support.tracked_study import (
+    current,
+    differences,
+    everything,
+    points,
+    rows,
+    statuses,
+    track,
+)
 
 
 def test_a_record_becomes_a_finished_run_with_everything_it_holds(study):
@@ -23,7 +31,9 @@ def test_a_record_becomes_a_finished_run_with_everything_it_holds(study):
         (3, -4.5),
     ]
 
-    query = "select p.value from params p join runs r using (run_uuid) where r.name = ? and p.key = ?"
+    query = (
+        "select p.value from params p join runs r using (run_uuid) where r.name = ? and p.key = ?"
+    )
     assert rows(study, query, "vanilla-tuned seed 0", "hidden_size") == [("16",)]
 
     query = (

@@ -60,7 +60,11 @@ def served(tmp_path_factory, empty_store):
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         run_sync.project(records_of(folder, [f"train@{RUN}"]), folder)
         registry_sync.project(models_of(folder, [f"train@{RUN}"]), folder, None)
-    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "TF_CPP_MIN_LOG_LEVEL")}
+    environment = {
+        key: value
+        for key, value in os.environ.items()
+        if key not in ("PYTHONPATH", "TF_CPP_MIN_LOG_LEVEL")
+    }
     return folder, {**environment, "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
 
 
@@ -121,7 +125,9 @@ def test_over_http_and_from_mlflows_cli_it_answers_as_predict_does(
         "stderr": subprocess.PIPE,
     }
 
-    batch = subprocess.Popen([*command, "predict", *model, "-i", "in.json", "-o", "out.json", "-t", "json"], **common)
+    batch = subprocess.Popen(
+        [*command, "predict", *model, "-i", "in.json", "-o", "out.json", "-t", "json"], **common
+    )
     with _server([*command, "serve", *model], common) as ask:
         same(ask({"inputs": TEXTS})["predictions"], expected)
         unknown = ask({"inputs": ["unheard", "fine"]})["predictions"]

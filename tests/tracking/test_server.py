@@ -64,7 +64,9 @@ def at_once(count: int, code: str, url: str) -> list[str]:
     """The stderr of this many users who run the code at the same time; every one succeeds."""
     environment = {**os.environ, "MLFLOW_TRACKING_URI": url, "PYTHONPATH": str(live_runs.CODE)}
     users = [
-        subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True
+        )
         for _ in range(count)
     ]
     errors = [user.communicate(timeout=120)[1] for user in users]
@@ -84,7 +86,9 @@ def refused(url: str, content: bytes | None = None, **headers: str) -> bool:
 @pytest.mark.exhaustive
 def test_a_team_server_equals_the_files_whoever_comes_first(study, server, monkeypatch, capsys):
     assert refused(server, Host="evil.example")
-    assert refused(f"{server}/api/2.0/mlflow/experiments/create", b"{}", Origin="http://evil.example")
+    assert refused(
+        f"{server}/api/2.0/mlflow/experiments/create", b"{}", Origin="http://evil.example"
+    )
 
     at_once(2, TRACK, server)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
@@ -96,7 +100,9 @@ def test_a_team_server_equals_the_files_whoever_comes_first(study, server, monke
     assert track.check(context) == 0
 
     client, experiments = mlflow_store.opened(Path())
-    assert {len(runs) for runs in sql_reader.runs_through_mlflow(client, experiments).values()} == {1}
+    assert {len(runs) for runs in sql_reader.runs_through_mlflow(client, experiments).values()} == {
+        1
+    }
     assert len(sql_reader.runs_through_mlflow(client, experiments)) == toy_study.RECORDS
     versions = sql_reader.versions_through_mlflow(client)
     assert {version.tags["run"]: version.is_champion for version in versions} == {

@@ -6,7 +6,9 @@ from pipeline.tracking import mlflow_store, sql_reader
 
 
 def test_sql_and_mlflow_see_the_same_runs(projected):
-    assert sql_reader.runs(projected) == sql_reader.runs_through_mlflow(*mlflow_store.opened(projected))
+    assert sql_reader.runs(projected) == sql_reader.runs_through_mlflow(
+        *mlflow_store.opened(projected)
+    )
 
 
 def test_the_queries_fit_the_tables_of_the_installed_mlflow(empty_store):

@@ -26,7 +26,9 @@ def recorded(study, monkeypatch):
 @pytest.mark.exhaustive
 def test_compare_and_chart_pages_show_runs_without_other_machines(recorded, tmp_path):
     client, experiments = mlflow_store.opened(recorded)
-    runs = {run.info.run_name: run.info.run_id for run in client.search_runs(list(experiments.values()))}
+    runs = {
+        run.info.run_name: run.info.run_id for run in client.search_runs(list(experiments.values()))
+    }
     training, gradients = (experiments[f"rnn-for-nlp/{name}"] for name in ("training", "gradients"))
     command = [
         sys.executable,
@@ -72,9 +74,13 @@ def test_compare_and_chart_pages_show_runs_without_other_machines(recorded, tmp_
             assert f"{curve} -4.5 (step=3) -4.5 (step=3) 0 (step=0)" in text  # the lag is the step
         lines = re.findall(r'class="js-line"[^>]* d="M0,([\d.]+)L.*?,([\d.]+)"', chart)
         assert len(lines) >= len(CURVES)
-        assert all(float(first) < float(last) for first, last in lines)  # they fall: a picture counts from above
+        assert all(
+            float(first) < float(last) for first, last in lines
+        )  # they fall: a picture counts from above
 
-        run = page_with(f"experiments/{gradients}/runs/{runs['gradients 4']}", "half-life 3.5 tokens")
+        run = page_with(
+            f"experiments/{gradients}/runs/{runs['gradients 4']}", "half-life 3.5 tokens"
+        )
         figure = f"get-artifact?path=gradients-by-lag.svg&amp;run_uuid={runs['gradients 4']}"
         assert f'src="{figure}"' in run
 

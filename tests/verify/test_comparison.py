@@ -69,7 +69,9 @@ def test_a_number_beyond_the_tolerance_comes_before_one_within_it(tmp_path):
 
 def test_long_lists_are_compared_element_by_element(tmp_path):
     tokens = pd.DataFrame({"tokens": [np.arange(2000, dtype=np.int32)]})
-    other = pd.DataFrame({"tokens": [np.where(np.arange(2000) == 1000, 0, np.arange(2000)).astype(np.int32)]})
+    other = pd.DataFrame(
+        {"tokens": [np.where(np.arange(2000) == 1000, 0, np.arange(2000)).astype(np.int32)]}
+    )
     assert gap(tmp_path, "t.parquet", write_parquet, tokens, other).column == "tokens"
 
 
@@ -114,7 +116,9 @@ def test_a_row_that_only_the_computed_table_has_is_named(tmp_path):
 
 
 def test_a_value_in_json_is_named_by_its_keys(tmp_path):
-    recorded, computed = (json.dumps({"lstm": {"scores": [0.5, number]}, "n": 3}) for number in (0.25, 0.5))
+    recorded, computed = (
+        json.dumps({"lstm": {"scores": [0.5, number]}, "n": 3}) for number in (0.25, 0.5)
+    )
     first = gap(tmp_path, "m.json", Path.write_text, recorded, computed)
     assert (first.row, first.column, first.recorded, first.found) == (
         "",

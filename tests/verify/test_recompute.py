@@ -18,7 +18,9 @@ from tests.test_main import STUDY
 ROOT = Path(__file__).parents[2]
 SOURCE, TARGET = "data/prepared/train.csv", "reports/claims.csv"
 TABLE = "seed,accuracy\n0,0.5\n1,0.25\n"
-RUN_PROGRAM = "import os, runpy, sys; runpy.run_path(os.path.join(os.environ['PROGRAMS'], sys.argv[1]))\n"
+RUN_PROGRAM = (
+    "import os, runpy, sys; runpy.run_path(os.path.join(os.environ['PROGRAMS'], sys.argv[1]))\n"
+)
 PREPARE = f"""
 from pathlib import Path
 Path("data/prepared").mkdir(parents=True, exist_ok=True)
@@ -100,7 +102,11 @@ def test_stages_that_give_the_recorded_files_are_identical(project, capsys):
     code, output = verify(capsys)
     assert code == 0
     assert "estimate: 2 of 2 stages to compute, about 2 min, measured with 2 workers" in output
-    assert output.index("estimate") < output.index("[1/2] prepare: identical") < output.index("[2/2] claims: identical")
+    assert (
+        output.index("estimate")
+        < output.index("[1/2] prepare: identical")
+        < output.index("[2/2] claims: identical")
+    )
 
 
 def test_the_estimate_is_the_time_of_the_chosen_stages(project, capsys):
@@ -109,7 +115,9 @@ def test_the_estimate_is_the_time_of_the_chosen_stages(project, capsys):
 
 def test_without_measured_times_the_estimate_says_so(project, capsys):
     durations.FILE.unlink()
-    assert "2 stages to compute, benchmarks/stages.json has no times for them\n" in verify(capsys)[1]
+    assert (
+        "2 stages to compute, benchmarks/stages.json has no times for them\n" in verify(capsys)[1]
+    )
 
 
 def test_measured_seconds_replace_those_of_another_processor(project, capsys):
@@ -130,7 +138,10 @@ def test_measured_seconds_replace_those_of_another_processor(project, capsys):
         "prepare": first["seconds"]["prepare"],
         "claims": seconds["claims"],
     }
-    assert f"2 of 2 stages to compute, about {sum(seconds.values()):.0f} s, measured" in verify(capsys)[1]
+    assert (
+        f"2 of 2 stages to compute, about {sum(seconds.values()):.0f} s, measured"
+        in verify(capsys)[1]
+    )
 
 
 @pytest.mark.parametrize(
@@ -147,7 +158,9 @@ def test_times_that_cannot_be_written_are_refused(project, times, only_files, pr
 
 
 def test_a_difference_is_named_with_stage_file_row_and_column(project, capsys):
-    project.set_program("claims", CLAIMS.replace(".read_text()", ".read_text().replace('0.25', '0.5')"))
+    project.set_program(
+        "claims", CLAIMS.replace(".read_text()", ".read_text().replace('0.25', '0.5')")
+    )
     code, output = verify(capsys)
     assert code == 1
     assert (
@@ -190,7 +203,9 @@ def test_a_stage_starts_from_recorded_files_so_that_it_differs_by_itself(project
 
 
 @pytest.mark.parametrize(("is_present", "verdict"), [(True, "identical"), (False, "differs")])
-def test_the_lock_of_the_copy_records_the_input_of_the_next_stage(is_present, verdict, project, capsys):
+def test_the_lock_of_the_copy_records_the_input_of_the_next_stage(
+    is_present, verdict, project, capsys
+):
     project.set_program("prepare", PREPARE.replace("0.25", "0.125"))
     project.set_program("claims", DEMAND_RECORDED_INPUT + CLAIMS)
     if not is_present:
@@ -248,7 +263,9 @@ def test_json_contains_every_result_and_nothing_else(project, capsys):
 
 
 def test_json_names_the_first_difference(project, capsys):
-    project.set_program("claims", CLAIMS.replace(".read_text()", ".read_text().replace('0.25', '0.5')"))
+    project.set_program(
+        "claims", CLAIMS.replace(".read_text()", ".read_text().replace('0.25', '0.5')")
+    )
     assert recompute.main(params.read(), [], only_files=False, as_json=True) == 1
     first = json.loads(capsys.readouterr().out)["first"]
     assert (first["stage"], first["path"], first["verdict"]) == (

@@ -8,9 +8,9 @@ from pipeline.storage import dvc_lock
 from pipeline.workers import driver, resume
 
 STAGE = "train@vanilla-textbook"
-TABLE = pd.DataFrame({"seed": [0, 0], "loss": [1 / 3, np.nan], "name": ["a", "ü"]}, index=[0, 0]).assign(
-    narrow=np.float32(0.1)
-)
+TABLE = pd.DataFrame(
+    {"seed": [0, 0], "loss": [1 / 3, np.nan], "name": ["a", "ü"]}, index=[0, 0]
+).assign(narrow=np.float32(0.1))
 RESULT = {"history": TABLE, "weights": b"\x00\xff"}
 
 
@@ -81,7 +81,9 @@ def test_results_of_other_code_data_or_parameters_are_deleted(tmp_path, fingerpr
     interrupt(tmp_path, "train@vanilla")  # another stage, whose name begins alike
     fingerprint["digest"] = "fedcba9876543210"
     assert run(tmp_path, 4)[1] == {0, 1, 2, 3}
-    assert [path.name for path in (tmp_path / resume.FOLDER).iterdir()] == ["train-vanilla-0123456789abcdef"]
+    assert [path.name for path in (tmp_path / resume.FOLDER).iterdir()] == [
+        "train-vanilla-0123456789abcdef"
+    ]
 
 
 def flipped(content: bytes) -> bytes:

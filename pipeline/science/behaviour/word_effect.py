@@ -13,11 +13,15 @@ import numpy as np
 
 from pipeline.params import SPECIAL_TOKENS
 
-ReplacementLogits = Callable[[np.ndarray, list[int], np.ndarray], np.ndarray]  # tokens_NT, lag_L, word_W -> z_LWN
+ReplacementLogits = Callable[
+    [np.ndarray, list[int], np.ndarray], np.ndarray
+]  # tokens_NT, lag_L, word_W -> z_LWN
 LEAST_SHARE = 0.01  # of the training reviews; no network learns rarer words well
 
 
-def strong_words(token_lists: Iterable[np.ndarray], labels_N: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+def strong_words(
+    token_lists: Iterable[np.ndarray], labels_N: np.ndarray, count: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Returns (positive_W, negative_W): ids of the strongest `count` words by log odds of the reviews with them.
 
     Raises ValueError if fewer than 2 `count` words are frequent enough.
@@ -34,7 +38,9 @@ def strong_words(token_lists: Iterable[np.ndarray], labels_N: np.ndarray, count:
     frequent_V[: len(SPECIAL_TOKENS)] = False
     candidates = np.flatnonzero(frequent_V)
     if len(candidates) < 2 * count:
-        raise ValueError(f"only {len(candidates)} words are frequent enough; {2 * count} are needed")
+        raise ValueError(
+            f"only {len(candidates)} words are frequent enough; {2 * count} are needed"
+        )
 
     ascending = candidates[np.argsort(log_odds_V[candidates], kind="stable")]
     return ascending[::-1][:count], ascending[:count]

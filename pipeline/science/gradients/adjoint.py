@@ -23,7 +23,9 @@ REVIEWS_AT_ONCE = 192  # large enough to make calls cheap, small enough that the
 STEPS_PER_SCALE = 4  # a squared norm fits into a float64 even if every one of the 4 steps scales it by 1e-38 or 1e38
 TANH_ARCHITECTURES = ("vanilla", "bidirectional")
 
-Step = tuple[np.ndarray, np.ndarray, np.ndarray]  # dz/dstate, delta (both scaled), log10 of their scale
+Step = tuple[
+    np.ndarray, np.ndarray, np.ndarray
+]  # dz/dstate, delta (both scaled), log10 of their scale
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,9 @@ def curves(model: keras.Model, tokens_NT) -> list[Curve]:
             ]
         case "feedforward":
             return [_mean_pool_curve(model, tokens_NT)]
-    raise ValueError(f"no gradient is defined for {model.name!r}; use vanilla, bidirectional, lstm or feedforward")
+    raise ValueError(
+        f"no gradient is defined for {model.name!r}; use vanilla, bidirectional, lstm or feedforward"
+    )
 
 
 def curve_of(cell: "TanhCell", tokens_NT) -> Curve:
@@ -264,7 +268,9 @@ def lstm_slopes(drive_V4H, tokens_TN, recurrent_4HH) -> tuple[np.ndarray, np.nda
 
     for t in range(length):
         np.matmul(h_NH, recurrent_4HH, out=gates_4NH)
-        np.take(drive_V4H, tokens_TN[t], axis=0, out=drive_N4H, mode="clip")  # every other mode makes a copy first
+        np.take(
+            drive_V4H, tokens_TN[t], axis=0, out=drive_N4H, mode="clip"
+        )  # every other mode makes a copy first
         gates_4NH += drive_N4H.transpose(1, 0, 2)
         _sigmoid(gates_4NH[:3])
         np.tanh(g, out=g)
@@ -351,7 +357,9 @@ def summary(curve: Curve) -> dict[str, np.ndarray]:
     """
     relative_NL = curve.log10_relative_defined_NL
     # inverted_cdf returns an observed value; interpolation between -inf and a number would be undefined
-    p10_L, median_L, p90_L = np.quantile(relative_NL, [0.1, 0.5, 0.9], axis=0, method="inverted_cdf")
+    p10_L, median_L, p90_L = np.quantile(
+        relative_NL, [0.1, 0.5, 0.9], axis=0, method="inverted_cdf"
+    )
     reviews, lags = relative_NL.shape
 
     return {

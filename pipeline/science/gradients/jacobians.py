@@ -32,7 +32,9 @@ def log10_spectral_norm(slope_TNH, recurrent_HH, lags_L: Sequence[int]) -> np.nd
 
 
 @np.errstate(divide="ignore")
-def singular_values(slope_TNH, recurrent_HH, lags_L: Sequence[int], count: int = 5) -> tuple[np.ndarray, np.ndarray]:
+def singular_values(
+    slope_TNH, recurrent_HH, lags_L: Sequence[int], count: int = 5
+) -> tuple[np.ndarray, np.ndarray]:
     """Returns (log10_value_NLC, effective_rank_NL): the `count` largest singular values of P and its effective rank.
 
     A value is nan if it is too small, relative to the largest one, for float64 to tell it from rounding errors. The
@@ -105,7 +107,9 @@ def exponents(log_stretch_SNH, warm_up: int = 0) -> np.ndarray:
     """
     steps = len(log_stretch_SNH) - warm_up
     if steps < 1:
-        raise ValueError(f"{len(log_stretch_SNH) + 1} tokens leave no Jacobian after a warm-up of {warm_up}")
+        raise ValueError(
+            f"{len(log_stretch_SNH) + 1} tokens leave no Jacobian after a warm-up of {warm_up}"
+        )
 
     exponent_NH = log_stretch_SNH[warm_up:].sum(axis=0) / steps
     return -np.sort(-exponent_NH, axis=1)
@@ -121,7 +125,9 @@ def log_stretches(slope_TNH, recurrent_HH, directions: int | None = None) -> np.
     tokens, reviews, units = slope_TNH.shape
     first_HH = np.eye(units)[:directions]
     log_stretch_SNH = np.empty((tokens - 1, reviews, len(first_HH)))
-    basis_NHH = np.tile(first_HH, (reviews, 1, 1))  # rows are the columns of Q, as LAPACK stores them
+    basis_NHH = np.tile(
+        first_HH, (reviews, 1, 1)
+    )  # rows are the columns of Q, as LAPACK stores them
     workspace = 32 * units
     factorise, orthogonal_factor = get_lapack_funcs(("geqrf", "orgqr"))  # for float64
 
@@ -134,7 +140,9 @@ def log_stretches(slope_TNH, recurrent_HH, directions: int | None = None) -> np.
             sorted_HH = stretched_NHH[review][:, order_H].T
             factored_HH, tau_H, _, _ = factorise(sorted_HH, lwork=workspace, overwrite_a=True)
             log_stretch_SNH[step, review] = np.log(np.abs(np.diagonal(factored_HH)))
-            orthogonal_HH, _, _ = orthogonal_factor(factored_HH, tau_H, lwork=workspace, overwrite_a=True)
+            orthogonal_HH, _, _ = orthogonal_factor(
+                factored_HH, tau_H, lwork=workspace, overwrite_a=True
+            )
             basis_NHH[review][:, order_H] = orthogonal_HH.T
 
     return log_stretch_SNH

@@ -199,5 +199,7 @@ def _relative_norms(model: keras.Model, tokens_NT):
     for curve in adjoint.curves(model, tokens_NT):
         relative_L = curve.log10_relative_NL[0]
         if curve.quantity != "dz/dc":
-            norms[curve.direction] = relative_L if curve.direction == "backward" else relative_L[::-1]
+            norms[curve.direction] = (
+                relative_L if curve.direction == "backward" else relative_L[::-1]
+            )
     return norms

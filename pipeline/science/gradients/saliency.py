@@ -96,7 +96,9 @@ class Pass:
 
     def weight_curve(self) -> Curve:
         """Returns the norm of each token's term of dL/dU, without the factor p - y."""
-        log10_norm_LN = _log10_norm(self.previous_LNH) + _log10_norm(self.delta_LNH) + self.log10_scale_LN
+        log10_norm_LN = (
+            _log10_norm(self.previous_LNH) + _log10_norm(self.delta_LNH) + self.log10_scale_LN
+        )
         return Curve(self.cell.direction, "dL/dU", log10_norm_LN.T)
 
     @np.errstate(invalid="ignore")

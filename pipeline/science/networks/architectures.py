@@ -86,10 +86,14 @@ def build(
 
     tokens_NT = keras.Input((length,), dtype="int32", name="tokens")
     real_NT = keras.ops.not_equal(tokens_NT, PADDING) if masked else None
-    embedded_NTD = layers.Embedding(vocabulary_size, settings.embedding_dimension, name="embedding")(tokens_NT)
+    embedded_NTD = layers.Embedding(
+        vocabulary_size, settings.embedding_dimension, name="embedding"
+    )(tokens_NT)
 
     if settings.dropout:
-        drop_dimensions = Dropout(settings.dropout, noise_shape=(None, 1, None), name="embedding_dropout")
+        drop_dimensions = Dropout(
+            settings.dropout, noise_shape=(None, 1, None), name="embedding_dropout"
+        )
         embedded_NTD = drop_dimensions(embedded_NTD)
     if settings.word_dropout:
         real_NT = keras.ops.ones_like(tokens_NT) if real_NT is None else real_NT
@@ -97,7 +101,9 @@ def build(
 
     encoded_NH = ENCODERS[architecture](embedded_NTD, real_NT, settings.hidden_size)
     if settings.dropout:
-        encoded_NH = Dropout(settings.dropout, noise_shape=(None, None), name="encoder_dropout")(encoded_NH)
+        encoded_NH = Dropout(settings.dropout, noise_shape=(None, None), name="encoder_dropout")(
+            encoded_NH
+        )
 
     probability_N1 = layers.Dense(1, activation="sigmoid", name="probability")(encoded_NH)
     return keras.Model(tokens_NT, probability_N1, name=architecture)

@@ -43,10 +43,14 @@ class Network:
         """Returns z_N (float64), the values before the sigmoid. They keep differences between confident reviews."""
         size = min(BATCH, len(tokens_NT))
         missing_rows = -len(tokens_NT) % size
-        filled_NT = np.pad(tokens_NT, ((0, missing_rows), (0, 0)))  # full batches only, so XLA compiles one shape
+        filled_NT = np.pad(
+            tokens_NT, ((0, missing_rows), (0, 0))
+        )  # full batches only, so XLA compiles one shape
 
         batches = np.split(filled_NT, len(filled_NT) // size)
-        encoded_NH = np.concatenate([self._encode(self._encoder_weights, batch) for batch in batches])
+        encoded_NH = np.concatenate(
+            [self._encode(self._encoder_weights, batch) for batch in batches]
+        )
         return self._read_out(encoded_NH[: len(tokens_NT)])
 
     def probabilities(self, tokens_NT: np.ndarray) -> np.ndarray:
@@ -65,7 +69,9 @@ class Network:
         other network reads whole reviews. Reviews and words must not contain padding, so a mask makes no difference.
         """
         if self._architecture not in CELLS:
-            return np.stack([self._logits_of_whole_reviews(tokens_NT, lag, word_W) for lag in lag_L])
+            return np.stack(
+                [self._logits_of_whole_reviews(tokens_NT, lag, word_W) for lag in lag_L]
+            )
 
         embedding_VD, *weights = self._encoder_weights
         cell = CELLS[self._architecture]
@@ -73,8 +79,12 @@ class Network:
         positions = [len(tokens_TN) - 1 - lag for lag in lag_L]
         encoded_LWNH = _last_states(cell, embedding_VD, weights[:3], tokens_TN, positions, word_W)
 
-        if self._architecture == "bidirectional":  # in the reversed review, the token at lag k has position k
-            backward_LWNH = _last_states(cell, embedding_VD, weights[3:], tokens_TN[::-1], lag_L, word_W)
+        if (
+            self._architecture == "bidirectional"
+        ):  # in the reversed review, the token at lag k has position k
+            backward_LWNH = _last_states(
+                cell, embedding_VD, weights[3:], tokens_TN[::-1], lag_L, word_W
+            )
             encoded_LWNH = np.concatenate([encoded_LWNH, backward_LWNH], axis=-1)
 
         return self._read_out(encoded_LWNH)
@@ -124,7 +134,9 @@ CELLS = {
 }
 
 
-def _last_states(cell: Cell, embedding_VD, weights, tokens_TN, positions: list[int], word_W) -> np.ndarray:
+def _last_states(
+    cell: Cell, embedding_VD, weights, tokens_TN, positions: list[int], word_W
+) -> np.ndarray:
     """Returns h_LWNH after the last token, with the token at each position replaced by each word.
 
     `weights` belong to one recurrent layer: kernel_DG, recurrent_HG, bias_G.
@@ -141,7 +153,9 @@ def _last_states(cell: Cell, embedding_VD, weights, tokens_TN, positions: list[i
     for position in sorted(positions):
         if tokens_read < position:
             unread = tf.constant([tokens_read + 1, position])
-            states = _read(cell.step, cell_weights, states, tokens_TN[None, tokens_read], tokens_TN, unread)
+            states = _read(
+                cell.step, cell_weights, states, tokens_TN[None, tokens_read], tokens_TN, unread
+            )
             tokens_read = position
 
         unread = tf.constant([position + 1, len(tokens_TN)])
@@ -160,7 +174,10 @@ def _read(step, weights, states, first, tokens_TN, unread):
     """
     _, states = tf.while_loop(
         lambda position, _: position < unread[1],
-        lambda position, states: (position + 1, step(weights, states, tf.gather(tokens_TN, position))),
+        lambda position, states: (
+            position + 1,
+            step(weights, states, tf.gather(tokens_TN, position)),
+        ),
         (unread[0], step(weights, states, first)),
     )
     return states

@@ -16,7 +16,9 @@ import keras
 import tensorflow as tf
 
 
-@keras.saving.register_keras_serializable("rnn_for_nlp")  # Bidirectional creates its two layers by this name
+@keras.saving.register_keras_serializable(
+    "rnn_for_nlp"
+)  # Bidirectional creates its two layers by this name
 class SimpleRNN(keras.layers.SimpleRNN):
     """h_t = tanh(x_t W + h_{t-1} U + b). The layer copies h over masked tokens and returns the last h only."""
 
@@ -63,7 +65,9 @@ def last_state(x_TND, kernel_DH, recurrent_HH, bias_H, initial_NH, real_T1N=None
 
         def forward_step(h_HN, token):
             x_ND, real_1N = token if real_T1N is not None else (token, None)
-            next_HN = tf.tanh(tf.matmul(kernel_HD, x_ND, transpose_b=True) + transposed_HH @ h_HN + bias_H1)
+            next_HN = tf.tanh(
+                tf.matmul(kernel_HD, x_ND, transpose_b=True) + transposed_HH @ h_HN + bias_H1
+            )
             return next_HN if real_1N is None else tf.where(real_1N, next_HN, h_HN)
 
         initial_HN = tf.transpose(initial_NH)
@@ -78,12 +82,16 @@ def last_state(x_TND, kernel_DH, recurrent_HH, bias_H, initial_NH, real_T1N=None
                     return recurrent_HH @ sum_gradient_HN, sum_gradient_HN
 
                 sum_gradient_HN = tf.where(real_1N, sum_gradient_HN, 0.0)
-                return tf.where(real_1N, recurrent_HH @ sum_gradient_HN, gradient_HN), sum_gradient_HN
+                return tf.where(
+                    real_1N, recurrent_HH @ sum_gradient_HN, gradient_HN
+                ), sum_gradient_HN
 
             last_gradient_HN = tf.transpose(last_gradient_NH)
             gradients = last_gradient_HN, tf.zeros_like(last_gradient_HN)
             steps = _with_mask(h_THN, real_T1N)
-            state_gradient_THN, sum_gradient_THN = tf.scan(backward_step, steps, gradients, reverse=not backwards)
+            state_gradient_THN, sum_gradient_THN = tf.scan(
+                backward_step, steps, gradients, reverse=not backwards
+            )
 
             initial_1HN = initial_HN[None]
             states = [h_THN[1:], initial_1HN] if backwards else [initial_1HN, h_THN[:-1]]

@@ -69,7 +69,9 @@ def train(
     callbacks = [stopping, reporting]
     if watch:
         callbacks.insert(0, _Watching(watch, steps))
-    if settings.weight_averaging is not None:  # first, so that validation and stopping use the averaged weights
+    if (
+        settings.weight_averaging is not None
+    ):  # first, so that validation and stopping use the averaged weights
         callbacks.insert(0, keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
 
     model = fitted(
@@ -86,7 +88,9 @@ def train(
 
     best_epoch = stopping.best_epoch + 1
     history = [{**row, "best": int(row["epoch"] == best_epoch)} for row in reporting.rows]
-    initial_model.set_weights(model.get_weights())  # an uncompiled model, whose file holds nothing but weights
+    initial_model.set_weights(
+        model.get_weights()
+    )  # an uncompiled model, whose file holds nothing but weights
     return history, architectures.to_bytes(initial_model)
 
 
@@ -151,7 +155,9 @@ def compiled(
     model.compile(
         optimizer=optimizer,
         loss="binary_crossentropy",
-        metrics=[keras.metrics.BinaryAccuracy("accuracy")],  # by name, Keras makes it in a first trace and traces again
+        metrics=[
+            keras.metrics.BinaryAccuracy("accuracy")
+        ],  # by name, Keras makes it in a first trace and traces again
         jit_compile=True,
         steps_per_execution=STEPS_PER_CALL,
     )
@@ -278,7 +284,9 @@ class _Reporting(keras.callbacks.Callback):
             "validation/accuracy": float(logs["val_accuracy"]),
         }
         if not math.isfinite(row["train/loss"] + row["validation/loss"]):
-            raise Diverged(f"epoch {epoch + 1}: the loss is not a finite number ({row['train/loss']})")
+            raise Diverged(
+                f"epoch {epoch + 1}: the loss is not a finite number ({row['train/loss']})"
+            )
 
         self.rows.append(row)
         self._report(row)
@@ -292,7 +300,9 @@ class Recording(keras.optimizers.Adam):
         self.norms = self.add_variable((updates,), initializer="zeros", name="gradient_norms")
 
     def apply(self, grads, trainable_variables=None):
-        dense_gradients = [tf.convert_to_tensor(gradient) for gradient in grads]  # adds up the rows of repeated words
+        dense_gradients = [
+            tf.convert_to_tensor(gradient) for gradient in grads
+        ]  # adds up the rows of repeated words
         norm = tf.linalg.global_norm(dense_gradients)
         step = tf.reshape(tf.cast(self.iterations.value, tf.int32), (1, 1))
         self.norms.assign(tf.tensor_scatter_nd_update(self.norms.value, step, [norm]))

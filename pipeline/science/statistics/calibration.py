@@ -23,7 +23,9 @@ def all_finite(run: str, predictions: pd.DataFrame) -> pd.DataFrame:
         return predictions
 
     counts = broken.groupby(["seed", "split"]).size()
-    places = "; ".join(f"seed {seed}, {split}: {count:,}" for (seed, split), count in counts.items())
+    places = "; ".join(
+        f"seed {seed}, {split}: {count:,}" for (seed, split), count in counts.items()
+    )
     raise Mistake(
         f"{run}: the network has diverged; some of its probabilities are not finite numbers ({places}). Lower its "
         f"learning_rate or set its clip_norm, then `dvc repro train@{run}`"
@@ -70,8 +72,12 @@ def runs(
 
 
 def _failed_seeds(score_by_seed: dict[str, float], learned_above: float) -> dict[str, Any]:
-    failed_seeds = [f"seed-{seed}" for seed, score in score_by_seed.items() if not score >= learned_above]
-    share = stats.binomtest(len(failed_seeds), len(score_by_seed)).proportion_ci(intervals.CONFIDENCE)
+    failed_seeds = [
+        f"seed-{seed}" for seed, score in score_by_seed.items() if not score >= learned_above
+    ]
+    share = stats.binomtest(len(failed_seeds), len(score_by_seed)).proportion_ci(
+        intervals.CONFIDENCE
+    )
     return {
         "seeds": len(score_by_seed),
         "failed": len(failed_seeds),
@@ -157,7 +163,9 @@ def calibration(predictions: dict[str, pd.DataFrame], bins: int) -> pd.DataFrame
         bin_SN = bins_SN(probability_SN, bins)
 
         for seed, probability_N in enumerate(probability_SN):
-            reviews = pd.DataFrame({"bin": bin_SN[seed], "probability": probability_N, "label": labels_N})
+            reviews = pd.DataFrame(
+                {"bin": bin_SN[seed], "probability": probability_N, "label": labels_N}
+            )
             rows = reviews.groupby("bin", as_index=False).agg(
                 reviews=("label", "size"),
                 mean_probability=("probability", "mean"),
@@ -169,7 +177,9 @@ def calibration(predictions: dict[str, pd.DataFrame], bins: int) -> pd.DataFrame
     return pd.concat(parts, ignore_index=True)[columns]
 
 
-def by_length(predictions: dict[str, pd.DataFrame], tokens_N: np.ndarray, ends: list[int]) -> pd.DataFrame:
+def by_length(
+    predictions: dict[str, pd.DataFrame], tokens_N: np.ndarray, ends: list[int]
+) -> pd.DataFrame:
     """Returns one row per run and bucket of review length. Buckets without a review have no row.
 
     `tokens_N` is the length of each whole test review, and `ends` the longest length of each bucket but the last.

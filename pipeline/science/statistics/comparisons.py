@@ -191,7 +191,8 @@ def seeds_needed(
 
     return {
         "seeds_needed": fewest_seeds(effect, alpha, power),
-        "visible_difference": visible_shift(freedom, alpha, power) * intervals.standard_error(baseline_R, run_S),
+        "visible_difference": visible_shift(freedom, alpha, power)
+        * intervals.standard_error(baseline_R, run_S),
     }
 
 

@@ -38,4 +38,6 @@ def counts(tokens_NT: np.ndarray, vocabulary_size: int) -> sparse.csr_matrix:
     """Returns one row per review with the count of each word of the vocabulary. Padding does not count."""
     rows, columns = np.nonzero(tokens_NT)
     words = tokens_NT[rows, columns]
-    return sparse.csr_matrix((np.ones(len(words)), (rows, words)), shape=(len(tokens_NT), vocabulary_size))
+    return sparse.csr_matrix(
+        (np.ones(len(words)), (rows, words)), shape=(len(tokens_NT), vocabulary_size)
+    )

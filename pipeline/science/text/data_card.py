@@ -77,7 +77,10 @@ def _split_counts(split: pd.DataFrame, sequence_length: int) -> dict[str, Any]:
         "reviews": len(split),
         "positive_share": _rounded(split["label"].mean()),
         "length_tokens": {
-            **{f"p{share}": int(value) for share, value in zip(PERCENTILES, percentiles, strict=True)},
+            **{
+                f"p{share}": int(value)
+                for share, value in zip(PERCENTILES, percentiles, strict=True)
+            },
             "max": int(length.max()),
             "mean": _rounded(length.mean()),
         },

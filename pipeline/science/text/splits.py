@@ -16,7 +16,11 @@ from scipy.sparse.csgraph import connected_components
 
 from pipeline.params import SPLITS, Mistake
 
-DROPPED = EMPTY, CONTRADICTORY, IN_TEST = "empty", "contradictory", "also_in_test"  # why a review is in no split
+DROPPED = EMPTY, CONTRADICTORY, IN_TEST = (
+    "empty",
+    "contradictory",
+    "also_in_test",
+)  # why a review is in no split
 
 
 def assign_splits(

@@ -97,10 +97,15 @@ class _BoundedGzip(gzip.GzipFile):
 def download(target: Path) -> None:
     """Download the official archive. If its checksum is wrong, delete the download and raise Mistake."""
     print(f"downloading {URL} to {target}", file=sys.stderr, flush=True)
-    remedy = f"download it yourself and put it, or the folder {FOLDER}, into {target.parent} (data.path)"
+    remedy = (
+        f"download it yourself and put it, or the folder {FOLDER}, into {target.parent} (data.path)"
+    )
 
     try:
-        with urllib.request.urlopen(URL, timeout=60) as response, artifacts.replaced(target) as temporary:
+        with (
+            urllib.request.urlopen(URL, timeout=60) as response,
+            artifacts.replaced(target) as temporary,
+        ):
             with temporary.open("wb+") as file:
                 while file.tell() <= DOWNLOAD_BYTES and (block := response.read(BLOCK)):
                     file.write(block)

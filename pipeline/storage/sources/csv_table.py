@@ -147,4 +147,6 @@ def _refuse_other_separator(header: list[str]) -> None:
     """Raise Mistake if the header is a single field that seems to use another separator than a comma."""
     separator = re.search(r"[;\t|]", header[0])
     if separator and len(header) == 1:
-        raise Mistake(f"columns must be separated by commas; this file seems to use {separator[0]!r}")
+        raise Mistake(
+            f"columns must be separated by commas; this file seems to use {separator[0]!r}"
+        )

@@ -69,7 +69,9 @@ def checked(
         raise Mistake("no reviews")
     for spelling in spellings:
         if spelling not in labels:
-            raise Mistake(f"no review has the label '{spelling}'; both classes are needed, {allowed}")
+            raise Mistake(
+                f"no review has the label '{spelling}'; both classes are needed, {allowed}"
+            )
 
 
 def _schema(spellings: tuple[str, str]) -> pa.DataFrameSchema:

@@ -19,7 +19,9 @@ MEMORY_CURVE = ("architecture", "trained_length")
 NORMS = {NORM: NORM, f"{NORM}.p10": "p10", f"{NORM}.p90": "p90"}  # metric -> its column
 EFFECTS = {"contrast": "contrast", SIGN_ACCURACY: SIGN_ACCURACY}
 FITTED = ("half_life_tokens", "r2", "horizon_1e-1", "horizon_1e-2", "horizon_1e-3")
-TITLE = "**The gradient at the farthest word, as a share of that at the last one** (mean over seeds)"
+TITLE = (
+    "**The gradient at the farthest word, as a share of that at the last one** (mean over seeds)"
+)
 
 
 def records(stage: RecordedStage, folder: Path) -> list[Record]:
@@ -74,7 +76,9 @@ def _sets_seeds(key: str) -> bool:
 def _is_of_own_curve(fit: dict[str, str]) -> bool:
     """Whether a fit belongs to a curve of reports/gradients: trained at this length, Keras' default initialiser."""
     is_own_length = fit["trained_length"] == fit["sequence_length"]
-    return is_own_length and fit["initialiser"] == DEFAULT_INITIALISER and fit["quantity"] != "dz/dc"
+    return (
+        is_own_length and fit["initialiser"] == DEFAULT_INITIALISER and fit["quantity"] != "dz/dc"
+    )
 
 
 def _child(

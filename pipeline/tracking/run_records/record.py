@@ -13,7 +13,15 @@ from typing import Any
 
 from pipeline.storage import artifacts
 from pipeline.storage.dvc_lock import RecordedStage, digest
-from pipeline.storage.stage_table import CLAIMS, EVALUATE, GRADIENTS, RETENTION, TRAIN, TUNE, stage_of
+from pipeline.storage.stage_table import (
+    CLAIMS,
+    EVALUATE,
+    GRADIENTS,
+    RETENTION,
+    TRAIN,
+    TUNE,
+    stage_of,
+)
 from pipeline.tracking.run_records.tables import Metrics, Strings
 
 NOTE = "mlflow.note.content"  # the tag that MLflow shows as the description of a run
@@ -53,11 +61,17 @@ class Presentation:
 
 
 PRESENTATIONS = {
-    TUNE: Presentation("{item} study", "{item} trial {unit}", "tuning-by-trial", "Every trial of every study"),
+    TUNE: Presentation(
+        "{item} study", "{item} trial {unit}", "tuning-by-trial", "Every trial of every study"
+    ),
     TRAIN: Presentation("{item}", "{item} seed {unit}", "accuracy", "Test accuracy of every run"),
     EVALUATE: Presentation("", "{unit}", "accuracy", "Test accuracy of every run"),
-    GRADIENTS: Presentation("{stage} {item}", "{unit} {item}", "gradients-by-lag", "Gradients by lag"),
-    RETENTION: Presentation("{stage}", "{unit} {stage}", "retention", "How far back networks learn to look"),
+    GRADIENTS: Presentation(
+        "{stage} {item}", "{unit} {item}", "gradients-by-lag", "Gradients by lag"
+    ),
+    RETENTION: Presentation(
+        "{stage}", "{unit} {stage}", "retention", "How far back networks learn to look"
+    ),
     CLAIMS: Presentation("{stage}", "{unit} {stage}"),
 }
 
@@ -72,7 +86,9 @@ def name(dvc_name: str, unit: str = "") -> str:
 
 def experiments(dvc_names: Iterable[str]) -> Strings:
     """The experiment of each parent run, by the name of the run. Stages that MLflow does not show are left out."""
-    return {name(stage): stage_of(stage).experiment for stage in dvc_names if stage_of(stage).experiment}
+    return {
+        name(stage): stage_of(stage).experiment for stage in dvc_names if stage_of(stage).experiment
+    }
 
 
 def tags(stage: RecordedStage, unit: str, labels: Mapping[str, object]) -> Strings:
@@ -127,7 +143,9 @@ class Record:
         for name, text in self.artifacts.items():
             hashes[name] = md5(text.encode(), usedforsecurity=False).hexdigest()
         metrics = [[*point, value] for point, value in sorted(self.metrics.items())]
-        return digest([self.name, self.parent, self.tags, self.params, metrics, self.datasets, hashes])
+        return digest(
+            [self.name, self.parent, self.tags, self.params, metrics, self.datasets, hashes]
+        )
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,9 @@ from pipeline.storage import artifacts
 Point = tuple[str, int]  # the name of a metric, and its step
 Metrics = dict[Point, float]
 Strings = dict[str, str]
-Measured = str | float | None  # a number, also as text; an empty text or None if nothing was measured
+Measured = (
+    str | float | None
+)  # a number, also as text; an empty text or None if nothing was measured
 
 BOOLEANS: dict[str | float, int] = {"True": 1, "False": 0}
 HISTORY = {  # metric of a learning curve -> its column, which has the same name
@@ -126,7 +128,10 @@ def flat_params(values: Mapping) -> Strings:
         params |= value if isinstance(value, dict) else {key.rpartition(".")[2]: value}
 
     params.pop("from", None)  # the file that holds the settings, which DVC needs and readers do not
-    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in params.items()}
+    return {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in params.items()
+    }
 
 
 def interval(summary: dict) -> str:

@@ -20,7 +20,10 @@ def records(
 
     `summary` holds the scores of the run in metrics.json. It is empty if these models have no scores yet.
     """
-    paths = {"history.csv": artifacts.history(stage.item), "model.json": artifacts.model(stage.item)}
+    paths = {
+        "history.csv": artifacts.history(stage.item),
+        "model.json": artifacts.model(stage.item),
+    }
     files = tables.texts(folder, paths)
     best_epochs = json.loads(files["model.json"])["best_epochs"]
     rows_by_seed = tables.grouped(tables.rows(files["history.csv"]), ["seed"])

@@ -10,8 +10,12 @@ from pipeline.science.behaviour import probes
 REVIEWS, LENGTH = 40, 16
 LABELS_N = np.arange(REVIEWS) % 2
 SIGN_N = 2 * LABELS_N - 1
-VALUE = np.array([0, 0, -1.0, 1.0])  # of the ids 0 to 3: words of a negative review are 2, of a positive one 3
-TOKENS_NT = np.repeat(2 + LABELS_N, LENGTH).reshape(REVIEWS, LENGTH)  # every word determines the label
+VALUE = np.array(
+    [0, 0, -1.0, 1.0]
+)  # of the ids 0 to 3: words of a negative review are 2, of a positive one 3
+TOKENS_NT = np.repeat(2 + LABELS_N, LENGTH).reshape(
+    REVIEWS, LENGTH
+)  # every word determines the label
 
 
 def last(tokens_NT):
@@ -29,18 +33,27 @@ def bag(tokens_NT):
 def answers(logits, tokens_NT=TOKENS_NT, labels_N=LABELS_N, seed=3):
     """{(probe, tokens): (accuracy, logit_change)}"""
     table = probes.probes(logits, tokens_NT, labels_N, seed)
-    return {(probe, tokens): tuple(answer) for probe, tokens, *answer, _ in table.itertuples(index=False)}
+    return {
+        (probe, tokens): tuple(answer)
+        for probe, tokens, *answer, _ in table.itertuples(index=False)
+    }
 
 
 def test_a_reader_of_the_last_word_reacts_only_to_the_end():
     answer = answers(last)
     unaffected = ("plain", "prefix", "truncation", "shuffled")
-    assert {answer[probe, tokens] for probe, tokens in answer if probe in unaffected} == {(1.0, 0.0)}
+    assert {answer[probe, tokens] for probe, tokens in answer if probe in unaffected} == {
+        (1.0, 0.0)
+    }
     assert answer["splice", 8] == (1.0, 0.0)
-    assert len({answer["suffix", count] for count in (2, 4, 8)}) == 1  # the same other review for every count
+    assert (
+        len({answer["suffix", count] for count in (2, 4, 8)}) == 1
+    )  # the same other review for every count
     accuracy, change = answer["suffix", 2]
     assert accuracy < 1
-    assert change == pytest.approx(2 * (1 - accuracy))  # a review of the other class moves the logit by 2
+    assert change == pytest.approx(
+        2 * (1 - accuracy)
+    )  # a review of the other class moves the logit by 2
 
 
 def test_a_reader_of_the_first_word_reacts_only_to_the_beginning():
@@ -48,7 +61,9 @@ def test_a_reader_of_the_first_word_reacts_only_to_the_beginning():
     assert {answer["suffix", count] for count in (2, 4, 8)} == {(1.0, 0.0)}
     assert answer["prefix", 2] == answer["prefix", 8] == answers(last)["suffix", 4]
     assert answer["splice", 8] == (0.0, 2.0)
-    assert {answer["truncation", count] for count in (1, 2, 5, 10)} == {(0.5, 1.0)}  # padding gives 0: a tie
+    assert {answer["truncation", count] for count in (1, 2, 5, 10)} == {
+        (0.5, 1.0)
+    }  # padding gives 0: a tie
 
 
 def test_a_bag_of_words_is_blind_to_position_and_to_order():
@@ -85,7 +100,9 @@ def test_changed_reviews_have_the_expected_words_in_place():
     plain_NT, *changed = np.split(seen[0], np.cumsum(table["reviews"])[:-1])
     assert len(seen) == 1  # one call
     assert (plain_NT == named_NT).all()
-    sets = dict(zip(zip(table["probe"][1:], table["tokens"][1:], strict=True), changed, strict=True))
+    sets = dict(
+        zip(zip(table["probe"][1:], table["tokens"][1:], strict=True), changed, strict=True)
+    )
     own_N = np.arange(1, REVIEWS + 1)
     owner = {key: changed_NT // 100 for key, changed_NT in sets.items()}
     for key in sets.keys() - {("shuffled", LENGTH)}:
@@ -141,6 +158,10 @@ def test_the_bag_of_words_is_fitted_on_the_same_number_of_last_words():
     training = [np.array([9 - label, 4 + label, 4 + label]) for label in LABELS_N]
     tokens_NT = np.column_stack([4 + LABELS_N, 4 + LABELS_N])
     assert probes.bag_of_words_accuracy(training, LABELS_N, tokens_NT, LABELS_N) == 1.0
-    assert probes.bag_of_words_accuracy(np.stack(training), LABELS_N, tokens_NT, 1 - LABELS_N) == 0.0
-    swapped_NT = np.column_stack([9 - LABELS_N, 9 - LABELS_N])  # words that are never among the last two
+    assert (
+        probes.bag_of_words_accuracy(np.stack(training), LABELS_N, tokens_NT, 1 - LABELS_N) == 0.0
+    )
+    swapped_NT = np.column_stack(
+        [9 - LABELS_N, 9 - LABELS_N]
+    )  # words that are never among the last two
     assert probes.bag_of_words_accuracy(training, LABELS_N, swapped_NT, LABELS_N) == 0.5

@@ -47,11 +47,17 @@ def test_training_ends_at_the_first_good_check_and_reports_every_check(quick):
     reports = []
     result = retained(quick, seed=1, report=reports.append)
     accuracies = [check["accuracy"] for check in result["checks"]]
-    assert [accuracy > retention_task.ENOUGH for accuracy in accuracies] == [False] * (len(accuracies) - 1) + [True]
+    assert [accuracy > retention_task.ENOUGH for accuracy in accuracies] == [False] * (
+        len(accuracies) - 1
+    ) + [True]
     assert len(accuracies) > 1
     assert result["updates"] == 20 * len(accuracies) < 200
-    assert [check["updates"] for check in result["checks"]] == [20 * (at + 1) for at in range(len(accuracies))]
-    assert reports == [{"epoch": at + 1, "validation/accuracy": value} for at, value in enumerate(accuracies)]
+    assert [check["updates"] for check in result["checks"]] == [
+        20 * (at + 1) for at in range(len(accuracies))
+    ]
+    assert reports == [
+        {"epoch": at + 1, "validation/accuracy": value} for at, value in enumerate(accuracies)
+    ]
 
 
 def test_a_seed_gives_the_same_result_after_another_seed(quick):
@@ -60,7 +66,9 @@ def test_a_seed_gives_the_same_result_after_another_seed(quick):
 
 
 def test_dropout_of_the_settings_does_not_drop_the_signal(quick):
-    dropping = quick.model_copy(update={"dropout": 0.5, "word_dropout": 0.9, "weight_averaging": 0.9})
+    dropping = quick.model_copy(
+        update={"dropout": 0.5, "word_dropout": 0.9, "weight_averaging": 0.9}
+    )
     assert retained(dropping) == retained(quick)
 
 
@@ -89,10 +97,13 @@ def test_batches_differ_from_each_other_and_between_seeds(quick):
 def test_words_never_seen_in_training_have_no_effect(quick):
     """This task contains the two signals, but neither padding nor the unknown word."""
     examples, validation = (
-        retention_task.random_sequences("first", 5, count, np.random.default_rng(count)) for count in (800, 200)
+        retention_task.random_sequences("first", 5, count, np.random.default_rng(count))
+        for count in (800, 200)
     )
     faster = quick.model_copy(update={"learning_rate": 0.01})
-    _, weights = training.train("vanilla", faster, retention_task.VOCABULARY_SIZE, 0, examples, validation, silent)
+    _, weights = training.train(
+        "vanilla", faster, retention_task.VOCABULARY_SIZE, 0, examples, validation, silent
+    )
     model = architectures.from_bytes("vanilla", faster, retention_task.VOCABULARY_SIZE, weights)
     network = inference.Network(model, faster)
     negative, positive = ([word] for word in retention_task.SIGNALS)

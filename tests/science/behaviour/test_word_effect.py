@@ -15,7 +15,10 @@ VALUE[POSITIVE_W], VALUE[NEGATIVE_W] = 1.0, -1.0
 
 def effect(logits):
     table = word_effect.word_effect(by_whole_reviews(logits), TOKENS_NT, POSITIVE_W, NEGATIVE_W)
-    return {lag: (table["contrast"][i], table["sign_accuracy"][i]) for i, lag in enumerate(table["lag_tokens"])}
+    return {
+        lag: (table["contrast"][i], table["sign_accuracy"][i])
+        for i, lag in enumerate(table["lag_tokens"])
+    }
 
 
 def test_a_bag_of_words_remembers_every_word_equally():
@@ -58,7 +61,9 @@ def test_a_word_whose_sign_is_lost_moves_logits_without_coherence():
 
     with np.errstate(all="raise"):
         table = word_effect.word_effect(by_whole_reviews(logits), tokens_NT, POSITIVE_W, NEGATIVE_W)
-    coherence, absolute = (dict(zip(table["lag_tokens"], table[name], strict=True)) for name in SIZES)
+    coherence, absolute = (
+        dict(zip(table["lag_tokens"], table[name], strict=True)) for name in SIZES
+    )
     assert (coherence[0], absolute[0]) == (1.0, 2.0)
     assert (coherence[5], absolute[5]) == (0.0, 2.0)
     assert np.isnan(coherence[10])  # nothing moves

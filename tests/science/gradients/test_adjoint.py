@@ -28,12 +28,16 @@ def orthogonal(units):
 
 @pytest.mark.parametrize("gain", [0.9, 0.5, 1.1, 1e-30, 1e30])  # the last two test rescaling
 def test_a_linear_orthogonal_network_fades_by_its_gain_over_800_tokens(gain):
-    np.testing.assert_allclose(linear(gain * orthogonal(6), 800), np.arange(801) * np.log10(gain), atol=1e-9)
+    np.testing.assert_allclose(
+        linear(gain * orthogonal(6), 800), np.arange(801) * np.log10(gain), atol=1e-9
+    )
 
 
 def test_0_9_and_0_5_to_the_power_of_800_are_exact():
     assert linear(0.9 * orthogonal(6), 800)[800] == pytest.approx(-36.60599, abs=1e-5)
-    assert linear(0.5 * orthogonal(6), 800)[800] == pytest.approx(-240.82, abs=1e-2)  # float32 cannot hold this
+    assert linear(0.5 * orthogonal(6), 800)[800] == pytest.approx(
+        -240.82, abs=1e-2
+    )  # float32 cannot hold this
 
 
 def test_a_non_normal_network_of_spectral_radius_half_grows_then_fades():
@@ -57,10 +61,14 @@ def test_an_exactly_zero_gradient_stays_zero_and_is_not_dropped():
 def test_a_float32_network_fades_further_than_float32_can_hold(settings):
     model = architectures.initial_model("vanilla", settings, VOCABULARY, seed=0)
     embeddings_VD, kernel_DH, recurrent_HH, *rest = model.get_weights()
-    model.set_weights([0 * embeddings_VD, kernel_DH, 0.5 * recurrent_HH, *rest])  # all states 0: tanh is linear
+    model.set_weights(
+        [0 * embeddings_VD, kernel_DH, 0.5 * recurrent_HH, *rest]
+    )  # all states 0: tanh is linear
     (curve,) = adjoint.curves(model, RANDOM.integers(2, VOCABULARY, (2, 801)))
     powers = np.tile(np.arange(801) * np.log10(0.5), (2, 1))
-    np.testing.assert_allclose(curve.log10_relative_NL, powers, atol=1e-4)  # U is orthogonal to float32 rounding
+    np.testing.assert_allclose(
+        curve.log10_relative_NL, powers, atol=1e-4
+    )  # U is orthogonal to float32 rounding
 
 
 def test_a_saturated_review_counts_as_dead_at_longer_lags(settings):
@@ -85,7 +93,9 @@ def test_padding_after_the_text_fades_by_its_repeated_jacobian(settings, seed):
     model.set_weights([weight + 0.1 for weight in model.get_weights()])
     tokens_NT = np.pad(RANDOM.integers(2, VOCABULARY, (2, 7)), ((0, 0), (0, 400)))
     (curve,) = adjoint.curves(model, tokens_NT)
-    (x_VD, kernel_DH, recurrent_HH, bias_H, *_) = (weight.astype(np.float64) for weight in model.get_weights())
+    (x_VD, kernel_DH, recurrent_HH, bias_H, *_) = (
+        weight.astype(np.float64) for weight in model.get_weights()
+    )
     h_H = np.zeros(5)
     for _ in range(10_000):
         h_H = np.tanh(x_VD[0] @ kernel_DH + bias_H + h_H @ recurrent_HH)
@@ -96,7 +106,9 @@ def test_padding_after_the_text_fades_by_its_repeated_jacobian(settings, seed):
 
 @pytest.fixture
 def model_and_tokens(request, settings):
-    return bold(request.param, settings), RANDOM.integers(2, VOCABULARY, (2, settings.sequence_length))
+    return bold(request.param, settings), RANDOM.integers(
+        2, VOCABULARY, (2, settings.sequence_length)
+    )
 
 
 class Reference:
@@ -113,7 +125,9 @@ class Reference:
             "bidirectional": lambda encoder: [encoder.forward_layer, encoder.backward_layer],
         }[model.name](model.get_layer("encoder"))
         self.step = self.lstm_step if model.name == "lstm" else self.rnn_step
-        self.kernel, self.bias = (weight.astype(np.float64) for weight in model.get_layer("probability").get_weights())
+        self.kernel, self.bias = (
+            weight.astype(np.float64) for weight in model.get_layer("probability").get_weights()
+        )
 
     @staticmethod
     def rnn_step(weights, x, state, probe):
@@ -181,7 +195,9 @@ def test_curves_equal_finite_differences_of_the_states(model_and_tokens):
                     probes[direction][6 - lag].assign(sign * step * unit[None])
                     logits.append(reference.logit(tokens_NT[0], probes).numpy())
                 slopes.append((logits[0] - logits[1]) / (2 * step))
-            assert 10.0 ** curve.log10_norm_NL[0, lag] == pytest.approx(np.linalg.norm(slopes), rel=1e-4)
+            assert 10.0 ** curve.log10_norm_NL[0, lag] == pytest.approx(
+                np.linalg.norm(slopes), rel=1e-4
+            )
 
 
 def keras_preactivation_gradient(weights, readout_H, x_NTD, activation, dtype):
@@ -194,19 +210,25 @@ def keras_preactivation_gradient(weights, readout_H, x_NTD, activation, dtype):
     probe_NTH = tf.zeros((*x_NTD.shape[:2], units), dtype)
     with tf.GradientTape() as tape:
         tape.watch(probe_NTH)
-        z_N = layer(tf.concat([tf.cast(x_NTD, dtype), probe_NTH], axis=2)) @ tf.cast(readout_H[:, None], dtype)
+        z_N = layer(tf.concat([tf.cast(x_NTD, dtype), probe_NTH], axis=2)) @ tf.cast(
+            readout_H[:, None], dtype
+        )
     return tape.gradient(z_N, probe_NTH).numpy()
 
 
 def by_token(slope_TNH, recurrent_HH, readout_H):
     """dz/da_NTH as the scan gives it."""
     steps = adjoint.adjoint(slope_TNH, recurrent_HH, readout_H)
-    return np.stack([delta_NH * 10.0 ** scale_N[:, None] for _, delta_NH, scale_N in steps][::-1], axis=1)
+    return np.stack(
+        [delta_NH * 10.0 ** scale_N[:, None] for _, delta_NH, scale_N in steps][::-1], axis=1
+    )
 
 
 def worst_step(gradient_NTH, reference_NTH):
     """The largest relative error of a step; in a norm over all steps, large late steps would hide early errors."""
-    return (np.linalg.norm(gradient_NTH - reference_NTH, axis=2) / np.linalg.norm(reference_NTH, axis=2)).max()
+    return (
+        np.linalg.norm(gradient_NTH - reference_NTH, axis=2) / np.linalg.norm(reference_NTH, axis=2)
+    ).max()
 
 
 @pytest.mark.parametrize(("dtype", "error"), [("float64", 1e-12), ("float32", 1e-5)])
@@ -225,7 +247,9 @@ def test_the_linear_scan_equals_the_keras_layer_over_800_tokens():
     random = np.random.default_rng(0)
     recurrent_HH, readout_H = 0.35 * random.normal(size=(5, 5)), random.normal(size=5)
     weights = [np.zeros((2, 5)), recurrent_HH, np.zeros(5)]
-    reference_NTH = keras_preactivation_gradient(weights, readout_H, np.zeros((1, 800, 2)), "linear", "float64")
+    reference_NTH = keras_preactivation_gradient(
+        weights, readout_H, np.zeros((1, 800, 2)), "linear", "float64"
+    )
     assert np.linalg.norm(reference_NTH[0, 0]) < 1e-9
     assert worst_step(by_token(np.ones((800, 1, 5)), recurrent_HH, readout_H), reference_NTH) < 1e-9
 
@@ -250,8 +274,13 @@ def test_the_lstm_cell_gradient_equals_finite_differences_of_the_cell(model_and_
         return h @ readout_H
 
     for lag in (0, 4, 6):
-        slopes = [(logit(6 - lag, 1e-6 * unit) - logit(6 - lag, -1e-6 * unit)) / 2e-6 for unit in np.eye(5)]
-        assert 10.0 ** c_curve.log10_norm_NL[0, lag] == pytest.approx(np.linalg.norm(slopes), rel=1e-6)
+        slopes = [
+            (logit(6 - lag, 1e-6 * unit) - logit(6 - lag, -1e-6 * unit)) / 2e-6
+            for unit in np.eye(5)
+        ]
+        assert 10.0 ** c_curve.log10_norm_NL[0, lag] == pytest.approx(
+            np.linalg.norm(slopes), rel=1e-6
+        )
 
 
 @pytest.mark.parametrize("model_and_tokens", ["feedforward"], indirect=True)
@@ -264,7 +293,9 @@ def test_feedforward_saliency_is_equal_at_every_position(model_and_tokens):
     assert np.isnan(summary["half_life_tokens"])
     assert summary["horizon_1e-1"] == np.inf
     _, saliency_NTD = keras_saliency(model, tokens_NT)
-    np.testing.assert_allclose(10.0**curve.log10_norm_NL, np.linalg.norm(saliency_NTD, axis=2)[:, ::-1], rtol=1e-5)
+    np.testing.assert_allclose(
+        10.0**curve.log10_norm_NL, np.linalg.norm(saliency_NTD, axis=2)[:, ::-1], rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("forget", [1.0, 0.9, 1e-30])
@@ -280,7 +311,9 @@ def test_the_cell_gradient_fades_by_the_forget_gate(forget):
 @pytest.mark.parametrize("forget", [1.0, 0.9])
 def test_an_lstm_with_fixed_gates_fades_by_the_forget_gate_alone(settings, forget):
     model = architectures.initial_model("lstm", settings, VOCABULARY, seed=0)
-    kernel_D4H, recurrent_H4H, bias_4H = (np.zeros_like(weight) for weight in model.get_layer("encoder").get_weights())
+    kernel_D4H, recurrent_H4H, bias_4H = (
+        np.zeros_like(weight) for weight in model.get_layer("encoder").get_weights()
+    )
     bias_4H[:] = np.repeat([-50.0, min(logit_of(forget), 50.0), 0.0, 50.0], 5)  # i = 0, f, g, o = 1
     kernel_D4H[:, 10:15] = 1  # g is arbitrary
     model.get_layer("encoder").set_weights([kernel_D4H, recurrent_H4H, bias_4H])
@@ -313,7 +346,9 @@ def test_the_gradient_of_stacked_outputs_is_nonzero_at_one_step_only(settings):
 @pytest.fixture(scope="module")
 def keras_initialisation(settings):
     """(median curve over 800 tokens, median curve over 100 tokens, mean square state), each the mean of five seeds."""
-    textbook = settings.model_copy(update={"embedding_dimension": 32, "hidden_size": 64, "sequence_length": 800})
+    textbook = settings.model_copy(
+        update={"embedding_dimension": 32, "hidden_size": 64, "sequence_length": 800}
+    )
     tokens_NT = np.random.default_rng(0).integers(2, 10_000, (64, 800))
     curves_800, curves_100, mean_squares = [], [], []
     for seed in range(5):
@@ -323,7 +358,9 @@ def keras_initialisation(settings):
         (cell,) = adjoint.tanh_cells(model)
         curves_800.append(adjoint.summary(curve_800)["log10_relative_norm"])
         curves_100.append(adjoint.summary(curve_100)["log10_relative_norm"])
-        mean_squares.append(np.mean(cell.states(tokens_NT)[200:] ** 2))  # by then h_0 = 0 is forgotten
+        mean_squares.append(
+            np.mean(cell.states(tokens_NT)[200:] ** 2)
+        )  # by then h_0 = 0 is forgotten
     return np.mean(curves_800, axis=0), np.mean(curves_100, axis=0), np.mean(mean_squares)
 
 
@@ -347,8 +384,13 @@ def test_keras_initialisation_fades_as_mean_field_theory_predicts(keras_initiali
 
 
 def test_the_summary_is_the_median_over_reviews_of_logs():
-    curve = adjoint.Curve("forward", "dz/dh", np.array([[0.0, -1.0], [1.0, -1.0], [0.0, -6.0], [-np.inf, -9.0]]))
+    curve = adjoint.Curve(
+        "forward", "dz/dh", np.array([[0.0, -1.0], [1.0, -1.0], [0.0, -6.0], [-np.inf, -9.0]])
+    )
     summary = adjoint.summary(curve)
     assert summary["log10_relative_norm"].tolist() == [0.0, -2.0]
     assert summary["p10"].tolist() == [0.0, -6.0]
-    assert summary["reviews"].tolist() == [3, 3]  # the last has no gradient at lag 0 to be relative to
+    assert summary["reviews"].tolist() == [
+        3,
+        3,
+    ]  # the last has no gradient at lag 0 to be relative to

@@ -23,7 +23,9 @@ def test_an_exponential_of_0_9_a_token_has_its_half_life_and_horizons():
 
 
 def test_the_half_life_of_keras_initialisation_has_a_closed_form():
-    assert decay.half_life_at_initialisation(32, 64) == pytest.approx(np.log(2) / -np.log(1 - 0.016667), rel=1e-4)
+    assert decay.half_life_at_initialisation(32, 64) == pytest.approx(
+        np.log(2) / -np.log(1 - 0.016667), rel=1e-4
+    )
 
 
 def test_a_horizon_is_where_a_curve_stays_below_not_where_it_first_dips():
@@ -53,7 +55,9 @@ def test_a_curve_that_grows_never_halves_and_a_flat_one_has_no_r2():
 @pytest.mark.parametrize(("floor", "preferred"), [(-2.0, True), (None, False)])
 def test_a_floor_is_preferred_only_where_there_is_one(floor, preferred):
     noise = np.random.default_rng(0).normal(scale=0.02, size=201)
-    exact_L = -0.05 * LAG[:201] if floor is None else np.log10(10 ** (-0.05 * LAG[:201]) + 10**floor)
+    exact_L = (
+        -0.05 * LAG[:201] if floor is None else np.log10(10 ** (-0.05 * LAG[:201]) + 10**floor)
+    )
     assert (decay.floor_preference(exact_L + noise) > 4) == preferred
 
 
@@ -101,8 +105,13 @@ def test_curves_of_two_and_three_seeds_have_their_own_intervals():
         for seed in range(seeds):
             curve_L = -(1 + seed) * LAG[:31] / 30
             curve = decay.medians(curve_L, np.stack([curve_L] * 2))
-            parts.append(curve.assign(**{**kind, "architecture": architecture}, seed=seed, reviews=9))
+            parts.append(
+                curve.assign(**{**kind, "architecture": architecture}, seed=seed, reviews=9)
+            )
     table = decay.table(pd.concat(parts)).set_index("architecture")
     assert table["seeds"].to_dict() == {"lstm": 2, "vanilla": 3}
     assert table["log10_at_last_lag"].to_dict() == pytest.approx({"lstm": -1.5, "vanilla": -2.0})
-    assert (table.loc["lstm", "log10_at_last_lag_low"], table.loc["vanilla", "log10_at_last_lag_low"]) == (-2.0, -3.0)
+    assert (
+        table.loc["lstm", "log10_at_last_lag_low"],
+        table.loc["vanilla", "log10_at_last_lag_low"],
+    ) == (-2.0, -3.0)

@@ -66,7 +66,11 @@ class Network:
         return function(self.slope_TNH, self.recurrent_HH, *arguments, **options)
 
 
-GAINS = [0.5, 1.5, 4.0]  # the largest singular value is below 1 for some of the first, well above it for the others
+GAINS = [
+    0.5,
+    1.5,
+    4.0,
+]  # the largest singular value is below 1 for some of the first, well above it for the others
 NETWORKS = [Network(seed, gain) for gain, seed in product(GAINS, range(20))]
 
 
@@ -83,7 +87,10 @@ def test_an_orthogonal_network_has_powers_of_its_gain_as_norm_and_bound(gain):
 
 
 def test_0_9_and_0_5_to_the_power_of_800_are_exact():
-    for gain, power, places in ((0.9, -36.60599, 1e-5), (0.5, -240.82, 1e-2)):  # float32 cannot hold the second
+    for gain, power, places in (
+        (0.9, -36.60599, 1e-5),
+        (0.5, -240.82, 1e-2),
+    ):  # float32 cannot hold the second
         at_800 = jacobians.log10_spectral_norm(ones(801, 6), gain * orthogonal(6), [800])
         assert at_800 == pytest.approx(np.array([[power]]), abs=places)
 
@@ -99,13 +106,17 @@ def test_a_non_normal_network_of_spectral_radius_half_grows_then_fades():
     recurrent_HH = np.array([[0.5, 10.0], [0.0, 0.5]])
     lags = np.arange(51)
     log10_norm_NL = spectral_norms(ones(51, 2), recurrent_HH)
-    closed_form = lags * np.log10(0.5) + np.arcsinh(10 * lags) / np.log(10)  # U^k = 0.5^k [[1, 20 k], [0, 1]]
+    closed_form = lags * np.log10(0.5) + np.arcsinh(10 * lags) / np.log(
+        10
+    )  # U^k = 0.5^k [[1, 20 k], [0, 1]]
     np.testing.assert_allclose(log10_norm_NL[0], closed_form, atol=1e-12)
     assert log10_norm_NL[0, 1] > 0 > log10_norm_NL[0, 50]
     parts = jacobians.mechanism(ones(51, 2), recurrent_HH)
     assert parts["spectral_radius"] == pytest.approx(0.5)
     assert parts["largest_singular_value"] == pytest.approx(0.5 * np.exp(np.arcsinh(10)))
-    assert parts["non_normality"] == pytest.approx(100 * np.sqrt(2))  # U U' - U' U = diag(100, -100)
+    assert parts["non_normality"] == pytest.approx(
+        100 * np.sqrt(2)
+    )  # U U' - U' U = diag(100, -100)
 
 
 def test_norm_and_gradient_finally_fade_by_the_spectral_radius():
@@ -114,7 +125,9 @@ def test_norm_and_gradient_finally_fade_by_the_spectral_radius():
     norm = spectral_norms(ones(401, 5), recurrent_HH)
     gradient = adjoint.adjoint_scan(ones(401, 5), recurrent_HH, RANDOM.normal(size=5))
     for log10_NL in (norm, gradient):
-        assert (log10_NL[0, 400] - log10_NL[0, 200]) / 200 == pytest.approx(np.log10(0.97), abs=1e-6)
+        assert (log10_NL[0, 400] - log10_NL[0, 200]) / 200 == pytest.approx(
+            np.log10(0.97), abs=1e-6
+        )
     parts = jacobians.mechanism(ones(401, 5), recurrent_HH)
     assert parts["spectral_radius"] == pytest.approx(0.97)
     assert parts["largest_singular_value"] > 1 > parts["spectral_radius"]
@@ -128,10 +141,16 @@ def test_forward_mode_and_the_backward_scan_agree(lag):
         gradient_NH = np.tile(network.readout_H, (2, 1))
         for slope_NH in network.slope_TNH[: -lag - 1 : -1]:
             gradient_NH = (gradient_NH * slope_NH) @ network.recurrent_HH.T
-        size_N = np.linalg.norm(along_NH, axis=1) * np.linalg.norm(gradient_NH, axis=1)  # both may be at right angles
-        np.testing.assert_array_less(np.abs(np.vecdot(along_NH, gradient_NH) - forward_N) / size_N, 1e-12)
+        size_N = np.linalg.norm(along_NH, axis=1) * np.linalg.norm(
+            gradient_NH, axis=1
+        )  # both may be at right angles
+        np.testing.assert_array_less(
+            np.abs(np.vecdot(along_NH, gradient_NH) - forward_N) / size_N, 1e-12
+        )
         log10_norm_N = network.log10_gradient()[:, lag]
-        np.testing.assert_allclose(10.0**log10_norm_N, np.linalg.norm(gradient_NH, axis=1), rtol=1e-12)
+        np.testing.assert_allclose(
+            10.0**log10_norm_N, np.linalg.norm(gradient_NH, axis=1), rtol=1e-12
+        )
 
 
 def test_norms_and_singular_values_match_the_forward_mode_jacobian():
@@ -142,10 +161,16 @@ def test_norms_and_singular_values_match_the_forward_mode_jacobian():
             product_NHH = network.product(lag)
             value_NH = np.linalg.svd(product_NHH, compute_uv=False)
             np.testing.assert_allclose(norm_NL[:, lag], np.log10(value_NH[:, 0]), atol=1e-9)
-            sure_NC = value_NH[:, :3] > 1e-8 * value_NH[:, :1]  # below, the reference is rounded as well
-            np.testing.assert_allclose(log10_value_NLC[:, lag][sure_NC], np.log10(value_NH[:, :3][sure_NC]), atol=1e-6)
+            sure_NC = (
+                value_NH[:, :3] > 1e-8 * value_NH[:, :1]
+            )  # below, the reference is rounded as well
+            np.testing.assert_allclose(
+                log10_value_NLC[:, lag][sure_NC], np.log10(value_NH[:, :3][sure_NC]), atol=1e-6
+            )
             share_NH = value_NH / value_NH.sum(axis=1, keepdims=True)
-            np.testing.assert_allclose(rank_NL[:, lag], np.prod(share_NH**-share_NH, axis=1), rtol=1e-9)
+            np.testing.assert_allclose(
+                rank_NL[:, lag], np.prod(share_NH**-share_NH, axis=1), rtol=1e-9
+            )
             explicit_N = np.linalg.norm(network.readout_H @ product_NHH, axis=1)
             np.testing.assert_allclose(gradient_NL[:, lag], np.log10(explicit_N), atol=1e-9)
 
@@ -153,12 +178,17 @@ def test_norms_and_singular_values_match_the_forward_mode_jacobian():
 def test_no_gradient_exceeds_its_bounds_in_one_step_or_in_all():
     least_slack, largest = np.inf, []
     for network in NETWORKS:
-        gradient_NL, bound_NL = network.log10_gradient(), network(jacobians.log10_bound, network.readout_H)
+        gradient_NL, bound_NL = (
+            network.log10_gradient(),
+            network(jacobians.log10_bound, network.readout_H),
+        )
         norm_NL = network(spectral_norms)
         rounding = np.log10(1 + 1e-12)
         assert (np.diff(gradient_NL) <= np.diff(bound_NL) + rounding).all()
         assert (gradient_NL <= bound_NL + rounding).all()
-        assert (gradient_NL <= norm_NL + np.log10(np.linalg.norm(network.readout_H)) + rounding).all()
+        assert (
+            gradient_NL <= norm_NL + np.log10(np.linalg.norm(network.readout_H)) + rounding
+        ).all()
         least_slack = min(least_slack, np.diff(bound_NL - gradient_NL).min())
         largest.append(np.linalg.norm(network.recurrent_HH, ord=2))
     assert min(largest) < 1 < max(largest)
@@ -189,8 +219,12 @@ def test_no_exponent_exceeds_the_log_norm_of_the_product_per_step():
 def test_exponents_add_up_for_slopes_that_differ_by_powers_of_ten():
     random = np.random.default_rng(0)
     slope_TNH, recurrent_HH = 10.0 ** random.uniform(-15, 0, (30, 2, 5)), random.normal(size=(5, 5))
-    log_determinant_N = np.log(slope_TNH[1:]).sum(axis=2).mean(axis=0) + np.linalg.slogdet(recurrent_HH).logabsdet
-    np.testing.assert_allclose(lyapunov(slope_TNH, recurrent_HH).sum(axis=1), log_determinant_N, atol=1e-10)
+    log_determinant_N = (
+        np.log(slope_TNH[1:]).sum(axis=2).mean(axis=0) + np.linalg.slogdet(recurrent_HH).logabsdet
+    )
+    np.testing.assert_allclose(
+        lyapunov(slope_TNH, recurrent_HH).sum(axis=1), log_determinant_N, atol=1e-10
+    )
 
 
 def by_qr_of(product_NHH):
@@ -201,7 +235,9 @@ def by_qr_of(product_NHH):
 
 def test_exponents_use_the_tangent_order_not_the_transposed_product():
     wrong_NH = []
-    for network in NETWORKS[:20]:  # of small gain: the explicit product of the others is lost in rounding
+    for network in NETWORKS[
+        :20
+    ]:  # of small gain: the explicit product of the others is lost in rounding
         exponent_NH = lyapunov(network.slope_TNH[-5:], network.recurrent_HH)
         np.testing.assert_allclose(exponent_NH, by_qr_of(network.product(4)), atol=1e-6)
         transposed_NH = by_qr_of(network.product(4).transpose(0, 2, 1))
@@ -215,11 +251,17 @@ def test_exponents_skip_the_warm_up_and_norms_the_first_slope():
     slope_TNH[0] = np.nan  # of the first state, which no Jacobian uses
     slope_TNH[1:11] = 0.5
     ones_NH = np.ones((1, 4))
-    np.testing.assert_allclose(lyapunov(slope_TNH, recurrent_HH, 10), np.log(0.9) * ones_NH, atol=1e-12)
+    np.testing.assert_allclose(
+        lyapunov(slope_TNH, recurrent_HH, 10), np.log(0.9) * ones_NH, atol=1e-12
+    )
     mean_exponent = np.log(0.9) + np.log(0.5) / 3
-    np.testing.assert_allclose(lyapunov(slope_TNH, recurrent_HH), mean_exponent * ones_NH, atol=1e-12)
+    np.testing.assert_allclose(
+        lyapunov(slope_TNH, recurrent_HH), mean_exponent * ones_NH, atol=1e-12
+    )
     norm_NL = jacobians.log10_spectral_norm(slope_TNH, recurrent_HH, [20, 30])
-    np.testing.assert_allclose(norm_NL, [[20 * np.log10(0.9), 30 * mean_exponent / np.log(10)]], atol=1e-12)
+    np.testing.assert_allclose(
+        norm_NL, [[20 * np.log10(0.9), 30 * mean_exponent / np.log(10)]], atol=1e-12
+    )
     with pytest.raises(ValueError, match="31 tokens leave no Jacobian after a warm-up of 30"):
         lyapunov(slope_TNH, recurrent_HH, 30)
 
@@ -227,12 +269,16 @@ def test_exponents_skip_the_warm_up_and_norms_the_first_slope():
 def test_the_first_exponents_are_the_same_without_the_others():
     network = NETWORKS[-1]
     every_SNH = network(jacobians.log_stretches)
-    np.testing.assert_allclose(network(jacobians.log_stretches, directions=2), every_SNH[:, :, :2], rtol=1e-9)
+    np.testing.assert_allclose(
+        network(jacobians.log_stretches, directions=2), every_SNH[:, :, :2], rtol=1e-9
+    )
 
 
 def test_singular_values_are_powers_of_eigenvalues_until_rounding():
     lags = [0, 1, 20, 60, 120, 800]
-    value_NLC, rank_NL = jacobians.singular_values(ones(801, 4), normal(0.9, -0.8, 0.5, 0.1), lags, count=3)
+    value_NLC, rank_NL = jacobians.singular_values(
+        ones(801, 4), normal(0.9, -0.8, 0.5, 0.1), lags, count=3
+    )
     powers_LC = np.outer(lags, np.log10([0.9, 0.8, 0.5]))
     hidden_LC = powers_LC - powers_LC[:, :1] < -12
     assert hidden_LC.sum(axis=1).tolist() == [0, 0, 0, 1, 1, 2]
@@ -273,7 +319,9 @@ def test_each_saturated_unit_of_a_step_removes_one_direction(units):
     slope_TNH, recurrent_HH = ones(40, units), orthogonal(units)
     slope_TNH[20, 0, :2] = 0.0
     slope_TNH[30, 0, 2] = 0.0
-    assert np.isneginf(lyapunov(slope_TNH, recurrent_HH)).tolist() == [[False] * (units - 2) + [True] * 2]
+    assert np.isneginf(lyapunov(slope_TNH, recurrent_HH)).tolist() == [
+        [False] * (units - 2) + [True] * 2
+    ]
     assert np.isneginf(lyapunov(slope_TNH, recurrent_HH, warm_up=25)).sum() == 1
     norm_NL = jacobians.log10_spectral_norm(slope_TNH, recurrent_HH, [39])
     value_NLC, rank_NL = jacobians.singular_values(slope_TNH, recurrent_HH, [39], count=3)
@@ -283,10 +331,14 @@ def test_each_saturated_unit_of_a_step_removes_one_direction(units):
 
 def test_time_constants_are_the_tokens_until_a_mode_falls_to_1_over_e():
     turn_HH = np.zeros((6, 6))
-    turn_HH[:2, :2] = 0.8 * np.array([[np.cos(1), -np.sin(1)], [np.sin(1), np.cos(1)]])  # 0.8 exp(+-i)
+    turn_HH[:2, :2] = 0.8 * np.array(
+        [[np.cos(1), -np.sin(1)], [np.sin(1), np.cos(1)]]
+    )  # 0.8 exp(+-i)
     turn_HH[2:, 2:] = np.diag([1.0, 1.5, -np.exp(-1 / 40), 0.0])
     tokens_H = jacobians.time_constants(np.ones(6), turn_HH)
-    np.testing.assert_allclose(tokens_H, [np.inf, np.inf, 40, -1 / np.log(0.8), -1 / np.log(0.8), 0])
+    np.testing.assert_allclose(
+        tokens_H, [np.inf, np.inf, 40, -1 / np.log(0.8), -1 / np.log(0.8), 0]
+    )
 
 
 def test_time_constants_belong_to_the_jacobian_not_to_the_weights():
@@ -297,7 +349,9 @@ def test_time_constants_belong_to_the_jacobian_not_to_the_weights():
         for j in range(4):
             jacobian_HH[i, j] = slope_H[i] * recurrent_HH[j, i]
     size_H = np.sort(np.abs(np.linalg.eigvals(jacobian_HH)))[::-1]
-    np.testing.assert_allclose(np.exp(-1 / jacobians.time_constants(slope_H, recurrent_HH)), size_H, rtol=1e-9)
+    np.testing.assert_allclose(
+        np.exp(-1 / jacobians.time_constants(slope_H, recurrent_HH)), size_H, rtol=1e-9
+    )
 
 
 def test_mechanism_averages_the_slopes_and_the_largest_slopes():
@@ -316,7 +370,10 @@ def test_a_change_of_basis_changes_no_norm_and_no_exponent():
     slope_TNH = ones(601, 5)
     norm_NL = spectral_norms(slope_TNH, recurrent_HH)
     np.testing.assert_allclose(spectral_norms(slope_TNH, changed_HH), norm_NL, atol=1e-9)
-    for weights_HH in (recurrent_HH, changed_HH):  # after the warm-up, exponents do not depend on the initial basis
+    for weights_HH in (
+        recurrent_HH,
+        changed_HH,
+    ):  # after the warm-up, exponents do not depend on the initial basis
         exponent_NH = lyapunov(slope_TNH, weights_HH, warm_up=300)
         np.testing.assert_allclose(exponent_NH, np.log(eigenvalues)[None], atol=1e-10)
 
@@ -333,10 +390,14 @@ def test_the_order_of_units_changes_no_norm_singular_value_or_bound():
         for permuted_value, value in zip(permuted_values, values, strict=True):
             np.testing.assert_allclose(permuted_value, value, atol=1e-6)
         bound_NL = network(jacobians.log10_bound, network.readout_H)
-        np.testing.assert_allclose(jacobians.log10_bound(*permuted, network.readout_H[ORDER]), bound_NL, atol=1e-12)
+        np.testing.assert_allclose(
+            jacobians.log10_bound(*permuted, network.readout_H[ORDER]), bound_NL, atol=1e-12
+        )
 
 
 def test_the_order_of_units_changes_no_exponent_after_the_warm_up():
     network = Network(0, gain=1.5, tokens=300)
     permuted = network.slope_TNH[:, :, ORDER], network.recurrent_HH[np.ix_(ORDER, ORDER)]
-    np.testing.assert_allclose(lyapunov(*permuted, warm_up=150), network(lyapunov, warm_up=150), atol=1e-10)
+    np.testing.assert_allclose(
+        lyapunov(*permuted, warm_up=150), network(lyapunov, warm_up=150), atol=1e-10
+    )

@@ -96,15 +96,22 @@ def test_the_last_probability_equals_the_prediction_of_the_network(architecture,
     model = random_model(architecture, settings)
     network = inference.Network(model, settings)
     tokens_NT = np.array([[0, 0, 0, *SHORT], LONG[-LENGTH:], [0] * 6 + [9]], np.int32)
-    last = [reading.read(model, settings, ids).probability_T[-1] for ids in (SHORT, LONG, np.array([9], np.int32))]
+    last = [
+        reading.read(model, settings, ids).probability_T[-1]
+        for ids in (SHORT, LONG, np.array([9], np.int32))
+    ]
     np.testing.assert_allclose(last, network.probabilities(tokens_NT), rtol=0, atol=1e-6)
     assert np.ptp(last) > 0.01  # they differ, so agreement is evidence
 
 
 @every_architecture
-def test_the_probability_after_a_word_is_the_prediction_for_a_text_so_far(architecture, model, settings):
+def test_the_probability_after_a_word_is_the_prediction_for_a_text_so_far(
+    architecture, model, settings
+):
     text = reading.read(model, settings, SHORT)
-    shorter = settings.model_copy(update={"sequence_length": LENGTH - 1})  # the padding before the text is the same
+    shorter = settings.model_copy(
+        update={"sequence_length": LENGTH - 1}
+    )  # the padding before the text is the same
     network = inference.Network(model, shorter)
     expected_N = network.probabilities(np.array([[0, 0, 0, *SHORT[:3]]], np.int32))
     np.testing.assert_allclose(text.probability_T[2], expected_N[0], rtol=0, atol=1e-6)
@@ -127,25 +134,33 @@ def test_probabilities_equal_a_loop_over_the_words_so_far(architecture, mask, id
 @every_architecture
 @masked_or_not
 @short_or_long
-def test_gradient_and_saliency_equal_finite_differences_of_the_words(architecture, mask, ids, model, settings):
+def test_gradient_and_saliency_equal_finite_differences_of_the_words(
+    architecture, mask, ids, model, settings
+):
     text = reading.read(model, settings.model_copy(update={"mask": mask}), ids)
     x_TD, padding = as_read(model, mask, ids)
     slope_TD = slope(lambda nudged_TD: by_hand(model, nudged_TD), x_TD)
-    np.testing.assert_allclose(text.gradient_T, np.linalg.norm(slope_TD, axis=1)[padding:], rtol=1e-4)
+    np.testing.assert_allclose(
+        text.gradient_T, np.linalg.norm(slope_TD, axis=1)[padding:], rtol=1e-4
+    )
     np.testing.assert_allclose(text.saliency_T, (slope_TD * x_TD).sum(axis=1)[padding:], rtol=1e-4)
 
 
 @pytest.mark.parametrize("architecture", RECURRENT)
 @masked_or_not
 @short_or_long
-def test_relative_norms_equal_finite_differences_of_the_states(architecture, mask, ids, model, settings):
+def test_relative_norms_equal_finite_differences_of_the_states(
+    architecture, mask, ids, model, settings
+):
     text = reading.read(model, settings.model_copy(update={"mask": mask}), ids)
     x_TD, padding = as_read(model, mask, ids)
     pushes = {"forward": "push_TH", "backward": "push_backward_TH"}
     assert list(text.directions) == list(pushes)[: 1 + (architecture == "bidirectional")]
     for name, direction in text.directions.items():
         still_TH = np.zeros((len(x_TD), 5))
-        slope_TH = slope(lambda push_TH, which=pushes[name]: by_hand(model, x_TD, **{which: push_TH}), still_TH)
+        slope_TH = slope(
+            lambda push_TH, which=pushes[name]: by_hand(model, x_TD, **{which: push_TH}), still_TH
+        )
         norm_T = np.linalg.norm(slope_TH, axis=1)
         expected_T = np.log10(norm_T / norm_T[0 if name == "backward" else -1])
         np.testing.assert_allclose(direction.log10_relative_norm_T, expected_T[padding:], atol=1e-6)
@@ -162,7 +177,9 @@ def test_relative_norms_are_the_adjoint_curves_in_reading_order(architecture, mo
     assert list(text.directions) == list(curves)
     for name, relative_L in curves.items():
         lag_T = np.arange(LENGTH) if name == "backward" else np.arange(LENGTH)[::-1]
-        np.testing.assert_array_equal(text.directions[name].log10_relative_norm_T, relative_L[lag_T])
+        np.testing.assert_array_equal(
+            text.directions[name].log10_relative_norm_T, relative_L[lag_T]
+        )
 
 
 @every_architecture
@@ -171,7 +188,9 @@ def test_the_states_at_the_ends_give_the_last_probability(architecture, mask, mo
     text = reading.read(model, settings.model_copy(update={"mask": mask}), LONG)
     at = {"forward": -1, "backward": 0, "none": -1}
     logit = sum(part.state_TH[at[name]] @ part.readout_H for name, part in text.directions.items())
-    assert expit(logit + model.get_weights()[-1][0]) == pytest.approx(text.probability_T[-1], rel=1e-12)
+    assert expit(logit + model.get_weights()[-1][0]) == pytest.approx(
+        text.probability_T[-1], rel=1e-12
+    )
 
 
 @every_architecture
@@ -183,7 +202,9 @@ def test_padding_is_read_but_never_listed(architecture, model, settings):
 
 
 @pytest.mark.parametrize("architecture", ["bidirectional"])
-def test_rows_list_the_last_words_of_a_long_text_and_flag_unknown_ones(architecture, model, settings):
+def test_rows_list_the_last_words_of_a_long_text_and_flag_unknown_ones(
+    architecture, model, settings
+):
     rows = reading.read(model, settings, LONG).rows(f"w{place}" for place in range(9))
     assert [row["token"] for row in rows] == [f"w{place}" for place in range(2, 9)]
     assert [row["known"] for row in rows] == [True, True, False, True, True, True, True]
@@ -203,7 +224,12 @@ def test_a_zero_gradient_at_lag_0_has_no_relative_norm(architecture, model, sett
 def test_a_zero_gradient_has_no_logarithm(architecture, model, settings):
     embeddings_VD, kernel_DH, recurrent_HH, *others = model.get_weights()
     model.set_weights([embeddings_VD, kernel_DH, 0 * recurrent_HH, *others])
-    assert legal(reading.read(model, settings, SHORT).columns("abcd"))["log10_relative_norm"] == [None, None, None, 0]
+    assert legal(reading.read(model, settings, SHORT).columns("abcd"))["log10_relative_norm"] == [
+        None,
+        None,
+        None,
+        0,
+    ]
 
 
 def legal(table):

@@ -31,7 +31,9 @@ def model(request, settings, keras_floats):
 def test_the_batch_and_its_order_change_no_curve(model, monkeypatch):
     together = every_curve(model)
     turned = every_curve(model, TOKENS_NT[[2, 0, 1]])
-    assert_equal_curves(turned, {key: log10_norm_NL[[2, 0, 1]] for key, log10_norm_NL in together.items()})
+    assert_equal_curves(
+        turned, {key: log10_norm_NL[[2, 0, 1]] for key, log10_norm_NL in together.items()}
+    )
     alone = every_curve(model, TOKENS_NT[1:2])
     assert_equal_curves(alone, {key: log10_norm_NL[1:2] for key, log10_norm_NL in together.items()})
     monkeypatch.setattr(adjoint, "REVIEWS_AT_ONCE", 2)
@@ -42,14 +44,21 @@ def test_doubled_readout_weights_shift_every_curve_by_log10_of_2(model):
     before = every_curve(model)
     kernel_H1 = model.get_layer("probability").kernel
     kernel_H1.assign(2 * kernel_H1)
-    assert_equal_curves(every_curve(model), {key: log10_norm_NL + np.log10(2) for key, log10_norm_NL in before.items()})
+    assert_equal_curves(
+        every_curve(model),
+        {key: log10_norm_NL + np.log10(2) for key, log10_norm_NL in before.items()},
+    )
 
 
 def test_the_order_of_the_units_changes_no_curve(model):
     before = every_curve(model)
     order = np.array([3, 0, 4, 1, 2])
     encoder, readout = model.get_layer("encoder"), model.get_layer("probability")
-    for layer in (encoder.forward_layer, encoder.backward_layer) if model.name == "bidirectional" else (encoder,):
+    for layer in (
+        (encoder.forward_layer, encoder.backward_layer)
+        if model.name == "bidirectional"
+        else (encoder,)
+    ):
         weights = []
         for weight in layer.get_weights():
             columns = np.concatenate([order + gate for gate in range(0, weight.shape[-1], 5)])
@@ -69,8 +78,12 @@ def test_another_basis_changes_no_curve_of_a_linear_network():
     recurrent_HH, readout_H = random.normal(size=(5, 5)), random.normal(size=5)
     basis_HH = np.linalg.qr(random.normal(size=(5, 5)))[0]
     slope_TNH = np.ones((301, 1, 5))
-    turned_NL = adjoint.adjoint_scan(slope_TNH, basis_HH.T @ recurrent_HH @ basis_HH, readout_H @ basis_HH)
-    np.testing.assert_allclose(turned_NL, adjoint.adjoint_scan(slope_TNH, recurrent_HH, readout_H), atol=1e-9)
+    turned_NL = adjoint.adjoint_scan(
+        slope_TNH, basis_HH.T @ recurrent_HH @ basis_HH, readout_H @ basis_HH
+    )
+    np.testing.assert_allclose(
+        turned_NL, adjoint.adjoint_scan(slope_TNH, recurrent_HH, readout_H), atol=1e-9
+    )
 
 
 def test_swapped_directions_and_reversed_text_mirror_every_curve(settings, keras_floats):
@@ -87,17 +100,23 @@ def test_swapped_directions_and_reversed_text_mirror_every_curve(settings, keras
 
 def test_a_backward_layer_is_a_forward_layer_on_reversed_text(settings, keras_floats):
     model, vanilla = bold("bidirectional", settings), bold("vanilla", settings)
-    vanilla.get_layer("encoder").set_weights(model.get_layer("encoder").backward_layer.get_weights())
+    vanilla.get_layer("encoder").set_weights(
+        model.get_layer("encoder").backward_layer.get_weights()
+    )
     vanilla.get_layer("probability").kernel.assign(model.get_layer("probability").kernel[5:])
     forward = every_curve(vanilla, TOKENS_NT[:, ::-1])
     bidirectional = every_curve(model)
     for quantity in ("dz/dh", "dz/dx", "dL/dU"):
-        np.testing.assert_array_equal(bidirectional[quantity, "backward"], forward[quantity, "forward"])
+        np.testing.assert_array_equal(
+            bidirectional[quantity, "backward"], forward[quantity, "forward"]
+        )
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("padding", [(4, 0), (0, 4)], ids=["before", "after"])
-def test_masked_padding_changes_no_logit_and_no_gradient(settings, keras_floats, architecture, padding):
+def test_masked_padding_changes_no_logit_and_no_gradient(
+    settings, keras_floats, architecture, padding
+):
     """The reference has the padding and the mask; our curves see the words alone, so lags count real words."""
     model = bold(architecture, settings.model_copy(update={"mask": True, "sequence_length": 11}))
     padded_NT = np.pad(TOKENS_NT, ((0, 0), padding))

@@ -8,7 +8,9 @@ from pipeline.params import ARCHITECTURES
 from pipeline.science.networks import architectures
 from tests.science.conftest import SETTINGS, VOCABULARY
 
-TUTORIAL = SETTINGS.model_copy(update={"sequence_length": 100, "embedding_dimension": 32, "hidden_size": 64})
+TUTORIAL = SETTINGS.model_copy(
+    update={"sequence_length": 100, "embedding_dimension": 32, "hidden_size": 64}
+)
 
 every_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES)
 
@@ -36,9 +38,13 @@ def dropped(training=True):
 def test_dropout_drops_whole_dimensions_and_keeps_the_mean():
     dropped_NTD = dropped()
     assert set(np.unique(dropped_NTD.round(6))) == {0, np.float32(4 / 3).round(6)}
-    assert (dropped_NTD == dropped_NTD[:, :1]).all()  # a dimension is dropped for all words of a review
+    assert (
+        dropped_NTD == dropped_NTD[:, :1]
+    ).all()  # a dimension is dropped for all words of a review
     assert (dropped_NTD[:, 0] == 0).mean() == pytest.approx(0.25, abs=0.04)
-    assert len(np.unique(dropped_NTD[:, 0], axis=0)) > 20  # reviews differ in the dropped dimensions
+    assert (
+        len(np.unique(dropped_NTD[:, 0], axis=0)) > 20
+    )  # reviews differ in the dropped dimensions
 
 
 def test_dropout_repeats_with_the_seed_and_is_off_outside_training():
@@ -81,7 +87,9 @@ def test_networks_compute_the_same_as_the_tutorials_own_lines(architecture, recu
 def change_by_padding(architecture, settings):
     """Pads reviews of 7 words to 11 and returns the largest change of a probability."""
     model = architectures.initial_model(architecture, settings, VOCABULARY, seed=0)
-    longer = architectures.build(architecture, settings.model_copy(update={"sequence_length": 11}), VOCABULARY)
+    longer = architectures.build(
+        architecture, settings.model_copy(update={"sequence_length": 11}), VOCABULARY
+    )
     longer.set_weights(model.get_weights())
     tokens_NT = words(2)
     return np.abs(longer(padded(tokens_NT, 4)) - model(tokens_NT)).max()
@@ -134,7 +142,9 @@ def test_equal_weights_have_equal_bytes_and_are_restored_exactly(architecture, s
 def test_word_dropout_skips_words_in_training_but_never_the_last(architecture, mask, settings):
     long = settings.model_copy(update={"mask": mask, "sequence_length": 30})
     model = architectures.initial_model(architecture, long, VOCABULARY, seed=0)
-    skipping = architectures.build(architecture, long.model_copy(update={"word_dropout": 0.99}), VOCABULARY)
+    skipping = architectures.build(
+        architecture, long.model_copy(update={"word_dropout": 0.99}), VOCABULARY
+    )
     masked = architectures.build(architecture, long.model_copy(update={"mask": True}), VOCABULARY)
     skipping.set_weights(model.get_weights())
     masked.set_weights(model.get_weights())

@@ -9,7 +9,9 @@ from tests.science.conftest import VOCABULARY, bold, by_whole_reviews, learnable
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_probabilities_equal_keras_predict_for_any_number_of_reviews(architecture, settings, monkeypatch):
+def test_probabilities_equal_keras_predict_for_any_number_of_reviews(
+    architecture, settings, monkeypatch
+):
     monkeypatch.setattr(inference, "BATCH", 4)
     masked = settings.model_copy(update={"mask": True, "dropout": 0.5})
     tokens_NT = learnable(11).tokens_NT

@@ -15,7 +15,9 @@ def layer_of(kind, **options):
     random = np.random.default_rng(0)
     layer = kind(H, **options)
     layer.build((None, T, D))
-    layer.set_weights([random.normal(size=shape).astype(np.float32) for shape in ((D, H), (H, H), (H,))])
+    layer.set_weights(
+        [random.normal(size=shape).astype(np.float32) for shape in ((D, H), (H, H), (H,))]
+    )
     return layer
 
 
@@ -48,13 +50,19 @@ def state_and_gradients(layer, mask_NT):
 @pytest.mark.parametrize("go_backwards", [False, True])
 def test_the_state_and_all_gradients_equal_those_of_keras(mask, go_backwards):
     mask_NT = padding_mask() if mask else None
-    arrays = state_and_gradients(layer_of(simple_rnn_layer.SimpleRNN, go_backwards=go_backwards), mask_NT)
-    expected_arrays = state_and_gradients(layer_of(keras.layers.SimpleRNN, go_backwards=go_backwards), mask_NT)
+    arrays = state_and_gradients(
+        layer_of(simple_rnn_layer.SimpleRNN, go_backwards=go_backwards), mask_NT
+    )
+    expected_arrays = state_and_gradients(
+        layer_of(keras.layers.SimpleRNN, go_backwards=go_backwards), mask_NT
+    )
     for array, expected in zip(arrays, expected_arrays, strict=True):
         np.testing.assert_allclose(array, expected, rtol=2e-5, atol=2e-5)
 
 
 def test_an_unsupported_option_raises_an_error_that_lists_them():
     layer = simple_rnn_layer.SimpleRNN(H, return_sequences=True)
-    with pytest.raises(NotImplementedError, match="return_sequences, unroll, dropout and recurrent_dropout are not"):
+    with pytest.raises(
+        NotImplementedError, match="return_sequences, unroll, dropout and recurrent_dropout are not"
+    ):
         layer(np.zeros((N, T, D), np.float32))

@@ -22,7 +22,16 @@ def ignored(_row):
     pass
 
 
-def trained(architecture, settings, seed=0, data=DATA, validation=VALIDATION, report=ignored, watch=None, **changes):
+def trained(
+    architecture,
+    settings,
+    seed=0,
+    data=DATA,
+    validation=VALIDATION,
+    report=ignored,
+    watch=None,
+    **changes,
+):
     """Trains a small network. With the same settings as the previous training, it is already compiled."""
     settings = settings.model_copy(update=changes)
     return training.train(architecture, settings, VOCABULARY, seed, data, validation, report, watch)
@@ -57,7 +66,9 @@ def test_a_seed_gives_the_same_result_after_another_seed(dropping, fresh):
     assert trained("bidirectional", dropping, seed=1) == fresh
 
 
-@pytest.mark.parametrize("architecture", ["bidirectional", pytest.param("lstm", marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize(
+    "architecture", ["bidirectional", pytest.param("lstm", marks=pytest.mark.exhaustive)]
+)
 def test_the_same_seed_gives_the_same_history_and_the_same_bytes(architecture, dropping):
     """After the previous test the network is already compiled."""
     history, weights = trained(architecture, dropping)
@@ -77,7 +88,9 @@ def test_another_process_gives_the_same_bytes(settings):
         "_, weights = trained('vanilla', settings, report=print)\n"
         "print(hashlib.md5(weights, usedforsecurity=False).hexdigest())\n"
     )
-    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    process = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
 
     expected_lines = []
     _, weights = trained("vanilla", settings, report=lambda row: expected_lines.append(str(row)))
@@ -107,14 +120,24 @@ def test_losses_equal_those_of_a_plain_fit_over_the_same_batches(settings):
 
     initial_model = architectures.initial_model("vanilla", settings, VOCABULARY, seed=0)
     plain_model = keras.Sequential(
-        [keras.layers.Embedding(VOCABULARY, 3), keras.layers.SimpleRNN(5), keras.layers.Dense(1, activation="sigmoid")]
+        [
+            keras.layers.Embedding(VOCABULARY, 3),
+            keras.layers.SimpleRNN(5),
+            keras.layers.Dense(1, activation="sigmoid"),
+        ]
     )
     plain_model.build((None, LENGTH))
     plain_model.set_weights(initial_model.get_weights())
-    plain_model.compile(optimizer=keras.optimizers.Adam(0.01), loss="binary_crossentropy", metrics=["accuracy"])
-    plain_fit = plain_model.fit(training.shuffled(DATA, 4, seed=0), epochs=3, shuffle=False, verbose=0)
+    plain_model.compile(
+        optimizer=keras.optimizers.Adam(0.01), loss="binary_crossentropy", metrics=["accuracy"]
+    )
+    plain_fit = plain_model.fit(
+        training.shuffled(DATA, 4, seed=0), epochs=3, shuffle=False, verbose=0
+    )
 
-    np.testing.assert_allclose([row["train/loss"] for row in history], plain_fit.history["loss"], rtol=1e-5)
+    np.testing.assert_allclose(
+        [row["train/loss"] for row in history], plain_fit.history["loss"], rtol=1e-5
+    )
 
 
 def test_each_epoch_is_reported_at_its_end_and_the_listener_can_stop(settings):
@@ -131,7 +154,13 @@ def test_each_epoch_is_reported_at_its_end_and_the_listener_can_stop(settings):
     with pytest.raises(Enough):
         trained("vanilla", settings, report=listen)
     assert [row["epoch"] for row in rows] == [1, 2]
-    assert list(rows[0]) == ["epoch", "train/loss", "train/accuracy", "validation/loss", "validation/accuracy"]
+    assert list(rows[0]) == [
+        "epoch",
+        "train/loss",
+        "train/accuracy",
+        "validation/loss",
+        "validation/accuracy",
+    ]
 
 
 def with_random_labels(examples, random):
@@ -169,7 +198,9 @@ class Averaging(keras.callbacks.Callback):
         if self.average is None:
             self.average = weights
         else:
-            self.average = [0.9 * old + 0.1 * new for old, new in zip(self.average, weights, strict=True)]
+            self.average = [
+                0.9 * old + 0.1 * new for old, new in zip(self.average, weights, strict=True)
+            ]
 
     def on_epoch_end(self, epoch, logs=None):
         self.after_epoch.append(self.average)
@@ -193,7 +224,9 @@ def test_with_weight_averaging_the_averages_are_validated_and_returned(settings)
     np.testing.assert_allclose([row["validation/loss"] for row in history], losses, rtol=1e-4)
 
     weights = architectures.from_bytes("vanilla", averaged, VOCABULARY, packed).get_weights()
-    for weight, average in zip(weights, averaging.after_epoch[best_epoch(history) - 1], strict=True):
+    for weight, average in zip(
+        weights, averaging.after_epoch[best_epoch(history) - 1], strict=True
+    ):
         np.testing.assert_allclose(weight, average, rtol=1e-3, atol=1e-5)
 
 
@@ -210,7 +243,9 @@ def watched(settings):
     calls = []
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(training, "STEPS_PER_CALL", 3)
-        result = trained("vanilla", clipped, watch=lambda epoch, model, norms: calls.append((epoch, norms)))
+        result = trained(
+            "vanilla", clipped, watch=lambda epoch, model, norms: calls.append((epoch, norms))
+        )
     return clipped, calls, result
 
 
@@ -234,7 +269,9 @@ def test_watched_norms_are_those_of_the_gradient_before_clipping(watched):
         loss = keras.losses.BinaryCrossentropy()(labels_N[:, None], model(tokens_NT))
 
     gradients = tape.gradient(loss, model.trainable_variables)
-    flat = np.concatenate([tf.convert_to_tensor(gradient).numpy().ravel() for gradient in gradients])
+    flat = np.concatenate(
+        [tf.convert_to_tensor(gradient).numpy().ravel() for gradient in gradients]
+    )
     norm = np.linalg.norm(flat)
     assert norm > settings.clip_norm
     _, first_norms = calls[0]
@@ -284,7 +321,9 @@ def test_training_batches_by_length_have_all_words_and_little_padding(lengths):
     widths = training.widths(data, batch_size=5)
     assert widths == [100, 200, 300, 350]
 
-    batches = [(tokens.numpy(), labels.numpy()) for tokens, labels in training.shuffled(data, 5, 0, widths)]
+    batches = [
+        (tokens.numpy(), labels.numpy()) for tokens, labels in training.shuffled(data, 5, 0, widths)
+    ]
     numbers = np.concatenate([review_numbers(tokens) for tokens, _ in batches])
     assert len(numbers) == len(set(numbers.tolist())) > 400 - 5 * len(widths)
 
@@ -325,8 +364,12 @@ def test_validation_batches_have_equal_sizes_if_possible():
     assert [len(tokens) for tokens in tokens_of(batches)] == [250] * 10
 
 
-@pytest.mark.parametrize("architecture", ["vanilla", pytest.param("bidirectional", marks=pytest.mark.exhaustive)])
-def test_the_amount_of_padding_does_not_change_a_masked_training(architecture, settings, monkeypatch):
+@pytest.mark.parametrize(
+    "architecture", ["vanilla", pytest.param("bidirectional", marks=pytest.mark.exhaustive)]
+)
+def test_the_amount_of_padding_does_not_change_a_masked_training(
+    architecture, settings, monkeypatch
+):
     """An epoch is one batch, so that cutting changes only the padding."""
     masked = settings.model_copy(update={"mask": True, "sequence_length": 30, "batch_size": 24})
     numbered = of_lengths([*range(1, 13)] * 2, 30)

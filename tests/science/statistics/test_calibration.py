@@ -71,7 +71,9 @@ def test_sure_and_wrong_probabilities_have_an_error_of_1_without_chance():
 def test_the_calibration_error_is_that_of_the_scores_for_any_bins(bins):
     labels_N, probability_1N = simulated(np.random.default_rng(1), 500, sharper=1.5)
     error = calibration_error(labels_N, np.repeat(probability_1N, 2, axis=0), bins)
-    assert error["ece"] == pytest.approx(expected_calibration_error(labels_N, probability_1N[0], bins))
+    assert error["ece"] == pytest.approx(
+        expected_calibration_error(labels_N, probability_1N[0], bins)
+    )
 
 
 def test_the_interval_covers_the_error_of_an_overconfident_predictor():
@@ -90,7 +92,14 @@ def test_bins_have_equal_mass_and_one_row_each():
     labels_N = np.array([0, 0, 1, 1, 1])
     probability_SN = np.array([[0.5, 0.1, 0.9, 0.8, 0.4], [0.2, 0.3, 0.4, 0.5, 0.6]])
     table = calibration.calibration({"a": predictions(labels_N, probability_SN)}, 2)
-    assert table.columns.tolist() == ["run", "seed", "bin", "reviews", "mean_probability", "positive_share"]
+    assert table.columns.tolist() == [
+        "run",
+        "seed",
+        "bin",
+        "reviews",
+        "mean_probability",
+        "positive_share",
+    ]
     assert table["reviews"].tolist() == [3, 2, 3, 2]
     first = table.iloc[0]  # the reviews with 0.1, 0.4, 0.5
     assert first["mean_probability"] == pytest.approx(1 / 3)
@@ -100,12 +109,16 @@ def test_bins_have_equal_mass_and_one_row_each():
 def test_a_bucket_includes_its_upper_end():
     probability_SN = np.array([[0.9, 0.9, 0.1, 0.1], [0.9, 0.1, 0.1, 0.1]])
     tokens_N = np.array([3, 10, 11, 400])
-    table = calibration.by_length({"a": predictions(LABELS_N, probability_SN)}, tokens_N, [10, 20, 30])
+    table = calibration.by_length(
+        {"a": predictions(LABELS_N, probability_SN)}, tokens_N, [10, 20, 30]
+    )
     assert table["above_tokens"].tolist() == [0, 10, 30]  # no review has between 20 and 30 tokens
     assert table["reviews"].tolist() == [2, 1, 1]
     assert table["accuracy"].tolist() == [0.75, 0.0, 1.0]
     assert np.isnan(table["up_to_tokens"].iloc[-1])
-    assert table["low"].iloc[0] == pytest.approx(0.75 - 12.7062 * 0.25)  # t of one degree of freedom, sd / sqrt(2)
+    assert table["low"].iloc[0] == pytest.approx(
+        0.75 - 12.7062 * 0.25
+    )  # t of one degree of freedom, sd / sqrt(2)
     assert table["reviews_low"].notna().tolist() == [True, False, False]
 
 
@@ -130,7 +143,9 @@ def test_a_diverged_run_is_named_with_its_seeds_and_never_averaged():
 
     diverged = (finite["seed"] == 1) & (finite["split"] == "test")
     broken = finite.assign(probability=finite["probability"].mask(diverged))
-    with pytest.raises(Mistake, match=r"^a: the network has diverged; .*\(seed 1, test: 2\).*`dvc repro train@a`$"):
+    with pytest.raises(
+        Mistake, match=r"^a: the network has diverged; .*\(seed 1, test: 2\).*`dvc repro train@a`$"
+    ):
         calibration.all_finite("a", broken)
 
 
@@ -156,7 +171,9 @@ def test_runs_with_two_and_with_three_seeds_are_in_the_same_table(unequal_runs):
     for run, predicted in unequal_runs.items():
         test_rows = predicted[predicted["split"] == "test"]
         probability_SN = test_rows["probability"].to_numpy().reshape(-1, 4)
-        assert runs.loc[run, "ece"] == pytest.approx(calibration_error(LABELS_N, probability_SN, 2)["ece"])
+        assert runs.loc[run, "ece"] == pytest.approx(
+            calibration_error(LABELS_N, probability_SN, 2)["ece"]
+        )
 
 
 def test_bins_and_buckets_hold_runs_with_different_numbers_of_seeds(unequal_runs):
@@ -164,4 +181,6 @@ def test_bins_and_buckets_hold_runs_with_different_numbers_of_seeds(unequal_runs
     assert bins.groupby("run")["seed"].nunique().to_dict() == {"two": 2, "three": 3, "ceiling": 1}
 
     buckets = calibration.by_length(unequal_runs, np.array([1, 1, 1, 1]), [10]).set_index("run")
-    assert buckets["accuracy"].to_dict() == pytest.approx({"two": 0.625, "three": 0.5, "ceiling": 0.75})
+    assert buckets["accuracy"].to_dict() == pytest.approx(
+        {"two": 0.625, "three": 0.5, "ceiling": 0.75}
+    )

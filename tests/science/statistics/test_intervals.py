@@ -17,13 +17,21 @@ def test_the_interval_over_three_seeds_is_students():
 
 
 def test_one_score_has_no_interval():
-    assert intervals.over_seeds({0: 0.8}) == {"mean": 0.8, "sd": None, "low": None, "high": None, "scores": {"0": 0.8}}
+    assert intervals.over_seeds({0: 0.8}) == {
+        "mean": 0.8,
+        "sd": None,
+        "low": None,
+        "high": None,
+        "scores": {"0": 0.8},
+    }
     assert np.isnan(intervals.half_width(np.nan, 1))
 
 
 def test_t_intervals_cover_the_truth_in_95_of_100_studies():
     random = np.random.default_rng(0)
-    studies = [intervals.over_seeds(dict(enumerate(random.normal(0.8, 0.02, 5)))) for _ in range(1000)]
+    studies = [
+        intervals.over_seeds(dict(enumerate(random.normal(0.8, 0.02, 5)))) for _ in range(1000)
+    ]
     assert 0.93 < np.mean([study["low"] < 0.8 < study["high"] for study in studies]) < 0.97
 
 
@@ -46,7 +54,11 @@ def test_two_seeds_against_three_have_the_interval_of_welch():
 
 
 def test_seeds_without_any_scatter_give_no_interval():
-    assert intervals.difference([0.5, 0.5], [0.5, 0.5]) == {"difference": 0.0, "low": None, "high": None}
+    assert intervals.difference([0.5, 0.5], [0.5, 0.5]) == {
+        "difference": 0.0,
+        "low": None,
+        "high": None,
+    }
 
 
 def test_one_seed_on_a_side_gives_no_interval():

@@ -35,8 +35,12 @@ def test_predictions_become_metrics_by_split_and_seed():
     labels = np.array([0, 1])
     parts = []
     for split in ("validation", "test"):
-        perfect = pd.DataFrame({"split": split, "seed": 0, "label": labels, "probability": [0.1, 0.9]})
-        constant = pd.DataFrame({"split": split, "seed": 1, "label": labels, "probability": [0.9, 0.9]})
+        perfect = pd.DataFrame(
+            {"split": split, "seed": 0, "label": labels, "probability": [0.1, 0.9]}
+        )
+        constant = pd.DataFrame(
+            {"split": split, "seed": 1, "label": labels, "probability": [0.9, 0.9]}
+        )
         parts += [perfect, constant]
 
     metrics = scoring.by_metric(pd.concat(parts))
@@ -69,7 +73,10 @@ def test_the_chance_of_better_has_no_interval_with_one_seed_on_a_side():
 def test_the_interval_of_the_chance_of_better_covers_the_truth():
     random = np.random.default_rng(1)
     truth = stats.norm.cdf(0.7 / 2**0.5)
-    studies = [scoring.chance_of_better(random.normal(0, 1, 20), random.normal(0.7, 1, 20)) for _ in range(200)]
+    studies = [
+        scoring.chance_of_better(random.normal(0, 1, 20), random.normal(0.7, 1, 20))
+        for _ in range(200)
+    ]
     covered = [study["p_better_low"] <= truth <= study["p_better_high"] for study in studies]
     assert 0.88 < np.mean(covered) <= 0.99
 

@@ -13,10 +13,13 @@ def card(source, length=2, size=100, change=lambda table: None):
     train_words = tokenizer.rank_words(tokens.filter(rows["train"]))
     words = tokenizer.vocabulary(train_words, size)
     encoded = {
-        name: tokenizer.encode_split(table[chosen], tokens.filter(chosen), words) for name, chosen in rows.items()
+        name: tokenizer.encode_split(table[chosen], tokens.filter(chosen), words)
+        for name, chosen in rows.items()
     }
     change(table)
-    return data_card.card(table, fates, encoded, len(words), len(train_words), "csv", "the rule", length)
+    return data_card.card(
+        table, fates, encoded, len(words), len(train_words), "csv", "the rule", length
+    )
 
 
 def test_the_card_counts_a_hand_made_source():
@@ -50,7 +53,9 @@ def test_the_card_counts_a_hand_made_source():
     assert train["truncated_share"] == round(9 / 13, 6)
     assert train["padded_share"] == 0
     assert train["out_of_vocabulary_rate"] == 0
-    assert counts["splits"]["test"]["out_of_vocabulary_rate"] == round(1 / 3, 6)  # the training split lacks p7 only
+    assert counts["splits"]["test"]["out_of_vocabulary_rate"] == round(
+        1 / 3, 6
+    )  # the training split lacks p7 only
 
 
 def test_truncated_is_longer_and_padded_is_shorter_than_the_sequence():

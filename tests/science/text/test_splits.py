@@ -82,7 +82,8 @@ def test_reviews_without_a_word_are_dropped_and_do_not_contradict():
 
 def test_too_few_reviews_are_a_mistake():
     with pytest.raises(
-        Mistake, match=r"the validation split has no negative review: 4 reviews \(0 dropped\) are too few"
+        Mistake,
+        match=r"the validation split has no negative review: 4 reviews \(0 dropped\) are too few",
     ):
         fate(numbered(4))
 
@@ -125,7 +126,9 @@ def test_groups_linked_by_a_chain_of_equal_texts_stay_together():
 
 
 def test_large_groups_are_in_each_split():
-    groups = [f"large {number // 20}" for number in range(400)] + [f"small {number}" for number in range(400)]
+    groups = [f"large {number // 20}" for number in range(400)] + [
+        f"small {number}" for number in range(400)
+    ]
     texts = [f"review {number}" for number in range(800)]
     fates = fate(chunk(texts, [number % 2 for number in range(800)], groups))
     assert fates[:400].value_counts().to_dict() == {"train": 280, "validation": 40, "test": 80}

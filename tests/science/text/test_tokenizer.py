@@ -78,9 +78,9 @@ PIECES = [
     "&#201;",
     "<br />",
 ]
-TEXTS = st.lists(st.sampled_from([*PIECES, "<a href='b c'>", "ΟΔΟΣ", "don't"]) | st.characters(codec="utf-8")).map(
-    "".join
-)
+TEXTS = st.lists(
+    st.sampled_from([*PIECES, "<a href='b c'>", "ΟΔΟΣ", "don't"]) | st.characters(codec="utf-8")
+).map("".join)
 
 
 def tokenised_sign_by_sign(text):
@@ -139,7 +139,10 @@ def test_words_rank_by_count_then_in_alphabetical_order():
 
 def test_only_words_of_the_chosen_reviews_are_ranked():
     tokens = lists(["a", "b"], ["c"], ["b"])
-    assert tokenizer.rank_words(tokens.filter(pa.array([False, True, True]))).to_pylist() == ["b", "c"]
+    assert tokenizer.rank_words(tokens.filter(pa.array([False, True, True]))).to_pylist() == [
+        "b",
+        "c",
+    ]
 
 
 def test_the_vocabulary_size_includes_the_special_tokens():
@@ -159,7 +162,9 @@ def test_ids_are_positions_in_the_vocabulary_or_unknown():
 def test_an_encoded_split_keeps_number_label_and_full_length():
     table, tokens = tokenizer.tokenise_reviews([numbered(4).loc[:1], numbered(4).loc[2:]])
     chosen = np.array([False, True, False, True])
-    split = tokenizer.encode_split(table[chosen], tokens.filter(chosen), [*SPECIAL_TOKENS, "review", "3"])
+    split = tokenizer.encode_split(
+        table[chosen], tokens.filter(chosen), [*SPECIAL_TOKENS, "review", "3"]
+    )
     assert split["review"].tolist() == [1, 3]
     assert split["label"].tolist() == [0, 1]
     assert [ids.tolist() for ids in split["tokens"]] == [[2, 1], [2, 3]]

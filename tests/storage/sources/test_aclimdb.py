@@ -58,7 +58,9 @@ def test_a_limit_keeps_the_shares_of_parts_and_labels(imdb_folder):
 @pytest.mark.parametrize("name", ["train/urls_pos.txt", "test/urls_neg.txt"])
 def test_missing_film_lists_are_named(imdb_folder, name):
     (imdb_folder / name).unlink()
-    assert f"{name}: missing; it must list the film of each review" in refusal("aclimdb", imdb_folder)
+    assert f"{name}: missing; it must list the film of each review" in refusal(
+        "aclimdb", imdb_folder
+    )
 
 
 def test_a_part_without_reviews_of_a_label_is_named(imdb_folder):

@@ -27,13 +27,22 @@ def member(name, content=b"evil", kind=tarfile.REGTYPE, linkname=""):
     [
         (member("/aclImdb/train/pos/7_9.txt"), "points outside the archive"),
         (member("aclImdb/train/pos/../../../7_9.txt"), "points outside the archive"),
-        (member("aclImdb/train/pos/7_9.txt", kind=tarfile.SYMTYPE, linkname="/etc/passwd"), "neither a file nor"),
-        (member("aclImdb/train/pos/7_9.txt", kind=tarfile.LNKTYPE, linkname="aclImdb/README"), "neither a file nor"),
+        (
+            member("aclImdb/train/pos/7_9.txt", kind=tarfile.SYMTYPE, linkname="/etc/passwd"),
+            "neither a file nor",
+        ),
+        (
+            member("aclImdb/train/pos/7_9.txt", kind=tarfile.LNKTYPE, linkname="aclImdb/README"),
+            "neither a file nor",
+        ),
         (member("aclImdb/train/pos/7_9.txt", kind=tarfile.FIFOTYPE), "neither a file nor"),
         (member("aclImdb/train/pos/0_9.txt"), "occurs twice"),
         (member("aclImdb/train/pos/0_8.txt"), "another review has the same number"),
         (member("aclImdb/train/pos/nine.txt"), "must be named NUMBER_RATING.txt"),
-        (member("aclImdb/train/pos/9_9.txt"), "train/urls_pos.txt: 3 lines, too few for review number 9"),
+        (
+            member("aclImdb/train/pos/9_9.txt"),
+            "train/urls_pos.txt: 3 lines, too few for review number 9",
+        ),
         (member("aclImdb/test/neg/2_1.txt", b"\xe9"), "test/neg/2_1.txt: line 1: not UTF-8"),
     ],
 )

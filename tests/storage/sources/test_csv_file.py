@@ -17,7 +17,9 @@ ALLOWED = "must be '0' or '1' (data.labels)"
 
 def test_a_file_gives_texts_labels_and_groups_in_its_order(read_csv):
     content = "film,stars,words\nf1,bad,so dull\nf2,good,so fine\n"
-    read = read_csv(content, text="words", label="stars", group="film", negative="bad", positive="good")
+    read = read_csv(
+        content, text="words", label="stars", group="film", negative="bad", positive="good"
+    )
     assert read["text"].tolist() == ["so dull", "so fine"]
     assert read["label"].tolist() == [0, 1]
     assert read["group"].tolist() == ["f1", "f2"]
@@ -61,10 +63,16 @@ def test_empty_rows_are_skipped_and_still_counted(read_csv, csv_refusal):
         ("text;label\na;0\nb;1\n", SEMICOLON),
         ('"text, all";"label"\n"a, b";0\n', SEMICOLON),
         ('"text";"label"\n"a, b";0\nc;1\n', SEMICOLON),
-        ("text\tlabel\na\t0\nb\t1\n", "must be separated by commas; this file seems to use '\\t'\n"),
+        (
+            "text\tlabel\na\t0\nb\t1\n",
+            "must be separated by commas; this file seems to use '\\t'\n",
+        ),
         ('text,label\na,0\n,1\n" \n",0\nb,1\n', "mine.csv: column 'text': rows 3, 4: empty\n"),
         ('text,label\n"a\nb\nc",0\n,1\nd,1\n', "row 3: empty"),
-        ("text,label\na,0\nb,pos\nc,1\nd, 1\n", f"column 'label': rows 3, 5: 'pos', ' 1': {ALLOWED}\n"),
+        (
+            "text,label\na,0\nb,pos\nc,1\nd, 1\n",
+            f"column 'label': rows 3, 5: 'pos', ' 1': {ALLOWED}\n",
+        ),
         ("text,label\na,0\nb,\nc,1\n", "column 'label': row 3: ''"),
         ("text,label\n" + "a,x\n" * 9, "rows 2, 3, 4, 5, 6 and 4 more"),
         ("text,label\na,1\nb,1\n", "no review has the label '0'; both classes are needed"),
@@ -75,7 +83,10 @@ def test_empty_rows_are_skipped_and_still_counted(read_csv, csv_refusal):
         (b"\xef\xbb\xbf", "empty; its first row must name the columns"),
         ("text,label\n", "no reviews"),
         ("word " * 999 + ",label\nb,1\n", f"Columns here: '{'word ' * 7}word…', 'label'\n"),
-        ("text,label\na,0\ncafé,1\n".encode("latin-1"), "line 3: not UTF-8 (byte 0xe9 at position 18)"),
+        (
+            "text,label\na,0\ncafé,1\n".encode("latin-1"),
+            "line 3: not UTF-8 (byte 0xe9 at position 18)",
+        ),
         ("text,label\na,0\nb,1\n".encode("utf-16"), "not UTF-8"),
         ("text,label\na,0\nb,1\n".encode("utf-32"), "not UTF-8"),
         (b"\x89PNG\r\n\x1a\n\x00\x00", "not UTF-8"),
@@ -113,7 +124,10 @@ def test_an_unusable_file_is_refused_with_its_problem_and_place(csv_refusal, con
 
 def test_a_missing_column_is_named_with_a_similar_one_and_all_others(csv_refusal):
     message = csv_refusal("txt,label\na,0\nb,1\n")
-    assert "mine.csv: no column 'text' (data.columns.text); did you mean 'txt'? Columns here: 'txt', 'label'" in message
+    assert (
+        "mine.csv: no column 'text' (data.columns.text); did you mean 'txt'? Columns here: 'txt', 'label'"
+        in message
+    )
     message = csv_refusal("text,label\na,0\nb,1\n", group="film")
     assert "no column 'film' (data.columns.group); Columns here: 'text', 'label'" in message
 
@@ -136,7 +150,9 @@ def test_a_message_names_the_column_as_the_file_does(csv_refusal):
 
 
 def test_a_missing_group_is_named_by_row(csv_refusal):
-    assert "column 'film': row 3: empty" in csv_refusal("text,label,film\na,0,f\nb,1,\n", group="film")
+    assert "column 'film': row 3: empty" in csv_refusal(
+        "text,label,film\na,0,f\nb,1,\n", group="film"
+    )
 
 
 def test_every_kind_of_bad_row_gets_its_line(csv_refusal):
@@ -158,7 +174,9 @@ def test_a_text_of_a_million_characters_is_read(read_csv):
 def test_a_field_above_the_bound_is_named_by_its_row(read_csv, csv_refusal, monkeypatch):
     monkeypatch.setattr(csv_table, "FIELD_CHARACTERS", 1000)
     message = csv_refusal("text,label\na,0\n" + "b" * 1001 + ",1\n")
-    assert "row 3: not CSV: a field of more than 1,000 characters; is a quote never closed" in message
+    assert (
+        "row 3: not CSV: a field of more than 1,000 characters; is a quote never closed" in message
+    )
     assert len(read_csv("text,label\na,0\n" + "b" * 1000 + ",1\n")) == 2
 
 
@@ -214,7 +232,9 @@ def test_parts_make_up_the_whole_source(write_csv, in_small_parts):
 def test_bad_rows_of_all_parts_are_in_one_message(csv_refusal, in_small_parts):
     ten_rows = "text,0\ntext,1\n" * 4 + "text,0\ntext,7\n"
     content = "text,label\n" + ten_rows * 4
-    assert csv_refusal(content).endswith("rows 11, 21, 31, 41: '7': must be '0' or '1' (data.labels)")
+    assert csv_refusal(content).endswith(
+        "rows 11, 21, 31, 41: '7': must be '0' or '1' (data.labels)"
+    )
 
 
 def test_uneven_rows_are_counted_over_all_parts(csv_refusal, in_small_parts):

@@ -189,9 +189,8 @@ def torch_model(architecture: str, units: int):
 
         def forward(self, tokens_NT):
             state = self.encoder(self.embedding(tokens_NT))[1]
-            last_DNH = (
-                state[0] if isinstance(state, tuple) else state
-            )  # D directions; an LSTM has a cell as well
+            # D directions; an LSTM has a cell as well
+            last_DNH = state[0] if isinstance(state, tuple) else state
             return self.logit(torch.cat(tuple(last_DNH), dim=1))[:, 0]
 
     return Network()

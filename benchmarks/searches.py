@@ -81,9 +81,8 @@ def _parser() -> argparse.ArgumentParser:
         default=TABLE,
         help=f"CSV to append to (default: {TABLE})",
     )
-    parser.add_argument(
-        "--first-seed", type=int, help=argparse.SUPPRESS
-    )  # one search, in its own process
+    # one search, in its own process
+    parser.add_argument("--first-seed", type=int, help=argparse.SUPPRESS)
     return parser
 
 

@@ -14,9 +14,8 @@ class Sizes:
     job_rounds: int = 2
     models: int = 10
     epochs: int = 6
-    peers_models: int = (
-        1  # the number that a process of a peer trains; the time of the others is extrapolated
-    )
+    # the number that a process of a peer trains; the time of the others is extrapolated
+    peers_models: int = 1
 
     lengths: tuple[int, ...] = (100, 200, 400, 800)
     tokens_in_all: int = 1_024_000  # at every length: a whole number of its batches

@@ -47,9 +47,8 @@ def main() -> int:
             errors = []
             for row in rows:
                 errors += row.wrong
-            copies.put(
-                copied(study, copy.folder) if errors else copy
-            )  # the next unit starts from a good copy
+            # the next unit starts from a good copy
+            copies.put(copied(study, copy.folder) if errors else copy)
 
             rows[0].seconds = time.monotonic() - started
             journal.add(unit, rows)

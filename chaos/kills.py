@@ -16,9 +16,8 @@ DVC = "DVC"
 GROUP = "the process group"
 AT_A_WRITE = "the stage, at a write"
 VICTIMS = (STAGE, DVC, GROUP, AT_A_WRITE)
-IN_A_ROW = (
-    4  # kills before a run that ends and is compared: most of them meet what an earlier kill left
-)
+# kills before a run that ends and is compared: most of them meet what an earlier kill left
+IN_A_ROW = 4
 ORPHAN_SECONDS = 20
 TRIES = 3  # where the stage ended before the kill
 WORKERS = {"RNN_WORKERS": "2"}  # of runs that are killed; all other runs have one

@@ -29,11 +29,12 @@ ITEMS = {
 }  # one of each stage's items
 STAGES = {stage.name: stage.dvc_name(ITEMS.get(stage, "")) for stage in stage_table.STAGES}
 SMALL = {"sequence_length": 8, "embedding_dimension": 4, "hidden_size": 6, "epochs": 2}
+# each of these would need another compilation
 PLAIN = {
     "mask": False,
     "weight_averaging": None,
     "clip_norm": None,
-}  # each of these would need another compilation
+}
 CHEAP = {  # compilation takes most of the time of such a study; with one worker it happens once
     "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
     "RNN_WORKERS": "1",
@@ -42,12 +43,13 @@ DATABASE_OF_STUDIES = "studies.db"
 MLFLOW_DATABASE = "mlflow.db"
 MLFLOW_STORES = (MLFLOW_DATABASE, f"{MLFLOW_DATABASE}.lock", "mlartifacts")
 STORES = (*MLFLOW_STORES, DATABASE_OF_STUDIES)
+# of another study
 OTHER_STORES = (
     "MLFLOW_TRACKING_URI",
     "RNN_TRACKING",
     "RNN_STUDIES",
     "DASK_SCHEDULER_ADDRESS",
-)  # of another study
+)
 WITHOUT_PRIVILEGE = (
     "setpriv",
     *(f"--{kind}=-dac_override,-dac_read_search" for kind in ("bounding-set", "inh-caps")),

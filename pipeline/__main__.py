@@ -88,9 +88,8 @@ def _prepare_process() -> None:
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # in a notebook it is of another type
-            stream.reconfigure(
-                errors="replace"
-            )  # print ? for a letter that the terminal cannot show
+            # print ? for a letter that the terminal cannot show
+            stream.reconfigure(errors="replace")
 
 
 def _print_error(text: str) -> None:

@@ -36,10 +36,11 @@ DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DVC_NO_ANALYTICS": "1",
 }
+# Keras imports these if they are installed, for features we do not use
 KERAS_EXTRAS = (
     "matplotlib",
     "sklearn",
-)  # Keras imports these if they are installed, for features we do not use
+)
 SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "fish")  # DVC may start a stage through one of these
 MALLOC_OPTIONS = {  # numbers from glibc's malloc.h
     -8: 1,  # M_ARENA_MAX
@@ -105,9 +106,8 @@ def load_tensorflow() -> None:
     with _silent_stderr(), _without_garbage_collection(), _hidden(KERAS_EXTRAS):
         import tensorflow
 
-    tensorflow.get_logger().setLevel(
-        "ERROR"
-    )  # it warns of repeated compilation, and we compile every network
+    # it warns of repeated compilation, and we compile every network
+    tensorflow.get_logger().setLevel("ERROR")
 
 
 def _keep_freed_memory() -> None:

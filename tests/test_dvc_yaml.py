@@ -29,9 +29,8 @@ NOT_LISTED_WHOLE = {
     Path(folder)
     for folder in ("pipeline", "pipeline/science", "pipeline/stages", "pipeline/storage")
 }
-METHODS = {
-    "train.seeds_of": {"train.seeds", "train.runs.*"}
-}  # of the parameters: the keys that each reads
+# of the parameters: the keys that each reads
+METHODS = {"train.seeds_of": {"train.seeds", "train.runs.*"}}
 IMPORT_NAMES = {"scikit-learn": "sklearn"}  # of packages that are imported under another name
 COMPUTES_WITH = {  # packages that decide numbers of another one, although a stage need not import them
     "keras": {"tensorflow", "numpy"},
@@ -105,9 +104,8 @@ def closure(path: Path) -> set[Path]:
         if module not in brought:
             brought.add(module)
             waiting += [MODULES[name] for name in imports_that_run(module) if name in MODULES]
-    return {
-        module for module in brought if len(syntax_tree(module).body) > 1
-    }  # not only a docstring
+    # not only a docstring
+    return {module for module in brought if len(syntax_tree(module).body) > 1}
 
 
 def closure_of_stage(stage: str) -> list[Path]:
@@ -330,10 +328,11 @@ def test_stages_get_tracker_and_workers_as_arguments():
             for path in closure(ROOT / f"pipeline/stages/{stage}.py")
         }
         handed = ("tracking/", "workers/", "storage/optuna_storage.py")
+        # they read files, not MLflow
         files_only = (
             "tracking/run_records/",
             "tracking/best_models.py",
-        )  # they read files, not MLflow
+        )
         assert not [
             path for path in brought if path.startswith(handed) and not path.startswith(files_only)
         ]

@@ -22,9 +22,8 @@ ROOT = Path(__file__).parents[1]
 TRACKING = f"{sys.executable} -m pipeline {TRACK.name}"
 RATE = "settings.textbook.learning_rate"
 NORM = "log10_relative_norm"
-Curves = dict[
-    tuple[str, str], list[tuple[int, float]]
-]  # (run, metric) -> (step, value), in the order of the steps
+# (run, metric) -> (step, value), in the order of the steps
+Curves = dict[tuple[str, str], list[tuple[int, float]]]
 ENVIRONMENT = {
     name: value
     for name, value in os.environ.items()

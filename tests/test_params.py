@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from pipeline import params
 
-STUDY = (
-    Path(__file__).with_name("study.yaml").read_text(encoding="utf-8")
-)  # a copy: params.yaml is people's to edit
+# a copy: params.yaml is people's to edit
+STUDY = Path(__file__).with_name("study.yaml").read_text(encoding="utf-8")
 
 
 @pytest.fixture

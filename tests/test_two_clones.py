@@ -25,16 +25,13 @@ def test_two_clones_give_the_same_bytes_whatever_place_and_workers(request, tmp_
     clone = Study(tmp_path / "Läufe mit 映画" / "study")
     support.write(clone.folder)
     support.compute(clone, **OTHER_PLACE)
-    small_study = request.getfixturevalue(
-        "small_study"
-    )  # by now another process has often computed it
+    # by now another process has often computed it
+    small_study = request.getfixturevalue("small_study")
     assert {name.partition("@")[0] for name in outs(clone)} == STAGES.keys() - {"track"}
     assert outs(clone) == outs(small_study)
 
-    backup = YAML(typ="safe").load(clone.folder / dvc_lock.BACKUP)[
-        "stages"
-    ]  # from the start of the last stage
+    # from the start of the last stage
+    backup = YAML(typ="safe").load(clone.folder / dvc_lock.BACKUP)["stages"]
     assert backup == {name: entry for name, entry in clone.lock().items() if name != "report"}
-    assert "1970" not in (clone.folder / "reports/README.md").read_text(
-        encoding="utf-8"
-    )  # SOURCE_DATE_EPOCH
+    # SOURCE_DATE_EPOCH
+    assert "1970" not in (clone.folder / "reports/README.md").read_text(encoding="utf-8")

@@ -106,9 +106,8 @@ def _peers(measured: Measured, bounds: dict[str, Bound]) -> str:
 
 def _limit(measured: Measured, work: Work) -> list[str]:
     """The text about the limit, and its table."""
-    gigaflop = (
-        6 * (WIDTH + work.units) * work.units * work.tokens * work.reviews / 1e9
-    )  # forward, back, gradient
+    # forward, back, gradient
+    gigaflop = 6 * (WIDTH + work.units) * work.units * work.tokens * work.reviews / 1e9
     own_seconds = measured.values("project_1")
     seconds = {"this project": own_seconds}
     rows = []

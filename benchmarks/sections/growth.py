@@ -27,9 +27,8 @@ def measure(sizes: Sizes, start: Start) -> str:
     for architecture in sizes.architectures:
         works = [Work(architecture, reviews, sizes.tokens, units) for units in sizes.units]
         works += [Work(architecture, count, sizes.tokens) for count in sizes.counts]
-        contenders = {
-            str(work): ("project", work) for work in works
-        }  # equal works are measured once
+        # equal works are measured once
+        contenders = {str(work): ("project", work) for work in works}
         epochs = interleaved(start, contenders, sizes.rounds)
         rows.append([architecture, *(words(epochs.values(str(work))) for work in works)])
 

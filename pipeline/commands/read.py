@@ -23,6 +23,7 @@ LEGEND_INDENT = 10
 LINE_WIDTH = 110
 MOST_UNITS = 64  # of a larger layer, the units with the most negative and the most positive weights
 SHADES = " .:-=+*%@"
+# of 256: blue below zero, white, orange above
 COLOURS = (
     24,
     31,
@@ -35,7 +36,7 @@ COLOURS = (
     209,
     166,
     130,
-)  # of 256: blue below zero, white, orange above
+)
 PICTURE_HEADINGS = {
     "forward": "hidden state",
     "backward": "hidden state of the half that reads from the last word to the first",

@@ -19,6 +19,7 @@ from pipeline.commands import rounding
 from pipeline.params import Mistake, Params
 from pipeline.storage import artifacts, dvc_lock, lock_comparison, replications
 from pipeline.storage.dvc_lock import LOCK, RecordedStage
+from pipeline.storage.stage_table import CLAIMS, PREPARE, TUNE, dvc_names
 from pipeline.verify import clean_copy, durations
 from pipeline.workers import resume, worker_count
 
@@ -67,7 +68,7 @@ def main(params: Params, name: str, without_tune: bool, way_to_round: str | None
     if without_tune:
         _keep_tuned(tuned, copy, request.flags)
     _print_estimate(params, copy)
-    _run_dvc(copy, request.flags, "repro", "claims")
+    _run_dvc(copy, request.flags, "repro", CLAIMS.name)
 
     replications.write(_results(params, name, copy, request))
     shutil.rmtree(FOLDER / name)
@@ -92,7 +93,7 @@ def _check_name(name: str) -> None:
 
 def _recorded_tuning(params: Params) -> dict[str, RecordedStage]:
     """{name: stage} of every `tune` stage in dvc.lock; raises Mistake if a file is missing or differs."""
-    names = [f"tune@{architecture}" for architecture in params.tune.architectures]
+    names = TUNE.dvc_names(params)
     stages = dvc_lock.recorded(names, Path())
 
     for stage in stages.values():
@@ -155,7 +156,7 @@ def _forget_results(copy: Path) -> None:
 
 def _keep_tuned(stages: dict[str, RecordedStage], copy: Path, flags: str) -> None:
     """Records the files of `tune` as finished in the copy; raises Mistake if the copy has other inputs for it."""
-    _run_dvc(copy, flags, "repro", "prepare")
+    _run_dvc(copy, flags, "repro", PREPARE.name)
     for stage in stages.values():
         for out in stage.outs:
             clean_copy.put(Path(out), copy / out)
@@ -170,8 +171,8 @@ def _keep_tuned(stages: dict[str, RecordedStage], copy: Path, flags: str) -> Non
 
 def _print_estimate(params: Params, copy: Path) -> None:
     """Prints the number of stages up to `claims`, and the number and duration of the unfinished ones."""
-    stages = lock_comparison.listed(params)
-    needed = stages[: stages.index("claims") + 1]
+    stages = dvc_names(params)
+    needed = stages[: stages.index(CLAIMS.name) + 1]
     finished = dvc_lock.finished(copy)
     waiting = [stage for stage in needed if stage not in finished]
 
@@ -195,7 +196,7 @@ def _results(params: Params, name: str, copy: Path, request: Request) -> replica
     """The results in the finished copy."""
     from pipeline.science import claims
 
-    stages = lock_comparison.sources("claims", params, copy)
+    stages = lock_comparison.sources(CLAIMS.name, params, copy)
     initial = params.settings[params.tune.settings]
     metrics = artifacts.read_json(copy / artifacts.METRICS)
 

@@ -82,9 +82,8 @@ def _problems(kind: type[BaseModel], error: ValidationError, root: Location) -> 
                 key = details["loc"][-1]
                 hint = suggestion(key, schema["properties"], kind)
                 yield f"{_dotted((*root, *location, key))}: unknown key; {hint}"
-            case (
-                "value_error"
-            ):  # from a validator of this project, which may report several problems, one per line
+            # from a validator of this project, which may report several problems, one per line
+            case "value_error":
                 message = details["msg"].removeprefix("Value error, ")
                 yield from (f"{path}: {line}".removeprefix(": ") for line in message.splitlines())
             case _:

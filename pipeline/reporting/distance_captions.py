@@ -51,9 +51,8 @@ def of_gradients(found: dict, length: int, textbook: int) -> dict[str, dict]:
             "panels": figures.specified(distance_figures.half_lives(designed, textbook)),
         }
     if len(designed):
-        curves = designed.drop(
-            columns="design"
-        ).drop_duplicates()  # at the textbook's length two designs are one
+        # at the textbook's length two designs are one
+        curves = designed.drop(columns="design").drop_duplicates()
         censored = curves[f"horizon_{distance.GONE}"].eq(float("inf")).sum()
         nearer, farther = (
             distance_findings.below(name) for name in (distance.FADED, distance.GONE)

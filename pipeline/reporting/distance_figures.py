@@ -85,9 +85,8 @@ def by_position(found: pd.DataFrame) -> list[alt.LayerChart]:
     if len(ours):
         dash = _dash(["both directions", "forward half", "backward half"], "of")
         whole = ours["direction"] == "both"
-        bands = {
-            name: ours[name].where(whole) for name in ("lowest", "highest")
-        }  # three would hide one another
+        # three would hide one another
+        bands = {name: ours[name].where(whole) for name in ("lowest", "highest")}
         frame = ours.assign(of=ours["direction"].map(names), **bands)
         panels.append(
             _curves(

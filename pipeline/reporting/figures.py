@@ -233,9 +233,8 @@ def reading(words: pd.DataFrame) -> list[alt.LayerChart]:
         legend=legend,
     )
     columns = ["run", "name", "word", "place", "probability", "gradient"]
-    drawn = gapped(
-        words[columns].assign(gradient=words.gradient.where(words.gradient > 0))
-    )  # 0 is on no log scale
+    # 0 is on no log scale
+    drawn = gapped(words[columns].assign(gradient=words.gradient.where(words.gradient > 0)))
     tooltip = [
         "run",
         "word",

@@ -191,9 +191,8 @@ def over_seeds(frame: pd.DataFrame, keys: list[str], value: str) -> pd.DataFrame
         wide = kind.pivot(index=keys, columns="seed", values=value)
         values_NS = wide.to_numpy(float)
         seeds = values_NS.shape[1]
-        with np.errstate(
-            invalid="ignore"
-        ):  # a gradient of exactly zero is -inf; where -inf meets -inf it gives NaN
+        # a gradient of exactly zero is -inf; where -inf meets -inf it gives NaN
+        with np.errstate(invalid="ignore"):
             mean = values_NS.mean(axis=1)
             sd = values_NS.std(axis=1, ddof=1) if seeds > 1 else np.full(len(wide), np.nan)
         reach = intervals.half_width(sd, seeds)
@@ -348,9 +347,8 @@ def ends(trial: pd.Series, space: dict[str, dict]) -> list[tuple[str, str, float
         low, high = dimension["low"], dimension["high"]
         step = _step(dimension)
         within = NEAR_AN_END if step is None else 0.5 * step / (high - low)
-        beyond = (
-            NEAR_AN_END if step is None else 0.999 * step / (high - low)
-        )  # the last step may end below `high`
+        # the last step may end below `high`
+        beyond = NEAR_AN_END if step is None else 0.999 * step / (high - low)
         place = _place(trial[name], dimension)
         if place <= within and low > 0:
             found.append((name, "lower", low))

@@ -86,9 +86,8 @@ def sizes(
         cells = surfaces[architecture]
         layers = [
             alt.Chart(cells.assign(accuracy=cells.value * 100).drop(columns="value"))
-            .mark_rect(
-                strokeWidth=0.6, aria=False
-            )  # a stroke in the cell's colour: no seams between neighbours
+            # a stroke in the cell's colour: no seams between neighbours
+            .mark_rect(strokeWidth=0.6, aria=False)
             .encode(
                 x=_dimension("x", hidden, space[hidden]),
                 x2="x2:Q",

@@ -66,9 +66,8 @@ class Study:
     """The measurements of the networks with textbook settings, at every sequence length."""
 
     length: int  # the textbook's sequence length, or the nearest one that was measured
-    half_life_at_initialisation: (
-        float  # of the gradient in a long text, in tokens; predicted by theory
-    )
+    # of the gradient in a long text, in tokens; predicted by theory
+    half_life_at_initialisation: float
     comparisons: list[dict[str, Any]]  # of reports/comparisons.json
     decay: pd.DataFrame
     memory: pd.DataFrame

@@ -60,9 +60,8 @@ NORM_QUANTILES = {
     "largest": 1,
 }
 LARGE_NORM = 10  # we count the batches whose gradient has a larger norm
-LEADING_DIRECTIONS = (
-    8  # Lyapunov exponents at lengths without training; at other lengths, one per unit
-)
+# Lyapunov exponents at lengths without training; at other lengths, one per unit
+LEADING_DIRECTIONS = 8
 WARM_UP = 50  # tokens, or a quarter of a shorter text
 
 

@@ -15,13 +15,11 @@ class Length:
     settings: Settings  # the textbook's, with this sequence length
     vocabulary_size: int
     textbook_length: int
-    sets: (
-        tuple[Examples, Examples] | None
-    )  # for training and validation; None if nothing is trained at this length
+    # for training and validation; None if nothing is trained at this length
+    sets: tuple[Examples, Examples] | None
     reviews: Examples  # for the curves of dz/dh and the probes
-    memory_reviews: (
-        Examples  # for the word effect, the gradients of words and the curves in training
-    )
+    # for the word effect, the gradients of words and the curves in training
+    memory_reviews: Examples
     jacobian_reviews: Examples
     strong_words: tuple[np.ndarray, np.ndarray]  # ids of positive and of negative words
     bag_of_words_accuracy: float  # on `reviews`

@@ -33,9 +33,8 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 LEAST_FOR_IMPORTANCES = 4  # different values of completed trials
 METRICS = ("train/loss", "train/accuracy", "validation/loss", "validation/accuracy")
-WAVE_OUTCOMES = (
-    "untold"  # attribute of a study: outcomes of the current wave, which is not complete
-)
+# attribute of a study: outcomes of the current wave, which is not complete
+WAVE_OUTCOMES = "untold"
 FULL_TRAININGS = "trained"  # attribute of a study: results of the race and of the regret
 START = "start"  # the starting recipe's name among the contestants of the race
 SEEDS_AT_ONCE = 5  # trainings per task, which bounds the loss if a worker is killed
@@ -51,9 +50,8 @@ class Outcome:
 
     state: str  # COMPLETE, or FAIL if training diverged
     history: list[dict[str, Any]]  # one row per epoch, as `training.train` reports it
-    value: (
-        float | None
-    )  # validation accuracy in the epoch of the lowest validation loss; None if training diverged
+    # validation accuracy in the epoch of the lowest validation loss; None if training diverged
+    value: float | None
     parameters: int
     reason: str = ""  # why training failed, or the earlier trial with the same settings
 
@@ -63,9 +61,8 @@ KeepOutcome = Callable[[int, Outcome], None]
 Outcomes = dict[int, Outcome]  # {number of the trial: outcome}
 Evaluate = Callable[[dict[int, Values], KeepOutcome], Outcomes]
 
-Scores = dict[
-    str, float | None
-]  # {seed: validation accuracy in the best epoch, None if training diverged}
+# {seed: validation accuracy in the best epoch, None if training diverged}
+Scores = dict[str, float | None]
 KeepResult = Callable[[str, dict[str, Any]], None]
 Tasks = dict[str, tuple[Settings, list[int]]]  # {task: (settings, seeds)}
 Train = Callable[[Tasks, KeepResult], dict[str, dict[str, Any]]]

@@ -27,9 +27,8 @@ def main(context: "Context") -> None:
     hidden_size = params.settings["textbook"].hidden_size
     lengths = sorted(params.gradients.sequence_lengths)
 
-    nearest_length = min(
-        lengths, key=lambda length: abs(length - textbook_length)
-    )  # on a tie, the shorter
+    # on a tie, the shorter
+    nearest_length = min(lengths, key=lambda length: abs(length - textbook_length))
 
     measurements = claims.Study(
         nearest_length,

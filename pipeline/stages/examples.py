@@ -9,11 +9,12 @@ from pipeline.storage import artifacts
 if TYPE_CHECKING:
     from pipeline.stages.context import Context
 
+# the first that exists determines the reviews
 RUNS = (
     "vanilla-textbook",
     "bidirectional-textbook",
     "lstm-textbook",
-)  # the first that exists determines the reviews
+)
 SEED = 0  # fixed in advance, not chosen by score
 
 

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from pipeline.stages.context import Context, Report
 
 ORDER = ["architecture", "signal", "lag_tokens", "seed"]
+# a signal in the middle needs a sequence of twice the lag
 LAGS_PER_SEQUENCE = {
     "first": 1,
     "middle": 2,
-}  # a signal in the middle needs a sequence of twice the lag
+}
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,8 @@ def _cells(params: Params) -> list[Cell]:
 
 def _measure(recipe: Recipe, cell: Cell, report: "Report") -> dict[str, pd.DataFrame]:
     """The tables of one cell. Its seeds run one after another, since they share a compiled network."""
-    from pipeline.science.behaviour import (
-        retention_task,
-    )  # imported here: the driver needs no TensorFlow
+    # imported here: the driver needs no TensorFlow
+    from pipeline.science.behaviour import retention_task
 
     checks: list[dict[str, Any]] = []
     accuracies: list[dict[str, Any]] = []

@@ -25,7 +25,6 @@ def _file_in(folder: Path, suffix: str) -> Callable[[str | int], Path]:
     def path(name: str | int) -> Path:
         return folder / f"{name}{suffix}"
 
-    path.__name__ = folder.name
     return path
 
 
@@ -36,22 +35,18 @@ REPORTS = Path("reports")
 # The prepared reviews
 DATA_CARD = REPORTS / "data.json"
 VOCABULARY = PREPARED / "vocabulary.txt"
-split = _file_in(
-    PREPARED, ".parquet"
-)  # `review` (its number in the source), `label` (0 or 1), `tokens` (int32 ids)
+# `review` (its number in the source), `label` (0 or 1), `tokens` (int32 ids)
+split = _file_in(PREPARED, ".parquet")
 
 # The search, by architecture
 TUNING = REPORTS / "tuning"
 trials = _file_in(TUNING, ".csv")
-trial_histories = _file_in(
-    ARTIFACTS / "trials", ".csv"
-)  # one row per epoch of each trial's first seed
-tuning_summary = _file_in(
-    TUNING, ".json"
-)  # `chosen`, `importances`, and `expected_best` by number of trials
-tuned = _file_in(
-    ARTIFACTS / "tuned", ".json"
-)  # DVC reads it as a params file, so it has the same structure as params.yaml
+# one row per epoch of each trial's first seed
+trial_histories = _file_in(ARTIFACTS / "trials", ".csv")
+# `chosen`, `importances`, and `expected_best` by number of trials
+tuning_summary = _file_in(TUNING, ".json")
+# DVC reads it as a params file, so it has the same structure as params.yaml
+tuned = _file_in(ARTIFACTS / "tuned", ".json")
 
 # The trained networks, by run (`model` and `weights` are functions below)
 MODELS = ARTIFACTS / "models"
@@ -60,9 +55,8 @@ history = _file_in(ARTIFACTS / "history", ".csv")
 # The scores
 METRICS = REPORTS / "metrics.json"
 COMPARISONS = REPORTS / "comparisons.json"
-RUNS = (
-    REPORTS / "runs.csv"
-)  # one row per run: seeds that failed to learn, intervals over reviews, calibration error
+# one row per run: seeds that failed to learn, intervals over reviews, calibration error
+RUNS = REPORTS / "runs.csv"
 CALIBRATION = REPORTS / "calibration.csv"  # one row per run, seed and bin
 LENGTH_BUCKETS = REPORTS / "length_buckets.csv"  # one row per run and bucket of full review lengths
 MODELS_CARD = REPORTS / "models.json"
@@ -75,16 +69,13 @@ PROBES = REPORTS / "probes"
 DECAY = REPORTS / "decay"
 gradients = _file_in(GRADIENTS, ".csv")
 gradients_everything = _file_in(ARTIFACTS / "gradients", ".parquet")
-dynamics = _file_in(
-    ARTIFACTS / "dynamics", ".parquet"
-)  # `measure`, `index` (a lag or an exponent's number), `value`
+# `measure`, `index` (a lag or an exponent's number), `value`
+dynamics = _file_in(ARTIFACTS / "dynamics", ".parquet")
 memory = _file_in(MEMORY, ".csv")
-probes = _file_in(
-    PROBES, ".csv"
-)  # predictions for modified reviews: `probe`, `tokens`, `accuracy`, `logit_change`
-decay = _file_in(
-    DECAY, ".csv"
-)  # one row per kind of decay curve: half-life and horizons with their intervals
+# predictions for modified reviews: `probe`, `tokens`, `accuracy`, `logit_change`
+probes = _file_in(PROBES, ".csv")
+# one row per kind of decay curve: half-life and horizons with their intervals
+decay = _file_in(DECAY, ".csv")
 
 # The artificial task
 RETENTION = REPORTS / "retention.csv"
@@ -93,9 +84,8 @@ RETENTION_CHECKS = ARTIFACTS / "retention.csv"  # the accuracy at every check of
 # Claims, examples and the report
 CLAIMS = REPORTS / "claims.json"
 EXAMPLES = REPORTS / "examples.json"
-EXAMPLES_EVERYTHING = (
-    ARTIFACTS / "examples.json"
-)  # EXAMPLES without rounding, with every hidden state
+# EXAMPLES without rounding, with every hidden state
+EXAMPLES_EVERYTHING = ARTIFACTS / "examples.json"
 FIGURES = REPORTS / "figures"
 REPORT = REPORTS / "README.md"
 REPORT_PAGE = REPORTS / "index.html"
@@ -179,10 +169,11 @@ def _readable(path: Path) -> Iterator[None]:
     require(path)
     try:
         yield
+    # JSON, UTF-8, pandas and Arrow raise kinds of ValueError, HDF5 OSError
     except (
         OSError,
         ValueError,
-    ) as error:  # JSON, UTF-8, pandas and Arrow raise kinds of ValueError, HDF5 OSError
+    ) as error:
         if reason := getattr(error, "strerror", None):
             raise Mistake(f"{path}: cannot be read: {reason}") from error
 

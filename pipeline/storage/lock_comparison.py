@@ -18,9 +18,8 @@ from pipeline.storage.dvc_lock import RecordedStage
 from pipeline.storage.stage_table import STAGES, dvc_names, stage_of
 
 CODE = "pipeline/"
-RUNS = tuple(
-    stage.name for stage in STAGES if stage.item
-)  # runs in MLflow; `evaluate` adds its scores to `train`
+# runs in MLflow; `evaluate` adds its scores to `train`
+RUNS = tuple(stage.name for stage in STAGES if stage.item)
 DIRECTORY = ".dir"  # suffix of a folder's hash, which is the hash of its listing
 IGNORED = (".writing-", "__pycache__")  # as in .dvcignore
 
@@ -55,11 +54,6 @@ class LockMismatch:
         return f"{self.stage}: {problem}; `{restore} {self.path}` restores it, `dvc repro {self.stage}` makes it again"
 
 
-def listed(params: Params) -> list[str]:
-    """The name of every stage that these parameters define. dvc.lock may list more stages, which are not read."""
-    return dvc_names(params)
-
-
 def demand(stage: str, params: Params, folder: Path) -> dict[str, RecordedStage]:
     """Every stage that `stage` reads from, by name, as dvc.lock records it.
 
@@ -76,7 +70,7 @@ def sources(stage: str, params: Params, folder: Path) -> dict[str, RecordedStage
     """Every stage that `stage` reads from, by name, without comparing files; raise Mistake if dvc.lock lacks one."""
     definitions = document(folder / "dvc.yaml")["stages"]
     upstream = above(stage, definitions)
-    names = [name for name in listed(params) if stage_of(name).name in upstream]
+    names = [name for name in dvc_names(params) if stage_of(name).name in upstream]
     return dvc_lock.recorded(names, folder)
 
 

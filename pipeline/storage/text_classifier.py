@@ -82,9 +82,8 @@ def word_ids(texts: list[str], words: list[str]) -> list[np.ndarray]:
 
     valid_texts = [text.encode(errors="replace").decode() for text in texts]
     token_lists = tokenizer.token_lists(valid_texts)
-    unlabelled = pd.DataFrame(
-        {"label": 0}, index=range(len(texts))
-    )  # encode_split needs labels; we do not use them
+    # encode_split needs labels; we do not use them
+    unlabelled = pd.DataFrame({"label": 0}, index=range(len(texts)))
 
     encoded = tokenizer.encode_split(unlabelled, pa.chunked_array([token_lists]), words)
     return encoded["tokens"].to_list()

@@ -72,9 +72,8 @@ def measured(run: str, folder: Path) -> Iterator[None]:
     """Adds MLflow's own metrics of this machine (CPU, memory, disk, network, GPU) to this run, every ten seconds."""
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-    logging.getLogger("mlflow.system_metrics").setLevel(
-        logging.CRITICAL
-    )  # the one line that `warn` prints is enough
+    # the one line that `warn` prints is enough
+    logging.getLogger("mlflow.system_metrics").setLevel(logging.CRITICAL)
     monitor = SystemMetricsMonitor(run, resume_logging=True, tracking_uri=stores.mlflow(folder))
     monitor.start()
     yield
@@ -148,9 +147,8 @@ def _create_tables(path: Path) -> None:
     for journal in path.parent.glob(f".writing-*-{path.name}-journal"):
         journal.unlink()
     with artifacts.replaced(path) as temporary:
-        db.upgrade(
-            [f"{stores.LOCAL}{temporary}"], standalone_mode=False
-        )  # the command `mlflow db upgrade`
+        # the command `mlflow db upgrade`
+        db.upgrade([f"{stores.LOCAL}{temporary}"], standalone_mode=False)
 
 
 def _check_writable(path: Path) -> None:

@@ -180,9 +180,8 @@ def _register(client: "MlflowClient", experiment: str, model: Model, folder: Pat
         description=_description(model),
     )
     versions = json.dumps([{"name": NAME, "version": int(registered.version)}])
-    client.set_logged_model_tags(
-        logged.model_id, {"mlflow.modelVersions": versions}
-    )  # for the link in the UI
+    # for the link in the UI
+    client.set_logged_model_tags(logged.model_id, {"mlflow.modelVersions": versions})
 
 
 def _save(path: Path, model: Model, folder: Path, logged: "LoggedModel", run: str) -> None:

@@ -25,13 +25,14 @@ SCHEMA = "dc11669786a5"  # the version in MLflow 3.17's table `alembic_version`;
 MISSING = "is missing"
 NOT_CURRENT = "is not tagged `current`"
 STALE = "is tagged `current`, but no file describes it"
+# these decide whether a run is correct
 TAGS = (
     "key",
     "record",
     "current",
     mlflow_store.WRITER,
     mlflow_store.PARENT,
-)  # these decide whether a run is correct
+)
 RUNS = """
     select run.run_uuid, run.status, json_group_object(tag.key, tag.value)
     from experiments experiment join runs run using (experiment_id) join tags tag using (run_uuid)

@@ -19,7 +19,7 @@ from pipeline import machine
 from pipeline.params import Mistake, Params
 from pipeline.storage import artifacts, dvc_lock, lock_comparison
 from pipeline.storage.dvc_lock import LOCK, RecordedStage
-from pipeline.storage.stage_table import ARITHMETIC, STAGES, TRACK, TRAINING, stage_of
+from pipeline.storage.stage_table import ARITHMETIC, STAGES, TRACK, TRAINING, dvc_names, stage_of
 from pipeline.verify import clean_copy, comparison, durations
 from pipeline.verify.results import (
     DIFFERS,
@@ -59,7 +59,7 @@ def main(
     say = partial(print, file=sys.stderr if as_json else sys.stdout, flush=True)
 
     _check_times_file(times, only_files)
-    names = lock_comparison.listed(params)
+    names = dvc_names(params)
     names.remove(TRACK.name)
     stages = dvc_lock.recorded(names, Path())
     chosen = _chosen(wanted, stages)

@@ -34,12 +34,10 @@ from pipeline.workers import worker as worker_process
 
 CODE = Path(__file__).parents[1]
 NAME = "rnn-for-nlp"
-STUDIES = (
-    "studies_of_rnn_for_nlp"  # attribute of a Dask worker: its processes, by the name of the study
-)
-PATIENCE_SECONDS = (
-    20  # how long we wait for a connection, and the interval between checks of the scheduler
-)
+# attribute of a Dask worker: its processes, by the name of the study
+STUDIES = "studies_of_rnn_for_nlp"
+# how long we wait for a connection, and the interval between checks of the scheduler
+PATIENCE_SECONDS = 20
 SILENCE_SECONDS = 30  # we close the connection if the scheduler does not answer for this long
 GOODBYE_SECONDS = 2  # how long the client may take to disconnect
 REMEDY = "`dvc repro` continues"
@@ -103,9 +101,8 @@ class Cluster(Executor):
 
     def _watch(self) -> None:
         """Closes the connection if the scheduler stops answering. Calls that wait for the scheduler then fail."""
-        client: Any = (
-            self._client
-        )  # distributed's types declare None for attributes that it sets when it connects
+        # distributed's types declare None for attributes that it sets when it connects
+        client: Any = self._client
         while not self._closed.wait(PATIENCE_SECONDS) and client.status == "running":
             try:
                 client.sync(

@@ -79,9 +79,8 @@ def serve(talk: int, life: int) -> None:
     Both arguments are file descriptors of pipes. The driver keeps the other end of `life` open. When the driver exits,
     for any reason, the system closes that end and this process exits too.
     """
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C is for the driver, which then closes `life`
+    # Ctrl-C is for the driver, which then closes `life`
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_exit_with_driver, args=(life,), daemon=True).start()
 
     driver = Connection(talk)

@@ -9,12 +9,10 @@ from pipeline.storage import stores
 def processes() -> int:
     """The number of workers of this machine: RNN_WORKERS if set, otherwise one per core that this process may use."""
     number = os.environ.get("RNN_WORKERS")
+    if number is None and hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
     if number is None:
-        return (
-            len(os.sched_getaffinity(0))
-            if hasattr(os, "sched_getaffinity")
-            else os.cpu_count() or 1
-        )
+        return os.cpu_count() or 1
     if not number.isdecimal() or int(number) < 1:
         raise Mistake(f"RNN_WORKERS: {number!r}: must be a whole number from 1")
     return int(number)

@@ -18,10 +18,11 @@ COUNTS = {  # numbers of seeds or reviews, sizes, names, or yes and no, which do
     ("sentences", "seeds_of_runs"),
     ("sentences", "learned"),
 }
+# of params.yaml, not of a file
 SETTINGS = {
     ("sentences", "seeds"),
     ("sentences", "seeds_of_curves"),
-}  # of params.yaml, not of a file
+}
 BITS = 5  # of the number of an input
 Shown = dict[tuple[str, str], str]
 

@@ -252,9 +252,8 @@ def test_a_missing_measurement_is_left_out_and_the_rest_is_json():
     rows = claims.table(bare, THRESHOLDS)
     assert {row["name"]: row["verdict"] for row in rows}["forgets the beginning"] == NOT_SHOWN
     assert json.loads(json.dumps(rows, allow_nan=False)) == rows
-    assert (
-        measure(bare, "gradients quickly vanish", "stays below 0.001")["value"] is None
-    )  # not reached
+    # not reached
+    assert measure(bare, "gradients quickly vanish", "stays below 0.001")["value"] is None
 
 
 def replication(name="other", obstacle="", **verdicts):

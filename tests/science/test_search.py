@@ -249,17 +249,15 @@ def test_the_dimension_that_decides_has_the_largest_importance():
     shares = summary["importances"]["values"]
     assert sum(shares.values()) == pytest.approx(1)
     assert max(shares, key=shares.get) == "hidden_size"
-    assert list(shares) == sorted(
-        shares, key=lambda name: (-shares[name], name)
-    )  # equal shares by name
+    # equal shares by name
+    assert list(shares) == sorted(shares, key=lambda name: (-shares[name], name))
 
 
 def test_the_expected_best_rises_from_the_mean():
     expected = search.expected_best([0.5, 0.7, 0.9])
     assert expected[0] == pytest.approx(0.7)
-    assert expected[1] == pytest.approx(
-        (0.5 + 3 * 0.7 + 5 * 0.9) / 9
-    )  # the best of each of nine pairs
+    # the best of each of nine pairs
+    assert expected[1] == pytest.approx((0.5 + 3 * 0.7 + 5 * 0.9) / 9)
     assert expected == sorted(expected)
     assert search.expected_best([float("nan"), 0.7])[0] == pytest.approx(0.7)
 
@@ -354,12 +352,13 @@ def test_a_study_without_a_completed_trial_has_no_finalists():
 # the race
 
 SEEDS = [1, 2, 3, 4]
+# variance 1/7500, so the standard error against scores like these is 0.00816
 STEADY = [
     0.80,
     0.82,
     0.80,
     0.82,
-]  # variance 1/7500, so the standard error against scores like these is 0.00816
+]
 
 
 def trainer(scores, parameters=None, seeds=SEEDS):

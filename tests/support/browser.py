@@ -9,9 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-VIRTUAL_MILLISECONDS = (
-    30_000  # of the page's clock, which stands still while the page loads something
-)
+# of the page's clock, which stands still while the page loads something
+VIRTUAL_MILLISECONDS = 30_000
 PATIENCE_SECONDS = 120
 OPTIONS = (
     "--headless",

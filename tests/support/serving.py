@@ -4,9 +4,11 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from contextlib import contextmanager
+from pathlib import Path
 
 PATIENCE_SECONDS = 120
 
@@ -19,10 +21,11 @@ def serving(command: list, alive: str, **popen):
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     command = [*command, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    # its workers are slow to end
     without_jobs = {
         **os.environ,
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-    }  # its workers are slow to end
+    }
     popen = {
         "env": without_jobs,
         "stdout": subprocess.DEVNULL,
@@ -38,6 +41,12 @@ def serving(command: list, alive: str, **popen):
         if server.poll() is None:
             os.killpg(server.pid, signal.SIGTERM)
             server.wait(30)
+
+
+def mlflow_server(database: str, folder: Path, *options: str | Path):
+    """The URL of an MLflow server with this database, started in the folder."""
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", database, *options]
+    return serving(command, "/health", cwd=folder)
 
 
 def _wait(server: subprocess.Popen, url: str) -> None:

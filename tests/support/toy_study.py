@@ -21,9 +21,8 @@ STAGES = (
 )
 WITHOUT_REVIEWS = ("retention", "claims")
 MODELS = len(RUNS)
-SEEDED_RECORDS = (
-    (1 + 4) + (1 + 2) + (1 + 3)
-)  # of the stages that read train.seeds: runs and seeds, a length's curves
+# of the stages that read train.seeds: runs and seeds, a length's curves
+SEEDED_RECORDS = (1 + 4) + (1 + 2) + (1 + 3)
 RECORDS = 4 + SEEDED_RECORDS + 1  # study and trials, the baseline
 RECORDS += 2 + 1  # retention and its curve, the verdicts
 CHOSEN = {"trial": 1, "starting_recipe": False, "reason": "fewest parameters among those ahead"}
@@ -152,9 +151,8 @@ def write_run(folder: Path, run: str, losses=(0.5, 0.25)) -> None:
 
 
 def seeds_of(run: str) -> tuple[str, ...]:
-    return SEEDS.get(
-        run, SEEDS["vanilla-textbook"]
-    )  # a run that a test adds has the textbook's seeds
+    # a run that a test adds has the textbook's seeds
+    return SEEDS.get(run, SEEDS["vanilla-textbook"])
 
 
 def write_search(folder: Path, params: Params) -> None:

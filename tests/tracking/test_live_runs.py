@@ -16,7 +16,7 @@ from pipeline.storage import dvc_lock
 from pipeline.tracking import live_runs
 from pipeline.tracking.tracker import Tracker
 from tests.support import toy_study
-from tests.support.serving import serving
+from tests.support.serving import mlflow_server
 from tests.support.tracked_study import current, differences, points, rows, statuses, track
 
 STAGE = "train@vanilla-textbook"
@@ -128,17 +128,8 @@ def test_a_failure_is_logged_with_its_traceback(study):
 
 @pytest.mark.slow
 def test_a_server_killed_during_training_loses_no_point_and_no_run(study, monkeypatch):
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        "--backend-store-uri",
-        f"sqlite:///{study / 'mlflow.db'}",
-    ]
-
     def training():
-        with serving(command, "/health", cwd=study) as url:
+        with mlflow_server(f"sqlite:///{study / 'mlflow.db'}", study) as url:
             monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
             yield header(study)
             yield epoch(0, 1, 0.5)
@@ -163,9 +154,8 @@ def project(tmp_path, empty_store, monkeypatch):
     """A DVC project with one stage, for the writer's own process."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("RNN_TRACKING", raising=False)
-    monkeypatch.setattr(
-        live_runs, "PATIENCE_SECONDS", 120
-    )  # the writer yields to everything else on this machine
+    # the writer yields to everything else on this machine
+    monkeypatch.setattr(live_runs, "PATIENCE_SECONDS", 120)
     (tmp_path / "dvc.yaml").write_text(DVC)
     (tmp_path / "params.yaml").write_text("train: {seeds: 2}")
     (tmp_path / ".dvc").mkdir()
@@ -273,9 +263,8 @@ def test_a_server_that_never_answers_costs_one_line_and_no_result(
 
 
 def test_a_store_that_is_read_only_costs_one_line_and_no_result(project, capfd):
-    with (project / "mlflow.db").open(
-        "r+b"
-    ) as database:  # a version of SQLite's format that is only read
+    # a version of SQLite's format that is only read
+    with (project / "mlflow.db").open("r+b") as database:
         database.seek(18)
         database.write(b"\3")
     warned_once(project, capfd, "readonly database")

@@ -17,7 +17,7 @@ from pipeline.storage import dvc_lock
 from pipeline.tracking import live_runs, mlflow_store, sql_reader
 from pipeline.tracking.tracker import Tracker
 from tests.support import toy_study
-from tests.support.serving import serving
+from tests.support.serving import mlflow_server
 
 OPEN = "from pathlib import Path; from pipeline.tracking import mlflow_store; mlflow_store.opened(Path())"
 TRACK = f"""
@@ -53,10 +53,8 @@ def database(postgresql, request):
 @pytest.fixture
 def server(database, tmp_path):
     """Its URL."""
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", database]
-    command += ["--serve-artifacts", "--artifacts-destination", tmp_path / "artifacts"]
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with serving(command, "/health", cwd=tmp_path, env=environment) as url:
+    options = ("--serve-artifacts", "--artifacts-destination", tmp_path / "artifacts")
+    with mlflow_server(database, tmp_path, *options) as url:
         yield url
 
 

@@ -1,13 +1,12 @@
 """MLflow's UI as a person sees it: its compare page and its chart page, in a real browser."""
 
 import re
-import sys
 
 import pytest
 
 from pipeline.tracking import mlflow_store, run_sync
 from tests.support import browser, toy_study
-from tests.support.serving import serving
+from tests.support.serving import mlflow_server
 from tests.support.tracked_study import records_of
 
 COMPARED = ("vanilla-textbook", "bidirectional-textbook")
@@ -30,15 +29,7 @@ def test_compare_and_chart_pages_show_runs_without_other_machines(recorded, tmp_
         run.info.run_name: run.info.run_id for run in client.search_runs(list(experiments.values()))
     }
     training, gradients = (experiments[f"rnn-for-nlp/{name}"] for name in ("training", "gradients"))
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        "--backend-store-uri",
-        f"sqlite:///{recorded / 'mlflow.db'}",
-    ]
-    with serving(command, "/health", cwd=recorded) as server:
+    with mlflow_server(f"sqlite:///{recorded / 'mlflow.db'}", recorded) as server:
 
         def page_with(route: str, expected: str) -> str:
             """The page at this route, once its text matches the pattern; on a busy machine the page may be late."""
@@ -74,9 +65,8 @@ def test_compare_and_chart_pages_show_runs_without_other_machines(recorded, tmp_
             assert f"{curve} -4.5 (step=3) -4.5 (step=3) 0 (step=0)" in text  # the lag is the step
         lines = re.findall(r'class="js-line"[^>]* d="M0,([\d.]+)L.*?,([\d.]+)"', chart)
         assert len(lines) >= len(CURVES)
-        assert all(
-            float(first) < float(last) for first, last in lines
-        )  # they fall: a picture counts from above
+        # they fall: a picture counts from above
+        assert all(float(first) < float(last) for first, last in lines)
 
         run = page_with(
             f"experiments/{gradients}/runs/{runs['gradients 4']}", "half-life 3.5 tokens"

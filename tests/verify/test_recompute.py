@@ -56,7 +56,7 @@ def project(tmp_path, monkeypatch):
     programs.mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.setenv("PROGRAMS", str(programs))
-    monkeypatch.setattr(lock_comparison, "listed", lambda params: ["prepare", "claims", "track"])
+    monkeypatch.setattr(recompute, "dvc_names", lambda params: ["prepare", "claims", "track"])
 
     for path in (SOURCE, TARGET):
         artifacts.write_text(Path(path), TABLE)

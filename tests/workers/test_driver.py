@@ -215,9 +215,8 @@ def test_close_does_not_wait_for_running_units():
 
 
 def sleep(shared, task, report):
-    os.write(
-        1, f"{os.getpid()}\n".encode()
-    )  # one system call, because two workers write to one pipe
+    # one system call, because two workers write to one pipe
+    os.write(1, f"{os.getpid()}\n".encode())
     time.sleep(60)
 
 

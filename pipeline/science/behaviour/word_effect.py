@@ -13,9 +13,8 @@ import numpy as np
 
 from pipeline.params import SPECIAL_TOKENS
 
-ReplacementLogits = Callable[
-    [np.ndarray, list[int], np.ndarray], np.ndarray
-]  # tokens_NT, lag_L, word_W -> z_LWN
+# tokens_NT, lag_L, word_W -> z_LWN
+ReplacementLogits = Callable[[np.ndarray, list[int], np.ndarray], np.ndarray]
 LEAST_SHARE = 0.01  # of the training reviews; no network learns rarer words well
 
 

@@ -23,9 +23,8 @@ REVIEWS_AT_ONCE = 192  # large enough to make calls cheap, small enough that the
 STEPS_PER_SCALE = 4  # a squared norm fits into a float64 even if every one of the 4 steps scales it by 1e-38 or 1e38
 TANH_ARCHITECTURES = ("vanilla", "bidirectional")
 
-Step = tuple[
-    np.ndarray, np.ndarray, np.ndarray
-]  # dz/dstate, delta (both scaled), log10 of their scale
+# dz/dstate, delta (both scaled), log10 of their scale
+Step = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -268,9 +267,8 @@ def lstm_slopes(drive_V4H, tokens_TN, recurrent_4HH) -> tuple[np.ndarray, np.nda
 
     for t in range(length):
         np.matmul(h_NH, recurrent_4HH, out=gates_4NH)
-        np.take(
-            drive_V4H, tokens_TN[t], axis=0, out=drive_N4H, mode="clip"
-        )  # every other mode makes a copy first
+        # every other mode makes a copy first
+        np.take(drive_V4H, tokens_TN[t], axis=0, out=drive_N4H, mode="clip")
         gates_4NH += drive_N4H.transpose(1, 0, 2)
         _sigmoid(gates_4NH[:3])
         np.tanh(g, out=g)

@@ -125,9 +125,8 @@ def log_stretches(slope_TNH, recurrent_HH, directions: int | None = None) -> np.
     tokens, reviews, units = slope_TNH.shape
     first_HH = np.eye(units)[:directions]
     log_stretch_SNH = np.empty((tokens - 1, reviews, len(first_HH)))
-    basis_NHH = np.tile(
-        first_HH, (reviews, 1, 1)
-    )  # rows are the columns of Q, as LAPACK stores them
+    # rows are the columns of Q, as LAPACK stores them
+    basis_NHH = np.tile(first_HH, (reviews, 1, 1))
     workspace = 32 * units
     factorise, orthogonal_factor = get_lapack_funcs(("geqrf", "orgqr"))  # for float64
 

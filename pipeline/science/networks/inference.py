@@ -43,9 +43,8 @@ class Network:
         """Returns z_N (float64), the values before the sigmoid. They keep differences between confident reviews."""
         size = min(BATCH, len(tokens_NT))
         missing_rows = -len(tokens_NT) % size
-        filled_NT = np.pad(
-            tokens_NT, ((0, missing_rows), (0, 0))
-        )  # full batches only, so XLA compiles one shape
+        # full batches only, so XLA compiles one shape
+        filled_NT = np.pad(tokens_NT, ((0, missing_rows), (0, 0)))
 
         batches = np.split(filled_NT, len(filled_NT) // size)
         encoded_NH = np.concatenate(
@@ -79,9 +78,8 @@ class Network:
         positions = [len(tokens_TN) - 1 - lag for lag in lag_L]
         encoded_LWNH = _last_states(cell, embedding_VD, weights[:3], tokens_TN, positions, word_W)
 
-        if (
-            self._architecture == "bidirectional"
-        ):  # in the reversed review, the token at lag k has position k
+        # in the reversed review, the token at lag k has position k
+        if self._architecture == "bidirectional":
             backward_LWNH = _last_states(
                 cell, embedding_VD, weights[3:], tokens_TN[::-1], lag_L, word_W
             )

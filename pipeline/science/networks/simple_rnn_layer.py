@@ -16,9 +16,8 @@ import keras
 import tensorflow as tf
 
 
-@keras.saving.register_keras_serializable(
-    "rnn_for_nlp"
-)  # Bidirectional creates its two layers by this name
+# Bidirectional creates its two layers by this name
+@keras.saving.register_keras_serializable("rnn_for_nlp")
 class SimpleRNN(keras.layers.SimpleRNN):
     """h_t = tanh(x_t W + h_{t-1} U + b). The layer copies h over masked tokens and returns the last h only."""
 

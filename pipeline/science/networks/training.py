@@ -69,9 +69,8 @@ def train(
     callbacks = [stopping, reporting]
     if watch:
         callbacks.insert(0, _Watching(watch, steps))
-    if (
-        settings.weight_averaging is not None
-    ):  # first, so that validation and stopping use the averaged weights
+    # first, so that validation and stopping use the averaged weights
+    if settings.weight_averaging is not None:
         callbacks.insert(0, keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
 
     model = fitted(
@@ -88,9 +87,8 @@ def train(
 
     best_epoch = stopping.best_epoch + 1
     history = [{**row, "best": int(row["epoch"] == best_epoch)} for row in reporting.rows]
-    initial_model.set_weights(
-        model.get_weights()
-    )  # an uncompiled model, whose file holds nothing but weights
+    # an uncompiled model, whose file holds nothing but weights
+    initial_model.set_weights(model.get_weights())
     return history, architectures.to_bytes(initial_model)
 
 
@@ -155,9 +153,8 @@ def compiled(
     model.compile(
         optimizer=optimizer,
         loss="binary_crossentropy",
-        metrics=[
-            keras.metrics.BinaryAccuracy("accuracy")
-        ],  # by name, Keras makes it in a first trace and traces again
+        # by name, Keras makes it in a first trace and traces again
+        metrics=[keras.metrics.BinaryAccuracy("accuracy")],
         jit_compile=True,
         steps_per_execution=STEPS_PER_CALL,
     )
@@ -300,9 +297,8 @@ class Recording(keras.optimizers.Adam):
         self.norms = self.add_variable((updates,), initializer="zeros", name="gradient_norms")
 
     def apply(self, grads, trainable_variables=None):
-        dense_gradients = [
-            tf.convert_to_tensor(gradient) for gradient in grads
-        ]  # adds up the rows of repeated words
+        # adds up the rows of repeated words
+        dense_gradients = [tf.convert_to_tensor(gradient) for gradient in grads]
         norm = tf.linalg.global_norm(dense_gradients)
         step = tf.reshape(tf.cast(self.iterations.value, tf.int32), (1, 1))
         self.norms.assign(tf.tensor_scatter_nd_update(self.norms.value, step, [norm]))

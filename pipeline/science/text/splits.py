@@ -16,11 +16,12 @@ from scipy.sparse.csgraph import connected_components
 
 from pipeline.params import SPLITS, Mistake
 
+# why a review is in no split
 DROPPED = EMPTY, CONTRADICTORY, IN_TEST = (
     "empty",
     "contradictory",
     "also_in_test",
-)  # why a review is in no split
+)
 
 
 def assign_splits(

@@ -23,10 +23,11 @@ UNKNOWN = SPECIAL_TOKENS.index("<unknown>")
 _ATTRIBUTE = r"""\s+[\w:-]+\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'<>]+)"""
 TAG = rf"(?i)</?[a-z]+\d?(?:{_ATTRIBUTE})*\s*/?>"  # a pattern that ends at the next > would let a stray < remove words
 _ENTITY = re.compile(r"&#?\w+;")
+# as in a coloured heart or a keycap
 _EMOJI_MARKS = [
     *range(0x20D0, 0x2100),
     *range(0xFE00, 0xFE10),
-]  # as in a coloured heart or a keycap
+]
 _PLAIN_SIGNS = dict.fromkeys(map(ord, "’‘`´ʼ\x91\x92"), "'") | dict.fromkeys(_EMOJI_MARKS, " ")
 _BETWEEN_WORDS = r"[^\p{L}\p{M}\p{N}]{2,}|[^\p{L}\p{M}\p{N}']"  # does not match a single apostrophe inside a word
 
@@ -37,9 +38,8 @@ def tokenise(text: str) -> list[str]:
     >>> tokenise("<b>Don’t</b> miss it!<br />10/10")
     ["don't", 'miss', 'it', '10', '10']
     """
-    valid_text = text.encode(
-        errors="replace"
-    ).decode()  # a shell argument may contain half of a surrogate pair
+    # a shell argument may contain half of a surrogate pair
+    valid_text = text.encode(errors="replace").decode()
     return token_lists([valid_text])[0].as_py()
 
 
@@ -55,9 +55,8 @@ def token_lists(texts: Sequence[str]) -> pa.ListArray:
 
     spaced = pc.replace_substring_regex(_cleaned(distinct.dictionary), _BETWEEN_WORDS, " ")
     trimmed = pc.utf8_trim(spaced, " '")
-    with_words = pc.if_else(
-        pc.equal(trimmed, ""), None, trimmed
-    )  # None becomes an empty list of words
+    # None becomes an empty list of words
+    with_words = pc.if_else(pc.equal(trimmed, ""), None, trimmed)
     words_of_distinct = pc.split_pattern(with_words, " ")
 
     words = words_of_distinct.values.dictionary_encode()

@@ -14,9 +14,8 @@ from pipeline.storage.sources.aclimdb_archive import FOLDER, USED_FILE
 
 PARTS = ("train", "test")
 POLARITIES = ("neg", "pos")
-Files = Iterable[
-    tuple[str, bytes]
-]  # names such as train/pos/12_9.txt and train/urls_pos.txt, with their contents
+# names such as train/pos/12_9.txt and train/urls_pos.txt, with their contents
+Files = Iterable[tuple[str, bytes]]
 COLUMNS = ("name", "text", "label", "group", "part")
 REVIEW_FILE = re.compile(r"((?:train|test)/(?:neg|pos))/(\d+)_\d+\.txt")
 FILM_LIST = re.compile(r"(train|test)/urls_(neg|pos)\.txt")

@@ -18,9 +18,8 @@ from pipeline.storage import artifacts
 Point = tuple[str, int]  # the name of a metric, and its step
 Metrics = dict[Point, float]
 Strings = dict[str, str]
-Measured = (
-    str | float | None
-)  # a number, also as text; an empty text or None if nothing was measured
+# a number, also as text; an empty text or None if nothing was measured
+Measured = str | float | None
 
 BOOLEANS: dict[str | float, int] = {"True": 1, "False": 0}
 HISTORY = {  # metric of a learning curve -> its column, which has the same name

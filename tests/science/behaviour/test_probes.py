@@ -10,12 +10,10 @@ from pipeline.science.behaviour import probes
 REVIEWS, LENGTH = 40, 16
 LABELS_N = np.arange(REVIEWS) % 2
 SIGN_N = 2 * LABELS_N - 1
-VALUE = np.array(
-    [0, 0, -1.0, 1.0]
-)  # of the ids 0 to 3: words of a negative review are 2, of a positive one 3
-TOKENS_NT = np.repeat(2 + LABELS_N, LENGTH).reshape(
-    REVIEWS, LENGTH
-)  # every word determines the label
+# of the ids 0 to 3: words of a negative review are 2, of a positive one 3
+VALUE = np.array([0, 0, -1.0, 1.0])
+# every word determines the label
+TOKENS_NT = np.repeat(2 + LABELS_N, LENGTH).reshape(REVIEWS, LENGTH)
 
 
 def last(tokens_NT):
@@ -46,14 +44,12 @@ def test_a_reader_of_the_last_word_reacts_only_to_the_end():
         (1.0, 0.0)
     }
     assert answer["splice", 8] == (1.0, 0.0)
-    assert (
-        len({answer["suffix", count] for count in (2, 4, 8)}) == 1
-    )  # the same other review for every count
+    # the same other review for every count
+    assert len({answer["suffix", count] for count in (2, 4, 8)}) == 1
     accuracy, change = answer["suffix", 2]
     assert accuracy < 1
-    assert change == pytest.approx(
-        2 * (1 - accuracy)
-    )  # a review of the other class moves the logit by 2
+    # a review of the other class moves the logit by 2
+    assert change == pytest.approx(2 * (1 - accuracy))
 
 
 def test_a_reader_of_the_first_word_reacts_only_to_the_beginning():
@@ -61,9 +57,8 @@ def test_a_reader_of_the_first_word_reacts_only_to_the_beginning():
     assert {answer["suffix", count] for count in (2, 4, 8)} == {(1.0, 0.0)}
     assert answer["prefix", 2] == answer["prefix", 8] == answers(last)["suffix", 4]
     assert answer["splice", 8] == (0.0, 2.0)
-    assert {answer["truncation", count] for count in (1, 2, 5, 10)} == {
-        (0.5, 1.0)
-    }  # padding gives 0: a tie
+    # padding gives 0: a tie
+    assert {answer["truncation", count] for count in (1, 2, 5, 10)} == {(0.5, 1.0)}
 
 
 def test_a_bag_of_words_is_blind_to_position_and_to_order():
@@ -161,7 +156,6 @@ def test_the_bag_of_words_is_fitted_on_the_same_number_of_last_words():
     assert (
         probes.bag_of_words_accuracy(np.stack(training), LABELS_N, tokens_NT, 1 - LABELS_N) == 0.0
     )
-    swapped_NT = np.column_stack(
-        [9 - LABELS_N, 9 - LABELS_N]
-    )  # words that are never among the last two
+    # words that are never among the last two
+    swapped_NT = np.column_stack([9 - LABELS_N, 9 - LABELS_N])
     assert probes.bag_of_words_accuracy(training, LABELS_N, swapped_NT, LABELS_N) == 0.5

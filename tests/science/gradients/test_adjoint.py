@@ -35,9 +35,8 @@ def test_a_linear_orthogonal_network_fades_by_its_gain_over_800_tokens(gain):
 
 def test_0_9_and_0_5_to_the_power_of_800_are_exact():
     assert linear(0.9 * orthogonal(6), 800)[800] == pytest.approx(-36.60599, abs=1e-5)
-    assert linear(0.5 * orthogonal(6), 800)[800] == pytest.approx(
-        -240.82, abs=1e-2
-    )  # float32 cannot hold this
+    # float32 cannot hold this
+    assert linear(0.5 * orthogonal(6), 800)[800] == pytest.approx(-240.82, abs=1e-2)
 
 
 def test_a_non_normal_network_of_spectral_radius_half_grows_then_fades():
@@ -61,14 +60,12 @@ def test_an_exactly_zero_gradient_stays_zero_and_is_not_dropped():
 def test_a_float32_network_fades_further_than_float32_can_hold(settings):
     model = architectures.initial_model("vanilla", settings, VOCABULARY, seed=0)
     embeddings_VD, kernel_DH, recurrent_HH, *rest = model.get_weights()
-    model.set_weights(
-        [0 * embeddings_VD, kernel_DH, 0.5 * recurrent_HH, *rest]
-    )  # all states 0: tanh is linear
+    # all states 0: tanh is linear
+    model.set_weights([0 * embeddings_VD, kernel_DH, 0.5 * recurrent_HH, *rest])
     (curve,) = adjoint.curves(model, RANDOM.integers(2, VOCABULARY, (2, 801)))
     powers = np.tile(np.arange(801) * np.log10(0.5), (2, 1))
-    np.testing.assert_allclose(
-        curve.log10_relative_NL, powers, atol=1e-4
-    )  # U is orthogonal to float32 rounding
+    # U is orthogonal to float32 rounding
+    np.testing.assert_allclose(curve.log10_relative_NL, powers, atol=1e-4)
 
 
 def test_a_saturated_review_counts_as_dead_at_longer_lags(settings):
@@ -358,9 +355,8 @@ def keras_initialisation(settings):
         (cell,) = adjoint.tanh_cells(model)
         curves_800.append(adjoint.summary(curve_800)["log10_relative_norm"])
         curves_100.append(adjoint.summary(curve_100)["log10_relative_norm"])
-        mean_squares.append(
-            np.mean(cell.states(tokens_NT)[200:] ** 2)
-        )  # by then h_0 = 0 is forgotten
+        # by then h_0 = 0 is forgotten
+        mean_squares.append(np.mean(cell.states(tokens_NT)[200:] ** 2))
     return np.mean(curves_800, axis=0), np.mean(curves_100, axis=0), np.mean(mean_squares)
 
 
@@ -390,7 +386,8 @@ def test_the_summary_is_the_median_over_reviews_of_logs():
     summary = adjoint.summary(curve)
     assert summary["log10_relative_norm"].tolist() == [0.0, -2.0]
     assert summary["p10"].tolist() == [0.0, -6.0]
+    # the last has no gradient at lag 0 to be relative to
     assert summary["reviews"].tolist() == [
         3,
         3,
-    ]  # the last has no gradient at lag 0 to be relative to
+    ]

@@ -66,11 +66,12 @@ class Network:
         return function(self.slope_TNH, self.recurrent_HH, *arguments, **options)
 
 
+# the largest singular value is below 1 for some of the first, well above it for the others
 GAINS = [
     0.5,
     1.5,
     4.0,
-]  # the largest singular value is below 1 for some of the first, well above it for the others
+]
 NETWORKS = [Network(seed, gain) for gain, seed in product(GAINS, range(20))]
 
 
@@ -87,10 +88,11 @@ def test_an_orthogonal_network_has_powers_of_its_gain_as_norm_and_bound(gain):
 
 
 def test_0_9_and_0_5_to_the_power_of_800_are_exact():
+    # float32 cannot hold the second
     for gain, power, places in (
         (0.9, -36.60599, 1e-5),
         (0.5, -240.82, 1e-2),
-    ):  # float32 cannot hold the second
+    ):
         at_800 = jacobians.log10_spectral_norm(ones(801, 6), gain * orthogonal(6), [800])
         assert at_800 == pytest.approx(np.array([[power]]), abs=places)
 
@@ -106,17 +108,15 @@ def test_a_non_normal_network_of_spectral_radius_half_grows_then_fades():
     recurrent_HH = np.array([[0.5, 10.0], [0.0, 0.5]])
     lags = np.arange(51)
     log10_norm_NL = spectral_norms(ones(51, 2), recurrent_HH)
-    closed_form = lags * np.log10(0.5) + np.arcsinh(10 * lags) / np.log(
-        10
-    )  # U^k = 0.5^k [[1, 20 k], [0, 1]]
+    # U^k = 0.5^k [[1, 20 k], [0, 1]]
+    closed_form = lags * np.log10(0.5) + np.arcsinh(10 * lags) / np.log(10)
     np.testing.assert_allclose(log10_norm_NL[0], closed_form, atol=1e-12)
     assert log10_norm_NL[0, 1] > 0 > log10_norm_NL[0, 50]
     parts = jacobians.mechanism(ones(51, 2), recurrent_HH)
     assert parts["spectral_radius"] == pytest.approx(0.5)
     assert parts["largest_singular_value"] == pytest.approx(0.5 * np.exp(np.arcsinh(10)))
-    assert parts["non_normality"] == pytest.approx(
-        100 * np.sqrt(2)
-    )  # U U' - U' U = diag(100, -100)
+    # U U' - U' U = diag(100, -100)
+    assert parts["non_normality"] == pytest.approx(100 * np.sqrt(2))
 
 
 def test_norm_and_gradient_finally_fade_by_the_spectral_radius():
@@ -141,9 +141,8 @@ def test_forward_mode_and_the_backward_scan_agree(lag):
         gradient_NH = np.tile(network.readout_H, (2, 1))
         for slope_NH in network.slope_TNH[: -lag - 1 : -1]:
             gradient_NH = (gradient_NH * slope_NH) @ network.recurrent_HH.T
-        size_N = np.linalg.norm(along_NH, axis=1) * np.linalg.norm(
-            gradient_NH, axis=1
-        )  # both may be at right angles
+        # both may be at right angles
+        size_N = np.linalg.norm(along_NH, axis=1) * np.linalg.norm(gradient_NH, axis=1)
         np.testing.assert_array_less(
             np.abs(np.vecdot(along_NH, gradient_NH) - forward_N) / size_N, 1e-12
         )
@@ -161,9 +160,8 @@ def test_norms_and_singular_values_match_the_forward_mode_jacobian():
             product_NHH = network.product(lag)
             value_NH = np.linalg.svd(product_NHH, compute_uv=False)
             np.testing.assert_allclose(norm_NL[:, lag], np.log10(value_NH[:, 0]), atol=1e-9)
-            sure_NC = (
-                value_NH[:, :3] > 1e-8 * value_NH[:, :1]
-            )  # below, the reference is rounded as well
+            # below, the reference is rounded as well
+            sure_NC = value_NH[:, :3] > 1e-8 * value_NH[:, :1]
             np.testing.assert_allclose(
                 log10_value_NLC[:, lag][sure_NC], np.log10(value_NH[:, :3][sure_NC]), atol=1e-6
             )
@@ -235,9 +233,8 @@ def by_qr_of(product_NHH):
 
 def test_exponents_use_the_tangent_order_not_the_transposed_product():
     wrong_NH = []
-    for network in NETWORKS[
-        :20
-    ]:  # of small gain: the explicit product of the others is lost in rounding
+    # of small gain: the explicit product of the others is lost in rounding
+    for network in NETWORKS[:20]:
         exponent_NH = lyapunov(network.slope_TNH[-5:], network.recurrent_HH)
         np.testing.assert_allclose(exponent_NH, by_qr_of(network.product(4)), atol=1e-6)
         transposed_NH = by_qr_of(network.product(4).transpose(0, 2, 1))
@@ -331,9 +328,8 @@ def test_each_saturated_unit_of_a_step_removes_one_direction(units):
 
 def test_time_constants_are_the_tokens_until_a_mode_falls_to_1_over_e():
     turn_HH = np.zeros((6, 6))
-    turn_HH[:2, :2] = 0.8 * np.array(
-        [[np.cos(1), -np.sin(1)], [np.sin(1), np.cos(1)]]
-    )  # 0.8 exp(+-i)
+    # 0.8 exp(+-i)
+    turn_HH[:2, :2] = 0.8 * np.array([[np.cos(1), -np.sin(1)], [np.sin(1), np.cos(1)]])
     turn_HH[2:, 2:] = np.diag([1.0, 1.5, -np.exp(-1 / 40), 0.0])
     tokens_H = jacobians.time_constants(np.ones(6), turn_HH)
     np.testing.assert_allclose(
@@ -370,10 +366,11 @@ def test_a_change_of_basis_changes_no_norm_and_no_exponent():
     slope_TNH = ones(601, 5)
     norm_NL = spectral_norms(slope_TNH, recurrent_HH)
     np.testing.assert_allclose(spectral_norms(slope_TNH, changed_HH), norm_NL, atol=1e-9)
+    # after the warm-up, exponents do not depend on the initial basis
     for weights_HH in (
         recurrent_HH,
         changed_HH,
-    ):  # after the warm-up, exponents do not depend on the initial basis
+    ):
         exponent_NH = lyapunov(slope_TNH, weights_HH, warm_up=300)
         np.testing.assert_allclose(exponent_NH, np.log(eigenvalues)[None], atol=1e-10)
 

@@ -109,9 +109,8 @@ def test_the_probability_after_a_word_is_the_prediction_for_a_text_so_far(
     architecture, model, settings
 ):
     text = reading.read(model, settings, SHORT)
-    shorter = settings.model_copy(
-        update={"sequence_length": LENGTH - 1}
-    )  # the padding before the text is the same
+    # the padding before the text is the same
+    shorter = settings.model_copy(update={"sequence_length": LENGTH - 1})
     network = inference.Network(model, shorter)
     expected_N = network.probabilities(np.array([[0, 0, 0, *SHORT[:3]]], np.int32))
     np.testing.assert_allclose(text.probability_T[2], expected_N[0], rtol=0, atol=1e-6)

@@ -48,9 +48,8 @@ def test_the_gradient_of_a_word_equals_finite_differences_of_the_logit(
 ):
     model = architectures.initial_model(architecture, settings, VOCABULARY, seed=0)
     if architecture == "lstm":
-        model.get_layer("encoder").cell.bias.assign(
-            np.repeat([0.0, 4.0, 0.0, 0.0], 5)
-        )  # else the first word is lost
+        # else the first word is lost
+        model.get_layer("encoder").cell.bias.assign(np.repeat([0.0, 4.0, 0.0, 0.0], 5))
     tokens_1T = np.random.default_rng(1).integers(2, VOCABULARY, (1, 100))
     x_TD = model.get_layer("embedding")(tokens_1T)[0].numpy()
     places, step = [0, 50, 90, 99], 1e-5

@@ -38,13 +38,11 @@ def dropped(training=True):
 def test_dropout_drops_whole_dimensions_and_keeps_the_mean():
     dropped_NTD = dropped()
     assert set(np.unique(dropped_NTD.round(6))) == {0, np.float32(4 / 3).round(6)}
-    assert (
-        dropped_NTD == dropped_NTD[:, :1]
-    ).all()  # a dimension is dropped for all words of a review
+    # a dimension is dropped for all words of a review
+    assert (dropped_NTD == dropped_NTD[:, :1]).all()
     assert (dropped_NTD[:, 0] == 0).mean() == pytest.approx(0.25, abs=0.04)
-    assert (
-        len(np.unique(dropped_NTD[:, 0], axis=0)) > 20
-    )  # reviews differ in the dropped dimensions
+    # reviews differ in the dropped dimensions
+    assert len(np.unique(dropped_NTD[:, 0], axis=0)) > 20
 
 
 def test_dropout_repeats_with_the_seed_and_is_off_outside_training():

@@ -116,9 +116,8 @@ def test_a_bucket_includes_its_upper_end():
     assert table["reviews"].tolist() == [2, 1, 1]
     assert table["accuracy"].tolist() == [0.75, 0.0, 1.0]
     assert np.isnan(table["up_to_tokens"].iloc[-1])
-    assert table["low"].iloc[0] == pytest.approx(
-        0.75 - 12.7062 * 0.25
-    )  # t of one degree of freedom, sd / sqrt(2)
+    # t of one degree of freedom, sd / sqrt(2)
+    assert table["low"].iloc[0] == pytest.approx(0.75 - 12.7062 * 0.25)
     assert table["reviews_low"].notna().tolist() == [True, False, False]
 
 

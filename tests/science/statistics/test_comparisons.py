@@ -28,9 +28,8 @@ def t_test_p(run_S, baseline_R, **options):
 
 
 def test_holm_gives_the_adjusted_p_values_of_r():
-    assert holm([0.01, 0.02, 0.03, 0.04, 0.05]) == pytest.approx(
-        [0.05, 0.08, 0.09, 0.09, 0.09]
-    )  # p.adjust
+    # p.adjust
+    assert holm([0.01, 0.02, 0.03, 0.04, 0.05]) == pytest.approx([0.05, 0.08, 0.09, 0.09, 0.09])
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.6, 0.01]) == pytest.approx([0.6, 0.02])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
@@ -53,9 +52,8 @@ def test_the_violation_ratio_is_0_for_dominance_and_half_for_a_draw():
     assert violation_ratio(high_S, low_S) == 0
     assert violation_ratio(low_S, high_S) == 1
     assert violation_ratio(low_S, low_S) == 0.5
-    assert (
-        violation_ratio(np.array([1.0, 4.0]), np.array([3.0, 2.0])) == 0.5
-    )  # as far below as above
+    # as far below as above
+    assert violation_ratio(np.array([1.0, 4.0]), np.array([3.0, 2.0])) == 0.5
 
 
 def test_the_violation_ratio_of_two_seeds_is_worked_out_by_hand():
@@ -86,9 +84,8 @@ def test_epsilon_is_0_under_dominance_and_1_against_it():
     assert epsilon(low_S, high_S) == 0
     assert epsilon(high_S, low_S) == 1
     assert epsilon(low_S, low_S) > 0.5
-    assert epsilon(low_S, low_S, confidence=0.5) == pytest.approx(
-        0.5
-    )  # the bound without its margin
+    # the bound without its margin
+    assert epsilon(low_S, low_S, confidence=0.5) == pytest.approx(0.5)
 
 
 def test_epsilon_does_not_depend_on_equal_numbers_of_seeds():
@@ -251,7 +248,6 @@ def test_a_family_compares_two_seeds_with_three():
     assert row["aso_epsilon"] == 0
     assert row["mcnemar"]["baseline_seed"] == 1
     assert row["mcnemar"]["run_seed"] == 2
-    assert (
-        row["reviews_low"] < 1 - 2 / 10 < row["reviews_high"]
-    )  # a seed of `a` is right about one review in five
+    # a seed of `a` is right about one review in five
+    assert row["reviews_low"] < 1 - 2 / 10 < row["reviews_high"]
     assert row["visible_difference"] > 0

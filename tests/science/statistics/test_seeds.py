@@ -8,9 +8,8 @@ from pipeline.science.statistics import intervals, seeds
 
 def test_the_best_seed_has_the_highest_accuracy_of_equals_the_lowest():
     assert seeds.best_seed({"0": 0.7, "1": 0.9, "2": 0.8}) == 1
-    assert (
-        seeds.best_seed({"10": 0.8, "2": 0.8, "0": 0.7}) == 2
-    )  # 10 is after 2 as a number, not as a text
+    # 10 is after 2 as a number, not as a text
+    assert seeds.best_seed({"10": 0.8, "2": 0.8, "0": 0.7}) == 2
 
 
 def test_of_equal_networks_the_lowest_seed_wins_then_the_first_name():

@@ -53,9 +53,8 @@ def test_the_card_counts_a_hand_made_source():
     assert train["truncated_share"] == round(9 / 13, 6)
     assert train["padded_share"] == 0
     assert train["out_of_vocabulary_rate"] == 0
-    assert counts["splits"]["test"]["out_of_vocabulary_rate"] == round(
-        1 / 3, 6
-    )  # the training split lacks p7 only
+    # the training split lacks p7 only
+    assert counts["splits"]["test"]["out_of_vocabulary_rate"] == round(1 / 3, 6)
 
 
 def test_truncated_is_longer_and_padded_is_shorter_than_the_sequence():

@@ -138,7 +138,10 @@ def _workers() -> tuple[str, list[str]]:
 def _package_problems() -> Iterator[str]:
     lock = dvc_lock.PACKAGES
     if not lock.exists():
-        yield f"{lock}: missing, so `doctor` cannot compare package versions; run `git checkout {lock}`"
+        yield (
+            f"{lock}: missing, so `doctor` cannot compare package versions; "
+            f"run `git checkout {lock}`"
+        )
         return
 
     locked_versions = dict(
@@ -192,7 +195,10 @@ def _store_problems(store: Store, url: str) -> Iterator[str]:
     elif address.hostname:
         yield from _connection_problems(url, unset)
     elif url and kind != "file":
-        yield f"{store.variable}: {url!r} is not an address like {store.example}; correct it, or {unset}"
+        yield (
+            f"{store.variable}: {url!r} is not an address like {store.example}; "
+            f"correct it, or {unset}"
+        )
 
 
 def _connection_problems(url: str, unset: str) -> Iterator[str]:
@@ -232,9 +238,15 @@ def _database_problems(store: Store, url: str, otherwise: str) -> Iterator[str]:
     if revision in (None, latest):
         return
     if revision in {migration.revision for migration in migrations.walk_revisions()}:
-        yield f"{name}: made by an older {store.package} ({revision}, not {latest}); run `{store.upgrade} {url}`"
+        yield (
+            f"{name}: made by an older {store.package} ({revision}, not {latest}); "
+            f"run `{store.upgrade} {url}`"
+        )
     else:
-        yield f"{name}: made by a newer {store.package} ({revision}); install {dvc_lock.PACKAGES}, or {otherwise}"
+        yield (
+            f"{name}: made by a newer {store.package} ({revision}); "
+            f"install {dvc_lock.PACKAGES}, or {otherwise}"
+        )
 
 
 def _revision(url: str) -> str | None:

@@ -152,7 +152,9 @@ def _probability(probability: float) -> str:
 
 
 def _effect(saliency: float) -> str:
-    return f"{saliency:+7.2f}" if abs(saliency) >= 0.005 else f"{'0':>7}"
+    if abs(saliency) < 0.005:
+        return f"{'0':>7}"
+    return f"{saliency:+7.2f}"
 
 
 def _share(log10_norm: float | None) -> str:

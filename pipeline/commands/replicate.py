@@ -52,7 +52,8 @@ def main(params: Params, name: str, without_tune: bool, way_to_round: str | None
     _check_name(name)
     if worker_count.scheduler():
         raise Mistake(
-            "DASK_SCHEDULER_ADDRESS: XLA flags do not reach the workers of a cluster; unset it to replicate"
+            "DASK_SCHEDULER_ADDRESS: XLA flags do not reach the workers of a cluster; "
+            "unset it to replicate"
         )
 
     clean_copy.check_committed(INPUTS)
@@ -75,7 +76,8 @@ def main(params: Params, name: str, without_tune: bool, way_to_round: str | None
     with suppress(OSError):  # another replication is unfinished
         os.removedirs(FOLDER)
     print(
-        f"{replications.path(name)}: written; commit it, then `dvc repro` compares its verdicts with the study's"
+        f"{replications.path(name)}: written; commit it, "
+        "then `dvc repro` compares its verdicts with the study's"
     )
 
 

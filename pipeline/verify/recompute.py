@@ -99,11 +99,13 @@ def main(
 def _check_times_file(times: Path | None, only_files: bool) -> None:
     if times and only_files:
         raise Mistake(
-            f"--times {times}: --files computes nothing that could be timed; leave out one of the two"
+            f"--times {times}: --files computes nothing that could be timed; "
+            "leave out one of the two"
         )
     if times and not times.parent.is_dir():
         raise Mistake(
-            f"--times {times}: the folder {times.parent} does not exist; create it or name another file"
+            f"--times {times}: the folder {times.parent} does not exist; "
+            "create it or name another file"
         )
     if times and times.is_dir():
         raise Mistake(f"--times {times}: is a folder; name a file")
@@ -151,9 +153,15 @@ def _machine_changes() -> Changes:
 
 def _machine_report(changes: Changes) -> str:
     if not machine.MACHINE.exists():
-        return f"machine: {machine.MACHINE} is missing, so the kind of machine that computed the results is unknown"
+        return (
+            f"machine: {machine.MACHINE} is missing, "
+            "so the kind of machine that computed the results is unknown"
+        )
     if not changes:
-        return "machine: the same kind as the one that computed the results, so every byte must be identical"
+        return (
+            "machine: the same kind as the one that computed the results, "
+            "so every byte must be identical"
+        )
 
     properties = []
     for name, values in changes.items():

@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.params import Mistake
 from pipeline.science.statistics.seeds import best_network
 from pipeline.science.text import tokenizer
-from pipeline.storage import artifacts, lock_comparison, text_classifier
+from pipeline.storage import artifacts, dvc_lock, lock_comparison, text_classifier
 from pipeline.storage.text_classifier import TextClassifier
 
 
@@ -31,10 +31,7 @@ def main(
         texts = lines(Path(file))
         source = f"--file {file}: line"
 
-    metrics = artifacts.read_json(artifacts.METRICS)
-    run, seed = chosen(metrics, run, seed)
-    lock_comparison.check_model(run)
-
+    run, seed = checked_network(run, seed)
     classifier = TextClassifier.read(
         artifacts.model(run),
         artifacts.VOCABULARY,
@@ -91,6 +88,16 @@ def encoded(texts: list[str], source: str) -> list[np.ndarray]:
             )
             raise Mistake(f"{name}: {text[:80]!r}: {reason}")
     return tokens
+
+
+def checked_network(run: str | None, seed: int | None) -> tuple[str, int]:
+    """The run and the seed that `chosen` gives; raises Mistake if their files are not those that dvc.lock records."""
+    artifacts.require(artifacts.METRICS)
+    lock_comparison.check_files([artifacts.METRICS], dvc_lock.every_stage(Path()))
+
+    run, seed = chosen(artifacts.read_json(artifacts.METRICS), run, seed)
+    lock_comparison.check_model(run)
+    return run, seed
 
 
 def chosen(metrics: dict, run: str | None, seed: int | None) -> tuple[str, int]:

@@ -15,7 +15,7 @@ from pipeline.params import Settings
 from pipeline.science.gradients import reading
 from pipeline.science.networks import architectures
 from pipeline.science.text import tokenizer
-from pipeline.storage import artifacts, lock_comparison
+from pipeline.storage import artifacts
 
 WORD_WIDTH = 14  # columns; a longer word is cut
 BAR_WIDTH = 8
@@ -49,14 +49,12 @@ def main(text: str, run: str | None, seed: int | None, as_json: bool) -> None:
 
     A line shows the probability after the word, its contribution to the verdict, its gradient and the hidden state.
     """
-    metrics = artifacts.read_json(artifacts.METRICS)
-    run, seed = predict.chosen(metrics, run, seed)
+    run, seed = predict.checked_network(run, seed)
     card = artifacts.read_json(artifacts.model(run))
     settings = Settings.model_validate(card["values"])
     [ids] = predict.encoded([text], "text")
 
     weights = artifacts.read_weights(artifacts.weights(run, seed))
-    lock_comparison.check_model(run)
     model = architectures.from_bytes(
         card["architecture"],
         settings,

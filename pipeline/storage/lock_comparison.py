@@ -231,31 +231,49 @@ def _by_file(mismatch: LockMismatch, folder: Path) -> list[LockMismatch]:
 
 
 def check_model(run: str, folder: Path = Path()) -> None:
-    """Raise Mistake if dvc.lock is missing, or if the vocabulary or the networks of this run differ from it.
+    """Raise Mistake unless dvc.lock records the vocabulary, the networks of this run and the scores of all networks.
 
-    Files that dvc.lock does not list were copied from elsewhere and are not checked.
+    The scores must be those of these networks, and the networks must have learned from the data of this vocabulary.
     """
     stages = dvc_lock.every_stage(folder)
-    outs = {}
-    for stage in stages.values():
-        outs |= stage.outs
-
     models = str(artifacts.MODELS / run)
     vocabulary = str(artifacts.VOCABULARY)
-    for path in (models, vocabulary):
-        artifacts.require(folder / path)
-        current = hash_of(folder / path)
-        if outs.get(path, current) != current:
-            raise Mistake(f"{path}: differs from dvc.lock; `dvc checkout` restores it")
-
-    data = str(artifacts.split("train"))
-    if models not in outs or data not in outs:
-        return
+    metrics = str(artifacts.METRICS)
+    check_files([metrics, models, vocabulary], stages, folder)
 
     train = maker(models, stages)
-    if train.deps.get(data) != outs[data]:
+    data = str(artifacts.split("train"))
+    recorded_data = {out: md5 for stage in stages.values() for out, md5 in stage.outs.items()}
+    if train.deps.get(data) != recorded_data.get(data):
         problem = f"trained on other data than {vocabulary} comes from"
         raise Mistake(f"{models}: {problem}; `dvc repro {train.name}` trains it")
+
+    evaluate = maker(metrics, stages)
+    scored = evaluate.deps.get(str(artifacts.MODELS))
+    if scored and scored != hash_of(folder / artifacts.MODELS):
+        problem = f"scores of other networks than {artifacts.MODELS} holds"
+        raise Mistake(f"{metrics}: {problem}; `dvc repro {evaluate.name}` scores these")
+
+
+def check_files(
+    paths: Iterable[str | Path], stages: dict[str, RecordedStage], folder: Path = Path()
+) -> None:
+    """Raise Mistake for the first path that is missing, that no stage records, or that differs from its record.
+
+    A path is an output of a stage, or lies in one. `stages` are those of dvc.lock.
+    """
+    for path in paths:
+        artifacts.require(folder / path)
+        outs = {}
+        for stage in stages.values():
+            outs |= {out: stage for out in stage.outs if overlap(out, str(path))}
+        if not outs:
+            raise Mistake(f"{path}: not in {dvc_lock.LOCK}; `dvc repro` makes it and records it")
+
+        for out, stage in outs.items():
+            recorded, current = stage.outs[out], hash_of(folder / out)
+            if current != recorded:
+                raise Mistake(str(LockMismatch(stage.name, out, recorded, current, made=True)))
 
 
 _md5 = partial(hashlib.md5, usedforsecurity=False)

@@ -106,12 +106,14 @@ def test_only_a_line_break_separates_texts(tmp_path, capsys):
 @pytest.mark.usefixtures("network")
 def test_metrics_that_are_empty_or_damaged_are_named(capsys):
     artifacts.write_json(artifacts.METRICS, {})
+    trained_run.record(RUN)
     assert main(["predict", "fine"]) == 2
     assert (
         "error: reports/metrics.json: contains no trained network; run `dvc repro`"
         in capsys.readouterr().err
     )
     artifacts.METRICS.write_text('{"vanilla')
+    trained_run.record(RUN)
     assert main(["predict", "fine"]) == 2
     assert "error: reports/metrics.json: damaged (Unterminated string" in capsys.readouterr().err
 
@@ -126,17 +128,23 @@ def recorded(network):
     [network_out] = document(Path(f"{models}.dvc"))["outs"]
     [vocabulary_out] = document(Path(f"{VOCABULARY}.dvc"))["outs"]
 
-    data = {"path": "data/prepared/train.parquet", "hash": "md5", "md5": "0"}
-    stages = {
-        f"train@{RUN}": {"deps": [data], "outs": [{**network_out, "path": models}]},
-        "prepare": {"outs": [{**vocabulary_out, "path": VOCABULARY}, {**data}]},
-    }
+    stages = trained_run.record(RUN)
+    stages[f"train@{RUN}"]["outs"] = [{**network_out, "path": models}]
+    stages["prepare"]["outs"][0] = {**vocabulary_out, "path": VOCABULARY}
     artifacts.write_json(Path("dvc.lock"), {"stages": stages})
     return stages
 
 
-@pytest.mark.parametrize("changed", [VOCABULARY, f"artifacts/models/{RUN}/seed-0.weights.h5"])
-def test_a_changed_network_or_vocabulary_is_refused(recorded, capsys, changed):
+@pytest.mark.parametrize(
+    ("changed", "restore"),
+    [
+        (VOCABULARY, f"`dvc checkout {VOCABULARY}`"),
+        (f"artifacts/models/{RUN}/seed-0.weights.h5", "`dvc checkout artifacts/models"),
+        (f"artifacts/models/{RUN}/model.json", "`dvc checkout artifacts/models"),
+        ("reports/metrics.json", "`git checkout reports/metrics.json`"),
+    ],
+)
+def test_a_file_that_differs_from_its_record_is_refused(recorded, capsys, changed, restore):
     assert main(["predict", "fine"]) == 0
     with Path(changed).open("ab") as file:
         file.write(b"\n")
@@ -144,8 +152,32 @@ def test_a_changed_network_or_vocabulary_is_refused(recorded, capsys, changed):
     for command in ("predict", "read"):
         assert main([command, "fine"]) == 2
         printed = capsys.readouterr()
-        assert "differs from dvc.lock; `dvc checkout` restores it" in printed.err
+        assert f" differs from dvc.lock; {restore}" in printed.err
         assert printed.out == ""
+
+
+@pytest.mark.parametrize(
+    ("stage", "path"),
+    [
+        ("prepare", VOCABULARY),
+        (f"train@{RUN}", f"artifacts/models/{RUN}"),
+        ("evaluate", "reports/metrics.json"),
+    ],
+)
+def test_a_file_that_dvc_lock_does_not_record_is_refused(recorded, capsys, stage, path):
+    del recorded[stage]
+    artifacts.write_json(Path("dvc.lock"), {"stages": recorded})
+    for command in ("predict", "read"):
+        assert main([command, "fine"]) == 2
+        remedy = "`dvc repro` makes it and records it"
+        assert capsys.readouterr().err == f"error: {path}: not in dvc.lock; {remedy}\n"
+
+
+def test_scores_of_other_networks_are_refused(recorded, capsys):
+    artifacts.write_text(artifacts.model("another"), "a network that `evaluate` has not scored")
+    assert main(["predict", "fine"]) == 2
+    problem = "reports/metrics.json: scores of other networks than artifacts/models holds"
+    assert problem in capsys.readouterr().err
 
 
 def test_a_vocabulary_of_other_data_is_refused(recorded, capsys):

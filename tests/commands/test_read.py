@@ -76,6 +76,7 @@ def test_json_is_valid_where_the_gradient_is_zero(save, capsys):
     model = save("bidirectional")
     model.get_layer("probability").kernel.assign(np.zeros((10, 1)))
     artifacts.write_bytes(artifacts.weights("it", 0), architectures.to_bytes(model))
+    trained_run.record("it")
 
     report = json.loads(output_of(capsys, "fine film", "--json"), parse_constant=pytest.fail)
     for token in report["tokens"]:

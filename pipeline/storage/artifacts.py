@@ -5,18 +5,24 @@ and then renamed. A reader therefore sees the old file, the new file or no file,
 function here adds a date, a host name or a path of this machine, so the same values give the same bytes.
 """
 
+import fcntl
+import glob
 import io
 import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from pipeline.params import Mistake
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+
+TEMPORARY = ".writing-"  # .dvcignore lists it
 
 
 def _file_in(folder: Path, suffix: str) -> Callable[[str | int], Path]:
@@ -212,23 +218,54 @@ def write_bytes(path: Path, content: bytes) -> None:
 def replaced(path: Path) -> Iterator[Path]:
     """A temporary path next to the target; when the block succeeds, it replaces the target.
 
-    The name of the temporary file contains the process id, so two processes never write to the same one. Files that
-    killed processes left behind are removed. Raise Mistake if writing fails: a full disk, no permission.
+    Any number of processes may write the same target at once; the last one wins. Files that killed processes left
+    behind are removed. Raise Mistake if writing fails: a full disk, no permission.
     """
-    temporary = path.with_name(f".writing-{os.getpid()}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for leftover in path.parent.glob(f".writing-*-{path.name}"):
-            leftover.unlink(missing_ok=True)
+        _remove_leftovers(path)
+        with _temporary(path) as temporary:
+            yield temporary
 
-        yield temporary
-
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
     except OSError as error:
         reason = error.strerror or error
         raise Mistake(f"{path}: cannot be written: {reason}") from error
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """A new file next to the target. It stays locked until the end of the block, and is then removed if it is left."""
+    while True:
+        temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{token_hex(4)}-{path.name}")
+        with temporary.open("xb") as file, _removed(temporary):
+            with suppress(
+                OSError
+            ):  # a file system without locks: nobody else can take the lock either
+                fcntl.flock(file, fcntl.LOCK_EX)
+
+            # 0: another process has removed the file in the moment before it was locked
+            if os.fstat(file.fileno()).st_nlink:
+                yield temporary
+                return
+
+
+@contextmanager
+def _removed(path: Path) -> Iterator[None]:
+    """Remove the file at the end of the block, if there is one."""
+    try:
+        yield
     finally:
         with suppress(OSError):
-            temporary.unlink()
+            path.unlink()
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove the temporary files of this target that no process has locked: their processes were killed."""
+    for leftover in path.parent.glob(f"{TEMPORARY}*-{glob.escape(path.name)}"):
+        # OSError: a living process has locked the file, or the file is gone
+        with suppress(OSError), leftover.open("rb+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            leftover.unlink()

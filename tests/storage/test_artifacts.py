@@ -1,7 +1,10 @@
 """Files are written atomically, and damaged ones are refused."""
 
 import errno
+import fcntl
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -30,6 +33,71 @@ def test_files_of_a_killed_process_are_removed_by_the_next_write(tmp_path):
     (tmp_path / ".writing-1-a.json").write_text("{")
     artifacts.write_json(tmp_path / "a.json", {})
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from pipeline.storage import artifacts
+for number in range(100):
+    artifacts.write_text(Path("folder/shared.txt"), sys.argv[1] * 1000)
+"""
+
+
+def test_many_processes_write_one_file_at_once(tmp_path):
+    for number in range(20):  # left by killed processes; several writers remove them at once
+        artifacts.write_text(tmp_path / f"folder/.writing-{number}-shared.txt", "")
+    environment = {**os.environ, "PYTHONPATH": str(Path(artifacts.__file__).parents[2])}
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, letter],
+            cwd=tmp_path,
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for letter in "abcdef"
+    ]
+    assert [writer.communicate()[1] for writer in writers] == [""] * len(writers)
+
+    content = (tmp_path / "folder/shared.txt").read_text()
+    assert content == content[0] * 1000
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["shared.txt"]
+
+
+def test_two_writers_in_one_process_leave_each_other_alone(tmp_path):
+    target = tmp_path / "a.txt"
+    with artifacts.replaced(target) as first, artifacts.replaced(target) as second:
+        first.write_text("first")
+        second.write_text("second")
+    assert target.read_text() == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_file_that_another_process_removes_before_it_is_locked_is_made_again(
+    tmp_path, monkeypatch
+):
+    lock = fcntl.flock
+    removed = []
+
+    def locked(file, operation):
+        if not removed and operation == fcntl.LOCK_EX:
+            removed.append(file.name)
+            Path(file.name).unlink()
+        return lock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", locked)
+    artifacts.write_text(tmp_path / "a.txt", "a")
+    assert len(removed) == 1
+    assert (tmp_path / "a.txt").read_text() == "a"
+
+
+@pytest.mark.parametrize("name", ["[a].json", "a*.json"])
+def test_a_name_is_not_a_pattern(tmp_path, name):
+    (tmp_path / f".writing-1-{name}").touch()
+    (tmp_path / ".writing-1-ab.json").touch()
+    artifacts.write_json(tmp_path / name, {})
+    assert {path.name for path in tmp_path.iterdir()} == {name, ".writing-1-ab.json"}
 
 
 def test_a_file_is_flushed_before_it_is_renamed_in_its_folder(tmp_path, monkeypatch):

@@ -21,6 +21,7 @@ from pipeline.storage.stage_table import Stage
 
 if TYPE_CHECKING:
     from pipeline.stages.context import Context
+    from pipeline.storage.stage_inputs import Inputs
 
 DESCRIPTION = "The textbook's statements about recurrent networks, tested on real film reviews."
 EPILOGUE = "`dvc repro` runs the stages, in the order of dvc.yaml. Settings are in params.yaml."
@@ -195,17 +196,31 @@ def _add_network(command: argparse.ArgumentParser) -> None:
 
 
 def _run_stage(arguments: Arguments) -> None:
+    """Runs a stage on the inputs that it finds. Raises Mistake if one of them has changed at its end."""
     from pipeline import machine, params
+    from pipeline.storage import stage_inputs
 
     _check_workers()
-    parameters = params.read()
     stage = stage_table.BY_NAME[arguments.command]
-    name = stage.dvc_name(_item(stage, arguments, parameters))
+    name = stage.dvc_name(_item(stage, arguments, params.read()))
+    inputs = stage_inputs.read(name)
+    inputs.check_packages()
 
     if stage.loads_tensorflow:
         machine.load_tensorflow()
-    with _context(stage, name, parameters) as context:
+    with _context(stage, inputs) as context, _unchanged(inputs):
         import_module(f"pipeline.stages.{stage.name}").main(context)
+
+
+@contextmanager
+def _unchanged(inputs: "Inputs") -> Iterator[None]:
+    """Raises Mistake if an input has changed at the end of the block. A change explains any error of the block too."""
+    try:
+        yield
+    except Exception:
+        inputs.check()
+        raise
+    inputs.check()
 
 
 def _item(stage: Stage, arguments: Arguments, parameters: Params) -> str:
@@ -228,10 +243,14 @@ def _check_workers() -> None:
 
 
 @contextmanager
-def _context(stage: Stage, name: str, parameters: Params) -> Iterator["Context"]:
+def _context(stage: Stage, inputs: "Inputs") -> Iterator["Context"]:
     """The parameters and tools of a stage. Closes the workers, the results and the study at the end of the block."""
+    from pipeline import machine, params
     from pipeline.stages.context import Context
 
+    name = inputs.stage
+    content = inputs.documents[str(params.PARAMS)]
+    parameters = params.validated(Params, content, str(params.PARAMS))
     if not stage.resumes_from:
         yield Context(parameters, name)
         return
@@ -240,18 +259,20 @@ def _context(stage: Stage, name: str, parameters: Params) -> Iterator["Context"]
     from pipeline.workers import driver, resume, worker_count
 
     with ExitStack() as stack:
-        results = (
-            stack.enter_context(resume.opened(name)) if stage.resumes_from == "results" else None
+        results = None
+        if stage.resumes_from == "results":
+            results = stack.enter_context(resume.opened(inputs, machine.is_forced()))
+        workers = driver.Workers(
+            worker_count.processes(), worker_count.scheduler(), results, inputs.check_code
         )
-        workers = stack.enter_context(
-            closing(driver.Workers(worker_count.processes(), worker_count.scheduler(), results))
-        )
+        stack.enter_context(closing(workers))
         context = Context(parameters, name, workers, Tracker())
 
         if stage.resumes_from == "study":
             from pipeline.storage import optuna_storage
 
-            context = replace(context, study=stack.enter_context(optuna_storage.opened(name)))
+            study = optuna_storage.opened(inputs, machine.is_forced())
+            context = replace(context, study=stack.enter_context(study))
         yield context
 
 

@@ -12,6 +12,7 @@ import ctypes
 import gc
 import os
 import platform
+import re
 import signal
 import sys
 import tempfile
@@ -21,6 +22,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import psutil
 
 THREADS = {
     "TF_NUM_INTRAOP_THREADS": "1",
@@ -41,6 +46,7 @@ KERAS_EXTRAS = (
     "matplotlib",
     "sklearn",
 )
+FORCE = "-[sipPRqv]*f[sipPRqv]*"  # -f of `dvc repro`, also among other letters: -sf
 SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "fish")  # DVC may start a stage through one of these
 MALLOC_OPTIONS = {  # numbers from glibc's malloc.h
     -8: 1,  # M_ARENA_MAX
@@ -85,7 +91,7 @@ def end_with_dvc() -> None:
     """End this process and its workers as soon as the DVC process that started it ends or is killed."""
     import psutil
 
-    dvc = next(process for process in psutil.Process().parents() if process.name() not in SHELLS)
+    dvc = _parent()
 
     def watch() -> None:
         with suppress(psutil.NoSuchProcess):
@@ -94,6 +100,24 @@ def end_with_dvc() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def is_forced() -> bool:
+    """Whether DVC runs this process because of --force, which asks to compute again what is known already.
+
+    DVC does not tell its stages, so this reads the command line of DVC.
+    """
+    if "DVC_STAGE" not in os.environ:
+        return False
+    words = _parent().cmdline()
+    return any(word.startswith("--forc") or re.fullmatch(FORCE, word) for word in words)
+
+
+def _parent() -> "psutil.Process":
+    """The process that started this one, apart from shells in between."""
+    import psutil
+
+    return next(process for process in psutil.Process().parents() if process.name() not in SHELLS)
 
 
 def load_tensorflow() -> None:

@@ -9,10 +9,11 @@ import pytest
 
 from pipeline import __main__ as command_line
 from pipeline.params import Mistake
-from pipeline.storage import dvc_lock, optuna_storage, stores
+from pipeline.storage import optuna_storage, stores
 from pipeline.tracking import live_runs
 from pipeline.workers import driver, worker_count
 from tests.support import toy_study
+from tests.support.invented_inputs import inputs
 
 ROOT = Path(__file__).parents[1]
 SOURCES = [*sorted((ROOT / "pipeline").rglob("*.py")), *sorted((ROOT / "benchmarks").rglob("*.py"))]
@@ -100,7 +101,6 @@ def secrets(tmp_path, monkeypatch):
         ("DASK_SCHEDULER_ADDRESS", "tcp"),
     ):
         monkeypatch.setenv(name, f"{scheme}://user:{SECRET}@127.0.0.1:9/db?password={SECRET}")
-    monkeypatch.setattr(dvc_lock, "fingerprint", lambda stage, folder: "0")
     return tmp_path
 
 
@@ -109,7 +109,7 @@ def fails(arguments):
 
 
 def open_the_studies(arguments):
-    with optuna_storage.opened("tune@vanilla"):
+    with optuna_storage.opened(inputs("tune@vanilla", Path())):
         pass
 
 

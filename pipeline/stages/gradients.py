@@ -28,23 +28,28 @@ class Cell:
     weights: bytes
     thorough: bool
 
+    @property
+    def name(self) -> str:
+        """Identifies the cell at its sequence length, so that an interrupted stage finds its result again."""
+        return f"{self.architecture}-seed-{self.seed}"
+
 
 def main(context: "Context") -> None:
     """Writes the curves, word effects, probes, dynamics and decay of one sequence length."""
     params = context.params
     sequence_length = int(context.item)
     length = _length(sequence_length, params)
-    cells = dict(enumerate(_cells(sequence_length, params)))
-    kinds = {number: cell.architecture for number, cell in cells.items()}
+    cells = {cell.name: cell for cell in _cells(sequence_length, params)}
+    kinds = {name: cell.architecture for name, cell in cells.items()}
 
     tags = {
-        number: {
+        name: {
             "architecture": cell.architecture,
             "settings": "textbook",
             "seed": cell.seed,
             "sequence_length": sequence_length,
         }
-        for number, cell in cells.items()
+        for name, cell in cells.items()
     }
 
     name = f"gradients at {sequence_length} tokens, cell"

@@ -41,6 +41,11 @@ class Cell:
     lag: int
 
     @property
+    def name(self) -> str:
+        """Identifies the cell, so that an interrupted stage finds its result again."""
+        return f"{self.architecture}-{self.signal}-lag-{self.lag}"
+
+    @property
     def kind(self) -> tuple[str, int]:
         """Cells of one architecture with sequences of one length share a compiled network."""
         return self.architecture, self.lag * LAGS_PER_SEQUENCE[self.signal]
@@ -56,8 +61,8 @@ def main(context: "Context") -> None:
         task.updates,
         task.solved,
     )
-    cells = dict(enumerate(_cells(params)))
-    kinds = {number: cell.kind for number, cell in cells.items()}
+    cells = {cell.name: cell for cell in _cells(params)}
+    kinds = {name: cell.kind for name, cell in cells.items()}
 
     results = context.workers.run(
         "retention cell", _measure, recipe, cells, _log_nothing, kinds=kinds
@@ -109,5 +114,5 @@ def _measure(recipe: Recipe, cell: Cell, report: "Report") -> dict[str, pd.DataF
     return {"checks": pd.DataFrame(checks), "accuracies": pd.DataFrame(accuracies)}
 
 
-def _log_nothing(unit: int, epoch: int, metrics: dict[str, float]) -> None:
+def _log_nothing(unit: str, epoch: int, metrics: dict[str, float]) -> None:
     """MLflow shows the accuracies of `reports/retention.csv`, not the checks during training."""

@@ -167,16 +167,6 @@ def present(name: str, folder: Path) -> RecordedStage:
     return RecordedStage(name, params, deps, {})
 
 
-def fingerprint(name: str, folder: Path) -> str:
-    """A digest of the stage's current dependencies and of all packages. Unfinished work is stored under this name.
-
-    Raise Mistake if a dependency is missing.
-    """
-    packages = (folder / PACKAGES).read_text(encoding="utf-8")
-    key = present(name, folder).key()
-    return digest([key, packages])
-
-
 def unchanged(stage: RecordedStage, folder: Path) -> bool:
     """Whether the dependencies of a finished stage still have the recorded hashes. False if one is missing."""
     try:

@@ -5,6 +5,8 @@ This module reads dvc.yaml and dvc.lock itself, because importing DVC takes long
 
 import hashlib
 import json
+import os
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -21,6 +23,7 @@ CODE = "pipeline/"
 # runs in MLflow; `evaluate` adds its scores to `train`
 RUNS = tuple(stage.name for stage in STAGES if stage.item)
 DIRECTORY = ".dir"  # suffix of a folder's hash, which is the hash of its listing
+TICK_SECONDS = 2
 IGNORED = (".writing-", "__pycache__")  # as in .dvcignore
 
 
@@ -185,7 +188,7 @@ def _parameter_mismatches(
 ) -> Iterator[LockMismatch]:
     """`recorded` has a value for each dotted key, `current` is the content of the file."""
     for key, recorded_value in recorded.items():
-        value = _value_at(current, key)
+        value = value_at(current, key)
         if value != recorded_value:
             yield LockMismatch(
                 stage,
@@ -196,7 +199,7 @@ def _parameter_mismatches(
             )
 
 
-def _value_at(values: Any, key: str) -> Any:
+def value_at(values: Any, key: str) -> Any:
     """The value of a dotted key, or None if it is missing."""
     for part in key.split("."):
         if not isinstance(values, dict):
@@ -277,13 +280,27 @@ def check_files(
 
 
 _md5 = partial(hashlib.md5, usedforsecurity=False)
+_hashes: dict[tuple[int, ...], str] = {}  # state of a file -> its hash
 
 
 def hash_of_file(path: Path) -> str:
-    """DVC's hash of a file, its MD5; raise Mistake if the file may not be read."""
+    """DVC's hash of a file, its MD5; raise Mistake if the file may not be read.
+
+    A file that nobody has written since is not read again.
+    """
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, _md5).hexdigest()
+            status = os.stat(file.fileno())
+            state = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+            state = *state, status.st_ctime_ns
+            if state in _hashes:
+                return _hashes[state]
+
+            hash_of_content = hashlib.file_digest(file, _md5).hexdigest()
+            # a file system with coarse times does not show a second write in the same tick
+            if time.time() - max(status.st_mtime, status.st_ctime) > TICK_SECONDS:
+                _hashes[state] = hash_of_content
+            return hash_of_content
     except OSError as error:
         reason = error.strerror or error
         raise Mistake(f"{path}: cannot be read: {reason}") from error
@@ -291,11 +308,12 @@ def hash_of_file(path: Path) -> str:
 
 def hash_of(path: Path) -> str:
     """DVC's hash of a file, or of a folder: the MD5 of its listing."""
-    if not path.is_dir():
-        return hash_of_file(path)
+    return hash_of_listing(files(path)) if path.is_dir() else hash_of_file(path)
 
-    hashes = sorted(files(path).items())
-    entries = [{"md5": md5, "relpath": name} for name, md5 in hashes]
+
+def hash_of_listing(hashes: dict[str, str]) -> str:
+    """DVC's hash of a folder with files of these hashes."""
+    entries = [{"md5": md5, "relpath": name} for name, md5 in sorted(hashes.items())]
     listing_bytes = json.dumps(entries, sort_keys=True).encode()
     return _md5(listing_bytes).hexdigest() + DIRECTORY
 

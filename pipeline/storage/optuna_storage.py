@@ -8,15 +8,14 @@ params.yaml.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
-from pathlib import Path
 
 import optuna
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.params import Mistake
-from pipeline.storage import dvc_lock, stores
+from pipeline.storage import stores
+from pipeline.storage.stage_inputs import Inputs
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 FINISHED = "finished"  # attribute of a study whose files are written
@@ -24,20 +23,22 @@ BUSY_SECONDS = 20  # how long SQLite waits for another process
 
 
 @contextmanager
-def opened(stage: str, folder: Path = Path()) -> Iterator[optuna.Study]:
-    """The study of a `tune` stage such as `tune@vanilla`: a new one, or the one of an interrupted run.
+def opened(inputs: Inputs, is_forced: bool = False) -> Iterator[optuna.Study]:
+    """The study of a `tune` stage with these inputs: a new one, or the one of an interrupted run.
 
-    If DVC repeats a stage that has finished (`dvc repro --force`), the study starts from the beginning.
-    Raise Mistake if the storage fails, also inside the block.
+    With `is_forced` (`dvc repro --force`), the study starts from the beginning. So does a finished study whose results
+    are in dvc.lock, since DVC repeats its stage. Raise Mistake if the storage fails, also inside the block.
     """
-    architecture = stage.partition("@")[2]
-    name = f"{architecture}-{dvc_lock.fingerprint(stage, folder)}"
-    recorded = dvc_lock.finished(folder).get(stage)
-    is_repeated = recorded is not None and dvc_lock.unchanged(recorded, folder)
-    url = stores.studies(folder)
+    architecture = inputs.stage.partition("@")[2]
+    name = f"{architecture}-{inputs.fingerprint}"
+    url = stores.studies(inputs.folder)
 
     try:
-        study = _new_or_interrupted(name, url, is_repeated)
+        study = _study(name, url)
+        if is_forced or (inputs.is_recorded and study.user_attrs.get(FINISHED)):
+            optuna.delete_study(study_name=name, storage=study._storage)
+            study = _study(name, url)
+
         yield study
         study.set_user_attr(FINISHED, True)
     except (StorageInternalError, SQLAlchemyError) as error:
@@ -45,26 +46,17 @@ def opened(stage: str, folder: Path = Path()) -> Iterator[optuna.Study]:
         raise _unusable(url, stores.masked(reason)) from None
 
 
-def _new_or_interrupted(name: str, url: str, is_repeated: bool) -> optuna.Study:
-    """The study of this name. A finished study starts again if DVC repeats its stage."""
+def _study(name: str, url: str) -> optuna.Study:
+    """The study of this name, which is created if there is none."""
     timeout = {"timeout": BUSY_SECONDS} if stores.sqlite_path(url) else {}
     try:
         storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": timeout})
     except (ImportError, RuntimeError) as error:  # no driver, or tables of another version
         raise _unusable(url, error) from None
 
-    create = partial(
-        optuna.create_study,
-        study_name=name,
-        storage=storage,
-        direction="maximize",
-        load_if_exists=True,
+    return optuna.create_study(
+        study_name=name, storage=storage, direction="maximize", load_if_exists=True
     )
-    study = create()
-    if is_repeated and study.user_attrs.get(FINISHED):
-        optuna.delete_study(study_name=name, storage=storage)
-        study = create()
-    return study
 
 
 def _unusable(url: str, reason: Exception | str) -> Mistake:

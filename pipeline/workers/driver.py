@@ -33,15 +33,21 @@ class Workers:
     """Runs units and passes their messages to the driver, which alone writes files and studies.
 
     The first call of `run` with units to compute starts the executor, and `close` ends it. `finished` holds the results
-    of an interrupted run. Units with a result there are not computed again.
+    of an interrupted run. Units with a result there are not computed again. `check_code` raises an exception if the
+    code has changed. A worker may then have computed with other code, so the result of its unit is dropped.
     """
 
     def __init__(
-        self, processes: int, scheduler: str | None = None, finished: resume.Results | None = None
+        self,
+        processes: int,
+        scheduler: str | None = None,
+        finished: resume.Results | None = None,
+        check_code: Callable[[], None] = lambda: None,
     ):
         self._processes = processes
         self._scheduler = scheduler
         self._finished = finished
+        self._check_code = check_code
         self._executor: pool.InProcess | pool.Pool | Cluster | None = None
         self._shared: object = None
         self._progress: _Progress | None = None
@@ -113,6 +119,7 @@ class Workers:
                     except Mistake as mistake:
                         raise Mistake(f"{name} {unit}: {mistake}") from None
                     else:
+                        self._check_code()
                         keep(unit, results[unit])
                         if self._finished is not None:
                             self._finished[unit] = results[unit]

@@ -4,23 +4,27 @@ DVC does not track these files. The name of their folder contains a hash of ever
 parameters, code and data of the stage, and requirements.lock. The folder is deleted once the stage has written its
 outputs.
 
-The result of a unit is a zip archive of named tables and bytes, so reading it executes no code. If an archive is
-damaged, its unit is computed again.
+A unit has a name that says what it computes, not its position among the units. Its result is a zip archive of named
+tables and bytes, so reading it executes no code. A digest of name and archive comes first. If they disagree, the file
+is damaged or belongs to another unit, and the unit is computed again.
 """
 
+import hashlib
 import io
 import shutil
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pandas as pd
 
 from pipeline.storage import artifacts, dvc_lock
+from pipeline.storage.stage_inputs import Inputs
 
 FOLDER = Path(".unfinished")
 TABLE = ".parquet"
+DIGEST_BYTES = 32
 Result = dict[str, pd.DataFrame | bytes]
 
 
@@ -30,7 +34,7 @@ class Results:
     def __init__(self, folder: Path):
         self._folder = folder
 
-    def __setitem__(self, unit: int, result: Result) -> None:
+    def __setitem__(self, unit: Hashable, result: Result) -> None:
         content = io.BytesIO()
         with zipfile.ZipFile(content, "w") as archive:
             for name, value in result.items():
@@ -39,41 +43,66 @@ class Results:
                 else:
                     archive.writestr(name, value)
 
-        artifacts.write_bytes(self._path(unit), content.getvalue())
+        path = self._path(unit)
+        if path.is_dir():
+            shutil.rmtree(path)
+        artifacts.write_bytes(path, _digest(unit, content.getvalue()) + content.getvalue())
 
-    def get(self, unit: int) -> Result | None:
+    def get(self, unit: Hashable) -> Result | None:
         """The result of a unit; None if it is missing or damaged."""
-        result: Result = {}
         try:
-            with zipfile.ZipFile(self._path(unit)) as archive:
-                for name in archive.namelist():
-                    content = archive.read(name)
-                    if name.endswith(TABLE):
-                        result[name.removesuffix(TABLE)] = pd.read_parquet(io.BytesIO(content))
-                    else:
-                        result[name] = content
-        except (FileNotFoundError, zipfile.BadZipFile):
+            content = self._path(unit).read_bytes()
+        except OSError:  # no file, a folder, no permission
             return None
 
-        return result
+        archive = content[DIGEST_BYTES:]
+        if content[:DIGEST_BYTES] != _digest(unit, archive):
+            return None
+        return _unpacked(archive)
 
-    def _path(self, unit: int) -> Path:
-        return self._folder / f"{unit}.zip"
+    def _path(self, unit: Hashable) -> Path:
+        return self._folder / f"{unit}.unit"
+
+
+def _digest(unit: Hashable, archive: bytes) -> bytes:
+    return hashlib.sha256(f"{unit}\n".encode() + archive).digest()
+
+
+def _unpacked(content: bytes) -> Result:
+    result: Result = {}
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for name in archive.namelist():
+            value = archive.read(name)
+            if name.endswith(TABLE):
+                result[name.removesuffix(TABLE)] = pd.read_parquet(io.BytesIO(value))
+            else:
+                result[name] = value
+    return result
 
 
 @contextmanager
-def opened(stage: str, folder: Path = Path()) -> Iterator[Results]:
-    """The results of an interrupted run of this stage. Deletes results from other code, data or parameters."""
-    root = folder / FOLDER
-    prefix = stage.replace("@", "-")
-    current = root / f"{prefix}-{dvc_lock.fingerprint(stage, folder)}"
+def opened(inputs: Inputs, is_forced: bool = False) -> Iterator[Results]:
+    """The results of an interrupted run of a stage with these inputs. Deletes results of other inputs.
+
+    With `is_forced` (`dvc repro --force`), it deletes all results.
+    """
+    root = inputs.folder / FOLDER
+    prefix = inputs.stage.replace("@", "-")
+    current = root / f"{prefix}-{inputs.fingerprint}"
 
     for path in root.glob(f"{prefix}-{'[0-9a-f]' * dvc_lock.DIGITS}"):
-        if path != current:
-            shutil.rmtree(path)
+        if path != current or is_forced:
+            _remove(path)
 
     yield Results(current)
 
-    shutil.rmtree(current, ignore_errors=True)
-    if root.is_dir() and not any(root.iterdir()):
+    _remove(current)
+    with suppress(OSError):  # it holds results of other stages, or is gone
         root.rmdir()
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -7,26 +7,21 @@ import pytest
 from optuna.storages._cached_storage import _CachedStorage
 
 from pipeline.params import Mistake
-from pipeline.storage import artifacts, dvc_lock, optuna_storage, stores
+from pipeline.storage import optuna_storage, stores
+from tests.support.invented_inputs import inputs
 
 STAGE = "tune@vanilla"
 
 
 @pytest.fixture
-def dvc_has_results():
-    """Whether dvc.lock has the results of STAGE with the current dependencies."""
-    return False
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch, dvc_has_results):
-    """A folder without a DVC repository to hash."""
+def project(tmp_path, monkeypatch):
     monkeypatch.delenv("RNN_STUDIES", raising=False)
-    monkeypatch.setattr(dvc_lock, "fingerprint", lambda stage, folder: "0123")
-    monkeypatch.setattr(dvc_lock, "unchanged", lambda stage, folder: True)
-    stages = {STAGE: {"outs": []}} if dvc_has_results else {}
-    artifacts.write_json(tmp_path / "dvc.lock", {"stages": stages})
-    return tmp_path
+    return inputs(STAGE, tmp_path, "0123")
+
+
+def recorded(project):
+    """The same inputs, with their results in dvc.lock."""
+    return inputs(STAGE, project.folder, "0123", is_recorded=True)
 
 
 class Killed(BaseException):
@@ -35,7 +30,7 @@ class Killed(BaseException):
 
 def interrupt(project):
     """Kill the stage after its first trial."""
-    with suppress(Killed), optuna_storage.opened(STAGE, project) as study:
+    with suppress(Killed), optuna_storage.opened(project) as study:
         study.add_trial(optuna.trial.create_trial(value=0.5))
         study.set_user_attr("untold", {"1": {"value": 0.25}})
         raise Killed
@@ -48,40 +43,52 @@ def assert_continues(study):
 
 
 @pytest.mark.parametrize("dvc_has_results", [False, True])
-def test_an_interrupted_study_continues(project):
+def test_an_interrupted_study_continues(project, dvc_has_results):
     interrupt(project)
-    with optuna_storage.opened(STAGE, project) as study:
+    with optuna_storage.opened(recorded(project) if dvc_has_results else project) as study:
         assert_continues(study)
 
 
 @pytest.mark.parametrize(("dvc_has_results", "trials"), [(False, 1), (True, 0)])
-def test_a_finished_study_starts_again_only_if_dvc_has_its_results(project, trials):
+def test_a_finished_study_starts_again_only_if_dvc_has_its_results(
+    project, dvc_has_results, trials
+):
     interrupt(project)
-    with optuna_storage.opened(STAGE, project):
+    with optuna_storage.opened(project):
         pass
-    with optuna_storage.opened(STAGE, project) as study:
+    with optuna_storage.opened(recorded(project) if dvc_has_results else project) as study:
         assert len(study.trials) == trials
+
+
+@pytest.mark.parametrize("is_finished", [False, True])
+def test_a_forced_stage_takes_no_trial_of_an_earlier_run(project, is_finished):
+    interrupt(project)
+    if is_finished:
+        with optuna_storage.opened(project):
+            pass
+    with optuna_storage.opened(project, is_forced=True) as study:
+        assert (study.trials, study.user_attrs) == ([], {})
 
 
 def test_studies_are_stored_in_the_project_and_are_separate(project):
     interrupt(project)
-    database = project / "studies.db"
-    assert stores.sqlite_path(stores.studies(project)) == database
+    database = project.folder / "studies.db"
+    assert stores.sqlite_path(stores.studies(project.folder)) == database
     assert database.exists()
-    with optuna_storage.opened("tune@lstm", project) as study:
+    with optuna_storage.opened(inputs("tune@lstm", project.folder)) as study:
         assert study.trials == []
 
 
 def test_a_damaged_database_is_a_mistake(project):
-    (project / "studies.db").write_text("no database, whatever it is" * 100)
+    (project.folder / "studies.db").write_text("no database, whatever it is" * 100)
     message = r"studies.db cannot be used: .*file is not a database"
-    with pytest.raises(Mistake, match=message), optuna_storage.opened(STAGE, project):
+    with pytest.raises(Mistake, match=message), optuna_storage.opened(project):
         pass
 
 
 def test_a_full_disk_is_a_mistake(project):
     def fill_disk():
-        with optuna_storage.opened(STAGE, project) as study:
+        with optuna_storage.opened(project) as study:
             storage = study._storage
             assert isinstance(storage, _CachedStorage)
             with storage._backend.engine.connect() as connection:
@@ -98,7 +105,7 @@ def test_an_unknown_storage_is_a_mistake_without_its_password(project, monkeypat
     monkeypatch.setenv("RNN_STUDIES", "postgresql+psycopg://me:secret@localhost:1/none")
     with (
         pytest.raises(Mistake, match="cannot be used") as error,
-        optuna_storage.opened(STAGE, project),
+        optuna_storage.opened(project),
     ):
         pass
     assert "secret" not in str(error.value)
@@ -107,6 +114,6 @@ def test_an_unknown_storage_is_a_mistake_without_its_password(project, monkeypat
 def test_an_interrupted_study_continues_in_postgresql(project, monkeypatch, postgresql):
     monkeypatch.setenv("RNN_STUDIES", postgresql)
     interrupt(project)
-    with optuna_storage.opened(STAGE, project) as study:
+    with optuna_storage.opened(project) as study:
         assert_continues(study)
-    assert not (project / "studies.db").exists()
+    assert not (project.folder / "studies.db").exists()

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.storage import dvc_lock
 from pipeline.workers import driver, resume
+from tests.support.invented_inputs import FINGERPRINT, inputs
 
 STAGE = "train@vanilla-textbook"
 TABLE = pd.DataFrame(
@@ -18,23 +18,15 @@ class Killed(BaseException):
     pass
 
 
-@pytest.fixture
-def fingerprint(monkeypatch):
-    """The hash of the inputs of the stage, without a DVC repository to compute it."""
-    state = {"digest": "0123456789abcdef"}
-    monkeypatch.setattr(dvc_lock, "fingerprint", lambda stage, folder: state["digest"])
-    return state
-
-
 def compute(shared, number: int, report) -> resume.Result:
     report({"epoch": 1, "loss": 0.5})
     return {"table": pd.DataFrame({"number": [number]})}
 
 
-def run(folder, units) -> tuple[list[int], set[int]]:
+def run(folder, units, fingerprint=FINGERPRINT, **options) -> tuple[list[int], set[int]]:
     """(the number in the result of each unit, the units that were computed)."""
     computed = set()
-    with resume.opened(STAGE, folder) as results:
+    with resume.opened(inputs(STAGE, folder, fingerprint), **options) as results:
         workers = driver.Workers(1, finished=results)
         tasks = {unit: unit for unit in range(units)}
         tables = workers.run("unit", compute, None, tasks, lambda unit, *_: computed.add(unit))
@@ -46,7 +38,7 @@ def interrupt(folder, stage=STAGE):
     """Finishes units 0 and 2 of the stage, and then ends it."""
 
     def work():
-        with resume.opened(stage, folder) as results:
+        with resume.opened(inputs(stage, folder)) as results:
             for unit in (0, 2):
                 results[unit] = compute(None, unit, print)
             raise Killed
@@ -64,36 +56,98 @@ def test_a_result_is_read_as_it_was_written(tmp_path):
     assert result["weights"] == RESULT["weights"]
 
 
-def test_units_finished_before_an_interruption_are_not_computed_again(tmp_path, fingerprint):
+def test_units_finished_before_an_interruption_are_not_computed_again(tmp_path):
     interrupt(tmp_path)
     assert run(tmp_path, 4) == ([0, 1, 2, 3], {1, 3})
 
 
-def test_a_stage_that_has_written_its_files_keeps_nothing(tmp_path, fingerprint):
+def test_a_stage_that_has_written_its_files_keeps_nothing(tmp_path):
     interrupt(tmp_path)
     run(tmp_path, 4)
     assert not list(tmp_path.iterdir())
     assert run(tmp_path, 4)[1] == {0, 1, 2, 3}
 
 
-def test_results_of_other_code_data_or_parameters_are_deleted(tmp_path, fingerprint):
+def test_results_of_other_code_data_or_parameters_are_deleted(tmp_path):
     interrupt(tmp_path)
     interrupt(tmp_path, "train@vanilla")  # another stage, whose name begins alike
-    fingerprint["digest"] = "fedcba9876543210"
-    assert run(tmp_path, 4)[1] == {0, 1, 2, 3}
+    assert run(tmp_path, 4, "fedcba9876543210")[1] == {0, 1, 2, 3}
     assert [path.name for path in (tmp_path / resume.FOLDER).iterdir()] == [
         "train-vanilla-0123456789abcdef"
     ]
 
 
-def flipped(content: bytes) -> bytes:
-    middle = len(content) // 3
-    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
-
-
-@pytest.mark.parametrize("damage", [lambda content: content[:-30], lambda content: b"", flipped])
-def test_a_damaged_result_is_computed_again(tmp_path, fingerprint, damage):
+def test_a_forced_stage_takes_no_earlier_result(tmp_path):
     interrupt(tmp_path)
-    file = next((tmp_path / resume.FOLDER).rglob("2.zip"))
-    file.write_bytes(damage(file.read_bytes()))
+    assert run(tmp_path, 4, is_forced=True)[1] == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize(
+    ("result", "step"),
+    [({"weights": b"\x00\xff"}, 1), (RESULT, 29)],
+    ids=["every bit of bytes", "bits of a table"],
+)
+def test_a_flipped_bit_of_a_result_is_noticed(tmp_path, result, step):
+    results = resume.Results(tmp_path)
+    results["unit"] = result
+    (file,) = tmp_path.iterdir()
+    content = file.read_bytes()
+
+    unnoticed = []
+    for bit in range(0, 8 * len(content), step):
+        damaged = bytearray(content)
+        damaged[bit // 8] ^= 1 << bit % 8
+        file.write_bytes(damaged)
+        if results.get("unit") is not None:
+            unnoticed.append(bit)
+    assert unnoticed == []
+
+
+def in_place_of(file, content: bytes | None) -> None:
+    """Replaces a file by another one, or by a folder with something in it."""
+    file.unlink()
+    if content is None:
+        (file / "inside").mkdir(parents=True)
+    else:
+        file.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[:-30],
+        lambda content: content[:40],
+        lambda content: b"",
+        lambda content: content + b"\0",
+        lambda content: b"\0" * len(content),
+        lambda content: content[resume.DIGEST_BYTES :],
+        lambda content: None,
+    ],
+    ids=["truncated", "cut early", "empty", "longer", "zeros", "old form", "folder"],
+)
+def test_a_damaged_result_is_computed_again(tmp_path, damage):
+    interrupt(tmp_path)
+    file = next((tmp_path / resume.FOLDER).rglob("2.*"))
+    in_place_of(file, damage(file.read_bytes()))
     assert run(tmp_path, 3) == ([0, 1, 2], {1, 2})
+
+
+def test_the_result_of_another_unit_is_not_taken(tmp_path):
+    interrupt(tmp_path)
+    (folder,) = (tmp_path / resume.FOLDER).iterdir()
+    (folder / "0.unit").rename(folder / "1.unit")
+    assert run(tmp_path, 3) == ([0, 1, 2], {0, 1})
+
+
+def test_results_of_the_old_form_are_ignored(tmp_path):
+    interrupt(tmp_path)
+    (folder,) = (tmp_path / resume.FOLDER).iterdir()
+    (folder / "2.unit").rename(folder / "2.zip")
+    assert run(tmp_path, 3) == ([0, 1, 2], {1, 2})
+
+
+def test_a_file_in_place_of_old_results_is_removed(tmp_path):
+    (tmp_path / resume.FOLDER).mkdir()
+    (tmp_path / resume.FOLDER / "train-vanilla-textbook-fedcba9876543210").touch()
+    assert run(tmp_path, 1) == ([0], {0})
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,257 @@
+"""The inputs of a stage: everything that dvc.yaml lists for it, as the files are now, and the packages installed.
+
+DVC hashes the inputs of a stage when its command has ended. If somebody edits one while the stage runs, dvc.lock would
+record a value that the stage has never used. So a stage reads its inputs before it begins and compares them at its end.
+The comparison is one of contents: an input that was edited and changed back counts as unchanged. Code of finished
+units is checked more strictly, because a worker may have imported it in between: its time of change counts too.
+
+This module reads dvc.yaml itself, because DVC takes half a second for it. It knows the templates that our dvc.yaml
+uses: `${key}`, `matrix` with one axis, and `foreach` over a mapping.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pipeline.params import PARAMS, Mistake, document
+from pipeline.params.messages import short
+from pipeline.storage import dvc_lock, lock_comparison
+from pipeline.storage.dvc_lock import RecordedStage
+from pipeline.storage.lock_comparison import CODE, hash_of_file, hash_of_listing, value_at
+from pipeline.storage.stage_table import stage_of
+
+PIPELINE = Path("dvc.yaml")
+ENVIRONMENT = "environment.json"
+PLACEHOLDER = re.compile(r"\$\{\s*(.+?)\s*\}")
+MOST_CHANGES = 3  # in one error message
+
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The inputs of one stage at one moment.
+
+    stage: its name in DVC, for example `train@vanilla-textbook`.
+    keys: the keys that it reads of each file with parameters; no keys: the whole file.
+    documents: the content of each of these files, and of params.yaml.
+    deps: every other dependency -> the hash of each of its files. It has no files if it is missing.
+    hashes: the hash of each file with parameters.
+    times: the time of change of each file of code.
+    versions: the installed version of each package that the stage reads from environment.json.
+    """
+
+    stage: str
+    folder: Path
+    keys: dict[str, list[str]]
+    documents: dict[str, Values]
+    deps: dict[str, dict[str, str]]
+    hashes: dict[str, str]
+    times: dict[str, int]
+    versions: dict[str, str]
+
+    @cached_property
+    def record(self) -> RecordedStage:
+        """The stage as dvc.lock would record it, without outputs. Raise Mistake if a dependency is missing."""
+        params = {file: _values(self.documents[file], keys) for file, keys in self.keys.items()}
+        deps = {}
+        for dep, hashes in self.deps.items():
+            if not (hashes or (self.folder / dep).is_dir()):
+                raise Mistake(f"{dep}: not here yet; `dvc repro {self.stage}` makes it")
+
+            names = {path.removeprefix(f"{dep}/"): md5 for path, md5 in hashes.items()}
+            deps[dep] = names.get(dep) or hash_of_listing(names)
+
+        return RecordedStage(self.stage, params, deps, {})
+
+    @cached_property
+    def is_recorded(self) -> bool:
+        """Whether dvc.lock has results of these inputs. If DVC runs the stage nevertheless, it repeats the stage."""
+        recorded = dvc_lock.finished(self.folder).get(self.stage)
+        return recorded is not None and recorded.key() == self.record.key()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of these inputs and of all packages. Unfinished work is stored under this name.
+
+        A repeated stage has another name, so that it does not take work from before its first run has ended.
+        """
+        packages = (self.folder / dvc_lock.PACKAGES).read_text(encoding="utf-8")
+        return dvc_lock.digest([self.record.key(), packages, self.is_recorded])
+
+    def check_packages(self) -> None:
+        """Raise Mistake if a package of the stage has another version than in environment.json, which DVC records."""
+        if not self.versions:
+            return
+
+        recorded_versions = _values(self.documents[ENVIRONMENT], self.keys[ENVIRONMENT])
+        for package, installed in self.versions.items():
+            if installed != recorded_versions[package]:
+                raise Mistake(
+                    f"{ENVIRONMENT}: {package}: {recorded_versions[package]}, but the installed version is "
+                    f"{installed}; run `python -m pip install --require-hashes -r {dvc_lock.PACKAGES}`"
+                )
+
+    def check_code(self) -> None:
+        """Raise Mistake if code or a package of the stage has changed, also if the code has changed back."""
+        times = _times(self.folder, self.deps)
+        self._refuse([*_file_changes(self.times, times), *self._package_changes()])
+
+    def check(self) -> None:
+        """Raise Mistake if an input of the stage has changed. Takes milliseconds where no file was written."""
+        self._refuse([*self._changed_params(), *self._changed_deps(), *self._package_changes()])
+
+    def _changed_params(self) -> Iterator[str]:
+        for file, keys in self.keys.items():
+            path = self.folder / file
+            if path.exists() and hash_of_file(path) == self.hashes[file]:
+                continue
+            try:
+                current = _values(document(path), keys)
+            except Mistake as mistake:
+                yield str(mistake)
+                continue
+
+            for key, value in _values(self.documents[file], keys).items():
+                yield from _value_changes(f"{file}: {key}", value, current.get(key))
+
+    def _changed_deps(self) -> Iterator[str]:
+        for dep, hashes in self.deps.items():
+            yield from _file_changes(hashes, _file_hashes(self.folder, dep))
+
+    def _package_changes(self) -> Iterator[str]:
+        for package, before in self.versions.items():
+            if (now := _installed(package)) != before:
+                yield f"the package {package} was {before} and is {now}"
+
+    def _refuse(self, changes: list[str]) -> None:
+        if not changes:
+            return
+
+        listed = ", ".join(changes[:MOST_CHANGES])
+        if len(changes) > MOST_CHANGES:
+            listed += f" and {len(changes) - MOST_CHANGES} more"
+        remedy = "`dvc repro` runs it again"
+        if stage_of(self.stage).resumes_from:
+            remedy += "; undo the change first to continue with the units that are finished"
+        raise Mistake(f"{self.stage}: an input changed while the stage ran: {listed}; {remedy}")
+
+
+def read(stage: str, folder: Path = Path()) -> Inputs:
+    """The inputs of a stage as they are now. Raise Mistake if dvc.yaml or a file with parameters cannot be read."""
+    values = document(folder / PARAMS)
+    entry = document(folder / PIPELINE)["stages"][stage.partition("@")[0]]
+    values |= _item(entry, stage.partition("@")[2], values)
+    entry = entry.get("do", entry)
+
+    keys = _keys(_resolved(entry.get("params", []), values))
+    hashes = {file: hash_of_file(folder / file) for file in keys if (folder / file).exists()}
+    documents = {file: document(folder / file) for file in keys}
+    paths = [dep for dep in _resolved(entry["deps"], values) if dep not in keys]
+
+    return Inputs(
+        stage,
+        folder,
+        keys,
+        documents | {str(PARAMS): values},
+        deps={path: _file_hashes(folder, path) for path in paths},
+        hashes=hashes,
+        times=_times(folder, paths),
+        versions={package: _installed(package) for package in keys.get(ENVIRONMENT, [])},
+    )
+
+
+def _item(entry: Values, item: str, values: Values) -> Values:
+    """The values of `${item}` and `${key}` for one item of a stage of dvc.yaml."""
+    if "foreach" in entry:
+        return {"key": item, "item": _resolved(entry["foreach"], values)[item]}
+    if "matrix" in entry:
+        ((axis, items),) = entry["matrix"].items()
+        by_name = {str(value): value for value in _resolved(items, values)}
+        return {"item": {axis: by_name[item]}}
+    return {}
+
+
+def _resolved(entry: Any, values: Values) -> Any:
+    """An entry of dvc.yaml with the values of its templates."""
+    if isinstance(entry, list):
+        return [_resolved(part, values) for part in entry]
+    if isinstance(entry, dict):
+        return {_resolved(key, values): _resolved(part, values) for key, part in entry.items()}
+    if not isinstance(entry, str):
+        return entry
+    if match := PLACEHOLDER.fullmatch(entry):
+        return value_at(values, match[1])
+    return PLACEHOLDER.sub(lambda match: str(value_at(values, match[1])), entry)
+
+
+def _keys(entries: list[str | dict[str, list[str] | None]]) -> dict[str, list[str]]:
+    """The keys of each file. An entry is a key of params.yaml, or {file: its keys}."""
+    keys: dict[str, list[str]] = {}
+    whole_files = []
+    for entry in entries:
+        by_file = entry if isinstance(entry, dict) else {str(PARAMS): [entry]}
+        for file, file_keys in by_file.items():
+            keys[file] = keys.get(file, []) + (file_keys or [])
+            if not file_keys:
+                whole_files.append(file)
+    return keys | {file: [] for file in whole_files}
+
+
+def _values(content: Values, keys: list[str]) -> Values:
+    """The value of each key; every value of the file if there are no keys."""
+    return {key: value_at(content, key) for key in keys} if keys else content
+
+
+def _value_changes(name: str, before: Any, now: Any) -> Iterator[str]:
+    """The innermost keys whose values differ, each with both values."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in before | now:
+            yield from _value_changes(f"{name}.{key}", before.get(key), now.get(key))
+    elif dvc_lock.digest(before) != dvc_lock.digest(now):
+        yield f"{name} was {short(before)} and is {short(now)}"
+
+
+def _file_changes(before: Mapping[str, object], now: Mapping[str, object]) -> Iterator[str]:
+    for path in sorted({*before, *now}):
+        if path not in now:
+            yield f"{path} was deleted"
+        elif path not in before:
+            yield f"{path} is new"
+        elif before[path] != now[path]:
+            yield f"{path} was edited"
+
+
+def _file_hashes(folder: Path, dep: str) -> dict[str, str]:
+    """The hash of each file of a dependency; empty if it is missing."""
+    path = folder / dep
+    if path.is_dir():
+        return {f"{dep}/{name}": md5 for name, md5 in lock_comparison.files(path).items()}
+    return {dep: hash_of_file(path)} if path.exists() else {}
+
+
+def _times(folder: Path, deps: Mapping[str, object] | list[str]) -> dict[str, int]:
+    """The time of change of every file of code among these dependencies."""
+    times = {}
+    for dep in deps:
+        if dep.startswith(CODE):
+            for path in _code_files(folder / dep):
+                times[path.relative_to(folder).as_posix()] = path.stat().st_mtime_ns
+    return times
+
+
+def _code_files(path: Path) -> list[Path]:
+    if path.is_dir():
+        return list(path.rglob("*.py"))
+    return [path] if path.exists() else []
+
+
+def _installed(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "missing"

@@ -1,6 +1,7 @@
 """The command line."""
 
 import errno
+import json
 import os
 import shutil
 import subprocess
@@ -10,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.__main__ import COMMANDS, main
+from pipeline.stages import prepare, retention
 from pipeline.storage import stage_table
+from pipeline.workers import resume
 
 STUDY = Path(__file__).with_name("study.yaml")
 
@@ -66,7 +69,7 @@ def test_a_typo_in_the_parameters_is_one_line_and_writes_nothing(project, capsys
             ["gradients", "11"],
             "'11' is not in params.yaml, gradients.sequence_lengths; allowed: 10, 50, 100, 200",
         ),
-        (["evaluate"], "data/prepared/train.parquet: not here yet; `dvc repro` makes it"),
+        (["evaluate"], "dvc.yaml: no such file here; run this in the project's root"),
         (["predict", "a fine film"], "reports/metrics.json: not here yet; `dvc repro` makes it"),
         (["read", "a fine film"], "reports/metrics.json: not here yet; `dvc repro` makes it"),
     ],
@@ -78,15 +81,88 @@ def test_a_missing_item_or_file_is_named_and_nothing_is_written(
     assert files(project) == ["params.yaml"]
 
 
-@pytest.mark.slow
-def test_training_without_prepared_reviews_names_the_file_and_the_command(project, capsys):
+@pytest.fixture
+def empty_study(project):
+    """A folder with everything that a stage needs, except for its data."""
     for name in ("dvc.yaml", "environment.json", "requirements.lock"):
         shutil.copy(STUDY.parents[1] / name, project)
-    subprocess.run([sys.executable, "-m", "dvc", "init", "--quiet", "--no-scm"], check=True)
-    remedy = "not here yet; `dvc repro train@vanilla-textbook` makes it"
-    assert (
-        error_of(capsys, "train", "vanilla-textbook")
-        == f"error: data/prepared/train.parquet: {remedy}\n"
+    return project
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (
+            "train vanilla-textbook",
+            "data/prepared/train.parquet: not here yet; `dvc repro train@vanilla-textbook` makes it",
+        ),
+        ("evaluate", "data/prepared/train.parquet: not here yet; `dvc repro` makes it"),
+        (
+            "train vanilla-tuned",
+            "artifacts/tuned/vanilla.json: not here yet; `dvc repro` makes it",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("empty_study")
+def test_a_stage_without_its_data_names_the_file_and_the_command(capsys, command, message):
+    assert error_of(capsys, *command.split()) == f"error: {message}\n"
+
+
+def test_a_package_other_than_dvc_would_record_is_refused(empty_study, capsys):
+    content = json.loads((empty_study / "environment.json").read_text())
+    installed = content["pandas"]
+    (empty_study / "environment.json").write_text(json.dumps(content | {"pandas": "1.0.0"}))
+    message = f"environment.json: pandas: 1.0.0, but the installed version is {installed}; run `"
+    assert error_of(capsys, "retention").startswith(f"error: {message}")
+
+
+@pytest.mark.parametrize("problem", [None, RuntimeError("it read an edited file")])
+def test_a_change_while_a_stage_runs_is_one_line(empty_study, capsys, monkeypatch, problem):
+    def edit_and_end(context):
+        text = (empty_study / "params.yaml").read_text()
+        (empty_study / "params.yaml").write_text(text.replace("limit: null", "limit: 200"))
+        if problem:
+            raise problem
+
+    monkeypatch.setattr(prepare, "main", edit_and_end)
+    assert error_of(capsys, "prepare") == (
+        "error: prepare: an input changed while the stage ran: params.yaml: data.limit was empty and is 200; "
+        "`dvc repro` runs it again\n"
+    )
+
+
+def test_units_of_changed_code_are_dropped_and_earlier_ones_stay(empty_study, capsys, monkeypatch):
+    module = empty_study / "pipeline/stages/retention.py"
+    shutil.copytree(STUDY.parents[1] / "pipeline", empty_study / "pipeline")
+    computed = []
+
+    def work(context):
+        context.workers.run("cell", compute, None, {"a": 1, "b": 2}, log=None)
+
+    def compute(shared, task, report):
+        computed.append(task)
+        if task == 2 and computed.count(1) == computed.count(2) == 1:
+            module.write_bytes(module.read_bytes() + b"\n")
+        return {"result": b"of " + bytes(str(task), "ascii")}
+
+    monkeypatch.setenv("RNN_WORKERS", "1")
+    monkeypatch.setattr(retention, "main", work)
+    content = module.read_bytes()
+    assert main(["retention"]) == 2
+    assert ": pipeline/stages/retention.py was edited; " in capsys.readouterr().err
+
+    module.write_bytes(content)
+    assert main(["retention"]) == 0
+    assert computed == [1, 2, 2]
+    assert not (empty_study / resume.FOLDER).exists()
+
+
+@pytest.mark.usefixtures("empty_study")
+def test_a_stage_that_dvc_yaml_lacks_is_named(capsys):
+    Path("dvc.yaml").write_text("stages:\n")
+    assert "dvc.yaml: stages.prepare: missing; `git checkout dvc.yaml`" in error_of(
+        capsys, "prepare"
     )
 
 

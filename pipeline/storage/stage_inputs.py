@@ -19,7 +19,7 @@ from typing import Any
 
 from pipeline.params import PARAMS, Mistake, document
 from pipeline.params.messages import short
-from pipeline.storage import dvc_lock, lock_comparison
+from pipeline.storage import artifacts, dvc_lock, lock_comparison
 from pipeline.storage.dvc_lock import RecordedStage
 from pipeline.storage.lock_comparison import CODE, hash_of_file, hash_of_listing, value_at
 from pipeline.storage.stage_table import stage_of
@@ -143,21 +143,29 @@ class Inputs:
 
 def read(stage: str, folder: Path = Path()) -> Inputs:
     """The inputs of a stage as they are now. Raise Mistake if dvc.yaml or a file with parameters cannot be read."""
-    values = document(folder / PARAMS)
-    entry = document(folder / PIPELINE)["stages"][stage.partition("@")[0]]
-    values |= _item(entry, stage.partition("@")[2], values)
-    entry = entry.get("do", entry)
+    # every hash before its content: an edit in between then counts as one that happened while the stage ran
+    hashes = {str(PARAMS): hash_of_file(folder / PARAMS)} if (folder / PARAMS).exists() else {}
+    documents = {str(PARAMS): document(folder / PARAMS)}
 
-    keys = _keys(_resolved(entry.get("params", []), values))
-    hashes = {file: hash_of_file(folder / file) for file in keys if (folder / file).exists()}
-    documents = {file: document(folder / file) for file in keys}
-    paths = [dep for dep in _resolved(entry["deps"], values) if dep not in keys]
+    group, _, item = stage.partition("@")
+    stages = document(folder / PIPELINE).get("stages") or {}
+    if group not in stages:
+        raise Mistake(f"{PIPELINE}: stages.{group}: missing; `git checkout {PIPELINE}` restores it")
+    values = documents[str(PARAMS)] | _item(stages[group], item, documents[str(PARAMS)])
+    entry = _resolved(stages[group].get("do", stages[group]), values)
 
+    keys = _keys(entry.get("params", []))
+    for file in keys.keys() - documents.keys():
+        artifacts.require(folder / file)
+        hashes[file] = hash_of_file(folder / file)
+        documents[file] = document(folder / file)
+
+    paths = [dep for dep in entry["deps"] if dep not in keys]
     return Inputs(
         stage,
         folder,
         keys,
-        documents | {str(PARAMS): values},
+        documents,
         deps={path: _file_hashes(folder, path) for path in paths},
         hashes=hashes,
         times=_times(folder, paths),

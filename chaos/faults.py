@@ -1,5 +1,6 @@
 """All faults except kills: how to inject each one, the one-line error that we expect, and the check afterwards."""
 
+import json
 import os
 import re
 import shutil
@@ -55,6 +56,32 @@ READ_BY = {  # one file of each kind, and a stage that reads it
     "artifacts/tuned/vanilla.json": TRAIN_TUNED,
     "params.yaml": CLAIMS,
 }
+Edit = tuple[
+    str, str, str
+]  # a file, an old text and the new one; without an old text the new one is appended
+EDITS: dict[
+    stage_table.Stage, tuple[Edit, ...]
+] = {  # edits of inputs of a stage: params, code, data, packages
+    stage_table.PREPARE: (("params.yaml", "vocabulary_size: 300", "vocabulary_size: 301"),),
+    stage_table.TUNE: (
+        ("params.yaml", "regret_seeds: 2", "regret_seeds: 3"),
+        ("pipeline/science/search.py", "", "\n"),
+    ),
+    stage_table.TRAIN: (
+        ("params.yaml", "hidden_size: 6", "hidden_size: 9"),
+        ("pipeline/science/networks/training.py", "", "\n"),
+        ("data/prepared/train.parquet", "", "\n"),
+    ),
+    stage_table.EVALUATE: (("data/prepared/test.parquet", "", "\n"),),
+    stage_table.GRADIENTS: (("environment.json", '"numpy": "', '"numpy": "9'),),
+    stage_table.RETENTION: (("pipeline/science/behaviour/retention_task.py", "", "\n"),),
+    stage_table.CLAIMS: (("reports/retention.csv", "", "\n"),),
+    stage_table.EXAMPLES: (("artifacts/models/vanilla-textbook/model.json", "", "\n"),),
+    stage_table.REPORT: (("params.yaml", "vanished: 0.001", "vanished: 0.002"),),
+}
+FIRST_WRITE = (
+    3  # of a stage that DVC runs; before it, the stage flushes and renames its copy of dvc.lock
+)
 
 
 @dataclass
@@ -133,6 +160,29 @@ def inject(study: Study, undisturbed: Undisturbed, name: str) -> Row:
     except TimeoutError as error:
         injected.row.wrong.append(str(error))
     return injected.row
+
+
+@fault(
+    "inputs edited during a stage, and changed back: params, code, data, packages",
+    "one line that names the input, exit 2; DVC records nothing",
+)
+def _edited_inputs(at: Injected) -> None:
+    for stage, edits in EDITS.items():
+        target = STAGES[stage.name]
+        for edit in edits:
+            at.study.undo(target)
+            path = at.study.folder / edit[0]
+            before = path.read_bytes()
+
+            ended = at.study.repro(
+                target, CHAOS_WRITE=f"{FIRST_WRITE}:edit", CHAOS_EDIT=json.dumps(edit)
+            )
+            if path.read_bytes() == before or target in at.study.lock():
+                at.row.wrong.append(f"{target}: {edit} was not done, or DVC recorded it")
+            path.write_bytes(before)
+            change = rf"{target}: an input changed while the stage ran: .*{re.escape(edit[0])}"
+            at.refused(ended, change)
+            at.survived(at.study.repro(target))
 
 
 @fault("full disk at each write of a stage in turn (raised in the stage)", REFUSED)

@@ -22,7 +22,7 @@ CLAIMS = "reports/claims.json"
 def study(tmp_path):
     """The committed results, from which `claims` can run."""
     shutil.copytree(ROOT / "reports", tmp_path / "study/reports")
-    for name in ("params.yaml", "dvc.yaml", "dvc.lock"):
+    for name in ("params.yaml", "dvc.yaml", "dvc.lock", "environment.json"):
         shutil.copy(ROOT / name, tmp_path / "study")
     (tmp_path / "study/pipeline").symlink_to(ROOT / "pipeline")
     return Study(tmp_path / "study")
@@ -57,6 +57,17 @@ def test_a_full_disk_is_a_one_line_error_and_the_old_file_stays(study):
     )
     assert study.files() == undisturbed
     assert not unfinished(study)
+
+
+@pytest.mark.slow
+def test_an_input_edited_during_a_stage_is_a_one_line_error(study):
+    edit = '["params.yaml", "vanished: 0.001", "vanished: 0.002"]'
+    ended = study.stage("claims", CHAOS_WRITE="1:edit", CHAOS_EDIT=edit)
+    change = "params.yaml: claims.vanished was 0.001 and is 0.002"
+    message = (
+        f"error: claims: an input changed while the stage ran: {change}; `dvc repro` runs it again"
+    )
+    assert (ended.code, errors(ended.said)) == (2, [message])
 
 
 @pytest.mark.slow

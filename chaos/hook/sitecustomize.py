@@ -1,12 +1,14 @@
 """Every Python process of a study under test loads this (PYTHONPATH). Variables CHAOS_... disturb stages and workers.
 
 CHAOS_WRITE=3:kill or 3:full: at its third write (a flush or a rename) the stage is killed, or the disk is full.
+CHAOS_WRITE=3:edit: at its third write, CHAOS_EDIT is done: a JSON list of a file, an old text and a new one.
 CHAOS_RENAME=within: a rename across folders fails.
 CHAOS_CLOCK=-86400: the clock jumps by this number of seconds, one second after the start.
 CHAOS_WORKER=killed: a process that computes is killed when it starts, as by a system that is out of memory.
 """
 
 import errno
+import json
 import os
 import signal
 import sys
@@ -20,8 +22,22 @@ def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def _edit(path: str, old: str, new: str) -> None:
+    """Replaces the first `old` in a file; appends `new` where `old` is empty."""
+    with open(path, "rb") as file:
+        content = file.read()
+    at = content.index(old.encode()) if old else len(content)
+
+    os.unlink(path)  # it may be a link into DVC's cache
+    with open(path, "wb") as file:
+        file.write(content[:at] + new.encode() + content[at + len(old) :])
+
+
 def _disturb_write(number: int, fault: str) -> None:
-    """Makes one write fail, counted from 1: `kill` ends the process, `full` raises the error of a full disk."""
+    """Disturbs one write, counted from 1.
+
+    `kill` ends the process, `full` raises the error of a full disk, and `edit` changes an input.
+    """
     count = 0
 
     def disturbed(function):
@@ -30,7 +46,9 @@ def _disturb_write(number: int, fault: str) -> None:
             count += 1
             if count == number and fault == "kill":
                 _die()
-            if count == number:
+            if count == number and fault == "edit":
+                _edit(*json.loads(os.environ["CHAOS_EDIT"]))
+            elif count == number:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             return function(*arguments, **options)
 

@@ -1,9 +1,12 @@
 """The parameters and file hashes of DVC's stages: as dvc.lock records them, and as the files are now."""
 
+import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Collection
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,8 @@ LOCK = Path("dvc.lock")
 PACKAGES = Path("requirements.lock")
 DIGITS = 16
 BACKUP = Path(".dvc/tmp") / LOCK
+DVC_WORKS = Path(".dvc/tmp/lock")  # a process of DVC locks this file while it works
+PATIENCE_SECONDS = 10
 TRUNCATED = "truncated, perhaps because DVC was killed while it wrote it"
 
 
@@ -59,7 +64,29 @@ def keep(folder: Path) -> None:
     """Copy dvc.lock to BACKUP when a stage begins. DVC writes dvc.lock in place, so a kill can truncate it."""
     lock = folder / LOCK
     if lock.exists():
-        artifacts.write_bytes(folder / BACKUP, lock.read_bytes())
+        with _no_other_dvc(folder):
+            content = lock.read_bytes()
+        artifacts.write_bytes(folder / BACKUP, content)
+
+
+@contextmanager
+def _no_other_dvc(folder: Path) -> Iterator[None]:
+    """Waits until no DVC process writes dvc.lock. DVC releases this lock while a stage of its own runs."""
+    try:
+        file = (folder / DVC_WORKS).open("rb")
+    except OSError:  # DVC has never worked here
+        yield
+        return
+
+    with file:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                break
+            except OSError:
+                time.sleep(0.02)
+        yield
 
 
 def finished(folder: Path) -> dict[str, RecordedStage]:
@@ -76,11 +103,11 @@ def every_stage(folder: Path) -> dict[str, RecordedStage]:
     lock = folder / LOCK
     if not lock.exists():
         raise Mistake(f"{LOCK}: not here; `git checkout {LOCK}` restores it, `dvc repro` makes it")
-    if not artifacts.read_bytes(lock).endswith(b"\n"):
-        raise _unusable(TRUNCATED, folder)
 
     try:
-        entries = document(lock).get("stages")
+        with _no_other_dvc(folder):
+            content = artifacts.read_bytes(lock)
+            entries = document(lock).get("stages") if content.endswith(b"\n") else None
     except Mistake as mistake:
         problem = str(mistake).removeprefix(f"{lock}: ")
         raise _unusable(problem, folder) from None

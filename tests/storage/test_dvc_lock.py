@@ -1,5 +1,8 @@
 """Stages as dvc.lock records them, and their keys before and after they run."""
 
+import fcntl
+import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate, product
 
 import pytest
@@ -139,3 +142,27 @@ def test_an_unreadable_lock_is_not_called_truncated(tmp_path):
     (tmp_path / "dvc.lock").mkdir()
     with pytest.raises(Mistake, match=r"dvc\.lock: cannot be read: "):
         dvc_lock.finished(tmp_path)
+
+
+def test_the_lock_is_not_read_while_dvc_writes_it(project):
+    content = (project / "dvc.lock").read_text()
+    with (project / dvc_lock.DVC_WORKS).open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        (project / "dvc.lock").write_text(content[:200])
+
+        with ThreadPoolExecutor(2) as readers:
+            stages = readers.submit(dvc_lock.every_stage, project)
+            readers.submit(dvc_lock.keep, project)
+            time.sleep(0.3)
+            (project / "dvc.lock").write_text(content)
+            fcntl.flock(lock, fcntl.LOCK_UN)
+
+        assert stages.result().keys() == set(NAMES)
+        assert (project / dvc_lock.BACKUP).read_text() == content
+
+
+def test_a_dvc_that_works_for_long_does_not_hold_up_readers(project, monkeypatch):
+    monkeypatch.setattr(dvc_lock, "PATIENCE_SECONDS", 0.1)
+    with (project / dvc_lock.DVC_WORKS).open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert dvc_lock.every_stage(project).keys() == set(NAMES)

@@ -50,7 +50,9 @@ def main(port_text: str) -> None:
 def _port(text: str) -> int:
     """The port, if it is a number and free on loopback."""
     if not text.isdecimal() or int(text) not in PORTS:
-        raise Mistake(f"PORT: is {text!r}, allowed is a number from 1 to 65535; `make ui PORT=5001`")
+        raise Mistake(
+            f"PORT: is {text!r}, allowed is a number from 1 to 65535; `make ui PORT=5001`"
+        )
 
     port = int(text)
     with socket.socket() as probe:
@@ -124,4 +126,6 @@ def _wait_until_ready(server: subprocess.Popen, url: str) -> None:
         except OSError:
             time.sleep(0.3)
     problem = f"MLflow's server did not start (exit code {server.poll()})"
-    raise Mistake(f"{problem}; its messages are above, `python -m pipeline doctor` checks the store")
+    raise Mistake(
+        f"{problem}; its messages are above, `python -m pipeline doctor` checks the store"
+    )

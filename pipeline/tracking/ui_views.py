@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 CURRENT = "current"  # the tag of the runs that describe this checkout
-SHARED_VIEW = "mlflow.sharedViewState."  # prefix of the tags of an experiment that hold shared views
+SHARED_VIEW = (
+    "mlflow.sharedViewState."  # prefix of the tags of an experiment that hold shared views
+)
 CLASSIC = {"workflowType": "machine_learning"}  # the view for model training, not the one for GenAI
 RUNS_AT_ONCE = 1000
 COMPARED = ("vanilla", "bidirectional")

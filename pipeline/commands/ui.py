@@ -49,7 +49,7 @@ def main(port_text: str) -> None:
 
 def _port(text: str) -> int:
     """The port, if it is a number and free on loopback."""
-    if not text.isdecimal() or int(text) not in PORTS:
+    if not (text.isascii() and text.isdecimal()) or int(text) not in PORTS:
         raise Mistake(
             f"PORT: is {text!r}, allowed is a number from 1 to 65535; `make ui PORT=5001`"
         )
@@ -105,6 +105,7 @@ def _server(store: str, folder: Path, port: int) -> Iterator[subprocess.Popen]:
         **ENVIRONMENT,
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
         "MLFLOW_BACKEND_STORE_URI": store,
+        "MLFLOW_REGISTRY_STORE_URI": store,
         "MLFLOW_DEFAULT_ARTIFACT_ROOT": (stores.home(folder) / "mlartifacts").as_uri(),
     }
 

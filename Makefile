@@ -1,7 +1,20 @@
 # The commands of this project. `make reproduce` runs the whole study, `make test` the checks of CI, `make test-all` every check.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
+ifneq ($(findstring :,$(CURDIR)),)
+$(error the folder $(CURDIR) has a colon in its name, which separates folders in PATH; rename it)
+endif
+
+# Values that a user may set. A recipe gets each as one quoted word, whatever its characters are.
 PYTHON ?= python3
+QUICK_DIR ?= quick
+PORT ?= 5000
+KILLS ?= 20
+ROUNDS ?= 30
+SEED ?= 0
+QUOTED := PYTHON QUICK_DIR PORT KILLS ROUNDS SEED
+$(foreach name,$(QUOTED),$(eval override $(name) := '$$(subst ','\'',$$(value $(name)))'))
+unexport $(QUOTED) CDPATH
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -9,7 +22,6 @@ unexport PYTHONDONTWRITEBYTECODE
 
 READY := .venv/ready
 PYTEST := python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
-QUICK_DIR ?= quick
 QUICK := -S data.limit=1000 -S settings.textbook.epochs=1 -S settings.steady.epochs=1 \
 	-S train.seeds=2 -S train.runs.vanilla-textbook.seed_factor=1 -S train.runs.bidirectional-textbook.seed_factor=1 \
 	-S '~train.runs.feedforward-textbook' -S '~train.runs.lstm-textbook' -S '~train.runs.bidirectional-tuned' \
@@ -41,19 +53,19 @@ $(READY): requirements.lock
 
 .PHONY: reproduce
 reproduce: $(READY) ## the whole study: reviews to report (about 15 minutes on two cores), then MLflow
-	dvc repro
+	python -m dvc repro
 
 .PHONY: quick
 quick: $(READY) ## a small study of the vanilla and the bidirectional RNN for a first look, in the folder quick/
 	.ci/copy $(QUICK_DIR)
 	grep -vE '$(NOT_QUICK)' dvc.yaml > $(QUICK_DIR)/dvc.yaml
-	cd $(QUICK_DIR) && env -u MLFLOW_TRACKING_URI RNN_TRACKING=off RNN_WORKERS=$${RNN_WORKERS:-1} dvc exp run --name quick $(QUICK)
+	cd $(QUICK_DIR) && env -u MLFLOW_TRACKING_URI RNN_TRACKING=off RNN_WORKERS="$${RNN_WORKERS:-1}" python -m dvc exp run --name quick $(QUICK)
 	cd $(QUICK_DIR) && env -u MLFLOW_TRACKING_URI python -m pipeline track
-	@echo "Look at $(QUICK_DIR)/reports/index.html. The committed results are unchanged."
+	@echo "Look at "$(QUICK_DIR)"/reports/index.html. The committed results are unchanged."
 
 .PHONY: full
 full: $(READY) ## every length, every architecture tuned, also texts of 200 and 400 tokens, ten seeds or more: hours
-	dvc exp run --name full $(FULL)
+	python -m dvc exp run --name full $(FULL)
 
 .PHONY: test
 test: $(READY) check ## the checks that CI runs (at most 9 minutes on two cores)
@@ -70,18 +82,17 @@ test-fast: $(READY) ## the tests that take seconds
 
 .PHONY: check
 check: $(READY) ## format, lint and types (a minute)
-	ruff format --check .
-	ruff check .
-	basedpyright
+	python -m ruff format --check .
+	python -m ruff check .
+	python -m basedpyright
 
 .PHONY: types
 types: $(READY) ## types alone
-	basedpyright
+	python -m basedpyright
 
 .PHONY: ui
-ui: $(READY) ## the MLflow UI on loopback, port 5000 (PORT=... for another)
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --workers 1 --host 127.0.0.1 --port $(or $(PORT),5000) \
-		--backend-store-uri $(or $(MLFLOW_TRACKING_URI),sqlite:///$(CURDIR)/mlflow.db) --default-artifact-root $(CURDIR)/mlartifacts
+ui: $(READY) ## MLflow's UI on loopback, with links that open on answers (PORT=... for another port than 5000)
+	python -m pipeline ui --port=$(PORT)
 
 .PHONY: benchmark
 benchmark: $(READY) ## docs/performance.md: against other frameworks and the machine's limit (half an hour, nothing else running)
@@ -89,11 +100,11 @@ benchmark: $(READY) ## docs/performance.md: against other frameworks and the mac
 
 .PHONY: chaos
 chaos: $(READY) ## docs/reliability.md: kills and faults injected into a small study (half an hour; a sixth with KILLS=3 per stage)
-	python -m chaos --kills $(or $(KILLS),20) --seed $(or $(SEED),0)
+	python -m chaos --kills=$(KILLS) --seed=$(SEED)
 
 .PHONY: soak
 soak: $(READY) ## 30 small studies in a row with random parameters and kills (ROUNDS=... for another number)
-	python -m chaos.soak --rounds $(or $(ROUNDS),30) --seed $(or $(SEED),0)
+	python -m chaos.soak --rounds=$(ROUNDS) --seed=$(SEED)
 
 .PHONY: dvc-page
 dvc-page: $(READY) ## writes the page of `dvc plots` again, with its scripts: after an upgrade of Vega

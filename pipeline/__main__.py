@@ -44,6 +44,10 @@ EXAMINING = (
     "Checks versions, processor, stores, disk and stale stages. Prints a remedy for each problem. Exit code 1 if there "
     "is one."
 )
+OPENING = (
+    "Starts MLflow's UI on loopback and prints links to the results of this checkout. If MLFLOW_TRACKING_URI names a "
+    "server, prints the links at that server."
+)
 
 Arguments = argparse.Namespace
 
@@ -162,6 +166,9 @@ def parser() -> argparse.ArgumentParser:
         help="xla: set an XLA flag that changes rounding; own: rely on the rounding of this machine. Default: own on "
         "a machine of another kind than the study's, otherwise xla",
     )
+
+    ui = _add_command(commands, "ui", "open MLflow's UI on the results", OPENING)
+    ui.add_argument("--port", default="5000", help="a free port on loopback; default: 5000")
 
     _add_command(
         commands, "doctor", "find problems of this checkout and print their remedies", EXAMINING
@@ -326,6 +333,12 @@ def _replicate(arguments: Arguments) -> None:
     replicate.main(params.read(), arguments.name, without_tuning, arguments.rounding)
 
 
+def _ui(arguments: Arguments) -> None:
+    from pipeline.commands import ui
+
+    ui.main(arguments.port)
+
+
 def _doctor(arguments: Arguments) -> int:
     from pipeline.commands import doctor
 
@@ -339,6 +352,7 @@ COMMANDS: dict[str, Callable[[Arguments], int | None]] = {
     "read": _read,
     "verify": _verify,
     "replicate": _replicate,
+    "ui": _ui,
     "doctor": _doctor,
 }
 

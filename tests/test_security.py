@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import __main__ as command_line
+from pipeline.commands import ui
 from pipeline.params import Mistake
 from pipeline.storage import optuna_storage, stores
 from pipeline.tracking import live_runs
@@ -74,7 +75,7 @@ def test_servers_are_started_on_loopback_with_their_checks():
         text,
         re.IGNORECASE,
     )
-    assert "mlflow ui --workers 1 --host 127.0.0.1" in text
+    assert ui.HOST == "127.0.0.1"
     public = re.findall(r"0\.0\.0\.0.*", text)
     assert all("--allowed-hosts" in rest_of_line for rest_of_line in public)
 

@@ -29,7 +29,6 @@ OPTIONS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-dev-shm-usage",
-    "--host-resolver-rules=MAP * ~NOTFOUND",
     "--remote-debugging-pipe",
 )
 
@@ -37,7 +36,7 @@ OPTIONS = (
 class Browser:
     """One page. `errors`: those of the console; `requests`: every requested address except the page's own."""
 
-    def __init__(self, process: subprocess.Popen):
+    def __init__(self, process: subprocess.Popen, is_offline: bool):
         self.process = process
         self.errors = []
         self.requests = []
@@ -53,7 +52,7 @@ class Browser:
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.ask(f"{domain}.enable")
         unlimited = {"latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
-        self.ask("Network.emulateNetworkConditions", offline=True, **unlimited)
+        self.ask("Network.emulateNetworkConditions", offline=is_offline, **unlimited)
 
     def open(self, file: Path, width: int, dark: bool = False) -> None:
         """Opens a file in a window of this width and waits until its charts are drawn."""
@@ -65,6 +64,14 @@ class Browser:
         while not self._is_loaded:
             self._receive()
         self.until("document.documentElement.dataset.drawn")
+
+    def visit(self, url: str, width: int, expected: str) -> str:
+        """The text of a page of a server on this machine, once it matches the pattern."""
+        self._set_window(width, dark=False)
+        self.ask("Page.navigate", url="about:blank")
+        self.ask("Page.navigate", url=url)
+        self.until(f"new RegExp({json.dumps(expected)}, 's').test(document.body?.innerText ?? '')")
+        return self.run("document.body.innerText")
 
     def _set_window(self, width: int, dark: bool) -> None:
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
@@ -153,16 +160,21 @@ class Browser:
 
 
 @contextmanager
-def browser(folder: Path) -> Iterator[Browser]:
-    """Starts Chromium with an empty profile in the folder; ends it with all its processes."""
+def browser(folder: Path, reachable: str = "") -> Iterator[Browser]:
+    """Starts Chromium with an empty profile in the folder; ends it with all its processes.
+
+    It can reach no host but `reachable`.
+    """
     assert CHROMIUM
+    rules = "MAP * ~NOTFOUND" + (f", EXCLUDE {reachable}" if reachable else "")
+    options = (*OPTIONS, f"--host-resolver-rules={rules}", f"--user-data-dir={folder}")
     shell = 'exec "$0" "$@" 3<&0 4>&1 >/dev/null 2>&1'
-    command = ["sh", "-c", shell, CHROMIUM, *OPTIONS, f"--user-data-dir={folder}"]
+    command = ["sh", "-c", shell, CHROMIUM, *options]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
     )
     try:
-        yield Browser(process)
+        yield Browser(process, is_offline=not reachable)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()

@@ -1,16 +1,36 @@
-"""MLflow's UI as a person sees it: its compare page and its chart page, in a real browser."""
+"""MLflow's UI as a person sees it, in a real browser: its own pages, and the links that `make ui` prints."""
 
+import json
+import os
 import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from pipeline.tracking import mlflow_store, run_sync
-from tests.support import browser, toy_study
+from pipeline.tracking import mlflow_store, run_sync, ui_views
+from tests.support import browser, page_browser, toy_study
 from tests.support.serving import mlflow_server
 from tests.support.tracked_study import records_of
 
 COMPARED = ("vanilla-textbook", "bidirectional-textbook")
 CURVES = ("vanilla forward initial 4", "vanilla forward trained 4")
+
+SERVER = "http://127.0.0.1:5000"
+ROOT = Path(__file__).parents[2]
+# a part of the text of a link -> parts of its page without a click, in their order: names and values of the toy study
+PAGES = {
+    "every run": ["Sort: test/accuracy", r"test/accuracy\.low", "validation/acc", "vanilla-tuned"],
+    "scores side by side": ["2 matching runs", "Difference", r"test/accuracy\s+0\.\d\d"],
+    "learning curves": ["Group: vanilla", r"Learning curves by epoch \(4\)", "validation/accuracy"],
+    "search for vanilla": ["vanilla trial 0", r"All trials \(1\)", "Parallel Coordinates"],
+    "over 4 tokens": ["vanilla forward initial 4", r"Decay by lag in tokens \(1\)", "log10_rel"],
+    "how far back": ["vanilla first retention", r"Accuracy by lag in tokens \(1\)", "accuracy"],
+    "verdict on each sentence": ["claims", r"The tutorial says\s+Measured"],
+}
 
 
 @pytest.fixture
@@ -82,3 +102,82 @@ def test_a_page_that_requests_another_machine_is_detected(tmp_path):
     document, hosts = browser.opened(page.as_uri(), tmp_path)
     assert browser.words(document) == "seen"
     assert hosts == {"example.invalid"}
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@pytest.mark.exhaustive
+@pytest.mark.skipif(page_browser.CHROMIUM is None, reason="chromium is not installed here")
+def test_each_link_of_the_command_opens_on_its_answer(recorded, tmp_path):
+    command = [sys.executable, "-m", "pipeline", "ui", "--port", str(free_port())]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    server = subprocess.Popen(
+        command, cwd=recorded, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        lines = iter(server.stdout.readline, "Ctrl-C ends the server.\n")
+        urls = dict(line.rstrip("\n").rsplit(": ", 1) for line in lines)
+        assert len(urls) == len(PAGES)
+
+        with page_browser.browser(tmp_path, reachable="127.0.0.1") as chromium:
+            for shows, url in urls.items():
+                (parts,) = [parts for text, parts in PAGES.items() if text in shows]
+                page = chromium.visit(url, 1280, ".*".join(parts))
+                assert "MLflow Assistant" not in page
+                assert (
+                    chromium.run("localStorage['mlflow.workflowType_v1']") == '"machine_learning"'
+                )
+            chromium.visit(urls[next(iter(urls))].partition("#")[0], 1280, "Model training")
+    finally:
+        server.send_signal(signal.SIGINT)
+        assert server.wait(60) == 130
+
+
+def states(folder: Path) -> list[dict]:
+    """The shared views in the store, with the id of their experiment."""
+    client, experiments = mlflow_store.opened(folder)
+    views = []
+    for number in experiments.values():
+        for key, content in client.get_experiment(number).tags.items():
+            if key.startswith(ui_views.SHARED_VIEW):
+                views.append({**json.loads(content), "experiment": number})
+    return views
+
+
+@pytest.mark.slow
+def test_views_find_the_runs_and_metrics_that_they_name(recorded):
+    links = ui_views.links(recorded, SERVER)
+    shows = "\n".join(link.shows for link in links)
+    assert all(text in shows for text in PAGES)
+    assert len(links) == len(PAGES)
+
+    client, _experiments = mlflow_store.opened(recorded)
+    for view in states(recorded):
+        runs = client.search_runs([view["experiment"]], view["searchFilter"])
+        names = {name for run in runs for name in (*run.data.metrics, *run.data.params)}
+        assert runs
+        columns = [column.split("`")[1] for column in view.get("selectedColumns", [])]
+        for chart in view.get("compareRunCharts", []):
+            columns += [chart["metricKey"], *chart.get("selectedMetrics", [])]
+            columns += chart.get("selectedParams", [])
+        assert names.issuperset(filter(None, columns))
+        assert view["orderByKey"].split("`")[1] in names
+
+
+@pytest.mark.slow
+def test_links_are_the_same_again_and_add_nothing(recorded):
+    links = ui_views.links(recorded, SERVER)
+    views = states(recorded)
+    assert ui_views.links(recorded, SERVER) == links
+    assert states(recorded) == views
+    assert all(len(json.dumps(view)) < 5000 for view in views)  # the longest tag on some databases
+
+
+@pytest.mark.slow
+def test_an_empty_store_has_no_links(tmp_path):
+    assert ui_views.links(tmp_path, SERVER) == []
+    assert "#/experiments/" in ui_views.start(tmp_path, SERVER).url

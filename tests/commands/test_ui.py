@@ -1,0 +1,111 @@
+"""`python -m pipeline ui`: what it refuses, and where it starts no server."""
+
+import socket
+import subprocess
+
+import pytest
+
+from pipeline import __main__ as command_line
+from pipeline.commands import ui
+from pipeline.tracking import ui_views
+from pipeline.tracking.ui_views import Link
+
+SECRET = "pAsSw0rd"  # noqa: S105
+
+
+@pytest.fixture(autouse=True)
+def links(monkeypatch, tmp_path):
+    """No MLflow: one link, and no process may start."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(ui_views, "links", lambda _, server: [Link("runs", f"{server}/#/runs")])
+    monkeypatch.setattr(ui_views, "start", lambda _, server: Link("all runs", server))
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a server starts"))
+
+
+@pytest.mark.parametrize(
+    "port", ["", " ", "0", "-1", "65536", "80.5", "5000x", "http", "5e3", "٥٠٠٠", "99999999999"]
+)
+def test_a_port_that_is_none_is_refused_in_one_line(capsys, port):
+    assert command_line.main(["ui", f"--port={port}"]) == 2
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1
+    assert f"PORT: is {port!r}, allowed is a number from 1 to 65535" in error
+    assert "make ui PORT=" in error
+
+
+def test_a_port_in_use_is_refused_with_another_one(capsys):
+    with socket.socket() as other:
+        other.bind((ui.HOST, 0))
+        other.listen()
+        port = other.getsockname()[1]
+        assert command_line.main(["ui", f"--port={port}"]) == 2
+    error = capsys.readouterr().err
+    assert error == f"error: PORT: {port}: address already in use; try `make ui PORT={port + 1}`\n"
+
+
+@pytest.mark.parametrize(
+    ("address", "server"),
+    [
+        ("http://127.0.0.1:5001", "http://127.0.0.1:5001"),
+        ("https://runs.example.org/mlflow/", "https://runs.example.org/mlflow"),
+        (f"http://me:{SECRET}@host:5000", "http://host:5000"),
+        (f"https://{SECRET}@host/a/b", "https://host/a/b"),
+        ("http://[::1]:5000/", "http://[::1]:5000"),
+    ],
+)
+def test_at_a_server_the_command_prints_links_only(monkeypatch, capsys, address, server):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    assert command_line.main(["ui"]) == 0
+    output = capsys.readouterr()
+    assert output.out == f"runs: {server}/#/runs\n"
+    assert SECRET not in output.out + output.err
+
+
+def test_a_store_without_results_names_the_commands_that_fill_it(monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://host")
+    monkeypatch.setattr(ui_views, "links", lambda *_: [])
+    assert command_line.main(["ui"]) == 0
+    message, start = capsys.readouterr().out.splitlines()
+    assert "`dvc repro`" in message
+    assert "`python -m pipeline track`" in message
+    assert start == "all runs: http://host"
+
+
+def test_a_store_that_cannot_be_used_is_one_line(monkeypatch, capsys):
+    def fails(folder, server):
+        raise OSError(f"cannot reach\nhttp://me:{SECRET}@host")
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:{SECRET}@host")
+    monkeypatch.setattr(ui_views, "links", fails)
+    assert command_line.main(["ui"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: MLflow's store cannot be used: OSError: cannot reach http")
+    assert len(error.splitlines()) == 1
+    assert SECRET not in error
+
+
+def test_the_address_of_a_store_is_not_in_the_command_of_its_server(monkeypatch, tmp_path):
+    started = {}
+
+    class Server:
+        def __init__(self, command, env):
+            started.update(command=command, store=env["MLFLOW_BACKEND_STORE_URI"])
+
+        def wait(self):
+            return 0
+
+        def terminate(self):
+            pass
+
+    monkeypatch.setattr(subprocess, "Popen", Server)
+    monkeypatch.setattr(ui, "_wait_until_ready", lambda *_: None)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"postgresql://me:{SECRET}@host/runs")
+    assert command_line.main(["ui", "--port=0"]) == 2
+    assert started == {}
+    with socket.socket() as free:
+        free.bind((ui.HOST, 0))
+        port = free.getsockname()[1]
+    assert command_line.main(["ui", f"--port={port}"]) == 0
+    assert started["store"].endswith("@host/runs")
+    assert SECRET not in " ".join(started["command"])
+    assert started["command"][-6:-2] == ["--host", "127.0.0.1", "--port", str(port)]

@@ -1,0 +1,194 @@
+"""The Makefile and its scripts: every path and value reaches its program as one word, and nothing else is deleted."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+HARD_NAMES = [
+    "plain",
+    "a space",
+    "it's",
+    'a"quote',
+    "$HOME $(x) $$",
+    "a#b",
+    "Übung",
+    "a;b&c",
+    "back\\slash",
+    "100%",
+]
+RECORDER = """#!{python}
+import json, os, sys
+with open(os.environ["CALLS"], "a") as calls:
+    print(json.dumps([os.getcwd(), *sys.argv[1:]]), file=calls)
+"""
+
+
+def git(*words, folder):
+    subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True)
+
+
+def write_project(folder: Path) -> None:
+    """A repository with our Makefile and scripts, and a `python` that records its arguments."""
+    folder.mkdir()
+    shutil.copy(ROOT / "Makefile", folder)
+    shutil.copytree(ROOT / ".ci", folder / ".ci")
+    (folder / "dvc.yaml").write_text("stages: {}\n")
+    (folder / ".gitignore").write_text("/.venv\n/quick/\n")
+    (folder / "requirements.lock").touch()
+    git("init", "--quiet", folder=folder)
+
+    python = folder / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(RECORDER.format(python=sys.executable))
+    python.chmod(0o755)
+    (folder / ".venv" / "ready").touch()
+
+
+@pytest.fixture
+def project(tmp_path):
+    write_project(tmp_path / "project")
+    return tmp_path / "project"
+
+
+def make(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    environment = {**inherited, "CALLS": str(folder.parent / "calls"), **variables}
+    return subprocess.run(
+        ["make", *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def calls(folder: Path) -> list[list[str]]:
+    """The folder and the arguments of each call of `python`."""
+    path = folder.parent / "calls"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+@pytest.mark.parametrize("name", HARD_NAMES)
+def test_make_works_in_a_folder_with_this_name(tmp_path, name):
+    folder = tmp_path / name
+    write_project(folder)
+    assert make(folder, "help").returncode == 0
+    result = make(folder, "-j2", "ui", "quick", CDPATH=str(ROOT))
+    assert result.returncode == 0, result.stderr
+
+    quick = str(folder / "quick")
+    assert [str(folder), "-m", "pipeline", "ui", "--port=5000"] in calls(folder)
+    assert [quick, "-m", "pipeline", "track"] in calls(folder)
+    assert (folder / "quick" / "dvc.yaml").read_text() == "stages: {}\n"
+
+
+def test_make_refuses_a_folder_with_a_colon_in_one_line(tmp_path):
+    folder = tmp_path / "a:b"
+    write_project(folder)
+    result = make(folder, "ui")
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert "a:b has a colon in its name" in result.stderr
+    assert calls(folder) == []
+
+
+@pytest.mark.parametrize("name", HARD_NAMES)
+@pytest.mark.parametrize("is_argument", [True, False], ids=["argument", "environment"])
+def test_make_passes_a_value_as_one_word(project, name, is_argument):
+    words = [f"PORT={name}"] if is_argument else []
+    variables = {} if is_argument else {"PORT": name}
+    result = make(project, "ui", *words, **variables)
+    assert result.returncode == 0, result.stderr
+    assert calls(project) == [[str(project), "-m", "pipeline", "ui", f"--port={name}"]]
+
+
+@pytest.mark.parametrize("name", HARD_NAMES)
+def test_quick_writes_into_a_folder_with_this_name(project, name):
+    result = make(project, "quick", f"QUICK_DIR=../{name}")
+    assert result.returncode == 0, result.stderr
+    assert (project.parent / name / "dvc.yaml").read_text() == "stages: {}\n"
+
+
+@pytest.mark.parametrize("name", HARD_NAMES)
+def test_a_python_in_a_folder_with_this_name_is_used(project, name):
+    python = project.parent / name / "python"
+    python.parent.mkdir()
+    shutil.copy(project / ".venv" / "bin" / "python", python)
+    result = make(project, "--always-make", f"PYTHON={python}", ".venv/ready")
+    assert result.returncode == 0, result.stderr
+    assert [str(project), "-m", "venv", "--clear", ".venv"] in calls(project)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "/",
+        ".",
+        "./",
+        "..",
+        "../",
+        "../project",
+        "new/..",
+        "theirs",
+        "theirs/",
+        "link",
+        "file",
+        "-rf",
+        "~/../..",
+        ".git",
+        ".ci",
+        "$(CURDIR)",
+    ],
+)
+def test_quick_refuses_a_folder_that_is_not_a_copy(project, name):
+    for path in (project / "theirs" / "precious", project / "~" / "precious", project / "file"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("keep")
+    (project / "$(CURDIR)").symlink_to("theirs")
+    (project / "link").symlink_to("theirs")
+    before = sorted(project.parent.rglob("*"))
+    result = make(project, "quick", f"QUICK_DIR={name}")
+    assert result.returncode == 2
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("make: ***")]
+    assert len(lines) == 1
+    assert re.fullmatch(r"error: QUICK_DIR: .*; name a new folder, .*", lines[0])
+    assert sorted(project.parent.rglob("*")) == before
+
+
+def test_quick_replaces_its_own_copy_also_an_interrupted_one(project):
+    assert make(project, "quick").returncode == 0
+    stale = project / "quick" / "stale"
+    stale.touch()
+    assert make(project, "quick").returncode == 0
+    assert not stale.exists()
+
+
+def test_quick_copies_untracked_files_but_no_other_copy(project):
+    (project / "-new file").write_text("new")
+    assert make(project, "quick", "QUICK_DIR=first").returncode == 0
+    result = make(project, "quick", "QUICK_DIR=second")
+    assert result.returncode == 0, result.stderr
+    assert (project / "second" / "-new file").read_text() == "new"
+    assert not (project / "second" / "first").exists()
+
+
+def test_make_prints_no_address_with_its_password(project):
+    secret = "pAsSw0rd"  # noqa: S105
+    address = f"postgresql://me:{secret}@host/runs"
+    for words in (["ui"], ["-n", "ui"], ["quick"]):
+        result = make(project, *words, MLFLOW_TRACKING_URI=address)
+        assert result.returncode == 0
+        assert secret not in result.stdout + result.stderr
+
+
+def test_a_dry_run_of_any_target_changes_nothing(project):
+    targets = re.findall(r"^([a-z-]+): ", (project / "Makefile").read_text(), re.MULTILINE)
+    before = sorted(project.rglob("*"))
+    assert len(targets) > 10
+    assert make(project, "-n", "-j2", *targets).returncode == 0
+    assert sorted(project.rglob("*")) == before
+    assert calls(project) == []

@@ -18,7 +18,6 @@ from pipeline.storage.dvc_lock import digest
 
 OWNER = "checkout"
 CURRENT = "current"
-HOME = "home"  # the id of the checkout whose folder contains the store
 NAME_VARIABLE = "RNN_CHECKOUT"
 FILE = Path(".dvc/tmp/checkout.json")  # git-ignored; it moves with the folder
 
@@ -41,7 +40,8 @@ class Checkout:
         return {} if self.is_temporary else {CURRENT: "true", self.mark: "true"}
 
     def owns(self, tags: Mapping[str, str]) -> bool:
-        return tags.get(OWNER) == self.id
+        """Whether this checkout may change it. Without an owner, the checkout that it describes may."""
+        return tags.get(OWNER) == self.id or (OWNER not in tags and self.mark in tags)
 
     def is_current(self, tags: Mapping[str, str]) -> bool:
         """Whether nothing is missing from the tags. Always true for a temporary copy."""
@@ -66,22 +66,21 @@ def foreign_marks(tags: Iterable[str], checkout: Checkout) -> list[str]:
 def identified(folder: Path) -> Checkout:
     """The identity of the checkout in this folder. Writes nothing.
 
-    The checkout whose folder contains the store is HOME, so the two can be moved or copied together.
+    A copy of a folder has a new id, except in a store inside of the folder, which was copied too.
     """
     home = stores.home(folder)
-    identity = _name() or (HOME if _contains_store(home) else _id_in_file(home))
+    identity = _identity(home)
+    id_here = identity["first_id"] if _contains_store(home) else identity["id"]
+    id_here = _name() or id_here
     if stores.is_copy(folder):
-        return Checkout(digest([identity, str(folder.resolve())]), is_temporary=True)
-    return Checkout(identity)
+        return Checkout(digest([id_here, str(folder.resolve())]), is_temporary=True)
+    return Checkout(id_here)
 
 
 def keep(folder: Path) -> None:
     """Saves the identity, so that the checkout keeps it after a move."""
     home = stores.home(folder)
-    if _name() or _contains_store(home):
-        return
-
-    identity = {"id": _id_in_file(home), **_place(home)}
+    identity = _identity(home)
     if _saved(home) != identity:
         artifacts.write_json(home / FILE, identity)
 
@@ -100,13 +99,18 @@ def _contains_store(home: Path) -> bool:
     return path is not None and path.resolve().is_relative_to(home)
 
 
-def _id_in_file(home: Path) -> str:
-    """The saved id, or a new one if the folder is a copy of the folder that saved it."""
+def _identity(home: Path) -> dict:
+    """The id of a folder, the id before it was copied for the first time, and its place."""
     saved = _saved(home)
     place = _place(home)
-    if saved and not _is_copy(saved, place):
-        return saved["id"]
-    return digest(place)
+    new_id = digest(place)
+    if not saved:
+        ids = {"id": new_id, "first_id": new_id}
+    elif _is_copy(saved, place):
+        ids = {"id": new_id, "first_id": saved["first_id"]}
+    else:
+        ids = {"id": saved["id"], "first_id": saved["first_id"]}
+    return {**ids, **place}
 
 
 def _is_copy(saved: dict, place: dict) -> bool:
@@ -123,8 +127,8 @@ def _saved(home: Path) -> dict:
         identity = json.loads((home / FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    is_complete = isinstance(identity, dict) and {"id", "path", "inode", "host"} <= identity.keys()
-    return identity if is_complete else {}
+    fields = {"id", "first_id", "path", "inode", "host"}
+    return identity if isinstance(identity, dict) and fields == identity.keys() else {}
 
 
 def _place(home: Path) -> dict:

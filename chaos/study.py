@@ -41,7 +41,12 @@ CHEAP = {  # compilation takes most of the time of such a study; with one worker
 }
 DATABASE_OF_STUDIES = "studies.db"
 MLFLOW_DATABASE = "mlflow.db"
-MLFLOW_STORES = (MLFLOW_DATABASE, f"{MLFLOW_DATABASE}.lock", "mlartifacts")
+MLFLOW_STORES = (
+    MLFLOW_DATABASE,
+    f"{MLFLOW_DATABASE}.lock",
+    f"{MLFLOW_DATABASE}.track.lock",
+    "mlartifacts",
+)
 STORES = (*MLFLOW_STORES, DATABASE_OF_STUDIES)
 # of another study
 OTHER_STORES = (

@@ -55,6 +55,10 @@ class Tracker(Protocol):
         """One entry per difference between MLflow and these runs and models. Raises if MLflow is unreachable."""
         ...
 
+    def has_store(self) -> bool:
+        """Whether MLflow's store exists."""
+        ...
+
     def project(self, records: list[Any], models: list[Any], better: Callable[..., bool]) -> None:
         """Changes MLflow until it shows exactly these runs and models."""
         ...

@@ -1,13 +1,25 @@
 """track: makes MLflow equal to the files of this checkout, or checks that it is."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipeline.params import Params
+from pipeline.params import Mistake, Params
 from pipeline.science.statistics.seeds import shown_better
-from pipeline.storage import dvc_lock
+from pipeline.storage import artifacts, dvc_lock, lock_comparison
 from pipeline.storage.dvc_lock import RecordedStage
-from pipeline.storage.stage_table import EVALUATE, STAGES
+from pipeline.storage.stage_table import (
+    CLAIMS,
+    EVALUATE,
+    GRADIENTS,
+    RETENTION,
+    STAGES,
+    TRAIN,
+    TUNE,
+    Stage,
+    stage_of,
+)
 from pipeline.tracking import best_models, run_records
 from pipeline.tracking.best_models import Model
 from pipeline.tracking.run_records import Record
@@ -16,6 +28,25 @@ if TYPE_CHECKING:
     from pipeline.stages.context import Context, Tracker
 
 FOLDER = Path()
+# the files and folders that MLflow shows, by stage and by the item of the stage
+FILES: dict[Stage, Callable[[str], list[Path]]] = {
+    TUNE: lambda architecture: [
+        artifacts.trials(architecture),
+        artifacts.trial_histories(architecture),
+        artifacts.tuned(architecture),
+        artifacts.tuning_summary(architecture),
+    ],
+    TRAIN: lambda run: [artifacts.history(run), artifacts.MODELS / run],
+    EVALUATE: lambda _: [artifacts.METRICS, artifacts.VOCABULARY],
+    GRADIENTS: lambda length: [
+        artifacts.gradients(length),
+        artifacts.memory(length),
+        artifacts.decay(length),
+        artifacts.probes(length),
+    ],
+    RETENTION: lambda _: [artifacts.RETENTION, artifacts.RETENTION_CHECKS],
+    CLAIMS: lambda _: [artifacts.CLAIMS],
+}
 
 
 class Comparison(NamedTuple):
@@ -29,7 +60,7 @@ class Comparison(NamedTuple):
 def main(context: "Context") -> None:
     """Changes MLflow where it differs from the files. If MLflow cannot be reached, prints a warning and succeeds.
 
-    Raises Mistake, and changes nothing, if a file of a finished stage is missing or damaged.
+    Raises Mistake, and changes nothing, if a file of a finished stage is missing, damaged or not as in dvc.lock.
     """
     tracker = context.tracker
     if tracker.off:
@@ -56,13 +87,19 @@ def check(context: "Context") -> int:
     """Prints where MLflow differs from the files and changes nothing.
 
     Returns the exit code: 1 if they differ or MLflow cannot be reached, else 0. Raises Mistake if a file of a finished
-    stage is missing or damaged.
+    stage is missing, damaged or not as in dvc.lock.
     """
     if context.tracker.off:
         return 0
 
     comparison = _compared(context.params, context.tracker)
     if comparison is None:
+        return 1
+
+    if not context.tracker.has_store():
+        runs, models = len(comparison.records), len(comparison.models)
+        missing = f"{runs} runs and {models} models are missing"
+        print(f"MLflow has no store yet, so {missing}; `python -m pipeline track` makes it")
         return 1
 
     for difference in comparison.differences:
@@ -74,7 +111,7 @@ def _compared(params: Params, tracker: "Tracker") -> Comparison | None:
     """Compares MLflow with the finished stages that these parameters list.
 
     Leaves out the scores of `evaluate` if they are older than the models. Prints a warning and returns None if MLflow
-    cannot be reached.
+    cannot be reached. Raises Mistake if a file that MLflow shows is not as in dvc.lock.
     """
     finished = dvc_lock.finished(FOLDER)
     names: list[str] = []
@@ -84,6 +121,7 @@ def _compared(params: Params, tracker: "Tracker") -> Comparison | None:
     stages = [finished[name] for name in names if name in finished]
 
     evaluated = finished.get(EVALUATE.name)
+    _check_files([*stages, evaluated] if evaluated else stages, finished)
     comparison = _compared_with(stages, evaluated, tracker)
     if (
         comparison
@@ -107,3 +145,25 @@ def _compared_with(
     except Exception as error:
         tracker.warn(error)
         return None
+
+
+def _check_files(stages: list[RecordedStage], finished: dict[str, RecordedStage]) -> None:
+    """Raises Mistake if a file that MLflow shows for these stages is not the one that dvc.lock records.
+
+    Reading the files will report a missing one. Figures are not shown if they are missing.
+    """
+    paths = [artifacts.FIGURES]
+    for stage in stages:
+        paths += FILES[stage_of(stage.name)](stage.item)
+
+    makers: list[RecordedStage] = []
+    for path in map(str, filter(Path.exists, paths)):
+        recorded = [stage for stage in finished.values() if path in stage.outs]
+        if not recorded:
+            raise Mistake(f"{path}: not in {dvc_lock.LOCK}; `dvc repro` makes and records it")
+        for stage in recorded:
+            makers.append(replace(stage, params={}, deps={}, outs={path: stage.outs[path]}))
+
+    mismatches = lock_comparison.differences(makers, FOLDER)
+    if mismatches:
+        raise Mistake("\n".join(map(str, mismatches)))

@@ -2,7 +2,7 @@
 
 A second process, the writer, gets the points through a pipe and writes them. So an MLflow that is slow, down or
 read-only costs training nothing. However the trainer dies, the writer sees the end of the pipe and ends the runs. It
-finds a run by the tag `key`, so a rerun continues the run that exists.
+finds a run of this checkout by the tag `key`, so a rerun continues the run that exists.
 """
 
 import json
@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.storage import dvc_lock, stores
 from pipeline.storage.stage_table import GRADIENTS, stage_of
-from pipeline.tracking import mlflow_store
+from pipeline.tracking import checkouts, mlflow_store, run_sync, sql_reader
+from pipeline.tracking.checkouts import OWNER
 from pipeline.tracking.run_records import record
 from pipeline.tracking.run_records.tables import Metrics, Strings
 
@@ -112,17 +113,18 @@ def write(messages: Iterator[dict]) -> None:
     units = header["units"]
     stage = dvc_lock.present(header["stage"], folder)
     kind = stage_of(stage.name)
+    checkouts.keep(folder)
     client, experiments = mlflow_store.opened(folder)
+    checkout = checkouts.identified(folder)
+    keys = [stage.key(unit) for unit in ("", *units)]
+    own_runs = run_sync.own_runs(sql_reader.runs(folder, keys, checkout), checkout)
 
     def live_run(unit: str, labels: dict, **parent: str) -> "_LiveRun":
-        tags = record.tags(stage, unit, labels) | parent
-        return _LiveRun(
-            client,
-            experiments[kind.experiment],
-            folder,
-            record.name(stage.name, unit),
-            tags,
-        )
+        tags = {**record.tags(stage, unit, labels), OWNER: checkout.id, **parent}
+        name = record.name(stage.name, unit)
+        stored = own_runs.get((kind.experiment, tags["key"]))
+        run = run_sync.writable(client, stored) if stored else None
+        return _LiveRun(client, experiments[kind.experiment], folder, name, tags, run)
 
     parent = live_run("", _shared_labels(list(units.values())))
     children = {}
@@ -167,11 +169,12 @@ class _LiveRun:
         folder: Path,
         name: str,
         tags: Strings,
+        run: mlflow_store.Run | None,
     ):
         tags = {**tags, mlflow_store.WRITER: mlflow_store.writer()}
         self._begin = lambda: mlflow_store.Run.begin(client, experiment, name, tags, folder)
         self._session: Metrics = {}  # all points of this process, which a new run gets again
-        self.run = mlflow_store.Run.find(client, experiment, tags["key"]) or self._begin()
+        self.run = run or self._begin()
 
         client.set_tag(self.run.id, mlflow_store.WRITER, tags[mlflow_store.WRITER])
         client.update_run(self.run.id, status="RUNNING")

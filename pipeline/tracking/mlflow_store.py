@@ -1,4 +1,4 @@
-"""Opens MLflow's store, and finds, begins and fills one run in it.
+"""Opens MLflow's store, and begins and fills one run in it.
 
 MLflow is imported inside functions only, because sql_reader.py reads an SQLite store without it.
 A point is the value of a metric at one step. Its time is the start of its run plus its step in milliseconds, so MLflow
@@ -15,21 +15,22 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.storage import artifacts, stores
 from pipeline.storage.stage_table import STAGES
-from pipeline.tracking.run_records.record import NOTHING, Dataset
+from pipeline.tracking.run_records.record import CONTEXT, NOTHING, Dataset
 from pipeline.tracking.run_records.tables import Metrics, Strings
 
 if TYPE_CHECKING:
-    import mlflow.entities
     from mlflow import MlflowClient
 
 EXPERIMENTS = tuple(dict.fromkeys(stage.experiment for stage in STAGES if stage.experiment))
 PARENT = "mlflow.parentRunId"
+RUN_NAME = "mlflow.runName"
 WRITER = "writer"  # the tag that names the process that writes a live run: host, process id and start time
 METRICS_AT_ONCE = 800  # a server takes at most 1000 items per request, parameters and tags included
 SYSTEM = "system/"  # prefix of the metrics with which MLflow describes the machine
@@ -88,27 +89,42 @@ def opened(folder: Path) -> tuple["MlflowClient", Strings]:
     file appears with all its tables. MLflow would retry a broken SQLite file for a minute, so we ask SQLite first. A
     server creates its tables itself.
     """
-    for variable, value in ENVIRONMENT.items():
-        os.environ.setdefault(variable, value)
     url = stores.mlflow(folder)
     sqlite_file = stores.sqlite_path(url)
     is_server = url.startswith(("http://", "https://"))
     path = sqlite_file or stores.home(folder) / "mlflow.db"
 
-    with nullcontext() if is_server else _locked(path):
+    with nullcontext() if is_server else _locked(path, "lock"):
         if sqlite_file and sqlite_file.exists():
             _check_writable(sqlite_file)
-        warnings.filterwarnings("ignore", module="mlflow")
-        from mlflow import MlflowClient
-
-        for package in ("mlflow", "alembic", "urllib3"):
-            logging.getLogger(package).setLevel(logging.ERROR)
         if sqlite_file and not (sqlite_file.exists() and sqlite_file.stat().st_size):
             _create_tables(sqlite_file)
 
-        client = MlflowClient(url, registry_uri=url)
+        mlflow_client = client(url)
         artifact_root = None if is_server else path.parent / "mlartifacts"
-        return client, {name: _experiment_id(client, name, artifact_root) for name in EXPERIMENTS}
+        experiments = {}
+        for name in EXPERIMENTS:
+            experiments[name] = _experiment_id(mlflow_client, name, artifact_root)
+        return mlflow_client, experiments
+
+
+def client(url: str) -> "MlflowClient":
+    """MLflow's client of the store at this address. MLflow may create or change the tables of a database."""
+    _configure()
+    from mlflow import MlflowClient
+
+    return MlflowClient(url, registry_uri=url)
+
+
+def _configure() -> None:
+    """Imports MLflow without its warnings, with our defaults of its settings."""
+    for variable, value in ENVIRONMENT.items():
+        os.environ.setdefault(variable, value)
+    warnings.filterwarnings("ignore", module="mlflow")
+    import mlflow  # noqa: F401  it sets up its logging
+
+    for package in ("mlflow", "alembic", "urllib3"):
+        logging.getLogger(package).setLevel(logging.ERROR)
 
 
 def _experiment_id(client: "MlflowClient", name: str, artifact_root: Path | None) -> str:
@@ -130,18 +146,27 @@ def _experiment_id(client: "MlflowClient", name: str, artifact_root: Path | None
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """One process at a time may open the store at this path."""
+def turn(folder: Path) -> Iterator[None]:
+    """One process at a time may make an SQLite store equal to files, so no two make the same run."""
+    path = stores.sqlite_path(stores.mlflow(folder))
+    with _locked(path, "track.lock") if path else nullcontext():
+        yield
+
+
+@contextmanager
+def _locked(path: Path, suffix: str) -> Iterator[None]:
+    """One process at a time may enter with this path and suffix."""
     import fcntl
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f"{path.name}.lock").open("w") as lock:
+    with path.with_name(f"{path.name}.{suffix}").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def _create_tables(path: Path) -> None:
     """Creates all tables in one step: MLflow never again opens a file in which a kill interrupted its migrations."""
+    _configure()
     from mlflow import db
 
     for journal in path.parent.glob(f".writing-*-{path.name}-journal"):
@@ -162,35 +187,20 @@ def contradict(stored: Mapping, values: Mapping) -> bool:
     return any(stored.get(key, value) != value for key, value in values.items())
 
 
+@dataclass
 class Run:
     """A run in the store, with its points and parameters. Logging one of them again does nothing."""
 
-    def __init__(self, client: "MlflowClient", run: "mlflow.entities.Run", points: Metrics):
-        self.client = client
-        self.id = run.info.run_id
-        self.start = run.info.start_time
-        self.ended = run.info.end_time
-        self.params = dict(run.data.params)
-        self.tags = dict(run.data.tags)
-        self.points = points
-
-    @classmethod
-    def find(cls, client: "MlflowClient", experiment: str, key: str) -> "Run | None":
-        """The oldest run with this tag `key`."""
-        runs = client.search_runs(
-            [experiment],
-            f"tags.key = '{key}'",
-            order_by=["attributes.start_time ASC"],
-        )
-        if not runs:
-            return None
-
-        points = {}
-        for name in runs[0].data.metrics:
-            if not name.startswith(SYSTEM):
-                history = client.get_metric_history(runs[0].info.run_id, name)
-                points |= {(metric.key, metric.step): metric.value for metric in history}
-        return cls(client, runs[0], points)
+    client: "MlflowClient"
+    id: str
+    name: str
+    start: int
+    end: int | None = None
+    artifact_uri: str = ""
+    status: str = "RUNNING"
+    tags: Strings = field(default_factory=dict)
+    params: Strings = field(default_factory=dict)
+    points: Metrics = field(default_factory=dict)
 
     @classmethod
     def begin(
@@ -201,8 +211,16 @@ class Run:
         tags: Strings,
         folder: Path,
     ) -> "Run":
-        run = client.create_run(experiment, tags={**tags, **_git(folder)}, run_name=name)
-        return cls(client, run, {})
+        tags = {**tags, **_git(folder), RUN_NAME: name}
+        run = client.create_run(experiment, tags=tags, run_name=name)
+        return cls(
+            client,
+            run.info.run_id,
+            name,
+            run.info.start_time,
+            artifact_uri=run.info.artifact_uri or "",
+            tags=tags,
+        )
 
     def log(
         self,
@@ -220,7 +238,10 @@ class Run:
         new_params = [
             Param(name, value) for name, value in params.items() if name not in self.params
         ]
-        run_tags = [RunTag(name, value) for name, value in tags.items()]
+        run_tags = []
+        for name, value in tags.items():
+            if self.tags.get(name) != value:
+                run_tags.append(RunTag(name, value))
 
         while len(metrics) > METRICS_AT_ONCE:
             self.client.log_batch(self.id, metrics[:METRICS_AT_ONCE])
@@ -228,6 +249,7 @@ class Run:
         if metrics or new_params or run_tags:
             self.client.log_batch(self.id, metrics, new_params, run_tags)
         self.points |= new_points
+        self.tags |= tags
 
     def log_datasets(self, datasets: list[Dataset]) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -236,7 +258,7 @@ class Run:
         for context, path, digest in datasets:
             source = json.dumps({"uri": path})
             dataset = Dataset(Path(path).name, digest, "local", source)
-            inputs.append(DatasetInput(dataset, [InputTag("mlflow.data.context", context)]))
+            inputs.append(DatasetInput(dataset, [InputTag(CONTEXT, context)]))
         if inputs:
             self.client.log_inputs(self.id, inputs)
 

@@ -1,158 +1,352 @@
-"""Makes the runs in MLflow equal to the records: finds the differences, repairs them, leaves everything else alone."""
+"""Makes the runs in MLflow equal to the records: finds the differences, repairs them, leaves everything else alone.
 
-from dataclasses import dataclass
+A record is shown by a run with its key and its values. Every checkout may share a run that already shows a record. Only
+the checkout that owns a run changes it. docs/decisions/0014-checkouts.md explains the rules.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.storage import stores
-from pipeline.tracking import mlflow_store, sql_reader
+from pipeline.tracking import artifact_files, checkouts, mlflow_store, run_comparison, sql_reader
+from pipeline.tracking.checkouts import OWNER, Checkout
 from pipeline.tracking.mlflow_store import Run
-from pipeline.tracking.run_records import RUN_ID, Record
-from pipeline.tracking.sql_reader import MISSING, NOT_CURRENT, STALE, StoredRun
+from pipeline.tracking.run_comparison import Mismatch
+from pipeline.tracking.run_records import Record
+from pipeline.tracking.sql_reader import MISSING, NOT_CURRENT, STALE, StoredRun, StoredRuns
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 DEAD = "is RUNNING, but the process that wrote it has ended"
+LINES = 4  # printed for one run
+NEW_RUN = "a new run"  # the parent of a run whose parent has to be made
+NAMES = 5  # printed in one line about replaced runs
+
+# A run with its record -> the MD5 of each of its artifacts that the record names
+Hashes = Callable[[StoredRun, Record], Mapping[str, str]]
 
 
 @dataclass(frozen=True)
 class RunDifference:
-    """A run that differs from the file that describes it. Without such a file, `record` is None."""
+    """A run that differs from the record that describes it.
 
-    problem: str
-    record: Record | None
-    runs: list[StoredRun]
+    Attributes:
+        run: the run that shows the record or can be repaired; None if there is none.
+        mismatches: the values of this run that differ.
+        duplicates: more runs of this checkout with the same key.
+    """
+
+    problems: list[str]
+    record: Record
+    run: StoredRun | None
+    mismatches: list[Mismatch] = field(default_factory=list)
+    duplicates: list[StoredRun] = field(default_factory=list)
+
+    @property
+    def run_ids(self) -> set[str]:
+        runs = [self.run, *self.duplicates] if self.run else []
+        return {run.id for run in runs}
+
+    @property
+    def is_equal(self) -> bool:
+        return not self.problems and not self.mismatches
+
+    @property
+    def is_repairable(self) -> bool:
+        return self.run is not None and all(value.is_repairable for value in self.mismatches)
 
     def __str__(self) -> str:
-        if self.record is None:
-            return f"run {self.runs[0].id} {self.problem}"
-        return f"{self.record.experiment}: {self.record.name} {self.problem}"
+        name = f"{self.record.experiment}: {self.record.name}"
+        lines = [f"{name} {problem}" for problem in self.problems]
+        lines += [f"{name}: {mismatch}" for mismatch in self.mismatches]
+        if len(lines) > LINES + 1:
+            lines[LINES:] = [f"{name}: and {len(lines) - LINES} more"]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class OtherRun:
+    """A run that no record describes, and its problem."""
+
+    problem: str
+    run: StoredRun
+
+    def __str__(self) -> str:
+        return f"{self.run.experiment}: {self.run.name} ({self.run.id}) {self.problem}"
+
+
+@dataclass(frozen=True)
+class DeletedExperiment:
+    """An experiment that has to be restored."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: the experiment is deleted"
+
+
+Difference = RunDifference | OtherRun | DeletedExperiment
 
 
 def differences(
     records: list[Record],
-    runs_by_key: dict[str, list[StoredRun]],
-    is_copy: bool,
-) -> list[RunDifference]:
-    """Every run in MLflow that is not as the records describe it. Parents come before their children.
+    stored: StoredRuns,
+    checkout: Checkout,
+    hashes: Hashes,
+) -> list[Difference]:
+    """Everything in MLflow that is not as the records describe it. Parents come before their children."""
+    differing: list[Difference] = []
+    for name in sorted({record.experiment for record in records}):
+        if stored.experiments.get(name) == "deleted":
+            differing.append(DeletedExperiment(name))
 
-    A copy of the project never moves `current`.
+    ids = {}
+    shown: set[str] = set()
+    for record, difference in _compared(records, stored, checkout, hashes, ids):
+        if not difference.is_equal:
+            differing.append(difference)
+        shown |= difference.run_ids
+        if difference.run and difference.is_repairable:
+            ids[record.key] = difference.run.id
+    return [*differing, *others(stored, shown, checkout)]
+
+
+def _compared(
+    records: list[Record],
+    stored: StoredRuns,
+    checkout: Checkout,
+    hashes: Hashes,
+    ids: dict[str, str],
+) -> Iterator[tuple[Record, RunDifference]]:
+    """Each record with its difference, which may be empty.
+
+    Before the caller asks for the next record, it adds the id of the run that shows this one to `ids`.
     """
-    differing = []
-    for record in records:
-        runs = runs_by_key.get(record.key, [])
-        parent = runs_by_key[record.parent][0].id if record.parent in runs_by_key else None
-        if problem := _problem(record, runs, parent, is_copy):
-            differing.append(RunDifference(problem, record, runs))
-
     keys = {record.key for record in records}
-    for key, runs in runs_by_key.items():
-        if key not in keys:
-            differing += _problems_of_others(runs, is_copy)
-    return differing
+    by_key = defaultdict(list)
+    by_content = defaultdict(list)
+    for run in stored.runs:
+        if run.tags.get("key") in keys:
+            by_key[run.experiment, run.tags["key"]].append(run)
+        elif checkout.mark in run.tags:  # its key may have been changed
+            by_content[run.experiment, run.tags.get("record")].append(run)
+
+    for record in records:
+        runs = by_key[record.experiment, record.key]
+        runs = runs or by_content[record.experiment, record.fingerprint]
+        parent = ids.get(record.parent, NEW_RUN) if record.parent else None
+        yield record, _difference(record, runs, parent, checkout, hashes)
 
 
-def _problem(
+def _difference(
     record: Record,
     runs: list[StoredRun],
     parent: str | None,
-    is_copy: bool,
-) -> str | None:
-    if not runs:
-        return MISSING
-    if len(runs) > 1:
-        return f"exists {len(runs)} times"
-
-    run = runs[0]
-    if run.tags.get("record") != record.fingerprint:
-        return "differs from the files"
-    if run.status != "FINISHED":
-        return f"is {run.status}"
-    if run.tags.get(mlflow_store.PARENT) != parent:
-        return "has another parent"
-    if run.tags.get("current") != "true" and not is_copy:
-        return NOT_CURRENT
-    return None
-
-
-def _problems_of_others(runs: list[StoredRun], is_copy: bool) -> list[RunDifference]:
-    """The problems of runs that no record describes: a stale tag `current`, and a writer that died."""
-    differing = []
-    stale = [run for run in runs if "current" in run.tags]
-    if stale and not is_copy:
-        differing.append(RunDifference(STALE, None, stale))
-
+    checkout: Checkout,
+    hashes: Hashes,
+) -> RunDifference:
+    """Compares a record with the best of the runs that have its key."""
+    options = []
     for run in runs:
-        if run.status == "RUNNING" and mlflow_store.has_died(run.tags.get(mlflow_store.WRITER)):
-            differing.append(RunDifference(DEAD, None, [run]))
-    return differing
+        mismatches = run_comparison.mismatches(record, run, parent, hashes(run, record))
+        if _is_usable(run, record, mismatches, checkout):
+            options.append((run, mismatches))
+    if not options:
+        return RunDifference([MISSING], record, None)
+
+    run, mismatches = min(options, key=lambda option: _rank(option[0], option[1], checkout))
+    duplicates = []
+    for other, _mismatches in options:
+        is_owned = checkout.owns(other.tags) and not other.is_deleted
+        if other is not run and is_owned and not checkouts.foreign_marks(other.tags, checkout):
+            duplicates.append(other)
+
+    problems = [f"exists {len(duplicates) + 1} times"] if duplicates else []
+    if not checkout.is_current(run.tags):
+        problems.append(NOT_CURRENT)
+    return RunDifference(problems, record, run, mismatches, duplicates)
 
 
-def project(records: list[Record], folder: Path) -> None:
-    """Repairs every difference. If a parent was replaced, a second round moves its children to the new one."""
-    client, experiments = mlflow_store.opened(folder)
-    is_copy = stores.is_copy(folder)
-    for _round in range(2):
-        runs_by_key = sql_reader.runs_through_mlflow(client, experiments)
-        ids = {key: runs[0].id for key, runs in runs_by_key.items()}
-        for difference in differences(records, runs_by_key, is_copy):
-            record = difference.record
-            if record is None:
-                _retire(client, difference)
-            elif difference.problem == NOT_CURRENT:
-                client.set_tag(ids[record.key], "current", "true")
-            else:
-                tags = dict(record.tags) if is_copy else {**record.tags, "current": "true"}
-                if record.parent:
-                    tags[mlflow_store.PARENT] = ids[record.parent]
-
-                experiment = experiments[record.experiment]
-                run = _reusable_run(client, experiment, record, difference.runs)
-                run = run or Run.begin(client, experiment, record.name, tags, folder)
-                _fill(run, record, tags)
-                ids[record.key] = run.id
-
-
-def _retire(client: "MlflowClient", difference: RunDifference) -> None:
-    for run in difference.runs:
-        if difference.problem == DEAD:
-            client.set_terminated(run.id, "KILLED")
-        else:
-            client.delete_tag(run.id, "current")
-
-
-def _reusable_run(
-    client: "MlflowClient",
-    experiment: str,
+def _is_usable(
+    run: StoredRun,
     record: Record,
-    runs: list[StoredRun],
-) -> Run | None:
-    """The oldest of these runs of a record, None if it cannot show the record. Deletes all other runs."""
-    for duplicate in runs[1:]:
-        client.delete_run(duplicate.id)
+    mismatches: list[Mismatch],
+    checkout: Checkout,
+) -> bool:
+    """Whether this run shows the record, or may be changed until it does.
 
-    run = Run.find(client, experiment, record.key) if runs else None
-    if run is None or _is_repairable(run, record):
-        return run
-    client.delete_run(run.id)
-    return None
+    A run that describes another checkout as well keeps its values, unless the values are not those of its own record.
+    """
+    if not checkout.owns(run.tags):
+        has_no_owner = OWNER not in run.tags
+        return len(mismatches) == has_no_owner  # an owner is all that it may lack
+    if run.is_deleted:
+        return all(value.is_repairable for value in mismatches)
+    is_damaged = run.tags.get("record") == record.fingerprint
+    return not mismatches or is_damaged or not checkouts.foreign_marks(run.tags, checkout)
 
 
-def _is_repairable(run: Run, record: Record) -> bool:
-    """MLflow can add points and parameters, but neither change nor remove one."""
-    metrics = {metric for metric, _step in record.metrics}
-    points = {point: value for point, value in run.points.items() if point[0] in metrics}
-    return points.items() <= record.metrics.items() and not mlflow_store.contradict(
-        run.params, record.params
+def _rank(run: StoredRun, mismatches: list[Mismatch], checkout: Checkout) -> tuple:
+    """Sorts the runs that could show a record: the best one first, and the oldest one among equals."""
+    return (
+        sum(not value.is_repairable for value in mismatches),
+        run.is_deleted,
+        not checkout.owns(run.tags),
+        len(mismatches),
+        run.start,
+        run.id,
     )
 
 
-def _fill(run: Run, record: Record, tags: dict[str, str]) -> None:
-    """Adds everything that the run lacks. The tag `record` comes last: from then on the run counts as complete."""
-    tags = {tag: value.replace(RUN_ID, run.id) for tag, value in tags.items()}
-    run.log_datasets(record.datasets)
-    for name, text in record.artifacts.items():
-        run.client.log_text(run.id, text, name)
-    run.log(record.metrics, record.params, {**tags, "record": record.fingerprint})
-    run.client.set_terminated(run.id, "FINISHED", run.ended)
+def others(stored: StoredRuns, shown: set[str], checkout: Checkout) -> list[OtherRun]:
+    """The problems of runs that no record describes: a stale tag `current`, and a writer that died."""
+    differing = []
+    for run in stored.runs:
+        if run.id in shown or run.is_deleted:
+            continue
+
+        is_in_our_experiment = run.experiment in mlflow_store.EXPERIMENTS
+        if checkout.stale_tags(run.tags) and (is_in_our_experiment or checkout.mark in run.tags):
+            differing.append(OtherRun(STALE, run))
+        if is_in_our_experiment and _is_dead(run, checkout):
+            differing.append(OtherRun(DEAD, run))
+    return differing
+
+
+def _is_dead(run: StoredRun, checkout: Checkout) -> bool:
+    """Whether the run waits for a process that has ended. Runs of other checkouts are left to them."""
+    is_owned = checkout.owns(run.tags) or OWNER not in run.tags
+    is_running = run.status == "RUNNING" and "key" in run.tags and is_owned
+    return is_running and mlflow_store.has_died(run.tags.get(mlflow_store.WRITER))
+
+
+def project(records: list[Record], folder: Path) -> None:
+    """Repairs every difference. A run is replaced if MLflow cannot change the values that differ."""
+    checkouts.keep(folder)
+    client, experiments = mlflow_store.opened(folder)
+    checkout = checkouts.identified(folder)
+    projection = _Projection(client, experiments, checkout, folder)
+    stored = sql_reader.runs(folder, [record.key for record in records], checkout)
+    hashes = artifact_files.reader(folder)
+
+    shown: set[str] = set()
+    for record, difference in _compared(records, stored, checkout, hashes, projection.ids):
+        shown |= difference.run_ids
+        projection.repair(record, difference)
+
+    for other in others(stored, shown, checkout):
+        projection.retire(other)
+    projection.print_replaced()
+
+
+class _Projection:
+    """Repairs runs one by one. `ids` maps the key of each record to the run that shows it now."""
+
+    def __init__(
+        self,
+        client: "MlflowClient",
+        experiments: Mapping[str, str],
+        checkout: Checkout,
+        folder: Path,
+    ):
+        self.client = client
+        self.experiments = experiments
+        self.checkout = checkout
+        self.folder = folder
+        self.ids: dict[str, str] = {}
+        self.replaced: list[str] = []
+
+    def repair(self, record: Record, difference: RunDifference) -> None:
+        for duplicate in difference.duplicates:
+            self.client.delete_run(duplicate.id)
+
+        stored = difference.run
+        if stored and not difference.is_repairable:
+            self.client.delete_run(stored.id)
+            self.replaced.append(record.name)
+            stored = None
+
+        if stored is None:
+            run = self._begun(record)
+            self._complete(record, run)
+        elif difference.mismatches:
+            if stored.is_deleted:
+                self.client.restore_run(stored.id)
+            self._complete(record, writable(self.client, stored))
+        else:  # also for a run of another checkout, whose values nobody else may change
+            writable(self.client, stored).log({}, tags=self.checkout.current_tags)
+            self.ids[record.key] = stored.id
+
+    def _begun(self, record: Record) -> Run:
+        tags = {"key": record.key, OWNER: self.checkout.id}
+        experiment = self.experiments[record.experiment]
+        return Run.begin(self.client, experiment, record.name, tags, self.folder)
+
+    def _complete(self, record: Record, run: Run) -> None:
+        """Writes everything that the run of this checkout lacks."""
+        parent = self.ids[record.parent] if record.parent else None
+        tags = run_comparison.expected_tags(record, run.id, parent)
+        tags |= {OWNER: self.checkout.id, **self.checkout.current_tags}
+        for tag in sorted((run_comparison.OWN_TAGS & run.tags.keys()) - tags.keys()):
+            self.client.delete_tag(run.id, tag)
+
+        run.log_datasets(record.datasets)
+        for name, text in record.artifacts.items():
+            artifact_files.write(run, name, text)
+        run.log(record.metrics, record.params, tags)
+        if run.name != record.name or run.tags.get(mlflow_store.RUN_NAME) != record.name:
+            self.client.update_run(run.id, name=record.name)
+        if run.status != "FINISHED":
+            self.client.set_terminated(run.id, "FINISHED", run.end)
+        self.ids[record.key] = run.id
+
+    def retire(self, other: OtherRun) -> None:
+        if other.problem == DEAD:
+            self.client.set_terminated(other.run.id, "KILLED")
+        else:
+            for tag in self.checkout.stale_tags(other.run.tags):
+                self.client.delete_tag(other.run.id, tag)
+
+    def print_replaced(self) -> None:
+        if not self.replaced:
+            return
+        names = ", ".join(self.replaced[:NAMES])
+        more = len(self.replaced) - NAMES
+        names += f" and {more} more" if more > 0 else ""
+        print(f"MLflow: runs with new ids, because MLflow cannot change values of a run: {names}")
+
+
+def own_runs(stored: StoredRuns, checkout: Checkout) -> dict[tuple[str, str], StoredRun]:
+    """The oldest run of this checkout for each experiment and key, unless it describes another checkout too."""
+    runs = {}
+    for run in stored.runs:
+        is_shared = checkouts.foreign_marks(run.tags, checkout)
+        if checkout.owns(run.tags) and "key" in run.tags and not run.is_deleted and not is_shared:
+            runs.setdefault((run.experiment, run.tags["key"]), run)
+    return runs
+
+
+def writable(client: "MlflowClient", stored: StoredRun) -> Run:
+    """A run of the store, to which points, parameters and tags can be added.
+
+    NaN, which contradicts every value, stands for a point that has several values.
+    """
+    points = {}
+    for point, values in stored.points.items():
+        points[point] = values[0] if len(values) == 1 else math.nan
+    return Run(
+        client,
+        stored.id,
+        stored.name,
+        stored.start,
+        stored.end,
+        stored.artifact_uri,
+        stored.status,
+        dict(stored.tags),
+        dict(stored.params),
+        points,
+    )

@@ -1,45 +1,63 @@
-"""Reads the runs and the model versions in MLflow's store, with SQL where that is possible.
+"""Reads the runs and the model versions in MLflow's store, with SQL where that is possible. Changes nothing.
 
 MLflow takes seconds to import, and `track` runs after every `dvc repro`. So an SQLite store is read with SQL if its
-tables have the version that the queries below were written for. Every other store is read through MLflow.
+tables have the version that the queries below were written for. MLflow reads a copy of any other SQLite store, because
+MLflow may change the tables of a store that it opens. Every other store is read through MLflow.
 """
 
 import json
+import math
 import sqlite3
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.storage import stores
-from pipeline.tracking import mlflow_store
+from pipeline.tracking import mlflow_store, read_only
 from pipeline.tracking.best_models import CHAMPION, NAME
+from pipeline.tracking.checkouts import CURRENT, Checkout
+from pipeline.tracking.run_records.record import CONTEXT
+from pipeline.tracking.run_records.tables import Point, Strings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Experiment, Run
 
-SCHEMA = "dc11669786a5"  # the version in MLflow 3.17's table `alembic_version`; a test compares the installed MLflow
 # The problems that runs and versions share.
 MISSING = "is missing"
 NOT_CURRENT = "is not tagged `current`"
 STALE = "is tagged `current`, but no file describes it"
-# these decide whether a run is correct
-TAGS = (
-    "key",
-    "record",
-    "current",
-    mlflow_store.WRITER,
-    mlflow_store.PARENT,
-)
+OLDEST = ["attributes.start_time ASC"]
+EXPERIMENTS = "select name, lifecycle_stage from experiments"
 RUNS = """
-    select run.run_uuid, run.status, json_group_object(tag.key, tag.value)
-    from experiments experiment join runs run using (experiment_id) join tags tag using (run_uuid)
-    where run.lifecycle_stage = 'active' and experiment.name in (select value from json_each(?))
-    and tag.key in (select value from json_each(?))
-    group by run.run_uuid
+    select run.run_uuid, experiment.name, run.name, run.status, run.lifecycle_stage, run.start_time, run.end_time,
+        run.artifact_uri,
+        (select json_group_object(key, value) from tags tag where tag.run_uuid = run.run_uuid)
+    from runs run join experiments experiment using (experiment_id)
+    where run.run_uuid in (
+        select run_uuid from tags
+        where key in (?, ?) or (key = 'key' and value in (select value from json_each(?)))
+    ) or (run.status = 'RUNNING' and experiment.name in (select value from json_each(?)))
     order by run.start_time, run.run_uuid
+"""
+PARAMS = """
+    select run_uuid, key, value from params where run_uuid in (select value from json_each(?))
+"""
+POINTS = """
+    select run_uuid, key, step, value, is_nan from metrics
+    where run_uuid in (select value from json_each(?)) order by timestamp
+"""
+LATEST = """
+    select run_uuid, key, step, value, is_nan from latest_metrics
+    where run_uuid in (select value from json_each(?))
+"""
+DATASETS = """
+    select input.destination_id, coalesce(tag.value, ''), dataset.name, dataset.digest
+    from inputs input join datasets dataset on dataset.dataset_uuid = input.source_id
+    left join input_tags tag on tag.input_uuid = input.input_uuid and tag.name = ?
+    where input.source_type = 'DATASET' and input.destination_type = 'RUN'
+    and input.destination_id in (select value from json_each(?))
 """
 VERSIONS = """
     select version.version, json_group_object(tag.key, tag.value) filter (where tag.key is not null), alias.alias
@@ -55,11 +73,40 @@ VERSIONS = """
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A run in MLflow's store, with its tags as far as TAGS names them."""
+    """A run in MLflow's store, also a deleted one.
+
+    Attributes:
+        lifecycle: `active` or `deleted`.
+        points: every value that the store has for a point. There should be one.
+        latest: metric -> the step and the value that MLflow's tables of runs show.
+        datasets: role, name and hash of each input.
+    """
 
     id: str
+    experiment: str
+    name: str
     status: str
-    tags: dict[str, str]
+    lifecycle: str
+    start: int
+    end: int | None
+    artifact_uri: str
+    tags: Strings
+    params: Strings = field(default_factory=dict)
+    points: dict[Point, list[float]] = field(default_factory=dict)
+    latest: dict[str, tuple[int, float]] = field(default_factory=dict)
+    datasets: set[tuple[str, ...]] = field(default_factory=set)
+
+    @property
+    def is_deleted(self) -> bool:
+        return self.lifecycle != "active"
+
+
+@dataclass(frozen=True)
+class StoredRuns:
+    """The experiments of a store by name, `active` or `deleted`, and the runs that concern a checkout, oldest first."""
+
+    experiments: Strings
+    runs: list[StoredRun]
 
 
 @dataclass(frozen=True)
@@ -71,42 +118,119 @@ class StoredVersion:
     is_champion: bool
 
 
-def runs(folder: Path) -> dict[str, list[StoredRun]]:
-    """Every run of our experiments by its key, the oldest first. Raises if the store cannot be reached."""
-    rows = rows_of_sqlite(
-        folder,
-        RUNS,
-        json.dumps(mlflow_store.EXPERIMENTS),
-        json.dumps(TAGS),
-    )
-    if rows is None:
-        return runs_through_mlflow(*mlflow_store.opened(folder))
-    return _by_key(StoredRun(run, status, json.loads(tags)) for run, status, tags in rows)
+def runs(folder: Path, keys: Iterable[str], checkout: Checkout) -> StoredRuns:
+    """The runs with these keys, the runs that are current, and the runs that are being written.
+
+    Runs with another key that are not current here come without parameters, points and datasets. Raises NoStore
+    without a store, and other errors if it cannot be reached.
+    """
+    keys = set(keys)
+    with read_only.database(folder) as database:
+        if database and read_only.has_tables_of_this_mlflow(database):
+            return _runs_of_sqlite(database, keys, checkout)
+    with read_only.client(folder) as client:
+        return runs_through_mlflow(client, keys, checkout)
+
+
+def _runs_of_sqlite(database: sqlite3.Connection, keys: set[str], checkout: Checkout) -> StoredRuns:
+    database.execute("begin")  # one state of the store for all queries
+    experiments = dict(database.execute(EXPERIMENTS))
+    names = [checkout.mark, CURRENT]
+    lists = [json.dumps(sorted(keys)), json.dumps(mlflow_store.EXPERIMENTS)]
+
+    stored_runs = {}
+    for *columns, tags in database.execute(RUNS, names + lists):
+        run = StoredRun(*columns, tags=json.loads(tags))
+        stored_runs[run.id] = run
+
+    ids = json.dumps([run.id for run in stored_runs.values() if _is_read(run.tags, keys, checkout)])
+    for run, name, value in database.execute(PARAMS, [ids]):
+        stored_runs[run].params[name] = value
+    for run, metric, step, value, is_nan in database.execute(POINTS, [ids]):
+        values = stored_runs[run].points.setdefault((metric, step), [])
+        values.append(math.nan if is_nan else value)
+    for run, metric, step, value, is_nan in database.execute(LATEST, [ids]):
+        stored_runs[run].latest[metric] = (step, math.nan if is_nan else value)
+    for run, *dataset in database.execute(DATASETS, [CONTEXT, ids]):
+        stored_runs[run].datasets.add(tuple(dataset))
+    return StoredRuns(experiments, list(stored_runs.values()))
+
+
+def _is_read(tags: Strings, keys: set[str], checkout: Checkout) -> bool:
+    """Whether the parameters, points and datasets of a run are needed."""
+    return tags.get("key") in keys or checkout.mark in tags
 
 
 def versions(folder: Path) -> list[StoredVersion]:
     """Every version of the registered model, the oldest first. Raises if the store cannot be reached."""
     rows = rows_of_sqlite(folder, VERSIONS, CHAMPION, NAME)
     if rows is None:
-        return versions_through_mlflow(mlflow_store.opened(folder)[0])
+        with read_only.client(folder) as client:
+            return versions_through_mlflow(client)
     return [
         StoredVersion(number, json.loads(tags), alias is not None) for number, tags, alias in rows
     ]
 
 
 def runs_through_mlflow(
-    client: "MlflowClient", experiments: dict[str, str]
-) -> dict[str, list[StoredRun]]:
-    """Returns the same as `runs`, through MLflow's client. `experiments` maps the name of an experiment to its id."""
+    client: "MlflowClient", keys: Iterable[str], checkout: Checkout
+) -> StoredRuns:
+    """Returns the same as `runs`, through MLflow's client."""
+    from mlflow.entities import ViewType
+
+    keys = set(keys)
+    experiments = {}
+    for experiment in _pages(client.search_experiments, view_type=ViewType.ALL):
+        experiments[experiment.experiment_id] = experiment
+
+    own = [key for key, value in experiments.items() if value.name in mlflow_store.EXPERIMENTS]
+    others = [key for key in experiments if key not in own]
+    pages = [
+        _pages(client.search_runs, experiment_ids=own, run_view_type=ViewType.ALL, order_by=OLDEST)
+    ]
+    marked = f"tags.`{checkout.mark}` = 'true'"
+    pages.append(_pages(client.search_runs, experiment_ids=others, filter_string=marked))
+
     stored_runs = []
-    for run in _pages(
-        client.search_runs,
-        experiment_ids=list(experiments.values()),
-        order_by=["attributes.start_time ASC"],
-    ):
-        tags = {tag: value for tag, value in run.data.tags.items() if tag in TAGS}
-        stored_runs.append(StoredRun(run.info.run_id, run.info.status, tags))
-    return _by_key(stored_runs)
+    for run in chain(*pages):
+        tags = run.data.tags
+        has_content = _is_read(tags, keys, checkout)
+        if has_content or CURRENT in tags or run.info.status == "RUNNING":
+            experiment = experiments[run.info.experiment_id]
+            stored_runs.append(_run_of_entity(client, run, experiment, has_content))
+    states = {experiment.name: experiment.lifecycle_stage for experiment in experiments.values()}
+    return StoredRuns(states, stored_runs)
+
+
+def _run_of_entity(
+    client: "MlflowClient", run: "Run", experiment: "Experiment", has_content: bool
+) -> StoredRun:
+    stored_run = StoredRun(
+        run.info.run_id,
+        experiment.name,
+        run.info.run_name or "",
+        run.info.status,
+        run.info.lifecycle_stage,
+        run.info.start_time,
+        run.info.end_time,
+        run.info.artifact_uri or "",
+        tags=dict(run.data.tags),
+    )
+    if not has_content:
+        return stored_run
+
+    stored_run.params.update(run.data.params)
+    for metric in run.data.metrics:
+        history = client.get_metric_history(stored_run.id, metric)
+        for point in sorted(history, key=lambda point: point.timestamp):
+            stored_run.points.setdefault((metric, point.step), []).append(point.value)
+        last = max(history, key=lambda point: (point.step, point.timestamp, point.value))
+        stored_run.latest[metric] = (last.step, run.data.metrics[metric])
+    for dataset_input in run.inputs.dataset_inputs if run.inputs else []:
+        tags = {tag.key: tag.value for tag in dataset_input.tags}
+        dataset = dataset_input.dataset
+        stored_run.datasets.add((tags.get(CONTEXT, ""), dataset.name, dataset.digest))
+    return stored_run
 
 
 def versions_through_mlflow(client: "MlflowClient") -> list[StoredVersion]:
@@ -131,18 +255,12 @@ def versions_through_mlflow(client: "MlflowClient") -> list[StoredVersion]:
 def rows_of_sqlite(folder: Path, query: str, *values: str) -> list[tuple] | None:
     """The rows of a query on an SQLite store.
 
-    None if the store is not SQLite, is empty or damaged, or has tables of another version of MLflow.
+    None if the store is not SQLite, or has tables of another version of MLflow. Raises NoStore without a store.
     """
-    path = stores.sqlite_path(stores.mlflow(folder))
-    if path is None or not path.exists():
+    with read_only.database(folder) as database:
+        if database and read_only.has_tables_of_this_mlflow(database):
+            return database.execute(query, values).fetchall()
         return None
-
-    try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=5)) as database:
-            schema = database.execute("select version_num from alembic_version").fetchone()
-            return database.execute(query, values).fetchall() if schema == (SCHEMA,) else None
-    except sqlite3.DatabaseError:
-        return None  # the caller opens the store through MLflow, whose error explains the problem
 
 
 def _pages(search: Callable, **query: Any) -> Iterator[Any]:
@@ -152,11 +270,3 @@ def _pages(search: Callable, **query: Any) -> Iterator[Any]:
         page = search(**query, max_results=1000, page_token=token)
         yield from page
         token = page.token or ""
-
-
-def _by_key(stored_runs: Iterable[StoredRun]) -> dict[str, list[StoredRun]]:
-    by_key = defaultdict(list)
-    for run in stored_runs:
-        if "key" in run.tags:
-            by_key[run.tags["key"]].append(run)
-    return dict(by_key)

@@ -7,10 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.storage import stores
-from pipeline.tracking import live_runs, mlflow_store, registry_sync, run_sync, sql_reader
+from pipeline.tracking import (
+    artifact_files,
+    checkouts,
+    live_runs,
+    mlflow_store,
+    read_only,
+    registry_sync,
+    run_sync,
+    sql_reader,
+)
 from pipeline.tracking.best_models import Model
+from pipeline.tracking.read_only import NoStore
 from pipeline.tracking.run_records import Record
+from pipeline.tracking.sql_reader import StoredRuns
 
 
 @dataclass(frozen=True)
@@ -43,13 +53,27 @@ class Tracker:
         better: registry_sync.Better,
     ) -> list:
         """The differences between MLflow and these records and models. Raises an error if MLflow cannot be reached."""
-        is_copy = stores.is_copy(self.folder)
-        runs = sql_reader.runs(self.folder)
-        versions = sql_reader.versions(self.folder)
+        checkout = checkouts.identified(self.folder)
+        try:
+            keys = [record.key for record in records]
+            runs = sql_reader.runs(self.folder, keys, checkout)
+            versions = sql_reader.versions(self.folder)
+        except NoStore:
+            runs, versions = StoredRuns({}, []), []
+
+        hashes = artifact_files.reader(self.folder)
         return [
-            *run_sync.differences(records, runs, is_copy),
-            *registry_sync.differences(models, versions, is_copy, better),
+            *run_sync.differences(records, runs, checkout, hashes),
+            *registry_sync.differences(models, versions, checkout.is_temporary, better),
         ]
+
+    def has_store(self) -> bool:
+        """Whether MLflow's store exists. Always true for a server."""
+        try:
+            with read_only.database(self.folder):
+                return True
+        except NoStore:
+            return False
 
     def project(
         self,
@@ -58,8 +82,9 @@ class Tracker:
         better: registry_sync.Better,
     ) -> None:
         """Makes MLflow equal to these records and models. Leaves correct runs and versions alone."""
-        run_sync.project(records, self.folder)
-        registry_sync.project(models, self.folder, better)
+        with mlflow_store.turn(self.folder):
+            run_sync.project(records, self.folder)
+            registry_sync.project(models, self.folder, better)
 
     def warn(self, error: BaseException) -> None:
         """Prints one line about trouble with MLflow on stderr."""

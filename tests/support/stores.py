@@ -2,8 +2,11 @@
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +51,7 @@ train:
     vanilla-textbook: {settings: textbook, from: params.yaml}
     vanilla-tuned: {settings: tuned, from: tuned/vanilla.json}
 """
+LOCATIONS = {"experiments": "artifact_location", "runs": "artifact_uri"}
 
 
 @pytest.fixture(scope="session")
@@ -98,7 +102,7 @@ def projected_store(tmp_path_factory, empty_store):
     with pytest.MonkeyPatch.context() as patch:
         as_locked(patch)
         toy_study.write(folder)
-        shutil.copy(empty_store, folder)
+        place(empty_store.parent, folder)
         tracked_study.track(folder)
     return folder / "mlflow.db"
 
@@ -115,12 +119,29 @@ def study(tmp_path, empty_store, monkeypatch):
     """The toy study next to an empty store."""
     as_locked(monkeypatch)
     toy_study.write(tmp_path)
-    shutil.copy(empty_store, tmp_path)
+    place(empty_store.parent, tmp_path)
     return tmp_path
 
 
 @pytest.fixture
-def projected(study, projected_store):
+def projected(tmp_path, projected_store, monkeypatch):
     """The toy study next to a store that shows it."""
-    shutil.copy(projected_store, study)
-    return study
+    as_locked(monkeypatch)
+    toy_study.write(tmp_path)
+    place(projected_store.parent, tmp_path)
+    return tmp_path
+
+
+def place(folder: Path, target: Path) -> None:
+    """Copies a store and its artifacts to another folder, as if it had been made there."""
+    shutil.copy(folder / "mlflow.db", target)
+    for name in ("mlartifacts", ".dvc"):
+        if (folder / name).exists():
+            shutil.copytree(folder / name, target / name)
+    with closing(sqlite3.connect(target / "mlflow.db")) as database:
+        for table, column in LOCATIONS.items():
+            database.execute(
+                f"update {table} set {column} = replace({column}, ?, ?)",  # noqa: S608
+                (str(folder), str(target)),
+            )
+        database.commit()

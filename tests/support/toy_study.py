@@ -6,6 +6,7 @@ from pathlib import Path
 import yaml
 
 from pipeline.params import Params, read
+from pipeline.storage import lock_comparison
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 RUNS = ("vanilla-textbook", "vanilla-tuned")
@@ -19,7 +20,8 @@ STAGES = (
     "retention",
     "claims",
 )
-WITHOUT_REVIEWS = ("retention", "claims")
+WITHOUT_REVIEWS = ("prepare", "retention", "claims", "report")
+KINDS = ("gradients", "memory", "decay", "probes")
 MODELS = len(RUNS)
 # of the stages that read train.seeds: runs and seeds, a length's curves
 SEEDED_RECORDS = (1 + 4) + (1 + 2) + (1 + 3)
@@ -203,7 +205,7 @@ def score(*values: float) -> dict:
 
 
 def write_lock(folder: Path) -> None:
-    """Writes dvc.lock for the params.yaml of this folder, with invented hashes."""
+    """Writes dvc.lock for the params.yaml and the files of this folder, with invented hashes of inputs."""
     values = json.loads((folder / "params.yaml").read_text())
     stages = {}
     for name, keys_by_file in {
@@ -215,9 +217,32 @@ def write_lock(folder: Path) -> None:
         deps = [
             {"path": f"data/prepared/{split}.parquet", "md5": f"md5 of {split}"} for split in splits
         ]
-        outs = [{"path": f"outputs of {name}", "md5": "md5 of outputs"}]
+        outs = []
+        for path in outputs(name):
+            outs.append({"path": path, "md5": lock_comparison.hash_of(folder / path)})
         stages[name] = {"cmd": "", "params": keys_by_file, "deps": deps, "outs": outs}
     write_json(folder / "dvc.lock", {"schema": "2.0", "stages": stages})
+
+
+def outputs(dvc_name: str) -> list[str]:
+    """The paths of the outputs of a stage that the toy study has."""
+    stage, _, item = dvc_name.partition("@")
+    by_stage = {
+        "prepare": ["data/prepared/vocabulary.txt"],
+        "tune": [
+            f"reports/tuning/{item}.csv",
+            f"reports/tuning/{item}.json",
+            f"artifacts/trials/{item}.csv",
+            f"artifacts/tuned/{item}.json",
+        ],
+        "train": [f"artifacts/history/{item}.csv", f"artifacts/models/{item}"],
+        "evaluate": ["reports/metrics.json"],
+        "gradients": [f"reports/{kind}/{item}.csv" for kind in KINDS],
+        "retention": ["reports/retention.csv", "artifacts/retention.csv"],
+        "claims": ["reports/claims.json"],
+        "report": ["reports/figures"],
+    }
+    return by_stage[stage]
 
 
 def _params_of_studies(values: dict) -> dict[str, dict]:
@@ -238,6 +263,8 @@ def _params_of_studies(values: dict) -> dict[str, dict]:
         "retention": {"settings.textbook": textbook, "retention": values["retention"]},
         "claims": {"claims": values["claims"]},
         "evaluate": {"settings.textbook.sequence_length": 100},
+        "prepare": {},
+        "report": {},
     }
     return {name: {"params.yaml": keys} for name, keys in stages.items()}
 

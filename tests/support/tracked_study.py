@@ -5,8 +5,15 @@ from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
-from pipeline.storage import dvc_lock, stores
-from pipeline.tracking import best_models, run_records, run_sync, sql_reader
+from pipeline.storage import dvc_lock
+from pipeline.tracking import (
+    artifact_files,
+    best_models,
+    checkouts,
+    run_records,
+    run_sync,
+    sql_reader,
+)
 from tests.support import toy_study
 
 POINTS = (
@@ -31,9 +38,13 @@ def track(folder: Path) -> None:
 
 
 def differences(folder: Path) -> list[str]:
-    runs = sql_reader.runs(folder)
-    differing = run_sync.differences(records_of(folder), runs, stores.is_copy(folder))
-    return [str(difference) for difference in differing]
+    """The lines that `track --check` would print about runs."""
+    records = records_of(folder)
+    checkout = checkouts.identified(folder)
+    runs = sql_reader.runs(folder, [record.key for record in records], checkout)
+    hashes = artifact_files.reader(folder)
+    differing = run_sync.differences(records, runs, checkout, hashes)
+    return [line for difference in differing for line in str(difference).splitlines()]
 
 
 def rows(folder: Path, query: str, *values) -> list[tuple]:

@@ -5,8 +5,10 @@ import socket
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from pipeline.tracking import mlflow_store, run_records, run_sync
-from tests.support import toy_study
+from tests.support import tampering, toy_study
 from tests.support.tracked_study import (
     current,
     differences,
@@ -67,13 +69,12 @@ def test_deleted_and_broken_runs_are_repaired_and_no_other_is_touched(projected)
     ids = {name: run for run, name in rows(projected, "select run_uuid, name from runs")}
     client.delete_run(ids["vanilla-tuned"])
     client.update_run(ids["tfidf"], status="RUNNING")
+    record = client.get_run(ids["vanilla trial 1"]).data.tags["record"]
     client.set_tag(ids["vanilla trial 1"], "record", "other")
     assert set(differences(projected)) == {
-        "rnn-for-nlp/training: vanilla-tuned is missing",
-        "rnn-for-nlp/training: vanilla-tuned seed 0 has another parent",
-        "rnn-for-nlp/training: vanilla-tuned seed 1 has another parent",
-        "rnn-for-nlp/training: tfidf is RUNNING",
-        "rnn-for-nlp/tuning: vanilla trial 1 differs from the files",
+        "rnn-for-nlp/training: vanilla-tuned: lifecycle is deleted, should be active",
+        "rnn-for-nlp/training: tfidf: status is RUNNING, should be FINISHED",
+        f"rnn-for-nlp/tuning: vanilla trial 1: tag record is other, should be {record}",
     }
 
     track(projected)
@@ -81,7 +82,174 @@ def test_deleted_and_broken_runs_are_repaired_and_no_other_is_touched(projected)
 
     active = rows(projected, "select run_uuid, name from runs where lifecycle_stage = 'active'")
     after = {name: run for run, name in active}
-    assert {name for name in ids if ids[name] != after[name]} == {"vanilla-tuned"}
+    assert after == ids
+
+
+CURRENT_RUNS = (
+    "select run_uuid from tags join runs using (run_uuid) "
+    "where key = 'current' and value = 'true' and lifecycle_stage = 'active'"
+)
+IN_TRAINING = {
+    "vanilla-textbook",
+    "vanilla-textbook seed 0",
+    "vanilla-textbook seed 1",
+    "vanilla-textbook seed 2",
+    "vanilla-textbook seed 3",
+    "vanilla-tuned",
+    "vanilla-tuned seed 0",
+    "vanilla-tuned seed 1",
+    "tfidf",
+}
+WITH_TRAINING_SPLIT = IN_TRAINING | {
+    "vanilla study",
+    "vanilla trial 0",
+    "vanilla trial 1",
+    "vanilla trial 2",
+    "gradients 4",
+    "vanilla forward initial 4",
+    "vanilla forward trained 4",
+    "vanilla 4 memory 4",
+}
+SEED = "rnn-for-nlp/training: vanilla-textbook seed 0"
+PARENT = "rnn-for-nlp/training: vanilla-textbook"
+DELETED = "lifecycle is deleted, should be active"
+# tampering -> the first line about it, and the names of the runs whose ids change
+TAMPERINGS = {
+    "a metric": (
+        f"{SEED}: metric test/accuracy at step 0 is 0.999, should be 0.5",
+        {tampering.SEED},
+    ),
+    "a metric, by MLflow": (
+        f"{SEED}: metric test/accuracy at step 0 is 0.5 and 0.999, should be 0.5",
+        {tampering.SEED},
+    ),
+    "a point at another time": (
+        f"{SEED}: metric test/accuracy at step 0 is 0.5 and 0.5, should be 0.5",
+        {tampering.SEED},
+    ),
+    "a metric that is not a number": (
+        f"{SEED}: metric train/loss at step 1 is nan, should be 0.5",
+        {tampering.SEED},
+    ),
+    "a metric of nobody": (
+        f"{SEED}: metric my/score at step 0 is 1.0, should not be there",
+        {tampering.SEED},
+    ),
+    "the latest metric": (
+        f"{SEED}: latest metric train/loss is 0.999 at step 2, should be 0.25 at step 2",
+        {tampering.SEED},
+    ),
+    "no latest metric": (
+        f"{SEED}: latest metric train/loss is missing, should be 0.25 at step 2",
+        {tampering.SEED},
+    ),
+    "a step less": (f"{SEED}: metric train/loss at step 1 is missing, should be 0.5", set()),
+    "the last step less": (
+        f"{SEED}: metric train/loss at step 2 is missing, should be 0.25",
+        set(),
+    ),
+    "a step more": (
+        f"{SEED}: metric train/loss at step 3 is 0.125, should not be there",
+        {tampering.SEED},
+    ),
+    "another step": (
+        f"{SEED}: metric train/loss at step 2 is missing, should be 0.25",
+        {tampering.SEED},
+    ),
+    "no metrics": (f"{SEED}: metric best_epoch at step 0 is missing, should be 2.0", set()),
+    "no metrics of a parent": (
+        f"{PARENT}: latest metric parameters is missing, should be 326273.0 at step 0",
+        {tampering.PARENT},
+    ),
+    "a param": (f"{SEED}: param hidden_size is 99, should be 64", {tampering.SEED}),
+    "a param less": (f"{SEED}: param hidden_size is missing, should be 64", set()),
+    "a param more": (f"{SEED}: param mine is 1, should not be there", {tampering.SEED}),
+    "the note": (
+        f"{PARENT}: tag mlflow.note.content is better than you think, should be "
+        "**Test accuracy 0.6250**, 95 % interval 0.2500 to 0.9000, 4 ...",
+        set(),
+    ),
+    "no note": (
+        f"{PARENT}: tag mlflow.note.content is missing, should be "
+        "**Test accuracy 0.6250**, 95 % interval 0.2500 to 0.9000, 4 ...",
+        set(),
+    ),
+    "the architecture": (f"{SEED}: tag architecture is transformer, should be vanilla", set()),
+    "no settings": (f"{SEED}: tag settings is missing, should be textbook", set()),
+    "a unit of a parent": (f"{PARENT}: tag unit is 3, should not be there", set()),
+    "the record": (f"{SEED}: tag record is other, should be ", set()),
+    "the key": (f"{SEED}: tag key is other, should be ", set()),
+    "no key": (f"{SEED}: tag key is missing, should be ", set()),
+    "no owner": (f"{SEED}: tag checkout is missing, should be this checkout", set()),
+    "no current": (f"{SEED} is not tagged `current`", set()),
+    "not current": (f"{SEED} is not tagged `current`", set()),
+    "no parent": (f"{SEED}: tag mlflow.parentRunId is missing, should be ", set()),
+    "a parent with a parent": (f"{PARENT}: tag mlflow.parentRunId is ", set()),
+    "the name": (f"{SEED}: name is the best run, should be {tampering.SEED}", set()),
+    "the name, by SQL": (f"{SEED}: name is the best run, should be {tampering.SEED}", set()),
+    "the name as a tag": (f"{SEED}: name is the best run, should be {tampering.SEED}", set()),
+    "the status": (f"{SEED}: status is FAILED, should be FINISHED", set()),
+    "running": (f"{SEED}: status is RUNNING, should be FINISHED", set()),
+    "a dataset's digest": (
+        "rnn-for-nlp/tuning: vanilla study: dataset train.parquet (training) is other, "
+        "should be md5 of train",
+        WITH_TRAINING_SPLIT,
+    ),
+    "a dataset's role": (
+        f"{SEED}: dataset train.parquet (test) is md5 of train, should not be there",
+        {tampering.SEED},
+    ),
+    "a dataset's role less": (
+        f"{SEED}: dataset test.parquet () is md5 of test, should not be there",
+        {tampering.SEED},
+    ),
+    "no datasets": (
+        f"{SEED}: dataset test.parquet (test) is missing, should be md5 of test",
+        set(),
+    ),
+    "a byte of an artifact": (f"{PARENT}: artifact history.csv is ", set()),
+    "a byte of a figure": (f"{PARENT}: artifact accuracy.svg is ", set()),
+    "an artifact less": (f"{PARENT}: artifact history.csv is missing, should be ", set()),
+    "no artifacts": (f"{PARENT}: artifact history.csv is missing, should be ", set()),
+    "a deleted run": (f"{SEED}: {DELETED}", set()),
+    "a deleted parent": (f"{PARENT}: {DELETED}", set()),
+    "a deleted run, by SQL": (f"{SEED}: {DELETED}", set()),
+    "a purged run": (f"{SEED} is missing", {tampering.SEED}),
+    "a twin": (f"{SEED} exists 2 times", set()),
+    "a current run without a key": ("rnn-for-nlp/training: stray (", set()),
+    "an archived experiment": ("rnn-for-nlp/training: the experiment is deleted", set()),
+    "an archived experiment, by SQL": ("rnn-for-nlp/training: the experiment is deleted", set()),
+    "a renamed experiment": (f"{PARENT} is missing", IN_TRAINING),
+    "a run in another experiment": (f"{SEED} is missing", {tampering.SEED}),
+}
+
+MISSING = ("a purged run", "a renamed experiment", "a run in another experiment")
+REPLACING = {name for name, (_, runs) in TAMPERINGS.items() if runs and name not in MISSING}
+
+
+def test_every_way_to_tamper_with_runs_is_tried():
+    assert TAMPERINGS.keys() == tampering.TAMPERINGS.keys()
+
+
+@pytest.mark.parametrize("name", TAMPERINGS)
+def test_what_someone_changed_in_mlflow_is_named_and_repaired(projected, capsys, name):
+    line, new_runs = TAMPERINGS[name]
+    ids = current_ids(projected)
+    tampering.TAMPERINGS[name](projected)
+    assert differences(projected)[0].startswith(line)
+
+    track(projected)
+    assert differences(projected) == []
+    after = current_ids(projected)
+    assert after.keys() == ids.keys()
+    assert {run for run in ids if ids[run] != after[run]} == new_runs
+    assert ("cannot change" in capsys.readouterr().out) == (name in REPLACING)
+
+
+def current_ids(folder: Path) -> dict[str, str]:
+    """The id of each current run by its name."""
+    query = f"select name, run_uuid from runs join ({CURRENT_RUNS}) using (run_uuid)"  # noqa: S608
+    return dict(rows(folder, query))
 
 
 def test_current_follows_the_checkout_and_back_and_old_runs_stay(projected):

@@ -1,38 +1,51 @@
 """The runs and versions that the store holds, read with SQL and through MLflow."""
 
+from pathlib import Path
+
 import pytest
 
-from pipeline.tracking import mlflow_store, sql_reader
+from pipeline.tracking import checkouts, mlflow_store, read_only, sql_reader
+from tests.support import toy_study
+from tests.support.tracked_study import records_of
+
+
+def stored(folder: Path) -> sql_reader.StoredRuns:
+    keys = [record.key for record in records_of(folder)]
+    return sql_reader.runs(folder, keys, checkouts.identified(folder))
+
+
+def stored_through_mlflow(folder: Path) -> sql_reader.StoredRuns:
+    keys = [record.key for record in records_of(folder)]
+    client, _experiments = mlflow_store.opened(folder)
+    return sql_reader.runs_through_mlflow(client, keys, checkouts.identified(folder))
 
 
 def test_sql_and_mlflow_see_the_same_runs(projected):
-    assert sql_reader.runs(projected) == sql_reader.runs_through_mlflow(
-        *mlflow_store.opened(projected)
-    )
+    runs = stored(projected).runs
+    assert len(runs) == toy_study.RECORDS
+    assert all(run.points and run.latest and run.tags and run.params for run in runs)
+    assert stored(projected) == stored_through_mlflow(projected)
 
 
 def test_the_queries_fit_the_tables_of_the_installed_mlflow(empty_store):
     """On failure: compare the queries with MLflow's new tables, then set SCHEMA to the new version."""
     query = "select version_num from alembic_version"
-    assert sql_reader.rows_of_sqlite(empty_store.parent, query) == [(sql_reader.SCHEMA,)]
+    assert sql_reader.rows_of_sqlite(empty_store.parent, query) == [(read_only.SCHEMA,)]
 
 
-@pytest.mark.parametrize(("schema", "times_opened"), [(sql_reader.SCHEMA, 0), ("another", 2)])
-def test_tables_of_another_version_are_read_through_mlflow(
-    projected,
-    monkeypatch,
-    schema,
-    times_opened,
-):
-    expected = sql_reader.runs_through_mlflow(*mlflow_store.opened(projected))
-    opened = []
-    monkeypatch.setattr(sql_reader, "SCHEMA", schema)
+@pytest.mark.parametrize("schema", [read_only.SCHEMA, "another"])
+def test_tables_of_another_version_are_read_through_mlflow(projected, monkeypatch, schema):
+    expected = stored_through_mlflow(projected)
+    read = []
+    monkeypatch.setattr(read_only, "SCHEMA", schema)
     monkeypatch.setattr(
-        mlflow_store,
-        "opened",
-        lambda folder, open_store=mlflow_store.opened: opened.append(1) or open_store(folder),
+        sql_reader,
+        "runs_through_mlflow",
+        lambda *values, through_mlflow=sql_reader.runs_through_mlflow: (
+            read.append(1) or through_mlflow(*values)
+        ),
     )
 
-    assert sql_reader.runs(projected) == expected
+    assert stored(projected) == expected
     assert sql_reader.versions(projected) == []
-    assert len(opened) == times_opened
+    assert len(read) == (schema == "another")

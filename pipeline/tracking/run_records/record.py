@@ -25,6 +25,7 @@ from pipeline.storage.stage_table import (
 from pipeline.tracking.run_records.tables import Metrics, Strings
 
 NOTE = "mlflow.note.content"  # the tag that MLflow shows as the description of a run
+CONTEXT = "mlflow.data.context"  # the tag with the role of a dataset
 RUN_ID = "{run_id}"  # stands in a description for the id that MLflow gives the run later
 ALL = "all"  # the seed, architecture or length of a run that covers all of them
 LABELS = {

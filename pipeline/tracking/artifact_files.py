@@ -1,0 +1,65 @@
+"""The contents of the artifacts of runs: read as files where they are on this machine, otherwise through MLflow."""
+
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from pipeline.storage import artifacts, stores
+from pipeline.tracking.run_comparison import hash_of
+
+if TYPE_CHECKING:
+    from pipeline.tracking.mlflow_store import Run
+    from pipeline.tracking.run_records import Record
+    from pipeline.tracking.sql_reader import StoredRun
+
+
+def local_folder(uri: str) -> Path | None:
+    """The folder that the address of an artifact store names; None if it is not on this machine."""
+    parts = urlsplit(uri)
+    if parts.scheme not in ("", "file"):
+        return None
+    return Path(unquote(parts.path) if parts.scheme else uri)
+
+
+def write(run: "Run", name: str, text: str) -> None:
+    """Writes an artifact of a run."""
+    folder = local_folder(run.artifact_uri)
+    if folder:
+        artifacts.write_text(folder / name, text)
+    else:
+        run.client.log_text(run.id, text, name)
+
+
+def reader(folder: Path) -> Callable[["StoredRun", "Record"], Mapping[str, str]]:
+    """A function from a run and its record to the MD5 of each artifact, for the store of this project."""
+    return partial(_hashes, url=stores.mlflow(folder))
+
+
+def _hashes(run: "StoredRun", record: "Record", url: str) -> Mapping[str, str]:
+    """The MD5 of each artifact that the record names, if the run has it. `url` is the address of MLflow's store."""
+    if not record.artifacts:
+        return {}
+
+    folder = local_folder(run.artifact_uri)
+    with tempfile.TemporaryDirectory() as temporary:
+        if folder is None:
+            folder = _downloaded(run, record, url, Path(temporary))
+        paths = {name: folder / name for name in record.artifacts}
+        return {name: hash_of(path.read_bytes()) for name, path in paths.items() if path.is_file()}
+
+
+def _downloaded(run: "StoredRun", record: "Record", url: str, folder: Path) -> Path:
+    from mlflow.artifacts import download_artifacts, list_artifacts
+
+    present = list_artifacts(run_id=run.id, tracking_uri=url)
+    for name in {artifact.path for artifact in present} & record.artifacts.keys():
+        download_artifacts(
+            run_id=run.id,
+            artifact_path=name,
+            dst_path=str(folder),
+            tracking_uri=url,
+        )
+    return folder

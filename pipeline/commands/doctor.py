@@ -80,7 +80,9 @@ def main() -> int:
     versions = [f"{name} {installed_version(name) or 'missing'}" for name in PACKAGES]
     variables = [f"{name}={os.environ[name]}" for name in (*machine.THREADS, *machine.DEFAULTS)]
     workers, worker_problems = _workers()
-    stale, stale_problems = stale_stages()
+    stale, stale_problems = UNKNOWN, [repository.problem()]
+    if not any(stale_problems):
+        stale, stale_problems = stale_stages()
 
     report = {
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
@@ -136,6 +138,9 @@ def _package_problems() -> Iterator[str]:
         )
         return
 
+    if problem := params.conflict(lock.read_text(encoding="utf-8")):
+        yield f"{lock}: {problem}; `git checkout HEAD -- {lock}` takes one side, `make lock` resolves again"
+        return
     for mismatch in packages.differences(installed_version, PACKAGES):
         yield str(mismatch)
 
@@ -146,7 +151,7 @@ def _environment_problems() -> Iterator[str]:
     try:
         recorded = json.loads(ENVIRONMENT.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
-        yield f"{ENVIRONMENT}: missing or not JSON, and every stage reads it; {remedy}"
+        yield f"{ENVIRONMENT}: missing, not JSON or a merge conflict, and every stage reads it; {remedy}"
         return
 
     for package in machine.PACKAGES:
@@ -287,8 +292,6 @@ def stale_stages() -> tuple[str, list[str]]:
 
 def _why_dvc_fails(output: str) -> str:
     """A cause of a failed `dvc status` with its remedy, or else the output of DVC."""
-    if reason := repository.problem():
-        return reason
     try:
         params.document(Path("dvc.yaml"))
     except params.Mistake as mistake:

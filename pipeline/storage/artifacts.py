@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.params import Mistake
+from pipeline.params import Mistake, conflict
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -178,8 +178,9 @@ def _readable(path: Path) -> Iterator[None]:
             raise Mistake(f"{path}: cannot be read: {reason}") from error
 
         words = str(error).split()
-        problem = " ".join(words)[:200]
-        raise Mistake(f"{path}: damaged ({problem}); `dvc repro` makes it again") from error
+        problem = conflict(path.read_text(encoding="utf-8", errors="replace"))
+        problem = problem or f"damaged ({' '.join(words)[:200]})"
+        raise Mistake(f"{path}: {problem}; `dvc repro` makes it again") from error
 
 
 def write_text(path: Path, text: str) -> None:

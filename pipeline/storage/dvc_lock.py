@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.params import Mistake, document
+from pipeline.params import Mistake, conflict, document
 from pipeline.storage import artifacts
 from pipeline.storage.stage_table import TRACK
 
@@ -16,6 +16,11 @@ LOCK = Path("dvc.lock")
 PACKAGES = Path("requirements.lock")
 DIGITS = 16
 BACKUP = Path(".dvc/tmp") / LOCK
+RESTORE = f"`git checkout HEAD -- {LOCK}`"
+OF_CONFLICT = (  # the file of either side will do, because DVC compares every entry with the files
+    f"{RESTORE} takes one side (if that has the conflict too, `rm {LOCK}`); "
+    f"then `dvc repro` and `git add {LOCK} reports`"
+)
 TRUNCATED = "truncated, perhaps because DVC was killed while it wrote it"
 
 
@@ -75,8 +80,11 @@ def every_stage(folder: Path) -> dict[str, RecordedStage]:
     """
     lock = folder / LOCK
     if not lock.exists():
-        raise Mistake(f"{LOCK}: not here; `git checkout {LOCK}` restores it, `dvc repro` makes it")
-    if not artifacts.read_bytes(lock).endswith(b"\n"):
+        raise Mistake(f"{LOCK}: not here; {RESTORE} restores it, `dvc repro` makes it")
+    content = artifacts.read_bytes(lock)
+    if problem := conflict(content.decode("utf-8", "replace")):
+        raise Mistake(f"{LOCK}: {problem}; {OF_CONFLICT}")
+    if not content.endswith(b"\n"):
         raise _unusable(TRUNCATED, folder)
 
     try:
@@ -122,7 +130,7 @@ def _hashes(entries: list[dict]) -> dict[str, str]:
 
 def _unusable(problem: str, folder: Path) -> Mistake:
     """A Mistake with remedies that work in this folder."""
-    remedy = f"`git checkout {LOCK}` restores the committed file"
+    remedy = f"{RESTORE} restores the committed file"
     if (folder / BACKUP).exists():
         remedy += f", `cp {BACKUP} .` the copy from before the last stage"
     return Mistake(f"{LOCK}: {problem}; {remedy}; then run `dvc repro`")
@@ -133,9 +141,7 @@ def recorded(names: Collection[str], folder: Path) -> dict[str, RecordedStage]:
     stages = every_stage(folder)
     for name in names:
         if name not in stages:
-            remedy = (
-                f"`git checkout {LOCK}` restores it if it was committed, `dvc repro {name}` runs it"
-            )
+            remedy = f"{RESTORE} restores it if it was committed, `dvc repro {name}` runs it"
             raise Mistake(f"{LOCK}: the stage {name} is missing; {remedy}")
 
     return {name: stages[name] for name in names}

@@ -49,7 +49,9 @@ class LockMismatch:
         if not self.made:
             return f"{self.stage} is stale: {problem}; `dvc repro {self.stage}` runs it again"
         restore = (
-            "git checkout" if self.path.startswith(f"{artifacts.REPORTS}/") else "dvc checkout"
+            "git checkout HEAD --"
+            if self.path.startswith(f"{artifacts.REPORTS}/")
+            else "dvc checkout"
         )
         return f"{self.stage}: {problem}; `{restore} {self.path}` restores it, `dvc repro {self.stage}` makes it again"
 

@@ -103,7 +103,7 @@ def _unusable(file: Path, problem: str) -> Mistake:
     """A Mistake with the right remedy: DVC does not make these files."""
     problem = problem.removeprefix(f"{file}: ")
     problem = problem.partition("; `dvc repro`")[0]
-    remedy = f"restore it with `git checkout {file}` or delete it"
+    remedy = f"restore it with `git checkout HEAD -- {file}` or delete it"
     return Mistake(f"{file}: not a file of `python -m pipeline replicate`: {problem}; {remedy}")
 
 

@@ -116,6 +116,6 @@ def test_the_runs_behind_a_file_are_the_nearest_that_mlflow_shows():
 def test_no_network_is_used_where_dvc_lock_is_missing(tmp_path, vocabulary):
     artifacts.write_text(tmp_path / artifacts.VOCABULARY, vocabulary)
     with pytest.raises(
-        Mistake, match=r"^dvc\.lock: not here; `git checkout dvc\.lock` restores it"
+        Mistake, match=r"^dvc\.lock: not here; `git checkout HEAD -- dvc\.lock` restores it"
     ):
         lock_comparison.check_model("vanilla-textbook", tmp_path)

@@ -19,6 +19,11 @@ def git(folder: Path, *arguments: str) -> None:
     subprocess.run([*GIT, *arguments], cwd=folder, check=True, capture_output=True)
 
 
+def paste(folder: Path, command: str) -> None:
+    """Runs a command of a message as a user would, in a shell."""
+    subprocess.run(command, cwd=folder, shell=True, check=True, capture_output=True)  # noqa: S602
+
+
 def commit_all(folder: Path) -> None:
     """Makes the folder a repository and commits every file that .gitignore does not list."""
     git(folder, "init", "--quiet")

@@ -1,7 +1,6 @@
 """The clone of a commit that `verify` and `replicate` compute in."""
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -36,11 +35,6 @@ def make(folder, path):
     copy = clean_copy.place(study, folder)
     clean_copy.make(study, clean_copy.head(), copy)
     return copy
-
-
-def paste(command):
-    """Runs a remedy as a user would."""
-    subprocess.run(command, shell=True, check=True, capture_output=True)  # noqa: S602
 
 
 def test_the_copy_has_the_commit_and_the_users_own_reviews(project, tmp_path):
@@ -113,7 +107,7 @@ def test_the_remedy_of_an_uncommitted_change_works(project, name, spoil):
 
     message = str(raised.value)
     assert message.startswith(f"pipeline/{name}: ")
-    paste(message.split("`")[1])
+    repository.paste(Path(), message.split("`")[1])
     clean_copy.check_committed(("code", "pipeline"))
     assert file.read_text() in ("committed", "ours")
 
@@ -126,7 +120,7 @@ def test_a_module_that_is_not_committed_is_named(project, name):
     (mismatch,) = clean_copy.uncommitted(("code", "pipeline"))
     assert mismatch.path == name
 
-    paste(str(mismatch).split("`")[1])
+    repository.paste(Path(), str(mismatch).split("`")[1])
     assert not list(clean_copy.uncommitted(("code", "pipeline")))
 
 
@@ -151,7 +145,7 @@ def test_every_kind_of_checkout_can_be_copied(project, tmp_path, monkeypatch, ki
 
     Path("code").write_text("changed")
     (mismatch,) = clean_copy.uncommitted(("code", "pipeline"))
-    paste(str(mismatch).split("`")[1])
+    repository.paste(Path(), str(mismatch).split("`")[1])
     assert not list(clean_copy.uncommitted(("code", "pipeline")))
 
 

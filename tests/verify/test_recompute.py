@@ -244,7 +244,10 @@ def test_a_changed_file_is_named_before_anything_is_computed(project, capsys):
     artifacts.write_text(Path(TARGET), TABLE.replace("0.25", "0.24"))
     code, output = verify(capsys)
     assert code == 1
-    assert f"claims: {TARGET} differs from dvc.lock; `git checkout {TARGET}` restores it" in output
+    assert (
+        f"claims: {TARGET} differs from dvc.lock; `git checkout HEAD -- {TARGET}` restores it"
+        in output
+    )
     assert "estimate" not in output
 
 
@@ -316,7 +319,7 @@ def test_reviews_outside_git_are_read_by_the_recomputed_stage(project, capsys, p
     assert "[1/2] prepare: identical" in output
 
     Path(path).unlink()
-    with pytest.raises(Mistake, match="prepare: its input .*a.csv is missing; put the file there"):
+    with pytest.raises(Mistake, match=r"^prepare: its input .*a\.csv is missing; put the file"):
         verify(capsys)
 
 
@@ -381,7 +384,7 @@ def test_json_names_the_first_difference(project, capsys):
         (
             lambda project: Path("dvc.lock").unlink(),
             [],
-            "dvc.lock: not here; `git checkout dvc.lock`",
+            "dvc.lock: not here; `git checkout HEAD -- dvc.lock`",
         ),
         (
             lambda project: shutil.rmtree("data/prepared"),

@@ -101,8 +101,11 @@ def weights(run: str, seed: int) -> Path:
 
 
 def tables_in(folder: Path) -> list[str]:
-    """Names of the CSV tables in a folder, without `.csv`; empty if the folder does not exist."""
-    return sorted(path.stem for path in folder.glob("*.csv"))
+    """Names of the CSV tables in a folder, without `.csv`; empty if the folder does not exist.
+
+    Files with a dot in front belong to an operating system or an editor.
+    """
+    return sorted(path.stem for path in folder.glob("[!.]*.csv"))
 
 
 def require(path: Path) -> None:

@@ -5,12 +5,15 @@ This module reads dvc.yaml and dvc.lock itself, because importing DVC takes long
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import product, starmap
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+from pathspec import GitIgnoreSpec
 
 from pipeline.params import Mistake, Params, document
 from pipeline.storage import artifacts, dvc_lock
@@ -21,7 +24,6 @@ CODE = "pipeline/"
 # runs in MLflow; `evaluate` adds its scores to `train`
 RUNS = tuple(stage.name for stage in STAGES if stage.item)
 DIRECTORY = ".dir"  # suffix of a folder's hash, which is the hash of its listing
-IGNORED = (".writing-", "__pycache__")  # as in .dvcignore
 
 
 @dataclass(frozen=True)
@@ -286,13 +288,27 @@ def hash_of(path: Path) -> str:
 
 def files(folder: Path) -> dict[str, str]:
     """The hash of every file that DVC would see in a folder, by its path in the folder."""
+    root, ignored = _ignored_files(folder)
     hashes = {}
     for path in folder.rglob("*"):
-        name = path.relative_to(folder)
-        is_ignored = any(part.startswith(IGNORED) for part in name.parts)
-        if path.is_file() and not is_ignored:
-            hashes[name.as_posix()] = hash_of_file(path)
+        name_in_project = os.path.relpath(path, root)
+        if path.is_file() and not ignored.match_file(name_in_project):
+            name = path.relative_to(folder).as_posix()
+            hashes[name] = hash_of_file(path)
     return hashes
+
+
+def _ignored_files(folder: Path) -> tuple[Path, GitIgnoreSpec]:
+    """The root of the project around a folder, and the patterns of its .dvcignore.
+
+    DVC ignores no file of a folder outside the project, so the patterns are then empty.
+    """
+    absolute = Path(os.path.abspath(folder))  # DVC follows no links either
+    for root in (absolute, *absolute.parents):
+        patterns = root / ".dvcignore"
+        if patterns.is_file():
+            return root, GitIgnoreSpec.from_lines(artifacts.read_text(patterns).split("\n"))
+    return absolute, GitIgnoreSpec([])
 
 
 def listing(recorded: str, folder: Path) -> dict[str, str]:

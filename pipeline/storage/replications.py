@@ -81,7 +81,7 @@ def parameters(
 
 def read_all(folder: Path = Path()) -> list[Replication]:
     """Every replication, sorted by name; raise Mistake for a JSON file that is not a replication."""
-    files = (folder / FOLDER).glob("*.json")
+    files = (folder / FOLDER).glob("[!.]*.json")  # not `._amd.json` of macOS
     return list(map(_read, sorted(files)))
 
 

@@ -43,7 +43,12 @@ FULL := -S train.seeds=10 -S tune.trials=40 -S 'tune.architectures=[feedforward,
 help: ## lists the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | column -t -s '|'
 
-$(READY): requirements.lock
+NEED_DVC := reproduce quick full
+.PHONY: repository
+repository: # before an installation of minutes: can DVC work here?
+	@$(PYTHON) -m pipeline.verify.repository
+
+$(READY): requirements.lock | $(if $(filter $(NEED_DVC),$(MAKECMDGOALS)),repository)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed"; exit 2; }
 	@test ! -L .venv || { echo "error: .venv is a link, and a new environment would empty the folder behind it; remove the link"; exit 2; }
 	$(PYTHON) -m venv --clear .venv
@@ -52,11 +57,11 @@ $(READY): requirements.lock
 	@touch $@
 
 .PHONY: reproduce
-reproduce: $(READY) ## the whole study: reviews to report (about 15 minutes on two cores), then MLflow
+reproduce: repository $(READY) ## the whole study: reviews to report (about 15 minutes on two cores), then MLflow
 	python -m dvc repro
 
 .PHONY: quick
-quick: $(READY) ## a small study of the vanilla and the bidirectional RNN for a first look, in the folder quick/
+quick: repository $(READY) ## a small study of the vanilla and the bidirectional RNN for a first look, in the folder quick/
 	.ci/copy $(QUICK_DIR)
 	grep -vE '$(NOT_QUICK)' dvc.yaml > $(QUICK_DIR)/dvc.yaml
 	cd $(QUICK_DIR) && env -u MLFLOW_TRACKING_URI RNN_TRACKING=off RNN_WORKERS="$${RNN_WORKERS:-1}" python -m dvc exp run --name quick $(QUICK)
@@ -64,7 +69,7 @@ quick: $(READY) ## a small study of the vanilla and the bidirectional RNN for a 
 	@echo "Look at "$(QUICK_DIR)"/reports/index.html. The committed results are unchanged."
 
 .PHONY: full
-full: $(READY) ## every length, every architecture tuned, also texts of 200 and 400 tokens, ten seeds or more: hours
+full: repository $(READY) ## every length, every architecture tuned, also texts of 200 and 400 tokens, ten seeds or more: hours
 	python -m dvc exp run --name full $(FULL)
 
 .PHONY: test

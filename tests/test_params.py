@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import params
+from tests.support import repository
 
 # a copy: params.yaml is people's to edit
 STUDY = Path(__file__).with_name("study.yaml").read_text(encoding="utf-8")
@@ -293,6 +294,28 @@ def test_a_missing_file_and_a_file_without_a_mapping_are_mistakes(tmp_path):
             params.Mistake, match=f"{name}.yaml: {value}: must be a mapping of keys"
         ):
             params.read(tmp_path / f"{name}.yaml")
+
+
+@pytest.mark.parametrize("marker", ["<<<<<<< HEAD", "||||||| base", "=======", ">>>>>>> other"])
+def test_a_merge_conflict_is_named_and_its_remedy_works(tmp_path, monkeypatch, marker):
+    monkeypatch.chdir(tmp_path)
+    path = Path("params.yaml")
+    path.write_text(STUDY)
+    repository.commit_all(tmp_path)
+    repository.conflict(
+        tmp_path, "params.yaml", STUDY + "\n", STUDY.replace("seeds: 3", "seeds: 4")
+    )
+    path.write_text(STUDY.replace("\ntrain:", f"\n{marker}\ntrain:"))
+
+    with pytest.raises(params.Mistake, match="merge conflict") as raised:
+        params.read()
+    line = STUDY[: STUDY.index("\ntrain:")].count("\n") + 2
+    assert str(raised.value).startswith(
+        f"params.yaml: line {line}: a merge conflict ('{marker}'); "
+    )
+
+    repository.paste(tmp_path, str(raised.value).split("`")[3])
+    assert params.read()
 
 
 def test_yaml_is_read_as_dvc_reads_it(tmp_path):

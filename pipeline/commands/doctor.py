@@ -8,20 +8,20 @@ MLflow or Optuna only to compare the version of an existing database.
 import json
 import os
 import platform
-import re
 import shutil
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, distribution, version
+from importlib.metadata import distribution
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from pipeline import machine, params
 from pipeline.storage import dvc_lock, stores
-from pipeline.verify import durations
+from pipeline.verify import durations, packages, repository
+from pipeline.verify.packages import installed_version
 from pipeline.workers import worker_count
 
 PACKAGES = (
@@ -77,14 +77,16 @@ def main() -> int:
     values = params.read()
     mlflow_url = stores.mlflow(Path())
     studies_url = stores.studies(Path())
-    packages = [f"{name} {installed_version(name) or 'missing'}" for name in PACKAGES]
+    versions = [f"{name} {installed_version(name) or 'missing'}" for name in PACKAGES]
     variables = [f"{name}={os.environ[name]}" for name in (*machine.THREADS, *machine.DEFAULTS)]
     workers, worker_problems = _workers()
-    stale, stale_problems = stale_stages()
+    stale, stale_problems = UNKNOWN, [repository.problem()]
+    if not any(stale_problems):
+        stale, stale_problems = stale_stages()
 
     report = {
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
-        "packages": ", ".join(packages),
+        "packages": ", ".join(versions),
         "processor": f"{os.cpu_count()} cores, {machine.vectors()} (rounding depends on the processor)",
         "workers": workers,
         "environment": ", ".join(variables),
@@ -119,14 +121,6 @@ def runs_in_words(train: params.Train) -> str:
     return f"{len(train.runs)} runs on {' or '.join(numbers)} seeds"
 
 
-def installed_version(package: str) -> str | None:
-    """The version of a package, or None if it is not installed."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
 def _workers() -> tuple[str, list[str]]:
     """(description, problems) of the processes or the cluster that compute."""
     try:
@@ -140,29 +134,24 @@ def _package_problems() -> Iterator[str]:
     if not lock.exists():
         yield (
             f"{lock}: missing, so `doctor` cannot compare package versions; "
-            f"run `git checkout {lock}`"
+            f"run `git checkout HEAD -- {lock}`"
         )
         return
 
-    locked_versions = dict(
-        re.findall(r"^([\w.-]+)==([^\s;\\]+)", lock.read_text(encoding="utf-8"), re.MULTILINE)
-    )
-    for package, locked in locked_versions.items():
-        installed = installed_version(package)
-        problem = f"{lock} has {locked}; run `python -m pip install --require-hashes -r {lock}`"
-        if installed is None and package in PACKAGES:
-            yield f"{package} is missing, {problem}"
-        elif installed not in (None, locked):
-            yield f"{package} {installed} is installed, {problem}"
+    if problem := params.conflict(lock.read_text(encoding="utf-8")):
+        yield f"{lock}: {problem}; `git checkout HEAD -- {lock}` takes one side, `make lock` resolves again"
+        return
+    for mismatch in packages.differences(installed_version, PACKAGES):
+        yield str(mismatch)
 
 
 def _environment_problems() -> Iterator[str]:
     """Yields a problem if DVC cannot read the package versions that every stage lists."""
-    remedy = f"run `git checkout {ENVIRONMENT}`"
+    remedy = f"run `git checkout HEAD -- {ENVIRONMENT}`"
     try:
         recorded = json.loads(ENVIRONMENT.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
-        yield f"{ENVIRONMENT}: missing or not JSON, and every stage reads it; {remedy}"
+        yield f"{ENVIRONMENT}: missing, not JSON or a merge conflict, and every stage reads it; {remedy}"
         return
 
     for package in machine.PACKAGES:
@@ -288,8 +277,7 @@ def stale_stages() -> tuple[str, list[str]]:
     try:
         reasons = json.loads(status.stdout)
     except ValueError:
-        message = " ".join(status.stderr.split())[:300]
-        return UNKNOWN, [f"`dvc status` fails: {message}"]
+        return UNKNOWN, [_why_dvc_fails(status.stderr)]
 
     stages = [name for name, reason in reasons.items() if reason != ["always changed"]]
     if not stages:
@@ -300,3 +288,12 @@ def stale_stages() -> tuple[str, list[str]]:
         names += f" and {len(stages) - LISTED_STAGES} more"
     duration = durations.estimate(stages)
     return f"{names}: {duration}", []
+
+
+def _why_dvc_fails(output: str) -> str:
+    """A cause of a failed `dvc status` with its remedy, or else the output of DVC."""
+    try:
+        params.document(Path("dvc.yaml"))
+    except params.Mistake as mistake:
+        return str(mistake)
+    return f"`dvc status` fails: {' '.join(output.split())[:300]}"

@@ -24,13 +24,6 @@ from pipeline.verify import clean_copy, durations
 from pipeline.workers import resume, worker_count
 
 FOLDER = resume.FOLDER / "replications"
-INPUTS = (
-    "params.yaml",
-    "environment.json",
-    "dvc.yaml",
-    "requirements.lock",
-    "pipeline",
-)
 LONGEST_NAME = 60  # characters
 
 
@@ -56,7 +49,7 @@ def main(params: Params, name: str, without_tune: bool, way_to_round: str | None
             "unset it to replicate"
         )
 
-    clean_copy.check_committed(INPUTS)
+    clean_copy.check_committed((*clean_copy.CODE, *clean_copy.SETTINGS))
     request = Request(
         commit=clean_copy.head(),
         flags=rounding.flags(way_to_round),
@@ -116,7 +109,7 @@ def _prepared_copy(params: Params, name: str, request: Request) -> Path:
     Raises Mistake if the interrupted command had another request.
     """
     folder = FOLDER / name
-    copy = folder / "study"
+    copy = clean_copy.place(params, folder)
     request_file = folder / "request.json"
 
     if request_file.exists():

@@ -1,11 +1,12 @@
 """Read params.yaml and check it."""
 
+import shlex
 from pathlib import Path
 from typing import Any, cast
 
 from ruamel.yaml import YAML
 
-from pipeline.params.messages import Mistake, short, suggestion, validated
+from pipeline.params.messages import Mistake, conflict, short, suggestion, validated
 from pipeline.params.schema import (
     ARCHITECTURES,
     DEFAULT_INITIALISER,
@@ -39,6 +40,7 @@ __all__ = [
     "Strict",
     "Train",
     "Tune",
+    "conflict",
     "document",
     "read",
     "read_settings",
@@ -67,7 +69,12 @@ def document(path: Path) -> dict[str, Any]:
     """
     parser: Any = YAML(typ="safe", pure=True)  # its stubs do not declare the type of a stream
     try:
-        content = parser.load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if problem := conflict(text):
+            raise Mistake(f"{path}: {problem}; {_remedy_of_conflict(path)}")
+        content = parser.load(text)
+    except Mistake:
+        raise
     except FileNotFoundError:
         raise Mistake(f"{path}: no such file here; run this in the project's root") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -76,6 +83,12 @@ def document(path: Path) -> dict[str, Any]:
         raise Mistake(f"{path}: {_yaml_problem(error)}") from None
 
     return _mapping(content, str(path))
+
+
+def _remedy_of_conflict(path: Path) -> str:
+    name = shlex.quote(str(path))
+    edit = f"keep one version of the lines from <<<<<<< to >>>>>>> and run `git add {name}`"
+    return f"{edit}, or discard one side whole with `git checkout HEAD -- {name}`"
 
 
 def _mapping(value: Any, name: str) -> dict[str, Any]:

@@ -41,6 +41,8 @@ LIMITS = {  # keywords of a JSON schema
     "maximum": "at most",
     "exclusiveMaximum": "below",
 }
+# diff3 and zdiff3 add the marker of |
+CONFLICT_MARKER = re.compile(r"^(?:<{7}|\|{7}|={7}|>{7})(?: .*)?$", re.MULTILINE)
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 60
@@ -48,6 +50,15 @@ _SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 60
 
 class Mistake(ValueError):
     """A problem that the user can fix. The command line prints a line per problem and exits with 2."""
+
+
+def conflict(text: str) -> str:
+    """Names the first line that a stopped merge of Git left in a text; empty if there is none."""
+    marker = CONFLICT_MARKER.search(text)
+    if marker is None:
+        return ""
+    line = text.count("\n", 0, marker.start()) + 1
+    return f"line {line}: a merge conflict ({short(marker[0])})"
 
 
 def validated(kind: type[Model], value: Any, file: str, root: Location = ()) -> Model:

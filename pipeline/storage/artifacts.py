@@ -16,7 +16,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from pipeline.params import Mistake
+from pipeline.params import Mistake, conflict
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -107,8 +107,11 @@ def weights(run: str, seed: int) -> Path:
 
 
 def tables_in(folder: Path) -> list[str]:
-    """Names of the CSV tables in a folder, without `.csv`; empty if the folder does not exist."""
-    return sorted(path.stem for path in folder.glob("*.csv"))
+    """Names of the CSV tables in a folder, without `.csv`; empty if the folder does not exist.
+
+    Files with a dot in front belong to an operating system or an editor.
+    """
+    return sorted(path.stem for path in folder.glob("[!.]*.csv"))
 
 
 def require(path: Path) -> None:
@@ -184,8 +187,9 @@ def _readable(path: Path) -> Iterator[None]:
             raise Mistake(f"{path}: cannot be read: {reason}") from error
 
         words = str(error).split()
-        problem = " ".join(words)[:200]
-        raise Mistake(f"{path}: damaged ({problem}); `dvc repro` makes it again") from error
+        problem = conflict(path.read_text(encoding="utf-8", errors="replace"))
+        problem = problem or f"damaged ({' '.join(words)[:200]})"
+        raise Mistake(f"{path}: {problem}; `dvc repro` makes it again") from error
 
 
 def write_text(path: Path, text: str) -> None:

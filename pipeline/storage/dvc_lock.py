@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.params import Mistake, document
+from pipeline.params import Mistake, conflict, document
 from pipeline.storage import artifacts
 from pipeline.storage.stage_table import TRACK
 
@@ -21,6 +21,11 @@ DIGITS = 16
 BACKUP = Path(".dvc/tmp") / LOCK
 DVC_WORKS = Path(".dvc/tmp/lock")  # a process of DVC locks this file while it works
 PATIENCE_SECONDS = 10
+RESTORE = f"`git checkout HEAD -- {LOCK}`"
+OF_CONFLICT = (  # the file of either side will do, because DVC compares every entry with the files
+    f"{RESTORE} takes one side (if that has the conflict too, `rm {LOCK}`); "
+    f"then `dvc repro` and `git add {LOCK} reports`"
+)
 TRUNCATED = "truncated, perhaps because DVC was killed while it wrote it"
 
 
@@ -102,17 +107,10 @@ def every_stage(folder: Path) -> dict[str, RecordedStage]:
     """
     lock = folder / LOCK
     if not lock.exists():
-        raise Mistake(f"{LOCK}: not here; `git checkout {LOCK}` restores it, `dvc repro` makes it")
+        raise Mistake(f"{LOCK}: not here; {RESTORE} restores it, `dvc repro` makes it")
 
-    try:
-        with _no_other_dvc(folder):
-            content = artifacts.read_bytes(lock)
-            entries = document(lock).get("stages") if content.endswith(b"\n") else None
-    except Mistake as mistake:
-        problem = str(mistake).removeprefix(f"{lock}: ")
-        raise _unusable(problem, folder) from None
-    if not isinstance(entries, dict):
-        raise _unusable(TRUNCATED, folder)
+    with _no_other_dvc(folder):
+        entries = _entries(lock, folder)
 
     stages = {}
     for name, entry in entries.items():
@@ -123,6 +121,24 @@ def every_stage(folder: Path) -> dict[str, RecordedStage]:
             problem = TRUNCATED if name == last else f"the stage {name} is incomplete"
             raise _unusable(problem, folder) from None
     return stages
+
+
+def _entries(lock: Path, folder: Path) -> dict[str, Any]:
+    """The entry of each stage, by name. Raise Mistake if the file is damaged or has a merge conflict."""
+    content = artifacts.read_bytes(lock)
+    if problem := conflict(content.decode("utf-8", "replace")):
+        raise Mistake(f"{LOCK}: {problem}; {OF_CONFLICT}")
+    if not content.endswith(b"\n"):
+        raise _unusable(TRUNCATED, folder)
+
+    try:
+        entries = document(lock).get("stages")
+    except Mistake as mistake:
+        problem = str(mistake).removeprefix(f"{lock}: ")
+        raise _unusable(problem, folder) from None
+    if not isinstance(entries, dict):
+        raise _unusable(TRUNCATED, folder)
+    return entries
 
 
 def _stage(name: str, entry: dict) -> RecordedStage:
@@ -149,7 +165,7 @@ def _hashes(entries: list[dict]) -> dict[str, str]:
 
 def _unusable(problem: str, folder: Path) -> Mistake:
     """A Mistake with remedies that work in this folder."""
-    remedy = f"`git checkout {LOCK}` restores the committed file"
+    remedy = f"{RESTORE} restores the committed file"
     if (folder / BACKUP).exists():
         remedy += f", `cp {BACKUP} .` the copy from before the last stage"
     return Mistake(f"{LOCK}: {problem}; {remedy}; then run `dvc repro`")
@@ -160,9 +176,7 @@ def recorded(names: Collection[str], folder: Path) -> dict[str, RecordedStage]:
     stages = every_stage(folder)
     for name in names:
         if name not in stages:
-            remedy = (
-                f"`git checkout {LOCK}` restores it if it was committed, `dvc repro {name}` runs it"
-            )
+            remedy = f"{RESTORE} restores it if it was committed, `dvc repro {name}` runs it"
             raise Mistake(f"{LOCK}: the stage {name} is missing; {remedy}")
 
     return {name: stages[name] for name in names}

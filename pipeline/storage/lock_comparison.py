@@ -14,6 +14,8 @@ from itertools import product, starmap
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from pathspec import GitIgnoreSpec
+
 from pipeline.params import Mistake, Params, document
 from pipeline.storage import artifacts, dvc_lock
 from pipeline.storage.dvc_lock import RecordedStage
@@ -24,7 +26,6 @@ CODE = "pipeline/"
 RUNS = tuple(stage.name for stage in STAGES if stage.item)
 DIRECTORY = ".dir"  # suffix of a folder's hash, which is the hash of its listing
 TICK_SECONDS = 2
-IGNORED = (".writing-", "__pycache__")  # as in .dvcignore
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,9 @@ class LockMismatch:
         if not self.made:
             return f"{self.stage} is stale: {problem}; `dvc repro {self.stage}` runs it again"
         restore = (
-            "git checkout" if self.path.startswith(f"{artifacts.REPORTS}/") else "dvc checkout"
+            "git checkout HEAD --"
+            if self.path.startswith(f"{artifacts.REPORTS}/")
+            else "dvc checkout"
         )
         return f"{self.stage}: {problem}; `{restore} {self.path}` restores it, `dvc repro {self.stage}` makes it again"
 
@@ -320,13 +323,27 @@ def hash_of_listing(hashes: dict[str, str]) -> str:
 
 def files(folder: Path) -> dict[str, str]:
     """The hash of every file that DVC would see in a folder, by its path in the folder."""
+    root, ignored = _ignored_files(folder)
     hashes = {}
     for path in folder.rglob("*"):
-        name = path.relative_to(folder)
-        is_ignored = any(part.startswith(IGNORED) for part in name.parts)
-        if path.is_file() and not is_ignored:
-            hashes[name.as_posix()] = hash_of_file(path)
+        name_in_project = os.path.relpath(path, root)
+        if path.is_file() and not ignored.match_file(name_in_project):
+            name = path.relative_to(folder).as_posix()
+            hashes[name] = hash_of_file(path)
     return hashes
+
+
+def _ignored_files(folder: Path) -> tuple[Path, GitIgnoreSpec]:
+    """The root of the project around a folder, and the patterns of its .dvcignore.
+
+    DVC ignores no file of a folder outside the project, so the patterns are then empty.
+    """
+    absolute = Path(os.path.abspath(folder))  # DVC follows no links either
+    for root in (absolute, *absolute.parents):
+        patterns = root / ".dvcignore"
+        if patterns.is_file():
+            return root, GitIgnoreSpec.from_lines(artifacts.read_text(patterns).split("\n"))
+    return absolute, GitIgnoreSpec([])
 
 
 def listing(recorded: str, folder: Path) -> dict[str, str]:

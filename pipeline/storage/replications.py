@@ -81,7 +81,7 @@ def parameters(
 
 def read_all(folder: Path = Path()) -> list[Replication]:
     """Every replication, sorted by name; raise Mistake for a JSON file that is not a replication."""
-    files = (folder / FOLDER).glob("*.json")
+    files = (folder / FOLDER).glob("[!.]*.json")  # not `._amd.json` of macOS
     return list(map(_read, sorted(files)))
 
 
@@ -103,7 +103,7 @@ def _unusable(file: Path, problem: str) -> Mistake:
     """A Mistake with the right remedy: DVC does not make these files."""
     problem = problem.removeprefix(f"{file}: ")
     problem = problem.partition("; `dvc repro`")[0]
-    remedy = f"restore it with `git checkout {file}` or delete it"
+    remedy = f"restore it with `git checkout HEAD -- {file}` or delete it"
     return Mistake(f"{file}: not a file of `python -m pipeline replicate`: {problem}; {remedy}")
 
 

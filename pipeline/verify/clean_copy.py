@@ -1,48 +1,178 @@
-"""Clones a commit into a folder that shares nothing with this checkout; `verify` and `replicate` compute there.
+"""Copies a commit into a folder that shares nothing with this checkout; `verify` and `replicate` compute there.
 
 This checkout is the current folder.
 """
 
 import os
+import shlex
 import shutil
-import subprocess
 import sys
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 from pipeline.params import Mistake, Params
+from pipeline.verify import repository
 
 VARIABLES_OF_THIS_CHECKOUT = (
     "MLFLOW_TRACKING_URI",
     "RNN_STUDIES",
     "DVC_STAGE",
     "DVC_ROOT",
+    *repository.HOOK_VARIABLES,
 )
+CODE = (  # the files in Git, other than data and settings, that can change a result or hide a change
+    "dvc.yaml",
+    "requirements.lock",
+    "pipeline",
+    ".dvc/config",
+    ".dvcignore",
+    ".gitattributes",
+)
+SETTINGS = ("params.yaml", "environment.json")  # dvc.lock records their values
+MODULES = (
+    "*.py",
+    "*/__init__.py",
+)  # files of this folder that would hide an installed package of the same name
+NOT_RUN_BY_STAGES = ("pipeline/commands/", "pipeline/verify/")
+
+
+@dataclass(frozen=True)
+class CommitMismatch:
+    """A file of code or settings that differs from the commit. `verify --json` prints these fields."""
+
+    path: str
+    problem: str
+
+    def __str__(self) -> str:
+        """One line with the commands that mend it."""
+        name = shlex.quote(self.path)
+        if self.problem == NOT_COMMITTED:
+            return f"{self.path}: {self.problem}; commit it, or `rm {name}` removes it"
+        return (
+            f"{self.path}: {self.problem}; commit it, or `git checkout HEAD -- {name}` restores it"
+        )
+
+
+CHANGED = "differs from the commit"
+MISSING = "missing, but the commit has it"
+NOT_COMMITTED = "not in the commit, but a stage can import it"
 
 
 def head() -> str:
     """The hash of the current commit."""
+    reason = repository.problem_of_git()
+    if reason:
+        raise Mistake(reason)
     return git("rev-parse", "HEAD")
 
 
-def check_committed(files: tuple[str, ...]) -> None:
-    """Raises Mistake if one of the files or folders has uncommitted changes."""
-    changed = git("diff", "--name-only", "HEAD", "--", *files).split()
+def uncommitted(paths: tuple[str, ...]) -> Iterator[CommitMismatch]:
+    """Compares files and folders with the commit, by content; yields those that differ, and uncommitted modules."""
+    committed = _committed_hashes(paths)
+    present = [path for path in committed if Path(path).exists()]
+    prefix = git(
+        "rev-parse", "--show-prefix"
+    )  # this command alone takes paths from the root of the repository
+    names = [prefix + path for path in present]
+    hashes = git("hash-object", "--stdin-paths", stdin="\n".join(names)).split()
+    current = dict(zip(present, hashes, strict=True))
+
+    for path, committed_hash in committed.items():
+        if path not in current:
+            yield CommitMismatch(path, MISSING)
+        elif current[path] != committed_hash:
+            yield CommitMismatch(path, CHANGED)
+
+    modules = [*Path("pipeline").rglob("*.py"), *_hiding_modules()]
+    for module in sorted(modules):
+        path = module.as_posix()
+        if path not in committed:
+            yield CommitMismatch(path, NOT_COMMITTED)
+
+
+def _hiding_modules() -> Iterator[Path]:
+    """The modules of this folder that have the name of an installed package, so that Python imports them instead."""
+    search_path = [folder for folder in sys.path if Path(folder).resolve() != Path.cwd()]
+    for pattern in MODULES:
+        for module in Path().glob(pattern):
+            name = module.parts[0].removesuffix(".py")
+            if name in sys.stdlib_module_names or PathFinder.find_spec(name, search_path):
+                yield module
+
+
+def _committed_hashes(paths: tuple[str, ...]) -> dict[str, str]:
+    """{path: hash} of the files of the commit that are these paths or lie in them."""
+    hashes = {}
+    for entry in git("ls-tree", "-r", "-z", "HEAD", "--", *paths).split("\0"):
+        description, _, path = entry.partition("\t")
+        if path:
+            hashes[path] = description.split()[-1]
+    return hashes
+
+
+def check_committed(paths: tuple[str, ...]) -> None:
+    """Raises Mistake if one of these files or folders differs from the commit, because only the commit is computed."""
+    mismatches = list(uncommitted(paths))
+    if mismatches:
+        raise Mistake("\n".join(map(str, mismatches)))
+
+
+def code_since(file: str) -> str:
+    """Part of a sentence: the code that was committed after the last commit of this file; empty if there is none.
+
+    Stages do not run the files in NOT_RUN_BY_STAGES, so those are not listed.
+    """
+    last = git("log", "-1", "--format=%h", "--", file)
+    if not last:
+        return ""
+
+    names = git("diff", "--name-only", "--relative", "-z", last, "HEAD", "--", *CODE).split("\0")
+    changed = [name for name in names if name and not name.startswith(NOT_RUN_BY_STAGES)]
     if changed:
-        names = " ".join(changed)
-        remedy = f"commit them, or run `git checkout {names}`"
-        raise Mistake(f"{names}: uncommitted changes, but this command computes a commit; {remedy}")
+        return f"{', '.join(changed)} changed after {file} was committed ({last})"
+    if git("rev-parse", "--is-shallow-repository") == "true":
+        return f"a shallow clone does not show what changed after {file} was committed"
+    return ""
+
+
+def place(params: Params, folder: Path) -> Path:
+    """Where in `folder` the copy lies: so deep that a data.path with `..` does not lead out of `folder`."""
+    parts = Path(os.path.relpath(params.data.path)).parts
+    levels = 0 if Path(params.data.path).is_absolute() else parts.count("..")
+    return folder.joinpath(*["above"] * levels, "study")
 
 
 def make(params: Params, commit: str, copy: Path) -> None:
-    """Clones the commit to `copy` and adds the user's own reviews, which are not in Git.
+    """Writes the commit to `copy`, as a repository of its own, and adds the user's own reviews, which are not in Git.
 
-    If data.path is absolute, the copy reads the reviews from there.
+    The copy has no history, so it can be made in a shallow clone, a worktree and a subfolder of a repository.
     """
-    git("clone", "--quiet", "--no-local", ".", str(copy.resolve()))
-    git("checkout", "--quiet", "--detach", commit, folder=copy)
+    copy.mkdir(parents=True)
+    archive = copy.with_suffix(".zip").resolve()
+    git("archive", f"--output={archive}", commit)
+    with zipfile.ZipFile(archive) as files:
+        files.extractall(copy)
+    archive.unlink()
 
-    reviews = Path(params.data.path)
-    if reviews.exists() and not reviews.is_absolute():
+    git("init", "--quiet", "--template=", folder=copy)
+    git("add", "--all", "--force", folder=copy)
+    git(
+        *repository.IDENTITY,
+        "commit",
+        "--quiet",
+        "--no-verify",
+        "--no-gpg-sign",
+        "--message",
+        commit,
+        folder=copy,
+    )
+
+    reviews = Path(os.path.relpath(params.data.path))
+    is_outside = Path(params.data.path).is_absolute() and ".." in reviews.parts
+    if reviews.exists() and not is_outside:
         put(reviews, copy / reviews)
 
 
@@ -67,21 +197,9 @@ def environment() -> dict[str, str]:
     return variables
 
 
-def git(*arguments: str, folder: Path = Path()) -> str:
+def git(*arguments: str, folder: Path = Path(), stdin: str = "") -> str:
     """The output of `git` with these arguments; raises Mistake if it fails."""
     try:
-        finished = subprocess.run(
-            ["git", *arguments],
-            cwd=folder,
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-    except FileNotFoundError:
-        raise Mistake(
-            "git: not installed, but this command clones the commit; install Git"
-        ) from None
-    except subprocess.CalledProcessError as error:
-        raise Mistake(f"git {arguments[0]}: {error.stderr.strip()}") from None
-
-    return finished.stdout.strip()
+        return repository.git(*arguments, folder=folder, stdin=stdin)
+    except repository.GitError as error:
+        raise Mistake(str(error)) from None

@@ -1,6 +1,7 @@
 """`verify`: computes the stages of a commit again and names the first file, row and column that differs.
 
-First it compares the files of this checkout with dvc.lock. Then it runs each stage again in a clean copy of the commit,
+First it compares the files of this checkout with dvc.lock, its code with the commit, and the installed packages with
+requirements.lock. Then it runs each stage again in a clean copy of the commit,
 without MLflow and without the trials that Optuna has stored. A stage starts from the recorded files of earlier stages
 if this checkout has them, else from the recomputed ones. So a difference in one stage does not spread to later ones.
 """
@@ -20,23 +21,17 @@ from pipeline.params import Mistake, Params
 from pipeline.storage import artifacts, dvc_lock, lock_comparison
 from pipeline.storage.dvc_lock import LOCK, RecordedStage
 from pipeline.storage.stage_table import ARITHMETIC, STAGES, TRACK, TRAINING, dvc_names, stage_of
-from pipeline.verify import clean_copy, comparison, durations
+from pipeline.verify import clean_copy, comparison, durations, packages
 from pipeline.verify.results import (
     DIFFERS,
     NOT_COMPARED,
     SAME,
     TOLERATED,
     FileResult,
+    Mismatch,
     Report,
     StageResult,
     worst,
-)
-
-COMMITTED = (  # must not have uncommitted changes, because the copy gets them from the commit
-    str(LOCK),
-    "params.yaml",
-    "environment.json",
-    "dvc.yaml",
 )
 
 Say = Callable[[str], None]  # prints a line of progress
@@ -64,14 +59,20 @@ def main(
     stages = dvc_lock.recorded(names, Path())
     chosen = _chosen(wanted, stages)
     commit = clean_copy.head()
-    if not only_files:
-        clean_copy.check_committed(COMMITTED)
+    mismatches: list[Mismatch] = []
+    if only_files:
+        mismatches += clean_copy.uncommitted((*clean_copy.CODE, str(LOCK)))
+        mismatches += packages.differences()
+    else:
+        clean_copy.check_committed((*clean_copy.CODE, *clean_copy.SETTINGS, str(LOCK)))
 
-    mismatches = lock_comparison.differences(stages.values(), Path(), code=True)
+    mismatches += lock_comparison.differences(stages.values(), Path(), code=True)
     for mismatch in mismatches:
         say(str(mismatch))
     if not mismatches:
         say(f"files: {_file_report(stages)} ({_since(start)})")
+    if later_code := clean_copy.code_since(str(LOCK)):
+        say(f"code: {later_code}; `python -m pipeline verify` computes whether a result changes")
 
     changes: Changes = {}
     results = []
@@ -82,7 +83,7 @@ def main(
         say(f"estimate: {len(chosen)} of {len(stages)} stages to compute, {estimate}")
 
         with tempfile.TemporaryDirectory(prefix="verify-") as folder:
-            copy = Path(folder) / "study"
+            copy = clean_copy.place(params, Path(folder))
             clean_copy.make(params, commit, copy)
             recomputation = Recomputation(stages, copy, bool(changes))
             results = _run(chosen, recomputation, times, say)
@@ -211,11 +212,15 @@ class Recomputation:
             for _, out in makers:
                 self._restore(out)
 
-            if not (self._copy / path).exists():
+            if (self._copy / path).exists():
+                continue
+            if not makers:
+                remedy = "put the file there, or correct data.path in params.yaml"
+            else:
                 kinds = [stage_of(maker).name for maker, _ in makers]
                 together = " ".join([*dict.fromkeys(kinds), stage.name])
                 remedy = f"`python -m pipeline verify {together}` computes it first"
-                raise Mistake(f"{stage.name}: its input {path} is missing; {remedy}")
+            raise Mistake(f"{stage.name}: its input {path} is missing; {remedy}")
 
     def _makers(self, path: str) -> list[tuple[str, str]]:
         """(stage, output) of every output that is this path, contains it, or lies in it."""

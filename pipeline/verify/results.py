@@ -5,7 +5,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipeline.storage.lock_comparison import LockMismatch
+from pipeline.verify.clean_copy import CommitMismatch
 from pipeline.verify.comparison import Gap
+from pipeline.verify.packages import PackageMismatch
+
+Mismatch = LockMismatch | CommitMismatch | PackageMismatch
 
 SAME = "identical"
 TOLERATED = "within the tolerance"
@@ -56,12 +60,13 @@ class StageResult:
 class Report:
     """The result of one `verify`.
 
-    `files` lists the files of this checkout that differ from dvc.lock. `machine` holds the properties in which this
+    `files` lists the files of this checkout that differ from dvc.lock or the commit, and the packages that differ from
+    requirements.lock. `machine` holds the properties in which this
     machine differs from the recorded one: {property: {"recorded": value, "here": value}}.
     """
 
     commit: str
-    files: list[LockMismatch]
+    files: list[Mismatch]
     machine: dict[str, dict[str, str]]
     stages: list[StageResult]
 

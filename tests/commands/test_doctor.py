@@ -17,7 +17,8 @@ from pipeline import params
 from pipeline.__main__ import main
 from pipeline.commands import doctor
 from pipeline.storage import artifacts, stores
-from pipeline.verify import durations
+from pipeline.verify import durations, repository
+from tests.support import repository as support
 
 ROOT = Path(__file__).parents[2]
 STORES = {"mlflow": doctor.MLFLOW, "optuna": doctor.OPTUNA}
@@ -33,6 +34,7 @@ def project(tmp_path, monkeypatch):
     for name in stores.ADDRESSES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(doctor, "stale_stages", lambda: ("nothing", []))
+    monkeypatch.setattr(repository, "problem", lambda: "")
     monkeypatch.setattr(doctor, "installed_version", locked_versions(tmp_path).get)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -74,13 +76,16 @@ def write_database(path, revision):
     [
         (
             None,
-            "environment.json: missing or not JSON, and every stage reads it; run `git checkout environment.json`",
+            "environment.json: missing, not JSON or a merge conflict, and every stage reads it",
         ),
         (
             '{"a"',
-            "environment.json: missing or not JSON, and every stage reads it; run `git checkout environment.json`",
+            "environment.json: missing, not JSON or a merge conflict, and every stage reads it",
         ),
-        ("{}", "environment.json: tensorflow: missing; run `git checkout environment.json`"),
+        (
+            "{}",
+            "environment.json: tensorflow: missing",
+        ),
     ],
 )
 def test_a_wrong_environment_file_is_a_problem(project, capsys, content, problem):
@@ -88,7 +93,14 @@ def test_a_wrong_environment_file_is_a_problem(project, capsys, content, problem
     path.unlink()
     if content is not None:
         path.write_text(content)
-    assert problems(capsys)[0] == f"problem: {problem}"
+    remedy = "run `git checkout HEAD -- environment.json`"
+    assert problems(capsys)[0] == f"problem: {problem}; {remedy}"
+
+
+def test_a_merge_conflict_in_the_package_lock_is_named(project, capsys):
+    path = project / "requirements.lock"
+    path.write_text(f"<<<<<<< HEAD\nnumpy==0\n=======\n{path.read_text()}")
+    assert problems(capsys)[0].startswith("problem: requirements.lock: line 1: a merge conflict")
 
 
 def test_up_to_date_databases_have_no_problem(project, capsys):
@@ -224,11 +236,44 @@ def test_a_full_disk_is_a_problem(project, monkeypatch, capsys):
     assert re.fullmatch(rf"problem: [\d.]+ GB free, the study needs 1000000000; {remedy}", disk)
 
 
-def test_a_folder_without_dvc_is_a_problem(tmp_path, monkeypatch):
+NOT_A_REPOSITORY = "this folder is not a Git repository, and DVC needs one; run `git init"
+
+
+@pytest.mark.parametrize(
+    ("commands", "problem"),
+    [
+        ("", NOT_A_REPOSITORY),
+        ("git init", "the Git repository has no commit, and experiments need one; run `git add"),
+        (
+            f"cd .. && echo study > .gitignore && {repository.NEW_REPOSITORY}",
+            "dvc.yaml: the Git repository around this folder ignores it, and DVC refuses",
+        ),
+        ("START; rm -r .dvc", ".dvc/config: missing; run `git checkout HEAD -- .dvc/config`"),
+        ("START; rm dvc.yaml", "dvc.yaml: missing; run `git checkout HEAD -- dvc.yaml`"),
+        ("rm -r .dvc; START", ".dvc/config: missing, also from the commit; copy the project"),
+    ],
+)
+def test_a_folder_in_which_dvc_cannot_work_has_a_remedy(tmp_path, monkeypatch, commands, problem):
+    folder = tmp_path / "study"
+    (folder / ".dvc").mkdir(parents=True)
+    (folder / ".dvc/config").touch()
+    (folder / "dvc.yaml").write_text("stages: {a: {cmd: x, deps: [b]}}")
+    monkeypatch.chdir(folder)
+    support.paste(folder, commands.replace("START", repository.NEW_REPOSITORY) or "true")
+
+    message = repository.problem()
+    assert message.startswith(problem)
+    if "run `" in message:
+        support.paste(folder, message.split("`")[1])
+        assert not repository.problem()
+
+
+def test_a_merge_conflict_in_dvc_yaml_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    stages, (problem,) = doctor.stale_stages()
-    assert stages == "unknown"
-    assert problem.startswith("`dvc status` fails: ERROR: you are not inside of a DVC repository")
+    (tmp_path / "dvc.yaml").write_text("stages:\n<<<<<<< HEAD\n  a: {cmd: x}\n")
+    artifacts.write_text(tmp_path / ".dvc/config", "")
+    support.commit_all(tmp_path)
+    assert doctor.stale_stages()[1][0].startswith("dvc.yaml: line 2: a merge conflict")
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_uncommitted_changes_of_the_parameters_are_refused(project):
     (project / "params.yaml").write_text((project / "params.yaml").read_text() + "\n")
     with pytest.raises(
         Mistake,
-        match=r"^params\.yaml: uncommitted changes, but this command computes a commit",
+        match=r"^params\.yaml: differs from the commit; commit it, or `git checkout HEAD -- params",
     ):
         main()
 

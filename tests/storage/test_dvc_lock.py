@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.params import Mistake
 from pipeline.storage import dvc_lock
+from tests.support import repository
 
 NAMES = ["tune@vanilla", "train@vanilla-textbook", "train@vanilla-tuned"]
 TRACK = """\
@@ -86,7 +87,7 @@ def test_without_a_lock_no_stage_is_finished(tmp_path):
 def test_a_lock_cut_at_any_byte_is_truncated_or_has_only_right_entries(project, copy):
     if copy:
         dvc_lock.keep(project)
-    restore = f"`git checkout dvc.lock` restores the committed file{copy}"
+    restore = f"`git checkout HEAD -- dvc.lock` restores the committed file{copy}"
     message = f"dvc.lock: {dvc_lock.TRUNCATED}; {restore}; then run `dvc repro`"
 
     lock = (project / "dvc.lock").read_text() + TRACK
@@ -116,26 +117,48 @@ def test_a_lock_cut_at_any_byte_is_truncated_or_has_only_right_entries(project, 
     ("old", "new", "problem"),
     [
         (
-            "  tune@vanilla:\n    cmd: ",
-            "  tune@vanilla:\n<<<<<<< HEAD\n    cmd: ",
-            "line 5, column 8: not YAML: ",
-        ),
-        (
             "    outs:\n    - path: tuned",
             "    results:\n    - path: tuned",
             "the stage tune@vanilla is incomplete",
         ),
     ],
-    ids=["merge conflict", "no outputs"],
+    ids=["no outputs"],
 )
 def test_a_lock_damaged_by_hand_is_not_called_truncated(project, old, new, problem):
     lock = (project / "dvc.lock").read_text()
     assert old in lock
     (project / "dvc.lock").write_text(lock.replace(old, new, 1))
     with pytest.raises(
-        Mistake, match=rf"^dvc\.lock: {problem}.*; `git checkout dvc\.lock` restores"
+        Mistake, match=rf"^dvc\.lock: {problem}.*; `git checkout HEAD -- dvc\.lock` restores"
     ):
         dvc_lock.finished(project)
+
+
+CONFLICTS = {
+    "both changed": "<<<<<<< HEAD\nOURS=======\nTHEIRS>>>>>>> other\n",
+    "diff3": "<<<<<<< Updated upstream\nOURS||||||| Stash base\n=======\nTHEIRS>>>>>>> Stashed\n",
+    "cut off": "<<<<<<< HEAD\nOURS=======\nTHEIRS",
+    "half resolved": "OURS=======\nTHEIRS>>>>>>> 1a2b3c (a commit)\n",
+}
+
+
+@pytest.mark.parametrize("form", CONFLICTS)
+@pytest.mark.parametrize("folder", ["fresh clone", "after a stage"])
+def test_a_merge_conflict_is_named_and_its_remedy_works(project, form, folder):
+    repository.commit_all(project)
+    lock = (project / "dvc.lock").read_text().replace("cmd: ", "cmd:   ")
+    repository.conflict(project, "dvc.lock", lock, lock.replace("cmd:   ", "cmd:  "))
+    if folder == "after a stage":
+        dvc_lock.keep(project)
+
+    conflict = CONFLICTS[form].replace("OURS", lock).replace("THEIRS", lock)
+    (project / "dvc.lock").write_text(conflict)
+    with pytest.raises(Mistake, match=r"^dvc\.lock: line \d+: a merge conflict") as raised:
+        dvc_lock.finished(project)
+
+    repository.paste(project, str(raised.value).split("`")[1])
+    assert (project / "dvc.lock").read_text() == lock
+    assert dvc_lock.finished(project)
 
 
 def test_an_unreadable_lock_is_not_called_truncated(tmp_path):

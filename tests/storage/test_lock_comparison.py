@@ -1,8 +1,12 @@
 """Files that differ from dvc.lock, and the stages and runs behind a file."""
 
+import shutil
 from pathlib import Path
 
 import pytest
+from dvc.output import Output
+from dvc.repo import Repo
+from dvc.stage import Stage
 
 from pipeline.params import Mistake, document
 from pipeline.storage import artifacts, dvc_lock, lock_comparison
@@ -47,11 +51,73 @@ def test_a_file_missing_from_a_folder_differs_a_missing_folder_does_not(project)
     assert differences(project) == []
 
 
-def test_files_that_dvc_ignores_are_not_compared(project):
-    for name in (".writing-1", "__pycache__"):
-        (project / "models/vanilla-textbook" / name).mkdir()
-        (project / "models/vanilla-textbook" / name / "file").touch()
-    assert differences(project) == []
+JUNK = (
+    ".writing-1",
+    "__pycache__/x.pyc",
+    ".DS_Store",
+    "._weights",
+    ".Spotlight-V100/x",
+    ".Trashes/x",
+    ".fseventsd/x",
+    "Thumbs.db",
+    "thumbs.db",
+    "desktop.ini",
+    "Desktop.ini",
+    ".directory",
+    ".nfs0001",
+    ".fuse_hidden0001",
+    "@eaDir/x",
+    "weights~",
+    ".weights.swp",
+    ".weights.swo",
+    ".#weights",
+    "#weights#",
+    "~$weights.xlsx",
+    ".~lock.weights#",
+    ".ipynb_checkpoints/weights",
+    "folder/.DS_Store",
+)
+DATA = ("weights (conflicted copy).csv", "weights.swp.csv", "swp", ".hidden", "new")
+
+
+@pytest.fixture
+def models(project):
+    """A folder that DVC tracks, in a project with the .dvcignore of this checkout."""
+    shutil.copy(ROOT / ".dvcignore", project)
+    return project / WEIGHTS.removesuffix("/weights")
+
+
+def dvc_hash(project, folder):
+    with Repo(str(project)) as repo:
+        output = Output(Stage(repo, path="x.dvc"), str(folder), cache=False)
+        return output.get_hash().value
+
+
+@pytest.mark.parametrize("names", [JUNK, *[[name] for name in DATA]], ids=lambda names: names[-1])
+def test_a_file_of_a_system_or_an_editor_changes_no_hash_and_others_do(project, models, names):
+    for name in names:
+        artifacts.write_text(models / name, "")
+    assert (differences(project) == []) == (names == JUNK)
+    assert lock_comparison.hash_of(models) == dvc_hash(project, models)
+
+
+def test_dvc_ignores_no_file_outside_the_project(project, models, tmp_path):
+    artifacts.write_text(tmp_path / "outside/.DS_Store", "")
+    artifacts.write_text(tmp_path / "outside/data", "")
+    hash_here = lock_comparison.hash_of(tmp_path / "outside")
+    assert hash_here == dvc_hash(project, tmp_path / "outside")
+
+
+def test_git_ignores_the_files_of_systems_and_editors_too():
+    dvc_patterns = (ROOT / ".dvcignore").read_text().splitlines()
+    git_patterns = (ROOT / ".gitignore").read_text().splitlines()
+    assert set(dvc_patterns[1:]) <= set(git_patterns)
+
+
+def test_a_table_of_a_system_is_no_result(tmp_path):
+    for name in ("8.csv", "._8.csv", ".#8.csv"):
+        artifacts.write_text(tmp_path / name, "")
+    assert artifacts.tables_in(tmp_path) == ["8"]
 
 
 @pytest.mark.parametrize(
@@ -116,6 +182,6 @@ def test_the_runs_behind_a_file_are_the_nearest_that_mlflow_shows():
 def test_no_network_is_used_where_dvc_lock_is_missing(tmp_path, vocabulary):
     artifacts.write_text(tmp_path / artifacts.VOCABULARY, vocabulary)
     with pytest.raises(
-        Mistake, match=r"^dvc\.lock: not here; `git checkout dvc\.lock` restores it"
+        Mistake, match=r"^dvc\.lock: not here; `git checkout HEAD -- dvc\.lock` restores it"
     ):
         lock_comparison.check_model("vanilla-textbook", tmp_path)

@@ -64,7 +64,7 @@ def test_a_damaged_or_foreign_file_is_named_in_one_line(damage, problem, tmp_pat
     replications.write(REPLICATION)
     file = replications.path("amd")
     file.write_text(damage(file.read_text()))
-    pattern = f"{file}: not a file of .*{problem}.*`git checkout {file}`"
+    pattern = f"{file}: not a file of .*{problem}.*`git checkout HEAD -- {file}`"
     with pytest.raises(Mistake, match=f"^{pattern}[^\\n]*$"):
         replications.read_all()
 

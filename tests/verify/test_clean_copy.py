@@ -1,9 +1,13 @@
 """The clone of a commit that `verify` and `replicate` compute in."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from pipeline import params
 from pipeline.params import Mistake
+from pipeline.storage import artifacts
 from pipeline.verify import clean_copy
 from tests.support import repository
 from tests.test_main import STUDY
@@ -11,10 +15,12 @@ from tests.test_main import STUDY
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A repository with one committed file, next to a user's own reviews, which are not in Git."""
+    """A repository with committed files, next to a user's own reviews, which are not in Git."""
     folder = tmp_path / "project"
     (folder / "data").mkdir(parents=True)
     (folder / "code").write_text("committed")
+    for name in ("main.py", "it's ü.py"):
+        artifacts.write_text(folder / "pipeline" / name, "committed")
     (folder / ".gitignore").write_text("/data/\n")
     (folder / "data/reviews.csv").write_text("text,label\n")
     repository.commit_all(folder)
@@ -22,33 +28,133 @@ def project(tmp_path, monkeypatch):
     return folder
 
 
-def make(copy, path):
+def make(folder, path):
     study = params.read(STUDY)
     data = study.data.model_copy(update={"path": str(path)})
-    commit = clean_copy.head()
-    clean_copy.make(study.model_copy(update={"data": data}), commit, copy)
+    study = study.model_copy(update={"data": data})
+    copy = clean_copy.place(study, folder)
+    clean_copy.make(study, clean_copy.head(), copy)
+    return copy
 
 
 def test_the_copy_has_the_commit_and_the_users_own_reviews(project, tmp_path):
     (project / "code").write_text("changed")
-    make(tmp_path / "file", "data/reviews.csv")
-    make(tmp_path / "folder", "data")
-
-    for copy in (tmp_path / "file", tmp_path / "folder"):
+    for path in ("data/reviews.csv", "data"):
+        copy = make(tmp_path / path, path)
         assert (copy / "code").read_text() == "committed"
         assert (copy / "data/reviews.csv").read_text() == "text,label\n"
 
 
-def test_reviews_under_an_absolute_path_are_not_copied(project, tmp_path):
-    make(tmp_path / "copy", project / "data/reviews.csv")
-    assert not (tmp_path / "copy/data").exists()
+@pytest.mark.parametrize(
+    ("path", "is_copied"),
+    [
+        ("data/reviews.csv", True),
+        ("{project}/data/reviews.csv", True),
+        ("../shared/reviews.csv", True),
+        ("../../shared/reviews.csv", True),
+        ("{project}/../shared/reviews.csv", False),
+    ],
+)
+def test_the_copy_finds_the_reviews_and_writes_nowhere_else(project, tmp_path, path, is_copied):
+    path = path.format(project=project)
+    reviews = Path(path)
+    reviews.parent.mkdir(exist_ok=True)
+    reviews.write_text("text,label\n")
+    files = set(tmp_path.parent.rglob("*"))
+
+    copy = make(tmp_path / "copies", path)
+    assert (copy / path).read_text() == "text,label\n"
+    assert ((copy / path).resolve() != reviews.resolve()) == (
+        is_copied and not reviews.is_absolute()
+    )
+    new_files = set(tmp_path.parent.rglob("*")) - files
+    assert all(file.is_relative_to(tmp_path / "copies") for file in new_files)
+    # DVC records a path in the project as relative
+    assert (copy / "data/reviews.csv").exists() == is_copied or ".." in path
 
 
-def test_uncommitted_changes_are_named_with_the_command_that_mends_them(project):
-    clean_copy.check_committed(("code",))
-    (project / "code").write_text("changed")
-    with pytest.raises(Mistake, match=r"^code: uncommitted changes, .* run `git checkout code`"):
-        clean_copy.check_committed(("code",))
+def spoil_staged(file):
+    file.write_text("changed")
+    repository.git(file.parent, "add", "--all")
+
+
+def spoil_hidden(file):
+    repository.git(file.parent, "update-index", "--assume-unchanged", file.name)
+    file.write_text("changed")
+
+
+def spoil_unmerged(file):
+    repository.conflict(file.parent, file.name, "ours", "theirs")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda file: file.write_text("changed"),
+        lambda file: file.unlink(),
+        spoil_staged,
+        spoil_hidden,
+        spoil_unmerged,
+    ],
+    ids=["changed", "deleted", "staged", "assumed unchanged", "unmerged"],
+)
+@pytest.mark.parametrize("name", ["main.py", "it's ü.py"])
+def test_the_remedy_of_an_uncommitted_change_works(project, name, spoil):
+    file = project / "pipeline" / name
+    spoil(file)
+    with pytest.raises(Mistake) as raised:
+        clean_copy.check_committed(("code", "pipeline"))
+
+    message = str(raised.value)
+    assert message.startswith(f"pipeline/{name}: ")
+    repository.paste(Path(), message.split("`")[1])
+    clean_copy.check_committed(("code", "pipeline"))
+    assert file.read_text() in ("committed", "ours")
+
+
+@pytest.mark.parametrize("name", ["pipeline/new.py", "numpy.py", "keras/__init__.py", "json.py"])
+def test_a_module_that_is_not_committed_is_named(project, name):
+    artifacts.write_text(project / name, "")
+    artifacts.write_text(project / "notes.py", "")
+    artifacts.write_text(project / ".git/info/exclude", f"{name}\n")
+    (mismatch,) = clean_copy.uncommitted(("code", "pipeline"))
+    assert mismatch.path == name
+
+    repository.paste(Path(), str(mismatch).split("`")[1])
+    assert not list(clean_copy.uncommitted(("code", "pipeline")))
+
+
+def test_code_committed_after_the_record_is_named(project):
+    assert clean_copy.code_since("code") == ""
+    artifacts.write_text(project / "pipeline/workers/pool.py", "")
+    artifacts.write_text(project / "pipeline/verify/x.py", "")
+    repository.commit_all(project)
+    assert re.fullmatch(
+        "pipeline/workers/pool.py changed after code was committed .[0-9a-f]+.",
+        clean_copy.code_since("code"),
+    )
+
+
+@pytest.mark.parametrize("kind", repository.CHECKOUTS, ids=lambda kind: kind.__name__)
+def test_every_kind_of_checkout_can_be_copied(project, tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(kind(project))
+    assert not list(clean_copy.uncommitted(("code", "pipeline")))
+    copy = make(tmp_path / "copies", "data/reviews.csv")
+    assert (copy / "code").read_text() == "committed"
+    assert not (copy / "pipeline/another.py").exists()
+
+    Path("code").write_text("changed")
+    (mismatch,) = clean_copy.uncommitted(("code", "pipeline"))
+    repository.paste(Path(), str(mismatch).split("`")[1])
+    assert not list(clean_copy.uncommitted(("code", "pipeline")))
+
+
+def test_a_copy_can_be_made_in_a_hook_of_git(project, tmp_path, monkeypatch):
+    monkeypatch.setenv("GIT_DIR", str(project / ".git"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(project / ".git/index"))
+    head = clean_copy.head()
+    make(tmp_path / "copies", "data/reviews.csv")
+    assert clean_copy.head() == head
 
 
 def test_the_copy_does_not_see_the_stores_of_this_checkout(monkeypatch):

@@ -30,6 +30,13 @@ CLAIMS = f"""
 from pathlib import Path
 Path({TARGET!r}).write_text(Path({SOURCE!r}).read_text())
 """
+PREPARE_FROM_REVIEWS = f"""
+import re
+from pathlib import Path
+reviews = re.search(r"^  path: (.*)$", Path("params.yaml").read_text(), re.MULTILINE)[1]
+Path("data/prepared").mkdir(parents=True, exist_ok=True)
+Path({SOURCE!r}).write_text(Path(reviews).read_text())
+"""
 DEMAND_RECORDED_INPUT = f"""
 import hashlib
 from pathlib import Path
@@ -48,6 +55,21 @@ class Project:
         """The program that stands for the stage; it is outside the commit."""
         (self._programs / stage).write_text(program)
 
+    def set_reviews(self, path: str) -> None:
+        """Commits `path` as data.path and as an input of `prepare`, in the form that DVC records."""
+        study = re.sub("^  path: .*$", f"  path: {path}", STUDY.read_text(), flags=re.MULTILINE)
+        Path("params.yaml").write_text(study)
+
+        inside = Path(path).is_relative_to(self.folder)
+        recorded = str(Path(path).relative_to(self.folder)) if inside else path
+        lock = artifacts.read_json(Path("dvc.lock"))
+        lock["stages"]["prepare"]["deps"] = [
+            {"path": recorded, "md5": lock_comparison.hash_of(Path(path))}
+        ]
+        artifacts.write_json(Path("dvc.lock"), lock)
+        artifacts.write_text(Path(".gitignore"), "/data/prepared/\n/private/\n")
+        repository.commit_all(self.folder)
+
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
@@ -63,7 +85,9 @@ def project(tmp_path, monkeypatch):
     artifacts.write_text(Path("pipeline/__init__.py"), "")
     artifacts.write_text(Path("pipeline/__main__.py"), RUN_PROGRAM)
     artifacts.write_text(Path(".gitignore"), "/data/prepared/\n")
-    artifacts.write_text(Path("dvc.yaml"), "")
+    artifacts.write_text(Path("pipeline/workers/pool.py"), "")
+    for name in ("dvc.yaml", "requirements.lock"):
+        artifacts.write_text(Path(name), "")
     artifacts.write_json(
         durations.FILE,
         {"workers": 2, "vectors": "none", "seconds": {"prepare": 60, "claims": 90}},
@@ -220,7 +244,10 @@ def test_a_changed_file_is_named_before_anything_is_computed(project, capsys):
     artifacts.write_text(Path(TARGET), TABLE.replace("0.25", "0.24"))
     code, output = verify(capsys)
     assert code == 1
-    assert f"claims: {TARGET} differs from dvc.lock; `git checkout {TARGET}` restores it" in output
+    assert (
+        f"claims: {TARGET} differs from dvc.lock; `git checkout HEAD -- {TARGET}` restores it"
+        in output
+    )
     assert "estimate" not in output
 
 
@@ -238,6 +265,62 @@ def test_files_compares_an_uncommitted_change_and_computes_nothing(project, caps
     assert code == 1
     assert output.splitlines()[0].startswith(f"claims: {TARGET} differs from dvc.lock; ")
     assert not re.search("[0-9a-f]{32}", output)
+
+
+@pytest.mark.parametrize(
+    "file", ["pipeline/__main__.py", "pipeline/workers/pool.py", "requirements.lock", "dvc.lock"]
+)
+def test_files_compares_code_that_no_stage_lists_with_the_commit(project, capsys, file):
+    with Path(file).open("a") as opened:
+        opened.write("\n")
+    code, output = verify(capsys, only_files=True)
+    assert code == 1
+    assert output.splitlines()[0] == (
+        f"{file}: differs from the commit; commit it, or `git checkout HEAD -- {file}` restores it"
+    )
+    with pytest.raises(Mistake, match=f"^{file}: differs from the commit"):
+        verify(capsys)
+
+
+def test_files_names_an_installed_package_of_another_version(project, capsys):
+    Path("requirements.lock").write_text("numpy==1.0 --hash=x\n")
+    repository.commit_all(project.folder)
+    code, output = verify(capsys, only_files=True)
+    assert code == 1
+    assert re.match(
+        r"numpy \S+ is installed, requirements.lock has 1.0; run `python -m pip", output
+    )
+
+
+def test_code_that_was_committed_after_the_lock_file_is_named(project, capsys):
+    artifacts.write_text(Path("pipeline/workers/pool.py"), "changed")
+    repository.commit_all(project.folder)
+    code, output = verify(capsys, only_files=True)
+    assert code == 0
+    assert "code: pipeline/workers/pool.py changed after dvc.lock was committed (" in output
+
+
+@pytest.mark.parametrize("kind", repository.CHECKOUTS, ids=lambda kind: kind.__name__)
+def test_every_kind_of_checkout_can_be_verified(project, capsys, monkeypatch, kind):
+    monkeypatch.chdir(kind(project.folder))
+    assert verify(capsys)[0] == 0
+
+
+@pytest.mark.parametrize(
+    "path", ["private/a.csv", "{project}/private/a.csv", "{parent}/a.csv", "../a.csv"]
+)
+def test_reviews_outside_git_are_read_by_the_recomputed_stage(project, capsys, path):
+    path = path.format(project=project.folder, parent=project.folder.parent)
+    artifacts.write_text(Path(path), TABLE)
+    project.set_program("prepare", PREPARE_FROM_REVIEWS)
+    project.set_reviews(path)
+    code, output = verify(capsys)
+    assert code == 0, output
+    assert "[1/2] prepare: identical" in output
+
+    Path(path).unlink()
+    with pytest.raises(Mistake, match=r"^prepare: its input .*a\.csv is missing; put the file"):
+        verify(capsys)
 
 
 def test_each_stage_is_listed_after_those_that_it_reads_from():
@@ -291,7 +374,7 @@ def test_json_names_the_first_difference(project, capsys):
         (
             lambda project: Path("dvc.lock").write_text(Path("dvc.lock").read_text() + "\n"),
             [],
-            "dvc.lock: uncommitted changes, but this command computes a commit; .* run `git checkout dvc.lock`",
+            "dvc.lock: differs from the commit; commit it, or `git checkout HEAD -- dvc.lock` restores it",
         ),
         (
             lambda project: Path("dvc.lock").write_text('{"stages"'),
@@ -301,7 +384,7 @@ def test_json_names_the_first_difference(project, capsys):
         (
             lambda project: Path("dvc.lock").unlink(),
             [],
-            "dvc.lock: not here; `git checkout dvc.lock`",
+            "dvc.lock: not here; `git checkout HEAD -- dvc.lock`",
         ),
         (
             lambda project: shutil.rmtree("data/prepared"),
@@ -313,7 +396,11 @@ def test_json_names_the_first_difference(project, capsys):
             [],
             "exit code 1 .*: no disk",
         ),
-        (lambda project: shutil.rmtree(".git"), [], "git rev-parse: "),
+        (
+            lambda project: shutil.rmtree(".git"),
+            [],
+            "this folder is not a Git repository, .*; run `git init --quiet && ",
+        ),
     ],
     ids=[
         "unknown stage",

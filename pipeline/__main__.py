@@ -44,6 +44,8 @@ EXAMINING = (
     "is one."
 )
 
+WITHOUT_RESULTS = ("doctor", stage_table.TRACK.name)  # commands that compute nothing
+
 Arguments = argparse.Namespace
 
 
@@ -51,7 +53,7 @@ def main(words: list[str] | None = None) -> int:
     """Runs one command and returns its exit code: 2 for a Mistake, 1 for any other error."""
     try:
         arguments = parser().parse_args(words)
-        _prepare_process()
+        _prepare_process(arguments.command)
         code = COMMANDS[arguments.command](arguments)
         sys.stdout.flush()
         return code or 0
@@ -72,10 +74,11 @@ def main(words: list[str] | None = None) -> int:
         return 1
 
 
-def _prepare_process() -> None:
+def _prepare_process(command: str) -> None:
     """Sets environment variables and makes output safe to print.
 
-    Under DVC, it also backs up dvc.lock and makes this process end when DVC ends.
+    Raises Mistake if a variable could change the results of this command. Under DVC, it also backs up dvc.lock and
+    makes this process end when DVC ends.
     """
     from pipeline import machine
 
@@ -85,6 +88,9 @@ def _prepare_process() -> None:
 
         machine.end_with_dvc()
         dvc_lock.keep(Path())
+
+    if command not in WITHOUT_RESULTS:
+        machine.check(os.environ)
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # in a notebook it is of another type
@@ -202,10 +208,23 @@ def _run_stage(arguments: Arguments) -> None:
     stage = stage_table.BY_NAME[arguments.command]
     name = stage.dvc_name(_item(stage, arguments, parameters))
 
+    _note_switches()
     if stage.loads_tensorflow:
         machine.load_tensorflow()
     with _context(stage, name, parameters) as context:
         import_module(f"pipeline.stages.{stage.name}").main(context)
+
+
+def _note_switches() -> None:
+    """Prints one line for each variable that changes rounding and that this project does not set itself."""
+    from pipeline import machine
+
+    for name, value in machine.switches(os.environ).items():
+        if name not in machine.FIXED:
+            print(
+                f"note: {name}={value}: changes rounding; {machine.MACHINE} records it",
+                file=sys.stderr,
+            )
 
 
 def _item(stage: Stage, arguments: Arguments, parameters: Params) -> str:
@@ -221,10 +240,13 @@ def _item(stage: Stage, arguments: Arguments, parameters: Params) -> str:
 
 
 def _check_workers() -> None:
-    """Raises Mistake if RNN_WORKERS is wrong. Called before any work, so that the error does not come hours later."""
+    """Raises Mistake if RNN_WORKERS or an address is wrong. Called before any work, not hours later."""
+    from pipeline.storage import stores
     from pipeline.workers import worker_count
 
     worker_count.processes()
+    worker_count.scheduler()
+    stores.studies(Path())
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.params import Params
 from pipeline.science.statistics.seeds import shown_better
-from pipeline.storage import dvc_lock
+from pipeline.storage import dvc_lock, stores
 from pipeline.storage.dvc_lock import RecordedStage
 from pipeline.storage.stage_table import EVALUATE, STAGES
 from pipeline.tracking import best_models, run_records
@@ -56,11 +56,12 @@ def check(context: "Context") -> int:
     """Prints where MLflow differs from the files and changes nothing.
 
     Returns the exit code: 1 if they differ or MLflow cannot be reached, else 0. Raises Mistake if a file of a finished
-    stage is missing or damaged.
+    stage is missing or damaged, or the address of MLflow is not accepted.
     """
     if context.tracker.off:
         return 0
 
+    stores.mlflow(FOLDER)  # the address itself
     comparison = _compared(context.params, context.tracker)
     if comparison is None:
         return 1

@@ -47,9 +47,12 @@ def opened(stage: str, folder: Path = Path()) -> Iterator[optuna.Study]:
 
 def _new_or_interrupted(name: str, url: str, is_repeated: bool) -> optuna.Study:
     """The study of this name. A finished study starts again if DVC repeats its stage."""
-    timeout = {"timeout": BUSY_SECONDS} if stores.sqlite_path(url) else {}
+    options = {}
+    if path := stores.sqlite_path(url):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        options = {} if "?" in url else {"timeout": BUSY_SECONDS}
     try:
-        storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": timeout})
+        storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": options})
     except (ImportError, RuntimeError) as error:  # no driver, or tables of another version
         raise _unusable(url, error) from None
 

@@ -258,7 +258,7 @@ def masked(text: str) -> str:
 
 
 def _secrets(address_text: str) -> set[str]:
-    """The password of an address (or its user, if that is all), the values of its query, and its fragment.
+    """The password of an address, the values of its query, and its fragment.
 
     In each form in which a message can contain them: whole, in parts, percent-encoded and decoded.
     """
@@ -267,10 +267,12 @@ def _secrets(address_text: str) -> set[str]:
     secrets = set()
 
     user, _, _ = rest.rpartition("@")
-    if user and not scheme.lower().startswith("sqlite"):
-        name, colon, password = user.partition(":")
-        secret = password if colon else name
-        secrets |= {secret, *re.split(r"[/?#@:&=\s]", secret)}
+    name, colon, password = user.partition(":")
+    is_file = rest.startswith("/") and "sqlite" in scheme.lower()
+    is_database = scheme.lower().startswith(DATABASES)
+    if not is_file and (colon or not is_database):
+        secrets.add(password if colon else name)  # a name alone may be a token of a server
+    secrets.add(rest.partition("#")[2])
     for part in re.split(r"[?#&]", rest)[1:]:
         name, equals, value = part.partition("=")
         if name.lower() not in HARMLESS:
@@ -280,4 +282,5 @@ def _secrets(address_text: str) -> set[str]:
     for secret in secrets:
         forms |= {secret, unquote(secret), unquote_plus(secret)}
         forms |= {quote(secret), quote(secret, safe=""), quote_plus(secret), repr(secret)[1:-1]}
-    return forms - {""}
+    parts = {part for form in forms for part in re.split(r"\W", form, flags=re.ASCII)}
+    return forms.union(part for part in parts if len(part) >= LEAST_CHARACTERS) - {""}

@@ -216,15 +216,20 @@ def _run_stage(arguments: Arguments) -> None:
 
 
 def _note_switches() -> None:
-    """Prints one line for each variable that changes rounding and that this project does not set itself."""
+    """Prints one line for each variable that changes rounding and differs from the value that `evaluate` recorded."""
     from pipeline import machine
+    from pipeline.storage import artifacts
 
-    for name, value in machine.switches(os.environ).items():
-        if name not in machine.FIXED:
-            print(
-                f"note: {name}={value}: changes rounding; {machine.MACHINE} records it",
-                file=sys.stderr,
-            )
+    if not machine.MACHINE.exists():
+        return
+    recorded = machine.switches(artifacts.read_json(machine.MACHINE))
+    differences = machine.differences(recorded, machine.switches(os.environ))
+    for name, (before, now) in differences.items():
+        print(
+            f"note: {name} is {now!r}, and {before!r} in {machine.MACHINE}: "
+            "this stage rounds differently; `evaluate` records the new value",
+            file=sys.stderr,
+        )
 
 
 def _item(stage: Stage, arguments: Arguments, parameters: Params) -> str:

@@ -8,9 +8,10 @@ from pathlib import Path
 import keras
 import pytest
 
+from pipeline import __main__ as command_line
 from pipeline import machine
-from pipeline.__main__ import main
 from pipeline.params import Mistake
+from pipeline.storage import artifacts
 from pipeline.workers import pool
 from tests.support import tiny_weights
 
@@ -277,10 +278,30 @@ def test_flags_for_this_project_are_used_and_recorded():
 @pytest.mark.parametrize("command", [["prepare"], ["tune", "x"], ["predict", "x"], ["read", "x"]])
 def test_a_command_that_computes_refuses_the_variable(command, monkeypatch, capsys):
     monkeypatch.setenv("KERAS_MAX_EPOCHS", "1")
-    assert main(command) == 2
+    assert command_line.main(command) == 2
     assert capsys.readouterr().err == (
         "error: KERAS_MAX_EPOCHS: '1': it cuts training short; unset it, and set `epochs` in params.yaml\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("recorded", "note"),
+    [
+        ({}, "note: OPENBLAS_CORETYPE is 'Zen', and 'not set' in reports/machine.json: this stage"),
+        ({"OPENBLAS_CORETYPE": "Zen", "numpy": "1.0"}, None),
+        (None, None),
+    ],
+)
+def test_a_stage_says_that_it_rounds_unlike_the_recorded_machine(
+    recorded, note, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "environ", {"OPENBLAS_CORETYPE": "Zen"})
+    if recorded is not None:
+        artifacts.write_json(machine.MACHINE, recorded)
+    command_line._note_switches()
+    printed = capsys.readouterr().err
+    assert printed.partition(" stage")[0] == (note or "").partition(" stage")[0]
 
 
 def test_a_worker_refuses_the_variable(monkeypatch):

@@ -29,6 +29,7 @@ OF_FRAMEWORKS = (
     "KMP_",
     "MKL_",
     "OPENBLAS_",
+    "VECLIB_",
 )
 PATIENCE_SECONDS = 30
 LOG_CHARACTERS = 2000  # of a contender that died

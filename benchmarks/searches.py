@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import fmean
 
 from benchmarks.live import pipe_of
-from pipeline import params
+from pipeline import machine, params
 from pipeline.commands.rounding import FLAG
 from pipeline.storage import dvc_lock
 
@@ -104,14 +104,14 @@ def digest_of(study: params.Params) -> str:
 
 def in_a_process(architecture: str, variant: Variant) -> tuple[dict, float]:
     """(summary and parameter counts of the trials, CPU seconds of the search and all of its workers)."""
-    flags = " ".join(filter(None, [os.environ.get("XLA_FLAGS"), variant.flags]))
+    flags = " ".join(filter(None, [os.environ.get(machine.FLAGS), variant.flags]))
     command = [sys.executable, "-m", "benchmarks.searches", "--architecture", architecture]
     command += ["--first-seed", str(variant.first_seed)]
 
     cpu_before = _cpu_seconds_of_children()
     result = ""
     with subprocess.Popen(
-        command, env={**os.environ, "XLA_FLAGS": flags}, stdout=subprocess.PIPE, text=True
+        command, env={**os.environ, machine.FLAGS: flags}, stdout=subprocess.PIPE, text=True
     ) as process:
         for line in pipe_of(process.stdout):
             if line.startswith(RESULT):
@@ -135,7 +135,6 @@ def searched(architecture: str, study: params.Params, first_seed: int) -> dict:
 
     import optuna
 
-    from pipeline import machine
     from pipeline.stages import tune
     from pipeline.stages.context import Context
     from pipeline.storage.stage_table import TUNE

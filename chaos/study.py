@@ -36,7 +36,7 @@ PLAIN = {
     "clip_norm": None,
 }
 CHEAP = {  # compilation takes most of the time of such a study; with one worker it happens once
-    "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
+    "RNN_XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
     "RNN_WORKERS": "1",
 }
 DATABASE_OF_STUDIES = "studies.db"

@@ -49,6 +49,8 @@ OPENING = (
     "server, prints the links at that server."
 )
 
+WITHOUT_RESULTS = ("doctor", stage_table.TRACK.name)  # commands that compute nothing
+
 Arguments = argparse.Namespace
 
 
@@ -56,7 +58,7 @@ def main(words: list[str] | None = None) -> int:
     """Runs one command and returns its exit code: 2 for a Mistake, 1 for any other error."""
     try:
         arguments = parser().parse_args(words)
-        _prepare_process()
+        _prepare_process(arguments.command)
         code = COMMANDS[arguments.command](arguments)
         sys.stdout.flush()
         return code or 0
@@ -77,10 +79,11 @@ def main(words: list[str] | None = None) -> int:
         return 1
 
 
-def _prepare_process() -> None:
+def _prepare_process(command: str) -> None:
     """Sets environment variables and makes output safe to print.
 
-    Under DVC, it also backs up dvc.lock and makes this process end when DVC ends.
+    Raises Mistake if a variable could change the results of this command. Under DVC, it also backs up dvc.lock and
+    makes this process end when DVC ends.
     """
     from pipeline import machine
 
@@ -90,6 +93,9 @@ def _prepare_process() -> None:
 
         machine.end_with_dvc()
         dvc_lock.keep(Path())
+
+    if command not in WITHOUT_RESULTS:
+        machine.check(os.environ)
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # in a notebook it is of another type
@@ -213,6 +219,7 @@ def _run_stage(arguments: Arguments) -> None:
     inputs = stage_inputs.read(name)
     inputs.check_packages()
 
+    _note_switches()
     if stage.loads_tensorflow:
         machine.load_tensorflow()
     with _context(stage, inputs) as context, _unchanged(inputs):
@@ -230,6 +237,23 @@ def _unchanged(inputs: "Inputs") -> Iterator[None]:
     inputs.check()
 
 
+def _note_switches() -> None:
+    """Prints one line for each variable that changes rounding and differs from the value that `evaluate` recorded."""
+    from pipeline import machine
+    from pipeline.storage import artifacts
+
+    if not machine.MACHINE.exists():
+        return
+    recorded = machine.switches(artifacts.read_json(machine.MACHINE))
+    differences = machine.differences(recorded, machine.switches(os.environ))
+    for name, (before, now) in differences.items():
+        print(
+            f"note: {name} is {now!r}, and {before!r} in {machine.MACHINE}: "
+            "this stage rounds differently; `evaluate` records the new value",
+            file=sys.stderr,
+        )
+
+
 def _item(stage: Stage, arguments: Arguments, parameters: Params) -> str:
     """The run, architecture or sequence length on the command line; empty for a stage without items."""
     if not stage.listed_in:
@@ -243,10 +267,13 @@ def _item(stage: Stage, arguments: Arguments, parameters: Params) -> str:
 
 
 def _check_workers() -> None:
-    """Raises Mistake if RNN_WORKERS is wrong. Called before any work, so that the error does not come hours later."""
+    """Raises Mistake if RNN_WORKERS or an address is wrong. Called before any work, not hours later."""
+    from pipeline.storage import stores
     from pipeline.workers import worker_count
 
     worker_count.processes()
+    worker_count.scheduler()
+    stores.studies(Path())
 
 
 @contextmanager

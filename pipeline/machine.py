@@ -1,7 +1,8 @@
 """The environment of a process before TensorFlow loads, and a description of the processor.
 
 Every process uses one thread, so results do not depend on the number of workers or cores. Parallelism comes from
-processes (workers/). Other environment variables keep the values that the user has set.
+processes (workers/). FIXED, REFUSED and SWITCHES list every other variable that could change a result: we set it,
+refuse it, or record it. `doctor` reads the same lists.
 
 Rounding depends on the processor, BLAS, package versions and a few switches. Vector instructions alone do not identify
 a processor: two processors with AVX-512 gave wide networks different results (docs/lab-notebook.md, 2026-11-26). XLA
@@ -18,14 +19,18 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from importlib.metadata import version
+from fnmatch import fnmatchcase
+from importlib.metadata import PackageNotFoundError, distribution, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import psutil
+
+from pipeline.params import Mistake
 
 THREADS = {
     "TF_NUM_INTRAOP_THREADS": "1",
@@ -33,14 +38,52 @@ THREADS = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
+    "VECLIB_MAXIMUM_THREADS": "1",  # Accelerate, on macOS
 }
-DEFAULTS = {
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    "TF_ENABLE_ONEDNN_OPTS": "0",  # oneDNN changes rounding, and prints lines that no log level silences
+KERAS = {
     "KERAS_BACKEND": "tensorflow",
+    "KERAS_HOME": os.devnull,  # no keras.json, which could set another type of float
+    "KERAS_NNX_ENABLED": "0",
+    "TF_USE_LEGACY_KERAS": "0",
+}
+FIXED = {
+    **THREADS,
+    **KERAS,
+    "TF_ENABLE_ONEDNN_OPTS": "0",  # oneDNN changes rounding, and prints lines that no log level silences
+    "CUDA_VISIBLE_DEVICES": "-1",  # a GPU rounds differently
+}
+DEFAULTS = {  # these cannot change a result, so a user's own values win
+    "TF_CPP_MIN_LOG_LEVEL": "3",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DVC_NO_ANALYTICS": "1",
 }
+FLAGS = "RNN_XLA_FLAGS"  # flags for XLA that are meant for this project; `replicate` sets them
+UNSET = "it can change results; unset it"
+REFUSED = {  # patterns of names, and the remedy; a name in FIXED is never refused
+    "XLA_FLAGS": f"{UNSET}, or set {FLAGS} to use and record these flags",
+    "KERAS_MAX_*": "it cuts training short; unset it, and set `epochs` in params.yaml",
+    "TF_XLA_*": UNSET,
+    "TF_*JIT*": UNSET,
+    "TF_ENABLE_*": UNSET,
+    "TF_USE_*": UNSET,
+    "TF_*DETERMINIS*": UNSET,
+    "TF_CUDNN_*": UNSET,
+    "TF_AUTO_MIXED_PRECISION_*": UNSET,
+    "TF_ONEDNN_*": UNSET,
+    "TF_MKL_*": UNSET,
+    "TF_FP16_*": UNSET,
+    "TF_OPTIONALS_IN_GRADIENTS": UNSET,
+    "TF_OVERRIDE_GLOBAL_THREADPOOL": UNSET,
+    "TF_PLUGGABLE_DEVICE_LIBRARY_PATH": UNSET,
+    "*_FPMATH_MODE": UNSET,  # of oneDNN, by three names
+    "PANDAS_FUTURE*": UNSET,
+    "PANDAS_COPY_ON_WRITE": UNSET,
+    "SCIPY_ARRAY_API": UNSET,
+    "SKLEARN_ASSUME_FINITE": UNSET,
+    "SKLEARN_WORKING_MEMORY": UNSET,
+    "SKLEARN_PAIRWISE_DIST_CHUNK_SIZE": UNSET,
+}
+KERAS_CONFIGURATION = {"backend": "tensorflow", "floatx": "float32", "epsilon": 1e-7}
 # Keras imports these if they are installed, for features we do not use
 KERAS_EXTRAS = (
     "matplotlib",
@@ -63,28 +106,90 @@ MODEL_FIELDS = (  # fields of /proc/cpuinfo, first on Intel and AMD, then on ARM
 )
 UNKNOWN = "not known here"
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "optuna")
-SWITCHES = (
+SWITCHES = (  # they choose instructions or libraries, as another processor would
     "XLA_FLAGS",
     "ONEDNN_MAX_CPU_ISA",
+    "DNNL_MAX_CPU_ISA",
+    "ONEDNN_CPU_ISA_HINTS",
+    "DNNL_CPU_ISA_HINTS",
     "OPENBLAS_CORETYPE",
+    "OPENBLAS_L2_SIZE",
+    "OPENBLAS_BLOCK_FACTOR",
+    "MKL_CBWR",
+    "MKL_ENABLE_INSTRUCTIONS",
     "TF_ENABLE_ONEDNN_OPTS",
     "NPY_DISABLE_CPU_FEATURES",
+    "NPY_ENABLE_CPU_FEATURES",
+    "ARROW_USER_SIMD_LEVEL",
+    "GLIBC_TUNABLES",
+    "LD_PRELOAD",
+    "DYLD_INSERT_LIBRARIES",
 )
+MODULES = {"scikit-learn": "sklearn"}  # packages whose module has another name
 
 
 def prepare() -> None:
     """Set the environment of this process and of all processes that it starts."""
-    os.environ.update(THREADS)
-    set_defaults()
+    os.environ.update(prepared(os.environ))
 
 
-def set_defaults() -> None:
-    """Set the variables in DEFAULTS unless the user has set them.
+def prepared(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment for a process of ours. It keeps the variables in REFUSED, which `check` refuses."""
+    variables = {**DEFAULTS, **environment, **FIXED}
+    if flags := environment.get(FLAGS):
+        variables["XLA_FLAGS"] = flags
+    return variables
+
+
+def prepare_server() -> None:
+    """Set the variables without which Keras would not compute our networks.
 
     For a process that belongs to someone else, such as a server of an MLflow model. It keeps its own number of threads.
     """
+    os.environ.update(KERAS)
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
+
+
+def check(environment: Mapping[str, str]) -> None:
+    """Raise Mistake, with one line per problem, if a process in this environment could compute other results."""
+    if problems := [*refused(environment), *shadowed()]:
+        raise Mistake("\n".join(problems))
+
+
+def refused(environment: Mapping[str, str]) -> list[str]:
+    """One line for each variable that a pattern in REFUSED names."""
+    problems = []
+    for name, value in sorted(environment.items()):
+        if name in FIXED or (name == "XLA_FLAGS" and value in ("", environment.get(FLAGS))):
+            continue
+        remedy = next((REFUSED[pattern] for pattern in REFUSED if fnmatchcase(name, pattern)), None)
+        if remedy:
+            problems.append(f"{name}: {value!r}: {remedy}")
+    return problems
+
+
+def shadowed() -> list[str]:
+    """One line for each of PACKAGES whose module would come from another place than the installed package."""
+    problems = []
+    for package in PACKAGES:
+        module = MODULES.get(package, package)
+        spec = find_spec(module)
+        try:
+            installed = Path(str(distribution(package).locate_file(module)), "__init__.py")
+        except PackageNotFoundError:
+            continue
+        if spec and spec.origin and Path(spec.origin).resolve() != installed.resolve():
+            remedy = "remove that file, or unset PYTHONPATH"
+            problems.append(
+                f"{module}: Python imports {spec.origin}, not {package} {version(package)}; {remedy}"
+            )
+    return problems
+
+
+def switches(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables in SWITCHES that are set."""
+    return {name: environment[name] for name in SWITCHES if environment.get(name)}
 
 
 def end_with_dvc() -> None:
@@ -124,14 +229,21 @@ def load_tensorflow() -> None:
     """Import TensorFlow without the lines that it prints before any log level applies (no CUDA drivers, ...).
 
     Garbage collection is off during the import, and Keras does not find the packages in KERAS_EXTRAS. That halves the
-    time of the import.
+    time of the import. Raise Mistake if Keras has another configuration than ours.
     """
     _keep_freed_memory()
     with _silent_stderr(), _without_garbage_collection(), _hidden(KERAS_EXTRAS):
+        import keras
         import tensorflow
 
     # it warns of repeated compilation, and we compile every network
     tensorflow.get_logger().setLevel("ERROR")
+
+    for name, value in KERAS_CONFIGURATION.items():
+        current = getattr(keras.config, name)()
+        if current != value:
+            remedy = "start a new process, in which nothing imports Keras before"
+            raise Mistake(f"keras.config.{name}: {current!r}: must be {value!r}; {remedy}")
 
 
 def _keep_freed_memory() -> None:
@@ -207,7 +319,7 @@ def described() -> dict[str, str]:
         "BLAS": ", ".join(blas) or UNKNOWN,
         "python": ".".join(platform.python_version_tuple()[:2]),
         **{name: version(name) for name in PACKAGES},
-        **{name: os.environ[name] for name in SWITCHES if name in os.environ},
+        **switches(os.environ),
     }
 
 

@@ -281,6 +281,7 @@ FLOORS = (
     "reporting",
     "storage",
     "science",
+    "machine",
     "params",
 )
 

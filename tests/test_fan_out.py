@@ -34,7 +34,7 @@ pytestmark = pytest.mark.slow
 def compiled_without_optimisation():
     """XLA does not optimise in any process, as in the small study: compilation takes most of the time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XLA_FLAGS", CHEAP["XLA_FLAGS"])
+        patch.setenv("RNN_XLA_FLAGS", CHEAP["RNN_XLA_FLAGS"])
         yield
 
 

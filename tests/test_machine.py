@@ -1,11 +1,19 @@
 """The environment of a process that computes, and the description of the machine that it runs on."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
+import keras
 import pytest
 
+from pipeline import __main__ as command_line
 from pipeline import machine
+from pipeline.params import Mistake
+from pipeline.storage import artifacts
+from pipeline.workers import pool
+from tests.support import tiny_weights
 
 PROGRAM = """
 import gc, sys
@@ -87,3 +95,254 @@ def test_the_description_of_this_machine_repeats_and_has_its_blas():
     assert description == machine.described()
     assert "openblas" in description["BLAS"] or "BLAS" in description
     assert description["numpy"][0].isdigit()
+
+
+FIXED = [
+    ("KERAS_BACKEND", "jax"),
+    ("KERAS_BACKEND", ""),
+    ("KERAS_HOME", "{home}"),
+    ("KERAS_NNX_ENABLED", "1"),
+    ("TF_USE_LEGACY_KERAS", "1"),
+    ("TF_ENABLE_ONEDNN_OPTS", "1"),
+    ("CUDA_VISIBLE_DEVICES", "0"),
+    ("OMP_NUM_THREADS", "8"),
+    ("OPENBLAS_NUM_THREADS", "8"),
+    ("MKL_NUM_THREADS", "8"),
+    ("VECLIB_MAXIMUM_THREADS", "8"),
+    ("TF_NUM_INTRAOP_THREADS", "8"),
+    ("TF_NUM_INTEROP_THREADS", "8"),
+]
+REFUSED = [
+    ("XLA_FLAGS", "--xla_cpu_experimental_ynn_fusion_type="),
+    ("KERAS_MAX_EPOCHS", "1"),
+    ("KERAS_MAX_STEPS_PER_EPOCH", "1"),
+    ("KERAS_MAX_EPOCHS", ""),
+    ("TF_XLA_FLAGS", "--tf_xla_auto_jit=2"),
+    ("TF_JITRT_FLAGS", "--x"),
+    ("TF_FUNCTION_JIT_COMPILE_DEFAULT", "true"),
+    ("TF_JIT_COMPILE_REWRITE", "1"),
+    ("TF_DISABLE_JIT_KERNELS", "1"),
+    ("TF_DETERMINISTIC_OPS", "1"),
+    ("TF_CUDNN_DETERMINISTIC", "1"),
+    ("TF_DISABLE_SCATTER_OP_DETERMINISM", "1"),
+    ("TF_USE_DETERMINISTIC_SEGMENT_REDUCTIONS", "1"),
+    ("TF_ENABLE_ZENDNN_OPTS", "1"),
+    ("TF_ENABLE_ONEDNN_SPMM", "1"),
+    ("TF_ENABLE_CONTROL_FLOW_V2", "0"),
+    ("TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_LEVEL", "UNSAFE_FORCE_ALL"),
+    ("TF_SET_ONEDNN_FPMATH_MODE", "BF16"),
+    ("ONEDNN_DEFAULT_FPMATH_MODE", "BF16"),
+    ("DNNL_DEFAULT_FPMATH_MODE", "BF16"),
+    ("TF_ONEDNN_ASSUME_FROZEN_WEIGHTS", "1"),
+    ("TF_MKL_OPTIMIZE_PRIMITIVE_MEMUSE", "0"),
+    ("TF_FP16_MATMUL_USE_FP32_COMPUTE", "0"),
+    ("TF_OPTIONALS_IN_GRADIENTS", "0"),
+    ("TF_OVERRIDE_GLOBAL_THREADPOOL", "1"),
+    ("TF_PLUGGABLE_DEVICE_LIBRARY_PATH", "x.so"),
+    ("PANDAS_FUTURE", "legacy"),
+    ("PANDAS_FUTURE_INFER_STRING", "0"),
+    ("PANDAS_COPY_ON_WRITE", "warn"),
+    ("SCIPY_ARRAY_API", "1"),
+    ("SKLEARN_ASSUME_FINITE", "1"),
+    ("SKLEARN_WORKING_MEMORY", "1"),
+    ("SKLEARN_PAIRWISE_DIST_CHUNK_SIZE", "1"),
+]
+RECORDED = [
+    ("ONEDNN_MAX_CPU_ISA", "SSE41"),
+    ("DNNL_MAX_CPU_ISA", "SSE41"),
+    ("ONEDNN_CPU_ISA_HINTS", "PREFER_YMM"),
+    ("OPENBLAS_CORETYPE", "Haswell"),
+    ("OPENBLAS_L2_SIZE", "1"),
+    ("MKL_CBWR", "COMPATIBLE"),
+    ("NPY_DISABLE_CPU_FEATURES", "AVX512F"),
+    ("ARROW_USER_SIMD_LEVEL", "NONE"),
+    ("GLIBC_TUNABLES", "glibc.cpu.hwcaps=-AVX2"),
+    ("LD_PRELOAD", "libm.so"),
+]
+HARMLESS = [
+    ("NVIDIA_TF32_OVERRIDE", "1"),  # there is no GPU
+    ("OMP_DYNAMIC", "true"),
+    ("OPENBLAS_VERBOSE", "2"),
+    ("TF_CPP_MIN_LOG_LEVEL", "0"),
+    (
+        "TF_CONFIG",
+        '{"cluster": {"worker": ["localhost:1"]}, "task": {"type": "worker", "index": 0}}',
+    ),
+    ("TF_FORCE_GPU_ALLOW_GROWTH", "true"),
+    ("TF_DATA_EXPERIMENT_OPT_IN", "all"),
+    ("TF_CLI_CONFIG_FILE", ".terraformrc"),  # of another program
+    ("TF_VAR_password", "secret"),
+    ("TF2_BEHAVIOR", "0"),
+    ("PYTHONHASHSEED", "7"),
+    ("PYTHONOPTIMIZE", "2"),
+    ("PYTHONSTARTUP", "nowhere.py"),
+    ("PYTHONUTF8", "0"),
+    ("LC_ALL", "C"),
+    ("TZ", "Asia/Tokyo"),
+    ("MALLOC_ARENA_MAX", "1"),
+    ("ARROW_DEFAULT_MEMORY_POOL", "system"),
+]
+WEIGHTS = """
+import os
+from pipeline import machine
+
+machine.prepare()
+machine.check(os.environ)
+machine.load_tensorflow()
+
+from tests.support import tiny_weights
+print(tiny_weights.digest())
+"""
+
+
+def weights_in(environment):
+    """(exit code, the digest of tiny weights or the last line of the error) of a process in this environment."""
+    finished = subprocess.run(
+        [sys.executable, "-c", WEIGHTS],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = (finished.stderr if finished.returncode else finished.stdout).splitlines()
+    return finished.returncode, lines[-1]
+
+
+@pytest.fixture(scope="module")
+def weights():
+    """The result of a process in the environment of the tests; computed in this process, to save its start."""
+    return 0, tiny_weights.digest()
+
+
+@pytest.mark.parametrize(("name", "value"), FIXED)
+def test_a_variable_that_we_rely_on_is_set(name, value):
+    assert machine.prepared({name: value})[name] == machine.FIXED[name] != value
+    assert machine.refused({name: value}) == []
+
+
+@pytest.mark.parametrize(("name", "value"), REFUSED)
+def test_a_variable_that_could_change_results_is_refused(name, value):
+    (problem,) = machine.refused(machine.prepared({name: value}))
+    assert problem.startswith(f"{name}: {value!r}: it ")
+    assert "unset it" in problem
+
+
+@pytest.mark.parametrize(("name", "value"), RECORDED)
+def test_a_variable_that_selects_instructions_is_recorded(name, value, monkeypatch):
+    assert machine.refused({name: value}) == []
+    assert machine.switches({name: value, "TZ": "UTC"}) == {name: value}
+    monkeypatch.setenv(name, value)
+    assert machine.described()[name] == value
+
+
+@pytest.mark.parametrize(("name", "value"), HARMLESS)
+def test_any_other_variable_keeps_its_value(name, value):
+    assert machine.refused({name: value}) == []
+    assert machine.prepared({name: value})[name] == value
+
+
+def test_all_variables_that_are_set_or_harmless_leave_weights_as_they_are(tmp_path, weights):
+    """The folder KERAS_HOME, and the home of the user, hold a keras.json with another type of float."""
+    for folder in (tmp_path, tmp_path / ".keras"):
+        folder.mkdir(exist_ok=True)
+        (folder / "keras.json").write_text(
+            '{"floatx": "float16", "epsilon": 0.1, "backend": "jax"}'
+        )
+    environment = (
+        dict(HARMLESS) | dict(FIXED) | {"HOME": str(tmp_path), "KERAS_HOME": str(tmp_path)}
+    )
+    assert weights_in(environment) == weights
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(("name", "value"), [*FIXED, *REFUSED, *HARMLESS])
+def test_each_variable_leaves_weights_alone_or_is_refused(name, value, weights, tmp_path):
+    (tmp_path / "keras.json").write_text('{"floatx": "float64"}')
+    value = value.replace("{home}", str(tmp_path))
+    code, line = weights_in({name: value})
+    if (name, value) in REFUSED:
+        assert code == 1
+        assert f"Mistake: {name}: {value!r}: " in line
+    else:
+        assert (code, line) == weights
+
+
+def test_flags_for_this_project_are_used_and_recorded():
+    environment = machine.prepared({"RNN_XLA_FLAGS": "--a", "XLA_FLAGS": "--b"})
+    assert environment["XLA_FLAGS"] == "--a"
+    assert machine.refused(environment) == []
+    assert machine.switches(environment)["XLA_FLAGS"] == "--a"
+    assert machine.refused(machine.prepared({"RNN_XLA_FLAGS": "", "XLA_FLAGS": ""})) == []
+
+
+@pytest.mark.parametrize("command", [["prepare"], ["tune", "x"], ["predict", "x"], ["read", "x"]])
+def test_a_command_that_computes_refuses_the_variable(command, monkeypatch, capsys):
+    monkeypatch.setenv("KERAS_MAX_EPOCHS", "1")
+    assert command_line.main(command) == 2
+    assert capsys.readouterr().err == (
+        "error: KERAS_MAX_EPOCHS: '1': it cuts training short; unset it, and set `epochs` in params.yaml\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("recorded", "note"),
+    [
+        ({}, "note: OPENBLAS_CORETYPE is 'Zen', and 'not set' in reports/machine.json: this stage"),
+        ({"OPENBLAS_CORETYPE": "Zen", "numpy": "1.0"}, None),
+        (None, None),
+    ],
+)
+def test_a_stage_says_that_it_rounds_unlike_the_recorded_machine(
+    recorded, note, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "environ", {"OPENBLAS_CORETYPE": "Zen"})
+    if recorded is not None:
+        artifacts.write_json(machine.MACHINE, recorded)
+    command_line._note_switches()
+    printed = capsys.readouterr().err
+    assert printed.partition(" stage")[0] == (note or "").partition(" stage")[0]
+
+
+def test_a_worker_refuses_the_variable(monkeypatch):
+    monkeypatch.setenv("TF_XLA_FLAGS", "--tf_xla_auto_jit=2")
+    with pytest.raises(Mistake, match=r"^TF_XLA_FLAGS: '--tf_xla_auto_jit=2': it can"):
+        pool.Process(None)
+
+
+@pytest.mark.parametrize("package", ["numpy", "scikit-learn"])
+def test_a_module_that_hides_a_package_is_a_problem(package, tmp_path, monkeypatch):
+    module = machine.MODULES.get(package, package)
+    (tmp_path / f"{module}.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    (problem,) = machine.shadowed()
+    assert problem.startswith(f"{module}: Python imports {tmp_path}/{module}.py, not {package} ")
+
+
+def test_installed_packages_are_not_a_problem():
+    assert machine.shadowed() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "ours"), [("floatx", "float16", "'float32'"), ("epsilon", 0.1, "1e-07")]
+)
+def test_another_configuration_of_keras_is_a_mistake(name, value, ours):
+    before = getattr(keras.config, name)()
+    getattr(keras.config, f"set_{name}")(value)
+    try:
+        with pytest.raises(
+            Mistake, match=rf"^keras.config.{name}: {value!r}: must be {ours}; start"
+        ):
+            machine.load_tensorflow()
+    finally:
+        getattr(keras.config, f"set_{name}")(before)
+
+
+def test_a_server_keeps_its_threads_and_its_flags(monkeypatch):
+    environment = {"OMP_NUM_THREADS": "8", "XLA_FLAGS": "--x", "KERAS_BACKEND": "jax"}
+    monkeypatch.setattr(os, "environ", environment)
+    machine.prepare_server()
+    assert environment["OMP_NUM_THREADS"] == "8"
+    assert environment["XLA_FLAGS"] == "--x"
+    assert environment["KERAS_BACKEND"] == "tensorflow"

@@ -1,6 +1,7 @@
 """The promises of SECURITY.md."""
 
 import ast
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from pipeline import __main__ as command_line
 from pipeline.commands import ui
 from pipeline.params import Mistake
-from pipeline.storage import optuna_storage, stores
+from pipeline.storage import optuna_storage
 from pipeline.tracking import live_runs
 from pipeline.workers import driver, worker_count
 from tests.support import toy_study
@@ -106,7 +107,7 @@ def secrets(tmp_path, monkeypatch):
 
 
 def fails(arguments):
-    raise RuntimeError(f"cannot reach {stores.mlflow(Path())}")
+    raise RuntimeError(f"cannot reach {os.environ['MLFLOW_TRACKING_URI']}")
 
 
 def open_the_studies(arguments):
@@ -159,7 +160,7 @@ def test_a_password_is_not_in_the_traceback_that_mlflow_keeps(secrets, monkeypat
 
 def test_an_address_in_a_mistake_is_masked_too(secrets, monkeypatch, capsys):
     def mistaken(arguments):
-        raise Mistake(f"no scheduler at {worker_count.scheduler()}")
+        raise Mistake(f"no scheduler at {os.environ['DASK_SCHEDULER_ADDRESS']}")
 
     monkeypatch.setitem(command_line.COMMANDS, "doctor", mistaken)
     assert command_line.main(["doctor"]) == 2

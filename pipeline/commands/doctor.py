@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pipeline import machine, params
 from pipeline.storage import dvc_lock, stores
@@ -39,46 +39,41 @@ ENVIRONMENT = Path("environment.json")
 FREE_BYTES = 1_000_000_000  # the study, its cache and MLflow's store, with room to spare
 PATIENCE_SECONDS = 3  # for a connection
 PORTS = {"http": 80, "https": 443}
-DATABASES = ("postgresql", "mysql", "mssql")
 LISTED_STAGES = 5  # stale stages whose names are printed
 UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
 class Store:
-    """A database or server that a package uses, and how to upgrade and address it."""
+    """A database or server that a package uses, and how to upgrade it."""
 
     package: str
-    variable: str  # the environment variable with its address
-    example: str
+    kind: stores.Kind  # of its address
     migrations: str = ""  # the folder of Alembic's migrations in site-packages
     upgrade: str = ""  # the command, up to the address
 
 
 MLFLOW = Store(
     "mlflow",
-    "MLFLOW_TRACKING_URI",
-    "http://host:5000",
+    stores.MLFLOW,
     "mlflow/store/db_migrations",
     "mlflow db upgrade",
 )
 OPTUNA = Store(
     "optuna",
-    "RNN_STUDIES",
-    "postgresql+psycopg://host/name",
+    stores.STUDIES,
     "optuna/storages/_rdb/alembic",
     "optuna storage upgrade --storage",
 )
-DASK = Store("dask", "DASK_SCHEDULER_ADDRESS", "tcp://host:8786")
+DASK = Store("dask", stores.SCHEDULER)
 
 
 def main() -> int:
     """Prints the report; returns 1 if there is a problem, else 0."""
     values = params.read()
-    mlflow_url = stores.mlflow(Path())
-    studies_url = stores.studies(Path())
+    mlflow_url, mlflow_problems = _examined(MLFLOW)
+    studies_url, studies_problems = _examined(OPTUNA)
     versions = [f"{name} {installed_version(name) or 'missing'}" for name in PACKAGES]
-    variables = [f"{name}={os.environ[name]}" for name in (*machine.THREADS, *machine.DEFAULTS)]
     workers, worker_problems = _workers()
     stale, stale_problems = UNKNOWN, [repository.problem()]
     if not any(stale_problems):
@@ -89,7 +84,7 @@ def main() -> int:
         "packages": ", ".join(versions),
         "processor": f"{os.cpu_count()} cores, {machine.vectors()} (rounding depends on the processor)",
         "workers": workers,
-        "environment": ", ".join(variables),
+        "environment": _variables(),
         "mlflow": mlflow_url,
         "studies": studies_url,
         "disk": f"{shutil.disk_usage('.').free / 1e9:.1f} GB free",
@@ -102,10 +97,11 @@ def main() -> int:
     problems = [
         *_package_problems(),
         *_environment_problems(),
+        *machine.refused(os.environ),
+        *machine.shadowed(),
         *_disk_problems(),
-        *_store_problems(MLFLOW, mlflow_url),
-        *_store_problems(OPTUNA, studies_url),
-        *_store_problems(DASK, worker_count.scheduler() or ""),
+        *mlflow_problems,
+        *studies_problems,
         *worker_problems,
         *stale_problems,
     ]
@@ -121,12 +117,29 @@ def runs_in_words(train: params.Train) -> str:
     return f"{len(train.runs)} runs on {' or '.join(numbers)} seeds"
 
 
+def _variables() -> str:
+    """The variables that every process of ours gets, and those that `evaluate` records."""
+    names = {*machine.FIXED, *machine.DEFAULTS, *machine.switches(os.environ)}
+    return ", ".join(f"{name}={os.environ[name]}" for name in sorted(names))
+
+
 def _workers() -> tuple[str, list[str]]:
     """(description, problems) of the processes or the cluster that compute."""
     try:
-        return worker_count.described(), []
+        description = worker_count.described()
     except params.Mistake as mistake:
         return UNKNOWN, [str(mistake)]
+    _, problems = _examined(DASK) if worker_count.scheduler() else ("", [])
+    return description, problems
+
+
+def _examined(store: Store) -> tuple[str, list[str]]:
+    """(address, problems) of a store."""
+    try:
+        url = stores.address(store.kind, Path())
+    except params.Mistake as mistake:
+        return UNKNOWN, [str(mistake)]
+    return url, [*_store_problems(store, url)]
 
 
 def _package_problems() -> Iterator[str]:
@@ -170,24 +183,26 @@ def _disk_problems() -> Iterator[str]:
 
 
 def _store_problems(store: Store, url: str) -> Iterator[str]:
-    """Problems of the address, the connection and the tables. An SQLite file that does not exist yet has none."""
+    """Problems of the connection and the tables. An SQLite file that does not exist yet has no tables."""
     path = stores.sqlite_path(url)
-    address = urlsplit(url)
-    kind = address.scheme.partition("+")[0]
-    unset = f"unset {store.variable}"
+    unset = f"unset {store.kind.variable}"
 
     if path:
+        yield from _file_problems(path, unset)
         if path.exists():
             yield from _database_problems(store, url, "move the file away")
-    elif kind in DATABASES:
+    elif urlsplit(url).scheme.partition("+")[0] in stores.DATABASES:
         yield from _database_problems(store, url, unset)
-    elif address.hostname:
+    else:
         yield from _connection_problems(url, unset)
-    elif url and kind != "file":
-        yield (
-            f"{store.variable}: {url!r} is not an address like {store.example}; "
-            f"correct it, or {unset}"
-        )
+
+
+def _file_problems(path: Path, otherwise: str) -> Iterator[str]:
+    """A problem if SQLite cannot write the file and its journal, which lies in the same folder."""
+    folder = next(parent for parent in path.parents if parent.exists())
+    for place in (path, folder):
+        if place.exists() and not os.access(place, os.W_OK):
+            yield f"{path}: {place} is not writable; run `chmod u+w {place}`, or {otherwise}"
 
 
 def _connection_problems(url: str, unset: str) -> Iterator[str]:
@@ -251,7 +266,7 @@ def _revision(url: str) -> str | None:
     path = stores.sqlite_path(url)
     if path:
         timeout = "timeout"
-        url = f"{stores.LOCAL}{path.resolve().as_uri()}?mode=ro&uri=true"
+        url = f"{stores.LOCAL}{quote(path.resolve().as_uri())}?mode=ro&uri=true"
 
     engine = create_engine(url, poolclass=NullPool, connect_args={timeout: PATIENCE_SECONDS})
     with engine.connect() as connection:

@@ -179,7 +179,7 @@ def _run_dvc(copy: Path, flags: str, *arguments: str) -> None:
     finished = subprocess.run(
         [sys.executable, "-m", "dvc", *arguments],
         cwd=copy,
-        env={**clean_copy.environment(), "XLA_FLAGS": flags},
+        env={**clean_copy.environment(), machine.FLAGS: flags},
     )
     if finished.returncode:
         failure = f"`dvc {' '.join(arguments)}` failed with exit code {finished.returncode}"

@@ -26,7 +26,7 @@ def flags(rounding: str | None) -> str:
 
     `rounding` is XLA or OWN. None means OWN on another kind of machine than the one that computed the study, else XLA.
     """
-    own_flags = os.environ.get("XLA_FLAGS", "")
+    own_flags = os.environ.get(machine.FLAGS, "")
     if rounding is None:
         is_other_machine = machine.MACHINE.exists() and _rounds_differently()
         rounding = OWN if is_other_machine else XLA
@@ -55,7 +55,7 @@ def weights_digest(flags: str) -> str:
     """`digest_of_training` in a process with these XLA_FLAGS, which TensorFlow reads once per process."""
     finished = subprocess.run(
         [sys.executable, "-c", PROBE],
-        env={**os.environ, "XLA_FLAGS": flags, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, machine.FLAGS: flags, "XLA_FLAGS": flags, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
     )

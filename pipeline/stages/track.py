@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.params import Mistake, Params
 from pipeline.science.statistics.seeds import shown_better
-from pipeline.storage import artifacts, dvc_lock, lock_comparison
+from pipeline.storage import artifacts, dvc_lock, lock_comparison, stores
 from pipeline.storage.dvc_lock import RecordedStage
 from pipeline.storage.stage_table import (
     CLAIMS,
@@ -87,11 +87,12 @@ def check(context: "Context") -> int:
     """Prints where MLflow differs from the files and changes nothing.
 
     Returns the exit code: 1 if they differ or MLflow cannot be reached, else 0. Raises Mistake if a file of a finished
-    stage is missing, damaged or not as in dvc.lock.
+    stage is missing, damaged or not as in dvc.lock, or if the address of MLflow is not accepted.
     """
     if context.tracker.off:
         return 0
 
+    stores.mlflow(FOLDER)  # the address itself
     comparison = _compared(context.params, context.tracker)
     if comparison is None:
         return 1

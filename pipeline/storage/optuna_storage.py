@@ -48,9 +48,12 @@ def opened(inputs: Inputs, is_forced: bool = False) -> Iterator[optuna.Study]:
 
 def _study(name: str, url: str) -> optuna.Study:
     """The study of this name, which is created if there is none."""
-    timeout = {"timeout": BUSY_SECONDS} if stores.sqlite_path(url) else {}
+    options = {}
+    if path := stores.sqlite_path(url):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        options = {} if "?" in url else {"timeout": BUSY_SECONDS}
     try:
-        storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": timeout})
+        storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": options})
     except (ImportError, RuntimeError) as error:  # no driver, or tables of another version
         raise _unusable(url, error) from None
 

@@ -1,12 +1,67 @@
-"""The addresses of MLflow's and Optuna's stores. They are outside DVC and cannot change a result."""
+"""The addresses of MLflow's store, Optuna's store and Dask's scheduler. They are outside DVC and change no result.
+
+`address` decides which addresses are accepted. Every command and worker that uses one asks it, and so does `doctor`.
+"""
 
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit
+
+from pipeline.params import Mistake
 
 LOCAL = "sqlite:///"
-ADDRESSES = ("MLFLOW_TRACKING_URI", "RNN_STUDIES", "DASK_SCHEDULER_ADDRESS")
+WEB = ("http", "https")
+DATABASES = ("postgresql", "mysql", "mssql")
+WITH_DRIVER = ("sqlite", *DATABASES)  # schemes that may name a driver after +
+PORTS = range(1, 2**16)
+LEAST_CHARACTERS = 4  # a shorter secret is hidden only as a whole word
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The addresses that one environment variable may hold."""
+
+    variable: str
+    schemes: tuple[str, ...]
+    example: str
+    file: str = ""  # the SQLite file in the project that is used if the variable is not set
+
+
+MLFLOW = Kind(
+    "MLFLOW_TRACKING_URI",
+    ("sqlite", *WEB, *DATABASES),
+    "sqlite:///mlflow.db or http://host:5000",
+    "mlflow.db",
+)
+STUDIES = Kind(
+    "RNN_STUDIES",
+    ("sqlite", "postgresql", "mysql"),
+    "sqlite:///studies.db or postgresql+psycopg://host/name",
+    "studies.db",
+)
+SCHEDULER = Kind("DASK_SCHEDULER_ADDRESS", ("tcp", "tls", "ws", "wss"), "tcp://host:8786")
+ADDRESSES = (MLFLOW.variable, STUDIES.variable, SCHEDULER.variable)
+HINTS = {  # for schemes that people try
+    "file": "MLflow 3 keeps no runs in a folder",
+    "postgres": "write postgresql+psycopg://",
+    "databricks": "the names of our experiments do not work there",
+    "databricks-uc": "the names of our experiments do not work there",
+    "redis": "Redis keeps no tables",
+}
+DRIVERS = {  # the package of a module
+    "MySQLdb": "mysqlclient",
+    "psycopg2": "psycopg2-binary",
+    "pymysql": "pymysql",
+    "pyodbc": "pyodbc",
+    "mysql": "mysql-connector-python",
+}
+HOST = r"(?:[\w.-]+|\[[0-9A-Fa-f:.%]+\])"
+# the end of a user, then a host, a port and a path
+PLAIN = re.compile(rf"(?:[^/?#\s]*(@))?({HOST}?(?::\d+)?(?:/[^\s?#@'\"`<>()]*)?)")
+PUNCTUATION = re.compile(r"[\s'\"`<>(),;:.!\]}]*")
+HARMLESS = {"host", "port", "timeout", "connect_timeout", "sslmode", "charset", "driver"}
 
 
 def home(folder: Path) -> Path:
@@ -25,49 +80,207 @@ def is_copy(folder: Path) -> bool:
 
 def mlflow(folder: Path) -> str:
     """The URL of MLflow's store: MLFLOW_TRACKING_URI if set, otherwise mlflow.db in the project."""
-    return _url("MLFLOW_TRACKING_URI", "mlflow.db", folder)
+    return address(MLFLOW, folder)
 
 
 def studies(folder: Path) -> str:
     """The URL of Optuna's storage: RNN_STUDIES if set, otherwise studies.db in the project."""
-    return _url("RNN_STUDIES", "studies.db", folder)
+    return address(STUDIES, folder)
 
 
-def _url(variable: str, default_file: str, folder: Path) -> str:
-    """The URL in a variable, or that of the default file. Relative SQLite paths start at the root of the project."""
-    url = os.environ.get(variable) or f"{LOCAL}{default_file}"
-    path = sqlite_path(url)
-    if path is None:
-        return url
-    return f"{LOCAL}{home(folder) / path}"
+def scheduler() -> str | None:
+    """The address of the Dask scheduler in DASK_SCHEDULER_ADDRESS, or None if it is not set."""
+    return address(SCHEDULER, Path()) if os.environ.get(SCHEDULER.variable) else None
+
+
+def address(kind: Kind, folder: Path) -> str:
+    """The address that this project uses. Raises Mistake for an address that cannot work.
+
+    Relative SQLite paths start at the root of the project. The scheme is in lower case.
+    """
+    text = os.environ.get(kind.variable) or sqlite_url(Path(kind.file))
+    try:
+        return _accepted(text, kind, folder)
+    except ValueError as error:
+        remedy = f"correct it (as in {kind.example}), or unset {kind.variable}"
+        raise Mistake(f"{kind.variable}: {shown(text)}: {error}; {remedy}") from None
+
+
+def _accepted(text: str, kind: Kind, folder: Path) -> str:
+    """The address in its usual form. Raises ValueError with the reason if it is not accepted."""
+    if re.search(r"^[\s'\"]|[\s'\"]$|[\x00-\x1f]", text):
+        raise ValueError("it starts or ends with a space or a quotation mark")
+    if kind == SCHEDULER and "://" not in text:
+        text = f"tcp://{text}"  # Dask's default
+
+    name, separator, rest = text.partition("://")
+    name = name.lower() if separator else text.partition(":")[0]
+    scheme, plus, _ = name.partition("+")
+    if not separator or scheme not in kind.schemes or (plus and scheme not in WITH_DRIVER):
+        hint = HINTS.get(name, f"unknown scheme {name!r}" if separator else "it has no scheme")
+        raise ValueError(f"{hint}; the scheme must be one of {', '.join(kind.schemes)}")
+
+    url = f"{name}://{rest}"
+    if scheme == "sqlite":
+        return _accepted_file(url, folder)
+    if scheme in DATABASES:
+        return _accepted_database(url)
+    return _accepted_server(url, kind)
+
+
+def _accepted_file(url: str, folder: Path) -> str:
+    """The URL of an SQLite file with its absolute path."""
+    name, _, rest = url.partition("://")
+    if name not in ("sqlite", "sqlite+pysqlite"):
+        raise ValueError(f"unknown driver {name.partition('+')[2]!r}; write {LOCAL}file.db")
+    path, question_mark, query = rest.partition("?")
+    if path.strip("/") in ("", ":memory:") or path.startswith("/file:"):
+        raise ValueError(f"it names no file that lasts; write {LOCAL}file.db")
+    if not path.startswith("/"):
+        raise ValueError(f"an SQLite address has three slashes: write {LOCAL}file.db")
+    if path.startswith("/~"):
+        raise ValueError("SQLite does not expand ~; write the whole path")
+    if "#" in path:
+        raise ValueError("write %23 for # in the name of a file")
+    if question_mark and not re.fullmatch(r"timeout=\d+(\.\d+)?", query):
+        raise ValueError("after ? only timeout=SECONDS is allowed")
+
+    file = home(folder) / unquote(path.removeprefix("/"))
+    if file.is_dir():
+        raise ValueError(f"{file} is a folder")
+    parent = next(parent for parent in file.parents if parent.exists())
+    if not parent.is_dir():
+        raise ValueError(f"{parent} is not a folder")
+    return f"{sqlite_url(file)}{question_mark}{query}"
+
+
+def _accepted_database(url: str) -> str:
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+    try:
+        parts = make_url(url)
+        dialect = parts.get_dialect()
+        dialect.import_dbapi()
+    except NoSuchModuleError:
+        raise ValueError(f"SQLAlchemy has no driver {url.partition(':')[0]}") from None
+    except ImportError as error:
+        module = str(error.name)
+        package = DRIVERS.get(module, module)
+        raise ValueError(f"its driver is missing: run `python -m pip install {package}`") from None
+    except (ArgumentError, ValueError):
+        raise ValueError("it is not a database address with a numeric port") from None
+
+    if dialect.is_async:
+        raise ValueError("its driver is asynchronous, which is not supported")
+    if parts.host and not re.fullmatch(r"[\w.:%-]+", parts.host):
+        raise ValueError("write %40 for @ in a user or password")
+    _check_port(parts.port)
+    return url
+
+
+def _accepted_server(url: str, kind: Kind) -> str:
+    if re.search(r"[\s?#]", url):
+        raise ValueError("it has a space, a query (?) or a fragment (#)")
+    parts = urlsplit(url)
+    user, _, place = parts.netloc.rpartition("@")
+    if "@" in user or "@" in parts.path:
+        raise ValueError("write %40 for @ and %2F for / in a user or password")
+    if not re.fullmatch(rf"{HOST}(:\d*)?", place):
+        raise ValueError("its host or port is not valid (an IPv6 host needs brackets)")
+
+    _check_port(parts.port)
+    if kind == SCHEDULER:
+        if user or parts.path:
+            raise ValueError("it has a user or a path, which Dask does not know")
+        if parts.port is None:
+            raise ValueError("it has no port")
+    return url
+
+
+def _check_port(port: int | None) -> None:
+    if port is not None and port not in PORTS:
+        raise ValueError(f"its port must be from {PORTS[0]} to {PORTS[-1]}")
+
+
+def sqlite_url(path: Path) -> str:
+    """The URL of an SQLite file. SQLAlchemy decodes percent escapes and ends the path at a question mark."""
+    return LOCAL + str(path).replace("%", "%25").replace("?", "%3F").replace("#", "%23")
 
 
 def sqlite_path(url: str) -> Path | None:
     """The file of an SQLite database; None for the URL of anything else."""
     if not url.startswith(LOCAL):
         return None
-    return Path(url.removeprefix(LOCAL))
+    return Path(unquote(url.removeprefix(LOCAL).partition("?")[0]))
+
+
+def shown(text: str) -> str:
+    """An address with its scheme, host and database only. Hides all but the scheme if these are not certain."""
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        return text if re.fullmatch(r"[\w./-]*(:[\w./-]*)?", text) else "..."
+    if scheme.partition("+")[0].lower() == "sqlite" and rest.startswith("/"):
+        path = re.split(r"[?#]", rest, maxsplit=1)[0]
+        return f"{scheme}://{path}{_without_values(rest[len(path) :])}"
+
+    plain = PLAIN.match(rest)
+    hidden = rest[plain.end() :] if plain else rest
+    is_query = hidden.startswith(("?", "#"))
+    if not plain or "@" in hidden or not (is_query or PUNCTUATION.fullmatch(hidden)):
+        return f"{scheme}://..."
+    user = "...@" if plain[1] else ""
+    end = _without_values(hidden) if is_query else hidden
+    return f"{scheme}://{user}{plain[2]}{end}"
+
+
+def _without_values(query: str) -> str:
+    """The question mark or number sign of a query, and the punctuation that follows the address in a text."""
+    return re.sub(r"^([?#]).*?([`'\"),:;]*)$", r"\1...\2", query, flags=re.DOTALL)
 
 
 def masked(text: str) -> str:
-    """Hide the user, password and query of every URL in a text, and the secrets in ADDRESSES wherever they appear."""
-    text = re.sub(r"(\w://)\S*@", r"\1...@", text)
-    text = re.sub(r"(\w://[^\s?]*)\?\S*", r"\1?...", text)
-
+    """Shows every URL in a text without its secrets, and hides the secrets in ADDRESSES wherever they appear."""
     secrets = set()
     for name in ADDRESSES:
-        url = os.environ.get(name, "")
-        secrets |= _secrets(url)
+        address_text = os.environ.get(name, "")
+        if address_text:
+            text = text.replace(address_text, shown(address_text))
+            secrets |= _secrets(address_text)
+    text = re.sub(r"[A-Za-z][\w+.-]*://\S*", lambda url: shown(url[0]), text)
+
     for secret in sorted(secrets, key=len, reverse=True):  # a secret may contain another one
-        text = text.replace(secret, "...")
+        pattern = re.escape(secret)
+        if len(secret) < LEAST_CHARACTERS:
+            pattern = rf"(?<!\w){pattern}(?!\w)"
+        text = re.sub(pattern, "...", text, flags=re.IGNORECASE)
     return text
 
 
-def _secrets(url: str) -> set[str]:
-    """The password of a URL and the values in its query whose names suggest a secret, percent-encoded and decoded."""
-    passwords = re.findall(r"\w://[^/?#]*?:([^/?#]+)@", url)
-    query_secrets = re.findall(
-        r"[?&][^=&]*(?:pass|token|secret|key)[^=&]*=([^&#]+)", url, re.IGNORECASE
-    )
-    encoded = {*passwords, *query_secrets}
-    return encoded.union(map(unquote, encoded))
+def _secrets(address_text: str) -> set[str]:
+    """The password of an address, the values of its query, and its fragment.
+
+    In each form in which a message can contain them: whole, in parts, percent-encoded and decoded.
+    """
+    scheme, separator, rest = address_text.partition("://")
+    rest = rest if separator else scheme
+    secrets = set()
+
+    user, _, _ = rest.rpartition("@")
+    name, colon, password = user.partition(":")
+    is_file = rest.startswith("/") and "sqlite" in scheme.lower()
+    is_database = scheme.lower().startswith(DATABASES)
+    if not is_file and (colon or not is_database):
+        secrets.add(password if colon else name)  # a name alone may be a token of a server
+    secrets.add(rest.partition("#")[2])
+    for part in re.split(r"[?#&]", rest)[1:]:
+        name, equals, value = part.partition("=")
+        if name.lower() not in HARMLESS:
+            secrets.add(value if equals else name)
+
+    forms = set()
+    for secret in secrets:
+        forms |= {secret, unquote(secret), unquote_plus(secret)}
+        forms |= {quote(secret), quote(secret, safe=""), quote_plus(secret), repr(secret)[1:-1]}
+    parts = {part for form in forms for part in re.split(r"\W", form, flags=re.ASCII)}
+    return forms.union(part for part in parts if len(part) >= LEAST_CHARACTERS) - {""}

@@ -173,7 +173,7 @@ def _create_tables(path: Path) -> None:
         journal.unlink()
     with artifacts.replaced(path) as temporary:
         # the command `mlflow db upgrade`
-        db.upgrade([f"{stores.LOCAL}{temporary}"], standalone_mode=False)
+        db.upgrade([stores.sqlite_url(temporary)], standalone_mode=False)
 
 
 def _check_writable(path: Path) -> None:

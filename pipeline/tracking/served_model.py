@@ -28,7 +28,7 @@ class Served(PythonModel):
         """Reads the network. TensorFlow loads here, so that `track` can save this model without TensorFlow."""
         from pipeline import machine
 
-        machine.set_defaults()
+        machine.prepare_server()
         machine.load_tensorflow()
         from pipeline.storage.text_classifier import TextClassifier
 

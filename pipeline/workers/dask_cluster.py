@@ -13,6 +13,7 @@ import hashlib
 import importlib
 import io
 import logging
+import os
 import pickle
 import sys
 import threading
@@ -28,6 +29,7 @@ import cloudpickle
 from distributed import Client, KilledWorker, Security, Worker, WorkerPlugin, get_worker
 from distributed.comm import connect
 
+from pipeline import machine
 from pipeline.params import Mistake
 from pipeline.storage import stores
 from pipeline.workers import worker as worker_process
@@ -58,7 +60,7 @@ class Cluster(Executor):
         self._executor = self._client.get_executor(pure=False)
         self._closed = threading.Event()
 
-        study = Study(_code(), shared)
+        study = Study(_code(), shared, machine.switches(os.environ))
         self._study = study.name
         try:
             self._client.subscribe_topic(study.name, lambda event: hear(*event[1]))
@@ -128,9 +130,10 @@ class Cluster(Executor):
 class Study(WorkerPlugin):
     """Gives a Dask worker a process for this study. Its `setup` and `teardown` run on the cluster."""
 
-    def __init__(self, code: bytes, shared: object):
+    def __init__(self, code: bytes, shared: object, switches: dict[str, str]):
         self.code = code
         self.shared = cloudpickle.dumps(shared)
+        self.switches = switches  # of the driver
         self.name = f"{NAME}-{uuid.uuid4()}"  # another driver may run the same study on this cluster and end first
 
     def setup(self, worker: Worker) -> None:
@@ -149,6 +152,7 @@ class Study(WorkerPlugin):
         sys.path.insert(0, str(archive))
         try:
             module = importlib.import_module("pipeline.workers.pool")
+            self._check_environment(module.machine)
             shared = pickle.loads(self.shared)  # noqa: S301  # from the driver
         finally:
             sys.path.remove(str(archive))
@@ -157,6 +161,16 @@ class Study(WorkerPlugin):
             1, shared, lambda unit, message: worker.log_event(self.name, [unit, message])
         )
         vars(worker).setdefault(STUDIES, {})[self.name] = pool, module.worker.run_packed
+
+    def _check_environment(self, machine: Any) -> None:
+        """Raises RuntimeError if this worker would round differently. `machine` is the driver's module machine.py."""
+        environment = machine.prepared(os.environ)
+        problems = machine.refused(environment)
+        differences = machine.differences(self.switches, machine.switches(environment))
+        for name, (driver, here) in differences.items():
+            problems.append(f"{name}: {driver!r} for the driver, {here!r} on the worker")
+        if problems:
+            raise RuntimeError("; ".join(problems))
 
     def teardown(self, worker: Worker) -> None:
         pool, _ = vars(worker).get(STUDIES, {}).pop(self.name, (None, None))

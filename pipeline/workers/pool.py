@@ -108,7 +108,8 @@ class Process:
     """
 
     def __init__(self, shared: object, program: str = PROGRAM):
-        machine.prepare()
+        environment = machine.prepared(os.environ)
+        machine.check(environment)
         self._ending = threading.Lock()
         self._temporary = tempfile.TemporaryDirectory(prefix="worker-", ignore_cleanup_errors=True)
         self._unsent = [shared]  # goes first, when the first call is sent
@@ -119,7 +120,7 @@ class Process:
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-c", program.format(talk=far_end.fileno(), life=life)],
-                env={**os.environ, "PYTHONPATH": path, "TMPDIR": self._temporary.name},
+                env={**environment, "PYTHONPATH": path, "TMPDIR": self._temporary.name},
                 stdin=subprocess.DEVNULL,
                 pass_fds=(far_end.fileno(), life),
             )

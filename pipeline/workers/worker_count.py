@@ -19,8 +19,8 @@ def processes() -> int:
 
 
 def scheduler() -> str | None:
-    """The address of the Dask scheduler in DASK_SCHEDULER_ADDRESS, or None if it is not set."""
-    return os.environ.get("DASK_SCHEDULER_ADDRESS") or None
+    """The address of the Dask scheduler, or None if it is not set. Raises Mistake if it is not accepted."""
+    return stores.scheduler()
 
 
 def described() -> str:

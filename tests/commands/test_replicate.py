@@ -27,7 +27,7 @@ def project(tmp_path, monkeypatch):
     """A committed checkout that was computed on this kind of machine. Flags do not change weights."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DASK_SCHEDULER_ADDRESS", raising=False)
-    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    monkeypatch.delenv("RNN_XLA_FLAGS", raising=False)
     monkeypatch.setattr(rounding, "weights_digest", lambda flags: "equal for all flags")
     shutil.copy(STUDY, "params.yaml")
     shutil.copy(ROOT / "dvc.yaml", tmp_path)
@@ -193,7 +193,9 @@ def test_a_killed_replication_continues_and_claims_reads_its_file(tmp_path):
 
     kept_settings, searched = replications.read_all(folder)
     assert (kept_settings.tuned, searched.tuned) == ("kept", "searched")
-    assert kept_settings.flags == searched.flags == f"{small.CHEAP['XLA_FLAGS']} {rounding.FLAG}"
+    assert (
+        kept_settings.flags == searched.flags == f"{small.CHEAP['RNN_XLA_FLAGS']} {rounding.FLAG}"
+    )
     assert kept_settings.machine["XLA_FLAGS"] == kept_settings.flags
     assert tuned == {path: path.read_bytes() for path in (folder / "artifacts/tuned").iterdir()}
     chosen = json.loads(tuned[folder / "artifacts/tuned/vanilla.json"])["settings"]["tuned"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.params import Mistake
+from pipeline.params import Mistake, subjects
 from pipeline.science.statistics.seeds import best_network
 from pipeline.science.text import tokenizer
 from pipeline.storage import artifacts, lock_comparison, plain_text, text_classifier
@@ -51,11 +51,20 @@ def main(
         f"the network reads the last {classifier.sequence_length} words of each text",
         file=sys.stderr,
     )
+    print_labels()
     if as_json:
         print(json.dumps(answers))
         return
     for answer in answers:
         print(f"{answer['label']} {answer['probability']:.4f}")
+
+
+def print_labels() -> None:
+    """Says on stderr which labels of the user's CSV file are called positive and negative."""
+    if artifacts.DATA_CARD.exists():
+        sentence = subjects.labels(artifacts.read_json(artifacts.DATA_CARD))
+        if sentence:
+            print(sentence, file=sys.stderr)
 
 
 def texts_of(file: str) -> list[str]:

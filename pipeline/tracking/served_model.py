@@ -1,4 +1,4 @@
-"""The model that MLflow serves: it answers each review with a label and the probability that the review is positive.
+"""The model that MLflow serves: it answers each text with a label and the probability that the text is positive.
 
 MLflow stores this file with a copy of the package and runs it on its own ("models from code"). Nothing is pickled.
 

@@ -234,6 +234,17 @@ def test_metrics_that_are_empty_or_damaged_are_named(capsys):
     assert "error: reports/metrics.json: damaged (Unterminated string" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["predict", "read"])
+@pytest.mark.usefixtures("network")
+def test_the_labels_of_a_csv_are_named_on_stderr(capsys, command):
+    labels = {"negative": "ham", "positive": "spam"}
+    artifacts.write_json(artifacts.DATA_CARD, {"source": "csv", "labels": labels})
+    assert main([command, "fine", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert "Positive is the label 'spam', negative is 'ham'.\n" in printed.err
+    assert "spam" not in printed.out
+
+
 @pytest.fixture
 def recorded(network):
     """The network's folder with a dvc.lock, its hashes by DVC itself."""

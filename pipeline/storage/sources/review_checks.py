@@ -70,11 +70,11 @@ def checked(
         )
         raise Mistake("\n".join(problems))
     if not labels:
-        raise Mistake("no reviews")
+        raise Mistake(f"no {place}s with a text and a label")
     for spelling in spellings:
         if spelling not in labels:
             raise Mistake(
-                f"no review has the label '{spelling}'; both classes are needed, {allowed}"
+                f"no {place} has the label '{spelling}'; both classes are needed, {allowed}"
             )
 
 

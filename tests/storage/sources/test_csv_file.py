@@ -120,7 +120,7 @@ UNUSABLE = {
     "many bad rows": ("text,label\n" + "a,x\n" * 9, "rows 2, 3, 4, 5, 6 and 4 more"),
     "one class": (
         "text,label\na,1\nb,1\n",
-        "no review has the label '0'; both classes are needed",
+        "no row has the label '0'; both classes are needed",
     ),
     "other numbers of fields": (
         "text,label\na,0\nb, and more,1\nc\nd,1\n",
@@ -174,7 +174,7 @@ UNUSABLE = {
     "no content": ("", "empty; its first row must name the columns"),
     "empty rows": ("\n\n", "empty; its first row must name the columns"),
     "only a byte order mark": (b"\xef\xbb\xbf", "empty; its first row must name the columns"),
-    "only column names": ("text,label\n", "no reviews"),
+    "only column names": ("text,label\n", "no rows with a text and a label"),
     "no column names": (
         "word " * 999 + ",label\nb,1\n",
         f"Columns here: '{'word ' * 7}word…', 'label'\n",

@@ -296,8 +296,9 @@ def texts(card: dict, subject: Subject, source: str) -> str:
     """What the texts are, and by which word this report calls them."""
     if subject.noun == "review":
         return f"The reviews come from {source}."
-    are = "" if subject.name.startswith(subject.noun) else f"are {subject.name} and "
-    calls = f"The {subject.noun}s {are}come from {source}. This report calls each of them a review."
+    plural = f"{subject.noun}s"
+    are = "" if subject.name.startswith(plural) else f"are {subject.name} and "
+    calls = f"The {plural} {are}come from {source}. This report calls each of them a review."
     return f"{calls} {subjects.labels(card)}".strip()
 
 
@@ -309,7 +310,8 @@ def data(card: dict, subject: Subject, source: str) -> str:
         "test": "to test on",
     }
     split = ", ".join(
-        f"{count(card['splits'][name]['reviews'], 'review')} {what}" for name, what in parts.items()
+        f"{count(card['splits'][name]['reviews'], subject.noun)} {what}"
+        for name, what in parts.items()
     )
     return (
         f"{card['reviews']:,} {subject.counted} ({source}), "

@@ -539,7 +539,7 @@ def test_texts_from_the_files_cannot_become_markup(tmp_path, monkeypatch):
     assert r"&lt;/script> {{ 1 }} \| \*bold\* !\[i\](x) &lt;img" in text
 
 
-@pytest.mark.parametrize("subject", ["texts", "product reviews"])
+@pytest.mark.parametrize("subject", ["texts", "text messages"])
 def test_a_report_about_a_csv_says_what_its_texts_and_labels_are(tmp_path, monkeypatch, subject):
     def change():
         card = artifacts.read_json(artifacts.DATA_CARD)
@@ -552,7 +552,8 @@ def test_a_report_about_a_csv_says_what_its_texts_and_labels_are(tmp_path, monke
     text = (reports / "README.md").read_text()
     assert f"# What recurrent networks do with {subject}\n" in text
     assert f"25,000 {subject} (the CSV file that data.path names)" in text
-    assert "Positive is the label 'gut', negative is 'schlecht'. A network reads" in text
+    assert "each of them a review. Positive is the label 'gut', negative is 'schlecht'." in text
+    assert ("The texts are text messages and come" in text) == (subject == "text messages")
     for file in ("README.md", "index.html"):
         assert not re.search("film|movie", (reports / file).read_text(), re.IGNORECASE)
 

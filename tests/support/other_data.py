@@ -142,11 +142,13 @@ class DataSet:
         rows: yields the header and the rows.
         section: the keys of `data` that differ from the project's own.
         nouns: the words that must name these texts where people read about them.
+        question: arguments of `predict` for a text of this kind.
     """
 
     rows: Callable[[random.Random], Iterator[Row]]
     section: dict[str, Any]
     nouns: str
+    question: tuple[str, ...]
     seed: int = field(default=0)
 
     def write(self, path: Path) -> None:
@@ -212,8 +214,9 @@ SETS = {
             "labels": {"negative": "schlecht", "positive": "gut"},
         },
         "product reviews",
+        ("Der Rucksack ist leider kaputt.",),
     ),
-    "300 rows": DataSet(_hotels, {}, "texts"),
+    "300 rows": DataSet(_hotels, {}, "texts", ("The room was dirty.",)),
     "95 to 5": DataSet(
         _apps,
         {
@@ -222,6 +225,7 @@ SETS = {
             "labels": {"negative": "down", "positive": "up"},
         },
         "notes on an app",
+        ("The calendar crashes.",),
     ),
     "random labels": DataSet(
         _messages,
@@ -231,5 +235,6 @@ SETS = {
             "labels": {"negative": "ham", "positive": "spam"},
         },
         "text messages",
+        ("Can you bring apples?",),
     ),
 }

@@ -67,7 +67,7 @@ def head(seconds: float, rounds: int) -> str:
 def _processor() -> tuple[str, list[str]]:
     """(model, SIMD levels), as far as /proc/cpuinfo lists them."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text().split("\n")
     except OSError:
         return platform.machine(), []
 

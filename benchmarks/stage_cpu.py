@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline.storage import plain_text
+
 TABLE = Path(__file__).with_suffix(".csv")
 COLUMNS = ["study", "stage", "cpu_seconds", "wall_seconds"]
 PROGRAM = """\
@@ -44,7 +46,7 @@ def main(name: str, arguments: list[str]) -> int:
         environment = {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"}
         code = subprocess.call([dvc, "repro", *arguments], env=environment)
 
-        append(name, log.read_text(encoding="utf-8").splitlines() if log.exists() else [])
+        append(name, plain_text.lines(log.read_text(encoding="utf-8")) if log.exists() else [])
     return code
 
 

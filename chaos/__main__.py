@@ -13,6 +13,7 @@ from queue import SimpleQueue
 
 from chaos import document, faults, kills
 from chaos.study import JOBS, ROOT, STAGES, Study, Undisturbed, copied, made
+from pipeline.storage import plain_text
 
 JOURNAL = "found.jsonl"
 Unit = tuple  # (fault,) or (stage, number of its first kill, seed)
@@ -104,7 +105,7 @@ class Journal:
         if not path.exists():
             return
 
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in plain_text.lines(path.read_text(encoding="utf-8")):
             unit, rows = json.loads(line)
             kind: Callable = kills.Row if len(unit) > 1 else faults.Row
             self.rows[tuple(unit)] = [kind(**row) for row in rows]

@@ -24,7 +24,7 @@ from chaos.study import (
     Undisturbed,
     errors,
 )
-from pipeline.storage import stage_table
+from pipeline.storage import plain_text, stage_table
 
 YEAR_2000 = 946684800
 YEAR_2040 = 2208988800
@@ -326,7 +326,7 @@ def _two_at_once(at: Injected) -> None:
         at.row.times += 1
         refused = [run for run in runs if run.code]
         for run in refused:
-            messages = [line for line in run.said.splitlines() if "ERROR" in line]
+            messages = [line for line in plain_text.lines(run.said) if "ERROR" in line]
             at.row.said = at.row.said or next(iter(messages), "")
         if len(refused) == 2 or any("Traceback" in run.said for run in runs):
             at.row.wrong.append("\n".join(run.said[-600:] for run in runs))

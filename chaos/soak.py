@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 
 from chaos.kills import WORKERS
 from chaos.study import DATABASE_OF_STUDIES, MLFLOW_DATABASE, TEMPORARY, Study, copied, made
+from pipeline.storage import plain_text
 from pipeline.storage.stage_table import TRACK
 
 CHOICES = {  # each changes other stages: from seconds of work to nearly everything
@@ -209,8 +210,8 @@ def grown(rounds: list[Round]) -> list[str]:
 
 def _disagreements(study: Study) -> list[str]:
     """One line per difference that `track --check` prints, and per stage but `track` that `dvc status` lists."""
-    lines = study.stage(TRACK.name, "--check").said.splitlines()
-    for line in study.run("dvc", "status").said.splitlines():
+    lines = plain_text.lines(study.stage(TRACK.name, "--check").said)
+    for line in plain_text.lines(study.run("dvc", "status").said):
         is_stage = line and not line[0].isspace() and "up to date" not in line
         if is_stage and line != f"{TRACK.name}:":
             lines.append(line)

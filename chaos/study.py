@@ -18,7 +18,7 @@ from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from ruamel.yaml import YAML, YAMLError
 from voluptuous import Invalid
 
-from pipeline.storage import dvc_lock, stage_table
+from pipeline.storage import dvc_lock, plain_text, stage_table
 
 ROOT = Path(__file__).parents[1]
 HOOK = ROOT / "chaos" / "hook"
@@ -359,6 +359,6 @@ def errors(output: str) -> list[str]:
     """The lines in which a stage, or MLflow's part of it, reports an error."""
     return [
         line
-        for line in output.splitlines()
+        for line in plain_text.lines(output)
         if re.match(r"(error|MLflow: \w+(Error|Exception|Expired)): ", line)
     ]

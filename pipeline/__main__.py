@@ -5,6 +5,8 @@ Imports are lazy, so that `--help` and errors in arguments appear immediately.
 
 import argparse
 import os
+import re
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from pipeline.stages.context import Context
     from pipeline.storage.stage_inputs import Inputs
 
-DESCRIPTION = "The textbook's statements about recurrent networks, tested on real film reviews."
+DESCRIPTION = "The textbook's statements about recurrent networks, tested on real texts."
 EPILOGUE = "`dvc repro` runs the stages, in the order of dvc.yaml. Settings are in params.yaml."
 READING = (
     "Reads a text word by word. For each word it prints the verdict if the text ended there and the contribution of "
@@ -40,6 +42,7 @@ REPLICATING = (
     "reports/replications/NAME.json. `claims` then marks the verdicts that the replication contradicts as unstable. "
     "After an interruption, run the same command again to continue."
 )
+TEXT_HELP = "a text in plain words; write -- before one that starts with -"
 EXAMINING = (
     "Checks versions, processor, stores, disk and stale stages. Prints a remedy for each problem. Exit code 1 if there "
     "is one."
@@ -51,19 +54,22 @@ OPENING = (
 
 WITHOUT_RESULTS = ("doctor", stage_table.TRACK.name)  # commands that compute nothing
 
+TEXT_COMMANDS = ("predict", "read")
+OPTION = re.compile(r"-h|--(help|file|run|seed|json)(=\S*)?")  # of these two commands
+
 Arguments = argparse.Namespace
 
 
 def main(words: list[str] | None = None) -> int:
     """Runs one command and returns its exit code: 2 for a Mistake, 1 for any other error."""
     try:
-        arguments = parser().parse_args(words)
+        arguments = _parsed(sys.argv[1:] if words is None else words)
         _prepare_process(arguments.command)
         code = COMMANDS[arguments.command](arguments)
         sys.stdout.flush()
         return code or 0
     except Mistake as mistake:
-        for line in str(mistake).splitlines():
+        for line in str(mistake).split("\n"):
             _print_error(line)
         return 2
     except BrokenPipeError:  # the reader of our output has closed it, as `head` does
@@ -77,6 +83,18 @@ def main(words: list[str] | None = None) -> int:
     except Exception:
         print(_masked(traceback.format_exc()), end="", file=sys.stderr)
         return 1
+
+
+def _parsed(words: list[str]) -> Arguments:
+    """The arguments. After an error of argparse, explains how to pass a text that starts with a hyphen."""
+    try:
+        return parser().parse_args(words)
+    except SystemExit as ended:
+        texts = [word for word in words[1:] if word.startswith("-") and not OPTION.fullmatch(word)]
+        if ended.code and texts and words[0] in TEXT_COMMANDS and "--" not in words:
+            example = f"python -m pipeline {words[0]} -- {shlex.quote(texts[0])}"
+            _print_error(f"write -- before a text that starts with -, such as `{example}`")
+        raise
 
 
 def _prepare_process(command: str) -> None:
@@ -124,15 +142,17 @@ def parser() -> argparse.ArgumentParser:
 
     predict = _add_command(commands, "predict", "print how positive a text is")
     source = predict.add_mutually_exclusive_group(required=True)
-    source.add_argument("text", nargs="?", help="a review in plain words")
-    source.add_argument("--file", help="a file of reviews, one per line (UTF-8)")
+    source.add_argument("text", nargs="?", help=TEXT_HELP)
+    source.add_argument(
+        "--file", help="a file of texts, one per line (UTF-8); - reads standard input"
+    )
     _add_network(predict)
     predict.add_argument(
         "--json", action="store_true", help="print label and probability with all digits"
     )
 
     read = _add_command(commands, "read", "read a text word by word", READING)
-    read.add_argument("text", help="a review in plain words")
+    read.add_argument("text", help=TEXT_HELP)
     _add_network(read)
     read.add_argument(
         "--json", action="store_true", help="print all numbers, with every hidden state"

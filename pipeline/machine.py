@@ -351,7 +351,7 @@ def caches(folder: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> str:
 
 def _first_processor(cpuinfo: Path) -> dict[str, str]:
     first_paragraph = _content(cpuinfo).partition("\n\n")[0]
-    pairs = [line.partition(":") for line in first_paragraph.splitlines()]
+    pairs = [line.partition(":") for line in first_paragraph.split("\n")]
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 

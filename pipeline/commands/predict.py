@@ -1,15 +1,16 @@
-"""`predict`: prints the probability that texts are positive reviews, from a trained network."""
+"""`predict`: prints the probability that texts are positive, from a trained network."""
 
+import io
 import json
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.params import Mistake
+from pipeline.params import Mistake, subjects
 from pipeline.science.statistics.seeds import best_network
 from pipeline.science.text import tokenizer
-from pipeline.storage import artifacts, dvc_lock, lock_comparison, text_classifier
+from pipeline.storage import artifacts, dvc_lock, lock_comparison, plain_text, text_classifier
 from pipeline.storage.text_classifier import TextClassifier
 
 
@@ -22,13 +23,13 @@ def main(
 ) -> None:
     """Prints one line per text: the verdict and the probability that the text is positive.
 
-    Either `text` or `file` is None. `file` holds one text per line.
+    Either `text` or `file` is None. `file` holds one text per line; `-` is standard input.
     """
     if file is None:
         texts = [text or ""]
         source = "text"
     else:
-        texts = lines(Path(file))
+        texts = texts_of(file)
         source = f"--file {file}: line"
 
     run, seed = checked_network(run, seed)
@@ -47,6 +48,7 @@ def main(
         f"the network reads the last {classifier.sequence_length} words of each text",
         file=sys.stderr,
     )
+    print_labels()
     if as_json:
         print(json.dumps(answers))
         return
@@ -54,21 +56,40 @@ def main(
         print(f"{answer['label']} {answer['probability']:.4f}")
 
 
-def lines(file: Path) -> list[str]:
-    """The lines of a file; raises Mistake if the file is not UTF-8 text or if a line is empty."""
-    try:
-        content = file.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise Mistake(f"--file {file}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        problem = f"not UTF-8 text ({error.reason} at byte {error.start})"
-        raise Mistake(f"--file {file}: {problem}; convert it") from None
+def print_labels() -> None:
+    """Says on stderr which labels of the user's CSV file are called positive and negative."""
+    if artifacts.DATA_CARD.exists():
+        sentence = subjects.labels(artifacts.read_json(artifacts.DATA_CARD))
+        if sentence:
+            print(sentence, file=sys.stderr)
 
-    texts = content.removesuffix("\n").split("\n")
-    for number, text in enumerate(texts, 1):
+
+def texts_of(file: str) -> list[str]:
+    """The lines of a file; raises Mistake if the file is not UTF-8 text or if a line is empty."""
+    content = _content(file)
+    try:
+        plain_text.refuse_other_formats(io.BytesIO(content), file, "plain text, one text per line")
+        plain_text.refuse_nul(content)
+        texts = plain_text.lines(plain_text.decoded(content))
+    except Mistake as mistake:
+        raise Mistake(f"--file {file}: {mistake}") from None
+
+    for number, text in enumerate(texts or [""], 1):
         if not text.strip():
             raise Mistake(f"--file {file}: line {number} is empty; write one text per line")
     return texts
+
+
+def _content(file: str) -> bytes:
+    if file == "-":
+        if sys.stdin is None:
+            raise Mistake("--file -: standard input is closed; write `--file FILE`")
+        return sys.stdin.buffer.read()
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        remedy = "--file must name a text file, or - for standard input"
+        raise Mistake(f"--file {file}: cannot be read: {error.strerror}; {remedy}") from None
 
 
 def encoded(texts: list[str], source: str) -> list[np.ndarray]:
@@ -77,7 +98,7 @@ def encoded(texts: list[str], source: str) -> list[np.ndarray]:
     Raises Mistake for the first text without a word of the vocabulary. `source` names the texts in the message.
     It is "text" for a single text, else it gets the number of the text.
     """
-    words = artifacts.read_text(artifacts.VOCABULARY).splitlines()
+    words = plain_text.lines(artifacts.read_text(artifacts.VOCABULARY))
     tokens = text_classifier.word_ids(texts, words)
 
     for number, (ids, text) in enumerate(zip(tokens, texts, strict=True), 1):

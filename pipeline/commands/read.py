@@ -67,6 +67,7 @@ def main(text: str, run: str | None, seed: int | None, as_json: bool) -> None:
     probability = rows[-1]["probability"]
     verdict = "positive" if probability > 0.5 else "negative"
 
+    predict.print_labels()
     if as_json:
         readouts = {
             name: direction.readout_H.tolist()
@@ -85,7 +86,9 @@ def main(text: str, run: str | None, seed: int | None, as_json: bool) -> None:
         return
 
     _print_reading(text_reading, rows, len(ids))
-    print(f"\n{verdict}: probability of a positive review {probability:.4f} ({run}, seed {seed})")
+    print(
+        f"\n{verdict}: probability that the text is positive {probability:.4f} ({run}, seed {seed})"
+    )
 
 
 def _print_reading(text_reading: reading.Reading, rows: list[dict], words: int) -> None:
@@ -200,7 +203,7 @@ def _legend(
 
     units = len(next(iter(text_reading.directions.values())).readout_H)
     legend = {
-        "positive": "the probability of a positive review if the text ended after this word.",
+        "positive": "the probability that the text is positive if it ended after this word.",
         "effect": (
             "the word's contribution to the logit z, to first order: gradient times input. "
             "The verdict is positive if z > 0."

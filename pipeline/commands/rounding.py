@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipeline import machine
 from pipeline.params import Mistake, read
-from pipeline.storage import artifacts
+from pipeline.storage import artifacts, plain_text
 
 XLA = "xla"  # a flag of XLA changes the rounding
 OWN = "own"  # another kind of machine rounds differently by itself
@@ -61,7 +61,7 @@ def weights_digest(flags: str) -> str:
     )
 
     if finished.returncode:
-        errors = finished.stderr.strip().splitlines() or [f"exit code {finished.returncode}"]
+        errors = plain_text.lines(finished.stderr.strip()) or [f"exit code {finished.returncode}"]
         raise Mistake(f"XLA_FLAGS={flags}: a short training failed: {errors[-1]}")
     return finished.stdout.strip()
 

@@ -96,7 +96,7 @@ def _problems(kind: type[BaseModel], error: ValidationError, root: Location) -> 
             # from a validator of this project, which may report several problems, one per line
             case "value_error":
                 message = details["msg"].removeprefix("Value error, ")
-                yield from (f"{path}: {line}".removeprefix(": ") for line in message.splitlines())
+                yield from (f"{path}: {line}".removeprefix(": ") for line in message.split("\n"))
             case _:
                 yield f"{path}: {short(details['input'])}: {sentence(kind, details)}".removeprefix(
                     ": "

@@ -10,6 +10,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -69,6 +70,7 @@ class Labels(Strict):
 
 class Data(Strict):
     source: Literal["imdb", "rotten_tomatoes", "aclimdb", "csv"]
+    subject: Annotated[str, Field(pattern=LINE, max_length=100)] | None = None
     path: Line
     columns: Columns
     labels: Labels
@@ -76,6 +78,20 @@ class Data(Strict):
     validation_share: HeldOutShare
     test_share: HeldOutShare
     vocabulary_size: Annotated[int, Field(gt=len(SPECIAL_TOKENS), le=1_000_000)]
+
+    @field_validator("subject")
+    @classmethod
+    def _names_the_texts_of_a_csv(cls, subject: str | None, info: ValidationInfo) -> str | None:
+        source = info.data.get("source", "csv")
+        if subject is None:
+            return None
+        if source != "csv":
+            raise ValueError(f"'{subject}': only source csv has a subject; write null for {source}")
+        if subject != subject.strip() or not subject:
+            raise ValueError(
+                f"'{subject}': must be words such as product reviews, without blanks around them"
+            )
+        return subject
 
 
 class Settings(Strict):

@@ -12,6 +12,7 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
+from pipeline.params import subjects
 from pipeline.reporting import (
     captions,
     cells,
@@ -36,7 +37,7 @@ SOURCES = {
     "imdb": IMDB,
     "aclimdb": IMDB,
     "rotten_tomatoes": PANG_LEE,
-    "csv": "a file of one's own (data.path)",
+    "csv": "the CSV file that data.path names",
 }
 
 
@@ -68,6 +69,7 @@ def story(
     parameters that a sentence names: runs, seeds (of each run), trials, rung_epochs, finalists, race_seeds, space,
     lengths, vanished, usable, solved, updates, and of the statistics alpha, power, almost, meaningful, learned_share.
     """
+    source, subject = SOURCES[card["source"]], subjects.of_card(card)
     found = tables.results(metrics, models, settings["runs"])
     pairs = tables.comparisons(compared, settings["alpha"])
     reviews = tables.reviews_by_length(gradients)
@@ -116,7 +118,10 @@ def story(
     }
     return {
         "card": card,
-        "source": SOURCES[card["source"]],
+        "source": source,
+        "subject": subject,
+        "texts": findings.texts(card, subject, source),
+        "real": "" if card["source"] == "csv" else "real ",
         "examples": examples,
         "settings": settings,
         "length": length,
@@ -126,7 +131,7 @@ def story(
         "claims": cells.claims(claims),
         "space": [cells.dimension(name, dimension) for name, dimension in space.items()],
         "sentences": {
-            "data": findings.data(card, SOURCES[card["source"]]),
+            "data": findings.data(card, subject, source),
             "best": findings.best(found),
             "both_directions": findings.both_directions(pairs),
             "kept_by_both": findings.kept_by_both(distance.effects(shown), length),

@@ -9,6 +9,8 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 
+from pipeline.params import subjects
+from pipeline.params.subjects import Subject
 from pipeline.reporting import tables
 
 NOT_FINITE = "not finite"
@@ -290,18 +292,29 @@ def word_by_word(words: pd.DataFrame) -> str:
     )
 
 
-def data(card: dict, source: str) -> str:
-    """How many reviews of what there are, and what each part of them is for."""
+def texts(card: dict, subject: Subject, source: str) -> str:
+    """What the texts are, and by which word this report calls them."""
+    if subject.noun == "review":
+        return f"The reviews come from {source}."
+    plural = f"{subject.noun}s"
+    are = "" if subject.name.startswith(plural) else f"are {subject.name} and "
+    calls = f"The {plural} {are}come from {source}. This report calls each of them a review."
+    return f"{calls} {subjects.labels(card)}".strip()
+
+
+def data(card: dict, subject: Subject, source: str) -> str:
+    """How many texts of what there are, and what each part of them is for."""
     parts = {
         "train": "to train on",
         "validation": "to choose by (validation)",
         "test": "to test on",
     }
     split = ", ".join(
-        f"{count(card['splits'][name]['reviews'], 'review')} {what}" for name, what in parts.items()
+        f"{count(card['splits'][name]['reviews'], subject.noun)} {what}"
+        for name, what in parts.items()
     )
     return (
-        f"{count(card['reviews'], 'review')} of films ({source}), "
+        f"{card['reviews']:,} {subject.counted} ({source}), "
         f"{percent(card['positive_share'])} positive: {split}."
     )
 

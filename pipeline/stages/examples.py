@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.params import Settings
 from pipeline.science import sample_readings
-from pipeline.storage import artifacts
+from pipeline.storage import artifacts, plain_text
 
 if TYPE_CHECKING:
     from pipeline.stages.context import Context
@@ -22,7 +22,7 @@ def main(context: "Context") -> None:
     """Writes the readings with every state, and a short version of them for the report."""
     params = context.params
     split = artifacts.read_parquet(artifacts.split("validation"))
-    vocabulary = artifacts.read_text(artifacts.VOCABULARY).splitlines()
+    vocabulary = plain_text.lines(artifacts.read_text(artifacts.VOCABULARY))
     networks = {run: _trained(run) for run in RUNS if run in params.train.runs}
 
     readings = sample_readings.sample(split, vocabulary, networks, SEED)

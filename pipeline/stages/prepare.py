@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from pipeline.params import SPLITS
+from pipeline.params import SPLITS, subjects
 from pipeline.science.text import data_card, splits, tokenizer
 from pipeline.storage import artifacts, sources
 
@@ -28,14 +28,15 @@ def main(context: "Context") -> None:
     for name, rows in is_in_split_N.items():
         encoded[name] = tokenizer.encode_split(table[rows], tokens.filter(rows), vocabulary)
 
+    source = subjects.card(params.data)
     card = data_card.card(
         table,
         fates,
         encoded,
         vocabulary_size=len(vocabulary),
         words_in_train=len(ranked_words),
-        source=params.data.source,
-        rule=splits.split_rule(table, *shares),
+        source=source,
+        rule=splits.split_rule(table, *shares, subjects.of_card(source)),
         sequence_length=params.settings["textbook"].sequence_length,
     )
 

@@ -42,7 +42,7 @@ def opened(inputs: Inputs, is_forced: bool = False) -> Iterator[optuna.Study]:
         yield study
         study.set_user_attr(FINISHED, True)
     except (StorageInternalError, SQLAlchemyError) as error:
-        reason = str(error.__cause__ or error).splitlines()[0]
+        reason = str(error.__cause__ or error).split("\n")[0]
         raise _unusable(url, stores.masked(reason)) from None
 
 

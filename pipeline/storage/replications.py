@@ -90,7 +90,7 @@ def _read(file: Path) -> Replication:
         content = artifacts.read_json(file)
         replication = validated(Replication, content, str(file))
     except Mistake as mistake:
-        first_problem = str(mistake).splitlines()[0]
+        first_problem = str(mistake).split("\n")[0]
         raise _unusable(file, first_problem) from None
 
     if replication.name != file.stem:

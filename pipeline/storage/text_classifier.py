@@ -9,7 +9,7 @@ import pyarrow as pa
 from pipeline.params import Settings
 from pipeline.science.networks import architectures, inference, sequences
 from pipeline.science.text import tokenizer
-from pipeline.storage import artifacts
+from pipeline.storage import artifacts, plain_text
 
 
 class TextClassifier:
@@ -41,7 +41,7 @@ class TextClassifier:
         """Read the three files; raise Mistake if one is missing or damaged."""
         return cls(
             artifacts.read_json(Path(card)),
-            artifacts.read_text(Path(vocabulary)).splitlines(),
+            plain_text.lines(artifacts.read_text(Path(vocabulary))),
             artifacts.read_weights(Path(weights)),
         )
 

@@ -22,6 +22,7 @@ CHAMPION = "champion"  # its alias for the best run
 METRIC = "validation/accuracy"
 SCORES = f"{METRIC}.scores"
 SERVED = Path(__file__).with_name("served_model.py")  # the code that MLflow runs
+REQUESTS = Path(__file__).with_name("request_forms.py")  # and what it accepts
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Model:
         scores: validation accuracy by seed.
         validation: the hash of the validation split. Scores on different splits cannot be compared.
         files: name of an artifact in MLflow -> its path in the project.
-        content: hashes of everything that decides the model's answers: these files and the code in SERVED.
+        content: hashes of everything that decides the model's answers: these files and the code in SERVED and REQUESTS.
     """
 
     run: str
@@ -96,7 +97,7 @@ def _best_seed(stage: RecordedStage, scores: dict[str, float], folder: Path) -> 
         "vocabulary": artifacts.VOCABULARY,
     }
     contents = [artifacts.read_bytes(folder / path) for path in files.values()]
-    contents.append(SERVED.read_bytes())
+    contents += [SERVED.read_bytes(), REQUESTS.read_bytes()]
 
     return Model(
         run=stage.item,

@@ -15,7 +15,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.storage import stores
+from pipeline.params import subjects
+from pipeline.storage import artifacts, stores
 from pipeline.storage.stage_table import TRAIN
 from pipeline.tracking import mlflow_store, sql_reader
 from pipeline.tracking.best_models import CHAMPION, NAME, SCORES, SERVED, Model
@@ -41,8 +42,8 @@ EXAMPLE = [
     "A slow start, but the ending is wonderful.",
     "Dull from the first minute to the last.",
 ]
-DESCRIPTION = """Takes film reviews in plain words (`list[str]`) and answers each with a label and the probability that
-the review is positive.
+DESCRIPTION = """Takes {texts} in plain words (`list[str]`) and answers each with a label and the probability that
+the {text} is positive.{labels}
 
 A version is the best seed of a run by validation accuracy. The tag `current` marks versions that describe the checkout.
 The alias `champion` marks the run with the best mean validation accuracy. It moves only to a run that is better by
@@ -155,7 +156,8 @@ def _register(client: "MlflowClient", experiment: str, model: Model, folder: Pat
     from mlflow.exceptions import MlflowException
 
     with suppress(MlflowException):  # it exists already; any other error occurs again below
-        client.create_registered_model(NAME, description=DESCRIPTION)
+        client.create_registered_model(NAME)
+    client.update_registered_model(NAME, description(folder))
     runs = client.search_runs([experiment], f"tags.key = '{model.key}'", max_results=1)
     run = runs[0].info.run_id
     logged = client.create_logged_model(
@@ -213,6 +215,16 @@ def _save(path: Path, model: Model, folder: Path, logged: "LoggedModel", run: st
     )
     (path / "input_example.json").write_text(json.dumps(EXAMPLE))
     (path / "serving_input_example.json").write_text(json.dumps({"inputs": EXAMPLE}))
+
+
+def description(folder: Path) -> str:
+    """What MLflow shows about the registered model: the texts that it reads are those of the data card."""
+    card = artifacts.read_json(folder / artifacts.DATA_CARD)
+    subject = subjects.of_card(card)
+    labels = subjects.labels(card)
+    return DESCRIPTION.format(
+        texts=subject.name, text=subject.noun, labels=f" {labels}" if labels else ""
+    )
 
 
 def _description(model: Model) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.storage import plain_text
+
 KEY_COLUMNS = 6  # at most this many columns name a row
 NOT_KEYS = (float, np.floating, np.ndarray)  # values of these types do not name a row
 LONGEST_VALUE = 80  # characters; a message cuts longer values
@@ -79,7 +81,7 @@ def gap(recorded: Path, computed: Path, tolerance: float) -> Gap | None:
 
 
 def _read_lines(path: Path) -> pd.DataFrame:
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = plain_text.lines(path.read_text(encoding="utf-8", errors="replace"))
     return pd.DataFrame({"line": lines}, dtype=object)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pipeline import machine
 from pipeline.params import Mistake, Params
-from pipeline.storage import artifacts, dvc_lock, lock_comparison
+from pipeline.storage import artifacts, dvc_lock, lock_comparison, plain_text
 from pipeline.storage.dvc_lock import LOCK, RecordedStage
 from pipeline.storage.stage_table import ARITHMETIC, STAGES, TRACK, TRAINING, dvc_names, stage_of
 from pipeline.verify import clean_copy, comparison, durations, packages
@@ -250,7 +250,7 @@ class Recomputation:
 
         if finished.returncode:
             failure = f"failed with exit code {finished.returncode} in the copy"
-            errors = finished.stderr.strip().splitlines() or ["no error message"]
+            errors = plain_text.lines(finished.stderr.strip()) or ["no error message"]
             raise Mistake(f"{stage.name}: {failure}: {errors[-1]}")
 
     def _compare_out(self, stage: RecordedStage, out: str) -> list[FileResult]:

@@ -1,5 +1,11 @@
 """`predict` on a small network."""
 
+import bz2
+import gzip
+import io
+import lzma
+import shlex
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -81,26 +87,138 @@ def test_a_seed_is_chosen_from_the_runs_that_have_it():
         predict.chosen(scores, None, 3)
 
 
-@pytest.mark.parametrize(
-    ("content", "problem"),
-    [
-        (None, "cannot be read: No such file or directory"),
-        (b"fine\n\xff\n", "not UTF-8 text (invalid start byte at byte 5); convert it"),
-    ],
-)
-@pytest.mark.usefixtures("network")
-def test_an_unreadable_file_of_texts_is_named_once(tmp_path, capsys, content, problem):
+def zipped(member):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr(member, "fine")
+    return stream.getvalue()
+
+
+UNREADABLE = {
+    "missing": (None, "cannot be read: No such file or directory; --file must name a text file"),
+    "Latin-1": (
+        b"fine\ncaf\xe9\n",
+        "line 2: not UTF-8 (byte 0xe9 at position 8); save the file as UTF-8; if it is Latin-1, `iconv",
+    ),
+    "UTF-16": (
+        "fine\n".encode("utf-16"),
+        "UTF-16 text, not UTF-8; `iconv -f UTF-16 -t UTF-8 reviews.txt > NEW_FILE` converts it",
+    ),
+    "UTF-16 without a mark": (
+        "fine\n".encode("utf-16-be"),
+        "UTF-16BE text, not UTF-8; `iconv -f UTF-16BE",
+    ),
+    "NUL": (b"fine\rfilm\r\ndull\0", "line 3: a NUL byte, so not plain text; delete it"),
+    "gzip": (gzip.compress(b"fine"), "a gzip archive, not plain text; unpack it with `gunzip rev"),
+    "bzip2": (bz2.compress(b"fine"), "a bzip2 archive, not plain text; unpack it with `bunzip2 "),
+    "xz": (lzma.compress(b"fine"), "an xz archive, not plain text; unpack it with `unxz review"),
+    "tar": (b"fine".ljust(257, b"\0") + b"ustar", "a tar archive, not plain text; unpack it with"),
+    "zip": (
+        zipped("fine.txt"),
+        "a zip archive, not plain text; unpack it with `unzip reviews.txt`",
+    ),
+    "half of a zip": (zipped("fine.txt")[:30], "a zip archive, not plain text; unpack it with"),
+    "Excel": (
+        zipped("xl/workbook.xml"),
+        "an Excel file, not plain text; save it as plain text, one text per line",
+    ),
+    "old Excel": (
+        b"\xd0\xcf\x11\xe0\xa1",
+        "an Excel or Word file of an old version, not plain text",
+    ),
+    "Word": (zipped("word/document.xml"), "a Word document, not plain text; save it as plain text"),
+    "PDF": (
+        b"%PDF-1.7\n\xe2",
+        "a PDF document, not plain text; save it as plain text, one text per",
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "problem"), UNREADABLE.values(), ids=UNREADABLE)
+def test_an_unreadable_file_of_texts_is_named_once(tmp_path, monkeypatch, capsys, content, problem):
+    monkeypatch.chdir(tmp_path)
     if content is not None:
         (tmp_path / "reviews.txt").write_bytes(content)
     assert main(["predict", "--file", "reviews.txt"]) == 2
-    assert capsys.readouterr().err == f"error: --file reviews.txt: {problem}\n"
+    printed = capsys.readouterr()
+    assert printed.err.startswith(f"error: --file reviews.txt: {problem}")
+    assert (printed.err.count("\n"), printed.out) == (1, "")
+
+
+def test_a_folder_of_texts_is_named(capsys):
+    assert main(["predict", "--file", "."]) == 2
+    assert "error: --file .: cannot be read: Is a directory; --file must" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("sign", "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029", ids=ascii)
+def test_other_signs_do_not_end_a_line(tmp_path, sign):
+    file = tmp_path / "reviews.txt"
+    file.write_text(f"fine{sign}film\nnot dull", encoding="utf-8")
+    assert predict.texts_of(str(file)) == [f"fine{sign}film", "not dull"]
+
+
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte order mark"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=["LF", "CRLF", "CR"])
+def test_three_line_ends_separate_texts(tmp_path, start, end):
+    file = tmp_path / "reviews.txt"
+    file.write_bytes(start + f"fine{end}dull{end}film".encode())
+    assert predict.texts_of(str(file)) == ["fine", "dull", "film"]
 
 
 @pytest.mark.usefixtures("network")
-def test_only_a_line_break_separates_texts(tmp_path, capsys):
-    (tmp_path / "reviews.txt").write_text("fine\x0cfilm\u2028dull\r\nnot dull", encoding="utf-8")
-    assert main(["predict", "--file", "reviews.txt"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 2
+def test_standard_input_is_read_as_utf_8(monkeypatch, capsys):
+    stream = io.TextIOWrapper(io.BytesIO("na\u00efve fine\nfilm".encode()), encoding="ascii")
+    monkeypatch.setattr("sys.stdin", stream)
+    assert main(["predict", "--file", "-"]) == 0
+    assert capsys.readouterr().out.count("\n") == 2
+
+
+STANDARD_INPUT = {
+    "nothing": (b"", "line 1 is empty; write one text per line"),
+    "empty line": (b"fine\n \n", "line 2 is empty; write one text per line"),
+    "gzip": (
+        gzip.compress(b"fine"),
+        "a gzip archive, not plain text; unpack it with `gunzip FILE`",
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "problem"), STANDARD_INPUT.values(), ids=STANDARD_INPUT)
+def test_unusable_standard_input_is_named(monkeypatch, capsys, content, problem):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content), encoding="ascii"))
+    assert main(["predict", "--file", "-"]) == 2
+    assert capsys.readouterr() == ("", f"error: --file -: {problem}\n")
+
+
+def test_a_closed_standard_input_is_named(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", None)
+    assert main(["predict", "--file", "-"]) == 2
+    assert "error: --file -: standard input is closed; write `--file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["predict", "read"])
+@pytest.mark.parametrize("text", ["-awful", "-horrible film", "--run=amok was great"])
+def test_a_text_that_starts_with_a_hyphen_gets_a_hint(capsys, command, text):
+    with pytest.raises(SystemExit) as ended:
+        main([command, text])
+    hint = f"such as `python -m pipeline {command} -- {shlex.quote(text)}`\n"
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.endswith(hint)
+
+
+@pytest.mark.usefixtures("network")
+def test_two_hyphens_before_a_text_end_the_options(capsys):
+    assert main(["predict", "--seed", "0", "--", "-fine"]) == 0
+    assert capsys.readouterr().out.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words", [["predict"], ["predict", "--seed", "x", "fine"], ["train", "-x"]]
+)
+def test_other_errors_in_arguments_get_no_hint_about_hyphens(capsys, words):
+    with pytest.raises(SystemExit):
+        main(words)
+    assert " -- " not in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("network")
@@ -116,6 +234,17 @@ def test_metrics_that_are_empty_or_damaged_are_named(capsys):
     trained_run.record(RUN)
     assert main(["predict", "fine"]) == 2
     assert "error: reports/metrics.json: damaged (Unterminated string" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["predict", "read"])
+@pytest.mark.usefixtures("network")
+def test_the_labels_of_a_csv_are_named_on_stderr(capsys, command):
+    labels = {"negative": "ham", "positive": "spam"}
+    artifacts.write_json(artifacts.DATA_CARD, {"source": "csv", "labels": labels})
+    assert main([command, "fine", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert "Positive is the label 'spam', negative is 'ham'.\n" in printed.err
+    assert "spam" not in printed.out
 
 
 @pytest.fixture

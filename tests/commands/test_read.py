@@ -134,7 +134,8 @@ def test_a_table_of_words_a_legend_and_the_verdict_are_printed(save, capsys):
     assert names == ["positive", "effect", "gradient", "picture", "padding", "(word)"]
     verdict = "positive" if probability > 0.5 else "negative"
     assert (
-        lines[-1] == f"{verdict}: probability of a positive review {probability:.4f} (it, seed 0)"
+        lines[-1]
+        == f"{verdict}: probability that the text is positive {probability:.4f} (it, seed 0)"
     )
 
 

@@ -524,7 +524,8 @@ def test_texts_from_the_files_cannot_become_markup(tmp_path, monkeypatch):
 
     def spoil():
         card = artifacts.read_json(artifacts.DATA_CARD)
-        artifacts.write_json(artifacts.DATA_CARD, {**card, "split_rule": hostile})
+        own = {"source": "csv", "subject": hostile, "labels": {"negative": hostile, "positive": ""}}
+        artifacts.write_json(artifacts.DATA_CARD, {**card, **own, "split_rule": hostile})
 
     monkeypatch.setattr(document, "pictures", lambda story: {})
     reports = written(tmp_path / "hostile", monkeypatch, SMALL, spoil)
@@ -536,6 +537,25 @@ def test_texts_from_the_files_cannot_become_markup(tmp_path, monkeypatch):
     text = (reports / "README.md").read_text()
     assert "<script>" not in text
     assert r"&lt;/script> {{ 1 }} \| \*bold\* !\[i\](x) &lt;img" in text
+
+
+@pytest.mark.parametrize("subject", ["texts", "text messages"])
+def test_a_report_about_a_csv_says_what_its_texts_and_labels_are(tmp_path, monkeypatch, subject):
+    def change():
+        card = artifacts.read_json(artifacts.DATA_CARD)
+        labels = {"negative": "schlecht", "positive": "gut"}
+        own = {"source": "csv", "subject": subject, "labels": labels, "split_rule": "Blocks."}
+        artifacts.write_json(artifacts.DATA_CARD, {**card, **own})
+
+    monkeypatch.setattr(document, "pictures", lambda story: {})
+    reports = written(tmp_path / "csv", monkeypatch, SMALL, change)
+    text = (reports / "README.md").read_text()
+    assert f"# What recurrent networks do with {subject}\n" in text
+    assert f"25,000 {subject} (the CSV file that data.path names)" in text
+    assert "each of them a review. Positive is the label 'gut', negative is 'schlecht'." in text
+    assert ("The texts are text messages and come" in text) == (subject == "text messages")
+    for file in ("README.md", "index.html"):
+        assert not re.search("film|movie", (reports / file).read_text(), re.IGNORECASE)
 
 
 def test_importing_the_stage_imports_no_network_library_and_no_mlflow():

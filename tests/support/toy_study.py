@@ -112,6 +112,7 @@ def write(folder: Path) -> Params:
     for run in RUNS:
         write_run(folder, run)
     write_text(folder / "data/prepared/vocabulary.txt", "<pad>\n<unknown>\nfine\n")
+    write_json(folder / "reports/data.json", {"source": "imdb"})
     write_search(folder, params)
     write_tables(folder)
 

@@ -28,11 +28,19 @@ UNKNOWN = ["", "\0", "unheard", " \t\n", "a" * 10_000_000]
 ELSEWHERE = """
 import json, sys
 import mlflow
+import pandas as pd
 model = mlflow.pyfunc.load_model("models:/rnn-for-nlp@champion")
-answers = [model.predict(texts) for texts in json.load(sys.stdin)]
+batches = json.load(sys.stdin)
+answers = [model.predict(texts) for texts in batches]
+answers.append(model.predict(pd.DataFrame({"text": batches[0]})))
+try:
+    model.predict(pd.DataFrame({"label": batches[0], "text": batches[0]}))
+except mlflow.MlflowException as error:
+    refusal = error.message
 import pipeline
-print(json.dumps([answers, pipeline.__file__, model.predict(["half \\ud800 fine"]), model.predict([])]))
+print(json.dumps([answers, pipeline.__file__, model.predict(["half \\ud800 fine"]), model.predict([]), refusal]))
 """
+FRAME = {"dataframe_split": {"columns": ["label", "text"], "data": [["0", "fine"]]}}
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +107,10 @@ def test_loaded_without_this_checkout_it_answers_as_predict_does(served, expecte
     )
     assert done.returncode == 0, done.stderr
 
-    (answers, unknown, mixed), code, (surrogate,), empty = json.loads(done.stdout)
+    (answers, unknown, mixed, frame), code, (surrogate,), empty, refusal = json.loads(done.stdout)
     same(answers, expected)
+    same(frame, expected)
+    assert refusal.startswith("a data frame must have one column, the texts; its columns are: lab")
     assert unknown == [{"label": "unknown", "probability": None}] * len(UNKNOWN)
     assert mixed[: len(UNKNOWN)] == unknown
     same(mixed[len(UNKNOWN) :], expected)
@@ -133,8 +143,10 @@ def test_over_http_and_from_mlflows_cli_it_answers_as_predict_does(
         unknown = ask({"inputs": ["unheard", "fine"]})["predictions"]
         assert unknown[0] == {"label": "unknown", "probability": None}
         assert unknown[1]["label"] != "unknown"
-        with pytest.raises(urllib.error.HTTPError, match="400"):
-            ask({"inputs": [1]})
+        for payload in ({"inputs": [1]}, {"inputs": "fine"}, {"instances": ["fine"]}, FRAME):
+            with pytest.raises(urllib.error.HTTPError, match="400") as error:
+                ask(payload)
+            assert "inputs" in error.value.read().decode()
 
     _, errors = batch.communicate(timeout=120)
     assert batch.returncode == 0, errors

@@ -19,14 +19,14 @@ def card(
     splits: Mapping[str, pd.DataFrame],
     vocabulary_size: int,
     words_in_train: int,
-    source: str,
+    source: Mapping[str, Any],
     rule: str,
     sequence_length: int,
 ) -> dict[str, Any]:
     """Returns counts that describe the prepared data.
 
-    `reviews` comes from `tokenizer.tokenise_reviews`, `fates` from `splits.assign_splits` and each of `splits` from
-    `tokenizer.encode_split`.
+    `source` holds the entries that describe the source. `reviews` comes from `tokenizer.tokenise_reviews`, `fates`
+    from `splits.assign_splits` and each of `splits` from `tokenizer.encode_split`.
 
     `duplicates` contains these counts. A copy is a review whose text or tokens occurred in an earlier review.
 
@@ -45,7 +45,7 @@ def card(
     contradictory_texts = contradictory(not_empty["normalised"], not_empty["label"])
 
     return {
-        "source": source,
+        **source,
         "reviews": len(reviews),
         "positive_share": _rounded(reviews["label"].mean()),
         "sequence_length": sequence_length,

@@ -15,6 +15,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from pipeline.params import SPLITS, Mistake
+from pipeline.params.subjects import Subject
 
 # why a review is in no split
 DROPPED = EMPTY, CONTRADICTORY, IN_TEST = (
@@ -59,9 +60,9 @@ def assign_splits(
         problem = "are too few or their groups too large" if grouped(reviews) else "are too few"
         dropped = fate.isin(DROPPED).sum()
         raise Mistake(
-            f"data: {missing}: {remaining.sum()} reviews ({dropped} dropped) {problem}"
+            f"data: {missing}: {remaining.sum()} texts ({dropped} dropped) {problem}"
             f" for data.validation_share {validation_share} and data.test_share {test_share}; "
-            "add reviews or change the shares"
+            "add texts or change the shares"
         )
     return fates
 
@@ -71,7 +72,7 @@ def _missing_label(label: pd.Series, fate: pd.Series) -> str | None:
     for name in SPLITS:
         for number, word in enumerate(("negative", "positive")):
             if not ((fate == name) & (label == number)).any():
-                return f"the {name} split has no {word} review"
+                return f"the {name} split has no {word} text"
     return None
 
 
@@ -157,8 +158,10 @@ def split_rule(
     reviews: pd.DataFrame,
     validation_share: float,
     test_share: float,
+    subject: Subject,
 ) -> str:
-    """Describes in words how `assign_splits` splits this source."""
+    """Describes in words how `assign_splits` splits this source of `subject`."""
+    texts = f"{subject.noun}s"
     shares = _shares(reviews, validation_share, test_share)
     shares = {name: f"{100 * share:g} %" for name, share in shares.items()}
     whole_groups = grouped(reviews)
@@ -167,19 +170,19 @@ def split_rule(
         how = "whole groups" if whole_groups else "contiguous blocks of each label"
         return (
             f"The official test half is the test split; of the other half, {how} of {shares['validation']} of the "
-            "reviews validate and the rest trains, without the reviews whose text is also in the test half."
+            f"{texts} validate and the rest trains, without the {texts} whose text is also in the test half."
         )
 
     if whole_groups:
         return (
-            f"Whole groups stay in one split, groups that share a text too: {shares['train']} of the reviews train, "
+            f"Whole groups stay in one split, groups that share a text too: {shares['train']} of the {texts} train, "
             f"{shares['validation']} validate, {shares['test']} test, as nearly as whole groups allow."
         )
 
     return (
         f"Contiguous blocks of each label in source order: the first {shares['train']} train, the next "
         f"{shares['validation']} validate, the last {shares['test']} test; equal texts stay on one side. The source "
-        "names no groups: neighbours in it stay together, but reviews of one film with different labels need not."
+        f"names no groups: neighbours in it stay together, but {subject.related} with different labels need not."
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.params import Mistake
+from pipeline.storage import plain_text
 from pipeline.storage.sources import aclimdb_archive, review_checks
 from pipeline.storage.sources.aclimdb_archive import FOLDER, USED_FILE
 
@@ -71,8 +72,7 @@ def _rows(files: Files) -> Iterator[tuple[str, ...]]:
     for name, content in files:
         text = _decoded(content, name)
         if FILM_LIST.fullmatch(name):
-            lines = text.splitlines()
-            films_by_list[name] = list(map(_film, lines))
+            films_by_list[name] = list(map(_film, plain_text.lines(text)))
             continue
 
         match = REVIEW_FILE.fullmatch(name)
@@ -113,9 +113,6 @@ def _film(line: str) -> str:
 def _decoded(content: bytes, name: str) -> str:
     """UTF-8 text, with or without a byte order mark."""
     try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        position = error.start
-        line = content.count(b"\n", 0, position) + 1
-        problem = review_checks.not_utf_8(line, content[position], position)
-        raise Mistake(f"{name}: {problem}") from None
+        return plain_text.decoded(content)
+    except Mistake as mistake:
+        raise Mistake(f"{name}: {mistake}") from None

@@ -1,8 +1,7 @@
 """Read columns of a CSV file as text, a limited amount at a time. `csv_file` and `movie_reviews` use it."""
 
 import csv
-import difflib
-import re
+from collections import defaultdict
 from collections.abc import Iterator
 from operator import itemgetter
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import TextIO
 import pandas as pd
 
 from pipeline.params import Mistake
-from pipeline.storage.sources import review_checks
+from pipeline.storage import plain_text
+from pipeline.storage.sources import csv_hints, review_checks
 
 PART_CHARACTERS = 16_000_000  # in memory at once: about 12,000 film reviews
 FIELD_CHARACTERS = 10_000_000  # in one field: three times the length of War and Peace
@@ -30,18 +30,23 @@ def read(path: Path, columns: dict[str, str]) -> Iterator[pd.DataFrame]:
     if header is None:
         raise Mistake("empty; its first row must name the columns")
 
-    _refuse_other_separator(header)
+    csv_hints.refuse_header(header)
     pick_columns = itemgetter(*_positions(columns, header))
     values_by_row = {}
     characters = 0
-    uneven_rows = []
+    rows_by_problem = defaultdict(list)
 
     for number, fields in rows:
         if len(fields) != len(header):
-            uneven_rows.append(number)
+            problem = csv_hints.uneven_row(fields, header)
+            rows_by_problem[problem].append(number)
             continue
 
         values = pick_columns(fields)
+        for value, name in zip(values, columns.values(), strict=True):
+            if "\0" in value:
+                problem = f"column '{name}': a NUL byte, so not plain text; delete it"
+                rows_by_problem[problem].append(number)
         values_by_row[number] = values
         characters += sum(map(len, values))
 
@@ -50,12 +55,12 @@ def read(path: Path, columns: dict[str, str]) -> Iterator[pd.DataFrame]:
             values_by_row = {}
             characters = 0
 
-    if uneven_rows:
-        places = review_checks.places(uneven_rows, "row")
-        raise Mistake(
-            f"{places}: not {len(header)} fields as in the header;"
-            " a text with a comma, a quote or a line break needs quotes around it"
-        )
+    if rows_by_problem:
+        problems = [
+            f"{review_checks.places(rows, 'row')}: {problem}"
+            for problem, rows in rows_by_problem.items()
+        ]
+        raise Mistake("\n".join(problems))
     yield _table(values_by_row, columns)
 
 
@@ -84,23 +89,24 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
         except csv.Error as error:
             if number == 0:
                 file.seek(0)
-                _refuse_other_separator([file.readline(BLOCK)])
+                csv_hints.refuse_header([file.readline(BLOCK)])
 
             problem = str(error)
             if "field limit" in problem:
                 problem = f"a field of more than {FIELD_CHARACTERS:,} characters"
-            question = "is a quote never closed or not doubled?"
-            raise Mistake(f"row {number + 1}: not CSV: {problem}; {question}") from None
+            raise Mistake(f"row {number + 1}: not CSV: {problem}; {csv_hints.QUESTION}") from None
         except UnicodeDecodeError as error:
             block = error.object
             position = file.buffer.tell() - len(block) + error.start
             line = _line_breaks_before(position, file) + 1
             byte = block[error.start]
-            raise review_checks.not_utf_8(line, byte, position) from None
+            raise plain_text.not_utf_8(line, byte, position) from None
 
 
 def _opened(path: Path) -> TextIO:
     try:
+        with path.open("rb") as file:
+            plain_text.refuse_other_formats(file, str(path), "CSV (UTF-8)")
         return path.open(encoding="utf-8-sig", newline="")
     except OSError as error:
         remedy = "data.path must name the CSV file itself"
@@ -109,15 +115,18 @@ def _opened(path: Path) -> TextIO:
 
 def _line_breaks_before(position: int, file: TextIO) -> int:
     file.buffer.seek(0)
-    line_breaks = 0
+    line_feeds = 0
+    carriage_returns = 0
     for start in range(0, position, BLOCK):
         block = file.buffer.read(min(BLOCK, position - start))
-        line_breaks += block.count(b"\n")
-    return line_breaks
+        line_feeds += block.count(b"\n")
+        carriage_returns += block.count(b"\r")
+    return line_feeds or carriage_returns
 
 
 def _positions(columns: dict[str, str], header: list[str]) -> list[int]:
     """The position of each column in the header."""
+    csv_hints.refuse_values(columns.values(), header)
     problems = []
     for kind, name in columns.items():
         key = f"data.columns.{kind}"
@@ -125,28 +134,9 @@ def _positions(columns: dict[str, str], header: list[str]) -> list[int]:
         if count > 1:
             problems.append(f"{count} columns are named '{name}' ({key})")
         elif count == 0:
-            alternatives = _alternatives(name, header)
-            problems.append(f"no column '{name}' ({key}); {alternatives}")
+            hint = csv_hints.missing_column(name, header)
+            problems.append(f"no column '{name}' ({key}); {hint}")
 
     if problems:
         raise Mistake("\n".join(problems))
     return [header.index(name) for name in columns.values()]
-
-
-def _alternatives(name: str, header: list[str]) -> str:
-    """The columns that exist, with a similar one first."""
-    listed = ", ".join(map(review_checks.quoted, header))
-    similar = difflib.get_close_matches(name, header, n=1)
-    hint = ""
-    if similar:
-        hint = f"did you mean {review_checks.quoted(similar[0])}? "
-    return f"{hint}Columns here: {listed}"
-
-
-def _refuse_other_separator(header: list[str]) -> None:
-    """Raise Mistake if the header is a single field that seems to use another separator than a comma."""
-    separator = re.search(r"[;\t|]", header[0])
-    if separator and len(header) == 1:
-        raise Mistake(
-            f"columns must be separated by commas; this file seems to use {separator[0]!r}"
-        )

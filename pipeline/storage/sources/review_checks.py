@@ -10,6 +10,7 @@ import pandera.errors
 import pandera.pandas as pa
 
 from pipeline.params import Mistake
+from pipeline.storage.sources.spellings import difference
 
 SHOWN = 5  # a message lists this many rows or values and only counts the others
 SHOWN_CHARACTERS = 40  # a message shows this much of a long value
@@ -57,20 +58,23 @@ def checked(
     negative, positive = spellings
     key = " (data.labels)" if column_names else ""
     allowed = f"must be '{negative}' or '{positive}'{key}"
+    if column_names and len(labels) == 2 and labels.isdisjoint(spellings):
+        allowed += "; if these two are the classes, name them in data.labels"
     if failures:
         problems = _problems(
             pd.concat(failures),
             place,
             column_names or {},
+            spellings,
             allowed,
         )
         raise Mistake("\n".join(problems))
     if not labels:
-        raise Mistake("no reviews")
+        raise Mistake(f"no {place}s with a text and a label")
     for spelling in spellings:
         if spelling not in labels:
             raise Mistake(
-                f"no review has the label '{spelling}'; both classes are needed, {allowed}"
+                f"no {place} has the label '{spelling}'; both classes are needed, {allowed}"
             )
 
 
@@ -100,6 +104,7 @@ def _problems(
     failures: pd.DataFrame,
     place: str,
     column_names: Mapping[str, str],
+    spellings: tuple[str, str],
     allowed: str,
 ) -> Iterator[str]:
     """One line per column and failed check. `allowed` names the legal labels."""
@@ -111,7 +116,7 @@ def _problems(
         if check == UNKNOWN_LABEL:
             labels = cases["failure_case"].unique()[:SHOWN]
             listed = ", ".join(map(quoted, labels))
-            problem = f"{listed}: {allowed}"
+            problem = f"{listed}: {allowed}{difference(labels, spellings)}"
 
         name = column_names.get(column, column)
         yield f"column '{name}': {rows}: {problem}"
@@ -132,9 +137,3 @@ def quoted(value: str) -> str:
     if len(value) > SHOWN_CHARACTERS:
         value = value[: SHOWN_CHARACTERS - 1] + "…"
     return repr(value)
-
-
-def not_utf_8(line: int, byte: int, position: int) -> Mistake:
-    """The Mistake for a file whose `byte` at `position` (from 0), in this line (from 1), is not UTF-8."""
-    problem = f"not UTF-8 (byte {byte:#04x} at position {position})"
-    return Mistake(f"line {line}: {problem}; save the file as UTF-8")

@@ -18,7 +18,7 @@ def card(source, length=2, size=100, change=lambda table: None):
     }
     change(table)
     return data_card.card(
-        table, fates, encoded, len(words), len(train_words), "csv", "the rule", length
+        table, fates, encoded, len(words), len(train_words), {"source": "csv"}, "the rule", length
     )
 
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from pipeline.params import Mistake
+from pipeline.params import Mistake, subjects
 from pipeline.science.text import splits
 from tests.science.invented import chunk, halves, numbered, table
 
@@ -13,8 +13,8 @@ def fate(reviews, validation_share=0.1, test_share=0.2):
     return splits.assign_splits(table(reviews), validation_share, test_share)["fate"]
 
 
-def rule(reviews):
-    return splits.split_rule(table(reviews), 0.1, 0.2)
+def rule(reviews, subject=subjects.FILM_REVIEWS):
+    return splits.split_rule(table(reviews), 0.1, 0.2, subject)
 
 
 # blocks
@@ -83,7 +83,7 @@ def test_reviews_without_a_word_are_dropped_and_do_not_contradict():
 def test_too_few_reviews_are_a_mistake():
     with pytest.raises(
         Mistake,
-        match=r"the validation split has no negative review: 4 reviews \(0 dropped\) are too few",
+        match=r"the validation split has no negative text: 4 texts \(0 dropped\) are too few",
     ):
         fate(numbered(4))
 
@@ -167,3 +167,12 @@ def test_the_rule_describes_blocks_groups_and_official_halves():
     assert "70 % train, the next 10 % validate, the last 20 % test" in rule(numbered(9))
     assert rule(in_groups(0)).startswith("Whole groups")
     assert "whole groups of 10 % of the reviews validate" in rule(halves())
+
+
+def test_the_rule_is_about_the_texts_of_the_source():
+    assert "but reviews of one film with different labels need not" in rule(numbered(9))
+    own = [rule(source, subjects.OWN_TEXTS) for source in (numbered(9), in_groups(0), halves())]
+    assert "but texts that belong together with different labels need not" in own[0]
+    assert "70 % of the texts train" in own[1]
+    assert "whole groups of 10 % of the texts validate" in own[2]
+    assert not any("review" in sentence or "film" in sentence for sentence in own)

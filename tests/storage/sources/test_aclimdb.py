@@ -76,3 +76,10 @@ def test_an_empty_review_is_named_by_its_file(imdb_folder):
 
 def test_a_path_that_is_not_there_is_named(tmp_path):
     assert "nowhere: no such file or folder (data.path)" in refusal("aclimdb", tmp_path / "nowhere")
+
+
+def test_a_film_list_of_aclimdb_has_one_film_per_line(imdb_folder):
+    films = imdb_folder / "train" / "urls_pos.txt"
+    films.write_text("film\u20281\r\nfilm\x852\nfilm 3\n", encoding="utf-8")
+    groups = reviews("aclimdb", imdb_folder).query("part == 'train' and label == 1")
+    assert groups["group"].tolist() == ["film\u20281", "film\x852", "film 3"]

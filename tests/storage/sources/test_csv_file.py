@@ -1,8 +1,10 @@
 """The source `csv`: a file of the user, read in parts, and every way in which it can be wrong."""
 
 import csv
+import gzip
 import io
 import random
+import zipfile
 
 import pandas as pd
 import pytest
@@ -12,6 +14,7 @@ from pipeline.storage.sources import csv_table
 from tests.support import review_sources
 
 SEMICOLON = "columns must be separated by commas; this file seems to use ';'\n"
+GOOD = "text,label\na,0\nb,1\n"
 ALLOWED = "must be '0' or '1' (data.labels)"
 
 
@@ -56,70 +59,160 @@ def test_empty_rows_are_skipped_and_still_counted(read_csv, csv_refusal):
     assert "row 6: '7'" in csv_refusal("text,label\na,0\n\n,\nb,1\nc,7\n")
 
 
-@pytest.mark.parametrize(
-    ("content", "problem"),
-    [
-        ("text,label,text\na,0,b\nc,1,d\n", "2 columns are named 'text'"),
-        ("text;label\na;0\nb;1\n", SEMICOLON),
-        ('"text, all";"label"\n"a, b";0\n', SEMICOLON),
-        ('"text";"label"\n"a, b";0\nc;1\n', SEMICOLON),
-        (
-            "text\tlabel\na\t0\nb\t1\n",
-            "must be separated by commas; this file seems to use '\\t'\n",
-        ),
-        ('text,label\na,0\n,1\n" \n",0\nb,1\n', "mine.csv: column 'text': rows 3, 4: empty\n"),
-        ('text,label\n"a\nb\nc",0\n,1\nd,1\n', "row 3: empty"),
-        (
-            "text,label\na,0\nb,pos\nc,1\nd, 1\n",
-            f"column 'label': rows 3, 5: 'pos', ' 1': {ALLOWED}\n",
-        ),
-        ("text,label\na,0\nb,\nc,1\n", "column 'label': row 3: ''"),
-        ("text,label\n" + "a,x\n" * 9, "rows 2, 3, 4, 5, 6 and 4 more"),
-        ("text,label\na,1\nb,1\n", "no review has the label '0'; both classes are needed"),
-        ("text,label\na,0\nb, and more,1\nc\nd,1\n", "rows 3, 4: not 2 fields"),
-        ('text,label\na,0\n"b,1\nc,0\n', "row 3: not CSV"),
-        ("", "empty; its first row must name the columns"),
-        ("\n\n", "empty; its first row must name the columns"),
-        (b"\xef\xbb\xbf", "empty; its first row must name the columns"),
-        ("text,label\n", "no reviews"),
-        ("word " * 999 + ",label\nb,1\n", f"Columns here: '{'word ' * 7}word…', 'label'\n"),
-        (
-            "text,label\na,0\ncafé,1\n".encode("latin-1"),
-            "line 3: not UTF-8 (byte 0xe9 at position 18)",
-        ),
-        ("text,label\na,0\nb,1\n".encode("utf-16"), "not UTF-8"),
-        ("text,label\na,0\nb,1\n".encode("utf-32"), "not UTF-8"),
-        (b"\x89PNG\r\n\x1a\n\x00\x00", "not UTF-8"),
-    ],
-    ids=[
-        "a column twice",
-        "semicolons",
-        "semicolons after a quoted comma",
-        "semicolons between quotes",
-        "tabs",
-        "missing and blank texts",
-        "rows of a spreadsheet after a quoted line break",
-        "unknown labels",
-        "missing label",
-        "many bad rows",
-        "one class",
-        "other numbers of fields",
-        "quote never closed",
-        "no content",
-        "empty rows",
-        "only a byte order mark",
-        "only column names",
-        "no column names",
-        "Latin-1",
-        "UTF-16",
-        "UTF-32",
-        "picture",
-    ],
-)
+def gzipped(text):
+    return gzip.compress(text.encode())
+
+
+def zipped(*names):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name in names:
+            archive.writestr(name, GOOD)
+    return stream.getvalue()
+
+
+UNUSABLE = {
+    "a column twice": ("text,label,text\na,0,b\nc,1,d\n", "2 columns are named 'text'"),
+    "semicolons": ("text;label\na;0\nb;1\n", SEMICOLON),
+    "semicolons after a quoted comma": ('"text, all";"label"\n"a, b";0\n', SEMICOLON),
+    "semicolons between quotes": ('"text";"label"\n"a, b";0\nc;1\n', SEMICOLON),
+    "semicolons below the header": (
+        "text,label\na,0\nb;1\n",
+        "row 3: not 2 fields as in the header; it seems to use ';'; columns must be separated by commas",
+    ),
+    "tabs": (
+        "text\tlabel\na\t0\nb\t1\n",
+        "must be separated by commas; this file seems to use '\\t'\n",
+    ),
+    "missing and blank texts": (
+        'text,label\na,0\n,1\n" \n",0\nb,1\n',
+        "mine.csv: column 'text': rows 3, 4: empty\n",
+    ),
+    "rows of a spreadsheet after a quoted line break": (
+        'text,label\n"a\nb\nc",0\n,1\nd,1\n',
+        "row 3: empty",
+    ),
+    "unknown labels": (
+        "text,label\na,0\nb,pos\nc,1\nd,x\n",
+        f"column 'label': rows 3, 5: 'pos', 'x': {ALLOWED}\n",
+    ),
+    "a blank before a label": (
+        "text,label\na,0\nb, 1\n",
+        f"column 'label': row 3: ' 1': {ALLOWED}; blanks, quotes and upper case count: write '1'\n",
+    ),
+    "a blank before a quoted label": (
+        'text,label\na,0\nb, "1"\n',
+        f"column 'label': row 3: ' \"1\"': {ALLOWED}; blanks, quotes and upper case count: write '1'\n",
+    ),
+    "labels with decimals": (
+        "text,label\na,0.0\nb,1.0\n",
+        f"rows 2, 3: '0.0', '1.0': {ALLOWED}; if these two are the classes, name them in data.labels; write '0'",
+    ),
+    "two other labels": (
+        "text,label\na,neg\nb,pos\n",
+        f"column 'label': rows 2, 3: 'neg', 'pos': {ALLOWED}; if these two are the classes, name them in data.labels\n",
+    ),
+    "truth values": (
+        "text,label\na,False\nb,True\n",
+        f"column 'label': rows 2, 3: 'False', 'True': {ALLOWED}; if these two are the classes",
+    ),
+    "missing label": ("text,label\na,0\nb,\nc,1\n", "column 'label': row 3: ''"),
+    "many bad rows": ("text,label\n" + "a,x\n" * 9, "rows 2, 3, 4, 5, 6 and 4 more"),
+    "one class": (
+        "text,label\na,1\nb,1\n",
+        "no row has the label '0'; both classes are needed",
+    ),
+    "other numbers of fields": (
+        "text,label\na,0\nb, and more,1\nc\nd,1\n",
+        "rows 3, 4: not 2 fields",
+    ),
+    "surplus commas in rows": (
+        "text,label\na,0,,\nb,1,,\n",
+        "rows 2, 3: not 2 fields as in the header; surplus commas at the end of the row; delete",
+    ),
+    "surplus commas in the header": (
+        "text,label,,\na,0\nb,1\n",
+        "rows 2, 3: not 4 fields as in the header; surplus commas at the end of row 1; delete",
+    ),
+    "a blank before a quoted text": (
+        'label,text\n0, "so, so"\n1,fine\n',
+        "row 2: not 2 fields as in the header; a blank before a quote; remove blanks next to commas",
+    ),
+    "a blank after a quote": (
+        'text,label\n"so, so" ,0\nfine,1\n',
+        "row 2: not CSV: ',' expected after '\"'; is a quote never closed or not doubled, or is a blank between",
+    ),
+    "a line for Excel": (
+        "sep=,\ntext,label\na,0\nb,1\n",
+        "row 1: 'sep=,' tells Excel the separator and names no column; delete this row",
+    ),
+    "a line for Excel with a semicolon": (
+        "sep=;\ntext;label\na;0\n",
+        "row 1: 'sep=;' tells Excel the separator and names no column; delete this row",
+    ),
+    "a header with blanks": (
+        "label, text\n0,a\n1,b\n",
+        "no column 'text' (data.columns.text); row 1 spells it ' text': blanks, quotes and upper case count",
+    ),
+    "a header with a blank and quotes": (
+        'label, "text"\n0,a\n1,b\n',
+        "row 1 spells it ' \"text\"': blanks, quotes and upper case count. Columns here: 'label', ' \"text\"'",
+    ),
+    "a header in upper case": (
+        "TEXT,label\na,0\nb,1\n",
+        "row 1 spells it 'TEXT': blanks, quotes and upper",
+    ),
+    "two byte order marks": (
+        "\ufeff\ufefftext,label\na,0\nb,1\n".encode(),
+        "row 1 spells it '\\ufefftext': blanks",
+    ),
+    "no header": (
+        "0,so fine\n1,so dull\n",
+        "row 1 holds '0', so it is no header; insert a row with the names of the columns (text, label) above it",
+    ),
+    "quote never closed": ('text,label\na,0\n"b,1\nc,0\n', "row 3: not CSV"),
+    "no content": ("", "empty; its first row must name the columns"),
+    "empty rows": ("\n\n", "empty; its first row must name the columns"),
+    "only a byte order mark": (b"\xef\xbb\xbf", "empty; its first row must name the columns"),
+    "only column names": ("text,label\n", "no rows with a text and a label"),
+    "no column names": (
+        "word " * 999 + ",label\nb,1\n",
+        f"Columns here: '{'word ' * 7}word…', 'label'\n",
+    ),
+    "Latin-1": (
+        "text,label\na,0\ncafé,1\n".encode("latin-1"),
+        "line 3: not UTF-8 (byte 0xe9 at position 18); save the file as UTF-8; if it is Latin-1, `iconv",
+    ),
+    "Latin-1 with old line ends": (
+        "text,label\ra,0\rcafé,1\r".encode("latin-1"),
+        "line 3: not UTF-8 (byte 0xe9 at position 18)",
+    ),
+    "a NUL byte": (
+        b"text,label\na,0\nb\0,1\n",
+        "row 3: column 'text': a NUL byte, so not plain text",
+    ),
+    "UTF-16": (GOOD.encode("utf-16"), "UTF-16 text, not UTF-8; `iconv -f UTF-16 -t UTF-8 "),
+    "UTF-16 without a mark": (GOOD.encode("utf-16-le"), "UTF-16LE text, not UTF-8; `iconv"),
+    "UTF-32": (GOOD.encode("utf-32"), "UTF-32 text, not UTF-8"),
+    "picture": (b"\x89PNG\r\n\x1a\n\0\0", "a picture, not plain text; save it as CSV (UTF-8)"),
+    "gzip": (gzipped(GOOD), "a gzip archive, not plain text; unpack it with `gunzip "),
+    "zip": (zipped("reviews.csv"), "a zip archive, not plain text; unpack it with `unzip "),
+    "Excel": (zipped("xl/workbook.xml"), "an Excel file, not plain text; save it as CSV (UTF-8)"),
+    "OpenDocument": (zipped("content.xml"), "an OpenDocument file, not plain text; save it as CSV"),
+    "PDF": (b"%PDF-1.7\n", "a PDF document, not plain text; save it as CSV (UTF-8)"),
+    "web page": (
+        "<!DOCTYPE html>\n<p>,</p>\n",
+        "a web page, not plain text; save it as CSV (UTF-8)",
+    ),
+    "JSON": ('[{"text": "a", "label": 0}]\n', "row 1: this file seems to be JSON; save it as CSV"),
+}
+
+
+@pytest.mark.parametrize(("content", "problem"), UNUSABLE.values(), ids=UNUSABLE)
 def test_an_unusable_file_is_refused_with_its_problem_and_place(csv_refusal, content, problem):
     message = csv_refusal(content)
     assert problem in f"{message}\n"
-    assert len(message.splitlines()) == 1
+    assert len(message.split("\n")) == 1
 
 
 def test_a_missing_column_is_named_with_a_similar_one_and_all_others(csv_refusal):

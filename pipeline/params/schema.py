@@ -166,7 +166,7 @@ class Evaluate(Strict):
     comparisons: Annotated[
         list[Annotated[list[Line], Field(min_length=2, max_length=2)]], Field(max_length=100)
     ]
-    alpha: Annotated[float, Field(ge=0.000001, lt=0.5)]
+    alpha: Annotated[float, Field(ge=0.0001, lt=0.5)]
     power: AboveChance
     meaningful: AboveChance
     almost: Annotated[float, Field(ge=0.000001, le=0.5)]

@@ -276,7 +276,7 @@ class Params(Strict):
             seeds = len(self.train.seeds_of(run))
             if seeds > MOST_SEEDS:
                 yield (
-                    f"train.runs.{run}.seed_factor: {settings.seed_factor}: with train.seeds {self.train.seeds} the run "
+                    f"train.runs.{run}.seed_factor: {settings.seed_factor}: with train.seeds {self.train.seeds} it "
                     f"has {seeds:,} seeds; it may have at most {MOST_SEEDS:,}"
                 )
 

@@ -10,7 +10,7 @@ import optuna
 import pandas as pd
 
 from pipeline import params
-from pipeline.params import Params
+from pipeline.params import Mistake, Params
 from pipeline.stages import claims, evaluate, examples, gradients, prepare, retention, train, tune
 from pipeline.stages.context import Context
 from pipeline.storage import lock_comparison
@@ -155,3 +155,18 @@ def compute(study: Params, names: Sequence[str]) -> None:
         module = MODULES[name.partition("@")[0]]
         with mock.patch.object(lock_comparison, "demand", return_value={}):
             module.main(Context(study, name, InOrder(), Silent(), optuna_study))
+
+
+def outcome(chosen: Callable[[list[str]], list[str]] = list) -> str:
+    """Runs the study of params.yaml in the current folder; returns the message of a refusal, or an empty text.
+
+    Only params.yaml and `prepare` may refuse a study. Errors of later stages pass. `chosen` chooses among the stages.
+    """
+    try:
+        study = params.read()
+        names = chosen(stages(study))
+        compute(study, [name for name in names if name == "prepare"])
+    except Mistake as mistake:
+        return str(mistake)
+    compute(study, [name for name in names if name != "prepare"])
+    return ""

@@ -3,6 +3,7 @@
 Seeds of two runs are not pairs, so differences get Welch's interval. Axes: S seeds of a run, R seeds of its baseline.
 """
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -60,14 +61,22 @@ def within(limits: Limits, low: float, high: float) -> tuple[float, float]:
 def welch(baseline_R: Sequence[float], run_S: Sequence[float]) -> Any:
     """Returns scipy's result of Welch's t test of run against baseline. Its type has no name that we could annotate.
 
-    Returns None if a side has one seed or neither side varies. Such seeds do not show how the next seed would vary.
+    Returns None if `have_test` is false: such seeds do not show how the next seed would vary.
     """
-    if min(len(baseline_R), len(run_S)) < 2:
-        return None
-    if np.ptp(baseline_R) == np.ptp(run_S) == 0:
+    if not have_test(baseline_R, run_S):
         return None
 
-    return stats.ttest_ind(run_S, baseline_R, equal_var=False)
+    with warnings.catch_warnings():
+        # scipy warns of a side that does not vary, where the test is right all the same
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return stats.ttest_ind(run_S, baseline_R, equal_var=False)
+
+
+def have_test(baseline_R: Sequence[float], run_S: Sequence[float]) -> bool:
+    """Returns whether both sides have two seeds and at least one side varies."""
+    if min(len(baseline_R), len(run_S)) < 2:
+        return False
+    return bool(np.ptp(baseline_R) or np.ptp(run_S))
 
 
 def difference(

@@ -92,8 +92,8 @@ chaos: $(READY) ## docs/reliability.md: kills and faults injected into a small s
 	python -m chaos --kills $(or $(KILLS),20) --seed $(or $(SEED),0)
 
 .PHONY: soak
-soak: $(READY) ## 30 small studies in a row with random parameters and kills (ROUNDS=... for another number)
-	python -m chaos.soak --rounds $(or $(ROUNDS),30) --seed $(or $(SEED),0)
+soak: $(READY) ## 10 random studies, then 30 rounds of one study with kills (STUDIES=... and ROUNDS=... for other numbers)
+	python -m chaos.soak --studies $(or $(STUDIES),10) --rounds $(or $(ROUNDS),30) --seed $(or $(SEED),0)
 
 .PHONY: dvc-page
 dvc-page: $(READY) ## writes the page of `dvc plots` again, with its scripts: after an upgrade of Vega

@@ -224,8 +224,8 @@ def against_ceiling(buckets: pd.DataFrame) -> list[str]:
         tfidf = float(ceiling.accuracy.iloc[0])
         said.append(
             f"{bucket[0].upper()}{bucket[1:]} ({count(int(best.reviews), 'review')}): {listed(leaders.run)} {have} "
-            f"the highest mean, {percent(best.accuracy)} ({interval(best.low, best.high)} over seeds); TF-IDF {percent(tfidf)} "
-            f"({interval(ceiling.reviews_low.iloc[0], ceiling.reviews_high.iloc[0])} over reviews)."
+            f"the highest mean, {percent(best.accuracy)} ({interval(best.low, best.high)} over seeds); TF-IDF "
+            f"{percent(tfidf)} ({interval(ceiling.reviews_low.iloc[0], ceiling.reviews_high.iloc[0])} over reviews)."
         )
     return said
 

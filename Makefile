@@ -11,8 +11,9 @@ QUICK_DIR ?= quick
 PORT ?= 5000
 KILLS ?= 20
 ROUNDS ?= 30
+STUDIES ?= 10
 SEED ?= 0
-QUOTED := PYTHON QUICK_DIR PORT KILLS ROUNDS SEED
+QUOTED := PYTHON QUICK_DIR PORT KILLS ROUNDS STUDIES SEED
 $(foreach name,$(QUOTED),$(eval override $(name) := '$$(subst ','\'',$$(value $(name)))'))
 unexport $(QUOTED) CDPATH
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -108,8 +109,8 @@ chaos: $(READY) ## docs/reliability.md: kills and faults injected into a small s
 	python -m chaos --kills=$(KILLS) --seed=$(SEED)
 
 .PHONY: soak
-soak: $(READY) ## 30 small studies in a row with random parameters and kills (ROUNDS=... for another number)
-	python -m chaos.soak --rounds=$(ROUNDS) --seed=$(SEED)
+soak: $(READY) ## 10 random studies, then 30 rounds of one study with kills (STUDIES=... and ROUNDS=... for other numbers)
+	python -m chaos.soak --studies=$(STUDIES) --rounds=$(ROUNDS) --seed=$(SEED)
 
 .PHONY: dvc-page
 dvc-page: $(READY) ## writes the page of `dvc plots` again, with its scripts: after an upgrade of Vega

@@ -1,4 +1,7 @@
-"""`python -m chaos.soak`: one small study many times, with random parameters and kills. Growth is an error."""
+"""`python -m chaos.soak`: small studies with random parameters, and one study many times with kills.
+
+A random study succeeds, or its first stage refuses it in one line. In the study that is killed, growth is an error.
+"""
 
 import argparse
 import os
@@ -16,6 +19,7 @@ from pathlib import Path
 import psutil
 from ruamel.yaml import YAML
 
+from chaos import random_params
 from chaos.kills import WORKERS
 from chaos.study import DATABASE_OF_STUDIES, MLFLOW_DATABASE, TEMPORARY, Study, copied, made
 from pipeline.storage import plain_text
@@ -92,9 +96,12 @@ class Watch(threading.Thread):
 
 
 def main() -> int:
-    """Returns 1 where something grew without bound, or MLflow, DVC and files disagree at the end, else 0."""
+    """Returns 1 if a random study fails, something grows, or MLflow, DVC and files disagree at the end, else 0."""
     parser = argparse.ArgumentParser(prog="python -m chaos.soak", description=__doc__)
     parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument(
+        "--studies", type=int, default=10, help="whole studies with random parameters"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--study",
@@ -108,8 +115,9 @@ def main() -> int:
         base = arguments.study or Path(folder) / "made"
         base.mkdir(parents=True, exist_ok=True)
         undisturbed, _ = made(base / "study")
+        random_study = copied(undisturbed, Path(folder) / "random" / "study")
+        failures = [_failure(random_study, chance, number) for number in range(arguments.studies)]
         study = copied(undisturbed, Path(folder) / "soaked" / "study")
-
         print(*(field.name for field in fields(Round)), sep="\t", flush=True)
         earlier: set[str] = set()
         rounds = []
@@ -120,12 +128,29 @@ def main() -> int:
                 for value in astuple(rounds[-1])
             ]
             print(*values, sep="\t", flush=True)
-        wrong = [*grown(rounds), *_disagreements(study)]
+        wrong = [*filter(None, failures), *grown(rounds), *_disagreements(study)]
 
     for line in wrong:
         print(f"error: {line}")
-    print(f"{arguments.rounds} rounds, seed {arguments.seed}: {len(wrong)} errors")
+    print(
+        f"{arguments.studies} random studies, {arguments.rounds} rounds, seed {arguments.seed}: {len(wrong)} errors"
+    )
     return int(bool(wrong))
+
+
+def _failure(study: Study, chance: random.Random, number: int) -> str:
+    """Computes a study with random parameters and prints its outcome. Returns what is wrong with it, if anything."""
+    for key, value in random_params.drawn(chance).items():
+        _set(study.folder / "params.yaml", key, value)
+
+    ended = study.repro(**WORKERS)
+    wrong = random_params.wrong(ended.code, ended.said)
+    refusals = random_params.REFUSAL.findall(ended.said)
+    print(f"random study {number}:", wrong or " ".join(refusals) or "it succeeds", flush=True)
+    if not wrong:
+        return ""
+    print((study.folder / "params.yaml").read_text(), ended.said, sep="\n", flush=True)
+    return f"random study {number}: {wrong}"
 
 
 def _round(study: Study, chance: random.Random, earlier: set[str]) -> Round:
@@ -184,6 +209,9 @@ def _set(file: Path, key: str, value) -> str:
 
 def grown(rounds: list[Round]) -> list[str]:
     """One line per quantity that grows from round to round, and per kind of leftover."""
+    if not rounds:
+        return []
+
     lines = []
     split = 2 * len(rounds) // 3
     for name in ("memory_mb", "handles") if split else ():

@@ -1,6 +1,7 @@
 """The fixed part of `make chaos`: a fault at each write of a stage, and the parts that find and undo damage."""
 
 import os
+import random
 import shutil
 import signal
 from argparse import Namespace
@@ -8,10 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
-from chaos import document, faults, kills, soak
+from chaos import document, faults, kills, random_params, soak
 from chaos.__main__ import Journal
 from chaos.study import Study, Undisturbed, errors
+from pipeline import params
 from pipeline.storage import dvc_lock
 
 ROOT = Path(__file__).parents[1]
@@ -199,3 +202,47 @@ def test_quantities_that_grow_from_round_to_round_are_errors():
 def test_files_and_processes_that_rounds_leave_behind_are_errors():
     rounds = [round_of(temporary=1, processes=1)] * 2
     assert soak.grown(rounds) == ["1 temporary files, after 0 kills", "1 processes are left"]
+
+
+# random studies
+
+REFUSED = "Running stage 'prepare':\nerror: params.yaml: gradients.words: 9: must be at most 3\n"
+
+
+def test_random_parameters_are_of_the_schema_or_refused_by_key():
+    """Refused, if at all, where two keys disagree: no single value is out of bounds."""
+    yaml = YAML(typ="safe")
+    refusals = []
+    for seed in range(30):
+        document = yaml.load(ROOT / "tests/study.yaml")
+        for path, value in random_params.drawn(random.Random(seed)).items():
+            *outer, last = path.split(".")
+            section = document
+            for name in outer:
+                section = section[name]
+            assert last in section
+            section[last] = value
+        try:
+            params.validated(params.Params, document, "params.yaml")
+        except params.Mistake as mistake:
+            refusals.append(str(mistake))
+
+    assert len(refusals) < 15
+    assert all(refusal.startswith("params.yaml: gradients.words: ") for refusal in refusals)
+
+
+@pytest.mark.parametrize(
+    ("code", "output", "verdict"),
+    [
+        (0, "Running stage 'prepare':\n", ""),
+        (2, REFUSED, ""),
+        (1, f"Running stage 'train@a':\n{REFUSED}", "prepare failed after train@a had run"),
+        (1, "Running stage 'prepare':\nTraceback (most recent call last):", "a traceback"),
+        (1, REFUSED + "error: data: too few reviews\n", "2 lines of errors"),
+        (1, "Running stage 'prepare':\n", "0 lines of errors"),
+    ],
+)
+def test_a_random_study_succeeds_or_its_first_stage_refuses_it(code, output, verdict):
+    wrong = random_params.wrong(code, output)
+    assert wrong.startswith(verdict)
+    assert bool(wrong) == bool(verdict)

@@ -24,19 +24,25 @@ DEFAULT_INITIALISER = "orthogonal"  # of the recurrent weights of Keras' layers
 
 Architecture = Literal["feedforward", "vanilla", "bidirectional", "lstm"]
 ARCHITECTURES: tuple[str, ...] = get_args(Architecture)
+SHORTEST_LENGTH = 2  # tokens, of a text in which a gradient can fade
+MOST_SEEDS = 1000  # of a run
+MOST_STEPS = 10_000  # on one axis of the search space
+MOST_WEIGHTS = 100_000_000  # of an embedding; training holds them about four times
+MOST_NUMBERS = 250_000_000  # of a training step; they take 1 GB
+
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
-Size = Annotated[int, Field(ge=1, le=10_000)]
-Seeds = Annotated[int, Field(ge=2, le=1000)]
+Few = Annotated[int, Field(ge=1, le=1000)]
+Size = Annotated[int, Field(ge=1, le=2000)]
+Seeds = Annotated[int, Field(ge=2, le=MOST_SEEDS)]
 Number = Annotated[int, Field(ge=0, le=1_000_000)] | Annotated[float, Field(ge=0, le=1_000_000)]
 Name = Annotated[str, Field(pattern=NAME, max_length=40)]
 Line = Annotated[str, Field(pattern=LINE, max_length=1000)]
-Length = Annotated[int, Field(ge=2, le=5000)]
+Length = Annotated[int, Field(ge=SHORTEST_LENGTH, le=5000)]
 Lag = Annotated[int, Field(ge=1, le=2000)]
 Dropout = Annotated[float, Field(ge=0, le=0.99)]
 HeldOutShare = Annotated[float, Field(ge=0.001, lt=0.5)]
-Share = Annotated[float, Field(gt=0, lt=1)]
-AboveChance = Annotated[float, Field(gt=0.5, lt=1)]
-MOST_STEPS = 10_000  # on one axis of the search space
+Share = Annotated[float, Field(ge=0.000001, le=0.999)]
+AboveChance = Annotated[float, Field(gt=0.5, le=0.999)]
 
 Item = TypeVar("Item", bound=Hashable)
 
@@ -47,8 +53,9 @@ def _without_duplicates(values: list[Item]) -> list[Item]:
     return values
 
 
-Distinct = Annotated[list[Item], AfterValidator(_without_duplicates)]
-OneOrMore = Annotated[list[Item], Field(min_length=1), AfterValidator(_without_duplicates)]
+OneOrMore = Annotated[
+    list[Item], Field(min_length=1, max_length=100), AfterValidator(_without_duplicates)
+]
 
 
 class Strict(BaseModel):
@@ -77,7 +84,7 @@ class Data(Strict):
     limit: Annotated[int, Field(ge=100, le=1_000_000_000)] | None
     validation_share: HeldOutShare
     test_share: HeldOutShare
-    vocabulary_size: Annotated[int, Field(gt=len(SPECIAL_TOKENS), le=1_000_000)]
+    vocabulary_size: Annotated[int, Field(ge=len(SPECIAL_TOKENS) + 2, le=1_000_000)]  # two words
 
     @field_validator("subject")
     @classmethod
@@ -102,14 +109,14 @@ class Settings(Strict):
     hidden_size: Size
     learning_rate: Annotated[float, Field(ge=1e-8, le=1)]
     learning_rate_schedule: Literal["constant", "cosine"]
-    batch_size: Count
+    batch_size: Annotated[int, Field(ge=1, le=100_000)]
     dropout: Dropout
     word_dropout: Dropout
     clip_norm: Annotated[float, Field(ge=1e-6, le=1_000_000)] | None
     mask: bool
-    weight_averaging: Annotated[float, Field(gt=0, le=0.99999)] | None
-    epochs: Count
-    patience: Count
+    weight_averaging: Annotated[float, Field(ge=0.000001, le=0.99999)] | None
+    epochs: Few
+    patience: Few
 
 
 class Run(Strict):
@@ -158,12 +165,12 @@ class Space(Strict):
 
 
 class Tune(Strict):
-    architectures: Distinct[Architecture]
+    architectures: OneOrMore[Architecture]
     settings: Name
-    trials: Count
-    wave: Count
-    startup_trials: Count
-    rung_epochs: Count
+    trials: Few
+    wave: Few
+    startup_trials: Few
+    rung_epochs: Few
     finalists: Annotated[int, Field(ge=1, le=100)]
     race_seeds: Seeds
     regret_seeds: Seeds
@@ -172,13 +179,15 @@ class Tune(Strict):
 
 
 class Evaluate(Strict):
-    comparisons: list[Annotated[list[Line], Field(min_length=2, max_length=2)]]
-    alpha: Annotated[float, Field(gt=0, lt=0.5)]
+    comparisons: Annotated[
+        list[Annotated[list[Line], Field(min_length=2, max_length=2)]], Field(max_length=100)
+    ]
+    alpha: Annotated[float, Field(ge=0.0001, lt=0.5)]
     power: AboveChance
     meaningful: AboveChance
-    almost: Annotated[float, Field(gt=0, le=0.5)]
+    almost: Annotated[float, Field(ge=0.000001, le=0.5)]
     calibration_bins: Annotated[int, Field(ge=2, le=100)]
-    length_buckets: Annotated[list[Count], Field(min_length=1)]
+    length_buckets: Annotated[list[Count], Field(min_length=1, max_length=100)]
     learned_share: Share
 
     @field_validator("length_buckets")
@@ -194,10 +203,10 @@ class Gradients(Strict):
     trained_up_to: Length
     seeds: Seeds
     architectures: OneOrMore[Architecture]
-    reviews: Count
-    memory_reviews: Count
+    reviews: Annotated[int, Field(ge=2, le=1_000_000)]  # one per label
+    memory_reviews: Annotated[int, Field(ge=2, le=1_000_000)]
     jacobian_reviews: Count
-    words: Count
+    words: Few
     spectra: bool
 
 
@@ -207,14 +216,14 @@ class Retention(Strict):
     ]
     lags: OneOrMore[Lag]
     seeds: Seeds
-    updates: Annotated[int, Field(gt=0, le=1_000_000, multiple_of=100)]
+    updates: Annotated[int, Field(gt=0, le=100_000, multiple_of=100)]
     solved: AboveChance
 
 
 class Claims(Strict):
     """Thresholds of the claims table."""
 
-    same_logit: Annotated[float, Field(gt=0)]
+    same_logit: Annotated[float, Field(ge=0.000000001, le=100)]
     vanished: Share
     remembered_share: Share
     usable_sign_accuracy: AboveChance
@@ -242,6 +251,8 @@ class Params(Strict):
             *self._comparison_problems(),
             *self._architecture_problems(),
             *self._search_space_problems(),
+            *self._word_problems(),
+            *self._memory_problems(),
         ]
         if problems:
             raise ValueError("\n".join(problems))
@@ -277,6 +288,14 @@ class Params(Strict):
             yield f"tune.settings: '{start}' is not in settings; {suggestion(start, self.settings)}"
 
     def _seed_problems(self) -> Iterator[str]:
+        for run, settings in self.train.runs.items():
+            seeds = len(self.train.seeds_of(run))
+            if seeds > MOST_SEEDS:
+                yield (
+                    f"train.runs.{run}.seed_factor: {settings.seed_factor}: with train.seeds {self.train.seeds} it "
+                    f"has {seeds:,} seeds; it may have at most {MOST_SEEDS:,}"
+                )
+
         last_seeds = {run: self.train.seeds_of(run)[-1] for run in self.train.runs}
         run = max(last_seeds, key=last_seeds.__getitem__)
         last_seed = last_seeds[run]
@@ -329,3 +348,63 @@ class Params(Strict):
                     Settings.model_validate({**start.model_dump(), name: value})
                 except ValidationError as error:
                     yield f"tune.space.{name}: {value}: {sentence(Settings, error.errors()[0])}"
+
+    def _word_problems(self) -> Iterator[str]:
+        words = self.gradients.words
+        size = self.data.vocabulary_size
+        most = (size - len(SPECIAL_TOKENS)) // 2
+        if words > most:
+            yield (
+                f"gradients.words: {words}: must be at most {most}, half of the words in a vocabulary of {size} "
+                "(data.vocabulary_size)"
+            )
+
+    def _memory_problems(self) -> Iterator[str]:
+        """The networks that need more memory for training than most machines have."""
+        problems = [
+            _memory_problem(f"settings.{name}", settings, self.data.vocabulary_size)
+            for name, settings in self.settings.items()
+        ]
+        if not any(problems):
+            problems = [
+                _memory_problem(key, settings, self.data.vocabulary_size)
+                for key, settings in self._largest_networks()
+            ]
+        yield from filter(None, problems)
+
+    def _largest_networks(self) -> Iterator[tuple[str, Settings]]:
+        """The key that makes a network larger than its section in `settings`, and the settings of this network."""
+        if start := self.settings.get(self.tune.settings):
+            space = self.tune.space
+            sizes = {
+                "embedding_dimension": space.embedding_dimension.high,
+                "hidden_size": space.hidden_size.high,
+            }
+            yield "tune.space", start.model_copy(update=sizes)
+
+        if textbook := self.settings.get("textbook"):
+            # a signal in the middle has as many tokens before it as after it
+            lengths = {
+                "gradients.sequence_lengths": max(self.gradients.sequence_lengths),
+                "retention.lags": 2 * max(self.retention.lags) + 1,
+            }
+            for key, length in lengths.items():
+                yield key, textbook.model_copy(update={"sequence_length": length})
+
+
+def _memory_problem(key: str, settings: Settings, vocabulary_size: int) -> str | None:
+    dimension = settings.embedding_dimension
+    if vocabulary_size * dimension > MOST_WEIGHTS:
+        return (
+            f"{key}: embedding_dimension {dimension} with data.vocabulary_size {vocabulary_size}: too large: their "
+            f"product must be at most {MOST_WEIGHTS:,}"
+        )
+
+    numbers = settings.batch_size * settings.sequence_length * (dimension + settings.hidden_size)
+    if numbers > MOST_NUMBERS:
+        return (
+            f"{key}: batch_size {settings.batch_size} with {settings.sequence_length} tokens, embedding_dimension "
+            f"{dimension} and hidden_size {settings.hidden_size}: too large: batch_size * tokens * "
+            f"(embedding_dimension + hidden_size) must be at most {MOST_NUMBERS:,}"
+        )
+    return None

@@ -464,6 +464,8 @@ def _outcome(row: dict, chosen: dict) -> str:
         return "diverged"
     if row["dropped"]:
         return "dropped: not ahead after half of the seeds"
+    if row["standard_error"] is None:
+        return "no standard error: equal scores on all seeds"
     return (
         "ahead, more parameters"
         if row["difference"] > row["standard_error"]

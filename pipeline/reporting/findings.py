@@ -325,11 +325,18 @@ def best(found: pd.DataFrame) -> list[str]:
     if ranked.empty:
         return ["No network has a finite mean test accuracy, so none wins."]
     first = ranked.iloc[0]
-    sentences = [
-        f"{first.run} has the highest mean test accuracy of {count(len(ranked), 'network run')}: "
-        f"{percent(first['mean'])} ({_interval_over_seeds(first.low, first.high, first.seeds)})."
-    ]
-    if len(ranked) > 1:
+    leaders = ranked[ranked["mean"] == first["mean"]].run
+    runs = count(len(ranked), "network run")
+    if len(leaders) > 1:
+        sentences = [
+            f"{listed(leaders)} share the highest mean test accuracy of {runs}, {percent(first['mean'])}: none wins."
+        ]
+    else:
+        sentences = [
+            f"{first.run} has the highest mean test accuracy of {runs}: "
+            f"{percent(first['mean'])} ({_interval_over_seeds(first.low, first.high, first.seeds)})."
+        ]
+    if len(ranked) > 1 == len(leaders):
         second = ranked.iloc[1]
         gap, low, high = tables.welch(list(second.scores.values()), list(first.scores.values()))
         lead = f"The next, {second.run}, is {number(gap * 100, 1)} points behind"
@@ -628,14 +635,12 @@ def _regret(study: dict) -> list[str]:
 
 def _at_the_rung(trials: pd.DataFrame, study: dict) -> str:
     """Accuracies of the search itself; they say little about a full training."""
-    best = (
-        tables.completed(trials)
-        .sort_values(["value", "trial"], ascending=[False, True], kind="stable")
-        .iloc[0]
-    )
-    text = f"At the rung, the best was trial {int(best.trial)} with {percent(best.value)}"
+    completed = tables.completed(trials).sort_values("trial")
+    best = completed[completed.value == completed.value.max()].trial.astype(int)
+    were = "was trial" if len(best) == 1 else "were trials"
+    text = f"At the rung, the best {were} {listed(map(str, best))} with {percent(completed.value.max())}"
     own = trials[trials.trial == study["chosen"]["trial"]]
-    if own.empty or own.trial.iloc[0] == best.trial:
+    if own.empty or own.trial.iloc[0] in set(best):
         return f"{text}."
     return f"{text}; the chosen trial {int(own.trial.iloc[0])} had {percent(own.value.iloc[0])}."
 

@@ -167,9 +167,12 @@ def named(buckets: pd.DataFrame) -> pd.DataFrame:
 def failures(runs: pd.DataFrame, settings: dict) -> str:
     """How many seeds failed to learn, by the criterion of params.yaml, and what is known of the next seed."""
     trained = runs[runs.run != tables.CEILING]
+    bound = f"{percent(settings['learned_share'])} of the way from guessing to TF-IDF."
+    if runs[runs.run == tables.CEILING].failed.any():
+        bound = "guessing can reach anything lower by chance, and so does TF-IDF."
     criterion = (
         f"A seed has failed to learn if its validation accuracy is below {percent(trained.learned_above.iloc[0])}: "
-        f"{percent(settings['learned_share'])} of the way from guessing to TF-IDF."
+        f"{bound}"
     )
     failed = trained[trained.failed > 0]
     if failed.empty:
@@ -194,9 +197,10 @@ def calibrated(runs: pd.DataFrame) -> list[str]:
     """Which runs' probabilities are off by more than chance, and which the least."""
     beyond = runs[runs.ece > runs.ece_if_calibrated]
     least = runs.loc[runs.ece.idxmin()]
+    least_runs = listed(runs[runs.ece == least.ece].run)
     said = (
         f"The calibration error is the mean distance of a bin's share of positive reviews from its mean probability. "
-        f"The lowest estimate is {least.run}'s: {percent(least.ece)} ({interval(least.ece_low, least.ece_high)}). "
+        f"The lowest estimate is {least_runs}'s: {percent(least.ece)} ({interval(least.ece_low, least.ece_high)}). "
         "An estimate lies high, as chance alone moves a bin off; its interval (basic bootstrap over reviews) makes up "
         "for that, and may lie below it."
     )
@@ -214,12 +218,14 @@ def against_ceiling(buckets: pd.DataFrame) -> list[str]:
     said = []
     for bucket, found in named(buckets).groupby("bucket", sort=False):
         networks, ceiling = found[found.run != tables.CEILING], found[found.run == tables.CEILING]
-        best = networks.loc[networks.accuracy.idxmax()]
+        leaders = networks[networks.accuracy == networks.accuracy.max()]
+        best = leaders.iloc[0]
+        have = "has" if len(leaders) == 1 else "have"
         tfidf = float(ceiling.accuracy.iloc[0])
         said.append(
-            f"{bucket[0].upper()}{bucket[1:]} ({count(int(best.reviews), 'review')}): {best.run} has the highest mean, "
-            f"{percent(best.accuracy)} ({interval(best.low, best.high)} over seeds); TF-IDF {percent(tfidf)} "
-            f"({interval(ceiling.reviews_low.iloc[0], ceiling.reviews_high.iloc[0])} over reviews)."
+            f"{bucket[0].upper()}{bucket[1:]} ({count(int(best.reviews), 'review')}): {listed(leaders.run)} {have} "
+            f"the highest mean, {percent(best.accuracy)} ({interval(best.low, best.high)} over seeds); TF-IDF "
+            f"{percent(tfidf)} ({interval(ceiling.reviews_low.iloc[0], ceiling.reviews_high.iloc[0])} over reviews)."
         )
     return said
 

@@ -164,8 +164,11 @@ def verdict(low: float, high: float) -> str:
 
 
 def welch(baseline: list[float], run: list[float]) -> tuple[float, float, float]:
-    """Mean of run minus mean of baseline, and its 95 % Welch t interval; NaN with fewer than two values a side."""
-    interval = intervals.difference(baseline, run)
+    """Mean accuracy of run minus that of baseline, and its 95 % Welch t interval.
+
+    The ends are NaN with fewer than two values a side, or if neither side varies.
+    """
+    interval = intervals.difference(baseline, run, intervals.DIFFERENCE_OF_SHARES)
     return interval["difference"], _number(interval["low"]), _number(interval["high"])
 
 

@@ -126,15 +126,20 @@ class Claim:
         return FAILS if FAILS in verdicts else NOT_SHOWN
 
     def row(self) -> dict[str, Any]:
-        """Returns the claim for JSON, without measures that are None."""
+        """Returns the claim for JSON, without measures that are None or that an earlier measure repeats."""
         measures = [*self.deciding, *self.informing]
+        by_number = {}
+        for measure in measures:
+            if measure is not None:
+                by_number.setdefault((measure.what, measure.source), measure)
+
         return {
             "name": self.name,
             "sentence": self.sentence,
             "test": self.test,
             "verdict": self.verdict,
             "caveat": self.caveat,
-            "measures": [measure.row() for measure in measures if measure is not None],
+            "measures": [measure.row() for measure in by_number.values()],
         }
 
 
@@ -268,6 +273,12 @@ def vanish(study: Study, thresholds: Claims) -> Claim:
     length = study.length
     longest = max(study.decay["sequence_length"])
     vanished = np.log10(thresholds.vanished)
+    test = (
+        f"Is the trained vanilla network's gradient at the first of {length} tokens below {thresholds.vanished:g} of "
+        "the one at the last?"
+    )
+    if longest != length:
+        test += f" And in reviews of {longest} tokens?"
     half_life = Measure(
         what="half-life of that start in theory: tanh damps what the words drive, U itself keeps norms",
         value=study.half_life_at_initialisation,
@@ -280,8 +291,7 @@ def vanish(study: Study, thresholds: Claims) -> Claim:
     return Claim(
         name="gradients quickly vanish",
         sentence="Values below 1 quickly disappear to 0.",
-        test=f"Is the trained vanilla network's gradient at the first of {length} tokens below "
-        f"{thresholds.vanished:g} of the one at the last? And in reviews of {longest} tokens?",
+        test=test,
         deciding=[
             _expected(_decay(study, "vanilla", "log10_at_last_lag", length), "below", vanished),
             _expected(_decay(study, "vanilla", "log10_at_last_lag", longest), "below", vanished),
@@ -312,20 +322,25 @@ def vanish(study: Study, thresholds: Claims) -> Claim:
 def forgets(study: Study, thresholds: Claims) -> Claim:
     first = study.length - 1
     usable = thresholds.usable_sign_accuracy
+    deciding = [
+        _expected(_effect(study, "vanilla", first), "below", thresholds.remembered_share),
+        _expected(_sign_accuracy(study, "vanilla", first), "below", usable),
+    ]
+    memory = _memory(study, "vanilla", usable)
+    if memory is None or np.isnan(memory.value):
+        # it cannot use even the last word, so there is nothing that it could forget
+        deciding = [_undecided(measure) for measure in deciding]
 
     return Claim(
         name="forgets the beginning",
         sentence="A vanilla RNN forgets the beginning of a sequence by the time it reaches the end.",
         test=f"How much does a strong word at the first of {study.length} tokens move the logit, as a share of what it "
         "does at the last? And is the direction in which it moves still right?",
-        deciding=[
-            _expected(_effect(study, "vanilla", first), "below", thresholds.remembered_share),
-            _expected(_sign_accuracy(study, "vanilla", first), "below", usable),
-        ],
+        deciding=deciding,
         caveat="Reviews say a thing more than once, and their ends often say it best: a network that is trained on "
         "them may have no reason to remember their beginnings. What it could learn, the synthetic task says.",
         informing=[
-            _memory(study, "vanilla", usable),
+            memory,
             _accuracy_of_quarter(study, "vanilla", "prefix"),
             _accuracy_of_quarter(study, "vanilla", "suffix"),
             _deficit(study, "vanilla", min),
@@ -363,14 +378,39 @@ def _expected(measure: Measure | None, side: str, threshold: float) -> Measure |
     return None if measure is None else replace(measure, side=side, threshold=threshold)
 
 
-def _over_seeds(words: str, value_by_seed: pd.Series, unit: str, source: str) -> Measure | None:
+def _undecided(measure: Measure | None) -> Measure | None:
+    """Returns the measure without its threshold, so that it decides nothing."""
+    return None if measure is None else replace(measure, side=None, threshold=None)
+
+
+def _over_seeds(
+    words: str,
+    value_by_seed: pd.Series,
+    unit: str,
+    source: str,
+    limits: intervals.Limits = intervals.ANY,
+) -> Measure | None:
     """Returns the mean over seeds (the index) with its t interval, or None without a value."""
     value_by_seed = value_by_seed.dropna()
     if value_by_seed.empty:
         return None
 
-    summary = intervals.over_seeds(value_by_seed.to_dict())
-    return Measure(words, summary["mean"], summary["low"], summary["high"], unit, source)
+    mean, low, high = _interval(value_by_seed, limits)
+    return Measure(words, mean, low, high, unit, source)
+
+
+def _interval(
+    value_by_seed: pd.Series, limits: intervals.Limits
+) -> tuple[float, float | None, float | None]:
+    """Returns the mean over seeds and the ends of its t interval.
+
+    Each value is a mean over many reviews. If it is the same on all seeds, such as a sign that is right in every
+    review, both ends are this value.
+    """
+    summary = intervals.over_seeds(value_by_seed.to_dict(), limits)
+    if summary["sd"] == 0:
+        return summary["mean"], summary["mean"], summary["mean"]
+    return summary["mean"], summary["low"], summary["high"]
 
 
 def _trained_at(frame: pd.DataFrame, architecture: str, length: int) -> pd.DataFrame:
@@ -411,7 +451,8 @@ def _accuracy_lost(
         "accuracy"
     ]
     words = f"accuracy that {architecture} loses where {change}"
-    return _over_seeds(words, plain - changed, "points", f"reports/probes/{study.length}.csv")
+    source = f"reports/probes/{study.length}.csv"
+    return _over_seeds(words, plain - changed, "points", source, intervals.DIFFERENCE_OF_SHARES)
 
 
 def _deficit(study: Study, architecture: str, pick: Callable) -> Measure | None:
@@ -426,21 +467,30 @@ def _deficit(study: Study, architecture: str, pick: Callable) -> Measure | None:
     bag = _probe(study, architecture, "bag_of_words", length)["accuracy"]
     plain = _probe(study, architecture, "plain", length)["accuracy"]
     words = f"accuracy of a bag of the same words minus that of {architecture}, at {length} tokens"
-    return _over_seeds(words, bag - plain, "points", f"reports/probes/{length}.csv")
+    source = f"reports/probes/{length}.csv"
+    return _over_seeds(words, bag - plain, "points", source, intervals.DIFFERENCE_OF_SHARES)
+
+
+def _measured_lag(study: Study, lag: int) -> int:
+    """Returns the lag nearest to this one at which words were replaced in reviews of the study's length."""
+    lags = study.memory.query("sequence_length == @study.length")["lag_tokens"]
+    return min(lags, key=lambda measured: (abs(measured - lag), measured), default=lag)
 
 
 def _effect_share(study: Study, architecture: str, lag: int) -> pd.Series:
-    """Returns the effect of a strong word at the nearest measured lag, as a share of its effect at lag 0, by seed."""
-    rows = _trained_at(study.memory, architecture, study.length)
-    if rows.empty:
-        return pd.Series(dtype=float)
+    """Returns the effect of a strong word at a measured lag, as a share of its effect at lag 0, by seed.
 
-    nearest = min(rows["lag_tokens"], key=lambda measured: (abs(measured - lag), measured))
+    It is empty if the word has no effect at lag 0 on one of the seeds: a mean over the others would be a choice.
+    """
+    rows = _trained_at(study.memory, architecture, study.length)
     shares = effect_shares(rows)
-    return shares[shares["lag_tokens"] == nearest].set_index("seed")["share"].sort_index()
+    if shares["share"].isna().any():
+        return pd.Series(dtype=float)
+    return shares[shares["lag_tokens"] == lag].set_index("seed")["share"].sort_index()
 
 
 def _effect(study: Study, architecture: str, lag: int) -> Measure | None:
+    lag = _measured_lag(study, lag)
     words = f"effect of a word {lag} tokens before the last on {architecture}, as a share of its effect as the last"
     share = _effect_share(study, architecture, lag)
     return _over_seeds(words, share, "share", f"reports/memory/{study.length}.csv")
@@ -462,7 +512,8 @@ def _sign_accuracy(study: Study, architecture: str, lag: int) -> Measure | None:
     rows = _trained_at(study.memory, architecture, study.length)
     accuracy = rows[rows["lag_tokens"] == lag].set_index("seed")["sign_accuracy"]
     words = f"share of reviews in which a word {lag} tokens before the last moves {architecture} the right way"
-    return _over_seeds(words, accuracy, "share", f"reports/memory/{study.length}.csv")
+    source = f"reports/memory/{study.length}.csv"
+    return _over_seeds(words, accuracy, "share", source, intervals.SHARE)
 
 
 def _memory(study: Study, architecture: str, usable: float) -> Measure | None:
@@ -482,8 +533,7 @@ def memory_horizon(effects: pd.DataFrame, usable: float) -> float:
     """
     low_by_lag = {}
     for lag, rows in effects.groupby("lag_tokens"):
-        accuracy_by_seed = rows.set_index("seed")["sign_accuracy"].to_dict()
-        low_by_lag[lag] = intervals.over_seeds(accuracy_by_seed)["low"]
+        _, low_by_lag[lag], _ = _interval(rows.set_index("seed")["sign_accuracy"], intervals.SHARE)
 
     reach = reach_of_memory(low_by_lag, usable)
     return np.nan if reach is None else float(reach)
@@ -544,6 +594,8 @@ def _decay(
     words = f"{quantity}, {length} tokens, {architecture}, {network}"
 
     row = curves.iloc[0]
+    if np.isneginf(row[column]):  # which JSON cannot hold
+        words += ", exactly 0"
     low = row.get(f"{column}_low")
     high = row.get(f"{column}_high")
     return Measure(words, row[column], low, high, unit, f"reports/decay/{length}.csv")

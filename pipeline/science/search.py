@@ -369,7 +369,8 @@ def _row(
 ) -> dict[str, Any]:
     """Returns the scores, their mean, and the difference to the starting recipe on the seeds of both.
 
-    The standard error of the difference needs at least two seeds. A contestant that diverged has no mean.
+    The standard error of the difference needs at least two seeds with different scores. A contestant that diverged has
+    no mean.
     """
     scores = result["scores"]
     diverged = None in scores.values()
@@ -380,7 +381,7 @@ def _row(
     if mean is not None and name != START:
         start_scores = [start_result["scores"][seed] for seed in scores]
         difference = mean - fmean(start_scores)
-        if len(scores) > 1:
+        if intervals.have_test(start_scores, list(scores.values())):
             standard_error = intervals.standard_error(start_scores, scores.values())
 
     return {
@@ -398,14 +399,19 @@ def choose(rows: list[dict[str, Any]]) -> tuple[str, str]:
     """Returns the chosen contestant of a race and the reason.
 
     The starting recipe stays unless a finalist beats it by more than one standard error. If several do, the one with
-    the fewest parameters wins. Among equals, the one that was better in the search wins.
+    the fewest parameters wins. Among equals, the one that was better in the search wins. Without a standard error, no
+    lead is beyond noise.
     """
     finalists = [row for row in rows if row["contestant"] != START]
     if not finalists:
         return START, NO_RIVAL
 
     remaining = [row for row in finalists if not row["dropped"]]
-    ahead = [row for row in remaining if row["difference"] > row["standard_error"]]
+    ahead = [
+        row
+        for row in remaining
+        if row["standard_error"] is not None and row["difference"] > row["standard_error"]
+    ]
     if not ahead:
         return START, KEPT
 
@@ -441,7 +447,9 @@ def regret(
 
     start_scores = results[START]["scores"]
     chosen_scores = results[chosen]["scores"]
-    difference = intervals.difference(start_scores.values(), chosen_scores.values())
+    difference = intervals.difference(
+        start_scores.values(), chosen_scores.values(), intervals.DIFFERENCE_OF_SHARES
+    )
     return {**difference, "start": start_scores, "chosen": chosen_scores}
 
 

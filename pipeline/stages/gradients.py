@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from pipeline.params import Mistake, Params
+from pipeline.science import data_requirements
 from pipeline.science.behaviour import probes, word_effect
 from pipeline.science.gradients import decay
 from pipeline.science.length_study_inputs import Length
@@ -97,13 +98,8 @@ def _length(sequence_length: int, params: Params) -> Length:
     train = artifacts.read_parquet(artifacts.split("train"))
     validation = artifacts.read_parquet(artifacts.split("validation"))
 
+    data_requirements.require_length(validation, sequence_length)
     unpadded = sequences.unpadded(validation, sequence_length)
-    if set(unpadded.labels_N) != {0, 1}:
-        longest = validation["tokens"].map(len).groupby(validation["label"]).max().min()
-        raise Mistake(
-            f"params.yaml: gradients.sequence_lengths: {sequence_length}: too long: the longest length with validation "
-            f"reviews of both labels is {longest}"
-        )
 
     training = sequences.examples(train, sequence_length)
     sets = None

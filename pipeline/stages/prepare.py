@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from pipeline.params import SPLITS, subjects
+from pipeline.science import data_requirements
 from pipeline.science.text import data_card, splits, tokenizer
 from pipeline.storage import artifacts, sources
 
@@ -13,7 +14,10 @@ if TYPE_CHECKING:
 
 
 def main(context: "Context") -> None:
-    """Writes the three splits, the vocabulary and the data card. Writes nothing if it raises a Mistake."""
+    """Writes the three splits, the vocabulary and the data card.
+
+    Raises Mistake, and writes nothing, if the source is wrong or a later stage could not measure these reviews.
+    """
     params = context.params
     shares = (params.data.validation_share, params.data.test_share)
 
@@ -27,6 +31,13 @@ def main(context: "Context") -> None:
     encoded: dict[str, pd.DataFrame] = {}
     for name, rows in is_in_split_N.items():
         encoded[name] = tokenizer.encode_split(table[rows], tokens.filter(rows), vocabulary)
+
+    data_requirements.require(
+        encoded,
+        params.gradients.sequence_lengths,
+        params.gradients.words,
+        params.evaluate.calibration_bins,
+    )
 
     source = subjects.card(params.data)
     card = data_card.card(

@@ -79,6 +79,17 @@ def test_two_runs_that_seeds_cannot_tell_apart_have_no_winner_by_a_margin():
     assert "do not show which of the two is better" in sentences
 
 
+def test_runs_of_equal_scores_have_no_winner():
+    sentences = findings.best(
+        results(vanilla=[0.80, 0.82], lstm=[0.80, 0.82], feedforward=[0.7, 0.8])
+    )
+    assert "vanilla-textbook and lstm-textbook share the highest mean test accuracy" in sentences[0]
+    assert sentences[0].endswith("of 3 network runs, 81.0 %: none wins.")
+    assert not any(
+        "is behind" in sentence or "has the highest" in sentence for sentence in sentences
+    )
+
+
 def test_a_clear_winner_is_named_with_the_interval_of_its_lead():
     sentences = " ".join(
         findings.best(results(vanilla=[0.70, 0.71, 0.69], lstm=[0.82, 0.83, 0.81]))

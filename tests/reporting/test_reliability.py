@@ -40,6 +40,16 @@ def test_failed_seeds_are_named_and_none_failed_is_no_proof():
     )
 
 
+def test_where_tfidf_only_guesses_the_bound_is_not_a_share_of_its_way():
+    ceiling = {**RUN, "run": "tfidf", "failed": 1, "learned_above": 0.6}
+    sentence = reliability.failures(
+        pd.DataFrame([{**RUN, "learned_above": 0.6}, ceiling]), SETTINGS
+    )
+    assert (
+        "below 60.0 %: guessing can reach anything lower by chance, and so does TF-IDF." in sentence
+    )
+
+
 def test_the_bound_without_failures_depends_on_the_number_of_seeds():
     more = {**RUN, "run": "lstm-textbook", "seeds": 6, "failed_high": 0.4593}
     sentence = reliability.failures(pd.DataFrame([RUN, more]), SETTINGS)

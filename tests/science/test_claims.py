@@ -215,6 +215,78 @@ def test_the_numbers_of_the_files_get_intervals_over_seeds():
     assert lost["value"] == pytest.approx(0.2)
 
 
+def whats(of_study, claim):
+    """The words of all measures of a claim."""
+    (row,) = [row for row in claims.table(of_study, THRESHOLDS) if row["name"] == claim]
+    return [measure["what"] for measure in row["measures"]]
+
+
+def test_with_one_length_each_number_is_listed_once():
+    one_length = study(
+        decay=study().decay.query("sequence_length == @LENGTH"),
+        probes=study().probes.query("sequence_length == @LENGTH"),
+    )
+    for row in claims.table(one_length, THRESHOLDS):
+        numbers = [(item["what"], item["value"]) for item in row["measures"]]
+        assert len(set(numbers)) == len(numbers)
+    (row,) = [row for row in claims.table(one_length, THRESHOLDS) if "vanish" in row["name"]]
+    assert len(claims.deciding(row)) == 1
+    assert row["test"].endswith("the one at the last?")
+
+
+def test_a_network_that_uses_no_word_has_forgotten_nothing():
+    guessing = effects("vanilla", 0.1, sign_at_first=0.5).assign(sign_accuracy=0.5)
+    rows = {row["name"]: row for row in claims.table(study(memory=guessing), THRESHOLDS)}
+    row = rows["forgets the beginning"]
+    assert row["verdict"] == NOT_SHOWN
+    assert claims.deciding(row) == []
+    assert "share of reviews in which a word 7 tokens" in " ".join(
+        whats(study(memory=guessing), row["name"])
+    )
+
+
+@pytest.mark.parametrize("contrast", [0.0, -0.5])
+def test_an_effect_without_an_effect_as_the_last_word_has_no_share(contrast):
+    memory = study().memory.copy()
+    is_one_seed = (memory["architecture"] == "vanilla") & (memory["seed"] == 1)
+    memory.loc[is_one_seed & (memory["lag_tokens"] == 0), "contrast"] = contrast
+    undefined = study(memory=memory)
+    assert not [
+        words for words in whats(undefined, "forgets the beginning") if "effect of" in words
+    ]
+    assert verdicts(undefined)["LSTMs remember"] == HOLDS  # by its accuracy alone
+
+
+def test_a_measure_names_the_lag_that_was_measured():
+    memory = study().memory.query("lag_tokens != 4")
+    words = whats(study(memory=memory), "bidirectional sees all")
+    assert words[0].startswith("effect of a word 2 tokens before the last on bidirectional")
+
+
+def test_a_gradient_of_zero_is_told_as_zero():
+    rows = pd.DataFrame(
+        [
+            curve(
+                "vanilla",
+                LENGTH,
+                -np.inf,
+                log10_at_last_lag_low=-np.inf,
+                log10_at_last_lag_high=-np.inf,
+            )
+        ]
+    )
+    number = measure(study(decay=rows), "gradients quickly vanish", "exactly 0")
+    assert (number["value"], number["verdict"]) == (None, HOLDS)
+
+
+def test_the_share_of_right_signs_ends_at_100_percent():
+    memory = effects("vanilla", 0.1, sign_at_first=0.99)
+    rows = memory["lag_tokens"] == LENGTH - 1
+    memory.loc[rows, "sign_accuracy"] = [0.7, 0.99, 1.0]
+    share = measure(study(memory=memory), "forgets the beginning", "the right way")
+    assert share["high"] == 1
+
+
 def test_where_nothing_is_trained_the_textbooks_networks_are_measured():
     words = measure(study(), "gradients quickly vanish", f"{LONGEST} tokens, vanilla, trained")
     assert (words["value"], words["what"].endswith(f"trained at {LENGTH} tokens")) == (-5.0, True)

@@ -424,6 +424,12 @@ def test_the_reason_distinguishes_no_rival_from_no_better_rival():
     assert search.choose([]) == ("start", search.NO_RIVAL)
 
 
+def test_a_lead_over_seeds_that_do_not_vary_is_not_beyond_noise():
+    rows, _ = raced({"start": [0.8] * 4, "trial 1": [0.81] * 4})
+    assert (rows[1]["dropped"], rows[1]["standard_error"]) == (False, None)
+    assert search.choose(rows) == ("start", search.KEPT)
+
+
 def test_a_finalist_not_ahead_after_half_of_the_seeds_is_dropped():
     rows, trained = raced(
         {"start": STEADY, "trial 1": [0.8, 0.81, 0.99, 0.99], "trial 2": [0.8, 0.83, 0.8, 0.8]}

@@ -17,9 +17,10 @@ OTHER_FILES = ("data/prepared/vocabulary.txt", "reports/data.json")
 
 
 def with_data(**changes):
-    """The study's parameters with another section `data`."""
+    """The study's parameters with another section `data`. One word per label and short texts can be measured."""
     data = PARAMS.data.model_copy(update=changes)
-    return Context(PARAMS.model_copy(update={"data": data}))
+    gradients = PARAMS.gradients.model_copy(update={"sequence_lengths": [2], "words": 1})
+    return Context(PARAMS.model_copy(update={"data": data, "gradients": gradients}))
 
 
 def contents(folder):
@@ -113,7 +114,7 @@ def own_file(project, rows):
 
 
 def test_a_persons_file_is_split_by_group_with_the_words_of_train_alone(project):
-    rows = [(f"word{n} shared", n % 2, f"film {n // 4}") for n in range(400)]
+    rows = [(f"shared shared common word{n}", n % 2, f"film {n // 4}") for n in range(400)]
     prepare.main(own_file(project, rows))
     card = artifacts.read_json(artifacts.DATA_CARD)
     splits = read_splits()
@@ -126,14 +127,14 @@ def test_a_persons_file_is_split_by_group_with_the_words_of_train_alone(project)
     assert card["groups"]["in_more_than_one_split"] == 0
 
     words = artifacts.read_text(artifacts.VOCABULARY).splitlines()
-    assert words[:3] == ["<pad>", "<unknown>", "shared"]
-    assert set(words[3:]) == {f"word{number}" for number in splits["train"]["review"]}
-    for name, rate in (("train", 0), ("validation", 0.5), ("test", 0.5)):
+    assert words[:4] == ["<pad>", "<unknown>", "shared", "common"]
+    assert set(words[4:]) == {f"word{number}" for number in splits["train"]["review"]}
+    for name, rate in (("train", 0), ("validation", 0.25), ("test", 0.25)):
         assert card["splits"][name]["out_of_vocabulary_rate"] == rate
 
 
 def test_the_card_is_plain_json_and_names_no_place_of_this_machine(project):
-    rows = [(f"word{n}", n % 2, f"film {n // 4}") for n in range(400)]
+    rows = [(f"shared common word{n}", n % 2, f"film {n // 4}") for n in range(400)]
     prepare.main(own_file(project, rows))
     text = (project / "reports/data.json").read_text()
     assert json.loads(text)["source"] == "csv"
@@ -145,3 +146,106 @@ def test_a_mistake_writes_nothing(project):
     with pytest.raises(Mistake, match="row 3: '7'"):
         prepare.main(context)
     assert set(contents(project)) == {"mine.csv"}
+
+
+def varied(count=300, positive=150, text="{0} a long film about word{0} and other words"):
+    """Rows of a file whose texts differ, with the labels in turn until one of them is used up."""
+    rare = min(positive, count - positive)
+    labels = [number % 2 for number in range(2 * rare)]
+    labels += [int(positive > rare)] * (count - len(labels))
+    return [(text.format(number), label, f"film {number}") for number, label in enumerate(labels)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "changes", "problem"),
+    [
+        (
+            varied(),
+            {"gradients.sequence_lengths": [2, 25, 50]},
+            "params.yaml: gradients.sequence_lengths: 25, 50: too long: the longest length with validation reviews of "
+            "both labels is 9",
+        ),
+        (
+            varied(),
+            {"gradients.words": 200},
+            "params.yaml: gradients.words: 200: must be at most 3, half of the 7 words of the vocabulary that are in "
+            "at least 1 % of the training reviews",
+        ),
+        (
+            varied(),
+            {"data.vocabulary_size": 4, "gradients.words": 2},
+            "params.yaml: gradients.words: 2: must be at most 1, half of the 2 words of the vocabulary that are in "
+            "at least 1 % of the training reviews",
+        ),
+        (
+            varied(100, 50),
+            {"evaluate.calibration_bins": 50},
+            "params.yaml: evaluate.calibration_bins: 50: must be at most 20, the number of test reviews",
+        ),
+        (
+            varied(text="word{}"),
+            {},
+            "data: the longest length with validation reviews of both labels is 1; to measure gradients, it must be "
+            "at least 2 tokens: use a source with longer texts\ndata: 0 words of the vocabulary are in at least 1 % of "
+            "the training reviews; the word effect needs 2 or more: use a source with more text, or raise "
+            "data.vocabulary_size",
+        ),
+        (
+            varied(text="the same"),
+            {},
+            "data: the train split has no negative review: 0 reviews (300 dropped)",
+        ),
+        (
+            varied(text="!?"),
+            {},
+            "data: the train split has no negative review: 0 reviews (300 dropped)",
+        ),
+        (
+            varied(300, 299),
+            {},
+            "data: the validation split has no negative review: 300 reviews (0 dropped)",
+        ),
+    ],
+    ids=[
+        "lengths above the texts",
+        "too many words",
+        "tiny vocabulary",
+        "more bins than reviews",
+        "one token",
+        "equal texts",
+        "empty after cleaning",
+        "one negative review",
+    ],
+)
+def test_data_that_a_later_stage_cannot_measure_are_refused(project, rows, changes, problem):
+    context = changed(own_file(project, rows), changes)
+    with pytest.raises(Mistake) as raised:
+        prepare.main(context)
+    assert str(raised.value).startswith(problem)
+    assert set(contents(project)) == {"mine.csv"}
+
+
+def changed(context, changes):
+    """The context with other values of these keys, each of the form `section.key`."""
+    study = context.params
+    for path, value in changes.items():
+        section, key = path.split(".")
+        section_changed = getattr(study, section).model_copy(update={key: value})
+        study = study.model_copy(update={section: section_changed})
+    return Context(study)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        varied(300, 291),
+        varied(),
+        varied(text="😀 film{0} 電影 好看 {0}"),
+        [*varied(), ("a long film " * 200_000, 1, "long")],
+    ],
+    ids=["97 % positive", "alternating labels", "emoji and CJK", "one very long text"],
+)
+def test_unusual_data_that_can_be_measured_are_prepared(project, rows):
+    prepare.main(own_file(project, rows))
+    for split in read_splits().values():
+        assert set(split["label"]) == {0, 1}

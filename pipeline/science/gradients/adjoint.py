@@ -351,9 +351,16 @@ def summary(curve: Curve) -> dict[str, np.ndarray]:
     """Returns the median, 10th and 90th percentile over reviews of the relative log10 norm, and two shares, by lag.
 
     `growing` is the share of reviews whose gradient is larger than at lag 0. `dead` is the share whose gradient is
-    exactly zero. We summarise logarithms, because a few large reviews would dominate a mean of norms.
+    exactly zero. We summarise logarithms, because a few large reviews would dominate a mean of norms. All are nan if no
+    review has a gradient at lag 0, as in a network whose units are all dead.
     """
     relative_NL = curve.log10_relative_defined_NL
+    if not len(relative_NL):
+        lags = relative_NL.shape[1]
+        names = ("log10_relative_norm", "p10", "p90", "growing", "dead")
+        undefined = {name: np.full(lags, np.nan) for name in names}
+        return {"lag_tokens": np.arange(lags), **undefined, "reviews": np.zeros(lags, int)}
+
     # inverted_cdf returns an observed value; interpolation between -inf and a number would be undefined
     p10_L, median_L, p90_L = np.quantile(
         relative_NL, [0.1, 0.5, 0.9], axis=0, method="inverted_cdf"

@@ -95,9 +95,15 @@ def table(medians: pd.DataFrame) -> pd.DataFrame:
 
 
 def resampled_medians(relative_NL, seed: int) -> np.ndarray:
-    """Returns median_RL over reviews drawn with replacement. For an even number of reviews, it is the lower median."""
+    """Returns median_RL over reviews drawn with replacement. For an even number of reviews, it is the lower median.
+
+    It is nan without any review.
+    """
+    reviews, lags = relative_NL.shape
+    if not reviews:
+        return np.full((REVIEW_RESAMPLES, lags), np.nan)
+
     random = np.random.default_rng(seed)
-    reviews = len(relative_NL)
     middle = (reviews - 1) // 2
 
     medians = []
@@ -220,11 +226,13 @@ def _fitted_lags(lags: int):
 def horizon(curve: np.ndarray, log10_epsilon: float) -> np.ndarray:
     """Returns the first lag from which on a curve stays below the threshold, along the last axis.
 
-    It is inf for a curve that is not below the threshold at its last lag; such a horizon is censored.
+    It is inf for a curve that is not below the threshold at its last lag; such a horizon is censored. It is nan for a
+    curve with a value that is nan.
     """
     below_from_the_end = np.flip(curve < log10_epsilon, -1)
     stays_below = np.flip(np.logical_and.accumulate(below_from_the_end, axis=-1), -1)
-    return np.where(stays_below[..., -1], np.argmax(stays_below, axis=-1), np.inf)
+    first_lag = np.where(stays_below[..., -1], np.argmax(stays_below, axis=-1), np.inf)
+    return np.where(np.isnan(curve).any(axis=-1), np.nan, first_lag)
 
 
 def local_slopes(curve: np.ndarray) -> np.ndarray:

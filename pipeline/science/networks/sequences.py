@@ -50,8 +50,20 @@ def unpadded(split: pd.DataFrame, sequence_length: int) -> Examples:
 
 
 def spread_evenly(reviews: Examples, most: int) -> Examples:
-    """Returns at most `most` evenly spaced reviews, because a split may be sorted by label and by film."""
-    available = len(reviews.labels_N)
+    """Returns at most `most` reviews in their order, evenly spaced within each label. Each label keeps its share.
+
+    Labels may alternate, or a split may be sorted by label and by film. Two or more reviews have both labels if the
+    split has.
+    """
+    by_label = np.argsort(reviews.labels_N, kind="stable")
+    available = len(by_label)
     count = min(most, available)
-    rows = np.arange(count) * available // max(count, 1)
+    rows = by_label[np.arange(count) * available // max(count, 1)]
+
+    # the first row is negative if any review is, but positive reviews can be too few to reach the last row
+    positive_rows = np.flatnonzero(reviews.labels_N)
+    if count > 1 and len(positive_rows) and not reviews.labels_N[rows].any():
+        rows[-1] = positive_rows[0]
+
+    rows.sort()
     return Examples(reviews.tokens_NT[rows], reviews.labels_N[rows])

@@ -14,6 +14,7 @@ from pipeline.science.statistics import comparisons, intervals
 from pipeline.science.statistics.seeds import best_seed
 
 RESAMPLES = 1_000  # of reviews
+GUESSES = 0.999  # the share of splits; so, of a hundred networks that guess, hardly one counts as having learned
 
 
 def all_finite(run: str, predictions: pd.DataFrame) -> pd.DataFrame:
@@ -42,15 +43,20 @@ def runs(
     """Returns one row per run: failed seeds, accuracy over reviews, and calibration error. Intervals are 95 %.
 
     A seed has failed if its validation accuracy is below `learned_above`. This bound lies `share` of the way from
-    guessing the larger class to the accuracy of the run `ceiling`.
+    guessing the larger class to the accuracy of the run `ceiling`. If guessing could reach the ceiling by chance, there
+    is no such way; the bound is then the lowest accuracy that guessing does not reach in GUESSES of all splits.
 
     - `failed_low`, `failed_high`: the exact interval of the share of seeds that fail.
     - `reviews_low`, `reviews_high`: the interval of the accuracy of these networks on other reviews.
     - `ece_low`, `ece_high`: the same for the calibration error.
     """
-    positive_share = predictions[ceiling].query("split == 'validation'")["label"].mean()
+    validation_labels = predictions[ceiling].query("split == 'validation'")["label"]
+    positive_share = validation_labels.mean()
     guessing = max(positive_share, 1 - positive_share)
-    learned_above = guessing + share * (metrics[ceiling]["validation/accuracy"]["mean"] - guessing)
+    ceiling_accuracy = metrics[ceiling]["validation/accuracy"]["mean"]
+    learned_above = _beyond_guessing(guessing, len(validation_labels))
+    if ceiling_accuracy >= learned_above:
+        learned_above = guessing + share * (ceiling_accuracy - guessing)
 
     rows = []
     for run, run_predictions in predictions.items():
@@ -63,12 +69,20 @@ def runs(
                 "learned_above": learned_above,
                 "best_seed": best_seed(validation_scores),
                 "accuracy": metrics[run]["test/accuracy"]["mean"],
-                **comparisons.over_reviews(comparisons.right_SN(run_predictions).mean(0)),
+                **comparisons.over_reviews(
+                    comparisons.right_SN(run_predictions).mean(0), intervals.SHARE
+                ),
                 **calibration_error(labels_N, probability_SN, bins),
             }
         )
 
     return pd.DataFrame(rows)
+
+
+def _beyond_guessing(guessing: float, reviews: int) -> float:
+    """Returns the lowest accuracy that guessing does not reach in GUESSES of all splits of this size."""
+    most_right = stats.binom.ppf(GUESSES, reviews, guessing)
+    return min(float(most_right + 1) / reviews, 1.0)
 
 
 def _failed_seeds(score_by_seed: dict[str, float], learned_above: float) -> dict[str, Any]:
@@ -149,7 +163,7 @@ def calibration_error(
     return {
         "ece": ece,
         "ece_low": max(float(low), 0.0) if ece > by_chance else 0.0,
-        "ece_high": max(float(high), ece),
+        "ece_high": min(max(float(high), ece), 1.0),
         "ece_if_calibrated": by_chance,
     }
 
@@ -197,7 +211,9 @@ def by_length(
                 continue
 
             right_inside_SN = right_SN[:, inside_N]
-            summary = intervals.over_seeds(dict(enumerate(right_inside_SN.mean(1))))
+            summary = intervals.over_seeds(
+                dict(enumerate(right_inside_SN.mean(1))), intervals.SHARE
+            )
             rows.append(
                 {
                     "run": run,
@@ -207,7 +223,7 @@ def by_length(
                     "accuracy": summary["mean"],
                     "low": summary["low"],
                     "high": summary["high"],
-                    **comparisons.over_reviews(right_inside_SN.mean(0)),
+                    **comparisons.over_reviews(right_inside_SN.mean(0), intervals.SHARE),
                 }
             )
 

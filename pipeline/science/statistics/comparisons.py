@@ -16,6 +16,7 @@ from pipeline.science.statistics import intervals, scoring
 from pipeline.science.statistics.seeds import best_seed
 
 Scores = list[float]  # one per seed
+COUNTED_SEEDS = 1_000_000
 NO_EFFECT = 1e-6  # in standard deviations; means that differ by less differ by rounding alone
 
 
@@ -59,7 +60,7 @@ def family(
                 "p_holm": p_holm,
                 "aso_epsilon": almost_stochastic_order(*pair, confidence),
                 **seeds_needed(*pair, alpha, power),
-                **over_reviews(gain_N),
+                **over_reviews(gain_N, intervals.DIFFERENCE_OF_SHARES),
                 "mcnemar": _mcnemar_of_best_seeds(baseline, run, metrics, right),
             }
         )
@@ -199,7 +200,7 @@ def seeds_needed(
 def fewest_seeds(effect: float, alpha: float, power: float) -> int | None:
     """Returns the fewest seeds per side that detect an effect in standard deviations, or None without an effect.
 
-    The search goes upwards from the normal approximation.
+    The search goes upwards from the normal approximation. Above COUNTED_SEEDS it would find nothing but rounding.
 
     >>> [fewest_seeds(effect, 0.05, 0.8) for effect in (0.2, 0.5, 0.8)]  # Cohen 1988, table 2.4.1
     [394, 64, 26]
@@ -210,22 +211,26 @@ def fewest_seeds(effect: float, alpha: float, power: float) -> int | None:
     shift = stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power)
     seeds = max(2, int(2 * (shift / effect) ** 2))
 
+    if seeds > COUNTED_SEEDS:
+        return seeds
+
     while visible_shift(2 * seeds - 2, alpha, power) / (seeds / 2) ** 0.5 > effect:
         seeds += 1
 
     return seeds
 
 
-def over_reviews(value_N: np.ndarray) -> dict[str, Any]:
-    """Returns the 95 % t interval of a mean over reviews, for fixed networks. Equal values have no interval (None)."""
+def over_reviews(value_N: np.ndarray, limits: intervals.Limits) -> dict[str, Any]:
+    """Returns the 95 % t interval of a mean over reviews, for fixed networks. It ends at the limits of the mean.
+
+    Equal values have no interval (None).
+    """
     if np.ptp(value_N) == 0:
         return {"reviews_low": None, "reviews_high": None}
 
     interval = stats.ttest_1samp(value_N, 0.0).confidence_interval(intervals.CONFIDENCE)
-    return {
-        "reviews_low": float(interval.low),
-        "reviews_high": float(interval.high),
-    }
+    low, high = intervals.within(limits, float(interval.low), float(interval.high))
+    return {"reviews_low": low, "reviews_high": high}
 
 
 def mcnemar(baseline_N: np.ndarray, run_N: np.ndarray) -> dict[str, Any]:

@@ -36,7 +36,11 @@ def longest_lag_learned(share_by_lag: Mapping[int, float]) -> int:
 
 
 def effect_shares(memory: "DataFrame") -> "DataFrame":
-    """Adds the column `share`: the `contrast` of a network relative to its own contrast at lag 0."""
+    """Adds the column `share`: the `contrast` of a network relative to its own contrast at lag 0.
+
+    It is NaN for a network that a positive word as the last one does not move up: it has no effect to keep a share of.
+    """
     at_last_token = memory[memory["lag_tokens"] == 0].set_index(NETWORK)
     effects = memory.join(at_last_token["contrast"].rename("last_contrast"), on=NETWORK)
-    return effects.assign(share=effects["contrast"] / effects["last_contrast"])
+    reference = effects["last_contrast"].where(effects["last_contrast"] > 0)
+    return effects.assign(share=effects["contrast"] / reference)

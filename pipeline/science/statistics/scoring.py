@@ -10,12 +10,21 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import log_loss, roc_auc_score
 
-from pipeline.science.statistics.intervals import CONFIDENCE, difference, over_seeds
+from pipeline.science.statistics.intervals import (
+    ANY,
+    CONFIDENCE,
+    DIFFERENCE_OF_SHARES,
+    SHARE,
+    difference,
+    over_seeds,
+)
 
 METRICS: dict[str, tuple[str, ...]] = {
     "validation": ("accuracy", "nll"),
     "test": ("accuracy", "nll", "brier", "ece", "auc"),
 }
+SHARES = ("accuracy", "brier", "ece", "auc")  # metrics between 0 and 1
+NLL_LIMITS = (0.0, np.inf)
 CALIBRATION_BINS = 15
 RESAMPLES = 10_000  # of seeds
 
@@ -72,7 +81,8 @@ def by_metric(predictions: pd.DataFrame) -> dict[str, dict[str, Any]]:
 
         for metric in metrics:
             values = {seed: seed_scores[metric] for seed, seed_scores in scores_by_seed.items()}
-            summaries[f"{split}/{metric}"] = over_seeds(values)
+            limits = SHARE if metric in SHARES else NLL_LIMITS
+            summaries[f"{split}/{metric}"] = over_seeds(values, limits)
 
     return summaries
 
@@ -87,6 +97,7 @@ def comparisons(
 ) -> list[dict[str, Any]]:
     """Returns one row per declared pair (baseline, run): the difference in this metric, with its interval."""
     rows = []
+    limits = DIFFERENCE_OF_SHARES if metric.rpartition("/")[2] in SHARES else ANY
 
     for baseline, run in declared:
         baseline_R = scores_over_seeds(metrics, baseline, metric)
@@ -96,7 +107,7 @@ def comparisons(
                 "baseline": baseline,
                 "run": run,
                 "metric": metric,
-                **difference(baseline_R, run_S),
+                **difference(baseline_R, run_S, limits),
                 **chance_of_better(baseline_R, run_S),
                 "baseline_seeds": len(baseline_R),
                 "run_seeds": len(run_S),
@@ -137,6 +148,14 @@ def resampled(values_S: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 def _share_above(a_XS: np.ndarray, b_XR: np.ndarray) -> np.ndarray:
-    """Returns the share of pairs in which the value of a is greater than the value of b. A tie counts half."""
-    sign_XSR = np.sign(a_XS[..., :, None] - b_XR[..., None, :])
-    return ((sign_XSR + 1) / 2).mean((-1, -2))
+    """Returns the share of pairs in which the value of a is greater than the value of b. A tie counts half.
+
+    We count ranks, because a table of all pairs of a thousand seeds would not fit into memory.
+    """
+    pairs = a_XS.shape[-1] * b_XR.shape[-1]
+    rows = zip(np.atleast_2d(a_XS), np.sort(np.atleast_2d(b_XR)), strict=True)
+    wins = [
+        np.searchsorted(b_R, a_S, "left").sum() + np.searchsorted(b_R, a_S, "right").sum()
+        for a_S, b_R in rows
+    ]
+    return (np.array(wins) / 2 / pairs).reshape(a_XS.shape[:-1])

@@ -52,8 +52,11 @@ def assign_splits(
     without_copies = pd.Series(np.arange(len(text)), text.index)
 
     fates = pd.DataFrame({"fate": fate, "plain": fate})
-    fates.loc[remaining, "fate"] = assign(text[remaining], reviews[remaining], shares)
-    fates.loc[remaining, "plain"] = assign(without_copies[remaining], reviews[remaining], shares)
+    if remaining.any():
+        fates.loc[remaining, "fate"] = assign(text[remaining], reviews[remaining], shares)
+        fates.loc[remaining, "plain"] = assign(
+            without_copies[remaining], reviews[remaining], shares
+        )
 
     missing = _missing_label(reviews["label"], fates["fate"])
     if missing:

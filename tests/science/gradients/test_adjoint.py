@@ -379,6 +379,13 @@ def test_keras_initialisation_fades_as_mean_field_theory_predicts(keras_initiali
     assert over_800_L[400] == pytest.approx(400 * np.log10(1 - theory), rel=0.07)
 
 
+def test_a_network_of_dead_units_has_no_relative_gradient():
+    nothing = adjoint.summary(adjoint.Curve("none", "dz/dx", np.full((3, 4), -np.inf)))
+    assert nothing["reviews"].tolist() == [0] * 4
+    assert np.isnan(nothing["log10_relative_norm"]).all()
+    assert np.isnan(nothing["dead"]).all()
+
+
 def test_the_summary_is_the_median_over_reviews_of_logs():
     curve = adjoint.Curve(
         "forward", "dz/dh", np.array([[0.0, -1.0], [1.0, -1.0], [0.0, -6.0], [-np.inf, -9.0]])

@@ -115,3 +115,19 @@ def test_curves_of_two_and_three_seeds_have_their_own_intervals():
         table.loc["lstm", "log10_at_last_lag_low"],
         table.loc["vanilla", "log10_at_last_lag_low"],
     ) == (-2.0, -3.0)
+
+
+def test_a_curve_without_any_review_has_no_measure():
+    assert np.isnan(decay.resampled_medians(np.empty((0, 30)), seed=0)).all()
+    row = decay.summary(np.full((2, 30), np.nan), np.full((2, 5, 30), np.nan))
+    assert np.isnan(list(row.values())).all()
+
+
+def test_a_curve_that_does_not_fall_never_halves():
+    rising_SL = np.stack([0.1 * np.arange(30), 0.2 * np.arange(30)])
+    rising = decay.summary(rising_SL, rising_SL[:, None])
+    assert rising["half_life_tokens"] == rising["horizon_1e-1"] == np.inf
+
+    flat = decay.summary(np.zeros((2, 30)), np.zeros((2, 1, 30)))
+    assert np.isnan([flat["r2"], flat["half_life_tokens"], flat["floor_aicc"]]).all()
+    assert (flat["rate"], flat["rate_low"], flat["rate_high"]) == (1, 1, 1)

@@ -2,6 +2,9 @@
 
 import numpy as np
 import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline.science.networks import sequences
 
@@ -25,3 +28,41 @@ def test_chosen_reviews_are_spread_evenly_over_the_split():
     ten = sequences.Examples(np.arange(10)[:, None], np.arange(10))
     assert sequences.spread_evenly(ten, 4).labels_N.tolist() == [0, 2, 5, 7]
     assert sequences.spread_evenly(ten, 11).tokens_NT.ravel().tolist() == list(range(10))
+
+
+def chosen_rows(labels, most):
+    """The rows of reviews with these labels that are chosen."""
+    labels_N = np.array(labels)
+    reviews = sequences.Examples(np.arange(len(labels_N))[:, None], labels_N)
+    return sequences.spread_evenly(reviews, most).tokens_NT.ravel().tolist()
+
+
+@pytest.mark.parametrize(
+    ("labels", "most", "rows"),
+    [
+        ([0, 1] * 5, 4, [0, 1, 4, 5]),
+        ([1, 0] * 5, 4, [0, 1, 4, 5]),
+        ([1] * 5 + [0] * 5, 4, [0, 2, 5, 7]),
+        ([1] * 97 + [0] * 3, 4, [22, 47, 72, 97]),
+        ([0] * 97 + [1] * 3, 4, [0, 25, 50, 97]),
+        ([1] * 50 + [0] + [1] * 49, 2, [49, 50]),
+        ([1, 1, 1], 2, [0, 1]),
+        ([0, 1], 1, [0]),
+        ([], 3, []),
+    ],
+)
+def test_each_label_keeps_its_share_of_the_chosen_reviews(labels, most, rows):
+    assert chosen_rows(labels, most) == rows
+
+
+@given(st.lists(st.integers(0, 1), max_size=40), st.integers(1, 50))
+@settings(max_examples=100, deadline=None, database=None, derandomize=True)
+def test_a_chosen_sample_has_every_label_and_keeps_shares(labels, most):
+    labels_of_sample = [labels[row] for row in chosen_rows(labels, most)]
+    size = min(most, len(labels))
+    assert len(labels_of_sample) == size
+    if size > 1:
+        assert set(labels_of_sample) == set(labels)
+    for label in set(labels):
+        share = size * labels.count(label) / len(labels)
+        assert abs(labels_of_sample.count(label) - share) <= 1

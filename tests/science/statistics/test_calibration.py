@@ -6,7 +6,7 @@ import pytest
 from scipy.special import expit, logit
 
 from pipeline.params import Mistake
-from pipeline.science.statistics import calibration
+from pipeline.science.statistics import calibration, intervals
 from pipeline.science.statistics.calibration import calibration_error
 from pipeline.science.statistics.scoring import expected_calibration_error
 
@@ -117,12 +117,15 @@ def test_a_bucket_includes_its_upper_end():
     assert table["accuracy"].tolist() == [0.75, 0.0, 1.0]
     assert np.isnan(table["up_to_tokens"].iloc[-1])
     # t of one degree of freedom, sd / sqrt(2)
-    assert table["low"].iloc[0] == pytest.approx(0.75 - 12.7062 * 0.25)
+    assert intervals.half_width(0.25 * 2**0.5, 2) == pytest.approx(12.7062 * 0.25)
+    assert (table["low"].iloc[0], table["high"].iloc[0]) == (0, 1)
+    assert np.isnan(table["low"].iloc[1:]).all()  # both seeds have the same accuracy
     assert table["reviews_low"].notna().tolist() == [True, False, False]
 
 
 def test_a_seed_fails_below_a_share_of_the_way_to_the_ceiling():
-    three_seeds = predictions(LABELS_N, np.full((3, 4), 0.9))
+    labels_N = np.tile(LABELS_N, 20)
+    three_seeds = predictions(labels_N, np.full((3, 80), 0.9))
     scores = {"a": metrics(0.89, 0.91, 0.7), "ceiling": metrics(0.95, 0.95, 0.95)}
     table = calibration.runs({"a": three_seeds, "ceiling": three_seeds}, scores, "ceiling", 0.8, 2)
     by_run = table.set_index("run")
@@ -134,6 +137,25 @@ def test_a_seed_fails_below_a_share_of_the_way_to_the_ceiling():
     assert row["failed_low"] == pytest.approx(0.0943, abs=1e-3)
     assert row["failed_high"] == pytest.approx(0.9916, abs=1e-3)
     assert row["best_seed"] == 1
+
+
+@pytest.mark.parametrize(
+    ("ceiling", "accuracies", "failed"),
+    [
+        (0.45, (0.40, 0.49), 2),
+        (0.50, (0.50, 0.51), 2),
+        (0.54, (0.46, 0.54), 2),
+        (0.45, (0.50, 0.90), 1),
+        (0.90, (0.50, 0.83), 1),
+    ],
+    ids=["below guessing", "as guessing", "above it by chance", "beyond chance", "learnable"],
+)
+def test_a_seed_that_only_guesses_has_not_learned(ceiling, accuracies, failed):
+    labels_N = np.tile([0, 1], 100)
+    seeds = predictions(labels_N, np.full((2, 200), 0.9))
+    scores = {"a": metrics(*accuracies), "ceiling": metrics(ceiling)}
+    table = calibration.runs({"a": seeds, "ceiling": seeds}, scores, "ceiling", 0.8, 2)
+    assert table.set_index("run").loc["a", "failed"] == failed
 
 
 def test_a_diverged_run_is_named_with_its_seeds_and_never_averaged():
@@ -164,8 +186,9 @@ def unequal_runs():
 def test_runs_with_two_and_with_three_seeds_are_in_the_same_table(unequal_runs):
     scores = {"two": metrics(0.7, 0.92), "three": metrics(0.7, 0.92, 0.7), "ceiling": metrics(0.95)}
     runs = calibration.runs(unequal_runs, scores, "ceiling", 0.8, 2).set_index("run")
+    assert (runs["learned_above"] == 1).all()  # guessing is easily right about four reviews
     assert runs["seeds"].to_dict() == {"two": 2, "three": 3, "ceiling": 1}
-    assert runs["failed"].to_dict() == {"two": 1, "three": 2, "ceiling": 0}
+    assert runs["failed"].to_dict() == {"two": 2, "three": 3, "ceiling": 1}
 
     for run, predicted in unequal_runs.items():
         test_rows = predicted[predicted["split"] == "test"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipeline.science.statistics import comparisons
+from pipeline.science.statistics import comparisons, intervals
 from pipeline.science.statistics.comparisons import fewest_seeds, holm, mcnemar, violation_ratio
 
 ALPHA, POWER = 0.05, 0.8
@@ -184,13 +184,21 @@ def test_the_interval_over_reviews_covers_the_truth_in_95_of_100_tests():
     right_KN = np.random.default_rng(0).random((1000, 400)) < 0.8
     covered = []
     for right_N in right_KN.astype(float):
-        interval = comparisons.over_reviews(right_N)
+        interval = comparisons.over_reviews(right_N, intervals.SHARE)
         covered.append(interval["reviews_low"] < 0.8 < interval["reviews_high"])
     assert 0.93 < np.mean(covered) < 0.97
 
 
 def test_reviews_of_one_value_give_no_interval():
-    assert comparisons.over_reviews(np.ones(5)) == {"reviews_low": None, "reviews_high": None}
+    interval = comparisons.over_reviews(np.ones(5), intervals.SHARE)
+    assert interval == {"reviews_low": None, "reviews_high": None}
+
+
+def test_an_interval_over_reviews_ends_where_a_share_ends():
+    interval = comparisons.over_reviews(np.array([1.0, 1.0, 0.0]), intervals.SHARE)
+    assert interval == {"reviews_low": 0.0, "reviews_high": 1.0}
+    gain = comparisons.over_reviews(np.array([1.0, -1.0]), intervals.DIFFERENCE_OF_SHARES)
+    assert gain == {"reviews_low": -1.0, "reviews_high": 1.0}
 
 
 # families

@@ -27,6 +27,24 @@ def test_one_score_has_no_interval():
     assert np.isnan(intervals.half_width(np.nan, 1))
 
 
+def test_equal_scores_have_no_interval():
+    summary = intervals.over_seeds({0: 0.1, 1: 0.1, 2: 0.1})
+    assert (summary["sd"], summary["low"], summary["high"]) == (0, None, None)
+
+
+def test_a_side_that_does_not_vary_has_the_error_of_the_other_side():
+    row = intervals.difference([0.5, 0.5], [0.7, 0.8, 0.9])
+    t = 4.302653  # t table: 97.5 %, 2 degrees of freedom
+    assert row["high"] - row["difference"] == pytest.approx(t * 0.1 / 3**0.5)
+
+
+def test_an_interval_ends_where_its_number_ends():
+    share = intervals.over_seeds({0: 0.1, 1: 0.9}, intervals.SHARE)
+    assert (share["low"], share["high"]) == (0, 1)
+    gain = intervals.difference([0.1, 0.9], [0.2, 0.8], intervals.DIFFERENCE_OF_SHARES)
+    assert (gain["low"], gain["high"]) == (-1, 1)
+
+
 def test_t_intervals_cover_the_truth_in_95_of_100_studies():
     random = np.random.default_rng(0)
     studies = [

@@ -71,7 +71,7 @@ def main(
         say(str(mismatch))
     if not mismatches:
         say(f"files: {_file_report(stages)} ({_since(start)})")
-    if later_code := clean_copy.code_since(str(LOCK)):
+    if not mismatches and (later_code := clean_copy.code_since(str(LOCK))):
         say(f"code: {later_code}; `python -m pipeline verify` computes whether a result changes")
 
     changes: Changes = {}

@@ -144,7 +144,7 @@ def test_a_changed_network_or_vocabulary_is_refused(recorded, capsys, changed):
     for command in ("predict", "read"):
         assert main([command, "fine"]) == 2
         printed = capsys.readouterr()
-        assert "differs from dvc.lock; `dvc checkout` restores it" in printed.err
+        assert "differs from dvc.lock; `dvc checkout --force " in printed.err
         assert printed.out == ""
 
 

@@ -62,7 +62,10 @@ class LockMismatch:
         if self.recorded == ABSENT:
             return f"`rm {path}` removes it"
         if self.path.startswith(f"{artifacts.REPORTS}/"):
-            return f"`git checkout HEAD -- {path}` restores it"
+            restore = f"git checkout HEAD -- {path}"
+            if self.recorded.endswith(DIRECTORY):
+                restore += f" && git clean -dfqx {path}"  # also removes files that are not recorded
+            return f"`{restore}` restores it"
         return f"`dvc checkout --force {path}` restores it"
 
 

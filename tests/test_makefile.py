@@ -23,6 +23,7 @@ HARD_NAMES = [
     "back\\slash",
     "100%",
 ]
+IDENTITY = ("-c", "user.name=me", "-c", "user.email=me@localhost")
 RECORDER = """#!{python}
 import json, os, sys
 with open(os.environ["CALLS"], "a") as calls:
@@ -39,10 +40,20 @@ def write_project(folder: Path) -> None:
     folder.mkdir()
     shutil.copy(ROOT / "Makefile", folder)
     shutil.copytree(ROOT / ".ci", folder / ".ci")
+    for file in (
+        "pipeline/__init__.py",
+        "pipeline/verify/__init__.py",
+        "pipeline/verify/repository.py",
+    ):
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / file, folder / file)
+    (folder / ".dvc").mkdir()
+    (folder / ".dvc" / "config").touch()
     (folder / "dvc.yaml").write_text("stages: {}\n")
     (folder / ".gitignore").write_text("/.venv\n/quick/\n")
     (folder / "requirements.lock").touch()
     git("init", "--quiet", folder=folder)
+    git(*IDENTITY, "commit", "--quiet", "--allow-empty", "--message=start", folder=folder)
 
     python = folder / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)

@@ -6,6 +6,7 @@ This module reads dvc.yaml and dvc.lock itself, because importing DVC takes long
 import hashlib
 import json
 import os
+import shlex
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from pipeline.storage.stage_table import STAGES, dvc_names, stage_of
 CODE = "pipeline/"
 # runs in MLflow; `evaluate` adds its scores to `train`
 RUNS = tuple(stage.name for stage in STAGES if stage.item)
+ABSENT = "not there"  # in place of the hash of a file that a recorded folder does not have
 DIRECTORY = ".dir"  # suffix of a folder's hash, which is the hash of its listing
 TICK_SECONDS = 2
 
@@ -52,12 +54,21 @@ class LockMismatch:
 
         if not self.made:
             return f"{self.stage} is stale: {problem}; `dvc repro {self.stage}` runs it again"
-        restore = (
-            "git checkout HEAD --"
-            if self.path.startswith(f"{artifacts.REPORTS}/")
-            else "dvc checkout"
+        return (
+            f"{self.stage}: {problem}; {self._restoring()}, `dvc repro {self.stage}` makes it again"
         )
-        return f"{self.stage}: {problem}; `{restore} {self.path}` restores it, `dvc repro {self.stage}` makes it again"
+
+    def _restoring(self) -> str:
+        """The command that restores the recorded state of an output."""
+        path = shlex.quote(self.path)
+        if self.recorded == ABSENT:
+            return f"`rm {path}` removes it"
+        if self.path.startswith(f"{artifacts.REPORTS}/"):
+            restore = f"git checkout HEAD -- {path}"
+            if self.recorded.endswith(DIRECTORY):
+                restore += f" && git clean -dfqx {path}"  # also removes files that are not recorded
+            return f"`{restore}` restores it"
+        return f"`dvc checkout --force {path}` restores it"
 
 
 def demand(stage: str, params: Params, folder: Path) -> dict[str, RecordedStage]:
@@ -222,7 +233,7 @@ def _by_file(mismatch: LockMismatch, folder: Path) -> list[LockMismatch]:
     mismatches = []
     current_hashes = files(folder / mismatch.path)
     for name in sorted(recorded_hashes | current_hashes):
-        recorded = recorded_hashes.get(name, "not there")
+        recorded = recorded_hashes.get(name, ABSENT)
         current = current_hashes.get(name)
         if current != recorded:
             mismatches.append(

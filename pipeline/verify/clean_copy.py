@@ -7,7 +7,7 @@ import os
 import shlex
 import shutil
 import sys
-import zipfile
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.machinery import PathFinder
@@ -151,10 +151,10 @@ def make(params: Params, commit: str, copy: Path) -> None:
     The copy has no history, so it can be made in a shallow clone, a worktree and a subfolder of a repository.
     """
     copy.mkdir(parents=True)
-    archive = copy.with_suffix(".zip").resolve()
+    archive = copy.with_suffix(".tar").resolve()
     git("archive", f"--output={archive}", commit)
-    with zipfile.ZipFile(archive) as files:
-        files.extractall(copy)
+    with tarfile.open(archive) as files:
+        files.extractall(copy, filter="data")
     archive.unlink()
 
     git("init", "--quiet", "--template=", folder=copy)

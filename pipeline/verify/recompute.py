@@ -59,19 +59,12 @@ def main(
     stages = dvc_lock.recorded(names, Path())
     chosen = _chosen(wanted, stages)
     commit = clean_copy.head()
-    mismatches: list[Mismatch] = []
-    if only_files:
-        mismatches += clean_copy.uncommitted((*clean_copy.CODE, str(LOCK)))
-        mismatches += packages.differences()
-    else:
-        clean_copy.check_committed((*clean_copy.CODE, *clean_copy.SETTINGS, str(LOCK)))
-
-    mismatches += lock_comparison.differences(stages.values(), Path(), code=True)
+    mismatches = _mismatches(stages, only_files)
     for mismatch in mismatches:
         say(str(mismatch))
     if not mismatches:
         say(f"files: {_file_report(stages)} ({_since(start)})")
-    if later_code := clean_copy.code_since(str(LOCK)):
+    if not mismatches and (later_code := clean_copy.code_since(str(LOCK))):
         say(f"code: {later_code}; `python -m pipeline verify` computes whether a result changes")
 
     changes: Changes = {}
@@ -95,6 +88,21 @@ def main(
     subject = "this checkout" if only_files else commit[:10]
     say(f"{subject}: {report} ({_since(start)})")
     return int(report.verdict() == DIFFERS)
+
+
+def _mismatches(stages: Stages, only_files: bool) -> list[Mismatch]:
+    """Everything in this checkout that differs from dvc.lock, from the commit or from requirements.lock.
+
+    Raises Mistake for uncommitted code or settings if stages are to be computed, because a copy has only the commit.
+    """
+    code = (*clean_copy.CODE, str(LOCK))
+    mismatches: list[Mismatch] = []
+    if only_files:
+        mismatches += clean_copy.uncommitted(code)
+        mismatches += packages.differences()
+    else:
+        clean_copy.check_committed((*code, *clean_copy.SETTINGS))
+    return mismatches + lock_comparison.differences(stages.values(), Path(), code=True)
 
 
 def _check_times_file(times: Path | None, only_files: bool) -> None:

@@ -267,10 +267,10 @@ def recorded(network):
 @pytest.mark.parametrize(
     ("changed", "restore"),
     [
-        (VOCABULARY, f"`dvc checkout {VOCABULARY}`"),
-        (f"artifacts/models/{RUN}/seed-0.weights.h5", "`dvc checkout artifacts/models"),
-        (f"artifacts/models/{RUN}/model.json", "`dvc checkout artifacts/models"),
-        ("reports/metrics.json", "`git checkout reports/metrics.json`"),
+        (VOCABULARY, f"`dvc checkout --force {VOCABULARY}`"),
+        (f"artifacts/models/{RUN}/seed-0.weights.h5", "`dvc checkout --force artifacts/models"),
+        (f"artifacts/models/{RUN}/model.json", "`dvc checkout --force artifacts/models"),
+        ("reports/metrics.json", "`git checkout HEAD -- reports/metrics.json`"),
     ],
 )
 def test_a_file_that_differs_from_its_record_is_refused(recorded, capsys, changed, restore):

@@ -11,6 +11,7 @@ from dvc.stage import Stage
 from pipeline.params import Mistake, document
 from pipeline.storage import artifacts, dvc_lock, lock_comparison
 from pipeline.storage.dvc_lock import RecordedStage
+from tests.support import repository
 
 ROOT = Path(__file__).parents[2]
 TRAIN = "train@vanilla-textbook"
@@ -37,9 +38,29 @@ def test_one_flipped_bit_is_reported_once_with_the_stage_that_made_it(project):
     (mismatch,) = differences(project)
     assert (mismatch.stage, mismatch.path) == (TRAIN, WEIGHTS)
     assert str(mismatch) == (
-        f"{TRAIN}: {WEIGHTS} differs from dvc.lock; `dvc checkout {WEIGHTS}` restores it, "
+        f"{TRAIN}: {WEIGHTS} differs from dvc.lock; `dvc checkout --force {WEIGHTS}` restores it, "
         f"`dvc repro {TRAIN}` makes it again"
     )
+
+
+def spoil_weights(models):
+    (models / "weights").write_text("other")
+
+
+def remove_weights(models):
+    (models / "weights").unlink()
+
+
+def add_weights(models):
+    (models / "a b").touch()
+
+
+@pytest.mark.parametrize("spoil", [spoil_weights, remove_weights, add_weights])
+def test_the_remedy_of_a_differing_output_works(project, models, spoil):
+    spoil(models)
+    (mismatch,) = differences(project)
+    repository.paste(project, str(mismatch).split("`")[1])
+    assert differences(project) == []
 
 
 def test_a_file_missing_from_a_folder_differs_a_missing_folder_does_not(project):

@@ -1,0 +1,66 @@
+"""`make reproduce` checks Git and DVC before it installs anything."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pipeline.verify import repository
+from tests.support import repository as support
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def unpacked(tmp_path):
+    """The part of an unpacked archive that the check needs."""
+    for path in (
+        "Makefile",
+        "dvc.yaml",
+        ".dvc/config",
+        *Path(ROOT / "pipeline/verify").glob("*.py"),
+    ):
+        source = ROOT / path
+        target = tmp_path / source.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, target)
+    (tmp_path / "requirements.lock").touch()
+    return tmp_path
+
+
+def make(folder, *words, path="/usr/bin:/bin"):
+    """(exit code, the first line of the errors) of make with the system's Python, which has no packages."""
+    environment = {"PATH": path, "HOME": str(folder)}
+    finished = subprocess.run(
+        ["/usr/bin/make", *words], cwd=folder, env=environment, capture_output=True, text=True
+    )
+    assert not (folder / ".venv").exists()
+    return finished.returncode, finished.stderr.partition("\n")[0]
+
+
+@pytest.mark.parametrize("words", [["reproduce"], ["-j4", "reproduce"], ["quick"], ["full"]])
+def test_without_a_repository_nothing_is_installed_and_the_remedy_works(unpacked, words):
+    code, error = make(unpacked, *words)
+    assert code == 2
+    assert error.startswith("error: this folder is not a Git repository, and DVC needs one; run `")
+
+    support.paste(unpacked, error.split("`")[1])
+    assert make(unpacked, "repository") == (0, "")
+
+
+def test_without_git_nothing_is_installed(unpacked, tmp_path):
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("python3", "bash"):
+        (programs / name).symlink_to(shutil.which(name, path="/usr/bin:/bin:/usr/local/bin"))
+    assert make(unpacked, "reproduce", path=str(programs)) == (
+        2,
+        "error: git: not installed; install Git",
+    )
+
+
+def test_a_message_of_git_is_one_line(unpacked):
+    with pytest.raises(repository.GitError, match=r"^git show: fatal: .*") as raised:
+        repository.git("show", "missing\nname", folder=ROOT)
+    assert "\n" not in str(raised.value)

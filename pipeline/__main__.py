@@ -114,6 +114,7 @@ def _prepare_process(command: str) -> None:
 
     if command not in WITHOUT_RESULTS:
         machine.check(os.environ)
+        machine.check_packages()
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # in a notebook it is of another type

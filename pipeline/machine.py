@@ -25,6 +25,7 @@ from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, distribution, version
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -153,7 +154,13 @@ def prepare_server() -> None:
 
 def check(environment: Mapping[str, str]) -> None:
     """Raise Mistake, with one line per problem, if a process in this environment could compute other results."""
-    if problems := [*refused(environment), *shadowed()]:
+    if problems := refused(environment):
+        raise Mistake("\n".join(problems))
+
+
+def check_packages() -> None:
+    """Raise Mistake, with one line per problem, if this process would import something else than our packages."""
+    if problems := shadowed():
         raise Mistake("\n".join(problems))
 
 
@@ -233,14 +240,19 @@ def load_tensorflow() -> None:
     """
     _keep_freed_memory()
     with _silent_stderr(), _without_garbage_collection(), _hidden(KERAS_EXTRAS):
-        import keras
         import tensorflow
 
     # it warns of repeated compilation, and we compile every network
     tensorflow.get_logger().setLevel("ERROR")
 
+    if "keras" in sys.modules:  # TensorFlow imports it
+        _check_keras(sys.modules["keras"].config)
+
+
+def _check_keras(config: ModuleType) -> None:
+    """Raise Mistake if Keras has another configuration than ours: it was imported before our environment was set."""
     for name, value in KERAS_CONFIGURATION.items():
-        current = getattr(keras.config, name)()
+        current = getattr(config, name)()
         if current != value:
             remedy = "start a new process, in which nothing imports Keras before"
             raise Mistake(f"keras.config.{name}: {current!r}: must be {value!r}; {remedy}")

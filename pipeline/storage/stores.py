@@ -5,6 +5,7 @@
 
 import os
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit
@@ -50,6 +51,22 @@ HINTS = {  # for schemes that people try
     "databricks-uc": "the names of our experiments do not work there",
     "redis": "Redis keeps no tables",
 }
+EXAMPLE_FILE = f"{LOCAL}file.db"
+SQLITE = ("sqlite", "sqlite+pysqlite")
+FILE_MISTAKES = {  # patterns of what follows sqlite:// up to a question mark, and what is wrong with it
+    r"/*(:memory:)?|/file:.*": f"it names no file that lasts; write {EXAMPLE_FILE}",
+    r"[^/].*": f"an SQLite address has three slashes: write {EXAMPLE_FILE}",
+    r"/~.*": "SQLite does not expand ~; write the whole path",
+    r".*#.*": "write %23 for # in the name of a file",
+}
+SERVER_MISTAKES = {  # patterns of addresses
+    r".*[\s?#].*": "it has a space, a query (?) or a fragment (#)",
+    r".*@.*@.*|[^/]*//[^/]*/.*@.*": "write %40 for @ and %2F for / in a user or password",
+}
+SCHEDULER_MISTAKES = {
+    r".*@.*|[^/]*//.*/.*": "it has a user or a path, which Dask does not know",
+    r"[^:]*://(\[.*\]|[^:]*)": "it has no port",
+}
 DRIVERS = {  # the package of a module
     "MySQLdb": "mysqlclient",
     "psycopg2": "psycopg2-binary",
@@ -61,6 +78,15 @@ HOST = r"(?:[\w.-]+|\[[0-9A-Fa-f:.%]+\])"
 # the end of a user, then a host, a port and a path
 PLAIN = re.compile(rf"(?:[^/?#\s]*(@))?({HOST}?(?::\d+)?(?:/[^\s?#@'\"`<>()]*)?)")
 PUNCTUATION = re.compile(r"[\s'\"`<>(),;:.!\]}]*")
+FORMS: tuple[Callable[[str], str], ...] = (  # of a secret in a message
+    str,
+    unquote,
+    unquote_plus,
+    quote,
+    quote_plus,
+    lambda secret: quote(secret, safe=""),
+    lambda secret: repr(secret)[1:-1],
+)
 HARMLESS = {"host", "port", "timeout", "connect_timeout", "sslmode", "charset", "driver"}
 
 
@@ -103,7 +129,7 @@ def address(kind: Kind, folder: Path) -> str:
         return _accepted(text, kind, folder)
     except ValueError as error:
         remedy = f"correct it (as in {kind.example}), or unset {kind.variable}"
-        raise Mistake(f"{kind.variable}: {shown(text)}: {error}; {remedy}") from None
+        raise Mistake(f"{kind.variable}: {public_form(text)}: {error}; {remedy}") from None
 
 
 def _accepted(text: str, kind: Kind, folder: Path) -> str:
@@ -131,24 +157,19 @@ def _accepted(text: str, kind: Kind, folder: Path) -> str:
 def _accepted_file(url: str, folder: Path) -> str:
     """The URL of an SQLite file with its absolute path."""
     name, _, rest = url.partition("://")
-    if name not in ("sqlite", "sqlite+pysqlite"):
-        raise ValueError(f"unknown driver {name.partition('+')[2]!r}; write {LOCAL}file.db")
     path, question_mark, query = rest.partition("?")
-    if path.strip("/") in ("", ":memory:") or path.startswith("/file:"):
-        raise ValueError(f"it names no file that lasts; write {LOCAL}file.db")
-    if not path.startswith("/"):
-        raise ValueError(f"an SQLite address has three slashes: write {LOCAL}file.db")
-    if path.startswith("/~"):
-        raise ValueError("SQLite does not expand ~; write the whole path")
-    if "#" in path:
-        raise ValueError("write %23 for # in the name of a file")
+    for pattern, reason in FILE_MISTAKES.items():
+        if re.fullmatch(pattern, path):
+            raise ValueError(reason)
+    if name not in SQLITE:
+        raise ValueError(f"unknown driver in {name}; write {EXAMPLE_FILE}")
     if question_mark and not re.fullmatch(r"timeout=\d+(\.\d+)?", query):
         raise ValueError("after ? only timeout=SECONDS is allowed")
 
     file = home(folder) / unquote(path.removeprefix("/"))
+    parent = next(parent for parent in file.parents if parent.exists())
     if file.is_dir():
         raise ValueError(f"{file} is a folder")
-    parent = next(parent for parent in file.parents if parent.exists())
     if not parent.is_dir():
         raise ValueError(f"{parent} is not a folder")
     return f"{sqlite_url(file)}{question_mark}{query}"
@@ -180,21 +201,17 @@ def _accepted_database(url: str) -> str:
 
 
 def _accepted_server(url: str, kind: Kind) -> str:
-    if re.search(r"[\s?#]", url):
-        raise ValueError("it has a space, a query (?) or a fragment (#)")
-    parts = urlsplit(url)
-    user, _, place = parts.netloc.rpartition("@")
-    if "@" in user or "@" in parts.path:
-        raise ValueError("write %40 for @ and %2F for / in a user or password")
-    if not re.fullmatch(rf"{HOST}(:\d*)?", place):
-        raise ValueError("its host or port is not valid (an IPv6 host needs brackets)")
-
-    _check_port(parts.port)
+    mistakes = SERVER_MISTAKES
     if kind == SCHEDULER:
-        if user or parts.path:
-            raise ValueError("it has a user or a path, which Dask does not know")
-        if parts.port is None:
-            raise ValueError("it has no port")
+        mistakes = {**SERVER_MISTAKES, **SCHEDULER_MISTAKES}
+    for pattern, reason in mistakes.items():
+        if re.fullmatch(pattern, url):
+            raise ValueError(reason)
+
+    place = urlsplit(url)
+    if not re.fullmatch(rf"(.*@)?{HOST}(:\d*)?", place.netloc):
+        raise ValueError("its host or port is not valid (an IPv6 host needs brackets)")
+    _check_port(place.port)
     return url
 
 
@@ -215,7 +232,7 @@ def sqlite_path(url: str) -> Path | None:
     return Path(unquote(url.removeprefix(LOCAL).partition("?")[0]))
 
 
-def shown(text: str) -> str:
+def public_form(text: str) -> str:
     """An address with its scheme, host and database only. Hides all but the scheme if these are not certain."""
     scheme, separator, rest = text.partition("://")
     if not separator:
@@ -245,9 +262,9 @@ def masked(text: str) -> str:
     for name in ADDRESSES:
         address_text = os.environ.get(name, "")
         if address_text:
-            text = text.replace(address_text, shown(address_text))
+            text = text.replace(address_text, public_form(address_text))
             secrets |= _secrets(address_text)
-    text = re.sub(r"[A-Za-z][\w+.-]*://\S*", lambda url: shown(url[0]), text)
+    text = re.sub(r"[A-Za-z][\w+.-]*://\S*", lambda url: public_form(url[0]), text)
 
     for secret in sorted(secrets, key=len, reverse=True):  # a secret may contain another one
         pattern = re.escape(secret)
@@ -263,24 +280,38 @@ def _secrets(address_text: str) -> set[str]:
     In each form in which a message can contain them: whole, in parts, percent-encoded and decoded.
     """
     scheme, separator, rest = address_text.partition("://")
-    rest = rest if separator else scheme
-    secrets = set()
-
-    user, _, _ = rest.rpartition("@")
-    name, colon, password = user.partition(":")
-    is_file = rest.startswith("/") and "sqlite" in scheme.lower()
-    is_database = scheme.lower().startswith(DATABASES)
-    if not is_file and (colon or not is_database):
-        secrets.add(password if colon else name)  # a name alone may be a token of a server
-    secrets.add(rest.partition("#")[2])
-    for part in re.split(r"[?#&]", rest)[1:]:
-        name, equals, value = part.partition("=")
-        if name.lower() not in HARMLESS:
-            secrets.add(value if equals else name)
+    if not separator:
+        scheme, rest = "", address_text
+    secrets = {
+        _password(scheme.lower(), rest),
+        rest.partition("#")[2],
+        *_query_values(rest),
+    }
 
     forms = set()
     for secret in secrets:
-        forms |= {secret, unquote(secret), unquote_plus(secret)}
-        forms |= {quote(secret), quote(secret, safe=""), quote_plus(secret), repr(secret)[1:-1]}
-    parts = {part for form in forms for part in re.split(r"\W", form, flags=re.ASCII)}
-    return forms.union(part for part in parts if len(part) >= LEAST_CHARACTERS) - {""}
+        forms |= {form(secret) for form in FORMS}
+    parts = set()
+    for form in forms:
+        parts.update(re.split(r"\W", form, flags=re.ASCII))
+
+    long_parts = {part for part in parts if len(part) >= LEAST_CHARACTERS}
+    return (forms | long_parts) - {""}
+
+
+def _password(scheme: str, rest: str) -> str:
+    """The password in an address, or its user if that may be a token; empty if there is none."""
+    user = rest.rpartition("@")[0]
+    name, colon, password = user.partition(":")
+    if "sqlite" in scheme and rest.startswith("/"):
+        return ""  # the name of a file may have an @
+    if colon:
+        return password
+    return "" if scheme.startswith(DATABASES) else name
+
+
+def _query_values(rest: str) -> Iterator[str]:
+    for part in re.split(r"[?#&]", rest)[1:]:
+        name, equals, value = part.partition("=")
+        if name.lower() not in HARMLESS:
+            yield value if equals else name

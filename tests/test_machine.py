@@ -1,5 +1,6 @@
 """The environment of a process that computes, and the description of the machine that it runs on."""
 
+import os
 import subprocess
 import sys
 
@@ -87,3 +88,24 @@ def test_the_description_of_this_machine_repeats_and_has_its_blas():
     assert description == machine.described()
     assert "openblas" in description["BLAS"] or "BLAS" in description
     assert description["numpy"][0].isdigit()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_forced"),
+    [
+        (["repro"], False),
+        (["repro", "-s", "prepare"], False),
+        (["repro", "train@feedforward-textbook"], False),
+        (["exp", "run", "-n", "-fast"], False),
+        (["repro", "-f"], True),
+        (["repro", "-sf", "prepare"], True),
+        (["exp", "run", "--force"], True),
+    ],
+)
+def test_a_stage_sees_whether_dvc_was_asked_to_force_it(arguments, is_forced):
+    stage = "from pipeline import machine; print(machine.is_forced())"
+    dvc = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {stage!r}], check=True)"
+    command = [sys.executable, "-c", dvc, *arguments]
+    environment = {**os.environ, "DVC_STAGE": "prepare"}
+    output = subprocess.run(command, env=environment, capture_output=True, check=True).stdout
+    assert output.decode().strip() == str(is_forced)

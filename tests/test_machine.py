@@ -346,3 +346,24 @@ def test_a_server_keeps_its_threads_and_its_flags(monkeypatch):
     assert environment["OMP_NUM_THREADS"] == "8"
     assert environment["XLA_FLAGS"] == "--x"
     assert environment["KERAS_BACKEND"] == "tensorflow"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_forced"),
+    [
+        (["repro"], False),
+        (["repro", "-s", "prepare"], False),
+        (["repro", "train@feedforward-textbook"], False),
+        (["exp", "run", "-n", "-fast"], False),
+        (["repro", "-f"], True),
+        (["repro", "-sf", "prepare"], True),
+        (["exp", "run", "--force"], True),
+    ],
+)
+def test_a_stage_sees_whether_dvc_was_asked_to_force_it(arguments, is_forced):
+    stage = "from pipeline import machine; print(machine.is_forced())"
+    dvc = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {stage!r}], check=True)"
+    command = [sys.executable, "-c", dvc, *arguments]
+    environment = {**os.environ, "DVC_STAGE": "prepare"}
+    output = subprocess.run(command, env=environment, capture_output=True, check=True).stdout
+    assert output.decode().strip() == str(is_forced)

@@ -468,3 +468,21 @@ def test_parameters_are_accepted_unchanged_or_refused_by_their_key(data):
 def as_text(document):
     """JSON in which 1 and 1.0 are equal, but 1 and true are not."""
     return json.dumps(json.loads(json.dumps(document), parse_int=float), sort_keys=True)
+
+
+def test_the_order_of_keys_changes_nothing(tmp_path):
+    def turned(value):
+        if isinstance(value, dict):
+            return {key: turned(value[key]) for key in reversed(value)}
+        return value
+
+    study, in_other_order = tmp_path / "study.yaml", tmp_path / "other.yaml"
+    study.write_text(STUDY, encoding="utf-8")
+    in_other_order.write_text(json.dumps(turned(params.document(study))))
+
+    values = params.read(study).model_dump()
+    turned_values = params.read(in_other_order).model_dump()
+    for section in (values, turned_values):
+        section["settings"] = sorted(section["settings"].items())  # nothing lists these
+    assert json.dumps(turned_values) == json.dumps(values)
+    assert list(values["train"]["runs"]) == list(params.document(study)["train"]["runs"])

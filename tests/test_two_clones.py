@@ -1,4 +1,6 @@
-"""Two clones of one commit compute the small study in different environments and get the same bytes."""
+"""Two clones compute the small study in different environments and with keys in another order: the same bytes."""
+
+import json
 
 import pytest
 from ruamel.yaml import YAML
@@ -21,9 +23,19 @@ def outs(study: Study) -> dict[str, list]:
     return {name: stage["outs"] for name, stage in study.lock().items() if "outs" in stage}
 
 
+def turned(value):
+    """The same values with every mapping in the opposite order."""
+    if isinstance(value, dict):
+        return {key: turned(value[key]) for key in reversed(value)}
+    return value
+
+
 def test_two_clones_give_the_same_bytes_whatever_place_and_workers(request, tmp_path):
     clone = Study(tmp_path / "Läufe mit 映画" / "study")
     support.write(clone.folder)
+    file = clone.folder / "params.yaml"
+    params = turned(YAML(typ="safe").load(file))
+    file.write_text(json.dumps(params), encoding="utf-8")
     support.compute(clone, **OTHER_PLACE)
     # by now another process has often computed it
     small_study = request.getfixturevalue("small_study")

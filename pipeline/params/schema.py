@@ -130,6 +130,16 @@ class Train(Strict):
     seeds: Seeds
     runs: Annotated[dict[Line, Run], Field(min_length=1)]
 
+    @field_validator("runs")
+    @classmethod
+    def _order_means_nothing(cls, runs: dict[str, Run]) -> dict[str, Run]:
+        """Runs of one settings together, in the order of ARCHITECTURES: DVC ignores the order in the file."""
+
+        def place(name: str) -> tuple[str, int]:
+            return runs[name].settings, ARCHITECTURES.index(runs[name].architecture)
+
+        return {name: runs[name] for name in sorted(runs, key=place)}
+
     def seeds_of(self, run: str) -> range:
         """The seeds of a run: train.seeds times its seed_factor, counted from 0."""
         return range(self.seeds * self.runs[run].seed_factor)
@@ -218,6 +228,12 @@ class Retention(Strict):
     seeds: Seeds
     updates: Annotated[int, Field(gt=0, le=100_000, multiple_of=100)]
     solved: AboveChance
+
+    @field_validator("signals")
+    @classmethod
+    def _order_means_nothing(cls, signals: dict[str, list[str]]) -> dict[str, list[str]]:
+        """The order of ARCHITECTURES: DVC ignores the order in the file."""
+        return {name: signals[name] for name in ARCHITECTURES if name in signals}
 
 
 class Claims(Strict):

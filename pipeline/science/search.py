@@ -13,6 +13,7 @@ numbers. The study stores each outcome as soon as it arrives.
 The sampler has a seed of its own. The caller chooses the seeds of all trainings.
 """
 
+import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -33,7 +34,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 LEAST_FOR_IMPORTANCES = 4  # different values of completed trials
 METRICS = ("train/loss", "train/accuracy", "validation/loss", "validation/accuracy")
-# attribute of a study: outcomes of the current wave, which is not complete
+# attribute of a study: outcomes of the current wave, which is not complete, by the settings of their trials
 WAVE_OUTCOMES = "untold"
 FULL_TRAININGS = "trained"  # attribute of a study: results of the race and of the regret
 START = "start"  # the starting recipe's name among the contestants of the race
@@ -151,26 +152,31 @@ def _complete_wave(
 ) -> None:
     """Trains the proposals that have no outcome yet and records the wave's missing trials in order of number."""
     first = min(proposals)
-    values_of_trial = [trial.params for trial in recorded[:first]] + list(proposals.values())
-    first_trial_with = {
-        number: values_of_trial.index(values) for number, values in proposals.items()
-    }
+    new_values = [values for number, values in proposals.items() if number >= len(recorded)]
+    values_of_trial = [trial.params for trial in recorded] + new_values
+    first_trial_with = [values_of_trial.index(values) for values in values_of_trial]
 
     stored = study.user_attrs.get(WAVE_OUTCOMES, {})
     outcomes = {
         trial.number: Outcome(trial.state.name, value=trial.value, **trial.user_attrs)
         for trial in recorded
     }
-    outcomes |= {int(number): Outcome(**fields) for number, fields in stored.items()}
+    for number, values in enumerate(values_of_trial):
+        if number not in outcomes and _name(values) in stored:
+            outcomes[number] = Outcome(**stored[_name(values)])
 
     def keep(number: int, outcome: Outcome) -> None:
         outcomes[number] = outcome
-        in_wave = {str(key): asdict(value) for key, value in outcomes.items() if key >= first}
+        in_wave = {
+            _name(values_of_trial[number]): asdict(outcome)
+            for number, outcome in outcomes.items()
+            if number >= first
+        }
         study.set_user_attr(WAVE_OUTCOMES, in_wave)
 
     untrained = {
         number: values
-        for number, values in proposals.items()
+        for number, values in enumerate(values_of_trial)
         if number == first_trial_with[number] and number not in outcomes
     }
     outcomes |= evaluate(untrained, keep)
@@ -183,7 +189,12 @@ def _complete_wave(
         outcome = outcomes[original]
         if original != number:
             outcome = replace(outcome, reason=f"as trial {original}")
-        study.add_trial(_finished_trial(proposals[number], space, outcome))
+        study.add_trial(_finished_trial(values_of_trial[number], space, outcome))
+
+
+def _name(values: Values) -> str:
+    """Identifies the settings of a trial, whatever its number."""
+    return json.dumps(values, sort_keys=True)
 
 
 def _lies_in(space: Space, settings: Settings) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import product, starmap
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 from pathspec import GitIgnoreSpec
 
@@ -260,14 +260,16 @@ def check_model(run: str, folder: Path = Path()) -> None:
 
     train = maker(models, stages)
     data = str(artifacts.split("train"))
-    recorded_data = {out: md5 for stage in stages.values() for out, md5 in stage.outs.items()}
-    if train.deps.get(data) != recorded_data.get(data):
+    recorded_hashes = {}
+    for stage in stages.values():
+        recorded_hashes |= stage.outs
+    if train.deps.get(data) != recorded_hashes.get(data):
         problem = f"trained on other data than {vocabulary} comes from"
         raise Mistake(f"{models}: {problem}; `dvc repro {train.name}` trains it")
 
     evaluate = maker(metrics, stages)
-    scored = evaluate.deps.get(str(artifacts.MODELS))
-    if scored and scored != hash_of(folder / artifacts.MODELS):
+    scored_models = evaluate.deps.get(str(artifacts.MODELS))
+    if scored_models not in (None, hash_of(folder / artifacts.MODELS)):
         problem = f"scores of other networks than {artifacts.MODELS} holds"
         raise Mistake(f"{metrics}: {problem}; `dvc repro {evaluate.name}` scores these")
 
@@ -281,16 +283,18 @@ def check_files(
     """
     for path in paths:
         artifacts.require(folder / path)
-        outs = {}
-        for stage in stages.values():
-            outs |= {out: stage for out in stage.outs if overlap(out, str(path))}
-        if not outs:
+        makers = [stage for stage in stages.values() if _overlap_any([str(path)], stage.outs)]
+        if not makers:
             raise Mistake(f"{path}: not in {dvc_lock.LOCK}; `dvc repro` makes it and records it")
 
-        for out, stage in outs.items():
-            recorded, current = stage.outs[out], hash_of(folder / out)
-            if current != recorded:
-                raise Mistake(str(LockMismatch(stage.name, out, recorded, current, made=True)))
+        for stage in makers:
+            for out, recorded in stage.outs.items():
+                if not overlap(out, str(path)):
+                    continue
+                current = hash_of(folder / out)
+                if current != recorded:
+                    mismatch = LockMismatch(stage.name, out, recorded, current, made=True)
+                    raise Mistake(str(mismatch))
 
 
 _md5 = partial(hashlib.md5, usedforsecurity=False)
@@ -304,20 +308,30 @@ def hash_of_file(path: Path) -> str:
     """
     try:
         with path.open("rb") as file:
-            status = os.stat(file.fileno())
-            state = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-            state = *state, status.st_ctime_ns
-            if state in _hashes:
-                return _hashes[state]
-
-            hash_of_content = hashlib.file_digest(file, _md5).hexdigest()
-            # a file system with coarse times does not show a second write in the same tick
-            if time.time() - max(status.st_mtime, status.st_ctime) > TICK_SECONDS:
-                _hashes[state] = hash_of_content
-            return hash_of_content
+            return _hash_of_open(file)
     except OSError as error:
         reason = error.strerror or error
         raise Mistake(f"{path}: cannot be read: {reason}") from error
+
+
+def _hash_of_open(file: BinaryIO) -> str:
+    status = os.stat(file.fileno())
+    state = (
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+    )
+    if state in _hashes:
+        return _hashes[state]
+
+    md5 = hashlib.file_digest(file, _md5).hexdigest()
+    last_change = max(status.st_mtime, status.st_ctime)
+    # a file system with coarse times does not show a second write in the same tick
+    if time.time() - last_change > TICK_SECONDS:
+        _hashes[state] = md5
+    return md5
 
 
 def hash_of(path: Path) -> str:

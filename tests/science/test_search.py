@@ -1,5 +1,7 @@
 """The search for settings."""
 
+from dataclasses import asdict
+
 import optuna
 import pytest
 from optuna.trial import TrialState
@@ -150,6 +152,31 @@ def test_a_killed_search_continues_and_trains_almost_nothing_twice(survived, tmp
     # A kill after the end of a trial and before its record costs one trial.
     kills = KillingStorage.writes // (survived + 1)
     assert len(trained) - 8 <= kills
+
+
+def test_a_stored_outcome_belongs_to_settings_not_to_a_number():
+    study = new_study()
+    waves = []
+
+    def killed(wave, keep):
+        waves.append(wave)
+        keep(2, completed(peak(wave[2])))
+        raise Killed
+
+    with pytest.raises(Killed):
+        searched(killed, trials=3, study=study)
+    ((name, outcome),) = study.user_attrs[search.WAVE_OUTCOMES].items()
+    others = {"0": completed(0.1), "1": completed(0.2), "2": completed(0.3)}  # an earlier form
+    others = {number: asdict(earlier) for number, earlier in others.items()}
+    study.set_user_attr(search.WAVE_OUTCOMES, {**others, name: outcome})
+
+    def rest(wave, keep):
+        waves.append(wave)
+        return evaluate(wave, keep)
+
+    searched(rest, trials=3, study=study)
+    assert [list(wave) for wave in waves] == [[0, 1, 2], [0, 1]]
+    assert [trial.value for trial in study.trials] == [peak(trial.params) for trial in study.trials]
 
 
 def test_settings_of_an_earlier_trial_are_not_trained_again():

@@ -32,14 +32,14 @@ def interrupt(project):
     """Kill the stage after its first trial."""
     with suppress(Killed), optuna_storage.opened(project) as study:
         study.add_trial(optuna.trial.create_trial(value=0.5))
-        study.set_user_attr("untold", {"1": {"value": 0.25}})
+        study.set_user_attr("untold", {"settings": {"value": 0.25}})
         raise Killed
 
 
 def assert_continues(study):
     assert study.study_name == "vanilla-0123"
     assert [trial.value for trial in study.trials] == [0.5]
-    assert study.user_attrs["untold"] == {"1": {"value": 0.25}}
+    assert study.user_attrs["untold"] == {"settings": {"value": 0.25}}
 
 
 @pytest.mark.parametrize("dvc_has_results", [False, True])

@@ -20,6 +20,7 @@ from pipeline.storage.stage_table import (
     EXPERIMENT_OF_TUNING,
 )
 from pipeline.tracking import best_models, mlflow_store
+from pipeline.tracking.run_records import tables
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -34,8 +35,8 @@ RUNS_AT_ONCE = 1000
 COMPARED = ("vanilla", "bidirectional")
 COLUMNS = {  # column of the table -> its width in pixels; all of them fit into a window of 1280
     "metrics.`test/accuracy`": 130,
-    "metrics.`test/accuracy.low`": 135,
-    "metrics.`test/accuracy.high`": 135,
+    "metrics.`low/test/accuracy`": 135,
+    "metrics.`high/test/accuracy`": 140,
     "metrics.`validation/accuracy`": 145,
     "metrics.`parameters`": 100,
     "params.`seeds`": 70,
@@ -213,7 +214,7 @@ def _searches(runs: list["Run"]) -> Iterator[View]:
             continue
 
         architecture = run.data.tags["architecture"]
-        score = "validation/accuracy.kept"
+        score = tables.KEPT
         chart = {"selectedParams": axes, "selectedMetrics": [score], "showAllRuns": True}
         yield View(
             f"trials-{architecture}",

@@ -60,7 +60,7 @@ def _port(text: str) -> int:
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            reason = error.strerror.lower()
+            reason = (error.strerror or str(error)).lower()
             other = port + 1 if port > 1023 else 5000
             raise Mistake(f"PORT: {port}: {reason}; try `make ui PORT={other}`") from error
     return port

@@ -20,7 +20,7 @@ from pipeline.storage.stage_table import (
     EXPERIMENT_OF_TUNING,
 )
 from pipeline.tracking import best_models, mlflow_store
-from pipeline.tracking.run_records import tables
+from pipeline.tracking.run_records import gradients, tables
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -33,6 +33,7 @@ SHARED_VIEW = (
 CLASSIC = {"workflowType": "machine_learning"}  # the view for model training, not the one for GenAI
 RUNS_AT_ONCE = 1000
 COMPARED = ("vanilla", "bidirectional")
+SCORE = "test/accuracy"
 COLUMNS = {  # column of the table -> its width in pixels; all of them fit into a window of 1280
     "metrics.`test/accuracy`": 130,
     "metrics.`low/test/accuracy`": 135,
@@ -164,46 +165,53 @@ def _table() -> View:
         "every run, best test accuracy first",
         EXPERIMENT_OF_TRAINING,
         "TABLE",
-        _search("metrics.`test/accuracy`", "tags.seed = 'all'") | columns,
+        _search(SCORE, "tags.seed = 'all'") | columns,
     )
 
 
 def _comparisons(runs: list["Run"]) -> Iterator[View]:
-    """Vanilla against bidirectional: the scores of the runs, and their learning curves as means over seeds.
+    """Vanilla against bidirectional, for all settings that both have.
 
     MLflow's search language has no `or` for tags, so it excludes the other architectures.
     """
     others = sorted(_values(runs, "architecture").difference(COMPARED))
     for settings in sorted(_values(runs, "settings")):
         same_settings = [run for run in runs if run.data.tags["settings"] == settings]
-        if not _values(same_settings, "architecture").issuperset(COMPARED):
-            continue
+        if _values(same_settings, "architecture").issuperset(COMPARED):
+            conditions = [f"tags.settings = '{settings}'"]
+            conditions += [f"tags.architecture != '{architecture}'" for architecture in others]
+            yield _scores(settings, conditions)
+            yield _learning_curves(settings, conditions)
 
-        conditions = [f"tags.settings = '{settings}'"]
-        conditions += [f"tags.architecture != '{architecture}'" for architecture in others]
-        order = "metrics.`test/accuracy`"
-        pair = f"vanilla and bidirectional RNN, {settings} settings"
-        yield View(
-            f"compare-{settings}",
-            f"{pair}: the scores side by side",
-            EXPERIMENT_OF_TRAINING,
-            "CHART",
-            _search(order, *conditions, "tags.seed = 'all'")
-            | _charts(
-                "Scores, mean over seeds", [_difference(), _bars("test/accuracy")], columns=1
-            ),
-        )
-        group = {"mode": "tag", "groupByData": "architecture"}
-        yield View(
-            f"learning-{settings}",
-            f"{pair}: the learning curves, mean and range over seeds",
-            EXPERIMENT_OF_TRAINING,
-            "CHART",
-            _search(order, *conditions, "tags.seed != 'all'")
-            | _charts("Learning curves by epoch", [_curve(name) for name in LEARNING_CURVES])
-            | {"groupBy": {"aggregateFunction": "average", "groupByKeys": [group]}}
-            | {"groupsExpanded": {f"tag.architecture.{name}": False for name in COMPARED}},
-        )
+
+def _scores(settings: str, conditions: list[str]) -> View:
+    charts = [_difference(), _chart("BAR", SCORE)]
+    return View(
+        f"compare-{settings}",
+        f"vanilla and bidirectional RNN, {settings} settings: the scores side by side",
+        EXPERIMENT_OF_TRAINING,
+        "CHART",
+        _search(SCORE, *conditions, "tags.seed = 'all'")
+        | _charts("Scores, mean over seeds", charts, columns=1),
+    )
+
+
+def _learning_curves(settings: str, conditions: list[str]) -> View:
+    """The mean of each architecture over its seeds, in a band from the lowest to the highest seed."""
+    architecture = {"mode": "tag", "groupByData": "architecture"}
+    groups = {
+        "groupBy": {"aggregateFunction": "average", "groupByKeys": [architecture]},
+        "groupsExpanded": {f"tag.architecture.{name}": False for name in COMPARED},
+    }
+    return View(
+        f"learning-{settings}",
+        f"vanilla and bidirectional RNN, {settings} settings: the learning curves, mean and range over seeds",
+        EXPERIMENT_OF_TRAINING,
+        "CHART",
+        _search(SCORE, *conditions, "tags.seed != 'all'")
+        | _charts("Learning curves by epoch", [_curve(name) for name in LEARNING_CURVES])
+        | groups,
+    )
 
 
 def _searches(runs: list["Run"]) -> Iterator[View]:
@@ -214,15 +222,14 @@ def _searches(runs: list["Run"]) -> Iterator[View]:
             continue
 
         architecture = run.data.tags["architecture"]
-        score = tables.KEPT
-        chart = {"selectedParams": axes, "selectedMetrics": [score], "showAllRuns": True}
+        chart = {"selectedParams": axes, "selectedMetrics": [tables.KEPT], "showAllRuns": True}
         yield View(
             f"trials-{architecture}",
             f"the search for {architecture} settings: all trials in parallel coordinates",
             EXPERIMENT_OF_TUNING,
             "CHART",
             _search(
-                f"metrics.`{score}`",
+                tables.KEPT,
                 f"tags.architecture = '{architecture}'",
                 "tags.unit LIKE '%'",
             )
@@ -242,13 +249,13 @@ def _decay_curves(runs: list["Run"], trained_lengths: set[str]) -> Iterator[View
             EXPERIMENT_OF_GRADIENTS,
             "CHART",
             _search(
-                "metrics.`log10_relative_norm`",
+                gradients.NORM,
                 "tags.quantity = 'gradient'",
                 f"tags.sequence_length = '{length}'",
             )
             | _charts(
                 "Decay by lag in tokens",
-                [_curve("log10_relative_norm")],
+                [_curve(gradients.NORM)],
                 columns=1,
             ),
         )
@@ -260,19 +267,19 @@ def _retention() -> View:
         "how far back networks learn to look, by lag",
         EXPERIMENT_OF_GRADIENTS,
         "CHART",
-        _search("metrics.`accuracy`", "tags.quantity = 'retention'")
+        _search("accuracy", "tags.quantity = 'retention'")
         | _charts("Accuracy by lag in tokens", [_curve("accuracy")], columns=1),
     )
 
 
-def _search(order: str, *conditions: str) -> dict[str, Any]:
-    """The runs to show, the largest value of `order` first.
+def _search(metric: str, *conditions: str) -> dict[str, Any]:
+    """The runs to show, the largest value of the metric first.
 
     Sorted by date, MLflow would hide children below their parents.
     """
     return {
         "searchFilter": _condition(*conditions),
-        "orderByKey": order,
+        "orderByKey": f"metrics.`{metric}`",
         "orderByAsc": False,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
@@ -311,10 +318,6 @@ def _chart(kind: str, metric: str, **settings: Any) -> dict[str, Any]:
         "runsCountToCompare": 100,
         **settings,
     }
-
-
-def _bars(metric: str) -> dict[str, Any]:
-    return _chart("BAR", metric)
 
 
 def _curve(metric: str) -> dict[str, Any]:

@@ -140,7 +140,7 @@ def _verdicts(runs: list["Run"], server: str) -> Iterator[Link]:
 
 def _views(runs: dict[str, list["Run"]]) -> Iterator[View]:
     if runs[EXPERIMENT_OF_TRAINING]:
-        yield _table()
+        yield _table("runs", "every run, best test accuracy first")
         yield from _comparisons(runs[EXPERIMENT_OF_TRAINING])
     yield from _searches(runs[EXPERIMENT_OF_TUNING])
     yield from _decay_curves(
@@ -154,19 +154,14 @@ def _values(runs: list["Run"], tag: str) -> set[str]:
     return {run.data.tags[tag] for run in runs if tag in run.data.tags}
 
 
-def _table() -> View:
+def _table(name: str, shows: str, *conditions: str) -> View:
     columns = {
         "selectedColumns": list(COLUMNS),
         "columnOrder": [*COLUMNS, "duration"],
         "columnWidths": COLUMNS,
     }
-    return View(
-        "runs",
-        "every run, best test accuracy first",
-        EXPERIMENT_OF_TRAINING,
-        "TABLE",
-        _search(SCORE, "tags.seed = 'all'") | columns,
-    )
+    state = _search(SCORE, "tags.seed = 'all'", *conditions) | columns
+    return View(name, shows, EXPERIMENT_OF_TRAINING, "TABLE", state)
 
 
 def _comparisons(runs: list["Run"]) -> Iterator[View]:
@@ -180,23 +175,13 @@ def _comparisons(runs: list["Run"]) -> Iterator[View]:
         if _values(same_settings, "architecture").issuperset(COMPARED):
             conditions = [f"tags.settings = '{settings}'"]
             conditions += [f"tags.architecture != '{architecture}'" for architecture in others]
-            yield _scores(settings, conditions)
-            yield _learning_curves(settings, conditions)
+            pair = f"vanilla and bidirectional RNN, {settings} settings"
+            scores = f"{pair}: the scores side by side, with 95 % intervals"
+            yield _table(f"compare-{settings}", scores, *conditions)
+            yield _learning_curves(settings, pair, conditions)
 
 
-def _scores(settings: str, conditions: list[str]) -> View:
-    charts = [_difference(), _chart("BAR", SCORE)]
-    return View(
-        f"compare-{settings}",
-        f"vanilla and bidirectional RNN, {settings} settings: the scores side by side",
-        EXPERIMENT_OF_TRAINING,
-        "CHART",
-        _search(SCORE, *conditions, "tags.seed = 'all'")
-        | _charts("Scores, mean over seeds", charts, columns=1),
-    )
-
-
-def _learning_curves(settings: str, conditions: list[str]) -> View:
+def _learning_curves(settings: str, pair: str, conditions: list[str]) -> View:
     """The mean of each architecture over its seeds, in a band from the lowest to the highest seed."""
     architecture = {"mode": "tag", "groupByData": "architecture"}
     groups = {
@@ -205,7 +190,7 @@ def _learning_curves(settings: str, conditions: list[str]) -> View:
     }
     return View(
         f"learning-{settings}",
-        f"vanilla and bidirectional RNN, {settings} settings: the learning curves, mean and range over seeds",
+        f"{pair}: the learning curves, mean and range over seeds",
         EXPERIMENT_OF_TRAINING,
         "CHART",
         _search(SCORE, *conditions, "tags.seed != 'all'")
@@ -335,16 +320,4 @@ def _curve(metric: str) -> dict[str, Any]:
         yAxisExpressions=[],
         range={},
         ignoreOutliers=False,
-    )
-
-
-def _difference() -> dict[str, Any]:
-    return _chart(
-        "DIFFERENCE",
-        "",
-        chartName="Difference",
-        compareGroups=["Model metrics"],
-        showChangeFromBaseline=True,
-        showDifferencesOnly=False,
-        baselineColumnUuid="",
     )

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 # a part of the text of a link -> parts of its page without a click, in their order: names and values of the toy study
 PAGES = {
     "every run": ["Sort: test/accuracy", "low/test/accuracy", "validation/acc", "vanilla-tuned"],
-    "scores side by side": ["2 matching runs", "Difference", r"test/accuracy\s+0\.\d\d"],
+    "scores side by side": ["low/test/accuracy", "-textbook", r"0\.625", "2 matching runs"],
     "learning curves": ["Group: vanilla", r"Learning curves by epoch \(4\)", "validation/accuracy"],
     "search for vanilla": ["vanilla trial 0", r"All trials \(1\)", "Parallel Coordinates"],
     "over 4 tokens": ["vanilla forward initial 4", r"Decay by lag in tokens \(1\)", "log10_rel"],

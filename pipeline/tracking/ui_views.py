@@ -20,6 +20,7 @@ from pipeline.storage.stage_table import (
     EXPERIMENT_OF_TUNING,
 )
 from pipeline.tracking import best_models, mlflow_store
+from pipeline.tracking.run_records import gradients, tables
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -32,10 +33,11 @@ SHARED_VIEW = (
 CLASSIC = {"workflowType": "machine_learning"}  # the view for model training, not the one for GenAI
 RUNS_AT_ONCE = 1000
 COMPARED = ("vanilla", "bidirectional")
+SCORE = "test/accuracy"
 COLUMNS = {  # column of the table -> its width in pixels; all of them fit into a window of 1280
     "metrics.`test/accuracy`": 130,
-    "metrics.`test/accuracy.low`": 135,
-    "metrics.`test/accuracy.high`": 135,
+    "metrics.`low/test/accuracy`": 135,
+    "metrics.`high/test/accuracy`": 140,
     "metrics.`validation/accuracy`": 145,
     "metrics.`parameters`": 100,
     "params.`seeds`": 70,
@@ -138,7 +140,7 @@ def _verdicts(runs: list["Run"], server: str) -> Iterator[Link]:
 
 def _views(runs: dict[str, list["Run"]]) -> Iterator[View]:
     if runs[EXPERIMENT_OF_TRAINING]:
-        yield _table()
+        yield _table("runs", "every run, best test accuracy first")
         yield from _comparisons(runs[EXPERIMENT_OF_TRAINING])
     yield from _searches(runs[EXPERIMENT_OF_TUNING])
     yield from _decay_curves(
@@ -152,57 +154,49 @@ def _values(runs: list["Run"], tag: str) -> set[str]:
     return {run.data.tags[tag] for run in runs if tag in run.data.tags}
 
 
-def _table() -> View:
+def _table(name: str, shows: str, *conditions: str) -> View:
     columns = {
         "selectedColumns": list(COLUMNS),
         "columnOrder": [*COLUMNS, "duration"],
         "columnWidths": COLUMNS,
     }
-    return View(
-        "runs",
-        "every run, best test accuracy first",
-        EXPERIMENT_OF_TRAINING,
-        "TABLE",
-        _search("metrics.`test/accuracy`", "tags.seed = 'all'") | columns,
-    )
+    state = _search(SCORE, "tags.seed = 'all'", *conditions) | columns
+    return View(name, shows, EXPERIMENT_OF_TRAINING, "TABLE", state)
 
 
 def _comparisons(runs: list["Run"]) -> Iterator[View]:
-    """Vanilla against bidirectional: the scores of the runs, and their learning curves as means over seeds.
+    """Vanilla against bidirectional, for all settings that both have.
 
     MLflow's search language has no `or` for tags, so it excludes the other architectures.
     """
     others = sorted(_values(runs, "architecture").difference(COMPARED))
     for settings in sorted(_values(runs, "settings")):
         same_settings = [run for run in runs if run.data.tags["settings"] == settings]
-        if not _values(same_settings, "architecture").issuperset(COMPARED):
-            continue
+        if _values(same_settings, "architecture").issuperset(COMPARED):
+            conditions = [f"tags.settings = '{settings}'"]
+            conditions += [f"tags.architecture != '{architecture}'" for architecture in others]
+            pair = f"vanilla and bidirectional RNN, {settings} settings"
+            scores = f"{pair}: the scores side by side, with 95 % intervals"
+            yield _table(f"compare-{settings}", scores, *conditions)
+            yield _learning_curves(settings, pair, conditions)
 
-        conditions = [f"tags.settings = '{settings}'"]
-        conditions += [f"tags.architecture != '{architecture}'" for architecture in others]
-        order = "metrics.`test/accuracy`"
-        pair = f"vanilla and bidirectional RNN, {settings} settings"
-        yield View(
-            f"compare-{settings}",
-            f"{pair}: the scores side by side",
-            EXPERIMENT_OF_TRAINING,
-            "CHART",
-            _search(order, *conditions, "tags.seed = 'all'")
-            | _charts(
-                "Scores, mean over seeds", [_difference(), _bars("test/accuracy")], columns=1
-            ),
-        )
-        group = {"mode": "tag", "groupByData": "architecture"}
-        yield View(
-            f"learning-{settings}",
-            f"{pair}: the learning curves, mean and range over seeds",
-            EXPERIMENT_OF_TRAINING,
-            "CHART",
-            _search(order, *conditions, "tags.seed != 'all'")
-            | _charts("Learning curves by epoch", [_curve(name) for name in LEARNING_CURVES])
-            | {"groupBy": {"aggregateFunction": "average", "groupByKeys": [group]}}
-            | {"groupsExpanded": {f"tag.architecture.{name}": False for name in COMPARED}},
-        )
+
+def _learning_curves(settings: str, pair: str, conditions: list[str]) -> View:
+    """The mean of each architecture over its seeds, in a band from the lowest to the highest seed."""
+    architecture = {"mode": "tag", "groupByData": "architecture"}
+    groups = {
+        "groupBy": {"aggregateFunction": "average", "groupByKeys": [architecture]},
+        "groupsExpanded": {f"tag.architecture.{name}": False for name in COMPARED},
+    }
+    return View(
+        f"learning-{settings}",
+        f"{pair}: the learning curves, mean and range over seeds",
+        EXPERIMENT_OF_TRAINING,
+        "CHART",
+        _search(SCORE, *conditions, "tags.seed != 'all'")
+        | _charts("Learning curves by epoch", [_curve(name) for name in LEARNING_CURVES])
+        | groups,
+    )
 
 
 def _searches(runs: list["Run"]) -> Iterator[View]:
@@ -213,15 +207,14 @@ def _searches(runs: list["Run"]) -> Iterator[View]:
             continue
 
         architecture = run.data.tags["architecture"]
-        score = "validation/accuracy.kept"
-        chart = {"selectedParams": axes, "selectedMetrics": [score], "showAllRuns": True}
+        chart = {"selectedParams": axes, "selectedMetrics": [tables.KEPT], "showAllRuns": True}
         yield View(
             f"trials-{architecture}",
             f"the search for {architecture} settings: all trials in parallel coordinates",
             EXPERIMENT_OF_TUNING,
             "CHART",
             _search(
-                f"metrics.`{score}`",
+                tables.KEPT,
                 f"tags.architecture = '{architecture}'",
                 "tags.unit LIKE '%'",
             )
@@ -241,13 +234,13 @@ def _decay_curves(runs: list["Run"], trained_lengths: set[str]) -> Iterator[View
             EXPERIMENT_OF_GRADIENTS,
             "CHART",
             _search(
-                "metrics.`log10_relative_norm`",
+                gradients.NORM,
                 "tags.quantity = 'gradient'",
                 f"tags.sequence_length = '{length}'",
             )
             | _charts(
                 "Decay by lag in tokens",
-                [_curve("log10_relative_norm")],
+                [_curve(gradients.NORM)],
                 columns=1,
             ),
         )
@@ -259,19 +252,19 @@ def _retention() -> View:
         "how far back networks learn to look, by lag",
         EXPERIMENT_OF_GRADIENTS,
         "CHART",
-        _search("metrics.`accuracy`", "tags.quantity = 'retention'")
+        _search("accuracy", "tags.quantity = 'retention'")
         | _charts("Accuracy by lag in tokens", [_curve("accuracy")], columns=1),
     )
 
 
-def _search(order: str, *conditions: str) -> dict[str, Any]:
-    """The runs to show, the largest value of `order` first.
+def _search(metric: str, *conditions: str) -> dict[str, Any]:
+    """The runs to show, the largest value of the metric first.
 
     Sorted by date, MLflow would hide children below their parents.
     """
     return {
         "searchFilter": _condition(*conditions),
-        "orderByKey": order,
+        "orderByKey": f"metrics.`{metric}`",
         "orderByAsc": False,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
@@ -312,10 +305,6 @@ def _chart(kind: str, metric: str, **settings: Any) -> dict[str, Any]:
     }
 
 
-def _bars(metric: str) -> dict[str, Any]:
-    return _chart("BAR", metric)
-
-
 def _curve(metric: str) -> dict[str, Any]:
     return _chart(
         "LINE",
@@ -331,16 +320,4 @@ def _curve(metric: str) -> dict[str, Any]:
         yAxisExpressions=[],
         range={},
         ignoreOutliers=False,
-    )
-
-
-def _difference() -> dict[str, Any]:
-    return _chart(
-        "DIFFERENCE",
-        "",
-        chartName="Difference",
-        compareGroups=["Model metrics"],
-        showChangeFromBaseline=True,
-        showDifferencesOnly=False,
-        baselineColumnUuid="",
     )

@@ -46,7 +46,7 @@ def test_a_seed_shows_its_curves_its_scores_and_what_made_it(study):
     assert record.metrics["validation/loss", 1] == 0.5
     assert record.metrics["validation/loss", 2] == 0.25
     assert record.metrics["test/accuracy", 0] == 0.75
-    assert record.metrics["validation/accuracy.kept", 0] == 0.625
+    assert record.metrics["kept/accuracy", 0] == 0.625
     assert record.metrics["best_epoch", 0] == 1
 
     params = {
@@ -97,11 +97,13 @@ def test_a_tuned_run_shows_the_settings_that_tuning_chose(study):
 
 def test_a_parent_carries_the_mean_and_its_scatter(study):
     metrics = read(study)["vanilla-textbook"].metrics
-    assert {name: value for (name, _), value in metrics.items() if name.startswith("test/")} == {
+    assert {
+        name: value for (name, _), value in metrics.items() if name.endswith("test/accuracy")
+    } == {
         "test/accuracy": 0.625,
-        "test/accuracy.sd": 0.125,
-        "test/accuracy.low": 0.25,
-        "test/accuracy.high": 0.9,
+        "sd/test/accuracy": 0.125,
+        "low/test/accuracy": 0.25,
+        "high/test/accuracy": 0.9,
     }
     assert metrics["parameters", 0] == 326273
 
@@ -115,22 +117,20 @@ def test_the_baseline_has_no_scatter_and_no_children(study):
 def test_a_failed_trial_has_no_value_but_has_a_run(study):
     records = read(study)
     assert records["vanilla trial 2"].tags["state"] == "FAIL"
-    assert ("validation/accuracy.kept", 0) not in records["vanilla trial 2"].metrics
-    assert records["vanilla trial 0"].metrics["validation/accuracy.kept", 0] == 0.75
+    assert ("kept/accuracy", 0) not in records["vanilla trial 2"].metrics
+    assert records["vanilla trial 0"].metrics["kept/accuracy", 0] == 0.75
     assert records["vanilla study"].metrics["trials.fail", 0] == 1
 
 
 def test_a_decay_curve_is_the_mean_over_seeds_by_lag(study):
     metrics = read(study)["vanilla forward trained 4"].metrics
     assert [metrics["log10_relative_norm", lag] for lag in range(4)] == [0, -1.5, -3, -4.5]
-    assert not any(name.endswith("p90") for name, _ in metrics), (
+    assert not any(name.startswith("p90/") for name, _ in metrics), (
         "an empty field is not a measurement"
     )
     assert metrics["half_life_tokens", 0] == 3.5
     assert ("horizon_1e-3", 0) not in metrics, "not reached"
-    assert (
-        read(study)["gradients 4"].metrics["log10_relative_norm/vanilla-forward-trained", 3] == -4.5
-    )
+    assert read(study)["gradients 4"].metrics["trained/vanilla.log10_relative_norm", 3] == -4.5
 
 
 def test_retention_shows_mean_curves_and_the_longest_learned_lags(study):
@@ -138,7 +138,7 @@ def test_retention_shows_mean_curves_and_the_longest_learned_lags(study):
     metrics = records["vanilla first retention"].metrics
     assert [metrics["accuracy", lag] for lag in (1, 2, 4)] == [1, 1, 0.625]
     assert [metrics["solved", lag] for lag in (1, 2, 4)] == [1, 1, 0]
-    assert records["retention"].metrics == {("retained_tokens/vanilla-first", 0): 2}
+    assert records["retention"].metrics == {("first/vanilla.retained_tokens", 0): 2}
 
 
 def test_every_verdict_is_a_tag_and_a_row_of_the_description(study):
@@ -232,7 +232,7 @@ def test_a_search_shows_its_race_and_its_regret(study):
         name: value for (name, _), value in record.metrics.items() if not name.startswith("trials.")
     } == {
         **{"race/start": 0.75, "race/trial-1": 0.875},
-        **{"race.difference/trial-1": 0.125, "race.standard_error/trial-1": 0.0625},
+        **{"trial-1/difference": 0.125, "trial-1/standard_error": 0.0625},
         **{
             "regret": 0.25,
             "regret.low": -0.125,
@@ -284,3 +284,33 @@ def test_a_missing_file_is_named(study):
     (study / "artifacts/history/vanilla-tuned.csv").unlink()
     with pytest.raises(Mistake, match=r"history/vanilla-tuned\.csv"):
         read(study)
+
+
+def copied_rows(path, value: str, others: tuple[str, ...]) -> None:
+    """Repeats the rows of a CSV file with other values instead of this one."""
+    header, *rows = path.read_text().splitlines()
+    table = [row.replace(value, other) for other in (value, *others) for row in rows]
+    path.write_text("\n".join([header, *table]) + "\n")
+
+
+def test_narrow_charts_tell_the_metrics_of_an_experiment_apart(study):
+    summaries = artifacts.read_json(study / artifacts.METRICS)
+    for run in toy_study.RUNS:
+        score = summaries[run]["test/accuracy"]
+        for name in ("test/auc", "test/brier", "test/ece", "test/nll", "validation/nll"):
+            summaries[run][name] = score
+    artifacts.write_json(study / artifacts.METRICS, summaries)
+    for path in (artifacts.gradients(4), artifacts.memory(4), artifacts.RETENTION):
+        copied_rows(study / path, "vanilla", ("feedforward", "bidirectional", "lstm"))
+    copied_rows(
+        study / artifacts.gradients(4), "bidirectional,forward", ("bidirectional,backward",)
+    )
+    copied_rows(study / artifacts.RETENTION, "first", ("middle",))
+
+    names = {}
+    for record in read(study).values():
+        names.setdefault(record.experiment, set()).update(name for name, _ in record.metrics)
+    assert len(names) == 3
+    for metrics in names.values():
+        titles = sorted(name if len(name) <= 13 else name[:12] for name in metrics)
+        assert titles == sorted(set(titles))

@@ -3,8 +3,10 @@
 Each stage `train@...`, `tune@...` and `gradients@...`, and the stage `retention`, is a parent run. Its children are
 seeds, trials, decay curves or retention curves. The verdicts of `claims` and the linear baseline are one run each.
 
-A mean over seeds has the plain name of its metric. The same name with `.sd` is the standard deviation over seeds, and
-the names with `.low` and `.high` are the ends of the mean's 95 % interval.
+A mean over seeds has the plain name of its metric. The same name after `sd/` is the standard deviation over seeds, and
+after `low/` and `high/` are the ends of the mean's 95 % interval. There, `val` is short for `validation`.
+
+MLflow's charts cut a long name after about twelve characters. So these tell the names in one experiment apart.
 """
 
 from collections.abc import Iterable, Iterator

@@ -11,12 +11,12 @@ from pipeline.storage import artifacts
 from pipeline.storage.dvc_lock import RecordedStage
 from pipeline.tracking.run_records import tables
 from pipeline.tracking.run_records.record import Record, RunFamily
-from pipeline.tracking.run_records.tables import LagCurve, Metrics
+from pipeline.tracking.run_records.tables import LagCurve, Metrics, Strings
 
 NORM, SIGN_ACCURACY = "log10_relative_norm", "sign_accuracy"
 GRADIENT_CURVE = ("architecture", "direction", "weights")  # columns that identify a curve
 MEMORY_CURVE = ("architecture", "trained_length")
-NORMS = {NORM: NORM, f"{NORM}.p10": "p10", f"{NORM}.p90": "p90"}  # metric -> its column
+NORMS = {NORM: NORM, f"p10/{NORM}": "p10", f"p90/{NORM}": "p90"}  # metric -> its column
 EFFECTS = {"contrast": "contrast", SIGN_ACCURACY: SIGN_ACCURACY}
 FITTED = ("half_life_tokens", "r2", "horizon_1e-1", "horizon_1e-2", "horizon_1e-3")
 TITLE = (
@@ -52,11 +52,11 @@ def records(stage: RecordedStage, folder: Path) -> list[Record]:
         fitted = tables.scalars({metric: fit.get(metric) for metric in FITTED})
         children.append(_child(family, curve.unit, "gradient", curve, fitted))
         lines.append(_line(curve, fitted))
-        ends |= _end(curve.unit, curve, NORM)
+        ends |= _end(_gradient_end(curve.identity), curve, NORM)
     for curve in memories:
         unit = f"{curve.unit} memory"
         children.append(_child(family, unit, "memory", curve, {}))
-        ends |= _end(unit, curve, SIGN_ACCURACY)
+        ends |= _end(_memory_end(curve.identity), curve, SIGN_ACCURACY)
 
     seed_counts = sorted({curve.seeds for curve in gradients + memories})
     parent = family.parent(
@@ -104,7 +104,18 @@ def _line(gradient: LagCurve, fitted: Metrics) -> str:
     return f"- {gradient.unit}: 10^{norm:.1f}{suffix}"
 
 
-def _end(unit: str, curve: LagCurve, metric: str) -> Metrics:
+def _gradient_end(identity: Strings) -> str:
+    """`trained/vanilla`, or `trained/backward-bidirectional`."""
+    direction = "backward-" if identity["direction"] == "backward" else ""
+    return f"{identity['weights']}/{direction}{identity['architecture']}"
+
+
+def _memory_end(identity: Strings) -> str:
+    """`memory-100/vanilla` for networks trained at 100 tokens."""
+    return f"memory-{identity['trained_length']}/{identity['architecture']}"
+
+
+def _end(name: str, curve: LagCurve, metric: str) -> Metrics:
     """The last point of a curve as a metric of the parent, so that one chart section shows the ends of all curves."""
     lag, value = curve.end(metric)
-    return {(f"{metric}/{unit.replace(' ', '-')}", lag): value}
+    return {(f"{name}.{metric}", lag): value}

@@ -29,7 +29,8 @@ def records(stage: RecordedStage, folder: Path) -> list[Record]:
 
         longest_lag = longest_lag_learned(curve.by_lag("solved"))
         lines.append(f"- {curve.unit}: {longest_lag or 'no lag that was tried'}")
-        longest_lags[f"retained_tokens/{curve.unit.replace(' ', '-')}"] = longest_lag
+        place = f"{curve.identity['signal']}/{curve.identity['architecture']}"
+        longest_lags[f"{place}.retained_tokens"] = longest_lag
 
     parent = family.parent(
         [TITLE, "\n".join(lines)],

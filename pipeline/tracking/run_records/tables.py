@@ -28,6 +28,8 @@ HISTORY = {  # metric of a learning curve -> its column, which has the same name
     "validation/loss": "validation/loss",
     "validation/accuracy": "validation/accuracy",
 }
+SELECTED_BY = "validation/accuracy"
+KEPT = "kept/accuracy"  # the validation accuracy in the epoch whose weights were kept
 
 
 def texts(folder: Path, paths: Mapping[str, Path]) -> Strings:

@@ -97,19 +97,18 @@ def _means(summary: dict) -> Metrics:
     for metric, values in _scored(summary).items():
         means[metric] = values["mean"]
         for part in ("sd", "low", "high"):
-            means[f"{metric}.{part}"] = values[part]
+            means[f"{part}/{metric.replace('validation/', 'val/')}"] = values[part]
     return tables.scalars(means)
 
 
 def _scores_of_seed(summary: dict, seed: str) -> dict[str, Measured]:
     """The scores of one seed.
 
-    `validation/accuracy` and the other metrics of learning curves get the suffix `.kept`: their scores belong to the
-    epoch whose weights were kept.
+    `validation/accuracy` is a learning curve. So its value in the epoch whose weights were kept is `kept/accuracy`.
     """
     scores = {"parameters": summary.get("parameters")}
     for metric, values in _scored(summary).items():
-        name = f"{metric}.kept" if metric in tables.HISTORY else metric
+        name = tables.KEPT if metric == tables.SELECTED_BY else metric
         scores[name] = values["scores"].get(seed)
     return scores
 

@@ -1,7 +1,7 @@
 """How MLflow shows a search for settings: the parent run shows the choice, and each trial is a child run.
 
-The metrics `race/start`, `race/trial-5`, ... are mean accuracies over the seeds of the race. `race.difference/trial-5`
-is the difference to the starting recipe.
+The metrics `race/start`, `race/trial-5`, ... are mean accuracies over the seeds of the race. `trial-5/difference` is
+the difference of this trial to the starting recipe in the race.
 """
 
 import json
@@ -71,11 +71,11 @@ def _child(
 ) -> Record:
     """The record of a trial.
 
-    Its metric `validation/accuracy.kept` is the validation accuracy in the epoch of the lowest validation loss. For a
-    trial that diverged, it is the last one before that.
+    Its metric KEPT is the validation accuracy in the epoch of the lowest validation loss. For a trial that diverged, it
+    is the last one before that.
     """
     scores = {
-        "validation/accuracy.kept": trial["value"],
+        tables.KEPT: trial["value"],
         "parameters": trial["parameters"],
         "epochs": trial["epochs"],
     }
@@ -102,8 +102,8 @@ def _race(summary: dict) -> dict[str, Measured]:
     for row in summary["race"]:
         name = _contestant(row)
         metrics[f"race/{name}"] = row["mean"]
-        metrics[f"race.difference/{name}"] = row["difference"]
-        metrics[f"race.standard_error/{name}"] = row["standard_error"]
+        metrics[f"{name}/difference"] = row["difference"]
+        metrics[f"{name}/standard_error"] = row["standard_error"]
     return metrics
 
 

@@ -28,7 +28,7 @@ DOCUMENTS = (
     (rb"PAR1.", "a Parquet table"),
     (rb"SQLite format 3\0", "an SQLite database"),
     (rb"\x89PNG|\xff\xd8\xff|GIF8", "a picture"),
-    (rb"\s*(?i:<!doctype html|<html)", "a web page"),
+    (rb"\s*(?i:<!doctype html|<html|<table|<\?xml)", "a web page or XML"),
 )
 # what a zip archive is if the name of one of its files starts so
 ZIPPED = {
@@ -131,5 +131,5 @@ def decoded(content: bytes) -> str:
 def not_utf_8(line: int, byte: int, position: int) -> Mistake:
     """The Mistake for a file whose `byte` at `position` (from 0), in this line (from 1), is not UTF-8."""
     problem = f"not UTF-8 (byte {byte:#04x} at position {position})"
-    remedy = "save the file as UTF-8; if it is Latin-1, `iconv -f LATIN1 -t UTF-8` converts it"
+    remedy = "save the file as UTF-8; `iconv -f WINDOWS-1252 -t UTF-8` converts Latin-1 and texts of Windows"
     return Mistake(f"line {line}: {problem}; {remedy}")

@@ -98,7 +98,7 @@ UNREADABLE = {
     "missing": (None, "cannot be read: No such file or directory; --file must name a text file"),
     "Latin-1": (
         b"fine\ncaf\xe9\n",
-        "line 2: not UTF-8 (byte 0xe9 at position 8); save the file as UTF-8; if it is Latin-1, `iconv",
+        "line 2: not UTF-8 (byte 0xe9 at position 8); save the file as UTF-8; `iconv -f WINDOWS-1252 -t",
     ),
     "UTF-16": (
         "fine\n".encode("utf-16"),

@@ -1,7 +1,7 @@
 """Reads reviews from every source into tables of one form, and checks their texts and labels.
 
-To add a source, write a module with a function that yields the tables described in `read`. Add the source to `read` and
-to `Data.source` in pipeline/params/schema.py.
+To add a source, write a module with a function that yields the tables described in `read`. Add the source to `read`,
+to `Data.source` in pipeline/params/schema.py, and what its texts are to pipeline/params/subjects.py.
 """
 
 from collections.abc import Iterator

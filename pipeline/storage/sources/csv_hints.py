@@ -11,13 +11,15 @@ from pipeline.storage.sources.spellings import bare
 OTHER_SEPARATORS = ";\t|"
 LONGEST_NAME = 100  # characters; a longer name of a column is a text
 BLANK_BEFORE_QUOTE = re.compile(r'\s+"')
+# around a text with a comma: from the start of a field to the end of another
+OTHER_QUOTES = re.compile(r"(?:^|,)(['‘“„«])[^,]*,.*['’”“»](?:,|$)", re.DOTALL)
 QUESTION = "is a quote never closed or not doubled, or is a blank between a quote and a comma?"
 
 
 def refuse_header(header: list[str]) -> None:
     """Raise Mistake if row 1 cannot hold the names of columns, whatever these names are."""
     first = header[0]
-    if first.startswith("sep="):
+    if first.casefold().startswith("sep="):
         line = ",".join(header)
         problem = "tells Excel the separator and names no column"
         raise Mistake(f"row 1: {line!r} {problem}; delete this row")
@@ -73,6 +75,8 @@ def _cause(fields: Sequence[str], header: Sequence[str]) -> str:
         return "surplus commas at the end of row 1; delete these empty columns"
     if any(map(BLANK_BEFORE_QUOTE.match, fields)):
         return "a blank before a quote; remove blanks next to commas"
+    if quotes := OTHER_QUOTES.search(",".join(fields)):
+        return f'it seems to use the quote {quotes[1]}; only " is a quote in CSV'
     for separator in OTHER_SEPARATORS:
         if len(fields) == 1 and fields[0].count(separator) == len(header) - 1:
             return f"it seems to use {separator!r}; columns must be separated by commas"

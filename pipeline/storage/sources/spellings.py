@@ -22,7 +22,7 @@ def difference(labels: Iterable[str], allowed: Iterable[str]) -> str:
             if bare(label) == bare(spelling):
                 return f"; blanks, quotes and upper case count: write '{spelling}'"
             if _number(label) is not None and _number(label) == _number(spelling):
-                return f"; write '{spelling}' without decimals or zeros"
+                return f"; write '{spelling}' for this number"
     return ""
 
 

@@ -106,7 +106,7 @@ UNUSABLE = {
     ),
     "labels with decimals": (
         "text,label\na,0.0\nb,1.0\n",
-        f"rows 2, 3: '0.0', '1.0': {ALLOWED}; if these two are the classes, name them in data.labels; write '0'",
+        f"'0.0', '1.0': {ALLOWED}; if these two are the classes, name them in data.labels; write '0' for",
     ),
     "two other labels": (
         "text,label\na,neg\nb,pos\n",
@@ -137,6 +137,14 @@ UNUSABLE = {
     "a blank before a quoted text": (
         'label,text\n0, "so, so"\n1,fine\n',
         "row 2: not 2 fields as in the header; a blank before a quote; remove blanks next to commas",
+    ),
+    "typographic quotes": (
+        "text,label\n“so, so”,0\nb,1\n",
+        'row 2: not 2 fields as in the header; it seems to use the quote “; only " is a quote in CSV',
+    ),
+    "single quotes": (
+        "text,label\n'so, so',0\nb,1\n",
+        "row 2: not 2 fields as in the header; it seems to use the quote '; only \" is a quote in CSV",
     ),
     "a blank after a quote": (
         'text,label\n"so, so" ,0\nfine,1\n',
@@ -181,7 +189,7 @@ UNUSABLE = {
     ),
     "Latin-1": (
         "text,label\na,0\ncafé,1\n".encode("latin-1"),
-        "line 3: not UTF-8 (byte 0xe9 at position 18); save the file as UTF-8; if it is Latin-1, `iconv",
+        "line 3: not UTF-8 (byte 0xe9 at position 18); save the file as UTF-8; `iconv -f WINDOWS-1252",
     ),
     "Latin-1 with old line ends": (
         "text,label\ra,0\rcafé,1\r".encode("latin-1"),
@@ -202,7 +210,7 @@ UNUSABLE = {
     "PDF": (b"%PDF-1.7\n", "a PDF document, not plain text; save it as CSV (UTF-8)"),
     "web page": (
         "<!DOCTYPE html>\n<p>,</p>\n",
-        "a web page, not plain text; save it as CSV (UTF-8)",
+        "a web page or XML, not plain text; save it as CSV (UTF-8)",
     ),
     "JSON": ('[{"text": "a", "label": 0}]\n', "row 1: this file seems to be JSON; save it as CSV"),
 }

@@ -259,3 +259,8 @@ def test_a_family_compares_two_seeds_with_three():
     # a seed of `a` is right about one review in five
     assert row["reviews_low"] < 1 - 2 / 10 < row["reviews_high"]
     assert row["visible_difference"] > 0
+
+
+def test_a_tiny_effect_needs_seeds_beyond_counting():
+    """The normal approximation: 2 (1.96 + 0.84)^2 / effect^2."""
+    assert fewest_seeds(1e-5, 0.05, 0.8) == pytest.approx(15.698 / 1e-10, rel=1e-3)

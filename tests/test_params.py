@@ -222,6 +222,41 @@ def test_textbook_is_the_tutorials_network():
             "settings.Steady Two: 'Steady Two': must be lower-case letters",
         ),
         (
+            "  reviews: 500",
+            "  reviews: 1",
+            "gradients.reviews: 1: must be a whole number, at least 2, at most 1000000",
+        ),
+        (
+            "vocabulary_size: 10000",
+            "vocabulary_size: 3",
+            "data.vocabulary_size: 3: must be a whole number, at least 4, at most 1000000",
+        ),
+        (
+            "vocabulary_size: 10000",
+            "vocabulary_size: 11",
+            "gradients.words: 5: must be at most 4, half of the words in a vocabulary of 11 (data.vocabulary_size)",
+        ),
+        (
+            "batch_size: 64",
+            "batch_size: 100000",
+            "settings.textbook: batch_size 100000 with 100 tokens, embedding_dimension 32 and hidden_size 64: too",
+        ),
+        (
+            "seeds: 3                  # 0",
+            "seeds: 600                # 0",
+            "train.runs.vanilla-textbook.seed_factor: 2: with train.seeds 600 it has 1,200 seeds; it may have at most",
+        ),
+        (
+            "architectures: [vanilla, bidirectional]",
+            "architectures: []",
+            "tune.architectures: []: too few entries, at least 1",
+        ),
+        (
+            "alpha: 0.05",
+            "alpha: 1e-9",
+            "evaluate.alpha: 1e-09: must be a number, at least 0.0001, below 0.5",
+        ),
+        (
             "[vanilla-textbook, lstm-textbook]",
             "[lstm-textbook, lstm-textbook]",
             "[1]: ['lstm-textbook', 'lstm-textbook']: must",
@@ -486,3 +521,41 @@ def test_the_order_of_keys_changes_nothing(tmp_path):
         section["settings"] = sorted(section["settings"].items())  # nothing lists these
     assert json.dumps(turned_values) == json.dumps(values)
     assert list(values["train"]["runs"]) == list(params.document(study)["train"]["runs"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        (
+            {"data": {"vocabulary_size": 1_000_000}, "textbook": {"embedding_dimension": 2000}},
+            "settings.textbook: embedding_dimension 2000 with data.vocabulary_size 1000000: too large: their product "
+            "must be at most 100,000,000",
+        ),
+        (
+            {"data": {"vocabulary_size": 1_000_000}, "embedding_dimension": {"high": 104}},
+            "tune.space: embedding_dimension 104 with data.vocabulary_size 1000000: too large",
+        ),
+        (
+            {"textbook": {"batch_size": 5000}, "gradients": {"sequence_lengths": [800]}},
+            "gradients.sequence_lengths: batch_size 5000 with 800 tokens, embedding_dimension 32 and hidden_size 64",
+        ),
+        (
+            {"textbook": {"batch_size": 5000}, "retention": {"lags": [400]}},
+            "retention.lags: batch_size 5000 with 801 tokens, embedding_dimension 32 and hidden_size 64",
+        ),
+    ],
+)
+def test_a_network_too_large_for_memory_is_refused_in_one_line(changes, line):
+    document = copy.deepcopy(DOCUMENT)
+    sections = {
+        **document,
+        "textbook": document["settings"]["textbook"],
+        "embedding_dimension": document["tune"]["space"]["embedding_dimension"],
+    }
+    for name, values in changes.items():
+        sections[name].update(values)
+
+    with pytest.raises(params.Mistake) as raised:
+        params.validated(params.Params, document, "params.yaml")
+    assert str(raised.value).startswith(f"params.yaml: {line}")
+    assert len(str(raised.value).splitlines()) == 1

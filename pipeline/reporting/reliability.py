@@ -50,7 +50,7 @@ def how_sure(pairs: pd.DataFrame, settings: dict) -> dict:
             p_value(row.p),
             p_value(row.p_holm),
             meaningful(row.p_better_low, row.p_better_high, settings["meaningful"]),
-            number(row.aso_epsilon, 2),
+            "none" if math.isnan(row.aso_epsilon) else number(row.aso_epsilon, 2),
             needed(row.seeds_needed),
             "none"
             if math.isnan(row.visible_difference)

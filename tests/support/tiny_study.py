@@ -22,13 +22,13 @@ WORDS_OF_LABEL = (("dull", "bad", "slow"), ("fine", "good", "warm"))
 CHANGES: dict[str, dict[str, Any]] = {
     "data": {"source": "csv", "path": str(FILE), "vocabulary_size": 50},
     "settings.textbook": {
-        "sequence_length": 6,
+        "sequence_length": 8,
         "embedding_dimension": 2,
         "hidden_size": 3,
         "epochs": 1,
     },
     "settings.steady": {
-        "sequence_length": 6,
+        "sequence_length": 8,
         "embedding_dimension": 2,
         "hidden_size": 3,
         "epochs": 1,

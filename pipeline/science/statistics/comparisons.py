@@ -49,6 +49,7 @@ def family(
     # Bonferroni, because epsilon is a bound and Holm's method needs p-values.
     confidence = 1 - alpha / max(len(compared), 1)
 
+    _, most_apart = intervals.DIFFERENCE_OF_SHARES
     rows = []
     for row, pair, p, p_holm in zip(compared, pairs, p_values_F, corrected_F, strict=True):
         baseline, run = row["baseline"], row["run"]
@@ -59,7 +60,7 @@ def family(
                 "p": p,
                 "p_holm": p_holm,
                 "aso_epsilon": almost_stochastic_order(*pair, confidence),
-                **seeds_needed(*pair, alpha, power),
+                **seeds_needed(*pair, alpha, power, most_apart),
                 **over_reviews(gain_N, intervals.DIFFERENCE_OF_SHARES),
                 "mcnemar": _mcnemar_of_best_seeds(baseline, run, metrics, right),
             }
@@ -139,12 +140,15 @@ def violation_ratio(run_XS: np.ndarray, baseline_XR: np.ndarray) -> np.ndarray:
     return np.divide(below_X, distance_X, out=same_scores_X, where=distance_X > 0)
 
 
-def almost_stochastic_order(baseline_R: Scores, run_S: Scores, confidence: float) -> float:
+def almost_stochastic_order(baseline_R: Scores, run_S: Scores, confidence: float) -> float | None:
     """Returns the epsilon of run over baseline: an upper bound of the violation ratio (Dror et al. 2019, equation 10).
 
     Below 0.5 the run almost stochastically dominates the baseline. At 0 the run dominates it, and at 1 the baseline
-    dominates the run.
+    dominates the run. It is None if `intervals.have_test` is false: resampling such seeds shows no variation.
     """
+    if not intervals.have_test(baseline_R, run_S):
+        return None
+
     scores_S = np.array(run_S)
     scores_R = np.array(baseline_R)
     random = np.random.default_rng(0)
@@ -171,14 +175,16 @@ def seeds_needed(
     run_S: Scores,
     alpha: float,
     power: float,
+    most: float = np.inf,
 ) -> dict[str, Any]:
     """Returns how many seeds a comparison needs, and how small a difference the present seeds detect.
 
     `seeds_needed` is the number of seeds per side that detect this difference, if it and the variation are the true
     ones, or None without a difference. `visible_difference` is the difference that the present seeds detect. The sides
-    may have different numbers of seeds. Both values are missing (None) if `intervals.welch` has no test.
+    may have different numbers of seeds. Both values are missing (None) if `intervals.have_test` is false. So is a
+    visible difference above `most`, the largest that two scores can have.
     """
-    if intervals.welch(baseline_R, run_S) is None:
+    if not intervals.have_test(baseline_R, run_S):
         return {"seeds_needed": None, "visible_difference": None}
 
     variance = (np.var(baseline_R, ddof=1) + np.var(run_S, ddof=1)) / 2
@@ -190,10 +196,10 @@ def seeds_needed(
     counts = np.array([len(baseline_R), len(run_S)])
     freedom = squared_errors.sum() ** 2 / (squared_errors**2 / (counts - 1)).sum()
 
+    visible = visible_shift(freedom, alpha, power) * intervals.standard_error(baseline_R, run_S)
     return {
         "seeds_needed": fewest_seeds(effect, alpha, power),
-        "visible_difference": visible_shift(freedom, alpha, power)
-        * intervals.standard_error(baseline_R, run_S),
+        "visible_difference": visible if visible <= most else None,
     }
 
 

@@ -16,6 +16,7 @@ from pipeline.science.statistics.intervals import (
     DIFFERENCE_OF_SHARES,
     SHARE,
     difference,
+    have_test,
     over_seeds,
 )
 
@@ -120,13 +121,13 @@ def comparisons(
 def chance_of_better(baseline_R: Iterable[float], run_S: Iterable[float]) -> dict[str, Any]:
     """Returns P(run > baseline) for one seed of each. A tie counts half (Bouthillier et al. 2021).
 
-    `p_better_low` and `p_better_high` are the 95 % bootstrap interval over seeds, or None if a side has one seed.
+    `p_better_low` and `p_better_high` are the 95 % bootstrap interval over seeds, or None if `have_test` is false.
     """
     baseline_R = np.array(list(baseline_R))
     run_S = np.array(list(run_S))
     low = high = None
 
-    if min(len(baseline_R), len(run_S)) > 1:
+    if have_test(baseline_R, run_S):
         random = np.random.default_rng(0)
         run_BS = resampled(run_S, random)
         baseline_BR = resampled(baseline_R, random)

@@ -7,7 +7,7 @@ import pandas as pd
 
 
 def read(read_parts: Callable[[], Iterator[pd.DataFrame]], limit: int) -> Iterator[pd.DataFrame]:
-    """At most `limit` reviews, evenly spaced within each label. Each label keeps its share of all reviews.
+    """At most `limit` reviews, evenly spaced within each label. Each label keeps its share, and at least one review.
 
     Calls `read_parts` twice, because all labels must be known before the first review can be chosen.
     """
@@ -31,7 +31,8 @@ def _evenly_spaced(labels: np.ndarray, limit: int) -> np.ndarray:
     positive_rows = np.flatnonzero(labels)
     negative_rows = np.flatnonzero(labels == 0)
     exact_count = limit * len(negative_rows) / len(labels)
-    negatives = int(exact_count + 0.5)  # rounded to the nearest
+    rounded = int(exact_count + 0.5)
+    negatives = min(max(rounded, 1), limit - 1)  # a source has both labels
 
     chosen_rows = np.append(
         _spread(negative_rows, negatives),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipeline.science.statistics import comparisons, intervals
+from pipeline.science.statistics import comparisons, intervals, scoring
 from pipeline.science.statistics.comparisons import fewest_seeds, holm, mcnemar, violation_ratio
 
 ALPHA, POWER = 0.05, 0.8
@@ -259,3 +259,22 @@ def test_a_family_compares_two_seeds_with_three():
     # a seed of `a` is right about one review in five
     assert row["reviews_low"] < 1 - 2 / 10 < row["reviews_high"]
     assert row["visible_difference"] > 0
+
+
+def test_a_tiny_effect_needs_seeds_beyond_counting():
+    """The normal approximation: 2 (1.96 + 0.84)^2 / effect^2."""
+    assert fewest_seeds(1e-5, 0.05, 0.8) == pytest.approx(15.698 / 1e-10, rel=1e-3)
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.1])
+def test_runs_that_do_not_vary_have_no_order_and_no_interval(gain):
+    baseline, run = [0.5, 0.5], [0.5 + gain, 0.5 + gain]
+    assert comparisons.almost_stochastic_order(baseline, run, 0.95) is None
+    chance = scoring.chance_of_better(baseline, run)
+    assert chance["p_better"] == (1 if gain else 0.5)
+    assert chance["p_better_low"] is chance["p_better_high"] is None
+
+
+def test_a_difference_that_accuracies_cannot_have_is_not_visible():
+    seeds = comparisons.seeds_needed([0.1, 0.9], [0.2, 0.9], 0.001, 0.999, most=1)
+    assert seeds["visible_difference"] is None

@@ -89,3 +89,18 @@ def test_a_comparison_says_how_many_seeds_each_side_has():
     (row,) = scoring.comparisons(metrics, [["a", "b"]])
     assert (row["baseline_seeds"], row["run_seeds"]) == (2, 3)
     assert row["difference"] == pytest.approx(0.04)
+
+
+def test_the_share_of_better_seeds_counts_pairs_and_half_of_ties():
+    random = np.random.default_rng(0)
+    run_XS, baseline_XR = random.integers(4, size=(50, 5)), random.integers(4, size=(50, 7))
+    sign_XSR = np.sign(run_XS[:, :, None] - baseline_XR[:, None, :])
+    expected_X = ((sign_XSR + 1) / 2).mean((1, 2))
+    assert scoring._share_above(run_XS, baseline_XR).tolist() == expected_X.tolist()
+    assert scoring._share_above(run_XS[0], baseline_XR[0]) == expected_X[0]
+
+
+def test_a_thousand_seeds_are_compared_without_a_table_of_all_pairs():
+    scores = np.random.default_rng(0).normal(size=1000)
+    chance = scoring.chance_of_better(scores, scores + 0.5)
+    assert chance["p_better_low"] < chance["p_better"] < chance["p_better_high"]

@@ -15,7 +15,7 @@ from pipeline.tracking import artifact_files, checkouts, mlflow_store, run_compa
 from pipeline.tracking.checkouts import OWNER, Checkout
 from pipeline.tracking.mlflow_store import Run
 from pipeline.tracking.run_comparison import Mismatch
-from pipeline.tracking.run_records import Record
+from pipeline.tracking.run_records import RUN_ID, Record
 from pipeline.tracking.sql_reader import MISSING, NOT_CURRENT, STALE, StoredRun, StoredRuns
 
 if TYPE_CHECKING:
@@ -282,15 +282,20 @@ class _Projection:
             self.ids[record.key] = stored.id
 
     def _begun(self, record: Record) -> Run:
-        tags = {"key": record.key, OWNER: self.checkout.id}
+        """A new run. Tags that contain its id follow later."""
+        tags = self._tags(record, RUN_ID)
+        known_tags = {tag: value for tag, value in tags.items() if RUN_ID not in value}
         experiment = self.experiments[record.experiment]
-        return Run.begin(self.client, experiment, record.name, tags, self.folder)
+        return Run.begin(self.client, experiment, record.name, known_tags, self.folder)
+
+    def _tags(self, record: Record, run: str) -> dict[str, str]:
+        parent = self.ids[record.parent] if record.parent else None
+        tags = run_comparison.expected_tags(record, run, parent)
+        return {**tags, OWNER: self.checkout.id, **self.checkout.current_tags}
 
     def _complete(self, record: Record, run: Run) -> None:
         """Writes everything that the run of this checkout lacks."""
-        parent = self.ids[record.parent] if record.parent else None
-        tags = run_comparison.expected_tags(record, run.id, parent)
-        tags |= {OWNER: self.checkout.id, **self.checkout.current_tags}
+        tags = self._tags(record, run.id)
         for tag in sorted((run_comparison.OWN_TAGS & run.tags.keys()) - tags.keys()):
             self.client.delete_tag(run.id, tag)
 

@@ -224,13 +224,17 @@ def _is_dead(run: StoredRun, checkout: Checkout) -> bool:
     return is_running and mlflow_store.has_died(run.tags.get(mlflow_store.WRITER))
 
 
+def metrics_by_key(records: list[Record]) -> dict[str, set[str]]:
+    return {record.key: {metric for metric, _step in record.metrics} for record in records}
+
+
 def project(records: list[Record], folder: Path) -> None:
     """Repairs every difference. A run is replaced if MLflow cannot change the values that differ."""
     checkouts.keep(folder)
     client, experiments = mlflow_store.opened(folder)
     checkout = checkouts.identified(folder)
     projection = _Projection(client, experiments, checkout, folder)
-    stored = sql_reader.runs(folder, [record.key for record in records], checkout)
+    stored = sql_reader.runs(folder, metrics_by_key(records), checkout)
     hashes = artifact_files.reader(folder)
 
     shown: set[str] = set()

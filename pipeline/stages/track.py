@@ -97,7 +97,7 @@ def check(context: "Context") -> int:
     if comparison is None:
         return 1
 
-    if not context.tracker.has_store():
+    if comparison.differences and not context.tracker.has_store():
         runs, models = len(comparison.records), len(comparison.models)
         missing = f"{runs} runs and {models} models are missing"
         print(f"MLflow has no store yet, so {missing}; `python -m pipeline track` makes it")

@@ -116,7 +116,7 @@ def write(messages: Iterator[dict]) -> None:
     checkouts.keep(folder)
     client, experiments = mlflow_store.opened(folder)
     checkout = checkouts.identified(folder)
-    keys = [stage.key(unit) for unit in ("", *units)]
+    keys = dict.fromkeys((stage.key(unit) for unit in ("", *units)), ())
     own_runs = run_sync.own_runs(sql_reader.runs(folder, keys, checkout), checkout)
 
     def live_run(unit: str, labels: dict, **parent: str) -> "_LiveRun":

@@ -15,7 +15,7 @@ from pipeline.tracking import artifact_files, checkouts, mlflow_store, run_compa
 from pipeline.tracking.checkouts import OWNER, Checkout
 from pipeline.tracking.mlflow_store import Run
 from pipeline.tracking.run_comparison import Mismatch
-from pipeline.tracking.run_records import Record
+from pipeline.tracking.run_records import RUN_ID, Record
 from pipeline.tracking.sql_reader import MISSING, NOT_CURRENT, STALE, StoredRun, StoredRuns
 
 if TYPE_CHECKING:
@@ -224,13 +224,17 @@ def _is_dead(run: StoredRun, checkout: Checkout) -> bool:
     return is_running and mlflow_store.has_died(run.tags.get(mlflow_store.WRITER))
 
 
+def metrics_by_key(records: list[Record]) -> dict[str, set[str]]:
+    return {record.key: {metric for metric, _step in record.metrics} for record in records}
+
+
 def project(records: list[Record], folder: Path) -> None:
     """Repairs every difference. A run is replaced if MLflow cannot change the values that differ."""
     checkouts.keep(folder)
     client, experiments = mlflow_store.opened(folder)
     checkout = checkouts.identified(folder)
     projection = _Projection(client, experiments, checkout, folder)
-    stored = sql_reader.runs(folder, [record.key for record in records], checkout)
+    stored = sql_reader.runs(folder, metrics_by_key(records), checkout)
     hashes = artifact_files.reader(folder)
 
     shown: set[str] = set()
@@ -282,15 +286,20 @@ class _Projection:
             self.ids[record.key] = stored.id
 
     def _begun(self, record: Record) -> Run:
-        tags = {"key": record.key, OWNER: self.checkout.id}
+        """A new run. Tags that contain its id follow later."""
+        tags = self._tags(record, RUN_ID)
+        known_tags = {tag: value for tag, value in tags.items() if RUN_ID not in value}
         experiment = self.experiments[record.experiment]
-        return Run.begin(self.client, experiment, record.name, tags, self.folder)
+        return Run.begin(self.client, experiment, record.name, known_tags, self.folder)
+
+    def _tags(self, record: Record, run: str) -> dict[str, str]:
+        parent = self.ids[record.parent] if record.parent else None
+        tags = run_comparison.expected_tags(record, run, parent)
+        return {**tags, OWNER: self.checkout.id, **self.checkout.current_tags}
 
     def _complete(self, record: Record, run: Run) -> None:
         """Writes everything that the run of this checkout lacks."""
-        parent = self.ids[record.parent] if record.parent else None
-        tags = run_comparison.expected_tags(record, run.id, parent)
-        tags |= {OWNER: self.checkout.id, **self.checkout.current_tags}
+        tags = self._tags(record, run.id)
         for tag in sorted((run_comparison.OWN_TAGS & run.tags.keys()) - tags.keys()):
             self.client.delete_tag(run.id, tag)
 

@@ -8,7 +8,7 @@ MLflow may change the tables of a store that it opens. Every other store is read
 import json
 import math
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -118,16 +118,19 @@ class StoredVersion:
     is_champion: bool
 
 
-def runs(folder: Path, keys: Iterable[str], checkout: Checkout) -> StoredRuns:
+# the names of the metrics that the run with each key should have
+MetricsByKey = Mapping[str, Iterable[str]]
+
+
+def runs(folder: Path, keys: MetricsByKey, checkout: Checkout) -> StoredRuns:
     """The runs with these keys, the runs that are current, and the runs that are being written.
 
     Runs with another key that are not current here come without parameters, points and datasets. Raises NoStore
     without a store, and other errors if it cannot be reached.
     """
-    keys = set(keys)
     with read_only.database(folder) as database:
         if database and read_only.has_tables_of_this_mlflow(database):
-            return _runs_of_sqlite(database, keys, checkout)
+            return _runs_of_sqlite(database, set(keys), checkout)
     with read_only.client(folder) as client:
         return runs_through_mlflow(client, keys, checkout)
 
@@ -156,9 +159,9 @@ def _runs_of_sqlite(database: sqlite3.Connection, keys: set[str], checkout: Chec
     return StoredRuns(experiments, list(stored_runs.values()))
 
 
-def _is_read(tags: Strings, keys: set[str], checkout: Checkout) -> bool:
+def _is_read(tags: Strings, keys: Container[str], checkout: Checkout) -> bool:
     """Whether the parameters, points and datasets of a run are needed."""
-    return tags.get("key") in keys or checkout.mark in tags
+    return tags.get("key", "") in keys or checkout.mark in tags
 
 
 def versions(folder: Path) -> list[StoredVersion]:
@@ -173,12 +176,11 @@ def versions(folder: Path) -> list[StoredVersion]:
 
 
 def runs_through_mlflow(
-    client: "MlflowClient", keys: Iterable[str], checkout: Checkout
+    client: "MlflowClient", keys: MetricsByKey, checkout: Checkout
 ) -> StoredRuns:
     """Returns the same as `runs`, through MLflow's client."""
     from mlflow.entities import ViewType
 
-    keys = set(keys)
     experiments = {}
     for experiment in _pages(client.search_experiments, view_type=ViewType.ALL):
         experiments[experiment.experiment_id] = experiment
@@ -197,15 +199,16 @@ def runs_through_mlflow(
         has_content = _is_read(tags, keys, checkout)
         if has_content or CURRENT in tags or run.info.status == "RUNNING":
             experiment = experiments[run.info.experiment_id]
-            stored_runs.append(_run_of_entity(client, run, experiment, has_content))
+            stored_run = _run_of_entity(run, experiment)
+            stored_runs.append(stored_run)
+            if has_content:
+                _read_content(client, run, stored_run, keys.get(tags.get("key", ""), ()))
     states = {experiment.name: experiment.lifecycle_stage for experiment in experiments.values()}
     return StoredRuns(states, stored_runs)
 
 
-def _run_of_entity(
-    client: "MlflowClient", run: "Run", experiment: "Experiment", has_content: bool
-) -> StoredRun:
-    stored_run = StoredRun(
+def _run_of_entity(run: "Run", experiment: "Experiment") -> StoredRun:
+    return StoredRun(
         run.info.run_id,
         experiment.name,
         run.info.run_name or "",
@@ -216,21 +219,24 @@ def _run_of_entity(
         run.info.artifact_uri or "",
         tags=dict(run.data.tags),
     )
-    if not has_content:
-        return stored_run
 
+
+def _read_content(
+    client: "MlflowClient", run: "Run", stored_run: StoredRun, metrics: Iterable[str]
+) -> None:
+    """Adds parameters, points and datasets. MLflow answers with the points of one metric at a time."""
     stored_run.params.update(run.data.params)
-    for metric in run.data.metrics:
+    for metric in run.data.to_proto().metrics:
+        stored_run.latest[metric.key] = (metric.step, metric.value)
+    for metric in {*metrics, *stored_run.latest}:
         history = client.get_metric_history(stored_run.id, metric)
         for point in sorted(history, key=lambda point: point.timestamp):
             stored_run.points.setdefault((metric, point.step), []).append(point.value)
-        last = max(history, key=lambda point: (point.step, point.timestamp, point.value))
-        stored_run.latest[metric] = (last.step, run.data.metrics[metric])
+
     for dataset_input in run.inputs.dataset_inputs if run.inputs else []:
         tags = {tag.key: tag.value for tag in dataset_input.tags}
         dataset = dataset_input.dataset
         stored_run.datasets.add((tags.get(CONTEXT, ""), dataset.name, dataset.digest))
-    return stored_run
 
 
 def versions_through_mlflow(client: "MlflowClient") -> list[StoredVersion]:

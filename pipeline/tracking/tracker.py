@@ -55,8 +55,7 @@ class Tracker:
         """The differences between MLflow and these records and models. Raises an error if MLflow cannot be reached."""
         checkout = checkouts.identified(self.folder)
         try:
-            keys = [record.key for record in records]
-            runs = sql_reader.runs(self.folder, keys, checkout)
+            runs = sql_reader.runs(self.folder, run_sync.metrics_by_key(records), checkout)
             versions = sql_reader.versions(self.folder)
         except NoStore:
             runs, versions = StoredRuns({}, []), []

@@ -41,7 +41,7 @@ def differences(folder: Path) -> list[str]:
     """The lines that `track --check` would print about runs."""
     records = records_of(folder)
     checkout = checkouts.identified(folder)
-    runs = sql_reader.runs(folder, [record.key for record in records], checkout)
+    runs = sql_reader.runs(folder, run_sync.metrics_by_key(records), checkout)
     hashes = artifact_files.reader(folder)
     differing = run_sync.differences(records, runs, checkout, hashes)
     return [line for difference in differing for line in str(difference).splitlines()]

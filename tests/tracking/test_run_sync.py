@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.tracking import mlflow_store, run_records, run_sync
+from pipeline.tracking import mlflow_store, read_only, run_records, run_sync
 from tests.support import tampering, toy_study
 from tests.support.tracked_study import (
     current,
@@ -244,6 +244,19 @@ def test_what_someone_changed_in_mlflow_is_named_and_repaired(projected, capsys,
     assert after.keys() == ids.keys()
     assert {run for run in ids if ids[run] != after[run]} == new_runs
     assert ("cannot change" in capsys.readouterr().out) == (name in REPLACING)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("name", TAMPERINGS)
+def test_what_someone_changed_is_also_found_and_repaired_through_mlflow(
+    projected, monkeypatch, name
+):
+    monkeypatch.setattr(read_only, "SCHEMA", "of another MLflow")
+    line, _ = TAMPERINGS[name]
+    tampering.TAMPERINGS[name](projected)
+    assert any(text.startswith(line.partition(" is ")[0]) for text in differences(projected))
+    track(projected)
+    assert differences(projected) == []
 
 
 def current_ids(folder: Path) -> dict[str, str]:

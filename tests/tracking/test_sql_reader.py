@@ -4,18 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.tracking import checkouts, mlflow_store, read_only, sql_reader
+from pipeline.tracking import checkouts, mlflow_store, read_only, run_sync, sql_reader
 from tests.support import toy_study
 from tests.support.tracked_study import records_of
 
 
 def stored(folder: Path) -> sql_reader.StoredRuns:
-    keys = [record.key for record in records_of(folder)]
+    keys = run_sync.metrics_by_key(records_of(folder))
     return sql_reader.runs(folder, keys, checkouts.identified(folder))
 
 
 def stored_through_mlflow(folder: Path) -> sql_reader.StoredRuns:
-    keys = [record.key for record in records_of(folder)]
+    keys = run_sync.metrics_by_key(records_of(folder))
     client, _experiments = mlflow_store.opened(folder)
     return sql_reader.runs_through_mlflow(client, keys, checkouts.identified(folder))
 

@@ -66,12 +66,13 @@ class Browser:
         self.until("document.documentElement.dataset.drawn")
 
     def visit(self, url: str, width: int, expected: str) -> str:
-        """The text of a page of a server on this machine, once it matches the pattern."""
+        """The words of a page of a server on this machine, once they match the pattern."""
         self._set_window(width, dark=False)
         self.ask("Page.navigate", url="about:blank")
         self.ask("Page.navigate", url=url)
-        self.until(f"new RegExp({json.dumps(expected)}, 's').test(document.body?.innerText ?? '')")
-        return self.run("document.body.innerText")
+        words = "(document.body?.innerText ?? '').replace(/\\s+/g, ' ')"
+        self.until(f"new RegExp({json.dumps(expected)}).test({words})")
+        return self.run(words)
 
     def _set_window(self, width: int, dark: bool) -> None:
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}

@@ -167,3 +167,25 @@ def test_an_address_in_a_mistake_is_masked_too(secrets, monkeypatch, capsys):
     monkeypatch.setitem(command_line.COMMANDS, "doctor", mistaken)
     assert command_line.main(["doctor"]) == 2
     assert capsys.readouterr().err == "error: no scheduler at tcp://...@127.0.0.1:9/db?...\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"http://bob:{SECRET}/x@host",
+        f"http://host?access={SECRET}",
+        f"postgres://bob:{SECRET}@host/db",
+        f"mysql+pymysql://bob:{SECRET}@host/db",
+        f"bob:{SECRET}@host",
+    ],
+)
+def test_an_odd_address_is_one_error_without_its_password(secrets, monkeypatch, capfd, text):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", text)
+    assert command_line.main(["track", "--check"]) == 2
+    output = "".join(capfd.readouterr())
+    assert output.startswith("error: MLFLOW_TRACKING_URI: ")
+    assert output.count("\n") == 1
+    assert SECRET not in output
+
+    assert command_line.main(["track"]) == 0
+    assert SECRET not in "".join(capfd.readouterr())

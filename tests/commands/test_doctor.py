@@ -1,5 +1,6 @@
 """`doctor`: each problem with its remedy."""
 
+import os
 import re
 import shutil
 import sqlite3
@@ -13,7 +14,7 @@ import pytest
 from alembic.script import ScriptDirectory
 from psycopg import sql
 
-from pipeline import params
+from pipeline import machine, params
 from pipeline.__main__ import main
 from pipeline.commands import doctor
 from pipeline.storage import artifacts, stores
@@ -334,3 +335,51 @@ def test_stale_stages_are_listed_with_the_time_they_take(tmp_path, monkeypatch):
     artifacts.write_json(durations.FILE, measurements)
     estimate = "about 3 min for 1 of them, measured with 2 workers, AVX2 (benchmarks/stages.json)"
     assert doctor.stale_stages() == (f"train@x, report: {estimate}", [])
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("MLFLOW_TRACKING_URI", "file:///x"),
+        ("MLFLOW_TRACKING_URI", "postgres://bob:x@host/db"),
+        ("MLFLOW_TRACKING_URI", "sqlite://x.db"),
+        ("MLFLOW_TRACKING_URI", "http://bob:a/b@host"),
+        ("RNN_STUDIES", "redis://host"),
+        ("DASK_SCHEDULER_ADDRESS", "http://host:8787"),
+    ],
+)
+def test_an_address_that_commands_refuse_is_the_same_problem(
+    project, monkeypatch, capsys, variable, text
+):
+    monkeypatch.setenv(variable, text)
+    kind = next(
+        store.kind
+        for store in (doctor.MLFLOW, doctor.OPTUNA, doctor.DASK)
+        if store.kind.variable == variable
+    )
+    with pytest.raises(params.Mistake) as mistake:
+        stores.address(kind, project)
+    assert problems(capsys) == [f"problem: {mistake.value}"]
+
+
+@pytest.mark.parametrize("text", ["sqlite:///x.db?timeout=60", "sqlite+pysqlite:///new/x.db"])
+def test_an_address_that_works_is_no_problem(project, monkeypatch, capsys, text):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", text)
+    assert problems(capsys) == []
+
+
+def test_a_folder_that_cannot_be_written_is_a_problem(project, monkeypatch, capsys):
+    folder = project / "locked"
+    folder.mkdir()
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != folder and access(path, mode))
+    monkeypatch.setenv("RNN_STUDIES", "sqlite:///locked/studies.db")
+    assert problems(capsys) == [
+        f"problem: {folder}/studies.db: {folder} is not writable; run `chmod u+w {folder}`, or unset RNN_STUDIES"
+    ]
+
+
+@pytest.mark.parametrize(("name", "value"), [("KERAS_MAX_EPOCHS", "1"), ("XLA_FLAGS", "--x")])
+def test_a_variable_that_commands_refuse_is_a_problem(project, monkeypatch, capsys, name, value):
+    monkeypatch.setenv(name, value)
+    assert problems(capsys) == [f"problem: {line}" for line in machine.refused({name: value})]

@@ -72,7 +72,7 @@ def served(tmp_path_factory, empty_store):
         key: value
         for key, value in os.environ.items()
         if key not in ("PYTHONPATH", "TF_CPP_MIN_LOG_LEVEL")
-    }
+    } | {"KERAS_BACKEND": "jax", "KERAS_MAX_EPOCHS": "1"}
     return folder, {**environment, "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
 
 

@@ -83,7 +83,7 @@ def test_the_inputs_of_every_stage_are_those_that_dvc_sees(tmp_path):
         artifacts.write_json(tmp_path / artifacts.tuned(architecture), {"settings": {"tuned": {}}})
 
     with Repo.init(str(tmp_path), no_scm=True) as repo:
-        stages = {stage.name: stage for stage in repo.index.stages}
+        stages = {stage.addressing.rpartition(":")[2]: stage for stage in repo.index.stages}
     for name, stage in stages.items():
         inputs = stage_inputs.read(name, tmp_path)
         by_kind = {}

@@ -11,9 +11,10 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from io import BufferedReader
 from itertools import product, starmap
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any
 
 from pathspec import GitIgnoreSpec
 
@@ -279,7 +280,7 @@ def check_files(
 ) -> None:
     """Raise Mistake for the first path that is missing, that no stage records, or that differs from its record.
 
-    A path is an output of a stage, or lies in one. `stages` are those of dvc.lock.
+    A path is an output of a stage, or lies in one. dvc.lock has these `stages`.
     """
     for path in paths:
         artifacts.require(folder / path)
@@ -314,7 +315,7 @@ def hash_of_file(path: Path) -> str:
         raise Mistake(f"{path}: cannot be read: {reason}") from error
 
 
-def _hash_of_open(file: BinaryIO) -> str:
+def _hash_of_open(file: BufferedReader) -> str:
     status = os.stat(file.fileno())
     state = (
         status.st_dev,

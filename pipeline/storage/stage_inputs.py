@@ -10,7 +10,7 @@ uses: `${key}`, `matrix` with one axis, and `foreach` over a mapping.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -57,21 +57,28 @@ class Inputs:
     @cached_property
     def record(self) -> RecordedStage:
         """The stage as dvc.lock would record it, without outputs. Raise Mistake if a dependency is missing."""
-        params = {file: _values(self.documents[file], keys) for file, keys in self.keys.items()}
+        params = {}
+        for file, keys in self.keys.items():
+            params[file] = _values(self.documents[file], keys)
+
         deps = {}
         for dep, hashes in self.deps.items():
-            if not (hashes or (self.folder / dep).is_dir()):
+            is_folder = (self.folder / dep).is_dir()
+            if not hashes and not is_folder:
                 raise Mistake(f"{dep}: not here yet; `dvc repro {self.stage}` makes it")
 
-            names = {path.removeprefix(f"{dep}/"): md5 for path, md5 in hashes.items()}
-            deps[dep] = names.get(dep) or hash_of_listing(names)
+            by_name = {}
+            for path, md5 in hashes.items():
+                by_name[path.removeprefix(f"{dep}/")] = md5
+            deps[dep] = hash_of_listing(by_name) if is_folder else hashes[dep]
 
         return RecordedStage(self.stage, params, deps, {})
 
     @cached_property
     def is_recorded(self) -> bool:
         """Whether dvc.lock has results of these inputs. If DVC runs the stage nevertheless, it repeats the stage."""
-        recorded = dvc_lock.finished(self.folder).get(self.stage)
+        stages = dvc_lock.finished(self.folder)
+        recorded = stages.get(self.stage)
         return recorded is not None and recorded.key() == self.record.key()
 
     @cached_property
@@ -88,22 +95,33 @@ class Inputs:
         if not self.versions:
             return
 
-        recorded_versions = _values(self.documents[ENVIRONMENT], self.keys[ENVIRONMENT])
+        content = self.documents[ENVIRONMENT]
         for package, installed in self.versions.items():
-            if installed != recorded_versions[package]:
-                raise Mistake(
-                    f"{ENVIRONMENT}: {package}: {recorded_versions[package]}, but the installed version is "
-                    f"{installed}; run `python -m pip install --require-hashes -r {dvc_lock.PACKAGES}`"
-                )
+            recorded = content.get(package)
+            if installed == recorded:
+                continue
+            remedy = f"run `python -m pip install --require-hashes -r {dvc_lock.PACKAGES}`"
+            raise Mistake(
+                f"{ENVIRONMENT}: {package}: {recorded}, but the installed version is {installed}; {remedy}"
+            )
 
     def check_code(self) -> None:
         """Raise Mistake if code or a package of the stage has changed, also if the code has changed back."""
         times = _times(self.folder, self.deps)
-        self._refuse([*_file_changes(self.times, times), *self._package_changes()])
+        changes = [
+            *_file_changes(self.times, times),
+            *self._package_changes(),
+        ]
+        self._refuse(changes)
 
     def check(self) -> None:
         """Raise Mistake if an input of the stage has changed. Takes milliseconds where no file was written."""
-        self._refuse([*self._changed_params(), *self._changed_deps(), *self._package_changes()])
+        changes = [
+            *self._changed_params(),
+            *self._changed_deps(),
+            *self._package_changes(),
+        ]
+        self._refuse(changes)
 
     def _changed_params(self) -> Iterator[str]:
         for file, keys in self.keys.items():
@@ -111,21 +129,26 @@ class Inputs:
             if path.exists() and hash_of_file(path) == self.hashes[file]:
                 continue
             try:
-                current = _values(document(path), keys)
+                content = document(path)
             except Mistake as mistake:
                 yield str(mistake)
                 continue
 
-            for key, value in _values(self.documents[file], keys).items():
-                yield from _value_changes(f"{file}: {key}", value, current.get(key))
+            before = _values(self.documents[file], keys)
+            now = _values(content, keys)
+            for key in before | now:
+                name = f"{file}: {key}"
+                yield from _value_changes(name, before.get(key), now.get(key))
 
     def _changed_deps(self) -> Iterator[str]:
         for dep, hashes in self.deps.items():
-            yield from _file_changes(hashes, _file_hashes(self.folder, dep))
+            current_hashes = _file_hashes(self.folder, dep)
+            yield from _file_changes(hashes, current_hashes)
 
     def _package_changes(self) -> Iterator[str]:
         for package, before in self.versions.items():
-            if (now := _installed(package)) != before:
+            now = _installed(package)
+            if now != before:
                 yield f"the package {package} was {before} and is {now}"
 
     def _refuse(self, changes: list[str]) -> None:
@@ -144,42 +167,55 @@ class Inputs:
 def read(stage: str, folder: Path = Path()) -> Inputs:
     """The inputs of a stage as they are now. Raise Mistake if dvc.yaml or a file with parameters cannot be read."""
     # every hash before its content: an edit in between then counts as one that happened while the stage ran
-    hashes = {str(PARAMS): hash_of_file(folder / PARAMS)} if (folder / PARAMS).exists() else {}
-    documents = {str(PARAMS): document(folder / PARAMS)}
+    hashes = {}
+    documents = {}
+    if (folder / PARAMS).exists():
+        hashes[str(PARAMS)] = hash_of_file(folder / PARAMS)
+    values = documents[str(PARAMS)] = document(folder / PARAMS)
 
-    group, _, item = stage.partition("@")
-    stages = document(folder / PIPELINE).get("stages") or {}
-    if group not in stages:
-        raise Mistake(f"{PIPELINE}: stages.{group}: missing; `git checkout {PIPELINE}` restores it")
-    values = documents[str(PARAMS)] | _item(stages[group], item, documents[str(PARAMS)])
-    entry = _resolved(stages[group].get("do", stages[group]), values)
-
+    entry = _entry(stage, folder, values)
     keys = _keys(entry.get("params", []))
     for file in keys.keys() - documents.keys():
         artifacts.require(folder / file)
         hashes[file] = hash_of_file(folder / file)
         documents[file] = document(folder / file)
 
-    paths = [dep for dep in entry["deps"] if dep not in keys]
+    deps = {path: _file_hashes(folder, path) for path in entry["deps"]}
+    packages = keys.get(ENVIRONMENT, [])
     return Inputs(
         stage,
         folder,
         keys,
         documents,
-        deps={path: _file_hashes(folder, path) for path in paths},
-        hashes=hashes,
-        times=_times(folder, paths),
-        versions={package: _installed(package) for package in keys.get(ENVIRONMENT, [])},
+        deps,
+        hashes,
+        times=_times(folder, deps),
+        versions={package: _installed(package) for package in packages},
     )
+
+
+def _entry(stage: str, folder: Path, values: Values) -> Values:
+    """The entry of a stage in dvc.yaml, with the values of its templates."""
+    group, _, item = stage.partition("@")
+    stages = document(folder / PIPELINE).get("stages") or {}
+    if group not in stages:
+        raise Mistake(f"{PIPELINE}: stages.{group}: missing; `git checkout {PIPELINE}` restores it")
+
+    entry = stages[group]
+    values = values | _item(entry, item, values)
+    return _resolved(entry.get("do", entry), values)
 
 
 def _item(entry: Values, item: str, values: Values) -> Values:
     """The values of `${item}` and `${key}` for one item of a stage of dvc.yaml."""
     if "foreach" in entry:
-        return {"key": item, "item": _resolved(entry["foreach"], values)[item]}
+        by_name = _resolved(entry["foreach"], values)
+        return {"key": item, "item": by_name[item]}
     if "matrix" in entry:
         ((axis, items),) = entry["matrix"].items()
-        by_name = {str(value): value for value in _resolved(items, values)}
+        by_name = {}
+        for value in _resolved(items, values):
+            by_name[str(value)] = value
         return {"item": {axis: by_name[item]}}
     return {}
 
@@ -189,12 +225,19 @@ def _resolved(entry: Any, values: Values) -> Any:
     if isinstance(entry, list):
         return [_resolved(part, values) for part in entry]
     if isinstance(entry, dict):
-        return {_resolved(key, values): _resolved(part, values) for key, part in entry.items()}
+        resolved = {}
+        for key, part in entry.items():
+            resolved[_resolved(key, values)] = _resolved(part, values)
+        return resolved
     if not isinstance(entry, str):
         return entry
-    if match := PLACEHOLDER.fullmatch(entry):
-        return value_at(values, match[1])
-    return PLACEHOLDER.sub(lambda match: str(value_at(values, match[1])), entry)
+
+    def value(placeholder: re.Match[str]) -> Any:
+        return value_at(values, placeholder[1])
+
+    if placeholder := PLACEHOLDER.fullmatch(entry):
+        return value(placeholder)
+    return PLACEHOLDER.sub(lambda placeholder: str(value(placeholder)), entry)
 
 
 def _keys(entries: list[str | dict[str, list[str] | None]]) -> dict[str, list[str]]:
@@ -211,8 +254,10 @@ def _keys(entries: list[str | dict[str, list[str] | None]]) -> dict[str, list[st
 
 
 def _values(content: Values, keys: list[str]) -> Values:
-    """The value of each key; every value of the file if there are no keys."""
-    return {key: value_at(content, key) for key in keys} if keys else content
+    """The value of each key; every value of the file without keys."""
+    if not keys:
+        return content
+    return {key: value_at(content, key) for key in keys}
 
 
 def _value_changes(name: str, before: Any, now: Any) -> Iterator[str]:
@@ -220,7 +265,9 @@ def _value_changes(name: str, before: Any, now: Any) -> Iterator[str]:
     if isinstance(before, dict) and isinstance(now, dict):
         for key in before | now:
             yield from _value_changes(f"{name}.{key}", before.get(key), now.get(key))
-    elif dvc_lock.digest(before) != dvc_lock.digest(now):
+        return
+
+    if dvc_lock.digest(before) != dvc_lock.digest(now):
         yield f"{name} was {short(before)} and is {short(now)}"
 
 
@@ -238,17 +285,22 @@ def _file_hashes(folder: Path, dep: str) -> dict[str, str]:
     """The hash of each file of a dependency; empty if it is missing."""
     path = folder / dep
     if path.is_dir():
-        return {f"{dep}/{name}": md5 for name, md5 in lock_comparison.files(path).items()}
-    return {dep: hash_of_file(path)} if path.exists() else {}
+        hashes = lock_comparison.files(path)
+        return {f"{dep}/{name}": md5 for name, md5 in hashes.items()}
+    if path.exists():
+        return {dep: hash_of_file(path)}
+    return {}
 
 
-def _times(folder: Path, deps: Mapping[str, object] | list[str]) -> dict[str, int]:
+def _times(folder: Path, deps: Iterable[str]) -> dict[str, int]:
     """The time of change of every file of code among these dependencies."""
     times = {}
     for dep in deps:
-        if dep.startswith(CODE):
-            for path in _code_files(folder / dep):
-                times[path.relative_to(folder).as_posix()] = path.stat().st_mtime_ns
+        if not dep.startswith(CODE):
+            continue
+        for path in _code_files(folder / dep):
+            name = path.relative_to(folder).as_posix()
+            times[name] = path.stat().st_mtime_ns
     return times
 
 

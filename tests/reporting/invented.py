@@ -257,7 +257,8 @@ def record(study: Params) -> None:
         }
     artifacts.write_json(dvc_lock.LOCK, {"stages": stages})
     artifacts.write_json(params.PARAMS, study.model_dump(by_alias=True, mode="json"))
-    shutil.copy(PROJECT / "dvc.yaml", "dvc.yaml")
+    for name in ("dvc.yaml", "environment.json"):
+        shutil.copy(PROJECT / name, name)
 
 
 def _out(path: Path) -> dict[str, str]:

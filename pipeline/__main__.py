@@ -14,6 +14,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from importlib import import_module
 from io import TextIOWrapper
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,7 +91,11 @@ def _parsed(words: list[str]) -> Arguments:
     try:
         return parser().parse_args(words)
     except SystemExit as ended:
-        texts = [word for word in words[1:] if word.startswith("-") and not OPTION.fullmatch(word)]
+        texts = [
+            word
+            for before, word in pairwise(words)
+            if word.startswith("-") and before != "--file" and not OPTION.fullmatch(word)
+        ]
         if ended.code and texts and words[0] in TEXT_COMMANDS and "--" not in words:
             example = f"python -m pipeline {words[0]} -- {shlex.quote(texts[0])}"
             _print_error(f"write -- before a text that starts with -, such as `{example}`")

@@ -15,10 +15,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.params import subjects
-from pipeline.storage import artifacts, stores
+from pipeline.storage import stores
 from pipeline.storage.stage_table import TRAIN
-from pipeline.tracking import mlflow_store, sql_reader
+from pipeline.tracking import mlflow_store, registry_description, sql_reader
 from pipeline.tracking.best_models import CHAMPION, NAME, SCORES, SERVED, Model
 from pipeline.tracking.sql_reader import MISSING, NOT_CURRENT, STALE, StoredVersion
 
@@ -42,13 +41,6 @@ EXAMPLE = [
     "A slow start, but the ending is wonderful.",
     "Dull from the first minute to the last.",
 ]
-DESCRIPTION = """Takes {texts} in plain words (`list[str]`) and answers each with a label and the probability that
-the {text} is positive.{labels}
-
-A version is the best seed of a run by validation accuracy. The tag `current` marks versions that describe the checkout.
-The alias `champion` marks the run with the best mean validation accuracy. It moves only to a run that is better by
-Welch's 95 % interval over seeds, on the same validation split."""
-
 # Whether a run is better than the champion, from the scores of the champion and of the run.
 Better = Callable[[Sequence[float], Sequence[float]], bool]
 
@@ -156,8 +148,9 @@ def _register(client: "MlflowClient", experiment: str, model: Model, folder: Pat
     from mlflow.exceptions import MlflowException
 
     with suppress(MlflowException):  # it exists already; any other error occurs again below
-        client.create_registered_model(NAME)
-    client.update_registered_model(NAME, description(folder))
+        client.create_registered_model(NAME, description=registry_description.read(folder))
+    if not stores.is_copy(folder):
+        client.update_registered_model(NAME, registry_description.read(folder))
     runs = client.search_runs([experiment], f"tags.key = '{model.key}'", max_results=1)
     run = runs[0].info.run_id
     logged = client.create_logged_model(
@@ -215,16 +208,6 @@ def _save(path: Path, model: Model, folder: Path, logged: "LoggedModel", run: st
     )
     (path / "input_example.json").write_text(json.dumps(EXAMPLE))
     (path / "serving_input_example.json").write_text(json.dumps({"inputs": EXAMPLE}))
-
-
-def description(folder: Path) -> str:
-    """What MLflow shows about the registered model: the texts that it reads are those of the data card."""
-    card = artifacts.read_json(folder / artifacts.DATA_CARD)
-    subject = subjects.of_card(card)
-    labels = subjects.labels(card)
-    return DESCRIPTION.format(
-        texts=subject.name, text=subject.noun, labels=f" {labels}" if labels else ""
-    )
 
 
 def _description(model: Model) -> str:

@@ -213,7 +213,13 @@ def test_two_hyphens_before_a_text_end_the_options(capsys):
 
 
 @pytest.mark.parametrize(
-    "words", [["predict"], ["predict", "--seed", "x", "fine"], ["train", "-x"]]
+    "words",
+    [
+        ["predict"],
+        ["predict", "--seed", "x", "fine"],
+        ["predict", "--file", "-awful.txt"],
+        ["train", "-x"],
+    ],
 )
 def test_other_errors_in_arguments_get_no_hint_about_hyphens(capsys, words):
     with pytest.raises(SystemExit):

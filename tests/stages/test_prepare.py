@@ -137,7 +137,10 @@ def test_the_card_is_plain_json_and_names_no_place_of_this_machine(project):
     rows = [(f"shared common word{n}", n % 2, f"film {n // 4}") for n in range(400)]
     prepare.main(own_file(project, rows))
     text = (project / "reports/data.json").read_text()
-    assert json.loads(text)["source"] == "csv"
+    card = json.loads(text)
+    assert (card["source"], card["subject"]) == ("csv", "texts")
+    assert card["labels"] == {"negative": "0", "positive": "1"}
+    assert " texts train" in card["split_rule"]
     assert str(project) not in text
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.params import Mistake
 from pipeline.stages import track
-from pipeline.storage import artifacts, dvc_lock, stores
+from pipeline.storage import dvc_lock, stores
 from pipeline.tracking import best_models, mlflow_store, registry_sync, run_sync, sql_reader
 from tests import test_dvc_yaml
 from tests.support import toy_study
@@ -230,15 +230,3 @@ def test_an_alias_that_someone_gave_to_a_version_of_their_own_stays():
         [model("b", CHAMPION_SCORES)], [theirs], False, lambda champion_S, run_S: True
     )
     assert [difference.problem for difference in differences] == [sql_reader.MISSING]
-
-
-def test_the_description_says_which_texts_the_model_reads(tmp_path):
-    toy_study.write(tmp_path)
-    assert registry_sync.description(tmp_path).startswith("Takes film reviews in plain words")
-
-    labels = {"negative": "ham", "positive": "spam"}
-    card = {"source": "csv", "subject": "E-Mails {0}", "labels": labels}
-    artifacts.write_json(tmp_path / artifacts.DATA_CARD, card)
-    description = registry_sync.description(tmp_path)
-    assert description.startswith("Takes E-Mails {0} in plain words")
-    assert "the text is positive. Positive is the label 'spam', negative is 'ham'." in description

@@ -1,0 +1,23 @@
+"""What MLflow shows about the registered model: which texts it reads, and what its versions and aliases mean."""
+
+from pathlib import Path
+
+from pipeline.params import subjects
+from pipeline.storage import artifacts
+
+DESCRIPTION = """Takes {texts} in plain words (`list[str]`) and answers each with a label and the probability that
+the {text} is positive.{labels}
+
+A version is the best seed of a run by validation accuracy. The tag `current` marks versions that describe the checkout.
+The alias `champion` marks the run with the best mean validation accuracy. It moves only to a run that is better by
+Welch's 95 % interval over seeds, on the same validation split."""
+
+
+def read(folder: Path) -> str:
+    """The description of the registered model. The texts that the model reads are those of the data card."""
+    card = artifacts.read_json(folder / artifacts.DATA_CARD)
+    subject = subjects.of_card(card)
+    labels = subjects.labels(card)
+    return DESCRIPTION.format(
+        texts=subject.name, text=subject.noun, labels=f" {labels}" if labels else ""
+    )

@@ -486,8 +486,8 @@ def as_text(document):
     ("changes", "line"),
     [
         (
-            {"data": {"vocabulary_size": 1_000_000}, "textbook": {"embedding_dimension": 2000}},
-            "settings.textbook: embedding_dimension 2000 with data.vocabulary_size 1000000: too large: their product "
+            {"data": {"vocabulary_size": 1_000_000}, "textbook": {"embedding_dimension": 1000}},
+            "settings.textbook: embedding_dimension 1000 with data.vocabulary_size 1000000: too large: their product "
             "must be at most 100,000,000",
         ),
         (

@@ -51,7 +51,7 @@ RANGES: dict[str, Any] = {
     "evaluate.power": (0.51, 0.999),
     "evaluate.meaningful": (0.51, 0.999),
     "evaluate.almost": (0.01, 0.5),
-    "evaluate.calibration_bins": (2, 100),
+    "evaluate.calibration_bins": (2, 30),
     "evaluate.learned_share": (0.001, 0.999),
     "gradients.sequence_lengths": [1, 2],  # how many of LISTS
     "gradients.trained_up_to": (2, 20),
@@ -95,7 +95,7 @@ def _value(key: str, values: Any, chance: random.Random) -> Any:
 
 
 def wrong(code: int, output: str) -> str:
-    """What is wrong with the outcome of a study, or an empty text.
+    """The fault in the outcome of a study, or an empty text.
 
     It may succeed. Or its first stage refuses the parameters or the data, with one line and exit code 2.
     """

@@ -527,8 +527,8 @@ def test_the_order_of_keys_changes_nothing(tmp_path):
     ("changes", "line"),
     [
         (
-            {"data": {"vocabulary_size": 1_000_000}, "textbook": {"embedding_dimension": 2000}},
-            "settings.textbook: embedding_dimension 2000 with data.vocabulary_size 1000000: too large: their product "
+            {"data": {"vocabulary_size": 1_000_000}, "textbook": {"embedding_dimension": 1000}},
+            "settings.textbook: embedding_dimension 1000 with data.vocabulary_size 1000000: too large: their product "
             "must be at most 100,000,000",
         ),
         (

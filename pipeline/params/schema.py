@@ -32,7 +32,7 @@ MOST_NUMBERS = 250_000_000  # of a training step; they take 1 GB
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Few = Annotated[int, Field(ge=1, le=1000)]
-Size = Annotated[int, Field(ge=1, le=2000)]
+Size = Annotated[int, Field(ge=1, le=1000)]
 Seeds = Annotated[int, Field(ge=2, le=MOST_SEEDS)]
 Number = Annotated[int, Field(ge=0, le=1_000_000)] | Annotated[float, Field(ge=0, le=1_000_000)]
 Name = Annotated[str, Field(pattern=NAME, max_length=40)]

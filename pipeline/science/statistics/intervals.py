@@ -72,7 +72,9 @@ def welch(baseline_R: Sequence[float], run_S: Sequence[float]) -> Any:
         return stats.ttest_ind(run_S, baseline_R, equal_var=False)
 
 
-def have_test(baseline_R: Sequence[float], run_S: Sequence[float]) -> bool:
+def have_test(
+    baseline_R: Sequence[float] | np.ndarray, run_S: Sequence[float] | np.ndarray
+) -> bool:
     """Returns whether both sides have two seeds and at least one side varies."""
     if min(len(baseline_R), len(run_S)) < 2:
         return False

@@ -37,7 +37,7 @@ class OtherTables(Exception):
 
 @contextmanager
 def database(folder: Path) -> Iterator[sqlite3.Connection | None]:
-    """A connection to an SQLite store, None for any other store. Raises NoStore if there are no tables."""
+    """A connection to an SQLite store, None for any other store. Raises NoStore if tables are missing."""
     path = stores.sqlite_path(stores.mlflow(folder))
     if path is None:
         yield None
@@ -60,7 +60,7 @@ def has_tables_of_this_mlflow(connection: sqlite3.Connection) -> bool:
 
 @contextmanager
 def client(folder: Path) -> Iterator["MlflowClient"]:
-    """MLflow's client of the store, or of a copy of an SQLite store. Raises NoStore if there are no tables."""
+    """MLflow's client of the store, or of a copy of an SQLite store. Raises NoStore if tables are missing."""
     url = stores.mlflow(folder)
     with database(folder) as connection, tempfile.TemporaryDirectory() as temporary:
         if connection is not None:

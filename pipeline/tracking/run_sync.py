@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 DEAD = "is RUNNING, but the process that wrote it has ended"
 LINES = 4  # printed for one run
 NEW_RUN = "a new run"  # the parent of a run whose parent has to be made
-NAMES = 5  # printed in one line about replaced runs
+NAMES = 5  # named in the message about replaced runs
 
 # A run with its record -> the MD5 of each of its artifacts that the record names
 Hashes = Callable[[StoredRun, Record], Mapping[str, str]]
@@ -105,14 +105,14 @@ def differences(
             differing.append(DeletedExperiment(name))
 
     ids = {}
-    shown: set[str] = set()
+    matched_ids: set[str] = set()
     for record, difference in _compared(records, stored, checkout, hashes, ids):
         if not difference.is_equal:
             differing.append(difference)
-        shown |= difference.run_ids
+        matched_ids |= difference.run_ids
         if difference.run and difference.is_repairable:
             ids[record.key] = difference.run.id
-    return [*differing, *others(stored, shown, checkout)]
+    return [*differing, *others(stored, matched_ids, checkout)]
 
 
 def _compared(
@@ -202,11 +202,11 @@ def _rank(run: StoredRun, mismatches: list[Mismatch], checkout: Checkout) -> tup
     )
 
 
-def others(stored: StoredRuns, shown: set[str], checkout: Checkout) -> list[OtherRun]:
+def others(stored: StoredRuns, matched_ids: set[str], checkout: Checkout) -> list[OtherRun]:
     """The problems of runs that no record describes: a stale tag `current`, and a writer that died."""
     differing = []
     for run in stored.runs:
-        if run.id in shown or run.is_deleted:
+        if run.id in matched_ids or run.is_deleted:
             continue
 
         is_in_our_experiment = run.experiment in mlflow_store.EXPERIMENTS
@@ -237,12 +237,12 @@ def project(records: list[Record], folder: Path) -> None:
     stored = sql_reader.runs(folder, metrics_by_key(records), checkout)
     hashes = artifact_files.reader(folder)
 
-    shown: set[str] = set()
+    matched_ids: set[str] = set()
     for record, difference in _compared(records, stored, checkout, hashes, projection.ids):
-        shown |= difference.run_ids
+        matched_ids |= difference.run_ids
         projection.repair(record, difference)
 
-    for other in others(stored, shown, checkout):
+    for other in others(stored, matched_ids, checkout):
         projection.retire(other)
     projection.print_replaced()
 

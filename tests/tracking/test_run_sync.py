@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.tracking import mlflow_store, read_only, run_records, run_sync
+from pipeline.tracking import mlflow_store, read_only, run_comparison, run_records, run_sync
 from tests.support import tampering, toy_study
 from tests.support.tracked_study import (
     current,
@@ -244,6 +244,42 @@ def test_what_someone_changed_in_mlflow_is_named_and_repaired(projected, capsys,
     assert after.keys() == ids.keys()
     assert {run for run in ids if ids[run] != after[run]} == new_runs
     assert ("cannot change" in capsys.readouterr().out) == (name in REPLACING)
+
+
+def test_what_users_add_to_a_run_stays_and_is_no_difference(projected):
+    client, _ = mlflow_store.opened(projected)
+    seed = tampering.run_id(projected, tampering.SEED)
+    parent = tampering.run_id(projected, tampering.PARENT)
+    client.set_tag(seed, "reviewed by", "me")
+    client.set_tag(seed, run_records.NOTE, "look at epoch 2")
+    client.log_metric(seed, f"{mlflow_store.SYSTEM}cpu_utilization_percentage", 50)
+    client.log_text(parent, "mine", "notes.txt")
+    assert differences(projected) == []
+
+    client.set_tag(seed, "architecture", "other")
+    (tampering.artifact_folder(projected) / "history.csv").unlink()
+    track(projected)
+    assert differences(projected) == []
+    tags = client.get_run(seed).data.tags
+    assert tags["reviewed by"] == "me"
+    assert tags[run_records.NOTE] == "look at epoch 2"
+    assert (tampering.artifact_folder(projected) / "notes.txt").read_text() == "mine"
+
+
+def test_a_run_with_many_differences_takes_five_lines(projected):
+    client, _ = mlflow_store.opened(projected)
+    for number in range(9):
+        client.log_metric(tampering.run_id(projected, tampering.SEED), f"mine/{number}", 1)
+    lines = differences(projected)
+    assert len(lines) == 5
+    assert lines[-1] == f"{SEED}: and 5 more"
+
+
+def test_values_are_cut_where_mlflow_cuts_them():
+    from mlflow.utils import validation
+
+    assert run_comparison.TAG_CHARACTERS == validation.MAX_TAG_VAL_LENGTH
+    assert run_comparison.PARAM_CHARACTERS == validation.MAX_PARAM_VAL_LENGTH
 
 
 @pytest.mark.exhaustive

@@ -51,7 +51,6 @@ FIXED = {
     **THREADS,
     **KERAS,
     "TF_ENABLE_ONEDNN_OPTS": "0",  # oneDNN changes rounding, and prints lines that no log level silences
-    "CUDA_VISIBLE_DEVICES": "-1",  # a GPU rounds differently
 }
 DEFAULTS = {  # these cannot change a result, so a user's own values win
     "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -107,7 +106,9 @@ MODEL_FIELDS = (  # fields of /proc/cpuinfo, first on Intel and AMD, then on ARM
 )
 UNKNOWN = "not known here"
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "optuna")
-SWITCHES = (  # they choose instructions or libraries, as another processor would
+SWITCHES = (  # they choose devices, instructions or libraries, as another machine would
+    "CUDA_VISIBLE_DEVICES",
+    "NVIDIA_TF32_OVERRIDE",
     "XLA_FLAGS",
     "ONEDNN_MAX_CPU_ISA",
     "DNNL_MAX_CPU_ISA",
@@ -329,6 +330,7 @@ def described() -> dict[str, str]:
         "vectors": vectors(),
         "caches": caches(),
         "BLAS": ", ".join(blas) or UNKNOWN,
+        **({"GPU": graphics} if (graphics := gpus()) else {}),
         "python": ".".join(platform.python_version_tuple()[:2]),
         **{name: version(name) for name in PACKAGES},
         **switches(os.environ),
@@ -359,6 +361,13 @@ def caches(folder: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> str:
         if _content(cache / "type") in ("Data", "Unified")
     ]
     return ", ".join(sizes) or UNKNOWN
+
+
+def gpus(folder: Path = Path("/proc/driver/nvidia/gpus")) -> str:
+    """The models of NVIDIA's GPUs, each once; empty if Linux lists none."""
+    texts = [_content(file) for file in folder.glob("*/information")]
+    models = re.findall(r"^Model:\s*(.+?)\s*$", "\n".join(texts), re.MULTILINE)
+    return ", ".join(sorted(set(models)))
 
 
 def _first_processor(cpuinfo: Path) -> dict[str, str]:

@@ -97,6 +97,14 @@ def test_the_description_of_this_machine_repeats_and_has_its_blas():
     assert description["numpy"][0].isdigit()
 
 
+def test_the_models_of_gpus_are_described(tmp_path):
+    assert machine.gpus(tmp_path) == ""
+    for number, name in enumerate(["NVIDIA T4", "NVIDIA A100", "NVIDIA T4"]):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "information").write_text(f"Model: \t\t {name}\nIRQ:   16\n")
+    assert machine.gpus(tmp_path) == "NVIDIA A100, NVIDIA T4"
+
+
 FIXED = [
     ("KERAS_BACKEND", "jax"),
     ("KERAS_BACKEND", ""),
@@ -104,7 +112,6 @@ FIXED = [
     ("KERAS_NNX_ENABLED", "1"),
     ("TF_USE_LEGACY_KERAS", "1"),
     ("TF_ENABLE_ONEDNN_OPTS", "1"),
-    ("CUDA_VISIBLE_DEVICES", "0"),
     ("OMP_NUM_THREADS", "8"),
     ("OPENBLAS_NUM_THREADS", "8"),
     ("MKL_NUM_THREADS", "8"),
@@ -148,6 +155,8 @@ REFUSED = [
     ("SKLEARN_PAIRWISE_DIST_CHUNK_SIZE", "1"),
 ]
 RECORDED = [
+    ("CUDA_VISIBLE_DEVICES", "0"),
+    ("NVIDIA_TF32_OVERRIDE", "1"),
     ("ONEDNN_MAX_CPU_ISA", "SSE41"),
     ("DNNL_MAX_CPU_ISA", "SSE41"),
     ("ONEDNN_CPU_ISA_HINTS", "PREFER_YMM"),
@@ -160,7 +169,6 @@ RECORDED = [
     ("LD_PRELOAD", "libm.so"),
 ]
 HARMLESS = [
-    ("NVIDIA_TF32_OVERRIDE", "1"),  # there is no GPU
     ("OMP_DYNAMIC", "true"),
     ("OPENBLAS_VERBOSE", "2"),
     ("TF_CPP_MIN_LOG_LEVEL", "0"),

@@ -218,9 +218,12 @@ def others(stored: StoredRuns, matched_ids: set[str], checkout: Checkout) -> lis
 
 
 def _is_dead(run: StoredRun, checkout: Checkout) -> bool:
-    """Whether the run waits for a process that has ended. Runs of other checkouts are left to them."""
-    is_owned = checkout.owns(run.tags) or OWNER not in run.tags
-    is_running = run.status == "RUNNING" and "key" in run.tags and is_owned
+    """Whether the run waits for a process that has ended.
+
+    A run of another checkout without the tag WRITER may be one that `track` makes just now.
+    """
+    is_known = checkout.owns(run.tags) or OWNER not in run.tags or mlflow_store.WRITER in run.tags
+    is_running = run.status == "RUNNING" and "key" in run.tags and is_known
     return is_running and mlflow_store.has_died(run.tags.get(mlflow_store.WRITER))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.tracking import mlflow_store, read_only, run_comparison, run_records, run_sync
+from pipeline.tracking.checkouts import OWNER
 from tests.support import tampering, toy_study
 from tests.support.tracked_study import (
     current,
@@ -384,4 +385,12 @@ def test_a_run_of_a_dead_writer_is_listed_by_an_audit_and_ended_by_track(study):
 def test_a_run_that_may_still_be_written_is_left_alone(projected):
     for writer in (mlflow_store.writer(), "another-machine 1 1"):
         left_running(projected, {mlflow_store.WRITER: writer})
+    left_running(projected, {OWNER: "another checkout, which tracks"})
     assert differences(projected) == []
+
+
+def test_a_dead_run_of_a_copy_that_is_gone_is_ended(projected):
+    writer = f"{socket.gethostname()} 999999999 1"
+    left_running(projected, {OWNER: "a copy", mlflow_store.WRITER: writer})
+    track(projected)
+    assert statuses(projected)["left"] == "KILLED"

@@ -89,7 +89,7 @@ def document(path: Path) -> dict[str, Any]:
 
 def _remedy_of_conflict(path: Path) -> str:
     name = shlex.quote(str(path))
-    edit = f"keep one version of the lines from <<<<<<< to >>>>>>> and run `git add {name}`"
+    edit = f"keep one version of the lines between its markers and run `git add {name}`"
     return f"{edit}, or discard one side whole with `git checkout HEAD -- {name}`"
 
 

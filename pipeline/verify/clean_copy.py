@@ -72,10 +72,12 @@ def head() -> str:
 def uncommitted(paths: tuple[str, ...]) -> Iterator[CommitMismatch]:
     """Compares files and folders with the commit, by content; yields those that differ, and uncommitted modules."""
     committed = _committed_hashes(paths)
+    if not committed:
+        raise Mistake(f"the commit has no code of this folder; run `{repository.NEW_COMMIT}`")
+
     present = [path for path in committed if Path(path).exists()]
-    prefix = git(
-        "rev-parse", "--show-prefix"
-    )  # this command alone takes paths from the root of the repository
+    # `hash-object` alone takes paths from the root of the repository
+    prefix = git("rev-parse", "--show-prefix")
     names = [prefix + path for path in present]
     hashes = git("hash-object", "--stdin-paths", stdin="\n".join(names)).split()
     current = dict(zip(present, hashes, strict=True))

@@ -16,7 +16,7 @@ IDENTITY = (
     "-c",
     "user.email=me@localhost",
 )  # Git refuses a commit without one
-NEW_COMMIT = f"git add --all && git {' '.join(IDENTITY)} commit --quiet --message Start"
+NEW_COMMIT = f"git add --all . && git {' '.join(IDENTITY)} commit --quiet --message Start"
 NEW_REPOSITORY = f"git init --quiet && {NEW_COMMIT}"
 HOOK_VARIABLES = (  # Git sets these in its hooks, where they would lead every command to that repository
     "GIT_DIR",

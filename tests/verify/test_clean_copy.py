@@ -124,6 +124,16 @@ def test_a_module_that_is_not_committed_is_named(project, name):
     assert not list(clean_copy.uncommitted(("code", "pipeline")))
 
 
+def test_a_folder_that_was_never_committed_has_a_remedy(project, monkeypatch):
+    (project / "nested/pipeline").mkdir(parents=True)
+    (project / "nested/pipeline/x.py").touch()
+    monkeypatch.chdir(project / "nested")
+    with pytest.raises(Mistake, match=r"^the commit has no code of this folder; run `") as raised:
+        clean_copy.check_committed(("pipeline",))
+    repository.paste(Path(), str(raised.value).split("`")[1])
+    clean_copy.check_committed(("pipeline",))
+
+
 def test_code_committed_after_the_record_is_named(project):
     assert clean_copy.code_since("code") == ""
     artifacts.write_text(project / "pipeline/workers/pool.py", "")

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 from pipeline import machine, params
 from pipeline.storage import dvc_lock, stores
+from pipeline.tracking import artifact_locations
 from pipeline.verify import durations
 from pipeline.workers import worker_count
 
@@ -36,6 +37,8 @@ PACKAGES = (
     "altair",
 )
 ENVIRONMENT = Path("environment.json")
+VENV_SCRIPT = Path(".venv/bin/dvc")
+SHEBANG_BYTES = 1000  # of a script, with the path of its Python
 FREE_BYTES = 1_000_000_000  # the study, its cache and MLflow's store, with room to spare
 PATIENCE_SECONDS = 3  # for a connection
 PORTS = {"http": 80, "https": 443}
@@ -99,9 +102,11 @@ def main() -> int:
 
     problems = [
         *_package_problems(),
+        *_venv_problems(),
         *_environment_problems(),
         *_disk_problems(),
         *_store_problems(MLFLOW, mlflow_url),
+        *map(str, artifact_locations.differences(Path())),
         *_store_problems(OPTUNA, studies_url),
         *_store_problems(DASK, worker_count.scheduler() or ""),
         *worker_problems,
@@ -154,6 +159,20 @@ def _package_problems() -> Iterator[str]:
             yield f"{package} is missing, {problem}"
         elif installed not in (None, locked):
             yield f"{package} {installed} is installed, {problem}"
+
+
+def _venv_problems() -> Iterator[str]:
+    """Yields a problem if .venv was moved or copied: its scripts name their Python by an absolute path."""
+    if not VENV_SCRIPT.is_file():
+        return
+
+    start = VENV_SCRIPT.read_bytes()[:SHEBANG_BYTES].decode(errors="replace")
+    python = re.search(r"(/.*/\.venv)/bin/python", start)
+    if python and not (Path(python[1]).exists() and Path(python[1]).samefile(".venv")):
+        yield (
+            f".venv: made in {Path(python[1]).parent}, so its scripts run the Python there; "
+            "run `rm -r .venv` and `make .venv/ready`"
+        )
 
 
 def _environment_problems() -> Iterator[str]:

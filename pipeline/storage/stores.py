@@ -14,8 +14,18 @@ def home(folder: Path) -> Path:
     folder = folder.resolve()
     for parent in folder.parents:
         if parent.match(".dvc/tmp/exps"):
-            return parent.parents[2]
+            return _original(parent.parents[2], folder.relative_to(parent))
     return folder
+
+
+def _original(root: Path, path_in_copies: Path) -> Path:
+    """The project in DVC's root that a temporary copy comes from. A project may be a subfolder of its repository."""
+    parts = path_in_copies.parts
+    for first in range(1, len(parts)):
+        original = root.joinpath(*parts[first:])
+        if (original / "dvc.yaml").exists():
+            return original
+    return root
 
 
 def is_copy(folder: Path) -> bool:
@@ -39,14 +49,19 @@ def _url(variable: str, default_file: str, folder: Path) -> str:
     path = sqlite_path(url)
     if path is None:
         return url
-    return f"{LOCAL}{home(folder) / path}"
+    return sqlite_url(home(folder) / path)
+
+
+def sqlite_url(path: Path) -> str:
+    """The URL of an SQLite file. SQLAlchemy would read % and ? in a path as parts of a URL."""
+    return LOCAL + str(path).replace("%", "%25").replace("?", "%3F")
 
 
 def sqlite_path(url: str) -> Path | None:
     """The file of an SQLite database; None for the URL of anything else."""
     if not url.startswith(LOCAL):
         return None
-    return Path(url.removeprefix(LOCAL))
+    return Path(unquote(url.removeprefix(LOCAL)))
 
 
 def masked(text: str) -> str:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.storage import artifacts, stores
 from pipeline.storage.stage_table import STAGES
+from pipeline.tracking import artifact_locations
 from pipeline.tracking.run_records.record import NOTHING, Dataset
 from pipeline.tracking.run_records.tables import Metrics, Strings
 
@@ -98,6 +99,7 @@ def opened(folder: Path) -> tuple["MlflowClient", Strings]:
     with nullcontext() if is_server else _locked(path):
         if sqlite_file and sqlite_file.exists():
             _check_writable(sqlite_file)
+            artifact_locations.correct(folder)
         warnings.filterwarnings("ignore", module="mlflow")
         from mlflow import MlflowClient
 
@@ -107,6 +109,7 @@ def opened(folder: Path) -> tuple["MlflowClient", Strings]:
             _create_tables(sqlite_file)
 
         client = MlflowClient(url, registry_uri=url)
+        artifact_locations.require(folder, client)
         artifact_root = None if is_server else path.parent / "mlartifacts"
         return client, {name: _experiment_id(client, name, artifact_root) for name in EXPERIMENTS}
 
@@ -148,7 +151,7 @@ def _create_tables(path: Path) -> None:
         journal.unlink()
     with artifacts.replaced(path) as temporary:
         # the command `mlflow db upgrade`
-        db.upgrade([f"{stores.LOCAL}{temporary}"], standalone_mode=False)
+        db.upgrade([stores.sqlite_url(temporary)], standalone_mode=False)
 
 
 def _check_writable(path: Path) -> None:

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.storage import stores
-from pipeline.tracking import live_runs, mlflow_store, registry_sync, run_sync, sql_reader
+from pipeline.tracking import (
+    artifact_locations,
+    live_runs,
+    mlflow_store,
+    registry_sync,
+    run_sync,
+    sql_reader,
+)
 from pipeline.tracking.best_models import Model
 from pipeline.tracking.run_records import Record
 
@@ -47,6 +54,7 @@ class Tracker:
         runs = sql_reader.runs(self.folder)
         versions = sql_reader.versions(self.folder)
         return [
+            *artifact_locations.differences(self.folder),
             *run_sync.differences(records, runs, is_copy),
             *registry_sync.differences(models, versions, is_copy, better),
         ]

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from pipeline.storage import dvc_lock
-from pipeline.tracking import live_runs
+from pipeline.tracking import artifact_locations, live_runs
 from tests.support import toy_study, tracked_study
 
 DVC = """
@@ -116,6 +116,7 @@ def study(tmp_path, empty_store, monkeypatch):
     as_locked(monkeypatch)
     toy_study.write(tmp_path)
     shutil.copy(empty_store, tmp_path)
+    artifact_locations.correct(tmp_path)
     return tmp_path
 
 
@@ -123,4 +124,6 @@ def study(tmp_path, empty_store, monkeypatch):
 def projected(study, projected_store):
     """The toy study next to a store that shows it."""
     shutil.copy(projected_store, study)
+    shutil.copytree(projected_store.parent / "mlartifacts", study / "mlartifacts")
+    artifact_locations.correct(study)
     return study

@@ -1,4 +1,4 @@
-"""Reads the runs and the model versions in MLflow's store, with SQL where that is possible.
+"""Reads the runs in MLflow's store, with SQL where that is possible.
 
 MLflow takes seconds to import, and `track` runs after every `dvc repro`. So an SQLite store is read with SQL if its
 tables have the version that the queries below were written for. Every other store is read through MLflow.
@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.storage import stores
 from pipeline.tracking import mlflow_store
-from pipeline.tracking.best_models import CHAMPION, NAME
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -41,16 +40,6 @@ RUNS = """
     group by run.run_uuid
     order by run.start_time, run.run_uuid
 """
-VERSIONS = """
-    select version.version, json_group_object(tag.key, tag.value) filter (where tag.key is not null), alias.alias
-    from model_versions version
-    left join model_version_tags tag on tag.name = version.name and tag.version = version.version
-    left join registered_model_aliases alias
-        on alias.name = version.name and alias.version = version.version and alias.alias = ?
-    where version.name = ? and version.current_stage != 'Deleted_Internal'
-    group by version.version
-    order by version.version
-"""
 
 
 @dataclass(frozen=True)
@@ -60,15 +49,6 @@ class StoredRun:
     id: str
     status: str
     tags: dict[str, str]
-
-
-@dataclass(frozen=True)
-class StoredVersion:
-    """A version of the registered model."""
-
-    number: int
-    tags: dict[str, str]
-    is_champion: bool
 
 
 def runs(folder: Path) -> dict[str, list[StoredRun]]:
@@ -84,16 +64,6 @@ def runs(folder: Path) -> dict[str, list[StoredRun]]:
     return _by_key(StoredRun(run, status, json.loads(tags)) for run, status, tags in rows)
 
 
-def versions(folder: Path) -> list[StoredVersion]:
-    """Every version of the registered model, the oldest first. Raises if the store cannot be reached."""
-    rows = rows_of_sqlite(folder, VERSIONS, CHAMPION, NAME)
-    if rows is None:
-        return versions_through_mlflow(mlflow_store.opened(folder)[0])
-    return [
-        StoredVersion(number, json.loads(tags), alias is not None) for number, tags, alias in rows
-    ]
-
-
 def runs_through_mlflow(
     client: "MlflowClient", experiments: dict[str, str]
 ) -> dict[str, list[StoredRun]]:
@@ -107,25 +77,6 @@ def runs_through_mlflow(
         tags = {tag: value for tag, value in run.data.tags.items() if tag in TAGS}
         stored_runs.append(StoredRun(run.info.run_id, run.info.status, tags))
     return _by_key(stored_runs)
-
-
-def versions_through_mlflow(client: "MlflowClient") -> list[StoredVersion]:
-    """Returns the same as `versions`, through MLflow's client."""
-    name_filter = f"name = '{NAME}'"
-    registered = client.search_registered_models(name_filter)
-    if not registered:
-        return []
-
-    champion = registered[0].aliases.get(CHAMPION)
-    stored_versions = []
-    for version in _pages(
-        client.search_model_versions,
-        filter_string=name_filter,
-        order_by=["version_number ASC"],
-    ):
-        is_champion = str(version.version) == str(champion)
-        stored_versions.append(StoredVersion(int(version.version), dict(version.tags), is_champion))
-    return stored_versions
 
 
 def rows_of_sqlite(folder: Path, query: str, *values: str) -> list[tuple] | None:

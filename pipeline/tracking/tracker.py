@@ -12,6 +12,7 @@ from pipeline.tracking import (
     artifact_locations,
     live_runs,
     mlflow_store,
+    registry_reader,
     registry_sync,
     run_sync,
     sql_reader,
@@ -52,11 +53,11 @@ class Tracker:
         """The differences between MLflow and these records and models. Raises an error if MLflow cannot be reached."""
         is_copy = stores.is_copy(self.folder)
         runs = sql_reader.runs(self.folder)
-        versions = sql_reader.versions(self.folder)
+        registry = registry_reader.read(self.folder)
         return [
             *artifact_locations.differences(self.folder),
             *run_sync.differences(records, runs, is_copy),
-            *registry_sync.differences(models, versions, is_copy, better),
+            *registry_sync.compared(models, registry, self.folder, better),
         ]
 
     def project(

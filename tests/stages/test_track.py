@@ -110,9 +110,9 @@ def test_a_missing_or_damaged_file_is_an_error_and_nothing_is_written(
 def test_the_stage_and_a_look_into_sqlite_import_no_slow_library(empty_store, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     code = (
-        "import sys; from pipeline.stages import track; from pipeline.tracking import sql_reader\n"
+        "import sys; from pipeline.stages import track; from pipeline.tracking import registry_reader, sql_reader\n"
         "from pipeline.tracking.tracker import Tracker; from pathlib import Path\n"
-        f"folder = Path({str(empty_store.parent)!r}); sql_reader.runs(folder); sql_reader.versions(folder)\n"
+        f"folder = Path({str(empty_store.parent)!r}); sql_reader.runs(folder); registry_reader.read(folder)\n"
         "track.shown_better([0.80, 0.81, 0.85], [0.81, 0.82, 0.85])\n"  # a lead within the noise
         "print(*{'mlflow', 'tensorflow', 'keras', 'dvc', 'sklearn', 'scipy', 'pandas'} & set(sys.modules))"
     )

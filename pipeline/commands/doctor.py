@@ -106,6 +106,7 @@ def main() -> int:
         *_environment_problems(),
         *_disk_problems(),
         *_store_problems(MLFLOW, mlflow_url),
+        *artifact_locations.path_problems(Path()),
         *map(str, artifact_locations.differences(Path())),
         *_store_problems(OPTUNA, studies_url),
         *_store_problems(DASK, worker_count.scheduler() or ""),

@@ -53,8 +53,16 @@ def _url(variable: str, default_file: str, folder: Path) -> str:
 
 
 def sqlite_url(path: Path) -> str:
-    """The URL of an SQLite file. SQLAlchemy would read % and ? in a path as parts of a URL."""
-    return LOCAL + str(path).replace("%", "%25").replace("?", "%3F")
+    """The URL of an SQLite file. SQLAlchemy reads ? and codes such as %41 in a path as parts of a URL."""
+    text = str(path)
+    if is_ambiguous(path):
+        text = text.replace("%", "%25").replace("?", "%3F")
+    return LOCAL + text
+
+
+def is_ambiguous(path: Path) -> bool:
+    """Whether a path has ? or a code such as %41, which have a meaning in URLs."""
+    return "?" in str(path) or unquote(str(path)) != str(path)
 
 
 def sqlite_path(url: str) -> Path | None:

@@ -102,6 +102,28 @@ def is_own(file: Path, home: Path) -> bool:
     return file.resolve() == (home / "mlflow.db").resolve()
 
 
+def path_problems(folder: Path) -> list[str]:
+    """The problem of a project whose path has letters that MLflow does not read as parts of a path."""
+    home = stores.home(folder)
+    if stores.is_ambiguous(home):
+        return [
+            f"MLflow reads ? and codes such as %41 in {home} as parts of a URL and cannot open a store there; rename "
+            "the folder"
+        ]
+    if "#" in str(home):
+        return [
+            f"MLflow reads # in {home} as part of a URL and cannot load a model from there; rename the folder, and "
+            "run `python -m pipeline track`"
+        ]
+    return []
+
+
+def require_path(file: Path) -> None:
+    """Raises Mistake if MLflow cannot open this SQLite file. It would try for a minute, and create another folder."""
+    if stores.is_ambiguous(file):
+        raise Mistake(path_problems(file.parent)[0])
+
+
 def require(folder: Path, client: "MlflowClient") -> None:
     """Raises Mistake if a location leads to a folder that is gone, since MLflow would create that folder again."""
     for difference in differences(folder, client):

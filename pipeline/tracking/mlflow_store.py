@@ -95,6 +95,8 @@ def opened(folder: Path) -> tuple["MlflowClient", Strings]:
     sqlite_file = stores.sqlite_path(url)
     is_server = url.startswith(("http://", "https://"))
     path = sqlite_file or stores.home(folder) / "mlflow.db"
+    if sqlite_file:
+        artifact_locations.require_path(sqlite_file)
 
     with nullcontext() if is_server else _locked(path):
         if sqlite_file and sqlite_file.exists():

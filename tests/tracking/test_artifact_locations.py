@@ -103,7 +103,7 @@ def test_a_moved_or_copied_store_is_one_difference_until_corrected(store, tmp_pa
 
 
 def test_after_a_move_track_serves_everything_from_the_new_folder(project, tmp_path, capsys):
-    new = moved_project.moved(project, tmp_path / "Überprüfung/100% a#b %41")
+    new = moved_project.moved(project, tmp_path / "Überprüfung/100% a#b")
     before = contents(new)
     (line,) = check(new, capsys)
     assert f"in {project / 'mlartifacts'}, but this project is in {new} " in line
@@ -113,6 +113,25 @@ def test_after_a_move_track_serves_everything_from_the_new_folder(project, tmp_p
     assert locations_outside(new) == []
     assert check(new, capsys) == []
     assert not project.exists()
+
+
+@pytest.mark.parametrize("name", ["why?", "%41", "%C3%9C"])
+def test_a_path_that_mlflow_cannot_open_costs_one_line(project, tmp_path, capsys, name):
+    new = moved_project.moved(project, tmp_path / name)
+    before = contents(tmp_path)
+    os.chdir(new)
+    assert main(["track"]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"codes such as %41 in {new} as parts of a URL" in line
+    assert "rename the folder" in line
+    assert artifact_locations.path_problems(new)[0] in line
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(("name", "problems"), [("a b", 0), ("Ü", 0), ("100%", 0), ("a#b", 1)])
+def test_a_path_from_which_mlflow_cannot_load_is_a_problem(tmp_path, name, problems):
+    (tmp_path / name).mkdir()
+    assert len(artifact_locations.path_problems(tmp_path / name)) == problems
 
 
 def test_a_copy_gets_its_own_artifacts_and_the_original_stays(project, tmp_path, capsys):

@@ -73,6 +73,11 @@ def local_path(location: str) -> Path | None:
     return Path(location) if location.startswith("/") else None
 
 
+def stored_path(location: str, moves: dict[Path, Path]) -> Path | None:
+    """The place of artifacts now, although the store may name their old place. `moves` is the result of `moves`."""
+    return local_path(moved(location, moves) or "")
+
+
 def differences(folder: Path, client: "MlflowClient | None" = None) -> list[LocationDifference]:
     """The old folders of the project that its store still names. Changes nothing.
 

@@ -77,7 +77,7 @@ class Difference:
 
     Attributes:
         model: None if no file describes the version.
-        version: None if there is no version yet.
+        version: missing if it has to be made first.
         name: the tag to set or to remove.
         value: its value, or the new text.
     """
@@ -208,13 +208,31 @@ def _differences_of_values(
     if logged is None:
         return [Difference("has no logged model", "replace", model, version)]
 
+    differing = _differences_of_places(model, version, logged, registry)
+    if logged.status != READY:
+        repair = "status of the logged model"
+        problem = _unequal(repair, logged.status, READY)
+        differing.append(Difference(problem, repair, model, version))
+
+    text = _description(model)
+    if version.description != text:
+        problem = _unequal("description", version.description, text)
+        differing.append(Difference(problem, "description", model, version, value=text))
+    return differing + _differences_of_tags(model, version, logged)
+
+
+def _differences_of_places(
+    model: Model,
+    version: StoredVersion,
+    logged: StoredModel,
+    registry: Registry,
+) -> list[Difference]:
+    """The values that MLflow cannot change in a version or its logged model."""
     location = registry.location_of(logged)
-    runs = registry.runs.get(
-        model.key, [version.run]
-    )  # without a run, run_sync.py names the problem
+    runs = registry.runs.get(model.key, [version.run])  # run_sync.py names a run that is missing
     run = version.run if version.run in runs else runs[0]
     differing = []
-    for name, stored, expected in (  # MLflow can change none of these
+    for name, stored, expected in (
         ("source", version.source, location),
         ("storage location", version.storage, location),
         ("run id", version.run, run),
@@ -226,21 +244,23 @@ def _differences_of_values(
         if stored != expected:
             problem = _unequal(name, stored, expected)
             differing.append(Difference(problem, "replace", model, version))
+    return differing
 
-    if logged.status != READY:
-        repair = "status of the logged model"
-        differing.append(Difference(_unequal(repair, logged.status, READY), repair, model, version))
-    text = _description(model)
-    if version.description != text:
-        problem = _unequal("description", version.description, text)
-        differing.append(Difference(problem, "description", model, version, value=text))
+
+def _differences_of_tags(
+    model: Model,
+    version: StoredVersion,
+    logged: StoredModel,
+) -> list[Difference]:
+    differing = []
     for tag, value in model.tags.items():
         if version.tags.get(tag) != value:
             problem = _unequal(f"tag `{tag}`", version.tags.get(tag), value)
             differing.append(Difference(problem, "tag", model, version, tag, value))
+
+    repair = "tag of the logged model"
     for tag, value in {**model.tags, VERSIONS_OF_MODEL: _link(version.number)}.items():
         if logged.tags.get(tag) != value:
-            repair = "tag of the logged model"
             problem = _unequal(f"{repair} `{tag}`", logged.tags.get(tag), value)
             differing.append(Difference(problem, repair, model, version, tag, value))
     return differing

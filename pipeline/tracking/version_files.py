@@ -1,4 +1,4 @@
-"""The files of a version of the registered model: saves them, and compares the stored ones with what was saved.
+"""The files of a version of the registered model: saves them, and compares the stored files with the saved ones.
 
 The file MANIFEST lists the MD5 of every other file, as `md5sum` prints it. The tag `files` of the version is the MD5 of
 MANIFEST. So a changed, missing or additional file is noticed, also in the copy of the package that the version runs.
@@ -93,9 +93,7 @@ def hashes_in(folder: Path) -> dict[str, str]:
 @contextmanager
 def stored(version: "StoredVersion", project: Path) -> Iterator[Path]:
     """A folder with the stored files of a version, which is empty or missing if there are none."""
-    moves = artifact_locations.moves(project)
-    location = artifact_locations.moved(version.storage, moves) or ""
-    folder = artifact_locations.local_path(location)
+    folder = artifact_locations.stored_path(version.storage, artifact_locations.moves(project))
     if folder:
         yield folder
         return
@@ -104,8 +102,8 @@ def stored(version: "StoredVersion", project: Path) -> Iterator[Path]:
 
     url = stores.mlflow(project)
     with tempfile.TemporaryDirectory() as temporary:
-        if list_artifacts(location, tracking_uri=url):
-            download_artifacts(location, dst_path=temporary, tracking_uri=url)
+        if list_artifacts(version.storage, tracking_uri=url):
+            download_artifacts(version.storage, dst_path=temporary, tracking_uri=url)
         yield Path(temporary)
 
 

@@ -102,9 +102,11 @@ def stored(version: "StoredVersion", project: Path) -> Iterator[Path]:
 
     url = stores.mlflow(project)
     with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary)
         if list_artifacts(version.storage, tracking_uri=url):
-            download_artifacts(version.storage, dst_path=temporary, tracking_uri=url)
-        yield Path(temporary)
+            # MLflow adds the last part of the location
+            path = Path(download_artifacts(version.storage, dst_path=temporary, tracking_uri=url))
+        yield path
 
 
 def names(model: Model) -> dict[str, str]:

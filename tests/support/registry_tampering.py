@@ -40,9 +40,9 @@ def files_of(folder: Path, number: int = 1) -> Path:
     query = "select storage_location from model_versions where version = ?"
     with closing(sqlite3.connect(folder / "mlflow.db")) as database:
         (location,) = database.execute(query, [number]).fetchone()
-    folder = artifact_locations.local_path(location)
-    assert folder, location
-    return folder
+    path = artifact_locations.local_path(location)
+    assert path, location
+    return path
 
 
 def flipped(name: str) -> Tampering:

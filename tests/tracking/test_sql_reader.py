@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.tracking import mlflow_store, sql_reader
+from pipeline.tracking import mlflow_store, registry_reader, sql_reader
 
 
 def test_sql_and_mlflow_see_the_same_runs(projected):
@@ -34,5 +34,5 @@ def test_tables_of_another_version_are_read_through_mlflow(
     )
 
     assert sql_reader.runs(projected) == expected
-    assert sql_reader.versions(projected) == []
+    assert registry_reader.read(projected).versions == []
     assert len(opened) == times_opened

@@ -8,6 +8,7 @@ MLflow or Optuna only to compare the version of an existing database.
 import json
 import os
 import platform
+import re
 import shutil
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from urllib.parse import quote, urlsplit
 
 from pipeline import machine, params
 from pipeline.storage import dvc_lock, stores
+from pipeline.tracking import artifact_locations
 from pipeline.verify import durations, packages, repository
 from pipeline.verify.packages import installed_version
 from pipeline.workers import worker_count
@@ -36,6 +38,8 @@ PACKAGES = (
     "altair",
 )
 ENVIRONMENT = Path("environment.json")
+VENV_SCRIPT = Path(".venv/bin/dvc")
+SHEBANG_BYTES = 1000  # of a script, with the path of its Python
 FREE_BYTES = 1_000_000_000  # the study, its cache and MLflow's store, with room to spare
 PATIENCE_SECONDS = 3  # for a connection
 PORTS = {"http": 80, "https": 443}
@@ -96,11 +100,12 @@ def main() -> int:
 
     problems = [
         *_package_problems(),
+        *_venv_problems(),
         *_environment_problems(),
         *machine.refused(os.environ),
         *machine.shadowed(),
         *_disk_problems(),
-        *mlflow_problems,
+        *(mlflow_problems or _location_problems()),
         *studies_problems,
         *worker_problems,
         *stale_problems,
@@ -156,6 +161,26 @@ def _package_problems() -> Iterator[str]:
         return
     for mismatch in packages.differences(installed_version, PACKAGES):
         yield str(mismatch)
+
+
+def _location_problems() -> Iterator[str]:
+    """Yields the problems of a project folder that was moved or copied, or that MLflow cannot use."""
+    yield from artifact_locations.path_problems(Path())
+    yield from map(str, artifact_locations.differences(Path()))
+
+
+def _venv_problems() -> Iterator[str]:
+    """Yields a problem if .venv was moved or copied: its scripts name their Python by an absolute path."""
+    if not VENV_SCRIPT.is_file():
+        return
+
+    start = VENV_SCRIPT.read_bytes()[:SHEBANG_BYTES].decode(errors="replace")
+    python = re.search(r"(/.*/\.venv)/bin/python", start)
+    if python and not (Path(python[1]).exists() and Path(python[1]).samefile(".venv")):
+        yield (
+            f".venv: made in {Path(python[1]).parent}, so its scripts run the Python there; "
+            "run `rm -r .venv` and `make .venv/ready`"
+        )
 
 
 def _environment_problems() -> Iterator[str]:

@@ -95,8 +95,18 @@ def home(folder: Path) -> Path:
     folder = folder.resolve()
     for parent in folder.parents:
         if parent.match(".dvc/tmp/exps"):
-            return parent.parents[2]
+            return _original(parent.parents[2], folder.relative_to(parent))
     return folder
+
+
+def _original(root: Path, path_in_copies: Path) -> Path:
+    """The project in DVC's root that a temporary copy comes from. A project may be a subfolder of its repository."""
+    parts = path_in_copies.parts
+    for first in range(1, len(parts)):
+        original = root.joinpath(*parts[first:])
+        if (original / "dvc.yaml").exists():
+            return original
+    return root
 
 
 def is_copy(folder: Path) -> bool:
@@ -221,8 +231,16 @@ def _check_port(port: int | None) -> None:
 
 
 def sqlite_url(path: Path) -> str:
-    """The URL of an SQLite file. SQLAlchemy decodes percent escapes and ends the path at a question mark."""
-    return LOCAL + str(path).replace("%", "%25").replace("?", "%3F").replace("#", "%23")
+    """The URL of an SQLite file. SQLAlchemy reads ? and codes such as %41 in a path as parts of a URL."""
+    text = str(path)
+    if is_ambiguous(path):
+        text = text.replace("%", "%25").replace("?", "%3F")
+    return LOCAL + text
+
+
+def is_ambiguous(path: Path) -> bool:
+    """Whether a path has ? or a code such as %41, which have a meaning in URLs."""
+    return "?" in str(path) or unquote(str(path)) != str(path)
 
 
 def sqlite_path(url: str) -> Path | None:

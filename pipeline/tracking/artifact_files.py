@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from pipeline.storage import artifacts, stores
+from pipeline.tracking import artifact_locations
 from pipeline.tracking.run_comparison import hash_of
 
 if TYPE_CHECKING:
@@ -16,17 +16,9 @@ if TYPE_CHECKING:
     from pipeline.tracking.sql_reader import StoredRun
 
 
-def local_folder(uri: str) -> Path | None:
-    """The folder that the address of an artifact store names; None if it is not on this machine."""
-    parts = urlsplit(uri)
-    if parts.scheme not in ("", "file"):
-        return None
-    return Path(unquote(parts.path) if parts.scheme else uri)
-
-
 def write(run: "Run", name: str, text: str) -> None:
     """Writes an artifact of a run."""
-    folder = local_folder(run.artifact_uri)
+    folder = artifact_locations.local_path(run.artifact_uri)
     if folder:
         artifacts.write_text(folder / name, text)
     else:
@@ -35,15 +27,20 @@ def write(run: "Run", name: str, text: str) -> None:
 
 def reader(folder: Path) -> Callable[["StoredRun", "Record"], Mapping[str, str]]:
     """A function from a run and its record to the MD5 of each artifact, for the store of this project."""
-    return partial(_hashes, url=stores.mlflow(folder))
+    return partial(_hashes, url=stores.mlflow(folder), moves=artifact_locations.moves(folder))
 
 
-def _hashes(run: "StoredRun", record: "Record", url: str) -> Mapping[str, str]:
-    """The MD5 of each artifact that the record names, if the run has it. `url` is the address of MLflow's store."""
+def _hashes(
+    run: "StoredRun", record: "Record", url: str, moves: dict[Path, Path]
+) -> Mapping[str, str]:
+    """The MD5 of each artifact that the record names, if the run has it.
+
+    `url` is the address of MLflow's store. `moves` maps old folders of the project to its present folder.
+    """
     if not record.artifacts:
         return {}
 
-    folder = local_folder(run.artifact_uri)
+    folder = artifact_locations.stored_path(run.artifact_uri, moves)
     with tempfile.TemporaryDirectory() as temporary:
         if folder is None:
             folder = _downloaded(run, record, url, Path(temporary))

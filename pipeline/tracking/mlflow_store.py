@@ -12,7 +12,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.storage import artifacts, stores
 from pipeline.storage.stage_table import STAGES
+from pipeline.tracking import artifact_locations, mlflow_client
 from pipeline.tracking.run_records.record import CONTEXT, NOTHING, Dataset
 from pipeline.tracking.run_records.tables import Metrics, Strings
 
@@ -34,13 +34,6 @@ RUN_NAME = "mlflow.runName"
 WRITER = "writer"  # the tag that names the process that writes a live run: host, process id and start time
 METRICS_AT_ONCE = 800  # a server takes at most 1000 items per request, parameters and tags included
 SYSTEM = "system/"  # prefix of the metrics with which MLflow describes the machine
-ENVIRONMENT = {  # defaults for MLflow; a user's own values win
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-}
 
 
 def writer() -> str:
@@ -93,38 +86,23 @@ def opened(folder: Path) -> tuple["MlflowClient", Strings]:
     sqlite_file = stores.sqlite_path(url)
     is_server = url.startswith(("http://", "https://"))
     path = sqlite_file or stores.home(folder) / "mlflow.db"
+    if sqlite_file:
+        artifact_locations.require_path(sqlite_file)
 
     with nullcontext() if is_server else _locked(path, "lock"):
         if sqlite_file and sqlite_file.exists():
             _check_writable(sqlite_file)
+            artifact_locations.correct(folder)
         if sqlite_file and not (sqlite_file.exists() and sqlite_file.stat().st_size):
             _create_tables(sqlite_file)
 
-        mlflow_client = client(url)
+        client = mlflow_client.client(url)
+        artifact_locations.require(folder, client)
         artifact_root = None if is_server else path.parent / "mlartifacts"
         experiments = {}
         for name in EXPERIMENTS:
-            experiments[name] = _experiment_id(mlflow_client, name, artifact_root)
-        return mlflow_client, experiments
-
-
-def client(url: str) -> "MlflowClient":
-    """MLflow's client of the store at this address. MLflow may create or change the tables of a database."""
-    _configure()
-    from mlflow import MlflowClient
-
-    return MlflowClient(url, registry_uri=url)
-
-
-def _configure() -> None:
-    """Imports MLflow without its warnings, with our defaults of its settings."""
-    for variable, value in ENVIRONMENT.items():
-        os.environ.setdefault(variable, value)
-    warnings.filterwarnings("ignore", module="mlflow")
-    import mlflow  # noqa: F401  it sets up its logging
-
-    for package in ("mlflow", "alembic", "urllib3"):
-        logging.getLogger(package).setLevel(logging.ERROR)
+            experiments[name] = _experiment_id(client, name, artifact_root)
+        return client, experiments
 
 
 def _experiment_id(client: "MlflowClient", name: str, artifact_root: Path | None) -> str:

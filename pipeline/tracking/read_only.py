@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.storage import stores
-from pipeline.tracking import mlflow_store
+from pipeline.tracking import mlflow_client
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -42,6 +42,13 @@ def database(folder: Path) -> Iterator[sqlite3.Connection | None]:
     if path is None:
         yield None
         return
+    with sqlite_database(path) as connection:
+        yield connection
+
+
+@contextmanager
+def sqlite_database(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection to an SQLite file. Raises NoStore if it is missing or has no tables of MLflow."""
     if not path.exists():
         raise NoStore
 
@@ -67,10 +74,10 @@ def client(folder: Path) -> Iterator["MlflowClient"]:
             copy = Path(temporary) / "mlflow.db"
             with closing(sqlite3.connect(copy)) as target:
                 connection.backup(target)
-            url = f"{stores.LOCAL}{copy}"
+            url = stores.sqlite_url(copy)
         elif _is_database(url):
             _check_tables(url)
-        yield mlflow_store.client(url)
+        yield mlflow_client.client(url)
 
 
 def _is_written_by_readers(path: Path) -> bool:

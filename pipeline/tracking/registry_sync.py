@@ -1,9 +1,15 @@
 """Makes MLflow's model registry equal to the best seeds: one version of `rnn-for-nlp` for each run and content.
 
+A version is compared as a whole: its tags, description, source, run and status, the logged model that it shows, and
+every file. MLflow can change neither source nor run nor status of a version. A version with a wrong one is replaced by
+a version with a new number.
+
 The tag `current` marks the versions that describe the checkout. The alias `champion` first goes to the run with the
 best mean validation accuracy. It moves to another run if that run has the best mean, on the same validation split, and
-Welch's 95 % interval of the difference over seeds lies above 0: a luckier draw of seeds does not suffice. An alias that
-someone moved by hand stays until then. TF-IDF does not compete, and a copy that DVC works in moves nothing.
+Welch's 95 % interval of the difference over seeds lies above 0: a luckier draw of seeds does not suffice. The tag
+`champion` of the registered model is the fingerprint of this run, so an alias that somebody moved to another version of
+ours goes back. It stays on a version of the user's own. TF-IDF does not compete, and a copy that DVC works in moves
+nothing.
 """
 
 import json
@@ -11,203 +17,475 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
+from os.path import commonprefix
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pipeline.storage import stores
 from pipeline.storage.stage_table import TRAIN
-from pipeline.tracking import mlflow_store, registry_description, sql_reader
-from pipeline.tracking.best_models import CHAMPION, NAME, SCORES, SERVED, Model
-from pipeline.tracking.sql_reader import MISSING, NOT_CURRENT, STALE, StoredVersion
+from pipeline.tracking import (
+    checkouts,
+    mlflow_store,
+    registry_description,
+    registry_reader,
+    version_files,
+)
+from pipeline.tracking.best_models import CHAMPION, NAME, SCORES, Model
+from pipeline.tracking.checkouts import Checkout
+from pipeline.tracking.registry_reader import (
+    READY,
+    RECORD,
+    VERSIONS_OF_MODEL,
+    Registry,
+    StoredModel,
+    StoredVersion,
+)
+from pipeline.tracking.sql_reader import MISSING, NOT_CURRENT, STALE
+from pipeline.tracking.version_files import FILES
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import LoggedModel
 
 NOT_CHAMPION = "should be champion"
-NEEDED = (  # the packages that served_model.py imports; pip adds the packages that these need
-    "mlflow",
-    "tensorflow",
-    "keras",
-    "numpy",
-    "pandas",
-    "pyarrow",
-    "pydantic",
-    "ruamel.yaml",
-    "scipy",
-)
-EXAMPLE = [
-    "A slow start, but the ending is wonderful.",
-    "Dull from the first minute to the last.",
-]
+SHOWN = 160  # characters of a value that are printed
+CONTEXT = 20  # characters before the first different one, if a value is longer
+
 # Whether a run is better than the champion, from the scores of the champion and of the run.
 Better = Callable[[Sequence[float], Sequence[float]], bool]
 
 
+# A version and its model -> the problems of the stored files
+FileProblems = Callable[[StoredVersion, Model], list[str]]
+Repair = Literal[
+    "rename",
+    "describe",
+    "register",
+    "replace",
+    "delete",
+    "tag",
+    "tag of the logged model",
+    "status of the logged model",
+    "untag",
+    "description",
+    "files",
+    "alias",
+]
+
+
 @dataclass(frozen=True)
-class VersionDifference:
-    """A version that differs from the file that describes it. Without such a file, `model` is None."""
+class Difference:
+    """Something in the registry that is not as the files say, and how `project` repairs it.
+
+    Attributes:
+        model: None if no file describes the version.
+        version: missing if it has to be made first.
+        name: the tag to set or to remove.
+        value: its value, or the new text.
+    """
 
     problem: str
-    model: Model | None
-    versions: list[StoredVersion]
+    repair: Repair
+    model: Model | None = None
+    version: StoredVersion | None = None
+    name: str = ""
+    value: str = ""
 
     def __str__(self) -> str:
-        if self.model is None:
-            return f"{NAME}: version {self.versions[0].number} {self.problem}"
-        return f"{NAME}: {self.model.run} seed {self.model.seed} {self.problem}"
+        subject = f"{self.model.run} seed {self.model.seed}" if self.model else "registered model"
+        if self.version:
+            subject = f"version {self.version.number}" + (f" ({subject})" if self.model else "")
+        return f"{NAME}: {subject} {self.problem}"
+
+
+def compared(
+    models: list[Model],
+    registry: Registry,
+    folder: Path,
+    better: Better,
+) -> list[Difference]:
+    """The differences between the models of this project and its registry, which may contain their files."""
+    problems: dict[tuple[int, str], list[str]] = {}
+
+    def file_problems(version: StoredVersion, model: Model) -> list[str]:
+        key = (version.number, model.fingerprint)
+        if key not in problems:
+            problems[key] = version_files.problems(version, model, folder)
+        return problems[key]
+
+    description = registry_description.read(folder) if models else registry.description
+    checkout = checkouts.identified(folder)
+    return differences(models, registry, checkout, better, file_problems, description)
 
 
 def differences(
     models: list[Model],
-    versions: list[StoredVersion],
-    is_copy: bool,
+    registry: Registry,
+    checkout: Checkout,
     better: Better,
-) -> list[VersionDifference]:
-    """Every version in the registry that is not as the models describe it.
+    file_problems: FileProblems,
+    description: str,
+) -> list[Difference]:
+    """Everything in the registry that is not as the models describe it.
 
-    A copy of the project moves neither `current` nor the alias.
+    A temporary copy of the project moves neither `current` nor the alias. `description` is that of the registered
+    model, which stays as it is where versions describe other checkouts too.
     """
-    differing = []
+    is_shared = any(
+        checkouts.foreign_marks(version.tags, checkout) for version in registry.versions
+    )
+    if checkout.is_temporary or is_shared:
+        description = registry.description
+    differing = _differences_of_registered_model(registry, description)
+    shown = set()
     for model in models:
-        matching = _versions_of(model, versions)
+        matching = _versions_of(model, registry, file_problems)
+        shown |= {version.number for version in matching}
         if not matching:
-            differing.append(VersionDifference(MISSING, model, []))
-        elif len(matching) > 1:
-            differing.append(VersionDifference(f"exists {len(matching)} times", model, matching))
-        elif matching[0].tags.get("current") != "true" and not is_copy:
-            differing.append(VersionDifference(NOT_CURRENT, model, matching))
-    if is_copy:
+            differing.append(Difference(MISSING, "register", model))
+            continue
+
+        version, *duplicates = matching
+        problem = f"has the content of version {version.number}"
+        differing += [Difference(problem, "delete", model, duplicate) for duplicate in duplicates]
+        for tag, value in checkout.current_tags.items():
+            if version.tags.get(tag) != value:
+                differing.append(Difference(NOT_CURRENT, "tag", model, version, tag, value))
+        differing += _differences_of_values(model, version, registry)
+        for problem in file_problems(version, model):
+            differing.append(Difference(problem, "files", model, version))
+    if checkout.is_temporary:
         return differing
 
-    records = {model.fingerprint for model in models}
-    for stored in versions:
-        if "current" in stored.tags and stored.tags.get("record") not in records:
-            differing.append(VersionDifference(STALE, None, [stored]))
-    if champion := _next_champion(models, versions, better):
-        differing.append(
-            VersionDifference(NOT_CHAMPION, champion, _versions_of(champion, versions))
-        )
+    for version in registry.versions:
+        for tag in checkout.stale_tags(version.tags) if version.number not in shown else ():
+            differing.append(Difference(STALE, "untag", None, version, tag))
+    return differing + _differences_of_champion(models, registry, better)
+
+
+def _differences_of_registered_model(registry: Registry, description: str) -> list[Difference]:
+    differing = []
+    if registry.name not in ("", NAME):
+        differing.append(Difference(f"is called {registry.name!r}", "rename"))
+    if registry.name and registry.description != description:
+        problem = _unequal("description", registry.description, description)
+        differing.append(Difference(problem, "describe", value=description))
     return differing
 
 
-def _versions_of(model: Model, versions: list[StoredVersion]) -> list[StoredVersion]:
-    """The versions with the content of the model, the champion first.
+def _unequal(name: str, stored: str | None, expected: str) -> str:
+    """How a value differs. Of long texts, only the part from the first different letter is printed."""
+    if stored is None:
+        return f"has no {name}, the files say {expected!r}"
 
-    There are several only if two users registered the model at the same moment. The first one stays.
+    equal = len(commonprefix([stored, expected]))  # noqa: RUF071 - these are letters, not paths
+    is_long = max(len(stored), len(expected)) > SHOWN
+    start = max(0, equal - CONTEXT) if is_long else 0
+    parts = [text[start : start + SHOWN] for text in (stored, expected)]
+    return f"has the {name} {parts[0]!r}, the files say {parts[1]!r}"
+
+
+def _versions_of(
+    model: Model,
+    registry: Registry,
+    file_problems: FileProblems,
+) -> list[StoredVersion]:
+    """The versions with the content of the model: undamaged ones first, then the champion.
+
+    There are several only if two users registered the model at the same moment, or if somebody changed the tag
+    `record`. The first one stays.
     """
-    matching = [stored for stored in versions if stored.tags.get("record") == model.fingerprint]
-    return sorted(matching, key=lambda stored: (not stored.is_champion, stored.number))
+    versions = registry.versions
+    matching = [version for version in versions if version.tags.get(RECORD) == model.fingerprint]
+    if not matching:  # perhaps only the tag `record` was changed
+        tags = {tag: value for tag, value in model.tags.items() if tag != RECORD}
+        same_tags = [version for version in versions if tags.items() <= version.tags.items()]
+        return [version for version in same_tags if not file_problems(version, model)][:1]
+    if len(matching) == 1:
+        return matching
+
+    def rank(version: StoredVersion) -> tuple:
+        return bool(file_problems(version, model)), not version.is_champion, version.number
+
+    return sorted(matching, key=rank)
 
 
-def _next_champion(
+def _differences_of_values(
+    model: Model,
+    version: StoredVersion,
+    registry: Registry,
+) -> list[Difference]:
+    """The values of a version and its logged model that differ."""
+    logged = registry.model_of(version)
+    if logged is None:
+        return [Difference("has no logged model", "replace", model, version)]
+
+    differing = _differences_of_places(model, version, logged, registry)
+    if logged.status != READY:
+        repair = "status of the logged model"
+        problem = _unequal(repair, logged.status, READY)
+        differing.append(Difference(problem, repair, model, version))
+
+    text = _description(model)
+    if version.description != text:
+        problem = _unequal("description", version.description, text)
+        differing.append(Difference(problem, "description", model, version, value=text))
+    return differing + _differences_of_tags(model, version, logged)
+
+
+def _differences_of_places(
+    model: Model,
+    version: StoredVersion,
+    logged: StoredModel,
+    registry: Registry,
+) -> list[Difference]:
+    """The values that MLflow cannot change in a version or its logged model."""
+    location = registry.location_of(logged)
+    runs = registry.runs.get(model.key, [version.run])  # run_sync.py names a run that is missing
+    run = version.run if version.run in runs else runs[0]
+    differing = []
+    for name, stored, expected in (
+        ("source", version.source, location),
+        ("storage location", version.storage, location),
+        ("run id", version.run, run),
+        ("status", version.status, READY),
+        ("logged model's name", logged.name, model.run),
+        ("logged model's location", logged.location, location),
+        ("logged model's run id", logged.run, run),
+    ):
+        if stored != expected:
+            problem = _unequal(name, stored, expected)
+            differing.append(Difference(problem, "replace", model, version))
+    return differing
+
+
+def _differences_of_tags(
+    model: Model,
+    version: StoredVersion,
+    logged: StoredModel,
+) -> list[Difference]:
+    differing = []
+    for tag, value in model.tags.items():
+        if version.tags.get(tag) != value:
+            problem = _unequal(f"tag `{tag}`", version.tags.get(tag), value)
+            differing.append(Difference(problem, "tag", model, version, tag, value))
+
+    repair = "tag of the logged model"
+    for tag, value in {**model.tags, VERSIONS_OF_MODEL: _link(version.number)}.items():
+        if logged.tags.get(tag) != value:
+            problem = _unequal(f"{repair} `{tag}`", logged.tags.get(tag), value)
+            differing.append(Difference(problem, repair, model, version, tag, value))
+    return differing
+
+
+def _link(number: int) -> str:
+    """The tag of a logged model with which MLflow's UI links to a version."""
+    return json.dumps([{"name": NAME, "version": number}])
+
+
+def _differences_of_champion(
     models: list[Model],
-    versions: list[StoredVersion],
+    registry: Registry,
     better: Better,
-) -> Model | None:
-    """The model that the alias should move to by the rule above, or None if the alias should stay."""
+) -> list[Difference]:
+    """The version or model that should get the alias by the rule above. Empty if the alias should stay."""
     if not models:
-        return None
+        return []
 
     best = min(models, key=lambda model: (-model.mean, model.run))
-    champion = next((stored for stored in versions if stored.is_champion), None)
-    if champion is None:
-        return best
+    alias = next((version for version in registry.versions if version.is_champion), None)
+    if alias is None:
+        return [Difference(NOT_CHAMPION, "alias", best)]
 
-    scores = json.loads(champion.tags.get(SCORES, "[]"))
-    is_comparable = scores and champion.tags.get("validation") == best.validation
-    return best if is_comparable and better(scores, list(best.scores.values())) else None
+    chosen = [
+        version for version in registry.versions if registry.champion == version.tags.get(RECORD)
+    ]
+    is_moved = RECORD in alias.tags and chosen and alias not in chosen
+    champion = chosen[0] if is_moved else alias
+    scores, validation = _scores(champion, models)
+    if scores and validation == best.validation and better(scores, list(best.scores.values())):
+        return [Difference(NOT_CHAMPION, "alias", best)]
+    if is_moved:
+        problem = f"should have the alias `{CHAMPION}`, which is on version {alias.number}"
+        return [Difference(problem, "alias", None, champion)]
+    return []
+
+
+def _scores(version: StoredVersion, models: list[Model]) -> tuple[list[float], str | None]:
+    """(validation accuracy by seed, hash of the validation split) of a version, from files where they describe it."""
+    for model in models:
+        if version.tags.get(RECORD) == model.fingerprint:
+            return list(model.scores.values()), model.validation
+    try:
+        return json.loads(version.tags.get(SCORES, "[]")), version.tags.get("validation")
+    except ValueError:
+        return [], None
 
 
 def project(models: list[Model], folder: Path, better: Better) -> None:
     """Repairs every difference. The runs that the versions belong to must be in the store already."""
     client, experiments = mlflow_store.opened(folder)
-    is_copy = stores.is_copy(folder)
-    versions = sql_reader.versions_through_mlflow(client)
-    for difference in differences(models, versions, is_copy, better):
-        model = difference.model
-        if model is None:
-            client.delete_model_version_tag(NAME, str(difference.versions[0].number), "current")
-            continue
+    registry = registry_reader.read(folder)
+    projection = _Projection(client, experiments[TRAIN.experiment], registry, folder)
+    differing = compared(models, registry, folder, better)
+    for difference in differing:
+        if difference.repair != "alias":
+            projection.repair(difference)
 
-        for duplicate in difference.versions[1:]:
-            client.delete_model_version(NAME, str(duplicate.number))
-        if difference.problem == MISSING:
-            _register(client, experiments[TRAIN.experiment], model, folder)
-        versions = sql_reader.versions_through_mlflow(client)
-        number = str(_versions_of(model, versions)[0].number)
-        if not is_copy:
-            client.set_model_version_tag(NAME, number, "current", "true")
-        if difference.problem == NOT_CHAMPION:
-            client.set_registered_model_alias(NAME, CHAMPION, number)
+    if differing and not stores.is_copy(folder):
+        registry = registry_reader.read(folder)  # the alias may go to a version that is new
+        for difference in _differences_of_champion(models, registry, better):
+            projection.move_alias(difference, registry)
+        projection.remember_champion(registry_reader.read(folder))
 
 
-def _register(client: "MlflowClient", experiment: str, model: Model, folder: Path) -> None:
-    """Saves the model with the run of its seed, and makes it a version of the registered model."""
-    from mlflow.exceptions import MlflowException
+class _Projection:
+    """Repairs the registry.
 
-    with suppress(MlflowException):  # it exists already; any other error occurs again below
-        client.create_registered_model(NAME, description=registry_description.read(folder))
-    if not stores.is_copy(folder):
-        client.update_registered_model(NAME, registry_description.read(folder))
-    runs = client.search_runs([experiment], f"tags.key = '{model.key}'", max_results=1)
-    run = runs[0].info.run_id
-    logged = client.create_logged_model(
-        experiment,
-        name=model.run,
-        source_run_id=run,
-        tags=model.tags,
-    )
-
-    with tempfile.TemporaryDirectory() as temporary:
-        path = Path(temporary) / "model"
-        _save(path, model, folder, logged, run)
-        client.log_model_artifacts(logged.model_id, str(path))
-    client.finalize_logged_model(logged.model_id, "READY")
-
-    registered = client.create_model_version(
-        NAME,
-        source=logged.artifact_location,  # MLflow would look up `models:/...` in its global store, perhaps another one
-        run_id=run,
-        model_id=logged.model_id,
-        tags=model.tags,
-        description=_description(model),
-    )
-    versions = json.dumps([{"name": NAME, "version": int(registered.version)}])
-    # for the link in the UI
-    client.set_logged_model_tags(logged.model_id, {"mlflow.modelVersions": versions})
-
-
-def _save(path: Path, model: Model, folder: Path, logged: "LoggedModel", run: str) -> None:
-    """Saves the model in MLflow's format.
-
-    If we passed an example to MLflow, MLflow would run the model on it. That loads TensorFlow and compiles, so we write
-    the example ourselves.
+    Attributes:
+        replaced: numbers of versions that no longer exist.
+        written: numbers of versions whose files were saved again.
     """
-    import mlflow.pyfunc
-    from mlflow.models import Model as Description
 
-    description = Description(
-        artifact_path=logged.artifact_location,
-        run_id=run,
-        model_id=logged.model_id,
-    )
-    description.saved_input_example_info = {
-        "artifact_path": "input_example.json",
-        "type": "json_object",
-        "serving_input_path": "serving_input_example.json",
-    }
-    mlflow.pyfunc.save_model(
-        path,
-        mlflow_model=description,
-        python_model=SERVED,
-        code_paths=[str(SERVED.parents[1])],
-        artifacts={name: str((folder / file).resolve()) for name, file in model.files.items()},
-        pip_requirements=[f"{package}=={version(package)}" for package in NEEDED],
-    )
-    (path / "input_example.json").write_text(json.dumps(EXAMPLE))
-    (path / "serving_input_example.json").write_text(json.dumps({"inputs": EXAMPLE}))
+    def __init__(self, client: "MlflowClient", experiment: str, registry: Registry, folder: Path):
+        self.client = client
+        self.experiment = experiment
+        self.registry = registry
+        self.folder = folder
+        self.replaced: set[int] = set()
+        self.written: set[int] = set()
+
+    def repair(self, difference: Difference) -> None:
+        """Repairs a difference, unless it concerns a version that was replaced or whose files were written."""
+        model, version = difference.model, difference.version
+        if version and version.number in self.replaced:
+            return
+        if version and model:
+            self._repair_version(difference, model, version)
+        elif version:
+            self.client.delete_model_version_tag(NAME, str(version.number), difference.name)
+        elif model:
+            number = self._register(model)
+            if self.registry.versions:
+                print(f"MLflow: {NAME} has the new version {number}, {model.run}")
+        elif difference.repair == "rename":
+            self.client.rename_registered_model(self.registry.name, NAME)
+        else:
+            self.client.update_registered_model(NAME, difference.value)
+
+    def _repair_version(
+        self,
+        difference: Difference,
+        model: Model,
+        version: StoredVersion,
+    ) -> None:
+        client, name, value = self.client, difference.name, difference.value
+        number = str(version.number)
+        match difference.repair:
+            case "delete":
+                client.delete_model_version(NAME, number)
+            case "tag":
+                client.set_model_version_tag(NAME, number, name, value)
+            case "description":
+                client.update_model_version(NAME, number, value)
+            case "tag of the logged model":
+                client.set_logged_model_tags(self._logged(version).id, {name: value})
+            case "status of the logged model":
+                client.finalize_logged_model(self._logged(version).id, READY)
+            case "files":
+                self._write_files(model, version)
+            case "replace":
+                self._replace(model, version, difference.problem)
+
+    def _logged(self, version: StoredVersion) -> StoredModel:
+        """The logged model of a version; a version without one is replaced before."""
+        logged = self.registry.model_of(version)
+        if logged is None:
+            raise LookupError(f"version {version.number} has no logged model")
+        return logged
+
+    def _write_files(self, model: Model, version: StoredVersion) -> None:
+        """Saves the files of a version again and removes those that do not belong to it."""
+        if version.number in self.written:
+            return
+
+        logged = self._logged(version)
+        with tempfile.TemporaryDirectory() as temporary:
+            path = Path(temporary) / "model"
+            files = version_files.save(path, model, self.folder, logged)
+            if not version_files.remove(version, path, self.folder):
+                self._replace(model, version, "has files that MLflow cannot remove")
+                return
+            version_files.upload(self.client, logged, path)
+        self.client.set_model_version_tag(NAME, str(version.number), FILES, files)
+        self.written.add(version.number)
+
+    def _replace(self, model: Model, version: StoredVersion, problem: str) -> None:
+        """Makes a new version, because MLflow cannot change the old one, and moves the alias."""
+        number = self._register(model)
+        print(
+            f"MLflow: {NAME} has the new version {number}, because version {version.number} {problem}"
+        )
+        if version.is_champion:
+            self.client.set_registered_model_alias(NAME, CHAMPION, number)
+
+        logged = self.registry.model_of(version)
+        if logged and logged.versions == [version.number]:
+            self.client.delete_logged_model(logged.id)
+        self.client.delete_model_version(NAME, str(version.number))
+        self.replaced.add(version.number)
+
+    def _register(self, model: Model) -> str:
+        """Saves the model with the run of its seed, makes it a version, and returns the number of the version."""
+        from mlflow.exceptions import MlflowException
+
+        client = self.client
+        with suppress(MlflowException):  # it exists already; any other error occurs again below
+            client.create_registered_model(NAME, description=registry_description.read(self.folder))
+        run = self.registry.runs[model.key][0]
+        entity = client.create_logged_model(
+            self.experiment,
+            name=model.run,
+            source_run_id=run,
+            tags=model.tags,
+        )
+        logged = StoredModel(
+            entity.model_id, model.run, entity.artifact_location, READY, run, model.tags
+        )
+        with tempfile.TemporaryDirectory() as temporary:
+            path = Path(temporary) / "model"
+            files = version_files.save(path, model, self.folder, logged)
+            version_files.upload(client, logged, path)
+        client.finalize_logged_model(logged.id, READY)
+
+        version = client.create_model_version(
+            NAME,
+            # MLflow would look up `models:/...` in its global store, perhaps another one
+            source=logged.location,
+            run_id=run,
+            model_id=logged.id,
+            tags={**model.tags, FILES: files},
+            description=_description(model),
+        )
+        number = str(version.version)
+        # for the link in the UI
+        client.set_logged_model_tags(logged.id, {VERSIONS_OF_MODEL: _link(int(number))})
+        for tag, value in checkouts.identified(self.folder).current_tags.items():
+            client.set_model_version_tag(NAME, number, tag, value)
+        return number
+
+    def move_alias(self, difference: Difference, registry: Registry) -> None:
+        records = {difference.model.fingerprint} if difference.model else set()
+        for version in registry.versions:
+            if version == difference.version or version.tags.get(RECORD) in records:
+                self.client.set_registered_model_alias(NAME, CHAMPION, str(version.number))
+                return
+
+    def remember_champion(self, registry: Registry) -> None:
+        """Stores the fingerprint of the champion, unless the alias is on a version of the user's own."""
+        for version in registry.versions:
+            record = version.tags.get(RECORD)
+            if version.is_champion and record and record != registry.champion:
+                self.client.set_registered_model_tag(NAME, CHAMPION, record)
 
 
 def _description(model: Model) -> str:

@@ -1,4 +1,4 @@
-"""Reads the runs and the model versions in MLflow's store, with SQL where that is possible. Changes nothing.
+"""Reads the runs in MLflow's store, with SQL where that is possible. Changes nothing.
 
 MLflow takes seconds to import, and `track` runs after every `dvc repro`. So an SQLite store is read with SQL if its
 tables have the version that the queries below were written for. MLflow reads a copy of any other SQLite store, because
@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.tracking import mlflow_store, read_only
-from pipeline.tracking.best_models import CHAMPION, NAME
 from pipeline.tracking.checkouts import CURRENT, Checkout
 from pipeline.tracking.run_records.record import CONTEXT
 from pipeline.tracking.run_records.tables import Point, Strings
@@ -59,16 +58,6 @@ DATASETS = """
     where input.source_type = 'DATASET' and input.destination_type = 'RUN'
     and input.destination_id in (select value from json_each(?))
 """
-VERSIONS = """
-    select version.version, json_group_object(tag.key, tag.value) filter (where tag.key is not null), alias.alias
-    from model_versions version
-    left join model_version_tags tag on tag.name = version.name and tag.version = version.version
-    left join registered_model_aliases alias
-        on alias.name = version.name and alias.version = version.version and alias.alias = ?
-    where version.name = ? and version.current_stage != 'Deleted_Internal'
-    group by version.version
-    order by version.version
-"""
 
 
 @dataclass(frozen=True)
@@ -107,15 +96,6 @@ class StoredRuns:
 
     experiments: Strings
     runs: list[StoredRun]
-
-
-@dataclass(frozen=True)
-class StoredVersion:
-    """A version of the registered model."""
-
-    number: int
-    tags: dict[str, str]
-    is_champion: bool
 
 
 # the names of the metrics that the run with each key should have
@@ -162,17 +142,6 @@ def _runs_of_sqlite(database: sqlite3.Connection, keys: set[str], checkout: Chec
 def _is_read(tags: Strings, keys: Container[str], checkout: Checkout) -> bool:
     """Whether the parameters, points and datasets of a run are needed."""
     return tags.get("key", "") in keys or checkout.mark in tags
-
-
-def versions(folder: Path) -> list[StoredVersion]:
-    """Every version of the registered model, the oldest first. Raises if the store cannot be reached."""
-    rows = rows_of_sqlite(folder, VERSIONS, CHAMPION, NAME)
-    if rows is None:
-        with read_only.client(folder) as client:
-            return versions_through_mlflow(client)
-    return [
-        StoredVersion(number, json.loads(tags), alias is not None) for number, tags, alias in rows
-    ]
 
 
 def runs_through_mlflow(
@@ -237,25 +206,6 @@ def _read_content(
         tags = {tag.key: tag.value for tag in dataset_input.tags}
         dataset = dataset_input.dataset
         stored_run.datasets.add((tags.get(CONTEXT, ""), dataset.name, dataset.digest))
-
-
-def versions_through_mlflow(client: "MlflowClient") -> list[StoredVersion]:
-    """Returns the same as `versions`, through MLflow's client."""
-    name_filter = f"name = '{NAME}'"
-    registered = client.search_registered_models(name_filter)
-    if not registered:
-        return []
-
-    champion = registered[0].aliases.get(CHAMPION)
-    stored_versions = []
-    for version in _pages(
-        client.search_model_versions,
-        filter_string=name_filter,
-        order_by=["version_number ASC"],
-    ):
-        is_champion = str(version.version) == str(champion)
-        stored_versions.append(StoredVersion(int(version.version), dict(version.tags), is_champion))
-    return stored_versions
 
 
 def rows_of_sqlite(folder: Path, query: str, *values: str) -> list[tuple] | None:

@@ -9,16 +9,19 @@ from typing import Any
 
 from pipeline.tracking import (
     artifact_files,
+    artifact_locations,
     checkouts,
     live_runs,
     mlflow_store,
     read_only,
+    registry_reader,
     registry_sync,
     run_sync,
     sql_reader,
 )
 from pipeline.tracking.best_models import Model
 from pipeline.tracking.read_only import NoStore
+from pipeline.tracking.registry_reader import Registry
 from pipeline.tracking.run_records import Record
 from pipeline.tracking.sql_reader import StoredRuns
 
@@ -56,14 +59,15 @@ class Tracker:
         checkout = checkouts.identified(self.folder)
         try:
             runs = sql_reader.runs(self.folder, run_sync.metrics_by_key(records), checkout)
-            versions = sql_reader.versions(self.folder)
+            registry = registry_reader.read(self.folder)
         except NoStore:
-            runs, versions = StoredRuns({}, []), []
+            runs, registry = StoredRuns({}, []), Registry()
 
         hashes = artifact_files.reader(self.folder)
         return [
+            *artifact_locations.differences(self.folder),
             *run_sync.differences(records, runs, checkout, hashes),
-            *registry_sync.differences(models, versions, checkout.is_temporary, better),
+            *registry_sync.compared(models, registry, self.folder, better),
         ]
 
     def has_store(self) -> bool:

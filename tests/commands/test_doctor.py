@@ -110,6 +110,39 @@ def test_up_to_date_databases_have_no_problem(project, capsys):
     assert problems(capsys) == []
 
 
+def test_a_store_that_leads_to_another_folder_is_a_problem(project, tmp_path_factory, capsys):
+    write_database(project / "mlflow.db", revisions("mlflow")[1])
+    old = tmp_path_factory.mktemp("old")
+    with closing(sqlite3.connect(project / "mlflow.db")) as database, database:
+        for table in ("experiments", "logged_models"):
+            database.execute(f"create table {table} (artifact_location)")
+        database.execute("create table runs (artifact_uri)")
+        location = (old / "mlartifacts/rnn-for-nlp/training").as_uri()
+        database.execute("insert into experiments values (?)", [location])
+
+    (line,) = problems(capsys)
+    assert f"the artifacts are in {old}/mlartifacts, but this project is in {project} " in line
+    assert line.endswith("`python -m pipeline track` corrects it")
+
+
+@pytest.mark.parametrize(
+    "shebang",
+    [
+        "#!{}/.venv/bin/python\n",
+        """#!/bin/sh\n'exec' "{}/.venv/bin/python" "$0" "$@"\n""",  # pip writes this for a space
+    ],
+)
+def test_an_environment_that_was_moved_or_copied_is_a_problem(project, capsys, shebang):
+    script = project / ".venv/bin/dvc"
+    artifacts.write_text(script, shebang.format(project))
+    assert problems(capsys) == []
+
+    artifacts.write_text(script, shebang.format("/an old/place"))
+    (line,) = problems(capsys)
+    assert line.startswith("problem: .venv: made in /an old/place, so its scripts run the Python")
+    assert line.endswith("run `rm -r .venv` and `make .venv/ready`")
+
+
 def test_missing_packages_and_other_versions_are_problems(project, monkeypatch, capsys):
     versions = {**locked_versions(project), "numpy": "1.0", "keras": None}
     monkeypatch.setattr(doctor, "installed_version", versions.get)

@@ -186,8 +186,8 @@ def test_the_stage_and_a_look_into_sqlite_import_no_slow_library(empty_store, mo
     code = (
         "import sys; from pipeline.stages import track; from pipeline.tracking import sql_reader, run_sync\n"
         "from pipeline.tracking.tracker import Tracker; from pathlib import Path\n"
-        "from pipeline.tracking import checkouts\n"
-        f"folder = Path({str(empty_store.parent)!r}); sql_reader.versions(folder)\n"
+        "from pipeline.tracking import checkouts, registry_reader\n"
+        f"folder = Path({str(empty_store.parent)!r}); registry_reader.read(folder)\n"
         "sql_reader.runs(folder, {'key': ()}, checkouts.identified(folder))\n"
         "track.shown_better([0.80, 0.81, 0.85], [0.81, 0.82, 0.85])\n"  # a lead within the noise
         "print(*{'mlflow', 'tensorflow', 'keras', 'dvc', 'sklearn', 'scipy', 'pandas'} & set(sys.modules))"

@@ -2,16 +2,14 @@
 
 import os
 import shutil
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from pipeline.storage import dvc_lock
-from pipeline.tracking import live_runs
+from pipeline.tracking import artifact_locations, live_runs
 from tests.support import toy_study, tracked_study
 
 DVC = """
@@ -51,7 +49,6 @@ train:
     vanilla-textbook: {settings: textbook, from: params.yaml}
     vanilla-tuned: {settings: tuned, from: tuned/vanilla.json}
 """
-LOCATIONS = {"experiments": "artifact_location", "runs": "artifact_uri"}
 
 
 @pytest.fixture(scope="session")
@@ -138,10 +135,4 @@ def place(folder: Path, target: Path) -> None:
     for name in ("mlartifacts", ".dvc"):
         if (folder / name).exists():
             shutil.copytree(folder / name, target / name)
-    with closing(sqlite3.connect(target / "mlflow.db")) as database:
-        for table, column in LOCATIONS.items():
-            database.execute(
-                f"update {table} set {column} = replace({column}, ?, ?)",  # noqa: S608
-                (str(folder), str(target)),
-            )
-        database.commit()
+    artifact_locations.correct(target)

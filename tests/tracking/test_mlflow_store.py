@@ -36,6 +36,14 @@ def test_a_copy_that_dvc_works_in_belongs_to_its_project(tmp_path, monkeypatch, 
     assert not stores.is_copy(tmp_path)
 
 
+def test_a_copy_of_a_project_in_a_subfolder_belongs_to_the_subfolder(tmp_path):
+    project = tmp_path / "studies/rnn"
+    project.mkdir(parents=True)
+    (project / "dvc.yaml").touch()
+    for copy in (".dvc/tmp/exps/abc", ".dvc/tmp/exps/standalone/tmpabc"):
+        assert stores.home(tmp_path / copy / "studies/rnn") == project
+
+
 def test_several_first_users_at_once_make_one_good_store(empty_store):
     folder = empty_store.parent
     assert dict(

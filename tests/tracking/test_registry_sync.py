@@ -2,6 +2,7 @@
 
 import ast
 import json
+import shutil
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -10,10 +11,21 @@ import pytest
 
 from pipeline.params import Mistake
 from pipeline.stages import track
-from pipeline.storage import dvc_lock, stores
-from pipeline.tracking import best_models, mlflow_store, registry_sync, run_sync, sql_reader
+from pipeline.storage import dvc_lock
+from pipeline.tracking import (
+    artifact_locations,
+    best_models,
+    mlflow_store,
+    registry_reader,
+    registry_sync,
+    run_sync,
+    sql_reader,
+    version_files,
+)
+from pipeline.tracking.checkouts import Checkout
 from tests import test_dvc_yaml
-from tests.support import toy_study
+from tests.support import moved_project, registry_tampering, toy_study
+from tests.support.stores import as_locked
 from tests.support.tracked_study import everything, models_of, records_of, rows
 
 CHAMPION_SCORES = [0.80, 0.81, 0.82]
@@ -30,15 +42,15 @@ def projected(folder: Path, better=never) -> None:
 
 
 def problems(folder: Path) -> list[str]:
-    stored = sql_reader.versions(folder)
-    differing = registry_sync.differences(models_of(folder), stored, stores.is_copy(folder), never)
+    registry = registry_reader.read(folder)
+    differing = registry_sync.compared(models_of(folder), registry, folder, never)
     return [str(difference) for difference in differing]
 
 
 def versions(folder: Path) -> dict[int, str]:
     """Run, seed, tag `current` and `champion` of every version, by its number."""
     summaries = {}
-    for version in sql_reader.versions(folder):
+    for version in registry_reader.read(folder).versions:
         words = [version.tags["run"], version.tags["seed"], version.tags.get("current", "-")]
         summaries[version.number] = " ".join([*words, "champion"] if version.is_champion else words)
     return summaries
@@ -77,9 +89,8 @@ def test_each_run_gets_a_version_and_twice_in_a_row_changes_nothing(study):
     assert problems(study) == []
     projected(study)
     assert everything(study) == before
-    assert sql_reader.versions(study) == sql_reader.versions_through_mlflow(
-        mlflow_store.opened(study)[0]
-    )
+    client, _ = mlflow_store.opened(study)
+    assert registry_reader.read(study) == registry_reader.read_through_mlflow(client)
 
 
 def test_other_weights_are_another_version_current_moves_and_comes_back(study):
@@ -96,7 +107,8 @@ def test_other_weights_are_another_version_current_moves_and_comes_back(study):
     assert versions(study) == {**FIRST, 1: "vanilla-textbook 0 -", 3: "vanilla-textbook 0 true"}
 
     weights.write_text(before)
-    assert "rnn-for-nlp: vanilla-textbook seed 0 is not tagged `current`" in problems(study)
+    problem = "rnn-for-nlp: version 1 (vanilla-textbook seed 0) is not tagged `current`"
+    assert problem in problems(study)
     projected(study)
     assert versions(study) == {**FIRST, 3: "vanilla-textbook 0 -"}
     assert problems(study) == []
@@ -111,7 +123,7 @@ def test_deleted_and_duplicate_versions_are_repaired_and_champion_stays(study):
     client.delete_model_version("rnn-for-nlp", "1")
     assert problems(study) == [
         "rnn-for-nlp: vanilla-textbook seed 0 is missing",
-        "rnn-for-nlp: vanilla-tuned seed 1 exists 2 times",
+        "rnn-for-nlp: version 3 (vanilla-tuned seed 1) has the content of version 2",
     ]
     projected(study)
     assert versions(study) == {2: FIRST[2], 4: FIRST[1]}
@@ -147,7 +159,7 @@ def test_a_model_has_its_files_code_and_requirements_and_no_pickle(study):
         in (folder / "requirements.txt").read_text().split()
     )
     assert json.loads((folder / "serving_input_example.json").read_text()) == {
-        "inputs": registry_sync.EXAMPLE
+        "inputs": version_files.EXAMPLE
     }
 
 
@@ -160,7 +172,7 @@ def test_the_requirements_are_the_packages_that_the_served_code_imports():
         imported |= imports_at_the_top(package) if package.exists() else set()
 
     foreign = imported - sys.stdlib_module_names - {"pipeline"}
-    assert foreign == {package.partition(".")[0] for package in registry_sync.NEEDED}
+    assert foreign == {package.partition(".")[0] for package in version_files.NEEDED}
 
 
 def imports_at_the_top(module: Path) -> set[str]:
@@ -184,8 +196,19 @@ def model(run: str, scores, validation: str = "md5") -> best_models.Model:
 
 def as_version(
     number: int, model: best_models.Model, is_champion: bool = False
-) -> sql_reader.StoredVersion:
-    return sql_reader.StoredVersion(number, {**model.tags, "current": "true"}, is_champion)
+) -> registry_reader.StoredVersion:
+    return registry_reader.StoredVersion(
+        number, {**model.tags, **Checkout("here").current_tags}, is_champion
+    )
+
+
+def problems_of(models, versions, better) -> list[str]:
+    """The problems of versions whose files are right."""
+    registry = registry_reader.Registry("rnn-for-nlp", versions=versions)
+    differing = registry_sync.differences(
+        models, registry, Checkout("here"), better, lambda *_: [], registry.description
+    )
+    return [str(difference) for difference in differing]
 
 
 @pytest.mark.parametrize(
@@ -207,15 +230,13 @@ def test_the_champion_moves_only_to_a_better_run_on_the_same_reviews(scores, val
         *(as_version(number, candidate) for number, candidate in enumerate(models, 2)),
     ]
 
-    differences = registry_sync.differences(models, stored, False, track.shown_better)
-    assert ("rnn-for-nlp: b seed 0 should be champion" in map(str, differences)) == moves
+    problems = problems_of(models, stored, track.shown_better)
+    assert ("rnn-for-nlp: b seed 0 should be champion" in problems) == moves
 
 
 def test_the_first_champion_has_the_best_mean_not_the_best_seed():
     models = [model("lucky", [0.99, 0.1, 0.1]), model("steady", CHAMPION_SCORES)]
-    problems = [
-        str(difference) for difference in registry_sync.differences(models, [], False, never)
-    ]
+    problems = problems_of(models, [], never)
     assert "rnn-for-nlp: steady seed 0 should be champion" in problems
     assert "rnn-for-nlp: lucky seed 0 should be champion" not in problems
 
@@ -225,8 +246,95 @@ def test_equal_scores_without_scatter_show_nothing():
 
 
 def test_an_alias_that_someone_gave_to_a_version_of_their_own_stays():
-    theirs = sql_reader.StoredVersion(1, {"validation": "md5"}, is_champion=True)
-    differences = registry_sync.differences(
-        [model("b", CHAMPION_SCORES)], [theirs], False, lambda champion_S, run_S: True
-    )
-    assert [difference.problem for difference in differences] == [sql_reader.MISSING]
+    theirs = registry_reader.StoredVersion(1, {"validation": "md5"}, is_champion=True)
+    problems = problems_of([model("b", CHAMPION_SCORES)], [theirs], lambda champion_S, run_S: True)
+    assert problems == [f"rnn-for-nlp: b seed 0 {sql_reader.MISSING}"]
+
+
+# changes by other people
+
+
+@pytest.fixture(scope="module")
+def registered(tmp_path_factory, empty_store):
+    """A toy study with its versions; tests copy it."""
+    folder = tmp_path_factory.mktemp("registered") / "study"
+    folder.mkdir()
+    toy_study.write(folder)
+    shutil.copy(empty_store, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        as_locked(patch)
+        projected(folder)
+    return folder
+
+
+@pytest.fixture
+def tampered(registered, tmp_path, monkeypatch):
+    """The study with its versions in a folder of its own, which a test may tamper with."""
+    as_locked(monkeypatch)
+    folder = Path(shutil.copytree(registered, tmp_path / "study"))
+    artifact_locations.correct(folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", registry_tampering.KEEPING)
+def test_a_change_is_named_with_its_value_and_undone_in_its_version(tampered, name):
+    tamper, line = registry_tampering.KEEPING[name]
+    tamper(tampered)
+    (problem,) = problems(tampered)
+    assert line in problem
+
+    registry_sync.project(models_of(tampered), tampered, never)
+    assert problems(tampered) == []
+    assert versions(tampered) == FIRST
+
+
+@pytest.mark.parametrize("name", registry_tampering.REPLACING)
+def test_a_change_that_mlflow_cannot_undo_leads_to_a_new_version(tampered, name, capsys):
+    tamper, line = registry_tampering.REPLACING[name]
+    tamper(tampered)
+    assert line in "\n".join(problems(tampered))
+    capsys.readouterr()
+
+    registry_sync.project(models_of(tampered), tampered, never)
+    assert "MLflow: rnn-for-nlp has the new version 3, " in capsys.readouterr().out
+    assert problems(tampered) == []
+    assert versions(tampered) == {2: FIRST[2], 3: FIRST[1]}
+
+
+def test_the_alias_follows_a_champion_that_gets_a_new_version(tampered):
+    registry_tampering.sql("update model_versions set run_id = 'other' where version = 2")(tampered)
+    registry_sync.project(models_of(tampered), tampered, never)
+    assert versions(tampered) == {1: FIRST[1], 3: FIRST[2]}
+    assert problems(tampered) == []
+
+
+def test_a_folder_outside_of_the_store_is_never_written(tampered, tmp_path):
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "file").write_text("of the user")
+    place = own.as_uri()
+    change = "update model_versions set source = ?, storage_location = ? where version = 1"
+    registry_tampering.sql(change, place, place)(tampered)
+    change = "update logged_models set artifact_location = ? where name = 'vanilla-textbook'"
+    registry_tampering.sql(change, place)(tampered)
+    registry_sync.project(models_of(tampered), tampered, never)
+    assert moved_project.contents(own) == {Path("file"): b"of the user"}
+    assert problems(tampered) == []
+
+
+def test_tags_aliases_and_versions_of_the_user_stay(tampered):
+    client, _ = mlflow_store.opened(tampered)
+    client.set_model_version_tag("rnn-for-nlp", "1", "reviewed", "yes")
+    client.set_registered_model_alias("rnn-for-nlp", "production", "1")
+    version = client.create_model_version("rnn-for-nlp", "file:///own", tags={"mine": "1"})
+    client.set_registered_model_alias("rnn-for-nlp", "champion", version.version)
+    before = everything(tampered)
+    assert problems(tampered) == []
+    projected(tampered)
+    assert everything(tampered) == before
+
+
+def test_the_check_writes_nothing(tampered):
+    before = moved_project.contents(tampered)
+    assert problems(tampered) == []
+    assert moved_project.contents(tampered) == before

@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.tracking import checkouts, mlflow_store, read_only, run_sync, sql_reader
+from pipeline.tracking import (
+    checkouts,
+    mlflow_store,
+    read_only,
+    registry_reader,
+    run_sync,
+    sql_reader,
+)
 from tests.support import toy_study
 from tests.support.tracked_study import records_of
 
@@ -47,5 +54,5 @@ def test_tables_of_another_version_are_read_through_mlflow(projected, monkeypatc
     )
 
     assert stored(projected) == expected
-    assert sql_reader.versions(projected) == []
+    assert registry_reader.read(projected).versions == []
     assert len(read) == (schema == "another")

@@ -1,0 +1,216 @@
+"""Finds where MLflow's store says that artifacts lie, and corrects it after the project folder was moved or copied.
+
+MLflow stores the absolute location of each experiment, run and model. After a move, these locations lead to a folder
+that no longer exists. After a copy, they lead into the original. We change locations in the project's own SQLite store
+only, in one transaction. Locations outside the project's old folder stay as they are.
+
+MLflow also writes absolute paths into the file MLmodel. It reads only the last part of them, so they do no harm.
+"""
+
+import re
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from pipeline.params import Mistake
+from pipeline.storage import stores
+from pipeline.storage.stage_table import STAGES
+from pipeline.tracking import read_only
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+ROOT = "mlartifacts"  # the folder of artifacts, next to the SQLite file
+EXPERIMENTS = sorted({stage.experiment for stage in STAGES if stage.experiment})
+OURS = re.compile(rf"(.+)/{ROOT}/({'|'.join(map(re.escape, EXPERIMENTS))})(/.*)?")
+AMBIGUOUS = re.compile("[%#?]")  # MLflow reads these letters in a plain path as parts of a URL
+REMEDY = "`python -m pipeline track` corrects it"
+# every column of MLflow's tables that holds a location of artifacts; of `trace_tags` only the rows with LOCATION_TAG
+COLUMNS = {
+    "experiments": ("artifact_location",),
+    "runs": ("artifact_uri",),
+    "logged_models": ("artifact_location",),
+    "model_versions": ("source", "storage_location"),
+    "trace_tags": ("value",),
+}
+LOCATION_TAG = "mlflow.artifactLocation"
+OUR_TABLES = ("experiments", "runs", "logged_models")  # users choose the locations in other tables
+BUSY_SECONDS = 20  # how long SQLite waits for another process
+
+
+@dataclass(frozen=True)
+class LocationDifference:
+    """A project folder that the store names, although the project is in another folder.
+
+    Without `new` the store is not the project's own, and `track` changes nothing in it.
+    """
+
+    old: Path
+    new: Path | None
+    store: str
+
+    def __str__(self) -> str:
+        if self.new:
+            return (
+                f"MLflow's store says that the artifacts are in {self.old / ROOT}, but this project is in {self.new} "
+                f"(moved, renamed or copied); {REMEDY}"
+            )
+        return (
+            f"MLflow's store at {stores.masked(self.store)} says that the artifacts are in {self.old / ROOT}, and "
+            f"{self.old} does not exist; `track` changes locations only in the project's own mlflow.db: put the folder "
+            f"back or link it, or unset MLFLOW_TRACKING_URI"
+        )
+
+
+def local_path(location: str) -> Path | None:
+    """The folder or file that a location of artifacts leads to; None if it is not on this machine."""
+    address = urlsplit(location)
+    if address.scheme == "file":
+        return Path(unquote(address.path))
+    return Path(location) if location.startswith("/") else None
+
+
+def stored_path(location: str, moves: dict[Path, Path]) -> Path | None:
+    """The place of artifacts now, although the store may name their old place. `moves` is the result of `moves`."""
+    return local_path(moved(location, moves) or "")
+
+
+def differences(folder: Path, client: "MlflowClient | None" = None) -> list[LocationDifference]:
+    """The old folders of the project that its store still names. Changes nothing.
+
+    `client` reads a store that is not SQLite. Without a client, that store counts as correct.
+    """
+    url = stores.mlflow(folder)
+    file = stores.sqlite_path(url)
+    home = stores.home(folder)
+    if file and is_own(file, home):
+        return [LocationDifference(root, home, url) for root in _old_roots(file, home)]
+
+    if file:
+        roots = _roots(_locations(file))
+    elif client:
+        from mlflow.entities import ViewType
+
+        experiments = client.search_experiments(ViewType.ALL)
+        roots = _roots(experiment.artifact_location for experiment in experiments)
+    else:
+        roots = set()
+    missing = [root for root in sorted(roots) if not root.is_dir()]
+    return [LocationDifference(root, None, url) for root in missing]
+
+
+def is_own(file: Path, home: Path) -> bool:
+    """Whether an SQLite file is the project's default store."""
+    return file.resolve() == (home / "mlflow.db").resolve()
+
+
+def path_problems(folder: Path) -> list[str]:
+    """The problem of a project whose path has letters that MLflow does not read as parts of a path."""
+    home = stores.home(folder)
+    if stores.is_ambiguous(home):
+        return [
+            f"MLflow reads ? and codes such as %41 in {home} as parts of a URL and cannot open a store there; rename "
+            "the folder"
+        ]
+    if "#" in str(home):
+        return [
+            f"MLflow reads # in {home} as part of a URL and cannot load a model from there; rename the folder, and "
+            "run `python -m pipeline track`"
+        ]
+    return []
+
+
+def require_path(file: Path) -> None:
+    """Raises Mistake if MLflow cannot open this SQLite file. It would try for a minute, and create another folder."""
+    if stores.is_ambiguous(file):
+        raise Mistake(path_problems(file.parent)[0])
+
+
+def require(folder: Path, client: "MlflowClient") -> None:
+    """Raises Mistake if a location leads to a folder that is gone, since MLflow would create that folder again."""
+    for difference in differences(folder, client):
+        raise Mistake(str(difference))
+
+
+def correct(folder: Path) -> None:
+    """Lets every location in the project's own store lead to the project's present folder."""
+    folders = moves(folder)
+    file = stores.sqlite_path(stores.mlflow(folder))
+    if not folders or not file:
+        return
+
+    with closing(sqlite3.connect(file, timeout=BUSY_SECONDS)) as database, database:
+        database.create_function("moved", 1, lambda location: moved(location, folders))
+        database.execute("begin immediate")
+        for table, columns in COLUMNS.items():
+            tag = f" and key = '{LOCATION_TAG}'" if table == "trace_tags" else ""
+            for column in columns:
+                database.execute(
+                    f"update {table} set {column} = moved({column}) "  # noqa: S608 - names are constants
+                    f"where {column} != moved({column}){tag}"
+                )
+
+
+def moves(folder: Path) -> dict[Path, Path]:
+    """The present folder of the project by each old folder that the project's own store names."""
+    return {difference.old: difference.new for difference in differences(folder) if difference.new}
+
+
+def moved(location: str | None, moves: dict[Path, Path]) -> str | None:
+    """The location after its project folder was moved, in the same notation. `moves` maps old to new folders.
+
+    One folder may contain the other. The longest folder that contains the location decides.
+    """
+    if not location:
+        return location
+    path = local_path(location)
+    if path is None:
+        return location
+
+    folders = {**{new: new for new in moves.values()}, **moves}
+    for old in sorted(folders, key=lambda folder: len(folder.parts), reverse=True):
+        if path.is_relative_to(old):
+            if folders[old] == old:
+                return location
+            path = folders[old] / path.relative_to(old)
+            is_url = location.startswith("file:") or AMBIGUOUS.search(str(path))
+            return path.as_uri() if is_url else str(path)
+    return location
+
+
+def _old_roots(file: Path, home: Path) -> list[Path]:
+    """The folders of the project that its store names, without the present one under another name (a link)."""
+    roots = _roots(_locations(file))
+    return sorted(root for root in roots if root != home and not _is_same(root, home))
+
+
+def _is_same(root: Path, home: Path) -> bool:
+    return root.exists() and root.samefile(home)
+
+
+def _roots(locations: Iterable[str | None]) -> set[Path]:
+    """The project folders in locations of our experiments."""
+    roots = set()
+    for location in locations:
+        path = local_path(location) if location else None
+        if path and (match := OURS.fullmatch(path.as_posix())):
+            roots.add(Path(match[1]))
+    return roots
+
+
+def _locations(file: Path) -> list[str]:
+    """Every location that MLflow chose itself. Empty for a file that does not exist or is not a store of MLflow."""
+    locations = []
+    try:
+        with read_only.sqlite_database(file) as database:
+            for table in OUR_TABLES:
+                for column in COLUMNS[table]:
+                    query = f"select distinct {column} from {table}"  # noqa: S608 - names are constants
+                    locations += [location for (location,) in database.execute(query)]
+    except (read_only.NoStore, sqlite3.DatabaseError):
+        return []  # opening the store through MLflow explains the problem
+    return locations

@@ -1,0 +1,273 @@
+"""Reads the registered model, its versions and the models that they show, with SQL where that is possible.
+
+sql_reader.py explains when MLflow reads the store instead. Both ways give the same values.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.storage.stage_table import TRAIN
+from pipeline.tracking import read_only, sql_reader
+from pipeline.tracking.best_models import CHAMPION, NAME
+from pipeline.tracking.run_records.tables import Strings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+RECORD = "record"  # the tag with the fingerprint of a version
+VERSIONS_OF_MODEL = (
+    "mlflow.modelVersions"  # the tag with which MLflow links a logged model to its versions
+)
+READY = "READY"
+STATUSES = {
+    0: "UNSPECIFIED",
+    1: "PENDING",
+    2: READY,
+    3: "FAILED",
+}  # of a logged model in MLflow's tables
+REGISTERED = """
+    select model.name, coalesce(model.description, ''), tag.value
+    from registered_models model
+    left join registered_model_tags tag on tag.name = model.name and tag.key = ?
+    where model.name = ? or model.name in (select name from model_version_tags where key = ?)
+"""
+VERSIONS = """
+    select version.version, coalesce(version.description, ''), version.source,
+        coalesce(version.storage_location, version.source), version.run_id, version.status,
+        exists (
+            select 1 from registered_model_aliases alias
+            where alias.name = version.name and alias.version = version.version and alias.alias = ?
+        ),
+        (
+            select json_group_object(tag.key, tag.value) from model_version_tags tag
+            where tag.name = version.name and tag.version = version.version
+        )
+    from model_versions version
+    where version.name = ? and version.current_stage != 'Deleted_Internal'
+    order by version.version
+"""
+MODELS = """
+    select model.model_id, model.name, model.artifact_location, model.status, model.source_run_id,
+        (
+            select json_group_object(tag.tag_key, tag.tag_value) from logged_model_tags tag
+            where tag.model_id = model.model_id
+        )
+    from logged_models model
+    where model.lifecycle_stage = 'active'
+    and model.model_id in (select model_id from logged_model_tags where tag_key = ?)
+    order by model.model_id
+"""
+EXPERIMENT = "select artifact_location from experiments where name = ?"
+RUNS = """
+    select tag.value, run.run_uuid from tags tag join runs run using (run_uuid)
+    join experiments experiment using (experiment_id)
+    where tag.key = 'key' and experiment.name = ? and run.lifecycle_stage = 'active'
+    order by run.start_time, run.run_uuid
+"""
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """A logged model of MLflow: the files of a version, with a page of their own in MLflow's UI."""
+
+    id: str
+    name: str
+    location: str
+    status: str
+    run: str
+    tags: Strings
+
+    @property
+    def versions(self) -> list[int]:
+        """The numbers of the versions that this model is linked to."""
+        try:
+            links = json.loads(self.tags.get(VERSIONS_OF_MODEL, "[]"))
+            return [int(link["version"]) for link in links]
+        except (KeyError, TypeError, ValueError):
+            return []
+
+
+@dataclass(frozen=True)
+class StoredVersion:
+    """A version of the registered model. `storage` is the location from which MLflow loads it."""
+
+    number: int
+    tags: Strings
+    is_champion: bool = False
+    description: str = ""
+    source: str = ""
+    storage: str = ""
+    run: str = ""
+    status: str = READY
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The registered model. Without one, `name` is empty.
+
+    Attributes:
+        name: differs from NAME if somebody renamed the registered model.
+        champion: the fingerprint of the model that `track` last made champion.
+        models: every logged model that is linked to a version.
+        location: where the experiment of the runs keeps its artifacts.
+        runs: key of a run -> the ids of the runs with this key.
+    """
+
+    name: str = ""
+    description: str = ""
+    champion: str | None = None
+    versions: list[StoredVersion] = field(default_factory=list)
+    models: list[StoredModel] = field(default_factory=list)
+    location: str = ""
+    runs: dict[str, list[str]] = field(default_factory=dict)
+
+    def model_of(self, version: StoredVersion) -> StoredModel | None:
+        """The logged model of a version: the one that is linked to it, or the one whose id is in its source."""
+        linked = [model for model in self.models if version.number in model.versions]
+        by_source = [model for model in self.models if f"/{model.id}/" in version.source]
+        return next(iter(linked + by_source), None)
+
+    def location_of(self, model: StoredModel) -> str:
+        """The location that MLflow gives a logged model."""
+        return f"{self.location}/models/{model.id}/artifacts"
+
+
+def read(folder: Path) -> Registry:
+    """Reads the registry. Raises NoStore without a store, and other errors if it cannot be reached."""
+    rows = sql_reader.rows_of_sqlite(folder, REGISTERED, CHAMPION, NAME, RECORD)
+    if rows is None:
+        with read_only.client(folder) as client:
+            return read_through_mlflow(client)
+
+    def select(query: str, *values: str) -> list[tuple]:
+        return sql_reader.rows_of_sqlite(folder, query, *values) or []
+
+    registered = {name: (description, champion) for name, description, champion in rows}
+    name = _name(registered)
+    description, champion = registered.get(name, ("", None))
+
+    versions = []
+    for row in select(VERSIONS, CHAMPION, name):
+        number, text, source, storage, run, status, is_champion, tags = row
+        versions.append(
+            StoredVersion(
+                number, json.loads(tags), bool(is_champion), text, source, storage, run, status
+            )
+        )
+    models = []
+    for model, title, location, status, run, tags in select(MODELS, VERSIONS_OF_MODEL):
+        status = STATUSES.get(status, str(status))
+        models.append(StoredModel(model, title, location, status, run or "", json.loads(tags)))
+
+    runs = defaultdict(list)
+    for key, run in select(RUNS, TRAIN.experiment):
+        runs[key].append(run)
+    location = next((place for (place,) in select(EXPERIMENT, TRAIN.experiment)), "")
+    return Registry(name, description, champion, versions, models, location, dict(runs))
+
+
+def _name(names: Iterable[str]) -> str:
+    """NAME if a registered model has it. Otherwise the only one with versions of ours, which somebody renamed."""
+    names = list(names)
+    if NAME in names:
+        return NAME
+    return names[0] if len(names) == 1 else ""
+
+
+def read_through_mlflow(client: "MlflowClient") -> Registry:
+    """Returns the same as `read`, through MLflow's client."""
+    registered = {}
+    for model in _pages(client.search_registered_models):
+        if model.name == NAME or _has_version_of_ours(client, model.name):
+            registered[model.name] = model
+    name = _name(registered)
+    description, champion, versions = "", None, []
+    if name:
+        model = registered[name]
+        description, champion = model.description or "", model.tags.get(CHAMPION)
+        versions = _versions_through_mlflow(client, name, str(model.aliases.get(CHAMPION)))
+
+    experiment = client.get_experiment_by_name(TRAIN.experiment)
+    experiments = [experiment.experiment_id] if experiment else []
+    return Registry(
+        name,
+        description,
+        champion,
+        versions,
+        _models_through_mlflow(client, experiments),
+        experiment.artifact_location if experiment else "",
+        _runs_through_mlflow(client, experiments),
+    )
+
+
+def _versions_through_mlflow(
+    client: "MlflowClient", name: str, champion: str
+) -> list[StoredVersion]:
+    """Every version of a registered model. `champion` is the number of the version with the alias."""
+    versions = []
+    for version in _pages(
+        client.search_model_versions,
+        filter_string=f"name = '{name}'",
+        order_by=["version_number ASC"],
+    ):
+        versions.append(
+            StoredVersion(
+                int(version.version),
+                dict(version.tags),
+                str(version.version) == champion,
+                version.description or "",
+                version.source,
+                client.get_model_version_download_uri(name, version.version),
+                version.run_id,
+                version.status,
+            )
+        )
+    return versions
+
+
+def _has_version_of_ours(client: "MlflowClient", name: str) -> bool:
+    versions = client.search_model_versions(f"name = '{name}'", max_results=1)
+    return any(RECORD in version.tags for version in versions)
+
+
+def _models_through_mlflow(client: "MlflowClient", experiments: list[str]) -> list[StoredModel]:
+    models = []
+    for model in _pages(client.search_logged_models, experiment_ids=experiments):
+        tags = {key: str(value) for key, value in model.tags.items()}
+        if VERSIONS_OF_MODEL in tags:
+            models.append(
+                StoredModel(
+                    model.model_id,
+                    model.name,
+                    model.artifact_location,
+                    str(model.status),
+                    model.source_run_id or "",
+                    tags,
+                )
+            )
+    return sorted(models, key=lambda model: model.id)
+
+
+def _runs_through_mlflow(client: "MlflowClient", experiments: list[str]) -> dict[str, list[str]]:
+    runs = defaultdict(list)
+    for run in _pages(
+        client.search_runs,
+        experiment_ids=experiments,
+        order_by=["attributes.start_time ASC"],
+    ):
+        if "key" in run.data.tags:
+            runs[run.data.tags["key"]].append(run.info.run_id)
+    return dict(runs)
+
+
+def _pages(search: Callable, **query: Any) -> Iterator[Any]:
+    """Every result of a search of MLflow's client, which answers with one page at a time."""
+    token = None
+    while token != "":
+        page = search(**query, page_token=token)
+        yield from page
+        token = page.token or ""

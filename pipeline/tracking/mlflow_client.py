@@ -1,4 +1,4 @@
-"""Imports MLflow, which takes seconds, and makes a client of a store, both without MLflow's own lines on the terminal."""
+"""Imports MLflow, which takes seconds, and makes a client of a store, both without printing MLflow's own lines."""
 
 import logging
 import os
@@ -19,13 +19,13 @@ ENVIRONMENT = {  # defaults for MLflow; a user's own values win
 
 def client(url: str) -> "MlflowClient":
     """MLflow's client of the store at this address. MLflow may create or change the tables of a database."""
-    _configure()
+    configure()
     from mlflow import MlflowClient
 
     return MlflowClient(url, registry_uri=url)
 
 
-def _configure() -> None:
+def configure() -> None:
     """Imports MLflow without its warnings, with our defaults of its settings."""
     for variable, value in ENVIRONMENT.items():
         os.environ.setdefault(variable, value)

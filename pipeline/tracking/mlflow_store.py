@@ -144,7 +144,7 @@ def _locked(path: Path, suffix: str) -> Iterator[None]:
 
 def _create_tables(path: Path) -> None:
     """Creates all tables in one step: MLflow never again opens a file in which a kill interrupted its migrations."""
-    _configure()
+    mlflow_client.configure()
     from mlflow import db
 
     for journal in path.parent.glob(f".writing-*-{path.name}-journal"):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from pipeline.storage import stores
-from pipeline.tracking import mlflow_store
+from pipeline.tracking import mlflow_client, mlflow_store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -34,7 +34,7 @@ def run_id(folder: Path, name: str) -> str:
 
 
 def client(folder: Path) -> "MlflowClient":
-    return mlflow_store.client(stores.mlflow(folder))
+    return mlflow_client.client(stores.mlflow(folder))
 
 
 def sql(statement: str, run: str = SEED) -> Tampering:

@@ -14,7 +14,7 @@ from psycopg import sql
 from pipeline.stages import track
 from pipeline.stages.context import Context
 from pipeline.storage import dvc_lock
-from pipeline.tracking import live_runs, mlflow_store, registry_reader
+from pipeline.tracking import live_runs, mlflow_store, read_only, registry_reader
 from pipeline.tracking.tracker import Tracker
 from tests.support import toy_study
 from tests.support.serving import mlflow_server
@@ -116,5 +116,19 @@ def test_a_team_server_equals_the_files_whoever_comes_first(study, server, monke
 @pytest.mark.slow
 def test_first_users_of_a_bare_postgresql_make_its_tables_once(database, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", database)
+    with pytest.raises(read_only.NoStore), read_only.client(Path()):
+        pass
+    with psycopg.connect(database.replace("+psycopg", "")) as connection:
+        assert not connection.execute(
+            "select 1 from pg_tables where schemaname = 'public'"
+        ).fetchall()
+
     at_once(2, OPEN, database)
     assert not Path("mlflow.db").exists()
+    with read_only.client(Path()) as client:
+        assert client.search_experiments()
+
+    monkeypatch.setattr(read_only, "SCHEMA", "of another MLflow")
+    with pytest.raises(read_only.OtherTables, match="mlflow db upgrade"), read_only.client(Path()):
+        pass

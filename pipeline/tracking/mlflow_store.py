@@ -127,6 +127,8 @@ def _experiment_id(client: "MlflowClient", name: str, artifact_root: Path | None
 def turn(folder: Path) -> Iterator[None]:
     """One process at a time may make an SQLite store equal to files, so no two make the same run."""
     path = stores.sqlite_path(stores.mlflow(folder))
+    if path:
+        artifact_locations.require_path(path)
     with _locked(path, "track.lock") if path else nullcontext():
         yield
 

@@ -8,7 +8,8 @@ The tag `current` marks the versions that describe the checkout. The alias `cham
 best mean validation accuracy. It moves to another run if that run has the best mean, on the same validation split, and
 Welch's 95 % interval of the difference over seeds lies above 0: a luckier draw of seeds does not suffice. The tag
 `champion` of the registered model is the fingerprint of this run, so an alias that somebody moved to another version of
-ours goes back. It stays on a version of the user's own. TF-IDF does not compete, and a copy that DVC works in moves
+ours goes back. It stays on a version of the user's own. If only the code or the last digits of a champion changed, its
+new version becomes champion. TF-IDF does not compete, and a copy that DVC works in moves
 nothing.
 """
 
@@ -31,7 +32,7 @@ from pipeline.tracking import (
     version_files,
 )
 from pipeline.tracking.best_models import CHAMPION, NAME, SCORES, Model
-from pipeline.tracking.checkouts import Checkout
+from pipeline.tracking.checkouts import Checkout, foreign_marks
 from pipeline.tracking.registry_reader import (
     READY,
     RECORD,
@@ -79,7 +80,7 @@ class Difference:
     Attributes:
         model: None if no file describes the version.
         version: missing if it has to be made first.
-        name: the tag to set or to remove.
+        name: the tag to set.
         value: its value, or the new text.
     """
 
@@ -157,9 +158,9 @@ def differences(
         return differing
 
     for version in registry.versions:
-        for tag in checkout.stale_tags(version.tags) if version.number not in shown else ():
-            differing.append(Difference(STALE, "untag", None, version, tag))
-    return differing + _differences_of_champion(models, registry, better)
+        if version.number not in shown and checkout.stale_tags(version.tags):
+            differing.append(Difference(STALE, "untag", None, version))
+    return differing + _differences_of_champion(models, registry, checkout, better)
 
 
 def _differences_of_registered_model(registry: Registry, description: str) -> list[Difference]:
@@ -285,6 +286,7 @@ def _link(number: int) -> str:
 def _differences_of_champion(
     models: list[Model],
     registry: Registry,
+    checkout: Checkout,
     better: Better,
 ) -> list[Difference]:
     """The version or model that should get the alias by the rule above. Empty if the alias should stay."""
@@ -304,10 +306,23 @@ def _differences_of_champion(
     scores, validation = _scores(champion, models)
     if scores and validation == best.validation and better(scores, list(best.scores.values())):
         return [Difference(NOT_CHAMPION, "alias", best)]
+    if (successor := _successor(champion, models)) and not foreign_marks(champion.tags, checkout):
+        return [Difference(NOT_CHAMPION, "alias", successor)]
     if is_moved:
         problem = f"should have the alias `{CHAMPION}`, which is on version {alias.number}"
         return [Difference(problem, "alias", None, champion)]
     return []
+
+
+def _successor(version: StoredVersion, models: list[Model]) -> Model | None:
+    """The model that took the place of a version: the same seed with the same scores, and other code or weights."""
+    for model in models:
+        content = {RECORD, "key"}
+        scores = {tag: value for tag, value in model.tags.items() if tag not in content}
+        is_same = model.fingerprint == version.tags.get(RECORD)
+        if scores.items() <= version.tags.items() and not is_same:
+            return model
+    return None
 
 
 def _scores(version: StoredVersion, models: list[Model]) -> tuple[list[float], str | None]:
@@ -333,7 +348,8 @@ def project(models: list[Model], folder: Path, better: Better) -> None:
 
     if differing and not stores.is_copy(folder):
         registry = registry_reader.read(folder)  # the alias may go to a version that is new
-        for difference in _differences_of_champion(models, registry, better):
+        checkout = checkouts.identified(folder)
+        for difference in _differences_of_champion(models, registry, checkout, better):
             projection.move_alias(difference, registry)
         projection.remember_champion(registry_reader.read(folder))
 
@@ -362,7 +378,8 @@ class _Projection:
         if version and model:
             self._repair_version(difference, model, version)
         elif version:
-            self.client.delete_model_version_tag(NAME, str(version.number), difference.name)
+            for tag in checkouts.identified(self.folder).stale_tags(version.tags):
+                self.client.delete_model_version_tag(NAME, str(version.number), tag)
         elif model:
             number = self._register(model)
             if self.registry.versions:

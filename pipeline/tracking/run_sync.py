@@ -233,8 +233,8 @@ def metrics_by_key(records: list[Record]) -> dict[str, set[str]]:
 
 def project(records: list[Record], folder: Path) -> None:
     """Repairs every difference. A run is replaced if MLflow cannot change the values that differ."""
-    checkouts.keep(folder)
     client, experiments = mlflow_store.opened(folder)
+    checkouts.keep(folder)
     checkout = checkouts.identified(folder)
     projection = _Projection(client, experiments, checkout, folder)
     stored = sql_reader.runs(folder, metrics_by_key(records), checkout)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.storage import stores
 from pipeline.tracking import artifact_locations
-from pipeline.tracking.best_models import SERVED, Model
+from pipeline.tracking.best_models import REQUESTS, SERVED, Model
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -115,6 +115,7 @@ def names(model: Model) -> dict[str, str]:
     for file in model.files.values():
         stored_names[f"artifacts/{file.name}"] = str(file)
     stored_names[SERVED.name] = f"pipeline/tracking/{SERVED.name}"
+    stored_names[f"code/pipeline/tracking/{REQUESTS.name}"] = f"pipeline/tracking/{REQUESTS.name}"
     return stored_names
 
 

@@ -196,17 +196,17 @@ def varied(count=300, positive=150, text="{0} a long film about word{0} and othe
         (
             varied(text="the same"),
             {},
-            "data: the train split has no negative review: 0 reviews (300 dropped)",
+            "data: the train split has no negative text: 0 texts (300 dropped)",
         ),
         (
             varied(text="!?"),
             {},
-            "data: the train split has no negative review: 0 reviews (300 dropped)",
+            "data: the train split has no negative text: 0 texts (300 dropped)",
         ),
         (
             varied(300, 299),
             {},
-            "data: the validation split has no negative review: 300 reviews (0 dropped)",
+            "data: the validation split has no negative text: 300 texts (0 dropped)",
         ),
     ],
     ids=[

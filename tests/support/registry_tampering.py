@@ -174,7 +174,7 @@ REPLACING: dict[str, tuple[Tampering, str]] = {
             "update model_versions set (source, storage_location) = "
             "(select source, storage_location from model_versions where version = 2) where version = 1"
         ),
-        "has the source 'file:///",
+        "has the source '",
     ),
     "run id": (
         sql("update model_versions set run_id = 'other' where version = 1"),

@@ -43,6 +43,12 @@ def tracked(tmp_path_factory, projected_store):
     return project
 
 
+@pytest.fixture(autouse=True)
+def _back_after_each_test(monkeypatch):
+    """Tests change the current folder."""
+    monkeypatch.chdir(".")
+
+
 @pytest.fixture
 def store(tracked, tmp_path, monkeypatch):
     """A folder with the store of the project and nothing else."""

@@ -159,7 +159,7 @@ TAMPERINGS = {
     ),
     "no metrics": (f"{SEED}: metric best_epoch at step 0 is missing, should be 2.0", set()),
     "no metrics of a parent": (
-        f"{PARENT}: latest metric parameters is missing, should be 326273.0 at step 0",
+        f"{PARENT}: latest metric high/test/accuracy is missing, should be 0.9 at step 0",
         {tampering.PARENT},
     ),
     "a param": (f"{SEED}: param hidden_size is 99, should be 64", {tampering.SEED}),

@@ -76,6 +76,11 @@ def make(folder: Path, *words: str, **variables: str) -> subprocess.CompletedPro
     )
 
 
+def paths(folder: Path) -> list[Path]:
+    """Everything in a folder, without the bytecode that Python writes."""
+    return sorted(path for path in folder.rglob("*") if "__pycache__" not in path.parts)
+
+
 def calls(folder: Path) -> list[list[str]]:
     """The folder and the arguments of each call of `python`."""
     path = folder.parent / "calls"
@@ -161,13 +166,13 @@ def test_quick_refuses_a_folder_that_is_not_a_copy(project, name):
         path.write_text("keep")
     (project / "$(CURDIR)").symlink_to("theirs")
     (project / "link").symlink_to("theirs")
-    before = sorted(project.parent.rglob("*"))
+    before = paths(project.parent)
     result = make(project, "quick", f"QUICK_DIR={name}")
     assert result.returncode == 2
     lines = [line for line in result.stderr.splitlines() if not line.startswith("make: ***")]
     assert len(lines) == 1
     assert re.fullmatch(r"error: QUICK_DIR: .*; name a new folder, .*", lines[0])
-    assert sorted(project.parent.rglob("*")) == before
+    assert paths(project.parent) == before
 
 
 def test_quick_replaces_its_own_copy_also_an_interrupted_one(project):

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.storage import stores
+from pipeline.storage import plain_text, stores
 from pipeline.tracking import artifact_locations
 from pipeline.tracking.best_models import REQUESTS, SERVED, Model
 
@@ -184,5 +184,5 @@ def _saved(folder: Path) -> dict[str, str]:
     manifest = folder / MANIFEST
     if not manifest.is_file():
         return {}
-    lines = manifest.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = plain_text.lines(manifest.read_text(encoding="utf-8", errors="replace"))
     return dict(line.split("  ", 1)[::-1] for line in lines if "  " in line)

@@ -57,6 +57,7 @@ def folder(tmp_path):
         "environment.json": json.dumps(installed),
         "tuned.json": '{"epochs": 3}',
         "requirements.lock": "numpy==1\n",
+        ".dvcignore": (ROOT / ".dvcignore").read_text(),
         "data/raw/notes.txt": "notes",
         "data/reviews.csv": "fine\n",
         "pipeline/params/schema.py": "ONE = 1\n",

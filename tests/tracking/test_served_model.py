@@ -64,6 +64,11 @@ def served(tmp_path_factory, empty_store):
     best_epochs = artifacts.read_json(folder / artifacts.model(RUN))["best_epochs"]
     artifacts.write_json(folder / artifacts.model(RUN), {**card, "best_epochs": best_epochs})
     toy_study.write_lock(folder)
+    lock = artifacts.read_json(folder / "dvc.lock")
+    lock["stages"]["prepare"]["outs"].append(
+        {"path": "data/prepared/train.parquet", "md5": "md5 of train"}
+    )
+    artifacts.write_json(folder / "dvc.lock", lock)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)

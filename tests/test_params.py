@@ -247,6 +247,11 @@ def test_textbook_is_the_tutorials_network():
             "train.runs.vanilla-textbook.seed_factor: 2: with train.seeds 600 it has 1,200 seeds; it may have at most",
         ),
         (
+            "architectures: [vanilla, bidirectional]",
+            "architectures: []",
+            "tune.architectures: []: too few entries, at least 1",
+        ),
+        (
             "alpha: 0.05",
             "alpha: 1e-9",
             "evaluate.alpha: 1e-09: must be a number, at least 0.0001, below 0.5",

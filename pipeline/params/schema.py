@@ -53,7 +53,6 @@ def _without_duplicates(values: list[Item]) -> list[Item]:
     return values
 
 
-Distinct = Annotated[list[Item], AfterValidator(_without_duplicates)]
 OneOrMore = Annotated[
     list[Item], Field(min_length=1, max_length=100), AfterValidator(_without_duplicates)
 ]
@@ -176,7 +175,7 @@ class Space(Strict):
 
 
 class Tune(Strict):
-    architectures: Distinct[Architecture]
+    architectures: OneOrMore[Architecture]
     settings: Name
     trials: Few
     wave: Few

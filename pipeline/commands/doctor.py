@@ -164,9 +164,13 @@ def _package_problems() -> Iterator[str]:
 
 
 def _location_problems() -> Iterator[str]:
-    """Yields the problems of a project folder that was moved or copied, or that MLflow cannot use."""
+    """Yields the problems of a folder that was moved or copied or that MLflow cannot use, and of RNN_CHECKOUT."""
     yield from artifact_locations.path_problems(Path())
     yield from map(str, artifact_locations.differences(Path()))
+    try:
+        checkouts.identified(Path())
+    except params.Mistake as mistake:
+        yield str(mistake)
 
 
 def _venv_problems() -> Iterator[str]:

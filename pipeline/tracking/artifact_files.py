@@ -1,5 +1,6 @@
 """The contents of the artifacts of runs: read as files where they are on this machine, otherwise through MLflow."""
 
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -17,9 +18,13 @@ if TYPE_CHECKING:
 
 
 def write(run: "Run", name: str, text: str) -> None:
-    """Writes an artifact of a run."""
+    """Writes an artifact of a run. Removes a folder in its place, or a file in the place of its folder."""
     folder = artifact_locations.local_path(run.artifact_uri)
     if folder:
+        if folder.is_file():
+            folder.unlink()
+        if (folder / name).is_dir():
+            shutil.rmtree(folder / name)
         artifacts.write_text(folder / name, text)
     else:
         run.client.log_text(run.id, text, name)

@@ -43,6 +43,10 @@ class Checkout:
         """Whether this checkout may change it. Without an owner, the checkout that it describes may."""
         return tags.get(OWNER) == self.id or (OWNER not in tags and self.mark in tags)
 
+    def is_shown_by(self, tags: Mapping[str, str]) -> bool:
+        """Whether a run with these tags describes this checkout. A temporary copy marks nothing, but owns its runs."""
+        return tags.get(OWNER) == self.id if self.is_temporary else self.mark in tags
+
     def is_current(self, tags: Mapping[str, str]) -> bool:
         """Whether nothing is missing from the tags. Always true for a temporary copy."""
         return self.current_tags.items() <= tags.items()

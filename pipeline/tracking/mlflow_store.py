@@ -8,6 +8,7 @@ stores a point once, even if it is logged twice.
 import json
 import logging
 import os
+import re
 import socket
 import sqlite3
 import subprocess
@@ -33,7 +34,6 @@ PARENT = "mlflow.parentRunId"
 RUN_NAME = "mlflow.runName"
 WRITER = "writer"  # the tag that names the process that writes a live run: host, process id and start time
 METRICS_AT_ONCE = 800  # a server takes at most 1000 items per request, parameters and tags included
-SYSTEM = "system/"  # prefix of the metrics with which MLflow describes the machine
 
 
 def writer() -> str:
@@ -45,12 +45,16 @@ def writer() -> str:
 
 
 def has_died(process_tag: str | None) -> bool:
-    """Whether the process with this tag WRITER has ended. False for a process on another machine: we cannot know."""
+    """Whether the process with this tag WRITER has ended. False for a process on another machine: we cannot know.
+
+    A missing or damaged tag names no process.
+    """
     import psutil
 
-    if process_tag is None:
+    words = re.fullmatch(r"(\S+) (\d{1,9}) (\d{1,12})", process_tag or "")
+    if words is None:
         return True
-    host, number, start = process_tag.split()
+    host, number, start = words.groups()
     if host != socket.gethostname():
         return False
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.storage.stage_table import TRAIN
-from pipeline.tracking import read_only, sql_reader
+from pipeline.tracking import checkouts, read_only, sql_reader
 from pipeline.tracking.best_models import CHAMPION, NAME
+from pipeline.tracking.checkouts import Checkout
 from pipeline.tracking.run_records.tables import Strings
 
 if TYPE_CHECKING:
@@ -63,9 +64,10 @@ MODELS = """
 """
 EXPERIMENT = "select artifact_location from experiments where name = ?"
 RUNS = """
-    select tag.value, run.run_uuid from tags tag join runs run using (run_uuid)
-    join experiments experiment using (experiment_id)
-    where tag.key = 'key' and experiment.name = ? and run.lifecycle_stage = 'active'
+    select run.run_uuid,
+        (select json_group_object(key, value) from tags tag where tag.run_uuid = run.run_uuid)
+    from runs run join experiments experiment using (experiment_id)
+    where experiment.name = ? and run.lifecycle_stage = 'active'
     order by run.start_time, run.run_uuid
 """
 
@@ -115,6 +117,7 @@ class Registry:
         models: every logged model that is linked to a version.
         location: where the experiment of the runs keeps its artifacts.
         runs: key of a run -> the ids of the runs with this key.
+        own_runs: the ids of the runs that describe this checkout.
     """
 
     name: str = ""
@@ -124,6 +127,16 @@ class Registry:
     models: list[StoredModel] = field(default_factory=list)
     location: str = ""
     runs: dict[str, list[str]] = field(default_factory=dict)
+    own_runs: set[str] = field(default_factory=set)
+
+    def runs_of(self, key: str, is_shared: bool = False) -> list[str]:
+        """The runs that a version may belong to, the oldest first.
+
+        They describe this checkout. A version that is shared with other checkouts may belong to a run of theirs.
+        """
+        runs = self.runs.get(key, [])
+        own = [run for run in runs if run in self.own_runs]
+        return runs if is_shared or not own else own
 
     def model_of(self, version: StoredVersion) -> StoredModel | None:
         """The logged model of a version: the one that is linked to it, or the one whose id is in its source."""
@@ -138,10 +151,11 @@ class Registry:
 
 def read(folder: Path) -> Registry:
     """Reads the registry. Raises NoStore without a store, and other errors if it cannot be reached."""
+    checkout = checkouts.identified(folder)
     rows = sql_reader.rows_of_sqlite(folder, REGISTERED, CHAMPION, NAME, RECORD)
     if rows is None:
         with read_only.client(folder) as client:
-            return read_through_mlflow(client)
+            return read_through_mlflow(client, checkout)
 
     def select(query: str, *values: str) -> list[tuple]:
         return sql_reader.rows_of_sqlite(folder, query, *values) or []
@@ -163,11 +177,22 @@ def read(folder: Path) -> Registry:
         status = STATUSES.get(status, str(status))
         models.append(StoredModel(model, title, location, status, run or "", json.loads(tags)))
 
-    runs = defaultdict(list)
-    for key, run in select(RUNS, TRAIN.experiment):
-        runs[key].append(run)
+    tags_by_run = {run: json.loads(tags) for run, tags in select(RUNS, TRAIN.experiment)}
+    runs, own_runs = _runs(tags_by_run, checkout)
     location = next((place for (place,) in select(EXPERIMENT, TRAIN.experiment)), "")
-    return Registry(name, description, champion, versions, models, location, dict(runs))
+    return Registry(name, description, champion, versions, models, location, runs, own_runs)
+
+
+def _runs(
+    tags_by_run: dict[str, Strings], checkout: Checkout
+) -> tuple[dict[str, list[str]], set[str]]:
+    """The fields `runs` and `own_runs` of the registry."""
+    runs = defaultdict(list)
+    for run, tags in tags_by_run.items():
+        if "key" in tags:
+            runs[tags["key"]].append(run)
+    own_runs = {run for run, tags in tags_by_run.items() if checkout.is_shown_by(tags)}
+    return dict(runs), own_runs
 
 
 def _name(names: Iterable[str]) -> str:
@@ -178,7 +203,7 @@ def _name(names: Iterable[str]) -> str:
     return names[0] if len(names) == 1 else ""
 
 
-def read_through_mlflow(client: "MlflowClient") -> Registry:
+def read_through_mlflow(client: "MlflowClient", checkout: Checkout) -> Registry:
     """Returns the same as `read`, through MLflow's client."""
     registered = {}
     for model in _pages(client.search_registered_models):
@@ -200,7 +225,7 @@ def read_through_mlflow(client: "MlflowClient") -> Registry:
         versions,
         _models_through_mlflow(client, experiments),
         experiment.artifact_location if experiment else "",
-        _runs_through_mlflow(client, experiments),
+        *_runs(_tags_by_run(client, experiments), checkout),
     )
 
 
@@ -252,16 +277,13 @@ def _models_through_mlflow(client: "MlflowClient", experiments: list[str]) -> li
     return sorted(models, key=lambda model: model.id)
 
 
-def _runs_through_mlflow(client: "MlflowClient", experiments: list[str]) -> dict[str, list[str]]:
-    runs = defaultdict(list)
-    for run in _pages(
+def _tags_by_run(client: "MlflowClient", experiments: list[str]) -> dict[str, Strings]:
+    pages = _pages(
         client.search_runs,
         experiment_ids=experiments,
         order_by=["attributes.start_time ASC"],
-    ):
-        if "key" in run.data.tags:
-            runs[run.data.tags["key"]].append(run.info.run_id)
-    return dict(runs)
+    )
+    return {run.info.run_id: dict(run.data.tags) for run in pages}
 
 
 def _pages(search: Callable, **query: Any) -> Iterator[Any]:

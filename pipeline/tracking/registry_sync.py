@@ -70,6 +70,7 @@ Repair = Literal[
     "description",
     "files",
     "alias",
+    "champion",
 ]
 
 
@@ -151,7 +152,7 @@ def differences(
         for tag, value in checkout.current_tags.items():
             if version.tags.get(tag) != value:
                 differing.append(Difference(NOT_CURRENT, "tag", model, version, tag, value))
-        differing += _differences_of_values(model, version, registry)
+        differing += _differences_of_values(model, version, registry, checkout)
         for problem in file_problems(version, model):
             differing.append(Difference(problem, "files", model, version))
     if checkout.is_temporary:
@@ -214,13 +215,16 @@ def _differences_of_values(
     model: Model,
     version: StoredVersion,
     registry: Registry,
+    checkout: Checkout,
 ) -> list[Difference]:
     """The values of a version and its logged model that differ."""
     logged = registry.model_of(version)
     if logged is None:
         return [Difference("has no logged model", "replace", model, version)]
 
-    differing = _differences_of_places(model, version, logged, registry)
+    is_shared = bool(foreign_marks(version.tags, checkout))
+    runs = registry.runs_of(model.key, is_shared)
+    differing = _differences_of_places(model, version, logged, runs, registry)
     if logged.status != READY:
         repair = "status of the logged model"
         problem = _unequal(repair, logged.status, READY)
@@ -237,12 +241,15 @@ def _differences_of_places(
     model: Model,
     version: StoredVersion,
     logged: StoredModel,
+    runs: list[str],
     registry: Registry,
 ) -> list[Difference]:
-    """The values that MLflow cannot change in a version or its logged model."""
+    """The values that MLflow cannot change in a version or its logged model.
+
+    `runs` are those that the version may belong to. If there are none, run_sync.py names the missing run.
+    """
     location = registry.location_of(logged)
-    runs = registry.runs.get(model.key, [version.run])  # run_sync.py names a run that is missing
-    run = version.run if version.run in runs else runs[0]
+    run = version.run if version.run in runs or not runs else runs[0]
     differing = []
     for name, stored, expected in (
         ("source", version.source, location),
@@ -311,6 +318,10 @@ def _differences_of_champion(
     if is_moved:
         problem = f"should have the alias `{CHAMPION}`, which is on version {alias.number}"
         return [Difference(problem, "alias", None, champion)]
+    record = alias.tags.get(RECORD)
+    if record and registry.champion != record:
+        problem = _unequal(f"tag `{CHAMPION}`", registry.champion, record)
+        return [Difference(problem, "champion")]
     return []
 
 
@@ -343,7 +354,7 @@ def project(models: list[Model], folder: Path, better: Better) -> None:
     projection = _Projection(client, experiments[TRAIN.experiment], registry, folder)
     differing = compared(models, registry, folder, better)
     for difference in differing:
-        if difference.repair != "alias":
+        if difference.repair not in ("alias", "champion"):
             projection.repair(difference)
 
     if differing and not stores.is_copy(folder):
@@ -458,7 +469,7 @@ class _Projection:
         client = self.client
         with suppress(MlflowException):  # it exists already; any other error occurs again below
             client.create_registered_model(NAME, description=registry_description.read(self.folder))
-        run = self.registry.runs[model.key][0]
+        run = self.registry.runs_of(model.key)[0]
         entity = client.create_logged_model(
             self.experiment,
             name=model.run,

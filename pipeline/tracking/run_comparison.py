@@ -1,17 +1,18 @@
 """Compares one run in MLflow with the record that describes it, value by value."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import md5
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from pipeline.tracking import mlflow_store
+from pipeline.tracking import artifact_locations, mlflow_store
 from pipeline.tracking.checkouts import OWNER
-from pipeline.tracking.run_records import RUN_ID, Record
-from pipeline.tracking.run_records.record import LABELS
-from pipeline.tracking.run_records.tables import Strings
+from pipeline.tracking.run_records import NOTE, RUN_ID, Record
+from pipeline.tracking.run_records.record import LABELS, SPLITS
+from pipeline.tracking.run_records.tables import Metrics, Strings
 from pipeline.tracking.sql_reader import StoredRun
 
 CHARACTERS = 60  # of a value in a message
@@ -20,6 +21,9 @@ TAG_CHARACTERS = 8000
 PARAM_CHARACTERS = 6000
 # only a record may set these tags; a user's own tags and notes stay
 OWN_TAGS = {*LABELS, "dvc.stage", "unit", mlflow_store.PARENT}
+# tags that `track` and MLflow write, or patterns of their names
+WRITTEN_TAGS = rf"key|record|{OWNER}|{mlflow_store.WRITER}|current(\..*)?|git\..*|mlflow\..*"
+SPLIT_NAMES = {Path(path).name for path in SPLITS.values()}
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,60 @@ class Mismatch:
         if self.expected is None:
             return f"{self.field} is {stored}, should not be there"
         return f"{self.field} is {stored}, should be {expected}"
+
+
+@dataclass(frozen=True)
+class OwnNames:
+    """The names that belong to the records. What has another name in a run belongs to the users of MLflow.
+
+    Only the first part of a name counts, up to / or a dot: `test/f1` belongs to the records, since `test/accuracy` does.
+    """
+
+    metrics: frozenset[str]
+    params: frozenset[str]
+
+    @classmethod
+    def of(cls, records: Iterable[Record]) -> "OwnNames":
+        metrics: set[str] = set()
+        params: set[str] = set()
+        for record in records:
+            metrics |= {_first_part(metric) for metric, _step in record.metrics}
+            params |= {_first_part(param) for param in record.params}
+        return cls(frozenset(metrics), frozenset(params))
+
+    def has_metric(self, name: str) -> bool:
+        return _first_part(name) in self.metrics
+
+    def has_param(self, name: str) -> bool:
+        return _first_part(name) in self.params
+
+
+def _first_part(name: str) -> str:
+    return re.split("[/.]", name, maxsplit=1)[0]
+
+
+@dataclass(frozen=True)
+class Additions:
+    """The values that users added to a run. Of several values at one step, the latest counts."""
+
+    points: Metrics
+    params: Strings
+    tags: Strings
+
+
+def additions(record: Record, run: StoredRun, names: OwnNames) -> Additions:
+    points = {}
+    for (metric, step), values in run.points.items():
+        if not names.has_metric(metric):
+            points[metric, step] = values[-1]
+
+    params = {name: value for name, value in run.params.items() if not names.has_param(name)}
+    tags = {}
+    for tag, value in run.tags.items():
+        is_written = tag in OWN_TAGS or (tag != NOTE and re.fullmatch(WRITTEN_TAGS, tag))
+        if tag not in record.tags and not is_written:
+            tags[tag] = value
+    return Additions(points, params, tags)
 
 
 def _excerpts(stored: Any, expected: Any) -> tuple[str, str]:
@@ -73,8 +131,13 @@ def mismatches(
     run: StoredRun,
     parent: str | None,
     hashes: Mapping[str, str],
+    names: OwnNames,
+    location: str,
 ) -> list[Mismatch]:
-    """Everything in a run that differs from its record. `hashes` has the MD5 of each of its artifacts."""
+    """Everything in a run that differs from its record. Values that users added do not count.
+
+    `hashes` has the MD5 of each of its artifacts. `location` is where its experiment keeps artifacts.
+    """
     differing = []
     if run.is_deleted:
         differing.append(Mismatch("lifecycle", "deleted", "active"))
@@ -83,10 +146,11 @@ def mismatches(
     if run.name != record.name:
         differing.append(Mismatch("name", run.name, record.name))
     differing += _tags(record, run, parent)
-    differing += _params(record, run)
-    differing += _points(record, run)
-    differing += _latest(record, run)
+    differing += _params(record, run, names)
+    differing += _points(record, run, names)
+    differing += _latest(record, run, names)
     differing += _datasets(record, run)
+    differing += _place(run, location)
     differing += _artifacts(record, hashes)
     return differing
 
@@ -103,17 +167,16 @@ def _tags(record: Record, run: StoredRun, parent: str | None) -> Iterator[Mismat
         yield Mismatch(f"tag {OWNER}", None, "this checkout")
 
 
-def _params(record: Record, run: StoredRun) -> Iterator[Mismatch]:
+def _params(record: Record, run: StoredRun, names: OwnNames) -> Iterator[Mismatch]:
     params = {name: value[:PARAM_CHARACTERS] for name, value in record.params.items()}
-    for name in sorted(params.keys() | run.params.keys()):
+    for name in sorted(params.keys() | set(filter(names.has_param, run.params))):
         stored, expected = run.params.get(name), params.get(name)
         if stored != expected:
             yield Mismatch(f"param {name}", stored, expected, is_repairable=stored is None)
 
 
-def _points(record: Record, run: StoredRun) -> Iterator[Mismatch]:
-    """MLflow's own metrics of the machine have no record."""
-    points = {point for point in run.points if not point[0].startswith(mlflow_store.SYSTEM)}
+def _points(record: Record, run: StoredRun, names: OwnNames) -> Iterator[Mismatch]:
+    points = {point for point in run.points if names.has_metric(point[0])}
     for point in sorted(record.metrics.keys() | points):
         metric, step = point
         values = run.points.get(point, [])
@@ -123,7 +186,7 @@ def _points(record: Record, run: StoredRun) -> Iterator[Mismatch]:
             yield Mismatch(f"metric {metric} at step {step}", stored, expected, not values)
 
 
-def _latest(record: Record, run: StoredRun) -> Iterator[Mismatch]:
+def _latest(record: Record, run: StoredRun, names: OwnNames) -> Iterator[Mismatch]:
     """The values in MLflow's tables of runs, which MLflow stores a second time.
 
     MLflow changes them when it gets a point with a higher step.
@@ -131,6 +194,10 @@ def _latest(record: Record, run: StoredRun) -> Iterator[Mismatch]:
     steps = {}
     for metric, step in record.metrics:
         steps[metric] = max(step, steps.get(metric, step))
+
+    without_points = run.latest.keys() - steps.keys() - {metric for metric, _step in run.points}
+    for metric in sorted(filter(names.has_metric, without_points)):
+        yield Mismatch(f"latest metric {metric}", _at(run.latest[metric]), None, False)
 
     for metric, step in sorted(steps.items()):
         stored = run.latest.get(metric)
@@ -149,10 +216,20 @@ def _datasets(record: Record, run: StoredRun) -> Iterator[Mismatch]:
     expected = {(role, Path(path).name, digest) for role, path, digest in record.datasets}
     hashes = {(role, name): digest for role, name, digest in expected}
     for role, name, digest in sorted(run.datasets - expected, key=str):
+        if role not in SPLITS and name not in SPLIT_NAMES:
+            continue  # a user's own
         yield Mismatch(f"dataset {name} ({role})", digest, hashes.pop((role, name), None), False)
     for role, name, digest in sorted(expected - run.datasets):
         if (role, name) in hashes:
             yield Mismatch(f"dataset {name} ({role})", None, digest)
+
+
+def _place(run: StoredRun, location: str) -> Iterator[Mismatch]:
+    """Compares only places on this machine, because `track` would write there."""
+    folder = artifact_locations.local_path(location)
+    if folder and artifact_locations.local_path(run.artifact_uri) != folder / run.id / "artifacts":
+        expected = str(folder / run.id / "artifacts")
+        yield Mismatch("artifact location", run.artifact_uri, expected, is_repairable=False)
 
 
 def _artifacts(record: Record, hashes: Mapping[str, str]) -> Iterator[Mismatch]:

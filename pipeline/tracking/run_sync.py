@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pipeline.tracking import artifact_files, checkouts, mlflow_store, run_comparison, sql_reader
 from pipeline.tracking.checkouts import OWNER, Checkout
 from pipeline.tracking.mlflow_store import Run
-from pipeline.tracking.run_comparison import Mismatch
+from pipeline.tracking.run_comparison import Mismatch, OwnNames
 from pipeline.tracking.run_records import RUN_ID, Record
 from pipeline.tracking.sql_reader import MISSING, NOT_CURRENT, STALE, StoredRun, StoredRuns
 
@@ -126,6 +126,7 @@ def _compared(
 
     Before the caller asks for the next record, it adds the id of the run that shows this one to `ids`.
     """
+    names = OwnNames.of(records)
     keys = {record.key for record in records}
     by_key = defaultdict(list)
     by_content = defaultdict(list)
@@ -139,20 +140,23 @@ def _compared(
         runs = by_key[record.experiment, record.key]
         runs = runs or by_content[record.experiment, record.fingerprint]
         parent = ids.get(record.parent, NEW_RUN) if record.parent else None
-        yield record, _difference(record, runs, parent, checkout, hashes)
+        location = stored.locations.get(record.experiment, "")
+        options = []
+        for run in runs:
+            contents = hashes(run, record)
+            mismatches = run_comparison.mismatches(record, run, parent, contents, names, location)
+            options.append((run, mismatches))
+        yield record, _difference(record, options, checkout)
 
 
 def _difference(
     record: Record,
-    runs: list[StoredRun],
-    parent: str | None,
+    compared: list[tuple[StoredRun, list[Mismatch]]],
     checkout: Checkout,
-    hashes: Hashes,
 ) -> RunDifference:
-    """Compares a record with the best of the runs that have its key."""
+    """The best of the runs that have the key of a record. Each comes with its mismatches."""
     options = []
-    for run in runs:
-        mismatches = run_comparison.mismatches(record, run, parent, hashes(run, record))
+    for run, mismatches in compared:
         if _is_usable(run, record, mismatches, checkout):
             options.append((run, mismatches))
     if not options:
@@ -236,7 +240,7 @@ def project(records: list[Record], folder: Path) -> None:
     client, experiments = mlflow_store.opened(folder)
     checkouts.keep(folder)
     checkout = checkouts.identified(folder)
-    projection = _Projection(client, experiments, checkout, folder)
+    projection = _Projection(client, experiments, checkout, OwnNames.of(records), folder)
     stored = sql_reader.runs(folder, metrics_by_key(records), checkout)
     hashes = artifact_files.reader(folder)
 
@@ -258,11 +262,13 @@ class _Projection:
         client: "MlflowClient",
         experiments: Mapping[str, str],
         checkout: Checkout,
+        names: OwnNames,
         folder: Path,
     ):
         self.client = client
         self.experiments = experiments
         self.checkout = checkout
+        self.names = names
         self.folder = folder
         self.ids: dict[str, str] = {}
         self.replaced: list[str] = []
@@ -272,14 +278,15 @@ class _Projection:
             self.client.delete_run(duplicate.id)
 
         stored = difference.run
-        if stored and not difference.is_repairable:
+        if stored is None:
+            self._complete(record, self._begun(record))
+        elif not difference.is_repairable:
+            run = self._begun(record)
+            additions = run_comparison.additions(record, stored, self.names)
+            run.log(additions.points, additions.params, additions.tags)
+            self._complete(record, run)
             self.client.delete_run(stored.id)
             self.replaced.append(record.name)
-            stored = None
-
-        if stored is None:
-            run = self._begun(record)
-            self._complete(record, run)
         elif difference.mismatches:
             if stored.is_deleted:
                 self.client.restore_run(stored.id)

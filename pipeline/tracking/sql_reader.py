@@ -28,7 +28,7 @@ MISSING = "is missing"
 NOT_CURRENT = "is not tagged `current`"
 STALE = "is tagged `current`, but no file describes it"
 OLDEST = ["attributes.start_time ASC"]
-EXPERIMENTS = "select name, lifecycle_stage from experiments"
+EXPERIMENTS = "select name, lifecycle_stage, artifact_location from experiments"
 RUNS = """
     select run.run_uuid, experiment.name, run.name, run.status, run.lifecycle_stage, run.start_time, run.end_time,
         run.artifact_uri,
@@ -92,9 +92,15 @@ class StoredRun:
 
 @dataclass(frozen=True)
 class StoredRuns:
-    """The experiments of a store by name, `active` or `deleted`, and the runs that concern a checkout, oldest first."""
+    """The experiments of a store, and the runs that concern a checkout, oldest first.
+
+    Attributes:
+        experiments: name of an experiment -> `active` or `deleted`.
+        locations: name of an experiment -> where it keeps artifacts.
+    """
 
     experiments: Strings
+    locations: Strings
     runs: list[StoredRun]
 
 
@@ -117,7 +123,10 @@ def runs(folder: Path, keys: MetricsByKey, checkout: Checkout) -> StoredRuns:
 
 def _runs_of_sqlite(database: sqlite3.Connection, keys: set[str], checkout: Checkout) -> StoredRuns:
     database.execute("begin")  # one state of the store for all queries
-    experiments = dict(database.execute(EXPERIMENTS))
+    experiments, locations = {}, {}
+    for name, lifecycle, location in database.execute(EXPERIMENTS):
+        experiments[name] = lifecycle
+        locations[name] = location or ""
     names = [checkout.mark, CURRENT]
     lists = [json.dumps(sorted(keys)), json.dumps(mlflow_store.EXPERIMENTS)]
 
@@ -136,7 +145,7 @@ def _runs_of_sqlite(database: sqlite3.Connection, keys: set[str], checkout: Chec
         stored_runs[run].latest[metric] = (step, math.nan if is_nan else value)
     for run, *dataset in database.execute(DATASETS, [CONTEXT, ids]):
         stored_runs[run].datasets.add(tuple(dataset))
-    return StoredRuns(experiments, list(stored_runs.values()))
+    return StoredRuns(experiments, locations, list(stored_runs.values()))
 
 
 def _is_read(tags: Strings, keys: Container[str], checkout: Checkout) -> bool:
@@ -173,7 +182,8 @@ def runs_through_mlflow(
             if has_content:
                 _read_content(client, run, stored_run, keys.get(tags.get("key", ""), ()))
     states = {experiment.name: experiment.lifecycle_stage for experiment in experiments.values()}
-    return StoredRuns(states, stored_runs)
+    locations = {value.name: value.artifact_location or "" for value in experiments.values()}
+    return StoredRuns(states, locations, stored_runs)
 
 
 def _run_of_entity(run: "Run", experiment: "Experiment") -> StoredRun:

@@ -61,7 +61,7 @@ class Tracker:
             runs = sql_reader.runs(self.folder, run_sync.metrics_by_key(records), checkout)
             registry = registry_reader.read(self.folder)
         except NoStore:
-            runs, registry = StoredRuns({}, []), Registry()
+            runs, registry = StoredRuns({}, {}, []), Registry()
 
         hashes = artifact_files.reader(self.folder)
         return [

@@ -19,14 +19,13 @@ from pipeline.storage.stage_table import (
     EXPERIMENT_OF_TRAINING,
     EXPERIMENT_OF_TUNING,
 )
-from pipeline.tracking import best_models, mlflow_store
+from pipeline.tracking import best_models, checkouts, mlflow_store
 from pipeline.tracking.run_records import gradients, tables
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-CURRENT = "current"  # the tag of the runs that describe this checkout
 SHARED_VIEW = (
     "mlflow.sharedViewState."  # prefix of the tags of an experiment that hold shared views
 )
@@ -62,7 +61,8 @@ class View:
     """A list of runs as a table or as charts.
 
     Attributes:
-        state: the keys that differ from MLflow's own defaults, in the names of MLflow's UI.
+        state: the keys that differ from MLflow's own defaults, in the names of MLflow's UI. Its search does not name
+            the checkout yet.
     """
 
     name: str
@@ -78,13 +78,17 @@ def links(folder: Path, server: str) -> list[Link]:
     Writes the shared views into the store. Raises whatever MLflow raises if the store cannot be used.
     """
     client, experiments = mlflow_store.opened(folder)
-    runs = _current_runs(client, list(experiments.values()))
+    condition = f"tags.`{checkouts.identified(folder).mark}` = 'true'"
+    runs = _found_runs(client, list(experiments.values()), condition)
     names = {number: name for name, number in experiments.items()}
     runs_by_experiment = {name: [] for name in experiments}
     for run in runs:
         runs_by_experiment[names[run.info.experiment_id]].append(run)
 
-    pages = [_shared(client, view, experiments, server) for view in _views(runs_by_experiment)]
+    pages = []
+    for view in _views(runs_by_experiment):
+        view.state["searchFilter"] = f"{condition} AND {view.state['searchFilter']}"
+        pages.append(_shared(client, view, experiments, server))
     pages += _verdicts(runs_by_experiment[EXPERIMENT_OF_GRADIENTS], server)
     if client.search_registered_models(f"name = '{best_models.NAME}'"):
         shows = f"the registered model {best_models.NAME}, its versions and its champion"
@@ -99,21 +103,16 @@ def start(folder: Path, server: str) -> Link:
     return Link("all runs", _address(server, f"experiments/{number}/runs"))
 
 
-def _current_runs(client: "MlflowClient", experiments: list[str]) -> list["Run"]:
+def _found_runs(client: "MlflowClient", experiments: list[str], condition: str) -> list["Run"]:
     runs, token = [], None
     while True:
         page = client.search_runs(
-            experiments, _condition(), max_results=RUNS_AT_ONCE, page_token=token
+            experiments, condition, max_results=RUNS_AT_ONCE, page_token=token
         )
         runs += page
         token = page.token
         if not token:
             return runs
-
-
-def _condition(*others: str) -> str:
-    """A search for runs of this checkout, in MLflow's language."""
-    return " AND ".join([f"tags.`{CURRENT}` = 'true'", *others])
 
 
 def _address(server: str, page: str, **query: str) -> str:
@@ -263,7 +262,7 @@ def _search(metric: str, *conditions: str) -> dict[str, Any]:
     Sorted by date, MLflow would hide children below their parents.
     """
     return {
-        "searchFilter": _condition(*conditions),
+        "searchFilter": " AND ".join(conditions),
         "orderByKey": f"metrics.`{metric}`",
         "orderByAsc": False,
         "startTime": "ALL",

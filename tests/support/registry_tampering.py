@@ -139,6 +139,10 @@ KEEPING: dict[str, tuple[Tampering, str]] = {
         api("set_registered_model_alias", "champion", "1"),
         "version 2 should have the alias `champion`, which is on version 1",
     ),
+    "remembered champion": (
+        api("set_registered_model_tag", "champion", "other"),
+        "registered model has the tag `champion` 'other', the files say '",
+    ),
     "accuracy of the logged model": (
         sql(
             "update logged_model_tags set tag_value = '0.999' "

@@ -76,6 +76,25 @@ def delete_artifact(folder: Path) -> None:
     (artifact_folder(folder) / "history.csv").unlink()
 
 
+def folder_instead(folder: Path) -> None:
+    delete_artifact(folder)
+    (artifact_folder(folder) / "history.csv/inside").mkdir(parents=True)
+
+
+def file_instead(folder: Path) -> None:
+    path = artifact_folder(folder)
+    shutil.rmtree(path)
+    path.write_text("")
+
+
+def damaged_writer(folder: Path) -> None:
+    """A run under way whose tag `writer` names no process."""
+    mlflow_client = client(folder)
+    experiment_id = mlflow_client.get_experiment_by_name(TRAINING).experiment_id
+    tags = {"key": "other", mlflow_store.WRITER: "nobody"}
+    mlflow_client.create_run(experiment_id, tags=tags, run_name="left")
+
+
 def delete_all_artifacts(folder: Path) -> None:
     shutil.rmtree(folder / "mlartifacts" / TRAINING)
 
@@ -122,12 +141,16 @@ TAMPERINGS: dict[str, Tampering] = {
     "a metric that is not a number": sql(
         "update metrics set is_nan = 1 where key = 'train/loss' and step = 1 and run_uuid = {run}"
     ),
-    "a metric of nobody": api("log_metric", "my/score", 1.0),
+    "a metric of nobody": api("log_metric", "test/f1", 1.0),
     "the latest metric": sql(
         "update latest_metrics set value = 0.999 where key = 'train/loss' and run_uuid = {run}"
     ),
     "no latest metric": sql(
         "delete from latest_metrics where key = 'train/loss' and run_uuid = {run}"
+    ),
+    "a latest metric more": sql(
+        "insert into latest_metrics (key, value, timestamp, step, is_nan, run_uuid) "
+        "select 'test/f1', 0.999, 1, 0, 0, run_uuid from runs where run_uuid = {run}"
     ),
     "a step less": sql(
         "delete from metrics where key = 'train/loss' and run_uuid = {run} and step = 1"
@@ -143,7 +166,7 @@ TAMPERINGS: dict[str, Tampering] = {
     "no metrics of a parent": sql("delete from latest_metrics where run_uuid = {run}", PARENT),
     "a param": sql("update params set value = '99' where key = 'hidden_size' and run_uuid = {run}"),
     "a param less": sql("delete from params where key = 'hidden_size' and run_uuid = {run}"),
-    "a param more": api("log_param", "mine", "1"),
+    "a param more": api("log_param", "space.mine", "1"),
     "the note": api("set_tag", "mlflow.note.content", "better than you think", run=PARENT),
     "no note": api("delete_tag", "mlflow.note.content", run=PARENT),
     "the architecture": api("set_tag", "architecture", "transformer"),
@@ -175,6 +198,11 @@ TAMPERINGS: dict[str, Tampering] = {
     "a byte of an artifact": flip_byte,
     "a byte of a figure": partial(flip_byte, name="accuracy.svg"),
     "an artifact less": delete_artifact,
+    "a folder instead of an artifact": folder_instead,
+    "a file instead of the artifacts": file_instead,
+    "artifacts elsewhere": sql(
+        "update runs set artifact_uri = '/elsewhere' where run_uuid = {run}", PARENT
+    ),
     "no artifacts": delete_all_artifacts,
     "a deleted run": api("delete_run"),
     "a deleted parent": api("delete_run", run=PARENT),
@@ -184,6 +212,7 @@ TAMPERINGS: dict[str, Tampering] = {
     "a purged run": sql("delete from runs where run_uuid = {run}"),
     "a twin": twin,
     "a current run without a key": current_run_without_key,
+    "a run of a damaged writer": damaged_writer,
     "an archived experiment": experiment("delete_experiment"),
     "an archived experiment, by SQL": sql(
         "update experiments set lifecycle_stage = 'deleted' where name = 'rnn-for-nlp/training'"

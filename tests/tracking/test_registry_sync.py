@@ -15,6 +15,7 @@ from pipeline.storage import dvc_lock
 from pipeline.tracking import (
     artifact_locations,
     best_models,
+    checkouts,
     mlflow_store,
     registry_reader,
     registry_sync,
@@ -90,7 +91,9 @@ def test_each_run_gets_a_version_and_twice_in_a_row_changes_nothing(study):
     projected(study)
     assert everything(study) == before
     client, _ = mlflow_store.opened(study)
-    assert registry_reader.read(study) == registry_reader.read_through_mlflow(client)
+    assert registry_reader.read(study) == registry_reader.read_through_mlflow(
+        client, checkouts.identified(study)
+    )
 
 
 def test_other_weights_are_another_version_current_moves_and_comes_back(study):
@@ -299,6 +302,26 @@ def test_a_change_that_mlflow_cannot_undo_leads_to_a_new_version(tampered, name,
     assert "MLflow: rnn-for-nlp has the new version 3, " in capsys.readouterr().out
     assert problems(tampered) == []
     assert versions(tampered) == {2: FIRST[2], 3: FIRST[1]}
+
+
+def test_versions_of_two_checkouts_belong_to_runs_of_their_own(tampered, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tampered / 'mlflow.db'}")
+    other = tmp_path / "other"
+    toy_study.write(other)
+    metrics = json.loads((other / "reports/metrics.json").read_text())
+    metrics["vanilla-tuned"]["validation/accuracy"]["scores"]["1"] += 1e-9
+    (other / "reports/metrics.json").write_text(json.dumps(metrics))
+
+    projected(other)
+    assert problems(tampered) == problems(other) == []
+    projected(tampered)
+    assert problems(tampered) == problems(other) == []
+
+    mark = checkouts.identified(other).mark
+    query = "select name from runs join tags using (run_uuid) where run_uuid = ? and key = ?"
+    shown = [version for version in registry_reader.read(other).versions if mark in version.tags]
+    assert [version.number for version in shown] == [1, 3]
+    assert all(rows(tampered, query, version.run, mark) for version in shown)
 
 
 def test_the_alias_follows_a_champion_that_gets_a_new_version(tampered):

@@ -133,7 +133,11 @@ TAMPERINGS = {
         {tampering.SEED},
     ),
     "a metric of nobody": (
-        f"{SEED}: metric my/score at step 0 is 1.0, should not be there",
+        f"{SEED}: metric test/f1 at step 0 is 1.0, should not be there",
+        {tampering.SEED},
+    ),
+    "a latest metric more": (
+        f"{SEED}: latest metric test/f1 is 0.999 at step 0, should not be there",
         {tampering.SEED},
     ),
     "the latest metric": (
@@ -164,7 +168,7 @@ TAMPERINGS = {
     ),
     "a param": (f"{SEED}: param hidden_size is 99, should be 64", {tampering.SEED}),
     "a param less": (f"{SEED}: param hidden_size is missing, should be 64", set()),
-    "a param more": (f"{SEED}: param mine is 1, should not be there", {tampering.SEED}),
+    "a param more": (f"{SEED}: param space.mine is 1, should not be there", {tampering.SEED}),
     "the note": (
         f"{PARENT}: tag mlflow.note.content is better than you think, should be "
         "**Test accuracy 0.6250**, 95 % interval 0.2500 to 0.9000, 4 ...",
@@ -211,6 +215,18 @@ TAMPERINGS = {
     "a byte of an artifact": (f"{PARENT}: artifact history.csv is ", set()),
     "a byte of a figure": (f"{PARENT}: artifact accuracy.svg is ", set()),
     "an artifact less": (f"{PARENT}: artifact history.csv is missing, should be ", set()),
+    "a folder instead of an artifact": (
+        f"{PARENT}: artifact history.csv is missing, should be ",
+        set(),
+    ),
+    "a file instead of the artifacts": (
+        f"{PARENT}: artifact history.csv is missing, should be ",
+        set(),
+    ),
+    "artifacts elsewhere": (
+        f"{PARENT}: artifact location is /elsewhere, should be ",
+        {tampering.PARENT},
+    ),
     "no artifacts": (f"{PARENT}: artifact history.csv is missing, should be ", set()),
     "a deleted run": (f"{SEED}: {DELETED}", set()),
     "a deleted parent": (f"{PARENT}: {DELETED}", set()),
@@ -218,6 +234,7 @@ TAMPERINGS = {
     "a purged run": (f"{SEED} is missing", {tampering.SEED}),
     "a twin": (f"{SEED} exists 2 times", set()),
     "a current run without a key": ("rnn-for-nlp/training: stray (", set()),
+    "a run of a damaged writer": ("rnn-for-nlp/training: left (", set()),
     "an archived experiment": ("rnn-for-nlp/training: the experiment is deleted", set()),
     "an archived experiment, by SQL": ("rnn-for-nlp/training: the experiment is deleted", set()),
     "a renamed experiment": (f"{PARENT} is missing", IN_TRAINING),
@@ -253,7 +270,9 @@ def test_what_users_add_to_a_run_stays_and_is_no_difference(projected):
     parent = tampering.run_id(projected, tampering.PARENT)
     client.set_tag(seed, "reviewed by", "me")
     client.set_tag(seed, run_records.NOTE, "look at epoch 2")
-    client.log_metric(seed, f"{mlflow_store.SYSTEM}cpu_utilization_percentage", 50)
+    client.log_metric(seed, "system/cpu_utilization_percentage", 50)
+    client.log_metric(seed, "my/score", 0.5, step=3)
+    client.log_param(seed, "mine", "1")
     client.log_text(parent, "mine", "notes.txt")
     assert differences(projected) == []
 
@@ -267,10 +286,31 @@ def test_what_users_add_to_a_run_stays_and_is_no_difference(projected):
     assert (tampering.artifact_folder(projected) / "notes.txt").read_text() == "mine"
 
 
+def test_what_users_add_is_also_in_the_run_that_replaces_theirs(projected):
+    client, _ = mlflow_store.opened(projected)
+    seed = tampering.run_id(projected, tampering.SEED)
+    client.set_tag(seed, "reviewed by", "me")
+    client.set_tag(seed, run_records.NOTE, "look at epoch 2")
+    client.log_param(seed, "mine", "1")
+    for step, score in enumerate([0.25, 0.5]):
+        client.log_metric(seed, "my/score", score, step=step)
+    client.log_metric(seed, tampering.ACCURACY, 0.999)
+
+    track(projected)
+    assert differences(projected) == []
+    run = client.get_run(tampering.run_id(projected, tampering.SEED))
+    assert run.info.run_id != seed
+    assert run.data.tags["reviewed by"] == "me"
+    assert run.data.tags[run_records.NOTE] == "look at epoch 2"
+    assert run.data.params["mine"] == "1"
+    assert points(projected, tampering.SEED, "my/score") == [(0, 0.25), (1, 0.5)]
+    assert run.data.metrics[tampering.ACCURACY] == 0.5
+
+
 def test_a_run_with_many_differences_takes_five_lines(projected):
     client, _ = mlflow_store.opened(projected)
     for number in range(9):
-        client.log_metric(tampering.run_id(projected, tampering.SEED), f"mine/{number}", 1)
+        client.log_metric(tampering.run_id(projected, tampering.SEED), f"test/{number}", 1)
     lines = differences(projected)
     assert len(lines) == 5
     assert lines[-1] == f"{SEED}: and 5 more"

@@ -14,7 +14,7 @@ from psycopg import sql
 from pipeline.stages import track
 from pipeline.stages.context import Context
 from pipeline.storage import dvc_lock
-from pipeline.tracking import live_runs, mlflow_store, read_only, registry_reader
+from pipeline.tracking import checkouts, live_runs, mlflow_store, read_only, registry_reader
 from pipeline.tracking.tracker import Tracker
 from tests.support import toy_study
 from tests.support.serving import mlflow_server
@@ -98,9 +98,10 @@ def test_a_team_server_equals_the_files_whoever_comes_first(study, server, monke
     assert track.check(context) == 0
 
     client, experiments = mlflow_store.opened(Path())
+    checkout = checkouts.identified(Path())
     runs = client.search_runs(list(experiments.values()))
     assert len({run.data.tags["key"] for run in runs}) == len(runs) == toy_study.RECORDS
-    versions = registry_reader.read_through_mlflow(client).versions
+    versions = registry_reader.read_through_mlflow(client, checkout).versions
     assert {version.tags["run"]: version.is_champion for version in versions} == {
         "vanilla-textbook": False,
         "vanilla-tuned": True,

@@ -24,10 +24,16 @@ FILE = Path(".dvc/tmp/checkout.json")  # git-ignored; it moves with the folder
 
 @dataclass(frozen=True)
 class Checkout:
-    """The identity of a checkout in one store. A temporary copy, which `dvc exp run` made, is never current."""
+    """The identity of a checkout in one store.
+
+    Attributes:
+        is_temporary: whether it is a copy that `dvc exp run` made. Such a copy is never current.
+        has_own_store: whether the store is inside of its folder, so that runs without an owner are its own.
+    """
 
     id: str
     is_temporary: bool = False
+    has_own_store: bool = False
 
     @property
     def mark(self) -> str:
@@ -41,7 +47,9 @@ class Checkout:
 
     def owns(self, tags: Mapping[str, str]) -> bool:
         """Whether this checkout may change it. Without an owner, the checkout that it describes may."""
-        return tags.get(OWNER) == self.id or (OWNER not in tags and self.mark in tags)
+        if OWNER in tags:
+            return tags[OWNER] == self.id
+        return self.has_own_store or self.mark in tags
 
     def is_shown_by(self, tags: Mapping[str, str]) -> bool:
         """Whether a run with these tags describes this checkout. A temporary copy marks nothing, but owns its runs."""
@@ -74,11 +82,12 @@ def identified(folder: Path) -> Checkout:
     """
     home = stores.home(folder)
     identity = _identity(home)
-    id_here = identity["first_id"] if _contains_store(home) else identity["id"]
+    has_own_store = _contains_store(home)
+    id_here = identity["first_id"] if has_own_store else identity["id"]
     id_here = _name() or id_here
     if stores.is_copy(folder):
         return Checkout(digest([id_here, str(folder.resolve())]), is_temporary=True)
-    return Checkout(id_here)
+    return Checkout(id_here, has_own_store=has_own_store)
 
 
 def keep(folder: Path) -> None:

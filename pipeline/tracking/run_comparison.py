@@ -52,7 +52,7 @@ class Mismatch:
 class OwnNames:
     """The names that belong to the records. What has another name in a run belongs to the users of MLflow.
 
-    Only the first part of a name counts, up to / or a dot: `test/f1` belongs to the records, since `test/accuracy` does.
+    Only the first part of a name counts, up to / or a dot: `test/f1` belongs to the records, as `test/accuracy` does.
     """
 
     metrics: frozenset[str]

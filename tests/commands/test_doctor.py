@@ -412,6 +412,12 @@ def test_a_folder_that_cannot_be_written_is_a_problem(project, monkeypatch, caps
     ]
 
 
+def test_a_name_of_the_checkout_that_track_refuses_is_a_problem(project, monkeypatch, capsys):
+    monkeypatch.setenv("RNN_CHECKOUT", "ci main")
+    (problem,) = problems(capsys)
+    assert problem.startswith("problem: RNN_CHECKOUT: is 'ci main', allowed are up to 40 letters")
+
+
 @pytest.mark.parametrize(("name", "value"), [("KERAS_MAX_EPOCHS", "1"), ("XLA_FLAGS", "--x")])
 def test_a_variable_that_commands_refuse_is_a_problem(project, monkeypatch, capsys, name, value):
     monkeypatch.setenv(name, value)

@@ -232,6 +232,20 @@ def test_runs_of_an_earlier_version_are_adopted_if_they_match(projected):
     assert len(rows(projected, OWNED, identity(projected))) == toy_study.RECORDS
 
 
+def test_runs_of_an_earlier_version_with_other_values_are_not_doubled(projected):
+    client, _ = mlflow_store.opened(projected)
+    for (run,) in rows(projected, "select run_uuid from runs"):
+        for tag in (OWNER, checkouts.identified(projected).mark):
+            client.delete_tag(run, tag)
+    ((run,),) = rows(projected, "select run_uuid from runs where name = 'tfidf'")
+    client.log_metric(run, "test/of_an_earlier_version", 1)
+
+    track(projected)
+    assert differences(projected) == []
+    assert set(dict(rows(projected, ACTIVE)).values()) == {1}
+    assert client.get_run(run).info.lifecycle_stage == "deleted"
+
+
 @pytest.mark.exhaustive
 def test_two_checkouts_that_track_at_the_same_time_both_end_right(projected, other):
     change_figure(other)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import md5
 from itertools import takewhile
 from pathlib import Path
@@ -57,6 +57,7 @@ class OwnNames:
 
     metrics: frozenset[str]
     params: frozenset[str]
+    are_all: bool = False
 
     @classmethod
     def of(cls, records: Iterable[Record]) -> "OwnNames":
@@ -67,11 +68,16 @@ class OwnNames:
             params |= {_first_part(param) for param in record.params}
         return cls(frozenset(metrics), frozenset(params))
 
+    def of_run(self, run: StoredRun) -> "OwnNames":
+        """All names in a run without an owner: an earlier version made it, perhaps with names of its own."""
+        return replace(self, are_all=OWNER not in run.tags)
+
     def has_metric(self, name: str) -> bool:
-        return _first_part(name) in self.metrics
+        is_of_machine = name.startswith("system/")  # MLflow measures it
+        return not is_of_machine and (self.are_all or _first_part(name) in self.metrics)
 
     def has_param(self, name: str) -> bool:
-        return _first_part(name) in self.params
+        return self.are_all or _first_part(name) in self.params
 
 
 def _first_part(name: str) -> str:
@@ -88,6 +94,7 @@ class Additions:
 
 
 def additions(record: Record, run: StoredRun, names: OwnNames) -> Additions:
+    names = names.of_run(run)
     points = {}
     for (metric, step), values in run.points.items():
         if not names.has_metric(metric):
@@ -138,6 +145,7 @@ def mismatches(
 
     `hashes` has the MD5 of each of its artifacts. `location` is where its experiment keeps artifacts.
     """
+    names = names.of_run(run)
     differing = []
     if run.is_deleted:
         differing.append(Mismatch("lifecycle", "deleted", "active"))

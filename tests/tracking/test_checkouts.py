@@ -238,10 +238,11 @@ def test_runs_of_an_earlier_version_with_other_values_are_not_doubled(projected)
         for tag in (OWNER, checkouts.identified(projected).mark):
             client.delete_tag(run, tag)
     ((run,),) = rows(projected, "select run_uuid from runs where name = 'tfidf'")
-    client.log_metric(run, "test/of_an_earlier_version", 1)
+    client.log_metric(run, "name of an earlier version", 1)
 
     track(projected)
     assert differences(projected) == []
+    assert points(projected, "tfidf", "name of an earlier version") == []
     assert set(dict(rows(projected, ACTIVE)).values()) == {1}
     assert client.get_run(run).info.lifecycle_stage == "deleted"
 

@@ -19,7 +19,7 @@ unexport $(QUOTED) CDPATH
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
-unexport PYTHONDONTWRITEBYTECODE
+unexport PYTHONDONTWRITEBYTECODE PYTHONSAFEPATH
 
 READY := .venv/ready
 PYTEST := python -m pytest -n 2 --dist loadfile --no-loadscope-reorder

@@ -192,6 +192,15 @@ def test_quick_copies_untracked_files_but_no_other_copy(project):
     assert not (project / "second" / "first").exists()
 
 
+def test_quick_ignores_the_hooks_of_the_user(project):
+    hook = project.parent / "pre-commit"
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    (project.parent / ".gitconfig").write_text(f"[core]\n    hooksPath = {project.parent}\n")
+    result = make(project, "quick", HOME=str(project.parent))
+    assert result.returncode == 0, result.stderr
+
+
 def test_make_prints_no_address_with_its_password(project):
     secret = "pAsSw0rd"  # noqa: S105
     address = f"postgresql://me:{secret}@host/runs"

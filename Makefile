@@ -19,7 +19,7 @@ unexport $(QUOTED) CDPATH
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
-unexport PYTHONDONTWRITEBYTECODE
+unexport PYTHONDONTWRITEBYTECODE PYTHONSAFEPATH
 
 READY := .venv/ready
 PYTEST := python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
@@ -49,7 +49,12 @@ NEED_DVC := reproduce quick full
 repository: # before an installation of minutes: can DVC work here?
 	@$(PYTHON) -m pipeline.verify.repository
 
-$(READY): requirements.lock | $(if $(filter $(NEED_DVC),$(MAKECMDGOALS)),repository)
+.PHONY: quick-folder
+quick-folder: # before the installation, too: may `make quick` write into this folder?
+	@bash .ci/copy $(QUICK_DIR) --check
+
+CHECKS := $(if $(filter $(NEED_DVC),$(MAKECMDGOALS)),repository) $(if $(filter quick,$(MAKECMDGOALS)),quick-folder)
+$(READY): requirements.lock | $(CHECKS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed"; exit 2; }
 	@test ! -L .venv || { echo "error: .venv is a link, and a new environment would empty the folder behind it; remove the link"; exit 2; }
 	$(PYTHON) -m venv --clear .venv
@@ -62,12 +67,13 @@ reproduce: repository $(READY) ## the whole study: reviews to report (about 15 m
 	python -m dvc repro
 
 .PHONY: quick
-quick: repository $(READY) ## a small study of the vanilla and the bidirectional RNN for a first look, in the folder quick/
-	.ci/copy $(QUICK_DIR)
-	grep -vE '$(NOT_QUICK)' dvc.yaml > $(QUICK_DIR)/dvc.yaml
-	cd $(QUICK_DIR) && env -u MLFLOW_TRACKING_URI RNN_TRACKING=off RNN_WORKERS="$${RNN_WORKERS:-1}" python -m dvc exp run --name quick $(QUICK)
-	cd $(QUICK_DIR) && env -u MLFLOW_TRACKING_URI python -m pipeline track
-	@echo "Look at "$(QUICK_DIR)"/reports/index.html. The committed results are unchanged."
+quick: repository quick-folder $(READY) ## a small study of the vanilla and the bidirectional RNN for a first look, in the folder quick/
+	bash .ci/copy $(QUICK_DIR) && \
+	grep -vE '$(NOT_QUICK)' dvc.yaml > $(QUICK_DIR)/dvc.yaml && \
+	cd $(QUICK_DIR) && \
+	env -u MLFLOW_TRACKING_URI RNN_TRACKING=off RNN_WORKERS="$${RNN_WORKERS:-1}" python -m dvc exp run --name quick $(QUICK) && \
+	env -u MLFLOW_TRACKING_URI python -m pipeline track && \
+	echo "Look at "$(QUICK_DIR)"/reports/index.html. The committed results are unchanged."
 
 .PHONY: full
 full: repository $(READY) ## every length, every architecture tuned, also texts of 200 and 400 tokens, ten seeds or more: hours
@@ -79,7 +85,7 @@ test: $(READY) check ## the checks that CI runs (at most 9 minutes on two cores)
 
 .PHONY: test-all
 test-all: $(READY) check ## every check, with the quick study alongside: before a commit of dvc.lock
-	set -o pipefail; (.ci/quick 2>&1 | sed -u 's/^/quick study: /') & \
+	set -o pipefail; (bash .ci/quick 2>&1 | sed -u 's/^/quick study: /') & \
 	$(PYTEST); tests=$$?; wait $$! && exit $$tests
 
 .PHONY: test-fast

@@ -6,6 +6,8 @@ program_of() { # the program of a process, where /proc shows it
   tr '\0' '\n' 2> /dev/null < "/proc/$1/cmdline" | head -n 1
 }
 
+unset PYTHONSAFEPATH # it would hide this folder, and `pipeline` with it
+
 parent=$PPID # DVC, or a shell between DVC and this one
 grandparent=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$PPID/status" 2> /dev/null)
 

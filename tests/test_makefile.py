@@ -149,6 +149,7 @@ def test_a_python_in_a_folder_with_this_name_is_used(project, name):
         "../",
         "../project",
         "new/..",
+        "new/../../../x",
         "theirs",
         "theirs/",
         "link",
@@ -174,6 +175,11 @@ def test_quick_refuses_a_folder_that_is_not_a_copy(project, name):
     assert re.fullmatch(r"error: QUICK_DIR: .*; name a new folder, .*", lines[0])
     assert paths(project.parent) == before
 
+    assert make(project, "--always-make", "quick", f"QUICK_DIR={name}").returncode == 2
+    assert make(project, "--ignore-errors", "quick", f"QUICK_DIR={name}").returncode == 0
+    assert paths(project.parent) == before
+    assert calls(project) == []
+
 
 def test_quick_replaces_its_own_copy_also_an_interrupted_one(project):
     assert make(project, "quick").returncode == 0
@@ -190,6 +196,22 @@ def test_quick_copies_untracked_files_but_no_other_copy(project):
     assert result.returncode == 0, result.stderr
     assert (project / "second" / "-new file").read_text() == "new"
     assert not (project / "second" / "first").exists()
+
+
+def test_quick_works_in_an_archive_without_executable_bits(project):
+    for script in (project / ".ci").iterdir():
+        script.chmod(0o644)
+    result = make(project, "quick", PYTHONSAFEPATH="1")
+    assert result.returncode == 0, result.stderr
+
+
+def test_quick_ignores_the_hooks_of_the_user(project):
+    hook = project.parent / "pre-commit"
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    (project.parent / ".gitconfig").write_text(f"[core]\n    hooksPath = {project.parent}\n")
+    result = make(project, "quick", HOME=str(project.parent))
+    assert result.returncode == 0, result.stderr
 
 
 def test_make_prints_no_address_with_its_password(project):

@@ -46,13 +46,16 @@ def add_python(folder, text):
 
 
 @pytest.mark.parametrize(
-    ("shell", "has_python"),
-    [("/bin/sh", True), ("/bin/bash", False)],
-    ids=["another python", "no python"],
+    ("shell", "has_python", "variables"),
+    [("/bin/sh", True, {}), ("/bin/bash", False, {}), ("/bin/sh", False, {"PYTHONSAFEPATH": "1"})],
+    ids=["another python", "no python", "safe path"],
 )
-def test_a_stage_runs_with_the_python_that_runs_dvc(project, tmp_path, shell, has_python):
+def test_a_stage_runs_with_the_python_that_runs_dvc(
+    project, tmp_path, shell, has_python, variables
+):
     path = add_python(tmp_path / "bin", WITHOUT_PACKAGES) if has_python else SYSTEM
-    finished = run(project, sys.executable, "-m", "dvc", "repro", "-q", path=path, SHELL=shell)
+    command = (sys.executable, "-m", "dvc", "repro", "-q")
+    finished = run(project, *command, path=path, SHELL=shell, **variables)
     assert finished.returncode == 0, finished.stderr
     assert (project / "out").read_text() == f"{sys.executable} ['a', 'b']"
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ PACKAGES = Path("requirements.lock")
 DIGITS = 16
 BACKUP = Path(".dvc/tmp") / LOCK
 DVC_WORKS = Path(".dvc/tmp/lock")  # a process of DVC locks this file while it works
-PATIENCE_SECONDS = 10
+WRITING_SECONDS = 1  # DVC never pauses for so long while it writes dvc.lock
+PATIENCE_SECONDS = 10  # where the clock of the file system is ahead
 RESTORE = f"`git checkout HEAD -- {LOCK}`"
 OF_CONFLICT = (  # the file of either side will do, because DVC compares every entry with the files
     f"{RESTORE} takes one side (if that has the conflict too, `rm {LOCK}`); "
@@ -76,7 +78,11 @@ def keep(folder: Path) -> None:
 
 @contextmanager
 def _no_other_dvc(folder: Path) -> Iterator[None]:
-    """Waits until no DVC process writes dvc.lock. DVC releases this lock while a stage of its own runs."""
+    """Waits until no DVC process writes dvc.lock. DVC releases this lock while a stage of its own runs.
+
+    DVC keeps the lock for much longer than it writes, such as for a whole `dvc push`. So a file that nobody has written
+    for WRITING_SECONDS is complete, too.
+    """
     try:
         file = (folder / DVC_WORKS).open("rb")
     except OSError:  # DVC has never worked here
@@ -85,13 +91,20 @@ def _no_other_dvc(folder: Path) -> Iterator[None]:
 
     with file:
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < deadline:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        while not _is_locked_by_us(file):
+            seconds = time.time() - (folder / LOCK).stat().st_mtime
+            if seconds > WRITING_SECONDS or time.monotonic() > deadline:
                 break
-            except OSError:
-                time.sleep(0.02)
+            time.sleep(0.02)
         yield
+
+
+def _is_locked_by_us(file: BufferedReader) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:  # DVC works
+        return False
+    return True
 
 
 def finished(folder: Path) -> dict[str, RecordedStage]:

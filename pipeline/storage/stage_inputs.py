@@ -108,8 +108,10 @@ class Inputs:
     def check_code(self) -> None:
         """Raise Mistake if code or a package of the stage has changed, also if the code has changed back."""
         times = _times(self.folder, self.deps)
+        if times != self.times:
+            self.check()  # names what differs now
         changes = [
-            *_file_changes(self.times, times),
+            *_file_changes(self.times, times, edited="was saved, with the same content as before"),
             *self._package_changes(),
         ]
         self._refuse(changes)
@@ -271,14 +273,16 @@ def _value_changes(name: str, before: Any, now: Any) -> Iterator[str]:
         yield f"{name} was {short(before)} and is {short(now)}"
 
 
-def _file_changes(before: Mapping[str, object], now: Mapping[str, object]) -> Iterator[str]:
+def _file_changes(
+    before: Mapping[str, object], now: Mapping[str, object], edited: str = "was edited"
+) -> Iterator[str]:
     for path in sorted({*before, *now}):
         if path not in now:
             yield f"{path} was deleted"
         elif path not in before:
             yield f"{path} is new"
         elif before[path] != now[path]:
-            yield f"{path} was edited"
+            yield f"{path} {edited}"
 
 
 def _file_hashes(folder: Path, dep: str) -> dict[str, str]:

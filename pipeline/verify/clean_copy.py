@@ -7,7 +7,6 @@ import os
 import shlex
 import shutil
 import sys
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.machinery import PathFinder
@@ -153,16 +152,14 @@ def make(params: Params, commit: str, copy: Path) -> None:
     The copy has no history, so it can be made in a shallow clone, a worktree and a subfolder of a repository.
     """
     copy.mkdir(parents=True)
-    archive = copy.with_suffix(".tar").resolve()
-    git("archive", f"--output={archive}", commit)
-    with tarfile.open(archive) as files:
-        files.extractall(copy, filter="data")
-    archive.unlink()
+    _write_files(commit, copy)
+    _remove_links_to_elsewhere(copy)
 
     git("init", "--quiet", "--template=", folder=copy)
     git("add", "--all", "--force", folder=copy)
     git(
         *repository.IDENTITY,
+        *repository.WITHOUT_HOOKS,
         "commit",
         "--quiet",
         "--no-verify",
@@ -176,6 +173,29 @@ def make(params: Params, commit: str, copy: Path) -> None:
     is_outside = Path(params.data.path).is_absolute() and ".." in reviews.parts
     if reviews.exists() and not is_outside:
         put(reviews, copy / reviews)
+
+
+def _write_files(commit: str, copy: Path) -> None:
+    """Writes every file of a commit. `git archive` would leave out files with the attribute `export-ignore`."""
+    repository_folder = git("rev-parse", "--absolute-git-dir")
+    index = copy.with_suffix(".index").resolve()
+    git("read-tree", f"{commit}:./", index=index)
+    git(
+        f"--git-dir={repository_folder}",
+        "--work-tree=.",
+        "checkout-index",
+        "--all",
+        folder=copy,
+        index=index,
+    )
+    index.unlink()
+
+
+def _remove_links_to_elsewhere(copy: Path) -> None:
+    """Removes links that lead out of the copy. A stage would write through one, such as `artifacts` on another disk."""
+    for path in copy.rglob("*"):
+        if path.is_symlink() and not path.resolve().is_relative_to(copy.resolve()):
+            path.unlink()
 
 
 def put(source: Path, target: Path) -> None:
@@ -199,9 +219,9 @@ def environment() -> dict[str, str]:
     return variables
 
 
-def git(*arguments: str, folder: Path = Path(), stdin: str = "") -> str:
+def git(*arguments: str, folder: Path = Path(), stdin: str = "", index: Path | None = None) -> str:
     """The output of `git` with these arguments; raises Mistake if it fails."""
     try:
-        return repository.git(*arguments, folder=folder, stdin=stdin)
+        return repository.git(*arguments, folder=folder, stdin=stdin, index=index)
     except repository.GitError as error:
         raise Mistake(str(error)) from None

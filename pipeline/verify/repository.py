@@ -16,6 +16,7 @@ IDENTITY = (
     "-c",
     "user.email=me@localhost",
 )  # Git refuses a commit without one
+WITHOUT_HOOKS = ("-c", "core.hooksPath=/dev/null")  # a user may have hooks for all repositories
 NEW_COMMIT = f"git add --all . && git {' '.join(IDENTITY)} commit --quiet --message Start"
 NEW_REPOSITORY = f"git init --quiet && {NEW_COMMIT}"
 HOOK_VARIABLES = (  # Git sets these in its hooks, where they would lead every command to that repository
@@ -31,11 +32,13 @@ class GitError(Exception):
     """Git is not installed, or it failed with this message."""
 
 
-def git(*arguments: str, folder: Path = Path(), stdin: str = "") -> str:
-    """The output of `git` with these arguments; raises GitError if it fails."""
+def git(*arguments: str, folder: Path = Path(), stdin: str = "", index: Path | None = None) -> str:
+    """The output of `git` with these arguments, and this file as its index; raises GitError if it fails."""
     variables = {**os.environ, "LC_ALL": "C"}
     for name in HOOK_VARIABLES:
         variables.pop(name, None)
+    if index:
+        variables["GIT_INDEX_FILE"] = str(index)
 
     try:
         finished = subprocess.run(

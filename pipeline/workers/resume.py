@@ -45,7 +45,7 @@ class Results:
 
         path = self._path(unit)
         if path.is_dir():
-            shutil.rmtree(path)
+            _remove(path)
         artifacts.write_bytes(path, _digest(unit, content.getvalue()) + content.getvalue())
 
     def get(self, unit: Hashable) -> Result | None:
@@ -91,7 +91,7 @@ def opened(inputs: Inputs, is_forced: bool = False) -> Iterator[Results]:
     current = root / f"{prefix}-{inputs.fingerprint}"
 
     for path in root.glob(f"{prefix}-{'[0-9a-f]' * dvc_lock.DIGITS}"):
-        if path != current or is_forced:
+        if path != current or is_forced or not path.is_dir():
             _remove(path)
 
     yield Results(current)
@@ -102,7 +102,7 @@ def opened(inputs: Inputs, is_forced: bool = False) -> Iterator[Results]:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """Stages as dvc.lock records them, and their keys before and after they run."""
 
 import fcntl
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate, product
@@ -184,8 +185,13 @@ def test_the_lock_is_not_read_while_dvc_writes_it(project):
         assert (project / dvc_lock.BACKUP).read_text() == content
 
 
-def test_a_dvc_that_works_for_long_does_not_hold_up_readers(project, monkeypatch):
-    monkeypatch.setattr(dvc_lock, "PATIENCE_SECONDS", 0.1)
+@pytest.mark.parametrize("age", [60, -60], ids=["long ago", "in the future"])
+def test_a_dvc_that_works_for_long_does_not_hold_up_readers(project, monkeypatch, age):
+    monkeypatch.setattr(dvc_lock, "PATIENCE_SECONDS", 60 if age > 0 else 0.1)
+    written = time.time() - age
+    os.utime(project / "dvc.lock", (written, written))
     with (project / dvc_lock.DVC_WORKS).open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        start = time.monotonic()
         assert dvc_lock.every_stage(project).keys() == set(NAMES)
+        assert time.monotonic() - start < 5

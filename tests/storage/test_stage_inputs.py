@@ -181,6 +181,9 @@ def test_an_edit_that_is_undone_counts_for_units_of_code_alone(folder):
         (folder / file).write_text(content)
         os.utime(folder / file, (0, 0))
     inputs.check()
+    with pytest.raises(Mistake, match=r": pipeline/train\.py was saved, with the same content "):
+        inputs.check_code()
+    (folder / "pipeline/train.py").write_text("something else")
     with pytest.raises(Mistake, match=r": pipeline/train\.py was edited; `dvc repro`"):
         inputs.check_code()
 

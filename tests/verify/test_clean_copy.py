@@ -159,6 +159,36 @@ def test_every_kind_of_checkout_can_be_copied(project, tmp_path, monkeypatch, ki
     assert not list(clean_copy.uncommitted(("code", "pipeline")))
 
 
+def test_the_copy_has_every_file_and_no_way_to_another_place(project, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "precious").write_text("keep")
+    (project / "script").write_text("run")
+    (project / "script").chmod(0o755)
+    (project / "artifacts").symlink_to(elsewhere)
+    (project / "precious").symlink_to("../elsewhere/precious")
+    (project / "same").symlink_to("code")
+    (project / ".gitattributes").write_text("code export-ignore\npipeline/* export-subst\n")
+    repository.commit_all(project)
+
+    copy = make(tmp_path / "copies", "data/reviews.csv")
+    assert (copy / "code").read_text() == "committed"
+    assert (copy / "script").stat().st_mode & 0o111
+    assert (copy / "same").readlink() == Path("code")
+    assert not list(copy.glob("artifacts")) + list(copy.glob("precious"))
+
+
+@pytest.mark.parametrize("hook", ["pre-commit", "prepare-commit-msg", "post-commit"])
+def test_hooks_of_the_user_do_not_touch_the_copy(project, tmp_path, monkeypatch, hook):
+    (tmp_path / hook).write_text("#!/bin/sh\necho spoiled > spoiled\nexit 1\n")
+    (tmp_path / hook).chmod(0o755)
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "core.hooksPath")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", str(tmp_path))
+    copy = make(tmp_path / "copies", "data/reviews.csv")
+    assert not (copy / "spoiled").exists()
+
+
 def test_a_copy_can_be_made_in_a_hook_of_git(project, tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_DIR", str(project / ".git"))
     monkeypatch.setenv("GIT_INDEX_FILE", str(project / ".git/index"))

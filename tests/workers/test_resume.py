@@ -151,3 +151,26 @@ def test_a_file_in_place_of_old_results_is_removed(tmp_path):
     (tmp_path / resume.FOLDER / "train-vanilla-textbook-fedcba9876543210").touch()
     assert run(tmp_path, 1) == ([0], {0})
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("is_forced", [True, False])
+def test_a_link_to_the_results_is_followed_and_then_removed(tmp_path, is_forced):
+    interrupt(tmp_path)
+    (folder,) = (tmp_path / resume.FOLDER).iterdir()
+    elsewhere = folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(elsewhere)
+    computed = {0, 1, 2} if is_forced else {1}
+    assert run(tmp_path, 3, is_forced=is_forced) == ([0, 1, 2], computed)
+    assert list(tmp_path.iterdir()) == [elsewhere]
+
+
+def test_other_things_in_place_of_results_are_replaced(tmp_path):
+    interrupt(tmp_path)
+    (folder,) = (tmp_path / resume.FOLDER).iterdir()
+    (folder / "0.unit").unlink()
+    (folder / "0.unit").symlink_to(tmp_path)
+    assert run(tmp_path, 3) == ([0, 1, 2], {0, 1})
+
+    folder.parent.mkdir()
+    folder.touch()
+    assert run(tmp_path, 3) == ([0, 1, 2], {0, 1, 2})

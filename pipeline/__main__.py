@@ -128,7 +128,10 @@ def _prepare_process(command: str) -> None:
 
 
 def _print_error(text: str) -> None:
-    print(f"error: {_masked(text)}", file=sys.stderr)
+    """Prints one line. Signs that could change the screen are printed as escapes, as Python writes them."""
+    signs = [sign if sign.isprintable() else repr(sign)[1:-1] for sign in _masked(text)]
+    line = "".join(signs)
+    print(f"error: {line}", file=sys.stderr)
 
 
 def _masked(text: str) -> str:

@@ -30,7 +30,7 @@ def main(
         source = "text"
     else:
         texts = texts_of(file)
-        source = f"--file {file}: line"
+        source = f"{_option(file)}: line"
 
     run, seed = checked_network(run, seed)
     classifier = TextClassifier.read(
@@ -72,12 +72,17 @@ def texts_of(file: str) -> list[str]:
         plain_text.refuse_nul(content)
         texts = plain_text.lines(plain_text.decoded(content))
     except Mistake as mistake:
-        raise Mistake(f"--file {file}: {mistake}") from None
+        raise Mistake(f"{_option(file)}: {mistake}") from None
 
     for number, text in enumerate(texts or [""], 1):
         if not text.strip():
-            raise Mistake(f"--file {file}: line {number} is empty; write one text per line")
+            raise Mistake(f"{_option(file)}: line {number} is empty; write one text per line")
     return texts
+
+
+def _option(file: str) -> str:
+    """The option as typed. A name that does not fit into a line is printed as Python writes it."""
+    return f"--file {file if file.isprintable() and file else repr(file)}"
 
 
 def _content(file: str) -> bytes:
@@ -89,7 +94,7 @@ def _content(file: str) -> bytes:
         return Path(file).read_bytes()
     except OSError as error:
         remedy = "--file must name a text file, or - for standard input"
-        raise Mistake(f"--file {file}: cannot be read: {error.strerror}; {remedy}") from None
+        raise Mistake(f"{_option(file)}: cannot be read: {error.strerror}; {remedy}") from None
 
 
 def encoded(texts: list[str], source: str) -> list[np.ndarray]:

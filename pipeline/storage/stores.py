@@ -75,8 +75,10 @@ DRIVERS = {  # the package of a module
     "mysql": "mysql-connector-python",
 }
 HOST = r"(?:[\w.-]+|\[[0-9A-Fa-f:.%]+\])"
+URL = re.compile(r"([a-z][\w+.-]*)://(.*)", re.ASCII | re.DOTALL | re.IGNORECASE)
 # the end of a user, then a host, a port and a path
-PLAIN = re.compile(rf"(?:[^/?#\s]*(@))?({HOST}?(?::\d+)?(?:/[^\s?#@'\"`<>()]*)?)")
+PLAIN = re.compile(rf"(?:[^/?#\s]*(@))?({HOST}?(?::\d+)?(?:/[^\s?#;@'\"`<>()]*)?)")
+QUERY_STARTS = ("?", "#", ";")  # a semicolon, as in addresses of JDBC and ODBC
 PUNCTUATION = re.compile(r"[\s'\"`<>(),;:.!\]}]*")
 FORMS: tuple[Callable[[str], str], ...] = (  # of a secret in a message
     str,
@@ -149,11 +151,11 @@ def _accepted(text: str, kind: Kind, folder: Path) -> str:
     if kind == SCHEDULER and "://" not in text:
         text = f"tcp://{text}"  # Dask's default
 
-    name, separator, rest = text.partition("://")
-    name = name.lower() if separator else text.partition(":")[0]
+    is_url, name, rest = _split(text)
+    name = name.lower() if is_url else text.partition(":")[0]
     scheme, plus, _ = name.partition("+")
-    if not separator or scheme not in kind.schemes or (plus and scheme not in WITH_DRIVER):
-        hint = HINTS.get(name, f"unknown scheme {name!r}" if separator else "it has no scheme")
+    if not is_url or scheme not in kind.schemes or (plus and scheme not in WITH_DRIVER):
+        hint = HINTS.get(name, f"unknown scheme {name!r}" if is_url else "it has no scheme")
         raise ValueError(f"{hint}; the scheme must be one of {', '.join(kind.schemes)}")
 
     url = f"{name}://{rest}"
@@ -162,6 +164,12 @@ def _accepted(text: str, kind: Kind, folder: Path) -> str:
     if scheme in DATABASES:
         return _accepted_database(url)
     return _accepted_server(url, kind)
+
+
+def _split(text: str) -> tuple[bool, str, str]:
+    """(whether a text is a URL, its scheme, the rest). Without a scheme, the rest is the whole text."""
+    url = URL.fullmatch(text)
+    return (True, url[1], url[2]) if url else (False, "", text)
 
 
 def _accepted_file(url: str, folder: Path) -> str:
@@ -252,8 +260,8 @@ def sqlite_path(url: str) -> Path | None:
 
 def public_form(text: str) -> str:
     """An address with its scheme, host and database only. Hides all but the scheme if these are not certain."""
-    scheme, separator, rest = text.partition("://")
-    if not separator:
+    is_url, scheme, rest = _split(text)
+    if not is_url:
         return text if re.fullmatch(r"[\w./-]*(:[\w./-]*)?", text) else "..."
     if scheme.partition("+")[0].lower() == "sqlite" and rest.startswith("/"):
         path = re.split(r"[?#]", rest, maxsplit=1)[0]
@@ -261,7 +269,7 @@ def public_form(text: str) -> str:
 
     plain = PLAIN.match(rest)
     hidden = rest[plain.end() :] if plain else rest
-    is_query = hidden.startswith(("?", "#"))
+    is_query = hidden.startswith(QUERY_STARTS)
     if not plain or "@" in hidden or not (is_query or PUNCTUATION.fullmatch(hidden)):
         return f"{scheme}://..."
     user = "...@" if plain[1] else ""
@@ -270,8 +278,8 @@ def public_form(text: str) -> str:
 
 
 def _without_values(query: str) -> str:
-    """The question mark or number sign of a query, and the punctuation that follows the address in a text."""
-    return re.sub(r"^([?#]).*?([`'\"),:;]*)$", r"\1...\2", query, flags=re.DOTALL)
+    """The sign that begins a query, and the punctuation that follows the address in a text."""
+    return re.sub(r"^([?#;]).*?([`'\"),:;]*)$", r"\1...\2", query, flags=re.DOTALL)
 
 
 def masked(text: str) -> str:
@@ -297,9 +305,7 @@ def _secrets(address_text: str) -> set[str]:
 
     In each form in which a message can contain them: whole, in parts, percent-encoded and decoded.
     """
-    scheme, separator, rest = address_text.partition("://")
-    if not separator:
-        scheme, rest = "", address_text
+    _, scheme, rest = _split(address_text)
     secrets = {
         _password(scheme.lower(), rest),
         rest.partition("#")[2],
@@ -329,7 +335,7 @@ def _password(scheme: str, rest: str) -> str:
 
 
 def _query_values(rest: str) -> Iterator[str]:
-    for part in re.split(r"[?#&]", rest)[1:]:
+    for part in re.split(r"[?#&;]", rest)[1:]:
         name, equals, value = part.partition("=")
         if name.lower() not in HARMLESS:
             yield value if equals else name

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from pipeline.tracking.registry_reader import StoredModel, StoredVersion
 
+WRITTEN_BY_LOADING = (
+    "registered_model_meta"  # MLflow writes it next to a model that somebody loads by its name
+)
 MANIFEST = "files.md5"
 FILES = "files"  # the tag
 BYTECODE = "__pycache__"  # Python writes it when somebody loads a version
@@ -147,7 +150,7 @@ def problems(version: "StoredVersion", model: Model, project: Path) -> list[str]
         elif name not in expected and hashes[name] != digest:
             lines.append(f"has {name} with the MD5 {hashes[name]}, {MANIFEST} has {digest}")
 
-    others = hashes.keys() - saved.keys() - {MANIFEST}
+    others = hashes.keys() - saved.keys() - {MANIFEST, WRITTEN_BY_LOADING}
     if saved:
         lines += [f"has the file {name}, which nobody saved" for name in sorted(others)]
     return lines

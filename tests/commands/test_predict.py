@@ -68,6 +68,29 @@ def test_a_line_without_a_known_word_is_named(tmp_path, capsys, content, problem
     assert printed.out == ""
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("two\nlines", "'two\\nlines'"),
+        ("\x1b[31mred", "'\\x1b[31mred'"),
+        ("\u202eback", "'\\u202eback'"),
+        ("", "''"),
+        ("no %s {0} here", "no %s {0} here"),
+    ],
+)
+@pytest.mark.usefixtures("network")
+def test_a_file_of_any_name_is_refused_in_one_line(capsys, name, shown):
+    assert main(["predict", "--file", name]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: --file {shown}: cannot be read: ")
+
+
+@pytest.mark.usefixtures("network")
+def test_no_error_sends_a_command_to_the_terminal(capsys):
+    assert main(["predict", "--run", "\x1b[31mred\r\u2028\udcff", "fine"]) == 2
+    assert "--run \\x1b[31mred\\r\\u2028\\udcff: not in " in capsys.readouterr().err
+
+
 def test_of_equal_accuracies_the_lowest_seed_is_chosen():
     scores = {"b": {"validation/accuracy": {"scores": {"2": 0.8, "10": 0.8, "0": 0.7}}}}
     assert predict.chosen(scores, None, None) == ("b", 2)

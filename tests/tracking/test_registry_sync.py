@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.params import Mistake
 from pipeline.stages import track
-from pipeline.storage import dvc_lock
+from pipeline.storage import dvc_lock, stores
 from pipeline.tracking import (
     artifact_locations,
     best_models,
@@ -164,6 +164,15 @@ def test_a_model_has_its_files_code_and_requirements_and_no_pickle(study):
     assert json.loads((folder / "serving_input_example.json").read_text()) == {
         "inputs": version_files.EXAMPLE
     }
+
+
+def test_loading_a_version_is_not_a_difference(study):
+    from mlflow.artifacts import download_artifacts
+
+    projected(study)
+    folder = Path(download_artifacts("models:/rnn-for-nlp/1", tracking_uri=stores.mlflow(study)))
+    assert (folder / version_files.WRITTEN_BY_LOADING).exists()
+    assert problems(study) == []
 
 
 def test_the_requirements_are_the_packages_that_the_served_code_imports():

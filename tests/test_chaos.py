@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from chaos import document, faults, kills, random_params, soak
+from chaos import document, faults, kills, mlflow_changes, random_params, soak
 from chaos.__main__ import Journal
 from chaos.study import Study, Undisturbed, errors
 from pipeline import params
 from pipeline.storage import dvc_lock
+from tests.support import registry_tampering, tampering
 
 ROOT = Path(__file__).parents[1]
 CLAIMS = "reports/claims.json"
@@ -155,6 +156,13 @@ def test_the_page_has_a_section_of_faults_only_where_there_were_faults():
     assert "| read-only folder | one line, exit 2 | 1 | error: a \\| b | 0 |" in page
     assert "## `kill -9`" not in page
     assert "Of 1 planned kills, 0 hit within the time." in page
+
+
+def test_the_study_tries_every_change_of_mlflow_that_tests_know():
+    registry = registry_tampering.KEEPING | registry_tampering.REPLACING
+    names = {f"run: {name}" for name in tampering.TAMPERINGS}
+    assert mlflow_changes.CHANGES.keys() == names | {f"version: {name}" for name in registry}
+    assert "MLflow changed" in faults.FAULTS
 
 
 def test_a_journal_gives_back_the_results_of_an_interrupted_run(tmp_path):

@@ -308,7 +308,7 @@ def _changed_mlflow(at: Injected) -> None:
     at.row.times += len(mlflow_changes.CHANGES)
     at.row.said = next(iter(lines), "")
     if ended.code:
-        at.row.wrong += lines[1:] or [f"code {ended.code}"]
+        at.row.wrong += lines[1:] or [f"code {ended.code}, output: {ended.said}"]
 
 
 @fault(

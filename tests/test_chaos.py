@@ -214,6 +214,7 @@ def test_files_and_processes_that_rounds_leave_behind_are_errors():
 
 # random studies
 
+OTHER_KEY = "error: params.yaml: gradients.sequence_lengths: 29: too long\n"
 REFUSED = "Running stage 'prepare':\nerror: params.yaml: gradients.words: 9: must be at most 3\n"
 
 
@@ -244,10 +245,12 @@ def test_random_parameters_are_of_the_schema_or_refused_by_key():
     [
         (0, "Running stage 'prepare':\n", ""),
         (2, REFUSED, ""),
+        (2, REFUSED + OTHER_KEY, ""),
+        (2, REFUSED + OTHER_KEY + OTHER_KEY, "3 lines of errors about 2 keys"),
         (1, f"Running stage 'train@a':\n{REFUSED}", "prepare failed after train@a had run"),
         (1, "Running stage 'prepare':\nTraceback (most recent call last):", "a traceback"),
-        (1, REFUSED + "error: data: too few reviews\n", "2 lines of errors"),
-        (1, "Running stage 'prepare':\n", "0 lines of errors"),
+        (1, REFUSED + "error: data: too few reviews\n", "2 lines of errors about 1 keys"),
+        (1, "Running stage 'prepare':\n", "0 lines of errors about 0 keys"),
     ],
 )
 def test_a_random_study_succeeds_or_its_first_stage_refuses_it(code, output, verdict):

@@ -270,7 +270,7 @@ def seeds_of_runs(seeds_by_run: dict[str, int], found: pd.DataFrame) -> str:
     is_usual = found.run.isin(usual)
     is_longer = found.run.isin(seeds_by_run) & ~is_usual
     least, most = found.sd[is_longer].min(skipna=False), found.sd[is_usual].max(skipna=False)
-    if least > most:
+    if least > most > 0:
         sentence += (
             f" More seeds went to the scores that scatter most: their standard deviation is {number(least * 100, 2)} "
             f"points or more, elsewhere {number(most * 100, 2)} or less."

@@ -7,12 +7,14 @@ import shutil
 import socket
 import sqlite3
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from chaos import mlflow_changes
 from chaos.kills import ORPHAN_SECONDS, seconds_to_the_end
 from chaos.study import (
     DATABASE_OF_STUDIES,
@@ -25,6 +27,7 @@ from chaos.study import (
     errors,
 )
 from pipeline.storage import plain_text, stage_table
+from tests.support import moved_project
 
 YEAR_2000 = 946684800
 YEAR_2040 = 2208988800
@@ -79,6 +82,13 @@ EDITS: dict[
     stage_table.EXAMPLES: (("artifacts/models/vanilla-textbook/model.json", "", "\n"),),
     stage_table.REPORT: (("params.yaml", "vanished: 0.001", "vanished: 0.002"),),
 }
+MOVED = "moved to a folder with ü"
+LOAD_CHAMPION = """
+import mlflow
+mlflow.set_tracking_uri("sqlite:///mlflow.db")
+model = mlflow.pyfunc.load_model("models:/rnn-for-nlp@champion")
+print(model.predict(["a good film", "a bad film"]))
+"""
 FIRST_WRITE = (
     3  # of a stage that DVC runs; before it, the stage flushes and renames its copy of dvc.lock
 )
@@ -289,6 +299,66 @@ def _damaged_mlflow(at: Injected) -> None:
     database.write_bytes(GARBAGE * 5000)
     at.survived(at.study.stage(*TRACK), "MLflow: DatabaseError: file is not a database")
     database.unlink()
+
+
+@fault("MLflow changed", "`track --check` names it, exit 1; `track` repairs it")
+def _changed_mlflow(at: Injected) -> None:
+    ended = at.study.run(sys.executable, "-m", "chaos.mlflow_changes")
+    lines = plain_text.lines(ended.said)
+    at.row.times += len(mlflow_changes.CHANGES)
+    at.row.said = next(iter(lines), "")
+    if ended.code:
+        at.row.wrong += lines[1:] or [f"code {ended.code}, output: {ended.said}"]
+
+
+@fault(
+    "folder moved",
+    "`track --check` names it, exit 1; `track` repairs it, and the champion loads",
+)
+def _moved_folder(at: Injected) -> None:
+    home = at.study.folder
+    at.study.folder = moved_project.moved(home, home.parent / MOVED)
+    try:
+        _check_place(at, home)
+        if home.exists():
+            at.row.wrong.append("the old folder is back")
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+        at.study.folder = moved_project.moved(at.study.folder, home)
+
+
+@fault(
+    "folder copied",
+    "as after a move, and the original stays as it is",
+)
+def _copied_folder(at: Injected) -> None:
+    home = at.study.folder
+    before = moved_project.contents(home)
+    at.study.folder = moved_project.copied(home, home.parent / MOVED)
+    try:
+        _check_place(at, home)
+    finally:
+        shutil.rmtree(at.study.folder)
+        at.study.folder = home
+    if moved_project.contents(home) != before:
+        at.row.wrong.append("the original has other files")
+
+
+def _check_place(at: Injected, former: Path) -> None:
+    """Checks that the study's new folder is named, that `track` leads all of MLflow there, and the champion loads."""
+    ended = at.study.stage(*TRACK, "--check")
+    at.row.times += 1
+    at.row.said = at.row.said or ended.said
+    if ended.code != 1 or f"the artifacts are in {former}" not in ended.said:
+        at.row.wrong.append(f"`track --check` ended with {ended.code}: {ended.said}")
+
+    at.survived(at.study.stage(*TRACK))
+    ended = at.study.stage(*TRACK, "--check")
+    if ended.code or ended.said:
+        at.row.wrong.append(f"after `track`, `track --check` ended with {ended.code}: {ended.said}")
+
+    at.row.wrong += moved_project.locations_outside(at.study.folder)
+    at.survived(at.study.run(sys.executable, "-c", LOAD_CHAMPION))
 
 
 @fault("a clock that jumps a day ahead or back while a stage works", UNNOTICED)

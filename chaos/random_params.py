@@ -6,6 +6,7 @@ from typing import Any
 
 RUNNING = re.compile(r"^Running stage '(.+)':", re.MULTILINE)
 REFUSAL = re.compile(r"^error: .+", re.MULTILINE)
+KEY = re.compile(r"^error: params\.yaml: [\w.]+: ")
 SETTINGS: dict[str, Any] = {  # a pair is a range, a list holds choices; log: even in the logarithm
     "sequence_length": (1, 12),
     "embedding_dimension": (1, 6),
@@ -97,7 +98,7 @@ def _value(key: str, values: Any, chance: random.Random) -> Any:
 def wrong(code: int, output: str) -> str:
     """The fault in the outcome of a study, or an empty text.
 
-    It may succeed. Or its first stage refuses the parameters or the data, with one line and exit code 2.
+    It may succeed. Or its first stage refuses it with one line: one per key where several keys are refused.
     """
     if "Traceback" in output:
         return "a traceback"
@@ -108,6 +109,7 @@ def wrong(code: int, output: str) -> str:
     refusals = REFUSAL.findall(output)
     if len(begun) > 1:
         return f"{begun[-1]} failed after {begun[0]} had run: {' '.join(refusals)}"
-    if len(refusals) != 1:
-        return f"{len(refusals)} lines of errors instead of one"
+    keys = {match[0] for match in map(KEY.match, refusals) if match}
+    if len(refusals) != max(len(keys), 1):
+        return f"{len(refusals)} lines of errors about {len(keys)} keys"
     return ""

@@ -60,7 +60,10 @@ WITHOUT_PRIVILEGE = (
     *(f"--{kind}=-dac_override,-dac_read_search" for kind in ("bounding-set", "inh-caps")),
 )
 JOBS = 2
-PATIENCE_SECONDS = 300
+PATIENCE_SECONDS = (
+    300  # a command hangs after this time, or after PATIENCE times that of the undisturbed study
+)
+PATIENCE = 10
 TEMPORARY = ".writing-"
 
 
@@ -116,7 +119,8 @@ class Study:
 
     def ended(self, process: subprocess.Popen) -> Ended:
         """Waits until the process ends. Raises TimeoutError where it hangs."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        patience = max(PATIENCE_SECONDS, PATIENCE * sum(self.seconds.values()))
+        deadline = time.monotonic() + patience
         while True:
             pid, status, usage = os.wait4(process.pid, os.WNOHANG)
             if pid:
@@ -261,13 +265,13 @@ def made(folder: Path) -> tuple[Study, Undisturbed]:
 
 
 def copied(study: Study, folder: Path) -> Study:
-    """A copy of the study that replaces this folder. MLflow's store contains its path, so the copy makes its own."""
+    """A copy of the study that replaces this folder. Its MLflow store follows at the end of `dvc repro`."""
     shutil.rmtree(folder.parent, ignore_errors=True)
     shutil.copytree(
         study.folder,
         folder,
         symlinks=True,
-        ignore=shutil.ignore_patterns(*MLFLOW_STORES, "tmp"),
+        ignore=shutil.ignore_patterns("tmp"),
     )
     copy = Study(folder, seconds=study.seconds)
 

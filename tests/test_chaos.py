@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from chaos import document, faults, kills, random_params, soak
+from chaos import document, faults, kills, mlflow_changes, random_params, soak
 from chaos.__main__ import Journal
 from chaos.study import Study, Undisturbed, errors
 from pipeline import params
 from pipeline.storage import dvc_lock
+from tests.support import registry_tampering, tampering
 
 ROOT = Path(__file__).parents[1]
 CLAIMS = "reports/claims.json"
@@ -157,6 +158,13 @@ def test_the_page_has_a_section_of_faults_only_where_there_were_faults():
     assert "Of 1 planned kills, 0 hit within the time." in page
 
 
+def test_the_study_tries_every_change_of_mlflow_that_tests_know():
+    registry = registry_tampering.KEEPING | registry_tampering.REPLACING
+    names = {f"run: {name}" for name in tampering.TAMPERINGS}
+    assert mlflow_changes.CHANGES.keys() == names | {f"version: {name}" for name in registry}
+    assert "MLflow changed" in faults.FAULTS
+
+
 def test_a_journal_gives_back_the_results_of_an_interrupted_run(tmp_path):
     rows = {
         ("claims", 0, 7): [kills.Row("claims", kills.DVC)],
@@ -206,6 +214,7 @@ def test_files_and_processes_that_rounds_leave_behind_are_errors():
 
 # random studies
 
+OTHER_KEY = "error: params.yaml: gradients.sequence_lengths: 29: too long\n"
 REFUSED = "Running stage 'prepare':\nerror: params.yaml: gradients.words: 9: must be at most 3\n"
 
 
@@ -236,10 +245,12 @@ def test_random_parameters_are_of_the_schema_or_refused_by_key():
     [
         (0, "Running stage 'prepare':\n", ""),
         (2, REFUSED, ""),
+        (2, REFUSED + OTHER_KEY, ""),
+        (2, REFUSED + OTHER_KEY + OTHER_KEY, "3 lines of errors about 2 keys"),
         (1, f"Running stage 'train@a':\n{REFUSED}", "prepare failed after train@a had run"),
         (1, "Running stage 'prepare':\nTraceback (most recent call last):", "a traceback"),
-        (1, REFUSED + "error: data: too few reviews\n", "2 lines of errors"),
-        (1, "Running stage 'prepare':\n", "0 lines of errors"),
+        (1, REFUSED + "error: data: too few reviews\n", "2 lines of errors about 1 keys"),
+        (1, "Running stage 'prepare':\n", "0 lines of errors about 0 keys"),
     ],
 )
 def test_a_random_study_succeeds_or_its_first_stage_refuses_it(code, output, verdict):

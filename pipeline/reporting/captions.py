@@ -1,5 +1,7 @@
 """Frames in, figures with words out: the panels, what to see in them, and what a screen reader says instead."""
 
+from collections.abc import Callable
+
 from pipeline.reporting import figures, tables, tuning_figures
 from pipeline.reporting.findings import (
     LABELS,
@@ -104,24 +106,26 @@ def of_tuning(trials, important, expected, space, models, at_textbook) -> dict[s
         architecture: tables.surface(found, space) for architecture, found in searches.items()
     }
     fronts = {architecture: tables.pareto(found) for architecture, found in searches.items()}
-    chosen = trials[trials.chosen]
     textbook = at_textbook[at_textbook.architecture.isin(list(searches))]
     values = {
         models[row.run]["architecture"]: models[row.run]["values"] for row in textbook.itertuples()
     }
-    of_trials = "; ".join(
-        f"{row.architecture}, {count(len(searches[row.architecture]), 'trial')}, chosen trial {row.trial} with "
-        f"{percent(row.value)}"
-        for row in chosen.itertuples()
+    of_trials = _by_search(
+        searches,
+        lambda row, trials: f"{trials}, chosen trial {row.trial} with {percent(row.value)}",
+        lambda trials: f"{trials}, none of them chosen",
     )
     last = expected.groupby("architecture", sort=False).tail(1)
     of_expected = "; ".join(
         f"{row.architecture} {percent(row.value)} of {row.trials}" for row in last.itertuples()
     )
-    of_choices = "; ".join(
-        f"{row.architecture}, hidden size {row.hidden_size}, embedding dimension {row.embedding_dimension}, learning "
-        f"rate {row.learning_rate:.2g}, dropout {row.dropout:.2g}"
-        for row in chosen.itertuples()
+    of_choices = _by_search(
+        searches,
+        lambda row, _: (
+            f"hidden size {row.hidden_size}, embedding dimension {row.embedding_dimension}, learning rate "
+            f"{row.learning_rate:.2g}, dropout {row.dropout:.2g}"
+        ),
+        lambda _: "none of these trials",
     )
     of_fronts = "; ".join(
         f"{architecture} "
@@ -195,3 +199,14 @@ def of_tuning(trials, important, expected, space, models, at_textbook) -> dict[s
             "panels": figures.specified(tuning_figures.importances(important)),
         }
     return drawn
+
+
+def _by_search(searches: dict, of_choice: Callable, of_none: Callable) -> str:
+    """One part per architecture: about the chosen trial, or about a search that kept another recipe."""
+    parts = []
+    for architecture, trials in searches.items():
+        counted = count(len(trials), "trial")
+        chosen = trials[trials.chosen]
+        text = of_none(counted) if chosen.empty else of_choice(chosen.iloc[0], counted)
+        parts.append(f"{architecture}, {text}")
+    return "; ".join(parts)

@@ -270,7 +270,7 @@ def seeds_of_runs(seeds_by_run: dict[str, int], found: pd.DataFrame) -> str:
     is_usual = found.run.isin(usual)
     is_longer = found.run.isin(seeds_by_run) & ~is_usual
     least, most = found.sd[is_longer].min(skipna=False), found.sd[is_usual].max(skipna=False)
-    if least > most:
+    if least > most > 0:
         sentence += (
             f" More seeds went to the scores that scatter most: their standard deviation is {number(least * 100, 2)} "
             f"points or more, elsewhere {number(most * 100, 2)} or less."
@@ -649,10 +649,22 @@ def _at_the_ends(ends: list[tuple[str, str, float]]) -> list[str]:
     """A choice at an end of the space suggests that the best may lie beyond it."""
     if not ends:
         return ["It lies at no end of the space."]
-    where = listed(
-        f"the {side} end of {name.replace('_', ' ')} ({bound:g})" for name, side, bound in ends
-    )
-    return [f"It lies at {where}: the best may lie beyond, so the space should be widened there."]
+
+    sentences = []
+    outside = [name.replace("_", " ") for name, side, _ in ends if side == tables.OUTSIDE]
+    if outside:
+        sentences.append(f"It lies outside of the range that was searched in {listed(outside)}.")
+
+    places = [
+        f"the {side} end of {name.replace('_', ' ')} ({bound:g})"
+        for name, side, bound in ends
+        if side != tables.OUTSIDE
+    ]
+    if places:
+        sentences.append(
+            f"It lies at {listed(places)}: the best may lie beyond, so the space should be widened there."
+        )
+    return sentences
 
 
 def importances(architecture: str, found: pd.DataFrame) -> str:

@@ -221,13 +221,18 @@ def against_ceiling(buckets: pd.DataFrame) -> list[str]:
         leaders = networks[networks.accuracy == networks.accuracy.max()]
         best = leaders.iloc[0]
         have = "has" if len(leaders) == 1 else "have"
-        tfidf = float(ceiling.accuracy.iloc[0])
+        tfidf = ceiling.iloc[0]
         said.append(
             f"{bucket[0].upper()}{bucket[1:]} ({count(int(best.reviews), 'review')}): {listed(leaders.run)} {have} "
-            f"the highest mean, {percent(best.accuracy)} ({interval(best.low, best.high)} over seeds); TF-IDF "
-            f"{percent(tfidf)} ({interval(ceiling.reviews_low.iloc[0], ceiling.reviews_high.iloc[0])} over reviews)."
+            f"the highest mean, {percent(best.accuracy)} ({_interval_over('seeds', best.low, best.high)}); TF-IDF "
+            f"{percent(tfidf.accuracy)} ({_interval_over('reviews', tfidf.reviews_low, tfidf.reviews_high)})."
         )
     return said
+
+
+def _interval_over(units: str, low: float, high: float) -> str:
+    text = interval(low, high)
+    return f"no interval over {units}" if text == "none" else f"{text} over {units}"
 
 
 def captioned(

@@ -26,6 +26,7 @@ STATES = ("COMPLETE", "FAIL")
 REPEATED = "as trial "  # how the reason of a trial begins whose settings an earlier trial had
 SIZES = ("hidden_size", "embedding_dimension")
 SURFACE_CELLS = 30  # a side of the search space
+OUTSIDE = "outside"
 NEAR_AN_END = 0.05  # of the range of a dimension without steps
 STEERING = {  # control characters as their pictures, what turns the direction of writing by its number
     **{code: chr(0x2400 + code) for code in range(32) if chr(code) not in "\t\n\r"},
@@ -340,10 +341,10 @@ def pareto(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def ends(trial: pd.Series, space: dict[str, dict]) -> list[tuple[str, str, float]]:
-    """(name, lower or upper, bound) of each dimension where this trial lies at an end of the space.
+    """(name, lower, upper or outside, bound) of each dimension where this trial lies at or beyond an end of the space.
 
-    At an end is the first or last step, without steps the outer 5 % of the range on its scale. A lower bound of 0 is
-    no end: nothing lies beyond it.
+    Only the starting recipe can lie outside. At an end is the first or last step, without steps the outer 5 % of the
+    range on its scale. A lower bound of 0 is no end: nothing lies beyond it.
     """
     found = []
     for name, dimension in space.items():
@@ -353,7 +354,9 @@ def ends(trial: pd.Series, space: dict[str, dict]) -> list[tuple[str, str, float
         # the last step may end below `high`
         beyond = NEAR_AN_END if step is None else 0.999 * step / (high - low)
         place = _place(trial[name], dimension)
-        if place <= within and low > 0:
+        if not low <= trial[name] <= high:
+            found.append((name, OUTSIDE, low if trial[name] < low else high))
+        elif place <= within and low > 0:
             found.append((name, "lower", low))
         elif place > 1 - beyond:
             found.append((name, "upper", high))

@@ -235,6 +235,12 @@ def test_a_choice_at_an_end_of_the_space_asks_for_a_wider_one():
     assert "It lies at no end of the space." in tuned(hidden_size=32)
 
 
+def test_a_starting_recipe_beyond_the_space_is_not_at_an_end_of_it():
+    text = tuned(hidden_size=6)
+    assert "It lies outside of the range that was searched in hidden size." in text
+    assert "should be widened" not in text
+
+
 def test_the_most_important_dimension_is_named_with_its_evaluator_and_role():
     rows = pd.DataFrame(
         {

@@ -117,3 +117,13 @@ def test_a_comparison_shows_its_statistics_and_the_networks_of_mcnemar():
     luckier = "The best of more seeds is luckier"
     assert luckier not in reliability.fixed_networks(pairs)["caption"]
     assert luckier in reliability.fixed_networks(pairs.assign(run_seeds=2))["caption"]
+
+
+def test_a_score_without_an_interval_has_no_interval_over_its_unit():
+    bucket = {"above_tokens": 0, "up_to_tokens": 100, "reviews": 60}
+    bucket |= {"reviews_low": np.nan, "reviews_high": np.nan}
+    network = {**bucket, "run": "vanilla-textbook", "accuracy": 0.9, "low": 0.8, "high": 0.95}
+    ceiling = {**bucket, "run": "tfidf", "accuracy": 1.0, "low": np.nan, "high": np.nan}
+    (sentence,) = reliability.against_ceiling(pd.DataFrame([network, ceiling]))
+    assert "90.0 % (80.0 to 95.0 over seeds)" in sentence
+    assert sentence.endswith("TF-IDF 100.0 % (no interval over reviews).")

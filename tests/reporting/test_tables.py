@@ -173,6 +173,8 @@ def test_the_pareto_front_has_trials_that_no_smaller_one_equals():
         ({"learning_rate": 0.00125}, [("learning_rate", "lower", 0.001)]),
         ({"learning_rate": 0.0013}, []),
         ({"learning_rate": 0.09}, [("learning_rate", "upper", 0.1)]),
+        ({"hidden_size": 6}, [("hidden_size", "outside", 16)]),
+        ({"dropout": 0.9}, [("dropout", "outside", 0.5)]),
     ],
 )
 def test_the_ends_of_a_space_are_its_outer_steps_or_outer_twentieths(changed, ends):

@@ -1,8 +1,9 @@
 """Ways to change what MLflow shows about versions: through MLflow's client, with SQL, and in files.
 
-Each function takes the folder of a tracked toy study with the store `mlflow.db` and the versions 1 and 2 of the
-registered model; 2 is the champion. `KEEPING` lists changes that MLflow can undo, `REPLACING` those that need a new
-version. Each maps a name to the change and to a part of the line that `track --check` prints.
+Each function takes the folder of a tracked study with the store `mlflow.db` and a version of the run
+`vanilla-textbook`, which it changes, and versions of other runs. `KEEPING` lists changes that MLflow can undo,
+`REPLACING` those that need a new version. Each maps a name to the change and to a part of the line that
+`track --check` prints.
 """
 
 import shutil
@@ -14,42 +15,71 @@ from pathlib import Path
 from pipeline.tracking import artifact_locations, mlflow_store
 from pipeline.tracking.best_models import NAME
 
+RUN = "vanilla-textbook"
+WEIGHTS = "artifacts/*.weights.h5"
+VERSION = "{version}"  # the number of this run's version
+OTHER = "{other}"  # the number of another version
+LOSER = "{loser}"  # the number of a version that is not the champion
+
 Tampering = Callable[[Path], object]
+
+
+def numbers(folder: Path) -> dict[str, int]:
+    """The numbers of VERSION, OTHER and LOSER."""
+    queries = {
+        "version": "select version from model_version_tags where key = 'run' and value = :run",
+        "other": "select version from model_version_tags where key = 'run' and value != :run",
+        "loser": "select version from model_versions except select version from registered_model_aliases",
+    }
+    with closing(sqlite3.connect(folder / "mlflow.db")) as database:
+        rows = {
+            name: database.execute(query, {"run": RUN}).fetchone()
+            for name, query in queries.items()
+        }
+    return {name: version for name, (version,) in rows.items()}
 
 
 def sql(statement: str, *values: str) -> Tampering:
     def execute(folder: Path) -> None:
+        query = statement.format(**numbers(folder))
         with closing(sqlite3.connect(folder / "mlflow.db")) as database, database:
-            assert database.execute(statement, values).rowcount, "the statement changed nothing"
+            assert database.execute(query, values).rowcount, "the statement changed nothing"
 
     return execute
 
 
-def api(method: str, *values: object) -> Tampering:
+def api(method: str, *values: str) -> Tampering:
     """Calls a method of MLflow's client about the registered model."""
 
     def call(folder: Path) -> None:
         client, _ = mlflow_store.opened(folder)
-        getattr(client, method)(NAME, *values)
+        arguments = [value.format(**numbers(folder)) for value in values]
+        getattr(client, method)(NAME, *arguments)
 
     return call
 
 
-def files_of(folder: Path, number: int = 1) -> Path:
+def files_of(folder: Path, number: str = VERSION) -> Path:
     """The folder with the stored files of a version."""
-    query = "select storage_location from model_versions where version = ?"
+    query = f"select storage_location from model_versions where version = {number}"  # noqa: S608
     with closing(sqlite3.connect(folder / "mlflow.db")) as database:
-        (location,) = database.execute(query, [number]).fetchone()
+        (location,) = database.execute(query.format(**numbers(folder))).fetchone()
     path = artifact_locations.local_path(location)
     assert path, location
     return path
 
 
-def flipped(name: str) -> Tampering:
+def stored(folder: Path, pattern: str, number: str = VERSION) -> Path:
+    """The stored file of a version that matches the pattern."""
+    (path,) = files_of(folder, number).glob(pattern)
+    return path
+
+
+def flipped(pattern: str) -> Tampering:
     """Flips one bit in the middle of a stored file."""
 
     def flip(folder: Path) -> None:
-        path = files_of(folder) / name
+        path = stored(folder, pattern)
         content = bytearray(path.read_bytes())
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
@@ -57,8 +87,8 @@ def flipped(name: str) -> Tampering:
     return flip
 
 
-def removed(name: str) -> Tampering:
-    return lambda folder: (files_of(folder) / name).unlink()
+def removed(pattern: str) -> Tampering:
+    return lambda folder: stored(folder, pattern).unlink()
 
 
 def added(folder: Path) -> None:
@@ -72,8 +102,7 @@ def without_files(folder: Path) -> None:
 
 def other_weights(folder: Path) -> None:
     """The weights of another version."""
-    weights = files_of(folder, 2) / "artifacts/seed-1.weights.h5"
-    shutil.copy(weights, files_of(folder) / "artifacts/seed-0.weights.h5")
+    shutil.copy(stored(folder, WEIGHTS, OTHER), stored(folder, WEIGHTS))
 
 
 def without_logged_model(folder: Path) -> None:
@@ -83,13 +112,13 @@ def without_logged_model(folder: Path) -> None:
 
 KEEPING: dict[str, tuple[Tampering, str]] = {
     "weights": (
-        flipped("artifacts/seed-0.weights.h5"),
-        "has artifacts/seed-0.weights.h5 with the MD5",
+        flipped(WEIGHTS),
+        "has artifacts/seed-",
     ),
-    "weights of another version": (other_weights, "has artifacts/seed-0.weights.h5 with the MD5"),
+    "weights of another version": (other_weights, "has artifacts/seed-"),
     "no weights": (
-        removed("artifacts/seed-0.weights.h5"),
-        "has no file artifacts/seed-0.weights.h5",
+        removed(WEIGHTS),
+        "has no file artifacts/seed-",
     ),
     "card": (flipped("artifacts/model.json"), "artifacts/models/vanilla-textbook/model.json has"),
     "vocabulary": (flipped("artifacts/vocabulary.txt"), "data/prepared/vocabulary.txt has"),
@@ -102,29 +131,35 @@ KEEPING: dict[str, tuple[Tampering, str]] = {
     "list of files": (flipped("files.md5"), "has files.md5 with the MD5"),
     "no list of files": (removed("files.md5"), "has files.md5 with the MD5 None"),
     "no files": (without_files, "has no files in file:///"),
-    "hash of the files": (api("set_model_version_tag", "1", "files", "0"), "the tag `files` is 0"),
-    "no hash of the files": (api("delete_model_version_tag", "1", "files"), "has no tag `files`"),
+    "hash of the files": (
+        api("set_model_version_tag", VERSION, "files", "0"),
+        "the tag `files` is 0",
+    ),
+    "no hash of the files": (
+        api("delete_model_version_tag", VERSION, "files"),
+        "has no tag `files`",
+    ),
     "accuracy": (
-        api("set_model_version_tag", "1", "validation/accuracy", "0.999"),
+        api("set_model_version_tag", VERSION, "validation/accuracy", "0.999"),
         "has the tag `validation/accuracy` '0.999', the files say '0.",
     ),
     "accuracies, damaged": (
-        api("set_model_version_tag", "2", "validation/accuracy.scores", "[0.999"),
+        api("set_model_version_tag", OTHER, "validation/accuracy.scores", "[0.999"),
         "has the tag `validation/accuracy.scores` '[0.999', the files say '[",
     ),
     "no architecture": (
-        api("delete_model_version_tag", "1", "architecture"),
+        api("delete_model_version_tag", VERSION, "architecture"),
         "has no tag `architecture`, the files say 'vanilla'",
     ),
-    "key": (api("set_model_version_tag", "1", "key", "other"), "has the tag `key` 'other'"),
+    "key": (api("set_model_version_tag", VERSION, "key", "other"), "has the tag `key` 'other'"),
     "record": (
-        api("set_model_version_tag", "1", "record", "other"),
+        api("set_model_version_tag", VERSION, "record", "other"),
         "has the tag `record` 'other'",
     ),
-    "no record": (api("delete_model_version_tag", "1", "record"), "has no tag `record`"),
-    "current": (api("set_model_version_tag", "1", "current", "no"), "is not tagged `current`"),
+    "no record": (api("delete_model_version_tag", VERSION, "record"), "has no tag `record`"),
+    "current": (api("set_model_version_tag", VERSION, "current", "no"), "is not tagged `current`"),
     "description": (
-        api("update_model_version", "1", "the best model ever"),
+        api("update_model_version", VERSION, "the best model ever"),
         "has the description 'the best model ever', the files say",
     ),
     "description of the registered model": (
@@ -136,8 +171,8 @@ KEEPING: dict[str, tuple[Tampering, str]] = {
         "registered model is called 'other'",
     ),
     "alias": (
-        api("set_registered_model_alias", "champion", "1"),
-        "version 2 should have the alias `champion`, which is on version 1",
+        api("set_registered_model_alias", "champion", LOSER),
+        "should have the alias `champion`, which is on version",
     ),
     "remembered champion": (
         api("set_registered_model_tag", "champion", "other"),
@@ -166,26 +201,28 @@ KEEPING: dict[str, tuple[Tampering, str]] = {
 }
 REPLACING: dict[str, tuple[Tampering, str]] = {
     "source": (
-        sql("update model_versions set source = 'file:///elsewhere' where version = 1"),
+        sql("update model_versions set source = 'file:///elsewhere' where version = {version}"),
         "has the source 'file:///elsewhere', the files say 'file:///",
     ),
     "storage location": (
-        sql("update model_versions set storage_location = 'file:///elsewhere' where version = 1"),
+        sql(
+            "update model_versions set storage_location = 'file:///elsewhere' where version = {version}"
+        ),
         "has the storage location 'file:///elsewhere', the files say 'file:///",
     ),
     "source of another version": (
         sql(
             "update model_versions set (source, storage_location) = "
-            "(select source, storage_location from model_versions where version = 2) where version = 1"
+            "(select source, storage_location from model_versions where version = {other}) where version = {version}"
         ),
         "has the source '",
     ),
     "run id": (
-        sql("update model_versions set run_id = 'other' where version = 1"),
+        sql("update model_versions set run_id = 'other' where version = {version}"),
         "has the run id 'other', the files say '",
     ),
     "status": (
-        sql("update model_versions set status = 'FAILED_REGISTRATION' where version = 1"),
+        sql("update model_versions set status = 'FAILED_REGISTRATION' where version = {version}"),
         "has the status 'FAILED_REGISTRATION', the files say 'READY'",
     ),
     "name of the logged model": (
@@ -204,5 +241,5 @@ REPLACING: dict[str, tuple[Tampering, str]] = {
         "has the logged model's run id 'other', the files say '",
     ),
     "no logged model": (without_logged_model, "has no logged model"),
-    "no version": (api("delete_model_version", "1"), "vanilla-textbook seed 0 is missing"),
+    "no version": (api("delete_model_version", VERSION), "rnn-for-nlp: vanilla-textbook seed"),
 }

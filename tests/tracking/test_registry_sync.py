@@ -166,10 +166,11 @@ def test_a_model_has_its_files_code_and_requirements_and_no_pickle(study):
     }
 
 
-def test_loading_a_version_is_not_a_difference(study):
+def test_loading_a_version_is_not_a_difference(study, monkeypatch):
     from mlflow.artifacts import download_artifacts
 
     projected(study)
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", stores.mlflow(study))
     folder = Path(download_artifacts("models:/rnn-for-nlp/1", tracking_uri=stores.mlflow(study)))
     assert (folder / version_files.WRITTEN_BY_LOADING).exists()
     assert problems(study) == []

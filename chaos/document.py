@@ -119,5 +119,5 @@ def _fault_rows(rows: list[faults.Row]) -> Iterator[str]:
 
 def _plain(text: str) -> str:
     """The text on one line of a table, without paths and ports of this machine."""
-    text = re.sub(r"/\S*/(chaos-\w+/\d/study|\.venv)/", "", " ".join(text.split()))
+    text = re.sub(r"/\S*/(chaos-\w+/\d/(study/)?|\.venv/)", "", " ".join(text.split()))
     return re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", text).replace("|", "\\|")[:300]

@@ -267,12 +267,7 @@ def made(folder: Path) -> tuple[Study, Undisturbed]:
 def copied(study: Study, folder: Path) -> Study:
     """A copy of the study that replaces this folder. Its MLflow store follows at the end of `dvc repro`."""
     shutil.rmtree(folder.parent, ignore_errors=True)
-    shutil.copytree(
-        study.folder,
-        folder,
-        symlinks=True,
-        ignore=shutil.ignore_patterns("tmp"),
-    )
+    shutil.copytree(study.folder, folder, symlinks=True)
     copy = Study(folder, seconds=study.seconds)
 
     ended = copy.repro()

@@ -278,7 +278,7 @@ def _note_switches() -> None:
     for name, (before, now) in differences.items():
         print(
             f"note: {name} is {now!r}, and {before!r} in {machine.MACHINE}: "
-            "this stage rounds differently; `evaluate` records the new value",
+            "this stage may round differently; `evaluate` records the new value",
             file=sys.stderr,
         )
 

@@ -46,7 +46,7 @@ SCHEDULER = Kind("DASK_SCHEDULER_ADDRESS", ("tcp", "tls", "ws", "wss"), "tcp://h
 ADDRESSES = (MLFLOW.variable, STUDIES.variable, SCHEDULER.variable)
 HINTS = {  # for schemes that people try
     "file": "MLflow 3 keeps no runs in a folder",
-    "postgres": "write postgresql+psycopg://",
+    "postgres": "write postgresql+psycopg",
     "databricks": "the names of our experiments do not work there",
     "databricks-uc": "the names of our experiments do not work there",
     "redis": "Redis keeps no tables",

@@ -98,7 +98,7 @@ REFUSED = [
     (
         "MLFLOW_TRACKING_URI",
         "postgres://host/db",
-        "write postgresql+psycopg://; the scheme must be",
+        "write postgresql+psycopg; the scheme must be",
     ),
     ("MLFLOW_TRACKING_URI", "redis://host", "Redis keeps no tables; the scheme must be one of"),
     ("MLFLOW_TRACKING_URI", "tcp://host:1", "unknown scheme 'tcp'; the scheme must be one of"),

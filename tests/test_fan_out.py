@@ -204,7 +204,9 @@ def test_a_cluster_that_shares_no_disk_gives_the_same_bytes(project, undisturbed
 
 ONE_UNIT = """
 import operator, os
+from pipeline import machine
 from pipeline.workers import driver
+machine.prepare()
 workers = driver.Workers(1, os.environ["DASK_SCHEDULER_ADDRESS"])
 print(workers.run("a unit", operator.setitem, {}, {0: "task"}, lambda *_: None))
 workers.close()

@@ -16,8 +16,9 @@ of it. It kills and injects faults in the copies. After each, the next `dvc repr
 undisturbed study: every output, every entry of dvc.lock, and MLflow by `track --check`. *Lost* counts the differences,
 truncated files right after the fault, processes that lived on, and faults without a one-line error.{incomplete}
 {parts}
-`make soak` does the same for long: random parameters, random kills, and a check for growth. Other tests kill a worker,
-a scheduler and a worker of a cluster (`tests/test_fan_out.py`), and the writer that follows training live
+`make soak` does the same for long: random parameters, random kills, and a check for growth. It begins with ten whole
+studies of random parameters. Each must succeed, or its first stage must refuse it. Other tests kill a worker, a
+scheduler and a worker of a cluster (`tests/test_fan_out.py`), and the writer that follows training live
 (`tests/tracking/test_live_runs.py`).
 """
 KILLS = """

@@ -21,9 +21,9 @@ from urllib.parse import quote, urlsplit
 
 from pipeline import machine, params
 from pipeline.storage import dvc_lock, stores
+from pipeline.storage.stage_inputs import installed_version
 from pipeline.tracking import artifact_locations, checkouts
 from pipeline.verify import durations, packages, repository
-from pipeline.verify.packages import installed_version
 from pipeline.workers import worker_count
 
 PACKAGES = (

@@ -1,13 +1,12 @@
 """track: makes MLflow equal to the files of this checkout, or checks that it is."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipeline.params import Mistake, Params
+from pipeline.params import Params
 from pipeline.science.statistics.seeds import shown_better
-from pipeline.storage import artifacts, dvc_lock, lock_comparison, stores
+from pipeline.storage import artifacts, dvc_lock, lock_comparison, stage_inputs, stores
 from pipeline.storage.dvc_lock import RecordedStage
 from pipeline.storage.stage_table import (
     CLAIMS,
@@ -128,7 +127,7 @@ def _compared(params: Params, tracker: "Tracker") -> Comparison | None:
         comparison
         and comparison.differences
         and evaluated
-        and not dvc_lock.unchanged(evaluated, FOLDER)
+        and not stage_inputs.is_unchanged(evaluated, FOLDER)
     ):
         return _compared_with(stages, None, tracker)  # `evaluate` scored other models
     return comparison
@@ -157,14 +156,4 @@ def _check_files(stages: list[RecordedStage], finished: dict[str, RecordedStage]
     for stage in stages:
         paths += FILES[stage_of(stage.name)](stage.item)
 
-    makers: list[RecordedStage] = []
-    for path in map(str, filter(Path.exists, paths)):
-        recorded = [stage for stage in finished.values() if path in stage.outs]
-        if not recorded:
-            raise Mistake(f"{path}: not in {dvc_lock.LOCK}; `dvc repro` makes and records it")
-        for stage in recorded:
-            makers.append(replace(stage, params={}, deps={}, outs={path: stage.outs[path]}))
-
-    mismatches = lock_comparison.differences(makers, FOLDER)
-    if mismatches:
-        raise Mistake("\n".join(map(str, mismatches)))
+    lock_comparison.check_files(filter(Path.exists, paths), finished, FOLDER)

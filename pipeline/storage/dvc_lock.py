@@ -3,7 +3,6 @@
 import fcntl
 import hashlib
 import json
-import os
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -193,38 +192,3 @@ def recorded(names: Collection[str], folder: Path) -> dict[str, RecordedStage]:
             raise Mistake(f"{LOCK}: the stage {name} is missing; {remedy}")
 
     return {name: stages[name] for name in names}
-
-
-def present(name: str, folder: Path) -> RecordedStage:
-    """The stage with the current values of its parameters and dependencies, without outs. Takes half a second.
-
-    Raise Mistake if the stage is unknown or a dependency is missing.
-    """
-    from dvc.dependency.param import ParamsDependency
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
-
-    params = {}
-    deps = {}
-    try:
-        with Repo(str(folder)) as repo:
-            stage = repo.stage.load_one(str(folder / "dvc.yaml"), name)
-            for dependency in stage.deps:
-                values = params if isinstance(dependency, ParamsDependency) else deps
-                values[dependency.def_path] = dependency.get_hash().value
-    except FileNotFoundError as error:
-        missing = os.path.relpath(error.filename, folder.resolve())
-        raise Mistake(f"{missing}: not here yet; `dvc repro {name}` makes it") from None
-    except (DvcException, OSError) as error:
-        raise Mistake(f"{name}: {error}; `dvc repro` makes the missing files") from None
-
-    return RecordedStage(name, params, deps, {})
-
-
-def unchanged(stage: RecordedStage, folder: Path) -> bool:
-    """Whether the dependencies of a finished stage still have the recorded hashes. False if one is missing."""
-    try:
-        current = present(stage.name, folder)
-    except Mistake:
-        return False
-    return current.key() == stage.key()

@@ -278,24 +278,25 @@ def check_model(run: str, folder: Path = Path()) -> None:
 def check_files(
     paths: Iterable[str | Path], stages: dict[str, RecordedStage], folder: Path = Path()
 ) -> None:
-    """Raise Mistake for the first path that is missing, that no stage records, or that differs from its record.
+    """Raise Mistake if a path is missing, if no stage records it, or if it differs from its record.
 
-    A path is an output of a stage, or lies in one. dvc.lock has these `stages`.
+    A path is an output of a stage, contains one, or lies in one. dvc.lock has these `stages`.
     """
-    for path in paths:
+    makers = []
+    for path in map(str, paths):
         artifacts.require(folder / path)
-        makers = [stage for stage in stages.values() if _overlap_any([str(path)], stage.outs)]
-        if not makers:
+        recorded = []
+        for stage in stages.values():
+            outs = {out: md5 for out, md5 in stage.outs.items() if overlap(out, path)}
+            if outs:
+                recorded.append(replace(stage, params={}, deps={}, outs=outs))
+        if not recorded:
             raise Mistake(f"{path}: not in {dvc_lock.LOCK}; `dvc repro` makes it and records it")
+        makers += recorded
 
-        for stage in makers:
-            for out, recorded in stage.outs.items():
-                if not overlap(out, str(path)):
-                    continue
-                current = hash_of(folder / out)
-                if current != recorded:
-                    mismatch = LockMismatch(stage.name, out, recorded, current, made=True)
-                    raise Mistake(str(mismatch))
+    mismatches = differences(makers, folder)
+    if mismatches:
+        raise Mistake("\n".join(map(str, mismatches)))
 
 
 _md5 = partial(hashlib.md5, usedforsecurity=False)

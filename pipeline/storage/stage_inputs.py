@@ -77,8 +77,7 @@ class Inputs:
     @cached_property
     def is_recorded(self) -> bool:
         """Whether dvc.lock has results of these inputs. If DVC runs the stage nevertheless, it repeats the stage."""
-        stages = dvc_lock.finished(self.folder)
-        recorded = stages.get(self.stage)
+        recorded = dvc_lock.finished(self.folder).get(self.stage)
         return recorded is not None and recorded.key() == self.record.key()
 
     @cached_property
@@ -149,7 +148,7 @@ class Inputs:
 
     def _package_changes(self) -> Iterator[str]:
         for package, before in self.versions.items():
-            now = _installed(package)
+            now = installed_version(package) or "missing"
             if now != before:
                 yield f"the package {package} was {before} and is {now}"
 
@@ -164,6 +163,19 @@ class Inputs:
         if stage_of(self.stage).resumes_from:
             remedy += "; undo the change first to continue with the units that are finished"
         raise Mistake(f"{self.stage}: an input changed while the stage ran: {listed}; {remedy}")
+
+
+def present(stage: str, folder: Path) -> RecordedStage:
+    """The stage as dvc.lock would record it now, without outputs. Raise Mistake if a dependency is missing."""
+    return read(stage, folder).record
+
+
+def is_unchanged(stage: RecordedStage, folder: Path) -> bool:
+    """Whether the dependencies of a finished stage still have the recorded hashes. False if one is missing."""
+    try:
+        return present(stage.name, folder).key() == stage.key()
+    except Mistake:
+        return False
 
 
 def read(stage: str, folder: Path = Path()) -> Inputs:
@@ -182,7 +194,7 @@ def read(stage: str, folder: Path = Path()) -> Inputs:
         hashes[file] = hash_of_file(folder / file)
         documents[file] = document(folder / file)
 
-    deps = {path: _file_hashes(folder, path) for path in entry["deps"]}
+    deps = {path: _file_hashes(folder, path) for path in entry.get("deps", [])}
     packages = keys.get(ENVIRONMENT, [])
     return Inputs(
         stage,
@@ -192,7 +204,7 @@ def read(stage: str, folder: Path = Path()) -> Inputs:
         deps,
         hashes,
         times=_times(folder, deps),
-        versions={package: _installed(package) for package in packages},
+        versions={package: installed_version(package) or "missing" for package in packages},
     )
 
 
@@ -314,8 +326,9 @@ def _code_files(path: Path) -> list[Path]:
     return [path] if path.exists() else []
 
 
-def _installed(package: str) -> str:
+def installed_version(package: str) -> str | None:
+    """The version of a package, or None if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:
-        return "missing"
+        return None

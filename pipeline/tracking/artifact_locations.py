@@ -9,7 +9,7 @@ MLflow also writes absolute paths into the file MLmodel. It reads only the last 
 
 import re
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +74,7 @@ def local_path(location: str) -> Path | None:
     return Path(location) if location.startswith("/") else None
 
 
-def stored_path(location: str, moves: dict[Path, Path]) -> Path | None:
+def stored_path(location: str, moves: Mapping[Path, Path]) -> Path | None:
     """The place of artifacts now, although the store may name their old place. `moves` is the result of `moves`."""
     return local_path(moved(location, moves) or "")
 
@@ -160,7 +160,7 @@ def moves(folder: Path) -> dict[Path, Path]:
     return {difference.old: difference.new for difference in differences(folder) if difference.new}
 
 
-def moved(location: str | None, moves: dict[Path, Path]) -> str | None:
+def moved(location: str | None, moves: Mapping[Path, Path]) -> str | None:
     """The location after its project folder was moved, in the same notation. `moves` maps old to new folders.
 
     One folder may contain the other. The longest folder that contains the location decides.

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.storage import dvc_lock, stores
+from pipeline.storage import stage_inputs, stores
 from pipeline.storage.stage_table import GRADIENTS, stage_of
 from pipeline.tracking import checkouts, mlflow_store, run_sync, sql_reader
 from pipeline.tracking.checkouts import OWNER
@@ -111,7 +111,7 @@ def write(messages: Iterator[dict]) -> None:
     header = next(messages)
     folder = Path(header["folder"])
     units = header["units"]
-    stage = dvc_lock.present(header["stage"], folder)
+    stage = stage_inputs.present(header["stage"], folder)
     kind = stage_of(stage.name)
     checkouts.keep(folder)
     client, experiments = mlflow_store.opened(folder)

@@ -3,7 +3,8 @@
 import logging
 import os
 import warnings
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -34,3 +35,12 @@ def configure() -> None:
 
     for package in ("mlflow", "alembic", "urllib3"):
         logging.getLogger(package).setLevel(logging.ERROR)
+
+
+def pages(search: Callable, **query: Any) -> Iterator[Any]:
+    """Every result of a search of MLflow's client, which answers with one page at a time."""
+    token = None
+    while token != "":
+        page = search(**query, page_token=token)
+        yield from page
+        token = page.token or ""

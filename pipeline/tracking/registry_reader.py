@@ -4,14 +4,15 @@ sql_reader.py explains when MLflow reads the store instead. Both ways give the s
 """
 
 import json
+import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.storage.stage_table import TRAIN
-from pipeline.tracking import checkouts, read_only, sql_reader
+from pipeline.tracking import checkouts, mlflow_client, read_only
 from pipeline.tracking.best_models import CHAMPION, NAME
 from pipeline.tracking.checkouts import Checkout
 from pipeline.tracking.run_records.tables import Strings
@@ -152,20 +153,23 @@ class Registry:
 def read(folder: Path) -> Registry:
     """Reads the registry. Raises NoStore without a store, and other errors if it cannot be reached."""
     checkout = checkouts.identified(folder)
-    rows = sql_reader.rows_of_sqlite(folder, REGISTERED, CHAMPION, NAME, RECORD)
-    if rows is None:
-        with read_only.client(folder) as client:
-            return read_through_mlflow(client, checkout)
+    with read_only.database(folder) as database:
+        if database and read_only.has_tables_of_this_mlflow(database):
+            return _of_sqlite(database, checkout)
+    with read_only.client(folder) as client:
+        return read_through_mlflow(client, checkout)
 
-    def select(query: str, *values: str) -> list[tuple]:
-        return sql_reader.rows_of_sqlite(folder, query, *values) or []
 
-    registered = {name: (description, champion) for name, description, champion in rows}
+def _of_sqlite(database: sqlite3.Connection, checkout: Checkout) -> Registry:
+    database.execute("begin")  # one state of the store for all queries
+    registered = {}
+    for name, description, champion in database.execute(REGISTERED, (CHAMPION, NAME, RECORD)):
+        registered[name] = (description, champion)
     name = _name(registered)
     description, champion = registered.get(name, ("", None))
 
     versions = []
-    for row in select(VERSIONS, CHAMPION, name):
+    for row in database.execute(VERSIONS, (CHAMPION, name)):
         number, text, source, storage, run, status, is_champion, tags = row
         versions.append(
             StoredVersion(
@@ -173,13 +177,14 @@ def read(folder: Path) -> Registry:
             )
         )
     models = []
-    for model, title, location, status, run, tags in select(MODELS, VERSIONS_OF_MODEL):
+    for model, title, location, status, run, tags in database.execute(MODELS, (VERSIONS_OF_MODEL,)):
         status = STATUSES.get(status, str(status))
         models.append(StoredModel(model, title, location, status, run or "", json.loads(tags)))
 
-    tags_by_run = {run: json.loads(tags) for run, tags in select(RUNS, TRAIN.experiment)}
+    experiment = (TRAIN.experiment,)
+    tags_by_run = {run: json.loads(tags) for run, tags in database.execute(RUNS, experiment)}
     runs, own_runs = _runs(tags_by_run, checkout)
-    location = next((place for (place,) in select(EXPERIMENT, TRAIN.experiment)), "")
+    location = next((place for (place,) in database.execute(EXPERIMENT, experiment)), "")
     return Registry(name, description, champion, versions, models, location, runs, own_runs)
 
 
@@ -206,7 +211,7 @@ def _name(names: Iterable[str]) -> str:
 def read_through_mlflow(client: "MlflowClient", checkout: Checkout) -> Registry:
     """Returns the same as `read`, through MLflow's client."""
     registered = {}
-    for model in _pages(client.search_registered_models):
+    for model in mlflow_client.pages(client.search_registered_models):
         if model.name == NAME or _has_version_of_ours(client, model.name):
             registered[model.name] = model
     name = _name(registered)
@@ -234,7 +239,7 @@ def _versions_through_mlflow(
 ) -> list[StoredVersion]:
     """Every version of a registered model. `champion` is the number of the version with the alias."""
     versions = []
-    for version in _pages(
+    for version in mlflow_client.pages(
         client.search_model_versions,
         filter_string=f"name = '{name}'",
         order_by=["version_number ASC"],
@@ -261,7 +266,7 @@ def _has_version_of_ours(client: "MlflowClient", name: str) -> bool:
 
 def _models_through_mlflow(client: "MlflowClient", experiments: list[str]) -> list[StoredModel]:
     models = []
-    for model in _pages(client.search_logged_models, experiment_ids=experiments):
+    for model in mlflow_client.pages(client.search_logged_models, experiment_ids=experiments):
         tags = {key: str(value) for key, value in model.tags.items()}
         if VERSIONS_OF_MODEL in tags:
             models.append(
@@ -278,18 +283,9 @@ def _models_through_mlflow(client: "MlflowClient", experiments: list[str]) -> li
 
 
 def _tags_by_run(client: "MlflowClient", experiments: list[str]) -> dict[str, Strings]:
-    pages = _pages(
+    pages = mlflow_client.pages(
         client.search_runs,
         experiment_ids=experiments,
         order_by=["attributes.start_time ASC"],
     )
     return {run.info.run_id: dict(run.data.tags) for run in pages}
-
-
-def _pages(search: Callable, **query: Any) -> Iterator[Any]:
-    """Every result of a search of MLflow's client, which answers with one page at a time."""
-    token = None
-    while token != "":
-        page = search(**query, page_token=token)
-        yield from page
-        token = page.token or ""

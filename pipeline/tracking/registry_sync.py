@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Literal
 from pipeline.storage import stores
 from pipeline.storage.stage_table import TRAIN
 from pipeline.tracking import (
+    artifact_locations,
     checkouts,
     mlflow_store,
     registry_description,
@@ -107,11 +108,12 @@ def compared(
 ) -> list[Difference]:
     """The differences between the models of this project and its registry, which may contain their files."""
     problems: dict[tuple[int, str], list[str]] = {}
+    moves = artifact_locations.moves(folder)
 
     def file_problems(version: StoredVersion, model: Model) -> list[str]:
         key = (version.number, model.fingerprint)
         if key not in problems:
-            problems[key] = version_files.problems(version, model, folder)
+            problems[key] = version_files.problems(version, model, folder, moves)
         return problems[key]
 
     description = registry_description.read(folder) if models else registry.description

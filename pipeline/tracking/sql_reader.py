@@ -8,13 +8,13 @@ MLflow may change the tables of a store that it opens. Every other store is read
 import json
 import math
 import sqlite3
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pipeline.tracking import mlflow_store, read_only
+from pipeline.tracking import mlflow_client, mlflow_store, read_only
 from pipeline.tracking.checkouts import CURRENT, Checkout
 from pipeline.tracking.run_records.record import CONTEXT
 from pipeline.tracking.run_records.tables import Point, Strings
@@ -160,16 +160,20 @@ def runs_through_mlflow(
     from mlflow.entities import ViewType
 
     experiments = {}
-    for experiment in _pages(client.search_experiments, view_type=ViewType.ALL):
+    for experiment in mlflow_client.pages(client.search_experiments, view_type=ViewType.ALL):
         experiments[experiment.experiment_id] = experiment
 
     own = [key for key, value in experiments.items() if value.name in mlflow_store.EXPERIMENTS]
     others = [key for key in experiments if key not in own]
     pages = [
-        _pages(client.search_runs, experiment_ids=own, run_view_type=ViewType.ALL, order_by=OLDEST)
+        mlflow_client.pages(
+            client.search_runs, experiment_ids=own, run_view_type=ViewType.ALL, order_by=OLDEST
+        )
     ]
     marked = f"tags.`{checkout.mark}` = 'true'"
-    pages.append(_pages(client.search_runs, experiment_ids=others, filter_string=marked))
+    pages.append(
+        mlflow_client.pages(client.search_runs, experiment_ids=others, filter_string=marked)
+    )
 
     stored_runs = []
     for run in chain(*pages):
@@ -216,23 +220,3 @@ def _read_content(
         tags = {tag.key: tag.value for tag in dataset_input.tags}
         dataset = dataset_input.dataset
         stored_run.datasets.add((tags.get(CONTEXT, ""), dataset.name, dataset.digest))
-
-
-def rows_of_sqlite(folder: Path, query: str, *values: str) -> list[tuple] | None:
-    """The rows of a query on an SQLite store.
-
-    None if the store is not SQLite, or has tables of another version of MLflow. Raises NoStore without a store.
-    """
-    with read_only.database(folder) as database:
-        if database and read_only.has_tables_of_this_mlflow(database):
-            return database.execute(query, values).fetchall()
-        return None
-
-
-def _pages(search: Callable, **query: Any) -> Iterator[Any]:
-    """Every result of a search of MLflow's client, which answers with one page at a time."""
-    token = None
-    while token != "":
-        page = search(**query, max_results=1000, page_token=token)
-        yield from page
-        token = page.token or ""

@@ -19,7 +19,7 @@ from pipeline.storage.stage_table import (
     EXPERIMENT_OF_TRAINING,
     EXPERIMENT_OF_TUNING,
 )
-from pipeline.tracking import best_models, checkouts, mlflow_store
+from pipeline.tracking import best_models, checkouts, mlflow_client, mlflow_store
 from pipeline.tracking.run_records import gradients, tables
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ SHARED_VIEW = (
     "mlflow.sharedViewState."  # prefix of the tags of an experiment that hold shared views
 )
 CLASSIC = {"workflowType": "machine_learning"}  # the view for model training, not the one for GenAI
-RUNS_AT_ONCE = 1000
 COMPARED = ("vanilla", "bidirectional")
 SCORE = "test/accuracy"
 COLUMNS = {  # column of the table -> its width in pixels; all of them fit into a window of 1280
@@ -79,10 +78,11 @@ def links(folder: Path, server: str) -> list[Link]:
     """
     client, experiments = mlflow_store.opened(folder)
     condition = f"tags.`{checkouts.identified(folder).mark}` = 'true'"
-    runs = _found_runs(client, list(experiments.values()), condition)
     names = {number: name for name, number in experiments.items()}
     runs_by_experiment = {name: [] for name in experiments}
-    for run in runs:
+    for run in mlflow_client.pages(
+        client.search_runs, experiment_ids=list(experiments.values()), filter_string=condition
+    ):
         runs_by_experiment[names[run.info.experiment_id]].append(run)
 
     pages = []
@@ -101,18 +101,6 @@ def start(folder: Path, server: str) -> Link:
     _client, experiments = mlflow_store.opened(folder)
     number = experiments[EXPERIMENT_OF_TRAINING]
     return Link("all runs", _address(server, f"experiments/{number}/runs"))
-
-
-def _found_runs(client: "MlflowClient", experiments: list[str], condition: str) -> list["Run"]:
-    runs, token = [], None
-    while True:
-        page = client.search_runs(
-            experiments, condition, max_results=RUNS_AT_ONCE, page_token=token
-        )
-        runs += page
-        token = page.token
-        if not token:
-            return runs
 
 
 def _address(server: str, page: str, **query: str) -> str:

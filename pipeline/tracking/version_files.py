@@ -7,11 +7,12 @@ MANIFEST. So a changed, missing or additional file is noticed, also in the copy 
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import md5
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pipeline.storage import plain_text, stores
@@ -94,9 +95,14 @@ def hashes_in(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def stored(version: "StoredVersion", project: Path) -> Iterator[Path]:
-    """A folder with the stored files of a version, which is empty or missing if there are none."""
-    folder = artifact_locations.stored_path(version.storage, artifact_locations.moves(project))
+def stored(
+    version: "StoredVersion", project: Path, moves: Mapping[Path, Path] = MappingProxyType({})
+) -> Iterator[Path]:
+    """A folder with the stored files of a version, which is empty or missing if there are none.
+
+    `moves` maps old folders of the project to its present folder, as long as the store has not been corrected.
+    """
+    folder = artifact_locations.stored_path(version.storage, moves)
     if folder:
         yield folder
         return
@@ -122,9 +128,11 @@ def names(model: Model) -> dict[str, str]:
     return stored_names
 
 
-def problems(version: "StoredVersion", model: Model, project: Path) -> list[str]:
+def problems(
+    version: "StoredVersion", model: Model, project: Path, moves: Mapping[Path, Path]
+) -> list[str]:
     """How the stored files of a version differ from the project's files and from the files that were saved."""
-    with stored(version, project) as folder:
+    with stored(version, project, moves) as folder:
         hashes = hashes_in(folder)
         saved = _saved(folder)
     if not hashes:

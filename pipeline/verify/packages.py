@@ -3,10 +3,10 @@
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 
 from pipeline import machine
 from pipeline.storage.dvc_lock import PACKAGES as LOCK
+from pipeline.storage.stage_inputs import installed_version
 
 LOCKED = re.compile(r"^([\w.-]+)==([^\s;\\]+)", re.MULTILINE)
 
@@ -24,14 +24,6 @@ class PackageMismatch:
         problem = f"{self.found} is installed" if self.found else "is missing"
         remedy = f"run `python -m pip install --require-hashes -r {LOCK}`"
         return f"{self.path} {problem}, {LOCK} has {self.recorded}; {remedy}"
-
-
-def installed_version(package: str) -> str | None:
-    """The version of a package, or None if it is not installed."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def differences(

@@ -11,7 +11,7 @@ import pytest
 from pipeline.__main__ import main
 from pipeline.stages import track
 from pipeline.stages.context import Context
-from pipeline.storage import dvc_lock, lock_comparison
+from pipeline.storage import lock_comparison, stage_inputs
 from pipeline.tracking.tracker import Tracker
 from tests.support import toy_study
 
@@ -30,7 +30,7 @@ def context(params):
 
 
 def test_check_passes_only_after_track_has_filled_the_store(context, monkeypatch, capsys):
-    monkeypatch.setattr(dvc_lock, "unchanged", lambda stage, folder: True)
+    monkeypatch.setattr(stage_inputs, "is_unchanged", lambda stage, folder: True)
     differences = toy_study.RECORDS + toy_study.MODELS + 1  # and the champion
     assert track.check(context) == 1
     capsys.readouterr()
@@ -46,7 +46,7 @@ def test_check_passes_only_after_track_has_filled_the_store(context, monkeypatch
 
 
 def test_check_without_a_store_is_one_line_and_creates_nothing(context, monkeypatch, capsys):
-    monkeypatch.setattr(dvc_lock, "unchanged", lambda stage, folder: True)
+    monkeypatch.setattr(stage_inputs, "is_unchanged", lambda stage, folder: True)
     files = set(Path().rglob("*"))
     assert track.check(context) == 1
     missing = f"{toy_study.RECORDS} runs and {toy_study.MODELS} models are missing"
@@ -103,12 +103,14 @@ def test_a_file_that_dvc_lock_does_not_record_is_not_shown(capsys):
     Path("dvc.lock").write_text(json.dumps(lock) + "\n")
     assert main(["track"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line == ("error: reports/claims.json: not in dvc.lock; `dvc repro` makes and records it")
+    assert line == (
+        "error: reports/claims.json: not in dvc.lock; `dvc repro` makes it and records it"
+    )
 
 
 def test_every_file_of_results_that_is_read_is_compared_with_dvc_lock(params, monkeypatch):
     """`sys.addaudithook` sees every file that Python opens."""
-    monkeypatch.setattr(dvc_lock, "unchanged", lambda stage, folder: True)
+    monkeypatch.setattr(stage_inputs, "is_unchanged", lambda stage, folder: True)
     compared = set()
     hash_of = lock_comparison.hash_of
     monkeypatch.setattr(
@@ -125,7 +127,7 @@ def test_every_file_of_results_that_is_read_is_compared_with_dvc_lock(params, mo
 
 
 def test_scores_of_other_models_are_not_shown(params, monkeypatch):
-    monkeypatch.setattr(dvc_lock, "unchanged", lambda stage, folder: False)
+    monkeypatch.setattr(stage_inputs, "is_unchanged", lambda stage, folder: False)
     tracker = RecordingTracker()
     track.main(Context(params, "track", tracker=tracker))
 
@@ -136,7 +138,7 @@ def test_scores_of_other_models_are_not_shown(params, monkeypatch):
 
 
 def test_a_stage_that_params_no_longer_name_is_not_shown(params, monkeypatch):
-    monkeypatch.setattr(dvc_lock, "unchanged", lambda stage, folder: True)
+    monkeypatch.setattr(stage_inputs, "is_unchanged", lambda stage, folder: True)
     values = json.loads(Path("params.yaml").read_text())
     del values["train"]["runs"]["vanilla-tuned"]
     values["evaluate"]["comparisons"] = []

@@ -9,7 +9,7 @@ from itertools import accumulate, product
 import pytest
 
 from pipeline.params import Mistake
-from pipeline.storage import dvc_lock
+from pipeline.storage import dvc_lock, stage_inputs
 from tests.support import repository
 
 NAMES = ["tune@vanilla", "train@vanilla-textbook", "train@vanilla-tuned"]
@@ -30,7 +30,7 @@ COPY = ", `cp .dvc/tmp/dvc.lock .` the copy from before the last stage"
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_stage_has_the_same_key_before_it_runs_and_in_the_lock(project, name):
-    before = dvc_lock.present(name, project)
+    before = stage_inputs.present(name, project)
     after = dvc_lock.finished(project)[name]
     assert before.key("0") == after.key("0")
 
@@ -70,14 +70,14 @@ def test_a_change_affects_exactly_the_stages_that_read_it(project, file, old, ne
     assert old in text
     (project / file).write_text(text.replace(old, new))
     stages = dvc_lock.finished(project)
-    unchanged = {name for name in NAMES if dvc_lock.unchanged(stages[name], project)}
+    unchanged = {name for name in NAMES if stage_inputs.is_unchanged(stages[name], project)}
     assert unchanged == set(NAMES) - changed
 
 
 def test_a_missing_dependency_is_a_change(project):
     stage = dvc_lock.finished(project)["train@vanilla-textbook"]
     (project / "code").unlink()
-    assert not dvc_lock.unchanged(stage, project)
+    assert not stage_inputs.is_unchanged(stage, project)
 
 
 def test_without_a_lock_no_stage_is_finished(tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.storage import dvc_lock
+from pipeline.storage import dvc_lock, stage_inputs
 from pipeline.tracking import artifact_locations, live_runs
 from tests.support import toy_study, tracked_study
 
@@ -108,7 +108,7 @@ def as_locked(patch) -> None:
     """Runs go to the store in the folder, and every dependency of a stage is as dvc.lock records it."""
     patch.delenv("MLFLOW_TRACKING_URI", raising=False)
     patch.delenv("RNN_TRACKING", raising=False)
-    patch.setattr(dvc_lock, "present", lambda name, folder: dvc_lock.finished(folder)[name])
+    patch.setattr(stage_inputs, "present", lambda name, folder: dvc_lock.finished(folder)[name])
 
 
 @pytest.fixture

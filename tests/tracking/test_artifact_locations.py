@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.__main__ import main
 from pipeline.params import Mistake
-from pipeline.storage import dvc_lock
+from pipeline.storage import stage_inputs
 from pipeline.tracking import artifact_locations, mlflow_store, registry_sync
 from tests.support import moved_project
 from tests.support.moved_project import contents, locations, locations_outside
@@ -65,7 +65,7 @@ def project(tracked, tmp_path, monkeypatch):
     """The project in a folder of its own."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("RNN_TRACKING", raising=False)
-    monkeypatch.setattr(dvc_lock, "unchanged", lambda stage, folder: True)
+    monkeypatch.setattr(stage_inputs, "is_unchanged", lambda stage, folder: True)
     project = Path(shutil.copytree(tracked, tmp_path / "b"))
     artifact_locations.correct(project)
     return project

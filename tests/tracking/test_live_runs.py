@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.storage import dvc_lock
+from pipeline.storage import stage_inputs
 from pipeline.tracking import live_runs
 from pipeline.tracking.tracker import Tracker
 from tests.support import toy_study
@@ -33,9 +33,9 @@ FINISHED = {"end": "FINISHED"}
 DVC = """
 stages:
   train:
-    foreach: [vanilla-textbook]
+    foreach: {vanilla-textbook: {}}
     do:
-      cmd: python3 -c pass ${item}
+      cmd: python3 -c pass ${key}
       params: [train.seeds]
       outs: [out]
 """
@@ -208,7 +208,7 @@ def test_live_points_are_in_mlflow_under_the_key_of_the_inputs(project):
     assert points(project, "vanilla-textbook seed 1", "train/loss") == [(1, 0.33333333)]
     assert points(project, "vanilla-textbook seed 1", "validation/loss") == []
     query = "select t.value from tags t join runs r using (run_uuid) where t.key = 'key' and r.name like '% seed 1'"
-    assert rows(project, query) == [(dvc_lock.present(STAGE, project).key("1"),)]
+    assert rows(project, query) == [(stage_inputs.present(STAGE, project).key("1"),)]
 
 
 @pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGKILL])

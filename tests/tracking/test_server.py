@@ -13,7 +13,7 @@ from psycopg import sql
 
 from pipeline.stages import track
 from pipeline.stages.context import Context
-from pipeline.storage import dvc_lock
+from pipeline.storage import stage_inputs
 from pipeline.tracking import checkouts, live_runs, mlflow_store, read_only, registry_reader
 from pipeline.tracking.tracker import Tracker
 from tests.support import toy_study
@@ -24,11 +24,11 @@ TRACK = f"""
 {OPEN}
 import sys
 from pipeline import params
-from pipeline.storage import dvc_lock
+from pipeline.storage import stage_inputs, stage_inputs
 from pipeline.tracking.tracker import Tracker
 from pipeline.stages import track
 from pipeline.stages.context import Context
-dvc_lock.unchanged = lambda stage, folder: True
+stage_inputs.is_unchanged = lambda stage, folder: True
 track.main(Context(params.read(), "track", tracker=Tracker()))
 """
 
@@ -36,7 +36,7 @@ track.main(Context(params.read(), "track", tracker=Tracker()))
 @pytest.fixture
 def study(tmp_path, monkeypatch):
     monkeypatch.delenv("RNN_TRACKING", raising=False)
-    monkeypatch.setattr(dvc_lock, "unchanged", lambda stage, folder: True)
+    monkeypatch.setattr(stage_inputs, "is_unchanged", lambda stage, folder: True)
     monkeypatch.chdir(tmp_path)
     return toy_study.write(tmp_path)
 

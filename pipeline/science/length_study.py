@@ -152,12 +152,12 @@ class _Measurements:
         self, model: keras.Model, network: inference.Network, axes: dict[str, Any]
     ) -> None:
         """Adds all curves of a network and the numbers that explain them. `network` has the weights of `model`."""
-        for curve in adjoint.curves(model, self._length.reviews.tokens_NT):
+        for curve in adjoint.curves(model, self._length.reviews.examples.tokens_NT):
             self._add_curve(curve, axes, with_medians=True)
 
-        tokens_NT = self._length.memory_reviews.tokens_NT
+        tokens_NT = self._length.memory_reviews.examples.tokens_NT
         probability_N = network.probabilities(tokens_NT)
-        residual_N = probability_N - self._length.memory_reviews.labels_N
+        residual_N = probability_N - self._length.memory_reviews.examples.labels_N
         median_residual = np.median(np.abs(residual_N))
         self._add_number("residual", median_residual, len(residual_N), axes)
 
@@ -180,7 +180,7 @@ class _Measurements:
             weights_by_name = other_initialisers(tanh_cell.recurrent_HH, self._own["seed"])
             for name, recurrent_HH in weights_by_name.items():
                 changed_cell = replace(tanh_cell, recurrent_HH=recurrent_HH)
-                curve = adjoint.curve_of(changed_cell, self._length.reviews.tokens_NT)
+                curve = adjoint.curve_of(changed_cell, self._length.reviews.examples.tokens_NT)
                 self._add_curve(curve, {**axes, "initialiser": name}, with_medians=True)
 
     def add_training_state(self, epoch: float, model: keras.Model, norms) -> None:
@@ -189,7 +189,7 @@ class _Measurements:
         This method is a `training.Watch`.
         """
         axes = _axes("training", self._own["sequence_length"], round(epoch, 3))
-        for curve in adjoint.curves(model, self._length.memory_reviews.tokens_NT):
+        for curve in adjoint.curves(model, self._length.memory_reviews.examples.tokens_NT):
             self._add_curve(curve, axes)
 
         values = np.quantile(norms, list(NORM_QUANTILES.values()))
@@ -201,13 +201,13 @@ class _Measurements:
     def add_behaviour(self, network: inference.Network, trained_length: int) -> None:
         """Adds the word effect and the probes of a network, with the accuracy of the bag of words as one more probe."""
         own = {**self._own, "trained_length": trained_length}
-        tokens_NT = self._length.memory_reviews.tokens_NT
+        tokens_NT = self._length.memory_reviews.examples.tokens_NT
         effect = word_effect.word_effect(
             network.replacement_logits, tokens_NT, *self._length.strong_words
         )
         self._effects.append(pd.DataFrame(effect).assign(**own))
 
-        reviews = self._length.reviews
+        reviews = self._length.reviews.examples
         probe_rows = probes.probes(network.logits, reviews.tokens_NT, reviews.labels_N, seed=0)
         bag_of_words = {
             "probe": "bag_of_words",
@@ -223,7 +223,7 @@ class _Measurements:
 
         The medians are each word's contribution, and the cosines between directions and between terms of dL/dU.
         """
-        tokens_NT = self._length.memory_reviews.tokens_NT
+        tokens_NT = self._length.memory_reviews.examples.tokens_NT
         passes = saliency.backward_passes(model, tokens_NT)
         gradients = saliency.input_gradients(passes)
         for curve in saliency.curves_of_passes(passes, gradients):
@@ -275,7 +275,7 @@ class _Measurements:
 
     def _add_jacobians(self, tanh_cell: adjoint.TanhCell, axes: dict[str, Any]) -> None:
         """Adds how the recurrence changes all directions of the state. The gradient is only one of them."""
-        states_TNH = tanh_cell.states(self._length.jacobian_reviews.tokens_NT)
+        states_TNH = tanh_cell.states(self._length.jacobian_reviews.examples.tokens_NT)
         slope_TNH = adjoint.slopes(states_TNH)
         recurrent_HH = tanh_cell.recurrent_HH
         lags = word_effect.measured_lags(len(slope_TNH))

@@ -9,18 +9,26 @@ from pipeline.science.networks.sequences import Examples
 
 
 @dataclass(frozen=True)
+class Sample:
+    """Validation reviews without padding, evenly spread, with the block of neighbours that each comes from."""
+
+    examples: Examples
+    block_N: np.ndarray  # see `statistics.blocks`
+
+
+@dataclass(frozen=True)
 class Length:
-    """The inputs that all cells of one length share. The reviews are validation reviews without padding."""
+    """The inputs that all cells of one length share."""
 
     settings: Settings  # the textbook's, with this sequence length
     vocabulary_size: int
     textbook_length: int
     # for training and validation; None if nothing is trained at this length
     sets: tuple[Examples, Examples] | None
-    reviews: Examples  # for the curves of dz/dh and the probes
+    reviews: Sample  # for the curves of dz/dh and the probes
     # for the word effect, the gradients of words and the curves in training
-    memory_reviews: Examples
-    jacobian_reviews: Examples
+    memory_reviews: Sample
+    jacobian_reviews: Sample
     strong_words: tuple[np.ndarray, np.ndarray]  # ids of positive and of negative words
     bag_of_words_accuracy: float  # on `reviews`
     spectra: bool  # whether to compute singular values and time constants

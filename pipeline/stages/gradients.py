@@ -9,8 +9,9 @@ from pipeline.params import Mistake, Params
 from pipeline.science import data_requirements
 from pipeline.science.behaviour import probes, word_effect
 from pipeline.science.gradients import decay
-from pipeline.science.length_study_inputs import Length
+from pipeline.science.length_study_inputs import Length, Sample
 from pipeline.science.networks import sequences
+from pipeline.science.statistics import blocks
 from pipeline.storage import artifacts
 
 if TYPE_CHECKING:
@@ -99,19 +100,25 @@ def _length(sequence_length: int, params: Params) -> Length:
     validation = artifacts.read_parquet(artifacts.split("validation"))
 
     data_requirements.require_length(validation, sequence_length)
-    unpadded = sequences.unpadded(validation, sequence_length)
+    numbered = validation.assign(block=blocks.blocks(validation["label"]))
+    unpadded = sequences.unpadded(numbered, sequence_length)
 
     training = sequences.examples(train, sequence_length)
     sets = None
     if _trains_at(sequence_length, params):
         sets = training, sequences.examples(validation, sequence_length)
 
-    reviews = sequences.spread_evenly(unpadded, params.gradients.reviews)
+    def sample(most: int) -> Sample:
+        """Returns at most `most` of the validation reviews."""
+        rows = sequences.spread_evenly(unpadded, most)
+        return Sample(sequences.examples(rows, sequence_length), rows["block"].to_numpy())
+
+    reviews = sample(params.gradients.reviews)
     bag_of_words_accuracy = probes.bag_of_words_accuracy(
         training.tokens_NT,
         training.labels_N,
-        reviews.tokens_NT,
-        reviews.labels_N,
+        reviews.examples.tokens_NT,
+        reviews.examples.labels_N,
     )
 
     return Length(
@@ -120,8 +127,8 @@ def _length(sequence_length: int, params: Params) -> Length:
         textbook_length=textbook.sequence_length,
         sets=sets,
         reviews=reviews,
-        memory_reviews=sequences.spread_evenly(unpadded, params.gradients.memory_reviews),
-        jacobian_reviews=sequences.spread_evenly(unpadded, params.gradients.jacobian_reviews),
+        memory_reviews=sample(params.gradients.memory_reviews),
+        jacobian_reviews=sample(params.gradients.jacobian_reviews),
         strong_words=word_effect.strong_words(
             train["tokens"], train["label"], params.gradients.words
         ),

@@ -9,11 +9,16 @@ import pytest
 from pipeline.science import length_study
 from pipeline.science.behaviour import probes
 from pipeline.science.gradients import adjoint, decay
-from pipeline.science.length_study_inputs import Length
+from pipeline.science.length_study_inputs import Length, Sample
 from pipeline.science.networks import architectures, training
 from tests.science.conftest import LENGTH, VOCABULARY, learnable, silent
 
 OTHER_INITIALISERS = {"glorot_uniform", "0.9 orthogonal", "identity"}
+
+
+def sample(reviews, tokens):
+    """Reviews that are their own blocks."""
+    return Sample(learnable(reviews, tokens, seed=2), np.arange(reviews))
 
 
 def length_of(settings, tokens, trained_here):
@@ -23,9 +28,9 @@ def length_of(settings, tokens, trained_here):
         vocabulary_size=VOCABULARY,
         textbook_length=LENGTH,
         sets=sets,
-        reviews=learnable(9, tokens, seed=2),
-        memory_reviews=learnable(6, tokens, seed=2),
-        jacobian_reviews=learnable(4, tokens, seed=2),
+        reviews=sample(9, tokens),
+        memory_reviews=sample(6, tokens),
+        jacobian_reviews=sample(4, tokens),
         strong_words=(np.array([2, 3]), np.array([4, 5])),
         bag_of_words_accuracy=0.625,
         spectra=True,

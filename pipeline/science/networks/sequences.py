@@ -44,26 +44,27 @@ def rectangle(token_lists: Iterable[np.ndarray], sequence_length: int) -> np.nda
     return tokens_NT
 
 
-def unpadded(split: pd.DataFrame, sequence_length: int) -> Examples:
-    """Returns the reviews of at least `sequence_length` tokens, which need no padding."""
-    return examples(split[split["tokens"].map(len) >= sequence_length], sequence_length)
+def unpadded(split: pd.DataFrame, sequence_length: int) -> pd.DataFrame:
+    """Returns the rows of the reviews of at least `sequence_length` tokens, which need no padding."""
+    return split[split["tokens"].map(len) >= sequence_length]
 
 
-def spread_evenly(reviews: Examples, most: int) -> Examples:
-    """Returns at most `most` reviews in their order, evenly spaced within each label. Each label keeps its share.
+def spread_evenly(reviews: pd.DataFrame, most: int) -> pd.DataFrame:
+    """Returns at most `most` rows in their order, evenly spaced within each `label`. Each label keeps its share.
 
     Labels may alternate, or a split may be sorted by label and by film. Two or more reviews have both labels if the
     split has.
     """
-    by_label = np.argsort(reviews.labels_N, kind="stable")
+    labels_N = reviews["label"].to_numpy()
+    by_label = np.argsort(labels_N, kind="stable")
     available = len(by_label)
     count = min(most, available)
     rows = by_label[np.arange(count) * available // max(count, 1)]
 
     # the first row is negative if any review is, but positive reviews can be too few to reach the last row
-    positive_rows = np.flatnonzero(reviews.labels_N)
-    if count > 1 and len(positive_rows) and not reviews.labels_N[rows].any():
+    positive_rows = np.flatnonzero(labels_N)
+    if count > 1 and len(positive_rows) and not labels_N[rows].any():
         rows[-1] = positive_rows[0]
 
     rows.sort()
-    return Examples(reviews.tokens_NT[rows], reviews.labels_N[rows])
+    return reviews.iloc[rows]

@@ -19,22 +19,21 @@ def test_unpadded_reviews_are_those_that_are_long_enough():
     tokens = [np.array([2, 3]), np.array([4, 5, 6]), np.array([7, 8, 9, 10])]
     split = pd.DataFrame({"tokens": tokens, "label": [0, 1, 0]})
     unpadded = sequences.unpadded(split, 3)
-    assert unpadded.tokens_NT.tolist() == [[4, 5, 6], [8, 9, 10]]
-    assert unpadded.labels_N.tolist() == [1, 0]
-    assert sequences.unpadded(split, 9).tokens_NT.shape == (0, 9)
+    assert sequences.examples(unpadded, 3).tokens_NT.tolist() == [[4, 5, 6], [8, 9, 10]]
+    assert unpadded["label"].tolist() == [1, 0]
+    assert sequences.examples(sequences.unpadded(split, 9), 9).tokens_NT.shape == (0, 9)
 
 
 def test_chosen_reviews_are_spread_evenly_over_the_split():
-    ten = sequences.Examples(np.arange(10)[:, None], np.arange(10))
-    assert sequences.spread_evenly(ten, 4).labels_N.tolist() == [0, 2, 5, 7]
-    assert sequences.spread_evenly(ten, 11).tokens_NT.ravel().tolist() == list(range(10))
+    ten = pd.DataFrame({"label": np.arange(10)})
+    assert sequences.spread_evenly(ten, 4)["label"].tolist() == [0, 2, 5, 7]
+    assert sequences.spread_evenly(ten, 11)["label"].tolist() == list(range(10))
 
 
 def chosen_rows(labels, most):
     """The rows of reviews with these labels that are chosen."""
-    labels_N = np.array(labels)
-    reviews = sequences.Examples(np.arange(len(labels_N))[:, None], labels_N)
-    return sequences.spread_evenly(reviews, most).tokens_NT.ravel().tolist()
+    reviews = pd.DataFrame({"label": np.array(labels, dtype=int)})
+    return sequences.spread_evenly(reviews, most).index.tolist()
 
 
 @pytest.mark.parametrize(

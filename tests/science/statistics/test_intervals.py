@@ -92,3 +92,68 @@ def test_the_standard_error_of_a_difference_is_welchs():
     t = intervals.difference(baseline, run)["difference"] / error
     expected_t, _ = stats.ttest_ind(run, baseline, equal_var=False)
     assert t == pytest.approx(expected_t)
+
+
+def crossed_study(random, seeds, reviews=40, seed_sd=0.02, review_sd=0.1):
+    """Scores by seed of networks that read the same reviews, and the error of their mean over these reviews."""
+    score_SN = (
+        random.normal(scale=seed_sd, size=(seeds, 1))
+        + random.normal(scale=review_sd, size=reviews)
+        + random.normal(scale=review_sd, size=(seeds, reviews))
+    )
+    error = score_SN.mean(axis=0).std(ddof=1) / reviews**0.5
+    return score_SN.mean(axis=1), intervals.ReviewError(error, reviews)
+
+
+def test_crossed_intervals_cover_new_seeds_and_new_reviews():
+    random = np.random.default_rng(0)
+    for seeds in (3, 10, 20):
+        estimates = [intervals.crossed_mean(*crossed_study(random, seeds)) for _ in range(1000)]
+        assert np.mean([estimate.low < 0 < estimate.high for estimate in estimates]) > 0.92
+
+
+def test_crossed_differences_cover_new_seeds_and_new_reviews():
+    random = np.random.default_rng(0)
+    covered = []
+    for _ in range(1000):
+        run_S, reviews = crossed_study(random, 10)
+        baseline_R = random.normal(scale=0.05, size=20)
+        estimate = intervals.crossed_difference(baseline_R, run_S, reviews)
+        covered.append(estimate.low < 0 < estimate.high)
+    assert np.mean(covered) > 0.92
+
+
+def test_median_intervals_cover_skewed_seeds_and_new_reviews():
+    random = np.random.default_rng(0)
+    median = np.log(2)  # of an exponential distribution
+    for seeds in (6, 10, 20):
+        covered = []
+        for _ in range(1000):
+            shift = random.normal(scale=0.2)
+            value_S = random.exponential(size=seeds) + shift
+            estimate = intervals.crossed_median(value_S, intervals.ReviewError(0.2, 40))
+            covered.append(estimate.low < median < estimate.high)
+        assert np.mean(covered) > 0.92
+
+
+def test_without_review_error_a_median_has_its_order_statistics():
+    exact = intervals.ReviewError(0.0, 40)
+    estimate = intervals.crossed_median(np.arange(10), exact)
+    assert (estimate.value, estimate.low, estimate.high) == (4.5, 1, 8)  # binomial table: 97.9 %
+    estimate = intervals.crossed_median([*np.arange(9), np.inf], exact, 0.998)
+    assert (estimate.low, estimate.high) == (0, np.inf)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "confidence", "has_interval"), [(5, 0.95, False), (6, 0.95, True), (9, 0.998, False)]
+)
+def test_too_few_seeds_have_no_interval_of_a_median(seeds, confidence, has_interval):
+    exact = intervals.ReviewError(0.0, 40)
+    estimate = intervals.crossed_median(np.arange(seeds), exact, confidence)
+    assert (estimate.low is not None) == has_interval
+
+
+@pytest.mark.parametrize("scores", [[0.5], [0.5, 0.5]])
+def test_a_mean_that_does_not_vary_has_no_crossed_interval(scores):
+    estimate = intervals.crossed_mean(scores, intervals.ReviewError(0.0, 40))
+    assert (estimate.value, estimate.low, estimate.high) == (0.5, None, None)

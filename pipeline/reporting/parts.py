@@ -1,0 +1,142 @@
+"""The parts of a report: what a section returns, independent of the page that shows it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    text: str
+
+
+@dataclass(frozen=True)
+class Bullets:
+    texts: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command line to paste, with the lines of its output if they help."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells are texts. The columns named in `left` hold words and are aligned left, the others hold numbers."""
+
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    left: Sequence[int] = (0,)
+    sortable: bool = False
+    filterable: bool = False
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture of one or more panels, which stand next to each other on a wide screen.
+
+    Attributes:
+        name: of its file in reports/figures and of its permalink.
+        title: the finding, as a sentence without numbers that the data could contradict.
+        reading: how to read it, at most two sentences.
+        alternative: the text for people who do not see it; it contains the main numbers.
+        panels: charts of `charts`, each with its own width.
+        stacked: whether the panels stand one below the other on every screen.
+    """
+
+    name: str
+    title: str
+    reading: str
+    alternative: str
+    panels: Sequence[alt.LayerChart]
+    stacked: bool = False
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Figures or parts among which a reader chooses, such as one per sequence length. The first one is shown."""
+
+    label: str
+    options: dict[str, "Part"]
+
+
+@dataclass(frozen=True)
+class Details:
+    """Parts that are folded away until a reader opens them."""
+
+    summary: str
+    parts: Sequence["Part"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence and one number next to the figure that shows them."""
+
+    number: str
+    sentence: str
+    figure: Figure
+
+
+@dataclass(frozen=True)
+class Html:
+    """A part that only the page has: markup that is already safe, for the reader and the claims."""
+
+    markup: str
+    markdown: str = ""
+
+
+Part = Paragraph | Bullets | Command | Table | Figure | Choice | Details | Finding | Html
+Maker = Callable[..., "Part | list[Part] | None"]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading with the functions that make its parts.
+
+    The parameters of each function are names of `inputs`. A function that returns None or an empty list has nothing to
+    say about this study. A section without parts disappears.
+    """
+
+    title: str
+    makers: Sequence[Maker]
+    in_details: bool = False
+
+
+@dataclass(frozen=True)
+class MadePart:
+    """A part with the names of the input files that its function used."""
+
+    part: Part
+    inputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class MadeSection:
+    title: str
+    parts: list[MadePart]
+    in_details: bool = False
+
+    @property
+    def anchor(self) -> str:
+        return self.title.lower().replace(" ", "-").replace("?", "").replace("'", "")
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for part in self.parts for name in part.inputs))
+
+
+def made(section: Section, values: "Any") -> MadeSection:
+    """Calls the functions of a section. `values` is an `inputs.Inputs`."""
+    parts: list[MadePart] = []
+    for maker in section.makers:
+        result = values.call(maker)
+        if result is None:
+            continue
+        new_parts = result if isinstance(result, list) else [result]
+        parts += [MadePart(part, values.files_of(maker)) for part in new_parts]
+    return MadeSection(section.title, parts, section.in_details)

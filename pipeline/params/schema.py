@@ -22,8 +22,10 @@ SPLITS = ("train", "validation", "test")
 SPECIAL_TOKENS = ("<pad>", "<unknown>")  # their ids are their positions in this tuple: 0 and 1
 DEFAULT_INITIALISER = "orthogonal"  # of the recurrent weights of Keras' layers
 
-Architecture = Literal["feedforward", "vanilla", "bidirectional", "lstm"]
+Architecture = Literal["feedforward", "flattened", "vanilla", "bidirectional", "lstm"]
 ARCHITECTURES: tuple[str, ...] = get_args(Architecture)
+STATELESS = ("feedforward", "flattened")  # architectures without a hidden state
+FIXED_SIZE = ("flattened",)  # architectures whose weights fit one sequence length only
 SHORTEST_LENGTH = 2  # tokens, of a text in which a gradient can fade
 MOST_SEEDS = 1000  # of a run
 MOST_STEPS = 10_000  # on one axis of the search space
@@ -342,8 +344,9 @@ class Params(Strict):
                 yield f"gradients.architectures: '{architecture}' needs the run '{architecture}-textbook' in train.runs"
 
         signals = self.retention.signals
-        if "feedforward" in signals:
-            yield "retention.signals.feedforward: it has no hidden state, so it cannot remember; delete this key"
+        for architecture in STATELESS:
+            if architecture in signals:
+                yield f"retention.signals.{architecture}: it has no hidden state, so it cannot remember; delete this key"
         if "first" in signals.get("bidirectional", []):
             yield (
                 "retention.signals.bidirectional: 'first': must be 'middle', because the backward layer reads the "

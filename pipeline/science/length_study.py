@@ -2,7 +2,8 @@
 
 We measure two designs, which the column `trained_length` distinguishes. The first trains and measures a network at this
 length. The second takes the network that was trained at the textbook's length and measures it at this length. If a
-length is too long for training, only the second design exists. We compare both with the network at initialisation.
+length is too long for training, only the second design exists. We compare both with the network at initialisation. A
+network of a fixed size has the first design alone.
 
 Axes: N reviews, T tokens, V words, D embedding dimensions, H hidden units, L lags, S steps, C singular values,
 R resamples of reviews.
@@ -16,7 +17,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from pipeline.params import DEFAULT_INITIALISER
+from pipeline.params import DEFAULT_INITIALISER, FIXED_SIZE, STATELESS
 from pipeline.science.behaviour import probes, word_effect
 from pipeline.science.gradients import adjoint, decay, jacobians, saliency
 from pipeline.science.length_study_inputs import Length
@@ -89,6 +90,8 @@ def cell(
         measurements.add_other_initialisers(model)
 
     weights_by_length = {length.textbook_length: textbook_weights}
+    if architecture in FIXED_SIZE and sequence_length != length.textbook_length:
+        weights_by_length.clear()  # they fit no other length
     if thorough and length.sets and sequence_length != length.textbook_length:
         _, weights_by_length[sequence_length] = training.train(
             *build,
@@ -166,7 +169,7 @@ class _Measurements:
             if self._thorough:
                 for tanh_cell in adjoint.tanh_cells(model):
                     self._add_jacobians(tanh_cell, {**axes, "direction": tanh_cell.direction})
-        elif model.name != "feedforward":  # its curve of dz/dx is already there
+        elif model.name not in STATELESS:  # their curve of dz/dx is already there
             for curve in saliency.curves(model, tokens_NT):
                 self._add_curve(curve, axes)
 

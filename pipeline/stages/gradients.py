@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from pipeline.params import Mistake, Params
+from pipeline.params import FIXED_SIZE, Mistake, Params
 from pipeline.science import data_requirements
 from pipeline.science.behaviour import probes, word_effect
 from pipeline.science.gradients import decay
@@ -74,12 +74,15 @@ def measured_seeds(architecture: str, sequence_length: int, params: Params) -> r
     """Returns the seeds whose networks are measured at this length.
 
     They are all seeds of the textbook run if this is the textbook's length or if nothing is trained at this length.
-    Otherwise they are the few seeds that are also trained at this length.
+    Otherwise they are the few seeds that are also trained at this length. A network of a fixed size is measured only at
+    the lengths at which it is trained.
     """
-    is_textbook_length = sequence_length == params.settings["textbook"].sequence_length
-    if is_textbook_length or not _trains_at(sequence_length, params):
-        return params.train.seeds_of(f"{architecture}-textbook")
-    return range(_thorough_seeds(params))
+    all_seeds = params.train.seeds_of(f"{architecture}-textbook")
+    if sequence_length == params.settings["textbook"].sequence_length:
+        return all_seeds
+    if _trains_at(sequence_length, params):
+        return range(_thorough_seeds(params))
+    return range(0) if architecture in FIXED_SIZE else all_seeds
 
 
 def _trains_at(sequence_length: int, params: Params) -> bool:

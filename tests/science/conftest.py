@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline.params import ARCHITECTURES, Settings
+from pipeline.params import ARCHITECTURES, STATELESS, Settings
 from pipeline.science.networks import architectures
 from pipeline.science.networks.sequences import Examples
 
 VOCABULARY = 23
 LENGTH = 7
-RECURRENT = [architecture for architecture in ARCHITECTURES if architecture != "feedforward"]
+RECURRENT = [architecture for architecture in ARCHITECTURES if architecture not in STATELESS]
 
 SETTINGS = Settings(
     sequence_length=LENGTH,

@@ -56,11 +56,11 @@ CONFIDENCE = 0.95
 def headline(curves: pd.DataFrame) -> pd.DataFrame:
     """Selects the curves of `reports/gradients`: dz/dh with the default initialiser, measured at the trained length.
 
-    A feedforward network has no state, so its curve is dz/dx.
+    A network without states (direction `none`) has the curve of dz/dx.
     """
     selected = curves.query(
         f"trained_length == sequence_length and initialiser == '{DEFAULT_INITIALISER}' and weights != 'training' "
-        "and (quantity == 'dz/dh' or architecture == 'feedforward')"
+        "and (quantity == 'dz/dh' or direction == 'none')"
     )
     return selected[CONTRACT_COLUMNS]
 

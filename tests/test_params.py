@@ -192,6 +192,16 @@ def test_textbook_is_the_tutorials_network():
             "retention.signals.feedforward: it has no hidden state",
         ),
         (
+            "bidirectional: [middle]",
+            "flattened: [middle]",
+            "retention.signals.flattened: it has no hidden state",
+        ),
+        (
+            "architectures: [feedforward, vanilla, bidirectional, lstm]",
+            "architectures: [flattened]",
+            "gradients.architectures: ['flattened']: no network can be measured at the sequence lengths [200]",
+        ),
+        (
             "vanilla: [first, middle]",
             "vanilla: [first, first]",
             "retention.signals.vanilla: ['first', 'first'] has a dup",
@@ -199,7 +209,7 @@ def test_textbook_is_the_tutorials_network():
         (
             "lstm: [first]",
             "lsmt: [first]",
-            "retention.signals.lsmt: 'lsmt': must be 'feedforward', 'vanilla'",
+            "retention.signals.lsmt: 'lsmt': must be 'feedforward', 'flattened'",
         ),
         (
             "vanilla: [first, middle]",

@@ -268,6 +268,7 @@ class Params(Strict):
             *self._share_problems(),
             *self._comparison_problems(),
             *self._architecture_problems(),
+            *self._fixed_size_problems(),
             *self._search_space_problems(),
             *self._word_problems(),
             *self._memory_problems(),
@@ -352,6 +353,56 @@ class Params(Strict):
                 "retention.signals.bidirectional: 'first': must be 'middle', because the backward layer reads the "
                 "first token last and need not remember it"
             )
+
+    def _fixed_size_problems(self) -> Iterator[str]:
+        """The lengths at which no network can be measured, and networks with too many weights for their length."""
+        gradients = self.gradients
+        lengths = [length for length in gradients.sequence_lengths if not self._is_trained_length(length)]
+        if lengths and set(gradients.architectures) <= set(FIXED_SIZE):
+            yield (
+                f"gradients.architectures: {gradients.architectures}: no network can be measured at the sequence "
+                f"lengths {lengths}, because these have a fixed size; add another architecture or raise "
+                "gradients.trained_up_to"
+            )
+
+        for key, settings in self._networks_of_fixed_size():
+            weights = settings.sequence_length * settings.embedding_dimension * settings.hidden_size
+            if weights > MOST_WEIGHTS:
+                yield (
+                    f"{key}: {weights:,} weights in the hidden layer of a flattened network: too large: "
+                    "sequence_length * embedding_dimension * hidden_size must be at most "
+                    f"{MOST_WEIGHTS:,}"
+                )
+
+    def _networks_of_fixed_size(self) -> Iterator[tuple[str, Settings]]:
+        """The key that asks for each network of a fixed size, and its settings."""
+        for name, run in self.train.runs.items():
+            if run.architecture in FIXED_SIZE and run.settings in self.settings:
+                yield f"train.runs.{name}", self.settings[run.settings]
+
+        textbook = self.settings.get("textbook")
+        if textbook and set(self.gradients.architectures) & set(FIXED_SIZE):
+            longest = max(filter(self._is_trained_length, self.gradients.sequence_lengths), default=2)
+            yield (
+                "gradients.sequence_lengths",
+                textbook.model_copy(update={"sequence_length": longest}),
+            )
+
+        start = self.settings.get(self.tune.settings)
+        if start and set(self.tune.architectures) & set(FIXED_SIZE):
+            sizes = {
+                "embedding_dimension": self.tune.space.embedding_dimension.high,
+                "hidden_size": self.tune.space.hidden_size.high,
+            }
+            yield "tune.space", start.model_copy(update=sizes)
+
+    def _is_trained_length(self, sequence_length: int) -> bool:
+        """Whether networks of the textbook's settings are trained at this length."""
+        textbook = self.settings.get("textbook")
+        is_textbook_length = (
+            textbook is not None and sequence_length == textbook.sequence_length
+        )
+        return is_textbook_length or sequence_length <= self.gradients.trained_up_to
 
     def _search_space_problems(self) -> Iterator[str]:
         """The bounds and steps of tune.space that are not legal values of their setting."""

@@ -19,7 +19,7 @@ import pandas as pd
 
 from pipeline.params import DEFAULT_INITIALISER, FIXED_SIZE, STATELESS
 from pipeline.science.behaviour import probes, word_effect
-from pipeline.science.gradients import adjoint, decay, jacobians, saliency
+from pipeline.science.gradients import adjoint, decay, jacobians, saliency, states
 from pipeline.science.length_study_inputs import Length
 from pipeline.science.networks import architectures, inference, training
 
@@ -74,7 +74,7 @@ def cell(
     thorough: bool,
     report: Callable[[dict[str, Any]], None],
 ) -> dict[str, pd.DataFrame]:
-    """Returns the tables `curves`, `dynamics`, `effects`, `probes` and `medians` of one cell.
+    """Returns the tables `curves`, `dynamics`, `effects`, `probes`, `states` and `medians` of one cell.
 
     If `thorough`, we also train at this length and measure the training, other initialisers and the Jacobians. `report`
     gets one row per epoch. Raises training.Diverged if the loss is not finite.
@@ -106,6 +106,7 @@ def cell(
         network = inference.Network(model, length.settings)
         measurements.add_gradients(model, network, _axes("trained", trained_length))
         measurements.add_behaviour(network, trained_length)
+        measurements.add_states(model, network, trained_length)
 
     return measurements.tables()
 
@@ -139,6 +140,7 @@ class _Measurements:
         self._dynamics: list[dict[str, Any]] = []
         self._effects: list[pd.DataFrame] = []
         self._probes: list[pd.DataFrame] = []
+        self._states: list[pd.DataFrame] = []
         self._medians: list[pd.DataFrame] = []
 
     def tables(self) -> dict[str, pd.DataFrame]:
@@ -148,6 +150,7 @@ class _Measurements:
             "dynamics": pd.DataFrame(self._dynamics)[DYNAMICS_COLUMNS],
             "effects": pd.concat(self._effects)[[*OWN_COLUMNS, *EFFECT_COLUMNS]],
             "probes": pd.concat(self._probes)[[*OWN_COLUMNS, *probes.COLUMNS]],
+            "states": pd.concat(self._states)[[*OWN_COLUMNS, *states.COLUMNS]],
             "medians": pd.concat(self._medians),
         }
 
@@ -220,6 +223,20 @@ class _Measurements:
         }
         probe_rows = pd.concat([probe_rows, pd.DataFrame([bag_of_words])], ignore_index=True)
         self._probes.append(probe_rows.assign(**own))
+
+    def add_states(
+        self, model: keras.Model, network: inference.Network, trained_length: int
+    ) -> None:
+        """Adds how a trained network updates its state. `network` has the weights of `model`."""
+        rows = states.states(
+            model,
+            self._length.settings,
+            network.encoded_at_once,
+            self._length.memory_reviews.examples.tokens_NT,
+            self._length.jacobian_reviews.examples.tokens_NT,
+        )
+        own = {**self._own, "trained_length": trained_length}
+        self._states.append(pd.DataFrame(rows).assign(**own))
 
     def _add_gradients_of_words(self, model: keras.Model, residual_N, axes: dict[str, Any]) -> None:
         """Adds the curves of dz/dx and dL/dU of a SimpleRNN, and medians at the lags of the word effect.

@@ -37,7 +37,7 @@ class Cell:
 
 
 def main(context: "Context") -> None:
-    """Writes the curves, word effects, probes, dynamics and decay of one sequence length."""
+    """Writes the curves, word effects, probes, states, dynamics and decay of one sequence length."""
     params = context.params
     sequence_length = int(context.item)
     length = _length(sequence_length, params)
@@ -66,6 +66,7 @@ def main(context: "Context") -> None:
     artifacts.write_csv(artifacts.gradients(sequence_length), decay.headline(curves))
     artifacts.write_csv(artifacts.memory(sequence_length), table("effects"))
     artifacts.write_csv(artifacts.probes(sequence_length), table("probes"))
+    artifacts.write_csv(artifacts.states(sequence_length), table("states"))
     artifacts.write_parquet(artifacts.dynamics(sequence_length), table("dynamics"))
     artifacts.write_csv(artifacts.decay(sequence_length), decay.table(table("medians")))
 

@@ -42,6 +42,7 @@ FILES: dict[Stage, Callable[[str], list[Path]]] = {
         artifacts.memory(length),
         artifacts.decay(length),
         artifacts.probes(length),
+        artifacts.states(length),
     ],
     RETENTION: lambda _: [artifacts.RETENTION, artifacts.RETENTION_CHECKS],
     CLAIMS: lambda _: [artifacts.CLAIMS],

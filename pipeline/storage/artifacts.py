@@ -72,6 +72,7 @@ predictions = _file_in(ARTIFACTS / "predictions", ".parquet")  # by run
 GRADIENTS = REPORTS / "gradients"
 MEMORY = REPORTS / "memory"
 PROBES = REPORTS / "probes"
+STATES = REPORTS / "states"
 DECAY = REPORTS / "decay"
 gradients = _file_in(GRADIENTS, ".csv")
 gradients_everything = _file_in(ARTIFACTS / "gradients", ".parquet")
@@ -80,6 +81,8 @@ dynamics = _file_in(ARTIFACTS / "dynamics", ".parquet")
 memory = _file_in(MEMORY, ".csv")
 # predictions for modified reviews: `probe`, `tokens`, `accuracy`, `logit_change`
 probes = _file_in(PROBES, ".csv")
+# how trained networks update their state: `direction`, `measure`, `value`
+states = _file_in(STATES, ".csv")
 # one row per kind of decay curve: half-life and horizons with their intervals
 decay = _file_in(DECAY, ".csv")
 

@@ -94,6 +94,9 @@ def keras_logits(model: keras.Model, x_NTD, real_NT=None):
     layers = {layer.name: layer for layer in model.layers}
     if "mean" in layers:
         encoded_NH = layers["encoder"](layers["mean"](x_NTD, mask=real_NT))
+    elif "words" in layers:
+        read_NTD = x_NTD if real_NT is None else x_NTD * real_NT[..., None]
+        encoded_NH = layers["encoder"](layers["words"](read_NTD))
     else:
         encoded_NH = layers["encoder"](x_NTD, mask=real_NT)
 

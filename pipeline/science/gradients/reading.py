@@ -41,7 +41,7 @@ class Direction:
 
 @dataclass(frozen=True)
 class Reading:
-    """The measurements of one text, one value per word.
+    """The measurements of one text by a network of this architecture, one value per word.
 
     - `padding`: the number of padding tokens that the network reads as words before the text.
     - `before_first`: the probability after this padding; None without padding.
@@ -51,6 +51,7 @@ class Reading:
     - `directions`: by name: `forward`, `backward`, or `none`.
     """
 
+    architecture: str
     tokens_T: np.ndarray
     padding: int
     before_first: float | None
@@ -120,6 +121,7 @@ def read(model: keras.Model, settings: Settings, ids: np.ndarray) -> Reading:
         directions[name] = Direction(state_TH[padding:], norms[name][padding:], readout_H)
 
     return Reading(
+        architecture=model.name,
         tokens_T=tokens_NT[0, padding:],
         padding=0 if masked else padding,
         before_first=None if masked or not padding else float(probability_T[padding - 1]),

@@ -4,6 +4,7 @@ Axes: N reviews, T tokens, D embedding dimensions, H hidden units.
 """
 
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,8 @@ def from_bytes(
         file = Path(folder) / "model.weights.h5"
         file.write_bytes(weights)
         try:
-            model.load_weights(file)
+            with warnings.catch_warnings(action="ignore"):  # Keras warns and raises
+                model.load_weights(file)
         except ValueError:
             if architecture not in FIXED_SIZE:
                 raise

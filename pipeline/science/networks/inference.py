@@ -39,6 +39,10 @@ class Network:
             vocabulary_size,
         )
 
+    def encoded_at_once(self, tokens_NT: np.ndarray) -> np.ndarray:
+        """Returns encoded_NH (float32), the encoder's output, of reviews that fit into one batch."""
+        return self._encode(self._encoder_weights, tokens_NT).numpy()
+
     def logits(self, tokens_NT: np.ndarray) -> np.ndarray:
         """Returns z_N (float64), the values before the sigmoid. They keep differences between confident reviews."""
         size = min(BATCH, len(tokens_NT))

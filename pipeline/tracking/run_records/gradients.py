@@ -31,6 +31,7 @@ def records(stage: RecordedStage, folder: Path) -> list[Record]:
         "memory.csv": artifacts.memory(length),
         "decay.csv": artifacts.decay(length),
         "probes.csv": artifacts.probes(length),
+        "states.csv": artifacts.states(length),
     }
     files = tables.texts(folder, paths)
     gradients = tables.lag_curves(files["gradients.csv"], GRADIENT_CURVE, NORMS)

@@ -347,7 +347,8 @@ class Params(Strict):
         signals = self.retention.signals
         for architecture in STATELESS:
             if architecture in signals:
-                yield f"retention.signals.{architecture}: it has no hidden state, so it cannot remember; delete this key"
+                path = f"retention.signals.{architecture}"
+                yield f"{path}: it has no hidden state, so it cannot remember; delete this key"
         if "first" in signals.get("bidirectional", []):
             yield (
                 "retention.signals.bidirectional: 'first': must be 'middle', because the backward layer reads the "
@@ -357,7 +358,9 @@ class Params(Strict):
     def _fixed_size_problems(self) -> Iterator[str]:
         """The lengths at which no network can be measured, and networks with too many weights for their length."""
         gradients = self.gradients
-        lengths = [length for length in gradients.sequence_lengths if not self._is_trained_length(length)]
+        lengths = [
+            length for length in gradients.sequence_lengths if not self._is_trained_length(length)
+        ]
         if lengths and set(gradients.architectures) <= set(FIXED_SIZE):
             yield (
                 f"gradients.architectures: {gradients.architectures}: no network can be measured at the sequence "
@@ -382,7 +385,9 @@ class Params(Strict):
 
         textbook = self.settings.get("textbook")
         if textbook and set(self.gradients.architectures) & set(FIXED_SIZE):
-            longest = max(filter(self._is_trained_length, self.gradients.sequence_lengths), default=2)
+            longest = max(
+                filter(self._is_trained_length, self.gradients.sequence_lengths), default=2
+            )
             yield (
                 "gradients.sequence_lengths",
                 textbook.model_copy(update={"sequence_length": longest}),
@@ -399,9 +404,7 @@ class Params(Strict):
     def _is_trained_length(self, sequence_length: int) -> bool:
         """Whether networks of the textbook's settings are trained at this length."""
         textbook = self.settings.get("textbook")
-        is_textbook_length = (
-            textbook is not None and sequence_length == textbook.sequence_length
-        )
+        is_textbook_length = textbook is not None and sequence_length == textbook.sequence_length
         return is_textbook_length or sequence_length <= self.gradients.trained_up_to
 
     def _search_space_problems(self) -> Iterator[str]:

@@ -94,7 +94,7 @@ def curves(everything: pd.DataFrame, lengths: set[int]) -> pd.DataFrame:
 
 def of_states(found: pd.DataFrame, length: int) -> pd.DataFrame:
     """The curves of the states at a length, `panel` for each: a direction, and of an LSTM its two states."""
-    states = found["quantity"].isin(["dz/dh", "dz/dc"]) | found["architecture"].eq("feedforward")
+    states = found["quantity"].isin(["dz/dh", "dz/dc"]) | found["direction"].eq("none")
     ours = one_design(
         found[
             states

@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from pipeline.params import DEFAULT_INITIALISER
+from pipeline.params import DEFAULT_INITIALISER, STATELESS
 from pipeline.reporting import distance, findings, tables
 from pipeline.reporting.findings import (
     count,
@@ -205,7 +205,7 @@ def places(positions: pd.DataFrame, length: int) -> list[str]:
     sentences = []
     for name, curve in distance.whole(positions).groupby("architecture", sort=False):
         first = curve[curve["position"] == 1]
-        if name == "feedforward" or first.empty or curve["mean"].isna().any():
+        if name in STATELESS or first.empty or curve["mean"].isna().any():
             continue
         least = curve.loc[curve["mean"].idxmin()]
         sentences.append(

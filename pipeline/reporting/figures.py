@@ -17,17 +17,26 @@ from pipeline.reporting import tables
 
 COLOURS = {
     "feedforward": "#E69F00",
+    "flattened": "#CC79A7",
     "vanilla": "#0072B2",
     "bidirectional": "#D55E00",
     "lstm": "#009E73",
 }
 SHAPES = {
     "feedforward": "square",
+    "flattened": "cross",
     "vanilla": "circle",
     "bidirectional": "triangle-up",
     "lstm": "diamond",
 }
-SIGNS = {"feedforward": "■", "vanilla": "●", "bidirectional": "▲", "lstm": "◆"}  # SHAPES, in a text
+# SHAPES, in a text
+SIGNS = {
+    "feedforward": "■",
+    "flattened": "✚",
+    "vanilla": "●",
+    "bidirectional": "▲",
+    "lstm": "◆",
+}
 DASHES = {"forward": [1, 0], "backward": [6, 3], "none": [1, 0]}
 NEUTRAL = "#7a7a7a"  # readable on white and on black
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"  # vl-convert brings the first: the same widths on every machine

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline import params
-from pipeline.params import DEFAULT_INITIALISER, Params
+from pipeline.params import DEFAULT_INITIALISER, STATELESS, Params
 from pipeline.reporting import tables
 from pipeline.science import claims
 from pipeline.science.gradients import decay
@@ -22,10 +22,23 @@ from pipeline.science.statistics import calibration, comparisons
 from pipeline.storage import artifacts, dvc_lock, lock_comparison
 
 PROJECT = Path(__file__).parents[2]
-LEVEL = {"feedforward": 0.845, "vanilla": 0.805, "bidirectional": 0.812, "lstm": 0.842}
-PARAMETERS = {"feedforward": 322_177, "vanilla": 326_273, "bidirectional": 332_545, "lstm": 344_897}
+LEVEL = {
+    "feedforward": 0.845,
+    "flattened": 0.835,
+    "vanilla": 0.805,
+    "bidirectional": 0.812,
+    "lstm": 0.842,
+}
+PARAMETERS = {
+    "feedforward": 322_177,
+    "flattened": 524_929,
+    "vanilla": 326_273,
+    "bidirectional": 332_545,
+    "lstm": 344_897,
+}
 DIRECTIONS = {
     "feedforward": ["none"],
+    "flattened": ["none"],
     "vanilla": ["forward"],
     "bidirectional": ["forward", "backward"],
     "lstm": ["forward"],
@@ -68,6 +81,7 @@ class Outline:
     runs: list[str] = field(
         default_factory=lambda: [
             "feedforward-textbook",
+            "flattened-textbook",
             "vanilla-textbook",
             "bidirectional-textbook",
             "lstm-textbook",
@@ -107,6 +121,11 @@ class Outline:
         own = {length} if length <= self.trained_up_to else set()
         return sorted({TEXTBOOK_LENGTH} | own)
 
+    def fits(self, architecture: str, trained_length: int, length: int) -> bool:
+        """Whether a network can be measured at this length: `flattened` only where it was trained."""
+        is_trained = length == TEXTBOOK_LENGTH or length <= self.trained_up_to
+        return architecture != "flattened" or (is_trained and trained_length == length)
+
     def seeds_at(self, architecture: str, trained_length: int, length: int) -> range:
         """All seeds of the textbook's networks at their own length; elsewhere those of the study of lengths."""
         if trained_length == length == TEXTBOOK_LENGTH:
@@ -117,6 +136,8 @@ class Outline:
         """The axes of every trained network that is measured at this length."""
         for architecture in self.architectures:
             for trained_length in self.trained_lengths(length):
+                if not self.fits(architecture, trained_length, length):
+                    continue
                 for seed in self.seeds_at(architecture, trained_length, length):
                     yield {
                         "architecture": architecture,
@@ -209,6 +230,7 @@ def _write_length(random: np.random.Generator, length: int, outline: Outline) ->
     artifacts.write_parquet(artifacts.dynamics(length), dynamics(random, length, outline))
     artifacts.write_csv(artifacts.memory(length), memory(random, length, outline))
     artifacts.write_csv(artifacts.probes(length), probes(random, length, outline))
+    artifacts.write_csv(artifacts.states(length), states(length, outline))
 
 
 def record(study: Params) -> None:
@@ -241,6 +263,7 @@ def record(study: Params) -> None:
             artifacts.decay(length),
             artifacts.memory(length),
             artifacts.probes(length),
+            artifacts.states(length),
             artifacts.gradients_everything(length),
             artifacts.dynamics(length),
         ]
@@ -538,6 +561,8 @@ def _kinds(length: int, outline: Outline) -> Iterator[tuple[dict, float]]:
     """(axes without seed and length, log10 a token) of every curve."""
     for architecture in outline.architectures:
         for weights, trained_length, epoch in _trainings(length, outline):
+            if not outline.fits(architecture, trained_length, length):
+                continue
             axes = {
                 "architecture": architecture,
                 "weights": weights,
@@ -565,7 +590,7 @@ def _kinds(length: int, outline: Outline) -> Iterator[tuple[dict, float]]:
 
 def _quantities(architecture: str, weights: str, rate: float) -> Iterator[tuple[str, float, str]]:
     """(quantity, log10 a token, initialiser) of every curve of one direction."""
-    if architecture == "feedforward":
+    if architecture in STATELESS:
         yield "dz/dx", 0.0, DEFAULT_INITIALISER
         return
 
@@ -615,9 +640,7 @@ def some_lags(length: int) -> list[int]:
 
 def fitted(random: np.random.Generator, curves: pd.DataFrame) -> pd.DataFrame:
     """The table of `decay` for these curves; resamples of reviews differ by about 1 %."""
-    of_state = curves["quantity"].isin(["dz/dh", "dz/dc"]) | curves["architecture"].eq(
-        "feedforward"
-    )
+    of_state = curves["quantity"].isin(["dz/dh", "dz/dc"]) | curves["architecture"].isin(STATELESS)
     names = [*decay.CURVE_KIND, "seed"]
     medians = []
     for keys, curve in curves[of_state].groupby(names, sort=False):
@@ -727,6 +750,29 @@ def probes(random: np.random.Generator, length: int, outline: Outline) -> pd.Dat
             }
             rows.append({**network, **answers})
     return pd.DataFrame(rows)
+
+
+def states(length: int, outline: Outline) -> pd.DataFrame:
+    """How each trained network updates its state."""
+    rows = []
+    for network in outline.networks(length):
+        architecture = network["architecture"]
+        added = 2048 if architecture == "flattened" else 0
+        rows.append((*network.values(), "none", "parameters_per_position", added, None))
+        if architecture in STATELESS:
+            continue
+
+        for direction in DIRECTIONS[architecture]:
+            numbers = {
+                "streaming_difference": 1e-6,
+                "state_change": 0.9,
+                "sensitivity_to_later_words": float(direction == "backward"),
+                "sensitivity_to_earlier_words": float(direction == "forward"),
+            }
+            for measure, value in numbers.items():
+                rows.append((*network.values(), direction, measure, value, 16))
+    columns = ["architecture", "sequence_length", "trained_length", "seed"]
+    return pd.DataFrame(rows, columns=[*columns, "direction", "measure", "value", "reviews"])
 
 
 def retention(random: np.random.Generator, lags: list[int]) -> pd.DataFrame:

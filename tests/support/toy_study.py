@@ -21,7 +21,7 @@ STAGES = (
     "claims",
 )
 WITHOUT_REVIEWS = ("prepare", "retention", "claims", "report")
-KINDS = ("gradients", "memory", "decay", "probes")
+KINDS = ("gradients", "memory", "decay", "probes", "states")
 MODELS = len(RUNS)
 # of the stages that read train.seeds: runs and seeds, a length's curves
 SEEDED_RECORDS = (1 + 4) + (1 + 2) + (1 + 3)
@@ -91,6 +91,10 @@ vanilla,forward,trained,orthogonal,4,100,dz/dh,0.95,9,2,inf,inf
 PROBES = """\
 architecture,probe,accuracy
 vanilla,plain,0.5
+"""
+STATES = """\
+architecture,sequence_length,trained_length,seed,direction,measure,value,reviews
+vanilla,4,4,0,forward,streaming_difference,0.000001,16
 """
 RETAINED = """\
 architecture,signal,lag_tokens,seed,updates,accuracy,solved
@@ -176,6 +180,7 @@ def write_tables(folder: Path) -> None:
     write_text(folder / f"reports/memory/{LENGTH}.csv", EFFECTS)
     write_text(folder / f"reports/decay/{LENGTH}.csv", FITS)
     write_text(folder / f"reports/probes/{LENGTH}.csv", PROBES)
+    write_text(folder / f"reports/states/{LENGTH}.csv", STATES)
     write_text(folder / "reports/retention.csv", RETAINED)
     write_text(folder / "artifacts/retention.csv", RETAINED)
 

@@ -75,9 +75,7 @@ def curves(model: keras.Model, tokens_NT) -> list[Curve]:
         case "flattened":
             log10_norm_NL = _in_chunks(flat_layer(model).log10_norms, tokens_NT)
             return [Curve("none", "dz/dx", log10_norm_NL)]
-    raise ValueError(
-        f"no gradient is defined for {model.name!r}; use one of {ARCHITECTURES}"
-    )
+    raise ValueError(f"no gradient is defined for {model.name!r}; use one of {ARCHITECTURES}")
 
 
 def curve_of(cell: "TanhCell", tokens_NT) -> Curve:

@@ -96,7 +96,9 @@ def build(
     words, so a word's distance from the end varies and the network cannot rely on it.
     """
     if any_length and architecture in FIXED_SIZE:
-        raise ValueError(f"any_length: {architecture} has a fixed size, so it cannot read every length")
+        raise ValueError(
+            f"any_length: {architecture} has a fixed size, so it cannot read every length"
+        )
 
     masked = settings.mask or architecture == "feedforward"
     length = None if any_length else settings.sequence_length

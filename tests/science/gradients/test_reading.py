@@ -35,7 +35,9 @@ def random_model(architecture, settings):
 
 def by_hand(model, x_TD, push_TH=None, push_backward_TH=None, mask=False):
     """z in float64, from the weights of Keras; `push_TH` is added to the states."""
-    embedding_VD, *encoder, kernel_K1, bias_1 = (weight.astype(np.float64) for weight in model.get_weights())
+    embedding_VD, *encoder, kernel_K1, bias_1 = (
+        weight.astype(np.float64) for weight in model.get_weights()
+    )
     nothing_TH = np.zeros((len(x_TD), 5))
     push_TH = nothing_TH if push_TH is None else push_TH
     push_backward_TH = nothing_TH if push_backward_TH is None else push_backward_TH
@@ -114,7 +116,9 @@ def test_the_probability_after_a_word_is_the_prediction_for_a_text_so_far(
 ):
     text = reading.read(model, settings, SHORT)
     # the padding before the text is the same
-    padding = 4 if architecture == "flattened" else 3  # a network of a fixed size reads more padding
+    padding = (
+        4 if architecture == "flattened" else 3
+    )  # a network of a fixed size reads more padding
     shorter = settings.model_copy(update={"sequence_length": padding + 3})
     network = inference.Network(model, shorter)
     expected_N = network.probabilities(np.array([[0] * padding + [*SHORT[:3]]], np.int32))

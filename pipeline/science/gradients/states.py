@@ -43,7 +43,11 @@ def states(
       all s > t or all s < t. Each review has its own random unit vector u. TensorFlow differentiates Keras' layer.
     """
     vocabulary_size = model.get_layer("embedding").input_dim
-    added = parameters_per_position(model.name, settings, vocabulary_size)
+    added = parameters_per_position(
+        model.name,
+        settings,  # pyright: ignore[reportArgumentType] -- pydantic makes frozen models hashable
+        vocabulary_size,
+    )
     rows = [_row("none", "parameters_per_position", added, None)]
     if model.name in STATELESS:
         return rows
@@ -117,43 +121,36 @@ def _sensitivities(gradient_NTD) -> dict[str, float]:
 def _gradients_of_middle_states(model: keras.Model, tokens_NT) -> dict[str, np.ndarray]:
     """Returns gradient_NTD of u . h_t with respect to x by direction, for the middle t and a random u per review."""
     embedding_VD, *weights = model.get_weights()[:-2]
-    units = model.get_layer("probability").input.shape[1]
-    directions = ("forward", "backward") if model.name == "bidirectional" else ("forward",)
+    directions = ["forward", "backward"] if model.name == "bidirectional" else ["forward"]
+    units = model.get_layer("probability").input.shape[1] // len(directions)
 
-    u_NK = np.random.default_rng(0).normal(size=(len(tokens_NT), units))
-    unit_vectors = []
-    for u_NH in np.split(u_NK, len(directions), axis=1):
-        unit_NH = u_NH / np.linalg.norm(u_NH, axis=1, keepdims=True)
-        unit_vectors.append(unit_NH.astype(embedding_VD.dtype))
+    u_NH = np.random.default_rng(0).normal(size=(len(tokens_NT), units))
+    u_NH /= np.linalg.norm(u_NH, axis=1, keepdims=True)
+    # each direction reads the reviews once, with zeros in place of u for the units of the other one
+    u_NK = np.kron(np.eye(len(directions)), u_NH).astype(embedding_VD.dtype)
+    x_NTD = np.tile(embedding_VD[tokens_NT], (len(directions), 1, 1))
 
-    dimension = embedding_VD.shape[1]
-    differentiate = _compiled_gradients(model.name, units // len(directions), dimension)
-    gradients = differentiate(weights, embedding_VD[tokens_NT], unit_vectors)
-    arrays = [gradient_NTD.numpy() for gradient_NTD in gradients]
-    return dict(zip(directions, arrays, strict=True))
+    differentiate = _compiled_gradient(model.name, units, embedding_VD.shape[1])
+    gradients = np.split(differentiate(weights, x_NTD, u_NK).numpy(), len(directions))
+    return dict(zip(directions, gradients, strict=True))
 
 
 @lru_cache(maxsize=4)
-def _compiled_gradients(architecture: str, units: int, dimension: int):
-    """Returns a function of weights, x_NTD and unit vectors that gives one gradient_NTD per direction."""
+def _compiled_gradient(architecture: str, units: int, dimension: int):
+    """Returns a function of the encoder's weights, x_NTD and u_NK that gives gradient_NTD."""
     layer = _layer_of_all_states(architecture, units)
     layer.build((None, None, dimension))
 
     @tf.function  # XLA would take longer to compile than it saves
-    def gradients(weights, x_NTD, unit_vectors):
-        with tf.GradientTape(persistent=True) as tape:
+    def gradient(weights, x_NTD, u_NK):
+        with tf.GradientTape() as tape:
             tape.watch(x_NTD)
-            fixed_variables = layer.non_trainable_variables
-            states_NTK, _ = layer.stateless_call(weights, fixed_variables, x_NTD)
+            states_NTK, _ = layer.stateless_call(weights, layer.non_trainable_variables, x_NTD)
             middle_NK = states_NTK[:, _middle(x_NTD.shape[1])]
-            states_by_direction = tf.split(middle_NK, len(unit_vectors), axis=1)
-            products = [
-                tf.reduce_sum(h_NH * u_NH)
-                for h_NH, u_NH in zip(states_by_direction, unit_vectors, strict=True)
-            ]
-        return [tape.gradient(product, x_NTD) for product in products]
+            product = tf.reduce_sum(middle_NK * u_NK)
+        return tape.gradient(product, x_NTD)
 
-    return gradients
+    return gradient
 
 
 def _layer_of_all_states(architecture: str, units: int) -> keras.layers.Layer:

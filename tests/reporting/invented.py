@@ -758,7 +758,7 @@ def states(length: int, outline: Outline) -> pd.DataFrame:
     for network in outline.networks(length):
         architecture = network["architecture"]
         added = 2048 if architecture == "flattened" else 0
-        rows.append((*network.values(), "none", "parameters_per_position", added, None))
+        rows.append((*network.values(), "none", "parameters_per_position", added, 0))
         if architecture in STATELESS:
             continue
 

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.science import length_study
 from pipeline.science.behaviour import probes
-from pipeline.science.gradients import adjoint, decay
+from pipeline.science.gradients import adjoint, decay, states
 from pipeline.science.length_study_inputs import Length, Sample
 from pipeline.science.networks import architectures, training
 from tests.science.conftest import LENGTH, VOCABULARY, learnable, silent
@@ -64,6 +64,7 @@ def cells(run):
         "not thorough": run("vanilla", 12, trained_here=True, thorough=False),
         "no states": run("feedforward", 12, trained_here=False, thorough=True),
         "gates": run("lstm", 12, trained_here=False, thorough=True),
+        "fixed size": run("flattened", 5, trained_here=True, thorough=True),
     }
 
 
@@ -80,9 +81,10 @@ def test_every_table_has_its_columns_and_names_its_cell(cells):
         ]
         assert list(tables["dynamics"]) == length_study.DYNAMICS_COLUMNS
         assert list(tables["effects"]) == [*length_study.OWN_COLUMNS, *length_study.EFFECT_COLUMNS]
+        assert list(tables["states"]) == [*length_study.OWN_COLUMNS, *states.COLUMNS]
         assert list(tables["probes"]) == [*length_study.OWN_COLUMNS, *probes.COLUMNS]
     own = {"architecture": "bidirectional", "sequence_length": 5, "seed": 0}
-    for name in ("curves", "dynamics", "effects", "probes"):
+    for name in ("curves", "dynamics", "effects", "probes", "states"):
         table = cells["trained here"][name]
         assert values(table, *own) == {tuple(own.values())}
         assert not table["trained_length"].isna().any()
@@ -95,6 +97,7 @@ def test_the_trained_length_distinguishes_both_designs(cells):
         "not thorough": {("initial", 12), ("trained", LENGTH)},
         "no states": {("initial", 12), ("trained", LENGTH)},
         "gates": {("initial", 12), ("trained", LENGTH)},
+        "fixed size": {("initial", 5), ("training", 5), ("trained", 5)},
     }
     for name, tables in cells.items():
         assert values(tables["curves"], "weights", "trained_length") == expected[name]
@@ -102,6 +105,7 @@ def test_the_trained_length_distinguishes_both_designs(cells):
         assert (
             values(tables["effects"], "trained_length")
             == values(tables["probes"], "trained_length")
+            == values(tables["states"], "trained_length")
             == trained
         )
 
@@ -174,6 +178,7 @@ def test_thorough_cells_of_simple_rnns_have_other_initialisers(cells):
         "not thorough": set(),
         "no states": set(),
         "gates": set(),
+        "fixed size": set(),
     }.items():
         curves = cells[name]["curves"]
         assert set(curves["initialiser"]) == {"orthogonal"} | others
@@ -187,6 +192,7 @@ def test_thorough_cells_of_simple_rnns_have_jacobians_within_bounds(cells):
         "not thorough": set(),
         "no states": set(),
         "gates": set(),
+        "fixed size": set(),
     }.items():
         numbers = cells[name]["dynamics"]
         violations = numbers[numbers["measure"] == "bound_violations"]

@@ -19,7 +19,11 @@ STUDY = params.read()
 REPORTS = Path("reports")
 TEXTBOOK = STUDY.settings["textbook"].sequence_length
 LOCK = YAML(typ="safe").load(Path("dvc.lock"))["stages"]
-DIRECTIONS = {"feedforward": ["none"], "flattened": ["none"], "bidirectional": ["backward", "forward"]}
+DIRECTIONS = {
+    "feedforward": ["none"],
+    "flattened": ["none"],
+    "bidirectional": ["backward", "forward"],
+}
 AXES = ("hidden_size", "embedding_dimension", "learning_rate", "dropout")
 
 

@@ -48,7 +48,7 @@ def states(
         settings,  # pyright: ignore[reportArgumentType] -- pydantic makes frozen models hashable
         vocabulary_size,
     )
-    rows = [_row("none", "parameters_per_position", added, None)]
+    rows = [_row("none", "parameters_per_position", added, reviews=0)]
     if model.name in STATELESS:
         return rows
 
@@ -72,7 +72,7 @@ def states(
     return rows
 
 
-def _row(direction: str, measure: str, value: float, reviews: int | None) -> dict[str, Any]:
+def _row(direction: str, measure: str, value: float, reviews: int) -> dict[str, Any]:
     return dict(zip(COLUMNS, (direction, measure, float(value), reviews), strict=True))
 
 

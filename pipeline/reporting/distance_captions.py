@@ -120,8 +120,8 @@ def gradients_by_lag(states, length: int) -> dict:
         "title": f"How gradients fade with distance, at {count(length, 'token')}",
         "see": "The lower a curve, the less a state that far back counts: "
         f"{listed(f'{number(at, 0)} is {share_of(at)}' for at in tables.HORIZONS.values())} of lag 0. "
-        f"Dashed is before training, solid after it. {CUT} The feed-forward network has no state; the flat line "
-        "of its words is the control.",
+        f"Dashed is before training, solid after it. {CUT} Feed-forward networks have no state, so their curves "
+        "are those of the words. The flat line of the averaging one is the control.",
         "alternative": "Trained networks, gradient at the largest lag as a share of lag 0: "
         + (
             "; ".join(f"{row.panel} {share_of(row.mean)}" for row in ends.itertuples())
@@ -155,7 +155,7 @@ def of_memory(found: dict, length: int, solved: float) -> dict[str, dict]:
         drawn["changed-reviews"] = {
             "title": f"Reviews with other words, at {count(length, 'token')}",
             "see": "What is left of the accuracy where words are shuffled, or where the first or last ones are "
-            "another review's. The feed-forward network has no order: it shows what the words of each end are worth. "
+            "another review's. The averaging network has no order: it shows what the words of each end are worth. "
             "One that loses less than it for the first words, and more for the last, forgets. The dashed lines are "
             "guessing and a bag of words on unchanged reviews. Right: of two halves of reviews of unlike labels, how "
             f"often the answer is that of the second. {BARS}",
@@ -168,7 +168,7 @@ def of_memory(found: dict, length: int, solved: float) -> dict[str, dict]:
             "see": "Accuracy of the same trained networks where only the last tokens are read, with padding before "
             "them as in training, which networks without a mask take for words: a curve shows the loss of words and "
             "what that padding does, together. Where it is flat, earlier words change nothing. Fewer words also say "
-            f"less: the feed-forward network, which skips padding, shows how much. {BARS}",
+            f"less: the averaging network, which skips padding, shows how much. {BARS}",
             "alternative": " ".join(distance_findings.truncated(window, length)),
             "panels": figures.specified(distance_figures.truncation(window)),
         }

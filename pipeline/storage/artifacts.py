@@ -73,6 +73,8 @@ GRADIENTS = REPORTS / "gradients"
 MEMORY = REPORTS / "memory"
 PROBES = REPORTS / "probes"
 DECAY = REPORTS / "decay"
+DECAY_BY_SEED = REPORTS / "decay_by_seed"
+DISTANCES = REPORTS / "distances"
 gradients = _file_in(GRADIENTS, ".csv")
 gradients_everything = _file_in(ARTIFACTS / "gradients", ".parquet")
 # `measure`, `index` (a lag or an exponent's number), `value`
@@ -80,8 +82,12 @@ dynamics = _file_in(ARTIFACTS / "dynamics", ".parquet")
 memory = _file_in(MEMORY, ".csv")
 # predictions for modified reviews: `probe`, `tokens`, `accuracy`, `logit_change`
 probes = _file_in(PROBES, ".csv")
-# one row per kind of decay curve: half-life and horizons with their intervals
+# one row per kind of decay curve: half-life and horizons of the median seed, with their intervals
 decay = _file_in(DECAY, ".csv")
+# one row per kind of decay curve and seed
+decay_by_seed = _file_in(DECAY_BY_SEED, ".csv")
+# gradients at few lags: one row per kind of decay curve, seed and lag
+distances = _file_in(DISTANCES, ".csv")
 
 # The artificial task
 RETENTION = REPORTS / "retention.csv"

@@ -53,7 +53,7 @@ LEAST_FITTED = 4  # lags
 LEAST_R2 = 0.9  # a curve with at least this R2 counts as exponential
 WINDOW = 20  # tokens over which a local slope is fitted
 # A seed has collapsed if its gradient at the last fitted lag is this many decades below the median seed's. At 100 tokens
-# healthy seeds differ by one decade. With a thousandth of the usual gradient, early words have no weight in training.
+# other seeds lie within two decades. With a thousandth of the usual gradient, early words have no weight in training.
 COLLAPSE = 3
 MEASURES = [
     "r2",
@@ -110,9 +110,9 @@ def of_seed(curve_L, resampled_RL) -> pd.DataFrame:
     The input of `table` and `by_seed` is many of these tables, joined, with the columns CURVE_KIND, `seed`, `reviews`,
     `blocks` and `last_lag_tokens` added.
     """
-    measures = _measures(curve_L)
+    measures = of_curves(curve_L)
     measures["floor_aicc"] = floor_preference(curve_L)
-    rows = pd.DataFrame(_measures(resampled_RL)).T.add_prefix(RESAMPLE)
+    rows = pd.DataFrame(of_curves(resampled_RL)).T.add_prefix(RESAMPLE)
 
     return (
         rows.reindex(list(measures))
@@ -238,10 +238,9 @@ def _interval(measure: str, rows: pd.DataFrame) -> tuple[float, float]:
     reached = rows["value"].clip(upper=last_lag + 1)
     estimate = crossed_median(reached, _review_error(rows, last_lag + 1))
     low, high = _ends(estimate.low, estimate.high)
-    low = max(low, 0.0)
     return (
-        np.inf if low > last_lag else low,
-        np.inf if high > last_lag else high,
+        np.inf if low > last_lag else np.floor(np.maximum(low, 0)),
+        np.inf if high > last_lag else np.ceil(high),
     )
 
 
@@ -259,7 +258,7 @@ def _review_error(rows: pd.DataFrame, most: float = np.inf) -> ReviewError:
     return ReviewError(blocks.standard_error(median_R, count), count)
 
 
-def _measures(curve: np.ndarray):
+def of_curves(curve: np.ndarray) -> dict[str, np.ndarray]:
     """Returns the measures that resamples of reviews change, of one curve or of many, along the last axis."""
     slope, r2 = _line(curve)
     slopes = local_slopes(curve)

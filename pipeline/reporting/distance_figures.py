@@ -108,7 +108,7 @@ def by_position(found: pd.DataFrame) -> list[alt.LayerChart]:
 
 
 def half_lives(decay: pd.DataFrame, textbook: int) -> list[alt.LayerChart]:
-    """A panel a design: half-life by length, where the curve is exponential, with its bootstrap interval."""
+    """A panel a design: half-life by length, where the curve is exponential, with its interval."""
     frame = _apart(decay.rename(columns={"half_life_tokens": "value"}))
     frame = gapped(
         frame.rename(columns={"half_life_tokens_low": "low", "half_life_tokens_high": "high"})
@@ -233,7 +233,15 @@ def beside(found: pd.DataFrame, reach: pd.DataFrame) -> list[alt.LayerChart]:
             continue
         y = _y("share of lag 0 (%)", scale)
         lags = alt.X("lag_tokens:Q", title="lag (tokens before the last)", axis=_axis())
-        drawn = _curves(part, x=lags, y=y, heading=architecture, colour=_plain(part), dash=dash)
+        drawn = _curves(
+            part,
+            x=lags,
+            y=y,
+            heading=architecture,
+            colour=_plain(part),
+            dash=dash,
+            centre="median seed of gradients, mean of effects",
+        )
         panels.append(
             alt.layer(
                 figures.line_at(0, scale, SOLID), *_ends(reach, architecture, scale), *drawn.layer
@@ -404,7 +412,15 @@ def lyapunov(found: pd.DataFrame) -> list[alt.LayerChart]:
     panels = []
     for name, part in _panels(frame):
         y = _y("exponent (nats per token)", scale)
-        drawn = _curves(part, x=x, y=y, heading=name, colour=_plain(part), dash=_by_training())
+        drawn = _curves(
+            part,
+            x=x,
+            y=y,
+            heading=name,
+            colour=_plain(part),
+            dash=_by_training(),
+            centre="mean",
+        )
         panels.append(
             alt.layer(figures.line_at(0, scale, SOLID), *drawn.layer).properties(
                 title=name, width=SHORT, height=LOW
@@ -479,8 +495,19 @@ def _panels(frame: pd.DataFrame):
     return found_by(frame, "panel", dict.fromkeys(frame["panel"]))
 
 
-def _curves(frame, *, x, y, heading, colour, dash=None, shape=None, height=LOW) -> alt.LayerChart:
-    """Lines `of` something with their bands, thinned, and a mark at some places."""
+def _curves(
+    frame,
+    *,
+    x,
+    y,
+    heading,
+    colour,
+    dash=None,
+    shape=None,
+    height=LOW,
+    centre="median seed",
+) -> alt.LayerChart:
+    """Lines `of` something with their bands, thinned, and a mark at some places. A line is the `centre` of the seeds."""
     at = x["shorthand"].split(":")[0]
     thin = figures.thinned(frame, at)
     drawn = _rounded(gapped(thin[["architecture", "of", at, *BAND]]), BAND, 3)
@@ -489,7 +516,7 @@ def _curves(frame, *, x, y, heading, colour, dash=None, shape=None, height=LOW) 
         x=x, color=colour, detail="of:N", **({"strokeDash": dash} if dash else {})
     )
     pointed = drawn[drawn[at].isin(figures.some(drawn[at]))]
-    tooltip = hover("of", at, mean="mean", lowest="lowest seed", highest="highest seed")
+    tooltip = hover("of", at, mean=centre, lowest="lowest seed", highest="highest seed")
     points = alt.Chart(pointed).encode(
         x=x, y=y, color=colour, tooltip=tooltip, **({"shape": shape} if shape else {})
     )

@@ -66,7 +66,11 @@ MEASURES = [
     "flattest_slope",
     *(f"horizon_{epsilon}" for epsilon in EPSILONS),
 ]
-WITHOUT_INTERVAL = {"r2", "floor_aicc", "half_life_tokens"}  # the rate's interval gives the half-life's
+WITHOUT_INTERVAL = {
+    "r2",
+    "floor_aicc",
+    "half_life_tokens",
+}  # the rate's interval gives the half-life's
 WITH_INTERVAL = [name for name in MEASURES if name not in WITHOUT_INTERVAL]
 RESAMPLE = "resample "  # and its number: the columns of a value in each resample of reviews
 QUADRATURE_POINTS = 100
@@ -302,7 +306,7 @@ def is_refused(half_life, r2, last_lag):
 def fitted_range(last_lag):
     """Returns how many tokens lie between the first and the last fitted lag of a curve.
 
-    >>> fitted_range(99)
+    >>> int(fitted_range(99))
     85
     """
     return _last_fitted_lag(last_lag + 1) - FIRST_FITTED_LAG
@@ -379,8 +383,8 @@ def _fitted_lags(lags: int):
 def _last_fitted_lag(lags):
     """Returns the last lag of a fit, also where the lags are too few for one.
 
-    >>> _last_fitted_lag(100), _last_fitted_lag(10), _last_fitted_lag(1)
-    (90, 9, 0)
+    >>> _last_fitted_lag(np.array([100, 10, 1])).tolist()
+    [90, 9, 0]
     """
     return np.minimum(LAST_FITTED_SHARE * lags // 1, lags - 1).astype(int)
 

@@ -121,7 +121,8 @@ def gradients_by_lag(states, length: int) -> dict:
         "title": f"How gradients fade with distance, at {count(length, 'token')}",
         "see": "The lower a curve, the less a state that far back counts: "
         f"{listed(f'{number(at, 0)} is {share_of(at)}' for at in tables.HORIZONS.values())} of lag 0. "
-        f"Dashed is before training, solid after it; each line is the median seed. {CUT} The feed-forward network has no state; the flat line "
+        f"Dashed is before training, solid after it; each line is the median seed. {CUT} "
+        "The feed-forward network has no state; the flat line "
         "of its words is the control.",
         "alternative": "Trained networks, gradient at the largest lag as a share of lag 0: "
         + (

@@ -9,6 +9,7 @@ import pandas as pd
 
 from pipeline.reporting import distance, figures, tables
 from pipeline.reporting.figures import NEUTRAL, SHORT, coloured, gapped, hover
+from pipeline.science.gradients.decay import fitted_range
 
 BAND = ["mean", "lowest", "highest"]
 WEIGHTS = {"initial": "before training", "trained": "after training"}
@@ -108,8 +109,13 @@ def by_position(found: pd.DataFrame) -> list[alt.LayerChart]:
 
 
 def half_lives(decay: pd.DataFrame, textbook: int) -> list[alt.LayerChart]:
-    """A panel a design: half-life by length, where the curve is exponential, with its interval."""
+    """A panel a design: half-life by length, where the curve is exponential, with its interval.
+
+    An end of an interval beyond the fitted lags stands at their number.
+    """
     frame = _apart(decay.rename(columns={"half_life_tokens": "value"}))
+    most = fitted_range(frame["last_lag_tokens"])
+    frame["half_life_tokens_high"] = np.minimum(frame["half_life_tokens_high"], most)
     frame = gapped(
         frame.rename(columns={"half_life_tokens_low": "low", "half_life_tokens_high": "high"})
     )
@@ -146,8 +152,9 @@ def _by_length(every: pd.DataFrame, decay: pd.DataFrame, textbook: int, title: s
     values = values[np.isfinite(values) & (values > 0)]
     if not len(values):
         return []
-    top = every["high"].max() if "reached" in every else values.max()
-    domain = [float(f"{values.min() / 1.6:.2g}"), float(f"{max(top, values.max()) * 1.6:.2g}")]
+    # few seeds have no interval, so `high` may be NaN
+    top = np.fmax(every["high"].max(), values.max()) if "reached" in every else values.max()
+    domain = [float(f"{values.min() / 1.6:.2g}"), float(f"{top * 1.6:.2g}")]
     scale = alt.Scale(type="log", domain=domain, nice=False)
     x = alt.X(
         "at:Q",
@@ -507,7 +514,7 @@ def _curves(
     height=LOW,
     centre="median seed",
 ) -> alt.LayerChart:
-    """Lines `of` something with their bands, thinned, and a mark at some places. A line is the `centre` of the seeds."""
+    """Lines `of` something with their bands, thinned, and a mark at some places. `centre` says what a line shows."""
     at = x["shorthand"].split(":")[0]
     thin = figures.thinned(frame, at)
     drawn = _rounded(gapped(thin[["architecture", "of", at, *BAND]]), BAND, 3)

@@ -253,12 +253,14 @@ def test_distances_have_every_gradient_of_every_architecture(cells):
         "lstm": {("forward", "dz/dh"), ("forward", "dz/dc"), ("forward", "dz/dx")},
         "feedforward": {("none", "dz/dx")},
     }
-    for architecture, expected in quantities.items():
-        for weights in ("initial", "trained"):
-            rows = distances.query("architecture == @architecture and weights == @weights")
-            assert values(rows, "direction", "quantity") == expected
-            last_lags = rows.groupby("sequence_length")["lag_tokens"].max()
-            assert (last_lags == last_lags.index - 1).all()
+    for (architecture, _), rows in distances.groupby(["architecture", "weights"]):
+        assert values(rows, "direction", "quantity") == quantities[architecture]
+        last_lags = rows.groupby("sequence_length")["lag_tokens"].max()
+        assert (last_lags == last_lags.index - 1).all()
+
+    assert values(distances, "architecture", "weights") == {
+        *product(quantities, ("initial", "trained"))
+    }
 
     assert set(distances["initialiser"]) == {"orthogonal"}
     assert (distances["review_error"].fillna(0) >= 0).all()

@@ -52,8 +52,8 @@ LAST_FITTED_SHARE = 0.9  # of the lags; near the first token, where h_0 = 0, a c
 LEAST_FITTED = 4  # lags
 LEAST_R2 = 0.9  # a curve with at least this R2 counts as exponential
 WINDOW = 20  # tokens over which a local slope is fitted
-# A seed has collapsed if its gradient at the last fitted lag is this many decades below the median seed's. At 100 tokens
-# other seeds lie within two decades. With a thousandth of the usual gradient, early words have no weight in training.
+# A seed has collapsed if its gradient at the last fitted lag is this many decades below the median seed's. At 100
+# tokens, the other seeds lie within two decades. Below a thousandth, a gradient has vanished even relative to its kind.
 COLLAPSE = 3
 MEASURES = [
     "r2",
@@ -143,7 +143,7 @@ def table(measures: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for kind, of_kind in measures.groupby(CURVE_KIND, sort=False):
-        of_measure = {name: rows for name, rows in of_kind.groupby("measure", sort=False)}
+        of_measure = dict(list(of_kind.groupby("measure", sort=False)))
         r2_S = of_measure["r2"]["value"]
         counts = {
             "seeds": len(r2_S),

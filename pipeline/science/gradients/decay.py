@@ -114,8 +114,7 @@ def of_seed(curve_L, resampled_RL) -> pd.DataFrame:
     The input of `table` and `by_seed` is many of these tables, joined, with the columns CURVE_KIND, `seed`, `reviews`,
     `blocks` and `last_lag_tokens` added.
     """
-    measures = of_curves(curve_L)
-    measures["floor_aicc"] = floor_preference(curve_L)
+    measures = {**of_curves(curve_L), "floor_aicc": floor_preference(curve_L)}
     rows = pd.DataFrame(of_curves(resampled_RL)).T.add_prefix(RESAMPLE)
 
     return (

@@ -53,8 +53,9 @@ def captioned(found, pairs, at_length, contrast, fading, length) -> dict[str, di
     if len(at_length["curves"]):
         drawn["gradients-by-length"] = {
             "title": "How gradients fade with sequence length",
-            "see": "Each point is the end of a curve by lag: first before training, then of networks trained and "
-            "measured at that length, those that read backward apart. Each panel has a scale of its own. Look at how "
+            "see": "Each point is the end of the median seed's curve by lag: first before training, then of networks "
+            "trained and measured at that length, those that read backward apart. Each panel has a scale of its own. "
+            "Look at how "
             "far the seeds lie apart once they are trained: the bar spans the lowest and the highest.",
             "alternative": f"Gradient at the first token as a share of the last, trained networks: {of_lengths}.",
             "panels": figures.specified(figures.fading_by_length(fading)),

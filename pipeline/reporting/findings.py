@@ -12,6 +12,7 @@ import pandas as pd
 from pipeline.params import subjects
 from pipeline.params.subjects import Subject
 from pipeline.reporting import tables
+from pipeline.science.gradients import decay
 
 NOT_FINITE = "not finite"
 LABELS = ("negative", "positive")
@@ -117,22 +118,28 @@ def ends(low: float, high: float, shown) -> str:
 
 
 def half_life(row) -> str:
-    """Tokens with an interval, or that the curve is no exponential.
+    """Tokens with an interval, or why there are none.
 
-    >>> row = pd.Series({"half_life_tokens": math.nan, "r2": 0.374})
+    >>> row = pd.Series({"half_life_tokens": math.nan, "r2": 0.374, "last_lag_tokens": 99})
     >>> half_life(row)
     'not exponential (R² 0.37)'
+    >>> half_life(pd.Series({**row, "r2": 0.98}))
+    'none within the 85 fitted tokens'
     """
     if math.isnan(row.r2):
         return "none (flat, or too few lags)"
-    if math.isnan(row.half_life_tokens):
+    if not row.r2 >= decay.LEAST_R2:
         return f"not exponential (R² {number(row.r2, 2)})"
+
+    most = decay.fitted_range(row.last_lag_tokens)
+    if math.isnan(row.half_life_tokens):
+        return f"none within the {most} fitted tokens"
+
+    def tokens(value: float) -> str:
+        return f"> {most}" if math.isinf(value) else number(value, 1)
+
     low, high = row.half_life_tokens_low, row.half_life_tokens_high
-    return _tokens(row.half_life_tokens) + ends(low, high, _tokens)
-
-
-def _tokens(value: float) -> str:
-    return "no end" if math.isinf(value) else number(value, 1)
+    return tokens(row.half_life_tokens) + ends(low, high, tokens)
 
 
 def measured(measure: dict) -> dict[str, str]:
@@ -535,7 +542,7 @@ def _gradient_beside_memory(effects: pd.DataFrame, fading: pd.DataFrame, length:
         return []
     return [
         f"Influence is one thing, memory another: over the same {count(int(curve.lag_tokens.iloc[-1]), 'token')} the "
-        f"vanilla network keeps {share_of(gradient['mean'].iloc[0])} of the gradient at its states, and "
+        f"vanilla network keeps {share_of(gradient['mean'].iloc[0])} (median seed) of the gradient at its states, and "
         f"{percent(left)} of the effect of a word."
     ]
 

@@ -179,8 +179,8 @@ def reach_in_sd(seeds: int) -> float:
 
 
 def curves(gradients: pd.DataFrame) -> pd.DataFrame:
-    """Mean over seeds of each seed's median log10 norm, by lag; `low, high`: 95 % t; `lowest, highest`: of seeds."""
-    return over_seeds(gradients, [*CURVE, "lag_tokens"], "log10_relative_norm")
+    """The median seed's log10 norm by lag, in the column `mean`; `lowest, highest`: of seeds."""
+    return over_seeds(gradients, [*CURVE, "lag_tokens"], "log10_relative_norm", np.median)
 
 
 def memory(found: pd.DataFrame, value: str) -> pd.DataFrame:
@@ -188,8 +188,11 @@ def memory(found: pd.DataFrame, value: str) -> pd.DataFrame:
     return over_seeds(found, [*MEMORY, "lag_tokens"], value)
 
 
-def over_seeds(frame: pd.DataFrame, keys: list[str], value: str) -> pd.DataFrame:
-    """A row for each value of the keys, with the columns of `curves`. Curves may rest on different seeds."""
+def over_seeds(frame: pd.DataFrame, keys: list[str], value: str, centre=np.mean) -> pd.DataFrame:
+    """A row for each value of the keys: `mean, low, high` (95 % t), `lowest, highest, seeds`.
+
+    Curves may rest on different seeds. If `centre` is a median, `mean` has it, and there is no t interval.
+    """
     rows = []
     for _, kind in frame.groupby(keys[:-1], sort=False) if len(frame) else []:
         wide = kind.pivot(index=keys, columns="seed", values=value)
@@ -197,9 +200,9 @@ def over_seeds(frame: pd.DataFrame, keys: list[str], value: str) -> pd.DataFrame
         seeds = values_NS.shape[1]
         # a gradient of exactly zero is -inf; where -inf meets -inf it gives NaN
         with np.errstate(invalid="ignore"):
-            mean = values_NS.mean(axis=1)
+            mean = centre(values_NS, axis=1)
             sd = values_NS.std(axis=1, ddof=1) if seeds > 1 else np.full(len(wide), np.nan)
-        reach = intervals.half_width(sd, seeds)
+        reach = intervals.half_width(sd, seeds) if centre is np.mean else np.nan
         numbers = {"mean": mean, "low": mean - reach, "high": mean + reach}
         numbers |= {
             "lowest": values_NS.min(axis=1),

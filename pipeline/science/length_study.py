@@ -6,7 +6,7 @@ length is too long for training, only the second design exists. We compare both 
 network of a fixed size has the first design alone.
 
 Axes: N reviews, T tokens, V words, D embedding dimensions, H hidden units, L lags, S steps, C singular values,
-R resamples of reviews.
+R resamples of blocks of reviews.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,8 +20,9 @@ import pandas as pd
 from pipeline.params import DEFAULT_INITIALISER, FIXED_SIZE, STATELESS
 from pipeline.science.behaviour import probes, word_effect
 from pipeline.science.gradients import adjoint, decay, jacobians, saliency, states
-from pipeline.science.length_study_inputs import Length
+from pipeline.science.length_study_inputs import Length, Sample
 from pipeline.science.networks import architectures, inference, training
+from pipeline.science.statistics import blocks
 
 OWN_COLUMNS = ["architecture", "sequence_length", "trained_length", "seed"]
 CURVE_AXES = [*decay.CURVE_KIND, "epoch", "seed"]
@@ -74,7 +75,8 @@ def cell(
     thorough: bool,
     report: Callable[[dict[str, Any]], None],
 ) -> dict[str, pd.DataFrame]:
-    """Returns the tables `curves`, `dynamics`, `effects`, `probes`, `states` and `medians` of one cell.
+    """Returns the tables `curves`, `dynamics`, `effects`, `probes`, `states`, `decay` and
+    `distances` of one cell.
 
     If `thorough`, we also train at this length and measure the training, other initialisers and the Jacobians. `report`
     gets one row per epoch. Raises training.Diverged if the loss is not finite.
@@ -141,7 +143,8 @@ class _Measurements:
         self._effects: list[pd.DataFrame] = []
         self._probes: list[pd.DataFrame] = []
         self._states: list[pd.DataFrame] = []
-        self._medians: list[pd.DataFrame] = []
+        self._decay: list[pd.DataFrame] = []
+        self._distances: list[pd.DataFrame] = []
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Returns all rows so far, by table."""
@@ -151,7 +154,8 @@ class _Measurements:
             "effects": pd.concat(self._effects)[[*OWN_COLUMNS, *EFFECT_COLUMNS]],
             "probes": pd.concat(self._probes)[[*OWN_COLUMNS, *probes.COLUMNS]],
             "states": pd.concat(self._states)[[*OWN_COLUMNS, *states.COLUMNS]],
-            "medians": pd.concat(self._medians),
+            "decay": pd.concat(self._decay),
+            "distances": pd.concat(self._distances),
         }
 
     def add_gradients(
@@ -159,7 +163,7 @@ class _Measurements:
     ) -> None:
         """Adds all curves of a network and the numbers that explain them. `network` has the weights of `model`."""
         for curve in adjoint.curves(model, self._length.reviews.examples.tokens_NT):
-            self._add_curve(curve, axes, with_medians=True)
+            self._add_curve(curve, axes, sample=self._length.reviews)
 
         tokens_NT = self._length.memory_reviews.examples.tokens_NT
         probability_N = network.probabilities(tokens_NT)
@@ -174,7 +178,7 @@ class _Measurements:
                     self._add_jacobians(tanh_cell, {**axes, "direction": tanh_cell.direction})
         elif model.name not in STATELESS:  # their curve of dz/dx is already there
             for curve in saliency.curves(model, tokens_NT):
-                self._add_curve(curve, axes)
+                self._add_curve(curve, axes, sample=self._length.memory_reviews)
 
     def add_other_initialisers(self, model: keras.Model) -> None:
         """Adds the curves of this initial network with recurrent weights from other initialisers."""
@@ -186,8 +190,9 @@ class _Measurements:
             weights_by_name = other_initialisers(tanh_cell.recurrent_HH, self._own["seed"])
             for name, recurrent_HH in weights_by_name.items():
                 changed_cell = replace(tanh_cell, recurrent_HH=recurrent_HH)
+                own_axes = {**axes, "initialiser": name}
                 curve = adjoint.curve_of(changed_cell, self._length.reviews.examples.tokens_NT)
-                self._add_curve(curve, {**axes, "initialiser": name}, with_medians=True)
+                self._add_curve(curve, own_axes, sample=self._length.reviews)
 
     def add_training_state(self, epoch: float, model: keras.Model, norms) -> None:
         """Adds the curves of a network in training and quantiles of its batch gradients' norms.
@@ -247,7 +252,8 @@ class _Measurements:
         passes = saliency.backward_passes(model, tokens_NT)
         gradients = saliency.input_gradients(passes)
         for curve in saliency.curves_of_passes(passes, gradients):
-            self._add_curve(curve, axes)
+            of_words = curve.quantity == "dz/dx"
+            self._add_curve(curve, axes, sample=self._length.memory_reviews if of_words else None)
 
         (embedding_VD,) = adjoint.float64_weights(model.get_layer("embedding"))
         x_LND = embedding_VD[tokens_NT.T[::-1]]
@@ -355,9 +361,12 @@ class _Measurements:
         curve: adjoint.Curve,
         axes: dict[str, Any],
         lags: Sequence[int] | None = None,
-        with_medians: bool = False,
+        sample: Sample | None = None,
     ) -> None:
-        """Adds the summary of a curve. `lags` are the lags of its columns, if it does not have all of them."""
+        """Adds the summary of a curve, and the measures of its decay if `sample` has its reviews.
+
+        `lags` are the lags of its columns, if it does not have all of them.
+        """
         axes = {
             **self._own,
             **axes,
@@ -369,13 +378,33 @@ class _Measurements:
             summary["lag_tokens"] = np.array(lags)
         self._curves.append(pd.DataFrame(summary).assign(**axes))
 
-        if with_medians:
-            relative_NL = curve.log10_relative_defined_NL
-            resampled_RL = decay.resampled_medians(relative_NL, self._own["seed"]).astype(
-                np.float32
-            )
-            medians = decay.medians(summary["log10_relative_norm"], resampled_RL)
-            self._medians.append(medians.assign(**axes, reviews=len(relative_NL)))
+        if sample is not None:
+            self._add_decay(curve, summary["log10_relative_norm"], axes, sample.block_N)
+
+    def _add_decay(
+        self,
+        curve: adjoint.Curve,
+        median_L,
+        axes: dict[str, Any],
+        block_N,
+    ) -> None:
+        """Adds the measures of the median over reviews, in every resample of blocks, and its values at a few lags."""
+        relative_NL = curve.log10_relative_NL
+        is_defined_N = ~np.isnan(relative_NL[:, 0])
+        count_RN = blocks.resampled_counts(block_N)[:, is_defined_N]
+        resampled_RL = decay.resampled_medians(relative_NL[is_defined_N], count_RN)
+        lags = word_effect.measured_lags(len(median_L))
+
+        counted_axes = {
+            **axes,
+            "reviews": is_defined_N.sum(),
+            "blocks": len(np.unique(block_N)),
+            "last_lag_tokens": len(median_L) - 1,
+        }
+        self._decay.append(decay.of_seed(median_L, resampled_RL).assign(**counted_axes))
+        if axes["initialiser"] == DEFAULT_INITIALISER:
+            distances = decay.by_lag(median_L, resampled_RL, lags)
+            self._distances.append(distances.assign(**counted_axes))
 
     def _add_number(
         self,

@@ -68,7 +68,11 @@ def main(context: "Context") -> None:
     artifacts.write_csv(artifacts.probes(sequence_length), table("probes"))
     artifacts.write_csv(artifacts.states(sequence_length), table("states"))
     artifacts.write_parquet(artifacts.dynamics(sequence_length), table("dynamics"))
-    artifacts.write_csv(artifacts.decay(sequence_length), decay.table(table("medians")))
+    measures = table("decay")
+    artifacts.write_csv(artifacts.decay(sequence_length), decay.table(measures))
+    artifacts.write_csv(artifacts.decay_by_seed(sequence_length), decay.by_seed(measures))
+    distances = decay.distances(table("distances"))
+    artifacts.write_csv(artifacts.distances(sequence_length), distances)
 
 
 def measured_seeds(architecture: str, sequence_length: int, params: Params) -> range:

@@ -36,7 +36,14 @@ def main(context: "Context") -> None:
     architectures = params.tune.architectures
     lengths = sorted(params.gradients.sequence_lengths)
 
-    for folder in (artifacts.GRADIENTS, artifacts.MEMORY, artifacts.PROBES, artifacts.DECAY):
+    for folder in (
+        artifacts.GRADIENTS,
+        artifacts.MEMORY,
+        artifacts.PROBES,
+        artifacts.DECAY,
+        artifacts.DECAY_BY_SEED,
+        artifacts.DISTANCES,
+    ):
         _print_stale(folder, lengths)
     _print_stale(artifacts.TUNING, architectures)
 

@@ -41,6 +41,8 @@ FILES: dict[Stage, Callable[[str], list[Path]]] = {
         artifacts.gradients(length),
         artifacts.memory(length),
         artifacts.decay(length),
+        artifacts.decay_by_seed(length),
+        artifacts.distances(length),
         artifacts.probes(length),
         artifacts.states(length),
     ],

@@ -74,6 +74,8 @@ MEMORY = REPORTS / "memory"
 PROBES = REPORTS / "probes"
 STATES = REPORTS / "states"
 DECAY = REPORTS / "decay"
+DECAY_BY_SEED = REPORTS / "decay_by_seed"
+DISTANCES = REPORTS / "distances"
 gradients = _file_in(GRADIENTS, ".csv")
 gradients_everything = _file_in(ARTIFACTS / "gradients", ".parquet")
 # `measure`, `index` (a lag or an exponent's number), `value`
@@ -83,8 +85,12 @@ memory = _file_in(MEMORY, ".csv")
 probes = _file_in(PROBES, ".csv")
 # how trained networks update their state: `direction`, `measure`, `value`
 states = _file_in(STATES, ".csv")
-# one row per kind of decay curve: half-life and horizons with their intervals
+# one row per kind of decay curve: half-life and horizons of the median seed, with their intervals
 decay = _file_in(DECAY, ".csv")
+# one row per kind of decay curve and seed
+decay_by_seed = _file_in(DECAY_BY_SEED, ".csv")
+# gradients at few lags: one row per kind of decay curve, seed and lag
+distances = _file_in(DISTANCES, ".csv")
 
 # The artificial task
 RETENTION = REPORTS / "retention.csv"

@@ -226,7 +226,10 @@ def _write_length(random: np.random.Generator, length: int, outline: Outline) ->
     curves = all_curves(random, length, outline)
     artifacts.write_parquet(artifacts.gradients_everything(length), curves)
     artifacts.write_csv(artifacts.gradients(length), decay.headline(curves))
-    artifacts.write_csv(artifacts.decay(length), fitted(random, curves))
+    measures = fitted(random, curves)
+    artifacts.write_csv(artifacts.decay(length), decay.table(measures))
+    artifacts.write_csv(artifacts.decay_by_seed(length), decay.by_seed(measures))
+    artifacts.write_csv(artifacts.distances(length), distances(random, curves))
     artifacts.write_parquet(artifacts.dynamics(length), dynamics(random, length, outline))
     artifacts.write_csv(artifacts.memory(length), memory(random, length, outline))
     artifacts.write_csv(artifacts.probes(length), probes(random, length, outline))
@@ -261,6 +264,8 @@ def record(study: Params) -> None:
         outs[f"gradients@{length}"] = [
             artifacts.gradients(length),
             artifacts.decay(length),
+            artifacts.decay_by_seed(length),
+            artifacts.distances(length),
             artifacts.memory(length),
             artifacts.probes(length),
             artifacts.states(length),
@@ -639,16 +644,32 @@ def some_lags(length: int) -> list[int]:
 
 
 def fitted(random: np.random.Generator, curves: pd.DataFrame) -> pd.DataFrame:
-    """The table of `decay` for these curves; resamples of reviews differ by about 1 %."""
-    of_state = curves["quantity"].isin(["dz/dh", "dz/dc"]) | curves["architecture"].isin(STATELESS)
+    """The input of `decay.table` for these curves; resamples of reviews differ by about 1 %."""
+    parts = []
+    for axes, curve_L in _with_decay(curves):
+        factor_R1 = 1 + 0.01 * random.standard_normal((4, 1))
+        rows = decay.of_seed(curve_L, curve_L * factor_R1)
+        parts.append(rows.assign(**axes, last_lag_tokens=len(curve_L) - 1))
+    return pd.concat(parts)
+
+
+def distances(random: np.random.Generator, curves: pd.DataFrame) -> pd.DataFrame:
+    """The table `distances` of these curves, at the lags of `memory`."""
+    parts = []
+    for axes, curve_L in _with_decay(curves):
+        factor_R1 = 1 + 0.01 * random.standard_normal((4, 1))
+        rows = decay.by_lag(curve_L, curve_L * factor_R1, some_lags(len(curve_L)))
+        parts.append(rows.assign(**axes))
+    return decay.distances(pd.concat(parts))
+
+
+def _with_decay(curves: pd.DataFrame) -> Iterator[tuple[dict, np.ndarray]]:
+    """(axes, log10 norms by lag) of every curve whose decay is fitted."""
     names = [*decay.CURVE_KIND, "seed"]
-    medians = []
-    for keys, curve in curves[of_state].groupby(names, sort=False):
-        median = curve["log10_relative_norm"].to_numpy()
-        factors = 1 + 0.01 * random.standard_normal((4, 1))
+    is_gradient = curves["quantity"].isin(["dz/dh", "dz/dc", "dz/dx"])
+    for keys, curve in curves[is_gradient].groupby(names, sort=False):
         axes = dict(zip(names, keys, strict=True))
-        medians.append(decay.medians(median, median * factors).assign(**axes, reviews=500))
-    return decay.table(pd.concat(medians))
+        yield {**axes, "reviews": 500, "blocks": 40}, curve["log10_relative_norm"].to_numpy()
 
 
 def dynamics(random: np.random.Generator, length: int, outline: Outline) -> pd.DataFrame:

@@ -226,12 +226,15 @@ def test_the_decay_table_has_a_row_per_kind_of_curve(run, cells):
         cells["too long to train at"],
         run("vanilla", 12, trained_here=False, thorough=True, seed=1),
     ]
-    table = decay.table(pd.concat(tables["medians"] for tables in seeds))
+    measures = pd.concat(tables["decay"] for tables in seeds)
+    table = decay.table(measures)
     kinds = pd.concat(tables["curves"] for tables in seeds)[decay.CURVE_KIND].drop_duplicates()
     kinds = kinds[~kinds["quantity"].str.startswith("singular value")]
     assert values(table, *decay.CURVE_KIND) <= values(kinds, *decay.CURVE_KIND)
     assert not table.duplicated(decay.CURVE_KIND).any()
     assert set(table["seeds"]) == {2}
+    assert not decay.by_seed(measures).duplicated([*decay.CURVE_KIND, "seed"]).any()
+    assert len(decay.by_seed(measures)) == 2 * len(table)
 
     of_states = table[table["quantity"] == "dz/dh"].set_index(["weights", "initialiser"])
     assert set(of_states.index) == {("trained", "orthogonal")} | {
@@ -239,7 +242,50 @@ def test_the_decay_table_has_a_row_per_kind_of_curve(run, cells):
     }
     assert set(of_states["reviews"]) == {9}
     assert set(of_states["last_lag_tokens"]) == {11}
-    row = of_states.loc["initial", "0.9 orthogonal"]
-    assert (
-        row["half_life_tokens_low"] <= row["half_life_tokens"] <= row["half_life_tokens_high"] < 6.6
+    of_words = table[table["quantity"] == "dz/dx"]
+    assert set(of_words["reviews"]) == {6}
+    faded = decay.by_seed(measures).query("initialiser == '0.9 orthogonal'")
+    assert (faded["rate"] < 0.9).all()
+
+
+def test_distances_have_every_gradient_of_every_architecture(cells):
+    distances = decay.distances(pd.concat(tables["distances"] for tables in cells.values()))
+    quantities = {
+        "vanilla": {("forward", "dz/dh"), ("forward", "dz/dx")},
+        "bidirectional": {
+            *product(("forward", "backward"), ("dz/dh", "dz/dx")),
+            ("both", "dz/dx"),
+        },
+        "lstm": {("forward", "dz/dh"), ("forward", "dz/dc"), ("forward", "dz/dx")},
+        "feedforward": {("none", "dz/dx")},
+    }
+    for (architecture, _), rows in distances.groupby(["architecture", "weights"]):
+        assert values(rows, "direction", "quantity") == quantities[architecture]
+        last_lags = rows.groupby("sequence_length")["lag_tokens"].max()
+        assert (last_lags == last_lags.index - 1).all()
+
+    assert values(distances, "architecture", "weights") == {
+        *product(quantities, ("initial", "trained"))
+    }
+
+    assert set(distances["initialiser"]) == {"orthogonal"}
+    assert (distances["review_error"].fillna(0) >= 0).all()
+    at_zero = distances[distances["lag_tokens"] == 0]
+    np.testing.assert_allclose(at_zero["log10_relative_norm"], 0, atol=1e-12)
+
+
+def test_all_seeds_get_the_same_resamples_of_blocks(settings, run):
+    """If seeds had their own draws, the median over seeds would vary too little with the reviews."""
+    once, again = (
+        run("vanilla", 12, trained_here=False, thorough=False, seed=3)["distances"]
+        for _ in range(2)
     )
+    pd.testing.assert_frame_equal(once, again)
+    weights = textbook(settings, "vanilla", 3)
+    other_seed = length_study.cell(
+        length_of(settings, 12, trained_here=False), "vanilla", 4, weights, False, silent
+    )["distances"]
+    trained = [
+        table.query("weights == 'trained'").drop(columns="seed") for table in (once, other_seed)
+    ]
+    pd.testing.assert_frame_equal(*trained)

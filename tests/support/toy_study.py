@@ -21,7 +21,7 @@ STAGES = (
     "claims",
 )
 WITHOUT_REVIEWS = ("prepare", "retention", "claims", "report")
-KINDS = ("gradients", "memory", "decay", "probes", "states")
+KINDS = ("gradients", "memory", "decay", "decay_by_seed", "distances", "probes", "states")
 MODELS = len(RUNS)
 # of the stages that read train.seeds: runs and seeds, a length's curves
 SEEDED_RECORDS = (1 + 4) + (1 + 2) + (1 + 3)
@@ -87,6 +87,16 @@ vanilla,forward,trained,orthogonal,4,4,dz/dh,0.95,3.5,2,inf,inf
 vanilla,forward,trained,orthogonal,4,4,dz/dc,0.95,9,2,inf,inf
 vanilla,forward,trained,identity,4,4,dz/dh,0.95,9,2,inf,inf
 vanilla,forward,trained,orthogonal,4,100,dz/dh,0.95,9,2,inf,inf
+vanilla,forward,trained,orthogonal,4,4,dz/dx,0.95,9,2,inf,inf
+"""
+# MLflow shows these two as files alone
+FITS_BY_SEED = """\
+architecture,direction,weights,initialiser,sequence_length,trained_length,quantity,seed,r2,half_life_tokens
+vanilla,forward,trained,orthogonal,4,4,dz/dh,0,0.95,3.5
+"""
+DISTANCES = """\
+architecture,direction,weights,initialiser,sequence_length,trained_length,quantity,seed,lag_tokens,log10_relative_norm
+vanilla,forward,trained,orthogonal,4,4,dz/dh,0,3,-3
 """
 PROBES = """\
 architecture,probe,accuracy
@@ -179,6 +189,8 @@ def write_tables(folder: Path) -> None:
     write_text(folder / f"reports/gradients/{LENGTH}.csv", NORMS)
     write_text(folder / f"reports/memory/{LENGTH}.csv", EFFECTS)
     write_text(folder / f"reports/decay/{LENGTH}.csv", FITS)
+    write_text(folder / f"reports/decay_by_seed/{LENGTH}.csv", FITS_BY_SEED)
+    write_text(folder / f"reports/distances/{LENGTH}.csv", DISTANCES)
     write_text(folder / f"reports/probes/{LENGTH}.csv", PROBES)
     write_text(folder / f"reports/states/{LENGTH}.csv", STATES)
     write_text(folder / "reports/retention.csv", RETAINED)

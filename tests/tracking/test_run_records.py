@@ -122,7 +122,7 @@ def test_a_failed_trial_has_no_value_but_has_a_run(study):
     assert records["vanilla study"].metrics["trials.fail", 0] == 1
 
 
-def test_a_decay_curve_is_the_mean_over_seeds_by_lag(study):
+def test_a_decay_curve_is_the_median_over_seeds_by_lag(study):
     metrics = read(study)["vanilla forward trained 4"].metrics
     assert [metrics["log10_relative_norm", lag] for lag in range(4)] == [0, -1.5, -3, -4.5]
     assert not any(name.startswith("p90/") for name, _ in metrics), (
@@ -131,6 +131,22 @@ def test_a_decay_curve_is_the_mean_over_seeds_by_lag(study):
     assert metrics["half_life_tokens", 0] == 3.5
     assert ("horizon_1e-3", 0) not in metrics, "not reached"
     assert read(study)["gradients 4"].metrics["trained/vanilla.log10_relative_norm", 3] == -4.5
+
+
+def test_collapsed_seeds_do_not_move_a_decay_curve(study):
+    path = study / artifacts.gradients(4)
+    healthy = read(study)["vanilla forward trained 4"].metrics
+    rows = path.read_text().splitlines()
+    of_seed_1 = [row for row in rows if row.startswith("vanilla,forward,trained,1,")]
+    third_seed = [row.replace("trained,1,", "trained,2,") for row in of_seed_1]
+    path.write_text("\n".join([*rows, *third_seed, ""]))
+    before = read(study)["vanilla forward trained 4"].metrics
+
+    for collapsed in ("-20.5", "-inf"):
+        last = third_seed[-1].replace(",3,-6,", f",3,{collapsed},")
+        path.write_text("\n".join([*rows, *third_seed[:-1], last, ""]))
+        after = read(study)["vanilla forward trained 4"].metrics
+        assert after == before != healthy
 
 
 def test_retention_shows_mean_curves_and_the_longest_learned_lags(study):

@@ -10,7 +10,8 @@ import pandas as pd
 from scipy import sparse, stats
 
 from pipeline.params import Mistake
-from pipeline.science.statistics import comparisons, intervals
+from pipeline.science.statistics import comparisons, intervals, scoring
+from pipeline.science.statistics.reviews import Reviews
 from pipeline.science.statistics.seeds import best_seed
 
 RESAMPLES = 1_000  # of reviews
@@ -47,8 +48,11 @@ def runs(
     is no such way; the bound is then the lowest accuracy that guessing does not reach in GUESSES of all splits.
 
     - `failed_low`, `failed_high`: the exact interval of the share of seeds that fail.
+    - `low`, `high`: the interval of the accuracy for other seeds and other reviews.
     - `reviews_low`, `reviews_high`: the interval of the accuracy of these networks on other reviews.
     - `ece_low`, `ece_high`: the same for the calibration error.
+
+    Reviews vary in blocks (`statistics.reviews`).
     """
     validation_labels = predictions[ceiling].query("split == 'validation'")["label"]
     positive_share = validation_labels.mean()
@@ -61,22 +65,32 @@ def runs(
     rows = []
     for run, run_predictions in predictions.items():
         validation_scores = metrics[run]["validation/accuracy"]["scores"]
-        labels_N, probability_SN = _labels_and_probabilities(run_predictions)
+        labels_N, probability_SN = scoring.labels_and_probabilities(run_predictions, "test")
+        reviews = Reviews.with_labels(labels_N)
         rows.append(
             {
                 "run": run,
                 **_failed_seeds(validation_scores, learned_above),
                 "learned_above": learned_above,
                 "best_seed": best_seed(validation_scores),
-                "accuracy": metrics[run]["test/accuracy"]["mean"],
-                **comparisons.over_reviews(
-                    comparisons.right_SN(run_predictions).mean(0), intervals.SHARE
-                ),
+                **_accuracy(comparisons.right_SN(run_predictions), reviews),
                 **calibration_error(labels_N, probability_SN, bins),
             }
         )
 
     return pd.DataFrame(rows)
+
+
+def _accuracy(right_SN: np.ndarray, reviews: Reviews) -> dict[str, float | None]:
+    """Returns the mean accuracy with its intervals: for other seeds and reviews, and for these networks."""
+    right_N = right_SN.mean(0)
+    accuracy = intervals.crossed_mean(right_SN.mean(1), reviews.error(right_N), intervals.SHARE)
+    return {
+        "accuracy": accuracy.value,
+        "low": accuracy.low,
+        "high": accuracy.high,
+        **comparisons.over_reviews(right_N, reviews, intervals.SHARE),
+    }
 
 
 def _beyond_guessing(guessing: float, reviews: int) -> float:
@@ -99,14 +113,6 @@ def _failed_seeds(score_by_seed: dict[str, float], learned_above: float) -> dict
         "failed_high": share.high,
         "failed_seeds": " ".join(failed_seeds),
     }
-
-
-def _labels_and_probabilities(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Returns labels_N and probability_SN of the test split."""
-    test_rows = predictions[predictions["split"] == "test"]
-    rows_by_seed = [rows for _, rows in test_rows.groupby("seed")]
-    probability_SN = np.stack([rows["probability"].to_numpy(float) for rows in rows_by_seed])
-    return rows_by_seed[0]["label"].to_numpy(), probability_SN
 
 
 def bins_SN(probability_SN: np.ndarray, bins: int) -> np.ndarray:
@@ -149,8 +155,8 @@ def calibration_error(
     ece = float(np.abs(gaps.sum(1)).sum() / reviews / seeds)
 
     random = np.random.default_rng(0)
-    drawn_BN = random.multinomial(reviews, np.full(reviews, 1 / reviews), size=resamples)
-    ece_B = np.abs(gaps @ drawn_BN.T).sum(0) / reviews / seeds
+    drawn_BN = Reviews.with_labels(labels_N).resampled_counts(resamples, random)
+    ece_B = np.abs(gaps @ drawn_BN.T).sum(0) / drawn_BN.sum(1) / seeds
     tail = (1 - intervals.CONFIDENCE) / 2
     high, low = 2 * ece - np.quantile(ece_B, [tail, 1 - tail])
 
@@ -173,7 +179,7 @@ def calibration(predictions: dict[str, pd.DataFrame], bins: int) -> pd.DataFrame
     parts = []
 
     for run, run_predictions in predictions.items():
-        labels_N, probability_SN = _labels_and_probabilities(run_predictions)
+        labels_N, probability_SN = scoring.labels_and_probabilities(run_predictions, "test")
         bin_SN = bins_SN(probability_SN, bins)
 
         for seed, probability_N in enumerate(probability_SN):
@@ -197,33 +203,27 @@ def by_length(
     """Returns one row per run and bucket of review length. Buckets without a review have no row.
 
     `tokens_N` is the length of each whole test review, and `ends` the longest length of each bucket but the last.
-    Columns: `above_tokens`, `up_to_tokens` (empty in the last bucket), `reviews`, and the mean `accuracy` with its 95 %
-    intervals over seeds (`low`, `high`) and over reviews.
+    Columns: `above_tokens`, `up_to_tokens` (empty in the last bucket), `reviews`, and the mean `accuracy` with the 95 %
+    intervals of `runs`. The blocks are those of the whole split.
     """
     rows = []
 
     for run, run_predictions in predictions.items():
         right_SN = comparisons.right_SN(run_predictions)
+        reviews = Reviews.of_split(run_predictions, "test")
 
         for above, up_to in zip([0, *ends], [*ends, None], strict=True):
             inside_N = (tokens_N > above) & (tokens_N <= (up_to or np.inf))
             if not inside_N.any():
                 continue
 
-            right_inside_SN = right_SN[:, inside_N]
-            summary = intervals.over_seeds(
-                dict(enumerate(right_inside_SN.mean(1))), intervals.SHARE
-            )
             rows.append(
                 {
                     "run": run,
                     "above_tokens": above,
                     "up_to_tokens": up_to,
                     "reviews": int(inside_N.sum()),
-                    "accuracy": summary["mean"],
-                    "low": summary["low"],
-                    "high": summary["high"],
-                    **comparisons.over_reviews(right_inside_SN.mean(0), intervals.SHARE),
+                    **_accuracy(right_SN[:, inside_N], reviews.where(inside_N)),
                 }
             )
 

@@ -84,7 +84,8 @@ def _words_and_pairs(
     column_K = np.searchsorted(pairs_P, code_K[is_listed_K])
 
     pair_counts = _table(len(tokens_NT), row_K[is_listed_K], column_K, len(pairs_P))
-    return sparse.hstack([counts(tokens_NT, vocabulary_size), pair_counts], format="csr")
+    both = sparse.hstack([counts(tokens_NT, vocabulary_size), pair_counts])
+    return sparse.csr_matrix(both)
 
 
 def _pairs(tokens_NT: np.ndarray, vocabulary_size: int) -> tuple[np.ndarray, np.ndarray]:

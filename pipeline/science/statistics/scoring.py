@@ -143,7 +143,8 @@ def newcombe_low(share: float, baseline_seeds: int, run_seeds: int) -> float:
         variance = p * (1 - p) * (1 + others * shared) / pairs
         return share - p - z * variance**0.5
 
-    return float(optimize.brentq(excess, 0.0, share - SMALLEST_STEP))
+    end = optimize.root_scalar(excess, bracket=(0.0, share - SMALLEST_STEP))
+    return float(end.root)
 
 
 def resampled(values_S: np.ndarray, random: np.random.Generator) -> np.ndarray:

@@ -138,9 +138,11 @@ def calibration_error(
 ) -> dict[str, float]:
     """Returns `ece`, the mean over seeds, its 95 % interval over reviews, and `ece_if_calibrated`.
 
-    Resampling raises the error as sampling does, so the basic bootstrap reflects both quantiles at the estimate. With
-    this many reviews, calibrated probabilities stay below `ece_if_calibrated` in 95 of 100 tests (Bröcker and Smith
-    2007, by the normal approximation). If `ece` is not above it, `ece_low` is 0.
+    With this many reviews, calibrated probabilities stay below `ece_if_calibrated` in 95 of 100 tests (Bröcker and
+    Smith 2007, by the normal approximation). If `ece` is not above it, `ece_low` is 0.
+
+    Chance raises the estimate, and resampling raises it again. So `ece_high` is the upper quantile of the resamples of
+    blocks of reviews. `ece_low` is as far below the estimate, less the mean error by chance: both add as squares.
     """
     seeds, reviews = probability_SN.shape
     bins = min(bins, reviews)
@@ -158,7 +160,7 @@ def calibration_error(
     drawn_BN = Reviews.with_labels(labels_N).resampled_counts(resamples, random)
     ece_B = np.abs(gaps @ drawn_BN.T).sum(0) / drawn_BN.sum(1) / seeds
     tail = (1 - intervals.CONFIDENCE) / 2
-    high, low = 2 * ece - np.quantile(ece_B, [tail, 1 - tail])
+    high = max(float(np.quantile(ece_B, 1 - tail)), ece)
 
     variance_SN = probability_SN * (1 - probability_SN)
     sd_SK = np.bincount(cells, variance_SN.ravel()).reshape(seeds, -1) ** 0.5
@@ -166,10 +168,15 @@ def calibration_error(
     by_chance_BS = np.abs(noise_BSK * sd_SK).sum(-1) / reviews
     by_chance = float(np.quantile(by_chance_BS, intervals.CONFIDENCE, axis=0).mean())
 
+    low = 0.0
+    if ece > by_chance:
+        below = max(2 * ece - high, 0.0)
+        low = max(below**2 - float(by_chance_BS.mean()) ** 2, 0.0) ** 0.5
+
     return {
         "ece": ece,
-        "ece_low": max(float(low), 0.0) if ece > by_chance else 0.0,
-        "ece_high": min(max(float(high), ece), 1.0),
+        "ece_low": low,
+        "ece_high": min(high, 1.0),
         "ece_if_calibrated": by_chance,
     }
 

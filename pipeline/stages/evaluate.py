@@ -18,6 +18,7 @@ from pipeline.science.statistics import (
     linear_ceiling,
     scoring,
 )
+from pipeline.science.statistics.linear_names import BASELINES, PAIRS, WORDS
 from pipeline.storage import artifacts
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def main(context: "Context") -> None:
     runs = calibration.runs(
         predictions,
         metrics,
-        baselines.WORDS,
+        WORDS,
         params.evaluate.learned_share,
         bins,
     )
@@ -126,21 +127,21 @@ def _baselines(
     words = linear_ceiling.tfidf(train.tokens_NT, train.labels_N, size)
     pairs = linear_ceiling.tfidf_bigrams(train.tokens_NT, train.labels_N, size)
 
-    tables: dict[str, list[pd.DataFrame]] = {baseline: [] for baseline in baselines.BASELINES}
+    tables: dict[str, list[pd.DataFrame]] = {baseline: [] for baseline in BASELINES}
     for split in scoring.METRICS:
         tokens_NT = examples[split].tokens_NT
         probability = {
-            baselines.WORDS: linear_ceiling.tfidf_probabilities(words, tokens_NT),
-            baselines.PAIRS: pairs.probabilities(tokens_NT),
+            WORDS: linear_ceiling.tfidf_probabilities(words, tokens_NT),
+            PAIRS: pairs.probabilities(tokens_NT),
         }
         for baseline, probability_N in probability.items():
             tables[baseline].append(_table(split, 0, splits[split], probability_N))
 
     parameters = {
-        baselines.WORDS: linear_ceiling.tfidf_parameters(words),
-        baselines.PAIRS: linear_ceiling.tfidf_parameters(pairs.pipeline),
+        WORDS: linear_ceiling.tfidf_parameters(words),
+        PAIRS: linear_ceiling.tfidf_parameters(pairs.pipeline),
     }
-    return {name: (pd.concat(tables[name]), parameters[name]) for name in baselines.BASELINES}
+    return {name: (pd.concat(tables[name]), parameters[name]) for name in BASELINES}
 
 
 def _table(split: str, seed: int, reviews: pd.DataFrame, probability_N: np.ndarray) -> pd.DataFrame:

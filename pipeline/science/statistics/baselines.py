@@ -10,11 +10,9 @@ import pandas as pd
 from scipy.special import logit
 
 from pipeline.science.statistics import comparisons, intervals, scoring
+from pipeline.science.statistics.linear_names import BASELINES, WORDS
 from pipeline.science.statistics.reviews import Reviews
 
-WORDS = "tfidf"  # linear, without word order
-PAIRS = "tfidf-bigrams"  # linear, with pairs of words
-BASELINES = (WORDS, PAIRS)
 NEAREST_TO_CERTAIN = float(np.finfo(np.float32).eps)  # a saturated probability has no finite logit
 
 

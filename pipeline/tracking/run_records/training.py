@@ -44,7 +44,7 @@ def records(
 
     kept_epochs = ", ".join(f"{epoch} (seed {seed})" for seed, epoch in best_epochs.items())
     parent = family.parent(
-        [*_accuracy(summary), f"Kept epochs: {kept_epochs}"],
+        [*_accuracy(summary), *_accuracy_of_ensemble(ensemble), f"Kept epochs: {kept_epochs}"],
         _means(summary) | _of_ensemble(ensemble),
         files,
     )
@@ -93,6 +93,17 @@ def _accuracy(summary: dict) -> list[str]:
     return [f"{mean}, {seeds}, {summary['parameters']:,} parameters"]
 
 
+def _accuracy_of_ensemble(ensemble: dict) -> list[str]:
+    """The paragraph about the ensemble; an empty list without one."""
+    if not ensemble:
+        return []
+    test = ensemble["test"]
+    return [
+        f"Ensemble of {ensemble['seeds']} seeds (their mean logit, another model than one network): test accuracy "
+        f"{test['accuracy']:.4f}{tables.interval(test)} over reviews"
+    ]
+
+
 def _means(summary: dict) -> Metrics:
     """The mean of each metric over seeds, under its own name, with its standard deviation and interval."""
     means = {"parameters": summary.get("parameters")}
@@ -104,11 +115,11 @@ def _means(summary: dict) -> Metrics:
 
 
 def _of_ensemble(ensemble: dict) -> Metrics:
-    """The accuracy of the ensemble of all seeds, with the ends of its interval over reviews."""
+    """The accuracy of the ensemble of all seeds, which answers by their mean logit."""
     scores = {}
     for split in ("validation", "test"):
-        for part in ("accuracy", "low", "high"):
-            scores[f"ensemble/{split}/{part}"] = ensemble.get(split, {}).get(part)
+        if split in ensemble:
+            scores[f"ensemble/{split}/accuracy"] = ensemble[split]["accuracy"]
     return tables.scalars(scores)
 
 

@@ -101,6 +101,7 @@ def test_a_parent_carries_the_mean_and_its_scatter(study):
         name: value for (name, _), value in metrics.items() if name.endswith("test/accuracy")
     } == {
         "test/accuracy": 0.625,
+        "ensemble/test/accuracy": 0.75,
         "sd/test/accuracy": 0.125,
         "low/test/accuracy": 0.25,
         "high/test/accuracy": 0.9,
@@ -112,7 +113,9 @@ def test_a_parent_shows_the_ensemble_of_its_seeds(study):
     metrics = read(study)["vanilla-textbook"].metrics
     assert metrics["ensemble/test/accuracy", 0] == 0.75
     assert metrics["ensemble/validation/accuracy", 0] == 0.75
-    assert metrics["ensemble/test/low", 0] == 0.5
+    note = read(study)["vanilla-textbook"].tags[run_records.NOTE]
+    assert "Ensemble of 2 seeds" in note
+    assert "test accuracy 0.7500, 95 % interval 0.5000 to 1.0000 over reviews" in note
 
 
 def test_a_run_with_a_single_seed_or_of_an_older_study_has_no_ensemble(study):

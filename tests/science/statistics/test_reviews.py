@@ -7,6 +7,7 @@ from scipy import stats
 
 from pipeline.science.statistics import blocks, intervals
 from pipeline.science.statistics.reviews import Reviews
+from tests.support.estimates import covers
 
 
 def two_labels(reviews: int) -> Reviews:
@@ -87,7 +88,7 @@ def coverage(random, studies, films):
         film_N = random.normal(0, 0.08, films).repeat(25)
         right_N = random.random(len(labels_N)) < chance_by_label + film_N
         mean = reviews.mean(right_N.astype(float), intervals.SHARE)
-        covered.append(mean.low < 0.8 < mean.high)
+        covered.append(covers(mean, 0.8))
     return np.mean(covered)
 
 

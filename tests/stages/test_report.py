@@ -27,7 +27,7 @@ from tests.reporting.invented import Outline
 ROOT = Path(__file__).parents[2]
 PANELS = {
     "accuracy": 1,
-    "calibration": 7,
+    "calibration": 8,
     "accuracy-by-length": 2,
     "differences": 1,
     "gradients-by-lag": 6,

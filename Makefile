@@ -26,6 +26,7 @@ PYTEST := python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 QUICK := -S data.limit=1000 -S settings.textbook.epochs=1 -S settings.steady.epochs=1 \
 	-S train.seeds=2 -S train.runs.vanilla-textbook.seed_factor=1 -S train.runs.bidirectional-textbook.seed_factor=1 \
 	-S '~train.runs.feedforward-textbook' -S '~train.runs.flattened-textbook' -S '~train.runs.lstm-textbook' -S '~train.runs.bidirectional-tuned' \
+	-S '~train.runs.feedforward-steady' -S '~train.runs.lstm-steady' \
 	-S 'tune.architectures=[vanilla]' -S tune.trials=2 -S tune.startup_trials=2 -S tune.finalists=1 -S tune.race_seeds=2 -S tune.regret_seeds=2 \
 	-S 'evaluate.comparisons=[[vanilla-textbook,bidirectional-textbook],[vanilla-textbook,vanilla-tuned]]' \
 	-S 'gradients.architectures=[vanilla,bidirectional]' -S 'gradients.sequence_lengths=[100]' -S gradients.trained_up_to=2 -S gradients.seeds=2 \

@@ -188,15 +188,16 @@ def _measures(measures: list[dict]) -> dict:
     return table("All its numbers", columns, rows, left=(0, 3, 4, 5))
 
 
-def results(found: pd.DataFrame) -> dict:
+def results(found: pd.DataFrame, ensembles: dict) -> dict:
     rows = [
         [
             row.run,
             f"{row.parameters:,}",
-            "none" if row.run == tables.CEILING else row.seeds,
+            "none" if row.run in tables.LINEAR else row.seeds,
             percent(row.mean),
             interval(row.low, row.high),
             number(row.sd * 100, 1) if row.seeds > 1 else "none",
+            _ensemble(ensembles.get(row.run)),
             ", ".join(number(score * 100, 1) for score in row.scores.values()),
         ]
         for row in found.itertuples()
@@ -208,13 +209,24 @@ def results(found: pd.DataFrame) -> dict:
         "mean test accuracy",
         "95 % interval",
         "sd (points)",
+        "ensemble of its seeds (95 % interval over reviews)",
         "every seed (%)",
     ]
     return table(
-        "Accuracy on the test split, over seeds; tfidf is a linear classifier without word order",
+        "Accuracy on the test split, over seeds. tfidf is a linear classifier without word order, tfidf-bigrams one "
+        "with pairs of words. An ensemble answers by the mean logit of all seeds: it is another model than one network",
         columns,
         rows,
     )
+
+
+def _ensemble(summary: dict | None) -> str:
+    if summary is None:
+        return "none"
+    test = summary["test"]
+    if test["low"] is None:
+        return percent(test["accuracy"])
+    return f"{percent(test['accuracy'])} ({interval(test['low'], test['high'])})"
 
 
 def words(found: pd.DataFrame) -> list[dict]:
@@ -303,16 +315,19 @@ def comparisons(pairs: pd.DataFrame) -> dict:
             interval(row.low, row.high),
             said[row.verdict],
             _probability(row),
+            row.answers,
         ]
         for row in pairs.itertuples()
     ]
-    columns = ["run (B)", "against (A)", "difference (points)", "95 % Welch interval", "verdict"]
-    columns += ["P(B > A), 95 % bootstrap interval"]
+    columns = ["run (B)", "against (A)", "difference (points)", "95 % interval", "verdict"]
+    columns += ["P(B > A), 95 % score interval", "answers"]
     caption = (
-        "The comparisons declared in params.yaml; P(B > A): how probable it is that a seed of B scores higher than one "
-        "of A"
+        "The comparisons declared in params.yaml. The interval of the difference is for other seeds and other reviews. "
+        "P(B > A) is the probability that a seed of B scores higher than one of A on these reviews (Newcombe 2006; no "
+        "interval below 4 seeds). The last column says in what the runs differ: two architectures with one recipe "
+        "answer which architecture is better, one architecture with two recipes which recipe is"
     )
-    return table(caption, columns, rows, left=(0, 1, 4))
+    return table(caption, columns, rows, left=(0, 1, 4, 6))
 
 
 def _probability(row) -> str:

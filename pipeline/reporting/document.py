@@ -49,6 +49,8 @@ def story(
     runs: pd.DataFrame,
     calibration: pd.DataFrame,
     buckets: pd.DataFrame,
+    ensembles: dict,
+    gains: pd.DataFrame,
     models: dict,
     examples: dict,
     trials: dict[str, pd.DataFrame],
@@ -133,6 +135,7 @@ def story(
         "sentences": {
             "data": findings.data(card, subject, source),
             "best": findings.best(found),
+            "word_order": findings.word_order(gains),
             "both_directions": findings.both_directions(pairs),
             "kept_by_both": findings.kept_by_both(distance.effects(shown), length),
             "fades": distance_findings.fades(decay, length, vanished)
@@ -174,7 +177,7 @@ def story(
             "counts": cells.counts(card),
             "settings": cells.settings(models, settings["runs"]),
             "layers": cells.layers(models, settings["runs"]),
-            "results": cells.results(found),
+            "results": cells.results(found, ensembles),
             "other_metrics": cells.other_metrics(found),
             "comparisons": cells.comparisons(pairs),
             "how_sure": reliability.how_sure(pairs, settings),

@@ -327,7 +327,7 @@ def data(card: dict, subject: Subject, source: str) -> str:
 
 
 def best(found: pd.DataFrame) -> list[str]:
-    """Which network has the highest mean, by how much, and where the linear ceiling lies."""
+    """Which network has the highest mean, by how much, and where words without order lie."""
     ranked = tables.networks(found)
     if ranked.empty:
         return ["No network has a finite mean test accuracy, so none wins."]
@@ -350,13 +350,13 @@ def best(found: pd.DataFrame) -> list[str]:
         match tables.verdict(low, high):
             case "higher":
                 sentences.append(
-                    f"{lead}; the 95 % interval of that difference, {interval(low, high)}, excludes 0."
+                    f"{lead}; the 95 % interval of that difference over seeds, {interval(low, high)}, excludes 0."
                 )
             case "undefined":
                 sentences.append(f"{lead}; this difference has no interval.")
             case _:
                 sentences.append(
-                    f"{lead}, but the 95 % interval of that difference, {interval(low, high)}, includes 0: "
+                    f"{lead}, but the 95 % interval of that difference over seeds, {interval(low, high)}, includes 0: "
                     "these seeds do not show which of the two is better."
                 )
     return [
@@ -374,7 +374,8 @@ def _tuned_alone(ranked: pd.DataFrame) -> list[str]:
     if tuned.empty or others.empty:
         return []
     return [
-        f"Of these networks {listed(tuned)} {'was' if len(tuned) == 1 else 'were'} tuned, and {listed(others)} not."
+        f"Of these networks {listed(tuned)} {'was' if len(tuned) == 1 else 'were'} tuned, and {listed(others)} not. So "
+        "this ranking does not show which architecture is best; the comparisons within one recipe do."
     ]
 
 
@@ -396,15 +397,64 @@ def _against_ceiling(found: pd.DataFrame, first: pd.Series) -> list[str]:
     ]
 
 
+def word_order(gains: pd.DataFrame) -> list[str]:
+    """How many points pairs of words add to a linear model, and which networks exceed it, on the test split.
+
+    `gains` as of `baselines.against_baselines`.
+    """
+    of_test = gains[gains.split == "test"]
+    added = of_test[(of_test.baseline == tables.CEILING) & (of_test.run == tables.PAIRS)].iloc[0]
+    networks = of_test[of_test.baseline == tables.PAIRS]
+    sentences = [
+        f"A linear model of words gains {points(added.difference)} points from pairs of words, the order of neighbours "
+        f"({_interval_over_reviews(added.low, added.high)})."
+    ]
+    if networks.empty:
+        return sentences
+
+    above = networks[networks.low > 0].run
+    below = networks[networks.high < 0].run
+    gap = networks.difference.max()
+    if above.empty:
+        exceeds = "No network is shown to exceed the linear model with pairs of words"
+    else:
+        exceeds = f"The linear model with pairs of words is exceeded by {listed(above)}"
+    if len(below) == len(networks):
+        exceeds += ", and every one is shown to stay below it"
+    elif len(below):
+        exceeds += (
+            f", and {listed(below)} {'is' if len(below) == 1 else 'are'} shown to stay below it"
+        )
+    return [*sentences, f"{exceeds}: the best mean is {points(gap)} points from it."]
+
+
+def _interval_over_reviews(low: float, high: float) -> str:
+    ends = interval(low, high)
+    return "no interval over reviews" if ends == "none" else f"95 % interval over reviews {ends}"
+
+
 def _without_mean(found: pd.DataFrame) -> list[str]:
-    broken = found[(found.architecture != tables.CEILING) & ~found["mean"].map(math.isfinite)]
+    broken = found[~found.architecture.isin(tables.LINEAR) & ~found["mean"].map(math.isfinite)]
     return (
         [f"Without a finite mean, and so not ranked: {listed(broken.run)}."] if len(broken) else []
     )
 
 
+ANSWERS = {
+    "architecture": "Both runs have one recipe, so this compares architectures.",
+    "recipe": "Both runs have one architecture, so this compares recipes.",
+    "both": "Architecture and recipe differ, so this does not show which of them makes the difference.",
+    "nothing": "Architecture and recipe are the same, so this compares only seeds.",
+}
+
+
 def comparison(row) -> str:
-    """One declared comparison in plain language; a difference is claimed as in `tables.comparisons`."""
+    """One declared comparison in plain language, with the question that it answers."""
+    return f"{_difference(row)} {ANSWERS[row.answers]}"
+
+
+def _difference(row) -> str:
+    """A difference is claimed as in `tables.comparisons`."""
     each = row.baseline_seeds == row.run_seeds
     seeds = (
         f"{count(row.run_seeds, 'seed')} each"

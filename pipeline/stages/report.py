@@ -77,6 +77,8 @@ def _files(architectures: Sequence[str], lengths: Sequence[int]) -> dict[str, li
         "runs": [artifacts.RUNS],
         "calibration": [artifacts.CALIBRATION],
         "buckets": [artifacts.LENGTH_BUCKETS],
+        "ensembles": [artifacts.ENSEMBLES],
+        "gains": [artifacts.LINEAR_BASELINES],
         "models": [artifacts.MODELS_CARD],
         "examples": [artifacts.EXAMPLES],
         "trials": list(map(artifacts.trials, architectures)),

@@ -36,7 +36,7 @@ FILES: dict[Stage, Callable[[str], list[Path]]] = {
         artifacts.tuning_summary(architecture),
     ],
     TRAIN: lambda run: [artifacts.history(run), artifacts.MODELS / run],
-    EVALUATE: lambda _: [artifacts.METRICS, artifacts.VOCABULARY],
+    EVALUATE: lambda _: [artifacts.METRICS, artifacts.ENSEMBLES, artifacts.VOCABULARY],
     GRADIENTS: lambda length: [
         artifacts.gradients(length),
         artifacts.memory(length),

@@ -61,6 +61,9 @@ history = _file_in(ARTIFACTS / "history", ".csv")
 # The scores
 METRICS = REPORTS / "metrics.json"
 COMPARISONS = REPORTS / "comparisons.json"
+ENSEMBLES = REPORTS / "ensembles.json"  # by run: the accuracy of the mean logit of its seeds
+# one row per split, linear baseline and run: by how much the run is more accurate
+LINEAR_BASELINES = REPORTS / "linear_baselines.csv"
 # one row per run: seeds that failed to learn, intervals over reviews, calibration error
 RUNS = REPORTS / "runs.csv"
 CALIBRATION = REPORTS / "calibration.csv"  # one row per run, seed and bin

@@ -27,7 +27,7 @@ from tests.reporting.invented import Outline
 ROOT = Path(__file__).parents[2]
 PANELS = {
     "accuracy": 1,
-    "calibration": 7,
+    "calibration": 8,
     "accuracy-by-length": 2,
     "differences": 1,
     "gradients-by-lag": 6,
@@ -329,7 +329,7 @@ def test_the_document_answers_in_the_order_of_its_questions(full):
 def test_the_table_of_results_has_every_run_and_the_linear_ceiling(full):
     table = (full / "README.md").read_text().split("sd (points)")[1].split("seeds the")[0]
     metrics = artifacts.read_json(full / "metrics.json")
-    for run in [*invented.WHOLE.runs, "tfidf"]:
+    for run in [*invented.WHOLE.runs, "tfidf", "tfidf-bigrams"]:
         (row,) = re.findall(rf"^\| {run} \| .*%.*,?.*\|$", table, re.MULTILINE)
         for score in metrics[run]["test/accuracy"]["scores"].values():
             assert f"{score * 100:.1f}" in row
@@ -432,8 +432,10 @@ def test_the_race_and_the_regret_of_each_search_are_tables(full):
 def test_the_table_of_comparisons_gives_p_better_with_its_interval(full):
     text = (full / "README.md").read_text()
     for row in artifacts.read_json(full / "comparisons.json"):
-        interval = f"{row['p_better_low']:.2f} to {row['p_better_high']:.2f}"
-        cell = re.escape(f"| {row['p_better']:.2f} ({interval}) |")
+        interval = ""
+        if row["p_better_low"] is not None:
+            interval = f" ({row['p_better_low']:.2f} to {row['p_better_high']:.2f})"
+        cell = re.escape(f"| {row['p_better']:.2f}{interval} | {row['answers']} |")
         assert re.search(rf"^\| {row['run']} \| {row['baseline']} \|.*{cell}$", text, re.MULTILINE)
 
 

@@ -62,7 +62,7 @@ def trained_lengths(length: int, architecture: str = "vanilla") -> set[int]:
 
 
 def test_every_run_and_the_linear_ceiling_have_every_metric_of_every_seed():
-    assert list(METRICS) == [*STUDY.train.runs, "tfidf"]
+    assert list(METRICS) == [*STUDY.train.runs, "tfidf", "tfidf-bigrams"]
     for run, metrics in METRICS.items():
         assert list(metrics) == [
             "parameters",
@@ -74,7 +74,7 @@ def test_every_run_and_the_linear_ceiling_have_every_metric_of_every_seed():
             "test/ece",
             "test/auc",
         ]
-        seeds = [0] if run == "tfidf" else STUDY.train.seeds_of(run)
+        seeds = [0] if run.startswith("tfidf") else STUDY.train.seeds_of(run)
         for metric in list(metrics)[1:]:
             assert list(metrics[metric]) == ["mean", "sd", "low", "high", "scores"]
             assert list(metrics[metric]["scores"]) == [str(seed) for seed in seeds]

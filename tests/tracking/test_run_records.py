@@ -101,6 +101,7 @@ def test_a_parent_carries_the_mean_and_its_scatter(study):
         name: value for (name, _), value in metrics.items() if name.endswith("test/accuracy")
     } == {
         "test/accuracy": 0.625,
+        "ensemble/test/accuracy": 0.75,
         "sd/test/accuracy": 0.125,
         "low/test/accuracy": 0.25,
         "high/test/accuracy": 0.9,
@@ -108,8 +109,31 @@ def test_a_parent_carries_the_mean_and_its_scatter(study):
     assert metrics["parameters", 0] == 326273
 
 
-def test_the_baseline_has_no_scatter_and_no_children(study):
-    record = read(study)["tfidf"]
+def test_a_parent_shows_the_ensemble_of_its_seeds(study):
+    metrics = read(study)["vanilla-textbook"].metrics
+    assert metrics["ensemble/test/accuracy", 0] == 0.75
+    assert metrics["ensemble/validation/accuracy", 0] == 0.75
+    note = read(study)["vanilla-textbook"].tags[run_records.NOTE]
+    assert "Ensemble of 2 seeds" in note
+    assert "test accuracy 0.7500, 95 % interval 0.5000 to 1.0000 over reviews" in note
+
+
+def test_a_run_with_a_single_seed_or_of_an_older_study_has_no_ensemble(study):
+    artifacts.write_json(study / artifacts.ENSEMBLES, {})
+    metrics = read(study)["vanilla-textbook"].metrics
+    assert not any(name.startswith("ensemble") for name, _ in metrics)
+
+    lock = artifacts.read_json(study / "dvc.lock")
+    outs = lock["stages"]["evaluate"]["outs"]
+    outs[:] = [out for out in outs if out["path"] != artifacts.ENSEMBLES.as_posix()]
+    artifacts.write_json(study / "dvc.lock", lock)
+    (study / artifacts.ENSEMBLES).unlink()
+    assert "vanilla-textbook" in read(study)
+
+
+@pytest.mark.parametrize("baseline", ["tfidf", "tfidf-bigrams"])
+def test_the_baseline_has_no_scatter_and_no_children(study, baseline):
+    record = read(study)[baseline]
     assert record.metrics == {("parameters", 0): 100.0, ("test/accuracy", 0): 0.875}
     assert record.parent is None
 

@@ -137,12 +137,8 @@ def crossed_mean(
     It has no interval for one seed, and if neither seeds nor reviews vary.
     """
     score_S = np.array(list(score_S), dtype=float)
-    mean = float(score_S.mean())
-    if len(score_S) < 2:
-        return Estimate(mean, None, None)
-
-    variances = [(squared_error(score_S), len(score_S) - 1)]
-    return _crossed(mean, variances, reviews, limits, confidence)
+    error = total_error([score_S], reviews)
+    return t_interval(float(score_S.mean()), error, limits, confidence)
 
 
 def crossed_difference(
@@ -158,31 +154,47 @@ def crossed_difference(
     """
     baseline_R = np.array(list(baseline_R), dtype=float)
     run_S = np.array(list(run_S), dtype=float)
-    difference = float(run_S.mean() - baseline_R.mean())
-    if min(len(baseline_R), len(run_S)) < 2:
-        return Estimate(difference, None, None)
-
-    sides = (baseline_R, run_S)
-    variances = [(squared_error(scores), len(scores) - 1) for scores in sides]
-    return _crossed(difference, variances, reviews, limits, confidence)
+    error = total_error([baseline_R, run_S], reviews)
+    return t_interval(float(run_S.mean() - baseline_R.mean()), error, limits, confidence)
 
 
-def _crossed(
-    value: float,
-    seed_variances: list[tuple[float, int]],
-    reviews: ReviewError,
-    limits: Limits,
-    confidence: float,
-) -> Estimate:
-    """Returns the t interval from independent variances, each with its degrees of freedom (Satterthwaite 1946)."""
-    variances = [*seed_variances, (reviews.standard_error**2, reviews.blocks - 1)]
+@dataclass(frozen=True)
+class TotalError:
+    """The standard error from all sources of variation, with its degrees of freedom (Satterthwaite 1946)."""
+
+    standard_error: float
+    freedom: float
+
+
+def total_error(
+    sides: Sequence[Sequence[float] | np.ndarray], reviews: ReviewError
+) -> TotalError | None:
+    """Returns the error of a mean over seeds (one side) or of the difference of two, for other seeds and reviews.
+
+    It is None if a side has only one seed, if nothing varies, and if the error of the reviews is unknown.
+    """
+    if min(map(len, sides)) < 2:
+        return None
+
+    variances = [(squared_error(score_S), len(score_S) - 1) for score_S in sides]
+    variances.append((reviews.standard_error**2, reviews.blocks - 1))
     total = sum(variance for variance, _ in variances)
-    if not total > 0 or not np.isfinite(value):  # also if the error of the reviews is nan
-        return Estimate(value, None, None)
+    if not total > 0:  # also if the error of the reviews is nan
+        return None
 
     freedom = total**2 / sum(variance**2 / degrees for variance, degrees in variances if variance)
-    margin = float(stats.t.ppf((1 + confidence) / 2, freedom) * np.sqrt(total))
-    return Estimate(value, *within(limits, value - margin, value + margin))
+    return TotalError(float(np.sqrt(total)), float(freedom))
+
+
+def t_interval(
+    value: float, error: TotalError | None, limits: Limits, confidence: float
+) -> Estimate:
+    """Returns the value with its t interval, which ends at the limits. It has none without a finite value and error."""
+    if error is None or not np.isfinite(value):
+        return Estimate(value, None, None)
+
+    margin = stats.t.ppf((1 + confidence) / 2, error.freedom) * error.standard_error
+    return Estimate(value, *within(limits, float(value - margin), float(value + margin)))
 
 
 def crossed_median(

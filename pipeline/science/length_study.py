@@ -21,6 +21,7 @@ from pipeline.science.behaviour import probes, word_effect
 from pipeline.science.gradients import adjoint, decay, jacobians, saliency
 from pipeline.science.length_study_inputs import Length
 from pipeline.science.networks import architectures, inference, training
+from pipeline.science.statistics import blocks
 
 OWN_COLUMNS = ["architecture", "sequence_length", "trained_length", "seed"]
 CURVE_AXES = [*decay.CURVE_KIND, "epoch", "seed"]
@@ -52,6 +53,14 @@ EFFECT_COLUMNS = [
     "sign_accuracy",
     "coherence",
     "reviews",
+    "share",
+    "stored",
+    "used",
+    "share_resampled",
+    "sign_accuracy_resampled",
+    "stored_resampled",
+    "used_resampled",
+    "blocks",
 ]
 # Quantiles of the gradient norms of all batches since the last call of `add_training_state`.
 NORM_QUANTILES = {
@@ -144,7 +153,7 @@ class _Measurements:
             "curves": pd.concat(self._curves)[[*CURVE_AXES, "lag_tokens", *CURVE_COLUMNS]],
             "dynamics": pd.DataFrame(self._dynamics)[DYNAMICS_COLUMNS],
             "effects": pd.concat(self._effects)[[*OWN_COLUMNS, *EFFECT_COLUMNS]],
-            "probes": pd.concat(self._probes)[[*OWN_COLUMNS, *probes.COLUMNS]],
+            "probes": pd.concat(self._probes)[[*OWN_COLUMNS, *probes.COLUMNS, "blocks"]],
             "medians": pd.concat(self._medians),
         }
 
@@ -201,22 +210,29 @@ class _Measurements:
     def add_behaviour(self, network: inference.Network, trained_length: int) -> None:
         """Adds the word effect and the probes of a network, with the accuracy of the bag of words as one more probe."""
         own = {**self._own, "trained_length": trained_length}
-        tokens_NT = self._length.memory_reviews.examples.tokens_NT
+        memory_reviews = self._length.memory_reviews
         effect = word_effect.word_effect(
-            network.replacement_logits, tokens_NT, *self._length.strong_words
+            network.replacement_states,
+            network.readout_H,
+            memory_reviews.examples.tokens_NT,
+            blocks.resampled_counts(memory_reviews.block_N),
+            self._length.probe_tokens_NT,
+            *self._length.strong_words,
         )
-        self._effects.append(pd.DataFrame(effect).assign(**own))
+        own_blocks = len(np.unique(memory_reviews.block_N))
+        self._effects.append(effect.assign(**own, blocks=own_blocks))
 
-        reviews = self._length.reviews.examples
-        probe_rows = probes.probes(network.logits, reviews.tokens_NT, reviews.labels_N, seed=0)
-        bag_of_words = {
-            "probe": "bag_of_words",
-            "tokens": 0,
-            "accuracy": self._length.bag_of_words_accuracy,
-            "reviews": len(reviews.labels_N),
-        }
-        probe_rows = pd.concat([probe_rows, pd.DataFrame([bag_of_words])], ignore_index=True)
-        self._probes.append(probe_rows.assign(**own))
+        reviews = self._length.reviews
+        probe_rows = probes.probes(
+            network.logits,
+            reviews.examples.tokens_NT,
+            reviews.examples.labels_N,
+            blocks.resampled_counts(reviews.block_N),
+            self._length.bag_of_words_N,
+            seed=0,
+        )
+        own_blocks = len(np.unique(reviews.block_N))
+        self._probes.append(probe_rows.assign(**own, blocks=own_blocks))
 
     def _add_gradients_of_words(self, model: keras.Model, residual_N, axes: dict[str, Any]) -> None:
         """Adds the curves of dz/dx and dL/dU of a SimpleRNN, and medians at the lags of the word effect.

@@ -8,6 +8,7 @@ Axes: N reviews, T tokens, P pairs of reviews, R resamples of reviews, S reviews
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -68,8 +69,7 @@ def probes(
     the shape and the labels, not on the network. Losing words lowers the accuracy of every reader, also of one that
     forgets nothing. To measure forgetting, compare with a bag of words: with these probes or its accuracy.
     """
-    in_place_1N = np.arange(len(tokens_NT))[None]
-    plain = _ChangedReviews("plain", 0, in_place_1N, tokens_NT)
+    plain = _ChangedReviews("plain", 0, np.arange(len(tokens_NT))[None], tokens_NT)
     random = np.random.default_rng(seed)
     review_sets = [plain, *_changed_reviews(tokens_NT, labels_N, random)]
     token_sets = [reviews.tokens_NT for reviews in review_sets]
@@ -78,31 +78,36 @@ def probes(
 
     plain_N = logits_by_set[0]
     plain_right_N = right(plain_N, labels_N)
-    bag_of_words = _ChangedReviews("bag_of_words", 0, in_place_1N, tokens_NT)
-    review_sets.append(bag_of_words)
-    logits_by_set.append(bag_of_words_N)
-
     rows = []
     for reviews, z_N in zip(review_sets, logits_by_set, strict=True):
-        original_N, *other_N = reviews.source_SN
+        original_N, *other_halves = reviews.source_SN
         right_N = right(z_N, labels_N[original_N])
-        change_N = np.abs(z_N - plain_N[original_N])
         lost_N = plain_right_N[original_N] - right_N
-        if reviews is bag_of_words:  # another model, whose logits have another scale
-            change_N = np.full(len(z_N), np.nan)
-        if other_N:
+        if other_halves:
             lost_N = np.full(len(z_N), np.nan)
+        change_N = np.abs(z_N - plain_N[original_N])
+        rows.append(_row(reviews, right_N, change_N, lost_N, count_RN))
 
-        # a change of the mean that is due to both reviews is the sum of both changes
-        weight_RN = count_RN[:, reviews.source_SN].sum(axis=1) - len(other_N)
-        row = {"probe": reviews.probe, "tokens": reviews.tokens, "reviews": len(z_N)}
-        values = {"accuracy": right_N, "logit_change": change_N, "lost": lost_N}
-        for measure, value_N in values.items():
-            row[measure] = value_N.mean()
-            row[f"{measure}_resampled"] = blocks.resampled_means(value_N, weight_RN)
-        rows.append(row)
-
+    # its logits have another scale than those of the network
+    bag_of_words = _ChangedReviews("bag_of_words", 0, plain.source_SN, tokens_NT)
+    right_N = right(bag_of_words_N, labels_N)
+    no_change_N = np.full(len(labels_N), np.nan)
+    rows.append(_row(bag_of_words, right_N, no_change_N, plain_right_N - right_N, count_RN))
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _row(reviews: _ChangedReviews, right_N, change_N, lost_N, count_RN) -> dict[str, Any]:
+    """Returns the mean of each measure, over all reviews and over the reviews of each resample."""
+    # a mean over pairs of reviews changes by the sum of the changes that are due to either review
+    other_halves = len(reviews.source_SN) - 1
+    weight_RN = count_RN[:, reviews.source_SN].sum(axis=1) - other_halves
+
+    row = {"probe": reviews.probe, "tokens": reviews.tokens, "reviews": len(right_N)}
+    measures = {"accuracy": right_N, "logit_change": change_N, "lost": lost_N}
+    for name, value_N in measures.items():
+        row[name] = value_N.mean()
+        row[f"{name}_resampled"] = blocks.resampled_means(value_N, weight_RN)
+    return row
 
 
 def _changed_reviews(tokens_NT, labels_N, random: np.random.Generator) -> Iterator[_ChangedReviews]:

@@ -19,7 +19,7 @@ RESAMPLED = "_resampled"
 REVIEW_ERROR = "_review_error"
 
 
-def blocks(labels_N) -> np.ndarray:
+def blocks(labels_N: Sequence[int] | np.ndarray | pd.Series) -> np.ndarray:
     """Returns the number of the block of each review: runs of neighbours of one label, counted from 0.
 
     >>> blocks(np.array([0] * 30 + [1] * 10))[[0, 2, 3, 29, 30, 39]]
@@ -57,9 +57,11 @@ def resampled_means(value_N, count_RN) -> np.ndarray:
     It is nan for a resample without any review that has a value.
     """
     value_N = np.asarray(value_N, dtype=float)
+    # sums of counts have no rounding errors, so equal values have a mean that does not vary
+    sum_R = np.tensordot(count_RN, value_N, 1)
+    reviews_R = count_RN.sum(axis=1).reshape(-1, *[1] * (value_N.ndim - 1))
     with np.errstate(invalid="ignore", divide="ignore"):
-        shares_RN = count_RN / count_RN.sum(axis=1, keepdims=True)
-        return np.tensordot(shares_RN, value_N, 1)
+        return sum_R / reviews_R
 
 
 def standard_error(value_R, blocks: int) -> float:

@@ -38,6 +38,12 @@ def test_a_resampled_mean_weighs_reviews_by_their_counts():
     assert means == pytest.approx([5.0, 5.0])
 
 
+def test_equal_values_have_an_error_of_exactly_zero():
+    block_N = np.arange(203) // 2
+    mean_RL = blocks.resampled_means(np.ones((203, 3)), blocks.resampled_counts(block_N))
+    assert (mean_RL == 1).all()
+
+
 def test_the_error_of_a_mean_is_that_of_its_blocks():
     random = np.random.default_rng(0)
     block_N = np.repeat(np.arange(40), 10)

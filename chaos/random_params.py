@@ -59,6 +59,7 @@ RANGES: dict[str, Any] = {
     "gradients.seeds": (2, 3),
     "gradients.reviews": (2, 30),
     "gradients.memory_reviews": (2, 10),
+    "gradients.probe_reviews": (1, 10),
     "gradients.jacobian_reviews": (1, 5),
     "gradients.words": (1, 40),
     "gradients.spectra": [True, False],

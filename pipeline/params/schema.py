@@ -217,6 +217,7 @@ class Gradients(Strict):
     architectures: OneOrMore[Architecture]
     reviews: Annotated[int, Field(ge=2, le=1_000_000)]  # one per label
     memory_reviews: Annotated[int, Field(ge=2, le=1_000_000)]
+    probe_reviews: Count
     jacobian_reviews: Count
     words: Few
     spectra: bool

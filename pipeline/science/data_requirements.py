@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import pandas as pd
 
 from pipeline.params import SHORTEST_LENGTH, Mistake
-from pipeline.science.behaviour import word_effect
+from pipeline.science.behaviour import strong_words
 
 
 def require(
@@ -52,9 +52,9 @@ def _length_problems(validation: pd.DataFrame, sequence_lengths: Sequence[int]) 
 
 
 def _word_problems(train: pd.DataFrame, words: int) -> Iterator[str]:
-    frequent = len(word_effect.frequent_words(train["tokens"], train["label"]))
+    frequent = len(strong_words.frequent_words(train["tokens"], train["label"]))
     most = frequent // 2
-    share = f"{100 * word_effect.LEAST_SHARE:g} %"
+    share = f"{100 * strong_words.LEAST_SHARE:g} %"
 
     if not most:
         yield (

@@ -54,6 +54,14 @@ EFFECT_COLUMNS = [
     "sign_accuracy",
     "coherence",
     "reviews",
+    "share",
+    "stored",
+    "used",
+    "share_resampled",
+    "sign_accuracy_resampled",
+    "stored_resampled",
+    "used_resampled",
+    "blocks",
 ]
 # Quantiles of the gradient norms of all batches since the last call of `add_training_state`.
 NORM_QUANTILES = {
@@ -152,10 +160,10 @@ class _Measurements:
             "curves": pd.concat(self._curves)[[*CURVE_AXES, "lag_tokens", *CURVE_COLUMNS]],
             "dynamics": pd.DataFrame(self._dynamics)[DYNAMICS_COLUMNS],
             "effects": pd.concat(self._effects)[[*OWN_COLUMNS, *EFFECT_COLUMNS]],
-            "probes": pd.concat(self._probes)[[*OWN_COLUMNS, *probes.COLUMNS]],
             "states": pd.concat(self._states)[[*OWN_COLUMNS, *states.COLUMNS]],
             "decay": pd.concat(self._decay),
             "distances": pd.concat(self._distances),
+            "probes": pd.concat(self._probes)[[*OWN_COLUMNS, *probes.COLUMNS, "blocks"]],
         }
 
     def add_gradients(
@@ -212,22 +220,29 @@ class _Measurements:
     def add_behaviour(self, network: inference.Network, trained_length: int) -> None:
         """Adds the word effect and the probes of a network, with the accuracy of the bag of words as one more probe."""
         own = {**self._own, "trained_length": trained_length}
-        tokens_NT = self._length.memory_reviews.examples.tokens_NT
+        memory_reviews = self._length.memory_reviews
         effect = word_effect.word_effect(
-            network.replacement_logits, tokens_NT, *self._length.strong_words
+            network.replacement_states,
+            network.readout_H,
+            memory_reviews.examples.tokens_NT,
+            blocks.resampled_counts(memory_reviews.block_N),
+            self._length.probe_tokens_NT,
+            *self._length.strong_words,
         )
-        self._effects.append(pd.DataFrame(effect).assign(**own))
+        own_blocks = len(np.unique(memory_reviews.block_N))
+        self._effects.append(effect.assign(**own, blocks=own_blocks))
 
-        reviews = self._length.reviews.examples
-        probe_rows = probes.probes(network.logits, reviews.tokens_NT, reviews.labels_N, seed=0)
-        bag_of_words = {
-            "probe": "bag_of_words",
-            "tokens": 0,
-            "accuracy": self._length.bag_of_words_accuracy,
-            "reviews": len(reviews.labels_N),
-        }
-        probe_rows = pd.concat([probe_rows, pd.DataFrame([bag_of_words])], ignore_index=True)
-        self._probes.append(probe_rows.assign(**own))
+        reviews = self._length.reviews
+        probe_rows = probes.probes(
+            network.logits,
+            reviews.examples.tokens_NT,
+            reviews.examples.labels_N,
+            blocks.resampled_counts(reviews.block_N),
+            self._length.bag_of_words_N,
+            seed=0,
+        )
+        own_blocks = len(np.unique(reviews.block_N))
+        self._probes.append(probe_rows.assign(**own, blocks=own_blocks))
 
     def add_states(
         self, model: keras.Model, network: inference.Network, trained_length: int

@@ -1,4 +1,7 @@
-"""The inputs of the sequence-length study. The stage's own process makes them, and this module needs no TensorFlow."""
+"""The inputs of the sequence-length study. The stage's own process makes them, and this module needs no TensorFlow.
+
+Axes: N reviews, T tokens.
+"""
 
 from dataclasses import dataclass
 
@@ -29,6 +32,8 @@ class Length:
     # for the word effect, the gradients of words and the curves in training
     memory_reviews: Sample
     jacobian_reviews: Sample
+    # training reviews without padding, for the linear probe; no rows if all are shorter
+    probe_tokens_NT: np.ndarray
     strong_words: tuple[np.ndarray, np.ndarray]  # ids of positive and of negative words
-    bag_of_words_accuracy: float  # on `reviews`
+    bag_of_words_N: np.ndarray  # logits of `reviews`
     spectra: bool  # whether to compute singular values and time constants

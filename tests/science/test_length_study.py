@@ -31,8 +31,9 @@ def length_of(settings, tokens, trained_here):
         reviews=sample(9, tokens),
         memory_reviews=sample(6, tokens),
         jacobian_reviews=sample(4, tokens),
+        probe_tokens_NT=learnable(5, tokens, seed=3).tokens_NT,
         strong_words=(np.array([2, 3]), np.array([4, 5])),
-        bag_of_words_accuracy=0.625,
+        bag_of_words_N=np.array([1.0] * 5 + [-1.0] * 4),
         spectra=True,
     )
 
@@ -82,7 +83,7 @@ def test_every_table_has_its_columns_and_names_its_cell(cells):
         assert list(tables["dynamics"]) == length_study.DYNAMICS_COLUMNS
         assert list(tables["effects"]) == [*length_study.OWN_COLUMNS, *length_study.EFFECT_COLUMNS]
         assert list(tables["states"]) == [*length_study.OWN_COLUMNS, *states.COLUMNS]
-        assert list(tables["probes"]) == [*length_study.OWN_COLUMNS, *probes.COLUMNS]
+        assert list(tables["probes"]) == [*length_study.OWN_COLUMNS, *probes.COLUMNS, "blocks"]
     own = {"architecture": "bidirectional", "sequence_length": 5, "seed": 0}
     for name in ("curves", "dynamics", "effects", "probes", "states"):
         table = cells["trained here"][name]
@@ -218,7 +219,7 @@ def test_0_9_orthogonal_weights_fade_faster_and_curves_start_at_0(cells):
 def test_the_bag_of_words_is_among_the_probes_of_every_network(cells):
     bags = cells["trained here"]["probes"].query("probe == 'bag_of_words'")
     assert bags["trained_length"].tolist() == [LENGTH, 5]
-    assert set(bags["accuracy"]) == {0.625}
+    assert set(bags["accuracy"]) == {5 / 9}
 
 
 def test_the_decay_table_has_a_row_per_kind_of_curve(run, cells):

@@ -1,6 +1,7 @@
 """Blocks of neighbouring reviews and their resamples."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pipeline.science.statistics import blocks
@@ -37,6 +38,12 @@ def test_a_resampled_mean_weighs_reviews_by_their_counts():
     assert means == pytest.approx([5.0, 5.0])
 
 
+def test_equal_values_have_an_error_of_exactly_zero():
+    block_N = np.arange(203) // 2
+    mean_RL = blocks.resampled_means(np.ones((203, 3)), blocks.resampled_counts(block_N))
+    assert (mean_RL == 1).all()
+
+
 def test_the_error_of_a_mean_is_that_of_its_blocks():
     random = np.random.default_rng(0)
     block_N = np.repeat(np.arange(40), 10)
@@ -53,3 +60,31 @@ def test_the_error_of_a_mean_is_that_of_its_blocks():
 def test_one_block_has_no_standard_error():
     assert np.isnan(blocks.standard_error([1.0, 1.0], 1))
     assert np.isnan(blocks.standard_error([1.0, np.nan], 9))
+
+
+def seeds_of(kind, values, resampled):
+    """One row per seed of a kind of network."""
+    return pd.DataFrame(
+        {
+            "kind": kind,
+            "seed": range(len(values)),
+            "share": values,
+            "blocks": 4,
+            "share_resampled": [np.array(value_R) for value_R in resampled],
+        }
+    )
+
+
+def test_a_review_error_is_the_one_of_the_mean_over_seeds():
+    seeds = pd.concat(
+        [
+            seeds_of("opposite", [1.0, 2.0], [[0.0, 1.0], [1.0, 0.0]]),
+            seeds_of("one has no share", [1.0, np.nan], [[0.0, 1.0], [np.nan, 5.0]]),
+            seeds_of("none has a share", [np.nan], [[np.nan, np.nan]]),
+        ]
+    )
+    table = blocks.with_review_errors(seeds, ["kind"])
+    assert list(table) == ["kind", "seed", "share", "blocks", "share_review_error"]
+    alone = blocks.standard_error([0.0, 1.0], 4)
+    errors = table["share_review_error"].tolist()
+    assert errors == pytest.approx([0, 0, alone, alone, np.nan], nan_ok=True)

@@ -82,6 +82,12 @@ memory = _file_in(MEMORY, ".csv")
 probes = _file_in(PROBES, ".csv")
 # one row per kind of decay curve: half-life and horizons with their intervals
 decay = _file_in(DECAY, ".csv")
+DISTANCES = REPORTS / "distances"
+STATES = REPORTS / "states"
+# one row per seed, kind of decay curve and measured lag
+distances = _file_in(DISTANCES, ".csv")
+# one row per seed and measure of the hidden states
+states = _file_in(STATES, ".csv")
 
 # The artificial task
 RETENTION = REPORTS / "retention.csv"

@@ -88,7 +88,7 @@ DECAY_WORDS = {  # a column of the decay tables: its name in words and its unit
 }
 STATE_WORDS = {  # a measure of the tables of states: its name in words and its unit
     "streaming_difference": (
-        "largest difference between the state after one reading and after reading word by word, relative to it",
+        "largest relative difference between the state read at once and the state read word by word",
         "share",
     ),
     "state_change": ("median change of the state at a word, relative to the state", "share"),
@@ -103,8 +103,10 @@ MEMORY_WORDS = {  # a column of the memory tables: its name in words
     "share": "effect of a word {lag} tokens before the last on {architecture}, relative to its effect as the last",
     "sign_accuracy": "used with the right sign: share of {nouns} in which a word {lag} tokens before the last moves "
     "{architecture} the right way",
-    "used": "used: the same with the sign that fits the training {nouns}, {lag} tokens before the last, {architecture}",
-    "stored": "stored: a linear probe on the last state of {architecture} tells the word {lag} tokens before the last",
+    "used": "used with either sign: share of {nouns} in which a word {lag} tokens before the last moves {architecture} "
+    "the way it does in training {nouns}",
+    "stored": "stored: share of {nouns} in which a linear probe of the last state of {architecture} tells a positive "
+    "from a negative word {lag} tokens before the last",
 }
 MEMORY_LIMITS = {"share": intervals.ANY}
 
@@ -127,7 +129,6 @@ class Study:
     probes: pd.DataFrame
     states: pd.DataFrame
     retention: pd.DataFrame
-    confidence: float = CONFIDENCE  # of the intervals that decide
 
     @property
     def nouns(self) -> str:
@@ -136,9 +137,10 @@ class Study:
 
 @dataclass(frozen=True)
 class Measure:
-    """A number with its intervals. A deciding measure has a threshold and the side on which the sentence places it.
+    """A number with its interval at 95 %. A deciding measure has a threshold and the side on which it is expected.
 
-    With a second threshold, `fails_beyond`, the measure does not hold only on the other side of that one.
+    With a second threshold, `fails_beyond`, the measure does not hold only on the other side of that one. `estimate`
+    gives the interval at another confidence; `decided` stores it.
     """
 
     what: str
@@ -147,10 +149,13 @@ class Measure:
     high: float | None
     unit: str  # share, points, log10, logits, tokens, parameters, per unit
     source: str
+    estimate: Callable[[float], Estimate] | None = None
     decided_low: float | None = None
     decided_high: float | None = None
+    confidence: float | None = None  # of the interval that decides
     exact: bool = False
-    tokens: int | None = None  # the distance to which it belongs
+    tokens: int | None = None  # the lag to which it belongs
+    sequence_length: int | None = None  # of the texts in which this lag was measured
     side: str | None = None  # a key of SIDES
     threshold: float | None = None
     fails_beyond: float | None = None
@@ -178,6 +183,10 @@ class Measure:
             return FAILS if holding_ends == 0 else NOT_SHOWN
         return self._between_two_thresholds(ends, holding_ends)
 
+    def is_at(self, place: "Place") -> bool:
+        """Returns whether this measure belongs to a distance."""
+        return self.sequence_length == place.length and self.tokens in place.lags
+
     def _between_two_thresholds(self, ends: tuple[float, float], holding_ends: int) -> str:
         """Returns the verdict of a measure that does not hold on the far side of `fails_beyond`."""
         fails = SIDES[OPPOSITE[self.side or ""]]
@@ -191,11 +200,25 @@ class Measure:
         """Returns the measure with the side of the threshold on which the sentence places it."""
         return replace(self, side=side, threshold=threshold, fails_beyond=fails_beyond)
 
+    def decided(self, confidence: float) -> "Measure":
+        """Returns the measure with the interval that decides. Nothing can change the ends of an exact measure."""
+        if self.exact:
+            return replace(self, decided_low=self.low, decided_high=self.high)
+        if self.estimate is None:
+            return self
+
+        ends = self.estimate(confidence)
+        if ends.low is None:
+            return self
+        return replace(self, decided_low=ends.low, decided_high=ends.high, confidence=confidence)
+
     def row(self) -> dict[str, Any]:
         """Returns the measure for JSON, which has neither NaN nor infinity: both become null."""
-        names = ("value", "low", "high", "decided_low", "decided_high")
-        finite = {name: _finite(getattr(self, name)) for name in names}
-        return {**asdict(self), **finite, "verdict": self.verdict}
+        values = asdict(replace(self, estimate=None))
+        del values["estimate"]
+        for name in ("value", "low", "high", "decided_low", "decided_high"):
+            values[name] = _finite(values[name])
+        return {**values, "verdict": self.verdict}
 
 
 def _finite(value: float | None) -> float | None:
@@ -216,6 +239,10 @@ class Place:
     tokens: int
     length: int
     lags: tuple[int, ...]
+
+    @property
+    def is_first_token(self) -> bool:
+        return self.tokens == self.length - 1
 
 
 LONGEST_MEASURED = "longest measured distance"
@@ -261,7 +288,7 @@ def parameters_per_position(study: Study, architecture: str) -> Measure | None:
 def state(study: Study, architecture: str, direction: str, measure: str) -> Measure | None:
     """Returns a measure of the hidden states, which must be true of every network."""
     rows = _trained(study, study.states, architecture, study.length)
-    rows = rows[(rows["direction"] == direction) & (rows["measure"] == measure)]
+    rows = _where(rows, direction=direction, measure=measure)
     quantity, unit = STATE_WORDS[measure]
     network = architecture if direction == "none" else f"{architecture}, {direction}"
     source = f"reports/states/{study.length}.csv"
@@ -280,10 +307,10 @@ def accuracy_lost(
     study: Study, architecture: str, probe: str, tokens: int, change: str
 ) -> Measure | None:
     """Returns the accuracy that a probe of this many tokens costs a network. `change` describes the probe."""
-    rows = _probe(study, architecture, probe, study.length).query("tokens == @tokens")
+    rows = _where(_probe(study, architecture, probe, study.length), tokens=tokens)
     words = f"accuracy that {architecture} loses where {change}"
     source = f"reports/probes/{study.length}.csv"
-    return _mean(study, rows, "lost", words, "points", source, intervals.DIFFERENCE_OF_SHARES)
+    return _mean(rows, "lost", words, "points", source, intervals.DIFFERENCE_OF_SHARES)
 
 
 def accuracy_of_quarter(study: Study, architecture: str, probe: str) -> Measure | None:
@@ -296,9 +323,8 @@ def accuracy_of_quarter(study: Study, architecture: str, probe: str) -> Measure 
 
 def deficit(study: Study, architecture: str, pick: Callable) -> Measure | None:
     """Returns the accuracy of a bag of words minus the accuracy of a network. `pick` chooses the length: min or max."""
-    trained = study.probes.query(
-        "architecture == @architecture and probe == 'bag_of_words' and sequence_length == trained_length"
-    )
+    bags = _where(study.probes, architecture=architecture, probe="bag_of_words")
+    trained = bags[bags["sequence_length"] == bags["trained_length"]]
     if trained.empty:
         return None
 
@@ -307,20 +333,18 @@ def deficit(study: Study, architecture: str, pick: Callable) -> Measure | None:
     rows = rows.assign(gained=-rows["lost"], gained_review_error=rows["lost_review_error"])
     words = f"accuracy of a bag of the same words minus that of {architecture}, at {length} tokens"
     source = f"reports/probes/{length}.csv"
-    return _mean(study, rows, "gained", words, "points", source, intervals.DIFFERENCE_OF_SHARES)
+    return _mean(rows, "gained", words, "points", source, intervals.DIFFERENCE_OF_SHARES)
 
 
-def memory(
-    study: Study, architecture: str, column: str, length: int, lag: int, tokens: int | None = None
-) -> Measure | None:
+def memory(study: Study, architecture: str, column: str, length: int, lag: int) -> Measure | None:
     """Returns a column of the memory tables at one lag: a key of MEMORY_WORDS."""
     rows = _at_lag(study, study.memory, architecture, length, lag)
     words = MEMORY_WORDS[column].format(lag=lag, architecture=architecture, nouns=study.nouns)
     words += f", {_trained_words(rows, length)}"
     source = f"reports/memory/{length}.csv"
     limits = MEMORY_LIMITS.get(column, intervals.SHARE)
-    measure = _mean(study, rows, column, words, "share", source, limits)
-    return None if measure is None else replace(measure, tokens=tokens)
+    measure = _mean(rows, column, words, "share", source, limits)
+    return None if measure is None else replace(measure, tokens=lag, sequence_length=length)
 
 
 def effect_gained(
@@ -348,38 +372,41 @@ def effect_gained(
             baseline_R, run_S, reviews, intervals.ANY, confidence=confidence
         )
 
-    return _measure(study, words, "points", source, estimate)
+    return _measure(words, "points", source, estimate)
 
 
 def usable_memory(study: Study, architecture: str, usable: float) -> Measure | None:
-    """Returns the reach of memory; None without an interval, and NaN if even the last word is not usable."""
+    """Returns the reach of memory (see `memory_horizon`), or None if it is unknown."""
     rows = _trained(study, study.memory, architecture, study.length)
     reach = memory_horizon(rows, usable)
     if reach is None:
         return None
     words = (
         f"longest lag up to which a word moves {architecture} the right way in more than {100 * usable:g} % of "
-        f"{study.nouns}, of {study.length} tokens"
+        f"{study.nouns}, {study.length} tokens"
     )
     return Measure(words, reach, None, None, "tokens", f"reports/memory/{study.length}.csv")
 
 
 def memory_horizon(effects: pd.DataFrame, usable: float) -> float | None:
-    """Returns the reach of memory in tokens (see `lags.reach_of_memory`), NaN if no lag is usable, None if unknown.
+    """Returns the reach of memory in tokens (see `lags.reach_of_memory`).
 
-    `effects` has one row per seed and lag, with `sign_accuracy` and its error over reviews. It is unknown where a
-    single seed has no interval.
+    `effects` has one row per seed and lag, with `sign_accuracy` and its error over reviews. The reach is NaN if not
+    even the last word is usable. It is None if that is unknown: the interval at lag 0 contains `usable` or is missing.
     """
     low_by_lag: dict[int, float | None] = {}
+    high_by_lag: dict[int, float | None] = {}
     for lag, rows in effects.groupby("lag_tokens"):
         reviews = _review_error(rows, "sign_accuracy")
         estimate = _mean_of(rows["sign_accuracy"], reviews, intervals.SHARE, CONFIDENCE)
         low_by_lag[int(lag)] = estimate.low
+        high_by_lag[int(lag)] = estimate.high
 
-    if all(low is None for low in low_by_lag.values()):
-        return None
     reach = reach_of_memory(low_by_lag, usable)
-    return np.nan if reach is None else float(reach)
+    if reach is not None:
+        return float(reach)
+    high = high_by_lag.get(0)
+    return None if high is None or high > usable else np.nan
 
 
 def gradient(
@@ -387,12 +414,11 @@ def gradient(
     architecture: str,
     quantity: str,
     weights: str,
-    place: Place,
-    lag: int | None = None,
+    length: int,
+    lag: int,
 ) -> Measure | None:
-    """Returns the gradient of the median seed at a distance, relative to the one at the last token, as log10."""
-    lag = place.tokens if lag is None else lag
-    rows = _gradient_rows(study, architecture, quantity, weights, place.length, lag)
+    """Returns the gradient of the median seed at a lag, relative to the one at the last token, as log10."""
+    rows = _gradient_rows(study, architecture, quantity, weights, length, lag)
     if rows.empty:
         return None
 
@@ -400,41 +426,38 @@ def gradient(
     reviews = _review_error(rows, "")
     words = (
         f"{quantity} {lag} tokens before the last relative to the last, {architecture}, "
-        f"{_weights_words(weights, rows, place.length)}"
+        f"{_weights_words(weights, rows, length)}"
     )
     if np.isneginf(np.median(value_S)):  # which JSON cannot hold
         words += ", exactly 0"
 
     measure = _measure(
-        study,
         words,
         "log10",
-        f"reports/distances/{place.length}.csv",
+        f"reports/distances/{length}.csv",
         lambda confidence: intervals.crossed_median(value_S, reviews, confidence),
     )
-    return replace(measure, tokens=place.tokens)
+    return replace(measure, tokens=lag, sequence_length=length)
 
 
 def factor_per_token(study: Study, architecture: str, weights: str, place: Place) -> Measure | None:
     """Returns the mean factor by which one step multiplies the gradient, up to a distance."""
-    left = gradient(study, architecture, "dz/dh", weights, place)
-    if left is None:
+    left = gradient(study, architecture, "dz/dh", weights, place.length, place.tokens)
+    if left is None or left.estimate is None:
         return None
+
+    estimate_left = left.estimate
 
     def factor(log10_left: float | None) -> float | None:
         return None if log10_left is None else float(10 ** (log10_left / place.tokens))
 
-    words = f"mean factor per token, from {left.what}"
-    return replace(
-        left,
-        what=words,
-        unit="share",
-        value=float(10 ** (left.value / place.tokens)),
-        low=factor(left.low),
-        high=factor(left.high),
-        decided_low=factor(left.decided_low),
-        decided_high=factor(left.decided_high),
-    )
+    def estimate(confidence: float) -> Estimate:
+        ends = estimate_left(confidence)
+        return Estimate(
+            float(10 ** (ends.value / place.tokens)), factor(ends.low), factor(ends.high)
+        )
+
+    return _measure(f"mean factor per token, from {left.what}", "share", left.source, estimate)
 
 
 def gradient_gained(
@@ -462,7 +485,7 @@ def gradient_gained(
         ]
         return intervals.estimates_difference(*medians)
 
-    return _measure(study, words, "log10", f"reports/distances/{place.length}.csv", estimate)
+    return _measure(words, "log10", f"reports/distances/{place.length}.csv", estimate)
 
 
 def decay(
@@ -474,10 +497,8 @@ def decay(
     initialiser: str = DEFAULT_INITIALISER,
 ) -> Measure | None:
     """Returns a number of the decay curve at this length: that of the median seed, or `exponential_seeds`."""
-    curves = study.decay.query(
-        "architecture == @architecture and weights == @weights and initialiser == @initialiser "
-        "and quantity == 'dz/dh' and direction == 'forward'"
-    )
+    kind = {"weights": weights, "initialiser": initialiser}
+    curves = _where(study.decay, quantity="dz/dh", direction="forward", **kind)
     curves = _trained(study, curves, architecture, length)
     if curves.empty:
         return None
@@ -519,7 +540,7 @@ def _accuracy_gained(study: Study, row: Mapping[str, Any]) -> Measure:
         )
 
     words = f"test accuracy of {run} minus that of {baseline}"
-    return _measure(study, words, "points", "reports/comparisons.json", estimate)
+    return _measure(words, "points", "reports/comparisons.json", estimate)
 
 
 def answers_architecture(study: Study, baseline: str, run: str) -> bool:
@@ -578,9 +599,8 @@ def learned_further(study: Study, baseline: str, architecture: str) -> Measure |
         f"{architecture} minus {baseline}"
     )
     difference = value - baseline_value
-    return Measure(
-        words, difference, low, high, "tokens", "reports/retention.csv", low, high, exact=True
-    )
+    source = "reports/retention.csv"
+    return Measure(words, difference, low, high, "tokens", source, exact=True)
 
 
 def _reach_by_seed(retention: pd.DataFrame, architecture: str) -> pd.Series:
@@ -594,19 +614,12 @@ def _tasks(retention: pd.DataFrame, architecture: str, signal: str) -> pd.DataFr
     return retention[(retention["architecture"] == architecture) & (retention["signal"] == signal)]
 
 
-def _measure(
-    study: Study, what: str, unit: str, source: str, estimate: Callable[[float], Estimate]
-) -> Measure:
-    """Returns a measure with its interval at 95 % and the one that decides."""
+def _measure(what: str, unit: str, source: str, estimate: Callable[[float], Estimate]) -> Measure:
     usual = estimate(CONFIDENCE)
-    decided = estimate(study.confidence)
-    return Measure(
-        what, usual.value, usual.low, usual.high, unit, source, decided.low, decided.high
-    )
+    return Measure(what, usual.value, usual.low, usual.high, unit, source, estimate)
 
 
 def _mean(
-    study: Study,
     rows: pd.DataFrame,
     column: str,
     words: str,
@@ -623,7 +636,7 @@ def _mean(
     def estimate(confidence: float) -> Estimate:
         return _mean_of(rows[column], reviews, limits, confidence)
 
-    return _measure(study, words, unit, source, estimate)
+    return _measure(words, unit, source, estimate)
 
 
 def _mean_of(
@@ -648,7 +661,7 @@ def _of_every_network(words: str, value_S: pd.Series, unit: str, source: str) ->
     value = float(value_S.median())
     low = float(value_S.min())
     high = float(value_S.max())
-    return Measure(words, value, low, high, unit, source, low, high, exact=True)
+    return Measure(words, value, low, high, unit, source, exact=True)
 
 
 def _review_error(rows: pd.DataFrame, column: str) -> ReviewError:
@@ -659,24 +672,30 @@ def _review_error(rows: pd.DataFrame, column: str) -> ReviewError:
 
 def _probe(study: Study, architecture: str, probe: str, length: int) -> pd.DataFrame:
     rows = _trained(study, study.probes, architecture, length)
-    return rows[rows["probe"] == probe]
+    return _where(rows, probe=probe)
 
 
 def _at_lag(
     study: Study, table: pd.DataFrame, architecture: str, length: int, lag: int
 ) -> pd.DataFrame:
     rows = _trained(study, table, architecture, length)
-    return rows[rows["lag_tokens"] == lag]
+    return _where(rows, lag_tokens=lag)
 
 
 def _gradient_rows(
     study: Study, architecture: str, quantity: str, weights: str, length: int, lag: int
 ) -> pd.DataFrame:
-    curves = study.distances.query(
-        "quantity == @quantity and weights == @weights and initialiser == @DEFAULT_INITIALISER "
-        "and direction in ('forward', 'none')"
-    )
+    kind = {"weights": weights, "initialiser": DEFAULT_INITIALISER}
+    curves = _where(study.distances, quantity=quantity, direction="forward", **kind)
     return _at_lag(study, curves, architecture, length, lag)
+
+
+def _where(table: pd.DataFrame, **values: Any) -> pd.DataFrame:
+    """Returns the rows with these values in the columns of these names."""
+    is_wanted = np.ones(len(table), dtype=bool)
+    for column, value in values.items():
+        is_wanted &= (table[column] == value).to_numpy(dtype=bool)
+    return table[is_wanted]
 
 
 def _trained(study: Study, table: pd.DataFrame, architecture: str, length: int) -> pd.DataFrame:
@@ -684,10 +703,10 @@ def _trained(study: Study, table: pd.DataFrame, architecture: str, length: int) 
 
     They were trained at this length, or at the textbook's length if none was trained at this length.
     """
-    rows = table[(table["architecture"] == architecture) & (table["sequence_length"] == length)]
+    rows = _where(table, architecture=architecture, sequence_length=length)
     trained_here = rows["trained_length"] == length
     trained_length = length if trained_here.any() else study.length
-    return rows[rows["trained_length"] == trained_length]
+    return _where(rows, trained_length=trained_length)
 
 
 def _trained_words(rows: pd.DataFrame, length: int) -> str:

@@ -17,9 +17,11 @@ A replication is the same study with other rounding. A verdict that a replicatio
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from pipeline.params import Claims
 from pipeline.science import claim_measures
@@ -48,6 +50,11 @@ class Claim:
         by_number = {measure.number: measure for measure in self.deciding if measure is not None}
         return [measure for measure in by_number.values() if measure.threshold is not None]
 
+    def decided(self, confidence: float) -> "Claim":
+        """Returns the claim with the intervals that decide."""
+        measures = [None if item is None else item.decided(confidence) for item in self.deciding]
+        return replace(self, deciding=measures)
+
     @property
     def verdict(self) -> str:
         return verdict_of(self.decisive())
@@ -55,7 +62,7 @@ class Claim:
     def verdicts_by_distance(self) -> Iterator[dict[str, Any]]:
         """The verdict at each distance, from the deciding measures that belong to it."""
         for place in self.places:
-            measures = [item for item in self.decisive() if item.tokens == place.tokens]
+            measures = [measure for measure in self.decisive() if measure.is_at(place)]
             yield {
                 "tokens": place.tokens,
                 "words": place.words,
@@ -104,10 +111,11 @@ def table(study: Study, thresholds: Claims, alpha: float) -> list[dict[str, Any]
 
     With the probability 1 - alpha, the intervals that decide contain the truth all together (Bonferroni).
     """
-    count = len(uncertain_measures(_claims(study, thresholds)))
+    sentences = (no_order, state, full_context, vanish, forgets, led_to_lstms)
+    claims = [sentence(study, thresholds) for sentence in sentences]
+    count = len(uncertain_measures(claims))
     confidence = 1 - alpha / max(count, 1)
-    decided = replace(study, confidence=confidence)
-    return [claim.row() for claim in _claims(decided, thresholds)]
+    return [claim.decided(confidence).row() for claim in claims]
 
 
 def uncertain_measures(claims: Iterable[Claim]) -> set[tuple[str, str]]:
@@ -116,11 +124,6 @@ def uncertain_measures(claims: Iterable[Claim]) -> set[tuple[str, str]]:
     for claim in claims:
         numbers |= {measure.number for measure in claim.decisive() if not measure.exact}
     return numbers
-
-
-def _claims(study: Study, thresholds: Claims) -> list[Claim]:
-    claims = (no_order, state, full_context, vanish, forgets, led_to_lstms)
-    return [claim(study, thresholds) for claim in claims]
 
 
 def deciding(row: dict[str, Any]) -> list[Any]:
@@ -192,14 +195,10 @@ def no_order(study: Study, thresholds: Claims) -> Claim:
 
 
 def state(study: Study, thresholds: Claims) -> Claim:
+    others = (("bidirectional", "forward"), ("bidirectional", "backward"), ("lstm", "forward"))
     recursion = [
-        claim_measures.state(study, architecture, direction, measure)
-        for architecture, direction in (
-            ("bidirectional", "forward"),
-            ("bidirectional", "backward"),
-            ("lstm", "forward"),
-        )
-        for measure in ("streaming_difference", "state_change")
+        claim_measures.state(study, *network, measure)
+        for network, measure in product(others, ("streaming_difference", "state_change"))
     ]
     difference = claim_measures.state(study, "vanilla", "forward", "streaming_difference")
     change = claim_measures.state(study, "vanilla", "forward", "state_change")
@@ -263,21 +262,22 @@ def full_context(study: Study, thresholds: Claims) -> Claim:
 
 
 def vanish(study: Study, thresholds: Claims) -> Claim:
-    vanilla = study.distances.query("architecture == 'vanilla' and quantity == 'dz/dh'")
-    places = claim_measures.places(vanilla, thresholds.distances, study.length)
-    within = [place for place in places if place.length == study.length]
+    vanilla = study.distances[study.distances["architecture"] == "vanilla"]
+    places = [
+        replace(place, lags=(place.tokens,))  # an empty state is no exception for gradients
+        for place in claim_measures.places(vanilla, thresholds.distances, study.length)
+    ]
+    paragraph = _longest_within(places, study.length)
     longest = max(study.decay["sequence_length"], default=study.length)
 
     left = [
-        claim_measures.gradient(study, "vanilla", "dz/dh", weights, place)
-        for place in places
-        for weights in ("trained", "initial")
+        claim_measures.gradient(study, "vanilla", "dz/dh", weights, place.length, place.tokens)
+        for place, weights in product(places, ("trained", "initial"))
     ]
     thresholds_of_gradient = (np.log10(thresholds.vanished), np.log10(thresholds.faded))
-    factors = [
-        claim_measures.factor_per_token(study, "vanilla", "trained", place)
-        for place in (within or places)[-1:]
-    ]
+    factor = None
+    if paragraph:
+        factor = claim_measures.factor_per_token(study, "vanilla", "trained", paragraph)
     half_life = Measure(
         what="half-life in a long text at initialisation, in theory: a wide network with Gaussian inputs",
         value=study.half_life_at_initialisation,
@@ -295,7 +295,7 @@ def vanish(study: Study, thresholds: Claims) -> Claim:
         f"distance? Below {100 * thresholds.vanished:g} % it has vanished; above {100 * thresholds.faded:g} % the "
         "sentence does not hold at this distance.",
         deciding=[
-            *(_expected(factor, "below", 1.0) for factor in factors),
+            _expected(factor, "below", 1.0),
             *(_expected(measure, "below", *thresholds_of_gradient) for measure in left),
         ],
         caveat="Keras initialises recurrent weights as orthogonal matrices, which keeps gradients long; another "
@@ -328,18 +328,15 @@ def _decay_of_vanilla(study: Study, length: int, longest: int) -> Measures:
 
 def _first_token_gradients(study: Study) -> Measures:
     """Returns the gradients at the first token of the textbook's length."""
-    lag = study.length - 1
-    first = Place("first token", lag, study.length, (lag,))
-    measures = [
-        claim_measures.gradient(study, architecture, "dz/dh", weights, first)
-        for architecture in ("vanilla", "lstm")
-        for weights in ("trained", "initial")
+    first = study.length - 1
+    return [
+        claim_measures.gradient(study, architecture, "dz/dh", weights, study.length, first)
+        for architecture, weights in product(("vanilla", "lstm"), ("trained", "initial"))
     ]
-    return list(map(_without_distance, measures))
 
 
 def forgets(study: Study, thresholds: Claims) -> Claim:
-    vanilla = study.memory.query("architecture == 'vanilla'")
+    vanilla = study.memory[study.memory["architecture"] == "vanilla"]
     places = claim_measures.places(vanilla, thresholds.distances, study.length)
     usable = thresholds.usable_sign_accuracy
     deciding_measures: Measures = []
@@ -347,7 +344,7 @@ def forgets(study: Study, thresholds: Claims) -> Claim:
 
     for place in places:
         for lag in place.lags:
-            at_lag = (place.length, lag, place.tokens)
+            at_lag = (place.length, lag)
             effect = claim_measures.memory(study, "vanilla", "share", *at_lag)
             sign = claim_measures.memory(study, "vanilla", "sign_accuracy", *at_lag)
             remembered = thresholds.remembered_share
@@ -436,48 +433,50 @@ def led_to_lstms(study: Study, thresholds: Claims) -> Claim:
 def _lstm_at_paragraph(study: Study, pair: tuple[str, str], thresholds: Claims) -> Measures:
     """Returns the gradients and the effect that the LSTM gains, at the longest distance in the textbook's length."""
     measures: Measures = []
-    if gradients := _longest_within(study, "distances", thresholds):
+    if place := _lstm_place(study, study.distances, thresholds):
         for weights in ("trained", "initial"):
-            measures.append(
-                claim_measures.gradient_gained(study, *pair, "dz/dx", weights, gradients)
-            )
+            gained = claim_measures.gradient_gained(study, *pair, "dz/dx", weights, place)
+            measures.append(gained)
 
-    if effects := _longest_within(study, "memory", thresholds):
-        measures.append(claim_measures.effect_gained(study, *pair, effects.length, effects.tokens))
+    if place := _lstm_place(study, study.memory, thresholds):
+        gained = claim_measures.effect_gained(study, *pair, place.length, place.tokens)
+        measures.append(gained)
     return [_expected(measure, "above", 0.0) for measure in measures]
 
 
 def _lstm_gradients(study: Study, thresholds: Claims) -> Measures:
-    """Returns what is left of each gradient and of a word's effect on an LSTM, which informs only."""
+    """Returns what is left of each gradient on both networks, and of a word's effect on the LSTM."""
     measures: Measures = []
-    if gradients := _longest_within(study, "distances", thresholds):
-        for quantity in ("dz/dx", "dz/dh", "dz/dc"):
-            for weights in ("trained", "initial"):
-                for architecture in ("lstm", "vanilla"):
-                    measure = claim_measures.gradient(
-                        study, architecture, quantity, weights, gradients
-                    )
-                    measures.append(_without_distance(measure))
+    if place := _lstm_place(study, study.distances, thresholds):
+        kinds = product(("dz/dx", "dz/dh", "dz/dc"), ("trained", "initial"), ("lstm", "vanilla"))
+        for quantity, weights, architecture in kinds:
+            at_lag = (quantity, weights, place.length, place.tokens)
+            measures.append(claim_measures.gradient(study, architecture, *at_lag))
 
-    if effects := _longest_within(study, "memory", thresholds):
+    if place := _lstm_place(study, study.memory, thresholds):
         for column in ("share", "sign_accuracy", "used", "stored"):
-            measures.append(
-                claim_measures.memory(study, "lstm", column, effects.length, effects.tokens)
-            )
+            at_lag = (column, place.length, place.tokens)
+            measures.append(claim_measures.memory(study, "lstm", *at_lag))
     return measures
 
 
-def _longest_within(study: Study, table: str, thresholds: Claims) -> Place | None:
-    """Returns the longest declared distance at the textbook's length, such as a paragraph."""
-    rows = getattr(study, table).query("architecture == 'lstm'")
+def _lstm_place(study: Study, table: pd.DataFrame, thresholds: Claims) -> Place | None:
+    """Returns where `table` compares the LSTM: at the longest distance within the textbook's length."""
+    rows = table[table["architecture"] == "lstm"]
     places = claim_measures.places(rows, thresholds.distances, study.length)
-    within = [place for place in places if place.length == study.length]
-    return (within or places or [None])[-1]
+    return _longest_within(places, study.length)
+
+
+def _longest_within(places: list[Place], length: int) -> Place | None:
+    """Returns the longest distance in texts of this length, if possible not that of the first token."""
+    within = [place for place in places if place.length == length]
+    later = [place for place in within if not place.is_first_token]
+    return (later or within or places or [None])[-1]
 
 
 def _effect_near(study: Study, architecture: str, lag: int) -> Measure | None:
     """Returns the effect of a word at the measured lag that is nearest to this one, at the textbook's length."""
-    lags = study.memory.query("sequence_length == @study.length")["lag_tokens"]
+    lags = study.memory[study.memory["sequence_length"] == study.length]["lag_tokens"]
     nearest = min(lags, key=lambda measured: (abs(measured - lag), measured), default=lag)
     return claim_measures.memory(study, architecture, "share", study.length, nearest)
 
@@ -492,7 +491,3 @@ def _undecided(measure: Measure | None) -> Measure | None:
     if measure is None:
         return None
     return replace(measure, side=None, threshold=None, fails_beyond=None)
-
-
-def _without_distance(measure: Measure | None) -> Measure | None:
-    return None if measure is None else replace(measure, tokens=None)

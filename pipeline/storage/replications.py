@@ -35,8 +35,10 @@ class Measure(Strict):
     source: str
     decided_low: float | None = None
     decided_high: float | None = None
+    confidence: float | None = None
     exact: bool = False
     tokens: int | None = None
+    sequence_length: int | None = None
     side: Literal["above", "below", "exactly"]
     threshold: float
     fails_beyond: float | None = None

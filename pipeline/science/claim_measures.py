@@ -81,6 +81,16 @@ NUMBERS: dict[str, tuple[str, ...]] = {  # the columns of numbers that each kind
     "retention": ("lag_tokens", "seed", "solved"),
 }
 
+CURVE = ("architecture", "direction", "weights", "initialiser", "quantity")
+TEXTS: dict[str, tuple[str, ...]] = {  # and its columns of text
+    "decay": CURVE,
+    "distances": CURVE,
+    "memory": ("architecture",),
+    "probes": ("architecture", "probe"),
+    "states": ("architecture", "direction", "measure"),
+    "retention": ("architecture", "signal"),
+}
+
 DECAY_WORDS = {  # a column of the decay tables: its name in words and its unit
     "rate": ("factor per token of the fitted exponential", "share"),
     "half_life_tokens": ("half-life", "tokens"),

@@ -79,14 +79,16 @@ def _of_all_lengths(kind: str, path_of: Callable[[int], Path], lengths: list[int
 def _checked(path: Path, kind: str) -> pd.DataFrame:
     """Reads a table. Raises Mistake if it is damaged, because a verdict would silently ignore the missing numbers.
 
-    `kind` is a key of `claim_measures.NUMBERS`, which lists the columns that such a table must have.
+    `kind` is a key of `claim_measures.NUMBERS` and TEXTS, which list the columns that such a table must have.
     """
     table = artifacts.read_csv(path)
 
-    for column in claim_measures.NUMBERS[kind]:
+    numbers = claim_measures.NUMBERS[kind]
+    for column in (*claim_measures.TEXTS[kind], *numbers):
         if column not in table:
             raise Mistake(f"{path}: no column {column}; {REMEDY}")
 
+    for column in numbers:
         values = table[column]
         is_text = values.notna() & pd.to_numeric(values, errors="coerce").isna()
         if is_text.any():

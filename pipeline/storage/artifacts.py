@@ -72,7 +72,9 @@ predictions = _file_in(ARTIFACTS / "predictions", ".parquet")  # by run
 GRADIENTS = REPORTS / "gradients"
 MEMORY = REPORTS / "memory"
 PROBES = REPORTS / "probes"
+STATES = REPORTS / "states"
 DECAY = REPORTS / "decay"
+DISTANCES = REPORTS / "distances"
 gradients = _file_in(GRADIENTS, ".csv")
 gradients_everything = _file_in(ARTIFACTS / "gradients", ".parquet")
 # `measure`, `index` (a lag or an exponent's number), `value`
@@ -80,14 +82,12 @@ dynamics = _file_in(ARTIFACTS / "dynamics", ".parquet")
 memory = _file_in(MEMORY, ".csv")
 # predictions for modified reviews: `probe`, `tokens`, `accuracy`, `logit_change`
 probes = _file_in(PROBES, ".csv")
+# how trained networks update their state: `direction`, `measure`, `value`
+states = _file_in(STATES, ".csv")
 # one row per kind of decay curve: half-life and horizons with their intervals
 decay = _file_in(DECAY, ".csv")
-DISTANCES = REPORTS / "distances"
-STATES = REPORTS / "states"
-# one row per seed, kind of decay curve and measured lag
+# gradients at few lags: one row per kind of decay curve, seed and lag
 distances = _file_in(DISTANCES, ".csv")
-# one row per seed and measure of the hidden states
-states = _file_in(STATES, ".csv")
 
 # The artificial task
 RETENTION = REPORTS / "retention.csv"

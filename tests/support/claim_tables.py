@@ -1,8 +1,12 @@
-"""Small tables of a study, as `claims` reads them: the lengths LENGTH (the textbook's) and LONGEST, ten seeds."""
+"""Small tables of a study, as `claims` reads them: the lengths LENGTH (the textbook's) and LONGEST, ten seeds.
+
+`study` returns them, and `write` writes them as files below the working directory.
+"""
 
 from dataclasses import replace
 from functools import cache
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,12 +14,14 @@ import pandas as pd
 from pipeline import params
 from pipeline.params.subjects import FILM_REVIEWS
 from pipeline.science.claim_measures import Study
+from pipeline.storage import artifacts
 
 LENGTH, LONGEST = 8, 16
 SEEDS = range(10)
 BLOCKS = 20
 DISTANCES = {"sentence": 2, "paragraph": 6, "page": 10, "two_pages": LONGEST}
-THRESHOLDS = params.read().claims.model_copy(update={"distances": DISTANCES})
+PROJECT = Path(__file__).parents[2]
+THRESHOLDS = params.read(PROJECT / params.PARAMS).claims.model_copy(update={"distances": DISTANCES})
 ALPHA = 0.05
 LAGS = {LENGTH: [0, 1, 2, 4, 6, 7], LONGEST: [0, 1, 2, 4, 6, 10, 15]}
 
@@ -231,6 +237,30 @@ def _usual():
             ],
             ignore_index=True,
         ),
-        states=states(),
+        states=pd.concat([states(), states(LONGEST)], ignore_index=True),
         retention=retention(),
     )
+
+
+def write():
+    """Writes the usual study as files, and a params.yaml that fits them."""
+    usual = study()
+    for length in LAGS:
+        for name in ("decay", "distances", "memory", "probes", "states"):
+            rows = getattr(usual, name)
+            path = getattr(artifacts, name)(length)
+            artifacts.write_csv(path, rows[rows["sequence_length"] == length])
+
+    metrics = {}
+    for run, values in usual.scores.items():
+        score_by_seed = {str(seed): value for seed, value in enumerate(values)}
+        metrics[run] = {"parameters": 1, "test/accuracy": {"scores": score_by_seed}}
+    artifacts.write_json(artifacts.METRICS, metrics)
+    artifacts.write_json(artifacts.COMPARISONS, usual.comparisons)
+    artifacts.write_csv(artifacts.RETENTION, usual.retention)
+
+    document = params.document(PROJECT / params.PARAMS)
+    document["settings"]["textbook"]["sequence_length"] = LENGTH
+    document["gradients"]["sequence_lengths"] = list(LAGS)
+    document["claims"]["distances"] = DISTANCES
+    artifacts.write_json(params.PARAMS, document)

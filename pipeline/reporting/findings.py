@@ -223,9 +223,11 @@ def _significant(value: float) -> str:
     >>> _significant(1.254), _significant(0.996), _significant(-1.03e-7)
     ('1.3', '1.0', '−1.0·10⁻⁷')
     """
+    if value == 0:
+        return "0"
     if 0 < abs(value) < 1e-3:
         return ("−" if value < 0 else "") + power_of_ten(math.log10(abs(value)))
-    digits = 1 - math.floor(math.log10(abs(float(f"{value:.1e}")))) if value else 0
+    digits = 1 - math.floor(math.log10(abs(float(f"{value:.1e}"))))
     return number(value, max(digits, 0))
 
 

@@ -777,7 +777,7 @@ def claim_table(lengths: list[int]) -> list[dict]:
     measurements = claim_measures.Study(
         length=min(lengths, key=lambda length: (abs(length - TEXTBOOK_LENGTH), length)),
         half_life_at_initialisation=150.0,
-        subject=subjects.FILM_REVIEWS,
+        subject=subjects.of_card(artifacts.read_json(artifacts.DATA_CARD)),
         updates=400,
         scores={
             run: list(scores["test/accuracy"]["scores"].values()) for run, scores in metrics.items()

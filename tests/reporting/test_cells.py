@@ -113,7 +113,7 @@ def test_a_sentence_about_distance_has_the_verdict_at_each():
 def test_a_fact_about_every_network_has_its_least_and_largest_value():
     fact = measure(0.0, 0.0, 0.0, "per unit", "exactly", 0.0, "holds", exact=True)
     (number,) = claim(fact)["numbers"]
-    assert number["beside"] == "(every network: 0.0 to 0.0 per unit); asked: exactly 0 per unit"
+    assert number["beside"] == "(every network: 0 to 0 per unit); asked: exactly 0 per unit"
 
 
 def test_a_number_with_two_thresholds_names_both():

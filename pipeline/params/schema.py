@@ -249,7 +249,7 @@ class Claims(Strict):
     remembered_share: Share
     usable_sign_accuracy: AboveChance
     margin: Share
-    disclosures: Annotated[list[Line], Field(max_length=20)]
+    disclosures: Annotated[list[Line], Field(max_length=20), AfterValidator(_without_duplicates)]
 
     @model_validator(mode="after")
     def _thresholds_rise(self) -> "Claims":

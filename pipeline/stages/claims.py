@@ -23,16 +23,18 @@ def main(context: "Context") -> None:
     """Writes the verdicts. Raises Mistake if a file behind them differs from dvc.lock."""
     params = context.params
     stages = lock_comparison.demand(CLAIMS.name, params, Path())
-    textbook = params.settings["textbook"]
+    textbook_length = params.settings["textbook"].sequence_length
+    embedding_dimension = params.settings["textbook"].embedding_dimension
+    hidden_size = params.settings["textbook"].hidden_size
     lengths = sorted(params.gradients.sequence_lengths)
 
     # on a tie, the shorter
-    nearest_length = min(lengths, key=lambda length: abs(length - textbook.sequence_length))
+    nearest_length = min(lengths, key=lambda length: abs(length - textbook_length))
 
     measurements = Study(
         length=nearest_length,
         half_life_at_initialisation=decay.half_life_at_initialisation(
-            textbook.embedding_dimension, textbook.hidden_size
+            embedding_dimension, hidden_size
         ),
         subject=subjects.of_card(subjects.card(params.data)),
         updates=params.retention.updates,

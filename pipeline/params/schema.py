@@ -240,12 +240,39 @@ class Retention(Strict):
 
 
 class Claims(Strict):
-    """Thresholds of the claims table."""
+    """Thresholds of the claims table, and what readers should know about how they were chosen."""
 
     same_logit: Annotated[float, Field(ge=0.000000001, le=100)]
+    same_state: Share
+    changed_state: Share
     vanished: Share
+    faded: Share
+    distances: Annotated[dict[Name, Lag], Field(min_length=1, max_length=20)]
+    forgotten_share: Share
     remembered_share: Share
     usable_sign_accuracy: AboveChance
+    margin: Share
+    disclosures: Annotated[list[Line], Field(max_length=20), AfterValidator(_without_duplicates)]
+
+    @model_validator(mode="after")
+    def _thresholds_rise(self) -> "Claims":
+        pairs = (
+            ("same_state", "changed_state"),
+            ("vanished", "faded"),
+            ("forgotten_share", "remembered_share"),
+        )
+        for lower, upper in pairs:
+            if not getattr(self, lower) < getattr(self, upper):
+                raise ValueError(f"{lower} must be below {upper}")
+        return self
+
+    @field_validator("distances")
+    @classmethod
+    def _order_means_nothing(cls, distances: dict[str, int]) -> dict[str, int]:
+        """From near to far: DVC ignores the order in the file."""
+        if len(set(distances.values())) < len(distances):
+            raise ValueError("two distances have the same number of tokens")
+        return dict(sorted(distances.items(), key=lambda item: item[1]))
 
 
 class Params(Strict):

@@ -133,6 +133,8 @@ def _shape(output) -> str:
 def claims(found: list[dict]) -> list[dict]:
     """Each sentence of the tutorial: `sentence`, `verdict`, `numbers` that decide, `test`, `caveat`, all `measures`.
 
+    `distances` has the verdict at each distance, if the sentence is about distance.
+
     Of a number: its `value`, `beside` it (interval, what is asked and, of several, its own verdict), and `what` it is.
     Where a replication contradicts the verdict, its number stands `beside`, too; `stability` is about replications.
     """
@@ -140,11 +142,32 @@ def claims(found: list[dict]) -> list[dict]:
         {
             **{name: claim[name] for name in ("sentence", "verdict", "test", "caveat")},
             "mark": findings.VERDICTS[claim["verdict"]],
+            "distances": _distances(claim["by_distance"]),
             "numbers": _deciding(claim),
             "stability": replicated.sentences(claim),
             "measures": _measures(claim["measures"]),
         }
         for claim in found
+    ]
+
+
+def deciding_interval(claims: list[dict]) -> dict | None:
+    """How many numbers of the table have an interval that decides, and its `confidence`; None without any."""
+    numbers = {
+        (measure["what"], measure["source"]): measure["confidence"]
+        for claim in claims
+        for measure in claim["measures"]
+        if measure["confidence"] is not None
+    }
+    if not numbers:
+        return None
+    return {"count": len(numbers), "confidence": f"{100 * max(numbers.values()):.4g} %"}
+
+
+def _distances(by_distance: list[dict]) -> list[str]:
+    return [
+        f"{distance['words']} ({findings.count(distance['tokens'], 'token')}): {distance['verdict']}"
+        for distance in by_distance
     ]
 
 
@@ -154,7 +177,8 @@ def _deciding(claim: dict) -> list[dict]:
 
     for measure in measures:
         words = findings.measured(measure)
-        parts = [f"({words['between']})" if words["between"] else "(no interval)"]
+        between = words["between"] or "no interval"
+        parts = [f"({'every network: ' if measure['exact'] else ''}{between})"]
         parts.append(f"asked: {words['asked']}")
 
         if len(measures) > 1:
@@ -179,13 +203,14 @@ def _measures(measures: list[dict]) -> dict:
                 measure["what"],
                 shown["value"],
                 shown["between"],
+                shown["decided"],
                 shown["asked"],
                 decides,
                 measure["source"],
             ]
         )
-    columns = ["measure", "value", "95 % interval", "asked", "decides", "file"]
-    return table("All its numbers", columns, rows, left=(0, 3, 4, 5))
+    columns = ["measure", "value", "95 % interval", "deciding interval", "asked", "decides", "file"]
+    return table("All its numbers", columns, rows, left=(0, 4, 5, 6))
 
 
 def results(found: pd.DataFrame, ensembles: dict) -> dict:

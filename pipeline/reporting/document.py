@@ -131,6 +131,7 @@ def story(
         "reviews": reviews,
         "untrained": [str(each) for each in reviews if each not in trained],
         "claims": cells.claims(claims),
+        "deciding_interval": cells.deciding_interval(claims),
         "space": [cells.dimension(name, dimension) for name, dimension in space.items()],
         "sentences": {
             "data": findings.data(card, subject, source),

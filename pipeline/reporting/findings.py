@@ -143,27 +143,45 @@ def half_life(row) -> str:
 
 
 def measured(measure: dict) -> dict[str, str]:
-    """A number of the claims table in words: `value`, `between` (its interval) and `asked` (side and threshold).
+    """A number of the claims table in words: `value`, `between` (its interval), `decided` (the wider interval that
+    decides) and `asked` (side and threshold).
 
     As many decimals as it takes for no number to look like the threshold that it is not. A unit that both ends of an
     interval have stands once.
     """
-    known = [
-        measure[name] for name in ("value", "low", "high", "threshold") if measure[name] is not None
-    ]
+    names = ("value", "low", "high", "decided_low", "decided_high", "threshold")
+    known = {measure[name] for name in names if measure[name] is not None}
     for decimals in range(1, 7):
         shown = {value: _in_unit(value, measure["unit"], decimals) for value in known}
         if len(set(shown.values())) == len(shown) or measure["threshold"] is None:
             break
-    low, high = (shown.get(measure[name], UNREACHED) for name in ("low", "high"))
-    threshold = measure["threshold"]
     return {
         "value": shown.get(measure["value"]) or UNKNOWN.get(measure["unit"], "not measured"),
-        "between": "" if {low, high} == {UNREACHED} else _between(low, high),
-        "asked": ""
-        if threshold is None
-        else f"{measure['side']} {_asked(threshold, measure['unit'])}",
+        "between": _ends(measure["low"], measure["high"], shown),
+        "decided": _ends(measure["decided_low"], measure["decided_high"], shown),
+        "asked": "" if measure["threshold"] is None else _expected(measure),
     }
+
+
+def _ends(low: float | None, high: float | None, shown: dict[float, str]) -> str:
+    """An interval whose ends `shown` has in words, or nothing without one."""
+    if low is None and high is None:
+        return ""
+    return _between(shown.get(low, UNREACHED), shown.get(high, UNREACHED))
+
+
+def _expected(measure: dict) -> str:
+    """What a sentence says of its number.
+
+    >>> _expected({"side": "below", "threshold": -3.0, "fails_beyond": -1.0, "unit": "log10"})
+    'below 0.1 %, and it does not hold above 10 %'
+    """
+    side = measure["side"]
+    text = f"{side} {_asked(measure['threshold'], measure['unit'])}"
+    if measure["fails_beyond"] is None:
+        return text
+    opposite = {"above": "below", "below": "above"}[side]
+    return f"{text}, and it does not hold {opposite} {_asked(measure['fails_beyond'], measure['unit'])}"
 
 
 def _between(low: str, high: str) -> str:
@@ -201,6 +219,8 @@ def _in_unit(value: float, unit: str, decimals: int) -> str:
             return share_of(value)
         case "tokens":
             return f"{number(value, 0 if value == round(value) else decimals)} tokens"
+        case "parameters":
+            return f"{value:,.0f} parameters"
     return f"{_significant(value)} {unit}"
 
 
@@ -210,9 +230,11 @@ def _significant(value: float) -> str:
     >>> _significant(1.254), _significant(0.996), _significant(-1.03e-7)
     ('1.3', '1.0', '−1.0·10⁻⁷')
     """
+    if value == 0:
+        return "0"
     if 0 < abs(value) < 1e-3:
         return ("−" if value < 0 else "") + power_of_ten(math.log10(abs(value)))
-    digits = 1 - math.floor(math.log10(abs(float(f"{value:.1e}")))) if value else 0
+    digits = 1 - math.floor(math.log10(abs(float(f"{value:.1e}"))))
     return number(value, max(digits, 0))
 
 

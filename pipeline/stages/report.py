@@ -105,6 +105,7 @@ def _settings(params: Params) -> dict[str, Any]:
         "space": params.tune.space.model_dump(),
         "lengths": sorted(params.gradients.sequence_lengths),
         "vanished": params.claims.vanished,
+        "disclosures": _disclosures(params),
         "usable": params.claims.usable_sign_accuracy,
         "solved": params.retention.solved,
         "updates": params.retention.updates,
@@ -114,6 +115,12 @@ def _settings(params: Params) -> dict[str, Any]:
         "meaningful": params.evaluate.meaningful,
         "learned_share": params.evaluate.learned_share,
     }
+
+
+def _disclosures(params: Params) -> list[str]:
+    """What readers should know about the thresholds, which is true of our own study alone."""
+    is_ours = params.data.source == "imdb" and params.data.limit is None
+    return params.claims.disclosures if is_ours else []
 
 
 def _source(path: str, stages: dict[str, RecordedStage]) -> origins.File:

@@ -14,12 +14,14 @@ import numpy as np
 import pandas as pd
 
 from pipeline import params
-from pipeline.params import DEFAULT_INITIALISER, STATELESS, Params
+from pipeline.params import DEFAULT_INITIALISER, STATELESS, Params, subjects
 from pipeline.reporting import tables
-from pipeline.science import claims
+from pipeline.science import claim_measures, claims
 from pipeline.science.gradients import decay
 from pipeline.science.statistics import baselines, calibration, comparisons
+from pipeline.science.statistics.lags import effect_shares
 from pipeline.storage import artifacts, dvc_lock, lock_comparison
+from tests.support import claim_tables
 
 PROJECT = Path(__file__).parents[2]
 LEVEL = {
@@ -808,19 +810,39 @@ def claim_table(lengths: list[int]) -> list[dict]:
             [artifacts.read_csv(path_of(length)) for length in lengths], ignore_index=True
         )
 
-    measurements = claims.Study(
+    memory_of_all = effect_shares(of_all_lengths(artifacts.memory))
+    errors = {f"{name}_review_error": 0.01 for name in ("share", "sign_accuracy", "stored", "used")}
+    memory_of_all = memory_of_all.assign(stored=0.95, used=0.8, blocks=20, **errors)
+    probes_of_all = of_all_lengths(artifacts.probes)
+    lost = probes_of_all["tokens"] * 0.0005
+    probes_of_all = probes_of_all.assign(
+        lost=lost, lost_review_error=0.005, logit_change_review_error=0.01, blocks=20
+    )
+    curves = pd.concat(
+        [artifacts.read_parquet(artifacts.gradients_everything(length)) for length in lengths]
+    )
+    curves = curves[curves["lag_tokens"].isin(some_lags(max(lengths)))]
+    errors_of_comparisons = {"review_error": 0.004, "blocks": 20, "answers": "architecture"}
+    compared = artifacts.read_json(artifacts.COMPARISONS)
+    metrics = artifacts.read_json(artifacts.METRICS)
+
+    measurements = claim_measures.Study(
         length=min(lengths, key=lambda length: (abs(length - TEXTBOOK_LENGTH), length)),
         half_life_at_initialisation=150.0,
-        comparisons=artifacts.read_json(artifacts.COMPARISONS),
-        decay=of_all_lengths(artifacts.decay),
-        memory=of_all_lengths(artifacts.memory),
-        probes=of_all_lengths(artifacts.probes),
+        subject=subjects.of_card(artifacts.read_json(artifacts.DATA_CARD)),
+        updates=400,
+        scores={
+            run: list(scores["test/accuracy"]["scores"].values()) for run, scores in metrics.items()
+        },
+        comparisons=[{**errors_of_comparisons, **row} for row in compared],
+        decay=of_all_lengths(artifacts.decay).assign(exponential_seeds=2),
+        distances=curves.assign(review_error=0.02, blocks=20),
+        memory=memory_of_all,
+        probes=probes_of_all,
+        states=pd.concat([claim_tables.states(length, range(3)) for length in lengths]),
         retention=artifacts.read_csv(artifacts.RETENTION),
     )
-    thresholds = params.Claims(
-        same_logit=0.001, vanished=0.001, remembered_share=0.5, usable_sign_accuracy=0.55
-    )
-    return claims.table(measurements, thresholds)
+    return claims.table(measurements, claim_tables.THRESHOLDS, alpha=0.05)
 
 
 def measure(
@@ -832,9 +854,14 @@ def measure(
     threshold=None,
     verdict=None,
     what="a number",
+    **more,
 ) -> dict:
     """A number of the claims table."""
+    more = {"fails_beyond": None, "exact": False, "confidence": None, **more}
     return {
+        **more,
+        "decided_low": low,
+        "decided_high": high,
         "what": what,
         "value": value,
         "low": low,

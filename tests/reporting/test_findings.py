@@ -358,11 +358,16 @@ def measured(value, low=None, high=None, unit="share", side=None, threshold=None
         "value": value,
         "low": low,
         "high": high,
+        "decided_low": low,
+        "decided_high": high,
         "unit": unit,
         "side": side,
         "threshold": threshold,
+        "fails_beyond": None,
     }
-    return tuple(findings.measured(numbers).values())
+    words = findings.measured(numbers)
+    assert words["decided"] == words["between"]
+    return words["value"], words["between"], words["asked"]
 
 
 def test_a_number_of_a_claim_has_its_unit_interval_and_threshold():

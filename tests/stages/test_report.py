@@ -547,6 +547,7 @@ def test_a_report_about_a_csv_says_what_its_texts_and_labels_are(tmp_path, monke
         labels = {"negative": "schlecht", "positive": "gut"}
         own = {"source": "csv", "subject": subject, "labels": labels, "split_rule": "Blocks."}
         artifacts.write_json(artifacts.DATA_CARD, {**card, **own})
+        artifacts.write_json(artifacts.CLAIMS, invented.claim_table(SMALL.lengths))
 
     monkeypatch.setattr(document, "pictures", lambda story: {})
     reports = written(tmp_path / "csv", monkeypatch, SMALL, change)
@@ -563,6 +564,25 @@ def test_importing_the_stage_imports_no_network_library_and_no_mlflow():
     unwanted = {"tensorflow", "keras", "mlflow", "optuna"}
     code = f"import sys, pipeline.stages.report; print(*{unwanted} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("data", "is_ours"),
+    [({}, True), ({"limit": 1000}, False), ({"source": "rotten_tomatoes"}, False)],
+)
+def test_only_our_own_study_discloses_how_its_thresholds_came_about(data, is_ours):
+    parameters = params.read(ROOT / "params.yaml")
+    parameters = parameters.model_copy(update={"data": parameters.data.model_copy(update=data)})
+    assert len(parameters.claims.disclosures) > 1
+    expected = parameters.claims.disclosures if is_ours else []
+    assert report._disclosures(parameters) == expected
+
+
+def test_disclosures_stand_next_to_the_table(small):
+    for file, answer in (("README.md", "## The answer"), ("index.html", ">The answer</h2>")):
+        opening = unescape((small / file).read_text()).split(answer)[0]
+        for disclosure in params.read(ROOT / "params.yaml").claims.disclosures:
+            assert disclosure in opening
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,15 @@ def test_every_verdict_is_a_tag_and_a_row_of_the_description(study):
     assert record.metrics == {("claims.holds", 0): 1, ("claims.partly", 0): 1}
 
 
+def test_a_sentence_about_distance_is_described_with_each_verdict(study):
+    path = study / artifacts.CLAIMS
+    rows = artifacts.read_json(path)
+    rows[1] |= {"by_distance": [{"tokens": 20, "words": "sentence", "verdict": "holds"}]}
+    artifacts.write_json(path, rows)
+    note = read(study)["claims"].tags[run_records.NOTE]
+    assert "| gradients vanish | **partly**; sentence (20 tokens): holds |" in note
+
+
 def test_an_unstable_verdict_is_counted_and_described_with_both_verdicts(study):
     path = study / artifacts.CLAIMS
     rows = artifacts.read_json(path)

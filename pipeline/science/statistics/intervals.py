@@ -221,6 +221,20 @@ def crossed_median(
     return Estimate(median, float(low), float(high))
 
 
+def estimates_difference(baseline: Estimate, run: Estimate) -> Estimate:
+    """Returns run minus baseline, two independent estimates with their intervals (Zou & Donner 2008).
+
+    If a side has no interval, neither has the difference.
+    """
+    difference = run.value - baseline.value
+    if run.low is None or run.high is None or baseline.low is None or baseline.high is None:
+        return Estimate(difference, None, None)
+
+    below = np.hypot(run.value - run.low, baseline.high - baseline.value)
+    above = np.hypot(run.high - run.value, baseline.value - baseline.low)
+    return Estimate(difference, float(difference - below), float(difference + above))
+
+
 def _rank_below_median(count: int, confidence: float) -> int | None:
     """Returns the largest index whose value and its mirror image bound the median with this confidence, or None."""
     ranks = np.arange((count + 1) // 2)

@@ -136,6 +136,51 @@ def test_median_intervals_cover_skewed_seeds_and_new_reviews():
         assert np.mean(covered) > 0.92
 
 
+def skewed_study(random, seeds, confidence=0.95):
+    """The median of seeds from an exponential distribution, with a shift by reviews whose error is known."""
+    value_S = random.exponential(size=seeds) + random.normal(scale=0.2)
+    return intervals.crossed_median(value_S, intervals.ReviewError(0.2, 40), confidence)
+
+
+@pytest.mark.parametrize(
+    ("baseline_seeds", "run_seeds", "studies"),
+    [(20, 10, 300), pytest.param(6, 6, 3000, marks=pytest.mark.exhaustive)],
+)
+def test_differences_of_medians_cover_new_seeds_and_reviews(baseline_seeds, run_seeds, studies):
+    random = np.random.default_rng(0)
+    covered = []
+    for _ in range(studies):
+        sides = (skewed_study(random, baseline_seeds), skewed_study(random, run_seeds))
+        estimate = intervals.estimates_difference(*sides)
+        covered.append(estimate.low < 0 < estimate.high)
+    assert np.mean(covered) > 0.92
+
+
+@pytest.mark.exhaustive
+def test_the_wide_intervals_that_decide_cover_the_truth():
+    random = np.random.default_rng(0)
+    confidence = 0.998  # 25 intervals of which all should be right with 95 %
+    covered = {"mean": [], "median": [], "difference": []}
+    for _ in range(5000):
+        mean = intervals.crossed_mean(*crossed_study(random, 10), confidence=confidence)
+        covered["mean"].append(mean.low < 0 < mean.high)
+        median = skewed_study(random, 10, confidence)
+        covered["median"].append(median.low < np.log(2) < median.high)
+        difference = intervals.estimates_difference(skewed_study(random, 20, confidence), median)
+        covered["difference"].append(difference.low < 0 < difference.high)
+    for kind, contains_truth in covered.items():
+        assert np.mean(contains_truth) > 0.992, kind
+
+
+def test_a_difference_of_medians_without_review_error_adds_squares():
+    baseline, run = intervals.Estimate(1.0, 0.0, 4.0), intervals.Estimate(5.0, 1.0, 6.0)
+    difference = intervals.estimates_difference(baseline, run)
+    assert (difference.value, difference.low) == (4.0, 4.0 - 5.0)
+    assert difference.high == pytest.approx(4.0 + 2**0.5)
+    unknown = intervals.Estimate(1.0, None, None)
+    assert intervals.estimates_difference(unknown, run) == intervals.Estimate(4.0, None, None)
+
+
 def test_without_review_error_a_median_has_its_order_statistics():
     exact = intervals.ReviewError(0.0, 40)
     estimate = intervals.crossed_median(np.arange(10), exact)

@@ -74,7 +74,7 @@ def test_a_sign_that_is_no_letter_is_refused_in_every_text(tmp_path, key, sign):
     with pytest.raises(Mistake) as error:
         data_of(tmp_path, source="csv", **{section: value})
     problem = "must be one line of text, without control and format characters"
-    assert str(error.value).endswith(f": data.{key}: {ascii(text)}: {problem}")
+    assert str(error.value).endswith(f": data.{key}: {text!a}: {problem}")
 
 
 @pytest.mark.parametrize("subject", ["دیدگاه‌ها", "क्‍ष", "👩‍👧 reviews", "cafe\u0301s", "映画の感想"])

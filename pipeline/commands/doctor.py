@@ -20,7 +20,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from pipeline import machine, params
-from pipeline.storage import dvc_lock, stores
+from pipeline.storage import artifacts, dvc_lock, stores
 from pipeline.storage.stage_inputs import installed_version
 from pipeline.tracking import artifact_locations, checkouts
 from pipeline.verify import durations, packages, repository
@@ -79,8 +79,8 @@ def main() -> int:
     studies_url, studies_problems = _examined(OPTUNA)
     versions = [f"{name} {installed_version(name) or 'missing'}" for name in PACKAGES]
     workers, worker_problems = _workers()
-    stale, stale_problems = UNKNOWN, [repository.problem()]
-    if not any(stale_problems):
+    stale, stale_problems = UNKNOWN, [*_obstacles(Path(values.data.path))]
+    if not stale_problems:
         stale, stale_problems = stale_stages()
 
     report = {
@@ -307,6 +307,18 @@ def _revision(url: str) -> str | None:
 
 def _reason(error: Exception) -> str:
     return str(getattr(error, "orig", None) or error).partition("\n")[0]
+
+
+def _obstacles(source: Path) -> Iterator[str]:
+    """Problems that DVC has with this folder or with the reviews. It would wait for ever for a named pipe."""
+    if problem := repository.problem():
+        yield problem
+
+    for path in (source, *source.rglob("*")):
+        if kind := artifacts.special_kind(path):
+            remedy = "remove it, or save its content in a file"
+            yield f"{path}: {kind} (data.path), and DVC reads only files and folders; {remedy}"
+            return
 
 
 def stale_stages() -> tuple[str, list[str]]:

@@ -298,8 +298,10 @@ def _file_changes(
 
 
 def _file_hashes(folder: Path, dep: str) -> dict[str, str]:
-    """The hash of each file of a dependency; empty if it is missing."""
+    """The hash of each file of a dependency; empty if it is missing. Raise Mistake if it is neither file nor folder."""
     path = folder / dep
+    if kind := artifacts.special_kind(path):
+        raise Mistake(f"{dep}: {kind}; DVC needs a file or a folder: save its content in a file")
     if path.is_dir():
         hashes = lock_comparison.files(path)
         return {f"{dep}/{name}": md5 for name, md5 in hashes.items()}

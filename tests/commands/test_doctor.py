@@ -331,6 +331,15 @@ def test_a_truncated_dvc_lock_is_a_problem_with_its_remedy(tmp_path, monkeypatch
     )
 
 
+@pytest.mark.parametrize("path", ["data/raw", "data/raw/train/1.txt"])
+def test_a_named_pipe_among_the_reviews_is_a_problem(project, monkeypatch, capsys, path):
+    monkeypatch.setattr(doctor, "stale_stages", lambda: pytest.fail("DVC would wait for ever"))
+    (project / path).parent.mkdir(parents=True)
+    os.mkfifo(project / path)
+    (problem,) = problems(capsys)
+    assert problem.startswith(f"problem: {path}: a named pipe (data.path), and DVC reads only")
+
+
 def test_a_mistake_in_the_parameters_is_the_only_output(project, capsys):
     path = project / "params.yaml"
     path.write_text(path.read_text().replace("  seeds: 10 ", "  seeds: ten ", 1))

@@ -14,6 +14,7 @@ from dvc.stage import PipelineStage
 
 from pipeline.params import Mistake
 from pipeline.storage import artifacts, dvc_lock, stage_inputs
+from tests.support.review_sources import SPECIAL_FILES
 
 ROOT = Path(__file__).parents[2]
 STAGE = "train@small"
@@ -196,6 +197,15 @@ def test_a_package_of_another_version_is_a_change(folder, monkeypatch):
     for check in (inputs.check, inputs.check_code):
         with pytest.raises(Mistake, match=change):
             check()
+
+
+@pytest.mark.parametrize(("make", "kind"), SPECIAL_FILES)
+def test_an_input_that_is_neither_file_nor_folder_is_named(folder, monkeypatch, make, kind):
+    monkeypatch.chdir(folder)
+    (folder / "data/reviews.csv").unlink()
+    make(folder / "data/reviews.csv")
+    with pytest.raises(Mistake, match=f"^data/reviews.csv: {kind}; DVC needs a file or a folder"):
+        stage_inputs.read(STAGE, folder)
 
 
 def test_many_changes_are_counted(folder):

@@ -281,6 +281,16 @@ def test_a_field_above_the_bound_is_named_by_its_row(read_csv, csv_refusal, monk
     assert len(read_csv("text,label\na,0\n" + "b" * 1000 + ",1\n")) == 2
 
 
+@pytest.mark.parametrize(("make", "kind"), review_sources.SPECIAL_FILES)
+def test_a_source_that_is_neither_file_nor_folder_is_named(tmp_path, monkeypatch, make, kind):
+    monkeypatch.chdir(tmp_path)
+    make(tmp_path / "in")
+    csv_remedy = "data.path must name the CSV file itself"
+    assert review_sources.refusal("csv", "in") == f"in: cannot be read: {kind}; {csv_remedy}"
+    archive_remedy = "aclimdb needs aclImdb or aclImdb_v1.tar.gz"
+    assert review_sources.refusal("aclimdb", "in") == f"in: {kind} (data.path); {archive_remedy}"
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [

@@ -283,6 +283,7 @@ FLOORS = (
     "science",
     "machine",
     "params",
+    "merge_conflicts",
 )
 
 

@@ -156,7 +156,7 @@ def _package_problems() -> Iterator[str]:
         )
         return
 
-    if problem := params.conflict(lock.read_text(encoding="utf-8")):
+    if problem := _conflict(lock):
         yield f"{lock}: {problem}; `git checkout HEAD -- {lock}` takes one side, `make lock` resolves again"
         return
     for mismatch in packages.differences(installed_version, PACKAGES):
@@ -193,12 +193,18 @@ def _environment_problems() -> Iterator[str]:
     try:
         recorded = json.loads(ENVIRONMENT.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
-        yield f"{ENVIRONMENT}: missing, not JSON or a merge conflict, and every stage reads it; {remedy}"
+        problem = _conflict(ENVIRONMENT) or "missing or not JSON"
+        yield f"{ENVIRONMENT}: {problem}, and every stage reads it; {remedy}"
         return
 
     for package in machine.PACKAGES:
         if package not in recorded:
             yield f"{ENVIRONMENT}: {package}: missing; {remedy}"
+
+
+def _conflict(path: Path) -> str:
+    """Names the first marker of a merge conflict in a file; empty if it has none or is missing."""
+    return params.conflict(path.read_text(encoding="utf-8")) if path.exists() else ""
 
 
 def _disk_problems() -> Iterator[str]:

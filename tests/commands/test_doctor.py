@@ -77,11 +77,15 @@ def write_database(path, revision):
     [
         (
             None,
-            "environment.json: missing, not JSON or a merge conflict, and every stage reads it",
+            "environment.json: missing or not JSON, and every stage reads it",
         ),
         (
             '{"a"',
-            "environment.json: missing, not JSON or a merge conflict, and every stage reads it",
+            "environment.json: missing or not JSON, and every stage reads it",
+        ),
+        (
+            '{\n<<<<<<< HEAD\n  "numpy": "2.0.0"\n=======',
+            "environment.json: line 2: a merge conflict ('<<<<<<< HEAD'), and every stage reads it",
         ),
         (
             "{}",

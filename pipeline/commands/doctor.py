@@ -1,8 +1,8 @@
 """`doctor`: describes this machine and checkout, and lists each problem with its remedy.
 
 The exit code is 1 if there is a problem, else 0. A mistake in params.yaml ends the command with exit code 2. Stale
-stages are not a problem, because `dvc repro` computes them. The command does not import TensorFlow or Keras. It imports
-MLflow or Optuna only to compare the version of an existing database.
+stages are not a problem, because `dvc repro` computes them. Another process of DVC is not a problem either. The command
+does not import TensorFlow or Keras. It imports MLflow or Optuna only to compare the version of an existing database.
 """
 
 import json
@@ -45,6 +45,7 @@ PATIENCE_SECONDS = 3  # for a connection
 PORTS = {"http": 80, "https": 443}
 LISTED_STAGES = 5  # stale stages whose names are printed
 UNKNOWN = "unknown"
+DVC_BUSY = re.compile(r"Unable to acquire lock|is busy, it is being blocked by")  # words of DVC
 
 
 @dataclass(frozen=True)
@@ -339,6 +340,8 @@ def stale_stages() -> tuple[str, list[str]]:
     try:
         reasons = json.loads(status.stdout)
     except ValueError:
+        if DVC_BUSY.search(status.stderr):
+            return _other_dvc(status.stderr), []
         return UNKNOWN, [_why_dvc_fails(status.stderr)]
 
     stages = [name for name, reason in reasons.items() if reason != ["always changed"]]
@@ -350,6 +353,18 @@ def stale_stages() -> tuple[str, list[str]]:
         names += f" and {len(stages) - LISTED_STAGES} more"
     duration = durations.estimate(stages)
     return f"{names}: {duration}", []
+
+
+def _other_dvc(output: str) -> str:
+    """Says which process of DVC works here. `output` is that of `dvc status`, which could not start because of it."""
+    pids = re.findall(r"\(PID (\d+)\)", output)
+    if not pids:  # DVC has not begun a stage; its lock file holds the number of its process
+        pids = re.findall(r"\d+", artifacts.read_text(dvc_lock.DVC_WORKS))
+
+    processes = ", ".join(sorted(set(pids))) or UNKNOWN
+    return (
+        f"unknown, because DVC is running (process {processes}); run this again when it has ended"
+    )
 
 
 def _why_dvc_fails(output: str) -> str:

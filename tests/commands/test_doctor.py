@@ -11,13 +11,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import zc.lockfile
 from alembic.script import ScriptDirectory
 from psycopg import sql
 
 from pipeline import machine, params
 from pipeline.__main__ import main
 from pipeline.commands import doctor
-from pipeline.storage import artifacts, stores
+from pipeline.storage import artifacts, dvc_lock, stores
 from pipeline.verify import durations, repository
 from tests.support import repository as support
 
@@ -314,6 +315,41 @@ def test_a_merge_conflict_in_dvc_yaml_is_named(tmp_path, monkeypatch):
     artifacts.write_text(tmp_path / ".dvc/config", "")
     support.commit_all(tmp_path)
     assert doctor.stale_stages()[1][0].startswith("dvc.yaml: line 2: a merge conflict")
+
+
+BUSY = """ERROR: '/study/out' is busy, it is being blocked by:
+  (PID 28843): /study/.venv/bin/dvc repro
+  (PID 28843): /study/.venv/bin/dvc repro
+
+If there are no processes with such PIDs, you can manually remove '/study/.dvc/tmp/rwlock' and try again.
+"""
+LOCKED = (
+    "ERROR: Unable to acquire lock. Most likely another DVC process is running or was terminated"
+)
+
+
+@pytest.mark.parametrize(
+    ("output", "pid", "process"),
+    [(BUSY, "1", "28843"), (LOCKED, " 17 \n", "17"), (LOCKED, "", "unknown")],
+)
+def test_dvc_at_work_is_no_problem(tmp_path, monkeypatch, output, pid, process):
+    finished = subprocess.CompletedProcess([], 255, stdout="", stderr=output)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(subprocess, "run", lambda *arguments, **options: finished)
+    artifacts.write_text(dvc_lock.DVC_WORKS, pid)
+    assert doctor.stale_stages() == (
+        f"unknown, because DVC is running (process {process}); run this again when it has ended",
+        [],
+    )
+
+
+@pytest.mark.exhaustive
+def test_the_process_that_holds_the_lock_of_dvc_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["dvc", "init", "--quiet", "--no-scm"], check=True)
+    (tmp_path / "dvc.yaml").write_text("stages: {a: {cmd: x, deps: [b]}}")
+    with closing(zc.lockfile.LockFile(dvc_lock.DVC_WORKS)):
+        assert f"DVC is running (process {os.getpid()});" in doctor.stale_stages()[0]
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,8 @@ KERAS_EXTRAS = (
     "sklearn",
 )
 FORCE = "-[sipPRqv]*f[sipPRqv]*"  # -f of `dvc repro`, also among other letters: -sf
-SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "fish")  # DVC may start a stage through one of these
+# DVC may start a stage through one of these
+SHELLS = ("sh", "ash", "bash", "busybox", "csh", "dash", "fish", "ksh", "mksh", "tcsh", "zsh")
 MALLOC_OPTIONS = {  # numbers from glibc's malloc.h
     -8: 1,  # M_ARENA_MAX
     -4: 0,  # M_MMAP_MAX

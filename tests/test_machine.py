@@ -1,6 +1,8 @@
 """The environment of a process that computes, and the description of the machine that it runs on."""
 
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -359,6 +361,22 @@ def test_another_configuration_of_keras_is_a_mistake(name, value, ours):
             machine.load_tensorflow()
     finally:
         getattr(keras.config, f"set_{name}")(before)
+
+
+@pytest.mark.parametrize("shell", ["sh", "busybox", "tcsh"])
+def test_dvc_is_found_behind_any_shell(tmp_path, shell):
+    path = tmp_path / shell
+    shutil.copy("/bin/sh", path)
+    program = "from pipeline import machine; print(machine._parent().pid)"
+    python = shlex.join([sys.executable, "-c", program])
+    output = subprocess.run(
+        [path, "-c", f"{python}; exit $?"],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert output.stdout == f"{os.getpid()}\n"
 
 
 def test_a_server_keeps_its_threads_and_its_flags(monkeypatch):

@@ -160,8 +160,10 @@ def _package_problems() -> Iterator[str]:
     if problem := _conflict(lock):
         yield f"{lock}: {problem}; `git checkout HEAD -- {lock}` takes one side, `make lock` resolves again"
         return
-    for mismatch in packages.differences(installed_version, PACKAGES):
-        yield str(mismatch)
+    try:
+        yield from map(str, packages.differences(installed_version, PACKAGES))
+    except UnicodeDecodeError:
+        yield f"{lock}: damaged, not UTF-8; run `git checkout HEAD -- {lock}`"
 
 
 def _location_problems() -> Iterator[str]:
@@ -192,9 +194,9 @@ def _environment_problems() -> Iterator[str]:
     """Yields a problem if DVC cannot read the package versions that every stage lists."""
     remedy = f"run `git checkout HEAD -- {ENVIRONMENT}`"
     try:
-        recorded = json.loads(ENVIRONMENT.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        problem = _conflict(ENVIRONMENT) or "missing or not JSON"
+        recorded = dict(json.loads(ENVIRONMENT.read_text(encoding="utf-8")))
+    except (FileNotFoundError, TypeError, ValueError):
+        problem = _conflict(ENVIRONMENT) or "missing or not a mapping in JSON"
         yield f"{ENVIRONMENT}: {problem}, and every stage reads it; {remedy}"
         return
 
@@ -205,7 +207,9 @@ def _environment_problems() -> Iterator[str]:
 
 def _conflict(path: Path) -> str:
     """Names the first marker of a merge conflict in a file; empty if it has none or is missing."""
-    return params.conflict(path.read_text(encoding="utf-8")) if path.exists() else ""
+    if not path.exists():
+        return ""
+    return params.conflict(path.read_text(encoding="utf-8", errors="replace"))
 
 
 def _disk_problems() -> Iterator[str]:
@@ -356,7 +360,7 @@ def stale_stages() -> tuple[str, list[str]]:
 
 
 def _other_dvc(output: str) -> str:
-    """Says which process of DVC works here. `output` is that of `dvc status`, which could not start because of it."""
+    """Says which process of DVC works here. `dvc status` could not start because of it, and printed `output`."""
     pids = re.findall(r"\(PID (\d+)\)", output)
     if not pids:  # DVC has not begun a stage; its lock file holds the number of its process
         pids = re.findall(r"\d+", artifacts.read_text(dvc_lock.DVC_WORKS))

@@ -129,7 +129,7 @@ def require(path: Path) -> None:
 
 
 def special_kind(path: Path) -> str:
-    """What a path is that is neither a file nor a folder; else empty. To read it may never end, or works only once."""
+    """The kind of a path that is neither a file nor a folder; else empty. Reading it may never end, or works once."""
     try:
         kind = stat.S_IFMT(path.stat().st_mode)
     except OSError:

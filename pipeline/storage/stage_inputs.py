@@ -84,7 +84,8 @@ class Inputs:
 
         A repeated stage has another name, so that it does not take work from before its first run has ended.
         """
-        packages = (self.folder / dvc_lock.PACKAGES).read_text(encoding="utf-8")
+        lock = self.folder / dvc_lock.PACKAGES
+        packages = lock.read_text(encoding="utf-8", errors="replace")
         params = _plain(self.record.params)
         return dvc_lock.digest([self.stage, params, self.record.deps, packages, self.is_recorded])
 

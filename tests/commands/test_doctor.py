@@ -78,12 +78,17 @@ def write_database(path, revision):
     [
         (
             None,
-            "environment.json: missing or not JSON, and every stage reads it",
+            "environment.json: missing or not a mapping in JSON, and every stage reads it",
         ),
         (
             '{"a"',
-            "environment.json: missing or not JSON, and every stage reads it",
+            "environment.json: missing or not a mapping in JSON, and every stage reads it",
         ),
+        (
+            '{"naïve": 1}',
+            "environment.json: missing or not a mapping in JSON, and every stage reads it",
+        ),
+        ("5", "environment.json: missing or not a mapping in JSON, and every stage reads it"),
         (
             '{\n<<<<<<< HEAD\n  "numpy": "2.0.0"\n=======',
             "environment.json: line 2: a merge conflict ('<<<<<<< HEAD'), and every stage reads it",
@@ -98,7 +103,7 @@ def test_a_wrong_environment_file_is_a_problem(project, capsys, content, problem
     path = project / "environment.json"
     path.unlink()
     if content is not None:
-        path.write_text(content)
+        path.write_text(content, encoding="latin-1")
     remedy = "run `git checkout HEAD -- environment.json`"
     assert problems(capsys)[0] == f"problem: {problem}; {remedy}"
 
@@ -107,6 +112,12 @@ def test_a_merge_conflict_in_the_package_lock_is_named(project, capsys):
     path = project / "requirements.lock"
     path.write_text(f"<<<<<<< HEAD\nnumpy==0\n=======\n{path.read_text()}")
     assert problems(capsys)[0].startswith("problem: requirements.lock: line 1: a merge conflict")
+
+
+def test_a_package_lock_that_is_no_text_is_a_problem(project, capsys):
+    (project / "requirements.lock").write_bytes(b"numpy==0\n\xff")
+    remedy = "run `git checkout HEAD -- requirements.lock`"
+    assert problems(capsys) == [f"problem: requirements.lock: damaged, not UTF-8; {remedy}"]
 
 
 def test_up_to_date_databases_have_no_problem(project, capsys):

@@ -23,7 +23,7 @@ def refuse_header(header: list[str]) -> None:
         line = ",".join(header)
         problem = "tells Excel the separator and names no column"
         raise Mistake(f"row 1: {line!r} {problem}; delete this row")
-    if re.match(r'[\[{]\s*["{\[]', first):
+    if re.match(r'[\[{]\s*(?:["{\[]|$)', first):
         raise Mistake("row 1: this file seems to be JSON; save it as CSV")
 
     separator = re.search(f"[{OTHER_SEPARATORS}]", first)

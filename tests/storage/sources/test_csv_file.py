@@ -212,6 +212,7 @@ UNUSABLE = {
         "<!DOCTYPE html>\n<p>,</p>\n",
         "a web page or XML, not plain text; save it as CSV (UTF-8)",
     ),
+    "indented JSON": ('{\n  "text": 1\n}', "row 1: this file seems to be JSON; save it as CSV"),
     "JSON": ('[{"text": "a", "label": 0}]\n', "row 1: this file seems to be JSON; save it as CSV"),
 }
 

@@ -41,6 +41,8 @@ def missing_column(name: str, header: list[str]) -> str:
     for other in header:
         if bare(other) == bare(name):
             problem = "blanks, quotes and upper case count"
+            if not other.isprintable():
+                problem = "delete the characters that nobody sees there"
             return f"row 1 spells it {review_checks.quoted(other)}: {problem}. {columns_here}"
 
     similar = difflib.get_close_matches(name, header, n=1)

@@ -172,7 +172,11 @@ UNUSABLE = {
     ),
     "two byte order marks": (
         "\ufeff\ufefftext,label\na,0\nb,1\n".encode(),
-        "row 1 spells it '\\ufefftext': blanks",
+        "row 1 spells it '\\ufefftext': delete the characters that nobody sees there",
+    ),
+    "a sign of no width in a name": (
+        "te\u200bxt,label\na,0\nb,1\n",
+        "row 1 spells it 'te\\u200bxt': delete the characters that nobody sees there",
     ),
     "no header": (
         "0,so fine\n1,so dull\n",

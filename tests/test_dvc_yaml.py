@@ -282,6 +282,7 @@ FLOORS = (
     "science",
     "machine",
     "params",
+    "merge_conflicts",
 )
 
 

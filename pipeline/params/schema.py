@@ -96,7 +96,8 @@ class Data(Strict):
             return None
         if source != "csv":
             raise ValueError(f"'{subject}': only source csv has a subject; write null for {source}")
-        if subject != subject.strip() or not subject:
+        has_words = any(map(str.isalnum, subject))
+        if subject != subject.strip() or not has_words:
             raise ValueError(
                 f"'{subject}': must be words such as product reviews, without blanks around them"
             )

@@ -10,6 +10,7 @@ import glob
 import io
 import json
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
+SPECIAL_KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 TEMPORARY = ".writing-"  # .dvcignore lists it
 
 
@@ -131,6 +138,15 @@ def require(path: Path) -> None:
     if not path.exists():
         fetched = ", `dvc pull` fetches it" if has_remote() else ""
         raise Mistake(f"{path}: not here yet; `dvc repro` makes it{fetched}")
+
+
+def special_kind(path: Path) -> str:
+    """The kind of a path that is neither a file nor a folder; else empty. Reading it may never end, or works once."""
+    try:
+        kind = stat.S_IFMT(path.stat().st_mode)
+    except OSError:
+        return ""
+    return SPECIAL_KINDS.get(kind, "")
 
 
 def has_remote() -> bool:

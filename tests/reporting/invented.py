@@ -83,7 +83,6 @@ class Outline:
     runs: list[str] = field(
         default_factory=lambda: [
             "feedforward-textbook",
-            "flattened-textbook",
             "vanilla-textbook",
             "bidirectional-textbook",
             "lstm-textbook",
@@ -102,7 +101,9 @@ class Outline:
     )
     tuned: list[str] = field(default_factory=lambda: ["vanilla", "bidirectional"])
     lengths: list[int] = field(default_factory=lambda: [10, 50, 100, 200])
-    architectures: list[str] = field(default_factory=lambda: list(LEVEL))
+    architectures: list[str] = field(
+        default_factory=lambda: [name for name in LEVEL if name != "flattened"]
+    )
     seeds: int = 3
     seed_factors: dict[str, int] = field(
         default_factory=lambda: {"vanilla-textbook": 2, "bidirectional-textbook": 2}

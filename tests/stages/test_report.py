@@ -385,8 +385,14 @@ def test_tables_of_lengths_that_are_not_listed_are_named_and_not_read(
             architectures=["feedforward"],
             tuned=["vanilla"],
         ),
+        replace(
+            SMALL,
+            runs=["flattened-textbook", "vanilla-textbook"],
+            architectures=["flattened", "vanilla"],
+            lengths=[100, 200],
+        ),
     ],
-    ids=["one run on ten seeds", "only tuned recurrence"],
+    ids=["one run on ten seeds", "only tuned recurrence", "a fixed size at one of two lengths"],
 )
 def test_any_part_of_a_study_can_be_reported(tmp_path, monkeypatch, outline):
     reports = written(tmp_path / "part", monkeypatch, outline)

@@ -22,7 +22,6 @@ from pipeline.science.behaviour import probes, word_effect
 from pipeline.science.gradients import adjoint, decay, jacobians, saliency, states
 from pipeline.science.length_study_inputs import Length, Sample
 from pipeline.science.networks import architectures, inference, training
-from pipeline.science.statistics import blocks
 
 OWN_COLUMNS = ["architecture", "sequence_length", "trained_length", "seed"]
 CURVE_AXES = [*decay.CURVE_KIND, "epoch", "seed"]
@@ -225,24 +224,22 @@ class _Measurements:
             network.replacement_states,
             network.readout_H,
             memory_reviews.examples.tokens_NT,
-            blocks.resampled_counts(memory_reviews.block_N),
+            memory_reviews.resampled_counts(),
             self._length.probe_tokens_NT,
             *self._length.strong_words,
         )
-        own_blocks = len(np.unique(memory_reviews.block_N))
-        self._effects.append(effect.assign(**own, blocks=own_blocks))
+        self._effects.append(effect.assign(**own, blocks=memory_reviews.blocks))
 
         reviews = self._length.reviews
         probe_rows = probes.probes(
             network.logits,
             reviews.examples.tokens_NT,
             reviews.examples.labels_N,
-            blocks.resampled_counts(reviews.block_N),
+            reviews.resampled_counts(),
             self._length.bag_of_words_N,
             seed=0,
         )
-        own_blocks = len(np.unique(reviews.block_N))
-        self._probes.append(probe_rows.assign(**own, blocks=own_blocks))
+        self._probes.append(probe_rows.assign(**own, blocks=reviews.blocks))
 
     def add_states(
         self, model: keras.Model, network: inference.Network, trained_length: int
@@ -251,7 +248,7 @@ class _Measurements:
         rows = states.states(
             model,
             self._length.settings,
-            network.encoded_at_once,
+            network.encoded,
             self._length.memory_reviews.examples.tokens_NT,
             self._length.jacobian_reviews.examples.tokens_NT,
         )
@@ -394,26 +391,26 @@ class _Measurements:
         self._curves.append(pd.DataFrame(summary).assign(**axes))
 
         if sample is not None:
-            self._add_decay(curve, summary["log10_relative_norm"], axes, sample.block_N)
+            self._add_decay(curve, summary["log10_relative_norm"], axes, sample)
 
     def _add_decay(
         self,
         curve: adjoint.Curve,
         median_L,
         axes: dict[str, Any],
-        block_N,
+        sample: Sample,
     ) -> None:
         """Adds the measures of the median over reviews, in every resample of blocks, and its values at a few lags."""
         relative_NL = curve.log10_relative_NL
         is_defined_N = ~np.isnan(relative_NL[:, 0])
-        count_RN = blocks.resampled_counts(block_N)[:, is_defined_N]
+        count_RN = sample.resampled_counts()[:, is_defined_N]
         resampled_RL = decay.resampled_medians(relative_NL[is_defined_N], count_RN)
         lags = word_effect.measured_lags(len(median_L))
 
         counted_axes = {
             **axes,
             "reviews": is_defined_N.sum(),
-            "blocks": len(np.unique(block_N)),
+            "blocks": sample.blocks,
             "last_lag_tokens": len(median_L) - 1,
         }
         self._decay.append(decay.of_seed(median_L, resampled_RL).assign(**counted_axes))

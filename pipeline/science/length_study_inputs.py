@@ -1,6 +1,6 @@
 """The inputs of the sequence-length study. The stage's own process makes them, and this module needs no TensorFlow.
 
-Axes: N reviews, T tokens.
+Axes: N reviews, T tokens, R resamples.
 """
 
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline.params import Settings
 from pipeline.science.networks.sequences import Examples
+from pipeline.science.statistics import blocks
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,15 @@ class Sample:
 
     examples: Examples
     block_N: np.ndarray  # see `statistics.blocks`
+
+    @property
+    def blocks(self) -> int:
+        """The number of blocks."""
+        return len(np.unique(self.block_N))
+
+    def resampled_counts(self) -> np.ndarray:
+        """Returns count_RN of `blocks.resampled_counts`."""
+        return blocks.resampled_counts(self.examples.labels_N, self.block_N)
 
 
 @dataclass(frozen=True)

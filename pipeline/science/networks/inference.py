@@ -39,13 +39,9 @@ class Network:
             vocabulary_size,
         )
 
-    def encoded_at_once(self, tokens_NT: np.ndarray) -> np.ndarray:
-        """Returns encoded_NH (float32), the encoder's output, of reviews that fit into one batch."""
-        return self._encode(self._encoder_weights, tokens_NT).numpy()
-
     def logits(self, tokens_NT: np.ndarray) -> np.ndarray:
         """Returns z_N (float64), the values before the sigmoid. They keep differences between confident reviews."""
-        return self._read_out(self._encoded(tokens_NT))
+        return self._read_out(self.encoded(tokens_NT))
 
     def probabilities(self, tokens_NT: np.ndarray) -> np.ndarray:
         """Returns probability_N (float32) that each review is positive."""
@@ -86,11 +82,11 @@ class Network:
         tokens_WNT = np.repeat(tokens_NT[None], len(word_W), axis=0)
         tokens_WNT[:, :, -1 - lag] = word_W[:, None]
 
-        encoded_NH = self._encoded(tokens_WNT.reshape(-1, length))
+        encoded_NH = self.encoded(tokens_WNT.reshape(-1, length))
         return encoded_NH.reshape(len(word_W), reviews, -1)
 
-    def _encoded(self, tokens_NT: np.ndarray) -> np.ndarray:
-        """Returns encoded_NH (float32)."""
+    def encoded(self, tokens_NT: np.ndarray) -> np.ndarray:
+        """Returns encoded_NH (float32), the encoder's output."""
         size = min(BATCH, len(tokens_NT))
         missing_rows = -len(tokens_NT) % size
         # full batches only, so XLA compiles one shape

@@ -38,17 +38,25 @@ def blocks(labels_N: Sequence[int] | np.ndarray | pd.Series) -> np.ndarray:
     return block_N
 
 
-def resampled_counts(block_N, resamples: int = RESAMPLES) -> np.ndarray:
-    """Returns count_RN: how often each review occurs in each resample of whole blocks.
+def resampled_counts(labels_N, block_N, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+    """Returns count_RN: how often each review occurs in each resample of the blocks of its label.
 
-    The draws depend on the blocks alone, so that all networks that read these reviews get the same ones.
+    A sample has as many reviews of each label as the split, so blocks are drawn within their label (stratified sampling;
+    Cochran 1977, chapter 5). The draws depend on labels and blocks alone, so that all networks that read these reviews
+    get the same ones.
     """
-    _, block_N = np.unique(block_N, return_inverse=True)
-    blocks = block_N.max() + 1
-    random = np.random.default_rng(0)
+    labels_N = np.asarray(labels_N)
+    random = np.random.default_rng(seed)
+    count_RN = np.empty((resamples, len(labels_N)), dtype=int)
 
-    count_RB = random.multinomial(blocks, np.full(blocks, 1 / blocks), size=resamples)
-    return count_RB[:, block_N]
+    for label in np.unique(labels_N):
+        of_label_N = labels_N == label
+        blocks_of_label, own_block_N = np.unique(block_N[of_label_N], return_inverse=True)
+        size = len(blocks_of_label)
+        count_RB = random.multinomial(size, np.full(size, 1 / size), size=resamples)
+        count_RN[:, of_label_N] = count_RB[:, own_block_N]
+
+    return count_RN
 
 
 def resampled_means(value_N, count_RN) -> np.ndarray:

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import sparse, stats
 
 from pipeline.params import Mistake
-from pipeline.science.statistics import comparisons, intervals, scoring
+from pipeline.science.statistics import blocks, comparisons, intervals, scoring
 from pipeline.science.statistics.reviews import Reviews
 from pipeline.science.statistics.seeds import best_seed
 
@@ -156,15 +156,14 @@ def calibration_error(
     gaps = sparse.csr_matrix((gap_SN.ravel(), (cells, columns)), shape=(seeds * bins, reviews))
     ece = float(np.abs(gaps.sum(1)).sum() / reviews / seeds)
 
-    random = np.random.default_rng(0)
-    drawn_BN = Reviews.with_labels(labels_N).resampled_counts(resamples, random)
+    drawn_BN = blocks.resampled_counts(labels_N, blocks.blocks(labels_N), resamples)
     ece_B = np.abs(gaps @ drawn_BN.T).sum(0) / drawn_BN.sum(1) / seeds
     tail = (1 - intervals.CONFIDENCE) / 2
     high = max(float(np.quantile(ece_B, 1 - tail)), ece)
 
     variance_SN = probability_SN * (1 - probability_SN)
     sd_SK = np.bincount(cells, variance_SN.ravel()).reshape(seeds, -1) ** 0.5
-    noise_BSK = random.standard_normal((resamples, *sd_SK.shape))
+    noise_BSK = np.random.default_rng(1).standard_normal((resamples, *sd_SK.shape))
     by_chance_BS = np.abs(noise_BSK * sd_SK).sum(-1) / reviews
     by_chance = float(np.quantile(by_chance_BS, intervals.CONFIDENCE, axis=0).mean())
 

@@ -3,7 +3,7 @@
 Reviews vary in blocks of one label (`statistics.blocks`). A sample has as many reviews of each label as the split, so
 blocks vary within their label alone (stratified sampling; Cochran 1977, chapters 5 and 9).
 
-Axes: N reviews, B blocks, R resamples.
+Axes: N reviews, B blocks.
 """
 
 from dataclasses import dataclass
@@ -71,19 +71,6 @@ class Reviews:
         if reviews.standard_error > 0:
             error = TotalError(reviews.standard_error, reviews.blocks - 1)
         return t_interval(float(np.mean(value_N)), error, limits, CONFIDENCE)
-
-    def resampled_counts(self, resamples: int, random: np.random.Generator) -> np.ndarray:
-        """Returns count_RN: how often each review occurs in each resample of the blocks of its label."""
-        count_RN = np.empty((resamples, len(self.labels_N)), dtype=int)
-
-        for label in np.unique(self.labels_N):
-            of_label_N = self.labels_N == label
-            blocks_of_label, block_N = np.unique(self.block_N[of_label_N], return_inverse=True)
-            size = len(blocks_of_label)
-            count_RB = random.multinomial(size, np.full(size, 1 / size), size=resamples)
-            count_RN[:, of_label_N] = count_RB[:, block_N]
-
-        return count_RN
 
 
 def _variance_of_sum(value_N: np.ndarray, block_N: np.ndarray) -> float:

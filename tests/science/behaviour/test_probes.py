@@ -32,7 +32,7 @@ def bag(tokens_NT):
 
 def changed(logits, tokens_NT=TOKENS_NT, labels_N=LABELS_N, seed=0) -> pd.DataFrame:
     """The table of probes of reviews that are their own blocks, without the bag of words."""
-    count_RN = blocks.resampled_counts(np.arange(len(tokens_NT)))
+    count_RN = blocks.resampled_counts(np.zeros(len(tokens_NT)), np.arange(len(tokens_NT)))
     table = probes.probes(logits, tokens_NT, labels_N, count_RN, np.ones(len(tokens_NT)), seed)
     return table[table["probe"] != "bag_of_words"]
 
@@ -180,7 +180,7 @@ def test_lost_is_the_accuracy_that_a_change_costs():
 
 
 def test_the_bag_of_words_loses_what_its_logits_get_wrong():
-    count_RN = blocks.resampled_counts(np.arange(REVIEWS))
+    count_RN = blocks.resampled_counts(np.zeros(REVIEWS), np.arange(REVIEWS))
     bag_of_words_N = np.where(np.arange(REVIEWS) < 10, -SIGN_N, SIGN_N)
     table = probes.probes(last, TOKENS_NT, LABELS_N, count_RN, bag_of_words_N, seed=0)
     row = table.set_index("probe").loc["bag_of_words"]

@@ -20,7 +20,7 @@ TRAINING_NT = np.random.default_rng(1).integers(10, 50, (30, 12))
 def effects(states, readout_H=(1.0,), tokens_NT=TOKENS_NT, training_NT=TRAINING_NT, count_RN=None):
     """The table by lag of a network with these states (a function tokens_NT -> h_NH)."""
     if count_RN is None:
-        count_RN = blocks.resampled_counts(np.arange(len(tokens_NT)))
+        count_RN = blocks.resampled_counts(np.zeros(len(tokens_NT)), np.arange(len(tokens_NT)))
     table = word_effect.word_effect(
         by_whole_reviews(states),
         np.array(readout_H),

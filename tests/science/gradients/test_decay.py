@@ -185,7 +185,7 @@ def test_fewer_than_six_seeds_have_no_interval(seeds):
 
 def test_resampled_medians_are_those_of_the_drawn_reviews():
     relative_NL = np.random.default_rng(0).normal(size=(60, 7))
-    count_RN = blocks.resampled_counts(np.arange(60) // 3)
+    count_RN = blocks.resampled_counts(np.zeros(60), np.arange(60) // 3)
     for count_N, median_L in zip(
         count_RN, decay.resampled_medians(relative_NL, count_RN), strict=True
     ):
@@ -247,7 +247,7 @@ def coverage(seeds, simulations, review_sd=0.008):
     random = np.random.default_rng(seeds)
     lag_L = LAG[:31]
     film_N = np.arange(60) // 3
-    count_RN = blocks.resampled_counts(film_N)
+    count_RN = blocks.resampled_counts(np.zeros(len(film_N)), film_N)
     truth = {
         "log10_at_last_lag": -0.05 * 30,
         "half_life_tokens": np.log10(0.5) / -0.05,

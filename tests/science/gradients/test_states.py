@@ -24,9 +24,7 @@ every_recurrent = pytest.mark.parametrize("architecture", RECURRENT)
 def rows(model, tokens_NT=TOKENS_NT, encode=None):
     """{(direction, measure): value}"""
     network = inference.Network(model, SETTINGS)
-    table = states.states(
-        model, SETTINGS, encode or network.encoded_at_once, tokens_NT, tokens_NT[:3]
-    )
+    table = states.states(model, SETTINGS, encode or network.encoded, tokens_NT, tokens_NT[:3])
     return {(row["direction"], row["measure"]): row["value"] for row in table}
 
 
@@ -64,7 +62,7 @@ def test_a_network_that_is_no_recursion_has_a_streaming_difference(architecture)
     """A network that reads the words in another order than the recursion stands for any other network."""
     model = bold(architecture, SETTINGS)
     network = inference.Network(model, SETTINGS)
-    value = rows(model, encode=lambda tokens_NT: network.encoded_at_once(tokens_NT[:, ::-1]))
+    value = rows(model, encode=lambda tokens_NT: network.encoded(tokens_NT[:, ::-1]))
     for direction in directions(architecture):
         assert value[direction, "streaming_difference"] > 0.01
 
@@ -143,9 +141,7 @@ def test_a_text_of_two_words_has_no_earlier_and_later_words():
     settings = SETTINGS.model_copy(update={"sequence_length": 2})
     model = bold("vanilla", settings)
     network = inference.Network(model, settings)
-    table = states.states(
-        model, settings, network.encoded_at_once, TOKENS_NT[:, :2], TOKENS_NT[:, :2]
-    )
+    table = states.states(model, settings, network.encoded, TOKENS_NT[:, :2], TOKENS_NT[:, :2])
     value = {row["measure"]: row["value"] for row in table}
     assert np.isnan(value["sensitivity_to_later_words"])
     assert value["sensitivity_to_earlier_words"] > 0

@@ -22,14 +22,17 @@ def test_few_reviews_have_as_many_blocks_as_possible():
 
 def test_a_resample_takes_whole_blocks():
     block_N = np.array([5, 5, 5, 7, 7, 9])
-    count_RN = blocks.resampled_counts(block_N, 50)
+    count_RN = blocks.resampled_counts(np.zeros(6), block_N, 50)
     assert (count_RN[:, 0] == count_RN[:, 2]).all()
     assert (count_RN[:, [0, 3, 5]].sum(axis=1) == 3).all()
 
 
 def test_all_networks_get_the_same_resamples():
     block_N = np.arange(8) // 2
-    assert (blocks.resampled_counts(block_N) == blocks.resampled_counts(block_N)).all()
+    assert (
+        blocks.resampled_counts(np.zeros(len(block_N)), block_N)
+        == blocks.resampled_counts(np.zeros(len(block_N)), block_N)
+    ).all()
 
 
 def test_a_resampled_mean_weighs_reviews_by_their_counts():
@@ -40,7 +43,9 @@ def test_a_resampled_mean_weighs_reviews_by_their_counts():
 
 def test_equal_values_have_an_error_of_exactly_zero():
     block_N = np.arange(203) // 2
-    mean_RL = blocks.resampled_means(np.ones((203, 3)), blocks.resampled_counts(block_N))
+    mean_RL = blocks.resampled_means(
+        np.ones((203, 3)), blocks.resampled_counts(np.zeros(len(block_N)), block_N)
+    )
     assert (mean_RL == 1).all()
 
 
@@ -50,7 +55,9 @@ def test_the_error_of_a_mean_is_that_of_its_blocks():
     errors, means = [], []
     for _ in range(200):
         value_N = random.normal(size=40)[block_N] + random.normal(size=400)
-        value_R = blocks.resampled_means(value_N, blocks.resampled_counts(block_N))
+        value_R = blocks.resampled_means(
+            value_N, blocks.resampled_counts(np.zeros(len(block_N)), block_N)
+        )
         errors.append(blocks.standard_error(value_R, 40))
         means.append(value_N.mean())
 

@@ -47,7 +47,7 @@ def test_a_difference_between_labels_is_no_error():
 def test_the_error_is_the_limit_of_the_bootstrap_of_blocks():
     reviews = two_labels(1000)
     value_N = np.random.default_rng(0).normal(size=1000)
-    count_RN = reviews.resampled_counts(4000, np.random.default_rng(1))
+    count_RN = blocks.resampled_counts(reviews.labels_N, reviews.block_N, 4000)
     assert (count_RN[:, :500].sum(1) == 500).all(), "as many reviews of each label"
     mean_R = blocks.resampled_means(value_N, count_RN)
     expected = blocks.standard_error(mean_R, 20)

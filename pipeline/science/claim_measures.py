@@ -473,7 +473,7 @@ def factor_per_token(study: Study, architecture: str, weights: str, place: Place
 def gradient_gained(
     study: Study, baseline: str, architecture: str, quantity: str, weights: str, place: Place
 ) -> Measure | None:
-    """Returns the gradient of a network at a distance divided by that of its baseline, as log10, by median seeds."""
+    """Returns the gradient of a network at a distance relative to its baseline, as log10, by median seeds."""
     sides = [
         _gradient_rows(study, name, quantity, weights, place.length, place.tokens)
         for name in (baseline, architecture)

@@ -181,7 +181,8 @@ def _crossed(
     if not total > 0 or not np.isfinite(value):  # also if the error of the reviews is nan
         return Estimate(value, None, None)
 
-    margin = float(stats.t.ppf((1 + confidence) / 2, _freedom(variances)) * np.sqrt(total))
+    freedom = total**2 / sum(variance**2 / degrees for variance, degrees in variances if variance)
+    margin = float(stats.t.ppf((1 + confidence) / 2, freedom) * np.sqrt(total))
     return Estimate(value, *within(limits, value - margin, value + margin))
 
 

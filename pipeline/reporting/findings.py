@@ -163,7 +163,7 @@ def measured(measure: dict) -> dict[str, str]:
     }
 
 
-def _ends(low: float | None, high: float | None, shown: dict[float, str]) -> str:
+def _ends(low: float | None, high: float | None, shown: dict[float | None, str]) -> str:
     """An interval whose ends `shown` has in words, or nothing without one."""
     if low is None and high is None:
         return ""

@@ -408,7 +408,7 @@ def memory_horizon(effects: pd.DataFrame, usable: float) -> float | None:
     high_by_lag: dict[int, float | None] = {}
     for lag, rows in effects.groupby("lag_tokens"):
         reviews = _review_error(rows, "sign_accuracy")
-        estimate = _mean_of(rows["sign_accuracy"], reviews, intervals.SHARE, CONFIDENCE)
+        estimate = intervals.crossed_share(rows["sign_accuracy"], reviews)
         low_by_lag[int(lag)] = estimate.low
         high_by_lag[int(lag)] = estimate.high
 
@@ -473,7 +473,7 @@ def factor_per_token(study: Study, architecture: str, weights: str, place: Place
 def gradient_gained(
     study: Study, baseline: str, architecture: str, quantity: str, weights: str, place: Place
 ) -> Measure | None:
-    """Returns the gradient of a network at a distance divided by that of its baseline, as log10, by median seeds."""
+    """Returns the gradient of a network at a distance relative to its baseline, as log10, by median seeds."""
     sides = [
         _gradient_rows(study, name, quantity, weights, place.length, place.tokens)
         for name in (baseline, architecture)
@@ -644,24 +644,11 @@ def _mean(
     reviews = _review_error(rows, column)
 
     def estimate(confidence: float) -> Estimate:
-        return _mean_of(rows[column], reviews, limits, confidence)
+        if limits == intervals.SHARE:
+            return intervals.crossed_share(rows[column], reviews, confidence)
+        return intervals.crossed_mean(rows[column], reviews, limits, confidence)
 
     return _measure(words, unit, source, estimate)
-
-
-def _mean_of(
-    value_S: pd.Series, reviews: ReviewError, limits: intervals.Limits, confidence: float
-) -> Estimate:
-    """Returns the mean with its interval.
-
-    If several seeds have the same value and no resample of reviews changes it, such as a sign that is right in every
-    review, both ends are this value.
-    """
-    estimate = intervals.crossed_mean(value_S, reviews, limits, confidence)
-    nothing_varies = len(value_S) > 1 and not np.ptp(value_S) and reviews.standard_error == 0
-    if nothing_varies:
-        return replace(estimate, low=estimate.value, high=estimate.value)
-    return estimate
 
 
 def _of_every_network(words: str, value_S: pd.Series, unit: str, source: str) -> Measure | None:

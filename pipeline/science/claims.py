@@ -10,7 +10,7 @@ between, and where its interval contains only one of them, it holds `partly`. So
 
 A sentence `holds` if all its deciding measures hold, and `partly` if only some of them hold or hold partly. Otherwise
 it `does not hold` if at least one measure does not hold, and it is `not shown` if none does. The same rule gives the
-verdict at each distance, if the sentence speaks of distance.
+verdict at each distance, if the sentence is about distance.
 
 A replication is the same study with other rounding. A verdict that a replication contradicts is `unstable`.
 """
@@ -43,7 +43,7 @@ class Claim:
     deciding: Measures
     caveat: str
     informing: Measures = field(default_factory=list)
-    places: list[Place] = field(default_factory=list)  # where the sentence speaks of distance
+    places: list[Place] = field(default_factory=list)  # if the sentence is about distance
 
     def decisive(self) -> list[Measure]:
         """Returns the deciding measures that exist, each number once."""
@@ -264,7 +264,7 @@ def full_context(study: Study, thresholds: Claims) -> Claim:
 def vanish(study: Study, thresholds: Claims) -> Claim:
     vanilla = study.distances[study.distances["architecture"] == "vanilla"]
     places = [
-        replace(place, lags=(place.tokens,))  # an empty state is no exception for gradients
+        replace(place, lags=(place.tokens,))  # the empty state matters to words alone
         for place in claim_measures.places(vanilla, thresholds.distances, study.length)
     ]
     paragraph = _longest_within(places, study.length)

@@ -243,13 +243,18 @@ def test_half_lives_need_an_exponential_curve_and_bounds_are_met(length):
 
 def test_every_claim_has_a_verdict_that_its_measures_decide():
     table = json_of("claims")
-    assert len(table) == 7
+    assert len(table) == 6
+    allowed = ("holds", "partly", "does not hold", "not shown")
     for row in table:
-        assert row["verdict"] in ("holds", "partly", "does not hold", "not shown")
+        assert row["verdict"] in allowed
+        assert {distance["verdict"] for distance in row["by_distance"]} <= set(allowed)
+
         verdicts = {measure["verdict"] for measure in row["measures"] if measure["verdict"]}
         assert row["verdict"] in verdicts or row["verdict"] == "partly" or len(verdicts) != 1
         for measure in row["measures"]:
             assert (measure["threshold"] is None) == (measure["verdict"] is None)
+            has_interval = measure["confidence"] is not None
+            assert not (has_interval and measure["exact"])
 
 
 def test_the_retention_table_has_every_architecture_lag_and_seed():

@@ -16,6 +16,7 @@ import numpy as np
 from scipy import stats
 
 CONFIDENCE = 0.95
+ROUNDING = 1e-12  # a standard error below it comes from rounding: resampled shares of 1 differ from 1 by 1e-16
 
 Limits = tuple[float, float]  # the least and the largest possible value
 ANY: Limits = (-np.inf, np.inf)
@@ -219,6 +220,46 @@ def crossed_median(
     if np.isfinite(high):
         high = median + np.hypot(high - median, margin)
     return Estimate(median, float(low), float(high))
+
+
+def crossed_share(
+    share_S: Iterable[float], reviews: ReviewError, confidence: float = CONFIDENCE
+) -> Estimate:
+    """Returns the mean of shares over seeds with an interval for other seeds and other reviews, up to 0 and 1.
+
+    A t interval is too narrow near 0 and 1. This one is exact for as many independent answers as have the same error
+    (Korn & Graubard 1998). If all answers are the same, each block counts as one answer. One seed has no interval.
+    """
+    share_S = np.array(list(share_S), dtype=float)
+    mean = float(share_S.mean())
+    if len(share_S) < 2 or np.isnan(reviews.standard_error):
+        return Estimate(mean, None, None)
+
+    answers = float(reviews.blocks)
+    variances = [
+        (squared_error(share_S), len(share_S) - 1),
+        (reviews.standard_error**2, reviews.blocks - 1),
+    ]
+    total = sum(variance for variance, _ in variances)
+    if total > ROUNDING**2:
+        freedom = _freedom(variances)
+        quantiles = stats.norm.ppf((1 + confidence) / 2), stats.t.ppf((1 + confidence) / 2, freedom)
+        answers = mean * (1 - mean) / total * (quantiles[0] / quantiles[1]) ** 2
+    elif 0 < mean < 1:
+        return Estimate(mean, None, None)
+
+    right = answers * mean
+    wrong = answers - right
+    tail = (1 - confidence) / 2
+    low = 0.0 if mean == 0 else float(stats.beta.ppf(tail, right, wrong + 1))
+    high = 1.0 if mean == 1 else float(stats.beta.ppf(1 - tail, right + 1, wrong))
+    return Estimate(mean, low, high)
+
+
+def _freedom(variances: list[tuple[float, int]]) -> float:
+    """Returns the degrees of freedom of a sum of independent variances with their own ones (Satterthwaite 1946)."""
+    total = sum(variance for variance, _ in variances)
+    return total**2 / sum(variance**2 / degrees for variance, degrees in variances if variance)
 
 
 def estimates_difference(baseline: Estimate, run: Estimate) -> Estimate:

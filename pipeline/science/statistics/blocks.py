@@ -41,8 +41,8 @@ def blocks(labels_N: Sequence[int] | np.ndarray | pd.Series) -> np.ndarray:
 def resampled_counts(labels_N, block_N, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
     """Returns count_RN: how often each review occurs in each resample of the blocks of its label.
 
-    A sample has as many reviews of each label as the split, so blocks are drawn within their label (stratified sampling;
-    Cochran 1977, chapter 5). The draws depend on labels and blocks alone, so that all networks that read these reviews
+    A sample has as many reviews of each label as the split, so blocks are drawn within their label (stratified
+    sampling; Cochran 1977, chapter 5). The draws depend on labels and blocks alone, so that all networks that read these reviews
     get the same ones.
     """
     labels_N = np.asarray(labels_N)

@@ -259,6 +259,7 @@ def test_distances_have_every_gradient_of_every_architecture(cells):
         },
         "lstm": {("forward", "dz/dh"), ("forward", "dz/dc"), ("forward", "dz/dx")},
         "feedforward": {("none", "dz/dx")},
+        "flattened": {("none", "dz/dx")},
     }
     for (architecture, _), rows in distances.groupby(["architecture", "weights"]):
         assert values(rows, "direction", "quantity") == quantities[architecture]

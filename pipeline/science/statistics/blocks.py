@@ -42,8 +42,8 @@ def resampled_counts(labels_N, block_N, resamples: int = RESAMPLES, seed: int = 
     """Returns count_RN: how often each review occurs in each resample of the blocks of its label.
 
     A sample has as many reviews of each label as the split, so blocks are drawn within their label (stratified
-    sampling; Cochran 1977, chapter 5). The draws depend on labels and blocks alone, so that all networks that read these reviews
-    get the same ones.
+    sampling; Cochran 1977, chapter 5). The draws depend on labels and blocks alone, so that all networks that read
+    these reviews get the same ones.
     """
     labels_N = np.asarray(labels_N)
     random = np.random.default_rng(seed)

@@ -33,6 +33,7 @@ EXPERIMENTS = tuple(dict.fromkeys(stage.experiment for stage in STAGES if stage.
 PARENT = "mlflow.parentRunId"
 RUN_NAME = "mlflow.runName"
 WRITER = "writer"  # the tag that names the process that writes a live run: host, process id and start time
+LOCAL = "local"  # the kind of source of our datasets: a path in the project
 METRICS_AT_ONCE = 800  # a server takes at most 1000 items per request, parameters and tags included
 
 
@@ -241,7 +242,7 @@ class Run:
         inputs = []
         for context, path, digest in datasets:
             source = json.dumps({"uri": path})
-            dataset = Dataset(Path(path).name, digest, "local", source)
+            dataset = Dataset(Path(path).name, digest, LOCAL, source)
             inputs.append(DatasetInput(dataset, [InputTag(CONTEXT, context)]))
         if inputs:
             self.client.log_inputs(self.id, inputs)

@@ -319,7 +319,7 @@ class _Projection:
         run.log(record.metrics, record.params, tags)
         if run.name != record.name or run.tags.get(mlflow_store.RUN_NAME) != record.name:
             self.client.update_run(run.id, name=record.name)
-        if run.status != "FINISHED":
+        if run.status != "FINISHED" or not run.end:
             self.client.set_terminated(run.id, "FINISHED", run.end)
         self.ids[record.key] = run.id
 
@@ -362,7 +362,7 @@ def writable(client: "MlflowClient", stored: StoredRun) -> Run:
         stored.id,
         stored.name,
         stored.start,
-        stored.end,
+        stored.end if stored.has_valid_end else None,
         stored.artifact_uri,
         stored.status,
         dict(stored.tags),

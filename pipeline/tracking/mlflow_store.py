@@ -5,7 +5,6 @@ A point is the value of a metric at one step. Its time is the start of its run p
 stores a point once, even if it is logged twice.
 """
 
-import json
 import logging
 import os
 import re
@@ -22,8 +21,9 @@ from typing import TYPE_CHECKING
 
 from pipeline.storage import artifacts, stores
 from pipeline.storage.stage_table import STAGES
-from pipeline.tracking import artifact_locations, mlflow_client
-from pipeline.tracking.run_records.record import CONTEXT, NOTHING, Dataset
+from pipeline.tracking import artifact_locations, mlflow_client, table_repair
+from pipeline.tracking.run_records.record import CONTEXT, NOTHING, StoredDataset
+from pipeline.tracking.run_records.record import Dataset as RecordedDataset
 from pipeline.tracking.run_records.tables import Metrics, Strings
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ EXPERIMENTS = tuple(dict.fromkeys(stage.experiment for stage in STAGES if stage.
 PARENT = "mlflow.parentRunId"
 RUN_NAME = "mlflow.runName"
 WRITER = "writer"  # the tag that names the process that writes a live run: host, process id and start time
-LOCAL = "local"  # the kind of source of our datasets: a path in the project
 METRICS_AT_ONCE = 800  # a server takes at most 1000 items per request, parameters and tags included
 
 
@@ -98,6 +97,7 @@ def opened(folder: Path) -> tuple["MlflowClient", Strings]:
         if sqlite_file and sqlite_file.exists():
             _check_writable(sqlite_file)
             artifact_locations.correct(folder)
+            table_repair.correct_experiments(folder)
         if sqlite_file and not (sqlite_file.exists() and sqlite_file.stat().st_size):
             _create_tables(sqlite_file)
 
@@ -236,14 +236,14 @@ class Run:
         self.points |= new_points
         self.tags |= tags
 
-    def log_datasets(self, datasets: list[Dataset]) -> None:
+    def log_datasets(self, datasets: list[RecordedDataset]) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         inputs = []
-        for context, path, digest in datasets:
-            source = json.dumps({"uri": path})
-            dataset = Dataset(Path(path).name, digest, LOCAL, source)
-            inputs.append(DatasetInput(dataset, [InputTag(CONTEXT, context)]))
+        for values in datasets:
+            stored = StoredDataset.of(*values)
+            dataset = Dataset(stored.name, stored.digest, stored.source_type, stored.source)
+            inputs.append(DatasetInput(dataset, [InputTag(CONTEXT, stored.role)]))
         if inputs:
             self.client.log_inputs(self.id, inputs)
 

@@ -4,7 +4,6 @@ No file says when a run started or ended. So its start is compared with the time
 plus the step in milliseconds. Its end may be any time after its start.
 """
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -16,9 +15,9 @@ from typing import Any
 from pipeline.tracking import artifact_locations, mlflow_store
 from pipeline.tracking.checkouts import OWNER
 from pipeline.tracking.run_records import NOTE, RUN_ID, Record
-from pipeline.tracking.run_records.record import LABELS, SPLITS
+from pipeline.tracking.run_records.record import LABELS, SPLITS, StoredDataset
 from pipeline.tracking.run_records.tables import Metrics, Strings
-from pipeline.tracking.sql_reader import StoredDataset, StoredRun
+from pipeline.tracking.sql_reader import StoredRun
 
 CHARACTERS = 60  # of a value in a message
 # MLflow cuts longer values; a test compares the installed MLflow
@@ -248,7 +247,7 @@ def _datasets(record: Record, run: StoredRun) -> Iterator[Mismatch]:
     Runs share the source of a dataset with the same name and hash. MLflow's client cannot change it, not even with a
     new run; table_repair.py does in SQLite.
     """
-    expected = {stored_dataset(*dataset) for dataset in record.datasets}
+    expected = {StoredDataset.of(*dataset) for dataset in record.datasets}
     identities = {dataset[:3]: dataset for dataset in expected}
     stored_identities = {dataset[:3] for dataset in run.datasets}
     hashes = {(role, name): digest for role, name, digest in identities}
@@ -262,12 +261,6 @@ def _datasets(record: Record, run: StoredRun) -> Iterator[Mismatch]:
     for role, name, digest in sorted(identities.keys() - stored_identities):
         if (role, name) in hashes:
             yield Mismatch(f"dataset {name} ({role})", None, digest)
-
-
-def stored_dataset(role: str, path: str, digest: str) -> StoredDataset:
-    """A dataset of a record as MLflow stores it."""
-    source = json.dumps({"uri": path})
-    return StoredDataset(role, Path(path).name, digest, mlflow_store.LOCAL, source)
 
 
 def _place(run: StoredRun, location: str) -> Iterator[Mismatch]:

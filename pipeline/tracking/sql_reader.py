@@ -12,11 +12,11 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pipeline.tracking import mlflow_client, mlflow_store, read_only
 from pipeline.tracking.checkouts import CURRENT, Checkout
-from pipeline.tracking.run_records.record import CONTEXT
+from pipeline.tracking.run_records.record import CONTEXT, StoredDataset
 from pipeline.tracking.run_records.tables import Point, Strings
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ EXPERIMENTS = "select name, lifecycle_stage, artifact_location from experiments"
 RUNS = """
     select run.run_uuid, experiment.name, run.name, run.status, run.lifecycle_stage, run.start_time, run.end_time,
         run.artifact_uri, run.user_id,
-        (select json_group_object(key, value) from tags tag where tag.run_uuid = run.run_uuid)
+        (select json_group_object(key, coalesce(value, '')) from tags tag where tag.run_uuid = run.run_uuid)
     from runs run join experiments experiment using (experiment_id)
     where run.run_uuid in (
         select run_uuid from tags
@@ -64,18 +64,6 @@ DATASETS = """
     where input.source_type = 'DATASET' and input.destination_type = 'RUN'
     and input.destination_id in (select value from json_each(?))
 """
-
-
-class StoredDataset(NamedTuple):
-    """An input of a run. MLflow's UI shows all of these values."""
-
-    role: str
-    name: str
-    digest: str
-    source_type: str
-    source: str
-    schema: str = ""
-    profile: str = ""
 
 
 @dataclass(frozen=True)

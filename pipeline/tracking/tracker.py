@@ -18,10 +18,12 @@ from pipeline.tracking import (
     registry_sync,
     run_sync,
     sql_reader,
+    table_repair,
 )
 from pipeline.tracking.best_models import Model
 from pipeline.tracking.read_only import NoStore
 from pipeline.tracking.registry_reader import Registry
+from pipeline.tracking.run_comparison import OwnNames
 from pipeline.tracking.run_records import Record
 from pipeline.tracking.sql_reader import StoredRuns
 
@@ -64,10 +66,12 @@ class Tracker:
             runs, registry = StoredRuns({}, {}, []), Registry()
 
         hashes = artifact_files.reader(self.folder)
+        names = OwnNames.of(records)
         return [
             *artifact_locations.differences(self.folder),
+            *table_repair.differences(self.folder, records),
             *run_sync.differences(records, runs, checkout, hashes),
-            *registry_sync.compared(models, registry, self.folder, better),
+            *registry_sync.compared(models, registry, self.folder, better, names),
         ]
 
     def has_store(self) -> bool:
@@ -87,7 +91,7 @@ class Tracker:
         """Makes MLflow equal to these records and models. Leaves correct runs and versions alone."""
         with mlflow_store.turn(self.folder):
             run_sync.project(records, self.folder)
-            registry_sync.project(models, self.folder, better)
+            registry_sync.project(models, self.folder, better, OwnNames.of(records))
 
     def warn(self, error: BaseException) -> None:
         """Prints one line about trouble with MLflow on stderr."""

@@ -34,6 +34,9 @@ PARENT = "mlflow.parentRunId"
 RUN_NAME = "mlflow.runName"
 WRITER = "writer"  # the tag that names the process that writes a live run: host, process id and start time
 METRICS_AT_ONCE = 800  # a server takes at most 1000 items per request, parameters and tags included
+# errors that a store with values of wrong types causes, and what helps then
+DAMAGED = (TypeError, ValueError, LookupError, AttributeError)
+REBUILD = "rename an SQLite file that is damaged: `python -m pipeline track` makes it again"
 
 
 def writer() -> str:
@@ -267,10 +270,22 @@ def _git(folder: Path) -> Strings:
         return {}
 
 
+class NotRepaired(Exception):
+    """MLflow still differs from the files, and its client cannot change that."""
+
+    def __init__(self, line: str, count: int, folder: Path):
+        file = stores.sqlite_path(stores.mlflow(folder))
+        remedy = "ask the server's administrator to correct its database"
+        if file:
+            remedy = REBUILD
+        super().__init__(f"{count} differences stay, the first: {line.splitlines()[0]}; {remedy}")
+
+
 def warn(error: BaseException) -> None:
     """Prints one line on stderr. Trouble with MLflow never costs more than that."""
-    reason = stores.masked(" ".join(str(error).split()))[:300]
-    print(
-        f"MLflow: {type(error).__name__}: {reason}; `python -m pipeline track` fills in later",
-        file=sys.stderr,
-    )
+    reason = stores.masked(" ".join(str(error).split()))
+    if not isinstance(error, NotRepaired):
+        reason = f"{reason[:300]}; `python -m pipeline track` fills in later"
+    if isinstance(error, DAMAGED) or "IntegrityError" in reason:
+        reason += f", or {REBUILD}"
+    print(f"MLflow: {type(error).__name__}: {reason}", file=sys.stderr)

@@ -38,8 +38,8 @@ REGISTERED = """
     where model.name = ? or model.name in (select name from model_version_tags where key = ?)
 """
 VERSIONS = """
-    select version.version, coalesce(version.description, ''), version.source,
-        coalesce(version.storage_location, version.source), version.run_id, version.status,
+    select version.version, coalesce(version.description, ''), coalesce(version.source, ''),
+        coalesce(version.storage_location, version.source, ''), version.run_id, version.status,
         exists (
             select 1 from registered_model_aliases alias
             where alias.name = version.name and alias.version = version.version and alias.alias = ?
@@ -276,7 +276,7 @@ def _versions_through_mlflow(
                 dict(version.tags),
                 str(version.version) == champion,
                 version.description or "",
-                version.source,
+                version.source or "",
                 client.get_model_version_download_uri(name, version.version),
                 version.run_id,
                 version.status,

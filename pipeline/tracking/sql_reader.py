@@ -101,8 +101,7 @@ class StoredRun:
 
     @property
     def has_valid_end(self) -> bool:
-        are_times = isinstance(self.start, int) and isinstance(self.end, int)
-        return are_times and self.end >= self.start
+        return isinstance(self.start, int) and isinstance(self.end, int) and self.end >= self.start
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,9 @@ PARTS = (
     "logged_model_metrics",
 )
 PARTS_OF_MODELS = ("logged_model_tags", "logged_model_params", "logged_model_metrics")
+EXPERIMENT_OF_MODEL = (
+    "select experiment_id from logged_models model where model.model_id = {table}.model_id"
+)
 IN_REGISTRY = (
     "registered_models",
     "model_versions",
@@ -199,17 +202,16 @@ def _rows(database: sqlite3.Connection, records: list[Record]) -> Iterator[Rule]
         "model_versions",
         f"the registered model {NAME} that they belong to is missing",
         "name = :name and not exists (select 1 from registered_models where name = :name)",
-        f"insert or ignore into registered_models (name, creation_time, last_updated_time) "
-        f"select name, creation_time, last_updated_time from model_versions",
+        "insert or ignore into registered_models (name, creation_time, last_updated_time) "
+        "select name, creation_time, last_updated_time from model_versions",
         {"name": NAME},
     )
     for table in PARTS_OF_MODELS:
-        experiment = f"select experiment_id from logged_models model where model.model_id = {table}.model_id"  # noqa: S608
         yield Rule(
             table,
             "the experiment is not that of their model",
-            f"experiment_id != ({experiment})",
-            f"update {table} set experiment_id = ({experiment})",
+            f"experiment_id != ({EXPERIMENT_OF_MODEL.format(table=table)})",
+            f"update {table} set experiment_id = ({EXPERIMENT_OF_MODEL.format(table=table)})",  # noqa: S608
             {},
         )
     for table in PARTS:
@@ -227,7 +229,7 @@ def _orphans(database: sqlite3.Connection, table: str) -> Rule:
         table,
         f"no row of {parents} that they belong to",
         "rowid in (select value from json_each(:rows))",
-        f"delete from {table}",
+        f"delete from {table}",  # noqa: S608
         {"rows": rows},
     )
 

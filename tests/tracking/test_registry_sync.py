@@ -45,9 +45,7 @@ def projected(folder: Path, better=never) -> None:
 
 def problems(folder: Path) -> list[str]:
     registry = registry_reader.read(folder)
-    differing = registry_sync.compared(
-        models_of(folder), registry, folder, never, names_of(folder)
-    )
+    differing = registry_sync.compared(models_of(folder), registry, folder, never, names_of(folder))
     return [str(difference) for difference in differing]
 
 

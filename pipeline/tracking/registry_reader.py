@@ -4,6 +4,7 @@ sql_reader.py explains when MLflow reads the store instead. Both ways give the s
 """
 
 import json
+import re
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable
@@ -68,7 +69,7 @@ MODELS = """
         )
     from logged_models model join experiments experiment using (experiment_id)
     where experiment.name = ? and model.lifecycle_stage = 'active'
-    and model.model_id in (select model_id from logged_model_tags where tag_key = ?)
+    and model.model_id in (select model_id from logged_model_tags where tag_key in (?, ?))
     order by model.model_id
 """
 EXPERIMENT = "select artifact_location from experiments where name = ?"
@@ -101,12 +102,18 @@ class StoredModel:
 
     @property
     def versions(self) -> list[int]:
-        """The numbers of the versions that this model is linked to."""
+        """The numbers of our versions that this model is linked to."""
         try:
             links = json.loads(self.tags.get(VERSIONS_OF_MODEL, "[]"))
-            return [int(link["version"]) for link in links]
+            return [int(link["version"]) for link in links if link["name"] == NAME]
         except (KeyError, TypeError, ValueError):
             return []
+
+    @property
+    def is_registered_elsewhere(self) -> bool:
+        """Whether a registered model of a user shows it too."""
+        names = re.findall(r'"name": *"([^"]*)"', self.tags.get(VERSIONS_OF_MODEL, ""))
+        return any(name != NAME for name in names)
 
 
 @dataclass(frozen=True)
@@ -133,7 +140,7 @@ class Registry:
     Attributes:
         name: differs from NAME if somebody renamed the registered model.
         champion: the fingerprint of the model that `track` last made champion.
-        models: every logged model that is linked to a version.
+        models: every logged model that `track` made or that is linked to a version.
         location: where the experiment of the runs keeps its artifacts.
         runs: key of a run -> the ids of the runs with this key.
         own_runs: the ids of the runs that describe this checkout.
@@ -167,6 +174,16 @@ class Registry:
         both = [model for model in linked if model in by_source]
         return next(iter(both + linked + by_source), None)
 
+    def unused_models(self, checkout: Checkout) -> list[StoredModel]:
+        """The logged models of this checkout without a version, for example because `track` was killed."""
+        used = {model.id for model in map(self.model_of, self.versions) if model}
+        unused = []
+        for model in self.models:
+            is_ours = RECORD in model.tags and checkout.owns(model.tags)
+            if is_ours and model.id not in used and not model.is_registered_elsewhere:
+                unused.append(model)
+        return unused
+
     def location_of(self, model: StoredModel) -> str:
         """The location that MLflow gives a logged model."""
         return f"{self.location}/models/{model.id}/artifacts"
@@ -199,7 +216,7 @@ def _of_sqlite(database: sqlite3.Connection, checkout: Checkout) -> Registry:
 
     experiment = (TRAIN.experiment,)
     models = []
-    for row in database.execute(MODELS, (*experiment, VERSIONS_OF_MODEL)):
+    for row in database.execute(MODELS, (*experiment, VERSIONS_OF_MODEL, RECORD)):
         model, title, location, status, run, tags, kind, message, metrics, params = row
         status = STATUSES.get(status, str(status))
         values = (tuple(sorted(json.loads(names))) for names in (metrics, params))
@@ -297,7 +314,7 @@ def _models_through_mlflow(client: "MlflowClient", experiments: list[str]) -> li
     models = []
     for model in mlflow_client.pages(client.search_logged_models, experiment_ids=experiments):
         tags = {key: str(value) for key, value in model.tags.items()}
-        if VERSIONS_OF_MODEL in tags:
+        if VERSIONS_OF_MODEL in tags or RECORD in tags:
             models.append(
                 StoredModel(
                     model.model_id,

@@ -33,7 +33,7 @@ from pipeline.tracking import (
     version_files,
 )
 from pipeline.tracking.best_models import CHAMPION, NAME, SCORES, Model
-from pipeline.tracking.checkouts import Checkout, foreign_marks
+from pipeline.tracking.checkouts import OWNER, Checkout, foreign_marks
 from pipeline.tracking.registry_reader import (
     READY,
     RECORD,
@@ -68,6 +68,7 @@ Repair = Literal[
     "tag",
     "tag of the logged model",
     "status of the logged model",
+    "delete the logged model",
     "untag",
     "description",
     "files",
@@ -169,6 +170,9 @@ def differences(
     for version in registry.versions:
         if version.number not in shown and checkout.stale_tags(version.tags):
             differing.append(Difference(STALE, "untag", None, version))
+    for logged in registry.unused_models(checkout):
+        problem = f"has the logged model {logged.name} ({logged.id}), which belongs to no version"
+        differing.append(Difference(problem, "delete the logged model", value=logged.id))
     return differing + _differences_of_champion(models, registry, checkout, better)
 
 
@@ -414,6 +418,8 @@ class _Projection:
             number = self._register(model)
             if self.registry.versions:
                 print(f"MLflow: {NAME} has the new version {number}, {model.run}")
+        elif difference.repair == "delete the logged model":
+            self.client.delete_logged_model(difference.value)
         elif difference.repair == "rename":
             self.client.rename_registered_model(self.registry.name, NAME)
         else:
@@ -493,7 +499,7 @@ class _Projection:
             self.experiment,
             name=model.run,
             source_run_id=run,
-            tags=model.tags,
+            tags={**model.tags, OWNER: checkouts.identified(self.folder).id},
         )
         logged = StoredModel(
             entity.model_id, model.run, entity.artifact_location, READY, run, model.tags

@@ -148,7 +148,7 @@ def _experiments(database: sqlite3.Connection, folder: Path) -> Iterator[Rule]:
             "experiments",
             f"the workspace is not {DEFAULT}, and {WORKSPACES} is not set",
             f"workspace != '{DEFAULT}' and (name = 'Default' or {are_ours})",
-            f"update experiments set workspace = '{DEFAULT}'",
+            f"update experiments set workspace = '{DEFAULT}'",  # noqa: S608
             names,
         )
     yield Rule(
@@ -195,7 +195,7 @@ def _rows(database: sqlite3.Connection, records: list[Record]) -> Iterator[Rule]
                 table,
                 f"the workspace is not {DEFAULT}, and {WORKSPACES} is not set",
                 f"name = :name and workspace != '{DEFAULT}'",
-                f"update {table} set workspace = '{DEFAULT}'",
+                f"update {table} set workspace = '{DEFAULT}'",  # noqa: S608
                 {"name": NAME},
             )
     yield Rule(

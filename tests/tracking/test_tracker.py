@@ -1,8 +1,10 @@
 """`track` that is killed at any moment, or that runs twice at the same time, leaves nothing lost or doubled."""
 
 import os
+import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from pipeline.tracking import live_runs
 from pipeline.tracking.tracker import Tracker
 from tests.support import toy_study
+from tests.support.serving import mlflow_server
 from tests.support.stores import as_locked
 from tests.support.tracked_study import models_of, records_of, rows
 
@@ -71,6 +74,10 @@ def never(champion_S, run_S):
     return False
 
 
+def project(folder: Path) -> None:
+    Tracker(folder).project(records_of(folder), models_of(folder), never)
+
+
 def differences(folder: Path) -> list[str]:
     differing = Tracker(folder).differences(records_of(folder), models_of(folder), never)
     return [str(difference) for difference in differing]
@@ -86,9 +93,32 @@ def test_track_killed_ten_times_loses_and_doubles_nothing(tmp_path, monkeypatch,
     assert killing.returncode == 0
     assert int(killed) > 0
 
-    Tracker(tmp_path).project(records_of(tmp_path), models_of(tmp_path), never)
+    project(tmp_path)
     assert differences(tmp_path) == []
     assert rows(tmp_path, RUNS) == [(toy_study.RECORDS, toy_study.RECORDS)]
     assert rows(tmp_path, VERSIONS) == [(toy_study.MODELS, toy_study.MODELS)]
     assert rows(tmp_path, MODELS) == [(toy_study.MODELS,)]
     assert not list(tmp_path.rglob(".writing-*"))
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("folders", [["a", "a"], ["a", "b"]], ids=["one checkout", "two checkouts"])
+@pytest.mark.parametrize("is_server", [False, True], ids=["SQLite", "server"])
+def test_two_tracks_at_once_lose_and_double_nothing(
+    tmp_path, empty_store, monkeypatch, folders, is_server
+):
+    as_locked(monkeypatch)
+    for folder in set(folders):
+        (tmp_path / folder).mkdir()
+        toy_study.write(tmp_path / folder)
+    shutil.copy(empty_store, tmp_path)
+    database = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    with mlflow_server(database, tmp_path) if is_server else nullcontext(database) as address:
+        tracks = [begun(TRACK, address, tmp_path / folder) for folder in folders]
+        assert [track.wait() for track in tracks] == [0, 0]
+
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        for folder in folders:
+            project(tmp_path / folder)
+        assert [differences(tmp_path / folder) for folder in folders] == [[], []]
+    assert rows(tmp_path, RUNS) == [(toy_study.RECORDS, toy_study.RECORDS)]

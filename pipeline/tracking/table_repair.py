@@ -22,7 +22,7 @@ from pipeline.storage import stores
 from pipeline.tracking import artifact_locations, read_only
 from pipeline.tracking.artifact_locations import EXPERIMENTS
 from pipeline.tracking.best_models import NAME
-from pipeline.tracking.run_records.record import Record, StoredDataset
+from pipeline.tracking.run_records.record import Dataset, Record, StoredDataset
 from pipeline.tracking.run_records.tables import Strings
 
 REMEDY = "`python -m pipeline track` repairs it"
@@ -134,6 +134,9 @@ def _broken(database: sqlite3.Connection, rules: Iterator[Rule]) -> Iterator[Bro
 
 def _experiments(database: sqlite3.Connection, folder: Path) -> Iterator[Rule]:
     """Our experiments are active or deleted, and lie where their runs lie. MLflow's own has the id 0."""
+    names = {"names": json.dumps(EXPERIMENTS)}
+    are_ours = "name in (select value from json_each(:names))"
+
     yield Rule(
         "experiments",
         "the experiment Default does not have the id 0",
@@ -141,8 +144,6 @@ def _experiments(database: sqlite3.Connection, folder: Path) -> Iterator[Rule]:
         "update experiments set experiment_id = 0",
         {},
     )
-    names = {"names": json.dumps(EXPERIMENTS)}
-    are_ours = "name in (select value from json_each(:names))"
     if WORKSPACES not in os.environ:
         yield Rule(
             "experiments",
@@ -198,6 +199,7 @@ def _rows(database: sqlite3.Connection, records: list[Record]) -> Iterator[Rule]
                 f"update {table} set workspace = '{DEFAULT}'",  # noqa: S608
                 {"name": NAME},
             )
+
     yield Rule(
         "model_versions",
         f"the registered model {NAME} that they belong to is missing",
@@ -206,6 +208,7 @@ def _rows(database: sqlite3.Connection, records: list[Record]) -> Iterator[Rule]
         "select name, creation_time, last_updated_time from model_versions",
         {"name": NAME},
     )
+
     for table in PARTS_OF_MODELS:
         yield Rule(
             table,
@@ -217,7 +220,10 @@ def _rows(database: sqlite3.Connection, records: list[Record]) -> Iterator[Rule]
     for table in PARTS:
         yield _orphans(database, table)
     yield from _inputs()
-    for dataset in {dataset for record in records for dataset in record.datasets}:
+    datasets: set[Dataset] = set()
+    for record in records:
+        datasets |= set(record.datasets)
+    for dataset in sorted(datasets):
         yield _values_of(StoredDataset.of(*dataset))
 
 

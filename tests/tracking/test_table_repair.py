@@ -102,8 +102,8 @@ def project(folder: Path) -> None:
 
 
 def differences(folder: Path) -> list[str]:
-    found = Tracker(folder).differences(records_of(folder), models_of(folder), never)
-    return [str(difference) for difference in found]
+    differing = Tracker(folder).differences(records_of(folder), models_of(folder), never)
+    return [str(difference) for difference in differing]
 
 
 def execute(folder: Path, statement: str) -> None:

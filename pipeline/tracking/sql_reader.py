@@ -31,7 +31,7 @@ OLDEST = ["attributes.start_time ASC"]
 EXPERIMENTS = "select name, lifecycle_stage, artifact_location from experiments"
 RUNS = """
     select run.run_uuid, experiment.name, run.name, run.status, run.lifecycle_stage, run.start_time, run.end_time,
-        run.artifact_uri, run.user_id,
+        coalesce(run.artifact_uri, ''), run.user_id,
         (select json_group_object(key, coalesce(value, '')) from tags tag where tag.run_uuid = run.run_uuid)
     from runs run join experiments experiment using (experiment_id)
     where run.run_uuid in (

@@ -37,6 +37,7 @@ MORE_STATEMENTS = {
     "update experiments set experiment_id = 7 where name = 'Default'": "does not have the id 0",
     "update runs set start_time = null": "vanilla study: start time is missing, should be a time",
     "update runs set end_time = null": "vanilla study: end time is missing, should be ",
+    "update runs set artifact_uri = null": "vanilla study: artifact location is , should be ",
     "update runs set user_id = 'Ada'": "vanilla study: user is Ada, should be unknown",
     "update metrics set timestamp = 7": "time of metric race/start less its step is 7, should be ",
     "update latest_metrics set timestamp = 7": "time of metric race/start less its step is 7, sh",

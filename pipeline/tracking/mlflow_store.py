@@ -12,6 +12,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.storage import artifacts, stores
+from pipeline.storage.dvc_lock import digest
 from pipeline.storage.stage_table import STAGES
 from pipeline.tracking import artifact_locations, mlflow_client, table_repair
 from pipeline.tracking.run_records.record import CONTEXT, NOTHING, StoredDataset
@@ -133,11 +135,17 @@ def _experiment_id(client: "MlflowClient", name: str, artifact_root: Path | None
 
 @contextmanager
 def turn(folder: Path) -> Iterator[None]:
-    """One process at a time may make an SQLite store equal to files, so no two make the same run."""
-    path = stores.sqlite_path(stores.mlflow(folder))
+    """One process at a time may make a store equal to files, so no two make the same run.
+
+    The processes that share a server take turns if one user starts them on one machine.
+    """
+    url = stores.mlflow(folder)
+    path = stores.sqlite_path(url)
     if path:
         artifact_locations.require_path(path)
-    with _locked(path, "track.lock") if path else nullcontext():
+    else:
+        path = Path(tempfile.gettempdir()) / f"rnn-for-nlp-{os.getuid()}-{digest(url)}"
+    with _locked(path, "track.lock"):
         yield
 
 
@@ -147,7 +155,7 @@ def _locked(path: Path, suffix: str) -> Iterator[None]:
     import fcntl
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f"{path.name}.{suffix}").open("w") as lock:
+    with path.with_name(f"{path.name}.{suffix}").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

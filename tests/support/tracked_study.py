@@ -50,8 +50,8 @@ def differences(folder: Path) -> list[str]:
     runs = sql_reader.runs(folder, run_sync.metrics_by_key(records), checkout)
     hashes = artifact_files.reader(folder)
     differing = [
-        *table_repair.differences(folder, records),
         *run_sync.differences(records, runs, checkout, hashes),
+        *table_repair.differences(folder, records),
     ]
     return [line for difference in differing for line in str(difference).splitlines()]
 

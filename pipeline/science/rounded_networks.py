@@ -1,0 +1,93 @@
+"""Trained networks with rounded embeddings, for a page that has room for only 16 bits per number.
+
+We measure how much rounding changes the probabilities and the gradients of real texts.
+
+Axes: V words, D embedding dimensions, T tokens.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+
+from pipeline.params import Settings
+from pipeline.science.behaviour import word_effect
+from pipeline.science.gradients import reading
+
+REVIEWS = 20  # whose readings show the rounding error
+SHORT = (30, 60)  # tokens
+STRONG_WORDS = 3  # of each label
+
+
+def rounded(weights: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Returns the weights of a model as float32, the embeddings (the first ones) rounded to float16."""
+    embedding_VD, *others = weights
+    return [embedding_VD.astype(np.float16).astype(np.float32), *others]
+
+
+def rounding_error(
+    model: keras.Model, settings: Settings, token_lists: Sequence[np.ndarray]
+) -> dict[str, float]:
+    """Rounds the weights of the model and returns the largest changes over these texts.
+
+    - `probability`: of the probability after the last word.
+    - `gradient`: of |dz/dx_t| at any word, as a share of the largest one of the same text.
+    """
+    before = [reading.read(model, settings, tokens) for tokens in token_lists]
+    model.set_weights(rounded(model.get_weights()))
+    after = [reading.read(model, settings, tokens) for tokens in token_lists]
+
+    probability_changes = [0.0]
+    gradient_changes = [0.0]
+    for exact, approximate in zip(before, after, strict=True):
+        change = abs(approximate.probability_T[-1] - exact.probability_T[-1])
+        probability_changes.append(float(change))
+
+        largest = exact.gradient_T.max()
+        difference_T = np.abs(approximate.gradient_T - exact.gradient_T)
+        if largest > 0:
+            gradient_changes.append(float(difference_T.max() / largest))
+
+    return {
+        "reviews": len(token_lists),
+        "probability": max(probability_changes),
+        "gradient": max(gradient_changes),
+    }
+
+
+def texts(split: pd.DataFrame, words: Sequence[str], sequence_length: int) -> list[dict[str, Any]]:
+    """Returns at most four texts of a prepared split: per label a short one and one that fills the network.
+
+    Each is the first of its label among those whose length is nearest to the wanted one.
+    """
+    rows = []
+    for name, low, high in [
+        ("short", *SHORT),
+        ("long", sequence_length, 3 * sequence_length // 2),
+    ]:
+        length_N = split["tokens"].map(len).to_numpy()
+        distance_N = abs(length_N - np.clip(length_N, low, high))
+        nearest = split.iloc[np.argsort(distance_N, kind="stable")].drop_duplicates("label")
+
+        for row in nearest.sort_values("label").itertuples():
+            text = [words[int(token)] for token in row.tokens]
+            rows.append(
+                {"length": name, "review": int(row.review), "label": int(row.label), "words": text}
+            )
+    return rows
+
+
+def strong_words(split: pd.DataFrame, words: Sequence[str]) -> dict[str, list[str]]:
+    """Returns the strongest words of each label in a prepared split; fewer or none if too few words are frequent."""
+    tokens = split["tokens"]
+    labels_N = split["label"].to_numpy()
+    frequent = len(word_effect.frequent_words(tokens, labels_N))
+    count = min(STRONG_WORDS, frequent // 2)
+
+    positive_W, negative_W = word_effect.strong_words(tokens, labels_N, count)
+    return {
+        "positive": [words[int(word)] for word in positive_W],
+        "negative": [words[int(word)] for word in negative_W],
+    }

@@ -21,6 +21,30 @@ SHORT = (30, 60)  # tokens
 STRONG_WORDS = 3  # of each label
 
 
+def packed(
+    model: keras.Model, settings: Settings, token_lists: Sequence[np.ndarray]
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Rounds the weights of the model. Returns a description of it, and its weights as a table.
+
+    The table has one row per number: `weight` is the position of its array in the list of Keras, and `value`. The
+    description has the shapes of these arrays, and the `rounding_error` over the texts.
+    """
+    error = rounding_error(model, settings, token_lists)
+    weights = model.get_weights()
+    description = {
+        "architecture": model.name,
+        "sequence_length": settings.sequence_length,
+        "skips_padding": settings.mask or model.name == "feedforward",
+        "shapes": [list(weight.shape) for weight in weights],
+        "rounding": error,
+    }
+    tables = []
+    for position, weight in enumerate(weights):
+        columns = {"weight": np.int8(position), "value": weight.ravel()}
+        tables.append(pd.DataFrame(columns))
+    return description, pd.concat(tables)
+
+
 def rounded(weights: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Returns the weights of a model as float32, the embeddings (the first ones) rounded to float16."""
     embedding_VD, *others = weights

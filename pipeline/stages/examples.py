@@ -46,35 +46,23 @@ def _write_playground(runs: list[str], split: pd.DataFrame, vocabulary: list[str
     """Writes a table with the rounded weights of the best seed of each run, and a card that describes them."""
     metrics = artifacts.read_json(artifacts.METRICS)
     reviews = sequences.spread_evenly(split, rounded_networks.REVIEWS)["tokens"].to_list()
-    cards: dict[str, dict[str, Any]] = {}
+    networks: dict[str, dict[str, Any]] = {}
     tables = [pd.DataFrame({"run": [], "weight": [], "value": []})]
 
     for run in runs:
         accuracies = metrics[run]["validation/accuracy"]["scores"]
         seed = seeds.best_seed(accuracies)
-        architecture, settings, *_ = network = _trained(run, seed)
-        model = architectures.from_bytes(*network)
-        rounding = rounded_networks.rounding_error(model, settings, reviews)
+        architecture, settings, vocabulary_size, weights = _trained(run, seed)
+        model = architectures.from_bytes(architecture, settings, vocabulary_size, weights)
+        description, table = rounded_networks.packed(model, settings, reviews)
+        networks[run] = {"seed": seed, "accuracy": accuracies[str(seed)], **description}
+        tables.append(table.assign(run=run))
 
-        weights = model.get_weights()
-        for number, weight in enumerate(weights):
-            columns = {"run": run, "weight": number, "value": weight.ravel()}
-            tables.append(pd.DataFrame(columns))
-        cards[run] = {
-            "architecture": architecture,
-            "seed": seed,
-            "accuracy": accuracies[str(seed)],
-            "sequence_length": settings.sequence_length,
-            "skips_padding": settings.mask or architecture == "feedforward",
-            "shapes": [list(weight.shape) for weight in weights],
-            "rounding": rounding,
-        }
-
+    lengths = [network["sequence_length"] for network in networks.values()]
     training = artifacts.read_parquet(artifacts.split("train"))
-    longest = max((card["sequence_length"] for card in cards.values()), default=1)
     card = {
-        "networks": cards,
-        "texts": rounded_networks.texts(split, vocabulary, longest),
+        "networks": networks,
+        "texts": rounded_networks.texts(split, vocabulary, max(lengths, default=1)),
         "strong_words": rounded_networks.strong_words(training, vocabulary),
     }
     types = {"run": "str", "weight": "int8", "value": "float32"}

@@ -125,6 +125,7 @@ def outputs(reports: Path) -> dict[str, bytes]:
     files = [
         reports / "README.md",
         reports / "index.html",
+        reports / "playground.html",
         *sorted((reports / "figures").iterdir()),
     ]
     return {str(file.relative_to(reports)): file.read_bytes() for file in files}

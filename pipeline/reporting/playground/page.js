@@ -146,10 +146,7 @@ class Pane {
         lists.push(values.map(percent));
       }
     }
-    const measured = curves.flatMap(({ values }) => values).filter((value) => value > 0);
-    const lowest = Math.max(-12, Math.min(-3, Math.floor(Math.log10(Math.min(1, ...measured)))));
-    const highest = Math.min(6, Math.max(0, Math.ceil(Math.log10(Math.max(...measured, 1)))));
-    const top = Math.max(1, ...measured);
+    const { lowest, highest, top } = frame.gradients;
     const y = isLog
       ? (value) => (value > 0 ? (Math.log10(value) - lowest) / (highest - lowest) : 0)
       : (value) => value / top;
@@ -187,10 +184,10 @@ class Pane {
     const strip = this.element.querySelector(".strip");
     if (strip.children.length !== words.length || this.stripWords !== words) {
       this.stripWords = words;
-      strip.replaceChildren(...words.map((word, index) => {
+      strip.replaceChildren(...words.flatMap((word, index) => {
         const span = make("span", { textContent: word, className: vocabulary.has(word) ? "" : "unknown" });
         span.addEventListener("click", () => setRead(index + 1));
-        return span;
+        return [span, " "];
       }));
     }
     const ofWords = contributions.slice(this.input.front);
@@ -200,6 +197,7 @@ class Pane {
       span.style.backgroundColor = `color-mix(in srgb, var(${value < 0 ? "--low" : "--high"}) ${Math.round(70 * Math.abs(value))}%, transparent)`;
       span.classList.toggle("unread", index >= wordsRead || index < this.input.start);
     });
+    strip.scrollTop = strip.children[wordsRead - 1].offsetTop - strip.clientHeight / 2;
   }
 
   // The charts that take a moment, as generators. Each step may pause.
@@ -268,6 +266,14 @@ function legend(network, ofWord) {
 
 // ---- drawing everything ----
 
+// Both networks share the axis of their gradients: the powers of ten at its ends, and the largest value.
+function gradientRange(values) {
+  const positive = values.filter((value) => value > 0);
+  const top = Math.max(1, ...positive);
+  const lowest = Math.max(-12, Math.min(-3, Math.floor(Math.log10(Math.min(1, ...positive)))));
+  return { lowest, highest: Math.min(6, Math.ceil(Math.log10(top))), top };
+}
+
 const panes = [...document.querySelectorAll(".pane")].map((element, position) => new Pane(element, position));
 
 function changed() {
@@ -287,6 +293,7 @@ function changed() {
   const inputs = panes.map((pane) => pane.input);
   const front = Math.max(...inputs.map((each) => each.front - each.start));
   const frame = { first: Math.min(...inputs.map((each) => each.start - each.front)), last: Math.max(words.length - 1, 0), cursor: wordsRead - 1, front: front > 0 && find("front").value === "text" ? "text in front" : "padding" };
+  frame.gradients = gradientRange(panes.filter((pane) => pane.reading).flatMap((pane) => pane.shares().flatMap(({ values }) => values)));
   panes.forEach((pane) => pane.draw(frame));
   document.documentElement.dataset.milliseconds = (performance.now() - started).toFixed(1);
   work(panes.map((pane) => pane.slow(frame)), version);

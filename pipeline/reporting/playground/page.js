@@ -279,9 +279,9 @@ const panes = [...document.querySelectorAll(".pane")].map((element, position) =>
 function changed() {
   const started = performance.now();
   version += 1;
-  wordsRead = Math.max(Math.min(wordsRead, words.length), words.length ? 1 : 0);
+  wordsRead = Math.max(Math.min(wordsRead, words.length), firstRead());
   const slider = find("read");
-  Object.assign(slider, { min: words.length ? 1 : 0, max: words.length, value: wordsRead, disabled: !words.length });
+  Object.assign(slider, { min: firstRead(), max: words.length, value: wordsRead, disabled: !words.length });
   slider.setAttribute("aria-valuetext", words.length ? `${wordsRead} of ${words.length}, ${words[wordsRead - 1]}` : "no words");
   find("count").textContent = `${wordsRead} of ${words.length}${wordsRead ? `: “${words[wordsRead - 1]}”` : ""}`;
   document.body.classList.toggle("empty", !words.length);
@@ -297,6 +297,12 @@ function changed() {
   panes.forEach((pane) => pane.draw(frame));
   document.documentElement.dataset.milliseconds = (performance.now() - started).toFixed(1);
   work(panes.map((pane) => pane.slow(frame)), version);
+}
+
+// The number of the first word that any of the networks reads.
+function firstRead() {
+  const starts = panes.map((pane) => input(pane.network, words.length).start);
+  return words.length && Math.min(...starts) + 1;
 }
 
 // Runs generators a slice at a time until a newer change arrives.
@@ -315,7 +321,7 @@ function announce() {
   find("status").textContent = words.length
     ? `After ${wordsRead} of ${words.length} words: ${panes.map((pane) => `${pane.network.name} ${pane.reading ? `${probabilityText(pane.verdict)} positive` : "has not read a word"}`).join(", ")}.`
     : "Type a text first.";
-  find("answer").textContent = example && words.length ? panes.map((pane) => ANSWERS[example.kind](pane)).filter(Boolean).join(" ") : "";
+  find("answer").textContent = example ? panes.filter((pane) => pane.reading).map((pane) => ANSWERS[example.kind](pane)).join(" ") : "";
 }
 
 function describeText() {
@@ -351,9 +357,8 @@ function lastAbove(values, share) {
 
 const ANSWERS = {
   vanishing: (pane) => `${pane.network.name}: the gradient at the first state is ${firstOf(pane.shares().at(0))} of the gradient at the last.`,
-  lstm: (pane) => pane.reading && `${pane.network.name}: the gradient ${lastAbove(pane.shares().at(0).values, 0.1)}.`,
+  lstm: (pane) => `${pane.network.name}: the gradient ${lastAbove(pane.shares().at(0).values, 0.1)}.`,
   forgetting: (pane) => {
-    if (!pane.reading) return "";
     const alone = probabilityAlone(pane, pane.input.ids.slice(pane.input.front));
     return `${pane.network.name}: ${probabilityText(pane.verdict)} with the first text in front, ${probabilityText(alone)} without it.`;
   },
@@ -363,7 +368,6 @@ const ANSWERS = {
     return `${pane.network.name}: the forward half has ${firstOf(forward)} left at the first word, the backward half ${percent(backward.values.at(-1))} at the last.`;
   },
   order: (pane) => {
-    if (!pane.reading) return "";
     const own = pane.input.ids.slice(pane.input.front).reverse();
     const reversed = probabilityAlone(pane, [...pane.input.ids.slice(0, pane.input.front), ...own]);
     return `${pane.network.name}: ${probabilityText(pane.verdict)}, and ${probabilityText(reversed)} with the words in reverse order.`;
@@ -426,6 +430,7 @@ data.texts.forEach(({ title, text }) => find("pick").append(make("option", { val
 find("pick").addEventListener("input", (event) => {
   if (!event.target.value) return;
   own();
+  find("front").value = "study";
   setText(event.target.value);
   event.target.value = "";
   changed();
@@ -451,8 +456,8 @@ find("read").addEventListener("input", (event) => {
   setRead(Number(event.target.value));
 });
 find("play").addEventListener("click", play);
-find("back").addEventListener("click", () => (stop(), setRead(Math.max(wordsRead - 1, 1))));
-find("forward").addEventListener("click", () => (stop(), setRead(Math.min(wordsRead + 1, words.length))));
+find("back").addEventListener("click", () => (stop(), setRead(wordsRead - 1)));
+find("forward").addEventListener("click", () => (stop(), setRead(wordsRead + 1)));
 addEventListener("resize", changed);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", changed);
 data.examples.length ? show(data.examples[0]) : (setText(data.texts[0]?.text ?? ""), changed());

@@ -6,6 +6,7 @@ Axes: V words, D embedding dimensions.
 import base64
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from pipeline.params import SPECIAL_TOKENS, subjects
 FOLDER = Path(__file__).parent
 SCRIPTS = ("network.js", "charts.js", "page.js")
 MOST_BYTES = 5_000_000  # of the page
+SPARE_BYTES = 500  # for longer numbers in the text, and for the padding of base64
 LABELS = ("negative", "positive")
 VANILLA, LSTM = "vanilla-textbook", "lstm-textbook"
 
@@ -33,13 +35,26 @@ def html(
 
     If the page would exceed MOST_BYTES, it lacks the rarest words of the vocabulary.
     """
+    networks = {run: _arrays(run, entry, weights) for run, entry in card["networks"].items()}
+    without_words = _rendered(card, networks, vocabulary, data_card, len(SPECIAL_TOKENS))
+
+    room = MOST_BYTES - len(without_words.encode()) - SPARE_BYTES
+    words = _words_that_fit(networks, vocabulary, room)
+    return _rendered(card, networks, vocabulary, data_card, words)
+
+
+def _rendered(
+    card: Mapping[str, Any],
+    networks: Mapping[str, list[np.ndarray]],
+    vocabulary: Sequence[str],
+    data_card: Mapping[str, Any],
+    words: int,
+) -> str:
+    """Returns the page with the first `words` of the vocabulary."""
     subject = subjects.of_card(data_card)
     texts = _texts(card, vocabulary, subject.noun)
-    networks = {run: _arrays(run, entry, weights) for run, entry in card["networks"].items()}
     styles = _source("page.css")
     scripts = "\n".join(map(_source, SCRIPTS))
-    words = _words_that_fit(networks, vocabulary, MOST_BYTES - len(styles) - len(scripts))
-
     data = {
         "vocabulary": " ".join(vocabulary[:words]),
         "networks": [
@@ -98,18 +113,15 @@ def _arrays(run: str, entry: Mapping[str, Any], weights: pd.DataFrame) -> list[n
 
 
 def _words_that_fit(
-    networks: Mapping[str, list[np.ndarray]], vocabulary: Sequence[str], most_bytes: int
+    networks: Mapping[str, list[np.ndarray]], vocabulary: Sequence[str], room: int
 ) -> int:
-    """Returns how many of the most frequent words the page has room for, together with every other weight."""
-    room = most_bytes * 97 / 100  # the rest is for markup and texts
-    bytes_per_word = 0.0
-    for embedding_VD, *others in networks.values():
-        room -= sum(array.size for array in others) * 4 * 4 / 3
-        bytes_per_word += embedding_VD.shape[1] * 2 * 4 / 3
+    """Returns how many words, the most frequent first, fit with their embeddings into this many bytes of base64."""
+    dimensions = sum(embedding_VD.shape[1] for embedding_VD, *_ in networks.values())
+    bytes_of_embeddings = math.ceil(dimensions * 2 * 4 / 3)
 
     words = len(SPECIAL_TOKENS)
     for word in vocabulary[words:]:
-        room -= bytes_per_word + len(word.encode()) + 1
+        room -= bytes_of_embeddings + len(word.encode()) + 1
         if room < 0:
             break
         words += 1

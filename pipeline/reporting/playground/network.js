@@ -35,21 +35,12 @@ function resolved(entity) {
 
 // ---- numbers ----
 
+// A float16 has 5 bits of exponent. In the place of the 8 bits of a float32, they are too small by a factor of 2^112.
 function decoded(base64, isHalf) {
-  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-  const view = new DataView(bytes.buffer);
-  const size = isHalf ? 2 : 4;
-  return Float64Array.from({ length: bytes.length / size }, (_, index) =>
-    isHalf ? half(view.getUint16(2 * index, true)) : view.getFloat32(4 * index, true));
-}
-
-function half(bits) {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction ? NaN : sign * Infinity;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+  const { buffer } = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  if (!isHalf) return Float64Array.from(new Float32Array(buffer));
+  const bits = Uint32Array.from(new Uint16Array(buffer), (half) => ((half & 0x8000) << 16) | ((half & 0x7fff) << 13));
+  return Float64Array.from(new Float32Array(bits.buffer), (value) => value * 2 ** 112);
 }
 
 const sigmoid = (value) => 1 / (1 + Math.exp(-value));
@@ -77,30 +68,16 @@ function transposed(matrix, column, rows, scale = 1) {
   return result;
 }
 
-function largestSingularValue(matrix, size) {
-  let vector = new Float64Array(size).fill(1);
-  let value = 0;
-  for (let round = 0; round < 60; round++) {
-    const image = new Float64Array(size);
-    addProduct(image, vector, matrix);
-    vector = transposed(matrix, image, size);
-    const length = norm(vector) || 1;
-    vector = vector.map((entry) => entry / length);
-    value = Math.sqrt(length);
-  }
-  return value;
-}
-
 // ---- cells: one direction of a recurrent layer ----
 
 class TanhCell {
   constructor(name, [kernel, recurrent, bias], readout) {
     Object.assign(this, { name, kernel, recurrent, bias, readout });
     this.units = readout.length;
-    this.width = this.units; // numbers per state
     this.typicalScale = norm(recurrent) / Math.sqrt(this.units);
-    this.largestScale = this.units === bias.length ? largestSingularValue(recurrent, this.units) : NaN;
   }
+
+  get initial() { return new Float64Array(this.units); }
 
   // The part of each unit's input that does not depend on the state: x W + b.
   drive(x) {
@@ -117,85 +94,72 @@ class TanhCell {
   }
 
   states(drives, gain) {
-    let state = new Float64Array(this.width);
+    let state = this.initial;
     return drives.map((drive) => (state = this.step(drive, state, gain)));
   }
 
-  logit(state) {
-    return product(this.readout, state);
-  }
-
-  // dz/dh and dz/d(input of the units) at each step, and what theory expects of |dz/dh|, relative to the last step.
-  backward(drives, states, gain) {
+  // dz/dh and dz/d(input of the units) at each step. `expected` is |dz/dh| relative to the last step by mean-field
+  // theory: a gradient in a random direction shrinks by the typical size of the weights times the typical slope.
+  backward(states, gain) {
     const steps = states.map(() => null);
     let gradient = this.readout;
     let expected = 1;
-    let bound = 1;
     for (let t = states.length - 1; t >= 0; t--) {
       const slopes = states[t].map((value) => 1 - value * value);
       const delta = gradient.map((value, index) => value * slopes[index]);
-      steps[t] = { gradient, delta, expected, bound };
+      steps[t] = { gradient, delta, expected };
       expected *= gain * this.typicalScale * norm(slopes) / Math.sqrt(this.units);
-      bound *= gain * this.largestScale * Math.max(...slopes);
       gradient = transposed(this.recurrent, delta, this.units, gain);
     }
     return steps;
   }
 }
 
-// A state is h and c, one after the other. The gates are in Keras' order: i, f, g, o.
+// A state is h, c and the gates, one after the other. The gates are in Keras' order: i, f, g, o.
 class LSTMCell extends TanhCell {
-  constructor(name, weights, readout) {
-    super(name, weights, readout);
-    this.width = 2 * this.units;
-  }
-
-  gates(drive, state, gain) {
-    const sums = drive.slice();
-    addProduct(sums, state.subarray(0, this.units), this.recurrent, gain);
-    const isCandidate = (index) => index >= 2 * this.units && index < 3 * this.units;
-    for (let j = 0; j < sums.length; j++) sums[j] = isCandidate(j) ? Math.tanh(sums[j]) : sigmoid(sums[j]);
-    return [0, 1, 2, 3].map((gate) => slice(sums, gate, this.units));
-  }
+  get initial() { return new Float64Array(6 * this.units); }
 
   step(drive, state, gain) {
-    const [i, f, g, o] = this.gates(drive, state, gain);
-    const next = new Float64Array(this.width);
-    for (let j = 0; j < this.units; j++) {
-      const c = f[j] * state[this.units + j] + i[j] * g[j];
-      next[this.units + j] = c;
-      next[j] = o[j] * Math.tanh(c);
+    const units = this.units;
+    const next = this.initial;
+    const gates = next.subarray(2 * units);
+    gates.set(drive);
+    addProduct(gates, state.subarray(0, units), this.recurrent, gain);
+    for (let j = 0; j < units; j++) {
+      const i = (gates[j] = sigmoid(gates[j]));
+      const f = (gates[units + j] = sigmoid(gates[units + j]));
+      const g = (gates[2 * units + j] = Math.tanh(gates[2 * units + j]));
+      const o = (gates[3 * units + j] = sigmoid(gates[3 * units + j]));
+      next[units + j] = f * state[units + j] + i * g;
+      next[j] = o * Math.tanh(next[units + j]);
     }
     return next;
   }
 
   // `expected` is the gradient that the cell state alone carries back, through the forget gates.
-  backward(drives, states, gain) {
+  backward(states, gain) {
     const units = this.units;
     const steps = states.map(() => null);
     let gradient = this.readout;
     let carried = new Float64Array(units);
     let belt = null;
-    let beltAtEnd = 1;
     for (let t = states.length - 1; t >= 0; t--) {
-      const before = t ? states[t - 1] : new Float64Array(this.width);
-      const [i, f, g, o] = this.gates(drives[t], before, gain);
+      const [, c, i, f, g, o] = [0, 1, 2, 3, 4, 5].map((part) => slice(states[t], part, units));
+      const previous = slice(states[t - 1] ?? this.initial, 1, units);
       const delta = new Float64Array(4 * units);
-      const next = new Float64Array(units);
-      belt ??= gradient.map((value, j) => value * o[j] * (1 - Math.tanh(states[t][units + j]) ** 2));
-      if (t === states.length - 1) beltAtEnd = norm(belt) || 1;
+      const ofCell = new Float64Array(units);
       for (let j = 0; j < units; j++) {
-        const tanh = Math.tanh(states[t][units + j]);
-        const ofCell = gradient[j] * o[j] * (1 - tanh * tanh) + carried[j];
-        delta[j] = ofCell * g[j] * i[j] * (1 - i[j]);
-        delta[units + j] = ofCell * before[units + j] * f[j] * (1 - f[j]);
-        delta[2 * units + j] = ofCell * i[j] * (1 - g[j] * g[j]);
+        const tanh = Math.tanh(c[j]);
+        ofCell[j] = gradient[j] * o[j] * (1 - tanh * tanh) + carried[j];
+        delta[j] = ofCell[j] * g[j] * i[j] * (1 - i[j]);
+        delta[units + j] = ofCell[j] * previous[j] * f[j] * (1 - f[j]);
+        delta[2 * units + j] = ofCell[j] * i[j] * (1 - g[j] * g[j]);
         delta[3 * units + j] = gradient[j] * tanh * o[j] * (1 - o[j]);
-        next[j] = ofCell * f[j];
       }
-      steps[t] = { gradient, delta, expected: norm(belt) / beltAtEnd, bound: NaN };
-      belt = belt.map((value, j) => value * f[j]);
-      carried = next;
+      belt ??= { vector: ofCell, atEnd: norm(ofCell) || 1 };
+      steps[t] = { gradient, delta, expected: norm(belt.vector) / belt.atEnd };
+      belt.vector = belt.vector.map((value, j) => value * f[j]);
+      carried = ofCell.map((value, j) => value * f[j]);
       gradient = transposed(this.recurrent, delta, units, gain);
     }
     return steps;
@@ -210,36 +174,21 @@ class Network {
     const [embedding, ...weights] = card.weights.map((array, index) => decoded(array, index === 0));
     const [bias] = weights.pop();
     const readout = weights.pop();
-    this.embedding = embedding;
-    this.dimensions = weights[0].length / weights[card.architecture === "feedforward" ? 1 : 2].length;
-    this.bias = bias;
-    if (card.architecture === "feedforward") {
-      [this.kernel, this.hiddenBias] = weights;
-      this.readout = readout;
-      this.cells = [];
-    } else {
-      const Cell = card.architecture === "lstm" ? LSTMCell : TanhCell;
-      const directions = card.architecture === "bidirectional" ? ["forward", "backward"] : ["forward"];
-      const units = readout.length / directions.length;
-      this.cells = directions.map((name, index) =>
-        new Cell(name, weights.slice(3 * index, 3 * index + 3), slice(readout, index, units)));
-    }
+    const [kernel, hiddenBias] = weights; // of a feed-forward network
+    Object.assign(this, { embedding, bias, readout, kernel, hiddenBias });
+    const directions = { feedforward: [], bidirectional: ["forward", "backward"] }[card.architecture] ?? ["forward"];
+    const Cell = card.architecture === "lstm" ? LSTMCell : TanhCell;
+    const units = readout.length / directions.length;
+    this.cells = directions.map((name, index) =>
+      new Cell(name, weights.slice(3 * index, 3 * index + 3), slice(readout, index, units)));
   }
 
-  vector(id) {
-    return slice(this.embedding, id, this.dimensions);
-  }
+  vector(id) { return slice(this.embedding, id, this.dimensions); }
 
   // The ids in the order of the cell, each as the drive of the cell's units.
   drives(cell, ids) {
     const drives = ids.map((id) => cell.drive(this.vector(id)));
     return cell.name === "backward" ? drives.reverse() : drives;
-  }
-
-  hidden(sum, count) {
-    const sums = this.hiddenBias.slice();
-    addProduct(sums, sum, this.kernel, 1 / count);
-    return sums.map((value) => Math.max(value, 0));
   }
 
   // Everything about one text: its logit, and for each token dz/dx and the step of each cell. `ids` is not empty.
@@ -250,75 +199,76 @@ class Network {
     const directions = this.cells.map((cell) => {
       const drives = this.drives(cell, ids);
       const states = cell.states(drives, gain);
-      const steps = cell.backward(drives, states, gain);
-      logit += cell.logit(states.at(-1));
+      const steps = cell.backward(states, gain);
+      logit += product(cell.readout, states.at(-1));
       if (cell.name === "backward") [states, steps].forEach((list) => list.reverse());
       steps.forEach((step, t) => {
         const ofWord = transposed(cell.kernel, step.delta, this.dimensions);
         wordGradients[t] = wordGradients[t].map((value, d) => value + ofWord[d]);
       });
-      return { name: cell.name, readout: cell.readout, states: states.map((state) => state.subarray(0, cell.units)), steps };
+      const { name, readout, units } = cell;
+      return { name, readout, steps, states: states.map((state) => state.subarray(0, units)) };
     });
     return { logit, wordGradients, directions };
   }
 
+  // The same for a network that averages the words. Its states are the hidden layer for the words up to each one.
   readMean(ids) {
-    const sum = new Float64Array(this.dimensions);
+    let sum = new Float64Array(this.dimensions);
     const states = ids.map((id, index) => {
-      this.vector(id).forEach((value, d) => (sum[d] += value));
-      return this.hidden(sum, index + 1);
+      sum = this.vector(id).map((value, d) => value + sum[d]);
+      const hidden = this.hiddenBias.slice();
+      addProduct(hidden, sum, this.kernel, 1 / (index + 1));
+      return hidden.map((value) => Math.max(value, 0));
     });
     const active = this.readout.map((value, unit) => (states.at(-1)[unit] > 0 ? value : 0));
     const ofWord = transposed(this.kernel, active, this.dimensions, 1 / ids.length);
-    const steps = ids.map(() => ({ gradient: ofWord, expected: NaN, bound: NaN }));
+    const steps = ids.map(() => ({ gradient: ofWord, expected: NaN }));
     const logit = this.bias + product(this.readout, states.at(-1));
-    return { logit, wordGradients: ids.map(() => ofWord), directions: [{ name: "none", readout: this.readout, states, steps }] };
+    const directions = [{ name: "none", readout: this.readout, states, steps }];
+    return { logit, wordGradients: ids.map(() => ofWord), directions };
   }
 
-  // The logit if the text ended after each token. A generator, because two directions take a moment: every value is a
-  // pause, and the last value is the list.
+  // Returns the logit if the text ended after each token. A generator: it pauses, because two directions take a moment.
   *prefixLogits(ids, gain = 1) {
     const logits = new Float64Array(ids.length).fill(this.bias);
-    if (!this.cells.length) this.readMean(ids).directions[0].states.forEach((state, t) => (logits[t] += product(this.readout, state)));
+    if (!this.cells.length) {
+      const [{ states }] = this.readMean(ids).directions;
+      states.forEach((state, t) => (logits[t] += product(this.readout, state)));
+    }
     for (const cell of this.cells) {
       const drives = this.drives(cell, ids);
-      if (cell.name === "forward") {
-        cell.states(drives, gain).forEach((state, t) => (logits[t] += cell.logit(state)));
-        continue;
+      let states = drives.map(() => cell.initial); // backward: of each text that ends at this token
+      if (cell.name === "forward") states = cell.states(drives, gain);
+      else for (let t = ids.length - 1; t >= 0; t--) {
+        const drive = drives[ids.length - 1 - t];
+        for (let end = t; end < ids.length; end++) states[end] = cell.step(drive, states[end], gain);
+        yield;
       }
-      const states = ids.map(() => new Float64Array(cell.width)); // of each prefix
-      for (let t = ids.length - 1; t >= 0; t--) {
-        for (let end = t; end < ids.length; end++) states[end] = cell.step(drives[ids.length - 1 - t], states[end], gain);
-        yield null;
-      }
-      states.forEach((state, end) => (logits[end] += cell.logit(state)));
+      states.forEach((state, end) => (logits[end] += product(cell.readout, state)));
     }
-    yield logits;
+    return logits;
   }
 
-  // The change of the logit when `word` takes the place of each token, one at a time. A generator like prefixLogits.
+  // Returns the change of the logit when `word` takes the place of each token, one at a time. A generator that pauses.
   *swapEffects(ids, word, gain = 1) {
     const effects = new Float64Array(ids.length);
     if (!this.cells.length) {
       const { logit } = this.readMean(ids);
-      const sum = new Float64Array(this.dimensions);
-      ids.forEach((id) => this.vector(id).forEach((value, d) => (sum[d] += value)));
-      ids.forEach((id, t) => {
-        const swapped = sum.map((value, d) => value + this.vector(word)[d] - this.vector(id)[d]);
-        effects[t] = this.bias + product(this.readout, this.hidden(swapped, ids.length)) - logit;
-      });
+      ids.forEach((_, t) => (effects[t] = this.readMean(ids.with(t, word)).logit - logit));
     }
     for (const cell of this.cells) {
       const drives = this.drives(cell, ids);
       const states = cell.states(drives, gain);
       const ofWord = cell.drive(this.vector(word));
       for (let t = 0; t < ids.length; t++) {
-        let state = cell.step(ofWord, t ? states[t - 1] : new Float64Array(cell.width), gain);
+        let state = cell.step(ofWord, states[t - 1] ?? cell.initial, gain);
         for (let later = t + 1; later < ids.length; later++) state = cell.step(drives[later], state, gain);
-        effects[cell.name === "backward" ? ids.length - 1 - t : t] += cell.logit(state) - cell.logit(states.at(-1));
-        yield null;
+        const change = state.subarray(0, cell.units).map((value, unit) => value - states.at(-1)[unit]);
+        effects[cell.name === "backward" ? ids.length - 1 - t : t] += product(cell.readout, change);
+        yield;
       }
     }
-    yield effects;
+    return effects;
   }
 }

@@ -18,7 +18,7 @@ import pandas as pd
 from pipeline.params import SPECIAL_TOKENS, subjects
 
 FOLDER = Path(__file__).parent
-SCRIPTS = ("network.js", "charts.js", "page.js")
+SCRIPTS = ("network.js", "charts.js", "pane.js", "page.js")
 MOST_BYTES = 5_000_000  # of the page
 SPARE_BYTES = 500  # for longer numbers in the text, and for the padding of base64
 LABELS = ("negative", "positive")
@@ -138,6 +138,7 @@ def _packed(
     return {
         "name": run,
         **{name: entry[name] for name in names},
+        "dimensions": embedding_VD.shape[1],
         "weights": [base64.b64encode(content.tobytes()).decode() for content in contents],
     }
 
@@ -207,7 +208,7 @@ def _examples(
             "kind": "order",
             "networks": ["feedforward-textbook", VANILLA],
             "question": "The feed-forward network averages the words. "
-            "Reverse the words with the button below: whose verdict changes?",
+            "Reverse the words with the button. Whose verdict changes?",
             "text": short,
         },
     ]

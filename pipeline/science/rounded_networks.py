@@ -5,7 +5,7 @@ We measure how much rounding changes the probabilities and the gradients of real
 Axes: V words, D embedding dimensions, T tokens.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -22,7 +22,9 @@ STRONG_WORDS = 3  # of each label
 
 
 def packed(
-    model: keras.Model, settings: Settings, token_lists: Sequence[np.ndarray]
+    model: keras.Model,
+    settings: Settings,
+    token_lists: Sequence[np.ndarray],
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Rounds the weights of the model. Returns a description of it, and its weights as a table.
 
@@ -38,6 +40,7 @@ def packed(
         "shapes": [list(weight.shape) for weight in weights],
         "rounding": error,
     }
+
     tables = []
     for position, weight in enumerate(weights):
         columns = {"weight": np.int8(position), "value": weight.ravel()}
@@ -48,11 +51,14 @@ def packed(
 def rounded(weights: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Returns the weights of a model as float32, the embeddings (the first ones) rounded to float16."""
     embedding_VD, *others = weights
-    return [embedding_VD.astype(np.float16).astype(np.float32), *others]
+    half_VD = embedding_VD.astype(np.float16)
+    return [half_VD.astype(np.float32), *others]
 
 
 def rounding_error(
-    model: keras.Model, settings: Settings, token_lists: Sequence[np.ndarray]
+    model: keras.Model,
+    settings: Settings,
+    token_lists: Sequence[np.ndarray],
 ) -> dict[str, float]:
     """Rounds the weights of the model and returns the largest changes over these texts.
 
@@ -63,55 +69,65 @@ def rounding_error(
     model.set_weights(rounded(model.get_weights()))
     after = [reading.read(model, settings, tokens) for tokens in token_lists]
 
-    probability_changes = [0.0]
-    gradient_changes = [0.0]
-    for exact, approximate in zip(before, after, strict=True):
-        change = abs(approximate.probability_T[-1] - exact.probability_T[-1])
-        probability_changes.append(float(change))
-
-        largest = exact.gradient_T.max()
-        difference_T = np.abs(approximate.gradient_T - exact.gradient_T)
-        if largest > 0:
-            gradient_changes.append(float(difference_T.max() / largest))
-
+    changes = list(map(_changes, before, after))
+    probability, gradient = np.max(changes, axis=0).tolist()
     return {
         "reviews": len(token_lists),
-        "probability": max(probability_changes),
-        "gradient": max(gradient_changes),
+        "probability": probability,
+        "gradient": gradient,
     }
 
 
+def _changes(before: reading.Reading, after: reading.Reading) -> tuple[float, float]:
+    """Returns the two changes of `rounding_error` for one text. A network may have no gradient at all."""
+    probability = abs(after.probability_T[-1] - before.probability_T[-1])
+    gradient = np.abs(after.gradient_T - before.gradient_T).max()
+    largest = before.gradient_T.max()
+    return probability, gradient / largest if largest else 0.0
+
+
 def texts(split: pd.DataFrame, words: Sequence[str], sequence_length: int) -> list[dict[str, Any]]:
-    """Returns at most four texts of a prepared split: per label a short one and one that fills the network.
+    """Returns two texts per label of a prepared split: a short one, and one that fills the network.
 
     Each is the first of its label among those whose length is nearest to the wanted one.
     """
+    lengths = {
+        "short": SHORT,
+        "long": (sequence_length, 3 * sequence_length // 2),
+    }
+    length_N = split["tokens"].map(len).to_numpy()
+
     rows = []
-    for name, low, high in [
-        ("short", *SHORT),
-        ("long", sequence_length, 3 * sequence_length // 2),
-    ]:
-        length_N = split["tokens"].map(len).to_numpy()
+    for name, (low, high) in lengths.items():
         distance_N = abs(length_N - np.clip(length_N, low, high))
-        nearest = split.iloc[np.argsort(distance_N, kind="stable")].drop_duplicates("label")
+        order_N = np.argsort(distance_N, kind="stable")
+        nearest = split.iloc[order_N].drop_duplicates("label")
 
         for row in nearest.sort_values("label").itertuples():
-            text = [words[int(token)] for token in row.tokens]
             rows.append(
-                {"length": name, "review": int(row.review), "label": int(row.label), "words": text}
+                {
+                    "length": name,
+                    "review": int(row.review),
+                    "label": int(row.label),
+                    "words": _words(row.tokens, words),
+                }
             )
     return rows
+
+
+def _words(tokens: Iterable[int], words: Sequence[str]) -> list[str]:
+    return [words[int(token)] for token in tokens]
 
 
 def strong_words(split: pd.DataFrame, words: Sequence[str]) -> dict[str, list[str]]:
     """Returns the strongest words of each label in a prepared split; fewer or none if too few words are frequent."""
     tokens = split["tokens"]
     labels_N = split["label"].to_numpy()
-    frequent = len(word_effect.frequent_words(tokens, labels_N))
-    count = min(STRONG_WORDS, frequent // 2)
+    frequent_W = word_effect.frequent_words(tokens, labels_N)
+    count = min(STRONG_WORDS, len(frequent_W) // 2)
 
     positive_W, negative_W = word_effect.strong_words(tokens, labels_N, count)
     return {
-        "positive": [words[int(word)] for word in positive_W],
-        "negative": [words[int(word)] for word in negative_W],
+        "positive": _words(positive_W, words),
+        "negative": _words(negative_W, words),
     }

@@ -45,28 +45,41 @@ def main(context: "Context") -> None:
 def _write_playground(runs: list[str], split: pd.DataFrame, vocabulary: list[str]) -> None:
     """Writes a table with the rounded weights of the best seed of each run, and a card that describes them."""
     metrics = artifacts.read_json(artifacts.METRICS)
-    reviews = sequences.spread_evenly(split, rounded_networks.REVIEWS)["tokens"].to_list()
+    training = artifacts.read_parquet(artifacts.split("train"))
+    reviews = sequences.spread_evenly(split, rounded_networks.REVIEWS)
+    token_lists = reviews["tokens"].to_list()
     networks: dict[str, dict[str, Any]] = {}
     tables = [pd.DataFrame({"run": [], "weight": [], "value": []})]
 
     for run in runs:
         accuracies = metrics[run]["validation/accuracy"]["scores"]
         seed = seeds.best_seed(accuracies)
-        architecture, settings, vocabulary_size, weights = _trained(run, seed)
-        model = architectures.from_bytes(architecture, settings, vocabulary_size, weights)
-        description, table = rounded_networks.packed(model, settings, reviews)
-        networks[run] = {"seed": seed, "accuracy": accuracies[str(seed)], **description}
+        network = _trained(run, seed)
+        model = architectures.from_bytes(*network)
+        settings = network[1]
+
+        description, table = rounded_networks.packed(model, settings, token_lists)
+        networks[run] = {
+            "seed": seed,
+            "accuracy": accuracies[str(seed)],
+            **description,
+        }
         tables.append(table.assign(run=run))
 
     lengths = [network["sequence_length"] for network in networks.values()]
-    training = artifacts.read_parquet(artifacts.split("train"))
+    longest = max(lengths, default=1)
     card = {
         "networks": networks,
-        "texts": rounded_networks.texts(split, vocabulary, max(lengths, default=1)),
+        "texts": rounded_networks.texts(split, vocabulary, longest),
         "strong_words": rounded_networks.strong_words(training, vocabulary),
     }
-    types = {"run": "str", "weight": "int8", "value": "float32"}
-    artifacts.write_parquet(artifacts.PLAYGROUND_WEIGHTS, pd.concat(tables).astype(types))
+    types = {
+        "run": "str",
+        "weight": "int8",
+        "value": "float32",
+    }
+    weights = pd.concat(tables).astype(types)
+    artifacts.write_parquet(artifacts.PLAYGROUND_WEIGHTS, weights)
     artifacts.write_json(artifacts.PLAYGROUND_CARD, card)
 
 

@@ -410,7 +410,7 @@ def test_a_study_has_the_examples_of_its_networks(networks):
         "feedforward-textbook": ["Word order"],
         "vanilla-textbook": [],
         "bidirectional-textbook": ["Both directions"],
-        "lstm-textbook": ["Forgetting", "What an LSTM changes"],
+        "lstm-textbook": ["Forgetting", "LSTM memory"],
         "vanilla-tuned": ["Vanishing gradient"],
     }
 

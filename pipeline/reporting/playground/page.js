@@ -109,7 +109,7 @@ function announce() {
   const verdicts = readings.map((pane) => `${pane.network.name} ${probabilityText(pane.verdict)} positive`);
   const status = `After ${wordsRead} of ${words.length} words: ${verdicts.join(", ")}.`;
   find("status").textContent = words.length ? status : "Type a text first.";
-  find("answer").textContent = example ? readings.map((pane) => answer(example.kind, pane)).join(" ") : "";
+  find("answer").textContent = example ? readings.map((pane) => answer(example.kind, pane)).join("\n") : "";
 }
 
 // ---- the answers of the prepared examples, computed from the charts ----
@@ -125,8 +125,8 @@ function answer(kind, pane) {
     order: () => `${probabilityText(verdict)}, and ${probability([...front, ...own.reverse()])} in reverse order.`,
     vanishing: () => `at the first word, ${percent(forward[0])} of the gradient at the last word is left.`,
     lstm: () => `the gradient ${falling(forward)}.`,
-    both: () => `the forward half has ${percent(forward[0])} of its gradient left at the first word${
-      backward ? `, the backward half ${percent(backward.at(-1))} at the last` : ""}.`,
+    both: () => `${percent(forward[0])} of the gradient is left at the first word${
+      backward ? ` in the forward half, and ${percent(backward.at(-1))} at the last word in the backward half` : ""}.`,
   };
   return `${network.name}: ${sentences[kind]()}`;
 }

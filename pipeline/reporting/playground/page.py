@@ -197,10 +197,10 @@ def _examples(
             "text": long,
         },
         {
-            "title": "What an LSTM changes",
+            "title": "LSTM memory",
             "kind": "lstm",
             "networks": [VANILLA, LSTM],
-            "question": "Does the gradient of the LSTM reach further back than that of the plain network?",
+            "question": "Whose gradient reaches further back: the LSTM's or the plain network's?",
             "text": long,
         },
         {

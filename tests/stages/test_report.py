@@ -252,6 +252,17 @@ def test_every_file_is_listed_with_its_hash_and_the_keys_of_its_runs(small):
     assert key in title
 
 
+def test_a_study_without_live_networks_links_no_playground(tmp_path, monkeypatch):
+    def without_networks():
+        card = artifacts.read_json(artifacts.PLAYGROUND_CARD)
+        artifacts.write_json(artifacts.PLAYGROUND_CARD, card | {"networks": {}})
+
+    assert "](playground.html)" in markdown(tmp_path / "with", monkeypatch, SMALL)
+    reports = written(tmp_path / "without", monkeypatch, SMALL, without_networks)
+    assert "playground" not in (reports / "README.md").read_text()
+    assert "This study has none of the networks" in (reports / "playground.html").read_text()
+
+
 @pytest.mark.exhaustive
 def test_another_path_zone_locale_or_date_gives_the_same_bytes(small, tmp_path):
     study = tmp_path / "ein Ordner, größer"

@@ -65,6 +65,7 @@ class Chart {
     this.pointed.textContent = parts?.join(", ") ?? "";
   }
 
+  // Takes long for many units, so it waits until the page has nothing else to do.
   fillTable() {
     if (!this.details.open || !this.spec) return;
     const { first, last, headings, cells } = this.spec;
@@ -98,7 +99,6 @@ class Chart {
     const x = this.x(this.spec.cursor) + this.step / 2;
     svg.append(drawn("line", { class: "cursor", x1: x, x2: x, y1: 0, y2: bottom }));
     this.picture.replaceChildren(...before, svg);
-    this.fillTable();
   }
 
   // `y` maps a value to a height from 0 to 1. `lines` and `bars` have `pairs` and a `name`, which is their CSS class.

@@ -109,6 +109,7 @@ function announce() {
   const verdicts = readings.map((pane) => `${pane.network.name} ${probabilityText(pane.verdict)} positive`);
   const status = `After ${wordsRead} of ${words.length} words: ${verdicts.join(", ")}.`;
   find("status").textContent = words.length ? status : "Type a text first.";
+  for (const pane of panes) Object.values(pane).forEach((part) => part instanceof Chart && part.fillTable());
   find("answer").textContent = example ? readings.map((pane) => answer(example.kind, pane)).join("\n") : "";
 }
 
@@ -180,7 +181,7 @@ function play() {
     announce();
     return;
   }
-  if (wordsRead >= words.length) wordsRead = 0;
+  if (wordsRead >= words.length) setRead(0);
   find("play").textContent = "Pause";
   player = setInterval(() => {
     if (wordsRead + 1 >= words.length) stop();

@@ -125,7 +125,8 @@ class Chart {
       svg.append(drawn("path", { class: `bar ${name}`, d: path.join(""), "stroke-width": width }));
     }
     for (const { pairs, name } of spec.lines ?? []) {
-      const points = finite(pairs).map(([column, value]) => `${x(column)} ${y(value)}`);
+      const visible = finite(pairs).filter(([, value]) => spec.y(value) >= 0);
+      const points = visible.map(([column, value]) => `${x(column)} ${y(value)}`);
       const path = points.length === 1 ? `M${points[0]}h2` : points.length ? `M${points.join("L")}` : "";
       svg.append(drawn("path", { class: `line ${name}`, d: path }));
     }
@@ -148,7 +149,7 @@ class Chart {
       image.data.set([...colour, opacity], 4 * (unit * columns + column - spec.first));
     }));
     context.putImageData(image, 0, 0);
-    const svg = drawn("svg", { width: this.width, height: HEAT_HEIGHT, class: "over", "aria-hidden": "true" });
+    const svg = drawn("svg", { width: this.width, height: HEAT_HEIGHT, class: "over", "aria-hidden": true });
     let top = 0;
     for (const { units: own, label } of spec.bands) {
       const height = (own.length / units.length) * HEAT_HEIGHT;

@@ -189,9 +189,7 @@ function play() {
   }, PLAY);
 }
 
-function listen(name, type, reaction) {
-  find(name).addEventListener(type, (event) => reaction(event.target));
-}
+const listen = (name, type, reaction) => find(name).addEventListener(type, (event) => reaction(event.target));
 
 for (const chosen of data.examples) {
   const button = make("button", { type: "button", textContent: chosen.title });

@@ -184,19 +184,59 @@ def test_a_swapped_word_changes_the_logit_as_in_a_changed_text(opened, run):
 
 
 @in_chromium
-def test_a_gain_scales_the_recurrent_weights(opened, networks):
-    model, settings = networks["lstm-textbook"]
+@pytest.mark.parametrize("run", ["vanilla-textbook", "bidirectional-textbook", "lstm-textbook"])
+def test_a_gain_scales_the_recurrent_weights(opened, networks, run):
+    model, settings = networks[run]
     ids = random_ids()[2]
     weights = model.get_weights()
+    for recurrent in range(2, len(weights) - 2, 3):
+        weights[recurrent] = weights[recurrent] * 0.5
     scaled = keras.models.clone_model(model)
-    scaled.set_weights([*weights[:2], weights[2] * 0.5, *weights[3:]])
+    scaled.set_weights(weights)
 
-    expected = reading.read(scaled, settings, ids).probability_T[-1]
-    probability = opened.run(
-        "sigmoid(networks.find((network) => network.name === 'lstm-textbook')"
-        f".read({ids.tolist()}, 0.5).logit)"
+    expected = reading.read(scaled, settings, ids)
+    result = opened.run(
+        f"""(() => {{
+        const network = networks.find((network) => network.name === {json.dumps(run)});
+        const {{ logit, wordGradients }} = network.read({ids.tolist()}, 0.5);
+        return [sigmoid(logit), wordGradients.map(norm)];
+        }})()"""
     )
-    assert probability == pytest.approx(expected, abs=CLOSE)
+    assert result[0] == pytest.approx(expected.probability_T[-1], abs=CLOSE)
+    assert result[1] == pytest.approx(expected.gradient_T, rel=CLOSE)
+
+
+@in_chromium
+def test_theory_equals_the_gradient_of_a_network_with_one_unit(opened):
+    pairs = opened.run(
+        """(() => {
+        const one = (value) => Float64Array.of(value);
+        const cell = new TanhCell("forward", [one(0.7), one(-0.8), one(0.1)], one(-1.3));
+        const states = cell.states([0.5, -2, 1, 3].map((x) => cell.drive(one(x))), 1.2);
+        return cell.backward(states, 1.2).map((step) => [norm(step.gradient) / 1.3, step.expected]);
+        })()"""
+    )
+    measured, expected = zip(*pairs, strict=True)
+    assert measured == pytest.approx(expected, rel=1e-12)
+    assert measured[0] < 0.9
+
+
+@in_chromium
+def test_theory_of_an_lstm_equals_the_gradient_of_its_cell_state_alone(opened, networks):
+    model, _ = networks["lstm-textbook"]
+    ids = random_ids()[2]
+    weights = model.get_weights()
+    weights[2] = weights[2] * 0
+    unconnected = keras.models.clone_model(model)
+    unconnected.set_weights(weights)
+
+    *_, of_cell_state = adjoint.curves(unconnected, ids[None])
+    assert of_cell_state.quantity == "dz/dc"
+    expected = opened.run(
+        "networks.find((network) => network.name === 'lstm-textbook')"
+        f".read({ids.tolist()}, 0).directions[0].steps.map((step) => step.expected)"
+    )
+    assert expected[::-1] == pytest.approx(10 ** of_cell_state.log10_relative_NL[0], rel=1e-9)
 
 
 ODD_TEXTS = [

@@ -66,7 +66,8 @@ def rounding_error(
     - `gradient`: of |dz/dx_t| at any word, as a share of the largest one of the same text.
     """
     before = [reading.read(model, settings, tokens) for tokens in token_lists]
-    model.set_weights(rounded(model.get_weights()))
+    weights = rounded(model.get_weights())
+    model.set_weights(weights)
     after = [reading.read(model, settings, tokens) for tokens in token_lists]
 
     changes = list(map(_changes, before, after))
@@ -80,13 +81,19 @@ def rounding_error(
 
 def _changes(before: reading.Reading, after: reading.Reading) -> tuple[float, float]:
     """Returns the two changes of `rounding_error` for one text. A network may have no gradient at all."""
-    probability = abs(after.probability_T[-1] - before.probability_T[-1])
-    gradient = np.abs(after.gradient_T - before.gradient_T).max()
+    probability_T = np.abs(after.probability_T - before.probability_T)
+    gradient_T = np.abs(after.gradient_T - before.gradient_T)
+
     largest = before.gradient_T.max()
-    return probability, gradient / largest if largest else 0.0
+    share = gradient_T.max() / largest if largest else 0.0
+    return probability_T[-1], share
 
 
-def texts(split: pd.DataFrame, words: Sequence[str], sequence_length: int) -> list[dict[str, Any]]:
+def texts(
+    split: pd.DataFrame,
+    words: Sequence[str],
+    sequence_length: int,
+) -> list[dict[str, Any]]:
     """Returns two texts per label of a prepared split: a short one, and one that fills the network.
 
     Each is the first of its label among those whose length is nearest to the wanted one.
@@ -104,14 +111,13 @@ def texts(split: pd.DataFrame, words: Sequence[str], sequence_length: int) -> li
         nearest = split.iloc[order_N].drop_duplicates("label")
 
         for row in nearest.sort_values("label").itertuples():
-            rows.append(
-                {
-                    "length": name,
-                    "review": int(row.review),
-                    "label": int(row.label),
-                    "words": _words(row.tokens, words),
-                }
-            )
+            text = {
+                "length": name,
+                "review": int(row.review),
+                "label": int(row.label),
+                "words": _words(row.tokens, words),
+            }
+            rows.append(text)
     return rows
 
 
@@ -119,7 +125,10 @@ def _words(tokens: Iterable[int], words: Sequence[str]) -> list[str]:
     return [words[int(token)] for token in tokens]
 
 
-def strong_words(split: pd.DataFrame, words: Sequence[str]) -> dict[str, list[str]]:
+def strong_words(
+    split: pd.DataFrame,
+    words: Sequence[str],
+) -> dict[str, list[str]]:
     """Returns the strongest words of each label in a prepared split; fewer or none if too few words are frequent."""
     tokens = split["tokens"]
     labels_N = split["label"].to_numpy()

@@ -8,7 +8,8 @@ import pandas as pd
 
 from pipeline.params import Params
 from pipeline.reporting import document, origins
-from pipeline.storage import artifacts, lock_comparison
+from pipeline.reporting.playground import page
+from pipeline.storage import artifacts, lock_comparison, plain_text
 from pipeline.storage.dvc_lock import RecordedStage
 from pipeline.storage.stage_table import REPORT
 from pipeline.tracking import run_records
@@ -27,7 +28,7 @@ READERS = {
 
 
 def main(context: "Context") -> None:
-    """Writes reports/README.md, reports/index.html and reports/figures/, and prints which tables are stale.
+    """Writes the report, its figures and the playground to reports/, and prints which tables are stale.
 
     Raises Mistake if a file that the report depends on, directly or indirectly, differs from dvc.lock.
     """
@@ -59,12 +60,22 @@ def main(context: "Context") -> None:
             arguments[name] = pd.concat(contents, ignore_index=True)
         sources[name] = [_source(path.as_posix(), stages) for path in paths]
 
+    playground = artifacts.read_json(artifacts.PLAYGROUND_CARD)
     story = document.story(**arguments, settings=_settings(params))
+    story["playground"] = bool(playground["networks"])
     story = origins.marked(story, sources, run_records.experiments(stages))
     for name, picture in document.pictures(story).items():
         artifacts.write_text(artifacts.figure(name), picture)
     artifacts.write_text(artifacts.REPORT, document.markdown(story))
     artifacts.write_text(artifacts.REPORT_PAGE, document.html(story))
+    artifacts.write_text(artifacts.PLAYGROUND, _playground(playground))
+
+
+def _playground(card: dict[str, Any]) -> str:
+    """The page with the networks that `card` describes."""
+    weights = artifacts.read_parquet(artifacts.PLAYGROUND_WEIGHTS)
+    vocabulary = plain_text.lines(artifacts.read_text(artifacts.VOCABULARY))
+    return page.html(card, weights, vocabulary, artifacts.read_json(artifacts.DATA_CARD))
 
 
 def _files(architectures: Sequence[str], lengths: Sequence[int]) -> dict[str, list[Path]]:

@@ -111,9 +111,13 @@ CLAIMS = REPORTS / "claims.json"
 EXAMPLES = REPORTS / "examples.json"
 # EXAMPLES without rounding, with every hidden state
 EXAMPLES_EVERYTHING = ARTIFACTS / "examples.json"
+PLAYGROUND_CARD = ARTIFACTS / "playground.json"
+# one row per weight of each network: `run`, `weight` (the number of the array), `value`
+PLAYGROUND_WEIGHTS = ARTIFACTS / "playground.parquet"
 FIGURES = REPORTS / "figures"
 REPORT = REPORTS / "README.md"
 REPORT_PAGE = REPORTS / "index.html"
+PLAYGROUND = REPORTS / "playground.html"
 figure = _file_in(FIGURES, ".svg")
 
 

@@ -202,7 +202,42 @@ def write(outline: Outline) -> None:
 
     artifacts.write_csv(artifacts.RETENTION, retention(random, outline.lags))
     artifacts.write_json(artifacts.EXAMPLES, examples(outline.runs))
+    _write_playground(random, outline.runs)
     artifacts.write_json(artifacts.CLAIMS, claim_table(outline.lengths))
+
+
+def _write_playground(random: np.random.Generator, runs: list[str]) -> None:
+    """The networks that `examples` hands to the page with live networks: here, of three words and one unit."""
+    words = ["<pad>", "<unknown>", *sorted({*DULL, *FINE} - {"<unknown>"})]
+    artifacts.write_text(artifacts.VOCABULARY, "\n".join(words) + "\n")
+    shapes = [[len(words), 2], [2, 1], [1, 1], [1], [1, 1], [1]]
+    networks = {}
+    tables = [pd.DataFrame({"run": [], "weight": [], "value": []})]
+
+    for run in sorted({"vanilla-textbook", "vanilla-tuned"} & set(runs)):
+        networks[run] = {
+            "architecture": "vanilla",
+            "seed": 1,
+            "accuracy": 0.8,
+            "sequence_length": TEXTBOOK_LENGTH,
+            "skips_padding": False,
+            "shapes": shapes,
+            "rounding": {"reviews": 2, "probability": 1e-5, "gradient": 2e-4},
+        }
+        for number, shape in enumerate(shapes):
+            values = random.normal(size=shape).ravel()
+            tables.append(pd.DataFrame({"run": run, "weight": number, "value": values}))
+
+    texts = [
+        {"length": length, "review": label, "label": label, "words": [DULL, FINE][label]}
+        for length in ("short", "long")
+        for label in (0, 1)
+    ]
+    strong_words = {"positive": ["fine"], "negative": ["dull"]}
+    card = {"networks": networks, "texts": texts, "strong_words": strong_words}
+    artifacts.write_json(artifacts.PLAYGROUND_CARD, card)
+    types = {"run": "str", "weight": "int8", "value": "float32"}
+    artifacts.write_parquet(artifacts.PLAYGROUND_WEIGHTS, pd.concat(tables).astype(types))
 
 
 def _write_scores(outline: Outline, metrics: dict[str, dict]) -> None:
@@ -245,7 +280,7 @@ def _write_length(random: np.random.Generator, length: int, outline: Outline) ->
 def record(study: Params) -> None:
     """Writes dvc.yaml of the project, params.yaml, and a dvc.lock that records the files in the working directory."""
     outs = {
-        "prepare": [artifacts.DATA_CARD],
+        "prepare": [artifacts.DATA_CARD, artifacts.VOCABULARY],
         "evaluate": [
             artifacts.METRICS,
             artifacts.COMPARISONS,
@@ -258,7 +293,11 @@ def record(study: Params) -> None:
         ],
         "retention": [artifacts.RETENTION],
         "claims": [artifacts.CLAIMS],
-        "examples": [artifacts.EXAMPLES],
+        "examples": [
+            artifacts.EXAMPLES,
+            artifacts.PLAYGROUND_CARD,
+            artifacts.PLAYGROUND_WEIGHTS,
+        ],
     }
     for name in study.tune.architectures:
         outs[f"tune@{name}"] = [

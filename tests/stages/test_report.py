@@ -125,6 +125,7 @@ def outputs(reports: Path) -> dict[str, bytes]:
     files = [
         reports / "README.md",
         reports / "index.html",
+        reports / "playground.html",
         *sorted((reports / "figures").iterdir()),
     ]
     return {str(file.relative_to(reports)): file.read_bytes() for file in files}
@@ -249,6 +250,17 @@ def test_every_file_is_listed_with_its_hash_and_the_keys_of_its_runs(small):
     (title,) = {title for title in titles if title.startswith("reports/metrics.json")}
     assert metrics_hash in title
     assert key in title
+
+
+def test_a_study_without_live_networks_links_no_playground(tmp_path, monkeypatch):
+    def without_networks():
+        card = artifacts.read_json(artifacts.PLAYGROUND_CARD)
+        artifacts.write_json(artifacts.PLAYGROUND_CARD, card | {"networks": {}})
+
+    assert "](playground.html)" in markdown(tmp_path / "with", monkeypatch, SMALL)
+    reports = written(tmp_path / "without", monkeypatch, SMALL, without_networks)
+    assert "playground" not in (reports / "README.md").read_text()
+    assert "This study has none of the networks" in (reports / "playground.html").read_text()
 
 
 @pytest.mark.exhaustive

@@ -25,14 +25,15 @@ READY := .venv/ready
 PYTEST := python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 QUICK := -S data.limit=1000 -S settings.textbook.epochs=1 -S settings.steady.epochs=1 \
 	-S train.seeds=2 -S train.runs.vanilla-textbook.seed_factor=1 -S train.runs.bidirectional-textbook.seed_factor=1 \
-	-S '~train.runs.feedforward-textbook' -S '~train.runs.lstm-textbook' -S '~train.runs.bidirectional-tuned' \
+	-S '~train.runs.feedforward-textbook' -S '~train.runs.flattened-textbook' -S '~train.runs.lstm-textbook' -S '~train.runs.bidirectional-tuned' \
+	-S '~train.runs.feedforward-steady' -S '~train.runs.lstm-steady' \
 	-S 'tune.architectures=[vanilla]' -S tune.trials=2 -S tune.startup_trials=2 -S tune.finalists=1 -S tune.race_seeds=2 -S tune.regret_seeds=2 \
 	-S 'evaluate.comparisons=[[vanilla-textbook,bidirectional-textbook],[vanilla-textbook,vanilla-tuned]]' \
 	-S 'gradients.architectures=[vanilla,bidirectional]' -S 'gradients.sequence_lengths=[100]' -S gradients.trained_up_to=2 -S gradients.seeds=2 \
-	-S gradients.reviews=50 -S gradients.memory_reviews=20 -S gradients.jacobian_reviews=4 \
+	-S gradients.reviews=50 -S gradients.memory_reviews=20 -S gradients.probe_reviews=20 -S gradients.jacobian_reviews=4 \
 	-S 'retention.signals.vanilla=[first]' -S '~retention.signals.bidirectional' -S '~retention.signals.lstm' \
 	-S 'retention.lags=[5]' -S retention.seeds=2 -S retention.updates=100
-NOT_QUICK := (models/|train\.runs\.)(feedforward|lstm)-textbook
+NOT_QUICK := (models/|train\.runs\.)(feedforward|flattened|lstm)-textbook
 FULL := -S train.seeds=10 -S tune.trials=40 -S 'tune.architectures=[feedforward,vanilla,bidirectional,lstm]' \
 	-S '+train.runs.feedforward-tuned={architecture: feedforward, settings: tuned, from: artifacts/tuned/feedforward.json}' \
 	-S '+train.runs.lstm-tuned={architecture: lstm, settings: tuned, from: artifacts/tuned/lstm.json}' \

@@ -18,7 +18,8 @@ AT_A_WRITE = "the stage, at a write"
 VICTIMS = (STAGE, DVC, GROUP, AT_A_WRITE)
 # kills before a run that ends and is compared: most of them meet what an earlier kill left
 IN_A_ROW = 4
-ORPHAN_SECONDS = 20
+# how long processes may outlive their stage: a stage whose DVC was killed works to its end, slowly on a busy machine
+ORPHAN_SECONDS = 60
 TRIES = 3  # where the stage ended before the kill
 WORKERS = {"RNN_WORKERS": "2"}  # of runs that are killed; all other runs have one
 

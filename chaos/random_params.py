@@ -59,6 +59,7 @@ RANGES: dict[str, Any] = {
     "gradients.seeds": (2, 3),
     "gradients.reviews": (2, 30),
     "gradients.memory_reviews": (2, 10),
+    "gradients.probe_reviews": (1, 10),
     "gradients.jacobian_reviews": (1, 5),
     "gradients.words": (1, 40),
     "gradients.spectra": [True, False],
@@ -67,9 +68,15 @@ RANGES: dict[str, Any] = {
     "retention.updates": [100, 200],
     "retention.solved": (0.51, 0.999),
     "claims.same_logit": ("log", 1e-9, 100.0),
-    "claims.vanished": ("log", 1e-6, 0.999),
-    "claims.remembered_share": (0.001, 0.999),
+    "claims.same_state": ("log", 1e-6, 0.01),
+    "claims.changed_state": (0.02, 0.999),
+    "claims.vanished": ("log", 1e-6, 0.01),
+    "claims.faded": (0.02, 0.999),
+    "claims.distances.sentence": (1, 40),
+    "claims.forgotten_share": (0.001, 0.4),
+    "claims.remembered_share": (0.5, 0.999),
     "claims.usable_sign_accuracy": (0.51, 0.999),
+    "claims.margin": (0.001, 0.999),
 }
 LISTS = {"gradients.sequence_lengths": (2, 30), "retention.lags": (1, 12)}
 

@@ -342,6 +342,7 @@ def shrink(file: Path) -> None:
         "architectures": ["vanilla"],
         "reviews": 4,
         "memory_reviews": 2,
+        "probe_reviews": 4,
         "jacobian_reviews": 1,
         "words": 1,
     }

@@ -18,9 +18,17 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.params import Mistake, Params, suggestion
-from pipeline.storage import stage_table
-from pipeline.storage.stage_table import Stage
+from pipeline import merge_conflicts
+
+try:
+    from pipeline.params import Mistake, Params, suggestion
+    from pipeline.storage import stage_table
+    from pipeline.storage.stage_table import Stage
+except SyntaxError as error:
+    if problem := merge_conflicts.problem(error):
+        print(f"error: {problem}", file=sys.stderr)
+        sys.exit(2)
+    raise
 
 if TYPE_CHECKING:
     from pipeline.stages.context import Context
@@ -81,7 +89,10 @@ def main(words: list[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-    except Exception:
+    except Exception as error:
+        if isinstance(error, SyntaxError) and (problem := merge_conflicts.problem(error)):
+            print(f"error: {problem}", file=sys.stderr)
+            return 2
         print(_masked(traceback.format_exc()), end="", file=sys.stderr)
         return 1
 

@@ -2,7 +2,7 @@
 
 Every process uses one thread, so results do not depend on the number of workers or cores. Parallelism comes from
 processes (workers/). FIXED, REFUSED and SWITCHES list every other variable that could change a result: we set it,
-refuse it, or record it. `doctor` reads the same lists.
+refuse it, or record it. `doctor` reads the same lists. We remove those that are empty, except for EMPTY_COUNTS.
 
 Rounding depends on the processor, BLAS, package versions and a few switches. Vector instructions alone do not identify
 a processor: two processors with AVX-512 gave wide networks different results (docs/lab-notebook.md, 2026-11-26). XLA
@@ -90,7 +90,8 @@ KERAS_EXTRAS = (
     "sklearn",
 )
 FORCE = "-[sipPRqv]*f[sipPRqv]*"  # -f of `dvc repro`, also among other letters: -sf
-SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "fish")  # DVC may start a stage through one of these
+# DVC may start a stage through one of these
+SHELLS = ("sh", "ash", "bash", "busybox", "csh", "dash", "fish", "ksh", "mksh", "tcsh", "zsh")
 MALLOC_OPTIONS = {  # numbers from glibc's malloc.h
     -8: 1,  # M_ARENA_MAX
     -4: 0,  # M_MMAP_MAX
@@ -127,20 +128,42 @@ SWITCHES = (  # they choose devices, instructions or libraries, as another machi
     "LD_PRELOAD",
     "DYLD_INSERT_LIBRARIES",
 )
+EMPTY_COUNTS = ("CUDA_VISIBLE_DEVICES",)  # empty, it hides every GPU
 MODULES = {"scikit-learn": "sklearn"}  # packages whose module has another name
 
 
 def prepare() -> None:
     """Set the environment of this process and of all processes that it starts."""
-    os.environ.update(prepared(os.environ))
+    variables = prepared(os.environ)
+    for name in os.environ.keys() - variables.keys():
+        del os.environ[name]
+    os.environ.update(variables)
 
 
 def prepared(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment for a process of ours. It keeps the variables in REFUSED, which `check` refuses."""
-    variables = {**DEFAULTS, **environment, **FIXED}
+    """The environment for a process of ours. It keeps the variables in REFUSED, which `check` refuses.
+
+    It lacks the empty ones in REFUSED and SWITCHES, because libraries disagree whether an empty variable is set.
+    """
+    set_variables = {name: value for name, value in environment.items() if _is_set(name, value)}
+    variables = {**DEFAULTS, **set_variables, **FIXED}
     if flags := environment.get(FLAGS):
         variables["XLA_FLAGS"] = flags
     return variables
+
+
+def _is_set(name: str, value: str) -> bool:
+    """Whether a variable counts as set. An empty one counts, unless it is in REFUSED or SWITCHES."""
+    if value or name in EMPTY_COUNTS:
+        return True
+    return name not in SWITCHES and _remedy(name) is None
+
+
+def _remedy(name: str) -> str | None:
+    """The remedy for a variable that a pattern in REFUSED names."""
+    if name in FIXED:
+        return None
+    return next((REFUSED[pattern] for pattern in REFUSED if fnmatchcase(name, pattern)), None)
 
 
 def prepare_server() -> None:
@@ -166,13 +189,13 @@ def check_packages() -> None:
 
 
 def refused(environment: Mapping[str, str]) -> list[str]:
-    """One line for each variable that a pattern in REFUSED names."""
+    """One line for each variable that a pattern in REFUSED names, unless it is empty."""
     problems = []
     for name, value in sorted(environment.items()):
-        if name in FIXED or (name == "XLA_FLAGS" and value in ("", environment.get(FLAGS))):
+        if name == "XLA_FLAGS" and value == environment.get(FLAGS):
             continue
-        remedy = next((REFUSED[pattern] for pattern in REFUSED if fnmatchcase(name, pattern)), None)
-        if remedy:
+        remedy = _remedy(name)
+        if remedy and value:
             problems.append(f"{name}: {value!r}: {remedy}")
     return problems
 
@@ -197,7 +220,8 @@ def shadowed() -> list[str]:
 
 def switches(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables in SWITCHES that are set."""
-    return {name: environment[name] for name in SWITCHES if environment.get(name)}
+    values = {name: environment[name] for name in SWITCHES if name in environment}
+    return {name: value for name, value in values.items() if _is_set(name, value)}
 
 
 def end_with_dvc() -> None:

@@ -1,6 +1,8 @@
 """The environment of a process that computes, and the description of the machine that it runs on."""
 
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -123,7 +125,6 @@ REFUSED = [
     ("XLA_FLAGS", "--xla_cpu_experimental_ynn_fusion_type="),
     ("KERAS_MAX_EPOCHS", "1"),
     ("KERAS_MAX_STEPS_PER_EPOCH", "1"),
-    ("KERAS_MAX_EPOCHS", ""),
     ("TF_XLA_FLAGS", "--tf_xla_auto_jit=2"),
     ("TF_JITRT_FLAGS", "--x"),
     ("TF_FUNCTION_JIT_COMPILE_DEFAULT", "true"),
@@ -156,6 +157,7 @@ REFUSED = [
 ]
 RECORDED = [
     ("CUDA_VISIBLE_DEVICES", "0"),
+    ("CUDA_VISIBLE_DEVICES", ""),
     ("NVIDIA_TF32_OVERRIDE", "1"),
     ("ONEDNN_MAX_CPU_ISA", "SSE41"),
     ("DNNL_MAX_CPU_ISA", "SSE41"),
@@ -168,6 +170,7 @@ RECORDED = [
     ("GLIBC_TUNABLES", "glibc.cpu.hwcaps=-AVX2"),
     ("LD_PRELOAD", "libm.so"),
 ]
+EMPTY = sorted({name for name, _ in [*REFUSED, *RECORDED]} - {*machine.EMPTY_COUNTS})
 HARMLESS = [
     ("OMP_DYNAMIC", "true"),
     ("OPENBLAS_VERBOSE", "2"),
@@ -243,6 +246,16 @@ def test_a_variable_that_selects_instructions_is_recorded(name, value, monkeypat
     assert machine.described()[name] == value
 
 
+@pytest.mark.parametrize("name", EMPTY)
+def test_an_empty_variable_is_removed(name, monkeypatch):
+    assert machine.refused({name: ""}) == []
+    assert machine.switches({name: ""}) == {}
+    monkeypatch.setattr(os, "environ", {name: "", "TZ": ""})
+    machine.prepare()
+    assert name not in os.environ
+    assert os.environ["TZ"] == ""
+
+
 @pytest.mark.parametrize(("name", "value"), HARMLESS)
 def test_any_other_variable_keeps_its_value(name, value):
     assert machine.refused({name: value}) == []
@@ -257,7 +270,10 @@ def test_all_variables_that_are_set_or_harmless_leave_weights_as_they_are(tmp_pa
             '{"floatx": "float16", "epsilon": 0.1, "backend": "jax"}'
         )
     environment = (
-        dict(HARMLESS) | dict(FIXED) | {"HOME": str(tmp_path), "KERAS_HOME": str(tmp_path)}
+        dict.fromkeys(EMPTY, "")
+        | dict(HARMLESS)
+        | dict(FIXED)
+        | {"HOME": str(tmp_path), "KERAS_HOME": str(tmp_path)}
     )
     assert weights_in(environment) == weights
 
@@ -345,6 +361,22 @@ def test_another_configuration_of_keras_is_a_mistake(name, value, ours):
             machine.load_tensorflow()
     finally:
         getattr(keras.config, f"set_{name}")(before)
+
+
+@pytest.mark.parametrize("shell", ["sh", "busybox", "tcsh"])
+def test_dvc_is_found_behind_any_shell(tmp_path, shell):
+    path = tmp_path / shell
+    shutil.copy("/bin/sh", path)
+    program = "from pipeline import machine; print(machine._parent().pid)"
+    python = shlex.join([sys.executable, "-c", program])
+    output = subprocess.run(
+        [path, "-c", f"{python}; exit $?"],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert output.stdout == f"{os.getpid()}\n"
 
 
 def test_a_server_keeps_its_threads_and_its_flags(monkeypatch):

@@ -30,7 +30,7 @@ def test_a_study_of_other_texts_ends_in_a_report_about_them(data_set, tmp_path):
     assert f"# What recurrent networks do with {data_set.nouns}\n" in report
     assert f"Positive is the label '{labels['positive']}', negative is" in report
 
-    for file in ("README.md", "index.html", "data.json"):
+    for file in ("README.md", "index.html", "playground.html", "data.json"):
         text = (study.folder / "reports" / file).read_text(encoding="utf-8")
         assert not re.search(r"\b(film|movie)s?\b", text, re.IGNORECASE), file
 

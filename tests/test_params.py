@@ -192,6 +192,16 @@ def test_textbook_is_the_tutorials_network():
             "retention.signals.feedforward: it has no hidden state",
         ),
         (
+            "bidirectional: [middle]",
+            "flattened: [middle]",
+            "retention.signals.flattened: it has no hidden state",
+        ),
+        (
+            "architectures: [feedforward, vanilla, bidirectional, lstm]",
+            "architectures: [flattened]",
+            "gradients.architectures: ['flattened']: no network can be measured at the sequence lengths [200]",
+        ),
+        (
             "vanilla: [first, middle]",
             "vanilla: [first, first]",
             "retention.signals.vanilla: ['first', 'first'] has a dup",
@@ -199,7 +209,7 @@ def test_textbook_is_the_tutorials_network():
         (
             "lstm: [first]",
             "lsmt: [first]",
-            "retention.signals.lsmt: 'lsmt': must be 'feedforward', 'vanilla'",
+            "retention.signals.lsmt: 'lsmt': must be 'feedforward', 'flattened'",
         ),
         (
             "vanilla: [first, middle]",
@@ -492,7 +502,7 @@ def test_parameters_are_accepted_unchanged_or_refused_by_their_key(data):
     for path in paths(accepted):
         value = value_at(path, accepted)
         if isinstance(value, list):
-            assert value or path == ("evaluate", "comparisons")
+            assert value or path in (("evaluate", "comparisons"), ("claims", "disclosures"))
             assert len(set(map(str, value))) == len(value)
         if isinstance(value, int | float):
             assert 0 <= value <= 1_000_000_000

@@ -18,7 +18,7 @@ def data_of(folder: Path, **keys) -> Data:
     values = copy.deepcopy(STUDY)
     values["data"].update(keys)
     path = folder / "params.yaml"
-    path.write_text(yaml.safe_dump(values, allow_unicode=True), encoding="utf-8")
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
     return params.read(path).data
 
 
@@ -46,6 +46,7 @@ def test_a_params_file_without_the_key_is_still_read(tmp_path):
         ("csv", "", "data.subject: '': must be one line of text"),
         ("csv", " tweets", "data.subject: ' tweets': must be words such as product reviews"),
         ("csv", "tweets\nmails", "data.subject: 'tweets\\nmails': must be one line of text"),
+        ("csv", "\u200c", "data.subject: '\u200c': must be words such as product reviews"),
         ("csv", 5, "data.subject: 5: must be text; put a number"),
         ("csv", "t" * 101, "must have at most 100 characters"),
     ],
@@ -55,6 +56,30 @@ def test_a_wrong_subject_is_named_with_its_remedy(tmp_path, source, subject, pro
         data_of(tmp_path, source=source, subject=subject)
     assert problem in str(error.value)
     assert len(str(error.value).split("\n")) == 1
+
+
+SIGNS = "\0\x85\xad\u200b\u2028\u2029\u202e\u2066\ufeff\ue000"
+TEXTS = ("path", "columns.text", "columns.label", "columns.group", "labels.negative")
+
+
+@pytest.mark.parametrize(
+    ("key", "sign"),
+    [*((key, "\u202e") for key in TEXTS), *(("subject", sign) for sign in SIGNS)],
+    ids=ascii,
+)
+def test_a_sign_that_is_no_letter_is_refused_in_every_text(tmp_path, key, sign):
+    section, _, name = key.partition(".")
+    text = f"reviews{sign}films"
+    value = {**STUDY["data"][section], name: text} if name else text
+    with pytest.raises(Mistake) as error:
+        data_of(tmp_path, source="csv", **{section: value})
+    problem = "must be one line of text, without control and format characters"
+    assert str(error.value).endswith(f": data.{key}: {text!a}: {problem}")
+
+
+@pytest.mark.parametrize("subject", ["دیدگاه‌ها", "क्‍ष", "👩‍👧 reviews", "cafe\u0301s", "映画の感想"])
+def test_a_subject_may_be_in_any_script(tmp_path, subject):
+    assert data_of(tmp_path, source="csv", subject=subject).subject == subject
 
 
 @pytest.mark.parametrize("source", ["imdb", "aclimdb", "rotten_tomatoes"])

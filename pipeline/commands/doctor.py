@@ -1,8 +1,8 @@
 """`doctor`: describes this machine and checkout, and lists each problem with its remedy.
 
 The exit code is 1 if there is a problem, else 0. A mistake in params.yaml ends the command with exit code 2. Stale
-stages are not a problem, because `dvc repro` computes them. The command does not import TensorFlow or Keras. It imports
-MLflow or Optuna only to compare the version of an existing database.
+stages are not a problem, because `dvc repro` computes them. Another process of DVC is not a problem either. The command
+does not import TensorFlow or Keras. It imports MLflow or Optuna only to compare the version of an existing database.
 """
 
 import json
@@ -20,7 +20,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from pipeline import machine, params
-from pipeline.storage import dvc_lock, stores
+from pipeline.storage import artifacts, dvc_lock, stores
 from pipeline.storage.stage_inputs import installed_version
 from pipeline.tracking import artifact_locations, checkouts
 from pipeline.verify import durations, packages, repository
@@ -45,6 +45,7 @@ PATIENCE_SECONDS = 3  # for a connection
 PORTS = {"http": 80, "https": 443}
 LISTED_STAGES = 5  # stale stages whose names are printed
 UNKNOWN = "unknown"
+DVC_BUSY = re.compile(r"Unable to acquire lock|is busy, it is being blocked by")  # words of DVC
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,8 @@ def main() -> int:
     studies_url, studies_problems = _examined(OPTUNA)
     versions = [f"{name} {installed_version(name) or 'missing'}" for name in PACKAGES]
     workers, worker_problems = _workers()
-    stale, stale_problems = UNKNOWN, [repository.problem()]
-    if not any(stale_problems):
+    stale, stale_problems = UNKNOWN, [*_obstacles(Path(values.data.path))]
+    if not stale_problems:
         stale, stale_problems = stale_stages()
 
     report = {
@@ -156,11 +157,13 @@ def _package_problems() -> Iterator[str]:
         )
         return
 
-    if problem := params.conflict(lock.read_text(encoding="utf-8")):
+    if problem := _conflict(lock):
         yield f"{lock}: {problem}; `git checkout HEAD -- {lock}` takes one side, `make lock` resolves again"
         return
-    for mismatch in packages.differences(installed_version, PACKAGES):
-        yield str(mismatch)
+    try:
+        yield from map(str, packages.differences(installed_version, PACKAGES))
+    except UnicodeDecodeError:
+        yield f"{lock}: damaged, not UTF-8; run `git checkout HEAD -- {lock}`"
 
 
 def _location_problems() -> Iterator[str]:
@@ -191,14 +194,22 @@ def _environment_problems() -> Iterator[str]:
     """Yields a problem if DVC cannot read the package versions that every stage lists."""
     remedy = f"run `git checkout HEAD -- {ENVIRONMENT}`"
     try:
-        recorded = json.loads(ENVIRONMENT.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        yield f"{ENVIRONMENT}: missing, not JSON or a merge conflict, and every stage reads it; {remedy}"
+        recorded = dict(json.loads(ENVIRONMENT.read_text(encoding="utf-8")))
+    except (FileNotFoundError, TypeError, ValueError):
+        problem = _conflict(ENVIRONMENT) or "missing or not a mapping in JSON"
+        yield f"{ENVIRONMENT}: {problem}, and every stage reads it; {remedy}"
         return
 
     for package in machine.PACKAGES:
         if package not in recorded:
             yield f"{ENVIRONMENT}: {package}: missing; {remedy}"
+
+
+def _conflict(path: Path) -> str:
+    """Names the first marker of a merge conflict in a file; empty if it has none or is missing."""
+    if not path.exists():
+        return ""
+    return params.conflict(path.read_text(encoding="utf-8", errors="replace"))
 
 
 def _disk_problems() -> Iterator[str]:
@@ -309,6 +320,18 @@ def _reason(error: Exception) -> str:
     return str(getattr(error, "orig", None) or error).partition("\n")[0]
 
 
+def _obstacles(source: Path) -> Iterator[str]:
+    """Problems that DVC has with this folder or with the reviews. It would wait for ever for a named pipe."""
+    if problem := repository.problem():
+        yield problem
+
+    for path in (source, *source.rglob("*")):
+        if kind := artifacts.special_kind(path):
+            remedy = "remove it, or save its content in a file"
+            yield f"{path}: {kind} (data.path), and DVC reads only files and folders; {remedy}"
+            return
+
+
 def stale_stages() -> tuple[str, list[str]]:
     """(the stages that `dvc repro` would compute and their duration, problems of dvc.lock and `dvc status`)."""
     try:
@@ -321,6 +344,8 @@ def stale_stages() -> tuple[str, list[str]]:
     try:
         reasons = json.loads(status.stdout)
     except ValueError:
+        if DVC_BUSY.search(status.stderr):
+            return _other_dvc(status.stderr), []
         return UNKNOWN, [_why_dvc_fails(status.stderr)]
 
     stages = [name for name, reason in reasons.items() if reason != ["always changed"]]
@@ -332,6 +357,18 @@ def stale_stages() -> tuple[str, list[str]]:
         names += f" and {len(stages) - LISTED_STAGES} more"
     duration = durations.estimate(stages)
     return f"{names}: {duration}", []
+
+
+def _other_dvc(output: str) -> str:
+    """Says which process of DVC works here. `dvc status` could not start because of it, and printed `output`."""
+    pids = re.findall(r"\(PID (\d+)\)", output)
+    if not pids:  # DVC has not begun a stage; its lock file holds the number of its process
+        pids = re.findall(r"\d+", artifacts.read_text(dvc_lock.DVC_WORKS))
+
+    processes = ", ".join(sorted(set(pids))) or UNKNOWN
+    return (
+        f"unknown, because DVC is running (process {processes}); run this again when it has ended"
+    )
 
 
 def _why_dvc_fails(output: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.params import Mistake, subjects
+from pipeline.science.statistics.linear_names import BASELINES
 from pipeline.science.statistics.seeds import best_network
 from pipeline.science.text import tokenizer
 from pipeline.storage import artifacts, dvc_lock, lock_comparison, plain_text, text_classifier
@@ -132,7 +133,7 @@ def chosen(metrics: dict, run: str | None, seed: int | None) -> tuple[str, int]:
     Among equal accuracies, the lowest seed wins, then the first name. `track` registers the same seed of a run
     (tracking/best_models.py).
     """
-    runs = sorted(metrics.keys() - {"tfidf"})  # the baseline is not a network
+    runs = sorted(metrics.keys() - set(BASELINES))  # they are not networks
     if not runs:
         raise Mistake(f"{artifacts.METRICS}: contains no trained network; run `dvc repro`")
     if run is not None and run not in runs:

@@ -235,10 +235,15 @@ def _legend(
 
 
 def _gradient_legend(text_reading: reading.Reading) -> str:
-    if "none" in text_reading.directions:
+    if text_reading.architecture == "feedforward":
         return (
             "|dz/dx|, divided by its value at the last word. The network averages the words, so every word has the "
             "same gradient."
+        )
+    if text_reading.architecture == "flattened":
+        return (
+            "|dz/dx|, divided by its value at the last word. The network has no state; it has weights of its own for "
+            "each position, and the last word is always at the last one."
         )
 
     second_table = ""

@@ -16,7 +16,9 @@ Model = TypeVar("Model", bound=BaseModel)
 Location = tuple[int | str, ...]  # the keys and list indices that lead to a value
 Schema = dict[str, Any]  # a JSON schema, in which pydantic describes a model
 
-NAME, LINE = r"^[a-z][a-z0-9_]*$", r"^[^\x00-\x1f\x7f]+$"
+NAME = r"^[a-z][a-z0-9_]*$"
+# no control and format characters, and no separators of lines; some scripts and emojis need the two joiners
+LINE = r"^(?:[^\p{C}\p{Zl}\p{Zp}]|[\x{200c}\x{200d}])+$"
 
 BY_TYPE = {  # our messages for the pydantic errors whose own message does not help someone who edits a file
     "bool_type": "must be true or false",
@@ -31,7 +33,7 @@ BY_TYPE = {  # our messages for the pydantic errors whose own message does not h
 }
 BY_PATTERN = {
     NAME: "must be lower-case letters, digits and _, a letter first",
-    LINE: "must be one line of text",
+    LINE: "must be one line of text, without control and format characters",
 }
 NUMBERS = {"integer": "a whole number", "number": "a number"}  # types of a JSON schema
 LIMITS = {  # keywords of a JSON schema

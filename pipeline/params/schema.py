@@ -22,8 +22,10 @@ SPLITS = ("train", "validation", "test")
 SPECIAL_TOKENS = ("<pad>", "<unknown>")  # their ids are their positions in this tuple: 0 and 1
 DEFAULT_INITIALISER = "orthogonal"  # of the recurrent weights of Keras' layers
 
-Architecture = Literal["feedforward", "vanilla", "bidirectional", "lstm"]
+Architecture = Literal["feedforward", "flattened", "vanilla", "bidirectional", "lstm"]
 ARCHITECTURES: tuple[str, ...] = get_args(Architecture)
+STATELESS = ("feedforward", "flattened")  # architectures without a hidden state
+FIXED_SIZE = ("flattened",)  # architectures whose weights fit one sequence length only
 SHORTEST_LENGTH = 2  # tokens, of a text in which a gradient can fade
 MOST_SEEDS = 1000  # of a run
 MOST_STEPS = 10_000  # on one axis of the search space
@@ -94,7 +96,8 @@ class Data(Strict):
             return None
         if source != "csv":
             raise ValueError(f"'{subject}': only source csv has a subject; write null for {source}")
-        if subject != subject.strip() or not subject:
+        has_words = any(map(str.isalnum, subject))
+        if subject != subject.strip() or not has_words:
             raise ValueError(
                 f"'{subject}': must be words such as product reviews, without blanks around them"
             )
@@ -215,6 +218,7 @@ class Gradients(Strict):
     architectures: OneOrMore[Architecture]
     reviews: Annotated[int, Field(ge=2, le=1_000_000)]  # one per label
     memory_reviews: Annotated[int, Field(ge=2, le=1_000_000)]
+    probe_reviews: Count
     jacobian_reviews: Count
     words: Few
     spectra: bool
@@ -237,12 +241,39 @@ class Retention(Strict):
 
 
 class Claims(Strict):
-    """Thresholds of the claims table."""
+    """Thresholds of the claims table, and what readers should know about how they were chosen."""
 
     same_logit: Annotated[float, Field(ge=0.000000001, le=100)]
+    same_state: Share
+    changed_state: Share
     vanished: Share
+    faded: Share
+    distances: Annotated[dict[Name, Lag], Field(min_length=1, max_length=20)]
+    forgotten_share: Share
     remembered_share: Share
     usable_sign_accuracy: AboveChance
+    margin: Share
+    disclosures: Annotated[list[Line], Field(max_length=20), AfterValidator(_without_duplicates)]
+
+    @model_validator(mode="after")
+    def _thresholds_rise(self) -> "Claims":
+        pairs = (
+            ("same_state", "changed_state"),
+            ("vanished", "faded"),
+            ("forgotten_share", "remembered_share"),
+        )
+        for lower, upper in pairs:
+            if not getattr(self, lower) < getattr(self, upper):
+                raise ValueError(f"{lower} must be below {upper}")
+        return self
+
+    @field_validator("distances")
+    @classmethod
+    def _order_means_nothing(cls, distances: dict[str, int]) -> dict[str, int]:
+        """From near to far: DVC ignores the order in the file."""
+        if len(set(distances.values())) < len(distances):
+            raise ValueError("two distances have the same number of tokens")
+        return dict(sorted(distances.items(), key=lambda item: item[1]))
 
 
 class Params(Strict):
@@ -266,6 +297,7 @@ class Params(Strict):
             *self._share_problems(),
             *self._comparison_problems(),
             *self._architecture_problems(),
+            *self._fixed_size_problems(),
             *self._search_space_problems(),
             *self._word_problems(),
             *self._memory_problems(),
@@ -342,13 +374,67 @@ class Params(Strict):
                 yield f"gradients.architectures: '{architecture}' needs the run '{architecture}-textbook' in train.runs"
 
         signals = self.retention.signals
-        if "feedforward" in signals:
-            yield "retention.signals.feedforward: it has no hidden state, so it cannot remember; delete this key"
+        for architecture in STATELESS:
+            if architecture in signals:
+                path = f"retention.signals.{architecture}"
+                yield f"{path}: it has no hidden state, so it cannot remember; delete this key"
         if "first" in signals.get("bidirectional", []):
             yield (
                 "retention.signals.bidirectional: 'first': must be 'middle', because the backward layer reads the "
                 "first token last and need not remember it"
             )
+
+    def _fixed_size_problems(self) -> Iterator[str]:
+        """The lengths at which no network can be measured, and networks with too many weights for their length."""
+        gradients = self.gradients
+        lengths = [
+            length for length in gradients.sequence_lengths if not self._is_trained_length(length)
+        ]
+        if lengths and set(gradients.architectures) <= set(FIXED_SIZE):
+            yield (
+                f"gradients.architectures: {gradients.architectures}: no network can be measured at the sequence "
+                f"lengths {lengths}, because these have a fixed size; add another architecture or raise "
+                "gradients.trained_up_to"
+            )
+
+        for key, settings in self._networks_of_fixed_size():
+            weights = settings.sequence_length * settings.embedding_dimension * settings.hidden_size
+            if weights > MOST_WEIGHTS:
+                yield (
+                    f"{key}: {weights:,} weights in the hidden layer of a flattened network: too large: "
+                    "sequence_length * embedding_dimension * hidden_size must be at most "
+                    f"{MOST_WEIGHTS:,}"
+                )
+
+    def _networks_of_fixed_size(self) -> Iterator[tuple[str, Settings]]:
+        """The key that asks for each network of a fixed size, and its settings."""
+        for name, run in self.train.runs.items():
+            if run.architecture in FIXED_SIZE and run.settings in self.settings:
+                yield f"train.runs.{name}", self.settings[run.settings]
+
+        textbook = self.settings.get("textbook")
+        if textbook and set(self.gradients.architectures) & set(FIXED_SIZE):
+            longest = max(
+                filter(self._is_trained_length, self.gradients.sequence_lengths), default=2
+            )
+            yield (
+                "gradients.sequence_lengths",
+                textbook.model_copy(update={"sequence_length": longest}),
+            )
+
+        start = self.settings.get(self.tune.settings)
+        if start and set(self.tune.architectures) & set(FIXED_SIZE):
+            sizes = {
+                "embedding_dimension": self.tune.space.embedding_dimension.high,
+                "hidden_size": self.tune.space.hidden_size.high,
+            }
+            yield "tune.space", start.model_copy(update=sizes)
+
+    def _is_trained_length(self, sequence_length: int) -> bool:
+        """Whether networks of the textbook's settings are trained at this length."""
+        textbook = self.settings.get("textbook")
+        is_textbook_length = textbook is not None and sequence_length == textbook.sequence_length
+        return is_textbook_length or sequence_length <= self.gradients.trained_up_to
 
     def _search_space_problems(self) -> Iterator[str]:
         """The bounds and steps of tune.space that are not legal values of their setting."""

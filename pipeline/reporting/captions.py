@@ -19,7 +19,7 @@ from pipeline.reporting.findings import (
 
 def captioned(found, pairs, at_length, contrast, fading, length) -> dict[str, dict]:
     """{name: title, see, alternative, panels}: `see` says what to look for, `alternative` what a screen reader says."""
-    networks = found[found.architecture != tables.CEILING]
+    networks = found[~found.architecture.isin(tables.LINEAR)]
     of_runs = "; ".join(
         f"{row.run} {percent(row.mean)} ({interval(row.low, row.high)})"
         for row in networks.itertuples()
@@ -33,7 +33,8 @@ def captioned(found, pairs, at_length, contrast, fading, length) -> dict[str, di
         "accuracy": {
             "title": "Test accuracy of every run",
             "see": "Each open circle is one seed, the diamond their mean, the bar its 95 % interval over seeds. "
-            "The dashed line is TF-IDF with logistic regression. Look at how far the seeds of one run lie apart "
+            "The dashed lines are linear models: words without order (tfidf), and with pairs of words "
+            "(tfidf-bigrams). Look at how far the seeds of one run lie apart "
             "before comparing runs.",
             "alternative": f"Test accuracy, mean and 95 % interval: {of_runs}.",
             "panels": figures.specified(figures.accuracy(found)),
@@ -46,15 +47,16 @@ def captioned(found, pairs, at_length, contrast, fading, length) -> dict[str, di
         )
         drawn["differences"] = {
             "title": "The declared comparisons",
-            "see": "A bar that crosses the line at zero is a difference that these seeds do not show.",
+            "see": "A bar that crosses the line at zero is a difference that these seeds and reviews do not show.",
             "alternative": f"Differences in percentage points with 95 % intervals: {of_pairs}.",
             "panels": figures.specified(figures.differences(pairs)),
         }
     if len(at_length["curves"]):
         drawn["gradients-by-length"] = {
             "title": "How gradients fade with sequence length",
-            "see": "Each point is the end of a curve by lag: first before training, then of networks trained and "
-            "measured at that length, those that read backward apart. Each panel has a scale of its own. Look at how "
+            "see": "Each point is the end of the median seed's curve by lag: first before training, then of networks "
+            "trained and measured at that length, those that read backward apart. Each panel has a scale of its own. "
+            "Look at how "
             "far the seeds lie apart once they are trained: the bar spans the lowest and the highest.",
             "alternative": f"Gradient at the first token as a share of the last, trained networks: {of_lengths}.",
             "panels": figures.specified(figures.fading_by_length(fading)),

@@ -133,6 +133,8 @@ def _shape(output) -> str:
 def claims(found: list[dict]) -> list[dict]:
     """Each sentence of the tutorial: `sentence`, `verdict`, `numbers` that decide, `test`, `caveat`, all `measures`.
 
+    `distances` has the verdict at each distance, if the sentence is about distance.
+
     Of a number: its `value`, `beside` it (interval, what is asked and, of several, its own verdict), and `what` it is.
     Where a replication contradicts the verdict, its number stands `beside`, too; `stability` is about replications.
     """
@@ -140,11 +142,32 @@ def claims(found: list[dict]) -> list[dict]:
         {
             **{name: claim[name] for name in ("sentence", "verdict", "test", "caveat")},
             "mark": findings.VERDICTS[claim["verdict"]],
+            "distances": _distances(claim["by_distance"]),
             "numbers": _deciding(claim),
             "stability": replicated.sentences(claim),
             "measures": _measures(claim["measures"]),
         }
         for claim in found
+    ]
+
+
+def deciding_interval(claims: list[dict]) -> dict | None:
+    """How many numbers of the table have an interval that decides, and its `confidence`; None without any."""
+    numbers = {
+        (measure["what"], measure["source"]): measure["confidence"]
+        for claim in claims
+        for measure in claim["measures"]
+        if measure["confidence"] is not None
+    }
+    if not numbers:
+        return None
+    return {"count": len(numbers), "confidence": f"{100 * max(numbers.values()):.4g} %"}
+
+
+def _distances(by_distance: list[dict]) -> list[str]:
+    return [
+        f"{distance['words']} ({findings.count(distance['tokens'], 'token')}): {distance['verdict']}"
+        for distance in by_distance
     ]
 
 
@@ -154,7 +177,8 @@ def _deciding(claim: dict) -> list[dict]:
 
     for measure in measures:
         words = findings.measured(measure)
-        parts = [f"({words['between']})" if words["between"] else "(no interval)"]
+        between = words["between"] or "no interval"
+        parts = [f"({'every network: ' if measure['exact'] else ''}{between})"]
         parts.append(f"asked: {words['asked']}")
 
         if len(measures) > 1:
@@ -179,24 +203,26 @@ def _measures(measures: list[dict]) -> dict:
                 measure["what"],
                 shown["value"],
                 shown["between"],
+                shown["decided"],
                 shown["asked"],
                 decides,
                 measure["source"],
             ]
         )
-    columns = ["measure", "value", "95 % interval", "asked", "decides", "file"]
-    return table("All its numbers", columns, rows, left=(0, 3, 4, 5))
+    columns = ["measure", "value", "95 % interval", "deciding interval", "asked", "decides", "file"]
+    return table("All its numbers", columns, rows, left=(0, 4, 5, 6))
 
 
-def results(found: pd.DataFrame) -> dict:
+def results(found: pd.DataFrame, ensembles: dict) -> dict:
     rows = [
         [
             row.run,
             f"{row.parameters:,}",
-            "none" if row.run == tables.CEILING else row.seeds,
+            "none" if row.run in tables.LINEAR else row.seeds,
             percent(row.mean),
             interval(row.low, row.high),
             number(row.sd * 100, 1) if row.seeds > 1 else "none",
+            _ensemble(ensembles.get(row.run)),
             ", ".join(number(score * 100, 1) for score in row.scores.values()),
         ]
         for row in found.itertuples()
@@ -208,13 +234,24 @@ def results(found: pd.DataFrame) -> dict:
         "mean test accuracy",
         "95 % interval",
         "sd (points)",
+        "ensemble of its seeds (95 % interval over reviews)",
         "every seed (%)",
     ]
     return table(
-        "Accuracy on the test split, over seeds; tfidf is a linear classifier without word order",
+        "Accuracy on the test split, over seeds. tfidf is a linear classifier without word order, tfidf-bigrams one "
+        "with pairs of words. An ensemble answers by the mean logit of all seeds: it is another model than one network",
         columns,
         rows,
     )
+
+
+def _ensemble(summary: dict | None) -> str:
+    if summary is None:
+        return "none"
+    test = summary["test"]
+    if test["low"] is None:
+        return percent(test["accuracy"])
+    return f"{percent(test['accuracy'])} ({interval(test['low'], test['high'])})"
 
 
 def words(found: pd.DataFrame) -> list[dict]:
@@ -303,16 +340,19 @@ def comparisons(pairs: pd.DataFrame) -> dict:
             interval(row.low, row.high),
             said[row.verdict],
             _probability(row),
+            row.answers,
         ]
         for row in pairs.itertuples()
     ]
-    columns = ["run (B)", "against (A)", "difference (points)", "95 % Welch interval", "verdict"]
-    columns += ["P(B > A), 95 % bootstrap interval"]
+    columns = ["run (B)", "against (A)", "difference (points)", "95 % interval", "verdict"]
+    columns += ["P(B > A), 95 % score interval", "answers"]
     caption = (
-        "The comparisons declared in params.yaml; P(B > A): how probable it is that a seed of B scores higher than one "
-        "of A"
+        "The comparisons declared in params.yaml. The interval of the difference is for other seeds and other reviews. "
+        "P(B > A) is the probability that a seed of B scores higher than one of A on these reviews (Newcombe 2006; no "
+        "interval below 4 seeds). The last column says in what the runs differ: two architectures with one recipe "
+        "answer which architecture is better, one architecture with two recipes which recipe is"
     )
-    return table(caption, columns, rows, left=(0, 1, 4))
+    return table(caption, columns, rows, left=(0, 1, 4, 6))
 
 
 def _probability(row) -> str:

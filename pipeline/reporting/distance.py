@@ -85,16 +85,16 @@ def elsewhere(textbook: int) -> str:
 
 
 def curves(everything: pd.DataFrame, lengths: set[int]) -> pd.DataFrame:
-    """Mean over seeds of every curve at these lengths, before training and after it, with the columns of `tables`."""
+    """The median seed of every curve at these lengths, before training and after it, as in `tables.curves`."""
     ours = everything[
         everything["sequence_length"].isin(lengths) & everything["weights"].isin(tables.WEIGHTS)
     ]
-    return tables.over_seeds(ours, [*KIND, "lag_tokens"], "log10_relative_norm")
+    return tables.over_seeds(ours, [*KIND, "lag_tokens"], "log10_relative_norm", np.median)
 
 
 def of_states(found: pd.DataFrame, length: int) -> pd.DataFrame:
     """The curves of the states at a length, `panel` for each: a direction, and of an LSTM its two states."""
-    states = found["quantity"].isin(["dz/dh", "dz/dc"]) | found["architecture"].eq("feedforward")
+    states = found["quantity"].isin(["dz/dh", "dz/dc"]) | found["direction"].eq("none")
     ours = one_design(
         found[
             states

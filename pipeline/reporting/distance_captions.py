@@ -37,10 +37,10 @@ def of_gradients(found: dict, length: int, textbook: int) -> dict[str, dict]:
     if len(known):
         drawn["half-life-by-length"] = {
             "title": "Half-life by sequence length",
-            "see": "How many tokens halve the gradient, where one exponential describes the curve (R² of at least "
-            '0.9); a mark that is missing is a curve that is none, or does not fall ("no end"). The bar is the 95 % '
-            "interval of a bootstrap over seeds and then reviews; it may go on beyond the panel. Marks of one length "
-            "stand apart only to be seen.",
+            "see": "How many tokens halve the gradient of the median seed, where one exponential describes its curve "
+            "(R² of at least 0.9). A mark is missing where it does not, or where the half-life is longer than the "
+            "fitted lags. The bar is the 95 % interval for other seeds and other reviews; fewer than six seeds have "
+            "none. It may go on beyond the panel. Marks of one length stand apart only to be seen.",
             "alternative": "Half-lives in tokens: "
             + "; ".join(
                 f"{distance.panel(row)} at {row.sequence_length}, {row.design}, {half_life(row)}"
@@ -59,9 +59,10 @@ def of_gradients(found: dict, length: int, textbook: int) -> dict[str, dict]:
         )
         drawn["horizons-by-length"] = {
             "title": "Horizons by sequence length",
-            "see": f"The lag from which on the gradient stays below {nearer} or {farther} of lag 0. A filled mark is a "
-            "lag that was reached; an open one stands at the last lag there is: the horizon lies beyond it. The bar is "
-            "the 95 % interval of a bootstrap over seeds and then reviews, cut at the last lag.",
+            "see": f"The lag from which on the gradient stays below {nearer} or {farther} of lag 0, for the median "
+            "seed. A filled mark is a lag that was reached; an open one stands at the last lag there is: the horizon "
+            "lies beyond it. The bar is the 95 % interval for other seeds and other reviews, cut at the last lag; "
+            "fewer than six seeds have none.",
             "alternative": f"Of {count(len(curves), 'curve')}, {censored} never stay below {farther}.",
             "panels": figures.specified(distance_figures.horizons(designed, textbook)),
         }
@@ -120,8 +121,9 @@ def gradients_by_lag(states, length: int) -> dict:
         "title": f"How gradients fade with distance, at {count(length, 'token')}",
         "see": "The lower a curve, the less a state that far back counts: "
         f"{listed(f'{number(at, 0)} is {share_of(at)}' for at in tables.HORIZONS.values())} of lag 0. "
-        f"Dashed is before training, solid after it. {CUT} The feed-forward network has no state; the flat line "
-        "of its words is the control.",
+        f"Dashed is before training, solid after it; each line is the median seed. {CUT} "
+        "Feed-forward networks have no state, so their curves "
+        "are those of the words. The flat line of the averaging one is the control.",
         "alternative": "Trained networks, gradient at the largest lag as a share of lag 0: "
         + (
             "; ".join(f"{row.panel} {share_of(row.mean)}" for row in ends.itertuples())
@@ -138,7 +140,8 @@ def of_memory(found: dict, length: int, solved: float) -> dict[str, dict]:
     if (beside["what"] == "effect of a strong word").any():
         drawn["memory-beside-gradient"] = {
             "title": f"Gradient and memory, at {count(length, 'token')}",
-            "see": "Both as a share of what they are at the last word: the gradient of the word (solid), and what a "
+            "see": "Both as a share of what they are at the last word: the gradient of the word (solid, the median "
+            "seed), and what a "
             "strong positive word does instead of a strong negative one (dashed). Where only the dashed line is at "
             "0, the network is still moved by that place and no longer knows what stood there. A dotted line is the "
             "last lag up to which the word surely moves reviews the right way; without one, that is every measured "
@@ -155,7 +158,7 @@ def of_memory(found: dict, length: int, solved: float) -> dict[str, dict]:
         drawn["changed-reviews"] = {
             "title": f"Reviews with other words, at {count(length, 'token')}",
             "see": "What is left of the accuracy where words are shuffled, or where the first or last ones are "
-            "another review's. The feed-forward network has no order: it shows what the words of each end are worth. "
+            "another review's. The averaging network has no order: it shows what the words of each end are worth. "
             "One that loses less than it for the first words, and more for the last, forgets. The dashed lines are "
             "guessing and a bag of words on unchanged reviews. Right: of two halves of reviews of unlike labels, how "
             f"often the answer is that of the second. {BARS}",
@@ -168,7 +171,7 @@ def of_memory(found: dict, length: int, solved: float) -> dict[str, dict]:
             "see": "Accuracy of the same trained networks where only the last tokens are read, with padding before "
             "them as in training, which networks without a mask take for words: a curve shows the loss of words and "
             "what that padding does, together. Where it is flat, earlier words change nothing. Fewer words also say "
-            f"less: the feed-forward network, which skips padding, shows how much. {BARS}",
+            f"less: the averaging network, which skips padding, shows how much. {BARS}",
             "alternative": " ".join(distance_findings.truncated(window, length)),
             "panels": figures.specified(distance_figures.truncation(window)),
         }

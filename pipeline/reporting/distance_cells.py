@@ -33,15 +33,16 @@ def decays(decay: pd.DataFrame, length: int, textbook: int) -> dict:
             name_of(row),
             row.design,
             f"{row.seeds} / {row.reviews:,}",
+            str(row.exponential_seeds),
             half_life(row),
             *(horizon(name, row) for name in tables.HORIZONS),
         ]
         for row in found.rename(columns=lambda name: name.replace("-", "_")).itertuples()
     ]
-    columns = ["network", "weights", "seeds / reviews", "half-life (tokens)"]
+    columns = ["network", "weights", "seeds / reviews", "exponential seeds", "half-life (tokens)"]
     columns += [f"below {below(name)} from lag" for name in tables.HORIZONS]
     return table(
-        f"Half-life and horizons at {count(length, 'token')}, with 95 % intervals",
+        f"Half-life and horizons of the median seed at {count(length, 'token')}, with 95 % intervals",
         columns,
         rows,
         (0, 1),

@@ -9,6 +9,7 @@ import pandas as pd
 
 from pipeline.reporting import distance, figures, tables
 from pipeline.reporting.figures import NEUTRAL, SHORT, coloured, gapped, hover
+from pipeline.science.gradients.decay import fitted_range
 
 BAND = ["mean", "lowest", "highest"]
 WEIGHTS = {"initial": "before training", "trained": "after training"}
@@ -108,8 +109,13 @@ def by_position(found: pd.DataFrame) -> list[alt.LayerChart]:
 
 
 def half_lives(decay: pd.DataFrame, textbook: int) -> list[alt.LayerChart]:
-    """A panel a design: half-life by length, where the curve is exponential, with its bootstrap interval."""
+    """A panel a design: half-life by length, where the curve is exponential, with its interval.
+
+    An end of an interval beyond the fitted lags stands at their number.
+    """
     frame = _apart(decay.rename(columns={"half_life_tokens": "value"}))
+    most = fitted_range(frame["last_lag_tokens"])
+    frame["half_life_tokens_high"] = np.minimum(frame["half_life_tokens_high"], most)
     frame = gapped(
         frame.rename(columns={"half_life_tokens_low": "low", "half_life_tokens_high": "high"})
     )
@@ -146,8 +152,9 @@ def _by_length(every: pd.DataFrame, decay: pd.DataFrame, textbook: int, title: s
     values = values[np.isfinite(values) & (values > 0)]
     if not len(values):
         return []
-    top = every["high"].max() if "reached" in every else values.max()
-    domain = [float(f"{values.min() / 1.6:.2g}"), float(f"{max(top, values.max()) * 1.6:.2g}")]
+    # few seeds have no interval, so `high` may be NaN
+    top = np.fmax(every["high"].max(), values.max()) if "reached" in every else values.max()
+    domain = [float(f"{values.min() / 1.6:.2g}"), float(f"{top * 1.6:.2g}")]
     scale = alt.Scale(type="log", domain=domain, nice=False)
     x = alt.X(
         "at:Q",
@@ -233,7 +240,15 @@ def beside(found: pd.DataFrame, reach: pd.DataFrame) -> list[alt.LayerChart]:
             continue
         y = _y("share of lag 0 (%)", scale)
         lags = alt.X("lag_tokens:Q", title="lag (tokens before the last)", axis=_axis())
-        drawn = _curves(part, x=lags, y=y, heading=architecture, colour=_plain(part), dash=dash)
+        drawn = _curves(
+            part,
+            x=lags,
+            y=y,
+            heading=architecture,
+            colour=_plain(part),
+            dash=dash,
+            centre="median seed of gradients, mean of effects",
+        )
         panels.append(
             alt.layer(
                 figures.line_at(0, scale, SOLID), *_ends(reach, architecture, scale), *drawn.layer
@@ -404,7 +419,15 @@ def lyapunov(found: pd.DataFrame) -> list[alt.LayerChart]:
     panels = []
     for name, part in _panels(frame):
         y = _y("exponent (nats per token)", scale)
-        drawn = _curves(part, x=x, y=y, heading=name, colour=_plain(part), dash=_by_training())
+        drawn = _curves(
+            part,
+            x=x,
+            y=y,
+            heading=name,
+            colour=_plain(part),
+            dash=_by_training(),
+            centre="mean",
+        )
         panels.append(
             alt.layer(figures.line_at(0, scale, SOLID), *drawn.layer).properties(
                 title=name, width=SHORT, height=LOW
@@ -479,8 +502,19 @@ def _panels(frame: pd.DataFrame):
     return found_by(frame, "panel", dict.fromkeys(frame["panel"]))
 
 
-def _curves(frame, *, x, y, heading, colour, dash=None, shape=None, height=LOW) -> alt.LayerChart:
-    """Lines `of` something with their bands, thinned, and a mark at some places."""
+def _curves(
+    frame,
+    *,
+    x,
+    y,
+    heading,
+    colour,
+    dash=None,
+    shape=None,
+    height=LOW,
+    centre="median seed",
+) -> alt.LayerChart:
+    """Lines `of` something with their bands, thinned, and a mark at some places. `centre` says what a line shows."""
     at = x["shorthand"].split(":")[0]
     thin = figures.thinned(frame, at)
     drawn = _rounded(gapped(thin[["architecture", "of", at, *BAND]]), BAND, 3)
@@ -489,7 +523,7 @@ def _curves(frame, *, x, y, heading, colour, dash=None, shape=None, height=LOW) 
         x=x, color=colour, detail="of:N", **({"strokeDash": dash} if dash else {})
     )
     pointed = drawn[drawn[at].isin(figures.some(drawn[at]))]
-    tooltip = hover("of", at, mean="mean", lowest="lowest seed", highest="highest seed")
+    tooltip = hover("of", at, mean=centre, lowest="lowest seed", highest="highest seed")
     points = alt.Chart(pointed).encode(
         x=x, y=y, color=colour, tooltip=tooltip, **({"shape": shape} if shape else {})
     )

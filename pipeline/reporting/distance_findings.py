@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from pipeline.params import DEFAULT_INITIALISER
+from pipeline.params import DEFAULT_INITIALISER, STATELESS
 from pipeline.reporting import distance, findings, tables
 from pipeline.reporting.findings import (
     count,
@@ -20,6 +20,7 @@ from pipeline.reporting.findings import (
     who,
     within,
 )
+from pipeline.science.gradients import decay as decay_measures
 from pipeline.science.statistics.lags import longest_lag_learned
 
 FATES = ("vanishes", "does not vanish", "is not shown to vanish")
@@ -46,7 +47,7 @@ def fades(decay: pd.DataFrame, length: int, vanished: float) -> list[str]:
     return [
         f"In the trained {who(chosen)} network the gradient {_fate(chosen, vanished)}: "
         f"{count(chosen.last_lag_tokens, 'token')} back, {_left(chosen)} is left of the gradient at the state that is "
-        f"read out (mean of {count(chosen.seeds, 'seed')} and its 95 % interval over seeds and reviews). Vanished is "
+        f"read out (median of {count(chosen.seeds, 'seed')}{_of_interval(chosen)}). Vanished is "
         f"what has all of its interval below {share_of(math.log10(vanished))}.",
         *([f"The other trained networks: {'; '.join(shares)}."] if shares else []),
         f"The gradient of {who(chosen)} stays {_below_from(distance.FADED, chosen)}.",
@@ -91,6 +92,15 @@ def _fate(row, vanished: float) -> str:
     if row.log10_at_last_lag_high < math.log10(vanished):
         return FATES[0]
     return FATES[1 if row.log10_at_last_lag_low >= math.log10(vanished) else 2]
+
+
+def _of_interval(row) -> str:
+    has_interval = not math.isnan(row.log10_at_last_lag_low)
+    return (
+        " and its 95 % interval for other seeds and reviews"
+        if has_interval
+        else ", too few for an interval"
+    )
 
 
 def _left(row) -> str:
@@ -139,8 +149,24 @@ def decays(decay: pd.DataFrame, length: int) -> list[str]:
     return [
         f"{name_of(row)}, trained at {count(row.trained_length, 'token')}: half-life {_in_tokens(half_life(row))}; the "
         f"gradient stays {_below_from(distance.FADED, row)}{_sooner(row)}, {_below_from(distance.GONE, row)}."
+        f"{_collapsed(row)}"
         for row in _named(ours).itertuples()
     ]
+
+
+def _collapsed(row) -> str:
+    """Names the seeds whose gradient is far below the median seed's.
+
+    >>> _collapsed(pd.Series({"collapsed_seeds": "3 7", "seeds": 10}, dtype=object))
+    ' It collapsed in 2 of 10 seeds (3 and 7), more than 3 powers of ten below the median seed.'
+    """
+    seeds = decay_measures.collapsed_seeds(row.collapsed_seeds)
+    if not seeds:
+        return ""
+    return (
+        f" It collapsed in {len(seeds)} of {count(row.seeds, 'seed')} ({listed(map(str, seeds))}), more than "
+        f"{decay_measures.COLLAPSE} powers of ten below the median seed."
+    )
 
 
 def _sooner(row) -> str:
@@ -205,7 +231,7 @@ def places(positions: pd.DataFrame, length: int) -> list[str]:
     sentences = []
     for name, curve in distance.whole(positions).groupby("architecture", sort=False):
         first = curve[curve["position"] == 1]
-        if name == "feedforward" or first.empty or curve["mean"].isna().any():
+        if name in STATELESS or first.empty or curve["mean"].isna().any():
             continue
         least = curve.loc[curve["mean"].idxmin()]
         sentences.append(
@@ -439,6 +465,6 @@ def few_seeds(decay: pd.DataFrame) -> list[str]:
     more = f", others on up to {most}" if most > least else ""
     return [
         f"Curves of networks that were trained at {at} tokens rest on as few as {count(least, 'seed')}{more}. "
-        f"Half-lives and horizons have intervals from a bootstrap of seeds and then reviews: one of "
-        f"{count(least, 'seed')} is no wider than these seeds lie apart."
+        "Half-lives, horizons and what is left of a gradient are the median seed's. Fewer than six seeds have no "
+        "interval: look at the points of these seeds."
     ]

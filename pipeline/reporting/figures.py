@@ -17,17 +17,26 @@ from pipeline.reporting import tables
 
 COLOURS = {
     "feedforward": "#E69F00",
+    "flattened": "#CC79A7",
     "vanilla": "#0072B2",
     "bidirectional": "#D55E00",
     "lstm": "#009E73",
 }
 SHAPES = {
     "feedforward": "square",
+    "flattened": "cross",
     "vanilla": "circle",
     "bidirectional": "triangle-up",
     "lstm": "diamond",
 }
-SIGNS = {"feedforward": "■", "vanilla": "●", "bidirectional": "▲", "lstm": "◆"}  # SHAPES, in a text
+# SHAPES, in a text
+SIGNS = {
+    "feedforward": "■",
+    "flattened": "✚",
+    "vanilla": "●",
+    "bidirectional": "▲",
+    "lstm": "◆",
+}
 DASHES = {"forward": [1, 0], "backward": [6, 3], "none": [1, 0]}
 NEUTRAL = "#7a7a7a"  # readable on white and on black
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"  # vl-convert brings the first: the same widths on every machine
@@ -51,8 +60,8 @@ SHORT, LONG = 400, 640  # widths in pixels of a panel beside another and of one 
 
 
 def accuracy(found: pd.DataFrame) -> list[alt.LayerChart]:
-    """A row a run: every seed's test accuracy, their mean with its 95 % interval, the ceiling as a line."""
-    runs = found[found.architecture != tables.CEILING]
+    """A row a run: every seed's test accuracy, their mean with its 95 % interval, each linear baseline as a line."""
+    runs = found[~found.architecture.isin(tables.LINEAR)]
     percent = ["mean", "low", "high"]
     means = gapped(
         runs[["run", "architecture", *percent]].assign(
@@ -82,16 +91,18 @@ def accuracy(found: pd.DataFrame) -> list[alt.LayerChart]:
             tooltip=hover("run", "seed", accuracy="accuracy (%)"),
         ),
     ]
-    ceiling = found[(found.architecture == tables.CEILING) & np.isfinite(found["mean"])]
-    if not ceiling.empty:
-        line = alt.Chart(pd.DataFrame({"mean": ceiling["mean"] * 100, "label": "TF-IDF"})).encode(
-            x="mean:Q"
+    is_linear = found.architecture.isin(tables.LINEAR) & np.isfinite(found["mean"])
+    for baseline in found[is_linear].itertuples():
+        line = alt.Chart(pd.DataFrame({"mean": [baseline.mean * 100], "label": baseline.run}))
+        side = (
+            {"align": "right", "dx": -4}
+            if baseline.run == tables.CEILING
+            else {"align": "left", "dx": 4}
         )
+        text = line.mark_text(color=NEUTRAL, dy=-8, baseline="bottom", **side)
         layers += [
-            line.mark_rule(color=NEUTRAL, strokeDash=[4, 3], strokeWidth=1.5),
-            line.mark_text(color=NEUTRAL, align="right", dx=-4, dy=-8, baseline="bottom").encode(
-                y=alt.value(6), text="label:N"
-            ),
+            line.mark_rule(color=NEUTRAL, strokeDash=[4, 3], strokeWidth=1.5).encode(x="mean:Q"),
+            text.encode(x="mean:Q", y=alt.value(6), text="label:N"),
         ]
     return [alt.layer(*layers).properties(width=LONG, height=46 * len(runs))]
 

@@ -12,6 +12,7 @@ import pandas as pd
 from pipeline.params import subjects
 from pipeline.params.subjects import Subject
 from pipeline.reporting import tables
+from pipeline.science.gradients import decay
 
 NOT_FINITE = "not finite"
 LABELS = ("negative", "positive")
@@ -117,46 +118,70 @@ def ends(low: float, high: float, shown) -> str:
 
 
 def half_life(row) -> str:
-    """Tokens with an interval, or that the curve is no exponential.
+    """Tokens with an interval, or why there are none.
 
-    >>> row = pd.Series({"half_life_tokens": math.nan, "r2": 0.374})
+    >>> row = pd.Series({"half_life_tokens": math.nan, "r2": 0.374, "last_lag_tokens": 99})
     >>> half_life(row)
     'not exponential (R² 0.37)'
+    >>> half_life(pd.Series({**row, "r2": 0.98}))
+    'none within the 85 fitted tokens'
     """
     if math.isnan(row.r2):
         return "none (flat, or too few lags)"
-    if math.isnan(row.half_life_tokens):
+    if not row.r2 >= decay.LEAST_R2:
         return f"not exponential (R² {number(row.r2, 2)})"
+
+    most = decay.fitted_range(row.last_lag_tokens)
+    if math.isnan(row.half_life_tokens):
+        return f"none within the {most} fitted tokens"
+
+    def tokens(value: float) -> str:
+        return f"> {most}" if math.isinf(value) else number(value, 1)
+
     low, high = row.half_life_tokens_low, row.half_life_tokens_high
-    return _tokens(row.half_life_tokens) + ends(low, high, _tokens)
-
-
-def _tokens(value: float) -> str:
-    return "no end" if math.isinf(value) else number(value, 1)
+    return tokens(row.half_life_tokens) + ends(low, high, tokens)
 
 
 def measured(measure: dict) -> dict[str, str]:
-    """A number of the claims table in words: `value`, `between` (its interval) and `asked` (side and threshold).
+    """A number of the claims table in words: `value`, `between` (its interval), `decided` (the wider interval that
+    decides) and `asked` (side and threshold).
 
     As many decimals as it takes for no number to look like the threshold that it is not. A unit that both ends of an
     interval have stands once.
     """
-    known = [
-        measure[name] for name in ("value", "low", "high", "threshold") if measure[name] is not None
-    ]
+    names = ("value", "low", "high", "decided_low", "decided_high", "threshold")
+    known = {measure[name] for name in names if measure[name] is not None}
     for decimals in range(1, 7):
         shown = {value: _in_unit(value, measure["unit"], decimals) for value in known}
         if len(set(shown.values())) == len(shown) or measure["threshold"] is None:
             break
-    low, high = (shown.get(measure[name], UNREACHED) for name in ("low", "high"))
-    threshold = measure["threshold"]
     return {
         "value": shown.get(measure["value"]) or UNKNOWN.get(measure["unit"], "not measured"),
-        "between": "" if {low, high} == {UNREACHED} else _between(low, high),
-        "asked": ""
-        if threshold is None
-        else f"{measure['side']} {_asked(threshold, measure['unit'])}",
+        "between": _ends(measure["low"], measure["high"], shown),
+        "decided": _ends(measure["decided_low"], measure["decided_high"], shown),
+        "asked": "" if measure["threshold"] is None else _expected(measure),
     }
+
+
+def _ends(low: float | None, high: float | None, shown: dict[float | None, str]) -> str:
+    """An interval whose ends `shown` has in words, or nothing without one."""
+    if low is None and high is None:
+        return ""
+    return _between(shown.get(low, UNREACHED), shown.get(high, UNREACHED))
+
+
+def _expected(measure: dict) -> str:
+    """What a sentence says of its number.
+
+    >>> _expected({"side": "below", "threshold": -3.0, "fails_beyond": -1.0, "unit": "log10"})
+    'below 0.1 %, and it does not hold above 10 %'
+    """
+    side = measure["side"]
+    text = f"{side} {_asked(measure['threshold'], measure['unit'])}"
+    if measure["fails_beyond"] is None:
+        return text
+    opposite = {"above": "below", "below": "above"}[side]
+    return f"{text}, and it does not hold {opposite} {_asked(measure['fails_beyond'], measure['unit'])}"
 
 
 def _between(low: str, high: str) -> str:
@@ -194,6 +219,8 @@ def _in_unit(value: float, unit: str, decimals: int) -> str:
             return share_of(value)
         case "tokens":
             return f"{number(value, 0 if value == round(value) else decimals)} tokens"
+        case "parameters":
+            return f"{value:,.0f} parameters"
     return f"{_significant(value)} {unit}"
 
 
@@ -203,9 +230,11 @@ def _significant(value: float) -> str:
     >>> _significant(1.254), _significant(0.996), _significant(-1.03e-7)
     ('1.3', '1.0', '−1.0·10⁻⁷')
     """
+    if value == 0:
+        return "0"
     if 0 < abs(value) < 1e-3:
         return ("−" if value < 0 else "") + power_of_ten(math.log10(abs(value)))
-    digits = 1 - math.floor(math.log10(abs(float(f"{value:.1e}")))) if value else 0
+    digits = 1 - math.floor(math.log10(abs(float(f"{value:.1e}"))))
     return number(value, max(digits, 0))
 
 
@@ -320,7 +349,7 @@ def data(card: dict, subject: Subject, source: str) -> str:
 
 
 def best(found: pd.DataFrame) -> list[str]:
-    """Which network has the highest mean, by how much, and where the linear ceiling lies."""
+    """Which network has the highest mean, by how much, and where words without order lie."""
     ranked = tables.networks(found)
     if ranked.empty:
         return ["No network has a finite mean test accuracy, so none wins."]
@@ -343,13 +372,13 @@ def best(found: pd.DataFrame) -> list[str]:
         match tables.verdict(low, high):
             case "higher":
                 sentences.append(
-                    f"{lead}; the 95 % interval of that difference, {interval(low, high)}, excludes 0."
+                    f"{lead}; the 95 % interval of that difference over seeds, {interval(low, high)}, excludes 0."
                 )
             case "undefined":
                 sentences.append(f"{lead}; this difference has no interval.")
             case _:
                 sentences.append(
-                    f"{lead}, but the 95 % interval of that difference, {interval(low, high)}, includes 0: "
+                    f"{lead}, but the 95 % interval of that difference over seeds, {interval(low, high)}, includes 0: "
                     "these seeds do not show which of the two is better."
                 )
     return [
@@ -367,7 +396,8 @@ def _tuned_alone(ranked: pd.DataFrame) -> list[str]:
     if tuned.empty or others.empty:
         return []
     return [
-        f"Of these networks {listed(tuned)} {'was' if len(tuned) == 1 else 'were'} tuned, and {listed(others)} not."
+        f"Of these networks {listed(tuned)} {'was' if len(tuned) == 1 else 'were'} tuned, and {listed(others)} not. So "
+        "this ranking does not show which architecture is best; the comparisons within one recipe do."
     ]
 
 
@@ -389,15 +419,64 @@ def _against_ceiling(found: pd.DataFrame, first: pd.Series) -> list[str]:
     ]
 
 
+def word_order(gains: pd.DataFrame) -> list[str]:
+    """How many points pairs of words add to a linear model, and which networks exceed it, on the test split.
+
+    `gains` as of `baselines.against_baselines`.
+    """
+    of_test = gains[gains.split == "test"]
+    added = of_test[(of_test.baseline == tables.CEILING) & (of_test.run == tables.PAIRS)].iloc[0]
+    networks = of_test[of_test.baseline == tables.PAIRS]
+    sentences = [
+        f"A linear model of words gains {points(added.difference)} points from pairs of words, the order of neighbours "
+        f"({_interval_over_reviews(added.low, added.high)})."
+    ]
+    if networks.empty:
+        return sentences
+
+    above = networks[networks.low > 0].run
+    below = networks[networks.high < 0].run
+    gap = networks.difference.max()
+    if above.empty:
+        exceeds = "No network is shown to exceed the linear model with pairs of words"
+    else:
+        exceeds = f"The linear model with pairs of words is exceeded by {listed(above)}"
+    if len(below) == len(networks):
+        exceeds += ", and every one is shown to stay below it"
+    elif len(below):
+        exceeds += (
+            f", and {listed(below)} {'is' if len(below) == 1 else 'are'} shown to stay below it"
+        )
+    return [*sentences, f"{exceeds}: the best mean is {points(gap)} points from it."]
+
+
+def _interval_over_reviews(low: float, high: float) -> str:
+    ends = interval(low, high)
+    return "no interval over reviews" if ends == "none" else f"95 % interval over reviews {ends}"
+
+
 def _without_mean(found: pd.DataFrame) -> list[str]:
-    broken = found[(found.architecture != tables.CEILING) & ~found["mean"].map(math.isfinite)]
+    broken = found[~found.architecture.isin(tables.LINEAR) & ~found["mean"].map(math.isfinite)]
     return (
         [f"Without a finite mean, and so not ranked: {listed(broken.run)}."] if len(broken) else []
     )
 
 
+ANSWERS = {
+    "architecture": "Both runs have one recipe, so this compares architectures.",
+    "recipe": "Both runs have one architecture, so this compares recipes.",
+    "both": "Architecture and recipe differ, so this does not show which of them makes the difference.",
+    "nothing": "Architecture and recipe are the same, so this compares only seeds.",
+}
+
+
 def comparison(row) -> str:
-    """One declared comparison in plain language; a difference is claimed as in `tables.comparisons`."""
+    """One declared comparison in plain language, with the question that it answers."""
+    return f"{_difference(row)} {ANSWERS[row.answers]}"
+
+
+def _difference(row) -> str:
+    """A difference is claimed as in `tables.comparisons`."""
     each = row.baseline_seeds == row.run_seeds
     seeds = (
         f"{count(row.run_seeds, 'seed')} each"
@@ -535,7 +614,7 @@ def _gradient_beside_memory(effects: pd.DataFrame, fading: pd.DataFrame, length:
         return []
     return [
         f"Influence is one thing, memory another: over the same {count(int(curve.lag_tokens.iloc[-1]), 'token')} the "
-        f"vanilla network keeps {share_of(gradient['mean'].iloc[0])} of the gradient at its states, and "
+        f"vanilla network keeps {share_of(gradient['mean'].iloc[0])} (median seed) of the gradient at its states, and "
         f"{percent(left)} of the effect of a word."
     ]
 

@@ -42,7 +42,7 @@ OF = {
         "counts": ("card",),
         "settings": ("models",),
         "layers": ("models",),
-        "results": ("metrics",),
+        "results": ("ensembles", "metrics"),
         "other_metrics": ("metrics",),
         "comparisons": ("compared",),
         "fading": GRADIENTS,
@@ -69,6 +69,7 @@ OF = {
     "sentences": {
         "data": ("card",),
         "best": ("metrics",),
+        "word_order": ("gains",),
         "both_directions": ("compared",),
         "kept_by_both": ("memory",),
         "fades": ("decay",),

@@ -7,8 +7,6 @@ import pandas as pd
 from pipeline.reporting import cells, figures, reliability_figures, tables
 from pipeline.reporting.findings import count, interval, listed, number, percent, points
 
-MOST_SEEDS = 1_000  # more than anyone trains
-
 
 def p_value(p: float) -> str:
     """
@@ -16,16 +14,6 @@ def p_value(p: float) -> str:
     ('0.042', '< 0.001', 'none')
     """
     return "none" if math.isnan(p) else "< 0.001" if p < 0.001 else number(p, 3)
-
-
-def needed(seeds: float) -> str:
-    return (
-        "none"
-        if math.isnan(seeds)
-        else f"> {MOST_SEEDS:,}"
-        if seeds > MOST_SEEDS
-        else f"{seeds:.0f}"
-    )
 
 
 def meaningful(low: float, high: float, threshold: float) -> str:
@@ -41,7 +29,7 @@ def meaningful(low: float, high: float, threshold: float) -> str:
 
 
 def how_sure(pairs: pd.DataFrame, settings: dict) -> dict:
-    """Each declared comparison: corrected p, epsilon, and what seeds can see."""
+    """Each declared comparison: corrected p, epsilon, and the smallest difference that it can show."""
     rows = [
         [
             row.run,
@@ -51,7 +39,6 @@ def how_sure(pairs: pd.DataFrame, settings: dict) -> dict:
             p_value(row.p_holm),
             meaningful(row.p_better_low, row.p_better_high, settings["meaningful"]),
             "none" if math.isnan(row.aso_epsilon) else number(row.aso_epsilon, 2),
-            needed(row.seeds_needed),
             "none"
             if math.isnan(row.visible_difference)
             else number(row.visible_difference * 100, 1),
@@ -67,13 +54,14 @@ def how_sure(pairs: pd.DataFrame, settings: dict) -> dict:
         "P(B > A) is",
         "epsilon of B over A",
     ]
-    columns += ["seeds needed to see it", "smallest difference these seeds see (points)"]
+    columns += ["smallest visible difference (points)"]
     caption = (
-        f"How sure the comparisons are. Holm corrects Welch's p for a family of {len(pairs)}. P(B > A) is meaningful "
+        "How sure the comparisons are. p is for other seeds and other reviews, from the same error as the interval. "
+        f"Holm corrects it for a family of {len(pairs)}. P(B > A) is meaningful "
         f"where its interval excludes 0.5 and reaches beyond {settings['meaningful']:g}. Below epsilon "
         f"{settings['almost']:g} B almost stochastically dominates A; up to 0.5 it does "
-        "so too weakly to be said to; from 0.5 on nothing is shown. Seeds a side that see such a difference in "
-        f"{percent(settings['power'])} of studies, at p < {settings['alpha']:g} and alone"
+        "so too weakly to be said to; from 0.5 on nothing is shown. A study like this one shows the smallest visible "
+        f"difference in {percent(settings['power'])} of cases, at p < {settings['alpha']:g} and alone"
     )
     return cells.table(caption, columns, rows, left=(0, 1, 5))
 
@@ -110,7 +98,7 @@ def fixed_networks(pairs: pd.DataFrame) -> dict:
 
 
 def spread(runs: pd.DataFrame, found: pd.DataFrame) -> dict:
-    """A row a run: its accuracy with both intervals, its calibration error, its failed seeds."""
+    """A row a run: its accuracy with its intervals, its calibration error, its failed seeds."""
     over_seeds = found.set_index("run")
     rows = [
         [
@@ -118,9 +106,10 @@ def spread(runs: pd.DataFrame, found: pd.DataFrame) -> dict:
             percent(row.accuracy),
             interval(over_seeds.low[row.run], over_seeds.high[row.run]),
             interval(row.reviews_low, row.reviews_high),
+            interval(row.low, row.high),
             f"{percent(row.ece)} ({interval(row.ece_low, row.ece_high)})",
             percent(row.ece_if_calibrated),
-            "none" if row.run == tables.CEILING else f"{row.failed} of {row.seeds}",
+            "none" if row.run in tables.LINEAR else f"{row.failed} of {row.seeds}",
         ]
         for row in runs.itertuples()
     ]
@@ -129,13 +118,16 @@ def spread(runs: pd.DataFrame, found: pd.DataFrame) -> dict:
         "mean test accuracy",
         "95 % interval over seeds",
         "95 % interval over reviews",
+        "over both",
     ]
     columns += [
         "calibration error, 95 % interval over reviews",
         "if calibrated, up to",
         "seeds that failed",
     ]
-    caption = "Over seeds: the run trained again, on these reviews. Over reviews: these networks on other reviews"
+    caption = "Over seeds: the run trained again, on these reviews. Over reviews: these networks on other reviews. "
+    caption += "Over both: the run trained again, and read on other reviews. Reviews vary in blocks of neighbours, "
+    caption += "which often share a film"
     return cells.table(caption, columns, rows)
 
 
@@ -166,7 +158,7 @@ def named(buckets: pd.DataFrame) -> pd.DataFrame:
 
 def failures(runs: pd.DataFrame, settings: dict) -> str:
     """How many seeds failed to learn, by the criterion of params.yaml, and what is known of the next seed."""
-    trained = runs[runs.run != tables.CEILING]
+    trained = runs[~runs.run.isin(tables.LINEAR)]
     bound = f"{percent(settings['learned_share'])} of the way from guessing to TF-IDF."
     if runs[runs.run == tables.CEILING].failed.any():
         bound = "guessing can reach anything lower by chance, and so does TF-IDF."
@@ -201,8 +193,8 @@ def calibrated(runs: pd.DataFrame) -> list[str]:
     said = (
         f"The calibration error is the mean distance of a bin's share of positive reviews from its mean probability. "
         f"The lowest estimate is {least_runs}'s: {percent(least.ece)} ({interval(least.ece_low, least.ece_high)}). "
-        "An estimate lies high, as chance alone moves a bin off; its interval (basic bootstrap over reviews) makes up "
-        "for that, and may lie below it."
+        "An estimate lies high, as chance alone moves a bin off; its interval (bootstrap of blocks of reviews) "
+        "makes up for that."
     )
     if beyond.empty:
         return [
@@ -214,18 +206,22 @@ def calibrated(runs: pd.DataFrame) -> list[str]:
 
 
 def against_ceiling(buckets: pd.DataFrame) -> list[str]:
-    """In each bucket, which network is best and where TF-IDF lies."""
+    """In each bucket, which network is best and where the linear baselines lie."""
     said = []
     for bucket, found in named(buckets).groupby("bucket", sort=False):
-        networks, ceiling = found[found.run != tables.CEILING], found[found.run == tables.CEILING]
+        networks = found[~found.run.isin(tables.LINEAR)]
+        linear = listed(
+            f"{row.run} {percent(row.accuracy)} "
+            f"({_interval_over('reviews', row.reviews_low, row.reviews_high)})"
+            for row in found[found.run.isin(tables.LINEAR)].itertuples()
+        )
         leaders = networks[networks.accuracy == networks.accuracy.max()]
         best = leaders.iloc[0]
         have = "has" if len(leaders) == 1 else "have"
-        tfidf = ceiling.iloc[0]
         said.append(
             f"{bucket[0].upper()}{bucket[1:]} ({count(int(best.reviews), 'review')}): {listed(leaders.run)} {have} "
-            f"the highest mean, {percent(best.accuracy)} ({_interval_over('seeds', best.low, best.high)}); TF-IDF "
-            f"{percent(tfidf.accuracy)} ({_interval_over('reviews', tfidf.reviews_low, tfidf.reviews_high)})."
+            f"the highest mean, {percent(best.accuracy)} "
+            f"({_interval_over('seeds and reviews', best.low, best.high)}); {linear}."
         )
     return said
 
@@ -240,7 +236,9 @@ def captioned(
 ) -> dict[str, dict]:
     """The figures, in the form of captions.captioned."""
     of_runs = "; ".join(f"{row.run} {percent(row.ece)}" for row in runs.itertuples())
-    networks = named(buckets[buckets.run != tables.CEILING]).groupby("bucket", sort=False).accuracy
+    networks = (
+        named(buckets[~buckets.run.isin(tables.LINEAR)]).groupby("bucket", sort=False).accuracy
+    )
     of_buckets = "; ".join(
         f"{name}, {interval(found.min(), found.max())} %" for name, found in networks
     )
@@ -255,9 +253,9 @@ def captioned(
         },
         "accuracy-by-length": {
             "title": "Test accuracy by the length of the whole review",
-            "see": "A network reads only the last tokens of a longer review. The dashed grey line is TF-IDF on the "
-            "same tokens of the same reviews: compare within a bucket, as the reviews of another are others. Points "
-            "are means, bars 95 % intervals over seeds; what other reviews would give is more, see the list below.",
+            "see": "A network reads only the last tokens of a longer review. The dashed grey lines are the linear "
+            "baselines on the same tokens of the same reviews: compare within a bucket, as the reviews of another are "
+            "others. Points are means, bars 95 % intervals over seeds and reviews.",
             "alternative": f"Mean test accuracy of the networks, from the lowest to the highest: {of_buckets}.",
             "panels": figures.specified(reliability_figures.by_length(named(buckets))),
         },

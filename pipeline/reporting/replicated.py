@@ -48,8 +48,9 @@ def _contradicting(claim: dict) -> list[dict]:
 
 def _number(measure: dict) -> str:
     """
-    >>> of_points = {"value": 0.032, "low": -0.067, "high": 0.13, "unit": "points", "side": "above", "threshold": 0.0}
-    >>> _number(of_points)
+    >>> ends = {"low": -0.067, "high": 0.13, "decided_low": None, "decided_high": None}
+    >>> sides = {"side": "above", "threshold": 0.0, "fails_beyond": None}
+    >>> _number({"value": 0.032, "unit": "points", **ends, **sides})
     '+3.2 points (−6.7 to +13.0 points)'
     """
     words = findings.measured(measure)

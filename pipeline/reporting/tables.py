@@ -13,8 +13,9 @@ from pipeline.params import ARCHITECTURES, Mistake
 from pipeline.science.gradients import decay
 from pipeline.science.statistics import intervals
 from pipeline.science.statistics.lags import reach_of_memory
+from pipeline.science.statistics.linear_names import BASELINES
 
-CEILING = "tfidf"
+CEILING, PAIRS = LINEAR = BASELINES
 DIRECTIONS = ("forward", "backward", "both", "none")
 WEIGHTS = ("initial", "trained")
 HORIZONS = decay.EPSILONS
@@ -39,7 +40,7 @@ STEERING = {  # control characters as their pictures, what turns the direction o
 
 
 def results(metrics: dict, models: dict, runs: list[str]) -> pd.DataFrame:
-    """A row a run in this order, the ceiling last: parameters, mean, sd, low, high of test accuracy, the other metrics.
+    """A row a run in this order, the linear baselines last: parameters, mean, sd, low, high of accuracy, other metrics.
 
     `scores` is {seed: test accuracy}, seeds as numbers in order. Raises Mistake where a run is not in the files.
     """
@@ -50,8 +51,9 @@ def results(metrics: dict, models: dict, runs: list[str]) -> pd.DataFrame:
                     f"reports/{file}: no run '{run}', though train.runs has it; `dvc repro evaluate` makes it"
                 )
     rows = [_result(run, models[run]["architecture"], metrics[run]) for run in runs]
-    if CEILING in metrics:
-        rows.append(_result(CEILING, CEILING, metrics[CEILING]))
+    for baseline in LINEAR:
+        if baseline in metrics:
+            rows.append(_result(baseline, baseline, metrics[baseline]))
     return pd.DataFrame(rows)
 
 
@@ -126,7 +128,7 @@ def scores(found: pd.DataFrame) -> pd.DataFrame:
 
 def networks(found: pd.DataFrame) -> pd.DataFrame:
     """The rows of networks with a finite mean, the best first; ties in the order of params.yaml."""
-    trained = found[(found.architecture != CEILING) & np.isfinite(found["mean"])]
+    trained = found[~found.architecture.isin(LINEAR) & np.isfinite(found["mean"])]
     return trained.sort_values("mean", ascending=False, kind="stable").reset_index(drop=True)
 
 
@@ -146,8 +148,8 @@ def comparisons(found: list[dict], alpha: float) -> pd.DataFrame:
         "p_holm",
         "aso_epsilon",
     ]
-    numbers += ["seeds_needed", "visible_difference", "reviews_low", "reviews_high"]
-    columns = ["baseline", "run", *numbers, "mcnemar", "baseline_seeds", "run_seeds"]
+    numbers += ["visible_difference", "reviews_low", "reviews_high"]
+    columns = ["baseline", "run", "answers", *numbers, "mcnemar", "baseline_seeds", "run_seeds"]
     rows = [{column: each[column] for column in columns} for each in found]
     table = pd.DataFrame(rows, columns=columns)
     for column in numbers:
@@ -179,8 +181,8 @@ def reach_in_sd(seeds: int) -> float:
 
 
 def curves(gradients: pd.DataFrame) -> pd.DataFrame:
-    """Mean over seeds of each seed's median log10 norm, by lag; `low, high`: 95 % t; `lowest, highest`: of seeds."""
-    return over_seeds(gradients, [*CURVE, "lag_tokens"], "log10_relative_norm")
+    """The median seed's log10 norm by lag, in the column `mean`; `lowest, highest`: of seeds."""
+    return over_seeds(gradients, [*CURVE, "lag_tokens"], "log10_relative_norm", np.median)
 
 
 def memory(found: pd.DataFrame, value: str) -> pd.DataFrame:
@@ -188,8 +190,11 @@ def memory(found: pd.DataFrame, value: str) -> pd.DataFrame:
     return over_seeds(found, [*MEMORY, "lag_tokens"], value)
 
 
-def over_seeds(frame: pd.DataFrame, keys: list[str], value: str) -> pd.DataFrame:
-    """A row for each value of the keys, with the columns of `curves`. Curves may rest on different seeds."""
+def over_seeds(frame: pd.DataFrame, keys: list[str], value: str, centre=np.mean) -> pd.DataFrame:
+    """A row for each value of the keys: `mean, low, high` (95 % t), `lowest, highest, seeds`.
+
+    Curves may rest on different seeds. If `centre` is a median, `mean` has it, and there is no t interval.
+    """
     rows = []
     for _, kind in frame.groupby(keys[:-1], sort=False) if len(frame) else []:
         wide = kind.pivot(index=keys, columns="seed", values=value)
@@ -197,9 +202,9 @@ def over_seeds(frame: pd.DataFrame, keys: list[str], value: str) -> pd.DataFrame
         seeds = values_NS.shape[1]
         # a gradient of exactly zero is -inf; where -inf meets -inf it gives NaN
         with np.errstate(invalid="ignore"):
-            mean = values_NS.mean(axis=1)
+            mean = centre(values_NS, axis=1)
             sd = values_NS.std(axis=1, ddof=1) if seeds > 1 else np.full(len(wide), np.nan)
-        reach = intervals.half_width(sd, seeds)
+        reach = intervals.half_width(sd, seeds) if centre is np.mean else np.nan
         numbers = {"mean": mean, "low": mean - reach, "high": mean + reach}
         numbers |= {
             "lowest": values_NS.min(axis=1),

@@ -5,7 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 import pandas as pd
 
 from pipeline.params import SHORTEST_LENGTH, Mistake
-from pipeline.science.behaviour import word_effect
+from pipeline.science.behaviour import strong_words
+
+FEW_TOKENS = (
+    4  # in half of the texts: perhaps no blanks separate the words, as in Japanese and Thai
+)
+SEPARATE = "if no blanks are between their words, insert blanks first"
 
 
 def require(
@@ -39,27 +44,34 @@ def _length_problems(validation: pd.DataFrame, sequence_lengths: Sequence[int]) 
     longest = length_of_review.groupby(validation["label"]).max().min()
     too_long = [str(length) for length in sequence_lengths if length > longest]
 
+    cause = ""
+    median = length_of_review.median()
+    if median <= FEW_TOKENS:
+        tokens = "1 token" if median == 1 else f"{median:g} tokens"
+        cause = f"; half of the texts have at most {tokens}: {SEPARATE}"
+
     if longest < SHORTEST_LENGTH:
         yield (
             f"data: the longest length with validation reviews of both labels is {longest}; to measure gradients, it "
-            f"must be at least {SHORTEST_LENGTH} tokens: use a source with longer texts"
+            f"must be at least {SHORTEST_LENGTH} tokens: use a source with longer texts{cause}"
         )
     elif too_long:
         yield (
             f"params.yaml: gradients.sequence_lengths: {', '.join(too_long)}: too long: the longest length with "
-            f"validation reviews of both labels is {longest}"
+            f"validation reviews of both labels is {longest}{cause}"
         )
 
 
 def _word_problems(train: pd.DataFrame, words: int) -> Iterator[str]:
-    frequent = len(word_effect.frequent_words(train["tokens"], train["label"]))
+    frequent = len(strong_words.frequent_words(train["tokens"], train["label"]))
     most = frequent // 2
-    share = f"{100 * word_effect.LEAST_SHARE:g} %"
+    share = f"{100 * strong_words.LEAST_SHARE:g} %"
 
     if not most:
         yield (
             f"data: {frequent} words of the vocabulary are in at least {share} of the training reviews; the word "
-            "effect needs 2 or more: use a source with more text, or raise data.vocabulary_size"
+            "effect needs 2 or more: use a source with more text, or raise data.vocabulary_size; "
+            f"{SEPARATE}"
         )
     elif words > most:
         yield (

@@ -2,10 +2,11 @@
 
 We measure two designs, which the column `trained_length` distinguishes. The first trains and measures a network at this
 length. The second takes the network that was trained at the textbook's length and measures it at this length. If a
-length is too long for training, only the second design exists. We compare both with the network at initialisation.
+length is too long for training, only the second design exists. We compare both with the network at initialisation. A
+network of a fixed size has the first design alone.
 
 Axes: N reviews, T tokens, V words, D embedding dimensions, H hidden units, L lags, S steps, C singular values,
-R resamples of reviews.
+R resamples of blocks of reviews.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,10 +17,10 @@ import keras
 import numpy as np
 import pandas as pd
 
-from pipeline.params import DEFAULT_INITIALISER
+from pipeline.params import DEFAULT_INITIALISER, FIXED_SIZE, STATELESS
 from pipeline.science.behaviour import probes, word_effect
-from pipeline.science.gradients import adjoint, decay, jacobians, saliency
-from pipeline.science.length_study_inputs import Length
+from pipeline.science.gradients import adjoint, decay, jacobians, saliency, states
+from pipeline.science.length_study_inputs import Length, Sample
 from pipeline.science.networks import architectures, inference, training
 
 OWN_COLUMNS = ["architecture", "sequence_length", "trained_length", "seed"]
@@ -52,6 +53,14 @@ EFFECT_COLUMNS = [
     "sign_accuracy",
     "coherence",
     "reviews",
+    "share",
+    "stored",
+    "used",
+    "share_resampled",
+    "sign_accuracy_resampled",
+    "stored_resampled",
+    "used_resampled",
+    "blocks",
 ]
 # Quantiles of the gradient norms of all batches since the last call of `add_training_state`.
 NORM_QUANTILES = {
@@ -73,7 +82,8 @@ def cell(
     thorough: bool,
     report: Callable[[dict[str, Any]], None],
 ) -> dict[str, pd.DataFrame]:
-    """Returns the tables `curves`, `dynamics`, `effects`, `probes` and `medians` of one cell.
+    """Returns the tables `curves`, `dynamics`, `effects`, `probes`, `states`, `decay` and
+    `distances` of one cell.
 
     If `thorough`, we also train at this length and measure the training, other initialisers and the Jacobians. `report`
     gets one row per epoch. Raises training.Diverged if the loss is not finite.
@@ -89,6 +99,8 @@ def cell(
         measurements.add_other_initialisers(model)
 
     weights_by_length = {length.textbook_length: textbook_weights}
+    if architecture in FIXED_SIZE and sequence_length != length.textbook_length:
+        weights_by_length.clear()  # they fit no other length
     if thorough and length.sets and sequence_length != length.textbook_length:
         _, weights_by_length[sequence_length] = training.train(
             *build,
@@ -103,6 +115,7 @@ def cell(
         network = inference.Network(model, length.settings)
         measurements.add_gradients(model, network, _axes("trained", trained_length))
         measurements.add_behaviour(network, trained_length)
+        measurements.add_states(model, network, trained_length)
 
     return measurements.tables()
 
@@ -136,7 +149,9 @@ class _Measurements:
         self._dynamics: list[dict[str, Any]] = []
         self._effects: list[pd.DataFrame] = []
         self._probes: list[pd.DataFrame] = []
-        self._medians: list[pd.DataFrame] = []
+        self._states: list[pd.DataFrame] = []
+        self._decay: list[pd.DataFrame] = []
+        self._distances: list[pd.DataFrame] = []
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Returns all rows so far, by table."""
@@ -144,8 +159,10 @@ class _Measurements:
             "curves": pd.concat(self._curves)[[*CURVE_AXES, "lag_tokens", *CURVE_COLUMNS]],
             "dynamics": pd.DataFrame(self._dynamics)[DYNAMICS_COLUMNS],
             "effects": pd.concat(self._effects)[[*OWN_COLUMNS, *EFFECT_COLUMNS]],
-            "probes": pd.concat(self._probes)[[*OWN_COLUMNS, *probes.COLUMNS]],
-            "medians": pd.concat(self._medians),
+            "states": pd.concat(self._states)[[*OWN_COLUMNS, *states.COLUMNS]],
+            "decay": pd.concat(self._decay),
+            "distances": pd.concat(self._distances),
+            "probes": pd.concat(self._probes)[[*OWN_COLUMNS, *probes.COLUMNS, "blocks"]],
         }
 
     def add_gradients(
@@ -153,7 +170,7 @@ class _Measurements:
     ) -> None:
         """Adds all curves of a network and the numbers that explain them. `network` has the weights of `model`."""
         for curve in adjoint.curves(model, self._length.reviews.examples.tokens_NT):
-            self._add_curve(curve, axes, with_medians=True)
+            self._add_curve(curve, axes, sample=self._length.reviews)
 
         tokens_NT = self._length.memory_reviews.examples.tokens_NT
         probability_N = network.probabilities(tokens_NT)
@@ -166,9 +183,9 @@ class _Measurements:
             if self._thorough:
                 for tanh_cell in adjoint.tanh_cells(model):
                     self._add_jacobians(tanh_cell, {**axes, "direction": tanh_cell.direction})
-        elif model.name != "feedforward":  # its curve of dz/dx is already there
+        elif model.name not in STATELESS:  # their curve of dz/dx is already there
             for curve in saliency.curves(model, tokens_NT):
-                self._add_curve(curve, axes)
+                self._add_curve(curve, axes, sample=self._length.memory_reviews)
 
     def add_other_initialisers(self, model: keras.Model) -> None:
         """Adds the curves of this initial network with recurrent weights from other initialisers."""
@@ -180,8 +197,9 @@ class _Measurements:
             weights_by_name = other_initialisers(tanh_cell.recurrent_HH, self._own["seed"])
             for name, recurrent_HH in weights_by_name.items():
                 changed_cell = replace(tanh_cell, recurrent_HH=recurrent_HH)
+                own_axes = {**axes, "initialiser": name}
                 curve = adjoint.curve_of(changed_cell, self._length.reviews.examples.tokens_NT)
-                self._add_curve(curve, {**axes, "initialiser": name}, with_medians=True)
+                self._add_curve(curve, own_axes, sample=self._length.reviews)
 
     def add_training_state(self, epoch: float, model: keras.Model, norms) -> None:
         """Adds the curves of a network in training and quantiles of its batch gradients' norms.
@@ -201,22 +219,41 @@ class _Measurements:
     def add_behaviour(self, network: inference.Network, trained_length: int) -> None:
         """Adds the word effect and the probes of a network, with the accuracy of the bag of words as one more probe."""
         own = {**self._own, "trained_length": trained_length}
-        tokens_NT = self._length.memory_reviews.examples.tokens_NT
+        memory_reviews = self._length.memory_reviews
         effect = word_effect.word_effect(
-            network.replacement_logits, tokens_NT, *self._length.strong_words
+            network.replacement_states,
+            network.readout_H,
+            memory_reviews.examples.tokens_NT,
+            memory_reviews.resampled_counts(),
+            self._length.probe_tokens_NT,
+            *self._length.strong_words,
         )
-        self._effects.append(pd.DataFrame(effect).assign(**own))
+        self._effects.append(effect.assign(**own, blocks=memory_reviews.blocks))
 
-        reviews = self._length.reviews.examples
-        probe_rows = probes.probes(network.logits, reviews.tokens_NT, reviews.labels_N, seed=0)
-        bag_of_words = {
-            "probe": "bag_of_words",
-            "tokens": 0,
-            "accuracy": self._length.bag_of_words_accuracy,
-            "reviews": len(reviews.labels_N),
-        }
-        probe_rows = pd.concat([probe_rows, pd.DataFrame([bag_of_words])], ignore_index=True)
-        self._probes.append(probe_rows.assign(**own))
+        reviews = self._length.reviews
+        probe_rows = probes.probes(
+            network.logits,
+            reviews.examples.tokens_NT,
+            reviews.examples.labels_N,
+            reviews.resampled_counts(),
+            self._length.bag_of_words_N,
+            seed=0,
+        )
+        self._probes.append(probe_rows.assign(**own, blocks=reviews.blocks))
+
+    def add_states(
+        self, model: keras.Model, network: inference.Network, trained_length: int
+    ) -> None:
+        """Adds how a trained network updates its state. `network` has the weights of `model`."""
+        rows = states.states(
+            model,
+            self._length.settings,
+            network.encoded,
+            self._length.memory_reviews.examples.tokens_NT,
+            self._length.jacobian_reviews.examples.tokens_NT,
+        )
+        own = {**self._own, "trained_length": trained_length}
+        self._states.append(pd.DataFrame(rows).assign(**own))
 
     def _add_gradients_of_words(self, model: keras.Model, residual_N, axes: dict[str, Any]) -> None:
         """Adds the curves of dz/dx and dL/dU of a SimpleRNN, and medians at the lags of the word effect.
@@ -227,7 +264,8 @@ class _Measurements:
         passes = saliency.backward_passes(model, tokens_NT)
         gradients = saliency.input_gradients(passes)
         for curve in saliency.curves_of_passes(passes, gradients):
-            self._add_curve(curve, axes)
+            of_words = curve.quantity == "dz/dx"
+            self._add_curve(curve, axes, sample=self._length.memory_reviews if of_words else None)
 
         (embedding_VD,) = adjoint.float64_weights(model.get_layer("embedding"))
         x_LND = embedding_VD[tokens_NT.T[::-1]]
@@ -335,9 +373,12 @@ class _Measurements:
         curve: adjoint.Curve,
         axes: dict[str, Any],
         lags: Sequence[int] | None = None,
-        with_medians: bool = False,
+        sample: Sample | None = None,
     ) -> None:
-        """Adds the summary of a curve. `lags` are the lags of its columns, if it does not have all of them."""
+        """Adds the summary of a curve, and the measures of its decay if `sample` has its reviews.
+
+        `lags` are the lags of its columns, if it does not have all of them.
+        """
         axes = {
             **self._own,
             **axes,
@@ -349,13 +390,33 @@ class _Measurements:
             summary["lag_tokens"] = np.array(lags)
         self._curves.append(pd.DataFrame(summary).assign(**axes))
 
-        if with_medians:
-            relative_NL = curve.log10_relative_defined_NL
-            resampled_RL = decay.resampled_medians(relative_NL, self._own["seed"]).astype(
-                np.float32
-            )
-            medians = decay.medians(summary["log10_relative_norm"], resampled_RL)
-            self._medians.append(medians.assign(**axes, reviews=len(relative_NL)))
+        if sample is not None:
+            self._add_decay(curve, summary["log10_relative_norm"], axes, sample)
+
+    def _add_decay(
+        self,
+        curve: adjoint.Curve,
+        median_L,
+        axes: dict[str, Any],
+        sample: Sample,
+    ) -> None:
+        """Adds the measures of the median over reviews, in every resample of blocks, and its values at a few lags."""
+        relative_NL = curve.log10_relative_NL
+        is_defined_N = ~np.isnan(relative_NL[:, 0])
+        count_RN = sample.resampled_counts()[:, is_defined_N]
+        resampled_RL = decay.resampled_medians(relative_NL[is_defined_N], count_RN)
+        lags = word_effect.measured_lags(len(median_L))
+
+        counted_axes = {
+            **axes,
+            "reviews": is_defined_N.sum(),
+            "blocks": sample.blocks,
+            "last_lag_tokens": len(median_L) - 1,
+        }
+        self._decay.append(decay.of_seed(median_L, resampled_RL).assign(**counted_axes))
+        if axes["initialiser"] == DEFAULT_INITIALISER:
+            distances = decay.by_lag(median_L, resampled_RL, lags)
+            self._distances.append(distances.assign(**counted_axes))
 
     def _add_number(
         self,

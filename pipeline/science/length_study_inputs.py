@@ -1,4 +1,7 @@
-"""The inputs of the sequence-length study. The stage's own process makes them, and this module needs no TensorFlow."""
+"""The inputs of the sequence-length study. The stage's own process makes them, and this module needs no TensorFlow.
+
+Axes: N reviews, T tokens, R resamples.
+"""
 
 from dataclasses import dataclass
 
@@ -6,6 +9,7 @@ import numpy as np
 
 from pipeline.params import Settings
 from pipeline.science.networks.sequences import Examples
+from pipeline.science.statistics import blocks
 
 
 @dataclass(frozen=True)
@@ -14,6 +18,15 @@ class Sample:
 
     examples: Examples
     block_N: np.ndarray  # see `statistics.blocks`
+
+    @property
+    def blocks(self) -> int:
+        """The number of blocks."""
+        return len(np.unique(self.block_N))
+
+    def resampled_counts(self) -> np.ndarray:
+        """Returns count_RN of `blocks.resampled_counts`."""
+        return blocks.resampled_counts(self.examples.labels_N, self.block_N)
 
 
 @dataclass(frozen=True)
@@ -29,6 +42,8 @@ class Length:
     # for the word effect, the gradients of words and the curves in training
     memory_reviews: Sample
     jacobian_reviews: Sample
+    # training reviews without padding, for the linear probe; no rows if all are shorter
+    probe_tokens_NT: np.ndarray
     strong_words: tuple[np.ndarray, np.ndarray]  # ids of positive and of negative words
-    bag_of_words_accuracy: float  # on `reviews`
+    bag_of_words_N: np.ndarray  # logits of `reviews`
     spectra: bool  # whether to compute singular values and time constants

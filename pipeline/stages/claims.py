@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from pipeline.params import Mistake
-from pipeline.science import claims
+from pipeline.params import Mistake, subjects
+from pipeline.science import claim_measures, claims
+from pipeline.science.claim_measures import Study
 from pipeline.science.gradients import decay
 from pipeline.storage import artifacts, lock_comparison, replications
 from pipeline.storage.stage_table import CLAIMS
@@ -30,22 +31,36 @@ def main(context: "Context") -> None:
     # on a tie, the shorter
     nearest_length = min(lengths, key=lambda length: abs(length - textbook_length))
 
-    measurements = claims.Study(
-        nearest_length,
-        decay.half_life_at_initialisation(embedding_dimension, hidden_size),
-        artifacts.read_json(artifacts.COMPARISONS),
-        _of_all_lengths("decay", artifacts.decay, lengths),
-        _of_all_lengths("memory", artifacts.memory, lengths),
-        _of_all_lengths("probes", artifacts.probes, lengths),
-        _checked(artifacts.RETENTION, "retention"),
+    measurements = Study(
+        length=nearest_length,
+        half_life_at_initialisation=decay.half_life_at_initialisation(
+            embedding_dimension, hidden_size
+        ),
+        subject=subjects.of_card(subjects.card(params.data)),
+        updates=params.retention.updates,
+        scores=_scores(artifacts.read_json(artifacts.METRICS)),
+        comparisons=artifacts.read_json(artifacts.COMPARISONS),
+        decay=_of_all_lengths("decay", artifacts.decay, lengths),
+        distances=_of_all_lengths("distances", artifacts.distances, lengths),
+        memory=_of_all_lengths("memory", artifacts.memory, lengths),
+        probes=_of_all_lengths("probes", artifacts.probes, lengths),
+        states=_of_all_lengths("states", artifacts.states, lengths),
+        retention=_checked(artifacts.RETENTION, "retention"),
     )
-    verdicts = claims.table(measurements, params.claims)
+    verdicts = claims.table(measurements, params.claims, params.evaluate.alpha)
 
     starting_settings = params.settings[params.tune.settings]
     parameters = replications.parameters(stages, params.claims, params.tune, starting_settings)
     artifacts.write_json(
         artifacts.CLAIMS, claims.with_replications(verdicts, _replications(parameters))
     )
+
+
+def _scores(metrics: dict[str, Any]) -> dict[str, list[float]]:
+    """The test accuracy of each seed, by run."""
+    return {
+        run: list(scores["test/accuracy"]["scores"].values()) for run, scores in metrics.items()
+    }
 
 
 def _replications(parameters: str) -> list[claims.Replication]:
@@ -66,14 +81,16 @@ def _of_all_lengths(kind: str, path_of: Callable[[int], Path], lengths: list[int
 def _checked(path: Path, kind: str) -> pd.DataFrame:
     """Reads a table. Raises Mistake if it is damaged, because a verdict would silently ignore the missing numbers.
 
-    `kind` is a key of `claims.NUMBERS`, which lists the columns that such a table must have.
+    `kind` is a key of `claim_measures.NUMBERS` and TEXTS, which list the columns that such a table must have.
     """
     table = artifacts.read_csv(path)
 
-    for column in claims.NUMBERS[kind]:
+    numbers = claim_measures.NUMBERS[kind]
+    for column in (*claim_measures.TEXTS[kind], *numbers):
         if column not in table:
             raise Mistake(f"{path}: no column {column}; {REMEDY}")
 
+    for column in numbers:
         values = table[column]
         is_text = values.notna() & pd.to_numeric(values, errors="coerce").isna()
         if is_text.any():

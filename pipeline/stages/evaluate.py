@@ -11,17 +11,22 @@ import pandas as pd
 from pipeline import machine
 from pipeline.params import SPLITS, Params, Settings
 from pipeline.science.networks import architectures, inference, sequences
-from pipeline.science.statistics import calibration, comparisons, linear_ceiling, scoring
+from pipeline.science.statistics import (
+    baselines,
+    calibration,
+    comparisons,
+    linear_ceiling,
+    scoring,
+)
+from pipeline.science.statistics.linear_names import BASELINES, PAIRS, WORDS
 from pipeline.storage import artifacts
 
 if TYPE_CHECKING:
     from pipeline.stages.context import Context
 
-BASELINE = "tfidf"
-
 
 def main(context: "Context") -> None:
-    """Writes predictions and metrics of every run and of the baseline, their comparisons and calibration tables.
+    """Writes predictions and metrics of every run and of the linear baselines, their comparisons and other tables.
 
     Raises Mistake if a network returns a probability that is not a finite number.
     """
@@ -48,15 +53,16 @@ def main(context: "Context") -> None:
         }
         metrics[run] = {"parameters": parameters, **scoring.by_metric(predictions[run])}
 
-    predictions[BASELINE], parameters = _baseline(params, splits)
-    artifacts.write_parquet(artifacts.predictions(BASELINE), predictions[BASELINE])
-    metrics[BASELINE] = {"parameters": parameters, **scoring.by_metric(predictions[BASELINE])}
+    for baseline, (baseline_predictions, parameters) in _baselines(params, splits).items():
+        predictions[baseline] = baseline_predictions
+        artifacts.write_parquet(artifacts.predictions(baseline), baseline_predictions)
+        metrics[baseline] = {"parameters": parameters, **scoring.by_metric(baseline_predictions)}
 
-    right = {run: comparisons.right_SN(table) for run, table in predictions.items()}
     family = comparisons.family(
-        scoring.comparisons(metrics, params.evaluate.comparisons),
+        params.evaluate.comparisons,
+        cards,
         metrics,
-        right,
+        predictions,
         params.evaluate.alpha,
         params.evaluate.power,
     )
@@ -64,12 +70,13 @@ def main(context: "Context") -> None:
     artifacts.write_json(artifacts.MODELS_CARD, cards)
     artifacts.write_json(artifacts.METRICS, metrics)
     artifacts.write_json(artifacts.COMPARISONS, family)
+    artifacts.write_json(artifacts.ENSEMBLES, baselines.ensembles(predictions))
 
     bins = params.evaluate.calibration_bins
     runs = calibration.runs(
         predictions,
         metrics,
-        BASELINE,
+        WORDS,
         params.evaluate.learned_share,
         bins,
     )
@@ -81,6 +88,7 @@ def main(context: "Context") -> None:
     artifacts.write_csv(artifacts.RUNS, runs)
     artifacts.write_csv(artifacts.CALIBRATION, calibration.calibration(predictions, bins))
     artifacts.write_csv(artifacts.LENGTH_BUCKETS, buckets)
+    artifacts.write_csv(artifacts.LINEAR_BASELINES, baselines.against_baselines(predictions))
 
 
 def _predictions_of_run(
@@ -108,19 +116,32 @@ def _predictions_of_run(
     return calibration.all_finite(run, pd.concat(tables))
 
 
-def _baseline(params: Params, splits: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, int]:
-    """(predictions, number of parameters) of TF-IDF, fitted on the same tokens as the textbook's networks."""
+def _baselines(
+    params: Params, splits: dict[str, pd.DataFrame]
+) -> dict[str, tuple[pd.DataFrame, int]]:
+    """(predictions, number of parameters) of each baseline, fitted on the same tokens as the textbook's networks."""
     length = params.settings["textbook"].sequence_length
     examples = {name: sequences.examples(split, length) for name, split in splits.items()}
     train = examples["train"]
-    model = linear_ceiling.tfidf(train.tokens_NT, train.labels_N, params.data.vocabulary_size)
+    size = params.data.vocabulary_size
+    words = linear_ceiling.tfidf(train.tokens_NT, train.labels_N, size)
+    pairs = linear_ceiling.tfidf_bigrams(train.tokens_NT, train.labels_N, size)
 
-    tables: list[pd.DataFrame] = []
+    tables: dict[str, list[pd.DataFrame]] = {baseline: [] for baseline in BASELINES}
     for split in scoring.METRICS:
-        probability_N = linear_ceiling.tfidf_probabilities(model, examples[split].tokens_NT)
-        tables.append(_table(split, 0, splits[split], probability_N))
+        tokens_NT = examples[split].tokens_NT
+        probability = {
+            WORDS: linear_ceiling.tfidf_probabilities(words, tokens_NT),
+            PAIRS: pairs.probabilities(tokens_NT),
+        }
+        for baseline, probability_N in probability.items():
+            tables[baseline].append(_table(split, 0, splits[split], probability_N))
 
-    return pd.concat(tables), linear_ceiling.tfidf_parameters(model)
+    parameters = {
+        WORDS: linear_ceiling.tfidf_parameters(words),
+        PAIRS: linear_ceiling.tfidf_parameters(pairs.pipeline),
+    }
+    return {name: (pd.concat(tables[name]), parameters[name]) for name in BASELINES}
 
 
 def _table(split: str, seed: int, reviews: pd.DataFrame, probability_N: np.ndarray) -> pd.DataFrame:

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from pipeline.params import Mistake, Params
+from pipeline.params import FIXED_SIZE, Mistake, Params
 from pipeline.science import data_requirements
-from pipeline.science.behaviour import probes, word_effect
+from pipeline.science.behaviour import probes, strong_words
 from pipeline.science.gradients import decay
 from pipeline.science.length_study_inputs import Length, Sample
 from pipeline.science.networks import sequences
@@ -16,6 +16,9 @@ from pipeline.storage import artifacts
 
 if TYPE_CHECKING:
     from pipeline.stages.context import Context, Report
+
+
+NETWORK_KIND = ["architecture", "sequence_length", "trained_length"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Cell:
 
 
 def main(context: "Context") -> None:
-    """Writes the curves, word effects, probes, dynamics and decay of one sequence length."""
+    """Writes the curves, word effects, probes, states, dynamics and decay of one sequence length."""
     params = context.params
     sequence_length = int(context.item)
     length = _length(sequence_length, params)
@@ -61,25 +64,35 @@ def main(context: "Context") -> None:
     def table(name: str) -> pd.DataFrame:
         return pd.concat(result[name] for result in results.values())
 
+    effects = blocks.with_review_errors(table("effects"), [*NETWORK_KIND, "lag_tokens"])
+    probe_rows = blocks.with_review_errors(table("probes"), [*NETWORK_KIND, "probe", "tokens"])
     curves = table("curves")
     artifacts.write_parquet(artifacts.gradients_everything(sequence_length), curves)
     artifacts.write_csv(artifacts.gradients(sequence_length), decay.headline(curves))
-    artifacts.write_csv(artifacts.memory(sequence_length), table("effects"))
-    artifacts.write_csv(artifacts.probes(sequence_length), table("probes"))
+    artifacts.write_csv(artifacts.states(sequence_length), table("states"))
+    artifacts.write_csv(artifacts.memory(sequence_length), effects)
+    artifacts.write_csv(artifacts.probes(sequence_length), probe_rows)
     artifacts.write_parquet(artifacts.dynamics(sequence_length), table("dynamics"))
-    artifacts.write_csv(artifacts.decay(sequence_length), decay.table(table("medians")))
+    measures = table("decay")
+    artifacts.write_csv(artifacts.decay(sequence_length), decay.table(measures))
+    artifacts.write_csv(artifacts.decay_by_seed(sequence_length), decay.by_seed(measures))
+    distances = decay.distances(table("distances"))
+    artifacts.write_csv(artifacts.distances(sequence_length), distances)
 
 
 def measured_seeds(architecture: str, sequence_length: int, params: Params) -> range:
     """Returns the seeds whose networks are measured at this length.
 
     They are all seeds of the textbook run if this is the textbook's length or if nothing is trained at this length.
-    Otherwise they are the few seeds that are also trained at this length.
+    Otherwise they are the few seeds that are also trained at this length. A network of a fixed size is measured only at
+    the lengths at which it is trained.
     """
-    is_textbook_length = sequence_length == params.settings["textbook"].sequence_length
-    if is_textbook_length or not _trains_at(sequence_length, params):
-        return params.train.seeds_of(f"{architecture}-textbook")
-    return range(_thorough_seeds(params))
+    all_seeds = params.train.seeds_of(f"{architecture}-textbook")
+    if sequence_length == params.settings["textbook"].sequence_length:
+        return all_seeds
+    if _trains_at(sequence_length, params):
+        return range(_thorough_seeds(params))
+    return range(0) if architecture in FIXED_SIZE else all_seeds
 
 
 def _trains_at(sequence_length: int, params: Params) -> bool:
@@ -114,11 +127,13 @@ def _length(sequence_length: int, params: Params) -> Length:
         return Sample(sequences.examples(rows, sequence_length), rows["block"].to_numpy())
 
     reviews = sample(params.gradients.reviews)
-    bag_of_words_accuracy = probes.bag_of_words_accuracy(
+    bag_of_words_N = probes.bag_of_words_logits(
         training.tokens_NT,
         training.labels_N,
         reviews.examples.tokens_NT,
-        reviews.examples.labels_N,
+    )
+    probe_reviews = sequences.spread_evenly(
+        sequences.unpadded(train, sequence_length), params.gradients.probe_reviews
     )
 
     return Length(
@@ -129,10 +144,11 @@ def _length(sequence_length: int, params: Params) -> Length:
         reviews=reviews,
         memory_reviews=sample(params.gradients.memory_reviews),
         jacobian_reviews=sample(params.gradients.jacobian_reviews),
-        strong_words=word_effect.strong_words(
+        probe_tokens_NT=sequences.examples(probe_reviews, sequence_length).tokens_NT,
+        strong_words=strong_words.strong_words(
             train["tokens"], train["label"], params.gradients.words
         ),
-        bag_of_words_accuracy=bag_of_words_accuracy,
+        bag_of_words_N=bag_of_words_N,
         spectra=params.gradients.spectra,
     )
 

@@ -8,7 +8,8 @@ import pandas as pd
 
 from pipeline.params import Params
 from pipeline.reporting import document, origins
-from pipeline.storage import artifacts, lock_comparison
+from pipeline.reporting.playground import page
+from pipeline.storage import artifacts, lock_comparison, plain_text
 from pipeline.storage.dvc_lock import RecordedStage
 from pipeline.storage.stage_table import REPORT
 from pipeline.tracking import run_records
@@ -27,7 +28,7 @@ READERS = {
 
 
 def main(context: "Context") -> None:
-    """Writes reports/README.md, reports/index.html and reports/figures/, and prints which tables are stale.
+    """Writes the report, its figures and the playground to reports/, and prints which tables are stale.
 
     Raises Mistake if a file that the report depends on, directly or indirectly, differs from dvc.lock.
     """
@@ -36,7 +37,14 @@ def main(context: "Context") -> None:
     architectures = params.tune.architectures
     lengths = sorted(params.gradients.sequence_lengths)
 
-    for folder in (artifacts.GRADIENTS, artifacts.MEMORY, artifacts.PROBES, artifacts.DECAY):
+    for folder in (
+        artifacts.GRADIENTS,
+        artifacts.MEMORY,
+        artifacts.PROBES,
+        artifacts.DECAY,
+        artifacts.DECAY_BY_SEED,
+        artifacts.DISTANCES,
+    ):
         _print_stale(folder, lengths)
     _print_stale(artifacts.TUNING, architectures)
 
@@ -52,12 +60,22 @@ def main(context: "Context") -> None:
             arguments[name] = pd.concat(contents, ignore_index=True)
         sources[name] = [_source(path.as_posix(), stages) for path in paths]
 
+    playground = artifacts.read_json(artifacts.PLAYGROUND_CARD)
     story = document.story(**arguments, settings=_settings(params))
+    story["playground"] = bool(playground["networks"])
     story = origins.marked(story, sources, run_records.experiments(stages))
     for name, picture in document.pictures(story).items():
         artifacts.write_text(artifacts.figure(name), picture)
     artifacts.write_text(artifacts.REPORT, document.markdown(story))
     artifacts.write_text(artifacts.REPORT_PAGE, document.html(story))
+    artifacts.write_text(artifacts.PLAYGROUND, _playground(playground))
+
+
+def _playground(card: dict[str, Any]) -> str:
+    """The page with the networks that `card` describes."""
+    weights = artifacts.read_parquet(artifacts.PLAYGROUND_WEIGHTS)
+    vocabulary = plain_text.lines(artifacts.read_text(artifacts.VOCABULARY))
+    return page.html(card, weights, vocabulary, artifacts.read_json(artifacts.DATA_CARD))
 
 
 def _files(architectures: Sequence[str], lengths: Sequence[int]) -> dict[str, list[Path]]:
@@ -70,6 +88,8 @@ def _files(architectures: Sequence[str], lengths: Sequence[int]) -> dict[str, li
         "runs": [artifacts.RUNS],
         "calibration": [artifacts.CALIBRATION],
         "buckets": [artifacts.LENGTH_BUCKETS],
+        "ensembles": [artifacts.ENSEMBLES],
+        "gains": [artifacts.LINEAR_BASELINES],
         "models": [artifacts.MODELS_CARD],
         "examples": [artifacts.EXAMPLES],
         "trials": list(map(artifacts.trials, architectures)),
@@ -96,6 +116,7 @@ def _settings(params: Params) -> dict[str, Any]:
         "space": params.tune.space.model_dump(),
         "lengths": sorted(params.gradients.sequence_lengths),
         "vanished": params.claims.vanished,
+        "disclosures": _disclosures(params),
         "usable": params.claims.usable_sign_accuracy,
         "solved": params.retention.solved,
         "updates": params.retention.updates,
@@ -105,6 +126,12 @@ def _settings(params: Params) -> dict[str, Any]:
         "meaningful": params.evaluate.meaningful,
         "learned_share": params.evaluate.learned_share,
     }
+
+
+def _disclosures(params: Params) -> list[str]:
+    """What readers should know about the thresholds, which is true of our own study alone."""
+    is_ours = params.data.source == "imdb" and params.data.limit is None
+    return params.claims.disclosures if is_ours else []
 
 
 def _source(path: str, stages: dict[str, RecordedStage]) -> origins.File:

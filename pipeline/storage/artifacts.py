@@ -10,6 +10,7 @@ import glob
 import io
 import json
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
+SPECIAL_KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 TEMPORARY = ".writing-"  # .dvcignore lists it
 
 
@@ -61,6 +68,9 @@ history = _file_in(ARTIFACTS / "history", ".csv")
 # The scores
 METRICS = REPORTS / "metrics.json"
 COMPARISONS = REPORTS / "comparisons.json"
+ENSEMBLES = REPORTS / "ensembles.json"  # by run: the accuracy of the mean logit of its seeds
+# one row per split, linear baseline and run: by how much the run is more accurate
+LINEAR_BASELINES = REPORTS / "linear_baselines.csv"
 # one row per run: seeds that failed to learn, intervals over reviews, calibration error
 RUNS = REPORTS / "runs.csv"
 CALIBRATION = REPORTS / "calibration.csv"  # one row per run, seed and bin
@@ -72,7 +82,10 @@ predictions = _file_in(ARTIFACTS / "predictions", ".parquet")  # by run
 GRADIENTS = REPORTS / "gradients"
 MEMORY = REPORTS / "memory"
 PROBES = REPORTS / "probes"
+STATES = REPORTS / "states"
 DECAY = REPORTS / "decay"
+DECAY_BY_SEED = REPORTS / "decay_by_seed"
+DISTANCES = REPORTS / "distances"
 gradients = _file_in(GRADIENTS, ".csv")
 gradients_everything = _file_in(ARTIFACTS / "gradients", ".parquet")
 # `measure`, `index` (a lag or an exponent's number), `value`
@@ -80,8 +93,14 @@ dynamics = _file_in(ARTIFACTS / "dynamics", ".parquet")
 memory = _file_in(MEMORY, ".csv")
 # predictions for modified reviews: `probe`, `tokens`, `accuracy`, `logit_change`
 probes = _file_in(PROBES, ".csv")
-# one row per kind of decay curve: half-life and horizons with their intervals
+# how trained networks update their state: `direction`, `measure`, `value`
+states = _file_in(STATES, ".csv")
+# one row per kind of decay curve: half-life and horizons of the median seed, with their intervals
 decay = _file_in(DECAY, ".csv")
+# one row per kind of decay curve and seed
+decay_by_seed = _file_in(DECAY_BY_SEED, ".csv")
+# gradients at few lags: one row per kind of decay curve, seed and lag
+distances = _file_in(DISTANCES, ".csv")
 
 # The artificial task
 RETENTION = REPORTS / "retention.csv"
@@ -92,9 +111,13 @@ CLAIMS = REPORTS / "claims.json"
 EXAMPLES = REPORTS / "examples.json"
 # EXAMPLES without rounding, with every hidden state
 EXAMPLES_EVERYTHING = ARTIFACTS / "examples.json"
+PLAYGROUND_CARD = ARTIFACTS / "playground.json"
+# one row per weight of each network: `run`, `weight` (the number of the array), `value`
+PLAYGROUND_WEIGHTS = ARTIFACTS / "playground.parquet"
 FIGURES = REPORTS / "figures"
 REPORT = REPORTS / "README.md"
 REPORT_PAGE = REPORTS / "index.html"
+PLAYGROUND = REPORTS / "playground.html"
 figure = _file_in(FIGURES, ".svg")
 
 
@@ -119,6 +142,15 @@ def require(path: Path) -> None:
     if not path.exists():
         fetched = ", `dvc pull` fetches it" if has_remote() else ""
         raise Mistake(f"{path}: not here yet; `dvc repro` makes it{fetched}")
+
+
+def special_kind(path: Path) -> str:
+    """The kind of a path that is neither a file nor a folder; else empty. Reading it may never end, or works once."""
+    try:
+        kind = stat.S_IFMT(path.stat().st_mode)
+    except OSError:
+        return ""
+    return SPECIAL_KINDS.get(kind, "")
 
 
 def has_remote() -> bool:

@@ -25,7 +25,7 @@ class Mean(Strict):
 
 
 class Measure(Strict):
-    """A number that decides a verdict."""
+    """A number that decides a verdict. Files of earlier versions lack the values that have a default."""
 
     what: str
     value: float | None
@@ -33,9 +33,16 @@ class Measure(Strict):
     high: float | None
     unit: str
     source: str
-    side: Literal["above", "below"]
+    decided_low: float | None = None
+    decided_high: float | None = None
+    confidence: float | None = None
+    exact: bool = False
+    tokens: int | None = None
+    sequence_length: int | None = None
+    side: Literal["above", "below", "exactly"]
     threshold: float
-    verdict: Literal["holds", "does not hold", "not shown"]
+    fails_beyond: float | None = None
+    verdict: Verdict
 
 
 class Claim(Strict):
@@ -68,14 +75,15 @@ def parameters(
     tune: Tune,
     start: Settings,
 ) -> str:
-    """A digest of the values in params.yaml that determine the results of a study.
+    """A digest of the values in params.yaml that determine the results of a study, so without `claims.disclosures`.
 
     `stages` are the stages that `claims` reads from, as dvc.lock records them. `start` holds the settings that
     `tune` starts from.
     """
     file = str(PARAMS)
     values = {name: stage.params.get(file, {}) for name, stage in stages.items()}
-    sections = [section.model_dump() for section in (claims, tune, start)]
+    thresholds = claims.model_dump(exclude={"disclosures"})
+    sections = [thresholds, tune.model_dump(), start.model_dump()]
     return dvc_lock.digest([values, sections])
 
 

@@ -2,8 +2,8 @@
 
 DVC hashes the inputs of a stage when its command has ended. If somebody edits one while the stage runs, dvc.lock would
 record a value that the stage has never used. So a stage reads its inputs before it begins and compares them at its end.
-The comparison is one of contents: an input that was edited and changed back counts as unchanged. Code of finished
-units is checked more strictly, because a worker may have imported it in between: its time of change counts too.
+The comparison is one of contents, not of times: an input that was saved again or changed back counts as unchanged. As
+for DVC, numbers are equal if their values are: 1.0e2 is 100. The code is also compared after each unit of work.
 
 This module reads dvc.yaml itself, because DVC takes half a second for it. It knows the templates that our dvc.yaml
 uses: `${key}`, `matrix` with one axis, and `foreach` over a mapping.
@@ -41,7 +41,6 @@ class Inputs:
     documents: the content of each of these files, and of params.yaml.
     deps: every other dependency -> the hash of each of its files. It has no files if it is missing.
     hashes: the hash of each file with parameters.
-    times: the time of change of each file of code.
     versions: the installed version of each package that the stage reads from environment.json.
     """
 
@@ -51,7 +50,6 @@ class Inputs:
     documents: dict[str, Values]
     deps: dict[str, dict[str, str]]
     hashes: dict[str, str]
-    times: dict[str, int]
     versions: dict[str, str]
 
     @cached_property
@@ -78,7 +76,7 @@ class Inputs:
     def is_recorded(self) -> bool:
         """Whether dvc.lock has results of these inputs. If DVC runs the stage nevertheless, it repeats the stage."""
         recorded = dvc_lock.finished(self.folder).get(self.stage)
-        return recorded is not None and recorded.key() == self.record.key()
+        return recorded is not None and _has_inputs_of(recorded, self.record)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -86,8 +84,10 @@ class Inputs:
 
         A repeated stage has another name, so that it does not take work from before its first run has ended.
         """
-        packages = (self.folder / dvc_lock.PACKAGES).read_text(encoding="utf-8")
-        return dvc_lock.digest([self.record.key(), packages, self.is_recorded])
+        lock = self.folder / dvc_lock.PACKAGES
+        packages = lock.read_text(encoding="utf-8", errors="replace")
+        params = _plain(self.record.params)
+        return dvc_lock.digest([self.stage, params, self.record.deps, packages, self.is_recorded])
 
     def check_packages(self) -> None:
         """Raise Mistake if a package of the stage has another version than in environment.json, which DVC records."""
@@ -105,21 +105,15 @@ class Inputs:
             )
 
     def check_code(self) -> None:
-        """Raise Mistake if code or a package of the stage has changed, also if the code has changed back."""
-        times = _times(self.folder, self.deps)
-        if times != self.times:
-            self.check()  # names what differs now
-        changes = [
-            *_file_changes(self.times, times, edited="was saved, with the same content as before"),
-            *self._package_changes(),
-        ]
-        self._refuse(changes)
+        """Raise Mistake if code or a package of the stage has changed."""
+        code = [dep for dep in self.deps if dep.startswith(CODE)]
+        self._refuse([*self._changed_deps(code), *self._package_changes()])
 
     def check(self) -> None:
         """Raise Mistake if an input of the stage has changed. Takes milliseconds where no file was written."""
         changes = [
             *self._changed_params(),
-            *self._changed_deps(),
+            *self._changed_deps(self.deps),
             *self._package_changes(),
         ]
         self._refuse(changes)
@@ -141,10 +135,10 @@ class Inputs:
                 name = f"{file}: {key}"
                 yield from _value_changes(name, before.get(key), now.get(key))
 
-    def _changed_deps(self) -> Iterator[str]:
-        for dep, hashes in self.deps.items():
+    def _changed_deps(self, deps: Iterable[str]) -> Iterator[str]:
+        for dep in deps:
             current_hashes = _file_hashes(self.folder, dep)
-            yield from _file_changes(hashes, current_hashes)
+            yield from _file_changes(self.deps[dep], current_hashes)
 
     def _package_changes(self) -> Iterator[str]:
         for package, before in self.versions.items():
@@ -173,9 +167,24 @@ def present(stage: str, folder: Path) -> RecordedStage:
 def is_unchanged(stage: RecordedStage, folder: Path) -> bool:
     """Whether the dependencies of a finished stage still have the recorded hashes. False if one is missing."""
     try:
-        return present(stage.name, folder).key() == stage.key()
+        return _has_inputs_of(stage, present(stage.name, folder))
     except Mistake:
         return False
+
+
+def _has_inputs_of(stage: RecordedStage, other: RecordedStage) -> bool:
+    return (stage.params, stage.deps) == (other.params, other.deps)
+
+
+def _plain(value: Any) -> Any:
+    """The value with one spelling of each number: 1 for 1.0 and for true, as DVC compares them."""
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    if isinstance(value, bool | float) and float(value).is_integer():
+        return int(value)
+    return value
 
 
 def read(stage: str, folder: Path = Path()) -> Inputs:
@@ -203,7 +212,6 @@ def read(stage: str, folder: Path = Path()) -> Inputs:
         documents,
         deps,
         hashes,
-        times=_times(folder, deps),
         versions={package: installed_version(package) or "missing" for package in packages},
     )
 
@@ -281,49 +289,31 @@ def _value_changes(name: str, before: Any, now: Any) -> Iterator[str]:
             yield from _value_changes(f"{name}.{key}", before.get(key), now.get(key))
         return
 
-    if dvc_lock.digest(before) != dvc_lock.digest(now):
+    if before != now:
         yield f"{name} was {short(before)} and is {short(now)}"
 
 
-def _file_changes(
-    before: Mapping[str, object], now: Mapping[str, object], edited: str = "was edited"
-) -> Iterator[str]:
+def _file_changes(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
     for path in sorted({*before, *now}):
         if path not in now:
             yield f"{path} was deleted"
         elif path not in before:
             yield f"{path} is new"
         elif before[path] != now[path]:
-            yield f"{path} {edited}"
+            yield f"{path} was edited"
 
 
 def _file_hashes(folder: Path, dep: str) -> dict[str, str]:
-    """The hash of each file of a dependency; empty if it is missing."""
+    """The hash of each file of a dependency; empty if it is missing. Raise Mistake if it is neither file nor folder."""
     path = folder / dep
+    if kind := artifacts.special_kind(path):
+        raise Mistake(f"{dep}: {kind}; DVC needs a file or a folder: save its content in a file")
     if path.is_dir():
         hashes = lock_comparison.files(path)
         return {f"{dep}/{name}": md5 for name, md5 in hashes.items()}
     if path.exists():
         return {dep: hash_of_file(path)}
     return {}
-
-
-def _times(folder: Path, deps: Iterable[str]) -> dict[str, int]:
-    """The time of change of every file of code among these dependencies."""
-    times = {}
-    for dep in deps:
-        if not dep.startswith(CODE):
-            continue
-        for path in _code_files(folder / dep):
-            name = path.relative_to(folder).as_posix()
-            times[name] = path.stat().st_mtime_ns
-    return times
-
-
-def _code_files(path: Path) -> list[Path]:
-    if path.is_dir():
-        return list(path.rglob("*.py"))
-    return [path] if path.exists() else []
 
 
 def installed_version(package: str) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from pipeline.storage import artifacts, stores
 from pipeline.tracking import artifact_locations
@@ -42,7 +43,8 @@ def _hashes(
 
     `url` is the address of MLflow's store. `moves` maps old folders of the project to its present folder.
     """
-    if not record.artifacts:
+    is_location = run.artifact_uri.startswith("/") or urlsplit(run.artifact_uri).scheme
+    if not record.artifacts or not is_location:
         return {}
 
     folder = artifact_locations.stored_path(run.artifact_uri, moves)

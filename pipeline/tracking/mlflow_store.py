@@ -5,7 +5,6 @@ A point is the value of a metric at one step. Its time is the start of its run p
 stores a point once, even if it is logged twice.
 """
 
-import json
 import logging
 import os
 import re
@@ -13,6 +12,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -21,9 +21,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.storage import artifacts, stores
+from pipeline.storage.dvc_lock import digest
 from pipeline.storage.stage_table import STAGES
-from pipeline.tracking import artifact_locations, mlflow_client
-from pipeline.tracking.run_records.record import CONTEXT, NOTHING, Dataset
+from pipeline.tracking import artifact_locations, mlflow_client, table_repair
+from pipeline.tracking.run_records.record import CONTEXT, NOTHING, StoredDataset
+from pipeline.tracking.run_records.record import Dataset as RecordedDataset
 from pipeline.tracking.run_records.tables import Metrics, Strings
 
 if TYPE_CHECKING:
@@ -34,6 +36,9 @@ PARENT = "mlflow.parentRunId"
 RUN_NAME = "mlflow.runName"
 WRITER = "writer"  # the tag that names the process that writes a live run: host, process id and start time
 METRICS_AT_ONCE = 800  # a server takes at most 1000 items per request, parameters and tags included
+# errors that a store with values of wrong types causes, and what helps then
+DAMAGED = (TypeError, ValueError, LookupError, AttributeError)
+REBUILD = "rename an SQLite file that is damaged: `python -m pipeline track` makes it again"
 
 
 def writer() -> str:
@@ -97,6 +102,7 @@ def opened(folder: Path) -> tuple["MlflowClient", Strings]:
         if sqlite_file and sqlite_file.exists():
             _check_writable(sqlite_file)
             artifact_locations.correct(folder)
+            table_repair.correct_experiments(folder)
         if sqlite_file and not (sqlite_file.exists() and sqlite_file.stat().st_size):
             _create_tables(sqlite_file)
 
@@ -129,11 +135,17 @@ def _experiment_id(client: "MlflowClient", name: str, artifact_root: Path | None
 
 @contextmanager
 def turn(folder: Path) -> Iterator[None]:
-    """One process at a time may make an SQLite store equal to files, so no two make the same run."""
-    path = stores.sqlite_path(stores.mlflow(folder))
+    """One process at a time may make a store equal to files, so no two make the same run.
+
+    The processes that share a server take turns if one user starts them on one machine.
+    """
+    url = stores.mlflow(folder)
+    path = stores.sqlite_path(url)
     if path:
         artifact_locations.require_path(path)
-    with _locked(path, "track.lock") if path else nullcontext():
+    else:
+        path = Path(tempfile.gettempdir()) / f"rnn-for-nlp-{os.getuid()}-{digest(url)}"
+    with _locked(path, "track.lock"):
         yield
 
 
@@ -143,7 +155,7 @@ def _locked(path: Path, suffix: str) -> Iterator[None]:
     import fcntl
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f"{path.name}.{suffix}").open("w") as lock:
+    with path.with_name(f"{path.name}.{suffix}").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -235,14 +247,14 @@ class Run:
         self.points |= new_points
         self.tags |= tags
 
-    def log_datasets(self, datasets: list[Dataset]) -> None:
+    def log_datasets(self, datasets: list[RecordedDataset]) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         inputs = []
-        for context, path, digest in datasets:
-            source = json.dumps({"uri": path})
-            dataset = Dataset(Path(path).name, digest, "local", source)
-            inputs.append(DatasetInput(dataset, [InputTag(CONTEXT, context)]))
+        for values in datasets:
+            stored = StoredDataset.of(*values)
+            dataset = Dataset(stored.name, stored.digest, stored.source_type, stored.source)
+            inputs.append(DatasetInput(dataset, [InputTag(CONTEXT, stored.role)]))
         if inputs:
             self.client.log_inputs(self.id, inputs)
 
@@ -266,10 +278,22 @@ def _git(folder: Path) -> Strings:
         return {}
 
 
+class NotRepaired(Exception):
+    """MLflow still differs from the files, and its client cannot change that."""
+
+    def __init__(self, line: str, count: int, folder: Path):
+        file = stores.sqlite_path(stores.mlflow(folder))
+        remedy = "ask the server's administrator to correct its database"
+        if file:
+            remedy = REBUILD
+        super().__init__(f"{count} differences stay, the first: {line.splitlines()[0]}; {remedy}")
+
+
 def warn(error: BaseException) -> None:
     """Prints one line on stderr. Trouble with MLflow never costs more than that."""
-    reason = stores.masked(" ".join(str(error).split()))[:300]
-    print(
-        f"MLflow: {type(error).__name__}: {reason}; `python -m pipeline track` fills in later",
-        file=sys.stderr,
-    )
+    reason = stores.masked(" ".join(str(error).split()))
+    if not isinstance(error, NotRepaired):
+        reason = f"{reason[:300]}; `python -m pipeline track` fills in later"
+    if isinstance(error, DAMAGED) or "IntegrityError" in reason:
+        reason += f", or {REBUILD}"
+    print(f"MLflow: {type(error).__name__}: {reason}", file=sys.stderr)

@@ -4,6 +4,7 @@ sql_reader.py explains when MLflow reads the store instead. Both ways give the s
 """
 
 import json
+import re
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable
@@ -38,16 +39,16 @@ REGISTERED = """
     where model.name = ? or model.name in (select name from model_version_tags where key = ?)
 """
 VERSIONS = """
-    select version.version, coalesce(version.description, ''), version.source,
-        coalesce(version.storage_location, version.source), version.run_id, version.status,
+    select version.version, coalesce(version.description, ''), coalesce(version.source, ''),
+        coalesce(version.storage_location, version.source, ''), version.run_id, version.status,
         exists (
             select 1 from registered_model_aliases alias
             where alias.name = version.name and alias.version = version.version and alias.alias = ?
         ),
         (
-            select json_group_object(tag.key, tag.value) from model_version_tags tag
+            select json_group_object(tag.key, coalesce(tag.value, '')) from model_version_tags tag
             where tag.name = version.name and tag.version = version.version
-        )
+        ), coalesce(version.status_message, ''), coalesce(version.run_link, ''), coalesce(version.user_id, '')
     from model_versions version
     where version.name = ? and version.current_stage != 'Deleted_Internal'
     order by version.version
@@ -57,16 +58,24 @@ MODELS = """
         (
             select json_group_object(tag.tag_key, tag.tag_value) from logged_model_tags tag
             where tag.model_id = model.model_id
+        ), coalesce(model.model_type, ''), coalesce(model.status_message, ''),
+        (
+            select json_group_array(distinct metric.metric_name) from logged_model_metrics metric
+            where metric.model_id = model.model_id
+        ),
+        (
+            select json_group_array(param.param_key) from logged_model_params param
+            where param.model_id = model.model_id
         )
-    from logged_models model
-    where model.lifecycle_stage = 'active'
-    and model.model_id in (select model_id from logged_model_tags where tag_key = ?)
+    from logged_models model join experiments experiment using (experiment_id)
+    where experiment.name = ? and model.lifecycle_stage = 'active'
+    and model.model_id in (select model_id from logged_model_tags where tag_key in (?, ?))
     order by model.model_id
 """
 EXPERIMENT = "select artifact_location from experiments where name = ?"
 RUNS = """
     select run.run_uuid,
-        (select json_group_object(key, value) from tags tag where tag.run_uuid = run.run_uuid)
+        (select json_group_object(key, coalesce(value, '')) from tags tag where tag.run_uuid = run.run_uuid)
     from runs run join experiments experiment using (experiment_id)
     where experiment.name = ? and run.lifecycle_stage = 'active'
     order by run.start_time, run.run_uuid
@@ -75,7 +84,10 @@ RUNS = """
 
 @dataclass(frozen=True)
 class StoredModel:
-    """A logged model of MLflow: the files of a version, with a page of their own in MLflow's UI."""
+    """A logged model of MLflow: the files of a version, with a page of their own in MLflow's UI.
+
+    `metrics` and `params` are the names of values that users gave it, because we give it none.
+    """
 
     id: str
     name: str
@@ -83,15 +95,25 @@ class StoredModel:
     status: str
     run: str
     tags: Strings
+    kind: str = ""
+    message: str = ""
+    metrics: tuple[str, ...] = ()
+    params: tuple[str, ...] = ()
 
     @property
     def versions(self) -> list[int]:
-        """The numbers of the versions that this model is linked to."""
+        """The numbers of our versions that this model is linked to."""
         try:
             links = json.loads(self.tags.get(VERSIONS_OF_MODEL, "[]"))
-            return [int(link["version"]) for link in links]
+            return [int(link["version"]) for link in links if link["name"] == NAME]
         except (KeyError, TypeError, ValueError):
             return []
+
+    @property
+    def is_registered_elsewhere(self) -> bool:
+        """Whether a registered model of a user shows it too."""
+        names = re.findall(r'"name": *"([^"]*)"', self.tags.get(VERSIONS_OF_MODEL, ""))
+        return any(name != NAME for name in names)
 
 
 @dataclass(frozen=True)
@@ -106,6 +128,9 @@ class StoredVersion:
     storage: str = ""
     run: str = ""
     status: str = READY
+    message: str = ""
+    run_link: str = ""
+    user: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,7 +140,7 @@ class Registry:
     Attributes:
         name: differs from NAME if somebody renamed the registered model.
         champion: the fingerprint of the model that `track` last made champion.
-        models: every logged model that is linked to a version.
+        models: every logged model that `track` made or that is linked to a version.
         location: where the experiment of the runs keeps its artifacts.
         runs: key of a run -> the ids of the runs with this key.
         own_runs: the ids of the runs that describe this checkout.
@@ -140,10 +165,24 @@ class Registry:
         return runs if is_shared or not own else own
 
     def model_of(self, version: StoredVersion) -> StoredModel | None:
-        """The logged model of a version: the one that is linked to it, or the one whose id is in its source."""
+        """The logged model of a version: the one that is linked to it, or the one whose id is in its source.
+
+        Several are linked to it if somebody deleted a version with SQL, because its number was given again.
+        """
         linked = [model for model in self.models if version.number in model.versions]
         by_source = [model for model in self.models if f"/{model.id}/" in version.source]
-        return next(iter(linked + by_source), None)
+        both = [model for model in linked if model in by_source]
+        return next(iter(both + linked + by_source), None)
+
+    def unused_models(self, checkout: Checkout) -> list[StoredModel]:
+        """The logged models of this checkout without a version, for example because `track` was killed."""
+        used = {model.id for model in map(self.model_of, self.versions) if model}
+        unused = []
+        for model in self.models:
+            is_ours = RECORD in model.tags and checkout.owns(model.tags)
+            if is_ours and model.id not in used and not model.is_registered_elsewhere:
+                unused.append(model)
+        return unused
 
     def location_of(self, model: StoredModel) -> str:
         """The location that MLflow gives a logged model."""
@@ -170,18 +209,22 @@ def _of_sqlite(database: sqlite3.Connection, checkout: Checkout) -> Registry:
 
     versions = []
     for row in database.execute(VERSIONS, (CHAMPION, name)):
-        number, text, source, storage, run, status, is_champion, tags = row
-        versions.append(
-            StoredVersion(
-                number, json.loads(tags), bool(is_champion), text, source, storage, run, status
-            )
-        )
-    models = []
-    for model, title, location, status, run, tags in database.execute(MODELS, (VERSIONS_OF_MODEL,)):
-        status = STATUSES.get(status, str(status))
-        models.append(StoredModel(model, title, location, status, run or "", json.loads(tags)))
+        number, text, source, storage, run, status, is_champion, tags, *others = row
+        tags = json.loads(tags)
+        places = (source, storage, run, status)
+        versions.append(StoredVersion(number, tags, bool(is_champion), text, *places, *others))
 
     experiment = (TRAIN.experiment,)
+    models = []
+    for row in database.execute(MODELS, (*experiment, VERSIONS_OF_MODEL, RECORD)):
+        model, title, location, status, run, tags, kind, message, metrics, params = row
+        status = STATUSES.get(status, str(status))
+        values = (tuple(sorted(json.loads(names))) for names in (metrics, params))
+        tags = json.loads(tags)
+        models.append(
+            StoredModel(model, title, location, status, run or "", tags, kind, message, *values)
+        )
+
     tags_by_run = {run: json.loads(tags) for run, tags in database.execute(RUNS, experiment)}
     runs, own_runs = _runs(tags_by_run, checkout)
     location = next((place for (place,) in database.execute(EXPERIMENT, experiment)), "")
@@ -250,10 +293,13 @@ def _versions_through_mlflow(
                 dict(version.tags),
                 str(version.version) == champion,
                 version.description or "",
-                version.source,
+                version.source or "",
                 client.get_model_version_download_uri(name, version.version),
                 version.run_id,
                 version.status,
+                version.status_message or "",
+                version.run_link or "",
+                version.user_id or "",
             )
         )
     return versions
@@ -268,7 +314,7 @@ def _models_through_mlflow(client: "MlflowClient", experiments: list[str]) -> li
     models = []
     for model in mlflow_client.pages(client.search_logged_models, experiment_ids=experiments):
         tags = {key: str(value) for key, value in model.tags.items()}
-        if VERSIONS_OF_MODEL in tags:
+        if VERSIONS_OF_MODEL in tags or RECORD in tags:
             models.append(
                 StoredModel(
                     model.model_id,
@@ -277,6 +323,10 @@ def _models_through_mlflow(client: "MlflowClient", experiments: list[str]) -> li
                     str(model.status),
                     model.source_run_id or "",
                     tags,
+                    model.model_type or "",
+                    model.status_message or "",
+                    tuple(sorted({metric.key for metric in model.metrics or []})),
+                    tuple(sorted(model.params or {})),
                 )
             )
     return sorted(models, key=lambda model: model.id)

@@ -33,7 +33,7 @@ from pipeline.tracking import (
     version_files,
 )
 from pipeline.tracking.best_models import CHAMPION, NAME, SCORES, Model
-from pipeline.tracking.checkouts import Checkout, foreign_marks
+from pipeline.tracking.checkouts import OWNER, Checkout, foreign_marks
 from pipeline.tracking.registry_reader import (
     READY,
     RECORD,
@@ -42,6 +42,7 @@ from pipeline.tracking.registry_reader import (
     StoredModel,
     StoredVersion,
 )
+from pipeline.tracking.run_comparison import OwnNames
 from pipeline.tracking.sql_reader import MISSING, NOT_CURRENT, STALE
 from pipeline.tracking.version_files import FILES
 
@@ -67,6 +68,7 @@ Repair = Literal[
     "tag",
     "tag of the logged model",
     "status of the logged model",
+    "delete the logged model",
     "untag",
     "description",
     "files",
@@ -105,8 +107,12 @@ def compared(
     registry: Registry,
     folder: Path,
     better: Better,
+    names: OwnNames,
 ) -> list[Difference]:
-    """The differences between the models of this project and its registry, which may contain their files."""
+    """The differences between the models of this project and its registry, which may contain their files.
+
+    A logged model has no metric or parameter with one of `names`, because that would look like a result.
+    """
     problems: dict[tuple[int, str], list[str]] = {}
     moves = artifact_locations.moves(folder)
 
@@ -118,7 +124,7 @@ def compared(
 
     description = registry_description.read(folder) if models else registry.description
     checkout = checkouts.identified(folder)
-    return differences(models, registry, checkout, better, file_problems, description)
+    return differences(models, registry, checkout, better, file_problems, description, names)
 
 
 def differences(
@@ -128,6 +134,7 @@ def differences(
     better: Better,
     file_problems: FileProblems,
     description: str,
+    names: OwnNames,
 ) -> list[Difference]:
     """Everything in the registry that is not as the models describe it.
 
@@ -154,7 +161,7 @@ def differences(
         for tag, value in checkout.current_tags.items():
             if version.tags.get(tag) != value:
                 differing.append(Difference(NOT_CURRENT, "tag", model, version, tag, value))
-        differing += _differences_of_values(model, version, registry, checkout)
+        differing += _differences_of_values(model, version, registry, checkout, names)
         for problem in file_problems(version, model):
             differing.append(Difference(problem, "files", model, version))
     if checkout.is_temporary:
@@ -163,6 +170,9 @@ def differences(
     for version in registry.versions:
         if version.number not in shown and checkout.stale_tags(version.tags):
             differing.append(Difference(STALE, "untag", None, version))
+    for logged in registry.unused_models(checkout):
+        problem = f"has the logged model {logged.name} ({logged.id}), which belongs to no version"
+        differing.append(Difference(problem, "delete the logged model", value=logged.id))
     return differing + _differences_of_champion(models, registry, checkout, better)
 
 
@@ -218,6 +228,7 @@ def _differences_of_values(
     version: StoredVersion,
     registry: Registry,
     checkout: Checkout,
+    names: OwnNames,
 ) -> list[Difference]:
     """The values of a version and its logged model that differ."""
     logged = registry.model_of(version)
@@ -227,6 +238,11 @@ def _differences_of_values(
     is_shared = bool(foreign_marks(version.tags, checkout))
     runs = registry.runs_of(model.key, is_shared)
     differing = _differences_of_places(model, version, logged, runs, registry)
+    additions = [f"metric {name}" for name in logged.metrics if names.has_metric(name)]
+    additions += [f"param {name}" for name in logged.params if names.has_param(name)]
+    for addition in additions:
+        problem = f"has the logged model's {addition}, which no file says"
+        differing.append(Difference(problem, "replace", model, version))
     if logged.status != READY:
         repair = "status of the logged model"
         problem = _unequal(repair, logged.status, READY)
@@ -258,9 +274,14 @@ def _differences_of_places(
         ("storage location", version.storage, location),
         ("run id", version.run, run),
         ("status", version.status, READY),
+        ("status message", version.message, ""),
+        ("run link", version.run_link, ""),
+        ("user", version.user, ""),
         ("logged model's name", logged.name, model.run),
         ("logged model's location", logged.location, location),
         ("logged model's run id", logged.run, run),
+        ("logged model's type", logged.kind, ""),
+        ("logged model's status message", logged.message, ""),
     ):
         if stored != expected:
             problem = _unequal(name, stored, expected)
@@ -349,12 +370,12 @@ def _scores(version: StoredVersion, models: list[Model]) -> tuple[list[float], s
         return [], None
 
 
-def project(models: list[Model], folder: Path, better: Better) -> None:
+def project(models: list[Model], folder: Path, better: Better, names: OwnNames) -> None:
     """Repairs every difference. The runs that the versions belong to must be in the store already."""
     client, experiments = mlflow_store.opened(folder)
     registry = registry_reader.read(folder)
     projection = _Projection(client, experiments[TRAIN.experiment], registry, folder)
-    differing = compared(models, registry, folder, better)
+    differing = compared(models, registry, folder, better, names)
     for difference in differing:
         if difference.repair not in ("alias", "champion"):
             projection.repair(difference)
@@ -397,6 +418,8 @@ class _Projection:
             number = self._register(model)
             if self.registry.versions:
                 print(f"MLflow: {NAME} has the new version {number}, {model.run}")
+        elif difference.repair == "delete the logged model":
+            self.client.delete_logged_model(difference.value)
         elif difference.repair == "rename":
             self.client.rename_registered_model(self.registry.name, NAME)
         else:
@@ -476,7 +499,7 @@ class _Projection:
             self.experiment,
             name=model.run,
             source_run_id=run,
-            tags=model.tags,
+            tags={**model.tags, OWNER: checkouts.identified(self.folder).id},
         )
         logged = StoredModel(
             entity.model_id, model.run, entity.artifact_location, READY, run, model.tags

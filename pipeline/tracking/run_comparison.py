@@ -1,4 +1,8 @@
-"""Compares one run in MLflow with the record that describes it, value by value."""
+"""Compares one run in MLflow with the record that describes it, value by value.
+
+No file says when a run started or ended. So its start is compared with the times of its points, which are the start
+plus the step in milliseconds. Its end may be any time after its start.
+"""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,7 +15,7 @@ from typing import Any
 from pipeline.tracking import artifact_locations, mlflow_store
 from pipeline.tracking.checkouts import OWNER
 from pipeline.tracking.run_records import NOTE, RUN_ID, Record
-from pipeline.tracking.run_records.record import LABELS, SPLITS
+from pipeline.tracking.run_records.record import LABELS, SPLITS, StoredDataset
 from pipeline.tracking.run_records.tables import Metrics, Strings
 from pipeline.tracking.sql_reader import StoredRun
 
@@ -24,6 +28,7 @@ OWN_TAGS = {*LABELS, "dvc.stage", "unit", mlflow_store.PARENT}
 # tags that `track` and MLflow write, or patterns of their names
 WRITTEN_TAGS = rf"key|record|{OWNER}|{mlflow_store.WRITER}|current(\..*)?|git\..*|mlflow\..*"
 SPLIT_NAMES = {Path(path).name for path in SPLITS.values()}
+UNKNOWN_USER = "unknown"  # MLflow's client names nobody as the user of our runs
 
 
 @dataclass(frozen=True)
@@ -153,9 +158,12 @@ def mismatches(
         differing.append(Mismatch("status", run.status, "FINISHED"))
     if run.name != record.name:
         differing.append(Mismatch("name", run.name, record.name))
+    if run.user != UNKNOWN_USER:
+        differing.append(Mismatch("user", run.user, UNKNOWN_USER, is_repairable=False))
     differing += _tags(record, run, parent)
     differing += _params(record, run, names)
     differing += _points(record, run, names)
+    differing += _times(record, run)
     differing += _latest(record, run, names)
     differing += _datasets(record, run)
     differing += _place(run, location)
@@ -194,6 +202,20 @@ def _points(record: Record, run: StoredRun, names: OwnNames) -> Iterator[Mismatc
             yield Mismatch(f"metric {metric} at step {step}", stored, expected, not values)
 
 
+def _times(record: Record, run: StoredRun) -> Iterator[Mismatch]:
+    """The start of the run, and the start that the times of each metric's points tell."""
+    if not isinstance(run.start, int):
+        yield Mismatch("start time", run.start, "a time", is_repairable=False)
+        return
+
+    if not run.has_valid_end:
+        yield Mismatch("end time", run.end, f"{run.start} or later")
+    for metric in sorted({metric for metric, _step in record.metrics}):
+        for beginning in run.beginnings.get(metric, set()) - {run.start}:
+            name = f"time of metric {metric} less its step"
+            yield Mismatch(name, beginning, f"{run.start}, the start time", is_repairable=False)
+
+
 def _latest(record: Record, run: StoredRun, names: OwnNames) -> Iterator[Mismatch]:
     """The values in MLflow's tables of runs, which MLflow stores a second time.
 
@@ -220,14 +242,23 @@ def _at(latest: tuple[int, float] | None) -> str | None:
 
 
 def _datasets(record: Record, run: StoredRun) -> Iterator[Mismatch]:
-    """MLflow can add an input of a run, but neither change nor remove one."""
-    expected = {(role, Path(path).name, digest) for role, path, digest in record.datasets}
-    hashes = {(role, name): digest for role, name, digest in expected}
-    for role, name, digest in sorted(run.datasets - expected, key=str):
-        if role not in SPLITS and name not in SPLIT_NAMES:
-            continue  # a user's own
-        yield Mismatch(f"dataset {name} ({role})", digest, hashes.pop((role, name), None), False)
-    for role, name, digest in sorted(expected - run.datasets):
+    """MLflow can add an input of a run, but neither change nor remove one.
+
+    Runs share the source of a dataset with the same name and hash. MLflow's client cannot change it, not even with a
+    new run; table_repair.py does in SQLite.
+    """
+    expected = {StoredDataset.of(*dataset) for dataset in record.datasets}
+    identities = {dataset[:3]: dataset for dataset in expected}
+    stored_identities = {dataset[:3] for dataset in run.datasets}
+    hashes = {(role, name): digest for role, name, digest in identities}
+    for dataset in sorted(run.datasets - expected, key=str):
+        role, name, digest = dataset[:3]
+        field = f"dataset {name} ({role})"
+        if dataset[:3] in identities:
+            yield Mismatch(f"source of {field}", dataset[3:], identities[dataset[:3]][3:])
+        elif role in SPLITS or name in SPLIT_NAMES:  # others are a user's own
+            yield Mismatch(field, digest, hashes.pop((role, name), None), False)
+    for role, name, digest in sorted(identities.keys() - stored_identities):
         if (role, name) in hashes:
             yield Mismatch(f"dataset {name} ({role})", None, digest)
 

@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.tracking import artifact_files, checkouts, mlflow_store, run_comparison, sql_reader
+from pipeline.tracking import (
+    artifact_files,
+    checkouts,
+    mlflow_store,
+    run_comparison,
+    sql_reader,
+    table_repair,
+)
 from pipeline.tracking.checkouts import OWNER, Checkout
 from pipeline.tracking.mlflow_store import Run
 from pipeline.tracking.run_comparison import Mismatch, OwnNames
@@ -101,7 +108,7 @@ def differences(
     """Everything in MLflow that is not as the records describe it. Parents come before their children."""
     differing: list[Difference] = []
     for name in sorted({record.experiment for record in records}):
-        if stored.experiments.get(name) == "deleted":
+        if stored.experiments.get(name, "active") != "active":
             differing.append(DeletedExperiment(name))
 
     ids = {}
@@ -238,6 +245,7 @@ def metrics_by_key(records: list[Record]) -> dict[str, set[str]]:
 def project(records: list[Record], folder: Path) -> None:
     """Repairs every difference. A run is replaced if MLflow cannot change the values that differ."""
     client, experiments = mlflow_store.opened(folder)
+    table_repair.correct(folder, records)
     checkouts.keep(folder)
     checkout = checkouts.identified(folder)
     projection = _Projection(client, experiments, checkout, OwnNames.of(records), folder)
@@ -319,7 +327,7 @@ class _Projection:
         run.log(record.metrics, record.params, tags)
         if run.name != record.name or run.tags.get(mlflow_store.RUN_NAME) != record.name:
             self.client.update_run(run.id, name=record.name)
-        if run.status != "FINISHED":
+        if run.status != "FINISHED" or not run.end:
             self.client.set_terminated(run.id, "FINISHED", run.end)
         self.ids[record.key] = run.id
 
@@ -362,7 +370,7 @@ def writable(client: "MlflowClient", stored: StoredRun) -> Run:
         stored.id,
         stored.name,
         stored.start,
-        stored.end,
+        stored.end if stored.has_valid_end else None,
         stored.artifact_uri,
         stored.status,
         dict(stored.tags),

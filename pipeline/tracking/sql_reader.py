@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.tracking import mlflow_client, mlflow_store, read_only
 from pipeline.tracking.checkouts import CURRENT, Checkout
-from pipeline.tracking.run_records.record import CONTEXT
+from pipeline.tracking.run_records.record import CONTEXT, StoredDataset
 from pipeline.tracking.run_records.tables import Point, Strings
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ OLDEST = ["attributes.start_time ASC"]
 EXPERIMENTS = "select name, lifecycle_stage, artifact_location from experiments"
 RUNS = """
     select run.run_uuid, experiment.name, run.name, run.status, run.lifecycle_stage, run.start_time, run.end_time,
-        run.artifact_uri,
-        (select json_group_object(key, value) from tags tag where tag.run_uuid = run.run_uuid)
+        coalesce(run.artifact_uri, ''), run.user_id,
+        (select json_group_object(key, coalesce(value, '')) from tags tag where tag.run_uuid = run.run_uuid)
     from runs run join experiments experiment using (experiment_id)
     where run.run_uuid in (
         select run_uuid from tags
@@ -51,8 +51,14 @@ LATEST = """
     select run_uuid, key, step, value, is_nan from latest_metrics
     where run_uuid in (select value from json_each(?))
 """
+BEGINNINGS = """
+    select run_uuid, key, timestamp - step from metrics where run_uuid in (select value from json_each(:ids))
+    union select run_uuid, key, timestamp - step from latest_metrics
+    where run_uuid in (select value from json_each(:ids))
+"""
 DATASETS = """
-    select input.destination_id, coalesce(tag.value, ''), dataset.name, dataset.digest
+    select input.destination_id, coalesce(tag.value, ''), dataset.name, dataset.digest, dataset.dataset_source_type,
+        dataset.dataset_source, coalesce(dataset.dataset_schema, ''), coalesce(dataset.dataset_profile, '')
     from inputs input join datasets dataset on dataset.dataset_uuid = input.source_id
     left join input_tags tag on tag.input_uuid = input.input_uuid and tag.name = ?
     where input.source_type = 'DATASET' and input.destination_type = 'RUN'
@@ -66,9 +72,11 @@ class StoredRun:
 
     Attributes:
         lifecycle: `active` or `deleted`.
+        user: who made the run, as MLflow's UI shows it.
         points: every value that the store has for a point. There should be one.
+        beginnings: metric -> the times of its points less their steps. There should be one, the start of the run.
         latest: metric -> the step and the value that MLflow's tables of runs show.
-        datasets: role, name and hash of each input.
+        datasets: its inputs.
     """
 
     id: str
@@ -79,15 +87,21 @@ class StoredRun:
     start: int
     end: int | None
     artifact_uri: str
+    user: str | None
     tags: Strings
     params: Strings = field(default_factory=dict)
     points: dict[Point, list[float]] = field(default_factory=dict)
+    beginnings: dict[str, set[int]] = field(default_factory=dict)
     latest: dict[str, tuple[int, float]] = field(default_factory=dict)
-    datasets: set[tuple[str, ...]] = field(default_factory=set)
+    datasets: set[StoredDataset] = field(default_factory=set)
 
     @property
     def is_deleted(self) -> bool:
         return self.lifecycle != "active"
+
+    @property
+    def has_valid_end(self) -> bool:
+        return isinstance(self.start, int) and isinstance(self.end, int) and self.end >= self.start
 
 
 @dataclass(frozen=True)
@@ -143,8 +157,10 @@ def _runs_of_sqlite(database: sqlite3.Connection, keys: set[str], checkout: Chec
         values.append(math.nan if is_nan else value)
     for run, metric, step, value, is_nan in database.execute(LATEST, [ids]):
         stored_runs[run].latest[metric] = (step, math.nan if is_nan else value)
+    for run, metric, beginning in database.execute(BEGINNINGS, {"ids": ids}):
+        stored_runs[run].beginnings.setdefault(metric, set()).add(beginning)
     for run, *dataset in database.execute(DATASETS, [CONTEXT, ids]):
-        stored_runs[run].datasets.add(tuple(dataset))
+        stored_runs[run].datasets.add(StoredDataset(*dataset))
     return StoredRuns(experiments, locations, list(stored_runs.values()))
 
 
@@ -200,6 +216,7 @@ def _run_of_entity(run: "Run", experiment: "Experiment") -> StoredRun:
         run.info.start_time,
         run.info.end_time,
         run.info.artifact_uri or "",
+        run.info.user_id,
         tags=dict(run.data.tags),
     )
 
@@ -211,12 +228,24 @@ def _read_content(
     stored_run.params.update(run.data.params)
     for metric in run.data.to_proto().metrics:
         stored_run.latest[metric.key] = (metric.step, metric.value)
+        stored_run.beginnings[metric.key] = {metric.timestamp - metric.step}
     for metric in {*metrics, *stored_run.latest}:
         history = client.get_metric_history(stored_run.id, metric)
         for point in sorted(history, key=lambda point: point.timestamp):
             stored_run.points.setdefault((metric, point.step), []).append(point.value)
+            stored_run.beginnings.setdefault(metric, set()).add(point.timestamp - point.step)
 
     for dataset_input in run.inputs.dataset_inputs if run.inputs else []:
         tags = {tag.key: tag.value for tag in dataset_input.tags}
         dataset = dataset_input.dataset
-        stored_run.datasets.add((tags.get(CONTEXT, ""), dataset.name, dataset.digest))
+        stored_run.datasets.add(
+            StoredDataset(
+                tags.get(CONTEXT, ""),
+                dataset.name,
+                dataset.digest,
+                dataset.source_type,
+                dataset.source,
+                dataset.schema or "",
+                dataset.profile or "",
+            )
+        )

@@ -18,12 +18,16 @@ from pipeline.tracking import (
     registry_sync,
     run_sync,
     sql_reader,
+    table_repair,
 )
 from pipeline.tracking.best_models import Model
 from pipeline.tracking.read_only import NoStore
 from pipeline.tracking.registry_reader import Registry
+from pipeline.tracking.run_comparison import OwnNames
 from pipeline.tracking.run_records import Record
 from pipeline.tracking.sql_reader import StoredRuns
+
+ATTEMPTS = 2
 
 
 @dataclass(frozen=True)
@@ -64,10 +68,12 @@ class Tracker:
             runs, registry = StoredRuns({}, {}, []), Registry()
 
         hashes = artifact_files.reader(self.folder)
+        names = OwnNames.of(records)
         return [
             *artifact_locations.differences(self.folder),
+            *table_repair.differences(self.folder, records),
             *run_sync.differences(records, runs, checkout, hashes),
-            *registry_sync.compared(models, registry, self.folder, better),
+            *registry_sync.compared(models, registry, self.folder, better, names),
         ]
 
     def has_store(self) -> bool:
@@ -84,10 +90,20 @@ class Tracker:
         models: list[Model],
         better: registry_sync.Better,
     ) -> None:
-        """Makes MLflow equal to these records and models. Leaves correct runs and versions alone."""
+        """Makes MLflow equal to these records and models. Leaves correct runs and versions alone.
+
+        On a server, another process may write at the same moment, so a second attempt removes what both made. Raises
+        NotRepaired if something still differs then.
+        """
+        differing = []
         with mlflow_store.turn(self.folder):
-            run_sync.project(records, self.folder)
-            registry_sync.project(models, self.folder, better)
+            for _attempt in range(ATTEMPTS):
+                run_sync.project(records, self.folder)
+                registry_sync.project(models, self.folder, better, OwnNames.of(records))
+                differing = self.differences(records, models, better)
+                if not differing:
+                    return
+        raise mlflow_store.NotRepaired(str(differing[0]), len(differing), self.folder)
 
     def warn(self, error: BaseException) -> None:
         """Prints one line about trouble with MLflow on stderr."""

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import zc.lockfile
 from alembic.script import ScriptDirectory
 from psycopg import sql
 
 from pipeline import machine, params
 from pipeline.__main__ import main
 from pipeline.commands import doctor
-from pipeline.storage import artifacts, stores
+from pipeline.storage import artifacts, dvc_lock, stores
 from pipeline.verify import durations, repository
 from tests.support import repository as support
 
@@ -77,11 +78,20 @@ def write_database(path, revision):
     [
         (
             None,
-            "environment.json: missing, not JSON or a merge conflict, and every stage reads it",
+            "environment.json: missing or not a mapping in JSON, and every stage reads it",
         ),
         (
             '{"a"',
-            "environment.json: missing, not JSON or a merge conflict, and every stage reads it",
+            "environment.json: missing or not a mapping in JSON, and every stage reads it",
+        ),
+        (
+            '{"naïve": 1}',
+            "environment.json: missing or not a mapping in JSON, and every stage reads it",
+        ),
+        ("5", "environment.json: missing or not a mapping in JSON, and every stage reads it"),
+        (
+            '{\n<<<<<<< HEAD\n  "numpy": "2.0.0"\n=======',
+            "environment.json: line 2: a merge conflict ('<<<<<<< HEAD'), and every stage reads it",
         ),
         (
             "{}",
@@ -93,7 +103,7 @@ def test_a_wrong_environment_file_is_a_problem(project, capsys, content, problem
     path = project / "environment.json"
     path.unlink()
     if content is not None:
-        path.write_text(content)
+        path.write_text(content, encoding="latin-1")
     remedy = "run `git checkout HEAD -- environment.json`"
     assert problems(capsys)[0] == f"problem: {problem}; {remedy}"
 
@@ -102,6 +112,12 @@ def test_a_merge_conflict_in_the_package_lock_is_named(project, capsys):
     path = project / "requirements.lock"
     path.write_text(f"<<<<<<< HEAD\nnumpy==0\n=======\n{path.read_text()}")
     assert problems(capsys)[0].startswith("problem: requirements.lock: line 1: a merge conflict")
+
+
+def test_a_package_lock_that_is_no_text_is_a_problem(project, capsys):
+    (project / "requirements.lock").write_bytes(b"numpy==0\n\xff")
+    remedy = "run `git checkout HEAD -- requirements.lock`"
+    assert problems(capsys) == [f"problem: requirements.lock: damaged, not UTF-8; {remedy}"]
 
 
 def test_up_to_date_databases_have_no_problem(project, capsys):
@@ -312,6 +328,41 @@ def test_a_merge_conflict_in_dvc_yaml_is_named(tmp_path, monkeypatch):
     assert doctor.stale_stages()[1][0].startswith("dvc.yaml: line 2: a merge conflict")
 
 
+BUSY = """ERROR: '/study/out' is busy, it is being blocked by:
+  (PID 28843): /study/.venv/bin/dvc repro
+  (PID 28843): /study/.venv/bin/dvc repro
+
+If there are no processes with such PIDs, you can manually remove '/study/.dvc/tmp/rwlock' and try again.
+"""
+LOCKED = (
+    "ERROR: Unable to acquire lock. Most likely another DVC process is running or was terminated"
+)
+
+
+@pytest.mark.parametrize(
+    ("output", "pid", "process"),
+    [(BUSY, "1", "28843"), (LOCKED, " 17 \n", "17"), (LOCKED, "", "unknown")],
+)
+def test_dvc_at_work_is_no_problem(tmp_path, monkeypatch, output, pid, process):
+    finished = subprocess.CompletedProcess([], 255, stdout="", stderr=output)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(subprocess, "run", lambda *arguments, **options: finished)
+    artifacts.write_text(dvc_lock.DVC_WORKS, pid)
+    assert doctor.stale_stages() == (
+        f"unknown, because DVC is running (process {process}); run this again when it has ended",
+        [],
+    )
+
+
+@pytest.mark.exhaustive
+def test_the_process_that_holds_the_lock_of_dvc_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["dvc", "init", "--quiet", "--no-scm"], check=True)
+    (tmp_path / "dvc.yaml").write_text("stages: {a: {cmd: x, deps: [b]}}")
+    with closing(zc.lockfile.LockFile(dvc_lock.DVC_WORKS)):
+        assert f"DVC is running (process {os.getpid()});" in doctor.stale_stages()[0]
+
+
 @pytest.mark.parametrize(
     "lock",
     [
@@ -329,6 +380,15 @@ def test_a_truncated_dvc_lock_is_a_problem_with_its_remedy(tmp_path, monkeypatch
     assert problem.startswith(
         "dvc.lock: truncated, perhaps because DVC was killed while it wrote it; `"
     )
+
+
+@pytest.mark.parametrize("path", ["data/raw", "data/raw/train/1.txt"])
+def test_a_named_pipe_among_the_reviews_is_a_problem(project, monkeypatch, capsys, path):
+    monkeypatch.setattr(doctor, "stale_stages", lambda: pytest.fail("DVC would wait for ever"))
+    (project / path).parent.mkdir(parents=True)
+    os.mkfifo(project / path)
+    (problem,) = problems(capsys)
+    assert problem.startswith(f"problem: {path}: a named pipe (data.path), and DVC reads only")
 
 
 def test_a_mistake_in_the_parameters_is_the_only_output(project, capsys):

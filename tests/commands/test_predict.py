@@ -4,7 +4,9 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import shlex
+import threading
 import zipfile
 from pathlib import Path
 
@@ -166,6 +168,16 @@ def test_an_unreadable_file_of_texts_is_named_once(tmp_path, monkeypatch, capsys
     printed = capsys.readouterr()
     assert printed.err.startswith(f"error: --file reviews.txt: {problem}")
     assert (printed.err.count("\n"), printed.out) == (1, "")
+
+
+def test_a_named_pipe_of_texts_is_read_to_its_end(tmp_path):
+    """The shell makes one for `--file <(command)`."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_text, args=["a fine film\na bad film\n"])
+    writer.start()
+    assert predict.texts_of(str(path)) == ["a fine film", "a bad film"]
+    writer.join()
 
 
 def test_a_folder_of_texts_is_named(capsys):

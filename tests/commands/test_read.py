@@ -175,6 +175,13 @@ def test_the_legend_says_that_feedforward_averages_words(save, capsys):
     assert "The network averages the words" in unwrapped(output)
 
 
+def test_the_legend_says_that_flattened_has_weights_for_each_position(save, capsys):
+    save("flattened")
+    output = unwrapped(output_of(capsys, "fine dull film"))
+    assert "it has weights of its own for each position" in output
+    assert "padding tokens first" in output
+
+
 def test_the_units_with_the_most_extreme_weights_are_pictured(save, capsys):
     model = save(hidden_size=67)
     report = json.loads(output_of(capsys, "fine film", "--json"))

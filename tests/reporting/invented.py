@@ -14,18 +14,33 @@ import numpy as np
 import pandas as pd
 
 from pipeline import params
-from pipeline.params import DEFAULT_INITIALISER, Params
+from pipeline.params import DEFAULT_INITIALISER, STATELESS, Params, subjects
 from pipeline.reporting import tables
-from pipeline.science import claims
+from pipeline.science import claim_measures, claims
 from pipeline.science.gradients import decay
-from pipeline.science.statistics import calibration, comparisons
+from pipeline.science.statistics import baselines, calibration, comparisons
+from pipeline.science.statistics.lags import effect_shares
 from pipeline.storage import artifacts, dvc_lock, lock_comparison
+from tests.support import claim_tables
 
 PROJECT = Path(__file__).parents[2]
-LEVEL = {"feedforward": 0.845, "vanilla": 0.805, "bidirectional": 0.812, "lstm": 0.842}
-PARAMETERS = {"feedforward": 322_177, "vanilla": 326_273, "bidirectional": 332_545, "lstm": 344_897}
+LEVEL = {
+    "feedforward": 0.845,
+    "flattened": 0.835,
+    "vanilla": 0.805,
+    "bidirectional": 0.812,
+    "lstm": 0.842,
+}
+PARAMETERS = {
+    "feedforward": 322_177,
+    "flattened": 524_929,
+    "vanilla": 326_273,
+    "bidirectional": 332_545,
+    "lstm": 344_897,
+}
 DIRECTIONS = {
     "feedforward": ["none"],
+    "flattened": ["none"],
     "vanilla": ["forward"],
     "bidirectional": ["forward", "backward"],
     "lstm": ["forward"],
@@ -86,7 +101,9 @@ class Outline:
     )
     tuned: list[str] = field(default_factory=lambda: ["vanilla", "bidirectional"])
     lengths: list[int] = field(default_factory=lambda: [10, 50, 100, 200])
-    architectures: list[str] = field(default_factory=lambda: list(LEVEL))
+    architectures: list[str] = field(
+        default_factory=lambda: [name for name in LEVEL if name != "flattened"]
+    )
     seeds: int = 3
     seed_factors: dict[str, int] = field(
         default_factory=lambda: {"vanilla-textbook": 2, "bidirectional-textbook": 2}
@@ -107,6 +124,11 @@ class Outline:
         own = {length} if length <= self.trained_up_to else set()
         return sorted({TEXTBOOK_LENGTH} | own)
 
+    def fits(self, architecture: str, trained_length: int, length: int) -> bool:
+        """Whether a network can be measured at this length: `flattened` only where it was trained."""
+        is_trained = length == TEXTBOOK_LENGTH or length <= self.trained_up_to
+        return architecture != "flattened" or (is_trained and trained_length == length)
+
     def seeds_at(self, architecture: str, trained_length: int, length: int) -> range:
         """All seeds of the textbook's networks at their own length; elsewhere those of the study of lengths."""
         if trained_length == length == TEXTBOOK_LENGTH:
@@ -117,6 +139,8 @@ class Outline:
         """The axes of every trained network that is measured at this length."""
         for architecture in self.architectures:
             for trained_length in self.trained_lengths(length):
+                if not self.fits(architecture, trained_length, length):
+                    continue
                 for seed in self.seeds_at(architecture, trained_length, length):
                     yield {
                         "architecture": architecture,
@@ -178,19 +202,57 @@ def write(outline: Outline) -> None:
 
     artifacts.write_csv(artifacts.RETENTION, retention(random, outline.lags))
     artifacts.write_json(artifacts.EXAMPLES, examples(outline.runs))
+    _write_playground(random, outline.runs)
     artifacts.write_json(artifacts.CLAIMS, claim_table(outline.lengths))
+
+
+def _write_playground(random: np.random.Generator, runs: list[str]) -> None:
+    """The networks that `examples` hands to the page with live networks: here, of three words and one unit."""
+    words = ["<pad>", "<unknown>", *sorted({*DULL, *FINE} - {"<unknown>"})]
+    artifacts.write_text(artifacts.VOCABULARY, "\n".join(words) + "\n")
+    shapes = [[len(words), 2], [2, 1], [1, 1], [1], [1, 1], [1]]
+    networks = {}
+    tables = [pd.DataFrame({"run": [], "weight": [], "value": []})]
+
+    for run in sorted({"vanilla-textbook", "vanilla-tuned"} & set(runs)):
+        networks[run] = {
+            "architecture": "vanilla",
+            "seed": 1,
+            "accuracy": 0.8,
+            "sequence_length": TEXTBOOK_LENGTH,
+            "skips_padding": False,
+            "shapes": shapes,
+            "rounding": {"reviews": 2, "probability": 1e-5, "gradient": 2e-4},
+        }
+        for number, shape in enumerate(shapes):
+            values = random.normal(size=shape).ravel()
+            tables.append(pd.DataFrame({"run": run, "weight": number, "value": values}))
+
+    texts = [
+        {"length": length, "review": label, "label": label, "words": [DULL, FINE][label]}
+        for length in ("short", "long")
+        for label in (0, 1)
+    ]
+    strong_words = {"positive": ["fine"], "negative": ["dull"]}
+    card = {"networks": networks, "texts": texts, "strong_words": strong_words}
+    artifacts.write_json(artifacts.PLAYGROUND_CARD, card)
+    types = {"run": "str", "weight": "int8", "value": "float32"}
+    artifacts.write_parquet(artifacts.PLAYGROUND_WEIGHTS, pd.concat(tables).astype(types))
 
 
 def _write_scores(outline: Outline, metrics: dict[str, dict]) -> None:
     """The files of `evaluate`."""
-    scores = {**metrics, "tfidf": _ceiling()}
+    scores = {**metrics, "tfidf": _linear(0.848), "tfidf-bigrams": _linear(0.86)}
     artifacts.write_json(artifacts.METRICS, scores)
     predicted = {run: predictions(scores[run]) for run in scores}
-    right = {run: comparisons.right_SN(table) for run, table in predicted.items()}
-    compared = [_comparison(metrics, *pair) for pair in outline.comparisons]
+    models = artifacts.read_json(artifacts.MODELS_CARD)
+    pairs = [list(pair) for pair in outline.comparisons]
     artifacts.write_json(
-        artifacts.COMPARISONS, comparisons.family(compared, metrics, right, 0.05, 0.8)
+        artifacts.COMPARISONS,
+        comparisons.family(pairs, models, metrics, predicted, 0.05, 0.8),
     )
+    artifacts.write_json(artifacts.ENSEMBLES, baselines.ensembles(predicted))
+    artifacts.write_csv(artifacts.LINEAR_BASELINES, baselines.against_baselines(predicted))
 
     lengths_N = 1 + 6 * np.arange(REVIEWS)
     artifacts.write_csv(artifacts.RUNS, calibration.runs(predicted, scores, "tfidf", 0.8, 5))
@@ -205,16 +267,20 @@ def _write_length(random: np.random.Generator, length: int, outline: Outline) ->
     curves = all_curves(random, length, outline)
     artifacts.write_parquet(artifacts.gradients_everything(length), curves)
     artifacts.write_csv(artifacts.gradients(length), decay.headline(curves))
-    artifacts.write_csv(artifacts.decay(length), fitted(random, curves))
+    measures = fitted(random, curves)
+    artifacts.write_csv(artifacts.decay(length), decay.table(measures))
+    artifacts.write_csv(artifacts.decay_by_seed(length), decay.by_seed(measures))
+    artifacts.write_csv(artifacts.distances(length), distances(random, curves))
     artifacts.write_parquet(artifacts.dynamics(length), dynamics(random, length, outline))
     artifacts.write_csv(artifacts.memory(length), memory(random, length, outline))
     artifacts.write_csv(artifacts.probes(length), probes(random, length, outline))
+    artifacts.write_csv(artifacts.states(length), states(length, outline))
 
 
 def record(study: Params) -> None:
     """Writes dvc.yaml of the project, params.yaml, and a dvc.lock that records the files in the working directory."""
     outs = {
-        "prepare": [artifacts.DATA_CARD],
+        "prepare": [artifacts.DATA_CARD, artifacts.VOCABULARY],
         "evaluate": [
             artifacts.METRICS,
             artifacts.COMPARISONS,
@@ -222,10 +288,16 @@ def record(study: Params) -> None:
             artifacts.RUNS,
             artifacts.CALIBRATION,
             artifacts.LENGTH_BUCKETS,
+            artifacts.ENSEMBLES,
+            artifacts.LINEAR_BASELINES,
         ],
         "retention": [artifacts.RETENTION],
         "claims": [artifacts.CLAIMS],
-        "examples": [artifacts.EXAMPLES],
+        "examples": [
+            artifacts.EXAMPLES,
+            artifacts.PLAYGROUND_CARD,
+            artifacts.PLAYGROUND_WEIGHTS,
+        ],
     }
     for name in study.tune.architectures:
         outs[f"tune@{name}"] = [
@@ -239,8 +311,11 @@ def record(study: Params) -> None:
         outs[f"gradients@{length}"] = [
             artifacts.gradients(length),
             artifacts.decay(length),
+            artifacts.decay_by_seed(length),
+            artifacts.distances(length),
             artifacts.memory(length),
             artifacts.probes(length),
+            artifacts.states(length),
             artifacts.gradients_everything(length),
             artifacts.dynamics(length),
         ]
@@ -367,11 +442,11 @@ def _scores(random: np.random.Generator, run: str, seeds: int) -> dict:
     }
 
 
-def _ceiling() -> dict:
-    """The scores of TF-IDF, which has one fit."""
+def _linear(test_accuracy: float) -> dict:
+    """The scores of a linear baseline, which has one fit."""
     scores = {
         "validation/accuracy": 0.85,
-        "test/accuracy": 0.848,
+        "test/accuracy": test_accuracy,
         "test/nll": 0.36,
         "test/brier": 0.11,
         "test/ece": 0.04,
@@ -389,26 +464,6 @@ def one_fit(score: float) -> dict:
         "low": None,
         "high": None,
         "scores": {"0": score},
-    }
-
-
-def _comparison(metrics: dict, baseline: str, run: str) -> dict:
-    baseline_scores = list(metrics[baseline]["test/accuracy"]["scores"].values())
-    run_scores = list(metrics[run]["test/accuracy"]["scores"].values())
-    difference, low, high = tables.welch(baseline_scores, run_scores)
-    p_better = float(np.greater.outer(run_scores, baseline_scores).mean())
-    return {
-        "baseline": baseline,
-        "run": run,
-        "metric": "test/accuracy",
-        "difference": difference,
-        "low": low,
-        "high": high,
-        "baseline_seeds": len(baseline_scores),
-        "run_seeds": len(run_scores),
-        "p_better": p_better,
-        "p_better_low": 0.5 * p_better,
-        "p_better_high": 0.5 + 0.5 * p_better,
     }
 
 
@@ -538,6 +593,8 @@ def _kinds(length: int, outline: Outline) -> Iterator[tuple[dict, float]]:
     """(axes without seed and length, log10 a token) of every curve."""
     for architecture in outline.architectures:
         for weights, trained_length, epoch in _trainings(length, outline):
+            if not outline.fits(architecture, trained_length, length):
+                continue
             axes = {
                 "architecture": architecture,
                 "weights": weights,
@@ -565,7 +622,7 @@ def _kinds(length: int, outline: Outline) -> Iterator[tuple[dict, float]]:
 
 def _quantities(architecture: str, weights: str, rate: float) -> Iterator[tuple[str, float, str]]:
     """(quantity, log10 a token, initialiser) of every curve of one direction."""
-    if architecture == "feedforward":
+    if architecture in STATELESS:
         yield "dz/dx", 0.0, DEFAULT_INITIALISER
         return
 
@@ -614,18 +671,32 @@ def some_lags(length: int) -> list[int]:
 
 
 def fitted(random: np.random.Generator, curves: pd.DataFrame) -> pd.DataFrame:
-    """The table of `decay` for these curves; resamples of reviews differ by about 1 %."""
-    of_state = curves["quantity"].isin(["dz/dh", "dz/dc"]) | curves["architecture"].eq(
-        "feedforward"
-    )
+    """The input of `decay.table` for these curves; resamples of reviews differ by about 1 %."""
+    parts = []
+    for axes, curve_L in _with_decay(curves):
+        factor_R1 = 1 + 0.01 * random.standard_normal((4, 1))
+        rows = decay.of_seed(curve_L, curve_L * factor_R1)
+        parts.append(rows.assign(**axes, last_lag_tokens=len(curve_L) - 1))
+    return pd.concat(parts)
+
+
+def distances(random: np.random.Generator, curves: pd.DataFrame) -> pd.DataFrame:
+    """The table `distances` of these curves, at the lags of `memory`."""
+    parts = []
+    for axes, curve_L in _with_decay(curves):
+        factor_R1 = 1 + 0.01 * random.standard_normal((4, 1))
+        rows = decay.by_lag(curve_L, curve_L * factor_R1, some_lags(len(curve_L)))
+        parts.append(rows.assign(**axes))
+    return decay.distances(pd.concat(parts))
+
+
+def _with_decay(curves: pd.DataFrame) -> Iterator[tuple[dict, np.ndarray]]:
+    """(axes, log10 norms by lag) of every curve whose decay is fitted."""
     names = [*decay.CURVE_KIND, "seed"]
-    medians = []
-    for keys, curve in curves[of_state].groupby(names, sort=False):
-        median = curve["log10_relative_norm"].to_numpy()
-        factors = 1 + 0.01 * random.standard_normal((4, 1))
+    is_gradient = curves["quantity"].isin(["dz/dh", "dz/dc", "dz/dx"])
+    for keys, curve in curves[is_gradient].groupby(names, sort=False):
         axes = dict(zip(names, keys, strict=True))
-        medians.append(decay.medians(median, median * factors).assign(**axes, reviews=500))
-    return decay.table(pd.concat(medians))
+        yield {**axes, "reviews": 500, "blocks": 40}, curve["log10_relative_norm"].to_numpy()
 
 
 def dynamics(random: np.random.Generator, length: int, outline: Outline) -> pd.DataFrame:
@@ -729,6 +800,29 @@ def probes(random: np.random.Generator, length: int, outline: Outline) -> pd.Dat
     return pd.DataFrame(rows)
 
 
+def states(length: int, outline: Outline) -> pd.DataFrame:
+    """How each trained network updates its state."""
+    rows = []
+    for network in outline.networks(length):
+        architecture = network["architecture"]
+        added = 2048 if architecture == "flattened" else 0
+        rows.append((*network.values(), "none", "parameters_per_position", added, 0))
+        if architecture in STATELESS:
+            continue
+
+        for direction in DIRECTIONS[architecture]:
+            numbers = {
+                "streaming_difference": 1e-6,
+                "state_change": 0.9,
+                "sensitivity_to_later_words": float(direction == "backward"),
+                "sensitivity_to_earlier_words": float(direction == "forward"),
+            }
+            for measure, value in numbers.items():
+                rows.append((*network.values(), direction, measure, value, 16))
+    columns = ["architecture", "sequence_length", "trained_length", "seed"]
+    return pd.DataFrame(rows, columns=[*columns, "direction", "measure", "value", "reviews"])
+
+
 def retention(random: np.random.Generator, lags: list[int]) -> pd.DataFrame:
     """The synthetic task: every network learns short lags, and only an LSTM learns long ones."""
     tasks = [
@@ -756,19 +850,39 @@ def claim_table(lengths: list[int]) -> list[dict]:
             [artifacts.read_csv(path_of(length)) for length in lengths], ignore_index=True
         )
 
-    measurements = claims.Study(
+    memory_of_all = effect_shares(of_all_lengths(artifacts.memory))
+    errors = {f"{name}_review_error": 0.01 for name in ("share", "sign_accuracy", "stored", "used")}
+    memory_of_all = memory_of_all.assign(stored=0.95, used=0.8, blocks=20, **errors)
+    probes_of_all = of_all_lengths(artifacts.probes)
+    lost = probes_of_all["tokens"] * 0.0005
+    probes_of_all = probes_of_all.assign(
+        lost=lost, lost_review_error=0.005, logit_change_review_error=0.01, blocks=20
+    )
+    curves = pd.concat(
+        [artifacts.read_parquet(artifacts.gradients_everything(length)) for length in lengths]
+    )
+    curves = curves[curves["lag_tokens"].isin(some_lags(max(lengths)))]
+    errors_of_comparisons = {"review_error": 0.004, "blocks": 20, "answers": "architecture"}
+    compared = artifacts.read_json(artifacts.COMPARISONS)
+    metrics = artifacts.read_json(artifacts.METRICS)
+
+    measurements = claim_measures.Study(
         length=min(lengths, key=lambda length: (abs(length - TEXTBOOK_LENGTH), length)),
         half_life_at_initialisation=150.0,
-        comparisons=artifacts.read_json(artifacts.COMPARISONS),
-        decay=of_all_lengths(artifacts.decay),
-        memory=of_all_lengths(artifacts.memory),
-        probes=of_all_lengths(artifacts.probes),
+        subject=subjects.of_card(artifacts.read_json(artifacts.DATA_CARD)),
+        updates=400,
+        scores={
+            run: list(scores["test/accuracy"]["scores"].values()) for run, scores in metrics.items()
+        },
+        comparisons=[{**errors_of_comparisons, **row} for row in compared],
+        decay=of_all_lengths(artifacts.decay).assign(exponential_seeds=2),
+        distances=curves.assign(review_error=0.02, blocks=20),
+        memory=memory_of_all,
+        probes=probes_of_all,
+        states=pd.concat([claim_tables.states(length, range(3)) for length in lengths]),
         retention=artifacts.read_csv(artifacts.RETENTION),
     )
-    thresholds = params.Claims(
-        same_logit=0.001, vanished=0.001, remembered_share=0.5, usable_sign_accuracy=0.55
-    )
-    return claims.table(measurements, thresholds)
+    return claims.table(measurements, claim_tables.THRESHOLDS, alpha=0.05)
 
 
 def measure(
@@ -780,9 +894,14 @@ def measure(
     threshold=None,
     verdict=None,
     what="a number",
+    **more,
 ) -> dict:
     """A number of the claims table."""
+    more = {"fails_beyond": None, "exact": False, "confidence": None, **more}
     return {
+        **more,
+        "decided_low": low,
+        "decided_high": high,
         "what": what,
         "value": value,
         "low": low,

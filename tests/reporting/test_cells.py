@@ -17,7 +17,7 @@ SHARE = {
 
 def claim(*measures, verdict="holds", **more):
     words = {"name": "a", "sentence": "A sentence.", "test": "A test?", "caveat": "A caveat."}
-    row = {**words, "verdict": verdict, "measures": list(measures), **more}
+    row = {**words, "verdict": verdict, "by_distance": [], "measures": list(measures), **more}
     (cells_of_claim,) = cells.claims([row])
     return cells_of_claim
 
@@ -77,7 +77,7 @@ def test_a_number_that_only_informs_is_among_all_numbers_and_not_on_top():
     result = claim(measure(0.3, what="an aside"))
     assert result["numbers"] == []
     assert result["measures"]["rows"] == [
-        ["an aside", "30.0 %", "", "", "informs only", "reports/a.csv"]
+        ["an aside", "30.0 %", "", "", "", "informs only", "reports/a.csv"]
     ]
 
 
@@ -97,3 +97,35 @@ def test_a_null_is_described_in_words(unit, words):
 def test_an_end_of_an_interval_that_is_null_was_not_reached():
     result = claim(measure(57, 46, None, "tokens"))
     assert result["measures"]["rows"][0][1:3] == ["57 tokens", "46 tokens to not reached"]
+
+
+def test_a_sentence_about_distance_has_the_verdict_at_each():
+    distances = [
+        {"tokens": 20, "words": "sentence", "verdict": "does not hold"},
+        {"tokens": 799, "words": "two pages", "verdict": "holds"},
+    ]
+    assert claim(by_distance=distances)["distances"] == [
+        "sentence (20 tokens): does not hold",
+        "two pages (799 tokens): holds",
+    ]
+
+
+def test_a_fact_about_every_network_has_its_least_and_largest_value():
+    fact = measure(0.0, 0.0, 0.0, "per unit", "exactly", 0.0, "holds", exact=True)
+    (number,) = claim(fact)["numbers"]
+    assert number["beside"] == "(every network: 0 to 0 per unit); asked: exactly 0 per unit"
+
+
+def test_a_number_with_two_thresholds_names_both():
+    left = measure(-1.0, -1.2, -0.8, "log10", "below", -3.0, "partly", fails_beyond=-1.0)
+    (number,) = claim(left)["numbers"]
+    assert number["beside"] == (
+        "(6.3 to 16 %); asked: below 0.1 %, and it does not hold above 10 %"
+    )
+
+
+def test_the_deciding_intervals_are_counted_once():
+    first = measure(0.3, 0.2, 0.4, what="first", confidence=0.995)
+    row = {"measures": [first, first, measure(0.3, 0.2, 0.4, what="second", confidence=0.995)]}
+    assert cells.deciding_interval([row]) == {"count": 2, "confidence": "99.5 %"}
+    assert cells.deciding_interval([{"measures": [measure(0.3)]}]) is None

@@ -32,6 +32,8 @@ def decayed(**changes):
         "reviews": 9,
         "last_lag_tokens": 3,
         "r2": 0.95,
+        "exponential_seeds": 3,
+        "collapsed_seeds": np.nan,
     }
     values = {
         "half_life_tokens": 5.0,
@@ -75,7 +77,7 @@ def test_a_network_of_the_textbooks_length_belongs_to_both_designs():
     }
 
 
-def test_curves_on_different_seeds_have_their_own_mean_and_number_of_seeds():
+def test_curves_on_different_seeds_have_their_own_median_and_number_of_seeds():
     ten = [
         curve([0.0, -1.0 - seed], sequence_length=2, trained_length=2, seed=seed)
         for seed in range(10)
@@ -83,7 +85,7 @@ def test_curves_on_different_seeds_have_their_own_mean_and_number_of_seeds():
     two = [curve([0.0, -1.0]), curve([0.0, -3.0], seed=1)]
     curves = distance.curves(pd.concat([*ten, *two]), {2, 4})
     last = curves[curves["lag_tokens"] == 1].set_index("sequence_length")
-    assert last["mean"].to_dict() == {2: -5.5, 4: -2.0}
+    assert last["mean"].to_dict() == {2: -5.5, 4: -2.0}  # the column that figures draw
     assert last["seeds"].to_dict() == {2: 10, 4: 2}
 
 
@@ -139,7 +141,7 @@ def test_a_bag_of_words_is_ahead_only_if_its_interval_is_above_0():
 
 def test_an_unreached_horizon_is_reported_beyond_the_last_lag():
     (row,) = distance_cells.decays(decayed(), 4, 100)["rows"]
-    assert row[2:] == ["3 / 9", "5.0 (4.0 to 6.0)", "2 (1 to 3)", "> 3", "> 3"]
+    assert row[2:] == ["3 / 9", "3", "5.0 (4.0 to 6.0)", "2 (1 to 3)", "> 3", "> 3"]
     (sentence,) = distance_findings.decays(decayed(), 4)
     assert "below 10 % from lag 2 (1 to 3) on (sooner than by its half-life: " in sentence
     assert sentence.endswith("), below 0.1 % nowhere within 3 tokens.")
@@ -147,7 +149,7 @@ def test_an_unreached_horizon_is_reported_beyond_the_last_lag():
 
 def test_a_curve_that_is_no_exponential_has_no_half_life():
     (row,) = distance_cells.decays(decayed(half_life_tokens=np.nan, r2=0.374), 4, 100)["rows"]
-    assert row[3] == "not exponential (R² 0.37)"
+    assert row[4] == "not exponential (R² 0.37)"
 
 
 def test_at_the_textbooks_length_a_network_of_both_designs_is_one_row():
@@ -164,7 +166,7 @@ def test_few_seeds_come_with_a_caveat_about_their_interval():
         pd.concat([decayed(), decayed(sequence_length=9, trained_length=9, seeds=10)])
     )
     assert "trained at 4 tokens rest on as few as 3 seeds, others on up to 10" in sentence
-    assert "these seeds" in sentence
+    assert "Fewer than six seeds have no interval" in sentence
     assert distance_findings.few_seeds(decayed(seeds=10)) == []
 
 

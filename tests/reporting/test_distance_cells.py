@@ -36,6 +36,8 @@ def fit(
         "reviews": 500,
         "last_lag_tokens": sequence_length - 1,
         "r2": r2,
+        "exponential_seeds": 2,
+        "collapsed_seeds": np.nan,
     }
     for name, (value, low, high) in intervals.items():
         row |= {name: value, f"{name}_low": low, f"{name}_high": high}
@@ -45,7 +47,7 @@ def fit(
 def cells_by_design(*rows, length=100):
     """{weights, in the words of the table: the cells after the counts}."""
     table = distance_cells.decays(pd.DataFrame(rows), length, 100)
-    return {row[1]: row[3:] for row in table["rows"]}
+    return {row[1]: row[4:] for row in table["rows"]}
 
 
 @pytest.mark.parametrize(
@@ -55,7 +57,8 @@ def cells_by_design(*rows, length=100):
         (0.9, (12, np.nan, np.nan), "12.0"),
         (0.374, NONE, "not exponential (R² 0.37)"),
         (np.nan, NONE, "none (flat, or too few lags)"),
-        (0.95, (np.inf, 90, np.inf), "no end (90.0 to no end)"),
+        (0.95, (12, 10, np.inf), "12.0 (10.0 to > 85)"),
+        (0.95, NONE, "none within the 85 fitted tokens"),
     ],
 )
 def test_a_half_life_is_shown_only_for_an_exponential_curve(r2, half_life, cell):
@@ -85,6 +88,25 @@ def test_a_sentence_about_a_censored_horizon_gives_the_last_lag():
         "vanilla, trained at 100 tokens: half-life not exponential (R² 0.20); the gradient stays below 10 % nowhere "
         "within 99 tokens, below 0.1 % nowhere within 99 tokens."
     )
+
+
+def test_three_seeds_are_points_without_an_interval():
+    row = fit(
+        half_life=(12, np.nan, np.nan), horizons=(57, np.nan, np.nan), left=(-1, np.nan, np.nan)
+    )
+    assert cells_by_design(row)["trained at this length"] == ["12.0", "57", "57", "57"]
+    (sentence, *_) = distance_findings.fades(pd.DataFrame([row]), 100, 0.001)
+    assert ", 10 % is left of the gradient" in sentence
+    assert "(median of 3 seeds, too few for an interval)" in sentence
+
+
+def test_collapsed_seeds_are_named_where_their_gradient_is_shown():
+    backward = fit(architecture="bidirectional", direction="backward", collapsed_seeds=5.0)
+    sentences = distance_findings.decays(pd.DataFrame([fit(), backward]), 100)
+    named = [sentence for sentence in sentences if "collapsed" in sentence]
+    (sentence,) = named
+    assert sentence.startswith("bidirectional (backward)")
+    assert "It collapsed in 1 of 3 seeds (5)" in sentence
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from pipeline.reporting import distance, findings, tables
 from tests.reporting import invented
@@ -28,7 +29,6 @@ def compared(low, high, p_holm=0.01):
     unknown = (
         "p",
         "aso_epsilon",
-        "seeds_needed",
         "visible_difference",
         "reviews_low",
         "reviews_high",
@@ -38,6 +38,7 @@ def compared(low, high, p_holm=0.01):
         **dict.fromkeys(unknown),
         "baseline": "vanilla-textbook",
         "run": "bidirectional-textbook",
+        "answers": "architecture",
         "baseline_seeds": 3,
         "run_seeds": 3,
         "difference": (low + high) / 2,
@@ -95,7 +96,7 @@ def test_a_clear_winner_is_named_with_the_interval_of_its_lead():
         findings.best(results(vanilla=[0.70, 0.71, 0.69], lstm=[0.82, 0.83, 0.81]))
     )
     assert (
-        "is 12.0 points behind; the 95 % interval of that difference, 9.7 to 14.3, excludes 0."
+        "is 12.0 points behind; the 95 % interval of that difference over seeds, 9.7 to 14.3, excludes 0."
         in sentences
     )
 
@@ -357,11 +358,16 @@ def measured(value, low=None, high=None, unit="share", side=None, threshold=None
         "value": value,
         "low": low,
         "high": high,
+        "decided_low": low,
+        "decided_high": high,
         "unit": unit,
         "side": side,
         "threshold": threshold,
+        "fails_beyond": None,
     }
-    return tuple(findings.measured(numbers).values())
+    words = findings.measured(numbers)
+    assert words["decided"] == words["between"]
+    return words["value"], words["between"], words["asked"]
 
 
 def test_a_number_of_a_claim_has_its_unit_interval_and_threshold():
@@ -402,3 +408,50 @@ def test_a_reading_is_described_by_its_end_and_its_largest_step():
         "lstm-textbook ends at 0.20; its largest step is from 0.60 to 0.10, after “bad” (word 2); the gradient at the "
         "first word is 10 % of that at the last."
     )
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ("architecture", "Both runs have one recipe"),
+        ("recipe", "Both runs have one architecture"),
+        ("both", "does not show which of them makes the difference"),
+        ("nothing", "compares only seeds"),
+    ],
+)
+def test_a_comparison_says_which_question_it_answers(answer, words):
+    (row,) = compared(0.01, 0.03).assign(answers=answer).itertuples()
+    assert words in findings.comparison(row)
+
+
+def gains(**intervals_of_networks):
+    """The gains over the linear baselines on both splits; the networks' are over pairs of words."""
+    added = {"baseline": "tfidf", "run": "tfidf-bigrams", "low": 0.008, "high": 0.022}
+    rows = [added, *({"baseline": "tfidf", "run": run, "low": 0.5, "high": 0.6} for run in "ab")]
+    for run, (low, high) in intervals_of_networks.items():
+        rows.append({"baseline": "tfidf-bigrams", "run": run, "low": low, "high": high})
+    table = pd.DataFrame(rows)
+    table["difference"] = (table["low"] + table["high"]) / 2
+    validation = table.assign(split="validation", difference=9.0, low=9.0, high=9.0)
+    return pd.concat([validation, table.assign(split="test")])
+
+
+@pytest.mark.parametrize(
+    ("networks", "words"),
+    [
+        ({"a": (-0.03, -0.01), "b": (-0.02, -0.01)}, "and every one is shown to stay below it: "),
+        ({"a": (-0.03, -0.01), "b": (-0.02, 0.01)}, "No network is shown to exceed"),
+        ({"a": (-0.03, -0.01), "b": (-0.02, 0.01)}, "and a is shown to stay below it"),
+        ({"a": (0.01, 0.02), "b": (-0.02, 0.01)}, "is exceeded by a: the best mean is +1.5 points"),
+        ({"a": (np.nan, np.nan)}, "No network is shown to exceed the linear model with pairs"),
+    ],
+)
+def test_word_order_adds_points_that_networks_exceed_or_not(networks, words):
+    added, exceeds = findings.word_order(gains(**networks))
+    assert "gains +1.5 points from pairs of words" in added
+    assert "95 % interval over reviews 0.8 to 2.2" in added
+    assert words in exceeds
+
+
+def test_without_networks_only_the_gain_of_word_order_is_said():
+    assert len(findings.word_order(gains())) == 1

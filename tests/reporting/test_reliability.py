@@ -63,14 +63,6 @@ def test_a_calibration_error_is_compared_with_the_error_by_chance():
     assert "every run" in reliability.calibrated(pd.DataFrame([off]))[1]
 
 
-def test_a_difference_that_no_number_of_seeds_would_show_has_no_number():
-    assert [reliability.needed(seeds) for seeds in (26.0, 207_601.0, np.nan)] == [
-        "26",
-        "> 1,000",
-        "none",
-    ]
-
-
 def test_a_bucket_names_the_lengths_in_it():
     ends = pd.DataFrame(
         {"run": "a-b", "above_tokens": [0, 100, 200], "up_to_tokens": [100.0, 200.0, np.nan]}
@@ -95,7 +87,7 @@ def test_a_comparison_shows_its_statistics_and_the_networks_of_mcnemar():
         "p_better_low": 0.7,
         "p_better_high": 1.0,
         "aso_epsilon": 0.125,
-        "seeds_needed": 7,
+        "answers": "both",
         "visible_difference": 0.015,
         "reviews_low": 0.011,
         "reviews_high": 0.029,
@@ -111,7 +103,7 @@ def test_a_comparison_shows_its_statistics_and_the_networks_of_mcnemar():
     }
     pairs = tables.comparisons([{**pair, "mcnemar": mcnemar}], SETTINGS["alpha"])
     (row,) = reliability.how_sure(pairs, SETTINGS)["rows"]
-    assert row == ["c-d", "a-b", "+2.0", "< 0.001", "0.042", "meaningful", "0.12", "7", "1.5"]
+    assert row == ["c-d", "a-b", "+2.0", "< 0.001", "0.042", "meaningful", "0.12", "1.5"]
     (row,) = reliability.fixed_networks(pairs)["rows"]
     assert row == ["c-d", "a-b", "+2.0", "1.1 to 2.9", "2 against 1", "1,200 against 30", "0.500"]
     luckier = "The best of more seeds is luckier"
@@ -124,6 +116,9 @@ def test_a_score_without_an_interval_has_no_interval_over_its_unit():
     bucket |= {"reviews_low": np.nan, "reviews_high": np.nan}
     network = {**bucket, "run": "vanilla-textbook", "accuracy": 0.9, "low": 0.8, "high": 0.95}
     ceiling = {**bucket, "run": "tfidf", "accuracy": 1.0, "low": np.nan, "high": np.nan}
-    (sentence,) = reliability.against_ceiling(pd.DataFrame([network, ceiling]))
-    assert "90.0 % (80.0 to 95.0 over seeds)" in sentence
-    assert sentence.endswith("TF-IDF 100.0 % (no interval over reviews).")
+    pairs = {**ceiling, "run": "tfidf-bigrams", "reviews_low": 0.97, "reviews_high": 1.0}
+    (sentence,) = reliability.against_ceiling(pd.DataFrame([network, ceiling, pairs]))
+    assert "90.0 % (80.0 to 95.0 over seeds and reviews)" in sentence
+    assert sentence.endswith(
+        "tfidf 100.0 % (no interval over reviews) and tfidf-bigrams 100.0 % (97.0 to 100.0 over reviews)."
+    )

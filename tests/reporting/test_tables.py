@@ -50,13 +50,16 @@ def test_a_seed_that_is_not_finite_is_not_left_out_of_the_mean():
     assert np.isnan(mean.iloc[1])
 
 
-def test_a_curve_has_the_mean_and_the_range_of_the_seeds_logs():
-    last = tables.curves(curve([[0, -1.0], [0, -4.0]])).iloc[-1]
-    assert (last["mean"], last.lowest, last.highest, last.seeds) == (-2.5, -4, -1, 2)
+def test_a_curve_has_the_median_and_the_range_of_the_seeds_logs():
+    last = tables.curves(curve([[0, -1.0], [0, -2.0], [0, -20.5]])).iloc[-1]
+    assert (last["mean"], last.lowest, last.highest, last.seeds) == (-2, -20.5, -1, 3)
+    assert np.isnan([last.low, last.high]).all()
 
 
 def test_the_t_interval_of_three_values_is_the_textbooks():
-    last = tables.curves(curve([[0, 1.0], [0, 2.0], [0, 3.0]])).iloc[-1]
+    keys = [*tables.CURVE, "lag_tokens"]
+    values = curve([[0, 1.0], [0, 2.0], [0, 3.0]])
+    last = tables.over_seeds(values, keys, "log10_relative_norm").iloc[-1]
     half_width = 4.302653 / 3**0.5
     assert last.low == pytest.approx(2 - half_width, abs=1e-6)
     assert last.high == pytest.approx(2 + half_width, abs=1e-6)
@@ -263,7 +266,6 @@ def test_p_better_is_required_and_its_null_bounds_become_nan():
         "p",
         "p_holm",
         "aso_epsilon",
-        "seeds_needed",
         "visible_difference",
         "reviews_low",
         "reviews_high",
@@ -272,6 +274,7 @@ def test_p_better_is_required_and_its_null_bounds_become_nan():
         **dict.fromkeys((*unknown, "mcnemar")),
         "baseline": "a",
         "run": "b",
+        "answers": "recipe",
         "baseline_seeds": 2,
         "run_seeds": 2,
         "difference": 0.0,

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline.params import ARCHITECTURES, Settings
+from pipeline.params import ARCHITECTURES, STATELESS, Settings
 from pipeline.science.networks import architectures
 from pipeline.science.networks.sequences import Examples
 
 VOCABULARY = 23
 LENGTH = 7
-RECURRENT = [architecture for architecture in ARCHITECTURES if architecture != "feedforward"]
+RECURRENT = [architecture for architecture in ARCHITECTURES if architecture not in STATELESS]
 
 SETTINGS = Settings(
     sequence_length=LENGTH,
@@ -48,24 +48,24 @@ def silent(_row):
     """A `report` that does nothing."""
 
 
-def by_whole_reviews(logits):
-    """Returns `replacement_logits` of `logits` (a function tokens_NT -> z_N) by reading every changed review whole.
+def by_whole_reviews(read):
+    """Returns a function tokens_NT, lag_L, word_W -> value_LWN... that reads every changed review whole.
 
-    The result is a reference for `Network.replacement_logits`.
+    `read` is a function tokens_NT -> value_N... The result is a reference for `Network.replacement_states`.
     """
 
-    def changed_logits(tokens_NT, lag, word):
+    def of_word(tokens_NT, lag, word):
         changed_NT = tokens_NT.copy()
         changed_NT[:, -1 - lag] = word
-        return logits(changed_NT)
+        return read(changed_NT)
 
-    def replacement_logits(tokens_NT, lag_L, word_W):
-        z_LWN = np.empty((len(lag_L), len(word_W), len(tokens_NT)))
-        for row, lag in enumerate(lag_L):
-            z_LWN[row] = [changed_logits(tokens_NT, lag, word) for word in word_W]
-        return z_LWN
+    def of_words(tokens_NT, lag, word_W):
+        return [of_word(tokens_NT, lag, word) for word in word_W]
 
-    return replacement_logits
+    def replacement(tokens_NT, lag_L, word_W):
+        return np.array([of_words(tokens_NT, lag, word_W) for lag in lag_L])
+
+    return replacement
 
 
 @pytest.fixture(params=["float64"])
@@ -94,6 +94,9 @@ def keras_logits(model: keras.Model, x_NTD, real_NT=None):
     layers = {layer.name: layer for layer in model.layers}
     if "mean" in layers:
         encoded_NH = layers["encoder"](layers["mean"](x_NTD, mask=real_NT))
+    elif "words" in layers:
+        read_NTD = x_NTD if real_NT is None else x_NTD * real_NT[..., None]
+        encoded_NH = layers["encoder"](layers["words"](read_NTD))
     else:
         encoded_NH = layers["encoder"](x_NTD, mask=real_NT)
 

@@ -189,9 +189,22 @@ def varied(count=300, positive=150, text="{0} a long film about word{0} and othe
             varied(text="word{}"),
             {},
             "data: the longest length with validation reviews of both labels is 1; to measure gradients, it must be "
-            "at least 2 tokens: use a source with longer texts\ndata: 0 words of the vocabulary are in at least 1 % of "
-            "the training reviews; the word effect needs 2 or more: use a source with more text, or raise "
-            "data.vocabulary_size",
+            "at least 2 tokens: use a source with longer texts; half of the texts have at most 1 token: if no blanks "
+            "are between their words, insert blanks first\ndata: 0 words of the vocabulary are in at least 1 % of the "
+            "training reviews; the word effect needs 2 or more: use a source with more text, or raise "
+            "data.vocabulary_size; if no blanks are between their words, insert blanks first",
+        ),
+        (
+            varied(text="とても面白い映画{0}、また見たい。"),
+            {"gradients.sequence_lengths": [2, 25]},
+            "params.yaml: gradients.sequence_lengths: 25: too long: the longest length with validation reviews of "
+            "both labels is 2; half of the texts have at most 2 tokens: if no blanks are between",
+        ),
+        (
+            varied(text="หนังเรื่อง{0}สนุกมาก"),
+            {},
+            "data: the longest length with validation reviews of both labels is 1; to measure gradients, it must be "
+            "at least 2 tokens: use a source with longer texts; half of the texts have at most 1 token: if no",
         ),
         (
             varied(text="the same"),
@@ -215,6 +228,8 @@ def varied(count=300, positive=150, text="{0} a long film about word{0} and othe
         "tiny vocabulary",
         "more bins than reviews",
         "one token",
+        "Japanese",
+        "Thai",
         "equal texts",
         "empty after cleaning",
         "one negative review",

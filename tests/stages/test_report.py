@@ -27,7 +27,7 @@ from tests.reporting.invented import Outline
 ROOT = Path(__file__).parents[2]
 PANELS = {
     "accuracy": 1,
-    "calibration": 7,
+    "calibration": 8,
     "accuracy-by-length": 2,
     "differences": 1,
     "gradients-by-lag": 6,
@@ -125,6 +125,7 @@ def outputs(reports: Path) -> dict[str, bytes]:
     files = [
         reports / "README.md",
         reports / "index.html",
+        reports / "playground.html",
         *sorted((reports / "figures").iterdir()),
     ]
     return {str(file.relative_to(reports)): file.read_bytes() for file in files}
@@ -251,6 +252,17 @@ def test_every_file_is_listed_with_its_hash_and_the_keys_of_its_runs(small):
     assert key in title
 
 
+def test_a_study_without_live_networks_links_no_playground(tmp_path, monkeypatch):
+    def without_networks():
+        card = artifacts.read_json(artifacts.PLAYGROUND_CARD)
+        artifacts.write_json(artifacts.PLAYGROUND_CARD, card | {"networks": {}})
+
+    assert "](playground.html)" in markdown(tmp_path / "with", monkeypatch, SMALL)
+    reports = written(tmp_path / "without", monkeypatch, SMALL, without_networks)
+    assert "playground" not in (reports / "README.md").read_text()
+    assert "This study has none of the networks" in (reports / "playground.html").read_text()
+
+
 @pytest.mark.exhaustive
 def test_another_path_zone_locale_or_date_gives_the_same_bytes(small, tmp_path):
     study = tmp_path / "ein Ordner, größer"
@@ -329,7 +341,7 @@ def test_the_document_answers_in_the_order_of_its_questions(full):
 def test_the_table_of_results_has_every_run_and_the_linear_ceiling(full):
     table = (full / "README.md").read_text().split("sd (points)")[1].split("seeds the")[0]
     metrics = artifacts.read_json(full / "metrics.json")
-    for run in [*invented.WHOLE.runs, "tfidf"]:
+    for run in [*invented.WHOLE.runs, "tfidf", "tfidf-bigrams"]:
         (row,) = re.findall(rf"^\| {run} \| .*%.*,?.*\|$", table, re.MULTILINE)
         for score in metrics[run]["test/accuracy"]["scores"].values():
             assert f"{score * 100:.1f}" in row
@@ -385,8 +397,14 @@ def test_tables_of_lengths_that_are_not_listed_are_named_and_not_read(
             architectures=["feedforward"],
             tuned=["vanilla"],
         ),
+        replace(
+            SMALL,
+            runs=["flattened-textbook", "vanilla-textbook"],
+            architectures=["flattened", "vanilla"],
+            lengths=[100, 200],
+        ),
     ],
-    ids=["one run on ten seeds", "only tuned recurrence"],
+    ids=["one run on ten seeds", "only tuned recurrence", "a fixed size at one of two lengths"],
 )
 def test_any_part_of_a_study_can_be_reported(tmp_path, monkeypatch, outline):
     reports = written(tmp_path / "part", monkeypatch, outline)
@@ -432,8 +450,10 @@ def test_the_race_and_the_regret_of_each_search_are_tables(full):
 def test_the_table_of_comparisons_gives_p_better_with_its_interval(full):
     text = (full / "README.md").read_text()
     for row in artifacts.read_json(full / "comparisons.json"):
-        interval = f"{row['p_better_low']:.2f} to {row['p_better_high']:.2f}"
-        cell = re.escape(f"| {row['p_better']:.2f} ({interval}) |")
+        interval = ""
+        if row["p_better_low"] is not None:
+            interval = f" ({row['p_better_low']:.2f} to {row['p_better_high']:.2f})"
+        cell = re.escape(f"| {row['p_better']:.2f}{interval} | {row['answers']} |")
         assert re.search(rf"^\| {row['run']} \| {row['baseline']} \|.*{cell}$", text, re.MULTILINE)
 
 
@@ -545,6 +565,7 @@ def test_a_report_about_a_csv_says_what_its_texts_and_labels_are(tmp_path, monke
         labels = {"negative": "schlecht", "positive": "gut"}
         own = {"source": "csv", "subject": subject, "labels": labels, "split_rule": "Blocks."}
         artifacts.write_json(artifacts.DATA_CARD, {**card, **own})
+        artifacts.write_json(artifacts.CLAIMS, invented.claim_table(SMALL.lengths))
 
     monkeypatch.setattr(document, "pictures", lambda story: {})
     reports = written(tmp_path / "csv", monkeypatch, SMALL, change)
@@ -561,6 +582,25 @@ def test_importing_the_stage_imports_no_network_library_and_no_mlflow():
     unwanted = {"tensorflow", "keras", "mlflow", "optuna"}
     code = f"import sys, pipeline.stages.report; print(*{unwanted} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("data", "is_ours"),
+    [({}, True), ({"limit": 1000}, False), ({"source": "rotten_tomatoes"}, False)],
+)
+def test_only_our_own_study_discloses_how_its_thresholds_came_about(data, is_ours):
+    parameters = params.read(ROOT / "params.yaml")
+    parameters = parameters.model_copy(update={"data": parameters.data.model_copy(update=data)})
+    assert len(parameters.claims.disclosures) > 1
+    expected = parameters.claims.disclosures if is_ours else []
+    assert report._disclosures(parameters) == expected
+
+
+def test_disclosures_stand_next_to_the_table(small):
+    for file, answer in (("README.md", "## The answer"), ("index.html", ">The answer</h2>")):
+        opening = unescape((small / file).read_text()).split(answer)[0]
+        for disclosure in params.read(ROOT / "params.yaml").claims.disclosures:
+            assert disclosure in opening
 
 
 @pytest.mark.parametrize(

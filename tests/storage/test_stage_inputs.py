@@ -14,6 +14,7 @@ from dvc.stage import PipelineStage
 
 from pipeline.params import Mistake
 from pipeline.storage import artifacts, dvc_lock, stage_inputs
+from tests.support.review_sources import SPECIAL_FILES
 
 ROOT = Path(__file__).parents[2]
 STAGE = "train@small"
@@ -40,7 +41,7 @@ stages:
 PARAMS = """
 data: {path: data/raw, limit: null}
 settings:
-  textbook: {epochs: 2, rate: 0.5, mask: false}
+  textbook: {epochs: 2, rate: 0.5, cuts: [1, 2], mask: false}
   other: {epochs: 9}
 train:
   runs:
@@ -118,11 +119,6 @@ def test_the_record_of_a_stage_is_the_one_of_dvc(project, name):
         ),
         (
             "params.yaml",
-            replace("mask: false", "mask: 0"),
-            "params.yaml: settings.textbook.mask was False and is 0",
-        ),
-        (
-            "params.yaml",
             replace("rate: 0.5, ", ""),
             "params.yaml: settings.textbook.rate was 0.5 and is empty",
         ),
@@ -161,6 +157,13 @@ def test_a_change_is_named_in_one_line(folder, file, edit, change):
         ("params.yaml", replace("epochs: 9", "epochs: 10")),
         ("params.yaml", replace("mask: false}", "mask:   false}  # a comment")),
         ("params.yaml", replace("{epochs: 2, rate: 0.5,", "{rate: 0.5, epochs: 2,")),
+        ("params.yaml", replace("epochs: 2", "epochs: 0.2e1")),
+        ("params.yaml", replace("rate: 0.5", "rate: 5e-1")),
+        ("params.yaml", replace("mask: false", "mask: 0")),  # equal for DVC; other code refuses it
+        ("params.yaml", replace("cuts: [1, 2]", "cuts: [1.0, 2]")),
+        ("tuned.json", replace("3", "3.0")),
+        ("pipeline/train.py", lambda path: os.utime(path, (0, 0))),
+        ("pipeline/train.py", replace("", "")),
         ("environment.json", replace(version("scipy"), "0")),
         ("pipeline/report.py", replace("3", "4")),
         ("data/raw/.writing-1-notes.txt", Path.touch),
@@ -174,19 +177,34 @@ def test_a_change_that_the_stage_does_not_read_is_none(folder, file, edit):
     assert inputs.fingerprint == stage_inputs.read(STAGE, folder).fingerprint
 
 
-def test_an_edit_that_is_undone_counts_for_units_of_code_alone(folder):
+def test_an_edit_that_is_undone_is_none(folder):
     inputs = stage_inputs.read(STAGE, folder)
     for file in ("pipeline/train.py", "params.yaml", "data/reviews.csv"):
         content = (folder / file).read_text()
         (folder / file).write_text("something else")
         (folder / file).write_text(content)
-        os.utime(folder / file, (0, 0))
     inputs.check()
-    with pytest.raises(Mistake, match=r": pipeline/train\.py was saved, with the same content "):
-        inputs.check_code()
+    inputs.check_code()
+
+
+def test_edited_code_ends_a_unit_and_edited_data_do_not(folder):
+    inputs = stage_inputs.read(STAGE, folder)
+    (folder / "data/reviews.csv").write_text("dull")
+    inputs.check_code()
     (folder / "pipeline/train.py").write_text("something else")
     with pytest.raises(Mistake, match=r": pipeline/train\.py was edited; `dvc repro`"):
         inputs.check_code()
+
+
+def test_equal_numbers_of_dvc_lock_are_unchanged_inputs(project):
+    artifacts.write_text(project / "requirements.lock", "")
+    before = stage_inputs.read("tune@vanilla", project).fingerprint
+    text = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(text.replace("trials: 3", "trials: 3.0"))
+    inputs = stage_inputs.read("tune@vanilla", project)
+    assert inputs.is_recorded
+    assert inputs.fingerprint == before
+    assert stage_inputs.is_unchanged(dvc_lock.finished(project)["tune@vanilla"], project)
 
 
 def test_a_package_of_another_version_is_a_change(folder, monkeypatch):
@@ -196,6 +214,15 @@ def test_a_package_of_another_version_is_a_change(folder, monkeypatch):
     for check in (inputs.check, inputs.check_code):
         with pytest.raises(Mistake, match=change):
             check()
+
+
+@pytest.mark.parametrize(("make", "kind"), SPECIAL_FILES)
+def test_an_input_that_is_neither_file_nor_folder_is_named(folder, monkeypatch, make, kind):
+    monkeypatch.chdir(folder)
+    (folder / "data/reviews.csv").unlink()
+    make(folder / "data/reviews.csv")
+    with pytest.raises(Mistake, match=f"^data/reviews.csv: {kind}; DVC needs a file or a folder"):
+        stage_inputs.read(STAGE, folder)
 
 
 def test_many_changes_are_counted(folder):

@@ -19,7 +19,11 @@ STUDY = params.read()
 REPORTS = Path("reports")
 TEXTBOOK = STUDY.settings["textbook"].sequence_length
 LOCK = YAML(typ="safe").load(Path("dvc.lock"))["stages"]
-DIRECTIONS = {"feedforward": ["none"], "bidirectional": ["backward", "forward"]}
+DIRECTIONS = {
+    "feedforward": ["none"],
+    "flattened": ["none"],
+    "bidirectional": ["backward", "forward"],
+}
 AXES = ("hidden_size", "embedding_dimension", "learning_rate", "dropout")
 
 
@@ -41,13 +45,24 @@ def seeds_at(length: int, architecture: str) -> range:
     return range(min(STUDY.gradients.seeds, STUDY.train.seeds))
 
 
-def trained_lengths(length: int) -> set[int]:
+def architectures_at(length: int) -> list[str]:
+    """The architectures that are measured at this length: all, except that a fixed size needs training there."""
+    return [
+        architecture
+        for architecture in STUDY.gradients.architectures
+        if architecture not in params.FIXED_SIZE or is_trained_at(length)
+    ]
+
+
+def trained_lengths(length: int, architecture: str = "vanilla") -> set[int]:
     """The lengths at which the networks that are measured at this length were trained."""
+    if architecture in params.FIXED_SIZE:
+        return {length}
     return {TEXTBOOK, length} if is_trained_at(length) else {TEXTBOOK}
 
 
 def test_every_run_and_the_linear_ceiling_have_every_metric_of_every_seed():
-    assert list(METRICS) == [*STUDY.train.runs, "tfidf"]
+    assert list(METRICS) == [*STUDY.train.runs, "tfidf", "tfidf-bigrams"]
     for run, metrics in METRICS.items():
         assert list(metrics) == [
             "parameters",
@@ -59,7 +74,7 @@ def test_every_run_and_the_linear_ceiling_have_every_metric_of_every_seed():
             "test/ece",
             "test/auc",
         ]
-        seeds = [0] if run == "tfidf" else STUDY.train.seeds_of(run)
+        seeds = [0] if run.startswith("tfidf") else STUDY.train.seeds_of(run)
         for metric in list(metrics)[1:]:
             assert list(metrics[metric]) == ["mean", "sd", "low", "high", "scores"]
             assert list(metrics[metric]["scores"]) == [str(seed) for seed in seeds]
@@ -104,7 +119,13 @@ def test_textbook_runs_have_the_parameter_counts_of_the_design():
         10_000,
     ):
         pytest.skip("textbook settings are not the tutorial's in this checkout")
-    design = {"vanilla": 326_273, "bidirectional": 332_545, "lstm": 344_897, "feedforward": 322_177}
+    design = {
+        "vanilla": 326_273,
+        "bidirectional": 332_545,
+        "lstm": 344_897,
+        "feedforward": 322_177,
+        "flattened": 524_929,
+    }
     for run in STUDY.train.runs:
         architecture, settings = run.split("-", 1)
         if settings == "textbook":
@@ -129,7 +150,8 @@ def test_gradient_tables_have_every_architecture_direction_seed_and_lag(length):
     assert (table["reviews"] > 0).all()
     weights = {"initial", "trained"} if is_trained_at(length) else {"initial"}
 
-    for architecture in STUDY.gradients.architectures:
+    assert set(table["architecture"]) == set(architectures_at(length))
+    for architecture in architectures_at(length):
         rows = table[table["architecture"] == architecture]
         assert sorted(set(rows["direction"])) == DIRECTIONS.get(architecture, ["forward"])
         assert set(rows["weights"]) == weights
@@ -181,14 +203,29 @@ def test_probe_tables_have_every_network_and_order_free_ones_ignore_order(length
         table[["architecture", "trained_length", "seed"]].itertuples(index=False, name=None)
     )
     expected = set()
-    for architecture in STUDY.gradients.architectures:
-        expected |= set(
-            product([architecture], trained_lengths(length), seeds_at(length, architecture))
-        )
+    for architecture in architectures_at(length):
+        trained = trained_lengths(length, architecture)
+        expected |= set(product([architecture], trained, seeds_at(length, architecture)))
     assert networks == expected
 
     shuffled = table[(table["architecture"] == "feedforward") & (table["probe"] == "shuffled")]
     assert (shuffled["logit_change"] < 1e-4).all()
+
+
+@pytest.mark.parametrize("length", STUDY.gradients.sequence_lengths)
+def test_state_tables_say_that_every_recurrent_network_is_a_recursion(length):
+    table = pd.read_csv(REPORTS / f"states/{length}.csv")
+    keys = ["architecture", "trained_length", "seed", "direction", "measure"]
+    assert not table.duplicated(keys).any()
+    assert set(table["architecture"]) == set(architectures_at(length))
+
+    value = table.set_index(["measure", "direction"])["value"].sort_index()
+    assert (value["streaming_difference"] < 1e-3).all()
+    assert (value["sensitivity_to_later_words", "forward"] == 0).all()
+
+    added = table[table["measure"] == "parameters_per_position"]
+    is_fixed = added["architecture"].isin(params.FIXED_SIZE)
+    assert (added["value"].gt(0) == is_fixed).all()
 
 
 @pytest.mark.parametrize("length", STUDY.gradients.sequence_lengths)
@@ -206,13 +243,18 @@ def test_half_lives_need_an_exponential_curve_and_bounds_are_met(length):
 
 def test_every_claim_has_a_verdict_that_its_measures_decide():
     table = json_of("claims")
-    assert len(table) == 7
+    assert len(table) == 6
+    allowed = ("holds", "partly", "does not hold", "not shown")
     for row in table:
-        assert row["verdict"] in ("holds", "partly", "does not hold", "not shown")
+        assert row["verdict"] in allowed
+        assert {distance["verdict"] for distance in row["by_distance"]} <= set(allowed)
+
         verdicts = {measure["verdict"] for measure in row["measures"] if measure["verdict"]}
         assert row["verdict"] in verdicts or row["verdict"] == "partly" or len(verdicts) != 1
         for measure in row["measures"]:
             assert (measure["threshold"] is None) == (measure["verdict"] is None)
+            has_interval = measure["confidence"] is not None
+            assert not (has_interval and measure["exact"])
 
 
 def test_the_retention_table_has_every_architecture_lag_and_seed():

@@ -1,5 +1,7 @@
 """Read a source of reviews with settings that a test chooses, or the message with which it is refused."""
 
+import os
+import socket
 import tarfile
 from pathlib import Path
 
@@ -43,6 +45,29 @@ def refusal(*where, **options) -> str:
     with pytest.raises(Mistake) as error:
         reviews(*where, **options)
     return str(error.value)
+
+
+def make_pipe(path: Path) -> None:
+    """A named pipe, in which nobody writes."""
+    os.mkfifo(path)
+
+
+def make_socket(path: Path) -> None:
+    """The socket of a server that has ended."""
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.path.relpath(path))
+
+
+def make_link_to_device(path: Path) -> None:
+    """A link to the device that has nothing to read."""
+    path.symlink_to(os.devnull)
+
+
+SPECIAL_FILES = [
+    (make_pipe, "a named pipe"),
+    (make_socket, "a socket"),
+    (make_link_to_device, "a device"),
+]
 
 
 def packed(folder: Path, change=lambda archive: None) -> Path:

@@ -56,6 +56,7 @@ CHANGES: dict[str, dict[str, Any]] = {
         "architectures": ["vanilla"],
         "reviews": 6,
         "memory_reviews": 4,
+        "probe_reviews": 4,
         "jacobian_reviews": 2,
         "words": 1,
     },

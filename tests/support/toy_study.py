@@ -21,11 +21,11 @@ STAGES = (
     "claims",
 )
 WITHOUT_REVIEWS = ("prepare", "retention", "claims", "report")
-KINDS = ("gradients", "memory", "decay", "probes")
+KINDS = ("gradients", "memory", "decay", "decay_by_seed", "distances", "probes", "states")
 MODELS = len(RUNS)
 # of the stages that read train.seeds: runs and seeds, a length's curves
 SEEDED_RECORDS = (1 + 4) + (1 + 2) + (1 + 3)
-RECORDS = 4 + SEEDED_RECORDS + 1  # study and trials, the baseline
+RECORDS = 4 + SEEDED_RECORDS + 2  # study and trials, the linear baselines
 RECORDS += 2 + 1  # retention and its curve, the verdicts
 CHOSEN = {"trial": 1, "starting_recipe": False, "reason": "fewest parameters among those ahead"}
 RACE = [
@@ -87,10 +87,24 @@ vanilla,forward,trained,orthogonal,4,4,dz/dh,0.95,3.5,2,inf,inf
 vanilla,forward,trained,orthogonal,4,4,dz/dc,0.95,9,2,inf,inf
 vanilla,forward,trained,identity,4,4,dz/dh,0.95,9,2,inf,inf
 vanilla,forward,trained,orthogonal,4,100,dz/dh,0.95,9,2,inf,inf
+vanilla,forward,trained,orthogonal,4,4,dz/dx,0.95,9,2,inf,inf
+"""
+# MLflow shows these two as files alone
+FITS_BY_SEED = """\
+architecture,direction,weights,initialiser,sequence_length,trained_length,quantity,seed,r2,half_life_tokens
+vanilla,forward,trained,orthogonal,4,4,dz/dh,0,0.95,3.5
+"""
+DISTANCES = """\
+architecture,direction,weights,initialiser,sequence_length,trained_length,quantity,seed,lag_tokens,log10_relative_norm
+vanilla,forward,trained,orthogonal,4,4,dz/dh,0,3,-3
 """
 PROBES = """\
 architecture,probe,accuracy
 vanilla,plain,0.5
+"""
+STATES = """\
+architecture,sequence_length,trained_length,seed,direction,measure,value,reviews
+vanilla,4,4,0,forward,streaming_difference,0.000001,16
 """
 RETAINED = """\
 architecture,signal,lag_tokens,seed,updates,accuracy,solved
@@ -175,7 +189,10 @@ def write_tables(folder: Path) -> None:
     write_text(folder / f"reports/gradients/{LENGTH}.csv", NORMS)
     write_text(folder / f"reports/memory/{LENGTH}.csv", EFFECTS)
     write_text(folder / f"reports/decay/{LENGTH}.csv", FITS)
+    write_text(folder / f"reports/decay_by_seed/{LENGTH}.csv", FITS_BY_SEED)
+    write_text(folder / f"reports/distances/{LENGTH}.csv", DISTANCES)
     write_text(folder / f"reports/probes/{LENGTH}.csv", PROBES)
+    write_text(folder / f"reports/states/{LENGTH}.csv", STATES)
     write_text(folder / "reports/retention.csv", RETAINED)
     write_text(folder / "artifacts/retention.csv", RETAINED)
 
@@ -191,7 +208,12 @@ def write_scores(folder: Path) -> None:
         "parameters": 100,
         "test/accuracy": {**score(0.875), "sd": None, "low": None, "high": None},
     }
+    scores["tfidf-bigrams"] = scores["tfidf"]
     write_json(folder / "reports/metrics.json", scores)
+
+    split = {"accuracy": 0.75, "low": 0.5, "high": 1.0, "mean_of_seeds": 0.625}
+    ensembles = {run: {"seeds": 2, "validation": split, "test": split} for run in RUNS}
+    write_json(folder / "reports/ensembles.json", ensembles)
 
 
 def score(*values: float) -> dict:
@@ -237,7 +259,7 @@ def outputs(dvc_name: str) -> list[str]:
             f"artifacts/tuned/{item}.json",
         ],
         "train": [f"artifacts/history/{item}.csv", f"artifacts/models/{item}"],
-        "evaluate": ["reports/metrics.json"],
+        "evaluate": ["reports/metrics.json", "reports/ensembles.json"],
         "gradients": [f"reports/{kind}/{item}.csv" for kind in KINDS],
         "retention": ["reports/retention.csv", "artifacts/retention.csv"],
         "claims": ["reports/claims.json"],

@@ -10,9 +10,11 @@ from pipeline.tracking import (
     artifact_files,
     best_models,
     checkouts,
+    run_comparison,
     run_records,
     run_sync,
     sql_reader,
+    table_repair,
 )
 from tests.support import toy_study
 
@@ -33,6 +35,10 @@ def models_of(folder: Path, names: Iterable[str] = toy_study.STAGES) -> list[bes
     return best_models.read([stages[name] for name in names], stages["evaluate"], folder)
 
 
+def names_of(folder: Path) -> run_comparison.OwnNames:
+    return run_comparison.OwnNames.of(records_of(folder))
+
+
 def track(folder: Path) -> None:
     run_sync.project(records_of(folder), folder)
 
@@ -43,7 +49,10 @@ def differences(folder: Path) -> list[str]:
     checkout = checkouts.identified(folder)
     runs = sql_reader.runs(folder, run_sync.metrics_by_key(records), checkout)
     hashes = artifact_files.reader(folder)
-    differing = run_sync.differences(records, runs, checkout, hashes)
+    differing = [
+        *run_sync.differences(records, runs, checkout, hashes),
+        *table_repair.differences(folder, records),
+    ]
     return [line for difference in differing for line in str(difference).splitlines()]
 
 

@@ -14,7 +14,7 @@ from pipeline.storage import stage_inputs
 from pipeline.tracking import artifact_locations, mlflow_store, registry_sync
 from tests.support import moved_project
 from tests.support.moved_project import contents, locations, locations_outside
-from tests.support.tracked_study import everything, models_of, rows
+from tests.support.tracked_study import everything, models_of, names_of, rows
 
 TARGETS = (
     "b2",  # `b` is the beginning of this name
@@ -39,7 +39,7 @@ def tracked(tmp_path_factory, projected_store):
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         artifact_locations.correct(project)
-        registry_sync.project(models_of(project), project, None)
+        registry_sync.project(models_of(project), project, None, names_of(project))
     return project
 
 

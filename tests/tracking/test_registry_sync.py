@@ -24,10 +24,11 @@ from pipeline.tracking import (
     version_files,
 )
 from pipeline.tracking.checkouts import Checkout
+from pipeline.tracking.run_comparison import OwnNames
 from tests import test_dvc_yaml
 from tests.support import moved_project, registry_tampering, toy_study
 from tests.support.stores import as_locked
-from tests.support.tracked_study import everything, models_of, records_of, rows
+from tests.support.tracked_study import everything, models_of, names_of, records_of, rows
 
 CHAMPION_SCORES = [0.80, 0.81, 0.82]
 
@@ -39,12 +40,12 @@ def never(champion_S, run_S):
 def projected(folder: Path, better=never) -> None:
     trained = [record for record in records_of(folder) if record.stage.startswith("train@")]
     run_sync.project(trained, folder)
-    registry_sync.project(models_of(folder), folder, better)
+    registry_sync.project(models_of(folder), folder, better, names_of(folder))
 
 
 def problems(folder: Path) -> list[str]:
     registry = registry_reader.read(folder)
-    differing = registry_sync.compared(models_of(folder), registry, folder, never)
+    differing = registry_sync.compared(models_of(folder), registry, folder, never, names_of(folder))
     return [str(difference) for difference in differing]
 
 
@@ -124,10 +125,10 @@ def test_deleted_and_duplicate_versions_are_repaired_and_champion_stays(study):
     twin = client.get_model_version("rnn-for-nlp", "2")
     client.create_model_version("rnn-for-nlp", twin.source, twin.run_id, tags=twin.tags)
     client.delete_model_version("rnn-for-nlp", "1")
-    assert problems(study) == [
-        "rnn-for-nlp: vanilla-textbook seed 0 is missing",
-        "rnn-for-nlp: version 3 (vanilla-tuned seed 1) has the content of version 2",
-    ]
+    missing, twice, unused = problems(study)
+    assert missing == "rnn-for-nlp: vanilla-textbook seed 0 is missing"
+    assert twice == "rnn-for-nlp: version 3 (vanilla-tuned seed 1) has the content of version 2"
+    assert "has the logged model vanilla-textbook (m-" in unused
     projected(study)
     assert versions(study) == {2: FIRST[2], 4: FIRST[1]}
 
@@ -219,7 +220,13 @@ def problems_of(models, versions, better) -> list[str]:
     """The problems of versions whose files are right."""
     registry = registry_reader.Registry("rnn-for-nlp", versions=versions)
     differing = registry_sync.differences(
-        models, registry, Checkout("here"), better, lambda *_: [], registry.description
+        models,
+        registry,
+        Checkout("here"),
+        better,
+        lambda *_: [],
+        registry.description,
+        OwnNames(frozenset(), frozenset()),
     )
     return [str(difference) for difference in differing]
 
@@ -296,7 +303,7 @@ def test_a_change_is_named_with_its_value_and_undone_in_its_version(tampered, na
     (problem,) = problems(tampered)
     assert line in problem
 
-    registry_sync.project(models_of(tampered), tampered, never)
+    registry_sync.project(models_of(tampered), tampered, never, names_of(tampered))
     assert problems(tampered) == []
     assert versions(tampered) == FIRST
 
@@ -308,7 +315,7 @@ def test_a_change_that_mlflow_cannot_undo_leads_to_a_new_version(tampered, name,
     assert line in "\n".join(problems(tampered))
     capsys.readouterr()
 
-    registry_sync.project(models_of(tampered), tampered, never)
+    registry_sync.project(models_of(tampered), tampered, never, names_of(tampered))
     assert "MLflow: rnn-for-nlp has the new version 3, " in capsys.readouterr().out
     assert problems(tampered) == []
     assert versions(tampered) == {2: FIRST[2], 3: FIRST[1]}
@@ -336,7 +343,7 @@ def test_versions_of_two_checkouts_belong_to_runs_of_their_own(tampered, tmp_pat
 
 def test_the_alias_follows_a_champion_that_gets_a_new_version(tampered):
     registry_tampering.sql("update model_versions set run_id = 'other' where version = 2")(tampered)
-    registry_sync.project(models_of(tampered), tampered, never)
+    registry_sync.project(models_of(tampered), tampered, never, names_of(tampered))
     assert versions(tampered) == {1: FIRST[1], 3: FIRST[2]}
     assert problems(tampered) == []
 
@@ -350,7 +357,7 @@ def test_a_folder_outside_of_the_store_is_never_written(tampered, tmp_path):
     registry_tampering.sql(change, place, place)(tampered)
     change = "update logged_models set artifact_location = ? where name = 'vanilla-textbook'"
     registry_tampering.sql(change, place)(tampered)
-    registry_sync.project(models_of(tampered), tampered, never)
+    registry_sync.project(models_of(tampered), tampered, never, names_of(tampered))
     assert moved_project.contents(own) == {Path("file"): b"of the user"}
     assert problems(tampered) == []
 

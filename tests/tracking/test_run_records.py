@@ -101,6 +101,7 @@ def test_a_parent_carries_the_mean_and_its_scatter(study):
         name: value for (name, _), value in metrics.items() if name.endswith("test/accuracy")
     } == {
         "test/accuracy": 0.625,
+        "ensemble/test/accuracy": 0.75,
         "sd/test/accuracy": 0.125,
         "low/test/accuracy": 0.25,
         "high/test/accuracy": 0.9,
@@ -108,8 +109,31 @@ def test_a_parent_carries_the_mean_and_its_scatter(study):
     assert metrics["parameters", 0] == 326273
 
 
-def test_the_baseline_has_no_scatter_and_no_children(study):
-    record = read(study)["tfidf"]
+def test_a_parent_shows_the_ensemble_of_its_seeds(study):
+    metrics = read(study)["vanilla-textbook"].metrics
+    assert metrics["ensemble/test/accuracy", 0] == 0.75
+    assert metrics["ensemble/validation/accuracy", 0] == 0.75
+    note = read(study)["vanilla-textbook"].tags[run_records.NOTE]
+    assert "Ensemble of 2 seeds" in note
+    assert "test accuracy 0.7500, 95 % interval 0.5000 to 1.0000 over reviews" in note
+
+
+def test_a_run_with_a_single_seed_or_of_an_older_study_has_no_ensemble(study):
+    artifacts.write_json(study / artifacts.ENSEMBLES, {})
+    metrics = read(study)["vanilla-textbook"].metrics
+    assert not any(name.startswith("ensemble") for name, _ in metrics)
+
+    lock = artifacts.read_json(study / "dvc.lock")
+    outs = lock["stages"]["evaluate"]["outs"]
+    outs[:] = [out for out in outs if out["path"] != artifacts.ENSEMBLES.as_posix()]
+    artifacts.write_json(study / "dvc.lock", lock)
+    (study / artifacts.ENSEMBLES).unlink()
+    assert "vanilla-textbook" in read(study)
+
+
+@pytest.mark.parametrize("baseline", ["tfidf", "tfidf-bigrams"])
+def test_the_baseline_has_no_scatter_and_no_children(study, baseline):
+    record = read(study)[baseline]
     assert record.metrics == {("parameters", 0): 100.0, ("test/accuracy", 0): 0.875}
     assert record.parent is None
 
@@ -122,7 +146,7 @@ def test_a_failed_trial_has_no_value_but_has_a_run(study):
     assert records["vanilla study"].metrics["trials.fail", 0] == 1
 
 
-def test_a_decay_curve_is_the_mean_over_seeds_by_lag(study):
+def test_a_decay_curve_is_the_median_over_seeds_by_lag(study):
     metrics = read(study)["vanilla forward trained 4"].metrics
     assert [metrics["log10_relative_norm", lag] for lag in range(4)] == [0, -1.5, -3, -4.5]
     assert not any(name.startswith("p90/") for name, _ in metrics), (
@@ -131,6 +155,22 @@ def test_a_decay_curve_is_the_mean_over_seeds_by_lag(study):
     assert metrics["half_life_tokens", 0] == 3.5
     assert ("horizon_1e-3", 0) not in metrics, "not reached"
     assert read(study)["gradients 4"].metrics["trained/vanilla.log10_relative_norm", 3] == -4.5
+
+
+def test_collapsed_seeds_do_not_move_a_decay_curve(study):
+    path = study / artifacts.gradients(4)
+    healthy = read(study)["vanilla forward trained 4"].metrics
+    rows = path.read_text().splitlines()
+    of_seed_1 = [row for row in rows if row.startswith("vanilla,forward,trained,1,")]
+    third_seed = [row.replace("trained,1,", "trained,2,") for row in of_seed_1]
+    path.write_text("\n".join([*rows, *third_seed, ""]))
+    before = read(study)["vanilla forward trained 4"].metrics
+
+    for collapsed in ("-20.5", "-inf"):
+        last = third_seed[-1].replace(",3,-6,", f",3,{collapsed},")
+        path.write_text("\n".join([*rows, *third_seed[:-1], last, ""]))
+        after = read(study)["vanilla forward trained 4"].metrics
+        assert after == before != healthy
 
 
 def test_retention_shows_mean_curves_and_the_longest_learned_lags(study):
@@ -146,6 +186,15 @@ def test_every_verdict_is_a_tag_and_a_row_of_the_description(study):
     assert record.tags["claim gradients vanish"] == "partly"
     assert "| a state word by word | **holds** |" in record.tags[run_records.NOTE]
     assert record.metrics == {("claims.holds", 0): 1, ("claims.partly", 0): 1}
+
+
+def test_a_sentence_about_distance_is_described_with_each_verdict(study):
+    path = study / artifacts.CLAIMS
+    rows = artifacts.read_json(path)
+    rows[1] |= {"by_distance": [{"tokens": 20, "words": "sentence", "verdict": "holds"}]}
+    artifacts.write_json(path, rows)
+    note = read(study)["claims"].tags[run_records.NOTE]
+    assert "| gradients vanish | **partly**; sentence (20 tokens): holds |" in note
 
 
 def test_an_unstable_verdict_is_counted_and_described_with_both_verdicts(study):

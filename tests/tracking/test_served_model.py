@@ -19,7 +19,7 @@ from pipeline.storage import artifacts
 from pipeline.tracking import registry_sync, run_sync
 from tests.support import toy_study
 from tests.support.serving import serving
-from tests.support.tracked_study import models_of, records_of
+from tests.support.tracked_study import models_of, names_of, records_of
 from tests.support.trained_run import SETTINGS, SIZE, WORDS
 
 RUN = "vanilla-textbook"
@@ -73,7 +73,7 @@ def served(tmp_path_factory, empty_store):
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         run_sync.project(records_of(folder, [f"train@{RUN}"]), folder)
-        registry_sync.project(models_of(folder, [f"train@{RUN}"]), folder, None)
+        registry_sync.project(models_of(folder, [f"train@{RUN}"]), folder, None, names_of(folder))
     environment = {
         key: value
         for key, value in os.environ.items()

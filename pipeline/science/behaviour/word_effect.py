@@ -1,63 +1,26 @@
 """How well a trained network remembers a word that it read some tokens ago: the word-effect curve.
 
-A gradient measures influence; this measures usable memory. We replace the word at a lag by strongly positive and by
-strongly negative words. If the network remembers the word, the logit moves in the expected direction. Khandelwal et al.
-2018 perturb context by distance in the same way; here we also know the sign of the effect in advance.
+A gradient measures influence; this measures memory. We replace the word at a lag by strongly positive and by strongly
+negative words. If the network remembers the word, the logit moves in the expected direction. Khandelwal et al. 2018
+perturb context by distance in the same way; here we also know the sign of the effect in advance.
 
-Axes: N reviews, T tokens, V words of the vocabulary, W words, L lags.
+A memory can be stored without being used. The readout is one direction in the space of states, and a linear probe finds
+a better one if there is one (Alain & Bengio 2016, arXiv 1610.01644). Both compare two readings of one review, which
+differ in a single word, so a probe may use differences that noise would hide.
+
+Axes: N reviews, T tokens, W words, L lags, H units of the encoder, R resamples of reviews.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 
-from pipeline.params import SPECIAL_TOKENS
+from pipeline.science.statistics import blocks
 
-# tokens_NT, lag_L, word_W -> z_LWN
-ReplacementLogits = Callable[[np.ndarray, list[int], np.ndarray], np.ndarray]
-LEAST_SHARE = 0.01  # of the training reviews; no network learns rarer words well
-
-
-def strong_words(
-    token_lists: Iterable[np.ndarray], labels_N: np.ndarray, count: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns (positive_W, negative_W): ids of the strongest `count` words by log odds of the reviews with them.
-
-    Raises ValueError if fewer than 2 `count` words are frequent enough.
-    """
-    reviews_2V = _reviews_with_each_word(token_lists, labels_N)
-    log_negative_V, log_positive_V = np.log(reviews_2V + 1)
-    log_odds_V = log_positive_V - log_negative_V
-
-    candidates = _frequent(reviews_2V, len(labels_N))
-    if len(candidates) < 2 * count:
-        raise ValueError(
-            f"only {len(candidates)} words are frequent enough; {2 * count} are needed"
-        )
-
-    ascending = candidates[np.argsort(log_odds_V[candidates], kind="stable")]
-    return ascending[::-1][:count], ascending[:count]
-
-
-def frequent_words(token_lists: Iterable[np.ndarray], labels_N: np.ndarray) -> np.ndarray:
-    """Returns the ids among which `strong_words` chooses: the words in at least LEAST_SHARE of the reviews."""
-    return _frequent(_reviews_with_each_word(token_lists, labels_N), len(labels_N))
-
-
-def _reviews_with_each_word(token_lists: Iterable[np.ndarray], labels_N: np.ndarray) -> np.ndarray:
-    """Returns reviews_2V: how many reviews of each label have each word."""
-    token_lists = list(token_lists)
-    largest_id = max(int(tokens.max()) for tokens in token_lists)
-    reviews_2V = np.zeros((2, largest_id + 1))
-    for tokens, label in zip(token_lists, labels_N, strict=True):
-        reviews_2V[label, np.unique(tokens)] += 1
-    return reviews_2V
-
-
-def _frequent(reviews_2V: np.ndarray, reviews: int) -> np.ndarray:
-    is_frequent_V = reviews_2V.sum(axis=0) >= LEAST_SHARE * reviews
-    is_frequent_V[: len(SPECIAL_TOKENS)] = False
-    return np.flatnonzero(is_frequent_V)
+# tokens_NT, lag_L, word_W -> encoded_LWNH
+ReplacementStates = Callable[[np.ndarray, list[int], np.ndarray], np.ndarray]
+LAGS_BETWEEN = (75, 90, 400)  # near the first of 100 tokens, and half of 800
 
 
 def round_numbers(below: int) -> list[int]:
@@ -68,43 +31,134 @@ def round_numbers(below: int) -> list[int]:
 
 
 def measured_lags(sequence_length: int) -> list[int]:
-    """Returns the lags at which we replace a word: 0, 1, 2, 5, 10, 20, 50, ... and the lag of the first word."""
-    return sorted({0, *round_numbers(sequence_length), sequence_length - 1})
+    """Returns the lags at which we replace a word: round numbers, some between them, and the lag of the first word.
+
+    The first word is a case of its own: it meets a state of zeros.
+
+    >>> measured_lags(100)
+    [0, 1, 2, 5, 10, 20, 50, 75, 90, 99]
+    """
+    lags = {0, *round_numbers(sequence_length), *LAGS_BETWEEN, sequence_length - 1}
+    return sorted(lag for lag in lags if lag < sequence_length)
 
 
 def word_effect(
-    replacement_logits: ReplacementLogits,
+    replacement_states: ReplacementStates,
+    readout_H,
     tokens_NT,
+    count_RN,
+    training_NT,
     positive_W,
     negative_W,
-) -> dict[str, np.ndarray]:
-    """Returns the effect of the replaced word by lag, over reviews. A logit is the mean over the inserted words.
+) -> pd.DataFrame:
+    """Returns the effect of the replaced word, one row per lag. Logits and states are means over the inserted words.
 
     - `contrast`: the mean of logit(positive) - logit(negative).
-    - `sign_accuracy`: the share of reviews with a positive contrast. A tie counts as half, so a network that cannot
-      tell the words apart gets 0.5.
+    - `share`: `contrast` as a share of the one at lag 0; nan if that one is not positive.
     - `mean_absolute_contrast`: how far the word moves the logit in either direction.
     - `coherence`: |contrast| / mean_absolute_contrast. It is 1 if the word works the same way in all reviews, near 0 if
       it changes the state in a way that no longer depends on its meaning, and nan if no logit moves.
+
+    Three directions v in the space of states give the share of reviews with v (h(positive) - h(negative)) > 0. A tie
+    counts as half, so a state that does not depend on the word gives 0.5.
+
+    - `sign_accuracy`: v is the readout. The network uses the word, with the right sign.
+    - `used`: v is the readout or its opposite. We take the one that is right more often on the training reviews.
+    - `stored`: v is a linear probe on the training reviews. The state contains which of the two words was read.
+
+    `used` and `stored` are nan without training reviews. `*_resampled` has value_R, the same measure in each resample
+    of `count_RN`. Reviews must not contain padding.
     """
     lag_L = measured_lags(tokens_NT.shape[1])
-    z_LWN = replacement_logits(tokens_NT, lag_L, np.concatenate([positive_W, negative_W]))
-    positive_LN = z_LWN[:, : len(positive_W)].mean(axis=1)
-    negative_LN = z_LWN[:, len(positive_W) :].mean(axis=1)
+    # one call, because another number of reviews would be compiled again
+    change_LNH = _changes_of_state(
+        replacement_states,
+        np.concatenate([tokens_NT, training_NT]),
+        lag_L,
+        positive_W,
+        negative_W,
+    )
+    change_LNH, training_LNH = np.split(change_LNH, [len(tokens_NT)], axis=1)
 
-    contrast_LN = positive_LN - negative_LN
-    right_L = (contrast_LN > 0).mean(axis=1)
-    tie_L = (contrast_LN == 0).mean(axis=1)
+    contrast_LN = change_LNH @ readout_H
+    used_LN = contrast_LN * _usual_signs(training_LNH @ readout_H)[:, None]
+    probe_LH = np.stack([linear_probe(training_NH) for training_NH in training_LNH])
+    stored_LN = np.einsum("lnh,lh->ln", change_LNH, probe_LH)
+
     contrast_L = contrast_LN.mean(axis=1)
+    contrast_RL = blocks.resampled_means(contrast_LN.T, count_RN)
     absolute_L = np.abs(contrast_LN).mean(axis=1)
     undefined_L = np.full(len(lag_L), np.nan)
     coherence_L = np.divide(np.abs(contrast_L), absolute_L, out=undefined_L, where=absolute_L > 0)
 
-    return {
-        "lag_tokens": np.array(lag_L),
+    columns = {
+        "lag_tokens": lag_L,
         "contrast": contrast_L,
-        "sign_accuracy": right_L + 0.5 * tie_L,
         "mean_absolute_contrast": absolute_L,
         "coherence": coherence_L,
-        "reviews": np.full(len(lag_L), len(tokens_NT)),
+        "reviews": len(tokens_NT),
+        "share": _shares(contrast_L),
+        "share_resampled": list(_shares(contrast_RL).T),
     }
+    projections = {
+        "sign_accuracy": contrast_LN,
+        "stored": stored_LN,
+        "used": used_LN,
+    }
+    for measure, projection_LN in projections.items():
+        right_LN = (1 + np.sign(projection_LN)) / 2
+        columns[measure] = right_LN.mean(axis=1)
+        columns[f"{measure}_resampled"] = list(blocks.resampled_means(right_LN.T, count_RN).T)
+    return pd.DataFrame(columns)
+
+
+def _changes_of_state(
+    replacement_states: ReplacementStates,
+    tokens_NT,
+    lag_L: list[int],
+    positive_W,
+    negative_W,
+) -> np.ndarray:
+    """Returns h(positive) - h(negative) as change_LNH (float64)."""
+    word_W = np.concatenate([positive_W, negative_W])
+    encoded_LWNH = replacement_states(tokens_NT, lag_L, word_W)
+    positive_LNH = encoded_LWNH[:, : len(positive_W)].mean(axis=1, dtype=np.float64)
+    negative_LNH = encoded_LWNH[:, len(positive_W) :].mean(axis=1, dtype=np.float64)
+    return positive_LNH - negative_LNH
+
+
+def _shares(contrast_L) -> np.ndarray:
+    """Returns each contrast as a share of the first one along the last axis, or nan if that one is not positive."""
+    first_1 = contrast_L[..., :1]
+    return contrast_L / np.where(first_1 > 0, first_1, np.nan)
+
+
+def _usual_signs(contrast_LN) -> np.ndarray:
+    """Returns -1 for a lag at which most contrasts are negative, nan without any review, and 1 otherwise."""
+    reviews = contrast_LN.shape[1]
+    if not reviews:
+        return np.full(len(contrast_LN), np.nan)
+    balance_L = np.sign(contrast_LN).sum(axis=1)
+    return np.where(balance_L < 0, -1.0, 1.0)
+
+
+def linear_probe(change_NH) -> np.ndarray:
+    """Returns the direction v_H with v . change > 0 in as many of these reviews as possible, by logistic regression.
+
+    The changes and their opposites are its two classes, so it has no intercept. We divide each unit by its root mean
+    square, so that the penalty (C = 1) is the same for small changes as for large ones. It is nan without any review.
+    """
+    reviews, units = change_NH.shape
+    if not reviews:
+        return np.full(units, np.nan)
+
+    # The stage's own process imports this module without fitting, and scikit-learn takes 0.5 s to import.
+    from sklearn.linear_model import LogisticRegression
+
+    size_H = np.sqrt(np.mean(change_NH**2, axis=0))
+    size_H[size_H == 0] = 1
+    scaled_NH = change_NH / size_H
+
+    model = LogisticRegression(fit_intercept=False, max_iter=1000)
+    model.fit(np.concatenate([scaled_NH, -scaled_NH]), np.repeat([1, 0], reviews))
+    return model.coef_[0] / size_H

@@ -19,6 +19,9 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from pipeline.params import ARCHITECTURES
+from pipeline.science.networks.sequences import PADDING
+
 REVIEWS_AT_ONCE = 192  # large enough to make calls cheap, small enough that the arrays of a step fit into the cache
 STEPS_PER_SCALE = 4  # a squared norm fits into a float64 even if every one of the 4 steps scales it by 1e-38 or 1e38
 TANH_ARCHITECTURES = ("vanilla", "bidirectional")
@@ -69,9 +72,10 @@ def curves(model: keras.Model, tokens_NT) -> list[Curve]:
             ]
         case "feedforward":
             return [_mean_pool_curve(model, tokens_NT)]
-    raise ValueError(
-        f"no gradient is defined for {model.name!r}; use vanilla, bidirectional, lstm or feedforward"
-    )
+        case "flattened":
+            log10_norm_NL = _in_chunks(flat_layer(model).log10_norms, tokens_NT)
+            return [Curve("none", "dz/dx", log10_norm_NL)]
+    raise ValueError(f"no gradient is defined for {model.name!r}; use one of {ARCHITECTURES}")
 
 
 def curve_of(cell: "TanhCell", tokens_NT) -> Curve:
@@ -206,6 +210,11 @@ def _rescale(gradient, norm_N):
     return np.log10(scale_N)
 
 
+def log10_norm(vector_NH) -> np.ndarray:
+    """Returns log10 of the norms over the last axis. It is -inf for an exact zero."""
+    return _log10(_norm(vector_NH))
+
+
 def _norm(vector_NH):
     return np.sqrt(np.vecdot(vector_NH, vector_NH))
 
@@ -223,6 +232,22 @@ class LSTMCell:
     kernel_D4H: np.ndarray
     recurrent_4HH: np.ndarray
     readout_H: np.ndarray
+
+    def states(self, tokens_NT) -> np.ndarray:
+        """Returns states_TNH, the h of each token."""
+        states = []
+        h_NH, c_NH = np.zeros((2, len(tokens_NT), len(self.readout_H)))
+
+        for tokens_N in tokens_NT.T:
+            drive_4NH = self.drive_V4H[tokens_N].transpose(1, 0, 2)
+            gates_4NH = drive_4NH + h_NH @ self.recurrent_4HH
+            _sigmoid(gates_4NH[:3])
+            o_NH, i_NH, f_NH, g_NH = gates_4NH
+            c_NH = f_NH * c_NH + i_NH * np.tanh(g_NH)
+            h_NH = o_NH * np.tanh(c_NH)
+            states.append(h_NH)
+
+        return np.stack(states)
 
     def slopes(self, tokens_NT) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Returns the three arrays of `lstm_slopes`."""
@@ -345,6 +370,44 @@ def _mean_pool_curve(model: keras.Model, tokens_NT) -> Curve:
 
     log10_norm_NL = np.repeat(log10_norm_N[:, None], length, axis=1)
     return Curve("none", "dz/dx", log10_norm_NL)
+
+
+@dataclass(frozen=True)
+class FlatLayer:
+    """The hidden layer of a flattened network in float64: relu(sum of x_t W_t + b), with one W_t per position."""
+
+    x_VD: np.ndarray
+    kernel_TDH: np.ndarray
+    bias_H: np.ndarray
+    readout_H: np.ndarray
+
+    def hidden(self, tokens_NT) -> np.ndarray:
+        """Returns hidden_NH."""
+        sum_NH = np.tile(self.bias_H, (len(tokens_NT), 1))
+        for tokens_N, kernel_DH in zip(tokens_NT.T, self.kernel_TDH, strict=True):
+            sum_NH += self.x_VD[tokens_N] @ kernel_DH
+        return np.maximum(sum_NH, 0)
+
+    def gradients(self, hidden_NH) -> np.ndarray:
+        """Returns dz/dx_TND. The layer is linear as long as the same units are active."""
+        active_readout_NH = (hidden_NH > 0) * self.readout_H
+        return active_readout_NH @ self.kernel_TDH.transpose(0, 2, 1)
+
+    def log10_norms(self, tokens_NT) -> np.ndarray:
+        """Returns log10_norm_NL of dz/dx."""
+        gradient_TND = self.gradients(self.hidden(tokens_NT))
+        return log10_norm(gradient_TND[::-1]).T
+
+
+def flat_layer(model: keras.Model, masked: bool = False) -> FlatLayer:
+    """Returns the hidden layer of a flattened model. If `masked`, it reads padding as zeros, not as a word."""
+    x_VD, readout_H, encoder = _parts(model)
+    if masked:
+        x_VD[PADDING] = 0
+
+    kernel, bias_H = float64_weights(encoder)
+    kernel_TDH = kernel.reshape(-1, x_VD.shape[1], len(bias_H))
+    return FlatLayer(x_VD, kernel_TDH, bias_H, readout_H)
 
 
 def summary(curve: Curve) -> dict[str, np.ndarray]:

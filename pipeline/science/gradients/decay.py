@@ -1,20 +1,24 @@
-"""Measures of a decay curve, each with an interval: horizons, and a half-life if the curve is exponential.
+"""Measures of decay curves, seed by seed and for the median seed: horizons, and a half-life of an exponential curve.
 
 A horizon is the lag from which on a curve stays below a threshold.
 
-The seed is the unit of replication: a curve is the mean over seeds of medians over reviews, in log10. Intervals come
-from a bootstrap of two levels, seeds and then reviews. We widen the percentiles for the number of seeds, because plain
-percentiles cover too little (Hesterberg 2015, arXiv 1411.5279, section 5.3). With three seeds, no bootstrap reaches
-beyond the lowest and the highest of them.
+The seed is the unit of replication. We fit each seed's curve, the median over reviews in log10, and report the median
+seed. A mean over seeds of logarithms would hide that a gradient collapsed in few seeds, and the curvature of single
+curves cancels in it. Intervals contain both sources of variation, other seeds and other reviews
+(`intervals.crossed_median`). All seeds read the same reviews, so all of them get the same resamples of blocks.
 
-Axes: N reviews, L lags, S seeds, R resamples of reviews, B resamples of seeds; curves are log10, relative to lag 0.
+Axes: N reviews, L lags, S seeds, R resamples of blocks of reviews; curves are log10, relative to lag 0.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, stats
+from scipy import optimize
 
 from pipeline.params import DEFAULT_INITIALISER
+from pipeline.science.statistics import blocks
+from pipeline.science.statistics.intervals import ReviewError, crossed_median
 
 CURVE_KIND = [
     "architecture",
@@ -48,179 +52,340 @@ LAST_FITTED_SHARE = 0.9  # of the lags; near the first token, where h_0 = 0, a c
 LEAST_FITTED = 4  # lags
 LEAST_R2 = 0.9  # a curve with at least this R2 counts as exponential
 WINDOW = 20  # tokens over which a local slope is fitted
-RESAMPLES = 1000  # of seeds, for each curve
-REVIEW_RESAMPLES = 50  # of reviews, for each seed
-CONFIDENCE = 0.95
+# A seed has collapsed if its gradient at the last fitted lag is this many decades below the median seed's. At 100
+# tokens, the other seeds lie within two decades. Below a thousandth, a gradient has vanished even relative to its kind.
+COLLAPSE = 3
+MEASURES = [
+    "r2",
+    "floor_aicc",
+    "log10_at_last_lag",
+    "log10_at_last_fitted_lag",
+    "rate",
+    "half_life_tokens",
+    "steepest_slope",
+    "flattest_slope",
+    *(f"horizon_{epsilon}" for epsilon in EPSILONS),
+]
+WITHOUT_INTERVAL = {
+    "r2",
+    "floor_aicc",
+    "half_life_tokens",
+}  # the rate's interval gives the half-life's
+WITH_INTERVAL = [name for name in MEASURES if name not in WITHOUT_INTERVAL]
+RESAMPLE = "resample "  # and its number: the columns of a value in each resample of reviews
+QUADRATURE_POINTS = 100
 
 
 def headline(curves: pd.DataFrame) -> pd.DataFrame:
     """Selects the curves of `reports/gradients`: dz/dh with the default initialiser, measured at the trained length.
 
-    A feedforward network has no state, so its curve is dz/dx.
+    A network without states (direction `none`) has the curve of dz/dx.
     """
     selected = curves.query(
         f"trained_length == sequence_length and initialiser == '{DEFAULT_INITIALISER}' and weights != 'training' "
-        "and (quantity == 'dz/dh' or architecture == 'feedforward')"
+        "and (quantity == 'dz/dh' or direction == 'none')"
     )
     return selected[CONTRACT_COLUMNS]
 
 
-def medians(median_L, resampled_RL) -> pd.DataFrame:
-    """Returns a curve and its resamples as the columns of a table with one row per lag.
+def resampled_medians(relative_NL, count_RN) -> np.ndarray:
+    """Returns median_RL over the reviews of each resample (`blocks.resampled_counts`), the lower one of an even number.
 
-    The input of `table` is many of these tables, joined, with the columns CURVE_KIND, `seed` and `reviews` added.
+    It is nan for a resample without any review.
     """
-    return pd.DataFrame(resampled_RL.T).add_prefix("resample ").assign(median=median_L)
+    median_RL = np.full((len(count_RN), relative_NL.shape[1]), np.nan)
+    order_LN = np.argsort(relative_NL.T, axis=1)
+    ascending_LN = np.take_along_axis(relative_NL.T, order_LN, axis=1)
+    lag_L = np.arange(len(order_LN))
+
+    for median_L, count_N in zip(median_RL, count_RN.astype(np.int32), strict=True):
+        cumulative_LN = np.cumsum(count_N[order_LN], axis=1, dtype=np.int32)
+        reviews = count_N.sum()
+        if reviews:
+            rank_L = np.sum(2 * cumulative_LN < reviews, axis=1)
+            median_L[:] = ascending_LN[lag_L, rank_L]
+
+    return median_RL
 
 
-def table(medians: pd.DataFrame) -> pd.DataFrame:
-    """Returns one row per kind of curve: CURVE_KIND, seeds, reviews, last_lag_tokens and the `summary` over seeds."""
+def of_seed(curve_L, resampled_RL) -> pd.DataFrame:
+    """Returns one seed's curve as rows: `measure`, its `value`, and its values in the resamples of reviews.
+
+    The input of `table` and `by_seed` is many of these tables, joined, with the columns CURVE_KIND, `seed`, `reviews`,
+    `blocks` and `last_lag_tokens` added.
+    """
+    measures = {**of_curves(curve_L), "floor_aicc": floor_preference(curve_L)}
+    rows = pd.DataFrame(of_curves(resampled_RL)).T.add_prefix(RESAMPLE)
+
+    return (
+        rows.reindex(list(measures))
+        .assign(value=pd.Series(measures, dtype=float))
+        .rename_axis("measure")
+        .reset_index()
+    )
+
+
+def by_lag(curve_L, resampled_RL, lags: Sequence[int]) -> pd.DataFrame:
+    """Returns one seed's curve at some lags as rows: `lag_tokens`, its `value`, and its values in the resamples.
+
+    The input of `distances` is many of these tables, with the same columns added as for `table`.
+    """
+    rows = pd.DataFrame(resampled_RL[:, lags].T).add_prefix(RESAMPLE)
+    return rows.assign(lag_tokens=lags, value=curve_L[lags])
+
+
+def table(measures: pd.DataFrame) -> pd.DataFrame:
+    """Returns one row per kind of curve with the measures of the median seed.
+
+    Each is the median over seeds of each seed's own measure. `_low` and `_high` are the ends of its interval.
+    `exponential_seeds` counts the seeds whose R2 is at least LEAST_R2. `collapsed_seeds` lists seeds by COLLAPSE.
+    """
     rows = []
-    for kind, curves in medians.groupby(CURVE_KIND, sort=False):
-        by_seed = [curve for _, curve in curves.groupby("seed", sort=False)]
-        median_SL = np.stack([curve["median"] for curve in by_seed])
-        resampled_SRL = np.stack([curve.filter(like="resample ").T for curve in by_seed])
-
-        rows.append(
-            {
-                **dict(zip(CURVE_KIND, kind, strict=True)),
-                "seeds": len(median_SL),
-                "reviews": curves["reviews"].max(),
-                "last_lag_tokens": median_SL.shape[1] - 1,
-                **summary(median_SL, resampled_SRL),
-            }
-        )
+    for kind, of_kind in measures.groupby(CURVE_KIND, sort=False):
+        of_measure = dict(list(of_kind.groupby("measure", sort=False)))
+        r2_S = of_measure["r2"]["value"]
+        counts = {
+            "seeds": len(r2_S),
+            "exponential_seeds": int((r2_S >= LEAST_R2).sum()),
+            "collapsed_seeds": _collapsed(of_measure["log10_at_last_fitted_lag"]),
+            "reviews": of_kind["reviews"].max(),
+            "last_lag_tokens": of_kind["last_lag_tokens"].max(),
+        }
+        identity = dict(zip(CURVE_KIND, kind, strict=True))
+        rows.append({**identity, **counts, **_median_seed(of_measure)})
 
     return pd.DataFrame(rows)
 
 
-def resampled_medians(relative_NL, seed: int) -> np.ndarray:
-    """Returns median_RL over reviews drawn with replacement. For an even number of reviews, it is the lower median.
+def by_seed(measures: pd.DataFrame) -> pd.DataFrame:
+    """Returns one row per kind of curve and seed with the seed's own measures."""
+    kinds = measures[CURVE_KIND].drop_duplicates()
+    keys = [*CURVE_KIND, "seed", "reviews", "last_lag_tokens"]
+    wide = measures.pivot(index=keys, columns="measure", values="value").reset_index()
 
-    It is nan without any review.
+    half_life = half_life_of(wide["rate"])
+    refused = is_refused(half_life, wide["r2"], wide["last_lag_tokens"])
+    wide["half_life_tokens"] = np.where(refused, np.nan, half_life)
+    return kinds.merge(wide, on=CURVE_KIND)[[*keys, *MEASURES]]
+
+
+def distances(values: pd.DataFrame) -> pd.DataFrame:
+    """Returns one row per kind of curve, seed and lag, with the review error of the median seed at this lag.
+
+    `values` has the rows of `by_lag` of many seeds. The error is nan if the gradient is exactly zero in a resample.
     """
-    reviews, lags = relative_NL.shape
-    if not reviews:
-        return np.full((REVIEW_RESAMPLES, lags), np.nan)
+    values = values.reset_index(drop=True)
+    parts = [
+        rows.assign(review_error=_review_error(rows).standard_error)
+        for _, rows in values.groupby([*CURVE_KIND, "lag_tokens"], sort=False)
+    ]
+    ordered = pd.concat(parts).sort_index()
+    columns = [
+        *CURVE_KIND,
+        "seed",
+        "lag_tokens",
+        "log10_relative_norm",
+        "review_error",
+        "blocks",
+        "reviews",
+    ]
+    return ordered.rename(columns={"value": "log10_relative_norm"})[columns]
 
-    random = np.random.default_rng(seed)
-    middle = (reviews - 1) // 2
 
-    medians = []
-    for _ in range(REVIEW_RESAMPLES):
-        drawn_N = random.integers(reviews, size=reviews)
-        ordered_NL = np.partition(relative_NL[drawn_N], middle, axis=0)
-        medians.append(ordered_NL[middle])
-    return np.stack(medians)
+def collapsed_seeds(cell: object) -> list[int]:
+    """Returns the seeds in a cell of the column `collapsed_seeds`. pandas reads one seed as a float, and none as nan.
 
-
-def summary(median_SL, resampled_SRL, seed: int = 0) -> dict[str, float]:
-    """Returns measures of the mean curve over seeds: the last value, the fit of an exponential, and horizons.
-
-    Each except `r2` and `floor_aicc` has an interval, `_low` and `_high`. A half-life is nan if `r2` is below LEAST_R2.
-    A horizon that was not reached is inf.
+    >>> collapsed_seeds("3 7"), collapsed_seeds(3.0), collapsed_seeds(float("nan"))
+    ([3, 7], [3], [])
     """
-    curve_L = median_SL.mean(axis=0)
-    measures = _measures(curve_L)
-    resampled_measures = _measures(resampled_means(resampled_SRL, seed))
-    _, r2 = _line(curve_L)
-    if not r2 >= LEAST_R2:  # also if it is nan
-        measures["half_life_tokens"] = resampled_measures["half_life_tokens"] = np.nan
+    return [int(float(seed)) for seed in str(cell).split() if seed != "nan"]
 
-    row = {"r2": float(r2), "floor_aicc": floor_preference(curve_L)}
-    for name, value in measures.items():
-        low, high = interval(resampled_measures[name], len(median_SL))
-        row[name] = float(value)
-        row[f"{name}_low"] = low
-        row[f"{name}_high"] = high
+
+def _collapsed(rows: pd.DataFrame) -> str:
+    median = np.median(rows["value"])
+    collapsed = rows[rows["value"] < median - COLLAPSE]
+    return " ".join(map(str, sorted(collapsed["seed"])))
+
+
+def _median_seed(of_measure: dict[str, pd.DataFrame]) -> dict[str, float]:
+    """Returns the measures of the median seed and their intervals, in the order of MEASURES."""
+    values = {name: np.median(rows["value"]) for name, rows in of_measure.items()}
+    limits = {name: _interval(name, of_measure[name]) for name in WITH_INTERVAL}
+
+    lasts = of_measure["rate"]["last_lag_tokens"]
+    values["half_life_tokens"] = np.median(half_life_of(of_measure["rate"]["value"]))
+    limits["half_life_tokens"] = _half_life_interval(*limits["rate"], lasts.max())
+    if is_refused(values["half_life_tokens"], values["r2"], lasts.max()):
+        values["half_life_tokens"] = np.nan
+        limits["half_life_tokens"] = (np.nan, np.nan)
+
+    row = {}
+    for name in MEASURES:
+        row[name] = float(values[name])
+        if name in limits:
+            row[f"{name}_low"], row[f"{name}_high"] = limits[name]
     return row
 
 
-def _measures(curve: np.ndarray):
-    """Returns the measures that get an interval, of one curve or of many, along the last axis."""
-    slope, _ = _line(curve)
+def _interval(measure: str, rows: pd.DataFrame) -> tuple[float, float]:
+    """Returns the interval of the median seed's measure. It is nan where `crossed_median` has none.
+
+    A horizon beyond the last lag is censored. In resamples it counts as the lag after the last one, because its true
+    value is unknown.
+    """
+    if not measure.startswith("horizon"):
+        estimate = crossed_median(rows["value"], _review_error(rows))
+        return _ends(estimate.low, estimate.high)
+
+    last_lag = rows["last_lag_tokens"].max()
+    reached = rows["value"].clip(upper=last_lag + 1)
+    estimate = crossed_median(reached, _review_error(rows, last_lag + 1))
+    low, high = _ends(estimate.low, estimate.high)
+    return (
+        np.inf if low > last_lag else np.floor(np.maximum(low, 0)),
+        np.inf if high > last_lag else np.ceil(high),
+    )
+
+
+def _ends(low: float | None, high: float | None) -> tuple[float, float]:
+    if low is None or high is None:
+        return np.nan, np.nan
+    return low, high
+
+
+def _review_error(rows: pd.DataFrame, most: float = np.inf) -> ReviewError:
+    """Returns how much the median over seeds varies from one sample of reviews to another."""
+    value_SR = rows.filter(like=RESAMPLE).to_numpy(float)
+    median_R = np.median(np.minimum(value_SR, most), axis=0)
+    count = int(rows["blocks"].max())
+    return ReviewError(blocks.standard_error(median_R, count), count)
+
+
+def of_curves(curve: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns the measures that resamples of reviews change, of one curve or of many, along the last axis."""
+    slope, r2 = _line(curve)
     slopes = local_slopes(curve)
+    lags = curve.shape[-1]
     measures = {
+        "r2": r2,
         "log10_at_last_lag": curve[..., -1],
+        "log10_at_last_fitted_lag": curve[..., _last_fitted_lag(lags)],
         "rate": 10**slope,
-        "half_life_tokens": half_life(curve),
-        "steepest_slope": slopes.min(axis=-1),
-        "flattest_slope": slopes.max(axis=-1),
+        "steepest_slope": np.fmin.reduce(slopes, axis=-1),
+        "flattest_slope": np.fmax.reduce(slopes, axis=-1),
     }
     for name, log10_epsilon in EPSILONS.items():
         measures[f"horizon_{name}"] = horizon(curve, log10_epsilon)
     return measures
 
 
-def resampled_means(resampled_SRL, seed: int, resamples: int = RESAMPLES) -> np.ndarray:
-    """Returns curve_BL, the mean over seeds drawn with replacement, with one resample of the reviews of each seed."""
-    seeds, reviews, _ = resampled_SRL.shape
-    random = np.random.default_rng(seed)
-    seed_BS = random.integers(seeds, size=(resamples, seeds))
-    review_BS = random.integers(reviews, size=(resamples, seeds))
-
-    draws = zip(seed_BS, review_BS, strict=True)
-    return np.stack([resampled_SRL[seed_S, review_S].mean(axis=0) for seed_S, review_S in draws])
-
-
-def interval(values_B, seeds: int) -> tuple[float, float]:
-    """Returns the 95 % interval of a bootstrap over seeds. It is nan for one seed or if a resample has no value."""
-    if seeds < 2 or np.isnan(values_B).any():
-        return np.nan, np.nan
-    degrees = seeds - 1
-    t_quantile = stats.t.ppf((1 - CONFIDENCE) / 2, degrees)
-    tail = stats.norm.cdf(np.sqrt(seeds / degrees) * t_quantile)
-    # inverted_cdf returns observed values, possibly inf
-    low, high = np.quantile(values_B, [tail, 1 - tail], method="inverted_cdf")
-    return float(low), float(high)
+def half_life_of(rate):
+    """Returns the tokens in which an exponential with this factor per token halves. It is inf if it does not fall."""
+    rate = np.clip(rate, 0, None)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(rate < 1, np.log(0.5) / np.log(rate), rate * np.inf)
 
 
 def half_life(curve: np.ndarray) -> np.ndarray:
     """Returns the tokens in which an exponential halves, along the last axis. It is inf if the curve does not fall."""
     slope, _ = _line(curve)
-    not_falling = np.where(np.isnan(slope), np.nan, np.inf)
-    with np.errstate(divide="ignore"):
-        return np.where(slope < 0, np.log10(0.5) / slope, not_falling)
+    return half_life_of(10**slope)
+
+
+def is_refused(half_life, r2, last_lag):
+    """Returns whether a half-life says too much: its curve is not exponential, or it is longer than the fitted range.
+
+    The fitted range is the number of tokens from the first to the last fitted lag. A curve that does not halve within
+    it does not show that it will.
+    """
+    is_exponential = np.asarray(r2) >= LEAST_R2  # not if it is nan
+    return ~is_exponential | ~(half_life <= fitted_range(last_lag))
+
+
+def fitted_range(last_lag):
+    """Returns how many tokens lie between the first and the last fitted lag of a curve.
+
+    >>> int(fitted_range(99))
+    85
+    """
+    return _last_fitted_lag(last_lag + 1) - FIRST_FITTED_LAG
+
+
+def _half_life_interval(rate_low: float, rate_high: float, last_lag: int) -> tuple[float, float]:
+    """Returns the half-lives at the ends of the rate's interval. Beyond the fitted range they are inf."""
+    low, high = half_life_of(np.array([rate_low, rate_high]))
+    return (
+        np.inf if low > fitted_range(last_lag) else float(low),
+        np.inf if high > fitted_range(last_lag) else float(high),
+    )
 
 
 def half_life_at_initialisation(embedding_dimension: int, hidden_size: int) -> float:
     """Predicts the half-life, in tokens of a long text, of a SimpleRNN with Keras' own initialisation.
 
-    An orthogonal U preserves norms, so only the words make the gradient fade. Words are U(-0.05, 0.05) and W is Glorot
-    uniform, so a word drives each unit with variance s^2 = D (0.1^2 / 12) 2 / (D + H). To third order, tanh takes 2 v^2
-    off the variance v of the state at each token, so v settles at s / sqrt(2). Each step multiplies a gradient by
-    1 - v, the mean of the slope 1 - h^2.
+    In a wide network, the pre-activations a of the units are Gaussian (Poole et al. 2016, arXiv 1606.05340; Chen,
+    Pennington & Schoenholz 2018, arXiv 1806.05394, for recurrent networks). An orthogonal U preserves norms, so their
+    variance is v + s^2. Here v = E[h^2] is the variance of the state, and s^2 is the variance of the drive of a word.
+    Words are U(-0.05, 0.05) and W is Glorot uniform, so s^2 = D (0.1^2 / 12) 2 / (D + H). The state settles at the
+    fixed point
+
+        v = E[tanh(a)^2],  a ~ N(0, v + s^2),
+
+    and each step multiplies the norm of a gradient by sqrt(E[(1 - tanh(a)^2)^2]). Gauss-Hermite quadrature gives both
+    expectations.
     """
     word_variance = 0.1**2 / 12
     drive_variance = embedding_dimension * word_variance * 2 / (embedding_dimension + hidden_size)
-    state_variance = np.sqrt(drive_variance / 2)
-    return float(np.log(2) / -np.log1p(-state_variance))
+    point_Q, weight_Q = np.polynomial.hermite_e.hermegauss(QUADRATURE_POINTS)
+    weight_Q = weight_Q / weight_Q.sum()
+
+    def squared_state_Q(state_variance):
+        return np.tanh(np.sqrt(state_variance + drive_variance) * point_Q) ** 2
+
+    def excess(state_variance):
+        return weight_Q @ squared_state_Q(state_variance) - state_variance
+
+    state_variance = optimize.brentq(excess, 0, 1)  # tanh^2 lies between 0 and 1
+    factor = np.sqrt(weight_Q @ (1 - squared_state_Q(state_variance)) ** 2)
+    return float(half_life_of(factor))
 
 
 def _line(curve: np.ndarray):
     """Fits a line by least squares over the fitted lags. Returns its slope in log10 per token and its R2.
 
-    Both are nan if the fitted lags are too few or have a value that is not finite. R2 is also nan for a constant curve.
+    Both are nan if the fitted lags are too few or have a value that is nan. R2 is also nan for a constant curve. A
+    gradient that is exactly zero at a fitted lag fades faster than any exponential: its slope is -inf and its R2 is 0.
     """
     lag_L = _fitted_lags(curve.shape[-1])
     fitted = curve[..., lag_L]
-    if len(lag_L) < LEAST_FITTED or not np.isfinite(fitted).all():
+    if len(lag_L) < LEAST_FITTED:
         undefined = np.full(curve.shape[:-1], np.nan)
         return undefined, undefined
 
+    is_dead = np.isneginf(fitted).any(axis=-1)
     x_L = lag_L - lag_L.mean()
-    y = fitted - fitted.mean(axis=-1, keepdims=True)
     x_squares = x_L @ x_L
-    y_squares = np.vecdot(y, y)
-
-    slope = y @ x_L / x_squares
     with np.errstate(invalid="ignore"):
+        y = fitted - fitted.mean(axis=-1, keepdims=True)
+        y_squares = np.vecdot(y, y)
+        slope = y @ x_L / x_squares
         r2 = slope**2 * x_squares / y_squares
-    return slope, np.where(y_squares > 0, r2, np.nan)
+
+    r2 = np.where(y_squares > 0, r2, np.nan)
+    return np.where(is_dead, -np.inf, slope), np.where(is_dead, 0.0, r2)
 
 
 def _fitted_lags(lags: int):
-    return np.arange(FIRST_FITTED_LAG, int(LAST_FITTED_SHARE * lags) + 1)
+    return np.arange(FIRST_FITTED_LAG, _last_fitted_lag(lags) + 1)
+
+
+def _last_fitted_lag(lags):
+    """Returns the last lag of a fit, also where the lags are too few for one.
+
+    >>> _last_fitted_lag(np.array([100, 10, 1])).tolist()
+    [90, 9, 0]
+    """
+    return np.minimum(LAST_FITTED_SHARE * lags // 1, lags - 1).astype(int)
 
 
 def horizon(curve: np.ndarray, log10_epsilon: float) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 Everything is computed from the weights in float64. The network reads the same tokens as in `inference`: the last words
 of a text. A network without a mask also reads the padding before them as words; we never list padding. "After this
-word" means: if the sequence ended there, with the same padding before it.
+word" means: if the sequence ended there, with the same padding before it. `flattened` has a fixed size, so there the
+words so far stand at the end, after more padding.
 
 Axes: N reviews (1 for one text), T tokens, V words, D embedding dimensions, H hidden units, and K units that the logit
 reads (H, or 2 H for two directions), L lags.
@@ -16,7 +17,7 @@ import keras
 import numpy as np
 from scipy.special import expit
 
-from pipeline.params import Settings
+from pipeline.params import FIXED_SIZE, STATELESS, Settings
 from pipeline.science.gradients import adjoint, saliency
 from pipeline.science.networks import sequences
 from pipeline.science.text import tokenizer
@@ -28,7 +29,8 @@ class Direction:
 
     - `log10_relative_norm_T`: log10 of |dz/dh_t|, through every later state, relative to the state that the logit
       reads. That is the state of the last word; backward, it is the state of the first word or of the padding before
-      it. `feedforward` has no state: here we use |dz/dx_t|, and `state_TH` is its hidden layer for the words up to t.
+      it. Networks without states have the direction `none`: here we use |dz/dx_t|, and `state_TH` is the hidden
+      layer for the words up to t.
     - `readout_H`: the weight of each unit in the logit.
     """
 
@@ -39,7 +41,7 @@ class Direction:
 
 @dataclass(frozen=True)
 class Reading:
-    """The measurements of one text, one value per word.
+    """The measurements of one text by a network of this architecture, one value per word.
 
     - `padding`: the number of padding tokens that the network reads as words before the text.
     - `before_first`: the probability after this padding; None without padding.
@@ -49,6 +51,7 @@ class Reading:
     - `directions`: by name: `forward`, `backward`, or `none`.
     """
 
+    architecture: str
     tokens_T: np.ndarray
     padding: int
     before_first: float | None
@@ -99,7 +102,9 @@ def read(model: keras.Model, settings: Settings, ids: np.ndarray) -> Reading:
     """Reads a text, given as at least one token id. `architectures.build` made the model with these settings."""
     words = len(ids[-settings.sequence_length :])
     masked = settings.mask or model.name == "feedforward"
-    tokens_NT = sequences.rectangle([ids], words if masked else settings.sequence_length)
+    reads_words_only = masked and model.name not in FIXED_SIZE
+    length = words if reads_words_only else settings.sequence_length
+    tokens_NT = sequences.rectangle([ids], length)
     padding = tokens_NT.shape[1] - words
 
     (embedding_VD,) = adjoint.float64_weights(model.get_layer("embedding"))
@@ -107,18 +112,19 @@ def read(model: keras.Model, settings: Settings, ids: np.ndarray) -> Reading:
     kernel_K1, bias_1 = adjoint.float64_weights(model.get_layer("probability"))
     readout_K = kernel_K1[:, 0]
 
-    tokens = _read_tokens(model, tokens_NT, x_TD, readout_K)
+    tokens = _read_tokens(model, tokens_NT, x_TD, readout_K, masked)
     probability_T = expit(tokens.encoded_TK @ readout_K + bias_1)
-    norms = _relative_norms(model, tokens_NT)
+    norms = _relative_norms(model, tokens_NT, tokens.gradient_TD)
     readouts = np.split(readout_K, len(tokens.states))
     directions = {}
     for (name, state_TH), readout_H in zip(tokens.states.items(), readouts, strict=True):
         directions[name] = Direction(state_TH[padding:], norms[name][padding:], readout_H)
 
     return Reading(
+        architecture=model.name,
         tokens_T=tokens_NT[0, padding:],
-        padding=padding,
-        before_first=float(probability_T[padding - 1]) if padding else None,
+        padding=0 if masked else padding,
+        before_first=None if masked or not padding else float(probability_T[padding - 1]),
         probability_T=probability_T[padding:],
         gradient_T=np.linalg.norm(tokens.gradient_TD, axis=1)[padding:],
         saliency_T=np.vecdot(tokens.gradient_TD, x_TD)[padding:],
@@ -126,14 +132,17 @@ def read(model: keras.Model, settings: Settings, ids: np.ndarray) -> Reading:
     )
 
 
-def _read_tokens(model: keras.Model, tokens_NT, x_TD, readout_K) -> _Tokens:
+def _read_tokens(model: keras.Model, tokens_NT, x_TD, readout_K, masked: bool) -> _Tokens:
     match model.name:
         case "vanilla" | "bidirectional":
             return _read_by_tanh_cells(model, tokens_NT)
         case "lstm":
-            state_TH = _lstm_states(adjoint.lstm_cell(model), tokens_NT[0])
+            state_TH = adjoint.lstm_cell(model).states(tokens_NT)[:, 0]
             gradient_TD = _in_reading_order(saliency.of_lstm(model, tokens_NT))
             return _Tokens({"forward": state_TH}, state_TH, gradient_TD)
+        case "flattened":
+            hidden_TH, gradient_TD = _flattened(adjoint.flat_layer(model, masked), tokens_NT[0])
+            return _Tokens({"none": hidden_TH}, hidden_TH, gradient_TD)
         case _:
             hidden_TH, gradient_TD = _mean_pool(model, x_TD, readout_K)
             return _Tokens({"none": hidden_TH}, hidden_TH, gradient_TD)
@@ -167,16 +176,13 @@ def _ends_of_prefixes(cell: adjoint.TanhCell, tokens_T):
     return state_TH
 
 
-def _lstm_states(cell: adjoint.LSTMCell, tokens_T):
-    units = len(cell.readout_H)
-    state_TH = np.empty((len(tokens_T), units))
-    h_H, c_H = np.zeros((2, units))
-    for t, token in enumerate(tokens_T):
-        o_H, i_H, f_H, g_H = cell.drive_V4H[token] + h_H @ cell.recurrent_4HH
-        c_H = expit(f_H) * c_H + expit(i_H) * np.tanh(g_H)
-        h_H = expit(o_H) * np.tanh(c_H)
-        state_TH[t] = h_H
-    return state_TH
+def _flattened(layer: adjoint.FlatLayer, tokens_T):
+    """Returns hidden_TH of the words up to t, moved to the end of the input, and gradient_TD = dz/dx of all words."""
+    length = len(tokens_T)
+    prefixes = [tokens_T[: end + 1] for end in range(length)]
+    hidden_TH = layer.hidden(sequences.rectangle(prefixes, length))
+    gradient_TND = layer.gradients(hidden_TH[-1:])
+    return hidden_TH, gradient_TND[:, 0]
 
 
 def _mean_pool(model: keras.Model, x_TD, readout_H):
@@ -193,8 +199,13 @@ def _mean_pool(model: keras.Model, x_TD, readout_H):
     return hidden_TH, gradient_TD
 
 
-def _relative_norms(model: keras.Model, tokens_NT):
+def _relative_norms(model: keras.Model, tokens_NT, gradient_TD):
     """Returns log10_relative_norm_T by direction: the curves of `adjoint` by position in the text instead of by lag."""
+    if model.name in STATELESS:
+        log10_norm_NL = adjoint.log10_norm(gradient_TD[None, ::-1])
+        curve = adjoint.Curve("none", "dz/dx", log10_norm_NL)
+        return {"none": curve.log10_relative_NL[0, ::-1]}
+
     norms = {}
     for curve in adjoint.curves(model, tokens_NT):
         relative_L = curve.log10_relative_NL[0]

@@ -61,7 +61,7 @@ def curves(model: keras.Model, tokens_NT) -> list[Curve]:
     |h_{t-1}| |delta_t|, the term of each token. Its log10 is -inf at the first token, because h_0 = 0.
     """
     match model.name:
-        case "feedforward":
+        case "feedforward" | "flattened":
             return adjoint.curves(model, tokens_NT)
         case "lstm":
             return [of_lstm(model, tokens_NT).curve()]

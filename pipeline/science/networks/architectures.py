@@ -4,6 +4,7 @@ Axes: N reviews, T tokens, D embedding dimensions, H hidden units.
 """
 
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from pipeline.params import Settings
+from pipeline.params import FIXED_SIZE, Mistake, Settings
 from pipeline.science.networks import simple_rnn_layer
 from pipeline.science.networks.sequences import PADDING
 
@@ -44,6 +45,16 @@ def _feedforward(embedded_NTD, real_NT, units):
     return layers.Dense(units, activation="relu", name="encoder")(mean_ND)
 
 
+def _flattened(embedded_NTD, real_NT, units):
+    """Gives every position weights of its own. So the layer sees word order, and it has a fixed size."""
+    if real_NT is not None:
+        real_NT1 = keras.ops.expand_dims(keras.ops.cast(real_NT, embedded_NTD.dtype), -1)
+        embedded_NTD = embedded_NTD * real_NT1
+
+    all_words = layers.Flatten(name="words")(embedded_NTD)
+    return layers.Dense(units, activation="relu", name="encoder")(all_words)
+
+
 def _vanilla(embedded_NTD, real_NT, units):
     return simple_rnn_layer.SimpleRNN(units, name="encoder")(embedded_NTD, mask=real_NT)
 
@@ -59,6 +70,7 @@ def _lstm(embedded_NTD, real_NT, units):
 
 ENCODERS = {
     "feedforward": _feedforward,
+    "flattened": _flattened,
     "vanilla": _vanilla,
     "bidirectional": _bidirectional,
     "lstm": _lstm,
@@ -73,14 +85,21 @@ def build(
 ) -> keras.Model:
     """Returns an uncompiled model that maps tokens_NT (int32) to probability_N1 that each review is positive.
 
-    T is `settings.sequence_length`. With `any_length`, each batch has its own T. Layers have fixed names.
+    T is `settings.sequence_length`. With `any_length`, each batch has its own T. Layers have fixed names. Raises
+    ValueError for `any_length` and an architecture in FIXED_SIZE.
 
     With `settings.mask`, recurrent layers copy their state over padding. Without it they read padding as a word, as the
-    tutorial's layers do. `feedforward` always averages real words only.
+    tutorial's layers do. `feedforward` always averages real words only. `flattened` reads zeros in place of skipped
+    words, here and in word dropout.
 
     `settings.word_dropout` is the share of words that training skips, as a mask skips padding. Every step skips other
     words, so a word's distance from the end varies and the network cannot rely on it.
     """
+    if any_length and architecture in FIXED_SIZE:
+        raise ValueError(
+            f"any_length: {architecture} has a fixed size, so it cannot read every length"
+        )
+
     masked = settings.mask or architecture == "feedforward"
     length = None if any_length else settings.sequence_length
 
@@ -135,13 +154,25 @@ def from_bytes(
     vocabulary_size: int,
     weights: bytes,
 ) -> keras.Model:
-    """Returns the model with weights from `to_bytes`. They fit any `settings.sequence_length`."""
+    """Returns the model with weights from `to_bytes`. They fit any `settings.sequence_length`.
+
+    Raises Mistake for an architecture in FIXED_SIZE whose weights belong to another length.
+    """
     model = build(architecture, settings, vocabulary_size)
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.weights.h5"
         file.write_bytes(weights)
-        model.load_weights(file)
+        try:
+            with warnings.catch_warnings(action="ignore"):  # Keras warns and raises
+                model.load_weights(file)
+        except ValueError:
+            if architecture not in FIXED_SIZE:
+                raise
+            raise Mistake(
+                f"{architecture}: the weights do not fit settings.sequence_length {settings.sequence_length}: "
+                "this network has a fixed size and reads only the length at which it was trained"
+            ) from None
 
     return model
 

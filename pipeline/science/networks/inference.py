@@ -30,7 +30,7 @@ class Network:
         *self._encoder_weights, kernel_H1, bias_1 = model.get_weights()
 
         self._architecture = model.name
-        self._readout_H = kernel_H1[:, 0].astype(np.float64)
+        self.readout_H = kernel_H1[:, 0].astype(np.float64)
         self._bias = float(bias_1[0])
         vocabulary_size = len(self._encoder_weights[0])
         self._encode = _compiled_encoder(
@@ -41,36 +41,25 @@ class Network:
 
     def logits(self, tokens_NT: np.ndarray) -> np.ndarray:
         """Returns z_N (float64), the values before the sigmoid. They keep differences between confident reviews."""
-        size = min(BATCH, len(tokens_NT))
-        missing_rows = -len(tokens_NT) % size
-        # full batches only, so XLA compiles one shape
-        filled_NT = np.pad(tokens_NT, ((0, missing_rows), (0, 0)))
-
-        batches = np.split(filled_NT, len(filled_NT) // size)
-        encoded_NH = np.concatenate(
-            [self._encode(self._encoder_weights, batch) for batch in batches]
-        )
-        return self._read_out(encoded_NH[: len(tokens_NT)])
+        return self._read_out(self.encoded(tokens_NT))
 
     def probabilities(self, tokens_NT: np.ndarray) -> np.ndarray:
         """Returns probability_N (float32) that each review is positive."""
         return expit(self.logits(tokens_NT)).astype(np.float32)
 
-    def replacement_logits(
+    def replacement_states(
         self,
         tokens_NT: np.ndarray,
         lag_L: list[int],
         word_W: np.ndarray,
     ) -> np.ndarray:
-        """Returns z_LWN (float64) of the reviews after replacing the token at each lag by each word.
+        """Returns encoded_LWNH (float32) of the reviews after replacing the token at each lag by each word.
 
         A network in CELLS starts from its state before the replaced token and reads only the tokens from there on. Any
         other network reads whole reviews. Reviews and words must not contain padding, so a mask makes no difference.
         """
         if self._architecture not in CELLS:
-            return np.stack(
-                [self._logits_of_whole_reviews(tokens_NT, lag, word_W) for lag in lag_L]
-            )
+            return np.stack([self._encoded_with_words(tokens_NT, lag, word_W) for lag in lag_L])
 
         embedding_VD, *weights = self._encoder_weights
         cell = CELLS[self._architecture]
@@ -85,17 +74,33 @@ class Network:
             )
             encoded_LWNH = np.concatenate([encoded_LWNH, backward_LWNH], axis=-1)
 
-        return self._read_out(encoded_LWNH)
+        return encoded_LWNH
 
-    def _logits_of_whole_reviews(self, tokens_NT, lag: int, word_W) -> np.ndarray:
+    def _encoded_with_words(self, tokens_NT, lag: int, word_W) -> np.ndarray:
+        """Returns encoded_WNH of whole reviews."""
         reviews, length = tokens_NT.shape
         tokens_WNT = np.repeat(tokens_NT[None], len(word_W), axis=0)
         tokens_WNT[:, :, -1 - lag] = word_W[:, None]
-        return self.logits(tokens_WNT.reshape(-1, length)).reshape(-1, reviews)
 
-    def _read_out(self, encoded_H: np.ndarray) -> np.ndarray:
-        """Computes the logit in float64. Axes before the last one are free."""
-        return encoded_H.astype(np.float64) @ self._readout_H + self._bias
+        encoded_NH = self.encoded(tokens_WNT.reshape(-1, length))
+        return encoded_NH.reshape(len(word_W), reviews, -1)
+
+    def encoded(self, tokens_NT: np.ndarray) -> np.ndarray:
+        """Returns encoded_NH (float32), the encoder's output."""
+        size = min(BATCH, len(tokens_NT))
+        missing_rows = -len(tokens_NT) % size
+        # full batches only, so XLA compiles one shape
+        filled_NT = np.pad(tokens_NT, ((0, missing_rows), (0, 0)))
+
+        batches = np.split(filled_NT, len(filled_NT) // size)
+        encoded_NH = np.concatenate(
+            [self._encode(self._encoder_weights, batch) for batch in batches]
+        )
+        return encoded_NH[: len(tokens_NT)]
+
+    def _read_out(self, encoded_NH: np.ndarray) -> np.ndarray:
+        """Computes the logit in float64."""
+        return encoded_NH.astype(np.float64) @ self.readout_H + self._bias
 
 
 def _tanh_step(weights, states, tokens):

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipeline.params import Settings
+from pipeline.params import FIXED_SIZE, Settings
 from pipeline.science.networks import architectures
 from pipeline.science.networks.sequences import Examples
 
@@ -58,7 +58,7 @@ def train(
     """
     initial_model = architectures.initial_model(architecture, settings, vocabulary_size, seed)
     batch_size = min(settings.batch_size, len(training.labels_N))
-    batch_widths = widths(training, batch_size) if settings.mask else None
+    batch_widths = widths(training, batch_size) if _cuts_batches(architecture, settings) else None
     batches = shuffled(training, batch_size, seed, batch_widths)
     steps = int(batches.cardinality())
 
@@ -136,7 +136,12 @@ def compiled(
 
     The cache keeps them for the next seed, because compiling takes as long as several epochs.
     """
-    model = architectures.build(architecture, settings, vocabulary_size, any_length=settings.mask)
+    model = architectures.build(
+        architecture,
+        settings,
+        vocabulary_size,
+        any_length=_cuts_batches(architecture, settings),
+    )
     learning_rate = settings.learning_rate
     if settings.learning_rate_schedule == "cosine":
         learning_rate = keras.optimizers.schedules.CosineDecay(learning_rate, updates)
@@ -159,6 +164,11 @@ def compiled(
         steps_per_execution=STEPS_PER_CALL,
     )
     return model, [variable.numpy() for variable in optimizer.variables]
+
+
+def _cuts_batches(architecture: str, settings: Settings) -> bool:
+    """Returns whether batches of short reviews are cut: a network of any length skips their padding."""
+    return settings.mask and architecture not in FIXED_SIZE
 
 
 def _assign(variables: list, values: list) -> None:

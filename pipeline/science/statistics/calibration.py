@@ -10,7 +10,8 @@ import pandas as pd
 from scipy import sparse, stats
 
 from pipeline.params import Mistake
-from pipeline.science.statistics import comparisons, intervals
+from pipeline.science.statistics import blocks, comparisons, intervals, scoring
+from pipeline.science.statistics.reviews import Reviews
 from pipeline.science.statistics.seeds import best_seed
 
 RESAMPLES = 1_000  # of reviews
@@ -47,8 +48,11 @@ def runs(
     is no such way; the bound is then the lowest accuracy that guessing does not reach in GUESSES of all splits.
 
     - `failed_low`, `failed_high`: the exact interval of the share of seeds that fail.
+    - `low`, `high`: the interval of the accuracy for other seeds and other reviews.
     - `reviews_low`, `reviews_high`: the interval of the accuracy of these networks on other reviews.
     - `ece_low`, `ece_high`: the same for the calibration error.
+
+    Reviews vary in blocks (`statistics.reviews`).
     """
     validation_labels = predictions[ceiling].query("split == 'validation'")["label"]
     positive_share = validation_labels.mean()
@@ -61,22 +65,32 @@ def runs(
     rows = []
     for run, run_predictions in predictions.items():
         validation_scores = metrics[run]["validation/accuracy"]["scores"]
-        labels_N, probability_SN = _labels_and_probabilities(run_predictions)
+        labels_N, probability_SN = scoring.labels_and_probabilities(run_predictions, "test")
+        reviews = Reviews.with_labels(labels_N)
         rows.append(
             {
                 "run": run,
                 **_failed_seeds(validation_scores, learned_above),
                 "learned_above": learned_above,
                 "best_seed": best_seed(validation_scores),
-                "accuracy": metrics[run]["test/accuracy"]["mean"],
-                **comparisons.over_reviews(
-                    comparisons.right_SN(run_predictions).mean(0), intervals.SHARE
-                ),
+                **_accuracy(comparisons.right_SN(run_predictions), reviews),
                 **calibration_error(labels_N, probability_SN, bins),
             }
         )
 
     return pd.DataFrame(rows)
+
+
+def _accuracy(right_SN: np.ndarray, reviews: Reviews) -> dict[str, float | None]:
+    """Returns the mean accuracy with its intervals: for other seeds and reviews, and for these networks."""
+    right_N = right_SN.mean(0)
+    accuracy = intervals.crossed_mean(right_SN.mean(1), reviews.error(right_N), intervals.SHARE)
+    return {
+        "accuracy": accuracy.value,
+        "low": accuracy.low,
+        "high": accuracy.high,
+        **comparisons.over_reviews(right_N, reviews, intervals.SHARE),
+    }
 
 
 def _beyond_guessing(guessing: float, reviews: int) -> float:
@@ -99,14 +113,6 @@ def _failed_seeds(score_by_seed: dict[str, float], learned_above: float) -> dict
         "failed_high": share.high,
         "failed_seeds": " ".join(failed_seeds),
     }
-
-
-def _labels_and_probabilities(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Returns labels_N and probability_SN of the test split."""
-    test_rows = predictions[predictions["split"] == "test"]
-    rows_by_seed = [rows for _, rows in test_rows.groupby("seed")]
-    probability_SN = np.stack([rows["probability"].to_numpy(float) for rows in rows_by_seed])
-    return rows_by_seed[0]["label"].to_numpy(), probability_SN
 
 
 def bins_SN(probability_SN: np.ndarray, bins: int) -> np.ndarray:
@@ -132,9 +138,11 @@ def calibration_error(
 ) -> dict[str, float]:
     """Returns `ece`, the mean over seeds, its 95 % interval over reviews, and `ece_if_calibrated`.
 
-    Resampling raises the error as sampling does, so the basic bootstrap reflects both quantiles at the estimate. With
-    this many reviews, calibrated probabilities stay below `ece_if_calibrated` in 95 of 100 tests (Bröcker and Smith
-    2007, by the normal approximation). If `ece` is not above it, `ece_low` is 0.
+    With this many reviews, calibrated probabilities stay below `ece_if_calibrated` in 95 of 100 tests (Bröcker and
+    Smith 2007, by the normal approximation). If `ece` is not above it, `ece_low` is 0.
+
+    Chance raises the estimate, and resampling raises it again. So `ece_high` is the upper quantile of the resamples of
+    blocks of reviews. `ece_low` is as far below the estimate, less the mean error by chance: both add as squares.
     """
     seeds, reviews = probability_SN.shape
     bins = min(bins, reviews)
@@ -148,22 +156,26 @@ def calibration_error(
     gaps = sparse.csr_matrix((gap_SN.ravel(), (cells, columns)), shape=(seeds * bins, reviews))
     ece = float(np.abs(gaps.sum(1)).sum() / reviews / seeds)
 
-    random = np.random.default_rng(0)
-    drawn_BN = random.multinomial(reviews, np.full(reviews, 1 / reviews), size=resamples)
-    ece_B = np.abs(gaps @ drawn_BN.T).sum(0) / reviews / seeds
+    drawn_BN = blocks.resampled_counts(labels_N, blocks.blocks(labels_N), resamples)
+    ece_B = np.abs(gaps @ drawn_BN.T).sum(0) / drawn_BN.sum(1) / seeds
     tail = (1 - intervals.CONFIDENCE) / 2
-    high, low = 2 * ece - np.quantile(ece_B, [tail, 1 - tail])
+    high = max(float(np.quantile(ece_B, 1 - tail)), ece)
 
     variance_SN = probability_SN * (1 - probability_SN)
     sd_SK = np.bincount(cells, variance_SN.ravel()).reshape(seeds, -1) ** 0.5
-    noise_BSK = random.standard_normal((resamples, *sd_SK.shape))
+    noise_BSK = np.random.default_rng(1).standard_normal((resamples, *sd_SK.shape))
     by_chance_BS = np.abs(noise_BSK * sd_SK).sum(-1) / reviews
     by_chance = float(np.quantile(by_chance_BS, intervals.CONFIDENCE, axis=0).mean())
 
+    low = 0.0
+    if ece > by_chance:
+        below = max(2 * ece - high, 0.0)
+        low = max(below**2 - float(by_chance_BS.mean()) ** 2, 0.0) ** 0.5
+
     return {
         "ece": ece,
-        "ece_low": max(float(low), 0.0) if ece > by_chance else 0.0,
-        "ece_high": min(max(float(high), ece), 1.0),
+        "ece_low": low,
+        "ece_high": min(high, 1.0),
         "ece_if_calibrated": by_chance,
     }
 
@@ -173,7 +185,7 @@ def calibration(predictions: dict[str, pd.DataFrame], bins: int) -> pd.DataFrame
     parts = []
 
     for run, run_predictions in predictions.items():
-        labels_N, probability_SN = _labels_and_probabilities(run_predictions)
+        labels_N, probability_SN = scoring.labels_and_probabilities(run_predictions, "test")
         bin_SN = bins_SN(probability_SN, bins)
 
         for seed, probability_N in enumerate(probability_SN):
@@ -197,33 +209,27 @@ def by_length(
     """Returns one row per run and bucket of review length. Buckets without a review have no row.
 
     `tokens_N` is the length of each whole test review, and `ends` the longest length of each bucket but the last.
-    Columns: `above_tokens`, `up_to_tokens` (empty in the last bucket), `reviews`, and the mean `accuracy` with its 95 %
-    intervals over seeds (`low`, `high`) and over reviews.
+    Columns: `above_tokens`, `up_to_tokens` (empty in the last bucket), `reviews`, and the mean `accuracy` with the 95 %
+    intervals of `runs`. The blocks are those of the whole split.
     """
     rows = []
 
     for run, run_predictions in predictions.items():
         right_SN = comparisons.right_SN(run_predictions)
+        reviews = Reviews.of_split(run_predictions, "test")
 
         for above, up_to in zip([0, *ends], [*ends, None], strict=True):
             inside_N = (tokens_N > above) & (tokens_N <= (up_to or np.inf))
             if not inside_N.any():
                 continue
 
-            right_inside_SN = right_SN[:, inside_N]
-            summary = intervals.over_seeds(
-                dict(enumerate(right_inside_SN.mean(1))), intervals.SHARE
-            )
             rows.append(
                 {
                     "run": run,
                     "above_tokens": above,
                     "up_to_tokens": up_to,
                     "reviews": int(inside_N.sum()),
-                    "accuracy": summary["mean"],
-                    "low": summary["low"],
-                    "high": summary["high"],
-                    **comparisons.over_reviews(right_inside_SN.mean(0), intervals.SHARE),
+                    **_accuracy(right_SN[:, inside_N], reviews.where(inside_N)),
                 }
             )
 

@@ -1,7 +1,7 @@
 """Compares two runs over their seeds and over the reviews of the test split, and as members of one family.
 
-The variation over seeds shows what another training would give. The variation over reviews shows what other reviews
-would give these same networks. Each has its own interval.
+Intervals and p-values of a difference contain both sources of variation: other seeds and other reviews. All seeds read
+the same reviews, which vary in blocks (`statistics.reviews`).
 
 Axes: N reviews, S seeds of the run, R seeds of the baseline, F comparisons, Q steps of quantile functions.
 """
@@ -13,60 +13,94 @@ import pandas as pd
 from scipy import special, stats
 
 from pipeline.science.statistics import intervals, scoring
+from pipeline.science.statistics.reviews import Reviews
 from pipeline.science.statistics.seeds import best_seed
 
 Scores = list[float]  # one per seed
-COUNTED_SEEDS = 1_000_000
-NO_EFFECT = 1e-6  # in standard deviations; means that differ by less differ by rounding alone
+METRIC = "test/accuracy"
 
 
 def family(
-    compared: list[dict[str, Any]],
+    declared: list[list[str]],
+    models: dict[str, dict[str, Any]],
     metrics: dict[str, dict[str, Any]],
-    right: dict[str, np.ndarray],
+    predictions: dict[str, pd.DataFrame],
     alpha: float,
     power: float,
 ) -> list[dict[str, Any]]:
-    """Returns the rows of `scoring.comparisons` with tests that need the other rows or the single reviews.
+    """Returns one row per declared pair (baseline, run), about their test accuracy.
 
-    - `p`, `p_holm`: Welch's test over seeds, and its p-value corrected for the family.
-    - `aso_epsilon`: almost stochastic order of run over baseline.
-    - `seeds_needed`, `visible_difference`: see `seeds_needed`. Both are for one comparison alone at `alpha`.
+    - `answers`: see `answers`. `models` maps a run to its architecture and the values of its settings.
+    - `difference`, `low`, `high`: the difference of the means, with its interval for other seeds and other reviews.
+    - `review_error`, `blocks`: the part of the error that comes from the reviews, and the number of their blocks.
+    - `p`, `p_holm`: the test with the same error, and its p-value corrected for the family.
+    - `p_better`: see `scoring.chance_of_better`. It is about other seeds on these reviews.
+    - `aso_epsilon`: almost stochastic order of run over baseline, also on these reviews.
+    - `visible_difference`: see `visible_difference`, for one comparison alone at `alpha`.
     - `reviews_low`, `reviews_high`: the interval for these networks on other reviews.
     - `mcnemar`: compares two fixed networks, the best seed of each run by validation accuracy.
-
-    `right` maps a run to the boolean array that `right_SN` returns.
     """
-    pairs: list[tuple[Scores, Scores]] = []
-    for row in compared:
-        baseline_R = scoring.scores_over_seeds(metrics, row["baseline"], row["metric"])
-        run_S = scoring.scores_over_seeds(metrics, row["run"], row["metric"])
-        pairs.append((baseline_R, run_S))
-
-    p_values_F = [welch_p(*pair) for pair in pairs]
-    corrected_F = holm(p_values_F)
-
     # Bonferroni, because epsilon is a bound and Holm's method needs p-values.
-    confidence = 1 - alpha / max(len(compared), 1)
+    confidence = 1 - alpha / max(len(declared), 1)
+    limits = intervals.DIFFERENCE_OF_SHARES
+    right = {run: right_SN(table) for run, table in predictions.items()}
 
-    _, most_apart = intervals.DIFFERENCE_OF_SHARES
     rows = []
-    for row, pair, p, p_holm in zip(compared, pairs, p_values_F, corrected_F, strict=True):
-        baseline, run = row["baseline"], row["run"]
+    for baseline, run in declared:
+        baseline_R = scoring.scores_over_seeds(metrics, baseline, METRIC)
+        run_S = scoring.scores_over_seeds(metrics, run, METRIC)
         gain_N = right[run].mean(0) - right[baseline].mean(0)
+        reviews = Reviews.of_split(predictions[run], "test")
+        review_error = reviews.error(gain_N)
+        gain = intervals.crossed_difference(baseline_R, run_S, review_error, limits)
+        error = intervals.total_error([baseline_R, run_S], review_error)
         rows.append(
             {
-                **row,
-                "p": p,
-                "p_holm": p_holm,
-                "aso_epsilon": almost_stochastic_order(*pair, confidence),
-                **seeds_needed(*pair, alpha, power, most_apart),
-                **over_reviews(gain_N, intervals.DIFFERENCE_OF_SHARES),
+                "baseline": baseline,
+                "run": run,
+                "metric": METRIC,
+                "answers": answers(models[baseline], models[run]),
+                "difference": gain.value,
+                "low": gain.low,
+                "high": gain.high,
+                "review_error": _finite(review_error.standard_error),
+                "blocks": review_error.blocks,
+                **scoring.chance_of_better(baseline_R, run_S),
+                "baseline_seeds": len(baseline_R),
+                "run_seeds": len(run_S),
+                "p": p_value(gain.value, error),
+                "aso_epsilon": almost_stochastic_order(baseline_R, run_S, confidence),
+                "visible_difference": visible_difference(error, alpha, power),
+                **over_reviews(gain_N, reviews, limits),
                 "mcnemar": _mcnemar_of_best_seeds(baseline, run, metrics, right),
             }
         )
 
-    return rows
+    corrected_F = holm([row["p"] for row in rows])
+    return [{**row, "p_holm": p_holm} for row, p_holm in zip(rows, corrected_F, strict=True)]
+
+
+def answers(baseline: dict[str, Any], run: dict[str, Any]) -> str:
+    """Returns what the difference of two models can come from: their architecture, their recipe, or both.
+
+    Two searches that chose the same values, or kept the same recipe, differ by their architecture alone. Two models
+    without any difference answer nothing.
+    """
+    same_architecture = baseline["architecture"] == run["architecture"]
+    same_values = baseline["values"] == run["values"]
+
+    match (same_architecture, same_values):
+        case (False, True):
+            return "architecture"
+        case (True, False):
+            return "recipe"
+        case (False, False):
+            return "both"
+    return "nothing"
+
+
+def _finite(number: float) -> float | None:
+    return number if np.isfinite(number) else None
 
 
 def _mcnemar_of_best_seeds(
@@ -82,17 +116,18 @@ def _mcnemar_of_best_seeds(
     return {"baseline_seed": baseline_seed, "run_seed": run_seed, **test}
 
 
-def right_SN(predictions: pd.DataFrame) -> np.ndarray:
-    """Returns whether each seed is right about each test review at threshold 0.5, in the order of the file."""
-    test_rows = predictions[predictions["split"] == "test"]
-    is_right = (test_rows["probability"] > 0.5) == test_rows["label"]
-    return np.stack([right_N.to_numpy() for _, right_N in is_right.groupby(test_rows["seed"])])
+def right_SN(predictions: pd.DataFrame, split: str = "test") -> np.ndarray:
+    """Returns whether each seed is right about each review of a split at threshold 0.5, in the order of the file."""
+    rows = predictions[predictions["split"] == split]
+    is_right = (rows["probability"] > 0.5) == rows["label"]
+    return np.stack([right_N.to_numpy() for _, right_N in is_right.groupby(rows["seed"])])
 
 
-def welch_p(baseline_R: Scores, run_S: Scores) -> float | None:
-    """Returns the two-sided p-value over seeds, or None if `intervals.welch` has no test."""
-    test = intervals.welch(baseline_R, run_S)
-    return None if test is None else float(test.pvalue)
+def p_value(difference: float, error: intervals.TotalError | None) -> float | None:
+    """Returns the two-sided p-value of the t test whose interval `intervals.crossed_difference` returns, or None."""
+    if error is None:
+        return None
+    return float(2 * stats.t.sf(abs(difference) / error.standard_error, error.freedom))
 
 
 def holm(p_values_F: list[float | None]) -> list[float | None]:
@@ -170,73 +205,27 @@ def visible_shift(freedom: float, alpha: float, power: float) -> float:
     return float(special.nctdtrinc(freedom, 1 - power, critical_t))
 
 
-def seeds_needed(
-    baseline_R: Scores,
-    run_S: Scores,
-    alpha: float,
-    power: float,
-    most: float = np.inf,
-) -> dict[str, Any]:
-    """Returns how many seeds a comparison needs, and how small a difference the present seeds detect.
+def visible_difference(
+    error: intervals.TotalError | None, alpha: float, power: float
+) -> float | None:
+    """Returns the difference of accuracies that the present seeds and reviews detect with this power.
 
-    `seeds_needed` is the number of seeds per side that detect this difference, if it and the variation are the true
-    ones, or None without a difference. `visible_difference` is the difference that the present seeds detect. The sides
-    may have different numbers of seeds. Both values are missing (None) if `intervals.have_test` is false. So is a
-    visible difference above `most`, the largest that two scores can have.
+    It is None without an error, and if it is above the largest difference that two accuracies can have.
     """
-    if not intervals.have_test(baseline_R, run_S):
-        return {"seeds_needed": None, "visible_difference": None}
-
-    variance = (np.var(baseline_R, ddof=1) + np.var(run_S, ddof=1)) / 2
-    sd = np.sqrt(variance)
-    effect = abs(np.mean(run_S) - np.mean(baseline_R)) / sd
-
-    # Degrees of freedom as in Welch 1947.
-    squared_errors = np.array([intervals.squared_error(baseline_R), intervals.squared_error(run_S)])
-    counts = np.array([len(baseline_R), len(run_S)])
-    freedom = squared_errors.sum() ** 2 / (squared_errors**2 / (counts - 1)).sum()
-
-    visible = visible_shift(freedom, alpha, power) * intervals.standard_error(baseline_R, run_S)
-    return {
-        "seeds_needed": fewest_seeds(effect, alpha, power),
-        "visible_difference": visible if visible <= most else None,
-    }
-
-
-def fewest_seeds(effect: float, alpha: float, power: float) -> int | None:
-    """Returns the fewest seeds per side that detect an effect in standard deviations, or None without an effect.
-
-    The search goes upwards from the normal approximation. Above COUNTED_SEEDS it would find nothing but rounding.
-
-    >>> [fewest_seeds(effect, 0.05, 0.8) for effect in (0.2, 0.5, 0.8)]  # Cohen 1988, table 2.4.1
-    [394, 64, 26]
-    """
-    if effect < NO_EFFECT:
+    if error is None:
         return None
 
-    shift = stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power)
-    seeds = max(2, int(2 * (shift / effect) ** 2))
-
-    if seeds > COUNTED_SEEDS:
-        return seeds
-
-    while visible_shift(2 * seeds - 2, alpha, power) / (seeds / 2) ** 0.5 > effect:
-        seeds += 1
-
-    return seeds
+    visible = visible_shift(error.freedom, alpha, power) * error.standard_error
+    _, most = intervals.DIFFERENCE_OF_SHARES
+    return visible if visible <= most else None
 
 
-def over_reviews(value_N: np.ndarray, limits: intervals.Limits) -> dict[str, Any]:
-    """Returns the 95 % t interval of a mean over reviews, for fixed networks. It ends at the limits of the mean.
-
-    Equal values have no interval (None).
-    """
-    if np.ptp(value_N) == 0:
-        return {"reviews_low": None, "reviews_high": None}
-
-    interval = stats.ttest_1samp(value_N, 0.0).confidence_interval(intervals.CONFIDENCE)
-    low, high = intervals.within(limits, float(interval.low), float(interval.high))
-    return {"reviews_low": low, "reviews_high": high}
+def over_reviews(
+    value_N: np.ndarray, reviews: Reviews, limits: intervals.Limits
+) -> dict[str, float | None]:
+    """Returns the 95 % interval of a mean over reviews, for fixed networks (None if `Reviews.mean` has none)."""
+    mean = reviews.mean(value_N, limits)
+    return {"reviews_low": mean.low, "reviews_high": mean.high}
 
 
 def mcnemar(baseline_N: np.ndarray, run_N: np.ndarray) -> dict[str, Any]:

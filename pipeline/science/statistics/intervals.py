@@ -16,6 +16,7 @@ import numpy as np
 from scipy import stats
 
 CONFIDENCE = 0.95
+ROUNDING = 1e-12  # a standard error below it comes from rounding: resampled shares of 1 differ from 1 by 1e-16
 
 Limits = tuple[float, float]  # the least and the largest possible value
 ANY: Limits = (-np.inf, np.inf)
@@ -137,12 +138,8 @@ def crossed_mean(
     It has no interval for one seed, and if neither seeds nor reviews vary.
     """
     score_S = np.array(list(score_S), dtype=float)
-    mean = float(score_S.mean())
-    if len(score_S) < 2:
-        return Estimate(mean, None, None)
-
-    variances = [(squared_error(score_S), len(score_S) - 1)]
-    return _crossed(mean, variances, reviews, limits, confidence)
+    error = total_error([score_S], reviews)
+    return t_interval(float(score_S.mean()), error, limits, confidence)
 
 
 def crossed_difference(
@@ -158,31 +155,47 @@ def crossed_difference(
     """
     baseline_R = np.array(list(baseline_R), dtype=float)
     run_S = np.array(list(run_S), dtype=float)
-    difference = float(run_S.mean() - baseline_R.mean())
-    if min(len(baseline_R), len(run_S)) < 2:
-        return Estimate(difference, None, None)
-
-    sides = (baseline_R, run_S)
-    variances = [(squared_error(scores), len(scores) - 1) for scores in sides]
-    return _crossed(difference, variances, reviews, limits, confidence)
+    error = total_error([baseline_R, run_S], reviews)
+    return t_interval(float(run_S.mean() - baseline_R.mean()), error, limits, confidence)
 
 
-def _crossed(
-    value: float,
-    seed_variances: list[tuple[float, int]],
-    reviews: ReviewError,
-    limits: Limits,
-    confidence: float,
-) -> Estimate:
-    """Returns the t interval from independent variances, each with its degrees of freedom (Satterthwaite 1946)."""
-    variances = [*seed_variances, (reviews.standard_error**2, reviews.blocks - 1)]
+@dataclass(frozen=True)
+class TotalError:
+    """The standard error from all sources of variation, with its degrees of freedom (Satterthwaite 1946)."""
+
+    standard_error: float
+    freedom: float
+
+
+def total_error(
+    sides: Sequence[Sequence[float] | np.ndarray], reviews: ReviewError
+) -> TotalError | None:
+    """Returns the error of a mean over seeds (one side) or of the difference of two, for other seeds and reviews.
+
+    It is None if a side has only one seed, if nothing varies, and if the error of the reviews is unknown.
+    """
+    if min(map(len, sides)) < 2:
+        return None
+
+    variances = [(squared_error(score_S), len(score_S) - 1) for score_S in sides]
+    variances.append((reviews.standard_error**2, reviews.blocks - 1))
     total = sum(variance for variance, _ in variances)
-    if not total > 0 or not np.isfinite(value):  # also if the error of the reviews is nan
-        return Estimate(value, None, None)
+    if not total > 0:  # also if the error of the reviews is nan
+        return None
 
     freedom = total**2 / sum(variance**2 / degrees for variance, degrees in variances if variance)
-    margin = float(stats.t.ppf((1 + confidence) / 2, freedom) * np.sqrt(total))
-    return Estimate(value, *within(limits, value - margin, value + margin))
+    return TotalError(float(np.sqrt(total)), float(freedom))
+
+
+def t_interval(
+    value: float, error: TotalError | None, limits: Limits, confidence: float
+) -> Estimate:
+    """Returns the value with its t interval, which ends at the limits. It has none without a finite value and error."""
+    if error is None or not np.isfinite(value):
+        return Estimate(value, None, None)
+
+    margin = stats.t.ppf((1 + confidence) / 2, error.freedom) * error.standard_error
+    return Estimate(value, *within(limits, float(value - margin), float(value + margin)))
 
 
 def crossed_median(
@@ -207,6 +220,60 @@ def crossed_median(
     if np.isfinite(high):
         high = median + np.hypot(high - median, margin)
     return Estimate(median, float(low), float(high))
+
+
+def crossed_share(
+    share_S: Iterable[float], reviews: ReviewError, confidence: float = CONFIDENCE
+) -> Estimate:
+    """Returns the mean of shares over seeds with an interval for other seeds and other reviews, up to 0 and 1.
+
+    A t interval is too narrow near 0 and 1. This one is exact for as many independent answers as have the same error
+    (Korn & Graubard 1998). If all answers are the same, each block counts as one answer. One seed has no interval.
+    """
+    share_S = np.array(list(share_S), dtype=float)
+    mean = float(share_S.mean())
+    if len(share_S) < 2 or np.isnan(reviews.standard_error):
+        return Estimate(mean, None, None)
+
+    answers = float(reviews.blocks)
+    variances = [
+        (squared_error(share_S), len(share_S) - 1),
+        (reviews.standard_error**2, reviews.blocks - 1),
+    ]
+    total = sum(variance for variance, _ in variances)
+    if total > ROUNDING**2:
+        freedom = _freedom(variances)
+        quantiles = stats.norm.ppf((1 + confidence) / 2), stats.t.ppf((1 + confidence) / 2, freedom)
+        answers = mean * (1 - mean) / total * (quantiles[0] / quantiles[1]) ** 2
+    elif 0 < mean < 1:
+        return Estimate(mean, None, None)
+
+    right = answers * mean
+    wrong = answers - right
+    tail = (1 - confidence) / 2
+    low = 0.0 if mean == 0 else float(stats.beta.ppf(tail, right, wrong + 1))
+    high = 1.0 if mean == 1 else float(stats.beta.ppf(1 - tail, right + 1, wrong))
+    return Estimate(mean, low, high)
+
+
+def _freedom(variances: list[tuple[float, int]]) -> float:
+    """Returns the degrees of freedom of a sum of independent variances with their own ones (Satterthwaite 1946)."""
+    total = sum(variance for variance, _ in variances)
+    return total**2 / sum(variance**2 / degrees for variance, degrees in variances if variance)
+
+
+def estimates_difference(baseline: Estimate, run: Estimate) -> Estimate:
+    """Returns run minus baseline, two independent estimates with their intervals (Zou & Donner 2008).
+
+    If a side has no interval, neither has the difference.
+    """
+    difference = run.value - baseline.value
+    if run.low is None or run.high is None or baseline.low is None or baseline.high is None:
+        return Estimate(difference, None, None)
+
+    below = np.hypot(run.value - run.low, baseline.high - baseline.value)
+    above = np.hypot(run.high - run.value, baseline.value - baseline.low)
+    return Estimate(difference, float(difference - below), float(difference + above))
 
 
 def _rank_below_median(count: int, confidence: float) -> int | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.params import Mistake
-from pipeline.storage import plain_text
+from pipeline.storage import artifacts, plain_text
 from pipeline.storage.sources import aclimdb_archive, review_checks
 from pipeline.storage.sources.aclimdb_archive import FOLDER, USED_FILE
 
@@ -31,8 +31,9 @@ def read(path: Path) -> pd.DataFrame:
     if path.is_file():
         return _checked_reviews(aclimdb_archive.files(path), path)
     if not path.is_dir():
+        problem = artifacts.special_kind(path) or "no such file or folder"
         needed = f"aclimdb needs {FOLDER} or {aclimdb_archive.NAME}"
-        raise Mistake(f"{path}: no such file or folder (data.path); {needed}")
+        raise Mistake(f"{path}: {problem} (data.path); {needed}")
 
     for folder in (path, path / FOLDER):
         if (folder / "train").is_dir():
@@ -49,6 +50,8 @@ def _folder_files(folder: Path) -> Files:
         name = path.relative_to(folder).as_posix()
         if not USED_FILE.fullmatch(name):
             continue
+        if kind := artifacts.special_kind(path):
+            raise Mistake(f"{name}: {kind}; remove it")
         try:
             yield name, path.read_bytes()
         except OSError as error:

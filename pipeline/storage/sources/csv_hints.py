@@ -23,7 +23,7 @@ def refuse_header(header: list[str]) -> None:
         line = ",".join(header)
         problem = "tells Excel the separator and names no column"
         raise Mistake(f"row 1: {line!r} {problem}; delete this row")
-    if re.match(r'[\[{]\s*["{\[]', first):
+    if re.match(r'[\[{]\s*(?:["{\[]|$)', first):
         raise Mistake("row 1: this file seems to be JSON; save it as CSV")
 
     separator = re.search(f"[{OTHER_SEPARATORS}]", first)
@@ -41,6 +41,8 @@ def missing_column(name: str, header: list[str]) -> str:
     for other in header:
         if bare(other) == bare(name):
             problem = "blanks, quotes and upper case count"
+            if not other.isprintable():
+                problem = "delete the characters that nobody sees there"
             return f"row 1 spells it {review_checks.quoted(other)}: {problem}. {columns_here}"
 
     similar = difflib.get_close_matches(name, header, n=1)

@@ -10,7 +10,7 @@ from typing import TextIO
 import pandas as pd
 
 from pipeline.params import Mistake
-from pipeline.storage import plain_text
+from pipeline.storage import artifacts, plain_text
 from pipeline.storage.sources import csv_hints, review_checks
 
 PART_CHARACTERS = 16_000_000  # in memory at once: about 12,000 film reviews
@@ -104,12 +104,14 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _opened(path: Path) -> TextIO:
+    remedy = "data.path must name the CSV file itself"
+    if kind := artifacts.special_kind(path):
+        raise Mistake(f"cannot be read: {kind}; {remedy}")
     try:
         with path.open("rb") as file:
             plain_text.refuse_other_formats(file, str(path), "CSV (UTF-8)")
         return path.open(encoding="utf-8-sig", newline="")
     except OSError as error:
-        remedy = "data.path must name the CSV file itself"
         raise Mistake(f"cannot be read: {error.strerror}; {remedy}") from None
 
 

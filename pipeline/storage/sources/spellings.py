@@ -2,16 +2,17 @@
 
 from collections.abc import Iterable
 
-UNSEEN = " \t\r\n\xa0\ufeff\u200b\"'"
+AROUND = " \"'"
 
 
 def bare(name: str) -> str:
-    """A name as people see it.
+    r"""A name as people see it.
 
-    >>> bare(' "Text"')
+    >>> bare(' "Te\u200bxt"')
     'text'
     """
-    return name.strip(UNSEEN).casefold()
+    printable = "".join(filter(str.isprintable, name))
+    return printable.strip(AROUND).casefold()
 
 
 def difference(labels: Iterable[str], allowed: Iterable[str]) -> str:

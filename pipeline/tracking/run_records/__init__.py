@@ -1,7 +1,7 @@
 """Builds a record of each run that MLflow should show, from the files of the stages. Equal files give equal records.
 
 Each stage `train@...`, `tune@...` and `gradients@...`, and the stage `retention`, is a parent run. Its children are
-seeds, trials, decay curves or retention curves. The verdicts of `claims` and the linear baseline are one run each.
+seeds, trials, decay curves or retention curves. The verdicts of `claims` and each linear baseline are one run.
 
 A mean over seeds has the plain name of its metric. The same name after `sd/` is the standard deviation over seeds, and
 after `low/` and `high/` are the ends of the mean's 95 % interval. There, `val` is short for `validation`.
@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.params import Mistake
+from pipeline.science.statistics.linear_names import BASELINES
 from pipeline.storage import artifacts
 from pipeline.storage.dvc_lock import RecordedStage
 from pipeline.storage.stage_table import CLAIMS, GRADIENTS, RETENTION, TRAIN, TUNE, stage_of
@@ -21,6 +22,7 @@ from pipeline.tracking.run_records import claims, gradients, retention, training
 from pipeline.tracking.run_records.record import NOTE, RUN_ID, Record, experiments, name
 
 __all__ = ["NOTE", "RUN_ID", "Record", "experiments", "name", "read"]
+SCORES = (artifacts.METRICS, artifacts.ENSEMBLES)
 READERS = {
     TUNE: tuning.records,
     GRADIENTS: gradients.records,
@@ -40,20 +42,27 @@ def read(
     stage is missing or damaged.
     """
     scores = artifacts.read_json(folder / artifacts.METRICS) if evaluated else {}
+    ensembles = {}
+    if evaluated and artifacts.ENSEMBLES.as_posix() in evaluated.outs:  # older studies lack them
+        ensembles = artifacts.read_json(folder / artifacts.ENSEMBLES)
 
     records = []
     for stage in stages:
         if stage_of(stage.name) == TRAIN:
-            with _undamaged(*stage.outs, artifacts.METRICS.as_posix()):
+            with _undamaged(*stage.outs, *map(Path.as_posix, SCORES)):
                 summary = scores.get(stage.item, {})
-                records += training.records(stage, summary, evaluated, folder)
+                ensemble = ensembles.get(stage.item, {})
+                records += training.records(stage, summary, ensemble, evaluated, folder)
         else:
             with _undamaged(*stage.outs):
                 records += READERS[stage_of(stage.name)](stage, folder)
 
-    if evaluated and "tfidf" in scores:
+    if evaluated:
         with _undamaged(artifacts.METRICS.as_posix()):
-            records.append(training.baseline(evaluated, scores["tfidf"], folder))
+            for baseline in BASELINES:
+                if baseline in scores:
+                    summary = scores[baseline]
+                    records.append(training.baseline(evaluated, baseline, summary, folder))
     return records
 
 

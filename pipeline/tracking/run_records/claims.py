@@ -17,7 +17,7 @@ def records(stage: RecordedStage, folder: Path) -> list[Record]:
     table = ["| The tutorial says | Measured |", "|---|---|"]
     verdicts = {}
     for claim in claims:
-        table.append(f"| {claim['sentence']} | {_verdict(claim)} |")
+        table.append(f"| {claim['sentence']} | {_verdict(claim)}{_by_distance(claim)} |")
         verdicts[f"claim {claim['name']}"] = claim["verdict"]
 
     counts = Counter(f"claims.{claim['verdict'].replace(' ', '_')}" for claim in claims)
@@ -41,3 +41,11 @@ def _verdict(claim: dict) -> str:
         if not replication["obstacle"]:
             verdicts.append(f"{replication['name']}: {replication['verdict']}")
     return f"**unstable** ({'; '.join(verdicts)})"
+
+
+def _by_distance(claim: dict) -> str:
+    """The verdicts of a sentence about distance, such as `; sentence (20 tokens): holds`."""
+    return "".join(
+        f"; {distance['words']} ({distance['tokens']} tokens): {distance['verdict']}"
+        for distance in claim.get("by_distance", [])  # a file of an earlier version has none
+    )

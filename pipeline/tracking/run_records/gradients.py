@@ -1,10 +1,12 @@
 """How MLflow shows the fading of gradients and memory at one sequence length.
 
-Each curve is a child run, and its step is the lag. A curve is the mean over seeds, because one chart can show ten
-curves but not thirty. The report shows how much the seeds differ.
+Each curve is a child run, and its step is the lag. A gradient's curve is the median over seeds, which collapsed seeds
+do not move. A curve of memory is the mean over seeds. One chart can show ten curves but not thirty; the report shows
+how much the seeds differ.
 """
 
 from pathlib import Path
+from statistics import median
 
 from pipeline.params import DEFAULT_INITIALISER
 from pipeline.storage import artifacts
@@ -18,10 +20,15 @@ GRADIENT_CURVE = ("architecture", "direction", "weights")  # columns that identi
 MEMORY_CURVE = ("architecture", "trained_length")
 NORMS = {NORM: NORM, f"p10/{NORM}": "p10", f"p90/{NORM}": "p90"}  # metric -> its column
 EFFECTS = {"contrast": "contrast", SIGN_ACCURACY: SIGN_ACCURACY}
-FITTED = ("half_life_tokens", "r2", "horizon_1e-1", "horizon_1e-2", "horizon_1e-3")
-TITLE = (
-    "**The gradient at the farthest word, as a share of that at the last one** (mean over seeds)"
+FITTED = (
+    "half_life_tokens",
+    "r2",
+    "exponential_seeds",
+    "horizon_1e-1",
+    "horizon_1e-2",
+    "horizon_1e-3",
 )
+TITLE = "**The gradient at the farthest word, as a share of that at the last one** (median seed)"
 
 
 def records(stage: RecordedStage, folder: Path) -> list[Record]:
@@ -30,10 +37,13 @@ def records(stage: RecordedStage, folder: Path) -> list[Record]:
         "gradients.csv": artifacts.gradients(length),
         "memory.csv": artifacts.memory(length),
         "decay.csv": artifacts.decay(length),
+        "decay_by_seed.csv": artifacts.decay_by_seed(length),
+        "distances.csv": artifacts.distances(length),
         "probes.csv": artifacts.probes(length),
+        "states.csv": artifacts.states(length),
     }
     files = tables.texts(folder, paths)
-    gradients = tables.lag_curves(files["gradients.csv"], GRADIENT_CURVE, NORMS)
+    gradients = tables.lag_curves(files["gradients.csv"], GRADIENT_CURVE, NORMS, median)
     memories = tables.lag_curves(files["memory.csv"], MEMORY_CURVE, EFFECTS)
     fits = [fit for fit in tables.rows(files["decay.csv"]) if _is_of_own_curve(fit)]
 
@@ -74,11 +84,13 @@ def _sets_seeds(key: str) -> bool:
 
 
 def _is_of_own_curve(fit: dict[str, str]) -> bool:
-    """Whether a fit belongs to a curve of reports/gradients: trained at this length, Keras' default initialiser."""
+    """Whether a fit belongs to a curve of reports/gradients: trained at this length, Keras' default initialiser.
+
+    It is dz/dh, or dz/dx of a network without states.
+    """
     is_own_length = fit["trained_length"] == fit["sequence_length"]
-    return (
-        is_own_length and fit["initialiser"] == DEFAULT_INITIALISER and fit["quantity"] != "dz/dc"
-    )
+    is_of_states = fit["quantity"] == "dz/dh" or fit["direction"] == "none"
+    return is_own_length and is_of_states and fit["initialiser"] == DEFAULT_INITIALISER
 
 
 def _child(

@@ -3,13 +3,14 @@
 A parent run covers a whole stage. Each child covers one unit: a seed, a trial or a curve.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import md5
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipeline.storage import artifacts
 from pipeline.storage.dvc_lock import RecordedStage, digest
@@ -42,6 +43,25 @@ SPLITS = {  # the role of a split in MLflow -> its path in dvc.lock
 NOTHING = MappingProxyType({})  # a default that nobody can change
 
 Dataset = tuple[str, str, str]  # role, path, hash
+LOCAL = "local"  # the kind of source of our datasets: a path in the project
+
+
+class StoredDataset(NamedTuple):
+    """An input of a run. MLflow's UI shows all of these values."""
+
+    role: str
+    name: str
+    digest: str
+    source_type: str
+    source: str
+    schema: str = ""
+    profile: str = ""
+
+    @classmethod
+    def of(cls, role: str, path: str, digest: str) -> "StoredDataset":
+        """A dataset of a record as MLflow stores it."""
+        source = json.dumps({"uri": path})
+        return cls(role, Path(path).name, digest, LOCAL, source)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import io
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -20,6 +20,7 @@ Metrics = dict[Point, float]
 Strings = dict[str, str]
 # a number, also as text; an empty text or None if nothing was measured
 Measured = str | float | None
+OverSeeds = Callable[[list[float]], float]  # a mean or a median
 
 BOOLEANS: dict[str | float, int] = {"True": 1, "False": 0}
 HISTORY = {  # metric of a learning curve -> its column, which has the same name
@@ -51,11 +52,17 @@ def grouped(table: Iterable[dict], columns: Iterable[str]) -> dict[tuple, list[d
 
 def finite(metrics: Mapping[Point, Measured]) -> Metrics:
     """The measured values as numbers. Leaves out empty fields, None, NaN and infinities."""
+    numbers = measured(metrics)
+    return {point: value for point, value in numbers.items() if math.isfinite(value)}
+
+
+def measured(metrics: Mapping[Point, Measured]) -> Metrics:
+    """The measured values as numbers. Leaves out empty fields and None."""
     numbers = {}
     for point, value in metrics.items():
         if value is not None and value != "":
             numbers[point] = float(BOOLEANS.get(value, value))
-    return {point: value for point, value in numbers.items() if math.isfinite(value)}
+    return numbers
 
 
 def scalars(values: Mapping[str, Measured]) -> Metrics:
@@ -63,18 +70,20 @@ def scalars(values: Mapping[str, Measured]) -> Metrics:
     return finite({(metric, 0): value for metric, value in values.items()})
 
 
-def curves(table: Iterable[dict], step: str, columns: Strings) -> Metrics:
+def curves(
+    table: Iterable[dict], step: str, columns: Strings, over_seeds: OverSeeds = fmean
+) -> Metrics:
     """A curve over the column `step` for each metric in `columns`, which maps a metric to its column.
 
-    Rows with the same step, one per seed, are averaged.
+    `over_seeds` summarises rows with the same step, one per seed. MLflow shows no point where the result is infinite.
     """
     values = defaultdict(list)
     for row in table:
         points = {(metric, int(row[step])): row[column] for metric, column in columns.items()}
-        for point, value in finite(points).items():
+        for point, value in measured(points).items():
             values[point].append(value)
 
-    return {point: fmean(numbers) for point, numbers in values.items()}
+    return finite({point: over_seeds(numbers) for point, numbers in values.items()})
 
 
 def learning_curves(history: Iterable[dict]) -> Metrics:
@@ -83,7 +92,7 @@ def learning_curves(history: Iterable[dict]) -> Metrics:
 
 @dataclass(frozen=True)
 class LagCurve:
-    """Metrics by lag in tokens, each the mean over seeds.
+    """Metrics by lag in tokens, each the mean or the median over seeds.
 
     Attributes:
         identity: column -> value, for the columns that identify the curve.
@@ -106,13 +115,15 @@ class LagCurve:
         return max(self.by_lag(metric).items())
 
 
-def lag_curves(text: str, identity: tuple[str, ...], columns: Strings) -> list[LagCurve]:
+def lag_curves(
+    text: str, identity: tuple[str, ...], columns: Strings, over_seeds: OverSeeds = fmean
+) -> list[LagCurve]:
     """A curve for each combination of values in the columns `identity`. `columns` maps a metric to its column."""
     lag_curves = []
     for values, rows_of_curve in grouped(rows(text), identity).items():
         curve = LagCurve(
             identity=dict(zip(identity, values, strict=True)),
-            metrics=curves(rows_of_curve, "lag_tokens", columns),
+            metrics=curves(rows_of_curve, "lag_tokens", columns, over_seeds),
             seeds=len({row["seed"] for row in rows_of_curve}),
         )
         lag_curves.append(curve)

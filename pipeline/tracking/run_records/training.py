@@ -13,12 +13,14 @@ from pipeline.tracking.run_records.tables import Measured, Metrics, Strings
 def records(
     stage: RecordedStage,
     summary: dict,
+    ensemble: dict,
     evaluated: RecordedStage | None,
     folder: Path,
 ) -> list[Record]:
     """The run of a training stage and the run of each of its seeds.
 
-    `summary` holds the scores of the run in metrics.json. It is empty if these models have no scores yet.
+    `summary` holds the scores of the run in metrics.json, and `ensemble` those in ensembles.json. Both are empty if
+    these models have no scores yet.
     """
     paths = {
         "history.csv": artifacts.history(stage.item),
@@ -42,8 +44,8 @@ def records(
 
     kept_epochs = ", ".join(f"{epoch} (seed {seed})" for seed, epoch in best_epochs.items())
     parent = family.parent(
-        [*_accuracy(summary), f"Kept epochs: {kept_epochs}"],
-        _means(summary),
+        [*_accuracy(summary), *_accuracy_of_ensemble(ensemble), f"Kept epochs: {kept_epochs}"],
+        _means(summary) | _of_ensemble(ensemble),
         files,
     )
 
@@ -67,16 +69,16 @@ def labels(stage: RecordedStage) -> Strings:
     }
 
 
-def baseline(stage: RecordedStage, summary: dict, folder: Path) -> Record:
-    """The linear model that the stage `evaluate` fits. It has no seeds, so it has no children."""
+def baseline(stage: RecordedStage, name: str, summary: dict, folder: Path) -> Record:
+    """A linear model that the stage `evaluate` fits. It has no seeds, so it has no children."""
     length = stage.values["settings.textbook.sequence_length"]
     labels = {
-        "architecture": "tfidf",
+        "architecture": name,
         "settings": "none",
         "sequence_length": length,
     }
-    family = RunFamily(stage, folder, {"architecture": "tfidf"}, labels)
-    return family.parent(_accuracy(summary), _means(summary), unit="tfidf")
+    family = RunFamily(stage, folder, {"architecture": name}, labels)
+    return family.parent(_accuracy(summary), _means(summary), unit=name)
 
 
 def _accuracy(summary: dict) -> list[str]:
@@ -91,6 +93,17 @@ def _accuracy(summary: dict) -> list[str]:
     return [f"{mean}, {seeds}, {summary['parameters']:,} parameters"]
 
 
+def _accuracy_of_ensemble(ensemble: dict) -> list[str]:
+    """The paragraph about the ensemble; an empty list without one."""
+    if not ensemble:
+        return []
+    test = ensemble["test"]
+    return [
+        f"Ensemble of {ensemble['seeds']} seeds (their mean logit, another model than one network): test accuracy "
+        f"{test['accuracy']:.4f}{tables.interval(test)} over reviews"
+    ]
+
+
 def _means(summary: dict) -> Metrics:
     """The mean of each metric over seeds, under its own name, with its standard deviation and interval."""
     means = {"parameters": summary.get("parameters")}
@@ -99,6 +112,15 @@ def _means(summary: dict) -> Metrics:
         for part in ("sd", "low", "high"):
             means[f"{part}/{metric.replace('validation/', 'val/')}"] = values[part]
     return tables.scalars(means)
+
+
+def _of_ensemble(ensemble: dict) -> Metrics:
+    """The accuracy of the ensemble of all seeds, which answers by their mean logit."""
+    scores = {}
+    for split in ("validation", "test"):
+        if split in ensemble:
+            scores[f"ensemble/{split}/accuracy"] = ensemble[split]["accuracy"]
+    return tables.scalars(scores)
 
 
 def _scores_of_seed(summary: dict, seed: str) -> dict[str, Measured]:

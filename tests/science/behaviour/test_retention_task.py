@@ -109,8 +109,16 @@ def test_words_never_seen_in_training_have_no_effect(quick):
     negative, positive = ([word] for word in retention_task.SIGNALS)
 
     def contrasts(positive, negative):
-        words = np.array(positive), np.array(negative)
-        effect = word_effect.word_effect(network.replacement_logits, validation.tokens_NT, *words)
+        tokens_NT = validation.tokens_NT
+        effect = word_effect.word_effect(
+            network.replacement_states,
+            network.readout_H,
+            tokens_NT,
+            np.ones((1, len(tokens_NT))),
+            tokens_NT[:0],
+            np.array(positive),
+            np.array(negative),
+        )
         return dict(zip(effect["lag_tokens"].tolist(), effect["contrast"], strict=True))
 
     of_signals, of_unseen = contrasts(positive, negative), contrasts([1], [0])

@@ -33,9 +33,11 @@ def random_model(architecture, settings):
     return model
 
 
-def by_hand(model, x_TD, push_TH=None, push_backward_TH=None):
+def by_hand(model, x_TD, push_TH=None, push_backward_TH=None, mask=False):
     """z in float64, from the weights of Keras; `push_TH` is added to the states."""
-    _, *encoder, kernel_K1, bias_1 = (weight.astype(np.float64) for weight in model.get_weights())
+    embedding_VD, *encoder, kernel_K1, bias_1 = (
+        weight.astype(np.float64) for weight in model.get_weights()
+    )
     nothing_TH = np.zeros((len(x_TD), 5))
     push_TH = nothing_TH if push_TH is None else push_TH
     push_backward_TH = nothing_TH if push_backward_TH is None else push_backward_TH
@@ -50,6 +52,10 @@ def by_hand(model, x_TD, push_TH=None, push_backward_TH=None):
             end_K = lstm(x_TD, encoder, push_TH)
         case "feedforward":
             end_K = np.maximum(x_TD.mean(axis=0) @ encoder[0] + encoder[1], 0)
+        case "flattened":
+            filling_D = 0 * embedding_VD[0] if mask else embedding_VD[0]
+            full_TD = np.concatenate([np.tile(filling_D, (LENGTH - len(x_TD), 1)), x_TD])
+            end_K = np.maximum(full_TD.ravel() @ encoder[0] + encoder[1], 0)
     return end_K @ kernel_K1[:, 0] + bias_1[0]
 
 
@@ -110,9 +116,12 @@ def test_the_probability_after_a_word_is_the_prediction_for_a_text_so_far(
 ):
     text = reading.read(model, settings, SHORT)
     # the padding before the text is the same
-    shorter = settings.model_copy(update={"sequence_length": LENGTH - 1})
+    padding = (
+        4 if architecture == "flattened" else 3
+    )  # a network of a fixed size reads more padding
+    shorter = settings.model_copy(update={"sequence_length": padding + 3})
     network = inference.Network(model, shorter)
-    expected_N = network.probabilities(np.array([[0, 0, 0, *SHORT[:3]]], np.int32))
+    expected_N = network.probabilities(np.array([[0] * padding + [*SHORT[:3]]], np.int32))
     np.testing.assert_allclose(text.probability_T[2], expected_N[0], rtol=0, atol=1e-6)
 
 
@@ -122,7 +131,8 @@ def test_the_probability_after_a_word_is_the_prediction_for_a_text_so_far(
 def test_probabilities_equal_a_loop_over_the_words_so_far(architecture, mask, ids, model, settings):
     text = reading.read(model, settings.model_copy(update={"mask": mask}), ids)
     x_TD, padding = as_read(model, mask, ids)
-    expected = [expit(by_hand(model, x_TD[:end])) for end in range(padding + 1, len(x_TD) + 1)]
+    ends = range(padding + 1, len(x_TD) + 1)
+    expected = [expit(by_hand(model, x_TD[:end], mask=mask)) for end in ends]
     np.testing.assert_allclose(text.probability_T, expected, rtol=1e-12)
     if padding:
         assert text.before_first == pytest.approx(expit(by_hand(model, x_TD[:padding])), rel=1e-12)
@@ -138,7 +148,7 @@ def test_gradient_and_saliency_equal_finite_differences_of_the_words(
 ):
     text = reading.read(model, settings.model_copy(update={"mask": mask}), ids)
     x_TD, padding = as_read(model, mask, ids)
-    slope_TD = slope(lambda nudged_TD: by_hand(model, nudged_TD), x_TD)
+    slope_TD = slope(lambda nudged_TD: by_hand(model, nudged_TD, mask=mask), x_TD)
     np.testing.assert_allclose(
         text.gradient_T, np.linalg.norm(slope_TD, axis=1)[padding:], rtol=1e-4
     )
@@ -210,7 +220,7 @@ def test_rows_list_the_last_words_of_a_long_text_and_flag_unknown_ones(
     assert [len(row["state_backward"]) for row in rows] == [5] * LENGTH
 
 
-@pytest.mark.parametrize("architecture", ["vanilla", "lstm", "feedforward"])
+@pytest.mark.parametrize("architecture", ["vanilla", "lstm", "feedforward", "flattened"])
 def test_a_zero_gradient_at_lag_0_has_no_relative_norm(architecture, model, settings):
     *weights, kernel_K1, bias_1 = model.get_weights()
     model.set_weights([*weights, 0 * kernel_K1, bias_1])

@@ -1,10 +1,10 @@
-"""The four architectures."""
+"""The architectures."""
 
 import keras
 import numpy as np
 import pytest
 
-from pipeline.params import ARCHITECTURES
+from pipeline.params import ARCHITECTURES, FIXED_SIZE, Mistake
 from pipeline.science.networks import architectures
 from tests.science.conftest import SETTINGS, VOCABULARY
 
@@ -12,6 +12,7 @@ TUTORIAL = SETTINGS.model_copy(
     update={"sequence_length": 100, "embedding_dimension": 32, "hidden_size": 64}
 )
 
+any_length = pytest.mark.parametrize("architecture", sorted({*ARCHITECTURES} - {*FIXED_SIZE}))
 every_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES)
 
 
@@ -52,7 +53,13 @@ def test_dropout_repeats_with_the_seed_and_is_off_outside_training():
 
 @pytest.mark.parametrize(
     ("architecture", "parameters"),
-    [("vanilla", 326_273), ("bidirectional", 332_545), ("lstm", 344_897), ("feedforward", 322_177)],
+    [
+        ("vanilla", 326_273),
+        ("bidirectional", 332_545),
+        ("lstm", 344_897),
+        ("feedforward", 322_177),
+        ("flattened", 524_929),
+    ],
 )
 def test_parameter_counts_are_those_of_the_design(architecture, parameters):
     assert architectures.build(architecture, TUTORIAL, 10_000).count_params() == parameters
@@ -93,7 +100,7 @@ def change_by_padding(architecture, settings):
     return np.abs(longer(padded(tokens_NT, 4)) - model(tokens_NT)).max()
 
 
-@every_architecture
+@any_length
 def test_masked_padding_does_not_change_a_probability(architecture, settings):
     masked = settings.model_copy(update={"mask": True})
     assert change_by_padding(architecture, masked) < 1e-6
@@ -128,11 +135,21 @@ def test_equal_weights_have_equal_bytes_and_are_restored_exactly(architecture, s
     assert architectures.to_bytes(same_seed) == packed
     assert architectures.to_bytes(other_seed) != packed
 
-    longer = architectures.from_bytes(
-        architecture, settings.model_copy(update={"sequence_length": 9}), VOCABULARY, packed
+    tokens = settings.sequence_length + (architecture not in FIXED_SIZE)
+    other = architectures.from_bytes(
+        architecture, settings.model_copy(update={"sequence_length": tokens}), VOCABULARY, packed
     )
-    for restored, original in zip(longer.get_weights(), model.get_weights(), strict=True):
+    for restored, original in zip(other.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(restored, original)
+
+
+def test_flattened_has_weights_for_one_length_alone(settings):
+    packed = architectures.to_bytes(architectures.build("flattened", settings, VOCABULARY))
+    longer = settings.model_copy(update={"sequence_length": 9})
+    with pytest.raises(Mistake, match=r"flattened: .* settings.sequence_length 9: .*fixed size"):
+        architectures.from_bytes("flattened", longer, VOCABULARY, packed)
+    with pytest.raises(ValueError, match="any_length: flattened has a fixed size"):
+        architectures.build("flattened", settings, VOCABULARY, any_length=True)
 
 
 @pytest.mark.parametrize("mask", [False, True])

@@ -26,9 +26,11 @@ def test_probabilities_equal_keras_predict_for_any_number_of_reviews(
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_logits_of_a_replaced_word_equal_those_of_whole_reviews(architecture, settings):
+def test_states_of_a_replaced_word_give_the_logits_of_whole_reviews(architecture, settings):
     longer = settings.model_copy(update={"sequence_length": 12})
-    network = inference.Network(bold(architecture, longer), longer)
+    model = bold(architecture, longer)
+    network = inference.Network(model, longer)
+    (bias,) = model.get_weights()[-1]
     tokens_NT = learnable(4, length=12).tokens_NT
     word_W = np.array([2, 9, 21])
 
@@ -37,5 +39,6 @@ def test_logits_of_a_replaced_word_equal_those_of_whole_reviews(architecture, se
     assert moves_every_logit_L.sum() > 3
 
     for lag_L in (list(range(12)), [6, 1, 10]):  # the second list is unsorted and skips lags
-        z_LWN = network.replacement_logits(tokens_NT, lag_L, word_W)
+        encoded_LWNH = network.replacement_states(tokens_NT, lag_L, word_W)
+        z_LWN = encoded_LWNH @ network.readout_H + bias
         np.testing.assert_allclose(z_LWN, expected_LWN[lag_L], rtol=0, atol=1e-5)

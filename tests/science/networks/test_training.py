@@ -381,3 +381,15 @@ def test_the_amount_of_padding_does_not_change_a_masked_training(
     cut, _ = trained(architecture, masked, data=data, validation=data)
     for row, expected_row in zip(cut, full_width, strict=True):
         assert row == pytest.approx(expected_row, rel=1e-5)
+
+
+def test_a_masked_flattened_network_trains_on_the_full_width(settings, monkeypatch):
+    monkeypatch.setattr(training, "widths", lambda examples, batch_size: [15, 30])
+    steady = settings.model_copy(
+        update={"mask": True, "word_dropout": 0.5, "sequence_length": 30, "batch_size": 24}
+    )
+    numbered = of_lengths([*range(1, 13)] * 2, 30)
+    data = Examples(numbered.tokens_NT % VOCABULARY, numbered.labels_N)
+    _, packed = trained("flattened", steady, data=data, validation=data)
+    model = architectures.from_bytes("flattened", steady, VOCABULARY, packed)
+    assert model.get_layer("encoder").kernel.shape == (90, 5)

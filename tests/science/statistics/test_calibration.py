@@ -37,10 +37,10 @@ def simulated(random, reviews, sharper=1.0):
     return labels_N, expit(sharper * logit_N)[None]
 
 
-def simulated_studies(random, count, sharper=1.0) -> pd.DataFrame:
+def simulated_studies(random, count, sharper=1.0, reviews=1500) -> pd.DataFrame:
     errors = []
     for _ in range(count):
-        labels_N, probability_1N = simulated(random, 1500, sharper)
+        labels_N, probability_1N = simulated(random, reviews, sharper)
         errors.append(calibration_error(labels_N, probability_1N, 15, resamples=100))
     return pd.DataFrame(errors)
 
@@ -76,13 +76,25 @@ def test_the_calibration_error_is_that_of_the_scores_for_any_bins(bins):
     )
 
 
-def test_the_interval_covers_the_error_of_an_overconfident_predictor():
+def coverage(sharper, reviews, studies):
     random = np.random.default_rng(1)
-    _, (probability_N,) = simulated(random, 400_000, sharper=1.5)
-    calibrated_N = expit(logit(probability_N) / 1.5)
+    _, (probability_N,) = simulated(random, 400_000, sharper)
+    calibrated_N = expit(logit(probability_N) / sharper)
     truth = expected_calibration_error(calibrated_N, probability_N)
-    studies = simulated_studies(random, 100, sharper=1.5)
-    assert ((studies["ece_low"] <= truth) & (truth <= studies["ece_high"])).mean() > 0.86
+    errors = simulated_studies(random, studies, sharper, reviews)
+    return ((errors["ece_low"] <= truth) & (truth <= errors["ece_high"])).mean()
+
+
+@pytest.mark.parametrize("sharper", [1.1, 1.5])
+def test_the_interval_covers_the_error_of_an_overconfident_predictor(sharper):
+    assert coverage(sharper, 1500, 100) > 0.92
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("reviews", [500, 1500, 5000])
+@pytest.mark.parametrize("sharper", [0.7, 1.05, 1.1, 1.25, 1.5, 2.0])
+def test_the_calibration_interval_covers_at_any_error(sharper, reviews):
+    assert coverage(sharper, reviews, 400) > 0.92
 
 
 # tables

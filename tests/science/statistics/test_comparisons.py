@@ -1,21 +1,27 @@
 """Comparisons of two runs. The expected values come from textbooks, from other software and from simulation."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
 from pipeline.science.statistics import comparisons, intervals, scoring
-from pipeline.science.statistics.comparisons import fewest_seeds, holm, mcnemar, violation_ratio
+from pipeline.science.statistics.comparisons import holm, mcnemar, violation_ratio
+from pipeline.science.statistics.intervals import ReviewError
+from pipeline.science.statistics.reviews import Reviews
+from tests.support.estimates import covers
 
 ALPHA, POWER = 0.05, 0.8
+WITHOUT_REVIEWS = ReviewError(0.0, 40)
 
 
 def epsilon(baseline_R, run_S, confidence=0.95):
     return comparisons.almost_stochastic_order(baseline_R, run_S, confidence)
 
 
-def seeds_needed(baseline_R, run_S):
-    return comparisons.seeds_needed(list(baseline_R), list(run_S), ALPHA, POWER)
+def visible_difference(baseline_R, run_S, reviews=WITHOUT_REVIEWS):
+    error = intervals.total_error([baseline_R, run_S], reviews)
+    return comparisons.visible_difference(error, ALPHA, POWER)
 
 
 def t_test_p(run_S, baseline_R, **options):
@@ -103,44 +109,21 @@ def test_epsilon_claims_dominance_of_equal_runs_in_about_5_of_100_studies():
     assert epsilons.mean() > 0.5
 
 
-# seeds needed
+# the visible difference
 
 
-def test_seeds_needed_are_those_of_cohens_tables():
-    assert [fewest_seeds(effect, 0.05, POWER) for effect in (0.2, 0.5, 0.8)] == [394, 64, 26]
-    assert [fewest_seeds(effect, 0.01, POWER) for effect in (0.5, 0.8)] == [96, 39]
+def test_without_scatter_or_a_second_seed_no_difference_is_visible():
+    assert visible_difference([1.0, 1.0], [2.0, 2.0]) is None
+    assert visible_difference([1.0], [2.0]) is None
 
 
-def test_seeds_needed_reach_the_power_in_simulated_studies():
-    random = np.random.default_rng(0)
-    seeds = fewest_seeds(1.2, ALPHA, POWER)
-    assert simulated_power(random, 1.2, seeds) > 0.795
-    assert simulated_power(random, 1.2, seeds - 1) < 0.805
-
-
-def simulated_power(random, effect, seeds):
-    """The share of 40,000 studies that detect this effect with this many seeds per side."""
-    baselines = random.normal(size=(40_000, seeds))
-    runs = random.normal(effect, size=(40_000, seeds))
-    return np.mean(t_test_p(runs, baselines) < ALPHA)
-
-
-def test_the_visible_difference_needs_exactly_the_seeds_there_are():
-    baseline_R = [0.80, 0.82, 0.84, 0.81]
-    needed = seeds_needed(baseline_R, [0.83, 0.84, 0.85, 0.82])
-    moved_S = np.array(baseline_R) + needed["visible_difference"] * 1.0001
-    assert seeds_needed(baseline_R, moved_S)["seeds_needed"] >= 4
-
-
-def test_means_that_differ_by_rounding_need_no_number_of_seeds():
-    assert seeds_needed([1.0, 2.0], [2.0, 1.0])["seeds_needed"] is None
-    assert seeds_needed([0.1 + 0.2, 0.4, 0.5], [0.3, 0.4, 0.5])["seeds_needed"] is None
-
-
-def test_without_scatter_or_a_second_seed_no_number_of_seeds_is_known():
-    unknown = {"seeds_needed": None, "visible_difference": None}
-    assert seeds_needed([1.0, 1.0], [2.0, 2.0]) == unknown
-    assert seeds_needed([1.0], [2.0]) == unknown
+def test_other_reviews_make_small_differences_invisible():
+    sides = [0.80, 0.81, 0.82], [0.83, 0.84, 0.85]
+    without = visible_difference(*sides)
+    with_reviews = visible_difference(*sides, ReviewError(0.01, 40))
+    assert without is not None
+    assert with_reviews is not None
+    assert without < with_reviews
 
 
 def test_the_visible_difference_of_unequal_sides_has_the_declared_power():
@@ -148,21 +131,21 @@ def test_the_visible_difference_of_unequal_sides_has_the_declared_power():
     random = np.random.default_rng(0)
     baseline_R = stats.zscore(random.normal(size=12), ddof=1)
     run_S = stats.zscore(random.normal(size=6), ddof=1)
-    visible = seeds_needed(baseline_R, run_S + 1)["visible_difference"]
+    visible = visible_difference(baseline_R / 9, run_S / 9) * 9
 
     baselines = random.normal(size=(20_000, 12))
     runs = random.normal(visible, size=(20_000, 6))
     p = t_test_p(runs, baselines, equal_var=False)
     assert 0.78 < np.mean(p < ALPHA) < 0.82
 
-    fewer = seeds_needed(run_S, run_S + 1)["visible_difference"]
+    fewer = visible_difference(run_S / 9, run_S / 9) * 9
     assert visible < fewer, "additional seeds on one side help, too"
 
 
 def test_sides_of_equal_size_see_the_effect_of_cohens_tables():
     """Two sides of 26 seeds see 0.8 standard deviations (table 2.4.1)."""
     side = stats.zscore(np.random.default_rng(0).normal(size=26), ddof=1)
-    assert seeds_needed(side, side + 1)["visible_difference"] == pytest.approx(0.8, abs=0.01)
+    assert visible_difference(side, side) == pytest.approx(0.8, abs=0.01)
 
 
 # reviews
@@ -180,36 +163,30 @@ def test_mcnemar_is_the_exact_binomial_test_of_the_discordant_reviews():
     assert mcnemar(run_N, run_N)["p"] == 1.0
 
 
-def test_the_interval_over_reviews_covers_the_truth_in_95_of_100_tests():
-    right_KN = np.random.default_rng(0).random((1000, 400)) < 0.8
-    covered = []
-    for right_N in right_KN.astype(float):
-        interval = comparisons.over_reviews(right_N, intervals.SHARE)
-        covered.append(interval["reviews_low"] < 0.8 < interval["reviews_high"])
-    assert 0.93 < np.mean(covered) < 0.97
-
-
-def test_reviews_of_one_value_give_no_interval():
-    interval = comparisons.over_reviews(np.ones(5), intervals.SHARE)
-    assert interval == {"reviews_low": None, "reviews_high": None}
-
-
-def test_an_interval_over_reviews_ends_where_a_share_ends():
-    interval = comparisons.over_reviews(np.array([1.0, 1.0, 0.0]), intervals.SHARE)
-    assert interval == {"reviews_low": 0.0, "reviews_high": 1.0}
-    gain = comparisons.over_reviews(np.array([1.0, -1.0]), intervals.DIFFERENCE_OF_SHARES)
-    assert gain == {"reviews_low": -1.0, "reviews_high": 1.0}
-
-
 # families
 
-ROW = {"baseline": "a", "run": "b", "metric": "m"}
+VALIDATION = {"a": [0.7, 0.9, 0.9], "b": [0.8, 0.7, 0.6]}
+MODELS = {
+    "a": {"architecture": "vanilla", "values": {"epochs": 1}},
+    "b": {"architecture": "lstm", "values": {"epochs": 1}},
+}
 
 
-def metrics_of(validation, scores):
+def predictions_of(right_SN) -> pd.DataFrame:
+    """Returns predictions of reviews with labels 0 and 1 in turn that are right where `right_SN` is."""
+    tables = []
+    for seed, right_N in enumerate(right_SN):
+        label_N = np.arange(len(right_N)) % 2
+        rows = {"split": "test", "seed": seed, "label": label_N}
+        probability_N = np.where(right_N, label_N, 1 - label_N)
+        tables.append(pd.DataFrame({**rows, "probability": probability_N.astype(float)}))
+    return pd.concat(tables)
+
+
+def metrics_of(validation, right_SN):
     return {
         "validation/accuracy": {"scores": by_seed(validation)},
-        "m": {"scores": by_seed(scores)},
+        "test/accuracy": {"scores": by_seed(np.mean(right_SN, axis=1).tolist())},
     }
 
 
@@ -217,58 +194,102 @@ def by_seed(scores):
     return {str(seed): score for seed, score in enumerate(scores)}
 
 
-def family(rows, metrics, right):
-    return comparisons.family(rows, metrics, right, ALPHA, POWER)
-
-
-def test_a_family_is_corrected_for_its_size_and_compares_the_best_seeds():
-    baseline_R = [0.5, 0.52, 0.54]
-    run_S = [0.6, 0.63, 0.66]
+def family(declared, right, models=MODELS):
+    predictions = {run: predictions_of(right_SN) for run, right_SN in right.items()}
     metrics = {
-        "a": metrics_of([0.7, 0.9, 0.9], baseline_R),
-        "b": metrics_of([0.8, 0.7, 0.6], run_S),
+        run: metrics_of(VALIDATION[run][: len(right_SN)], right_SN)
+        for run, right_SN in right.items()
     }
-    right = {"a": np.eye(3, 5, dtype=bool), "b": np.ones((3, 5), dtype=bool)}
-    first, second = family([{**ROW, "difference": 0.11}] * 2, metrics, right)
+    return comparisons.family(declared, models, metrics, predictions, ALPHA, POWER)
+
+
+@pytest.fixture
+def right():
+    random = np.random.default_rng(0)
+    return {"a": random.random((3, 80)) < [[0.5], [0.55], [0.6]], "b": random.random((3, 80)) < 0.9}
+
+
+def test_a_family_is_corrected_for_its_size_and_compares_the_best_seeds(right):
+    first, second = family([["a", "b"]] * 2, right)
     assert first == second
-    assert first["difference"] == 0.11
-    assert first["p"] == pytest.approx(t_test_p(run_S, baseline_R, equal_var=False))
+    scores = [right[run].mean(1) for run in "ab"]
+    assert first["difference"] == pytest.approx(scores[1].mean() - scores[0].mean())
     assert first["p_holm"] == pytest.approx(2 * first["p"])
     assert first["aso_epsilon"] == 0
-    assert first["reviews_low"] < 12 / 15 < first["reviews_high"]
+    assert (first["baseline_seeds"], first["run_seeds"]) == (3, 3)
 
     assert first["mcnemar"]["baseline_seed"] == 1  # the first of equals
     assert first["mcnemar"]["run_seed"] == 0
-    assert first["mcnemar"]["only_baseline_right"] == 0
-    assert first["mcnemar"]["only_run_right"] == 4
+    only_run = np.sum(right["b"][0] & ~right["a"][1])
+    assert first["mcnemar"]["only_run_right"] == only_run
 
 
-def test_a_family_compares_two_seeds_with_three():
-    baseline_R = [0.5, 0.52]
-    run_S = [0.6, 0.63, 0.66]
-    metrics = {
-        "a": metrics_of([0.7, 0.9], baseline_R),
-        "b": metrics_of([0.6, 0.7, 0.8], run_S),
-    }
-    right = {"a": np.eye(2, 5, dtype=bool), "b": np.ones((3, 5), dtype=bool)}
-    (row,) = family([ROW], metrics, right)
-    assert row["p"] == pytest.approx(t_test_p(run_S, baseline_R, equal_var=False))
+def test_a_comparison_has_the_error_of_seeds_and_of_reviews(right):
+    (row,) = family([["a", "b"]], right)
+    scores = [right[run].mean(1) for run in "ab"]
+    assert row["review_error"] > 0
+    assert row["blocks"] == 20
+
+    error = np.hypot(intervals.standard_error(*scores), row["review_error"])
+    t = row["difference"] / error
+    total = intervals.total_error(scores, ReviewError(row["review_error"], 20))
+    assert row["p"] == pytest.approx(2 * stats.t.sf(t, total.freedom))
+    margin = stats.t.ppf(0.975, total.freedom) * error
+    assert row["high"] - row["difference"] == pytest.approx(margin)
+    assert row["low"] < row["reviews_low"] < row["reviews_high"] < row["high"]
+    assert row["visible_difference"] == pytest.approx(
+        comparisons.visible_shift(total.freedom, ALPHA, POWER) * error
+    )
+
+
+def test_without_an_error_of_reviews_p_is_that_of_welch():
+    sides = [0.80, 0.82, 0.79], [0.84, 0.86, 0.83, 0.85]
+    error = intervals.total_error(sides, WITHOUT_REVIEWS)
+    p = comparisons.p_value(np.mean(sides[1]) - np.mean(sides[0]), error)
+    assert p == pytest.approx(t_test_p(sides[1], sides[0], equal_var=False))
+
+
+def test_p_is_below_5_percent_where_the_interval_excludes_0():
+    random = np.random.default_rng(0)
+    for shift in np.linspace(0, 0.05, 40):
+        sides = random.normal(0.8, 0.02, 10), random.normal(0.8 + shift, 0.02, 10)
+        reviews = ReviewError(0.005, 40)
+        estimate = intervals.crossed_difference(*sides, reviews)
+        p = comparisons.p_value(estimate.value, intervals.total_error(sides, reviews))
+        assert p is not None
+        assert (p < 0.05) == (not covers(estimate, 0))
+
+
+def test_a_family_compares_two_seeds_with_three(right):
+    (row,) = family([["a", "b"]], {**right, "a": right["a"][:2]})
+    assert row["p"] < 0.05
     assert row["aso_epsilon"] == 0
     assert row["mcnemar"]["baseline_seed"] == 1
-    assert row["mcnemar"]["run_seed"] == 2
-    # a seed of `a` is right about one review in five
-    assert row["reviews_low"] < 1 - 2 / 10 < row["reviews_high"]
+    assert row["mcnemar"]["run_seed"] == 0
+    assert row["reviews_low"] < row["difference"] < row["reviews_high"]
     assert row["visible_difference"] > 0
 
 
-def test_a_tiny_effect_needs_seeds_beyond_counting():
-    """The normal approximation: 2 (1.96 + 0.84)^2 / effect^2."""
-    assert fewest_seeds(1e-5, 0.05, 0.8) == pytest.approx(15.698 / 1e-10, rel=1e-3)
+@pytest.mark.parametrize(
+    ("architecture", "epochs", "answer"),
+    [
+        ("lstm", 1, "architecture"),
+        ("vanilla", 2, "recipe"),
+        ("lstm", 2, "both"),
+        ("vanilla", 1, "nothing"),
+    ],
+)
+def test_a_comparison_answers_the_question_in_which_its_runs_differ(
+    right, architecture, epochs, answer
+):
+    models = {"a": MODELS["a"], "b": {"architecture": architecture, "values": {"epochs": epochs}}}
+    (row,) = family([["a", "b"]], right, models)
+    assert row["answers"] == answer
 
 
 @pytest.mark.parametrize("gain", [0.0, 0.1])
 def test_runs_that_do_not_vary_have_no_order_and_no_interval(gain):
-    baseline, run = [0.5, 0.5], [0.5 + gain, 0.5 + gain]
+    baseline, run = [0.5] * 4, [0.5 + gain] * 4
     assert comparisons.almost_stochastic_order(baseline, run, 0.95) is None
     chance = scoring.chance_of_better(baseline, run)
     assert chance["p_better"] == (1 if gain else 0.5)
@@ -276,5 +297,45 @@ def test_runs_that_do_not_vary_have_no_order_and_no_interval(gain):
 
 
 def test_a_difference_that_accuracies_cannot_have_is_not_visible():
-    seeds = comparisons.seeds_needed([0.1, 0.9], [0.2, 0.9], 0.001, 0.999, most=1)
-    assert seeds["visible_difference"] is None
+    error = intervals.total_error([[0.1, 0.9], [0.2, 0.9]], WITHOUT_REVIEWS)
+    assert comparisons.visible_difference(error, 0.001, 0.999) is None
+
+
+# coverage
+
+
+def study(random, seeds, films=40):
+    """Returns right_SN of a run with few and one with more seeds on reviews of films, and the labels.
+
+    The true difference is 0. Seeds differ, films differ, and the runs differ about films.
+    """
+    labels_N = np.repeat([0, 1], films // 2 * 25)
+    film_N = np.arange(len(labels_N)) // 25
+    runs = []
+    for count in (seeds, 2 * seeds):
+        film_effect_F = random.normal(0, 0.08, films)
+        seed_effect_S = random.normal(0, 0.01, (count, 1))
+        chance_SN = 0.8 + seed_effect_S + film_effect_F[film_N]
+        runs.append(random.random(chance_SN.shape) < chance_SN)
+    return runs, Reviews.with_labels(labels_N)
+
+
+def coverage_of_comparisons(seeds, studies):
+    random = np.random.default_rng(seeds)
+    covered = []
+    for _ in range(studies):
+        (baseline_RN, run_SN), reviews = study(random, seeds)
+        error = reviews.error(run_SN.mean(0) - baseline_RN.mean(0))
+        gain = intervals.crossed_difference(baseline_RN.mean(1), run_SN.mean(1), error)
+        covered.append(covers(gain, 0))
+    return np.mean(covered)
+
+
+def test_comparisons_cover_new_seeds_and_new_films():
+    assert coverage_of_comparisons(5, 300) > 0.92
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("seeds", [3, 10, 20])
+def test_comparisons_cover_at_any_number_of_seeds(seeds):
+    assert coverage_of_comparisons(seeds, 2000) > 0.92

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
-from pipeline.science.statistics import intervals
+from pipeline.science.statistics import blocks, intervals
 
 
 def test_the_interval_over_three_seeds_is_students():
@@ -94,6 +94,12 @@ def test_the_standard_error_of_a_difference_is_welchs():
     assert t == pytest.approx(expected_t)
 
 
+def contains(estimate, truth):
+    assert estimate.low is not None
+    assert estimate.high is not None
+    return estimate.low <= truth <= estimate.high
+
+
 def crossed_study(random, seeds, reviews=40, seed_sd=0.02, review_sd=0.1):
     """Scores by seed of networks that read the same reviews, and the error of their mean over these reviews."""
     score_SN = (
@@ -109,7 +115,7 @@ def test_crossed_intervals_cover_new_seeds_and_new_reviews():
     random = np.random.default_rng(0)
     for seeds in (3, 10, 20):
         estimates = [intervals.crossed_mean(*crossed_study(random, seeds)) for _ in range(1000)]
-        assert np.mean([estimate.low < 0 < estimate.high for estimate in estimates]) > 0.92
+        assert np.mean([contains(estimate, 0) for estimate in estimates]) > 0.92
 
 
 def test_crossed_differences_cover_new_seeds_and_new_reviews():
@@ -119,7 +125,7 @@ def test_crossed_differences_cover_new_seeds_and_new_reviews():
         run_S, reviews = crossed_study(random, 10)
         baseline_R = random.normal(scale=0.05, size=20)
         estimate = intervals.crossed_difference(baseline_R, run_S, reviews)
-        covered.append(estimate.low < 0 < estimate.high)
+        covered.append(contains(estimate, 0))
     assert np.mean(covered) > 0.92
 
 
@@ -132,8 +138,124 @@ def test_median_intervals_cover_skewed_seeds_and_new_reviews():
             shift = random.normal(scale=0.2)
             value_S = random.exponential(size=seeds) + shift
             estimate = intervals.crossed_median(value_S, intervals.ReviewError(0.2, 40))
-            covered.append(estimate.low < median < estimate.high)
+            covered.append(contains(estimate, median))
         assert np.mean(covered) > 0.92
+
+
+def share_study(random, seeds, level):
+    """The share of right answers of each seed, the error over blocks of reviews, and the true share.
+
+    Blocks, reviews and seeds each shift the log odds of an answer.
+    """
+    block_count, per_block = 20, 10
+    block_N = np.repeat(np.arange(block_count), per_block)
+    shift_N = random.normal(scale=1.5, size=block_count)[block_N]
+    shift_N = shift_N + random.normal(scale=3, size=len(block_N))
+    shift_SN = shift_N + random.normal(scale=1.2, size=(seeds, 1))
+    right_SN = random.random(shift_SN.shape) < special.expit(level + shift_SN)
+
+    count_RN = blocks.resampled_counts(block_N)
+    mean_R = blocks.resampled_means(right_SN.mean(axis=0), count_RN)
+    error = blocks.standard_error(mean_R, block_count)
+    return right_SN.mean(axis=1), intervals.ReviewError(error, block_count)
+
+
+def true_share(level):
+    scale = (1.5**2 + 3**2 + 1.2**2) ** 0.5
+    quantile_Q = stats.norm.ppf((np.arange(10_000) + 0.5) / 10_000)
+    return special.expit(level + scale * quantile_Q).mean()
+
+
+def share_coverage(seeds, level, studies, confidence=0.95):
+    random = np.random.default_rng(0)
+    truth = true_share(level)
+    covered = []
+    for _ in range(studies):
+        estimate = intervals.crossed_share(*share_study(random, seeds, level), confidence)
+        covered.append(contains(estimate, truth))
+    return np.mean(covered)
+
+
+def test_intervals_of_shares_cover_the_truth_near_1():
+    assert share_coverage(seeds=10, level=9.6, studies=200) > 0.92  # 99 % right
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("seeds", [3, 10, 20])
+@pytest.mark.parametrize("level", [0, 4.5, 7.5, 9.6, 12])
+def test_intervals_of_shares_cover_the_truth_everywhere(seeds, level):
+    assert share_coverage(seeds, level, studies=1000) > 0.92
+    assert share_coverage(seeds, level, studies=1000, confidence=0.998) > 0.98
+
+
+def test_a_share_that_is_1_everywhere_has_the_interval_of_its_blocks():
+    rounding = 2e-16
+    estimate = intervals.crossed_share([1.0, 1.0], intervals.ReviewError(rounding, 20))
+    expected = stats.binomtest(20, 20).proportion_ci(0.95)
+    assert (estimate.low, estimate.high) == pytest.approx((expected.low, 1))
+    estimate = intervals.crossed_share([0.0, 0.0], intervals.ReviewError(0.0, 20))
+    assert (estimate.low, estimate.high) == pytest.approx((0, 1 - expected.low))
+
+
+def test_a_share_of_independent_answers_has_the_exact_interval():
+    """Two seeds without scatter; the error over reviews is that of 400 independent answers."""
+    many = 10**9  # blocks, so that t is normal
+    estimate = intervals.crossed_share([0.9, 0.9], intervals.ReviewError((0.09 / 400) ** 0.5, many))
+    expected = stats.binomtest(360, 400).proportion_ci(0.95)
+    assert (estimate.low, estimate.high) == pytest.approx((expected.low, expected.high))
+
+
+@pytest.mark.parametrize(
+    ("shares", "error"), [([0.5], 0.1), ([0.5, 0.5], 0.0), ([0.5, 0.6], np.nan)]
+)
+def test_a_share_without_any_error_has_no_interval(shares, error):
+    estimate = intervals.crossed_share(shares, intervals.ReviewError(error, 20))
+    assert (estimate.low, estimate.high) == (None, None)
+
+
+def skewed_study(random, seeds, confidence=0.95):
+    """The median of seeds from an exponential distribution, with a shift by reviews whose error is known."""
+    value_S = random.exponential(size=seeds) + random.normal(scale=0.2)
+    return intervals.crossed_median(value_S, intervals.ReviewError(0.2, 40), confidence)
+
+
+@pytest.mark.parametrize(
+    ("baseline_seeds", "run_seeds", "studies"),
+    [(20, 10, 300), pytest.param(6, 6, 3000, marks=pytest.mark.exhaustive)],
+)
+def test_differences_of_medians_cover_new_seeds_and_reviews(baseline_seeds, run_seeds, studies):
+    random = np.random.default_rng(0)
+    covered = []
+    for _ in range(studies):
+        sides = (skewed_study(random, baseline_seeds), skewed_study(random, run_seeds))
+        estimate = intervals.estimates_difference(*sides)
+        covered.append(contains(estimate, 0))
+    assert np.mean(covered) > 0.92
+
+
+@pytest.mark.exhaustive
+def test_the_wide_intervals_that_decide_cover_the_truth():
+    random = np.random.default_rng(0)
+    confidence = 0.998  # 25 intervals of which all should be right with 95 %
+    covered = {"mean": [], "median": [], "difference": []}
+    for _ in range(5000):
+        mean = intervals.crossed_mean(*crossed_study(random, 10), confidence=confidence)
+        covered["mean"].append(contains(mean, 0))
+        median = skewed_study(random, 10, confidence)
+        covered["median"].append(contains(median, np.log(2)))
+        difference = intervals.estimates_difference(skewed_study(random, 20, confidence), median)
+        covered["difference"].append(contains(difference, 0))
+    for kind, contains_truth in covered.items():
+        assert np.mean(contains_truth) > 0.992, kind
+
+
+def test_a_difference_of_medians_without_review_error_adds_squares():
+    baseline, run = intervals.Estimate(1.0, 0.0, 4.0), intervals.Estimate(5.0, 1.0, 6.0)
+    difference = intervals.estimates_difference(baseline, run)
+    assert (difference.value, difference.low) == (4.0, 4.0 - 5.0)
+    assert difference.high == pytest.approx(4.0 + 2**0.5)
+    unknown = intervals.Estimate(1.0, None, None)
+    assert intervals.estimates_difference(unknown, run) == intervals.Estimate(4.0, None, None)
 
 
 def test_without_review_error_a_median_has_its_order_statistics():

@@ -54,41 +54,76 @@ def test_predictions_become_metrics_by_split_and_seed():
 def test_the_chance_of_better_counts_every_pair_of_two_and_three_seeds():
     chance = scoring.chance_of_better([0.80, 0.82], [0.79, 0.81, 0.83])
     assert chance["p_better"] == pytest.approx((0 + 0 + 1 + 0 + 1 + 1) / 6)
-    assert 0 <= chance["p_better_low"] < chance["p_better"] < chance["p_better_high"] <= 1
 
 
 def test_the_chance_of_better_counts_a_tie_as_half_of_a_pair():
     chance = scoring.chance_of_better([0.80, 0.82], [0.81, 0.82])
     assert chance["p_better"] == (1 + 0 + 1 + 0.5) / 4
-    assert chance["p_better_low"] == 0
+
+
+def test_an_end_of_newcombes_interval_lies_z_standard_errors_away():
+    """Newcombe 2006, method 5, with the variance that exponential scores give (Hanley and McNeil 1982)."""
+    p, seeds, baseline_seeds = 0.7, 6, 9
+    q1, q2 = p / (2 - p), 2 * p**2 / (1 + p)
+    pairs = seeds * baseline_seeds
+    others = (seeds + baseline_seeds) / 2 - 1
+    variance = (p * (1 - p) + others * (q1 + q2 - 2 * p**2)) / pairs
+    assert scoring.newcombe_low(p + 1.959964 * variance**0.5, 9, 6) == pytest.approx(p, abs=1e-6)
+
+
+def test_ten_seeds_that_all_win_against_ten_have_newcombes_interval():
+    chance = scoring.chance_of_better(range(10), range(20, 30))
+    assert chance["p_better_low"] == pytest.approx(0.80, abs=0.005)
     assert chance["p_better_high"] == 1
-    assert set(scoring.chance_of_better([0.1, 0.2], [0.3, 0.4]).values()) == {1.0}
+    worse = scoring.chance_of_better(range(20, 30), range(10))
+    assert worse["p_better_low"] == 0
+    assert worse["p_better_high"] == pytest.approx(1 - chance["p_better_low"])
 
 
-def test_the_chance_of_better_has_no_interval_with_one_seed_on_a_side():
-    chance = scoring.chance_of_better([0.1], [0.3, 0.4])
-    assert chance == {"p_better": 1.0, "p_better_low": None, "p_better_high": None}
+@pytest.mark.parametrize(("baseline_seeds", "seeds"), [(1, 9), (3, 3), (9, 3)])
+def test_the_chance_of_better_has_no_interval_below_four_seeds(baseline_seeds, seeds):
+    chance = scoring.chance_of_better(np.arange(baseline_seeds), np.arange(seeds) + 0.5)
+    assert chance["p_better_low"] is chance["p_better_high"] is None
 
 
-def test_the_interval_of_the_chance_of_better_covers_the_truth():
-    random = np.random.default_rng(1)
-    truth = stats.norm.cdf(0.7 / 2**0.5)
-    studies = [
-        scoring.chance_of_better(random.normal(0, 1, 20), random.normal(0.7, 1, 20))
-        for _ in range(200)
-    ]
-    covered = [study["p_better_low"] <= truth <= study["p_better_high"] for study in studies]
-    assert 0.88 < np.mean(covered) <= 0.99
+SEEDS_OF_PAIRS = [(4, 4), (5, 5), (10, 10), (20, 10), (20, 20)]
+CHANCES = (0.5, 0.6, 0.8, 0.92, 0.98)
 
 
-def test_a_comparison_says_how_many_seeds_each_side_has():
-    metrics = {
-        "a": {"test/accuracy": {"scores": {"0": 0.80, "1": 0.82}}},
-        "b": {"test/accuracy": {"scores": {"0": 0.84, "1": 0.85, "2": 0.86}}},
-    }
-    (row,) = scoring.comparisons(metrics, [["a", "b"]])
-    assert (row["baseline_seeds"], row["run_seeds"]) == (2, 3)
-    assert row["difference"] == pytest.approx(0.04)
+def coverage_of_chance(baseline_seeds, seeds, truth, studies, spread=1.0):
+    """The coverage for normal scores; those of the baseline vary `spread` times as much."""
+    random = np.random.default_rng(0)
+    shift = stats.norm.ppf(truth) * np.hypot(1, spread)
+    baseline_KR = random.normal(0, spread, (studies, baseline_seeds))
+    run_KS = random.normal(shift, 1, (studies, seeds))
+
+    ends = {}
+    covered = []
+    for baseline_R, run_S in zip(baseline_KR, run_KS, strict=True):
+        wins = int((run_S[:, None] > baseline_R).sum())
+        if wins not in ends:
+            ends[wins] = scoring.chance_of_better(baseline_R, run_S)
+        covered.append(ends[wins]["p_better_low"] <= truth <= ends[wins]["p_better_high"])
+    return np.mean(covered)
+
+
+@pytest.mark.parametrize("truth", CHANCES)
+def test_the_interval_of_the_chance_of_better_covers_the_truth(truth):
+    assert coverage_of_chance(10, 10, truth, 2000) > 0.92
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("truth", CHANCES)
+@pytest.mark.parametrize(("baseline_seeds", "seeds"), SEEDS_OF_PAIRS)
+def test_newcombes_interval_covers_at_any_number_of_seeds(baseline_seeds, seeds, truth):
+    assert coverage_of_chance(baseline_seeds, seeds, truth, 20_000) > 0.92
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("spread", [2.0, 5.0])
+@pytest.mark.parametrize("truth", CHANCES)
+def test_it_covers_where_the_side_with_more_seeds_varies_more(truth, spread):
+    assert coverage_of_chance(20, 10, truth, 20_000, spread) > 0.92
 
 
 def test_the_share_of_better_seeds_counts_pairs_and_half_of_ties():

@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from tests.support.review_sources import packed, refusal, reviews
+from tests.support.review_sources import SPECIAL_FILES, packed, refusal, reviews
 
 
 def test_the_official_folder_gives_parts_labels_and_films(imdb_folder):
@@ -72,6 +72,13 @@ def test_a_part_without_reviews_of_a_label_is_named(imdb_folder):
 def test_an_empty_review_is_named_by_its_file(imdb_folder):
     (imdb_folder / "test" / "neg" / "1_2.txt").write_text(" \n")
     assert "column 'text': file test/neg/1_2.txt: empty" in refusal("aclimdb", imdb_folder)
+
+
+@pytest.mark.parametrize(("make", "kind"), SPECIAL_FILES)
+def test_a_review_that_is_no_file_is_named(imdb_folder, monkeypatch, make, kind):
+    monkeypatch.chdir(imdb_folder)
+    make(imdb_folder / "train/pos/5_9.txt")
+    assert f": train/pos/5_9.txt: {kind}; remove it" in refusal("aclimdb", imdb_folder)
 
 
 def test_a_path_that_is_not_there_is_named(tmp_path):

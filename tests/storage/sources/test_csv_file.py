@@ -172,7 +172,11 @@ UNUSABLE = {
     ),
     "two byte order marks": (
         "\ufeff\ufefftext,label\na,0\nb,1\n".encode(),
-        "row 1 spells it '\\ufefftext': blanks",
+        "row 1 spells it '\\ufefftext': delete the characters that nobody sees there",
+    ),
+    "a sign of no width in a name": (
+        "te\u200bxt,label\na,0\nb,1\n",
+        "row 1 spells it 'te\\u200bxt': delete the characters that nobody sees there",
     ),
     "no header": (
         "0,so fine\n1,so dull\n",
@@ -212,6 +216,7 @@ UNUSABLE = {
         "<!DOCTYPE html>\n<p>,</p>\n",
         "a web page or XML, not plain text; save it as CSV (UTF-8)",
     ),
+    "indented JSON": ('{\n  "text": 1\n}', "row 1: this file seems to be JSON; save it as CSV"),
     "JSON": ('[{"text": "a", "label": 0}]\n', "row 1: this file seems to be JSON; save it as CSV"),
 }
 
@@ -279,6 +284,16 @@ def test_a_field_above_the_bound_is_named_by_its_row(read_csv, csv_refusal, monk
         "row 3: not CSV: a field of more than 1,000 characters; is a quote never closed" in message
     )
     assert len(read_csv("text,label\na,0\n" + "b" * 1000 + ",1\n")) == 2
+
+
+@pytest.mark.parametrize(("make", "kind"), review_sources.SPECIAL_FILES)
+def test_a_source_that_is_neither_file_nor_folder_is_named(tmp_path, monkeypatch, make, kind):
+    monkeypatch.chdir(tmp_path)
+    make(tmp_path / "in")
+    csv_remedy = "data.path must name the CSV file itself"
+    assert review_sources.refusal("csv", "in") == f"in: cannot be read: {kind}; {csv_remedy}"
+    archive_remedy = "aclimdb needs aclImdb or aclImdb_v1.tar.gz"
+    assert review_sources.refusal("aclimdb", "in") == f"in: {kind} (data.path); {archive_remedy}"
 
 
 @pytest.mark.parametrize(

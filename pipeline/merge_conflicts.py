@@ -1,0 +1,31 @@
+"""Names a merge conflict in a module of this project.
+
+The command line needs this when another module cannot be imported. So this module imports none of them.
+"""
+
+import os
+import re
+import shlex
+
+MARKER = re.compile(r"^<{7} .*$", re.MULTILINE)
+
+
+def problem(error: SyntaxError) -> str:
+    """One line with a remedy if Git left a conflict in the file that is not Python. Empty if it did not."""
+    if not error.filename or not os.path.exists(error.filename):
+        return ""
+
+    with open(error.filename, encoding="utf-8", errors="replace") as file:
+        text = file.read()
+    marker = MARKER.search(text)
+    if marker is None:
+        return ""
+
+    path = os.path.relpath(error.filename)
+    name = shlex.quote(path)
+    lines_before = text.count("\n", 0, marker.start())
+    place = f"{path}: line {lines_before + 1}"
+
+    edit = f"keep one version of the lines between its markers and run `git add {name}`"
+    discard = f"discard one side whole with `git checkout HEAD -- {name}`"
+    return f"{place}: a merge conflict ({marker[0]!r}); {edit}, or {discard}"

@@ -1,0 +1,1 @@
+"""The page on which trained networks read any text, in the browser."""

@@ -1,0 +1,243 @@
+"""Numbers in words: the one place that formats them, so that a table, a sentence and a chart show the same number."""
+
+import math
+from decimal import Decimal
+
+NOT_FINITE = "not finite"
+UNREACHED = "not reached"
+UNKNOWN = {"tokens": "none (not reached, or not exponential)"}
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def number(value: float, decimals: int) -> str:
+    """
+    >>> number(-1.25, 1), number(float("nan"), 1)
+    ('−1.2', 'not finite')
+    """
+    if not math.isfinite(value):
+        return NOT_FINITE
+    text = f"{value:.{decimals}f}"
+    return text.removeprefix("-") if float(text) == 0 else text.replace("-", "−")
+
+
+def percent(share: float) -> str:
+    return f"{number(share * 100, 1)} %" if math.isfinite(share) else NOT_FINITE
+
+
+def points(difference: float) -> str:
+    """Signed percentage points of a difference of shares, without the unit."""
+    if not math.isfinite(difference):
+        return NOT_FINITE
+    text = number(difference * 100, 1)
+    return f"+{text}" if difference > 0 and float(text.replace("−", "-")) != 0 else text
+
+
+def interval(low: float, high: float) -> str:
+    return (
+        f"{number(low * 100, 1)} to {number(high * 100, 1)}"
+        if math.isfinite(low) and math.isfinite(high)
+        else "none"
+    )
+
+
+def within_limits(low: float, high: float) -> str:
+    """The interval of a share, cut where a share ends: a t interval does not know.
+
+    >>> within_limits(0.809, 1.042), within_limits(math.nan, math.nan)
+    ('80.9 to 100.0', 'none')
+    """
+    return interval(max(low, 0.0), min(high, 1.0))
+
+
+def share_of(log10_norm: float) -> str:
+    """A log10 ratio as a share: percent where percent can be read, else a power of ten.
+
+    >>> share_of(-1.0), share_of(-7.25), share_of(0.3)
+    ('10 %', '5.6·10⁻⁸', '200 %')
+    """
+    if math.isnan(log10_norm):
+        return NOT_FINITE
+    if math.isinf(log10_norm):
+        return "0" if log10_norm < 0 else NOT_FINITE
+    if not -4 <= log10_norm <= 3:
+        return power_of_ten(log10_norm)
+    return f"{float(f'{100 * 10.0**log10_norm:.2g}'):.10g} %"
+
+
+def power_of_ten(log10: float) -> str:
+    """Two digits, also of what is no float.
+
+    >>> power_of_ten(-7.25), power_of_ten(-400), power_of_ten(2)
+    ('5.6·10⁻⁸', '1.0·10⁻⁴⁰⁰', '1.0·10²')
+    """
+    digits, power = f"{Decimal(10) ** Decimal(log10):.1e}".split("e")
+    return f"{digits}·10{str(int(power)).translate(SUPERSCRIPTS)}"
+
+
+def horizon(tokens: float, largest_lag: int) -> str:
+    """A lag in tokens; where the curve never stays below, how far that was looked for."""
+    if math.isnan(tokens):
+        return NOT_FINITE
+    return f"not within {largest_lag}" if math.isinf(tokens) else f"{tokens:.0f}"
+
+
+def within(tokens: float, last_lag: int) -> str:
+    """A lag from which on a curve stays low; censored where it does not within the measured lags.
+
+    >>> within(57.0, 99), within(math.inf, 99)
+    ('57', '> 99')
+    """
+    if math.isnan(tokens):
+        return NOT_FINITE
+    return f"> {last_lag:,}" if math.isinf(tokens) else f"{tokens:,.0f}"
+
+
+def ends(low: float, high: float, shown) -> str:
+    """An interval in parentheses, its ends in the words of `shown`; nothing where there is none."""
+    return "" if math.isnan(low) or math.isnan(high) else f" ({shown(low)} to {shown(high)})"
+
+
+def half_life(row) -> str:
+    """Tokens with an interval, or why there are none.
+
+    >>> row = pd.Series({"half_life_tokens": math.nan, "r2": 0.374, "last_lag_tokens": 99})
+    >>> half_life(row)
+    'not exponential (R² 0.37)'
+    >>> half_life(pd.Series({**row, "r2": 0.98}))
+    'none within the 85 fitted tokens'
+    """
+    if math.isnan(row.r2):
+        return "none (flat, or too few lags)"
+    if not row.r2 >= decay.LEAST_R2:
+        return f"not exponential (R² {number(row.r2, 2)})"
+
+    most = decay.fitted_range(row.last_lag_tokens)
+    if math.isnan(row.half_life_tokens):
+        return f"none within the {most} fitted tokens"
+
+    def tokens(value: float) -> str:
+        return f"> {most}" if math.isinf(value) else number(value, 1)
+
+    low, high = row.half_life_tokens_low, row.half_life_tokens_high
+    return tokens(row.half_life_tokens) + ends(low, high, tokens)
+
+
+def measured(measure: dict) -> dict[str, str]:
+    """A number of the claims table in words: `value`, `between` (its interval), `decided` (the wider interval that
+    decides) and `asked` (side and threshold).
+
+    As many decimals as it takes for no number to look like the threshold that it is not. A unit that both ends of an
+    interval have stands once.
+    """
+    names = ("value", "low", "high", "decided_low", "decided_high", "threshold")
+    known = {measure[name] for name in names if measure[name] is not None}
+    for decimals in range(1, 7):
+        shown = {value: _in_unit(value, measure["unit"], decimals) for value in known}
+        if len(set(shown.values())) == len(shown) or measure["threshold"] is None:
+            break
+    return {
+        "value": shown.get(measure["value"]) or UNKNOWN.get(measure["unit"], "not measured"),
+        "between": _ends(measure["low"], measure["high"], shown),
+        "decided": _ends(measure["decided_low"], measure["decided_high"], shown),
+        "asked": "" if measure["threshold"] is None else _expected(measure),
+    }
+
+
+def _ends(low: float | None, high: float | None, shown: dict[float | None, str]) -> str:
+    """An interval whose ends `shown` has in words, or nothing without one."""
+    if low is None and high is None:
+        return ""
+    return _between(shown.get(low, UNREACHED), shown.get(high, UNREACHED))
+
+
+def _expected(measure: dict) -> str:
+    """What a sentence says of its number.
+
+    >>> _expected({"side": "below", "threshold": -3.0, "fails_beyond": -1.0, "unit": "log10"})
+    'below 0.1 %, and it does not hold above 10 %'
+    """
+    side = measure["side"]
+    text = f"{side} {_asked(measure['threshold'], measure['unit'])}"
+    if measure["fails_beyond"] is None:
+        return text
+    opposite = {"above": "below", "below": "above"}[side]
+    return f"{text}, and it does not hold {opposite} {_asked(measure['fails_beyond'], measure['unit'])}"
+
+
+def _between(low: str, high: str) -> str:
+    """
+    >>> _between("3.6 %", "22 %"), _between("12 tokens", UNREACHED)
+    ('3.6 to 22 %', '12 tokens to not reached')
+    """
+    return f"{low.removesuffix(''.join(high.partition(' ')[1:]))} to {high}"
+
+
+def _asked(threshold: float, unit: str) -> str:
+    """A threshold was written by hand, so it has few digits.
+
+    >>> _asked(0.5, "share"), _asked(0.0, "points"), _asked(-3.0, "log10")
+    ('50 %', '0 points', '0.1 %')
+    """
+    match unit:
+        case "share":
+            return f"{threshold * 100:.10g} %".replace("-", "−")
+        case "points":
+            return f"{threshold * 100:.10g} points".replace("-", "−")
+        case "log10" | "tokens":
+            return _in_unit(threshold, unit, 1)
+    return f"{threshold:.10g} {unit}".replace("-", "−")
+
+
+def _in_unit(value: float, unit: str, decimals: int) -> str:
+    match unit:
+        case "share":
+            return f"{number(value * 100, decimals)} %"
+        case "points":
+            sign = "+" if value > 0 else ""
+            return f"{sign}{number(value * 100, decimals)} points"
+        case "log10":
+            return share_of(value)
+        case "tokens":
+            return f"{number(value, 0 if value == round(value) else decimals)} tokens"
+        case "parameters":
+            return f"{value:,.0f} parameters"
+    return f"{_significant(value)} {unit}"
+
+
+def _significant(value: float) -> str:
+    """Two digits, and a power of ten where they would stand far behind the point.
+
+    >>> _significant(1.254), _significant(0.996), _significant(-1.03e-7)
+    ('1.3', '1.0', '−1.0·10⁻⁷')
+    """
+    if value == 0:
+        return "0"
+    if 0 < abs(value) < 1e-3:
+        return ("−" if value < 0 else "") + power_of_ten(math.log10(abs(value)))
+    digits = 1 - math.floor(math.log10(abs(float(f"{value:.1e}"))))
+    return number(value, max(digits, 0))
+
+
+def count(number_of: int, one: str, many: str | None = None) -> str:
+    return f"{number_of:,} {one if number_of == 1 else many or one + 's'}"
+
+
+def listed(names) -> str:
+    names = list(names)
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def counts(numbers, one: str) -> str:
+    """Different numbers of the same thing.
+
+    >>> counts([20, 10, 10], "seed"), counts([3], "seed")
+    ('10 or 20 seeds', '3 seeds')
+    """
+    *fewer, most = sorted(set(numbers))
+    return "".join(
+        [
+            ", ".join(f"{number_of:,}" for number_of in fewer),
+            " or " if fewer else "",
+            count(most, one),
+        ]
+    )

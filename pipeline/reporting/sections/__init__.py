@@ -1,0 +1,5 @@
+"""The sections of the report, in their order. To add one, add a file and a line here."""
+
+from pipeline.reporting.parts import Section
+
+SECTIONS: tuple[Section, ...] = ()

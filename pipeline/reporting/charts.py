@@ -1,4 +1,4 @@
-"""The chart kit: colours, axes and layers that all figures share, and their two forms, SVG and a specification for the page.
+"""The chart kit that all figures share, and the two forms of a chart: SVG, and a specification for the page.
 
 One colour and one shape per architecture everywhere (Okabe and Ito's palette, safe for colour-blind readers).
 """

@@ -3,6 +3,8 @@
 import math
 from decimal import Decimal
 
+from pipeline.science.gradients import decay
+
 NOT_FINITE = "not finite"
 UNREACHED = "not reached"
 UNKNOWN = {"tokens": "none (not reached, or not exponential)"}

@@ -158,14 +158,14 @@ def _collapsed(row) -> str:
     """Names the seeds whose gradient is far below the median seed's.
 
     >>> _collapsed(pd.Series({"collapsed_seeds": "3 7", "seeds": 10}, dtype=object))
-    ' It collapsed in 2 of 10 seeds (3 and 7), more than 3 powers of ten below the median seed.'
+    ' It collapsed in 2 of 10 seeds (3 and 7), more than 3 powers of ten per 100 tokens below the median seed.'
     """
     seeds = decay_measures.collapsed_seeds(row.collapsed_seeds)
     if not seeds:
         return ""
     return (
         f" It collapsed in {len(seeds)} of {count(row.seeds, 'seed')} ({listed(map(str, seeds))}), more than "
-        f"{decay_measures.COLLAPSE} powers of ten below the median seed."
+        f"{decay_measures.COLLAPSE} powers of ten per {decay_measures.COLLAPSE_TOKENS} tokens below the median seed."
     )
 
 

@@ -126,8 +126,10 @@ def spread(runs: pd.DataFrame, found: pd.DataFrame) -> dict:
         "seeds that failed",
     ]
     caption = "Over seeds: the run trained again, on these reviews. Over reviews: these networks on other reviews. "
-    caption += "Over both: the run trained again, and read on other reviews. Reviews vary in blocks of neighbours, "
-    caption += "which often share a film"
+    caption += (
+        "Over both: the run trained again, and read on other reviews. Reviews vary in blocks of "
+    )
+    caption += "neighbours, which often resemble one another"
     return cells.table(caption, columns, rows)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.params import Settings
-from pipeline.science.behaviour import word_effect
+from pipeline.science.behaviour import strong_words as strong
 from pipeline.science.gradients import reading
 
 REVIEWS = 20  # whose readings show the rounding error
@@ -132,10 +132,10 @@ def strong_words(
     """Returns the strongest words of each label in a prepared split; fewer or none if too few words are frequent."""
     tokens = split["tokens"]
     labels_N = split["label"].to_numpy()
-    frequent_W = word_effect.frequent_words(tokens, labels_N)
+    frequent_W = strong.frequent_words(tokens, labels_N)
     count = min(STRONG_WORDS, len(frequent_W) // 2)
 
-    positive_W, negative_W = word_effect.strong_words(tokens, labels_N, count)
+    positive_W, negative_W = strong.strong_words(tokens, labels_N, count)
     return {
         "positive": _words(positive_W, words),
         "negative": _words(negative_W, words),

@@ -140,11 +140,12 @@ def test_marks_on_figures_tables_and_sentences_give_hash_and_key():
         "examples": [origins.File("reports/examples.json", "examples", "e3", {})],
         "trials": [origins.File("reports/tuning/vanilla.csv", "tune@vanilla", "b4", {})],
         "memory": [origins.File("reports/memory/10.csv", "gradients@10", "d5", {})],
+        "ensembles": [origins.File("reports/ensembles.json", "evaluate", "f6", {})],
     }
     marked = origins.marked(story, files, {"vanilla": "training"})
     tables = marked["tables"]
     assert [figure["origins"] for figure in marked["figures"].values()] == [[2], [3]]
-    assert tables["results"]["origins"] == [2]
+    assert tables["results"]["origins"] == [6, 2]
     assert tables["trials"][0]["origins"] == [4]
     assert marked["choices"]["memory-by-lag"][10]["origins"] == [5]
     assert marked["claims"][0]["measures"]["origins"] == [1]

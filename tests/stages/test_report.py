@@ -507,10 +507,7 @@ def test_a_number_that_is_not_finite_is_named_and_drawn_as_a_gap(tmp_path, monke
             artifacts.write_csv(path, table)
 
     text = (written(tmp_path / "gaps", monkeypatch, SMALL, spoil) / "README.md").read_text()
-    assert (
-        "| vanilla-textbook | 326,273 | 2 | not finite | none | not finite | 80.0, not finite |"
-        in text
-    )
+    assert "| vanilla-textbook | 326,273 | 2 | not finite | none | not finite |" in text
     assert "not ranked: vanilla-textbook" in text
     assert "nan" not in text.lower().replace("nance", "")
 
@@ -646,7 +643,7 @@ def test_a_study_as_small_as_make_quick_is_reported_whole(quick):
 def test_networks_of_the_textbooks_length_are_not_shown_at_another(full):
     text = (full / "README.md").read_text()
     parts = re.split(
-        r"Half-life and horizons at (\d+) tokens",
+        r"Half-life and horizons of the median seed at (\d+) tokens",
         text.split("Half-life and horizons at every length")[1],
     )
     designs = {}
@@ -689,7 +686,8 @@ def test_networks_of_the_textbooks_length_are_not_shown_at_another(full):
                 "In the trained lstm network the gradient ",
                 "the nearest that was: 50 tokens",
                 "With 2 seeds the intervals are wide",
-                "| Values below 1 quickly disappear to 0. | ? **not shown** | nothing that decides was measured |",
+                "Values smaller than 1 quickly disappear to 0 (Vanishing Gradient). | ? **not shown** | "
+                "nothing that decides was measured |",
             ],
         ),
         (

@@ -178,6 +178,14 @@ def test_memory_tables_reach_from_the_last_word_to_the_first(length):
         "sign_accuracy",
         "coherence",
         "reviews",
+        "share",
+        "stored",
+        "used",
+        "share_review_error",
+        "sign_accuracy_review_error",
+        "stored_review_error",
+        "used_review_error",
+        "blocks",
     ]
     assert table["lag_tokens"].min() == 0
     assert table["lag_tokens"].max() == length - 1

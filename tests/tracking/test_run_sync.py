@@ -100,6 +100,7 @@ IN_TRAINING = {
     "vanilla-tuned seed 0",
     "vanilla-tuned seed 1",
     "tfidf",
+    "tfidf-bigrams",
 }
 WITH_TRAINING_SPLIT = IN_TRAINING | {
     "vanilla study",
@@ -163,7 +164,7 @@ TAMPERINGS = {
     ),
     "no metrics": (f"{SEED}: metric best_epoch at step 0 is missing, should be 2.0", set()),
     "no metrics of a parent": (
-        f"{PARENT}: latest metric high/test/accuracy is missing, should be 0.9 at step 0",
+        f"{PARENT}: latest metric ensemble/test/accuracy is missing, should be 0.75 at step 0",
         {tampering.PARENT},
     ),
     "a param": (f"{SEED}: param hidden_size is 99, should be 64", {tampering.SEED}),

@@ -52,9 +52,11 @@ LAST_FITTED_SHARE = 0.9  # of the lags; near the first token, where h_0 = 0, a c
 LEAST_FITTED = 4  # lags
 LEAST_R2 = 0.9  # a curve with at least this R2 counts as exponential
 WINDOW = 20  # tokens over which a local slope is fitted
-# A seed has collapsed if its gradient at the last fitted lag is this many decades below the median seed's. At 100
-# tokens, the other seeds lie within two decades. Below a thousandth, a gradient has vanished even relative to its kind.
+# A seed has collapsed if its gradient at the last fitted lag is this many decades below the median seed's, for each
+# COLLAPSE_TOKENS up to there. Without collapse, seeds lie within two decades after 100 tokens, and exponential curves
+# that differ in their rates draw apart in proportion to the distance.
 COLLAPSE = 3
+COLLAPSE_TOKENS = 100
 MEASURES = [
     "r2",
     "floor_aicc",
@@ -202,8 +204,9 @@ def collapsed_seeds(cell: object) -> list[int]:
 
 
 def _collapsed(rows: pd.DataFrame) -> str:
-    median = np.median(rows["value"])
-    collapsed = rows[rows["value"] < median - COLLAPSE]
+    last_fitted_lag = _last_fitted_lag(rows["last_lag_tokens"].max() + 1)
+    decades = COLLAPSE * max(last_fitted_lag / COLLAPSE_TOKENS, 1)
+    collapsed = rows[rows["value"] < np.median(rows["value"]) - decades]
     return " ".join(map(str, sorted(collapsed["seed"])))
 
 

@@ -286,9 +286,9 @@ def test_feedforward_saliency_is_equal_at_every_position(model_and_tokens):
     (curve,) = adjoint.curves(model, tokens_NT)
     np.testing.assert_allclose(curve.log10_relative_NL, 0, atol=1e-12)
     median_L = adjoint.summary(curve)["log10_relative_norm"]
-    summary = decay.summary(np.stack([median_L] * 2), np.stack([median_L[None]] * 2))
-    assert np.isnan(summary["half_life_tokens"])
-    assert summary["horizon_1e-1"] == np.inf
+    measures = decay.of_seed(median_L, median_L[None]).set_index("measure")["value"]
+    assert np.isnan(measures["rate"])
+    assert measures["horizon_1e-1"] == np.inf
     _, saliency_NTD = keras_saliency(model, tokens_NT)
     np.testing.assert_allclose(
         10.0**curve.log10_norm_NL, np.linalg.norm(saliency_NTD, axis=2)[:, ::-1], rtol=1e-5

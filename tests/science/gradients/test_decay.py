@@ -280,3 +280,20 @@ def test_intervals_of_the_median_seed_cover_the_truth():
 def test_intervals_of_the_median_seed_have_their_nominal_coverage(seeds, review_sd):
     for name, share in coverage(seeds, 300, review_sd).items():
         assert share >= 0.92, name
+
+
+def test_exponential_seeds_that_draw_apart_have_not_collapsed():
+    """At 800 tokens, rates of 0.97 and 0.98 per token are 3.2 decades apart."""
+    rates = [0.98, 0.98, 0.97]
+    log10_SL = np.log10(rates)[:, None] * np.arange(800)
+    parts = [
+        decay.of_seed(curve_L, curve_L[None].repeat(4, axis=0)).assign(
+            seed=seed,
+            last_lag_tokens=799,
+            reviews=9,
+            blocks=9,
+            **dict.fromkeys(decay.CURVE_KIND, 0),
+        )
+        for seed, curve_L in enumerate(log10_SL)
+    ]
+    assert decay.table(pd.concat(parts))["collapsed_seeds"].item() == ""

@@ -154,7 +154,7 @@ def share_study(random, seeds, level):
     shift_SN = shift_N + random.normal(scale=1.2, size=(seeds, 1))
     right_SN = random.random(shift_SN.shape) < special.expit(level + shift_SN)
 
-    count_RN = blocks.resampled_counts(block_N)
+    count_RN = blocks.resampled_counts(np.zeros(len(block_N)), block_N)
     mean_R = blocks.resampled_means(right_SN.mean(axis=0), count_RN)
     error = blocks.standard_error(mean_R, block_count)
     return right_SN.mean(axis=1), intervals.ReviewError(error, block_count)

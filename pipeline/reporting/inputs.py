@@ -27,11 +27,12 @@ def parameters(function: Callable[..., Any]) -> tuple[str, ...]:
 class Inputs:
     """The values of all inputs. Derived ones are computed when a function first asks for them.
 
-    `settings` are parameters of the study, not a file, so they are an input of no provenance.
+    `settings` are parameters of the study, and `others`, such as `stage_groups`, describe it. They are no files, so
+    they have no provenance.
     """
 
-    def __init__(self, files: Mapping[str, Any], settings: Any):
-        self._values = {**files, "settings": settings}
+    def __init__(self, files: Mapping[str, Any], settings: Any, **others: Any):
+        self._values = {**files, "settings": settings, **others}
         self._files = tuple(files)
 
     def call(self, function: Callable[..., Any]) -> Any:

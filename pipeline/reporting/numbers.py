@@ -8,6 +8,7 @@ from pipeline.science.gradients import decay
 NOT_FINITE = "not finite"
 UNREACHED = "not reached"
 UNKNOWN = {"tokens": "none (not reached, or not exponential)"}
+UNITS_OF_SIZE = ("bytes", "kB", "MB", "GB")
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -243,3 +244,19 @@ def counts(numbers, one: str) -> str:
             count(most, one),
         ]
     )
+
+
+def size(number_of_bytes: int | None) -> str:
+    """
+    >>> size(950), size(31_627), size(4_682_191), size(None)
+    ('950 bytes', '32 kB', '4.7 MB', 'unknown')
+    """
+    if number_of_bytes is None:
+        return "unknown"
+    value = float(number_of_bytes)
+    power = 0
+    while value >= 999.5 and power < len(UNITS_OF_SIZE) - 1:
+        value /= 1000
+        power += 1
+    decimals = 1 if power > 0 and value < 10 else 0
+    return f"{value:.{decimals}f} {UNITS_OF_SIZE[power]}"

@@ -1,0 +1,135 @@
+"""Renders the sections of the report: as one HTML page, as Markdown, and as a picture of each figure."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from pipeline.reporting import charts
+from pipeline.reporting.numbers import count, size
+from pipeline.reporting.page import texts
+from pipeline.reporting.parts import Choice, Details, Figure, Finding, MadeSection, Part
+from pipeline.reporting.provenance import Provenance
+
+TEMPLATES = Path(__file__).parent
+ARCHITECTURES = {
+    name: {"colour": charts.COLOURS[name], "sign": charts.SIGNS[name]} for name in charts.COLOURS
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """Sections with a title and a first sentence. Each figure has a name of its own.
+
+    `has_playground` says whether the page with live networks has any network.
+    """
+
+    title: str
+    lead: str
+    sections: Sequence[MadeSection]
+    provenance: Provenance
+    has_playground: bool = False
+
+    @cached_property
+    def panels(self) -> dict[str, list[dict[str, Any]]]:
+        """The panels of each figure as Vega-Lite. Raises ValueError if two figures have the same name."""
+        panels: dict[str, list[dict[str, Any]]] = {}
+        for figure in self.figures():
+            if figure.name in panels:
+                raise ValueError(f"two figures of the report have the name {figure.name}")
+            panels[figure.name] = charts.specified(list(figure.panels))
+        return panels
+
+    @property
+    def inputs(self) -> list[str]:
+        """The inputs of all sections, in the order of the files."""
+        names = {name for section in self.sections for name in section.inputs}
+        return [name for name in self.provenance.inputs if name in names]
+
+    def figures(self, in_markdown: bool = False) -> list[Figure]:
+        """All figures. Markdown has neither folded parts nor any but the first option of a choice."""
+        figures: list[Figure] = []
+        for section in self.sections:
+            if in_markdown and section.in_details:
+                continue
+            for made in section.parts:
+                figures += _figures(made.part, in_markdown)
+        return figures
+
+
+def _figures(part: Part, in_markdown: bool) -> Iterator[Figure]:
+    match part:
+        case Figure():
+            yield part
+        case Finding():
+            yield part.figure
+        case Details():
+            for inner in () if in_markdown else part.parts:
+                yield from _figures(inner, in_markdown)
+        case Choice():
+            options = list(part.options.values())
+            for inner in options[:1] if in_markdown else options:
+                yield from _figures(inner, in_markdown)
+        case _:
+            return
+
+
+def html(report: Report) -> str:
+    return _rendered("page.jinja", report, autoescape=True)
+
+
+def markdown(report: Report) -> str:
+    return _rendered("markdown.jinja", report, autoescape=False)
+
+
+def pictures(report: Report) -> dict[str, str]:
+    """Returns the SVG of each figure of the Markdown, by its name."""
+    return {
+        figure.name: charts.svg(report.panels[figure.name], 1 if figure.stacked else 2)
+        for figure in report.figures(in_markdown=True)
+    }
+
+
+def _rendered(template: str, report: Report, autoescape: bool) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        finalize=_visible,
+        autoescape=autoescape,  # noqa: S701 - Markdown escapes with the filter `plain`
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "kind": lambda part: type(part).__name__,
+        "count": count,
+        "folded": _folded,
+        "json_panel": charts.page,
+        "plain": texts.plain,
+        "slug": texts.slug,
+        "size": size,
+    }
+    environment.globals["unknown"] = _unknown
+    return environment.get_template(template).render(
+        report=report,
+        architectures=ARCHITECTURES,
+        scripts=charts.scripts,
+        styles=(TEMPLATES / "page.css").read_text(encoding="utf-8"),
+        code=(TEMPLATES / "page.js").read_text(encoding="utf-8"),
+    )
+
+
+def _visible(value: Any) -> Any:
+    return texts.visible(value) if type(value) is str else value
+
+
+def _folded(section: MadeSection) -> list[str]:
+    """Returns the summaries of the folded parts of a section."""
+    return [made.part.summary for made in section.parts if isinstance(made.part, Details)]
+
+
+def _unknown(part: Part) -> None:
+    raise TypeError(f"the templates of the report lack the part {type(part).__name__}")

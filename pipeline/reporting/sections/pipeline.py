@@ -109,12 +109,13 @@ def _boxes(groups: Sequence[StageGroup], levels: Mapping[str, int]) -> pd.DataFr
     for name in names:
         neighbours = [other for other in names if levels[other] == levels[name]]
         middle = (neighbours.index(name) + 0.5) / len(neighbours)
+        half_width = min(BOX_WIDTH, 0.92 / len(neighbours)) / 2
         title, reads, writes = texts[name]
         rows.append(
             {
                 "stage": name,
-                "left": round(middle - BOX_WIDTH / 2, 4),
-                "right": round(middle + BOX_WIDTH / 2, 4),
+                "left": round(middle - half_width, 4),
+                "right": round(middle + half_width, 4),
                 "middle": round(middle, 4),
                 "top": levels[name] + (1 - BOX_HEIGHT) / 2,
                 "bottom": levels[name] + (1 + BOX_HEIGHT) / 2,

@@ -1,6 +1,6 @@
 // Draws the figures, and keeps what a reader chooses in the address: #place&architectures=lstm+vanilla&sequence-length=50
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
-const architectures = JSON.parse(document.querySelector("main").dataset.architectures);
+const architectures = Object.fromEntries(JSON.parse(document.querySelector("main").dataset.architectures));
 const names = Object.keys(architectures);
 const architectureOf = (row) => row.architecture ?? String(row.run ?? "").split("-")[0];
 

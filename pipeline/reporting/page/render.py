@@ -15,9 +15,9 @@ from pipeline.reporting.parts import Choice, Details, Figure, Finding, MadeSecti
 from pipeline.reporting.provenance import Provenance
 
 TEMPLATES = Path(__file__).parent
-ARCHITECTURES = {
-    name: {"colour": charts.COLOURS[name], "sign": charts.SIGNS[name]} for name in charts.COLOURS
-}
+ARCHITECTURES = [  # pairs keep their order in JSON
+    (name, {"colour": charts.COLOURS[name], "sign": charts.SIGNS[name]}) for name in charts.COLOURS
+]
 
 
 @dataclass(frozen=True)

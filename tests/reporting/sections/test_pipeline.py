@@ -2,6 +2,7 @@
 
 import pytest
 
+from pipeline.reporting.parts import Table
 from pipeline.reporting.provenance import StageGroup
 from pipeline.reporting.sections import pipeline
 
@@ -71,6 +72,7 @@ def test_boxes_of_one_row_do_not_overlap():
 
 def test_the_table_has_commands_files_and_status():
     (table,) = pipeline.details(GROUPS).parts
+    assert isinstance(table, Table)
     assert table.rows[3] == [
         "evaluate",
         "dvc repro evaluate",

@@ -11,7 +11,7 @@ import jinja2
 from pipeline.reporting import charts
 from pipeline.reporting.numbers import count, size
 from pipeline.reporting.page import texts
-from pipeline.reporting.parts import Choice, Details, Figure, Finding, MadeSection, Part
+from pipeline.reporting.parts import Choice, Details, Figure, Finding, MadeSection, Part, Table
 from pipeline.reporting.provenance import Provenance
 
 TEMPLATES = Path(__file__).parent
@@ -49,30 +49,28 @@ class Report:
         names = {name for section in self.sections for name in section.inputs}
         return [name for name in self.provenance.inputs if name in names]
 
-    def figures(self, in_markdown: bool = False) -> list[Figure]:
-        """All figures. Markdown has neither folded parts nor any but the first option of a choice."""
+    def figures(self, first_options: bool = False) -> list[Figure]:
+        """All figures, or only the first option of each choice."""
         figures: list[Figure] = []
         for section in self.sections:
-            if in_markdown and section.in_details:
-                continue
             for made in section.parts:
-                figures += _figures(made.part, in_markdown)
+                figures += _figures(made.part, first_options)
         return figures
 
 
-def _figures(part: Part, in_markdown: bool) -> Iterator[Figure]:
+def _figures(part: Part, first_options: bool = True) -> Iterator[Figure]:
     match part:
         case Figure():
             yield part
         case Finding():
             yield part.figure
         case Details():
-            for inner in () if in_markdown else part.parts:
-                yield from _figures(inner, in_markdown)
+            for inner in part.parts:
+                yield from _figures(inner, first_options)
         case Choice():
             options = list(part.options.values())
-            for inner in options[:1] if in_markdown else options:
-                yield from _figures(inner, in_markdown)
+            for inner in options[:1] if first_options else options:
+                yield from _figures(inner, first_options)
         case _:
             return
 
@@ -86,10 +84,10 @@ def markdown(report: Report) -> str:
 
 
 def pictures(report: Report) -> dict[str, str]:
-    """Returns the SVG of each figure of the Markdown, by its name."""
+    """Returns the SVG of each figure that Markdown shows or links to, by its name."""
     return {
         figure.name: charts.svg(report.panels[figure.name], 1 if figure.stacked else 2)
-        for figure in report.figures(in_markdown=True)
+        for figure in report.figures(first_options=True)
     }
 
 
@@ -126,9 +124,27 @@ def _visible(value: Any) -> Any:
     return texts.visible(value) if type(value) is str else value
 
 
-def _folded(section: MadeSection) -> list[str]:
-    """Returns the summaries of the folded parts of a section."""
-    return [made.part.summary for made in section.parts if isinstance(made.part, Details)]
+def _folded(section: MadeSection) -> list[Figure | Table]:
+    """Returns the figures and tables of a section that Markdown does not show, because they are folded away."""
+    parts: list[Figure | Table] = []
+    for made in section.parts:
+        if section.in_details or isinstance(made.part, Details):
+            parts += _figures(made.part)
+            parts += _tables(made.part)
+    return parts
+
+
+def _tables(part: Part) -> Iterator[Table]:
+    match part:
+        case Table():
+            yield part
+        case Details():
+            for inner in part.parts:
+                yield from _tables(inner)
+        case Choice():
+            yield from _tables(next(iter(part.options.values())))
+        case _:
+            return
 
 
 def _unknown(part: Part) -> None:

@@ -77,7 +77,11 @@ def body(page: str) -> str:
             'data-option="100" hidden>',
             "\nfifty\n",
         ),
-        (Details("More", [Paragraph("inner")]), "<summary>More</summary>", "In index.html: More."),
+        (
+            Details("More", [TABLE, figure("f")]),
+            "<summary>More</summary>",
+            "\nMore in index.html: [Title of f](figures/f.svg); Scores.\n",
+        ),
         (Html("<b>x</b>", markdown="**x**"), "<b>x</b>", "**x**"),
     ],
 )
@@ -130,20 +134,23 @@ def test_markdown_lists_the_files_of_every_section_with_hashes():
     assert "[How was this made?](#how-was-this-made) From metrics." in text
 
 
-def test_a_section_in_the_appendix_is_folded_and_not_in_markdown():
+def test_a_section_in_the_appendix_is_folded_and_only_linked_in_markdown():
     appendix = report(Paragraph("A caveat."), figure("f"), in_details=True)
     assert '<details class="appendix">' in body(render.html(appendix))
-    assert "A caveat." not in render.markdown(appendix)
-    assert "In index.html: Which is best?." in render.markdown(appendix)
-    assert render.pictures(appendix) == {}
+    text = render.markdown(appendix)
+    assert "A caveat." not in text
+    assert "**Which is best?** More in index.html: [Title of f](figures/f.svg)." in text
 
 
-def test_markdown_has_a_picture_of_each_figure_that_it_shows():
+def test_markdown_has_a_picture_of_each_figure_that_it_shows_or_links_to():
     length = Choice("Length", {"50": figure("a"), "100": figure("b")})
     whole = report(length, Details("More", [figure("c")]), Finding("1", "One.", figure("d")))
-    shown = re.findall(r"\]\(figures/(\w+)\.svg\)", render.markdown(whole))
-    assert shown == ["a", "d"] == list(render.pictures(whole))
-    assert render.pictures(whole)["a"].startswith("<svg")
+    text = render.markdown(whole)
+    assert re.findall(r"!\[[^]]+\]\(figures/(\w+)\.svg\)", text) == ["a", "d"]
+    assert set(re.findall(r"figures/(\w+)\.svg", text)) == {"a", "c", "d"}
+    pictures = render.pictures(whole)
+    assert list(pictures) == ["a", "c", "d"]
+    assert pictures["a"].startswith("<svg")
 
 
 def test_two_figures_of_one_name_are_refused():

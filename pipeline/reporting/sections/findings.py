@@ -8,6 +8,7 @@ from pipeline.params.subjects import Subject
 from pipeline.reporting import charts, numbers, words
 from pipeline.reporting.numbers import count, listed, percent, share_of
 from pipeline.reporting.parts import Figure, Finding, Section
+from pipeline.reporting.sections.claims import at_distance
 from pipeline.science.claim_measures import FAILS, HOLDS, PARTLY
 from pipeline.science.statistics import intervals
 from pipeline.science.statistics.lags import effect_shares
@@ -23,7 +24,10 @@ GRADIENT = {
     PARTLY: "The gradient of the {network} falls to {value} over {lag}. It fades, but the data do not show that it "
     "vanishes.",
 }
-GRADIENT_NOT_SHOWN = "The gradient of the {network} is at {value} after {lag}. These seeds do not show whether it vanishes."
+GRADIENT_NOT_SHOWN = (
+    "The gradient of the {network} falls to {value} over {lag}. These seeds do not show whether that counts as "
+    "vanished."
+)
 MEMORY = {
     HOLDS: "The {network} forgets: a strong word {lag} before the last one keeps {value} of its effect.",
     FAILS: "The {network} remembers: a strong word {lag} before the last one keeps {value} of its effect.",
@@ -166,8 +170,8 @@ def _scores(networks: pd.DataFrame) -> pd.DataFrame:
 
 def gradient_left(claims: list[dict], gradients: pd.DataFrame, card: dict) -> Finding | None:
     """The gradient of the vanilla network at the longest distance within the textbook's length."""
-    measure = measure_of(claims, GRADIENT_CLAIM, "log10", card["sequence_length"])
-    if measure is None or measure["value"] is None:
+    measure = _measure_of(claims, GRADIENT_CLAIM, card)
+    if measure is None:
         return None
 
     curves = gradients[
@@ -190,23 +194,13 @@ def gradient_left(claims: list[dict], gradients: pd.DataFrame, card: dict) -> Fi
     return Finding(value, sentence, figure)
 
 
-def measure_of(claims: list[dict], name: str, unit: str, length: int) -> dict | None:
-    """The deciding number of a claim at its longest distance within this length.
-
-    A first token meets an empty state, so it counts only if nothing else was measured.
-    """
-    rows = [claim for claim in claims if claim["name"] == name]
-    measures = [
-        measure
-        for claim in rows
-        for measure in claim["measures"]
-        if measure["unit"] == unit and measure["threshold"] is not None and measure["tokens"]
-    ]
-    within = [measure for measure in measures if measure["sequence_length"] == length]
-    later = [measure for measure in within if measure["tokens"] < length - 1]
-    candidates = later or within or measures
-    # of several numbers at this distance, the first one is about trained networks
-    return max(candidates, key=lambda measure: measure["tokens"], default=None)
+def _measure_of(claims: list[dict], name: str, card: dict) -> dict | None:
+    """The deciding number of a claim at its longest distance within the textbook's length, if it has a value."""
+    for claim in claims:
+        measure = at_distance(claim, card["sequence_length"])
+        if claim["name"] == name and measure is not None and measure["value"] is not None:
+            return measure
+    return None
 
 
 def _filled(sentence: str, measure: dict, value: str) -> str:
@@ -235,8 +229,8 @@ def _gradient_chart(curves: pd.DataFrame, measure: dict) -> alt.LayerChart:
 
 def word_effect(claims: list[dict], memory: pd.DataFrame, card: dict) -> Finding | None:
     """The effect of an early word on the vanilla network, at the same distance."""
-    measure = measure_of(claims, MEMORY_CLAIM, "share", card["sequence_length"])
-    if measure is None or measure["value"] is None:
+    measure = _measure_of(claims, MEMORY_CLAIM, card)
+    if measure is None:
         return None
 
     is_measured = memory["architecture"] == NETWORK

@@ -61,8 +61,8 @@ class Inputs:
         return leaves
 
 
-TEST_METRICS = ("nll", "brier", "ece", "auc")
-NUMBERS_OF_A_PAIR = (
+MEASURES_OF_A_RUN = ("nll", "brier", "ece", "auc")
+NUMBERS_OF_A_PAIR = [
     "difference",
     "low",
     "high",
@@ -75,8 +75,8 @@ NUMBERS_OF_A_PAIR = (
     "visible_difference",
     "reviews_low",
     "reviews_high",
-)
-OTHERS_OF_A_PAIR = ("baseline", "run", "answers", "mcnemar", "baseline_seeds", "run_seeds")
+]
+PAIR = ["baseline", "run", "answers", "mcnemar", "baseline_seeds", "run_seeds", *NUMBERS_OF_A_PAIR]
 
 
 @derived
@@ -89,34 +89,30 @@ def subject(card: dict) -> subjects.Subject:
 def results(metrics: dict, models: dict, settings: dict) -> pd.DataFrame:
     """One row per run, the linear baselines last: parameters, and mean, sd, low and high of its test accuracy.
 
-    `scores` is {seed: test accuracy}. Raises Mistake if a run is missing in the files.
+    `scores` is {seed: test accuracy}. JSON has null for a number that was not finite; here it is NaN.
+    Raises Mistake if a run is missing in the files.
     """
-    rows = []
+    architectures = {run: models[run]["architecture"] for run in settings["runs"] if run in models}
     for run in settings["runs"]:
         for file, entries in (("metrics.json", metrics), ("models.json", models)):
             if run not in entries:
                 raise Mistake(
                     f"reports/{file}: no run '{run}', though train.runs has it; `dvc repro evaluate` makes it"
                 )
-        rows.append(_result(run, models[run]["architecture"], metrics[run]))
 
-    rows += [_result(name, name, metrics[name]) for name in BASELINES if name in metrics]
-    return pd.DataFrame(rows)
+    architectures |= {name: name for name in BASELINES if name in metrics}
+    rows = []
+    for run, architecture in architectures.items():
+        accuracy = metrics[run]["test/accuracy"]
+        scores = pd.Series(accuracy["scores"], dtype=float).rename(int).sort_index()
+        row = {"run": run, "architecture": architecture, "is_network": run not in BASELINES}
+        row |= {name: accuracy[name] for name in ("mean", "sd", "low", "high")}
+        row |= {name: metrics[run][f"test/{name}"]["mean"] for name in MEASURES_OF_A_RUN}
+        row |= {"parameters": metrics[run]["parameters"], "seeds": len(scores)}
+        rows.append({**row, "scores": scores.to_dict()})
 
-
-def _result(run: str, architecture: str, metrics: dict) -> dict:
-    accuracy = metrics["test/accuracy"]
-    seeds = sorted(accuracy["scores"], key=int)
-    return {
-        "run": run,
-        "architecture": architecture,
-        "is_network": architecture not in BASELINES,
-        "parameters": metrics["parameters"],
-        "seeds": len(seeds),
-        **{name: _number(accuracy[name]) for name in ("mean", "sd", "low", "high")},
-        "scores": {int(seed): _number(accuracy["scores"][seed]) for seed in seeds},
-        **{name: _number(metrics[f"test/{name}"]["mean"]) for name in TEST_METRICS},
-    }
+    numbers = dict.fromkeys(("mean", "sd", "low", "high", *MEASURES_OF_A_RUN), float)
+    return pd.DataFrame(rows).astype(numbers)
 
 
 @derived
@@ -125,28 +121,12 @@ def pairs(compared: list[dict], settings: dict) -> pd.DataFrame:
 
     A difference counts if its interval excludes 0 and its p-value, corrected for the whole family, is below alpha.
     """
-    columns = [*OTHERS_OF_A_PAIR, *NUMBERS_OF_A_PAIR]
-    rows = [{name: row[name] for name in columns} for row in compared]
-    table = pd.DataFrame(rows, columns=columns)
-    for name in NUMBERS_OF_A_PAIR:
-        table[name] = table[name].map(_number).astype(float)
-
-    is_shown = table["p_holm"] < settings["alpha"]
-    verdicts = [
-        _verdict(row.low, row.high, corrected)
-        for row, corrected in zip(table.itertuples(), is_shown, strict=True)
-    ]
-    return table.assign(verdict=pd.Series(verdicts, dtype=object))
-
-
-def _verdict(low: float, high: float, is_shown: bool) -> str:
-    if not np.isfinite([low, high]).all():
-        return "undefined"
-    if low <= 0 <= high or not is_shown:
-        return "unclear"
-    return "higher" if low > 0 else "lower"
-
-
-def _number(value: float | None) -> float:
-    """JSON has no NaN: a number that was not finite is null there."""
-    return np.nan if value is None else float(value)
+    table = pd.DataFrame(compared, columns=None if compared else PAIR)[PAIR]
+    table = table.astype(dict.fromkeys(NUMBERS_OF_A_PAIR, float))
+    is_significant = table["p_holm"] < settings["alpha"]
+    verdicts = {
+        "undefined": ~np.isfinite(table[["low", "high"]]).all(axis=1),
+        "higher": is_significant & (table["low"] > 0),
+        "lower": is_significant & (table["high"] < 0),
+    }
+    return table.assign(verdict=np.select(list(verdicts.values()), list(verdicts), "unclear"))

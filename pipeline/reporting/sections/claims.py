@@ -1,5 +1,9 @@
 """The tutorial's sentences: quote, verdict, one number and one small chart. Tests and all numbers are in Details."""
 
+from collections import Counter
+from operator import itemgetter
+
+import numpy as np
 from markupsafe import Markup
 
 from pipeline.params.subjects import Subject
@@ -34,8 +38,31 @@ SHORT = {  # the beginning of a measure's name, and what the number is in a few 
     "largest relative difference": "between the state read at once and read word by word",
     "largest derivative of a state by a later word": "derivative of a forward state by a later word",
 }
-WIDTH, ROW = 170, 13  # of a small chart, in pixels
+WIDTH, LINE = 170, 13  # of a small chart and of each line in it, in pixels
+ENDS = ("decided_low", "value", "decided_high")
+ROW = Markup(
+    '<tr><td><q>{}</q></td><td class="verdict">{} {}<ul>{}</ul></td>'
+    "<td><b>{}</b> <small>{}</small></td><td>{}</td></tr>"
+)
+CHART = Markup(
+    '<svg role="img" width="{}" height="{}" aria-label="{}">{}</svg> <small>asked: {}</small>'
+)
 COLUMNS = ("The tutorial says", "Verdict here", "Number", "Intervals and thresholds")
+RULES = (
+    "A condition holds if its whole interval is on the side that the sentence claims.",
+    "It does not hold if the whole interval is on the other side. Otherwise it is not shown.",
+    "With two thresholds, a condition holds beyond the first and does not hold beyond the second. In between, it "
+    "holds in part.",
+    "A sentence holds if all its conditions hold. It holds in part if some do.",
+    "A verdict is unstable if a replication with other rounding gives another one.",
+)
+UPRIGHT = (
+    '<line x1="{0:.1f}" x2="{0:.1f}" y1="0" y2="{1}" stroke="#7a7a7a" stroke-dasharray="3 2"/>'
+)
+MARK = Markup(
+    '<g stroke="{colour}" stroke-width="1.8" fill="{fill}"><title>{words}</title>'
+    '<line x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}"/><circle cx="{value:.1f}" cy="{y}" r="3.6"/></g>'
+)
 
 
 def answer(claims: list[dict], subject: Subject) -> Paragraph | None:
@@ -43,33 +70,22 @@ def answer(claims: list[dict], subject: Subject) -> Paragraph | None:
     if not claims:
         return None
 
-    verdicts = [claim["verdict"] for claim in claims]
-    counts = {verdict: verdicts.count(verdict) for verdict in MARKS}
+    numbers = Counter(claim["verdict"] for claim in claims)
     parts = [
-        f"{number} {COUNTED[verdict][number > 1]}" for verdict, number in counts.items() if number
+        f"{numbers[name]} {COUNTED[name][numbers[name] > 1]}" for name in MARKS if numbers[name]
     ]
-    of_texts = f"on these {subject.noun}s"
-    first = (
-        f"We tested {count(len(claims), 'sentence')} of the tutorial {of_texts}: {listed(parts)}."
-    )
-    return Paragraph(f"{first}{_stability(claims)}")
-
-
-def _stability(claims: list[dict]) -> str:
-    counting = {item["name"] for claim in claims for item in _counting(claim)}
-    if not counting:
-        return ""
-
-    unstable = sum(claim["verdict"] == "unstable" for claim in claims)
-    replications = count(len(counting), "replication")
-    if unstable:
-        return f" {count(unstable, 'verdict')} changed in {replications} with other rounding."
-    return (
-        f" {replications[0].upper()}{replications[1:]} with other rounding gave the same verdicts."
-    )
+    sentences = count(len(claims), "sentence")
+    text = f"We tested {sentences} of the tutorial on these {subject.noun}s: {listed(parts)}."
+    replications = {item["name"] for claim in claims for item in _counting(claim)}
+    if replications:
+        others = count(len(replications), "replication")
+        changed = count(numbers["unstable"], "verdict") if numbers["unstable"] else "No verdict"
+        text += f" {changed} changed in {others} with other rounding."
+    return Paragraph(text)
 
 
 def _counting(claim: dict) -> list[dict]:
+    """The replications of a claim that count."""
     return [item for item in claim.get("replications", []) if not item["obstacle"]]
 
 
@@ -78,33 +94,36 @@ def table(claims: list[dict], card: dict) -> Html | None:
     if not claims:
         return None
 
-    heading = Markup("").join(Markup('<th scope="col">{}</th>').format(name) for name in COLUMNS)
-    rows = [_row(claim, card["sequence_length"]) for claim in claims]
-    body = Markup("\n").join(_html(row) for row in rows)
-    markup = Markup(
-        '<table class="claims">\n<thead><tr>{}</tr></thead>\n<tbody>\n{}\n</tbody></table>'
-    )
-    lines = [COLUMNS[:3], ("---",) * 3, *(_cells(row) for row in rows)]
-    return Html(str(markup.format(heading, body)), "\n".join(map(_line, lines)))
+    markup = [f'<th scope="col">{name}</th>' for name in COLUMNS]
+    markup = ['<table class="claims">', f"<thead><tr>{''.join(markup)}</tr></thead>", "<tbody>"]
+    lines = [_line(*COLUMNS[:3]), _line("---", "---", "---")]
+
+    for claim in claims:
+        deciding = deciding_measures(claim)
+        measure = _headline(claim, card["sequence_length"])
+        number, what = (measured(measure)["value"], _short(measure)) if measure else ("", "")
+        sentence, verdict = claim["sentence"], claim["verdict"]
+        mark, notes = MARKS[verdict], _notes(claim)
+        chart = small_chart([item for item in deciding if item["unit"] == (measure or {})["unit"]])
+        items = Markup("").join(Markup("<li>{}</li>").format(note) for note in notes)
+        markup.append(ROW.format(sentence, mark, verdict, items, number, what, chart))
+        verdict = "; ".join([f"{mark} **{verdict}**", *notes])
+        lines.append(_line(f"“{sentence}”", verdict, f"**{number}** {what}" if number else ""))
+
+    return Html("\n".join([*markup, "</tbody>", "</table>"]), "\n".join(lines))
 
 
-def _row(claim: dict, length: int) -> dict:
-    """What a row shows: `number` and `what` are empty without a number that decides."""
+def _line(*cells: str) -> str:
+    return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
+
+
+def _notes(claim: dict) -> list[str]:
+    """The verdict at each distance, or how many conditions hold."""
     deciding = deciding_measures(claim)
-    headline = _headline(claim, length)
-    holding = sum(measure["verdict"] == "holds" for measure in deciding)
-    notes = [f"{place['words']}: {place['verdict']}" for place in claim["by_distance"]]
-    if not notes and len(deciding) > 1:
-        notes = [f"{holding} of {len(deciding)} conditions hold"]
-
-    return {
-        "sentence": claim["sentence"],
-        "verdict": claim["verdict"],
-        "notes": notes,
-        "number": measured(headline)["value"] if headline else "",
-        "what": _short(headline) if headline else "",
-        "chart": [m for m in deciding if headline and m["unit"] == headline["unit"]],
-    }
+    holding = [measure for measure in deciding if measure["verdict"] == "holds"]
+    if claim["by_distance"] or len(deciding) < 2:
+        return [f"{place['words']}: {place['verdict']}" for place in claim["by_distance"]]
+    return [f"{len(holding)} of {len(deciding)} conditions hold"]
 
 
 def deciding_measures(claim: dict) -> list[dict]:
@@ -121,7 +140,7 @@ def _headline(claim: dict, length: int) -> dict | None:
         *(measure for measure in deciding if measure["verdict"] == verdict),
         *deciding,
     ]
-    return next((measure for measure in ranked if measure is not None), None)
+    return next(filter(None, ranked), None)
 
 
 def at_distance(claim: dict, length: int) -> dict | None:
@@ -133,41 +152,13 @@ def at_distance(claim: dict, length: int) -> dict | None:
     within = [measure for measure in measures if measure["sequence_length"] == length]
     later = [measure for measure in within if measure["tokens"] < length - 1]
     # of several numbers at one distance, the first one is about trained networks
-    return max(later or within or measures, key=lambda measure: measure["tokens"], default=None)
+    return max(later or within or measures, key=itemgetter("tokens"), default=None)
 
 
 def _short(measure: dict) -> str:
-    for beginning, words in SHORT.items():
-        if measure["what"].startswith(beginning):
-            return words.format(tokens=measure["tokens"])
-    return measure["what"]
-
-
-def _html(row: dict) -> Markup:
-    notes = Markup("").join(Markup("<li>{}</li>").format(note) for note in row["notes"])
-    notes = Markup("<ul>{}</ul>").format(notes) if notes else ""
-    return Markup(
-        '<tr><td><q>{}</q></td><td class="verdict {}">{} {}{}</td><td><b>{}</b> <small>{}</small></td><td>{}</td></tr>'
-    ).format(
-        row["sentence"],
-        row["verdict"].replace(" ", "-"),
-        MARKS[row["verdict"]],
-        row["verdict"],
-        notes,
-        row["number"],
-        row["what"],
-        small_chart(row["chart"]),
-    )
-
-
-def _cells(row: dict) -> tuple[str, ...]:
-    verdict = "; ".join([f"{MARKS[row['verdict']]} **{row['verdict']}**", *row["notes"]])
-    number = f"**{row['number']}** {row['what']}" if row["number"] else ""
-    return f"“{row['sentence']}”", verdict, number
-
-
-def _line(cells: tuple[str, ...]) -> str:
-    return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
+    """What the number is, in a few words where there are some."""
+    short = [words for start, words in SHORT.items() if measure["what"].startswith(start)]
+    return short[0].format(**measure) if short else measure["what"]
 
 
 def small_chart(measures: list[dict]) -> Markup:
@@ -176,115 +167,74 @@ def small_chart(measures: list[dict]) -> Markup:
     if not measures:
         return Markup("")
 
-    numbers = [
-        number for measure in measures for number in (*_ends(measure), *_thresholds(measure))
+    texts = [measured(measure) for measure in measures]
+    asked = listed(dict.fromkeys(text["asked"] for text in texts))
+    limits = {item[name] for item in measures for name in ("threshold", "fails_beyond")}
+    limits = sorted(limits - {None})
+    ends = [
+        [item["value"] if item[name] is None else item[name] for name in ENDS] for item in measures
     ]
-    least, most = min(numbers), max(numbers)
-    scale = (WIDTH - 16) / (most - least or 1)
+    places = np.interp([*limits, *np.ravel(ends)], *_scale([*limits, *np.ravel(ends)]))
+    height = LINE * len(measures)
+    marks = [UPRIGHT.format(place, height) for place in places[: len(limits)]]
+    labels = []
 
-    def place(number: float) -> str:
-        return f"{8 + (number - least) * scale:.1f}"
-
-    height = ROW * len(measures)
-    upright = Markup(
-        '<line x1="{0}" x2="{0}" y1="0" y2="{1}" stroke="#7a7a7a" stroke-dasharray="3 2"/>'
-    )
-    thresholds = {number for measure in measures for number in _thresholds(measure)}
-    marks = [upright.format(place(number), height) for number in sorted(thresholds)]
-    mark = Markup(
-        '<g stroke="{colour}" stroke-width="1.8" fill="{fill}"><title>{words}</title>'
-        '<line x1="{low}" x2="{high}" y1="{y}" y2="{y}"/><circle cx="{value}" cy="{y}" r="3.6"/></g>'
-    )
-    for index, measure in enumerate(measures):
-        low, value, high = map(place, _ends(measure))
-        colour = COLOURS[measure["verdict"]]
+    for index, (measure, text) in enumerate(zip(measures, texts, strict=True)):
+        low, value, high = places[len(limits) + 3 * index :][:3]
+        colour, y = COLOURS[measure["verdict"]], LINE * (index + 0.5)
         fill = colour if measure["verdict"] == "holds" else "Canvas"
-        words, y = _words(measure), ROW * index + ROW / 2
-        marks.append(
-            mark.format(colour=colour, fill=fill, words=words, low=low, value=value, high=high, y=y)
-        )
+        between = f" ({text['decided']})" if text["decided"] else ""
+        words = f"{measure['what']}: {text['value']}{between}, {measure['verdict']}"
+        place = {"low": low, "value": value, "high": high, "y": y}
+        marks.append(MARK.format(colour=colour, fill=fill, words=words, **place))
+        labels.append(words)
 
-    chart = Markup(
-        '<svg role="img" width="{}" height="{}" aria-label="{}">{}</svg><small>asked: {}</small>'
-    )
-    label = "; ".join(map(_words, measures))
-    asked = listed(dict.fromkeys(measured(measure)["asked"] for measure in measures))
-    return chart.format(WIDTH, height, label, Markup("").join(marks), asked)
+    return CHART.format(WIDTH, height, "; ".join(labels), Markup("").join(marks), asked)
 
 
-def _ends(measure: dict) -> tuple[float, float, float]:
-    """The ends of the interval that decides around the value, which replaces an unknown end."""
-    value = measure["value"]
-    low, high = measure["decided_low"], measure["decided_high"]
-    return value if low is None else low, value, value if high is None else high
-
-
-def _thresholds(measure: dict) -> list[float]:
-    both = (measure["threshold"], measure["fails_beyond"])
-    return [threshold for threshold in both if threshold is not None]
-
-
-def _words(measure: dict) -> str:
-    words = measured(measure)
-    between = f" ({words['decided']})" if words["decided"] else ""
-    return f"{measure['what']}: {words['value']}{between}, {measure['verdict']}"
+def _scale(numbers: list[float]) -> tuple[list[float], list[float]]:
+    least, most = min(numbers), max(numbers)
+    return [least, most if most > least else least + 1], [8, WIDTH - 8]
 
 
 def evidence(claims: list[dict]) -> list[Part]:
     """Test, caveat, replications and all numbers of each sentence."""
-    return [
-        Details(
-            f"Test, caveat and all numbers of “{_beginning(claim['sentence'])}”",
-            [
-                Paragraph(f"Test: {claim['test']}"),
-                Paragraph(f"Caveat: {claim['caveat']}"),
-                *_replicated(claim),
-                _measures(claim),
-            ],
-        )
-        for claim in claims
-    ]
-
-
-def _beginning(sentence: str) -> str:
-    words = sentence.split()
-    return sentence if len(words) < 7 else " ".join(words[:6]) + " …"
+    parts: list[Part] = []
+    for claim in claims:
+        beginning = " ".join(claim["sentence"].split()[:6])
+        texts = [Paragraph(f"Test: {claim['test']}"), Paragraph(f"Caveat: {claim['caveat']}")]
+        summary = f"Test, caveat and all numbers of “{beginning} …”"
+        parts.append(Details(summary, [*texts, *_replicated(claim), _measures(claim)]))
+    return parts
 
 
 def _replicated(claim: dict) -> list[Part]:
-    items = claim.get("replications", [])
     texts = [
         f"Replication {item['name']} does not count: {item['obstacle']}."
         if item["obstacle"]
         else f"Replication {item['name']}: “{item['verdict']}”. Here: “{claim['verdict_here']}”."
-        for item in items
+        for item in claim.get("replications", [])
     ]
     return [Bullets(texts)] if texts else []
 
 
 def _measures(claim: dict) -> Table:
     """Every number, also those of replications that contradict the verdict."""
-    rows = [_cells_of(measure) for measure in claim["measures"]]
+    rows = [_cells(measure) for measure in claim["measures"]]
     for item in _counting(claim):
         if item["verdict"] != claim["verdict_here"]:
-            rows += [_cells_of(measure, f"in {item['name']}: ") for measure in item["measures"]]
+            rows += [_cells(measure, f"in {item['name']}: ") for measure in item["measures"]]
 
     columns = ["measure", "value", "95 % interval", "deciding interval", "asked", "verdict", "file"]
     return Table("All its numbers", columns, rows, left=(0, 4, 5, 6))
 
 
-def _cells_of(measure: dict, where: str = "") -> list[str]:
-    words = measured(measure)
-    interval = f"every network: {words['between']}" if measure["exact"] else words["between"]
-    return [
-        f"{where}{measure['what']}",
-        words["value"],
-        interval,
-        words["decided"],
-        words["asked"],
-        measure["verdict"] or "informs only",
-        measure["source"],
-    ]
+def _cells(measure: dict, where: str = "") -> list[str]:
+    texts = measured(measure)
+    interval = f"{'every network: ' if measure['exact'] else ''}{texts['between']}"
+    verdict = measure["verdict"] or "informs only"
+    first = [f"{where}{measure['what']}", texts["value"], interval]
+    return [*first, texts["decided"], texts["asked"], verdict, measure["source"]]
 
 
 def rules(claims: list[dict], settings: dict) -> Details | None:
@@ -292,34 +242,18 @@ def rules(claims: list[dict], settings: dict) -> Details | None:
     if not claims:
         return None
 
-    confidences = {
-        (measure["what"], measure["source"]): measure["confidence"]
-        for claim in claims
-        for measure in claim["measures"]
-        if measure["confidence"] is not None
-    }
-    parts: list[Part] = [
-        Bullets(
-            [
-                "A condition holds if its whole interval is on the side that the sentence claims.",
-                "It does not hold if the whole interval is on the other side. Otherwise it is not shown.",
-                "With two thresholds, it holds beyond the first, does not hold beyond the second, and holds in part "
-                "between them.",
-                "A sentence holds if all its conditions hold. It holds in part if some do.",
-                "A verdict is unstable if a replication with other rounding gives another one.",
-            ]
-        )
+    deciding = [
+        measure for claim in claims for measure in claim["measures"] if measure["confidence"]
     ]
-    if confidences:
-        parts.append(
-            Paragraph(
-                f"The verdicts rest on {count(len(confidences), 'number')} with an interval. Each interval has a "
-                f"confidence of {100 * max(confidences.values()):.4g} %, so that they are right together (Bonferroni)."
-            )
+    texts: list[str] = [*RULES]
+    if deciding:
+        numbers = len({(measure["what"], measure["source"]) for measure in deciding})
+        confidence = 100 * max(measure["confidence"] for measure in deciding)
+        texts.append(
+            f"{count(numbers, 'number')} with an interval decide. Each interval has a confidence of "
+            f"{confidence:.4g} %, so that they are right together (Bonferroni)."
         )
-    if settings["disclosures"]:
-        parts.append(Bullets(settings["disclosures"]))
-    return Details("How we decide", parts)
+    return Details("How we decide", [Bullets([*texts, *settings["disclosures"]])])
 
 
 SECTION = Section("What the tutorial says", (answer, table, rules, evidence))

@@ -1,7 +1,6 @@
 """Results: which network is most accurate, what each change adds, and how far the numbers can be relied on."""
 
 import math
-from collections.abc import Callable
 
 import altair as alt
 import pandas as pd
@@ -9,7 +8,6 @@ import pandas as pd
 from pipeline.params.subjects import Subject
 from pipeline.reporting import charts, words
 from pipeline.reporting.numbers import (
-    count,
     interval,
     listed,
     number,
@@ -17,21 +15,17 @@ from pipeline.reporting.numbers import (
     points,
     within_limits,
 )
-from pipeline.reporting.parts import Bullets, Details, Figure, Paragraph, Part, Section, Table
+from pipeline.reporting.parts import Bullets, Details, Figure, Paragraph, Section, Table
 from pipeline.science.statistics.linear_names import BASELINES, PAIRS, WORDS
 
 CHANGES = {  # what a comparison of architectures changes
     ("vanilla", "bidirectional"): "Reading in both directions",
-    ("vanilla", "lstm"): "An LSTM cell in place of the vanilla one",
-    ("vanilla", "feedforward"): "Averaging the words, without their order,",
+    ("vanilla", "lstm"): "Replacing the vanilla cell by an LSTM",
+    ("vanilla", "feedforward"): "Averaging the words without their order",
     ("feedforward", "flattened"): "Seeing positions in a feed-forward network",
 }
-VERDICTS = {
-    "higher": "better",
-    "lower": "worse",
-    "unclear": "not shown",
-    "undefined": "not finite",
-}
+VERDICTS = {"higher": "better", "lower": "worse", "unclear": "not shown", "undefined": "not finite"}
+BOTH = {"run (B)": (str, "run"), "against (A)": (str, "baseline")}
 SIDE = 230  # of a reliability diagram, in pixels
 
 
@@ -70,7 +64,8 @@ def change(row) -> str:
         case "lower":
             return f"{what} costs {size} points of accuracy."
         case "unclear":
-            return f"{what} makes no difference that these seeds show ({points(row.difference)} points)."
+            what = f"{what[0].lower()}{what[1:]}"
+            return f"We found no evidence that {what} changes accuracy ({points(row.difference)} points)."
     return f"{what} cannot be judged: the difference or its interval is not finite."
 
 
@@ -88,10 +83,10 @@ def _word_order(gains: pd.DataFrame) -> list[str]:
             "We found no evidence that pairs of neighbouring words help a linear model of words."
         )
     above = networks[networks["low"] > 0]["run"]
-    exceeds = (
-        f"{listed(above)} beat" + "s" * (len(above) == 1) if len(above) else "No network beats"
-    )
-    return [f"{first} {exceeds} the linear model with pairs."]
+    exceeds = "No network is shown to beat the linear model with pairs."
+    if len(above):
+        exceeds = f"The linear model with pairs is less accurate than {listed(above)}."
+    return [f"{first} {exceeds}"]
 
 
 def _only_some_tuned(networks: pd.DataFrame) -> list[str]:
@@ -139,79 +134,66 @@ def _differences(pairs: pd.DataFrame) -> alt.LayerChart:
     base = alt.Chart(rows).encode(
         y=alt.Y("pair:N", title=None, sort=list(rows["pair"]), axis=axis),
         color=charts.coloured(rows, legend=None),
-        tooltip=charts.hover(
-            "pair", "verdict", difference="difference (points)", low="low", high="high"
-        ),
+        tooltip=charts.hover("pair", "verdict", difference="points", low="low", high="high"),
     )
-    points_of_pairs = base.mark_point(filled=True, size=110, shape="diamond", opacity=1)
+    diamonds = base.mark_point(filled=True, size=110, shape="diamond", opacity=1)
     zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=charts.NEUTRAL)
     return alt.layer(
         zero.encode(x="zero:Q"),
         base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=title), x2="high:Q"),
-        points_of_pairs.encode(x=alt.X("difference:Q", title=title)),
+        diamonds.encode(x=alt.X("difference:Q", title=title)),
     ).properties(width=charts.LONG - 160, height=36 * len(rows))
 
 
 def accuracies(results: pd.DataFrame, ensembles: dict) -> Table:
-    def ensemble(row) -> str:
-        return percent(ensembles[row.run]["test"]["accuracy"]) if row.run in ensembles else "none"
+    of_test = {run: ensembles[run]["test"] for run in results["run"] if run in ensembles}
+
+    def ensemble(run: str) -> str:
+        """An ensemble is another model than one network. Its interval is over texts, for these seeds."""
+        if run not in of_test:
+            return "none"
+        low, high = of_test[run]["low"], of_test[run]["high"]
+        between = "" if low is None else f" ({interval(low, high)})"
+        return f"{percent(of_test[run]['accuracy'])}{between}"
 
     columns = {
-        "run": lambda row: row.run,
-        "parameters": lambda row: f"{row.parameters:,}",
-        "seeds": lambda row: str(row.seeds) if row.is_network else "none",
-        "mean test accuracy": lambda row: percent(row.mean),
-        "95 % interval over seeds": lambda row: within_limits(row.low, row.high),
-        "ensemble of all seeds": ensemble,
+        "run": (str, "run"),
+        "parameters": ("{:,}".format, "parameters"),
+        "seeds": (str, "seeds"),
+        "mean test accuracy": (percent, "mean"),
+        "95 % interval over seeds": (within_limits, "low", "high"),
+        "mean logit of all seeds": (ensemble, "run"),
     }
-    return _table("Accuracy on the test split", results, columns, is_sortable=True)
+    caption = "Accuracy on the test split. tfidf and tfidf-bigrams are linear models, fitted once"
+    return _table(caption, results, columns, is_sortable=True)
 
 
 def _table(
     caption: str,
     frame: pd.DataFrame,
-    columns: dict[str, Callable],
+    columns: dict[str, tuple],
     left: tuple[int, ...] = (0,),
     is_sortable: bool = False,
 ) -> Table:
-    rows = []
-    for row in frame.itertuples():
-        rows.append([cell(row) for cell in columns.values()])
-    return Table(caption, list(columns), rows, left, is_sortable)
-
-
-def other_measures(results: pd.DataFrame, ensembles: dict) -> Details:
-    columns = {
-        "run": lambda row: row.run,
-        "negative log-likelihood": lambda row: number(row.nll, 3),
-        "Brier score": lambda row: number(row.brier, 3),
-        "calibration error": lambda row: percent(row.ece),
-        "area under ROC": lambda row: number(row.auc, 3),
-        "standard deviation (points)": lambda row: (
-            number(100 * row.sd, 1) if row.seeds > 1 else "none"
-        ),
-        "accuracy of every seed (%)": lambda row: ", ".join(
-            number(100 * score, 1) for score in row.scores.values()
-        ),
+    """One row per row of the frame. A column has a function that makes a cell, and the names of its arguments."""
+    cells = {
+        title: list(map(make, *(frame[name] for name in names)))
+        for title, (make, *names) in columns.items()
     }
-    caption = "Means over seeds on the test split. Lower is better, except the area under ROC"
-    table = _table(caption, results, columns)
-    return Details(
-        "Other measures, and the accuracy of every seed", [table, *_ensembles(ensembles)]
+    return Table(caption, list(columns), list(zip(*cells.values(), strict=True)), left, is_sortable)
+
+
+def failed_seeds(runs: pd.DataFrame) -> Paragraph | None:
+    """Seeds that failed to learn are part of every mean, so a reader has to know them."""
+    failed = runs[~runs["run"].isin(BASELINES) & (runs["failed"] > 0)]
+    if failed.empty:
+        return None
+
+    of_runs = listed(
+        f"{row.failed} of {row.seeds} of {row.run} ({listed(row.failed_seeds.split())})"
+        for row in failed.itertuples()
     )
-
-
-def _ensembles(ensembles: dict) -> list[Part]:
-    """An ensemble is another model than one network."""
-    rows = []
-    for run, entry in ensembles.items():
-        test = entry["test"]
-        between = "none" if test["low"] is None else interval(test["low"], test["high"])
-        means = (percent(test["accuracy"]), between, percent(test["mean_of_seeds"]))
-        rows.append([run, str(entry["seeds"]), *means])
-    caption = "Ensembles answer with the mean logit of all seeds of a run"
-    columns = ["run", "seeds", "accuracy", "95 % interval over texts", "mean of single networks"]
-    return [Table(caption, columns, rows)] if rows else []
+    return Paragraph(f"Some seeds failed to learn: {of_runs}. Every mean includes them.")
 
 
 def comparisons(pairs: pd.DataFrame, settings: dict) -> Details | None:
@@ -219,81 +201,70 @@ def comparisons(pairs: pd.DataFrame, settings: dict) -> Details | None:
     if pairs.empty:
         return None
 
-    both = {"run (B)": lambda row: row.run, "against (A)": lambda row: row.baseline}
+    def which_is(low: float, high: float) -> str:
+        return meaningful(low, high, settings["meaningful"])
+
     main = {
-        **both,
-        "difference (points)": lambda row: points(row.difference),
-        "95 % interval": lambda row: interval(row.low, row.high),
-        "verdict": lambda row: VERDICTS[row.verdict],
-        "differs in": lambda row: row.answers,
-        "p": lambda row: p_value(row.p),
-        "p, Holm": lambda row: p_value(row.p_holm),
+        **BOTH,
+        "difference (points)": (points, "difference"),
+        "95 % interval": (interval, "low", "high"),
+        "verdict": (VERDICTS.get, "verdict"),
+        "differs in": (str, "answers"),
+        "p": (p_value, "p"),
+        "p, Holm": (p_value, "p_holm"),
     }
     sure = {
-        **both,
-        "P(B > A)": lambda row: number(row.p_better, 2),
-        "its 95 % interval": lambda row: _unit_interval(row.p_better_low, row.p_better_high),
-        "which is": lambda row: meaningful(
-            row.p_better_low, row.p_better_high, settings["meaningful"]
-        ),
-        "epsilon of B over A": lambda row: _or_none(row.aso_epsilon, 2),
-        "smallest visible difference (points)": lambda row: _or_none(
-            100 * row.visible_difference, 1
-        ),
+        **BOTH,
+        "P(B > A)": (_unit, "p_better"),
+        "its 95 % interval": (_unit_interval, "p_better_low", "p_better_high"),
+        "which is": (which_is, "p_better_low", "p_better_high"),
+        "epsilon of B over A": (_unit, "aso_epsilon"),
+        "smallest visible difference": (_visible, "visible_difference"),
     }
+    best = pairs.join(pd.DataFrame(list(pairs["mcnemar"])).add_prefix("best_"))
+    against = "{:,} against {:,}".format
     fixed = {
-        **both,
-        "95 % interval over texts": lambda row: interval(row.reviews_low, row.reviews_high),
-        "best seeds": lambda row: (
-            f"{row.mcnemar['run_seed']} against {row.mcnemar['baseline_seed']}"
-        ),
-        "only one of them right": lambda row: (
-            f"{row.mcnemar['only_run_right']:,} against {row.mcnemar['only_baseline_right']:,}"
-        ),
-        "McNemar's p, exact": lambda row: p_value(row.mcnemar["p"]),
+        **BOTH,
+        "95 % interval over texts": (interval, "reviews_low", "reviews_high"),
+        "best seeds": (against, "best_run_seed", "best_baseline_seed"),
+        "only one right": (against, "best_only_run_right", "best_only_baseline_right"),
+        "McNemar's p, exact": (p_value, "best_p"),
     }
-    caption = (
+    how_sure = (
         f"How sure they are. P(B > A) is meaningful if its interval excludes 0.5 and reaches beyond "
         f"{settings['meaningful']:g}. Below epsilon {settings['almost']:g}, B almost stochastically dominates A. "
         f"A study like this one shows the smallest visible difference in {percent(settings['power'])} of cases"
     )
-    luck = " With more seeds, the best one is luckier." * bool(
-        (pairs["run_seeds"] != pairs["baseline_seeds"]).any()
-    )
-    return Details(
-        "Comparisons in full",
-        [
-            _table(
-                f"The comparisons that params.yaml declares. Holm corrects p for all {len(pairs)} of them",
-                pairs,
-                main,
-                (0, 1, 4, 5),
-            ),
-            _table(caption, pairs, sure, (0, 1, 4)),
-            _table(
-                f"The same networks on other texts, and McNemar's test of the best seed of each.{luck}",
-                pairs,
-                fixed,
-                (0, 1),
-            ),
-        ],
-    )
+    how_fixed = "The same networks on other texts, and McNemar's test of the best seed of each"
+    if (pairs["run_seeds"] != pairs["baseline_seeds"]).any():
+        how_fixed += ". The best of more seeds is luckier"
+    declared = f"The comparisons in params.yaml. Holm corrects p for all {len(pairs)} of them"
+    tables = [
+        _table(declared, pairs, main, left=(0, 1, 4, 5)),
+        _table(how_sure, pairs, sure, left=(0, 1, 4)),
+        _table(how_fixed, best, fixed, left=(0, 1)),
+    ]
+    return Details("Comparisons in full", tables)
 
 
-def _or_none(value: float, decimals: int) -> str:
-    return "none" if math.isnan(value) else number(value, decimals)
+def _unit(value: float) -> str:
+    return "none" if math.isnan(value) else number(value, 2)
 
 
 def _unit_interval(low: float, high: float) -> str:
-    return "none" if math.isnan(low + high) else f"{number(low, 2)} to {number(high, 2)}"
+    return "none" if math.isnan(low + high) else f"{_unit(low)} to {_unit(high)}"
 
 
-def p_value(p: float | None) -> str:
+def _visible(difference: float) -> str:
+    return "none" if math.isnan(difference) else f"{number(100 * difference, 1)} points"
+
+
+def p_value(p: float) -> str:
     """
     >>> p_value(0.0421), p_value(1e-9), p_value(float("nan"))
     ('0.042', '< 0.001', 'none')
     """
-    if p is None or math.isnan(p):
+    if math.isnan(p):
         return "none"
     return "< 0.001" if p < 0.001 else number(p, 3)
 
@@ -310,44 +281,47 @@ def meaningful(low: float, high: float, threshold: float) -> str:
     return "not shown"
 
 
-def failed_seeds(runs: pd.DataFrame) -> Paragraph | None:
-    """Seeds that failed to learn are part of every mean, so a reader has to know them."""
-    networks = runs[~runs["run"].isin(BASELINES)]
-    failed = networks[networks["failed"] > 0]
-    if failed.empty:
-        return None
+def other_measures(results: pd.DataFrame) -> Details:
+    def three(value: float) -> str:
+        return number(value, 3)
 
-    of_runs = listed(
-        f"{row.failed} of {row.seeds} of {row.run} ({listed(row.failed_seeds.split())})"
-        for row in failed.itertuples()
-    )
-    return Paragraph(f"Some seeds failed to learn: {of_runs}. Every mean includes them.")
+    def every(scores: dict[int, float]) -> str:
+        return ", ".join(number(100 * score, 1) for score in scores.values())
+
+    columns = {
+        "run": (str, "run"),
+        "negative log-likelihood": (three, "nll"),
+        "Brier score": (three, "brier"),
+        "calibration error": (percent, "ece"),
+        "area under ROC": (three, "auc"),
+        "standard deviation": (_visible, "sd"),
+        "accuracy of every seed (%)": (every, "scores"),
+    }
+    caption = "Means over seeds on the test split. Lower is better, except the area under ROC"
+    table = _table(caption, results, columns)
+    return Details("Other measures, and the accuracy of every seed", [table])
 
 
 def reliability(runs: pd.DataFrame, results: pd.DataFrame, settings: dict) -> Details:
-    """The intervals of each run over seeds, over texts and over both; calibration error; failed seeds."""
+    """The intervals of each run over seeds, over texts and over both, and its failed seeds."""
     over_seeds = results.set_index("run")[["low", "high"]].add_prefix("seeds_")
-    frame = runs.join(over_seeds, on="run")
     columns = {
-        "run": lambda row: row.run,
-        "mean test accuracy": lambda row: percent(row.accuracy),
-        "95 % interval over seeds": lambda row: within_limits(row.seeds_low, row.seeds_high),
-        "over texts": lambda row: interval(row.reviews_low, row.reviews_high),
-        "over both": lambda row: interval(row.low, row.high),
-        "seeds that failed": lambda row: (
-            "none" if row.run in BASELINES else f"{row.failed} of {row.seeds}"
-        ),
-        "95 % interval of their share": lambda row: interval(row.failed_low, row.failed_high),
+        "run": (str, "run"),
+        "mean test accuracy": (percent, "accuracy"),
+        "95 % interval over seeds": (within_limits, "seeds_low", "seeds_high"),
+        "over texts": (interval, "reviews_low", "reviews_high"),
+        "over both": (interval, "low", "high"),
+        "failed seeds": ("{} of {}".format, "failed", "seeds"),
+        "95 % interval of their share": (interval, "failed_low", "failed_high"),
     }
     bound = f"{percent(settings['learned_share'])} of the way from guessing to TF-IDF"
     if runs[runs["run"] == WORDS]["failed"].any():
         bound = "guessing reaches lower accuracies by chance, and so does TF-IDF"
-    text = (
-        f"A seed has failed to learn if its validation accuracy is below "
-        f"{percent(runs['learned_above'].iloc[0])}: {bound}."
-    )
+    least = percent(runs["learned_above"].iloc[0])
+    text = f"A seed has failed to learn if its validation accuracy is below {least}: {bound}."
     caption = "Over seeds: networks trained again. Over texts: these networks on other texts, in blocks of neighbours"
-    return Details("How reliable each run is", [Paragraph(text), _table(caption, frame, columns)])
+    table = _table(caption, runs.join(over_seeds, on="run"), columns)
+    return Details("How reliable each run is", [Paragraph(text), table])
 
 
 def by_length(buckets: pd.DataFrame, subject: Subject) -> Details | None:
@@ -356,25 +330,24 @@ def by_length(buckets: pd.DataFrame, subject: Subject) -> Details | None:
         return None
 
     frame = named(buckets)
-    names = list(dict.fromkeys(frame["bucket"]))
-    sizes = frame.drop_duplicates("bucket")["reviews"]
-    wide = frame.pivot(index="run", columns="bucket", values="accuracy")
-    rows = [[f"{subject.noun}s", *(f"{size:,}" for size in sizes)]]
-    for run in frame["run"].unique():
-        rows.append([run, *(percent(wide.loc[run, name]) for name in names)])
-
-    networks = frame[~frame["run"].isin(BASELINES)]
-    best = networks.loc[networks.groupby("bucket", sort=False)["accuracy"].idxmax()]
-    ranges = "; ".join(f"{row.bucket} {percent(row.accuracy)}" for row in best.itertuples())
+    wide = frame.pivot(index="bucket", columns="run", values="accuracy")
+    wide = wide.loc[frame["bucket"].unique(), frame["run"].unique()]
+    sizes = frame.drop_duplicates("bucket")
+    columns = {
+        f"{subject.noun}s of": (str, "bucket"),
+        "number": ("{:,}".format, "reviews"),
+        **{run: (percent, run) for run in wide},
+    }
+    table = _table("Mean test accuracy by length", sizes.join(wide, on="bucket"), columns)
+    values = "; ".join(f"{' '.join(row[:2])}: {', '.join(row[2:])}" for row in table.rows)
     figure = Figure(
         name="accuracy-by-length",
         title=f"Test accuracy by the length of the whole {subject.noun}",
         reading=f"Points are means with 95 % intervals over seeds and texts; grey crosses are linear models. Compare "
         f"within one length, because each has {subject.noun}s of its own.",
-        alternative=f"Accuracy of the best network: {ranges}.",
+        alternative=f"Mean accuracy of {listed(wide)}. {values}.",
         panels=_by_length(frame, subject),
     )
-    table = Table("Mean test accuracy by length", ["run", *names], rows)
     return Details(f"Accuracy by the length of the {subject.noun}", [figure, table])
 
 
@@ -393,25 +366,26 @@ def named(buckets: pd.DataFrame) -> pd.DataFrame:
 def _by_length(frame: pd.DataFrame, subject: Subject) -> list[alt.LayerChart]:
     """A panel per recipe."""
     numbers = ["accuracy", "low", "high"]
-    in_percent = frame.assign(**{name: 100 * frame[name] for name in numbers})
-    in_percent = charts.gapped(in_percent[["run", "recipe", "architecture", "bucket", *numbers]])
-    is_linear = in_percent["run"].isin(BASELINES)
-    networks = in_percent[~is_linear]
+    frame = frame.assign(**{name: 100 * frame[name] for name in numbers})
+    frame = charts.gapped(frame[["run", "recipe", "architecture", "bucket", *numbers]])
+    networks = frame[~frame["run"].isin(BASELINES)]
     x = alt.X(
         "bucket:N",
         title=f"length of the whole {subject.noun}",
-        sort=list(dict.fromkeys(frame["bucket"])),
+        sort=list(frame["bucket"].unique()),
         axis=alt.Axis(labelAngle=0, labelExpr="split(replace(datum.label, ' tok', '|tok'), '|')"),
         scale=alt.Scale(paddingInner=0.5, paddingOuter=0.25),
     )
-    scale = alt.Scale(domain=charts.span(in_percent, numbers, []))
+    scale = alt.Scale(domain=charts.span(frame, numbers, []))
     y = alt.Y("accuracy:Q", title="accuracy on the test split (%)", scale=scale)
-    tooltip = charts.hover("run", "bucket", accuracy="accuracy (%)", low="low (%)", high="high (%)")
-    linear = alt.Chart(in_percent[is_linear]).mark_point(color=charts.NEUTRAL, shape="cross")
+    linear = alt.Chart(frame[frame["run"].isin(BASELINES)]).mark_point(
+        color=charts.NEUTRAL, shape="cross"
+    )
+    tooltip = charts.hover("run", "bucket", accuracy="accuracy (%)", low="low", high="high")
+    offset = alt.XOffset("architecture:N", sort=charts.present(networks))
 
     panels = []
     for recipe, rows in networks.groupby("recipe", sort=False):
-        offset = alt.XOffset("architecture:N", sort=charts.present(networks))
         base = alt.Chart(rows).encode(x=x, color=charts.coloured(networks), xOffset=offset)
         means = base.mark_point(filled=True, size=70, opacity=1)
         panel = alt.layer(
@@ -426,53 +400,48 @@ def _by_length(frame: pd.DataFrame, subject: Subject) -> list[alt.LayerChart]:
 def calibrated(runs: pd.DataFrame, calibration: pd.DataFrame, subject: Subject) -> Details:
     """Whether probabilities mean what they say."""
     beyond = runs[runs["ece"] > runs["ece_if_calibrated"]]["run"]
-    exceeding = (
-        "Every run's"
-        if len(beyond) == len(runs)
-        else f"The error of {listed(beyond)}"
-        if len(beyond)
-        else ""
-    )
-    text = "No run's calibration error exceeds what chance alone would produce."
-    if len(beyond):
-        text = f"{exceeding} calibration error exceeds what chance alone would produce."
+    text = f"{_whose(beyond, len(runs))} calibration error exceeds what chance alone would produce."
     columns = {
-        "run": lambda row: row.run,
-        "calibration error": lambda row: percent(row.ece),
-        "95 % interval over texts": lambda row: interval(row.ece_low, row.ece_high),
-        "by chance, up to": lambda row: percent(row.ece_if_calibrated),
+        "run": (str, "run"),
+        "calibration error": (percent, "ece"),
+        "95 % interval over texts": (interval, "ece_low", "ece_high"),
+        "by chance, up to": (percent, "ece_if_calibrated"),
     }
-    values = "; ".join(f"{row.run} {percent(row.ece)}" for row in runs.itertuples())
+    caption = "The mean distance of a bin's share of positive labels from its mean probability"
+    table = _table(caption, runs, columns)
     figure = Figure(
         name="calibration",
         title="How often a prediction of the positive label is right",
         reading=f"Each panel is a run, each thin line a seed, and the thick line their mean over bins of equally many "
         f"{subject.noun}s. On the dashed diagonal, probabilities are what they say.",
-        alternative=f"Calibration error on the test split: {values}.",
+        alternative=f"{text} {'; '.join(' '.join(row[:2]) for row in table.rows)}.",
         panels=_calibration(calibration),
     )
-    caption = "The mean distance of a bin's share of positive labels from its mean probability"
-    return Details("Calibration", [Paragraph(text), figure, _table(caption, runs, columns)])
+    return Details("Calibration", [Paragraph(text), figure, table])
+
+
+def _whose(runs: pd.Series, most: int) -> str:
+    if runs.empty:
+        return "No run's"
+    return "Every run's" if len(runs) == most else f"For {listed(runs)}, the"
 
 
 def _calibration(table: pd.DataFrame) -> list[alt.LayerChart]:
     numbers = ["mean_probability", "positive_share"]
-    in_percent = table.assign(**{name: 100 * table[name] for name in numbers})
+    table = table.assign(**{name: 100 * table[name] for name in numbers})
     scale = alt.Scale(domain=[0, 100])
     x = alt.X("mean_probability:Q", title="mean probability of the bin (%)", scale=scale)
     y = alt.Y("positive_share:Q", title="positive labels in the bin (%)", scale=scale)
-    ends = pd.DataFrame(dict.fromkeys(numbers, [0, 100]))
+    ends = pd.DataFrame({name: [0, 100] for name in numbers})
     diagonal = alt.Chart(ends).mark_line(color=charts.NEUTRAL, strokeDash=[4, 3])
+    tooltip = charts.hover("bin", mean_probability="probability (%)", positive_share="positive (%)")
 
     panels = []
-    for run, rows in in_percent.groupby("run", sort=False):
+    for run, rows in table.groupby("run", sort=False):
         colour = alt.value(charts.COLOURS.get(run.split("-")[0], charts.NEUTRAL))
         means = rows.groupby("bin", as_index=False)[numbers].mean()
         seeds = alt.Chart(rows[["seed", *numbers]]).mark_line(strokeWidth=0.7, opacity=0.4)
         mean = alt.Chart(means).mark_line(strokeWidth=2.5, point=True)
-        tooltip = charts.hover(
-            "bin", mean_probability="probability (%)", positive_share="positive (%)"
-        )
         panel = alt.layer(
             diagonal.encode(x=x, y=y),
             seeds.encode(x=x, y=y, color=colour, detail="seed:N"),

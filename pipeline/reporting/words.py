@@ -20,13 +20,9 @@ def network(architecture: str) -> str:
 def run(name: str) -> str:
     """
     >>> run("vanilla-tuned"), run("tfidf")
-    ('tuned vanilla RNN', 'linear model of words (TF-IDF)')
+    ('vanilla RNN with tuned settings', 'linear model of words (TF-IDF)')
     """
     if name in LINEAR:
         return LINEAR[name]
     architecture, _, settings = name.partition("-")
-    return f"{settings} {network(architecture)}"
-
-
-def capital(sentence: str) -> str:
-    return sentence[:1].upper() + sentence[1:]
+    return f"{network(architecture)} with {settings} settings"

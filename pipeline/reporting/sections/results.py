@@ -305,13 +305,17 @@ def other_measures(results: pd.DataFrame) -> Details:
 def reliability(runs: pd.DataFrame, results: pd.DataFrame, settings: dict) -> Details:
     """The intervals of each run over seeds, over texts and over both, and its failed seeds."""
     over_seeds = results.set_index("run")[["low", "high"]].add_prefix("seeds_")
+
+    def failed(run: str, failed: int, seeds: int) -> str:
+        return "none" if run in BASELINES else f"{failed} of {seeds}"
+
     columns = {
         "run": (str, "run"),
         "mean test accuracy": (percent, "accuracy"),
         "95 % interval over seeds": (within_limits, "seeds_low", "seeds_high"),
         "over texts": (interval, "reviews_low", "reviews_high"),
         "over both": (interval, "low", "high"),
-        "failed seeds": ("{} of {}".format, "failed", "seeds"),
+        "failed seeds": (failed, "run", "failed", "seeds"),
         "95 % interval of their share": (interval, "failed_low", "failed_high"),
     }
     bound = f"{percent(settings['learned_share'])} of the way from guessing to TF-IDF"
@@ -330,22 +334,20 @@ def by_length(buckets: pd.DataFrame, subject: Subject) -> Details | None:
         return None
 
     frame = named(buckets)
-    wide = frame.pivot(index="bucket", columns="run", values="accuracy")
-    wide = wide.loc[frame["bucket"].unique(), frame["run"].unique()]
-    sizes = frame.drop_duplicates("bucket")
-    columns = {
-        f"{subject.noun}s of": (str, "bucket"),
-        "number": ("{:,}".format, "reviews"),
-        **{run: (percent, run) for run in wide},
-    }
-    table = _table("Mean test accuracy by length", sizes.join(wide, on="bucket"), columns)
-    values = "; ".join(f"{' '.join(row[:2])}: {', '.join(row[2:])}" for row in table.rows)
+    frame["title"] = [
+        f"{row.bucket} ({row.reviews:,} {subject.noun}s)" for row in frame.itertuples()
+    ]
+    wide = frame.pivot(index="run", columns="title", values="accuracy").reset_index()
+    wide = wide.set_index("run", drop=False).loc[frame["run"].unique()]
+    columns = {title: (percent, title) for title in frame["title"].unique()}
+    table = _table("Mean test accuracy by length", wide, {"run": (str, "run"), **columns})
+    values = "; ".join(f"{row[0]} {', '.join(row[1:])}" for row in table.rows)
     figure = Figure(
         name="accuracy-by-length",
         title=f"Test accuracy by the length of the whole {subject.noun}",
         reading=f"Points are means with 95 % intervals over seeds and texts; grey crosses are linear models. Compare "
         f"within one length, because each has {subject.noun}s of its own.",
-        alternative=f"Mean accuracy of {listed(wide)}. {values}.",
+        alternative=f"Mean accuracy, from short to long: {values}.",
         panels=_by_length(frame, subject),
     )
     return Details(f"Accuracy by the length of the {subject.noun}", [figure, table])

@@ -56,7 +56,7 @@ RULES = (
     "A sentence holds if all its conditions hold. It holds in part if some do.",
     "A verdict is unstable if a replication with other rounding gives another one.",
 )
-UPRIGHT = (
+UPRIGHT = Markup(
     '<line x1="{0:.1f}" x2="{0:.1f}" y1="0" y2="{1}" stroke="#7a7a7a" stroke-dasharray="3 2"/>'
 )
 MARK = Markup(

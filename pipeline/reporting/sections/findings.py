@@ -20,8 +20,8 @@ GRADIENT = {
     FAILS: "The gradient of the vanilla RNN does not vanish: {value} of it is left {lag} before the last one.",
     PARTLY: "The gradient of the vanilla RNN falls to {value} over {lag}. It fades, but the data do not show that it "
     "vanishes.",
-    NOT_SHOWN: "The gradient of the vanilla RNN falls to {value} over {lag}. These seeds do not show whether that "
-    "counts as vanished.",
+    NOT_SHOWN: "{value} of the gradient of the vanilla RNN is left {lag} before the last one. These seeds do not show "
+    "whether that counts as vanished.",
 }
 MEMORY = {
     HOLDS: "The vanilla RNN forgets: a strong word {lag} before the last one keeps {value} of its effect.",

@@ -113,8 +113,8 @@ def differences(pairs: pd.DataFrame) -> Figure | None:
     return Figure(
         name="differences",
         title="Differences in test accuracy",
-        reading="Each bar is the 95 % interval for other seeds and other texts. A bar that crosses zero shows no "
-        "difference.",
+        reading="Each bar is the 95 % interval for other seeds and other texts. Pale ones do not show a difference, "
+        "after Holm's correction for all comparisons.",
         alternative=f"Differences in percentage points with 95 % intervals: {values}.",
         panels=[_differences(pairs)],
     )
@@ -131,8 +131,10 @@ def _differences(pairs: pd.DataFrame) -> alt.LayerChart:
     lines = "split(replace(datum.label, ' minus ', '|minus '), '|')"
     axis = alt.Axis(labelLimit=200, labelExpr=lines)
     title = "difference (percentage points)"
+    is_shown = alt.FieldOneOfPredicate(field="verdict", oneOf=["higher", "lower"])
     base = alt.Chart(rows).encode(
         y=alt.Y("pair:N", title=None, sort=list(rows["pair"]), axis=axis),
+        opacity=alt.condition(is_shown, alt.value(1), alt.value(0.4)),
         color=charts.coloured(rows, legend=None),
         tooltip=charts.hover("pair", "verdict", difference="points", low="low", high="high"),
     )
@@ -162,7 +164,7 @@ def accuracies(results: pd.DataFrame, ensembles: dict) -> Table:
         "seeds": (str, "seeds"),
         "mean test accuracy": (percent, "mean"),
         "95 % interval over seeds": (within_limits, "low", "high"),
-        "mean logit of all seeds": (ensemble, "run"),
+        "ensemble of all seeds (95 % interval over texts)": (ensemble, "run"),
     }
     caption = "Accuracy on the test split. tfidf and tfidf-bigrams are linear models, fitted once"
     return _table(caption, results, columns, is_sortable=True)

@@ -9,7 +9,7 @@ NETWORKS = {
 }
 LINEAR = {
     "tfidf": "linear model of words (TF-IDF)",
-    "tfidf-bigrams": "linear model of words and word pairs (TF-IDF)",
+    "tfidf-bigrams": "linear model with word pairs (TF-IDF)",
 }
 
 

@@ -57,10 +57,14 @@ def _read(path: Path) -> Any:
     return artifacts.read_json(path) if path.suffix == ".json" else artifacts.read_csv(path)
 
 
-def section(section: Section, **changed: Any) -> MadeSection:
-    """The section of the whole invented study, with other inputs in the place of some."""
+def inputs(**changed: Any) -> Inputs:
+    """The inputs of the whole invented study, with others in the place of some."""
     values = {**files(), **changed}
-    return made(section, Inputs(values, {**SETTINGS, "runs": list(values["models"])}))
+    return Inputs(values, {**SETTINGS, "runs": list(values["models"])})
+
+
+def section(section: Section, **changed: Any) -> MadeSection:
+    return made(section, inputs(**changed))
 
 
 def own_texts() -> dict[str, Any]:

@@ -57,7 +57,7 @@ def _leader(ranked: pd.DataFrame, value: str, subject: Subject) -> str:
     lead = intervals.difference(second, first, intervals.DIFFERENCE_OF_SHARES)["low"]
     if lead is not None and lead > 0:
         return f"The {names[0]} is the most accurate network, with {value} on the test split"
-    return f"The {names[0]} has the highest accuracy, {value}, but these seeds do not show that it beats the {names[1]}"
+    return f"The {names[0]} has the highest accuracy, {value}, but does not clearly beat the {names[1]}"
 
 
 def _against_linear(run: str, gains: pd.DataFrame) -> str:

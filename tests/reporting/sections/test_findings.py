@@ -35,7 +35,8 @@ def against_linear(low, high):
     """The first finding, if the best network is that much more accurate than both linear models."""
     gains = pd.DataFrame({"run": "feedforward-textbook", "baseline": ["tfidf", "tfidf-bigrams"]})
     numbers = {"split": "test", "low": low, "high": high, "difference": [0.02, (low + high) / 2]}
-    return made(gains=gains.assign(**numbers))[0].sentence
+    inputs = report_inputs.inputs(gains=gains.assign(**numbers))
+    return inputs.call(findings.best_network).sentence
 
 
 def judged(name, verdict, value):
@@ -66,7 +67,7 @@ def test_two_runs_that_seeds_cannot_tell_apart_have_no_clear_winner():
     (finding,) = scored(vanilla=[0.80, 0.84, 0.79], lstm=[0.82, 0.83, 0.81])
     assert finding.number == "82.0 %"
     assert "LSTM with textbook settings has the highest accuracy" in finding.sentence
-    assert "do not show that it beats the vanilla RNN" in finding.sentence
+    assert "does not clearly beat the vanilla RNN" in finding.sentence
 
 
 def test_runs_of_equal_scores_have_no_winner():
@@ -93,8 +94,8 @@ def test_without_any_finite_run_nothing_wins():
     ("low", "high", "words"),
     [
         (0.01, 0.03, ", and it beats every linear model."),
-        (-0.03, -0.01, "; a linear model of words and word pairs (TF-IDF) is still better."),
-        (-0.03, 0.01, "; a linear model of words and word pairs (TF-IDF) is about as good."),
+        (-0.03, -0.01, "; a linear model with word pairs (TF-IDF) is still better."),
+        (-0.03, 0.01, "; a linear model with word pairs (TF-IDF) is about as good."),
     ],
 )
 def test_the_best_network_is_compared_with_the_better_linear_model(low, high, words):
@@ -115,7 +116,8 @@ def test_the_best_network_is_compared_with_the_better_linear_model(low, high, wo
 )
 def test_the_gradient_is_described_by_its_verdict(verdict, words):
     claims = judged("gradients quickly vanish", verdict, -1.0)
-    assert words in made(claims=claims)[1].sentence
+    inputs = report_inputs.inputs(claims=claims)
+    assert words in inputs.call(findings.gradient_left).sentence
 
 
 @pytest.mark.parametrize(
@@ -132,7 +134,8 @@ def test_the_gradient_is_described_by_its_verdict(verdict, words):
 )
 def test_the_memory_is_described_by_its_verdict(verdict, words):
     claims = judged("forgets the beginning", verdict, 0.1)
-    assert words in made(claims=claims)[2].sentence
+    inputs = report_inputs.inputs(claims=claims)
+    assert words in inputs.call(findings.word_effect).sentence
 
 
 def test_the_figure_of_a_finding_contains_its_number():

@@ -58,7 +58,8 @@ def made(**changed):
 
 def changed_by(**changes):
     """The sentence about the only comparison."""
-    return parts(made(compared=[{**PAIR, **changes}]), Bullets)[0].texts[0]
+    compared = [{**PAIR, **changes}]
+    return report_inputs.inputs(compared=compared).call(results.answers).texts[0]
 
 
 def of_runs(*rows):
@@ -78,7 +79,8 @@ def gains(added=(0.008, 0.022), **intervals_of_networks):
 
 
 def word_order(**numbers):
-    texts = parts(made(compared=[], gains=gains(**numbers)), Bullets)[0].texts
+    inputs = report_inputs.inputs(compared=[], gains=gains(**numbers))
+    texts = inputs.call(results.answers).texts
     return [text for text in texts if "linear model" in text]
 
 
@@ -241,7 +243,7 @@ def test_the_bound_of_learning_is_a_share_of_the_way_to_tfidf_or_beyond_guessing
 )
 def test_a_calibration_error_is_compared_with_the_error_by_chance(errors, words):
     runs = of_runs({"ece": errors[0]}, {"ece": errors[1], "run": "lstm-textbook"})
-    assert words in report_inputs.all_words(made(runs=runs))
+    assert report_inputs.inputs(runs=runs).call(results.calibrated).parts[0].text.startswith(words)
 
 
 def test_a_reliability_diagram_has_a_thin_line_for_each_seed():

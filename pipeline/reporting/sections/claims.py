@@ -1,0 +1,259 @@
+"""The tutorial's sentences: quote, verdict, one number and one small chart. Tests and all numbers are in Details."""
+
+from collections import Counter
+from operator import itemgetter
+
+import numpy as np
+from markupsafe import Markup
+
+from pipeline.params.subjects import Subject
+from pipeline.reporting.numbers import count, listed, measured
+from pipeline.reporting.parts import Bullets, Details, Html, Paragraph, Part, Section, Table
+
+MARKS = {  # next to the word, never instead of it
+    "holds": "✓",
+    "partly": "◐",
+    "does not hold": "✗",
+    "not shown": "?",
+    "unstable": "≠",
+}
+COUNTED = {  # after a number of sentences: of one, of several
+    "holds": ("holds", "hold"),
+    "partly": ("holds in part", "hold in part"),
+    "does not hold": ("does not hold", "do not hold"),
+    "not shown": ("is not shown either way", "are not shown either way"),
+    "unstable": ("depends on rounding", "depend on rounding"),
+}
+COLOURS = {
+    "holds": "#009E73",
+    "partly": "#B07A00",
+    "does not hold": "#D55E00",
+    "not shown": "#7a7a7a",
+}
+SHORT = {  # the beginning of a measure's name, and what the number is in a few words
+    "dz/dh": "of the gradient is left {tokens} tokens before the end",
+    "effect of a word": "of its effect is left to a word {tokens} tokens before the end",
+    "test accuracy of": "difference in accuracy",
+    "mean change of the logit": "change of the logit where words are shuffled",
+    "largest relative difference": "between the state read at once and read word by word",
+    "largest derivative of a state by a later word": "derivative of a forward state by a later word",
+}
+WIDTH, LINE = 170, 13  # of a small chart and of each line in it, in pixels
+ENDS = ("decided_low", "value", "decided_high")
+ROW = Markup(
+    '<tr><td><q>{}</q></td><td class="verdict">{} {}<ul>{}</ul></td>'
+    "<td><b>{}</b> <small>{}</small></td><td>{}</td></tr>"
+)
+CHART = Markup(
+    '<svg role="img" width="{}" height="{}" aria-label="{}">{}</svg> <small>asked: {}</small>'
+)
+COLUMNS = ("The tutorial says", "Verdict here", "Number", "Intervals and thresholds")
+RULES = (
+    "A condition holds if its whole interval is on the side that the sentence claims.",
+    "It does not hold if the whole interval is on the other side. Otherwise it is not shown.",
+    "With two thresholds, a condition holds beyond the first and does not hold beyond the second. In between, it "
+    "holds in part.",
+    "A sentence holds if all its conditions hold. It holds in part if some do.",
+    "A verdict is unstable if a replication with other rounding gives another one.",
+)
+UPRIGHT = Markup(
+    '<line x1="{0:.1f}" x2="{0:.1f}" y1="0" y2="{1}" stroke="#7a7a7a" stroke-dasharray="3 2"/>'
+)
+MARK = Markup(
+    '<g stroke="{colour}" stroke-width="1.8" fill="{fill}"><title>{words}</title>'
+    '<line x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}"/><circle cx="{value:.1f}" cy="{y}" r="3.6"/></g>'
+)
+
+
+def answer(claims: list[dict], subject: Subject) -> Paragraph | None:
+    """How many sentences have each verdict, and whether replications agree."""
+    if not claims:
+        return None
+
+    numbers = Counter(claim["verdict"] for claim in claims)
+    parts = [
+        f"{numbers[name]} {COUNTED[name][numbers[name] > 1]}" for name in MARKS if numbers[name]
+    ]
+    sentences = count(len(claims), "sentence")
+    text = f"We tested {sentences} of the tutorial on these {subject.noun}s: {listed(parts)}."
+    replications = {item["name"] for claim in claims for item in _counting(claim)}
+    if replications:
+        others = count(len(replications), "replication")
+        changed = count(numbers["unstable"], "verdict") if numbers["unstable"] else "No verdict"
+        text += f" {changed} changed in {others} with other rounding."
+    return Paragraph(text)
+
+
+def _counting(claim: dict) -> list[dict]:
+    """The replications of a claim that count."""
+    return [item for item in claim.get("replications", []) if not item["obstacle"]]
+
+
+def table(claims: list[dict], card: dict) -> Html | None:
+    """One row per sentence, for the page with a small chart and for a Git host without it."""
+    if not claims:
+        return None
+
+    markup = [f'<th scope="col">{name}</th>' for name in COLUMNS]
+    markup = ['<table class="claims">', f"<thead><tr>{''.join(markup)}</tr></thead>", "<tbody>"]
+    lines = [_line(*COLUMNS[:3]), _line("---", "---", "---")]
+
+    for claim in claims:
+        deciding = deciding_measures(claim)
+        measure = _headline(claim, card["sequence_length"])
+        number, what = (measured(measure)["value"], _short(measure)) if measure else ("", "")
+        sentence, verdict = claim["sentence"], claim["verdict"]
+        mark, notes = MARKS[verdict], _notes(claim)
+        chart = small_chart([item for item in deciding if item["unit"] == (measure or {})["unit"]])
+        items = Markup("").join(Markup("<li>{}</li>").format(note) for note in notes)
+        markup.append(ROW.format(sentence, mark, verdict, items, number, what, chart))
+        verdict = "; ".join([f"{mark} **{verdict}**", *notes])
+        lines.append(_line(f"“{sentence}”", verdict, f"**{number}** {what}" if number else ""))
+
+    return Html("\n".join([*markup, "</tbody>", "</table>"]), "\n".join(lines))
+
+
+def _line(*cells: str) -> str:
+    return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
+
+
+def _notes(claim: dict) -> list[str]:
+    """The verdict at each distance, or how many conditions hold."""
+    deciding = deciding_measures(claim)
+    holding = [measure for measure in deciding if measure["verdict"] == "holds"]
+    if claim["by_distance"] or len(deciding) < 2:
+        return [f"{place['words']}: {place['verdict']}" for place in claim["by_distance"]]
+    return [f"{len(holding)} of {len(deciding)} conditions hold"]
+
+
+def deciding_measures(claim: dict) -> list[dict]:
+    return [measure for measure in claim["measures"] if measure["threshold"] is not None]
+
+
+def _headline(claim: dict, length: int) -> dict | None:
+    """The number that says most: at the longest distance, else the accuracy, else one that has the verdict."""
+    deciding = deciding_measures(claim)
+    verdict = claim.get("verdict_here", claim["verdict"])
+    ranked = [
+        at_distance(claim, length),
+        *(measure for measure in deciding if measure["what"].startswith("test accuracy")),
+        *(measure for measure in deciding if measure["verdict"] == verdict),
+        *deciding,
+    ]
+    return next(filter(None, ranked), None)
+
+
+def at_distance(claim: dict, length: int) -> dict | None:
+    """The deciding number at the longest distance within this length, of trained networks.
+
+    A first token meets an empty state, so it counts only if nothing else was measured.
+    """
+    measures = [measure for measure in deciding_measures(claim) if measure["tokens"]]
+    within = [measure for measure in measures if measure["sequence_length"] == length]
+    later = [measure for measure in within if measure["tokens"] < length - 1]
+    # of several numbers at one distance, the first one is about trained networks
+    return max(later or within or measures, key=itemgetter("tokens"), default=None)
+
+
+def _short(measure: dict) -> str:
+    """What the number is, in a few words where there are some."""
+    short = [words for start, words in SHORT.items() if measure["what"].startswith(start)]
+    return short[0].format(**measure) if short else measure["what"]
+
+
+def small_chart(measures: list[dict]) -> Markup:
+    """One line per number with its interval; upright lines are the thresholds. Filled points hold."""
+    measures = [measure for measure in measures if measure["value"] is not None]
+    if not measures:
+        return Markup("")
+
+    texts = [measured(measure) for measure in measures]
+    asked = listed(dict.fromkeys(text["asked"] for text in texts))
+    limits = {item[name] for item in measures for name in ("threshold", "fails_beyond")}
+    limits = sorted(limits - {None})
+    ends = [
+        [item["value"] if item[name] is None else item[name] for name in ENDS] for item in measures
+    ]
+    places = np.interp([*limits, *np.ravel(ends)], *_scale([*limits, *np.ravel(ends)]))
+    height = LINE * len(measures)
+    marks = [UPRIGHT.format(place, height) for place in places[: len(limits)]]
+    labels = []
+
+    for index, (measure, text) in enumerate(zip(measures, texts, strict=True)):
+        low, value, high = places[len(limits) + 3 * index :][:3]
+        colour, y = COLOURS[measure["verdict"]], LINE * (index + 0.5)
+        fill = colour if measure["verdict"] == "holds" else "Canvas"
+        between = f" ({text['decided']})" if text["decided"] else ""
+        words = f"{measure['what']}: {text['value']}{between}, {measure['verdict']}"
+        place = {"low": low, "value": value, "high": high, "y": y}
+        marks.append(MARK.format(colour=colour, fill=fill, words=words, **place))
+        labels.append(words)
+
+    return CHART.format(WIDTH, height, "; ".join(labels), Markup("").join(marks), asked)
+
+
+def _scale(numbers: list[float]) -> tuple[list[float], list[float]]:
+    least, most = min(numbers), max(numbers)
+    return [least, most if most > least else least + 1], [8, WIDTH - 8]
+
+
+def evidence(claims: list[dict]) -> list[Part]:
+    """Test, caveat, replications and all numbers of each sentence."""
+    parts: list[Part] = []
+    for claim in claims:
+        beginning = " ".join(claim["sentence"].split()[:6])
+        texts = [Paragraph(f"Test: {claim['test']}"), Paragraph(f"Caveat: {claim['caveat']}")]
+        summary = f"Test, caveat and all numbers of “{beginning} …”"
+        parts.append(Details(summary, [*texts, *_replicated(claim), _measures(claim)]))
+    return parts
+
+
+def _replicated(claim: dict) -> list[Part]:
+    texts = [
+        f"Replication {item['name']} does not count: {item['obstacle']}."
+        if item["obstacle"]
+        else f"Replication {item['name']}: “{item['verdict']}”. Here: “{claim['verdict_here']}”."
+        for item in claim.get("replications", [])
+    ]
+    return [Bullets(texts)] if texts else []
+
+
+def _measures(claim: dict) -> Table:
+    """Every number, also those of replications that contradict the verdict."""
+    rows = [_cells(measure) for measure in claim["measures"]]
+    for item in _counting(claim):
+        if item["verdict"] != claim["verdict_here"]:
+            rows += [_cells(measure, f"in {item['name']}: ") for measure in item["measures"]]
+
+    columns = ["measure", "value", "95 % interval", "deciding interval", "asked", "verdict", "file"]
+    return Table("All its numbers", columns, rows, left=(0, 4, 5, 6))
+
+
+def _cells(measure: dict, where: str = "") -> list[str]:
+    texts = measured(measure)
+    interval = f"{'every network: ' if measure['exact'] else ''}{texts['between']}"
+    verdict = measure["verdict"] or "informs only"
+    first = [f"{where}{measure['what']}", texts["value"], interval]
+    return [*first, texts["decided"], texts["asked"], verdict, measure["source"]]
+
+
+def rules(claims: list[dict], settings: dict) -> Details | None:
+    """How a verdict comes about, and the disclosures about our own study."""
+    if not claims:
+        return None
+
+    deciding = [
+        measure for claim in claims for measure in claim["measures"] if measure["confidence"]
+    ]
+    texts: list[str] = [*RULES]
+    if deciding:
+        numbers = len({(measure["what"], measure["source"]) for measure in deciding})
+        confidence = 100 * max(measure["confidence"] for measure in deciding)
+        texts.append(
+            f"{count(numbers, 'number')} with an interval decide. Each interval has a confidence of "
+            f"{confidence:.4g} %, so that they are right together (Bonferroni)."
+        )
+    return Details("How we decide", [Bullets([*texts, *settings["disclosures"]])])
+
+
+SECTION = Section("What the tutorial says", (answer, table, rules, evidence))

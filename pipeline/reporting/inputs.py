@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
+import pandas as pd
+
 DERIVED: dict[str, Callable[..., Any]] = {}
 
 
@@ -22,6 +24,19 @@ def derived(function: Callable[..., Any]) -> Callable[..., Any]:
 @cache
 def parameters(function: Callable[..., Any]) -> tuple[str, ...]:
     return tuple(inspect.signature(function).parameters)
+
+
+@derived
+def shown_length(decay: pd.DataFrame, card: dict[str, Any]) -> int:
+    """The length that sections show first: of those at which trained networks are measured, the textbook's nearest."""
+    trained = decay[decay["weights"] == "trained"]
+    lengths = set((trained if len(trained) else decay)["sequence_length"])
+    textbook = card["sequence_length"]
+
+    def distance(length: int) -> tuple[float, int]:
+        return max(length, textbook) / min(length, textbook), -length
+
+    return int(min(lengths, key=distance, default=textbook))
 
 
 class Inputs:

@@ -55,6 +55,7 @@ LOOK = {
     "view": {"strokeOpacity": 0},
 }
 POINTS_OF_A_CURVE = 90
+POINTS_OF_A_SEED = 20
 SHORT, LONG = 400, 640  # widths in pixels of a panel beside another and of one alone
 
 
@@ -245,16 +246,59 @@ def shaped(frame: pd.DataFrame, **options) -> alt.Shape:
     )
 
 
+def whole_numbers() -> alt.Axis:
+    return alt.Axis(tickMinStep=1, grid=False, labelOverlap="greedy", labelSeparation=8)
+
+
 PERCENT_OF_LOG10 = "format(pow(10, 2 + datum.value), '~g') + ' %'"  # the label of an axis
 
 
-def packed(rows: pd.DataFrame, keys: list[str], columns: list[str], decimals: int) -> alt.Chart:
+def packed(rows: pd.DataFrame, keys: list[str], columns: list[str]) -> alt.Chart:
     """A chart of many curves: one row of lists per curve takes a tenth of the bytes of one row per point."""
-    finite = gapped(rows[[*keys, *columns]]).round(dict.fromkeys(columns, decimals))
+    finite = gapped(rows[[*keys, *columns]]).round(dict.fromkeys(columns, 3))
     values = finite.astype(dict.fromkeys(columns, object))
     values = values.where(values.notna(), None)
     curves = values.groupby(keys, sort=False)[columns].agg(list).reset_index()
     return alt.Chart(curves).transform_flatten(columns)
+
+
+def curves(
+    seeds: pd.DataFrame,
+    medians: pd.DataFrame,
+    keys: list[str],
+    *,
+    x: alt.X,
+    y: alt.Y,
+    colour: alt.Color,
+    shape: alt.Shape,
+    dash: alt.StrokeDash | None = None,
+    behind: tuple[alt.Chart, ...] = (),
+) -> alt.LayerChart:
+    """A thin line per seed, and a thick line with some marks for the median seed.
+
+    Both frames have the columns `keys`, which tell the curves apart, and `value`. `medians` also has `network`, `seeds`
+    and the text `hint` for a pointer.
+    """
+    at = str(x["shorthand"]).removesuffix(":Q")
+    detail = [f"{key}:N" for key in keys]
+    line = {"x": x, "y": y, "color": colour} | ({"strokeDash": dash} if dash else {})
+    few = thinned(seeds, at, POINTS_OF_A_SEED)
+    thin = packed(few, [*keys, "seed"], [at, "value"])
+    thick = packed(medians, keys, [at, "value"])
+
+    marked = medians[medians[at].isin(some(medians[at]))]
+    words = list(dict.fromkeys(["network", *keys, at, "seeds", "hint"]))
+    marks = alt.Chart(gapped(marked[["value", *words]]).round(3))
+    return alt.layer(
+        *behind,
+        thin.mark_line(strokeWidth=0.8, opacity=0.3, clip=True).encode(
+            **line, detail=[*detail, "seed:N"]
+        ),
+        thick.mark_line(strokeWidth=2.5, clip=True).encode(**line, detail=detail),
+        marks.mark_point(filled=True, size=45, opacity=1, clip=True).encode(
+            x=x, y=y, color=colour, shape=shape, tooltip=words
+        ),
+    ).properties(width=SHORT, height=300)
 
 
 def dashed(frame: pd.DataFrame) -> alt.StrokeDash:

@@ -3,11 +3,10 @@
 import math
 
 import altair as alt
-import numpy as np
 import pandas as pd
 
 from pipeline.params import DEFAULT_INITIALISER, subjects
-from pipeline.reporting import charts, frames
+from pipeline.reporting import charts, frames, words
 from pipeline.reporting.inputs import derived
 from pipeline.reporting.numbers import (
     count,
@@ -15,7 +14,6 @@ from pipeline.reporting.numbers import (
     ends,
     half_life,
     listed,
-    number,
     share_of,
     within,
 )
@@ -33,29 +31,19 @@ from pipeline.science.gradients import decay as decay_measures
 from pipeline.science.statistics import intervals
 
 WEIGHTS = {"trained": "after training", "initial": "before training"}
-CURVE = ["architecture", "direction", "weights", "sequence_length", "trained_length"]
+CURVE = ["sequence_length", "architecture", "direction", "weights", "trained_length"]
+MARKS = list(decay_measures.EPSILONS.values())  # log10: 10 %, 1 % and 0.1 %
 DEEPEST = -6  # log10: panels end at 0.0001 %
-MARKS = list(decay_measures.EPSILONS.values())
+FAR = "log10_at_last_fitted_lag"
 LAG = "lag (tokens before the state that is read out)"
 SHARE = "gradient relative to lag 0 (log scale)"
+SHAPES = ["circle", "square", "triangle-down", "diamond"]
 COLOUR_OF_INITIALISER = {
     "orthogonal": charts.COLOURS["vanilla"],
     "glorot_uniform": "#7A4FB5",
     "0.9 orthogonal": charts.NEUTRAL,
     "identity": "#56B4E9",
 }
-SHAPES = ["circle", "square", "triangle-down", "diamond"]
-LAGS_OF_A_SEED = 20
-HORIZONS = [name.replace("-", "_") for name in decay_measures.EPSILONS]
-REACHES = {
-    "half_life_tokens": "tokens in which the gradient halves",
-    **{
-        f"horizon_{name}": f"tokens until less than {share_of(log10)} is left"
-        for name, log10 in decay_measures.EPSILONS.items()
-    },
-}
-VALUE = "log10_relative_norm"
-FAR = "log10_at_last_fitted_lag"
 
 
 # --- inputs that several parts share -----------------------------------------------------------------------------
@@ -63,24 +51,39 @@ FAR = "log10_at_last_fitted_lag"
 
 @derived
 def decays(decay: pd.DataFrame) -> pd.DataFrame:
-    """The decay of each hidden state that is read out, at each length in one design."""
-    is_state = decay["quantity"].eq("dz/dh") & decay["initialiser"].eq(DEFAULT_INITIALISER)
-    rows = frames.own_design(decay[is_state & decay["weights"].isin(WEIGHTS)])
-    return frames.named(frames.in_order(rows, ["sequence_length", "architecture", "direction"]))
+    """The decay of each state that is read out, at each length in one design."""
+    rows = of_states(decay)
+    return frames.own_design(rows[rows["quantity"] == "dz/dh"])
 
 
 @derived
-def gradient_curves(everything: pd.DataFrame) -> pd.DataFrame:
-    """The curve of each seed's hidden state at the lags that are drawn, at each length in one design."""
-    is_state = everything["quantity"].eq("dz/dh") & everything["weights"].isin(WEIGHTS)
-    rows = everything[is_state & everything["initialiser"].eq(DEFAULT_INITIALISER)]
-    return frames.own_design(_drawn(rows))
+def curves(everything: pd.DataFrame) -> pd.DataFrame:
+    """All curves of networks before and after training, at the lags that are drawn."""
+    rows = everything[everything["weights"].isin(WEIGHTS)]
+    parts = [charts.thinned(part) for _, part in rows.groupby("sequence_length")]
+    return pd.concat([rows.iloc[:0], *parts]).rename(columns={"log10_relative_norm": "value"})
 
 
-def _drawn(curves: pd.DataFrame) -> pd.DataFrame:
-    """Keeps the lags that `charts` draws, at each length."""
-    parts = [charts.thinned(rows) for _, rows in curves.groupby("sequence_length")]
-    return pd.concat(parts, ignore_index=True) if parts else curves
+def of_states(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of hidden and cell states with the default initialiser, before and after training."""
+    is_state = table["quantity"].isin(["dz/dh", "dz/dc"]) & table["weights"].isin(WEIGHTS)
+    rows = table[is_state & table["initialiser"].eq(DEFAULT_INITIALISER)]
+    return frames.named(frames.in_order(rows, [*CURVE, "quantity"]))
+
+
+def summary(seeds: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """The median seed of gradients in log10, with `network` and `hint`."""
+    medians = frames.named(frames.median_seed(seeds, keys))
+    hints = [
+        f"{share_of(row.value)} (seeds: {share_of(row.lowest)} to {share_of(row.highest)})"
+        for row in medians.itertuples()
+    ]
+    return medians.assign(hint=hints)
+
+
+def first_at(lengths, shown_length: int) -> list[int]:
+    """Lengths in ascending order after the one that is shown first."""
+    return sorted({int(length) for length in lengths}, key=lambda n: (n != shown_length, n))
 
 
 # --- the answer --------------------------------------------------------------------------------------------------
@@ -96,13 +99,14 @@ def answer(
         return None
 
     main = _first(here)
-    far = _first(trained[trained["sequence_length"] == trained["sequence_length"].max()])
     sentences = [_fate(main, settings)]
     others = here[here["network"] != main.network]
     if len(others):
         sentences.append(_others(others))
-    if far.sequence_length > shown_length and far.network == main.network:
-        sentences.append(_far(far, decay_by_seed, settings["vanished"]))
+
+    longest = _first(trained[trained["sequence_length"] == trained["sequence_length"].max()])
+    if longest.sequence_length > shown_length and longest.network == main.network:
+        sentences.append(_at_longest(longest, decay_by_seed, settings["vanished"]))
     return Paragraph(" ".join(sentences))
 
 
@@ -113,7 +117,7 @@ def _first(rows: pd.DataFrame):
 
 
 def far_lag(last_lag: int) -> int:
-    """The lag at which we say what is left: the first tokens beyond it meet a nearly empty state.
+    """The lag at which we say what is left. The first tokens, beyond it, meet a nearly empty state.
 
     >>> far_lag(99)
     90
@@ -125,19 +129,21 @@ def _fate(row, settings: dict) -> str:
     """Whether the gradient of a network vanishes, by the whole interval."""
     vanished, faded = math.log10(settings["vanished"]), math.log10(settings["faded"])
     low, high = row.log10_at_last_fitted_lag_low, row.log10_at_last_fitted_lag_high
-    left = f"{share_of(row.log10_at_last_fitted_lag)} of it is left {_far_back(row)}"
+    share, network = share_of(row.log10_at_last_fitted_lag), row.network
+    left = f"{share} of it is left {_far_back(row)}"
 
     if math.isnan(low):
-        fate = "is not shown to vanish or to last, because so few seeds have no interval"
-    elif high < vanished:
-        fate = "vanishes"
-    elif low > faded:
-        fate = "does not vanish"
-    elif low > vanished:
-        fate = "fades but does not vanish"
-    else:
-        fate = "is not shown to vanish or to last"
-    return f"The gradient of the trained {row.network} {fate}: {left}."
+        seeds = count(row.seeds, "seed")
+        return f"The trained {network} has {share} of its gradient left {_far_back(row)}, by only {seeds}."
+    if high < vanished:
+        return f"The gradient of the trained {network} vanishes: {left}."
+    if low > faded:
+        return f"The gradient of the trained {network} does not vanish: {left}."
+    if low > vanished:
+        return f"The gradient of the trained {network} fades but does not vanish: {left}."
+    return (
+        f"These seeds do not show whether the gradient of the trained {network} vanishes: {left}."
+    )
 
 
 def _far_back(row) -> str:
@@ -147,14 +153,14 @@ def _far_back(row) -> str:
 def _others(rows: pd.DataFrame) -> str:
     least, most = share_of(rows[FAR].min()), share_of(rows[FAR].max())
     if len(rows) == 1:
-        return f"The {rows['network'].iloc[0]} keeps {most}."
-    return f"The other networks keep {least if least == most else f'{least} to {most}'}."
+        return f"In the {rows['network'].iloc[0]}, it is {most}."
+    return f"In the other networks, it is {least if least == most else f'{least} to {most}'}."
 
 
-def _far(row, decay_by_seed: pd.DataFrame, vanished: float) -> str:
-    """In how many seeds the gradient has vanished at a longer length."""
-    seeds = decay_by_seed[decay_by_seed["quantity"] == "dz/dh"]
-    for column in CURVE:
+def _at_longest(row, decay_by_seed: pd.DataFrame, vanished: float) -> str:
+    """In how many seeds the gradient has vanished at the longest length."""
+    seeds = of_states(decay_by_seed)
+    for column in [*CURVE, "quantity"]:
         seeds = seeds[seeds[column] == getattr(row, column)]
     gone = int((seeds[FAR] < math.log10(vanished)).sum())
     return (
@@ -166,126 +172,90 @@ def _far(row, decay_by_seed: pd.DataFrame, vanished: float) -> str:
 # --- gradients by lag --------------------------------------------------------------------------------------------
 
 
-def by_lag(gradient_curves: pd.DataFrame, shown_length: int) -> Part | None:
-    """A figure per length, the textbook's first."""
-    lengths = sorted(set(gradient_curves["sequence_length"]), key=lambda n: (n != shown_length, n))
-    figures = {
-        count(length, "token"): _by_lag(
-            gradient_curves[gradient_curves["sequence_length"] == length],
-            "gradients-by-lag" if length == shown_length else f"gradients-by-lag-{length}",
-        )
-        for length in lengths
-    }
+def by_lag(curves: pd.DataFrame, shown_length: int) -> Part | None:
+    """A figure per length."""
+    seeds = frames.own_design(of_states(curves))
+    seeds = seeds[seeds["quantity"] == "dz/dh"]
+    figures = {}
+    for length in first_at(seeds["sequence_length"], shown_length):
+        name = "gradients-by-lag" if length == shown_length else f"gradients-by-lag-{length}"
+        figures[count(length, "token")] = _by_lag(seeds[seeds["sequence_length"] == length], name)
     if len(figures) < 2:
         return next(iter(figures.values()), None)
     return Choice("sequence length", figures)
 
 
 def _by_lag(seeds: pd.DataFrame, name: str) -> Figure:
-    medians = _medians(seeds)
-    length = int(seeds["sequence_length"].iloc[0])
-    scale = _scale(medians)
+    medians = summary(seeds, [*CURVE, "lag_tokens"])
+    scale = scale_of(medians)
     panels = []
     for weights in WEIGHTS:
         rows = medians[medians["weights"] == weights]
-        if len(rows):
-            panel = _panel(
-                seeds[seeds["weights"] == weights],
-                rows,
-                ["architecture", "direction"],
-                scale=scale,
-                colour=charts.coloured(medians),
-                shape=charts.shaped(medians),
-                dash=charts.dashed(medians),
-            )
-            panels.append(panel.properties(title=_heading(weights, rows), width=charts.SHORT))
+        if rows.empty:
+            continue
+        panel = panel_of(
+            seeds[seeds["weights"] == weights],
+            rows,
+            ["architecture", "direction"],
+            scale=scale,
+            colour=charts.coloured(medians),
+            shape=charts.shaped(medians),
+            dash=charts.dashed(medians),
+        )
+        panels.append(panel.properties(title=_heading(rows)))
 
+    length = int(medians["sequence_length"].iloc[0])
     last = medians[medians["lag_tokens"] == length - 1]
     shares = "; ".join(
-        f"{row.network} {WEIGHTS[row.weights]} {share_of(row.median)}" for row in last.itertuples()
+        f"{row.network}, {WEIGHTS[row.weights]}, {share_of(row.value)}" for row in last.itertuples()
     )
     return Figure(
         name,
         f"How gradients fade with distance, at {count(length, 'token')}",
         "Thick lines are median seeds, thin lines are single seeds. "
-        f"Dotted lines mark {_marks()}; curves may leave the panel.",
-        f"Gradient left {count(length - 1, 'token')} before the end: {shares}.",
+        f"Dotted lines mark {marks()}; curves may leave the panel.",
+        f"Gradient left {count(length - 1, 'token')} back: {shares}.",
         panels,
     )
 
 
-def _marks() -> str:
+def marks() -> str:
     return listed(share_of(mark) for mark in MARKS)
 
 
-def _medians(seeds: pd.DataFrame) -> pd.DataFrame:
-    medians = frames.median_seed(seeds, [*CURVE, "lag_tokens"], VALUE)
-    return frames.named(frames.in_order(medians, [*CURVE, "lag_tokens"]))
+def _heading(rows: pd.DataFrame) -> str:
+    row = rows.iloc[0]
+    if row["weights"] == "trained" and row["trained_length"] != row["sequence_length"]:
+        return f"trained at {count(row['trained_length'], 'token')}"
+    return WEIGHTS[row["weights"]]
 
 
-def _heading(weights: str, rows: pd.DataFrame) -> str:
-    lengths = set(rows["trained_length"])
-    if weights == "trained" and lengths != set(rows["sequence_length"]):
-        return f"trained at {count(max(lengths), 'token')}"
-    return WEIGHTS[weights]
+def scale_of(medians: pd.DataFrame) -> alt.Scale:
+    """From the highest median to the lowest one, but past all marks and not beyond DEEPEST."""
+    values = [0.0, MARKS[-1], *charts.gapped(medians)["value"].dropna()]
+    return alt.Scale(domain=[max(min(values), DEEPEST) - 0.2, max(values) + 0.2], nice=False)
 
 
-def _scale(medians: pd.DataFrame) -> alt.Scale:
-    """From the highest median to the lowest one, but at least past all marks and at most to DEEPEST."""
-    finite = charts.gapped(medians)["median"].dropna()
-    low = max(finite.min(), DEEPEST) if len(finite) else 0.0
-    high = finite.max() if len(finite) else 0.0
-    return alt.Scale(domain=[min(low, MARKS[-1]) - 0.2, max(high, 0.0) + 0.2], nice=False)
-
-
-def _y(column: str, scale: alt.Scale, title: str = SHARE) -> alt.Y:
-    axis = alt.Axis(values=list(range(DEEPEST, 3)), labelExpr=charts.PERCENT_OF_LOG10, grid=False)
-    return alt.Y(f"{column}:Q", title=title, scale=scale, axis=axis)
-
-
-def _panel(
+def panel_of(
     seeds: pd.DataFrame,
     medians: pd.DataFrame,
     keys: list[str],
-    *,
     scale: alt.Scale,
-    colour: alt.Color,
-    shape: alt.Shape,
-    dash: alt.StrokeDash | None = None,
-    at: str = "lag_tokens",
-    x_title: str = LAG,
+    at: tuple[str, str] = ("lag_tokens", LAG),
+    **look,
 ) -> alt.LayerChart:
-    """The curve of each seed, their medians, shapes at some places, and lines at MARKS. `keys` name a curve."""
-    axis = alt.Axis(tickMinStep=1, grid=False, labelOverlap="greedy", labelSeparation=8)
-    x = alt.X(f"{at}:Q", title=x_title, axis=axis)
-    detail = [f"{key}:N" for key in keys]
-    lines = {"x": x, "color": colour} | ({"strokeDash": dash} if dash else {})
-
-    few = charts.thinned(seeds, at, LAGS_OF_A_SEED)
-    thin = charts.packed(few, [*keys, "seed"], [at, VALUE], 2)
-    thin = thin.encode(**lines, y=_y(VALUE, scale), detail=[*detail, "seed:N"])
-    thick = charts.packed(medians, keys, [at, "median"], 3)
-    thick = thick.encode(**lines, y=_y("median", scale), detail=detail)
-
-    places = medians[medians[at].isin(charts.some(medians[at]))]
-    shares = [_with_range(row) for row in places.itertuples()]
-    columns = list(dict.fromkeys(["network", *keys, at, "seeds", "median"]))
-    values = charts.gapped(places[columns]).round({"median": 3}).assign(share=shares)
-    share = alt.Tooltip("share:N", title="median seed (lowest to highest)")
-    tooltip = [*(name for name in columns if name != "median"), share]
-    points = alt.Chart(values).encode(
-        x=x, y=_y("median", scale), color=colour, shape=shape, tooltip=tooltip
+    """Curves of gradients in percent, with lines at MARKS."""
+    ticks = alt.Axis(values=list(range(DEEPEST, 3)), labelExpr=charts.PERCENT_OF_LOG10, grid=False)
+    column, title = at
+    return charts.curves(
+        seeds,
+        medians,
+        keys,
+        x=alt.X(f"{column}:Q", title=title, axis=charts.whole_numbers()),
+        y=alt.Y("value:Q", title=SHARE, scale=scale, axis=ticks),
+        behind=tuple(charts.line_at(mark, scale, (2, 3)) for mark in MARKS),
+        **look,
     )
-    return alt.layer(
-        *(charts.line_at(mark, scale, (2, 3)) for mark in MARKS),
-        thin.mark_line(strokeWidth=0.8, opacity=0.3, clip=True),
-        thick.mark_line(strokeWidth=2.5, clip=True),
-        points.mark_point(filled=True, size=45, opacity=1, clip=True),
-    ).properties(width=charts.LONG, height=300)
-
-
-def _with_range(row) -> str:
-    return f"{share_of(row.median)} ({share_of(row.lowest)} to {share_of(row.highest)})"
 
 
 # --- seeds that collapsed ----------------------------------------------------------------------------------------
@@ -297,12 +267,13 @@ def collapsed(decays: pd.DataFrame, shown_length: int) -> Paragraph | None:
     sentences = []
     for row in trained.itertuples():
         seeds = decay_measures.collapsed_seeds(row.collapsed_seeds)
-        if seeds:
-            names = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {listed(map(str, seeds))}"
-            sentences.append(
-                f"In {names} of the {row.network}, the gradient collapsed: it is more than "
-                f"{10**decay_measures.COLLAPSE:,} times smaller than the median seed's."
-            )
+        if not seeds:
+            continue
+        names = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {listed(map(str, seeds))}"
+        sentences.append(
+            f"The gradient of the {row.network} collapsed in {names}: it is more than "
+            f"{10**decay_measures.COLLAPSE:,} times smaller than in the median seed."
+        )
     return Paragraph(" ".join(sentences)) if sentences else None
 
 
@@ -310,60 +281,57 @@ def collapsed(decays: pd.DataFrame, shown_length: int) -> Paragraph | None:
 
 
 @derived
-def initialiser_curves(everything: pd.DataFrame, shown_length: int) -> pd.DataFrame:
+def initialiser_curves(curves: pd.DataFrame, shown_length: int) -> pd.DataFrame:
     """Curves of one untrained tanh network by initialiser, at this length or else at the longest one that has them."""
-    is_initial = everything["weights"].eq("initial") & everything["quantity"].eq("dz/dh")
-    rows = everything[is_initial & everything["direction"].eq("forward")]
-    initialisers = rows.groupby(["architecture", "sequence_length"])["initialiser"].nunique()
-    several = initialisers[initialisers > 1].reset_index()
-    if several.empty:
-        return rows.iloc[:0]
-
-    vanilla = several[several["architecture"] == "vanilla"]
-    chosen = vanilla if len(vanilla) else several
-    lengths = set(chosen["sequence_length"])
-    length = shown_length if shown_length in lengths else max(lengths)
-    is_chosen = rows["architecture"].eq(chosen["architecture"].iloc[0])
-    return charts.thinned(rows[is_chosen & rows["sequence_length"].eq(length)])
+    is_initial = curves["weights"].eq("initial") & curves["quantity"].eq("dz/dh")
+    rows = curves[is_initial & curves["direction"].eq("forward")]
+    for network in ("vanilla", "bidirectional"):
+        of_network = rows[rows["architecture"] == network]
+        numbers = of_network.groupby("sequence_length")["initialiser"].nunique()
+        lengths = numbers[numbers > 1].index
+        if len(lengths):
+            length = shown_length if shown_length in lengths else lengths.max()
+            return of_network[of_network["sequence_length"] == length]
+    return rows.iloc[:0]
 
 
 def initialisers(initialiser_curves: pd.DataFrame) -> list[Part] | None:
-    """What the initialiser alone makes of the gradient, if several were measured."""
+    """How far the initialiser alone lets gradients reach."""
     if initialiser_curves.empty:
         return None
 
-    keys = ["architecture", "direction", "sequence_length", "initialiser", "lag_tokens"]
-    medians = frames.named(frames.median_seed(initialiser_curves, keys, VALUE))
+    keys = ["architecture", "direction", "initialiser", "lag_tokens"]
+    medians = summary(initialiser_curves, keys)
     last = medians[medians["lag_tokens"] == medians["lag_tokens"].max()]
-    last = last.sort_values("median", ascending=False, kind="stable")
+    last = last.sort_values("value", ascending=False, kind="stable")
     most, least = last.iloc[0], last.iloc[-1]
-    lag = count(int(most["lag_tokens"]), "token")
-    effect = "decides" if most["median"] - least["median"] > 1 else "hardly changes"
+    effect = "decides" if most["value"] - least["value"] > 1 else "hardly changes"
+    back = f"{count(int(most['lag_tokens']), 'token')} back"
 
     names = [name for name in COLOUR_OF_INITIALISER if name in set(last["initialiser"])]
     colours = [COLOUR_OF_INITIALISER[name] for name in names]
-    field, shown = "initialiser:N", {"title": "initialiser", "legend": charts.legend(columns=4)}
-    panel = _panel(
+    legend = {"title": "initialiser", "legend": charts.legend(columns=4)}
+    panel = panel_of(
         initialiser_curves,
         medians,
         ["initialiser"],
-        scale=_scale(medians),
-        colour=alt.Color(field, scale=alt.Scale(domain=names, range=colours), **shown),
-        shape=alt.Shape(field, scale=alt.Scale(domain=names, range=SHAPES[: len(names)]), **shown),
+        scale=scale_of(medians),
+        colour=alt.Color("initialiser:N", scale=alt.Scale(domain=names, range=colours), **legend),
+        shape=alt.Shape("initialiser:N", scale=alt.Scale(domain=names, range=SHAPES), **legend),
     )
-    shares = "; ".join(f"{row.initialiser} {share_of(row.median)}" for row in last.itertuples())
+    shares = "; ".join(f"{row.initialiser} {share_of(row.value)}" for row in last.itertuples())
     return [
         Paragraph(
             f"Before training, the initialiser of the recurrent weights {effect} how far gradients reach. "
-            f"With {least['initialiser']} weights, {share_of(least['median'])} is left {lag} back. "
-            f"With {most['initialiser']} weights, it is {share_of(most['median'])}."
+            f"With {least['initialiser']} weights, {share_of(least['value'])} is left {back}. "
+            f"With {most['initialiser']} weights, it is {share_of(most['value'])}."
         ),
         Figure(
             "gradients-by-initialiser",
-            f"Gradients of an untrained {most['network']}, by the initialiser of its recurrent weights",
+            f"Gradients of the untrained {words.network(most['architecture'])}, by initialiser",
             f"Keras' default is {DEFAULT_INITIALISER}. Thick lines are median seeds, thin lines are single seeds.",
-            f"Gradient left {lag} back: {shares}.",
-            [panel],
+            f"Gradient left {back}: {shares}.",
+            [panel.properties(width=charts.LONG)],
         ),
     ]
 
@@ -372,15 +340,12 @@ def initialisers(initialiser_curves: pd.DataFrame) -> list[Part] | None:
 
 
 @derived
-def place_curves(everything: pd.DataFrame, shown_length: int) -> pd.DataFrame:
-    """The gradient at each word by its `place` in the text, of all of a trained recurrent network."""
-    is_word = everything["quantity"].eq("dz/dx") & everything["weights"].eq("trained")
-    is_one_way = everything["architecture"].ne("bidirectional")
-    is_whole = (
-        everything["direction"].eq("both") | everything["direction"].eq("forward") & is_one_way
-    )
-    rows = everything[is_word & is_whole & everything["sequence_length"].eq(shown_length)]
-    rows = charts.thinned(frames.own_design(rows))
+def place_curves(curves: pd.DataFrame, shown_length: int) -> pd.DataFrame:
+    """The gradient at each word by its `place` in the text, of whole trained recurrent networks."""
+    is_word = curves["quantity"].eq("dz/dx") & curves["weights"].eq("trained")
+    is_one_way = curves["architecture"].ne("bidirectional") & curves["direction"].eq("forward")
+    rows = curves[is_word & (is_one_way | curves["direction"].eq("both"))]
+    rows = frames.own_design(rows[rows["sequence_length"] == shown_length])
     return rows.assign(place=shown_length - rows["lag_tokens"])
 
 
@@ -389,33 +354,30 @@ def both_directions(place_curves: pd.DataFrame, shown_length: int) -> list[Part]
     if not place_curves["direction"].eq("both").any():
         return None
 
-    keys = ["architecture", "direction", "place"]
-    medians = frames.median_seed(place_curves, keys, VALUE)
-    medians = frames.named(frames.in_order(medians, keys))
+    medians = summary(place_curves, ["architecture", "direction", "place"])
     sentence_of = {
         architecture: _smallest(curve, shown_length)
         for architecture, curve in medians.groupby("architecture", sort=False)
     }
-    shown = [sentence_of[name] for name in ("bidirectional", "vanilla") if name in sentence_of]
-    panel = _panel(
+    main = [sentence_of[name] for name in ("bidirectional", "vanilla") if name in sentence_of]
+    panel = panel_of(
         place_curves,
         medians,
         ["architecture"],
-        scale=_scale(medians),
+        scale=scale_of(medians),
+        at=("place", "word (1 is the first one of the text)"),
         colour=charts.coloured(medians),
         shape=charts.shaped(medians),
-        at="place",
-        x_title="word (1 is the first one of the text)",
     )
     return [
-        Paragraph(" ".join(shown)),
+        Paragraph(" ".join(main)),
         Figure(
             "gradients-by-place",
             f"Which words the answer depends on, at {count(shown_length, 'token')}",
-            "The curve of a network that uses both directions is high at both ends and low in the middle. "
-            "Every curve is relative to the last word.",
+            "A network that uses both directions is high at both ends and low in the middle. "
+            "Each curve is relative to the last word.",
             " ".join(sentence_of.values()),
-            [panel],
+            [panel.properties(width=charts.LONG)],
         ),
     ]
 
@@ -423,17 +385,16 @@ def both_directions(place_curves: pd.DataFrame, shown_length: int) -> list[Part]
 def _smallest(curve: pd.DataFrame, length: int) -> str:
     """Which word of a text has the smallest gradient."""
     network = curve["network"].iloc[0]
-    if curve["median"].isna().any():
+    if curve["value"].isna().any():
         return f"In the {network}, some gradients are not finite."
 
-    least = curve.loc[curve["median"].idxmin()]
-    first = share_of(curve["median"].iloc[0])
-    place, share = int(least["place"]), share_of(least["median"])
-    if place == 1:
-        return f"In the {network}, the first of {length} words has the smallest gradient: {share} of the last word's."
+    first, least = curve.iloc[0], curve.loc[curve["value"].idxmin()]
+    share = f"{share_of(least['value'])} of the last word's"
+    if least["place"] == 1:
+        return f"In the {network}, the first of {length} words has the smallest gradient: {share}."
     return (
-        f"In the {network}, word {place} of {length} has the smallest gradient: {share} of the last word's. "
-        f"The first word has {first}."
+        f"In the {network}, word {least['place']} of {length} has the smallest gradient: {share}. "
+        f"The first word has {share_of(first['value'])}."
     )
 
 
@@ -443,200 +404,145 @@ def _smallest(curve: pd.DataFrame, length: int) -> str:
 def half_lives(
     decay: pd.DataFrame, decay_by_seed: pd.DataFrame, shown_length: int
 ) -> Details | None:
-    """How far gradients reach: a figure for each measure, and a table for each length."""
-    curves, seeds = _of_states(decay), _of_states(decay_by_seed)
-    if curves.empty:
+    """Half-lives by length with all seeds, and a table of all measures for each length."""
+    medians = of_states(decay)
+    if medians.empty:
         return None
 
-    figures = {title: _reach(curves, seeds, column, title) for column, title in REACHES.items()}
-    drawn = {title: figure for title, figure in figures.items() if figure}
-    lengths = sorted(set(curves["sequence_length"]), key=lambda n: (n != shown_length, n))
-    tables = {
-        count(length, "token"): _reach_table(curves[curves["sequence_length"] == length], length)
+    lengths = first_at(medians["sequence_length"], shown_length)
+    tables: dict[str, Part] = {
+        count(length, "token"): _measures(medians[medians["sequence_length"] == length])
         for length in lengths
     }
-    choices = [Choice("measure", drawn)] if drawn else []
+    figure = _half_lives(_with_half_life(medians), _with_half_life(of_states(decay_by_seed)))
     return Details(
-        f"Half-lives, and how far gradients reach before they fall to {_marks()}",
-        [*choices, Choice("sequence length", tables)],
+        f"Half-lives, and lags at which {marks()} are left",
+        [*([figure] if figure else []), Choice("sequence length", tables)],
     )
 
 
-def _of_states(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of hidden and cell states."""
-    is_state = table["quantity"].isin(["dz/dh", "dz/dc"]) & table["weights"].isin(WEIGHTS)
-    rows = table[is_state & table["initialiser"].eq(DEFAULT_INITIALISER)]
-    return frames.named(frames.in_order(rows, [*CURVE, "quantity"]))
+def _with_half_life(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[rows["half_life_tokens"].notna() & rows["quantity"].eq("dz/dh")]
 
 
-def _designs(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Rows before training, of networks trained at the length where they are measured, and of all others."""
-    trained = rows[rows["weights"] == "trained"]
-    is_own = trained["trained_length"] == trained["sequence_length"]
-    others = trained[~is_own]["trained_length"].unique()
-    designs = {
-        "before training": rows[rows["weights"] == "initial"],
-        "trained at each length": trained[is_own],
-        **{
-            f"trained at {count(int(length), 'token')}": trained[
-                trained["trained_length"] == length
-            ]
-            for length in others
-        },
-    }
-    return {name: members for name, members in designs.items() if len(members)}
-
-
-def _reach(curves: pd.DataFrame, seeds: pd.DataFrame, column: str, title: str) -> Figure | None:
-    """Panels by design of one measure in tokens by length, with a small mark per seed."""
-    curves, seeds = _tokens(curves, column), _tokens(seeds, column)
+def _half_lives(medians: pd.DataFrame, seeds: pd.DataFrame) -> Figure | None:
     if seeds.empty:
         return None
 
-    bounds = pd.concat([seeds["tokens"], curves["tokens"], curves["low"], curves["high"]])
-    scale = alt.Scale(type="log", domain=[bounds.min() / 1.2, bounds.max() * 1.2], nice=False)
+    title = "half-life (tokens, log scale)"
+    values = pd.concat([medians["half_life_tokens"], seeds["half_life_tokens"]])
+    domain = [values.min() / 1.2, values.max() * 1.2]
     lengths = sorted(set(seeds["sequence_length"]))
-    medians = _designs(curves)
-    panels = [
-        _reach_panel(medians.get(design, curves.iloc[:0]), rows, scale, lengths, design)
-        for design, rows in _designs(seeds).items()
-    ]
+    offset = alt.Scale(domain=list(dict.fromkeys(seeds["network"])))
+    encoding = {
+        "x": alt.X(
+            "sequence_length:O", title="sequence length (tokens)", axis=alt.Axis(labelAngle=0)
+        ),
+        "xOffset": alt.XOffset("network:N", scale=offset),
+        "y": alt.Y("half_life_tokens:Q", title=title, scale=alt.Scale(type="log", domain=domain)),
+        "color": charts.coloured(seeds),
+    }
+    encoding["x"].scale = alt.Scale(domain=lengths)
+    keys = ["architecture", "network", "sequence_length"]
+    panels = []
+    for design, of_seeds in _designs(seeds).items():
+        small = charts.packed(of_seeds, keys, ["half_life_tokens"])
+        of_medians = _designs(medians).get(design, medians.iloc[:0])
+        large = alt.Chart(of_medians[[*keys, "half_life_tokens", "seeds"]].round(1))
+        panel = alt.layer(
+            small.mark_point(filled=True, size=14, opacity=0.5).encode(**encoding),
+            large.mark_point(filled=True, size=70, opacity=1).encode(
+                **encoding,
+                shape=charts.shaped(seeds),
+                tooltip=["network", "sequence_length", "half_life_tokens", "seeds"],
+            ),
+        )
+        panels.append(panel.properties(title=design, width=charts.SHORT, height=240))
+
     numbers = "; ".join(
-        f"{row.network}, {_where(row)}, read at {row.sequence_length:,}: {row.tokens:.0f}"
-        for row in curves.itertuples()
-        if row.reached
+        f"{row.network}, {_where(row)}, read at {row.sequence_length:,}: {row.half_life_tokens:.0f}"
+        for row in medians.itertuples()
     )
-    is_horizon = column.startswith("horizon")
-    open_mark = "An open mark lies at the last lag: the curve does not stay below. "
     return Figure(
-        f"gradient-reach-{column.removeprefix('horizon_').replace('_', '-')}",
-        title,
-        "Large marks are median seeds with 95 % intervals, small marks are single seeds. "
-        + (open_mark if is_horizon else "Seeds whose curve is not exponential have no mark."),
-        f"Median seeds, in tokens: {numbers or 'none'}.",
+        "half-lives",
+        "Half-lives of gradients, by sequence length",
+        "Large marks are median seeds, small marks are single seeds. A curve that is not exponential has no mark.",
+        f"Half-lives of median seeds in tokens: {numbers or 'none'}.",
         panels,
     )
 
 
+def _designs(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Rows before training, of networks trained at each length, and of those measured at other lengths, too."""
+    trained = rows[rows["weights"] == "trained"]
+    is_own = trained["trained_length"] == trained["sequence_length"]
+    designs = {"before training": rows[rows["weights"] == "initial"]}
+    designs["trained at each length"] = trained[is_own]
+    for length in trained[~is_own]["trained_length"].unique():
+        designs[f"trained at {length} tokens"] = trained[trained["trained_length"] == length]
+    return {name: part for name, part in designs.items() if len(part)}
+
+
 def _where(row) -> str:
-    if row.weights == "initial":
-        return "before training"
-    return f"trained at {row.trained_length:,}"
+    return "before training" if row.weights == "initial" else f"trained at {row.trained_length:,}"
 
 
-def _tokens(rows: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Adds `tokens`, which is the last lag where the measure lies beyond it, and `reached`."""
-    rows = rows[rows[column].notna() & rows["quantity"].eq("dz/dh")]
-    reached = np.isfinite(rows[column])
-    tokens = rows[column].where(reached, rows["last_lag_tokens"]).clip(lower=1)
-    rows = rows.assign(tokens=tokens, reached=reached)
-    for end in ("low", "high"):
-        if f"{column}_{end}" in rows:
-            cut = np.minimum(rows[f"{column}_{end}"], rows["last_lag_tokens"])
-            rows[end] = cut.clip(lower=1)
-    return rows
-
-
-def _reach_panel(
-    medians: pd.DataFrame, seeds: pd.DataFrame, scale: alt.Scale, lengths: list[int], heading: str
-) -> alt.LayerChart:
-    title = "tokens (log scale)"
-    networks = list(dict.fromkeys(seeds["network"]))
-    encoding = {
-        "x": alt.X(
-            "sequence_length:O",
-            title="sequence length (tokens)",
-            scale=alt.Scale(domain=lengths),
-            axis=alt.Axis(labelAngle=0),
-        ),
-        "xOffset": alt.XOffset("network:N", scale=alt.Scale(domain=networks)),
-        "color": charts.coloured(medians),
-    }
-    ticks = alt.Axis(values=[digit * 10**power for power in range(5) for digit in (1, 2, 5)])
-    y = alt.Y("tokens:Q", title=title, scale=scale, axis=ticks)
-    shape = charts.shaped(medians)
-    keys = ["architecture", "network", "sequence_length", "reached"]
-    small = charts.packed(seeds, keys, ["tokens"], 1).encode(y=y, **encoding)
-    columns = [*keys, "tokens", "low", "high", "seeds"]
-    large = alt.Chart(charts.gapped(medians[columns]).round(1)).encode(**encoding)
-    marks = large.encode(
-        y=y, shape=shape, tooltip=["network", "sequence_length", "tokens", "low", "high", "seeds"]
-    )
-    bars = large.mark_rule(strokeWidth=1.5, clip=True).encode(
-        y=alt.Y("low:Q", title=title, scale=scale, axis=ticks), y2="high:Q"
-    )
-    is_reached = {True: "datum.reached", False: "!datum.reached"}
-    return alt.layer(
-        bars,
-        *(
-            chart.transform_filter(test).mark_point(filled=filled, size=size, opacity=opacity)
-            for chart, size, opacity in ((small, 14, 0.5), (marks, 70, 1))
-            for filled, test in is_reached.items()
-        ),
-    ).properties(title=heading, width=charts.SHORT, height=240)
-
-
-def _reach_table(curves: pd.DataFrame, length: int) -> Table:
-    lag = far_lag(length - 1)
-    rows = [
-        [
-            row.network,
-            _where(row),
-            f"{row.seeds} ({row.exponential_seeds})",
-            _with_interval(row, FAR, share_of),
-            _with_interval(row, "log10_at_last_lag", share_of),
-            half_life(row),
-            *(_with_interval(row, f"horizon_{name}", _within(row)) for name in HORIZONS),
-        ]
-        for row in curves.rename(columns=lambda name: name.replace("-", "_")).itertuples()
-    ]
-    columns = [
-        "network",
-        "weights",
-        "seeds (exponential)",
-        f"left at lag {lag}",
-        f"left at lag {length - 1}",
-    ]
-    columns += ["half-life (tokens)", *(f"below {share_of(mark)} from lag" for mark in MARKS)]
+def _measures(medians: pd.DataFrame) -> Table:
+    length = int(medians["sequence_length"].iloc[0])
+    rows = []
+    for row in medians.to_dict("records"):
+        last = row["last_lag_tokens"]
+        series = pd.Series(row)
+        rows.append(
+            [
+                row["network"],
+                _where(series),
+                f"{row['seeds']} ({row['exponential_seeds']})",
+                _with_interval(row, FAR, share_of),
+                _with_interval(row, "log10_at_last_lag", share_of),
+                half_life(series),
+                *(
+                    _with_interval(row, f"horizon_{name}", lambda lag, last=last: within(lag, last))
+                    for name in decay_measures.EPSILONS
+                ),
+            ]
+        )
+    columns = ["network", "weights", "seeds (exponential)", f"left at lag {far_lag(length - 1)}"]
+    columns += [f"left at lag {length - 1}", "half-life (tokens)"]
+    columns += [f"below {share_of(mark)} from lag" for mark in MARKS]
     caption = f"Median seeds at {count(length, 'token')}, with 95 % intervals"
     return Table(caption, columns, rows, left=(0, 1), sortable=True, filterable=True)
 
 
-def _with_interval(row, column: str, words) -> str:
-    low, high = getattr(row, f"{column}_low"), getattr(row, f"{column}_high")
+def _with_interval(row: dict, column: str, text) -> str:
+    low, high = row[f"{column}_low"], row[f"{column}_high"]
     is_censored = math.isinf(low) and math.isinf(high)
-    return words(getattr(row, column)) + ("" if is_censored else ends(low, high, words))
-
-
-def _within(row):
-    return lambda tokens: within(tokens, row.last_lag_tokens)
+    return text(row[column]) + ("" if is_censored else ends(low, high, text))
 
 
 def by_distance(distances: pd.DataFrame, shown_length: int) -> Details | None:
     """The gradient at each measured lag of this length."""
-    rows = _of_states(distances[distances["sequence_length"] == shown_length])
+    rows = of_states(distances[distances["sequence_length"] == shown_length])
     rows = frames.own_design(rows[rows["lag_tokens"] > 0])
     if rows.empty:
         return None
 
     lags = sorted(set(rows["lag_tokens"]))
     cells = []
-    for (network, weights), of_network in rows.groupby(["network", "weights"], sort=False):
-        of_lag = dict(list(of_network.groupby("lag_tokens")))
-        shares = [_share_at(of_lag[lag]) if lag in of_lag else "none" for lag in lags]
+    for (network, weights), curve in rows.groupby(["network", "weights"], sort=False):
+        shares = [_share_at(curve[curve["lag_tokens"] == lag]) for lag in lags]
         cells.append([network, WEIGHTS[weights], *shares])
     columns = ["network", "weights", *(f"lag {lag}" for lag in lags)]
-    caption = f"The gradient relative to lag 0, at {count(shown_length, 'token')}: median seeds with 95 % intervals"
+    caption = f"Gradient relative to lag 0, at {count(shown_length, 'token')}: median seeds, 95 % intervals"
     return Details("Gradients at each distance", [Table(caption, columns, cells, left=(0, 1))])
 
 
-def _share_at(rows: pd.DataFrame) -> str:
-    error = intervals.ReviewError(rows["review_error"].max(), int(rows["blocks"].max()))
-    estimate = intervals.crossed_median(rows[VALUE], error)
-    share = share_of(estimate.value)
-    if estimate.low is None or estimate.high is None:
-        return share
-    return share + ends(estimate.low, estimate.high, share_of)
+def _share_at(seeds: pd.DataFrame) -> str:
+    error = intervals.ReviewError(seeds["review_error"].max(), int(seeds["blocks"].max()))
+    estimate = intervals.crossed_median(seeds["log10_relative_norm"], error)
+    low = math.nan if estimate.low is None else estimate.low
+    high = math.nan if estimate.high is None else estimate.high
+    return share_of(estimate.value) + ends(low, high, share_of)
 
 
 def method(decays: pd.DataFrame, card: dict, settings: dict) -> Details | None:
@@ -645,32 +551,24 @@ def method(decays: pd.DataFrame, card: dict, settings: dict) -> Details | None:
         return None
 
     texts = subjects.of_card(card).counted
-    seeds, reviews = counts(decays["seeds"], "seed"), _counted(decays["reviews"], texts)
     trained = decays[decays["weights"] == "trained"]
     elsewhere = trained[trained["trained_length"] != trained["sequence_length"]]
     bullets = [
-        "We differentiate the logit with respect to each hidden state and divide the norm by the one at lag 0, the "
-        f"state that is read out. A seed's curve is the median over {reviews} of the validation split.",
-        f"A curve rests on {seeds}. Its interval covers other seeds and other texts. Fewer than six seeds have none.",
+        "We differentiate the logit with respect to each hidden state. We divide the norm by the one at lag 0, the "
+        "state that is read out.",
+        f"A seed's curve is the median over at most {decays['reviews'].max():,} {texts} of the validation split.",
+        f"A median seed stands for {counts(decays['seeds'], 'seed')}. Its interval covers other seeds and other "
+        "texts. Fewer than six seeds have none.",
         f"A gradient has vanished if its whole interval is below {share_of(math.log10(settings['vanished']))}. "
-        "The table of claims decides by wider intervals.",
-        "A half-life needs a curve that one exponential describes (R² of at least "
-        f"{number(decay_measures.LEAST_R2, 1)}).",
-        "We quote the gradient at 90 % of the length. The first tokens meet a nearly empty state, where tanh damps "
-        "less.",
+        "The table of claims asks for wider intervals.",
+        f"A half-life needs a curve with an R² of at least {decay_measures.LEAST_R2}.",
+        "The text quotes gradients at 90 % of the length. The first tokens meet a nearly empty state, where tanh "
+        "damps less.",
     ]
-    if len(elsewhere):
-        lengths = listed(f"{length:,}" for length in sorted(set(elsewhere["sequence_length"])))
-        bullets.append(
-            f"At {lengths} tokens, networks are those trained at "
-            f"{listed(f'{length:,}' for length in sorted(set(elsewhere['trained_length'])))} tokens."
-        )
+    for length, rows in elsewhere.groupby("trained_length"):
+        lengths = listed(f"{n:,}" for n in sorted(set(rows["sequence_length"])))
+        bullets.append(f"Networks measured at {lengths} tokens were trained at {length:,} tokens.")
     return Details("How we measured gradients", [Bullets(bullets)])
-
-
-def _counted(numbers: pd.Series, texts: str) -> str:
-    fewest, most = int(numbers.min()), int(numbers.max())
-    return f"{most:,} {texts}" if fewest == most else f"{fewest:,} to {most:,} {texts}"
 
 
 SECTION = Section(

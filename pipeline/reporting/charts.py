@@ -55,6 +55,7 @@ LOOK = {
     "view": {"strokeOpacity": 0},
 }
 POINTS_OF_A_CURVE = 90
+POINTS_OF_A_SEED = 20
 SHORT, LONG = 400, 640  # widths in pixels of a panel beside another and of one alone
 
 
@@ -114,11 +115,11 @@ def gapped(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def coloured(frame: pd.DataFrame, **options) -> alt.Color:
-    """The colour of each architecture that is in the frame."""
-    known = present(frame)
-    scale = alt.Scale(domain=known, range=[COLOURS[architecture] for architecture in known])
+    """The same colour for an architecture in every panel. The legend lists the architectures of the frame."""
+    scale = alt.Scale(domain=list(COLOURS), range=list(COLOURS.values()))
+    shown = legend(values=present(frame))
     return alt.Color(
-        "architecture:N", title="architecture", scale=scale, **{"legend": legend(), **options}
+        "architecture:N", title="architecture", scale=scale, **{"legend": shown, **options}
     )
 
 
@@ -189,12 +190,14 @@ def pointed(frame: pd.DataFrame, at: str, of: str, x: alt.X) -> alt.Chart:
     )
 
 
-def thinned(frame: pd.DataFrame, column: str = "lag_tokens") -> pd.DataFrame:
-    """At most about POINTS_OF_A_CURVE lags, the first ten and the last among them."""
+def thinned(
+    frame: pd.DataFrame, column: str = "lag_tokens", most: int = POINTS_OF_A_CURVE
+) -> pd.DataFrame:
+    """At most about this many lags, the first ten and the last among them."""
     lags = np.unique(frame[column])
-    if len(lags) <= POINTS_OF_A_CURVE:
+    if len(lags) <= most:
         return frame
-    spread = lags[np.linspace(0, len(lags) - 1, POINTS_OF_A_CURVE).round().astype(int)]
+    spread = lags[np.linspace(0, len(lags) - 1, most).round().astype(int)]
     return frame[frame[column].isin([*lags[:10], *spread])]
 
 
@@ -230,14 +233,72 @@ def present(frame: pd.DataFrame) -> list[str]:
     ]
 
 
-def legend() -> alt.Legend:
-    return alt.Legend(orient="bottom", columns=2, symbolOpacity=1)
+def legend(**options) -> alt.Legend:
+    return alt.Legend(**{"orient": "bottom", "columns": 3, "symbolOpacity": 1, **options})
 
 
-def shaped(frame: pd.DataFrame) -> alt.Shape:
-    known = present(frame)
-    scale = alt.Scale(domain=known, range=[SHAPES[architecture] for architecture in known])
-    return alt.Shape("architecture:N", title="architecture", scale=scale, legend=legend())
+def shaped(frame: pd.DataFrame, **options) -> alt.Shape:
+    """The same shape for an architecture in every panel."""
+    scale = alt.Scale(domain=list(SHAPES), range=list(SHAPES.values()))
+    shown = legend(values=present(frame))
+    return alt.Shape(
+        "architecture:N", title="architecture", scale=scale, **{"legend": shown, **options}
+    )
+
+
+def whole_numbers() -> alt.Axis:
+    return alt.Axis(tickMinStep=1, grid=False, labelOverlap="greedy", labelSeparation=8)
+
+
+PERCENT_OF_LOG10 = "format(pow(10, 2 + datum.value), '~g') + ' %'"  # the label of an axis
+
+
+def packed(rows: pd.DataFrame, keys: list[str], columns: list[str]) -> alt.Chart:
+    """A chart of many curves: one row of lists per curve takes a tenth of the bytes of one row per point."""
+    finite = gapped(rows[[*keys, *columns]]).round(dict.fromkeys(columns, 3))
+    values = finite.astype(dict.fromkeys(columns, object))
+    values = values.where(values.notna(), None)
+    curves = values.groupby(keys, sort=False)[columns].agg(list).reset_index()
+    return alt.Chart(curves).transform_flatten(columns)
+
+
+def curves(
+    seeds: pd.DataFrame,
+    medians: pd.DataFrame,
+    keys: list[str],
+    *,
+    x: alt.X,
+    y: alt.Y,
+    colour: alt.Color,
+    shape: alt.Shape,
+    dash: alt.StrokeDash | None = None,
+    behind: tuple[alt.Chart, ...] = (),
+) -> alt.LayerChart:
+    """A thin line per seed, and a thick line with some marks for the median seed.
+
+    Both frames have the columns `keys`, which tell the curves apart, and `value`. `medians` also has `network`, `seeds`
+    and the text `hint` for a pointer.
+    """
+    at = str(x["shorthand"]).removesuffix(":Q")
+    detail = [f"{key}:N" for key in keys]
+    line = {"x": x, "y": y, "color": colour} | ({"strokeDash": dash} if dash else {})
+    few = thinned(seeds, at, POINTS_OF_A_SEED)
+    thin = packed(few, [*keys, "seed"], [at, "value"])
+    thick = packed(medians, keys, [at, "value"])
+
+    marked = medians[medians[at].isin(some(medians[at]))]
+    words = list(dict.fromkeys(["network", *keys, at, "seeds", "hint"]))
+    marks = alt.Chart(gapped(marked[["value", *words]]).round(3))
+    return alt.layer(
+        *behind,
+        thin.mark_line(strokeWidth=0.8, opacity=0.3, clip=True).encode(
+            **line, detail=[*detail, "seed:N"]
+        ),
+        thick.mark_line(strokeWidth=2.5, clip=True).encode(**line, detail=detail),
+        marks.mark_point(filled=True, size=45, opacity=1, clip=True).encode(
+            x=x, y=y, color=colour, shape=shape, tooltip=words
+        ),
+    ).properties(width=SHORT, height=300)
 
 
 def dashed(frame: pd.DataFrame) -> alt.StrokeDash:
@@ -251,5 +312,5 @@ def dashed(frame: pd.DataFrame) -> alt.StrokeDash:
     scale = alt.Scale(
         domain=[*known, "none"], range=[DASHES[direction] for direction in [*known, "none"]]
     )
-    legend = alt.Legend(orient="bottom", values=known, symbolStrokeColor=NEUTRAL) if both else None
-    return alt.StrokeDash("direction:N", title="reads", scale=scale, legend=legend)
+    shown = legend(values=known, symbolStrokeColor=NEUTRAL, symbolSize=300) if both else None
+    return alt.StrokeDash("direction:N", title="reads", scale=scale, legend=shown)

@@ -30,6 +30,19 @@ def parameters(function: Callable[..., Any]) -> tuple[str, ...]:
     return tuple(inspect.signature(function).parameters)
 
 
+@derived
+def shown_length(decay: pd.DataFrame, card: dict[str, Any]) -> int:
+    """The length that sections show first: of those at which trained networks are measured, the textbook's nearest."""
+    trained = decay[decay["weights"] == "trained"]
+    lengths = set((trained if len(trained) else decay)["sequence_length"])
+    textbook = card["sequence_length"]
+
+    def distance(length: int) -> tuple[float, int]:
+        return max(length, textbook) / min(length, textbook), -length
+
+    return int(min(lengths, key=distance, default=textbook))
+
+
 class Inputs:
     """The values of all inputs. Derived ones are computed when a function first asks for them.
 

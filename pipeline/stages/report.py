@@ -116,6 +116,7 @@ def _settings(params: Params) -> dict[str, Any]:
         "space": params.tune.space.model_dump(),
         "lengths": sorted(params.gradients.sequence_lengths),
         "vanished": params.claims.vanished,
+        "faded": params.claims.faded,
         "disclosures": _disclosures(params),
         "usable": params.claims.usable_sign_accuracy,
         "solved": params.retention.solved,

@@ -16,7 +16,7 @@ import pandas as pd
 from pipeline import params
 from pipeline.params import DEFAULT_INITIALISER, STATELESS, Params, subjects
 from pipeline.reporting import tables
-from pipeline.science import claim_measures, claims
+from pipeline.science import claim_measures, claims, hard_texts
 from pipeline.science.gradients import decay
 from pipeline.science.statistics import baselines, calibration, comparisons
 from pipeline.science.statistics.lags import effect_shares
@@ -260,6 +260,9 @@ def _write_scores(outline: Outline, metrics: dict[str, dict]) -> None:
     artifacts.write_csv(
         artifacts.LENGTH_BUCKETS, calibration.by_length(predicted, lengths_N, [100, 200])
     )
+    numbered = {run: table.assign(review=table.index) for run, table in predicted.items()}
+    hard = hard_texts.hard_texts(numbered, outline.runs, lengths_N)
+    artifacts.write_csv(artifacts.HARD_TEXTS, hard)
 
 
 def _write_length(random: np.random.Generator, length: int, outline: Outline) -> None:
@@ -288,6 +291,7 @@ def record(study: Params) -> None:
             artifacts.RUNS,
             artifacts.CALIBRATION,
             artifacts.LENGTH_BUCKETS,
+            artifacts.HARD_TEXTS,
             artifacts.ENSEMBLES,
             artifacts.LINEAR_BASELINES,
         ],

@@ -1,15 +1,15 @@
 """Memory: how far back trained networks use a word, what they lose if words change, and what they can learn to keep."""
 
-from collections.abc import Callable, Sequence
-
 import altair as alt
 import numpy as np
 import pandas as pd
 
-from pipeline.params import ARCHITECTURES, STATELESS, subjects
-from pipeline.reporting import charts, words
+from pipeline.params import STATELESS
+from pipeline.params.subjects import Subject
+from pipeline.reporting import charts, frames, words
 from pipeline.reporting.inputs import derived
 from pipeline.reporting.numbers import (
+    NOT_FINITE,
     count,
     interval,
     listed,
@@ -18,15 +18,7 @@ from pipeline.reporting.numbers import (
     share_of,
     within_limits,
 )
-from pipeline.reporting.parts import (
-    Choice,
-    Details,
-    Figure,
-    Paragraph,
-    Part,
-    Section,
-    Table,
-)
+from pipeline.reporting.parts import Choice, Details, Figure, Paragraph, Part, Section, Table
 from pipeline.science.statistics import intervals
 from pipeline.science.statistics.lags import longest_lag_learned, reach_of_memory
 
@@ -38,118 +30,76 @@ MEASURES = {
 NETWORK = ["architecture", "sequence_length", "trained_length"]
 FIRST, GAP = "first word", " "  # places on the axis of lags
 GUESSING = 0.5
-LAG = "lag (tokens before the last word)"
-TRAINED_AS = "trained at (tokens)"
-LOW = 220  # height in pixels of a panel
+HEIGHT = 220
 VERDICTS = {  # whether a word is (stored, used with the right sign); None if the data do not show it
-    (True, True): "so it is stored and used",
-    (True, False): "so it is stored, but not used",
-    (True, None): "so it is stored, and these seeds do not show whether it is used",
-    (False, False): "so it is neither stored nor used",
+    (True, True): "It is stored and used",
+    (True, False): "It is stored, but not used",
+    (True, None): "It is stored, but these seeds do not show whether it is used",
+    (False, False): "It is neither stored nor used",
 }
 CHANGES = {
     "plain": "unchanged",
     "shuffled": "all words shuffled",
     "prefix": "first {tokens} from another {noun}",
     "suffix": "last {tokens} from another {noun}",
+    "splice": "spliced {noun}, decided by its second half",
     "truncation": "last {tokens} alone",
-    "splice": "second half decides a spliced {noun}",
 }
+SIGNALS = {"first": "the first token", "middle": "a token in the middle of noise"}
 
 
 # --- frames ------------------------------------------------------------------------------------------------------
 
 
-def own_design(rows: pd.DataFrame) -> pd.DataFrame:
-    """Keeps the networks that were trained at the length at which they are measured, if there are any."""
-    is_own = rows["trained_length"] == rows["sequence_length"]
-    kind = [rows["architecture"], rows["sequence_length"]]
-    return rows[is_own | ~is_own.groupby(kind).transform("any")]
-
-
-def in_order(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Sorts architectures in their usual order, and numbers ascending."""
-
-    def place(column: pd.Series) -> pd.Series:
-        return column.map(ARCHITECTURES.index) if column.name == "architecture" else column
-
-    return rows.sort_values(keys, key=place, kind="stable").reset_index(drop=True)
-
-
 def over_seeds(rows: pd.DataFrame, keys: list[str], column: str, centre="mean") -> pd.DataFrame:
-    """Returns the `mean` (or another centre), `lowest` and `highest` seed, and the number of `seeds`.
-
-    They are NaN if a seed is NaN: no seed is left out.
-    """
+    """Returns the `mean` (or another centre) and the number of `seeds`. The mean is NaN if a seed is NaN."""
     values = rows.groupby(keys, sort=False)[column]
-    summary = values.agg(mean=centre, lowest="min", highest="max").astype(float)
-    summary[values.count() < values.size()] = np.nan
-    return summary.assign(seeds=values.size()).reset_index()
+    means = values.agg(mean=centre, seeds="size")
+    means.loc[values.count() < values.size(), "mean"] = np.nan
+    return means.reset_index()
 
 
-def estimates(
-    rows: pd.DataFrame, keys: list[str], column: str, limits=intervals.ANY
-) -> pd.DataFrame:
+def estimates(rows: pd.DataFrame, keys: list[str], column: str) -> pd.DataFrame:
     """Adds `low` and `high` to `over_seeds`: the interval for other seeds and other texts, as in the claims."""
+    is_share = column in MEASURES
+    estimate_of = intervals.crossed_share if is_share else intervals.crossed_mean
     ends = []
     for _, seeds in rows.groupby(keys, sort=False):
-        error = float(seeds[f"{column}_review_error"].iloc[0])
-        texts = intervals.ReviewError(error, int(seeds["blocks"].iloc[0]))
-        if seeds[column].isna().any():
-            ends.append((None, None))
-            continue
-        if limits == intervals.SHARE:
-            estimate = intervals.crossed_share(seeds[column], texts)
-        else:
-            estimate = intervals.crossed_mean(seeds[column], texts, limits)
-        ends.append((estimate.low, estimate.high))
-
+        error, blocks = seeds[f"{column}_review_error"].iloc[0], seeds["blocks"].iloc[0]
+        reviews = intervals.ReviewError(float(error), int(blocks))
+        is_defined = seeds[column].notna().all()
+        estimate = estimate_of(seeds[column], reviews) if is_defined else None
+        ends.append((estimate.low, estimate.high) if estimate else (None, None))
     bounds = pd.DataFrame(ends, columns=["low", "high"], dtype=float)
     return pd.concat([over_seeds(rows, keys, column), bounds], axis=1)
 
 
-def in_percent(rows: pd.DataFrame, *columns: str) -> pd.DataFrame:
-    return rows.assign(**{name: rows[name] * 100 for name in columns})
-
-
-def lengths_shown(rows: pd.DataFrame, card: dict) -> list[int]:
-    """The measured lengths: the one nearest to the textbook's comes first, the others ascend."""
-    textbook = card["sequence_length"]
-    lengths = sorted({int(length) for length in rows["sequence_length"]})
-    nearest = min(lengths, key=lambda n: (max(n, textbook) / min(n, textbook), -n), default=0)
-    return [length for length in lengths if length == nearest] + [
-        length for length in lengths if length != nearest
-    ]
-
-
-def at_shown_length(rows: pd.DataFrame, card: dict) -> pd.DataFrame:
-    return rows[rows["sequence_length"] == (lengths_shown(rows, card) or [0])[0]]
-
-
 def first_network(rows: pd.DataFrame) -> str:
     """The vanilla RNN, or else the first network with a state, or else the first network."""
-    names = list(in_order(rows, ["architecture"])["architecture"])
+    names = frames.in_order(rows, ["architecture"])["architecture"]
     return min(names, key=lambda name: (name != "vanilla", name in STATELESS))
 
 
 @derived
 def word_effects(memory: pd.DataFrame) -> pd.DataFrame:
-    """The effects of replaced words, in one design per length, with the `place` of each lag on the axis."""
-    rows = own_design(memory)
-    length = rows["sequence_length"]
-    is_first = (rows["lag_tokens"] == length - 1) & (length > 1)
-    place = rows["lag_tokens"].astype(int).astype(str).where(~is_first, FIRST)
-    return in_order(rows.assign(is_first=is_first, place=place), [*NETWORK, "lag_tokens", "seed"])
+    """The effects of replaced words, in one design per length.
+
+    `place` is the lag on the axis. `is_end` marks the two farthest lags: the first word, and the lag next to it.
+    """
+    rows = frames.own_design(memory)
+    length, lag = rows["sequence_length"], rows["lag_tokens"].astype(int)
+    is_first = (lag == length - 1) & (length > 1)
+    is_end = lag.groupby(length).transform(lambda lags: lags.isin(np.unique(lags)[-2:]))
+    place = lag.astype(str).where(~is_first, FIRST)
+    rows = rows.assign(is_first=is_first, is_end=is_end, place=place)
+    return frames.in_order(rows, ["sequence_length", "architecture", "lag_tokens", "seed"])
 
 
 @derived
 def memory_measures(word_effects: pd.DataFrame) -> pd.DataFrame:
-    """One row per network, lag and measure: mean, interval, and lowest and highest seed."""
-    keys = [*NETWORK, "lag_tokens", "is_first", "place"]
-    tables = [
-        estimates(word_effects, keys, measure, intervals.SHARE).assign(measure=measure)
-        for measure in MEASURES
-    ]
+    """One row per measure, network and lag, with the mean over seeds and its interval."""
+    keys = [*NETWORK, "lag_tokens", "is_first", "is_end", "place"]
+    tables = [estimates(word_effects, keys, name).assign(measure=name) for name in MEASURES]
     return pd.concat(tables, ignore_index=True)
 
 
@@ -162,66 +112,60 @@ def reaches(memory_measures: pd.DataFrame, settings: dict) -> pd.DataFrame:
     used = memory_measures[memory_measures["measure"] == "sign_accuracy"]
     rows = []
     for network, lags in used.groupby(NETWORK, sort=False):
-        reach = reach_of_memory(
-            dict(zip(lags["lag_tokens"], lags["low"], strict=True)), settings["usable"]
-        )
-        nothing = -1.0 if lags["high"].iloc[0] <= settings["usable"] else np.nan
-        rows.append(
-            {
-                **dict(zip(NETWORK, network, strict=True)),
-                "reach": nothing if reach is None else float(reach),
-                "last_lag": int(lags["lag_tokens"].max()),
-                "seeds": int(lags["seeds"].iloc[0]),
-            }
-        )
+        low_by_lag = dict(zip(lags["lag_tokens"], lags["low"], strict=True))
+        reach = reach_of_memory(low_by_lag, settings["usable"])
+        if reach is None:
+            reach = -1 if lags["high"].iloc[0] <= settings["usable"] else np.nan
+        rows.append((*network, float(reach), max(low_by_lag), lags["seeds"].iloc[0]))
     return pd.DataFrame(rows, columns=[*NETWORK, "reach", "last_lag", "seeds"])
 
 
 @derived
 def word_gradients(distances: pd.DataFrame) -> pd.DataFrame:
-    """The gradient of the logit at each word of the trained networks, as a `share` of lag 0."""
+    """The gradient at each word of the trained networks, as a `share` of lag 0."""
     is_whole = (distances["architecture"] != "bidirectional") | (distances["direction"] == "both")
     is_word = distances["quantity"].eq("dz/dx") & distances["weights"].eq("trained")
-    rows = own_design(distances[is_word & is_whole])
+    rows = frames.own_design(distances[is_word & is_whole])
     return rows.assign(share=10.0 ** rows["log10_relative_norm"])
 
 
 @derived
 def changed_texts(probes: pd.DataFrame) -> pd.DataFrame:
-    """The accuracy of each network on changed texts, in one design per length."""
-    return in_order(own_design(probes), [*NETWORK, "seed"])
+    """The answers to changed texts, in one design per length."""
+    return frames.in_order(frames.own_design(probes), ["sequence_length", "architecture", "seed"])
 
 
-@derived
-def deficits(probes: pd.DataFrame) -> pd.DataFrame:
-    """By how much a bag of the same words beats the networks that were trained at each length."""
-    own = probes[probes["trained_length"] == probes["sequence_length"]]
-    bag = own[own["probe"] == "bag_of_words"]
-    behind = estimates(bag.assign(lost=-bag["lost"]), NETWORK, "lost")
-    accuracy = bag.groupby(NETWORK, as_index=False, sort=False)["accuracy"].first()
-    return in_order(behind.merge(accuracy, on=NETWORK), ["architecture", "sequence_length"])
+def at(rows: pd.DataFrame, length: int) -> pd.DataFrame:
+    return rows[rows["sequence_length"] == length]
 
 
-# --- words by lag ------------------------------------------------------------------------------------------------
+# --- the answer --------------------------------------------------------------------------------------------------
 
 
-def answer(memory_measures: pd.DataFrame, reaches: pd.DataFrame, card: dict, settings: dict):
-    """How far back the first network uses a word, and whether it still stores it."""
-    here = at_shown_length(reaches, card)
-    if here.empty:
+def answer(
+    memory_measures: pd.DataFrame,
+    reaches: pd.DataFrame,
+    shown_length: int,
+    subject: Subject,
+    settings: dict,
+) -> Paragraph | None:
+    reached = at(reaches, shown_length)
+    if reached.empty:
         return None
 
-    name = first_network(here)
-    others = here[(here["architecture"] != name) & ~here["architecture"].isin(STATELESS)]
-    own = next(here[here["architecture"] == name].itertuples())
-    measures = at_shown_length(memory_measures, card)
-    of_network = measures[measures["architecture"] == name]
-    sentences = [
-        _reach(own),
-        *_other_reaches(others),
-        *_stored_and_used(of_network, name, settings["usable"], card),
-        *_first_word(of_network, card),
-    ]
+    name = first_network(reached)
+    is_own = reached["architecture"] == name
+    others = reached[~is_own & ~reached["architecture"].isin(STATELESS) & (reached["reach"] >= 0)]
+    measures = at(memory_measures, shown_length)
+    measures = measures[(measures["architecture"] == name) & measures["is_end"]]
+    sentences = [_reach(next(reached[is_own].itertuples()))]
+    if len(others):
+        distances = [
+            f"{row.reach:.0f} for the {words.network(row.architecture)}"
+            for row in others.itertuples()
+        ]
+        sentences.append(f"This distance is {listed(distances)}.")
+    sentences += _stored_and_used(measures, settings["usable"], subject)
     return Paragraph(" ".join(sentences))
 
 
@@ -232,40 +176,34 @@ def _reach(row) -> str:
         return f"{few} how far back the {name} uses a word."
     if row.reach < 0:
         return f"The {name} does not use even the last word with the right sign."
-
     tokens = count(int(row.reach), "token")
     if row.reach == row.last_lag:
         return f"The {name} uses words at every distance that we measured, up to {tokens} before the last word."
-    return f"The {name} surely uses a word up to {tokens} before the last one, and not farther back."
+    return (
+        f"The {name} surely uses a word up to {tokens} before the last one, and not farther back."
+    )
 
 
-def _other_reaches(others: pd.DataFrame) -> list[str]:
-    known = others[others["reach"] >= 0]
-    if known.empty:
-        return []
-    reached = [
-        f"{row.reach:.0f} for the {words.network(row.architecture)}" for row in known.itertuples()
-    ]
-    return [f"This distance is {listed(reached)}."]
-
-
-def _stored_and_used(measures: pd.DataFrame, name: str, usable: float, card: dict) -> list[str]:
-    """Whether the word at the longest lag before the first word is in the state, and whether it is used."""
-    inner = measures[~measures["is_first"]]
-    farthest = inner[inner["lag_tokens"] == inner["lag_tokens"].max()]
-    by_measure = {row.measure: row for row in farthest.itertuples()}
-    stored, used = by_measure["stored"], by_measure["sign_accuracy"]
-    if not np.isfinite([stored.mean, used.mean]).all() or not used.lag_tokens:
-        return []
-
-    states = _exceeds(stored, usable), _exceeds(used, usable)
-    verdict = VERDICTS.get(states, "and these seeds do not show whether it is stored or used")
-    noun = subjects.of_card(card).noun
-    return [
-        f"At {count(used.lag_tokens, 'token')}, a probe finds the word in the state of the {words.network(name)} for "
-        f"{percent(stored.mean)} of {noun}s, and the network uses it with the right sign for {percent(used.mean)}: "
-        f"{verdict}."
-    ]
+def _stored_and_used(measures: pd.DataFrame, usable: float, subject: Subject) -> list[str]:
+    """Whether the farthest word before the first one is in the state and used, and whether the first word is."""
+    sentences = []
+    values = measures[np.isfinite(measures["mean"]) & (measures["lag_tokens"] > 0)]
+    for is_first, rows in values.groupby("is_first"):
+        row_of = {row.measure: row for row in rows.itertuples()}
+        stored, used = row_of.get("stored"), row_of.get("sign_accuracy")
+        if is_first and used:
+            sentences.append(
+                "The first word is a special case, because it meets an empty state: the network uses it with the right "
+                f"sign for {percent(used.mean)} of {subject.noun}s."
+            )
+        elif stored and used:
+            states = _exceeds(stored, usable), _exceeds(used, usable)
+            verdict = VERDICTS.get(states, "These seeds do not show whether it is stored or used")
+            sentences.append(
+                f"At {count(used.lag_tokens, 'token')}, a probe finds the word in the state for {percent(stored.mean)} "
+                f"of {subject.noun}s, and the network uses it with the right sign for {percent(used.mean)}. {verdict}."
+            )
+    return sentences
 
 
 def _exceeds(row, threshold: float) -> bool | None:
@@ -275,497 +213,418 @@ def _exceeds(row, threshold: float) -> bool | None:
     return False if row.high <= threshold else None
 
 
-def _first_word(measures: pd.DataFrame, card: dict) -> list[str]:
-    first = measures[measures["is_first"] & (measures["measure"] == "sign_accuracy")]
-    return [
-        "The first word is a special case, because it meets an empty state: the network uses it with the right sign "
-        f"for {percent(row.mean)} of {subjects.of_card(card).noun}s."
-        for row in first.itertuples()
-        if np.isfinite(row.mean)
-    ]
+# --- words by lag ------------------------------------------------------------------------------------------------
 
 
 def by_lag(
-    word_effects: pd.DataFrame, memory_measures: pd.DataFrame, card: dict, settings: dict
+    word_effects: pd.DataFrame,
+    memory_measures: pd.DataFrame,
+    shown_length: int,
+    subject: Subject,
+    settings: dict,
 ) -> Part | None:
-    def figure(length: int, suffix: str) -> Figure:
-        seeds = word_effects[word_effects["sequence_length"] == length]
-        means = memory_measures[memory_measures["sequence_length"] == length]
-        domain = [np.floor(min(40, 100 * seeds[list(MEASURES)].min().min())), 100]
+    lengths = sorted({int(length) for length in word_effects["sequence_length"]})
+    lengths.sort(key=lambda length: length != shown_length)
+    if not lengths:
+        return None
+
+    figures = {}
+    for length in lengths:
+        seeds, means = at(word_effects, length), at(memory_measures, length)
+        lowest = 100 * seeds[list(MEASURES)].min().min()
         panels = []
-        for measure, title in MEASURES.items():
+        for measure, heading in MEASURES.items():
             panels.append(
-                _lag_panel(
-                    in_percent(seeds, measure).rename(columns={measure: "value"}),
-                    in_percent(means[means["measure"] == measure], "mean", "low", "high"),
-                    title=f"share of {subjects.of_card(card).noun}s (%)",
-                    heading=title,
-                    scale=alt.Scale(domain=domain, nice=False),
-                    lines=[100 * GUESSING, 100 * settings["usable"]],
+                panel(
+                    seeds,
+                    means[means["measure"] == measure],
+                    _lags(seeds),
+                    value=measure,
+                    title=f"share of {subject.noun}s (%)",
+                    heading=heading,
+                    domain=(np.fmin(40, np.floor(lowest)), 102),
+                    lines=(GUESSING, settings["usable"]),
                     has_legend=not panels,
                 )
             )
-        return Figure(
-            name=f"memory-by-lag{suffix}",
-            title=f"How far back a word is stored and used, in {_texts(card)} of {count(length, 'token')}",
-            reading="We replace the word at one lag by strongly positive and by strongly negative words; 50 % is "
-            "guessing, and the line above it is what we call usable. Marks are means at the measured lags, and the "
-            "thin lines, which only guide the eye, are seeds.",
-            alternative=_by_lag_in_words(means),
+        ends = means[means["is_end"] & (means["measure"] == "sign_accuracy")]
+        figures[f"{length:,}"] = Figure(
+            name="memory-by-lag" + (f"-{length}" if length != lengths[0] else ""),
+            title=f"How far back a word is stored and used, at {count(length, 'token')}",
+            reading=f"We replace one word by strongly positive and strongly negative ones; 50 % is guessing, and the "
+            f"line at {percent(settings['usable'])} is what we call usable. Marks are means at the measured lags; the "
+            "thin lines are seeds and only guide the eye.",
+            alternative=f"Used with the right sign, by lag: {_values(ends, 'place')}.",
             panels=panels,
         )
-
-    return _by_length(word_effects, card, figure)
-
-
-def _by_length(
-    rows: pd.DataFrame, card: dict, figure: Callable[[int, str], Figure]
-) -> Choice | Figure | None:
-    """A figure for each length; the name of the first one has no suffix."""
-    lengths = lengths_shown(rows, card)
-    if not lengths:
-        return None
-    figures = {
-        f"{length:,}": figure(length, "" if length == lengths[0] else f"-{length}")
-        for length in lengths
-    }
-    if len(figures) == 1:
-        return next(iter(figures.values()))
-    return Choice("Sequence length (tokens)", figures)
+    first = next(iter(figures.values()))
+    return Choice("Sequence length (tokens)", dict(figures)) if len(figures) > 1 else first
 
 
-def _texts(card: dict) -> str:
-    return f"{subjects.of_card(card).noun}s"
-
-
-def _by_lag_in_words(means: pd.DataFrame) -> str:
-    inner = means[~means["is_first"]]
-    last = inner[inner["lag_tokens"] == inner["lag_tokens"].max()]
-    texts = []
-    for name, rows in last.groupby("architecture", sort=False):
-        value_of = dict(zip(rows["measure"], rows["mean"], strict=True))
-        values = ", ".join(f"{MEASURES[name]} {percent(value_of[name])}" for name in MEASURES)
-        texts.append(f"{words.network(name)}: {values}")
-    return f"At lag {int(last['lag_tokens'].iloc[0])}: {'; '.join(texts)}."
-
-
-def _lag_panel(
-    seeds: pd.DataFrame,
-    means: pd.DataFrame,
-    *,
-    title: str,
-    heading: str,
-    scale: alt.Scale,
-    lines: Sequence[float] = (),
-    has_legend: bool = True,
-) -> alt.LayerChart:
-    """Marks at the measured lags, evenly spaced, and a thin line per seed that stops before the first word."""
-    places = list(dict.fromkeys(means.sort_values("lag_tokens")["place"]))
+def _lags(rows: pd.DataFrame) -> alt.X:
+    """The measured lags, evenly spaced, and the first word behind a gap."""
+    places = list(rows.sort_values("lag_tokens")["place"].unique())
     if places[-1] == FIRST:
         places.insert(-1, GAP)
-    x = alt.X(
-        "place:O",
-        title=LAG,
-        scale=alt.Scale(domain=places),
-        axis=alt.Axis(labelAngle=0, grid=False, labelOverlap="greedy"),
+    axis = alt.Axis(labelAngle=0, grid=False, labelOverlap="greedy")
+    title = "lag (tokens before the last word)"
+    return alt.X("place:O", title=title, scale=alt.Scale(domain=places), axis=axis)
+
+
+def _numbers(column: str, title: str, rows: pd.DataFrame) -> alt.X:
+    ticks = sorted({int(value) for value in rows[column]})
+    scale = alt.Scale(type="log", domain=[ticks[0] / 1.2, ticks[-1] * 1.2], nice=False)
+    axis = alt.Axis(values=ticks, grid=False, labelOverlap="greedy")
+    return alt.X(f"{column}:Q", title=f"{title} (log scale)", scale=scale, axis=axis)
+
+
+def panel(
+    seeds: pd.DataFrame,
+    means: pd.DataFrame,
+    x: alt.X,
+    *,
+    value: str,
+    title: str,
+    heading: str = "",
+    domain: tuple[float, float] | None = None,
+    lines: tuple[float, ...] = (),
+    has_legend: bool = True,
+    every: pd.DataFrame | None = None,
+) -> alt.LayerChart:
+    """A mark per mean and a thin line per seed, in percent; no line leads to the first word.
+
+    `every` has the architectures of all panels of the figure, if these rows lack some.
+    """
+    column = x["shorthand"].split(":")[0]
+    details = [name for name in ("seed", "is_first") if name in seeds]
+    thin = _percent(seeds[["architecture", *details, column, value]], value)
+    bounds = [name for name in ("low", "high") if name in means]
+    marks = _percent(means[["architecture", column, "mean", *bounds]], "mean", *bounds)
+
+    scale = alt.Scale(domain=list(domain), nice=False) if domain else alt.Scale(zero=False)
+    colour, shape = (
+        channel(seeds if every is None else every) for channel in (charts.coloured, charts.shaped)
     )
-    hidden = {} if has_legend else {"legend": None}
-    colour = charts.coloured(means, **hidden)
-    shape = charts.shaped(means)
     if not has_legend:
-        shape.legend = None
-
-    drawn = _rounded(seeds[["architecture", "seed", "place", "is_first", "value"]], "value")
-    marks = _rounded(means[["architecture", "place", "mean", "low", "high"]], "mean", "low", "high")
-    thin = alt.Chart(drawn).mark_line(
-        strokeWidth=1, opacity=0.3, clip=True, point=alt.OverlayMarkDef(size=9, opacity=0.4)
-    )
-    tooltip = charts.hover("architecture", "place", mean="mean", low="low (95 %)", high="high")
+        colour.legend = shape.legend = None
+    y = alt.Y("mean:Q", title=title, scale=scale)
+    tooltip = charts.hover("architecture", column, mean="mean", **{name: name for name in bounds})
+    points = alt.OverlayMarkDef(size=9, opacity=0.4)
     return alt.layer(
-        *(charts.line_at(at, scale) for at in lines),
-        thin.encode(
-            x=x,
-            y=alt.Y("value:Q", title=title, scale=scale),
-            color=colour,
-            detail=["seed:N", "is_first:N"],
-        ),
+        *(charts.line_at(100 * line, scale) for line in lines),
+        alt.Chart(thin)
+        .mark_line(strokeWidth=1, opacity=0.3, clip=True, point=points)
+        .encode(x=x, y=alt.Y(f"{value}:Q", title=title, scale=scale), color=colour, detail=details),
         alt.Chart(marks)
-        .mark_point(filled=True, size=70, opacity=1, clip=True)
-        .encode(
-            x=x,
-            y=alt.Y("mean:Q", title=title, scale=scale),
-            color=colour,
-            shape=shape,
-            tooltip=tooltip,
-        ),
-    ).properties(title=heading, width=charts.SHORT, height=LOW)
+        .mark_point(filled=True, size=65, opacity=1, clip=True)
+        .encode(x=x, y=y, color=colour, shape=shape, tooltip=tooltip),
+    ).properties(title=heading, width=charts.SHORT, height=HEIGHT)
 
 
-def _rounded(rows: pd.DataFrame, *columns: str) -> pd.DataFrame:
-    return charts.gapped(rows).round(dict.fromkeys(columns, 2))
+def _percent(rows: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    return charts.gapped(rows.assign(**{name: (rows[name] * 100).round(2) for name in columns}))
 
 
-def by_length_table(
-    memory_measures: pd.DataFrame, reaches: pd.DataFrame, card: dict, settings: dict
-) -> Part | None:
-    """The word at half of the text, the farthest one before the first word, and the first word, at every length."""
+def _values(rows: pd.DataFrame, column: str) -> str:
+    values = [
+        f"{words.network(row.architecture)} {percent(row.mean)} at {getattr(row, column)}"
+        for row in rows.itertuples()
+    ]
+    return "; ".join(values)
+
+
+def by_length(
+    memory_measures: pd.DataFrame, reaches: pd.DataFrame, subject: Subject, settings: dict
+) -> Details | None:
     if reaches.empty:
         return None
 
-    reach_of = {tuple(row[name] for name in NETWORK): row["reach"] for _, row in reaches.iterrows()}
+    ends = memory_measures[memory_measures["is_end"]].merge(
+        reaches[[*NETWORK, "reach"]], on=NETWORK
+    )
     rows = []
-    for key, lags in memory_measures.groupby([*NETWORK, "lag_tokens"], sort=False):
-        *network, lag = key
-        of_network = memory_measures[memory_measures["sequence_length"] == network[1]]
-        inner = of_network[~of_network["is_first"]]["lag_tokens"]
-        if lag not in (inner.max(), network[1] - 1):
-            continue
-
-        row_of = {row.measure: row for row in lags.itertuples()}
-        row = row_of["sign_accuracy"]
+    for _, of_lag in ends.groupby([*NETWORK, "lag_tokens"], sort=False):
+        row = next(of_lag.itertuples())
+        lag = f"{row.lag_tokens:,}" + (" (first word)" if row.is_first else "")
+        axes = [f"{row.trained_length:,}", f"{row.sequence_length:,}", lag, str(row.seeds)]
+        cells = [
+            f"{percent(cell.mean)} ({within_limits(cell.low, cell.high)})"
+            for cell in of_lag.itertuples()
+        ]
+        reach = "not shown" if np.isnan(row.reach) else f"{row.reach:.0f}"
         rows.append(
-            [
-                words.network(row.architecture),
-                f"{row.trained_length:,}",
-                f"{row.sequence_length:,}",
-                f"{row.lag_tokens:,}" + (" (first)" if row.is_first else ""),
-                str(row.seeds),
-                *(_with_interval(row_of[measure]) for measure in MEASURES),
-                _reach_cell(reach_of[tuple(network)]),
-            ]
+            [words.network(row.architecture), *axes, *cells, reach if row.reach != -1 else "none"]
         )
-    columns = ["network", TRAINED_AS, "read at", "lag", "seeds", *MEASURES.values()]
+    columns = ["network", "trained at (tokens)", "read at", "lag", "seeds", *MEASURES.values()]
     table = Table(
-        f"The farthest words by sequence length, with 95 % intervals for other seeds and other {_texts(card)}",
-        [*columns, f"above {percent(settings['usable'])} up to lag"],
+        f"The two farthest lags by sequence length, with 95 % intervals for other seeds and other {subject.noun}s",
+        [*columns, f"usable (above {percent(settings['usable'])}) up to lag"],
         rows,
         sortable=True,
         filterable=True,
     )
-    summary = "Stored and used words at every length, in numbers"
-    return Details(summary, [Paragraph(_definitions(card)), table])
-
-
-def _definitions(card: dict) -> str:
-    return (
-        "Stored: a linear probe of the last state tells the positive from the negative word. Used: the word moves the "
-        f"logit the way it usually does in training {_texts(card)}, whichever way that is. Used with the right sign: a "
-        "positive word moves it up. A probe compares two readings that differ in one word, so it may use differences "
+    definitions = (
+        "Stored: a linear probe of the last state tells the positive from the negative word. Used with either sign: "
+        f"the word moves the answer the way it does in most training {subject.noun}s. Used with the right sign: a "
+        "positive word moves it up. The probe compares two readings that differ in one word, so it may use differences "
         "that noise would hide."
     )
-
-
-def _with_interval(row) -> str:
-    return f"{percent(row.mean)} ({within_limits(row.low, row.high)})"
-
-
-def _reach_cell(reach: float) -> str:
-    if np.isnan(reach):
-        return "not shown"
-    return f"{reach:.0f}" if reach >= 0 else "none"
+    return Details("The farthest words at every length", [Paragraph(definitions), table])
 
 
 # --- memory next to the gradient ---------------------------------------------------------------------------------
 
 
 def next_to_gradient(
-    word_effects: pd.DataFrame, word_gradients: pd.DataFrame, card: dict
+    word_effects: pd.DataFrame, word_gradients: pd.DataFrame, shown_length: int
 ) -> list[Part] | None:
-    effects = at_shown_length(word_effects, card)
-    length = (lengths_shown(word_effects, card) or [0])[0]
-    gradients = word_gradients[word_gradients["sequence_length"] == length]
-    places = effects[["lag_tokens", "is_first", "place"]].drop_duplicates()
-    gradients = in_order(gradients.merge(places, on="lag_tokens"), ["architecture", "lag_tokens"])
+    keys = ["architecture", "lag_tokens", "place", "is_first", "is_end"]
+    effects = at(word_effects, shown_length)
+    places = effects[keys[1:]].drop_duplicates()
+    gradients = at(word_gradients, shown_length).merge(places, on="lag_tokens")
     if effects.empty or gradients.empty:
         return None
 
-    keys = ["architecture", "lag_tokens", "place", "is_first"]
     effect = estimates(effects, keys, "share")
-    gradient = over_seeds(gradients, keys, "share", "median").assign(low=np.nan, high=np.nan)
-    values = in_percent(pd.concat([gradient, effect]), "mean")["mean"]
-    low, high = np.nanmin([0, values.min()]), np.nanmax([100, values.max()])
-    scale = alt.Scale(domain=[float(np.floor(low - 3)), float(np.ceil(high + 5))], nice=False)
+    gradient = over_seeds(gradients, keys, "share", "median")
+    means = pd.concat([gradient["mean"], effect["mean"], pd.Series([0, 1])]) * 100
+    domain = (float(np.floor(means.min() - 3)), float(np.ceil(means.max() + 5)))
     panels = []
-    for seeds, means, heading in (
+    for seeds, centre, heading in (
         (gradients, gradient, "gradient of the word (median seed)"),
         (effects, effect, "effect of a strong word (mean)"),
     ):
         panels.append(
-            _lag_panel(
-                in_percent(seeds.rename(columns={"share": "value"}), "value"),
-                in_percent(means, "mean", "low", "high"),
+            panel(
+                seeds,
+                centre,
+                _lags(effects),
+                value="share",
                 title="share of the last word (%)",
                 heading=heading,
-                scale=scale,
-                lines=[0.0],
+                domain=domain,
+                lines=(0.0,),
                 has_legend=not panels,
             )
         )
+    left = effect.merge(gradient, on=keys, suffixes=("", "_gradient"))
+    left = left[left["is_end"] & ~left["is_first"]]
     figure = Figure(
         name="memory-and-gradient",
-        title=f"What is left of the gradient and of a word's effect, at {count(length, 'token')}",
-        reading="Both are shares of their value at the last word. A gradient says how much a small change would "
-        "matter; the effect says how much the word does matter.",
-        alternative=_left_in_words(gradient, effect),
+        title=f"What remains of the gradient and of a word's effect, at {count(shown_length, 'token')}",
+        reading="Both are shares of their value at the last word. A gradient predicts the effect of a tiny change; "
+        "the right panel shows the effect of another word.",
+        alternative=" ".join(_left(row) for row in left.itertuples()),
         panels=panels,
     )
-    return [Paragraph(_left_in_words(gradient, effect, first_network(effect))), figure]
+    first = left[left["architecture"] == first_network(effects)]
+    return [*(Paragraph(_left(row)) for row in first.itertuples()), figure]
 
 
-def _left_in_words(gradient: pd.DataFrame, effect: pd.DataFrame, name: str | None = None) -> str:
-    """What is left at the farthest lag before the first word: of one network or of all."""
-    inner = effect[~effect["is_first"]]
-    lag = int(inner["lag_tokens"].max())
-    both = gradient.merge(effect, on=["architecture", "lag_tokens"], suffixes=("", "_effect"))
-    here = both[both["lag_tokens"] == lag]
-    parts = [
-        f"the {words.network(row.architecture)} keeps {_share(row.mean)} of the gradient of a word and "
-        f"{_share(row.mean_effect)} of its effect"
-        for row in here.itertuples()
-        if name in (None, row.architecture)
-    ]
-    return f"Over {count(lag, 'token')}, {'; '.join(parts) or 'nothing was measured'}."
+def _left(row) -> str:
+    return (
+        f"Over {count(row.lag_tokens, 'token')}, the {words.network(row.architecture)} keeps "
+        f"{_share(row.mean_gradient)} of the gradient of a word and {_share(row.mean)} of its effect."
+    )
 
 
-def _share(value: float) -> str:
-    """A share in two digits; a negative one is an effect in the wrong direction."""
-    if not np.isfinite(value):
-        return "not finite"
-    sign = "−" if value < 0 else ""
-    return "0 %" if value == 0 else sign + share_of(float(np.log10(abs(value))))
+def _share(share: float) -> str:
+    """A share in two digits. A negative one is an effect in the wrong direction."""
+    if not np.isfinite(share):
+        return NOT_FINITE
+    return ("−" if share < 0 else "") + (share_of(float(np.log10(abs(share)))) if share else "0 %")
 
 
 # --- changed texts -----------------------------------------------------------------------------------------------
 
 
-def with_other_words(changed_texts: pd.DataFrame, card: dict) -> list[Part] | None:
-    here = at_shown_length(changed_texts, card)
-    if here.empty:
+def with_other_words(
+    changed_texts: pd.DataFrame, shown_length: int, subject: Subject
+) -> list[Part] | None:
+    seeds = at(changed_texts, shown_length)
+    if seeds.empty:
         return None
 
-    length = int(here["sequence_length"].iloc[0])
     keys = ["architecture", "probe", "tokens"]
-    accuracy = in_percent(over_seeds(here, keys, "accuracy"), "mean", "lowest", "highest")
-    comparable = here[here["lost"].notna()]
-    lost = estimates(comparable, keys, "lost")
-    nouns = _texts(card)
+    lost = estimates(seeds, keys, "lost").rename(columns={"mean": "lost"})
+    means = over_seeds(seeds, keys, "accuracy").merge(lost.drop(columns="seeds"), on=keys)
+    is_window = seeds["probe"].isin(["truncation", "plain"])
+    windows = seeds[is_window].assign(
+        tokens=seeds["tokens"].where(seeds["tokens"] > 0, shown_length)
+    )
+    windows = windows.sort_values("tokens", kind="stable")
+    window_means = over_seeds(windows, ["architecture", "tokens"], "accuracy")
+    numbers = window_means["tokens"]
+    ends = window_means[numbers.isin([numbers.min(), numbers.max()])]
     figures = [
         Figure(
             name="changed-texts",
-            title=f"Accuracy on changed {nouns} of {count(length, 'token')}",
-            reading=f"Each row is one change, and a bar spans the seeds. The dashed lines are guessing and a bag of "
-            f"words on unchanged {nouns}.",
-            alternative=_costs(lost, length),
-            panels=_changed_panels(accuracy, card),
+            title=f"Accuracy on changed {subject.noun}s of {count(shown_length, 'token')}",
+            reading="Each row is one change; small dots are seeds. The dashed lines are guessing and a bag of words "
+            f"on unchanged {subject.noun}s.",
+            alternative=" ".join(_costs(means, shown_length, subject).values()),
+            panels=[_rows(seeds, means, subject)],
         ),
         Figure(
             name="truncation",
             title="Accuracy if only the last words are read",
-            reading="Padding replaces the words before them, as in training. A network that gains little to the right "
-            "makes little use of earlier words.",
-            alternative=_truncated(accuracy, length),
-            panels=[_truncation_panel(_windows(accuracy, length))],
+            reading="Padding stands before these words, as in training. If a curve is flat, earlier words change "
+            "nothing.",
+            alternative=f"Accuracy by the number of words: {_values(ends, 'tokens')}.",
+            panels=[
+                panel(
+                    windows,
+                    window_means,
+                    _numbers("tokens", "number of last words that are read", windows),
+                    value="accuracy",
+                    title="accuracy (%)",
+                )
+            ],
         ),
     ]
-    table = _changed_table(accuracy, lost, card, length)
-    return [
-        Paragraph(_costs(lost, length, first_network(here))),
-        Details(f"How networks read changed {nouns}", [*figures, table]),
+    summary = f"How networks read changed {subject.noun}s"
+    parts = [*figures, _changed_table(means, subject, shown_length)]
+    costs = _costs(means, shown_length, subject)
+    cost = costs.get(first_network(seeds))
+    return [*([Paragraph(cost)] if cost else []), Details(summary, parts)]
+
+
+def _costs(means: pd.DataFrame, length: int, subject: Subject) -> dict[str, str]:
+    """What other words in the last and in the first quarter cost each network."""
+    quarter = means[means["tokens"] == max(length // 4, 1)]
+    wide = quarter.pivot(index="architecture", columns="probe", values="lost")
+    return {
+        row.Index: f"Words of another {subject.noun} in the last quarter change the accuracy of the "
+        f"{words.network(row.Index)} by {points(-row.suffix)} points; in the first quarter, by {points(-row.prefix)}."
+        for row in wide.itertuples()
+    }
+
+
+def _changes(rows: pd.DataFrame, subject: Subject) -> pd.DataFrame:
+    """Adds each `change` in words; the rows have the order of CHANGES, without the bag of words."""
+    rows = rows[rows["probe"].isin(CHANGES)]
+    names = [
+        CHANGES[row.probe].format(tokens=row.tokens, noun=subject.noun) for row in rows.itertuples()
     ]
+    place = rows["probe"].map(list(CHANGES).index)
+    return rows.assign(change=names, place=place).sort_values(["place", "tokens"], kind="stable")
 
 
-def _costs(lost: pd.DataFrame, length: int, name: str | None = None) -> str:
-    """What other words in the first and the last quarter cost: one network or all."""
-    quarter = max(length // 4, 1)
-    by_change = lost[lost["tokens"] == quarter].pivot(
-        index="architecture", columns="probe", values="mean"
+def _rows(seeds: pd.DataFrame, means: pd.DataFrame, subject: Subject) -> alt.LayerChart:
+    """A row per change, except for the truncated texts."""
+    bag = means[means["probe"] == "bag_of_words"]["mean"].head(1)
+    lines = pd.DataFrame({"at": [GUESSING, *bag]}) * 100
+    seeds, means = (
+        _changes(rows[rows["probe"] != "truncation"], subject) for rows in (seeds, means)
     )
-    sentences = [
-        f"With another text's words in the last quarter, the {words.network(row.Index)} loses "
-        f"{points(row.suffix)} points; in the first quarter, {points(row.prefix)}."
-        for row in by_change.itertuples()
-        if name in (None, row.Index)
-    ]
-    return " ".join(sentences).replace("+", "")
-
-
-def _truncated(accuracy: pd.DataFrame, length: int) -> str:
-    windows = _windows(accuracy, length)
-    parts = [
-        f"{words.network(name)} {percent(rows['mean'].iloc[0] / 100)} with the last {int(rows['tokens'].iloc[0])}, "
-        f"{percent(rows['mean'].iloc[-1] / 100)} with all {length}"
-        for name, rows in windows.groupby("architecture", sort=False)
-    ]
-    return f"Accuracy by the number of words: {'; '.join(parts)}."
-
-
-def _windows(accuracy: pd.DataFrame, length: int) -> pd.DataFrame:
-    """The accuracy by the number of words that are read, from the last one on."""
-    whole = accuracy[accuracy["probe"] == "plain"].assign(tokens=length)
-    rows = pd.concat([accuracy[accuracy["probe"] == "truncation"], whole])
-    return in_order(rows, ["architecture", "tokens"])
-
-
-def _change(row, noun: str) -> str:
-    return CHANGES[row.probe].format(tokens=row.tokens, noun=noun)
-
-
-def _changed_panels(accuracy: pd.DataFrame, card: dict) -> list[alt.LayerChart]:
-    noun = subjects.of_card(card).noun
-    shown = accuracy[accuracy["probe"].isin(set(CHANGES) - {"truncation"})]
-    named = shown.assign(change=[_change(row, noun) for row in shown.itertuples()])
-    place = named["probe"].map(list(CHANGES).index)
-    changes = list(dict.fromkeys(named.assign(place=place).sort_values(["place", "tokens"])["change"]))
-    bag = accuracy[accuracy["probe"] == "bag_of_words"]["mean"].head(1)
-    lines = pd.DataFrame({"at": [100 * GUESSING, *bag]}).round(2)
-    columns = ["architecture", "change", "mean", "lowest", "highest"]
-
-    base = alt.Chart(_rounded(named[columns], *columns[2:])).encode(
-        y=alt.Y("change:N", title=None, sort=changes, axis=alt.Axis(labelLimit=230, grid=True)),
-        yOffset=alt.YOffset("architecture:N", scale=alt.Scale(domain=charts.present(named))),
-        color=charts.coloured(named),
-    )
-    title = "accuracy, or share decided by the second half (%)"
-    x = alt.X("mean:Q", title=title, scale=alt.Scale(zero=False))
-    tooltip = charts.hover(*columns[:2], mean="mean", lowest="lowest seed", highest="highest seed")
-    panel = alt.layer(
-        alt.Chart(lines)
-        .mark_rule(color=charts.NEUTRAL, strokeDash=[4, 3], strokeWidth=1.5)
-        .encode(x="at:Q"),
-        base.mark_rule(strokeWidth=1.5).encode(x=alt.X("lowest:Q", title=title), x2="highest:Q"),
-        base.mark_point(filled=True, size=55, opacity=1).encode(
-            x=x, shape=charts.shaped(named), tooltip=tooltip
-        ),
-    )
-    return [panel.properties(width=charts.SHORT, height=46 * len(changes))]
-
-
-def _truncation_panel(windows: pd.DataFrame) -> alt.LayerChart:
-    ticks = sorted({int(tokens) for tokens in windows["tokens"]})
-    x = log_axis("tokens", "number of last words that are read (log scale)", ticks)
-    return marks_with_bars(windows, x, "accuracy (%)").properties(height=LOW)
-
-
-def log_axis(column: str, title: str, ticks: list[int]) -> alt.X:
-    scale = alt.Scale(type="log", domain=[ticks[0] / 1.2, ticks[-1] * 1.2], nice=False)
-    axis = alt.Axis(values=ticks, grid=False, labelOverlap="greedy")
-    return alt.X(f"{column}:Q", title=title, scale=scale, axis=axis)
-
-
-def marks_with_bars(
-    rows: pd.DataFrame,
-    x: alt.X,
-    title: str,
-    whole: pd.DataFrame | None = None,
-    lines: Sequence[float] = (),
-    **scale,
-) -> alt.LayerChart:
-    """Means with bars from the lowest to the highest seed. `whole` has the architectures of all panels."""
-    column = x["shorthand"].split(":")[0]
-    every = rows if whole is None else whole
-    columns = ["architecture", column, "mean", "lowest", "highest"]
-    scale = alt.Scale(**{"zero": False, **scale})
-    base = alt.Chart(_rounded(rows[columns], *columns[2:])).encode(
-        x=x, color=charts.coloured(every)
-    )
-    tooltip = charts.hover(*columns[:2], mean="mean", lowest="lowest seed", highest="highest seed")
-    y = alt.Y("mean:Q", title=title, scale=scale)
+    changes = list(means["change"].unique())
+    known = charts.present(means)
+    title = "accuracy (%)"
+    columns = ["architecture", "change"]
+    encoding = {
+        "y": alt.Y("change:N", title=None, sort=changes, axis=alt.Axis(labelLimit=280, grid=True)),
+        "yOffset": alt.YOffset("architecture:N", scale=alt.Scale(domain=known)),
+        "color": charts.coloured(means),
+    }
+    scale = alt.Scale(zero=False)
     return alt.layer(
-        *(charts.line_at(at, scale) for at in lines),
-        base.mark_line(strokeWidth=1, opacity=0.35).encode(y=y),
-        base.mark_rule(strokeWidth=1.5).encode(
-            y=alt.Y("lowest:Q", title=title, scale=scale), y2="highest:Q"
+        alt.Chart(lines.round(2))
+        .mark_rule(color=charts.NEUTRAL, strokeDash=[4, 3])
+        .encode(x="at:Q"),
+        alt.Chart(_percent(seeds[[*columns, "seed", "accuracy"]], "accuracy"))
+        .mark_point(filled=True, size=9, opacity=0.4)
+        .encode(x=alt.X("accuracy:Q", title=title, scale=scale), **encoding),
+        alt.Chart(_percent(means[[*columns, "mean"]], "mean"))
+        .mark_point(filled=True, size=55, opacity=1)
+        .encode(
+            x=alt.X("mean:Q", title=title, scale=scale),
+            shape=charts.shaped(means),
+            tooltip=charts.hover(*columns, mean="mean"),
+            **encoding,
         ),
-        base.mark_point(filled=True, size=60, opacity=1).encode(
-            y=y, shape=charts.shaped(every), tooltip=tooltip
-        ),
-    ).properties(width=charts.SHORT, height=LOW)
+    ).properties(width=charts.SHORT, height=46 * len(changes))
 
 
-def _changed_table(
-    accuracy: pd.DataFrame, lost: pd.DataFrame, card: dict, length: int
-) -> Table:
-    noun = subjects.of_card(card).noun
-    lost_of = {(row.architecture, row.probe, row.tokens): row for row in lost.itertuples()}
-    names = list(dict.fromkeys(accuracy["architecture"]))
-    rows = []
-    for (probe, tokens), changed in accuracy.groupby(["probe", "tokens"], sort=False):
-        if probe == "bag_of_words":
-            continue
-        mean_of = {row.architecture: row.mean / 100 for row in changed.itertuples()}
-        cells = []
-        for name in names:
-            cell = percent(mean_of[name]) if name in mean_of else "none"
-            row = lost_of.get((name, probe, tokens))
-            if row is not None and probe != "plain":
-                cell += f" (lost {interval(row.low, row.high)})"
-            cells.append(cell)
-        rows.append([_change(next(changed.itertuples()), noun), *cells])
+def _changed_table(means: pd.DataFrame, subject: Subject, length: int) -> Table:
+    changes = _changes(means, subject)
+    cells = [
+        percent(row.mean) + (f" ({interval(row.low, row.high)})" if np.isfinite(row.low) else "")
+        for row in changes.itertuples()
+    ]
+    wide = changes.assign(cell=cells).pivot(index="change", columns="architecture", values="cell")
+    wide = wide.loc[changes["change"].unique(), charts.present(changes)].fillna("none")
     return Table(
-        f"Accuracy on changed {noun}s of {count(length, 'token')}; in parentheses the 95 % interval of the loss in "
-        "points",
-        ["change", *map(words.network, names)],
-        rows,
+        f"Accuracy on changed {subject.noun}s of {count(length, 'token')}; in parentheses the 95 % interval of the "
+        "loss in points",
+        ["change", *map(words.network, wide.columns)],
+        wide.reset_index().to_numpy().tolist(),
     )
 
 
 # --- a bag of the same words -------------------------------------------------------------------------------------
 
 
-def against_bag_of_words(deficits: pd.DataFrame, card: dict) -> list[Part] | None:
-    if deficits.empty:
+def against_bag_of_words(probes: pd.DataFrame, subject: Subject) -> list[Part] | None:
+    """By how much a bag of the same words beats the networks that were trained at each length."""
+    is_own = probes["trained_length"] == probes["sequence_length"]
+    bag = probes[is_own & (probes["probe"] == "bag_of_words")]
+    bag = frames.in_order(bag.assign(lost=-bag["lost"]), ["architecture", "sequence_length"])
+    if bag.empty:
         return None
 
-    name = first_network(deficits)
-    own = deficits[deficits["architecture"] == name]
-    lengths = sorted({int(length) for length in deficits["sequence_length"]})
-    x = log_axis("sequence_length", "sequence length (tokens, log scale)", lengths)
-    shown = in_percent(deficits, "mean", "lowest", "highest")
+    keys = ["architecture", "sequence_length"]
+    accuracy = bag.groupby(keys, as_index=False)["accuracy"].first()
+    means = estimates(bag, keys, "lost").merge(accuracy, on=keys, how="left")
+    sentences = {name: _deficit(rows) for name, rows in means.groupby("architecture", sort=False)}
     figure = Figure(
         name="memory-deficit",
         title="How far a bag of the same words is ahead, by length",
-        reading="Above 0, TF-IDF with logistic regression beats the network on the same words. Every length has its own "
-        "networks, and a bar spans their seeds.",
-        alternative=" ".join(_deficit(deficits, row) for row in in_order(deficits, ["architecture"])["architecture"].unique()),
-        panels=[marks_with_bars(shown, x, "bag of words minus network (points)", lines=[0.0])],
-    )
-    table = Table(
-        f"A bag of the same words against networks trained at each length, with 95 % intervals for other seeds and "
-        f"other {_texts(card)}",
-        ["network", "tokens", "seeds", "bag of words", "bag minus network (points)", "95 % interval"],
-        [
-            [
-                words.network(row.architecture),
-                f"{row.sequence_length:,}",
-                str(row.seeds),
-                percent(row.accuracy),
-                points(row.mean),
-                interval(row.low, row.high),
-            ]
-            for row in deficits.itertuples()
+        reading="Above 0, TF-IDF with logistic regression beats the network on the same words. Each length has its own "
+        "networks; thin lines are seeds.",
+        alternative=" ".join(sentences.values()),
+        panels=[
+            panel(
+                bag,
+                means,
+                _numbers("sequence_length", "sequence length in tokens", bag),
+                value="lost",
+                title="bag of words minus network (points)",
+                lines=(0.0,),
+            )
         ],
-        sortable=True,
     )
-    return [
-        Paragraph(_deficit(own, name)),
-        Details("A bag of the same words, by length", [figure, table]),
+    columns = ["network", "tokens", "seeds", "bag of words", "bag minus network (points)"]
+    rows = [
+        [
+            words.network(row.architecture),
+            f"{row.sequence_length:,}",
+            str(row.seeds),
+            percent(row.accuracy),
+            points(row.mean),
+            interval(row.low, row.high),
+        ]
+        for row in means.itertuples()
     ]
+    caption = f"A bag of the same words, with intervals for other seeds and other {subject.noun}s"
+    table = Table(caption, [*columns, "95 % interval"], rows, sortable=True)
+    details = Details("A bag of the same words, by length", [figure, table])
+    return [Paragraph(sentences[first_network(means)]), details]
 
 
-def _deficit(deficits: pd.DataFrame, name: str) -> str:
-    """At which lengths a bag of words is ahead, by the intervals."""
-    own = deficits[deficits["architecture"] == name]
-    ahead = [f"{row.sequence_length:,}" for row in own.itertuples() if row.low > 0]
-    behind = [f"{row.sequence_length:,}" for row in own.itertuples() if row.high < 0]
-    network = words.network(name)
-    if not ahead and not behind:
+def _deficit(means: pd.DataFrame) -> str:
+    """At which lengths a bag of words is ahead of a network or behind it, by the intervals."""
+    network = words.network(means["architecture"].iloc[0])
+    ahead = means[means["low"] > 0]["sequence_length"].map("{:,}".format)
+    behind = means[means["high"] < 0]["sequence_length"].map("{:,}".format)
+    if ahead.empty and behind.empty:
         return f"No length shows a difference between the {network} and a bag of the same words."
 
-    sentence = f"A bag of the same words beats the {network} at {listed(ahead)} tokens" if ahead else ""
-    if not behind:
-        return f"{sentence}."
-    lead = f"The {network} beats a bag of the same words at {listed(behind)} tokens"
-    return f"{sentence}. {lead}." if ahead else f"{lead}."
+    sentences = []
+    if len(ahead):
+        sentences.append(f"A bag of the same words beats the {network} at {listed(ahead)} tokens.")
+    if len(behind):
+        sentences.append(f"The {network} beats a bag of the same words at {listed(behind)} tokens.")
+    return " ".join(sentences)
 
 
 # --- one token to keep -------------------------------------------------------------------------------------------
@@ -775,28 +634,41 @@ def one_token_to_keep(retention: pd.DataFrame, settings: dict) -> list[Part] | N
     if retention.empty:
         return None
 
-    keys = ["architecture", "signal", "lag_tokens"]
-    solved = retention.groupby(keys, as_index=False)["solved"].mean()
-    rows = in_order(over_seeds(retention, keys, "accuracy").merge(solved, on=keys), keys)
-    ticks = sorted({int(lag) for lag in rows["lag_tokens"]})
-    x = log_axis("lag_tokens", "lag (tokens to keep the signal, log scale)", ticks)
-    shown = in_percent(rows, "mean", "lowest", "highest")
-    headings = {"first": "signal in the first token", "middle": "signal in the middle"}
-    lines = [100 * GUESSING, 100 * settings["solved"]]
+    keys = ["signal", "architecture", "lag_tokens"]
+    seeds = frames.in_order(retention, keys)
+    values = seeds.groupby(keys, sort=False)
+    means = over_seeds(seeds, keys, "accuracy")
+    means["solved"] = values["solved"].mean().to_numpy()
+    means["lowest"], means["highest"] = (
+        values["accuracy"].agg(end).to_numpy() for end in ("min", "max")
+    )
+    panels = []
+    for signal, rows in seeds.groupby("signal"):
+        panels.append(
+            panel(
+                rows,
+                means[means["signal"] == signal],
+                _numbers("lag_tokens", "lag in tokens", seeds),
+                value="accuracy",
+                title="accuracy (%)",
+                heading=f"signal in {SIGNALS[signal].removeprefix('a token in ')}",
+                domain=(40, 102),
+                lines=(GUESSING, settings["solved"]),
+                has_legend=not panels,
+                every=seeds,
+            )
+        )
+    sentences = [_learned(rows) for _, rows in means.groupby(keys[:2], sort=False)]
     figure = Figure(
         name="retention",
-        title="Whether networks learn to keep one token",
-        reading=f"One token decides the label, and all others are noise; a bar spans the seeds. The dashed lines are "
+        title="Over how many tokens networks learn to keep one token",
+        reading="One token decides the label, and all others are noise; thin lines are seeds. The dashed lines are "
         f"guessing and the {percent(settings['solved'])} above which a lag is learned.",
-        alternative=" ".join(_learned(rows)),
-        panels=[
-            marks_with_bars(
-                part, x, "accuracy (%)", shown, lines, domain=[40, 102], nice=False
-            ).properties(title=headings[signal])
-            for signal, part in shown.groupby("signal", sort=True)
-        ],
+        alternative=" ".join(sentences),
+        panels=panels,
     )
-    cells = [
+    columns = ["network", "signal", "lag (tokens)", "accuracy", "lowest to highest seed"]
+    rows = [
         [
             words.network(row.architecture),
             row.signal,
@@ -805,35 +677,26 @@ def one_token_to_keep(retention: pd.DataFrame, settings: dict) -> list[Part] | N
             f"{percent(row.lowest)} to {percent(row.highest)}",
             f"{row.solved * row.seeds:.0f} of {row.seeds}",
         ]
-        for row in rows.itertuples()
+        for row in means.itertuples()
     ]
-    columns = ["network", "signal", "lag (tokens)", "accuracy", "lowest to highest", "learned by"]
     note = (
-        f"Training had at most {count(settings['updates'], 'update')} of fresh sequences, so a network may learn with "
-        "more of them what it did not learn here. A signal in the middle meets a state that is full of noise: the two "
-        "tasks do not compare."
+        f"Training had at most {count(settings['updates'], 'update')}. A network may learn with more of them what it "
+        "did not learn here. A token in the middle meets a state full of noise, so the two tasks do not compare."
     )
-    details = Details(
-        "Each lag of this task", [Paragraph(note), Table("One token to keep", columns, cells, (0, 1))]
-    )
-    return [Paragraph(" ".join(_learned(rows[rows["signal"] == rows["signal"].min()]))), figure, details]
+    table = Table("One token to keep", [*columns, "learned by"], rows, (0, 1))
+    details = Details("Each lag of this task", [Paragraph(note), table])
+    return [Paragraph(" ".join(sentences)), figure, details]
 
 
-def _learned(rows: pd.DataFrame) -> list[str]:
-    """Over which lag at least half of the seeds of each network learned to keep the token."""
-    sentences = []
-    for (name, signal), lags in rows.groupby(["architecture", "signal"], sort=False):
-        learned = longest_lag_learned(dict(zip(lags["lag_tokens"], lags["solved"], strict=True)))
-        network = words.network(name)
-        where = {"first": "the first token", "middle": "a token in the middle of noise"}[signal]
-        if not learned:
-            sentences.append(f"The {network} learns to keep {where} over none of the lags.")
-            continue
-        longest = ", the longest lag" if learned == lags["lag_tokens"].max() else " and no longer"
-        sentences.append(
-            f"The {network} learns to keep {where} over {count(learned, 'token')}{longest}."
-        )
-    return sentences
+def _learned(rows: pd.DataFrame) -> str:
+    """Over which lag at least half of the seeds of a network learned to keep the token."""
+    network, where = words.network(rows["architecture"].iloc[0]), SIGNALS[rows["signal"].iloc[0]]
+    learned = longest_lag_learned(dict(zip(rows["lag_tokens"], rows["solved"], strict=True)))
+    if not learned:
+        return f"The {network} does not learn to keep {where} over any lag."
+    is_longest = learned == rows["lag_tokens"].max()
+    end = ", the longest lag" if is_longest else ", but over no longer lag"
+    return f"The {network} learns to keep {where} over {count(learned, 'token')}{end}."
 
 
 SECTION = Section(
@@ -841,7 +704,7 @@ SECTION = Section(
     (
         answer,
         by_lag,
-        by_length_table,
+        by_length,
         next_to_gradient,
         with_other_words,
         against_bag_of_words,

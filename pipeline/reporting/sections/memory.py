@@ -165,7 +165,7 @@ def answer(
             for row in others.itertuples()
         ]
         sentences.append(f"This distance is {listed(distances)}.")
-    sentences += _stored_and_used(measures, settings["usable"], subject)
+    sentences += stored_and_used(measures, settings["usable"], subject)
     return Paragraph(" ".join(sentences))
 
 
@@ -184,7 +184,7 @@ def _reach(row) -> str:
     )
 
 
-def _stored_and_used(measures: pd.DataFrame, usable: float, subject: Subject) -> list[str]:
+def stored_and_used(measures: pd.DataFrame, usable: float, subject: Subject) -> list[str]:
     """Whether the farthest word before the first one is in the state and used, and whether the first word is."""
     sentences = []
     values = measures[np.isfinite(measures["mean"]) & (measures["lag_tokens"] > 0)]
@@ -424,11 +424,11 @@ def next_to_gradient(
 def _left(row) -> str:
     return (
         f"Over {count(row.lag_tokens, 'token')}, the {words.network(row.architecture)} keeps "
-        f"{_share(row.mean_gradient)} of the gradient of a word and {_share(row.mean)} of its effect."
+        f"{in_digits(row.mean_gradient)} of the gradient of a word and {in_digits(row.mean)} of its effect."
     )
 
 
-def _share(share: float) -> str:
+def in_digits(share: float) -> str:
     """A share in two digits. A negative one is an effect in the wrong direction."""
     if not np.isfinite(share):
         return NOT_FINITE
@@ -575,7 +575,7 @@ def against_bag_of_words(probes: pd.DataFrame, subject: Subject) -> list[Part] |
     keys = ["architecture", "sequence_length"]
     accuracy = bag.groupby(keys, as_index=False)["accuracy"].first()
     means = estimates(bag, keys, "lost").merge(accuracy, on=keys, how="left")
-    sentences = {name: _deficit(rows) for name, rows in means.groupby("architecture", sort=False)}
+    sentences = {name: deficit(rows) for name, rows in means.groupby("architecture", sort=False)}
     figure = Figure(
         name="memory-deficit",
         title="How far a bag of the same words is ahead, by length",
@@ -611,7 +611,7 @@ def against_bag_of_words(probes: pd.DataFrame, subject: Subject) -> list[Part] |
     return [Paragraph(sentences[first_network(means)]), details]
 
 
-def _deficit(means: pd.DataFrame) -> str:
+def deficit(means: pd.DataFrame) -> str:
     """At which lengths a bag of words is ahead of a network or behind it, by the intervals."""
     network = words.network(means["architecture"].iloc[0])
     ahead = means[means["low"] > 0]["sequence_length"].map("{:,}".format)
@@ -658,7 +658,7 @@ def one_token_to_keep(retention: pd.DataFrame, settings: dict) -> list[Part] | N
                 every=seeds,
             )
         )
-    sentences = [_learned(rows) for _, rows in means.groupby(keys[:2], sort=False)]
+    sentences = [learned_lag(rows) for _, rows in means.groupby(keys[:2], sort=False)]
     figure = Figure(
         name="retention",
         title="Over how many tokens networks learn to keep one token",
@@ -688,7 +688,7 @@ def one_token_to_keep(retention: pd.DataFrame, settings: dict) -> list[Part] | N
     return [Paragraph(" ".join(sentences)), figure, details]
 
 
-def _learned(rows: pd.DataFrame) -> str:
+def learned_lag(rows: pd.DataFrame) -> str:
     """Over which lag at least half of the seeds of a network learned to keep the token."""
     network, where = words.network(rows["architecture"].iloc[0]), SIGNALS[rows["signal"].iloc[0]]
     learned = longest_lag_learned(dict(zip(rows["lag_tokens"], rows["solved"], strict=True)))

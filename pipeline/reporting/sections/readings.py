@@ -118,7 +118,7 @@ def _panels(text: pd.DataFrame) -> list[alt.LayerChart]:
         ("probability", "probability of a positive label", alt.Scale(domain=[0, 1]), word_labels),
         ("gradient", "gradient (log scale)", alt.Scale(type="log"), alt.Axis(labels=False)),
     ):
-        width = alt.Axis(minExtent=48, maxExtent=48)
+        width = alt.Axis(minExtent=48, maxExtent=48, tickCount=4)
         base = alt.Chart(shown[columns]).encode(
             x=alt.X("name:O", title=None, sort=None, axis=axis),
             y=alt.Y(f"{value}:Q", title=title, scale=scale, axis=width),
@@ -140,7 +140,7 @@ def in_numbers(readings: pd.DataFrame, examples: dict, subject: Subject) -> Deta
     choices: dict[str, Part] = {}
     for _, text in readings.groupby("text", sort=False):
         runs = text.groupby("run", sort=False)
-        choices[_name(text)] = Choice("Network", {run: Html(_words(rows)) for run, rows in runs})
+        choices[_name(text)] = Choice("Network", {run: Html(word_list(rows)) for run, rows in runs})
 
     groups = readings.groupby(["text", "run"], sort=False)
     ends = groups["probability"].last().unstack().map(lambda value: number(value, 2))
@@ -173,7 +173,7 @@ def in_numbers(readings: pd.DataFrame, examples: dict, subject: Subject) -> Deta
     )
 
 
-def _words(reading: pd.DataFrame) -> str:
+def word_list(reading: pd.DataFrame) -> str:
     """The words of a reading as a list, with two bars under each."""
     first = reading.iloc[0]
     label = f"{first['text']} as {first['run']} reads it"

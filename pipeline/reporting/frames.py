@@ -37,7 +37,7 @@ def in_order(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 def own_design(rows: pd.DataFrame) -> pd.DataFrame:
     """Keeps the networks that were trained at the length at which they are measured, if there are any."""
     is_own = rows["trained_length"] == rows["sequence_length"]
-    keys = [rows["architecture"], rows["weights"], rows["sequence_length"]]
+    keys = [rows[name] for name in ("architecture", "weights", "sequence_length") if name in rows]
     return rows[is_own | ~is_own.groupby(keys).transform("any")]
 
 

@@ -1,0 +1,266 @@
+"""Single texts: a few read word by word, and the test texts that networks get wrong or disagree about."""
+
+import html
+import math
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from pipeline.params.subjects import Subject
+from pipeline.reporting import charts, words
+from pipeline.reporting.inputs import derived
+from pipeline.reporting.numbers import NOT_FINITE, count, listed, number, percent
+from pipeline.reporting.page.texts import visible
+from pipeline.reporting.parts import (
+    Choice,
+    Command,
+    Details,
+    Figure,
+    Html,
+    Paragraph,
+    Part,
+    Section,
+    Table,
+)
+from pipeline.science.statistics.linear_names import BASELINES
+
+LABELS = ("negative", "positive")
+SMALLEST_BAR = 1e-3  # of the largest gradient: the bar is empty there
+KEY = (
+    '<p class="key">Under each word: <span class="p">the probability of a positive label, read up to this word</span> '
+    '<span class="g">the gradient of the final logit at this word (logits per unit of embedding; the bar is on a log '
+    "scale, full at the largest gradient)</span></p>"
+)
+COLUMNS = ["text", "label", "is_right", "run", "architecture", "place", "word", "name"]
+
+
+@derived
+def readings(examples: dict) -> pd.DataFrame:
+    """One row per text, run and word. `name` is unique in its text: the word behind its place."""
+    tables = [pd.DataFrame(columns=[*COLUMNS, "probability", "gradient"])]
+    for text in examples["reviews"]:
+        for run, reading in text["readings"].items():
+            numbers = {name: reading[name] for name in ("probability", "gradient")}
+            table = pd.DataFrame({"word": map(visible, reading["token"]), **numbers})
+            place = table.index + 1
+            name = place.map("{:03d} ".format) + table["word"]
+            axes = {"text": text["review"], "label": text["label"], "is_right": text["right"]}
+            architecture = run.split("-")[0]
+            table = table.assign(**axes, run=run, architecture=architecture, place=place, name=name)
+            tables.append(table.astype({"probability": float, "gradient": float}))
+    return pd.concat(tables[1:] or tables, ignore_index=True)
+
+
+def answer(readings: pd.DataFrame, examples: dict, subject: Subject) -> Paragraph | None:
+    if readings.empty:
+        return None
+
+    ends = readings.groupby(["text", "run"], sort=False)["probability"].last().unstack()
+    is_positive = ends > 0.5
+    agreed = int((is_positive.nunique(axis=1) == 1).sum())
+    networks = listed(words.network(run.split("-")[0]) for run in ends.columns)
+    texts = count(len(ends), subject.noun)
+    read = "reads" if ends.shape[1] == 1 else "read"
+    sentence = f"The {networks} {read} {texts} of the validation split word by word, with seed {examples['seed']}."
+    return Paragraph(f"{sentence} {_agreement(agreed, ends.shape, subject)}".strip())
+
+
+def _agreement(agreed: int, shape: tuple[int, int], subject: Subject) -> str:
+    texts, networks = shape
+    if networks == 1:
+        return ""
+    if agreed == texts:
+        return "They give the same answer to all of them."
+    return f"They give the same answer to {agreed or 'none'} of the {texts} {subject.noun}s."
+
+
+def word_by_word(readings: pd.DataFrame, subject: Subject) -> Choice | None:
+    """A figure per text: the probability after each word, and the gradient at each word."""
+    figures: dict[str, Part] = {}
+    for number_of, text in readings.groupby("text", sort=False):
+        runs = text.groupby("run", sort=False)
+        ends = "; ".join(f"{run} {number(rows['probability'].iloc[-1], 2)}" for run, rows in runs)
+        first_reading = next(rows for _, rows in runs)
+        figures[_name(text)] = Figure(
+            name=f"reading-{len(figures) + 1}",
+            title=f"{subject.noun.capitalize()} {number_of}, word by word",
+            reading="Above: the probability of a positive label if the text ended after this word. Below: how much a "
+            "small change of the word would change the final answer.",
+            alternative=f"Probability of a positive label at the end: {ends}. The text: "
+            f"{' '.join(first_reading['word'])}",
+            panels=_panels(text),
+            stacked=True,
+        )
+    return Choice(subject.noun.capitalize(), figures) if figures else None
+
+
+def _name(text: pd.DataFrame) -> str:
+    first = text.iloc[0]
+    verdict = "right" if first["is_right"] else "wrong"
+    return f"{first['text']} ({LABELS[first['label']]}; {first['run']} is {verdict})"
+
+
+def _panels(text: pd.DataFrame) -> list[alt.LayerChart]:
+    shown = charts.gapped(text.assign(gradient=text["gradient"].where(text["gradient"] > 0)))
+    columns = ["architecture", "run", "name", "word", "place", "probability", "gradient"]
+    tooltip = [
+        *columns[1:2],
+        *columns[3:5],
+        alt.Tooltip("probability:Q", format=".3f"),
+        alt.Tooltip("gradient:Q", format=".3g"),
+    ]
+    word_labels = alt.Axis(
+        labelExpr="slice(datum.label, 4)", labelAngle=-90, labelLimit=90, labelOverlap=False
+    )
+    panels = []
+    for value, title, scale, axis in (
+        ("probability", "probability of a positive label", alt.Scale(domain=[0, 1]), word_labels),
+        ("gradient", "gradient (log scale)", alt.Scale(type="log"), alt.Axis(labels=False)),
+    ):
+        width = alt.Axis(minExtent=48, maxExtent=48, tickCount=4)
+        base = alt.Chart(shown[columns]).encode(
+            x=alt.X("name:O", title=None, sort=None, axis=axis),
+            y=alt.Y(f"{value}:Q", title=title, scale=scale, axis=width),
+            color=charts.coloured(text),
+        )
+        half = [charts.line_at(0.5, scale)] if value == "probability" else []
+        marks = base.mark_point(filled=True, size=28, opacity=1)
+        layers = [*half, base.mark_line(strokeWidth=1.5)]
+        layers.append(marks.encode(shape=charts.shaped(text), tooltip=tooltip))
+        panels.append(alt.layer(*layers).properties(width=charts.LONG * 1.4, height=150))
+    return panels
+
+
+def in_numbers(readings: pd.DataFrame, examples: dict, subject: Subject) -> Details | None:
+    """The numbers under each word, and at the end of each text."""
+    if readings.empty:
+        return None
+
+    choices: dict[str, Part] = {}
+    for _, text in readings.groupby("text", sort=False):
+        runs = text.groupby("run", sort=False)
+        choices[_name(text)] = Choice("Network", {run: Html(word_list(rows)) for run, rows in runs})
+
+    groups = readings.groupby(["text", "run"], sort=False)
+    ends = groups["probability"].last().unstack().map(lambda value: number(value, 2))
+    texts = readings.groupby("text", sort=False).agg(
+        label=("label", "first"), read=("place", "max")
+    )
+    rows = [
+        [str(row.Index), LABELS[row.label], str(row.read), *ends.loc[row.Index]]
+        for row in texts.itertuples()
+    ]
+    table = Table(
+        "Probability of a positive label at the end",
+        [subject.noun, "label", "words read", *ends.columns],
+        rows,
+        left=(0, 1),
+    )
+    note = (
+        f"How they were chosen: {examples['rule']} Single {subject.noun}s and single networks show how reading works; "
+        "they prove nothing. A network without a mask has read the padding before the first word."
+    )
+    return Details(
+        "Every word with its numbers",
+        [
+            Choice(subject.noun.capitalize(), choices),
+            Html(KEY),
+            table,
+            Paragraph(note),
+            Command('python -m pipeline read "any text"'),
+        ],
+    )
+
+
+def word_list(reading: pd.DataFrame) -> str:
+    """The words of a reading as a list, with two bars under each."""
+    first = reading.iloc[0]
+    label = f"{first['text']} as {first['run']} reads it"
+    items = [_word(row, reading["gradient"].max()) for row in reading.itertuples()]
+    return f'<ol class="words" aria-label="{html.escape(label)}">{"".join(items)}</ol>'
+
+
+def _word(row, largest: float) -> str:
+    gradient, probability = row.gradient, row.probability
+    has_bar = gradient > 0 and math.isfinite(largest)
+    below = math.log(gradient / largest) / math.log(SMALLEST_BAR) if has_bar else 1
+    bars = 100 * np.nan_to_num([probability, max(0.0, 1 - below)])
+    digits = f"{gradient:.2g}" if math.isfinite(gradient) else NOT_FINITE
+    return (
+        f'<li style="--p:{bars[0]:.0f}%;--g:{bars[1]:.0f}%"><bdi>{html.escape(row.word)}</bdi>'
+        f'<span class="p"><span class="unseen">probability </span>{number(probability, 2)}</span>'
+        f'<span class="g"><span class="unseen">gradient </span>{digits}</span></li>'
+    )
+
+
+# --- hard texts of the test split --------------------------------------------------------------------------------
+
+
+def hard(hard_texts: pd.DataFrame, subject: Subject) -> list[Part] | None:
+    """The hardest texts, the most confident mistakes, and those about which networks or seeds disagree."""
+    if hard_texts.empty:
+        return None
+
+    networks = hard_texts[~hard_texts["run"].isin(BASELINES)]
+    sentences = [_hardest(networks, subject), _most_confident(networks)]
+    note = (
+        "Numbers count the texts of the source. This table has no words, because not every source allows us to publish "
+        "its texts. The cells are mean probabilities of a positive label; the widest range is that of the seeds of one "
+        "network."
+    )
+    parts = [_hard_table(hard_texts, subject), Paragraph(note)]
+    summary = f"Hard {subject.noun}s of the test split"
+    return [Paragraph(" ".join(filter(None, sentences))), Details(summary, parts)]
+
+
+def _hardest(networks: pd.DataFrame, subject: Subject) -> str:
+    rows = networks[(networks["reason"] == "hardest") & (networks["rank"] == 1)]
+    if rows.empty:
+        return f"Most networks judge every {subject.noun} of the test split correctly."
+    right, seeds = rows["seeds_right"].sum(), rows["seeds"].sum()
+    judged = (
+        f"{right} of {seeds} trained networks judge"
+        if right
+        else f"none of {seeds} trained networks judges"
+    )
+    return f"The hardest {subject.noun} of the test split is number {rows['review'].iloc[0]}: {judged} it correctly."
+
+
+def _most_confident(networks: pd.DataFrame) -> str:
+    rows = networks[(networks["reason"] == "confident mistake") & (networks["rank"] == 1)]
+    if rows.empty:
+        return ""
+    wrong = rows["probability"].where(rows["label"] == 0, 1 - rows["probability"])
+    row = rows.loc[wrong.idxmax()]
+    return (
+        f"The most confident mistake is about number {row['review']}: the {words.run(row['run'])} gives the wrong "
+        f"label a mean probability of {percent(wrong.max())}."
+    )
+
+
+def _hard_table(hard_texts: pd.DataFrame, subject: Subject) -> Table:
+    runs = list(hard_texts["run"].unique())
+    rows = []
+    for number_of, text in hard_texts.groupby("review", sort=False):
+        first = text.iloc[0]
+        by_run = text.drop_duplicates("run").set_index("run")
+        networks = by_run[~by_run.index.isin(BASELINES)]
+        widest = networks.loc[(networks["highest"] - networks["lowest"]).idxmax()]
+        rows.append(
+            [
+                str(number_of),
+                ", ".join(text["reason"].unique()),
+                LABELS[first["label"]],
+                f"{first['tokens']:,}",
+                percent(networks["seeds_right"].sum() / networks["seeds"].sum()),
+                f"{number(widest['lowest'], 2)} to {number(widest['highest'], 2)}",
+                *(number(value, 2) for value in by_run["probability"]),
+            ]
+        )
+    columns = [subject.noun, "why", "label", "words", "networks that are right", "widest range"]
+    caption = f"Hard {subject.noun}s of the test split"
+    return Table(caption, [*columns, *runs], rows, (0, 1, 2), sortable=True, filterable=True)
+
+
+SECTION = Section("Reading word by word", (answer, word_by_word, in_numbers, hard))

@@ -10,6 +10,9 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
+from pipeline.params import subjects
+from pipeline.params.subjects import Subject
+
 DERIVED: dict[str, Callable[..., Any]] = {}
 
 
@@ -22,6 +25,12 @@ def derived(function: Callable[..., Any]) -> Callable[..., Any]:
 @cache
 def parameters(function: Callable[..., Any]) -> tuple[str, ...]:
     return tuple(inspect.signature(function).parameters)
+
+
+@derived
+def subject(card: dict[str, Any]) -> Subject:
+    """The words for the texts of this study."""
+    return subjects.of_card(card)
 
 
 class Inputs:

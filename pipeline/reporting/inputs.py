@@ -11,7 +11,6 @@ from functools import cache
 from typing import Any
 
 from pipeline.params import subjects
-from pipeline.params.subjects import Subject
 
 DERIVED: dict[str, Callable[..., Any]] = {}
 
@@ -25,12 +24,6 @@ def derived(function: Callable[..., Any]) -> Callable[..., Any]:
 @cache
 def parameters(function: Callable[..., Any]) -> tuple[str, ...]:
     return tuple(inspect.signature(function).parameters)
-
-
-@derived
-def subject(card: dict[str, Any]) -> Subject:
-    """The words for the texts of this study."""
-    return subjects.of_card(card)
 
 
 class Inputs:
@@ -62,3 +55,9 @@ class Inputs:
         for name in parameters(function):
             leaves |= self._leaves(DERIVED[name]) if name in DERIVED else {name}
         return leaves
+
+
+@derived
+def subject(card: dict[str, Any]) -> subjects.Subject:
+    """The words for the texts."""
+    return subjects.of_card(card)

@@ -29,13 +29,14 @@ def source(card: Card) -> str:
 
 
 def texts(card: Card, subject: Subject, source: str) -> Paragraph:
-    number = f"{card['reviews']:,} {subject.counted}"
-    tokens = count(card["sequence_length"], "token")
-    labels = subjects.labels(card)
-    return Paragraph(
-        f"The data are {number} ({source}), of which {percent(card['positive_share'])} are positive. {labels} "
-        f"A network reads the last {tokens} of each {subject.noun} and gives the probability that it is positive."
-    )
+    sentences = [
+        f"The data are {card['reviews']:,} {subject.counted} ({source}).",
+        f"{percent(card['positive_share'])} of them are positive.",
+        subjects.labels(card),
+        f"A network reads the last {count(card['sequence_length'], 'token')} of each {subject.noun} and gives the "
+        "probability that it is positive.",
+    ]
+    return Paragraph(" ".join(sentences))
 
 
 def splits(card: Card, subject: Subject) -> Details:
@@ -92,8 +93,8 @@ def layers(models: Card) -> Details:
     runs = [{**model, "run": run} for run, model in models.items()]
     columns = ["run", "name", "kind", "output", "parameters"]
     table = pd.json_normalize(runs, "layers", ["architecture", "run"])
-    table = table[~table.duplicated(["architecture", "name"])][columns]
-    rows = table.astype(str).to_numpy().tolist()
+    is_first = table["run"] == table.groupby("architecture")["run"].transform("first")
+    rows = table[is_first][columns].astype(str).to_numpy().tolist()
     caption = "The layers of the first run of each architecture"
     return Details("The layers", [Table(caption, columns, rows, left=(0, 1, 2))])
 

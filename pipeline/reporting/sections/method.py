@@ -10,7 +10,7 @@ from pipeline.reporting.parts import Bullets, Details, Section
 def statistics(compared: list[dict[str, Any]]) -> Details:
     texts = [
         "The unit of replication is the seed. Unless we name another kind, an interval is a 95 % t interval over "
-        "seeds, and that of a difference is Welch's. They do not cover other data.",
+        "seeds, and that of a difference is Welch's. Intervals do not cover other data.",
         "The value of a gradient, half-life or horizon is the median seed's. Its interval covers other seeds and other "
         "texts: order statistics for the seeds, and blocks of neighbouring texts for the texts.",
         "The calibration error has an interval over texts. The share of seeds that fail to learn has Clopper and "
@@ -44,8 +44,8 @@ def gradients(card: dict[str, Any]) -> Details:
 def caveats(subject: Subject, source: str) -> Details:
     related, scope = subject.related, subject.scope
     texts = [
-        f"The study covers {scope} ({source}) and small networks of one size with two recipes. It does not show how "
-        "larger networks or other texts behave.",
+        f"The study covers {scope} ({source}) and small networks. It does not show how larger networks or other texts "
+        "behave.",
         f"If {related} lie in two splits, every accuracy here can be too high, because they resemble one another.",
         "The thresholds of the claims are ours. They are in params.yaml (claims), each with its reason.",
     ]

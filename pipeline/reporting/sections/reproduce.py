@@ -1,6 +1,6 @@
 """How to run the study again, and where its numbers are."""
 
-from pipeline.reporting.parts import Command, Details, Paragraph, Section, Table
+from pipeline.reporting.parts import Command, Details, Paragraph, Part, Section, Table
 
 COMMANDS = """make reproduce               # installs the packages and runs every stage that is not up to date
 .venv/bin/dvc repro --force  # runs every stage again
@@ -22,7 +22,7 @@ FILES = (
 )
 
 
-def commands() -> list[Paragraph | Command]:
+def commands() -> list[Part]:
     text = (
         "Run these commands in the folder of the project. The parameters are in params.yaml. The same parameters, "
         "packages and kind of processor give the same bytes, this report included."

@@ -6,16 +6,12 @@ from typing import Any
 import altair as alt
 import numpy as np
 import pandas as pd
-from pandas.api.types import is_numeric_dtype
 
 from pipeline.params import Mistake
-from pipeline.reporting.charts import LONG, SHORT, coloured, gapped
+from pipeline.reporting.charts import LONG, SHORT, coloured, gapped, shaped
 from pipeline.reporting.inputs import derived
 from pipeline.reporting.numbers import count, listed, percent, points
 from pipeline.reporting.parts import Bullets, Details, Figure, Paragraph, Section, Table
-
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
-# pandas and altair.
 
 Record = dict[str, Any]
 Records = dict[str, Record]
@@ -26,7 +22,9 @@ TRIAL = ("architecture", "trial", "state", "value", *SETTINGS, "epochs", "reason
 CONTESTANT = ("contestant", *SETTINGS, "mean", "difference", "standard_error", "outcome")
 REGRET = ("regret_difference", "regret_low", "regret_high")
 DIMENSION = ("dimension", "role", "low", "high", "step", "log")
+WORDS = {"architecture", "contestant", "dimension", "role", "state", "outcome", "reason"}
 FORMATS = {
+    "log": {True: "yes", False: "no"}.get,
     "state": {"COMPLETE": "completed", "FAIL": "diverged"}.get,
     "value": percent,
     "mean": percent,
@@ -38,7 +36,7 @@ FORMATS = {
 
 @derived
 def searched(trials: dict[str, pd.DataFrame], studies: Records) -> pd.DataFrame:
-    """The trials of all searches. A trial without an accuracy has the `height` of the worst one.
+    """The trials of all searches.
 
     Raises Mistake if a chosen trial is not in the table.
     """
@@ -51,8 +49,7 @@ def searched(trials: dict[str, pd.DataFrame], studies: Records) -> pd.DataFrame:
                 f"reports/tuning/{architecture}: trial {chosen} of the .json is not in the .csv; "
                 "`dvc repro tune` makes both"
             )
-        height = table["value"].fillna(table["value"].min())
-        tables.append(table.assign(architecture=architecture, chosen=is_chosen, height=height))
+        tables.append(table.assign(architecture=architecture, chosen=is_chosen))
     return pd.concat(tables[1:] or tables, ignore_index=True)
 
 
@@ -179,7 +176,7 @@ def rules(studies: Records, settings: Record) -> Details | None:
         columns += [f"chosen, {architecture}", f"importance, {architecture}"]
         space[columns[-2]] = space.index.map(chosen).map(_cell) + ends
         space[columns[-1]] = shares.map(percent, na_action="ignore")
-    table = _table("The search space, the choices, and importances by PED-ANOVA", columns, space)
+    table = _table("The search space, the choices, and importances (PED-ANOVA)", columns, space)
     return Details("How the search works", [*map(Paragraph, (steps, choice, roles)), table])
 
 
@@ -215,7 +212,9 @@ def search(searched: pd.DataFrame, settings: Record) -> Details | None:
     for name, dimension in settings["space"].items():
         kind = "log" if dimension["log"] else "linear"
         domain = [dimension["low"], dimension["high"]]
-        panels.append(_panel(searched, name, dimension["role"], type=kind, domain=domain))
+        panels.append(
+            _panel(searched, name, f"{dimension['role']} dimension", type=kind, domain=domain)
+        )
     panels.append(_panel(searched, "parameters", "the size of the network", type="log"))
 
     best = searched[searched["state"] == "COMPLETE"].groupby("architecture", sort=False)["value"]
@@ -223,8 +222,7 @@ def search(searched: pd.DataFrame, settings: Record) -> Details | None:
     figure = Figure(
         "tuning-trials",
         "Every trial, in order and by each dimension of the search",
-        "A disc is a trial, a cross one that diverged, the large mark the chosen one. Neighbours differ in the other "
-        "dimensions too, so look for a trend, not a peak.",
+        "The large mark is the chosen trial. A pale mark at the lower edge diverged, a full one there lies below it.",
         f"The best validation accuracy of a trial: {'; '.join(results) or 'no trial completed'}.",
         panels,
     )
@@ -232,24 +230,31 @@ def search(searched: pd.DataFrame, settings: Record) -> Details | None:
 
 
 def _panel(trials: pd.DataFrame, name: str, title: str, **scale: Any) -> alt.LayerChart:
-    shapes = alt.Scale(domain=["COMPLETE", "FAIL"], range=["circle", "cross"])
     x_scale = alt.Scale(nice=False, zero=False, padding=18, **scale)
-    marks = alt.Chart(gapped(trials)).mark_point(filled=True, opacity=0.9)
-    marks = marks.encode(
+    marks = alt.Chart(gapped(trials.assign(height=trials["value"].fillna(0))))
+    marks = marks.mark_point(filled=True).encode(
         x=alt.X(f"{name}:Q", title=_words(name), scale=x_scale),
-        y=_accuracy(alt.Y, "height"),
+        y=_accuracy(alt.Y, "height", domain=_above_the_fence(trials["value"]), clamp=True),
         color=coloured(trials),
-        shape=alt.Shape("state:N", scale=shapes, legend=None),
+        shape=shaped(trials),
         size=alt.condition("datum.chosen", alt.value(320), alt.value(80)),
+        opacity=alt.condition("datum.state == 'FAIL'", alt.value(0.4), alt.value(0.9)),
         tooltip=[*TRIAL],
     )
     return alt.layer(marks).properties(title=title, width=SHORT, height=220)
 
 
-def _accuracy(channel: type[alt.X | alt.Y], column: str) -> Any:
+def _above_the_fence(values: pd.Series) -> list[float]:
+    """The domain from Tukey's lower fence to the best: a trial that learned nothing leaves room for the others."""
+    first, third = values.quantile([0.25, 0.75])
+    fence = first - 1.5 * (third - first)
+    return [max(fence, values.min()), values.max()]
+
+
+def _accuracy(channel: type[alt.X | alt.Y], column: str, **scale: Any) -> Any:
     axis = alt.Axis(format="%", labelOverlap="greedy")
-    scale = alt.Scale(zero=False, padding=8)
-    return channel(f"{column}:Q", title="validation accuracy", axis=axis, scale=scale)
+    scale = {"zero": False, "padding": 8, **scale}
+    return channel(f"{column}:Q", title="validation accuracy", axis=axis, scale=alt.Scale(**scale))
 
 
 def _table(caption: str, columns: Sequence[str], frame: pd.DataFrame) -> Table:
@@ -257,14 +262,14 @@ def _table(caption: str, columns: Sequence[str], frame: pd.DataFrame) -> Table:
     texts = pd.DataFrame(index=frame.index)
     for name in columns:
         texts[name] = frame[name].map(FORMATS.get(name, _cell), na_action="ignore")
-    words = [place for place, name in enumerate(columns) if not is_numeric_dtype(frame[name])]
-    rows = texts.fillna("").to_numpy().tolist()
+    words = [place for place, name in enumerate(columns) if name in WORDS]
+    rows = texts.astype(object).fillna("").to_numpy().tolist()
     return Table(caption, [*map(_words, columns)], rows, words, sortable=True, filterable=True)
 
 
 def _cell(value: str | float) -> str:
-    if isinstance(value, str | bool):
-        return {True: "yes", False: "no"}.get(value, value)
+    if isinstance(value, str):
+        return value
     return f"{value:,.4g}" if value < 1000 else f"{value:,.0f}"
 
 

@@ -36,7 +36,7 @@ def texts(card: Card, subject: Subject, source: str) -> Paragraph:
         f"A network reads the last {count(card['sequence_length'], 'token')} of each {subject.noun} and gives the "
         "probability that it is positive.",
     ]
-    return Paragraph(" ".join(sentences))
+    return Paragraph(" ".join(filter(None, sentences)))
 
 
 def splits(card: Card, subject: Subject) -> Details:

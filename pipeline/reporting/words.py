@@ -9,11 +9,7 @@ NETWORKS = {
 }
 LINEAR = {
     "tfidf": "linear model of words (TF-IDF)",
-<<<<<<< HEAD
     "tfidf-bigrams": "linear model with word pairs (TF-IDF)",
-=======
-    "tfidf-bigrams": "linear model of words and word pairs (TF-IDF)",
->>>>>>> w/r4
 }
 
 
@@ -24,20 +20,12 @@ def network(architecture: str) -> str:
 def run(name: str) -> str:
     """
     >>> run("vanilla-tuned"), run("tfidf")
-<<<<<<< HEAD
     ('vanilla RNN with tuned settings', 'linear model of words (TF-IDF)')
-=======
-    ('tuned vanilla RNN', 'linear model of words (TF-IDF)')
->>>>>>> w/r4
     """
     if name in LINEAR:
         return LINEAR[name]
     architecture, _, settings = name.partition("-")
-<<<<<<< HEAD
     return f"{network(architecture)} with {settings} settings"
-=======
-    return f"{settings} {network(architecture)}"
->>>>>>> w/r4
 
 
 def capital(sentence: str) -> str:

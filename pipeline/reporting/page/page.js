@@ -47,13 +47,21 @@ function updateAddress() {
 
 // --- figures
 
+const datasets = new Map(Object.entries(JSON.parse(document.getElementById("datasets").textContent)).map(([name, columns]) => [name, asRows(columns)]));
+
+function asRows(columns) {
+  const entries = Object.entries(columns);
+  return (entries[0]?.[1] ?? []).map((_, index) => Object.fromEntries(entries.map(([name, values]) => [name, values[index]])));
+}
+
 const figures = [...document.querySelectorAll("figure")].map((element) => {
   const panels = [...element.querySelectorAll(".panel")].map((place) => {
     const specification = JSON.parse(place.querySelector("script").textContent);
+    specification.datasets = Object.fromEntries(specification.datasets.map((name) => [name, datasets.get(name)]));
     place.replaceChildren();
     return { place, specification };
   });
-  const rows = panels.flatMap(({ specification }) => Object.values(specification.datasets ?? {}).flat());
+  const rows = panels.flatMap(({ specification }) => Object.values(specification.datasets).flat());
   const present = names.filter((name) => rows.some((row) => architectureOf(row) === name));
   return { element, panels, present, drawn: false };
 });
@@ -163,7 +171,7 @@ function tables({ panels }) {
   return panels.flatMap(({ specification }) => {
     const pointed = new Set(layers(specification).filter(({ name }) => name?.startsWith("pointed")).map(({ data }) => data.name));
     const longest = new Map();
-    for (const [name, rows] of Object.entries(specification.datasets ?? {})) {
+    for (const [name, rows] of Object.entries(specification.datasets)) {
       const columns = Object.keys(rows[0] ?? {}).join();
       if (!pointed.has(name) && rows.length > (longest.get(columns)?.length ?? 1)) longest.set(columns, rows);
     }

@@ -15,6 +15,7 @@ from pipeline.reporting.parts import Choice, Details, Figure, Finding, MadeSecti
 from pipeline.reporting.provenance import Provenance
 
 TEMPLATES = Path(__file__).parent
+DIGITS = 6
 ARCHITECTURES = [  # pairs keep their order in JSON
     (name, {"colour": charts.COLOURS[name], "sign": charts.SIGNS[name]}) for name in charts.COLOURS
 ]
@@ -49,6 +50,16 @@ class Report:
         names = {name for section in self.sections for name in section.inputs}
         return [name for name in self.provenance.inputs if name in names]
 
+    @property
+    def datasets(self) -> str:
+        """The data of all figures as JSON: for each dataset its columns, which are shorter than rows."""
+        datasets: dict[str, dict[str, list[Any]]] = {}
+        for panels in self.panels.values():
+            for panel in panels:
+                for name, rows in panel.get("datasets", {}).items():
+                    datasets[name] = _columns(rows)
+        return texts.json_in_html(datasets)
+
     def figures(self, first_options: bool = False) -> list[Figure]:
         """All figures, or only the first option of each choice."""
         figures: list[Figure] = []
@@ -73,6 +84,25 @@ def _figures(part: Part, first_options: bool = True) -> Iterator[Figure]:
                 yield from _figures(inner, first_options)
         case _:
             return
+
+
+def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    """
+    >>> _columns([{"lag": 1, "mean": 0.123456789}, {"lag": 2}])
+    {'lag': [1, 2], 'mean': [0.123457, None]}
+    """
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: [_rounded(row.get(name)) for row in rows] for name in names}
+
+
+def _rounded(value: Any) -> Any:
+    """A number with the digits that a reader can see in a figure."""
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+
+
+def _panel(panel: dict[str, Any]) -> str:
+    """A panel as JSON, with the names of its datasets in the place of their rows."""
+    return charts.page({**panel, "datasets": list(panel.get("datasets", {}))})
 
 
 def html(report: Report) -> str:
@@ -105,7 +135,7 @@ def _rendered(template: str, report: Report, autoescape: bool) -> str:
         "kind": lambda part: type(part).__name__,
         "count": count,
         "folded": _folded,
-        "json_panel": charts.page,
+        "json_panel": _panel,
         "plain": texts.plain,
         "slug": texts.slug,
         "size": size,

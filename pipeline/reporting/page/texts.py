@@ -1,6 +1,8 @@
 """Texts that are safe to show in a page or in Markdown."""
 
+import json
 import re
+from typing import Any
 
 SPELLED_OUT = {  # control characters become their pictures; a change of the writing direction becomes its number
     **{code: chr(0x2400 + code) for code in range(32) if chr(code) not in "\t\n\r"},
@@ -39,3 +41,13 @@ def slug(text: str) -> str:
     'sequence-length-tokens'
     """
     return "-".join(re.findall(r"[a-z0-9]+", text.lower()))
+
+
+def json_in_html(value: Any) -> str:
+    """Returns JSON that cannot end the script element that holds it.
+
+    >>> json_in_html({"a": ["</script>", None]})
+    '{"a":["\\\\u003c/script>",null]}'
+    """
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c")

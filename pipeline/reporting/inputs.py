@@ -20,7 +20,9 @@ DERIVED: dict[str, Callable[..., Any]] = {}
 
 
 def derived(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Makes a function an input of its own name."""
+    """Makes a function an input of its own name. Raises ValueError if another function has the name."""
+    if function.__name__ in DERIVED:
+        raise ValueError(f"two derived inputs have the name {function.__name__}")
     DERIVED[function.__name__] = function
     return function
 

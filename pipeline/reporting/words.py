@@ -26,3 +26,7 @@ def run(name: str) -> str:
         return LINEAR[name]
     architecture, _, settings = name.partition("-")
     return f"{network(architecture)} with {settings} settings"
+
+
+def capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]

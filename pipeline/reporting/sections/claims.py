@@ -1,9 +1,11 @@
 """The tutorial's sentences: quote, verdict, one number and one small chart. Tests and all numbers are in Details."""
 
 from collections import Counter
+from functools import partial
 from operator import itemgetter
 
 import numpy as np
+import pandas as pd
 from markupsafe import Markup
 
 from pipeline.params.subjects import Subject
@@ -39,7 +41,7 @@ SHORT = {  # the beginning of a measure's name, and what the number is in a few 
     "largest derivative of a state by a later word": "derivative of a forward state by a later word",
 }
 WIDTH, LINE = 170, 13  # of a small chart and of each line in it, in pixels
-ENDS = ("decided_low", "value", "decided_high")
+ENDS = ["decided_low", "value", "decided_high"]
 ROW = Markup(
     '<tr><td><q>{}</q></td><td class="verdict">{} {}<ul>{}</ul></td>'
     "<td><b>{}</b> <small>{}</small></td><td>{}</td></tr>"
@@ -60,8 +62,8 @@ UPRIGHT = Markup(
     '<line x1="{0:.1f}" x2="{0:.1f}" y1="0" y2="{1}" stroke="#7a7a7a" stroke-dasharray="3 2"/>'
 )
 MARK = Markup(
-    '<g stroke="{colour}" stroke-width="1.8" fill="{fill}"><title>{words}</title>'
-    '<line x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}"/><circle cx="{value:.1f}" cy="{y}" r="3.6"/></g>'
+    '<g stroke="{4}" fill="{4}" stroke-width="1.8"><title>{5}</title>'
+    '<line x1="{0:.1f}" x2="{2:.1f}" y1="{3}" y2="{3}"/><circle cx="{1:.1f}" cy="{3}" r="3.4"/></g>'
 )
 
 
@@ -99,15 +101,17 @@ def table(claims: list[dict], card: dict) -> Html | None:
     lines = [_line(*COLUMNS[:3]), _line("---", "---", "---")]
 
     for claim in claims:
-        deciding = deciding_measures(claim)
         measure = _headline(claim, card["sequence_length"])
-        number, what = (measured(measure)["value"], _short(measure)) if measure else ("", "")
-        sentence, verdict = claim["sentence"], claim["verdict"]
-        mark, notes = MARKS[verdict], _notes(claim)
-        chart = small_chart([item for item in deciding if item["unit"] == (measure or {})["unit"]])
+        number, what, chart = ("", "", "")
+        if measure is not None:
+            number, what = measured(measure)["value"], _short(measure)
+            deciding = deciding_measures(claim)
+            chart = small_chart([item for item in deciding if item["unit"] == measure["unit"]])
+
+        sentence, verdict, notes = claim["sentence"], claim["verdict"], _notes(claim)
         items = Markup("").join(Markup("<li>{}</li>").format(note) for note in notes)
-        markup.append(ROW.format(sentence, mark, verdict, items, number, what, chart))
-        verdict = "; ".join([f"{mark} **{verdict}**", *notes])
+        markup.append(ROW.format(sentence, MARKS[verdict], verdict, items, number, what, chart))
+        verdict = "; ".join([f"{MARKS[verdict]} **{verdict}**", *notes])
         lines.append(_line(f"“{sentence}”", verdict, f"**{number}** {what}" if number else ""))
 
     return Html("\n".join([*markup, "</tbody>", "</table>"]), "\n".join(lines))
@@ -162,39 +166,31 @@ def _short(measure: dict) -> str:
 
 
 def small_chart(measures: list[dict]) -> Markup:
-    """One line per number with its interval; upright lines are the thresholds. Filled points hold."""
+    """One line per number with its interval; upright lines are the thresholds."""
     measures = [measure for measure in measures if measure["value"] is not None]
     if not measures:
         return Markup("")
 
-    texts = [measured(measure) for measure in measures]
-    asked = listed(dict.fromkeys(text["asked"] for text in texts))
-    limits = {item[name] for item in measures for name in ("threshold", "fails_beyond")}
-    limits = sorted(limits - {None})
-    ends = [
-        [item["value"] if item[name] is None else item[name] for name in ENDS] for item in measures
-    ]
-    places = np.interp([*limits, *np.ravel(ends)], *_scale([*limits, *np.ravel(ends)]))
+    frame = pd.DataFrame(measures)
+    ends = frame[ENDS].astype(float).bfill(axis=1).ffill(axis=1)
+    thresholds = np.unique(frame[["threshold", "fails_beyond"]].astype(float).stack())
+    numbers = [*thresholds, *np.ravel(ends)]
+    place = partial(np.interp, xp=[min(numbers), max(numbers)], fp=[8, WIDTH - 8])
     height = LINE * len(measures)
-    marks = [UPRIGHT.format(place, height) for place in places[: len(limits)]]
-    labels = []
+    marks = [UPRIGHT.format(x, height) for x in place(thresholds)]
+    labels = [_label(measure) for measure in measures]
+    for index, (measure, label) in enumerate(zip(measures, labels, strict=True)):
+        y = LINE * (index + 0.5)
+        marks.append(MARK.format(*place(ends.iloc[index]), y, COLOURS[measure["verdict"]], label))
 
-    for index, (measure, text) in enumerate(zip(measures, texts, strict=True)):
-        low, value, high = places[len(limits) + 3 * index :][:3]
-        colour, y = COLOURS[measure["verdict"]], LINE * (index + 0.5)
-        fill = colour if measure["verdict"] == "holds" else "Canvas"
-        between = f" ({text['decided']})" if text["decided"] else ""
-        words = f"{measure['what']}: {text['value']}{between}, {measure['verdict']}"
-        place = {"low": low, "value": value, "high": high, "y": y}
-        marks.append(MARK.format(colour=colour, fill=fill, words=words, **place))
-        labels.append(words)
-
+    asked = listed(dict.fromkeys(measured(measure)["asked"] for measure in measures))
     return CHART.format(WIDTH, height, "; ".join(labels), Markup("").join(marks), asked)
 
 
-def _scale(numbers: list[float]) -> tuple[list[float], list[float]]:
-    least, most = min(numbers), max(numbers)
-    return [least, most if most > least else least + 1], [8, WIDTH - 8]
+def _label(measure: dict) -> str:
+    texts = measured(measure)
+    between = f" ({texts['decided']})" if texts["decided"] else ""
+    return f"{measure['what']}: {texts['value']}{between}, {measure['verdict']}"
 
 
 def evidence(claims: list[dict]) -> list[Part]:

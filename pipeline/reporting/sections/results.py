@@ -8,6 +8,7 @@ import pandas as pd
 from pipeline.params.subjects import Subject
 from pipeline.reporting import charts, words
 from pipeline.reporting.numbers import (
+    count,
     interval,
     listed,
     number,
@@ -335,70 +336,31 @@ def by_length(buckets: pd.DataFrame, subject: Subject) -> Details | None:
     if buckets.empty:
         return None
 
-    frame = named(buckets)
-    frame["title"] = [
-        f"{row.bucket} ({row.reviews:,} {subject.noun}s)" for row in frame.itertuples()
-    ]
-    wide = frame.pivot(index="run", columns="title", values="accuracy").reset_index()
-    wide = wide.set_index("run", drop=False).loc[frame["run"].unique()]
-    columns = {title: (percent, title) for title in frame["title"].unique()}
-    table = _table("Mean test accuracy by length", wide, {"run": (str, "run"), **columns})
-    values = "; ".join(f"{row[0]} {', '.join(row[1:])}" for row in table.rows)
-    figure = Figure(
-        name="accuracy-by-length",
-        title=f"Test accuracy by the length of the whole {subject.noun}",
-        reading=f"Points are means with 95 % intervals over seeds and texts; grey crosses are linear models. Compare "
-        f"within one length, because each has {subject.noun}s of its own.",
-        alternative=f"Mean accuracy, from short to long: {values}.",
-        panels=_by_length(frame, subject),
+    titles = [_bucket(row, subject) for row in buckets.itertuples()]
+    cells = [_with_interval(row) for row in buckets.itertuples()]
+    wide = buckets.assign(title=titles, cell=cells).pivot(
+        index="run", columns="title", values="cell"
     )
-    return Details(f"Accuracy by the length of the {subject.noun}", [figure, table])
+    wide = wide.loc[buckets["run"].unique()].reset_index()
+    columns = {title: (str, title) for title in dict.fromkeys(titles)}
+    caption = "Mean test accuracy with 95 % intervals over seeds and texts. Compare within a column"
+    table = _table(caption, wide, {"run": (str, "run"), **columns})
+    return Details(f"Accuracy by the length of the {subject.noun}", [table])
 
 
-def named(buckets: pd.DataFrame) -> pd.DataFrame:
-    """With `bucket`, its lengths in words."""
-    names = [
-        f"over {row.above_tokens:,} tokens"
-        if math.isnan(row.up_to_tokens)
-        else f"{row.above_tokens + 1:,} to {row.up_to_tokens:,.0f} tokens"
-        for row in buckets.itertuples()
-    ]
-    parts = buckets["run"].str.partition("-")
-    return buckets.assign(bucket=names, architecture=parts[0], recipe=parts[2])
+def _bucket(row, subject: Subject) -> str:
+    """The lengths in a bucket, and how many texts it has."""
+    lengths = f"{row.above_tokens + 1:,} to {row.up_to_tokens:,.0f}"
+    if math.isnan(row.up_to_tokens):
+        lengths = f"over {row.above_tokens:,}"
+    return f"{lengths} tokens ({count(row.reviews, subject.noun)})"
 
 
-def _by_length(frame: pd.DataFrame, subject: Subject) -> list[alt.LayerChart]:
-    """A panel per recipe."""
-    numbers = ["accuracy", "low", "high"]
-    frame = frame.assign(**{name: 100 * frame[name] for name in numbers})
-    frame = charts.gapped(frame[["run", "recipe", "architecture", "bucket", *numbers]])
-    networks = frame[~frame["run"].isin(BASELINES)]
-    x = alt.X(
-        "bucket:N",
-        title=f"length of the whole {subject.noun}",
-        sort=list(frame["bucket"].unique()),
-        axis=alt.Axis(labelAngle=0, labelExpr="split(replace(datum.label, ' tok', '|tok'), '|')"),
-        scale=alt.Scale(paddingInner=0.5, paddingOuter=0.25),
-    )
-    scale = alt.Scale(domain=charts.span(frame, numbers, []))
-    y = alt.Y("accuracy:Q", title="accuracy on the test split (%)", scale=scale)
-    linear = alt.Chart(frame[frame["run"].isin(BASELINES)]).mark_point(
-        color=charts.NEUTRAL, shape="cross"
-    )
-    tooltip = charts.hover("run", "bucket", accuracy="accuracy (%)", low="low", high="high")
-    offset = alt.XOffset("architecture:N", sort=charts.present(networks))
-
-    panels = []
-    for recipe, rows in networks.groupby("recipe", sort=False):
-        base = alt.Chart(rows).encode(x=x, color=charts.coloured(networks), xOffset=offset)
-        means = base.mark_point(filled=True, size=70, opacity=1)
-        panel = alt.layer(
-            linear.encode(x=x, y=y, tooltip=tooltip),
-            base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q", scale=scale), y2="high:Q"),
-            means.encode(y=y, shape=charts.shaped(networks), tooltip=tooltip),
-        )
-        panels.append(panel.properties(title=f"{recipe} settings", width=charts.SHORT, height=260))
-    return panels
+def _with_interval(row) -> str:
+    """Linear models have no seeds, so their interval is over texts."""
+    ends = (row.reviews_low, row.reviews_high) if row.run in BASELINES else (row.low, row.high)
+    between = interval(*ends)
+    return percent(row.accuracy) + ("" if between == "none" else f" ({between})")
 
 
 def calibrated(runs: pd.DataFrame, calibration: pd.DataFrame, subject: Subject) -> Details:

@@ -47,7 +47,7 @@ ROW = Markup(
     "<td><b>{}</b> <small>{}</small></td><td>{}</td></tr>"
 )
 CHART = Markup(
-    '<svg role="img" width="{}" height="{}" aria-label="{}">{}</svg> <small>asked: {}</small>'
+    '<svg role="img" width="{}" height="{}" aria-label="{}">{}</svg><br><small>asked: {}</small>'
 )
 COLUMNS = ("The tutorial says", "Verdict here", "Number", "Intervals and thresholds")
 RULES = (
@@ -173,7 +173,8 @@ def small_chart(measures: list[dict]) -> Markup:
 
     frame = pd.DataFrame(measures)
     ends = frame[ENDS].astype(float).bfill(axis=1).ffill(axis=1)
-    thresholds = np.unique(frame[["threshold", "fails_beyond"]].astype(float).stack())
+    thresholds = np.ravel(frame[["threshold", "fails_beyond"]].astype(float))
+    thresholds = np.unique(thresholds[np.isfinite(thresholds)])
     numbers = [*thresholds, *np.ravel(ends)]
     place = partial(np.interp, xp=[min(numbers), max(numbers)], fp=[8, WIDTH - 8])
     height = LINE * len(measures)
@@ -183,7 +184,7 @@ def small_chart(measures: list[dict]) -> Markup:
         y = LINE * (index + 0.5)
         marks.append(MARK.format(*place(ends.iloc[index]), y, COLOURS[measure["verdict"]], label))
 
-    asked = listed(dict.fromkeys(measured(measure)["asked"] for measure in measures))
+    asked = "; ".join(dict.fromkeys(measured(measure)["asked"] for measure in measures))
     return CHART.format(WIDTH, height, "; ".join(labels), Markup("").join(marks), asked)
 
 

@@ -171,7 +171,13 @@ def test_the_chart_has_interval_value_and_threshold_in_their_order():
     (value,) = map(float, re.findall(r'cx="([\d.]+)"', markup))
     assert 8 == low < value < high < threshold == claims.WIDTH - 8
     assert value == pytest.approx(8 + (threshold - 8) * (0.084 - 0.036) / (0.5 - 0.036), abs=0.1)
+    assert "nan" not in markup
     assert 'aria-label="a number: 8.4 % (3.6 to 22.0 %), holds"' in markup
+
+
+def test_the_chart_has_an_upright_line_for_each_threshold():
+    left = {**measured(**SHARE), "fails_beyond": 0.7}
+    assert str(claims.small_chart([left, measured(**SHARE)])).count("dasharray") == 2
 
 
 def test_the_details_have_the_numbers_of_each_chart():

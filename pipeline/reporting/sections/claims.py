@@ -160,7 +160,7 @@ def at_distance(claim: dict, length: int) -> dict | None:
 
 
 def _short(measure: dict) -> str:
-    """What the number is, in a few words where there are some."""
+    """A few words for the number, or its whole description."""
     short = [words for start, words in SHORT.items() if measure["what"].startswith(start)]
     return short[0].format(**measure) if short else measure["what"]
 
@@ -253,4 +253,4 @@ def rules(claims: list[dict], settings: dict) -> Details | None:
     return Details("How we decide", [Bullets([*texts, *settings["disclosures"]])])
 
 
-SECTION = Section("What the tutorial says", (answer, table, rules, evidence))
+SECTION = Section("The tutorial's sentences", (answer, table, rules, evidence))

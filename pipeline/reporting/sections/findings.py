@@ -62,7 +62,7 @@ def _leader(ranked: pd.DataFrame, value: str, subject: Subject) -> str:
 
 def _against_linear(run: str, gains: pd.DataFrame) -> str:
     """How the better linear model compares with this network, by the interval of their difference."""
-    of_run = gains[(gains["split"] == "test") & (gains["run"] == run)]
+    of_run = gains.query("split == 'test' and run == @run")
     if of_run.empty:
         return ""
     strongest = of_run.loc[of_run["difference"].idxmin()]
@@ -138,7 +138,7 @@ def gradient_left(claims: list[dict], gradients: pd.DataFrame, card: dict) -> Fi
     if measure is None:
         return None
 
-    curves = gradients[gradients["weights"] == "trained"]
+    curves = gradients.query("weights == 'trained'")
     curves = charts.thinned(_of_network(curves, measure))
     if curves.empty:
         return None
@@ -185,10 +185,10 @@ def _measure(claims: list[dict], name: str, card: dict) -> dict | None:
 def _of_network(table: pd.DataFrame, measure: dict) -> pd.DataFrame:
     """The rows of the network and length of this number, trained at this length if there are any."""
     length = measure["sequence_length"]
-    rows = table[(table["architecture"] == NETWORK) & (table["sequence_length"] == length)]
-    if "trained_length" not in rows or not (rows["trained_length"] == length).any():
+    rows = table.query("architecture == @NETWORK and sequence_length == @length")
+    if "trained_length" not in rows or length not in set(rows["trained_length"]):
         return rows
-    return rows[rows["trained_length"] == length]
+    return rows.query("trained_length == @length")
 
 
 def _finding(

@@ -45,7 +45,7 @@ def answers(
 
 
 def change(row) -> str:
-    """A declared comparison as a sentence: what was changed, and what it added or cost.
+    """A declared comparison as a sentence: the change, and the points that it added or cost.
 
     >>> pair = {"baseline": "vanilla-textbook", "run": "vanilla-tuned", "answers": "recipe", "difference": 0.031}
     >>> change(pd.Series({**pair, "verdict": "higher"}))
@@ -72,18 +72,18 @@ def change(row) -> str:
 
 def _word_order(gains: pd.DataFrame) -> list[str]:
     """How much pairs of words add to a linear model, and which networks are better still, on other reviews too."""
-    of_test = gains[gains["split"] == "test"]
+    of_test = gains.query("split == 'test'")
     networks = of_test[of_test["baseline"] == PAIRS]
     if networks.empty:
         return []
 
-    added = of_test[(of_test["baseline"] == WORDS) & (of_test["run"] == PAIRS)].iloc[0]
+    added = of_test[of_test["run"] == PAIRS].iloc[0]
     first = f"Pairs of neighbouring words add {points(added['difference'])} points to a linear model of words."
     if not added["low"] > 0:
         first = (
             "We found no evidence that pairs of neighbouring words help a linear model of words."
         )
-    above = networks[networks["low"] > 0]["run"]
+    above = networks.query("low > 0")["run"]
     exceeds = "No network is shown to beat the linear model with pairs."
     if len(above):
         exceeds = f"The linear model with pairs is less accurate than {listed(above)}."
@@ -188,7 +188,7 @@ def _table(
 
 def failed_seeds(runs: pd.DataFrame) -> Paragraph | None:
     """Seeds that failed to learn are part of every mean, so a reader has to know them."""
-    failed = runs[~runs["run"].isin(BASELINES) & (runs["failed"] > 0)]
+    failed = runs.query("failed > 0 and run not in @BASELINES")
     if failed.empty:
         return None
 
@@ -273,7 +273,7 @@ def p_value(p: float) -> str:
 
 
 def meaningful(low: float, high: float, threshold: float) -> str:
-    """What the interval of P(B > A) says (Bouthillier et al. 2021); for A it is read the other way round.
+    """The meaning of the interval of P(B > A) (Bouthillier et al. 2021); for A it is read the other way round.
 
     >>> meaningful(0.6, 0.9, 0.75), meaningful(0.51, 0.7, 0.75), meaningful(0.3, 0.8, 0.75), meaningful(0.1, 0.3, 0.75)
     ('meaningful', 'small', 'not shown', 'meaningful for A')
@@ -365,7 +365,7 @@ def _with_interval(row) -> str:
 
 def calibrated(runs: pd.DataFrame, calibration: pd.DataFrame, subject: Subject) -> Details:
     """Whether probabilities mean what they say."""
-    beyond = runs[runs["ece"] > runs["ece_if_calibrated"]]["run"]
+    beyond = runs.query("ece > ece_if_calibrated")["run"]
     text = f"{_whose(beyond, len(runs))} calibration error exceeds what chance alone would produce."
     columns = {
         "run": (str, "run"),

@@ -9,6 +9,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from pipeline.params.subjects import Subject
+from pipeline.reporting.inputs import derived
 from pipeline.reporting.numbers import count, listed, measured
 from pipeline.reporting.parts import Bullets, Details, Html, Paragraph, Part, Section, Table
 
@@ -37,7 +38,7 @@ SHORT = {  # the beginning of a measure's name, and what the number is in a few 
     "effect of a word": "of its effect is left to a word {tokens} tokens before the end",
     "test accuracy of": "difference in accuracy",
     "mean change of the logit": "change of the logit where words are shuffled",
-    "largest relative difference": "between the state read at once and read word by word",
+    "largest relative difference": "difference between the state read at once and word by word",
     "largest derivative of a state by a later word": "derivative of a forward state by a later word",
 }
 WIDTH, LINE = 170, 13  # of a small chart and of each line in it, in pixels
@@ -67,18 +68,29 @@ MARK = Markup(
 )
 
 
-def answer(claims: list[dict], subject: Subject) -> Paragraph | None:
+@derived
+def tested(claims: list[dict]) -> list[dict]:
+    """The claims for which this study has a number that decides."""
+    return [claim for claim in claims if deciding_measures(claim)]
+
+
+def answer(tested: list[dict], claims: list[dict], subject: Subject) -> Paragraph | None:
     """How many sentences have each verdict, and whether replications agree."""
-    if not claims:
+    if not tested:
         return None
 
-    numbers = Counter(claim["verdict"] for claim in claims)
+    numbers = Counter(claim["verdict"] for claim in tested)
     parts = [
         f"{numbers[name]} {COUNTED[name][numbers[name] > 1]}" for name in MARKS if numbers[name]
     ]
-    sentences = count(len(claims), "sentence")
+    sentences = count(len(tested), "sentence")
     text = f"We tested {sentences} of the tutorial on these {subject.noun}s: {listed(parts)}."
-    replications = {item["name"] for claim in claims for item in _counting(claim)}
+    if len(tested) < len(claims):
+        text += (
+            f" {len(claims) - len(tested)} more would need networks that this study does not have."
+        )
+
+    replications = {item["name"] for claim in tested for item in _counting(claim)}
     if replications:
         others = count(len(replications), "replication")
         changed = count(numbers["unstable"], "verdict") if numbers["unstable"] else "No verdict"
@@ -91,28 +103,25 @@ def _counting(claim: dict) -> list[dict]:
     return [item for item in claim.get("replications", []) if not item["obstacle"]]
 
 
-def table(claims: list[dict], card: dict) -> Html | None:
+def table(tested: list[dict], card: dict) -> Html | None:
     """One row per sentence, for the page with a small chart and for a Git host without it."""
-    if not claims:
+    if not tested:
         return None
 
     markup = [f'<th scope="col">{name}</th>' for name in COLUMNS]
     markup = ['<table class="claims">', f"<thead><tr>{''.join(markup)}</tr></thead>", "<tbody>"]
     lines = [_line(*COLUMNS[:3]), _line("---", "---", "---")]
 
-    for claim in claims:
+    for claim in tested:
         measure = _headline(claim, card["sequence_length"])
-        number, what, chart = ("", "", "")
-        if measure is not None:
-            number, what = measured(measure)["value"], _short(measure)
-            deciding = deciding_measures(claim)
-            chart = small_chart([item for item in deciding if item["unit"] == measure["unit"]])
-
+        number, what = measured(measure)["value"], _short(measure)
+        deciding = deciding_measures(claim)
+        chart = small_chart([item for item in deciding if item["unit"] == measure["unit"]])
         sentence, verdict, notes = claim["sentence"], claim["verdict"], _notes(claim)
         items = Markup("").join(Markup("<li>{}</li>").format(note) for note in notes)
         markup.append(ROW.format(sentence, MARKS[verdict], verdict, items, number, what, chart))
         verdict = "; ".join([f"{MARKS[verdict]} **{verdict}**", *notes])
-        lines.append(_line(f"“{sentence}”", verdict, f"**{number}** {what}" if number else ""))
+        lines.append(_line(f"“{sentence}”", verdict, f"**{number}** {what}"))
 
     return Html("\n".join([*markup, "</tbody>", "</table>"]), "\n".join(lines))
 
@@ -134,17 +143,13 @@ def deciding_measures(claim: dict) -> list[dict]:
     return [measure for measure in claim["measures"] if measure["threshold"] is not None]
 
 
-def _headline(claim: dict, length: int) -> dict | None:
+def _headline(claim: dict, length: int) -> dict:
     """The number that says most: at the longest distance, else the accuracy, else one that has the verdict."""
     deciding = deciding_measures(claim)
     verdict = claim.get("verdict_here", claim["verdict"])
-    ranked = [
-        at_distance(claim, length),
-        *(measure for measure in deciding if measure["what"].startswith("test accuracy")),
-        *(measure for measure in deciding if measure["verdict"] == verdict),
-        *deciding,
-    ]
-    return next(filter(None, ranked), None)
+    accuracies = [measure for measure in deciding if measure["what"].startswith("test accuracy")]
+    agreeing = [measure for measure in deciding if measure["verdict"] == verdict]
+    return at_distance(claim, length) or [*accuracies, *agreeing, *deciding][0]
 
 
 def at_distance(claim: dict, length: int) -> dict | None:
@@ -194,10 +199,10 @@ def _label(measure: dict) -> str:
     return f"{measure['what']}: {texts['value']}{between}, {measure['verdict']}"
 
 
-def evidence(claims: list[dict]) -> list[Part]:
+def evidence(tested: list[dict]) -> list[Part]:
     """Test, caveat, replications and all numbers of each sentence."""
     parts: list[Part] = []
-    for claim in claims:
+    for claim in tested:
         beginning = " ".join(claim["sentence"].split()[:6])
         texts = [Paragraph(f"Test: {claim['test']}"), Paragraph(f"Caveat: {claim['caveat']}")]
         summary = f"Test, caveat and all numbers of “{beginning} …”"
@@ -234,13 +239,13 @@ def _cells(measure: dict, where: str = "") -> list[str]:
     return [*first, texts["decided"], texts["asked"], verdict, measure["source"]]
 
 
-def rules(claims: list[dict], settings: dict) -> Details | None:
+def rules(tested: list[dict], settings: dict) -> Details | None:
     """How a verdict comes about, and the disclosures about our own study."""
-    if not claims:
+    if not tested:
         return None
 
     deciding = [
-        measure for claim in claims for measure in claim["measures"] if measure["confidence"]
+        measure for claim in tested for measure in claim["measures"] if measure["confidence"]
     ]
     texts: list[str] = [*RULES]
     if deciding:

@@ -69,7 +69,8 @@ def _against_linear(run: str, gains: pd.DataFrame) -> str:
     linear = words.run(strongest["baseline"])
     if strongest["low"] > 0:
         return ", and it beats every linear model"
-    return f"; a {linear} is {'still better' if strongest['high'] < 0 else 'about as good'}"
+    compared = "still better" if strongest["high"] < 0 else "neither clearly better nor worse"
+    return f"; a {linear} is {compared}"
 
 
 def _accuracy_figure(results: pd.DataFrame) -> Figure:
@@ -90,7 +91,7 @@ def _accuracy_figure(results: pd.DataFrame) -> Figure:
 def _accuracy(results: pd.DataFrame) -> alt.LayerChart:
     columns = ["mean", "low", "high"]
     results = charts.gapped(results.assign(**{name: 100 * results[name] for name in columns}))
-    networks = results[results["is_network"]]
+    networks = results[results["is_network"]].sort_values("mean", ascending=False)
     means = networks[["run", "architecture", *columns]]
     seeds = networks[["run", "architecture"]].assign(
         seed=networks["scores"].map(list),

@@ -78,7 +78,8 @@ def _word_order(gains: pd.DataFrame) -> list[str]:
         return []
 
     added = of_test[of_test["run"] == PAIRS].iloc[0]
-    first = f"Pairs of neighbouring words add {points(added['difference'])} points to a linear model of words."
+    size = points(added["difference"]).removeprefix("+")
+    first = f"Pairs of neighbouring words add {size} points to a linear model of words."
     if not added["low"] > 0:
         first = (
             "We found no evidence that pairs of neighbouring words help a linear model of words."

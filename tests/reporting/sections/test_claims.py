@@ -124,9 +124,10 @@ def test_of_several_conditions_the_number_that_hold_is_given():
 
 
 def test_a_number_that_only_informs_is_in_the_details_and_not_in_the_row():
-    made = section(measured(value=0.3, what="an aside"))
-    assert row(made)[2] == ""
-    assert numbers(made) == [["an aside", "30.0 %", "", "", "", "informs only", "reports/a.csv"]]
+    made = section(measured(**SHARE), measured(value=0.3, what="an aside"))
+    assert row(made)[2] == "**8.4 %** a number"
+    aside = ["an aside", "30.0 %", "", "", "", "informs only", "reports/a.csv"]
+    assert numbers(made)[1] == aside
 
 
 @pytest.mark.parametrize(
@@ -145,7 +146,7 @@ def test_a_sentence_about_distance_has_the_verdict_at_each():
         {"tokens": 20, "words": "sentence", "verdict": "does not hold"},
         {"tokens": 799, "words": "two pages", "verdict": "holds"},
     ]
-    made = section(verdict="partly", by_distance=distances)
+    made = section(measured(**SHARE), verdict="partly", by_distance=distances)
     assert row(made)[1] == "◐ **partly**; sentence: does not hold; two pages: holds"
 
 
@@ -214,8 +215,18 @@ def test_disclosures_are_part_of_the_rules_where_a_study_has_any(monkeypatch):
     assert "seen earlier" in report_inputs.all_words(section(measured(**SHARE)))
 
 
-def test_without_claims_the_section_disappears():
+def test_without_a_number_that_decides_the_section_disappears():
     assert report_inputs.section(claims.SECTION, claims=[]).parts == []
+    assert section(measured(value=0.3)).parts == []
+
+
+def test_sentences_that_a_study_cannot_test_are_only_counted():
+    rows = [files()["claims"][0], {**files()["claims"][1], "measures": []}]
+    made = report_inputs.section(claims.SECTION, claims=rows)
+    assert "1 more would need networks that this study does not have" in (
+        parts(made, Paragraph)[0].text
+    )
+    assert len(parts(made, Html)[0].markdown.splitlines()) == 3
 
 
 def test_the_answer_names_other_texts_by_their_own_word():

@@ -141,7 +141,7 @@ def test_a_comparison_says_what_was_changed_and_what_it_added(changes, sentence)
 )
 def test_word_order_adds_points_that_networks_exceed_or_not(networks, words):
     (sentence,) = word_order(**networks)
-    assert "Pairs of neighbouring words add +1.5 points" in sentence
+    assert "Pairs of neighbouring words add 1.5 points" in sentence
     assert words in sentence
 
 

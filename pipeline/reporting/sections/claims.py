@@ -35,7 +35,7 @@ COLOURS = {
 }
 SHORT = {  # the beginning of a measure's name, and what the number is in a few words
     "dz/dh": "of the gradient is left {tokens} tokens before the end",
-    "effect of a word": "of its effect is left to a word {tokens} tokens before the end",
+    "effect of a word": "of a word's effect is left {tokens} tokens before the end",
     "test accuracy of": "difference in accuracy",
     "mean change of the logit": "change of the logit where words are shuffled",
     "largest relative difference": "difference between the state read at once and word by word",
@@ -114,14 +114,14 @@ def table(tested: list[dict], card: dict) -> Html | None:
 
     for claim in tested:
         measure = _headline(claim, card["sequence_length"])
-        number, what = measured(measure)["value"], _short(measure)
+        number, meaning = measured(measure)["value"], _short(measure)
         deciding = deciding_measures(claim)
         chart = small_chart([item for item in deciding if item["unit"] == measure["unit"]])
         sentence, verdict, notes = claim["sentence"], claim["verdict"], _notes(claim)
         items = Markup("").join(Markup("<li>{}</li>").format(note) for note in notes)
-        markup.append(ROW.format(sentence, MARKS[verdict], verdict, items, number, what, chart))
+        markup.append(ROW.format(sentence, MARKS[verdict], verdict, items, number, meaning, chart))
         verdict = "; ".join([f"{MARKS[verdict]} **{verdict}**", *notes])
-        lines.append(_line(f"“{sentence}”", verdict, f"**{number}** {what}"))
+        lines.append(_line(f"“{sentence}”", verdict, f"**{number}** {meaning}"))
 
     return Html("\n".join([*markup, "</tbody>", "</table>"]), "\n".join(lines))
 
@@ -189,8 +189,8 @@ def small_chart(measures: list[dict]) -> Markup:
         y = LINE * (index + 0.5)
         marks.append(MARK.format(*place(ends.iloc[index]), y, COLOURS[measure["verdict"]], label))
 
-    asked = "; ".join(dict.fromkeys(measured(measure)["asked"] for measure in measures))
-    return CHART.format(WIDTH, height, "; ".join(labels), Markup("").join(marks), asked)
+    conditions = "; ".join(dict.fromkeys(measured(measure)["asked"] for measure in measures))
+    return CHART.format(WIDTH, height, "; ".join(labels), Markup("").join(marks), conditions)
 
 
 def _label(measure: dict) -> str:

@@ -18,17 +18,17 @@ LEAST_PERCENT = 1e-3  # smaller gradients are drawn at the lower edge
 GRADIENT = {
     HOLDS: "The gradient of the vanilla RNN vanishes: {value} of it is left {lag} before the last one.",
     FAILS: "The gradient of the vanilla RNN does not vanish: {value} of it is left {lag} before the last one.",
-    PARTLY: "The gradient of the vanilla RNN falls to {value} over {lag}. It fades, but the data do not show that it "
+    PARTLY: "The gradient of the vanilla RNN falls to {value} over {lag}: it fades, but the data do not show that it "
     "vanishes.",
-    NOT_SHOWN: "{value} of the gradient of the vanilla RNN is left {lag} before the last one. These seeds do not show "
-    "whether that counts as vanished.",
+    NOT_SHOWN: "{value} of the gradient of the vanilla RNN is left {lag} before the last one, and these seeds do "
+    "not show whether that counts as vanished.",
 }
 MEMORY = {
     HOLDS: "The vanilla RNN forgets: a strong word {lag} before the last one keeps {value} of its effect.",
     FAILS: "The vanilla RNN remembers: a strong word {lag} before the last one keeps {value} of its effect.",
     PARTLY: "The vanilla RNN forgets in part: a strong word {lag} before the last one keeps {value} of its effect.",
-    NOT_SHOWN: "A strong word {lag} before the last one keeps {value} of its effect on the vanilla RNN. These seeds "
-    "do not show whether that counts as forgotten.",
+    NOT_SHOWN: "A strong word {lag} before the last one keeps {value} of its effect on the vanilla RNN, and "
+    "these seeds do not show whether that counts as forgotten.",
 }
 
 

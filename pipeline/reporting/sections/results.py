@@ -27,6 +27,12 @@ CHANGES = {  # what a comparison of architectures changes
 }
 VERDICTS = {"higher": "better", "lower": "worse", "unclear": "not shown", "undefined": "not finite"}
 BOTH = {"run (B)": (str, "run"), "against (A)": (str, "baseline")}
+CHANGED = {
+    "higher": "{action} adds {size} points of accuracy.",
+    "lower": "{action} costs {size} points of accuracy.",
+    "unclear": "We found no evidence that {inside} changes accuracy ({signed} points).",
+    "undefined": "{action} cannot be judged: the difference or its interval is not finite.",
+}
 SIDE = 230  # of a reliability diagram, in pixels
 
 
@@ -51,23 +57,18 @@ def change(row) -> str:
     >>> change(pd.Series({**pair, "verdict": "higher"}))
     'The tuned recipe for the vanilla RNN adds 3.1 points of accuracy.'
     """
-    before, after = row.baseline.split("-")[0], row.run.split("-")[0]
-    what = f"The {words.run(row.run)} instead of the {words.run(row.baseline)}"
+    before, _, _ = row.baseline.partition("-")
+    after, _, settings = row.run.partition("-")
+    action = f"The {words.run(row.run)} instead of the {words.run(row.baseline)}"
     if row.answers == "architecture":
-        what = CHANGES.get((before, after), what)
+        action = CHANGES.get((before, after), action)
     if row.answers == "recipe":
-        what = f"The {row.run.partition('-')[2]} recipe for the {words.network(after)}"
+        action = f"The {settings} recipe for the {words.network(after)}"
 
     size = points(abs(row.difference)).removeprefix("+")
-    match row.verdict:
-        case "higher":
-            return f"{what} adds {size} points of accuracy."
-        case "lower":
-            return f"{what} costs {size} points of accuracy."
-        case "unclear":
-            what = f"{what[0].lower()}{what[1:]}"
-            return f"We found no evidence that {what} changes accuracy ({points(row.difference)} points)."
-    return f"{what} cannot be judged: the difference or its interval is not finite."
+    inside = f"{action[0].lower()}{action[1:]}"
+    signed = points(row.difference)
+    return CHANGED[row.verdict].format(action=action, inside=inside, size=size, signed=signed)
 
 
 def _word_order(gains: pd.DataFrame) -> list[str]:

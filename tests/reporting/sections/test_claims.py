@@ -114,7 +114,7 @@ def test_the_number_at_the_longest_distance_is_the_headline():
     first = measured(**{**SHARE, "value": 0.9}, what="first token")
     places = zip((near, early, first), (20, 90, 99), strict=True)
     made = section(*({**item, "tokens": lag, "sequence_length": 100} for item, lag in places))
-    assert row(made)[2] == "**30.0 %** of its effect is left to a word 90 tokens before the end"
+    assert row(made)[2] == "**30.0 %** of a word's effect is left 90 tokens before the end"
 
 
 def test_of_several_conditions_the_number_that_hold_is_given():

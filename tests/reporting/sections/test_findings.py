@@ -113,7 +113,7 @@ def test_the_best_network_is_compared_with_the_better_linear_model(low, high, wo
         (FAILS, "does not vanish: 10 %"),
         (
             PARTLY,
-            "falls to 10 % over 20 tokens. It fades, but the data do not show that it vanishes",
+            "falls to 10 % over 20 tokens: it fades, but the data do not show that it vanishes",
         ),
         (NOT_SHOWN, "do not show whether that counts as vanished"),
     ],

@@ -48,7 +48,8 @@ ROW = Markup(
     "<td><b>{}</b> <small>{}</small></td><td>{}</td></tr>"
 )
 CHART = Markup(
-    '<svg role="img" width="{}" height="{}" aria-label="{}">{}</svg><br><small>asked: {}</small>'
+    '<svg role="img" width="{0}" height="{1}" viewBox="0 0 {0} {1}" aria-label="{2}">{3}</svg><br>'
+    "<small>asked: {4}</small>"
 )
 COLUMNS = ("The tutorial says", "Verdict here", "Number", "Intervals and thresholds")
 RULES = (

@@ -124,7 +124,7 @@ def _accuracy(results: pd.DataFrame) -> alt.LayerChart:
             tooltip=charts.hover("run", "seed", accuracy="accuracy (%)"),
         ),
         lines.encode(x="mean:Q", strokeDash=_dashes()),
-    ).properties(width=charts.LONG, height=34 * len(networks))
+    ).properties(width=charts.LONG, height=30 * len(networks))
 
 
 def _dashes() -> alt.StrokeDash:
@@ -218,7 +218,7 @@ def _by_lag(
     tooltip = charts.hover("lag_tokens", percent="%")
     return alt.layer(
         thin.encode(x=x, y=y, detail="seed:N"), thick.encode(x=x, y=y, tooltip=tooltip)
-    ).properties(width=charts.SHORT, height=260)
+    ).properties(width=charts.SHORT, height=200)
 
 
 SECTION = Section("Three findings", (best_network, gradient_left, word_effect))

@@ -204,10 +204,10 @@ def evidence(tested: list[dict]) -> list[Part]:
     """Test, caveat, replications and all numbers of each sentence."""
     parts: list[Part] = []
     for claim in tested:
-        beginning = " ".join(claim["sentence"].split()[:6])
+        quote = f"“{' '.join(claim['sentence'].split()[:6])} …”"
         texts = [Paragraph(f"Test: {claim['test']}"), Paragraph(f"Caveat: {claim['caveat']}")]
-        summary = f"Test, caveat and all numbers of “{beginning} …”"
-        parts.append(Details(summary, [*texts, *_replicated(claim), _measures(claim)]))
+        contents = [*texts, *_replicated(claim), _measures(claim, quote)]
+        parts.append(Details(f"Test, caveat and all numbers of {quote}", contents))
     return parts
 
 
@@ -221,7 +221,7 @@ def _replicated(claim: dict) -> list[Part]:
     return [Bullets(texts)] if texts else []
 
 
-def _measures(claim: dict) -> Table:
+def _measures(claim: dict, quote: str) -> Table:
     """Every number, also those of replications that contradict the verdict."""
     rows = [_cells(measure) for measure in claim["measures"]]
     for item in _counting(claim):
@@ -229,7 +229,7 @@ def _measures(claim: dict) -> Table:
             rows += [_cells(measure, f"in {item['name']}: ") for measure in item["measures"]]
 
     columns = ["measure", "value", "95 % interval", "deciding interval", "asked", "verdict", "file"]
-    return Table("All its numbers", columns, rows, left=(0, 4, 5, 6))
+    return Table(f"All numbers of {quote}", columns, rows, left=(0, 4, 5, 6))
 
 
 def _cells(measure: dict, where: str = "") -> list[str]:

@@ -44,7 +44,7 @@ def row(made):
 
 
 def numbers(made):
-    return report_inputs.table(made, "All its numbers").rows
+    return report_inputs.table(made, "All numbers of “A sentence.").rows
 
 
 def replication(name, verdict, *measures, obstacle=""):

@@ -1,5 +1,7 @@
 """The three findings."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +14,7 @@ from tests.support.report_inputs import files
 HOLDS, FAILS, PARTLY, NOT_SHOWN = "holds", "does not hold", "partly", "not shown"
 
 
-def made(**changed):
+def made(**changed) -> list[Any]:
     return [part.part for part in report_inputs.section(findings.SECTION, **changed).parts]
 
 

@@ -1,6 +1,7 @@
 """The inputs of report sections, from the files of an invented study."""
 
 import os
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +15,7 @@ from pipeline.reporting.parts import Details, Finding, MadeSection, Section, Tab
 from pipeline.storage import artifacts
 from tests.reporting import invented
 
+OUTLINE = replace(invented.WHOLE, lengths=[100])
 SETTINGS = {
     "alpha": 0.05,
     "power": 0.8,
@@ -38,15 +40,15 @@ FILES = {
 
 @cache
 def files() -> dict[str, Any]:
-    """The files of the whole invented study by the names of the report's inputs. Do not change them."""
+    """The files of the invented study by the names of the report's inputs. Do not change them."""
     start = Path.cwd()
     with TemporaryDirectory() as folder:
         os.chdir(folder)
         try:
-            invented.write(invented.WHOLE)
+            invented.write(OUTLINE)
             values = {name: _read(path) for name, path in FILES.items()}
             for name in ("gradients", "memory"):
-                paths = map(getattr(artifacts, name), invented.WHOLE.lengths)
+                paths = map(getattr(artifacts, name), OUTLINE.lengths)
                 values[name] = pd.concat(map(artifacts.read_csv, paths), ignore_index=True)
         finally:
             os.chdir(start)
@@ -58,7 +60,7 @@ def _read(path: Path) -> Any:
 
 
 def inputs(**changed: Any) -> Inputs:
-    """The inputs of the whole invented study, with others in the place of some."""
+    """The inputs of the invented study, with others in the place of some."""
     values = {**files(), **changed}
     return Inputs(values, {**SETTINGS, "runs": list(values["models"])})
 

@@ -1,12 +1,15 @@
 """The tutorial's sentences: quote, verdict, one number and one small chart. Tests and all numbers are in Details."""
 
 from collections import Counter
+from functools import partial
 from operator import itemgetter
 
 import numpy as np
+import pandas as pd
 from markupsafe import Markup
 
 from pipeline.params.subjects import Subject
+from pipeline.reporting.inputs import derived
 from pipeline.reporting.numbers import count, listed, measured
 from pipeline.reporting.parts import Bullets, Details, Html, Paragraph, Part, Section, Table
 
@@ -32,20 +35,21 @@ COLOURS = {
 }
 SHORT = {  # the beginning of a measure's name, and what the number is in a few words
     "dz/dh": "of the gradient is left {tokens} tokens before the end",
-    "effect of a word": "of its effect is left to a word {tokens} tokens before the end",
+    "effect of a word": "of a word's effect is left {tokens} tokens before the end",
     "test accuracy of": "difference in accuracy",
     "mean change of the logit": "change of the logit where words are shuffled",
-    "largest relative difference": "between the state read at once and read word by word",
+    "largest relative difference": "difference between the state read at once and word by word",
     "largest derivative of a state by a later word": "derivative of a forward state by a later word",
 }
 WIDTH, LINE = 170, 13  # of a small chart and of each line in it, in pixels
-ENDS = ("decided_low", "value", "decided_high")
+ENDS = ["decided_low", "value", "decided_high"]
 ROW = Markup(
     '<tr><td><q>{}</q></td><td class="verdict">{} {}<ul>{}</ul></td>'
     "<td><b>{}</b> <small>{}</small></td><td>{}</td></tr>"
 )
 CHART = Markup(
-    '<svg role="img" width="{}" height="{}" aria-label="{}">{}</svg> <small>asked: {}</small>'
+    '<svg role="img" width="{0}" height="{1}" viewBox="0 0 {0} {1}" aria-label="{2}">{3}</svg><br>'
+    "<small>asked: {4}</small>"
 )
 COLUMNS = ("The tutorial says", "Verdict here", "Number", "Intervals and thresholds")
 RULES = (
@@ -60,23 +64,34 @@ UPRIGHT = Markup(
     '<line x1="{0:.1f}" x2="{0:.1f}" y1="0" y2="{1}" stroke="#7a7a7a" stroke-dasharray="3 2"/>'
 )
 MARK = Markup(
-    '<g stroke="{colour}" stroke-width="1.8" fill="{fill}"><title>{words}</title>'
-    '<line x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}"/><circle cx="{value:.1f}" cy="{y}" r="3.6"/></g>'
+    '<g stroke="{4}" fill="{4}" stroke-width="1.8"><title>{5}</title>'
+    '<line x1="{0:.1f}" x2="{2:.1f}" y1="{3}" y2="{3}"/><circle cx="{1:.1f}" cy="{3}" r="3.4"/></g>'
 )
 
 
-def answer(claims: list[dict], subject: Subject) -> Paragraph | None:
+@derived
+def tested(claims: list[dict]) -> list[dict]:
+    """The claims for which this study has a number that decides."""
+    return [claim for claim in claims if deciding_measures(claim)]
+
+
+def answer(tested: list[dict], claims: list[dict], subject: Subject) -> Paragraph | None:
     """How many sentences have each verdict, and whether replications agree."""
-    if not claims:
+    if not tested:
         return None
 
-    numbers = Counter(claim["verdict"] for claim in claims)
+    numbers = Counter(claim["verdict"] for claim in tested)
     parts = [
         f"{numbers[name]} {COUNTED[name][numbers[name] > 1]}" for name in MARKS if numbers[name]
     ]
-    sentences = count(len(claims), "sentence")
+    sentences = count(len(tested), "sentence")
     text = f"We tested {sentences} of the tutorial on these {subject.noun}s: {listed(parts)}."
-    replications = {item["name"] for claim in claims for item in _counting(claim)}
+    if len(tested) < len(claims):
+        text += (
+            f" {len(claims) - len(tested)} more would need networks that this study does not have."
+        )
+
+    replications = {item["name"] for claim in tested for item in _counting(claim)}
     if replications:
         others = count(len(replications), "replication")
         changed = count(numbers["unstable"], "verdict") if numbers["unstable"] else "No verdict"
@@ -89,26 +104,25 @@ def _counting(claim: dict) -> list[dict]:
     return [item for item in claim.get("replications", []) if not item["obstacle"]]
 
 
-def table(claims: list[dict], card: dict) -> Html | None:
+def table(tested: list[dict], card: dict) -> Html | None:
     """One row per sentence, for the page with a small chart and for a Git host without it."""
-    if not claims:
+    if not tested:
         return None
 
     markup = [f'<th scope="col">{name}</th>' for name in COLUMNS]
     markup = ['<table class="claims">', f"<thead><tr>{''.join(markup)}</tr></thead>", "<tbody>"]
     lines = [_line(*COLUMNS[:3]), _line("---", "---", "---")]
 
-    for claim in claims:
-        deciding = deciding_measures(claim)
+    for claim in tested:
         measure = _headline(claim, card["sequence_length"])
-        number, what = (measured(measure)["value"], _short(measure)) if measure else ("", "")
-        sentence, verdict = claim["sentence"], claim["verdict"]
-        mark, notes = MARKS[verdict], _notes(claim)
-        chart = small_chart([item for item in deciding if item["unit"] == (measure or {})["unit"]])
+        number, meaning = measured(measure)["value"], _short(measure)
+        deciding = deciding_measures(claim)
+        chart = small_chart([item for item in deciding if item["unit"] == measure["unit"]])
+        sentence, verdict, notes = claim["sentence"], claim["verdict"], _notes(claim)
         items = Markup("").join(Markup("<li>{}</li>").format(note) for note in notes)
-        markup.append(ROW.format(sentence, mark, verdict, items, number, what, chart))
-        verdict = "; ".join([f"{mark} **{verdict}**", *notes])
-        lines.append(_line(f"“{sentence}”", verdict, f"**{number}** {what}" if number else ""))
+        markup.append(ROW.format(sentence, MARKS[verdict], verdict, items, number, meaning, chart))
+        verdict = "; ".join([f"{MARKS[verdict]} **{verdict}**", *notes])
+        lines.append(_line(f"“{sentence}”", verdict, f"**{number}** {meaning}"))
 
     return Html("\n".join([*markup, "</tbody>", "</table>"]), "\n".join(lines))
 
@@ -130,17 +144,13 @@ def deciding_measures(claim: dict) -> list[dict]:
     return [measure for measure in claim["measures"] if measure["threshold"] is not None]
 
 
-def _headline(claim: dict, length: int) -> dict | None:
+def _headline(claim: dict, length: int) -> dict:
     """The number that says most: at the longest distance, else the accuracy, else one that has the verdict."""
     deciding = deciding_measures(claim)
     verdict = claim.get("verdict_here", claim["verdict"])
-    ranked = [
-        at_distance(claim, length),
-        *(measure for measure in deciding if measure["what"].startswith("test accuracy")),
-        *(measure for measure in deciding if measure["verdict"] == verdict),
-        *deciding,
-    ]
-    return next(filter(None, ranked), None)
+    accuracies = [measure for measure in deciding if measure["what"].startswith("test accuracy")]
+    agreeing = [measure for measure in deciding if measure["verdict"] == verdict]
+    return at_distance(claim, length) or [*accuracies, *agreeing, *deciding][0]
 
 
 def at_distance(claim: dict, length: int) -> dict | None:
@@ -156,55 +166,48 @@ def at_distance(claim: dict, length: int) -> dict | None:
 
 
 def _short(measure: dict) -> str:
-    """What the number is, in a few words where there are some."""
+    """A few words for the number, or its whole description."""
     short = [words for start, words in SHORT.items() if measure["what"].startswith(start)]
     return short[0].format(**measure) if short else measure["what"]
 
 
 def small_chart(measures: list[dict]) -> Markup:
-    """One line per number with its interval; upright lines are the thresholds. Filled points hold."""
+    """One line per number with its interval; upright lines are the thresholds."""
     measures = [measure for measure in measures if measure["value"] is not None]
     if not measures:
         return Markup("")
 
-    texts = [measured(measure) for measure in measures]
-    asked = listed(dict.fromkeys(text["asked"] for text in texts))
-    limits = {item[name] for item in measures for name in ("threshold", "fails_beyond")}
-    limits = sorted(limits - {None})
-    ends = [
-        [item["value"] if item[name] is None else item[name] for name in ENDS] for item in measures
-    ]
-    places = np.interp([*limits, *np.ravel(ends)], *_scale([*limits, *np.ravel(ends)]))
+    frame = pd.DataFrame(measures)
+    ends = frame[ENDS].astype(float).bfill(axis=1).ffill(axis=1)
+    thresholds = np.ravel(frame[["threshold", "fails_beyond"]].astype(float))
+    thresholds = np.unique(thresholds[np.isfinite(thresholds)])
+    numbers = [*thresholds, *np.ravel(ends)]
+    place = partial(np.interp, xp=[min(numbers), max(numbers)], fp=[8, WIDTH - 8])
     height = LINE * len(measures)
-    marks = [UPRIGHT.format(place, height) for place in places[: len(limits)]]
-    labels = []
+    marks = [UPRIGHT.format(x, height) for x in place(thresholds)]
+    labels = [_label(measure) for measure in measures]
+    for index, (measure, label) in enumerate(zip(measures, labels, strict=True)):
+        y = LINE * (index + 0.5)
+        marks.append(MARK.format(*place(ends.iloc[index]), y, COLOURS[measure["verdict"]], label))
 
-    for index, (measure, text) in enumerate(zip(measures, texts, strict=True)):
-        low, value, high = places[len(limits) + 3 * index :][:3]
-        colour, y = COLOURS[measure["verdict"]], LINE * (index + 0.5)
-        fill = colour if measure["verdict"] == "holds" else "Canvas"
-        between = f" ({text['decided']})" if text["decided"] else ""
-        words = f"{measure['what']}: {text['value']}{between}, {measure['verdict']}"
-        place = {"low": low, "value": value, "high": high, "y": y}
-        marks.append(MARK.format(colour=colour, fill=fill, words=words, **place))
-        labels.append(words)
-
-    return CHART.format(WIDTH, height, "; ".join(labels), Markup("").join(marks), asked)
+    conditions = "; ".join(dict.fromkeys(measured(measure)["asked"] for measure in measures))
+    return CHART.format(WIDTH, height, "; ".join(labels), Markup("").join(marks), conditions)
 
 
-def _scale(numbers: list[float]) -> tuple[list[float], list[float]]:
-    least, most = min(numbers), max(numbers)
-    return [least, most if most > least else least + 1], [8, WIDTH - 8]
+def _label(measure: dict) -> str:
+    texts = measured(measure)
+    between = f" ({texts['decided']})" if texts["decided"] else ""
+    return f"{measure['what']}: {texts['value']}{between}, {measure['verdict']}"
 
 
-def evidence(claims: list[dict]) -> list[Part]:
+def evidence(tested: list[dict]) -> list[Part]:
     """Test, caveat, replications and all numbers of each sentence."""
     parts: list[Part] = []
-    for claim in claims:
-        beginning = " ".join(claim["sentence"].split()[:6])
+    for claim in tested:
+        quote = f"“{' '.join(claim['sentence'].split()[:6])} …”"
         texts = [Paragraph(f"Test: {claim['test']}"), Paragraph(f"Caveat: {claim['caveat']}")]
-        summary = f"Test, caveat and all numbers of “{beginning} …”"
-        parts.append(Details(summary, [*texts, *_replicated(claim), _measures(claim)]))
+        contents = [*texts, *_replicated(claim), _measures(claim, quote)]
+        parts.append(Details(f"Test, caveat and all numbers of {quote}", contents))
     return parts
 
 
@@ -218,7 +221,7 @@ def _replicated(claim: dict) -> list[Part]:
     return [Bullets(texts)] if texts else []
 
 
-def _measures(claim: dict) -> Table:
+def _measures(claim: dict, quote: str) -> Table:
     """Every number, also those of replications that contradict the verdict."""
     rows = [_cells(measure) for measure in claim["measures"]]
     for item in _counting(claim):
@@ -226,7 +229,7 @@ def _measures(claim: dict) -> Table:
             rows += [_cells(measure, f"in {item['name']}: ") for measure in item["measures"]]
 
     columns = ["measure", "value", "95 % interval", "deciding interval", "asked", "verdict", "file"]
-    return Table("All its numbers", columns, rows, left=(0, 4, 5, 6))
+    return Table(f"All numbers of {quote}", columns, rows, left=(0, 4, 5, 6))
 
 
 def _cells(measure: dict, where: str = "") -> list[str]:
@@ -237,13 +240,13 @@ def _cells(measure: dict, where: str = "") -> list[str]:
     return [*first, texts["decided"], texts["asked"], verdict, measure["source"]]
 
 
-def rules(claims: list[dict], settings: dict) -> Details | None:
+def rules(tested: list[dict], settings: dict) -> Details | None:
     """How a verdict comes about, and the disclosures about our own study."""
-    if not claims:
+    if not tested:
         return None
 
     deciding = [
-        measure for claim in claims for measure in claim["measures"] if measure["confidence"]
+        measure for claim in tested for measure in claim["measures"] if measure["confidence"]
     ]
     texts: list[str] = [*RULES]
     if deciding:
@@ -256,4 +259,4 @@ def rules(claims: list[dict], settings: dict) -> Details | None:
     return Details("How we decide", [Bullets([*texts, *settings["disclosures"]])])
 
 
-SECTION = Section("What the tutorial says", (answer, table, rules, evidence))
+SECTION = Section("The tutorial's sentences", (answer, table, rules, evidence))

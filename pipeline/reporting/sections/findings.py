@@ -18,17 +18,17 @@ LEAST_PERCENT = 1e-3  # smaller gradients are drawn at the lower edge
 GRADIENT = {
     HOLDS: "The gradient of the vanilla RNN vanishes: {value} of it is left {lag} before the last one.",
     FAILS: "The gradient of the vanilla RNN does not vanish: {value} of it is left {lag} before the last one.",
-    PARTLY: "The gradient of the vanilla RNN falls to {value} over {lag}. It fades, but the data do not show that it "
+    PARTLY: "The gradient of the vanilla RNN falls to {value} over {lag}: it fades, but the data do not show that it "
     "vanishes.",
-    NOT_SHOWN: "{value} of the gradient of the vanilla RNN is left {lag} before the last one. These seeds do not show "
-    "whether that counts as vanished.",
+    NOT_SHOWN: "{value} of the gradient of the vanilla RNN is left {lag} before the last one, and these seeds do "
+    "not show whether that counts as vanished.",
 }
 MEMORY = {
     HOLDS: "The vanilla RNN forgets: a strong word {lag} before the last one keeps {value} of its effect.",
     FAILS: "The vanilla RNN remembers: a strong word {lag} before the last one keeps {value} of its effect.",
     PARTLY: "The vanilla RNN forgets in part: a strong word {lag} before the last one keeps {value} of its effect.",
-    NOT_SHOWN: "A strong word {lag} before the last one keeps {value} of its effect on the vanilla RNN. These seeds "
-    "do not show whether that counts as forgotten.",
+    NOT_SHOWN: "A strong word {lag} before the last one keeps {value} of its effect on the vanilla RNN, and "
+    "these seeds do not show whether that counts as forgotten.",
 }
 
 
@@ -62,14 +62,15 @@ def _leader(ranked: pd.DataFrame, value: str, subject: Subject) -> str:
 
 def _against_linear(run: str, gains: pd.DataFrame) -> str:
     """How the better linear model compares with this network, by the interval of their difference."""
-    of_run = gains[(gains["split"] == "test") & (gains["run"] == run)]
+    of_run = gains.query("split == 'test' and run == @run")
     if of_run.empty:
         return ""
     strongest = of_run.loc[of_run["difference"].idxmin()]
     linear = words.run(strongest["baseline"])
     if strongest["low"] > 0:
         return ", and it beats every linear model"
-    return f"; a {linear} is {'still better' if strongest['high'] < 0 else 'about as good'}"
+    compared = "still better" if strongest["high"] < 0 else "neither clearly better nor worse"
+    return f"; a {linear} is {compared}"
 
 
 def _accuracy_figure(results: pd.DataFrame) -> Figure:
@@ -90,7 +91,7 @@ def _accuracy_figure(results: pd.DataFrame) -> Figure:
 def _accuracy(results: pd.DataFrame) -> alt.LayerChart:
     columns = ["mean", "low", "high"]
     results = charts.gapped(results.assign(**{name: 100 * results[name] for name in columns}))
-    networks = results[results["is_network"]]
+    networks = results[results["is_network"]].sort_values("mean", ascending=False)
     means = networks[["run", "architecture", *columns]]
     seeds = networks[["run", "architecture"]].assign(
         seed=networks["scores"].map(list),
@@ -123,7 +124,7 @@ def _accuracy(results: pd.DataFrame) -> alt.LayerChart:
             tooltip=charts.hover("run", "seed", accuracy="accuracy (%)"),
         ),
         lines.encode(x="mean:Q", strokeDash=_dashes()),
-    ).properties(width=charts.LONG, height=34 * len(networks))
+    ).properties(width=charts.LONG, height=30 * len(networks))
 
 
 def _dashes() -> alt.StrokeDash:
@@ -138,7 +139,7 @@ def gradient_left(claims: list[dict], gradients: pd.DataFrame, card: dict) -> Fi
     if measure is None:
         return None
 
-    curves = gradients[gradients["weights"] == "trained"]
+    curves = gradients.query("weights == 'trained'")
     curves = charts.thinned(_of_network(curves, measure))
     if curves.empty:
         return None
@@ -185,10 +186,10 @@ def _measure(claims: list[dict], name: str, card: dict) -> dict | None:
 def _of_network(table: pd.DataFrame, measure: dict) -> pd.DataFrame:
     """The rows of the network and length of this number, trained at this length if there are any."""
     length = measure["sequence_length"]
-    rows = table[(table["architecture"] == NETWORK) & (table["sequence_length"] == length)]
-    if "trained_length" not in rows or not (rows["trained_length"] == length).any():
+    rows = table.query("architecture == @NETWORK and sequence_length == @length")
+    if "trained_length" not in rows or length not in set(rows["trained_length"]):
         return rows
-    return rows[rows["trained_length"] == length]
+    return rows.query("trained_length == @length")
 
 
 def _finding(
@@ -217,7 +218,7 @@ def _by_lag(
     tooltip = charts.hover("lag_tokens", percent="%")
     return alt.layer(
         thin.encode(x=x, y=y, detail="seed:N"), thick.encode(x=x, y=y, tooltip=tooltip)
-    ).properties(width=charts.SHORT, height=260)
+    ).properties(width=charts.SHORT, height=200)
 
 
 SECTION = Section("Three findings", (best_network, gradient_left, word_effect))

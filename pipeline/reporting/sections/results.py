@@ -8,6 +8,7 @@ import pandas as pd
 from pipeline.params.subjects import Subject
 from pipeline.reporting import charts, words
 from pipeline.reporting.numbers import (
+    count,
     interval,
     listed,
     number,
@@ -26,6 +27,12 @@ CHANGES = {  # what a comparison of architectures changes
 }
 VERDICTS = {"higher": "better", "lower": "worse", "unclear": "not shown", "undefined": "not finite"}
 BOTH = {"run (B)": (str, "run"), "against (A)": (str, "baseline")}
+CHANGED = {
+    "higher": "{action} adds {size} points of accuracy.",
+    "lower": "{action} costs {size} points of accuracy.",
+    "unclear": "We found no evidence that {inside} changes accuracy ({signed} points).",
+    "undefined": "{action} cannot be judged: the difference or its interval is not finite.",
+}
 SIDE = 230  # of a reliability diagram, in pixels
 
 
@@ -44,45 +51,41 @@ def answers(
 
 
 def change(row) -> str:
-    """A declared comparison as a sentence: what was changed, and what it added or cost.
+    """A declared comparison as a sentence: the change, and the points that it added or cost.
 
     >>> pair = {"baseline": "vanilla-textbook", "run": "vanilla-tuned", "answers": "recipe", "difference": 0.031}
     >>> change(pd.Series({**pair, "verdict": "higher"}))
     'The tuned recipe for the vanilla RNN adds 3.1 points of accuracy.'
     """
-    before, after = row.baseline.split("-")[0], row.run.split("-")[0]
-    what = f"The {words.run(row.run)} instead of the {words.run(row.baseline)}"
+    before, _, _ = row.baseline.partition("-")
+    after, _, settings = row.run.partition("-")
+    action = f"The {words.run(row.run)} instead of the {words.run(row.baseline)}"
     if row.answers == "architecture":
-        what = CHANGES.get((before, after), what)
+        action = CHANGES.get((before, after), action)
     if row.answers == "recipe":
-        what = f"The {row.run.partition('-')[2]} recipe for the {words.network(after)}"
+        action = f"The {settings} recipe for the {words.network(after)}"
 
     size = points(abs(row.difference)).removeprefix("+")
-    match row.verdict:
-        case "higher":
-            return f"{what} adds {size} points of accuracy."
-        case "lower":
-            return f"{what} costs {size} points of accuracy."
-        case "unclear":
-            what = f"{what[0].lower()}{what[1:]}"
-            return f"We found no evidence that {what} changes accuracy ({points(row.difference)} points)."
-    return f"{what} cannot be judged: the difference or its interval is not finite."
+    inside = f"{action[0].lower()}{action[1:]}"
+    signed = points(row.difference)
+    return CHANGED[row.verdict].format(action=action, inside=inside, size=size, signed=signed)
 
 
 def _word_order(gains: pd.DataFrame) -> list[str]:
     """How much pairs of words add to a linear model, and which networks are better still, on other reviews too."""
-    of_test = gains[gains["split"] == "test"]
+    of_test = gains.query("split == 'test'")
     networks = of_test[of_test["baseline"] == PAIRS]
     if networks.empty:
         return []
 
-    added = of_test[(of_test["baseline"] == WORDS) & (of_test["run"] == PAIRS)].iloc[0]
-    first = f"Pairs of neighbouring words add {points(added['difference'])} points to a linear model of words."
+    added = of_test[of_test["run"] == PAIRS].iloc[0]
+    size = points(added["difference"]).removeprefix("+")
+    first = f"Pairs of neighbouring words add {size} points to a linear model of words."
     if not added["low"] > 0:
         first = (
             "We found no evidence that pairs of neighbouring words help a linear model of words."
         )
-    above = networks[networks["low"] > 0]["run"]
+    above = networks.query("low > 0")["run"]
     exceeds = "No network is shown to beat the linear model with pairs."
     if len(above):
         exceeds = f"The linear model with pairs is less accurate than {listed(above)}."
@@ -187,7 +190,7 @@ def _table(
 
 def failed_seeds(runs: pd.DataFrame) -> Paragraph | None:
     """Seeds that failed to learn are part of every mean, so a reader has to know them."""
-    failed = runs[~runs["run"].isin(BASELINES) & (runs["failed"] > 0)]
+    failed = runs.query("failed > 0 and run not in @BASELINES")
     if failed.empty:
         return None
 
@@ -272,7 +275,7 @@ def p_value(p: float) -> str:
 
 
 def meaningful(low: float, high: float, threshold: float) -> str:
-    """What the interval of P(B > A) says (Bouthillier et al. 2021); for A it is read the other way round.
+    """The meaning of the interval of P(B > A) (Bouthillier et al. 2021); for A it is read the other way round.
 
     >>> meaningful(0.6, 0.9, 0.75), meaningful(0.51, 0.7, 0.75), meaningful(0.3, 0.8, 0.75), meaningful(0.1, 0.3, 0.75)
     ('meaningful', 'small', 'not shown', 'meaningful for A')
@@ -335,75 +338,36 @@ def by_length(buckets: pd.DataFrame, subject: Subject) -> Details | None:
     if buckets.empty:
         return None
 
-    frame = named(buckets)
-    frame["title"] = [
-        f"{row.bucket} ({row.reviews:,} {subject.noun}s)" for row in frame.itertuples()
-    ]
-    wide = frame.pivot(index="run", columns="title", values="accuracy").reset_index()
-    wide = wide.set_index("run", drop=False).loc[frame["run"].unique()]
-    columns = {title: (percent, title) for title in frame["title"].unique()}
-    table = _table("Mean test accuracy by length", wide, {"run": (str, "run"), **columns})
-    values = "; ".join(f"{row[0]} {', '.join(row[1:])}" for row in table.rows)
-    figure = Figure(
-        name="accuracy-by-length",
-        title=f"Test accuracy by the length of the whole {subject.noun}",
-        reading=f"Points are means with 95 % intervals over seeds and texts; grey crosses are linear models. Compare "
-        f"within one length, because each has {subject.noun}s of its own.",
-        alternative=f"Mean accuracy, from short to long: {values}.",
-        panels=_by_length(frame, subject),
+    titles = [_bucket(row, subject) for row in buckets.itertuples()]
+    cells = [_with_interval(row) for row in buckets.itertuples()]
+    wide = buckets.assign(title=titles, cell=cells).pivot(
+        index="run", columns="title", values="cell"
     )
-    return Details(f"Accuracy by the length of the {subject.noun}", [figure, table])
+    wide = wide.loc[buckets["run"].unique()].reset_index()
+    columns = {title: (str, title) for title in dict.fromkeys(titles)}
+    caption = "Mean test accuracy with 95 % intervals over seeds and texts. Compare within a column"
+    table = _table(caption, wide, {"run": (str, "run"), **columns})
+    return Details(f"Accuracy by the length of the {subject.noun}", [table])
 
 
-def named(buckets: pd.DataFrame) -> pd.DataFrame:
-    """With `bucket`, its lengths in words."""
-    names = [
-        f"over {row.above_tokens:,} tokens"
-        if math.isnan(row.up_to_tokens)
-        else f"{row.above_tokens + 1:,} to {row.up_to_tokens:,.0f} tokens"
-        for row in buckets.itertuples()
-    ]
-    parts = buckets["run"].str.partition("-")
-    return buckets.assign(bucket=names, architecture=parts[0], recipe=parts[2])
+def _bucket(row, subject: Subject) -> str:
+    """The lengths in a bucket, and how many texts it has."""
+    lengths = f"{row.above_tokens + 1:,} to {row.up_to_tokens:,.0f}"
+    if math.isnan(row.up_to_tokens):
+        lengths = f"over {row.above_tokens:,}"
+    return f"{lengths} tokens ({count(row.reviews, subject.noun)})"
 
 
-def _by_length(frame: pd.DataFrame, subject: Subject) -> list[alt.LayerChart]:
-    """A panel per recipe."""
-    numbers = ["accuracy", "low", "high"]
-    frame = frame.assign(**{name: 100 * frame[name] for name in numbers})
-    frame = charts.gapped(frame[["run", "recipe", "architecture", "bucket", *numbers]])
-    networks = frame[~frame["run"].isin(BASELINES)]
-    x = alt.X(
-        "bucket:N",
-        title=f"length of the whole {subject.noun}",
-        sort=list(frame["bucket"].unique()),
-        axis=alt.Axis(labelAngle=0, labelExpr="split(replace(datum.label, ' tok', '|tok'), '|')"),
-        scale=alt.Scale(paddingInner=0.5, paddingOuter=0.25),
-    )
-    scale = alt.Scale(domain=charts.span(frame, numbers, []))
-    y = alt.Y("accuracy:Q", title="accuracy on the test split (%)", scale=scale)
-    linear = alt.Chart(frame[frame["run"].isin(BASELINES)]).mark_point(
-        color=charts.NEUTRAL, shape="cross"
-    )
-    tooltip = charts.hover("run", "bucket", accuracy="accuracy (%)", low="low", high="high")
-    offset = alt.XOffset("architecture:N", sort=charts.present(networks))
-
-    panels = []
-    for recipe, rows in networks.groupby("recipe", sort=False):
-        base = alt.Chart(rows).encode(x=x, color=charts.coloured(networks), xOffset=offset)
-        means = base.mark_point(filled=True, size=70, opacity=1)
-        panel = alt.layer(
-            linear.encode(x=x, y=y, tooltip=tooltip),
-            base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q", scale=scale), y2="high:Q"),
-            means.encode(y=y, shape=charts.shaped(networks), tooltip=tooltip),
-        )
-        panels.append(panel.properties(title=f"{recipe} settings", width=charts.SHORT, height=260))
-    return panels
+def _with_interval(row) -> str:
+    """Linear models have no seeds, so their interval is over texts."""
+    ends = (row.reviews_low, row.reviews_high) if row.run in BASELINES else (row.low, row.high)
+    between = interval(*ends)
+    return percent(row.accuracy) + ("" if between == "none" else f" ({between})")
 
 
 def calibrated(runs: pd.DataFrame, calibration: pd.DataFrame, subject: Subject) -> Details:
     """Whether probabilities mean what they say."""
-    beyond = runs[runs["ece"] > runs["ece_if_calibrated"]]["run"]
+    beyond = runs.query("ece > ece_if_calibrated")["run"]
     text = f"{_whose(beyond, len(runs))} calibration error exceeds what chance alone would produce."
     columns = {
         "run": (str, "run"),

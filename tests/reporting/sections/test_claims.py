@@ -44,7 +44,7 @@ def row(made):
 
 
 def numbers(made):
-    return report_inputs.table(made, "All its numbers").rows
+    return report_inputs.table(made, "All numbers of “A sentence.").rows
 
 
 def replication(name, verdict, *measures, obstacle=""):
@@ -114,7 +114,7 @@ def test_the_number_at_the_longest_distance_is_the_headline():
     first = measured(**{**SHARE, "value": 0.9}, what="first token")
     places = zip((near, early, first), (20, 90, 99), strict=True)
     made = section(*({**item, "tokens": lag, "sequence_length": 100} for item, lag in places))
-    assert row(made)[2] == "**30.0 %** of its effect is left to a word 90 tokens before the end"
+    assert row(made)[2] == "**30.0 %** of a word's effect is left 90 tokens before the end"
 
 
 def test_of_several_conditions_the_number_that_hold_is_given():
@@ -124,9 +124,10 @@ def test_of_several_conditions_the_number_that_hold_is_given():
 
 
 def test_a_number_that_only_informs_is_in_the_details_and_not_in_the_row():
-    made = section(measured(value=0.3, what="an aside"))
-    assert row(made)[2] == ""
-    assert numbers(made) == [["an aside", "30.0 %", "", "", "", "informs only", "reports/a.csv"]]
+    made = section(measured(**SHARE), measured(value=0.3, what="an aside"))
+    assert row(made)[2] == "**8.4 %** a number"
+    aside = ["an aside", "30.0 %", "", "", "", "informs only", "reports/a.csv"]
+    assert numbers(made)[1] == aside
 
 
 @pytest.mark.parametrize(
@@ -145,7 +146,7 @@ def test_a_sentence_about_distance_has_the_verdict_at_each():
         {"tokens": 20, "words": "sentence", "verdict": "does not hold"},
         {"tokens": 799, "words": "two pages", "verdict": "holds"},
     ]
-    made = section(verdict="partly", by_distance=distances)
+    made = section(measured(**SHARE), verdict="partly", by_distance=distances)
     assert row(made)[1] == "◐ **partly**; sentence: does not hold; two pages: holds"
 
 
@@ -171,7 +172,13 @@ def test_the_chart_has_interval_value_and_threshold_in_their_order():
     (value,) = map(float, re.findall(r'cx="([\d.]+)"', markup))
     assert 8 == low < value < high < threshold == claims.WIDTH - 8
     assert value == pytest.approx(8 + (threshold - 8) * (0.084 - 0.036) / (0.5 - 0.036), abs=0.1)
+    assert "nan" not in markup
     assert 'aria-label="a number: 8.4 % (3.6 to 22.0 %), holds"' in markup
+
+
+def test_the_chart_has_an_upright_line_for_each_threshold():
+    left = {**measured(**SHARE), "fails_beyond": 0.7}
+    assert str(claims.small_chart([left, measured(**SHARE)])).count("dasharray") == 2
 
 
 def test_the_details_have_the_numbers_of_each_chart():
@@ -208,8 +215,18 @@ def test_disclosures_are_part_of_the_rules_where_a_study_has_any(monkeypatch):
     assert "seen earlier" in report_inputs.all_words(section(measured(**SHARE)))
 
 
-def test_without_claims_the_section_disappears():
+def test_without_a_number_that_decides_the_section_disappears():
     assert report_inputs.section(claims.SECTION, claims=[]).parts == []
+    assert section(measured(value=0.3)).parts == []
+
+
+def test_sentences_that_a_study_cannot_test_are_only_counted():
+    rows = [files()["claims"][0], {**files()["claims"][1], "measures": []}]
+    made = report_inputs.section(claims.SECTION, claims=rows)
+    assert "1 more would need networks that this study does not have" in (
+        parts(made, Paragraph)[0].text
+    )
+    assert len(parts(made, Html)[0].markdown.splitlines()) == 3
 
 
 def test_the_answer_names_other_texts_by_their_own_word():

@@ -1,5 +1,7 @@
 """The three findings."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +14,7 @@ from tests.support.report_inputs import files
 HOLDS, FAILS, PARTLY, NOT_SHOWN = "holds", "does not hold", "partly", "not shown"
 
 
-def made(**changed):
+def made(**changed) -> list[Any]:
     return [part.part for part in report_inputs.section(findings.SECTION, **changed).parts]
 
 
@@ -95,7 +97,11 @@ def test_without_any_finite_run_nothing_wins():
     [
         (0.01, 0.03, ", and it beats every linear model."),
         (-0.03, -0.01, "; a linear model with word pairs (TF-IDF) is still better."),
-        (-0.03, 0.01, "; a linear model with word pairs (TF-IDF) is about as good."),
+        (
+            -0.03,
+            0.01,
+            "; a linear model with word pairs (TF-IDF) is neither clearly better nor worse.",
+        ),
     ],
 )
 def test_the_best_network_is_compared_with_the_better_linear_model(low, high, words):
@@ -109,7 +115,7 @@ def test_the_best_network_is_compared_with_the_better_linear_model(low, high, wo
         (FAILS, "does not vanish: 10 %"),
         (
             PARTLY,
-            "falls to 10 % over 20 tokens. It fades, but the data do not show that it vanishes",
+            "falls to 10 % over 20 tokens: it fades, but the data do not show that it vanishes",
         ),
         (NOT_SHOWN, "do not show whether that counts as vanished"),
     ],
@@ -144,6 +150,14 @@ def test_the_figure_of_a_finding_contains_its_number():
         centres = finding.figure.panels[0].layer[1].data
         value = centres[centres["lag_tokens"] == 20]["percent"].item()
         assert f"{value:.0f}" == f"{float(finding.number.removesuffix(' %')):.0f}"
+
+
+def test_the_figure_of_accuracies_has_the_best_network_on_top():
+    panel = made()[0].figure.panels[0]
+    runs = panel.to_dict()["layer"][0]["encoding"]["y"]["sort"]
+    means = [files()["metrics"][run]["test/accuracy"]["mean"] for run in runs]
+    assert means == sorted(means, reverse=True)
+    assert set(panel.layer[2].data["run"]) == set(files()["models"])
 
 
 def test_a_thin_line_stands_for_each_seed():

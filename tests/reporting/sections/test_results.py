@@ -141,7 +141,7 @@ def test_a_comparison_says_what_was_changed_and_what_it_added(changes, sentence)
 )
 def test_word_order_adds_points_that_networks_exceed_or_not(networks, words):
     (sentence,) = word_order(**networks)
-    assert "Pairs of neighbouring words add +1.5 points" in sentence
+    assert "Pairs of neighbouring words add 1.5 points" in sentence
     assert words in sentence
 
 
@@ -254,14 +254,25 @@ def test_a_reliability_diagram_has_a_thin_line_for_each_seed():
     assert seeds.encoding.detail.shorthand == "seed:N"
 
 
+def bucketed(**changes):
+    """The cells of a linear model whose only bucket has these numbers, and the titles of its columns."""
+    bucket = {"above_tokens": 0, "up_to_tokens": 100, "reviews": 60, "accuracy": 1.0}
+    bucket |= {"reviews_low": 0.97, "reviews_high": 1.0, "low": np.nan, "high": np.nan}
+    buckets = pd.DataFrame([{"run": "tfidf", **bucket, **changes}])
+    accuracies = table(made(buckets=buckets), "Mean test accuracy with")
+    return accuracies.rows[0][1], accuracies.columns[1]
+
+
 def test_a_bucket_names_the_lengths_in_it():
-    columns = table(made(), "Mean test accuracy by length").columns
-    assert columns[0] == "run"
-    assert [column.partition(" (")[0] for column in columns[1:]] == [
-        "1 to 100 tokens",
-        "101 to 200 tokens",
-        "over 200 tokens",
-    ]
+    assert bucketed()[1] == "1 to 100 tokens (60 reviews)"
+    assert bucketed(above_tokens=2000, up_to_tokens=np.nan)[1] == "over 2,000 tokens (60 reviews)"
+
+
+def test_a_score_without_an_interval_has_none_behind_it():
+    assert bucketed()[0] == "100.0 % (97.0 to 100.0)"
+    assert bucketed(reviews_low=np.nan)[0] == "100.0 %"
+    network = {"run": "vanilla-textbook", "accuracy": 0.9, "low": 0.8, "high": 0.95}
+    assert bucketed(**network)[0] == "90.0 % (80.0 to 95.0)"
 
 
 def test_an_untuned_study_of_one_run_without_buckets_still_reads():

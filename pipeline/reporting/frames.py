@@ -17,7 +17,9 @@ ORDERS = {
 def named(rows: pd.DataFrame) -> pd.DataFrame:
     """Adds `network`: its name, with its direction if it has two and its state if that is not the one read out."""
     names = rows["architecture"].map(words.network)
-    is_half = rows["architecture"].eq("bidirectional") & rows["direction"].ne("both")
+    is_half = rows["architecture"].eq("bidirectional") & rows["direction"].isin(
+        ["forward", "backward"]
+    )
     names = names.mask(is_half, names + " (" + rows["direction"] + " half)")
     if "quantity" in rows:
         names = names.mask(rows["quantity"] == "dz/dc", names + " (cell state)")

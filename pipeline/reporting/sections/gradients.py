@@ -33,7 +33,7 @@ from pipeline.science.statistics import intervals
 WEIGHTS = {"trained": "after training", "initial": "before training"}
 CURVE = ["sequence_length", "architecture", "direction", "weights", "trained_length"]
 MARKS = list(decay_measures.EPSILONS.values())  # log10: 10 %, 1 % and 0.1 %
-DEEPEST = -6  # log10: panels end at 0.0001 %
+DEEPEST, HIGHEST = -6, 3  # log10: panels end at 0.0001 % and 100,000 %
 FAR = "log10_at_last_fitted_lag"
 LAG = "lag (tokens before the state that is read out)"
 SHARE = "gradient relative to lag 0 (log scale)"
@@ -231,9 +231,15 @@ def _heading(rows: pd.DataFrame) -> str:
 
 
 def scale_of(medians: pd.DataFrame) -> alt.Scale:
-    """From the highest median to the lowest one, but past all marks and not beyond DEEPEST."""
+    """From the highest median to the lowest one, but past all marks and not beyond DEEPEST or HIGHEST."""
     values = [0.0, MARKS[-1], *charts.gapped(medians)["value"].dropna()]
-    return alt.Scale(domain=[max(min(values), DEEPEST) - 0.2, max(values) + 0.2], nice=False)
+    domain = [max(min(values), DEEPEST) - 0.2, min(max(values), HIGHEST) + 0.2]
+    return alt.Scale(domain=domain, nice=False)
+
+
+def percent_axis() -> alt.Axis:
+    ticks = list(range(DEEPEST, HIGHEST + 1))
+    return alt.Axis(values=ticks, labelExpr=charts.PERCENT_OF_LOG10, grid=False)
 
 
 def panel_of(
@@ -245,14 +251,13 @@ def panel_of(
     **look,
 ) -> alt.LayerChart:
     """Curves of gradients in percent, with lines at MARKS."""
-    ticks = alt.Axis(values=list(range(DEEPEST, 3)), labelExpr=charts.PERCENT_OF_LOG10, grid=False)
     column, title = at
     return charts.curves(
         seeds,
         medians,
         keys,
         x=alt.X(f"{column}:Q", title=title, axis=charts.whole_numbers()),
-        y=alt.Y("value:Q", title=SHARE, scale=scale, axis=ticks),
+        y=alt.Y("value:Q", title=SHARE, scale=scale, axis=percent_axis()),
         behind=tuple(charts.line_at(mark, scale, (2, 3)) for mark in MARKS),
         **look,
     )
@@ -433,7 +438,8 @@ def _half_lives(medians: pd.DataFrame, seeds: pd.DataFrame) -> Figure | None:
     values = pd.concat([medians["half_life_tokens"], seeds["half_life_tokens"]])
     domain = [values.min() / 1.2, values.max() * 1.2]
     lengths = sorted(set(seeds["sequence_length"]))
-    offset = alt.Scale(domain=list(dict.fromkeys(seeds["network"])))
+    networks = frames.in_order(seeds, ["architecture", "direction"])["network"]
+    offset = alt.Scale(domain=list(dict.fromkeys(networks)))
     encoding = {
         "x": alt.X(
             "sequence_length:O", title="sequence length (tokens)", axis=alt.Axis(labelAngle=0)

@@ -3,19 +3,20 @@
 import math
 
 import altair as alt
-import numpy as np
 import pandas as pd
 
 from pipeline.params import DEFAULT_INITIALISER
 from pipeline.reporting import charts, frames
 from pipeline.reporting.inputs import derived
-from pipeline.reporting.numbers import count, listed, number, power_of_ten, share_of
+from pipeline.reporting.numbers import count, number, power_of_ten, share_of
 from pipeline.reporting.parts import Figure, Paragraph, Part, Section, Table
 from pipeline.reporting.sections.gradients import (
     CURVE,
+    SHARE,
     WEIGHTS,
     far_lag,
     panel_of,
+    percent_axis,
     scale_of,
     summary,
 )
@@ -187,9 +188,11 @@ def _bound_in_words(cell_numbers: pd.DataFrame) -> str:
     trained = cell_numbers[cell_numbers["weights"] == "trained"].set_index("measure")
     exceeded = int(trained.loc[["bound_violations"], "highest"].sum())
     slack = trained.loc[["bound_slack"], "value"].iloc[0] / math.log(10)
-    fact = "never exceeds" if not exceeded else f"exceeds ({count(exceeded, 'time')}, an error)"
+    fact = "never exceeds its theoretical upper bound"
+    if exceeded:
+        fact = f"exceeds its theoretical upper bound at {count(exceeded, 'lag')}, so a measurement is wrong"
     return (
-        f"The gradient {fact} its theoretical upper bound. The bound is loose: at the first token it lies above the "
+        f"The gradient {fact}. The bound is loose: at the first token it lies above the "
         f"gradient by a factor of {power_of_ten(slack)}."
     )
 
@@ -201,23 +204,27 @@ def training(everything: pd.DataFrame, dynamics: pd.DataFrame) -> list[Part] | N
         return None
 
     length = int(norms["sequence_length"].max())
-    norms = frames.named(norms[norms["sequence_length"] == length])
+    norms = norms[norms["sequence_length"].eq(length) & norms["value"].gt(0)]
+    norms = frames.named(frames.in_order(norms, ["architecture"]))
     panels = []
     left = _left_while_training(everything, length)
     if len(left):
-        panels.append(
-            _by_epoch(left, "gradient left (log10)", f"{far_lag(length - 1)} tokens back")
-        )
+        y = alt.Y("value:Q", title=SHARE, scale=scale_of(left), axis=percent_axis())
+        panels.append(_by_epoch(left, norms, y, f"gradient {far_lag(length - 1)} tokens back"))
     for measure, heading in NORMS.items():
         rows = norms[norms["measure"] == measure]
-        rows = rows.assign(value=np.log10(rows["value"].where(rows["value"] > 0)))
-        panels.append(_by_epoch(rows, "norm of all weights' gradient (log10)", heading))
+        y = alt.Y("value:Q", title="norm over all weights", scale=alt.Scale(type="log"))
+        panels.append(_by_epoch(rows, norms, y, heading))
 
-    largest = norms[norms["measure"] == "gradient_norm_largest"].groupby("network")["value"].max()
-    texts = [f"{number(value, 1)} in the {name}" for name, value in largest.items()]
-    sentence = f"The largest gradient of a batch had a norm of {listed(texts)}."
+    largest = norms.loc[norms["value"].idxmax()]
+    medians = norms[norms["measure"] == "gradient_norm_median"]
+    sentence = (
+        f"In training at {count(length, 'token')}, the largest gradient of a batch had a norm of "
+        f"{number(largest['value'], 1)}, in the {largest['network']}. "
+        f"The median batch never had more than {number(medians['value'].max(), 1)}."
+    )
     return [
-        Paragraph(f"While networks trained at {count(length, 'token')}: {sentence}"),
+        Paragraph(sentence),
         Figure(
             "gradients-while-training",
             f"Gradients while training, at {count(length, 'token')}",
@@ -239,17 +246,19 @@ def _left_while_training(everything: pd.DataFrame, length: int) -> pd.DataFrame:
     return rows[rows["seed"].isin(trained)].rename(columns={"log10_relative_norm": "value"})
 
 
-def _by_epoch(rows: pd.DataFrame, title: str, heading: str) -> alt.LayerChart:
-    """A line per seed."""
+def _by_epoch(rows: pd.DataFrame, every: pd.DataFrame, y: alt.Y, heading: str) -> alt.LayerChart:
+    """A line per seed. The legend lists the architectures of `every`."""
     lines = charts.packed(rows, ["architecture", "seed"], ["epoch", "value"]).encode(
         x=alt.X("epoch:Q", title="epoch", axis=charts.whole_numbers()),
-        y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=False)),
-        color=charts.coloured(rows),
+        y=y,
+        color=charts.coloured(every),
         detail="seed:N",
     )
     return alt.layer(
-        lines.mark_line(strokeWidth=1.3),
-        lines.mark_point(filled=True, size=30, opacity=1).encode(shape=charts.shaped(rows)),
+        lines.mark_line(strokeWidth=1.3, clip=True),
+        lines.mark_point(filled=True, size=30, opacity=1, clip=True).encode(
+            shape=charts.shaped(every)
+        ),
     ).properties(title=heading, width=charts.SHORT, height=240)
 
 

@@ -1,5 +1,7 @@
 """What several sections do with frames: the median seed, one design per length, names and order of networks."""
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 
@@ -24,6 +26,14 @@ def named(rows: pd.DataFrame) -> pd.DataFrame:
     if "quantity" in rows:
         names = names.mask(rows["quantity"] == "dz/dc", names + " (cell state)")
     return rows.assign(network=names)
+
+
+def where(rows: pd.DataFrame, **values: object) -> pd.DataFrame:
+    """Keeps the rows whose columns have these values. A collection allows several values."""
+    for column, value in values.items():
+        allowed = value if isinstance(value, Collection) and not isinstance(value, str) else [value]
+        rows = rows[rows[column].isin(list(allowed))]
+    return rows
 
 
 def in_order(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from pipeline.params import DEFAULT_INITIALISER, subjects
 from pipeline.reporting import charts, frames, words
+from pipeline.reporting.frames import where
 from pipeline.reporting.inputs import derived
 from pipeline.reporting.numbers import (
     count,
@@ -52,22 +53,25 @@ COLOUR_OF_INITIALISER = {
 @derived
 def decays(decay: pd.DataFrame) -> pd.DataFrame:
     """The decay of each state that is read out, at each length in one design."""
-    rows = of_states(decay)
-    return frames.own_design(rows[rows["quantity"] == "dz/dh"])
+    return frames.own_design(where(of_states(decay), quantity="dz/dh"))
 
 
 @derived
 def curves(everything: pd.DataFrame) -> pd.DataFrame:
     """All curves of networks before and after training, at the lags that are drawn."""
-    rows = everything[everything["weights"].isin(WEIGHTS)]
+    rows = where(everything, weights=WEIGHTS)
     parts = [charts.thinned(part) for _, part in rows.groupby("sequence_length")]
     return pd.concat([rows.iloc[:0], *parts]).rename(columns={"log10_relative_norm": "value"})
 
 
 def of_states(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of hidden and cell states with the default initialiser, before and after training."""
-    is_state = table["quantity"].isin(["dz/dh", "dz/dc"]) & table["weights"].isin(WEIGHTS)
-    rows = table[is_state & table["initialiser"].eq(DEFAULT_INITIALISER)]
+    rows = where(
+        table,
+        quantity=("dz/dh", "dz/dc"),
+        weights=WEIGHTS,
+        initialiser=DEFAULT_INITIALISER,
+    )
     return frames.named(frames.in_order(rows, [*CURVE, "quantity"]))
 
 
@@ -93,8 +97,8 @@ def answer(
     decays: pd.DataFrame, decay_by_seed: pd.DataFrame, shown_length: int, settings: dict
 ) -> Paragraph | None:
     """What is left in the vanilla RNN at this length, in the other networks, and at the longest length."""
-    trained = decays[decays["weights"] == "trained"]
-    here = trained[trained["sequence_length"] == shown_length]
+    trained = where(decays, weights="trained")
+    here = where(trained, sequence_length=shown_length)
     if here.empty:
         return None
 
@@ -104,7 +108,7 @@ def answer(
     if len(others):
         sentences.append(_others(others))
 
-    longest = _first(trained[trained["sequence_length"] == trained["sequence_length"].max()])
+    longest = _first(where(trained, sequence_length=trained["sequence_length"].max()))
     if longest.sequence_length > shown_length and longest.network == main.network:
         sentences.append(_at_longest(longest, decay_by_seed, settings["vanished"]))
     return Paragraph(" ".join(sentences))
@@ -112,7 +116,7 @@ def answer(
 
 def _first(rows: pd.DataFrame):
     """The vanilla RNN, or else the first network."""
-    vanilla = rows[rows["architecture"] == "vanilla"]
+    vanilla = where(rows, architecture="vanilla")
     return next((vanilla if len(vanilla) else rows).itertuples())
 
 
@@ -159,9 +163,8 @@ def _others(rows: pd.DataFrame) -> str:
 
 def _at_longest(row, decay_by_seed: pd.DataFrame, vanished: float) -> str:
     """In how many seeds the gradient has vanished at the longest length."""
-    seeds = of_states(decay_by_seed)
-    for column in [*CURVE, "quantity"]:
-        seeds = seeds[seeds[column] == getattr(row, column)]
+    kind = {column: getattr(row, column) for column in [*CURVE, "quantity"]}
+    seeds = where(of_states(decay_by_seed), **kind)
     gone = int((seeds[FAR] < math.log10(vanished)).sum())
     return (
         f"In texts of {count(row.sequence_length, 'token')}, it falls below {share_of(math.log10(vanished))} in "
@@ -174,12 +177,11 @@ def _at_longest(row, decay_by_seed: pd.DataFrame, vanished: float) -> str:
 
 def by_lag(curves: pd.DataFrame, shown_length: int) -> Part | None:
     """A figure per length."""
-    seeds = frames.own_design(of_states(curves))
-    seeds = seeds[seeds["quantity"] == "dz/dh"]
+    seeds = frames.own_design(where(of_states(curves), quantity="dz/dh"))
     figures = {}
     for length in first_at(seeds["sequence_length"], shown_length):
         name = "gradients-by-lag" if length == shown_length else f"gradients-by-lag-{length}"
-        figures[count(length, "token")] = _by_lag(seeds[seeds["sequence_length"] == length], name)
+        figures[count(length, "token")] = _by_lag(where(seeds, sequence_length=length), name)
     if len(figures) < 2:
         return next(iter(figures.values()), None)
     return Choice("sequence length", figures)
@@ -190,11 +192,11 @@ def _by_lag(seeds: pd.DataFrame, name: str) -> Figure:
     scale = scale_of(medians)
     panels = []
     for weights in WEIGHTS:
-        rows = medians[medians["weights"] == weights]
+        rows = where(medians, weights=weights)
         if rows.empty:
             continue
         panel = panel_of(
-            seeds[seeds["weights"] == weights],
+            where(seeds, weights=weights),
             rows,
             ["architecture", "direction"],
             scale=scale,
@@ -205,7 +207,7 @@ def _by_lag(seeds: pd.DataFrame, name: str) -> Figure:
         panels.append(panel.properties(title=_heading(rows)))
 
     length = int(medians["sequence_length"].iloc[0])
-    last = medians[medians["lag_tokens"] == length - 1]
+    last = where(medians, lag_tokens=length - 1)
     shares = "; ".join(
         f"{row.network}, {WEIGHTS[row.weights]}, {share_of(row.value)}" for row in last.itertuples()
     )
@@ -268,7 +270,7 @@ def panel_of(
 
 def collapsed(decays: pd.DataFrame, shown_length: int) -> Paragraph | None:
     """Names the trained seeds whose gradient lies far below the one of the median seed."""
-    trained = decays[decays["weights"].eq("trained") & decays["sequence_length"].eq(shown_length)]
+    trained = where(decays, weights="trained", sequence_length=shown_length)
     sentences = []
     for row in trained.itertuples():
         seeds = decay_measures.collapsed_seeds(row.collapsed_seeds)
@@ -288,15 +290,14 @@ def collapsed(decays: pd.DataFrame, shown_length: int) -> Paragraph | None:
 @derived
 def initialiser_curves(curves: pd.DataFrame, shown_length: int) -> pd.DataFrame:
     """Curves of one untrained tanh network by initialiser, at this length or else at the longest one that has them."""
-    is_initial = curves["weights"].eq("initial") & curves["quantity"].eq("dz/dh")
-    rows = curves[is_initial & curves["direction"].eq("forward")]
+    rows = where(curves, weights="initial", quantity="dz/dh", direction="forward")
     for network in ("vanilla", "bidirectional"):
-        of_network = rows[rows["architecture"] == network]
+        of_network = where(rows, architecture=network)
         numbers = of_network.groupby("sequence_length")["initialiser"].nunique()
         lengths = numbers[numbers > 1].index
         if len(lengths):
             length = shown_length if shown_length in lengths else lengths.max()
-            return of_network[of_network["sequence_length"] == length]
+            return where(of_network, sequence_length=length)
     return rows.iloc[:0]
 
 
@@ -307,7 +308,7 @@ def initialisers(initialiser_curves: pd.DataFrame) -> list[Part] | None:
 
     keys = ["architecture", "direction", "initialiser", "lag_tokens"]
     medians = summary(initialiser_curves, keys)
-    last = medians[medians["lag_tokens"] == medians["lag_tokens"].max()]
+    last = where(medians, lag_tokens=medians["lag_tokens"].max())
     last = last.sort_values("value", ascending=False, kind="stable")
     most, least = last.iloc[0], last.iloc[-1]
     effect = "decides" if most["value"] - least["value"] > 1 else "hardly changes"
@@ -347,10 +348,9 @@ def initialisers(initialiser_curves: pd.DataFrame) -> list[Part] | None:
 @derived
 def place_curves(curves: pd.DataFrame, shown_length: int) -> pd.DataFrame:
     """The gradient at each word by its `place` in the text, of whole trained recurrent networks."""
-    is_word = curves["quantity"].eq("dz/dx") & curves["weights"].eq("trained")
-    is_one_way = curves["architecture"].ne("bidirectional") & curves["direction"].eq("forward")
-    rows = curves[is_word & (is_one_way | curves["direction"].eq("both"))]
-    rows = frames.own_design(rows[rows["sequence_length"] == shown_length])
+    rows = where(curves, quantity="dz/dx", weights="trained", sequence_length=shown_length)
+    is_half = rows["architecture"].eq("bidirectional") & rows["direction"].ne("both")
+    rows = frames.own_design(rows[~is_half & rows["direction"].ne("none")])
     return rows.assign(place=shown_length - rows["lag_tokens"])
 
 
@@ -416,7 +416,7 @@ def half_lives(
 
     lengths = first_at(medians["sequence_length"], shown_length)
     tables: dict[str, Part] = {
-        count(length, "token"): _measures(medians[medians["sequence_length"] == length])
+        count(length, "token"): _measures(where(medians, sequence_length=length))
         for length in lengths
     }
     figure = _half_lives(_with_half_life(medians), _with_half_life(of_states(decay_by_seed)))
@@ -427,7 +427,7 @@ def half_lives(
 
 
 def _with_half_life(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows[rows["half_life_tokens"].notna() & rows["quantity"].eq("dz/dh")]
+    return where(rows.dropna(subset="half_life_tokens"), quantity="dz/dh")
 
 
 def _half_lives(medians: pd.DataFrame, seeds: pd.DataFrame) -> Figure | None:
@@ -480,12 +480,14 @@ def _half_lives(medians: pd.DataFrame, seeds: pd.DataFrame) -> Figure | None:
 
 def _designs(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Rows before training, of networks trained at each length, and of those measured at other lengths, too."""
-    trained = rows[rows["weights"] == "trained"]
+    trained = where(rows, weights="trained")
     is_own = trained["trained_length"] == trained["sequence_length"]
-    designs = {"before training": rows[rows["weights"] == "initial"]}
-    designs["trained at each length"] = trained[is_own]
+    designs = {
+        "before training": where(rows, weights="initial"),
+        "trained at each length": trained[is_own],
+    }
     for length in trained[~is_own]["trained_length"].unique():
-        designs[f"trained at {length} tokens"] = trained[trained["trained_length"] == length]
+        designs[f"trained at {length} tokens"] = where(trained, trained_length=length)
     return {name: part for name, part in designs.items() if len(part)}
 
 
@@ -528,7 +530,7 @@ def _with_interval(row: dict, column: str, text) -> str:
 
 def by_distance(distances: pd.DataFrame, shown_length: int) -> Details | None:
     """The gradient at each measured lag of this length."""
-    rows = of_states(distances[distances["sequence_length"] == shown_length])
+    rows = of_states(where(distances, sequence_length=shown_length))
     rows = frames.own_design(rows[rows["lag_tokens"] > 0])
     if rows.empty:
         return None
@@ -536,7 +538,7 @@ def by_distance(distances: pd.DataFrame, shown_length: int) -> Details | None:
     lags = sorted(set(rows["lag_tokens"]))
     cells = []
     for (network, weights), curve in rows.groupby(["network", "weights"], sort=False):
-        shares = [_share_at(curve[curve["lag_tokens"] == lag]) for lag in lags]
+        shares = [_share_at(where(curve, lag_tokens=lag)) for lag in lags]
         cells.append([network, WEIGHTS[weights], *shares])
     columns = ["network", "weights", *(f"lag {lag}" for lag in lags)]
     caption = f"Gradient relative to lag 0, at {count(shown_length, 'token')}: median seeds, 95 % intervals"
@@ -557,7 +559,7 @@ def method(decays: pd.DataFrame, card: dict, settings: dict) -> Details | None:
         return None
 
     texts = subjects.of_card(card).counted
-    trained = decays[decays["weights"] == "trained"]
+    trained = where(decays, weights="trained")
     elsewhere = trained[trained["trained_length"] != trained["sequence_length"]]
     bullets = [
         "We differentiate the logit with respect to each hidden state. We divide the norm by the one at lag 0, the "

@@ -96,7 +96,7 @@ def first_at(lengths, shown_length: int) -> list[int]:
 def answer(
     decays: pd.DataFrame, decay_by_seed: pd.DataFrame, shown_length: int, settings: dict
 ) -> Paragraph | None:
-    """What is left in the vanilla RNN at this length, in the other networks, and at the longest length."""
+    """The share that the networks have left at this length, and the vanilla RNN at the longest one."""
     trained = where(decays, weights="trained")
     here = where(trained, sequence_length=shown_length)
     if here.empty:
@@ -214,8 +214,7 @@ def _by_lag(seeds: pd.DataFrame, name: str) -> Figure:
     return Figure(
         name,
         f"How gradients fade with distance, at {count(length, 'token')}",
-        "Thick lines are median seeds, thin lines are single seeds. "
-        f"Dotted lines mark {marks()}; curves may leave the panel.",
+        "Thick lines are median seeds, thin lines are single seeds. Curves may leave the panel.",
         f"Gradient left {count(length - 1, 'token')} back: {shares}.",
         panels,
     )
@@ -431,38 +430,15 @@ def _with_half_life(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _half_lives(medians: pd.DataFrame, seeds: pd.DataFrame) -> Figure | None:
+    """A panel per design."""
     if seeds.empty:
         return None
 
-    title = "half-life (tokens, log scale)"
-    values = pd.concat([medians["half_life_tokens"], seeds["half_life_tokens"]])
-    domain = [values.min() / 1.2, values.max() * 1.2]
-    lengths = sorted(set(seeds["sequence_length"]))
-    networks = frames.in_order(seeds, ["architecture", "direction"])["network"]
-    offset = alt.Scale(domain=list(dict.fromkeys(networks)))
-    encoding = {
-        "x": alt.X(
-            "sequence_length:O", title="sequence length (tokens)", axis=alt.Axis(labelAngle=0)
-        ),
-        "xOffset": alt.XOffset("network:N", scale=offset),
-        "y": alt.Y("half_life_tokens:Q", title=title, scale=alt.Scale(type="log", domain=domain)),
-        "color": charts.coloured(seeds),
-    }
-    encoding["x"].scale = alt.Scale(domain=lengths)
-    keys = ["architecture", "network", "sequence_length"]
+    of_design = _designs(medians)
+    encoding = _half_life_encoding(seeds, pd.concat([medians, seeds])["half_life_tokens"])
     panels = []
-    for design, of_seeds in _designs(seeds).items():
-        small = charts.packed(of_seeds, keys, ["half_life_tokens"])
-        of_medians = _designs(medians).get(design, medians.iloc[:0])
-        large = alt.Chart(of_medians[[*keys, "half_life_tokens", "seeds"]].round(1))
-        panel = alt.layer(
-            small.mark_point(filled=True, size=14, opacity=0.5).encode(**encoding),
-            large.mark_point(filled=True, size=70, opacity=1).encode(
-                **encoding,
-                shape=charts.shaped(seeds),
-                tooltip=["network", "sequence_length", "half_life_tokens", "seeds"],
-            ),
-        )
+    for design, rows in _designs(seeds).items():
+        panel = _half_life_panel(of_design.get(design, medians.iloc[:0]), rows, encoding)
         panels.append(panel.properties(title=design, width=charts.SHORT, height=240))
 
     numbers = "; ".join(
@@ -475,6 +451,38 @@ def _half_lives(medians: pd.DataFrame, seeds: pd.DataFrame) -> Figure | None:
         "Large marks are median seeds, small marks are single seeds. A curve that is not exponential has no mark.",
         f"Half-lives of median seeds in tokens: {numbers or 'none'}.",
         panels,
+    )
+
+
+def _half_life_encoding(seeds: pd.DataFrame, values: pd.Series) -> dict:
+    """The same axes for all panels; networks stand next to each other at their length."""
+    networks = frames.in_order(seeds, ["architecture", "direction"])["network"]
+    lengths = alt.Scale(domain=sorted(set(seeds["sequence_length"])))
+    tokens = alt.Scale(type="log", domain=[values.min() / 1.2, values.max() * 1.2])
+    return {
+        "x": alt.X(
+            "sequence_length:O",
+            title="sequence length (tokens)",
+            scale=lengths,
+            axis=alt.Axis(labelAngle=0),
+        ),
+        "xOffset": alt.XOffset("network:N", scale=alt.Scale(domain=list(dict.fromkeys(networks)))),
+        "y": alt.Y("half_life_tokens:Q", title="half-life (tokens, log scale)", scale=tokens),
+        "color": charts.coloured(seeds),
+    }
+
+
+def _half_life_panel(medians: pd.DataFrame, seeds: pd.DataFrame, encoding: dict) -> alt.LayerChart:
+    keys = ["architecture", "network", "sequence_length"]
+    small = charts.packed(seeds, keys, ["half_life_tokens"])
+    large = alt.Chart(medians[[*keys, "half_life_tokens", "seeds"]].round(1))
+    return alt.layer(
+        small.mark_point(filled=True, size=14, opacity=0.5).encode(**encoding),
+        large.mark_point(filled=True, size=70, opacity=1).encode(
+            **encoding,
+            shape=charts.shaped(seeds),
+            tooltip=["network", "sequence_length", "half_life_tokens", "seeds"],
+        ),
     )
 
 

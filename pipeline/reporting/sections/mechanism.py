@@ -85,7 +85,7 @@ def table(cell_numbers: pd.DataFrame, shown_length: int) -> Table | None:
     if not rows:
         return None
     columns = ["network", "weights", "seeds", *(title for title, _ in MEASURES.values())]
-    caption = f"What one step does to a gradient, at {count(shown_length, 'token')}: median seed (lowest to highest)"
+    caption = f"One step of the recurrence, at {count(shown_length, 'token')}: median seed (lowest to highest)"
     return Table(caption, columns, rows, left=(0, 1))
 
 
@@ -241,7 +241,7 @@ def training(everything: pd.DataFrame, dynamics: pd.DataFrame) -> list[Part] | N
 
 
 def _left_while_training(everything: pd.DataFrame, length: int) -> pd.DataFrame:
-    """What is left of the gradient at the far lag by epoch; epoch 0 is before training."""
+    """The gradient at the far lag by epoch; epoch 0 is before training."""
     rows = where(
         everything,
         weights=("initial", "training"),

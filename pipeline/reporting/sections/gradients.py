@@ -315,7 +315,7 @@ def initialisers(initialiser_curves: pd.DataFrame) -> list[Part] | None:
 
     names = [name for name in COLOUR_OF_INITIALISER if name in set(last["initialiser"])]
     colours = [COLOUR_OF_INITIALISER[name] for name in names]
-    legend = {"title": "initialiser", "legend": charts.legend(columns=4)}
+    legend = {"title": "initialiser", "legend": charts.legend()}
     panel = panel_of(
         initialiser_curves,
         medians,

@@ -162,7 +162,7 @@ def bounds(
         "curve:N",
         title=None,
         scale=alt.Scale(domain=titles, range=[[1, 0], [6, 3], [2, 3]]),
-        legend=charts.legend(symbolStrokeColor=charts.NEUTRAL, symbolSize=300),
+        legend=charts.legend(columns=1, symbolStrokeColor=charts.NEUTRAL, symbolSize=300),
     )
     panel = panel_of(
         seeds,

@@ -201,6 +201,56 @@ def test_half_lives_have_a_small_mark_per_exponential_seed(files):
     assert sum(len(curve["half_life_tokens"]) for curve in curves) == len(expected) > 0
 
 
+def test_a_network_of_the_textbooks_length_belongs_to_both_designs(files):
+    designs = gradients._designs(gradients.of_states(files["decay"]))
+    assert list(designs) == ["before training", "trained at each length", "trained at 100 tokens"]
+    lengths = {name: set(rows["sequence_length"]) for name, rows in designs.items()}
+    assert lengths["trained at each length"] == {10, 100}
+    assert lengths["trained at 100 tokens"] == {10, 100, 200}
+
+
+def test_each_design_has_a_row_and_names_its_trained_length(files):
+    tables = report_parts.values(files).call(gradients.half_lives).parts[-1].options
+    rows = {name: [row[:2] for row in table.rows] for name, table in tables.items()}
+    of_vanilla = {
+        name: [row[1] for row in part if row[0] == "vanilla RNN"] for name, part in rows.items()
+    }
+    assert of_vanilla["10 tokens"] == ["before training", "trained at 10", "trained at 100"]
+    assert of_vanilla["100 tokens"] == ["before training", "trained at 100"]
+    assert of_vanilla["200 tokens"] == ["before training", "trained at 100"]
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "cell"),
+    [
+        (
+            "half_life_tokens",
+            {"r2": 0.374, "half_life_tokens": np.nan},
+            "not exponential (R² 0.37)",
+        ),
+        (
+            "half_life_tokens",
+            {
+                "r2": 0.98,
+                "half_life_tokens": 5.0,
+                "half_life_tokens_low": 4.0,
+                "half_life_tokens_high": 6.0,
+            },
+            "5.0 (4.0 to 6.0)",
+        ),
+        ("horizon_1e-1", {"horizon_1e-1": np.inf}, "> 99"),
+    ],
+)
+def test_cells_of_half_lives_and_lags(files, column, values, cell):
+    decay = files["decay"].copy()
+    for name, value in values.items():
+        decay.loc[vanilla_at(decay, 100), name] = value
+    table = report_parts.values(files, decay=decay).call(gradients.half_lives).parts[-1]
+    table = table.options["100 tokens"]
+    row = next(row for row in table.rows if row[:2] == ["vanilla RNN", "trained at 100"])
+    assert row[{"half_life_tokens": 5, "horizon_1e-1": 6}[column]] == cell
+
+
 def test_a_censored_lag_has_no_interval_in_its_cell():
     row = {"horizon": np.inf, "horizon_low": np.inf, "horizon_high": np.inf}
     assert gradients._with_interval(row, "horizon", lambda lag: f"at {lag}") == "at inf"

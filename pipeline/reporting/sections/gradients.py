@@ -1,6 +1,7 @@
 """Gradients: how much of them is left some tokens back, before and after training."""
 
 import math
+from collections.abc import Callable, Iterable
 
 import altair as alt
 import pandas as pd
@@ -60,8 +61,11 @@ def decays(decay: pd.DataFrame) -> pd.DataFrame:
 def curves(everything: pd.DataFrame) -> pd.DataFrame:
     """All curves of networks before and after training, at the lags that are drawn."""
     rows = where(everything, weights=WEIGHTS)
-    parts = [charts.thinned(part) for _, part in rows.groupby("sequence_length")]
-    return pd.concat([rows.iloc[:0], *parts]).rename(columns={"log10_relative_norm": "value"})
+    parts = [rows.iloc[:0]]
+    for _, of_length in rows.groupby("sequence_length"):
+        parts.append(charts.thinned(of_length))
+    drawn = pd.concat(parts)
+    return drawn.rename(columns={"log10_relative_norm": "value"})
 
 
 def of_states(table: pd.DataFrame) -> pd.DataFrame:
@@ -85,9 +89,11 @@ def summary(seeds: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     return medians.assign(hint=hints)
 
 
-def first_at(lengths, shown_length: int) -> list[int]:
+def first_at(lengths: Iterable[int], shown_length: int) -> list[int]:
     """Lengths in ascending order after the one that is shown first."""
-    return sorted({int(length) for length in lengths}, key=lambda n: (n != shown_length, n))
+    others = set(lengths) - {shown_length}
+    first = set(lengths) & {shown_length}
+    return [*first, *sorted(others)]
 
 
 # --- the answer --------------------------------------------------------------------------------------------------
@@ -98,13 +104,13 @@ def answer(
 ) -> Paragraph | None:
     """The share that the networks have left at this length, and the vanilla RNN at the longest one."""
     trained = where(decays, weights="trained")
-    here = where(trained, sequence_length=shown_length)
-    if here.empty:
+    at_length = where(trained, sequence_length=shown_length)
+    if at_length.empty:
         return None
 
-    main = _first(here)
+    main = _first(at_length)
     sentences = [_fate(main, settings)]
-    others = here[here["network"] != main.network]
+    others = at_length[at_length["network"] != main.network]
     if len(others):
         sentences.append(_others(others))
 
@@ -131,23 +137,28 @@ def far_lag(last_lag: int) -> int:
 
 def _fate(row, settings: dict) -> str:
     """Whether the gradient of a network vanishes, by the whole interval."""
-    vanished, faded = math.log10(settings["vanished"]), math.log10(settings["faded"])
-    low, high = row.log10_at_last_fitted_lag_low, row.log10_at_last_fitted_lag_high
-    share, network = share_of(row.log10_at_last_fitted_lag), row.network
-    left = f"{share} of it is left {_far_back(row)}"
+    vanished = math.log10(settings["vanished"])
+    faded = math.log10(settings["faded"])
+    low = row.log10_at_last_fitted_lag_low
+    high = row.log10_at_last_fitted_lag_high
+    share = share_of(row.log10_at_last_fitted_lag)
 
+    gradient = f"the gradient of the trained {row.network}"
+    left = f"{share} of it is left {_far_back(row)}"
     if math.isnan(low):
-        seeds = count(row.seeds, "seed")
-        return f"The trained {network} has {share} of its gradient left {_far_back(row)}, by only {seeds}."
+        return (
+            f"The trained {row.network} has {share} of its gradient left {_far_back(row)}, "
+            f"by only {count(row.seeds, 'seed')}."
+        )
     if high < vanished:
-        return f"The gradient of the trained {network} vanishes: {left}."
-    if low > faded:
-        return f"The gradient of the trained {network} does not vanish: {left}."
-    if low > vanished:
-        return f"The gradient of the trained {network} fades but does not vanish: {left}."
-    return (
-        f"These seeds do not show whether the gradient of the trained {network} vanishes: {left}."
-    )
+        sentence = f"{gradient} vanishes"
+    elif low > faded:
+        sentence = f"{gradient} does not vanish"
+    elif low > vanished:
+        sentence = f"{gradient} fades but does not vanish"
+    else:
+        sentence = f"these seeds do not show whether {gradient} vanishes"
+    return words.capital(f"{sentence}: {left}.")
 
 
 def _far_back(row) -> str:
@@ -155,19 +166,23 @@ def _far_back(row) -> str:
 
 
 def _others(rows: pd.DataFrame) -> str:
-    least, most = share_of(rows[FAR].min()), share_of(rows[FAR].max())
+    least = share_of(rows[FAR].min())
+    most = share_of(rows[FAR].max())
     if len(rows) == 1:
-        return f"In the {rows['network'].iloc[0]}, it is {most}."
-    return f"In the other networks, it is {least if least == most else f'{least} to {most}'}."
+        network = rows["network"].iloc[0]
+        return f"In the {network}, it is {most}."
+    between = least if least == most else f"{least} to {most}"
+    return f"In the other networks, it is {between}."
 
 
 def _at_longest(row, decay_by_seed: pd.DataFrame, vanished: float) -> str:
     """In how many seeds the gradient has vanished at the longest length."""
     kind = {column: getattr(row, column) for column in [*CURVE, "quantity"]}
     seeds = where(of_states(decay_by_seed), **kind)
-    gone = int((seeds[FAR] < math.log10(vanished)).sum())
+    threshold = math.log10(vanished)
+    gone = int((seeds[FAR] < threshold).sum())
     return (
-        f"In texts of {count(row.sequence_length, 'token')}, it falls below {share_of(math.log10(vanished))} in "
+        f"In texts of {count(row.sequence_length, 'token')}, it falls below {share_of(threshold)} in "
         f"{gone} of {count(len(seeds), 'seed')}, {_far_back(row)}."
     )
 
@@ -180,11 +195,15 @@ def by_lag(curves: pd.DataFrame, shown_length: int) -> Part | None:
     seeds = frames.own_design(where(of_states(curves), quantity="dz/dh"))
     figures = {}
     for length in first_at(seeds["sequence_length"], shown_length):
-        name = "gradients-by-lag" if length == shown_length else f"gradients-by-lag-{length}"
-        figures[count(length, "token")] = _by_lag(where(seeds, sequence_length=length), name)
-    if len(figures) < 2:
-        return next(iter(figures.values()), None)
-    return Choice("sequence length", figures)
+        name = "gradients-by-lag"
+        if length != shown_length:
+            name += f"-{length}"
+        tokens = count(length, "token")
+        figures[tokens] = _by_lag(where(seeds, sequence_length=length), name)
+
+    if len(figures) > 1:
+        return Choice("sequence length", figures)
+    return next(iter(figures.values()), None)
 
 
 def _by_lag(seeds: pd.DataFrame, name: str) -> Figure:
@@ -226,16 +245,19 @@ def marks() -> str:
 
 def _heading(rows: pd.DataFrame) -> str:
     row = rows.iloc[0]
-    if row["weights"] == "trained" and row["trained_length"] != row["sequence_length"]:
-        return f"trained at {count(row['trained_length'], 'token')}"
+    trained_length = int(row["trained_length"])
+    if row["weights"] == "trained" and trained_length != row["sequence_length"]:
+        return f"trained at {count(trained_length, 'token')}"
     return WEIGHTS[row["weights"]]
 
 
 def scale_of(medians: pd.DataFrame) -> alt.Scale:
     """From the highest median to the lowest one, but past all marks and not beyond DEEPEST or HIGHEST."""
-    values = [0.0, MARKS[-1], *charts.gapped(medians)["value"].dropna()]
-    domain = [max(min(values), DEEPEST) - 0.2, min(max(values), HIGHEST) + 0.2]
-    return alt.Scale(domain=domain, nice=False)
+    finite = charts.gapped(medians)["value"].dropna()
+    values = [0.0, MARKS[-1], *finite]
+    low = max(min(values), DEEPEST)
+    high = min(max(values), HIGHEST)
+    return alt.Scale(domain=[low - 0.2, high + 0.2], nice=False)
 
 
 def percent_axis() -> alt.Axis:
@@ -347,10 +369,17 @@ def initialisers(initialiser_curves: pd.DataFrame) -> list[Part] | None:
 @derived
 def place_curves(curves: pd.DataFrame, shown_length: int) -> pd.DataFrame:
     """The gradient at each word by its `place` in the text, of whole trained recurrent networks."""
-    rows = where(curves, quantity="dz/dx", weights="trained", sequence_length=shown_length)
-    is_half = rows["architecture"].eq("bidirectional") & rows["direction"].ne("both")
-    rows = frames.own_design(rows[~is_half & rows["direction"].ne("none")])
-    return rows.assign(place=shown_length - rows["lag_tokens"])
+    rows = where(
+        curves,
+        quantity="dz/dx",
+        weights="trained",
+        sequence_length=shown_length,
+        direction=("forward", "both"),
+    )
+    is_half = rows["architecture"].eq("bidirectional") & rows["direction"].eq("forward")
+    whole_networks = frames.own_design(rows[~is_half])
+    place = shown_length - whole_networks["lag_tokens"]
+    return whole_networks.assign(place=place)
 
 
 def both_directions(place_curves: pd.DataFrame, shown_length: int) -> list[Part] | None:
@@ -392,13 +421,15 @@ def _smallest(curve: pd.DataFrame, length: int) -> str:
     if curve["value"].isna().any():
         return f"In the {network}, some gradients are not finite."
 
-    first, least = curve.iloc[0], curve.loc[curve["value"].idxmin()]
+    first = share_of(curve["value"].iloc[0])
+    least = curve.loc[curve["value"].idxmin()]
     share = f"{share_of(least['value'])} of the last word's"
-    if least["place"] == 1:
+    place = least["place"]
+    if place == 1:
         return f"In the {network}, the first of {length} words has the smallest gradient: {share}."
     return (
-        f"In the {network}, word {least['place']} of {length} has the smallest gradient: {share}. "
-        f"The first word has {share_of(first['value'])}."
+        f"In the {network}, word {place} of {length} has the smallest gradient: {share}. "
+        f"The first word has {first}."
     )
 
 
@@ -530,10 +561,13 @@ def _measures(medians: pd.DataFrame) -> Table:
     return Table(caption, columns, rows, left=(0, 1), sortable=True, filterable=True)
 
 
-def _with_interval(row: dict, column: str, text) -> str:
-    low, high = row[f"{column}_low"], row[f"{column}_high"]
-    is_censored = math.isinf(low) and math.isinf(high)
-    return text(row[column]) + ("" if is_censored else ends(low, high, text))
+def _with_interval(row: dict, column: str, text: Callable[[float], str]) -> str:
+    low = row[f"{column}_low"]
+    high = row[f"{column}_high"]
+    value = text(row[column])
+    if math.isinf(low) and math.isinf(high):
+        return value
+    return value + ends(low, high, text)
 
 
 def by_distance(distances: pd.DataFrame, shown_length: int) -> Details | None:
@@ -548,17 +582,29 @@ def by_distance(distances: pd.DataFrame, shown_length: int) -> Details | None:
     for (network, weights), curve in rows.groupby(["network", "weights"], sort=False):
         shares = [_share_at(where(curve, lag_tokens=lag)) for lag in lags]
         cells.append([network, WEIGHTS[weights], *shares])
-    columns = ["network", "weights", *(f"lag {lag}" for lag in lags)]
-    caption = f"Gradient relative to lag 0, at {count(shown_length, 'token')}: median seeds, 95 % intervals"
-    return Details("Gradients at each distance", [Table(caption, columns, cells, left=(0, 1))])
+
+    tokens = count(shown_length, "token")
+    table = Table(
+        f"Gradient relative to lag 0, at {tokens}: median seeds, 95 % intervals",
+        ["network", "weights", *(f"lag {lag}" for lag in lags)],
+        cells,
+        left=(0, 1),
+    )
+    return Details("Gradients at each distance", [table])
 
 
 def _share_at(seeds: pd.DataFrame) -> str:
-    error = intervals.ReviewError(seeds["review_error"].max(), int(seeds["blocks"].max()))
-    estimate = intervals.crossed_median(seeds["log10_relative_norm"], error)
-    low = math.nan if estimate.low is None else estimate.low
-    high = math.nan if estimate.high is None else estimate.high
-    return share_of(estimate.value) + ends(low, high, share_of)
+    """The median seed with its interval."""
+    error = float(seeds["review_error"].max())
+    blocks = int(seeds["blocks"].max())
+    estimate = intervals.crossed_median(
+        seeds["log10_relative_norm"],
+        intervals.ReviewError(error, blocks),
+    )
+    share = share_of(estimate.value)
+    if estimate.low is None or estimate.high is None:
+        return share
+    return share + ends(estimate.low, estimate.high, share_of)
 
 
 def method(decays: pd.DataFrame, card: dict, settings: dict) -> Details | None:

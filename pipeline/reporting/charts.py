@@ -234,7 +234,7 @@ def present(frame: pd.DataFrame) -> list[str]:
 
 
 def legend(**options) -> alt.Legend:
-    return alt.Legend(**{"orient": "bottom", "columns": 3, "symbolOpacity": 1, **options})
+    return alt.Legend(**{"orient": "bottom", "columns": 2, "symbolOpacity": 1, **options})
 
 
 def shaped(frame: pd.DataFrame, **options) -> alt.Shape:
@@ -312,5 +312,7 @@ def dashed(frame: pd.DataFrame) -> alt.StrokeDash:
     scale = alt.Scale(
         domain=[*known, "none"], range=[DASHES[direction] for direction in [*known, "none"]]
     )
-    shown = legend(values=known, symbolStrokeColor=NEUTRAL, symbolSize=300) if both else None
+    shown = (
+        legend(values=known, columns=1, symbolStrokeColor=NEUTRAL, symbolSize=300) if both else None
+    )
     return alt.StrokeDash("direction:N", title="reads", scale=scale, legend=shown)

@@ -1,5 +1,7 @@
 """What several sections do with frames: the median seed, one design per length, names and order of networks."""
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 
@@ -17,11 +19,21 @@ ORDERS = {
 def named(rows: pd.DataFrame) -> pd.DataFrame:
     """Adds `network`: its name, with its direction if it has two and its state if that is not the one read out."""
     names = rows["architecture"].map(words.network)
-    is_half = rows["architecture"].eq("bidirectional") & rows["direction"].ne("both")
+    is_half = rows["architecture"].eq("bidirectional") & rows["direction"].isin(
+        ["forward", "backward"]
+    )
     names = names.mask(is_half, names + " (" + rows["direction"] + " half)")
     if "quantity" in rows:
         names = names.mask(rows["quantity"] == "dz/dc", names + " (cell state)")
     return rows.assign(network=names)
+
+
+def where(rows: pd.DataFrame, **values: object) -> pd.DataFrame:
+    """Keeps the rows whose columns have these values. A collection allows several values."""
+    for column, value in values.items():
+        allowed = value if isinstance(value, Collection) and not isinstance(value, str) else [value]
+        rows = rows[rows[column].isin(list(allowed))]
+    return rows
 
 
 def in_order(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

@@ -1,12 +1,14 @@
 """Gradients: how much of them is left some tokens back, before and after training."""
 
 import math
+from collections.abc import Callable, Iterable
 
 import altair as alt
 import pandas as pd
 
 from pipeline.params import DEFAULT_INITIALISER, subjects
 from pipeline.reporting import charts, frames, words
+from pipeline.reporting.frames import where
 from pipeline.reporting.inputs import derived
 from pipeline.reporting.numbers import (
     count,
@@ -33,7 +35,7 @@ from pipeline.science.statistics import intervals
 WEIGHTS = {"trained": "after training", "initial": "before training"}
 CURVE = ["sequence_length", "architecture", "direction", "weights", "trained_length"]
 MARKS = list(decay_measures.EPSILONS.values())  # log10: 10 %, 1 % and 0.1 %
-DEEPEST = -6  # log10: panels end at 0.0001 %
+DEEPEST, HIGHEST = -6, 3  # log10: panels end at 0.0001 % and 100,000 %
 FAR = "log10_at_last_fitted_lag"
 LAG = "lag (tokens before the state that is read out)"
 SHARE = "gradient relative to lag 0 (log scale)"
@@ -52,22 +54,28 @@ COLOUR_OF_INITIALISER = {
 @derived
 def decays(decay: pd.DataFrame) -> pd.DataFrame:
     """The decay of each state that is read out, at each length in one design."""
-    rows = of_states(decay)
-    return frames.own_design(rows[rows["quantity"] == "dz/dh"])
+    return frames.own_design(where(of_states(decay), quantity="dz/dh"))
 
 
 @derived
 def curves(everything: pd.DataFrame) -> pd.DataFrame:
     """All curves of networks before and after training, at the lags that are drawn."""
-    rows = everything[everything["weights"].isin(WEIGHTS)]
-    parts = [charts.thinned(part) for _, part in rows.groupby("sequence_length")]
-    return pd.concat([rows.iloc[:0], *parts]).rename(columns={"log10_relative_norm": "value"})
+    rows = where(everything, weights=WEIGHTS)
+    parts = [rows.iloc[:0]]
+    for _, of_length in rows.groupby("sequence_length"):
+        parts.append(charts.thinned(of_length))
+    drawn = pd.concat(parts)
+    return drawn.rename(columns={"log10_relative_norm": "value"})
 
 
 def of_states(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of hidden and cell states with the default initialiser, before and after training."""
-    is_state = table["quantity"].isin(["dz/dh", "dz/dc"]) & table["weights"].isin(WEIGHTS)
-    rows = table[is_state & table["initialiser"].eq(DEFAULT_INITIALISER)]
+    rows = where(
+        table,
+        quantity=("dz/dh", "dz/dc"),
+        weights=WEIGHTS,
+        initialiser=DEFAULT_INITIALISER,
+    )
     return frames.named(frames.in_order(rows, [*CURVE, "quantity"]))
 
 
@@ -81,9 +89,11 @@ def summary(seeds: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     return medians.assign(hint=hints)
 
 
-def first_at(lengths, shown_length: int) -> list[int]:
+def first_at(lengths: Iterable[int], shown_length: int) -> list[int]:
     """Lengths in ascending order after the one that is shown first."""
-    return sorted({int(length) for length in lengths}, key=lambda n: (n != shown_length, n))
+    others = set(lengths) - {shown_length}
+    first = set(lengths) & {shown_length}
+    return [*first, *sorted(others)]
 
 
 # --- the answer --------------------------------------------------------------------------------------------------
@@ -92,19 +102,19 @@ def first_at(lengths, shown_length: int) -> list[int]:
 def answer(
     decays: pd.DataFrame, decay_by_seed: pd.DataFrame, shown_length: int, settings: dict
 ) -> Paragraph | None:
-    """What is left in the vanilla RNN at this length, in the other networks, and at the longest length."""
-    trained = decays[decays["weights"] == "trained"]
-    here = trained[trained["sequence_length"] == shown_length]
-    if here.empty:
+    """The share that the networks have left at this length, and the vanilla RNN at the longest one."""
+    trained = where(decays, weights="trained")
+    at_length = where(trained, sequence_length=shown_length)
+    if at_length.empty:
         return None
 
-    main = _first(here)
+    main = _first(at_length)
     sentences = [_fate(main, settings)]
-    others = here[here["network"] != main.network]
+    others = at_length[at_length["network"] != main.network]
     if len(others):
         sentences.append(_others(others))
 
-    longest = _first(trained[trained["sequence_length"] == trained["sequence_length"].max()])
+    longest = _first(where(trained, sequence_length=trained["sequence_length"].max()))
     if longest.sequence_length > shown_length and longest.network == main.network:
         sentences.append(_at_longest(longest, decay_by_seed, settings["vanished"]))
     return Paragraph(" ".join(sentences))
@@ -112,7 +122,7 @@ def answer(
 
 def _first(rows: pd.DataFrame):
     """The vanilla RNN, or else the first network."""
-    vanilla = rows[rows["architecture"] == "vanilla"]
+    vanilla = where(rows, architecture="vanilla")
     return next((vanilla if len(vanilla) else rows).itertuples())
 
 
@@ -127,23 +137,28 @@ def far_lag(last_lag: int) -> int:
 
 def _fate(row, settings: dict) -> str:
     """Whether the gradient of a network vanishes, by the whole interval."""
-    vanished, faded = math.log10(settings["vanished"]), math.log10(settings["faded"])
-    low, high = row.log10_at_last_fitted_lag_low, row.log10_at_last_fitted_lag_high
-    share, network = share_of(row.log10_at_last_fitted_lag), row.network
-    left = f"{share} of it is left {_far_back(row)}"
+    vanished = math.log10(settings["vanished"])
+    faded = math.log10(settings["faded"])
+    low = row.log10_at_last_fitted_lag_low
+    high = row.log10_at_last_fitted_lag_high
+    share = share_of(row.log10_at_last_fitted_lag)
 
+    gradient = f"the gradient of the trained {row.network}"
+    left = f"{share} of it is left {_far_back(row)}"
     if math.isnan(low):
-        seeds = count(row.seeds, "seed")
-        return f"The trained {network} has {share} of its gradient left {_far_back(row)}, by only {seeds}."
+        return (
+            f"The trained {row.network} has {share} of its gradient left {_far_back(row)}, "
+            f"by only {count(row.seeds, 'seed')}."
+        )
     if high < vanished:
-        return f"The gradient of the trained {network} vanishes: {left}."
-    if low > faded:
-        return f"The gradient of the trained {network} does not vanish: {left}."
-    if low > vanished:
-        return f"The gradient of the trained {network} fades but does not vanish: {left}."
-    return (
-        f"These seeds do not show whether the gradient of the trained {network} vanishes: {left}."
-    )
+        sentence = f"{gradient} vanishes"
+    elif low > faded:
+        sentence = f"{gradient} does not vanish"
+    elif low > vanished:
+        sentence = f"{gradient} fades but does not vanish"
+    else:
+        sentence = f"these seeds do not show whether {gradient} vanishes"
+    return words.capital(f"{sentence}: {left}.")
 
 
 def _far_back(row) -> str:
@@ -151,20 +166,23 @@ def _far_back(row) -> str:
 
 
 def _others(rows: pd.DataFrame) -> str:
-    least, most = share_of(rows[FAR].min()), share_of(rows[FAR].max())
+    least = share_of(rows[FAR].min())
+    most = share_of(rows[FAR].max())
     if len(rows) == 1:
-        return f"In the {rows['network'].iloc[0]}, it is {most}."
-    return f"In the other networks, it is {least if least == most else f'{least} to {most}'}."
+        network = rows["network"].iloc[0]
+        return f"In the {network}, it is {most}."
+    between = least if least == most else f"{least} to {most}"
+    return f"In the other networks, it is {between}."
 
 
 def _at_longest(row, decay_by_seed: pd.DataFrame, vanished: float) -> str:
     """In how many seeds the gradient has vanished at the longest length."""
-    seeds = of_states(decay_by_seed)
-    for column in [*CURVE, "quantity"]:
-        seeds = seeds[seeds[column] == getattr(row, column)]
-    gone = int((seeds[FAR] < math.log10(vanished)).sum())
+    kind = {column: getattr(row, column) for column in [*CURVE, "quantity"]}
+    seeds = where(of_states(decay_by_seed), **kind)
+    threshold = math.log10(vanished)
+    gone = int((seeds[FAR] < threshold).sum())
     return (
-        f"In texts of {count(row.sequence_length, 'token')}, it falls below {share_of(math.log10(vanished))} in "
+        f"In texts of {count(row.sequence_length, 'token')}, it falls below {share_of(threshold)} in "
         f"{gone} of {count(len(seeds), 'seed')}, {_far_back(row)}."
     )
 
@@ -174,15 +192,18 @@ def _at_longest(row, decay_by_seed: pd.DataFrame, vanished: float) -> str:
 
 def by_lag(curves: pd.DataFrame, shown_length: int) -> Part | None:
     """A figure per length."""
-    seeds = frames.own_design(of_states(curves))
-    seeds = seeds[seeds["quantity"] == "dz/dh"]
+    seeds = frames.own_design(where(of_states(curves), quantity="dz/dh"))
     figures = {}
     for length in first_at(seeds["sequence_length"], shown_length):
-        name = "gradients-by-lag" if length == shown_length else f"gradients-by-lag-{length}"
-        figures[count(length, "token")] = _by_lag(seeds[seeds["sequence_length"] == length], name)
-    if len(figures) < 2:
-        return next(iter(figures.values()), None)
-    return Choice("sequence length", figures)
+        name = "gradients-by-lag"
+        if length != shown_length:
+            name += f"-{length}"
+        tokens = count(length, "token")
+        figures[tokens] = _by_lag(where(seeds, sequence_length=length), name)
+
+    if len(figures) > 1:
+        return Choice("sequence length", figures)
+    return next(iter(figures.values()), None)
 
 
 def _by_lag(seeds: pd.DataFrame, name: str) -> Figure:
@@ -190,11 +211,11 @@ def _by_lag(seeds: pd.DataFrame, name: str) -> Figure:
     scale = scale_of(medians)
     panels = []
     for weights in WEIGHTS:
-        rows = medians[medians["weights"] == weights]
+        rows = where(medians, weights=weights)
         if rows.empty:
             continue
         panel = panel_of(
-            seeds[seeds["weights"] == weights],
+            where(seeds, weights=weights),
             rows,
             ["architecture", "direction"],
             scale=scale,
@@ -205,15 +226,14 @@ def _by_lag(seeds: pd.DataFrame, name: str) -> Figure:
         panels.append(panel.properties(title=_heading(rows)))
 
     length = int(medians["sequence_length"].iloc[0])
-    last = medians[medians["lag_tokens"] == length - 1]
+    last = where(medians, lag_tokens=length - 1)
     shares = "; ".join(
         f"{row.network}, {WEIGHTS[row.weights]}, {share_of(row.value)}" for row in last.itertuples()
     )
     return Figure(
         name,
         f"How gradients fade with distance, at {count(length, 'token')}",
-        "Thick lines are median seeds, thin lines are single seeds. "
-        f"Dotted lines mark {marks()}; curves may leave the panel.",
+        "Thick lines are median seeds, thin lines are single seeds. Curves may leave the panel.",
         f"Gradient left {count(length - 1, 'token')} back: {shares}.",
         panels,
     )
@@ -225,15 +245,24 @@ def marks() -> str:
 
 def _heading(rows: pd.DataFrame) -> str:
     row = rows.iloc[0]
-    if row["weights"] == "trained" and row["trained_length"] != row["sequence_length"]:
-        return f"trained at {count(row['trained_length'], 'token')}"
+    trained_length = int(row["trained_length"])
+    if row["weights"] == "trained" and trained_length != row["sequence_length"]:
+        return f"trained at {count(trained_length, 'token')}"
     return WEIGHTS[row["weights"]]
 
 
 def scale_of(medians: pd.DataFrame) -> alt.Scale:
-    """From the highest median to the lowest one, but past all marks and not beyond DEEPEST."""
-    values = [0.0, MARKS[-1], *charts.gapped(medians)["value"].dropna()]
-    return alt.Scale(domain=[max(min(values), DEEPEST) - 0.2, max(values) + 0.2], nice=False)
+    """From the highest median to the lowest one, but past all marks and not beyond DEEPEST or HIGHEST."""
+    finite = charts.gapped(medians)["value"].dropna()
+    values = [0.0, MARKS[-1], *finite]
+    low = max(min(values), DEEPEST)
+    high = min(max(values), HIGHEST)
+    return alt.Scale(domain=[low - 0.2, high + 0.2], nice=False)
+
+
+def percent_axis() -> alt.Axis:
+    ticks = list(range(DEEPEST, HIGHEST + 1))
+    return alt.Axis(values=ticks, labelExpr=charts.PERCENT_OF_LOG10, grid=False)
 
 
 def panel_of(
@@ -245,14 +274,13 @@ def panel_of(
     **look,
 ) -> alt.LayerChart:
     """Curves of gradients in percent, with lines at MARKS."""
-    ticks = alt.Axis(values=list(range(DEEPEST, 3)), labelExpr=charts.PERCENT_OF_LOG10, grid=False)
     column, title = at
     return charts.curves(
         seeds,
         medians,
         keys,
         x=alt.X(f"{column}:Q", title=title, axis=charts.whole_numbers()),
-        y=alt.Y("value:Q", title=SHARE, scale=scale, axis=ticks),
+        y=alt.Y("value:Q", title=SHARE, scale=scale, axis=percent_axis()),
         behind=tuple(charts.line_at(mark, scale, (2, 3)) for mark in MARKS),
         **look,
     )
@@ -263,7 +291,7 @@ def panel_of(
 
 def collapsed(decays: pd.DataFrame, shown_length: int) -> Paragraph | None:
     """Names the trained seeds whose gradient lies far below the one of the median seed."""
-    trained = decays[decays["weights"].eq("trained") & decays["sequence_length"].eq(shown_length)]
+    trained = where(decays, weights="trained", sequence_length=shown_length)
     sentences = []
     for row in trained.itertuples():
         seeds = decay_measures.collapsed_seeds(row.collapsed_seeds)
@@ -283,15 +311,14 @@ def collapsed(decays: pd.DataFrame, shown_length: int) -> Paragraph | None:
 @derived
 def initialiser_curves(curves: pd.DataFrame, shown_length: int) -> pd.DataFrame:
     """Curves of one untrained tanh network by initialiser, at this length or else at the longest one that has them."""
-    is_initial = curves["weights"].eq("initial") & curves["quantity"].eq("dz/dh")
-    rows = curves[is_initial & curves["direction"].eq("forward")]
+    rows = where(curves, weights="initial", quantity="dz/dh", direction="forward")
     for network in ("vanilla", "bidirectional"):
-        of_network = rows[rows["architecture"] == network]
+        of_network = where(rows, architecture=network)
         numbers = of_network.groupby("sequence_length")["initialiser"].nunique()
         lengths = numbers[numbers > 1].index
         if len(lengths):
             length = shown_length if shown_length in lengths else lengths.max()
-            return of_network[of_network["sequence_length"] == length]
+            return where(of_network, sequence_length=length)
     return rows.iloc[:0]
 
 
@@ -302,7 +329,7 @@ def initialisers(initialiser_curves: pd.DataFrame) -> list[Part] | None:
 
     keys = ["architecture", "direction", "initialiser", "lag_tokens"]
     medians = summary(initialiser_curves, keys)
-    last = medians[medians["lag_tokens"] == medians["lag_tokens"].max()]
+    last = where(medians, lag_tokens=medians["lag_tokens"].max())
     last = last.sort_values("value", ascending=False, kind="stable")
     most, least = last.iloc[0], last.iloc[-1]
     effect = "decides" if most["value"] - least["value"] > 1 else "hardly changes"
@@ -310,7 +337,7 @@ def initialisers(initialiser_curves: pd.DataFrame) -> list[Part] | None:
 
     names = [name for name in COLOUR_OF_INITIALISER if name in set(last["initialiser"])]
     colours = [COLOUR_OF_INITIALISER[name] for name in names]
-    legend = {"title": "initialiser", "legend": charts.legend(columns=4)}
+    legend = {"title": "initialiser", "legend": charts.legend()}
     panel = panel_of(
         initialiser_curves,
         medians,
@@ -342,11 +369,17 @@ def initialisers(initialiser_curves: pd.DataFrame) -> list[Part] | None:
 @derived
 def place_curves(curves: pd.DataFrame, shown_length: int) -> pd.DataFrame:
     """The gradient at each word by its `place` in the text, of whole trained recurrent networks."""
-    is_word = curves["quantity"].eq("dz/dx") & curves["weights"].eq("trained")
-    is_one_way = curves["architecture"].ne("bidirectional") & curves["direction"].eq("forward")
-    rows = curves[is_word & (is_one_way | curves["direction"].eq("both"))]
-    rows = frames.own_design(rows[rows["sequence_length"] == shown_length])
-    return rows.assign(place=shown_length - rows["lag_tokens"])
+    rows = where(
+        curves,
+        quantity="dz/dx",
+        weights="trained",
+        sequence_length=shown_length,
+        direction=("forward", "both"),
+    )
+    is_half = rows["architecture"].eq("bidirectional") & rows["direction"].eq("forward")
+    whole_networks = frames.own_design(rows[~is_half])
+    place = shown_length - whole_networks["lag_tokens"]
+    return whole_networks.assign(place=place)
 
 
 def both_directions(place_curves: pd.DataFrame, shown_length: int) -> list[Part] | None:
@@ -388,13 +421,15 @@ def _smallest(curve: pd.DataFrame, length: int) -> str:
     if curve["value"].isna().any():
         return f"In the {network}, some gradients are not finite."
 
-    first, least = curve.iloc[0], curve.loc[curve["value"].idxmin()]
+    first = share_of(curve["value"].iloc[0])
+    least = curve.loc[curve["value"].idxmin()]
     share = f"{share_of(least['value'])} of the last word's"
-    if least["place"] == 1:
+    place = least["place"]
+    if place == 1:
         return f"In the {network}, the first of {length} words has the smallest gradient: {share}."
     return (
-        f"In the {network}, word {least['place']} of {length} has the smallest gradient: {share}. "
-        f"The first word has {share_of(first['value'])}."
+        f"In the {network}, word {place} of {length} has the smallest gradient: {share}. "
+        f"The first word has {first}."
     )
 
 
@@ -411,7 +446,7 @@ def half_lives(
 
     lengths = first_at(medians["sequence_length"], shown_length)
     tables: dict[str, Part] = {
-        count(length, "token"): _measures(medians[medians["sequence_length"] == length])
+        count(length, "token"): _measures(where(medians, sequence_length=length))
         for length in lengths
     }
     figure = _half_lives(_with_half_life(medians), _with_half_life(of_states(decay_by_seed)))
@@ -422,41 +457,19 @@ def half_lives(
 
 
 def _with_half_life(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows[rows["half_life_tokens"].notna() & rows["quantity"].eq("dz/dh")]
+    return where(rows.dropna(subset="half_life_tokens"), quantity="dz/dh")
 
 
 def _half_lives(medians: pd.DataFrame, seeds: pd.DataFrame) -> Figure | None:
+    """A panel per design."""
     if seeds.empty:
         return None
 
-    title = "half-life (tokens, log scale)"
-    values = pd.concat([medians["half_life_tokens"], seeds["half_life_tokens"]])
-    domain = [values.min() / 1.2, values.max() * 1.2]
-    lengths = sorted(set(seeds["sequence_length"]))
-    offset = alt.Scale(domain=list(dict.fromkeys(seeds["network"])))
-    encoding = {
-        "x": alt.X(
-            "sequence_length:O", title="sequence length (tokens)", axis=alt.Axis(labelAngle=0)
-        ),
-        "xOffset": alt.XOffset("network:N", scale=offset),
-        "y": alt.Y("half_life_tokens:Q", title=title, scale=alt.Scale(type="log", domain=domain)),
-        "color": charts.coloured(seeds),
-    }
-    encoding["x"].scale = alt.Scale(domain=lengths)
-    keys = ["architecture", "network", "sequence_length"]
+    of_design = _designs(medians)
+    encoding = _half_life_encoding(seeds, pd.concat([medians, seeds])["half_life_tokens"])
     panels = []
-    for design, of_seeds in _designs(seeds).items():
-        small = charts.packed(of_seeds, keys, ["half_life_tokens"])
-        of_medians = _designs(medians).get(design, medians.iloc[:0])
-        large = alt.Chart(of_medians[[*keys, "half_life_tokens", "seeds"]].round(1))
-        panel = alt.layer(
-            small.mark_point(filled=True, size=14, opacity=0.5).encode(**encoding),
-            large.mark_point(filled=True, size=70, opacity=1).encode(
-                **encoding,
-                shape=charts.shaped(seeds),
-                tooltip=["network", "sequence_length", "half_life_tokens", "seeds"],
-            ),
-        )
+    for design, rows in _designs(seeds).items():
+        panel = _half_life_panel(of_design.get(design, medians.iloc[:0]), rows, encoding)
         panels.append(panel.properties(title=design, width=charts.SHORT, height=240))
 
     numbers = "; ".join(
@@ -472,14 +485,48 @@ def _half_lives(medians: pd.DataFrame, seeds: pd.DataFrame) -> Figure | None:
     )
 
 
+def _half_life_encoding(seeds: pd.DataFrame, values: pd.Series) -> dict:
+    """The same axes for all panels; networks stand next to each other at their length."""
+    networks = frames.in_order(seeds, ["architecture", "direction"])["network"]
+    lengths = alt.Scale(domain=sorted(set(seeds["sequence_length"])))
+    tokens = alt.Scale(type="log", domain=[values.min() / 1.2, values.max() * 1.2])
+    return {
+        "x": alt.X(
+            "sequence_length:O",
+            title="sequence length (tokens)",
+            scale=lengths,
+            axis=alt.Axis(labelAngle=0),
+        ),
+        "xOffset": alt.XOffset("network:N", scale=alt.Scale(domain=list(dict.fromkeys(networks)))),
+        "y": alt.Y("half_life_tokens:Q", title="half-life (tokens, log scale)", scale=tokens),
+        "color": charts.coloured(seeds),
+    }
+
+
+def _half_life_panel(medians: pd.DataFrame, seeds: pd.DataFrame, encoding: dict) -> alt.LayerChart:
+    keys = ["architecture", "network", "sequence_length"]
+    small = charts.packed(seeds, keys, ["half_life_tokens"])
+    large = alt.Chart(medians[[*keys, "half_life_tokens", "seeds"]].round(1))
+    return alt.layer(
+        small.mark_point(filled=True, size=14, opacity=0.5).encode(**encoding),
+        large.mark_point(filled=True, size=70, opacity=1).encode(
+            **encoding,
+            shape=charts.shaped(seeds),
+            tooltip=["network", "sequence_length", "half_life_tokens", "seeds"],
+        ),
+    )
+
+
 def _designs(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Rows before training, of networks trained at each length, and of those measured at other lengths, too."""
-    trained = rows[rows["weights"] == "trained"]
+    trained = where(rows, weights="trained")
     is_own = trained["trained_length"] == trained["sequence_length"]
-    designs = {"before training": rows[rows["weights"] == "initial"]}
-    designs["trained at each length"] = trained[is_own]
+    designs = {
+        "before training": where(rows, weights="initial"),
+        "trained at each length": trained[is_own],
+    }
     for length in trained[~is_own]["trained_length"].unique():
-        designs[f"trained at {length} tokens"] = trained[trained["trained_length"] == length]
+        designs[f"trained at {length} tokens"] = where(trained, trained_length=length)
     return {name: part for name, part in designs.items() if len(part)}
 
 
@@ -514,15 +561,18 @@ def _measures(medians: pd.DataFrame) -> Table:
     return Table(caption, columns, rows, left=(0, 1), sortable=True, filterable=True)
 
 
-def _with_interval(row: dict, column: str, text) -> str:
-    low, high = row[f"{column}_low"], row[f"{column}_high"]
-    is_censored = math.isinf(low) and math.isinf(high)
-    return text(row[column]) + ("" if is_censored else ends(low, high, text))
+def _with_interval(row: dict, column: str, text: Callable[[float], str]) -> str:
+    low = row[f"{column}_low"]
+    high = row[f"{column}_high"]
+    value = text(row[column])
+    if math.isinf(low) and math.isinf(high):
+        return value
+    return value + ends(low, high, text)
 
 
 def by_distance(distances: pd.DataFrame, shown_length: int) -> Details | None:
     """The gradient at each measured lag of this length."""
-    rows = of_states(distances[distances["sequence_length"] == shown_length])
+    rows = of_states(where(distances, sequence_length=shown_length))
     rows = frames.own_design(rows[rows["lag_tokens"] > 0])
     if rows.empty:
         return None
@@ -530,19 +580,31 @@ def by_distance(distances: pd.DataFrame, shown_length: int) -> Details | None:
     lags = sorted(set(rows["lag_tokens"]))
     cells = []
     for (network, weights), curve in rows.groupby(["network", "weights"], sort=False):
-        shares = [_share_at(curve[curve["lag_tokens"] == lag]) for lag in lags]
+        shares = [_share_at(where(curve, lag_tokens=lag)) for lag in lags]
         cells.append([network, WEIGHTS[weights], *shares])
-    columns = ["network", "weights", *(f"lag {lag}" for lag in lags)]
-    caption = f"Gradient relative to lag 0, at {count(shown_length, 'token')}: median seeds, 95 % intervals"
-    return Details("Gradients at each distance", [Table(caption, columns, cells, left=(0, 1))])
+
+    tokens = count(shown_length, "token")
+    table = Table(
+        f"Gradient relative to lag 0, at {tokens}: median seeds, 95 % intervals",
+        ["network", "weights", *(f"lag {lag}" for lag in lags)],
+        cells,
+        left=(0, 1),
+    )
+    return Details("Gradients at each distance", [table])
 
 
 def _share_at(seeds: pd.DataFrame) -> str:
-    error = intervals.ReviewError(seeds["review_error"].max(), int(seeds["blocks"].max()))
-    estimate = intervals.crossed_median(seeds["log10_relative_norm"], error)
-    low = math.nan if estimate.low is None else estimate.low
-    high = math.nan if estimate.high is None else estimate.high
-    return share_of(estimate.value) + ends(low, high, share_of)
+    """The median seed with its interval."""
+    error = float(seeds["review_error"].max())
+    blocks = int(seeds["blocks"].max())
+    estimate = intervals.crossed_median(
+        seeds["log10_relative_norm"],
+        intervals.ReviewError(error, blocks),
+    )
+    share = share_of(estimate.value)
+    if estimate.low is None or estimate.high is None:
+        return share
+    return share + ends(estimate.low, estimate.high, share_of)
 
 
 def method(decays: pd.DataFrame, card: dict, settings: dict) -> Details | None:
@@ -551,7 +613,7 @@ def method(decays: pd.DataFrame, card: dict, settings: dict) -> Details | None:
         return None
 
     texts = subjects.of_card(card).counted
-    trained = decays[decays["weights"] == "trained"]
+    trained = where(decays, weights="trained")
     elsewhere = trained[trained["trained_length"] != trained["sequence_length"]]
     bullets = [
         "We differentiate the logit with respect to each hidden state. We divide the norm by the one at lag 0, the "

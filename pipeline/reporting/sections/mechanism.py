@@ -3,19 +3,21 @@
 import math
 
 import altair as alt
-import numpy as np
 import pandas as pd
 
 from pipeline.params import DEFAULT_INITIALISER
 from pipeline.reporting import charts, frames
+from pipeline.reporting.frames import where
 from pipeline.reporting.inputs import derived
-from pipeline.reporting.numbers import count, listed, number, power_of_ten, share_of
+from pipeline.reporting.numbers import count, number, power_of_ten, share_of
 from pipeline.reporting.parts import Figure, Paragraph, Part, Section, Table
 from pipeline.reporting.sections.gradients import (
     CURVE,
+    SHARE,
     WEIGHTS,
     far_lag,
     panel_of,
+    percent_axis,
     scale_of,
     summary,
 )
@@ -36,27 +38,26 @@ NORMS = {"gradient_norm_median": "median batch", "gradient_norm_largest": "large
 @derived
 def cells(dynamics: pd.DataFrame, shown_length: int) -> pd.DataFrame:
     """The numbers of tanh cells at this length, one row per seed and measure. Of the exponents, all are here."""
-    is_cell = dynamics["direction"].isin(["forward", "backward"])
-    rows = dynamics[is_cell & dynamics["weights"].isin(WEIGHTS)]
-    return frames.own_design(rows[rows["sequence_length"] == shown_length])
+    rows = where(dynamics, direction=("forward", "backward"), weights=WEIGHTS)
+    return frames.own_design(where(rows, sequence_length=shown_length))
 
 
 @derived
 def cell_numbers(cells: pd.DataFrame) -> pd.DataFrame:
     """The median seed of each measure in MEASURES; of the exponents, the largest one."""
     rows = cells[cells["index"].isna() | cells["index"].eq(1)]
-    rows = rows[rows["measure"].isin(MEASURES)]
+    rows = where(rows, measure=MEASURES)
     return frames.named(frames.median_seed(rows, [*CURVE, "measure"]))
 
 
 def reason(cell_numbers: pd.DataFrame) -> Paragraph | None:
     """Whether the recurrent weights could stretch a gradient, and what a step does to it."""
-    trained = cell_numbers[cell_numbers["weights"] == "trained"]
+    trained = where(cell_numbers, weights="trained")
     if trained.empty:
         return None
 
     network = trained["network"].iloc[0]
-    of_network = trained[trained["network"] == network].set_index("measure")
+    of_network = where(trained, network=network).set_index("measure")
     singular = of_network.loc["largest_singular_value", "value"]
     slope = of_network.loc["mean_slope", "value"]
     exponent = of_network.loc["lyapunov"]
@@ -84,7 +85,7 @@ def table(cell_numbers: pd.DataFrame, shown_length: int) -> Table | None:
     if not rows:
         return None
     columns = ["network", "weights", "seeds", *(title for title, _ in MEASURES.values())]
-    caption = f"What one step does to a gradient, at {count(shown_length, 'token')}: median seed (lowest to highest)"
+    caption = f"One step of the recurrence, at {count(shown_length, 'token')}: median seed (lowest to highest)"
     return Table(caption, columns, rows, left=(0, 1))
 
 
@@ -95,7 +96,7 @@ def _value(row, decimals: int) -> str:
 
 def exponents(cells: pd.DataFrame, shown_length: int) -> Figure | None:
     """The Lyapunov spectrum before and after training."""
-    seeds = cells[cells["measure"] == "lyapunov"].assign(number=cells["index"])
+    seeds = where(cells, measure="lyapunov").rename(columns={"index": "number"})
     if seeds.empty:
         return None
 
@@ -105,11 +106,11 @@ def exponents(cells: pd.DataFrame, shown_length: int) -> Figure | None:
     scale = alt.Scale(domain=[min(values.min(), 0.0), max(values.max(), 0.0) + 0.05], nice=False)
     panels = []
     for weights, heading in WEIGHTS.items():
-        rows = medians[medians["weights"] == weights]
+        rows = where(medians, weights=weights)
         if rows.empty:
             continue
         panel = charts.curves(
-            seeds[seeds["weights"] == weights],
+            where(seeds, weights=weights),
             rows,
             ["architecture", "direction"],
             x=alt.X("number:Q", title="number (1 is the largest)", axis=charts.whole_numbers()),
@@ -123,7 +124,7 @@ def exponents(cells: pd.DataFrame, shown_length: int) -> Figure | None:
 
     largest = "; ".join(
         f"{row.network}, {WEIGHTS[row.weights]}, {number(row.value, 3)}"
-        for row in medians[medians["number"] == 1].itertuples()
+        for row in where(medians, number=1).itertuples()
     )
     return Figure(
         "lyapunov",
@@ -139,15 +140,20 @@ def bounds(
     curves: pd.DataFrame, cell_numbers: pd.DataFrame, shown_length: int
 ) -> list[Part] | None:
     """Gradient, largest gain and upper bound of the first trained tanh network."""
-    is_trained = curves["weights"].eq("trained") & curves["sequence_length"].eq(shown_length)
-    is_bound = curves["quantity"].isin(BOUNDS) & curves["initialiser"].eq(DEFAULT_INITIALISER)
-    rows = frames.own_design(curves[is_trained & is_bound & curves["direction"].eq("forward")])
-    rows = frames.in_order(rows, ["architecture", "lag_tokens"])
-    bounded = rows[rows["quantity"] == "bound"]
+    rows = where(
+        curves,
+        weights="trained",
+        sequence_length=shown_length,
+        quantity=BOUNDS,
+        direction="forward",
+        initialiser=DEFAULT_INITIALISER,
+    )
+    rows = frames.in_order(frames.own_design(rows), ["architecture", "lag_tokens"])
+    bounded = where(rows, quantity="bound")
     if bounded.empty:
         return None
 
-    seeds = rows[rows["architecture"] == bounded["architecture"].iloc[0]]
+    seeds = where(rows, architecture=bounded["architecture"].iloc[0])
     seeds = seeds.assign(curve=seeds["quantity"].map(BOUNDS))
     keys = ["architecture", "direction", "curve", "lag_tokens"]
     medians = summary(seeds, keys)
@@ -156,7 +162,7 @@ def bounds(
         "curve:N",
         title=None,
         scale=alt.Scale(domain=titles, range=[[1, 0], [6, 3], [2, 3]]),
-        legend=charts.legend(symbolStrokeColor=charts.NEUTRAL, symbolSize=300),
+        legend=charts.legend(columns=1, symbolStrokeColor=charts.NEUTRAL, symbolSize=300),
     )
     panel = panel_of(
         seeds,
@@ -167,7 +173,7 @@ def bounds(
         shape=alt.value("circle"),
         dash=dash,
     )
-    last = medians[medians["lag_tokens"] == medians["lag_tokens"].max()]
+    last = where(medians, lag_tokens=medians["lag_tokens"].max())
     shares = "; ".join(f"{row.curve} {share_of(row.value)}" for row in last.itertuples())
     network = medians["network"].iloc[0]
     return [
@@ -184,40 +190,46 @@ def bounds(
 
 
 def _bound_in_words(cell_numbers: pd.DataFrame) -> str:
-    trained = cell_numbers[cell_numbers["weights"] == "trained"].set_index("measure")
+    trained = where(cell_numbers, weights="trained").set_index("measure")
     exceeded = int(trained.loc[["bound_violations"], "highest"].sum())
     slack = trained.loc[["bound_slack"], "value"].iloc[0] / math.log(10)
-    fact = "never exceeds" if not exceeded else f"exceeds ({count(exceeded, 'time')}, an error)"
+    fact = "never exceeds its theoretical upper bound"
+    if exceeded:
+        fact = f"exceeds its theoretical upper bound at {count(exceeded, 'lag')}, so a measurement is wrong"
     return (
-        f"The gradient {fact} its theoretical upper bound. The bound is loose: at the first token it lies above the "
+        f"The gradient {fact}. The bound is loose: at the first token it lies above the "
         f"gradient by a factor of {power_of_ten(slack)}."
     )
 
 
 def training(everything: pd.DataFrame, dynamics: pd.DataFrame) -> list[Part] | None:
     """Gradients of single seeds while training, at the longest length at which networks are trained."""
-    norms = dynamics[dynamics["measure"].isin(NORMS)]
+    norms = where(dynamics, measure=NORMS)
     if norms.empty:
         return None
 
     length = int(norms["sequence_length"].max())
-    norms = frames.named(norms[norms["sequence_length"] == length])
+    norms = where(norms[norms["value"] > 0], sequence_length=length)
+    norms = frames.named(frames.in_order(norms, ["architecture"]))
     panels = []
     left = _left_while_training(everything, length)
     if len(left):
-        panels.append(
-            _by_epoch(left, "gradient left (log10)", f"{far_lag(length - 1)} tokens back")
-        )
+        y = alt.Y("value:Q", title=SHARE, scale=scale_of(left), axis=percent_axis())
+        panels.append(_by_epoch(left, norms, y, f"gradient {far_lag(length - 1)} tokens back"))
     for measure, heading in NORMS.items():
-        rows = norms[norms["measure"] == measure]
-        rows = rows.assign(value=np.log10(rows["value"].where(rows["value"] > 0)))
-        panels.append(_by_epoch(rows, "norm of all weights' gradient (log10)", heading))
+        rows = where(norms, measure=measure)
+        y = alt.Y("value:Q", title="norm over all weights", scale=alt.Scale(type="log"))
+        panels.append(_by_epoch(rows, norms, y, heading))
 
-    largest = norms[norms["measure"] == "gradient_norm_largest"].groupby("network")["value"].max()
-    texts = [f"{number(value, 1)} in the {name}" for name, value in largest.items()]
-    sentence = f"The largest gradient of a batch had a norm of {listed(texts)}."
+    largest = norms.loc[norms["value"].idxmax()]
+    medians = where(norms, measure="gradient_norm_median")
+    sentence = (
+        f"In training at {count(length, 'token')}, the largest gradient of a batch had a norm of "
+        f"{number(largest['value'], 1)}, in the {largest['network']}. "
+        f"The median batch never had more than {number(medians['value'].max(), 1)}."
+    )
     return [
-        Paragraph(f"While networks trained at {count(length, 'token')}: {sentence}"),
+        Paragraph(sentence),
         Figure(
             "gradients-while-training",
             f"Gradients while training, at {count(length, 'token')}",
@@ -229,27 +241,33 @@ def training(everything: pd.DataFrame, dynamics: pd.DataFrame) -> list[Part] | N
 
 
 def _left_while_training(everything: pd.DataFrame, length: int) -> pd.DataFrame:
-    """What is left of the gradient at the far lag by epoch; epoch 0 is before training."""
-    is_measured = everything["weights"].isin(["initial", "training"]) & everything["epoch"].notna()
-    is_state = everything["quantity"].eq("dz/dh") & everything["direction"].eq("forward")
-    rows = everything[is_measured & is_state & everything["sequence_length"].eq(length)]
-    rows = rows[rows["initialiser"].eq(DEFAULT_INITIALISER)]
-    rows = rows[rows["lag_tokens"] == far_lag(length - 1)]
-    trained = rows[rows["weights"] == "training"]["seed"]
-    return rows[rows["seed"].isin(trained)].rename(columns={"log10_relative_norm": "value"})
+    """The gradient at the far lag by epoch; epoch 0 is before training."""
+    rows = where(
+        everything,
+        weights=("initial", "training"),
+        quantity="dz/dh",
+        direction="forward",
+        initialiser=DEFAULT_INITIALISER,
+        sequence_length=length,
+        lag_tokens=far_lag(length - 1),
+    )
+    trained = where(rows, weights="training")["seed"]
+    return where(rows, seed=set(trained)).rename(columns={"log10_relative_norm": "value"})
 
 
-def _by_epoch(rows: pd.DataFrame, title: str, heading: str) -> alt.LayerChart:
-    """A line per seed."""
+def _by_epoch(rows: pd.DataFrame, every: pd.DataFrame, y: alt.Y, heading: str) -> alt.LayerChart:
+    """A line per seed. The legend lists the architectures of `every`."""
     lines = charts.packed(rows, ["architecture", "seed"], ["epoch", "value"]).encode(
         x=alt.X("epoch:Q", title="epoch", axis=charts.whole_numbers()),
-        y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=False)),
-        color=charts.coloured(rows),
+        y=y,
+        color=charts.coloured(every),
         detail="seed:N",
     )
     return alt.layer(
-        lines.mark_line(strokeWidth=1.3),
-        lines.mark_point(filled=True, size=30, opacity=1).encode(shape=charts.shaped(rows)),
+        lines.mark_line(strokeWidth=1.3, clip=True),
+        lines.mark_point(filled=True, size=30, opacity=1, clip=True).encode(
+            shape=charts.shaped(every)
+        ),
     ).properties(title=heading, width=charts.SHORT, height=240)
 
 

@@ -155,18 +155,28 @@ def answer(
 
     name = first_network(reached)
     is_own = reached["architecture"] == name
-    others = reached[~is_own & ~reached["architecture"].isin(STATELESS) & (reached["reach"] >= 0)]
+    longest = reaches["sequence_length"].max()
     measures = at(memory_measures, shown_length)
     measures = measures[(measures["architecture"] == name) & measures["is_end"]]
-    sentences = [_reach(next(reached[is_own].itertuples()))]
-    if len(others):
-        distances = [
-            f"{row.reach:.0f} for the {words.network(row.architecture)}"
-            for row in others.itertuples()
-        ]
-        sentences.append(f"This distance is {listed(distances)}.")
-    sentences += stored_and_used(measures, settings["usable"], subject)
+    sentences = [
+        _reach(next(reached[is_own].itertuples())),
+        *_distances(reached[~is_own], "This distance"),
+        *stored_and_used(measures, settings["usable"], subject),
+    ]
+    if longest != shown_length:
+        start = f"In {subject.noun}s of {longest:,} tokens, the distance of sure use"
+        sentences += _distances(at(reaches, longest), start)
     return Paragraph(" ".join(sentences))
+
+
+def _distances(reached: pd.DataFrame, start: str) -> list[str]:
+    """The known reaches of the networks with a state."""
+    known = reached[~reached["architecture"].isin(STATELESS) & (reached["reach"] >= 0)]
+    distances = []
+    for reach, rows in known.groupby("reach", sort=False):
+        networks = listed(f"the {words.network(name)}" for name in rows["architecture"])
+        distances.append(f"{reach:.0f} for {networks}")
+    return [f"{start} is {listed(distances)}."] if distances else []
 
 
 def _reach(row) -> str:
@@ -297,7 +307,9 @@ def panel(
     """
     column = x["shorthand"].split(":")[0]
     details = [name for name in ("seed", "is_first") if name in seeds]
-    thin = _percent(seeds[["architecture", *details, column, value]], value)
+    thin = _percent(seeds[["architecture", *details, column, value]], value).dropna()
+    # a row of lists per curve takes a fifth of the bytes of a row per point
+    curves = thin.groupby(["architecture", *details], sort=False).agg(list).reset_index()
     bounds = [name for name in ("low", "high") if name in means]
     marks = _percent(means[["architecture", column, "mean", *bounds]], "mean", *bounds)
 
@@ -312,7 +324,8 @@ def panel(
     points = alt.OverlayMarkDef(size=9, opacity=0.4)
     return alt.layer(
         *(charts.line_at(100 * line, scale) for line in lines),
-        alt.Chart(thin)
+        alt.Chart(curves)
+        .transform_flatten([column, value])
         .mark_line(strokeWidth=1, opacity=0.3, clip=True, point=points)
         .encode(x=x, y=alt.Y(f"{value}:Q", title=title, scale=scale), color=colour, detail=details),
         alt.Chart(marks)
@@ -485,19 +498,28 @@ def with_other_words(
     summary = f"How networks read changed {subject.noun}s"
     parts = [*figures, _changed_table(means, subject, shown_length)]
     costs = _costs(means, shown_length, subject)
-    cost = costs.get(first_network(seeds))
-    return [*([Paragraph(cost)] if cost else []), Details(summary, parts)]
+    names = dict.fromkeys([first_network(seeds), "feedforward"])
+    sentences = [costs[name] for name in names if name in costs]
+    return [*([Paragraph(" ".join(sentences))] if sentences else []), Details(summary, parts)]
 
 
 def _costs(means: pd.DataFrame, length: int, subject: Subject) -> dict[str, str]:
     """What other words in the last and in the first quarter cost each network."""
     quarter = means[means["tokens"] == max(length // 4, 1)]
     wide = quarter.pivot(index="architecture", columns="probe", values="lost")
-    return {
-        row.Index: f"Words of another {subject.noun} in the last quarter change the accuracy of the "
-        f"{words.network(row.Index)} by {points(-row.suffix)} points; in the first quarter, by {points(-row.prefix)}."
-        for row in wide.itertuples()
-    }
+    costs = {}
+    for row in wide.itertuples():
+        start = f"Words of another {subject.noun} in the last quarter change the accuracy of"
+        network = words.network(row.Index)
+        if row.Index == "feedforward":
+            start, network = (
+                "For comparison, they change that of",
+                f"{network}, which ignores order,",
+            )
+        costs[row.Index] = (
+            f"{start} the {network} by {points(-row.suffix)} points; in the first quarter, by {points(-row.prefix)}."
+        )
+    return costs
 
 
 def _changes(rows: pd.DataFrame, subject: Subject) -> pd.DataFrame:

@@ -1,33 +1,39 @@
-"""What several sections do with frames: the median seed, one design per length, names and order of networks."""
+"""What several sections do with frames: the seed in the middle, one design per length, names and order of networks."""
 
 import numpy as np
 import pandas as pd
 
 from pipeline.params import ARCHITECTURES
-from pipeline.reporting import words
 
+NAMES = {
+    "feedforward": "feed-forward network",
+    "flattened": "flattened network",
+    "vanilla": "vanilla RNN",
+    "bidirectional": "bidirectional RNN",
+    "lstm": "LSTM",
+}
 ORDERS = {
     "architecture": ARCHITECTURES,
     "direction": ("forward", "backward", "both", "none"),
     "weights": ("initial", "training", "trained"),
-    "quantity": ("dz/dh", "dz/dc"),
 }
 
 
+def name_of(row) -> str:
+    """A network, with its direction if it has two and its state if that is not the one that is read out."""
+    name = NAMES[row.architecture]
+    if row.architecture == "bidirectional" and row.direction in ("forward", "backward"):
+        return f"{name}, {row.direction}"
+    return f"{name}, cell state" if getattr(row, "quantity", "") == "dz/dc" else name
+
+
 def named(rows: pd.DataFrame) -> pd.DataFrame:
-    """Adds `network`: its name, with its direction if it has two and its state if that is not the one read out."""
-    names = rows["architecture"].map(words.network)
-    is_half = rows["architecture"].eq("bidirectional") & rows["direction"].isin(
-        ["forward", "backward"]
-    )
-    names = names.mask(is_half, names + " (" + rows["direction"] + " half)")
-    if "quantity" in rows:
-        names = names.mask(rows["quantity"] == "dz/dc", names + " (cell state)")
-    return rows.assign(network=names)
+    """Adds the column `network`."""
+    return rows.assign(network=[name_of(row) for row in rows.itertuples()])
 
 
 def in_order(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Sorts words in the order of ORDERS, and numbers ascending."""
+    """Sorts architectures, directions and weights in the order of ORDERS, and numbers ascending."""
 
     def place(column: pd.Series) -> pd.Series:
         order = ORDERS.get(str(column.name))
@@ -39,16 +45,17 @@ def in_order(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 def own_design(rows: pd.DataFrame) -> pd.DataFrame:
     """Keeps the networks that were trained at the length at which they are measured, if there are any."""
     is_own = rows["trained_length"] == rows["sequence_length"]
-    keys = [rows["architecture"], rows["weights"], rows["sequence_length"]]
+    keys = [rows[name] for name in ("architecture", "weights", "sequence_length") if name in rows]
     return rows[is_own | ~is_own.groupby(keys).transform("any")]
 
 
-def median_seed(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Returns the median `value` of the seeds, the `lowest`, the `highest` and their number `seeds`, in order.
+def median_seed(rows: pd.DataFrame, keys: list[str], value: str) -> pd.DataFrame:
+    """Returns `median`, `lowest` and `highest` over the seeds, and their number `seeds`, for each value of the keys.
 
     They are NaN if a seed is NaN: no seed is left out.
     """
-    values = rows.groupby(keys, sort=False)["value"]
-    summary = values.agg(value="median", lowest="min", highest="max")
-    summary[values.count() < values.size()] = np.nan
-    return in_order(summary.assign(seeds=values.size()).reset_index(), keys)
+    values = rows.groupby(keys, sort=False)[value]
+    summary = values.agg(median="median", lowest="min", highest="max")
+    is_undefined = values.count() < values.size()
+    summary[is_undefined] = np.nan
+    return summary.assign(seeds=values.size()).reset_index()

@@ -9,7 +9,7 @@ NETWORKS = {
 }
 LINEAR = {
     "tfidf": "linear model of words (TF-IDF)",
-    "tfidf-bigrams": "linear model with word pairs (TF-IDF)",
+    "tfidf-bigrams": "linear model of words and word pairs (TF-IDF)",
 }
 
 
@@ -20,12 +20,12 @@ def network(architecture: str) -> str:
 def run(name: str) -> str:
     """
     >>> run("vanilla-tuned"), run("tfidf")
-    ('vanilla RNN with tuned settings', 'linear model of words (TF-IDF)')
+    ('tuned vanilla RNN', 'linear model of words (TF-IDF)')
     """
     if name in LINEAR:
         return LINEAR[name]
     architecture, _, settings = name.partition("-")
-    return f"{network(architecture)} with {settings} settings"
+    return f"{settings} {network(architecture)}"
 
 
 def capital(sentence: str) -> str:

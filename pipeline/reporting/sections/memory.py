@@ -158,11 +158,11 @@ def answer(
     sentences = [
         _reach(next(reached[is_own].itertuples())),
         *_distances(reached[~is_own], "This distance"),
-        *stored_and_used(measures, settings["usable"], subject),
     ]
     if longest != shown_length:
-        start = f"In {subject.noun}s of {longest:,} tokens, the distance of sure use"
+        start = f"In {subject.noun}s of {longest:,} tokens, the same distance"
         sentences += _distances(at(reaches, longest), start)
+    sentences += stored_and_used(measures, settings["usable"], subject)
     return Paragraph(" ".join(sentences))
 
 
@@ -173,7 +173,7 @@ def _distances(reached: pd.DataFrame, start: str) -> list[str]:
     for reach, rows in known.groupby("reach", sort=False):
         networks = listed(f"the {words.network(name)}" for name in rows["architecture"])
         distances.append(f"{reach:.0f} for {networks}")
-    return [f"{start} is {listed(distances)}."] if distances else []
+    return [f"{start} is {', '.join(distances)}."] if distances else []
 
 
 def _reach(row) -> str:
@@ -200,15 +200,15 @@ def stored_and_used(measures: pd.DataFrame, usable: float, subject: Subject) -> 
         stored, used = row_of.get("stored"), row_of.get("sign_accuracy")
         if is_first and used:
             sentences.append(
-                "The first word is a special case, because it meets an empty state: the network uses it with the right "
+                "The first word is a special case, because it meets an empty state. The network uses it with the right "
                 f"sign for {percent(used.mean)} of {subject.noun}s."
             )
         elif stored and used:
             states = _exceeds(stored, usable), _exceeds(used, usable)
             verdict = VERDICTS.get(states, "These seeds do not show whether it is stored or used")
             sentences.append(
-                f"At {count(used.lag_tokens, 'token')}, a probe finds the word in the state for {percent(stored.mean)} "
-                f"of {subject.noun}s, and the network uses it with the right sign for {percent(used.mean)}. {verdict}."
+                f"A probe finds the word {count(used.lag_tokens, 'token')} back in the state for "
+                f"{percent(stored.mean)} of {subject.noun}s. The network uses it with the right sign for {percent(used.mean)}. {verdict}."
             )
     return sentences
 
@@ -258,9 +258,9 @@ def by_lag(
         figures[f"{length:,}"] = Figure(
             name="memory-by-lag" + (f"-{length}" if length != lengths[0] else ""),
             title=f"How far back a word is stored and used, at {count(length, 'token')}",
-            reading=f"We replace one word by strongly positive and strongly negative ones; 50 % is guessing, and the "
-            f"line at {percent(settings['usable'])} is what we call usable. Marks are means at the measured lags; the "
-            "thin lines are seeds and only guide the eye.",
+            reading=f"We replace one word by strongly positive and strongly negative ones; 50 % is guessing, and above "
+            f"{percent(settings['usable'])} we call a word usable. Marks are means at the measured lags; thin "
+            "lines are seeds and only guide the eye.",
             alternative=f"Used with the right sign, by lag: {_values(ends, 'place')}.",
             panels=panels,
         )
@@ -467,7 +467,7 @@ def with_other_words(
         name="changed-texts",
         title=f"What changed {subject.noun}s of {count(shown_length, 'token')} cost",
         reading="Marks are means, and small dots are seeds. On the right, padding stands before the last words, as in "
-        "training; a network that loses little with few words makes little use of the others.",
+        "training.",
         alternative=" ".join(costs.values()),
         panels=panels,
     )

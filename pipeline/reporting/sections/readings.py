@@ -91,14 +91,7 @@ def _name(text: pd.DataFrame) -> str:
 
 
 def _panels(text: pd.DataFrame) -> list[alt.LayerChart]:
-    shown = charts.gapped(text.assign(gradient=text["gradient"].where(text["gradient"] > 0)))
-    columns = ["architecture", "run", "name", "word", "place", "probability", "gradient"]
-    tooltip = [
-        *columns[1:2],
-        *columns[3:5],
-        alt.Tooltip("probability:Q", format=".3f"),
-        alt.Tooltip("gradient:Q", format=".3g"),
-    ]
+    drawable = charts.gapped(text.assign(gradient=text["gradient"].where(text["gradient"] > 0)))
     word_labels = alt.Axis(
         labelExpr="slice(datum.label, 4)", labelAngle=-90, labelLimit=90, labelOverlap=False
     )
@@ -108,7 +101,10 @@ def _panels(text: pd.DataFrame) -> list[alt.LayerChart]:
         ("gradient", "gradient (log scale)", alt.Scale(type="log"), alt.Axis(labels=False)),
     ):
         width = alt.Axis(minExtent=48, maxExtent=48, tickCount=4)
-        base = alt.Chart(shown[columns]).encode(
+        rows = drawable[["architecture", "name", value]]
+        base = alt.Chart(
+            rows.assign(**{value: rows[value].map("{:.4g}".format).astype(float)})
+        ).encode(
             x=alt.X("name:O", title=None, sort=None, axis=axis),
             y=alt.Y(f"{value}:Q", title=title, scale=scale, axis=width),
             color=charts.coloured(text),
@@ -116,7 +112,10 @@ def _panels(text: pd.DataFrame) -> list[alt.LayerChart]:
         half = [charts.line_at(0.5, scale)] if value == "probability" else []
         marks = base.mark_point(filled=True, size=28, opacity=1)
         layers = [*half, base.mark_line(strokeWidth=1.5)]
-        layers.append(marks.encode(shape=charts.shaped(text), tooltip=tooltip))
+        tooltip = alt.Tooltip(f"{value}:Q", format=".3g")
+        layers.append(
+            marks.encode(shape=charts.shaped(text), tooltip=["architecture", "name", tooltip])
+        )
         panels.append(alt.layer(*layers).properties(width=charts.LONG * 1.4, height=150))
     return panels
 
@@ -125,7 +124,7 @@ def choice_of_texts(examples: dict, subject: Subject) -> Details | None:
     if not examples["reviews"]:
         return None
     note = (
-        f"How they were chosen: {examples['rule']} Single {subject.noun}s and single networks show how reading works; "
+        f"{examples['rule']} Single {subject.noun}s and single networks show how reading works; "
         "they prove nothing. A network without a mask has read the padding before the first word. This command shows "
         "any other text:"
     )
@@ -144,8 +143,8 @@ def hard(hard_texts: pd.DataFrame, subject: Subject) -> list[Part] | None:
     networks = hard_texts[~hard_texts["run"].isin(BASELINES)]
     note = (
         "Numbers count the texts of the source. This table has no words, because not every source allows us to publish "
-        "its texts. The cells are mean probabilities of a positive label; the widest range is that of the seeds of one "
-        "network."
+        "its texts. The cells are mean probabilities of a positive label; the widest range spans the seeds of "
+        "one network."
     )
     parts = [_hard_table(hard_texts, subject), Paragraph(note)]
     summary = f"Hard {subject.noun}s of the test split"

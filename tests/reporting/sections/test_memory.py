@@ -110,7 +110,7 @@ def measured(stored: tuple, used: tuple, **axes) -> pd.DataFrame:
 )
 def test_a_word_can_be_stored_without_being_used(stored, used, verdict):
     (sentence,) = memory.stored_and_used(measured(stored, used), 0.55, FILM_REVIEWS)
-    assert sentence.startswith("At 90 tokens, a probe finds the word in the state for ")
+    assert sentence.startswith("A probe finds the word 90 tokens back in the state for ")
     assert sentence.endswith(verdict)
 
 

@@ -86,9 +86,11 @@ def test_a_figure_ends_at_the_probability_of_its_text():
     ]
     for figure in choice.options.values():
         (panel, _) = charts.specified(list(figure.panels))
-        drawn = next(rows for rows in panel["datasets"].values() if "word" in rows[0])
-        for run, probability in {row["run"]: row["probability"] for row in drawn}.items():
-            assert f"{run} {probability:.2f}" in figure.alternative
+        drawn = next(rows for rows in panel["datasets"].values() if "name" in rows[0])
+        ends = {row["architecture"]: row["probability"] for row in drawn}
+        assert list(ends) == ["vanilla", "bidirectional", "lstm"]
+        for architecture, probability in ends.items():
+            assert f"{architecture}-textbook {probability:.2f}" in figure.alternative
 
 
 def test_characters_that_steer_a_page_are_spelled_out():

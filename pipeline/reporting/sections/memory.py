@@ -208,7 +208,8 @@ def stored_and_used(measures: pd.DataFrame, usable: float, subject: Subject) -> 
             verdict = VERDICTS.get(states, "These seeds do not show whether it is stored or used")
             sentences.append(
                 f"A probe finds the word {count(used.lag_tokens, 'token')} back in the state for "
-                f"{percent(stored.mean)} of {subject.noun}s. The network uses it with the right sign for {percent(used.mean)}. {verdict}."
+                f"{percent(stored.mean)} of {subject.noun}s. The network uses it with the right sign for "
+                f"{percent(used.mean)}. {verdict}."
             )
     return sentences
 
@@ -423,8 +424,8 @@ def in_digits(share: float) -> str:
 def with_other_words(
     changed_texts: pd.DataFrame, shown_length: int, subject: Subject
 ) -> list[Part] | None:
-    seeds = at(changed_texts, shown_length)
-    seeds = seeds[seeds["probe"].isin(CHANGES)].sort_values(
+    every = at(changed_texts, shown_length)
+    seeds = every[seeds["probe"].isin(CHANGES)].sort_values(
         ["probe", "tokens"],
         kind="stable",
         key=lambda column: column.replace(list(CHANGES), range(len(CHANGES))),
@@ -471,8 +472,14 @@ def with_other_words(
         alternative=" ".join(costs.values()),
         panels=panels,
     )
-    names = dict.fromkeys([first_network(seeds), "feedforward"])
-    sentences = [costs[name] for name in names if name in costs]
+    name = first_network(seeds)
+    sentences = [costs[one] for one in dict.fromkeys([name, "feedforward"]) if one in costs]
+    halves = every[(every["probe"] == "splice") & (every["architecture"] == name)]["accuracy"]
+    if len(halves):
+        sentences.append(
+            f"If the two halves of a {subject.noun} have different labels, the second half decides "
+            f"{percent(halves.mean())} of the answers of the {words.network(name)}."
+        )
     return [Paragraph(" ".join(sentences)), Details(f"Changed {subject.noun}s", [figure])]
 
 

@@ -425,7 +425,7 @@ def with_other_words(
     changed_texts: pd.DataFrame, shown_length: int, subject: Subject
 ) -> list[Part] | None:
     every = at(changed_texts, shown_length)
-    seeds = every[seeds["probe"].isin(CHANGES)].sort_values(
+    seeds = every[every["probe"].isin(CHANGES)].sort_values(
         ["probe", "tokens"],
         kind="stable",
         key=lambda column: column.replace(list(CHANGES), range(len(CHANGES))),

@@ -98,7 +98,7 @@ def _orders(
     yield SEEDS, unsure[spread_N[unsure] > 0]
 
 
-def _answers(probability_S: np.ndarray, label: int) -> dict[str, float | int]:
+def _answers(probability_S: np.ndarray, label) -> dict[str, float | int]:
     return {
         "probability": probability_S.mean(),
         "lowest": probability_S.min(),

@@ -11,14 +11,12 @@ from pipeline.reporting.inputs import derived
 from pipeline.reporting.numbers import (
     NOT_FINITE,
     count,
-    interval,
     listed,
     percent,
     points,
     share_of,
-    within_limits,
 )
-from pipeline.reporting.parts import Choice, Details, Figure, Paragraph, Part, Section, Table
+from pipeline.reporting.parts import Choice, Details, Figure, Paragraph, Part, Section
 from pipeline.science.statistics import intervals
 from pipeline.science.statistics.lags import longest_lag_learned, reach_of_memory
 
@@ -37,13 +35,11 @@ VERDICTS = {  # whether a word is (stored, used with the right sign); None if th
     (True, None): "It is stored, but these seeds do not show whether it is used",
     (False, False): "It is neither stored nor used",
 }
-CHANGES = {
-    "plain": "unchanged",
-    "shuffled": "all words shuffled",
-    "prefix": "first {tokens} from another {noun}",
-    "suffix": "last {tokens} from another {noun}",
-    "splice": "spliced {noun}, decided by its second half",
-    "truncation": "last {tokens} alone",
+CHANGES = {  # in the order of the axis
+    "shuffled": "all shuffled",
+    "prefix": "first {} replaced",
+    "suffix": "last {} replaced",
+    "truncation": "last {} alone",
 }
 SIGNALS = {"first": "the first token", "middle": "a token in the middle of noise"}
 
@@ -86,7 +82,7 @@ def word_effects(memory: pd.DataFrame) -> pd.DataFrame:
 
     `place` is the lag on the axis. `is_end` marks the two farthest lags: the first word, and the lag next to it.
     """
-    rows = frames.own_design(memory)
+    rows = frames.own_design(memory.assign(weights="trained"))
     length, lag = rows["sequence_length"], rows["lag_tokens"].astype(int)
     is_first = (lag == length - 1) & (length > 1)
     is_end = lag.groupby(length).transform(lambda lags: lags.isin(np.unique(lags)[-2:]))
@@ -132,7 +128,8 @@ def word_gradients(distances: pd.DataFrame) -> pd.DataFrame:
 @derived
 def changed_texts(probes: pd.DataFrame) -> pd.DataFrame:
     """The answers to changed texts, in one design per length."""
-    return frames.in_order(frames.own_design(probes), ["sequence_length", "architecture", "seed"])
+    rows = frames.own_design(probes.assign(weights="trained"))
+    return frames.in_order(rows, ["sequence_length", "architecture", "seed"])
 
 
 def at(rows: pd.DataFrame, length: int) -> pd.DataFrame:
@@ -155,18 +152,28 @@ def answer(
 
     name = first_network(reached)
     is_own = reached["architecture"] == name
-    others = reached[~is_own & ~reached["architecture"].isin(STATELESS) & (reached["reach"] >= 0)]
+    longest = reaches["sequence_length"].max()
     measures = at(memory_measures, shown_length)
     measures = measures[(measures["architecture"] == name) & measures["is_end"]]
-    sentences = [_reach(next(reached[is_own].itertuples()))]
-    if len(others):
-        distances = [
-            f"{row.reach:.0f} for the {words.network(row.architecture)}"
-            for row in others.itertuples()
-        ]
-        sentences.append(f"This distance is {listed(distances)}.")
+    sentences = [
+        _reach(next(reached[is_own].itertuples())),
+        *_distances(reached[~is_own], "This distance"),
+    ]
+    if longest != shown_length:
+        start = f"In {subject.noun}s of {longest:,} tokens, the same distance"
+        sentences += _distances(at(reaches, longest), start)
     sentences += stored_and_used(measures, settings["usable"], subject)
     return Paragraph(" ".join(sentences))
+
+
+def _distances(reached: pd.DataFrame, start: str) -> list[str]:
+    """The known reaches of the networks with a state."""
+    known = reached[~reached["architecture"].isin(STATELESS) & (reached["reach"] >= 0)]
+    distances = []
+    for reach, rows in known.groupby("reach", sort=False):
+        networks = listed(f"the {words.network(name)}" for name in rows["architecture"])
+        distances.append(f"{reach:.0f} for {networks}")
+    return [f"{start} is {', '.join(distances)}."] if distances else []
 
 
 def _reach(row) -> str:
@@ -193,15 +200,16 @@ def stored_and_used(measures: pd.DataFrame, usable: float, subject: Subject) -> 
         stored, used = row_of.get("stored"), row_of.get("sign_accuracy")
         if is_first and used:
             sentences.append(
-                "The first word is a special case, because it meets an empty state: the network uses it with the right "
+                "The first word is a special case, because it meets an empty state. The network uses it with the right "
                 f"sign for {percent(used.mean)} of {subject.noun}s."
             )
         elif stored and used:
             states = _exceeds(stored, usable), _exceeds(used, usable)
             verdict = VERDICTS.get(states, "These seeds do not show whether it is stored or used")
             sentences.append(
-                f"At {count(used.lag_tokens, 'token')}, a probe finds the word in the state for {percent(stored.mean)} "
-                f"of {subject.noun}s, and the network uses it with the right sign for {percent(used.mean)}. {verdict}."
+                f"A probe finds the word {count(used.lag_tokens, 'token')} back in the state for "
+                f"{percent(stored.mean)} of {subject.noun}s. The network uses it with the right sign for "
+                f"{percent(used.mean)}. {verdict}."
             )
     return sentences
 
@@ -251,9 +259,9 @@ def by_lag(
         figures[f"{length:,}"] = Figure(
             name="memory-by-lag" + (f"-{length}" if length != lengths[0] else ""),
             title=f"How far back a word is stored and used, at {count(length, 'token')}",
-            reading=f"We replace one word by strongly positive and strongly negative ones; 50 % is guessing, and the "
-            f"line at {percent(settings['usable'])} is what we call usable. Marks are means at the measured lags; the "
-            "thin lines are seeds and only guide the eye.",
+            reading=f"We replace one word by strongly positive and strongly negative ones; 50 % is guessing, and above "
+            f"{percent(settings['usable'])} we call a word usable. Marks are means at the measured lags; thin "
+            "lines are seeds and only guide the eye.",
             alternative=f"Used with the right sign, by lag: {_values(ends, 'place')}.",
             panels=panels,
         )
@@ -288,6 +296,7 @@ def panel(
     heading: str = "",
     domain: tuple[float, float] | None = None,
     lines: tuple[float, ...] = (),
+    is_joined: bool = True,
     has_legend: bool = True,
     every: pd.DataFrame | None = None,
 ) -> alt.LayerChart:
@@ -297,7 +306,9 @@ def panel(
     """
     column = x["shorthand"].split(":")[0]
     details = [name for name in ("seed", "is_first") if name in seeds]
-    thin = _percent(seeds[["architecture", *details, column, value]], value)
+    thin = _percent(seeds[["architecture", *details, column, value]], value).dropna()
+    # a row of lists per curve takes a fifth of the bytes of a row per point
+    curves = thin.groupby(["architecture", *details], sort=False).agg(list).reset_index()
     bounds = [name for name in ("low", "high") if name in means]
     marks = _percent(means[["architecture", column, "mean", *bounds]], "mean", *bounds)
 
@@ -312,8 +323,9 @@ def panel(
     points = alt.OverlayMarkDef(size=9, opacity=0.4)
     return alt.layer(
         *(charts.line_at(100 * line, scale) for line in lines),
-        alt.Chart(thin)
-        .mark_line(strokeWidth=1, opacity=0.3, clip=True, point=points)
+        alt.Chart(curves)
+        .transform_flatten([column, value])
+        .mark_line(strokeWidth=float(is_joined), opacity=0.3, clip=True, point=points)
         .encode(x=x, y=alt.Y(f"{value}:Q", title=title, scale=scale), color=colour, detail=details),
         alt.Chart(marks)
         .mark_point(filled=True, size=65, opacity=1, clip=True)
@@ -322,7 +334,7 @@ def panel(
 
 
 def _percent(rows: pd.DataFrame, *columns: str) -> pd.DataFrame:
-    return charts.gapped(rows.assign(**{name: (rows[name] * 100).round(2) for name in columns}))
+    return charts.gapped(rows.assign(**{name: (rows[name] * 100).round(1) for name in columns}))
 
 
 def _values(rows: pd.DataFrame, column: str) -> str:
@@ -333,43 +345,14 @@ def _values(rows: pd.DataFrame, column: str) -> str:
     return "; ".join(values)
 
 
-def by_length(
-    memory_measures: pd.DataFrame, reaches: pd.DataFrame, subject: Subject, settings: dict
-) -> Details | None:
-    if reaches.empty:
-        return None
-
-    ends = memory_measures[memory_measures["is_end"]].merge(
-        reaches[[*NETWORK, "reach"]], on=NETWORK
-    )
-    rows = []
-    for _, of_lag in ends.groupby([*NETWORK, "lag_tokens"], sort=False):
-        row = next(of_lag.itertuples())
-        lag = f"{row.lag_tokens:,}" + (" (first word)" if row.is_first else "")
-        axes = [f"{row.trained_length:,}", f"{row.sequence_length:,}", lag, str(row.seeds)]
-        cells = [
-            f"{percent(cell.mean)} ({within_limits(cell.low, cell.high)})"
-            for cell in of_lag.itertuples()
-        ]
-        reach = "not shown" if np.isnan(row.reach) else f"{row.reach:.0f}"
-        rows.append(
-            [words.network(row.architecture), *axes, *cells, reach if row.reach != -1 else "none"]
-        )
-    columns = ["network", "trained at (tokens)", "read at", "lag", "seeds", *MEASURES.values()]
-    table = Table(
-        f"The two farthest lags by sequence length, with 95 % intervals for other seeds and other {subject.noun}s",
-        [*columns, f"usable (above {percent(settings['usable'])}) up to lag"],
-        rows,
-        sortable=True,
-        filterable=True,
-    )
-    definitions = (
+def definitions(memory: pd.DataFrame, subject: Subject) -> Details | None:
+    text = (
         "Stored: a linear probe of the last state tells the positive from the negative word. Used with either sign: "
         f"the word moves the answer the way it does in most training {subject.noun}s. Used with the right sign: a "
         "positive word moves it up. The probe compares two readings that differ in one word, so it may use differences "
-        "that noise would hide."
+        "that noise would hide. Intervals are for other seeds and other texts."
     )
-    return Details("The farthest words at every length", [Paragraph(definitions), table])
+    return Details("What stored and used mean", [Paragraph(text)]) if len(memory) else None
 
 
 # --- memory next to the gradient ---------------------------------------------------------------------------------
@@ -441,124 +424,82 @@ def in_digits(share: float) -> str:
 def with_other_words(
     changed_texts: pd.DataFrame, shown_length: int, subject: Subject
 ) -> list[Part] | None:
-    seeds = at(changed_texts, shown_length)
+    every = at(changed_texts, shown_length)
+    seeds = every[every["probe"].isin(CHANGES)].sort_values(
+        ["probe", "tokens"],
+        kind="stable",
+        key=lambda column: column.replace(list(CHANGES), range(len(CHANGES))),
+    )
     if seeds.empty:
         return None
 
-    keys = ["architecture", "probe", "tokens"]
-    lost = estimates(seeds, keys, "lost").rename(columns={"mean": "lost"})
-    means = over_seeds(seeds, keys, "accuracy").merge(lost.drop(columns="seeds"), on=keys)
-    is_window = seeds["probe"].isin(["truncation", "plain"])
-    windows = seeds[is_window].assign(
-        tokens=seeds["tokens"].where(seeds["tokens"] > 0, shown_length)
-    )
-    windows = windows.sort_values("tokens", kind="stable")
-    window_means = over_seeds(windows, ["architecture", "tokens"], "accuracy")
-    numbers = window_means["tokens"]
-    ends = window_means[numbers.isin([numbers.min(), numbers.max()])]
-    figures = [
-        Figure(
-            name="changed-texts",
-            title=f"Accuracy on changed {subject.noun}s of {count(shown_length, 'token')}",
-            reading="Each row is one change; small dots are seeds. The dashed lines are guessing and a bag of words "
-            f"on unchanged {subject.noun}s.",
-            alternative=" ".join(_costs(means, shown_length, subject).values()),
-            panels=[_rows(seeds, means, subject)],
+    texts = [
+        CHANGES[probe].format(tokens)
+        for probe, tokens in zip(seeds["probe"], seeds["tokens"], strict=True)
+    ]
+    seeds = seeds.assign(change=texts)
+    means = estimates(seeds, ["architecture", "probe", "tokens", "change"], "lost")
+    is_window = [rows["probe"] == "truncation" for rows in (seeds, means)]
+    costs = _costs(means, shown_length, subject)
+    axis = alt.Axis(labelAngle=-40, grid=False, labelLimit=200)
+    panels = [
+        panel(
+            seeds[~is_window[0]],
+            means[~is_window[1]],
+            alt.X("change:N", title=None, sort=None, axis=axis),
+            value="lost",
+            title="loss of accuracy (points)",
+            heading=f"words of another {subject.noun}, or in another order",
+            lines=(0.0,),
+            is_joined=False,
         ),
-        Figure(
-            name="truncation",
-            title="Accuracy if only the last words are read",
-            reading="Padding stands before these words, as in training. If a curve is flat, earlier words change "
-            "nothing.",
-            alternative=f"Accuracy by the number of words: {_values(ends, 'tokens')}.",
-            panels=[
-                panel(
-                    windows,
-                    window_means,
-                    _numbers("tokens", "number of last words that are read", windows),
-                    value="accuracy",
-                    title="accuracy (%)",
-                )
-            ],
+        panel(
+            seeds[is_window[0]],
+            means[is_window[1]],
+            _numbers("tokens", "number of last words that are read", seeds[is_window[0]]),
+            value="lost",
+            title="loss of accuracy (points)",
+            heading="only the last words",
+            lines=(0.0,),
+            has_legend=False,
         ),
     ]
-    summary = f"How networks read changed {subject.noun}s"
-    parts = [*figures, _changed_table(means, subject, shown_length)]
-    costs = _costs(means, shown_length, subject)
-    cost = costs.get(first_network(seeds))
-    return [*([Paragraph(cost)] if cost else []), Details(summary, parts)]
+    figure = Figure(
+        name="changed-texts",
+        title=f"What changed {subject.noun}s of {count(shown_length, 'token')} cost",
+        reading="Marks are means, and small dots are seeds. On the right, padding stands before the last words, as in "
+        "training.",
+        alternative=" ".join(costs.values()),
+        panels=panels,
+    )
+    name = first_network(seeds)
+    sentences = [costs[one] for one in dict.fromkeys([name, "feedforward"]) if one in costs]
+    halves = every[(every["probe"] == "splice") & (every["architecture"] == name)]["accuracy"]
+    if len(halves):
+        sentences.append(
+            f"If the two halves of a {subject.noun} have different labels, the second half decides "
+            f"{percent(halves.mean())} of the answers of the {words.network(name)}."
+        )
+    return [Paragraph(" ".join(sentences)), Details(f"Changed {subject.noun}s", [figure])]
 
 
 def _costs(means: pd.DataFrame, length: int, subject: Subject) -> dict[str, str]:
-    """What other words in the last and in the first quarter cost each network."""
+    """The cost of other words in the last and in the first quarter, for each network."""
     quarter = means[means["tokens"] == max(length // 4, 1)]
-    wide = quarter.pivot(index="architecture", columns="probe", values="lost")
-    return {
-        row.Index: f"Words of another {subject.noun} in the last quarter change the accuracy of the "
-        f"{words.network(row.Index)} by {points(-row.suffix)} points; in the first quarter, by {points(-row.prefix)}."
-        for row in wide.itertuples()
-    }
-
-
-def _changes(rows: pd.DataFrame, subject: Subject) -> pd.DataFrame:
-    """Adds each `change` in words; the rows have the order of CHANGES, without the bag of words."""
-    rows = rows[rows["probe"].isin(CHANGES)]
-    names = [
-        CHANGES[row.probe].format(tokens=row.tokens, noun=subject.noun) for row in rows.itertuples()
-    ]
-    place = rows["probe"].map(list(CHANGES).index)
-    return rows.assign(change=names, place=place).sort_values(["place", "tokens"], kind="stable")
-
-
-def _rows(seeds: pd.DataFrame, means: pd.DataFrame, subject: Subject) -> alt.LayerChart:
-    """A row per change, except for the truncated texts."""
-    bag = means[means["probe"] == "bag_of_words"]["mean"].head(1)
-    lines = pd.DataFrame({"at": [GUESSING, *bag]}) * 100
-    seeds, means = (
-        _changes(rows[rows["probe"] != "truncation"], subject) for rows in (seeds, means)
-    )
-    changes = list(means["change"].unique())
-    known = charts.present(means)
-    title = "accuracy (%)"
-    columns = ["architecture", "change"]
-    encoding = {
-        "y": alt.Y("change:N", title=None, sort=changes, axis=alt.Axis(labelLimit=280, grid=True)),
-        "yOffset": alt.YOffset("architecture:N", scale=alt.Scale(domain=known)),
-        "color": charts.coloured(means),
-    }
-    scale = alt.Scale(zero=False)
-    return alt.layer(
-        alt.Chart(lines.round(2))
-        .mark_rule(color=charts.NEUTRAL, strokeDash=[4, 3])
-        .encode(x="at:Q"),
-        alt.Chart(_percent(seeds[[*columns, "seed", "accuracy"]], "accuracy"))
-        .mark_point(filled=True, size=9, opacity=0.4)
-        .encode(x=alt.X("accuracy:Q", title=title, scale=scale), **encoding),
-        alt.Chart(_percent(means[[*columns, "mean"]], "mean"))
-        .mark_point(filled=True, size=55, opacity=1)
-        .encode(
-            x=alt.X("mean:Q", title=title, scale=scale),
-            shape=charts.shaped(means),
-            tooltip=charts.hover(*columns, mean="mean"),
-            **encoding,
-        ),
-    ).properties(width=charts.SHORT, height=46 * len(changes))
-
-
-def _changed_table(means: pd.DataFrame, subject: Subject, length: int) -> Table:
-    changes = _changes(means, subject)
-    cells = [
-        percent(row.mean) + (f" ({interval(row.low, row.high)})" if np.isfinite(row.low) else "")
-        for row in changes.itertuples()
-    ]
-    wide = changes.assign(cell=cells).pivot(index="change", columns="architecture", values="cell")
-    wide = wide.loc[changes["change"].unique(), charts.present(changes)].fillna("none")
-    return Table(
-        f"Accuracy on changed {subject.noun}s of {count(length, 'token')}; in parentheses the 95 % interval of the "
-        "loss in points",
-        ["change", *map(words.network, wide.columns)],
-        wide.reset_index().to_numpy().tolist(),
-    )
+    wide = quarter.pivot(index="architecture", columns="probe", values="mean")
+    costs = {}
+    for row in wide.itertuples():
+        start = f"Words of another {subject.noun} in the last quarter change the accuracy of"
+        network = words.network(row.Index)
+        if row.Index == "feedforward":
+            start, network = (
+                "For comparison, they change that of",
+                f"{network}, which ignores order,",
+            )
+        costs[row.Index] = (
+            f"{start} the {network} by {points(-row.suffix)} points; in the first quarter, by {points(-row.prefix)}."
+        )
+    return costs
 
 
 # --- a bag of the same words -------------------------------------------------------------------------------------
@@ -573,8 +514,7 @@ def against_bag_of_words(probes: pd.DataFrame, subject: Subject) -> list[Part] |
         return None
 
     keys = ["architecture", "sequence_length"]
-    accuracy = bag.groupby(keys, as_index=False)["accuracy"].first()
-    means = estimates(bag, keys, "lost").merge(accuracy, on=keys, how="left")
+    means = estimates(bag, keys, "lost")
     sentences = {name: deficit(rows) for name, rows in means.groupby("architecture", sort=False)}
     figure = Figure(
         name="memory-deficit",
@@ -593,21 +533,7 @@ def against_bag_of_words(probes: pd.DataFrame, subject: Subject) -> list[Part] |
             )
         ],
     )
-    columns = ["network", "tokens", "seeds", "bag of words", "bag minus network (points)"]
-    rows = [
-        [
-            words.network(row.architecture),
-            f"{row.sequence_length:,}",
-            str(row.seeds),
-            percent(row.accuracy),
-            points(row.mean),
-            interval(row.low, row.high),
-        ]
-        for row in means.itertuples()
-    ]
-    caption = f"A bag of the same words, with intervals for other seeds and other {subject.noun}s"
-    table = Table(caption, [*columns, "95 % interval"], rows, sortable=True)
-    details = Details("A bag of the same words, by length", [figure, table])
+    details = Details("A bag of the same words, by length", [figure])
     return [Paragraph(sentences[first_network(means)]), details]
 
 
@@ -636,12 +562,8 @@ def one_token_to_keep(retention: pd.DataFrame, settings: dict) -> list[Part] | N
 
     keys = ["signal", "architecture", "lag_tokens"]
     seeds = frames.in_order(retention, keys)
-    values = seeds.groupby(keys, sort=False)
     means = over_seeds(seeds, keys, "accuracy")
-    means["solved"] = values["solved"].mean().to_numpy()
-    means["lowest"], means["highest"] = (
-        values["accuracy"].agg(end).to_numpy() for end in ("min", "max")
-    )
+    means["solved"] = over_seeds(seeds, keys, "solved")["mean"]
     panels = []
     for signal, rows in seeds.groupby("signal"):
         panels.append(
@@ -667,24 +589,11 @@ def one_token_to_keep(retention: pd.DataFrame, settings: dict) -> list[Part] | N
         alternative=" ".join(sentences),
         panels=panels,
     )
-    columns = ["network", "signal", "lag (tokens)", "accuracy", "lowest to highest seed"]
-    rows = [
-        [
-            words.network(row.architecture),
-            row.signal,
-            str(row.lag_tokens),
-            percent(row.mean),
-            f"{percent(row.lowest)} to {percent(row.highest)}",
-            f"{row.solved * row.seeds:.0f} of {row.seeds}",
-        ]
-        for row in means.itertuples()
-    ]
     note = (
         f"Training had at most {count(settings['updates'], 'update')}. A network may learn with more of them what it "
         "did not learn here. A token in the middle meets a state full of noise, so the two tasks do not compare."
     )
-    table = Table("One token to keep", [*columns, "learned by"], rows, (0, 1))
-    details = Details("Each lag of this task", [Paragraph(note), table])
+    details = Details("How to read this task", [Paragraph(note)])
     return [Paragraph(" ".join(sentences)), figure, details]
 
 
@@ -704,7 +613,7 @@ SECTION = Section(
     (
         answer,
         by_lag,
-        by_length,
+        definitions,
         next_to_gradient,
         with_other_words,
         against_bag_of_words,

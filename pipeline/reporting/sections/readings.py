@@ -1,23 +1,18 @@
 """Single texts: a few read word by word, and the test texts that networks get wrong or disagree about."""
 
-import html
-import math
-
 import altair as alt
-import numpy as np
 import pandas as pd
 
 from pipeline.params.subjects import Subject
 from pipeline.reporting import charts, words
 from pipeline.reporting.inputs import derived
-from pipeline.reporting.numbers import NOT_FINITE, count, listed, number, percent
+from pipeline.reporting.numbers import count, listed, number, percent
 from pipeline.reporting.page.texts import visible
 from pipeline.reporting.parts import (
     Choice,
     Command,
     Details,
     Figure,
-    Html,
     Paragraph,
     Part,
     Section,
@@ -26,12 +21,6 @@ from pipeline.reporting.parts import (
 from pipeline.science.statistics.linear_names import BASELINES
 
 LABELS = ("negative", "positive")
-SMALLEST_BAR = 1e-3  # of the largest gradient: the bar is empty there
-KEY = (
-    '<p class="key">Under each word: <span class="p">the probability of a positive label, read up to this word</span> '
-    '<span class="g">the gradient of the final logit at this word (logits per unit of embedding; the bar is on a log '
-    "scale, full at the largest gradient)</span></p>"
-)
 COLUMNS = ["text", "label", "is_right", "run", "architecture", "place", "word", "name"]
 
 
@@ -102,14 +91,7 @@ def _name(text: pd.DataFrame) -> str:
 
 
 def _panels(text: pd.DataFrame) -> list[alt.LayerChart]:
-    shown = charts.gapped(text.assign(gradient=text["gradient"].where(text["gradient"] > 0)))
-    columns = ["architecture", "run", "name", "word", "place", "probability", "gradient"]
-    tooltip = [
-        *columns[1:2],
-        *columns[3:5],
-        alt.Tooltip("probability:Q", format=".3f"),
-        alt.Tooltip("gradient:Q", format=".3g"),
-    ]
+    drawable = charts.gapped(text.assign(gradient=text["gradient"].where(text["gradient"] > 0)))
     word_labels = alt.Axis(
         labelExpr="slice(datum.label, 4)", labelAngle=-90, labelLimit=90, labelOverlap=False
     )
@@ -119,7 +101,10 @@ def _panels(text: pd.DataFrame) -> list[alt.LayerChart]:
         ("gradient", "gradient (log scale)", alt.Scale(type="log"), alt.Axis(labels=False)),
     ):
         width = alt.Axis(minExtent=48, maxExtent=48, tickCount=4)
-        base = alt.Chart(shown[columns]).encode(
+        rows = drawable[["architecture", "name", value]]
+        base = alt.Chart(
+            rows.assign(**{value: rows[value].map("{:.4g}".format).astype(float)})
+        ).encode(
             x=alt.X("name:O", title=None, sort=None, axis=axis),
             y=alt.Y(f"{value}:Q", title=title, scale=scale, axis=width),
             color=charts.coloured(text),
@@ -127,71 +112,24 @@ def _panels(text: pd.DataFrame) -> list[alt.LayerChart]:
         half = [charts.line_at(0.5, scale)] if value == "probability" else []
         marks = base.mark_point(filled=True, size=28, opacity=1)
         layers = [*half, base.mark_line(strokeWidth=1.5)]
-        layers.append(marks.encode(shape=charts.shaped(text), tooltip=tooltip))
+        tooltip = alt.Tooltip(f"{value}:Q", format=".3g")
+        layers.append(
+            marks.encode(shape=charts.shaped(text), tooltip=["architecture", "name", tooltip])
+        )
         panels.append(alt.layer(*layers).properties(width=charts.LONG * 1.4, height=150))
     return panels
 
 
-def in_numbers(readings: pd.DataFrame, examples: dict, subject: Subject) -> Details | None:
-    """The numbers under each word, and at the end of each text."""
-    if readings.empty:
+def choice_of_texts(examples: dict, subject: Subject) -> Details | None:
+    if not examples["reviews"]:
         return None
-
-    choices: dict[str, Part] = {}
-    for _, text in readings.groupby("text", sort=False):
-        runs = text.groupby("run", sort=False)
-        choices[_name(text)] = Choice("Network", {run: Html(word_list(rows)) for run, rows in runs})
-
-    groups = readings.groupby(["text", "run"], sort=False)
-    ends = groups["probability"].last().unstack().map(lambda value: number(value, 2))
-    texts = readings.groupby("text", sort=False).agg(
-        label=("label", "first"), read=("place", "max")
-    )
-    rows = [
-        [str(row.Index), LABELS[row.label], str(row.read), *ends.loc[row.Index]]
-        for row in texts.itertuples()
-    ]
-    table = Table(
-        "Probability of a positive label at the end",
-        [subject.noun, "label", "words read", *ends.columns],
-        rows,
-        left=(0, 1),
-    )
     note = (
-        f"How they were chosen: {examples['rule']} Single {subject.noun}s and single networks show how reading works; "
-        "they prove nothing. A network without a mask has read the padding before the first word."
+        f"{examples['rule']} Single {subject.noun}s and single networks show how reading works; "
+        "they prove nothing. A network without a mask has read the padding before the first word. This command shows "
+        "any other text:"
     )
-    return Details(
-        "Every word with its numbers",
-        [
-            Choice(subject.noun.capitalize(), choices),
-            Html(KEY),
-            table,
-            Paragraph(note),
-            Command('python -m pipeline read "any text"'),
-        ],
-    )
-
-
-def word_list(reading: pd.DataFrame) -> str:
-    """The words of a reading as a list, with two bars under each."""
-    first = reading.iloc[0]
-    label = f"{first['text']} as {first['run']} reads it"
-    items = [_word(row, reading["gradient"].max()) for row in reading.itertuples()]
-    return f'<ol class="words" aria-label="{html.escape(label)}">{"".join(items)}</ol>'
-
-
-def _word(row, largest: float) -> str:
-    gradient, probability = row.gradient, row.probability
-    has_bar = gradient > 0 and math.isfinite(largest)
-    below = math.log(gradient / largest) / math.log(SMALLEST_BAR) if has_bar else 1
-    bars = 100 * np.nan_to_num([probability, max(0.0, 1 - below)])
-    digits = f"{gradient:.2g}" if math.isfinite(gradient) else NOT_FINITE
-    return (
-        f'<li style="--p:{bars[0]:.0f}%;--g:{bars[1]:.0f}%"><bdi>{html.escape(row.word)}</bdi>'
-        f'<span class="p"><span class="unseen">probability </span>{number(probability, 2)}</span>'
-        f'<span class="g"><span class="unseen">gradient </span>{digits}</span></li>'
-    )
+    command = Command('python -m pipeline read "any text"')
+    return Details(f"How these {subject.noun}s were chosen", [Paragraph(note), command])
 
 
 # --- hard texts of the test split --------------------------------------------------------------------------------
@@ -203,15 +141,14 @@ def hard(hard_texts: pd.DataFrame, subject: Subject) -> list[Part] | None:
         return None
 
     networks = hard_texts[~hard_texts["run"].isin(BASELINES)]
-    sentences = [_hardest(networks, subject), _most_confident(networks)]
     note = (
         "Numbers count the texts of the source. This table has no words, because not every source allows us to publish "
-        "its texts. The cells are mean probabilities of a positive label; the widest range is that of the seeds of one "
-        "network."
+        "its texts. The cells are mean probabilities of a positive label; the widest range spans the seeds of "
+        "one network."
     )
     parts = [_hard_table(hard_texts, subject), Paragraph(note)]
     summary = f"Hard {subject.noun}s of the test split"
-    return [Paragraph(" ".join(filter(None, sentences))), Details(summary, parts)]
+    return [Paragraph(_hardest(networks, subject)), Details(summary, parts)]
 
 
 def _hardest(networks: pd.DataFrame, subject: Subject) -> str:
@@ -225,18 +162,6 @@ def _hardest(networks: pd.DataFrame, subject: Subject) -> str:
         else f"none of {seeds} trained networks judges"
     )
     return f"The hardest {subject.noun} of the test split is number {rows['review'].iloc[0]}: {judged} it correctly."
-
-
-def _most_confident(networks: pd.DataFrame) -> str:
-    rows = networks[(networks["reason"] == "confident mistake") & (networks["rank"] == 1)]
-    if rows.empty:
-        return ""
-    wrong = rows["probability"].where(rows["label"] == 0, 1 - rows["probability"])
-    row = rows.loc[wrong.idxmax()]
-    return (
-        f"The most confident mistake is about number {row['review']}: the {words.run(row['run'])} gives the wrong "
-        f"label a mean probability of {percent(wrong.max())}."
-    )
 
 
 def _hard_table(hard_texts: pd.DataFrame, subject: Subject) -> Table:
@@ -263,4 +188,4 @@ def _hard_table(hard_texts: pd.DataFrame, subject: Subject) -> Table:
     return Table(caption, [*columns, *runs], rows, (0, 1, 2), sortable=True, filterable=True)
 
 
-SECTION = Section("Reading word by word", (answer, word_by_word, in_numbers, hard))
+SECTION = Section("Reading word by word", (answer, word_by_word, choice_of_texts, hard))

@@ -28,10 +28,10 @@ def made(examples: dict, hard: pd.DataFrame, subject=FILM_REVIEWS) -> list[parts
     return [part.part for part in parts.made(readings.SECTION, Inputs(values, {})).parts]
 
 
-def inner(page: list, kind, number: int = 0):
-    """The part of this kind in the details with this number."""
-    details = [part for part in page if isinstance(part, parts.Details)]
-    return next(part for part in details[number].parts if isinstance(part, kind))
+def inner(page: list, kind):
+    """The part of this kind in the last details."""
+    details = [part for part in page if isinstance(part, parts.Details)][-1]
+    return next(part for part in details.parts if isinstance(part, kind))
 
 
 EXAMPLES = invented.examples(["vanilla-textbook", "bidirectional-textbook", "lstm-textbook"])
@@ -77,37 +77,33 @@ def test_repeated_words_of_a_text_have_distinct_names_in_order():
     assert list(names) == ["001 so", "002 very", "003 <unknown>", "004 so", "005 dull"]
 
 
-def test_a_figure_and_the_table_end_at_the_same_probability():
+def test_a_figure_ends_at_the_probability_of_its_text():
     page = made(EXAMPLES, hard_texts())
-    table = inner(page, parts.Table)
     (choice,) = [part for part in page if isinstance(part, parts.Choice)]
-    for row, figure in zip(table.rows, choice.options.values(), strict=True):
+    assert list(choice.options) == [
+        "17 (negative; vanilla-textbook is right)",
+        "4 (positive; vanilla-textbook is wrong)",
+    ]
+    for figure in choice.options.values():
         (panel, _) = charts.specified(list(figure.panels))
-        drawn = next(rows for rows in panel["datasets"].values() if "word" in rows[0])
-        last = {one["run"]: one["probability"] for one in drawn}
-        assert [f"{last[run]:.2f}" for run in table.columns[3:]] == list(row[3:])
+        drawn = next(rows for rows in panel["datasets"].values() if "name" in rows[0])
+        ends = {row["architecture"]: row["probability"] for row in drawn}
+        assert list(ends) == ["vanilla", "bidirectional", "lstm"]
+        for architecture, probability in ends.items():
+            assert f"{architecture}-textbook {probability:.2f}" in figure.alternative
 
 
-def test_words_cannot_leave_their_list():
-    text = {**EXAMPLES["reviews"][0]}
+def test_characters_that_steer_a_page_are_spelled_out():
     reading = {"token": ["<b>", "\x00"], "probability": [0.1, 0.2], "gradient": [0.0, 1.0]}
-    text["readings"] = {"vanilla-textbook": reading}
+    text = {**EXAMPLES["reviews"][0], "readings": {"vanilla-textbook": reading}}
     page = made({**EXAMPLES, "reviews": [text]}, hard_texts())
-    (network,) = inner(page, parts.Choice).options.values()
-    (words,) = network.options.values()
-    assert "<bdi>&lt;b&gt;</bdi>" in words.markup
-    assert "\x00" not in words.markup
-
-
-def test_the_bar_of_a_gradient_is_empty_at_a_thousandth_of_the_largest():
-    table = pd.DataFrame({"gradient": [1.0, 0.001, 0.0], "text": 1, "run": "a", "word": "w"})
-    table = table.assign(probability=0.5)
-    markup = readings.word_list(table)
-    assert [piece.split("%")[0] for piece in markup.split("--g:")[1:]] == ["100", "0", "0"]
+    (choice,) = [part for part in page if isinstance(part, parts.Choice)]
+    (figure,) = choice.options.values()
+    assert figure.alternative.endswith("The text: <b> ␀")
 
 
 def test_a_hard_text_is_one_row_with_all_its_reasons():
-    table = inner(made(EXAMPLES, hard_texts()), parts.Table, 1)
+    table = inner(made(EXAMPLES, hard_texts()), parts.Table)
     (row,) = table.rows
     assert row[:4] == ["7", "hardest, confident mistake", "negative", "1,200"]
     assert row[4:] == ["0.0 %", "0.20 to 0.90", "0.80", "0.90", "0.10"]
@@ -121,18 +117,13 @@ def test_a_hard_text_is_one_row_with_all_its_reasons():
     [
         ({}, "number 7: none of 6 trained networks judges it correctly."),
         ({"seeds_right": 1}, "number 7: 2 of 6 trained networks judge it correctly."),
-        ({}, "number 7: the tuned LSTM gives the wrong label a mean probability of 90.0 %."),
-        (
-            {"label": 1},
-            "the textbook vanilla RNN gives the wrong label a mean probability of 20.0 %.",
-        ),
         (
             {"reason": "seeds disagree"},
             "Most networks judge every review of the test split correctly.",
         ),
     ],
 )
-def test_the_hardest_text_and_the_most_confident_mistake_are_named(changes, sentence):
+def test_the_hardest_text_is_named(changes, sentence):
     paragraph = made(NOTHING, hard_texts(**changes))[0]
     assert sentence in paragraph.text
 

@@ -9,8 +9,9 @@ import pandas as pd
 from pipeline.params import Mistake
 from pipeline.reporting.charts import LONG, SHORT, coloured, gapped, shaped
 from pipeline.reporting.inputs import derived
-from pipeline.reporting.numbers import cell, count, percent, points
+from pipeline.reporting.numbers import cell, count, listed, percent, points
 from pipeline.reporting.parts import Bullets, Details, Figure, Paragraph, Section, Table
+from pipeline.reporting.words import capital, network
 
 Record = dict[str, Any]
 Records = dict[str, Record]
@@ -56,7 +57,7 @@ def contestants(studies: Records) -> pd.DataFrame:
             name = "starting recipe" if row["starting_recipe"] else f"trial {row['trial']}"
             columns = {
                 "architecture": architecture,
-                "contestant": f"{architecture}, {name}",
+                "contestant": f"{network(architecture)}, {name}",
                 "scores": list(row["scores"].values()),
                 "outcome": _outcome(row, study["chosen"]),
             }
@@ -82,7 +83,11 @@ def _outcome(row: Record, chosen: Record) -> str:
 
 
 def answer(studies: Records) -> Bullets | None:
-    sentences = [f"{architecture}: {_answer(study)}" for architecture, study in studies.items()]
+    """One sentence for all architectures with the same answer."""
+    architectures: dict[str, list[str]] = {}
+    for architecture, study in studies.items():
+        architectures.setdefault(_answer(study), []).append(network(architecture))
+    sentences = [f"{capital(listed(names))}: {text}" for text, names in architectures.items()]
     return Bullets(sentences) if sentences else None
 
 
@@ -124,12 +129,10 @@ def race(contestants: pd.DataFrame) -> Figure | None:
     circles = base.mark_point(size=50).encode(x=_accuracy(alt.X, "scores"))
     bars = base.mark_tick(thickness=3, height=22).encode(x=_accuracy(alt.X, "mean"))
 
-    is_won = (contestants["outcome"] == "chosen").any()
-    title = f"{'A' if is_won else 'No'} finalist beats the starting recipe by more than one standard error"
     results = [f"{row.contestant} {percent(row.mean)}" for row in means.itertuples(index=False)]
     return Figure(
         "tuning-race",
-        title,
+        "The finalists of the search against the starting recipe",
         "A circle is a full training on one fresh seed. A bar is the mean over seeds.",
         f"Mean validation accuracy in the race: {'; '.join(results)}.",
         [alt.layer(circles, bars).properties(width=LONG - 160, height=36 * len(names))],
@@ -204,7 +207,9 @@ def search(searched: pd.DataFrame, settings: Record) -> Details | None:
     panels.append(_panel(searched, "parameters", "the size of the network", type="log"))
 
     best = searched[searched["state"] == "COMPLETE"].groupby("architecture", sort=False)["value"]
-    results = [f"{architecture} {percent(value)}" for architecture, value in best.max().items()]
+    results = [
+        f"{network(architecture)} {percent(value)}" for architecture, value in best.max().items()
+    ]
     figure = Figure(
         "tuning-trials",
         "Every trial, in order and by each dimension of the search",

@@ -77,7 +77,7 @@ def table(summary: str, parts: list) -> pd.DataFrame:
 )
 def test_the_answer_says_whether_the_search_beat_the_recipe(study, words):
     (answer,) = answers(vanilla=study)
-    assert answer.startswith("vanilla: ")
+    assert answer.startswith("Vanilla RNN: ")
     assert words in answer
     assert ("On 2 fresh seeds" in answer) == (not study["chosen"]["starting_recipe"])
 
@@ -86,11 +86,10 @@ def test_a_study_without_tuning_has_no_section():
     assert section() == []
 
 
-def test_the_title_of_the_race_says_whether_a_finalist_won():
-    (none,) = [part for part in section(vanilla=kept()) if isinstance(part, Figure)]
-    assert none.title == "No finalist beats the starting recipe by more than one standard error"
-    (one,) = [part for part in section(vanilla=kept(), lstm=WON) if isinstance(part, Figure)]
-    assert one.title == "A finalist beats the starting recipe by more than one standard error"
+def test_architectures_with_the_same_answer_share_a_sentence():
+    same, other = answers(vanilla=kept(), lstm=WON, bidirectional=kept())
+    assert same.startswith("Vanilla RNN and bidirectional RNN: no finalist beat")
+    assert other.startswith("LSTM: trial")
 
 
 def test_the_race_draws_every_seed_and_its_alternative_text_has_the_means():
@@ -111,7 +110,7 @@ def test_the_table_of_the_race_gives_outcomes_and_the_regret_of_the_winner():
     rows = table("The race in numbers", section(vanilla=summary())).set_index("outcome")
     assert list(rows.index) == ["replaced", "chosen", "dropped: not ahead after half of the seeds"]
     chosen = rows.loc["chosen"]
-    assert chosen["contestant"] == f"vanilla, trial {WON['chosen']['trial']}"
+    assert chosen["contestant"] == f"vanilla RNN, trial {WON['chosen']['trial']}"
     assert chosen[["difference", "standard error"]].tolist() == ["+1.2", "0.4"]
     regret = ["regret difference", "regret low", "regret high"]
     assert chosen[regret].tolist() == ["+1.0", "−2.0", "+4.0"]
@@ -165,7 +164,7 @@ def test_a_search_in_which_one_trial_completed_has_its_figure():
     study = kept(race=[], importances={"evaluator": "PED-ANOVA", "values": None})
     parts = section(trials=trials, vanilla=study)
     figure, _ = folded("Every trial", parts)
-    assert figure.alternative == "The best validation accuracy of a trial: vanilla 80.0 %."
+    assert figure.alternative == "The best validation accuracy of a trial: vanilla RNN 80.0 %."
     assert charts.svg(charts.specified(list(figure.panels)))
     assert table("How the search works", parts)["importance (%), vanilla"].tolist() == [""] * 4
 

@@ -47,14 +47,15 @@ def texts(card: Card, subject: Subject, source: str) -> Paragraph:
 def splits(card: Card, subject: Subject) -> Details:
     frame = pd.json_normalize([{"split": name, **split} for name, split in card["splits"].items()])
     frame = frame.rename(columns={"reviews": f"{subject.noun}s", **SHARES})
-    frame.columns = frame.columns.str.replace("length_tokens.p", "length, percentile ")
     frame.columns = frame.columns.str.replace("length_tokens.", "length, ")
     formats = dict.fromkeys(SHARES.values(), percent)
     return Details(
         "How the texts were split and cleaned",
         [
             Paragraph(card["split_rule"]),
-            Table.of("The splits; lengths in tokens", frame, formats),
+            Table.of(
+                "The splits; lengths in tokens, and p5 to p99 are percentiles", frame, formats
+            ),
             _counts(card),
         ],
     )
@@ -80,13 +81,10 @@ def settings_of_runs(models: Card) -> Details:
 
 
 def layers(models: Card) -> Details:
-    """The layers of the first run of each architecture."""
     runs = [{"run": run, **model} for run, model in models.items()]
-    frame = pd.json_normalize(runs, "layers", ["architecture", "run"])
-    frame = frame[frame["run"] == frame.groupby("architecture")["run"].transform("first")]
+    frame = pd.json_normalize(runs, "layers", "run")
     frame = frame[["run", "name", "kind", "output", "parameters"]]
-    caption = "The layers of the first run of each architecture"
-    return Details("The layers", [Table.of(caption, frame, {"output": str})])
+    return Details("The layers", [Table.of("The layers of every run", frame, {"output": str})])
 
 
 SECTION = Section("Data and settings", (texts, splits, settings_of_runs, layers))

@@ -21,6 +21,11 @@ SETTINGS = ("hidden_size", "embedding_dimension", "learning_rate", "dropout", "p
 TRIAL = ("architecture", "trial", "state", "value", *SETTINGS, "epochs", "reason")
 CONTESTANT = ("contestant", *SETTINGS, "mean", "difference", "standard_error", "outcome")
 REGRET = ("regret_difference", "regret_low", "regret_high")
+ACCURACY: Record = {
+    "title": "validation accuracy",
+    "axis": alt.Axis(format="%", labelOverlap="greedy"),
+    "scale": alt.Scale(zero=False, padding=8),
+}
 FORMATS = {
     "state": {"COMPLETE": "completed", "FAIL": "diverged"}.get,
     "value": percent,
@@ -126,8 +131,8 @@ def race(contestants: pd.DataFrame) -> Figure | None:
         color=coloured(contestants, legend=None),
         tooltip=["contestant", "outcome", "scores:Q", "mean:Q"],
     )
-    circles = base.mark_point(size=50).encode(x=_accuracy(alt.X, "scores"))
-    bars = base.mark_tick(thickness=3, height=22).encode(x=_accuracy(alt.X, "mean"))
+    circles = base.mark_point(size=50).encode(x=alt.X("scores:Q", **ACCURACY))
+    bars = base.mark_tick(thickness=3, height=22).encode(x=alt.X("mean:Q", **ACCURACY))
 
     results = [f"{row.contestant} {percent(row.mean)}" for row in means.itertuples(index=False)]
     return Figure(
@@ -223,23 +228,18 @@ def search(searched: pd.DataFrame, settings: Record) -> Details | None:
 def _panel(trials: pd.DataFrame, name: str, title: str, **scale: Any) -> alt.LayerChart:
     values = trials["value"].where(trials["state"] == "COMPLETE")
     best, middle = values.max(), values.median()
+    y_scale = alt.Scale(domain=[2 * middle - best, best], clamp=True, padding=8)
     x_scale = alt.Scale(nice=False, zero=False, padding=18, **scale)
     marks = alt.Chart(gapped(trials.assign(height=values.fillna(0))))
     marks = marks.mark_point(filled=True).encode(
         x=alt.X(f"{name}:Q", title=name.replace("_", " "), scale=x_scale),
-        y=_accuracy(alt.Y, "height", domain=[2 * middle - best, best], clamp=True),
+        y=alt.Y("height:Q", **{**ACCURACY, "scale": y_scale}),
         color=coloured(trials),
         shape=shaped(trials),
         size=alt.condition("datum.chosen", alt.value(320), alt.value(80)),
         tooltip=[*TRIAL],
     )
     return alt.layer(marks).properties(title=title, width=SHORT, height=220)
-
-
-def _accuracy(channel: type[alt.X | alt.Y], column: str, **scale: Any) -> Any:
-    axis = alt.Axis(format="%", labelOverlap="greedy")
-    scale = {"zero": False, "padding": 8, **scale}
-    return channel(f"{column}:Q", title="validation accuracy", axis=axis, scale=alt.Scale(**scale))
 
 
 SECTION = Section("Tuning", (answer, race, rules, race_in_numbers, search))

@@ -23,6 +23,19 @@ def number(value: float, decimals: int) -> str:
     return text.removeprefix("-") if float(text) == 0 else text.replace("-", "−")
 
 
+def cell(value: str | bool | float) -> str:
+    """A value of a setting or a count.
+
+    >>> cell("cosine"), cell(True), cell(0.00078166), cell(326273), cell(64.0)
+    ('cosine', 'yes', '0.0007817', '326,273', '64')
+    """
+    if isinstance(value, str):
+        return value
+    if value is True or value is False:
+        return "yes" if value else "no"
+    return f"{value:,.4g}" if value < 1000 else f"{value:,.0f}"
+
+
 def percent(share: float) -> str:
     return f"{number(share * 100, 1)} %" if math.isfinite(share) else NOT_FINITE
 

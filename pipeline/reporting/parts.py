@@ -1,10 +1,14 @@
 """The parts of a report: what a section returns, independent of the page that shows it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
+import pandas as pd
+from pandas.api.types import is_numeric_dtype
+
+from pipeline.reporting.numbers import cell
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,20 @@ class Table:
     left: Sequence[int] = (0,)
     sortable: bool = False
     filterable: bool = False
+
+    @classmethod
+    def of(
+        cls, caption: str, frame: pd.DataFrame, formats: Mapping[str, Callable[..., Any]]
+    ) -> "Table":
+        """A sortable and filterable table. A column has the format of its name, or else `cell`; no value is no text."""
+        texts = pd.DataFrame(index=frame.index)
+        for name, values in frame.infer_objects().items():
+            shown = values.map(formats.get(name, cell), na_action="ignore")
+            texts[name] = shown.astype(object).fillna("")
+
+        left = [place for place, name in enumerate(frame) if not is_numeric_dtype(frame[name])]
+        columns = [name.replace("_", " ") for name in frame]
+        return cls(caption, columns, texts.to_numpy().tolist(), left, True, True)
 
 
 @dataclass(frozen=True)

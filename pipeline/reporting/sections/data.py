@@ -20,7 +20,12 @@ SOURCES = {
     "rotten_tomatoes": PANG_LEE,
     "csv": "a CSV file of your own",
 }
-LENGTHS = {"p5": "5 %", "p50": "median", "p95": "95 %", "max": "longest"}
+SHARES = {
+    "positive_share": "positive",
+    "truncated_share": "cut",
+    "padded_share": "padded",
+    "out_of_vocabulary_rate": "unknown_words",
+}
 
 
 @derived
@@ -40,63 +45,46 @@ def texts(card: Card, subject: Subject, source: str) -> Paragraph:
 
 
 def splits(card: Card, subject: Subject) -> Details:
-    columns = ["split", f"{subject.noun}s", "positive", "cut", "padded", "unknown words"]
-    columns += [f"length, {name}" for name in LENGTHS.values()]
-    rows = [
-        [
-            name,
-            f"{split['reviews']:,}",
-            percent(split["positive_share"]),
-            percent(split["truncated_share"]),
-            percent(split["padded_share"]),
-            percent(split["out_of_vocabulary_rate"]),
-            *(f"{split['length_tokens'][end]:,.0f}" for end in LENGTHS),
-        ]
-        for name, split in card["splits"].items()
-    ]
-    table = Table("The splits; lengths in tokens", columns, rows)
+    frame = pd.json_normalize([{"split": name, **split} for name, split in card["splits"].items()])
+    frame = frame.rename(columns={"reviews": f"{subject.noun}s", **SHARES})
+    frame.columns = frame.columns.str.replace("length_tokens.", "length, ")
+    formats = dict.fromkeys(SHARES.values(), percent)
     return Details(
         "How the texts were split and cleaned",
-        [Paragraph(card["split_rule"]), table, _counts(card)],
+        [
+            Paragraph(card["split_rule"]),
+            Table.of(
+                "The splits; lengths in tokens, and p5 to p99 are percentiles", frame, formats
+            ),
+            _counts(card),
+        ],
     )
 
 
 def _counts(card: Card) -> Table:
     counts = {name: card[name] for name in ("vocabulary", "cleaning", "duplicates", "groups")}
     leaves = pd.json_normalize(counts, sep=": ").iloc[0].dropna()
-    rows = [[name.replace("_", " "), f"{value:,}"] for name, value in leaves.items()]
-    return Table("Counts of the preparation", ["what", "number"], rows)
+    leaves.index = leaves.index.str.replace("_", " ")
+    frame = leaves.rename_axis("part").reset_index(name="number")
+    return Table.of("Counts of the preparation", frame, {})
 
 
 def settings_of_runs(models: Card) -> Details:
     text = (
         "Seeds are counted from 0 and never chosen. Training stops when the validation loss has not improved for as "
         "many epochs as patience says, and we keep the best epoch. With mask, a recurrent network skips padding. "
-        "Without it, the network reads padding as a word."
+        "Without it, the network reads padding as a word. An empty cell is a setting that is not in use."
     )
-    values = pd.DataFrame({run: model["values"] for run, model in models.items()})
-    values = values.map(_setting).T
-    rows = values.reset_index().to_numpy().tolist()
-    columns = ["run", *values.columns.str.replace("_", " ")]
-    table = Table("The settings of every run", columns, rows, sortable=True)
+    frame = pd.DataFrame([{"run": run, **model["values"]} for run, model in models.items()])
+    table = Table.of("The settings of every run", frame, {})
     return Details("The settings of every run", [Paragraph(text), table])
 
 
-def _setting(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return {True: "yes", False: "no", None: "none"}[value]
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
 def layers(models: Card) -> Details:
-    """The layers of the first run of each architecture."""
-    runs = [{**model, "run": run} for run, model in models.items()]
-    columns = ["run", "name", "kind", "output", "parameters"]
-    table = pd.json_normalize(runs, "layers", ["architecture", "run"])
-    is_first = table["run"] == table.groupby("architecture")["run"].transform("first")
-    rows = table[is_first][columns].astype(str).to_numpy().tolist()
-    caption = "The layers of the first run of each architecture"
-    return Details("The layers", [Table(caption, columns, rows, left=(0, 1, 2))])
+    runs = [{"run": run, **model} for run, model in models.items()]
+    frame = pd.json_normalize(runs, "layers", "run")
+    frame = frame[["run", "name", "kind", "output", "parameters"]]
+    return Details("The layers", [Table.of("The layers of every run", frame, {"output": str})])
 
 
 SECTION = Section("Data and settings", (texts, splits, settings_of_runs, layers))

@@ -1,6 +1,5 @@
 """Tuning: whether the search found anything better than the starting recipe, and what it tried."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
@@ -10,8 +9,9 @@ import pandas as pd
 from pipeline.params import Mistake
 from pipeline.reporting.charts import LONG, SHORT, coloured, gapped, shaped
 from pipeline.reporting.inputs import derived
-from pipeline.reporting.numbers import count, listed, percent, points
+from pipeline.reporting.numbers import cell, count, listed, percent, points
 from pipeline.reporting.parts import Bullets, Details, Figure, Paragraph, Section, Table
+from pipeline.reporting.words import capital, network
 
 Record = dict[str, Any]
 Records = dict[str, Record]
@@ -21,25 +21,24 @@ SETTINGS = ("hidden_size", "embedding_dimension", "learning_rate", "dropout", "p
 TRIAL = ("architecture", "trial", "state", "value", *SETTINGS, "epochs", "reason")
 CONTESTANT = ("contestant", *SETTINGS, "mean", "difference", "standard_error", "outcome")
 REGRET = ("regret_difference", "regret_low", "regret_high")
-DIMENSION = ("dimension", "role", "low", "high", "step", "log")
-WORDS = {"architecture", "contestant", "dimension", "role", "state", "outcome", "reason"}
+ACCURACY: Record = {
+    "title": "validation accuracy",
+    "axis": alt.Axis(format="%", labelOverlap="greedy"),
+    "scale": alt.Scale(zero=False, padding=8),
+}
 FORMATS = {
-    "log": {True: "yes", False: "no"}.get,
     "state": {"COMPLETE": "completed", "FAIL": "diverged"}.get,
     "value": percent,
     "mean": percent,
     "difference": points,
-    "standard_error": percent,
+    "standard_error": lambda share: points(share).lstrip("+"),
     **dict.fromkeys(REGRET, points),
 }
 
 
 @derived
 def searched(trials: dict[str, pd.DataFrame], studies: Records) -> pd.DataFrame:
-    """The trials of all searches.
-
-    Raises Mistake if a chosen trial is not in the table.
-    """
+    """The trials of all searches. Raises Mistake if a chosen trial is not in the table."""
     tables = [pd.DataFrame(columns=TRIAL)]
     for architecture, table in trials.items():
         chosen = studies[architecture]["chosen"]["trial"]
@@ -63,7 +62,7 @@ def contestants(studies: Records) -> pd.DataFrame:
             name = "starting recipe" if row["starting_recipe"] else f"trial {row['trial']}"
             columns = {
                 "architecture": architecture,
-                "contestant": f"{architecture}, {name}",
+                "contestant": f"{network(architecture)}, {name}",
                 "scores": list(row["scores"].values()),
                 "outcome": _outcome(row, study["chosen"]),
             }
@@ -89,7 +88,11 @@ def _outcome(row: Record, chosen: Record) -> str:
 
 
 def answer(studies: Records) -> Bullets | None:
-    sentences = [f"{architecture}: {_answer(study)}" for architecture, study in studies.items()]
+    """One sentence for all architectures with the same answer."""
+    architectures: dict[str, list[str]] = {}
+    for architecture, study in studies.items():
+        architectures.setdefault(_answer(study), []).append(network(architecture))
+    sentences = [f"{capital(listed(names))}: {text}" for text, names in architectures.items()]
     return Bullets(sentences) if sentences else None
 
 
@@ -128,17 +131,13 @@ def race(contestants: pd.DataFrame) -> Figure | None:
         color=coloured(contestants, legend=None),
         tooltip=["contestant", "outcome", "scores:Q", "mean:Q"],
     )
-    circles = base.mark_point(size=50).encode(x=_accuracy(alt.X, "scores"))
-    bars = base.mark_tick(thickness=3, height=22).encode(x=_accuracy(alt.X, "mean"))
+    circles = base.mark_point(size=50).encode(x=alt.X("scores:Q", **ACCURACY))
+    bars = base.mark_tick(thickness=3, height=22).encode(x=alt.X("mean:Q", **ACCURACY))
 
-    winners = contestants["architecture"][contestants["outcome"] == "chosen"]
-    title = "No finalist beats the starting recipe by more than one standard error"
-    if len(winners):
-        title = f"A finalist beats the starting recipe in the race of {listed(winners)}"
     results = [f"{row.contestant} {percent(row.mean)}" for row in means.itertuples(index=False)]
     return Figure(
         "tuning-race",
-        title,
+        "The finalists of the search against the starting recipe",
         "A circle is a full training on one fresh seed. A bar is the mean over seeds.",
         f"Mean validation accuracy in the race: {'; '.join(results)}.",
         [alt.layer(circles, bars).properties(width=LONG - 160, height=36 * len(names))],
@@ -166,17 +165,14 @@ def rules(studies: Records, settings: Record) -> Details | None:
         "fair. Importances add up to 100 %. From this small a number of trials they are hints. A chosen setting at an "
         "end of its range is a reason for a wider search."
     )
-    space = pd.DataFrame(settings["space"]).T
-    space["dimension"] = space.index.map(_words)
-    columns = [*DIMENSION]
+    space = pd.DataFrame(settings["space"]).T.rename_axis("dimension").reset_index()
     for architecture, study in studies.items():
-        chosen, importances = study["chosen"]["settings"], study["importances"]
+        chosen, shares = study["chosen"]["settings"], study["importances"]["values"] or {}
         ends = [_end(chosen[name], dimension) for name, dimension in settings["space"].items()]
-        shares = space.index.map(importances["values"] or {})
-        columns += [f"chosen, {architecture}", f"importance, {architecture}"]
-        space[columns[-2]] = space.index.map(chosen).map(_cell) + ends
-        space[columns[-1]] = shares.map(percent, na_action="ignore")
-    table = _table("The search space, the choices, and importances (PED-ANOVA)", columns, space)
+        space[f"chosen, {architecture}"] = space["dimension"].map(chosen).map(cell) + ends
+        space[f"importance (%), {architecture}"] = space["dimension"].map(shares) * 100
+    space["dimension"] = space["dimension"].str.replace("_", " ")
+    table = Table.of("The search space, the choices, and importances (PED-ANOVA)", space, FORMATS)
     return Details("How the search works", [*map(Paragraph, (steps, choice, roles)), table])
 
 
@@ -189,17 +185,15 @@ def _end(setting: float, dimension: Record) -> str:
     scale = np.log if dimension["log"] else float
     low, high, value = map(scale, (dimension["low"], dimension["high"], setting))
     margin = 0.999 * (dimension["step"] or NEAR_AN_END * (high - low))
-    is_lowest = value < low + margin and dimension["low"] > 0
-    if not low <= value <= high:
-        return " (outside)"
-    return " (at the end)" if is_lowest or value > high - margin else ""
+    is_inside = value <= high - margin and (value >= low + margin or dimension["low"] == 0)
+    return "" if is_inside else " (at the end)"
 
 
 def race_in_numbers(contestants: pd.DataFrame) -> Details | None:
     caption = (
         "Validation accuracy in full trainings; differences in points from the starting recipe"
     )
-    table = _table(caption, [*CONTESTANT, *REGRET], contestants)
+    table = Table.of(caption, contestants[[*CONTESTANT, *REGRET]], FORMATS)
     return Details("The race in numbers", [table]) if table.rows else None
 
 
@@ -218,63 +212,34 @@ def search(searched: pd.DataFrame, settings: Record) -> Details | None:
     panels.append(_panel(searched, "parameters", "the size of the network", type="log"))
 
     best = searched[searched["state"] == "COMPLETE"].groupby("architecture", sort=False)["value"]
-    results = [f"{architecture} {percent(value)}" for architecture, value in best.max().items()]
+    results = [
+        f"{network(architecture)} {percent(value)}" for architecture, value in best.max().items()
+    ]
     figure = Figure(
         "tuning-trials",
         "Every trial, in order and by each dimension of the search",
-        "The large mark is the chosen trial. A pale mark at the lower edge diverged, a full one there lies below it.",
+        "The large mark is the chosen trial. A mark at the lower edge lies below it, or its trial diverged.",
         f"The best validation accuracy of a trial: {'; '.join(results) or 'no trial completed'}.",
         panels,
     )
-    return Details("Every trial", [figure, _table("Every trial", TRIAL, searched)])
+    return Details("Every trial", [figure, Table.of("Every trial", searched[[*TRIAL]], FORMATS)])
 
 
 def _panel(trials: pd.DataFrame, name: str, title: str, **scale: Any) -> alt.LayerChart:
+    values = trials["value"].where(trials["state"] == "COMPLETE")
+    best, middle = values.max(), values.median()
+    y_scale = alt.Scale(domain=[2 * middle - best, best], clamp=True, padding=8)
     x_scale = alt.Scale(nice=False, zero=False, padding=18, **scale)
-    marks = alt.Chart(gapped(trials.assign(height=trials["value"].fillna(0))))
+    marks = alt.Chart(gapped(trials.assign(height=values.fillna(0))))
     marks = marks.mark_point(filled=True).encode(
-        x=alt.X(f"{name}:Q", title=_words(name), scale=x_scale),
-        y=_accuracy(alt.Y, "height", domain=_above_the_fence(trials["value"]), clamp=True),
+        x=alt.X(f"{name}:Q", title=name.replace("_", " "), scale=x_scale),
+        y=alt.Y("height:Q", **{**ACCURACY, "scale": y_scale}),
         color=coloured(trials),
         shape=shaped(trials),
         size=alt.condition("datum.chosen", alt.value(320), alt.value(80)),
-        opacity=alt.condition("datum.state == 'FAIL'", alt.value(0.4), alt.value(0.9)),
         tooltip=[*TRIAL],
     )
     return alt.layer(marks).properties(title=title, width=SHORT, height=220)
-
-
-def _above_the_fence(values: pd.Series) -> list[float]:
-    """The domain from Tukey's lower fence to the best: a trial that learned nothing leaves room for the others."""
-    first, third = values.quantile([0.25, 0.75])
-    fence = first - 1.5 * (third - first)
-    return [max(fence, values.min()), values.max()]
-
-
-def _accuracy(channel: type[alt.X | alt.Y], column: str, **scale: Any) -> Any:
-    axis = alt.Axis(format="%", labelOverlap="greedy")
-    scale = {"zero": False, "padding": 8, **scale}
-    return channel(f"{column}:Q", title="validation accuracy", axis=axis, scale=alt.Scale(**scale))
-
-
-def _table(caption: str, columns: Sequence[str], frame: pd.DataFrame) -> Table:
-    """A cell without a value is empty."""
-    texts = pd.DataFrame(index=frame.index)
-    for name in columns:
-        texts[name] = frame[name].map(FORMATS.get(name, _cell), na_action="ignore")
-    words = [place for place, name in enumerate(columns) if name in WORDS]
-    rows = texts.astype(object).fillna("").to_numpy().tolist()
-    return Table(caption, [*map(_words, columns)], rows, words, sortable=True, filterable=True)
-
-
-def _cell(value: str | float) -> str:
-    if isinstance(value, str):
-        return value
-    return f"{value:,.4g}" if value < 1000 else f"{value:,.0f}"
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
 
 
 SECTION = Section("Tuning", (answer, race, rules, race_in_numbers, search))

@@ -1,16 +1,14 @@
 """All sections on invented studies of every shape: their length, their sentences, and their words."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
-from pipeline.params import Params
 from pipeline.reporting import charts
-from pipeline.reporting.inputs import Inputs
+from pipeline.reporting.page import render
 from pipeline.reporting.parts import (
     Bullets,
     Choice,
@@ -23,10 +21,9 @@ from pipeline.reporting.parts import (
     Paragraph,
     Part,
     Table,
-    made,
 )
-from pipeline.reporting.sections import SECTIONS
 from pipeline.stages import report
+from pipeline.stages.context import Context
 from pipeline.storage import artifacts
 from tests.reporting import invented
 from tests.reporting.invented import WHOLE
@@ -57,27 +54,6 @@ OUTLINES = {
 }
 
 
-def inputs(study: Params) -> Inputs:
-    """The inputs of the report, read from the working directory."""
-    architectures = study.tune.architectures
-    lengths = sorted(study.gradients.sequence_lengths)
-    files = {}
-    for name, paths in report._files(architectures, lengths).items():
-        contents = [report.READERS[path.suffix](path) for path in paths]
-        if name in ("trials", "studies"):
-            files[name] = dict(zip(architectures, contents, strict=True))
-        elif paths[0].suffix == ".json":
-            files[name] = contents[0]
-        else:
-            files[name] = pd.concat(contents, ignore_index=True)
-    return Inputs(files, report._settings(study))
-
-
-def sections(study: Params) -> list[MadeSection]:
-    values = inputs(study)
-    return [made(section, values) for section in SECTIONS]
-
-
 def texts(part: Part, in_details: bool = True) -> Iterator[str]:
     """The texts of a part that are not cells, with or without those that a reader has to open."""
     match part:
@@ -95,7 +71,8 @@ def texts(part: Part, in_details: bool = True) -> Iterator[str]:
         case Table():
             yield part.caption
         case Html():
-            yield re.sub(r"<[^>]+>", " ", part.markup)
+            markup = re.sub(r"(?s)<(svg|script)\b.*?</\1>|<[^>]+>", " ", part.markup)
+            yield " ".join(markup.split())
         case Details(summary, parts):
             yield summary
             for inner in parts if in_details else ():
@@ -137,14 +114,8 @@ def words(text: str) -> list[str]:
     return re.findall(r"[^\W\d_][\w'’-]*", text)
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> list[MadeSection]:
-    with pytest.MonkeyPatch.context() as patch:
-        return written(WHOLE, tmp_path_factory.mktemp("whole"), patch)
-
-
-def written(outline, folder: Path, monkeypatch, own_texts: bool = False) -> list[MadeSection]:
-    """The sections of an invented study."""
+def written(outline, folder: Path, monkeypatch, own_texts: bool = False) -> Sequence[MadeSection]:
+    """The sections that `report` makes of an invented study."""
     monkeypatch.chdir(invented.PROJECT)
     study = invented.study(outline)
     monkeypatch.chdir(folder)
@@ -154,7 +125,20 @@ def written(outline, folder: Path, monkeypatch, own_texts: bool = False) -> list
         labels = {"negative": "schlecht", "positive": "gut"}
         artifacts.write_json(artifacts.DATA_CARD, {**invented.card(), **own, "labels": labels})
         artifacts.write_json(artifacts.CLAIMS, invented.claim_table(outline.lengths))
-    return sections(study)
+    invented.record(study)
+
+    reports: list[render.Report] = []
+    monkeypatch.setattr(render, "html", lambda made: reports.append(made) or "")
+    monkeypatch.setattr(render, "markdown", lambda made: "")
+    monkeypatch.setattr(render, "pictures", lambda made: {})
+    report.main(Context(study))
+    return reports[0].sections
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Sequence[MadeSection]:
+    with pytest.MonkeyPatch.context() as patch:
+        return written(WHOLE, tmp_path_factory.mktemp("whole"), patch)
 
 
 def test_the_page_is_read_in_minutes(whole):
@@ -169,10 +153,9 @@ def test_the_page_is_read_in_minutes(whole):
 
 
 def test_sentences_are_short(whole):
-    parts = [part.part for section in whole for part in section.parts]
-    prose = [text for part in parts if not isinstance(part, Command) for text in texts(part)]
-    sentences = re.split(r"(?<=[.!?])\s", "  ".join(prose))
-    lengths = [len(words(sentence)) for sentence in sentences if len(words(sentence)) > 2]
+    prose = [text for section in whole for made in section.parts for text in texts(made.part)]
+    sentences = [part for text in prose for part in re.split(r"(?<=[.!?])\s", text)]
+    lengths = [len(words(part)) for part in sentences if part.endswith((".", "?", "!"))]
     assert sum(lengths) / len(lengths) <= MOST_WORDS_PER_SENTENCE
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.reporting import figures
+from pipeline.reporting import charts
 
 PAGE = Path(".dvc/plots/offline.html")  # .dvc/config names it
 FRAME = """<!doctype html>
@@ -21,7 +21,7 @@ FRAME = """<!doctype html>
 
 
 def page() -> str:
-    return FRAME % figures.scripts()
+    return FRAME % charts.scripts()
 
 
 if __name__ == "__main__":

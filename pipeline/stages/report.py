@@ -43,12 +43,10 @@ def main(context: "Context") -> None:
 
     paths = _paths(architectures, lengths)
     groups = _stage_groups(stages)
+    inputs = Inputs(_contents(paths, architectures), _settings(params), stage_groups=groups)
+    origins = Provenance(_names(paths), stages, groups, run_records.name)
     playground = artifacts.read_json(artifacts.PLAYGROUND_CARD)
-    report = _report(
-        inputs=Inputs(_contents(paths, architectures), _settings(params), stage_groups=groups),
-        origins=Provenance(_names(paths), stages, groups, run_records.name),
-        has_playground=bool(playground["networks"]),
-    )
+    report = _report(inputs, origins, has_playground=bool(playground["networks"]))
 
     for name, picture in render.pictures(report).items():
         artifacts.write_text(artifacts.figure(name), picture)
@@ -127,7 +125,6 @@ def _paths(architectures: Sequence[str], lengths: Sequence[int]) -> dict[str, li
         "distances": list(map(artifacts.distances, lengths)),
         "memory": list(map(artifacts.memory, lengths)),
         "probes": list(map(artifacts.probes, lengths)),
-        "states": list(map(artifacts.states, lengths)),
         "retention": [artifacts.RETENTION],
     }
 
@@ -136,13 +133,11 @@ def _settings(params: Params) -> dict[str, Any]:
     """The parameters that the sentences of the report quote."""
     return {
         "runs": list(params.train.runs),
-        "seeds": {run: len(params.train.seeds_of(run)) for run in params.train.runs},
         "trials": params.tune.trials,
         "rung_epochs": params.tune.rung_epochs,
         "finalists": params.tune.finalists,
         "race_seeds": params.tune.race_seeds,
         "space": params.tune.space.model_dump(),
-        "lengths": sorted(params.gradients.sequence_lengths),
         "faded": params.claims.faded,
         "vanished": params.claims.vanished,
         "disclosures": _disclosures(params),

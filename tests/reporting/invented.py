@@ -15,10 +15,9 @@ import pandas as pd
 
 from pipeline import params
 from pipeline.params import DEFAULT_INITIALISER, STATELESS, Params, subjects
-from pipeline.reporting import tables
 from pipeline.science import claim_measures, claims, hard_texts
 from pipeline.science.gradients import decay
-from pipeline.science.statistics import baselines, calibration, comparisons
+from pipeline.science.statistics import baselines, calibration, comparisons, intervals
 from pipeline.science.statistics.lags import NETWORK, effect_shares
 from pipeline.storage import artifacts, dvc_lock, lock_comparison
 from tests.support import claim_tables
@@ -393,7 +392,7 @@ def summary(scores: list[float]) -> dict:
     values = np.array(scores, float)
     mean = values.mean()
     sd = values.std(ddof=1)
-    reach = tables.reach_in_sd(len(values)) * sd
+    reach = float(intervals.half_width(sd, len(values)))
     numbers = {"mean": mean, "sd": sd, "low": mean - reach, "high": mean + reach}
     return {
         **{name: _finite(number) for name, number in numbers.items()},

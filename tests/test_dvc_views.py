@@ -81,13 +81,13 @@ def test_each_run_has_one_figure_of_both_experiments_without_network(two):
     assert "https://" not in page.replace("https://vega.github.io/schema/", "")
     assert re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=", page) == []
 
-    charts = [
+    specifications = [
         json.loads(chart) for chart in re.findall(r"var spec = (\{.*?\});\n", page, re.DOTALL)
     ]
-    assert sorted(chart["title"]["text"] for chart in charts) == [
+    assert sorted(chart["title"]["text"] for chart in specifications) == [
         str(artifacts.history(run)) for run in RUNS
     ]
-    for chart in charts:
+    for chart in specifications:
         last_points = [point for point in chart["data"]["values"] if point["epoch"] == "2"]
         losses = {point["rev"]: float(point["validation/loss"]) for point in last_points}
         assert losses == {"slow": 0.625, "fast": 0.375}

@@ -135,7 +135,7 @@ def _dashes() -> alt.StrokeDash:
 
 def gradient_left(claims: list[dict], gradients: pd.DataFrame, card: dict) -> Finding | None:
     """The gradient of the vanilla network at the longest distance within the textbook's length."""
-    measure = _measure(claims, "gradients quickly vanish", card)
+    measure = _measure(claims, "dz/dh", card)
     if measure is None:
         return None
 
@@ -160,7 +160,7 @@ def gradient_left(claims: list[dict], gradients: pd.DataFrame, card: dict) -> Fi
 
 def word_effect(claims: list[dict], memory: pd.DataFrame, card: dict) -> Finding | None:
     """The effect of an early word on the vanilla network, at the same distance."""
-    measure = _measure(claims, "forgets the beginning", card)
+    measure = _measure(claims, "effect of a word", card)
     if measure is None:
         return None
 
@@ -175,12 +175,17 @@ def word_effect(claims: list[dict], memory: pd.DataFrame, card: dict) -> Finding
     return _finding("memory", sentence, value, measure, reading, panel)
 
 
-def _measure(claims: list[dict], name: str, card: dict) -> dict | None:
-    """The number that decides a claim at its longest distance within the textbook's length, if it is known."""
-    measures = [
-        at_distance(claim, card["sequence_length"]) for claim in claims if claim["name"] == name
-    ]
-    return next((item for item in measures if item and item["value"] is not None), None)
+def _measure(claims: list[dict], beginning: str, card: dict) -> dict | None:
+    """The known number that decides a claim at its longest distance within the textbook's length.
+
+    Its description begins like this. A network that no word moves has no effect to keep a share of, so its claim has
+    another number there.
+    """
+    for claim in claims:
+        measure = at_distance(claim, card["sequence_length"])
+        if measure and measure["what"].startswith(beginning) and measure["value"] is not None:
+            return measure
+    return None
 
 
 def _of_network(table: pd.DataFrame, measure: dict) -> pd.DataFrame:

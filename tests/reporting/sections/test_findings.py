@@ -171,6 +171,17 @@ def test_a_number_that_is_not_known_is_no_finding():
     assert len(made(claims=claims)) == 2
 
 
+def test_a_network_that_no_word_moves_has_no_finding_about_memory():
+    claims = []
+    for claim in files()["claims"]:
+        measures = [item for item in claim["measures"] if not item["what"].startswith("effect of")]
+        claims.append({**claim, "measures": measures})
+    assert [finding.figure.name for finding in made(claims=claims)] == [
+        "accuracy",
+        "finding-gradient",
+    ]
+
+
 def test_without_a_vanilla_network_only_accuracy_is_a_finding():
     without = [{**claim, "measures": []} for claim in files()["claims"]]
     assert [finding.figure.name for finding in made(claims=without)] == ["accuracy"]

@@ -201,7 +201,7 @@ def test_a_comparison_shows_its_statistics_and_the_networks_of_mcnemar():
     assert luckier in table(unequal, "The same networks").caption
 
 
-def test_a_study_without_comparisons_has_neither_their_figure_nor_their_tables():
+def test_without_comparisons_there_is_neither_their_figure_nor_a_table():
     section = made(compared=[])
     assert "differences" not in [figure.name for figure in parts(section, Figure)]
     assert "Holm" not in report_inputs.all_words(section)
@@ -225,7 +225,7 @@ def test_failed_seeds_are_named_and_none_failed_is_no_proof():
     assert table(some, "Over seeds").rows[2][5:] == ("none", "9.4 to 99.2")
 
 
-def test_the_bound_of_learning_is_a_share_of_the_way_to_tfidf_or_beyond_guessing():
+def test_the_bound_of_learning_is_a_share_of_the_way_to_tfidf():
     assert "below 78.0 %: 80.0 % of the way" in report_inputs.all_words(made(runs=of_runs({})))
     guessing = made(runs=of_runs({}, {"run": "tfidf", "failed": 1, "failed_seeds": "seed-0"}))
     assert "guessing reaches lower accuracies by chance, and so does TF-IDF" in (

@@ -111,7 +111,7 @@ def answer(
     main = _first(at_length)
     sentences = [_fate(main, settings)]
     others = at_length[at_length["network"] != main.network]
-    if len(others):
+    if len(others) and others[FAR].notna().all():
         sentences.append(_others(others))
 
     longest = _first(where(trained, sequence_length=trained["sequence_length"].max()))
@@ -145,10 +145,12 @@ def _fate(row, settings: dict) -> str:
 
     gradient = f"the gradient of the trained {row.network}"
     left = f"{share} of it is left {_far_back(row)}"
+    if math.isnan(row.log10_at_last_fitted_lag):
+        return words.capital(f"{gradient} is not finite in some seeds.")
     if math.isnan(low):
         return (
-            f"The trained {row.network} has {share} of its gradient left {_far_back(row)}, "
-            f"by only {count(row.seeds, 'seed')}."
+            f"The trained {row.network} has {share} of its gradient left {_far_back(row)} "
+            f"({count(row.seeds, 'seed')}, too few for an interval)."
         )
     if high < vanished:
         sentence = f"{gradient} vanishes"
@@ -329,10 +331,13 @@ def initialisers(initialiser_curves: pd.DataFrame) -> list[Part] | None:
 
     keys = ["architecture", "direction", "initialiser", "lag_tokens"]
     medians = summary(initialiser_curves, keys)
-    last = where(medians, lag_tokens=medians["lag_tokens"].max())
+    last = where(medians, lag_tokens=medians["lag_tokens"].max()).dropna(subset="value")
     last = last.sort_values("value", ascending=False, kind="stable")
+    if len(last) < 2:
+        return None
+
     most, least = last.iloc[0], last.iloc[-1]
-    effect = "decides" if most["value"] - least["value"] > 1 else "hardly changes"
+    effect = "decides" if least["value"] < most["value"] - 1 else "hardly changes"
     back = f"{count(int(most['lag_tokens']), 'token')} back"
 
     names = [name for name in COLOUR_OF_INITIALISER if name in set(last["initialiser"])]

@@ -62,8 +62,9 @@ def curves(everything: pd.DataFrame) -> pd.DataFrame:
     """All curves of networks before and after training, at the lags that are drawn."""
     rows = where(everything, weights=WEIGHTS)
     parts = [rows.iloc[:0]]
-    for _, of_length in rows.groupby("sequence_length"):
-        parts.append(charts.thinned(of_length))
+    for length, of_length in rows.groupby("sequence_length"):
+        lags = {*charts.thinned(of_length)["lag_tokens"], far_lag(length - 1)}
+        parts.append(where(of_length, lag_tokens=lags))
     drawn = pd.concat(parts)
     return drawn.rename(columns={"log10_relative_norm": "value"})
 
@@ -228,15 +229,15 @@ def _by_lag(seeds: pd.DataFrame, name: str) -> Figure:
         panels.append(panel.properties(title=_heading(rows)))
 
     length = int(medians["sequence_length"].iloc[0])
-    last = where(medians, lag_tokens=length - 1)
+    far = where(medians, lag_tokens=far_lag(length - 1))
     shares = "; ".join(
-        f"{row.network}, {WEIGHTS[row.weights]}, {share_of(row.value)}" for row in last.itertuples()
+        f"{row.network}, {WEIGHTS[row.weights]}, {share_of(row.value)}" for row in far.itertuples()
     )
     return Figure(
         name,
         f"How gradients fade with distance, at {count(length, 'token')}",
         "Thick lines are median seeds, thin lines are single seeds. Curves may leave the panel.",
-        f"Gradient left {count(length - 1, 'token')} back: {shares}.",
+        f"Gradient left {count(far_lag(length - 1), 'token')} back: {shares}.",
         panels,
     )
 

@@ -86,8 +86,9 @@ def _orders(
     hardest = np.lexsort([of_label_MN.mean(axis=0), share_right_N])
     yield HARDEST, hardest[share_right_N[hardest] < 0.5]
 
-    confident = np.argsort(of_label_MN.min(axis=0), kind="stable")
-    yield CONFIDENT, confident[of_label_MN.min(axis=0)[confident] < 0.5]
+    least_N: np.ndarray = of_label_MN.min(axis=0)
+    confident = np.argsort(least_N, kind="stable")
+    yield CONFIDENT, confident[least_N[confident] < 0.5]
 
     is_disputed_N = positive_MN.any(axis=0) & ~positive_MN.all(axis=0)
     apart = np.argsort(-np.ptp(mean_MN, axis=0), kind="stable")

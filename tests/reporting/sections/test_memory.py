@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,7 +40,7 @@ def files(outline: invented.Outline, subject=FILM_REVIEWS) -> dict:
     }
 
 
-def made(**values) -> list[parts.Part]:
+def made(**values) -> list[Any]:
     section = parts.made(memory.SECTION, Inputs(values, SETTINGS))
     return [part.part for part in section.parts]
 
@@ -54,7 +55,7 @@ def leaves(part) -> list:
     return [leaf for one in inner for leaf in leaves(one)] if inner else [part]
 
 
-def all_of(kind, page: list) -> list:
+def all_of(kind, page: list) -> list[Any]:
     return [leaf for part in page for leaf in leaves(part) if isinstance(leaf, kind)]
 
 

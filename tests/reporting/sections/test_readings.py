@@ -1,5 +1,7 @@
 """The section about single texts: readings word by word, and the hard texts of the test split."""
 
+from typing import Any
+
 import pandas as pd
 import pytest
 
@@ -23,7 +25,7 @@ def hard_texts(**changes) -> pd.DataFrame:
     return pd.DataFrame(rows).assign(seeds=3, **changes)
 
 
-def made(examples: dict, hard: pd.DataFrame, subject=FILM_REVIEWS) -> list[parts.Part]:
+def made(examples: dict, hard: pd.DataFrame, subject=FILM_REVIEWS) -> list[Any]:
     values = {"examples": examples, "hard_texts": hard, "subject": subject}
     return [part.part for part in parts.made(readings.SECTION, Inputs(values, {})).parts]
 

@@ -30,7 +30,7 @@ def made(examples: dict, hard: pd.DataFrame, subject=FILM_REVIEWS) -> list[Any]:
     return [part.part for part in parts.made(readings.SECTION, Inputs(values, {})).parts]
 
 
-def inner(page: list, kind):
+def inner(page: list, kind) -> Any:
     """The part of this kind in the last details."""
     details = [part for part in page if isinstance(part, parts.Details)][-1]
     return next(part for part in details.parts if isinstance(part, kind))
@@ -81,7 +81,7 @@ def test_repeated_words_of_a_text_have_distinct_names_in_order():
 
 def test_a_figure_ends_at_the_probability_of_its_text():
     page = made(EXAMPLES, hard_texts())
-    (choice,) = [part for part in page if isinstance(part, parts.Choice)]
+    choice: Any = next(part for part in page if isinstance(part, parts.Choice))
     assert list(choice.options) == [
         "17 (negative; vanilla-textbook is right)",
         "4 (positive; vanilla-textbook is wrong)",
@@ -99,7 +99,7 @@ def test_characters_that_steer_a_page_are_spelled_out():
     reading = {"token": ["<b>", "\x00"], "probability": [0.1, 0.2], "gradient": [0.0, 1.0]}
     text = {**EXAMPLES["reviews"][0], "readings": {"vanilla-textbook": reading}}
     page = made({**EXAMPLES, "reviews": [text]}, hard_texts())
-    (choice,) = [part for part in page if isinstance(part, parts.Choice)]
+    choice: Any = next(part for part in page if isinstance(part, parts.Choice))
     (figure,) = choice.options.values()
     assert figure.alternative.endswith("The text: <b> ␀")
 

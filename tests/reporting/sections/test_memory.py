@@ -169,13 +169,6 @@ def test_a_lag_is_learned_if_half_of_the_seeds_learned_it(learned, words):
     assert sentence.endswith(words)
 
 
-@pytest.mark.parametrize(
-    ("share", "text"), [(0.2, "20 %"), (-0.05, "−5 %"), (0.0, "0 %"), (np.nan, "not finite")]
-)
-def test_an_effect_can_have_the_wrong_sign(share, text):
-    assert memory.in_digits(share) == text
-
-
 # --- numbers -----------------------------------------------------------------------------------------------------
 
 

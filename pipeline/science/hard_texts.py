@@ -80,16 +80,16 @@ def _orders(
     )
     spread_MN = np.stack([probability_SN.std(axis=0) for probability_SN in probabilities.values()])
     of_label_MN = np.where(label_N == 1, mean_MN, 1 - mean_MN)
-    positive_MN = mean_MN > 0.5
 
     share_right_N = right_MN.mean(axis=0)
     hardest = np.lexsort([of_label_MN.mean(axis=0), share_right_N])
     yield HARDEST, hardest[share_right_N[hardest] < 0.5]
 
-    confident = np.argsort(of_label_MN.min(axis=0), kind="stable")
-    yield CONFIDENT, confident[of_label_MN.min(axis=0)[confident] < 0.5]
+    least_N: np.ndarray = of_label_MN.min(axis=0)
+    confident = np.argsort(least_N, kind="stable")
+    yield CONFIDENT, confident[least_N[confident] < 0.5]
 
-    is_disputed_N = positive_MN.any(axis=0) & ~positive_MN.all(axis=0)
+    is_disputed_N = (mean_MN.min(axis=0) <= 0.5) & (mean_MN.max(axis=0) > 0.5)
     apart = np.argsort(-np.ptp(mean_MN, axis=0), kind="stable")
     yield NETWORKS, apart[is_disputed_N[apart]]
 

@@ -9,12 +9,10 @@ from pipeline.params.subjects import Subject
 from pipeline.reporting import charts, frames, words
 from pipeline.reporting.inputs import derived
 from pipeline.reporting.numbers import (
-    NOT_FINITE,
     count,
     listed,
     percent,
     points,
-    share_of,
 )
 from pipeline.reporting.parts import Choice, Details, Figure, Paragraph, Part, Section
 from pipeline.science.statistics import intervals
@@ -407,15 +405,8 @@ def next_to_gradient(
 def _left(row) -> str:
     return (
         f"Over {count(row.lag_tokens, 'token')}, the {words.network(row.architecture)} keeps "
-        f"{in_digits(row.mean_gradient)} of the gradient of a word and {in_digits(row.mean)} of its effect."
+        f"{percent(row.mean_gradient)} of the gradient of a word and {percent(row.mean)} of its effect."
     )
-
-
-def in_digits(share: float) -> str:
-    """A share in two digits. A negative one is an effect in the wrong direction."""
-    if not np.isfinite(share):
-        return NOT_FINITE
-    return ("−" if share < 0 else "") + (share_of(float(np.log10(abs(share)))) if share else "0 %")
 
 
 # --- changed texts -----------------------------------------------------------------------------------------------

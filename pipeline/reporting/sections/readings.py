@@ -21,24 +21,28 @@ from pipeline.reporting.parts import (
 from pipeline.science.statistics.linear_names import BASELINES
 
 LABELS = ("negative", "positive")
-COLUMNS = ["text", "label", "is_right", "run", "architecture", "place", "word", "name"]
+LISTS = ["token", "probability", "gradient"]  # of a reading: one entry per word
 
 
 @derived
 def readings(examples: dict) -> pd.DataFrame:
     """One row per text, run and word. `name` is unique in its text: the word behind its place."""
-    tables = [pd.DataFrame(columns=[*COLUMNS, "probability", "gradient"])]
+    rows = []
     for text in examples["reviews"]:
-        for run, reading in text["readings"].items():
-            numbers = {name: reading[name] for name in ("probability", "gradient")}
-            table = pd.DataFrame({"word": map(visible, reading["token"]), **numbers})
-            place = table.index + 1
-            name = place.map("{:03d} ".format) + table["word"]
-            axes = {"text": text["review"], "label": text["label"], "is_right": text["right"]}
-            architecture = run.split("-")[0]
-            table = table.assign(**axes, run=run, architecture=architecture, place=place, name=name)
-            tables.append(table.astype({"probability": float, "gradient": float}))
-    return pd.concat(tables[1:] or tables, ignore_index=True)
+        axes = {"text": text["review"], "label": text["label"], "is_right": text["right"]}
+        rows += [{**axes, "run": run, **reading} for run, reading in text["readings"].items()]
+    if not rows:
+        return pd.DataFrame(columns=["text", "run"])
+
+    words_read = pd.DataFrame(rows).explode(LISTS, ignore_index=True)
+    place = words_read.groupby(["text", "run"]).cumcount() + 1
+    word = words_read["token"].map(visible)
+    table = words_read.astype({"probability": float, "gradient": float})
+    return table.assign(
+        architecture=table["run"].str.partition("-")[0],
+        word=word,
+        name=place.map("{:03d} ".format) + word,
+    )
 
 
 def answer(readings: pd.DataFrame, examples: dict, subject: Subject) -> Paragraph | None:

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,7 +40,7 @@ def files(outline: invented.Outline, subject=FILM_REVIEWS) -> dict:
     }
 
 
-def made(**values) -> list[parts.Part]:
+def made(**values) -> list[Any]:
     section = parts.made(memory.SECTION, Inputs(values, SETTINGS))
     return [part.part for part in section.parts]
 
@@ -54,7 +55,7 @@ def leaves(part) -> list:
     return [leaf for one in inner for leaf in leaves(one)] if inner else [part]
 
 
-def all_of(kind, page: list) -> list:
+def all_of(kind, page: list) -> list[Any]:
     return [leaf for part in page for leaf in leaves(part) if isinstance(leaf, kind)]
 
 
@@ -168,13 +169,6 @@ def test_a_lag_is_learned_if_half_of_the_seeds_learned_it(learned, words):
     assert sentence.endswith(words)
 
 
-@pytest.mark.parametrize(
-    ("share", "text"), [(0.2, "20 %"), (-0.05, "−5 %"), (0.0, "0 %"), (np.nan, "not finite")]
-)
-def test_an_effect_can_have_the_wrong_sign(share, text):
-    assert memory.in_digits(share) == text
-
-
 # --- numbers -----------------------------------------------------------------------------------------------------
 
 
@@ -243,7 +237,7 @@ def test_a_figure_shows_the_numbers_of_its_sentence(small):
 def test_a_length_is_chosen_and_the_shown_one_comes_first(small):
     choice = next(part for part in made(**small) if isinstance(part, parts.Choice))
     assert list(choice.options) == ["100", "10"]
-    assert [figure.name for figure in choice.options.values()] == [
+    assert [figure.name for figure in all_of(parts.Figure, [choice])] == [
         "memory-by-lag",
         "memory-by-lag-10",
     ]

@@ -1,5 +1,7 @@
 """The section about single texts: readings word by word, and the hard texts of the test split."""
 
+from typing import Any
+
 import pandas as pd
 import pytest
 
@@ -23,12 +25,12 @@ def hard_texts(**changes) -> pd.DataFrame:
     return pd.DataFrame(rows).assign(seeds=3, **changes)
 
 
-def made(examples: dict, hard: pd.DataFrame, subject=FILM_REVIEWS) -> list[parts.Part]:
+def made(examples: dict, hard: pd.DataFrame, subject=FILM_REVIEWS) -> list[Any]:
     values = {"examples": examples, "hard_texts": hard, "subject": subject}
     return [part.part for part in parts.made(readings.SECTION, Inputs(values, {})).parts]
 
 
-def inner(page: list, kind):
+def inner(page: list, kind) -> Any:
     """The part of this kind in the last details."""
     details = [part for part in page if isinstance(part, parts.Details)][-1]
     return next(part for part in details.parts if isinstance(part, kind))
@@ -79,7 +81,7 @@ def test_repeated_words_of_a_text_have_distinct_names_in_order():
 
 def test_a_figure_ends_at_the_probability_of_its_text():
     page = made(EXAMPLES, hard_texts())
-    (choice,) = [part for part in page if isinstance(part, parts.Choice)]
+    choice: Any = next(part for part in page if isinstance(part, parts.Choice))
     assert list(choice.options) == [
         "17 (negative; vanilla-textbook is right)",
         "4 (positive; vanilla-textbook is wrong)",
@@ -97,7 +99,7 @@ def test_characters_that_steer_a_page_are_spelled_out():
     reading = {"token": ["<b>", "\x00"], "probability": [0.1, 0.2], "gradient": [0.0, 1.0]}
     text = {**EXAMPLES["reviews"][0], "readings": {"vanilla-textbook": reading}}
     page = made({**EXAMPLES, "reviews": [text]}, hard_texts())
-    (choice,) = [part for part in page if isinstance(part, parts.Choice)]
+    choice: Any = next(part for part in page if isinstance(part, parts.Choice))
     (figure,) = choice.options.values()
     assert figure.alternative.endswith("The text: <b> ␀")
 

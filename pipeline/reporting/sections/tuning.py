@@ -126,7 +126,8 @@ def race(contestants: pd.DataFrame) -> Figure | None:
 
     names = list(contestants["contestant"])
     y = alt.Y("contestant:N", title=None, sort=names, axis=alt.Axis(labelLimit=260))
-    base = alt.Chart(gapped(contestants.explode("scores"))).encode(
+    columns = ["architecture", "contestant", "outcome", "scores", "mean"]
+    base = alt.Chart(gapped(contestants[columns].explode("scores"))).encode(
         y=y,
         color=coloured(contestants, legend=None),
         tooltip=["contestant", "outcome", "scores:Q", "mean:Q"],

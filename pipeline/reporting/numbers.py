@@ -115,6 +115,7 @@ def ends(low: float, high: float, shown) -> str:
 def half_life(row) -> str:
     """Tokens with an interval, or why there are none.
 
+    >>> import pandas as pd
     >>> row = pd.Series({"half_life_tokens": math.nan, "r2": 0.374, "last_lag_tokens": 99})
     >>> half_life(row)
     'not exponential (R² 0.37)'

@@ -217,7 +217,7 @@ def search(searched: pd.DataFrame, settings: Record) -> Details | None:
         f"{network(architecture)} {percent(value)}" for architecture, value in best.max().items()
     ]
     figure = Figure(
-        "tuning-trials",
+        "tuning-by-trial",
         "Every trial, in order and by each dimension of the search",
         "The large mark is the chosen trial. A mark at the lower edge lies below it, or its trial diverged.",
         f"The best validation accuracy of a trial: {'; '.join(results) or 'no trial completed'}.",

@@ -55,7 +55,7 @@ LOOK = {
     "view": {"strokeOpacity": 0},
 }
 POINTS_OF_A_CURVE = 90
-SHORT, LONG = 400, 640  # widths in pixels of a panel beside another and of one alone
+SHORT, LONG = 400, 640  # widths in pixels of a panel next to another one, and of one alone
 
 
 def specified(panels: list[alt.LayerChart]) -> list[dict]:
@@ -64,7 +64,7 @@ def specified(panels: list[alt.LayerChart]) -> list[dict]:
 
 
 def svg(panels: list[dict], columns: int = 2) -> str:
-    """The panels on white, so many beside one another, as text that is the same on every machine."""
+    """The panels on white, in this number of columns, as text that is the same on every machine."""
     inner = [
         {key: value for key, value in _still(panel).items() if key not in OUTERMOST}
         for panel in panels
@@ -123,7 +123,7 @@ def coloured(frame: pd.DataFrame, **options) -> alt.Color:
 
 
 def hover(*plain: str, **numbers: str) -> list:
-    """What a mark tells a pointer: columns as they are, and numbers under titles."""
+    """The tooltip of a mark: columns as they are, and numbers under titles."""
     return [
         *plain,
         *(alt.Tooltip(f"{name}:Q", title=title, format=".2f") for name, title in numbers.items()),
@@ -241,7 +241,7 @@ def shaped(frame: pd.DataFrame) -> alt.Shape:
 
 
 def dashed(frame: pd.DataFrame) -> alt.StrokeDash:
-    """Forward and no direction are solid, backward is dashed; without a backward curve there is no legend."""
+    """Forward and no direction are solid, backward is dashed. Only a backward curve needs a legend."""
     both = (frame.direction == "backward").any()
     known = [
         direction

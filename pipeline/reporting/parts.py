@@ -1,4 +1,4 @@
-"""The parts of a report: what a section returns, independent of the page that shows it."""
+"""The parts of a report that sections return, independent of the page that shows them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -55,7 +55,7 @@ LOOK = {
     "view": {"strokeOpacity": 0},
 }
 POINTS_OF_A_CURVE = 90
-SHORT, LONG = 400, 640  # widths in pixels of a panel next to another one, and of one alone
+SHORT, LONG = 400, 640  # widths in pixels of a panel beside another and of one alone
 
 
 def specified(panels: list[alt.LayerChart]) -> list[dict]:

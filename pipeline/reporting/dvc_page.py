@@ -1,4 +1,4 @@
-"""The page around `dvc plots`, with its scripts inside: DVC's own fetches them. `make dvc-page` writes it anew."""
+"""The page around `dvc plots`, with its scripts inside: DVC's own fetches them. `make dvc-page` writes it again."""
 
 from pathlib import Path
 

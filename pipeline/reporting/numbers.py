@@ -81,7 +81,7 @@ def share_of(log10_norm: float) -> str:
 
 
 def power_of_ten(log10: float) -> str:
-    """Two digits, also of what is no float.
+    """Two digits, also of a number too small for a float.
 
     >>> power_of_ten(-7.25), power_of_ten(-400), power_of_ten(2)
     ('5.6·10⁻⁸', '1.0·10⁻⁴⁰⁰', '1.0·10²')
@@ -116,6 +116,7 @@ def ends(low: float, high: float, shown) -> str:
 def half_life(row) -> str:
     """Tokens with an interval, or why there are none.
 
+    >>> import pandas as pd
     >>> row = pd.Series({"half_life_tokens": math.nan, "r2": 0.374, "last_lag_tokens": 99})
     >>> half_life(row)
     'not exponential (R² 0.37)'
@@ -167,7 +168,7 @@ def _ends(low: float | None, high: float | None, shown: dict[float | None, str])
 
 
 def _expected(measure: dict) -> str:
-    """What a sentence says of its number.
+    """The condition that a sentence sets for its number.
 
     >>> _expected({"side": "below", "threshold": -3.0, "fails_beyond": -1.0, "unit": "log10"})
     'below 0.1 %, and it does not hold above 10 %'

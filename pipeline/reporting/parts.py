@@ -1,4 +1,4 @@
-"""The parts of a report: what a section returns, independent of the page that shows it."""
+"""The parts of a report that sections return, independent of the page that shows them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +9,8 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from pipeline.reporting.numbers import cell
+
+LONG_TABLE = 10  # rows; a longer table can be filtered
 
 
 @dataclass(frozen=True)
@@ -43,15 +45,17 @@ class Table:
     def of(
         cls, caption: str, frame: pd.DataFrame, formats: Mapping[str, Callable[..., Any]]
     ) -> "Table":
-        """A sortable and filterable table. A column has the format of its name, or else `cell`; no value is no text."""
+        """A sortable table. A column has the format of its name, or else `cell`; a missing value is an empty text."""
+        frame = frame.infer_objects()
         texts = pd.DataFrame(index=frame.index)
-        for name, values in frame.infer_objects().items():
+        for name, values in frame.items():
             shown = values.map(formats.get(name, cell), na_action="ignore")
             texts[name] = shown.astype(object).fillna("")
 
         left = [place for place, name in enumerate(frame) if not is_numeric_dtype(frame[name])]
         columns = [name.replace("_", " ") for name in frame]
-        return cls(caption, columns, texts.to_numpy().tolist(), left, True, True)
+        rows = texts.to_numpy().tolist()
+        return cls(caption, columns, rows, left, sortable=True, filterable=len(rows) > LONG_TABLE)
 
 
 @dataclass(frozen=True)

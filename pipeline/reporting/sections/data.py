@@ -49,16 +49,12 @@ def splits(card: Card, subject: Subject) -> Details:
     frame = frame.rename(columns={"reviews": f"{subject.noun}s", **SHARES})
     frame.columns = frame.columns.str.replace("length_tokens.", "length, ")
     formats = dict.fromkeys(SHARES.values(), percent)
-    return Details(
-        "How the texts were split and cleaned",
-        [
-            Paragraph(card["split_rule"]),
-            Table.of(
-                "The splits; lengths in tokens, and p5 to p99 are percentiles", frame, formats
-            ),
-            _counts(card),
-        ],
+    caption = (
+        "The splits: the shares of texts that are positive, cut or padded; lengths in tokens, "
+        "where p5 to p99 are percentiles"
     )
+    parts = [Paragraph(card["split_rule"]), Table.of(caption, frame, formats), _counts(card)]
+    return Details("How the texts were split and cleaned", parts)
 
 
 def _counts(card: Card) -> Table:

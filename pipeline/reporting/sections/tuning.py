@@ -17,10 +17,35 @@ Record = dict[str, Any]
 Records = dict[str, Record]
 
 NEAR_AN_END = 0.05  # of the range of a dimension without steps
-SETTINGS = ("hidden_size", "embedding_dimension", "learning_rate", "dropout", "parameters")
-TRIAL = ("architecture", "trial", "state", "value", *SETTINGS, "epochs", "reason")
-CONTESTANT = ("contestant", *SETTINGS, "mean", "difference", "standard_error", "outcome")
-REGRET = ("regret_difference", "regret_low", "regret_high")
+SETTINGS = (
+    "hidden_size",
+    "embedding_dimension",
+    "learning_rate",
+    "dropout",
+    "parameters",
+)
+TRIAL = (
+    "architecture",
+    "trial",
+    "state",
+    "value",
+    *SETTINGS,
+    "epochs",
+    "reason",
+)
+CONTESTANT = (
+    "contestant",
+    *SETTINGS,
+    "mean",
+    "difference",
+    "standard_error",
+    "outcome",
+)
+REGRET = (
+    "regret_difference",
+    "regret_low",
+    "regret_high",
+)
 ACCURACY: Record = {
     "title": "validation accuracy",
     "axis": alt.Axis(format="%", labelOverlap="greedy"),
@@ -125,8 +150,20 @@ def race(contestants: pd.DataFrame) -> Figure | None:
         return None
 
     names = list(contestants["contestant"])
-    y = alt.Y("contestant:N", title=None, sort=names, axis=alt.Axis(labelLimit=260))
-    base = alt.Chart(gapped(contestants.explode("scores"))).encode(
+    y = alt.Y(
+        "contestant:N",
+        title=None,
+        sort=names,
+        axis=alt.Axis(labelLimit=260),
+    )
+    columns = [
+        "architecture",
+        "contestant",
+        "outcome",
+        "scores",
+        "mean",
+    ]
+    base = alt.Chart(gapped(contestants[columns].explode("scores"))).encode(
         y=y,
         color=coloured(contestants, legend=None),
         tooltip=["contestant", "outcome", "scores:Q", "mean:Q"],
@@ -191,7 +228,8 @@ def _end(setting: float, dimension: Record) -> str:
 
 def race_in_numbers(contestants: pd.DataFrame) -> Details | None:
     caption = (
-        "Validation accuracy in full trainings; differences in points from the starting recipe"
+        "Validation accuracy in full trainings; differences from the starting recipe in points. "
+        "Regret low and high are the ends of the 95 % interval of the regret"
     )
     table = Table.of(caption, contestants[[*CONTESTANT, *REGRET]], FORMATS)
     return Details("The race in numbers", [table]) if table.rows else None
@@ -207,7 +245,13 @@ def search(searched: pd.DataFrame, settings: Record) -> Details | None:
         kind = "log" if dimension["log"] else "linear"
         domain = [dimension["low"], dimension["high"]]
         panels.append(
-            _panel(searched, name, f"{dimension['role']} dimension", type=kind, domain=domain)
+            _panel(
+                searched,
+                name,
+                f"{dimension['role']} dimension",
+                type=kind,
+                domain=domain,
+            )
         )
     panels.append(_panel(searched, "parameters", "the size of the network", type="log"))
 
@@ -228,11 +272,24 @@ def search(searched: pd.DataFrame, settings: Record) -> Details | None:
 def _panel(trials: pd.DataFrame, name: str, title: str, **scale: Any) -> alt.LayerChart:
     values = trials["value"].where(trials["state"] == "COMPLETE")
     best, middle = values.max(), values.median()
-    y_scale = alt.Scale(domain=[2 * middle - best, best], clamp=True, padding=8)
-    x_scale = alt.Scale(nice=False, zero=False, padding=18, **scale)
+    y_scale = alt.Scale(
+        domain=[2 * middle - best, best],
+        clamp=True,
+        padding=8,
+    )
+    x_scale = alt.Scale(
+        nice=False,
+        zero=False,
+        padding=18,
+        **scale,
+    )
     marks = alt.Chart(gapped(trials.assign(height=values.fillna(0))))
     marks = marks.mark_point(filled=True).encode(
-        x=alt.X(f"{name}:Q", title=name.replace("_", " "), scale=x_scale),
+        x=alt.X(
+            f"{name}:Q",
+            title=name.replace("_", " "),
+            scale=x_scale,
+        ),
         y=alt.Y("height:Q", **{**ACCURACY, "scale": y_scale}),
         color=coloured(trials),
         shape=shaped(trials),

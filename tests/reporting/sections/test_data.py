@@ -2,9 +2,11 @@
 
 import re
 
+import pandas as pd
 import pytest
 
 from pipeline.reporting.inputs import Inputs
+from pipeline.reporting.numbers import percent
 from pipeline.reporting.parts import Bullets, Command, Details, Paragraph, Table, made
 from pipeline.reporting.sections import data, method, reproduce
 from pipeline.storage import artifacts
@@ -72,7 +74,7 @@ def test_a_study_of_own_texts_mentions_no_films(section):
 
 
 def test_a_row_per_split_with_its_size_lengths_and_unknown_words():
-    table = tables()["The splits; lengths in tokens, and p5 to p99 are percentiles"]
+    (table,) = [table for caption, table in tables().items() if caption.startswith("The splits")]
     test = dict(zip(table.columns, table.rows[2], strict=True))
     expected = {
         "split": "test",
@@ -141,3 +143,15 @@ def test_every_file_of_numbers_in_reports_is_listed():
     pages = {"README.md", "index.html", "playground.html", "figures"}
     assert files - pages <= names | {"replications"}
     assert names <= files | {"machine.json"}
+
+
+def test_a_table_of_a_frame_aligns_numbers_right_and_leaves_gaps_empty():
+    frame = pd.DataFrame(
+        {"run_name": ["a", None], "share": [0.5, None], "size": [1234, 0.00012345]}
+    )
+    table = Table.of("caption", frame.astype({"size": object}), {"share": percent})
+    assert table.columns == ["run name", "share", "size"]
+    assert table.rows == [["a", "50.0 %", "1,234"], ["", "", "0.0001234"]]
+    assert list(table.left) == [0]
+    assert (table.sortable, table.filterable) == (True, False)
+    assert Table.of("caption", pd.DataFrame({"a": range(11)}), {}).filterable

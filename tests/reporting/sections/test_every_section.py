@@ -25,6 +25,7 @@ from pipeline.reporting.parts import (
 from pipeline.stages import report
 from pipeline.stages.context import Context
 from pipeline.storage import artifacts
+from pipeline.tracking.run_records import record
 from tests.reporting import invented
 from tests.reporting.invented import WHOLE
 
@@ -157,6 +158,15 @@ def test_sentences_are_short(whole):
     sentences = [part for text in prose for part in re.split(r"(?<=[.!?])\s", text)]
     lengths = [len(words(part)) for part in sentences if part.endswith((".", "?", "!"))]
     assert sum(lengths) / len(lengths) <= MOST_WORDS_PER_SENTENCE
+
+
+def test_the_figures_that_mlflow_shows_are_in_the_report(whole):
+    names = {
+        figure.name for section in whole for made in section.parts for figure in figures(made.part)
+    }
+    shown = {presentation.figure for presentation in record.PRESENTATIONS.values()} - {""}
+    assert shown
+    assert shown <= names
 
 
 @pytest.mark.parametrize("outline", OUTLINES.values(), ids=OUTLINES)

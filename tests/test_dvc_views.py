@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.reporting import dvc_page, figures
+from pipeline.reporting import charts, dvc_page
 from pipeline.storage import artifacts
 
 ROOT = Path(__file__).parents[1]
@@ -77,17 +77,17 @@ def write(folder: Path, rate: float, loss: float) -> None:
 @pytest.mark.slow
 def test_each_run_has_one_figure_of_both_experiments_without_network(two):
     dvc(two, "plots", "diff", "--out", "page", "slow", "fast")
-    page = (two / "page/index.html").read_text(encoding="utf-8").replace(figures.scripts(), "")
+    page = (two / "page/index.html").read_text(encoding="utf-8").replace(charts.scripts(), "")
     assert "https://" not in page.replace("https://vega.github.io/schema/", "")
     assert re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=", page) == []
 
-    charts = [
+    specifications = [
         json.loads(chart) for chart in re.findall(r"var spec = (\{.*?\});\n", page, re.DOTALL)
     ]
-    assert sorted(chart["title"]["text"] for chart in charts) == [
+    assert sorted(chart["title"]["text"] for chart in specifications) == [
         str(artifacts.history(run)) for run in RUNS
     ]
-    for chart in charts:
+    for chart in specifications:
         last_points = [point for point in chart["data"]["values"] if point["epoch"] == "2"]
         losses = {point["rev"]: float(point["validation/loss"]) for point in last_points}
         assert losses == {"slow": 0.625, "fast": 0.375}

@@ -9,7 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline import params
-from pipeline.reporting.findings import share_of
+from pipeline.reporting.numbers import share_of
 from pipeline.verify import durations
 
 ROOT = Path(__file__).parents[1]

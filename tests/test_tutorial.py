@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import pytest
 
 from pipeline import __main__ as command_line
-from pipeline.reporting.findings import percent, points, share_of
+from pipeline.reporting.numbers import percent, points, share_of
 from tests.test_readme import ROOT, committed
 
 TUTORIAL = (ROOT / "docs/tutorial.md").read_text(encoding="utf-8")

@@ -39,8 +39,7 @@ SIGNS = {
 DASHES = {"forward": [1, 0], "backward": [6, 3], "none": [1, 0]}
 NEUTRAL = "#7a7a7a"  # readable on white and on black
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"  # vl-convert brings the first: the same widths on every machine
-POINTED = "pointed"  # the layer that answers a pointer: the page has it, a picture has not
-OUTERMOST = ("$schema", "config", "datasets")  # what only the whole of a picture may say
+OUTERMOST = ("$schema", "config", "datasets")  # only the whole picture may have these
 LOOK = {
     "font": FONT,
     "padding": 8,
@@ -55,7 +54,8 @@ LOOK = {
     "view": {"strokeOpacity": 0},
 }
 POINTS_OF_A_CURVE = 90
-SHORT, LONG = 400, 640  # widths in pixels of a panel beside another and of one alone
+POINTS_OF_A_SEED = 20
+SHORT, LONG = 400, 640  # widths in pixels of a panel next to another and of a single one
 
 
 def specified(panels: list[alt.LayerChart]) -> list[dict]:
@@ -64,10 +64,9 @@ def specified(panels: list[alt.LayerChart]) -> list[dict]:
 
 
 def svg(panels: list[dict], columns: int = 2) -> str:
-    """The panels on white, so many beside one another, as text that is the same on every machine."""
+    """The panels on white in this many columns, as text that is identical on every machine."""
     inner = [
-        {key: value for key, value in _still(panel).items() if key not in OUTERMOST}
-        for panel in panels
+        {key: value for key, value in panel.items() if key not in OUTERMOST} for panel in panels
     ]
     datasets = {name: rows for panel in panels for name, rows in panel["datasets"].items()}
     laid = {"concat": inner, "columns": columns, "spacing": 36}
@@ -81,16 +80,6 @@ def svg(panels: list[dict], columns: int = 2) -> str:
         )
         + "\n"
     )
-
-
-def _still(panel: dict) -> dict:
-    """The panel without what answers a pointer."""
-    if "layer" not in panel:
-        return panel
-    layers = [
-        _still(layer) for layer in panel["layer"] if not layer.get("name", "").startswith(POINTED)
-    ]
-    return {**panel, "layer": layers}
 
 
 def page(panel: dict) -> str:
@@ -109,21 +98,21 @@ def scripts() -> str:
 
 
 def gapped(frame: pd.DataFrame) -> pd.DataFrame:
-    """What cannot be drawn becomes a gap."""
+    """Replaces numbers that cannot be drawn, so that they leave a gap."""
     return frame.replace([np.inf, -np.inf], np.nan)
 
 
 def coloured(frame: pd.DataFrame, **options) -> alt.Color:
-    """The colour of each architecture that is in the frame."""
-    known = present(frame)
-    scale = alt.Scale(domain=known, range=[COLOURS[architecture] for architecture in known])
+    """The same colour for an architecture in every panel. The legend lists the architectures of the frame."""
+    scale = alt.Scale(domain=list(COLOURS), range=list(COLOURS.values()))
+    shown = legend(values=present(frame))
     return alt.Color(
-        "architecture:N", title="architecture", scale=scale, **{"legend": legend(), **options}
+        "architecture:N", title="architecture", scale=scale, **{"legend": shown, **options}
     )
 
 
 def hover(*plain: str, **numbers: str) -> list:
-    """What a mark tells a pointer: columns as they are, and numbers under titles."""
+    """The tooltip of a mark: columns as they are, and numbers with titles."""
     return [
         *plain,
         *(alt.Tooltip(f"{name}:Q", title=title, format=".2f") for name, title in numbers.items()),
@@ -140,61 +129,14 @@ def _numbered(text: str) -> str:
     ).strip()
 
 
-def _by_lag(
-    frame: pd.DataFrame, title: str, scale: alt.Scale, heading: str, lag_title: str
-) -> alt.LayerChart:
-    columns = ["architecture", "direction", "lag_tokens", "mean", "lowest", "highest"]
-    thin = thinned(frame)[columns]
-    x = alt.X(
-        "lag_tokens:Q",
-        title=lag_title,
-        axis=alt.Axis(tickMinStep=1, grid=False, labelOverlap="greedy", labelSeparation=8),
-    )
-    base = alt.Chart(gapped(thin)).encode(x=x, color=coloured(frame), detail="direction:N")
-    marked = alt.Chart(gapped(thin[thin.lag_tokens.isin(some(thin.lag_tokens))])).encode(
-        x=x, color=coloured(frame)
-    )
-    y = alt.Y("mean:Q", title=title, scale=scale)
-    return alt.layer(
-        base.mark_area(opacity=0.14, clip=True).encode(
-            y=alt.Y("lowest:Q", title=title, scale=scale), y2="highest:Q"
-        ),
-        base.mark_line(strokeWidth=2, clip=True).encode(y=y, strokeDash=dashed(frame)),
-        marked.mark_point(filled=True, size=40, opacity=1).encode(
-            y=y,
-            shape=shaped(frame),
-            tooltip=hover(
-                "architecture",
-                "direction",
-                "lag_tokens",
-                mean="mean",
-                lowest="lowest seed",
-                highest="highest seed",
-            ),
-        ),
-        pointed(thin, "lag_tokens", "architecture", x),
-    ).properties(title=heading, width=SHORT, height=300)
-
-
-def pointed(frame: pd.DataFrame, at: str, of: str, x: alt.X) -> alt.Chart:
-    """A rule at each lag, seen only under a pointer, that tells the mean of every curve there."""
-    wide = gapped(frame.pivot_table(index=at, columns=of, values="mean").reset_index().round(4))
-    values = [alt.Tooltip(f"{name}:Q", format=".2f") for name in wide.columns if name != at]
-    lags = wide[at].to_numpy(float)
-    broad = max(SHORT * np.diff(lags).min() / np.ptp(lags), 5) if len(lags) > 1 else 5
-    return (
-        alt.Chart(wide, name=POINTED)
-        .mark_rule(strokeWidth=round(broad, 1), opacity=0)
-        .encode(x=x, tooltip=[alt.Tooltip(f"{at}:Q", title=at.replace("_", " ")), *values])
-    )
-
-
-def thinned(frame: pd.DataFrame, column: str = "lag_tokens") -> pd.DataFrame:
-    """At most about POINTS_OF_A_CURVE lags, the first ten and the last among them."""
+def thinned(
+    frame: pd.DataFrame, column: str = "lag_tokens", most: int = POINTS_OF_A_CURVE
+) -> pd.DataFrame:
+    """At most about this many lags, the first ten and the last among them."""
     lags = np.unique(frame[column])
-    if len(lags) <= POINTS_OF_A_CURVE:
+    if len(lags) <= most:
         return frame
-    spread = lags[np.linspace(0, len(lags) - 1, POINTS_OF_A_CURVE).round().astype(int)]
+    spread = lags[np.linspace(0, len(lags) - 1, most).round().astype(int)]
     return frame[frame[column].isin([*lags[:10], *spread])]
 
 
@@ -217,31 +159,82 @@ def line_at(value: float, scale: alt.Scale, dash: tuple[int, int] = (4, 3)) -> a
     )
 
 
-def span(frame: pd.DataFrame, columns: list[str], at_least: list[float]) -> list[float]:
-    values = frame[columns].to_numpy(float).ravel()
-    values = np.concatenate([values[np.isfinite(values)], at_least])
-    margin = 0.04 * (values.max() - values.min())
-    return [float(np.round(values.min() - margin, 2)), float(np.round(values.max() + margin, 2))]
-
-
 def present(frame: pd.DataFrame) -> list[str]:
     return [
         architecture for architecture in ARCHITECTURES if (frame.architecture == architecture).any()
     ]
 
 
-def legend() -> alt.Legend:
-    return alt.Legend(orient="bottom", columns=2, symbolOpacity=1)
+def legend(**options) -> alt.Legend:
+    return alt.Legend(**{"orient": "bottom", "columns": 2, "symbolOpacity": 1, **options})
 
 
-def shaped(frame: pd.DataFrame) -> alt.Shape:
-    known = present(frame)
-    scale = alt.Scale(domain=known, range=[SHAPES[architecture] for architecture in known])
-    return alt.Shape("architecture:N", title="architecture", scale=scale, legend=legend())
+def shaped(frame: pd.DataFrame, **options) -> alt.Shape:
+    """The same shape for an architecture in every panel."""
+    scale = alt.Scale(domain=list(SHAPES), range=list(SHAPES.values()))
+    shown = legend(values=present(frame))
+    return alt.Shape(
+        "architecture:N", title="architecture", scale=scale, **{"legend": shown, **options}
+    )
+
+
+def whole_numbers() -> alt.Axis:
+    return alt.Axis(tickMinStep=1, grid=False, labelOverlap="greedy", labelSeparation=8)
+
+
+PERCENT_OF_LOG10 = "format(pow(10, 2 + datum.value), '~g') + ' %'"  # the label of an axis
+
+
+def packed(rows: pd.DataFrame, keys: list[str], columns: list[str]) -> alt.Chart:
+    """A chart of many curves: one row of lists per curve takes a tenth of the bytes of one row per point."""
+    finite = gapped(rows[[*keys, *columns]]).round(dict.fromkeys(columns, 3))
+    values = finite.astype(dict.fromkeys(columns, object))
+    values = values.where(values.notna(), None)
+    curves = values.groupby(keys, sort=False)[columns].agg(list).reset_index()
+    return alt.Chart(curves).transform_flatten(columns)
+
+
+def curves(
+    seeds: pd.DataFrame,
+    medians: pd.DataFrame,
+    keys: list[str],
+    *,
+    x: alt.X,
+    y: alt.Y,
+    colour: alt.Color,
+    shape: alt.Shape,
+    dash: alt.StrokeDash | None = None,
+    behind: tuple[alt.Chart, ...] = (),
+) -> alt.LayerChart:
+    """A thin line per seed, and a thick line with some marks for the median seed.
+
+    Both frames have the columns `keys`, which tell the curves apart, and `value`. `medians` also has `network`, `seeds`
+    and the text `hint` for a pointer.
+    """
+    at = str(x["shorthand"]).removesuffix(":Q")
+    detail = [f"{key}:N" for key in keys]
+    line = {"x": x, "y": y, "color": colour} | ({"strokeDash": dash} if dash else {})
+    few = thinned(seeds, at, POINTS_OF_A_SEED)
+    thin = packed(few, [*keys, "seed"], [at, "value"])
+    thick = packed(medians, keys, [at, "value"])
+
+    marked = medians[medians[at].isin(some(medians[at]))]
+    words = list(dict.fromkeys(["network", *keys, at, "seeds", "hint"]))
+    marks = alt.Chart(gapped(marked[["value", *words]]).round(3))
+    return alt.layer(
+        *behind,
+        thin.mark_line(strokeWidth=0.8, opacity=0.3, clip=True).encode(
+            **line, detail=[*detail, "seed:N"]
+        ),
+        thick.mark_line(strokeWidth=2.5, clip=True).encode(**line, detail=detail),
+        marks.mark_point(filled=True, size=45, opacity=1, clip=True).encode(
+            x=x, y=y, color=colour, shape=shape, tooltip=words
+        ),
+    ).properties(width=SHORT, height=300)
 
 
 def dashed(frame: pd.DataFrame) -> alt.StrokeDash:
-    """Forward and no direction are solid, backward is dashed; without a backward curve there is no legend."""
+    """Dashes backward curves. Only they need a legend."""
     both = (frame.direction == "backward").any()
     known = [
         direction
@@ -251,5 +244,7 @@ def dashed(frame: pd.DataFrame) -> alt.StrokeDash:
     scale = alt.Scale(
         domain=[*known, "none"], range=[DASHES[direction] for direction in [*known, "none"]]
     )
-    legend = alt.Legend(orient="bottom", values=known, symbolStrokeColor=NEUTRAL) if both else None
-    return alt.StrokeDash("direction:N", title="reads", scale=scale, legend=legend)
+    shown = (
+        legend(values=known, columns=1, symbolStrokeColor=NEUTRAL, symbolSize=300) if both else None
+    )
+    return alt.StrokeDash("direction:N", title="reads", scale=scale, legend=shown)

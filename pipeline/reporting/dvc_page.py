@@ -1,8 +1,8 @@
-"""The page around `dvc plots`, with its scripts inside: DVC's own fetches them. `make dvc-page` writes it anew."""
+"""The page around `dvc plots`, with its scripts inside: DVC's own fetches them. `make dvc-page` writes it again."""
 
 from pathlib import Path
 
-from pipeline.reporting import figures
+from pipeline.reporting import charts
 
 PAGE = Path(".dvc/plots/offline.html")  # .dvc/config names it
 FRAME = """<!doctype html>
@@ -21,7 +21,7 @@ FRAME = """<!doctype html>
 
 
 def page() -> str:
-    return FRAME % figures.scripts()
+    return FRAME % charts.scripts()
 
 
 if __name__ == "__main__":

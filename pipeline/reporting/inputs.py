@@ -10,11 +10,19 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
+from pipeline.params import Mistake, subjects
+from pipeline.science.statistics.linear_names import BASELINES
+
 DERIVED: dict[str, Callable[..., Any]] = {}
 
 
 def derived(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Makes a function an input of its own name."""
+    """Makes a function an input of its own name. Raises ValueError if another function has the name."""
+    if function.__name__ in DERIVED:
+        raise ValueError(f"two derived inputs have the name {function.__name__}")
     DERIVED[function.__name__] = function
     return function
 
@@ -24,14 +32,28 @@ def parameters(function: Callable[..., Any]) -> tuple[str, ...]:
     return tuple(inspect.signature(function).parameters)
 
 
+@derived
+def shown_length(decay: pd.DataFrame, card: dict[str, Any]) -> int:
+    """The length that sections show first: of those at which trained networks are measured, the textbook's nearest."""
+    trained = decay[decay["weights"] == "trained"]
+    lengths = set((trained if len(trained) else decay)["sequence_length"])
+    textbook = card["sequence_length"]
+
+    def distance(length: int) -> tuple[float, int]:
+        return max(length, textbook) / min(length, textbook), -length
+
+    return int(min(lengths, key=distance, default=textbook))
+
+
 class Inputs:
     """The values of all inputs. Derived ones are computed when a function first asks for them.
 
-    `settings` are parameters of the study, not a file, so they are an input of no provenance.
+    `settings` are parameters of the study, and `others`, such as `stage_groups`, describe it. They are no files, so
+    they have no provenance.
     """
 
-    def __init__(self, files: Mapping[str, Any], settings: Any):
-        self._values = {**files, "settings": settings}
+    def __init__(self, files: Mapping[str, Any], settings: Any, **others: Any):
+        self._values = {**files, "settings": settings, **others}
         self._files = tuple(files)
 
     def call(self, function: Callable[..., Any]) -> Any:
@@ -53,3 +75,74 @@ class Inputs:
         for name in parameters(function):
             leaves |= self._leaves(DERIVED[name]) if name in DERIVED else {name}
         return leaves
+
+
+MEASURES_OF_A_RUN = ("nll", "brier", "ece", "auc")
+NUMBERS_OF_A_PAIR = [
+    "difference",
+    "low",
+    "high",
+    "p_better",
+    "p_better_low",
+    "p_better_high",
+    "p",
+    "p_holm",
+    "aso_epsilon",
+    "visible_difference",
+    "reviews_low",
+    "reviews_high",
+]
+PAIR = ["baseline", "run", "answers", "mcnemar", "baseline_seeds", "run_seeds", *NUMBERS_OF_A_PAIR]
+
+
+@derived
+def subject(card: dict) -> subjects.Subject:
+    """The words for the texts."""
+    return subjects.of_card(card)
+
+
+@derived
+def results(metrics: dict, models: dict, settings: dict) -> pd.DataFrame:
+    """One row per run, the linear baselines last: parameters, and mean, sd, low and high of its test accuracy.
+
+    `scores` is {seed: test accuracy}. JSON has null for a number that was not finite; here it is NaN.
+    Raises Mistake if a run is missing in the files.
+    """
+    architectures = {run: models[run]["architecture"] for run in settings["runs"] if run in models}
+    for run in settings["runs"]:
+        for file, entries in (("metrics.json", metrics), ("models.json", models)):
+            if run not in entries:
+                raise Mistake(
+                    f"reports/{file}: no run '{run}', though train.runs has it; `dvc repro evaluate` makes it"
+                )
+
+    architectures |= {name: name for name in BASELINES if name in metrics}
+    rows = []
+    for run, architecture in architectures.items():
+        accuracy = metrics[run]["test/accuracy"]
+        scores = pd.Series(accuracy["scores"], dtype=float).rename(int).sort_index()
+        row = {"run": run, "architecture": architecture, "is_network": run not in BASELINES}
+        row |= {name: accuracy[name] for name in ("mean", "sd", "low", "high")}
+        row |= {name: metrics[run][f"test/{name}"]["mean"] for name in MEASURES_OF_A_RUN}
+        row |= {"parameters": metrics[run]["parameters"], "seeds": len(scores)}
+        rows.append({**row, "scores": scores.to_dict()})
+
+    numbers = dict.fromkeys(("mean", "sd", "low", "high", *MEASURES_OF_A_RUN), float)
+    return pd.DataFrame(rows).astype(numbers)
+
+
+@derived
+def pairs(compared: list[dict], settings: dict) -> pd.DataFrame:
+    """The declared comparisons, each with its `verdict`: higher, lower, unclear or undefined.
+
+    A difference counts if its interval excludes 0 and its p-value, corrected for the whole family, is below alpha.
+    """
+    table = pd.DataFrame(compared, columns=None if compared else PAIR)[PAIR]
+    table = table.astype(dict.fromkeys(NUMBERS_OF_A_PAIR, float))
+    is_significant = table["p_holm"] < settings["alpha"]
+    verdicts = {
+        "undefined": ~np.isfinite(table[["low", "high"]]).all(axis=1),
+        "higher": is_significant & (table["low"] > 0),
+        "lower": is_significant & (table["high"] < 0),
+    }
+    return table.assign(verdict=np.select(list(verdicts.values()), list(verdicts), "unclear"))

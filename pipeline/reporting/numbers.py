@@ -8,6 +8,7 @@ from pipeline.science.gradients import decay
 NOT_FINITE = "not finite"
 UNREACHED = "not reached"
 UNKNOWN = {"tokens": "none (not reached, or not exponential)"}
+UNITS_OF_SIZE = ("bytes", "kB", "MB", "GB")
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -20,6 +21,19 @@ def number(value: float, decimals: int) -> str:
         return NOT_FINITE
     text = f"{value:.{decimals}f}"
     return text.removeprefix("-") if float(text) == 0 else text.replace("-", "−")
+
+
+def cell(value: str | bool | float) -> str:
+    """A value of a setting or a count.
+
+    >>> cell("cosine"), cell(True), cell(0.00078166), cell(326273), cell(64.0)
+    ('cosine', 'yes', '0.0007817', '326,273', '64')
+    """
+    if isinstance(value, str):
+        return value
+    if value is True or value is False:
+        return "yes" if value else "no"
+    return f"{value:,.4g}" if value < 1000 else f"{value:,.0f}"
 
 
 def percent(share: float) -> str:
@@ -67,7 +81,7 @@ def share_of(log10_norm: float) -> str:
 
 
 def power_of_ten(log10: float) -> str:
-    """Two digits, also of what is no float.
+    """Two digits, also of a number too small for a float.
 
     >>> power_of_ten(-7.25), power_of_ten(-400), power_of_ten(2)
     ('5.6·10⁻⁸', '1.0·10⁻⁴⁰⁰', '1.0·10²')
@@ -102,6 +116,7 @@ def ends(low: float, high: float, shown) -> str:
 def half_life(row) -> str:
     """Tokens with an interval, or why there are none.
 
+    >>> import pandas as pd
     >>> row = pd.Series({"half_life_tokens": math.nan, "r2": 0.374, "last_lag_tokens": 99})
     >>> half_life(row)
     'not exponential (R² 0.37)'
@@ -153,7 +168,7 @@ def _ends(low: float | None, high: float | None, shown: dict[float | None, str])
 
 
 def _expected(measure: dict) -> str:
-    """What a sentence says of its number.
+    """The condition that a sentence sets for its number.
 
     >>> _expected({"side": "below", "threshold": -3.0, "fails_beyond": -1.0, "unit": "log10"})
     'below 0.1 %, and it does not hold above 10 %'
@@ -243,3 +258,19 @@ def counts(numbers, one: str) -> str:
             count(most, one),
         ]
     )
+
+
+def size(number_of_bytes: int | None) -> str:
+    """
+    >>> size(950), size(31_627), size(4_682_191), size(None)
+    ('950 bytes', '32 kB', '4.7 MB', 'unknown')
+    """
+    if number_of_bytes is None:
+        return "unknown"
+    value = float(number_of_bytes)
+    power = 0
+    while value >= 999.5 and power < len(UNITS_OF_SIZE) - 1:
+        value /= 1000
+        power += 1
+    decimals = 1 if power > 0 and value < 10 else 0
+    return f"{value:.{decimals}f} {UNITS_OF_SIZE[power]}"

@@ -1,10 +1,16 @@
-"""The parts of a report: what a section returns, independent of the page that shows it."""
+"""The parts of a report that sections return, independent of the page that shows them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
+import pandas as pd
+from pandas.api.types import is_numeric_dtype
+
+from pipeline.reporting.numbers import cell
+
+LONG_TABLE = 10  # rows; a longer table can be filtered
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,22 @@ class Table:
     left: Sequence[int] = (0,)
     sortable: bool = False
     filterable: bool = False
+
+    @classmethod
+    def of(
+        cls, caption: str, frame: pd.DataFrame, formats: Mapping[str, Callable[..., Any]]
+    ) -> "Table":
+        """A sortable table. A column has the format of its name, or else `cell`; a missing value is an empty text."""
+        frame = frame.infer_objects()
+        texts = pd.DataFrame(index=frame.index)
+        for name, values in frame.items():
+            shown = values.map(formats.get(name, cell), na_action="ignore")
+            texts[name] = shown.astype(object).fillna("")
+
+        left = [place for place, name in enumerate(frame) if not is_numeric_dtype(frame[name])]
+        columns = [name.replace("_", " ") for name in frame]
+        rows = texts.to_numpy().tolist()
+        return cls(caption, columns, rows, left, sortable=True, filterable=len(rows) > LONG_TABLE)
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from pipeline.science.networks import architectures, inference, sequences
 
 SHORT = (30, 60)  # tokens: a review that fits a figure
 RULE = (
-    f"Of the validation reviews with {SHORT[0]} to {SHORT[1]} tokens (where there are none, of those nearest to that), "
-    "in the order of the split: for each label the first that {}, seed {}, judges rightly and the first that it "
-    "judges wrongly."
+    "For each label we show the first text that {}, seed {}, classifies correctly and the first that it does not. "
+    f"The candidates are the validation texts with {SHORT[0]} to {SHORT[1]} tokens, or those nearest to that, in the "
+    "order of the split."
 )
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from pipeline import machine
 from pipeline.params import SPLITS, Params, Settings
+from pipeline.science import hard_texts
 from pipeline.science.networks import architectures, inference, sequences
 from pipeline.science.statistics import (
     baselines,
@@ -80,14 +81,13 @@ def main(context: "Context") -> None:
         params.evaluate.learned_share,
         bins,
     )
-    buckets = calibration.by_length(
-        predictions,
-        splits["test"]["tokens"].str.len().to_numpy(),
-        params.evaluate.length_buckets,
-    )
+    tokens_N = splits["test"]["tokens"].str.len().to_numpy()
+    buckets = calibration.by_length(predictions, tokens_N, params.evaluate.length_buckets)
+    hard = hard_texts.hard_texts(predictions, list(params.train.runs), tokens_N)
     artifacts.write_csv(artifacts.RUNS, runs)
     artifacts.write_csv(artifacts.CALIBRATION, calibration.calibration(predictions, bins))
     artifacts.write_csv(artifacts.LENGTH_BUCKETS, buckets)
+    artifacts.write_csv(artifacts.HARD_TEXTS, hard)
     artifacts.write_csv(artifacts.LINEAR_BASELINES, baselines.against_baselines(predictions))
 
 

@@ -6,10 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from pipeline.params import Params
-from pipeline.reporting import document, origins
+from pipeline.params import Params, document, subjects
+from pipeline.reporting import provenance
+from pipeline.reporting.inputs import Inputs
+from pipeline.reporting.page import render
+from pipeline.reporting.parts import made
 from pipeline.reporting.playground import page
-from pipeline.storage import artifacts, lock_comparison, plain_text
+from pipeline.reporting.provenance import Provenance, StageGroup
+from pipeline.reporting.sections import SECTIONS
+from pipeline.storage import artifacts, dvc_lock, lock_comparison, plain_text
 from pipeline.storage.dvc_lock import RecordedStage
 from pipeline.storage.stage_table import REPORT
 from pipeline.tracking import run_records
@@ -17,14 +22,12 @@ from pipeline.tracking import run_records
 if TYPE_CHECKING:
     from pipeline.stages.context import Context
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pipeline/reporting takes and returns dictionaries without types.
-
 READERS = {
     ".json": artifacts.read_json,
     ".csv": artifacts.read_csv,
     ".parquet": artifacts.read_parquet,
 }
+BY_ARCHITECTURE = ("trials", "studies")  # inputs with one file per tuned architecture
 
 
 def main(context: "Context") -> None:
@@ -36,39 +39,58 @@ def main(context: "Context") -> None:
     stages = lock_comparison.demand(REPORT.name, params, Path())
     architectures = params.tune.architectures
     lengths = sorted(params.gradients.sequence_lengths)
+    _print_stale(architectures, lengths)
 
-    for folder in (
-        artifacts.GRADIENTS,
-        artifacts.MEMORY,
-        artifacts.PROBES,
-        artifacts.DECAY,
-        artifacts.DECAY_BY_SEED,
-        artifacts.DISTANCES,
-    ):
-        _print_stale(folder, lengths)
-    _print_stale(artifacts.TUNING, architectures)
-
-    arguments: dict[str, Any] = {}
-    sources: dict[str, list[origins.File]] = {}
-    for name, paths in _files(architectures, lengths).items():
-        contents = [READERS[path.suffix](path) for path in paths]
-        if name in ("trials", "studies"):
-            arguments[name] = dict(zip(architectures, contents, strict=True))
-        elif paths[0].suffix == ".json":
-            arguments[name] = contents[0]
-        else:
-            arguments[name] = pd.concat(contents, ignore_index=True)
-        sources[name] = [_source(path.as_posix(), stages) for path in paths]
-
+    paths = _paths(architectures, lengths)
+    groups = _stage_groups(stages)
+    inputs = Inputs(_contents(paths, architectures), _settings(params), stage_groups=groups)
+    origins = Provenance(_names(paths), stages, groups, run_records.name)
     playground = artifacts.read_json(artifacts.PLAYGROUND_CARD)
-    story = document.story(**arguments, settings=_settings(params))
-    story["playground"] = bool(playground["networks"])
-    story = origins.marked(story, sources, run_records.experiments(stages))
-    for name, picture in document.pictures(story).items():
+    report = _report(inputs, origins, has_playground=bool(playground["networks"]))
+
+    for name, picture in render.pictures(report).items():
         artifacts.write_text(artifacts.figure(name), picture)
-    artifacts.write_text(artifacts.REPORT, document.markdown(story))
-    artifacts.write_text(artifacts.REPORT_PAGE, document.html(story))
+    artifacts.write_text(artifacts.REPORT, render.markdown(report))
+    artifacts.write_text(artifacts.REPORT_PAGE, render.html(report))
     artifacts.write_text(artifacts.PLAYGROUND, _playground(playground))
+
+
+def _report(inputs: Inputs, origins: Provenance, has_playground: bool) -> render.Report:
+    """The sections that have something to say about this study."""
+    subject = subjects.of_card(artifacts.read_json(artifacts.DATA_CARD))
+    sections = [made(section, inputs) for section in SECTIONS]
+    return render.Report(
+        title=f"What recurrent networks do with {subject.name}",
+        lead=f"We trained small textbook networks on {subject.name}. Which one is best, how far back do its gradients "
+        "reach, and what does it remember?",
+        sections=[section for section in sections if section.parts],
+        provenance=origins,
+        has_playground=has_playground,
+    )
+
+
+def _stage_groups(stages: dict[str, RecordedStage]) -> list[StageGroup]:
+    """The recorded stages, with the code that changed since they ran."""
+    mismatches = lock_comparison.differences(stages.values(), Path(), code=True)
+    return provenance.stage_groups(stages, provenance.sizes(document(dvc_lock.LOCK)), mismatches)
+
+
+def _contents(paths: dict[str, list[Path]], architectures: Sequence[str]) -> dict[str, Any]:
+    """The content of each input: a JSON document, or one table of all its files."""
+    contents: dict[str, Any] = {}
+    for name, files in paths.items():
+        documents = [READERS[path.suffix](path) for path in files]
+        if name in BY_ARCHITECTURE:
+            contents[name] = dict(zip(architectures, documents, strict=True))
+        elif files[0].suffix == ".json":
+            contents[name] = documents[0]
+        else:
+            contents[name] = pd.concat(documents, ignore_index=True)
+    return contents
+
+
+def _names(paths: dict[str, list[Path]]) -> dict[str, list[str]]:
+    return {name: [path.as_posix() for path in files] for name, files in paths.items()}
 
 
 def _playground(card: dict[str, Any]) -> str:
@@ -78,8 +100,8 @@ def _playground(card: dict[str, Any]) -> str:
     return page.html(card, weights, vocabulary, artifacts.read_json(artifacts.DATA_CARD))
 
 
-def _files(architectures: Sequence[str], lengths: Sequence[int]) -> dict[str, list[Path]]:
-    """The files behind each argument of document.story. The report numbers its sources in this order."""
+def _paths(architectures: Sequence[str], lengths: Sequence[int]) -> dict[str, list[Path]]:
+    """The files of each input of the report."""
     return {
         "claims": [artifacts.CLAIMS],
         "card": [artifacts.DATA_CARD],
@@ -88,6 +110,7 @@ def _files(architectures: Sequence[str], lengths: Sequence[int]) -> dict[str, li
         "runs": [artifacts.RUNS],
         "calibration": [artifacts.CALIBRATION],
         "buckets": [artifacts.LENGTH_BUCKETS],
+        "hard_texts": [artifacts.HARD_TEXTS],
         "ensembles": [artifacts.ENSEMBLES],
         "gains": [artifacts.LINEAR_BASELINES],
         "models": [artifacts.MODELS_CARD],
@@ -98,6 +121,8 @@ def _files(architectures: Sequence[str], lengths: Sequence[int]) -> dict[str, li
         "everything": list(map(artifacts.gradients_everything, lengths)),
         "dynamics": list(map(artifacts.dynamics, lengths)),
         "decay": list(map(artifacts.decay, lengths)),
+        "decay_by_seed": list(map(artifacts.decay_by_seed, lengths)),
+        "distances": list(map(artifacts.distances, lengths)),
         "memory": list(map(artifacts.memory, lengths)),
         "probes": list(map(artifacts.probes, lengths)),
         "retention": [artifacts.RETENTION],
@@ -108,13 +133,12 @@ def _settings(params: Params) -> dict[str, Any]:
     """The parameters that the sentences of the report quote."""
     return {
         "runs": list(params.train.runs),
-        "seeds": {run: len(params.train.seeds_of(run)) for run in params.train.runs},
         "trials": params.tune.trials,
         "rung_epochs": params.tune.rung_epochs,
         "finalists": params.tune.finalists,
         "race_seeds": params.tune.race_seeds,
         "space": params.tune.space.model_dump(),
-        "lengths": sorted(params.gradients.sequence_lengths),
+        "faded": params.claims.faded,
         "vanished": params.claims.vanished,
         "disclosures": _disclosures(params),
         "usable": params.claims.usable_sign_accuracy,
@@ -134,16 +158,19 @@ def _disclosures(params: Params) -> list[str]:
     return params.claims.disclosures if is_ours else []
 
 
-def _source(path: str, stages: dict[str, RecordedStage]) -> origins.File:
-    """The stage that made a file, the recorded hash of the file, and the keys of the MLflow runs that it comes from."""
-    maker = lock_comparison.maker(path, stages)
-    runs = lock_comparison.runs_behind(path, stages)
-    keys = {run_records.name(name): stage.key() for name, stage in runs.items()}
-    return origins.File(path, maker.name, maker.outs[path], keys)
-
-
-def _print_stale(folder: Path, listed: Sequence[int | str]) -> None:
-    """Prints the tables in a folder that params.yaml does not list. The report does not read these tables."""
-    stale = sorted(set(artifacts.tables_in(folder)) - set(map(str, listed)))
-    if stale:
-        print(f"{folder}: stale, not in params.yaml and not in the report: {', '.join(stale)}")
+def _print_stale(architectures: Sequence[str], lengths: Sequence[int]) -> None:
+    """Prints the tables that params.yaml does not list. The report does not read these tables."""
+    folders = (
+        artifacts.GRADIENTS,
+        artifacts.MEMORY,
+        artifacts.PROBES,
+        artifacts.STATES,
+        artifacts.DECAY,
+        artifacts.DECAY_BY_SEED,
+        artifacts.DISTANCES,
+    )
+    listed = {folder: set(map(str, lengths)) for folder in folders}
+    for folder, names in {**listed, artifacts.TUNING: set(architectures)}.items():
+        stale = sorted(set(artifacts.tables_in(folder)) - names)
+        if stale:
+            print(f"{folder}: stale, not in params.yaml and not in the report: {', '.join(stale)}")

@@ -75,6 +75,8 @@ LINEAR_BASELINES = REPORTS / "linear_baselines.csv"
 RUNS = REPORTS / "runs.csv"
 CALIBRATION = REPORTS / "calibration.csv"  # one row per run, seed and bin
 LENGTH_BUCKETS = REPORTS / "length_buckets.csv"  # one row per run and bucket of full review lengths
+# one row per run and text of the test split that is hard, by the reason for it; without words
+HARD_TEXTS = REPORTS / "hard_texts.csv"
 MODELS_CARD = REPORTS / "models.json"
 predictions = _file_in(ARTIFACTS / "predictions", ".parquet")  # by run
 

@@ -15,11 +15,10 @@ import pandas as pd
 
 from pipeline import params
 from pipeline.params import DEFAULT_INITIALISER, STATELESS, Params, subjects
-from pipeline.reporting import tables
-from pipeline.science import claim_measures, claims
+from pipeline.science import claim_measures, claims, hard_texts
 from pipeline.science.gradients import decay
-from pipeline.science.statistics import baselines, calibration, comparisons
-from pipeline.science.statistics.lags import effect_shares
+from pipeline.science.statistics import baselines, calibration, comparisons, intervals
+from pipeline.science.statistics.lags import NETWORK, effect_shares
 from pipeline.storage import artifacts, dvc_lock, lock_comparison
 from tests.support import claim_tables
 
@@ -55,6 +54,7 @@ RATE_BY_INITIALISER = {"glorot_uniform": -0.05, "0.9 orthogonal": -0.047, "ident
 TANH = ("vanilla", "bidirectional")
 EXPONENTS = 4
 REVIEWS = 60
+MEMORY_MEASURES = ("share", "sign_accuracy", "stored", "used")
 MOST_THOROUGH = 3  # seeds that are trained at every length
 TEXTBOOK = {
     "sequence_length": 100,
@@ -260,6 +260,9 @@ def _write_scores(outline: Outline, metrics: dict[str, dict]) -> None:
     artifacts.write_csv(
         artifacts.LENGTH_BUCKETS, calibration.by_length(predicted, lengths_N, [100, 200])
     )
+    numbered = {run: table.assign(review=table.index) for run, table in predicted.items()}
+    hard = hard_texts.hard_texts(numbered, outline.runs, lengths_N)
+    artifacts.write_csv(artifacts.HARD_TEXTS, hard)
 
 
 def _write_length(random: np.random.Generator, length: int, outline: Outline) -> None:
@@ -288,6 +291,7 @@ def record(study: Params) -> None:
             artifacts.RUNS,
             artifacts.CALIBRATION,
             artifacts.LENGTH_BUCKETS,
+            artifacts.HARD_TEXTS,
             artifacts.ENSEMBLES,
             artifacts.LINEAR_BASELINES,
         ],
@@ -388,7 +392,7 @@ def summary(scores: list[float]) -> dict:
     values = np.array(scores, float)
     mean = values.mean()
     sd = values.std(ddof=1)
-    reach = tables.reach_in_sd(len(values)) * sd
+    reach = float(intervals.half_width(sd, len(values)))
     numbers = {"mean": mean, "sd": sd, "low": mean - reach, "high": mean + reach}
     return {
         **{name: _finite(number) for name, number in numbers.items()},
@@ -763,12 +767,16 @@ def memory(random: np.random.Generator, length: int, outline: Outline) -> pd.Dat
             "lag_tokens": lags,
             "contrast": 3 * left + 0.05 * random.standard_normal(len(lags)),
             "mean_absolute_contrast": 3 * left + 0.1,
-            "sign_accuracy": 0.5 + 0.5 * left,
+            "sign_accuracy": 0.5 + 0.48 * left,
             "coherence": 0.9 * left,
             "reviews": 500,
+            "stored": 0.9 + 0.08 * left,
+            "used": 0.6 + 0.38 * left,
+            **{f"{name}_review_error": 0.01 for name in MEMORY_MEASURES},
+            "blocks": 20,
         }
         parts.append(pd.DataFrame({**network, **numbers}))
-    return pd.concat(parts)
+    return effect_shares(pd.concat(parts)).drop(columns="last_contrast")
 
 
 def probes(random: np.random.Generator, length: int, outline: Outline) -> pd.DataFrame:
@@ -795,9 +803,15 @@ def probes(random: np.random.Generator, length: int, outline: Outline) -> pd.Dat
                 "accuracy": accuracy,
                 "logit_change": change,
                 "reviews": 500,
+                "lost_review_error": 0.005,
+                "logit_change_review_error": 0.01,
+                "blocks": 20,
             }
             rows.append({**network, **answers})
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    plain = table[table["probe"] == "plain"].set_index(NETWORK)["accuracy"].rename("plain")
+    lost = table.join(plain, on=NETWORK)["plain"] - table["accuracy"]
+    return table.assign(lost=lost.where(table["probe"] != "splice"))
 
 
 def states(length: int, outline: Outline) -> pd.DataFrame:
@@ -850,14 +864,6 @@ def claim_table(lengths: list[int]) -> list[dict]:
             [artifacts.read_csv(path_of(length)) for length in lengths], ignore_index=True
         )
 
-    memory_of_all = effect_shares(of_all_lengths(artifacts.memory))
-    errors = {f"{name}_review_error": 0.01 for name in ("share", "sign_accuracy", "stored", "used")}
-    memory_of_all = memory_of_all.assign(stored=0.95, used=0.8, blocks=20, **errors)
-    probes_of_all = of_all_lengths(artifacts.probes)
-    lost = probes_of_all["tokens"] * 0.0005
-    probes_of_all = probes_of_all.assign(
-        lost=lost, lost_review_error=0.005, logit_change_review_error=0.01, blocks=20
-    )
     curves = pd.concat(
         [artifacts.read_parquet(artifacts.gradients_everything(length)) for length in lengths]
     )
@@ -877,8 +883,8 @@ def claim_table(lengths: list[int]) -> list[dict]:
         comparisons=[{**errors_of_comparisons, **row} for row in compared],
         decay=of_all_lengths(artifacts.decay).assign(exponential_seeds=2),
         distances=curves.assign(review_error=0.02, blocks=20),
-        memory=memory_of_all,
-        probes=probes_of_all,
+        memory=of_all_lengths(artifacts.memory),
+        probes=of_all_lengths(artifacts.probes),
         states=pd.concat([claim_tables.states(length, range(3)) for length in lengths]),
         retention=artifacts.read_csv(artifacts.RETENTION),
     )

@@ -1,30 +1,35 @@
-"""The inputs that a figure, a table or a sentence names are those that change it."""
+"""The files that a part of the report names are exactly those that change it."""
 
+from typing import Any
+
+import altair as alt
 import pandas as pd
 import pytest
 
-from pipeline.reporting import document, figures, origins
+from pipeline.reporting.inputs import DERIVED, Inputs, derived
+from pipeline.reporting.parts import Choice, Details, Figure, Finding, Part
+from pipeline.reporting.sections import SECTIONS
 from pipeline.stages import report
 from pipeline.stages.context import Context
 from tests.reporting import invented
 
-COUNTS = {  # numbers of seeds or reviews, sizes, names, or yes and no, which do not depend on the floats we change
-    ("figures", "tuning-sizes"),
-    ("tables", "counts"),
-    ("tables", "layers"),
-    ("tables", "measured"),
-    ("sentences", "few_seeds"),
-    ("sentences", "unequal_seeds"),
-    ("sentences", "seeds_of_runs"),
-    ("sentences", "learned"),
-}
-# of params.yaml, not of a file
-SETTINGS = {
-    ("sentences", "seeds"),
-    ("sentences", "seeds_of_curves"),
+# the words for the texts, the length that is shown first and the names of runs depend on no float of these inputs
+CHOOSING = {"card", "decay", "models"}
+# these parts hold counts, names or verdicts, which our small changes leave as they are
+INSENSITIVE = {
+    "Three findings: best_network": {"gains"},
+    "The tutorial's sentences: answer": {"claims"},
+    "Results: answers": {"gains", "metrics"},
+    "Results: failed_seeds": {"runs"},
+    "How far back do gradients reach?: answer": {"decay_by_seed"},
+    "Why do gradients fade?: training": {"everything"},
+    "Memory: definitions": {"memory"},
+    "Tuning: answer": {"studies"},
+    "Reading word by word: answer": {"examples"},
+    "Reading word by word: choice_of_texts": {"examples"},
+    "Method and caveats: statistics": {"compared"},
 }
 BITS = 5  # of the number of an input
-Shown = dict[tuple[str, str], str]
 
 
 class Caught(Exception):
@@ -32,12 +37,12 @@ class Caught(Exception):
 
 
 @pytest.fixture(scope="module")
-def inputs(tmp_path_factory):
-    """The arguments that `report` passes to `document.story`, of an invented study."""
-    arguments = {}
+def inputs(tmp_path_factory) -> dict[str, Any]:
+    """The inputs that `report` reads from the files of an invented study, and those that are no files."""
+    caught = {}
 
-    def catch(**keywords):
-        arguments.update(keywords)
+    def catch(files, settings, **others):
+        caught.update(files=files, others={"settings": settings, **others})
         raise Caught
 
     with pytest.MonkeyPatch.context() as patch:
@@ -46,31 +51,42 @@ def inputs(tmp_path_factory):
         patch.chdir(tmp_path_factory.mktemp("origins"))
         invented.write(outline)
         invented.record(study)
-        patch.setattr(document, "story", catch)
+        patch.setattr(report, "Inputs", catch)
         with pytest.raises(Caught):
             report.main(Context(study))
-    return arguments
+    return caught
 
 
-def outputs(inputs: dict) -> Shown:
-    """{(kind, name): the whole content} of all figures, tables and sentences."""
-    story = document.story(**inputs)
-    pictures = {}
-    for name, figure in story["figures"].items():
-        panels = [panel.to_dict(validate=False) for panel in figure["panels"]]
-        pictures[name] = figure["see"], figure["alternative"], panels
-
-    contents = {}
-    for kind, items in (
-        ("figures", pictures),
-        ("tables", story["tables"]),
-        ("sentences", story["sentences"]),
-    ):
-        contents |= {(kind, name): repr(content) for name, content in items.items()}
-    return contents
+def contents(files: dict[str, Any], others: dict[str, Any]) -> dict[str, str]:
+    """{section and maker: everything that its parts show}."""
+    values = Inputs(files, **others)
+    shown = {}
+    for section in SECTIONS:
+        for maker in section.makers:
+            parts = values.call(maker)
+            parts = parts if isinstance(parts, list) else [parts]
+            shown[f"{section.title}: {maker.__name__}"] = repr([_content(part) for part in parts])
+    return shown
 
 
-def changed(value):
+def _content(part: Part | None) -> Any:
+    match part:
+        case Figure():
+            return part.title, part.reading, part.alternative, [_drawn(it) for it in part.panels]
+        case Finding():
+            return part.number, part.sentence, _content(part.figure)
+        case Details():
+            return part.summary, [_content(inner) for inner in part.parts]
+        case Choice():
+            return {name: _content(option) for name, option in part.options.items()}
+    return part
+
+
+def _drawn(panel: alt.LayerChart) -> dict[str, Any]:
+    return panel.to_dict(validate=False)
+
+
+def changed(value: Any) -> Any:
     """The value with every float a little different, not by one factor or distance."""
     match value:
         case pd.DataFrame():
@@ -86,70 +102,62 @@ def changed(value):
     return value
 
 
+def named_inputs(files: dict[str, Any], others: dict[str, Any]) -> dict[str, set[str]]:
+    """{section and maker: the files that its parts name}."""
+    values = Inputs(files, **others)
+    return {
+        f"{section.title}: {maker.__name__}": set(values.files_of(maker))
+        for section in SECTIONS
+        for maker in section.makers
+    }
+
+
 @pytest.fixture(scope="module")
 def before(inputs):
-    """The outputs of unchanged inputs."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(figures, "specified", lambda panels: panels)
-        return outputs(inputs)
-
-
-def named_inputs(before: Shown) -> dict[tuple[str, str], set[str]]:
-    """{(kind, name): the inputs that a figure, table or sentence names}."""
-    named = {}
-    for kind, name in before:
-        known_as = "reading" if name.startswith("reading-") else name
-        named[kind, name] = set(origins.OF[kind].get(known_as, ()))
-    return named
+    return contents(**inputs)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "bit", [0, *(pytest.param(bit, marks=pytest.mark.exhaustive) for bit in range(1, BITS))]
 )
-def test_an_output_names_exactly_the_inputs_that_change_it(bit, inputs, before, monkeypatch):
+def test_a_part_names_exactly_the_inputs_that_change_it(bit, inputs, before):
     """Each round changes the inputs whose number has this bit. The rounds together distinguish every two inputs."""
-    monkeypatch.setattr(figures, "specified", lambda panels: panels)
-    names = sorted(inputs.keys() - {"settings", "claims"})
+    names = sorted(inputs["files"])
     assert len(names) < 2**BITS
     changed_inputs = {name for number, name in enumerate(names, 1) if number >> bit & 1}
-    after = outputs({**inputs, **{name: changed(inputs[name]) for name in changed_inputs}})
+    other_files = {
+        name: changed(value) if name in changed_inputs else value
+        for name, value in inputs["files"].items()
+    }
+    after = contents(other_files, inputs["others"])
 
-    changed_outputs = {output for output in before if after[output] != before[output]}
-    named = named_inputs(before)
-    expected = {output for output in named if named[output] & changed_inputs}
-    assert changed_outputs - COUNTS == expected - COUNTS
+    changed_parts = {place for place in before if after[place] != before[place]}
+    may_change = set()
+    must_change = set()
+    for place, named in named_inputs(**inputs).items():
+        concerned = named & changed_inputs
+        if concerned:
+            may_change.add(place)
+        if concerned - CHOOSING - INSENSITIVE.get(place, set()):
+            must_change.add(place)
+    assert changed_parts - may_change == set()
+    assert must_change - changed_parts == set()
+
+
+def test_every_input_has_a_name_of_its_own(inputs):
+    assert not set(DERIVED) & {*inputs["files"], *inputs["others"]}
+
+
+def test_two_derived_inputs_of_one_name_are_refused():
+    def subject():
+        pass
+
+    with pytest.raises(ValueError, match="two derived inputs have the name subject"):
+        derived(subject)
 
 
 @pytest.mark.slow
-def test_only_sentences_about_settings_name_no_file(before):
-    assert {output for output, names in named_inputs(before).items() if not names} == SETTINGS
-
-
-def test_marks_on_figures_tables_and_sentences_give_hash_and_key():
-    story = {
-        "figures": {"accuracy": {"see": "this"}, "reading-1": {"see": "that"}},
-        "choices": {"memory-by-lag": {10: {"see": "both"}}},
-        "tables": {"results": {"caption": "of runs"}, "trials": [{"caption": "of one"}]},
-        "sentences": {"best": ["One wins."], "seeds": "Three seeds."},
-        "claims": [{"measures": {"caption": "all"}}],
-    }
-    files = {
-        "claims": [origins.File("reports/claims.json", "claims", "c0", {})],
-        "metrics": [origins.File("reports/metrics.json", "evaluate", "a1", {"vanilla": "k2"})],
-        "examples": [origins.File("reports/examples.json", "examples", "e3", {})],
-        "trials": [origins.File("reports/tuning/vanilla.csv", "tune@vanilla", "b4", {})],
-        "memory": [origins.File("reports/memory/10.csv", "gradients@10", "d5", {})],
-        "ensembles": [origins.File("reports/ensembles.json", "evaluate", "f6", {})],
-    }
-    marked = origins.marked(story, files, {"vanilla": "training"})
-    tables = marked["tables"]
-    assert [figure["origins"] for figure in marked["figures"].values()] == [[2], [3]]
-    assert tables["results"]["origins"] == [6, 2]
-    assert tables["trials"][0]["origins"] == [4]
-    assert marked["choices"]["memory-by-lag"][10]["origins"] == [5]
-    assert marked["claims"][0]["measures"]["origins"] == [1]
-    assert marked["cited"] == {"One wins.": [2], "Three seeds.": []}
-    assert marked["hovers"][2] == "reports/metrics.json, MD5 a1, by evaluate, MLflow vanilla k2"
-    assert tables["files"]["rows"][1] == ["2", "reports/metrics.json", "evaluate", "a1", "vanilla"]
-    assert tables["runs"]["rows"] == [["vanilla", "training", "k2"]]
+def test_every_file_that_the_report_reads_is_used(inputs):
+    used = set().union(*named_inputs(**inputs).values())
+    assert set(inputs["files"]) == used

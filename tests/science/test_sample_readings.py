@@ -71,7 +71,7 @@ def test_each_network_reads_each_review_and_repeats_the_same_bytes(networks):
     reviews = split([31, 40, 33, 59], [0, 1, 0, 1])
     sample = sample_readings.sample(reviews, WORDS, networks, seed=2)
     assert sample["seed"] == 2
-    assert "the first that vanilla-x, seed 2, judges rightly" in sample["rule"]
+    assert "the first text that vanilla-x, seed 2, classifies correctly" in sample["rule"]
     assert {0, 1} == {review["label"] for review in sample["reviews"]}
     for review in sample["reviews"]:
         row = reviews[reviews.review == review["review"]].iloc[0]

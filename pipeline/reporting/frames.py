@@ -1,0 +1,64 @@
+"""What several sections do with frames: the median seed, one design per length, names and order of networks."""
+
+from collections.abc import Collection
+
+import numpy as np
+import pandas as pd
+
+from pipeline.params import ARCHITECTURES
+from pipeline.reporting import words
+
+ORDERS = {
+    "architecture": ARCHITECTURES,
+    "direction": ("forward", "backward", "both", "none"),
+    "weights": ("initial", "training", "trained"),
+    "quantity": ("dz/dh", "dz/dc"),
+}
+
+
+def named(rows: pd.DataFrame) -> pd.DataFrame:
+    """Adds `network`: its name, with its direction if it has two and its state if that is not the one read out."""
+    names = rows["architecture"].map(words.network)
+    is_half = rows["architecture"].eq("bidirectional") & rows["direction"].isin(
+        ["forward", "backward"]
+    )
+    names = names.mask(is_half, names + " (" + rows["direction"] + " half)")
+    if "quantity" in rows:
+        names = names.mask(rows["quantity"] == "dz/dc", names + " (cell state)")
+    return rows.assign(network=names)
+
+
+def where(rows: pd.DataFrame, **values: object) -> pd.DataFrame:
+    """Keeps the rows whose columns have these values. A collection allows several values."""
+    for column, value in values.items():
+        allowed = value if isinstance(value, Collection) and not isinstance(value, str) else [value]
+        rows = rows[rows[column].isin(list(allowed))]
+    return rows
+
+
+def in_order(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Sorts words in the order of ORDERS, and numbers ascending."""
+
+    def place(column: pd.Series) -> pd.Series:
+        order = ORDERS.get(str(column.name))
+        return column.map(order.index) if order else column
+
+    return rows.sort_values(keys, key=place, kind="stable").reset_index(drop=True)
+
+
+def own_design(rows: pd.DataFrame) -> pd.DataFrame:
+    """Keeps the networks that were trained at the length at which they are measured, if there are any."""
+    is_own = rows["trained_length"] == rows["sequence_length"]
+    keys = [rows[name] for name in ("architecture", "weights", "sequence_length") if name in rows]
+    return rows[is_own | ~is_own.groupby(keys).transform("any")]
+
+
+def median_seed(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Returns the median `value` of the seeds, the `lowest`, the `highest` and their number `seeds`, in order.
+
+    They are NaN if a seed is NaN: no seed is left out.
+    """
+    values = rows.groupby(keys, sort=False)["value"]
+    summary = values.agg(value="median", lowest="min", highest="max")
+    summary[values.count() < values.size()] = np.nan
+    return in_order(summary.assign(seeds=values.size()).reset_index(), keys)

@@ -1,0 +1,181 @@
+"""Renders the sections of the report: as one HTML page, as Markdown, and as a picture of each figure."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from pipeline.reporting import charts
+from pipeline.reporting.numbers import count, size
+from pipeline.reporting.page import texts
+from pipeline.reporting.parts import Choice, Details, Figure, Finding, MadeSection, Part, Table
+from pipeline.reporting.provenance import Provenance
+
+TEMPLATES = Path(__file__).parent
+DIGITS = 6
+ARCHITECTURES = [  # pairs keep their order in JSON
+    (name, {"colour": charts.COLOURS[name], "sign": charts.SIGNS[name]}) for name in charts.COLOURS
+]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Sections with a title and a first sentence. Each figure has a name of its own.
+
+    `has_playground` says whether the page with live networks has any network.
+    """
+
+    title: str
+    lead: str
+    sections: Sequence[MadeSection]
+    provenance: Provenance
+    has_playground: bool = False
+
+    @cached_property
+    def panels(self) -> dict[str, list[dict[str, Any]]]:
+        """The panels of each figure as Vega-Lite. Raises ValueError if two figures have the same name."""
+        panels: dict[str, list[dict[str, Any]]] = {}
+        for figure in self.figures():
+            if figure.name in panels:
+                raise ValueError(f"two figures of the report have the name {figure.name}")
+            panels[figure.name] = charts.specified(list(figure.panels))
+        return panels
+
+    @property
+    def inputs(self) -> list[str]:
+        """The inputs of all sections, in the order of the files."""
+        names = {name for section in self.sections for name in section.inputs}
+        return [name for name in self.provenance.inputs if name in names]
+
+    @property
+    def datasets(self) -> str:
+        """The data of all figures as JSON: for each dataset its columns, which are shorter than rows."""
+        datasets: dict[str, dict[str, list[Any]]] = {}
+        for panels in self.panels.values():
+            for panel in panels:
+                for name, rows in panel.get("datasets", {}).items():
+                    datasets[name] = _columns(rows)
+        return texts.json_in_html(datasets)
+
+    def figures(self, first_options: bool = False) -> list[Figure]:
+        """All figures, or only the first option of each choice."""
+        figures: list[Figure] = []
+        for section in self.sections:
+            for made in section.parts:
+                figures += _figures(made.part, first_options)
+        return figures
+
+
+def _figures(part: Part, first_options: bool = True) -> Iterator[Figure]:
+    match part:
+        case Figure():
+            yield part
+        case Finding():
+            yield part.figure
+        case Details():
+            for inner in part.parts:
+                yield from _figures(inner, first_options)
+        case Choice():
+            options = list(part.options.values())
+            for inner in options[:1] if first_options else options:
+                yield from _figures(inner, first_options)
+        case _:
+            return
+
+
+def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    """
+    >>> _columns([{"lag": 1, "mean": 0.123456789}, {"lag": 2}])
+    {'lag': [1, 2], 'mean': [0.123457, None]}
+    """
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: [_rounded(row.get(name)) for row in rows] for name in names}
+
+
+def _rounded(value: Any) -> Any:
+    """A number with the digits that a reader can see in a figure."""
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+
+
+def _panel(panel: dict[str, Any]) -> str:
+    """A panel as JSON, with the names of its datasets in the place of their rows."""
+    return charts.page({**panel, "datasets": list(panel.get("datasets", {}))})
+
+
+def html(report: Report) -> str:
+    return _rendered("page.jinja", report, autoescape=True)
+
+
+def markdown(report: Report) -> str:
+    return _rendered("markdown.jinja", report, autoescape=False)
+
+
+def pictures(report: Report) -> dict[str, str]:
+    """Returns the SVG of each figure that Markdown shows or links to, by its name."""
+    return {
+        figure.name: charts.svg(report.panels[figure.name], 1 if figure.stacked else 2)
+        for figure in report.figures(first_options=True)
+    }
+
+
+def _rendered(template: str, report: Report, autoescape: bool) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        finalize=_visible,
+        autoescape=autoescape,  # noqa: S701 - Markdown escapes with the filter `plain`
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "kind": lambda part: type(part).__name__,
+        "count": count,
+        "folded": _folded,
+        "json_panel": _panel,
+        "plain": texts.plain,
+        "slug": texts.slug,
+        "size": size,
+    }
+    environment.globals["unknown"] = _unknown
+    return environment.get_template(template).render(
+        report=report,
+        architectures=ARCHITECTURES,
+        scripts=charts.scripts,
+        styles=(TEMPLATES / "page.css").read_text(encoding="utf-8"),
+        code=(TEMPLATES / "page.js").read_text(encoding="utf-8"),
+    )
+
+
+def _visible(value: Any) -> Any:
+    return texts.visible(value) if type(value) is str else value
+
+
+def _folded(section: MadeSection) -> list[Figure | Table]:
+    """Returns the figures and tables of a section that Markdown does not show, because they are folded away."""
+    parts: list[Figure | Table] = []
+    for made in section.parts:
+        if section.in_details or isinstance(made.part, Details):
+            parts += _figures(made.part)
+            parts += _tables(made.part)
+    return parts
+
+
+def _tables(part: Part) -> Iterator[Table]:
+    match part:
+        case Table():
+            yield part
+        case Details():
+            for inner in part.parts:
+                yield from _tables(inner)
+        case Choice():
+            yield from _tables(next(iter(part.options.values())))
+        case _:
+            return
+
+
+def _unknown(part: Part) -> None:
+    raise TypeError(f"the templates of the report lack the part {type(part).__name__}")

@@ -1,0 +1,613 @@
+"""Memory: how far back trained networks use a word, what they lose if words change, and what they can learn to keep."""
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from pipeline.params import STATELESS
+from pipeline.params.subjects import Subject
+from pipeline.reporting import charts, frames, words
+from pipeline.reporting.inputs import derived
+from pipeline.reporting.numbers import (
+    count,
+    listed,
+    percent,
+    points,
+)
+from pipeline.reporting.parts import Choice, Details, Figure, Paragraph, Part, Section
+from pipeline.science.statistics import intervals
+from pipeline.science.statistics.lags import longest_lag_learned, reach_of_memory
+
+MEASURES = {
+    "stored": "stored in the state",
+    "used": "used, with either sign",
+    "sign_accuracy": "used with the right sign",
+}
+NETWORK = ["architecture", "sequence_length", "trained_length"]
+FIRST, GAP = "first word", " "  # places on the axis of lags
+GUESSING = 0.5
+HEIGHT = 220
+VERDICTS = {  # whether a word is (stored, used with the right sign); None if the data do not show it
+    (True, True): "It is stored and used",
+    (True, False): "It is stored, but not used",
+    (True, None): "It is stored, but these seeds do not show whether it is used",
+    (False, False): "It is neither stored nor used",
+}
+CHANGES = {  # in the order of the axis
+    "shuffled": "all shuffled",
+    "prefix": "first {} replaced",
+    "suffix": "last {} replaced",
+    "truncation": "last {} alone",
+}
+SIGNALS = {"first": "the first token", "middle": "a token in the middle of noise"}
+
+
+# --- frames ------------------------------------------------------------------------------------------------------
+
+
+def over_seeds(rows: pd.DataFrame, keys: list[str], column: str, centre="mean") -> pd.DataFrame:
+    """Returns the `mean` (or another centre) and the number of `seeds`. The mean is NaN if a seed is NaN."""
+    values = rows.groupby(keys, sort=False)[column]
+    means = values.agg(mean=centre, seeds="size")
+    means.loc[values.count() < values.size(), "mean"] = np.nan
+    return means.reset_index()
+
+
+def estimates(rows: pd.DataFrame, keys: list[str], column: str) -> pd.DataFrame:
+    """Adds `low` and `high` to `over_seeds`: the interval for other seeds and other texts, as in the claims."""
+    is_share = column in MEASURES
+    estimate_of = intervals.crossed_share if is_share else intervals.crossed_mean
+    ends = []
+    for _, seeds in rows.groupby(keys, sort=False):
+        error, blocks = seeds[f"{column}_review_error"].iloc[0], seeds["blocks"].iloc[0]
+        reviews = intervals.ReviewError(float(error), int(blocks))
+        is_defined = seeds[column].notna().all()
+        estimate = estimate_of(seeds[column], reviews) if is_defined else None
+        ends.append((estimate.low, estimate.high) if estimate else (None, None))
+    bounds = pd.DataFrame(ends, columns=["low", "high"], dtype=float)
+    return pd.concat([over_seeds(rows, keys, column), bounds], axis=1)
+
+
+def first_network(rows: pd.DataFrame) -> str:
+    """The vanilla RNN, or else the first network with a state, or else the first network."""
+    names = frames.in_order(rows, ["architecture"])["architecture"]
+    return min(names, key=lambda name: (name != "vanilla", name in STATELESS))
+
+
+@derived
+def word_effects(memory: pd.DataFrame) -> pd.DataFrame:
+    """The effects of replaced words, in one design per length.
+
+    `place` is the lag on the axis. `is_end` marks the two farthest lags: the first word, and the lag next to it.
+    """
+    rows = frames.own_design(memory.assign(weights="trained"))
+    length, lag = rows["sequence_length"], rows["lag_tokens"].astype(int)
+    is_first = (lag == length - 1) & (length > 1)
+    is_end = lag.groupby(length).transform(lambda lags: lags.isin(np.unique(lags)[-2:]))
+    place = lag.astype(str).where(~is_first, FIRST)
+    rows = rows.assign(is_first=is_first, is_end=is_end, place=place)
+    return frames.in_order(rows, ["sequence_length", "architecture", "lag_tokens", "seed"])
+
+
+@derived
+def memory_measures(word_effects: pd.DataFrame) -> pd.DataFrame:
+    """One row per measure, network and lag, with the mean over seeds and its interval."""
+    keys = [*NETWORK, "lag_tokens", "is_first", "is_end", "place"]
+    tables = [estimates(word_effects, keys, name).assign(measure=name) for name in MEASURES]
+    return pd.concat(tables, ignore_index=True)
+
+
+@derived
+def reaches(memory_measures: pd.DataFrame, settings: dict) -> pd.DataFrame:
+    """One row per network: its `reach`, the longest lag up to which it surely uses a word with the right sign.
+
+    The reach is -1 if it does not use even the last word, and NaN if the seeds do not show it.
+    """
+    used = memory_measures[memory_measures["measure"] == "sign_accuracy"]
+    rows = []
+    for network, lags in used.groupby(NETWORK, sort=False):
+        low_by_lag = dict(zip(lags["lag_tokens"], lags["low"], strict=True))
+        reach = reach_of_memory(low_by_lag, settings["usable"])
+        if reach is None:
+            reach = -1 if lags["high"].iloc[0] <= settings["usable"] else np.nan
+        rows.append((*network, float(reach), max(low_by_lag), lags["seeds"].iloc[0]))
+    return pd.DataFrame(rows, columns=[*NETWORK, "reach", "last_lag", "seeds"])
+
+
+@derived
+def word_gradients(distances: pd.DataFrame) -> pd.DataFrame:
+    """The gradient at each word of the trained networks, as a `share` of lag 0."""
+    is_whole = (distances["architecture"] != "bidirectional") | (distances["direction"] == "both")
+    is_word = distances["quantity"].eq("dz/dx") & distances["weights"].eq("trained")
+    rows = frames.own_design(distances[is_word & is_whole])
+    return rows.assign(share=10.0 ** rows["log10_relative_norm"])
+
+
+@derived
+def changed_texts(probes: pd.DataFrame) -> pd.DataFrame:
+    """The answers to changed texts, in one design per length."""
+    rows = frames.own_design(probes.assign(weights="trained"))
+    return frames.in_order(rows, ["sequence_length", "architecture", "seed"])
+
+
+def at(rows: pd.DataFrame, length: int) -> pd.DataFrame:
+    return rows[rows["sequence_length"] == length]
+
+
+# --- the answer --------------------------------------------------------------------------------------------------
+
+
+def answer(
+    memory_measures: pd.DataFrame,
+    reaches: pd.DataFrame,
+    shown_length: int,
+    subject: Subject,
+    settings: dict,
+) -> Paragraph | None:
+    reached = at(reaches, shown_length)
+    if reached.empty:
+        return None
+
+    name = first_network(reached)
+    is_own = reached["architecture"] == name
+    longest = reaches["sequence_length"].max()
+    measures = at(memory_measures, shown_length)
+    measures = measures[(measures["architecture"] == name) & measures["is_end"]]
+    sentences = [
+        _reach(next(reached[is_own].itertuples())),
+        *_distances(reached[~is_own], "This distance"),
+    ]
+    if longest != shown_length:
+        start = f"In {subject.noun}s of {longest:,} tokens, the same distance"
+        sentences += _distances(at(reaches, longest), start)
+    sentences += stored_and_used(measures, settings["usable"], subject)
+    return Paragraph(" ".join(sentences))
+
+
+def _distances(reached: pd.DataFrame, start: str) -> list[str]:
+    """The known reaches of the networks with a state."""
+    known = reached[~reached["architecture"].isin(STATELESS) & (reached["reach"] >= 0)]
+    distances = []
+    for reach, rows in known.groupby("reach", sort=False):
+        networks = listed(f"the {words.network(name)}" for name in rows["architecture"])
+        distances.append(f"{reach:.0f} for {networks}")
+    return [f"{start} is {', '.join(distances)}."] if distances else []
+
+
+def _reach(row) -> str:
+    name = f"trained {words.network(row.architecture)}"
+    if np.isnan(row.reach):
+        few = "One seed is too few to show" if row.seeds == 1 else "These seeds do not show"
+        return f"{few} how far back the {name} uses a word."
+    if row.reach < 0:
+        return f"The {name} does not use even the last word with the right sign."
+    tokens = count(int(row.reach), "token")
+    if row.reach == row.last_lag:
+        return f"The {name} uses words at every distance that we measured, up to {tokens} before the last word."
+    return (
+        f"The {name} surely uses a word up to {tokens} before the last one, and not farther back."
+    )
+
+
+def stored_and_used(measures: pd.DataFrame, usable: float, subject: Subject) -> list[str]:
+    """Whether the farthest word before the first one is in the state and used, and whether the first word is."""
+    sentences = []
+    values = measures[np.isfinite(measures["mean"]) & (measures["lag_tokens"] > 0)]
+    for is_first, rows in values.groupby("is_first"):
+        row_of = {row.measure: row for row in rows.itertuples()}
+        stored, used = row_of.get("stored"), row_of.get("sign_accuracy")
+        if is_first and used:
+            sentences.append(
+                "The first word is a special case, because it meets an empty state. The network uses it with the right "
+                f"sign for {percent(used.mean)} of {subject.noun}s."
+            )
+        elif stored and used:
+            states = _exceeds(stored, usable), _exceeds(used, usable)
+            verdict = VERDICTS.get(states, "These seeds do not show whether it is stored or used")
+            sentences.append(
+                f"A probe finds the word {count(used.lag_tokens, 'token')} back in the state for "
+                f"{percent(stored.mean)} of {subject.noun}s. The network uses it with the right sign for "
+                f"{percent(used.mean)}. {verdict}."
+            )
+    return sentences
+
+
+def _exceeds(row, threshold: float) -> bool | None:
+    """Whether the whole interval is above the threshold; None if it contains it or is missing."""
+    if row.low > threshold:
+        return True
+    return False if row.high <= threshold else None
+
+
+# --- words by lag ------------------------------------------------------------------------------------------------
+
+
+def by_lag(
+    word_effects: pd.DataFrame,
+    memory_measures: pd.DataFrame,
+    shown_length: int,
+    subject: Subject,
+    settings: dict,
+) -> Part | None:
+    lengths = sorted({int(length) for length in word_effects["sequence_length"]})
+    lengths.sort(key=lambda length: length != shown_length)
+    if not lengths:
+        return None
+
+    figures = {}
+    for length in lengths:
+        seeds, means = at(word_effects, length), at(memory_measures, length)
+        lowest = 100 * seeds[list(MEASURES)].min().min()
+        panels = []
+        for measure, heading in MEASURES.items():
+            panels.append(
+                panel(
+                    seeds,
+                    means[means["measure"] == measure],
+                    _lags(seeds),
+                    value=measure,
+                    title=f"share of {subject.noun}s (%)",
+                    heading=heading,
+                    domain=(np.fmin(40, np.floor(lowest)), 102),
+                    lines=(GUESSING, settings["usable"]),
+                    has_legend=not panels,
+                )
+            )
+        ends = means[means["is_end"] & (means["measure"] == "sign_accuracy")]
+        figures[f"{length:,}"] = Figure(
+            name="memory-by-lag" + (f"-{length}" if length != lengths[0] else ""),
+            title=f"How far back a word is stored and used, at {count(length, 'token')}",
+            reading=f"We replace one word by strongly positive and strongly negative ones; 50 % is guessing, and above "
+            f"{percent(settings['usable'])} we call a word usable. Marks are means at the measured lags; thin "
+            "lines are seeds and only guide the eye.",
+            alternative=f"Used with the right sign, by lag: {_values(ends, 'place')}.",
+            panels=panels,
+        )
+    first = next(iter(figures.values()))
+    return Choice("Sequence length (tokens)", dict(figures)) if len(figures) > 1 else first
+
+
+def _lags(rows: pd.DataFrame) -> alt.X:
+    """The measured lags, evenly spaced, and the first word behind a gap."""
+    places = list(rows.sort_values("lag_tokens")["place"].unique())
+    if places[-1] == FIRST:
+        places.insert(-1, GAP)
+    axis = alt.Axis(labelAngle=0, grid=False, labelOverlap="greedy")
+    title = "lag (tokens before the last word)"
+    return alt.X("place:O", title=title, scale=alt.Scale(domain=places), axis=axis)
+
+
+def _numbers(column: str, title: str, rows: pd.DataFrame) -> alt.X:
+    ticks = sorted({int(value) for value in rows[column]})
+    scale = alt.Scale(type="log", domain=[ticks[0] / 1.2, ticks[-1] * 1.2], nice=False)
+    axis = alt.Axis(values=ticks, grid=False, labelOverlap="greedy")
+    return alt.X(f"{column}:Q", title=f"{title} (log scale)", scale=scale, axis=axis)
+
+
+def panel(
+    seeds: pd.DataFrame,
+    means: pd.DataFrame,
+    x: alt.X,
+    *,
+    value: str,
+    title: str,
+    heading: str = "",
+    domain: tuple[float, float] | None = None,
+    lines: tuple[float, ...] = (),
+    is_joined: bool = True,
+    has_legend: bool = True,
+    every: pd.DataFrame | None = None,
+) -> alt.LayerChart:
+    """A mark per mean and a thin line per seed, in percent; no line leads to the first word.
+
+    `every` has the architectures of all panels of the figure, if these rows lack some.
+    """
+    column = x["shorthand"].split(":")[0]
+    details = [name for name in ("seed", "is_first") if name in seeds]
+    thin = _percent(seeds[["architecture", *details, column, value]], value).dropna()
+    # a row of lists per curve takes a fifth of the bytes of a row per point
+    curves = thin.groupby(["architecture", *details], sort=False).agg(list).reset_index()
+    bounds = [name for name in ("low", "high") if name in means]
+    marks = _percent(means[["architecture", column, "mean", *bounds]], "mean", *bounds)
+
+    scale = alt.Scale(domain=list(domain), nice=False) if domain else alt.Scale(zero=False)
+    colour, shape = (
+        channel(seeds if every is None else every) for channel in (charts.coloured, charts.shaped)
+    )
+    if not has_legend:
+        colour.legend = shape.legend = None
+    y = alt.Y("mean:Q", title=title, scale=scale)
+    tooltip = charts.hover("architecture", column, mean="mean", **{name: name for name in bounds})
+    points = alt.OverlayMarkDef(size=9, opacity=0.4)
+    return alt.layer(
+        *(charts.line_at(100 * line, scale) for line in lines),
+        alt.Chart(curves)
+        .transform_flatten([column, value])
+        .mark_line(strokeWidth=float(is_joined), opacity=0.3, clip=True, point=points)
+        .encode(x=x, y=alt.Y(f"{value}:Q", title=title, scale=scale), color=colour, detail=details),
+        alt.Chart(marks)
+        .mark_point(filled=True, size=65, opacity=1, clip=True)
+        .encode(x=x, y=y, color=colour, shape=shape, tooltip=tooltip),
+    ).properties(title=heading, width=charts.SHORT, height=HEIGHT)
+
+
+def _percent(rows: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    return charts.gapped(rows.assign(**{name: (rows[name] * 100).round(1) for name in columns}))
+
+
+def _values(rows: pd.DataFrame, column: str) -> str:
+    values = [
+        f"{words.network(row.architecture)} {percent(row.mean)} at {getattr(row, column)}"
+        for row in rows.itertuples()
+    ]
+    return "; ".join(values)
+
+
+def definitions(memory: pd.DataFrame, subject: Subject) -> Details | None:
+    text = (
+        "Stored: a linear probe of the last state tells the positive from the negative word. Used with either sign: "
+        f"the word moves the answer the way it does in most training {subject.noun}s. Used with the right sign: a "
+        "positive word moves it up. The probe compares two readings that differ in one word, so it may use differences "
+        "that noise would hide. Intervals are for other seeds and other texts."
+    )
+    return Details("What stored and used mean", [Paragraph(text)]) if len(memory) else None
+
+
+# --- memory next to the gradient ---------------------------------------------------------------------------------
+
+
+def next_to_gradient(
+    word_effects: pd.DataFrame, word_gradients: pd.DataFrame, shown_length: int
+) -> list[Part] | None:
+    keys = ["architecture", "lag_tokens", "place", "is_first", "is_end"]
+    effects = at(word_effects, shown_length)
+    places = effects[keys[1:]].drop_duplicates()
+    gradients = at(word_gradients, shown_length).merge(places, on="lag_tokens")
+    if effects.empty or gradients.empty:
+        return None
+
+    effect = estimates(effects, keys, "share")
+    gradient = over_seeds(gradients, keys, "share", "median")
+    means = pd.concat([gradient["mean"], effect["mean"], pd.Series([0, 1])]) * 100
+    domain = (float(np.floor(means.min() - 3)), float(np.ceil(means.max() + 5)))
+    panels = []
+    for seeds, centre, heading in (
+        (gradients, gradient, "gradient of the word (median seed)"),
+        (effects, effect, "effect of a strong word (mean)"),
+    ):
+        panels.append(
+            panel(
+                seeds,
+                centre,
+                _lags(effects),
+                value="share",
+                title="share of the last word (%)",
+                heading=heading,
+                domain=domain,
+                lines=(0.0,),
+                has_legend=not panels,
+            )
+        )
+    left = effect.merge(gradient, on=keys, suffixes=("", "_gradient"))
+    left = left[left["is_end"] & ~left["is_first"]]
+    figure = Figure(
+        name="memory-and-gradient",
+        title=f"What remains of the gradient and of a word's effect, at {count(shown_length, 'token')}",
+        reading="Both are shares of their value at the last word. A gradient predicts the effect of a tiny change; "
+        "the right panel shows the effect of another word.",
+        alternative=" ".join(_left(row) for row in left.itertuples()),
+        panels=panels,
+    )
+    first = left[left["architecture"] == first_network(effects)]
+    return [*(Paragraph(_left(row)) for row in first.itertuples()), figure]
+
+
+def _left(row) -> str:
+    return (
+        f"Over {count(row.lag_tokens, 'token')}, the {words.network(row.architecture)} keeps "
+        f"{percent(row.mean_gradient)} of the gradient of a word and {percent(row.mean)} of its effect."
+    )
+
+
+# --- changed texts -----------------------------------------------------------------------------------------------
+
+
+def with_other_words(
+    changed_texts: pd.DataFrame, shown_length: int, subject: Subject
+) -> list[Part] | None:
+    every = at(changed_texts, shown_length)
+    seeds = every[every["probe"].isin(CHANGES)].sort_values(
+        ["probe", "tokens"],
+        kind="stable",
+        key=lambda column: column.replace(list(CHANGES), range(len(CHANGES))),
+    )
+    if seeds.empty:
+        return None
+
+    texts = [
+        CHANGES[probe].format(tokens)
+        for probe, tokens in zip(seeds["probe"], seeds["tokens"], strict=True)
+    ]
+    seeds = seeds.assign(change=texts)
+    means = estimates(seeds, ["architecture", "probe", "tokens", "change"], "lost")
+    is_window = [rows["probe"] == "truncation" for rows in (seeds, means)]
+    costs = _costs(means, shown_length, subject)
+    axis = alt.Axis(labelAngle=-40, grid=False, labelLimit=200)
+    panels = [
+        panel(
+            seeds[~is_window[0]],
+            means[~is_window[1]],
+            alt.X("change:N", title=None, sort=None, axis=axis),
+            value="lost",
+            title="loss of accuracy (points)",
+            heading=f"words of another {subject.noun}, or in another order",
+            lines=(0.0,),
+            is_joined=False,
+        ),
+        panel(
+            seeds[is_window[0]],
+            means[is_window[1]],
+            _numbers("tokens", "number of last words that are read", seeds[is_window[0]]),
+            value="lost",
+            title="loss of accuracy (points)",
+            heading="only the last words",
+            lines=(0.0,),
+            has_legend=False,
+        ),
+    ]
+    figure = Figure(
+        name="changed-texts",
+        title=f"What changed {subject.noun}s of {count(shown_length, 'token')} cost",
+        reading="Marks are means, and small dots are seeds. On the right, padding stands before the last words, as in "
+        "training.",
+        alternative=" ".join(costs.values()),
+        panels=panels,
+    )
+    name = first_network(seeds)
+    sentences = [costs[one] for one in dict.fromkeys([name, "feedforward"]) if one in costs]
+    halves = every[(every["probe"] == "splice") & (every["architecture"] == name)]["accuracy"]
+    if len(halves):
+        sentences.append(
+            f"If the two halves of a {subject.noun} have different labels, the second half decides "
+            f"{percent(halves.mean())} of the answers of the {words.network(name)}."
+        )
+    return [Paragraph(" ".join(sentences)), Details(f"Changed {subject.noun}s", [figure])]
+
+
+def _costs(means: pd.DataFrame, length: int, subject: Subject) -> dict[str, str]:
+    """The cost of other words in the last and in the first quarter, for each network."""
+    quarter = means[means["tokens"] == max(length // 4, 1)]
+    wide = quarter.pivot(index="architecture", columns="probe", values="mean")
+    costs = {}
+    for row in wide.itertuples():
+        start = f"Words of another {subject.noun} in the last quarter change the accuracy of"
+        network = words.network(row.Index)
+        if row.Index == "feedforward":
+            start, network = (
+                "For comparison, they change that of",
+                f"{network}, which ignores order,",
+            )
+        costs[row.Index] = (
+            f"{start} the {network} by {points(-row.suffix)} points; in the first quarter, by {points(-row.prefix)}."
+        )
+    return costs
+
+
+# --- a bag of the same words -------------------------------------------------------------------------------------
+
+
+def against_bag_of_words(probes: pd.DataFrame, subject: Subject) -> list[Part] | None:
+    """By how much a bag of the same words beats the networks that were trained at each length."""
+    is_own = probes["trained_length"] == probes["sequence_length"]
+    bag = probes[is_own & (probes["probe"] == "bag_of_words")]
+    bag = frames.in_order(bag.assign(lost=-bag["lost"]), ["architecture", "sequence_length"])
+    if bag.empty:
+        return None
+
+    keys = ["architecture", "sequence_length"]
+    means = estimates(bag, keys, "lost")
+    sentences = {name: deficit(rows) for name, rows in means.groupby("architecture", sort=False)}
+    figure = Figure(
+        name="memory-deficit",
+        title="How far a bag of the same words is ahead, by length",
+        reading="Above 0, TF-IDF with logistic regression beats the network on the same words. Each length has its own "
+        "networks; thin lines are seeds.",
+        alternative=" ".join(sentences.values()),
+        panels=[
+            panel(
+                bag,
+                means,
+                _numbers("sequence_length", "sequence length in tokens", bag),
+                value="lost",
+                title="bag of words minus network (points)",
+                lines=(0.0,),
+            )
+        ],
+    )
+    details = Details("A bag of the same words, by length", [figure])
+    return [Paragraph(sentences[first_network(means)]), details]
+
+
+def deficit(means: pd.DataFrame) -> str:
+    """At which lengths a bag of words is ahead of a network or behind it, by the intervals."""
+    network = words.network(means["architecture"].iloc[0])
+    ahead = means[means["low"] > 0]["sequence_length"].map("{:,}".format)
+    behind = means[means["high"] < 0]["sequence_length"].map("{:,}".format)
+    if ahead.empty and behind.empty:
+        return f"No length shows a difference between the {network} and a bag of the same words."
+
+    sentences = []
+    if len(ahead):
+        sentences.append(f"A bag of the same words beats the {network} at {listed(ahead)} tokens.")
+    if len(behind):
+        sentences.append(f"The {network} beats a bag of the same words at {listed(behind)} tokens.")
+    return " ".join(sentences)
+
+
+# --- one token to keep -------------------------------------------------------------------------------------------
+
+
+def one_token_to_keep(retention: pd.DataFrame, settings: dict) -> list[Part] | None:
+    if retention.empty:
+        return None
+
+    keys = ["signal", "architecture", "lag_tokens"]
+    seeds = frames.in_order(retention, keys)
+    means = over_seeds(seeds, keys, "accuracy")
+    means["solved"] = over_seeds(seeds, keys, "solved")["mean"]
+    panels = []
+    for signal, rows in seeds.groupby("signal"):
+        panels.append(
+            panel(
+                rows,
+                means[means["signal"] == signal],
+                _numbers("lag_tokens", "lag in tokens", seeds),
+                value="accuracy",
+                title="accuracy (%)",
+                heading=f"signal in {SIGNALS[signal].removeprefix('a token in ')}",
+                domain=(40, 102),
+                lines=(GUESSING, settings["solved"]),
+                has_legend=not panels,
+                every=seeds,
+            )
+        )
+    sentences = [learned_lag(rows) for _, rows in means.groupby(keys[:2], sort=False)]
+    figure = Figure(
+        name="retention",
+        title="Over how many tokens networks learn to keep one token",
+        reading="One token decides the label, and all others are noise; thin lines are seeds. The dashed lines are "
+        f"guessing and the {percent(settings['solved'])} above which a lag is learned.",
+        alternative=" ".join(sentences),
+        panels=panels,
+    )
+    note = (
+        f"Training had at most {count(settings['updates'], 'update')}. A network may learn with more of them what it "
+        "did not learn here. A token in the middle meets a state full of noise, so the two tasks do not compare."
+    )
+    details = Details("How to read this task", [Paragraph(note)])
+    return [Paragraph(" ".join(sentences)), figure, details]
+
+
+def learned_lag(rows: pd.DataFrame) -> str:
+    """Over which lag at least half of the seeds of a network learned to keep the token."""
+    network, where = words.network(rows["architecture"].iloc[0]), SIGNALS[rows["signal"].iloc[0]]
+    learned = longest_lag_learned(dict(zip(rows["lag_tokens"], rows["solved"], strict=True)))
+    if not learned:
+        return f"The {network} does not learn to keep {where} over any lag."
+    is_longest = learned == rows["lag_tokens"].max()
+    end = ", the longest lag" if is_longest else ", but over no longer lag"
+    return f"The {network} learns to keep {where} over {count(learned, 'token')}{end}."
+
+
+SECTION = Section(
+    "Memory",
+    (
+        answer,
+        by_lag,
+        definitions,
+        next_to_gradient,
+        with_other_words,
+        against_bag_of_words,
+        one_token_to_keep,
+    ),
+)

@@ -1,0 +1,435 @@
+"""Results: which network is most accurate, what each change adds, and how far the numbers can be relied on."""
+
+import math
+
+import altair as alt
+import pandas as pd
+
+from pipeline.params.subjects import Subject
+from pipeline.reporting import charts, words
+from pipeline.reporting.numbers import (
+    count,
+    interval,
+    listed,
+    number,
+    percent,
+    points,
+    within_limits,
+)
+from pipeline.reporting.parts import Bullets, Details, Figure, Paragraph, Section, Table
+from pipeline.science.statistics.linear_names import BASELINES, PAIRS, WORDS
+
+CHANGES = {  # what a comparison of architectures changes
+    ("vanilla", "bidirectional"): "Reading in both directions",
+    ("vanilla", "lstm"): "Replacing the vanilla cell by an LSTM",
+    ("vanilla", "feedforward"): "Averaging the words without their order",
+    ("feedforward", "flattened"): "Seeing positions in a feed-forward network",
+}
+VERDICTS = {"higher": "better", "lower": "worse", "unclear": "not shown", "undefined": "not finite"}
+BOTH = {"run (B)": (str, "run"), "against (A)": (str, "baseline")}
+CHANGED = {
+    "higher": "{action} adds {size} points of accuracy.",
+    "lower": "{action} costs {size} points of accuracy.",
+    "unclear": "We found no evidence that {inside} changes accuracy ({signed} points).",
+    "undefined": "{action} cannot be judged: the difference or its interval is not finite.",
+}
+SIDE = 230  # of a reliability diagram, in pixels
+
+
+def answers(
+    results: pd.DataFrame, gains: pd.DataFrame, pairs: pd.DataFrame
+) -> Bullets | Paragraph | None:
+    """What each change to the first baseline adds, and what the order of neighbouring words adds."""
+    networks = results[results["is_network"]]
+    broken = networks[networks["mean"].isna()]["run"]
+    texts = [change(row) for row in pairs.itertuples() if row.baseline == pairs["baseline"].iloc[0]]
+    texts += _word_order(gains)
+    if len(broken):
+        texts.append(f"No finite mean accuracy, and so no rank: {listed(broken)}.")
+    texts += _only_some_tuned(networks)
+    return Bullets(texts) if texts else None
+
+
+def change(row) -> str:
+    """A declared comparison as a sentence: the change, and the points that it added or cost.
+
+    >>> pair = {"baseline": "vanilla-textbook", "run": "vanilla-tuned", "answers": "recipe", "difference": 0.031}
+    >>> change(pd.Series({**pair, "verdict": "higher"}))
+    'The tuned recipe for the vanilla RNN adds 3.1 points of accuracy.'
+    """
+    before, _, _ = row.baseline.partition("-")
+    after, _, settings = row.run.partition("-")
+    action = f"The {words.run(row.run)} instead of the {words.run(row.baseline)}"
+    if row.answers == "architecture":
+        action = CHANGES.get((before, after), action)
+    if row.answers == "recipe":
+        action = f"The {settings} recipe for the {words.network(after)}"
+
+    size = points(abs(row.difference)).removeprefix("+")
+    inside = f"{action[0].lower()}{action[1:]}"
+    signed = points(row.difference)
+    return CHANGED[row.verdict].format(action=action, inside=inside, size=size, signed=signed)
+
+
+def _word_order(gains: pd.DataFrame) -> list[str]:
+    """How much pairs of words add to a linear model, and which networks are better still, on other reviews too."""
+    of_test = gains.query("split == 'test'")
+    networks = of_test[of_test["baseline"] == PAIRS]
+    if networks.empty:
+        return []
+
+    added = of_test[of_test["run"] == PAIRS].iloc[0]
+    size = points(added["difference"]).removeprefix("+")
+    first = f"Pairs of neighbouring words add {size} points to a linear model of words."
+    if not added["low"] > 0:
+        first = (
+            "We found no evidence that pairs of neighbouring words help a linear model of words."
+        )
+    above = networks.query("low > 0")["run"]
+    exceeds = "No network is shown to beat the linear model with pairs."
+    if len(above):
+        exceeds = f"The linear model with pairs is less accurate than {listed(above)}."
+    return [f"{first} {exceeds}"]
+
+
+def _only_some_tuned(networks: pd.DataFrame) -> list[str]:
+    """A ranking of tuned and other networks compares two things at once."""
+    is_tuned = networks["run"].str.endswith("-tuned")
+    tuned = networks[is_tuned]["architecture"].unique()
+    if not is_tuned.any() or networks["architecture"].isin(tuned).all():
+        return []
+    names = listed(f"the {words.network(name)}" for name in tuned)
+    return [
+        f"Of these networks, we tuned only {names}. So the ranking does not show which architecture is best; "
+        "comparisons within one recipe do."
+    ]
+
+
+def differences(pairs: pd.DataFrame) -> Figure | None:
+    if pairs.empty:
+        return None
+
+    values = "; ".join(
+        f"{row.run} minus {row.baseline} {points(row.difference)} ({interval(row.low, row.high)})"
+        for row in pairs.itertuples()
+    )
+    return Figure(
+        name="differences",
+        title="Differences in test accuracy",
+        reading="Each bar is the 95 % interval for other seeds and other texts. Pale ones do not show a difference, "
+        "after Holm's correction for all comparisons.",
+        alternative=f"Differences in percentage points with 95 % intervals: {values}.",
+        panels=[_differences(pairs)],
+    )
+
+
+def _differences(pairs: pd.DataFrame) -> alt.LayerChart:
+    numbers = ["difference", "low", "high"]
+    rows = pairs.assign(
+        pair=pairs["run"] + " minus " + pairs["baseline"],
+        architecture=pairs["run"].str.split("-").str[0],
+        **{name: 100 * pairs[name] for name in numbers},
+    )
+    rows = charts.gapped(rows[["pair", "architecture", "verdict", *numbers]])
+    lines = "split(replace(datum.label, ' minus ', '|minus '), '|')"
+    axis = alt.Axis(labelLimit=200, labelExpr=lines)
+    title = "difference (percentage points)"
+    is_shown = alt.FieldOneOfPredicate(field="verdict", oneOf=["higher", "lower"])
+    base = alt.Chart(rows).encode(
+        y=alt.Y("pair:N", title=None, sort=list(rows["pair"]), axis=axis),
+        opacity=alt.condition(is_shown, alt.value(1), alt.value(0.4)),
+        color=charts.coloured(rows, legend=None),
+        tooltip=charts.hover("pair", "verdict", difference="points", low="low", high="high"),
+    )
+    diamonds = base.mark_point(filled=True, size=110, shape="diamond", opacity=1)
+    zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=charts.NEUTRAL)
+    return alt.layer(
+        zero.encode(x="zero:Q"),
+        base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=title), x2="high:Q"),
+        diamonds.encode(x=alt.X("difference:Q", title=title)),
+    ).properties(width=charts.LONG - 160, height=36 * len(rows))
+
+
+def accuracies(results: pd.DataFrame, ensembles: dict) -> Table:
+    of_test = {run: ensembles[run]["test"] for run in results["run"] if run in ensembles}
+
+    def ensemble(run: str) -> str:
+        """An ensemble is another model than one network. Its interval is over texts, for these seeds."""
+        if run not in of_test:
+            return "none"
+        low, high = of_test[run]["low"], of_test[run]["high"]
+        between = "" if low is None else f" ({interval(low, high)})"
+        return f"{percent(of_test[run]['accuracy'])}{between}"
+
+    columns = {
+        "run": (str, "run"),
+        "parameters": ("{:,}".format, "parameters"),
+        "seeds": (str, "seeds"),
+        "mean test accuracy": (percent, "mean"),
+        "95 % interval over seeds": (within_limits, "low", "high"),
+        "ensemble of all seeds (95 % interval over texts)": (ensemble, "run"),
+    }
+    caption = "Accuracy on the test split. tfidf and tfidf-bigrams are linear models, fitted once"
+    return _table(caption, results, columns, is_sortable=True)
+
+
+def _table(
+    caption: str,
+    frame: pd.DataFrame,
+    columns: dict[str, tuple],
+    left: tuple[int, ...] = (0,),
+    is_sortable: bool = False,
+) -> Table:
+    """One row per row of the frame. A column has a function that makes a cell, and the names of its arguments."""
+    cells = {
+        title: list(map(make, *(frame[name] for name in names)))
+        for title, (make, *names) in columns.items()
+    }
+    return Table(caption, list(columns), list(zip(*cells.values(), strict=True)), left, is_sortable)
+
+
+def failed_seeds(runs: pd.DataFrame) -> Paragraph | None:
+    """Seeds that failed to learn are part of every mean, so a reader has to know them."""
+    failed = runs.query("failed > 0 and run not in @BASELINES")
+    if failed.empty:
+        return None
+
+    of_runs = listed(
+        f"{row.failed} of {row.seeds} of {row.run} ({listed(row.failed_seeds.split())})"
+        for row in failed.itertuples()
+    )
+    return Paragraph(f"Some seeds failed to learn: {of_runs}. Every mean includes them.")
+
+
+def comparisons(pairs: pd.DataFrame, settings: dict) -> Details | None:
+    """Every declared comparison in full: differences, tests, and the networks held fixed."""
+    if pairs.empty:
+        return None
+
+    def which_is(low: float, high: float) -> str:
+        return meaningful(low, high, settings["meaningful"])
+
+    main = {
+        **BOTH,
+        "difference (points)": (points, "difference"),
+        "95 % interval": (interval, "low", "high"),
+        "verdict": (VERDICTS.get, "verdict"),
+        "differs in": (str, "answers"),
+        "p": (p_value, "p"),
+        "p, Holm": (p_value, "p_holm"),
+    }
+    sure = {
+        **BOTH,
+        "P(B > A)": (_unit, "p_better"),
+        "its 95 % interval": (_unit_interval, "p_better_low", "p_better_high"),
+        "which is": (which_is, "p_better_low", "p_better_high"),
+        "epsilon of B over A": (_unit, "aso_epsilon"),
+        "smallest visible difference": (_visible, "visible_difference"),
+    }
+    best = pairs.join(pd.DataFrame(list(pairs["mcnemar"])).add_prefix("best_"))
+    against = "{:,} against {:,}".format
+    fixed = {
+        **BOTH,
+        "95 % interval over texts": (interval, "reviews_low", "reviews_high"),
+        "best seeds": (against, "best_run_seed", "best_baseline_seed"),
+        "only one right": (against, "best_only_run_right", "best_only_baseline_right"),
+        "McNemar's p, exact": (p_value, "best_p"),
+    }
+    how_sure = (
+        f"How sure they are. P(B > A) is meaningful if its interval excludes 0.5 and reaches beyond "
+        f"{settings['meaningful']:g}. Below epsilon {settings['almost']:g}, B almost stochastically dominates A. "
+        f"A study like this one shows the smallest visible difference in {percent(settings['power'])} of cases"
+    )
+    how_fixed = "The same networks on other texts, and McNemar's test of the best seed of each"
+    if (pairs["run_seeds"] != pairs["baseline_seeds"]).any():
+        how_fixed += ". The best of more seeds is luckier"
+    declared = f"The comparisons in params.yaml. Holm corrects p for all {len(pairs)} of them"
+    tables = [
+        _table(declared, pairs, main, left=(0, 1, 4, 5)),
+        _table(how_sure, pairs, sure, left=(0, 1, 4)),
+        _table(how_fixed, best, fixed, left=(0, 1)),
+    ]
+    return Details("Comparisons in full", tables)
+
+
+def _unit(value: float) -> str:
+    return "none" if math.isnan(value) else number(value, 2)
+
+
+def _unit_interval(low: float, high: float) -> str:
+    return "none" if math.isnan(low + high) else f"{_unit(low)} to {_unit(high)}"
+
+
+def _visible(difference: float) -> str:
+    return "none" if math.isnan(difference) else f"{number(100 * difference, 1)} points"
+
+
+def p_value(p: float) -> str:
+    """
+    >>> p_value(0.0421), p_value(1e-9), p_value(float("nan"))
+    ('0.042', '< 0.001', 'none')
+    """
+    if math.isnan(p):
+        return "none"
+    return "< 0.001" if p < 0.001 else number(p, 3)
+
+
+def meaningful(low: float, high: float, threshold: float) -> str:
+    """The meaning of the interval of P(B > A) (Bouthillier et al. 2021); for A it is read the other way round.
+
+    >>> meaningful(0.6, 0.9, 0.75), meaningful(0.51, 0.7, 0.75), meaningful(0.3, 0.8, 0.75), meaningful(0.1, 0.3, 0.75)
+    ('meaningful', 'small', 'not shown', 'meaningful for A')
+    """
+    for least, most, suffix in ((low, high, ""), (1 - high, 1 - low, " for A")):
+        if least > 0.5:
+            return ("meaningful" if most > threshold else "small") + suffix
+    return "not shown"
+
+
+def other_measures(results: pd.DataFrame) -> Details:
+    def three(value: float) -> str:
+        return number(value, 3)
+
+    def every(scores: dict[int, float]) -> str:
+        return ", ".join(number(100 * score, 1) for score in scores.values())
+
+    columns = {
+        "run": (str, "run"),
+        "negative log-likelihood": (three, "nll"),
+        "Brier score": (three, "brier"),
+        "calibration error": (percent, "ece"),
+        "area under ROC": (three, "auc"),
+        "standard deviation": (_visible, "sd"),
+        "accuracy of every seed (%)": (every, "scores"),
+    }
+    caption = "Means over seeds on the test split. Lower is better, except the area under ROC"
+    table = _table(caption, results, columns)
+    return Details("Other measures, and the accuracy of every seed", [table])
+
+
+def reliability(runs: pd.DataFrame, results: pd.DataFrame, settings: dict) -> Details:
+    """The intervals of each run over seeds, over texts and over both, and its failed seeds."""
+    over_seeds = results.set_index("run")[["low", "high"]].add_prefix("seeds_")
+
+    def failed(run: str, failed: int, seeds: int) -> str:
+        return "none" if run in BASELINES else f"{failed} of {seeds}"
+
+    columns = {
+        "run": (str, "run"),
+        "mean test accuracy": (percent, "accuracy"),
+        "95 % interval over seeds": (within_limits, "seeds_low", "seeds_high"),
+        "over texts": (interval, "reviews_low", "reviews_high"),
+        "over both": (interval, "low", "high"),
+        "failed seeds": (failed, "run", "failed", "seeds"),
+        "95 % interval of their share": (interval, "failed_low", "failed_high"),
+    }
+    bound = f"{percent(settings['learned_share'])} of the way from guessing to TF-IDF"
+    if runs[runs["run"] == WORDS]["failed"].any():
+        bound = "guessing reaches lower accuracies by chance, and so does TF-IDF"
+    least = percent(runs["learned_above"].iloc[0])
+    text = f"A seed has failed to learn if its validation accuracy is below {least}: {bound}."
+    caption = "Over seeds: networks trained again. Over texts: these networks on other texts, in blocks of neighbours"
+    table = _table(caption, runs.join(over_seeds, on="run"), columns)
+    return Details("How reliable each run is", [Paragraph(text), table])
+
+
+def by_length(buckets: pd.DataFrame, subject: Subject) -> Details | None:
+    """Accuracy by the length of the whole text, next to the linear models on the same texts."""
+    if buckets.empty:
+        return None
+
+    titles = [_bucket(row, subject) for row in buckets.itertuples()]
+    cells = [_with_interval(row) for row in buckets.itertuples()]
+    wide = buckets.assign(title=titles, cell=cells).pivot(
+        index="run", columns="title", values="cell"
+    )
+    wide = wide.loc[buckets["run"].unique()].reset_index()
+    columns = {title: (str, title) for title in dict.fromkeys(titles)}
+    caption = "Mean test accuracy with 95 % intervals over seeds and texts. Compare within a column"
+    table = _table(caption, wide, {"run": (str, "run"), **columns})
+    return Details(f"Accuracy by the length of the {subject.noun}", [table])
+
+
+def _bucket(row, subject: Subject) -> str:
+    """The lengths in a bucket, and how many texts it has."""
+    lengths = f"{row.above_tokens + 1:,} to {row.up_to_tokens:,.0f}"
+    if math.isnan(row.up_to_tokens):
+        lengths = f"over {row.above_tokens:,}"
+    return f"{lengths} tokens ({count(row.reviews, subject.noun)})"
+
+
+def _with_interval(row) -> str:
+    """Linear models have no seeds, so their interval is over texts."""
+    ends = (row.reviews_low, row.reviews_high) if row.run in BASELINES else (row.low, row.high)
+    between = interval(*ends)
+    return percent(row.accuracy) + ("" if between == "none" else f" ({between})")
+
+
+def calibrated(runs: pd.DataFrame, calibration: pd.DataFrame, subject: Subject) -> Details:
+    """Whether probabilities mean what they say."""
+    beyond = runs.query("ece > ece_if_calibrated")["run"]
+    text = f"{_whose(beyond, len(runs))} calibration error exceeds what chance alone would produce."
+    columns = {
+        "run": (str, "run"),
+        "calibration error": (percent, "ece"),
+        "95 % interval over texts": (interval, "ece_low", "ece_high"),
+        "by chance, up to": (percent, "ece_if_calibrated"),
+    }
+    caption = "The mean distance of a bin's share of positive labels from its mean probability"
+    table = _table(caption, runs, columns)
+    figure = Figure(
+        name="calibration",
+        title="How often a prediction of the positive label is right",
+        reading=f"Each panel is a run, each thin line a seed, and the thick line their mean over bins of equally many "
+        f"{subject.noun}s. On the dashed diagonal, probabilities are what they say.",
+        alternative=f"{text} {'; '.join(' '.join(row[:2]) for row in table.rows)}.",
+        panels=_calibration(calibration),
+    )
+    return Details("Calibration", [Paragraph(text), figure, table])
+
+
+def _whose(runs: pd.Series, most: int) -> str:
+    if runs.empty:
+        return "No run's"
+    return "Every run's" if len(runs) == most else f"For {listed(runs)}, the"
+
+
+def _calibration(table: pd.DataFrame) -> list[alt.LayerChart]:
+    numbers = ["mean_probability", "positive_share"]
+    table = table.assign(**{name: 100 * table[name] for name in numbers})
+    scale = alt.Scale(domain=[0, 100])
+    x = alt.X("mean_probability:Q", title="mean probability of the bin (%)", scale=scale)
+    y = alt.Y("positive_share:Q", title="positive labels in the bin (%)", scale=scale)
+    ends = pd.DataFrame({name: [0, 100] for name in numbers})
+    diagonal = alt.Chart(ends).mark_line(color=charts.NEUTRAL, strokeDash=[4, 3])
+    tooltip = charts.hover("bin", mean_probability="probability (%)", positive_share="positive (%)")
+
+    panels = []
+    for run, rows in table.groupby("run", sort=False):
+        colour = alt.value(charts.COLOURS.get(run.split("-")[0], charts.NEUTRAL))
+        means = rows.groupby("bin", as_index=False)[numbers].mean()
+        seeds = alt.Chart(rows[["seed", *numbers]]).mark_line(strokeWidth=0.7, opacity=0.4)
+        mean = alt.Chart(means).mark_line(strokeWidth=2.5, point=True)
+        panel = alt.layer(
+            diagonal.encode(x=x, y=y),
+            seeds.encode(x=x, y=y, color=colour, detail="seed:N"),
+            mean.encode(x=x, y=y, color=colour, tooltip=tooltip),
+        )
+        panels.append(panel.properties(title=run, width=SIDE, height=SIDE))
+    return panels
+
+
+SECTION = Section(
+    "Results",
+    (
+        answers,
+        differences,
+        accuracies,
+        failed_seeds,
+        comparisons,
+        other_measures,
+        reliability,
+        by_length,
+        calibrated,
+    ),
+)

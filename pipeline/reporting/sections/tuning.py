@@ -1,0 +1,302 @@
+"""Tuning: whether the search found anything better than the starting recipe, and what it tried."""
+
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from pipeline.params import Mistake
+from pipeline.reporting.charts import LONG, SHORT, coloured, gapped, shaped
+from pipeline.reporting.inputs import derived
+from pipeline.reporting.numbers import cell, count, listed, percent, points
+from pipeline.reporting.parts import Bullets, Details, Figure, Paragraph, Section, Table
+from pipeline.reporting.words import capital, network
+
+Record = dict[str, Any]
+Records = dict[str, Record]
+
+NEAR_AN_END = 0.05  # of the range of a dimension without steps
+SETTINGS = (
+    "hidden_size",
+    "embedding_dimension",
+    "learning_rate",
+    "dropout",
+    "parameters",
+)
+TRIAL = (
+    "architecture",
+    "trial",
+    "state",
+    "value",
+    *SETTINGS,
+    "epochs",
+    "reason",
+)
+CONTESTANT = (
+    "contestant",
+    *SETTINGS,
+    "mean",
+    "difference",
+    "standard_error",
+    "outcome",
+)
+REGRET = (
+    "regret_difference",
+    "regret_low",
+    "regret_high",
+)
+ACCURACY: Record = {
+    "title": "validation accuracy",
+    "axis": alt.Axis(format="%", labelOverlap="greedy"),
+    "scale": alt.Scale(zero=False, padding=8),
+}
+FORMATS = {
+    "state": {"COMPLETE": "completed", "FAIL": "diverged"}.get,
+    "value": percent,
+    "mean": percent,
+    "difference": points,
+    "standard_error": lambda share: points(share).lstrip("+"),
+    **dict.fromkeys(REGRET, points),
+}
+
+
+@derived
+def searched(trials: dict[str, pd.DataFrame], studies: Records) -> pd.DataFrame:
+    """The trials of all searches. Raises Mistake if a chosen trial is not in the table."""
+    tables = [pd.DataFrame(columns=TRIAL)]
+    for architecture, table in trials.items():
+        chosen = studies[architecture]["chosen"]["trial"]
+        is_chosen = table["trial"] == chosen
+        if chosen is not None and not is_chosen.any():
+            raise Mistake(
+                f"reports/tuning/{architecture}: trial {chosen} of the .json is not in the .csv; "
+                "`dvc repro tune` makes both"
+            )
+        tables.append(table.assign(architecture=architecture, chosen=is_chosen))
+    return pd.concat(tables[1:] or tables, ignore_index=True)
+
+
+@derived
+def contestants(studies: Records) -> pd.DataFrame:
+    """The contestants of all races, each with its scores, its outcome and, if it was chosen, its regret."""
+    rows: list[Record] = []
+    for architecture, study in studies.items():
+        regret = {name: study["regret"][name.removeprefix("regret_")] for name in REGRET}
+        for row in study["race"]:
+            name = "starting recipe" if row["starting_recipe"] else f"trial {row['trial']}"
+            columns = {
+                "architecture": architecture,
+                "contestant": f"{network(architecture)}, {name}",
+                "scores": list(row["scores"].values()),
+                "outcome": _outcome(row, study["chosen"]),
+            }
+            if columns["outcome"] == "chosen":
+                columns |= regret
+            rows.append({**row, **row["settings"], **columns})
+    return pd.DataFrame(rows, columns=[*CONTESTANT, *REGRET, "architecture", "scores"])
+
+
+def _outcome(row: Record, chosen: Record) -> str:
+    if row["starting_recipe"]:
+        return "kept" if chosen["starting_recipe"] else "replaced"
+    if row["trial"] == chosen["trial"]:
+        return "chosen"
+    if row["mean"] is None:
+        return "diverged"
+    if row["dropped"]:
+        return "dropped: not ahead after half of the seeds"
+    if row["standard_error"] is None:
+        return "no standard error: equal scores on all seeds"
+    is_ahead = row["difference"] > row["standard_error"]
+    return "ahead, more parameters" if is_ahead else "within one standard error"
+
+
+def answer(studies: Records) -> Bullets | None:
+    """One sentence for all architectures with the same answer."""
+    architectures: dict[str, list[str]] = {}
+    for architecture, study in studies.items():
+        architectures.setdefault(_answer(study), []).append(network(architecture))
+    sentences = [f"{capital(listed(names))}: {text}" for text, names in architectures.items()]
+    return Bullets(sentences) if sentences else None
+
+
+def _answer(study: Record) -> str:
+    """Whether the search improved on the starting recipe, judged by seeds that had no part in the choice."""
+    chosen, regret = study["chosen"], study["regret"]
+    if chosen["starting_recipe"] and study["race"]:
+        return "no finalist beat the starting recipe by more than one standard error, so we kept the recipe."
+    if chosen["starting_recipe"]:
+        return "no trial was ahead of the starting recipe, so we kept the recipe."
+
+    verdict = "the data do not show that it is better than the recipe"
+    if regret["low"] is None:
+        verdict = "the scores do not vary, so we have no interval"
+    elif regret["low"] > 0:
+        verdict = "it is better than the recipe"
+    elif regret["high"] < 0:
+        verdict = "it is worse than the recipe"
+    seeds = count(len(regret["chosen"]), "fresh seed")
+    return (
+        f"trial {chosen['trial']} won the race and replaced the starting recipe. "
+        f"On {seeds}, {verdict} ({points(regret['difference'])} points)."
+    )
+
+
+def race(contestants: pd.DataFrame) -> Figure | None:
+    """Every seed of every contestant, and their means."""
+    means = contestants.dropna(subset="mean")
+    if means.empty:
+        return None
+
+    names = list(contestants["contestant"])
+    y = alt.Y(
+        "contestant:N",
+        title=None,
+        sort=names,
+        axis=alt.Axis(labelLimit=260),
+    )
+    columns = [
+        "architecture",
+        "contestant",
+        "outcome",
+        "scores",
+        "mean",
+    ]
+    base = alt.Chart(gapped(contestants[columns].explode("scores"))).encode(
+        y=y,
+        color=coloured(contestants, legend=None),
+        tooltip=["contestant", "outcome", "scores:Q", "mean:Q"],
+    )
+    circles = base.mark_point(size=50).encode(x=alt.X("scores:Q", **ACCURACY))
+    bars = base.mark_tick(thickness=3, height=22).encode(x=alt.X("mean:Q", **ACCURACY))
+
+    results = [f"{row.contestant} {percent(row.mean)}" for row in means.itertuples(index=False)]
+    return Figure(
+        "tuning-race",
+        "The finalists of the search against the starting recipe",
+        "A circle is a full training on one fresh seed. A bar is the mean over seeds.",
+        f"Mean validation accuracy in the race: {'; '.join(results)}.",
+        [alt.layer(circles, bars).properties(width=LONG - 160, height=36 * len(names))],
+    )
+
+
+def rules(studies: Records, settings: Record) -> Details | None:
+    """How the search works, its space, and the importance of each dimension."""
+    if not studies:
+        return None
+
+    steps = (
+        f"Each search had {count(settings['trials'], 'trial')} and saw the validation split alone. A trial trained for "
+        f"{count(settings['rung_epochs'], 'epoch')} on one seed. At most {count(settings['finalists'], 'trial')} that "
+        "beat the starting recipe went on to a race. There, they and the recipe trained in full on "
+        f"{count(settings['race_seeds'], 'fresh seed')}. A finalist that was not ahead after half of them was dropped."
+    )
+    choice = (
+        "A finalist wins if it leads by more than one standard error. Of several winners, we take the one with the "
+        "fewest parameters. The winner of a race looks better than it is. So we compare it with the recipe again, on "
+        "seeds that neither the search nor the race has used. This difference is the regret."
+    )
+    roles = (
+        "The study asks about the scientific dimensions. We tune the nuisance dimensions so that the comparison is "
+        "fair. Importances add up to 100 %. From this small a number of trials they are hints. A chosen setting at an "
+        "end of its range is a reason for a wider search."
+    )
+    space = pd.DataFrame(settings["space"]).T.rename_axis("dimension").reset_index()
+    for architecture, study in studies.items():
+        chosen, shares = study["chosen"]["settings"], study["importances"]["values"] or {}
+        ends = [_end(chosen[name], dimension) for name, dimension in settings["space"].items()]
+        space[f"chosen, {architecture}"] = space["dimension"].map(chosen).map(cell) + ends
+        space[f"importance (%), {architecture}"] = space["dimension"].map(shares) * 100
+    space["dimension"] = space["dimension"].str.replace("_", " ")
+    table = Table.of("The search space, the choices, and importances (PED-ANOVA)", space, FORMATS)
+    return Details("How the search works", [*map(Paragraph, (steps, choice, roles)), table])
+
+
+def _end(setting: float, dimension: Record) -> str:
+    """A remark on a setting at an end of its dimension, or nothing.
+
+    An end is the first or last step; without steps, the outer 5 % of the range on its scale. A lower bound of 0 is not
+    an end, as nothing lies below it.
+    """
+    scale = np.log if dimension["log"] else float
+    low, high, value = map(scale, (dimension["low"], dimension["high"], setting))
+    margin = 0.999 * (dimension["step"] or NEAR_AN_END * (high - low))
+    is_inside = value <= high - margin and (value >= low + margin or dimension["low"] == 0)
+    return "" if is_inside else " (at the end)"
+
+
+def race_in_numbers(contestants: pd.DataFrame) -> Details | None:
+    caption = (
+        "Validation accuracy in full trainings; differences from the starting recipe in points. "
+        "Regret low and high are the ends of the 95 % interval of the regret"
+    )
+    table = Table.of(caption, contestants[[*CONTESTANT, *REGRET]], FORMATS)
+    return Details("The race in numbers", [table]) if table.rows else None
+
+
+def search(searched: pd.DataFrame, settings: Record) -> Details | None:
+    """Every trial: in order, by each dimension of the space, and as a table."""
+    if searched.empty:
+        return None
+
+    panels = [_panel(searched, "trial", "the order of the search")]
+    for name, dimension in settings["space"].items():
+        kind = "log" if dimension["log"] else "linear"
+        domain = [dimension["low"], dimension["high"]]
+        panels.append(
+            _panel(
+                searched,
+                name,
+                f"{dimension['role']} dimension",
+                type=kind,
+                domain=domain,
+            )
+        )
+    panels.append(_panel(searched, "parameters", "the size of the network", type="log"))
+
+    best = searched[searched["state"] == "COMPLETE"].groupby("architecture", sort=False)["value"]
+    results = [
+        f"{network(architecture)} {percent(value)}" for architecture, value in best.max().items()
+    ]
+    figure = Figure(
+        "tuning-by-trial",
+        "Every trial, in order and by each dimension of the search",
+        "The large mark is the chosen trial. A mark at the lower edge lies below it, or its trial diverged.",
+        f"The best validation accuracy of a trial: {'; '.join(results) or 'no trial completed'}.",
+        panels,
+    )
+    return Details("Every trial", [figure, Table.of("Every trial", searched[[*TRIAL]], FORMATS)])
+
+
+def _panel(trials: pd.DataFrame, name: str, title: str, **scale: Any) -> alt.LayerChart:
+    values = trials["value"].where(trials["state"] == "COMPLETE")
+    best, middle = values.max(), values.median()
+    y_scale = alt.Scale(
+        domain=[2 * middle - best, best],
+        clamp=True,
+        padding=8,
+    )
+    x_scale = alt.Scale(
+        nice=False,
+        zero=False,
+        padding=18,
+        **scale,
+    )
+    marks = alt.Chart(gapped(trials.assign(height=values.fillna(0))))
+    marks = marks.mark_point(filled=True).encode(
+        x=alt.X(
+            f"{name}:Q",
+            title=name.replace("_", " "),
+            scale=x_scale,
+        ),
+        y=alt.Y("height:Q", **{**ACCURACY, "scale": y_scale}),
+        color=coloured(trials),
+        shape=shaped(trials),
+        size=alt.condition("datum.chosen", alt.value(320), alt.value(80)),
+        tooltip=[*TRIAL],
+    )
+    return alt.layer(marks).properties(title=title, width=SHORT, height=220)
+
+
+SECTION = Section("Tuning", (answer, race, rules, race_in_numbers, search))

@@ -1,0 +1,234 @@
+"""The tutorial's sentences with verdict, number and chart."""
+
+import re
+
+import pytest
+
+from pipeline.reporting.parts import Bullets, Details, Html, Paragraph, Table
+from pipeline.reporting.sections import claims
+from tests.reporting.invented import measure
+from tests.support import report_inputs
+from tests.support.report_inputs import files, own_texts, parts
+
+SHARE = {
+    "value": 0.084,
+    "low": 0.036,
+    "high": 0.22,
+    "side": "below",
+    "threshold": 0.5,
+    "verdict": "holds",
+}
+
+
+def measured(**values):
+    return {"tokens": None, "sequence_length": None, **measure(**values)}
+
+
+def section(*measures, verdict="holds", number_of=1, settings=None, **more):
+    """The section of a study with one claim, or several equal ones."""
+    words = {"name": "a", "sentence": "A sentence.", "test": "A test?", "caveat": "A caveat."}
+    row = {**words, "verdict": verdict, "by_distance": [], "measures": list(measures), **more}
+    return report_inputs.section(claims.SECTION, claims=[row] * number_of, **(settings or {}))
+
+
+def answer(*verdicts, **more):
+    rows = [{**files()["claims"][0], "verdict": verdict, **more} for verdict in verdicts]
+    made = report_inputs.section(claims.SECTION, claims=rows)
+    return parts(made, Paragraph)[0].text
+
+
+def row(made):
+    """The last line of the table as Markdown, in cells."""
+    (html,) = parts(made, Html)
+    return [cell.strip() for cell in html.markdown.splitlines()[-1].strip("|").split("|")]
+
+
+def numbers(made):
+    return report_inputs.table(made, "All numbers of “A sentence.").rows
+
+
+def replication(name, verdict, *measures, obstacle=""):
+    return {"name": name, "verdict": verdict, "measures": list(measures), "obstacle": obstacle}
+
+
+def replicated(*items):
+    return {"verdict_here": "holds", "replications": list(items)}
+
+
+def test_the_answer_counts_the_verdicts():
+    assert answer("holds", "holds", "partly") == (
+        "We tested 3 sentences of the tutorial on these reviews: 2 hold and 1 holds in part."
+    )
+    assert "1 does not hold and 1 is not shown either way" in answer("does not hold", "not shown")
+    assert "2 do not hold" in answer("does not hold", "does not hold")
+
+
+def test_the_answer_describes_replications_only_where_there_are_any():
+    assert "rounding" not in answer("holds")
+    agreeing = replicated(replication("amd", "holds"), replication("arm", "holds"))
+    assert answer("holds", **agreeing).endswith(
+        "No verdict changed in 2 replications with other rounding."
+    )
+    unstable = replicated(replication("amd", "partly"))
+    assert answer("unstable", **unstable).endswith(
+        "1 depends on rounding. 1 verdict changed in 1 replication with other rounding."
+    )
+
+
+def test_an_unstable_verdict_has_both_numbers_and_both_verdicts():
+    own = measured(value=0.161, low=0.071, high=0.251, unit="points", side="above", threshold=0.0)
+    theirs = measured(
+        value=0.032, low=-0.067, high=0.13, unit="points", side="above", threshold=0.0
+    )
+    items = replicated(replication("amd", "partly", theirs), replication("arm", "holds", own))
+    made = section({**own, "verdict": "holds"}, verdict="unstable", **items)
+    assert [cells[:3] for cells in numbers(made)] == [
+        ["a number", "+16.1 points", "+7.1 to +25.1 points"],
+        ["in amd: a number", "+3.2 points", "−6.7 to +13.0 points"],
+    ]
+    assert "Replication amd: “partly”. Here: “holds”." in parts(made, Bullets)[-1].texts
+
+
+def test_a_replication_with_an_obstacle_does_not_count():
+    item = replication("q", None, measured(**SHARE), obstacle="it has other parameters")
+    made = section(measured(**SHARE), **replicated(item))
+    assert (
+        "Replication q does not count: it has other parameters." in parts(made, Bullets)[-1].texts
+    )
+    assert len(numbers(made)) == 1
+    assert "rounding." not in parts(made, Paragraph)[0].text
+
+
+def test_a_claim_without_replications_does_not_mention_any():
+    made = section(measured(**SHARE))
+    assert not [part for part in parts(made, Bullets) if "eplication" in part.texts[0]]
+
+
+def test_a_row_has_quote_verdict_and_number():
+    assert row(section(measured(**SHARE))) == ["“A sentence.”", "✓ **holds**", "**8.4 %** a number"]
+
+
+def test_the_number_at_the_longest_distance_is_the_headline():
+    near = measured(**SHARE, what="near")
+    early = measured(**{**SHARE, "value": 0.3}, what="effect of a word 90 tokens before the last")
+    first = measured(**{**SHARE, "value": 0.9}, what="first token")
+    places = zip((near, early, first), (20, 90, 99), strict=True)
+    made = section(*({**item, "tokens": lag, "sequence_length": 100} for item, lag in places))
+    assert row(made)[2] == "**30.0 %** of a word's effect is left 90 tokens before the end"
+
+
+def test_of_several_conditions_the_number_that_hold_is_given():
+    points = measured(value=0.0, low=-0.009, high=0.009, unit="points", side="above", threshold=0.0)
+    made = section(measured(**SHARE), {**points, "verdict": "not shown"}, verdict="partly")
+    assert row(made)[1] == "◐ **partly**; 1 of 2 conditions hold"
+
+
+def test_a_number_that_only_informs_is_in_the_details_and_not_in_the_row():
+    made = section(measured(**SHARE), measured(value=0.3, what="an aside"))
+    assert row(made)[2] == "**8.4 %** a number"
+    aside = ["an aside", "30.0 %", "", "", "", "informs only", "reports/a.csv"]
+    assert numbers(made)[1] == aside
+
+
+@pytest.mark.parametrize(
+    ("unit", "words"),
+    [("tokens", "none (not reached, or not exponential)"), ("share", "not measured")],
+)
+def test_a_null_is_described_in_words_and_has_no_chart(unit, words):
+    unknown = measured(value=None, unit=unit, side="below", threshold=1.0, verdict="not shown")
+    made = section(unknown, verdict="not shown")
+    assert row(made)[2] == f"**{words}** a number"
+    assert "<svg" not in parts(made, Html)[0].markup
+
+
+def test_a_sentence_about_distance_has_the_verdict_at_each():
+    distances = [
+        {"tokens": 20, "words": "sentence", "verdict": "does not hold"},
+        {"tokens": 799, "words": "two pages", "verdict": "holds"},
+    ]
+    made = section(measured(**SHARE), verdict="partly", by_distance=distances)
+    assert row(made)[1] == "◐ **partly**; sentence: does not hold; two pages: holds"
+
+
+def test_a_fact_about_every_network_has_its_least_and_largest_value():
+    fact = measured(
+        value=0.0, low=0.0, high=0.0, unit="per unit", side="exactly", threshold=0.0, exact=True
+    )
+    (cells,) = numbers(section({**fact, "verdict": "holds"}))
+    assert cells[2] == "every network: 0 to 0 per unit"
+    assert cells[4] == "exactly 0 per unit"
+
+
+def test_a_number_with_two_thresholds_names_both():
+    left = measured(value=-1.0, low=-1.2, high=-0.8, unit="log10", side="below", threshold=-3.0)
+    (cells,) = numbers(section({**left, "fails_beyond": -1.0, "verdict": "partly"}))
+    assert cells[2:5:2] == ["6.3 to 16 %", "below 0.1 %, and it does not hold above 10 %"]
+
+
+def test_the_chart_has_interval_value_and_threshold_in_their_order():
+    markup = str(claims.small_chart([measured(**SHARE)]))
+    threshold, low = map(float, re.findall(r'x1="([\d.]+)"', markup))
+    (_, high) = map(float, re.findall(r'x2="([\d.]+)"', markup))
+    (value,) = map(float, re.findall(r'cx="([\d.]+)"', markup))
+    assert 8 == low < value < high < threshold == claims.WIDTH - 8
+    assert value == pytest.approx(8 + (threshold - 8) * (0.084 - 0.036) / (0.5 - 0.036), abs=0.1)
+    assert "nan" not in markup
+    assert 'aria-label="a number: 8.4 % (3.6 to 22.0 %), holds"' in markup
+
+
+def test_the_chart_has_an_upright_line_for_each_threshold():
+    left = {**measured(**SHARE), "fails_beyond": 0.7}
+    assert str(claims.small_chart([left, measured(**SHARE)])).count("dasharray") == 2
+
+
+def test_the_details_have_the_numbers_of_each_chart():
+    made = report_inputs.section(claims.SECTION)
+    cells = {text for table in parts(made, Table) for cells in table.rows for text in cells}
+    labels = re.findall(r'aria-label="(.*?)"', parts(made, Html)[0].markup)
+    assert len(labels) == 6
+    for label in "; ".join(labels).split("; "):
+        assert re.search(r": ([^:]+?)(?: \([^()]*\))?, [a-z ]+$", label)[1] in cells
+
+
+def test_no_text_of_a_claim_is_markup():
+    made = section(measured(**SHARE, what="<b>|</b>"))
+    (html,) = parts(made, Html)
+    assert "&lt;b&gt;|&lt;/b&gt;" in html.markup
+    assert html.markdown.splitlines()[-1].count("|") == 4
+
+
+def test_the_deciding_intervals_are_counted_once():
+    first = measured(**SHARE, what="first", confidence=0.995)
+    second = measured(**SHARE, what="second", confidence=0.995)
+    rules = parts(section(first, first, second), Details)[0]
+    assert any(
+        text.startswith("2 numbers with an interval decide") for text in rules.parts[0].texts
+    )
+    assert any("99.5 %" in text for text in rules.parts[0].texts)
+    without = parts(section(measured(**SHARE)), Details)[0].parts[0]
+    assert not any("Bonferroni" in text for text in without.texts)
+
+
+def test_disclosures_are_part_of_the_rules_where_a_study_has_any(monkeypatch):
+    assert "seen earlier" not in report_inputs.all_words(section(measured(**SHARE)))
+    monkeypatch.setitem(report_inputs.SETTINGS, "disclosures", ["We had seen earlier runs."])
+    assert "seen earlier" in report_inputs.all_words(section(measured(**SHARE)))
+
+
+def test_without_a_number_that_decides_the_section_disappears():
+    assert report_inputs.section(claims.SECTION, claims=[]).parts == []
+    assert section(measured(value=0.3)).parts == []
+
+
+def test_sentences_that_a_study_cannot_test_are_only_counted():
+    rows = [files()["claims"][0], {**files()["claims"][1], "measures": []}]
+    made = report_inputs.section(claims.SECTION, claims=rows)
+    assert "1 more would need networks that this study does not have" in (
+        parts(made, Paragraph)[0].text
+    )
+    assert len(parts(made, Html)[0].markdown.splitlines()) == 3
+
+
+def test_the_answer_names_other_texts_by_their_own_word():
+    made = report_inputs.section(claims.SECTION, card=own_texts())
+    assert "on these texts" in parts(made, Paragraph)[0].text

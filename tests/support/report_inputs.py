@@ -1,0 +1,98 @@
+"""The inputs of report sections, from the files of an invented study."""
+
+import os
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pandas as pd
+
+from pipeline.params.subjects import OWN_TEXTS
+from pipeline.reporting.inputs import Inputs
+from pipeline.reporting.parts import Details, Finding, MadeSection, Section, Table, made
+from pipeline.storage import artifacts
+from tests.reporting import invented
+
+OUTLINE = replace(invented.WHOLE, lengths=[100])
+SETTINGS = {
+    "alpha": 0.05,
+    "power": 0.8,
+    "almost": 0.2,
+    "meaningful": 0.75,
+    "learned_share": 0.8,
+    "disclosures": [],
+}
+FILES = {
+    "claims": artifacts.CLAIMS,
+    "card": artifacts.DATA_CARD,
+    "metrics": artifacts.METRICS,
+    "compared": artifacts.COMPARISONS,
+    "models": artifacts.MODELS_CARD,
+    "ensembles": artifacts.ENSEMBLES,
+    "runs": artifacts.RUNS,
+    "calibration": artifacts.CALIBRATION,
+    "buckets": artifacts.LENGTH_BUCKETS,
+    "gains": artifacts.LINEAR_BASELINES,
+}
+
+
+@cache
+def files() -> dict[str, Any]:
+    """The files of the invented study by the names of the report's inputs. Do not change them."""
+    start = Path.cwd()
+    with TemporaryDirectory() as folder:
+        os.chdir(folder)
+        try:
+            invented.write(OUTLINE)
+            values = {name: _read(path) for name, path in FILES.items()}
+            for name in ("gradients", "memory"):
+                paths = map(getattr(artifacts, name), OUTLINE.lengths)
+                values[name] = pd.concat(map(artifacts.read_csv, paths), ignore_index=True)
+        finally:
+            os.chdir(start)
+    return values
+
+
+def _read(path: Path) -> Any:
+    return artifacts.read_json(path) if path.suffix == ".json" else artifacts.read_csv(path)
+
+
+def inputs(**changed: Any) -> Inputs:
+    """The inputs of the invented study, with others in the place of some."""
+    values = {**files(), **changed}
+    return Inputs(values, {**SETTINGS, "runs": list(values["models"])})
+
+
+def section(section: Section, **changed: Any) -> MadeSection:
+    return made(section, inputs(**changed))
+
+
+def own_texts() -> dict[str, Any]:
+    """A data card of a user's own texts."""
+    return {**files()["card"], "source": "csv", "subject": OWN_TEXTS.name}
+
+
+def all_words(section: MadeSection) -> str:
+    """Everything that a reader of the section could read, as one text."""
+    return " ".join(str(part.part) for part in section.parts)
+
+
+def parts(section: MadeSection, kind: type) -> list[Any]:
+    """The parts of a kind, also those within Details and findings."""
+    return [part for made_part in section.parts for part in _within(made_part.part, kind)]
+
+
+def _within(part: Any, kind: type) -> list[Any]:
+    inner = part.parts if isinstance(part, Details) else []
+    inner = [part.figure] if isinstance(part, Finding) else inner
+    deeper = [item for child in inner for item in _within(child, kind)]
+    return [part, *deeper] if isinstance(part, kind) else deeper
+
+
+def table(section: MadeSection, beginning: str) -> Table:
+    """The table whose caption begins like this."""
+    tables = [item for item in parts(section, Table) if item.caption.startswith(beginning)]
+    (only,) = tables
+    return only

@@ -39,8 +39,7 @@ SIGNS = {
 DASHES = {"forward": [1, 0], "backward": [6, 3], "none": [1, 0]}
 NEUTRAL = "#7a7a7a"  # readable on white and on black
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"  # vl-convert brings the first: the same widths on every machine
-POINTED = "pointed"  # the layer that answers a pointer: the page has it, a picture has not
-OUTERMOST = ("$schema", "config", "datasets")  # what only the whole of a picture may say
+OUTERMOST = ("$schema", "config", "datasets")  # only the whole picture may have these
 LOOK = {
     "font": FONT,
     "padding": 8,
@@ -56,7 +55,7 @@ LOOK = {
 }
 POINTS_OF_A_CURVE = 90
 POINTS_OF_A_SEED = 20
-SHORT, LONG = 400, 640  # widths in pixels of a panel beside another and of one alone
+SHORT, LONG = 400, 640  # widths in pixels of a panel next to another and of a single one
 
 
 def specified(panels: list[alt.LayerChart]) -> list[dict]:
@@ -65,10 +64,9 @@ def specified(panels: list[alt.LayerChart]) -> list[dict]:
 
 
 def svg(panels: list[dict], columns: int = 2) -> str:
-    """The panels on white, so many beside one another, as text that is the same on every machine."""
+    """The panels on white in this many columns, as text that is identical on every machine."""
     inner = [
-        {key: value for key, value in _still(panel).items() if key not in OUTERMOST}
-        for panel in panels
+        {key: value for key, value in panel.items() if key not in OUTERMOST} for panel in panels
     ]
     datasets = {name: rows for panel in panels for name, rows in panel["datasets"].items()}
     laid = {"concat": inner, "columns": columns, "spacing": 36}
@@ -82,16 +80,6 @@ def svg(panels: list[dict], columns: int = 2) -> str:
         )
         + "\n"
     )
-
-
-def _still(panel: dict) -> dict:
-    """The panel without what answers a pointer."""
-    if "layer" not in panel:
-        return panel
-    layers = [
-        _still(layer) for layer in panel["layer"] if not layer.get("name", "").startswith(POINTED)
-    ]
-    return {**panel, "layer": layers}
 
 
 def page(panel: dict) -> str:
@@ -110,7 +98,7 @@ def scripts() -> str:
 
 
 def gapped(frame: pd.DataFrame) -> pd.DataFrame:
-    """What cannot be drawn becomes a gap."""
+    """Replaces numbers that cannot be drawn, so that they leave a gap."""
     return frame.replace([np.inf, -np.inf], np.nan)
 
 
@@ -124,7 +112,7 @@ def coloured(frame: pd.DataFrame, **options) -> alt.Color:
 
 
 def hover(*plain: str, **numbers: str) -> list:
-    """What a mark tells a pointer: columns as they are, and numbers under titles."""
+    """The tooltip of a mark: columns as they are, and numbers with titles."""
     return [
         *plain,
         *(alt.Tooltip(f"{name}:Q", title=title, format=".2f") for name, title in numbers.items()),
@@ -139,55 +127,6 @@ def _numbered(text: str) -> str:
     return re.sub(
         r'(?<= id=")\w+(?=")|(?<=url\(#)\w+(?=\))', lambda found: places[found[0]], text
     ).strip()
-
-
-def _by_lag(
-    frame: pd.DataFrame, title: str, scale: alt.Scale, heading: str, lag_title: str
-) -> alt.LayerChart:
-    columns = ["architecture", "direction", "lag_tokens", "mean", "lowest", "highest"]
-    thin = thinned(frame)[columns]
-    x = alt.X(
-        "lag_tokens:Q",
-        title=lag_title,
-        axis=alt.Axis(tickMinStep=1, grid=False, labelOverlap="greedy", labelSeparation=8),
-    )
-    base = alt.Chart(gapped(thin)).encode(x=x, color=coloured(frame), detail="direction:N")
-    marked = alt.Chart(gapped(thin[thin.lag_tokens.isin(some(thin.lag_tokens))])).encode(
-        x=x, color=coloured(frame)
-    )
-    y = alt.Y("mean:Q", title=title, scale=scale)
-    return alt.layer(
-        base.mark_area(opacity=0.14, clip=True).encode(
-            y=alt.Y("lowest:Q", title=title, scale=scale), y2="highest:Q"
-        ),
-        base.mark_line(strokeWidth=2, clip=True).encode(y=y, strokeDash=dashed(frame)),
-        marked.mark_point(filled=True, size=40, opacity=1).encode(
-            y=y,
-            shape=shaped(frame),
-            tooltip=hover(
-                "architecture",
-                "direction",
-                "lag_tokens",
-                mean="mean",
-                lowest="lowest seed",
-                highest="highest seed",
-            ),
-        ),
-        pointed(thin, "lag_tokens", "architecture", x),
-    ).properties(title=heading, width=SHORT, height=300)
-
-
-def pointed(frame: pd.DataFrame, at: str, of: str, x: alt.X) -> alt.Chart:
-    """A rule at each lag, seen only under a pointer, that tells the mean of every curve there."""
-    wide = gapped(frame.pivot_table(index=at, columns=of, values="mean").reset_index().round(4))
-    values = [alt.Tooltip(f"{name}:Q", format=".2f") for name in wide.columns if name != at]
-    lags = wide[at].to_numpy(float)
-    broad = max(SHORT * np.diff(lags).min() / np.ptp(lags), 5) if len(lags) > 1 else 5
-    return (
-        alt.Chart(wide, name=POINTED)
-        .mark_rule(strokeWidth=round(broad, 1), opacity=0)
-        .encode(x=x, tooltip=[alt.Tooltip(f"{at}:Q", title=at.replace("_", " ")), *values])
-    )
 
 
 def thinned(
@@ -218,13 +157,6 @@ def line_at(value: float, scale: alt.Scale, dash: tuple[int, int] = (4, 3)) -> a
         .mark_rule(color=NEUTRAL, strokeDash=list(dash), strokeWidth=1.5)
         .encode(y=alt.Y("at:Q", scale=scale))
     )
-
-
-def span(frame: pd.DataFrame, columns: list[str], at_least: list[float]) -> list[float]:
-    values = frame[columns].to_numpy(float).ravel()
-    values = np.concatenate([values[np.isfinite(values)], at_least])
-    margin = 0.04 * (values.max() - values.min())
-    return [float(np.round(values.min() - margin, 2)), float(np.round(values.max() + margin, 2))]
 
 
 def present(frame: pd.DataFrame) -> list[str]:
@@ -302,7 +234,7 @@ def curves(
 
 
 def dashed(frame: pd.DataFrame) -> alt.StrokeDash:
-    """Forward and no direction are solid, backward is dashed; without a backward curve there is no legend."""
+    """Dashes backward curves. Only they need a legend."""
     both = (frame.direction == "backward").any()
     known = [
         direction

@@ -62,8 +62,9 @@ def curves(everything: pd.DataFrame) -> pd.DataFrame:
     """All curves of networks before and after training, at the lags that are drawn."""
     rows = where(everything, weights=WEIGHTS)
     parts = [rows.iloc[:0]]
-    for _, of_length in rows.groupby("sequence_length"):
-        parts.append(charts.thinned(of_length))
+    for length, of_length in rows.groupby("sequence_length"):
+        lags = {*charts.thinned(of_length)["lag_tokens"], far_lag(length - 1)}
+        parts.append(where(of_length, lag_tokens=lags))
     drawn = pd.concat(parts)
     return drawn.rename(columns={"log10_relative_norm": "value"})
 
@@ -111,7 +112,7 @@ def answer(
     main = _first(at_length)
     sentences = [_fate(main, settings)]
     others = at_length[at_length["network"] != main.network]
-    if len(others):
+    if len(others) and others[FAR].notna().all():
         sentences.append(_others(others))
 
     longest = _first(where(trained, sequence_length=trained["sequence_length"].max()))
@@ -145,10 +146,12 @@ def _fate(row, settings: dict) -> str:
 
     gradient = f"the gradient of the trained {row.network}"
     left = f"{share} of it is left {_far_back(row)}"
+    if math.isnan(row.log10_at_last_fitted_lag):
+        return words.capital(f"{gradient} is not finite in some seeds.")
     if math.isnan(low):
         return (
-            f"The trained {row.network} has {share} of its gradient left {_far_back(row)}, "
-            f"by only {count(row.seeds, 'seed')}."
+            f"The trained {row.network} has {share} of its gradient left {_far_back(row)} "
+            f"({count(row.seeds, 'seed')}, too few for an interval)."
         )
     if high < vanished:
         sentence = f"{gradient} vanishes"
@@ -226,15 +229,15 @@ def _by_lag(seeds: pd.DataFrame, name: str) -> Figure:
         panels.append(panel.properties(title=_heading(rows)))
 
     length = int(medians["sequence_length"].iloc[0])
-    last = where(medians, lag_tokens=length - 1)
+    far = where(medians, lag_tokens=far_lag(length - 1))
     shares = "; ".join(
-        f"{row.network}, {WEIGHTS[row.weights]}, {share_of(row.value)}" for row in last.itertuples()
+        f"{row.network}, {WEIGHTS[row.weights]}, {share_of(row.value)}" for row in far.itertuples()
     )
     return Figure(
         name,
         f"How gradients fade with distance, at {count(length, 'token')}",
         "Thick lines are median seeds, thin lines are single seeds. Curves may leave the panel.",
-        f"Gradient left {count(length - 1, 'token')} back: {shares}.",
+        f"Gradient left {count(far_lag(length - 1), 'token')} back: {shares}.",
         panels,
     )
 
@@ -329,10 +332,13 @@ def initialisers(initialiser_curves: pd.DataFrame) -> list[Part] | None:
 
     keys = ["architecture", "direction", "initialiser", "lag_tokens"]
     medians = summary(initialiser_curves, keys)
-    last = where(medians, lag_tokens=medians["lag_tokens"].max())
+    last = where(medians, lag_tokens=medians["lag_tokens"].max()).dropna(subset="value")
     last = last.sort_values("value", ascending=False, kind="stable")
+    if len(last) < 2:
+        return None
+
     most, least = last.iloc[0], last.iloc[-1]
-    effect = "decides" if most["value"] - least["value"] > 1 else "hardly changes"
+    effect = "decides" if least["value"] < most["value"] - 1 else "hardly changes"
     back = f"{count(int(most['lag_tokens']), 'token')} back"
 
     names = [name for name in COLOUR_OF_INITIALISER if name in set(last["initialiser"])]

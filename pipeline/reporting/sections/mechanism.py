@@ -3,6 +3,7 @@
 import math
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from pipeline.params import DEFAULT_INITIALISER
@@ -58,6 +59,9 @@ def reason(cell_numbers: pd.DataFrame) -> Paragraph | None:
 
     network = trained["network"].iloc[0]
     of_network = where(trained, network=network).set_index("measure")
+    if of_network["value"].isna().any():
+        return None
+
     singular = of_network.loc["largest_singular_value", "value"]
     slope = of_network.loc["mean_slope", "value"]
     exponent = of_network.loc["lyapunov"]
@@ -97,7 +101,7 @@ def _value(row, decimals: int) -> str:
 def exponents(cells: pd.DataFrame, shown_length: int) -> Figure | None:
     """The Lyapunov spectrum before and after training."""
     seeds = where(cells, measure="lyapunov").rename(columns={"index": "number"})
-    if seeds.empty:
+    if not np.isfinite(seeds["value"]).any():
         return None
 
     medians = frames.named(frames.median_seed(seeds, [*CURVE, "number"]))
@@ -150,7 +154,9 @@ def bounds(
     )
     rows = frames.in_order(frames.own_design(rows), ["architecture", "lag_tokens"])
     bounded = where(rows, quantity="bound")
-    if bounded.empty:
+    trained = where(cell_numbers, weights="trained", measure=("bound_violations", "bound_slack"))
+    trained = trained.dropna(subset="value")
+    if bounded.empty or trained.empty:
         return None
 
     seeds = where(rows, architecture=bounded["architecture"].iloc[0])
@@ -177,7 +183,7 @@ def bounds(
     shares = "; ".join(f"{row.curve} {share_of(row.value)}" for row in last.itertuples())
     network = medians["network"].iloc[0]
     return [
-        Paragraph(_bound_in_words(cell_numbers)),
+        Paragraph(_bound_in_words(trained)),
         Figure(
             "bounds",
             f"Gradient, largest gain and upper bound of the {network}, at {count(shown_length, 'token')}",
@@ -189,27 +195,28 @@ def bounds(
     ]
 
 
-def _bound_in_words(cell_numbers: pd.DataFrame) -> str:
-    trained = where(cell_numbers, weights="trained").set_index("measure")
-    exceeded = int(trained.loc[["bound_violations"], "highest"].sum())
-    slack = trained.loc[["bound_slack"], "value"].iloc[0] / math.log(10)
-    fact = "never exceeds its theoretical upper bound"
+def _bound_in_words(trained: pd.DataFrame) -> str:
+    exceeded = int(where(trained, measure="bound_violations")["highest"].sum())
+    slack = where(trained, measure="bound_slack")["value"].iloc[0] / math.log(10)
+    sentence = "The gradient never exceeds its theoretical upper bound."
     if exceeded:
-        fact = f"exceeds its theoretical upper bound at {count(exceeded, 'lag')}, so a measurement is wrong"
-    return (
-        f"The gradient {fact}. The bound is loose: at the first token it lies above the "
-        f"gradient by a factor of {power_of_ten(slack)}."
-    )
+        lags = count(exceeded, "lag")
+        sentence = f"The gradient exceeds its theoretical upper bound at {lags}, so a measurement is wrong."
+    if not math.isfinite(slack):
+        return sentence
+    fit = "loose" if slack > 1 else "close"
+    factor = power_of_ten(slack) if slack > 1 else number(10**slack, 1)
+    return f"{sentence} The bound is {fit}: at the first token it lies above the gradient by a factor of {factor}."
 
 
 def training(everything: pd.DataFrame, dynamics: pd.DataFrame) -> list[Part] | None:
     """Gradients of single seeds while training, at the longest length at which networks are trained."""
-    norms = where(dynamics, measure=NORMS)
+    norms = where(dynamics[dynamics["value"] > 0], measure=NORMS)
     if norms.empty:
         return None
 
     length = int(norms["sequence_length"].max())
-    norms = where(norms[norms["value"] > 0], sequence_length=length)
+    norms = where(norms, sequence_length=length)
     norms = frames.named(frames.in_order(norms, ["architecture"]))
     panels = []
     left = _left_while_training(everything, length)

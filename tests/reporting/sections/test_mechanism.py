@@ -104,3 +104,10 @@ def test_every_figure_follows_the_schema(files):
     assert [figure.name for figure in figures] == ["lyapunov", "bounds", "gradients-while-training"]
     for figure in figures:
         charts.svg(charts.specified(figure.panels))
+
+
+def test_numbers_that_are_not_finite_make_no_sentence(files):
+    dynamics = files["dynamics"].assign(value=np.nan)
+    made = parts.made(mechanism.SECTION, report_parts.values(files, dynamics=dynamics))
+    assert [type(part.part) for part in made.parts] == [parts.Table]
+    assert "not finite" in report_parts.texts(part.part for part in made.parts)

@@ -167,6 +167,13 @@ function showOptions() {
 
 const layers = (part) => [part, ...(part.layer ?? []).flatMap(layers)];
 
+// Charts of many curves have one row of lists per curve: one row per point is easier to read.
+function unpacked(row) {
+  const lists = Object.keys(row).filter((column) => Array.isArray(row[column]));
+  if (!lists.length) return [row];
+  return row[lists[0]].map((_, place) => ({ ...row, ...Object.fromEntries(lists.map((column) => [column, row[column][place]])) }));
+}
+
 function tables({ panels }) {
   return panels.flatMap(({ specification }) => {
     const pointed = new Set(layers(specification).filter(({ name }) => name?.startsWith("pointed")).map(({ data }) => data.name));
@@ -176,7 +183,7 @@ function tables({ panels }) {
       if (!pointed.has(name) && rows.length > (longest.get(columns)?.length ?? 1)) longest.set(columns, rows);
     }
     const title = specification.title?.text ?? specification.title ?? "";
-    return [...longest.values()].map((rows) => ({ title: [title].flat().join(" "), columns: Object.keys(rows[0]), rows }));
+    return [...longest.values()].map((rows) => ({ title: [title].flat().join(" "), columns: Object.keys(rows[0]), rows: rows.flatMap(unpacked) }));
   });
 }
 

@@ -16,6 +16,7 @@ from pipeline.storage.stage_table import CLAIMS
 if TYPE_CHECKING:
     from pipeline.stages.context import Context
 
+HALF_LIFE_DECIMALS = 6  # further ones depend on the processor: the quadrature comes from LAPACK
 REMEDY = "`dvc repro` makes it again"
 
 
@@ -31,11 +32,10 @@ def main(context: "Context") -> None:
     # on a tie, the shorter
     nearest_length = min(lengths, key=lambda length: abs(length - textbook_length))
 
+    half_life = decay.half_life_at_initialisation(embedding_dimension, hidden_size)
     measurements = Study(
         length=nearest_length,
-        half_life_at_initialisation=decay.half_life_at_initialisation(
-            embedding_dimension, hidden_size
-        ),
+        half_life_at_initialisation=round(half_life, HALF_LIFE_DECIMALS),
         subject=subjects.of_card(subjects.card(params.data)),
         updates=params.retention.updates,
         scores=_scores(artifacts.read_json(artifacts.METRICS)),

@@ -286,7 +286,8 @@ class NotRepaired(Exception):
         remedy = "ask the server's administrator to correct its database"
         if file:
             remedy = REBUILD
-        super().__init__(f"{count} differences stay, the first: {line.splitlines()[0]}; {remedy}")
+        first_line, *_ = line.split("\n")
+        super().__init__(f"{count} differences stay, the first: {first_line}; {remedy}")
 
 
 def warn(error: BaseException) -> None:

@@ -11,6 +11,7 @@ FILES = (
     ("comparisons.json", "the declared comparisons"),
     ("ensembles.json, linear_baselines.csv", "ensembles of seeds, and the gain over linear models"),
     ("calibration.csv, length_buckets.csv", "calibration, and accuracy by length"),
+    ("hard_texts.csv", "test texts on which networks err or disagree"),
     ("models.json", "the settings and layers of every run"),
     ("tuning", "every trial, race and regret"),
     ("gradients, decay, decay_by_seed, distances", "gradients, half-lives and horizons"),

@@ -138,6 +138,7 @@ def _rendered(template: str, report: Report, autoescape: bool) -> str:
         "json_panel": _panel,
         "plain": texts.plain,
         "slug": texts.slug,
+        "visible": texts.visible,
         "size": size,
     }
     environment.globals["unknown"] = _unknown

@@ -50,4 +50,4 @@ def json_in_html(value: Any) -> str:
     '{"a":["\\\\u003c/script>",null]}'
     """
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c")
+    return visible(text.replace("<", "\\u003c"))

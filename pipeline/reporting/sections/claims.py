@@ -11,6 +11,7 @@ from markupsafe import Markup
 from pipeline.params.subjects import Subject
 from pipeline.reporting.inputs import derived
 from pipeline.reporting.numbers import count, listed, measured
+from pipeline.reporting.page.texts import plain
 from pipeline.reporting.parts import Bullets, Details, Html, Paragraph, Part, Section, Table
 
 MARKS = {  # next to the word, never instead of it
@@ -122,13 +123,13 @@ def table(tested: list[dict], card: dict) -> Html | None:
         items = Markup("").join(Markup("<li>{}</li>").format(note) for note in notes)
         markup.append(ROW.format(sentence, MARKS[verdict], verdict, items, number, meaning, chart))
         verdict = "; ".join([f"{MARKS[verdict]} **{verdict}**", *notes])
-        lines.append(_line(f"“{sentence}”", verdict, f"**{number}** {meaning}"))
+        lines.append(_line(f"“{plain(sentence)}”", verdict, f"**{number}** {plain(meaning)}"))
 
     return Html("\n".join([*markup, "</tbody>", "</table>"]), "\n".join(lines))
 
 
 def _line(*cells: str) -> str:
-    return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
+    return f"| {' | '.join(cells)} |"
 
 
 def _notes(claim: dict) -> list[str]:

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from math import inf, nextafter
 from pathlib import Path
+from sys import float_info
 from typing import Any
 
 import pytest
@@ -61,6 +62,7 @@ OPTIONAL = {  # numbers that may be null, as they are here
     ("settings", "textbook", "clip_norm"): 1.0,
     ("settings", "textbook", "weight_averaging"): 0.9,
 }
+LEAST = float_info.min  # libraries make the processor take smaller numbers for 0
 NUMBERS = [*leaves(DOCUMENT), *OPTIONAL]
 
 
@@ -75,10 +77,10 @@ def bounds(path: Path_) -> tuple[list, list]:
     step = schema.get("multipleOf", 1)
 
     def below(number):
-        return number - step if is_whole else nextafter(number, -inf)
+        return number - step if is_whole else number and nextafter(number, -inf) or -LEAST
 
     def above(number):
-        return number + step if is_whole else nextafter(number, inf)
+        return number + step if is_whole else number and nextafter(number, inf) or LEAST
 
     lower, upper = schema.get("minimum"), schema.get("maximum")
     if lower is None:

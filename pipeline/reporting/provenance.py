@@ -159,7 +159,10 @@ def _text(value: Any) -> str:
     >>> _text("imdb"), _text([10, 50]), _text(None)
     ('imdb', '[10, 50]', 'null')
     """
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    # sorted, because the order of keys in params.yaml means nothing
+    return (
+        value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+    )
 
 
 def sizes(lock: Mapping[str, Any]) -> dict[str, int]:

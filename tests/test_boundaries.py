@@ -77,10 +77,10 @@ def bounds(path: Path_) -> tuple[list, list]:
     step = schema.get("multipleOf", 1)
 
     def below(number):
-        return number - step if is_whole else number and nextafter(number, -inf) or -LEAST
+        return number - step if is_whole else (number and nextafter(number, -inf)) or -LEAST
 
     def above(number):
-        return number + step if is_whole else number and nextafter(number, inf) or LEAST
+        return number + step if is_whole else (number and nextafter(number, inf)) or LEAST
 
     lower, upper = schema.get("minimum"), schema.get("maximum")
     if lower is None:

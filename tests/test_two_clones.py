@@ -1,6 +1,7 @@
 """Two clones compute the small study in different environments and with keys in another order: the same bytes."""
 
 import json
+import re
 
 import pytest
 from ruamel.yaml import YAML
@@ -45,5 +46,5 @@ def test_two_clones_give_the_same_bytes_whatever_place_and_workers(request, tmp_
     # from the start of the last stage
     backup = YAML(typ="safe").load(clone.folder / dvc_lock.BACKUP)["stages"]
     assert backup == {name: entry for name, entry in clone.lock().items() if name != "report"}
-    # SOURCE_DATE_EPOCH
-    assert "1970" not in (clone.folder / "reports/README.md").read_text(encoding="utf-8")
+    text = (clone.folder / "reports/README.md").read_text(encoding="utf-8")
+    assert not re.search(r"\b1970\b", text), "the year of SOURCE_DATE_EPOCH; hashes may contain it"

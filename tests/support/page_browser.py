@@ -33,6 +33,10 @@ OPTIONS = (
 )
 
 
+class PageGone(AssertionError):
+    """The page was replaced while it computed an answer."""
+
+
 class Browser:
     """One page. `errors`: those of the console; `requests`: every requested address except the page's own."""
 
@@ -90,12 +94,19 @@ class Browser:
         return answer["result"].get("value")
 
     def until(self, code: str):
-        """Returns the first true value of an expression."""
+        """Returns the first true value of an expression, also after the page has been replaced by another."""
         end = time.monotonic() + SECONDS
-        while not (value := self.run(code)):
+        while not (value := self._run_if_present(code)):
             assert time.monotonic() < end, f"never true: {code}"
             time.sleep(0.05)
         return value
+
+    def _run_if_present(self, code: str):
+        """Returns the value of an expression, or None if the page goes away meanwhile."""
+        try:
+            return self.run(code)
+        except PageGone:
+            return None
 
     def accessibility_errors(self) -> list[str]:
         """One line per serious or critical violation that axe-core reports: its rule and its first element.
@@ -128,7 +139,10 @@ class Browser:
 
         while (answer := self._receive()).get("id") != self._count:
             pass
-        assert "error" not in answer, answer["error"]
+        error = answer.get("error")
+        if error and "navigated or closed" in error["message"]:
+            raise PageGone(error["message"])
+        assert not error, error
         return answer["result"]
 
     def _receive(self) -> dict:

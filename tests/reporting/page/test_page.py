@@ -66,8 +66,9 @@ def opened(page, chromium) -> Browser:
 
 def visit(browser: Browser, address: str) -> None:
     """Opens the page again at a place with settings, as a reader does who got the address."""
-    browser.run(f"location.hash = {address!r}; location.reload(); null")
-    browser.until(f"location.hash === {address!r} && document.documentElement?.dataset.drawn")
+    browser.run(f"isOld = true; location.hash = {address!r}; location.reload(); null")
+    is_new = "typeof isOld === 'undefined' && document.documentElement?.dataset.drawn"
+    browser.until(f"{is_new} && location.hash === {address!r}")
 
 
 MARKS = "document.querySelectorAll('#figure-{name} .panel path[aria-roledescription=point]').length"

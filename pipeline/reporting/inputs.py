@@ -16,6 +16,23 @@ import pandas as pd
 from pipeline.params import Mistake, subjects
 from pipeline.science.statistics.linear_names import BASELINES
 
+MEASURES_OF_A_RUN = ("nll", "brier", "ece", "auc")
+NUMBERS_OF_A_PAIR = [
+    "difference",
+    "low",
+    "high",
+    "p_better",
+    "p_better_low",
+    "p_better_high",
+    "p",
+    "p_holm",
+    "aso_epsilon",
+    "visible_difference",
+    "reviews_low",
+    "reviews_high",
+]
+PAIR = ["baseline", "run", "answers", "mcnemar", "baseline_seeds", "run_seeds", *NUMBERS_OF_A_PAIR]
+
 DERIVED: dict[str, Callable[..., Any]] = {}
 
 
@@ -30,19 +47,6 @@ def derived(function: Callable[..., Any]) -> Callable[..., Any]:
 @cache
 def parameters(function: Callable[..., Any]) -> tuple[str, ...]:
     return tuple(inspect.signature(function).parameters)
-
-
-@derived
-def shown_length(decay: pd.DataFrame, card: dict[str, Any]) -> int:
-    """The length that sections show first: of those at which trained networks are measured, the textbook's nearest."""
-    trained = decay[decay["weights"] == "trained"]
-    lengths = set((trained if len(trained) else decay)["sequence_length"])
-    textbook = card["sequence_length"]
-
-    def distance(length: int) -> tuple[float, int]:
-        return max(length, textbook) / min(length, textbook), -length
-
-    return int(min(lengths, key=distance, default=textbook))
 
 
 class Inputs:
@@ -77,22 +81,17 @@ class Inputs:
         return leaves
 
 
-MEASURES_OF_A_RUN = ("nll", "brier", "ece", "auc")
-NUMBERS_OF_A_PAIR = [
-    "difference",
-    "low",
-    "high",
-    "p_better",
-    "p_better_low",
-    "p_better_high",
-    "p",
-    "p_holm",
-    "aso_epsilon",
-    "visible_difference",
-    "reviews_low",
-    "reviews_high",
-]
-PAIR = ["baseline", "run", "answers", "mcnemar", "baseline_seeds", "run_seeds", *NUMBERS_OF_A_PAIR]
+@derived
+def shown_length(decay: pd.DataFrame, card: dict[str, Any]) -> int:
+    """The length that sections show first: of those at which trained networks are measured, the textbook's nearest."""
+    trained = decay[decay["weights"] == "trained"]
+    lengths = set((trained if len(trained) else decay)["sequence_length"])
+    textbook = card["sequence_length"]
+
+    def distance(length: int) -> tuple[float, int]:
+        return max(length, textbook) / min(length, textbook), -length
+
+    return int(min(lengths, key=distance, default=textbook))
 
 
 @derived

@@ -8,6 +8,7 @@ import altair as alt
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
+from pipeline.reporting.inputs import Inputs
 from pipeline.reporting.numbers import cell
 
 LONG_TABLE = 10  # rows; a longer table can be filtered
@@ -152,8 +153,8 @@ class MadeSection:
         return tuple(dict.fromkeys(name for part in self.parts for name in part.inputs))
 
 
-def made(section: Section, values: "Any") -> MadeSection:
-    """Calls the functions of a section. `values` is an `inputs.Inputs`."""
+def made(section: Section, values: Inputs) -> MadeSection:
+    """Calls the functions of a section with the inputs that they name."""
     parts: list[MadePart] = []
     for maker in section.makers:
         result = values.call(maker)

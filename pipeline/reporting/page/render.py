@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 
 from pipeline.reporting import charts
-from pipeline.reporting.numbers import count, size
+from pipeline.reporting.numbers import count
 from pipeline.reporting.page import texts
 from pipeline.reporting.parts import Choice, Details, Figure, Finding, MadeSection, Part, Table
 from pipeline.reporting.provenance import Provenance
@@ -139,7 +139,6 @@ def _rendered(template: str, report: Report, autoescape: bool) -> str:
         "plain": texts.plain,
         "slug": texts.slug,
         "visible": texts.visible,
-        "size": size,
     }
     environment.globals["unknown"] = _unknown
     return environment.get_template(template).render(

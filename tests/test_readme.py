@@ -1,26 +1,20 @@
 """README.md agrees with the committed results, and names commands that exist."""
 
-import io
 import json
 import re
 import subprocess
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
 from pipeline import params
 from pipeline.reporting.numbers import share_of
-from pipeline.science.statistics.linear_names import BASELINES
 from pipeline.verify import durations
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PROSE = " ".join(README.split())
-IN_WORDS = dict(
-    enumerate(["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"])
-)
 
 
 def committed(path: str) -> str:
@@ -119,39 +113,6 @@ def test_the_sentences_about_memory_have_the_committed_numbers(claims):
 def test_the_lead_of_the_feed_forward_net_is_the_committed_one(claims):
     lead = value_of(claims, "test accuracy of feedforward-textbook minus that of vanilla-textbook")
     expect(f"is {100 * lead:.1f} points ahead of the vanilla RNN")
-
-
-def test_the_sentences_about_recipes_are_those_of_the_committed_comparisons():
-    compared = json.loads(committed("reports/comparisons.json"))
-    pairs = {(row["baseline"], row["run"]): row for row in compared}
-    alpha = params.read(ROOT / "params.yaml").evaluate.alpha
-
-    assert "no evidence that reading in both directions helps" in PROSE
-    for settings in ("textbook", "tuned"):
-        row = pairs[f"vanilla-{settings}", f"bidirectional-{settings}"]
-        assert row["low"] < 0 < row["high"]
-
-    assert "lifts the vanilla and the bidirectional net by three points each" in PROSE
-    for architecture in ("vanilla", "bidirectional"):
-        row = pairs[f"{architecture}-textbook", f"{architecture}-tuned"]
-        assert round(100 * row["difference"]) == 3
-        assert row["p_holm"] < alpha
-
-    assert f"neither lead survives the correction for {IN_WORDS[len(pairs)]} comparisons" in PROSE
-    for run in ("feedforward-steady", "lstm-steady"):
-        row = pairs["vanilla-tuned", run]
-        assert row["answers"] == "architecture"
-        assert 0 < row["difference"] < 0.01
-        assert row["p_holm"] > alpha
-
-
-def test_the_linear_model_of_pairs_beats_every_network_as_the_readme_says():
-    assert "(`tfidf-bigrams`) beats every network here" in PROSE
-    table = pd.read_csv(io.StringIO(committed("reports/linear_baselines.csv")))
-    networks = table.query("baseline == 'tfidf-bigrams' and split == 'test'")
-    networks = networks[~networks["run"].isin(BASELINES)]
-    assert len(networks) == len(params.read(ROOT / "params.yaml").train.runs)
-    assert (networks["high"] < 0).all()
 
 
 def expect(sentence: str) -> None:

@@ -1,6 +1,7 @@
 """Numbers in words: the one place that formats them, so that a table, a sentence and a chart show the same number."""
 
 import math
+from collections.abc import Sequence
 from decimal import Decimal
 
 from pipeline.science.gradients import decay
@@ -8,6 +9,7 @@ from pipeline.science.gradients import decay
 NOT_FINITE = "not finite"
 UNREACHED = "not reached"
 UNKNOWN = {"tokens": "none (not reached, or not exponential)"}
+MOST_NAMED = 3  # seeds in a sentence
 UNITS_OF_SIZE = ("bytes", "kB", "MB", "GB")
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -88,13 +90,6 @@ def power_of_ten(log10: float) -> str:
     """
     digits, power = f"{Decimal(10) ** Decimal(log10):.1e}".split("e")
     return f"{digits}·10{str(int(power)).translate(SUPERSCRIPTS)}"
-
-
-def horizon(tokens: float, largest_lag: int) -> str:
-    """A lag in tokens; where the curve never stays below, how far that was looked for."""
-    if math.isnan(tokens):
-        return NOT_FINITE
-    return f"not within {largest_lag}" if math.isinf(tokens) else f"{tokens:.0f}"
 
 
 def within(tokens: float, last_lag: int) -> str:
@@ -242,6 +237,17 @@ def count(number_of: int, one: str, many: str | None = None) -> str:
 def listed(names) -> str:
     names = list(names)
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def named_seeds(seeds: Sequence[object]) -> str:
+    """At most MOST_NAMED seeds one by one, else their number.
+
+    >>> named_seeds([4]), named_seeds(["0", "2"]), named_seeds(range(4))
+    ('seed 4', 'seeds 0 and 2', '4 seeds')
+    """
+    if len(seeds) > MOST_NAMED:
+        return count(len(seeds), "seed")
+    return f"{'seed' if len(seeds) == 1 else 'seeds'} {listed(map(str, seeds))}"
 
 
 def counts(numbers, one: str) -> str:

@@ -22,6 +22,8 @@ SETTINGS = {
     "almost": 0.2,
     "meaningful": 0.75,
     "learned_share": 0.8,
+    "vanished": 0.001,
+    "faded": 0.1,
     "disclosures": [],
 }
 FILES = {

@@ -22,6 +22,7 @@ def gradient_inputs(outline: invented.Outline = invented.QUICK) -> dict:
     dynamics = [invented.dynamics(random, length, outline) for length in outline.lengths]
     return {
         "card": invented.card(),
+        "claims": [],
         "everything": curves,
         "decay": decay.table(measures),
         "decay_by_seed": decay.by_seed(measures),

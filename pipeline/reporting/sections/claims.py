@@ -166,6 +166,19 @@ def at_distance(claim: dict, length: int) -> dict | None:
     return max(later or within or measures, key=itemgetter("tokens"), default=None)
 
 
+def known_at_distance(claims: list[dict], beginning: str, length: int) -> dict | None:
+    """The known number that decides a claim at its longest distance within this length.
+
+    Its description begins like this. A network that no word moves has no effect to keep a share of, so its claim has
+    another number there.
+    """
+    for claim in claims:
+        measure = at_distance(claim, length)
+        if measure and measure["what"].startswith(beginning) and measure["value"] is not None:
+            return measure
+    return None
+
+
 def _short(measure: dict) -> str:
     """A few words for the number, or its whole description."""
     short = [words for start, words in SHORT.items() if measure["what"].startswith(start)]

@@ -8,21 +8,13 @@ from pipeline.params.subjects import Subject
 from pipeline.reporting import charts, words
 from pipeline.reporting.numbers import count, interval, listed, percent, share_of
 from pipeline.reporting.parts import Figure, Finding, Section
-from pipeline.reporting.sections.claims import at_distance
+from pipeline.reporting.sections.claims import known_at_distance
+from pipeline.reporting.sections.gradients import decided_ends, fate_of_gradient
 from pipeline.science.claim_measures import FAILS, HOLDS, NOT_SHOWN, PARTLY
 from pipeline.science.statistics import intervals
-from pipeline.science.statistics.lags import effect_shares
 
 NETWORK = "vanilla"
 LEAST_PERCENT = 1e-3  # smaller gradients are drawn at the lower edge
-GRADIENT = {
-    HOLDS: "The gradient of the vanilla RNN vanishes: {value} of it is left {lag} before the last one.",
-    FAILS: "The gradient of the vanilla RNN does not vanish: {value} of it is left {lag} before the last one.",
-    PARTLY: "The gradient of the vanilla RNN falls to {value} over {lag}: it fades, but the data do not show that it "
-    "vanishes.",
-    NOT_SHOWN: "{value} of the gradient of the vanilla RNN is left {lag} before the last one, and these seeds do "
-    "not show whether that counts as vanished.",
-}
 MEMORY = {
     HOLDS: "The vanilla RNN forgets: a strong word {lag} before the last one keeps {value} of its effect.",
     FAILS: "The vanilla RNN remembers: a strong word {lag} before the last one keeps {value} of its effect.",
@@ -32,8 +24,13 @@ MEMORY = {
 }
 
 
-def best_network(results: pd.DataFrame, gains: pd.DataFrame, subject: Subject) -> Finding | None:
-    """The most accurate network. A lead counts only if the interval of the difference over seeds excludes 0."""
+def best_network(
+    results: pd.DataFrame, gains: pd.DataFrame, runs: pd.DataFrame, subject: Subject
+) -> Finding | None:
+    """The most accurate network, or that no network learned.
+
+    A lead counts only if the interval of the difference over seeds excludes 0.
+    """
     networks = results[results["is_network"] & np.isfinite(results["mean"])]
     ranked = networks.sort_values("mean", ascending=False, kind="stable")
     if ranked.empty:
@@ -41,7 +38,13 @@ def best_network(results: pd.DataFrame, gains: pd.DataFrame, subject: Subject) -
 
     value = percent(ranked["mean"].max())
     ending = _against_linear(ranked["run"].iloc[0], gains)
-    return Finding(value, f"{_leader(ranked, value, subject)}{ending}.", _accuracy_figure(results))
+    beginning = _leader(ranked, value, subject)
+    of_networks = runs[runs["run"].isin(networks["run"])]
+    if (of_networks["failed"] == of_networks["seeds"]).all():
+        beginning = (
+            f"No network learned to classify the {subject.noun}s: the best test accuracy is {value}"
+        )
+    return Finding(value, f"{beginning}{ending}.", _accuracy_figure(results))
 
 
 def _leader(ranked: pd.DataFrame, value: str, subject: Subject) -> str:
@@ -133,9 +136,11 @@ def _dashes() -> alt.StrokeDash:
     return alt.StrokeDash("run:N", title="linear model", scale=scale, legend=legend)
 
 
-def gradient_left(claims: list[dict], gradients: pd.DataFrame, card: dict) -> Finding | None:
+def gradient_left(
+    gradient_claim: dict | None, gradients: pd.DataFrame, settings: dict
+) -> Finding | None:
     """The gradient of the vanilla network at the longest distance within the textbook's length."""
-    measure = _measure(claims, "dz/dh", card)
+    measure = gradient_claim
     if measure is None:
         return None
 
@@ -149,7 +154,8 @@ def gradient_left(claims: list[dict], gradients: pd.DataFrame, card: dict) -> Fi
     most = max(100.0, curves["percent"].max())
     scale = alt.Scale(type="log", domain=[min(10.0, curves["percent"].min()), most])
     title = "gradient (% of that at the last token)"
-    sentence = GRADIENT[measure["verdict"]]
+    fate = fate_of_gradient("the gradient of the vanilla RNN", *decided_ends(measure), settings)
+    sentence = f"{fate}: {{value}} of it is left {{lag}} before the last one."
     value = share_of(measure["value"])
     reading = (
         "The thick line is the median seed, each thin line one seed. The scale is logarithmic."
@@ -160,11 +166,11 @@ def gradient_left(claims: list[dict], gradients: pd.DataFrame, card: dict) -> Fi
 
 def word_effect(claims: list[dict], memory: pd.DataFrame, card: dict) -> Finding | None:
     """The effect of an early word on the vanilla network, at the same distance."""
-    measure = _measure(claims, "effect of a word", card)
+    measure = known_at_distance(claims, "effect of a word", card["sequence_length"])
     if measure is None:
         return None
 
-    effects = effect_shares(_of_network(memory, measure))
+    effects = _of_network(memory, measure)
     effects = effects.assign(percent=100 * effects["share"])
     title = "effect (% of that as the last word)"
     means = effects.groupby("lag_tokens")["percent"].mean()
@@ -173,19 +179,6 @@ def word_effect(claims: list[dict], memory: pd.DataFrame, card: dict) -> Finding
     sentence = MEMORY[measure["verdict"]]
     value = percent(measure["value"])
     return _finding("memory", sentence, value, measure, reading, panel)
-
-
-def _measure(claims: list[dict], beginning: str, card: dict) -> dict | None:
-    """The known number that decides a claim at its longest distance within the textbook's length.
-
-    Its description begins like this. A network that no word moves has no effect to keep a share of, so its claim has
-    another number there.
-    """
-    for claim in claims:
-        measure = at_distance(claim, card["sequence_length"])
-        if measure and measure["what"].startswith(beginning) and measure["value"] is not None:
-            return measure
-    return None
 
 
 def _of_network(table: pd.DataFrame, measure: dict) -> pd.DataFrame:

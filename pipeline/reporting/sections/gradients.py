@@ -16,6 +16,7 @@ from pipeline.reporting.numbers import (
     ends,
     half_life,
     listed,
+    named_seeds,
     share_of,
     within,
 )
@@ -29,6 +30,7 @@ from pipeline.reporting.parts import (
     Section,
     Table,
 )
+from pipeline.reporting.sections.claims import known_at_distance
 from pipeline.science.gradients import decay as decay_measures
 from pipeline.science.statistics import intervals
 
@@ -100,8 +102,18 @@ def first_at(lengths: Iterable[int], shown_length: int) -> list[int]:
 # --- the answer --------------------------------------------------------------------------------------------------
 
 
+@derived
+def gradient_claim(claims: list[dict], card: dict) -> dict | None:
+    """The number that decides whether the gradient of the vanilla RNN vanishes within the textbook's length."""
+    return known_at_distance(claims, "dz/dh", card["sequence_length"])
+
+
 def answer(
-    decays: pd.DataFrame, decay_by_seed: pd.DataFrame, shown_length: int, settings: dict
+    decays: pd.DataFrame,
+    decay_by_seed: pd.DataFrame,
+    gradient_claim: dict | None,
+    shown_length: int,
+    settings: dict,
 ) -> Paragraph | None:
     """The share that the networks have left at this length, and the vanilla RNN at the longest one."""
     trained = where(decays, weights="trained")
@@ -110,7 +122,7 @@ def answer(
         return None
 
     main = _first(at_length)
-    sentences = [_fate(main, settings)]
+    sentences = [_fate(main, gradient_claim, settings)]
     others = at_length[at_length["network"] != main.network]
     if len(others) and others[FAR].notna().all():
         sentences.append(_others(others))
@@ -136,32 +148,51 @@ def far_lag(last_lag: int) -> int:
     return decay_measures.FIRST_FITTED_LAG + int(decay_measures.fitted_range(last_lag))
 
 
-def _fate(row, settings: dict) -> str:
-    """Whether the gradient of a network vanishes, by the whole interval."""
-    vanished = math.log10(settings["vanished"])
-    faded = math.log10(settings["faded"])
-    low = row.log10_at_last_fitted_lag_low
-    high = row.log10_at_last_fitted_lag_high
+def _fate(row, gradient_claim: dict | None, settings: dict) -> str:
+    """What happens to the gradient of a network. The interval of a claim about this number decides, if there is one."""
+    ends_of_interval = row.log10_at_last_fitted_lag_low, row.log10_at_last_fitted_lag_high
     share = share_of(row.log10_at_last_fitted_lag)
-
     gradient = f"the gradient of the trained {row.network}"
-    left = f"{share} of it is left {_far_back(row)}"
     if math.isnan(row.log10_at_last_fitted_lag):
         return words.capital(f"{gradient} is not finite in some seeds.")
-    if math.isnan(low):
+    if math.isnan(row.log10_at_last_fitted_lag_low):
         return (
             f"The trained {row.network} has {share} of its gradient left {_far_back(row)} "
             f"({count(row.seeds, 'seed')}, too few for an interval)."
         )
+    if gradient_claim and row.architecture == "vanilla" and _is_at(row, gradient_claim):
+        ends_of_interval = decided_ends(gradient_claim)
+    sentence = fate_of_gradient(gradient, *ends_of_interval, settings)
+    return f"{sentence}: {share} of it is left {_far_back(row)}."
+
+
+def _is_at(row, measure: dict) -> bool:
+    lag = far_lag(row.last_lag_tokens)
+    return (measure["sequence_length"], measure["tokens"]) == (row.sequence_length, lag)
+
+
+def decided_ends(measure: dict) -> tuple[float, float]:
+    """The interval that decides a claim; NaN where it has no end."""
+    low, high = (measure[name] for name in ("decided_low", "decided_high"))
+    return math.nan if low is None else low, math.nan if high is None else high
+
+
+def fate_of_gradient(gradient: str, low: float, high: float, settings: dict) -> str:
+    """Whether a gradient vanishes, by its whole interval in log10. Every sentence about this uses these words."""
+    vanished = math.log10(settings["vanished"])
+    faded = math.log10(settings["faded"])
+    fate = ""
     if high < vanished:
-        sentence = f"{gradient} vanishes"
+        fate = "vanishes"
     elif low > faded:
-        sentence = f"{gradient} does not vanish"
+        fate = "does not vanish"
     elif low > vanished:
-        sentence = f"{gradient} fades but does not vanish"
-    else:
-        sentence = f"these seeds do not show whether {gradient} vanishes"
-    return words.capital(f"{sentence}: {left}.")
+        fate = "fades but does not vanish"
+    elif high < faded:
+        fate = "fades, but the data do not show that it vanishes"
+    if not fate:
+        return f"These seeds do not show whether {gradient} vanishes"
+    return words.capital(f"{gradient} {fate}")
 
 
 def _far_back(row) -> str:
@@ -300,9 +331,8 @@ def collapsed(decays: pd.DataFrame, shown_length: int) -> Paragraph | None:
         seeds = decay_measures.collapsed_seeds(row.collapsed_seeds)
         if not seeds:
             continue
-        names = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {listed(map(str, seeds))}"
         sentences.append(
-            f"The gradient of the {row.network} collapsed in {names}: it is more than "
+            f"The gradient of the {row.network} collapsed in {named_seeds(seeds)}: it is more than "
             f"{10**decay_measures.COLLAPSE:,} times smaller than in the median seed."
         )
     return Paragraph(" ".join(sentences)) if sentences else None
@@ -628,7 +658,7 @@ def method(decays: pd.DataFrame, card: dict, settings: dict) -> Details | None:
         f"A median seed stands for {counts(decays['seeds'], 'seed')}. Its interval covers other seeds and other "
         "texts. Fewer than six seeds have none.",
         f"A gradient has vanished if its whole interval is below {share_of(math.log10(settings['vanished']))}. "
-        "The table of claims asks for wider intervals.",
+        "For a number in the table of claims, the wider interval of that table decides.",
         f"A half-life needs a curve with an R² of at least {decay_measures.LEAST_R2}.",
         "The text quotes gradients at 90 % of the length. The first tokens meet a nearly empty state, where tanh "
         "damps less.",

@@ -143,7 +143,7 @@ def answer(
     shown_length: int,
     subject: Subject,
     settings: dict,
-) -> Paragraph | None:
+) -> list[Part] | None:
     reached = at(reaches, shown_length)
     if reached.empty:
         return None
@@ -160,8 +160,8 @@ def answer(
     if longest != shown_length:
         start = f"In {subject.noun}s of {longest:,} tokens, the same distance"
         sentences += _distances(at(reaches, longest), start)
-    sentences += stored_and_used(measures, settings["usable"], subject)
-    return Paragraph(" ".join(sentences))
+    texts = (sentences, stored_and_used(measures, settings["usable"], subject))
+    return [Paragraph(" ".join(text)) for text in texts if text]
 
 
 def _distances(reached: pd.DataFrame, start: str) -> list[str]:
@@ -595,7 +595,7 @@ def learned_lag(rows: pd.DataFrame) -> str:
     if not learned:
         return f"The {network} does not learn to keep {where} over any lag."
     is_longest = learned == rows["lag_tokens"].max()
-    end = ", the longest lag" if is_longest else ", but over no longer lag"
+    end = ", the longest lag" if is_longest else ", but not over any longer lag"
     return f"The {network} learns to keep {where} over {count(learned, 'token')}{end}."
 
 

@@ -11,6 +11,7 @@ from pipeline.reporting.numbers import (
     count,
     interval,
     listed,
+    named_seeds,
     number,
     percent,
     points,
@@ -195,7 +196,7 @@ def failed_seeds(runs: pd.DataFrame) -> Paragraph | None:
         return None
 
     of_runs = listed(
-        f"{row.failed} of {row.seeds} of {row.run} ({listed(row.failed_seeds.split())})"
+        f"{named_seeds(row.failed_seeds.replace('seed-', '').split())} of the {row.seeds} of {row.run}"
         for row in failed.itertuples()
     )
     return Paragraph(f"Some seeds failed to learn: {of_runs}. Every mean includes them.")

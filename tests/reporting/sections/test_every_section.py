@@ -31,6 +31,7 @@ from tests.reporting.invented import WHOLE
 
 MOST_WORDS = 2500
 MOST_WORDS_PER_SENTENCE = 15
+MOST_WORDS_PER_PARAGRAPH = 80
 MACHINE_WORDS = r"\b(?:inf|nan|None(?! of)|NaN|NaT|null|True|False)\b"
 SMALLEST = replace(
     WHOLE,
@@ -158,6 +159,12 @@ def test_sentences_are_short(whole):
     sentences = [part for text in prose for part in re.split(r"(?<=[.!?])\s", text)]
     lengths = [len(words(part)) for part in sentences if part.endswith((".", "?", "!"))]
     assert sum(lengths) / len(lengths) <= MOST_WORDS_PER_SENTENCE
+
+
+def test_paragraphs_are_short(whole):
+    parts = [part for section in whole for made in section.parts for part in every_part(made.part)]
+    paragraphs = [part.text for part in parts if isinstance(part, Paragraph)]
+    assert [text for text in paragraphs if len(words(text)) > MOST_WORDS_PER_PARAGRAPH] == []
 
 
 def test_the_figures_that_mlflow_shows_are_in_the_report(whole):

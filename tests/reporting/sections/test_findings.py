@@ -12,15 +12,16 @@ from tests.support import report_inputs
 from tests.support.report_inputs import files
 
 HOLDS, FAILS, PARTLY, NOT_SHOWN = "holds", "does not hold", "partly", "not shown"
+GRADIENTS, MEMORY = "gradients quickly vanish", "forgets the beginning"
 
 
 def made(**changed) -> list[Any]:
     return [part.part for part in report_inputs.section(findings.SECTION, **changed).parts]
 
 
-def scored(**scores):
+def scored(failed: int = 0, **scores):
     """The first finding of a study whose textbook runs have these test accuracies for each seed."""
-    metrics, models = {}, {}
+    metrics, models, runs = {}, {}, []
     for architecture, values in scores.items():
         run = f"{architecture}-textbook"
         models[run] = {"architecture": architecture}
@@ -29,8 +30,9 @@ def scored(**scores):
             f"test/{name}": invented.one_fit(0.5) for name in ("nll", "brier", "ece", "auc")
         }
         metrics[run] |= measures
+        runs.append({"run": run, "seeds": len(values), "failed": min(failed, len(values))})
     gains = files()["gains"].iloc[:0]
-    return made(metrics=metrics, models=models, gains=gains, claims=[])
+    return made(metrics=metrics, models=models, gains=gains, claims=[], runs=pd.DataFrame(runs))
 
 
 def against_linear(low, high):
@@ -41,14 +43,12 @@ def against_linear(low, high):
     return inputs.call(findings.best_network).sentence
 
 
-def judged(name, verdict, value):
-    """The claims, with this verdict and value of every number that belongs to a distance."""
+def judged(name, **columns):
+    """The claims, with these columns of every number that decides at a distance."""
     claims = []
     for claim in files()["claims"]:
         measures = [
-            {**measure, "verdict": verdict, "value": value}
-            if measure["tokens"] and measure["verdict"]
-            else measure
+            {**measure, **columns} if measure["tokens"] and measure["verdict"] else measure
             for measure in claim["measures"]
         ]
         claims.append({**claim, "measures": measures} if claim["name"] == name else claim)
@@ -88,6 +88,15 @@ def test_a_run_with_a_seed_that_is_not_finite_has_no_rank():
     assert finding.sentence.startswith("The LSTM with textbook settings classifies 82.0 %")
 
 
+def test_where_every_seed_failed_no_network_learned():
+    (finding,) = scored(vanilla=[0.50, 0.49], lstm=[0.51, 0.50], failed=2)
+    assert finding.sentence == (
+        "No network learned to classify the reviews: the best test accuracy is 50.5 %."
+    )
+    (finding,) = scored(vanilla=[0.50, 0.49], lstm=[0.51, 0.50], failed=1)
+    assert "learned" not in finding.sentence
+
+
 def test_without_any_finite_run_nothing_wins():
     assert scored(vanilla=[np.nan, np.nan]) == []
 
@@ -109,19 +118,30 @@ def test_the_best_network_is_compared_with_the_better_linear_model(low, high, wo
 
 
 @pytest.mark.parametrize(
-    ("verdict", "words"),
+    ("low", "high", "words"),
     [
-        (HOLDS, "gradient of the vanilla RNN vanishes: 10 % of it is left 20 tokens before"),
-        (FAILS, "does not vanish: 10 %"),
         (
-            PARTLY,
-            "falls to 10 % over 20 tokens: it fades, but the data do not show that it vanishes",
+            -9.0,
+            -4.0,
+            "The gradient of the vanilla RNN vanishes: 10 % of it is left 20 tokens before",
         ),
-        (NOT_SHOWN, "do not show whether that counts as vanished"),
+        (-0.9, -0.5, "The gradient of the vanilla RNN does not vanish: 10 %"),
+        (-2.5, -0.5, "RNN fades but does not vanish: 10 %"),
+        (-9.0, -1.5, "RNN fades, but the data do not show that it vanishes: 10 %"),
+        (
+            -9.0,
+            -0.5,
+            "These seeds do not show whether the gradient of the vanilla RNN vanishes: 10 %",
+        ),
+        (
+            None,
+            None,
+            "These seeds do not show whether the gradient of the vanilla RNN vanishes: 10 %",
+        ),
     ],
 )
-def test_the_gradient_is_described_by_its_verdict(verdict, words):
-    claims = judged("gradients quickly vanish", verdict, -1.0)
+def test_the_gradient_is_described_by_the_deciding_interval(low, high, words):
+    claims = judged(GRADIENTS, value=-1.0, decided_low=low, decided_high=high)
     inputs = report_inputs.inputs(claims=claims)
     assert words in inputs.call(findings.gradient_left).sentence
 
@@ -139,7 +159,7 @@ def test_the_gradient_is_described_by_its_verdict(verdict, words):
     ],
 )
 def test_the_memory_is_described_by_its_verdict(verdict, words):
-    claims = judged("forgets the beginning", verdict, 0.1)
+    claims = judged(MEMORY, verdict=verdict, value=0.1)
     inputs = report_inputs.inputs(claims=claims)
     assert words in inputs.call(findings.word_effect).sentence
 
@@ -167,7 +187,7 @@ def test_a_thin_line_stands_for_each_seed():
 
 
 def test_a_number_that_is_not_known_is_no_finding():
-    claims = judged("gradients quickly vanish", NOT_SHOWN, None)
+    claims = judged(GRADIENTS, value=None)
     assert len(made(claims=claims)) == 2
 
 

@@ -42,9 +42,10 @@ def vanilla_at(decay: pd.DataFrame, length: int) -> pd.Series:
         (-0.9, -0.5, "does not vanish: 1 %"),
         (-2.5, -1.5, "fades but does not vanish: 1 %"),
         (-2.5, -0.5, "fades but does not vanish: 1 %"),
+        (-9, -1.5, "fades, but the data do not show that it vanishes: 1 %"),
         (
             -9,
-            -1.5,
+            -0.5,
             "These seeds do not show whether the gradient of the trained vanilla RNN vanishes",
         ),
         (
@@ -60,6 +61,19 @@ def test_the_interval_decides_whether_a_gradient_vanishes(files, low, high, word
     decay.loc[rows, [FAR, f"{FAR}_low", f"{FAR}_high"]] = [-2.0, low, high]
     answer = report_parts.values(files, decay=decay).call(gradients.answer)
     assert words in answer.text
+
+
+@pytest.mark.parametrize(
+    ("tokens", "words"),
+    [(90, "vanilla RNN fades but does not vanish: 1 %"), (20, "vanilla RNN does not vanish: 1 %")],
+)
+def test_the_interval_of_a_claim_about_the_same_lag_decides(files, tokens, words):
+    number = {"what": "dz/dh", "tokens": tokens, "sequence_length": 100, "value": -2.0}
+    number |= {"threshold": -3.0, "decided_low": -2.9, "decided_high": -0.5}
+    decay = files["decay"].copy()
+    decay.loc[vanilla_at(decay, 100), [FAR, f"{FAR}_low", f"{FAR}_high"]] = [-2.0, -0.9, -0.5]
+    values = report_parts.values(files, decay=decay, claims=[{"measures": [number]}])
+    assert words in values.call(gradients.answer).text
 
 
 def test_the_answer_counts_vanished_seeds_at_the_longest_length(files):

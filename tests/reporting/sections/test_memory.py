@@ -86,7 +86,7 @@ def rows_of(figure: parts.Figure) -> list[dict]:
 def test_the_reach_of_memory_reads_well_in_every_case(reach, seeds, words):
     row = {**NETWORK, "reach": float(reach), "last_lag": 99, "seeds": seeds}
     nothing = measured((0, 1), (0, 1), **NETWORK, is_end=True)[:0]
-    paragraph = memory.answer(nothing, pd.DataFrame([row]), 100, FILM_REVIEWS, SETTINGS)
+    (paragraph,) = memory.answer(nothing, pd.DataFrame([row]), 100, FILM_REVIEWS, SETTINGS)
     assert words in paragraph.text
 
 
@@ -157,7 +157,7 @@ def test_the_memory_deficit_is_of_networks_trained_at_each_length_alone(small):
 @pytest.mark.parametrize(
     ("learned", "words"),
     [
-        ([1.0, 0.5, 0.0], "over 20 tokens, but over no longer lag."),
+        ([1.0, 0.5, 0.0], "over 20 tokens, but not over any longer lag."),
         ([1.0, 0.5, 0.5], "over 50 tokens, the longest lag."),
         ([0.0, 0.0, 0.0], "does not learn to keep the first token over any lag."),
     ],

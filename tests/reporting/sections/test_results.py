@@ -219,10 +219,18 @@ def test_failed_seeds_are_named_and_none_failed_is_no_proof():
         "failed_high": 0.9916,
     }
     some = made(runs=of_runs({}, {**two, "run": "lstm-textbook"}, {**two, "run": "tfidf"}))
-    assert "Some seeds failed to learn: 2 of 3 of lstm-textbook (seed-0 and seed-2)." in (
+    assert "Some seeds failed to learn: seeds 0 and 2 of the 3 of lstm-textbook." in (
         parts(some, Paragraph)[0].text
     )
     assert table(some, "Over seeds").rows[2][5:] == ("none", "9.4 to 99.2")
+
+
+def test_more_than_three_failed_seeds_are_counted():
+    names = " ".join(f"seed-{seed}" for seed in range(4))
+    failed = {"run": "lstm-textbook", "seeds": 20, "failed": 4, "failed_seeds": names}
+    assert "learn: 4 seeds of the 20 of lstm-textbook." in (
+        report_inputs.all_words(made(runs=of_runs({}, failed)))
+    )
 
 
 def test_the_bound_of_learning_is_a_share_of_the_way_to_tfidf():

@@ -1,6 +1,6 @@
 """The parts of a report that sections return, independent of the page that shows them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,7 +114,23 @@ class Html:
 
 
 Part = Paragraph | Bullets | Command | Table | Figure | Choice | Details | Finding | Html
-Maker = Callable[..., "Part | list[Part] | None"]
+Maker = Callable[..., "Part | Sequence[Part] | None"]
+
+
+def every_part(part: Part, first_options: bool = False) -> Iterator[Part]:
+    """A part and all parts inside it; of each choice, all options or the first one alone."""
+    yield part
+    inner: Sequence[Part] = []
+    match part:
+        case Finding():
+            inner = [part.figure]
+        case Details():
+            inner = part.parts
+        case Choice():
+            options = list(part.options.values())
+            inner = options[:1] if first_options else options
+    for child in inner:
+        yield from every_part(child, first_options)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from pipeline.params.subjects import OWN_TEXTS
 from pipeline.reporting.inputs import Inputs
-from pipeline.reporting.parts import Details, Finding, MadeSection, Section, Table, made
+from pipeline.reporting.parts import MadeSection, Section, Table, every_part, made
 from pipeline.storage import artifacts
 from tests.reporting import invented
 
@@ -82,15 +82,9 @@ def all_words(section: MadeSection) -> str:
 
 
 def parts(section: MadeSection, kind: type) -> list[Any]:
-    """The parts of a kind, also those within Details and findings."""
-    return [part for made_part in section.parts for part in _within(made_part.part, kind)]
-
-
-def _within(part: Any, kind: type) -> list[Any]:
-    inner = part.parts if isinstance(part, Details) else []
-    inner = [part.figure] if isinstance(part, Finding) else inner
-    deeper = [item for child in inner for item in _within(child, kind)]
-    return [part, *deeper] if isinstance(part, kind) else deeper
+    """The parts of a kind, also those inside other parts."""
+    every = [part for made_part in section.parts for part in every_part(made_part.part)]
+    return [part for part in every if isinstance(part, kind)]
 
 
 def table(section: MadeSection, beginning: str) -> Table:

@@ -1,6 +1,7 @@
 """What tests read from the parts of a report."""
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -40,12 +41,7 @@ def values(files: dict, **changes) -> inputs.Inputs:
 
 def every_part(some_parts: Iterable[parts.Part]) -> Iterator[parts.Part]:
     """Parts, and those inside them."""
-    for part in some_parts:
-        yield part
-        if isinstance(part, parts.Choice):
-            yield from every_part(part.options.values())
-        if isinstance(part, parts.Details):
-            yield from every_part(part.parts)
+    return chain.from_iterable(map(parts.every_part, some_parts))
 
 
 def texts(some_parts: Iterable[parts.Part]) -> str:

@@ -1,6 +1,6 @@
 """Renders the sections of the report: as one HTML page, as Markdown, and as a picture of each figure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ import jinja2
 from pipeline.reporting import charts
 from pipeline.reporting.numbers import count
 from pipeline.reporting.page import texts
-from pipeline.reporting.parts import Choice, Details, Figure, Finding, MadeSection, Part, Table
+from pipeline.reporting.parts import Details, Figure, MadeSection, Part, Table, every_part
 from pipeline.reporting.provenance import Provenance
 
 TEMPLATES = Path(__file__).parent
@@ -65,25 +65,9 @@ class Report:
         figures: list[Figure] = []
         for section in self.sections:
             for made in section.parts:
-                figures += _figures(made.part, first_options)
+                parts = every_part(made.part, first_options)
+                figures += [part for part in parts if isinstance(part, Figure)]
         return figures
-
-
-def _figures(part: Part, first_options: bool = True) -> Iterator[Figure]:
-    match part:
-        case Figure():
-            yield part
-        case Finding():
-            yield part.figure
-        case Details():
-            for inner in part.parts:
-                yield from _figures(inner, first_options)
-        case Choice():
-            options = list(part.options.values())
-            for inner in options[:1] if first_options else options:
-                yield from _figures(inner, first_options)
-        case _:
-            return
 
 
 def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
@@ -159,22 +143,10 @@ def _folded(section: MadeSection) -> list[Figure | Table]:
     parts: list[Figure | Table] = []
     for made in section.parts:
         if section.in_details or isinstance(made.part, Details):
-            parts += _figures(made.part)
-            parts += _tables(made.part)
+            folded = list(every_part(made.part, first_options=True))
+            parts += [part for part in folded if isinstance(part, Figure)]
+            parts += [part for part in folded if isinstance(part, Table)]
     return parts
-
-
-def _tables(part: Part) -> Iterator[Table]:
-    match part:
-        case Table():
-            yield part
-        case Details():
-            for inner in part.parts:
-                yield from _tables(inner)
-        case Choice():
-            yield from _tables(next(iter(part.options.values())))
-        case _:
-            return
 
 
 def _unknown(part: Part) -> None:

@@ -143,7 +143,7 @@ def answer(
     shown_length: int,
     subject: Subject,
     settings: dict,
-) -> list[Part] | None:
+) -> list[Paragraph] | None:
     reached = at(reaches, shown_length)
     if reached.empty:
         return None

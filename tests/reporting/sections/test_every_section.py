@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,9 @@ from pipeline.reporting.parts import (
     Paragraph,
     Part,
     Table,
+    every_part,
 )
+from pipeline.reporting.provenance import Provenance
 from pipeline.stages import report
 from pipeline.stages.context import Context
 from pipeline.storage import artifacts
@@ -85,31 +88,15 @@ def texts(part: Part, in_details: bool = True) -> Iterator[str]:
 
 def cells(part: Part) -> Iterator[str]:
     """The cells of all tables."""
-    match part:
-        case Table():
-            yield from part.columns
-            for row in part.rows:
-                yield from row
-        case Details(_, parts):
-            for inner in parts:
-                yield from cells(inner)
-        case Choice(_, options):
-            for inner in options.values():
-                yield from cells(inner)
+    for inner in every_part(part):
+        if isinstance(inner, Table):
+            yield from inner.columns
+            yield from chain.from_iterable(inner.rows)
 
 
-def figures(part: Part) -> Iterator[Figure]:
-    match part:
-        case Figure():
-            yield part
-        case Finding():
-            yield part.figure
-        case Details(_, parts):
-            for inner in parts:
-                yield from figures(inner)
-        case Choice(_, options):
-            for inner in options.values():
-                yield from figures(inner)
+def figures(sections: Sequence[MadeSection]) -> list[Figure]:
+    report = render.Report("", "", sections, Provenance({}, {}, [], str))
+    return report.figures()
 
 
 def words(text: str) -> list[str]:
@@ -168,9 +155,7 @@ def test_paragraphs_are_short(whole):
 
 
 def test_the_figures_that_mlflow_shows_are_in_the_report(whole):
-    names = {
-        figure.name for section in whole for made in section.parts for figure in figures(made.part)
-    }
+    names = {figure.name for figure in figures(whole)}
     shown = {presentation.figure for presentation in record.PRESENTATIONS.values()} - {""}
     assert shown
     assert shown <= names
@@ -178,11 +163,10 @@ def test_the_figures_that_mlflow_shows_are_in_the_report(whole):
 
 @pytest.mark.parametrize("outline", OUTLINES.values(), ids=OUTLINES)
 def test_a_study_of_any_shape_reads_well(outline, tmp_path, monkeypatch):
-    parts = [
-        part.part for section in written(outline, tmp_path, monkeypatch) for part in section.parts
-    ]
+    sections = written(outline, tmp_path, monkeypatch)
+    parts = [part.part for section in sections for part in section.parts]
     seen = [text for part in parts for text in (*texts(part), *cells(part))]
-    drawn = [figure for part in parts for figure in figures(part)]
+    drawn = figures(sections)
     seen += [figure.alternative for figure in drawn]
     assert [text for text in seen if re.search(MACHINE_WORDS, text)] == []
     assert [text for text in seen if re.search(r"  |\{|\}| [,;:.](?!\w)", text)] == []

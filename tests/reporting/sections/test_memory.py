@@ -14,6 +14,7 @@ from pipeline.reporting import charts, parts
 from pipeline.reporting.inputs import Inputs
 from pipeline.reporting.sections import memory
 from tests.reporting import invented
+from tests.support import report_parts
 
 SETTINGS = {"usable": 0.55, "solved": 0.9, "updates": 400}
 SMALL = replace(
@@ -50,13 +51,8 @@ def small() -> dict:
     return files(SMALL)
 
 
-def leaves(part) -> list:
-    inner = getattr(part, "parts", None) or list(getattr(part, "options", {}).values())
-    return [leaf for one in inner for leaf in leaves(one)] if inner else [part]
-
-
 def all_of(kind, page: list) -> list[Any]:
-    return [leaf for part in page for leaf in leaves(part) if isinstance(leaf, kind)]
+    return [part for part in report_parts.every_part(page) if isinstance(part, kind)]
 
 
 def figure_of(page: list, name: str) -> parts.Figure:

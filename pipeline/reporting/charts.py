@@ -119,6 +119,18 @@ def hover(*plain: str, **numbers: str) -> list:
     ]
 
 
+def interval_bars(
+    base: alt.Chart, value: str, title: str, scale: alt.Scale = alt.Undefined, **mark: float
+) -> tuple[alt.Chart, alt.Chart]:
+    """A bar from `low` to `high` and a diamond at the value."""
+    bars = base.mark_rule(strokeWidth=2, **mark)
+    diamonds = base.mark_point(filled=True, size=110, shape="diamond", opacity=1, **mark)
+    return (
+        bars.encode(x=alt.X("low:Q", title=title, scale=scale), x2="high:Q"),
+        diamonds.encode(x=alt.X(f"{value}:Q", title=title)),
+    )
+
+
 def _numbered(text: str) -> str:
     """Vega counts ids over all pictures of a process: here they count from 0 in each."""
     places = {

@@ -1,6 +1,6 @@
 """What several sections do with frames: the median seed, one design per length, names and order of networks."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import numpy as np
 import pandas as pd
@@ -8,21 +8,24 @@ import pandas as pd
 from pipeline.params import ARCHITECTURES
 from pipeline.reporting import words
 
+HALVES = ("forward", "backward")
 ORDERS = {
     "architecture": ARCHITECTURES,
-    "direction": ("forward", "backward", "both", "none"),
+    "direction": (*HALVES, "both", "none"),
     "weights": ("initial", "training", "trained"),
     "quantity": ("dz/dh", "dz/dc"),
 }
 
 
+def is_half(rows: pd.DataFrame) -> pd.Series:
+    """Whether a row is about one of the two directions of a bidirectional network."""
+    return rows["architecture"].eq("bidirectional") & rows["direction"].isin(HALVES)
+
+
 def named(rows: pd.DataFrame) -> pd.DataFrame:
     """Adds `network`: its name, with its direction if it has two and its state if that is not the one read out."""
     names = rows["architecture"].map(words.network)
-    is_half = rows["architecture"].eq("bidirectional") & rows["direction"].isin(
-        ["forward", "backward"]
-    )
-    names = names.mask(is_half, names + " (" + rows["direction"] + " half)")
+    names = names.mask(is_half(rows), names + " (" + rows["direction"] + " half)")
     if "quantity" in rows:
         names = names.mask(rows["quantity"] == "dz/dc", names + " (cell state)")
     return rows.assign(network=names)
@@ -34,6 +37,11 @@ def where(rows: pd.DataFrame, **values: object) -> pd.DataFrame:
         allowed = value if isinstance(value, Collection) and not isinstance(value, str) else [value]
         rows = rows[rows[column].isin(list(allowed))]
     return rows
+
+
+def first_at(lengths: Iterable[int], shown_length: int) -> list[int]:
+    """Different lengths in ascending order after the one that is shown first."""
+    return sorted(set(lengths), key=lambda length: (length != shown_length, length))
 
 
 def in_order(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

@@ -113,6 +113,11 @@ class Html:
     markdown: str = ""
 
 
+def choice(label: str, options: dict[str, "Part"]) -> "Part | None":
+    """A choice among several options; of a single one, that part itself."""
+    return Choice(label, options) if len(options) > 1 else next(iter(options.values()), None)
+
+
 Part = Paragraph | Bullets | Command | Table | Figure | Choice | Details | Finding | Html
 Maker = Callable[..., "Part | Sequence[Part] | None"]
 

@@ -111,15 +111,12 @@ def _accuracy(results: pd.DataFrame) -> alt.LayerChart:
         color=colour,
         tooltip=charts.hover("run", mean="mean (%)", low="low (%)", high="high (%)"),
     )
-    diamonds = base.mark_point(filled=True, size=110, shape="diamond", yOffset=-6, opacity=1)
     circles = alt.Chart(seeds).mark_point(size=40, yOffset=6, strokeWidth=1.4)
     lines = alt.Chart(results[~results["is_network"]][["run", "mean"]]).mark_rule(
         color=charts.NEUTRAL, strokeWidth=1.5
     )
-    low = alt.X("low:Q", title=title, scale=scale)
     return alt.layer(
-        base.mark_rule(strokeWidth=2, yOffset=-6).encode(x=low, x2="high:Q"),
-        diamonds.encode(x=alt.X("mean:Q", title=title)),
+        *charts.interval_bars(base, "mean", title, scale, yOffset=-6),
         circles.encode(
             x=alt.X("accuracy:Q", title=title),
             y=y,

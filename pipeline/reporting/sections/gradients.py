@@ -1,7 +1,7 @@
 """Gradients: how much of them is left some tokens back, before and after training."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import altair as alt
 import pandas as pd
@@ -29,6 +29,7 @@ from pipeline.reporting.parts import (
     Part,
     Section,
     Table,
+    choice,
 )
 from pipeline.reporting.sections.claims import known_at_distance
 from pipeline.science.gradients import decay as decay_measures
@@ -90,13 +91,6 @@ def summary(seeds: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
         for row in medians.itertuples()
     ]
     return medians.assign(hint=hints)
-
-
-def first_at(lengths: Iterable[int], shown_length: int) -> list[int]:
-    """Lengths in ascending order after the one that is shown first."""
-    others = set(lengths) - {shown_length}
-    first = set(lengths) & {shown_length}
-    return [*first, *sorted(others)]
 
 
 # --- the answer --------------------------------------------------------------------------------------------------
@@ -227,17 +221,15 @@ def _at_longest(row, decay_by_seed: pd.DataFrame, vanished: float) -> str:
 def by_lag(curves: pd.DataFrame, shown_length: int) -> Part | None:
     """A figure per length."""
     seeds = frames.own_design(where(of_states(curves), quantity="dz/dh"))
-    figures = {}
-    for length in first_at(seeds["sequence_length"], shown_length):
+    figures: dict[str, Part] = {}
+    for length in frames.first_at(seeds["sequence_length"], shown_length):
         name = "gradients-by-lag"
         if length != shown_length:
             name += f"-{length}"
         tokens = count(length, "token")
         figures[tokens] = _by_lag(where(seeds, sequence_length=length), name)
 
-    if len(figures) > 1:
-        return Choice("sequence length", figures)
-    return next(iter(figures.values()), None)
+    return choice("sequence length", figures)
 
 
 def _by_lag(seeds: pd.DataFrame, name: str) -> Figure:
@@ -412,8 +404,7 @@ def place_curves(curves: pd.DataFrame, shown_length: int) -> pd.DataFrame:
         sequence_length=shown_length,
         direction=("forward", "both"),
     )
-    is_half = rows["architecture"].eq("bidirectional") & rows["direction"].eq("forward")
-    whole_networks = frames.own_design(rows[~is_half])
+    whole_networks = frames.own_design(rows[~frames.is_half(rows)])
     place = shown_length - whole_networks["lag_tokens"]
     return whole_networks.assign(place=place)
 
@@ -480,7 +471,7 @@ def half_lives(
     if medians.empty:
         return None
 
-    lengths = first_at(medians["sequence_length"], shown_length)
+    lengths = frames.first_at(medians["sequence_length"], shown_length)
     tables: dict[str, Part] = {
         count(length, "token"): _measures(where(medians, sequence_length=length))
         for length in lengths

@@ -7,6 +7,7 @@ import pandas as pd
 from pipeline.params import STATELESS
 from pipeline.params.subjects import Subject
 from pipeline.reporting import charts, frames, words
+from pipeline.reporting.frames import where
 from pipeline.reporting.inputs import derived
 from pipeline.reporting.numbers import (
     count,
@@ -14,7 +15,7 @@ from pipeline.reporting.numbers import (
     percent,
     points,
 )
-from pipeline.reporting.parts import Choice, Details, Figure, Paragraph, Part, Section
+from pipeline.reporting.parts import Details, Figure, Paragraph, Part, Section, choice
 from pipeline.science.statistics import intervals
 from pipeline.science.statistics.lags import longest_lag_learned, reach_of_memory
 
@@ -117,9 +118,8 @@ def reaches(memory_measures: pd.DataFrame, settings: dict) -> pd.DataFrame:
 @derived
 def word_gradients(distances: pd.DataFrame) -> pd.DataFrame:
     """The gradient at each word of the trained networks, as a `share` of lag 0."""
-    is_whole = (distances["architecture"] != "bidirectional") | (distances["direction"] == "both")
-    is_word = distances["quantity"].eq("dz/dx") & distances["weights"].eq("trained")
-    rows = frames.own_design(distances[is_word & is_whole])
+    rows = where(distances, quantity="dz/dx", weights="trained")
+    rows = frames.own_design(rows[~frames.is_half(rows)])
     return rows.assign(share=10.0 ** rows["log10_relative_norm"])
 
 
@@ -128,10 +128,6 @@ def changed_texts(probes: pd.DataFrame) -> pd.DataFrame:
     """The answers to changed texts, in one design per length."""
     rows = frames.own_design(probes.assign(weights="trained"))
     return frames.in_order(rows, ["sequence_length", "architecture", "seed"])
-
-
-def at(rows: pd.DataFrame, length: int) -> pd.DataFrame:
-    return rows[rows["sequence_length"] == length]
 
 
 # --- the answer --------------------------------------------------------------------------------------------------
@@ -143,15 +139,15 @@ def answer(
     shown_length: int,
     subject: Subject,
     settings: dict,
-) -> list[Paragraph] | None:
-    reached = at(reaches, shown_length)
+) -> list[Paragraph]:
+    reached = where(reaches, sequence_length=shown_length)
     if reached.empty:
-        return None
+        return []
 
     name = first_network(reached)
     is_own = reached["architecture"] == name
     longest = reaches["sequence_length"].max()
-    measures = at(memory_measures, shown_length)
+    measures = where(memory_measures, sequence_length=shown_length)
     measures = measures[(measures["architecture"] == name) & measures["is_end"]]
     sentences = [
         _reach(next(reached[is_own].itertuples())),
@@ -159,7 +155,7 @@ def answer(
     ]
     if longest != shown_length:
         start = f"In {subject.noun}s of {longest:,} tokens, the same distance"
-        sentences += _distances(at(reaches, longest), start)
+        sentences += _distances(where(reaches, sequence_length=longest), start)
     texts = (sentences, stored_and_used(measures, settings["usable"], subject))
     return [Paragraph(" ".join(text)) for text in texts if text]
 
@@ -229,14 +225,13 @@ def by_lag(
     subject: Subject,
     settings: dict,
 ) -> Part | None:
-    lengths = sorted({int(length) for length in word_effects["sequence_length"]})
-    lengths.sort(key=lambda length: length != shown_length)
-    if not lengths:
-        return None
-
-    figures = {}
+    lengths = frames.first_at(word_effects["sequence_length"], shown_length)
+    figures: dict[str, Part] = {}
     for length in lengths:
-        seeds, means = at(word_effects, length), at(memory_measures, length)
+        seeds, means = (
+            where(word_effects, sequence_length=length),
+            where(memory_measures, sequence_length=length),
+        )
         lowest = 100 * seeds[list(MEASURES)].min().min()
         panels = []
         for measure, heading in MEASURES.items():
@@ -263,8 +258,7 @@ def by_lag(
             alternative=f"Used with the right sign, by lag: {_values(ends, 'place')}.",
             panels=panels,
         )
-    first = next(iter(figures.values()))
-    return Choice("Sequence length (tokens)", dict(figures)) if len(figures) > 1 else first
+    return choice("Sequence length (tokens)", figures)
 
 
 def _lags(rows: pd.DataFrame) -> alt.X:
@@ -360,9 +354,9 @@ def next_to_gradient(
     word_effects: pd.DataFrame, word_gradients: pd.DataFrame, shown_length: int
 ) -> list[Part] | None:
     keys = ["architecture", "lag_tokens", "place", "is_first", "is_end"]
-    effects = at(word_effects, shown_length)
+    effects = where(word_effects, sequence_length=shown_length)
     places = effects[keys[1:]].drop_duplicates()
-    gradients = at(word_gradients, shown_length).merge(places, on="lag_tokens")
+    gradients = where(word_gradients, sequence_length=shown_length).merge(places, on="lag_tokens")
     if effects.empty or gradients.empty:
         return None
 
@@ -415,7 +409,7 @@ def _left(row) -> str:
 def with_other_words(
     changed_texts: pd.DataFrame, shown_length: int, subject: Subject
 ) -> list[Part] | None:
-    every = at(changed_texts, shown_length)
+    every = where(changed_texts, sequence_length=shown_length)
     seeds = every[every["probe"].isin(CHANGES)].sort_values(
         ["probe", "tokens"],
         kind="stable",
@@ -590,13 +584,13 @@ def one_token_to_keep(retention: pd.DataFrame, settings: dict) -> list[Part] | N
 
 def learned_lag(rows: pd.DataFrame) -> str:
     """Over which lag at least half of the seeds of a network learned to keep the token."""
-    network, where = words.network(rows["architecture"].iloc[0]), SIGNALS[rows["signal"].iloc[0]]
+    network, token = words.network(rows["architecture"].iloc[0]), SIGNALS[rows["signal"].iloc[0]]
     learned = longest_lag_learned(dict(zip(rows["lag_tokens"], rows["solved"], strict=True)))
     if not learned:
-        return f"The {network} does not learn to keep {where} over any lag."
+        return f"The {network} does not learn to keep {token} over any lag."
     is_longest = learned == rows["lag_tokens"].max()
     end = ", the longest lag" if is_longest else ", but not over any longer lag"
-    return f"The {network} learns to keep {where} over {count(learned, 'token')}{end}."
+    return f"The {network} learns to keep {token} over {count(learned, 'token')}{end}."
 
 
 SECTION = Section(

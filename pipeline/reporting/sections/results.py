@@ -134,7 +134,6 @@ def _differences(pairs: pd.DataFrame) -> alt.LayerChart:
     rows = charts.gapped(rows[["pair", "architecture", "verdict", *numbers]])
     lines = "split(replace(datum.label, ' minus ', '|minus '), '|')"
     axis = alt.Axis(labelLimit=200, labelExpr=lines)
-    title = "difference (percentage points)"
     is_shown = alt.FieldOneOfPredicate(field="verdict", oneOf=["higher", "lower"])
     base = alt.Chart(rows).encode(
         y=alt.Y("pair:N", title=None, sort=list(rows["pair"]), axis=axis),
@@ -142,12 +141,10 @@ def _differences(pairs: pd.DataFrame) -> alt.LayerChart:
         color=charts.coloured(rows, legend=None),
         tooltip=charts.hover("pair", "verdict", difference="points", low="low", high="high"),
     )
-    diamonds = base.mark_point(filled=True, size=110, shape="diamond", opacity=1)
     zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=charts.NEUTRAL)
     return alt.layer(
         zero.encode(x="zero:Q"),
-        base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=title), x2="high:Q"),
-        diamonds.encode(x=alt.X("difference:Q", title=title)),
+        *charts.interval_bars(base, "difference", "difference (percentage points)"),
     ).properties(width=charts.LONG - 160, height=36 * len(rows))
 
 

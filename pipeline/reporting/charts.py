@@ -104,11 +104,7 @@ def gapped(frame: pd.DataFrame) -> pd.DataFrame:
 
 def coloured(frame: pd.DataFrame, **options) -> alt.Color:
     """The same colour for an architecture in every panel. The legend lists the architectures of the frame."""
-    scale = alt.Scale(domain=list(COLOURS), range=list(COLOURS.values()))
-    shown = legend(values=present(frame))
-    return alt.Color(
-        "architecture:N", title="architecture", scale=scale, **{"legend": shown, **options}
-    )
+    return alt.Color(**{**_by_architecture(COLOURS, frame), **options})
 
 
 def hover(*plain: str, **numbers: str) -> list:
@@ -181,13 +177,19 @@ def legend(**options) -> alt.Legend:
     return alt.Legend(**{"orient": "bottom", "columns": 2, "symbolOpacity": 1, **options})
 
 
-def shaped(frame: pd.DataFrame, **options) -> alt.Shape:
+def shaped(frame: pd.DataFrame) -> alt.Shape:
     """The same shape for an architecture in every panel."""
-    scale = alt.Scale(domain=list(SHAPES), range=list(SHAPES.values()))
-    shown = legend(values=present(frame))
-    return alt.Shape(
-        "architecture:N", title="architecture", scale=scale, **{"legend": shown, **options}
-    )
+    return alt.Shape(**_by_architecture(SHAPES, frame))
+
+
+def _by_architecture(looks: dict[str, str], frame: pd.DataFrame) -> dict:
+    """A channel with the look of each architecture. The legend lists those of the frame."""
+    return {
+        "shorthand": "architecture:N",
+        "title": "architecture",
+        "scale": alt.Scale(domain=list(looks), range=list(looks.values())),
+        "legend": legend(values=present(frame)),
+    }
 
 
 def whole_numbers() -> alt.Axis:
@@ -243,6 +245,11 @@ def curves(
             x=x, y=y, color=colour, shape=shape, tooltip=words
         ),
     ).properties(width=SHORT, height=300)
+
+
+def looks(frame: pd.DataFrame) -> dict:
+    """Colours and shapes of architectures, and dashes of directions, for `curves`."""
+    return {"colour": coloured(frame), "shape": shaped(frame), "dash": dashed(frame)}
 
 
 def dashed(frame: pd.DataFrame) -> alt.StrokeDash:

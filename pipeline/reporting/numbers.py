@@ -230,8 +230,8 @@ def _significant(value: float) -> str:
     return number(value, max(digits, 0))
 
 
-def count(number_of: int, one: str, many: str | None = None) -> str:
-    return f"{number_of:,} {one if number_of == 1 else many or one + 's'}"
+def count(number_of: int, one: str) -> str:
+    return f"{number_of:,} {one if number_of == 1 else one + 's'}"
 
 
 def listed(names) -> str:
@@ -257,13 +257,8 @@ def counts(numbers, one: str) -> str:
     ('10 or 20 seeds', '3 seeds')
     """
     *fewer, most = sorted(set(numbers))
-    return "".join(
-        [
-            ", ".join(f"{number_of:,}" for number_of in fewer),
-            " or " if fewer else "",
-            count(most, one),
-        ]
-    )
+    alternatives = ", ".join(f"{number_of:,}" for number_of in fewer)
+    return f"{alternatives} or {count(most, one)}" if fewer else count(most, one)
 
 
 def size(number_of_bytes: int | None) -> str:

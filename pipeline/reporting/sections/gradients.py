@@ -236,18 +236,13 @@ def _by_lag(seeds: pd.DataFrame, name: str) -> Figure:
     medians = summary(seeds, [*CURVE, "lag_tokens"])
     scale = scale_of(medians)
     panels = []
-    for weights in WEIGHTS:
-        rows = where(medians, weights=weights)
-        if rows.empty:
-            continue
+    for weights, rows in by_weights(medians):
         panel = panel_of(
             where(seeds, weights=weights),
             rows,
             ["architecture", "direction"],
             scale=scale,
-            colour=charts.coloured(medians),
-            shape=charts.shaped(medians),
-            dash=charts.dashed(medians),
+            **charts.looks(medians),
         )
         panels.append(panel.properties(title=_heading(rows)))
 
@@ -263,6 +258,12 @@ def _by_lag(seeds: pd.DataFrame, name: str) -> Figure:
         f"Gradient left {count(far_lag(length - 1), 'token')} back: {shares}.",
         panels,
     )
+
+
+def by_weights(medians: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """The rows after training and those before, if there are any."""
+    parts = [(weights, where(medians, weights=weights)) for weights in WEIGHTS]
+    return [(weights, rows) for weights, rows in parts if len(rows)]
 
 
 def marks() -> str:

@@ -16,6 +16,7 @@ from pipeline.reporting.sections.gradients import (
     CURVE,
     SHARE,
     WEIGHTS,
+    by_weights,
     far_lag,
     panel_of,
     percent_axis,
@@ -109,22 +110,17 @@ def exponents(cells: pd.DataFrame, shown_length: int) -> Figure | None:
     values = charts.gapped(medians)["value"]
     scale = alt.Scale(domain=[min(values.min(), 0.0), max(values.max(), 0.0) + 0.05], nice=False)
     panels = []
-    for weights, heading in WEIGHTS.items():
-        rows = where(medians, weights=weights)
-        if rows.empty:
-            continue
+    for weights, rows in by_weights(medians):
         panel = charts.curves(
             where(seeds, weights=weights),
             rows,
             ["architecture", "direction"],
             x=alt.X("number:Q", title="number (1 is the largest)", axis=charts.whole_numbers()),
             y=alt.Y("value:Q", title="exponent (nats per token)", scale=scale),
-            colour=charts.coloured(medians),
-            shape=charts.shaped(medians),
-            dash=charts.dashed(medians),
+            **charts.looks(medians),
             behind=(charts.line_at(0, scale),),
         )
-        panels.append(panel.properties(title=heading))
+        panels.append(panel.properties(title=WEIGHTS[weights]))
 
     largest = "; ".join(
         f"{row.network}, {WEIGHTS[row.weights]}, {number(row.value, 3)}"

@@ -1,6 +1,7 @@
 """The picture of the pipeline: its stages, with what each of them reads and writes."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 import altair as alt
 import pandas as pd
@@ -137,8 +138,10 @@ def _lines(group: StageGroup) -> tuple[str, str, str]:
 def _chart(
     boxes: pd.DataFrame, arrows: Sequence[tuple[str, str]], last_level: int
 ) -> alt.LayerChart:
-    x = alt.Scale(domain=[0, 1], nice=False)
-    y = alt.Scale(domain=[0, last_level + 1], reverse=True, nice=False)
+    across = alt.Scale(domain=[0, 1], nice=False)
+    down = alt.Scale(domain=[0, last_level + 1], reverse=True, nice=False)
+    x = partial(alt.X, scale=across, axis=None)
+    y = partial(alt.Y, scale=down, axis=None)
     places = boxes.set_index("stage")
     lines = pd.DataFrame(
         [
@@ -152,7 +155,6 @@ def _chart(
         ],
         columns=["x", "y", "x2", "y2"],
     )
-    across = alt.X("middle:Q", scale=x, axis=None)
     base = alt.Chart(boxes)
     tooltip = ["title:N", "reads:N", "writes:N"]
     rules = alt.Chart(lines).mark_rule(color=NEUTRAL, strokeWidth=1.5)
@@ -162,28 +164,23 @@ def _chart(
     box = base.mark_rect(fill=NEUTRAL, fillOpacity=0.12, stroke=NEUTRAL, cornerRadius=6)
 
     texts = []
-    for column, offset, weight in (
-        ("title", -18, "bold"),
-        ("reads", 1, "normal"),
-        ("writes", 18, "normal"),
-    ):
+    for column, offset in (("title", -18), ("reads", 1), ("writes", 18)):
+        weight = "bold" if column == "title" else "normal"
         text = base.mark_text(fontSize=13, fontWeight=weight, dy=offset)
-        texts.append(
-            text.encode(x=across, y=alt.Y("centre:Q", scale=y, axis=None), text=f"{column}:N")
-        )
+        texts.append(text.encode(x=x("middle:Q"), y=y("centre:Q"), text=f"{column}:N"))
 
     return alt.layer(
         rules.encode(
-            x=alt.X("x:Q", scale=x, axis=None),
-            y=alt.Y("y:Q", scale=y, axis=None),
+            x=x("x:Q"),
+            y=y("y:Q"),
             x2="x2:Q",
             y2="y2:Q",
         ),
-        heads.encode(x=alt.X("x2:Q", scale=x, axis=None), y=alt.Y("y2:Q", scale=y, axis=None)),
+        heads.encode(x=x("x2:Q"), y=y("y2:Q")),
         box.encode(
-            x=alt.X("left:Q", scale=x, axis=None),
+            x=x("left:Q"),
             x2="right:Q",
-            y=alt.Y("top:Q", scale=y, axis=None),
+            y=y("top:Q"),
             y2="bottom:Q",
             tooltip=tooltip,
         ),

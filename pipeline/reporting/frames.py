@@ -14,6 +14,7 @@ ORDERS = {
     "direction": (*HALVES, "both", "none"),
     "weights": ("initial", "training", "trained"),
     "quantity": ("dz/dh", "dz/dc"),
+    "probe": ("shuffled", "prefix", "suffix", "truncation"),
 }
 
 

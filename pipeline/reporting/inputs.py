@@ -52,7 +52,7 @@ def parameters(function: Callable[..., Any]) -> tuple[str, ...]:
 class Inputs:
     """The values of all inputs. Derived ones are computed when a function first asks for them.
 
-    `settings` are parameters of the study, and `others`, such as `stage_groups`, describe it. They are no files, so
+    `settings` are parameters of the study, and `others`, such as `stage_groups`, describe it. They are not files, so
     they have no provenance.
     """
 

@@ -1,5 +1,7 @@
 """Memory: how far back trained networks use a word, what they lose if words change, and what they can learn to keep."""
 
+from functools import partial
+
 import altair as alt
 import numpy as np
 import pandas as pd
@@ -34,7 +36,7 @@ VERDICTS = {  # whether a word is (stored, used with the right sign); None if th
     (True, None): "It is stored, but these seeds do not show whether it is used",
     (False, False): "It is neither stored nor used",
 }
-CHANGES = {  # in the order of the axis
+CHANGES = {
     "shuffled": "all shuffled",
     "prefix": "first {} replaced",
     "suffix": "last {} replaced",
@@ -104,7 +106,7 @@ def reaches(memory_measures: pd.DataFrame, settings: dict) -> pd.DataFrame:
 
     The reach is -1 if it does not use even the last word, and NaN if the seeds do not show it.
     """
-    used = memory_measures[memory_measures["measure"] == "sign_accuracy"]
+    used = where(memory_measures, measure="sign_accuracy")
     rows = []
     for network, lags in used.groupby(NETWORK, sort=False):
         low_by_lag = dict(zip(lags["lag_tokens"], lags["low"], strict=True))
@@ -148,7 +150,7 @@ def answer(
     is_own = reached["architecture"] == name
     longest = reaches["sequence_length"].max()
     measures = where(memory_measures, sequence_length=shown_length)
-    measures = measures[(measures["architecture"] == name) & measures["is_end"]]
+    measures = where(measures, architecture=name, is_end=True)
     sentences = [
         _reach(next(reached[is_own].itertuples())),
         *_distances(reached[~is_own], "This distance"),
@@ -238,7 +240,7 @@ def by_lag(
             panels.append(
                 panel(
                     seeds,
-                    means[means["measure"] == measure],
+                    where(means, measure=measure),
                     _lags(seeds),
                     value=measure,
                     title=f"share of {subject.noun}s (%)",
@@ -248,7 +250,7 @@ def by_lag(
                     has_legend=not panels,
                 )
             )
-        ends = means[means["is_end"] & (means["measure"] == "sign_accuracy")]
+        ends = where(means, is_end=True, measure="sign_accuracy")
         figures[f"{length:,}"] = Figure(
             name="memory-by-lag" + (f"-{length}" if length != lengths[0] else ""),
             title=f"How far back a word is stored and used, at {count(length, 'token')}",
@@ -364,26 +366,22 @@ def next_to_gradient(
     gradient = over_seeds(gradients, keys, "share", "median")
     means = pd.concat([gradient["mean"], effect["mean"], pd.Series([0, 1])]) * 100
     domain = (float(np.floor(means.min() - 3)), float(np.ceil(means.max() + 5)))
-    panels = []
-    for seeds, centre, heading in (
-        (gradients, gradient, "gradient of the word (median seed)"),
-        (effects, effect, "effect of a strong word (mean)"),
-    ):
-        panels.append(
-            panel(
-                seeds,
-                centre,
-                _lags(effects),
-                value="share",
-                title="share of the last word (%)",
-                heading=heading,
-                domain=domain,
-                lines=(0.0,),
-                has_legend=not panels,
-            )
-        )
+    panel_of_shares = partial(
+        panel,
+        x=_lags(effects),
+        value="share",
+        title="share of the last word (%)",
+        domain=domain,
+        lines=(0.0,),
+    )
+    panels = [
+        panel_of_shares(gradients, gradient, heading="gradient of the word (median seed)"),
+        panel_of_shares(
+            effects, effect, heading="effect of a strong word (mean)", has_legend=False
+        ),
+    ]
     left = effect.merge(gradient, on=keys, suffixes=("", "_gradient"))
-    left = left[left["is_end"] & ~left["is_first"]]
+    left = where(left, is_end=True, is_first=False)
     figure = Figure(
         name="memory-and-gradient",
         title=f"What remains of the gradient and of a word's effect, at {count(shown_length, 'token')}",
@@ -392,7 +390,7 @@ def next_to_gradient(
         alternative=" ".join(_left(row) for row in left.itertuples()),
         panels=panels,
     )
-    first = left[left["architecture"] == first_network(effects)]
+    first = where(left, architecture=first_network(effects))
     return [*(Paragraph(_left(row)) for row in first.itertuples()), figure]
 
 
@@ -410,42 +408,30 @@ def with_other_words(
     changed_texts: pd.DataFrame, shown_length: int, subject: Subject
 ) -> list[Part] | None:
     every = where(changed_texts, sequence_length=shown_length)
-    seeds = every[every["probe"].isin(CHANGES)].sort_values(
-        ["probe", "tokens"],
-        kind="stable",
-        key=lambda column: column.replace(list(CHANGES), range(len(CHANGES))),
-    )
+    seeds = frames.in_order(where(every, probe=CHANGES), ["probe", "tokens"])
     if seeds.empty:
         return None
 
-    texts = [
-        CHANGES[probe].format(tokens)
-        for probe, tokens in zip(seeds["probe"], seeds["tokens"], strict=True)
-    ]
-    seeds = seeds.assign(change=texts)
+    seeds["change"] = [CHANGES[row.probe].format(row.tokens) for row in seeds.itertuples()]
     means = estimates(seeds, ["architecture", "probe", "tokens", "change"], "lost")
-    is_window = [rows["probe"] == "truncation" for rows in (seeds, means)]
     costs = _costs(means, shown_length, subject)
     axis = alt.Axis(labelAngle=-40, grid=False, labelLimit=200)
+    windows = where(seeds, probe="truncation")
+    others = CHANGES.keys() - {"truncation"}
+    panel_of_costs = partial(panel, value="lost", title="loss of accuracy (points)", lines=(0.0,))
     panels = [
-        panel(
-            seeds[~is_window[0]],
-            means[~is_window[1]],
+        panel_of_costs(
+            where(seeds, probe=others),
+            where(means, probe=others),
             alt.X("change:N", title=None, sort=None, axis=axis),
-            value="lost",
-            title="loss of accuracy (points)",
             heading=f"words of another {subject.noun}, or in another order",
-            lines=(0.0,),
             is_joined=False,
         ),
-        panel(
-            seeds[is_window[0]],
-            means[is_window[1]],
-            _numbers("tokens", "number of last words that are read", seeds[is_window[0]]),
-            value="lost",
-            title="loss of accuracy (points)",
+        panel_of_costs(
+            windows,
+            where(means, probe="truncation"),
+            _numbers("tokens", "number of last words that are read", windows),
             heading="only the last words",
-            lines=(0.0,),
             has_legend=False,
         ),
     ]
@@ -459,7 +445,7 @@ def with_other_words(
     )
     name = first_network(seeds)
     sentences = [costs[one] for one in dict.fromkeys([name, "feedforward"]) if one in costs]
-    halves = every[(every["probe"] == "splice") & (every["architecture"] == name)]["accuracy"]
+    halves = where(every, probe="splice", architecture=name)["accuracy"]
     if len(halves):
         sentences.append(
             f"If the two halves of a {subject.noun} have different labels, the second half decides "
@@ -470,17 +456,15 @@ def with_other_words(
 
 def _costs(means: pd.DataFrame, length: int, subject: Subject) -> dict[str, str]:
     """The cost of other words in the last and in the first quarter, for each network."""
-    quarter = means[means["tokens"] == max(length // 4, 1)]
+    quarter = where(means, tokens=max(length // 4, 1))
     wide = quarter.pivot(index="architecture", columns="probe", values="mean")
     costs = {}
     for row in wide.itertuples():
         start = f"Words of another {subject.noun} in the last quarter change the accuracy of"
         network = words.network(row.Index)
         if row.Index == "feedforward":
-            start, network = (
-                "For comparison, they change that of",
-                f"{network}, which ignores order,",
-            )
+            start = "For comparison, they change that of"
+            network += ", which ignores order,"
         costs[row.Index] = (
             f"{start} the {network} by {points(-row.suffix)} points; in the first quarter, by {points(-row.prefix)}."
         )
@@ -493,7 +477,7 @@ def _costs(means: pd.DataFrame, length: int, subject: Subject) -> dict[str, str]
 def against_bag_of_words(probes: pd.DataFrame, subject: Subject) -> list[Part] | None:
     """By how much a bag of the same words beats the networks that were trained at each length."""
     is_own = probes["trained_length"] == probes["sequence_length"]
-    bag = probes[is_own & (probes["probe"] == "bag_of_words")]
+    bag = where(probes[is_own], probe="bag_of_words")
     bag = frames.in_order(bag.assign(lost=-bag["lost"]), ["architecture", "sequence_length"])
     if bag.empty:
         return None
@@ -554,7 +538,7 @@ def one_token_to_keep(retention: pd.DataFrame, settings: dict) -> list[Part] | N
         panels.append(
             panel(
                 rows,
-                means[means["signal"] == signal],
+                where(means, signal=signal),
                 _numbers("lag_tokens", "lag in tokens", seeds),
                 value="accuracy",
                 title="accuracy (%)",

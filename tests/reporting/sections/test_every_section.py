@@ -8,22 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.reporting import charts
+from pipeline.reporting import charts, parts
 from pipeline.reporting.page import render
-from pipeline.reporting.parts import (
-    Bullets,
-    Choice,
-    Command,
-    Details,
-    Figure,
-    Finding,
-    Html,
-    MadeSection,
-    Paragraph,
-    Part,
-    Table,
-    every_part,
-)
 from pipeline.reporting.provenance import Provenance
 from pipeline.stages import report
 from pipeline.stages.context import Context
@@ -59,42 +45,42 @@ OUTLINES = {
 }
 
 
-def texts(part: Part, in_details: bool = True) -> Iterator[str]:
+def texts(part: parts.Part, in_details: bool = True) -> Iterator[str]:
     """The texts of a part that are not cells, with or without those that a reader has to open."""
     match part:
-        case Paragraph(text):
+        case parts.Paragraph(text):
             yield text
-        case Bullets(sentences):
+        case parts.Bullets(sentences):
             yield from sentences
-        case Figure():
+        case parts.Figure():
             yield from (part.title, part.reading)
-        case Finding():
+        case parts.Finding():
             yield part.sentence
             yield from texts(part.figure)
-        case Choice(_, options):
+        case parts.Choice(_, options):
             yield from texts(next(iter(options.values())), in_details)
-        case Table():
+        case parts.Table():
             yield part.caption
-        case Html():
+        case parts.Html():
             markup = re.sub(r"(?s)<(svg|script)\b.*?</\1>|<[^>]+>", " ", part.markup)
             yield " ".join(markup.split())
-        case Details(summary, parts):
+        case parts.Details(summary, inner_parts):
             yield summary
-            for inner in parts if in_details else ():
+            for inner in inner_parts if in_details else ():
                 yield from texts(inner)
-        case Command():
+        case parts.Command():
             yield " ".join(part.text.split())
 
 
-def cells(part: Part) -> Iterator[str]:
+def cells(part: parts.Part) -> Iterator[str]:
     """The cells of all tables."""
-    for inner in every_part(part):
-        if isinstance(inner, Table):
+    for inner in parts.every_part(part):
+        if isinstance(inner, parts.Table):
             yield from inner.columns
             yield from chain.from_iterable(inner.rows)
 
 
-def figures(sections: Sequence[MadeSection]) -> list[Figure]:
+def figures(sections: Sequence[parts.MadeSection]) -> list[parts.Figure]:
     report = render.Report("", "", sections, Provenance({}, {}, [], str))
     return report.figures()
 
@@ -103,7 +89,9 @@ def words(text: str) -> list[str]:
     return re.findall(r"[^\W\d_][\w'’-]*", text)
 
 
-def written(outline, folder: Path, monkeypatch, own_texts: bool = False) -> Sequence[MadeSection]:
+def written(
+    outline, folder: Path, monkeypatch, own_texts: bool = False
+) -> Sequence[parts.MadeSection]:
     """The sections that `report` makes of an invented study."""
     monkeypatch.chdir(invented.PROJECT)
     study = invented.study(outline)
@@ -125,7 +113,7 @@ def written(outline, folder: Path, monkeypatch, own_texts: bool = False) -> Sequ
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> Sequence[MadeSection]:
+def whole(tmp_path_factory) -> Sequence[parts.MadeSection]:
     with pytest.MonkeyPatch.context() as patch:
         return written(WHOLE, tmp_path_factory.mktemp("whole"), patch)
 
@@ -136,7 +124,7 @@ def test_the_page_is_read_in_minutes(whole):
     for section in whole:
         for part in section.parts if not section.in_details else ():
             visible += texts(part.part, in_details=False)
-            visible += cells(part.part) if not isinstance(part.part, Details) else []
+            visible += cells(part.part) if not isinstance(part.part, parts.Details) else []
     lengths = [len(words(text)) for text in visible]
     assert sum(lengths) <= MOST_WORDS
 
@@ -149,8 +137,8 @@ def test_sentences_are_short(whole):
 
 
 def test_paragraphs_are_short(whole):
-    parts = [made.part for section in whole for made in section.parts]
-    paragraphs = [part.text for part in parts if isinstance(part, Paragraph)]
+    some_parts = [made.part for section in whole for made in section.parts]
+    paragraphs = [part.text for part in some_parts if isinstance(part, parts.Paragraph)]
     assert [text for text in paragraphs if len(words(text)) > MOST_WORDS_PER_PARAGRAPH] == []
 
 
@@ -164,8 +152,8 @@ def test_the_figures_that_mlflow_shows_are_in_the_report(whole):
 @pytest.mark.parametrize("outline", OUTLINES.values(), ids=OUTLINES)
 def test_a_study_of_any_shape_reads_well(outline, tmp_path, monkeypatch):
     sections = written(outline, tmp_path, monkeypatch)
-    parts = [part.part for section in sections for part in section.parts]
-    seen = [text for part in parts for text in (*texts(part), *cells(part))]
+    some_parts = [part.part for section in sections for part in section.parts]
+    seen = [text for part in some_parts for text in (*texts(part), *cells(part))]
     drawn = figures(sections)
     seen += [figure.alternative for figure in drawn]
     assert [text for text in seen if re.search(MACHINE_WORDS, text)] == []

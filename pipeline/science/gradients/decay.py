@@ -289,12 +289,6 @@ def half_life_of(rate):
         return np.where(rate < 1, np.log(0.5) / np.log(rate), rate * np.inf)
 
 
-def half_life(curve: np.ndarray) -> np.ndarray:
-    """Returns the tokens in which an exponential halves, along the last axis. It is inf if the curve does not fall."""
-    slope, _ = _line(curve)
-    return half_life_of(10**slope)
-
-
 def is_refused(half_life, r2, last_lag):
     """Returns whether a half-life says too much: its curve is not exponential, or it is longer than the fitted range.
 

@@ -53,8 +53,7 @@ LEAST_FITTED = 4  # lags
 LEAST_R2 = 0.9  # a curve with at least this R2 counts as exponential
 WINDOW = 20  # tokens over which a local slope is fitted
 # A seed has collapsed if its gradient at the last fitted lag is this many decades below the median seed's, for each
-# COLLAPSE_TOKENS up to there. Without collapse, seeds lie within two decades after 100 tokens, and exponential curves
-# that differ in their rates draw apart in proportion to the distance.
+# COLLAPSE_TOKENS up to there. Exponential curves that differ in their rates draw apart in proportion to the distance.
 COLLAPSE = 3
 COLLAPSE_TOKENS = 100
 MEASURES = [

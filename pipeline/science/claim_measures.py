@@ -118,7 +118,6 @@ MEMORY_WORDS = {  # a column of the memory tables: its name in words
     "stored": "stored: share of {nouns} in which a linear probe of the last state of {architecture} tells a positive "
     "from a negative word {lag} tokens before the last",
 }
-MEMORY_LIMITS = {"share": intervals.ANY}
 
 
 @dataclass(frozen=True)
@@ -352,7 +351,7 @@ def memory(study: Study, architecture: str, column: str, length: int, lag: int) 
     words = MEMORY_WORDS[column].format(lag=lag, architecture=architecture, nouns=study.nouns)
     words += f", {_trained_words(rows, length)}"
     source = f"reports/memory/{length}.csv"
-    limits = MEMORY_LIMITS.get(column, intervals.SHARE)
+    limits = intervals.ANY if column == "share" else intervals.SHARE
     measure = _mean(rows, column, words, "share", source, limits)
     return None if measure is None else replace(measure, tokens=lag, sequence_length=length)
 
@@ -529,14 +528,10 @@ def decay(
 
 def accuracy_gained(study: Study, baseline: str, run: str) -> Measure | None:
     """Returns the difference in test accuracy, or None if `evaluate.comparisons` does not declare this pair."""
-    for row in study.comparisons:
-        if (row["baseline"], row["run"]) == (baseline, run):
-            return _accuracy_gained(study, row)
-    return None
+    row = _comparison(study, baseline, run)
+    if row is None:
+        return None
 
-
-def _accuracy_gained(study: Study, row: Mapping[str, Any]) -> Measure:
-    baseline, run = row["baseline"], row["run"]
     error = row["review_error"]
     reviews = ReviewError(np.nan if error is None else error, row["blocks"])
 
@@ -555,17 +550,22 @@ def _accuracy_gained(study: Study, row: Mapping[str, Any]) -> Measure:
 
 def answers_architecture(study: Study, baseline: str, run: str) -> bool:
     """Returns whether this pair is compared within one recipe, so that the architecture alone makes the difference."""
+    row = _comparison(study, baseline, run)
+    return row is not None and row["answers"] == "architecture"
+
+
+def _comparison(study: Study, baseline: str, run: str) -> dict[str, Any] | None:
+    """Returns the comparison of a declared pair."""
     for row in study.comparisons:
         if (row["baseline"], row["run"]) == (baseline, run):
-            return row["answers"] == "architecture"
-    return False
+            return row
+    return None
 
 
 def learned(study: Study, architecture: str, signal: str) -> Measure | None:
     """Returns the longest lag over which at least half of the seeds learned to keep a token."""
-    tasks = _tasks(study.retention, architecture, signal)
     lag = largest_lag_solved(study.retention, architecture, signal)
-    if tasks.empty or lag is None:
+    if lag is None:
         return None
 
     token = {"first": "the first token", "middle": "a token with noise on both sides"}[signal]

@@ -224,7 +224,7 @@ class _Measurements:
             network.replacement_states,
             network.readout_H,
             memory_reviews.examples.tokens_NT,
-            memory_reviews.resampled_counts(),
+            memory_reviews.count_RN,
             self._length.probe_tokens_NT,
             *self._length.strong_words,
         )
@@ -235,7 +235,7 @@ class _Measurements:
             network.logits,
             reviews.examples.tokens_NT,
             reviews.examples.labels_N,
-            reviews.resampled_counts(),
+            reviews.count_RN,
             self._length.bag_of_words_N,
             seed=0,
         )
@@ -403,7 +403,7 @@ class _Measurements:
         """Adds the measures of the median over reviews, in every resample of blocks, and its values at a few lags."""
         relative_NL = curve.log10_relative_NL
         is_defined_N = ~np.isnan(relative_NL[:, 0])
-        count_RN = sample.resampled_counts()[:, is_defined_N]
+        count_RN = sample.count_RN[:, is_defined_N]
         resampled_RL = decay.resampled_medians(relative_NL[is_defined_N], count_RN)
         lags = word_effect.measured_lags(len(median_L))
 

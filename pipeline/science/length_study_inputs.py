@@ -4,6 +4,7 @@ Axes: N reviews, T tokens, R resamples.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -19,13 +20,14 @@ class Sample:
     examples: Examples
     block_N: np.ndarray  # see `statistics.blocks`
 
-    @property
+    @cached_property
     def blocks(self) -> int:
         """The number of blocks."""
         return len(np.unique(self.block_N))
 
-    def resampled_counts(self) -> np.ndarray:
-        """Returns count_RN of `blocks.resampled_counts`."""
+    @cached_property
+    def count_RN(self) -> np.ndarray:
+        """The result of `blocks.resampled_counts`, drawn once for all curves and networks of a cell."""
         return blocks.resampled_counts(self.examples.labels_N, self.block_N)
 
 

@@ -88,7 +88,7 @@ def probes(
         change_N = np.abs(z_N - plain_N[original_N])
         rows.append(_row(reviews, right_N, change_N, lost_N, count_RN))
 
-    # its logits have another scale than those of the network
+    # its logits and the logits of the network have different scales
     bag_of_words = _ChangedReviews("bag_of_words", 0, plain.source_SN, tokens_NT)
     right_N = right(bag_of_words_N, labels_N)
     no_change_N = np.full(len(labels_N), np.nan)

@@ -152,7 +152,7 @@ def linear_probe(change_NH) -> np.ndarray:
     if not reviews:
         return np.full(units, np.nan)
 
-    # The stage's own process imports this module without fitting, and scikit-learn takes 0.5 s to import.
+    # The stage's own process imports this module without fitting, and scikit-learn is slow to import.
     from sklearn.linear_model import LogisticRegression
 
     size_H = np.sqrt(np.mean(change_NH**2, axis=0))

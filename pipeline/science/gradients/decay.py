@@ -53,8 +53,7 @@ LEAST_FITTED = 4  # lags
 LEAST_R2 = 0.9  # a curve with at least this R2 counts as exponential
 WINDOW = 20  # tokens over which a local slope is fitted
 # A seed has collapsed if its gradient at the last fitted lag is this many decades below the median seed's, for each
-# COLLAPSE_TOKENS up to there. Without collapse, seeds lie within two decades after 100 tokens, and exponential curves
-# that differ in their rates draw apart in proportion to the distance.
+# COLLAPSE_TOKENS up to there. Exponential curves that differ in their rates draw apart in proportion to the distance.
 COLLAPSE = 3
 COLLAPSE_TOKENS = 100
 MEASURES = [
@@ -287,12 +286,6 @@ def half_life_of(rate):
     rate = np.clip(rate, 0, None)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(rate < 1, np.log(0.5) / np.log(rate), rate * np.inf)
-
-
-def half_life(curve: np.ndarray) -> np.ndarray:
-    """Returns the tokens in which an exponential halves, along the last axis. It is inf if the curve does not fall."""
-    slope, _ = _line(curve)
-    return half_life_of(10**slope)
 
 
 def is_refused(half_life, r2, last_lag):

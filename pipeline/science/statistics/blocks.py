@@ -75,8 +75,9 @@ def resampled_means(value_N, count_RN) -> np.ndarray:
 def standard_error(value_R, blocks: int) -> float:
     """Returns the standard error of a statistic from its values in the resamples of this many blocks.
 
-    The bootstrap of B blocks gives a variance that is too small by (B - 1) / B. The result is nan for fewer than two
-    blocks and if a resample has no finite value.
+    The bootstrap of B blocks gives a variance that is too small by (B - 1) / B. Blocks that are drawn within each of L
+    labels would need (B - L) / B, so for two labels the result is slightly too small. `Reviews.error` is exact. The
+    result is nan for fewer than two blocks and if a resample has no finite value.
     """
     if blocks < 2 or not np.isfinite(value_R).all():
         return np.nan

@@ -210,7 +210,7 @@ def by_length(
 
     `tokens_N` is the length of each whole test review, and `ends` the longest length of each bucket but the last.
     Columns: `above_tokens`, `up_to_tokens` (empty in the last bucket), `reviews`, and the mean `accuracy` with the 95 %
-    intervals of `runs`. The blocks are those of the whole split.
+    intervals of `runs`. The blocks come from the whole split.
     """
     rows = []
 

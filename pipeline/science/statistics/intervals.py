@@ -161,10 +161,14 @@ def crossed_difference(
 
 @dataclass(frozen=True)
 class TotalError:
-    """The standard error from all sources of variation, with its degrees of freedom (Satterthwaite 1946)."""
+    """The variance from all sources of variation, with its degrees of freedom (Satterthwaite 1946)."""
 
-    standard_error: float
+    variance: float
     freedom: float
+
+    @property
+    def standard_error(self) -> float:
+        return float(np.sqrt(self.variance))
 
 
 def total_error(
@@ -184,7 +188,7 @@ def total_error(
         return None
 
     freedom = total**2 / sum(variance**2 / degrees for variance, degrees in variances if variance)
-    return TotalError(float(np.sqrt(total)), float(freedom))
+    return TotalError(float(total), float(freedom))
 
 
 def t_interval(
@@ -236,15 +240,11 @@ def crossed_share(
         return Estimate(mean, None, None)
 
     answers = float(reviews.blocks)
-    variances = [
-        (squared_error(share_S), len(share_S) - 1),
-        (reviews.standard_error**2, reviews.blocks - 1),
-    ]
-    total = sum(variance for variance, _ in variances)
-    if total > ROUNDING**2:
-        freedom = _freedom(variances)
-        quantiles = stats.norm.ppf((1 + confidence) / 2), stats.t.ppf((1 + confidence) / 2, freedom)
-        answers = mean * (1 - mean) / total * (quantiles[0] / quantiles[1]) ** 2
+    error = total_error([share_S], reviews)
+    if error is not None and error.standard_error > ROUNDING:
+        end = (1 + confidence) / 2
+        shrinkage = (stats.norm.ppf(end) / stats.t.ppf(end, error.freedom)) ** 2
+        answers = mean * (1 - mean) / error.variance * shrinkage
     elif 0 < mean < 1:
         return Estimate(mean, None, None)
 
@@ -254,12 +254,6 @@ def crossed_share(
     low = 0.0 if mean == 0 else float(stats.beta.ppf(tail, right, wrong + 1))
     high = 1.0 if mean == 1 else float(stats.beta.ppf(1 - tail, right + 1, wrong))
     return Estimate(mean, low, high)
-
-
-def _freedom(variances: list[tuple[float, int]]) -> float:
-    """Returns the degrees of freedom of a sum of independent variances with their own ones (Satterthwaite 1946)."""
-    total = sum(variance for variance, _ in variances)
-    return total**2 / sum(variance**2 / degrees for variance, degrees in variances if variance)
 
 
 def estimates_difference(baseline: Estimate, run: Estimate) -> Estimate:

@@ -69,7 +69,7 @@ class Reviews:
         reviews = self.error(value_N)
         error = None
         if reviews.standard_error > 0:
-            error = TotalError(reviews.standard_error, reviews.blocks - 1)
+            error = TotalError(reviews.standard_error**2, reviews.blocks - 1)
         return t_interval(float(np.mean(value_N)), error, limits, CONFIDENCE)
 
 

@@ -21,7 +21,7 @@ SHARES = ("accuracy", "brier", "ece", "auc")  # metrics between 0 and 1
 NLL_LIMITS = (0.0, np.inf)
 CALIBRATION_BINS = 15
 RESAMPLES = 10_000  # of seeds
-FEWEST_SEEDS = 4  # on a side: with 3 against 3, Newcombe's interval covers only 90 of 100 studies
+FEWEST_SEEDS = 4  # on a side: with 3 against 3, Newcombe's interval covers the truth too rarely
 SMALLEST_STEP = 1e-9  # keeps the search for an end away from 1, where the standard error is 0
 
 
@@ -125,8 +125,8 @@ def newcombe_low(share: float, baseline_seeds: int, run_seeds: int) -> float:
     """Returns the lower end of the 95 % interval of a share of pairs (Newcombe 2006, part 2, method 5).
 
     It is the true share p below the observed one whose distance is z standard errors at p. So the interval keeps its
-    coverage where all pairs are won. It assumes that both sides vary alike. If the side with fewer seeds varies twice
-    as much as the other, it covers 91 of 100 studies.
+    coverage where all pairs are won. It assumes that both sides vary alike. If the side with fewer seeds varies more
+    than the other, it covers the truth too rarely.
 
     >>> round(newcombe_low(1.0, 10, 10), 3)
     0.8

@@ -363,7 +363,8 @@ def keras_initialisation(settings):
 def test_keras_initialisation_fades_as_measured_by_independent_code(keras_initialisation):
     over_800_L, over_100_L, mean_square = keras_initialisation
     assert np.sqrt(mean_square) == pytest.approx(0.129, abs=0.005)
-    assert decay.half_life(over_800_L) == pytest.approx(43, abs=3)
+    rate = decay.of_curves(over_800_L)["rate"]
+    assert decay.half_life_of(rate) == pytest.approx(43, abs=3)
     assert over_800_L[99] == pytest.approx(-0.70, abs=0.05)
     assert over_800_L[400] == pytest.approx(-2.77, abs=0.15)
     assert np.corrcoef(np.arange(5, 721), over_800_L[5:721])[0, 1] ** 2 > 0.999

@@ -5,6 +5,7 @@ import pytest
 from scipy import special, stats
 
 from pipeline.science.statistics import blocks, intervals
+from tests.support.estimates import covers
 
 
 def test_the_interval_over_three_seeds_is_students():
@@ -94,12 +95,6 @@ def test_the_standard_error_of_a_difference_is_welchs():
     assert t == pytest.approx(expected_t)
 
 
-def contains(estimate, truth):
-    assert estimate.low is not None
-    assert estimate.high is not None
-    return estimate.low <= truth <= estimate.high
-
-
 def crossed_study(random, seeds, reviews=40, seed_sd=0.02, review_sd=0.1):
     """Scores by seed of networks that read the same reviews, and the error of their mean over these reviews."""
     score_SN = (
@@ -115,7 +110,7 @@ def test_crossed_intervals_cover_new_seeds_and_new_reviews():
     random = np.random.default_rng(0)
     for seeds in (3, 10, 20):
         estimates = [intervals.crossed_mean(*crossed_study(random, seeds)) for _ in range(1000)]
-        assert np.mean([contains(estimate, 0) for estimate in estimates]) > 0.92
+        assert np.mean([covers(estimate, 0) for estimate in estimates]) > 0.92
 
 
 def test_crossed_differences_cover_new_seeds_and_new_reviews():
@@ -125,20 +120,25 @@ def test_crossed_differences_cover_new_seeds_and_new_reviews():
         run_S, reviews = crossed_study(random, 10)
         baseline_R = random.normal(scale=0.05, size=20)
         estimate = intervals.crossed_difference(baseline_R, run_S, reviews)
-        covered.append(contains(estimate, 0))
+        covered.append(covers(estimate, 0))
     assert np.mean(covered) > 0.92
+
+
+MEDIAN = np.log(2)  # of an exponential distribution
+
+
+def skewed_study(random, seeds, confidence=0.95):
+    """The median of seeds from an exponential distribution, with a shift by reviews whose error is known."""
+    value_S = random.exponential(size=seeds) + random.normal(scale=0.2)
+    return intervals.crossed_median(value_S, intervals.ReviewError(0.2, 40), confidence)
 
 
 def test_median_intervals_cover_skewed_seeds_and_new_reviews():
     random = np.random.default_rng(0)
-    median = np.log(2)  # of an exponential distribution
     for seeds in (6, 10, 20):
         covered = []
         for _ in range(1000):
-            shift = random.normal(scale=0.2)
-            value_S = random.exponential(size=seeds) + shift
-            estimate = intervals.crossed_median(value_S, intervals.ReviewError(0.2, 40))
-            covered.append(contains(estimate, median))
+            covered.append(covers(skewed_study(random, seeds), MEDIAN))
         assert np.mean(covered) > 0.92
 
 
@@ -172,7 +172,7 @@ def share_coverage(seeds, level, studies, confidence=0.95):
     covered = []
     for _ in range(studies):
         estimate = intervals.crossed_share(*share_study(random, seeds, level), confidence)
-        covered.append(contains(estimate, truth))
+        covered.append(covers(estimate, truth))
     return np.mean(covered)
 
 
@@ -213,12 +213,6 @@ def test_a_share_without_any_error_has_no_interval(shares, error):
     assert (estimate.low, estimate.high) == (None, None)
 
 
-def skewed_study(random, seeds, confidence=0.95):
-    """The median of seeds from an exponential distribution, with a shift by reviews whose error is known."""
-    value_S = random.exponential(size=seeds) + random.normal(scale=0.2)
-    return intervals.crossed_median(value_S, intervals.ReviewError(0.2, 40), confidence)
-
-
 @pytest.mark.parametrize(
     ("baseline_seeds", "run_seeds", "studies"),
     [(20, 10, 300), pytest.param(6, 6, 3000, marks=pytest.mark.exhaustive)],
@@ -229,7 +223,7 @@ def test_differences_of_medians_cover_new_seeds_and_reviews(baseline_seeds, run_
     for _ in range(studies):
         sides = (skewed_study(random, baseline_seeds), skewed_study(random, run_seeds))
         estimate = intervals.estimates_difference(*sides)
-        covered.append(contains(estimate, 0))
+        covered.append(covers(estimate, 0))
     assert np.mean(covered) > 0.92
 
 
@@ -240,11 +234,11 @@ def test_the_wide_intervals_that_decide_cover_the_truth():
     covered = {"mean": [], "median": [], "difference": []}
     for _ in range(5000):
         mean = intervals.crossed_mean(*crossed_study(random, 10), confidence=confidence)
-        covered["mean"].append(contains(mean, 0))
+        covered["mean"].append(covers(mean, 0))
         median = skewed_study(random, 10, confidence)
-        covered["median"].append(contains(median, np.log(2)))
+        covered["median"].append(covers(median, MEDIAN))
         difference = intervals.estimates_difference(skewed_study(random, 20, confidence), median)
-        covered["difference"].append(contains(difference, 0))
+        covered["difference"].append(covers(difference, 0))
     for kind, contains_truth in covered.items():
         assert np.mean(contains_truth) > 0.992, kind
 

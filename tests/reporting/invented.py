@@ -18,7 +18,6 @@ from pipeline.params import DEFAULT_INITIALISER, STATELESS, Params, subjects
 from pipeline.science import claim_measures, claims, hard_texts
 from pipeline.science.gradients import decay
 from pipeline.science.statistics import baselines, calibration, comparisons, intervals
-from pipeline.science.statistics.lags import NETWORK, effect_shares
 from pipeline.storage import artifacts, dvc_lock, lock_comparison
 from tests.support import claim_tables
 
@@ -54,6 +53,7 @@ RATE_BY_INITIALISER = {"glorot_uniform": -0.05, "0.9 orthogonal": -0.047, "ident
 TANH = ("vanilla", "bidirectional")
 EXPONENTS = 4
 REVIEWS = 60
+NETWORK = ["architecture", "sequence_length", "trained_length", "seed"]
 MEMORY_MEASURES = ("share", "sign_accuracy", "stored", "used")
 MOST_THOROUGH = 3  # seeds that are trained at every length
 TEXTBOOK = {
@@ -763,9 +763,11 @@ def memory(random: np.random.Generator, length: int, outline: Outline) -> pd.Dat
         if network["architecture"] == "bidirectional":
             left = np.maximum(left, np.exp(-(length - 1 - lags) / decay_tokens))
 
+        contrast = 3 * left + 0.05 * random.standard_normal(len(lags))
         numbers = {
             "lag_tokens": lags,
-            "contrast": 3 * left + 0.05 * random.standard_normal(len(lags)),
+            "contrast": contrast,
+            "share": contrast / contrast[0],
             "mean_absolute_contrast": 3 * left + 0.1,
             "sign_accuracy": 0.5 + 0.48 * left,
             "coherence": 0.9 * left,
@@ -776,7 +778,7 @@ def memory(random: np.random.Generator, length: int, outline: Outline) -> pd.Dat
             "blocks": 20,
         }
         parts.append(pd.DataFrame({**network, **numbers}))
-    return effect_shares(pd.concat(parts)).drop(columns="last_contrast")
+    return pd.concat(parts)
 
 
 def probes(random: np.random.Generator, length: int, outline: Outline) -> pd.DataFrame:

@@ -1,16 +1,11 @@
-"""Three measures by lag: the reach of memory, the longest lag learned, and the remaining effect of an early word.
+"""Two measures by lag: the reach of memory and the longest lag learned.
 
 The claims, the report and MLflow share these definitions. A lag counts tokens before the last one.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pandas import DataFrame  # `track` starts without pandas
 
 LEARNED_BY = 0.5  # the share of seeds that must learn a lag
-NETWORK = ["architecture", "sequence_length", "trained_length", "seed"]
 
 
 def reach_of_memory(low_by_lag: Mapping[int, float | None], usable: float) -> int | None:
@@ -33,14 +28,3 @@ def longest_lag_learned(share_by_lag: Mapping[int, float]) -> int:
     """
     learned_lags = [lag for lag, share in share_by_lag.items() if share >= LEARNED_BY]
     return int(max(learned_lags, default=0))
-
-
-def effect_shares(memory: "DataFrame") -> "DataFrame":
-    """Adds the column `share`: the `contrast` of a network relative to its own contrast at lag 0.
-
-    It is NaN for a network that a positive word as the last one does not move up: it has no effect to keep a share of.
-    """
-    at_last_token = memory[memory["lag_tokens"] == 0].set_index(NETWORK)
-    effects = memory.join(at_last_token["contrast"].rename("last_contrast"), on=NETWORK)
-    reference = effects["last_contrast"].where(effects["last_contrast"] > 0)
-    return effects.assign(share=effects["contrast"] / reference)

@@ -1,6 +1,5 @@
 """How far back a network remembers and learns."""
 
-import pandas as pd
 import pytest
 
 from pipeline.science.statistics import lags
@@ -26,10 +25,3 @@ def test_a_lag_is_learned_where_half_of_the_seeds_learn_it():
     assert lags.longest_lag_learned({5: 1.0, 10: 0.5, 20: 1 / 3}) == 10
     assert lags.longest_lag_learned({5: 0.0, 10: 0.75}) == 10
     assert lags.longest_lag_learned({5: 0.4}) == 0
-
-
-def test_an_effect_is_a_share_of_the_same_networks_effect_at_lag_0():
-    network = {"architecture": "vanilla", "sequence_length": 9, "trained_length": 9}
-    rows = [(0, 0, 2.0), (0, 3, 1.0), (1, 0, 4.0), (1, 3, 1.0)]
-    memory = pd.DataFrame(rows, columns=["seed", "lag_tokens", "contrast"]).assign(**network)
-    assert lags.effect_shares(memory)["share"].tolist() == [1.0, 0.5, 1.0, 0.25]

@@ -14,6 +14,7 @@ import pandas as pd
 
 LARGEST_BLOCK = 25  # reviews of one label
 FEWEST_BLOCKS = 10  # of one label, where it has as many reviews
+LABELS = 2
 RESAMPLES = 100
 RESAMPLED = "_resampled"
 REVIEW_ERROR = "_review_error"
@@ -75,13 +76,12 @@ def resampled_means(value_N, count_RN) -> np.ndarray:
 def standard_error(value_R, blocks: int) -> float:
     """Returns the standard error of a statistic from its values in the resamples of this many blocks.
 
-    The bootstrap of B blocks gives a variance that is too small by (B - 1) / B. Blocks that are drawn within each of L
-    labels would need (B - L) / B, so for two labels the result is slightly too small. `Reviews.error` is exact. The
-    result is nan for fewer than two blocks and if a resample has no finite value.
+    The bootstrap of B blocks that are drawn within L labels gives a variance that is too small by (B - L) / B, if both
+    labels have as many blocks. The result is nan without more blocks than labels and if a resample has no finite value.
     """
-    if blocks < 2 or not np.isfinite(value_R).all():
+    if blocks <= LABELS or not np.isfinite(value_R).all():
         return np.nan
-    return float(np.std(value_R, ddof=1) * np.sqrt(blocks / (blocks - 1)))
+    return float(np.std(value_R, ddof=1) * np.sqrt(blocks / (blocks - LABELS)))
 
 
 def with_review_errors(seeds: pd.DataFrame, kind: Sequence[str]) -> pd.DataFrame:

@@ -233,7 +233,7 @@ def test_distances_have_the_review_error_of_the_median_seed():
     np.testing.assert_allclose(
         table["log10_relative_norm"], curve_SL[:, [0, 20, 100]].ravel(), rtol=1e-12
     )
-    error = noise_R.std(ddof=1) * np.sqrt(20 / 19)
+    error = noise_R.std(ddof=1) * np.sqrt(20 / 18)
     np.testing.assert_allclose(table["review_error"], [0, error, error] * 3, atol=1e-12)
 
 

@@ -54,7 +54,7 @@ def test_the_error_of_a_mean_is_that_of_its_blocks():
     for _ in range(200):
         value_N = random.normal(size=40)[block_N] + random.normal(size=400)
         value_R = blocks.resampled_means(
-            value_N, blocks.resampled_counts(np.zeros(len(block_N)), block_N)
+            value_N, blocks.resampled_counts(np.repeat([0, 1], 200), block_N)
         )
         errors.append(blocks.standard_error(value_R, 40))
         means.append(value_N.mean())
@@ -62,8 +62,8 @@ def test_the_error_of_a_mean_is_that_of_its_blocks():
     assert np.mean(errors) == pytest.approx(np.std(means), rel=0.1)
 
 
-def test_one_block_has_no_standard_error():
-    assert np.isnan(blocks.standard_error([1.0, 1.0], 1))
+def test_one_block_of_each_label_has_no_standard_error():
+    assert np.isnan(blocks.standard_error([1.0, 1.0], 2))
     assert np.isnan(blocks.standard_error([1.0, np.nan], 9))
 
 

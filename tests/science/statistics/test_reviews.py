@@ -47,11 +47,11 @@ def test_a_difference_between_labels_is_no_error():
 def test_the_error_is_the_limit_of_the_bootstrap_of_blocks():
     reviews = two_labels(1000)
     value_N = np.random.default_rng(0).normal(size=1000)
-    count_RN = blocks.resampled_counts(reviews.labels_N, reviews.block_N, 4000)
+    count_RN = blocks.resampled_counts(reviews.labels_N, reviews.block_N, 8000)
     assert (count_RN[:, :500].sum(1) == 500).all(), "as many reviews of each label"
     mean_R = blocks.resampled_means(value_N, count_RN)
-    expected = blocks.standard_error(mean_R, 20)
-    assert reviews.error(value_N).standard_error == pytest.approx(expected, rel=0.05)
+    expected = blocks.standard_error(mean_R, 40)
+    assert reviews.error(value_N).standard_error == pytest.approx(expected, rel=0.015)
 
 
 def test_reviews_of_a_part_stay_in_their_blocks():

@@ -195,7 +195,8 @@ def _params(record: Record, run: StoredRun, names: OwnNames) -> Iterator[Mismatc
 
 def _points(record: Record, run: StoredRun, names: OwnNames) -> Iterator[Mismatch]:
     points = {point for point in run.points if names.has_metric(point[0])}
-    for point in sorted(record.metrics.keys() | points):
+    others = sorted(points - record.metrics.keys(), key=str)  # SQL can make a step a text
+    for point in [*sorted(record.metrics), *others]:
         metric, step = point
         values = run.points.get(point, [])
         expected = record.metrics.get(point)

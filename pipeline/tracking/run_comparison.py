@@ -56,7 +56,7 @@ class Mismatch:
 
 @dataclass(frozen=True)
 class OwnNames:
-    """The names that belong to the records. What has another name in a run belongs to the users of MLflow.
+    """The names that belong to the records. Other names in a run belong to the users of MLflow.
 
     Only the first part of a name counts, up to / or a dot: `test/f1` belongs to the records, as `test/accuracy` does.
     """

@@ -205,6 +205,13 @@ def _rows(database: sqlite3.Connection, records: list[Record]) -> Iterator[Rule]
         {"name": NAME},
     )
 
+    yield Rule(
+        "model_versions",
+        "the version is not a number, so MLflow cannot count the next one",
+        "name = :name and typeof(version) != 'integer'",
+        "delete from model_versions",
+        {"name": NAME},
+    )
     for table in PARTS_OF_MODELS:
         yield Rule(
             table,

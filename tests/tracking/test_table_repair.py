@@ -42,6 +42,7 @@ MORE_STATEMENTS = {
     "update metrics set step = 'last' where step = 2": "metric solved at step last is 1.0, should not be",
     "update latest_metrics set timestamp = 7": "time of metric race/start less its step is 7, sh",
     "update model_version_tags set value = null": "vanilla-textbook seed 0 is missing",
+    "update model_versions set version = 'other' where version = 2": "the version is not a number",
     "update model_versions set source = null": "has the source '', the files say ",
     "insert into logged_model_params select model_id, experiment_id, 'hidden_size', '9' "
     f"{MODEL}": "has the logged model's param hidden_size, which no file says",

@@ -7,6 +7,7 @@ plus the step in milliseconds. Its end may be any time after its start.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from hashlib import md5
 from itertools import takewhile
 from pathlib import Path
@@ -55,7 +56,7 @@ class Mismatch:
 
 @dataclass(frozen=True)
 class OwnNames:
-    """The names that belong to the records. What has another name in a run belongs to the users of MLflow.
+    """The names that belong to the records. Other names in a run belong to the users of MLflow.
 
     Only the first part of a name counts, up to / or a dot: `test/f1` belongs to the records, as `test/accuracy` does.
     """
@@ -69,9 +70,9 @@ class OwnNames:
         metrics: set[str] = set()
         params: set[str] = set()
         for record in records:
-            metrics |= {_first_part(metric) for metric, _step in record.metrics}
-            params |= {_first_part(param) for param in record.params}
-        return cls(frozenset(metrics), frozenset(params))
+            metrics |= {metric for metric, _step in record.metrics}
+            params |= record.params.keys()
+        return cls(frozenset(map(_first_part, metrics)), frozenset(map(_first_part, params)))
 
     def of_run(self, run: StoredRun) -> "OwnNames":
         """All names in a run without an owner: an earlier version made it, perhaps with names of its own."""
@@ -85,6 +86,7 @@ class OwnNames:
         return self.are_all or _first_part(name) in self.params
 
 
+@cache  # a run has many points of few metrics
 def _first_part(name: str) -> str:
     return re.split("[/.]", name, maxsplit=1)[0]
 
@@ -193,7 +195,8 @@ def _params(record: Record, run: StoredRun, names: OwnNames) -> Iterator[Mismatc
 
 def _points(record: Record, run: StoredRun, names: OwnNames) -> Iterator[Mismatch]:
     points = {point for point in run.points if names.has_metric(point[0])}
-    for point in sorted(record.metrics.keys() | points):
+    others = sorted(points - record.metrics.keys(), key=str)  # SQL can make a step a text
+    for point in [*sorted(record.metrics), *others]:
         metric, step = point
         values = run.points.get(point, [])
         expected = record.metrics.get(point)

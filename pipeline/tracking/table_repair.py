@@ -27,11 +27,10 @@ from pipeline.tracking.run_records.tables import Strings
 
 REMEDY = "`python -m pipeline track` repairs it"
 DEFAULT = "default"  # the only workspace unless MLFLOW_ENABLE_WORKSPACES is set
-LOCATIONS = """
-    select experiment.name, experiment.artifact_location, run.artifact_uri
-    from experiments experiment join runs run using (experiment_id)
-"""
+LOCATIONS = "select experiment_id, name, artifact_location from experiments"
+RUN_LOCATIONS = "select artifact_uri from runs where experiment_id = ?"
 WORKSPACES = "MLFLOW_ENABLE_WORKSPACES"
+PARTS_OF_MODELS = ("logged_model_tags", "logged_model_params", "logged_model_metrics")
 # rows that say nothing without the row that they belong to
 PARTS = (
     "tags",
@@ -42,11 +41,8 @@ PARTS = (
     "registered_model_tags",
     "registered_model_aliases",
     "model_version_tags",
-    "logged_model_tags",
-    "logged_model_params",
-    "logged_model_metrics",
+    *PARTS_OF_MODELS,
 )
-PARTS_OF_MODELS = ("logged_model_tags", "logged_model_params", "logged_model_metrics")
 EXPERIMENT_OF_MODEL = (
     "select experiment_id from logged_models model where model.model_id = {table}.model_id"
 )
@@ -108,7 +104,7 @@ def correct(folder: Path, records: list[Record]) -> None:
 
 
 def _correct(folder: Path, rules: Callable[[sqlite3.Connection], Iterator[Rule]]) -> None:
-    """Repairs broken rows in one transaction. Removing a row may leave others behind, so it repeats itself."""
+    """Repairs broken rows. Removing a row may leave others behind, so it repeats itself, one transaction each."""
     file = stores.sqlite_path(stores.mlflow(folder))
     if not file:
         return
@@ -177,14 +173,14 @@ def _right_locations(database: sqlite3.Connection, folder: Path) -> Strings:
     file = stores.sqlite_path(stores.mlflow(folder))
     root = (file or stores.home(folder)).parent / artifact_locations.ROOT
     locations = {}
-    for name, location, run_uri in database.execute(LOCATIONS):
-        if name not in EXPERIMENTS:
-            continue
+    for number, name, location in database.execute(LOCATIONS):
         default = root / name
-        place = artifact_locations.local_path(str(location))
-        run_place = artifact_locations.local_path(str(run_uri))
-        if place != default and run_place and run_place.is_relative_to(default):
-            locations[name] = default.as_uri()
+        if name not in EXPERIMENTS or artifact_locations.local_path(str(location)) == default:
+            continue
+        for (run_location,) in database.execute(RUN_LOCATIONS, [number]):
+            run_place = artifact_locations.local_path(str(run_location))
+            if run_place and run_place.is_relative_to(default):
+                locations[name] = default.as_uri()
     return locations
 
 
@@ -209,6 +205,13 @@ def _rows(database: sqlite3.Connection, records: list[Record]) -> Iterator[Rule]
         {"name": NAME},
     )
 
+    yield Rule(
+        "model_versions",
+        "the version is not a number, so MLflow cannot count the next one",
+        "name = :name and typeof(version) != 'integer'",
+        "delete from model_versions",
+        {"name": NAME},
+    )
     for table in PARTS_OF_MODELS:
         yield Rule(
             table,

@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from hashlib import md5
 from importlib.metadata import version
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pipeline.storage import plain_text, stores
 from pipeline.tracking import artifact_locations
 from pipeline.tracking.best_models import REQUESTS, SERVED, Model
+from pipeline.tracking.run_records.record import NOTHING
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -96,7 +96,7 @@ def hashes_in(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def stored(
-    version: "StoredVersion", project: Path, moves: Mapping[Path, Path] = MappingProxyType({})
+    version: "StoredVersion", project: Path, moves: Mapping[Path, Path] = NOTHING
 ) -> Iterator[Path]:
     """A folder with the stored files of a version, which is empty or missing if there are none.
 

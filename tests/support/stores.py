@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,24 @@ def projected(tmp_path, projected_store, monkeypatch):
     toy_study.write(tmp_path)
     place(projected_store.parent, tmp_path)
     return tmp_path
+
+
+def filled(folder: Path, empty_store: Path, project: Callable[[Path], None]) -> Path:
+    """The toy study in a new folder, next to a store that `project` fills."""
+    folder.mkdir()
+    toy_study.write(folder)
+    shutil.copy(empty_store, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        as_locked(patch)
+        project(folder)
+    return folder
+
+
+def copied(study: Path, target: Path) -> Path:
+    """A copy of a study and its store, as if it had been made there."""
+    shutil.copytree(study, target)
+    artifact_locations.correct(target)
+    return target
 
 
 def place(folder: Path, target: Path) -> None:

@@ -16,6 +16,7 @@ from pipeline.tracking import (
     sql_reader,
     table_repair,
 )
+from pipeline.tracking.tracker import Tracker
 from tests.support import toy_study
 
 POINTS = (
@@ -54,6 +55,22 @@ def differences(folder: Path) -> list[str]:
         *table_repair.differences(folder, records),
     ]
     return [line for difference in differing for line in str(difference).splitlines()]
+
+
+def never(champion_S, run_S) -> bool:
+    """No model is shown to be better than the champion."""
+    return False
+
+
+def track_all(folder: Path) -> None:
+    """Projects the runs and the versions."""
+    Tracker(folder).project(records_of(folder), models_of(folder), never)
+
+
+def all_differences(folder: Path) -> list[str]:
+    """The lines that `track --check` would print."""
+    differing = Tracker(folder).differences(records_of(folder), models_of(folder), never)
+    return [str(difference) for difference in differing]
 
 
 def rows(folder: Path, query: str, *values) -> list[tuple]:

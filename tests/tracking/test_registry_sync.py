@@ -2,7 +2,6 @@
 
 import ast
 import json
-import shutil
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -13,7 +12,6 @@ from pipeline.params import Mistake
 from pipeline.stages import track
 from pipeline.storage import dvc_lock, stores
 from pipeline.tracking import (
-    artifact_locations,
     best_models,
     checkouts,
     mlflow_store,
@@ -27,14 +25,17 @@ from pipeline.tracking.checkouts import Checkout
 from pipeline.tracking.run_comparison import OwnNames
 from tests import test_dvc_yaml
 from tests.support import moved_project, registry_tampering, toy_study
-from tests.support.stores import as_locked
-from tests.support.tracked_study import everything, models_of, names_of, records_of, rows
+from tests.support.stores import as_locked, copied, filled
+from tests.support.tracked_study import (
+    everything,
+    models_of,
+    names_of,
+    never,
+    records_of,
+    rows,
+)
 
 CHAMPION_SCORES = [0.80, 0.81, 0.82]
-
-
-def never(champion_S, run_S):
-    return False
 
 
 def projected(folder: Path, better=never) -> None:
@@ -277,23 +278,14 @@ def test_an_alias_that_someone_gave_to_a_version_of_their_own_stays():
 @pytest.fixture(scope="module")
 def registered(tmp_path_factory, empty_store):
     """A toy study with its versions; tests copy it."""
-    folder = tmp_path_factory.mktemp("registered") / "study"
-    folder.mkdir()
-    toy_study.write(folder)
-    shutil.copy(empty_store, folder)
-    with pytest.MonkeyPatch.context() as patch:
-        as_locked(patch)
-        projected(folder)
-    return folder
+    return filled(tmp_path_factory.mktemp("registered") / "study", empty_store, projected)
 
 
 @pytest.fixture
 def tampered(registered, tmp_path, monkeypatch):
     """The study with its versions in a folder of its own, which a test may tamper with."""
     as_locked(monkeypatch)
-    folder = Path(shutil.copytree(registered, tmp_path / "study"))
-    artifact_locations.correct(folder)
-    return folder
+    return copied(registered, tmp_path / "study")
 
 
 @pytest.mark.parametrize("name", registry_tampering.KEEPING)

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.tracking import artifact_locations, mlflow_client
-from pipeline.tracking.tracker import Tracker
+from pipeline.tracking import mlflow_client
 from tests.support import toy_study
-from tests.support.stores import as_locked
-from tests.support.tracked_study import everything, models_of, records_of, rows
+from tests.support.stores import as_locked, copied, filled
+from tests.support.tracked_study import all_differences, everything, records_of, rows, track_all
 
 MODEL = "from logged_models where name = 'vanilla-textbook'"
 # statement -> a part of the line that `track --check` prints; the first ones run in `make test`
@@ -30,7 +29,7 @@ STATEMENTS = {
 MORE_STATEMENTS = {
     "delete from registered_models": "the registered model rnn-for-nlp that they belong to is missing",
     "delete from runs": "rows of the table params: no row of runs that they belong to",
-    "delete from datasets": "43 rows of the table inputs: no row of datasets or runs",
+    "delete from datasets": "{inputs} rows of the table inputs: no row of datasets or runs",
     "update datasets set dataset_profile = 'mine'": "the source, schema or profile of train.parquet",
     "update experiments set workspace = 'other'": "the workspace is not default",
     "update model_versions set workspace = 'other'": "the workspace is not default",
@@ -40,8 +39,10 @@ MORE_STATEMENTS = {
     "update runs set artifact_uri = null": "vanilla study: artifact location is , should be ",
     "update runs set user_id = 'Ada'": "vanilla study: user is Ada, should be unknown",
     "update metrics set timestamp = 7": "time of metric race/start less its step is 7, should be ",
+    "update metrics set step = 'last' where step = 2": "metric solved at step last is 1.0, should not be",
     "update latest_metrics set timestamp = 7": "time of metric race/start less its step is 7, sh",
     "update model_version_tags set value = null": "vanilla-textbook seed 0 is missing",
+    "update model_versions set version = 'other' where version = 2": "the version is not a number",
     "update model_versions set source = null": "has the source '', the files say ",
     "insert into logged_model_params select model_id, experiment_id, 'hidden_size', '9' "
     f"{MODEL}": "has the logged model's param hidden_size, which no file says",
@@ -72,39 +73,17 @@ LEFT_ALONE = {
 }
 
 
-def never(champion_S, run_S):
-    return False
-
-
 @pytest.fixture(scope="module")
 def tracked(tmp_path_factory, empty_store):
     """The toy study with its runs and versions; tests copy it."""
-    folder = tmp_path_factory.mktemp("tracked") / "study"
-    folder.mkdir()
-    toy_study.write(folder)
-    shutil.copy(empty_store, folder)
-    with pytest.MonkeyPatch.context() as patch:
-        as_locked(patch)
-        project(folder)
-    return folder
+    return filled(tmp_path_factory.mktemp("tracked") / "study", empty_store, track_all)
 
 
 @pytest.fixture
 def study(tracked, tmp_path, monkeypatch):
     as_locked(monkeypatch)
     monkeypatch.chdir(tmp_path)
-    folder = Path(shutil.copytree(tracked, tmp_path / "study"))
-    artifact_locations.correct(folder)
-    return folder
-
-
-def project(folder: Path) -> None:
-    Tracker(folder).project(records_of(folder), models_of(folder), never)
-
-
-def differences(folder: Path) -> list[str]:
-    differing = Tracker(folder).differences(records_of(folder), models_of(folder), never)
-    return [str(difference) for difference in differing]
+    return copied(tracked, tmp_path / "study")
 
 
 def execute(folder: Path, statement: str) -> None:
@@ -121,11 +100,12 @@ def execute(folder: Path, statement: str) -> None:
     ],
 )
 def test_rows_broken_with_sql_are_named_and_repaired(study, statement, line):
+    inputs = sum(len(record.datasets) for record in records_of(study))
     execute(study, statement)
-    assert line in "\n".join(differences(study))
+    assert line.format(inputs=inputs) in "\n".join(all_differences(study))
 
-    project(study)
-    assert differences(study) == []
+    track_all(study)
+    assert all_differences(study) == []
     query = "select count(*), count(distinct tag.value) from runs join tags tag using (run_uuid) "
     query += "where tag.key = 'key' and lifecycle_stage = 'active' and experiment_id in "
     query += "(select experiment_id from experiments)"
@@ -158,8 +138,7 @@ def test_every_column_of_every_table_is_compared_or_listed(tracked, tmp_path, mo
     mlflow_client.configure()
     failures = []
     for number, (table, column, statement) in enumerate(statements(tracked / "mlflow.db")):
-        folder = Path(shutil.copytree(tracked, tmp_path / str(number)))
-        artifact_locations.correct(folder)
+        folder = copied(tracked, tmp_path / str(number))
         before = everything(folder)
         try:
             execute(folder, statement)
@@ -168,10 +147,10 @@ def test_every_column_of_every_table_is_compared_or_listed(tracked, tmp_path, mo
         if everything(folder) == before:
             continue
 
-        if not differences(folder) and column not in LEFT_ALONE.get(table, ()):
+        if not all_differences(folder) and column not in LEFT_ALONE.get(table, ()):
             failures.append(f"not named: {statement}")
-        project(folder)
-        if left := differences(folder):
+        track_all(folder)
+        if left := all_differences(folder):
             failures.append(f"not repaired: {statement}: {left[0]}")
         shutil.rmtree(folder)
     assert failures == []

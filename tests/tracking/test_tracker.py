@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.tracking import live_runs
-from pipeline.tracking.tracker import Tracker
 from tests.support import toy_study
 from tests.support.serving import mlflow_server
 from tests.support.stores import as_locked
-from tests.support.tracked_study import models_of, records_of, rows
+from tests.support.tracked_study import all_differences, rows, track_all
 
 # Every child begins like a new process, because this process never opens a store. The signal comes after some CPU
 # time, so a busy machine changes nothing, and it ends the child at once, as SIGKILL does.
@@ -23,9 +22,8 @@ import os, random, signal, sys
 import pytest
 from pathlib import Path
 from pipeline.tracking import mlflow_client
-from pipeline.tracking.tracker import Tracker
 from tests.support.stores import as_locked
-from tests.support.tracked_study import models_of, records_of
+from tests.support.tracked_study import track_all
 
 as_locked(pytest.MonkeyPatch())
 mlflow_client.configure()
@@ -34,7 +32,7 @@ for _ in range(10):
     child = os.fork()
     if child == 0:
         signal.setitimer(signal.ITIMER_PROF, chance.uniform(0.05, 2))
-        Tracker(folder).project(records_of(folder), models_of(folder), lambda *_: False)
+        track_all(folder)
         os._exit(0)
     _, status = os.waitpid(child, 0)
     killed += os.WIFSIGNALED(status)
@@ -44,16 +42,15 @@ TRACK = """
 import sys
 import pytest
 from pathlib import Path
-from pipeline.tracking.tracker import Tracker
 from tests.support.stores import as_locked
-from tests.support.tracked_study import models_of, records_of
+from tests.support.tracked_study import track_all
 
 address, folder = sys.argv[1:]
 patch = pytest.MonkeyPatch()
 as_locked(patch)
 patch.setenv("MLFLOW_TRACKING_URI", address)
 folder = Path(folder)
-Tracker(folder).project(records_of(folder), models_of(folder), lambda *_: False)
+track_all(folder)
 """
 RUNS = """
 select count(*), count(distinct tag.value) from runs join tags tag using (run_uuid)
@@ -70,19 +67,6 @@ def begun(code: str, *words: str | Path) -> subprocess.Popen:
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 
 
-def never(champion_S, run_S):
-    return False
-
-
-def project(folder: Path) -> None:
-    Tracker(folder).project(records_of(folder), models_of(folder), never)
-
-
-def differences(folder: Path) -> list[str]:
-    differing = Tracker(folder).differences(records_of(folder), models_of(folder), never)
-    return [str(difference) for difference in differing]
-
-
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("seed", range(3))
 def test_track_killed_ten_times_loses_and_doubles_nothing(tmp_path, monkeypatch, seed):
@@ -93,8 +77,8 @@ def test_track_killed_ten_times_loses_and_doubles_nothing(tmp_path, monkeypatch,
     assert killing.returncode == 0
     assert int(killed.split()[-1]) > 0  # `track` may print lines before
 
-    project(tmp_path)
-    assert differences(tmp_path) == []
+    track_all(tmp_path)
+    assert all_differences(tmp_path) == []
     assert rows(tmp_path, RUNS) == [(toy_study.RECORDS, toy_study.RECORDS)]
     assert rows(tmp_path, VERSIONS) == [(toy_study.MODELS, toy_study.MODELS)]
     assert rows(tmp_path, MODELS) == [(toy_study.MODELS,)]
@@ -119,6 +103,6 @@ def test_two_tracks_at_once_lose_and_double_nothing(
 
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
         for folder in folders:
-            project(tmp_path / folder)
-        assert [differences(tmp_path / folder) for folder in folders] == [[], []]
+            track_all(tmp_path / folder)
+        assert [all_differences(tmp_path / folder) for folder in folders] == [[], []]
     assert rows(tmp_path, RUNS) == [(toy_study.RECORDS, toy_study.RECORDS)]

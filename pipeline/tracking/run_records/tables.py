@@ -52,17 +52,19 @@ def grouped(table: Iterable[dict], columns: Iterable[str]) -> dict[tuple, list[d
 
 def finite(metrics: Mapping[Point, Measured]) -> Metrics:
     """The measured values as numbers. Leaves out empty fields, None, NaN and infinities."""
-    numbers = measured(metrics)
-    return {point: value for point, value in numbers.items() if math.isfinite(value)}
-
-
-def measured(metrics: Mapping[Point, Measured]) -> Metrics:
-    """The measured values as numbers. Leaves out empty fields and None."""
     numbers = {}
     for point, value in metrics.items():
-        if value is not None and value != "":
-            numbers[point] = float(BOOLEANS.get(value, value))
+        number = _number(value)
+        if number is not None and math.isfinite(number):
+            numbers[point] = number
     return numbers
+
+
+def _number(value: Measured) -> float | None:
+    """The value as a number; None if nothing was measured."""
+    if value is None or value == "":
+        return None
+    return float(BOOLEANS.get(value, value))
 
 
 def scalars(values: Mapping[str, Measured]) -> Metrics:
@@ -79,9 +81,11 @@ def curves(
     """
     values = defaultdict(list)
     for row in table:
-        points = {(metric, int(row[step])): row[column] for metric, column in columns.items()}
-        for point, value in measured(points).items():
-            values[point].append(value)
+        number_of_step = int(row[step])
+        for metric, column in columns.items():
+            number = _number(row[column])
+            if number is not None:
+                values[metric, number_of_step].append(number)
 
     return finite({point: over_seeds(numbers) for point, numbers in values.items()})
 

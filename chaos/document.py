@@ -30,10 +30,10 @@ Half of the reruns begin at once, while workers of the killed run are still dyin
 process outlived its stage. Where that is more than a moment, it is the process that follows a stage live in MLflow: it
 loads MLflow and ends the stage's runs there before it ends itself.
 
-*dvc.lock half*: DVC writes that file in place, so a kill can truncate it. `dvc repro` then reports that the file is not
-valid, and `python -m pipeline doctor` how to restore it. We restored it; the stage that had just ended ran once more.
+*Truncated*: DVC writes dvc.lock and .dvc/tmp/rwlock in place, so a kill can truncate them. `dvc repro` then reports
+that the file is not valid, and `python -m pipeline doctor` names the command that restores it. We restored it.
 
-| stage | killed | times | dvc.lock half | ends in the same bytes | longest, seconds | lost |
+| stage | killed | times | truncated | ends in the same bytes | longest, seconds | lost |
 |---|---|---:|---:|---:|---:|---:|
 {rows}
 

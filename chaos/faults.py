@@ -303,7 +303,8 @@ def _damaged_mlflow(at: Injected) -> None:
 
 @fault("MLflow changed", "`track --check` names it, exit 1; `track` repairs it")
 def _changed_mlflow(at: Injected) -> None:
-    ended = at.study.run(sys.executable, "-m", "chaos.mlflow_changes")
+    process = at.study.begin(sys.executable, "-m", "chaos.mlflow_changes")
+    ended = at.study.ended(process, commands=len(mlflow_changes.CHANGES))
     lines = plain_text.lines(ended.said)
     at.row.times += len(mlflow_changes.CHANGES)
     at.row.said = next(iter(lines), "")

@@ -28,7 +28,7 @@ WORKERS = {"RNN_WORKERS": "2"}  # of runs that are killed; all other runs have o
 class Row:
     """The result of the kills of one victim in one stage.
 
-    half_locks: how often the kill truncated dvc.lock.
+    half_locks: how often the kill truncated a file that DVC writes in place.
     longest_orphan: the longest time, in seconds, that a process outlived its stage.
     wrong: one line per error.
     """
@@ -58,7 +58,7 @@ def kill(
         for row, number in zip(rows, numbers, strict=True):
             chance = random.Random(f"{seed} {stage} {number}")
             row.times = int(any(_killed(study, undisturbed, row, chance) for _ in range(TRIES)))
-            row.half_locks = int(study.restore_lock())
+            row.half_locks = int(study.restore_locks())
             row.wrong += [f"after a kill: {error}" for error in undisturbed.wrong_files(study)]
             if chance.random() < 0.5:  # else the rerun meets processes that are still dying
                 _wait_for_orphans(study, row)

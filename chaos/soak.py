@@ -171,7 +171,7 @@ def _round(study: Study, chance: random.Random, earlier: set[str]) -> Round:
             if process.poll() is None:
                 chance.choice([process.kill, lambda: os.killpg(process.pid, signal.SIGKILL)])()
             process.wait()
-            is_half_locked = study.restore_lock()
+            is_half_locked = study.restore_locks()
         ended = study.repro(**WORKERS)
     if ended.code:
         raise SystemExit(f"`dvc repro` ended with {ended.code}:\n{ended.said}")

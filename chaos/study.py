@@ -19,6 +19,7 @@ from ruamel.yaml import YAML, YAMLError
 from voluptuous import Invalid
 
 from pipeline.storage import dvc_lock, plain_text, stage_table
+from pipeline.verify import repository
 
 ROOT = Path(__file__).parents[1]
 HOOK = ROOT / "chaos" / "hook"
@@ -117,9 +118,9 @@ class Study:
     def log(self) -> Path:
         return self.folder.parent / self.log_name
 
-    def ended(self, process: subprocess.Popen) -> Ended:
-        """Waits until the process ends. Raises TimeoutError where it hangs."""
-        patience = max(PATIENCE_SECONDS, PATIENCE * sum(self.seconds.values()))
+    def ended(self, process: subprocess.Popen, commands: int = 1) -> Ended:
+        """Waits until the process ends. Raises TimeoutError where it hangs; it may do the work of several commands."""
+        patience = commands * max(PATIENCE_SECONDS, PATIENCE * sum(self.seconds.values()))
         deadline = time.monotonic() + patience
         while True:
             pid, status, usage = os.wait4(process.pid, os.WNOHANG)
@@ -171,11 +172,15 @@ class Study:
     def outs(self, target: str) -> list[Path]:
         return [self.folder / out["path"] for out in self.lock().get(target, {}).get("outs", [])]
 
-    def restore_lock(self) -> bool:
-        """Restores a truncated dvc.lock from the copy that the last stage kept; returns whether it was truncated.
+    def restore_locks(self) -> bool:
+        """Restores a truncated dvc.lock from the copy that the last stage kept, and removes a truncated rwlock.
 
-        DVC writes that file in place, so a kill can truncate it.
+        Returns whether one of them was truncated. DVC writes both files in place, so a kill can truncate them.
         """
+        is_damaged = repository.lock_is_damaged(self.folder)
+        if is_damaged:
+            (self.folder / repository.LOCK_OF_DVC).unlink()
+
         try:
             COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(self.folder / "dvc.lock") or {})
         except (YAMLError, Invalid):
@@ -183,7 +188,7 @@ class Study:
             return True
         except FileNotFoundError:
             pass
-        return False
+        return is_damaged
 
     def undo(self, target: str) -> None:
         """Deletes the outputs of a stage, its entry in dvc.lock, and everything that DVC could restore them from."""

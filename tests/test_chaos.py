@@ -16,6 +16,7 @@ from chaos.__main__ import Journal
 from chaos.study import Study, Undisturbed, errors
 from pipeline import params
 from pipeline.storage import dvc_lock
+from pipeline.verify import repository
 from tests.support import registry_tampering, tampering
 
 ROOT = Path(__file__).parents[1]
@@ -129,13 +130,24 @@ def test_undoing_a_stage_deletes_its_files_and_no_others(study):
 def test_a_truncated_dvc_lock_is_restored(study, share):
     dvc_lock.keep(study.folder)
     entries = study.lock()
-    assert not study.restore_lock()
+    assert not study.restore_locks()
 
     text = (study.folder / "dvc.lock").read_text()
     cut = text[: text.rindex(" size: ", 0, int(share * len(text))) + len(" size: ")]
     (study.folder / "dvc.lock").write_text(cut)
-    assert study.restore_lock()
+    assert study.restore_locks()
     assert study.lock() == entries
+
+
+def test_a_truncated_list_of_locked_files_is_removed(study):
+    rwlock = study.folder / repository.LOCK_OF_DVC
+    rwlock.parent.mkdir(parents=True, exist_ok=True)
+    rwlock.write_text("{}")
+    assert not study.restore_locks()
+
+    rwlock.write_text("")
+    assert study.restore_locks()
+    assert not rwlock.exists()
 
 
 def test_the_page_has_a_section_of_kills_only_where_there_were_kills():

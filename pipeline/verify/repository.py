@@ -4,12 +4,15 @@ This checkout is the current folder, which may be a subfolder of its repository.
 alone, because `make reproduce` runs it before any package is installed.
 """
 
+import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 NEEDED_BY_DVC = ("dvc.yaml", ".dvc/config")
+LOCK_OF_DVC = Path(".dvc/tmp/rwlock")  # the files that running stages read and write
 IDENTITY = (
     "-c",
     "user.name=me",
@@ -100,7 +103,27 @@ def problem() -> str:
         return (
             f"{file}: missing, also from the commit; copy the project again, with its hidden files"
         )
+
+    if lock_is_damaged():
+        return f"{LOCK_OF_DVC}: a kill in the middle of writing damaged this file of DVC; run `rm {LOCK_OF_DVC}`"
     return ""
+
+
+def lock_is_damaged(folder: Path = Path()) -> bool:
+    """Whether DVC cannot read its list of locked files. DVC writes it in place, so a kill can leave an empty file.
+
+    A running DVC may be writing it at this moment, so a file that seems damaged is read a second time.
+    """
+    for pause in (0.2, 0):
+        try:
+            json.loads((folder / LOCK_OF_DVC).read_bytes())
+        except FileNotFoundError:
+            return False
+        except ValueError:
+            time.sleep(pause)
+        else:
+            return False
+    return True
 
 
 if __name__ == "__main__":

@@ -302,6 +302,10 @@ NOT_A_REPOSITORY = "this folder is not a Git repository, and DVC needs one; run 
         ),
         ("START; rm -r .dvc", ".dvc/config: missing; run `git checkout HEAD -- .dvc/config`"),
         ("START; rm dvc.yaml", "dvc.yaml: missing; run `git checkout HEAD -- dvc.yaml`"),
+        (
+            "START; mkdir .dvc/tmp; : > .dvc/tmp/rwlock",
+            ".dvc/tmp/rwlock: a kill in the middle of writing damaged this file of DVC; run `rm",
+        ),
         ("rm -r .dvc; START", ".dvc/config: missing, also from the commit; copy the project"),
     ],
 )
@@ -318,6 +322,11 @@ def test_a_folder_in_which_dvc_cannot_work_has_a_remedy(tmp_path, monkeypatch, c
     if "run `" in message:
         support.paste(folder, message.split("`")[1])
         assert not repository.problem()
+
+
+def test_an_intact_list_of_locked_files_is_no_problem(tmp_path):
+    artifacts.write_text(tmp_path / repository.LOCK_OF_DVC, "{}")
+    assert not repository.lock_is_damaged(tmp_path)
 
 
 def test_a_merge_conflict_in_dvc_yaml_is_named(tmp_path, monkeypatch):

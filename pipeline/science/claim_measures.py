@@ -7,7 +7,8 @@ that all of them are right together with the declared probability.
 An exact measure is a fact about every network that we trained, such as a number of parameters or a derivative that is
 zero. Its ends are the least and the largest value over these networks.
 
-A lag counts tokens before the last one. The lag of the first token is special: it meets an empty state.
+A lag counts tokens before the last one. The first token is a special case: it meets an empty state, where tanh is
+steepest, so it can have a larger gradient and a larger effect than the tokens after it.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,8 +30,8 @@ PARTLY = "partly"
 FAILS = "does not hold"
 NOT_SHOWN = "not shown"
 
-SIDES = {"above": gt, "below": lt, "exactly": eq}
-OPPOSITE = {"above": "below", "below": "above"}
+SIDES = {"above": gt, "below": lt, "exactly": eq, "within": lt}  # within: closer to 0, on either side
+OPPOSITE = {"above": lt, "below": gt, "within": gt}
 
 NUMBERS: dict[str, tuple[str, ...]] = {  # the columns of numbers that each kind of table must have
     "decay": (
@@ -185,6 +186,8 @@ class Measure:
         ends = (self.decided_low, self.decided_high)
         if np.isnan(ends).any():
             return NOT_SHOWN
+        if self.side == "within":
+            ends = _sizes(*ends)
         holding_ends = sum(bool(SIDES[self.side](end, self.threshold)) for end in ends)
         if holding_ends == 2:
             return HOLDS
@@ -198,7 +201,7 @@ class Measure:
 
     def _between_two_thresholds(self, ends: tuple[float, float], holding_ends: int) -> str:
         """Returns the verdict of a measure that does not hold on the far side of `fails_beyond`."""
-        fails = SIDES[OPPOSITE[self.side or ""]]
+        fails = OPPOSITE[self.side or ""]
         failing_ends = sum(bool(fails(end, self.fails_beyond)) for end in ends)
         if failing_ends == 2:
             return FAILS
@@ -230,6 +233,17 @@ class Measure:
         return {**values, "verdict": self.verdict}
 
 
+def _sizes(low: float, high: float) -> tuple[float, float]:
+    """Returns the least and the largest absolute value of an interval.
+
+    >>> _sizes(-0.6, -0.2), _sizes(-0.3, 0.1)
+    ((0.2, 0.6), (0.0, 0.3))
+    """
+    contains_zero = low <= 0 <= high
+    least = 0.0 if contains_zero else min(abs(low), abs(high))
+    return least, max(abs(low), abs(high))
+
+
 def _finite(value: float | None) -> float | None:
     return float(value) if value is not None and np.isfinite(value) else None
 
@@ -255,12 +269,13 @@ class Place:
 
 
 LONGEST_MEASURED = "longest measured distance"
+NEARLY = 0.9  # a distance has its name if the study measured at least this share of it
 
 
 def places(table: pd.DataFrame, distances: Mapping[str, int], textbook_length: int) -> list[Place]:
     """Returns where `table` has each distance: at the textbook's length, or else at the shortest longer one.
 
-    A distance beyond all lengths is measured at the first token of the longest texts.
+    A distance beyond all lengths is measured at the longest lag of the longest texts.
     """
     lags_by_length: dict[int, list[int]] = {
         int(length): sorted(set(rows["lag_tokens"]))
@@ -275,11 +290,21 @@ def places(table: pd.DataFrame, distances: Mapping[str, int], textbook_length: i
         length = next(iter(fitting or lengths[-1:]), None)
         if length is None:
             return []
-        words = name.replace("_", " ") if tokens <= length else LONGEST_MEASURED
-        place = _place(words, tokens, length, lags_by_length[length])
+
+        lags = lags_by_length[length]
+        is_measured = lags[-1] + 1 >= NEARLY * tokens
+        words = name.replace("_", " ") if is_measured else LONGEST_MEASURED
+        place = _place(words, tokens, length, lags)
         place_by_lag.setdefault((length, place.tokens), place)
 
     return list(place_by_lag.values())
+
+
+def without_first_tokens(table: pd.DataFrame) -> pd.DataFrame:
+    """Returns the rows of a table by lag without those of first tokens. Texts of two tokens keep theirs."""
+    is_first = table["lag_tokens"] == table["sequence_length"] - 1
+    later = table[~is_first]
+    return later if (later["lag_tokens"] > 0).any() else table
 
 
 def _place(words: str, tokens: int, length: int, lags: list[int]) -> Place:

@@ -94,7 +94,7 @@ TEXTS: dict[str, tuple[str, ...]] = {  # and its columns of text
 
 DECAY_WORDS = {  # a column of the decay tables: its name in words and its unit
     "rate": ("factor per token of the fitted exponential", "share"),
-    "half_life_tokens": ("half-life", "tokens"),
+    "half_life_tokens": ("half-life of the fitted exponential", "tokens"),
     "horizon_1e-3": ("distance from which the gradient stays below 0.001", "tokens"),
 }
 STATE_WORDS = {  # a measure of the tables of states: its name in words and its unit
@@ -419,6 +419,8 @@ def usable_memory(study: Study, architecture: str, usable: float) -> Measure | N
         f"longest lag up to which a word moves {architecture} the right way in more than {100 * usable:g} % of "
         f"{study.nouns}, {study.length} tokens"
     )
+    if reach == study.length - 1:
+        words += ", the first token of the text"
     return Measure(words, reach, None, None, "tokens", f"reports/memory/{study.length}.csv")
 
 
@@ -596,9 +598,14 @@ def learned(study: Study, architecture: str, signal: str) -> Measure | None:
     token = {"first": "the first token", "middle": "a token with noise on both sides"}[signal]
     words = (
         f"longest lag over which {architecture} learned to keep {token} within {study.updates} updates, by at least "
-        "half of its seeds"
+        f"half of its seeds{_longest_tested(study.retention)}"
     )
     return Measure(words, lag, None, None, "tokens", "reports/retention.csv")
+
+
+def _longest_tested(retention: pd.DataFrame) -> str:
+    """Returns the words that limit the task: a network that learned its longest lag could learn longer ones."""
+    return f"; no lag above {retention['lag_tokens'].max()} was tested"
 
 
 def largest_lag_solved(
@@ -631,7 +638,7 @@ def learned_further(study: Study, baseline: str, architecture: str) -> Measure |
     high = float(reach_S.max() - reach_R.min())
     words = (
         f"longest lag over which a network learned to keep the first token within {study.updates} updates: "
-        f"{architecture} minus {baseline}"
+        f"{architecture} minus {baseline}{_longest_tested(study.retention)}"
     )
     difference = value - baseline_value
     source = "reports/retention.csv"

@@ -455,6 +455,24 @@ def test_a_gradient_of_zero_is_called_zero():
     assert row["verdict"] == HOLDS
 
 
+def test_a_reach_names_the_end_of_what_was_tested():
+    end = ", the first token of the text"
+    words = "longest lag up to which a word moves vanilla"
+    whole = measure(None, FORGETS, words)
+    assert (whole["value"], whole["what"].endswith(end)) == (LENGTH - 1, True)
+    part = measure(study(memory=memory("vanilla", wrong_at=6.5)), FORGETS, words)
+    assert (part["value"], part["what"].endswith(end)) == (4, False)
+
+    of_task = [item for item in row_of(None, LSTM)["measures"] if "retention" in item["source"]]
+    assert len(of_task) == 4
+    assert all(item["what"].endswith("; no lag above 50 was tested") for item in of_task)
+
+
+def test_the_lstm_is_also_compared_with_a_token_among_noise():
+    words = "over which vanilla learned to keep a token with noise on both sides"
+    assert measure(None, LSTM, words)["threshold"] is None
+
+
 def test_a_token_is_kept_as_far_as_half_of_the_seeds_learn_it():
     retention = study().retention
     assert claim_measures.largest_lag_solved(retention, "vanilla") == 20

@@ -30,7 +30,12 @@ PARTLY = "partly"
 FAILS = "does not hold"
 NOT_SHOWN = "not shown"
 
-SIDES = {"above": gt, "below": lt, "exactly": eq, "within": lt}  # within: closer to 0, on either side
+SIDES = {
+    "above": gt,
+    "below": lt,
+    "exactly": eq,
+    "within": lt,
+}  # within: closer to 0, on either side
 OPPOSITE = {"above": lt, "below": gt, "within": gt}
 
 NUMBERS: dict[str, tuple[str, ...]] = {  # the columns of numbers that each kind of table must have
@@ -269,7 +274,7 @@ class Place:
 
 
 LONGEST_MEASURED = "longest measured distance"
-NEARLY = 0.9  # a distance has its name if the study measured at least this share of it
+NEARLY = 0.85  # a distance has its name if the study measured at least this share of it
 
 
 def places(table: pd.DataFrame, distances: Mapping[str, int], textbook_length: int) -> list[Place]:
@@ -286,13 +291,17 @@ def places(table: pd.DataFrame, distances: Mapping[str, int], textbook_length: i
 
     place_by_lag: dict[tuple[int, int], Place] = {}
     for name, tokens in sorted(distances.items(), key=lambda item: item[1]):
-        fitting = [length for length in lengths if tokens <= lags_by_length[length][-1]]
+        fitting = [
+            length
+            for length in lengths
+            if tokens < length and lags_by_length[length][-1] >= NEARLY * tokens
+        ]
         length = next(iter(fitting or lengths[-1:]), None)
         if length is None:
             return []
 
         lags = lags_by_length[length]
-        is_measured = lags[-1] + 1 >= NEARLY * tokens
+        is_measured = lags[-1] >= NEARLY * tokens
         words = name.replace("_", " ") if is_measured else LONGEST_MEASURED
         place = _place(words, tokens, length, lags)
         place_by_lag.setdefault((length, place.tokens), place)
@@ -625,7 +634,8 @@ def largest_lag_solved(
 def learned_further(study: Study, baseline: str, architecture: str) -> Measure | None:
     """Returns by how many tokens a network learned to look back further than its baseline.
 
-    The ends are the least and the largest difference between a seed of the one and a seed of the other.
+    The ends are the least and the largest difference between a seed of the one and a seed of the other. One seed does
+    not show how the next one would learn, so it has no ends.
     """
     value, baseline_value = (
         largest_lag_solved(study.retention, name) for name in (architecture, baseline)
@@ -634,8 +644,11 @@ def learned_further(study: Study, baseline: str, architecture: str) -> Measure |
         return None
 
     reach_S, reach_R = (_reach_by_seed(study.retention, name) for name in (architecture, baseline))
-    low = float(reach_S.min() - reach_R.max())
-    high = float(reach_S.max() - reach_R.min())
+    low = high = None
+    if min(len(reach_S), len(reach_R)) > 1:
+        low = float(reach_S.min() - reach_R.max())
+        high = float(reach_S.max() - reach_R.min())
+
     words = (
         f"longest lag over which a network learned to keep the first token within {study.updates} updates: "
         f"{architecture} minus {baseline}{_longest_tested(study.retention)}"

@@ -9,8 +9,8 @@ between, and where its interval contains only one of them, it holds `partly`. So
 "does not hold" because of a small difference. If the interval contains both, the measure is `not shown`.
 
 A sentence `holds` if all its deciding measures hold, and `partly` if only some of them hold or hold partly. Otherwise
-it `does not hold` if at least one measure does not hold, and it is `not shown` if none does. The same rule gives the
-verdict at each distance, if the sentence is about distance.
+it `does not hold` if at least one measure does not hold, and it is `not shown` if none does. A measure that the study
+cannot provide counts as not shown. The same rule gives the verdict at each distance, if the sentence is about distance.
 
 A replication is the same study with other rounding. A verdict that a replication contradicts is `unstable`.
 """
@@ -57,7 +57,8 @@ class Claim:
 
     @property
     def verdict(self) -> str:
-        return verdict_of(self.decisive())
+        absent = [measure for measure in self.deciding if measure is None]
+        return verdict_of(self.decisive(), is_complete=not absent)
 
     def verdicts_by_distance(self) -> Iterator[dict[str, Any]]:
         """The verdict at each distance, from the deciding measures that belong to it."""
@@ -87,10 +88,13 @@ class Claim:
         }
 
 
-def verdict_of(measures: Iterable[Measure]) -> str:
-    """Returns HOLDS, PARTLY, FAILS or NOT_SHOWN for a sentence with these deciding measures."""
+def verdict_of(measures: Iterable[Measure], is_complete: bool = True) -> str:
+    """Returns HOLDS, PARTLY, FAILS or NOT_SHOWN for a sentence with these deciding measures.
+
+    `is_complete` says whether the study provides all of them.
+    """
     verdicts = {measure.verdict for measure in measures}
-    if verdicts == {HOLDS}:
+    if verdicts == {HOLDS} and is_complete:
         return HOLDS
     if verdicts & {HOLDS, PARTLY}:
         return PARTLY
@@ -416,7 +420,7 @@ def led_to_lstms(study: Study, thresholds: Claims) -> Claim:
         deciding=[
             *_lstm_at_paragraph(study, pair, thresholds),
             _expected(in_textbook_recipe, "above", thresholds.margin),
-            in_steady_recipe,
+            *([in_steady_recipe] if in_steady_recipe else []),
             _expected(claim_measures.learned_further(study, *pair), "above", 0.0),
         ],
         caveat="One cell size: both networks have as many units, so the LSTM's layer has four times the weights. Keras "

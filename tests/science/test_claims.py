@@ -344,6 +344,17 @@ def test_distances_beyond_all_lengths_are_one_with_another_name():
     assert claim_measures.places(short.iloc[:0], DISTANCES, LENGTH) == []
 
 
+def test_a_distance_at_a_first_token_is_measured_just_before_it():
+    vanilla = study().distances.query("architecture == 'vanilla'")
+    later = claim_measures.without_first_tokens(vanilla)
+    places = claim_measures.places(later, {"near": LONGEST - 1, "far": 500}, LENGTH)
+    assert [(place.words, place.length, place.lags) for place in places] == [
+        ("near", LONGEST, (14,))
+    ]
+    two_tokens = vanilla.query("lag_tokens < 2").assign(sequence_length=2)
+    assert len(claim_measures.without_first_tokens(two_tokens)) == len(two_tokens)
+
+
 def test_with_one_length_each_number_is_listed_once():
     one_length = study(
         decay=study().decay.query("sequence_length == @LENGTH"),
@@ -371,7 +382,21 @@ def test_few_seeds_show_nothing_of_a_gradient(seeds):
     assert row["verdict"] == NOT_SHOWN
     assert {number["low"] for number in claims.deciding(row)} == {None}
     assert verdicts(small)["bidirectional sees all"] == HOLDS  # exact
+    of_task = measure(small, LSTM, "lstm minus vanilla; no lag above")
+    assert of_task["verdict"] == FAILS
     json.dumps(table(small), allow_nan=False)
+
+
+def test_one_seed_of_the_task_does_not_show_who_learns_further():
+    one_seed = study(retention=study().retention.query("seed == 0"))
+    number = measure(one_seed, LSTM, "lstm minus vanilla; no lag above")
+    assert (number["value"], number["low"], number["verdict"]) == (-15, None, NOT_SHOWN)
+
+
+@pytest.mark.parametrize("architecture", ["vanilla", "bidirectional"])
+def test_one_direction_alone_does_not_show_full_context(architecture):
+    rows = study().states.query("architecture == @architecture")
+    assert verdicts(study(states=rows))["bidirectional sees all"] == PARTLY
 
 
 ARCHITECTURES = ("feedforward", "flattened", "vanilla", "bidirectional", "lstm")

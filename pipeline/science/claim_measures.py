@@ -30,12 +30,8 @@ PARTLY = "partly"
 FAILS = "does not hold"
 NOT_SHOWN = "not shown"
 
-SIDES = {
-    "above": gt,
-    "below": lt,
-    "exactly": eq,
-    "within": lt,
-}  # within: closer to 0, on either side
+# `within` compares sizes: the number is closer to 0 than the threshold, on either side.
+SIDES = {"above": gt, "below": lt, "exactly": eq, "within": lt}
 OPPOSITE = {"above": lt, "below": gt, "within": gt}
 
 NUMBERS: dict[str, tuple[str, ...]] = {  # the columns of numbers that each kind of table must have

@@ -18,9 +18,8 @@ import numpy as np
 from scipy import stats
 
 CONFIDENCE = 0.95
-ROUNDING = (
-    1e-12  # a margin below it comes from rounding: resampled shares of 1 differ from 1 by 1e-16
-)
+# A margin below it comes from rounding: resampled shares of 1 differ from 1 by 1e-16.
+ROUNDING = 1e-12
 
 Limits = tuple[float, float]  # the least and the largest possible value
 ANY: Limits = (-np.inf, np.inf)

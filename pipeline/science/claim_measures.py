@@ -188,22 +188,24 @@ class Measure:
         if np.isnan(ends).any():
             return NOT_SHOWN
         if self.side == "within":
-            ends = _sizes(*ends)
+            ends = _sizes(ends)
         holding_ends = sum(bool(SIDES[self.side](end, self.threshold)) for end in ends)
         if holding_ends == 2:
             return HOLDS
         if self.fails_beyond is None:
             return FAILS if holding_ends == 0 else NOT_SHOWN
-        return self._between_two_thresholds(ends, holding_ends)
+        return self._between_two_thresholds(ends, holding_ends, self.fails_beyond)
 
     def is_at(self, place: "Place") -> bool:
         """Returns whether this measure belongs to a distance."""
         return self.sequence_length == place.length and self.tokens in place.lags
 
-    def _between_two_thresholds(self, ends: tuple[float, float], holding_ends: int) -> str:
+    def _between_two_thresholds(
+        self, ends: tuple[float, float], holding_ends: int, fails_beyond: float
+    ) -> str:
         """Returns the verdict of a measure that does not hold on the far side of `fails_beyond`."""
         fails = OPPOSITE[self.side or ""]
-        failing_ends = sum(bool(fails(end, self.fails_beyond)) for end in ends)
+        failing_ends = sum(bool(fails(end, fails_beyond)) for end in ends)
         if failing_ends == 2:
             return FAILS
         contains_both = holding_ends == failing_ends == 1
@@ -234,12 +236,13 @@ class Measure:
         return {**values, "verdict": self.verdict}
 
 
-def _sizes(low: float, high: float) -> tuple[float, float]:
+def _sizes(ends: tuple[float, float]) -> tuple[float, float]:
     """Returns the least and the largest absolute value of an interval.
 
-    >>> _sizes(-0.6, -0.2), _sizes(-0.3, 0.1)
+    >>> _sizes((-0.6, -0.2)), _sizes((-0.3, 0.1))
     ((0.2, 0.6), (0.0, 0.3))
     """
+    low, high = ends
     contains_zero = low <= 0 <= high
     least = 0.0 if contains_zero else min(abs(low), abs(high))
     return least, max(abs(low), abs(high))

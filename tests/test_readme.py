@@ -81,7 +81,7 @@ def test_the_sentences_about_gradients_have_the_committed_numbers(claims):
         f"{share_of(initial)}."
     )
 
-    measured = value_of(claims, "half-life, vanilla, 800 tokens", "at initialisation")
+    measured = value_of(claims, "half-life", "vanilla, 800 tokens", "at initialisation")
     theory = value_of(claims, "half-life in a long text at initialisation, in theory")
     expect(
         f"the half-life is {measured:.0f} tokens in texts of 800 tokens, and theory predicts {theory:.0f}."

@@ -167,13 +167,16 @@ def _expected(measure: dict) -> str:
 
     >>> _expected({"side": "below", "threshold": -3.0, "fails_beyond": -1.0, "unit": "log10"})
     'below 0.1 %, and it does not hold above 10 %'
+    >>> _expected({"side": "within", "threshold": 0.1, "fails_beyond": 0.5, "unit": "share"})
+    'within ±10 %, and it does not hold beyond ±50 %'
     """
-    side = measure["side"]
-    text = f"{side} {_asked(measure['threshold'], measure['unit'])}"
+    side, unit = measure["side"], measure["unit"]
+    sign = "±" if side == "within" else ""
+    text = f"{side} {sign}{_asked(measure['threshold'], unit)}"
     if measure["fails_beyond"] is None:
         return text
-    opposite = {"above": "below", "below": "above"}[side]
-    return f"{text}, and it does not hold {opposite} {_asked(measure['fails_beyond'], measure['unit'])}"
+    opposite = {"above": "below", "below": "above", "within": "beyond"}[side]
+    return f"{text}, and it does not hold {opposite} {sign}{_asked(measure['fails_beyond'], unit)}"
 
 
 def _between(low: str, high: str) -> str:

@@ -7,7 +7,8 @@ that all of them are right together with the declared probability.
 An exact measure is a fact about every network that we trained, such as a number of parameters or a derivative that is
 zero. Its ends are the least and the largest value over these networks.
 
-A lag counts tokens before the last one. The lag of the first token is special: it meets an empty state.
+A lag counts tokens before the last one. The first token is a special case: it meets an empty state, where tanh is
+steepest, so it can have a larger gradient and a larger effect than the tokens after it.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,8 +30,9 @@ PARTLY = "partly"
 FAILS = "does not hold"
 NOT_SHOWN = "not shown"
 
-SIDES = {"above": gt, "below": lt, "exactly": eq}
-OPPOSITE = {"above": "below", "below": "above"}
+# `within` compares sizes: the number is closer to 0 than the threshold, on either side.
+SIDES = {"above": gt, "below": lt, "exactly": eq, "within": lt}
+OPPOSITE = {"above": lt, "below": gt, "within": gt}
 
 NUMBERS: dict[str, tuple[str, ...]] = {  # the columns of numbers that each kind of table must have
     "decay": (
@@ -93,7 +95,7 @@ TEXTS: dict[str, tuple[str, ...]] = {  # and its columns of text
 
 DECAY_WORDS = {  # a column of the decay tables: its name in words and its unit
     "rate": ("factor per token of the fitted exponential", "share"),
-    "half_life_tokens": ("half-life", "tokens"),
+    "half_life_tokens": ("half-life of the fitted exponential", "tokens"),
     "horizon_1e-3": ("distance from which the gradient stays below 0.001", "tokens"),
 }
 STATE_WORDS = {  # a measure of the tables of states: its name in words and its unit
@@ -185,21 +187,25 @@ class Measure:
         ends = (self.decided_low, self.decided_high)
         if np.isnan(ends).any():
             return NOT_SHOWN
+        if self.side == "within":
+            ends = _sizes(ends)
         holding_ends = sum(bool(SIDES[self.side](end, self.threshold)) for end in ends)
         if holding_ends == 2:
             return HOLDS
         if self.fails_beyond is None:
             return FAILS if holding_ends == 0 else NOT_SHOWN
-        return self._between_two_thresholds(ends, holding_ends)
+        return self._between_two_thresholds(ends, holding_ends, self.fails_beyond)
 
     def is_at(self, place: "Place") -> bool:
         """Returns whether this measure belongs to a distance."""
         return self.sequence_length == place.length and self.tokens in place.lags
 
-    def _between_two_thresholds(self, ends: tuple[float, float], holding_ends: int) -> str:
+    def _between_two_thresholds(
+        self, ends: tuple[float, float], holding_ends: int, fails_beyond: float
+    ) -> str:
         """Returns the verdict of a measure that does not hold on the far side of `fails_beyond`."""
-        fails = SIDES[OPPOSITE[self.side or ""]]
-        failing_ends = sum(bool(fails(end, self.fails_beyond)) for end in ends)
+        fails = OPPOSITE[self.side or ""]
+        failing_ends = sum(bool(fails(end, fails_beyond)) for end in ends)
         if failing_ends == 2:
             return FAILS
         contains_both = holding_ends == failing_ends == 1
@@ -230,6 +236,18 @@ class Measure:
         return {**values, "verdict": self.verdict}
 
 
+def _sizes(ends: tuple[float, float]) -> tuple[float, float]:
+    """Returns the least and the largest absolute value of an interval.
+
+    >>> _sizes((-0.6, -0.2)), _sizes((-0.3, 0.1))
+    ((0.2, 0.6), (0.0, 0.3))
+    """
+    low, high = ends
+    contains_zero = low <= 0 <= high
+    least = 0.0 if contains_zero else min(abs(low), abs(high))
+    return least, max(abs(low), abs(high))
+
+
 def _finite(value: float | None) -> float | None:
     return float(value) if value is not None and np.isfinite(value) else None
 
@@ -255,12 +273,13 @@ class Place:
 
 
 LONGEST_MEASURED = "longest measured distance"
+NEARLY = 0.85  # a distance has its name if the study measured at least this share of it
 
 
 def places(table: pd.DataFrame, distances: Mapping[str, int], textbook_length: int) -> list[Place]:
     """Returns where `table` has each distance: at the textbook's length, or else at the shortest longer one.
 
-    A distance beyond all lengths is measured at the first token of the longest texts.
+    A distance beyond all lengths is measured at the longest lag of the longest texts.
     """
     lags_by_length: dict[int, list[int]] = {
         int(length): sorted(set(rows["lag_tokens"]))
@@ -271,15 +290,29 @@ def places(table: pd.DataFrame, distances: Mapping[str, int], textbook_length: i
 
     place_by_lag: dict[tuple[int, int], Place] = {}
     for name, tokens in sorted(distances.items(), key=lambda item: item[1]):
-        fitting = [length for length in lengths if tokens <= lags_by_length[length][-1]]
+        fitting = [
+            length
+            for length in lengths
+            if tokens < length and lags_by_length[length][-1] >= NEARLY * tokens
+        ]
         length = next(iter(fitting or lengths[-1:]), None)
         if length is None:
             return []
-        words = name.replace("_", " ") if tokens <= length else LONGEST_MEASURED
-        place = _place(words, tokens, length, lags_by_length[length])
+
+        lags = lags_by_length[length]
+        is_measured = lags[-1] >= NEARLY * tokens
+        words = name.replace("_", " ") if is_measured else LONGEST_MEASURED
+        place = _place(words, tokens, length, lags)
         place_by_lag.setdefault((length, place.tokens), place)
 
     return list(place_by_lag.values())
+
+
+def without_first_tokens(table: pd.DataFrame) -> pd.DataFrame:
+    """Returns the rows of a table by lag without those of first tokens. Texts of two tokens keep theirs."""
+    is_first = table["lag_tokens"] == table["sequence_length"] - 1
+    later = table[~is_first]
+    return later if (later["lag_tokens"] > 0).any() else table
 
 
 def _place(words: str, tokens: int, length: int, lags: list[int]) -> Place:
@@ -394,6 +427,8 @@ def usable_memory(study: Study, architecture: str, usable: float) -> Measure | N
         f"longest lag up to which a word moves {architecture} the right way in more than {100 * usable:g} % of "
         f"{study.nouns}, {study.length} tokens"
     )
+    if reach == study.length - 1:
+        words += ", the first token of the text"
     return Measure(words, reach, None, None, "tokens", f"reports/memory/{study.length}.csv")
 
 
@@ -571,9 +606,14 @@ def learned(study: Study, architecture: str, signal: str) -> Measure | None:
     token = {"first": "the first token", "middle": "a token with noise on both sides"}[signal]
     words = (
         f"longest lag over which {architecture} learned to keep {token} within {study.updates} updates, by at least "
-        "half of its seeds"
+        f"half of its seeds{_longest_tested(study.retention)}"
     )
     return Measure(words, lag, None, None, "tokens", "reports/retention.csv")
+
+
+def _longest_tested(retention: pd.DataFrame) -> str:
+    """Returns the words that limit the task: a network that learned its longest lag could learn longer ones."""
+    return f"; no lag above {retention['lag_tokens'].max()} was tested"
 
 
 def largest_lag_solved(
@@ -593,7 +633,8 @@ def largest_lag_solved(
 def learned_further(study: Study, baseline: str, architecture: str) -> Measure | None:
     """Returns by how many tokens a network learned to look back further than its baseline.
 
-    The ends are the least and the largest difference between a seed of the one and a seed of the other.
+    The ends are the least and the largest difference between a seed of the one and a seed of the other. One seed does
+    not show how the next one would learn, so it has no ends.
     """
     value, baseline_value = (
         largest_lag_solved(study.retention, name) for name in (architecture, baseline)
@@ -602,11 +643,14 @@ def learned_further(study: Study, baseline: str, architecture: str) -> Measure |
         return None
 
     reach_S, reach_R = (_reach_by_seed(study.retention, name) for name in (architecture, baseline))
-    low = float(reach_S.min() - reach_R.max())
-    high = float(reach_S.max() - reach_R.min())
+    low = high = None
+    if min(len(reach_S), len(reach_R)) > 1:
+        low = float(reach_S.min() - reach_R.max())
+        high = float(reach_S.max() - reach_R.min())
+
     words = (
         f"longest lag over which a network learned to keep the first token within {study.updates} updates: "
-        f"{architecture} minus {baseline}"
+        f"{architecture} minus {baseline}{_longest_tested(study.retention)}"
     )
     difference = value - baseline_value
     source = "reports/retention.csv"

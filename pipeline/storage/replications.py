@@ -39,7 +39,7 @@ class Measure(Strict):
     exact: bool = False
     tokens: int | None = None
     sequence_length: int | None = None
-    side: Literal["above", "below", "exactly"]
+    side: Literal["above", "below", "exactly", "within"]
     threshold: float
     fails_beyond: float | None = None
     verdict: Verdict

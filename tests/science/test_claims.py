@@ -112,6 +112,24 @@ def test_between_two_thresholds_a_measure_holds_partly(low, high, verdict):
 
 
 @pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (-0.05, 0.02, HOLDS),
+        (0.05, 0.2, PARTLY),
+        (-0.3, 0.05, PARTLY),
+        (-0.3, 0.3, PARTLY),
+        (-0.8, -0.6, FAILS),
+        (0.6, 0.8, FAILS),
+        (-0.6, 0.6, NOT_SHOWN),
+        (-0.6, 0.02, NOT_SHOWN),
+        (None, None, NOT_SHOWN),
+    ],
+)
+def test_an_effect_with_the_wrong_sign_is_as_large_as_its_size(low, high, verdict):
+    assert with_ends(low, high, "within", 0.1, 0.5).verdict == verdict
+
+
+@pytest.mark.parametrize(
     ("low", "high", "verdict"), [(0.0, 0.0, HOLDS), (0.1, 0.2, FAILS), (0.0, 0.2, NOT_SHOWN)]
 )
 def test_exactly_zero_holds_on_every_network_or_is_not_shown(low, high, verdict):
@@ -267,9 +285,29 @@ def test_the_first_token_never_decides_alone():
         (number["sequence_length"], number["tokens"]) for number in claims.deciding(row)
     }
     assert (LENGTH, LENGTH - 1) not in deciding_lags
-    assert {(LONGEST, 10), (LONGEST, LONGEST - 1)} <= deciding_lags
+    assert {(LONGEST, 10), (LONGEST, 14), (LONGEST, LONGEST - 1)} <= deciding_lags
     informing = whats(None, FORGETS)
     assert [words for words in informing if f"word {LENGTH - 1} tokens before the last" in words]
+
+
+def test_the_gradient_at_the_first_token_decides_nothing():
+    row = row_of(None, VANISH)
+    deciding_lags = {
+        (number["sequence_length"], number["tokens"]) for number in claims.deciding(row)
+    }
+    assert deciding_lags == {(None, None), (LENGTH, 2), (LENGTH, 6), (LONGEST, 10), (LONGEST, 14)}
+    longest = row["by_distance"][-1]
+    assert (longest["words"], longest["tokens"]) == ("two pages", 14)
+    for length in (LENGTH, LONGEST):
+        first = measure(None, VANISH, f"dz/dh {length - 1} tokens before the last")
+        assert first["threshold"] is None
+
+
+def test_a_gradient_that_recovers_at_the_first_token_has_still_vanished():
+    recovering = all_distances(trained=-0.4, initial=-0.4)
+    is_first = recovering["lag_tokens"] == recovering["sequence_length"] - 1
+    recovering.loc[is_first, "log10_relative_norm"] = -0.1
+    assert by_distance(study(distances=recovering), VANISH)["two pages"] == HOLDS
 
 
 def test_distances_are_measured_at_the_textbooks_length_where_they_fit():
@@ -279,8 +317,20 @@ def test_distances_are_measured_at_the_textbooks_length_where_they_fit():
         ("sentence", LENGTH, (2,)),
         ("paragraph", LENGTH, (6,)),
         ("page", LONGEST, (10,)),
-        ("two pages", LONGEST, (10, LONGEST - 1)),
+        ("two pages", LONGEST, (14, LONGEST - 1)),
     ]
+
+
+def test_a_distance_is_named_where_a_lag_near_it_was_measured():
+    vanilla = study().memory.query("architecture == 'vanilla' and lag_tokens <= 10")
+    places = claim_measures.places(vanilla, DISTANCES, LENGTH)
+    assert [(place.words, place.tokens) for place in places[-2:]] == [
+        ("paragraph", 6),
+        ("page", 10),
+    ]
+    distances = {"sentence": 2, "two_pages": LONGEST}
+    places = claim_measures.places(vanilla, distances, LENGTH)
+    assert (places[-1].words, places[-1].tokens) == ("longest measured distance", 10)
 
 
 def test_distances_beyond_all_lengths_are_one_with_another_name():
@@ -292,6 +342,17 @@ def test_distances_beyond_all_lengths_are_one_with_another_name():
         ("longest measured distance", (6, 7)),
     ]
     assert claim_measures.places(short.iloc[:0], DISTANCES, LENGTH) == []
+
+
+def test_a_distance_at_a_first_token_is_measured_just_before_it():
+    vanilla = study().distances.query("architecture == 'vanilla'")
+    later = claim_measures.without_first_tokens(vanilla)
+    places = claim_measures.places(later, {"near": LONGEST - 1, "far": 500}, LENGTH)
+    assert [(place.words, place.length, place.lags) for place in places] == [
+        ("near", LONGEST, (14,))
+    ]
+    two_tokens = vanilla.query("lag_tokens < 2").assign(sequence_length=2)
+    assert len(claim_measures.without_first_tokens(two_tokens)) == len(two_tokens)
 
 
 def test_with_one_length_each_number_is_listed_once():
@@ -321,7 +382,21 @@ def test_few_seeds_show_nothing_of_a_gradient(seeds):
     assert row["verdict"] == NOT_SHOWN
     assert {number["low"] for number in claims.deciding(row)} == {None}
     assert verdicts(small)["bidirectional sees all"] == HOLDS  # exact
+    of_task = measure(small, LSTM, "lstm minus vanilla; no lag above")
+    assert of_task["verdict"] == FAILS
     json.dumps(table(small), allow_nan=False)
+
+
+def test_one_seed_of_the_task_does_not_show_who_learns_further():
+    one_seed = study(retention=study().retention.query("seed == 0"))
+    number = measure(one_seed, LSTM, "lstm minus vanilla; no lag above")
+    assert (number["value"], number["low"], number["verdict"]) == (-15, None, NOT_SHOWN)
+
+
+@pytest.mark.parametrize("architecture", ["vanilla", "bidirectional"])
+def test_one_direction_alone_does_not_show_full_context(architecture):
+    rows = study().states.query("architecture == @architecture")
+    assert verdicts(study(states=rows))["bidirectional sees all"] == PARTLY
 
 
 ARCHITECTURES = ("feedforward", "flattened", "vanilla", "bidirectional", "lstm")
@@ -348,6 +423,14 @@ def test_a_study_with_nothing_shows_nothing():
     assert {row["verdict"] for row in rows} == {NOT_SHOWN}
     assert [claims.deciding(row) for row in rows] == [[]] * len(rows)
     assert json.loads(json.dumps(rows, allow_nan=False)) == rows
+
+
+def test_a_word_remembered_with_the_wrong_sign_is_not_forgotten():
+    rows = study().memory
+    is_early = (rows["architecture"] == "vanilla") & (rows["lag_tokens"] >= 6)
+    reversed_early = rows.assign(share=rows["share"].mask(is_early, -0.8))
+    number = measure(study(memory=reversed_early), FORGETS, "effect of a word 6 tokens before")
+    assert (number["side"], number["verdict"]) == ("within", FAILS)
 
 
 def test_a_network_that_uses_no_word_has_forgotten_nothing():
@@ -395,6 +478,24 @@ def test_a_gradient_of_zero_is_called_zero():
     assert {(number["value"], number["verdict"]) for number in left} == {(None, HOLDS)}
     assert all(number["what"].endswith("exactly 0") for number in left)
     assert row["verdict"] == HOLDS
+
+
+def test_a_reach_names_the_end_of_what_was_tested():
+    end = ", the first token of the text"
+    words = "longest lag up to which a word moves vanilla"
+    whole = measure(None, FORGETS, words)
+    assert (whole["value"], whole["what"].endswith(end)) == (LENGTH - 1, True)
+    part = measure(study(memory=memory("vanilla", wrong_at=6.5)), FORGETS, words)
+    assert (part["value"], part["what"].endswith(end)) == (4, False)
+
+    of_task = [item for item in row_of(None, LSTM)["measures"] if "retention" in item["source"]]
+    assert len(of_task) == 4
+    assert all(item["what"].endswith("; no lag above 50 was tested") for item in of_task)
+
+
+def test_the_lstm_is_also_compared_with_a_token_among_noise():
+    words = "over which vanilla learned to keep a token with noise on both sides"
+    assert measure(None, LSTM, words)["threshold"] is None
 
 
 def test_a_token_is_kept_as_far_as_half_of_the_seeds_learn_it():
@@ -487,14 +588,18 @@ def test_ten_seeds_are_enough_for_every_deciding_interval():
 
 
 def test_the_sentences_are_the_tutorials_word_for_word():
-    text = " ".join(row["sentence"] for row in table())
-    for words in (
+    assert [row["sentence"] for row in table()] == [
+        "A standard neural network processes the entire input all at once and has a fixed input size. "
         'It has no concept of "memory" or order.',
-        "They maintain a Hidden State (a memory vector)",
-        "going forwards AND backwards simultaneously, concatenating the hidden states.",
-        "Values smaller than 1 quickly disappear to 0 (Vanishing Gradient).",
-        "Result: A Vanilla RNN suffers from short-term memory",
+        "RNNs process sequences step-by-step. They maintain a Hidden State (a memory vector) that gets "
+        "continually updated as it reads through the sentence word by word.",
+        "A standard RNN only knows what happened before the current word. A Bidirectional RNN processes the "
+        "sentence going forwards AND backwards simultaneously, concatenating the hidden states. This provides "
+        "full context of the whole sentence!",
+        "As an RNN processes a very long sequence (like a paragraph), during backpropagation, gradients are "
+        "multiplied many times. Values smaller than 1 quickly disappear to 0 (Vanishing Gradient).",
+        "Result: A Vanilla RNN suffers from short-term memory and forgets the beginning of a sentence by the "
+        "time it reaches the end.",
         "This led to the creation of LSTMs!",
-    ):
-        assert words in text
+    ]
     assert claim_tables.retention().query("signal == 'middle'").shape[0] == 1

@@ -23,7 +23,7 @@ DISTANCES = {"sentence": 2, "paragraph": 6, "page": 10, "two_pages": LONGEST}
 PROJECT = Path(__file__).parents[2]
 THRESHOLDS = params.read(PROJECT / params.PARAMS).claims.model_copy(update={"distances": DISTANCES})
 ALPHA = 0.05
-LAGS = {LENGTH: [0, 1, 2, 4, 6, 7], LONGEST: [0, 1, 2, 4, 6, 10, 15]}
+LAGS = {LENGTH: [0, 1, 2, 4, 6, 7], LONGEST: [0, 1, 2, 4, 6, 10, 14, 15]}
 
 
 def network(architecture, length=LENGTH, trained_length=LENGTH):

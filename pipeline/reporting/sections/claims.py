@@ -58,7 +58,9 @@ RULES = (
     "It does not hold if the whole interval is on the other side. Otherwise it is not shown.",
     "With two thresholds, a condition holds beyond the first and does not hold beyond the second. In between, it "
     "holds in part.",
-    "A sentence holds if all its conditions hold. It holds in part if some do.",
+    "A condition “within ±” is about the size of an effect: a word remembered with the wrong sign is not forgotten.",
+    "A sentence holds if all its conditions hold. It holds in part if some do. A condition that this study cannot test "
+    "counts as not shown.",
     "A verdict is unstable if a replication with other rounding gives another one.",
 )
 UPRIGHT = Markup(
@@ -248,7 +250,9 @@ def _measures(claim: dict, quote: str) -> Table:
 
 def _cells(measure: dict, where: str = "") -> list[str]:
     texts = measured(measure)
-    interval = f"{'every network: ' if measure['exact'] else ''}{texts['between']}"
+    interval = texts["between"]
+    if measure["exact"] and interval:
+        interval = f"every network: {interval}"
     verdict = measure["verdict"] or "informs only"
     first = [f"{where}{measure['what']}", texts["value"], interval]
     return [*first, texts["decided"], texts["asked"], verdict, measure["source"]]

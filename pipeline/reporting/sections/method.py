@@ -36,7 +36,8 @@ def gradients(card: dict[str, Any]) -> Details:
         f"Networks are trained at the length where we measure them or at {tokens}, and the tables say which.",
         "The texts of one length are not those of another: there are fewer long texts, and their contents differ.",
         "A half-life belongs to a line through the middle lags, in log10. A curve that is not exponential has none. "
-        "We do not extrapolate it beyond the measured lags.",
+        "We do not extrapolate it beyond the measured lags. The half-life of the median seed is the median over the "
+        "lines of all seeds, also of those whose curve is not exponential; the tables give their share.",
     ]
     return Details("Gradients and lengths", [Bullets(texts)])
 

@@ -20,7 +20,7 @@ from pipeline.science.statistics import blocks
 
 # tokens_NT, lag_L, word_W -> encoded_LWNH
 ReplacementStates = Callable[[np.ndarray, list[int], np.ndarray], np.ndarray]
-LAGS_BETWEEN = (75, 90, 400)  # near the first of 100 tokens, and half of 800
+LAGS_BETWEEN = (75, 90, 400, 750)  # near the first of 100 and of 800 tokens, and half of 800
 
 
 def round_numbers(below: int) -> list[int]:

@@ -3,6 +3,8 @@
 Seeds of two runs are not pairs, so differences get Welch's interval. The intervals of `crossed_mean`,
 `crossed_difference` and `crossed_median` contain both sources of variation: other seeds and other reviews. All seeds
 read the same reviews, so the two variances add (crossed random effects; Gallas et al. 2009 for readers and cases).
+For a single mean, the squares of the two margins add. This covers the truth with two seeds too, where one t interval
+with Satterthwaite's degrees of freedom covers it in 87 % of studies instead of 95 %.
 
 Axes: S seeds of a run, R seeds of its baseline.
 """
@@ -16,7 +18,8 @@ import numpy as np
 from scipy import stats
 
 CONFIDENCE = 0.95
-ROUNDING = 1e-12  # a standard error below it comes from rounding: resampled shares of 1 differ from 1 by 1e-16
+# A margin below it comes from rounding: resampled shares of 1 differ from 1 by 1e-16.
+ROUNDING = 1e-12
 
 Limits = tuple[float, float]  # the least and the largest possible value
 ANY: Limits = (-np.inf, np.inf)
@@ -133,13 +136,29 @@ def crossed_mean(
     limits: Limits = ANY,
     confidence: float = CONFIDENCE,
 ) -> Estimate:
-    """Returns the mean over seeds with a t interval for other seeds and other reviews.
+    """Returns the mean over seeds with an interval for other seeds and other reviews.
 
     It has no interval for one seed, and if neither seeds nor reviews vary.
     """
     score_S = np.array(list(score_S), dtype=float)
-    error = total_error([score_S], reviews)
-    return t_interval(float(score_S.mean()), error, limits, confidence)
+    mean = float(score_S.mean())
+    margin = _crossed_margin(score_S, reviews, confidence)
+    if margin is None or not np.isfinite(mean):
+        return Estimate(mean, None, None)
+    return Estimate(mean, *within(limits, mean - margin, mean + margin))
+
+
+def _crossed_margin(score_S: np.ndarray, reviews: ReviewError, confidence: float) -> float | None:
+    """Returns half of the interval of `crossed_mean`, or None without one (Zou & Donner 2008)."""
+    if total_error([score_S], reviews) is None:
+        return None
+
+    end = (1 + confidence) / 2
+    seeds_margin = stats.t.ppf(end, len(score_S) - 1) * squared_error(score_S) ** 0.5
+    reviews_margin = 0.0
+    if reviews.standard_error:
+        reviews_margin = stats.t.ppf(end, reviews.blocks - 1) * reviews.standard_error
+    return float(np.hypot(seeds_margin, reviews_margin))
 
 
 def crossed_difference(
@@ -240,11 +259,10 @@ def crossed_share(
         return Estimate(mean, None, None)
 
     answers = float(reviews.blocks)
-    error = total_error([share_S], reviews)
-    if error is not None and error.standard_error > ROUNDING:
-        end = (1 + confidence) / 2
-        shrinkage = (stats.norm.ppf(end) / stats.t.ppf(end, error.freedom)) ** 2
-        answers = mean * (1 - mean) / error.variance * shrinkage
+    margin = _crossed_margin(share_S, reviews, confidence)
+    if margin is not None and margin > ROUNDING:
+        standard_error = margin / stats.norm.ppf((1 + confidence) / 2)
+        answers = mean * (1 - mean) / standard_error**2
     elif 0 < mean < 1:
         return Estimate(mean, None, None)
 

@@ -273,11 +273,19 @@ def coverage(seeds, simulations, review_sd=0.008):
     return {name: count / simulations for name, count in covered.items()}
 
 
+@pytest.fixture
+def without_floors(monkeypatch):
+    """Leaves out the fit of a floor, which takes two thirds of the time and has no interval."""
+    monkeypatch.setattr(decay, "floor_preference", lambda curve_L: np.nan)
+
+
+@pytest.mark.usefixtures("without_floors")
 def test_intervals_of_the_median_seed_cover_the_truth():
     assert min(coverage(seeds=10, simulations=15).values()) >= 0.85
 
 
 @pytest.mark.exhaustive
+@pytest.mark.usefixtures("without_floors")
 @pytest.mark.parametrize("review_sd", [0.002, 0.008, 0.025])
 @pytest.mark.parametrize("seeds", [6, 10, 20])
 def test_intervals_of_the_median_seed_have_their_nominal_coverage(seeds, review_sd):

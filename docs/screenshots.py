@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 
 from tests.support import page_browser
@@ -57,9 +58,12 @@ def pages(folder: Path, reports: Path, profile: Path) -> None:
 def mlflow(folder: Path, profile: Path) -> None:
     """Takes `mlflow.png` from the page behind one link of `make ui`."""
     with links() as urls:
-        (url,) = [url for shows, url in urls.items() if LINK in shows]
+        matching = [url for shows, url in urls.items() if LINK in shows]
+        if not matching:
+            sys.exit(f"`make ui` prints no link to '{LINK}'; `dvc repro` computes these runs")
+
         with page_browser.browser(profile, reachable="127.0.0.1") as chromium:
-            chromium.visit(url, WIDTH, "Learning curves by epoch.*validation/accuracy")
+            chromium.visit(matching[0], WIDTH, "Learning curves by epoch.*validation/accuracy")
             chromium.until("document.querySelectorAll('.js-line').length >= 4")  # two per chart
             chromium.run(f"document.head.append({NO_TOOLBAR})")
             take(chromium, folder / "mlflow.png")
@@ -70,10 +74,9 @@ def links() -> Iterator[dict[str, str]]:
     """Runs `python -m pipeline ui` on a free port. Yields the address of each page by its description."""
     command = [sys.executable, "-m", "pipeline", "ui", "--port", str(_free_port())]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert server.stdout
     try:
-        lines = iter(server.stdout.readline, "Ctrl-C ends the server.\n")
-        yield dict(line.rstrip("\n").rsplit(": ", 1) for line in lines if line)
+        lines = takewhile(lambda line: not line.startswith("Ctrl-C"), server.stdout or [])
+        yield dict(line.rstrip("\n").rsplit(": ", 1) for line in lines)
     finally:
         server.send_signal(signal.SIGINT)
         server.wait(60)

@@ -1,21 +1,60 @@
-"""Paths of code in the documents exist. The lab notebook and the changelog are history and may name old ones."""
+"""The documents name paths, pages, anchors and commands that exist. The lab notebook and the changelog are history."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
+
+from pipeline import __main__ as command_line
+from pipeline.params import Params, document, validated
 
 ROOT = Path(__file__).parents[1]
 HISTORY = {ROOT / "docs/lab-notebook.md", ROOT / "CHANGELOG.md"}
 DOCUMENTS = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")} - HISTORY)
+PAGES = sorted({ROOT / "docs/architecture.md", *ROOT.glob("docs/guides/*.md")})
+INDEX = ROOT / "docs/README.md"
 PATH_OF_CODE = re.compile(r"\b(?:pipeline|benchmarks|chaos|tests)/[\w/]+(?:\.\w+)?")
+CODE = re.compile(r"```(\w*)\n(.*?)```", re.DOTALL)
+MOST_WORDS = 700
+FIRST_COMMAND_LINE = 10
+
+
+def text_of(document: Path) -> str:
+    return document.read_text(encoding="utf-8")
 
 
 def paths_of_code(document: Path) -> set[str]:
-    return set(PATH_OF_CODE.findall(document.read_text(encoding="utf-8")))
+    return set(PATH_OF_CODE.findall(text_of(document)))
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def links(document: Path) -> list[str]:
+    """The targets of the links and pictures of a page, without addresses on the web."""
+    targets = re.findall(r"\]\(([^)\s]+)\)", CODE.sub("", text_of(document)))
+    return [target for target in targets if "://" not in target]
+
+
+def anchors(document: Path) -> set[str]:
+    """The anchors of the headings, formed as Git hosts do."""
+    titles = re.findall(r"^#+ (.*)$", CODE.sub("", text_of(document)), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def commands(document: Path) -> list[list[str]]:
+    """The words of each line of a block of commands, without comments."""
+    lines = []
+    for language, block in CODE.findall(text_of(document)):
+        if not language:
+            lines += block.replace("\\\n", "").splitlines()
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+
+def name_of(document: Path) -> str:
+    return document.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_every_path_of_code_in_a_document_exists(document):
     assert [path for path in sorted(paths_of_code(document)) if not (ROOT / path).exists()] == []
 
@@ -23,3 +62,60 @@ def test_every_path_of_code_in_a_document_exists(document):
 def test_the_documents_quote_paths_of_code():
     quoting = {document.name for document in DOCUMENTS if paths_of_code(document)}
     assert quoting >= {"AGENTS.md", "CONTRIBUTING.md", "README.md", "acceptance.md"}
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, *sorted(HISTORY)], ids=name_of)
+def test_every_link_leads_to_a_file_and_a_heading(document):
+    for link in links(document):
+        path, _, anchor = link.partition("#")
+        target = document.parent / path if path else document
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_the_index_links_every_page():
+    linked = {(INDEX.parent / link).resolve() for link in links(INDEX)}
+    pages = {path for path in ROOT.glob("docs/**/*.md") if path.parent.name != "decisions"}
+    assert linked >= pages - {INDEX}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_a_page_is_short_and_begins_with_a_command(page):
+    text = text_of(page)
+    assert len(CODE.sub("", text).split()) <= MOST_WORDS
+    first = text[: text.index("```")].count("\n") + 1
+    assert first <= FIRST_COMMAND_LINE
+
+
+@pytest.mark.parametrize("page", [INDEX, *PAGES], ids=name_of)
+def test_the_commands_of_a_page_exist(page):
+    makefile = text_of(ROOT / "Makefile")
+    lines = commands(page)
+    assert lines
+    for words in lines:
+        if words[0] == "make":
+            assert re.search(rf"^{words[1]}:", makefile, re.MULTILINE), words
+        if words[:3] == ["python", "-m", "pipeline"] and words[3:] != ["--help"]:
+            arguments = command_line.parser().parse_args(words[3:])
+            assert arguments.command in command_line.COMMANDS
+
+
+def merged(settings: dict, changes: dict) -> dict:
+    """The settings with the changes, key by key."""
+    result = dict(settings)
+    for key, value in changes.items():
+        old = result.get(key)
+        result[key] = merged(old, value) if isinstance(old, dict) else value
+    return result
+
+
+@pytest.mark.parametrize("page", ["own-data", "change-and-compare"])
+def test_the_settings_of_a_guide_are_valid(page):
+    text = text_of(ROOT / f"docs/guides/{page}.md")
+    (block,) = [block for language, block in CODE.findall(text) if language == "yaml"]
+    settings = document(ROOT / "params.yaml")
+    changes = YAML(typ="safe").load(block)
+    for name, values in changes.get("settings", {}).items():
+        changes["settings"][name] = settings["settings"]["textbook"] | values
+
+    validated(Params, merged(settings, changes), page)

@@ -1,4 +1,4 @@
-"""The random-windows tables of docs/recipes.md follow from docs/recipes.csv."""
+"""The random-windows tables of docs/records/recipes.md follow from docs/records/recipes.csv."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from scipy import stats
 
 from pipeline import params
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[1] / "docs/records"
 RUNS = pd.read_csv(DOCS / "recipes.csv")
 SCREENING_SEEDS = range(100, 103)
 DECISION_SEEDS = range(110, 120)

@@ -11,7 +11,8 @@ from pipeline import __main__ as command_line
 from pipeline.params import Params, document, validated
 
 ROOT = Path(__file__).parents[1]
-HISTORY = {ROOT / "docs/lab-notebook.md", ROOT / "CHANGELOG.md"}
+CHANGELOG = ROOT / "CHANGELOG.md"
+HISTORY = {ROOT / "docs/lab-notebook.md", CHANGELOG}
 DOCUMENTS = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")} - HISTORY)
 PAGES = [ROOT / "docs/architecture.md", *sorted(ROOT.glob("docs/guides/*.md"))]
 TUTORIAL = sorted(ROOT.glob("docs/tutorial*.md"))
@@ -125,3 +126,11 @@ def test_the_settings_of_a_guide_are_valid(page):
         changes["settings"][name] = settings["settings"]["textbook"] | values
 
     validated(Params, merged(settings, changes), page)
+
+
+def test_the_newest_version_of_the_changelog_is_that_of_the_project():
+    (newest, *_) = re.findall(
+        r"^## ([\d.]+) \(\d{4}-\d\d-\d\d\)$", text_of(CHANGELOG), re.MULTILINE
+    )
+    assert f'\nversion = "{newest}"\n' in text_of(ROOT / "pyproject.toml")
+    assert f"\nversion: {newest}\n" in text_of(ROOT / "CITATION.cff")

@@ -12,7 +12,8 @@ from pipeline.params import Params, document, validated
 
 ROOT = Path(__file__).parents[1]
 CHANGELOG = ROOT / "CHANGELOG.md"
-HISTORY = {ROOT / "docs/lab-notebook.md", CHANGELOG}
+NOTEBOOK = ROOT / "docs/lab-notebook.md"
+HISTORY = {NOTEBOOK, CHANGELOG}
 DOCUMENTS = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")} - HISTORY)
 PAGES = [ROOT / "docs/architecture.md", *sorted(ROOT.glob("docs/guides/*.md"))]
 TUTORIAL = sorted(ROOT.glob("docs/tutorial*.md"))
@@ -134,3 +135,10 @@ def test_the_newest_version_of_the_changelog_is_that_of_the_project():
     )
     assert f'\nversion = "{newest}"\n' in text_of(ROOT / "pyproject.toml")
     assert f"\nversion: {newest}\n" in text_of(ROOT / "CITATION.cff")
+
+
+def test_each_entry_of_the_lab_notebook_has_a_date_and_a_verdict():
+    _, *entries = re.split(r"^## ", text_of(NOTEBOOK), flags=re.MULTILINE)
+    assert len(entries) > 40
+    assert [entry for entry in entries if not re.match(r"\d{4}-\d\d-\d\d: .", entry)] == []
+    assert [entry[:80] for entry in entries if "**Verdict.**" not in entry] == []

@@ -23,6 +23,7 @@ IMAGES = Path("docs/images")
 WIDTH = 1280  # of the window, in pixels
 HEIGHT = 800
 SCALE = 0.75  # of the picture
+PATIENCE_SECONDS = 300  # until MLflow has ended, on a busy machine
 LINK = "RNN, textbook settings: the learning curves"  # words of the link of `make ui` to open
 NO_TOOLBAR = (  # of the charts; it hides the curves
     "Object.assign(document.createElement('style'), {textContent: '.modebar {display: none}'})"
@@ -79,7 +80,7 @@ def links() -> Iterator[dict[str, str]]:
         yield dict(line.rstrip("\n").rsplit(": ", 1) for line in lines)
     finally:
         server.send_signal(signal.SIGINT)
-        server.wait(60)
+        server.wait(PATIENCE_SECONDS)
 
 
 def _free_port() -> int:

@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from dvc.cli import parser as dvc_parser
 from ruamel.yaml import YAML
 
 from pipeline import __main__ as command_line
@@ -50,12 +51,15 @@ def anchors(document: Path) -> set[str]:
 
 
 def commands(document: Path) -> list[list[str]]:
-    """The words of each line of a block of commands, without comments."""
+    """The words of each command of a page, without comments and without variables in front."""
     lines = []
     for language, block in CODE.findall(text_of(document)):
         if not language:
             lines += block.replace("\\\n", "").splitlines()
-    return [words for line in lines if (words := shlex.split(line, comments=True))]
+    parsed = [
+        shlex.split(re.sub(r"^\s*([A-Z_]+=\S* )+", "", line), comments=True) for line in lines
+    ]
+    return [words for words in parsed if words]
 
 
 def name_of(document: Path) -> str:
@@ -103,6 +107,8 @@ def test_the_commands_of_a_page_exist(page):
     for words in lines:
         if words[0] == "make":
             assert re.search(rf"^{words[1]}:", makefile, re.MULTILINE), words
+        if words[0] == "dvc":
+            assert dvc_parser.get_main_parser().parse_args(words[1:]).func
         if words[:3] == ["python", "-m", "pipeline"] and words[3:] != ["--help"]:
             arguments = command_line.parser().parse_args(words[3:])
             assert arguments.command in command_line.COMMANDS

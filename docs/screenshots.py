@@ -1,6 +1,6 @@
 """`python -m docs.screenshots`: takes the pictures in docs/images again.
 
-The pictures show the report, the playground and MLflow's learning curves, as they are in the current folder. Run the
+The pictures show the report, the playground and two pages of MLflow, as they are in the current folder. Run the
 command after `dvc repro`. It needs Chromium, and it writes the shared views of `make ui` into MLflow's store.
 """
 
@@ -24,7 +24,11 @@ WIDTH = 1280  # of the window, in pixels
 HEIGHT = 800
 SCALE = 0.75  # of the picture
 PATIENCE_SECONDS = 300  # until MLflow has ended, on a busy machine
-LINK = "RNN, textbook settings: the learning curves"  # words of the link of `make ui` to open
+PAGES_OF_MLFLOW = {  # file: words of a link of `make ui`, words of its page, its number of lines in charts
+    "mlflow.png": ("RNN, textbook settings: the learning curves", "validation/accuracy", 4),
+    "mlflow-runs.png": ("every run, best test accuracy", "low/test/accuracy.*matching runs", 0),
+}
+LINES = "document.querySelectorAll('.js-line').length"
 NO_TOOLBAR = (  # of the charts; it hides the curves
     "Object.assign(document.createElement('style'), {textContent: '.modebar {display: none}'})"
 )
@@ -57,17 +61,17 @@ def pages(folder: Path, reports: Path, profile: Path) -> None:
 
 
 def mlflow(folder: Path, profile: Path) -> None:
-    """Takes `mlflow.png` from the page behind one link of `make ui`."""
-    with links() as urls:
-        matching = [url for shows, url in urls.items() if LINK in shows]
-        if not matching:
-            sys.exit(f"`make ui` prints no link to '{LINK}'; `dvc repro` computes these runs")
+    """Takes the pictures in PAGES_OF_MLFLOW."""
+    with links() as urls, page_browser.browser(profile, reachable="127.0.0.1") as chromium:
+        for file, (link, words, lines) in PAGES_OF_MLFLOW.items():
+            matching = [url for shows, url in urls.items() if link in shows]
+            if not matching:
+                sys.exit(f"`make ui` prints no link to '{link}'; `dvc repro` computes these runs")
 
-        with page_browser.browser(profile, reachable="127.0.0.1") as chromium:
-            chromium.visit(matching[0], WIDTH, "Learning curves by epoch.*validation/accuracy")
-            chromium.until("document.querySelectorAll('.js-line').length >= 4")  # two per chart
+            chromium.visit(matching[0], WIDTH, words)
+            chromium.until(f"{LINES} >= {lines}")
             chromium.run(f"document.head.append({NO_TOOLBAR})")
-            take(chromium, folder / "mlflow.png")
+            take(chromium, folder / file)
 
 
 @contextmanager

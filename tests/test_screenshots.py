@@ -10,7 +10,7 @@ from tests.support import page_browser
 from tests.test_readme import ROOT, committed
 
 SIZE = (screenshots.WIDTH * screenshots.SCALE, screenshots.HEIGHT * screenshots.SCALE)
-NAMES = ("report", "playground", "mlflow")
+FILES = ("report.png", "playground.png", *screenshots.PAGES_OF_MLFLOW)
 MOST_BYTES = 200_000
 EMPTY_BYTES = 20_000  # a page without text and charts compresses to less
 
@@ -22,9 +22,9 @@ def check_picture(file: Path) -> None:
     assert EMPTY_BYTES < len(content) < MOST_BYTES
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_committed_picture_is_small_and_not_empty(name):
-    check_picture(ROOT / screenshots.IMAGES / f"{name}.png")
+@pytest.mark.parametrize("file", FILES)
+def test_a_committed_picture_is_small_and_not_empty(file):
+    check_picture(ROOT / screenshots.IMAGES / file)
 
 
 @pytest.mark.slow

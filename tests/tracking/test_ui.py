@@ -144,11 +144,12 @@ def test_each_link_of_the_command_opens_on_its_answer(recorded, tmp_path):
 
 @pytest.mark.exhaustive
 @pytest.mark.skipif(page_browser.CHROMIUM is None, reason="chromium is not installed here")
-def test_the_picture_of_the_learning_curves_can_be_taken(recorded, tmp_path, monkeypatch):
+def test_the_pictures_of_the_documents_can_be_taken(recorded, tmp_path, monkeypatch):
     monkeypatch.chdir(recorded)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     screenshots.mlflow(tmp_path, tmp_path / "profile")
-    check_picture(tmp_path / "mlflow.png")
+    for file in screenshots.PAGES_OF_MLFLOW:
+        check_picture(tmp_path / file)
 
 
 def states(folder: Path) -> list[dict]:

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.fan_out`: the cost of a trial apart from its training, as the table of docs/cluster.md.
+"""`python -m benchmarks.fan_out`: the cost of a trial apart from its training (docs/records/scaling.md).
 
 Driver: suggesting and recording trials with an answer that takes no time. We measure it in memory, with SQLite, and
 with the storage in RNN_STUDIES. Unit: one that does nothing, sent and answered, on the processes of this machine, and

@@ -2,7 +2,8 @@
 
 Each search is the one that `tune` runs, without DVC and MLflow, with the parameters and prepared data of this checkout.
 The first search is unchanged, the second has other rounding, and each further one has other training seeds. The
-sampler keeps its seed. The command appends one row per search to docs/searches.csv and skips searches with a row there.
+sampler keeps its seed. The command appends one row per search to docs/records/searches.csv and skips searches
+with a row there.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from pipeline import machine, params
 from pipeline.commands.rounding import FLAG
 from pipeline.storage import dvc_lock
 
-TABLE = Path("docs/searches.csv")
+TABLE = Path("docs/records/searches.csv")
 SHIFT = 1000  # between the first training seeds of two searches; one search uses far fewer
 AXES = ("hidden_size", "embedding_dimension", "learning_rate", "dropout")
 RACE = ("start_mean", "chosen_mean", "difference", "standard_error")
@@ -150,7 +151,7 @@ def searched(architecture: str, study: params.Params, first_seed: int) -> dict:
 
 
 def row(architecture: str, variant: Variant, digest: str, result: dict, cpu_seconds: float) -> dict:
-    """The row of docs/searches.csv; `result` comes from `searched`."""
+    """The row of docs/records/searches.csv; `result` comes from `searched`."""
     summary = result["summary"]
     chosen = summary["chosen"]
     regret = summary["regret"]

@@ -1,6 +1,6 @@
 """`python -m chaos.soak`: small studies with random parameters, and one study many times with kills.
 
-A random study succeeds, or its first stage refuses it in one line per key. In the killed study, growth is an error.
+A random study succeeds, or its first stage refuses it with one line per key. In the killed study, growth is an error.
 """
 
 import argparse

@@ -1,1 +1,1 @@
-"""What the textbook says about recurrent networks, tested on real film reviews."""
+"""The textbook's claims about recurrent networks, tested on real film reviews."""

@@ -1,10 +1,10 @@
-"""docs/acceptance.md names tests that exist."""
+"""docs/records/acceptance.md names tests that exist."""
 
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-TABLE = (ROOT / "docs" / "acceptance.md").read_text(encoding="utf-8")
+TABLE = (ROOT / "docs/records/acceptance.md").read_text(encoding="utf-8")
 NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 
 

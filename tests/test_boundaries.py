@@ -21,7 +21,7 @@ from tests.support import tiny_study
 DOCUMENT = tiny_study.document()
 Path_ = tuple[str | int, ...]
 
-# More of the same work: a bound on the hours of a study, not on what it can compute.
+# More of the same work: a bound on the hours of a study, not on its abilities.
 REPEATED = {
     "train.seeds",
     "train.runs.vanilla-textbook.seed_factor",

@@ -126,7 +126,7 @@ def workers_of(driver: int) -> list[int]:
 
 @pytest.fixture
 def certificates(tmp_path) -> dict[str, str]:
-    """Dask's configuration for TLS, as in docs/cluster.md, with a self-signed certificate."""
+    """Dask's configuration for TLS, as in docs/guides/cluster.md, with a self-signed certificate."""
     if not shutil.which("openssl"):
         pytest.skip("openssl is not installed, which makes the certificate")
     key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"

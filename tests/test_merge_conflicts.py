@@ -1,4 +1,4 @@
-"""A merge conflict in the code itself is one line."""
+"""A merge conflict in the code prints a one-line error."""
 
 import os
 import shutil

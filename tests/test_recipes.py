@@ -1,4 +1,4 @@
-"""The random-windows tables of docs/recipes.md follow from docs/recipes.csv."""
+"""The random-windows tables of docs/records/recipes.md follow from docs/records/recipes.csv."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,8 @@ from scipy import stats
 
 from pipeline import params
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs/records"
 RUNS = pd.read_csv(DOCS / "recipes.csv")
 SCREENING_SEEDS = range(100, 103)
 DECISION_SEEDS = range(110, 120)
@@ -72,7 +73,7 @@ def test_a_screening_row_follows_from_the_runs(variant):
 
 
 def test_no_experiment_uses_a_seed_of_the_study():
-    study = params.read(DOCS.parent / "params.yaml")
+    study = params.read(ROOT / "params.yaml")
     seeds_of_runs = set().union(*map(study.train.seeds_of, study.train.runs))
 
     assert not seeds_of_runs & set(RUNS["seed"])

@@ -69,7 +69,7 @@ def test_servers_are_started_on_loopback_with_their_checks():
         ROOT / "Makefile",
         ROOT / "README.md",
         *(ROOT / ".ci").iterdir(),
-        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("docs/**/*.md"),
         *SOURCES,
     ]
     text = "\n".join(path.read_text(encoding="utf-8") for path in files)

@@ -1,4 +1,4 @@
-"""What the texts of a source are called where people read about them."""
+"""The words for the texts of a source, wherever people read about them."""
 
 import copy
 from pathlib import Path

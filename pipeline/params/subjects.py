@@ -9,7 +9,7 @@ from pipeline.params.schema import Data
 
 @dataclass(frozen=True)
 class Subject:
-    """What the texts of a source are.
+    """The words that describe the texts of a source.
 
     Attributes:
         name: all of them, such as `film reviews`.

@@ -436,7 +436,7 @@ def memory_horizon(effects: pd.DataFrame, usable: float) -> float | None:
     """Returns the reach of memory in tokens (see `lags.reach_of_memory`).
 
     `effects` has one row per seed and lag, with `sign_accuracy` and its error over reviews. The reach is NaN if not
-    even the last word is usable. It is None if that is unknown: the interval at lag 0 contains `usable` or is missing.
+    even the last word is usable. None means unknown: the interval at lag 0 contains `usable` or is missing.
     """
     low_by_lag: dict[int, float | None] = {}
     high_by_lag: dict[int, float | None] = {}

@@ -71,7 +71,7 @@ class Claim:
             }
 
     def row(self) -> dict[str, Any]:
-        """Returns the claim for JSON, without measures that are None or that an earlier measure repeats."""
+        """Returns the claim for JSON, without missing measures and those that an earlier measure repeats."""
         by_number: dict[tuple[str, str], Measure] = {}
         for measure in [*self.deciding, *self.informing]:
             if measure is not None:

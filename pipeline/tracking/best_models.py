@@ -77,7 +77,7 @@ def read(
 ) -> list[Model]:
     """The best seed of each of these stages that trained a network and has scores.
 
-    `evaluated` is the stage `evaluate`. It is None if its scores belong to other models, and then the list is empty.
+    `evaluated` is the stage `evaluate`. None means that its scores belong to other models; the list is then empty.
     Raises Mistake if a file is missing.
     """
     metrics = artifacts.read_json(folder / artifacts.METRICS) if evaluated else {}

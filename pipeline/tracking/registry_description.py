@@ -16,7 +16,7 @@ MARKUP = re.compile(r"[\\`*_\[\]<>&~|]")  # MLflow shows the description as Mark
 
 
 def read(folder: Path) -> str:
-    """The description of the registered model. The texts that the model reads are those of the data card."""
+    """The description of the registered model. The data card describes the texts that the model reads."""
     card = artifacts.read_json(folder / artifacts.DATA_CARD)
     subject = subjects.of_card(card)
     labels = _literal(subjects.labels(card))

@@ -138,8 +138,8 @@ def differences(
 ) -> list[Difference]:
     """Everything in the registry that is not as the models describe it.
 
-    A temporary copy of the project moves neither `current` nor the alias. `description` is that of the registered
-    model, which stays as it is where versions describe other checkouts too.
+    A temporary copy of the project moves neither `current` nor the alias. `description` describes the
+    registered model. It stays unchanged where versions describe other checkouts too.
     """
     is_shared = any(
         checkouts.foreign_marks(version.tags, checkout) for version in registry.versions

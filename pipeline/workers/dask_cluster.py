@@ -5,7 +5,8 @@ On each worker the plugin starts a separate process, which computes the units. T
 threads would draw from the random generator that Keras seeds.
 
 The plugin and the calls are pickled by value. Scheduler and workers therefore need the packages in requirements.lock,
-but not this repository. For encryption, use a `tls://` address and configure certificates in Dask (docs/cluster.md).
+but not this repository. For encryption, use a `tls://` address and configure certificates in Dask:
+docs/guides/cluster.md.
 """
 
 import asyncio
@@ -183,7 +184,7 @@ def _connected(address: str) -> Client:
         "ssl_context"
     ):
         raise Mistake(
-            f"DASK_SCHEDULER_ADDRESS: {address}: Dask's configuration names no certificate (docs/cluster.md)"
+            f"DASK_SCHEDULER_ADDRESS: {address}: Dask's configuration names no certificate (docs/guides/cluster.md)"
         )
     try:
         asyncio.run(_greet(address))

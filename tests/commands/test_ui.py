@@ -1,4 +1,4 @@
-"""`python -m pipeline ui`: what it refuses, and where it starts no server."""
+"""`python -m pipeline ui`: the addresses it refuses, and where it starts no server."""
 
 import socket
 import subprocess

@@ -38,7 +38,7 @@ class Caught(Exception):
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory) -> dict[str, Any]:
-    """The inputs that `report` reads from the files of an invented study, and those that are no files."""
+    """The inputs that `report` reads from the files of an invented study, and those that are not files."""
     caught = {}
 
     def catch(files, settings, **others):

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from docs import screenshots
 from pipeline.tracking import mlflow_store, run_sync, ui_views
 from tests.support import browser, page_browser, toy_study
 from tests.support.serving import mlflow_server
 from tests.support.tracked_study import records_of
+from tests.test_screenshots import check_picture
 
 COMPARED = ("vanilla-textbook", "bidirectional-textbook")
 CURVES = ("vanilla forward initial 4", "vanilla forward trained 4")
@@ -138,6 +140,16 @@ def test_each_link_of_the_command_opens_on_its_answer(recorded, tmp_path):
     finally:
         server.send_signal(signal.SIGINT)
         assert server.wait(60) == 130
+
+
+@pytest.mark.exhaustive
+@pytest.mark.skipif(page_browser.CHROMIUM is None, reason="chromium is not installed here")
+def test_the_pictures_of_the_documents_can_be_taken(recorded, tmp_path, monkeypatch):
+    monkeypatch.chdir(recorded)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    screenshots.mlflow(tmp_path, tmp_path / "profile")
+    for file in screenshots.PAGES_OF_MLFLOW:
+        check_picture(tmp_path / file)
 
 
 def states(folder: Path) -> list[dict]:

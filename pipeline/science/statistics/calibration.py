@@ -44,8 +44,8 @@ def runs(
     """Returns one row per run: failed seeds, accuracy over reviews, and calibration error. Intervals are 95 %.
 
     A seed has failed if its validation accuracy is below `learned_above`. This bound lies `share` of the way from
-    guessing the larger class to the accuracy of the run `ceiling`. If guessing could reach the ceiling by chance, there
-    is no such way; the bound is then the lowest accuracy that guessing does not reach in GUESSES of all splits.
+    guessing the larger class to the accuracy of the run `ceiling`. If guessing could reach the ceiling by chance, the
+    bound is instead the lowest accuracy that guessing does not reach in GUESSES of all splits.
 
     - `failed_low`, `failed_high`: the exact interval of the share of seeds that fail.
     - `low`, `high`: the interval of the accuracy for other seeds and other reviews.

@@ -179,7 +179,7 @@ def almost_stochastic_order(baseline_R: Scores, run_S: Scores, confidence: float
     """Returns the epsilon of run over baseline: an upper bound of the violation ratio (Dror et al. 2019, equation 10).
 
     Below 0.5 the run almost stochastically dominates the baseline. At 0 the run dominates it, and at 1 the baseline
-    dominates the run. It is None if `intervals.have_test` is false: resampling such seeds shows no variation.
+    dominates the run. Returns None if `intervals.have_test` is false: resampling such seeds shows no variation.
     """
     if not intervals.have_test(baseline_R, run_S):
         return None
@@ -210,7 +210,7 @@ def visible_difference(
 ) -> float | None:
     """Returns the difference of accuracies that the present seeds and reviews detect with this power.
 
-    It is None without an error, and if it is above the largest difference that two accuracies can have.
+    Returns None without an error, and if the result exceeds the largest difference between two accuracies.
     """
     if error is None:
         return None

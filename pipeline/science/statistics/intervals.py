@@ -37,7 +37,7 @@ class ReviewError:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with the ends of its interval. They are None if the data do not give an interval."""
+    """A value with the ends of its interval. Data that give no interval have None there."""
 
     value: float
     low: float | None
@@ -195,7 +195,7 @@ def total_error(
 ) -> TotalError | None:
     """Returns the error of a mean over seeds (one side) or of the difference of two, for other seeds and reviews.
 
-    It is None if a side has only one seed, if nothing varies, and if the error of the reviews is unknown.
+    Returns None if a side has only one seed, if nothing varies, and if the error of the reviews is unknown.
     """
     if min(map(len, sides)) < 2:
         return None

@@ -101,8 +101,8 @@ def labels_and_probabilities(
 def chance_of_better(baseline_R: Iterable[float], run_S: Iterable[float]) -> dict[str, Any]:
     """Returns P(run > baseline) for one seed of each. A tie counts half (Bouthillier et al. 2021).
 
-    `p_better_low` and `p_better_high` are Newcombe's 95 % score interval over seeds. They are None if `have_test` is
-    false, and with fewer than FEWEST_SEEDS on a side.
+    `p_better_low` and `p_better_high` are Newcombe's 95 % score interval over seeds. Both equal None if `have_test`
+    is false, and with fewer than FEWEST_SEEDS on a side.
     """
     baseline_R = np.array(list(baseline_R))
     run_S = np.array(list(run_S))

@@ -59,7 +59,7 @@ def refuse_values(names: Collection[str], header: list[str]) -> None:
         if field.strip().isdigit() or len(field) > LONGEST_NAME:
             remedy = f"insert a row with the names of the columns ({', '.join(names)}) above it"
             raise Mistake(
-                f"row 1 holds {review_checks.quoted(field)}, so it is no header; {remedy}"
+                f"row 1 holds {review_checks.quoted(field)}, so it is not a header; {remedy}"
             )
 
 

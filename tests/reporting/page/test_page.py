@@ -1,4 +1,4 @@
-"""The page from disk in Chromium without a network: what a reader can choose, sort, filter, link and print."""
+"""The page from disk in Chromium without a network: readers choose, sort, filter, link and print."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec

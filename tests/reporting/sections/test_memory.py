@@ -1,4 +1,4 @@
-"""The section about memory: its sentences in every case, and figures whose numbers are those of the tables."""
+"""The section about memory: its sentences in every case, and figures with the numbers of the tables."""
 
 import json
 import re

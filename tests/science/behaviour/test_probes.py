@@ -189,7 +189,7 @@ def test_the_bag_of_words_loses_what_its_logits_get_wrong():
 
 
 def test_a_resample_repeats_whole_reviews_of_every_probe():
-    """Each resample has one review, so its measures are those of this review."""
+    """Each resample has one review, so its measures equal those of this review."""
     count_RN = REVIEWS * np.eye(REVIEWS)
     table = probes.probes(first, TOKENS_NT, LABELS_N, count_RN, np.ones(REVIEWS), seed=0)
     row = table.set_index(["probe", "tokens"]).loc[("prefix", 4)]

@@ -165,7 +165,7 @@ def test_a_share_is_relative_to_the_last_word_and_positive():
 
 
 def test_a_resample_repeats_whole_reviews():
-    """Each resample has one review, so its measures are those of this review."""
+    """Each resample has one review, so its measures equal those of this review."""
 
     def states(tokens_NT):
         size_N = tokens_NT[:, 3]

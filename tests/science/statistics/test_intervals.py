@@ -220,7 +220,7 @@ def test_a_share_that_is_1_everywhere_has_the_interval_of_its_blocks():
 
 
 def test_a_share_of_independent_answers_has_the_exact_interval():
-    """Two seeds without scatter; the error over reviews is that of 400 independent answers."""
+    """Two seeds without scatter; the error over reviews equals that of 400 independent answers."""
     many = 10**9  # blocks, so that t is normal
     estimate = intervals.crossed_share([0.9, 0.9], intervals.ReviewError((0.09 / 400) ** 0.5, many))
     expected = stats.binomtest(360, 400).proportion_ci(0.95)

@@ -180,7 +180,7 @@ UNUSABLE = {
     ),
     "no header": (
         "0,so fine\n1,so dull\n",
-        "row 1 holds '0', so it is no header; insert a row with the names of the columns (text, label) above it",
+        "row 1 holds '0', so it is not a header; insert a row with the names of the columns (text, label) above it",
     ),
     "quote never closed": ('text,label\na,0\n"b,1\nc,0\n', "row 3: not CSV"),
     "no content": ("", "empty; its first row must name the columns"),

@@ -572,19 +572,20 @@ def _measures(medians: pd.DataFrame) -> Table:
             [
                 row["network"],
                 _where(series),
-                f"{row['seeds']} ({row['exponential_seeds']})",
+                half_life(series),
                 _with_interval(row, FAR, share_of),
                 _with_interval(row, "log10_at_last_lag", share_of),
-                half_life(series),
                 *(
                     _with_interval(row, f"horizon_{name}", lambda lag, last=last: within(lag, last))
                     for name in decay_measures.EPSILONS
                 ),
+                f"{row['seeds']} ({row['exponential_seeds']})",
             ]
         )
-    columns = ["network", "weights", "seeds (exponential)", f"left at lag {far_lag(length - 1)}"]
-    columns += [f"left at lag {length - 1}", "half-life (tokens)"]
+    columns = ["network", "weights", "half-life (tokens)", f"left at lag {far_lag(length - 1)}"]
+    columns += [f"left at lag {length - 1}"]
     columns += [f"below {share_of(mark)} from lag" for mark in MARKS]
+    columns += ["seeds (exponential ones)"]
     caption = f"Median seeds at {count(length, 'token')}, with 95 % intervals"
     return Table(caption, columns, rows, left=(0, 1), sortable=True, filterable=True)
 

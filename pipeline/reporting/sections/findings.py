@@ -84,8 +84,8 @@ def _accuracy_figure(results: pd.DataFrame) -> Figure:
     return Figure(
         name="accuracy",
         title="Test accuracy of every run",
-        reading="Each open circle is one seed. The diamond is their mean, the bar its 95 % interval over seeds, and a "
-        "dashed line is a linear model.",
+        reading="A run is an architecture with its settings, which “Data and settings” lists. Each open circle is one "
+        "seed, the diamond their mean, the bar its 95 % interval over seeds. A dashed line is a linear model.",
         alternative=f"Test accuracy, mean and 95 % interval over seeds: {values}.",
         panels=[_accuracy(results)],
     )

@@ -155,7 +155,8 @@ def gradient_left(
     sentence = f"{fate}: {{value}} of it is left {{lag}} before the last one."
     value = share_of(measure["value"])
     reading = (
-        "The thick line is the median seed, each thin line one seed. The scale is logarithmic."
+        "The thick line is the median seed, each thin line one seed. The sentence quotes a distance before the first "
+        "tokens: these meet an empty state, which lifts the end of a curve."
     )
     panel = _by_lag(curves, curves.groupby("lag_tokens")["percent"].median(), title, scale)
     return _finding("gradient", sentence, value, measure, reading, panel)

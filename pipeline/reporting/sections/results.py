@@ -101,8 +101,8 @@ def _only_some_tuned(networks: pd.DataFrame) -> list[str]:
         return []
     names = listed(f"the {words.network(name)}" for name in tuned)
     return [
-        f"Of these networks, we tuned only {names}. So the ranking does not show which architecture is best; "
-        "comparisons within one recipe do."
+        f"Of these networks, we tuned only {names}. So the ranking compares settings, too. To compare architectures, "
+        "compare runs with the same settings."
     ]
 
 

@@ -23,7 +23,7 @@ from pipeline.science.statistics.linear_names import BASELINES, PAIRS, WORDS
 CHANGES = {  # what a comparison of architectures changes
     ("vanilla", "bidirectional"): "Reading in both directions",
     ("vanilla", "lstm"): "Replacing the vanilla cell by an LSTM",
-    ("vanilla", "feedforward"): "Averaging the words without their order",
+    ("vanilla", "feedforward"): "Averaging the words instead of reading them in order",
     ("feedforward", "flattened"): "Seeing positions in a feed-forward network",
 }
 VERDICTS = {"higher": "better", "lower": "worse", "unclear": "not shown", "undefined": "not finite"}
@@ -87,7 +87,7 @@ def _word_order(gains: pd.DataFrame) -> list[str]:
             "We found no evidence that pairs of neighbouring words help a linear model of words."
         )
     above = networks.query("low > 0")["run"]
-    exceeds = "No network is shown to beat the linear model with pairs."
+    exceeds = "No network clearly beats the linear model with pairs."
     if len(above):
         exceeds = f"The linear model with pairs is less accurate than {listed(above)}."
     return [f"{first} {exceeds}"]
@@ -117,8 +117,8 @@ def differences(pairs: pd.DataFrame) -> Figure | None:
     return Figure(
         name="differences",
         title="Differences in test accuracy",
-        reading="Each bar is the 95 % interval for other seeds and other texts. Pale ones do not show a difference, "
-        "after Holm's correction for all comparisons.",
+        reading="Each bar is a 95 % interval over seeds and texts. A pale bar does not show a difference, after Holm's "
+        "correction for all comparisons.",
         alternative=f"Differences in percentage points with 95 % intervals: {values}.",
         panels=[_differences(pairs)],
     )

@@ -298,7 +298,7 @@ def other_measures(results: pd.DataFrame) -> Details:
         "calibration error": (percent, "ece"),
         "area under ROC": (three, "auc"),
         "standard deviation": (_visible, "sd"),
-        "accuracy of every seed (%)": (every, "scores"),
+        "accuracy of seeds 0, 1, 2, … (%)": (every, "scores"),
     }
     caption = "Means over seeds on the test split. Lower is better, except the area under ROC"
     table = _table(caption, results, columns)

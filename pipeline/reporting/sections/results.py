@@ -312,6 +312,9 @@ def reliability(runs: pd.DataFrame, results: pd.DataFrame, settings: dict) -> De
     def failed(run: str, failed: int, seeds: int) -> str:
         return "none" if run in BASELINES else f"{failed} of {seeds}"
 
+    def share(run: str, low: float, high: float) -> str:
+        return "none" if run in BASELINES else interval(low, high)
+
     columns = {
         "run": (str, "run"),
         "mean test accuracy": (percent, "accuracy"),
@@ -319,7 +322,7 @@ def reliability(runs: pd.DataFrame, results: pd.DataFrame, settings: dict) -> De
         "over texts": (interval, "reviews_low", "reviews_high"),
         "over both": (interval, "low", "high"),
         "failed seeds": (failed, "run", "failed", "seeds"),
-        "95 % interval of their share": (interval, "failed_low", "failed_high"),
+        "95 % interval of their share": (share, "run", "failed_low", "failed_high"),
     }
     bound = f"{percent(settings['learned_share'])} of the way from guessing to TF-IDF"
     if runs[runs["run"] == WORDS]["failed"].any():

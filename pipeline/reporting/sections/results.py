@@ -161,14 +161,15 @@ def accuracies(results: pd.DataFrame, ensembles: dict) -> Table:
 
     columns = {
         "run": (str, "run"),
-        "parameters": ("{:,}".format, "parameters"),
-        "seeds": (str, "seeds"),
         "mean test accuracy": (percent, "mean"),
         "95 % interval over seeds": (within_limits, "low", "high"),
         "ensemble of all seeds (95 % interval over texts)": (ensemble, "run"),
+        "seeds": (str, "seeds"),
+        "parameters": ("{:,}".format, "parameters"),
     }
     caption = "Accuracy on the test split. tfidf and tfidf-bigrams are linear models, fitted once"
-    return _table(caption, results, columns, is_sortable=True)
+    ranked = results.sort_values("mean", ascending=False, kind="stable")
+    return _table(caption, ranked, columns, is_sortable=True)
 
 
 def _table(

@@ -194,7 +194,7 @@ def failed_seeds(runs: pd.DataFrame) -> Paragraph | None:
         return None
 
     of_runs = listed(
-        f"{named_seeds(row.failed_seeds.replace('seed-', '').split())} of the {row.seeds} of {row.run}"
+        f"{named_seeds(row.failed_seeds.replace('seed-', '').split())} of {row.run} (it has {row.seeds} seeds)"
         for row in failed.itertuples()
     )
     return Paragraph(f"Some seeds failed to learn: {of_runs}. Every mean includes them.")

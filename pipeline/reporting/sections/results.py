@@ -144,7 +144,7 @@ def _differences(pairs: pd.DataFrame) -> alt.LayerChart:
     zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=charts.NEUTRAL)
     return alt.layer(
         zero.encode(x="zero:Q"),
-        *charts.interval_bars(base, "difference", "difference (percentage points)"),
+        *charts.interval_bars(base, "difference", "difference (points)"),
     ).properties(width=charts.LONG - 160, height=36 * len(rows))
 
 

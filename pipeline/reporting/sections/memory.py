@@ -153,10 +153,10 @@ def answer(
     measures = where(measures, architecture=name, is_end=True)
     sentences = [
         _reach(next(reached[is_own].itertuples())),
-        *_distances(reached[~is_own], "This distance"),
+        *_distances(reached[~is_own], "The distance"),
     ]
     if longest != shown_length:
-        start = f"In {subject.noun}s of {longest:,} tokens, the same distance"
+        start = f"In {subject.noun}s of {longest:,} tokens, it"
         sentences += _distances(where(reaches, sequence_length=longest), start)
     texts = (sentences, stored_and_used(measures, settings["usable"], subject))
     return [Paragraph(" ".join(text)) for text in texts if text]
@@ -168,8 +168,8 @@ def _distances(reached: pd.DataFrame, start: str) -> list[str]:
     distances = []
     for reach, rows in known.groupby("reach", sort=False):
         networks = listed(f"the {words.network(name)}" for name in rows["architecture"])
-        distances.append(f"{reach:.0f} for {networks}")
-    return [f"{start} is {', '.join(distances)}."] if distances else []
+        distances.append(f"{count(int(reach), 'token')} for {networks}")
+    return [f"{start} is {', and '.join(distances)}."] if distances else []
 
 
 def _reach(row) -> str:

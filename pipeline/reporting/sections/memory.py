@@ -230,6 +230,7 @@ def by_lag(
     lengths = frames.first_at(word_effects["sequence_length"], shown_length)
     figures: dict[str, Part] = {}
     for length in lengths:
+        tokens = count(length, "token")
         seeds, means = (
             where(word_effects, sequence_length=length),
             where(memory_measures, sequence_length=length),
@@ -251,16 +252,16 @@ def by_lag(
                 )
             )
         ends = where(means, is_end=True, measure="sign_accuracy")
-        figures[f"{length:,}"] = Figure(
+        figures[tokens] = Figure(
             name="memory-by-lag" + (f"-{length}" if length != lengths[0] else ""),
-            title=f"How far back a word is stored and used, at {count(length, 'token')}",
+            title=f"How far back a word is stored and used, at {tokens}",
             reading=f"We replace one word by strongly positive and strongly negative ones; 50 % is guessing, and above "
             f"{percent(settings['usable'])} we call a word usable. Marks are means at the measured lags; thin "
             "lines are seeds and only guide the eye.",
             alternative=f"Used with the right sign, by lag: {_values(ends, 'place')}.",
             panels=panels,
         )
-    return choice("Sequence length (tokens)", figures)
+    return choice("sequence length", figures)
 
 
 def _lags(rows: pd.DataFrame) -> alt.X:

@@ -461,13 +461,14 @@ def _costs(means: pd.DataFrame, length: int, subject: Subject) -> dict[str, str]
     wide = quarter.pivot(index="architecture", columns="probe", values="mean")
     costs = {}
     for row in wide.itertuples():
-        start = f"Words of another {subject.noun} in the last quarter change the accuracy of"
+        start = f"Words of another {subject.noun} change the accuracy of"
         network = words.network(row.Index)
         if row.Index == "feedforward":
-            start = "For comparison, they change that of"
+            start = "For comparison, they change the accuracy of"
             network += ", which ignores order,"
         costs[row.Index] = (
-            f"{start} the {network} by {points(-row.suffix)} points; in the first quarter, by {points(-row.prefix)}."
+            f"{start} the {network} by {points(-row.suffix)} points in the last quarter and by {points(-row.prefix)} "
+            "points in the first."
         )
     return costs
 

@@ -555,8 +555,9 @@ def one_token_to_keep(retention: pd.DataFrame, settings: dict) -> list[Part] | N
     figure = Figure(
         name="retention",
         title="Over how many tokens networks learn to keep one token",
-        reading="One token decides the label, and all others are noise; thin lines are seeds. The dashed lines are "
-        f"guessing and the {percent(settings['solved'])} above which a lag is learned.",
+        reading="One token decides the label, and all others are noise; training had at most "
+        f"{count(settings['updates'], 'update')}. Thin lines are seeds. The dashed lines are guessing and the "
+        f"{percent(settings['solved'])} above which a lag is learned.",
         alternative=" ".join(sentences),
         panels=panels,
     )

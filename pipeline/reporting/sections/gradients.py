@@ -435,8 +435,8 @@ def both_directions(place_curves: pd.DataFrame, shown_length: int) -> list[Part]
         Figure(
             "gradients-by-place",
             f"Which words the answer depends on, at {count(shown_length, 'token')}",
-            "A network that uses both directions is high at both ends and low in the middle. "
-            "Each curve is relative to the last word.",
+            "These gradients are at the words, not at the hidden states; each curve is relative to the last word. "
+            "A network that uses both directions is high at both ends and low in the middle.",
             " ".join(sentence_of.values()),
             [panel.properties(width=charts.LONG)],
         ),

@@ -158,8 +158,8 @@ function show(chosen) {
     button.setAttribute("aria-pressed", button.textContent === chosen?.title);
   }
   if (!chosen) return;
-  const { front, swap } = chosen;
-  const values = { front: front ? "text" : "study", before: front, swap, target: "state", scale: "log" };
+  const { front, swap, target } = chosen;
+  const values = { front: front ? "text" : "study", before: front, swap, target, scale: "log" };
   for (const [name, value] of Object.entries(values)) find(name).value = value;
   wordsInFront = tokenise(chosen.front);
   panes.forEach((pane, position) => {

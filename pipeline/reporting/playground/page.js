@@ -176,14 +176,11 @@ function stop() {
 }
 
 function play() {
-  if (player) {
-    stop();
-    announce();
-    return;
-  }
+  if (player) return void (stop(), announce());
   if (wordsRead >= words.length) setRead(0);
   find("play").textContent = "Pause";
   player = setInterval(() => {
+  find("status").textContent = "Reading …"; // the last verdicts would be wrong now
     if (wordsRead + 1 >= words.length) stop();
     setRead(wordsRead + 1);
   }, PLAY);

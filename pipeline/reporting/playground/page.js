@@ -8,6 +8,7 @@ const data = JSON.parse(find("data").textContent);
 const vocabulary = new Map(data.vocabulary.split(" ").map((word, id) => [word, id]));
 const networks = data.networks.map((card) => new Network(card));
 const idOf = (word) => vocabulary.get(word) ?? UNKNOWN;
+const paddingTokens = () => Math.min(Math.max(Math.floor(Number(find("padding").value)), 0), MOST_WORDS);
 let words = [];
 let wordsInFront = [];
 let wordsRead = 0;
@@ -21,9 +22,9 @@ function input(network, count) {
   const mode = find("front").value;
   const limit = mode === "study" ? network.sequence_length : MOST_WORDS;
   const start = Math.max(0, words.length - limit);
-  const paddingOfMode = { study: limit - words.length + start, padding: Number(find("padding").value) };
-  const padding = network.skips_padding ? 0 : Math.min(Math.max(paddingOfMode[mode] ?? 0, 0), MOST_WORDS);
-  const front = mode === "text" ? wordsInFront.map(idOf) : Array(Math.floor(padding)).fill(PADDING);
+  const paddingOfMode = { study: limit - words.length + start, padding: paddingTokens() };
+  const padding = network.skips_padding ? 0 : (paddingOfMode[mode] ?? 0);
+  const front = mode === "text" ? wordsInFront.map(idOf) : Array(padding).fill(PADDING);
   const own = words.slice(start, count).map(idOf);
   return { ids: [...front, ...own], front: front.length, start, isEmpty: !own.length };
 }
@@ -179,7 +180,6 @@ function play() {
   if (player) return void (stop(), announce());
   if (wordsRead >= words.length) setRead(0);
   find("play").textContent = "Pause";
-  player = setInterval(() => {
   find("status").textContent = "Reading …"; // the last verdicts would be wrong now
     if (wordsRead + 1 >= words.length) stop();
     setRead(wordsRead + 1);

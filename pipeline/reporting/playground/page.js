@@ -95,7 +95,7 @@ function describe() {
   const unknown = [...new Set(words.filter((each) => !vocabulary.has(each)))];
   if (unknown.length) {
     const list = unknown.slice(0, 12).join(", ") + (unknown.length > 12 ? ", …" : "");
-    notes.push(`Not in the vocabulary (dotted line), so all the same to the networks: ${list}.`);
+    notes.push(`The networks do not know these words and read them all alike (dotted line): ${list}.`);
   }
   const skipped = Math.min(...panes.map((pane) => pane.input.start));
   if (skipped) notes.push(`The networks read only the last ${words.length - skipped} of ${words.length} words.`);
@@ -108,7 +108,7 @@ function describe() {
 function announce() {
   const readings = panes.filter((pane) => pane.reading);
   const verdicts = readings.map((pane) => `${pane.network.name} ${probabilityText(pane.verdict)} positive`);
-  const status = `After ${wordsRead} of ${words.length} words: ${verdicts.join(", ")}.`;
+  const status = `After word ${wordsRead} of ${words.length}: ${verdicts.join(", ")}.`;
   find("status").textContent = words.length ? status : "Type a text first.";
   for (const pane of panes) Object.values(pane).forEach((part) => part instanceof Chart && part.fillTable());
   find("answer").textContent = example ? readings.map((pane) => answer(example.kind, pane)).join("\n") : "";
@@ -181,6 +181,7 @@ function play() {
   if (wordsRead >= words.length) setRead(0);
   find("play").textContent = "Pause";
   find("status").textContent = "Reading …"; // the last verdicts would be wrong now
+  player = setInterval(() => {
     if (wordsRead + 1 >= words.length) stop();
     setRead(wordsRead + 1);
   }, PLAY);
@@ -202,6 +203,7 @@ listen("pick", "input", (choice) => {
   setText(choice.value);
   choice.value = "";
 });
+listen("padding", "change", (field) => (field.value = paddingTokens()));
 listen("before", "input", ({ value }) => {
   wordsInFront = tokenise(value).slice(-MOST_WORDS);
   changed();

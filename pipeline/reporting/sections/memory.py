@@ -156,7 +156,7 @@ def answer(
         *_distances(reached[~is_own], "The distance"),
     ]
     if longest != shown_length:
-        start = f"In {subject.noun}s of {longest:,} tokens, it"
+        start = f"In {subject.noun}s of {longest:,} tokens, the distance"
         sentences += _distances(where(reaches, sequence_length=longest), start)
     texts = (sentences, stored_and_used(measures, settings["usable"], subject))
     return [Paragraph(" ".join(text)) for text in texts if text]

@@ -133,6 +133,7 @@ def _settings(params: Params) -> dict[str, Any]:
     """The parameters that the sentences of the report quote."""
     return {
         "runs": list(params.train.runs),
+        "recipe": params.tune.settings,
         "trials": params.tune.trials,
         "rung_epochs": params.tune.rung_epochs,
         "finalists": params.tune.finalists,

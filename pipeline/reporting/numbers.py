@@ -166,14 +166,14 @@ def _expected(measure: dict) -> str:
     """The condition that a sentence sets for its number.
 
     >>> _expected({"side": "below", "threshold": -3.0, "fails_beyond": -1.0, "unit": "log10"})
-    'below 0.1 %, and it does not hold above 10 %'
+    'below 0.1 % (does not hold above 10 %)'
     """
     side = measure["side"]
     text = f"{side} {_asked(measure['threshold'], measure['unit'])}"
     if measure["fails_beyond"] is None:
         return text
     opposite = {"above": "below", "below": "above"}[side]
-    return f"{text}, and it does not hold {opposite} {_asked(measure['fails_beyond'], measure['unit'])}"
+    return f"{text} (does not hold {opposite} {_asked(measure['fails_beyond'], measure['unit'])})"
 
 
 def _between(low: str, high: str) -> str:

@@ -155,8 +155,8 @@ def gradient_left(
     sentence = f"{fate}: {{value}} of it is left {{lag}} before the last one."
     value = share_of(measure["value"])
     reading = (
-        "The thick line is the median seed, each thin line one seed. The sentence quotes a distance before the first "
-        "tokens: these meet an empty state, which lifts the end of a curve."
+        "The thick line is the median seed, each thin line one seed (log scale). The sentence stops before the first "
+        "tokens, on the right: they meet an empty state, which can lift the curve."
     )
     panel = _by_lag(curves, curves.groupby("lag_tokens")["percent"].median(), title, scale)
     return _finding("gradient", sentence, value, measure, reading, panel)

@@ -241,4 +241,4 @@ def test_the_section_fits_the_space_of_the_project():
     inputs = Inputs(
         {"trials": {"vanilla": TRIALS}, "studies": {"vanilla": WON}}, {**SETTINGS, "space": space}
     )
-    assert len(made(tuning.SECTION, inputs).parts) == 5
+    assert len(made(tuning.SECTION, inputs).parts) == 6

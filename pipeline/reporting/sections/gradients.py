@@ -385,7 +385,8 @@ def initialisers(initialiser_curves: pd.DataFrame) -> list[Part] | None:
         Figure(
             "gradients-by-initialiser",
             f"Gradients of the untrained {words.network(most['architecture'])}, by initialiser",
-            f"Keras' default is {DEFAULT_INITIALISER}; “0.9 orthogonal” is 0.9 times that. Thick lines are median seeds, thin lines are single seeds.",
+            f"Keras' default is {DEFAULT_INITIALISER}; “0.9 orthogonal” is 0.9 times that. Thick lines are median "
+            "seeds, thin lines are single seeds.",
             f"Gradient left {back}: {shares}.",
             [panel.properties(width=charts.LONG)],
         ),

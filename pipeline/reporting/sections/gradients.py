@@ -210,8 +210,8 @@ def _at_longest(row, decay_by_seed: pd.DataFrame, vanished: float) -> str:
     threshold = math.log10(vanished)
     gone = int((seeds[FAR] < threshold).sum())
     return (
-        f"In texts of {count(row.sequence_length, 'token')}, it falls below {share_of(threshold)} in "
-        f"{gone} of {count(len(seeds), 'seed')}, {_far_back(row)}."
+        f"In texts of {count(row.sequence_length, 'token')}, the gradient of the {row.network} falls below "
+        f"{share_of(threshold)} in {gone} of {count(len(seeds), 'seed')}, {_far_back(row)}."
     )
 
 

@@ -31,10 +31,10 @@ FIRST, GAP = "first word", " "  # places on the axis of lags
 GUESSING = 0.5
 HEIGHT = 220
 VERDICTS = {  # whether a word is (stored, used with the right sign); None if the data do not show it
-    (True, True): "It is stored and used",
-    (True, False): "It is stored, but not used",
-    (True, None): "It is stored, but these seeds do not show whether it is used",
-    (False, False): "It is neither stored nor used",
+    (True, True): "So the word is stored and used",
+    (True, False): "So the word is stored, but not used",
+    (True, None): "So the word is stored, but these seeds do not show whether it is used",
+    (False, False): "So the word is neither stored nor used",
 }
 CHANGES = {
     "shuffled": "all shuffled",

@@ -73,7 +73,7 @@ def _against_linear(run: str, gains: pd.DataFrame) -> str:
     if strongest["low"] > 0:
         return ", and it beats every linear model"
     compared = "still better" if strongest["high"] < 0 else "neither clearly better nor worse"
-    return f"; a {linear} is {compared}"
+    return f". A {linear} is {compared}"
 
 
 def _accuracy_figure(results: pd.DataFrame) -> Figure:

@@ -277,7 +277,7 @@ def test_words_outside_the_vocabulary_are_marked_and_listed(opened):
     typed(opened, "word1 nonsense word2 Nonsense word3")
     marked = "[...document.querySelector('.strip').querySelectorAll('.unknown')]"
     assert opened.run(f"{marked}.map((span) => span.textContent)") == ["nonsense", "nonsense"]
-    assert "Not in the vocabulary (dotted line)" in opened.run("find('notes').textContent")
+    assert "read them all alike (dotted line): nonsense" in opened.run("find('notes').textContent")
     typed(opened, "only nonsense")
     assert "the verdicts mean nothing" in opened.run("find('notes').textContent")
 
@@ -312,6 +312,29 @@ def test_the_page_shows_what_each_network_reads_in_the_study(opened):
         index = list(RUNS).index(run)
         opened.run(f"panes[0].choice.value = {index}; changed()")
         assert opened.run("panes[0].input.front") == (0 if skips else 27)
+
+
+@in_chromium
+@pytest.mark.parametrize(
+    ("entered", "tokens"), [("-5", 0), ("", 0), ("1.5", 1), ("40", 40), ("100000", 1000)]
+)
+def test_the_padding_field_shows_the_tokens_that_are_read(opened, entered, tokens):
+    typed(opened, "word1 word2")
+    opened.run("panes[0].choice.value = 1; find('front').value = 'padding'")
+    opened.run(
+        f"find('padding').value = '{entered}'; "
+        "for (const type of ['input', 'change']) find('padding').dispatchEvent(new Event(type))"
+    )
+    assert opened.run("Number(find('padding').value)") == tokens
+    assert opened.run("panes[0].input.front") == tokens
+    opened.run("find('front').value = 'study'")
+
+
+@in_chromium
+def test_the_example_about_an_lstm_compares_gradients_at_words(opened):
+    for title, target in [("LSTM memory", "word"), ("Forgetting", "state")]:
+        opened.run(f"show(data.examples.find((one) => one.title === '{title}'))")
+        assert opened.run("find('target').value") == target
 
 
 KEYS = {"Tab": 9, "ArrowLeft": 37, "ArrowRight": 39, "Enter": 13, "Home": 36, " ": 32}
@@ -354,12 +377,13 @@ def test_the_keyboard_alone_chooses_an_example_steps_and_plays(opened):
     first_read = words - settings_of("vanilla-textbook").sequence_length + 1
     assert opened.run("wordsRead") == first_read + 2
     opened.until(
-        f"find('status').textContent.startsWith('After {first_read + 2} of {words} words')"
+        f"find('status').textContent.startsWith('After word {first_read + 2} of {words}:')"
     )
 
     opened.run("find('play').focus()")
     press(opened, " ")
     opened.until(f"wordsRead > {first_read + 4}")
+    assert opened.run("find('status').textContent") == "Reading …"
     press(opened, " ")
     assert opened.run("player") is None
 

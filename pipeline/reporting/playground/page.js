@@ -8,6 +8,7 @@ const data = JSON.parse(find("data").textContent);
 const vocabulary = new Map(data.vocabulary.split(" ").map((word, id) => [word, id]));
 const networks = data.networks.map((card) => new Network(card));
 const idOf = (word) => vocabulary.get(word) ?? UNKNOWN;
+const paddingTokens = () => Math.min(Math.max(Math.floor(Number(find("padding").value)), 0), MOST_WORDS);
 let words = [];
 let wordsInFront = [];
 let wordsRead = 0;
@@ -21,9 +22,9 @@ function input(network, count) {
   const mode = find("front").value;
   const limit = mode === "study" ? network.sequence_length : MOST_WORDS;
   const start = Math.max(0, words.length - limit);
-  const paddingOfMode = { study: limit - words.length + start, padding: Number(find("padding").value) };
-  const padding = network.skips_padding ? 0 : Math.min(Math.max(paddingOfMode[mode] ?? 0, 0), MOST_WORDS);
-  const front = mode === "text" ? wordsInFront.map(idOf) : Array(Math.floor(padding)).fill(PADDING);
+  const paddingOfMode = { study: limit - words.length + start, padding: paddingTokens() };
+  const padding = network.skips_padding ? 0 : (paddingOfMode[mode] ?? 0);
+  const front = mode === "text" ? wordsInFront.map(idOf) : Array(padding).fill(PADDING);
   const own = words.slice(start, count).map(idOf);
   return { ids: [...front, ...own], front: front.length, start, isEmpty: !own.length };
 }
@@ -94,7 +95,7 @@ function describe() {
   const unknown = [...new Set(words.filter((each) => !vocabulary.has(each)))];
   if (unknown.length) {
     const list = unknown.slice(0, 12).join(", ") + (unknown.length > 12 ? ", …" : "");
-    notes.push(`Not in the vocabulary (dotted line), so all the same to the networks: ${list}.`);
+    notes.push(`The networks do not know these words and read them all alike (dotted line): ${list}.`);
   }
   const skipped = Math.min(...panes.map((pane) => pane.input.start));
   if (skipped) notes.push(`The networks read only the last ${words.length - skipped} of ${words.length} words.`);
@@ -107,7 +108,7 @@ function describe() {
 function announce() {
   const readings = panes.filter((pane) => pane.reading);
   const verdicts = readings.map((pane) => `${pane.network.name} ${probabilityText(pane.verdict)} positive`);
-  const status = `After ${wordsRead} of ${words.length} words: ${verdicts.join(", ")}.`;
+  const status = `After word ${wordsRead} of ${words.length}: ${verdicts.join(", ")}.`;
   find("status").textContent = words.length ? status : "Type a text first.";
   for (const pane of panes) Object.values(pane).forEach((part) => part instanceof Chart && part.fillTable());
   find("answer").textContent = example ? readings.map((pane) => answer(example.kind, pane)).join("\n") : "";
@@ -158,8 +159,8 @@ function show(chosen) {
     button.setAttribute("aria-pressed", button.textContent === chosen?.title);
   }
   if (!chosen) return;
-  const { front, swap } = chosen;
-  const values = { front: front ? "text" : "study", before: front, swap, target: "state", scale: "log" };
+  const { front, swap, target } = chosen;
+  const values = { front: front ? "text" : "study", before: front, swap, target, scale: "log" };
   for (const [name, value] of Object.entries(values)) find(name).value = value;
   wordsInFront = tokenise(chosen.front);
   panes.forEach((pane, position) => {
@@ -176,13 +177,10 @@ function stop() {
 }
 
 function play() {
-  if (player) {
-    stop();
-    announce();
-    return;
-  }
+  if (player) return void (stop(), announce());
   if (wordsRead >= words.length) setRead(0);
   find("play").textContent = "Pause";
+  find("status").textContent = "Reading …"; // the last verdicts would be wrong now
   player = setInterval(() => {
     if (wordsRead + 1 >= words.length) stop();
     setRead(wordsRead + 1);
@@ -205,6 +203,7 @@ listen("pick", "input", (choice) => {
   setText(choice.value);
   choice.value = "";
 });
+listen("padding", "change", (field) => (field.value = paddingTokens()));
 listen("before", "input", ({ value }) => {
   wordsInFront = tokenise(value).slice(-MOST_WORDS);
   changed();

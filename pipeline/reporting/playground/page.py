@@ -200,7 +200,8 @@ def _examples(
             "title": "LSTM memory",
             "kind": "lstm",
             "networks": [VANILLA, LSTM],
-            "question": "Whose gradient reaches further back: the LSTM's or the plain network's?",
+            "question": "Whose gradient at the words reaches further back: the LSTM's or the plain network's?",
+            "target": "word",
             "text": long,
         },
         {
@@ -213,7 +214,7 @@ def _examples(
         },
     ]
     swap = next(iter(strong_words["negative"]), "")
-    defaults = {"front": "", "swap": swap}
+    defaults = {"front": "", "swap": swap, "target": "state"}
     return [
         {**defaults, **example} for example in candidates if set(example["networks"]) <= set(runs)
     ]

@@ -48,7 +48,7 @@ class Pane {
   // The charts that take no time.
   draw(frame) {
     const isRecurrent = this.network.cells.length > 0;
-    this.element.querySelector(".gain").textContent = isRecurrent ? `× ${this.gainValue.toFixed(2)}` : "(none)";
+    this.element.querySelector(".gain").textContent = isRecurrent ? this.gainValue.toFixed(2) : "(none here)";
     this.gain.disabled = !isRecurrent;
     this.gain.setAttribute("aria-valuetext", `${this.gainValue} times the trained weights`);
     this.element.classList.toggle("empty", !this.reading);

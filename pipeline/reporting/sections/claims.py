@@ -50,9 +50,9 @@ ROW = Markup(
 )
 CHART = Markup(
     '<svg role="img" width="{0}" height="{1}" viewBox="0 0 {0} {1}" aria-label="{2}">{3}</svg><br>'
-    "<small>asked: {4}</small>"
+    "<small>holds if {4}</small>"
 )
-COLUMNS = ("The tutorial says", "Verdict here", "Number", "Intervals and thresholds")
+COLUMNS = ("The tutorial says", "Verdict here", "Number", "Intervals, and thresholds (dashed)")
 RULES = (
     "A condition holds if its whole interval is on the side that the sentence claims.",
     "It does not hold if the whole interval is on the other side. Otherwise it is not shown.",
@@ -62,6 +62,8 @@ RULES = (
     "A sentence holds if all its conditions hold. It holds in part if some do. A condition that this study cannot test "
     "counts as not shown.",
     "A verdict is unstable if a replication with other rounding gives another one.",
+    "In the small charts, each line is a number with its deciding interval. Green holds, brown holds in part, orange "
+    "does not hold, and grey is not shown.",
 )
 UPRIGHT = Markup(
     '<line x1="{0:.1f}" x2="{0:.1f}" y1="0" y2="{1}" stroke="#7a7a7a" stroke-dasharray="3 2"/>'

@@ -73,7 +73,7 @@ def _against_linear(run: str, gains: pd.DataFrame) -> str:
     if strongest["low"] > 0:
         return ", and it beats every linear model"
     compared = "still better" if strongest["high"] < 0 else "neither clearly better nor worse"
-    return f"; a {linear} is {compared}"
+    return f". A {linear} is {compared}"
 
 
 def _accuracy_figure(results: pd.DataFrame) -> Figure:
@@ -84,8 +84,8 @@ def _accuracy_figure(results: pd.DataFrame) -> Figure:
     return Figure(
         name="accuracy",
         title="Test accuracy of every run",
-        reading="Each open circle is one seed. The diamond is their mean, the bar its 95 % interval over seeds, and a "
-        "dashed line is a linear model.",
+        reading="A run is an architecture with its settings, which “Data and settings” lists. Each open circle is one "
+        "seed, the diamond their mean, the bar its 95 % interval over seeds. A dashed line is a linear model.",
         alternative=f"Test accuracy, mean and 95 % interval over seeds: {values}.",
         panels=[_accuracy(results)],
     )
@@ -155,7 +155,8 @@ def gradient_left(
     sentence = f"{fate}: {{value}} of it is left {{lag}} before the last one."
     value = share_of(measure["value"])
     reading = (
-        "The thick line is the median seed, each thin line one seed. The scale is logarithmic."
+        "The thick line is the median seed, each thin line one seed (log scale). The sentence stops before the first "
+        "tokens, on the right: they meet an empty state, which can lift the curve."
     )
     panel = _by_lag(curves, curves.groupby("lag_tokens")["percent"].median(), title, scale)
     return _finding("gradient", sentence, value, measure, reading, panel)

@@ -210,8 +210,8 @@ def _at_longest(row, decay_by_seed: pd.DataFrame, vanished: float) -> str:
     threshold = math.log10(vanished)
     gone = int((seeds[FAR] < threshold).sum())
     return (
-        f"In texts of {count(row.sequence_length, 'token')}, it falls below {share_of(threshold)} in "
-        f"{gone} of {count(len(seeds), 'seed')}, {_far_back(row)}."
+        f"In texts of {count(row.sequence_length, 'token')}, the gradient of the {row.network} falls below "
+        f"{share_of(threshold)} in {gone} of {count(len(seeds), 'seed')}, {_far_back(row)}."
     )
 
 
@@ -385,7 +385,8 @@ def initialisers(initialiser_curves: pd.DataFrame) -> list[Part] | None:
         Figure(
             "gradients-by-initialiser",
             f"Gradients of the untrained {words.network(most['architecture'])}, by initialiser",
-            f"Keras' default is {DEFAULT_INITIALISER}. Thick lines are median seeds, thin lines are single seeds.",
+            f"Keras' default is {DEFAULT_INITIALISER}; “0.9 orthogonal” is 0.9 times that. Thick lines are median "
+            "seeds, thin lines are single seeds.",
             f"Gradient left {back}: {shares}.",
             [panel.properties(width=charts.LONG)],
         ),
@@ -435,8 +436,8 @@ def both_directions(place_curves: pd.DataFrame, shown_length: int) -> list[Part]
         Figure(
             "gradients-by-place",
             f"Which words the answer depends on, at {count(shown_length, 'token')}",
-            "A network that uses both directions is high at both ends and low in the middle. "
-            "Each curve is relative to the last word.",
+            "These gradients are at the words, not at the hidden states; each curve is relative to the last word. "
+            "A network that uses both directions is high at both ends and low in the middle.",
             " ".join(sentence_of.values()),
             [panel.properties(width=charts.LONG)],
         ),
@@ -572,19 +573,20 @@ def _measures(medians: pd.DataFrame) -> Table:
             [
                 row["network"],
                 _where(series),
-                f"{row['seeds']} ({row['exponential_seeds']})",
+                half_life(series),
                 _with_interval(row, FAR, share_of),
                 _with_interval(row, "log10_at_last_lag", share_of),
-                half_life(series),
                 *(
                     _with_interval(row, f"horizon_{name}", lambda lag, last=last: within(lag, last))
                     for name in decay_measures.EPSILONS
                 ),
+                f"{row['seeds']} ({row['exponential_seeds']})",
             ]
         )
-    columns = ["network", "weights", "seeds (exponential)", f"left at lag {far_lag(length - 1)}"]
-    columns += [f"left at lag {length - 1}", "half-life (tokens)"]
+    columns = ["network", "weights", "half-life (tokens)", f"left at lag {far_lag(length - 1)}"]
+    columns += [f"left at lag {length - 1}"]
     columns += [f"below {share_of(mark)} from lag" for mark in MARKS]
+    columns += ["seeds (exponential ones)"]
     caption = f"Median seeds at {count(length, 'token')}, with 95 % intervals"
     return Table(caption, columns, rows, left=(0, 1), sortable=True, filterable=True)
 

@@ -31,10 +31,10 @@ FIRST, GAP = "first word", " "  # places on the axis of lags
 GUESSING = 0.5
 HEIGHT = 220
 VERDICTS = {  # whether a word is (stored, used with the right sign); None if the data do not show it
-    (True, True): "It is stored and used",
-    (True, False): "It is stored, but not used",
-    (True, None): "It is stored, but these seeds do not show whether it is used",
-    (False, False): "It is neither stored nor used",
+    (True, True): "So the word is stored and used",
+    (True, False): "So the word is stored, but not used",
+    (True, None): "So the word is stored, but these seeds do not show whether it is used",
+    (False, False): "So the word is neither stored nor used",
 }
 CHANGES = {
     "shuffled": "all shuffled",
@@ -153,10 +153,10 @@ def answer(
     measures = where(measures, architecture=name, is_end=True)
     sentences = [
         _reach(next(reached[is_own].itertuples())),
-        *_distances(reached[~is_own], "This distance"),
+        *_distances(reached[~is_own], "The distance"),
     ]
     if longest != shown_length:
-        start = f"In {subject.noun}s of {longest:,} tokens, the same distance"
+        start = f"In {subject.noun}s of {longest:,} tokens, the distance"
         sentences += _distances(where(reaches, sequence_length=longest), start)
     texts = (sentences, stored_and_used(measures, settings["usable"], subject))
     return [Paragraph(" ".join(text)) for text in texts if text]
@@ -168,8 +168,8 @@ def _distances(reached: pd.DataFrame, start: str) -> list[str]:
     distances = []
     for reach, rows in known.groupby("reach", sort=False):
         networks = listed(f"the {words.network(name)}" for name in rows["architecture"])
-        distances.append(f"{reach:.0f} for {networks}")
-    return [f"{start} is {', '.join(distances)}."] if distances else []
+        distances.append(f"{count(int(reach), 'token')} for {networks}")
+    return [f"{start} is {', and '.join(distances)}."] if distances else []
 
 
 def _reach(row) -> str:
@@ -230,6 +230,7 @@ def by_lag(
     lengths = frames.first_at(word_effects["sequence_length"], shown_length)
     figures: dict[str, Part] = {}
     for length in lengths:
+        tokens = count(length, "token")
         seeds, means = (
             where(word_effects, sequence_length=length),
             where(memory_measures, sequence_length=length),
@@ -251,16 +252,16 @@ def by_lag(
                 )
             )
         ends = where(means, is_end=True, measure="sign_accuracy")
-        figures[f"{length:,}"] = Figure(
+        figures[tokens] = Figure(
             name="memory-by-lag" + (f"-{length}" if length != lengths[0] else ""),
-            title=f"How far back a word is stored and used, at {count(length, 'token')}",
+            title=f"How far back a word is stored and used, at {tokens}",
             reading=f"We replace one word by strongly positive and strongly negative ones; 50 % is guessing, and above "
             f"{percent(settings['usable'])} we call a word usable. Marks are means at the measured lags; thin "
             "lines are seeds and only guide the eye.",
             alternative=f"Used with the right sign, by lag: {_values(ends, 'place')}.",
             panels=panels,
         )
-    return choice("Sequence length (tokens)", figures)
+    return choice("sequence length", figures)
 
 
 def _lags(rows: pd.DataFrame) -> alt.X:
@@ -460,13 +461,14 @@ def _costs(means: pd.DataFrame, length: int, subject: Subject) -> dict[str, str]
     wide = quarter.pivot(index="architecture", columns="probe", values="mean")
     costs = {}
     for row in wide.itertuples():
-        start = f"Words of another {subject.noun} in the last quarter change the accuracy of"
+        start = f"Words of another {subject.noun} change the accuracy of"
         network = words.network(row.Index)
         if row.Index == "feedforward":
-            start = "For comparison, they change that of"
+            start = "For comparison, they change the accuracy of"
             network += ", which ignores order,"
         costs[row.Index] = (
-            f"{start} the {network} by {points(-row.suffix)} points; in the first quarter, by {points(-row.prefix)}."
+            f"{start} the {network} by {points(-row.suffix)} points in the last quarter and by {points(-row.prefix)} "
+            "points in the first."
         )
     return costs
 
@@ -553,8 +555,9 @@ def one_token_to_keep(retention: pd.DataFrame, settings: dict) -> list[Part] | N
     figure = Figure(
         name="retention",
         title="Over how many tokens networks learn to keep one token",
-        reading="One token decides the label, and all others are noise; thin lines are seeds. The dashed lines are "
-        f"guessing and the {percent(settings['solved'])} above which a lag is learned.",
+        reading="One token decides the label, and all others are noise; training had at most "
+        f"{count(settings['updates'], 'update')}. Thin lines are seeds. The dashed lines are guessing and the "
+        f"{percent(settings['solved'])} above which a lag is learned.",
         alternative=" ".join(sentences),
         panels=panels,
     )

@@ -143,6 +143,15 @@ def _answer(study: Record) -> str:
     )
 
 
+def recipe(studies: Records, settings: Record) -> Paragraph | None:
+    """What the searches start from, and which runs use what they chose."""
+    if not studies:
+        return None
+
+    start = f"The starting recipe is settings.{settings['recipe']} in params.yaml."
+    return Paragraph(f"{start} Runs with “tuned” in their name use what the search chose.")
+
+
 def race(contestants: pd.DataFrame) -> Figure | None:
     """Every seed of every contestant, and their means."""
     means = contestants.dropna(subset="mean")
@@ -199,7 +208,7 @@ def rules(studies: Records, settings: Record) -> Details | None:
     )
     roles = (
         "The study asks about the scientific dimensions. We tune the nuisance dimensions so that the comparison is "
-        "fair. Importances add up to 100 %. From this small a number of trials they are hints. A chosen setting at an "
+        "fair. Importances add up to 100 % and are only hints, because the trials are few. A chosen setting at an "
         "end of its range is a reason for a wider search."
     )
     space = pd.DataFrame(settings["space"]).T.rename_axis("dimension").reset_index()
@@ -299,4 +308,4 @@ def _panel(trials: pd.DataFrame, name: str, title: str, **scale: Any) -> alt.Lay
     return alt.layer(marks).properties(title=title, width=SHORT, height=220)
 
 
-SECTION = Section("Tuning", (answer, race, rules, race_in_numbers, search))
+SECTION = Section("Tuning", (answer, recipe, race, rules, race_in_numbers, search))

@@ -1,6 +1,7 @@
 """The page and the Markdown of each kind of part."""
 
 import re
+from dataclasses import replace
 
 import altair as alt
 import pandas as pd
@@ -88,6 +89,16 @@ def body(page: str) -> str:
 def test_each_part_has_markup_in_the_page_and_in_markdown(part, in_page, in_markdown):
     assert in_page in body(render.html(report(part)))
     assert in_markdown in render.markdown(report(part))
+
+
+@pytest.mark.parametrize(
+    ("caption", "listed"),
+    [("Scores. Lower is better", "Scores"), ("Scores of “a. b”", "Scores of “a. b”")],
+)
+def test_markdown_lists_a_folded_table_by_its_first_sentence(caption, listed):
+    page = report(Details("More", [replace(TABLE, caption=caption)]))
+    assert f"\nMore in index.html: {listed}.\n" in render.markdown(page)
+    assert caption in render.html(page)
 
 
 @pytest.mark.parametrize(

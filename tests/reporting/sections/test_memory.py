@@ -98,10 +98,10 @@ def measured(stored: tuple, used: tuple, **axes) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("stored", "used", "verdict"),
     [
-        ((0.9, 1.0), (0.6, 0.7), "It is stored and used."),
-        ((0.9, 1.0), (0.4, 0.5), "It is stored, but not used."),
+        ((0.9, 1.0), (0.6, 0.7), "So the word is stored and used."),
+        ((0.9, 1.0), (0.4, 0.5), "So the word is stored, but not used."),
         ((0.9, 1.0), (0.5, 0.6), "these seeds do not show whether it is used."),
-        ((0.4, 0.5), (0.4, 0.5), "It is neither stored nor used."),
+        ((0.4, 0.5), (0.4, 0.5), "So the word is neither stored nor used."),
         ((0.5, 0.6), (0.4, 0.5), "These seeds do not show whether it is stored or used."),
     ],
 )
@@ -232,7 +232,7 @@ def test_a_figure_shows_the_numbers_of_its_sentence(small):
 
 def test_a_length_is_chosen_and_the_shown_one_comes_first(small):
     choice = next(part for part in made(**small) if isinstance(part, parts.Choice))
-    assert list(choice.options) == ["100", "10"]
+    assert (choice.label, list(choice.options)) == ("sequence length", ["100 tokens", "10 tokens"])
     assert [figure.name for figure in all_of(parts.Figure, [choice])] == [
         "memory-by-lag",
         "memory-by-lag-10",

@@ -32,7 +32,7 @@ def commands() -> list[Part]:
 
 
 def files() -> Details:
-    table = Table("Files and folders in reports/", ["file", "contents"], FILES, left=(0, 1))
+    table = Table("Files and folders in reports/", ["file", "contents"], FILES)
     return Details("The files with all numbers", [table])
 
 

@@ -174,27 +174,27 @@ def test_the_table_of_accuracies_has_every_run_and_the_linear_models():
     assert [row[0] for row in rows] == [*files()["models"], "tfidf", "tfidf-bigrams"]
     mean = files()["metrics"]["lstm-textbook"]["test/accuracy"]["mean"]
     assert rows[3][3] == f"{100 * mean:.1f} %"
-    assert rows[-1][4:] == ("none", "none")
+    assert rows[-1][4:] == ["none", "none"]
 
 
 def test_the_figure_of_differences_has_the_numbers_of_its_table():
     rows = table(made(), "The comparisons").rows
     (figure,) = [figure for figure in parts(made(), Figure) if figure.name == "differences"]
     drawn = figure.panels[0].layer[1].data
-    assert [f"{value:.1f}" for value in drawn["difference"].abs()] == [
+    assert [f"{value:.1f}" for value in drawn["value"].abs()] == [
         row[2].lstrip("+−") for row in rows
     ]
-    assert list(drawn["pair"]) == [f"{row[0]} minus {row[1]}" for row in rows]
+    assert list(drawn["name"]) == [f"{row[0]} minus {row[1]}" for row in rows]
 
 
 def test_a_comparison_shows_its_statistics_and_the_networks_of_mcnemar():
     section = made(compared=[PAIR])
     (row,) = table(section, "The comparisons").rows
-    assert row[2:] == ("+2.0", "1.0 to 3.0", "better", "architecture", "< 0.001", "0.042")
+    assert row[2:] == ["+2.0", "1.0 to 3.0", "better", "architecture", "< 0.001", "0.042"]
     (row,) = table(section, "How sure").rows
-    assert row[2:] == ("0.90", "0.70 to 1.00", "meaningful", "0.12", "1.5 points")
+    assert row[2:] == ["0.90", "0.70 to 1.00", "meaningful", "0.12", "1.5 points"]
     (row,) = table(section, "The same networks").rows
-    assert row[2:] == ("1.1 to 2.9", "2 against 1", "1,200 against 30", "0.500")
+    assert row[2:] == ["1.1 to 2.9", "2 against 1", "1,200 against 30", "0.500"]
     luckier = "The best of more seeds is luckier"
     assert luckier not in table(section, "The same networks").caption
     unequal = made(compared=[{**PAIR, "run_seeds": 2}])
@@ -210,7 +210,7 @@ def test_without_comparisons_there_is_neither_their_figure_nor_a_table():
 def test_failed_seeds_are_named_and_none_failed_is_no_proof():
     none = made(runs=of_runs({}))
     assert not [part for part in parts(none, Paragraph) if "failed to learn:" in part.text]
-    assert table(none, "Over seeds").rows[0][5:] == ("0 of 3", "0.0 to 70.8")
+    assert table(none, "Over seeds").rows[0][5:] == ["0 of 3", "0.0 to 70.8"]
 
     two = {
         "failed": 2,
@@ -222,7 +222,7 @@ def test_failed_seeds_are_named_and_none_failed_is_no_proof():
     assert "Some seeds failed to learn: seeds 0 and 2 of the 3 of lstm-textbook." in (
         parts(some, Paragraph)[0].text
     )
-    assert table(some, "Over seeds").rows[2][5:] == ("none", "9.4 to 99.2")
+    assert table(some, "Over seeds").rows[2][5:] == ["none", "9.4 to 99.2"]
 
 
 def test_more_than_three_failed_seeds_are_counted():
@@ -259,7 +259,7 @@ def test_a_reliability_diagram_has_a_thin_line_for_each_seed():
     assert len(figure.panels) == len(files()["metrics"])
     seeds = figure.panels[1].layer[1]
     assert seeds.data["seed"].nunique() == 6
-    assert seeds.encoding.detail.shorthand == "seed:N"
+    assert "seed:N" in [detail.shorthand for detail in seeds.encoding.detail]
 
 
 def bucketed(**changes):
@@ -277,10 +277,10 @@ def test_a_bucket_names_the_lengths_in_it():
 
 
 def test_a_score_without_an_interval_has_none_behind_it():
-    assert bucketed()[0] == "100.0 % (97.0 to 100.0)"
+    assert bucketed()[0] == "100.0 % (97.0 to 100.0 %)"
     assert bucketed(reviews_low=np.nan)[0] == "100.0 %"
     network = {"run": "vanilla-textbook", "accuracy": 0.9, "low": 0.8, "high": 0.95}
-    assert bucketed(**network)[0] == "90.0 % (80.0 to 95.0)"
+    assert bucketed(**network)[0] == "90.0 % (80.0 to 95.0 %)"
 
 
 def test_an_untuned_study_of_one_run_without_buckets_still_reads():

@@ -70,17 +70,17 @@ def within_limits(low: float, high: float) -> str:
 
 
 def share_of(log10_norm: float) -> str:
-    """A log10 ratio as a share: percent where percent can be read, else a power of ten.
+    """A log10 ratio in percent, with a power of ten where a reader would have to count zeros.
 
-    >>> share_of(-1.0), share_of(-7.25), share_of(0.3)
-    ('10 %', '5.6·10⁻⁸', '200 %')
+    >>> share_of(-1.0), share_of(-4.8), share_of(-7.25), share_of(0.3), share_of(4.0)
+    ('10 %', '0.0016 %', '5.6·10⁻⁶ %', '200 %', '1.0·10⁶ %')
     """
     if math.isnan(log10_norm):
         return NOT_FINITE
     if math.isinf(log10_norm):
         return "0" if log10_norm < 0 else NOT_FINITE
-    if not -4 <= log10_norm <= 3:
-        return power_of_ten(log10_norm)
+    if not -6 <= log10_norm <= 3:
+        return f"{power_of_ten(log10_norm + 2)} %"
     return f"{float(f'{100 * 10.0**log10_norm:.2g}'):.10g} %"
 
 
@@ -174,14 +174,14 @@ def _expected(measure: dict) -> str:
     """The condition that a sentence sets for its number.
 
     >>> _expected({"side": "below", "threshold": -3.0, "fails_beyond": -1.0, "unit": "log10"})
-    'below 0.1 %, and it does not hold above 10 %'
+    'below 0.1 % (does not hold above 10 %)'
     """
     side, unit = measure["side"], measure["unit"]
     text = f"{side} {_asked(measure['threshold'], unit)}"
     if measure["fails_beyond"] is None:
         return text
     opposite = "above" if side == "below" else "below"
-    return f"{text}, and it does not hold {opposite} {_asked(measure['fails_beyond'], unit)}"
+    return f"{text} (does not hold {opposite} {_asked(measure['fails_beyond'], unit)})"
 
 
 def _between(low: str, high: str) -> str:

@@ -34,11 +34,12 @@ class Command:
 
 @dataclass(frozen=True)
 class Table:
-    """Cells are texts."""
+    """Cells are texts. `left` are the columns that are aligned left: by default those of words."""
 
     caption: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
+    left: Sequence[int] | None = None
     sortable: bool = False
     filterable: bool = False
 
@@ -58,8 +59,10 @@ class Table:
         return cls(caption, columns, rows, sortable=True, filterable=len(rows) > LONG_TABLE)
 
     @property
-    def left(self) -> list[int]:
-        """The columns that are aligned left, because no cell begins like a number."""
+    def aligned_left(self) -> Sequence[int]:
+        """`left`, or the columns in which no cell begins like a number."""
+        if self.left is not None:
+            return self.left
         columns = enumerate(zip(*self.rows, strict=True))
         return [place for place, cells in columns if not any(map(NUMBER.match, cells))]
 

@@ -60,8 +60,8 @@ def _report(inputs: Inputs, origins: Provenance, has_playground: bool) -> render
     sections = [made(section, inputs) for section in SECTIONS]
     return render.Report(
         title=f"What recurrent networks do with {subject.name}",
-        lead=f"We trained small textbook networks on {subject.name}. Which one is best, how far back do its gradients "
-        "reach, and what does it remember?",
+        lead=f"We trained small textbook networks on {subject.name}. Which one is best, how far back do their "
+        "gradients reach, and what do they remember?",
         sections=[section for section in sections if section.parts],
         provenance=origins,
         has_playground=has_playground,
@@ -131,6 +131,7 @@ def _settings(params: Params) -> dict[str, Any]:
     """The parameters that the sentences of the report quote."""
     return {
         "runs": list(params.train.runs),
+        "recipe": params.tune.settings,
         "trials": params.tune.trials,
         "rung_epochs": params.tune.rung_epochs,
         "finalists": params.tune.finalists,

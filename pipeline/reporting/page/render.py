@@ -18,7 +18,12 @@ from pipeline.storage.provenance import Provenance
 
 TEMPLATES = Path(__file__).parent
 DIGITS = 6
-QUOTE_COLUMNS = ("The tutorial says", "Verdict here", "Number", "Intervals and thresholds")
+QUOTE_COLUMNS = (
+    "The tutorial says",
+    "Verdict here",
+    "Number",
+    "Intervals, and thresholds (dashed)",
+)
 ARCHITECTURES = [  # pairs keep their order in JSON
     (name, {"colour": charts.COLOURS[name], "sign": charts.SIGNS[name]}) for name in charts.COLOURS
 ]

@@ -60,6 +60,8 @@ RULES = (
     "holds in part.",
     "A sentence holds if all its conditions hold. It holds in part if some do.",
     "A verdict is unstable if a replication with other rounding gives another one.",
+    "In the small charts, each line is a number with its deciding interval. Green holds, brown holds in part, orange "
+    "does not hold, and grey is not shown.",
 )
 
 

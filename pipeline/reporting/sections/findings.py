@@ -92,8 +92,8 @@ def _accuracy(results: pd.DataFrame) -> Figure:
     return Figure(
         name="accuracy",
         title="Test accuracy of every run",
-        reading="Each open circle is one seed. The diamond is their mean, the bar its 95 % interval over seeds, and a "
-        "dashed line is a linear model.",
+        reading="A run is an architecture with its settings, which “Data and settings” lists. Each open circle is one "
+        "seed, the diamond their mean, the bar its 95 % interval over seeds. A dashed line is a linear model.",
         alternative=f"Test accuracy, mean and 95 % interval over seeds: {values}.",
         panels=[panel],
     )
@@ -121,7 +121,8 @@ def gradient_left(
     medians = gradients.summary(seeds, [*gradients.CURVE, "lag_tokens"])
     panel = gradients.panel_of(seeds, medians, ["architecture"], medians)
     reading = (
-        "The thick line is the median seed, each thin line one seed. The scale is logarithmic."
+        "The thick line is the median seed, each thin line one seed (log scale). The sentence stops before the first "
+        "tokens, on the right: they meet an empty state, which can lift the curve."
     )
     bounds = gradients.decided_ends(measure)
     fate = gradients.fate_of_gradient("the gradient of the vanilla RNN", *bounds, settings)

@@ -362,7 +362,8 @@ def initialisers(initialiser_curves: pd.DataFrame) -> list[Part] | None:
         Figure(
             "gradients-by-initialiser",
             f"Gradients of the untrained {words.network(most['architecture'])}, by initialiser",
-            f"Keras' default is {DEFAULT_INITIALISER}. Thick lines are median seeds, thin lines are single seeds.",
+            f"Keras' default is {DEFAULT_INITIALISER}; “0.9 orthogonal” is 0.9 times that. Thick lines are median "
+            "seeds, thin lines are single seeds.",
             f"Gradient left {back}: {shares(last, 'initialiser')}.",
             [panel.properties(width=charts.LONG)],
         ),
@@ -408,8 +409,8 @@ def both_directions(place_curves: pd.DataFrame, shown_length: int) -> list[Part]
         Figure(
             "gradients-by-place",
             f"Which words the answer depends on, at {count(shown_length, 'token')}",
-            "A network that uses both directions is high at both ends and low in the middle. "
-            "Each curve is relative to the last word.",
+            "These gradients are at the words, not at the hidden states; each curve is relative to the last word. "
+            "A network that uses both directions is high at both ends and low in the middle.",
             " ".join(sentence_of.values()),
             [panel.properties(width=charts.LONG)],
         ),
@@ -515,20 +516,18 @@ def _measures(medians: pd.DataFrame) -> Table:
     length = int(medians["sequence_length"].iloc[0])
     rows = list(medians.itertuples())
     records = medians.to_dict("records")
-    exponential = (
-        medians["seeds"].astype(str) + " (" + medians["exponential_seeds"].astype(str) + ")"
-    )
     columns = {
         "network": medians["network"],
         "weights": [_where(row) for row in rows],
-        "seeds (exponential)": exponential,
+        "half-life (tokens)": [half_life(row) for row in rows],
         f"left at lag {far_lag(length - 1)}": [_with_interval(row, FAR) for row in records],
         f"left at lag {length - 1}": [_with_interval(row, "log10_at_last_lag") for row in records],
-        "half-life (tokens)": [half_life(row) for row in rows],
     }
     for name, mark in decay_measures.EPSILONS.items():
         horizons = [_with_interval(row, f"horizon_{name}", within) for row in records]
         columns[f"below {share_of(mark)} from lag"] = horizons
+    seeds = medians[["seeds", "exponential_seeds"]].astype(str)
+    columns["seeds (exponential ones)"] = seeds["seeds"] + " (" + seeds["exponential_seeds"] + ")"
     caption = f"Median seeds at {count(length, 'token')}, with 95 % intervals"
     return Table.of(caption, pd.DataFrame(columns), {})
 

@@ -156,10 +156,10 @@ def answer(
     measures = where(measures, architecture=name, is_end=True)
     sentences = [
         _reach(next(reached[is_own].itertuples())),
-        *_distances(reached[~is_own], "This distance"),
+        *_distances(reached[~is_own], "The distance"),
     ]
     if longest != shown_length:
-        start = f"In {subject.noun}s of {longest:,} tokens, the same distance"
+        start = f"In {subject.noun}s of {longest:,} tokens, the distance"
         sentences += _distances(where(reaches, sequence_length=longest), start)
     texts = (sentences, stored_and_used(measures, settings["usable"], subject))
     return [Paragraph(" ".join(text)) for text in texts if text]
@@ -172,8 +172,8 @@ def _distances(reached: pd.DataFrame, start: str) -> list[str]:
     distances = []
     for reach, rows in reached.groupby("reach", sort=False):
         networks = listed("the " + rows["architecture"].map(words.network))
-        distances.append(f"{reach:.0f} for {networks}")
-    return [f"{start} is {', '.join(distances)}."] if distances else []
+        distances.append(f"{count(int(reach), 'token')} for {networks}")
+    return [f"{start} is {', and '.join(distances)}."] if distances else []
 
 
 def _reach(row) -> str:
@@ -254,16 +254,17 @@ def by_lag(
             f"{words.network(row.architecture)} {percent(row.mean)} at {row.place}"
             for row in used.itertuples()
         )
-        figures[f"{length:,}"] = Figure(
+        tokens = count(length, "token")
+        figures[tokens] = Figure(
             name="memory-by-lag" + (f"-{length}" if figures else ""),
-            title=f"How far back a word is stored and used, at {count(length, 'token')}",
+            title=f"How far back a word is stored and used, at {tokens}",
             reading=f"We replace one word by strongly positive and strongly negative ones; 50 % is guessing, and above "
             f"{percent(settings['usable'])} we call a word usable. Marks are means at the measured lags; thin "
             "lines are seeds and only guide the eye.",
             alternative=f"Used with the right sign, by lag: {values}.",
             panels=panels,
         )
-    return choice("Sequence length (tokens)", figures)
+    return choice("sequence length", figures)
 
 
 def lags_axis(rows: pd.DataFrame) -> alt.X:
@@ -296,7 +297,7 @@ def panel(
 
     `every` has the architectures of all panels of the figure, if these rows lack some.
     """
-    shown = seeds if every is None else every
+    networks = seeds if every is None else every
     keys = ["architecture", *(["is_first"] if "is_first" in seeds else [])]
     means = means.assign(
         value=100 * means["mean"],
@@ -309,8 +310,8 @@ def panel(
         keys,
         x=x,
         y=y,
-        colour=charts.coloured(shown),
-        shape=charts.shaped(shown),
+        colour=charts.coloured(networks),
+        shape=charts.shaped(networks),
         behind=[charts.line_at(100 * line, y["scale"]) for line in lines],
         is_continuous=False,
     )
@@ -436,13 +437,14 @@ def _costs(means: pd.DataFrame, length: int, subject: Subject) -> dict[str, str]
     wide = quarter.pivot(index="architecture", columns="probe", values="mean")
     costs = {}
     for row in wide.itertuples():
-        start = f"Words of another {subject.noun} in the last quarter change the accuracy of"
+        start = f"Words of another {subject.noun} change the accuracy of"
         network = words.network(row.Index)
         if row.Index == "feedforward":
-            start = "For comparison, they change that of"
+            start = "For comparison, they change the accuracy of"
             network += ", which ignores order,"
         costs[row.Index] = (
-            f"{start} the {network} by {points(-row.suffix)} points; in the first quarter, by {points(-row.prefix)}."
+            f"{start} the {network} by {points(-row.suffix)} points in the last quarter and by {points(-row.prefix)} "
+            "points in the first."
         )
     return costs
 
@@ -526,8 +528,9 @@ def one_token_to_keep(retention: pd.DataFrame, settings: dict) -> list[Part] | N
     figure = Figure(
         name="retention",
         title="Over how many tokens networks learn to keep one token",
-        reading="One token decides the label, and all others are noise; thin lines are seeds. The dashed lines are "
-        f"guessing and the {percent(settings['solved'])} above which a lag is learned.",
+        reading="One token decides the label, and all others are noise; training had at most "
+        f"{count(settings['updates'], 'update')}. Thin lines are seeds. The dashed lines are guessing and the "
+        f"{percent(settings['solved'])} above which a lag is learned.",
         alternative=" ".join(sentences),
         panels=panels,
     )

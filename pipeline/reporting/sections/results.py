@@ -24,7 +24,7 @@ from pipeline.science.statistics.linear_names import BASELINES, PAIRS, WORDS
 CHANGES = {  # what a comparison of architectures changes
     ("vanilla", "bidirectional"): "Reading in both directions",
     ("vanilla", "lstm"): "Replacing the vanilla cell by an LSTM",
-    ("vanilla", "feedforward"): "Averaging the words without their order",
+    ("vanilla", "feedforward"): "Averaging the words instead of reading them in order",
     ("feedforward", "flattened"): "Seeing positions in a feed-forward network",
 }
 VERDICTS = {"higher": "better", "lower": "worse", "unclear": "not shown", "undefined": "not finite"}
@@ -88,7 +88,7 @@ def _word_order(gains: pd.DataFrame) -> list[str]:
             "We found no evidence that pairs of neighbouring words help a linear model of words."
         )
     above = networks.query("low > 0")["run"]
-    exceeds = "No network is shown to beat the linear model with pairs."
+    exceeds = "No network clearly beats the linear model with pairs."
     if len(above):
         exceeds = f"The linear model with pairs is less accurate than {listed(above)}."
     return [f"{first} {exceeds}"]
@@ -102,8 +102,8 @@ def _only_some_tuned(networks: pd.DataFrame) -> list[str]:
         return []
     names = listed(f"the {words.network(name)}" for name in tuned)
     return [
-        f"Of these networks, we tuned only {names}. So the ranking does not show which architecture is best; "
-        "comparisons within one recipe do."
+        f"Of these networks, we tuned only {names}. So the ranking compares settings, too. To compare architectures, "
+        "compare runs with the same settings."
     ]
 
 
@@ -118,8 +118,8 @@ def differences(pairs: pd.DataFrame) -> Figure | None:
     return Figure(
         name="differences",
         title="Differences in test accuracy",
-        reading="Each bar is the 95 % interval for other seeds and other texts. Pale ones do not show a difference, "
-        "after Holm's correction for all comparisons.",
+        reading="Each bar is a 95 % interval over seeds and texts. A pale bar does not show a difference, after Holm's "
+        "correction for all comparisons.",
         alternative=f"Differences in percentage points with 95 % intervals: {values}.",
         panels=[_differences(pairs)],
     )
@@ -134,7 +134,7 @@ def _differences(pairs: pd.DataFrame) -> alt.LayerChart:
     )
     is_clear = alt.FieldOneOfPredicate(field="verdict", oneOf=["higher", "lower"])
     opacity = alt.condition(is_clear, alt.value(1), alt.value(0.4))
-    title = "difference (percentage points)"
+    title = "difference (points)"
     return charts.ranked(rows, title, opacity, behind=[charts.upright(0)])
 
 
@@ -150,14 +150,15 @@ def accuracies(results: pd.DataFrame, ensembles: dict) -> Table:
 
     columns = {
         "run": (str, "run"),
-        "parameters": ("{:,}".format, "parameters"),
-        "seeds": (str, "seeds"),
         "mean test accuracy": (percent, "mean"),
         "95 % interval over seeds": (within_limits, "low", "high"),
         "ensemble of all seeds (95 % interval over texts)": (ensemble, "run"),
+        "seeds": (str, "seeds"),
+        "parameters": ("{:,}".format, "parameters"),
     }
     caption = "Accuracy on the test split. tfidf and tfidf-bigrams are linear models, fitted once"
-    return _table(caption, results, columns)
+    ranked = results.sort_values("mean", ascending=False, kind="stable")
+    return _table(caption, ranked, columns)
 
 
 def _table(caption: str, frame: pd.DataFrame, columns: dict[str, tuple]) -> Table:
@@ -176,7 +177,7 @@ def failed_seeds(runs: pd.DataFrame) -> Paragraph | None:
         return None
 
     of_runs = listed(
-        f"{named_seeds(row.failed_seeds.replace('seed-', '').split())} of the {row.seeds} of {row.run}"
+        f"{named_seeds(row.failed_seeds.replace('seed-', '').split())} of {row.run} (it has {row.seeds} seeds)"
         for row in failed.itertuples()
     )
     return Paragraph(f"Some seeds failed to learn: {of_runs}. Every mean includes them.")
@@ -281,7 +282,7 @@ def other_measures(results: pd.DataFrame) -> Details:
         "calibration error": (percent, "ece"),
         "area under ROC": (three, "auc"),
         "standard deviation": (_visible, "sd"),
-        "accuracy of every seed (%)": (every, "scores"),
+        "accuracy of seeds 0, 1, 2, … (%)": (every, "scores"),
     }
     caption = "Means over seeds on the test split. Lower is better, except the area under ROC"
     table = _table(caption, results, columns)
@@ -295,6 +296,9 @@ def reliability(runs: pd.DataFrame, results: pd.DataFrame, settings: dict) -> De
     def failed(run: str, failed: int, seeds: int) -> str:
         return "none" if run in BASELINES else f"{failed} of {seeds}"
 
+    def share(run: str, low: float, high: float) -> str:
+        return "none" if run in BASELINES else interval(low, high)
+
     columns = {
         "run": (str, "run"),
         "mean test accuracy": (percent, "accuracy"),
@@ -302,7 +306,7 @@ def reliability(runs: pd.DataFrame, results: pd.DataFrame, settings: dict) -> De
         "over texts": (interval, "reviews_low", "reviews_high"),
         "over both": (interval, "low", "high"),
         "failed seeds": (failed, "run", "failed", "seeds"),
-        "95 % interval of their share": (interval, "failed_low", "failed_high"),
+        "95 % interval of their share": (share, "run", "failed_low", "failed_high"),
     }
     bound = f"{percent(settings['learned_share'])} of the way from guessing to TF-IDF"
     if runs[runs["run"] == WORDS]["failed"].any():

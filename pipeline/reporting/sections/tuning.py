@@ -138,6 +138,15 @@ def _answer(study: Record) -> str:
     )
 
 
+def recipe(studies: Records, settings: Record) -> Paragraph | None:
+    """What the searches start from, and which runs use what they chose."""
+    if not studies:
+        return None
+
+    start = f"The starting recipe is settings.{settings['recipe']} in params.yaml."
+    return Paragraph(f"{start} Runs with “tuned” in their name use what the search chose.")
+
+
 def race(contestants: pd.DataFrame) -> Figure | None:
     """Every seed of every contestant, and their means."""
     means = contestants.dropna(subset="mean")
@@ -218,4 +227,4 @@ def search(searched: pd.DataFrame) -> Details | None:
     return Details("Every trial", [Table.of("Every trial", searched[[*TRIAL]], FORMATS)])
 
 
-SECTION = Section("Tuning", (answer, race, rules, race_in_numbers, search))
+SECTION = Section("Tuning", (answer, recipe, race, rules, race_in_numbers, search))

@@ -168,7 +168,7 @@ def test_a_fact_about_every_network_has_its_least_and_largest_value():
 def test_a_number_with_two_thresholds_names_both():
     left = measured(value=-1.0, low=-1.2, high=-0.8, unit="log10", side="below", threshold=-3.0)
     (cells,) = numbers(section({**left, "fails_beyond": -1.0, "verdict": "partly"}))
-    assert cells[2:5:2] == ["6.3 to 16 %", "below 0.1 %, and it does not hold above 10 %"]
+    assert cells[2:5:2] == ["6.3 to 16 %", "below 0.1 % (does not hold above 10 %)"]
 
 
 def test_the_chart_has_interval_value_and_threshold_in_their_order():

@@ -236,7 +236,7 @@ def test_a_figure_shows_the_numbers_of_its_sentence(small):
 
 def test_a_length_is_chosen_and_the_shown_one_comes_first(small):
     choice = next(part for part in made(**small) if isinstance(part, parts.Choice))
-    assert list(choice.options) == ["100", "10"]
+    assert (choice.label, list(choice.options)) == ("sequence length", ["100 tokens", "10 tokens"])
     assert [figure.name for figure in all_of(parts.Figure, [choice])] == [
         "memory-by-lag",
         "memory-by-lag-10",

@@ -134,9 +134,9 @@ def test_a_comparison_says_what_was_changed_and_what_it_added(changes, sentence)
 @pytest.mark.parametrize(
     ("networks", "words"),
     [
-        ({"a": (-0.03, -0.01), "b": (-0.02, 0.01)}, "No network is shown to beat"),
+        ({"a": (-0.03, -0.01), "b": (-0.02, 0.01)}, "No network clearly beats"),
         ({"a": (0.01, 0.02), "b": (-0.02, 0.01)}, "pairs is less accurate than a."),
-        ({"a": (np.nan, np.nan)}, "No network is shown to beat"),
+        ({"a": (np.nan, np.nan)}, "No network clearly beats"),
     ],
 )
 def test_word_order_adds_points_that_networks_exceed_or_not(networks, words):
@@ -166,15 +166,19 @@ def test_a_run_without_a_finite_mean_is_named():
     metrics["lstm-textbook"] = {**metrics["lstm-textbook"], "test/accuracy": accuracy}
     texts = parts(made(metrics=metrics), Bullets)[0].texts
     assert "No finite mean accuracy, and so no rank: lstm-textbook." in texts
-    assert table(made(metrics=metrics), "Accuracy").rows[3][3] == "not finite"
+    assert table(made(metrics=metrics), "Accuracy").rows[-1][:2] == ["lstm-textbook", "not finite"]
 
 
-def test_the_table_of_accuracies_has_every_run_and_the_linear_models():
-    rows = table(made(), "Accuracy on").rows
-    assert [row[0] for row in rows] == [*files()["models"], "tfidf", "tfidf-bigrams"]
+def test_the_table_of_accuracies_ranks_every_run_and_the_linear_models():
+    accuracies = table(made(), "Accuracy on")
+    row_of = {row[0]: row for row in accuracies.rows}
+    assert set(row_of) == {*files()["models"], "tfidf", "tfidf-bigrams"}
     mean = files()["metrics"]["lstm-textbook"]["test/accuracy"]["mean"]
-    assert rows[3][3] == f"{100 * mean:.1f} %"
-    assert rows[-1][4:] == ["none", "none"]
+    assert row_of["lstm-textbook"][1] == f"{100 * mean:.1f} %"
+    assert row_of["tfidf"][2:4] == ["none", "none"]
+    assert accuracies.columns[1] == "mean test accuracy"
+    means = [float(row[1].removesuffix(" %")) for row in accuracies.rows]
+    assert means == sorted(means, reverse=True)
 
 
 def test_the_figure_of_differences_has_the_numbers_of_its_table():
@@ -219,16 +223,17 @@ def test_failed_seeds_are_named_and_none_failed_is_no_proof():
         "failed_high": 0.9916,
     }
     some = made(runs=of_runs({}, {**two, "run": "lstm-textbook"}, {**two, "run": "tfidf"}))
-    assert "Some seeds failed to learn: seeds 0 and 2 of the 3 of lstm-textbook." in (
+    assert "Some seeds failed to learn: seeds 0 and 2 of lstm-textbook (it has 3 seeds)." in (
         parts(some, Paragraph)[0].text
     )
-    assert table(some, "Over seeds").rows[2][5:] == ["none", "9.4 to 99.2"]
+    assert table(some, "Over seeds").rows[1][5:] == ["2 of 3", "9.4 to 99.2"]
+    assert table(some, "Over seeds").rows[2][5:] == ["none", "none"]
 
 
 def test_more_than_three_failed_seeds_are_counted():
     names = " ".join(f"seed-{seed}" for seed in range(4))
     failed = {"run": "lstm-textbook", "seeds": 20, "failed": 4, "failed_seeds": names}
-    assert "learn: 4 seeds of the 20 of lstm-textbook." in (
+    assert "learn: 4 seeds of lstm-textbook (it has 20 seeds)." in (
         report_inputs.all_words(made(runs=of_runs({}, failed)))
     )
 

@@ -10,7 +10,7 @@ from pipeline import params
 from pipeline.params import Mistake
 from pipeline.reporting import charts
 from pipeline.reporting.inputs import Inputs
-from pipeline.reporting.parts import Bullets, Details, Figure, Table, made
+from pipeline.reporting.parts import Bullets, Details, Figure, Paragraph, Table, made
 from pipeline.reporting.sections import tuning
 from tests.reporting import invented
 
@@ -20,7 +20,14 @@ SPACE = {
     "learning_rate": {"role": "nuisance", "low": 0.001, "high": 0.1, "step": None, "log": True},
     "dropout": {"role": "nuisance", "low": 0.0, "high": 0.5, "step": 0.1, "log": False},
 }
-SETTINGS = {"trials": 8, "rung_epochs": 3, "finalists": 2, "race_seeds": 4, "space": SPACE}
+SETTINGS = {
+    "recipe": "steady",
+    "trials": 8,
+    "rung_epochs": 3,
+    "finalists": 2,
+    "race_seeds": 4,
+    "space": SPACE,
+}
 TRIALS = invented.trials(np.random.default_rng(0))
 WON = invented.search_summary(TRIALS)
 
@@ -80,6 +87,12 @@ def test_the_answer_says_whether_the_search_beat_the_recipe(study, words):
     assert answer.startswith("Vanilla RNN: ")
     assert words in answer
     assert ("On 2 fresh seeds" in answer) == (not study["chosen"]["starting_recipe"])
+
+
+@pytest.mark.parametrize("study", [summary(), kept(), kept(race=[])], ids=["won", "kept", "alone"])
+def test_the_section_names_the_starting_recipe(study):
+    (text,) = [part.text for part in section(vanilla=study) if isinstance(part, Paragraph)]
+    assert text.startswith("The starting recipe is settings.steady in params.yaml.")
 
 
 def test_a_study_without_tuning_has_no_section():
@@ -209,4 +222,4 @@ def test_the_section_fits_the_space_of_the_project():
     inputs = Inputs(
         {"trials": {"vanilla": TRIALS}, "studies": {"vanilla": WON}}, {**SETTINGS, "space": space}
     )
-    assert len(made(tuning.SECTION, inputs).parts) == 5
+    assert len(made(tuning.SECTION, inputs).parts) == 6

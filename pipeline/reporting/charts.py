@@ -42,7 +42,11 @@ SIGNS = {
 DASHES = {"forward": [1, 0], "backward": [6, 3], "none": [1, 0]}
 NEUTRAL = "#7a7a7a"  # readable on white and on black
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"  # vl-convert brings the first: the same widths on every machine
-OUTERMOST = ("$schema", "config", "datasets")  # only the whole picture may have these
+OUTERMOST = (
+    "$schema",
+    "config",
+    "datasets",
+)  # only the whole picture may have these
 LOOK = {
     "font": FONT,
     "padding": 8,
@@ -59,7 +63,10 @@ LOOK = {
 POINTS_OF_A_CURVE = 90
 POINTS_OF_A_SEED = 20
 SOLID, OPAQUE = alt.value([1, 0]), alt.value(1)
-SHORT, LONG = 400, 640  # widths in pixels of a panel next to another and of a single one
+SHORT, LONG = (
+    400,
+    640,
+)  # widths in pixels of a panel next to another and of a single one
 
 
 def specified(panels: Sequence[alt.LayerChart]) -> list[dict]:
@@ -87,7 +94,11 @@ def _inner(panel: dict) -> dict:
 
 def page(panel: dict) -> str:
     """A panel as JSON that fills its container's width and can stand inside an HTML script element."""
-    specification = {**panel, "width": "container", "config": {**LOOK, "background": "transparent"}}
+    specification = {
+        **panel,
+        "width": "container",
+        "config": {**LOOK, "background": "transparent"},
+    }
     text = json.dumps(specification, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c")
 
@@ -119,7 +130,11 @@ def hover(*plain: str, **numbers: str) -> list:
 
 
 def interval_bars(
-    base: alt.Chart, value: str, title: str, scale: alt.Scale = alt.Undefined, **mark: float
+    base: alt.Chart,
+    value: str,
+    title: str,
+    scale: alt.Scale = alt.Undefined,
+    **mark: float,
 ) -> tuple[alt.Chart, alt.Chart]:
     """A bar from `low` to `high` and a diamond at the value."""
     bars = base.mark_rule(strokeWidth=2, **mark)
@@ -131,7 +146,10 @@ def interval_bars(
 
 
 def ranked(
-    rows: pd.DataFrame, title: str, opacity: Any = OPAQUE, behind: Sequence[alt.Chart] = ()
+    rows: pd.DataFrame,
+    title: str,
+    opacity: Any = OPAQUE,
+    behind: Sequence[alt.Chart] = (),
 ) -> alt.LayerChart:
     """One line per `name`, in the order of the rows: the `value`, and a bar from `low` to `high`, in percent.
 
@@ -140,7 +158,8 @@ def ranked(
     """
     rows = rows.assign(**{name: 100 * rows[name] for name in ("value", "low", "high")})
     axis = alt.Axis(
-        labelLimit=260, labelExpr="split(replace(datum.label, ' minus ', '|minus '), '|')"
+        labelLimit=260,
+        labelExpr="split(replace(datum.label, ' minus ', '|minus '), '|')",
     )
     encoding = {
         "y": alt.Y("name:N", title=None, sort=list(rows["name"]), axis=axis),
@@ -178,7 +197,9 @@ def _numbered(text: str) -> str:
 
 
 def thinned(
-    frame: pd.DataFrame, column: str = "lag_tokens", most: int = POINTS_OF_A_CURVE
+    frame: pd.DataFrame,
+    column: str = "lag_tokens",
+    most: int = POINTS_OF_A_CURVE,
 ) -> pd.DataFrame:
     """At most about this many lags, the first ten and the last among them."""
     lags = np.unique(frame[column])
@@ -302,16 +323,27 @@ def curves(
 
 def looks(frame: pd.DataFrame) -> dict:
     """Colours and shapes of architectures, and dashes of directions, for `curves`."""
-    return {"colour": coloured(frame), "shape": shaped(frame), "dash": dashed(frame)}
+    return {
+        "colour": coloured(frame),
+        "shape": shaped(frame),
+        "dash": dashed(frame),
+    }
 
 
 def dashed(frame: pd.DataFrame) -> alt.StrokeDash:
     """Dashes backward curves. Only they need a legend."""
     scale = alt.Scale(domain=list(DASHES), range=list(DASHES.values()))
     directions = legend(
-        values=["forward", "backward"], columns=1, symbolStrokeColor=NEUTRAL, symbolSize=300
+        values=["forward", "backward"],
+        columns=1,
+        symbolType="stroke",
+        symbolStrokeColor=NEUTRAL,
+        symbolSize=300,
     )
     has_backward = (frame["direction"] == "backward").any()
     return alt.StrokeDash(
-        "direction:N", title="reads", scale=scale, legend=directions if has_backward else None
+        "direction:N",
+        title="reads",
+        scale=scale,
+        legend=directions if has_backward else None,
     )

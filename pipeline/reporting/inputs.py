@@ -32,7 +32,15 @@ NUMBERS_OF_A_PAIR = [
     "reviews_low",
     "reviews_high",
 ]
-PAIR = ["baseline", "run", "answers", "mcnemar", "baseline_seeds", "run_seeds", *NUMBERS_OF_A_PAIR]
+PAIR = [
+    "baseline",
+    "run",
+    "answers",
+    "mcnemar",
+    "baseline_seeds",
+    "run_seeds",
+    *NUMBERS_OF_A_PAIR,
+]
 
 DERIVED: dict[str, Callable[..., Any]] = {}
 
@@ -109,7 +117,10 @@ def results(metrics: dict, models: dict, settings: dict) -> pd.DataFrame:
     Raises Mistake if a run is missing in the files.
     """
     for run in settings["runs"]:
-        for file, entries in (("metrics.json", metrics), ("models.json", models)):
+        for file, entries in (
+            ("metrics.json", metrics),
+            ("models.json", models),
+        ):
             if run not in entries:
                 raise Mistake(
                     f"reports/{file}: no run '{run}', though train.runs has it; `dvc repro evaluate` makes it"

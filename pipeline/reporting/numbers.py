@@ -150,7 +150,14 @@ def measured(measure: dict) -> dict[str, str]:
     interval have stands once.
     """
     unit, threshold = measure["unit"], measure["threshold"]
-    names = ("value", "low", "high", "decided_low", "decided_high", "threshold")
+    names = (
+        "value",
+        "low",
+        "high",
+        "decided_low",
+        "decided_high",
+        "threshold",
+    )
     numbers = {measure[name] for name in names} - {None}
     for decimals in range(1, 7):
         texts = {value: _in_unit(value, unit, decimals) for value in numbers}

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import altair as alt
@@ -45,7 +46,10 @@ class Table:
 
     @classmethod
     def of(
-        cls, caption: str, frame: pd.DataFrame, formats: Mapping[str, Callable[..., Any]]
+        cls,
+        caption: str,
+        frame: pd.DataFrame,
+        formats: Mapping[str, Callable[..., Any]],
     ) -> "Table":
         """A sortable table. A column has the format of its name, or else `cell`; a missing value is an empty text."""
         texts = pd.DataFrame(
@@ -56,7 +60,13 @@ class Table:
         )
         rows = texts.fillna("").to_numpy().tolist()
         columns = [name.replace("_", " ") for name in frame]
-        return cls(caption, columns, rows, sortable=True, filterable=len(rows) > LONG_TABLE)
+        return cls(
+            caption,
+            columns,
+            rows,
+            sortable=True,
+            filterable=len(rows) > LONG_TABLE,
+        )
 
     @property
     def aligned_left(self) -> Sequence[int]:
@@ -209,7 +219,7 @@ class MadeSection:
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(name for part in self.parts for name in part.inputs))
+        return tuple(dict.fromkeys(chain.from_iterable(part.inputs for part in self.parts)))
 
 
 def made(section: Section, values: Inputs) -> MadeSection:

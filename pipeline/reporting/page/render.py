@@ -13,7 +13,14 @@ import jinja2
 from pipeline.reporting import charts
 from pipeline.reporting.numbers import count
 from pipeline.reporting.page import texts
-from pipeline.reporting.parts import Details, Figure, MadeSection, Part, Table, every_part
+from pipeline.reporting.parts import (
+    Details,
+    Figure,
+    MadeSection,
+    Part,
+    Table,
+    every_part,
+)
 from pipeline.storage.provenance import Provenance
 
 TEMPLATES = Path(__file__).parent
@@ -77,8 +84,12 @@ def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
     >>> _columns([{"lag": 1, "mean": 0.123456789}, {"lag": 2}])
     {'lag': [1, 2], 'mean': [0.123457, None]}
     """
-    names = dict.fromkeys(name for row in rows for name in row)
-    return {name: [_rounded(row.get(name)) for row in rows] for name in names}
+    names = dict.fromkeys(chain.from_iterable(rows))
+    return {name: _column(rows, name) for name in names}
+
+
+def _column(rows: Sequence[dict[str, Any]], name: str) -> list[Any]:
+    return [_rounded(row.get(name)) for row in rows]
 
 
 def _rounded(value: Any) -> Any:
@@ -126,7 +137,10 @@ def _rendered(template: str, report: Report, autoescape: bool) -> str:
         "slug": texts.slug,
         "visible": texts.visible,
     }
-    environment.globals |= {"unknown": _unknown, "quote_columns": QUOTE_COLUMNS}
+    environment.globals |= {
+        "unknown": _unknown,
+        "quote_columns": QUOTE_COLUMNS,
+    }
     return environment.get_template(template).render(
         report=report,
         architectures=ARCHITECTURES,

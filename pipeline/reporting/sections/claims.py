@@ -2,6 +2,7 @@
 
 from collections import Counter
 from functools import partial
+from itertools import chain
 from operator import itemgetter
 
 import numpy as np
@@ -86,9 +87,10 @@ def answer(tested: list[dict], claims: list[dict], subject: Subject) -> Paragrap
     if untested:
         text += f" {untested} more would need networks that this study does not have."
 
-    names = pd.Series([item["name"] for claim in tested for item in _counting(claim)])
-    if len(names):
-        others = count(names.nunique(), "replication")
+    counting = chain.from_iterable(map(_counting, tested))
+    replications = {item["name"] for item in counting}
+    if replications:
+        others = count(len(replications), "replication")
         unstable = count(numbers["unstable"], "verdict") if numbers["unstable"] else "No verdict"
         text += f" {unstable} changed in {others} with other rounding."
     return Paragraph(text)
@@ -203,7 +205,10 @@ def evidence(tested: list[dict]) -> list[Part]:
     parts: list[Part] = []
     for claim in tested:
         quote = f"“{' '.join(claim['sentence'].split()[:6])} …”"
-        texts = [Paragraph(f"Test: {claim['test']}"), Paragraph(f"Caveat: {claim['caveat']}")]
+        texts = [
+            Paragraph(f"Test: {claim['test']}"),
+            Paragraph(f"Caveat: {claim['caveat']}"),
+        ]
         contents = [*texts, *_replicated(claim), _measures(claim, quote)]
         parts.append(Details(f"Test, caveat and all numbers of {quote}", contents))
     return parts
@@ -246,9 +251,8 @@ def rules(tested: list[dict], settings: dict) -> Details | None:
     if not tested:
         return None
 
-    deciding = [
-        measure for claim in tested for measure in claim["measures"] if measure["confidence"]
-    ]
+    measures = chain.from_iterable(claim["measures"] for claim in tested)
+    deciding = [measure for measure in measures if measure["confidence"]]
     texts: list[str] = [*RULES]
     if deciding:
         numbers = len({(measure["what"], measure["source"]) for measure in deciding})

@@ -6,7 +6,13 @@ import pandas as pd
 from pipeline.params.subjects import Subject
 from pipeline.reporting import charts, frames, words
 from pipeline.reporting.frames import where
-from pipeline.reporting.numbers import count, interval, listed, percent, share_of
+from pipeline.reporting.numbers import (
+    count,
+    interval,
+    listed,
+    percent,
+    share_of,
+)
 from pipeline.reporting.parts import Figure, Finding, Section
 from pipeline.reporting.sections import gradients, memory
 from pipeline.reporting.sections.claims import known_at_distance
@@ -24,7 +30,10 @@ MEMORY = {
 
 
 def best_network(
-    results: pd.DataFrame, gains: pd.DataFrame, runs: pd.DataFrame, subject: Subject
+    results: pd.DataFrame,
+    gains: pd.DataFrame,
+    runs: pd.DataFrame,
+    subject: Subject,
 ) -> Finding | None:
     """The most accurate network, or that no network learned.
 
@@ -72,7 +81,7 @@ def _against_linear(run: str, gains: pd.DataFrame) -> str:
     if strongest["low"] > 0:
         return ", and it beats every linear model"
     compared = "still better" if strongest["high"] < 0 else "neither clearly better nor worse"
-    return f"; a {linear} is {compared}"
+    return f". A {linear} is {compared}"
 
 
 def _accuracy(results: pd.DataFrame) -> Figure:
@@ -127,7 +136,14 @@ def gradient_left(
     bounds = gradients.decided_ends(measure)
     fate = gradients.fate_of_gradient("the gradient of the vanilla RNN", *bounds, settings)
     sentence = f"{fate}: {{value}} of it is left {{lag}} before the last one."
-    return _finding("gradient", sentence, share_of(measure["value"]), measure, reading, panel)
+    return _finding(
+        "gradient",
+        sentence,
+        share_of(measure["value"]),
+        measure,
+        reading,
+        panel,
+    )
 
 
 def word_effect(claims: list[dict], word_effects: pd.DataFrame, card: dict) -> Finding | None:
@@ -151,12 +167,21 @@ def _of_network(rows: pd.DataFrame, measure: dict) -> pd.DataFrame:
 
 
 def _finding(
-    name: str, sentence: str, value: str, measure: dict, reading: str, panel: alt.LayerChart
+    name: str,
+    sentence: str,
+    value: str,
+    measure: dict,
+    reading: str,
+    panel: alt.LayerChart,
 ) -> Finding:
     sentence = sentence.format(value=value, lag=count(measure["tokens"], "token"))
     title = f"The vanilla RNN: {name} by distance from the end"
     panels = [panel.properties(height=200)]
-    return Finding(value, sentence, Figure(f"finding-{name}", title, reading, sentence, panels))
+    return Finding(
+        value,
+        sentence,
+        Figure(f"finding-{name}", title, reading, sentence, panels),
+    )
 
 
 SECTION = Section("Three findings", (best_network, gradient_left, word_effect))

@@ -38,7 +38,13 @@ from pipeline.science.gradients import decay as decay_measures
 from pipeline.science.statistics import intervals
 
 WEIGHTS = {"trained": "after training", "initial": "before training"}
-CURVE = ["sequence_length", "architecture", "direction", "weights", "trained_length"]
+CURVE = [
+    "sequence_length",
+    "architecture",
+    "direction",
+    "weights",
+    "trained_length",
+]
 MARKS = list(decay_measures.EPSILONS.values())  # log10: 10 %, 1 % and 0.1 %
 DEEPEST, HIGHEST = -6, 3  # log10: panels end at 0.0001 % and 100,000 %
 FAR = "log10_at_last_fitted_lag"
@@ -157,7 +163,10 @@ def far_lag(last_lag: int) -> int:
 def _fate(row, gradient_claim: dict | None, settings: dict) -> str:
     """What happens to the gradient of a network. The interval of a claim about this number decides, if there is one."""
     value = row.log10_at_last_fitted_lag
-    bounds = row.log10_at_last_fitted_lag_low, row.log10_at_last_fitted_lag_high
+    bounds = (
+        row.log10_at_last_fitted_lag_low,
+        row.log10_at_last_fitted_lag_high,
+    )
     gradient = f"the gradient of the trained {row.network}"
     if math.isnan(value):
         return words.capital(f"{gradient} is not finite in some seeds.")
@@ -166,9 +175,17 @@ def _fate(row, gradient_claim: dict | None, settings: dict) -> str:
             f"The trained {row.network} has {share_of(value)} of its gradient left {_far_back(row)} "
             f"({count(row.seeds, 'seed')}, too few for an interval)."
         )
-    place = row.architecture, row.sequence_length, far_lag(row.last_lag_tokens)
+    place = (
+        row.architecture,
+        row.sequence_length,
+        far_lag(row.last_lag_tokens),
+    )
     claim = gradient_claim or {}
-    if place == ("vanilla", claim.get("sequence_length"), claim.get("tokens")):
+    if place == (
+        "vanilla",
+        claim.get("sequence_length"),
+        claim.get("tokens"),
+    ):
         bounds = decided_ends(claim)
     fate = fate_of_gradient(gradient, *bounds, settings)
     return f"{fate}: {share_of(value)} of it is left {_far_back(row)}."
@@ -177,12 +194,18 @@ def _fate(row, gradient_claim: dict | None, settings: dict) -> str:
 def decided_ends(measure: dict) -> tuple[float, float]:
     """The interval that decides a claim; NaN where it has no end."""
     low, high = (measure[name] for name in ("decided_low", "decided_high"))
-    return math.nan if low is None else low, math.nan if high is None else high
+    return (
+        math.nan if low is None else low,
+        math.nan if high is None else high,
+    )
 
 
 def fate_of_gradient(gradient: str, low: float, high: float, settings: dict) -> str:
     """Whether a gradient vanishes, by its whole interval in log10. Every sentence about this uses these words."""
-    vanished, faded = math.log10(settings["vanished"]), math.log10(settings["faded"])
+    vanished, faded = (
+        math.log10(settings["vanished"]),
+        math.log10(settings["faded"]),
+    )
     if high < vanished:
         fate = "vanishes"
     elif low > faded:
@@ -206,8 +229,8 @@ def _at_longest(row, decay_by_seed: pd.DataFrame, vanished: float) -> str:
     seeds = where(of_states(decay_by_seed), **kind)
     gone = int((seeds[FAR] < math.log10(vanished)).sum())
     return (
-        f"In texts of {count(row.sequence_length, 'token')}, it falls below {share_of(math.log10(vanished))} in "
-        f"{gone} of {count(len(seeds), 'seed')}, {_far_back(row)}."
+        f"In texts of {count(row.sequence_length, 'token')}, the gradient of the {row.network} falls below "
+        f"{share_of(math.log10(vanished))} in {gone} of {count(len(seeds), 'seed')}, {_far_back(row)}."
     )
 
 
@@ -261,7 +284,10 @@ def _heading(rows: pd.DataFrame) -> str:
 def scale_of(medians: pd.DataFrame) -> alt.Scale:
     """From the highest median to the lowest one, but past all marks and not beyond DEEPEST or HIGHEST."""
     values = [0.0, MARKS[-1], *charts.gapped(medians)["value"].dropna()]
-    domain = [max(min(values), DEEPEST) - 0.2, min(max(values), HIGHEST) + 0.2]
+    domain = [
+        max(min(values), DEEPEST) - 0.2,
+        min(max(values), HIGHEST) + 0.2,
+    ]
     return alt.Scale(domain=domain, nice=False)
 
 
@@ -334,7 +360,8 @@ def initialisers(initialiser_curves: pd.DataFrame) -> list[Part] | None:
         return None
 
     medians = summary(
-        initialiser_curves, ["architecture", "direction", "initialiser", "lag_tokens"]
+        initialiser_curves,
+        ["architecture", "direction", "initialiser", "lag_tokens"],
     )
     last = where(medians, lag_tokens=medians["lag_tokens"].max()).dropna(subset="value")
     last = last.sort_values("value", ascending=False, kind="stable")
@@ -372,7 +399,12 @@ def initialisers(initialiser_curves: pd.DataFrame) -> list[Part] | None:
 
 def _by_initialiser(channel: Callable[..., Any], names: list[str], looks: Iterable) -> Any:
     scale = alt.Scale(domain=names, range=list(looks))
-    return channel("initialiser:N", title="initialiser", scale=scale, legend=charts.legend())
+    return channel(
+        "initialiser:N",
+        title="initialiser",
+        scale=scale,
+        legend=charts.legend(),
+    )
 
 
 # --- both directions ---------------------------------------------------------------------------------------------
@@ -403,7 +435,14 @@ def both_directions(place_curves: pd.DataFrame, shown_length: int) -> list[Part]
     sentence_of = {name: _smallest(curve, shown_length) for name, curve in by_network}
     main = [sentence_of[name] for name in ("bidirectional", "vanilla") if name in sentence_of]
     at = ("place", "word (1 is the first one of the text)")
-    panel = panel_of(place_curves, medians, ["architecture"], medians, at, dash=charts.SOLID)
+    panel = panel_of(
+        place_curves,
+        medians,
+        ["architecture"],
+        medians,
+        at,
+        dash=charts.SOLID,
+    )
     return [
         Paragraph(" ".join(main)),
         Figure(
@@ -454,12 +493,7 @@ def half_lives(
 
 def _half_lives(medians: pd.DataFrame, seeds: pd.DataFrame) -> list[Figure]:
     """A panel per design, or nothing if no curve is exponential."""
-    medians, seeds = (
-        where(rows.dropna(subset="half_life_tokens"), quantity="dz/dh").assign(
-            value=rows["half_life_tokens"]
-        )
-        for rows in (medians, seeds)
-    )
+    medians, seeds = _with_half_life(medians), _with_half_life(seeds)
     if seeds.empty:
         return []
 
@@ -492,6 +526,12 @@ def _half_lives(medians: pd.DataFrame, seeds: pd.DataFrame) -> list[Figure]:
         panels,
     )
     return [figure]
+
+
+def _with_half_life(rows: pd.DataFrame) -> pd.DataFrame:
+    """The curves of hidden states that have a half-life, as `value`."""
+    rows = where(rows.dropna(subset="half_life_tokens"), quantity="dz/dh")
+    return rows.assign(value=rows["half_life_tokens"])
 
 
 def _designs(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -29,7 +29,10 @@ MEASURES = {  # of a tanh cell: title and decimals
     "bound_slack": ("slack of the bound (nats)", 1),
     "bound_violations": ("bound exceeded", 0),
 }
-NORMS = {"gradient_norm_median": "median batch", "gradient_norm_largest": "largest batch"}
+NORMS = {
+    "gradient_norm_median": "median batch",
+    "gradient_norm_largest": "largest batch",
+}
 
 
 @derived
@@ -92,7 +95,11 @@ def _value(row, decimals: int) -> str:
 
 def bound(cell_numbers: pd.DataFrame) -> Paragraph | None:
     """Whether gradients of the first trained tanh network respect their upper bound, and how close they come."""
-    trained = where(cell_numbers, weights="trained", measure=("bound_violations", "bound_slack"))
+    trained = where(
+        cell_numbers,
+        weights="trained",
+        measure=("bound_violations", "bound_slack"),
+    )
     trained = trained.dropna(subset="value")
     first = where(trained, network=list(trained["network"][:1]))
     return Paragraph(_bound_in_words(first.set_index("measure"))) if len(first) else None
@@ -182,4 +189,8 @@ def _by_epoch(rows: pd.DataFrame, every: pd.DataFrame, y: alt.Y, heading: str) -
     ).properties(title=heading, width=charts.SHORT, height=240)
 
 
-SECTION = Section("Why do gradients fade?", (reason, table, bound, training), in_details=True)
+SECTION = Section(
+    "Why do gradients fade?",
+    (reason, table, bound, training),
+    in_details=True,
+)

@@ -13,9 +13,20 @@ from pipeline.reporting import charts, frames, words
 from pipeline.reporting.frames import where
 from pipeline.reporting.inputs import derived
 from pipeline.reporting.numbers import count, ends, listed, percent, points
-from pipeline.reporting.parts import Details, Figure, Paragraph, Part, Section, Table, choice
+from pipeline.reporting.parts import (
+    Details,
+    Figure,
+    Paragraph,
+    Part,
+    Section,
+    Table,
+    choice,
+)
 from pipeline.science.statistics import intervals
-from pipeline.science.statistics.lags import longest_lag_learned, reach_of_memory
+from pipeline.science.statistics.lags import (
+    longest_lag_learned,
+    reach_of_memory,
+)
 
 MEASURES = {
     "stored": "stored in the state",
@@ -28,10 +39,13 @@ FIRST, GAP = "first word", " "  # places on the axis of lags
 GUESSING = 0.5
 HEIGHT = 220
 VERDICTS = {  # whether a word is (stored, used with the right sign); None if the data do not show it
-    (True, True): "It is stored and used",
-    (True, False): "It is stored, but not used",
-    (True, None): "It is stored, but these seeds do not show whether it is used",
-    (False, False): "It is neither stored nor used",
+    (True, True): "So the word is stored and used",
+    (True, False): "So the word is stored, but not used",
+    (
+        True,
+        None,
+    ): "So the word is stored, but these seeds do not show whether it is used",
+    (False, False): "So the word is neither stored nor used",
 }
 CHANGES = {
     "shuffled": "all shuffled",
@@ -39,7 +53,10 @@ CHANGES = {
     "suffix": "last {} replaced",
     "truncation": "last {} alone",
 }
-SIGNALS = {"first": "the first token", "middle": "a token in the middle of noise"}
+SIGNALS = {
+    "first": "the first token",
+    "middle": "a token in the middle of noise",
+}
 
 
 # --- frames ------------------------------------------------------------------------------------------------------
@@ -57,7 +74,9 @@ def estimates(rows: pd.DataFrame, keys: list[str], column: str) -> pd.DataFrame:
     """Adds `low` and `high` to `over_seeds`: the interval for other seeds and other texts, as in the claims."""
     groups = [seeds for _, seeds in rows.groupby(keys, sort=False)]
     bounds = pd.DataFrame(
-        [_bounds(seeds, column) for seeds in groups], columns=["low", "high"], dtype=float
+        [_bounds(seeds, column) for seeds in groups],
+        columns=["low", "high"],
+        dtype=float,
     )
     return pd.concat([over_seeds(rows, keys, column), bounds], axis=1)
 
@@ -161,7 +180,10 @@ def answer(
     if longest != shown_length:
         start = f"In {subject.noun}s of {longest:,} tokens, the distance"
         sentences += _distances(where(reaches, sequence_length=longest), start)
-    texts = (sentences, stored_and_used(measures, settings["usable"], subject))
+    texts = (
+        sentences,
+        stored_and_used(measures, settings["usable"], subject),
+    )
     return [Paragraph(" ".join(text)) for text in texts if text]
 
 
@@ -236,7 +258,11 @@ def by_lag(
         seeds = where(word_effects, sequence_length=length)
         means = where(memory_measures, sequence_length=length)
         lowest = 100 * seeds[list(MEASURES)].min().min()
-        y = value_axis(f"share of {subject.noun}s (%)", np.fmin(40, np.floor(lowest)), 102)
+        y = value_axis(
+            f"share of {subject.noun}s (%)",
+            np.fmin(40, np.floor(lowest)),
+            102,
+        )
         panels = [
             panel(
                 seeds,
@@ -338,10 +364,17 @@ def definitions(memory: pd.DataFrame, subject: Subject) -> Details | None:
 
 
 def next_to_gradient(
-    word_effects: pd.DataFrame, word_gradients: pd.DataFrame, shown_length: int
+    word_effects: pd.DataFrame,
+    word_gradients: pd.DataFrame,
+    shown_length: int,
 ) -> list[Part] | None:
     """How much of its gradient and of its effect a word keeps at the farthest lag before the first word."""
-    effects = where(word_effects, sequence_length=shown_length, is_end=True, is_first=False)
+    effects = where(
+        word_effects,
+        sequence_length=shown_length,
+        is_end=True,
+        is_first=False,
+    )
     lags = set(effects["lag_tokens"])
     gradients = where(word_gradients, sequence_length=shown_length, lag_tokens=lags)
     if effects.empty or gradients.empty:
@@ -361,7 +394,7 @@ def next_to_gradient(
             ],
         }
     )
-    caption = f"What a word keeps of its value as the last word, at {count(shown_length, 'token')}"
+    caption = f"The share that a word keeps of its value as the last word, at {count(shown_length, 'token')}"
     formats = {"gradient of the word (median seed)": percent}
     first = where(left, architecture=first_network(effects))
     sentences = [
@@ -428,7 +461,10 @@ def with_other_words(
             f"If the two halves of a {subject.noun} have different labels, the second half decides "
             f"{percent(halves.mean())} of the answers of the {words.network(name)}."
         )
-    return [Paragraph(" ".join(sentences)), Details(f"Changed {subject.noun}s", [figure])]
+    return [
+        Paragraph(" ".join(sentences)),
+        Details(f"Changed {subject.noun}s", [figure]),
+    ]
 
 
 def _costs(means: pd.DataFrame, length: int, subject: Subject) -> dict[str, str]:
@@ -544,7 +580,10 @@ def one_token_to_keep(retention: pd.DataFrame, settings: dict) -> list[Part] | N
 
 def learned_lag(rows: pd.DataFrame) -> str:
     """Over which lag at least half of the seeds of a network learned to keep the token."""
-    network, token = words.network(rows["architecture"].iloc[0]), SIGNALS[rows["signal"].iloc[0]]
+    network, token = (
+        words.network(rows["architecture"].iloc[0]),
+        SIGNALS[rows["signal"].iloc[0]],
+    )
     learned = longest_lag_learned(rows.set_index("lag_tokens")["solved"].to_dict())
     if not learned:
         return f"The {network} does not learn to keep {token} over any lag."

@@ -10,7 +10,13 @@ import pandas as pd
 
 from pipeline.reporting.charts import NEUTRAL
 from pipeline.reporting.numbers import count, listed, size
-from pipeline.reporting.parts import Details, Figure, Paragraph, Section, Table
+from pipeline.reporting.parts import (
+    Details,
+    Figure,
+    Paragraph,
+    Section,
+    Table,
+)
 from pipeline.storage.lock_comparison import overlap
 from pipeline.storage.provenance import StageGroup
 from pipeline.storage.stage_table import REPORT
@@ -57,7 +63,9 @@ def details(stage_groups: list[StageGroup]) -> Details:
     return Details("Inputs and outputs of each stage", [table])
 
 
-def layout(groups: Sequence[StageGroup]) -> tuple[list[tuple[str, str]], dict[str, int]]:
+def layout(
+    groups: Sequence[StageGroup],
+) -> tuple[list[tuple[str, str]], dict[str, int]]:
     """Returns which stage feeds which, and the row of each stage: it is above all stages that it feeds.
 
     Arrows that a longer way makes superfluous are left out. The report, in the last row, reads all that no other does.
@@ -116,14 +124,27 @@ def _chart(
     y = partial(alt.Y, scale=down, axis=None)
     places = boxes.set_index("stage")
     starts, ends = zip(*arrows, strict=True)
-    start, end = places.loc[list(starts)].reset_index(), places.loc[list(ends)].reset_index()
-    columns = {"x": start["middle"], "y": start["bottom"], "x2": end["middle"], "y2": end["top"]}
+    start, end = (
+        places.loc[list(starts)].reset_index(),
+        places.loc[list(ends)].reset_index(),
+    )
+    columns = {
+        "x": start["middle"],
+        "y": start["bottom"],
+        "x2": end["middle"],
+        "y2": end["top"],
+    }
     lines = pd.DataFrame(columns)
     base = alt.Chart(boxes)
     tooltip = ["title:N", "reads:N", "writes:N"]
     rules = alt.Chart(lines).mark_rule(color=NEUTRAL, strokeWidth=1.5)
     heads = alt.Chart(lines).mark_point(
-        shape="triangle-down", filled=True, size=70, color=NEUTRAL, opacity=1, yOffset=-4
+        shape="triangle-down",
+        filled=True,
+        size=70,
+        color=NEUTRAL,
+        opacity=1,
+        yOffset=-4,
     )
     box = base.mark_rect(fill=NEUTRAL, fillOpacity=0.12, stroke=NEUTRAL, cornerRadius=6)
 
@@ -135,7 +156,11 @@ def _chart(
         heads.encode(x=x("x2:Q"), y=y("y2:Q")),
     ]
     boxes_drawn = box.encode(
-        x=x("left:Q"), x2="right:Q", y=y("top:Q"), y2="bottom:Q", tooltip=tooltip
+        x=x("left:Q"),
+        x2="right:Q",
+        y=y("top:Q"),
+        y2="bottom:Q",
+        tooltip=tooltip,
     )
     height = HEIGHT_OF_LEVEL * (last_level + 1)
     return alt.layer(*arrows_drawn, boxes_drawn, title, data).properties(width=WIDTH, height=height)

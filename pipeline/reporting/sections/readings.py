@@ -24,7 +24,11 @@ from pipeline.science.statistics.linear_names import BASELINES
 
 LABELS = ("negative", "positive")
 SIZE = {"width": charts.LONG * 1.4, "height": 150}  # of a panel, in pixels
-LISTS = ["token", "probability", "gradient"]  # of a reading: one entry per word
+LISTS = [
+    "token",
+    "probability",
+    "gradient",
+]  # of a reading: one entry per word
 
 
 @derived
@@ -32,7 +36,11 @@ def readings(examples: dict) -> pd.DataFrame:
     """One row per text, run and word. `name` is unique in its text: the word behind its place."""
     rows = []
     for text in examples["reviews"]:
-        axes = {"text": text["review"], "label": text["label"], "is_right": text["right"]}
+        axes = {
+            "text": text["review"],
+            "label": text["label"],
+            "is_right": text["right"],
+        }
         rows += [{**axes, "run": run, **reading} for run, reading in text["readings"].items()]
     if not rows:
         return pd.DataFrame(columns=["text", "run"])
@@ -92,7 +100,10 @@ def word_by_word(readings: pd.DataFrame, subject: Subject) -> Choice | None:
 def _panels(text: pd.DataFrame) -> list[alt.LayerChart]:
     text = text.assign(gradient=text["gradient"].where(text["gradient"] > 0))
     labels = alt.Axis(
-        labelExpr="slice(datum.label, 4)", labelAngle=-90, labelLimit=90, labelOverlap=False
+        labelExpr="slice(datum.label, 4)",
+        labelAngle=-90,
+        labelLimit=90,
+        labelOverlap=False,
     )
     scale = alt.Scale(domain=[0, 1])
     title = "probability of a positive label"
@@ -112,7 +123,11 @@ def _panels(text: pd.DataFrame) -> list[alt.LayerChart]:
 
 
 def _curves(
-    text: pd.DataFrame, column: str, title: str, scale: alt.Scale, names: alt.Axis
+    text: pd.DataFrame,
+    column: str,
+    title: str,
+    scale: alt.Scale,
+    names: alt.Axis,
 ) -> list[alt.Chart]:
     """A line with marks per network, over the words."""
     rows = charts.gapped(text[["architecture", "name", column]])
@@ -123,7 +138,11 @@ def _curves(
         y=alt.Y(f"{column}:Q", title=title, scale=scale, axis=axis),
         color=charts.coloured(text),
     )
-    tooltip = ["architecture", "name", alt.Tooltip(f"{column}:Q", format=".3g")]
+    tooltip = [
+        "architecture",
+        "name",
+        alt.Tooltip(f"{column}:Q", format=".3g"),
+    ]
     marks = base.mark_point(filled=True, size=28, opacity=1)
     return [
         base.mark_line(strokeWidth=1.5),

@@ -18,16 +18,34 @@ from pipeline.reporting.numbers import (
     points,
     within_limits,
 )
-from pipeline.reporting.parts import Bullets, Details, Figure, Paragraph, Section, Table
+from pipeline.reporting.parts import (
+    Bullets,
+    Details,
+    Figure,
+    Paragraph,
+    Section,
+    Table,
+)
 from pipeline.science.statistics.linear_names import BASELINES, PAIRS, WORDS
 
 CHANGES = {  # what a comparison of architectures changes
     ("vanilla", "bidirectional"): "Reading in both directions",
     ("vanilla", "lstm"): "Replacing the vanilla cell by an LSTM",
-    ("vanilla", "feedforward"): "Averaging the words instead of reading them in order",
-    ("feedforward", "flattened"): "Seeing positions in a feed-forward network",
+    (
+        "vanilla",
+        "feedforward",
+    ): "Averaging the words instead of reading them in order",
+    (
+        "feedforward",
+        "flattened",
+    ): "Seeing positions in a feed-forward network",
 }
-VERDICTS = {"higher": "better", "lower": "worse", "unclear": "not shown", "undefined": "not finite"}
+VERDICTS = {
+    "higher": "better",
+    "lower": "worse",
+    "unclear": "not shown",
+    "undefined": "not finite",
+}
 BOTH = {"run (B)": (str, "run"), "against (A)": (str, "baseline")}
 CHANGED = {
     "higher": "{action} adds {size} points of accuracy.",
@@ -163,10 +181,10 @@ def accuracies(results: pd.DataFrame, ensembles: dict) -> Table:
 
 def _table(caption: str, frame: pd.DataFrame, columns: dict[str, tuple]) -> Table:
     """One row per row of the frame. A column has a function that makes a cell, and the names of its arguments."""
-    cells = {
-        title: list(map(make, *(frame[name] for name in names)))
-        for title, (make, *names) in columns.items()
-    }
+    cells = {}
+    for title, (make, *names) in columns.items():
+        arguments = [frame[name] for name in names]
+        cells[title] = list(map(make, *arguments))
     return Table.of(caption, pd.DataFrame(cells), {})
 
 
@@ -203,7 +221,11 @@ def comparisons(pairs: pd.DataFrame, settings: dict) -> Details | None:
     sure = {
         **BOTH,
         "P(B > A)": (_unit, "p_better"),
-        "its 95 % interval": (_unit_interval, "p_better_low", "p_better_high"),
+        "its 95 % interval": (
+            _unit_interval,
+            "p_better_low",
+            "p_better_high",
+        ),
         "which is": (which_is, "p_better_low", "p_better_high"),
         "epsilon of B over A": (_unit, "aso_epsilon"),
         "smallest visible difference": (_visible, "visible_difference"),
@@ -214,7 +236,11 @@ def comparisons(pairs: pd.DataFrame, settings: dict) -> Details | None:
         **BOTH,
         "95 % interval over texts": (interval, "reviews_low", "reviews_high"),
         "best seeds": (against, "best_run_seed", "best_baseline_seed"),
-        "only one right": (against, "best_only_run_right", "best_only_baseline_right"),
+        "only one right": (
+            against,
+            "best_only_run_right",
+            "best_only_baseline_right",
+        ),
         "McNemar's p, exact": (p_value, "best_p"),
     }
     how_sure = (
@@ -262,7 +288,10 @@ def meaningful(low: float, high: float, threshold: float) -> str:
     >>> meaningful(0.6, 0.9, 0.75), meaningful(0.51, 0.7, 0.75), meaningful(0.3, 0.8, 0.75), meaningful(0.1, 0.3, 0.75)
     ('meaningful', 'small', 'not shown', 'meaningful for A')
     """
-    for least, most, suffix in ((low, high, ""), (1 - high, 1 - low, " for A")):
+    for least, most, suffix in (
+        (low, high, ""),
+        (1 - high, 1 - low, " for A"),
+    ):
         if least > 0.5:
             return ("meaningful" if most > threshold else "small") + suffix
     return "not shown"
@@ -302,11 +331,20 @@ def reliability(runs: pd.DataFrame, results: pd.DataFrame, settings: dict) -> De
     columns = {
         "run": (str, "run"),
         "mean test accuracy": (percent, "accuracy"),
-        "95 % interval over seeds": (within_limits, "seeds_low", "seeds_high"),
+        "95 % interval over seeds": (
+            within_limits,
+            "seeds_low",
+            "seeds_high",
+        ),
         "over texts": (interval, "reviews_low", "reviews_high"),
         "over both": (interval, "low", "high"),
         "failed seeds": (failed, "run", "failed", "seeds"),
-        "95 % interval of their share": (share, "run", "failed_low", "failed_high"),
+        "95 % interval of their share": (
+            share,
+            "run",
+            "failed_low",
+            "failed_high",
+        ),
     }
     bound = f"{percent(settings['learned_share'])} of the way from guessing to TF-IDF"
     if runs[runs["run"] == WORDS]["failed"].any():
@@ -329,7 +367,10 @@ def by_length(buckets: pd.DataFrame, subject: Subject) -> Details | None:
     )
     wide = cells.set_index(["run", "title"])["cell"].unstack(sort=False).reset_index()
     caption = "Mean test accuracy with 95 % intervals over seeds and texts. Compare within a column"
-    return Details(f"Accuracy by the length of the {subject.noun}", [Table.of(caption, wide, {})])
+    return Details(
+        f"Accuracy by the length of the {subject.noun}",
+        [Table.of(caption, wide, {})],
+    )
 
 
 def _bucket(row, subject: Subject) -> str:
@@ -389,7 +430,9 @@ def _calibration(table: pd.DataFrame) -> list[alt.LayerChart]:
 
     bins = table.groupby(["run", "architecture", "bin"], sort=False)
     means = bins.agg(
-        probability=("probability", "mean"), value=("value", "mean"), seeds=("seed", "size")
+        probability=("probability", "mean"),
+        value=("value", "mean"),
+        seeds=("seed", "size"),
     )
     means = means.reset_index().assign(network=lambda rows: rows["run"])
     means["hint"] = means["value"].map("{:.1f} % positive".format)

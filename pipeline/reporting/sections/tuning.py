@@ -9,7 +9,14 @@ from pipeline.params import Mistake
 from pipeline.reporting import charts
 from pipeline.reporting.inputs import derived
 from pipeline.reporting.numbers import cell, count, listed, percent, points
-from pipeline.reporting.parts import Bullets, Details, Figure, Paragraph, Section, Table
+from pipeline.reporting.parts import (
+    Bullets,
+    Details,
+    Figure,
+    Paragraph,
+    Section,
+    Table,
+)
 from pipeline.reporting.words import capital, network
 
 Record = dict[str, Any]
@@ -154,7 +161,10 @@ def race(contestants: pd.DataFrame) -> Figure | None:
         return None
 
     rows = contestants[["architecture", "scores"]].assign(
-        name=contestants["contestant"], value=contestants["mean"], low=np.nan, high=np.nan
+        name=contestants["contestant"],
+        value=contestants["mean"],
+        low=np.nan,
+        high=np.nan,
     )
     results = [f"{row.contestant} {percent(row.mean)}" for row in means.itertuples(index=False)]
     return Figure(
@@ -184,18 +194,28 @@ def rules(studies: Records, settings: Record) -> Details | None:
     )
     roles = (
         "The study asks about the scientific dimensions. We tune the nuisance dimensions so that the comparison is "
-        "fair. Importances add up to 100 %. From this small a number of trials they are hints. A chosen setting at an "
+        "fair. Importances add up to 100 %. With so few trials, they are only hints. A chosen setting at an "
         "end of its range is a reason for a wider search."
     )
     space = pd.DataFrame(settings["space"]).T.rename_axis("dimension").reset_index()
     for architecture, study in studies.items():
-        chosen, shares = study["chosen"]["settings"], study["importances"]["values"] or {}
+        chosen, shares = (
+            study["chosen"]["settings"],
+            study["importances"]["values"] or {},
+        )
         ends = [_end(chosen[name], dimension) for name, dimension in settings["space"].items()]
         space[f"chosen, {architecture}"] = space["dimension"].map(chosen).map(cell) + ends
         space[f"importance (%), {architecture}"] = space["dimension"].map(shares) * 100
     space["dimension"] = space["dimension"].str.replace("_", " ")
-    table = Table.of("The search space, the choices, and importances (PED-ANOVA)", space, FORMATS)
-    return Details("How the search works", [*map(Paragraph, (steps, choice, roles)), table])
+    table = Table.of(
+        "The search space, the choices, and importances (PED-ANOVA)",
+        space,
+        FORMATS,
+    )
+    return Details(
+        "How the search works",
+        [*map(Paragraph, (steps, choice, roles)), table],
+    )
 
 
 def _end(setting: float, dimension: Record) -> str:

@@ -1,6 +1,7 @@
 """The page and the Markdown of each kind of part."""
 
 import re
+from dataclasses import replace
 
 import altair as alt
 import pandas as pd
@@ -103,6 +104,12 @@ def body(page: str) -> str:
 def test_each_part_has_markup_in_the_page_and_in_markdown(part, in_page, in_markdown):
     assert in_page in body(render.html(report(part)))
     assert in_markdown in render.markdown(report(part))
+
+
+def test_markdown_lists_a_folded_table_by_its_first_sentence():
+    page = report(Details("More", [replace(TABLE, caption="Scores. Lower is better")]))
+    assert "\nMore in index.html: Scores.\n" in render.markdown(page)
+    assert "Scores. Lower is better" in render.html(page)
 
 
 @pytest.mark.parametrize(

@@ -105,11 +105,11 @@ def test_without_any_finite_run_nothing_wins():
     ("low", "high", "words"),
     [
         (0.01, 0.03, ", and it beats every linear model."),
-        (-0.03, -0.01, "; a linear model with word pairs (TF-IDF) is still better."),
+        (-0.03, -0.01, ". A linear model with word pairs (TF-IDF) is still better."),
         (
             -0.03,
             0.01,
-            "; a linear model with word pairs (TF-IDF) is neither clearly better nor worse.",
+            ". A linear model with word pairs (TF-IDF) is neither clearly better nor worse.",
         ),
     ],
 )

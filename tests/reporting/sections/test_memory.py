@@ -98,10 +98,10 @@ def measured(stored: tuple, used: tuple, **axes) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("stored", "used", "verdict"),
     [
-        ((0.9, 1.0), (0.6, 0.7), "It is stored and used."),
-        ((0.9, 1.0), (0.4, 0.5), "It is stored, but not used."),
+        ((0.9, 1.0), (0.6, 0.7), "So the word is stored and used."),
+        ((0.9, 1.0), (0.4, 0.5), "So the word is stored, but not used."),
         ((0.9, 1.0), (0.5, 0.6), "these seeds do not show whether it is used."),
-        ((0.4, 0.5), (0.4, 0.5), "It is neither stored nor used."),
+        ((0.4, 0.5), (0.4, 0.5), "So the word is neither stored nor used."),
         ((0.5, 0.6), (0.4, 0.5), "These seeds do not show whether it is stored or used."),
     ],
 )

@@ -187,8 +187,8 @@ def small_chart(measures: list[dict]) -> SmallChart | None:
     numbers = [*thresholds, *np.ravel(bounds)]
     place = partial(np.interp, xp=[min(numbers), max(numbers)], fp=[8, WIDTH - 8])
     marks = [
-        SmallMark(*places, COLOURS[measure["verdict"]], _label(measure))
-        for measure, places in zip(measures, place(bounds), strict=True)
+        SmallMark(low, value, high, COLOURS[measure["verdict"]], _label(measure))
+        for measure, (low, value, high) in zip(measures, place(bounds), strict=True)
     ]
     conditions = dict.fromkeys(measured(measure)["asked"] for measure in measures)
     return SmallChart(list(place(thresholds)), marks, "; ".join(conditions))

@@ -336,7 +336,6 @@ def dashed(frame: pd.DataFrame) -> alt.StrokeDash:
     directions = legend(
         values=["forward", "backward"],
         columns=1,
-        symbolType="stroke",
         symbolStrokeColor=NEUTRAL,
         symbolSize=300,
     )

@@ -509,7 +509,7 @@ def _half_lives(medians: pd.DataFrame, seeds: pd.DataFrame) -> list[Figure]:
             x=charts.log_axis("sequence_length", "sequence length in tokens", seeds),
             y=alt.Y("value:Q", title="half-life (tokens, log scale)", scale=scale),
             is_continuous=False,
-            **charts.looks(seeds),
+            **(charts.looks(seeds) | {"dash": charts.SOLID}),
         ).properties(title=design, height=240)
         for design, rows in _designs(seeds).items()
     ]

@@ -194,7 +194,7 @@ def rules(studies: Records, settings: Record) -> Details | None:
     )
     roles = (
         "The study asks about the scientific dimensions. We tune the nuisance dimensions so that the comparison is "
-        "fair. Importances add up to 100 %. With so few trials, they are only hints. A chosen setting at an "
+        "fair. Importances add up to 100 % and are only hints, because the trials are few. A chosen setting at an "
         "end of its range is a reason for a wider search."
     )
     space = pd.DataFrame(settings["space"]).T.rename_axis("dimension").reset_index()

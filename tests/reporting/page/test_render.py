@@ -106,10 +106,14 @@ def test_each_part_has_markup_in_the_page_and_in_markdown(part, in_page, in_mark
     assert in_markdown in render.markdown(report(part))
 
 
-def test_markdown_lists_a_folded_table_by_its_first_sentence():
-    page = report(Details("More", [replace(TABLE, caption="Scores. Lower is better")]))
-    assert "\nMore in index.html: Scores.\n" in render.markdown(page)
-    assert "Scores. Lower is better" in render.html(page)
+@pytest.mark.parametrize(
+    ("caption", "listed"),
+    [("Scores. Lower is better", "Scores"), ("Scores of “a. b”", "Scores of “a. b”")],
+)
+def test_markdown_lists_a_folded_table_by_its_first_sentence(caption, listed):
+    page = report(Details("More", [replace(TABLE, caption=caption)]))
+    assert f"\nMore in index.html: {listed}.\n" in render.markdown(page)
+    assert caption in render.html(page)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,10 @@ One colour and one shape per architecture everywhere (Okabe and Ito's palette, s
 
 import json
 import re
+from collections import ChainMap
+from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -39,7 +42,11 @@ SIGNS = {
 DASHES = {"forward": [1, 0], "backward": [6, 3], "none": [1, 0]}
 NEUTRAL = "#7a7a7a"  # readable on white and on black
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"  # vl-convert brings the first: the same widths on every machine
-OUTERMOST = ("$schema", "config", "datasets")  # only the whole picture may have these
+OUTERMOST = (
+    "$schema",
+    "config",
+    "datasets",
+)  # only the whole picture may have these
 LOOK = {
     "font": FONT,
     "padding": 8,
@@ -55,36 +62,43 @@ LOOK = {
 }
 POINTS_OF_A_CURVE = 90
 POINTS_OF_A_SEED = 20
-SHORT, LONG = 400, 640  # widths in pixels of a panel next to another and of a single one
+SOLID, OPAQUE = alt.value([1, 0]), alt.value(1)
+SHORT, LONG = (
+    400,
+    640,
+)  # widths in pixels of a panel next to another and of a single one
 
 
-def specified(panels: list[alt.LayerChart]) -> list[dict]:
+def specified(panels: Sequence[alt.LayerChart]) -> list[dict]:
     """The panels as Vega-Lite, checked against its schema once: what `svg` and `page` draw."""
     return [panel.to_dict() for panel in panels]
 
 
 def svg(panels: list[dict], columns: int = 2) -> str:
     """The panels on white in this many columns, as text that is identical on every machine."""
-    inner = [
-        {key: value for key, value in panel.items() if key not in OUTERMOST} for panel in panels
-    ]
-    datasets = {name: rows for panel in panels for name, rows in panel["datasets"].items()}
-    laid = {"concat": inner, "columns": columns, "spacing": 36}
-    whole = {**laid, "datasets": datasets, "config": {**LOOK, "background": "#ffffff"}}
-    version = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
-    return (
-        _numbered(
-            vl_convert.vegalite_to_svg(
-                {"$schema": panels[0]["$schema"], **whole}, vl_version=version
-            )
-        )
-        + "\n"
-    )
+    picture = {
+        "$schema": panels[0]["$schema"],
+        "concat": [_inner(panel) for panel in panels],
+        "columns": columns,
+        "spacing": 36,
+        "datasets": dict(ChainMap(*(panel["datasets"] for panel in panels))),
+        "config": {**LOOK, "background": "#ffffff"},
+    }
+    version = alt.SCHEMA_VERSION.lstrip("v").rpartition(".")[0]
+    return _numbered(vl_convert.vegalite_to_svg(picture, vl_version=version)) + "\n"
+
+
+def _inner(panel: dict) -> dict:
+    return {key: value for key, value in panel.items() if key not in OUTERMOST}
 
 
 def page(panel: dict) -> str:
     """A panel as JSON that fills its container's width and can stand inside an HTML script element."""
-    specification = {**panel, "width": "container", "config": {**LOOK, "background": "transparent"}}
+    specification = {
+        **panel,
+        "width": "container",
+        "config": {**LOOK, "background": "transparent"},
+    }
     text = json.dumps(specification, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c")
 
@@ -116,7 +130,11 @@ def hover(*plain: str, **numbers: str) -> list:
 
 
 def interval_bars(
-    base: alt.Chart, value: str, title: str, scale: alt.Scale = alt.Undefined, **mark: float
+    base: alt.Chart,
+    value: str,
+    title: str,
+    scale: alt.Scale = alt.Undefined,
+    **mark: float,
 ) -> tuple[alt.Chart, alt.Chart]:
     """A bar from `low` to `high` and a diamond at the value."""
     bars = base.mark_rule(strokeWidth=2, **mark)
@@ -127,36 +145,76 @@ def interval_bars(
     )
 
 
-def _numbered(text: str) -> str:
-    """Vega counts ids over all pictures of a process: here they count from 0 in each."""
-    places = {
-        old: f"id{new}" for new, old in enumerate(dict.fromkeys(re.findall(r' id="(\w+)"', text)))
+def ranked(
+    rows: pd.DataFrame,
+    title: str,
+    opacity: Any = OPAQUE,
+    behind: Sequence[alt.Chart] = (),
+) -> alt.LayerChart:
+    """One line per `name`, in the order of the rows: the `value`, and a bar from `low` to `high`, in percent.
+
+    Rows have these shares, `architecture`, columns that `opacity` needs, and may have `scores`, {seed: share}: each
+    score is an open circle.
+    """
+    rows = rows.assign(**{name: 100 * rows[name] for name in ("value", "low", "high")})
+    axis = alt.Axis(
+        labelLimit=260,
+        labelExpr="split(replace(datum.label, ' minus ', '|minus '), '|')",
+    )
+    encoding = {
+        "y": alt.Y("name:N", title=None, sort=list(rows["name"]), axis=axis),
+        "color": coloured(rows, legend=None),
     }
-    return re.sub(
-        r'(?<= id=")\w+(?=")|(?<=url\(#)\w+(?=\))', lambda found: places[found[0]], text
-    ).strip()
+    circles = []
+    if "scores" in rows:
+        scores = rows.pop("scores")
+        seeds = rows[["name", "architecture"]].assign(
+            seed=scores.map(list), value=scores.map(_percents)
+        )
+        seeds = seeds.explode(["seed", "value"]).astype({"value": float})
+        base = alt.Chart(gapped(seeds)).mark_point(size=40, yOffset=6, strokeWidth=1.4)
+        x = alt.X("value:Q", title=title)
+        circles = [base.encode(x=x, tooltip=hover("name", "seed", value=title), **encoding)]
+
+    tooltip = hover("name", value=title, low="low", high="high")
+    base = alt.Chart(gapped(rows)).encode(opacity=opacity, tooltip=tooltip, **encoding)
+    offset = -6 if circles else 0
+    bars = interval_bars(base, "value", title, alt.Scale(zero=False), yOffset=offset)
+    layers = alt.layer(*behind, *bars, *circles)
+    return layers.properties(width=LONG - 160, height=34 * len(rows))
+
+
+def _percents(scores: dict[int, float | None]) -> list[float]:
+    return [100 * float("nan" if score is None else score) for score in scores.values()]
+
+
+def _numbered(text: str) -> str:
+    """Vega counts ids over all pictures of a process. In this text they count from 0."""
+    ids = dict.fromkeys(re.findall(r' id="(\w+)"', text))
+    places = {old: f"id{new}" for new, old in enumerate(ids)}
+    pattern = r'(?<= id=")\w+(?=")|(?<=url\(#)\w+(?=\))'
+    return re.sub(pattern, lambda match: places[match[0]], text).strip()
 
 
 def thinned(
-    frame: pd.DataFrame, column: str = "lag_tokens", most: int = POINTS_OF_A_CURVE
+    frame: pd.DataFrame,
+    column: str = "lag_tokens",
+    most: int = POINTS_OF_A_CURVE,
 ) -> pd.DataFrame:
     """At most about this many lags, the first ten and the last among them."""
     lags = np.unique(frame[column])
     if len(lags) <= most:
         return frame
-    spread = lags[np.linspace(0, len(lags) - 1, most).round().astype(int)]
-    return frame[frame[column].isin([*lags[:10], *spread])]
+    return frame[frame[column].isin([*lags[:10], *_spread(lags, most)])]
 
 
-def some(lags: pd.Series) -> list[int]:
+def some(lags: pd.Series) -> list[float]:
     """About ten lags at equal distances, and the last: where a curve carries its architecture's shape."""
-    known = np.unique(lags)
-    return sorted(
-        {
-            int(known[place])
-            for place in np.linspace(0, len(known) - 1, min(len(known), 11)).round().astype(int)
-        }
-    )
+    return sorted(set(_spread(np.unique(lags), 11)))
+
+
+def _spread(values: np.ndarray, number_of: int) -> np.ndarray:
+    return values[np.linspace(0, len(values) - 1, number_of).round().astype(int)]
 
 
 def line_at(value: float, scale: alt.Scale, dash: tuple[int, int] = (4, 3)) -> alt.Chart:
@@ -167,10 +225,12 @@ def line_at(value: float, scale: alt.Scale, dash: tuple[int, int] = (4, 3)) -> a
     )
 
 
+def upright(value: float) -> alt.Chart:
+    return alt.Chart(pd.DataFrame({"at": [value]})).mark_rule(color=NEUTRAL).encode(x="at:Q")
+
+
 def present(frame: pd.DataFrame) -> list[str]:
-    return [
-        architecture for architecture in ARCHITECTURES if (frame.architecture == architecture).any()
-    ]
+    return [name for name in ARCHITECTURES if name in set(frame["architecture"])]
 
 
 def legend(**options) -> alt.Legend:
@@ -196,6 +256,14 @@ def whole_numbers() -> alt.Axis:
     return alt.Axis(tickMinStep=1, grid=False, labelOverlap="greedy", labelSeparation=8)
 
 
+def log_axis(column: str, title: str, rows: pd.DataFrame) -> alt.X:
+    """The measured whole numbers of a column, on a log scale."""
+    ticks = sorted(set(rows[column].astype(int)))
+    scale = alt.Scale(type="log", domain=[ticks[0] / 1.2, ticks[-1] * 1.2], nice=False)
+    axis = alt.Axis(values=ticks, grid=False, labelOverlap="greedy")
+    return alt.X(f"{column}:Q", title=f"{title} (log scale)", scale=scale, axis=axis)
+
+
 PERCENT_OF_LOG10 = "format(pow(10, 2 + datum.value), '~g') + ' %'"  # the label of an axis
 
 
@@ -215,55 +283,66 @@ def curves(
     *,
     x: alt.X,
     y: alt.Y,
-    colour: alt.Color,
-    shape: alt.Shape,
-    dash: alt.StrokeDash | None = None,
-    behind: tuple[alt.Chart, ...] = (),
+    colour: Any,
+    shape: Any,
+    dash: Any = SOLID,
+    behind: Sequence[alt.Chart] = (),
+    is_continuous: bool = True,
 ) -> alt.LayerChart:
     """A thin line per seed, and a thick line with some marks for the median seed.
 
     Both frames have the columns `keys`, which tell the curves apart, and `value`. `medians` also has `network`, `seeds`
-    and the text `hint` for a pointer.
+    and the text `hint` for a pointer. Where only a few places were measured, each has a mark and no thick line joins
+    them.
     """
-    at = str(x["shorthand"]).removesuffix(":Q")
+    at = str(x["shorthand"]).split(":")[0]
+    line = {"x": x, "y": y, "color": colour}
     detail = [f"{key}:N" for key in keys]
-    line = {"x": x, "y": y, "color": colour} | ({"strokeDash": dash} if dash else {})
-    few = thinned(seeds, at, POINTS_OF_A_SEED)
-    thin = packed(few, [*keys, "seed"], [at, "value"])
-    thick = packed(medians, keys, [at, "value"])
+    by_seed = [*detail, "seed:N"]
+    words = ["network", at, "seeds", "hint"]
+    marked, layers = medians, []
+    thin = {"strokeWidth": 0.8, "opacity": 0.3, "clip": True}
+    if is_continuous:
+        marked = medians[medians[at].isin(some(medians[at]))]
+        seeds = thinned(seeds, at, POINTS_OF_A_SEED)
+        thick = packed(medians, keys, [at, "value"]).mark_line(strokeWidth=2.5, clip=True)
+        layers = [thick.encode(**line, strokeDash=dash, detail=detail)]
+    else:
+        thin["point"] = alt.OverlayMarkDef(size=9, opacity=0.4)
 
-    marked = medians[medians[at].isin(some(medians[at]))]
-    words = list(dict.fromkeys(["network", *keys, at, "seeds", "hint"]))
-    marks = alt.Chart(gapped(marked[["value", *words]]).round(3))
+    thin_lines = packed(seeds, [*keys, "seed"], [at, "value"]).mark_line(**thin)
+    marks = alt.Chart(gapped(marked[list(dict.fromkeys(["value", *keys, *words]))]).round(3))
+    marks = marks.mark_point(filled=True, size=45, opacity=1, clip=True)
     return alt.layer(
         *behind,
-        thin.mark_line(strokeWidth=0.8, opacity=0.3, clip=True).encode(
-            **line, detail=[*detail, "seed:N"]
-        ),
-        thick.mark_line(strokeWidth=2.5, clip=True).encode(**line, detail=detail),
-        marks.mark_point(filled=True, size=45, opacity=1, clip=True).encode(
-            x=x, y=y, color=colour, shape=shape, tooltip=words
-        ),
+        thin_lines.encode(**line, strokeDash=dash, detail=by_seed),
+        *layers,
+        marks.encode(**line, shape=shape, tooltip=words),
     ).properties(width=SHORT, height=300)
 
 
 def looks(frame: pd.DataFrame) -> dict:
     """Colours and shapes of architectures, and dashes of directions, for `curves`."""
-    return {"colour": coloured(frame), "shape": shaped(frame), "dash": dashed(frame)}
+    return {
+        "colour": coloured(frame),
+        "shape": shaped(frame),
+        "dash": dashed(frame),
+    }
 
 
 def dashed(frame: pd.DataFrame) -> alt.StrokeDash:
     """Dashes backward curves. Only they need a legend."""
-    both = (frame.direction == "backward").any()
-    known = [
-        direction
-        for direction in DASHES
-        if (frame.direction == direction).any() and direction != "none"
-    ]
-    scale = alt.Scale(
-        domain=[*known, "none"], range=[DASHES[direction] for direction in [*known, "none"]]
+    scale = alt.Scale(domain=list(DASHES), range=list(DASHES.values()))
+    directions = legend(
+        values=["forward", "backward"],
+        columns=1,
+        symbolStrokeColor=NEUTRAL,
+        symbolSize=300,
     )
-    shown = (
-        legend(values=known, columns=1, symbolStrokeColor=NEUTRAL, symbolSize=300) if both else None
+    has_backward = (frame["direction"] == "backward").any()
+    return alt.StrokeDash(
+        "direction:N",
+        title="reads",
+        scale=scale,
+        legend=directions if has_backward else None,
     )
-    return alt.StrokeDash("direction:N", title="reads", scale=scale, legend=shown)

@@ -16,6 +16,7 @@ import pandas as pd
 from pipeline.params import Mistake, subjects
 from pipeline.science.statistics.linear_names import BASELINES
 
+SUMMARY = ("mean", "sd", "low", "high")
 MEASURES_OF_A_RUN = ("nll", "brier", "ece", "auc")
 NUMBERS_OF_A_PAIR = [
     "difference",
@@ -31,7 +32,15 @@ NUMBERS_OF_A_PAIR = [
     "reviews_low",
     "reviews_high",
 ]
-PAIR = ["baseline", "run", "answers", "mcnemar", "baseline_seeds", "run_seeds", *NUMBERS_OF_A_PAIR]
+PAIR = [
+    "baseline",
+    "run",
+    "answers",
+    "mcnemar",
+    "baseline_seeds",
+    "run_seeds",
+    *NUMBERS_OF_A_PAIR,
+]
 
 DERIVED: dict[str, Callable[..., Any]] = {}
 
@@ -107,27 +116,36 @@ def results(metrics: dict, models: dict, settings: dict) -> pd.DataFrame:
     `scores` is {seed: test accuracy}. JSON has null for a number that was not finite; here it is NaN.
     Raises Mistake if a run is missing in the files.
     """
-    architectures = {run: models[run]["architecture"] for run in settings["runs"] if run in models}
     for run in settings["runs"]:
-        for file, entries in (("metrics.json", metrics), ("models.json", models)):
+        for file, entries in (
+            ("metrics.json", metrics),
+            ("models.json", models),
+        ):
             if run not in entries:
                 raise Mistake(
                     f"reports/{file}: no run '{run}', though train.runs has it; `dvc repro evaluate` makes it"
                 )
 
+    architectures = {run: models[run]["architecture"] for run in settings["runs"]}
     architectures |= {name: name for name in BASELINES if name in metrics}
     rows = []
     for run, architecture in architectures.items():
-        accuracy = metrics[run]["test/accuracy"]
+        measures = metrics[run]
+        accuracy = measures["test/accuracy"]
         scores = pd.Series(accuracy["scores"], dtype=float).rename(int).sort_index()
-        row = {"run": run, "architecture": architecture, "is_network": run not in BASELINES}
-        row |= {name: accuracy[name] for name in ("mean", "sd", "low", "high")}
-        row |= {name: metrics[run][f"test/{name}"]["mean"] for name in MEASURES_OF_A_RUN}
-        row |= {"parameters": metrics[run]["parameters"], "seeds": len(scores)}
-        rows.append({**row, "scores": scores.to_dict()})
-
-    numbers = dict.fromkeys(("mean", "sd", "low", "high", *MEASURES_OF_A_RUN), float)
-    return pd.DataFrame(rows).astype(numbers)
+        rows.append(
+            {
+                **accuracy,
+                **{name: measures[f"test/{name}"]["mean"] for name in MEASURES_OF_A_RUN},
+                "run": run,
+                "architecture": architecture,
+                "is_network": run not in BASELINES,
+                "parameters": measures["parameters"],
+                "seeds": len(scores),
+                "scores": scores.to_dict(),
+            }
+        )
+    return pd.DataFrame(rows).astype(dict.fromkeys((*SUMMARY, *MEASURES_OF_A_RUN), float))
 
 
 @derived

@@ -1,7 +1,7 @@
 """Numbers in words: the one place that formats them, so that a table, a sentence and a chart show the same number."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from pipeline.science.gradients import decay
@@ -43,11 +43,13 @@ def percent(share: float) -> str:
 
 
 def points(difference: float) -> str:
-    """Signed percentage points of a difference of shares, without the unit."""
-    if not math.isfinite(difference):
-        return NOT_FINITE
+    """Signed percentage points of a difference of shares, without the unit.
+
+    >>> points(0.0312), points(-0.0004), points(math.nan)
+    ('+3.1', '0.0', 'not finite')
+    """
     text = number(difference * 100, 1)
-    return f"+{text}" if difference > 0 and float(text.replace("−", "-")) != 0 else text
+    return f"+{text}" if difference > 0 and text != "0.0" and math.isfinite(difference) else text
 
 
 def interval(low: float, high: float) -> str:
@@ -103,9 +105,15 @@ def within(tokens: float, last_lag: int) -> str:
     return f"> {last_lag:,}" if math.isinf(tokens) else f"{tokens:,.0f}"
 
 
-def ends(low: float, high: float, shown) -> str:
-    """An interval in parentheses, its ends in the words of `shown`; nothing where there is none."""
-    return "" if math.isnan(low) or math.isnan(high) else f" ({shown(low)} to {shown(high)})"
+def ends(low: float, high: float, text: Callable[[float], str]) -> str:
+    """An interval in parentheses, its ends in the words of `text`; nothing where there is none.
+
+    >>> ends(0.036, 0.22, percent), ends(math.nan, 0.2, percent), ends(math.inf, math.inf, percent)
+    (' (3.6 to 22.0 %)', '', '')
+    """
+    if math.isnan(low + high) or low == high == math.inf:
+        return ""
+    return f" ({_between(text(low), text(high))})"
 
 
 def half_life(row) -> str:
@@ -141,25 +149,32 @@ def measured(measure: dict) -> dict[str, str]:
     As many decimals as it takes for no number to look like the threshold that it is not. A unit that both ends of an
     interval have stands once.
     """
-    names = ("value", "low", "high", "decided_low", "decided_high", "threshold")
-    known = {measure[name] for name in names if measure[name] is not None}
+    unit, threshold = measure["unit"], measure["threshold"]
+    names = (
+        "value",
+        "low",
+        "high",
+        "decided_low",
+        "decided_high",
+        "threshold",
+    )
+    numbers = {measure[name] for name in names} - {None}
     for decimals in range(1, 7):
-        shown = {value: _in_unit(value, measure["unit"], decimals) for value in known}
-        if len(set(shown.values())) == len(shown) or measure["threshold"] is None:
+        texts = {value: _in_unit(value, unit, decimals) for value in numbers}
+        if threshold is None or len(set(texts.values())) == len(texts):
             break
+
+    def between(low: float | None, high: float | None) -> str:
+        if low is None and high is None:
+            return ""
+        return _between(texts.get(low, UNREACHED), texts.get(high, UNREACHED))
+
     return {
-        "value": shown.get(measure["value"]) or UNKNOWN.get(measure["unit"], "not measured"),
-        "between": _ends(measure["low"], measure["high"], shown),
-        "decided": _ends(measure["decided_low"], measure["decided_high"], shown),
-        "asked": "" if measure["threshold"] is None else _expected(measure),
+        "value": texts.get(measure["value"]) or UNKNOWN.get(unit, "not measured"),
+        "between": between(measure["low"], measure["high"]),
+        "decided": between(measure["decided_low"], measure["decided_high"]),
+        "asked": "" if threshold is None else _expected(measure),
     }
-
-
-def _ends(low: float | None, high: float | None, shown: dict[float | None, str]) -> str:
-    """An interval whose ends `shown` has in words, or nothing without one."""
-    if low is None and high is None:
-        return ""
-    return _between(shown.get(low, UNREACHED), shown.get(high, UNREACHED))
 
 
 def _expected(measure: dict) -> str:
@@ -167,21 +182,25 @@ def _expected(measure: dict) -> str:
 
     >>> _expected({"side": "below", "threshold": -3.0, "fails_beyond": -1.0, "unit": "log10"})
     'below 0.1 % (does not hold above 10 %)'
+    >>> _expected({"side": "within", "threshold": 0.1, "fails_beyond": 0.5, "unit": "share"})
+    'within ±10 % (does not hold beyond ±50 %)'
     """
-    side = measure["side"]
-    text = f"{side} {_asked(measure['threshold'], measure['unit'])}"
+    side, unit = measure["side"], measure["unit"]
+    sign = "±" if side == "within" else ""
+    text = f"{side} {sign}{_asked(measure['threshold'], unit)}"
     if measure["fails_beyond"] is None:
         return text
-    opposite = {"above": "below", "below": "above"}[side]
-    return f"{text} (does not hold {opposite} {_asked(measure['fails_beyond'], measure['unit'])})"
+    opposite = {"above": "below", "below": "above", "within": "beyond"}[side]
+    return f"{text} (does not hold {opposite} {sign}{_asked(measure['fails_beyond'], unit)})"
 
 
 def _between(low: str, high: str) -> str:
     """
-    >>> _between("3.6 %", "22 %"), _between("12 tokens", UNREACHED)
-    ('3.6 to 22 %', '12 tokens to not reached')
+    >>> _between("3.6 %", "22 %"), _between("12 tokens", UNREACHED), _between("2", "> 99")
+    ('3.6 to 22 %', '12 tokens to not reached', '2 to > 99')
     """
-    return f"{low.removesuffix(''.join(high.partition(' ')[1:]))} to {high}"
+    unit = "".join(high.partition(" ")[1:])
+    return f"{low.removesuffix(unit)} to {high}"
 
 
 def _asked(threshold: float, unit: str) -> str:
@@ -190,14 +209,10 @@ def _asked(threshold: float, unit: str) -> str:
     >>> _asked(0.5, "share"), _asked(0.0, "points"), _asked(-3.0, "log10")
     ('50 %', '0 points', '0.1 %')
     """
-    match unit:
-        case "share":
-            return f"{threshold * 100:.10g} %".replace("-", "−")
-        case "points":
-            return f"{threshold * 100:.10g} points".replace("-", "−")
-        case "log10" | "tokens":
-            return _in_unit(threshold, unit, 1)
-    return f"{threshold:.10g} {unit}".replace("-", "−")
+    if unit in ("log10", "tokens"):
+        return _in_unit(threshold, unit, 1)
+    scale, name = {"share": (100, "%"), "points": (100, "points")}.get(unit, (1, unit))
+    return f"{threshold * scale:.10g} {name}".replace("-", "−")
 
 
 def _in_unit(value: float, unit: str, decimals: int) -> str:
@@ -224,10 +239,10 @@ def _significant(value: float) -> str:
     """
     if value == 0:
         return "0"
-    if 0 < abs(value) < 1e-3:
-        return ("−" if value < 0 else "") + power_of_ten(math.log10(abs(value)))
-    digits = 1 - math.floor(math.log10(abs(float(f"{value:.1e}"))))
-    return number(value, max(digits, 0))
+    digits, power = f"{abs(value):.1e}".split("e")
+    if int(power) < -3:
+        return ("−" if value < 0 else "") + f"{digits}·10{str(int(power)).translate(SUPERSCRIPTS)}"
+    return number(value, max(1 - int(power), 0))
 
 
 def count(number_of: int, one: str) -> str:
@@ -268,10 +283,8 @@ def size(number_of_bytes: int | None) -> str:
     """
     if number_of_bytes is None:
         return "unknown"
-    value = float(number_of_bytes)
-    power = 0
-    while value >= 999.5 and power < len(UNITS_OF_SIZE) - 1:
-        value /= 1000
-        power += 1
-    decimals = 1 if power > 0 and value < 10 else 0
-    return f"{value:.{decimals}f} {UNITS_OF_SIZE[power]}"
+    value, *units = float(number_of_bytes), *UNITS_OF_SIZE
+    while value >= 999.5 and len(units) > 1:
+        value, units = value / 1000, units[1:]
+    decimals = 1 if units[0] != "bytes" and value < 10 else 0
+    return f"{value:.{decimals}f} {units[0]}"

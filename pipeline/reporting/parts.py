@@ -1,16 +1,18 @@
 """The parts of a report that sections return, independent of the page that shows them."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import altair as alt
 import pandas as pd
-from pandas.api.types import is_numeric_dtype
 
 from pipeline.reporting.inputs import Inputs
 from pipeline.reporting.numbers import cell
 
+NUMBER = re.compile(r"[<>+−]? ?\d")
 LONG_TABLE = 10  # rows; a longer table can be filtered
 
 
@@ -33,30 +35,46 @@ class Command:
 
 @dataclass(frozen=True)
 class Table:
-    """Cells are texts. The columns named in `left` hold words and are aligned left, the others hold numbers."""
+    """Cells are texts. `left` are the columns that are aligned left: by default those of words."""
 
     caption: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
-    left: Sequence[int] = (0,)
+    left: Sequence[int] | None = None
     sortable: bool = False
     filterable: bool = False
 
     @classmethod
     def of(
-        cls, caption: str, frame: pd.DataFrame, formats: Mapping[str, Callable[..., Any]]
+        cls,
+        caption: str,
+        frame: pd.DataFrame,
+        formats: Mapping[str, Callable[..., Any]],
     ) -> "Table":
         """A sortable table. A column has the format of its name, or else `cell`; a missing value is an empty text."""
-        frame = frame.infer_objects()
-        texts = pd.DataFrame(index=frame.index)
-        for name, values in frame.items():
-            shown = values.map(formats.get(name, cell), na_action="ignore")
-            texts[name] = shown.astype(object).fillna("")
-
-        left = [place for place, name in enumerate(frame) if not is_numeric_dtype(frame[name])]
+        texts = pd.DataFrame(
+            {
+                name: values.map(formats.get(name, cell), na_action="ignore").astype(object)
+                for name, values in frame.items()
+            }
+        )
+        rows = texts.fillna("").to_numpy().tolist()
         columns = [name.replace("_", " ") for name in frame]
-        rows = texts.to_numpy().tolist()
-        return cls(caption, columns, rows, left, sortable=True, filterable=len(rows) > LONG_TABLE)
+        return cls(
+            caption,
+            columns,
+            rows,
+            sortable=True,
+            filterable=len(rows) > LONG_TABLE,
+        )
+
+    @property
+    def aligned_left(self) -> Sequence[int]:
+        """`left`, or the columns in which no cell begins like a number."""
+        if self.left is not None:
+            return self.left
+        columns = enumerate(zip(*self.rows, strict=True))
+        return [place for place, cells in columns if not any(map(NUMBER.match, cells))]
 
 
 @dataclass(frozen=True)
@@ -106,11 +124,41 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Html:
-    """A part that only the page has: markup that is already safe, for the reader and the claims."""
+class SmallChart:
+    """Lines from low to high with a mark at the value, and upright lines at thresholds. All places are in pixels."""
 
-    markup: str
-    markdown: str = ""
+    thresholds: Sequence[float]
+    marks: Sequence["SmallMark"]
+    conditions: str
+
+
+@dataclass(frozen=True)
+class SmallMark:
+    low: float
+    value: float
+    high: float
+    colour: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Quote:
+    """A sentence of the tutorial with its verdict, notes about it, and one number with its meaning."""
+
+    sentence: str
+    mark: str
+    verdict: str
+    notes: Sequence[str]
+    number: str
+    meaning: str
+    chart: SmallChart | None
+
+
+@dataclass(frozen=True)
+class Quotes:
+    """A table of sentences. Only the page has the small charts."""
+
+    rows: Sequence[Quote]
 
 
 def choice(label: str, options: dict[str, "Part"]) -> "Part | None":
@@ -118,7 +166,7 @@ def choice(label: str, options: dict[str, "Part"]) -> "Part | None":
     return Choice(label, options) if len(options) > 1 else next(iter(options.values()), None)
 
 
-Part = Paragraph | Bullets | Command | Table | Figure | Choice | Details | Finding | Html
+Part = Paragraph | Bullets | Command | Table | Figure | Choice | Details | Finding | Quotes
 Maker = Callable[..., "Part | Sequence[Part] | None"]
 
 
@@ -171,7 +219,7 @@ class MadeSection:
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(name for part in self.parts for name in part.inputs))
+        return tuple(dict.fromkeys(chain.from_iterable(part.inputs for part in self.parts)))
 
 
 def made(section: Section, values: Inputs) -> MadeSection:

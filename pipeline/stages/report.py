@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from pipeline.params import Params, document, subjects
-from pipeline.reporting import provenance
 from pipeline.reporting.inputs import Inputs
 from pipeline.reporting.page import render
 from pipeline.reporting.parts import made
 from pipeline.reporting.playground import page
-from pipeline.reporting.provenance import Provenance, StageGroup
 from pipeline.reporting.sections import SECTIONS
-from pipeline.storage import artifacts, dvc_lock, lock_comparison, plain_text
+from pipeline.storage import artifacts, dvc_lock, lock_comparison, plain_text, provenance
 from pipeline.storage.dvc_lock import RecordedStage
+from pipeline.storage.provenance import Provenance, StageGroup
 from pipeline.storage.stage_table import REPORT
 from pipeline.tracking import run_records
 
@@ -117,7 +116,6 @@ def _paths(architectures: Sequence[str], lengths: Sequence[int]) -> dict[str, li
         "examples": [artifacts.EXAMPLES],
         "trials": list(map(artifacts.trials, architectures)),
         "studies": list(map(artifacts.tuning_summary, architectures)),
-        "gradients": list(map(artifacts.gradients, lengths)),
         "everything": list(map(artifacts.gradients_everything, lengths)),
         "dynamics": list(map(artifacts.dynamics, lengths)),
         "decay": list(map(artifacts.decay, lengths)),

@@ -26,6 +26,7 @@ INSENSITIVE = {
     "Memory: definitions": {"memory"},
     "Tuning: answer": {"studies"},
     "Tuning: recipe": {"studies"},
+    "Tuning: search": {"studies"},
     "Reading word by word: answer": {"examples"},
     "Reading word by word: choice_of_texts": {"examples"},
     "Method and caveats: statistics": {"compared"},

@@ -274,7 +274,7 @@ def test_the_page_fetches_nothing_and_is_well_formed(full):
 
 def test_every_link_of_the_page_leads_to_a_file_or_a_place_that_is_there(full):
     page = Page((full / "index.html").read_text())
-    assert {"gradients/100.csv", "memory/10.csv", "tuning/vanilla.csv", "metrics.json"} <= set(
+    assert {"distances/100.csv", "memory/10.csv", "tuning/vanilla.csv", "metrics.json"} <= set(
         page.linked
     )
     for link in page.linked:

@@ -49,9 +49,11 @@ def files() -> dict[str, Any]:
         try:
             invented.write(OUTLINE)
             values = {name: _read(path) for name, path in FILES.items()}
-            for name in ("gradients", "memory"):
-                paths = map(getattr(artifacts, name), OUTLINE.lengths)
-                values[name] = pd.concat(map(artifacts.read_csv, paths), ignore_index=True)
+            memory = map(artifacts.memory, OUTLINE.lengths)
+            values["memory"] = pd.concat(map(artifacts.read_csv, memory), ignore_index=True)
+            everything = map(artifacts.gradients_everything, OUTLINE.lengths)
+            tables = map(artifacts.read_parquet, everything)
+            values["everything"] = pd.concat(tables, ignore_index=True)
         finally:
             os.chdir(start)
     return values

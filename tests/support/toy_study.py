@@ -116,7 +116,7 @@ vanilla,first,4,0,100,0.5,False
 vanilla,first,4,1,100,0.75,False
 """
 VERDICTS = {"a state word by word": "holds", "gradients vanish": "partly"}
-FIGURES = ("accuracy", "tuning-by-trial", "gradients-by-lag", "retention")
+FIGURES = ("accuracy", "tuning-race", "gradients-by-lag", "retention")
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="30" height="20"><rect width="30" height="20"/></svg>'
 
 

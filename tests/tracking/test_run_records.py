@@ -228,7 +228,7 @@ def test_an_unstable_verdict_is_counted_and_described_with_both_verdicts(study):
         (
             "vanilla study",
             "**trial-1**: fewest parameters among those ahead; trials: 2 COMPLETE, 1 FAIL",
-            "tuning-by-trial",
+            "tuning-race",
         ),
         (
             "gradients 4",

@@ -1,8 +1,10 @@
 """Renders the sections of the report: as one HTML page, as Markdown, and as a picture of each figure."""
 
+from collections import ChainMap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,24 @@ import jinja2
 from pipeline.reporting import charts
 from pipeline.reporting.numbers import count
 from pipeline.reporting.page import texts
-from pipeline.reporting.parts import Details, Figure, MadeSection, Part, Table, every_part
-from pipeline.reporting.provenance import Provenance
+from pipeline.reporting.parts import (
+    Details,
+    Figure,
+    MadeSection,
+    Part,
+    Table,
+    every_part,
+)
+from pipeline.storage.provenance import Provenance
 
 TEMPLATES = Path(__file__).parent
 DIGITS = 6
+QUOTE_COLUMNS = (
+    "The tutorial says",
+    "Verdict here",
+    "Number",
+    "Intervals, and thresholds (dashed)",
+)
 ARCHITECTURES = [  # pairs keep their order in JSON
     (name, {"colour": charts.COLOURS[name], "sign": charts.SIGNS[name]}) for name in charts.COLOURS
 ]
@@ -37,37 +52,31 @@ class Report:
     @cached_property
     def panels(self) -> dict[str, list[dict[str, Any]]]:
         """The panels of each figure as Vega-Lite. Raises ValueError if two figures have the same name."""
-        panels: dict[str, list[dict[str, Any]]] = {}
-        for figure in self.figures():
-            if figure.name in panels:
-                raise ValueError(f"two figures of the report have the name {figure.name}")
-            panels[figure.name] = charts.specified(list(figure.panels))
-        return panels
+        figures = self.figures()
+        names = [figure.name for figure in figures]
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise ValueError(f"two figures of the report have the name {min(twice)}")
+        return {figure.name: charts.specified(figure.panels) for figure in figures}
 
     @property
     def inputs(self) -> list[str]:
         """The inputs of all sections, in the order of the files."""
-        names = {name for section in self.sections for name in section.inputs}
+        names = set(chain.from_iterable(section.inputs for section in self.sections))
         return [name for name in self.provenance.inputs if name in names]
 
     @property
     def datasets(self) -> str:
         """The data of all figures as JSON: for each dataset its columns, which are shorter than rows."""
-        datasets: dict[str, dict[str, list[Any]]] = {}
-        for panels in self.panels.values():
-            for panel in panels:
-                for name, rows in panel.get("datasets", {}).items():
-                    datasets[name] = _columns(rows)
-        return texts.json_in_html(datasets)
+        panels = chain.from_iterable(self.panels.values())
+        datasets = dict(ChainMap(*(panel.get("datasets", {}) for panel in panels)))
+        return texts.json_in_html({name: _columns(rows) for name, rows in datasets.items()})
 
     def figures(self, first_options: bool = False) -> list[Figure]:
         """All figures, or only the first option of each choice."""
-        figures: list[Figure] = []
-        for section in self.sections:
-            for made in section.parts:
-                parts = every_part(made.part, first_options)
-                figures += [part for part in parts if isinstance(part, Figure)]
-        return figures
+        parts = chain.from_iterable(section.parts for section in self.sections)
+        every = chain.from_iterable(every_part(part.part, first_options) for part in parts)
+        return [part for part in every if isinstance(part, Figure)]
 
 
 def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
@@ -75,8 +84,12 @@ def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
     >>> _columns([{"lag": 1, "mean": 0.123456789}, {"lag": 2}])
     {'lag': [1, 2], 'mean': [0.123457, None]}
     """
-    names = dict.fromkeys(name for row in rows for name in row)
-    return {name: [_rounded(row.get(name)) for row in rows] for name in names}
+    names = dict.fromkeys(chain.from_iterable(rows))
+    return {name: _column(rows, name) for name in names}
+
+
+def _column(rows: Sequence[dict[str, Any]], name: str) -> list[Any]:
+    return [_rounded(row.get(name)) for row in rows]
 
 
 def _rounded(value: Any) -> Any:
@@ -124,7 +137,10 @@ def _rendered(template: str, report: Report, autoescape: bool) -> str:
         "slug": texts.slug,
         "visible": texts.visible,
     }
-    environment.globals["unknown"] = _unknown
+    environment.globals |= {
+        "unknown": _unknown,
+        "quote_columns": QUOTE_COLUMNS,
+    }
     return environment.get_template(template).render(
         report=report,
         architectures=ARCHITECTURES,
@@ -140,13 +156,16 @@ def _visible(value: Any) -> Any:
 
 def _folded(section: MadeSection) -> list[Figure | Table]:
     """Returns the figures and tables of a section that Markdown does not show, because they are folded away."""
-    parts: list[Figure | Table] = []
-    for made in section.parts:
-        if section.in_details or isinstance(made.part, Details):
-            folded = list(every_part(made.part, first_options=True))
-            parts += [part for part in folded if isinstance(part, Figure)]
-            parts += [part for part in folded if isinstance(part, Table)]
-    return parts
+    folded = [
+        part.part for part in section.parts if section.in_details or isinstance(part.part, Details)
+    ]
+    every = [list(every_part(part, first_options=True)) for part in folded]
+    figures_first = chain.from_iterable(sorted(parts, key=_is_table) for parts in every)
+    return [part for part in figures_first if isinstance(part, Figure | Table)]
+
+
+def _is_table(part: Part) -> bool:
+    return isinstance(part, Table)
 
 
 def _unknown(part: Part) -> None:

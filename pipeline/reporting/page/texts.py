@@ -9,7 +9,13 @@ SPELLED_OUT = {  # control characters become their pictures; a change of the wri
     127: "␡",
     **{
         code: f"‹U+{code:04X}›"
-        for code in (0x200E, 0x200F, 0x061C, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+        for code in (
+            0x200E,
+            0x200F,
+            0x061C,
+            *range(0x202A, 0x202F),
+            *range(0x2066, 0x206A),
+        )
     },
 }
 

@@ -2,17 +2,27 @@
 
 from collections import Counter
 from functools import partial
+from itertools import chain
 from operator import itemgetter
 
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
 
 from pipeline.params.subjects import Subject
 from pipeline.reporting.inputs import derived
 from pipeline.reporting.numbers import count, listed, measured
-from pipeline.reporting.page.texts import plain
-from pipeline.reporting.parts import Bullets, Details, Html, Paragraph, Part, Section, Table
+from pipeline.reporting.parts import (
+    Bullets,
+    Details,
+    Paragraph,
+    Part,
+    Quote,
+    Quotes,
+    Section,
+    SmallChart,
+    SmallMark,
+    Table,
+)
 
 MARKS = {  # next to the word, never instead of it
     "holds": "✓",
@@ -42,17 +52,8 @@ SHORT = {  # the beginning of a measure's name, and what the number is in a few 
     "largest relative difference": "difference between the state read at once and word by word",
     "largest derivative of a state by a later word": "derivative of a forward state by a later word",
 }
-WIDTH, LINE = 170, 13  # of a small chart and of each line in it, in pixels
+WIDTH = 170  # of a small chart, in pixels
 ENDS = ["decided_low", "value", "decided_high"]
-ROW = Markup(
-    '<tr><td><q>{}</q></td><td class="verdict">{} {}<ul>{}</ul></td>'
-    "<td><b>{}</b> <small>{}</small></td><td>{}</td></tr>"
-)
-CHART = Markup(
-    '<svg role="img" width="{0}" height="{1}" viewBox="0 0 {0} {1}" aria-label="{2}">{3}</svg><br>'
-    "<small>holds if {4}</small>"
-)
-COLUMNS = ("The tutorial says", "Verdict here", "Number", "Intervals, and thresholds (dashed)")
 RULES = (
     "A condition holds if its whole interval is on the side that the sentence claims.",
     "It does not hold if the whole interval is on the other side. Otherwise it is not shown.",
@@ -64,13 +65,6 @@ RULES = (
     "A verdict is unstable if a replication with other rounding gives another one.",
     "In the small charts, each line is a number with its deciding interval. Green holds, brown holds in part, orange "
     "does not hold, and grey is not shown.",
-)
-UPRIGHT = Markup(
-    '<line x1="{0:.1f}" x2="{0:.1f}" y1="0" y2="{1}" stroke="#7a7a7a" stroke-dasharray="3 2"/>'
-)
-MARK = Markup(
-    '<g stroke="{4}" fill="{4}" stroke-width="1.8"><title>{5}</title>'
-    '<line x1="{0:.1f}" x2="{2:.1f}" y1="{3}" y2="{3}"/><circle cx="{1:.1f}" cy="{3}" r="3.4"/></g>'
 )
 
 
@@ -86,21 +80,21 @@ def answer(tested: list[dict], claims: list[dict], subject: Subject) -> Paragrap
         return None
 
     numbers = Counter(claim["verdict"] for claim in tested)
-    parts = [
+    verdicts = [
         f"{numbers[name]} {COUNTED[name][numbers[name] > 1]}" for name in MARKS if numbers[name]
     ]
     sentences = count(len(tested), "sentence")
-    text = f"We tested {sentences} of the tutorial on these {subject.noun}s: {listed(parts)}."
-    if len(tested) < len(claims):
-        text += (
-            f" {len(claims) - len(tested)} more would need networks that this study does not have."
-        )
+    text = f"We tested {sentences} of the tutorial on these {subject.noun}s: {listed(verdicts)}."
+    untested = len(claims) - len(tested)
+    if untested:
+        text += f" {untested} more would need networks that this study does not have."
 
-    replications = {item["name"] for claim in tested for item in _counting(claim)}
+    counting = chain.from_iterable(map(_counting, tested))
+    replications = {item["name"] for item in counting}
     if replications:
         others = count(len(replications), "replication")
-        changed = count(numbers["unstable"], "verdict") if numbers["unstable"] else "No verdict"
-        text += f" {changed} changed in {others} with other rounding."
+        unstable = count(numbers["unstable"], "verdict") if numbers["unstable"] else "No verdict"
+        text += f" {unstable} changed in {others} with other rounding."
     return Paragraph(text)
 
 
@@ -109,31 +103,24 @@ def _counting(claim: dict) -> list[dict]:
     return [item for item in claim.get("replications", []) if not item["obstacle"]]
 
 
-def table(tested: list[dict], card: dict) -> Html | None:
-    """One row per sentence, for the page with a small chart and for a Git host without it."""
-    if not tested:
-        return None
-
-    markup = [f'<th scope="col">{name}</th>' for name in COLUMNS]
-    markup = ['<table class="claims">', f"<thead><tr>{''.join(markup)}</tr></thead>", "<tbody>"]
-    lines = [_line(*COLUMNS[:3]), _line("---", "---", "---")]
-
-    for claim in tested:
-        measure = _headline(claim, card["sequence_length"])
-        number, meaning = measured(measure)["value"], _short(measure)
-        deciding = deciding_measures(claim)
-        chart = small_chart([item for item in deciding if item["unit"] == measure["unit"]])
-        sentence, verdict, notes = claim["sentence"], claim["verdict"], _notes(claim)
-        items = Markup("").join(Markup("<li>{}</li>").format(note) for note in notes)
-        markup.append(ROW.format(sentence, MARKS[verdict], verdict, items, number, meaning, chart))
-        verdict = "; ".join([f"{MARKS[verdict]} **{verdict}**", *notes])
-        lines.append(_line(f"“{plain(sentence)}”", verdict, f"**{number}** {plain(meaning)}"))
-
-    return Html("\n".join([*markup, "</tbody>", "</table>"]), "\n".join(lines))
+def table(tested: list[dict], card: dict) -> Quotes | None:
+    """One row per sentence."""
+    rows = [_quote(claim, card["sequence_length"]) for claim in tested]
+    return Quotes(rows) if rows else None
 
 
-def _line(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
+def _quote(claim: dict, length: int) -> Quote:
+    measure = _headline(claim, length)
+    same_unit = [item for item in deciding_measures(claim) if item["unit"] == measure["unit"]]
+    return Quote(
+        claim["sentence"],
+        MARKS[claim["verdict"]],
+        claim["verdict"],
+        _notes(claim),
+        measured(measure)["value"],
+        _short(measure),
+        small_chart(same_unit),
+    )
 
 
 def _notes(claim: dict) -> list[str]:
@@ -189,27 +176,24 @@ def _short(measure: dict) -> str:
     return short[0].format(**measure) if short else measure["what"]
 
 
-def small_chart(measures: list[dict]) -> Markup:
-    """One line per number with its interval; upright lines are the thresholds."""
+def small_chart(measures: list[dict]) -> SmallChart | None:
+    """One mark per number with its interval, and the thresholds."""
     measures = [measure for measure in measures if measure["value"] is not None]
     if not measures:
-        return Markup("")
+        return None
 
     frame = pd.DataFrame(measures)
-    ends = frame[ENDS].astype(float).bfill(axis=1).ffill(axis=1)
-    thresholds = np.ravel(frame[["threshold", "fails_beyond"]].astype(float))
-    thresholds = np.unique(thresholds[np.isfinite(thresholds)])
-    numbers = [*thresholds, *np.ravel(ends)]
+    bounds = frame[ENDS].astype(float).bfill(axis=1).ffill(axis=1)
+    thresholds = np.unique(frame[["threshold", "fails_beyond"]].astype(float))
+    thresholds = thresholds[np.isfinite(thresholds)]
+    numbers = [*thresholds, *np.ravel(bounds)]
     place = partial(np.interp, xp=[min(numbers), max(numbers)], fp=[8, WIDTH - 8])
-    height = LINE * len(measures)
-    marks = [UPRIGHT.format(x, height) for x in place(thresholds)]
-    labels = [_label(measure) for measure in measures]
-    for index, (measure, label) in enumerate(zip(measures, labels, strict=True)):
-        y = LINE * (index + 0.5)
-        marks.append(MARK.format(*place(ends.iloc[index]), y, COLOURS[measure["verdict"]], label))
-
-    conditions = "; ".join(dict.fromkeys(measured(measure)["asked"] for measure in measures))
-    return CHART.format(WIDTH, height, "; ".join(labels), Markup("").join(marks), conditions)
+    marks = [
+        SmallMark(low, value, high, COLOURS[measure["verdict"]], _label(measure))
+        for measure, (low, value, high) in zip(measures, place(bounds), strict=True)
+    ]
+    conditions = dict.fromkeys(measured(measure)["asked"] for measure in measures)
+    return SmallChart(list(place(thresholds)), marks, "; ".join(conditions))
 
 
 def _label(measure: dict) -> str:
@@ -223,7 +207,10 @@ def evidence(tested: list[dict]) -> list[Part]:
     parts: list[Part] = []
     for claim in tested:
         quote = f"“{' '.join(claim['sentence'].split()[:6])} …”"
-        texts = [Paragraph(f"Test: {claim['test']}"), Paragraph(f"Caveat: {claim['caveat']}")]
+        texts = [
+            Paragraph(f"Test: {claim['test']}"),
+            Paragraph(f"Caveat: {claim['caveat']}"),
+        ]
         contents = [*texts, *_replicated(claim), _measures(claim, quote)]
         parts.append(Details(f"Test, caveat and all numbers of {quote}", contents))
     return parts
@@ -245,19 +232,24 @@ def _measures(claim: dict, quote: str) -> Table:
     for item in _counting(claim):
         if item["verdict"] != claim["verdict_here"]:
             rows += [_cells(measure, f"in {item['name']}: ") for measure in item["measures"]]
-
-    columns = ["measure", "value", "95 % interval", "deciding interval", "asked", "verdict", "file"]
-    return Table(f"All numbers of {quote}", columns, rows, left=(0, 4, 5, 6))
+    return Table.of(f"All numbers of {quote}", pd.DataFrame(rows), {})
 
 
-def _cells(measure: dict, where: str = "") -> list[str]:
+def _cells(measure: dict, where: str = "") -> dict[str, str]:
     texts = measured(measure)
     interval = texts["between"]
     if measure["exact"] and interval:
         interval = f"every network: {interval}"
-    verdict = measure["verdict"] or "informs only"
-    first = [f"{where}{measure['what']}", texts["value"], interval]
-    return [*first, texts["decided"], texts["asked"], verdict, measure["source"]]
+
+    return {
+        "measure": f"{where}{measure['what']}",
+        "value": texts["value"],
+        "95 % interval": interval,
+        "deciding interval": texts["decided"],
+        "asked": texts["asked"],
+        "verdict": measure["verdict"] or "informs only",
+        "file": measure["source"],
+    }
 
 
 def rules(tested: list[dict], settings: dict) -> Details | None:
@@ -265,9 +257,8 @@ def rules(tested: list[dict], settings: dict) -> Details | None:
     if not tested:
         return None
 
-    deciding = [
-        measure for claim in tested for measure in claim["measures"] if measure["confidence"]
-    ]
+    measures = chain.from_iterable(claim["measures"] for claim in tested)
+    deciding = [measure for measure in measures if measure["confidence"]]
     texts: list[str] = [*RULES]
     if deciding:
         numbers = len({(measure["what"], measure["source"]) for measure in deciding})

@@ -53,7 +53,11 @@ def splits(card: Card, subject: Subject) -> Details:
         "The splits: the shares of texts that are positive, cut or padded; lengths in tokens, "
         "where p5 to p99 are percentiles"
     )
-    parts = [Paragraph(card["split_rule"]), Table.of(caption, frame, formats), _counts(card)]
+    parts = [
+        Paragraph(card["split_rule"]),
+        Table.of(caption, frame, formats),
+        _counts(card),
+    ]
     return Details("How the texts were split and cleaned", parts)
 
 
@@ -80,7 +84,10 @@ def layers(models: Card) -> Details:
     runs = [{"run": run, **model} for run, model in models.items()]
     frame = pd.json_normalize(runs, "layers", "run")
     frame = frame[["run", "name", "kind", "output", "parameters"]]
-    return Details("The layers", [Table.of("The layers of every run", frame, {"output": str})])
+    return Details(
+        "The layers",
+        [Table.of("The layers of every run", frame, {"output": str})],
+    )
 
 
 SECTION = Section("Data and settings", (texts, splits, settings_of_runs, layers))

@@ -1,12 +1,14 @@
 """Gradients: how much of them is left some tokens back, before and after training."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import altair as alt
 import pandas as pd
 
-from pipeline.params import DEFAULT_INITIALISER, subjects
+from pipeline.params import DEFAULT_INITIALISER
+from pipeline.params.subjects import Subject
 from pipeline.reporting import charts, frames, words
 from pipeline.reporting.frames import where
 from pipeline.reporting.inputs import derived
@@ -36,7 +38,13 @@ from pipeline.science.gradients import decay as decay_measures
 from pipeline.science.statistics import intervals
 
 WEIGHTS = {"trained": "after training", "initial": "before training"}
-CURVE = ["sequence_length", "architecture", "direction", "weights", "trained_length"]
+CURVE = [
+    "sequence_length",
+    "architecture",
+    "direction",
+    "weights",
+    "trained_length",
+]
 MARKS = list(decay_measures.EPSILONS.values())  # log10: 10 %, 1 % and 0.1 %
 DEEPEST, HIGHEST = -6, 3  # log10: panels end at 0.0001 % and 100,000 %
 FAR = "log10_at_last_fitted_lag"
@@ -93,6 +101,12 @@ def summary(seeds: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     return medians.assign(hint=hints)
 
 
+def shares(rows: pd.DataFrame, name: str = "network") -> str:
+    """What is left in each row, in words: "vanilla RNN, after training, 7.8 %; ..."."""
+    weights = rows["weights"].map(WEIGHTS.get) + ", " if "weights" in rows else ""
+    return "; ".join(rows[name] + ", " + weights + rows["value"].map(share_of))
+
+
 # --- the answer --------------------------------------------------------------------------------------------------
 
 
@@ -117,9 +131,13 @@ def answer(
 
     main = _first(at_length)
     sentences = [_fate(main, gradient_claim, settings)]
-    others = at_length[at_length["network"] != main.network]
+    others = where(at_length, network=set(at_length["network"]) - {main.network})
     if len(others) and others[FAR].notna().all():
-        sentences.append(_others(others))
+        values = list(
+            dict.fromkeys(share_of(value) for value in (others[FAR].min(), others[FAR].max()))
+        )
+        networks = "other networks" if len(others) > 1 else others["network"].iloc[0]
+        sentences.append(f"In the {networks}, it is {' to '.join(values)}.")
 
     longest = _first(where(trained, sequence_length=trained["sequence_length"].max()))
     if longest.sequence_length > shown_length and longest.network == main.network:
@@ -129,8 +147,8 @@ def answer(
 
 def _first(rows: pd.DataFrame):
     """The vanilla RNN, or else the first network."""
-    vanilla = where(rows, architecture="vanilla")
-    return next((vanilla if len(vanilla) else rows).itertuples())
+    is_other = rows["architecture"] != "vanilla"
+    return next(rows.iloc[is_other.argsort(kind="stable")].itertuples())
 
 
 def far_lag(last_lag: int) -> int:
@@ -144,38 +162,50 @@ def far_lag(last_lag: int) -> int:
 
 def _fate(row, gradient_claim: dict | None, settings: dict) -> str:
     """What happens to the gradient of a network. The interval of a claim about this number decides, if there is one."""
-    ends_of_interval = row.log10_at_last_fitted_lag_low, row.log10_at_last_fitted_lag_high
-    share = share_of(row.log10_at_last_fitted_lag)
+    value = row.log10_at_last_fitted_lag
+    bounds = (
+        row.log10_at_last_fitted_lag_low,
+        row.log10_at_last_fitted_lag_high,
+    )
     gradient = f"the gradient of the trained {row.network}"
-    if math.isnan(row.log10_at_last_fitted_lag):
+    if math.isnan(value):
         return words.capital(f"{gradient} is not finite in some seeds.")
-    if math.isnan(row.log10_at_last_fitted_lag_low):
+    if math.isnan(bounds[0]):
         return (
-            f"The trained {row.network} has {share} of its gradient left {_far_back(row)} "
+            f"The trained {row.network} has {share_of(value)} of its gradient left {_far_back(row)} "
             f"({count(row.seeds, 'seed')}, too few for an interval)."
         )
-    if gradient_claim and row.architecture == "vanilla" and _is_at(row, gradient_claim):
-        ends_of_interval = decided_ends(gradient_claim)
-    sentence = fate_of_gradient(gradient, *ends_of_interval, settings)
-    return f"{sentence}: {share} of it is left {_far_back(row)}."
-
-
-def _is_at(row, measure: dict) -> bool:
-    lag = far_lag(row.last_lag_tokens)
-    return (measure["sequence_length"], measure["tokens"]) == (row.sequence_length, lag)
+    place = (
+        row.architecture,
+        row.sequence_length,
+        far_lag(row.last_lag_tokens),
+    )
+    claim = gradient_claim or {}
+    if place == (
+        "vanilla",
+        claim.get("sequence_length"),
+        claim.get("tokens"),
+    ):
+        bounds = decided_ends(claim)
+    fate = fate_of_gradient(gradient, *bounds, settings)
+    return f"{fate}: {share_of(value)} of it is left {_far_back(row)}."
 
 
 def decided_ends(measure: dict) -> tuple[float, float]:
     """The interval that decides a claim; NaN where it has no end."""
     low, high = (measure[name] for name in ("decided_low", "decided_high"))
-    return math.nan if low is None else low, math.nan if high is None else high
+    return (
+        math.nan if low is None else low,
+        math.nan if high is None else high,
+    )
 
 
 def fate_of_gradient(gradient: str, low: float, high: float, settings: dict) -> str:
     """Whether a gradient vanishes, by its whole interval in log10. Every sentence about this uses these words."""
-    vanished = math.log10(settings["vanished"])
-    faded = math.log10(settings["faded"])
-    fate = ""
+    vanished, faded = (
+        math.log10(settings["vanished"]),
+        math.log10(settings["faded"]),
+    )
     if high < vanished:
         fate = "vanishes"
     elif low > faded:
@@ -184,7 +214,7 @@ def fate_of_gradient(gradient: str, low: float, high: float, settings: dict) -> 
         fate = "fades but does not vanish"
     elif high < faded:
         fate = "fades, but the data do not show that it vanishes"
-    if not fate:
+    else:
         return f"These seeds do not show whether {gradient} vanishes"
     return words.capital(f"{gradient} {fate}")
 
@@ -193,25 +223,14 @@ def _far_back(row) -> str:
     return f"{count(far_lag(row.last_lag_tokens), 'token')} back"
 
 
-def _others(rows: pd.DataFrame) -> str:
-    least = share_of(rows[FAR].min())
-    most = share_of(rows[FAR].max())
-    if len(rows) == 1:
-        network = rows["network"].iloc[0]
-        return f"In the {network}, it is {most}."
-    between = least if least == most else f"{least} to {most}"
-    return f"In the other networks, it is {between}."
-
-
 def _at_longest(row, decay_by_seed: pd.DataFrame, vanished: float) -> str:
     """In how many seeds the gradient has vanished at the longest length."""
     kind = {column: getattr(row, column) for column in [*CURVE, "quantity"]}
     seeds = where(of_states(decay_by_seed), **kind)
-    threshold = math.log10(vanished)
-    gone = int((seeds[FAR] < threshold).sum())
+    gone = int((seeds[FAR] < math.log10(vanished)).sum())
     return (
         f"In texts of {count(row.sequence_length, 'token')}, the gradient of the {row.network} falls below "
-        f"{share_of(threshold)} in {gone} of {count(len(seeds), 'seed')}, {_far_back(row)}."
+        f"{share_of(math.log10(vanished))} in {gone} of {count(len(seeds), 'seed')}, {_far_back(row)}."
     )
 
 
@@ -223,68 +242,53 @@ def by_lag(curves: pd.DataFrame, shown_length: int) -> Part | None:
     seeds = frames.own_design(where(of_states(curves), quantity="dz/dh"))
     figures: dict[str, Part] = {}
     for length in frames.first_at(seeds["sequence_length"], shown_length):
-        name = "gradients-by-lag"
-        if length != shown_length:
-            name += f"-{length}"
-        tokens = count(length, "token")
-        figures[tokens] = _by_lag(where(seeds, sequence_length=length), name)
-
+        name = "gradients-by-lag" + (f"-{length}" if length != shown_length else "")
+        figures[count(length, "token")] = _by_lag(where(seeds, sequence_length=length), name)
     return choice("sequence length", figures)
 
 
 def _by_lag(seeds: pd.DataFrame, name: str) -> Figure:
     medians = summary(seeds, [*CURVE, "lag_tokens"])
-    scale = scale_of(medians)
-    panels = []
-    for weights, rows in by_weights(medians):
-        panel = panel_of(
-            where(seeds, weights=weights),
-            rows,
-            ["architecture", "direction"],
-            scale=scale,
-            **charts.looks(medians),
+    keys = ["architecture", "direction"]
+    panels = [
+        panel_of(where(seeds, weights=weights), rows, keys, medians).properties(
+            title=_heading(rows)
         )
-        panels.append(panel.properties(title=_heading(rows)))
-
+        for weights, rows in by_weights(medians)
+    ]
     length = int(medians["sequence_length"].iloc[0])
-    far = where(medians, lag_tokens=far_lag(length - 1))
-    shares = "; ".join(
-        f"{row.network}, {WEIGHTS[row.weights]}, {share_of(row.value)}" for row in far.itertuples()
-    )
+    lag = far_lag(length - 1)
     return Figure(
         name,
         f"How gradients fade with distance, at {count(length, 'token')}",
         "Thick lines are median seeds, thin lines are single seeds. Curves may leave the panel.",
-        f"Gradient left {count(far_lag(length - 1), 'token')} back: {shares}.",
+        f"Gradient left {count(lag, 'token')} back: {shares(where(medians, lag_tokens=lag))}.",
         panels,
     )
 
 
 def by_weights(medians: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """The rows after training and those before, if there are any."""
-    parts = [(weights, where(medians, weights=weights)) for weights in WEIGHTS]
-    return [(weights, rows) for weights, rows in parts if len(rows)]
-
-
-def marks() -> str:
-    return listed(share_of(mark) for mark in MARKS)
+    present = [weights for weights in WEIGHTS if weights in set(medians["weights"])]
+    return [(weights, where(medians, weights=weights)) for weights in present]
 
 
 def _heading(rows: pd.DataFrame) -> str:
     row = rows.iloc[0]
-    trained_length = int(row["trained_length"])
-    if row["weights"] == "trained" and trained_length != row["sequence_length"]:
-        return f"trained at {count(trained_length, 'token')}"
-    return WEIGHTS[row["weights"]]
+    is_own = row["trained_length"] == row["sequence_length"]
+    if row["weights"] == "initial" or is_own:
+        return WEIGHTS[row["weights"]]
+    return f"trained at {count(int(row['trained_length']), 'token')}"
 
 
 def scale_of(medians: pd.DataFrame) -> alt.Scale:
     """From the highest median to the lowest one, but past all marks and not beyond DEEPEST or HIGHEST."""
-    finite = charts.gapped(medians)["value"].dropna()
-    values = [0.0, MARKS[-1], *finite]
-    low = max(min(values), DEEPEST)
-    high = min(max(values), HIGHEST)
-    return alt.Scale(domain=[low - 0.2, high + 0.2], nice=False)
+    values = [0.0, MARKS[-1], *charts.gapped(medians)["value"].dropna()]
+    domain = [
+        max(min(values), DEEPEST) - 0.2,
+        min(max(values), HIGHEST) + 0.2,
+    ]
+    return alt.Scale(domain=domain, nice=False)
 
 
 def percent_axis() -> alt.Axis:
@@ -296,20 +300,24 @@ def panel_of(
     seeds: pd.DataFrame,
     medians: pd.DataFrame,
     keys: list[str],
-    scale: alt.Scale,
+    every: pd.DataFrame,
     at: tuple[str, str] = ("lag_tokens", LAG),
     **look,
 ) -> alt.LayerChart:
-    """Curves of gradients in percent, with lines at MARKS."""
+    """Curves of gradients in percent, with lines at MARKS. `every` has the medians of all panels of the figure.
+
+    `look` replaces the colours, shapes and dashes of architectures and directions.
+    """
     column, title = at
+    scale = scale_of(every)
     return charts.curves(
         seeds,
         medians,
         keys,
         x=alt.X(f"{column}:Q", title=title, axis=charts.whole_numbers()),
         y=alt.Y("value:Q", title=SHARE, scale=scale, axis=percent_axis()),
-        behind=tuple(charts.line_at(mark, scale, (2, 3)) for mark in MARKS),
-        **look,
+        behind=[charts.line_at(mark, scale, (2, 3)) for mark in MARKS],
+        **(charts.looks(every) | look),
     )
 
 
@@ -319,15 +327,13 @@ def panel_of(
 def collapsed(decays: pd.DataFrame, shown_length: int) -> Paragraph | None:
     """Names the trained seeds whose gradient lies far below the one of the median seed."""
     trained = where(decays, weights="trained", sequence_length=shown_length)
-    sentences = []
-    for row in trained.itertuples():
-        seeds = decay_measures.collapsed_seeds(row.collapsed_seeds)
-        if not seeds:
-            continue
-        sentences.append(
-            f"The gradient of the {row.network} collapsed in {named_seeds(seeds)}: it is more than "
-            f"{10**decay_measures.COLLAPSE:,} times smaller than in the median seed."
-        )
+    seeds_of = trained.set_index("network")["collapsed_seeds"].map(decay_measures.collapsed_seeds)
+    sentences = [
+        f"The gradient of the {network} collapsed in {named_seeds(seeds)}: it is more than "
+        f"{10**decay_measures.COLLAPSE:,} times smaller than in the median seed."
+        for network, seeds in seeds_of.items()
+        if seeds
+    ]
     return Paragraph(" ".join(sentences)) if sentences else None
 
 
@@ -353,8 +359,10 @@ def initialisers(initialiser_curves: pd.DataFrame) -> list[Part] | None:
     if initialiser_curves.empty:
         return None
 
-    keys = ["architecture", "direction", "initialiser", "lag_tokens"]
-    medians = summary(initialiser_curves, keys)
+    medians = summary(
+        initialiser_curves,
+        ["architecture", "direction", "initialiser", "lag_tokens"],
+    )
     last = where(medians, lag_tokens=medians["lag_tokens"].max()).dropna(subset="value")
     last = last.sort_values("value", ascending=False, kind="stable")
     if len(last) < 2:
@@ -363,19 +371,15 @@ def initialisers(initialiser_curves: pd.DataFrame) -> list[Part] | None:
     most, least = last.iloc[0], last.iloc[-1]
     effect = "decides" if least["value"] < most["value"] - 1 else "hardly changes"
     back = f"{count(int(most['lag_tokens']), 'token')} back"
-
     names = [name for name in COLOUR_OF_INITIALISER if name in set(last["initialiser"])]
-    colours = [COLOUR_OF_INITIALISER[name] for name in names]
-    legend = {"title": "initialiser", "legend": charts.legend()}
     panel = panel_of(
         initialiser_curves,
+        medians.assign(network=medians["initialiser"]),
+        ["architecture", "initialiser"],
         medians,
-        ["initialiser"],
-        scale=scale_of(medians),
-        colour=alt.Color("initialiser:N", scale=alt.Scale(domain=names, range=colours), **legend),
-        shape=alt.Shape("initialiser:N", scale=alt.Scale(domain=names, range=SHAPES), **legend),
+        colour=_by_initialiser(alt.Color, names, map(COLOUR_OF_INITIALISER.get, names)),
+        shape=_by_initialiser(alt.Shape, names, SHAPES),
     )
-    shares = "; ".join(f"{row.initialiser} {share_of(row.value)}" for row in last.itertuples())
     return [
         Paragraph(
             f"Before training, the initialiser of the recurrent weights {effect} how far gradients reach. "
@@ -387,10 +391,20 @@ def initialisers(initialiser_curves: pd.DataFrame) -> list[Part] | None:
             f"Gradients of the untrained {words.network(most['architecture'])}, by initialiser",
             f"Keras' default is {DEFAULT_INITIALISER}; “0.9 orthogonal” is 0.9 times that. Thick lines are median "
             "seeds, thin lines are single seeds.",
-            f"Gradient left {back}: {shares}.",
+            f"Gradient left {back}: {shares(last, 'initialiser')}.",
             [panel.properties(width=charts.LONG)],
         ),
     ]
+
+
+def _by_initialiser(channel: Callable[..., Any], names: list[str], looks: Iterable) -> Any:
+    scale = alt.Scale(domain=names, range=list(looks))
+    return channel(
+        "initialiser:N",
+        title="initialiser",
+        scale=scale,
+        legend=charts.legend(),
+    )
 
 
 # --- both directions ---------------------------------------------------------------------------------------------
@@ -417,19 +431,17 @@ def both_directions(place_curves: pd.DataFrame, shown_length: int) -> list[Part]
         return None
 
     medians = summary(place_curves, ["architecture", "direction", "place"])
-    sentence_of = {
-        architecture: _smallest(curve, shown_length)
-        for architecture, curve in medians.groupby("architecture", sort=False)
-    }
+    by_network = medians.groupby("architecture", sort=False)
+    sentence_of = {name: _smallest(curve, shown_length) for name, curve in by_network}
     main = [sentence_of[name] for name in ("bidirectional", "vanilla") if name in sentence_of]
+    at = ("place", "word (1 is the first one of the text)")
     panel = panel_of(
         place_curves,
         medians,
         ["architecture"],
-        scale=scale_of(medians),
-        at=("place", "word (1 is the first one of the text)"),
-        colour=charts.coloured(medians),
-        shape=charts.shaped(medians),
+        medians,
+        at,
+        dash=charts.SOLID,
     )
     return [
         Paragraph(" ".join(main)),
@@ -450,16 +462,13 @@ def _smallest(curve: pd.DataFrame, length: int) -> str:
     if curve["value"].isna().any():
         return f"In the {network}, some gradients are not finite."
 
-    first = share_of(curve["value"].iloc[0])
     least = curve.loc[curve["value"].idxmin()]
-    share = f"{share_of(least['value'])} of the last word's"
-    place = least["place"]
-    if place == 1:
-        return f"In the {network}, the first of {length} words has the smallest gradient: {share}."
-    return (
-        f"In the {network}, word {place} of {length} has the smallest gradient: {share}. "
-        f"The first word has {first}."
-    )
+    place = f"word {least['place']} of {length}"
+    rest = f" The first word has {share_of(curve['value'].iloc[0])}."
+    if least["place"] == 1:
+        place, rest = f"the first of {length} words", ""
+    share = share_of(least["value"])
+    return f"In the {network}, {place} has the smallest gradient: {share} of the last word's.{rest}"
 
 
 # --- details -----------------------------------------------------------------------------------------------------
@@ -473,77 +482,56 @@ def half_lives(
     if medians.empty:
         return None
 
-    lengths = frames.first_at(medians["sequence_length"], shown_length)
+    figure = _half_lives(medians, of_states(decay_by_seed))
     tables: dict[str, Part] = {
         count(length, "token"): _measures(where(medians, sequence_length=length))
-        for length in lengths
+        for length in frames.first_at(medians["sequence_length"], shown_length)
     }
-    figure = _half_lives(_with_half_life(medians), _with_half_life(of_states(decay_by_seed)))
-    return Details(
-        f"Half-lives, and lags at which {marks()} are left",
-        [*([figure] if figure else []), Choice("sequence length", tables)],
-    )
+    summary = f"Half-lives, and lags at which {listed(map(share_of, MARKS))} are left"
+    return Details(summary, [*figure, Choice("sequence length", tables)])
 
 
-def _with_half_life(rows: pd.DataFrame) -> pd.DataFrame:
-    return where(rows.dropna(subset="half_life_tokens"), quantity="dz/dh")
-
-
-def _half_lives(medians: pd.DataFrame, seeds: pd.DataFrame) -> Figure | None:
-    """A panel per design."""
+def _half_lives(medians: pd.DataFrame, seeds: pd.DataFrame) -> list[Figure]:
+    """A panel per design, or nothing if no curve is exponential."""
+    medians, seeds = _with_half_life(medians), _with_half_life(seeds)
     if seeds.empty:
-        return None
+        return []
 
+    medians = medians.assign(hint=[half_life(row) for row in medians.itertuples()])
+    values = pd.concat([medians["value"], seeds["value"]])
+    scale = alt.Scale(type="log", domain=[values.min() / 1.2, values.max() * 1.2])
     of_design = _designs(medians)
-    encoding = _half_life_encoding(seeds, pd.concat([medians, seeds])["half_life_tokens"])
-    panels = []
-    for design, rows in _designs(seeds).items():
-        panel = _half_life_panel(of_design.get(design, medians.iloc[:0]), rows, encoding)
-        panels.append(panel.properties(title=design, width=charts.SHORT, height=240))
-
+    panels = [
+        charts.curves(
+            rows,
+            of_design.get(design, medians.iloc[:0]),
+            ["architecture", "direction"],
+            x=charts.log_axis("sequence_length", "sequence length in tokens", seeds),
+            y=alt.Y("value:Q", title="half-life (tokens, log scale)", scale=scale),
+            is_continuous=False,
+            **(charts.looks(seeds) | {"dash": charts.SOLID}),
+        ).properties(title=design, height=240)
+        for design, rows in _designs(seeds).items()
+    ]
     numbers = "; ".join(
-        f"{row.network}, {_where(row)}, read at {row.sequence_length:,}: {row.half_life_tokens:.0f}"
+        f"{row.network}, {_where(row)}, read at {row.sequence_length:,}: {row.value:.0f}"
         for row in medians.itertuples()
     )
-    return Figure(
+    figure = Figure(
         "half-lives",
         "Half-lives of gradients, by sequence length",
-        "Large marks are median seeds, small marks are single seeds. A curve that is not exponential has no mark.",
+        "Marks are median seeds; thin lines are single seeds and only guide the eye. A curve that is not exponential "
+        "has no mark.",
         f"Half-lives of median seeds in tokens: {numbers or 'none'}.",
         panels,
     )
+    return [figure]
 
 
-def _half_life_encoding(seeds: pd.DataFrame, values: pd.Series) -> dict:
-    """The same axes for all panels; networks stand next to each other at their length."""
-    networks = frames.in_order(seeds, ["architecture", "direction"])["network"]
-    lengths = alt.Scale(domain=sorted(set(seeds["sequence_length"])))
-    tokens = alt.Scale(type="log", domain=[values.min() / 1.2, values.max() * 1.2])
-    return {
-        "x": alt.X(
-            "sequence_length:O",
-            title="sequence length (tokens)",
-            scale=lengths,
-            axis=alt.Axis(labelAngle=0),
-        ),
-        "xOffset": alt.XOffset("network:N", scale=alt.Scale(domain=list(dict.fromkeys(networks)))),
-        "y": alt.Y("half_life_tokens:Q", title="half-life (tokens, log scale)", scale=tokens),
-        "color": charts.coloured(seeds),
-    }
-
-
-def _half_life_panel(medians: pd.DataFrame, seeds: pd.DataFrame, encoding: dict) -> alt.LayerChart:
-    keys = ["architecture", "network", "sequence_length"]
-    small = charts.packed(seeds, keys, ["half_life_tokens"])
-    large = alt.Chart(medians[[*keys, "half_life_tokens", "seeds"]].round(1))
-    return alt.layer(
-        small.mark_point(filled=True, size=14, opacity=0.5).encode(**encoding),
-        large.mark_point(filled=True, size=70, opacity=1).encode(
-            **encoding,
-            shape=charts.shaped(seeds),
-            tooltip=["network", "sequence_length", "half_life_tokens", "seeds"],
-        ),
-    )
+def _with_half_life(rows: pd.DataFrame) -> pd.DataFrame:
+    """The curves of hidden states that have a half-life, as `value`."""
+    rows = where(rows.dropna(subset="half_life_tokens"), quantity="dz/dh")
+    return rows.assign(value=rows["half_life_tokens"])
 
 
 def _designs(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -564,40 +552,33 @@ def _where(row) -> str:
 
 
 def _measures(medians: pd.DataFrame) -> Table:
+    """One row per network and design."""
     length = int(medians["sequence_length"].iloc[0])
-    rows = []
-    for row in medians.to_dict("records"):
-        last = row["last_lag_tokens"]
-        series = pd.Series(row)
-        rows.append(
-            [
-                row["network"],
-                _where(series),
-                half_life(series),
-                _with_interval(row, FAR, share_of),
-                _with_interval(row, "log10_at_last_lag", share_of),
-                *(
-                    _with_interval(row, f"horizon_{name}", lambda lag, last=last: within(lag, last))
-                    for name in decay_measures.EPSILONS
-                ),
-                f"{row['seeds']} ({row['exponential_seeds']})",
-            ]
-        )
-    columns = ["network", "weights", "half-life (tokens)", f"left at lag {far_lag(length - 1)}"]
-    columns += [f"left at lag {length - 1}"]
-    columns += [f"below {share_of(mark)} from lag" for mark in MARKS]
-    columns += ["seeds (exponential ones)"]
+    rows = list(medians.itertuples())
+    records = medians.to_dict("records")
+    columns = {
+        "network": medians["network"],
+        "weights": [_where(row) for row in rows],
+        "half-life (tokens)": [half_life(row) for row in rows],
+        f"left at lag {far_lag(length - 1)}": [_with_interval(row, FAR) for row in records],
+        f"left at lag {length - 1}": [_with_interval(row, "log10_at_last_lag") for row in records],
+    }
+    for name, mark in decay_measures.EPSILONS.items():
+        horizons = [_with_interval(row, f"horizon_{name}", within) for row in records]
+        columns[f"below {share_of(mark)} from lag"] = horizons
+    seeds = medians[["seeds", "exponential_seeds"]].astype(str)
+    columns["seeds (exponential ones)"] = seeds["seeds"] + " (" + seeds["exponential_seeds"] + ")"
     caption = f"Median seeds at {count(length, 'token')}, with 95 % intervals"
-    return Table(caption, columns, rows, left=(0, 1), sortable=True, filterable=True)
+    return Table.of(caption, pd.DataFrame(columns), {})
 
 
-def _with_interval(row: dict, column: str, text: Callable[[float], str]) -> str:
-    low = row[f"{column}_low"]
-    high = row[f"{column}_high"]
-    value = text(row[column])
-    if math.isinf(low) and math.isinf(high):
-        return value
-    return value + ends(low, high, text)
+def _with_interval(row: dict, column: str, text: Callable[..., str] | None = None) -> str:
+    """A number with its interval: a share, or a lag within the measured ones."""
+
+    def in_words(value: float) -> str:
+        return text(value, row["last_lag_tokens"]) if text else share_of(value)
+
+    return in_words(row[column]) + ends(row[f"{column}_low"], row[f"{column}_high"], in_words)
 
 
 def by_distance(distances: pd.DataFrame, shown_length: int) -> Details | None:
@@ -607,48 +588,35 @@ def by_distance(distances: pd.DataFrame, shown_length: int) -> Details | None:
     if rows.empty:
         return None
 
-    lags = sorted(set(rows["lag_tokens"]))
-    cells = []
-    for (network, weights), curve in rows.groupby(["network", "weights"], sort=False):
-        shares = [_share_at(where(curve, lag_tokens=lag)) for lag in lags]
-        cells.append([network, WEIGHTS[weights], *shares])
-
+    rows = rows.assign(weights=rows["weights"].map(WEIGHTS))
+    by_lag = rows.groupby(["network", "weights", "lag_tokens"], sort=False)
+    wide = by_lag[[*rows]].apply(_share_at).unstack(sort=False)
     tokens = count(shown_length, "token")
-    table = Table(
-        f"Gradient relative to lag 0, at {tokens}: median seeds, 95 % intervals",
-        ["network", "weights", *(f"lag {lag}" for lag in lags)],
-        cells,
-        left=(0, 1),
-    )
+    caption = f"Gradient relative to lag 0, at {tokens}: median seeds, 95 % intervals"
+    table = Table.of(caption, wide.add_prefix("lag ").reset_index(), {})
     return Details("Gradients at each distance", [table])
 
 
 def _share_at(seeds: pd.DataFrame) -> str:
     """The median seed with its interval."""
-    error = float(seeds["review_error"].max())
-    blocks = int(seeds["blocks"].max())
-    estimate = intervals.crossed_median(
-        seeds["log10_relative_norm"],
-        intervals.ReviewError(error, blocks),
-    )
-    share = share_of(estimate.value)
-    if estimate.low is None or estimate.high is None:
-        return share
-    return share + ends(estimate.low, estimate.high, share_of)
+    error = intervals.ReviewError(float(seeds["review_error"].max()), int(seeds["blocks"].max()))
+    estimate = intervals.crossed_median(seeds["log10_relative_norm"], error)
+    low, high = (math.nan if end is None else end for end in (estimate.low, estimate.high))
+    return share_of(estimate.value) + ends(low, high, share_of)
 
 
-def method(decays: pd.DataFrame, card: dict, settings: dict) -> Details | None:
+def method(decays: pd.DataFrame, subject: Subject, settings: dict) -> Details | None:
     """Definitions and caveats."""
     if decays.empty:
         return None
 
-    texts = subjects.of_card(card).counted
     trained = where(decays, weights="trained")
     elsewhere = trained[trained["trained_length"] != trained["sequence_length"]]
     bullets = [
         "We differentiate the logit with respect to each hidden state. We divide the norm by the one at lag 0, the "
         "state that is read out.",
-        f"A seed's curve is the median over at most {decays['reviews'].max():,} {texts} of the validation split.",
+        f"A seed's curve is the median over at most {decays['reviews'].max():,} {subject.counted} of the validation "
+        "split.",
         f"A median seed stands for {counts(decays['seeds'], 'seed')}. Its interval covers other seeds and other "
         "texts. Fewer than six seeds have none.",
         f"A gradient has vanished if its whole interval is below {share_of(math.log10(settings['vanished']))}. "
@@ -658,7 +626,7 @@ def method(decays: pd.DataFrame, card: dict, settings: dict) -> Details | None:
         "damps less.",
     ]
     for length, rows in elsewhere.groupby("trained_length"):
-        lengths = listed(f"{n:,}" for n in sorted(set(rows["sequence_length"])))
+        lengths = listed(map("{:,}".format, sorted(set(rows["sequence_length"]))))
         bullets.append(f"Networks measured at {lengths} tokens were trained at {length:,} tokens.")
     return Details("How we measured gradients", [Bullets(bullets)])
 

@@ -1,6 +1,7 @@
 """Memory: how far back trained networks use a word, what they lose if words change, and what they can learn to keep."""
 
-from functools import partial
+from collections.abc import Sequence
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -11,15 +12,21 @@ from pipeline.params.subjects import Subject
 from pipeline.reporting import charts, frames, words
 from pipeline.reporting.frames import where
 from pipeline.reporting.inputs import derived
-from pipeline.reporting.numbers import (
-    count,
-    listed,
-    percent,
-    points,
+from pipeline.reporting.numbers import count, ends, listed, percent, points
+from pipeline.reporting.parts import (
+    Details,
+    Figure,
+    Paragraph,
+    Part,
+    Section,
+    Table,
+    choice,
 )
-from pipeline.reporting.parts import Details, Figure, Paragraph, Part, Section, choice
 from pipeline.science.statistics import intervals
-from pipeline.science.statistics.lags import longest_lag_learned, reach_of_memory
+from pipeline.science.statistics.lags import (
+    longest_lag_learned,
+    reach_of_memory,
+)
 
 MEASURES = {
     "stored": "stored in the state",
@@ -27,13 +34,17 @@ MEASURES = {
     "sign_accuracy": "used with the right sign",
 }
 NETWORK = ["architecture", "sequence_length", "trained_length"]
+PLACE = ["architecture", "lag_tokens", "is_first", "is_end", "place"]
 FIRST, GAP = "first word", " "  # places on the axis of lags
 GUESSING = 0.5
 HEIGHT = 220
 VERDICTS = {  # whether a word is (stored, used with the right sign); None if the data do not show it
     (True, True): "So the word is stored and used",
     (True, False): "So the word is stored, but not used",
-    (True, None): "So the word is stored, but these seeds do not show whether it is used",
+    (
+        True,
+        None,
+    ): "So the word is stored, but these seeds do not show whether it is used",
     (False, False): "So the word is neither stored nor used",
 }
 CHANGES = {
@@ -42,7 +53,10 @@ CHANGES = {
     "suffix": "last {} replaced",
     "truncation": "last {} alone",
 }
-SIGNALS = {"first": "the first token", "middle": "a token in the middle of noise"}
+SIGNALS = {
+    "first": "the first token",
+    "middle": "a token in the middle of noise",
+}
 
 
 # --- frames ------------------------------------------------------------------------------------------------------
@@ -58,17 +72,23 @@ def over_seeds(rows: pd.DataFrame, keys: list[str], column: str, centre="mean") 
 
 def estimates(rows: pd.DataFrame, keys: list[str], column: str) -> pd.DataFrame:
     """Adds `low` and `high` to `over_seeds`: the interval for other seeds and other texts, as in the claims."""
-    is_share = column in MEASURES
-    estimate_of = intervals.crossed_share if is_share else intervals.crossed_mean
-    ends = []
-    for _, seeds in rows.groupby(keys, sort=False):
-        error, blocks = seeds[f"{column}_review_error"].iloc[0], seeds["blocks"].iloc[0]
-        reviews = intervals.ReviewError(float(error), int(blocks))
-        is_defined = seeds[column].notna().all()
-        estimate = estimate_of(seeds[column], reviews) if is_defined else None
-        ends.append((estimate.low, estimate.high) if estimate else (None, None))
-    bounds = pd.DataFrame(ends, columns=["low", "high"], dtype=float)
+    groups = [seeds for _, seeds in rows.groupby(keys, sort=False)]
+    bounds = pd.DataFrame(
+        [_bounds(seeds, column) for seeds in groups],
+        columns=["low", "high"],
+        dtype=float,
+    )
     return pd.concat([over_seeds(rows, keys, column), bounds], axis=1)
+
+
+def _bounds(seeds: pd.DataFrame, column: str) -> tuple[float | None, float | None]:
+    if seeds[column].isna().any():
+        return None, None
+    estimate_of = intervals.crossed_share if column in MEASURES else intervals.crossed_mean
+    first = seeds.iloc[0]
+    error = intervals.ReviewError(float(first[f"{column}_review_error"]), int(first["blocks"]))
+    estimate = estimate_of(seeds[column], error)
+    return estimate.low, estimate.high
 
 
 def first_network(rows: pd.DataFrame) -> str:
@@ -95,8 +115,10 @@ def word_effects(memory: pd.DataFrame) -> pd.DataFrame:
 @derived
 def memory_measures(word_effects: pd.DataFrame) -> pd.DataFrame:
     """One row per measure, network and lag, with the mean over seeds and its interval."""
-    keys = [*NETWORK, "lag_tokens", "is_first", "is_end", "place"]
-    tables = [estimates(word_effects, keys, name).assign(measure=name) for name in MEASURES]
+    tables = [
+        estimates(word_effects, [*NETWORK, *PLACE[1:]], name).assign(measure=name)
+        for name in MEASURES
+    ]
     return pd.concat(tables, ignore_index=True)
 
 
@@ -109,7 +131,7 @@ def reaches(memory_measures: pd.DataFrame, settings: dict) -> pd.DataFrame:
     used = where(memory_measures, measure="sign_accuracy")
     rows = []
     for network, lags in used.groupby(NETWORK, sort=False):
-        low_by_lag = dict(zip(lags["lag_tokens"], lags["low"], strict=True))
+        low_by_lag = lags.set_index("lag_tokens")["low"].to_dict()
         reach = reach_of_memory(low_by_lag, settings["usable"])
         if reach is None:
             reach = -1 if lags["high"].iloc[0] <= settings["usable"] else np.nan
@@ -158,16 +180,20 @@ def answer(
     if longest != shown_length:
         start = f"In {subject.noun}s of {longest:,} tokens, the distance"
         sentences += _distances(where(reaches, sequence_length=longest), start)
-    texts = (sentences, stored_and_used(measures, settings["usable"], subject))
+    texts = (
+        sentences,
+        stored_and_used(measures, settings["usable"], subject),
+    )
     return [Paragraph(" ".join(text)) for text in texts if text]
 
 
 def _distances(reached: pd.DataFrame, start: str) -> list[str]:
-    """The known reaches of the networks with a state."""
-    known = reached[~reached["architecture"].isin(STATELESS) & (reached["reach"] >= 0)]
+    """The reaches that the data show, of the networks with a state."""
+    has_state = ~reached["architecture"].isin(STATELESS)
+    reached = reached[has_state & (reached["reach"] >= 0)]
     distances = []
-    for reach, rows in known.groupby("reach", sort=False):
-        networks = listed(f"the {words.network(name)}" for name in rows["architecture"])
+    for reach, rows in reached.groupby("reach", sort=False):
+        networks = listed("the " + rows["architecture"].map(words.network))
         distances.append(f"{count(int(reach), 'token')} for {networks}")
     return [f"{start} is {', and '.join(distances)}."] if distances else []
 
@@ -227,44 +253,47 @@ def by_lag(
     subject: Subject,
     settings: dict,
 ) -> Part | None:
-    lengths = frames.first_at(word_effects["sequence_length"], shown_length)
     figures: dict[str, Part] = {}
-    for length in lengths:
-        tokens = count(length, "token")
-        seeds, means = (
-            where(word_effects, sequence_length=length),
-            where(memory_measures, sequence_length=length),
-        )
+    for length in frames.first_at(word_effects["sequence_length"], shown_length):
+        seeds = where(word_effects, sequence_length=length)
+        means = where(memory_measures, sequence_length=length)
         lowest = 100 * seeds[list(MEASURES)].min().min()
-        panels = []
-        for measure, heading in MEASURES.items():
-            panels.append(
-                panel(
-                    seeds,
-                    where(means, measure=measure),
-                    _lags(seeds),
-                    value=measure,
-                    title=f"share of {subject.noun}s (%)",
-                    heading=heading,
-                    domain=(np.fmin(40, np.floor(lowest)), 102),
-                    lines=(GUESSING, settings["usable"]),
-                    has_legend=not panels,
-                )
+        y = value_axis(
+            f"share of {subject.noun}s (%)",
+            np.fmin(40, np.floor(lowest)),
+            102,
+        )
+        panels = [
+            panel(
+                seeds,
+                where(means, measure=measure),
+                lags_axis(seeds),
+                y,
+                value=measure,
+                heading=heading,
+                lines=(GUESSING, settings["usable"]),
             )
-        ends = where(means, is_end=True, measure="sign_accuracy")
+            for measure, heading in MEASURES.items()
+        ]
+        used = where(means, is_end=True, measure="sign_accuracy")
+        values = "; ".join(
+            f"{words.network(row.architecture)} {percent(row.mean)} at {row.place}"
+            for row in used.itertuples()
+        )
+        tokens = count(length, "token")
         figures[tokens] = Figure(
-            name="memory-by-lag" + (f"-{length}" if length != lengths[0] else ""),
+            name="memory-by-lag" + (f"-{length}" if figures else ""),
             title=f"How far back a word is stored and used, at {tokens}",
             reading=f"We replace one word by strongly positive and strongly negative ones; 50 % is guessing, and above "
             f"{percent(settings['usable'])} we call a word usable. Marks are means at the measured lags; thin "
             "lines are seeds and only guide the eye.",
-            alternative=f"Used with the right sign, by lag: {_values(ends, 'place')}.",
+            alternative=f"Used with the right sign, by lag: {values}.",
             panels=panels,
         )
     return choice("sequence length", figures)
 
 
-def _lags(rows: pd.DataFrame) -> alt.X:
+def lags_axis(rows: pd.DataFrame) -> alt.X:
     """The measured lags, evenly spaced, and the first word behind a gap."""
     places = list(rows.sort_values("lag_tokens")["place"].unique())
     if places[-1] == FIRST:
@@ -274,70 +303,51 @@ def _lags(rows: pd.DataFrame) -> alt.X:
     return alt.X("place:O", title=title, scale=alt.Scale(domain=places), axis=axis)
 
 
-def _numbers(column: str, title: str, rows: pd.DataFrame) -> alt.X:
-    ticks = sorted({int(value) for value in rows[column]})
-    scale = alt.Scale(type="log", domain=[ticks[0] / 1.2, ticks[-1] * 1.2], nice=False)
-    axis = alt.Axis(values=ticks, grid=False, labelOverlap="greedy")
-    return alt.X(f"{column}:Q", title=f"{title} (log scale)", scale=scale, axis=axis)
+def value_axis(title: str, *domain: float) -> alt.Y:
+    scale = alt.Scale(domain=list(domain), nice=False) if domain else alt.Scale(zero=False)
+    return alt.Y("value:Q", title=title, scale=scale)
 
 
 def panel(
     seeds: pd.DataFrame,
     means: pd.DataFrame,
     x: alt.X,
+    y: alt.Y,
     *,
     value: str,
-    title: str,
+    lines: Sequence[float] = (),
     heading: str = "",
-    domain: tuple[float, float] | None = None,
-    lines: tuple[float, ...] = (),
-    is_joined: bool = True,
-    has_legend: bool = True,
     every: pd.DataFrame | None = None,
 ) -> alt.LayerChart:
     """A mark per mean and a thin line per seed, in percent; no line leads to the first word.
 
     `every` has the architectures of all panels of the figure, if these rows lack some.
     """
-    column = x["shorthand"].split(":")[0]
-    details = [name for name in ("seed", "is_first") if name in seeds]
-    thin = _percent(seeds[["architecture", *details, column, value]], value).dropna()
-    # a row of lists per curve takes a fifth of the bytes of a row per point
-    curves = thin.groupby(["architecture", *details], sort=False).agg(list).reset_index()
-    bounds = [name for name in ("low", "high") if name in means]
-    marks = _percent(means[["architecture", column, "mean", *bounds]], "mean", *bounds)
-
-    scale = alt.Scale(domain=list(domain), nice=False) if domain else alt.Scale(zero=False)
-    colour, shape = (
-        channel(seeds if every is None else every) for channel in (charts.coloured, charts.shaped)
+    networks = seeds if every is None else every
+    keys = ["architecture", *(["is_first"] if "is_first" in seeds else [])]
+    means = means.assign(
+        value=100 * means["mean"],
+        network=means["architecture"].map(words.network),
+        hint=[_hint(row) for row in means.to_dict("records")],
     )
-    if not has_legend:
-        colour.legend = shape.legend = None
-    y = alt.Y("mean:Q", title=title, scale=scale)
-    tooltip = charts.hover("architecture", column, mean="mean", **{name: name for name in bounds})
-    points = alt.OverlayMarkDef(size=9, opacity=0.4)
-    return alt.layer(
-        *(charts.line_at(100 * line, scale) for line in lines),
-        alt.Chart(curves)
-        .transform_flatten([column, value])
-        .mark_line(strokeWidth=float(is_joined), opacity=0.3, clip=True, point=points)
-        .encode(x=x, y=alt.Y(f"{value}:Q", title=title, scale=scale), color=colour, detail=details),
-        alt.Chart(marks)
-        .mark_point(filled=True, size=65, opacity=1, clip=True)
-        .encode(x=x, y=y, color=colour, shape=shape, tooltip=tooltip),
-    ).properties(title=heading, width=charts.SHORT, height=HEIGHT)
+    chart = charts.curves(
+        seeds.assign(value=100 * seeds[value]),
+        means,
+        keys,
+        x=x,
+        y=y,
+        colour=charts.coloured(networks),
+        shape=charts.shaped(networks),
+        behind=[charts.line_at(100 * line, y["scale"]) for line in lines],
+        is_continuous=False,
+    )
+    return chart.properties(title=heading, height=HEIGHT)
 
 
-def _percent(rows: pd.DataFrame, *columns: str) -> pd.DataFrame:
-    return charts.gapped(rows.assign(**{name: (rows[name] * 100).round(1) for name in columns}))
-
-
-def _values(rows: pd.DataFrame, column: str) -> str:
-    values = [
-        f"{words.network(row.architecture)} {percent(row.mean)} at {getattr(row, column)}"
-        for row in rows.itertuples()
-    ]
-    return "; ".join(values)
+def _hint(row: dict[str, Any]) -> str:
+    """A mean in percent, with its interval if it has one."""
+    low, high = row.get("low", np.nan), row.get("high", np.nan)
+    return percent(row["mean"]) + ends(low, high, percent)
 
 
 def definitions(memory: pd.DataFrame, subject: Subject) -> Details | None:
@@ -354,52 +364,46 @@ def definitions(memory: pd.DataFrame, subject: Subject) -> Details | None:
 
 
 def next_to_gradient(
-    word_effects: pd.DataFrame, word_gradients: pd.DataFrame, shown_length: int
+    word_effects: pd.DataFrame,
+    word_gradients: pd.DataFrame,
+    shown_length: int,
 ) -> list[Part] | None:
-    keys = ["architecture", "lag_tokens", "place", "is_first", "is_end"]
-    effects = where(word_effects, sequence_length=shown_length)
-    places = effects[keys[1:]].drop_duplicates()
-    gradients = where(word_gradients, sequence_length=shown_length).merge(places, on="lag_tokens")
+    """How much of its gradient and of its effect a word keeps at the farthest lag before the first word."""
+    effects = where(
+        word_effects,
+        sequence_length=shown_length,
+        is_end=True,
+        is_first=False,
+    )
+    lags = set(effects["lag_tokens"])
+    gradients = where(word_gradients, sequence_length=shown_length, lag_tokens=lags)
     if effects.empty or gradients.empty:
         return None
 
+    keys = ["architecture", "lag_tokens"]
     effect = estimates(effects, keys, "share")
     gradient = over_seeds(gradients, keys, "share", "median")
-    means = pd.concat([gradient["mean"], effect["mean"], pd.Series([0, 1])]) * 100
-    domain = (float(np.floor(means.min() - 3)), float(np.ceil(means.max() + 5)))
-    panel_of_shares = partial(
-        panel,
-        x=_lags(effects),
-        value="share",
-        title="share of the last word (%)",
-        domain=domain,
-        lines=(0.0,),
-    )
-    panels = [
-        panel_of_shares(gradients, gradient, heading="gradient of the word (median seed)"),
-        panel_of_shares(
-            effects, effect, heading="effect of a strong word (mean)", has_legend=False
-        ),
-    ]
     left = effect.merge(gradient, on=keys, suffixes=("", "_gradient"))
-    left = where(left, is_end=True, is_first=False)
-    figure = Figure(
-        name="memory-and-gradient",
-        title=f"What remains of the gradient and of a word's effect, at {count(shown_length, 'token')}",
-        reading="Both are shares of their value at the last word. A gradient predicts the effect of a tiny change; "
-        "the right panel shows the effect of another word.",
-        alternative=" ".join(_left(row) for row in left.itertuples()),
-        panels=panels,
+    table = pd.DataFrame(
+        {
+            "network": left["architecture"].map(words.network),
+            "lag": left["lag_tokens"],
+            "gradient of the word (median seed)": left["mean_gradient"],
+            "effect of the word (mean, 95 % interval)": [
+                _hint(row) for row in left.to_dict("records")
+            ],
+        }
     )
+    caption = f"The share that a word keeps of its value as the last word, at {count(shown_length, 'token')}"
+    formats = {"gradient of the word (median seed)": percent}
     first = where(left, architecture=first_network(effects))
-    return [*(Paragraph(_left(row)) for row in first.itertuples()), figure]
-
-
-def _left(row) -> str:
-    return (
+    sentences = [
         f"Over {count(row.lag_tokens, 'token')}, the {words.network(row.architecture)} keeps "
         f"{percent(row.mean_gradient)} of the gradient of a word and {percent(row.mean)} of its effect."
-    )
+        for row in first.itertuples()
+    ]
+    details = Details("Gradients and effects of words", [Table.of(caption, table, formats)])
+    return [*map(Paragraph, sentences), details]
 
 
 # --- changed texts -----------------------------------------------------------------------------------------------
@@ -416,31 +420,36 @@ def with_other_words(
     seeds["change"] = [CHANGES[row.probe].format(row.tokens) for row in seeds.itertuples()]
     means = estimates(seeds, ["architecture", "probe", "tokens", "change"], "lost")
     costs = _costs(means, shown_length, subject)
+    is_window = {"probe": "truncation"}
+    others = {"probe": CHANGES.keys() - {"truncation"}}
     axis = alt.Axis(labelAngle=-40, grid=False, labelLimit=200)
-    windows = where(seeds, probe="truncation")
-    others = CHANGES.keys() - {"truncation"}
-    panel_of_costs = partial(panel, value="lost", title="loss of accuracy (points)", lines=(0.0,))
+    windows = where(seeds, **is_window)
+    y = value_axis("loss of accuracy (points)")
     panels = [
-        panel_of_costs(
-            where(seeds, probe=others),
-            where(means, probe=others),
+        panel(
+            where(seeds, **others),
+            where(means, **others),
             alt.X("change:N", title=None, sort=None, axis=axis),
+            y,
+            value="lost",
+            lines=[0],
             heading=f"words of another {subject.noun}, or in another order",
-            is_joined=False,
         ),
-        panel_of_costs(
+        panel(
             windows,
-            where(means, probe="truncation"),
-            _numbers("tokens", "number of last words that are read", windows),
+            where(means, **is_window),
+            charts.log_axis("tokens", "number of last words that are read", windows),
+            y,
+            value="lost",
+            lines=[0],
             heading="only the last words",
-            has_legend=False,
         ),
     ]
     figure = Figure(
         name="changed-texts",
         title=f"What changed {subject.noun}s of {count(shown_length, 'token')} cost",
-        reading="Marks are means, and small dots are seeds. On the right, padding stands before the last words, as in "
-        "training.",
+        reading="Marks are means, and thin lines are seeds and only guide the eye. On the right, padding stands before "
+        "the last words, as in training.",
         alternative=" ".join(costs.values()),
         panels=panels,
     )
@@ -452,7 +461,10 @@ def with_other_words(
             f"If the two halves of a {subject.noun} have different labels, the second half decides "
             f"{percent(halves.mean())} of the answers of the {words.network(name)}."
         )
-    return [Paragraph(" ".join(sentences)), Details(f"Changed {subject.noun}s", [figure])]
+    return [
+        Paragraph(" ".join(sentences)),
+        Details(f"Changed {subject.noun}s", [figure]),
+    ]
 
 
 def _costs(means: pd.DataFrame, length: int, subject: Subject) -> dict[str, str]:
@@ -497,10 +509,10 @@ def against_bag_of_words(probes: pd.DataFrame, subject: Subject) -> list[Part] |
             panel(
                 bag,
                 means,
-                _numbers("sequence_length", "sequence length in tokens", bag),
+                charts.log_axis("sequence_length", "sequence length in tokens", bag),
+                value_axis("bag of words minus network (points)"),
                 value="lost",
-                title="bag of words minus network (points)",
-                lines=(0.0,),
+                lines=[0],
             )
         ],
     )
@@ -535,22 +547,19 @@ def one_token_to_keep(retention: pd.DataFrame, settings: dict) -> list[Part] | N
     seeds = frames.in_order(retention, keys)
     means = over_seeds(seeds, keys, "accuracy")
     means["solved"] = over_seeds(seeds, keys, "solved")["mean"]
-    panels = []
-    for signal, rows in seeds.groupby("signal"):
-        panels.append(
-            panel(
-                rows,
-                where(means, signal=signal),
-                _numbers("lag_tokens", "lag in tokens", seeds),
-                value="accuracy",
-                title="accuracy (%)",
-                heading=f"signal in {SIGNALS[signal].removeprefix('a token in ')}",
-                domain=(40, 102),
-                lines=(GUESSING, settings["solved"]),
-                has_legend=not panels,
-                every=seeds,
-            )
+    panels = [
+        panel(
+            rows,
+            where(means, signal=signal),
+            charts.log_axis("lag_tokens", "lag in tokens", seeds),
+            value_axis("accuracy (%)", 40, 102),
+            value="accuracy",
+            lines=(GUESSING, settings["solved"]),
+            heading=f"signal in {SIGNALS[signal].removeprefix('a token in ')}",
+            every=seeds,
         )
+        for signal, rows in seeds.groupby("signal")
+    ]
     sentences = [learned_lag(rows) for _, rows in means.groupby(keys[:2], sort=False)]
     figure = Figure(
         name="retention",
@@ -571,8 +580,11 @@ def one_token_to_keep(retention: pd.DataFrame, settings: dict) -> list[Part] | N
 
 def learned_lag(rows: pd.DataFrame) -> str:
     """Over which lag at least half of the seeds of a network learned to keep the token."""
-    network, token = words.network(rows["architecture"].iloc[0]), SIGNALS[rows["signal"].iloc[0]]
-    learned = longest_lag_learned(dict(zip(rows["lag_tokens"], rows["solved"], strict=True)))
+    network, token = (
+        words.network(rows["architecture"].iloc[0]),
+        SIGNALS[rows["signal"].iloc[0]],
+    )
+    learned = longest_lag_learned(rows.set_index("lag_tokens")["solved"].to_dict())
     if not learned:
         return f"The {network} does not learn to keep {token} over any lag."
     is_longest = learned == rows["lag_tokens"].max()

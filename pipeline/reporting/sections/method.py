@@ -69,5 +69,7 @@ def model_card(models: dict[str, Any], card: dict[str, Any], subject: Subject) -
 
 
 SECTION = Section(
-    "Method and caveats", (statistics, gradients, caveats, model_card), in_details=True
+    "Method and caveats",
+    (statistics, gradients, caveats, model_card),
+    in_details=True,
 )

@@ -1,16 +1,24 @@
 """The picture of the pipeline: its stages, with what each of them reads and writes."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import permutations, product
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from pipeline.reporting.charts import NEUTRAL
 from pipeline.reporting.numbers import count, listed, size
-from pipeline.reporting.parts import Details, Figure, Paragraph, Section, Table
-from pipeline.reporting.provenance import StageGroup
+from pipeline.reporting.parts import (
+    Details,
+    Figure,
+    Paragraph,
+    Section,
+    Table,
+)
 from pipeline.storage.lock_comparison import overlap
+from pipeline.storage.provenance import StageGroup
 from pipeline.storage.stage_table import REPORT
 
 WIDTH, HEIGHT_OF_LEVEL = 640, 92
@@ -26,8 +34,7 @@ def opening(stage_groups: list[StageGroup]) -> Paragraph:
 
 
 def picture(stage_groups: list[StageGroup]) -> Figure:
-    arrows = _arrows(stage_groups)
-    levels = _levels([*(group.name for group in stage_groups), REPORT.name], arrows)
+    arrows, levels = layout(stage_groups)
     boxes = _boxes(stage_groups, levels)
     return Figure(
         name="pipeline",
@@ -41,92 +48,65 @@ def picture(stage_groups: list[StageGroup]) -> Figure:
 
 def details(stage_groups: list[StageGroup]) -> Details:
     rows = [
-        [
-            group.name,
-            group.command,
-            _files(group.inputs),
-            size(_total(group.inputs)),
-            _files(group.outputs),
-            size(_total(group.outputs)),
-            group.status,
-        ]
+        {
+            "stage": group.name,
+            "command": group.command,
+            "reads": _files(group.inputs),
+            "bytes read": size(_total(group.inputs)),
+            "writes": _files(group.outputs),
+            "bytes written": size(_total(group.outputs)),
+            "status": group.status,
+        }
         for group in stage_groups
     ]
-    columns = ["stage", "command", "reads", "size", "writes", "size", "status"]
-    table = Table("The stages, their inputs and outputs", columns, rows, left=(0, 1, 2, 4, 6))
+    table = Table.of("The stages, their inputs and outputs", pd.DataFrame(rows), {})
     return Details("Inputs and outputs of each stage", [table])
 
 
-def _arrows(groups: Sequence[StageGroup]) -> list[tuple[str, str]]:
-    """Returns which stage feeds which, without the arrows that a longer way makes superfluous."""
-    feeds = {
-        (maker.name, reader.name)
-        for maker in groups
-        for reader in groups
-        if maker != reader and _reads_from(reader, maker)
-    }
-    last = [group.name for group in groups if group.name not in {maker for maker, _ in feeds}]
-    feeds |= {(name, REPORT.name) for name in last}
+def layout(
+    groups: Sequence[StageGroup],
+) -> tuple[list[tuple[str, str]], dict[str, int]]:
+    """Returns which stage feeds which, and the row of each stage: it is above all stages that it feeds.
 
-    ways = set(feeds)
-    for middle in [group.name for group in groups]:
-        into = [start for start, end in ways if end == middle]
-        out_of = [end for start, end in ways if start == middle]
-        ways |= {(start, end) for start in into for end in out_of}
+    Arrows that a longer way makes superfluous are left out. The report, in the last row, reads all that no other does.
+    """
+    names = [*(group.name for group in groups), REPORT.name]
+    feeds = np.zeros((len(names), len(names)), dtype=int)
+    for (row, maker), (column, reader) in permutations(enumerate(groups), 2):
+        feeds[row, column] = _reads_from(reader, maker)
+    feeds[:-1, -1] = ~feeds[:-1].any(axis=1)
 
-    def is_direct(start: str, end: str) -> bool:
-        return not any(
-            (start, group.name) in ways and (group.name, end) in ways for group in groups
-        )
-
-    return sorted(arrow for arrow in feeds if is_direct(*arrow))
+    # entry [k, i, j]: a way of k + 1 arrows leads from stage i to stage j
+    ways = np.array([np.linalg.matrix_power(feeds, length) > 0 for length in range(1, len(names))])
+    is_direct = ways[0] & ~ways[1:].any(axis=0)
+    arrows = sorted((names[start], names[end]) for start, end in np.argwhere(is_direct))
+    depths = ways.any(axis=2).sum(axis=0)
+    return arrows, dict(zip(names, (depths.max() - depths).tolist(), strict=True))
 
 
 def _reads_from(reader: StageGroup, maker: StageGroup) -> bool:
-    return any(overlap(path, made) for path in reader.inputs for made in maker.outputs)
-
-
-def _levels(names: Iterable[str], arrows: Sequence[tuple[str, str]]) -> dict[str, int]:
-    """Returns the row of each stage: the report is in the last row, and a stage is above all stages that it feeds."""
-    depths: dict[str, int] = {}
-
-    def depth(name: str) -> int:
-        if name not in depths:
-            readers = [end for start, end in arrows if start == name]
-            depths[name] = 1 + max(map(depth, readers), default=-1)
-        return depths[name]
-
-    deepest = max(map(depth, names))
-    return {name: deepest - level for name, level in depths.items()}
+    pairs = product(reader.inputs, maker.outputs)
+    return any(overlap(path, output) for path, output in pairs)
 
 
 def _boxes(groups: Sequence[StageGroup], levels: Mapping[str, int]) -> pd.DataFrame:
     """Returns one row per stage: its place and its lines of text."""
-    texts = {group.name: _lines(group) for group in groups}
-    texts[REPORT.name] = (REPORT.name, "", "writes this page")
-    names = [name for name in texts if name in levels]
-
-    rows = []
-    for name in names:
-        neighbours = [other for other in names if levels[other] == levels[name]]
-        middle = (neighbours.index(name) + 0.5) / len(neighbours)
-        half_width = min(BOX_WIDTH, 0.92 / len(neighbours)) / 2
-        title, reads, writes = texts[name]
-        rows.append(
-            {
-                "stage": name,
-                "left": round(middle - half_width, 4),
-                "right": round(middle + half_width, 4),
-                "middle": round(middle, 4),
-                "top": levels[name] + (1 - BOX_HEIGHT) / 2,
-                "bottom": levels[name] + (1 + BOX_HEIGHT) / 2,
-                "centre": levels[name] + 0.5,
-                "title": title,
-                "reads": reads,
-                "writes": writes,
-            }
-        )
-    return pd.DataFrame(rows)
+    lines = [*map(_lines, groups), (REPORT.name, "", "writes this page")]
+    boxes = pd.DataFrame(lines, columns=["title", "reads", "writes"])
+    boxes = boxes.assign(stage=list(levels), level=list(levels.values()))
+    of_level = boxes.groupby("level")["stage"]
+    neighbours = of_level.transform("size")
+    middle = (of_level.cumcount() + 0.5) / neighbours
+    half_width = np.minimum(BOX_WIDTH, 0.92 / neighbours) / 2
+    return boxes.assign(
+        left=(middle - half_width).round(4),
+        right=(middle + half_width).round(4),
+        middle=middle.round(4),
+        top=boxes["level"] + (1 - BOX_HEIGHT) / 2,
+        bottom=boxes["level"] + (1 + BOX_HEIGHT) / 2,
+        centre=boxes["level"] + 0.5,
+        data=boxes["reads"] + "\n" + boxes["writes"],
+    )
 
 
 def _lines(group: StageGroup) -> tuple[str, str, str]:
@@ -143,65 +123,61 @@ def _chart(
     x = partial(alt.X, scale=across, axis=None)
     y = partial(alt.Y, scale=down, axis=None)
     places = boxes.set_index("stage")
-    lines = pd.DataFrame(
-        [
-            {
-                "x": places.loc[start, "middle"],
-                "y": places.loc[start, "bottom"],
-                "x2": places.loc[end, "middle"],
-                "y2": places.loc[end, "top"],
-            }
-            for start, end in arrows
-        ],
-        columns=["x", "y", "x2", "y2"],
+    starts, ends = zip(*arrows, strict=True)
+    start, end = (
+        places.loc[list(starts)].reset_index(),
+        places.loc[list(ends)].reset_index(),
     )
+    columns = {
+        "x": start["middle"],
+        "y": start["bottom"],
+        "x2": end["middle"],
+        "y2": end["top"],
+    }
+    lines = pd.DataFrame(columns)
     base = alt.Chart(boxes)
     tooltip = ["title:N", "reads:N", "writes:N"]
     rules = alt.Chart(lines).mark_rule(color=NEUTRAL, strokeWidth=1.5)
     heads = alt.Chart(lines).mark_point(
-        shape="triangle-down", filled=True, size=70, color=NEUTRAL, opacity=1, yOffset=-4
+        shape="triangle-down",
+        filled=True,
+        size=70,
+        color=NEUTRAL,
+        opacity=1,
+        yOffset=-4,
     )
     box = base.mark_rect(fill=NEUTRAL, fillOpacity=0.12, stroke=NEUTRAL, cornerRadius=6)
 
-    texts = []
-    for column, offset in (("title", -18), ("reads", 1), ("writes", 18)):
-        weight = "bold" if column == "title" else "normal"
-        text = base.mark_text(fontSize=13, fontWeight=weight, dy=offset)
-        texts.append(text.encode(x=x("middle:Q"), y=y("centre:Q"), text=f"{column}:N"))
-
-    return alt.layer(
-        rules.encode(
-            x=x("x:Q"),
-            y=y("y:Q"),
-            x2="x2:Q",
-            y2="y2:Q",
-        ),
+    text = base.mark_text(fontSize=13).encode(x=x("middle:Q"), y=y("centre:Q"))
+    title = text.mark_text(fontSize=13, fontWeight="bold", dy=-18).encode(text="title:N")
+    data = text.mark_text(fontSize=13, dy=1, lineBreak="\n").encode(text="data:N")
+    arrows_drawn = [
+        rules.encode(x=x("x:Q"), y=y("y:Q"), x2="x2:Q", y2="y2:Q"),
         heads.encode(x=x("x2:Q"), y=y("y2:Q")),
-        box.encode(
-            x=x("left:Q"),
-            x2="right:Q",
-            y=y("top:Q"),
-            y2="bottom:Q",
-            tooltip=tooltip,
-        ),
-        *texts,
-    ).properties(width=WIDTH, height=HEIGHT_OF_LEVEL * (last_level + 1))
+    ]
+    boxes_drawn = box.encode(
+        x=x("left:Q"),
+        x2="right:Q",
+        y=y("top:Q"),
+        y2="bottom:Q",
+        tooltip=tooltip,
+    )
+    height = HEIGHT_OF_LEVEL * (last_level + 1)
+    return alt.layer(*arrows_drawn, boxes_drawn, title, data).properties(width=WIDTH, height=height)
 
 
 def _alternative(groups: Sequence[StageGroup], arrows: Sequence[tuple[str, str]]) -> str:
     sentences = []
     for group in groups:
-        readers = [end for start, end in arrows if start == group.name]
-        sentences.append(
-            f"{group.name} writes {size(_total(group.outputs))} for {listed(readers)}."
-        )
+        readers = listed(end for start, end in arrows if start == group.name)
+        sentences.append(f"{group.name} writes {size(_total(group.outputs))} for {readers}.")
     return " ".join(sentences)
 
 
 def _total(sizes: Mapping[str, int | None]) -> int | None:
     """Returns the bytes of all paths, or None if one of them is unknown."""
-    known = [number for number in sizes.values() if number is not None]
-    return sum(known) if len(known) == len(sizes) else None
+    numbers = [number for number in sizes.values() if number is not None]
+    return sum(numbers) if len(numbers) == len(sizes) else None
 
 
 def _files(sizes: Mapping[str, int | None]) -> str:

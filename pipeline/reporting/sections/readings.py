@@ -1,5 +1,7 @@
 """Single texts: a few read word by word, and the test texts that networks get wrong or disagree about."""
 
+from typing import Any
+
 import altair as alt
 import pandas as pd
 
@@ -21,7 +23,12 @@ from pipeline.reporting.parts import (
 from pipeline.science.statistics.linear_names import BASELINES
 
 LABELS = ("negative", "positive")
-LISTS = ["token", "probability", "gradient"]  # of a reading: one entry per word
+SIZE = {"width": charts.LONG * 1.4, "height": 150}  # of a panel, in pixels
+LISTS = [
+    "token",
+    "probability",
+    "gradient",
+]  # of a reading: one entry per word
 
 
 @derived
@@ -29,15 +36,19 @@ def readings(examples: dict) -> pd.DataFrame:
     """One row per text, run and word. `name` is unique in its text: the word behind its place."""
     rows = []
     for text in examples["reviews"]:
-        axes = {"text": text["review"], "label": text["label"], "is_right": text["right"]}
+        axes = {
+            "text": text["review"],
+            "label": text["label"],
+            "is_right": text["right"],
+        }
         rows += [{**axes, "run": run, **reading} for run, reading in text["readings"].items()]
     if not rows:
         return pd.DataFrame(columns=["text", "run"])
 
-    words_read = pd.DataFrame(rows).explode(LISTS, ignore_index=True)
-    place = words_read.groupby(["text", "run"]).cumcount() + 1
-    word = words_read["token"].map(visible)
-    table = words_read.astype({"probability": float, "gradient": float})
+    table = pd.DataFrame(rows).explode(LISTS, ignore_index=True)
+    table = table.astype({"probability": float, "gradient": float})
+    word = table["token"].map(visible)
+    place = table.groupby(["text", "run"]).cumcount() + 1
     return table.assign(
         architecture=table["run"].str.partition("-")[0],
         word=word,
@@ -50,78 +61,93 @@ def answer(readings: pd.DataFrame, examples: dict, subject: Subject) -> Paragrap
         return None
 
     ends = readings.groupby(["text", "run"], sort=False)["probability"].last().unstack()
-    is_positive = ends > 0.5
-    agreed = int((is_positive.nunique(axis=1) == 1).sum())
-    networks = listed(words.network(run.split("-")[0]) for run in ends.columns)
+    networks = listed(words.network(run.split("-")[0]) for run in ends)
     texts = count(len(ends), subject.noun)
-    read = "reads" if ends.shape[1] == 1 else "read"
-    sentence = f"The {networks} {read} {texts} of the validation split word by word, with seed {examples['seed']}."
-    return Paragraph(f"{sentence} {_agreement(agreed, ends.shape, subject)}".strip())
-
-
-def _agreement(agreed: int, shape: tuple[int, int], subject: Subject) -> str:
-    texts, networks = shape
-    if networks == 1:
-        return ""
-    if agreed == texts:
-        return "They give the same answer to all of them."
-    return f"They give the same answer to {agreed or 'none'} of the {texts} {subject.noun}s."
+    agreed = int((ends > 0.5).nunique(axis=1).eq(1).sum())
+    read, agreement = "read", f"{agreed or 'none'} of the {texts}"
+    if agreed == len(ends):
+        agreement = "all of them"
+    answers = f" They give the same answer to {agreement}."
+    if len(ends.columns) == 1:
+        read, answers = "reads", ""
+    return Paragraph(
+        f"The {networks} {read} {texts} of the validation split word by word, with seed {examples['seed']}.{answers}"
+    )
 
 
 def word_by_word(readings: pd.DataFrame, subject: Subject) -> Choice | None:
     """A figure per text: the probability after each word, and the gradient at each word."""
     figures: dict[str, Part] = {}
     for number_of, text in readings.groupby("text", sort=False):
-        runs = text.groupby("run", sort=False)
-        ends = "; ".join(f"{run} {number(rows['probability'].iloc[-1], 2)}" for run, rows in runs)
-        first_reading = next(rows for _, rows in runs)
-        figures[_name(text)] = Figure(
+        ends = text.groupby("run", sort=False)["probability"].last().map("{:.2f}".format)
+        first = text.iloc[0]
+        verdict = "right" if first["is_right"] else "wrong"
+        words_read = " ".join(text[text["run"] == first["run"]]["word"])
+        name = f"{number_of} ({LABELS[first['label']]}; {first['run']} is {verdict})"
+        figures[name] = Figure(
             name=f"reading-{len(figures) + 1}",
             title=f"{subject.noun.capitalize()} {number_of}, word by word",
             reading="Above: the probability of a positive label if the text ended after this word. Below: how much a "
             "small change of the word would change the final answer.",
-            alternative=f"Probability of a positive label at the end: {ends}. The text: "
-            f"{' '.join(first_reading['word'])}",
+            alternative=f"Probability of a positive label at the end: {'; '.join(ends.index + ' ' + ends)}. "
+            f"The text: {words_read}",
             panels=_panels(text),
             stacked=True,
         )
     return Choice(subject.noun.capitalize(), figures) if figures else None
 
 
-def _name(text: pd.DataFrame) -> str:
-    first = text.iloc[0]
-    verdict = "right" if first["is_right"] else "wrong"
-    return f"{first['text']} ({LABELS[first['label']]}; {first['run']} is {verdict})"
-
-
 def _panels(text: pd.DataFrame) -> list[alt.LayerChart]:
-    drawable = charts.gapped(text.assign(gradient=text["gradient"].where(text["gradient"] > 0)))
-    word_labels = alt.Axis(
-        labelExpr="slice(datum.label, 4)", labelAngle=-90, labelLimit=90, labelOverlap=False
+    text = text.assign(gradient=text["gradient"].where(text["gradient"] > 0))
+    labels = alt.Axis(
+        labelExpr="slice(datum.label, 4)",
+        labelAngle=-90,
+        labelLimit=90,
+        labelOverlap=False,
     )
-    panels = []
-    for value, title, scale, axis in (
-        ("probability", "probability of a positive label", alt.Scale(domain=[0, 1]), word_labels),
-        ("gradient", "gradient (log scale)", alt.Scale(type="log"), alt.Axis(labels=False)),
-    ):
-        width = alt.Axis(minExtent=48, maxExtent=48, tickCount=4)
-        rows = drawable[["architecture", "name", value]]
-        base = alt.Chart(
-            rows.assign(**{value: rows[value].map("{:.4g}".format).astype(float)})
-        ).encode(
-            x=alt.X("name:O", title=None, sort=None, axis=axis),
-            y=alt.Y(f"{value}:Q", title=title, scale=scale, axis=width),
-            color=charts.coloured(text),
-        )
-        half = [charts.line_at(0.5, scale)] if value == "probability" else []
-        marks = base.mark_point(filled=True, size=28, opacity=1)
-        layers = [*half, base.mark_line(strokeWidth=1.5)]
-        tooltip = alt.Tooltip(f"{value}:Q", format=".3g")
-        layers.append(
-            marks.encode(shape=charts.shaped(text), tooltip=["architecture", "name", tooltip])
-        )
-        panels.append(alt.layer(*layers).properties(width=charts.LONG * 1.4, height=150))
-    return panels
+    scale = alt.Scale(domain=[0, 1])
+    title = "probability of a positive label"
+    half = charts.line_at(0.5, scale)
+    return [
+        alt.layer(half, *_curves(text, "probability", title, scale, labels)).properties(**SIZE),
+        alt.layer(
+            *_curves(
+                text,
+                "gradient",
+                "gradient (log scale)",
+                alt.Scale(type="log"),
+                alt.Axis(labels=False),
+            )
+        ).properties(**SIZE),
+    ]
+
+
+def _curves(
+    text: pd.DataFrame,
+    column: str,
+    title: str,
+    scale: alt.Scale,
+    names: alt.Axis,
+) -> list[alt.Chart]:
+    """A line with marks per network, over the words."""
+    rows = charts.gapped(text[["architecture", "name", column]])
+    rows[column] = rows[column].map("{:.4g}".format).astype(float)
+    axis = alt.Axis(minExtent=48, maxExtent=48, tickCount=4)
+    base = alt.Chart(rows).encode(
+        x=alt.X("name:O", title=None, sort=None, axis=names),
+        y=alt.Y(f"{column}:Q", title=title, scale=scale, axis=axis),
+        color=charts.coloured(text),
+    )
+    tooltip = [
+        "architecture",
+        "name",
+        alt.Tooltip(f"{column}:Q", format=".3g"),
+    ]
+    marks = base.mark_point(filled=True, size=28, opacity=1)
+    return [
+        base.mark_line(strokeWidth=1.5),
+        marks.encode(shape=charts.shaped(text), tooltip=tooltip),
+    ]
 
 
 def choice_of_texts(examples: dict, subject: Subject) -> Details | None:
@@ -160,36 +186,30 @@ def _hardest(networks: pd.DataFrame, subject: Subject) -> str:
     if rows.empty:
         return f"Most networks judge every {subject.noun} of the test split correctly."
     right, seeds = rows["seeds_right"].sum(), rows["seeds"].sum()
-    judged = (
-        f"{right} of {seeds} trained networks judge"
-        if right
-        else f"none of {seeds} trained networks judges"
-    )
+    judged = f"{right or 'none'} of {seeds} trained networks {'judge' if right else 'judges'}"
     return f"The hardest {subject.noun} of the test split is number {rows['review'].iloc[0]}: {judged} it correctly."
 
 
 def _hard_table(hard_texts: pd.DataFrame, subject: Subject) -> Table:
-    runs = list(hard_texts["run"].unique())
-    rows = []
-    for number_of, text in hard_texts.groupby("review", sort=False):
-        first = text.iloc[0]
-        by_run = text.drop_duplicates("run").set_index("run")
-        networks = by_run[~by_run.index.isin(BASELINES)]
-        widest = networks.loc[(networks["highest"] - networks["lowest"]).idxmax()]
-        rows.append(
-            [
-                str(number_of),
-                ", ".join(text["reason"].unique()),
-                LABELS[first["label"]],
-                f"{first['tokens']:,}",
-                percent(networks["seeds_right"].sum() / networks["seeds"].sum()),
-                f"{number(widest['lowest'], 2)} to {number(widest['highest'], 2)}",
-                *(number(value, 2) for value in by_run["probability"]),
-            ]
-        )
-    columns = [subject.noun, "why", "label", "words", "networks that are right", "widest range"]
-    caption = f"Hard {subject.noun}s of the test split"
-    return Table(caption, [*columns, *runs], rows, (0, 1, 2), sortable=True, filterable=True)
+    texts = hard_texts.groupby("review", sort=False)
+    rows = [_hard_row(text, subject) for _, text in texts]
+    return Table.of(f"Hard {subject.noun}s of the test split", pd.DataFrame(rows), {})
+
+
+def _hard_row(text: pd.DataFrame, subject: Subject) -> dict[str, Any]:
+    first = text.iloc[0]
+    by_run = text.drop_duplicates("run").set_index("run")
+    networks = by_run.drop(index=list(BASELINES), errors="ignore")
+    widest = networks.loc[(networks["highest"] - networks["lowest"]).idxmax()]
+    return {
+        subject.noun: str(first["review"]),
+        "why": ", ".join(text["reason"].unique()),
+        "label": LABELS[first["label"]],
+        "words": first["tokens"],
+        "networks that are right": percent(networks["seeds_right"].sum() / networks["seeds"].sum()),
+        "widest range": f"{number(widest['lowest'], 2)} to {number(widest['highest'], 2)}",
+        **by_run["probability"].map("{:.2f}".format),
+    }
 
 
 SECTION = Section("Reading word by word", (answer, word_by_word, choice_of_texts, hard))

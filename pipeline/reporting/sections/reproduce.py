@@ -1,6 +1,13 @@
 """How to run the study again, and where its numbers are."""
 
-from pipeline.reporting.parts import Command, Details, Paragraph, Part, Section, Table
+from pipeline.reporting.parts import (
+    Command,
+    Details,
+    Paragraph,
+    Part,
+    Section,
+    Table,
+)
 
 COMMANDS = """make reproduce               # installs the packages and runs every stage that is not up to date
 .venv/bin/dvc repro --force  # runs every stage again
@@ -9,13 +16,25 @@ FILES = (
     ("data.json", "the texts, their splits and counts"),
     ("metrics.json, runs.csv", "the scores of every run and seed"),
     ("comparisons.json", "the declared comparisons"),
-    ("ensembles.json, linear_baselines.csv", "ensembles of seeds, and the gain over linear models"),
-    ("calibration.csv, length_buckets.csv", "calibration, and accuracy by length"),
+    (
+        "ensembles.json, linear_baselines.csv",
+        "ensembles of seeds, and the gain over linear models",
+    ),
+    (
+        "calibration.csv, length_buckets.csv",
+        "calibration, and accuracy by length",
+    ),
     ("hard_texts.csv", "test texts on which networks err or disagree"),
     ("models.json", "the settings and layers of every run"),
     ("tuning", "every trial, race and regret"),
-    ("gradients, decay, decay_by_seed, distances", "gradients, half-lives and horizons"),
-    ("memory, probes, states", "effects of words, changed texts and updates of the state"),
+    (
+        "gradients, decay, decay_by_seed, distances",
+        "gradients, half-lives and horizons",
+    ),
+    (
+        "memory, probes, states",
+        "effects of words, changed texts and updates of the state",
+    ),
     ("retention.csv", "the synthetic task"),
     ("claims.json", "the sentences of the tutorial, with their measures"),
     ("examples.json", "the texts read word by word"),
@@ -32,7 +51,7 @@ def commands() -> list[Part]:
 
 
 def files() -> Details:
-    table = Table("Files and folders in reports/", ["file", "contents"], FILES, left=(0, 1))
+    table = Table("Files and folders in reports/", ["file", "contents"], FILES)
     return Details("The files with all numbers", [table])
 
 

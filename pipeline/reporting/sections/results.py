@@ -9,6 +9,7 @@ from pipeline.params.subjects import Subject
 from pipeline.reporting import charts, words
 from pipeline.reporting.numbers import (
     count,
+    ends,
     interval,
     listed,
     named_seeds,
@@ -17,16 +18,34 @@ from pipeline.reporting.numbers import (
     points,
     within_limits,
 )
-from pipeline.reporting.parts import Bullets, Details, Figure, Paragraph, Section, Table
+from pipeline.reporting.parts import (
+    Bullets,
+    Details,
+    Figure,
+    Paragraph,
+    Section,
+    Table,
+)
 from pipeline.science.statistics.linear_names import BASELINES, PAIRS, WORDS
 
 CHANGES = {  # what a comparison of architectures changes
     ("vanilla", "bidirectional"): "Reading in both directions",
     ("vanilla", "lstm"): "Replacing the vanilla cell by an LSTM",
-    ("vanilla", "feedforward"): "Averaging the words instead of reading them in order",
-    ("feedforward", "flattened"): "Seeing positions in a feed-forward network",
+    (
+        "vanilla",
+        "feedforward",
+    ): "Averaging the words instead of reading them in order",
+    (
+        "feedforward",
+        "flattened",
+    ): "Seeing positions in a feed-forward network",
 }
-VERDICTS = {"higher": "better", "lower": "worse", "unclear": "not shown", "undefined": "not finite"}
+VERDICTS = {
+    "higher": "better",
+    "lower": "worse",
+    "unclear": "not shown",
+    "undefined": "not finite",
+}
 BOTH = {"run (B)": (str, "run"), "against (A)": (str, "baseline")}
 CHANGED = {
     "higher": "{action} adds {size} points of accuracy.",
@@ -125,39 +144,27 @@ def differences(pairs: pd.DataFrame) -> Figure | None:
 
 
 def _differences(pairs: pd.DataFrame) -> alt.LayerChart:
-    numbers = ["difference", "low", "high"]
-    rows = pairs.assign(
-        pair=pairs["run"] + " minus " + pairs["baseline"],
-        architecture=pairs["run"].str.split("-").str[0],
-        **{name: 100 * pairs[name] for name in numbers},
+    columns = ["difference", "low", "high", "verdict"]
+    rows = pairs[columns].rename(columns={"difference": "value"})
+    rows = rows.assign(
+        name=pairs["run"] + " minus " + pairs["baseline"],
+        architecture=pairs["run"].str.partition("-")[0],
     )
-    rows = charts.gapped(rows[["pair", "architecture", "verdict", *numbers]])
-    lines = "split(replace(datum.label, ' minus ', '|minus '), '|')"
-    axis = alt.Axis(labelLimit=200, labelExpr=lines)
-    is_shown = alt.FieldOneOfPredicate(field="verdict", oneOf=["higher", "lower"])
-    base = alt.Chart(rows).encode(
-        y=alt.Y("pair:N", title=None, sort=list(rows["pair"]), axis=axis),
-        opacity=alt.condition(is_shown, alt.value(1), alt.value(0.4)),
-        color=charts.coloured(rows, legend=None),
-        tooltip=charts.hover("pair", "verdict", difference="points", low="low", high="high"),
-    )
-    zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=charts.NEUTRAL)
-    return alt.layer(
-        zero.encode(x="zero:Q"),
-        *charts.interval_bars(base, "difference", "difference (points)"),
-    ).properties(width=charts.LONG - 160, height=36 * len(rows))
+    is_clear = alt.FieldOneOfPredicate(field="verdict", oneOf=["higher", "lower"])
+    opacity = alt.condition(is_clear, alt.value(1), alt.value(0.4))
+    title = "difference (points)"
+    return charts.ranked(rows, title, opacity, behind=[charts.upright(0)])
 
 
 def accuracies(results: pd.DataFrame, ensembles: dict) -> Table:
-    of_test = {run: ensembles[run]["test"] for run in results["run"] if run in ensembles}
+    """An ensemble is another model than one network. Its interval is over texts, for these seeds."""
 
     def ensemble(run: str) -> str:
-        """An ensemble is another model than one network. Its interval is over texts, for these seeds."""
-        if run not in of_test:
+        of_test = ensembles.get(run, {}).get("test")
+        if not of_test:
             return "none"
-        low, high = of_test[run]["low"], of_test[run]["high"]
-        between = "" if low is None else f" ({interval(low, high)})"
-        return f"{percent(of_test[run]['accuracy'])}{between}"
+        low, high = (math.nan if of_test[end] is None else of_test[end] for end in ("low", "high"))
+        return percent(of_test["accuracy"]) + ends(low, high, percent)
 
     columns = {
         "run": (str, "run"),
@@ -169,22 +176,16 @@ def accuracies(results: pd.DataFrame, ensembles: dict) -> Table:
     }
     caption = "Accuracy on the test split. tfidf and tfidf-bigrams are linear models, fitted once"
     ranked = results.sort_values("mean", ascending=False, kind="stable")
-    return _table(caption, ranked, columns, is_sortable=True)
+    return _table(caption, ranked, columns)
 
 
-def _table(
-    caption: str,
-    frame: pd.DataFrame,
-    columns: dict[str, tuple],
-    left: tuple[int, ...] = (0,),
-    is_sortable: bool = False,
-) -> Table:
+def _table(caption: str, frame: pd.DataFrame, columns: dict[str, tuple]) -> Table:
     """One row per row of the frame. A column has a function that makes a cell, and the names of its arguments."""
-    cells = {
-        title: list(map(make, *(frame[name] for name in names)))
-        for title, (make, *names) in columns.items()
-    }
-    return Table(caption, list(columns), list(zip(*cells.values(), strict=True)), left, is_sortable)
+    cells = {}
+    for title, (make, *names) in columns.items():
+        arguments = [frame[name] for name in names]
+        cells[title] = list(map(make, *arguments))
+    return Table.of(caption, pd.DataFrame(cells), {})
 
 
 def failed_seeds(runs: pd.DataFrame) -> Paragraph | None:
@@ -220,7 +221,11 @@ def comparisons(pairs: pd.DataFrame, settings: dict) -> Details | None:
     sure = {
         **BOTH,
         "P(B > A)": (_unit, "p_better"),
-        "its 95 % interval": (_unit_interval, "p_better_low", "p_better_high"),
+        "its 95 % interval": (
+            _unit_interval,
+            "p_better_low",
+            "p_better_high",
+        ),
         "which is": (which_is, "p_better_low", "p_better_high"),
         "epsilon of B over A": (_unit, "aso_epsilon"),
         "smallest visible difference": (_visible, "visible_difference"),
@@ -231,7 +236,11 @@ def comparisons(pairs: pd.DataFrame, settings: dict) -> Details | None:
         **BOTH,
         "95 % interval over texts": (interval, "reviews_low", "reviews_high"),
         "best seeds": (against, "best_run_seed", "best_baseline_seed"),
-        "only one right": (against, "best_only_run_right", "best_only_baseline_right"),
+        "only one right": (
+            against,
+            "best_only_run_right",
+            "best_only_baseline_right",
+        ),
         "McNemar's p, exact": (p_value, "best_p"),
     }
     how_sure = (
@@ -244,9 +253,9 @@ def comparisons(pairs: pd.DataFrame, settings: dict) -> Details | None:
         how_fixed += ". The best of more seeds is luckier"
     declared = f"The comparisons in params.yaml. Holm corrects p for all {len(pairs)} of them"
     tables = [
-        _table(declared, pairs, main, left=(0, 1, 4, 5)),
-        _table(how_sure, pairs, sure, left=(0, 1, 4)),
-        _table(how_fixed, best, fixed, left=(0, 1)),
+        _table(declared, pairs, main),
+        _table(how_sure, pairs, sure),
+        _table(how_fixed, best, fixed),
     ]
     return Details("Comparisons in full", tables)
 
@@ -279,7 +288,10 @@ def meaningful(low: float, high: float, threshold: float) -> str:
     >>> meaningful(0.6, 0.9, 0.75), meaningful(0.51, 0.7, 0.75), meaningful(0.3, 0.8, 0.75), meaningful(0.1, 0.3, 0.75)
     ('meaningful', 'small', 'not shown', 'meaningful for A')
     """
-    for least, most, suffix in ((low, high, ""), (1 - high, 1 - low, " for A")):
+    for least, most, suffix in (
+        (low, high, ""),
+        (1 - high, 1 - low, " for A"),
+    ):
         if least > 0.5:
             return ("meaningful" if most > threshold else "small") + suffix
     return "not shown"
@@ -319,11 +331,20 @@ def reliability(runs: pd.DataFrame, results: pd.DataFrame, settings: dict) -> De
     columns = {
         "run": (str, "run"),
         "mean test accuracy": (percent, "accuracy"),
-        "95 % interval over seeds": (within_limits, "seeds_low", "seeds_high"),
+        "95 % interval over seeds": (
+            within_limits,
+            "seeds_low",
+            "seeds_high",
+        ),
         "over texts": (interval, "reviews_low", "reviews_high"),
         "over both": (interval, "low", "high"),
         "failed seeds": (failed, "run", "failed", "seeds"),
-        "95 % interval of their share": (share, "run", "failed_low", "failed_high"),
+        "95 % interval of their share": (
+            share,
+            "run",
+            "failed_low",
+            "failed_high",
+        ),
     }
     bound = f"{percent(settings['learned_share'])} of the way from guessing to TF-IDF"
     if runs[runs["run"] == WORDS]["failed"].any():
@@ -340,16 +361,16 @@ def by_length(buckets: pd.DataFrame, subject: Subject) -> Details | None:
     if buckets.empty:
         return None
 
-    titles = [_bucket(row, subject) for row in buckets.itertuples()]
-    cells = [_with_interval(row) for row in buckets.itertuples()]
-    wide = buckets.assign(title=titles, cell=cells).pivot(
-        index="run", columns="title", values="cell"
+    cells = buckets.assign(
+        title=[_bucket(row, subject) for row in buckets.itertuples()],
+        cell=[_with_interval(row) for row in buckets.itertuples()],
     )
-    wide = wide.loc[buckets["run"].unique()].reset_index()
-    columns = {title: (str, title) for title in dict.fromkeys(titles)}
+    wide = cells.set_index(["run", "title"])["cell"].unstack(sort=False).reset_index()
     caption = "Mean test accuracy with 95 % intervals over seeds and texts. Compare within a column"
-    table = _table(caption, wide, {"run": (str, "run"), **columns})
-    return Details(f"Accuracy by the length of the {subject.noun}", [table])
+    return Details(
+        f"Accuracy by the length of the {subject.noun}",
+        [Table.of(caption, wide, {})],
+    )
 
 
 def _bucket(row, subject: Subject) -> str:
@@ -362,9 +383,8 @@ def _bucket(row, subject: Subject) -> str:
 
 def _with_interval(row) -> str:
     """Linear models have no seeds, so their interval is over texts."""
-    ends = (row.reviews_low, row.reviews_high) if row.run in BASELINES else (row.low, row.high)
-    between = interval(*ends)
-    return percent(row.accuracy) + ("" if between == "none" else f" ({between})")
+    bounds = (row.reviews_low, row.reviews_high) if row.run in BASELINES else (row.low, row.high)
+    return percent(row.accuracy) + ends(*bounds, percent)
 
 
 def calibrated(runs: pd.DataFrame, calibration: pd.DataFrame, subject: Subject) -> Details:
@@ -382,7 +402,7 @@ def calibrated(runs: pd.DataFrame, calibration: pd.DataFrame, subject: Subject) 
     figure = Figure(
         name="calibration",
         title="How often a prediction of the positive label is right",
-        reading=f"Each panel is a run, each thin line a seed, and the thick line their mean over bins of equally many "
+        reading=f"Each panel is a run, each thin line a seed, and each mark their mean in a bin of equally many "
         f"{subject.noun}s. On the dashed diagonal, probabilities are what they say.",
         alternative=f"{text} {'; '.join(' '.join(row[:2]) for row in table.rows)}.",
         panels=_calibration(calibration),
@@ -397,25 +417,38 @@ def _whose(runs: pd.Series, most: int) -> str:
 
 
 def _calibration(table: pd.DataFrame) -> list[alt.LayerChart]:
-    numbers = ["mean_probability", "positive_share"]
-    table = table.assign(**{name: 100 * table[name] for name in numbers})
+    table = table.assign(
+        architecture=table["run"].str.partition("-")[0],
+        probability=100 * table["mean_probability"],
+        value=100 * table["positive_share"],
+    )
     scale = alt.Scale(domain=[0, 100])
-    x = alt.X("mean_probability:Q", title="mean probability of the bin (%)", scale=scale)
-    y = alt.Y("positive_share:Q", title="positive labels in the bin (%)", scale=scale)
-    ends = pd.DataFrame({name: [0, 100] for name in numbers})
+    x = alt.X("probability:Q", title="mean probability of the bin (%)", scale=scale)
+    y = alt.Y("value:Q", title="positive labels in the bin (%)", scale=scale)
+    ends = pd.DataFrame({"probability": [0, 100], "value": [0, 100]})
     diagonal = alt.Chart(ends).mark_line(color=charts.NEUTRAL, strokeDash=[4, 3])
-    tooltip = charts.hover("bin", mean_probability="probability (%)", positive_share="positive (%)")
 
+    bins = table.groupby(["run", "architecture", "bin"], sort=False)
+    means = bins.agg(
+        probability=("probability", "mean"),
+        value=("value", "mean"),
+        seeds=("seed", "size"),
+    )
+    means = means.reset_index().assign(network=lambda rows: rows["run"])
+    means["hint"] = means["value"].map("{:.1f} % positive".format)
     panels = []
     for run, rows in table.groupby("run", sort=False):
-        colour = alt.value(charts.COLOURS.get(run.split("-")[0], charts.NEUTRAL))
-        means = rows.groupby("bin", as_index=False)[numbers].mean()
-        seeds = alt.Chart(rows[["seed", *numbers]]).mark_line(strokeWidth=0.7, opacity=0.4)
-        mean = alt.Chart(means).mark_line(strokeWidth=2.5, point=True)
-        panel = alt.layer(
-            diagonal.encode(x=x, y=y),
-            seeds.encode(x=x, y=y, color=colour, detail="seed:N"),
-            mean.encode(x=x, y=y, color=colour, tooltip=tooltip),
+        colour = charts.COLOURS.get(rows["architecture"].iloc[0], charts.NEUTRAL)
+        panel = charts.curves(
+            rows,
+            means[means["run"] == run],
+            ["architecture"],
+            x=x,
+            y=y,
+            colour=alt.value(colour),
+            shape=alt.value("circle"),
+            behind=[diagonal.encode(x=x, y=y)],
+            is_continuous=False,
         )
         panels.append(panel.properties(title=run, width=SIDE, height=SIDE))
     return panels

@@ -2,15 +2,21 @@
 
 from typing import Any
 
-import altair as alt
 import numpy as np
 import pandas as pd
 
 from pipeline.params import Mistake
-from pipeline.reporting.charts import LONG, SHORT, coloured, gapped, shaped
+from pipeline.reporting import charts
 from pipeline.reporting.inputs import derived
 from pipeline.reporting.numbers import cell, count, listed, percent, points
-from pipeline.reporting.parts import Bullets, Details, Figure, Paragraph, Section, Table
+from pipeline.reporting.parts import (
+    Bullets,
+    Details,
+    Figure,
+    Paragraph,
+    Section,
+    Table,
+)
 from pipeline.reporting.words import capital, network
 
 Record = dict[str, Any]
@@ -46,11 +52,6 @@ REGRET = (
     "regret_low",
     "regret_high",
 )
-ACCURACY: Record = {
-    "title": "validation accuracy",
-    "axis": alt.Axis(format="%", labelOverlap="greedy"),
-    "scale": alt.Scale(zero=False, padding=8),
-}
 FORMATS = {
     "state": {"COMPLETE": "completed", "FAIL": "diverged"}.get,
     "value": percent,
@@ -67,13 +68,12 @@ def searched(trials: dict[str, pd.DataFrame], studies: Records) -> pd.DataFrame:
     tables = [pd.DataFrame(columns=TRIAL)]
     for architecture, table in trials.items():
         chosen = studies[architecture]["chosen"]["trial"]
-        is_chosen = table["trial"] == chosen
-        if chosen is not None and not is_chosen.any():
+        if chosen is not None and chosen not in set(table["trial"]):
             raise Mistake(
                 f"reports/tuning/{architecture}: trial {chosen} of the .json is not in the .csv; "
                 "`dvc repro tune` makes both"
             )
-        tables.append(table.assign(architecture=architecture, chosen=is_chosen))
+        tables.append(table.assign(architecture=architecture))
     return pd.concat(tables[1:] or tables, ignore_index=True)
 
 
@@ -82,18 +82,20 @@ def contestants(studies: Records) -> pd.DataFrame:
     """The contestants of all races, each with its scores, its outcome and, if it was chosen, its regret."""
     rows: list[Record] = []
     for architecture, study in studies.items():
-        regret = {name: study["regret"][name.removeprefix("regret_")] for name in REGRET}
         for row in study["race"]:
             name = "starting recipe" if row["starting_recipe"] else f"trial {row['trial']}"
-            columns = {
-                "architecture": architecture,
-                "contestant": f"{network(architecture)}, {name}",
-                "scores": list(row["scores"].values()),
-                "outcome": _outcome(row, study["chosen"]),
-            }
-            if columns["outcome"] == "chosen":
-                columns |= regret
-            rows.append({**row, **row["settings"], **columns})
+            outcome = _outcome(row, study["chosen"])
+            regret = study["regret"] if outcome == "chosen" else {}
+            rows.append(
+                {
+                    **row,
+                    **row["settings"],
+                    **{f"regret_{key}": value for key, value in regret.items()},
+                    "architecture": architecture,
+                    "contestant": f"{network(architecture)}, {name}",
+                    "outcome": outcome,
+                }
+            )
     return pd.DataFrame(rows, columns=[*CONTESTANT, *REGRET, "architecture", "scores"])
 
 
@@ -158,35 +160,19 @@ def race(contestants: pd.DataFrame) -> Figure | None:
     if means.empty:
         return None
 
-    names = list(contestants["contestant"])
-    y = alt.Y(
-        "contestant:N",
-        title=None,
-        sort=names,
-        axis=alt.Axis(labelLimit=260),
+    rows = contestants[["architecture", "scores"]].assign(
+        name=contestants["contestant"],
+        value=contestants["mean"],
+        low=np.nan,
+        high=np.nan,
     )
-    columns = [
-        "architecture",
-        "contestant",
-        "outcome",
-        "scores",
-        "mean",
-    ]
-    base = alt.Chart(gapped(contestants[columns].explode("scores"))).encode(
-        y=y,
-        color=coloured(contestants, legend=None),
-        tooltip=["contestant", "outcome", "scores:Q", "mean:Q"],
-    )
-    circles = base.mark_point(size=50).encode(x=alt.X("scores:Q", **ACCURACY))
-    bars = base.mark_tick(thickness=3, height=22).encode(x=alt.X("mean:Q", **ACCURACY))
-
     results = [f"{row.contestant} {percent(row.mean)}" for row in means.itertuples(index=False)]
     return Figure(
         "tuning-race",
         "The finalists of the search against the starting recipe",
-        "A circle is a full training on one fresh seed. A bar is the mean over seeds.",
+        "A circle is a full training on one fresh seed. A diamond is the mean over seeds.",
         f"Mean validation accuracy in the race: {'; '.join(results)}.",
-        [alt.layer(circles, bars).properties(width=LONG - 160, height=36 * len(names))],
+        [charts.ranked(rows.astype({"value": float}), "validation accuracy (%)")],
     )
 
 
@@ -213,13 +199,23 @@ def rules(studies: Records, settings: Record) -> Details | None:
     )
     space = pd.DataFrame(settings["space"]).T.rename_axis("dimension").reset_index()
     for architecture, study in studies.items():
-        chosen, shares = study["chosen"]["settings"], study["importances"]["values"] or {}
+        chosen, shares = (
+            study["chosen"]["settings"],
+            study["importances"]["values"] or {},
+        )
         ends = [_end(chosen[name], dimension) for name, dimension in settings["space"].items()]
         space[f"chosen, {architecture}"] = space["dimension"].map(chosen).map(cell) + ends
         space[f"importance (%), {architecture}"] = space["dimension"].map(shares) * 100
     space["dimension"] = space["dimension"].str.replace("_", " ")
-    table = Table.of("The search space, the choices, and importances (PED-ANOVA)", space, FORMATS)
-    return Details("How the search works", [*map(Paragraph, (steps, choice, roles)), table])
+    table = Table.of(
+        "The search space, the choices, and importances (PED-ANOVA)",
+        space,
+        FORMATS,
+    )
+    return Details(
+        "How the search works",
+        [*map(Paragraph, (steps, choice, roles)), table],
+    )
 
 
 def _end(setting: float, dimension: Record) -> str:
@@ -244,68 +240,11 @@ def race_in_numbers(contestants: pd.DataFrame) -> Details | None:
     return Details("The race in numbers", [table]) if table.rows else None
 
 
-def search(searched: pd.DataFrame, settings: Record) -> Details | None:
-    """Every trial: in order, by each dimension of the space, and as a table."""
+def search(searched: pd.DataFrame) -> Details | None:
+    """Every trial, in the order of the search."""
     if searched.empty:
         return None
-
-    panels = [_panel(searched, "trial", "the order of the search")]
-    for name, dimension in settings["space"].items():
-        kind = "log" if dimension["log"] else "linear"
-        domain = [dimension["low"], dimension["high"]]
-        panels.append(
-            _panel(
-                searched,
-                name,
-                f"{dimension['role']} dimension",
-                type=kind,
-                domain=domain,
-            )
-        )
-    panels.append(_panel(searched, "parameters", "the size of the network", type="log"))
-
-    best = searched[searched["state"] == "COMPLETE"].groupby("architecture", sort=False)["value"]
-    results = [
-        f"{network(architecture)} {percent(value)}" for architecture, value in best.max().items()
-    ]
-    figure = Figure(
-        "tuning-by-trial",
-        "Every trial, in order and by each dimension of the search",
-        "The large mark is the chosen trial. A mark at the lower edge lies below it, or its trial diverged.",
-        f"The best validation accuracy of a trial: {'; '.join(results) or 'no trial completed'}.",
-        panels,
-    )
-    return Details("Every trial", [figure, Table.of("Every trial", searched[[*TRIAL]], FORMATS)])
-
-
-def _panel(trials: pd.DataFrame, name: str, title: str, **scale: Any) -> alt.LayerChart:
-    values = trials["value"].where(trials["state"] == "COMPLETE")
-    best, middle = values.max(), values.median()
-    y_scale = alt.Scale(
-        domain=[2 * middle - best, best],
-        clamp=True,
-        padding=8,
-    )
-    x_scale = alt.Scale(
-        nice=False,
-        zero=False,
-        padding=18,
-        **scale,
-    )
-    marks = alt.Chart(gapped(trials.assign(height=values.fillna(0))))
-    marks = marks.mark_point(filled=True).encode(
-        x=alt.X(
-            f"{name}:Q",
-            title=name.replace("_", " "),
-            scale=x_scale,
-        ),
-        y=alt.Y("height:Q", **{**ACCURACY, "scale": y_scale}),
-        color=coloured(trials),
-        shape=shaped(trials),
-        size=alt.condition("datum.chosen", alt.value(320), alt.value(80)),
-        tooltip=[*TRIAL],
-    )
-    return alt.layer(marks).properties(title=title, width=SHORT, height=220)
+    return Details("Every trial", [Table.of("Every trial", searched[[*TRIAL]], FORMATS)])
 
 
 SECTION = Section("Tuning", (answer, recipe, race, rules, race_in_numbers, search))

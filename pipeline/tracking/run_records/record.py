@@ -83,7 +83,7 @@ class Presentation:
 
 PRESENTATIONS = {
     TUNE: Presentation(
-        "{item} study", "{item} trial {unit}", "tuning-by-trial", "Every trial of every study"
+        "{item} study", "{item} trial {unit}", "tuning-race", "The finalists of every study"
     ),
     TRAIN: Presentation("{item}", "{item} seed {unit}", "accuracy", "Test accuracy of every run"),
     EVALUATE: Presentation("", "{unit}", "accuracy", "Test accuracy of every run"),

@@ -7,7 +7,6 @@ import altair as alt
 import pandas as pd
 import pytest
 
-from pipeline.reporting import provenance
 from pipeline.reporting.page import render
 from pipeline.reporting.parts import (
     Bullets,
@@ -16,15 +15,19 @@ from pipeline.reporting.parts import (
     Details,
     Figure,
     Finding,
-    Html,
     MadePart,
     MadeSection,
     Paragraph,
     Part,
+    Quote,
+    Quotes,
+    SmallChart,
+    SmallMark,
     Table,
 )
-from pipeline.reporting.provenance import Provenance
+from pipeline.storage import provenance
 from pipeline.storage.dvc_lock import RecordedStage
+from pipeline.storage.provenance import Provenance
 
 HOSTILE = "<script>alert(1)</script> | *b* \u202e {{ 1 }}"
 EVALUATE = RecordedStage(
@@ -42,6 +45,12 @@ def figure(name: str) -> Figure:
     )
 
 
+def quotes(text: str = "A.") -> Quotes:
+    chart = SmallChart([12.0], [SmallMark(8.0, 9.0, 20.0, "#009E73", text)], text)
+    return Quotes([Quote(text, "✓", "holds", ["at 9"], "8 %", "left", chart)])
+
+
+QUOTES = quotes()
 TABLE = Table("Scores", ["run", "score"], [["vanilla", "0.8"], ["lstm", "0.9"]], sortable=True)
 
 
@@ -83,7 +92,13 @@ def body(page: str) -> str:
             "<summary>More</summary>",
             "\nMore in index.html: [Title of f](figures/f.svg); Scores.\n",
         ),
-        (Html("<b>x</b>", markdown="**x**"), "<b>x</b>", "**x**"),
+        (
+            QUOTES,
+            'x1="8.0" x2="20.0" y1="6.5" y2="6.5"/>',
+            "| “A.” | ✓ **holds**; at 9 | **8 %** left |",
+        ),
+        (QUOTES, "<td><q>A.</q></td>", "| --- | --- | --- |"),
+        (QUOTES, '<line x1="12.0" x2="12.0" y1="0" y2="13"', "| The tutorial says |"),
     ],
 )
 def test_each_part_has_markup_in_the_page_and_in_markdown(part, in_page, in_markdown):
@@ -110,6 +125,7 @@ def test_markdown_lists_a_folded_table_by_its_first_sentence(caption, listed):
         Table(HOSTILE, [HOSTILE, "b"], [[HOSTILE, HOSTILE]]),
         Choice(HOSTILE, {HOSTILE: Paragraph("x")}),
         Details(HOSTILE, [Paragraph("x")]),
+        quotes(HOSTILE),
     ],
     ids=lambda part: type(part).__name__,
 )

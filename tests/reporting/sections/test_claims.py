@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from pipeline.reporting.parts import Bullets, Details, Html, Paragraph, Table
+from pipeline.reporting.parts import Bullets, Details, Paragraph, Quotes, Table
 from pipeline.reporting.sections import claims
 from tests.reporting.invented import measure
 from tests.support import report_inputs
@@ -37,10 +37,16 @@ def answer(*verdicts, **more):
     return parts(made, Paragraph)[0].text
 
 
+def quotes(made):
+    (table,) = parts(made, Quotes)
+    return table.rows
+
+
 def row(made):
-    """The last line of the table as Markdown, in cells."""
-    (html,) = parts(made, Html)
-    return [cell.strip() for cell in html.markdown.splitlines()[-1].strip("|").split("|")]
+    """The sentence, its verdict with notes, and its number with the meaning."""
+    quote = quotes(made)[-1]
+    verdict = "; ".join([f"{quote.mark} {quote.verdict}", *quote.notes])
+    return [quote.sentence, verdict, f"{quote.number}, {quote.meaning}"]
 
 
 def numbers(made):
@@ -105,7 +111,7 @@ def test_a_claim_without_replications_does_not_mention_any():
 
 
 def test_a_row_has_quote_verdict_and_number():
-    assert row(section(measured(**SHARE))) == ["“A sentence.”", "✓ **holds**", "**8.4 %** a number"]
+    assert row(section(measured(**SHARE))) == ["A sentence.", "✓ holds", "8.4 %, a number"]
 
 
 def test_the_number_at_the_longest_distance_is_the_headline():
@@ -114,18 +120,18 @@ def test_the_number_at_the_longest_distance_is_the_headline():
     first = measured(**{**SHARE, "value": 0.9}, what="first token")
     places = zip((near, early, first), (20, 90, 99), strict=True)
     made = section(*({**item, "tokens": lag, "sequence_length": 100} for item, lag in places))
-    assert row(made)[2] == "**30.0 %** of a word's effect is left 90 tokens before the end"
+    assert row(made)[2] == "30.0 %, of a word's effect is left 90 tokens before the end"
 
 
 def test_of_several_conditions_the_number_that_hold_is_given():
     points = measured(value=0.0, low=-0.009, high=0.009, unit="points", side="above", threshold=0.0)
     made = section(measured(**SHARE), {**points, "verdict": "not shown"}, verdict="partly")
-    assert row(made)[1] == "◐ **partly**; 1 of 2 conditions hold"
+    assert row(made)[1] == "◐ partly; 1 of 2 conditions hold"
 
 
 def test_a_number_that_only_informs_is_in_the_details_and_not_in_the_row():
     made = section(measured(**SHARE), measured(value=0.3, what="an aside"))
-    assert row(made)[2] == "**8.4 %** a number"
+    assert row(made)[2] == "8.4 %, a number"
     aside = ["an aside", "30.0 %", "", "", "", "informs only", "reports/a.csv"]
     assert numbers(made)[1] == aside
 
@@ -137,8 +143,8 @@ def test_a_number_that_only_informs_is_in_the_details_and_not_in_the_row():
 def test_a_null_is_described_in_words_and_has_no_chart(unit, words):
     unknown = measured(value=None, unit=unit, side="below", threshold=1.0, verdict="not shown")
     made = section(unknown, verdict="not shown")
-    assert row(made)[2] == f"**{words}** a number"
-    assert "<svg" not in parts(made, Html)[0].markup
+    assert row(made)[2] == f"{words}, a number"
+    assert quotes(made)[0].chart is None
 
 
 def test_a_sentence_about_distance_has_the_verdict_at_each():
@@ -147,7 +153,7 @@ def test_a_sentence_about_distance_has_the_verdict_at_each():
         {"tokens": 799, "words": "two pages", "verdict": "holds"},
     ]
     made = section(measured(**SHARE), verdict="partly", by_distance=distances)
-    assert row(made)[1] == "◐ **partly**; sentence: does not hold; two pages: holds"
+    assert row(made)[1] == "◐ partly; sentence: does not hold; two pages: holds"
 
 
 def test_a_fact_about_every_network_has_its_least_and_largest_value():
@@ -166,37 +172,27 @@ def test_a_number_with_two_thresholds_names_both():
 
 
 def test_the_chart_has_interval_value_and_threshold_in_their_order():
-    markup = str(claims.small_chart([measured(**SHARE)]))
-    threshold, low = map(float, re.findall(r'x1="([\d.]+)"', markup))
-    (_, high) = map(float, re.findall(r'x2="([\d.]+)"', markup))
-    (value,) = map(float, re.findall(r'cx="([\d.]+)"', markup))
-    assert 8 == low < value < high < threshold == claims.WIDTH - 8
-    assert value == pytest.approx(8 + (threshold - 8) * (0.084 - 0.036) / (0.5 - 0.036), abs=0.1)
-    assert "nan" not in markup
-    assert 'aria-label="a number: 8.4 % (3.6 to 22.0 %), holds"' in markup
+    chart = claims.small_chart([measured(**SHARE)])
+    (threshold,), (mark,) = chart.thresholds, chart.marks
+    assert 8 == mark.low < mark.value < mark.high < threshold == claims.WIDTH - 8
+    expected = 8 + (threshold - 8) * (0.084 - 0.036) / (0.5 - 0.036)
+    assert mark.value == pytest.approx(expected)
+    assert mark.label == "a number: 8.4 % (3.6 to 22.0 %), holds"
+    assert chart.conditions == "below 50 %"
 
 
 def test_the_chart_has_an_upright_line_for_each_threshold():
     left = {**measured(**SHARE), "fails_beyond": 0.7}
-    assert str(claims.small_chart([left, measured(**SHARE)])).count("dasharray") == 2
+    assert len(claims.small_chart([left, measured(**SHARE)]).thresholds) == 2
 
 
 def test_the_details_have_the_numbers_of_each_chart():
     made = report_inputs.section(claims.SECTION)
     cells = {text for table in parts(made, Table) for cells in table.rows for text in cells}
-    labels = re.findall(r'aria-label="(.*?)"', parts(made, Html)[0].markup)
-    assert len(labels) == 6
-    for label in "; ".join(labels).split("; "):
-        assert re.search(r": ([^:]+?)(?: \([^()]*\))?, [a-z ]+$", label)[1] in cells
-
-
-def test_no_text_of_a_claim_is_markup():
-    made = section(measured(**SHARE, what="<b>|</b>"))
-    (html,) = parts(made, Html)
-    assert "&lt;b&gt;|&lt;/b&gt;" in html.markup
-    last_row = html.markdown.split("\n")[-1] or html.markdown.split("\n")[-2]
-    assert "\\|" in last_row, "an escaped bar ends no cell"
-    assert last_row.replace("\\|", "").count("|") == 4
+    rows = quotes(made)
+    assert len(rows) == 6
+    for mark in [mark for quote in rows for mark in quote.chart.marks]:
+        assert re.search(r": ([^:]+?)(?: \([^()]*\))?, [a-z ]+$", mark.label)[1] in cells
 
 
 def test_the_deciding_intervals_are_counted_once():
@@ -228,7 +224,7 @@ def test_sentences_that_a_study_cannot_test_are_only_counted():
     assert "1 more would need networks that this study does not have" in (
         parts(made, Paragraph)[0].text
     )
-    assert len(parts(made, Html)[0].markdown.splitlines()) == 3
+    assert len(quotes(made)) == 1
 
 
 def test_the_answer_names_other_texts_by_their_own_word():

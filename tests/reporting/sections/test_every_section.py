@@ -10,10 +10,10 @@ import pytest
 
 from pipeline.reporting import charts, parts
 from pipeline.reporting.page import render
-from pipeline.reporting.provenance import Provenance
 from pipeline.stages import report
 from pipeline.stages.context import Context
 from pipeline.storage import artifacts
+from pipeline.storage.provenance import Provenance
 from pipeline.tracking.run_records import record
 from tests.reporting import invented
 from tests.reporting.invented import WHOLE
@@ -61,9 +61,11 @@ def texts(part: parts.Part, in_details: bool = True) -> Iterator[str]:
             yield from texts(next(iter(options.values())), in_details)
         case parts.Table():
             yield part.caption
-        case parts.Html():
-            markup = re.sub(r"(?s)<(svg|script)\b.*?</\1>|<[^>]+>", " ", part.markup)
-            yield " ".join(markup.split())
+        case parts.Quotes(rows):
+            for quote in rows:
+                yield " ".join([quote.sentence, quote.mark, quote.verdict, *quote.notes])
+                yield f"{quote.number} {quote.meaning}"
+                yield f"asked: {quote.chart.conditions if quote.chart else ''}"
         case parts.Details(summary, inner_parts):
             yield summary
             for inner in inner_parts if in_details else ():

@@ -217,7 +217,7 @@ def test_half_lives_have_a_small_mark_per_exponential_seed(files):
     expected = by_seed[is_vanilla & by_seed["half_life_tokens"].notna()]
     before = charts.specified(figure.panels)[0]
     curves = curve_of(before, 0, architecture="vanilla")
-    assert sum(len(curve["half_life_tokens"]) for curve in curves) == len(expected) > 0
+    assert sum(len(curve["value"]) for curve in curves) == len(expected) > 0
 
 
 def test_a_network_of_the_textbooks_length_belongs_to_both_designs(files):
@@ -273,9 +273,12 @@ def test_cells_of_half_lives_and_lags(files, column, values, cell):
 
 def test_a_censored_lag_has_no_interval_in_its_cell():
     row = {"horizon": np.inf, "horizon_low": np.inf, "horizon_high": np.inf}
-    assert gradients._with_interval(row, "horizon", lambda lag: f"at {lag}") == "at inf"
+    row["last_lag_tokens"] = 99
+    assert gradients._with_interval(row, "horizon", lambda lag, last: f"{lag} of {last}") == (
+        "inf of 99"
+    )
     row["horizon_low"] = 55.0
-    assert gradients._with_interval(row, "horizon", lambda lag: f"{lag:g}") == "inf (55 to inf)"
+    assert gradients._with_interval(row, "horizon", lambda lag, _: f"{lag:g}") == "inf (55 to inf)"
 
 
 def test_distances_show_the_median_seed_at_each_measured_lag(files):

@@ -145,7 +145,7 @@ def test_a_bag_of_words_is_ahead_only_if_its_interval_is_above_0(low, high, sent
 def test_the_memory_deficit_is_of_networks_trained_at_each_length_alone(small):
     page = memory.against_bag_of_words(small["probes"], FILM_REVIEWS)
     drawn = rows_of(figure_of(page, "memory-deficit"))
-    assert {row["sequence_length"] for row in drawn if "mean" in row} == {10, 100}
+    assert {row["sequence_length"] for row in drawn if "hint" in row} == {10, 100}
     longer = small["probes"].assign(sequence_length=200)
     assert memory.against_bag_of_words(longer, FILM_REVIEWS) is None
 
@@ -193,7 +193,11 @@ def test_marks_stand_at_measured_lags_and_the_first_word_apart(small):
     assert marks["mark"]["type"] == "point"
     places = thin["encoding"]["x"]["scale"]["domain"]
     assert places == ["0", "1", "2", "5", "10", "20", "50", memory.GAP, memory.FIRST]
-    assert {detail["field"] for detail in thin["encoding"]["detail"]} == {"seed", "is_first"}
+    assert {detail["field"] for detail in thin["encoding"]["detail"]} == {
+        "architecture",
+        "is_first",
+        "seed",
+    }
     lines = panel["datasets"][thin["data"]["name"]]
     assert all(row["place"] == [memory.FIRST] for row in lines if row["is_first"])
     assert not any(memory.FIRST in row["place"] for row in lines if not row["is_first"])
@@ -213,9 +217,9 @@ def test_a_figure_shows_the_numbers_of_its_sentence(small):
     page = made(**small)
     figure = figure_of(page, "changed-texts")
     drawn = {
-        row["change"]: row["mean"]
+        row["change"]: row["value"]
         for row in rows_of(figure)
-        if "mean" in row and "change" in row and row["architecture"] == "vanilla"
+        if "hint" in row and "change" in row and row["architecture"] == "vanilla"
     }
     assert list(drawn) == [
         "all shuffled",

@@ -3,8 +3,8 @@
 import pytest
 
 from pipeline.reporting.parts import Table
-from pipeline.reporting.provenance import StageGroup
 from pipeline.reporting.sections import pipeline
+from pipeline.storage.provenance import StageGroup
 
 
 def group(name: str, inputs: dict, outputs: dict, items: tuple[str, ...] = ()) -> StageGroup:
@@ -27,7 +27,7 @@ GROUPS = [
 
 
 def test_arrows_follow_the_data_and_skip_what_a_longer_way_shows():
-    assert pipeline._arrows(GROUPS) == [
+    assert pipeline.layout(GROUPS)[0] == [
         ("claims", "report"),
         ("evaluate", "claims"),
         ("prepare", "tune"),
@@ -38,8 +38,7 @@ def test_arrows_follow_the_data_and_skip_what_a_longer_way_shows():
 
 
 def test_a_stage_stands_just_above_the_stages_that_it_feeds():
-    names = [stage.name for stage in GROUPS]
-    levels = pipeline._levels([*names, "report"], pipeline._arrows(GROUPS))
+    _, levels = pipeline.layout(GROUPS)
     assert levels == {
         "prepare": 0,
         "tune": 1,

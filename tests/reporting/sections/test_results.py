@@ -166,7 +166,7 @@ def test_a_run_without_a_finite_mean_is_named():
     metrics["lstm-textbook"] = {**metrics["lstm-textbook"], "test/accuracy": accuracy}
     texts = parts(made(metrics=metrics), Bullets)[0].texts
     assert "No finite mean accuracy, and so no rank: lstm-textbook." in texts
-    assert table(made(metrics=metrics), "Accuracy").rows[-1][:2] == ("lstm-textbook", "not finite")
+    assert table(made(metrics=metrics), "Accuracy").rows[-1][:2] == ["lstm-textbook", "not finite"]
 
 
 def test_the_table_of_accuracies_ranks_every_run_and_the_linear_models():
@@ -175,7 +175,7 @@ def test_the_table_of_accuracies_ranks_every_run_and_the_linear_models():
     assert set(row_of) == {*files()["models"], "tfidf", "tfidf-bigrams"}
     mean = files()["metrics"]["lstm-textbook"]["test/accuracy"]["mean"]
     assert row_of["lstm-textbook"][1] == f"{100 * mean:.1f} %"
-    assert row_of["tfidf"][2:4] == ("none", "none")
+    assert row_of["tfidf"][2:4] == ["none", "none"]
     assert accuracies.columns[1] == "mean test accuracy"
     means = [float(row[1].removesuffix(" %")) for row in accuracies.rows]
     assert means == sorted(means, reverse=True)
@@ -185,20 +185,20 @@ def test_the_figure_of_differences_has_the_numbers_of_its_table():
     rows = table(made(), "The comparisons").rows
     (figure,) = [figure for figure in parts(made(), Figure) if figure.name == "differences"]
     drawn = figure.panels[0].layer[1].data
-    assert [f"{value:.1f}" for value in drawn["difference"].abs()] == [
+    assert [f"{value:.1f}" for value in drawn["value"].abs()] == [
         row[2].lstrip("+−") for row in rows
     ]
-    assert list(drawn["pair"]) == [f"{row[0]} minus {row[1]}" for row in rows]
+    assert list(drawn["name"]) == [f"{row[0]} minus {row[1]}" for row in rows]
 
 
 def test_a_comparison_shows_its_statistics_and_the_networks_of_mcnemar():
     section = made(compared=[PAIR])
     (row,) = table(section, "The comparisons").rows
-    assert row[2:] == ("+2.0", "1.0 to 3.0", "better", "architecture", "< 0.001", "0.042")
+    assert row[2:] == ["+2.0", "1.0 to 3.0", "better", "architecture", "< 0.001", "0.042"]
     (row,) = table(section, "How sure").rows
-    assert row[2:] == ("0.90", "0.70 to 1.00", "meaningful", "0.12", "1.5 points")
+    assert row[2:] == ["0.90", "0.70 to 1.00", "meaningful", "0.12", "1.5 points"]
     (row,) = table(section, "The same networks").rows
-    assert row[2:] == ("1.1 to 2.9", "2 against 1", "1,200 against 30", "0.500")
+    assert row[2:] == ["1.1 to 2.9", "2 against 1", "1,200 against 30", "0.500"]
     luckier = "The best of more seeds is luckier"
     assert luckier not in table(section, "The same networks").caption
     unequal = made(compared=[{**PAIR, "run_seeds": 2}])
@@ -214,7 +214,7 @@ def test_without_comparisons_there_is_neither_their_figure_nor_a_table():
 def test_failed_seeds_are_named_and_none_failed_is_no_proof():
     none = made(runs=of_runs({}))
     assert not [part for part in parts(none, Paragraph) if "failed to learn:" in part.text]
-    assert table(none, "Over seeds").rows[0][5:] == ("0 of 3", "0.0 to 70.8")
+    assert table(none, "Over seeds").rows[0][5:] == ["0 of 3", "0.0 to 70.8"]
 
     two = {
         "failed": 2,
@@ -226,8 +226,8 @@ def test_failed_seeds_are_named_and_none_failed_is_no_proof():
     assert "Some seeds failed to learn: seeds 0 and 2 of lstm-textbook (it has 3 seeds)." in (
         parts(some, Paragraph)[0].text
     )
-    assert table(some, "Over seeds").rows[1][5:] == ("2 of 3", "9.4 to 99.2")
-    assert table(some, "Over seeds").rows[2][5:] == ("none", "none")
+    assert table(some, "Over seeds").rows[1][5:] == ["2 of 3", "9.4 to 99.2"]
+    assert table(some, "Over seeds").rows[2][5:] == ["none", "none"]
 
 
 def test_more_than_three_failed_seeds_are_counted():
@@ -264,7 +264,7 @@ def test_a_reliability_diagram_has_a_thin_line_for_each_seed():
     assert len(figure.panels) == len(files()["metrics"])
     seeds = figure.panels[1].layer[1]
     assert seeds.data["seed"].nunique() == 6
-    assert seeds.encoding.detail.shorthand == "seed:N"
+    assert "seed:N" in [detail.shorthand for detail in seeds.encoding.detail]
 
 
 def bucketed(**changes):
@@ -282,10 +282,10 @@ def test_a_bucket_names_the_lengths_in_it():
 
 
 def test_a_score_without_an_interval_has_none_behind_it():
-    assert bucketed()[0] == "100.0 % (97.0 to 100.0)"
+    assert bucketed()[0] == "100.0 % (97.0 to 100.0 %)"
     assert bucketed(reviews_low=np.nan)[0] == "100.0 %"
     network = {"run": "vanilla-textbook", "accuracy": 0.9, "low": 0.8, "high": 0.95}
-    assert bucketed(**network)[0] == "90.0 % (80.0 to 95.0)"
+    assert bucketed(**network)[0] == "90.0 % (80.0 to 95.0 %)"
 
 
 def test_an_untuned_study_of_one_run_without_buckets_still_reads():

@@ -108,8 +108,9 @@ def test_architectures_with_the_same_answer_share_a_sentence():
 def test_the_race_draws_every_seed_and_its_alternative_text_has_the_means():
     (figure,) = [part for part in section(vanilla=WON) if isinstance(part, Figure)]
     assert figure.alternative.count("81.0 %") == 3
-    (rows,) = charts.specified(list(figure.panels))[0]["datasets"].values()
-    assert sorted(row["scores"] for row in rows) == [0.80] * 3 + [0.82] * 3
+    datasets = charts.specified(list(figure.panels))[0]["datasets"].values()
+    (circles,) = [rows for rows in datasets if "seed" in rows[0]]
+    assert sorted(row["value"] for row in circles) == [80.0] * 3 + [82.0] * 3
 
 
 def test_a_race_in_which_everything_diverged_has_no_figure():
@@ -154,31 +155,11 @@ def test_every_trial_is_in_the_table_with_the_reason_why_it_ended():
     assert rows.loc[7, ["value", "epochs"]].tolist() == ["", ""]
 
 
-def test_a_panel_for_each_dimension_of_the_space_and_the_order_and_the_size():
-    figure, _ = folded("Every trial", section(vanilla=WON))
-    panels = charts.specified(list(figure.panels))
-    assert [panel["layer"][0]["encoding"]["x"]["field"] for panel in panels] == [
-        "trial",
-        *SPACE,
-        "parameters",
-    ]
-
-
-def test_a_trial_that_learned_nothing_leaves_room_for_the_others():
-    values = [0.80, 0.81, 0.82, 0.83, 0.84, 0.82, 0.50, 0.99]  # the last one diverged
-    figure, _ = folded("Every trial", section(trials=TRIALS.assign(value=values), vanilla=WON))
-    encoding = charts.specified(list(figure.panels))[0]["layer"][0]["encoding"]
-    assert encoding["y"]["scale"]["domain"] == pytest.approx([0.80, 0.84])
-    assert encoding["y"]["scale"]["clamp"]
-
-
-def test_a_search_in_which_one_trial_completed_has_its_figure():
+def test_a_search_in_which_one_trial_completed_has_no_importances():
     trials = TRIALS.assign(state=["COMPLETE"] + ["FAIL"] * 7, value=[0.8] + [np.nan] * 7)
     study = kept(race=[], importances={"evaluator": "PED-ANOVA", "values": None})
     parts = section(trials=trials, vanilla=study)
-    figure, _ = folded("Every trial", parts)
-    assert figure.alternative == "The best validation accuracy of a trial: vanilla RNN 80.0 %."
-    assert charts.svg(charts.specified(list(figure.panels)))
+    assert table("Every trial", parts)["value"].tolist() == ["80.0 %"] + [""] * 7
     assert table("How the search works", parts)["importance (%), vanilla"].tolist() == [""] * 4
 
 

@@ -6,6 +6,8 @@ The names of the inputs of a part come from `inputs`; this module finds everythi
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import chain
 from typing import Any
 
 from pipeline.storage import lock_comparison
@@ -83,6 +85,8 @@ class Provenance:
         self._stages = dict(stages)
         self._groups = groups
         self._run_name = run_name
+        # a page asks for the same files dozens of times
+        self._file, self._runs = cache(self._file_at), cache(self._runs_behind)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -90,18 +94,20 @@ class Provenance:
 
     def of(self, inputs: Iterable[str]) -> Origin:
         """Returns the origin of these inputs. Every file, stage and run appears once."""
-        files: list[File] = []
+        paths = [path for name in inputs for path in self._paths[name]]
+        files = [self._file(path) for path in paths]
         runs: dict[str, Run] = {}
-        for path in (path for name in inputs for path in self._paths[name]):
-            maker = lock_comparison.maker(path, self._stages)
-            files.append(File(path, maker.name, maker.outs[path]))
+        for path in paths:
             runs |= self._runs(path)
-
         makers = {stage_of(file.stage).name for file in files}
         groups = [group for group in self._groups if group.name in makers]
         return Origin(files, groups, list(runs.values()))
 
-    def _runs(self, path: str) -> dict[str, Run]:
+    def _file_at(self, path: str) -> File:
+        maker = lock_comparison.maker(path, self._stages)
+        return File(path, maker.name, maker.outs[path])
+
+    def _runs_behind(self, path: str) -> dict[str, Run]:
         stages = lock_comparison.runs_behind(path, self._stages)
         return {
             name: Run(self._run_name(name), stage_of(name).experiment, stage.key())
@@ -118,28 +124,26 @@ def stage_groups(
 
     `sizes` has the bytes of each path in dvc.lock. `mismatches` are the files of code that differ from dvc.lock.
     """
-    changed: dict[str, set[str]] = {}
-    for mismatch in mismatches:
-        changed.setdefault(stage_of(mismatch.stage).name, set()).add(mismatch.path)
-
-    made = {path for recorded in stages.values() for path in recorded.outs}
+    code = [(stage_of(mismatch.stage), mismatch.path) for mismatch in mismatches]
+    results = set(chain.from_iterable(recorded.outs for recorded in stages.values()))
     groups: list[StageGroup] = []
     for stage in STAGES:
         members = [recorded for name, recorded in stages.items() if stage_of(name) == stage]
         if not members:
             continue
 
-        read = {path for member in members for path in [*member.deps, *(made & set(member.params))]}
-        data = sorted(path for path in read if not path.startswith(lock_comparison.CODE))
-        outputs = sorted({path for member in members for path in member.outs})
+        deps = chain.from_iterable(member.deps for member in members)
+        data = {path for path in deps if not path.startswith(lock_comparison.CODE)}
+        data |= results & set(chain.from_iterable(member.params for member in members))
+        outputs = set(chain.from_iterable(member.outs for member in members))
         groups.append(
             StageGroup(
                 name=stage.name,
                 items=tuple(member.item for member in members if member.item),
-                inputs={path: sizes.get(path) for path in data},
-                outputs={path: sizes.get(path) for path in outputs},
+                inputs={path: sizes.get(path) for path in sorted(data)},
+                outputs={path: sizes.get(path) for path in sorted(outputs)},
                 parameters=_parameters(members),
-                changed_code=tuple(sorted(changed.get(stage.name, ()))),
+                changed_code=tuple(sorted({path for maker, path in code if maker == stage})),
             )
         )
     return groups
@@ -169,7 +173,6 @@ def sizes(lock: Mapping[str, Any]) -> dict[str, int]:
     """Returns the bytes of each file and folder that dvc.lock, as a document, records."""
     bytes_by_path: dict[str, int] = {}
     for stage in lock["stages"].values():
-        for entry in [*stage.get("deps", []), *stage.get("outs", [])]:
-            if "size" in entry:
-                bytes_by_path[entry["path"]] = entry["size"]
+        entries = [*stage.get("deps", []), *stage.get("outs", [])]
+        bytes_by_path |= {entry["path"]: entry["size"] for entry in entries if "size" in entry}
     return bytes_by_path

@@ -2,10 +2,10 @@
 
 import pytest
 
-from pipeline.reporting import provenance
-from pipeline.reporting.provenance import File, Provenance, Run
+from pipeline.storage import provenance
 from pipeline.storage.dvc_lock import RecordedStage
 from pipeline.storage.lock_comparison import LockMismatch
+from pipeline.storage.provenance import File, Provenance, Run
 
 TRAIN = RecordedStage(
     "train@vanilla-tuned",

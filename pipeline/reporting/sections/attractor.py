@@ -139,7 +139,8 @@ def by_lag(attractor_lags: pd.DataFrame, trained_properties: pd.DataFrame) -> Fi
 
 
 def _panel(seeds: pd.DataFrame, heading: str, title: str, has_legend: bool) -> alt.LayerChart:
-    medians = frames.named(frames.median_seed(seeds, ["architecture", "lag_tokens"]))
+    medians = frames.median_seed(seeds, ["architecture", "lag_tokens"])
+    medians["network"] = medians["architecture"].map(words.network)
     medians["hint"] = [number(value, 2) for value in medians["value"]]
     colour, shape = charts.coloured(medians), charts.shaped(medians)
     if not has_legend:

@@ -36,7 +36,7 @@ COLUMNS = {
         "log10_rest",
         "slow_share",
         "common_share",
-        "log10_effect",
+        "steady",
         "valence",
         "reviews",
     ],
@@ -80,9 +80,9 @@ def main(context: "Context") -> None:
     )
 
     tables = {name: _table(name, list(results.values())) for name in COLUMNS}
-    verdicts = properties.properties(tables["modes"], tables["lags"], params.attractor)
     measured_lags = word_effect.measured_lags(sample.tokens_NT.shape[1])
     few_lags = tables["lags"][tables["lags"]["lag_tokens"].isin(measured_lags)]
+    verdicts = properties.properties(tables["modes"], few_lags, params.attractor)
 
     artifacts.write_parquet(artifacts.ATTRACTOR_WORDS, tables["words"])
     artifacts.write_csv(artifacts.attractor("modes"), tables["modes"])
@@ -190,4 +190,4 @@ def _by_word(projections: pd.DataFrame, words: Words) -> pd.DataFrame:
 
 
 def _log_nothing(unit: str, epoch: int, metrics: dict[str, float]) -> None:
-    """These networks are not trained here, so there are no epochs to show."""
+    """This stage trains no network, so it has no epochs to show."""

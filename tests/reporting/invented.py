@@ -877,14 +877,14 @@ def attractor(random: np.random.Generator, outline: Outline) -> dict[str, pd.Dat
             for measure, value in measures.items():
                 modes.append({**axes, "measure": measure, "value": value, "chance": 0.1})
             for lag in (0, 5, 20, 90, 99):
-                shares = dict.fromkeys(("slow_share", "common_share"), level)
+                shares = dict.fromkeys(("slow_share", "common_share", "steady"), level)
                 lags.append({**axes, "lag_tokens": lag, **shares, "valence": 0.9 * level + 0.1})
 
     columns = ["architecture", "weights", "seed", "measure", "value", "chance"]
     of_lags = ["architecture", "weights", "seed", "lag_tokens", "slow_share", "common_share"]
     tables = {
         "modes": pd.DataFrame(modes, columns=columns),
-        "lags": pd.DataFrame(lags, columns=[*of_lags, "valence"]),
+        "lags": pd.DataFrame(lags, columns=[*of_lags, "steady", "valence"]),
     }
     limits = params.read(PROJECT / params.PARAMS).attractor
     norms = -0.01 * tables["lags"]["lag_tokens"].astype(float)

@@ -82,7 +82,8 @@ def test_every_seed_is_measured_before_and_after_training(tables):
 
 def test_properties_and_words_have_rows_for_each_architecture(tables):
     rows = tables["properties"]
-    names = [properties.ALL, *properties.PARTS, properties.FAR_VALENCE, properties.COMMON_SHARE]
+    of_gradients = [properties.FAR_VALENCE, properties.COMMON_SHARE, properties.STEADY]
+    names = [properties.ALL, *properties.PARTS, *of_gradients]
     for architecture in ("lstm", "vanilla"):
         assert rows.loc[rows["architecture"] == architecture, "property"].tolist() == names
     assert rows["verdict"].eq("not shown").all()

@@ -119,13 +119,13 @@ vanilla,first,4,0,100,0.5,False
 vanilla,first,4,1,100,0.75,False
 """
 BY_LAG = """\
-architecture,weights,seed,lag_tokens,slow_share,common_share,valence
-vanilla,initial,0,0,0.1,0.1,0
-vanilla,initial,1,0,0.1,0.1,0
-vanilla,trained,0,0,0.5,0.75,0.5
-vanilla,trained,0,3,0.25,0.5,0.5
-vanilla,trained,1,0,0.5,0.75,0.75
-vanilla,trained,1,3,0.75,0.5,0.75
+architecture,weights,seed,lag_tokens,slow_share,common_share,steady,valence
+vanilla,initial,0,0,0.1,0.1,,0
+vanilla,initial,1,0,0.1,0.1,,0
+vanilla,trained,0,0,0.5,0.75,,0.5
+vanilla,trained,0,3,0.25,0.5,0.9,0.5
+vanilla,trained,1,0,0.5,0.75,,0.75
+vanilla,trained,1,3,0.75,0.5,0.9,0.75
 """
 PROPERTIES = """\
 architecture,property,value,low,high,threshold,verdict,at_initialisation,chance,seeds,lag_tokens

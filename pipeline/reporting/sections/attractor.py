@@ -1,6 +1,6 @@
 """Why the gradient fades and the word survives: whether networks sum up words along one slow direction."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import altair as alt
 import numpy as np
@@ -24,19 +24,25 @@ PROPERTIES = {  # in the order of the table, with their units
     "gradient_share": "the gradient lies along it (share of its squared norm)",
     "far_valence": "far words keep their valence (correlation with TF-IDF weights)",
     "common_share": "the gradients of all {texts} share a direction (share of their squared norm)",
+    "steady": "this direction stays from lag to lag (|cosine|)",
 }
-REASONS = {
+REASONS = {  # why there is no line; the first one that applies
+    "steady": "the direction of its gradient turns from word to word",
     "slow_ratio": "no mode lasts much longer than all others",
     "straight": "its slowest mode rotates",
-    "agreement": "the slow direction changes from state to state",
-    "valence": "the slow direction does not carry valence",
-    "gradient_share": "the gradient does not follow the slow direction",
+    "agreement": "its slow direction changes from state to state",
+    "valence": "its slow direction does not carry the valence of words",
+    "gradient_share": "the gradient does not follow its slow direction",
 }
 PANELS = {  # column: heading and title of the axis
     "log10_relative_norm": ("Size of the gradient", "log10 of its share of lag 0"),
     "valence": ("Valence of the words that it reads", "correlation with TF-IDF weights"),
     "slow_share": ("Part along the slow direction", "share of its squared norm"),
-    "common_share": ("Part along a direction that all share", "share of its squared norm"),
+    "steady": ("Does its direction stay?", "|cosine| with the lag before"),
+}
+FAR_WORDS = {
+    HOLDS: "Even {lag} back, the effects of words follow",
+    FAILS: "At {lag}, the effects of words no longer follow",
 }
 HEIGHT = 200
 
@@ -62,44 +68,33 @@ def answer(trained_properties: pd.DataFrame, retention: pd.DataFrame) -> Paragra
 def _verdict(row, properties: pd.DataFrame) -> str:
     """One sentence about one architecture."""
     network = words.network(row.architecture)
-    own = where(properties, architecture=row.architecture)
     if row.verdict == HOLDS:
-        ratio = own.set_index("property").loc["slow_ratio", "value"]
-        longer = (
-            f" It lasts {number(ratio, 1)} times as long as any other."
-            if np.isfinite(ratio)
-            else ""
+        return (
+            f"The {network} sums up words along one slow direction of its state, a line attractor."
         )
-        return f"The {network} sums up words along one slow direction of its state, a line attractor.{longer}"
-    if row.verdict == FAILS:
-        failed = where(own, verdict=FAILS)["property"]
-        reasons = listed(REASONS[name] for name in failed if name in REASONS)
-        return f"The {network} has no line attractor: {reasons}."
-    return f"These seeds do not show whether the {network} has a line attractor."
+    if row.verdict != FAILS:
+        return f"These seeds do not show whether the {network} has a line attractor."
+
+    failed = where(properties, architecture=row.architecture, verdict=FAILS)["property"]
+    reason = next(text for name, text in REASONS.items() if name in set(failed))
+    return f"The {network} has no line attractor: {reason}."
 
 
-def _valence(rows: pd.DataFrame) -> list[str]:
+def _valence(rows: pd.DataFrame) -> Iterator[str]:
     """Whether a word far back still moves the answer by its valence."""
-    sentences = []
-    for verdict, of_verdict in rows.groupby("verdict", sort=False):
+    for verdict, start in FAR_WORDS.items():
+        of_verdict = where(rows, verdict=verdict)
+        if of_verdict.empty:
+            continue
         values = listed(
             f"{number(row.value, 2)} in the {words.network(row.architecture)}"
             for row in of_verdict.itertuples()
         )
         lag = count(int(of_verdict["lag_tokens"].max()), "token")
-        if verdict == HOLDS:
-            sentences.append(
-                f"Even {lag} back, the effects of words follow their TF-IDF weights: the correlation is {values}."
-            )
-            sentences.append(
-                "The gradient loses size, but it reads the words by the same scale at every distance, so their order "
-                "matters little."
-            )
-        elif verdict == FAILS:
-            sentences.append(
-                f"At {lag}, the effects of words no longer follow their TF-IDF weights: the correlation is {values}."
-            )
-    return sentences
+        yield f"{start.format(lag=lag)} their TF-IDF weights: the correlation is {values}."
+
+    if set(rows["verdict"]) == {HOLDS}:
+        yield "So the gradient loses size, not meaning, and the order of words matters little."
 
 
 def _retained(retention: pd.DataFrame) -> list[str]:
@@ -131,8 +126,8 @@ def by_lag(attractor_lags: pd.DataFrame, trained_properties: pd.DataFrame) -> Fi
     return Figure(
         "attractor",
         "What fades in a gradient, and what stays",
-        "Thick lines are the median seed, and thin lines are seeds. A line attractor keeps the lower left curve near 1 "
-        "and the upper right one high.",
+        "Thick lines are the median seed, and thin lines are seeds. With a line attractor, all but the first curve stay "
+        "high.",
         f"{words.capital(numbers)}.",
         panels,
     )
@@ -177,20 +172,18 @@ def table(trained_properties: pd.DataFrame, subject) -> Part | None:
 
 def _cells(row, noun: str) -> Sequence[str]:
     def cell(value: float) -> str:
-        return "∞" if value == np.inf else number(value, 2)
+        if np.isnan(value):
+            return ""
+        return "∞" if np.isinf(value) else number(value, 2)
 
-    def known(value: float) -> str:
-        return "" if np.isnan(value) else cell(value)
-
-    median = known(row.value) + ends(row.low, row.high, cell)
     return [
         words.network(row.architecture),
         PROPERTIES[row.property].format(texts=f"{noun}s"),
-        median,
-        known(row.threshold),
+        cell(row.value) + ends(row.low, row.high, cell),
+        cell(row.threshold),
         row.verdict,
-        known(row.at_initialisation),
-        known(row.chance),
+        cell(row.at_initialisation),
+        cell(row.chance),
     ]
 
 

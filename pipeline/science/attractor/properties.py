@@ -17,7 +17,7 @@ from pipeline.science.statistics import intervals
 HOLDS, FAILS, OPEN = "holds", "does not hold", "not shown"
 ALL = "line_attractor"
 PARTS = ("slow_ratio", "straight", "agreement", "valence", "gradient_share")  # all must hold
-FAR_VALENCE, COMMON_SHARE = "far_valence", "common_share"
+FAR_VALENCE, COMMON_SHARE, STEADY = "far_valence", "common_share", "steady"
 COLUMNS = [
     "architecture",
     "property",
@@ -55,19 +55,19 @@ def properties(modes: pd.DataFrame, lags: pd.DataFrame, limits: Attractor) -> pd
     """Returns one row per architecture and property: the median of the trained seeds, its interval and the verdict.
 
     `modes` and `lags` have the columns `architecture`, `weights` and `seed`, and those of `slow_modes.measure`. The row
-    `line_attractor` holds if all of PARTS hold, and does not hold if one of them does not. Two more rows are about the
-    gradient alone: `far_valence` is the correlation of the words' effects with their weights at the farthest lag before
-    the first word, and `common_share` is how much of the gradient all reviews share at `far_lag`.
+    `line_attractor` holds if all of PARTS hold, and does not hold if one of them does not. Three more rows are about
+    the gradient alone. `far_valence` is the correlation of the words' effects with their weights at the farthest lag
+    before the first word. `common_share` is the part of the gradient along the direction that all reviews share at
+    `far_lag`, and `steady` is the |cosine| of this direction with the one at the lag before.
     """
     rows = []
-    for architecture in modes["architecture"].unique():
-        of_modes = modes[modes["architecture"] == architecture]
+    for architecture, of_modes in modes.groupby("architecture"):
         of_lags = lags[lags["architecture"] == architecture]
         parts = [_of_mode(of_modes, name, getattr(limits, name)) for name in PARTS]
-        others = list(_of_lags(of_lags, limits))
         verdict = _of_all([part["verdict"] for part in parts])
-        whole = {"property": ALL, "verdict": verdict, "seeds": parts[0]["seeds"]}
-        rows += [{"architecture": architecture} | row for row in (whole, *parts, *others)]
+        line = {"property": ALL, "verdict": verdict, "seeds": parts[0]["seeds"]}
+        for row in (line, *parts, *_of_lags(of_lags, limits)):
+            rows.append({"architecture": architecture, **row})
 
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -86,7 +86,8 @@ def _of_lags(lags: pd.DataFrame, limits: Attractor) -> Iterator[dict[str, object
     shared_lags = lags.loc[lags["lag_tokens"] <= limits.far_lag, "lag_tokens"]
     choices = {
         FAR_VALENCE: ("valence", farthest_lag, limits.valence),
-        COMMON_SHARE: ("common_share", shared_lags.max(), limits.gradient_share),
+        COMMON_SHARE: (COMMON_SHARE, shared_lags.max(), limits.gradient_share),
+        STEADY: (STEADY, shared_lags.max(), limits.agreement),
     }
     for name, (column, lag, threshold) in choices.items():
         rows = lags[lags["lag_tokens"] == lag].rename(columns={column: "value"})

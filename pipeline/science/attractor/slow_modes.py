@@ -22,20 +22,20 @@ from scipy import linalg, stats
 from pipeline.science.attractor.properties import Design, Words
 from pipeline.science.attractor.recurrences import Recurrence, visited_states
 
-SKIPPED_SHARE = (
-    0.2  # of each review: early states still depend on the empty state before the first word
-)
+# of each review: early states still depend on the empty state before the first word
+SKIPPED_SHARE = 0.2
 MODES = 3
 PERMUTATIONS = 100
 CHANCE_QUANTILE = 0.95
-# of the rows of `modes`: the measure, its value, and its value that chance exceeds in 5 % of permutations
+STATES_OF_A_WORD = 24  # at most: visited states over which we average the effect of a word
+
+# of the rows of `modes`: the measure, its value, and the value that chance exceeds in 5 % of permutations
 Row = tuple[str, float, float]
-STATES_OF_A_WORD = 24  # at most: we average the effect of a word over so many visited states
 
 
 @dataclass(frozen=True)
 class Modes:
-    """The slowest modes at visited states. The eigenvectors are those of the slowest mode, of norm 1."""
+    """The slowest modes at visited states. Its eigenvectors belong to the slowest mode and have norm 1."""
 
     log_size_NM: np.ndarray  # log |lambda|, the slowest first
     rotates_N: np.ndarray  # whether the slowest mode is a complex pair
@@ -56,11 +56,6 @@ def measure(
     gradients = list(gradients_by_lag(network, state_TNS, tokens_NT))
     far_lag = min(design.far_lag, len(gradients) - 1)
     slow_S = _oriented(slow_S, gradients[far_lag].direction_NS[::2])
-    lags = [
-        {"lag_tokens": lag} | _row_of_lag(gradient, gradients[0], slow_S, effect_VS, words.weight_V)
-        for lag, gradient in enumerate(gradients)
-    ]
-
     skipped = _skipped(tokens_NT.shape[1])
     late_NS = state_TNS[skipped + 1 :].reshape(-1, len(slow_S))
     far_direction_NS = gradients[far_lag].direction_NS[1::2]
@@ -73,7 +68,7 @@ def measure(
     ]
     return {
         "modes": pd.DataFrame(rows, columns=["measure", "value", "chance"]),
-        "lags": pd.DataFrame(lags),
+        "lags": _by_lag(gradients, slow_S, effect_VS, words.weight_V),
         "words": pd.DataFrame({"token": words.token_V, "projection": projection_V}),
     }
 
@@ -109,7 +104,7 @@ def time_constants(log_size):
 def slow_ratio(log_size_NM) -> np.ndarray:
     """Returns how many times as long as the second mode the slowest one lasts. It is inf if only the slowest lasts.
 
-    It is 1 if both do not fade, and nan if there is no second mode.
+    It is 1 if both do not fade, and nan without a second mode.
     """
     if log_size_NM.shape[1] < 2:
         return np.full(len(log_size_NM), np.nan)
@@ -174,30 +169,42 @@ def word_effects(network: Recurrence, state_NS, token_V) -> np.ndarray:
     return effect_VS - effect_VS.mean(axis=0)
 
 
-def _row_of_lag(
-    gradient: Gradient, last: Gradient, slow_S, effect_VS, weight_V
-) -> dict[str, float]:
-    """The measures of the gradient at one lag. `last` is the gradient at lag 0."""
-    fitted_NS, measured_NS = gradient.direction_NS[::2], gradient.direction_NS[1::2]
-    slow_share_N = (measured_NS @ slow_S) ** 2
-    log10_relative_N = (gradient.log10_norm_N - last.log10_norm_N)[1::2]
-    common_S = _first_axis(fitted_NS.T @ fitted_NS)
+def _by_lag(gradients: list[Gradient], slow_S, effect_VS, weight_V) -> pd.DataFrame:
+    """Returns one row per lag: the size of the gradient, its directions, and the valence of the words that it reads."""
+    last_log10_norm_N = gradients[0].log10_norm_N[1::2]
+    rows = []
+    previous_S = None
+    for lag, gradient in enumerate(gradients):
+        fitted_NS = gradient.direction_NS[::2]
+        measured_NS = gradient.direction_NS[1::2]
+        common_S = _first_axis(fitted_NS.T @ fitted_NS)
+        log10_relative_N = gradient.log10_norm_N[1::2] - last_log10_norm_N
+        row = {
+            "lag_tokens": lag,
+            **_sizes(log10_relative_N, measured_NS @ slow_S),
+            "common_share": np.mean((measured_NS @ common_S) ** 2),
+            "steady": np.nan if previous_S is None else abs(common_S @ previous_S),
+            "valence": _correlation(effect_VS @ measured_NS.mean(axis=0), weight_V),
+            "reviews": len(measured_NS),
+        }
+        rows.append(row)
+        previous_S = common_S
 
-    scale_N1 = 10.0 ** np.minimum(log10_relative_N, 300)[:, None]
-    mean_gradient_S = (measured_NS * scale_N1).mean(axis=0)
+    return pd.DataFrame(rows)
+
+
+def _sizes(log10_relative_N, cosine_N) -> dict[str, float]:
+    """The size of the gradient, relative to lag 0, along the slow direction and across it: medians over reviews."""
+    share_N = np.minimum(cosine_N**2, 1)
     with np.errstate(divide="ignore"):
-        log10_slow_N = np.log10(slow_share_N) / 2 + log10_relative_N
-        log10_rest_N = np.log10(np.clip(1 - slow_share_N, 0, 1)) / 2 + log10_relative_N
+        log10_along_N = np.log10(share_N) / 2
+        log10_across_N = np.log10(1 - share_N) / 2
 
     return {
         "log10_relative_norm": np.median(log10_relative_N),
-        "log10_slow": np.median(log10_slow_N),
-        "log10_rest": np.median(log10_rest_N),
-        "slow_share": np.median(slow_share_N),
-        "common_share": np.mean((measured_NS @ common_S) ** 2),
-        "log10_effect": _log10(np.std(effect_VS @ mean_gradient_S)),
-        "valence": _correlation(effect_VS @ mean_gradient_S, weight_V),
-        "reviews": len(measured_NS),
+        "log10_slow": np.median(log10_relative_N + log10_along_N),
+        "log10_rest": np.median(log10_relative_N + log10_across_N),
+        "slow_share": np.median(share_N),
     }
 
 
@@ -316,8 +323,3 @@ def _unit(vector_NS) -> tuple[np.ndarray, np.ndarray]:
     divisor_N = np.where(norm_N > 0, norm_N, 1)
     with np.errstate(divide="ignore"):
         return vector_NS / divisor_N[:, None], np.log10(norm_N)
-
-
-def _log10(value: float) -> float:
-    with np.errstate(divide="ignore"):
-        return float(np.log10(value))

@@ -12,9 +12,9 @@ from pipeline.tracking.run_records import tables
 from pipeline.tracking.run_records.record import Record, RunFamily
 
 CURVE = ("architecture", "weights")  # columns that identify a curve
-METRICS = {"valence": "valence", "slow_share": "slow_share", "common_share": "common_share"}
+METRICS = {name: name for name in ("valence", "slow_share", "common_share", "steady")}
 FILES = ("modes", "lags", "words", "properties")
-WHOLE = "line_attractor"  # the row that sums up the properties of an architecture
+LINE = "line_attractor"  # the row that sums up the properties of an architecture
 TITLE = "**Do networks sum up words along one slow direction (a line attractor)?**"
 
 
@@ -32,7 +32,7 @@ def records(stage: RecordedStage, folder: Path) -> list[Record]:
 
     lines, values = [], {}
     for row in tables.rows(files["properties.csv"]):
-        if row["property"] == WHOLE:
+        if row["property"] == LINE:
             lines.append(f"- {row['architecture']}: {row['verdict']}")
         else:
             values[f"{row['property']}/{row['architecture']}"] = row["value"]

@@ -29,7 +29,11 @@ def verdicts(seeds=10, spread=0.0, **values):
                 value = 0.01 if weights == "initial" else value
                 modes.append({**axes, "measure": measure, "value": value, "chance": 0.1})
             for lag in LAGS:
-                shares = {"valence": 0.9 - lag / 1000, "common_share": 0.8 - lag / 100}
+                shares = {
+                    "valence": 0.9 - lag / 1000,
+                    "common_share": 0.8 - lag / 100,
+                    "steady": 1.0,
+                }
                 lags.append({**axes, "lag_tokens": lag, **shares})
 
     table = properties.properties(pd.DataFrame(modes), pd.DataFrame(lags), LIMITS)

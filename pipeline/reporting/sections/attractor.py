@@ -126,8 +126,8 @@ def by_lag(attractor_lags: pd.DataFrame, trained_properties: pd.DataFrame) -> Fi
     return Figure(
         "attractor",
         "What fades in a gradient, and what stays",
-        "Thick lines are the median seed, and thin lines are seeds. With a line attractor, all but the first curve stay "
-        "high.",
+        "Thick lines are the median seed, and thin lines are seeds. With a line attractor, only the size "
+        "fades.",
         f"{words.capital(numbers)}.",
         panels,
     )

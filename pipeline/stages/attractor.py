@@ -107,7 +107,6 @@ def _sample(params: Params) -> Sample:
     linear_model = linear_ceiling.tfidf(
         training.tokens_NT, training.labels_N, params.data.vocabulary_size
     )
-    _, regression = linear_model.steps[-1]
     frequent_V = strong_words.frequent_words(train["tokens"], train["label"])
     token_V = frequent_V[: params.attractor.words]  # frequent words have small ids
 
@@ -118,7 +117,7 @@ def _sample(params: Params) -> Sample:
         settings=textbook,
         vocabulary_size=params.data.vocabulary_size,
         tokens_NT=sequences.examples(reviews, length).tokens_NT,
-        words=Words(token_V, regression.coef_[0][token_V]),
+        words=Words(token_V, linear_ceiling.tfidf_weights(linear_model)[token_V]),
         design=Design(
             params.attractor.linearised_reviews,
             params.attractor.states_per_review,
@@ -144,7 +143,7 @@ def _cells(params: Params) -> list[Cell]:
 def _measure(sample: Sample, cell: Cell, report: "Report") -> dict[str, pd.DataFrame]:
     """Returns the tables of one seed, before and after training."""
     # imported here: the driver needs no TensorFlow
-    from pipeline.science.attractor import recurrences, slow_modes
+    from pipeline.science.attractor import measurement, recurrences
     from pipeline.science.networks import architectures
 
     build = (cell.architecture, sample.settings, sample.vocabulary_size)
@@ -155,7 +154,7 @@ def _measure(sample: Sample, cell: Cell, report: "Report") -> dict[str, pd.DataF
     tables: dict[str, list[pd.DataFrame]] = {name: [] for name in COLUMNS}
     for weights, model in models.items():
         network = recurrences.recurrence(model)
-        measured = slow_modes.measure(network, sample.tokens_NT, sample.words, sample.design)
+        measured = measurement.measure(network, sample.tokens_NT, sample.words, sample.design)
         axes: dict[str, Any] = {
             "architecture": cell.architecture,
             "weights": weights,

@@ -26,7 +26,7 @@ PROPERTIES = {  # in the order of the table, with their units
     "common_share": "the gradients of all {texts} share a direction (share of their squared norm)",
     "steady": "this direction stays from lag to lag (|cosine|)",
 }
-REASONS = {  # why there is no line; the first one that applies
+REASONS = {  # why a network has no line attractor: the first one that applies
     "steady": "the direction of its gradient turns from word to word",
     "slow_ratio": "no mode lasts much longer than all others",
     "straight": "its slowest mode rotates",

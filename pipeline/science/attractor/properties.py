@@ -54,8 +54,8 @@ class Design:
 def properties(modes: pd.DataFrame, lags: pd.DataFrame, limits: Attractor) -> pd.DataFrame:
     """Returns one row per architecture and property: the median of the trained seeds, its interval and the verdict.
 
-    `modes` and `lags` have the columns `architecture`, `weights` and `seed`, and those of `slow_modes.measure`. The row
-    `line_attractor` holds if all of PARTS hold, and does not hold if one of them does not. Three more rows are about
+    `modes` and `lags` have the columns `architecture`, `weights` and `seed`, and those of `measurement.measure`. The
+    row `line_attractor` holds if all of PARTS hold, and does not hold if one of them does not. Three more rows are about
     the gradient alone. `far_valence` is the correlation of the words' effects with their weights at the farthest lag
     before the first word. `common_share` is the part of the gradient along the direction that all reviews share at
     `far_lag`, and `steady` is the |cosine| of this direction with the one at the lag before.

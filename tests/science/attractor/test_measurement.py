@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from pipeline.science.attractor import slow_modes
+from pipeline.science.attractor import gradient_directions, measurement, slow_modes
 from pipeline.science.attractor.properties import Design, Words
-from pipeline.science.attractor.recurrences import TanhRecurrence
+from pipeline.science.attractor.recurrences import TanhRecurrence, visited_states
 from pipeline.science.gradients.adjoint import TanhCell
 
 UNITS, WORDS, REVIEWS, LENGTH = 12, 40, 24, 60
@@ -32,7 +32,7 @@ def network(recurrent_HH, readout_H=None) -> TanhRecurrence:
 def measured(network, weight_V=None):
     tokens_NT = np.random.default_rng(3).integers(0, WORDS, size=(REVIEWS, LENGTH))
     weight_V = np.arange(WORDS) if weight_V is None else weight_V
-    tables = slow_modes.measure(network, tokens_NT, Words(np.arange(WORDS), weight_V), DESIGN)
+    tables = measurement.measure(network, tokens_NT, Words(np.arange(WORDS), weight_V), DESIGN)
     return tables, tables["modes"].set_index("measure")["value"]
 
 
@@ -148,7 +148,7 @@ def test_gradients_are_those_of_the_adjoint():
     tokens_NT = random.integers(0, WORDS, size=(5, 9))
     wanted_NL = cell.log10_norms(tokens_NT)
     line = TanhRecurrence(cell)
-    state_TNS = slow_modes.visited_states(line, tokens_NT)
-    gradients = slow_modes.gradients_by_lag(line, state_TNS, tokens_NT)
+    state_TNS = visited_states(line, tokens_NT)
+    gradients = gradient_directions.gradients_by_lag(line, state_TNS, tokens_NT)
     log10_norm_NL = np.stack([gradient.log10_norm_N for gradient in gradients], axis=1)
     np.testing.assert_allclose(log10_norm_NL, wanted_NL, atol=1e-10)

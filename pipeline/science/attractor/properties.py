@@ -55,16 +55,16 @@ def properties(modes: pd.DataFrame, lags: pd.DataFrame, limits: Attractor) -> pd
     """Returns one row per architecture and property: the median of the trained seeds, its interval and the verdict.
 
     `modes` and `lags` have the columns `architecture`, `weights` and `seed`, and those of `measurement.measure`. The
-    row `line_attractor` holds if all of PARTS hold, and does not hold if one of them does not. Three more rows are about
-    the gradient alone. `far_valence` is the correlation of the words' effects with their weights at the farthest lag
-    before the first word. `common_share` is the part of the gradient along the direction that all reviews share at
+    row `line_attractor` holds if all of PARTS hold, and does not hold if one of them does not. Three more rows are
+    about the gradient alone. `far_valence` is the correlation of the words' effects with their weights at the farthest
+    lag before the first word. `common_share` is the part of the gradient along the direction that all reviews share at
     `far_lag`, and `steady` is the |cosine| of this direction with the one at the lag before.
     """
     rows = []
     for architecture, of_modes in modes.groupby("architecture"):
         of_lags = lags[lags["architecture"] == architecture]
         parts = [_of_mode(of_modes, name, getattr(limits, name)) for name in PARTS]
-        verdict = _of_all([part["verdict"] for part in parts])
+        verdict = _of_all([str(part["verdict"]) for part in parts])
         line = {"property": ALL, "verdict": verdict, "seeds": parts[0]["seeds"]}
         for row in (line, *parts, *_of_lags(of_lags, limits)):
             rows.append({"architecture": architecture, **row})

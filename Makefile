@@ -32,7 +32,8 @@ QUICK := -S data.limit=1000 -S settings.textbook.epochs=1 -S settings.steady.epo
 	-S 'gradients.architectures=[vanilla,bidirectional]' -S 'gradients.sequence_lengths=[100]' -S gradients.trained_up_to=2 -S gradients.seeds=2 \
 	-S gradients.reviews=50 -S gradients.memory_reviews=20 -S gradients.probe_reviews=20 -S gradients.jacobian_reviews=4 \
 	-S 'retention.signals.vanilla=[first]' -S '~retention.signals.bidirectional' -S '~retention.signals.lstm' \
-	-S 'retention.lags=[5]' -S retention.seeds=2 -S retention.updates=100
+	-S 'retention.lags=[5]' -S retention.seeds=2 -S retention.updates=100 \
+	-S attractor.reviews=20 -S attractor.linearised_reviews=2
 NOT_QUICK := (models/|train\.runs\.)(feedforward|flattened|lstm)-textbook
 FULL := -S train.seeds=10 -S tune.trials=40 -S 'tune.architectures=[feedforward,vanilla,bidirectional,lstm]' \
 	-S '+train.runs.feedforward-tuned={architecture: feedforward, settings: tuned, from: artifacts/tuned/feedforward.json}' \

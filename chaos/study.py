@@ -351,6 +351,7 @@ def shrink(file: Path) -> None:
         "jacobian_reviews": 1,
         "words": 1,
     }
+    params["attractor"] |= {"reviews": 4, "linearised_reviews": 2, "states_per_review": 2}
     params["retention"] |= {
         "signals": {"vanilla": ["first"]},
         "lags": [2],

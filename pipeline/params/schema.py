@@ -240,6 +240,21 @@ class Retention(Strict):
         return {name: signals[name] for name in ARCHITECTURES if name in signals}
 
 
+class Attractor(Strict):
+    """The sizes and thresholds of the test for a line attractor."""
+
+    reviews: Annotated[int, Field(ge=2, le=10_000)]
+    linearised_reviews: Few
+    states_per_review: Few
+    words: Annotated[int, Field(ge=2, le=100_000)]
+    far_lag: Lag
+    slow_ratio: Annotated[float, Field(ge=1, le=1000)]
+    straight: Share
+    agreement: Share
+    valence: Share
+    gradient_share: Share
+
+
 class Claims(Strict):
     """Thresholds of the claims table, and what readers should know about how they were chosen."""
 
@@ -286,6 +301,7 @@ class Params(Strict):
     evaluate: Evaluate
     gradients: Gradients
     retention: Retention
+    attractor: Attractor
     claims: Claims
 
     @model_validator(mode="after")

@@ -124,6 +124,8 @@ def _paths(architectures: Sequence[str], lengths: Sequence[int]) -> dict[str, li
         "memory": list(map(artifacts.memory, lengths)),
         "probes": list(map(artifacts.probes, lengths)),
         "retention": [artifacts.RETENTION],
+        "attractor": [artifacts.attractor("properties")],
+        "attractor_lags": [artifacts.attractor("lags")],
     }
 
 

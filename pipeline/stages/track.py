@@ -9,6 +9,7 @@ from pipeline.science.statistics.seeds import shown_better
 from pipeline.storage import artifacts, dvc_lock, lock_comparison, stage_inputs, stores
 from pipeline.storage.dvc_lock import RecordedStage
 from pipeline.storage.stage_table import (
+    ATTRACTOR,
     CLAIMS,
     EVALUATE,
     GRADIENTS,
@@ -47,6 +48,7 @@ FILES: dict[Stage, Callable[[str], list[Path]]] = {
         artifacts.states(length),
     ],
     RETENTION: lambda _: [artifacts.RETENTION, artifacts.RETENTION_CHECKS],
+    ATTRACTOR: lambda _: [artifacts.attractor(name) for name in run_records.attractor.FILES],
     CLAIMS: lambda _: [artifacts.CLAIMS],
 }
 

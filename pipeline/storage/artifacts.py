@@ -108,6 +108,12 @@ distances = _file_in(DISTANCES, ".csv")
 RETENTION = REPORTS / "retention.csv"
 RETENTION_CHECKS = ARTIFACTS / "retention.csv"  # the accuracy at every check of training
 
+# The test for a line attractor: tables of `modes`, `lags`, `words` and `properties`
+ATTRACTOR = REPORTS / "attractor"
+attractor = _file_in(ATTRACTOR, ".csv")
+# the projection of each word on the slow direction of each network
+ATTRACTOR_WORDS = ARTIFACTS / "attractor.parquet"
+
 # Claims, examples and the report
 CLAIMS = REPORTS / "claims.json"
 EXAMPLES = REPORTS / "examples.json"

@@ -100,6 +100,13 @@ RETENTION = Stage(
     experiment=EXPERIMENT_OF_GRADIENTS,
     tolerance=TRAINING,
 )
+ATTRACTOR = Stage(
+    "attractor",
+    "test whether recurrent networks sum up words along one slow direction of their state",
+    resumes_from="results",
+    experiment=EXPERIMENT_OF_GRADIENTS,
+    tolerance=TRAINING,
+)
 CLAIMS = Stage(
     "claims",
     "test the tutorial's sentences against the measurements",
@@ -118,6 +125,7 @@ STAGES = (
     EVALUATE,
     GRADIENTS,
     RETENTION,
+    ATTRACTOR,
     CLAIMS,
     EXAMPLES,
     REPORT,

@@ -16,6 +16,7 @@ import pandas as pd
 from pipeline import params
 from pipeline.params import DEFAULT_INITIALISER, STATELESS, Params, subjects
 from pipeline.science import claim_measures, claims, hard_texts
+from pipeline.science.attractor import properties
 from pipeline.science.gradients import decay
 from pipeline.science.statistics import baselines, calibration, comparisons, intervals
 from pipeline.storage import artifacts, dvc_lock, lock_comparison
@@ -201,6 +202,8 @@ def write(outline: Outline) -> None:
         _write_length(random, length, outline)
 
     artifacts.write_csv(artifacts.RETENTION, retention(random, outline.lags))
+    for name, table in attractor(random, outline).items():
+        artifacts.write_csv(artifacts.attractor(name), table)
     artifacts.write_json(artifacts.EXAMPLES, examples(outline.runs))
     _write_playground(random, outline.runs)
     artifacts.write_json(artifacts.CLAIMS, claim_table(outline.lengths))
@@ -296,6 +299,7 @@ def record(study: Params) -> None:
             artifacts.LINEAR_BASELINES,
         ],
         "retention": [artifacts.RETENTION],
+        "attractor": [artifacts.attractor("properties"), artifacts.attractor("lags")],
         "claims": [artifacts.CLAIMS],
         "examples": [
             artifacts.EXAMPLES,
@@ -856,6 +860,38 @@ def retention(random: np.random.Generator, lags: list[int]) -> pd.DataFrame:
         rows,
         columns=["architecture", "signal", "lag_tokens", "seed", "accuracy", "solved", "updates"],
     )
+
+
+def attractor(random: np.random.Generator, outline: Outline) -> dict[str, pd.DataFrame]:
+    """The test for a line attractor: an LSTM has one, and a vanilla RNN has none."""
+    modes, lags = [], []
+    for architecture in ("lstm", "vanilla"):
+        if architecture not in outline.architectures:
+            continue
+        seeds = range(outline.seeds_of_run(f"{architecture}-textbook"))
+        for seed, weights in product(seeds, ("initial", "trained")):
+            axes = {"architecture": architecture, "weights": weights, "seed": seed}
+            level = 0.9 if architecture == "lstm" and weights == "trained" else 0.2
+            level += 0.01 * random.standard_normal()
+            measures = dict.fromkeys(properties.PARTS, level) | {"slow_ratio": 5 * level}
+            for measure, value in measures.items():
+                modes.append({**axes, "measure": measure, "value": value, "chance": 0.1})
+            for lag in (0, 5, 20, 90, 99):
+                shares = dict.fromkeys(("slow_share", "common_share", "steady"), level)
+                lags.append({**axes, "lag_tokens": lag, **shares, "valence": 0.9 * level + 0.1})
+
+    columns = ["architecture", "weights", "seed", "measure", "value", "chance"]
+    of_lags = ["architecture", "weights", "seed", "lag_tokens", "slow_share", "common_share"]
+    tables = {
+        "modes": pd.DataFrame(modes, columns=columns),
+        "lags": pd.DataFrame(lags, columns=[*of_lags, "steady", "valence"]),
+    }
+    limits = params.read(PROJECT / params.PARAMS).attractor
+    norms = -0.01 * tables["lags"]["lag_tokens"].astype(float)
+    return {
+        "properties": properties.properties(tables["modes"], tables["lags"], limits),
+        "lags": tables["lags"].assign(log10_relative_norm=norms),
+    }
 
 
 def claim_table(lengths: list[int]) -> list[dict]:

@@ -24,6 +24,7 @@ INSENSITIVE = {
     "How far back do gradients reach?: answer": {"decay_by_seed"},
     "Why do gradients fade?: training": {"everything"},
     "Memory: definitions": {"memory"},
+    "Why does the gradient fade and the word survive?: answer": {"attractor", "retention"},
     "Tuning: answer": {"studies"},
     "Tuning: recipe": {"studies"},
     "Tuning: search": {"studies"},

@@ -64,6 +64,7 @@ def test_check_without_a_store_is_one_line_and_creates_nothing(context, monkeypa
         ("reports/claims.json", "claims"),
         ("reports/retention.csv", "retention"),
         ("artifacts/retention.csv", "retention"),
+        ("reports/attractor/lags.csv", "attractor"),
         ("reports/gradients/4.csv", "gradients@4"),
         ("reports/decay/4.csv", "gradients@4"),
         ("reports/tuning/vanilla.json", "tune@vanilla"),

@@ -290,6 +290,20 @@ def test_the_retention_table_has_every_architecture_lag_and_seed():
     assert table["updates"].between(1, task.updates).all()
 
 
+def test_the_attractor_tables_have_every_seed_before_and_after_training():
+    expected = set()
+    for architecture in {"vanilla", "lstm"} & set(STUDY.gradients.architectures):
+        seeds = STUDY.train.seeds_of(f"{architecture}-textbook")
+        expected |= set(product([architecture], ("initial", "trained"), seeds))
+
+    for name in ("modes", "lags"):
+        table = pd.read_csv(REPORTS / f"attractor/{name}.csv")
+        networks = table[["architecture", "weights", "seed"]].itertuples(index=False, name=None)
+        assert set(networks) == expected
+    properties = pd.read_csv(REPORTS / "attractor/properties.csv")
+    assert set(properties["architecture"]) == {architecture for architecture, _, _ in expected}
+
+
 @pytest.mark.parametrize("architecture", STUDY.tune.architectures)
 def test_tuning_tables_use_the_whole_budget_and_the_run_has_the_winner(architecture):
     trials = pd.read_csv(REPORTS / f"tuning/{architecture}.csv")

@@ -34,9 +34,10 @@ def write(folder: Path) -> None:
     yaml.dump(params, folder / "params.yaml")
 
     pipeline = yaml.load(folder / "dvc.yaml")
-    gradients = pipeline["stages"]["gradients"]
-    gradients["deps"] = [dep for dep in gradients["deps"] if not _is_of_another_run(dep)]
-    gradients["params"] = [key for key in gradients["params"] if not _is_of_another_run(key)]
+    for name in ("gradients", "attractor"):
+        stage = pipeline["stages"][name]
+        stage["deps"] = [dep for dep in stage["deps"] if not _is_of_another_run(dep)]
+        stage["params"] = [key for key in stage["params"] if not _is_of_another_run(key)]
     yaml.dump(pipeline, folder / "dvc.yaml")
 
     forget_results(folder)

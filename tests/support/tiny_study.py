@@ -11,7 +11,17 @@ import pandas as pd
 
 from pipeline import params
 from pipeline.params import Mistake, Params
-from pipeline.stages import claims, evaluate, examples, gradients, prepare, retention, train, tune
+from pipeline.stages import (
+    attractor,
+    claims,
+    evaluate,
+    examples,
+    gradients,
+    prepare,
+    retention,
+    train,
+    tune,
+)
 from pipeline.stages.context import Context
 from pipeline.storage import lock_comparison
 
@@ -60,6 +70,7 @@ CHANGES: dict[str, dict[str, Any]] = {
         "jacobian_reviews": 2,
         "words": 1,
     },
+    "attractor": {"reviews": 6, "linearised_reviews": 2, "states_per_review": 2},
     "retention": {"signals": {"vanilla": ["first"]}, "lags": [2], "seeds": 2, "updates": 100},
 }
 RUNS = ("vanilla-textbook", "vanilla-tuned")
@@ -70,6 +81,7 @@ MODULES = {
     "train": train,
     "evaluate": evaluate,
     "gradients": gradients,
+    "attractor": attractor,
     "claims": claims,
     "examples": examples,
 }
@@ -144,6 +156,7 @@ def stages(study: Params) -> list[str]:
         *(f"train@{run}" for run in study.train.runs),
         "evaluate",
         *(f"gradients@{length}" for length in study.gradients.sequence_lengths),
+        "attractor",
         "claims",
         "examples",
     ]

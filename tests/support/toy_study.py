@@ -18,15 +18,18 @@ STAGES = (
     *(f"train@{run}" for run in RUNS),
     f"gradients@{LENGTH}",
     "retention",
+    "attractor",
     "claims",
 )
 WITHOUT_REVIEWS = ("prepare", "retention", "claims", "report")
+ATTRACTOR = ("modes", "lags", "words", "properties")
 KINDS = ("gradients", "memory", "decay", "decay_by_seed", "distances", "probes", "states")
 MODELS = len(RUNS)
 # of the stages that read train.seeds: runs and seeds, a length's curves
 SEEDED_RECORDS = (1 + 4) + (1 + 2) + (1 + 3)
 RECORDS = 4 + SEEDED_RECORDS + 2  # study and trials, the linear baselines
 RECORDS += 2 + 1  # retention and its curve, the verdicts
+RECORDS += 1 + 2  # the test for a line attractor, before and after training
 CHOSEN = {"trial": 1, "starting_recipe": False, "reason": "fewest parameters among those ahead"}
 RACE = [
     {"trial": 0, "starting_recipe": True, "mean": 0.75, "difference": None, "standard_error": None},
@@ -115,8 +118,31 @@ vanilla,first,2,1,100,1,True
 vanilla,first,4,0,100,0.5,False
 vanilla,first,4,1,100,0.75,False
 """
+BY_LAG = """\
+architecture,weights,seed,lag_tokens,slow_share,common_share,steady,valence
+vanilla,initial,0,0,0.1,0.1,,0
+vanilla,initial,1,0,0.1,0.1,,0
+vanilla,trained,0,0,0.5,0.75,,0.5
+vanilla,trained,0,3,0.25,0.5,0.9,0.5
+vanilla,trained,1,0,0.5,0.75,,0.75
+vanilla,trained,1,3,0.75,0.5,0.9,0.75
+"""
+PROPERTIES = """\
+architecture,property,value,low,high,threshold,verdict,at_initialisation,chance,seeds,lag_tokens
+vanilla,line_attractor,,,,,does not hold,,,2,
+vanilla,slow_ratio,1.25,1,1.5,2,does not hold,1,,2,
+vanilla,valence,0.75,0.5,1,0.7,not shown,0,0.1,2,
+"""
+MODES = """\
+architecture,weights,seed,measure,value,chance,sequence_length
+vanilla,trained,0,slow_ratio,1.25,,4
+"""
+PROJECTIONS = """\
+architecture,token,projection,tfidf_weight
+vanilla,2,1,0.5
+"""
 VERDICTS = {"a state word by word": "holds", "gradients vanish": "partly"}
-FIGURES = ("accuracy", "tuning-race", "gradients-by-lag", "retention")
+FIGURES = ("accuracy", "tuning-race", "gradients-by-lag", "retention", "attractor")
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="30" height="20"><rect width="30" height="20"/></svg>'
 
 
@@ -185,7 +211,7 @@ def write_search(folder: Path, params: Params) -> None:
 
 
 def write_tables(folder: Path) -> None:
-    """Writes the tables of the one sequence length, and of retention."""
+    """Writes the tables of the one sequence length, of retention and of the test for a line attractor."""
     write_text(folder / f"reports/gradients/{LENGTH}.csv", NORMS)
     write_text(folder / f"reports/memory/{LENGTH}.csv", EFFECTS)
     write_text(folder / f"reports/decay/{LENGTH}.csv", FITS)
@@ -195,6 +221,8 @@ def write_tables(folder: Path) -> None:
     write_text(folder / f"reports/states/{LENGTH}.csv", STATES)
     write_text(folder / "reports/retention.csv", RETAINED)
     write_text(folder / "artifacts/retention.csv", RETAINED)
+    for name, table in zip(ATTRACTOR, (MODES, BY_LAG, PROJECTIONS, PROPERTIES), strict=True):
+        write_text(folder / f"reports/attractor/{name}.csv", table)
 
 
 def write_scores(folder: Path) -> None:
@@ -262,6 +290,7 @@ def outputs(dvc_name: str) -> list[str]:
         "evaluate": ["reports/metrics.json", "reports/ensembles.json"],
         "gradients": [f"reports/{kind}/{item}.csv" for kind in KINDS],
         "retention": ["reports/retention.csv", "artifacts/retention.csv"],
+        "attractor": [f"reports/attractor/{name}.csv" for name in ATTRACTOR],
         "claims": ["reports/claims.json"],
         "report": ["reports/figures"],
     }
@@ -284,6 +313,7 @@ def _params_of_studies(values: dict) -> dict[str, dict]:
         "tune@vanilla": tuning,
         f"gradients@{LENGTH}": gradients,
         "retention": {"settings.textbook": textbook, "retention": values["retention"]},
+        "attractor": {"settings.textbook": textbook, "attractor": values["attractor"]},
         "claims": {"claims": values["claims"]},
         "evaluate": {"settings.textbook.sequence_length": 100},
         "prepare": {},

@@ -28,6 +28,8 @@ def test_a_stage_is_a_parent_with_a_child_per_seed_trial_or_curve(study):
     assert len(records) == toy_study.RECORDS
 
     expected = {"vanilla first retention": "retention"}
+    for weights in ("initial", "trained"):
+        expected[f"vanilla {weights} attractor"] = "attractor"
     for run in toy_study.RUNS:
         expected |= {f"{run} seed {seed}": run for seed in toy_study.seeds_of(run)}
     for number in range(3):
@@ -181,6 +183,17 @@ def test_retention_shows_mean_curves_and_the_longest_learned_lags(study):
     assert records["retention"].metrics == {("first/vanilla.retained_tokens", 0): 2}
 
 
+def test_the_attractor_shows_median_curves_and_the_properties(study):
+    records = read(study)
+    metrics = records["vanilla trained attractor"].metrics
+    assert [metrics["slow_share", lag] for lag in (0, 3)] == [0.5, 0.5]
+    assert metrics["valence", 3] == 0.625
+    assert records["attractor"].metrics == {
+        ("slow_ratio/vanilla", 0): 1.25,
+        ("valence/vanilla", 0): 0.75,
+    }
+
+
 def test_every_verdict_is_a_tag_and_a_row_of_the_description(study):
     record = read(study)["claims"]
     assert record.tags["claim gradients vanish"] == "partly"
@@ -236,6 +249,7 @@ def test_an_unstable_verdict_is_counted_and_described_with_both_verdicts(study):
             "gradients-by-lag",
         ),
         ("retention", "- vanilla first: 2", "retention"),
+        ("attractor", "- vanilla: does not hold", "attractor"),
     ],
 )
 def test_a_note_has_the_result_a_figure_and_the_command_to_reproduce_it(

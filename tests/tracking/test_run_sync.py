@@ -111,6 +111,9 @@ WITH_TRAINING_SPLIT = IN_TRAINING | {
     "vanilla forward initial 4",
     "vanilla forward trained 4",
     "vanilla 4 memory 4",
+    "attractor",
+    "vanilla initial attractor",
+    "vanilla trained attractor",
 }
 SEED = "rnn-for-nlp/training: vanilla-textbook seed 0"
 PARENT = "rnn-for-nlp/training: vanilla-textbook"

@@ -2,6 +2,7 @@
 
 from pipeline.reporting.parts import Section
 from pipeline.reporting.sections import (
+    attractor,
     claims,
     data,
     findings,
@@ -23,6 +24,7 @@ SECTIONS: tuple[Section, ...] = (
     gradients.SECTION,
     mechanism.SECTION,
     memory.SECTION,
+    attractor.SECTION,
     tuning.SECTION,
     readings.SECTION,
     data.SECTION,

@@ -36,6 +36,7 @@ FILES = (
         "effects of words, changed texts and updates of the state",
     ),
     ("retention.csv", "the synthetic task"),
+    ("attractor", "slow modes, gradients by lag, words, and verdicts"),
     ("claims.json", "the sentences of the tutorial, with their measures"),
     ("examples.json", "the texts read word by word"),
     ("machine.json", "the machine that computed the results"),

@@ -33,6 +33,12 @@ def tfidf_probabilities(model: "Pipeline", tokens_NT: np.ndarray) -> np.ndarray:
     return model.predict_proba(counts(tokens_NT, model.n_features_in_))[:, 1]
 
 
+def tfidf_weights(model: "Pipeline") -> np.ndarray:
+    """Returns the weight of each word of the vocabulary."""
+    _, regression = model.steps[-1]
+    return regression.coef_[0]
+
+
 def tfidf_parameters(model: "Pipeline") -> int:
     """Returns the number of fitted weights."""
     _, regression = model.steps[-1]

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from pipeline.storage import artifacts
 from pipeline.storage.dvc_lock import RecordedStage, digest
 from pipeline.storage.stage_table import (
+    ATTRACTOR,
     CLAIMS,
     EVALUATE,
     GRADIENTS,
@@ -92,6 +93,9 @@ PRESENTATIONS = {
     ),
     RETENTION: Presentation(
         "{stage}", "{unit} {stage}", "retention", "How far back networks learn to look"
+    ),
+    ATTRACTOR: Presentation(
+        "{stage}", "{unit} {stage}", "attractor", "What fades in a gradient, and what stays"
     ),
     CLAIMS: Presentation("{stage}", "{unit} {stage}"),
 }

@@ -25,6 +25,10 @@ def test_the_linear_ceiling_is_scikit_learns_and_does_not_see_padding():
     probability_N = linear_ceiling.tfidf_probabilities(model, tokens_NT)
     np.testing.assert_allclose(probability_N, reference.predict_proba(vectors)[:, 1], atol=1e-4)
 
+    weight_of_word = dict(zip(vectorizer.get_feature_names_out(), reference.coef_[0], strict=True))
+    expected_V = [weight_of_word.get(f"w{token}", 0) for token in range(30)]
+    np.testing.assert_allclose(linear_ceiling.tfidf_weights(model), expected_V, atol=1e-3)
+
 
 def test_pairs_are_scikit_learns_and_do_not_cross_padding():
     random = np.random.default_rng(0)

@@ -1,0 +1,190 @@
+"""Why the gradient fades and the word survives: whether networks sum up words along one slow direction."""
+
+from collections.abc import Iterator, Sequence
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from pipeline.reporting import charts, frames, words
+from pipeline.reporting.frames import where
+from pipeline.reporting.inputs import derived
+from pipeline.reporting.numbers import count, ends, listed, number
+from pipeline.reporting.parts import Details, Figure, Paragraph, Part, Section, Table
+from pipeline.science.statistics.lags import longest_lag_learned
+
+LINE = "line_attractor"
+HOLDS, FAILS = "holds", "does not hold"
+PROPERTIES = {  # in the order of the table, with their units
+    LINE: "a line attractor: all of the next five",
+    "slow_ratio": "the slowest mode lasts longer than the next one (times)",
+    "straight": "it does not rotate (share of states)",
+    "agreement": "visited states agree on its direction (mean |cosine|)",
+    "valence": "it carries valence (correlation with TF-IDF weights)",
+    "gradient_share": "the gradient lies along it (share of its squared norm)",
+    "far_valence": "far words keep their valence (correlation with TF-IDF weights)",
+    "common_share": "the gradients of all {texts} share a direction (share of their squared norm)",
+    "steady": "this direction stays from lag to lag (|cosine|)",
+}
+REASONS = {  # why a network has no line attractor: the first one that applies
+    "steady": "the direction of its gradient turns from word to word",
+    "slow_ratio": "no mode lasts much longer than all others",
+    "straight": "its slowest mode rotates",
+    "agreement": "its slow direction changes from state to state",
+    "valence": "its slow direction does not carry the valence of words",
+    "gradient_share": "the gradient does not follow its slow direction",
+}
+PANELS = {  # column: heading and title of the axis
+    "log10_relative_norm": ("Size of the gradient", "log10 of its share of lag 0"),
+    "valence": ("Valence of the words that it reads", "correlation with TF-IDF weights"),
+    "slow_share": ("Part along the slow direction", "share of its squared norm"),
+    "steady": ("Does its direction stay?", "|cosine| with the lag before"),
+}
+FAR_WORDS = {
+    HOLDS: "Even {lag} back, the effects of words follow",
+    FAILS: "At {lag}, the effects of words no longer follow",
+}
+HEIGHT = 200
+
+
+@derived
+def trained_properties(attractor: pd.DataFrame) -> pd.DataFrame:
+    """The properties in the order of architectures."""
+    return frames.in_order(attractor, ["architecture"])
+
+
+def answer(trained_properties: pd.DataFrame, retention: pd.DataFrame) -> Paragraph | None:
+    """Which networks have a line attractor, whether far words keep their valence, and what the artificial task adds."""
+    if trained_properties.empty:
+        return None
+
+    verdicts = where(trained_properties, property=LINE)
+    sentences = [_verdict(row, trained_properties) for row in verdicts.itertuples()]
+    sentences += _valence(where(trained_properties, property="far_valence"))
+    sentences += _retained(retention)
+    return Paragraph(" ".join(sentences))
+
+
+def _verdict(row, properties: pd.DataFrame) -> str:
+    """One sentence about one architecture."""
+    network = words.network(row.architecture)
+    if row.verdict == HOLDS:
+        return (
+            f"The {network} sums up words along one slow direction of its state, a line attractor."
+        )
+    if row.verdict != FAILS:
+        return f"These seeds do not show whether the {network} has a line attractor."
+
+    failed = where(properties, architecture=row.architecture, verdict=FAILS)["property"]
+    reason = next(text for name, text in REASONS.items() if name in set(failed))
+    return f"The {network} has no line attractor: {reason}."
+
+
+def _valence(rows: pd.DataFrame) -> Iterator[str]:
+    """Whether a word far back still moves the answer by its valence."""
+    for verdict, start in FAR_WORDS.items():
+        of_verdict = where(rows, verdict=verdict)
+        if of_verdict.empty:
+            continue
+        values = listed(
+            f"{number(row.value, 2)} in the {words.network(row.architecture)}"
+            for row in of_verdict.itertuples()
+        )
+        lag = count(int(of_verdict["lag_tokens"].max()), "token")
+        yield f"{start.format(lag=lag)} their TF-IDF weights: the correlation is {values}."
+
+    if set(rows["verdict"]) == {HOLDS}:
+        yield "So the gradient loses size, not meaning, and the order of words matters little."
+
+
+def _retained(retention: pd.DataFrame) -> list[str]:
+    """How far the vanilla RNN learns to keep one token when the task requires it."""
+    rows = where(retention, architecture="vanilla", signal="first")
+    longest = longest_lag_learned(rows.groupby("lag_tokens")["solved"].mean().to_dict())
+    if not longest:
+        return []
+    tokens = count(longest, "token")
+    return [f"If one token alone decides, the vanilla RNN learns to keep it over {tokens}."]
+
+
+def by_lag(attractor_lags: pd.DataFrame, trained_properties: pd.DataFrame) -> Figure | None:
+    """The gradient by lag: its size, the valence of the words that it reads, and its directions."""
+    trained = where(attractor_lags, weights="trained")
+    if trained.empty:
+        return None
+
+    panels = []
+    for column, (heading, title) in PANELS.items():
+        seeds = trained.rename(columns={column: "value"})
+        panels.append(_panel(seeds, heading, title, has_legend=not panels))
+
+    values = where(trained_properties, property=("gradient_share", "far_valence"))
+    numbers = "; ".join(
+        f"{words.network(row.architecture)}, {PROPERTIES[row.property]}: {number(row.value, 2)}"
+        for row in values.itertuples()
+    )
+    return Figure(
+        "attractor",
+        "What fades in a gradient, and what stays",
+        "Thick lines are the median seed, and thin lines are seeds. With a line attractor, only the size "
+        "fades.",
+        f"{words.capital(numbers)}.",
+        panels,
+    )
+
+
+def _panel(seeds: pd.DataFrame, heading: str, title: str, has_legend: bool) -> alt.LayerChart:
+    medians = frames.median_seed(seeds, ["architecture", "lag_tokens"])
+    medians["network"] = medians["architecture"].map(words.network)
+    medians["hint"] = [number(value, 2) for value in medians["value"]]
+    colour, shape = charts.coloured(medians), charts.shaped(medians)
+    if not has_legend:
+        colour.legend = shape.legend = None
+    panel = charts.curves(
+        seeds,
+        medians,
+        ["architecture"],
+        x=alt.X(
+            "lag_tokens:Q", title="lag (tokens before the last word)", axis=charts.whole_numbers()
+        ),
+        y=alt.Y("value:Q", title=title),
+        colour=colour,
+        shape=shape,
+    )
+    return panel.properties(title=heading, height=HEIGHT)
+
+
+def table(trained_properties: pd.DataFrame, subject) -> Part | None:
+    """Every property with its interval, its threshold, its value at initialisation and by chance."""
+    rows = [_cells(row, subject.noun) for row in trained_properties.itertuples()]
+    if not rows:
+        return None
+    columns = ["network", "property", "median seed", "at least", "verdict", "untrained", "chance"]
+    caption = "The properties of a line attractor, with intervals over seeds"
+    text = (
+        "We linearise each network at states that it visits, with the word that it reads next. The slow direction is "
+        "the left eigenvector of the slowest mode. Half of the texts give the directions, and the other half the "
+        "numbers. Chance is the 95 % quantile after a random permutation of units or words. "
+        "Maheswaranathan et al. 2019 (arXiv 1906.10720) linearise at fixed points instead."
+    )
+    return Details(caption, [Paragraph(text), Table(caption, columns, rows, left=(0, 1, 4))])
+
+
+def _cells(row, noun: str) -> Sequence[str]:
+    def cell(value: float) -> str:
+        if np.isnan(value):
+            return ""
+        return "∞" if np.isinf(value) else number(value, 2)
+
+    return [
+        words.network(row.architecture),
+        PROPERTIES[row.property].format(texts=f"{noun}s"),
+        cell(row.value) + ends(row.low, row.high, cell),
+        cell(row.threshold),
+        row.verdict,
+        cell(row.at_initialisation),
+        cell(row.chance),
+    ]
+
+
+SECTION = Section("Why does the gradient fade and the word survive?", (answer, by_lag, table))

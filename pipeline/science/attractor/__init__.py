@@ -1,0 +1,1 @@
+"""Whether networks sum up words along one slow direction of their state."""

@@ -12,6 +12,7 @@ from pipeline.storage.stage_table import (
     CLAIMS,
     EVALUATE,
     GRADIENTS,
+    REMEDIES,
     RETENTION,
     STAGES,
     TRAIN,
@@ -47,6 +48,7 @@ FILES: dict[Stage, Callable[[str], list[Path]]] = {
         artifacts.states(length),
     ],
     RETENTION: lambda _: [artifacts.RETENTION, artifacts.RETENTION_CHECKS],
+    REMEDIES: lambda _: [artifacts.REMEDIES, artifacts.REMEDIES_SUMMARY],
     CLAIMS: lambda _: [artifacts.CLAIMS],
 }
 

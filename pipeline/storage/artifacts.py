@@ -108,6 +108,11 @@ distances = _file_in(DISTANCES, ".csv")
 RETENTION = REPORTS / "retention.csv"
 RETENTION_CHECKS = ARTIFACTS / "retention.csv"  # the accuracy at every check of training
 
+# Remedies for a fading gradient
+REMEDIES = REPORTS / "remedies.csv"  # one row per run and seed
+REMEDIES_SUMMARY = REPORTS / "remedies.json"  # one entry per run, with intervals
+REMEDIES_EVERYTHING = ARTIFACTS / "remedies.parquet"  # REMEDIES with every resample of reviews
+
 # Claims, examples and the report
 CLAIMS = REPORTS / "claims.json"
 EXAMPLES = REPORTS / "examples.json"

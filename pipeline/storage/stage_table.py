@@ -100,6 +100,12 @@ RETENTION = Stage(
     experiment=EXPERIMENT_OF_GRADIENTS,
     tolerance=TRAINING,
 )
+REMEDIES = Stage(
+    "remedies",
+    "measure what keeps the gradient and the memory of the vanilla network",
+    resumes_from="results",
+    experiment=EXPERIMENT_OF_GRADIENTS,
+)
 CLAIMS = Stage(
     "claims",
     "test the tutorial's sentences against the measurements",
@@ -118,6 +124,7 @@ STAGES = (
     EVALUATE,
     GRADIENTS,
     RETENTION,
+    REMEDIES,
     CLAIMS,
     EXAMPLES,
     REPORT,

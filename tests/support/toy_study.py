@@ -18,6 +18,7 @@ STAGES = (
     *(f"train@{run}" for run in RUNS),
     f"gradients@{LENGTH}",
     "retention",
+    "remedies",
     "claims",
 )
 WITHOUT_REVIEWS = ("prepare", "retention", "claims", "report")
@@ -26,7 +27,7 @@ MODELS = len(RUNS)
 # of the stages that read train.seeds: runs and seeds, a length's curves
 SEEDED_RECORDS = (1 + 4) + (1 + 2) + (1 + 3)
 RECORDS = 4 + SEEDED_RECORDS + 2  # study and trials, the linear baselines
-RECORDS += 2 + 1  # retention and its curve, the verdicts
+RECORDS += 2 + 3 + 1  # retention and its curve, remedies and its runs, the verdicts
 CHOSEN = {"trial": 1, "starting_recipe": False, "reason": "fewest parameters among those ahead"}
 RACE = [
     {"trial": 0, "starting_recipe": True, "mean": 0.75, "difference": None, "standard_error": None},
@@ -115,6 +116,12 @@ vanilla,first,2,1,100,1,True
 vanilla,first,4,0,100,0.5,False
 vanilla,first,4,1,100,0.75,False
 """
+INTERVAL = {"value": -1.5, "low": -2.0, "high": None}
+REMEDIES_BY_SEED = """\
+run,seed,word_gradient
+vanilla-textbook,0,-1.5
+vanilla-tuned,0,-1.5
+"""
 VERDICTS = {"a state word by word": "holds", "gradients vanish": "partly"}
 FIGURES = ("accuracy", "tuning-by-trial", "gradients-by-lag", "retention")
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="30" height="20"><rect width="30" height="20"/></svg>'
@@ -146,6 +153,7 @@ def params_of(folder: Path) -> Params:
     values["train"] |= {"seeds": 2, "runs": {run: values["train"]["runs"][run] for run in RUNS}}
     values["tune"] |= {"architectures": ["vanilla"], "trials": 3}
     values["evaluate"]["comparisons"] = [list(RUNS[:2])]
+    values["remedies"] = {"baseline": RUNS[0], "runs": [RUNS[1]]}
     values["gradients"] |= {"seeds": 2, "sequence_lengths": [LENGTH], "architectures": ["vanilla"]}
     write_json(folder / "params.yaml", values)
     return read(folder / "params.yaml")
@@ -195,6 +203,22 @@ def write_tables(folder: Path) -> None:
     write_text(folder / f"reports/states/{LENGTH}.csv", STATES)
     write_text(folder / "reports/retention.csv", RETAINED)
     write_text(folder / "artifacts/retention.csv", RETAINED)
+    write_text(folder / "reports/remedies.csv", REMEDIES_BY_SEED)
+    write_json(folder / "reports/remedies.json", [remedy(run) for run in RUNS])
+
+
+def remedy(run: str) -> dict:
+    measures = {"word_gradient": INTERVAL, "used": {"value": 0.75, "low": 0.5, "high": 1.0}}
+    return {
+        "run": run,
+        "architecture": "vanilla",
+        "seeds": len(seeds_of(run)),
+        "lag_tokens": 2,
+        "parameters": 326273,
+        "cost": 1.0,
+        "measures": measures,
+        "accuracy": {"value": 0.75, "low": None, "high": None},
+    }
 
 
 def write_scores(folder: Path) -> None:
@@ -262,6 +286,7 @@ def outputs(dvc_name: str) -> list[str]:
         "evaluate": ["reports/metrics.json", "reports/ensembles.json"],
         "gradients": [f"reports/{kind}/{item}.csv" for kind in KINDS],
         "retention": ["reports/retention.csv", "artifacts/retention.csv"],
+        "remedies": ["reports/remedies.csv", "reports/remedies.json"],
         "claims": ["reports/claims.json"],
         "report": ["reports/figures"],
     }
@@ -284,6 +309,7 @@ def _params_of_studies(values: dict) -> dict[str, dict]:
         "tune@vanilla": tuning,
         f"gradients@{LENGTH}": gradients,
         "retention": {"settings.textbook": textbook, "retention": values["retention"]},
+        "remedies": {"remedies": values["remedies"], "train.seeds": values["train"]["seeds"]},
         "claims": {"claims": values["claims"]},
         "evaluate": {"settings.textbook.sequence_length": 100},
         "prepare": {},

@@ -1,7 +1,7 @@
 """Builds a record of each run that MLflow should show, from the files of the stages. Equal files give equal records.
 
-Each stage `train@...`, `tune@...` and `gradients@...`, and the stage `retention`, is a parent run. Its children are
-seeds, trials, decay curves or retention curves. The verdicts of `claims` and each linear baseline are one run.
+Each stage `train@...`, `tune@...` and `gradients@...`, and the stages `retention` and `remedies`, is a parent run. Its
+children are seeds, trials, decay curves, retention curves or remedies. The verdicts of `claims` and each linear baseline are one run.
 
 A mean over seeds has the plain name of its metric. The same name after `sd/` is the standard deviation over seeds, and
 after `low/` and `high/` are the ends of the mean's 95 % interval. There, `val` is short for `validation`.
@@ -17,8 +17,23 @@ from pipeline.params import Mistake
 from pipeline.science.statistics.linear_names import BASELINES
 from pipeline.storage import artifacts
 from pipeline.storage.dvc_lock import RecordedStage
-from pipeline.storage.stage_table import CLAIMS, GRADIENTS, RETENTION, TRAIN, TUNE, stage_of
-from pipeline.tracking.run_records import claims, gradients, retention, training, tuning
+from pipeline.storage.stage_table import (
+    CLAIMS,
+    GRADIENTS,
+    REMEDIES,
+    RETENTION,
+    TRAIN,
+    TUNE,
+    stage_of,
+)
+from pipeline.tracking.run_records import (
+    claims,
+    gradients,
+    remedies,
+    retention,
+    training,
+    tuning,
+)
 from pipeline.tracking.run_records.record import NOTE, RUN_ID, Record, experiments, name
 
 __all__ = ["NOTE", "RUN_ID", "Record", "experiments", "name", "read"]
@@ -27,6 +42,7 @@ READERS = {
     TUNE: tuning.records,
     GRADIENTS: gradients.records,
     RETENTION: retention.records,
+    REMEDIES: remedies.records,
     CLAIMS: claims.records,
 }
 

@@ -18,6 +18,7 @@ from pipeline.storage.stage_table import (
     CLAIMS,
     EVALUATE,
     GRADIENTS,
+    REMEDIES,
     RETENTION,
     TRAIN,
     TUNE,
@@ -93,6 +94,7 @@ PRESENTATIONS = {
     RETENTION: Presentation(
         "{stage}", "{unit} {stage}", "retention", "How far back networks learn to look"
     ),
+    REMEDIES: Presentation("{stage}", "{unit} {stage}", "remedies", "Gradient and memory of every remedy"),
     CLAIMS: Presentation("{stage}", "{unit} {stage}"),
 }
 

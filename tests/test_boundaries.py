@@ -35,12 +35,20 @@ REPEATED = {
 }
 # The stages that a section changes; the others have computed their files already.
 STAGES = {
-    "data": ("prepare", "tune", "train", "evaluate", "gradients", "claims", "examples"),
-    "settings.textbook": ("prepare", "retention", "train", "evaluate", "gradients", "claims"),
-    "train": ("train", "evaluate", "gradients", "claims", "examples"),
+    "data": ("prepare", "tune", "train", "evaluate", "gradients", "remedies", "claims", "examples"),
+    "settings.textbook": (
+        "prepare",
+        "retention",
+        "train",
+        "evaluate",
+        "gradients",
+        "remedies",
+        "claims",
+    ),
+    "train": ("train", "evaluate", "gradients", "remedies", "claims", "examples"),
     "tune": ("tune", "train", "evaluate", "claims"),
     "evaluate": ("prepare", "evaluate", "claims"),
-    "gradients": ("prepare", "gradients", "claims"),
+    "gradients": ("prepare", "gradients", "remedies", "claims"),
     "retention": ("retention", "claims"),
     "claims": ("claims",),
 }

@@ -134,7 +134,7 @@ class Run(Strict):
     architecture: Architecture
     settings: Name
     source: Annotated[Line, Field(alias="from")]
-    seed_factor: Annotated[float, Field(gt=0, le=20)] = 1
+    seed_factor: Annotated[float, Field(ge=0.001, le=20)] = 1
 
 
 class Train(Strict):
@@ -359,7 +359,7 @@ class Params(Strict):
             seeds = len(self.train.seeds_of(run))
             if seeds > MOST_SEEDS:
                 yield (
-                    f"train.runs.{run}.seed_factor: {settings.seed_factor}: with train.seeds {self.train.seeds} it "
+                    f"train.runs.{run}.seed_factor: {settings.seed_factor:g}: with train.seeds {self.train.seeds} it "
                     f"has {seeds:,} seeds; it may have at most {MOST_SEEDS:,}"
                 )
 

@@ -1,5 +1,6 @@
 """remedies: measures the gradient and the memory that are left in the networks of the runs in params.yaml."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 def main(context: "Context") -> None:
     """Writes the measures of every network, a table with one row per run and seed, and a summary of each run."""
     params = context.params
+    declared_runs = params.train.runs
     runs = [params.remedies.baseline, *params.remedies.runs]
     cards = {run: artifacts.read_json(artifacts.model(run)) for run in runs}
     networks = _networks(cards, params)
@@ -32,7 +34,9 @@ def main(context: "Context") -> None:
     summary = remedy_tables.by_run(rows, params.remedies.baseline, metrics, values)
     starting_recipe = params.settings[params.tune.settings].model_dump()
     for entry in summary:
-        entry["is_starting_recipe"] = values[entry["run"]] == starting_recipe
+        run = entry["run"]
+        is_kept = values[run] == starting_recipe  # `tune` may choose what it started from
+        entry["recipe"] = params.tune.settings if is_kept else declared_runs[run].settings
 
     artifacts.write_parquet(artifacts.REMEDIES_EVERYTHING, rows)
     artifacts.write_csv(artifacts.REMEDIES, remedy_tables.by_seed(rows))
@@ -65,15 +69,19 @@ def _inputs(params: Params) -> Inputs:
     train = artifacts.read_parquet(artifacts.split("train"))
     validation = artifacts.read_parquet(artifacts.split("validation"))
     data_requirements.require_length(validation, length)
-    measured = params.gradients
+    sample = partial(length_study_inputs.sample, validation, length)
 
     return Inputs(
         sequence_length=length,
         vocabulary_size=params.data.vocabulary_size,
-        reviews=length_study_inputs.sample(validation, length, measured.reviews),
-        memory_reviews=length_study_inputs.sample(validation, length, measured.memory_reviews),
-        probe_tokens_NT=length_study_inputs.probe_tokens(train, length, measured.probe_reviews),
-        strong_words=strong_words.strong_words(train["tokens"], train["label"], measured.words),
+        reviews=sample(params.gradients.reviews),
+        memory_reviews=sample(params.gradients.memory_reviews),
+        probe_tokens_NT=length_study_inputs.probe_tokens(
+            train, length, params.gradients.probe_reviews
+        ),
+        strong_words=strong_words.strong_words(
+            train["tokens"], train["label"], params.gradients.words
+        ),
     )
 
 

@@ -126,6 +126,8 @@ def _paths(architectures: Sequence[str], lengths: Sequence[int]) -> dict[str, li
         "memory": list(map(artifacts.memory, lengths)),
         "probes": list(map(artifacts.probes, lengths)),
         "retention": [artifacts.RETENTION],
+        "remedies": [artifacts.REMEDIES_SUMMARY],
+        "remedies_by_seed": [artifacts.REMEDIES],
     }
 
 

@@ -11,7 +11,17 @@ import pandas as pd
 
 from pipeline import params
 from pipeline.params import Mistake, Params
-from pipeline.stages import claims, evaluate, examples, gradients, prepare, retention, train, tune
+from pipeline.stages import (
+    claims,
+    evaluate,
+    examples,
+    gradients,
+    prepare,
+    remedies,
+    retention,
+    train,
+    tune,
+)
 from pipeline.stages.context import Context
 from pipeline.storage import lock_comparison
 
@@ -61,6 +71,7 @@ CHANGES: dict[str, dict[str, Any]] = {
         "words": 1,
     },
     "retention": {"signals": {"vanilla": ["first"]}, "lags": [2], "seeds": 2, "updates": 100},
+    "remedies": {"runs": ["vanilla-tuned"]},
 }
 RUNS = ("vanilla-textbook", "vanilla-tuned")
 MODULES = {
@@ -70,6 +81,7 @@ MODULES = {
     "train": train,
     "evaluate": evaluate,
     "gradients": gradients,
+    "remedies": remedies,
     "claims": claims,
     "examples": examples,
 }
@@ -144,6 +156,7 @@ def stages(study: Params) -> list[str]:
         *(f"train@{run}" for run in study.train.runs),
         "evaluate",
         *(f"gradients@{length}" for length in study.gradients.sequence_lengths),
+        "remedies",
         "claims",
         "examples",
     ]

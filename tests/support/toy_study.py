@@ -123,7 +123,7 @@ vanilla-textbook,0,-1.5
 vanilla-tuned,0,-1.5
 """
 VERDICTS = {"a state word by word": "holds", "gradients vanish": "partly"}
-FIGURES = ("accuracy", "tuning-by-trial", "gradients-by-lag", "retention")
+FIGURES = ("accuracy", "tuning-by-trial", "gradients-by-lag", "retention", "remedies")
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="30" height="20"><rect width="30" height="20"/></svg>'
 
 

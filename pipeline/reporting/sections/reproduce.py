@@ -17,6 +17,7 @@ FILES = (
     ("gradients, decay, decay_by_seed, distances", "gradients, half-lives and horizons"),
     ("memory, probes, states", "effects of words, changed texts and updates of the state"),
     ("retention.csv", "the synthetic task"),
+    ("remedies.csv, remedies.json", "gradient, memory, accuracy and cost of every remedy"),
     ("claims.json", "the sentences of the tutorial, with their measures"),
     ("examples.json", "the texts read word by word"),
     ("machine.json", "the machine that computed the results"),

@@ -1,7 +1,8 @@
 """Builds a record of each run that MLflow should show, from the files of the stages. Equal files give equal records.
 
 Each stage `train@...`, `tune@...` and `gradients@...`, and the stages `retention` and `remedies`, is a parent run. Its
-children are seeds, trials, decay curves, retention curves or remedies. The verdicts of `claims` and each linear baseline are one run.
+children are seeds, trials, decay curves, retention curves or remedies. The verdicts of `claims` and each linear
+baseline are one run.
 
 A mean over seeds has the plain name of its metric. The same name after `sd/` is the standard deviation over seeds, and
 after `low/` and `high/` are the ends of the mean's 95 % interval. There, `val` is short for `validation`.

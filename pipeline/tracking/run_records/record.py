@@ -94,7 +94,9 @@ PRESENTATIONS = {
     RETENTION: Presentation(
         "{stage}", "{unit} {stage}", "retention", "How far back networks learn to look"
     ),
-    REMEDIES: Presentation("{stage}", "{unit} {stage}", "remedies", "Gradient and memory of every remedy"),
+    REMEDIES: Presentation(
+        "{stage}", "{unit} {stage}", "remedies", "Gradient and memory of every remedy"
+    ),
     CLAIMS: Presentation("{stage}", "{unit} {stage}"),
 }
 

@@ -1,4 +1,7 @@
-"""How MLflow shows the remedies for a fading gradient: one child run per run of the study, with its measures."""
+"""How MLflow shows the remedies for a fading gradient: one child run per run of the study, with its measures.
+
+The runs of `train` have the accuracy.
+"""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +14,11 @@ from pipeline.tracking.run_records import tables
 from pipeline.tracking.run_records.record import Record, RunFamily
 
 TITLE = "**The gradient that is left for a word this many tokens before the end, relative to the last word (log10)**"
-OTHER_STAGES = ("train.", "tune.", "settings.")  # keys that belong to the runs, which have them already
+OTHER_STAGES = (
+    "train.",
+    "tune.",
+    "settings.",
+)  # keys that belong to the runs, which have them already
 END_OF_INTERVAL = ("low", "high")
 
 
@@ -48,7 +55,7 @@ def _number(entry: Mapping[str, Any]) -> str:
 def _metrics(entry: Mapping[str, Any]) -> tables.Metrics:
     """The measures of one run. `low/` and `high/` are the ends of their intervals."""
     numbers = {"cost": entry["cost"], "parameters": entry["parameters"]}
-    for measure, estimate in {**entry["measures"], "test/accuracy": entry["accuracy"]}.items():
+    for measure, estimate in entry["measures"].items():
         numbers[measure] = estimate["value"]
         for end in END_OF_INTERVAL:
             numbers[f"{end}/{measure}"] = estimate[end]

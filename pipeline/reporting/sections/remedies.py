@@ -1,0 +1,238 @@
+"""Remedies: the gradient, the memory and the accuracy of networks that may keep more than the baseline does."""
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from pipeline.params.subjects import Subject
+from pipeline.reporting import charts, words
+from pipeline.reporting.inputs import derived
+from pipeline.reporting.numbers import (
+    count,
+    ends,
+    number,
+    percent,
+    share_of,
+    within_limits,
+)
+from pipeline.reporting.parts import Details, Figure, Paragraph, Part, Section, Table
+
+PHRASES = {  # a setting that differs from the baseline's -> words for it
+    ("readout", "last"): "the last state read",
+    ("readout", "mean"): "the mean of all states read",
+    ("readout", "max"): "the largest states read",
+    ("recurrent_initializer", "orthogonal"): "orthogonal weights at the start of training",
+    ("recurrent_initializer", "0.9 orthogonal"): "0.9 orthogonal weights at the start of training",
+    ("recurrent_initializer", "identity"): "identity weights at the start of training",
+    ("gate_initializer", "unit_forget"): "Keras' initial gates",
+    ("gate_initializer", "chrono"): "chrono gates",
+}
+ENDS = ("value", "low", "high")
+SHOWN = ("word_gradient", "stored", "used")
+OTHERS = {
+    "word_gradient_at_last_lag": "word gradient, first word",
+    "state_gradient": "state gradient",
+    "state_gradient_at_last_lag": "state gradient, first state",
+    "sign_accuracy": "right sign",
+    "share": "effect left",
+}
+LOG10 = ("word_gradient", *(name for name in OTHERS if "gradient" in name))
+
+
+@derived
+def remedy_table(remedies: list[dict[str, Any]]) -> pd.DataFrame:
+    """One row per run, the baseline first, without rows if there is no remedy.
+
+    `remedy` is its name in sentences. A measure has the columns `*_value`, `*_low` and `*_high`, NaN for null.
+    """
+    rows = []
+    for entry in remedies:
+        is_baseline = entry is remedies[0]
+        row = {name: value for name, value in entry.items() if not isinstance(value, dict)}
+        row |= {"is_baseline": is_baseline, "remedy": _remedy(entry, remedies[0])}
+        estimates = {**entry["measures"], "accuracy": entry["accuracy"]}
+        estimates |= {f"{name}_difference": value for name, value in entry["difference"].items()}
+        for name, estimate in estimates.items():
+            row |= {f"{name}_{end}": estimate[end] for end in ENDS}
+        rows.append(row)
+
+    if len(rows) < 2:
+        return pd.DataFrame()
+    texts = ["run", "architecture", "recipe", "remedy"]
+    table = pd.DataFrame(rows)
+    return table.astype({name: float for name in table if name not in texts})
+
+
+def _remedy(entry: dict[str, Any], baseline: dict[str, Any]) -> str:
+    """The differences from the baseline, such as `LSTM with chrono gates`."""
+    architecture = words.network(entry["architecture"])
+    if entry is baseline:
+        return f"none: {architecture} with {entry['recipe']} settings"
+
+    changes = entry["changes"].items()
+    phrases = [PHRASES[change] for change in changes if change in PHRASES]
+    if len(phrases) < len(changes):
+        phrases.append(f"{entry['recipe']} settings")
+    if entry["architecture"] == baseline["architecture"]:
+        return " and ".join(phrases) or f"{entry['recipe']} settings"
+    return " with ".join([architecture, " and ".join(phrases)] if phrases else [architecture])
+
+
+def answer(remedy_table: pd.DataFrame, subject: Subject) -> Paragraph | None:
+    """The remedies that keep more gradient, that use a far word more often, and that are more accurate."""
+    if remedy_table.empty:
+        return None
+
+    baseline, remedies = remedy_table.iloc[0], remedy_table.iloc[1:]
+    network = words.network(baseline["architecture"])
+    has_more = remedies["word_gradient_low"] > baseline["word_gradient_high"]
+    is_used_more = remedies["used_difference_low"] > 0
+    is_better = remedies["accuracy_difference_low"] > 0
+    is_worse = remedies["accuracy_difference_high"] < 0
+    tokens = count(int(baseline["lag_tokens"]), "token")
+    kept = share_of(baseline["word_gradient_value"])
+
+    sentences = [
+        f"{_number_of(remedies[has_more], remedies)} keeps more of the gradient at a word {tokens} before the end than "
+        f"the {network}, which keeps {kept}{_names(remedies[has_more])}.",
+        f"{_number_of(remedies[is_used_more], remedies)} uses such a word in more {subject.noun}s"
+        f"{_names(remedies[is_used_more])}.",
+        f"{_number_of(remedies[is_better], remedies)} is more accurate{_names(remedies[is_better])}.",
+    ]
+    if is_worse.any():
+        worse = remedies[is_worse]
+        sentences.append(f"{_number_of(worse, remedies)} is less accurate{_names(worse)}.")
+    return Paragraph(" ".join(sentences))
+
+
+def _number_of(chosen: pd.DataFrame, remedies: pd.DataFrame) -> str:
+    if len(remedies) == 1:
+        return "The remedy" if len(chosen) else "We cannot show that the remedy"
+    if chosen.empty:
+        return "We cannot show that any remedy"
+    return f"Of {len(remedies)} remedies, {len(chosen)}"
+
+
+def _names(chosen: pd.DataFrame) -> str:
+    return f" ({'; '.join(chosen['remedy'])})" if len(chosen) else ""
+
+
+def table(remedy_table: pd.DataFrame) -> Table | None:
+    if remedy_table.empty:
+        return None
+
+    tokens = count(int(remedy_table["lag_tokens"].iloc[0]), "token")
+    columns = [
+        "remedy",
+        "gradient left",
+        "word stored",
+        "word used",
+        "test accuracy",
+        "multiply-adds",
+        "parameters",
+        "best epoch",
+        "seeds",
+    ]
+    rows = []
+    for _, row in remedy_table.iterrows():
+        rows.append(
+            [
+                row["remedy"],
+                *(_shown(row, name) for name in (*SHOWN, "accuracy")),
+                f"{number(row['cost'], 2)} ×",
+                f"{row['parameters']:,.0f}",
+                number(row["best_epoch"], 1),
+                number(row["seeds"], 0),
+            ]
+        )
+    caption = f"Remedies, for a word {tokens} before the end (95 % intervals)"
+    return Table(caption, columns, rows)
+
+
+def _shown(row: pd.Series, name: str) -> str:
+    """A measure with its interval."""
+    value, low, high = (row[f"{name}_{end}"] for end in ENDS)
+    if name in LOG10:
+        return share_of(value) + ends(low, high, share_of)
+    return percent(value) + (f" ({within_limits(low, high)})" if pd.notna(low) else "")
+
+
+def figure(remedy_table: pd.DataFrame, remedies_by_seed: pd.DataFrame) -> Figure | None:
+    if remedy_table.empty:
+        return None
+
+    tokens = count(int(remedy_table["lag_tokens"].iloc[0]), "token")
+    shares = "; ".join(
+        f"{row['remedy']} {_shown(row, 'word_gradient')}, used {_shown(row, 'used')}"
+        for _, row in remedy_table.iterrows()
+    )
+    panels = [
+        _panel(remedy_table, remedies_by_seed, "word_gradient", "gradient left (log scale)"),
+        _panel(remedy_table, remedies_by_seed, "used", "word used (share of texts)"),
+    ]
+    return Figure(
+        name="remedies",
+        title="Gradient and memory of every remedy",
+        reading=f"Both panels are about a word {tokens} before the end. Small dots are seeds, diamonds the median seed "
+        "(gradient) or the mean (use), lines 95 % intervals.",
+        alternative=shares,
+        panels=panels,
+    )
+
+
+def _panel(
+    remedy_table: pd.DataFrame, remedies_by_seed: pd.DataFrame, measure: str, title: str
+) -> alt.LayerChart:
+    order = list(remedy_table["remedy"])
+    runs = remedy_table[["run", "remedy", "architecture"]]
+    numbers = {f"{measure}_{end}": end for end in ENDS}
+    summary = remedy_table[[*runs, *numbers]].rename(columns=numbers)
+    seeds = remedies_by_seed[["run", "seed", measure]].rename(columns={measure: "value"})
+    seeds = charts.gapped(runs.merge(seeds, on="run"))
+
+    # in log10, so that an interval can reach below every number that a log scale can show
+    axis = alt.Axis(labelExpr=charts.PERCENT_OF_LOG10) if measure in LOG10 else alt.Axis(format="%")
+    scale = alt.Scale(zero=False)
+    place = alt.Y("remedy:N", title=None, sort=order, axis=alt.Axis(labelLimit=230))
+    colour = charts.coloured(summary, legend=None)
+    base = alt.Chart(charts.gapped(summary).round(4)).encode(y=place, color=colour)
+    dots = alt.Chart(seeds.round(4)).mark_point(size=18, opacity=0.5)
+    bars, diamonds = charts.interval_bars(base, "value", title, scale)
+    return alt.layer(
+        dots.encode(
+            x=alt.X("value:Q", title=title, scale=scale, axis=axis),
+            y=place,
+            color=colour,
+            tooltip=["run", "seed", "value"],
+        ),
+        bars,
+        diamonds,
+    ).properties(width=charts.SHORT - 120, height=34 * len(order))
+
+
+def details(remedy_table: pd.DataFrame, subject: Subject) -> list[Part] | None:
+    if remedy_table.empty:
+        return None
+
+    rows = []
+    for _, row in remedy_table.iterrows():
+        rows.append([row["remedy"], *(_shown(row, name) for name in OTHERS)])
+    first = remedy_table.iloc[0]
+    texts = [
+        f"We measure trained networks on {count(int(first['reviews']), subject.noun)} of the validation split, without "
+        "padding. A gradient is relative to that of the last word. Gradients of words compare architectures; states "
+        "differ between them.",
+        "A word is stored if a linear probe finds it in what the classifier reads. It is used if the classifier's own "
+        "weights separate it. Both are shares, and guessing gives 50 %.",
+        "Multiply-adds count the matrix products for one text, relative to the first row. We compare accuracies "
+        "without a correction for the number of remedies: none of them is a declared comparison.",
+    ]
+    paragraphs: list[Part] = [Paragraph(text) for text in texts]
+    more = Table(
+        "More measures of every remedy (95 % intervals)", ["remedy", *OTHERS.values()], rows
+    )
+    return [Details("How we compare remedies, and more measures", [*paragraphs, more])]
+
+
+SECTION = Section("Remedies", (answer, table, figure, details))

@@ -28,6 +28,7 @@ PHRASES = {  # a setting that differs from the baseline's -> words for it
     ("gate_initializer", "unit_forget"): "Keras' initial gates",
     ("gate_initializer", "chrono"): "chrono gates",
 }
+VERBS = {"keep": ("keeps", "keep"), "use": ("uses", "use"), "be": ("is", "are")}
 ENDS = ("value", "low", "high")
 SHOWN = ("word_gradient", "stored", "used")
 OTHERS = {
@@ -94,24 +95,26 @@ def answer(remedy_table: pd.DataFrame, subject: Subject) -> Paragraph | None:
     kept = share_of(baseline["word_gradient_value"])
 
     sentences = [
-        f"{_number_of(remedies[has_more], remedies)} keeps more of the gradient at a word {tokens} before the end than "
+        f"{_subject(remedies[has_more], remedies, 'keep')} more of the gradient at a word {tokens} before the end than "
         f"the {network}, which keeps {kept}{_names(remedies[has_more])}.",
-        f"{_number_of(remedies[is_used_more], remedies)} uses such a word in more {subject.noun}s"
+        f"{_subject(remedies[is_used_more], remedies, 'use')} such a word in more {subject.noun}s"
         f"{_names(remedies[is_used_more])}.",
-        f"{_number_of(remedies[is_better], remedies)} is more accurate{_names(remedies[is_better])}.",
+        f"{_subject(remedies[is_better], remedies, 'be')} more accurate{_names(remedies[is_better])}.",
     ]
     if is_worse.any():
         worse = remedies[is_worse]
-        sentences.append(f"{_number_of(worse, remedies)} is less accurate{_names(worse)}.")
+        sentences.append(f"{_subject(worse, remedies, 'be')} less accurate{_names(worse)}.")
     return Paragraph(" ".join(sentences))
 
 
-def _number_of(chosen: pd.DataFrame, remedies: pd.DataFrame) -> str:
+def _subject(chosen: pd.DataFrame, remedies: pd.DataFrame, verb: str) -> str:
+    """The number of the chosen remedies and a verb that fits it."""
+    one, many = VERBS[verb]
     if len(remedies) == 1:
-        return "The remedy" if len(chosen) else "We cannot show that the remedy"
+        return f"The remedy {one}" if len(chosen) else f"We cannot show that the remedy {one}"
     if chosen.empty:
-        return "We cannot show that any remedy"
-    return f"Of {len(remedies)} remedies, {len(chosen)}"
+        return f"We cannot show that any remedy {one}"
+    return f"Of {len(remedies)} remedies, {len(chosen)} {one if len(chosen) == 1 else many}"
 
 
 def _names(chosen: pd.DataFrame) -> str:
@@ -221,8 +224,8 @@ def details(remedy_table: pd.DataFrame, subject: Subject) -> list[Part] | None:
     first = remedy_table.iloc[0]
     texts = [
         f"We measure trained networks on {count(int(first['reviews']), subject.noun)} of the validation split, without "
-        "padding. A gradient is relative to that of the last word. Gradients of words compare architectures; states "
-        "differ between them.",
+        "padding. A gradient is relative to that of the last word, and above 100 % the far word counts more. Gradients of "
+        "words compare architectures; states differ between them.",
         "A word is stored if a linear probe finds it in what the classifier reads. It is used if the classifier's own "
         "weights separate it. Both are shares, and guessing gives 50 %.",
         "Multiply-adds count the matrix products for one text, relative to the first row. We compare accuracies "

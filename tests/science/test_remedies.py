@@ -105,7 +105,8 @@ def test_the_summary_compares_each_run_with_the_baseline():
     assert run["changes"] == {"readout": "mean"}
     assert run["cost"] == 1
     used = run["difference"]["used"]
-    assert 0 < used["low"] < used["value"] == pytest.approx(0.195) < used["high"]
+    assert used["value"] == pytest.approx(0.195)
+    assert 0 < used["low"] < 0.195 < used["high"]
     assert run["difference"]["accuracy"]["value"] == pytest.approx(0.1)
     gradient = run["measures"]["word_gradient"]
     assert gradient["low"] <= gradient["value"] == 0.7 <= gradient["high"]

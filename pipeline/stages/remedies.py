@@ -49,7 +49,7 @@ def _settings(card: dict[str, Any]) -> Settings:
 
 def _networks(cards: dict[str, dict[str, Any]], params: Params) -> dict[str, TrainedNetwork]:
     """Returns every network by a name that identifies it, so that an interrupted stage finds its result again."""
-    networks = {}
+    networks: dict[str, TrainedNetwork] = {}
     for run, card in cards.items():
         for seed in params.train.seeds_of(run):
             networks[f"{run}-seed-{seed}"] = TrainedNetwork(

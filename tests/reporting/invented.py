@@ -120,7 +120,8 @@ class Outline:
 
     @property
     def remedies(self) -> list[str]:
-        return [run for run in self.runs if run in ("vanilla-tuned", "lstm-textbook")]
+        remedies = {"vanilla-tuned", "lstm-textbook"} - {self.baseline}
+        return [run for run in self.runs if run in remedies]
 
     @property
     def thorough_seeds(self) -> int:

@@ -224,8 +224,8 @@ def details(remedy_table: pd.DataFrame, subject: Subject) -> list[Part] | None:
     first = remedy_table.iloc[0]
     texts = [
         f"We measure trained networks on {count(int(first['reviews']), subject.noun)} of the validation split, without "
-        "padding. A gradient is relative to that of the last word, and above 100 % the far word counts more. Gradients of "
-        "words compare architectures; states differ between them.",
+        "padding. A gradient is relative to that of the last word; above 100 % the far word counts more. Gradients of "
+        "words compare architectures, because states differ between them.",
         "A word is stored if a linear probe finds it in what the classifier reads. It is used if the classifier's own "
         "weights separate it. Both are shares, and guessing gives 50 %.",
         "Multiply-adds count the matrix products for one text, relative to the first row. We compare accuracies "

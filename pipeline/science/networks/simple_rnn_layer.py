@@ -58,7 +58,8 @@ def last_state(x_TND, kernel_DH, recurrent_HH, bias_H, initial_NH, real_T1N=None
     """
 
     @tf.custom_gradient
-    def run(*arguments):
+    def run(x_TND, kernel_DH, recurrent_HH, bias_H, initial_NH):
+        arguments = x_TND, kernel_DH, recurrent_HH, bias_H, initial_NH
         h_THN = _forward(*arguments, real_T1N, backwards)
 
         def gradient(last_gradient_NH):
@@ -74,7 +75,8 @@ def all_states(x_TND, kernel_DH, recurrent_HH, bias_H, initial_NH, real_T1N=None
     """Returns h_THN, the state at each token in the order of the text. It takes the arguments of `last_state`."""
 
     @tf.custom_gradient
-    def run(*arguments):
+    def run(x_TND, kernel_DH, recurrent_HH, bias_H, initial_NH):
+        arguments = x_TND, kernel_DH, recurrent_HH, bias_H, initial_NH
         h_THN = _forward(*arguments, real_T1N, backwards)
 
         def gradient(direct_THN):

@@ -1,6 +1,7 @@
 """The section of remedies: its answer follows the numbers, in a study of any shape."""
 
 import copy
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,7 +34,7 @@ def section(entries: list[dict]) -> MadeSection:
     return made(remedies.SECTION, Inputs(files, {}))
 
 
-def part(entries: list[dict], kind: type):
+def part(entries: list[dict], kind: type) -> Any:
     return next(made.part for made in section(entries).parts if isinstance(made.part, kind))
 
 

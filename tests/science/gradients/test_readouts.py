@@ -76,7 +76,7 @@ def logit(model, tokens_T, readout, push):
     if readout == "mean":
         encoded_K = state_TK.mean(axis=0)
     else:
-        encoded_K = state_TK[state_TK.real.argmax(axis=0), np.arange(state_TK.shape[1])]
+        encoded_K = state_TK[np.real(state_TK).argmax(axis=0), np.arange(state_TK.shape[1])]
     return encoded_K @ kernel_K1[:, 0] + bias_1[0]
 
 

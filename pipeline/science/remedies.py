@@ -1,6 +1,6 @@
 """Remedies for a gradient that fades: how much of it, and of a word, is left in the trained networks of several runs.
 
-The measures are those of `length_study`, at the two longest of its lags: at 100 tokens, the lags 90 and 99. The word at
+The measures are the same as in `length_study`, at the two longest of its lags: at 100 tokens, the lags 90 and 99. The word at
 the last of them meets an empty state, so it is a case of its own. Derivatives with respect to words mean the same in
 every architecture; hidden states differ.
 

@@ -43,7 +43,7 @@ LOG10 = ("word_gradient", *(name for name in OTHERS if "gradient" in name))
 
 @derived
 def remedy_table(remedies: list[dict[str, Any]]) -> pd.DataFrame:
-    """One row per run, the baseline first, without rows if there is no remedy.
+    """One row per run, the baseline first. A study without remedies has no rows.
 
     `remedy` is its name in sentences. A measure has the columns `*_value`, `*_low` and `*_high`, NaN for null.
     """

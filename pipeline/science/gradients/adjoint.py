@@ -185,7 +185,7 @@ def pooled(readout: str, states_TNH) -> np.ndarray:
 def direct_gradients(readout: str, states_TNH, readout_H) -> np.ndarray | None:
     """Returns direct_TNH, the derivative of the logit with respect to each state if all other states are constant.
 
-    It is None if the logit reads the last state alone. Equal largest states of a unit share its gradient equally, as in
+    Returns None if the logit reads the last state alone. Equal largest states of a unit share its gradient equally, as in
     TensorFlow.
     """
     if readout == "last":

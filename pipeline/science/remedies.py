@@ -1,8 +1,8 @@
 """Remedies for a gradient that fades: how much of it, and of a word, is left in the trained networks of several runs.
 
-The measures are the same as in `length_study`, at the two longest of its lags: at 100 tokens, the lags 90 and 99. The word at
-the last of them meets an empty state, so it is a case of its own. Derivatives with respect to words mean the same in
-every architecture; hidden states differ.
+The measures are the same as in `length_study`, at the two longest of its lags: at 100 tokens, the lags 90 and 99. The
+word at the last of them meets an empty state, so it is a case of its own. Derivatives with respect to words mean the
+same in every architecture; hidden states differ.
 
 Axes: N reviews, T tokens, L lags, R resamples of blocks of reviews, S seeds.
 """
@@ -17,6 +17,7 @@ import pandas as pd
 from pipeline.params import STATELESS
 from pipeline.science.behaviour import word_effect
 from pipeline.science.gradients import adjoint, decay, saliency
+from pipeline.science.length_study_inputs import Sample
 from pipeline.science.networks import architectures, inference
 from pipeline.science.remedy_tables import EFFECTS, GRADIENTS, Inputs, TrainedNetwork
 from pipeline.science.statistics.blocks import RESAMPLED
@@ -56,18 +57,26 @@ def _gradients(inputs: Inputs, model: keras.Model) -> dict[str, Any]:
     row: dict[str, Any] = {"lag_tokens": lags[0], "last_lag_tokens": lags[1]}
     undefined_R = np.full(len(inputs.reviews.count_RN), np.nan)
     for name in GRADIENTS:
-        row |= {name: np.nan, name + RESAMPLED: undefined_R}
+        row[name] = np.nan
+        row[name + RESAMPLED] = undefined_R
 
     for name, (curve, sample) in samples.items():
-        relative_NL = curve.log10_relative_NL
-        is_defined_N = ~np.isnan(relative_NL[:, 0])
-        count_RN = sample.count_RN[:, is_defined_N]
-        median_L = adjoint.summary(curve)["log10_relative_norm"]
-        median_RL = decay.resampled_medians(relative_NL[is_defined_N], count_RN)
+        median_L, median_RL = _medians(curve, sample)
         for place, lag in zip(("", "_at_last_lag"), lags, strict=True):
             measure = f"{name}_gradient{place}"
-            row |= {measure: median_L[lag], measure + RESAMPLED: median_RL[:, lag]}
+            row[measure] = median_L[lag]
+            row[measure + RESAMPLED] = median_RL[:, lag]
     return row
+
+
+def _medians(curve: adjoint.Curve, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the median over reviews at each lag, and the same in each resample."""
+    relative_NL = curve.log10_relative_NL
+    is_defined_N = ~np.isnan(relative_NL[:, 0])
+    count_RN = sample.count_RN[:, is_defined_N]
+
+    median_L = adjoint.summary(curve)["log10_relative_norm"]
+    return median_L, decay.resampled_medians(relative_NL[is_defined_N], count_RN)
 
 
 def _effects(inputs: Inputs, network: inference.Network) -> dict[str, Any]:
@@ -81,7 +90,11 @@ def _effects(inputs: Inputs, network: inference.Network) -> dict[str, Any]:
         *inputs.strong_words,
     )
     far_word = effects.iloc[-2]
-    return {name: far_word[name] for measure in EFFECTS for name in (measure, measure + RESAMPLED)}
+    row = {}
+    for measure in EFFECTS:
+        row[measure] = far_word[measure]
+        row[measure + RESAMPLED] = far_word[measure + RESAMPLED]
+    return row
 
 
 def multiply_adds(model: keras.Model, tokens: int) -> int:

@@ -92,33 +92,38 @@ def answer(remedy_table: pd.DataFrame, subject: Subject) -> Paragraph | None:
     is_better = remedies["accuracy_difference_low"] > 0
     is_worse = remedies["accuracy_difference_high"] < 0
     tokens = count(int(baseline["lag_tokens"]), "token")
-    kept = share_of(baseline["word_gradient_value"])
+    remaining = share_of(baseline["word_gradient_value"])
 
+    gradient = (
+        f"more of the gradient at a word {tokens} before the end than the {network}, "
+        f"which keeps {remaining}"
+    )
     sentences = [
-        f"{_subject(remedies[has_more], remedies, 'keep')} more of the gradient at a word {tokens} before the end than "
-        f"the {network}, which keeps {kept}{_names(remedies[has_more])}.",
-        f"{_subject(remedies[is_used_more], remedies, 'use')} such a word in more {subject.noun}s"
-        f"{_names(remedies[is_used_more])}.",
-        f"{_subject(remedies[is_better], remedies, 'be')} more accurate{_names(remedies[is_better])}.",
+        _sentence(remedies, has_more, "keep", gradient),
+        _sentence(remedies, is_used_more, "use", f"such a word in more {subject.noun}s"),
+        _sentence(remedies, is_better, "be", "more accurate"),
     ]
     if is_worse.any():
-        worse = remedies[is_worse]
-        sentences.append(f"{_subject(worse, remedies, 'be')} less accurate{_names(worse)}.")
+        sentences.append(_sentence(remedies, is_worse, "be", "less accurate"))
     return Paragraph(" ".join(sentences))
 
 
-def _subject(chosen: pd.DataFrame, remedies: pd.DataFrame, verb: str) -> str:
+def _sentence(remedies: pd.DataFrame, is_chosen: pd.Series, verb: str, object_: str) -> str:
+    """Says how many remedies do this, and which."""
+    names = "; ".join(remedies["remedy"][is_chosen])
+    in_parentheses = f" ({names})" if names else ""
+    return f"{_subject(int(is_chosen.sum()), len(remedies), verb)} {object_}{in_parentheses}."
+
+
+def _subject(chosen: int, remedies: int, verb: str) -> str:
     """The number of the chosen remedies and a verb that fits it."""
     one, many = VERBS[verb]
-    if len(remedies) == 1:
-        return f"The remedy {one}" if len(chosen) else f"We cannot show that the remedy {one}"
-    if chosen.empty:
-        return f"We cannot show that any remedy {one}"
-    return f"Of {len(remedies)} remedies, {len(chosen)} {one if len(chosen) == 1 else many}"
-
-
-def _names(chosen: pd.DataFrame) -> str:
-    return f" ({'; '.join(chosen['remedy'])})" if len(chosen) else ""
+    all_of_them = "the remedy" if remedies == 1 else "any remedy"
+    if not chosen:
+        return f"We cannot show that {all_of_them} {one}"
+    if remedies == 1:
+        return f"The remedy {one}"
+    return f"Of {remedies} remedies, {chosen} {one if chosen == 1 else many}"
 
 
 def table(remedy_table: pd.DataFrame) -> Table | None:

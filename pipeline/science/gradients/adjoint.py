@@ -185,8 +185,8 @@ def pooled(readout: str, states_TNH) -> np.ndarray:
 def direct_gradients(readout: str, states_TNH, readout_H) -> np.ndarray | None:
     """Returns direct_TNH, the derivative of the logit with respect to each state if all other states are constant.
 
-    Returns None if the logit reads the last state alone. Equal largest states of a unit share its gradient equally, as in
-    TensorFlow.
+    Returns None if the logit reads the last state alone. Equal largest states of a unit share its gradient equally, as
+    in TensorFlow.
     """
     if readout == "last":
         return None

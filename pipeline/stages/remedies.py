@@ -28,7 +28,7 @@ def main(context: "Context") -> None:
         "remedies network", _measure, _inputs(params), networks, _log_nothing, kinds=kinds
     )
 
-    rows = pd.concat(results.values(), ignore_index=True)
+    rows = pd.concat([result["measures"] for result in results.values()], ignore_index=True)
     values = {run: _settings(card).model_dump() for run, card in cards.items()}
     metrics = artifacts.read_json(artifacts.METRICS)
     summary = remedy_tables.by_run(rows, params.remedies.baseline, metrics, values)
@@ -85,11 +85,11 @@ def _inputs(params: Params) -> Inputs:
     )
 
 
-def _measure(inputs: Inputs, network: TrainedNetwork, report: "Report") -> pd.DataFrame:
-    """Returns the row of one network."""
+def _measure(inputs: Inputs, network: TrainedNetwork, report: "Report") -> dict[str, pd.DataFrame]:
+    """Returns the table `measures` with the row of one network."""
     from pipeline.science import remedies  # imported here: the driver needs no TensorFlow
 
-    return remedies.measure(inputs, network)
+    return {"measures": remedies.measure(inputs, network)}
 
 
 def _log_nothing(unit: str, epoch: int, metrics: dict[str, float]) -> None:

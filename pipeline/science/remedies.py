@@ -35,6 +35,7 @@ def measure(inputs: Inputs, trained: TrainedNetwork) -> pd.DataFrame:
         "seed": trained.seed,
         "reviews": len(inputs.memory_reviews.examples.labels_N),
         "blocks": inputs.memory_reviews.blocks,
+        "state_blocks": inputs.reviews.blocks,
         "parameters": model.count_params(),
         "multiply_adds": multiply_adds(model, trained.settings.sequence_length),
         "best_epoch": trained.best_epoch,

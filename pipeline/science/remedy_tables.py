@@ -28,18 +28,16 @@ MEASURES = (*GRADIENTS, *EFFECTS)
 # `share` has no limits: a far word can have more effect than the last one
 SHARES = ("stored", "used", "sign_accuracy")
 ACCURACY = "test/accuracy"
-NETWORK_COLUMNS = [
-    "run",
-    "architecture",
-    "seed",
+COUNTS = [  # equal for all seeds of a run
     "lag_tokens",
     "last_lag_tokens",
     "reviews",
     "blocks",
+    "state_blocks",  # of the reviews on which the gradient of states is measured
     "parameters",
     "multiply_adds",
-    "best_epoch",
 ]
+NETWORK_COLUMNS = ["run", "architecture", "seed", *COUNTS, "best_epoch"]
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ def by_run(
             "architecture": first["architecture"],
             "changes": _changes(values[baseline], values[run]),
             "seeds": len(of_run),
-            **{name: int(first[name]) for name in NETWORK_COLUMNS[3:9]},
+            **{name: int(first[name]) for name in COUNTS},
             "cost": int(first["multiply_adds"]) / baseline_cost,
             "best_epoch": float(of_run["best_epoch"].mean()),
             "measures": measures,
@@ -162,7 +160,8 @@ def _estimate(rows: pd.DataFrame, measure: str) -> Estimate:
 
 def _review_error(rows: pd.DataFrame, measure: str) -> ReviewError:
     """Returns how much the measure of a run varies from one sample of reviews to another."""
-    count = int(rows["blocks"].iloc[0])
+    column = "state_blocks" if measure.startswith("state") else "blocks"
+    count = int(rows[column].iloc[0])
     return ReviewError(blocks.standard_error(_over_seeds(rows, measure), count), count)
 
 

@@ -303,6 +303,7 @@ def remedies(random: np.random.Generator, outline: Outline) -> pd.DataFrame:
                 "last_lag_tokens": 99,
                 "reviews": REVIEWS,
                 "blocks": 20,
+                "state_blocks": 20,
                 "parameters": PARAMETERS[run.split("-")[0]],
                 "multiply_adds": 600_000 * (1 + number),
                 "best_epoch": 2 + seed % 2,

@@ -27,6 +27,8 @@ QUICK := -S data.limit=1000 -S settings.textbook.epochs=1 -S settings.steady.epo
 	-S train.seeds=2 -S train.runs.vanilla-textbook.seed_factor=1 -S train.runs.bidirectional-textbook.seed_factor=1 \
 	-S '~train.runs.feedforward-textbook' -S '~train.runs.flattened-textbook' -S '~train.runs.lstm-textbook' -S '~train.runs.bidirectional-tuned' \
 	-S '~train.runs.feedforward-steady' -S '~train.runs.lstm-steady' \
+	-S '~train.runs.vanilla-pooled' -S '~train.runs.vanilla-shrunk' -S '~train.runs.vanilla-identity' -S '~train.runs.lstm-chrono' \
+	-S 'remedies.runs=[vanilla-tuned]' \
 	-S 'tune.architectures=[vanilla]' -S tune.trials=2 -S tune.startup_trials=2 -S tune.finalists=1 -S tune.race_seeds=2 -S tune.regret_seeds=2 \
 	-S 'evaluate.comparisons=[[vanilla-textbook,bidirectional-textbook],[vanilla-textbook,vanilla-tuned]]' \
 	-S 'gradients.architectures=[vanilla,bidirectional]' -S 'gradients.sequence_lengths=[100]' -S gradients.trained_up_to=2 -S gradients.seeds=2 \
@@ -38,6 +40,8 @@ NOT_QUICK := (models/|train\.runs\.)(feedforward|flattened|lstm)-textbook
 FULL := -S train.seeds=10 -S tune.trials=40 -S 'tune.architectures=[feedforward,vanilla,bidirectional,lstm]' \
 	-S '+train.runs.feedforward-tuned={architecture: feedforward, settings: tuned, from: artifacts/tuned/feedforward.json}' \
 	-S '+train.runs.lstm-tuned={architecture: lstm, settings: tuned, from: artifacts/tuned/lstm.json}' \
+	-S '+train.runs.vanilla-maxpooled={architecture: vanilla, settings: maxpooled, from: params.yaml}' \
+	-S 'remedies.runs=[vanilla-pooled,vanilla-maxpooled,vanilla-tuned,vanilla-shrunk,vanilla-identity,lstm-textbook,lstm-chrono]' \
 	-S '+train.runs.vanilla-steady_200={architecture: vanilla, settings: steady_200, from: params.yaml}' \
 	-S '+train.runs.vanilla-steady_400={architecture: vanilla, settings: steady_400, from: params.yaml}' \
 	-S 'gradients.sequence_lengths=[10,25,50,100,200,400,800]' -S gradients.trained_up_to=800 -S gradients.seeds=10 -S gradients.spectra=true -S 'retention.lags=[5,10,20,50,100,200,400]' -S retention.seeds=10 -S retention.updates=2000

@@ -79,6 +79,7 @@ EDITS: dict[
     stage_table.GRADIENTS: (("environment.json", '"numpy": "', '"numpy": "9'),),
     stage_table.RETENTION: (("pipeline/science/behaviour/retention_task.py", "", "\n"),),
     stage_table.ATTRACTOR: (("pipeline/science/attractor/measurement.py", "", "\n"),),
+    stage_table.REMEDIES: (("pipeline/science/remedies.py", "", "\n"),),
     stage_table.CLAIMS: (("reports/retention.csv", "", "\n"),),
     stage_table.EXAMPLES: (("artifacts/models/vanilla-textbook/model.json", "", "\n"),),
     stage_table.REPORT: (("params.yaml", "vanished: 0.001", "vanished: 0.002"),),

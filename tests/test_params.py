@@ -65,17 +65,17 @@ def test_textbook_is_the_tutorials_network():
         (
             "from: params.yaml, seed_factor: 2",
             "from: params.yaml, seed_factor: 0",
-            "train.runs.vanilla-textbook.seed_factor: 0: must be a whole number, at least 1, at most 20",
+            "train.runs.vanilla-textbook.seed_factor: 0: must be a number, at least 0.001, at most 20",
         ),
         (
             "from: params.yaml, seed_factor: 2",
-            "from: params.yaml, seed_factor: 2.5",
-            "train.runs.vanilla-textbook.seed_factor: 2.5: must be a whole number, at least 1, at most 20",
+            "from: params.yaml, seed_factor: '0.6'",
+            "train.runs.vanilla-textbook.seed_factor: '0.6': must be a number, at least 0.001, at most 20",
         ),
         (
             "from: params.yaml, seed_factor: 2",
             "from: params.yaml, seed_factor: 21",
-            "train.runs.vanilla-textbook.seed_factor: 21: must be a whole number, at least 1, at most 20",
+            "train.runs.vanilla-textbook.seed_factor: 21: must be a number, at least 0.001, at most 20",
         ),
         (
             "seed: 1000",
@@ -267,6 +267,59 @@ def test_textbook_is_the_tutorials_network():
             "evaluate.alpha: 1e-09: must be a number, at least 0.0001, below 0.5",
         ),
         (
+            "    mask: false",
+            "    readout: mean\n    mask: false",
+            "train.runs.feedforward-textbook: settings.textbook.readout: 'mean': must be last, because feedforward has "
+            "no states",
+        ),
+        (
+            "    mask: false",
+            "    readout: middle\n    mask: false",
+            "settings.textbook.readout: 'middle': must be 'last', 'mean' or 'max'",
+        ),
+        (
+            "    mask: false",
+            "    recurrent_initializer: identity\n    mask: false",
+            "train.runs.feedforward-textbook: settings.textbook.recurrent_initializer: 'identity': must be orthogonal, "
+            "because feedforward has no recurrent weights",
+        ),
+        (
+            "    mask: false",
+            "    recurrent_initializer: 0.9 ortogonal\n    mask: false",
+            "'0.9 ortogonal': must be 'orthogonal', '0.9 orthogonal' or 'identity'; did you mean '0.9 orthogonal'?",
+        ),
+        (
+            "    mask: false",
+            "    gate_initializer: chrono\n    mask: false",
+            "train.runs.vanilla-textbook: settings.textbook.gate_initializer: 'chrono': must be unit_forget, because "
+            "vanilla has no gates",
+        ),
+        (
+            "    mask: true",
+            "    gate_initializer: chrono\n    mask: true",
+            "tune.architectures: settings.steady.gate_initializer: 'chrono': must be unit_forget, because vanilla has",
+        ),
+        (
+            "runs: [vanilla-tuned, lstm-textbook]",
+            "runs: [vanilla-tuned, lstm-textbok]",
+            "remedies.runs[1]: 'lstm-textbok' is not a run; did you mean 'lstm-textbook'?",
+        ),
+        (
+            "runs: [vanilla-tuned, lstm-textbook]",
+            "runs: [vanilla-tuned, vanilla-textbook]",
+            "remedies.runs: 'vanilla-textbook' is the baseline (remedies.baseline); delete it here",
+        ),
+        (
+            "runs: [vanilla-tuned, lstm-textbook]",
+            "runs: [vanilla-tuned, vanilla-tuned]",
+            "remedies.runs: ['vanilla-tuned', 'vanilla-tuned'] has a duplicate",
+        ),
+        (
+            "baseline: vanilla-textbook",
+            "baseline: vanilla",
+            "remedies.baseline: 'vanilla' is not a run; did you mean 'vanilla-t",
+        ),
+        (
             "[vanilla-textbook, lstm-textbook]",
             "[lstm-textbook, lstm-textbook]",
             "[1]: ['lstm-textbook', 'lstm-textbook']: must",
@@ -322,6 +375,44 @@ def test_the_seeds_of_a_run_are_train_seeds_times_its_factor():
     train = params.read(Path(__file__).with_name("study.yaml")).train
     assert train.seeds_of("lstm-textbook") == range(3)
     assert train.seeds_of("vanilla-textbook") == range(6)
+
+
+@pytest.mark.parametrize(
+    ("factor", "seeds"), [(0.6, 2), (0.5, 2), (0.001, 1), (1 / 3, 1), (2.5, 8), (1, 3)]
+)
+def test_a_fraction_of_the_seeds_is_rounded_up(factor, seeds):
+    changed = copy.deepcopy(DOCUMENT)
+    changed["train"]["runs"]["vanilla-textbook"]["seed_factor"] = factor
+    train = params.validated(params.Params, changed, "params.yaml").train
+    assert train.seeds_of("vanilla-textbook") == range(seeds)
+
+
+def test_ten_seeds_times_0_7_are_seven():
+    """The product of the two floats is 7.000000000000001."""
+    changed = copy.deepcopy(DOCUMENT)
+    changed["train"]["seeds"] = 10
+    changed["train"]["runs"]["vanilla-textbook"]["seed_factor"] = 0.7
+    train = params.validated(params.Params, changed, "params.yaml").train
+    assert train.seeds_of("vanilla-textbook") == range(7)
+
+
+def test_settings_without_the_encoders_keys_mean_keras_defaults():
+    textbook = params.read(Path(__file__).with_name("study.yaml")).settings["textbook"]
+    encoder = textbook.readout, textbook.recurrent_initializer, textbook.gate_initializer
+    assert encoder == ("last", "orthogonal", "unit_forget")
+    assert not {"readout", "recurrent_initializer", "gate_initializer"} & textbook.model_fields_set
+
+
+def test_a_remedy_of_a_fixed_size_needs_the_textbooks_length():
+    changed = copy.deepcopy(DOCUMENT)
+    changed["settings"]["short"] = {**changed["settings"]["textbook"], "sequence_length": 50}
+    run = {"architecture": "flattened", "settings": "short", "from": "params.yaml"}
+    changed["train"]["runs"]["flattened-short"] = run
+    changed["remedies"]["runs"] = ["flattened-short"]
+    with pytest.raises(
+        params.Mistake, match=r"remedies.runs\[0\]: .* reads 50 tokens and has a fixed"
+    ):
+        params.validated(params.Params, changed, "params.yaml")
 
 
 def test_tune_seed_may_be_the_first_number_that_no_run_uses():
@@ -502,7 +593,12 @@ def test_parameters_are_accepted_unchanged_or_refused_by_their_key(data):
     for path in paths(accepted):
         value = value_at(path, accepted)
         if isinstance(value, list):
-            assert value or path in (("evaluate", "comparisons"), ("claims", "disclosures"))
+            may_be_empty = (
+                ("evaluate", "comparisons"),
+                ("claims", "disclosures"),
+                ("remedies", "runs"),
+            )
+            assert value or path in may_be_empty
             assert len(set(map(str, value))) == len(value)
         if isinstance(value, int | float):
             assert 0 <= value <= 1_000_000_000

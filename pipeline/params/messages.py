@@ -43,6 +43,9 @@ LIMITS = {  # keywords of a JSON schema
     "maximum": "at most",
     "exclusiveMaximum": "below",
 }
+ALIKE = (
+    0.65  # the least similarity of a misspelled name, so that seeds is no misspelling of remedies
+)
 # diff3 and zdiff3 add the marker of |
 CONFLICT_MARKER = re.compile(r"^(?:<{7}|\|{7}|={7}|>{7})(?: .*)?$", re.MULTILINE)
 
@@ -158,7 +161,7 @@ def suggestion(key: Any, names: Iterable[str], kind: type[BaseModel] | None = No
     """
     names = list(names)
     listed = ", ".join(names)
-    nearest = difflib.get_close_matches(str(key), names, n=1)
+    nearest = difflib.get_close_matches(str(key), names, n=1, cutoff=ALIKE)
     if nearest:
         return f"did you mean '{nearest[0]}'? Allowed: {listed}"
 

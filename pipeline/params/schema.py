@@ -1,5 +1,6 @@
 """The schema of params.yaml as frozen, strict types. Comments in params.yaml explain the keys."""
 
+import math
 from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar, get_args
@@ -20,11 +21,15 @@ from pipeline.params.messages import LINE, NAME, sentence, suggestion
 PARAMS = Path("params.yaml")
 SPLITS = ("train", "validation", "test")
 SPECIAL_TOKENS = ("<pad>", "<unknown>")  # their ids are their positions in this tuple: 0 and 1
+Readout = Literal["last", "mean", "max"]
+RecurrentInitializer = Literal["orthogonal", "0.9 orthogonal", "identity"]
+GateInitializer = Literal["unit_forget", "chrono"]
 DEFAULT_INITIALISER = "orthogonal"  # of the recurrent weights of Keras' layers
 
 Architecture = Literal["feedforward", "flattened", "vanilla", "bidirectional", "lstm"]
 ARCHITECTURES: tuple[str, ...] = get_args(Architecture)
 STATELESS = ("feedforward", "flattened")  # architectures without a hidden state
+GATED = ("lstm",)  # architectures with gates
 FIXED_SIZE = ("flattened",)  # architectures whose weights fit one sequence length only
 SHORTEST_LENGTH = 2  # tokens, of a text in which a gradient can fade
 MOST_SEEDS = 1000  # of a run
@@ -120,13 +125,16 @@ class Settings(Strict):
     weight_averaging: Annotated[float, Field(ge=0.000001, le=0.99999)] | None
     epochs: Few
     patience: Few
+    readout: Readout = "last"
+    recurrent_initializer: RecurrentInitializer = DEFAULT_INITIALISER
+    gate_initializer: GateInitializer = "unit_forget"
 
 
 class Run(Strict):
     architecture: Architecture
     settings: Name
     source: Annotated[Line, Field(alias="from")]
-    seed_factor: Annotated[int, Field(ge=1, le=20)] = 1
+    seed_factor: Annotated[float, Field(ge=0.001, le=20)] = 1
 
 
 class Train(Strict):
@@ -144,8 +152,9 @@ class Train(Strict):
         return {name: runs[name] for name in sorted(runs, key=place)}
 
     def seeds_of(self, run: str) -> range:
-        """The seeds of a run: train.seeds times its seed_factor, counted from 0."""
-        return range(self.seeds * self.runs[run].seed_factor)
+        """The seeds of a run, counted from 0: train.seeds times its seed_factor, rounded up."""
+        seeds = round(self.seeds * self.runs[run].seed_factor, 6)  # 7.000000000000001 is 7
+        return range(math.ceil(seeds))
 
 
 class Dimension(Strict):
@@ -291,6 +300,13 @@ class Claims(Strict):
         return dict(sorted(distances.items(), key=lambda item: item[1]))
 
 
+class Remedies(Strict):
+    """Networks that may keep a gradient where the baseline loses it."""
+
+    baseline: Line
+    runs: Annotated[list[Line], Field(max_length=20), AfterValidator(_without_duplicates)]
+
+
 class Params(Strict):
     """The whole of params.yaml. Checks each section, and that sections which refer to each other agree."""
 
@@ -302,6 +318,7 @@ class Params(Strict):
     gradients: Gradients
     retention: Retention
     attractor: Attractor
+    remedies: Remedies
     claims: Claims
 
     @model_validator(mode="after")
@@ -313,6 +330,8 @@ class Params(Strict):
             *self._share_problems(),
             *self._comparison_problems(),
             *self._architecture_problems(),
+            *self._encoder_problems(),
+            *self._remedy_problems(),
             *self._fixed_size_problems(),
             *self._search_space_problems(),
             *self._word_problems(),
@@ -356,7 +375,7 @@ class Params(Strict):
             seeds = len(self.train.seeds_of(run))
             if seeds > MOST_SEEDS:
                 yield (
-                    f"train.runs.{run}.seed_factor: {settings.seed_factor}: with train.seeds {self.train.seeds} it "
+                    f"train.runs.{run}.seed_factor: {settings.seed_factor:g}: with train.seeds {self.train.seeds} it "
                     f"has {seeds:,} seeds; it may have at most {MOST_SEEDS:,}"
                 )
 
@@ -399,6 +418,67 @@ class Params(Strict):
                 "retention.signals.bidirectional: 'first': must be 'middle', because the backward layer reads the "
                 "first token last and need not remember it"
             )
+
+    def _encoder_problems(self) -> Iterator[str]:
+        """The settings of an encoder that mean nothing for the architecture that has them."""
+        for key, architecture, name in self._architectures_with_settings():
+            settings = self.settings.get(name)
+            if settings is None:  # reported by `_run_problems` and `_settings_problems`
+                continue
+
+            path = f"{key}: settings.{name}"
+            if architecture in STATELESS and settings.readout != "last":
+                yield f"{path}.readout: '{settings.readout}': must be last, because {architecture} has no states"
+            if architecture in STATELESS and settings.recurrent_initializer != DEFAULT_INITIALISER:
+                yield (
+                    f"{path}.recurrent_initializer: '{settings.recurrent_initializer}': must be "
+                    f"{DEFAULT_INITIALISER}, because {architecture} has no recurrent weights"
+                )
+            if architecture not in GATED and settings.gate_initializer != "unit_forget":
+                yield (
+                    f"{path}.gate_initializer: '{settings.gate_initializer}': must be unit_forget, because "
+                    f"{architecture} has no gates"
+                )
+
+    def _architectures_with_settings(self) -> Iterator[tuple[str, str, str]]:
+        """The key that asks for each network, its architecture and the name of its settings."""
+        for name, run in self.train.runs.items():
+            if run.settings != "tuned":
+                yield f"train.runs.{name}", run.architecture, run.settings
+        for architecture in self.tune.architectures:
+            yield "tune.architectures", architecture, self.tune.settings
+        for architecture in self.retention.signals:
+            yield f"retention.signals.{architecture}", architecture, "textbook"
+
+    def _remedy_problems(self) -> Iterator[str]:
+        remedies = self.remedies
+        named_runs = {"remedies.baseline": remedies.baseline}
+        for index, run in enumerate(remedies.runs):
+            named_runs[f"remedies.runs[{index}]"] = run
+
+        for path, run in named_runs.items():
+            if run not in self.train.runs:
+                yield f"{path}: '{run}' is not a run; {suggestion(run, self.train.runs)}"
+            elif problem := self._measured_length_problem(run):
+                yield f"{path}: {problem}"
+        if remedies.baseline in remedies.runs:
+            yield f"remedies.runs: '{remedies.baseline}' is the baseline (remedies.baseline); delete it here"
+
+    def _measured_length_problem(self, run: str) -> str:
+        """Says that a network of a fixed size reads another length than the stage `remedies`; else empty."""
+        network = self.train.runs[run]
+        own = self.settings.get(
+            network.settings if network.settings != "tuned" else self.tune.settings
+        )
+        textbook = self.settings.get("textbook")
+        if network.architecture not in FIXED_SIZE or own is None or textbook is None:
+            return ""
+        if own.sequence_length == textbook.sequence_length:
+            return ""
+        return (
+            f"'{run}' reads {own.sequence_length} tokens and has a fixed size, but remedies are measured at "
+            f"settings.textbook.sequence_length {textbook.sequence_length}; delete it here"
+        )
 
     def _fixed_size_problems(self) -> Iterator[str]:
         """The lengths at which no network can be measured, and networks with too many weights for their length."""

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 
 from pipeline.params import Settings
+from pipeline.science.networks import sequences
 from pipeline.science.networks.sequences import Examples
 from pipeline.science.statistics import blocks
 
@@ -29,6 +31,21 @@ class Sample:
     def count_RN(self) -> np.ndarray:
         """The result of `blocks.resampled_counts`, drawn once for all curves and networks of a cell."""
         return blocks.resampled_counts(self.examples.labels_N, self.block_N)
+
+
+def sample(validation: pd.DataFrame, sequence_length: int, most: int) -> Sample:
+    """Returns at most `most` reviews of the validation split that have at least this many tokens."""
+    numbered = validation.assign(block=blocks.blocks(validation["label"]))
+    unpadded = sequences.unpadded(numbered, sequence_length)
+    rows = sequences.spread_evenly(unpadded, most)
+    return Sample(sequences.examples(rows, sequence_length), rows["block"].to_numpy())
+
+
+def probe_tokens(train: pd.DataFrame, sequence_length: int, most: int) -> np.ndarray:
+    """Returns tokens_NT of at most `most` training reviews without padding, for the linear probe."""
+    unpadded = sequences.unpadded(train, sequence_length)
+    rows = sequences.spread_evenly(unpadded, most)
+    return sequences.examples(rows, sequence_length).tokens_NT
 
 
 @dataclass(frozen=True)

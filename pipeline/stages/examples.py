@@ -57,6 +57,8 @@ def _write_playground(runs: list[str], split: pd.DataFrame, vocabulary: list[str
         network = _trained(run, seed)
         model = architectures.from_bytes(*network)
         settings = network[1]
+        if settings.readout != "last":
+            continue  # the page computes networks that read the last state (docs/decisions/0015)
 
         description, table = rounded_networks.packed(model, settings, token_lists)
         networks[run] = {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from pipeline.params import FIXED_SIZE, Mistake, Params
-from pipeline.science import data_requirements
+from pipeline.science import data_requirements, length_study_inputs
 from pipeline.science.behaviour import probes, strong_words
 from pipeline.science.gradients import decay
 from pipeline.science.length_study_inputs import Length, Sample
@@ -113,9 +113,6 @@ def _length(sequence_length: int, params: Params) -> Length:
     validation = artifacts.read_parquet(artifacts.split("validation"))
 
     data_requirements.require_length(validation, sequence_length)
-    numbered = validation.assign(block=blocks.blocks(validation["label"]))
-    unpadded = sequences.unpadded(numbered, sequence_length)
-
     training = sequences.examples(train, sequence_length)
     sets = None
     if _trains_at(sequence_length, params):
@@ -123,17 +120,13 @@ def _length(sequence_length: int, params: Params) -> Length:
 
     def sample(most: int) -> Sample:
         """Returns at most `most` of the validation reviews."""
-        rows = sequences.spread_evenly(unpadded, most)
-        return Sample(sequences.examples(rows, sequence_length), rows["block"].to_numpy())
+        return length_study_inputs.sample(validation, sequence_length, most)
 
     reviews = sample(params.gradients.reviews)
     bag_of_words_N = probes.bag_of_words_logits(
         training.tokens_NT,
         training.labels_N,
         reviews.examples.tokens_NT,
-    )
-    probe_reviews = sequences.spread_evenly(
-        sequences.unpadded(train, sequence_length), params.gradients.probe_reviews
     )
 
     return Length(
@@ -144,7 +137,9 @@ def _length(sequence_length: int, params: Params) -> Length:
         reviews=reviews,
         memory_reviews=sample(params.gradients.memory_reviews),
         jacobian_reviews=sample(params.gradients.jacobian_reviews),
-        probe_tokens_NT=sequences.examples(probe_reviews, sequence_length).tokens_NT,
+        probe_tokens_NT=length_study_inputs.probe_tokens(
+            train, sequence_length, params.gradients.probe_reviews
+        ),
         strong_words=strong_words.strong_words(
             train["tokens"], train["label"], params.gradients.words
         ),

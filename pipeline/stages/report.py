@@ -126,6 +126,8 @@ def _paths(architectures: Sequence[str], lengths: Sequence[int]) -> dict[str, li
         "retention": [artifacts.RETENTION],
         "attractor": [artifacts.attractor("properties")],
         "attractor_lags": [artifacts.attractor("lags")],
+        "remedies": [artifacts.REMEDIES_SUMMARY],
+        "remedies_by_seed": [artifacts.REMEDIES],
     }
 
 

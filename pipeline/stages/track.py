@@ -13,6 +13,7 @@ from pipeline.storage.stage_table import (
     CLAIMS,
     EVALUATE,
     GRADIENTS,
+    REMEDIES,
     RETENTION,
     STAGES,
     TRAIN,
@@ -49,6 +50,7 @@ FILES: dict[Stage, Callable[[str], list[Path]]] = {
     ],
     RETENTION: lambda _: [artifacts.RETENTION, artifacts.RETENTION_CHECKS],
     ATTRACTOR: lambda _: [artifacts.attractor(name) for name in run_records.attractor.FILES],
+    REMEDIES: lambda _: [artifacts.REMEDIES, artifacts.REMEDIES_SUMMARY],
     CLAIMS: lambda _: [artifacts.CLAIMS],
 }
 

@@ -114,6 +114,11 @@ attractor = _file_in(ATTRACTOR, ".csv")
 # the projection of each word on the slow direction of each network
 ATTRACTOR_WORDS = ARTIFACTS / "attractor.parquet"
 
+# Remedies for a fading gradient
+REMEDIES = REPORTS / "remedies.csv"  # one row per run and seed
+REMEDIES_SUMMARY = REPORTS / "remedies.json"  # one entry per run, with intervals
+REMEDIES_EVERYTHING = ARTIFACTS / "remedies.parquet"  # REMEDIES with every resample of reviews
+
 # Claims, examples and the report
 CLAIMS = REPORTS / "claims.json"
 EXAMPLES = REPORTS / "examples.json"

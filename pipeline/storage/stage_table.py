@@ -107,6 +107,12 @@ ATTRACTOR = Stage(
     experiment=EXPERIMENT_OF_GRADIENTS,
     tolerance=TRAINING,
 )
+REMEDIES = Stage(
+    "remedies",
+    "measure what keeps the gradient and the memory of the vanilla network",
+    resumes_from="results",
+    experiment=EXPERIMENT_OF_GRADIENTS,
+)
 CLAIMS = Stage(
     "claims",
     "test the tutorial's sentences against the measurements",
@@ -126,6 +132,7 @@ STAGES = (
     GRADIENTS,
     RETENTION,
     ATTRACTOR,
+    REMEDIES,
     CLAIMS,
     EXAMPLES,
     REPORT,

@@ -15,7 +15,7 @@ import pandas as pd
 
 from pipeline import params
 from pipeline.params import DEFAULT_INITIALISER, STATELESS, Params, subjects
-from pipeline.science import claim_measures, claims, hard_texts
+from pipeline.science import claim_measures, claims, hard_texts, remedy_tables
 from pipeline.science.attractor import properties
 from pipeline.science.gradients import decay
 from pipeline.science.statistics import baselines, calibration, comparisons, intervals
@@ -116,6 +116,15 @@ class Outline:
         return self.seeds * self.seed_factors.get(run, 1)
 
     @property
+    def baseline(self) -> str:
+        return "vanilla-textbook" if "vanilla-textbook" in self.runs else self.runs[0]
+
+    @property
+    def remedies(self) -> list[str]:
+        remedies = {"vanilla-tuned", "lstm-textbook"} - {self.baseline}
+        return [run for run in self.runs if run in remedies]
+
+    @property
     def thorough_seeds(self) -> int:
         """The number of seeds that are trained at every length."""
         return min(self.seeds, MOST_THOROUGH)
@@ -168,6 +177,7 @@ def study(outline: Outline) -> Params:
         "seeds": outline.thorough_seeds,
         "trained_up_to": outline.trained_up_to,
     }
+    document["remedies"] = {"baseline": outline.baseline, "runs": outline.remedies}
     document["retention"]["seeds"] = 2
     if outline.lags:
         document["retention"]["lags"] = outline.lags
@@ -204,6 +214,7 @@ def write(outline: Outline) -> None:
     artifacts.write_csv(artifacts.RETENTION, retention(random, outline.lags))
     for name, table in attractor(random, outline).items():
         artifacts.write_csv(artifacts.attractor(name), table)
+    _write_remedies(random, outline, metrics)
     artifacts.write_json(artifacts.EXAMPLES, examples(outline.runs))
     _write_playground(random, outline.runs)
     artifacts.write_json(artifacts.CLAIMS, claim_table(outline.lengths))
@@ -268,6 +279,47 @@ def _write_scores(outline: Outline, metrics: dict[str, dict]) -> None:
     artifacts.write_csv(artifacts.HARD_TEXTS, hard)
 
 
+def _write_remedies(
+    random: np.random.Generator, outline: Outline, metrics: dict[str, dict]
+) -> None:
+    """The files of `remedies`."""
+    rows = remedies(random, outline)
+    models = artifacts.read_json(artifacts.MODELS_CARD)
+    values = {run: model["values"] for run, model in models.items()}
+    summary = remedy_tables.by_run(rows, outline.baseline, metrics, values)
+    for entry in summary:
+        entry["recipe"] = entry["run"].split("-")[1]
+    artifacts.write_csv(artifacts.REMEDIES, remedy_tables.by_seed(rows))
+    artifacts.write_json(artifacts.REMEDIES_SUMMARY, summary)
+
+
+def remedies(random: np.random.Generator, outline: Outline) -> pd.DataFrame:
+    """The rows of `remedies.measure` for every seed of the runs."""
+    rows = []
+    for number, run in enumerate([outline.baseline, *outline.remedies]):
+        for seed in range(outline.seeds_of_run(run)):
+            row = {
+                "run": run,
+                "architecture": run.split("-")[0],
+                "seed": seed,
+                "lag_tokens": 90,
+                "last_lag_tokens": 99,
+                "reviews": REVIEWS,
+                "blocks": 20,
+                "state_blocks": 20,
+                "parameters": PARAMETERS[run.split("-")[0]],
+                "multiply_adds": 600_000 * (1 + number),
+                "best_epoch": 2 + seed % 2,
+            }
+            for measure in remedy_tables.MEASURES:
+                is_gradient = measure in remedy_tables.GRADIENTS
+                value = (number - 1.5 if is_gradient else 0.6 + 0.1 * number) + random.normal() / 50
+                resampled_R = value + random.normal(size=100) / 50
+                row |= {measure: value, f"{measure}_resampled": resampled_R}
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
 def _write_length(random: np.random.Generator, length: int, outline: Outline) -> None:
     """The files of `gradients` at one length."""
     curves = all_curves(random, length, outline)
@@ -300,6 +352,7 @@ def record(study: Params) -> None:
         ],
         "retention": [artifacts.RETENTION],
         "attractor": [artifacts.attractor("properties"), artifacts.attractor("lags")],
+        "remedies": [artifacts.REMEDIES, artifacts.REMEDIES_SUMMARY],
         "claims": [artifacts.CLAIMS],
         "examples": [
             artifacts.EXAMPLES,

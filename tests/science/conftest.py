@@ -99,6 +99,8 @@ def keras_logits(model: keras.Model, x_NTD, real_NT=None):
         encoded_NH = layers["encoder"](layers["words"](read_NTD))
     else:
         encoded_NH = layers["encoder"](x_NTD, mask=real_NT)
+    if (pooling := f"{architectures.readout_of(model)}_of_states") in layers:
+        encoded_NH = layers[pooling](encoded_NH, mask=real_NT)
 
     readout = layers["probability"]
     return (encoded_NH @ readout.kernel + readout.bias)[:, 0]

@@ -8,6 +8,7 @@ import re
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from ruamel.yaml import YAML
@@ -337,3 +338,21 @@ def test_no_tracked_file_names_this_machine():
         text = path.read_text(encoding="utf-8")
         assert folder not in text, path
         assert not re.search(r"/(home|root|Users|tmp)/\w", text), path
+
+
+def test_remedies_are_measured_as_in_the_study_of_lengths():
+    """The baseline and `gradients` read the same reviews with the same networks."""
+    rows = pd.read_csv(REPORTS / "remedies.csv").set_index("run")
+    assert list(rows.index.unique()) == [STUDY.remedies.baseline, *STUDY.remedies.runs]
+
+    length = STUDY.settings["textbook"].sequence_length
+    architecture, _, settings = STUDY.remedies.baseline.partition("-")
+    if settings != "textbook" or length not in STUDY.gradients.sequence_lengths:
+        return
+
+    baseline = rows.loc[STUDY.remedies.baseline]
+    effects = pd.read_csv(REPORTS / f"memory/{length}.csv")
+    lag = baseline["lag_tokens"].iloc[0]
+    effects = effects.query(f"architecture == '{architecture}' and lag_tokens == {lag}")
+    for column in ("stored", "used", "sign_accuracy", "share", "used_review_error"):
+        np.testing.assert_allclose(baseline[column], effects[column], rtol=1e-5)

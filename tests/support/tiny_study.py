@@ -18,6 +18,7 @@ from pipeline.stages import (
     examples,
     gradients,
     prepare,
+    remedies,
     retention,
     train,
     tune,
@@ -72,6 +73,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     },
     "attractor": {"reviews": 6, "linearised_reviews": 2, "states_per_review": 2},
     "retention": {"signals": {"vanilla": ["first"]}, "lags": [2], "seeds": 2, "updates": 100},
+    "remedies": {"runs": ["vanilla-tuned"]},
 }
 RUNS = ("vanilla-textbook", "vanilla-tuned")
 MODULES = {
@@ -82,6 +84,7 @@ MODULES = {
     "evaluate": evaluate,
     "gradients": gradients,
     "attractor": attractor,
+    "remedies": remedies,
     "claims": claims,
     "examples": examples,
 }
@@ -157,6 +160,7 @@ def stages(study: Params) -> list[str]:
         "evaluate",
         *(f"gradients@{length}" for length in study.gradients.sequence_lengths),
         "attractor",
+        "remedies",
         "claims",
         "examples",
     ]

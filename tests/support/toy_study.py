@@ -19,6 +19,7 @@ STAGES = (
     f"gradients@{LENGTH}",
     "retention",
     "attractor",
+    "remedies",
     "claims",
 )
 WITHOUT_REVIEWS = ("prepare", "retention", "claims", "report")
@@ -30,6 +31,7 @@ SEEDED_RECORDS = (1 + 4) + (1 + 2) + (1 + 3)
 RECORDS = 4 + SEEDED_RECORDS + 2  # study and trials, the linear baselines
 RECORDS += 2 + 1  # retention and its curve, the verdicts
 RECORDS += 1 + 2  # the test for a line attractor, before and after training
+RECORDS += 3  # remedies and its runs
 CHOSEN = {"trial": 1, "starting_recipe": False, "reason": "fewest parameters among those ahead"}
 RACE = [
     {"trial": 0, "starting_recipe": True, "mean": 0.75, "difference": None, "standard_error": None},
@@ -141,8 +143,14 @@ PROJECTIONS = """\
 architecture,token,projection,tfidf_weight
 vanilla,2,1,0.5
 """
+INTERVAL = {"value": -1.5, "low": -2.0, "high": None}
+REMEDIES_BY_SEED = """\
+run,seed,word_gradient
+vanilla-textbook,0,-1.5
+vanilla-tuned,0,-1.5
+"""
 VERDICTS = {"a state word by word": "holds", "gradients vanish": "partly"}
-FIGURES = ("accuracy", "tuning-race", "gradients-by-lag", "retention", "attractor")
+FIGURES = ("accuracy", "tuning-race", "gradients-by-lag", "retention", "attractor", "remedies")
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="30" height="20"><rect width="30" height="20"/></svg>'
 
 
@@ -172,6 +180,7 @@ def params_of(folder: Path) -> Params:
     values["train"] |= {"seeds": 2, "runs": {run: values["train"]["runs"][run] for run in RUNS}}
     values["tune"] |= {"architectures": ["vanilla"], "trials": 3}
     values["evaluate"]["comparisons"] = [list(RUNS[:2])]
+    values["remedies"] = {"baseline": RUNS[0], "runs": [RUNS[1]]}
     values["gradients"] |= {"seeds": 2, "sequence_lengths": [LENGTH], "architectures": ["vanilla"]}
     write_json(folder / "params.yaml", values)
     return read(folder / "params.yaml")
@@ -223,6 +232,22 @@ def write_tables(folder: Path) -> None:
     write_text(folder / "artifacts/retention.csv", RETAINED)
     for name, table in zip(ATTRACTOR, (MODES, BY_LAG, PROJECTIONS, PROPERTIES), strict=True):
         write_text(folder / f"reports/attractor/{name}.csv", table)
+    write_text(folder / "reports/remedies.csv", REMEDIES_BY_SEED)
+    write_json(folder / "reports/remedies.json", [remedy(run) for run in RUNS])
+
+
+def remedy(run: str) -> dict:
+    measures = {"word_gradient": INTERVAL, "used": {"value": 0.75, "low": 0.5, "high": 1.0}}
+    return {
+        "run": run,
+        "architecture": "vanilla",
+        "seeds": len(seeds_of(run)),
+        "lag_tokens": 2,
+        "parameters": 326273,
+        "cost": 1.0,
+        "measures": measures,
+        "accuracy": {"value": 0.75, "low": None, "high": None},
+    }
 
 
 def write_scores(folder: Path) -> None:
@@ -291,6 +316,7 @@ def outputs(dvc_name: str) -> list[str]:
         "gradients": [f"reports/{kind}/{item}.csv" for kind in KINDS],
         "retention": ["reports/retention.csv", "artifacts/retention.csv"],
         "attractor": [f"reports/attractor/{name}.csv" for name in ATTRACTOR],
+        "remedies": ["reports/remedies.csv", "reports/remedies.json"],
         "claims": ["reports/claims.json"],
         "report": ["reports/figures"],
     }
@@ -314,6 +340,7 @@ def _params_of_studies(values: dict) -> dict[str, dict]:
         f"gradients@{LENGTH}": gradients,
         "retention": {"settings.textbook": textbook, "retention": values["retention"]},
         "attractor": {"settings.textbook": textbook, "attractor": values["attractor"]},
+        "remedies": {"remedies": values["remedies"], "train.seeds": values["train"]["seeds"]},
         "claims": {"claims": values["claims"]},
         "evaluate": {"settings.textbook.sequence_length": 100},
         "prepare": {},

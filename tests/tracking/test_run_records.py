@@ -32,6 +32,7 @@ def test_a_stage_is_a_parent_with_a_child_per_seed_trial_or_curve(study):
         expected[f"vanilla {weights} attractor"] = "attractor"
     for run in toy_study.RUNS:
         expected |= {f"{run} seed {seed}": run for seed in toy_study.seeds_of(run)}
+        expected[f"{run} remedies"] = "remedies"
     for number in range(3):
         expected[f"vanilla trial {number}"] = "vanilla study"
     for curve in ("forward initial", "forward trained", "4 memory"):
@@ -192,6 +193,14 @@ def test_the_attractor_shows_median_curves_and_the_properties(study):
         ("slow_ratio/vanilla", 0): 1.25,
         ("valence/vanilla", 0): 0.75,
     }
+def test_a_remedy_shows_its_measures_with_the_ends_of_their_intervals(study):
+    records = read(study)
+    remedy = records["vanilla-tuned remedies"]
+    assert remedy.metrics["word_gradient", 0] == -1.5
+    assert remedy.metrics["low/used", 0] == 0.5
+    assert ("high/word_gradient", 0) not in remedy.metrics  # JSON has null
+    assert (remedy.params["seeds"], remedy.tags["settings"]) == ("2", "tuned")
+    assert remedy.params["baseline"] == "vanilla-textbook"
 
 
 def test_every_verdict_is_a_tag_and_a_row_of_the_description(study):
@@ -250,6 +259,7 @@ def test_an_unstable_verdict_is_counted_and_described_with_both_verdicts(study):
         ),
         ("retention", "- vanilla first: 2", "retention"),
         ("attractor", "- vanilla: does not hold", "attractor"),
+        ("remedies", "- vanilla-tuned, 2 tokens: -1.50", "remedies"),
     ],
 )
 def test_a_note_has_the_result_a_figure_and_the_command_to_reproduce_it(

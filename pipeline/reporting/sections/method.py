@@ -18,6 +18,7 @@ def statistics(compared: list[dict[str, Any]]) -> Details:
         "We choose epochs and settings on the validation split. One stage reads the test split, after every choice.",
         "The linear models are one fit each, on the same tokens as the networks. They have no seeds, so they have no "
         "interval over seeds.",
+        "The file docs/references.md lists the papers behind these methods, with BibTeX.",
     ]
     if compared:
         texts.append(

@@ -37,6 +37,7 @@ FILES = (
     ),
     ("retention.csv", "the synthetic task"),
     ("attractor", "slow modes, gradients by lag, words, and verdicts"),
+    ("remedies.csv, remedies.json", "gradient, memory, accuracy and cost of every remedy"),
     ("claims.json", "the sentences of the tutorial, with their measures"),
     ("examples.json", "the texts read word by word"),
     ("machine.json", "the machine that computed the results"),

@@ -6,6 +6,9 @@ recurrence. An explicit adjoint scan in float64 rescales the gradient every few 
 logarithm, so nothing underflows at any length. Differentiating the stacked outputs of a Keras layer is a trap: it
 raises no error, but the result is zero except at the last step (tests/science/gradients/test_adjoint.py).
 
+A logit that reads the mean or the maximum of all states has a direct gradient at each of them (`direct_gradients`). The
+scan adds it to the gradient that comes through later states.
+
 Equations: Pascanu, Mikolov & Bengio 2013, arXiv 1211.5063, eq. 5; Hochreiter & Schmidhuber 1997 for the LSTM.
 
 Axes: N reviews, T tokens, V words, D embedding dimensions, H hidden units, L lags, and 4 gates in the order o, i, f, g.
@@ -20,6 +23,7 @@ import keras
 import numpy as np
 
 from pipeline.params import ARCHITECTURES
+from pipeline.science.networks import architectures
 from pipeline.science.networks.sequences import PADDING
 
 REVIEWS_AT_ONCE = 192  # large enough to make calls cheap, small enough that the arrays of a step fit into the cache
@@ -98,6 +102,7 @@ class TanhCell:
     kernel_DH: np.ndarray  # W
     recurrent_HH: np.ndarray  # U
     readout_H: np.ndarray
+    readout: str = "last"  # the states that the logit reads (`Settings.readout`)
 
     def states(self, tokens_NT) -> np.ndarray:
         """Returns states_TNH in the order in which this direction reads the tokens."""
@@ -118,7 +123,16 @@ class TanhCell:
 
     def log10_norms(self, tokens_NT) -> np.ndarray:
         """Returns log10_norm_NL of dz/dh."""
-        return adjoint_scan(slopes(self.states(tokens_NT)), self.recurrent_HH, self.readout_H)
+        return log10_norm_by_lag(self.adjoint(self.states(tokens_NT)))
+
+    def adjoint(self, states_TNH) -> Iterator[Step]:
+        """Yields the steps of `adjoint` through these states."""
+        direct_TNH = direct_gradients(self.readout, states_TNH, self.readout_H)
+        return adjoint(slopes(states_TNH), self.recurrent_HH, self.readout_H, direct_TNH)
+
+    def encoded(self, states_TNH) -> np.ndarray:
+        """Returns encoded_NH, the part of the encoder's output that comes from this direction."""
+        return pooled(self.readout, states_TNH)
 
 
 def tanh_cells(model: keras.Model) -> list[TanhCell]:
@@ -132,6 +146,7 @@ def tanh_cells(model: keras.Model) -> list[TanhCell]:
         }
     readouts = np.split(readout_H, len(layers))
 
+    readout = architectures.readout_of(model)
     cells = []
     for (direction, layer), own_readout_H in zip(layers.items(), readouts, strict=True):
         kernel_DH, recurrent_HH, bias_H = float64_weights(layer)
@@ -142,6 +157,7 @@ def tanh_cells(model: keras.Model) -> list[TanhCell]:
                 kernel_DH,
                 recurrent_HH,
                 own_readout_H,
+                readout,
             )
         )
     return cells
@@ -157,6 +173,28 @@ def _parts(model: keras.Model):
 
 def float64_weights(layer: keras.layers.Layer) -> list[np.ndarray]:
     return [weight.astype(np.float64) for weight in layer.get_weights()]
+
+
+def pooled(readout: str, states_TNH) -> np.ndarray:
+    """Returns the last state of each review, or the mean or the maximum of its states."""
+    if readout == "last":
+        return states_TNH[-1]
+    return states_TNH.mean(axis=0) if readout == "mean" else states_TNH.max(axis=0)
+
+
+def direct_gradients(readout: str, states_TNH, readout_H) -> np.ndarray | None:
+    """Returns direct_TNH, the derivative of the logit with respect to each state if all other states are constant.
+
+    Returns None if the logit reads the last state alone. Equal largest states of a unit share its gradient equally, as
+    in TensorFlow.
+    """
+    if readout == "last":
+        return None
+    if readout == "mean":
+        return np.broadcast_to(readout_H / len(states_TNH), states_TNH.shape)
+
+    is_largest_TNH = states_TNH == states_TNH.max(axis=0)
+    return readout_H * (is_largest_TNH / is_largest_TNH.sum(axis=0))
 
 
 def slopes(states_TNH) -> np.ndarray:
@@ -184,23 +222,43 @@ def log10_norm_by_lag(steps: Iterable[Step]) -> np.ndarray:
     return np.stack(log10_norms, axis=-1)
 
 
-def adjoint(slope_TNH, recurrent_HH, readout_H) -> Iterator[Step]:
+def adjoint(slope_TNH, recurrent_HH, readout_H, direct_TNH=None) -> Iterator[Step]:
     """Yields (g_NH, delta_NH, log10_scale_N) for each lag: g_T = w, delta_t = g_t * slope_t, g_{t-1} = delta_t U^T.
 
     dz/dh_t is g_t 10^scale. With a_t the argument of tanh, dz/da_t is delta_t 10^scale. `slope_TNH` is the derivative
-    of the activation at each step: 1 - h^2 for tanh, 1 for a linear network. `readout_H` is w.
+    of the activation at each step: 1 - h^2 for tanh, 1 for a linear network. `readout_H` is w. With `direct_TNH`
+    (`direct_gradients`), the logit reads every state: g_T = direct_T and g_{t-1} = delta_t U^T + direct_{t-1}.
     """
     reviews = slope_TNH.shape[1]
     transposed_HH = np.ascontiguousarray(recurrent_HH.T)
-    gradient_NH = np.tile(readout_H, (reviews, 1))
+    gradient_NH = np.tile(readout_H if direct_TNH is None else 0 * readout_H, (reviews, 1))
     log10_scale_N = np.zeros(reviews)
 
     for lag, slope_NH in enumerate(slope_TNH[::-1]):
+        if direct_TNH is not None:
+            direct_NH = direct_TNH[-1 - lag]
+            log10_scale_N = _add_direct(direct_NH, log10_scale_N, gradient_NH)
         if lag % STEPS_PER_SCALE == 0:
             log10_scale_N = log10_scale_N + _rescale(gradient_NH, _norm(gradient_NH))
         delta_NH = gradient_NH * slope_NH
         yield gradient_NH, delta_NH, log10_scale_N
         gradient_NH = delta_NH @ transposed_HH
+
+
+def _add_direct(direct_NH, log10_scale_N, gradient_NH, *others_NH) -> np.ndarray:
+    """Adds a direct gradient to a scaled one in place and returns the new scale, which `others_NH` get too.
+
+    A gradient that has faded gets the scale of the direct one, so that neither underflows nor overflows.
+    """
+    is_read_N = direct_NH.any(axis=1)
+    new_scale_N = np.where(is_read_N, np.maximum(log10_scale_N, 0), log10_scale_N)
+    change_N1 = 10.0 ** (log10_scale_N - new_scale_N)[:, None]
+    for array_NH in (gradient_NH, *others_NH):
+        array_NH *= change_N1
+
+    scale_N1 = 10.0 ** -np.maximum(new_scale_N, 0)[:, None]
+    gradient_NH += direct_NH * scale_N1
+    return new_scale_N
 
 
 def _rescale(gradient, norm_N):
@@ -232,6 +290,7 @@ class LSTMCell:
     kernel_D4H: np.ndarray
     recurrent_4HH: np.ndarray
     readout_H: np.ndarray
+    readout: str = "last"
 
     def states(self, tokens_NT) -> np.ndarray:
         """Returns states_TNH, the h of each token."""
@@ -255,8 +314,18 @@ class LSTMCell:
 
     def log10_norms(self, tokens_NT) -> np.ndarray:
         """Returns log10_norm_2NL of dz/dh and dz/dc."""
-        steps = lstm_adjoint(*self.slopes(tokens_NT), self.recurrent_4HH, self.readout_H)
-        return log10_norm_by_lag(steps)
+        return log10_norm_by_lag(self.adjoint(tokens_NT))
+
+    def adjoint(self, tokens_NT) -> Iterator[Step]:
+        """Yields the steps of `lstm_adjoint` through the states of these reviews."""
+        direct_TNH = None
+        if self.readout != "last":
+            direct_TNH = direct_gradients(self.readout, self.states(tokens_NT), self.readout_H)
+        return lstm_adjoint(*self.slopes(tokens_NT), self.recurrent_4HH, self.readout_H, direct_TNH)
+
+    def encoded(self, states_TNH) -> np.ndarray:
+        """Returns encoded_NH, the encoder's output."""
+        return pooled(self.readout, states_TNH)
 
 
 def lstm_cell(model: keras.Model) -> LSTMCell:
@@ -265,7 +334,8 @@ def lstm_cell(model: keras.Model) -> LSTMCell:
     kernel_D4H, recurrent_H4H, bias_4H = map(_by_gate, float64_weights(encoder))
     drive_V4H = np.tensordot(x_VD, kernel_D4H, 1) + bias_4H
     recurrent_4HH = np.ascontiguousarray(recurrent_H4H.transpose(1, 0, 2))
-    return LSTMCell(drive_V4H, kernel_D4H, recurrent_4HH, readout_H)
+    readout = architectures.readout_of(model)
+    return LSTMCell(drive_V4H, kernel_D4H, recurrent_4HH, readout_H, readout)
 
 
 def _by_gate(weight: np.ndarray):
@@ -323,7 +393,14 @@ def _sigmoid(a: np.ndarray) -> None:
     np.reciprocal(a, out=a)
 
 
-def lstm_adjoint(gate_slope_T4NH, dh_dc_TNH, dc_dc_TNH, recurrent_4HH, readout_H) -> Iterator[Step]:
+def lstm_adjoint(
+    gate_slope_T4NH,
+    dh_dc_TNH,
+    dc_dc_TNH,
+    recurrent_4HH,
+    readout_H,
+    direct_TNH=None,
+) -> Iterator[Step]:
     """Yields (g_2NH, delta_4NH, log10_scale_N) for each lag, like `adjoint`, for h and c. It takes the `lstm_slopes`.
 
     dz/dc_t = dz/dh_t dh_t/dc_t + dz/dc_{t+1} dc_{t+1}/dc_t. dz/dh_{t-1} is the sum over the four gates of step t, whose
@@ -336,11 +413,13 @@ def lstm_adjoint(gate_slope_T4NH, dh_dc_TNH, dc_dc_TNH, recurrent_4HH, readout_H
     gh_NH, gc_NH = gradient_2NH
     delta_4NH, through_4NH = np.empty((2, 4, reviews, units))
 
-    gh_NH[:] = readout_H
+    gh_NH[:] = readout_H if direct_TNH is None else 0
     carried_NH = np.zeros((reviews, units))
     log10_scale_N = np.zeros(reviews)
 
     for lag, t in enumerate(reversed(range(length))):
+        if direct_TNH is not None:
+            log10_scale_N = _add_direct(direct_TNH[t], log10_scale_N, gh_NH, carried_NH)
         np.multiply(gh_NH, dh_dc_TNH[t], out=gc_NH)
         gc_NH += carried_NH
         if lag % STEPS_PER_SCALE == 0:

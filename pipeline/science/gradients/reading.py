@@ -27,9 +27,9 @@ from pipeline.science.text import tokenizer
 class Direction:
     """The states of one direction, each right after it has read its word, and the gradient that reaches them.
 
-    - `log10_relative_norm_T`: log10 of |dz/dh_t|, through every later state, relative to the state that the logit
-      reads. That is the state of the last word; backward, it is the state of the first word or of the padding before
-      it. Networks without states have the direction `none`: here we use |dz/dx_t|, and `state_TH` is the hidden
+    - `log10_relative_norm_T`: log10 of |dz/dh_t|, through every later state, relative to the state that this direction
+      reads last. That is the state of the last word; backward, it is the state of the first word or of the padding
+      before it. Networks without states have the direction `none`: here we use |dz/dx_t|, and `state_TH` is the hidden
       layer for the words up to t.
     - `readout_H`: the weight of each unit in the logit.
     """
@@ -137,9 +137,11 @@ def _read_tokens(model: keras.Model, tokens_NT, x_TD, readout_K, masked: bool) -
         case "vanilla" | "bidirectional":
             return _read_by_tanh_cells(model, tokens_NT)
         case "lstm":
-            state_TH = adjoint.lstm_cell(model).states(tokens_NT)[:, 0]
+            cell = adjoint.lstm_cell(model)
+            state_TH = cell.states(tokens_NT)[:, 0]
             gradient_TD = _in_reading_order(saliency.of_lstm(model, tokens_NT))
-            return _Tokens({"forward": state_TH}, state_TH, gradient_TD)
+            encoded_TH = _pooled_prefixes(cell.readout, state_TH)
+            return _Tokens({"forward": state_TH}, encoded_TH, gradient_TD)
         case "flattened":
             hidden_TH, gradient_TD = _flattened(adjoint.flat_layer(model, masked), tokens_NT[0])
             return _Tokens({"none": hidden_TH}, hidden_TH, gradient_TD)
@@ -152,7 +154,7 @@ def _read_by_tanh_cells(model: keras.Model, tokens_NT) -> _Tokens:
     forward, *backward = adjoint.tanh_cells(model)
     forward_TH = forward.states(tokens_NT)[:, 0]
     states = {"forward": forward_TH}
-    encoded = [forward_TH]
+    encoded = [_pooled_prefixes(forward.readout, forward_TH)]
     for cell in backward:
         states["backward"] = cell.states(tokens_NT)[::-1, 0]
         encoded.append(_ends_of_prefixes(cell, tokens_NT[0]))
@@ -166,13 +168,39 @@ def _in_reading_order(gradient: saliency.InputGradient):
     return gradient.at_scale(0)[::-1, 0]
 
 
+def _pooled_prefixes(readout: str, state_TH):
+    """Returns encoded_TH of a forward direction. Row t is its output if the text ends at word t."""
+    match readout:
+        case "mean":
+            return np.cumsum(state_TH, axis=0) / _counts(state_TH)
+        case "max":
+            return np.maximum.accumulate(state_TH)
+    return state_TH
+
+
+def _counts(state_TH):
+    """Returns count_T1, the number of words up to each one."""
+    return np.arange(1, len(state_TH) + 1)[:, None]
+
+
 def _ends_of_prefixes(cell: adjoint.TanhCell, tokens_T):
-    """Returns state_TH. Row t is the last state of a backward direction if the text ends at word t."""
+    """Returns encoded_TH of a backward direction. Row t is its output if the text ends at word t."""
     state_TH = np.zeros((len(tokens_T), len(cell.readout_H)))
+    sum_TH = np.zeros_like(state_TH)
+    largest_TH = np.full_like(state_TH, -1)
+
     for t in reversed(range(len(tokens_T))):
         drive_H = cell.drive_VH[tokens_T[t]]
         # word t is in every prefix that ends with it or later
         state_TH[t:] = np.tanh(drive_H + state_TH[t:] @ cell.recurrent_HH)
+        sum_TH[t:] += state_TH[t:]
+        np.maximum(largest_TH[t:], state_TH[t:], out=largest_TH[t:])
+
+    match cell.readout:
+        case "mean":
+            return sum_TH / _counts(sum_TH)
+        case "max":
+            return largest_TH
     return state_TH
 
 

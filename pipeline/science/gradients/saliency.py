@@ -129,8 +129,7 @@ def back_through(cell: adjoint.TanhCell, tokens_NT) -> Pass:
     states_TNH = cell.states(tokens_NT)
     deltas = []
     log10_scales = []
-    steps = adjoint.adjoint(adjoint.slopes(states_TNH), cell.recurrent_HH, cell.readout_H)
-    for _, delta_NH, log10_scale_N in steps:
+    for _, delta_NH, log10_scale_N in cell.adjoint(states_TNH):
         deltas.append(delta_NH)
         log10_scales.append(log10_scale_N)
 
@@ -143,10 +142,9 @@ def of_lstm(model: keras.Model, tokens_NT) -> InputGradient:
     """Returns dz/dx of an LSTM model."""
     cell = adjoint.lstm_cell(model)
     kernel_4HD = cell.kernel_D4H.transpose(1, 2, 0)
-    steps = adjoint.lstm_adjoint(*cell.slopes(tokens_NT), cell.recurrent_4HH, cell.readout_H)
     scaled = []
     log10_scales = []
-    for _, delta_4NH, log10_scale_N in steps:
+    for _, delta_4NH, log10_scale_N in cell.adjoint(tokens_NT):
         scaled.append((delta_4NH @ kernel_4HD).sum(axis=0))
         log10_scales.append(log10_scale_N)
 

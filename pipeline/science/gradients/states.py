@@ -36,7 +36,8 @@ def states(
       network without states.
     - `streaming_difference`: the largest difference between the last state that `encode` returns, which reads reviews
       at once, and the state after the words one by one, where the state alone is carried. It is relative to the largest
-      |state|, so it is a rounding error if the network is a recursion.
+      |state|, so it is a rounding error if the network is a recursion. A pooled readout has the pooled states in place
+      of the last one.
     - `state_change`: the median over words and reviews of |h_t - h_{t-1}| / |h_t|.
     - `sensitivity_to_later_words`, `sensitivity_to_earlier_words`: how far another word moves the state at the middle t
       of a text: the largest norm of the derivative of u . h_t with respect to x_s over the reviews `few_tokens_NT` and
@@ -52,15 +53,18 @@ def states(
     if model.name in STATELESS:
         return rows
 
+    readout = architectures.readout_of(model)
     states_by_direction = _states_word_by_word(model, tokens_NT)
     at_once_NH = np.split(encode(tokens_NT), len(states_by_direction), axis=1)
     gradients_by_direction = _gradients_of_middle_states(model, few_tokens_NT)
 
-    for (direction, states_TNH), last_NH in zip(
+    for (direction, states_TNH), encoded_NH in zip(
         states_by_direction.items(), at_once_NH, strict=True
     ):
         numbers = {
-            "streaming_difference": _relative_difference(last_NH, states_TNH),
+            "streaming_difference": _relative_difference(
+                encoded_NH, adjoint.pooled(readout, states_TNH)
+            ),
             "state_change": _state_change(states_TNH),
         }
         rows += [_row(direction, name, value, len(tokens_NT)) for name, value in numbers.items()]
@@ -94,9 +98,9 @@ def _states_word_by_word(model: keras.Model, tokens_NT) -> dict[str, np.ndarray]
     return {cell.direction: cell.states(tokens_NT) for cell in adjoint.tanh_cells(model)}
 
 
-def _relative_difference(last_NH, states_TNH) -> float:
-    difference = np.abs(last_NH - states_TNH[-1]).max()
-    return difference / np.abs(states_TNH[-1]).max()
+def _relative_difference(encoded_NH, streamed_NH) -> float:
+    difference = np.abs(encoded_NH - streamed_NH).max()
+    return difference / np.abs(streamed_NH).max()
 
 
 def _state_change(states_TNH) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import layers
 
@@ -39,35 +40,115 @@ class Dropout(layers.Dropout):
         )
 
 
-def _feedforward(embedded_NTD, real_NT, units):
+class LargestState(layers.GlobalMaxPooling1D):
+    """Keras' maximum over tokens, with a mask."""
+
+    supports_masking = True
+
+    def compute_mask(self, inputs, mask=None):
+        """The output has no tokens, so it has no mask."""
+        return None
+
+    def call(self, inputs, mask=None):
+        if mask is not None:
+            smallest = keras.ops.cast(-np.inf, inputs.dtype)
+            inputs = keras.ops.where(keras.ops.expand_dims(mask, -1), inputs, smallest)
+        return super().call(inputs)
+
+
+@keras.saving.register_keras_serializable("rnn_for_nlp")
+class Chrono(keras.initializers.RandomUniform):
+    """The biases of an LSTM whose units forget after 1 to `longest` tokens, uniformly (arXiv 1804.11188).
+
+    b_f = log U(1, longest - 1) and b_i = -b_f; the other biases are 0. Keras orders the gates i, f, g, o.
+    """
+
+    def __init__(self, longest: int, seed=None):
+        super().__init__(minval=1, maxval=longest - 1, seed=seed)
+        self._longest = longest
+
+    def __call__(self, shape, dtype=None):
+        (gates,) = shape
+        forget_H = keras.ops.log(super().__call__((gates // 4,), dtype))
+        zeros_2H = keras.ops.zeros((gates // 2,), forget_H.dtype)
+        return keras.ops.concatenate([-forget_H, forget_H, zeros_2H])
+
+    def get_config(self):
+        return {"longest": self._longest, "seed": super().get_config()["seed"]}
+
+
+def _feedforward(embedded_NTD, real_NT, settings):
     """Averages the embeddings of the real tokens and applies one layer, so word order has no effect."""
     mean_ND = layers.GlobalAveragePooling1D(name="mean")(embedded_NTD, mask=real_NT)
-    return layers.Dense(units, activation="relu", name="encoder")(mean_ND)
+    return layers.Dense(settings.hidden_size, activation="relu", name="encoder")(mean_ND)
 
 
-def _flattened(embedded_NTD, real_NT, units):
+def _flattened(embedded_NTD, real_NT, settings):
     """Gives every position weights of its own. So the layer sees word order, and it has a fixed size."""
     if real_NT is not None:
         real_NT1 = keras.ops.expand_dims(keras.ops.cast(real_NT, embedded_NTD.dtype), -1)
         embedded_NTD = embedded_NTD * real_NT1
 
     all_words = layers.Flatten(name="words")(embedded_NTD)
-    return layers.Dense(units, activation="relu", name="encoder")(all_words)
+    return layers.Dense(settings.hidden_size, activation="relu", name="encoder")(all_words)
 
 
-def _vanilla(embedded_NTD, real_NT, units):
-    return simple_rnn_layer.SimpleRNN(units, name="encoder")(embedded_NTD, mask=real_NT)
+def _vanilla(embedded_NTD, real_NT, settings):
+    rnn = simple_rnn_layer.SimpleRNN(name="encoder", **_recurrent_options(settings))
+    return _read_out(rnn(embedded_NTD, mask=real_NT), real_NT, settings)
 
 
-def _bidirectional(embedded_NTD, real_NT, units):
-    rnn = simple_rnn_layer.SimpleRNN(units, name="rnn")
-    return layers.Bidirectional(rnn, name="encoder")(embedded_NTD, mask=real_NT)
+def _bidirectional(embedded_NTD, real_NT, settings):
+    rnn = simple_rnn_layer.SimpleRNN(name="rnn", **_recurrent_options(settings))
+    both = layers.Bidirectional(rnn, name="encoder")
+    return _read_out(both(embedded_NTD, mask=real_NT), real_NT, settings)
 
 
-def _lstm(embedded_NTD, real_NT, units):
-    return layers.LSTM(units, name="encoder")(embedded_NTD, mask=real_NT)
+def _lstm(embedded_NTD, real_NT, settings):
+    options = _recurrent_options(settings)
+    if settings.gate_initializer == "chrono":
+        config = {"longest": settings.sequence_length}
+        chrono = {"class_name": "rnn_for_nlp>Chrono", "config": config}
+        options |= {"unit_forget_bias": False, "bias_initializer": chrono}
+
+    lstm = layers.LSTM(name="encoder", **options)
+    return _read_out(lstm(embedded_NTD, mask=real_NT), real_NT, settings)
 
 
+def _recurrent_options(settings: Settings) -> dict[str, Any]:
+    """Returns the arguments of a recurrent layer. It makes its initialisers itself, in Keras' order of seeds."""
+    return {
+        "units": settings.hidden_size,
+        "recurrent_initializer": RECURRENT_INITIALIZERS[settings.recurrent_initializer],
+        "return_sequences": settings.readout != "last",
+    }
+
+
+def _read_out(states, real_NT, settings: Settings):
+    """Returns encoded_NH: the last state, or the mean or the maximum of all states of tokens that are read.
+
+    `states` is the last state alone if the classifier reads no other one.
+    """
+    if settings.readout == "last":
+        return states
+    pool = POOLING[settings.readout](name=f"{settings.readout}{OF_STATES}")
+    return pool(states, mask=real_NT)
+
+
+def readout_of(model: keras.Model) -> str:
+    """Returns `settings.readout` of a model."""
+    names = {layer.name for layer in model.layers}
+    pooled = [readout for readout in POOLING if f"{readout}{OF_STATES}" in names]
+    return pooled[0] if pooled else "last"
+
+
+OF_STATES = "_of_states"  # the end of the name of a layer that pools states
+POOLING = {"mean": layers.GlobalAveragePooling1D, "max": LargestState}
+RECURRENT_INITIALIZERS = {  # as Keras' layers take them
+    "orthogonal": "orthogonal",
+    "0.9 orthogonal": {"class_name": "Orthogonal", "config": {"gain": 0.9}},
+    "identity": "identity",
+}
 ENCODERS = {
     "feedforward": _feedforward,
     "flattened": _flattened,
@@ -90,7 +171,7 @@ def build(
 
     With `settings.mask`, recurrent layers copy their state over padding. Without it they read padding as a word, as the
     tutorial's layers do. `feedforward` always averages real words only. `flattened` reads zeros in place of skipped
-    words, here and in word dropout.
+    words, here and in word dropout. The mean or maximum of `settings.readout` leaves skipped words out.
 
     `settings.word_dropout` is the share of words that training skips, as a mask skips padding. Every step skips other
     words, so a word's distance from the end varies and the network cannot rely on it.
@@ -118,7 +199,7 @@ def build(
         real_NT = keras.ops.ones_like(tokens_NT) if real_NT is None else real_NT
         real_NT = _skip_words(settings.word_dropout, real_NT)
 
-    encoded_NH = ENCODERS[architecture](embedded_NTD, real_NT, settings.hidden_size)
+    encoded_NH = ENCODERS[architecture](embedded_NTD, real_NT, settings)
     if settings.dropout:
         encoded_NH = Dropout(settings.dropout, noise_shape=(None, None), name="encoder_dropout")(
             encoded_NH

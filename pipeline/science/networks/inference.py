@@ -30,6 +30,7 @@ class Network:
         *self._encoder_weights, kernel_H1, bias_1 = model.get_weights()
 
         self._architecture = model.name
+        self._reads_all_states = settings.readout != "last"
         self.readout_H = kernel_H1[:, 0].astype(np.float64)
         self._bias = float(bias_1[0])
         vocabulary_size = len(self._encoder_weights[0])
@@ -55,10 +56,11 @@ class Network:
     ) -> np.ndarray:
         """Returns encoded_LWNH (float32) of the reviews after replacing the token at each lag by each word.
 
-        A network in CELLS starts from its state before the replaced token and reads only the tokens from there on. Any
-        other network reads whole reviews. Reviews and words must not contain padding, so a mask makes no difference.
+        A network in CELLS whose logit reads the last state starts from its state before the replaced token and reads
+        only the tokens from there on. Any other network reads whole reviews. Reviews and words must not contain
+        padding, so a mask makes no difference.
         """
-        if self._architecture not in CELLS:
+        if self._architecture not in CELLS or self._reads_all_states:
             return np.stack([self._encoded_with_words(tokens_NT, lag, word_W) for lag in lag_L])
 
         embedding_VD, *weights = self._encoder_weights

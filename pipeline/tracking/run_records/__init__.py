@@ -1,7 +1,8 @@
 """Builds a record of each run that MLflow should show, from the files of the stages. Equal files give equal records.
 
-Each stage `train@...`, `tune@...` and `gradients@...`, and the stages `retention` and `attractor`, is a parent run. Its
-children are seeds, trials, or curves by lag. The verdicts of `claims` and each linear baseline are one run.
+Each stage `train@...`, `tune@...` and `gradients@...`, and the stages `retention`, `attractor` and `remedies`, is a
+parent run. Its children are seeds, trials, curves by lag, or remedies. The verdicts of `claims` and each linear
+baseline are one run.
 
 A mean over seeds has the plain name of its metric. The same name after `sd/` is the standard deviation over seeds, and
 after `low/` and `high/` are the ends of the mean's 95 % interval. There, `val` is short for `validation`.
@@ -21,12 +22,21 @@ from pipeline.storage.stage_table import (
     ATTRACTOR,
     CLAIMS,
     GRADIENTS,
+    REMEDIES,
     RETENTION,
     TRAIN,
     TUNE,
     stage_of,
 )
-from pipeline.tracking.run_records import attractor, claims, gradients, retention, training, tuning
+from pipeline.tracking.run_records import (
+    attractor,
+    claims,
+    gradients,
+    remedies,
+    retention,
+    training,
+    tuning,
+)
 from pipeline.tracking.run_records.record import NOTE, RUN_ID, Record, experiments, name
 
 __all__ = ["NOTE", "RUN_ID", "Record", "experiments", "name", "read"]
@@ -36,6 +46,7 @@ READERS = {
     GRADIENTS: gradients.records,
     RETENTION: retention.records,
     ATTRACTOR: attractor.records,
+    REMEDIES: remedies.records,
     CLAIMS: claims.records,
 }
 

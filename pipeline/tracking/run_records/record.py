@@ -19,6 +19,7 @@ from pipeline.storage.stage_table import (
     CLAIMS,
     EVALUATE,
     GRADIENTS,
+    REMEDIES,
     RETENTION,
     TRAIN,
     TUNE,
@@ -96,6 +97,9 @@ PRESENTATIONS = {
     ),
     ATTRACTOR: Presentation(
         "{stage}", "{unit} {stage}", "attractor", "What fades in a gradient, and what stays"
+    ),
+    REMEDIES: Presentation(
+        "{stage}", "{unit} {stage}", "remedies", "Gradient and memory of every remedy"
     ),
     CLAIMS: Presentation("{stage}", "{unit} {stage}"),
 }

@@ -170,3 +170,54 @@ def test_word_dropout_skips_words_in_training_but_never_the_last(architecture, m
     last_word_N1 = masked(padded(tokens_NT[:, -1:], 29))
     has_last_word_only = np.isclose(skipping(tokens_NT, training=True), last_word_N1, atol=1e-6)
     assert has_last_word_only.sum() >= 3  # at 0.99 this is true of most reviews
+
+
+def weights_of(architecture, **changes):
+    settings = SETTINGS.model_copy(update={"hidden_size": 6, **changes})
+    return architectures.initial_model(architecture, settings, VOCABULARY, seed=5).get_weights()
+
+
+@pytest.mark.parametrize("architecture", ["vanilla", "bidirectional", "lstm"])
+@pytest.mark.parametrize("readout", ["mean", "max"])
+def test_a_readout_changes_no_initial_weight(architecture, readout):
+    pooled = weights_of(architecture, readout=readout)
+    for weight, expected in zip(pooled, weights_of(architecture), strict=True):
+        np.testing.assert_array_equal(weight, expected)
+
+
+def test_shrunk_weights_are_0_9_times_the_orthogonal_ones_of_the_seed():
+    shrunk = weights_of("vanilla", recurrent_initializer="0.9 orthogonal")
+    textbook = weights_of("vanilla")
+    np.testing.assert_allclose(shrunk[2], 0.9 * textbook[2], rtol=1e-6)
+    for place in (0, 1, 3, 4, 5):
+        np.testing.assert_array_equal(shrunk[place], textbook[place])
+
+
+@pytest.mark.parametrize("architecture", ["vanilla", "bidirectional"])
+def test_identity_is_the_first_recurrent_matrix_of_each_direction(architecture):
+    _, *encoder, _, _ = weights_of(architecture, recurrent_initializer="identity")
+    for recurrent_HH in encoder[1::3]:
+        np.testing.assert_array_equal(recurrent_HH, np.eye(6))
+
+
+def test_chrono_gates_forget_after_at_most_the_sequence_length():
+    chrono = weights_of("lstm", gate_initializer="chrono", sequence_length=100, hidden_size=400)
+    textbook = weights_of("lstm", sequence_length=100, hidden_size=400)
+    input_H, forget_H, cell_H, output_H = np.split(chrono[3], 4)
+    np.testing.assert_array_equal(input_H, -forget_H)
+    assert not cell_H.any()
+    assert not output_H.any()
+
+    time_H = np.exp(forget_H)  # U(1, 99)
+    assert time_H.min() >= 1
+    assert time_H.max() <= 99
+    assert time_H.mean() == pytest.approx(50, abs=5)
+    for place in (0, 1, 2):
+        np.testing.assert_array_equal(chrono[place], textbook[place])
+
+
+def test_the_name_of_a_layer_tells_the_readout():
+    for readout in ("last", "mean", "max"):
+        pooled = SETTINGS.model_copy(update={"readout": readout})
+        model = architectures.build("vanilla", pooled, VOCABULARY)
+        assert architectures.readout_of(model) == readout

@@ -30,39 +30,38 @@ def padding_mask():
 
 
 def state_and_gradients(layer, mask_NT):
-    """Returns the last state, and the gradients of a function of it in the input and in each weight."""
+    """Returns the output, and the gradients of a function of it in the input and in each weight."""
     x_NTD = tf.constant(np.random.default_rng(1).normal(size=(N, T, D)), tf.float32)
-    weight_NH = np.random.default_rng(2).normal(size=(N, H)).astype(np.float32)
+    size = (N, T, H) if layer.return_sequences else (N, H)
+    weight = np.random.default_rng(2).normal(size=size).astype(np.float32)
 
     @tf.function(jit_compile=True)
     def run(x_NTD):
         weights = [weight.value for weight in layer.trainable_variables]
         with tf.GradientTape() as tape:
             tape.watch(x_NTD)
-            last_NH = layer(x_NTD, mask=mask_NT, training=True)
-            value = tf.reduce_sum(last_NH * weight_NH)
-        return [last_NH, *tape.gradient(value, [x_NTD, *weights])]
+            output = layer(x_NTD, mask=mask_NT, training=True)
+            value = tf.reduce_sum(output * weight)
+        return [output, *tape.gradient(value, [x_NTD, *weights])]
 
     return [array.numpy() for array in run(x_NTD)]
 
 
 @pytest.mark.parametrize("mask", [False, True])
 @pytest.mark.parametrize("go_backwards", [False, True])
-def test_the_state_and_all_gradients_equal_those_of_keras(mask, go_backwards):
+@pytest.mark.parametrize("return_sequences", [False, True])
+def test_the_states_and_all_gradients_equal_those_of_keras(mask, go_backwards, return_sequences):
     mask_NT = padding_mask() if mask else None
-    arrays = state_and_gradients(
-        layer_of(simple_rnn_layer.SimpleRNN, go_backwards=go_backwards), mask_NT
-    )
-    expected_arrays = state_and_gradients(
-        layer_of(keras.layers.SimpleRNN, go_backwards=go_backwards), mask_NT
-    )
+    options = {"go_backwards": go_backwards, "return_sequences": return_sequences}
+    arrays = state_and_gradients(layer_of(simple_rnn_layer.SimpleRNN, **options), mask_NT)
+    expected_arrays = state_and_gradients(layer_of(keras.layers.SimpleRNN, **options), mask_NT)
     for array, expected in zip(arrays, expected_arrays, strict=True):
         np.testing.assert_allclose(array, expected, rtol=2e-5, atol=2e-5)
 
 
 def test_an_unsupported_option_raises_an_error_that_lists_them():
-    layer = simple_rnn_layer.SimpleRNN(H, return_sequences=True)
+    layer = simple_rnn_layer.SimpleRNN(H, unroll=True)
     with pytest.raises(
-        NotImplementedError, match="return_sequences, unroll, dropout and recurrent_dropout are not"
+        NotImplementedError, match="unroll, dropout and recurrent_dropout are not supported"
     ):
         layer(np.zeros((N, T, D), np.float32))

@@ -143,6 +143,7 @@ def test_a_stage_that_params_no_longer_name_is_not_shown(params, monkeypatch):
     values = json.loads(Path("params.yaml").read_text())
     del values["train"]["runs"]["vanilla-tuned"]
     values["evaluate"]["comparisons"] = []
+    values["remedies"]["runs"] = []
 
     tracker = RecordingTracker()
     track.main(Context(type(params).model_validate(values), "track", tracker=tracker))

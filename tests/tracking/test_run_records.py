@@ -193,6 +193,8 @@ def test_the_attractor_shows_median_curves_and_the_properties(study):
         ("slow_ratio/vanilla", 0): 1.25,
         ("valence/vanilla", 0): 0.75,
     }
+
+
 def test_a_remedy_shows_its_measures_with_the_ends_of_their_intervals(study):
     records = read(study)
     remedy = records["vanilla-tuned remedies"]

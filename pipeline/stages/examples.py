@@ -58,7 +58,7 @@ def _write_playground(runs: list[str], split: pd.DataFrame, vocabulary: list[str
         model = architectures.from_bytes(*network)
         settings = network[1]
         if settings.readout != "last":
-            continue  # the page computes networks that read the last state (docs/decisions/0015)
+            continue  # the page computes networks that read the last state (docs/decisions/0016-readouts.md)
 
         description, table = rounded_networks.packed(model, settings, token_lists)
         networks[run] = {

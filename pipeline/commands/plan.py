@@ -20,8 +20,8 @@ NOTHING = (
 def main(settings: list[str], times: Path | None) -> None:
     """Prints one line and writes the plan for the stages.
 
-    `settings` are those of `dvc exp run -S` in a new copy: every stage runs. `times` is a file with the durations of
-    a run with these settings.
+    `settings` go to `dvc exp run -S` in a new copy, where every stage runs. The file `times` has the durations of a
+    run with these settings.
     """
     params = _changed(settings) if settings else read()
     names = dvc_names(params)
@@ -79,9 +79,9 @@ def _sentence(stages: StaleStages, plan: RunPlan, total: int) -> str:
 
 def _estimate(stages: StaleStages, plan: RunPlan) -> str:
     if address := worker_count.scheduler():
-        return f"The cluster at {stores.masked(address)} computes, so there is no estimate"
+        return f"The cluster at {stores.masked(address)} computes, for which nothing was ever timed"
     if not plan.seconds:
-        return "There is no estimate, because none of them was ever timed"
+        return "Nobody has ever timed these"
 
     duration = durations.in_words(sum(plan.seconds.values()))
     notes = [f"a calibration of {calibration.SECONDS:.0f} s, {worker_count.processes()} workers"]

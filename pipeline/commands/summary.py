@@ -1,7 +1,4 @@
-"""`summary`: the results of this checkout in one screen. `make reproduce` and `make quick` end with it.
-
-Scores, verdicts, where to look, and whether results differ from those of the commit, and why.
-"""
+"""`summary`: the results of this checkout on one screen. `make reproduce` and `make quick` end with it."""
 
 import os
 import shlex
@@ -12,7 +9,7 @@ from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
-from pipeline.params import read
+from pipeline.params import Params, read
 from pipeline.storage import artifacts, dvc_lock, lock_comparison
 from pipeline.storage.stage_table import TRACK, TRAINING
 from pipeline.verify import committed, durations, run_plan
@@ -20,46 +17,40 @@ from pipeline.verify.committed import Committed
 from pipeline.verify.run_plan import RunPlan
 
 ACCURACY = "test/accuracy"
-HEADER = ("run", "seeds", "test accuracy (%)", "95 % interval")
-LISTED = 3  # causes, or properties of a machine
+HEADER = ["run", "seeds", "test accuracy (%)", "95 % interval"]
+HEADER_OF_COMMIT = "in the commit"
+RESULTS = (artifacts.METRICS, artifacts.CLAIMS)
+VERIFY = "`python -m pipeline verify` names the first value that differs"
+MOST_CAUSES = 3  # in one sentence
 
-Row = list[str]
+Metrics = dict[str, Any]
+Claims = list[dict[str, Any]]
 
 
 def main(folder: Path, times: Path | None) -> None:
-    """Prints the summary of the study in a folder; adds the durations of its stages to the file `times`."""
-    place = Links(folder)
-    times = times and times.resolve()
+    """Prints the summary of the study in a folder. Adds the durations of its stages to the file `times`."""
+    links = _links(folder)
+    if times:
+        times = times.resolve()
     with chdir(folder):
-        params = read()
-        metrics = artifacts.read_json(artifacts.METRICS)
-        claims = artifacts.read_json(artifacts.CLAIMS)
-        shown = [artifacts.METRICS, artifacts.CLAIMS]
-        lock_comparison.check_files(shown, dvc_lock.every_stage(Path()))
-        comparison = committed.read(params)
-        plan = run_plan.read()
-        if plan and times:
-            _record(plan, times)
+        lock_comparison.check_files(RESULTS, dvc_lock.every_stage(Path()))
+        _print_work(times)
+        _print_results(read())
 
-        print()
-        if plan:
-            print(_work(plan), end="\n\n")
-        print(*_table(metrics, comparison, [*params.train.runs]), sep="\n")
-        print()
-        print(*_verdicts(claims), sep="\n")
-        print()
-        print(_difference(metrics, claims, comparison))
-        print()
-        print(*place.lines(), sep="\n")
+    print()
+    _print_table(links)
 
 
-def _record(plan: RunPlan, times: Path) -> None:
-    """Writes the duration of each stage, if every one was computed from the beginning."""
-    if plan.has_results or plan.passes_per_second is None:
+def _print_work(times: Path | None) -> None:
+    """Prints what a run of `make` has computed, and records how long each stage took."""
+    plan = run_plan.read()
+    if plan is None:
         return
-    for stage, seconds in plan.durations(time.time()).items():
-        if stage != TRACK.name:
-            durations.record(times, stage, seconds, plan.passes_per_second)
+
+    print(f"\n{_work(plan)}")
+    is_measured = plan.passes_per_second and not plan.has_results
+    if times and is_measured:
+        _record(plan, times)
 
 
 def _work(plan: RunPlan) -> str:
@@ -71,107 +62,132 @@ def _work(plan: RunPlan) -> str:
     return f"Finished in {duration}: computed {len(stages)} {noun}."
 
 
-def _table(metrics: dict[str, Any], comparison: Committed | None, runs: list[str]) -> Iterator[str]:
-    """One line per run, these first: its accuracy, and that in the commit if it is another one on the same texts."""
+def _record(plan: RunPlan, times: Path) -> None:
+    seconds_by_stage = plan.durations(time.time())
+    seconds_by_stage.pop(TRACK.name, None)
+    for stage, seconds in seconds_by_stage.items():
+        durations.record(times, stage, seconds, plan.passes_per_second)
+
+
+def _print_results(params: Params) -> None:
+    """Prints scores, verdicts, and how they compare with those of the commit."""
+    metrics = artifacts.read_json(artifacts.METRICS)
+    claims = artifacts.read_json(artifacts.CLAIMS)
+    comparison = committed.read(params)
+
+    runs = [*params.train.runs, *metrics]
+    print()
+    _print_table(_score_rows(metrics, list(dict.fromkeys(runs)), comparison))
+
+    verdicts = [[claim["name"], claim["verdict"]] for claim in claims]
+    print()
+    _print_table([["the tutorial's claim", "verdict"], *verdicts])
+
+    print()
+    print(_difference(metrics, claims, comparison))
+
+
+def _score_rows(
+    metrics: Metrics, runs: list[str], comparison: Committed | None
+) -> Iterator[list[str]]:
+    """One row per run. Where the commit has other scores on the same texts, they are the last column."""
     before = comparison.metrics if comparison and comparison.has_same_test else {}
     is_changed = any(_mean(metrics, run) != _mean(before, run) for run in before)
-    rows = [[*HEADER, "in the commit"] if is_changed else [*HEADER]]
+    yield [*HEADER, HEADER_OF_COMMIT] if is_changed else HEADER
 
-    for run in dict.fromkeys([*runs, *metrics]):
+    for run in runs:
         score = metrics[run][ACCURACY]
-        seeds, interval = "none", "one fit"
+        seeds = "none"
+        interval = "one fit"
         if score["low"] is not None:
             seeds = str(len(score["scores"]))
-            interval = f"{100 * score['low']:.1f} to {100 * score['high']:.1f}"
-        row = [run, seeds, f"{100 * score['mean']:.1f}", interval]
+            interval = f"{_percent(score['low'])} to {_percent(score['high'])}"
+        row = [run, seeds, _percent(score["mean"]), interval]
         if is_changed:
-            mean = _mean(before, run)
-            row.append("no such run" if mean is None else f"{100 * mean:.1f}")
-        rows.append(row)
-    return _aligned(rows)
+            row.append(_percent(_mean(before, run)))
+        yield row
 
 
-def _mean(metrics: dict[str, Any], run: str) -> float | None:
+def _mean(metrics: Metrics, run: str) -> float | None:
     return metrics[run][ACCURACY]["mean"] if run in metrics else None
 
 
-def _verdicts(claims: list[dict[str, Any]]) -> Iterator[str]:
-    rows = [["the tutorial's claim", "verdict"]]
-    rows += [[claim["name"], claim["verdict"]] for claim in claims]
-    return _aligned(rows)
+def _percent(share: float | None) -> str:
+    return "no such run" if share is None else f"{100 * share:.1f}"
 
 
-def _aligned(rows: list[Row]) -> Iterator[str]:
-    """The rows with columns of one width, two spaces apart."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        yield "  ".join(cells).rstrip()
-
-
-def _difference(
-    metrics: dict[str, Any], claims: list[dict[str, Any]], comparison: Committed | None
-) -> str:
+def _difference(metrics: Metrics, claims: Claims, comparison: Committed | None) -> str:
     """Whether results differ from those of the commit, by how much, and whether that was to be expected."""
     if comparison is None:
         return "The commit has no results to compare with."
     if not comparison.changed:
         return "Every result is identical to the committed one."
 
+    differ = "Results differ from the committed ones"
     if comparison.inputs:
-        causes = _listed(comparison.inputs)
-        return f"Results differ from the committed ones, as expected: other inputs ({causes})."
+        return f"{differ}, as expected: other inputs ({_listed(comparison.inputs)})."
 
-    largest, run = _largest_change(metrics, comparison.metrics)
-    size = f"mean test accuracy by at most {100 * largest:.2f} points ({run})"
-    verdicts = {claim["name"]: claim["verdict"] for claim in comparison.claims}
-    other = [claim["name"] for claim in claims if verdicts.get(claim["name"]) != claim["verdict"]]
-    if other:
-        size += f", verdicts: {', '.join(other)}"
-
-    verify = "`python -m pipeline verify` names the first value that differs"
+    run, change = _largest_change(metrics, comparison.metrics)
+    size = f"mean test accuracy by at most {100 * change:.2f} points ({run})"
+    verdicts = _changed_verdicts(claims, comparison.claims)
+    if verdicts:
+        size += f", verdicts: {', '.join(verdicts)}"
     if not comparison.machine:
-        return f"Results differ from the committed ones, which is not expected: {size}; {verify}."
+        return f"{differ}, which is not expected: {size}; {VERIFY}."
+
+    machine = f"another kind of machine ({_listed(_properties(comparison))})"
+    if change > TRAINING:
+        return f"{differ} by more than rounding on {machine} explains: {size}; {VERIFY}."
+    return f"{differ}, as expected on {machine}: {size}."
+
+
+def _largest_change(metrics: Metrics, before: Metrics) -> tuple[str, float]:
+    """The run whose mean accuracy differs most, and by how much; "no run" if none differs."""
+    changes = {"no run": 0.0}
+    for run in before:
+        if run in metrics:
+            change = metrics[run][ACCURACY]["mean"] - before[run][ACCURACY]["mean"]
+            changes[run] = abs(change)
+    return max(changes.items(), key=lambda item: item[1])
+
+
+def _changed_verdicts(claims: Claims, before: Claims) -> list[str]:
+    verdicts = {claim["name"]: claim["verdict"] for claim in before}
+    return [claim["name"] for claim in claims if claim["verdict"] != verdicts.get(claim["name"])]
+
+
+def _properties(comparison: Committed) -> list[str]:
     properties = []
-    for name, (before, here) in comparison.machine.items():
-        properties.append(f"{name} {before}, here {here}")
-    where = f"another kind of machine ({_listed(properties)})"
-    if largest > TRAINING:
-        return f"Results differ from the committed ones by more than rounding on {where} explains: {size}; {verify}."
-    return f"Results differ from the committed ones, as expected on {where}: {size}."
-
-
-def _largest_change(metrics: dict[str, Any], before: dict[str, Any]) -> tuple[float, str]:
-    changes = [(0.0, "no run")]
-    for run in metrics.keys() & before.keys():
-        change = metrics[run][ACCURACY]["mean"] - before[run][ACCURACY]["mean"]
-        changes.append((abs(change), run))
-    return max(changes)
+    for name, (recorded, current) in comparison.machine.items():
+        properties.append(f"{name} {recorded}, now {current}")
+    return properties
 
 
 def _listed(words: list[str]) -> str:
-    text = ", ".join(words[:LISTED])
-    if len(words) > LISTED:
-        text += f" and {len(words) - LISTED} more"
+    text = ", ".join(words[:MOST_CAUSES])
+    if len(words) > MOST_CAUSES:
+        text += f" and {len(words) - MOST_CAUSES} more"
     return text
 
 
-class Links:
-    """Where to look, seen from the folder in which the user works; the study may lie in another one."""
+def _links(folder: Path) -> list[list[str]]:
+    """Where to look, as seen from the folder in which the user works. The study may lie in another one."""
+    ui = "make ui"
+    if folder.resolve() != Path.cwd():
+        python = os.path.relpath(sys.executable, folder)
+        ui = f"cd {shlex.quote(str(folder))} && {shlex.quote(python)} -m pipeline ui"
+    return [
+        ["Report", str(folder / artifacts.REPORT_PAGE)],
+        ["Playground", str(folder / artifacts.PLAYGROUND)],
+        ["MLflow", ui],
+    ]
 
-    def __init__(self, folder: Path):
-        self._folder = folder
-        self._is_here = folder.resolve() == Path.cwd()
-        self._python = os.path.relpath(sys.executable, folder)
 
-    def lines(self) -> list[str]:
-        ui = "make ui"
-        if not self._is_here:
-            python = shlex.quote(self._python)
-            ui = f"cd {shlex.quote(str(self._folder))} && {python} -m pipeline ui"
-        rows = [
-            ["Report", str(self._folder / artifacts.REPORT_PAGE)],
-            ["Playground", str(self._folder / artifacts.PLAYGROUND)],
-            ["MLflow", ui],
-        ]
-        return list(_aligned(rows))
+def _print_table(rows: list[list[str]] | Iterator[list[str]]) -> None:
+    """Prints the rows with columns of one width, two spaces apart."""
+    rows = list(rows)
+    columns = zip(*rows, strict=True)
+    widths = [max(map(len, column)) for column in columns]
+    for row in rows:
+        cells = map(str.ljust, row, widths)
+        print("  ".join(cells).rstrip())

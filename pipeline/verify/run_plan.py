@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from operator import sub
 from pathlib import Path
 
 from pipeline.storage import artifacts
@@ -46,13 +47,15 @@ class RunPlan:
 
     def untimed(self) -> list[str]:
         """The stages that have not begun and were never timed. `track` takes seconds."""
-        waiting = [name for name in self.stages if name not in self.began and name != TRACK.name]
-        return [name for name in waiting if name not in self.seconds]
+        timed_or_begun = {*self.seconds, *self.began, TRACK.name}
+        return [name for name in self.stages if name not in timed_or_begun]
 
     def durations(self, end: float) -> dict[str, float]:
         """The seconds from the beginning of each stage to the beginning of the next one, and to this end."""
-        ends = [*self.began.values(), end][1:]
-        return {name: ends[i] - began for i, (name, began) in enumerate(self.began.items())}
+        beginnings = list(self.began.values())
+        ends = [*beginnings[1:], end]
+        seconds = map(sub, ends, beginnings)
+        return dict(zip(self.began, seconds, strict=True))
 
 
 def file() -> Path | None:
@@ -81,9 +84,10 @@ def announce(stage: str) -> None:
 
     plan.began[stage] = time.time()
     write(plan)
-    words = f"stage {len(plan.began)} of {len(plan.stages)}"
+    line = f"stage {len(plan.began)} of {len(plan.stages)}"
     if stage in plan.seconds:
-        words += f": about {durations.in_words(plan.seconds[stage])}"
+        duration = durations.in_words(plan.seconds[stage])
+        left = durations.in_words(plan.seconds_left())
         bound = "at least" if plan.untimed() else "about"
-        words += f"; whole run: {bound} {durations.in_words(plan.seconds_left())} left"
-    print(words, flush=True)
+        line += f": about {duration}; whole run: {bound} {left} left"
+    print(line, flush=True)

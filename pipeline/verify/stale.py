@@ -19,7 +19,7 @@ BUSY = re.compile(r"Unable to acquire lock|is busy, it is being blocked by")  # 
 ALWAYS = ["always changed"]  # DVC's reason to run `track`
 UNKNOWN = "unknown"
 
-Reasons = dict[str, list[Any]]  # by stage: what has changed, in DVC's words
+Reasons = dict[str, list[Any]]  # by stage: the changes, in DVC's words
 
 
 class DvcIsBusy(Mistake):
@@ -44,8 +44,7 @@ def read() -> StaleStages:
     """The stale stages of this checkout. Raises Mistake if DVC cannot work here, DvcIsBusy if it works already."""
     by_stage = reasons()
     certain = [name for name in by_stage if name != TRACK.name]
-    changes = [reason for stage in certain for reason in by_stage[stage]]
-    has_other_settings = any(map(_is_about_settings, changes))
+    has_other_settings = any(_has_other_settings(by_stage[name]) for name in certain)
 
     from dvc.repo import Repo  # takes half a second
 
@@ -69,9 +68,12 @@ def reasons() -> Reasons:
         raise Mistake(_why_dvc_fails(status.stderr)) from None
 
 
-def _is_about_settings(reason: Any) -> bool:
-    changed_deps = reason.get("changed deps", {}) if isinstance(reason, dict) else {}
-    return str(PARAMS) in changed_deps
+def _has_other_settings(changes: list[Any]) -> bool:
+    """Whether a key of params.yaml is among the changes of a stage."""
+    for change in changes:
+        if isinstance(change, dict) and str(PARAMS) in change.get("changed deps", {}):
+            return True
+    return False
 
 
 def _dependents(stages: list[str], repo: "Repo") -> list[str]:

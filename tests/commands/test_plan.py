@@ -56,7 +56,7 @@ def test_without_stale_stages_there_is_nothing_to_compute(project, capsys, monke
             "Will run: 2 of {total} stages, and 2 more if results change. Estimate for this machine: about 7 min",
         ),
         (["prepare", "retention"], {}, f"about 60 s ({CALIBRATED}; without retention)."),
-        (["retention"], {}, "There is no estimate, because none of them was ever timed."),
+        (["retention"], {}, "Nobody has ever timed these."),
         (
             ["prepare"],
             {"other_settings": True},
@@ -80,7 +80,7 @@ def test_the_plan_is_one_line(project, capsys, monkeypatch, certain, options, wo
 def test_on_a_cluster_there_is_no_estimate(project, capsys, monkeypatch):
     monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", "tcp://host:8786")
     line = planned(capsys, monkeypatch, "prepare")
-    assert "so there is no estimate." in line
+    assert "for which nothing was ever timed." in line
     assert run_plan.read().seconds == {}
 
 

@@ -93,7 +93,7 @@ def test_on_another_machine_a_small_difference_is_expected(project, capsys, monk
     change(CLAIMS, lambda claims: claims[0].update(verdict="partly"))
     line = (
         "Results differ from the committed ones, as expected on another kind of machine "
-        f"(vectors {machine.vectors()}, here SSE4.2): mean test accuracy by at most 0.50 points (vanilla-textbook), "
+        f"(vectors {machine.vectors()}, now SSE4.2): mean test accuracy by at most 0.50 points (vanilla-textbook), "
         "verdicts: a state word by word."
     )
     assert line in summary(capsys)

@@ -63,8 +63,8 @@ def _planned(stages: StaleStages, times: Path) -> RunPlan:
         passes = calibration.passes_per_second(workers)
         seconds_by_stage = durations.on_this_machine(names, workers, passes, times)
 
-    has_results = stages.has_cache or resume.FOLDER.exists()
-    return RunPlan([*names, TRACK.name], seconds_by_stage, passes, has_results)
+    is_continued = resume.FOLDER.exists()
+    return RunPlan([*names, TRACK.name], seconds_by_stage, passes, is_continued)
 
 
 def _sentence(stages: StaleStages, plan: RunPlan, total: int) -> str:
@@ -89,6 +89,6 @@ def _estimate(stages: StaleStages, plan: RunPlan) -> str:
         notes.append(f"without {', '.join(plan.untimed())}")
     if stages.has_other_settings:
         notes.append(f"{PARAMS} differs from dvc.lock: expect another time")
-    if plan.has_results:
-        notes.append("less where results are in DVC's cache or in .unfinished/")
+    if stages.has_cache or plan.is_continued:
+        notes.append("less if earlier results can be used")
     return f"Estimate for this machine: about {duration} ({'; '.join(notes)})"

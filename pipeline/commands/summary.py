@@ -48,7 +48,7 @@ def _print_work(times: Path | None) -> None:
         return
 
     print(f"\n{_work(plan)}")
-    is_measured = plan.passes_per_second and not plan.has_results
+    is_measured = plan.passes_per_second and not plan.is_continued
     if times and is_measured:
         _record(plan, times)
 

@@ -24,13 +24,13 @@ class RunPlan:
     """stages: those that may run; seconds: an estimate for each of them that was ever timed.
 
     start: when the run began, in seconds since the epoch; began: the same for each stage that has begun.
-    has_results: whether something was computed before, so that stages may take less time.
+    is_continued: whether an interrupted stage has left results, so that it takes less time now.
     """
 
     stages: list[str]
     seconds: dict[str, float]
     passes_per_second: float | None
-    has_results: bool
+    is_continued: bool
     start: float = field(default_factory=time.time)
     began: dict[str, float] = field(default_factory=dict)
 

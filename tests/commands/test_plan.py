@@ -65,7 +65,7 @@ def test_without_stale_stages_there_is_nothing_to_compute(project, capsys, monke
         (
             ["prepare"],
             {"cache": True},
-            "less where results are in DVC's cache or in .unfinished/).",
+            "less if earlier results can be used).",
         ),
     ],
 )
@@ -107,7 +107,7 @@ def test_a_wrong_setting_is_one_line(project, capsys, setting, words):
     assert error.count("\n") == 1
 
 
-def test_quick_json_times_the_stages_of_make_quick(project):
+def test_quick_json_times_only_stages_of_make_quick(project):
     dry_run = ["make", "-n", "quick", "PYTHON=true"]
     recipe = subprocess.run(dry_run, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     (settings,) = re.findall(r"--times=benchmarks/quick.json (.*) \)", recipe)
@@ -118,8 +118,5 @@ def test_quick_json_times_the_stages_of_make_quick(project):
     assert main(["plan", *words.stdout.splitlines()]) == 0
 
     timed = artifacts.read_json(ROOT / "benchmarks/quick.json")["seconds"]
-    assert [*timed, TRACK.name] == run_plan.read().stages
-
-
-def test_the_stages_of_a_plan_are_those_of_params_yaml():
-    assert dvc_names(params.read(ROOT / "params.yaml"))[-1] == TRACK.name
+    assert "prepare" in timed
+    assert timed.keys() <= {*run_plan.read().stages}

@@ -158,7 +158,7 @@ def test_an_edited_result_is_not_summarised(project, capsys, path):
 )
 def test_the_first_line_counts_the_stages_that_ran(project, capsys, began, line):
     stages = ["prepare", "claims", "report", "track"]
-    run_plan.write(RunPlan(stages, {}, 400.0, has_results=False, began=began))
+    run_plan.write(RunPlan(stages, {}, 400.0, is_continued=False, began=began))
     assert summary(capsys).startswith(f"\n{line}\n")
 
 
@@ -166,7 +166,7 @@ def test_the_durations_of_a_whole_run_are_recorded(project, capsys):
     start = 1000.0
     began = {"prepare": start, "claims": start + 4, "track": start + 10}
     stages = list(began)
-    run_plan.write(RunPlan(stages, {}, 400.0, has_results=False, start=start, began=began))
+    run_plan.write(RunPlan(stages, {}, 400.0, is_continued=False, start=start, began=began))
     summary(capsys, "--times", "times.json")
     times = artifacts.read_json(Path("times.json"))
     assert times["seconds"] == {"prepare": 4.0, "claims": 6.0}
@@ -175,7 +175,7 @@ def test_the_durations_of_a_whole_run_are_recorded(project, capsys):
 
 def test_durations_of_a_continued_run_are_not_recorded(project, capsys):
     began = {"prepare": 0.0, "track": 1.0}
-    run_plan.write(RunPlan(list(began), {}, 400.0, has_results=True, began=began))
+    run_plan.write(RunPlan(list(began), {}, 400.0, is_continued=True, began=began))
     summary(capsys, "--times", "times.json")
     assert not Path("times.json").exists()
 

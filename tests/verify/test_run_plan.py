@@ -19,7 +19,7 @@ def clock(tmp_path, monkeypatch):
 
 
 def written(seconds=SECONDS, start=1000.0):
-    run_plan.write(RunPlan(STAGES, seconds, 400.0, has_results=False, start=start))
+    run_plan.write(RunPlan(STAGES, seconds, 400.0, is_continued=False, start=start))
 
 
 def announced(capsys, stage):

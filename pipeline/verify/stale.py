@@ -70,10 +70,11 @@ def reasons() -> Reasons:
 
 def _has_other_settings(changes: list[Any]) -> bool:
     """Whether a key of params.yaml is among the changes of a stage."""
+    changed_deps = set()
     for change in changes:
-        if isinstance(change, dict) and str(PARAMS) in change.get("changed deps", {}):
-            return True
-    return False
+        if isinstance(change, dict):
+            changed_deps |= change.get("changed deps", {}).keys()
+    return str(PARAMS) in changed_deps
 
 
 def _dependents(stages: list[str], repo: "Repo") -> list[str]:

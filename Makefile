@@ -50,6 +50,12 @@ FULL := -S train.seeds=10 -S tune.trials=40 -S 'tune.architectures=[feedforward,
 help: ## lists the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | column -t -s '|'
 
+# A command of DVC. If it fails, or if Ctrl-C interrupts it, a line says how to continue.
+define CONTINUED
+trap : INT TERM; $(1) || { code=$$?; echo 'Not finished. $(2).' >&2; exit $$code; }
+endef
+reproduce quick full: export RNN_PLAN := .dvc/tmp/plan.json
+
 NEED_DVC := reproduce quick full
 .PHONY: repository
 repository: # before an installation of minutes: can DVC work here?
@@ -70,20 +76,26 @@ $(READY): requirements.lock | $(CHECKS)
 
 .PHONY: reproduce
 reproduce: repository $(READY) ## the whole study: reviews to report (about 15 minutes on two cores), then MLflow
-	python -m dvc repro
+	@python -m pipeline plan
+	@$(call CONTINUED,python -m dvc repro,`make reproduce` continues after the last finished unit)
+	@python -m pipeline summary
 
 .PHONY: quick
 quick: repository quick-folder $(READY) ## a small study of the vanilla and the bidirectional RNN for a first look, in the folder quick/
-	bash .ci/copy $(QUICK_DIR) && \
+	@bash .ci/copy $(QUICK_DIR) && \
 	grep -vE '$(NOT_QUICK)' dvc.yaml > $(QUICK_DIR)/dvc.yaml && \
-	cd $(QUICK_DIR) && \
-	env -u MLFLOW_TRACKING_URI RNN_TRACKING=off RNN_WORKERS="$${RNN_WORKERS:-1}" python -m dvc exp run --name quick $(QUICK) && \
-	env -u MLFLOW_TRACKING_URI python -m pipeline track && \
-	echo "Look at "$(QUICK_DIR)"/reports/index.html. The committed results are unchanged."
+	export RNN_WORKERS="$${RNN_WORKERS:-1}" && unset MLFLOW_TRACKING_URI && \
+	( cd $(QUICK_DIR) && python -m pipeline plan --times=benchmarks/quick.json $(QUICK) ) && \
+	( cd $(QUICK_DIR) && $(call CONTINUED,RNN_TRACKING=off python -m dvc exp run --name quick $(QUICK),`make quick` begins again) && \
+	  python -m pipeline track ) && \
+	python -m pipeline summary --folder=$(QUICK_DIR) && \
+	echo "This was a small study, and the committed results are unchanged. \`make reproduce\` computes the whole one."
 
 .PHONY: full
 full: repository $(READY) ## every length, every architecture tuned, also texts of 200 and 400 tokens, ten seeds or more: hours
-	python -m dvc exp run --name full $(FULL)
+	@python -m pipeline plan $(FULL)
+	@$(call CONTINUED,python -m dvc exp run --name full $(FULL),`make full` continues after the last finished unit)
+	@python -m pipeline summary
 
 .PHONY: test
 test: $(READY) check ## the checks that CI runs (at most 9 minutes on two cores)

@@ -61,7 +61,16 @@ OPENING = (
     "server, prints the links at that server."
 )
 
-WITHOUT_RESULTS = ("doctor", stage_table.TRACK.name)  # commands that compute nothing
+PLANNING = (
+    "Lists how many stages `dvc repro` would run. Estimates the time after measuring the speed of this machine for a "
+    "second. `make reproduce` begins with it."
+)
+SUMMARISING = (
+    "Prints scores, verdicts, where to look, and how far the results differ from those of the commit. "
+    "`make reproduce` ends with it."
+)
+
+WITHOUT_RESULTS = ("doctor", "summary", stage_table.TRACK.name)  # commands that compute nothing
 
 TEXT_COMMANDS = ("predict", "read")
 OPTION = re.compile(r"-h|--(help|file|run|seed|json)(=\S*)?")  # of these two commands
@@ -116,17 +125,19 @@ def _parsed(words: list[str]) -> Arguments:
 def _prepare_process(command: str) -> None:
     """Sets environment variables and makes output safe to print.
 
-    Raises Mistake if a variable could change the results of this command. Under DVC, it also backs up dvc.lock and
-    makes this process end when DVC ends.
+    Raises Mistake if a variable could change the results of this command. Under DVC, it also backs up dvc.lock,
+    makes this process end when DVC ends, and prints the time left of a run of `make`.
     """
     from pipeline import machine
 
     machine.prepare()
     if "DVC_STAGE" in os.environ:
         from pipeline.storage import dvc_lock
+        from pipeline.verify import run_plan
 
         machine.end_with_dvc()
         dvc_lock.keep(Path())
+        run_plan.announce(os.environ["DVC_STAGE"])
 
     if command not in WITHOUT_RESULTS:
         machine.check(os.environ)
@@ -215,6 +226,33 @@ def parser() -> argparse.ArgumentParser:
 
     ui = _add_command(commands, "ui", "open MLflow's UI on the results", OPENING)
     ui.add_argument("--port", default="5000", help="a free port on loopback; default: 5000")
+
+    plan = _add_command(commands, "plan", "list what `dvc repro` would run", PLANNING)
+    plan.add_argument(
+        "-S",
+        "--set-param",
+        action="append",
+        default=[],
+        metavar="SETTING",
+        help="a setting of `dvc exp run -S` for a new copy, in which every stage runs",
+    )
+    plan.add_argument(
+        "--times",
+        type=Path,
+        metavar="FILE",
+        help="durations of an earlier run with these settings; default: benchmarks/stages.json",
+    )
+
+    summary = _add_command(commands, "summary", "print the results on one screen", SUMMARISING)
+    summary.add_argument(
+        "--folder", type=Path, default=Path(), help="the folder of the study; default: this one"
+    )
+    summary.add_argument(
+        "--times",
+        type=Path,
+        metavar="FILE",
+        help="write the durations of the stages that `make` has just run to FILE",
+    )
 
     _add_command(
         commands, "doctor", "find problems of this checkout and print their remedies", EXAMINING
@@ -406,6 +444,19 @@ def _ui(arguments: Arguments) -> None:
     ui.main(arguments.port)
 
 
+def _plan(arguments: Arguments) -> None:
+    from pipeline.commands import plan
+
+    _check_workers()
+    plan.main(arguments.set_param, arguments.times)
+
+
+def _summary(arguments: Arguments) -> None:
+    from pipeline.commands import summary
+
+    summary.main(arguments.folder, arguments.times)
+
+
 def _doctor(arguments: Arguments) -> int:
     from pipeline.commands import doctor
 
@@ -420,6 +471,8 @@ COMMANDS: dict[str, Callable[[Arguments], int | None]] = {
     "verify": _verify,
     "replicate": _replicate,
     "ui": _ui,
+    "plan": _plan,
+    "summary": _summary,
     "doctor": _doctor,
 }
 

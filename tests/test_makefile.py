@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -99,6 +100,59 @@ def test_make_works_in_a_folder_with_this_name(tmp_path, name):
     assert [str(folder), "-m", "pipeline", "ui", "--port=5000"] in calls(folder)
     assert [quick, "-m", "pipeline", "track"] in calls(folder)
     assert (folder / "quick" / "dvc.yaml").read_text() == "stages: {}\n"
+
+
+RUNS = [("reproduce", "repro"), ("quick", "exp"), ("full", "exp")]
+
+
+@pytest.mark.parametrize(("target", "command"), RUNS)
+def test_a_run_begins_with_the_plan_and_ends_with_the_summary(project, target, command):
+    result = make(project, target)
+    assert result.returncode == 0, result.stderr
+    words = [call[2:5] for call in calls(project)]
+    steps = [step for step in words if step[:2] != ["pipeline", "track"]]
+    assert [step[:2] for step in steps] == [
+        ["pipeline", "plan"],
+        ["dvc", command],
+        ["pipeline", "summary"],
+    ]
+
+
+def fail_in_dvc(project: Path, body: str) -> None:
+    """Makes the recorder run this code when DVC should run."""
+    python = project / ".venv" / "bin" / "python"
+    code = f"if 'dvc' in sys.argv:\n    {body}\n"
+    python.write_text(f"{python.read_text()}{code}")
+
+
+@pytest.mark.parametrize(("target", "command"), RUNS)
+def test_a_failed_run_ends_with_how_to_continue(project, target, command):
+    fail_in_dvc(project, "sys.exit(7)")
+    result = make(project, target)
+    assert result.returncode == 2
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("make: ***")]
+    assert re.fullmatch(rf"Not finished\. `make {target}` .*\.", lines[-1])
+    assert not any("summary" in call for call in calls(project))
+
+
+@pytest.mark.parametrize("target", ["reproduce", "quick"])
+def test_an_interrupted_run_ends_with_how_to_continue(project, target):
+    fail_in_dvc(project, "import time; print('started', flush=True); time.sleep(60)")
+    environment = {**os.environ, "CALLS": str(project.parent / "calls")}
+    process = subprocess.Popen(
+        ["make", target],
+        cwd=project,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout.readline() == "started\n"
+    os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode
+    assert f"Not finished. `make {target}`" in errors
 
 
 def test_make_refuses_a_folder_with_a_colon_in_one_line(tmp_path):

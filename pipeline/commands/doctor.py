@@ -11,8 +11,6 @@ import platform
 import re
 import shutil
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import distribution
@@ -23,7 +21,7 @@ from pipeline import machine, params
 from pipeline.storage import artifacts, dvc_lock, stores
 from pipeline.storage.stage_inputs import installed_version
 from pipeline.tracking import artifact_locations, checkouts
-from pipeline.verify import durations, packages, repository
+from pipeline.verify import durations, packages, repository, stale
 from pipeline.workers import worker_count
 
 PACKAGES = (
@@ -45,7 +43,6 @@ PATIENCE_SECONDS = 3  # for a connection
 PORTS = {"http": 80, "https": 443}
 LISTED_STAGES = 5  # stale stages whose names are printed
 UNKNOWN = "unknown"
-DVC_BUSY = re.compile(r"Unable to acquire lock|is busy, it is being blocked by")  # words of DVC
 
 
 @dataclass(frozen=True)
@@ -80,9 +77,9 @@ def main() -> int:
     studies_url, studies_problems = _examined(OPTUNA)
     versions = [f"{name} {installed_version(name) or 'missing'}" for name in PACKAGES]
     workers, worker_problems = _workers()
-    stale, stale_problems = UNKNOWN, [*_obstacles(Path(values.data.path))]
+    stale_names, stale_problems = UNKNOWN, [*_obstacles(Path(values.data.path))]
     if not stale_problems:
-        stale, stale_problems = stale_stages()
+        stale_names, stale_problems = stale_stages()
 
     report = {
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
@@ -94,7 +91,7 @@ def main() -> int:
         "studies": studies_url,
         "disk": f"{shutil.disk_usage('.').free / 1e9:.1f} GB free",
         "params.yaml": f"valid: {runs_in_words(values.train)}, source {values.data.source}",
-        "stale": stale,
+        "stale": stale_names,
     }
     for topic, text in report.items():
         print(f"{topic:11} {stores.masked(text)}")
@@ -335,20 +332,13 @@ def _obstacles(source: Path) -> Iterator[str]:
 def stale_stages() -> tuple[str, list[str]]:
     """(the stages that `dvc repro` would compute and their duration, problems of dvc.lock and `dvc status`)."""
     try:
-        dvc_lock.finished(Path())
+        reasons = stale.reasons()
+    except stale.DvcIsBusy as busy:
+        return str(busy), []
     except params.Mistake as mistake:
         return UNKNOWN, [str(mistake)]
 
-    command = [sys.executable, "-m", "dvc", "status", "--json"]
-    status = subprocess.run(command, capture_output=True, text=True, check=False)
-    try:
-        reasons = json.loads(status.stdout)
-    except ValueError:
-        if DVC_BUSY.search(status.stderr):
-            return _other_dvc(status.stderr), []
-        return UNKNOWN, [_why_dvc_fails(status.stderr)]
-
-    stages = [name for name, reason in reasons.items() if reason != ["always changed"]]
+    stages = [name for name, reason in reasons.items() if reason != stale.ALWAYS]
     if not stages:
         return "nothing: `dvc repro` would run only `track`", []
 
@@ -357,24 +347,3 @@ def stale_stages() -> tuple[str, list[str]]:
         names += f" and {len(stages) - LISTED_STAGES} more"
     duration = durations.estimate(stages)
     return f"{names}: {duration}", []
-
-
-def _other_dvc(output: str) -> str:
-    """Says which process of DVC works here. `dvc status` could not start because of it, and printed `output`."""
-    pids = re.findall(r"\(PID (\d+)\)", output)
-    if not pids:  # DVC has not begun a stage; its lock file holds the number of its process
-        pids = re.findall(r"\d+", artifacts.read_text(dvc_lock.DVC_WORKS))
-
-    processes = ", ".join(sorted(set(pids))) or UNKNOWN
-    return (
-        f"unknown, because DVC is running (process {processes}); run this again when it has ended"
-    )
-
-
-def _why_dvc_fails(output: str) -> str:
-    """A cause of a failed `dvc status` with its remedy, or else the output of DVC."""
-    try:
-        params.document(Path("dvc.yaml"))
-    except params.Mistake as mistake:
-        return str(mistake)
-    return f"`dvc status` fails: {' '.join(output.split())[:300]}"

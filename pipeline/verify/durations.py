@@ -1,16 +1,20 @@
-"""Estimates how long stages take, from the durations that `verify --times` measured.
+"""Estimates how long stages take, from the durations that `verify --times` or `summary --times` measured.
 
 DVC does not track the file of durations, because they differ from run to run. No stage reads it.
 """
 
 from collections.abc import Collection
 from pathlib import Path
+from statistics import mean
 
 from pipeline import machine
 from pipeline.storage import artifacts
+from pipeline.storage.stage_table import stage_of
 from pipeline.workers import worker_count
 
-FILE = Path("benchmarks/stages.json")  # {"workers": n, "vectors": ..., "seconds": {stage: ...}}
+# {"workers": n, "vectors": ..., "passes_per_second": see calibration.py, "seconds": {stage: ...}}
+FILE = Path("benchmarks/stages.json")
+SECONDS_OF_IMPORTS = 5  # of a stage with workers; other workers do not make these shorter
 
 
 def estimate(stages: Collection[str]) -> str:
@@ -29,7 +33,34 @@ def estimate(stages: Collection[str]) -> str:
     return f"about {duration}, measured with {workers} workers, {vectors} ({FILE})"
 
 
-def record(path: Path, stage: str, seconds: float) -> None:
+def on_this_machine(
+    stages: Collection[str], workers: int, passes_per_second: float, file: Path = FILE
+) -> dict[str, float]:
+    """The seconds that each stage takes with this number of workers at this speed.
+
+    A stage without a measurement gets the mean of its group, such as `train@...`. The result lacks stages of groups
+    without any measurement.
+    """
+    measurements = _read(file)
+    by_group: dict[str, list[float]] = {}
+    for name, seconds in measurements["seconds"].items():
+        by_group.setdefault(name.partition("@")[0], []).append(seconds)
+
+    slowness = measurements.get("passes_per_second", passes_per_second) / passes_per_second
+    seconds_by_stage = {}
+    for name in stages:
+        stage = stage_of(name)
+        if stage.name not in by_group:
+            continue
+        seconds = measurements["seconds"].get(name, mean(by_group[stage.name]))
+        if stage.resumes_from:  # it has workers
+            imports = min(seconds, SECONDS_OF_IMPORTS)
+            seconds = imports + (seconds - imports) * measurements["workers"] / workers
+        seconds_by_stage[name] = seconds * slowness
+    return seconds_by_stage
+
+
+def record(path: Path, stage: str, seconds: float, passes_per_second: float) -> None:
     """Adds the duration of a stage to a file; drops durations measured with other workers or another processor."""
     conditions = {
         "workers": worker_count.processes(),
@@ -38,9 +69,10 @@ def record(path: Path, stage: str, seconds: float) -> None:
     measurements = _read(path)
     is_comparable = conditions.items() <= measurements.items()
     seconds_by_stage = measurements["seconds"] if is_comparable else {}
-
     seconds_by_stage[stage] = round(seconds, 1)
-    artifacts.write_json(path, {**conditions, "seconds": seconds_by_stage})
+
+    speed = {"passes_per_second": passes_per_second}
+    artifacts.write_json(path, {**conditions, **speed, "seconds": seconds_by_stage})
 
 
 def _read(path: Path) -> dict:

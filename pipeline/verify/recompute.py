@@ -21,7 +21,7 @@ from pipeline.params import Mistake, Params
 from pipeline.storage import artifacts, dvc_lock, lock_comparison, plain_text
 from pipeline.storage.dvc_lock import LOCK, RecordedStage
 from pipeline.storage.stage_table import ARITHMETIC, STAGES, TRACK, TRAINING, dvc_names, stage_of
-from pipeline.verify import clean_copy, comparison, durations, packages
+from pipeline.verify import calibration, clean_copy, comparison, durations, packages
 from pipeline.verify.results import (
     DIFFERS,
     NOT_COMPARED,
@@ -33,6 +33,7 @@ from pipeline.verify.results import (
     StageResult,
     worst,
 )
+from pipeline.workers import worker_count
 
 Say = Callable[[str], None]  # prints a line of progress
 Stages = dict[str, RecordedStage]  # by name, each after the stages whose files it reads
@@ -329,7 +330,9 @@ def _run(
         for file in result.unequal():
             say(f"    {file}")
         if times:
-            durations.record(times, name, time.monotonic() - start)
+            seconds = time.monotonic() - start
+            speed = calibration.passes_per_second(worker_count.processes())
+            durations.record(times, name, seconds, speed)
     return results
 
 

@@ -123,7 +123,7 @@ class Workers:
                         keep(unit, results[unit])
                         if self._finished is not None:
                             self._finished[unit] = results[unit]
-                        progress.count()
+                        progress.count(unit, len(unit_of))
 
         return {unit: results[unit] for unit in tasks}
 
@@ -199,7 +199,7 @@ def _cluster() -> "type[Cluster]":
 
 
 class _Progress:
-    """Shows progress: a bar on a terminal, otherwise one line per message and an estimate of the time left."""
+    """Shows progress: on a terminal a bar with the time left, in a log one line for each finished unit."""
 
     def __init__(self, name: str, units: int, done: int, log: Log):
         self._name = name
@@ -208,34 +208,36 @@ class _Progress:
         self._done_before = done
         self._done_now = 0
         self._start = time.monotonic()
+        self._last_messages: dict[Any, str] = {}
         is_log = not sys.stderr.isatty()
         self._bar = tqdm(
             total=units, initial=done, desc=name, file=sys.stderr, disable=is_log, leave=True
         )
 
     def hear(self, unit: Any, message: dict) -> None:
-        """Logs and prints a message of a running unit: {"epoch": number, metric: value}."""
+        """Logs a message of a running unit, {"epoch": number, metric: value}, and shows it on the bar."""
         metrics = {name: value for name, value in message.items() if name != "epoch"}
         self._log(unit, message["epoch"], metrics)
 
         values = " ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-        text = f"{unit}: epoch {message['epoch']} {values}"
-        if self._bar.disable:
-            self.write(text)
-        else:
-            self._bar.set_postfix_str(text)
+        text = f"epoch {message['epoch']} {values}"
+        self._last_messages[unit] = text
+        self._bar.set_postfix_str(f"{unit}: {text}")
 
-    def count(self) -> None:
-        """Counts one more unit as done."""
+    def count(self, unit: Any, running: int) -> None:
+        """Counts a unit as done. In a log, prints its last message and the time left; `running` units are half done."""
         self._done_now += 1
         self._bar.update()
-        done = self._done_before + self._done_now
+        if not self._bar.disable:
+            return
 
-        if self._bar.disable and done < self._units:
-            seconds = (time.monotonic() - self._start) / self._done_now * (self._units - done)
-            self.write(
-                f"({done} of {self._units} done, about {tqdm.format_interval(seconds)} left)"
-            )
+        done = self._done_before + self._done_now
+        text = f"{unit}: {self._last_messages.get(unit, 'done')} ({done} of {self._units} done"
+        if done < self._units:
+            seconds_per_unit = (time.monotonic() - self._start) / (self._done_now + running / 2)
+            seconds = seconds_per_unit * (self._units - done - running / 2)
+            text += f", about {tqdm.format_interval(seconds)} left"
+        self.write(f"{text})")
 
     def write(self, text: str) -> None:
         if self._bar.disable:

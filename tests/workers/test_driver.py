@@ -1,6 +1,7 @@
 """Where units of work run."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from collections import deque
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -90,6 +92,42 @@ def test_results_are_in_the_order_of_tasks_and_messages_arrive_meanwhile(process
     for unit in range(3):
         expected += [(unit, 1, {"loss": 0.5}), (unit, 2, {"loss": 0.25})]
     assert sorted(messages) == expected
+
+
+def test_a_log_has_one_line_for_each_finished_unit(capsys):
+    run(1, square)
+    lines = capsys.readouterr().out.splitlines()
+    last_message = "epoch 2 loss 0.2500"
+    assert [line.partition(", about")[0].removesuffix(")") for line in lines] == [
+        f"test unit 0: {last_message} (1 of 3 done",
+        f"test unit 1: {last_message} (2 of 3 done",
+        f"test unit 2: {last_message} (3 of 3 done",
+    ]
+    assert [re.search("about .* left", line) is not None for line in lines] == [True, True, False]
+
+
+def test_a_unit_without_messages_has_a_line_in_a_log(capsys):
+    run(1, identity, count=1)
+    assert capsys.readouterr().out == "test unit 0: done (1 of 1 done)\n"
+
+
+@pytest.mark.parametrize(
+    ("running", "left"), [(0, "00:40"), (2, "00:15")], ids=["alone", "with two others"]
+)
+def test_units_that_run_count_half_in_the_time_left(running, left, capsys, monkeypatch):
+    times = iter([0, 10])
+    monkeypatch.setattr(driver, "time", SimpleNamespace(monotonic=lambda: next(times)))
+    driver._Progress("test unit", 5, 0, log_nothing).count(0, running)
+    assert f"(1 of 5 done, about {left} left)" in capsys.readouterr().out
+
+
+def test_a_terminal_shows_a_bar_and_no_lines(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    run(1, square)
+    output, bar = capsys.readouterr()
+    assert output == ""
+    assert "3/3" in bar
+    assert "2: epoch 2 loss 0.2500" in bar
 
 
 @pytest.mark.parametrize(

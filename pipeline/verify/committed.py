@@ -1,0 +1,132 @@
+"""Compares the results of this checkout with those of the commit, and finds out why they differ."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline import machine
+from pipeline.params import Mistake, Params
+from pipeline.storage import artifacts, dvc_lock, lock_comparison
+from pipeline.storage.dvc_lock import LOCK, RecordedStage
+from pipeline.storage.stage_table import TRACK, dvc_names
+from pipeline.verify import repository
+
+SPLIT = str(artifacts.split("test"))
+
+
+@dataclass(frozen=True)
+class Committed:
+    """The results of the commit, next to those of this checkout.
+
+    changed: the stages with other results; inputs: the inputs that differ, such as `params.yaml: train.seeds`;
+    machine: the properties in which this machine differs, each with both values; has_same_test: whether
+    both results are scores on the same texts.
+    """
+
+    metrics: dict[str, Any]
+    claims: list[dict[str, Any]]
+    changed: list[str]
+    inputs: list[str]
+    machine: dict[str, tuple[str, str]]
+    has_same_test: bool
+
+
+def read(params: Params) -> Committed | None:
+    """The comparison; None if the commit has no results."""
+    recorded = _stages()
+    metrics = _document(artifacts.METRICS)
+    claims = _document(artifacts.CLAIMS)
+    if not recorded or metrics is None or claims is None:
+        return None
+
+    names = [name for name in dvc_names(params) if name != TRACK.name]
+    finished = dvc_lock.every_stage(Path())
+    stages = {name: finished[name] for name in names if name in finished}
+    changed = []
+    inputs = []
+    for name, stage in stages.items():
+        before = recorded.get(name)
+        if before is None or before.outs != stage.outs:
+            changed.append(name)
+        if before is not None:
+            inputs += _other_inputs(before, stage)
+
+    outputs = set()
+    for stage in [*recorded.values(), *stages.values()]:
+        outputs |= stage.outs.keys()
+    causes = [name for name in dict.fromkeys(inputs) if not _is_result(name, outputs)]
+
+    return Committed(
+        metrics,
+        claims,
+        changed,
+        _innermost(causes),
+        machine.differences(_document(machine.MACHINE) or {}, machine.described()),
+        _hash_of_test(recorded) == _hash_of_test(stages),
+    )
+
+
+def _document(path: Path) -> Any:
+    """The content of a JSON file of the commit; None if the commit has no such file."""
+    text = _committed_text(path)
+    return None if text is None else json.loads(text)
+
+
+def _committed_text(path: Path) -> str | None:
+    try:
+        return repository.git("show", f"HEAD:./{path}")
+    except repository.GitError:
+        return None
+
+
+def _stages() -> dict[str, RecordedStage]:
+    """The stages in the dvc.lock of the commit; empty if it has none or a damaged one."""
+    text = _committed_text(LOCK)
+    if text is None:
+        return {}
+
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / LOCK).write_text(f"{text}\n", encoding="utf-8")
+        try:
+            return dvc_lock.every_stage(Path(folder))
+        except Mistake:
+            return {}
+
+
+def _other_inputs(before: RecordedStage, now: RecordedStage) -> Iterator[str]:
+    """The parameters and dependencies of a stage that have another value than before."""
+    for file in before.params | now.params:
+        values_before = before.params.get(file, {})
+        values_now = now.params.get(file, {})
+        for key in values_before | values_now:
+            if values_before.get(key) != values_now.get(key):
+                yield f"{file}: {key}"
+
+    for path in before.deps | now.deps:
+        if before.deps.get(path) != now.deps.get(path):
+            yield path
+
+
+def _is_result(name: str, outputs: set[str]) -> bool:
+    """Whether an input is an output of another stage: a file, a folder of them, or a key in one."""
+    path = name.partition(": ")[0]
+    return any(lock_comparison.overlap(path, out) for out in outputs)
+
+
+def _innermost(names: list[str]) -> list[str]:
+    """Without the keys whose own parts are listed: `train` is left out next to `train.seeds`."""
+    prefixes = set()
+    for name in names:
+        parts = name.split(".")
+        prefixes |= {".".join(parts[:end]) for end in range(1, len(parts))}
+    return [name for name in names if name not in prefixes]
+
+
+def _hash_of_test(stages: dict[str, RecordedStage]) -> str | None:
+    for stage in stages.values():
+        if SPLIT in stage.outs:
+            return stage.outs[SPLIT]
+    return None

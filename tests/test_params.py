@@ -177,6 +177,11 @@ def test_textbook_is_the_tutorials_network():
         ),
         ("rung_epochs: 3", "seeds: 2", "tune.seeds: unknown key"),
         (
+            "    feedforward-textbook:   {architecture: feedforward,",
+            "    1:   {seeds: feedforward,",
+            "train.runs[1].seeds: unknown key; did you mean",
+        ),
+        (
             "seed: 1000",
             "seed: 5000000000",
             "tune.seed: 5000000000: must be a whole number, at least 0, at most 1000000000",

@@ -43,9 +43,8 @@ LIMITS = {  # keywords of a JSON schema
     "maximum": "at most",
     "exclusiveMaximum": "below",
 }
-ALIKE = (
-    0.65  # the least similarity of a misspelled name, so that seeds is no misspelling of remedies
-)
+# the least similarity of a misspelled name, so that seeds is not taken for a misspelling of remedies
+ALIKE = 0.65
 # diff3 and zdiff3 add the marker of |
 CONFLICT_MARKER = re.compile(r"^(?:<{7}|\|{7}|={7}|>{7})(?: .*)?$", re.MULTILINE)
 
@@ -196,8 +195,8 @@ def _schema_at(kind: type[BaseModel], location: Location) -> tuple[Location, Sch
     path: Location = ()
 
     for part in location:
-        if isinstance(part, int):
-            inner = schema.get("items")
+        if isinstance(part, int) and "items" in schema:
+            inner = schema["items"]
         else:
             of_any_key = [
                 schema.get("additionalProperties"),

@@ -128,10 +128,12 @@ def _difference(metrics: Metrics, claims: Claims, comparison: Committed | None) 
         return f"{differ}, as expected: other inputs ({_listed(comparison.inputs)})."
 
     run, change = _largest_change(metrics, comparison.metrics)
-    size = f"mean test accuracy by at most {100 * change:.2f} points ({run})"
+    size = _listed(comparison.changed)
+    if change:
+        size += f"; mean test accuracy by at most {100 * change:.2f} points ({run})"
     verdicts = _changed_verdicts(claims, comparison.claims)
     if verdicts:
-        size += f", verdicts: {', '.join(verdicts)}"
+        size += f"; verdicts: {', '.join(verdicts)}"
     if not comparison.machine:
         return f"{differ}, which is not expected: {size}; {VERIFY}."
 

@@ -34,13 +34,18 @@ class RunPlan:
     start: float = field(default_factory=time.time)
     began: dict[str, float] = field(default_factory=dict)
 
-    def seconds_left(self) -> float:
-        """An estimate for the time from the beginning of the latest stage. The speed so far corrects it."""
+    def seconds_left(self) -> tuple[float, float]:
+        """Estimates at the beginning of the latest stage: for this stage, and for the whole run from here.
+
+        The speed so far corrects the plan.
+        """
         *finished, current = self.began
         used = self.began[current] - self.start
         expected = self._expected(finished)
         slowness = (used + PRIOR_SECONDS) / (expected + PRIOR_SECONDS)
-        return slowness * (self._expected(self.stages) - expected)
+
+        waiting = self._expected(self.stages) - expected
+        return slowness * self._expected([current]), slowness * waiting
 
     def _expected(self, stages: Iterable[str]) -> float:
         return sum(self.seconds.get(name, 0.0) for name in stages)
@@ -86,8 +91,7 @@ def announce(stage: str) -> None:
     write(plan)
     line = f"stage {len(plan.began)} of {len(plan.stages)}"
     if stage in plan.seconds:
-        duration = durations.in_words(plan.seconds[stage])
-        left = durations.in_words(plan.seconds_left())
+        of_stage, of_run = map(durations.in_words, plan.seconds_left())
         bound = "at least" if plan.untimed() else "about"
-        line += f": about {duration}; whole run: {bound} {left} left"
+        line += f": about {of_stage}; whole run: {bound} {of_run} left"
     print(line, flush=True)

@@ -81,7 +81,7 @@ def test_a_difference_on_the_same_machine_is_not_expected(project, capsys):
     output = summary(capsys)
     assert (
         "Results differ from the committed ones, which is not expected: "
-        "mean test accuracy by at most 0.50 points (vanilla-textbook); `python -m pipeline verify`"
+        "evaluate; mean test accuracy by at most 0.50 points (vanilla-textbook); `python -m pipeline verify`"
     ) in output
     rows = [" ".join(line.split()) for line in output.splitlines()]
     assert "vanilla-textbook 4 63.0 25.0 to 90.0 62.5" in rows
@@ -93,10 +93,18 @@ def test_on_another_machine_a_small_difference_is_expected(project, capsys, monk
     change(CLAIMS, lambda claims: claims[0].update(verdict="partly"))
     line = (
         "Results differ from the committed ones, as expected on another kind of machine "
-        f"(vectors {machine.vectors()}, now SSE4.2): mean test accuracy by at most 0.50 points (vanilla-textbook), "
-        "verdicts: a state word by word."
+        f"(vectors {machine.vectors()}, now SSE4.2): evaluate, claims; "
+        "mean test accuracy by at most 0.50 points (vanilla-textbook); verdicts: a state word by word."
     )
     assert line in summary(capsys)
+
+
+def test_results_can_differ_without_another_score(project, capsys):
+    lock = json.loads(LOCK.read_text())
+    lock["stages"]["report"]["outs"][0]["md5"] = "other.dir"
+    LOCK.write_text(json.dumps(lock) + "\n")
+    words = "which is not expected: report; `python -m pipeline verify` names"
+    assert words in summary(capsys)
 
 
 def test_rounding_does_not_explain_more_than_its_tolerance(project, capsys, monkeypatch):

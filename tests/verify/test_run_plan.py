@@ -36,7 +36,7 @@ def test_a_stage_prints_its_number_and_the_time_left(clock, capsys):
     assert announced(capsys, "train@a") == line
 
 
-@pytest.mark.parametrize(("used", "left"), [(60, 300), (0, 150), (180, 600)])
+@pytest.mark.parametrize(("used", "left"), [(60, (240, 300)), (0, (120, 150)), (180, (480, 600))])
 def test_the_speed_so_far_corrects_the_time_left(clock, used, left):
     written()
     run_plan.announce("prepare")

@@ -1,0 +1,48 @@
+"""A changed quick study prints what README.md shows. `.ci/quick` runs this file in the folder of that study."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support import readme
+
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+MACHINE = Path("reports/machine.json")
+TOLERANCE = 0.1  # of an accuracy after one epoch on another kind of processor
+
+
+def shell(command: str) -> str:
+    return subprocess.run(
+        ["bash", "-c", command], check=True, capture_output=True, text=True
+    ).stdout
+
+
+@pytest.fixture(scope="module")
+def changed():
+    """The README's commands after `make quick`, up to the one that runs an experiment."""
+    (run,) = [command for command in readme.outputs() if command.startswith("dvc exp run")]
+    shell(run)
+
+
+def shows_diff(command: str) -> bool:
+    return " diff quick " in command
+
+
+@pytest.mark.usefixtures("changed")
+@pytest.mark.parametrize("command", filter(shows_diff, readme.outputs()))
+def test_a_comparison_prints_what_the_readme_shows(command):
+    shown = readme.outputs()[command]
+    output = shell(command)
+    print(output)  # pytest shows it after a failure, to copy
+    committed_machine = json.loads(shell(f"git show HEAD:{MACHINE}"))
+    if json.loads(MACHINE.read_text(encoding="utf-8")) == committed_machine:
+        assert output == shown
+
+    assert re.sub(r"-+|\s+", " ", NUMBER.sub("", output)) == re.sub(
+        r"-+|\s+", " ", NUMBER.sub("", shown)
+    )
+    numbers = [float(number) for number in NUMBER.findall(output)]
+    assert numbers == pytest.approx([float(number) for number in NUMBER.findall(shown)], abs=TOLERANCE)

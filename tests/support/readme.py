@@ -6,42 +6,66 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-PROSE = " ".join(BLOCK.sub("", TEXT).split())
+NO_PROSE = (
+    BLOCK,
+    re.compile(r"^[#|].*$", re.MULTILINE),  # headings and tables
+    re.compile(r"!\[.*?\]\(.*?\)"),  # pictures
+    re.compile(r"(?<=\])\(.*?\)"),  # the targets of links
+)
+BETWEEN_PARAGRAPHS = re.compile(r"\n\s*\n|^- ", re.MULTILINE)
+BETWEEN_SENTENCES = re.compile(r"(?<=[.?!:])\W*\s")  # a list or code follows a colon
 
 
 def blocks(language: str) -> list[str]:
     """The contents of the blocks of code in this language."""
-    return [content for name, content in BLOCK.findall(TEXT) if name == language]
+    contents = []
+    for name, content in BLOCK.findall(TEXT):
+        if name == language:
+            contents.append(content)
+    return contents
 
 
 def outputs() -> dict[str, str]:
     """The output below each command with a `$` in front; empty where the README shows none."""
     outputs_by_command = {}
     for block in blocks("console"):
-        for part in block.split("$ ")[1:]:
+        parts = block.split("$ ")
+        for part in parts[1:]:
             command, _, output = part.partition("\n")
             outputs_by_command[command] = output
     return outputs_by_command
 
 
 def paragraphs() -> list[str]:
-    """The paragraphs and the items of lists, without headings, tables, code, pictures and addresses."""
-    text = re.sub(r"^(#|\|).*$", "", BLOCK.sub("", TEXT), flags=re.MULTILINE)
-    text = re.sub(r"!\[.*?\]\(.*?\)", "", text)
-    text = re.sub(r"\]\(.*?\)", "]", text)
-    parts = re.split(r"\n\s*\n|^- ", text, flags=re.MULTILINE)
-    return [" ".join(part.split()) for part in parts if part.strip()]
+    """The paragraphs and the items of lists, each on one line."""
+    text = TEXT
+    for pattern in NO_PROSE:
+        text = pattern.sub("", text)
+
+    lines = []
+    for part in BETWEEN_PARAGRAPHS.split(text):
+        words = part.split()
+        if words:
+            lines.append(" ".join(words))
+    return lines
 
 
 def sentences() -> list[str]:
-    """The sentences of the paragraphs. A colon ends one, because a list or code follows it."""
+    """The sentences of all paragraphs."""
     parts = []
     for paragraph in paragraphs():
-        parts += re.split(r"(?<=[.?!:])\W*\s", paragraph)
+        parts += BETWEEN_SENTENCES.split(paragraph)
     return parts
 
 
 def rows(heading: str) -> list[list[str]]:
-    """The cells of the table whose first column has this heading, without the two rows of its head."""
-    (table,) = re.findall(rf"^\| {heading} .*\n\|[-:|]+\n((?:\|.*\n)+)", TEXT, re.MULTILINE)
-    return [[cell.strip() for cell in row.split("|")[1:-1]] for row in table.splitlines()]
+    """The cells of the table whose first column has this heading, without its head."""
+    head = rf"^\| {heading} .*\n\|[-:|]+\n"
+    table = re.search(rf"{head}((?:\|.*\n)+)", TEXT, re.MULTILINE)
+    assert table is not None
+
+    cells_by_row = []
+    for line in table[1].splitlines():
+        cells = line.strip("|").split("|")
+        cells_by_row.append([cell.strip() for cell in cells])
+    return cells_by_row

@@ -11,6 +11,7 @@ from tests.support import readme
 
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 MACHINE = Path("reports/machine.json")
+COMPARISONS = [command for command in readme.outputs() if " diff quick " in command]
 TOLERANCE = 0.1  # of an accuracy after one epoch on another kind of processor
 
 
@@ -27,10 +28,6 @@ def changed():
     shell(run)
 
 
-def compares(command: str) -> bool:
-    return " diff quick " in command
-
-
 def names(table: str) -> list[str]:
     return NUMBER.sub("", table).split()
 
@@ -40,7 +37,7 @@ def numbers(table: str) -> list[float]:
 
 
 @pytest.mark.usefixtures("changed")
-@pytest.mark.parametrize("command", filter(compares, readme.outputs()))
+@pytest.mark.parametrize("command", COMPARISONS)
 def test_a_comparison_prints_what_the_readme_shows(command):
     expected = readme.outputs()[command]
     output = shell(command)

@@ -29,7 +29,7 @@ def outputs() -> dict[str, str]:
     """The output below each command with a `$` in front; empty where the README shows none."""
     outputs_by_command = {}
     for block in blocks("console"):
-        parts = block.split("$ ")
+        parts = block.replace("\\\n", "").split("$ ")
         for part in parts[1:]:
             command, _, output = part.partition("\n")
             outputs_by_command[command] = output

@@ -31,6 +31,7 @@ I left before the end.,neg
 """
 SERVED = "The ending is wonderful."
 CHECKED_OUTPUTS = [
+    "python -m pipeline summary",
     "dvc params diff",  # this and the next in quick_session.py
     "dvc metrics diff",
     "python -m pipeline predict",
@@ -164,11 +165,6 @@ def test_the_diagram_shows_the_stages_of_dvc_and_their_order():
     assert sorted(arrows) == sorted(direct.edges)
 
 
-def models_are_the_committed_ones() -> bool:
-    has_models = (ROOT / "artifacts/models").exists()
-    return has_models and committed("dvc.lock") == (ROOT / "dvc.lock").read_text(encoding="utf-8")
-
-
 def command_with(words: str) -> str:
     (command,) = [command for command in readme.outputs() if words in command]
     return command
@@ -176,8 +172,8 @@ def command_with(words: str) -> str:
 
 def printed(command: str) -> str:
     """The output of a command in the shell, in the project's folder."""
-    if not models_are_the_committed_ones():
-        pytest.skip("the trained networks of the commit are not here; `dvc repro` makes them")
+    if committed("dvc.lock") != (ROOT / "dvc.lock").read_text(encoding="utf-8"):
+        pytest.skip("the results here are not the committed ones")
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     return subprocess.run(
         ["bash", "-c", command],
@@ -202,6 +198,12 @@ def refused() -> str:
     return f"error: {error.value}\n"
 
 
+@pytest.fixture
+def networks() -> None:
+    if not (ROOT / "artifacts/models").exists():
+        pytest.skip("the trained networks are not here; `dvc repro` makes them")
+
+
 def served() -> dict:
     """The answer of the server, which equals that of `predict`; tests/tracking checks this for the real server."""
     answers = json.loads(printed(f"python -m pipeline predict --json '{SERVED}'"))
@@ -210,12 +212,19 @@ def served() -> dict:
     return {"predictions": answers}
 
 
+def test_the_shown_summary_is_the_printed_one():
+    command = "python -m pipeline summary"
+    assert readme.outputs()[command] == printed(command).lstrip()
+
+
+@pytest.mark.usefixtures("networks")
 @pytest.mark.parametrize("name", ["predict", "read"])
 def test_the_shown_answer_of_a_network_is_the_printed_one(name):
     command = command_with(f"pipeline {name} ")
     assert readme.outputs()[command] == printed(command)
 
 
+@pytest.mark.usefixtures("networks")
 def test_the_answer_of_the_server_is_the_predicted_one():
     command = command_with("curl ")
     assert f'{{"inputs": ["{SERVED}"]}}' in command

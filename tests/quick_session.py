@@ -42,8 +42,9 @@ def test_a_comparison_prints_what_the_readme_shows(command):
     expected = readme.outputs()[command]
     output = shell(command)
     print(output)  # pytest shows it after a failure, to copy
+    machine = json.loads(MACHINE.read_text(encoding="utf-8"))
     committed_machine = json.loads(shell(f"git show HEAD:{MACHINE}"))
-    if json.loads(MACHINE.read_text(encoding="utf-8")) == committed_machine:
+    if machine == committed_machine:
         assert output == expected
 
     assert names(output) == names(expected)

@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+FILE = ROOT / "README.md"
+TEXT = FILE.read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 NO_PROSE = (
     BLOCK,
@@ -29,7 +30,8 @@ def outputs() -> dict[str, str]:
     """The output below each command with a `$` in front; empty where the README shows none."""
     outputs_by_command = {}
     for block in blocks("console"):
-        parts = block.replace("\\\n", "").split("$ ")
+        with_whole_lines = block.replace("\\\n", "")
+        parts = with_whole_lines.split("$ ")
         for part in parts[1:]:
             command, _, output = part.partition("\n")
             outputs_by_command[command] = output

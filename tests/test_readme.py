@@ -211,7 +211,7 @@ def champion() -> tuple[str, int]:
     means = {}
     for run in metrics.keys() - {"tfidf", "tfidf-bigrams"}:
         means[run] = metrics[run]["validation/accuracy"]["mean"]
-    best_run = max(means, key=lambda run: means[run])
+    best_run = max(means, key=means.__getitem__)
     scores = metrics[best_run]["validation/accuracy"]["scores"]
     return best_run, best_seed(scores)
 

@@ -133,7 +133,9 @@ def test_every_measured_number_is_in_a_checked_sentence():
 def test_a_bag_of_words_beats_the_textbook_network_by_the_interval():
     leads = {}
     for comparison in results("reports/comparisons.json"):
-        leads[comparison["run"], comparison["baseline"]] = comparison
+        pair = comparison["run"], comparison["baseline"]
+        leads[pair] = comparison
+
     lead = leads["feedforward-textbook", "vanilla-textbook"]
     assert lead["low"] > 0
     assert lead["p_holm"] < 0.05
@@ -142,7 +144,9 @@ def test_a_bag_of_words_beats_the_textbook_network_by_the_interval():
 @pytest.mark.parametrize("name", ["gradients quickly vanish", "forgets the beginning"])
 def test_over_a_paragraph_gradient_and_memory_fade_without_being_gone(name):
     (claim,) = [claim for claim in claims() if claim["name"] == name]
-    verdicts = {item["words"]: item["verdict"] for item in claim["by_distance"]}
+    verdicts = {}
+    for item in claim["by_distance"]:
+        verdicts[item["words"]] = item["verdict"]
     assert verdicts["paragraph"] == "partly"
 
 
@@ -273,12 +277,29 @@ def test_the_readme_lists_every_variable_of_make():
     assert sorted(names) == sorted(values.split())
 
 
+def minutes_of(command: str) -> int:
+    """The time of a command on the machine in the first row of the table."""
+    head = re.search(r"^\| measured on \|.*$", readme.TEXT, re.MULTILINE)
+    assert head is not None
+    columns = head[0].split(" | ")
+    column = columns.index(f"`{command}`")
+
+    first_row = readme.rows("measured on")[0]
+    time = first_row[column]
+    return int(time.removesuffix(" min"))
+
+
+def test_the_time_of_the_small_study_is_about_the_sum_of_its_stages():
+    seconds = results("benchmarks/quick.json")["seconds"]
+    assert sum(seconds.values()) == pytest.approx(60 * minutes_of("make quick"), abs=60)
+
+
 def test_the_time_of_the_study_is_about_the_sum_of_its_stages():
     seconds = results(durations.FILE.as_posix())["seconds"]
     stages = YAML(typ="safe").load(ROOT / "dvc.lock")["stages"].keys() - {"track"}
     assert seconds.keys() <= stages
 
-    minutes = int(readme.rows("measured on")[0][3].removesuffix(" min"))
+    minutes = minutes_of("make reproduce")
     total = sum(seconds.values())
     assert total < 60 * minutes + 150
     if seconds.keys() == stages:  # otherwise only a part of the study was timed

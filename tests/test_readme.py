@@ -177,9 +177,12 @@ def command_with(words: str) -> str:
 
 def printed(command: str) -> str:
     """The output of a command in the shell, in the project's folder."""
-    if committed("dvc.lock") != (ROOT / "dvc.lock").read_text(encoding="utf-8"):
+    lock = (ROOT / "dvc.lock").read_text(encoding="utf-8")
+    if committed("dvc.lock") != lock:
         pytest.skip("the results here are not the committed ones")
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+    programs = Path(sys.executable).parent
+    path = f"{programs}:{os.environ['PATH']}"
     return subprocess.run(
         ["bash", "-c", command],
         cwd=ROOT,
@@ -279,9 +282,8 @@ def test_the_readme_lists_every_variable_of_make():
 
 def minutes_of(command: str) -> int:
     """The time of a command on the machine in the first row of the table."""
-    head = re.search(r"^\| measured on \|.*$", readme.TEXT, re.MULTILINE)
-    assert head is not None
-    columns = head[0].split(" | ")
+    (head,) = re.findall(r"^\| measured on \|.*$", readme.TEXT, re.MULTILINE)
+    columns = head.split(" | ")
     column = columns.index(f"`{command}`")
 
     first_row = readme.rows("measured on")[0]

@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 
 from pipeline.reporting import charts, dvc_page
 from pipeline.storage import artifacts
+from tests.support import readme
 
 ROOT = Path(__file__).parents[1]
 PLOTS = YAML(typ="safe").load(ROOT / "dvc.yaml")["plots"]
@@ -105,9 +106,7 @@ def test_the_metrics_of_two_experiments_are_compared(two):
 
 @pytest.mark.slow
 def test_all_experiments_are_in_one_table_by_the_command_of_the_readme(two):
-    (command,) = re.findall(
-        r"^dvc (exp show .*?)  +#", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
-    )
+    (command,) = re.findall(r"`dvc (exp show [^`]*)`", readme.TEXT)
     rows = list(csv.DictReader(dvc(two, *shlex.split(command), "--csv").stdout.splitlines()))
     losses = {}
     rates = {}

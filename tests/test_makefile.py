@@ -252,6 +252,19 @@ def test_quick_copies_untracked_files_but_no_other_copy(project):
     assert not (project / "second" / "first").exists()
 
 
+def test_quick_finds_the_reviews_of_a_user_which_git_ignores(project):
+    (project / ".gitignore").write_text("/.venv\n/quick/\n/data/raw/*\n!/data/raw/README.md\n")
+    (project / "data" / "raw").mkdir(parents=True)
+    for name in ("my reviews.csv", "README.md"):
+        (project / "data" / "raw" / name).write_text(name)
+    for _ in range(2):
+        assert make(project, "quick").returncode == 0
+    copy = project / "quick" / "data" / "raw"
+    assert (copy / "my reviews.csv").read_text() == "my reviews.csv"
+    assert not (copy / "README.md").is_symlink()
+    assert (project / "data" / "raw" / "my reviews.csv").is_file()
+
+
 def test_quick_works_in_an_archive_without_executable_bits(project):
     for script in (project / ".ci").iterdir():
         script.chmod(0o644)

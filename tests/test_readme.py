@@ -1,148 +1,343 @@
-"""README.md agrees with the committed results, and names commands that exist."""
+"""README.md agrees with the committed results, shows the outputs that its commands print, and stays short."""
 
 import json
+import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
+import networkx
 import pytest
+from dvc.repo import Repo
 from ruamel.yaml import YAML
 
 from pipeline import params
-from pipeline.reporting.numbers import share_of
+from pipeline.params import Data, Mistake
+from pipeline.reporting.numbers import percent, share_of
+from pipeline.science.statistics.seeds import best_seed
+from pipeline.storage import sources, stores
 from pipeline.verify import durations
+from tests.support import readme
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-PROSE = " ".join(README.split())
+MEASURED = r"\d[\d.,]* (?:%|points|words|tokens|seeds|film reviews|reviews|minutes|seconds)"
+OWN_VARIABLE = re.compile(r"\b(?:RNN_[A-Z_]+|NO_COLOR)\b")
+SET_BY_THE_MAKEFILE = {"RNN_PLAN"}
+REFUSED_REVIEWS = """\
+review,sentiment
+"Slow, but the ending is wonderful.",pos
+I left before the end.,neg
+"A great cast, wasted.",negative
+"""
+SERVED = "The ending is wonderful."
+CHECKED_OUTPUTS = [
+    "python -m pipeline summary",
+    "dvc params diff",  # this and the next in quick_session.py
+    "dvc metrics diff",
+    "python -m pipeline predict",
+    "python -m pipeline read",
+    "curl",
+    "python -m pipeline prepare",
+]
+MOST_WORDS = 900
+MOST_WORDS_OF_A_PARAGRAPH = 30
+MOST_WORDS_OF_A_SENTENCE = 24
+FIRST_COMMANDS = 25  # lines
 
 
 def committed(path: str) -> str:
-    shown = subprocess.run(
-        ["git", "show", f"HEAD:{path}"], cwd=ROOT, capture_output=True, text=True
+    git = subprocess.run(
+        ["git", "show", f"HEAD:{path}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     )
-    if shown.returncode:
+    if git.returncode:
         pytest.skip(f"{path} is not committed here (a copy without results)")
-    return shown.stdout
+    return git.stdout
 
 
-def test_the_result_table_is_that_of_the_committed_metrics():
-    metrics = json.loads(committed("reports/metrics.json"))
-    row = r"^\| `([a-z-]+)` \| ([\d,]+) \| (\w+) \| ([\d.]+) \| ([^|]+) \|$"
-    rows = {run: cells for run, *cells in re.findall(row, README, re.MULTILINE)}
-    assert rows.keys() == metrics.keys()
-
-    for run, (parameters, seeds, mean, interval) in rows.items():
-        accuracy = metrics[run]["test/accuracy"]
-        assert parameters == f"{metrics[run]['parameters']:,}"
-        assert seeds == ("none" if run.startswith("tfidf") else str(len(accuracy["scores"])))
-        assert mean == f"{100 * accuracy['mean']:.1f}"
-        expected = (
-            f"{100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f}"
-            if accuracy["low"]
-            else "one fit"
-        )
-        assert interval.strip() == expected
+def results(path: str):
+    """The content of a committed JSON file."""
+    return json.loads(committed(path))
 
 
-@pytest.fixture
-def claims():
-    return json.loads(committed("reports/claims.json"))
+def claims() -> list[dict]:
+    return results("reports/claims.json")
 
 
-def value_of(claims: list[dict], *words: str) -> float:
+def value_of(*words: str) -> float:
     """The one value of the measures whose description begins with the first words and contains the others."""
     values = set()
-    for claim in claims:
+    for claim in claims():
         for measure in claim["measures"]:
-            what = measure["what"]
-            if what.startswith(words[0]) and all(word in what for word in words):
+            description = measure["what"]
+            contains_words = all(word in description for word in words)
+            if contains_words and description.startswith(words[0]):
                 values.add(measure["value"])
     (value,) = values
     return value
 
 
-def test_the_verdicts_are_the_committed_ones(claims):
-    rows = []
-    for claim in claims:
-        distances = [f"{item['words']}: {item['verdict']}" for item in claim["by_distance"]]
-        cells = [claim["sentence"], claim["verdict"], "; ".join(distances)]
-        rows.append(f"| {' | '.join(cells)} |".replace("|  |", "| |"))
-    table = "\n".join(rows)
-    assert table in README, f"the rows of the table of verdicts must be:\n{table}"
+def accuracy(run: str) -> str:
+    metrics = results("reports/metrics.json")
+    return percent(metrics[run]["test/accuracy"]["mean"])
 
 
-def test_the_sentences_about_gradients_have_the_committed_numbers(claims):
-    at_paragraph = ("dz/dh 90 tokens before the last relative to the last, vanilla, 100 tokens",)
-    trained = value_of(claims, *at_paragraph, "trained at 100")
-    initial = value_of(claims, *at_paragraph, "at initialisation")
-    expect(
-        f"the median trained vanilla network keeps {share_of(trained)} of its gradient; at initialisation it keeps "
-        f"{share_of(initial)}."
-    )
+def sentence_about_reviews() -> str:
+    card = results("reports/data.json")
+    return f"on {card['reviews']:,} film reviews"
 
-    measured = value_of(claims, "half-life", "vanilla, 800 tokens", "at initialisation")
-    theory = value_of(claims, "half-life in a long text at initialisation, in theory")
-    expect(
-        f"the half-life is {measured:.0f} tokens in texts of 800 tokens, and theory predicts {theory:.0f}."
+
+def sentence_about_accuracy() -> str:
+    return (
+        f"Averaging the words gets {accuracy('feedforward-textbook')} of the test reviews right, "
+        f"the RNN {accuracy('vanilla-textbook')}."
     )
 
 
-def test_the_sentences_about_memory_have_the_committed_numbers(claims):
-    at_paragraph = "a word 90 tokens before the last"
-    effect = value_of(claims, f"effect of {at_paragraph} on vanilla", ", 100 tokens")
-    sign = value_of(
-        claims,
-        "used with the right sign",
-        f"in which {at_paragraph} moves vanilla the right way, 100 tokens",
+def sentence_about_gradients() -> str:
+    trained = value_of(
+        "dz/dh 90 tokens before the last relative to the last, vanilla, 100 tokens",
+        "trained at 100",
     )
-    expect(
-        f"The effect of a word fades to {100 * effect:.0f} % over this distance, and its direction is still right in "
-        f"{100 * sign:.0f} % of the reviews."
-    )
-
-    updates = params.read(ROOT / "params.yaml").retention.updates
-    vanilla = value_of(claims, "longest lag over which vanilla learned to keep the first token")
-    lstm = value_of(claims, "longest lag over which lstm learned to keep the first token")
-    expect(
-        f"Within {updates} updates a vanilla network learns to look back {vanilla:.0f} tokens and an LSTM learns to "
-        f"look back {lstm:.0f}."
-    )
+    return f"Over 90 words, the trained RNN keeps {share_of(trained)} of it."
 
 
-def test_the_lead_of_the_feed_forward_net_is_the_committed_one(claims):
-    lead = value_of(claims, "test accuracy of feedforward-textbook minus that of vanilla-textbook")
-    expect(f"is {100 * lead:.1f} points ahead of the vanilla RNN")
+def sentence_about_memory() -> str:
+    effect = value_of("effect of a word 90 tokens before the last on vanilla", ", 100 tokens")
+    return f"A strong word 90 words before the end keeps {percent(effect)} of its effect."
 
 
-def expect(sentence: str) -> None:
-    assert sentence in PROSE, f"README.md must say: {sentence}"
+SENTENCES = (
+    sentence_about_reviews,
+    sentence_about_accuracy,
+    sentence_about_gradients,
+    sentence_about_memory,
+)
 
 
-def test_the_time_of_the_study_is_that_of_its_stages():
-    seconds = json.loads(committed(durations.FILE.as_posix()))["seconds"]
+@pytest.mark.parametrize("sentence", SENTENCES, ids=lambda function: function.__name__)
+def test_a_finding_has_the_committed_numbers(sentence):
+    assert sentence() in " ".join(readme.paragraphs())
+
+
+def test_every_measured_number_is_in_a_checked_sentence():
+    prose = " ".join(readme.paragraphs())
+    for sentence in SENTENCES:
+        prose = prose.replace(sentence(), "")
+    assert re.findall(MEASURED, prose) == []
+
+
+def test_a_bag_of_words_beats_the_textbook_network_by_the_interval():
+    leads = {}
+    for comparison in results("reports/comparisons.json"):
+        pair = comparison["run"], comparison["baseline"]
+        leads[pair] = comparison
+
+    lead = leads["feedforward-textbook", "vanilla-textbook"]
+    assert lead["low"] > 0
+    assert lead["p_holm"] < 0.05
+
+
+@pytest.mark.parametrize("name", ["gradients quickly vanish", "forgets the beginning"])
+def test_over_a_paragraph_gradient_and_memory_fade_without_being_gone(name):
+    (claim,) = [claim for claim in claims() if claim["name"] == name]
+    verdicts = {}
+    for item in claim["by_distance"]:
+        verdicts[item["words"]] = item["verdict"]
+    assert verdicts["paragraph"] == "partly"
+
+
+def test_the_diagram_shows_the_stages_of_dvc_and_their_order():
+    (block,) = readme.blocks("mermaid")
+    diagram = re.sub(r"%%.*", "", block)  # without comments
+    stages = re.findall(r"(\w+)\[", diagram)
+    assert len(stages) == len(set(stages))
+
+    names_only = re.sub(r"\[.*?\]", "", diagram)
+    arrows = re.findall(r"(\w+) --> (\w+)", names_only)
+
+    flow = networkx.DiGraph()
+    with Repo(str(ROOT)) as repo:
+        for reader, source in repo.index.graph.edges:
+            start = source.name.partition("@")[0]
+            end = reader.name.partition("@")[0]
+            flow.add_edge(start, end)
+    assert set(stages) == set(flow)
+    direct = networkx.transitive_reduction(flow)
+    assert sorted(arrows) == sorted(direct.edges)
+
+
+def command_with(words: str) -> str:
+    (command,) = [command for command in readme.outputs() if words in command]
+    return command
+
+
+def printed(command: str) -> str:
+    """The output of a command in the shell, in the project's folder."""
+    lock = (ROOT / "dvc.lock").read_text(encoding="utf-8")
+    if committed("dvc.lock") != lock:
+        pytest.skip("the results here are not the committed ones")
+
+    programs = Path(sys.executable).parent
+    path = f"{programs}:{os.environ['PATH']}"
+    return subprocess.run(
+        ["bash", "-c", command],
+        cwd=ROOT,
+        env={**os.environ, "PATH": path},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+
+
+def refused() -> str:
+    """The error of `prepare` about a small CSV file with the README's settings."""
+    (block,) = readme.blocks("yaml")
+    changes = YAML(typ="safe").load(block)
+    defaults = params.document(ROOT / "params.yaml")
+    data = params.validated(Data, defaults["data"] | changes["data"], "README.md")
+    Path(data.path).parent.mkdir(parents=True)
+    Path(data.path).write_text(REFUSED_REVIEWS)
+    with pytest.raises(Mistake) as error:
+        list(sources.read(data))
+    return f"error: {error.value}\n"
+
+
+@pytest.fixture
+def networks() -> None:
+    if not (ROOT / "artifacts/models").exists():
+        pytest.skip("the trained networks are not here; `dvc repro` makes them")
+
+
+def champion() -> tuple[str, int]:
+    """The run that a new store makes champion, by the mean over seeds, and its best seed."""
+    metrics = results("reports/metrics.json")
+    means = {}
+    for run in metrics.keys() - {"tfidf", "tfidf-bigrams"}:
+        means[run] = metrics[run]["validation/accuracy"]["mean"]
+    best_run = max(means, key=means.__getitem__)
+    scores = metrics[best_run]["validation/accuracy"]["scores"]
+    return best_run, best_seed(scores)
+
+
+def served() -> dict:
+    """The answer of the server, which equals that of `predict`; tests/tracking checks this for the real server."""
+    run, seed = champion()
+    command = f"python -m pipeline predict --json --run {run} --seed {seed} '{SERVED}'"
+    answers = json.loads(printed(command))
+    for answer in answers:
+        answer["probability"] = pytest.approx(answer["probability"], abs=1e-6)
+    return {"predictions": answers}
+
+
+def test_the_shown_summary_is_the_printed_one():
+    command = "python -m pipeline summary"
+    assert readme.outputs()[command] == printed(command).lstrip()
+
+
+@pytest.mark.usefixtures("networks")
+@pytest.mark.parametrize("name", ["predict", "read"])
+def test_the_shown_answer_of_a_network_is_the_printed_one(name):
+    command = command_with(f"pipeline {name} ")
+    assert readme.outputs()[command] == printed(command)
+
+
+@pytest.mark.usefixtures("networks")
+def test_the_answer_of_the_server_is_the_predicted_one():
+    command = command_with("curl ")
+    assert f'{{"inputs": ["{SERVED}"]}}' in command
+    assert json.loads(readme.outputs()[command]) == served()
+
+
+def test_the_shown_error_of_a_csv_file_is_the_printed_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert readme.outputs()["python -m pipeline prepare"] == refused()
+
+
+def test_every_shown_output_is_checked():
+    with_output = [command for command, output in readme.outputs().items() if output]
+    checked = [command_with(words) for words in CHECKED_OUTPUTS]
+    assert with_output == checked
+
+
+def test_the_table_lists_every_environment_variable_of_the_project():
+    names = set(stores.ADDRESSES)
+    for path in (ROOT / "pipeline").rglob("*.py"):
+        code = path.read_text(encoding="utf-8")
+        names |= set(OWN_VARIABLE.findall(code))
+    names -= SET_BY_THE_MAKEFILE
+    listed = [cells[0].strip("`") for cells in readme.rows("variable")]
+    assert sorted(listed) == sorted(names)
+
+
+def test_the_readme_lists_every_variable_of_make():
+    (values,) = re.findall(r"^QUOTED := (.*)$", text_of_makefile(), re.MULTILINE)
+    (listed,) = re.findall(r"^Variables of `make`: (.*)$", readme.TEXT, re.MULTILINE)
+    names = re.findall(r"`([A-Z_]+)`", listed)
+    assert sorted(names) == sorted(values.split())
+
+
+def minutes_of(command: str) -> int:
+    """The time of a command on the machine in the first row of the table."""
+    (head,) = re.findall(r"^\| measured on \|.*$", readme.TEXT, re.MULTILINE)
+    columns = head.split(" | ")
+    column = columns.index(f"`{command}`")
+
+    first_row = readme.rows("measured on")[0]
+    time = first_row[column]
+    return int(time.removesuffix(" min"))
+
+
+def test_the_time_of_the_small_study_is_about_the_sum_of_its_stages():
+    seconds = results("benchmarks/quick.json")["seconds"]
+    assert sum(seconds.values()) == pytest.approx(60 * minutes_of("make quick"), abs=60)
+
+
+def test_the_time_of_the_study_is_about_the_sum_of_its_stages():
+    seconds = results(durations.FILE.as_posix())["seconds"]
     stages = YAML(typ="safe").load(ROOT / "dvc.lock")["stages"].keys() - {"track"}
     assert seconds.keys() <= stages
 
-    (minutes,) = re.findall(r"about (\d+) minutes to run", PROSE)
-    assert f"about {minutes} minutes" in (ROOT / "Makefile").read_text(encoding="utf-8")
+    minutes = minutes_of("make reproduce")
     total = sum(seconds.values())
-    assert total < 60 * int(minutes) + 150
+    assert total < 60 * minutes + 150
     if seconds.keys() == stages:  # otherwise only a part of the study was timed
-        assert int(minutes) == 5 * round(total / 300)
+        assert minutes == 5 * round(total / 300)
+
+
+def test_the_commands_come_early_and_the_prose_is_short():
+    lines = readme.TEXT.splitlines()[:FIRST_COMMANDS]
+    beginning = "\n".join(lines)
+    for command in ("make reproduce", "make test", "make quick"):
+        assert f"\n{command} " in beginning
+
+    words = [len(paragraph.split()) for paragraph in readme.paragraphs()]
+    assert sum(words) <= MOST_WORDS
+    assert max(words) <= MOST_WORDS_OF_A_PARAGRAPH
+
+    for sentence in readme.sentences():
+        assert len(sentence.split()) <= MOST_WORDS_OF_A_SENTENCE, sentence
+
+
+def text_of_makefile() -> str:
+    return (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
 def test_every_make_word_in_the_texts_is_in_the_makefile():
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     words = set()
     for path in ROOT.glob("*.md"):
-        words |= set(
-            re.findall(r"(?:^|`)make ([a-z-]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
-        )
+        text = path.read_text(encoding="utf-8")
+        words |= set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE))
     assert words >= {"reproduce", "test", "ui", "quick", "full"}
-    assert words <= set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    assert words <= set(re.findall(r"^([a-z-]+):", text_of_makefile(), re.MULTILINE))
 
 
-def test_every_linked_file_exists():
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("key", re.findall(r"--set-param ([\w.]+)=", readme.TEXT))
+def test_a_changed_key_is_in_params_yaml(key):
+    value = params.document(ROOT / "params.yaml")
+    for part in key.split("."):
+        value = value[part]
+    assert isinstance(value, int)

@@ -173,7 +173,12 @@ def _print_stale(architectures: Sequence[str], lengths: Sequence[int]) -> None:
         artifacts.DISTANCES,
     )
     listed = {folder: set(map(str, lengths)) for folder in folders}
+    folders_by_names: dict[str, list[str]] = {}
     for folder, names in {**listed, artifacts.TUNING: set(architectures)}.items():
         stale = sorted(set(artifacts.tables_in(folder)) - names)
         if stale:
-            print(f"{folder}: stale, not in params.yaml and not in the report: {', '.join(stale)}")
+            folders_by_names.setdefault(", ".join(stale), []).append(str(folder))
+
+    for names, stale_folders in folders_by_names.items():
+        where = ", ".join(stale_folders)
+        print(f"not in params.yaml, so not in the report: {names} of {where}")

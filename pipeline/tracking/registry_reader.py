@@ -311,6 +311,9 @@ def _has_version_of_ours(client: "MlflowClient", name: str) -> bool:
 
 
 def _models_through_mlflow(client: "MlflowClient", experiments: list[str]) -> list[StoredModel]:
+    if not experiments:  # a server refuses an empty list
+        return []
+
     models = []
     for model in mlflow_client.pages(client.search_logged_models, experiment_ids=experiments):
         tags = {key: str(value) for key, value in model.tags.items()}

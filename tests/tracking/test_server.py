@@ -6,25 +6,27 @@ import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
+from unittest.mock import Mock
 
 import psycopg
 import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.store.entities import PagedList
 from psycopg import sql
 
 from pipeline.stages import track
 from pipeline.stages.context import Context
 from pipeline.storage import stage_inputs
 from pipeline.tracking import checkouts, live_runs, mlflow_store, read_only, registry_reader
+from pipeline.tracking.checkouts import Checkout
 from pipeline.tracking.tracker import Tracker
 from tests.support import toy_study
 from tests.support.serving import mlflow_server
 
 OPEN = "from pathlib import Path; from pipeline.tracking import mlflow_store; mlflow_store.opened(Path())"
-TRACK = f"""
-{OPEN}
-import sys
+TRACK = """
 from pipeline import params
-from pipeline.storage import stage_inputs, stage_inputs
+from pipeline.storage import stage_inputs
 from pipeline.tracking.tracker import Tracker
 from pipeline.stages import track
 from pipeline.stages.context import Context
@@ -79,6 +81,17 @@ def refused(url: str, content: bytes | None = None, **headers: str) -> bool:
     except urllib.error.HTTPError as error:
         return error.code == 403
     return False
+
+
+def test_a_server_without_our_experiments_has_an_empty_registry():
+    client = Mock()
+    client.search_registered_models.return_value = PagedList([], None)
+    client.search_runs.return_value = PagedList([], None)
+    client.get_experiment_by_name.return_value = None
+    client.search_logged_models.side_effect = MlflowException("Missing value: experiment_ids")
+    registry = registry_reader.read_through_mlflow(client, Checkout("me"))
+    assert registry.versions == []
+    assert registry.models == []
 
 
 @pytest.mark.exhaustive

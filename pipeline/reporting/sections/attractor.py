@@ -34,8 +34,9 @@ REASONS = {  # why a network has no line attractor: the first one that applies
     "valence": "its slow direction does not carry the valence of words",
     "gradient_share": "the gradient does not follow its slow direction",
 }
+SIZE = "log10_relative_norm"
 PANELS = {  # column: heading and title of the axis
-    "log10_relative_norm": ("Size of the gradient", "log10 of its share of lag 0"),
+    SIZE: ("Size of the gradient", "relative to lag 0 (log scale)"),
     "valence": ("Valence of the words that it reads", "correlation with TF-IDF weights"),
     "slow_share": ("Part along the slow direction", "share of its squared norm"),
     "steady": ("Does its direction stay?", "|cosine| with the lag before"),
@@ -116,7 +117,7 @@ def by_lag(attractor_lags: pd.DataFrame, trained_properties: pd.DataFrame) -> Fi
     panels = []
     for column, (heading, title) in PANELS.items():
         seeds = trained.rename(columns={column: "value"})
-        panels.append(_panel(seeds, heading, title, has_legend=not panels))
+        panels.append(_panel(seeds, heading, title, is_size=column == SIZE))
 
     values = where(trained_properties, property=("gradient_share", "far_valence"))
     numbers = "; ".join(
@@ -133,13 +134,15 @@ def by_lag(attractor_lags: pd.DataFrame, trained_properties: pd.DataFrame) -> Fi
     )
 
 
-def _panel(seeds: pd.DataFrame, heading: str, title: str, has_legend: bool) -> alt.LayerChart:
+def _panel(seeds: pd.DataFrame, heading: str, title: str, is_size: bool) -> alt.LayerChart:
     medians = frames.median_seed(seeds, ["architecture", "lag_tokens"])
     medians["network"] = medians["architecture"].map(words.network)
     medians["hint"] = [number(value, 2) for value in medians["value"]]
     colour, shape = charts.coloured(medians), charts.shaped(medians)
-    if not has_legend:
+    if not is_size:
         colour.legend = shape.legend = None
+
+    axis = alt.Axis(labelExpr=charts.PERCENT_OF_LOG10) if is_size else alt.Axis()
     panel = charts.curves(
         seeds,
         medians,
@@ -147,7 +150,7 @@ def _panel(seeds: pd.DataFrame, heading: str, title: str, has_legend: bool) -> a
         x=alt.X(
             "lag_tokens:Q", title="lag (tokens before the last word)", axis=charts.whole_numbers()
         ),
-        y=alt.Y("value:Q", title=title),
+        y=alt.Y("value:Q", title=title, axis=axis),
         colour=colour,
         shape=shape,
     )

@@ -11,6 +11,7 @@ from pipeline.reporting.inputs import derived
 from pipeline.reporting.numbers import (
     count,
     ends,
+    listed,
     number,
     percent,
     share_of,
@@ -19,18 +20,18 @@ from pipeline.reporting.numbers import (
 from pipeline.reporting.parts import Details, Figure, Paragraph, Part, Section, Table
 
 PHRASES = {  # a setting that differs from the baseline's -> words for it
-    ("readout", "last"): "the last state read",
-    ("readout", "mean"): "the mean of all states read",
-    ("readout", "max"): "the largest states read",
-    ("recurrent_initializer", "orthogonal"): "orthogonal weights at the start of training",
-    ("recurrent_initializer", "0.9 orthogonal"): "0.9 orthogonal weights at the start of training",
-    ("recurrent_initializer", "identity"): "identity weights at the start of training",
+    ("readout", "last"): "the last state",
+    ("readout", "mean"): "mean pooling",
+    ("readout", "max"): "max pooling",
+    ("recurrent_initializer", "orthogonal"): "orthogonal initialisation",
+    ("recurrent_initializer", "0.9 orthogonal"): "0.9 orthogonal initialisation",
+    ("recurrent_initializer", "identity"): "identity initialisation",
     ("gate_initializer", "unit_forget"): "Keras' initial gates",
     ("gate_initializer", "chrono"): "chrono gates",
 }
 VERBS = {"keep": ("keeps", "keep"), "use": ("uses", "use"), "be": ("is", "are")}
 ENDS = ("value", "low", "high")
-SHOWN = ("word_gradient", "stored", "used")
+HEADLINE = ("word_gradient", "stored", "used")
 OTHERS = {
     "word_gradient_at_last_lag": "word gradient, first word",
     "state_gradient": "state gradient",
@@ -69,7 +70,7 @@ def _remedy(entry: dict[str, Any], baseline: dict[str, Any]) -> str:
     """The differences from the baseline, such as `LSTM with chrono gates`."""
     architecture = words.network(entry["architecture"])
     if entry is baseline:
-        return f"none: {architecture} with {entry['recipe']} settings"
+        return f"none ({architecture}, {entry['recipe']} settings)"
 
     changes = entry["changes"].items()
     phrases = [PHRASES[change] for change in changes if change in PHRASES]
@@ -110,9 +111,11 @@ def answer(remedy_table: pd.DataFrame, subject: Subject) -> Paragraph | None:
 
 def _sentence(remedies: pd.DataFrame, is_chosen: pd.Series, verb: str, object_: str) -> str:
     """Says how many remedies do this, and which."""
-    names = "; ".join(remedies["remedy"][is_chosen])
-    in_parentheses = f" ({names})" if names else ""
-    return f"{_subject(int(is_chosen.sum()), len(remedies), verb)} {object_}{in_parentheses}."
+    names = list(remedies["remedy"][is_chosen])
+    text = f"{_subject(len(names), len(remedies), verb)} {object_}"
+    if 0 < len(names) < len(remedies):
+        text += f": {listed(names)}"
+    return f"{text}."
 
 
 def _subject(chosen: int, remedies: int, verb: str) -> str:
@@ -123,7 +126,9 @@ def _subject(chosen: int, remedies: int, verb: str) -> str:
         return f"We cannot show that {all_of_them} {one}"
     if remedies == 1:
         return f"The remedy {one}"
-    return f"Of {remedies} remedies, {chosen} {one if chosen == 1 else many}"
+    if chosen == remedies:
+        return f"{'Both' if remedies == 2 else f'All {remedies}'} remedies {many}"
+    return f"{chosen} of {remedies} remedies {one if chosen == 1 else many}"
 
 
 def table(remedy_table: pd.DataFrame) -> Table | None:
@@ -147,7 +152,7 @@ def table(remedy_table: pd.DataFrame) -> Table | None:
         rows.append(
             [
                 row["remedy"],
-                *(_shown(row, name) for name in (*SHOWN, "accuracy")),
+                *(_shown(row, name) for name in (*HEADLINE, "accuracy")),
                 f"{number(row['cost'], 2)} ×",
                 f"{row['parameters']:,.0f}",
                 number(row["best_epoch"], 1),
@@ -155,7 +160,7 @@ def table(remedy_table: pd.DataFrame) -> Table | None:
             ]
         )
     caption = f"Remedies, for a word {tokens} before the end (95 % intervals)"
-    return Table(caption, columns, rows)
+    return Table(caption, columns, rows, left=(0,))
 
 
 def _shown(row: pd.Series, name: str) -> str:
@@ -182,8 +187,8 @@ def figure(remedy_table: pd.DataFrame, remedies_by_seed: pd.DataFrame) -> Figure
     return Figure(
         name="remedies",
         title="Gradient and memory of every remedy",
-        reading=f"Both panels are about a word {tokens} before the end. Small dots are seeds, diamonds the median seed "
-        "(gradient) or the mean (use), lines 95 % intervals.",
+        reading=f"Both panels are about a word {tokens} before the end. Circles are seeds. A diamond is the median "
+        "seed (gradient) or the mean (use), with its 95 % interval.",
         alternative=shares,
         panels=panels,
     )
@@ -238,7 +243,10 @@ def details(remedy_table: pd.DataFrame, subject: Subject) -> list[Part] | None:
     ]
     paragraphs: list[Part] = [Paragraph(text) for text in texts]
     more = Table(
-        "More measures of every remedy (95 % intervals)", ["remedy", *OTHERS.values()], rows
+        "More measures of every remedy (95 % intervals)",
+        ["remedy", *OTHERS.values()],
+        rows,
+        left=(0,),
     )
     return [Details("How we compare remedies, and more measures", [*paragraphs, more])]
 

@@ -88,4 +88,4 @@ def test_an_infinite_ratio_has_a_sign_in_the_table():
     rows = table["architecture"].eq("lstm") & table["property"].eq("slow_ratio")
     table.loc[rows, ["value", "low", "high"]] = np.inf
     *_, details = made(attractor=table)
-    assert any("∞ (∞ to ∞)" in row for row in details.parts[1].rows)
+    assert any("∞" in row for row in details.parts[1].rows)

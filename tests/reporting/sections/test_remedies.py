@@ -48,8 +48,12 @@ def with_difference(entries: list[dict], name: str, low: float, high: float) -> 
 def test_the_answer_counts_and_names_the_remedies_that_help():
     entries = with_difference(summary(), "accuracy", 0.01, 0.02)
     text = part(entries, Paragraph).text
-    assert text.startswith("Of 2 remedies, 2 keep more of the gradient at a word 90 tokens before")
-    assert "2 are more accurate (tuned settings; LSTM)" in text
+    assert text.startswith("Both remedies keep more of the gradient at a word 90 tokens before")
+    assert "Both remedies are more accurate." in text
+
+    entries[1]["difference"]["accuracy"]["low"] = -0.01
+    text = part(entries, Paragraph).text
+    assert "1 of 2 remedies is more accurate: LSTM." in text
 
 
 def test_a_difference_that_the_seeds_do_not_show_is_not_claimed():
@@ -70,7 +74,7 @@ def test_one_remedy_is_called_the_remedy():
 def test_the_baseline_is_the_first_row_of_the_table():
     table = part(summary(), Table)
     names = [row[0] for row in table.rows]
-    assert names == ["none: vanilla RNN with textbook settings", "tuned settings", "LSTM"]
+    assert names == ["none (vanilla RNN, textbook settings)", "tuned settings", "LSTM"]
     assert table.rows[0][5] == "1.00 ×"
     assert "(79.0 to 81.0)" in table.rows[0][4]
 
@@ -78,7 +82,7 @@ def test_the_baseline_is_the_first_row_of_the_table():
 @pytest.mark.parametrize(
     ("architecture", "changes", "name"),
     [
-        ("vanilla", {"readout": "mean"}, "the mean of all states read"),
+        ("vanilla", {"readout": "mean"}, "mean pooling"),
         ("lstm", {"gate_initializer": "chrono"}, "LSTM with chrono gates"),
         ("vanilla", {"dropout": 0.2, "mask": True}, "steady settings"),
         ("lstm", {}, "LSTM"),

@@ -75,9 +75,10 @@ def _print_results(params: Params) -> None:
     claims = artifacts.read_json(artifacts.CLAIMS)
     comparison = committed.read(params)
 
-    runs = [*params.train.runs, *metrics]
+    runs = [run for run in params.train.runs if run in metrics]
+    baselines = [name for name in metrics if name not in runs]
     print()
-    _print_table(_score_rows(metrics, list(dict.fromkeys(runs)), comparison))
+    _print_table(_score_rows(metrics, [*runs, *baselines], comparison))
 
     verdicts = [[claim["name"], claim["verdict"]] for claim in claims]
     print()

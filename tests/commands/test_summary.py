@@ -71,9 +71,17 @@ def test_scores_and_verdicts_are_tables(project, capsys):
 
 
 def test_runs_come_in_the_order_of_params_yaml(project, capsys):
-    change(METRICS, lambda metrics: metrics.update(tfidf=metrics.pop("tfidf")))
+    change(
+        METRICS,
+        lambda metrics: metrics.update({"vanilla-textbook": metrics.pop("vanilla-textbook")}),
+    )
     lines = [line.split()[0] for line in summary(capsys).splitlines() if "to 90.0" in line]
     assert lines == list(toy_study.RUNS)
+
+
+def test_a_run_without_scores_yet_is_left_out(project, capsys):
+    change(METRICS, lambda metrics: metrics.pop("vanilla-tuned"))
+    assert "vanilla-tuned" not in summary(capsys)
 
 
 def test_a_difference_on_the_same_machine_is_not_expected(project, capsys):

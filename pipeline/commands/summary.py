@@ -75,10 +75,9 @@ def _print_results(params: Params) -> None:
     claims = artifacts.read_json(artifacts.CLAIMS)
     comparison = committed.read(params)
 
-    runs = [run for run in params.train.runs if run in metrics]
-    baselines = [name for name in metrics if name not in runs]
+    ranked_runs = sorted(metrics, key=lambda run: metrics[run][ACCURACY]["mean"], reverse=True)
     print()
-    _print_table(_score_rows(metrics, [*runs, *baselines], comparison))
+    _print_table(_score_rows(metrics, ranked_runs, comparison))
 
     verdicts = [[claim["name"], claim["verdict"]] for claim in claims]
     print()

@@ -71,7 +71,8 @@ def _report(inputs: Inputs, origins: Provenance, has_playground: bool) -> render
 def _stage_groups(stages: dict[str, RecordedStage]) -> list[StageGroup]:
     """The recorded stages, with the code that changed since they ran."""
     mismatches = lock_comparison.differences(stages.values(), Path(), code=True)
-    return provenance.stage_groups(stages, provenance.sizes(document(dvc_lock.LOCK)), mismatches)
+    sizes = provenance.sizes(document(dvc_lock.LOCK), stages)
+    return provenance.stage_groups(stages, sizes, mismatches)
 
 
 def _contents(paths: dict[str, list[Path]], architectures: Sequence[str]) -> dict[str, Any]:

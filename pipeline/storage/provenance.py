@@ -169,10 +169,14 @@ def _text(value: Any) -> str:
     )
 
 
-def sizes(lock: Mapping[str, Any]) -> dict[str, int]:
-    """Returns the bytes of each file and folder that dvc.lock, as a document, records."""
+def sizes(lock: Mapping[str, Any], stages: Iterable[str]) -> dict[str, int]:
+    """Returns the bytes of each file and folder that dvc.lock, as a document, records for these stages.
+
+    The other stages have not run yet. dvc.lock still has their sizes of an earlier run.
+    """
     bytes_by_path: dict[str, int] = {}
-    for stage in lock["stages"].values():
+    for name in stages:
+        stage = lock["stages"][name]
         entries = [*stage.get("deps", []), *stage.get("outs", [])]
         bytes_by_path |= {entry["path"]: entry["size"] for entry in entries if "size" in entry}
     return bytes_by_path

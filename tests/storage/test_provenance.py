@@ -76,14 +76,14 @@ def test_an_input_has_its_files_with_hashes_and_each_run_once(groups):
     assert [run.name for run in origin.runs] == [tuned.name, "run train@lstm-textbook"]
 
 
-def test_sizes_are_those_that_dvc_lock_has():
+def test_sizes_are_those_of_stages_that_have_run():
     lock = {
         "stages": {
             "prepare": {
                 "deps": [{"path": "data/raw", "size": 7}],
                 "outs": [{"path": "reports/data.json", "size": 5}, {"path": "old", "md5": "x"}],
             },
-            "track": {},
+            "track": {"deps": [{"path": "reports/data.json", "size": 4}]},  # of an earlier run
         }
     }
-    assert provenance.sizes(lock) == {"data/raw": 7, "reports/data.json": 5}
+    assert provenance.sizes(lock, ["prepare"]) == {"data/raw": 7, "reports/data.json": 5}

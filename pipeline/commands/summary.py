@@ -48,9 +48,8 @@ def _print_work(times: Path | None) -> None:
         return
 
     print(f"\n{_work(plan)}")
-    is_measured = plan.passes_per_second and not plan.is_continued
-    if times and is_measured:
-        _record(plan, times)
+    if times and plan.passes_per_second and not plan.is_continued:
+        _record(plan, plan.passes_per_second, times)
 
 
 def _work(plan: RunPlan) -> str:
@@ -62,11 +61,11 @@ def _work(plan: RunPlan) -> str:
     return f"Finished in {duration}: computed {len(stages)} {noun}."
 
 
-def _record(plan: RunPlan, times: Path) -> None:
+def _record(plan: RunPlan, passes_per_second: float, times: Path) -> None:
     seconds_by_stage = plan.durations(time.time())
     seconds_by_stage.pop(TRACK.name, None)
     for stage, seconds in seconds_by_stage.items():
-        durations.record(times, stage, seconds, plan.passes_per_second)
+        durations.record(times, stage, seconds, passes_per_second)
 
 
 def _print_results(params: Params) -> None:

@@ -48,8 +48,9 @@ def _print_work(times: Path | None) -> None:
         return
 
     print(f"\n{_work(plan)}")
-    if times and plan.passes_per_second and not plan.is_continued:
-        _record(plan, plan.passes_per_second, times)
+    speed = plan.passes_per_second
+    if times and speed and not plan.is_continued:
+        _record(plan, times, speed)
 
 
 def _work(plan: RunPlan) -> str:
@@ -61,7 +62,7 @@ def _work(plan: RunPlan) -> str:
     return f"Finished in {duration}: computed {len(stages)} {noun}."
 
 
-def _record(plan: RunPlan, passes_per_second: float, times: Path) -> None:
+def _record(plan: RunPlan, times: Path, passes_per_second: float) -> None:
     seconds_by_stage = plan.durations(time.time())
     seconds_by_stage.pop(TRACK.name, None)
     for stage, seconds in seconds_by_stage.items():

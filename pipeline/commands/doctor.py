@@ -334,7 +334,7 @@ def stale_stages() -> tuple[str, list[str]]:
     try:
         reasons = stale.reasons()
     except stale.DvcIsBusy as busy:
-        return str(busy), []
+        return f"{UNKNOWN}, because {busy}", []
     except params.Mistake as mistake:
         return UNKNOWN, [str(mistake)]
 

@@ -84,7 +84,9 @@ def _estimate(stages: StaleStages, plan: RunPlan) -> str:
         return "Nobody has ever timed these"
 
     duration = durations.in_words(sum(plan.seconds.values()))
-    notes = [f"a calibration of {calibration.SECONDS:.0f} s, {worker_count.processes()} workers"]
+    workers = worker_count.processes()
+    noun = "worker" if workers == 1 else "workers"
+    notes = [f"a calibration of {calibration.SECONDS:.0f} s, {workers} {noun}"]
     if plan.untimed():
         notes.append(f"without {', '.join(plan.untimed())}")
     if stages.has_other_settings:

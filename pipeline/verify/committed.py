@@ -42,9 +42,12 @@ def read(params: Params) -> Committed | None:
     if not recorded or metrics is None or claims is None:
         return None
 
-    names = [name for name in dvc_names(params) if name != TRACK.name]
     finished = dvc_lock.every_stage(Path())
-    stages = {name: finished[name] for name in names if name in finished}
+    stages = {}
+    for name in dvc_names(params):
+        if name in finished and name != TRACK.name:
+            stages[name] = finished[name]
+
     changed = []
     inputs = []
     for name, stage in stages.items():
@@ -59,13 +62,14 @@ def read(params: Params) -> Committed | None:
         outputs |= stage.outs.keys()
     causes = [name for name in dict.fromkeys(inputs) if not _is_result(name, outputs)]
 
+    recorded_machine = _document(machine.MACHINE) or {}
     return Committed(
         metrics,
         claims,
         changed,
-        _innermost(causes),
-        machine.differences(_document(machine.MACHINE) or {}, machine.described()),
-        _hash_of_test(recorded) == _hash_of_test(stages),
+        inputs=_innermost(causes),
+        machine=machine.differences(recorded_machine, machine.described()),
+        has_same_test=_hash_of_test(recorded) == _hash_of_test(stages),
     )
 
 

@@ -42,20 +42,22 @@ def on_this_machine(
     without any measurement.
     """
     measurements = _read(file)
-    by_group: dict[str, list[float]] = {}
-    for name, seconds in measurements["seconds"].items():
-        by_group.setdefault(name.partition("@")[0], []).append(seconds)
+    timed = measurements["seconds"]
+    recorded_speed = measurements.get("passes_per_second", passes_per_second)
+    slowness = recorded_speed / passes_per_second
 
-    slowness = measurements.get("passes_per_second", passes_per_second) / passes_per_second
     seconds_by_stage = {}
     for name in stages:
         stage = stage_of(name)
-        if stage.name not in by_group:
+        of_group = [timed[other] for other in timed if other.partition("@")[0] == stage.name]
+        if not of_group:
             continue
-        seconds = measurements["seconds"].get(name, mean(by_group[stage.name]))
+
+        seconds = timed.get(name, mean(of_group))
         if stage.resumes_from:  # it has workers
             imports = min(seconds, SECONDS_OF_IMPORTS)
-            seconds = imports + (seconds - imports) * measurements["workers"] / workers
+            computing = (seconds - imports) * measurements["workers"] / workers
+            seconds = imports + computing
         seconds_by_stage[name] = seconds * slowness
     return seconds_by_stage
 

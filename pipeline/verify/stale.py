@@ -97,9 +97,7 @@ def _other_dvc(output: str) -> str:
         pids = re.findall(r"\d+", artifacts.read_text(dvc_lock.DVC_WORKS))
 
     processes = ", ".join(sorted(set(pids))) or UNKNOWN
-    return (
-        f"unknown, because DVC is running (process {processes}); run this again when it has ended"
-    )
+    return f"DVC is running (process {processes}); run this again when it has ended"
 
 
 def _why_dvc_fails(output: str) -> str:

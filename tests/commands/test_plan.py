@@ -17,7 +17,7 @@ from pipeline.verify.stale import StaleStages
 ROOT = Path(__file__).parents[2]
 SECONDS = {"prepare": 60, "train@vanilla-textbook": 300, "report": 60}
 MEASURED = {"workers": 1, "vectors": "AVX2", "passes_per_second": 400.0, "seconds": SECONDS}
-CALIBRATED = "a calibration of 1 s, 1 workers"
+CALIBRATED = "a calibration of 1 s, 1 worker"
 
 
 @pytest.fixture

@@ -4,11 +4,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from pipeline import machine
 from pipeline.__main__ import main
+from pipeline.commands import summary as command
 from pipeline.storage import artifacts, lock_comparison
 from pipeline.verify import committed, run_plan
 from pipeline.verify.run_plan import RunPlan
@@ -163,15 +165,16 @@ def test_an_edited_result_is_not_summarised(project, capsys, path):
 @pytest.mark.parametrize(
     ("began", "line"),
     [
-        ({}, "Finished in 0 s: every result was there already."),
-        ({"track": 0.0}, "Finished in 0 s: every result was there already."),
-        ({"report": 0.0, "track": 0.0}, "Finished in 0 s: computed 1 stage."),
-        ({"prepare": 0.0, "claims": 0.0, "track": 0.0}, "Finished in 0 s: computed 2 stages."),
+        ({}, "Finished in 7 s: every result was there already."),
+        ({"track": 0.0}, "Finished in 7 s: every result was there already."),
+        ({"report": 0.0, "track": 0.0}, "Finished in 7 s: computed 1 stage."),
+        ({"prepare": 0.0, "claims": 0.0, "track": 0.0}, "Finished in 7 s: computed 2 stages."),
     ],
 )
-def test_the_first_line_counts_the_stages_that_ran(project, capsys, began, line):
+def test_the_first_line_counts_the_stages_that_ran(project, capsys, monkeypatch, began, line):
+    monkeypatch.setattr(command, "time", SimpleNamespace(time=lambda: 1007.0))
     stages = ["prepare", "claims", "report", "track"]
-    run_plan.write(RunPlan(stages, {}, 400.0, is_continued=False, began=began))
+    run_plan.write(RunPlan(stages, {}, 400.0, is_continued=False, start=1000.0, began=began))
     assert summary(capsys).startswith(f"\n{line}\n")
 
 
@@ -203,6 +206,6 @@ def test_paths_of_another_folder_lead_from_this_one(project, capsys, monkeypatch
         "MLflow      cd 'a study' && ../.venv/bin/python -m pipeline ui",
     ]
     change_folder = rows[2].partition("cd ")[2].partition(" && ")[0]
-    command = ["bash", "-c", f"cd {change_folder} && pwd"]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True)
+    script = ["bash", "-c", f"cd {change_folder} && pwd"]
+    shown = subprocess.run(script, capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == str(project)

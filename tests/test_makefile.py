@@ -135,8 +135,16 @@ def test_a_failed_run_ends_with_how_to_continue(project, target, command):
     assert not any("summary" in call for call in calls(project))
 
 
+@pytest.fixture
+def interruptible():
+    """Programs that a test starts react to Ctrl-C, also where a shell started the tests in the background."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
 @pytest.mark.parametrize("target", ["reproduce", "quick"])
-def test_an_interrupted_run_ends_with_how_to_continue(project, target):
+def test_an_interrupted_run_ends_with_how_to_continue(project, target, interruptible):
     fail_in_dvc(project, "import time; print('started', flush=True); time.sleep(60)")
     environment = {**os.environ, "CALLS": str(project.parent / "calls")}
     process = subprocess.Popen(

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from pipeline.params import ARCHITECTURES, STATELESS, Settings
-from pipeline.science.networks import architectures
+from pipeline.science.networks import architectures, inference
 from pipeline.science.networks.sequences import Examples
 
 VOCABULARY = 23
@@ -77,9 +77,13 @@ def keras_floats(request):
 
 
 def _set_floats(floats: str) -> None:
-    """Sets the policy too: Keras remembers the one that was current when it made its first layer."""
+    """Sets the policy too: Keras remembers the one that was current when it made its first layer.
+
+    Networks of the other float type must not be used again, so they leave the cache.
+    """
     keras.config.set_floatx(floats)
     keras.config.set_dtype_policy(floats)
+    inference._compiled_encoder.cache_clear()
 
 
 def bold(architecture: str, settings: Settings) -> keras.Model:

@@ -26,12 +26,11 @@ WITHOUT_REVIEWS = ("prepare", "retention", "claims", "report")
 ATTRACTOR = ("modes", "lags", "words", "properties")
 KINDS = ("gradients", "memory", "decay", "decay_by_seed", "distances", "probes", "states")
 MODELS = len(RUNS)
-# of the stages that read train.seeds: runs and seeds, a length's curves
-SEEDED_RECORDS = (1 + 4) + (1 + 2) + (1 + 3)
+# of the stages that read train.seeds: runs and seeds, a length's curves, remedies
+SEEDED_RECORDS = (1 + 4) + (1 + 2) + (1 + 3) + (1 + 2)
 RECORDS = 4 + SEEDED_RECORDS + 2  # study and trials, the linear baselines
 RECORDS += 2 + 1  # retention and its curve, the verdicts
 RECORDS += 1 + 2  # the test for a line attractor, before and after training
-RECORDS += 3  # remedies and its runs
 CHOSEN = {"trial": 1, "starting_recipe": False, "reason": "fewest parameters among those ahead"}
 RACE = [
     {"trial": 0, "starting_recipe": True, "mean": 0.75, "difference": None, "standard_error": None},

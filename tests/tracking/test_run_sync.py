@@ -114,6 +114,9 @@ WITH_TRAINING_SPLIT = IN_TRAINING | {
     "attractor",
     "vanilla initial attractor",
     "vanilla trained attractor",
+    "remedies",
+    "vanilla-textbook remedies",
+    "vanilla-tuned remedies",
 }
 SEED = "rnn-for-nlp/training: vanilla-textbook seed 0"
 PARENT = "rnn-for-nlp/training: vanilla-textbook"

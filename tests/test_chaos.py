@@ -27,7 +27,7 @@ CLAIMS = "reports/claims.json"
 def study(tmp_path):
     """The committed results, from which `claims` can run."""
     shutil.copytree(ROOT / "reports", tmp_path / "study/reports")
-    for name in ("params.yaml", "dvc.yaml", "dvc.lock", "environment.json"):
+    for name in (".dvcignore", "params.yaml", "dvc.yaml", "dvc.lock", "environment.json"):
         shutil.copy(ROOT / name, tmp_path / "study")
     (tmp_path / "study/pipeline").symlink_to(ROOT / "pipeline")
     return Study(tmp_path / "study")

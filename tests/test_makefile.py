@@ -70,11 +70,20 @@ def project(tmp_path):
 
 
 def make(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    environment = {**inherited, "CALLS": str(folder.parent / "calls"), **variables}
     return subprocess.run(
-        ["make", *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        ["make", *words],
+        cwd=folder,
+        env=environment(folder) | variables,
+        capture_output=True,
+        text=True,
+        check=False,
     )
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """The variables of `make`, without the ones of a `make` that runs the tests."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    return {**inherited, "CALLS": str(folder.parent / "calls")}
 
 
 def paths(folder: Path) -> list[Path]:
@@ -146,11 +155,10 @@ def interruptible():
 @pytest.mark.parametrize("target", ["reproduce", "quick"])
 def test_an_interrupted_run_ends_with_how_to_continue(project, target, interruptible):
     fail_in_dvc(project, "import time; print('started', flush=True); time.sleep(60)")
-    environment = {**os.environ, "CALLS": str(project.parent / "calls")}
     process = subprocess.Popen(
         ["make", target],
         cwd=project,
-        env=environment,
+        env=environment(project),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 
 from pipeline import __main__ as command_line
 from pipeline.params import Params, document, validated
+from pipeline.storage import lock_comparison
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -173,6 +174,44 @@ def test_the_settings_of_a_guide_are_valid(page):
     for name, values in added.items():
         added[name] = textbook | values
     validated(Params, merged(study, changes), page)
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ("a threshold in `claims`", "claims"),
+        ("a threshold in `attractor`", "attractor"),
+        ("`remedies.runs`", "remedies.runs"),
+        ("`gradients.reviews`", "gradients.reviews"),
+    ],
+)
+def test_the_guide_names_the_stages_that_run_again(change, key):
+    page = text_of(DOCS / "guides/change-and-compare.md")
+    (row,) = [line for line in page.splitlines() if line.startswith(f"| {change} |")]
+    *_, cell, _ = row.split("|")
+    assert set(re.findall("`(.+?)`", cell)) == stages_that_read(key)
+
+
+def stages_that_read(key: str) -> set[str]:
+    """The stages of dvc.yaml with this parameter, and all that read their results."""
+    stages = document(ROOT / "dvc.yaml")["stages"]
+    entries = {name: stage.get("do", stage) for name, stage in stages.items()}
+    names = {name for name, entry in entries.items() if key in entry.get("params", [])}
+
+    for _ in entries:
+        for name, entry in entries.items():
+            results = [
+                out for other in names for out in paths_in(entries[other], "outs", "metrics")
+            ]
+            deps = paths_in(entry, "deps")
+            if any(lock_comparison.overlap(dep, result) for dep in deps for result in results):
+                names.add(name)
+    return names
+
+
+def paths_in(stage: dict, *sections: str) -> list[str]:
+    entries = [entry for section in sections for entry in stage.get(section, [])]
+    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
 
 
 def test_the_newest_version_of_the_changelog_is_that_of_the_project():

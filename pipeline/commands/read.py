@@ -37,6 +37,8 @@ COLOURS = (
     166,
     130,
 )
+# of settings.readout
+POOLED = {"mean": "the mean of all states", "max": "the largest value of each unit in all states"}
 PICTURE_HEADINGS = {
     "forward": "hidden state",
     "backward": "hidden state of the half that reads from the last word to the first",
@@ -85,14 +87,19 @@ def main(text: str, run: str | None, seed: int | None, as_json: bool) -> None:
         print(json.dumps(report, allow_nan=False))
         return
 
-    _print_reading(text_reading, rows, len(ids))
+    _print_reading(text_reading, rows, len(ids), settings.readout)
     print(
         f"\n{verdict}: probability that the text is positive {probability:.4f} ({run}, seed {seed})"
     )
 
 
-def _print_reading(text_reading: reading.Reading, rows: list[dict], words: int) -> None:
-    """Prints a table for each direction, then the legend. `words` is the length of the complete text."""
+def _print_reading(
+    text_reading: reading.Reading, rows: list[dict], words: int, readout: str
+) -> None:
+    """Prints a table for each direction, then the legend.
+
+    `words` is the length of the complete text, and `readout` is the setting of the network.
+    """
     in_colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     directions = text_reading.directions
     largest = max(np.abs(direction.state_TH).max() for direction in directions.values()) or 1.0
@@ -103,7 +110,7 @@ def _print_reading(text_reading: reading.Reading, rows: list[dict], words: int) 
             print(line)
         print()
 
-    legend = _legend(text_reading, words, largest, in_colour)
+    legend = _legend(text_reading, words, readout, largest, in_colour)
     for name, meaning in legend.items():
         paragraph = textwrap.fill(
             f"{name:{LEGEND_INDENT}}{meaning}",
@@ -193,7 +200,7 @@ def _pictures(direction: reading.Direction, largest: float, in_colour: bool) -> 
 
 
 def _legend(
-    text_reading: reading.Reading, words: int, largest: float, in_colour: bool
+    text_reading: reading.Reading, words: int, readout: str, largest: float, in_colour: bool
 ) -> dict[str, str]:
     """{name of a column: explanation}. `words` is the length of the complete text."""
     if in_colour:
@@ -208,7 +215,7 @@ def _legend(
             "the word's contribution to the logit z, to first order: gradient times input. "
             "The verdict is positive if z > 0."
         ),
-        "gradient": _gradient_legend(text_reading),
+        "gradient": _gradient_legend(text_reading, readout),
         "picture": (
             "the hidden layer, one column per unit. "
             "Units on the left make the verdict more negative when they are high, units on the right more positive. "
@@ -234,7 +241,7 @@ def _legend(
     return legend
 
 
-def _gradient_legend(text_reading: reading.Reading) -> str:
+def _gradient_legend(text_reading: reading.Reading, readout: str) -> str:
     if text_reading.architecture == "feedforward":
         return (
             "|dz/dx|, divided by its value at the last word. The network averages the words, so every word has the "
@@ -250,7 +257,12 @@ def _gradient_legend(text_reading: reading.Reading) -> str:
     if "backward" in text_reading.directions:
         end = "padding" if text_reading.padding else "word"
         second_table = f"; in the second table, the state of the first {end}"
+
+    meaning = (
+        "|dz/dh|: how much z depends on the hidden state after this word, divided by the value at"
+    )
+    if readout in POOLED:
+        return f"{meaning} the state of the last word{second_table}. z is computed from {POOLED[readout]}."
     return (
-        "|dz/dh|: how much z depends on the hidden state after this word, divided by the value at the state from "
-        f"which z is computed: the state of the last word{second_table}."
+        f"{meaning} the state from which z is computed: the state of the last word{second_table}."
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.params import Params, read
 from pipeline.storage import artifacts, dvc_lock, lock_comparison
-from pipeline.storage.stage_table import TRACK, TRAINING
+from pipeline.storage.stage_table import TRACK, TRAINING, dvc_names
 from pipeline.verify import committed, durations, run_plan
 from pipeline.verify.committed import Committed
 from pipeline.verify.run_plan import RunPlan
@@ -20,6 +20,7 @@ ACCURACY = "test/accuracy"
 HEADER = ["run", "seeds", "test accuracy (%)", "95 % interval"]
 HEADER_OF_COMMIT = "in the commit"
 RESULTS = (artifacts.METRICS, artifacts.CLAIMS)
+REPORTS = artifacts.METRICS.parent  # a clone has its files; other results come from DVC
 VERIFY = "`python -m pipeline verify` names the first value that differs"
 MOST_CAUSES = 3  # in one sentence
 
@@ -84,7 +85,23 @@ def _print_results(params: Params) -> None:
     _print_table([["the tutorial's claim", "verdict"], *verdicts])
 
     print()
-    print(_difference(metrics, claims, comparison))
+    stages = _without_files(params)
+    if stages:
+        print(f"Not finished: {_listed(stages)}. `dvc repro` continues.")
+    else:
+        print(_difference(metrics, claims, comparison))
+
+
+def _without_files(params: Params) -> list[str]:
+    """The stages that lack a result in reports/. DVC deletes the results of a stage before it runs."""
+    recorded = dvc_lock.every_stage(Path())
+    stages = []
+    for name in dvc_names(params):
+        results = recorded[name].outs if name in recorded else {}
+        paths = [Path(path) for path in results]
+        if not all(path.exists() for path in paths if REPORTS in path.parents):
+            stages.append(name)
+    return stages
 
 
 def _score_rows(

@@ -24,6 +24,7 @@ CALIBRATED = "a calibration of 1 s, 1 worker"
 def project(tmp_path, monkeypatch):
     """A folder with parameters and measured durations, on a machine of the same speed, with one worker."""
     shutil.copy(ROOT / "tests/study.yaml", tmp_path / "params.yaml")
+    artifacts.write_json(tmp_path / "dvc.yaml", {"stages": {}})
     artifacts.write_json(tmp_path / durations.FILE, MEASURED)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RNN_WORKERS", "1")
@@ -44,6 +45,16 @@ def test_without_stale_stages_there_is_nothing_to_compute(project, capsys, monke
     line = planned(capsys, monkeypatch)
     assert line.startswith("Nothing to compute: only `track` runs.")
     assert run_plan.read().stages == [TRACK.name]
+
+
+def test_a_stage_of_a_run_that_is_gone_is_refused(project, capsys):
+    stages = {"attractor": {"cmd": "", "params": ["train.runs.gru-textbook"]}}
+    artifacts.write_json(project / "dvc.yaml", {"stages": stages})
+    assert main(["plan"]) == 2
+    assert capsys.readouterr().err == (
+        "error: dvc.yaml: attractor: 'train.runs.gru-textbook' is not in params.yaml; "
+        "delete the lines of gru-textbook in this stage\n"
+    )
 
 
 @pytest.mark.parametrize(

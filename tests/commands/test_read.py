@@ -168,6 +168,21 @@ def test_two_directions_have_two_tables_and_one_scale(save, capsys):
     assert lines[6].split()[0] == "fine"
 
 
+@pytest.mark.parametrize(
+    ("readout", "source"),
+    [
+        ("last", "the state from which z is computed: the state of the last word"),
+        ("mean", "z is computed from the mean of all states"),
+        ("max", "z is computed from the largest value of each unit in all states"),
+    ],
+)
+def test_the_legend_says_what_the_classifier_reads(save, capsys, readout, source):
+    save(readout=readout)
+    legend = unwrapped(output_of(capsys, "fine dull film"))
+    assert source in legend
+    assert ("from which z is computed" in legend) == (readout == "last")
+
+
 def test_the_legend_says_that_feedforward_averages_words(save, capsys):
     save("feedforward")
     output = output_of(capsys, "fine dull film")

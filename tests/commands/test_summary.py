@@ -151,6 +151,14 @@ def test_a_commit_without_results_is_said_to_have_none(project, capsys):
     assert "The commit has no results to compare with." in summary(capsys)
 
 
+def test_a_stage_that_was_interrupted_is_named(project, capsys):
+    Path("reports/attractor/lags.csv").unlink()
+    Path("reports/remedies.json").unlink()
+    output = summary(capsys)
+    assert "Not finished: attractor, remedies. `dvc repro` continues." in output
+    assert "identical" not in output
+
+
 @pytest.mark.parametrize("path", [METRICS, CLAIMS])
 def test_an_edited_result_is_not_summarised(project, capsys, path):
     Path(path).write_text("{}\n")

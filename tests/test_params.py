@@ -670,3 +670,11 @@ def test_a_network_too_large_for_memory_is_refused_in_one_line(changes, line):
         params.validated(params.Params, document, "params.yaml")
     assert str(raised.value).startswith(f"params.yaml: {line}")
     assert len(str(raised.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("lengths", "length", "expected"),
+    [([100, 25, 50], 100, 100), ([8], 40, 8), ([25, 50], 40, 50), ([60, 20], 40, 20)],
+)
+def test_the_nearest_length_is_one_of_the_checked_ones(lengths, length, expected):
+    assert params.nearest(lengths, length) == expected

@@ -27,6 +27,7 @@ from pipeline.params.schema import (
     Strict,
     Train,
     Tune,
+    nearest,
 )
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "Tune",
     "conflict",
     "document",
+    "nearest",
     "read",
     "read_settings",
     "suggestion",

@@ -1,7 +1,7 @@
 """The schema of params.yaml as frozen, strict types. Comments in params.yaml explain the keys."""
 
 import math
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar, get_args
 
@@ -307,6 +307,11 @@ class Remedies(Strict):
     runs: Annotated[list[Line], Field(max_length=20), AfterValidator(_without_duplicates)]
 
 
+def nearest(lengths: Iterable[int], length: int) -> int:
+    """Returns the one of these lengths that is nearest to another length; on a tie, the shorter one."""
+    return min(sorted(lengths), key=lambda other: abs(other - length))
+
+
 class Params(Strict):
     """The whole of params.yaml. Checks each section, and that sections which refer to each other agree."""
 
@@ -473,11 +478,13 @@ class Params(Strict):
         textbook = self.settings.get("textbook")
         if network.architecture not in FIXED_SIZE or own is None or textbook is None:
             return ""
-        if own.sequence_length == textbook.sequence_length:
+        length = nearest(self.gradients.sequence_lengths, textbook.sequence_length)
+        if own.sequence_length == length:
             return ""
         return (
             f"'{run}' reads {own.sequence_length} tokens and has a fixed size, but remedies are measured at "
-            f"settings.textbook.sequence_length {textbook.sequence_length}; delete it here"
+            f"{length} tokens, the length in gradients.sequence_lengths that is nearest to "
+            "settings.textbook.sequence_length; delete it here"
         )
 
     def _fixed_size_problems(self) -> Iterator[str]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from pipeline.params import Params, Settings
+from pipeline.params import Params, Settings, nearest
 from pipeline.science.attractor import properties
 from pipeline.science.attractor.properties import Design, Words
 from pipeline.science.behaviour import strong_words, word_effect
@@ -94,12 +94,11 @@ def main(context: "Context") -> None:
 def _sample(params: Params) -> Sample:
     """Returns the inputs that all networks share.
 
-    The reviews have the length that is nearest to the textbook's among those that `prepare` has checked; on a tie, the
-    shorter one. The linear model reads as many words as the textbook's networks.
+    The reviews have the length nearest to the textbook's among those that `prepare` has checked. The linear model reads
+    as many words as the textbook's networks.
     """
     textbook = params.settings["textbook"]
-    lengths = sorted(params.gradients.sequence_lengths)
-    length = min(lengths, key=lambda length: abs(length - textbook.sequence_length))
+    length = nearest(params.gradients.sequence_lengths, textbook.sequence_length)
 
     train = artifacts.read_parquet(artifacts.split("train"))
     validation = artifacts.read_parquet(artifacts.split("validation"))

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from pipeline.params import Params, Settings
-from pipeline.science import data_requirements, length_study_inputs, remedy_tables
+from pipeline.params import Params, Settings, nearest
+from pipeline.science import length_study_inputs, remedy_tables
 from pipeline.science.behaviour import strong_words
 from pipeline.science.remedy_tables import Inputs, TrainedNetwork
 from pipeline.storage import artifacts
@@ -64,11 +64,13 @@ def _networks(cards: dict[str, dict[str, Any]], params: Params) -> dict[str, Tra
 
 
 def _inputs(params: Params) -> Inputs:
-    """Returns the reviews and words that `gradients` uses at the textbook's length."""
-    length = params.settings["textbook"].sequence_length
+    """Returns the reviews and words that `gradients` uses at the length that is nearest to the textbook's."""
+    length = nearest(
+        params.gradients.sequence_lengths,
+        params.settings["textbook"].sequence_length,
+    )
     train = artifacts.read_parquet(artifacts.split("train"))
     validation = artifacts.read_parquet(artifacts.split("validation"))
-    data_requirements.require_length(validation, length)
     sample = partial(length_study_inputs.sample, validation, length)
 
     return Inputs(

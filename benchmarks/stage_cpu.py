@@ -1,13 +1,11 @@
 """`python -m benchmarks.stage_cpu NAME [dvc repro arguments]`: CPU seconds of every stage of a study.
 
 Runs `dvc repro` in the current folder and appends a row per stage to benchmarks/stage_cpu.csv: `study` (NAME), `stage`,
-`cpu_seconds` of the stage with all its workers, `wall_seconds`. A program called `python`, first on PATH, starts the
-real one and measures it.
+`cpu_seconds` of the stage with all its workers, `wall_seconds`. A module that Python imports first measures them.
 """
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,32 +17,35 @@ from pipeline.storage import plain_text
 
 TABLE = Path(__file__).with_suffix(".csv")
 COLUMNS = ["study", "stage", "cpu_seconds", "wall_seconds"]
-PROGRAM = """\
-#!{python}
-import json, resource, subprocess, sys, time
+# Python imports this module before the program. A stage's own process writes a line to the log when it ends.
+HOOK = """\
+import sys
 
-begin = time.perf_counter()
-code = subprocess.call([{python!r}, *sys.argv[1:]])
-wall_seconds = time.perf_counter() - begin
+if sys.orig_argv[1:3] == ["-m", "pipeline"]:
+    import atexit, json, resource, time
 
-usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-row = {{"command": sys.argv[1:], "cpu": usage.ru_utime + usage.ru_stime, "wall": wall_seconds}}
-with open({log!r}, "a") as log:
-    print(json.dumps(row), file=log)
-sys.exit(code)
+    begin = time.perf_counter()
+
+    def write():
+        usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        cpu = sum(usage.ru_utime + usage.ru_stime for usage in usages)
+        row = {{"command": sys.orig_argv[1:], "cpu": cpu, "wall": time.perf_counter() - begin}}
+        with open({log!r}, "a") as log:
+            print(json.dumps(row), file=log)
+
+    atexit.register(write)
 """
 
 
 def main(name: str, arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
-        program = Path(folder) / "python"
-        program.write_text(PROGRAM.format(python=sys.executable, log=str(log)), encoding="utf-8")
-        program.chmod(0o755)
+        hook = Path(folder) / "sitecustomize.py"
+        hook.write_text(HOOK.format(log=str(log)), encoding="utf-8")
 
-        dvc = shutil.which("dvc") or "dvc"
-        environment = {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"}
-        code = subprocess.call([dvc, "repro", *arguments], env=environment)
+        paths = f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+        command = [sys.executable, "-m", "dvc", "repro", *arguments]
+        code = subprocess.call(command, env={**os.environ, "PYTHONPATH": paths})
 
         append(name, plain_text.lines(log.read_text(encoding="utf-8")) if log.exists() else [])
     return code

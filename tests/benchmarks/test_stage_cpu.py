@@ -1,11 +1,17 @@
 """The table of CPU seconds per stage."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pandas as pd
 
 from benchmarks import stage_cpu
 from benchmarks.sections import study
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_log_becomes_a_row_per_stage_by_the_names_of_dvc(tmp_path):
@@ -35,3 +41,25 @@ def test_totals_count_stages_that_only_one_study_has():
     assert "takes 40% of the CPU seconds" in text
     assert "| `gradients@10` | 8 |  |" in text
     assert "| all | 10 | 4 |" in text
+
+
+def test_the_hook_writes_the_seconds_of_a_stage_and_of_no_other_program(tmp_path):
+    log = tmp_path / "log"
+    hook = stage_cpu.HOOK.format(log=str(log))
+    (tmp_path / "sitecustomize.py").write_text(hook, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+
+    subprocess.run([sys.executable, "-c", "pass"], env=environment, check=True)
+    assert not log.exists()
+
+    subprocess.run(
+        [sys.executable, "-m", "pipeline", "--help"],
+        cwd=ROOT,
+        env=environment,
+        check=True,
+        capture_output=True,
+    )
+    (row,) = map(json.loads, log.read_text().splitlines())
+    assert row["command"] == ["-m", "pipeline", "--help"]
+    assert 0 < row["cpu"]
+    assert 0 < row["wall"]

@@ -124,7 +124,7 @@ def test_an_address_brings_back_its_place_length_and_architectures(opened):
     opened.until("document.querySelector('#figure-folded svg') !== null")
     pressed = "[...document.querySelectorAll('#figure-finding button')].map((button) => button.ariaPressed).join()"
     assert opened.run(pressed) == "true,false"
-    assert opened.run("scrollY") > 0
+    opened.until("scrollY > 0")
 
 
 def test_columns_sort_by_number_and_words_come_last(opened):

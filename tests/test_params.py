@@ -678,3 +678,15 @@ def test_a_network_too_large_for_memory_is_refused_in_one_line(changes, line):
 )
 def test_the_nearest_length_is_one_of_the_checked_ones(lengths, length, expected):
     assert params.nearest(lengths, length) == expected
+
+
+def test_an_unknown_key_that_is_no_misspelling_hides_no_missing_one(tmp_path):
+    text = Path("params.yaml").read_text(encoding="utf-8")
+    start, end = text.index("\nremedies:"), text.index("\nclaims:")
+    file = tmp_path / "params.yaml"
+    file.write_text(f"seeds: 3\n{text[:start]}{text[end:]}", encoding="utf-8")
+
+    with pytest.raises(params.Mistake) as refused:
+        params.read(file)
+    assert "seeds: unknown key; did you mean 'train.seeds'?" in str(refused.value)
+    assert "remedies: missing" in str(refused.value)

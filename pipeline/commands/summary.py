@@ -20,7 +20,6 @@ ACCURACY = "test/accuracy"
 HEADER = ["run", "seeds", "test accuracy (%)", "95 % interval"]
 HEADER_OF_COMMIT = "in the commit"
 RESULTS = (artifacts.METRICS, artifacts.CLAIMS)
-REPORTS = artifacts.METRICS.parent  # a clone has its files; other results come from DVC
 VERIFY = "`python -m pipeline verify` names the first value that differs"
 MOST_CAUSES = 3  # in one sentence
 
@@ -93,13 +92,16 @@ def _print_results(params: Params) -> None:
 
 
 def _without_files(params: Params) -> list[str]:
-    """The stages that lack a result in reports/. DVC deletes the results of a stage before it runs."""
+    """The stages that lack a result in reports/. DVC deletes the results of a stage before it runs.
+
+    A clone has these files. The other results come from DVC.
+    """
     recorded = dvc_lock.every_stage(Path())
     stages = []
     for name in dvc_names(params):
         results = recorded[name].outs if name in recorded else {}
         paths = [Path(path) for path in results]
-        if not all(path.exists() for path in paths if REPORTS in path.parents):
+        if not all(path.exists() for path in paths if artifacts.REPORTS in path.parents):
             stages.append(name)
     return stages
 

@@ -110,7 +110,8 @@ def _problems(kind: type[BaseModel], error: ValidationError, root: Location) -> 
 def _nearest_key(kind: type[BaseModel], location: Location) -> Location:
     """The location of the allowed key that is most similar to the unknown key at this location."""
     outer, schema = _schema_at(kind, location)
-    nearest = difflib.get_close_matches(str(location[-1]), list[str](schema["properties"]), n=1)
+    names = list[str](schema["properties"])
+    nearest = difflib.get_close_matches(str(location[-1]), names, n=1, cutoff=ALIKE)
     return (*outer, *nearest)
 
 

@@ -232,7 +232,7 @@ class Measure:
         values = asdict(replace(self, estimate=None))
         del values["estimate"]
         for name in ("value", "low", "high", "decided_low", "decided_high"):
-            values[name] = _finite(values[name])
+            values[name] = intervals.finite(values[name])
         return {**values, "verdict": self.verdict}
 
 
@@ -246,10 +246,6 @@ def _sizes(ends: tuple[float, float]) -> tuple[float, float]:
     contains_zero = low <= 0 <= high
     least = 0.0 if contains_zero else min(abs(low), abs(high))
     return least, max(abs(low), abs(high))
-
-
-def _finite(value: float | None) -> float | None:
-    return float(value) if value is not None and np.isfinite(value) else None
 
 
 @dataclass(frozen=True)

@@ -41,9 +41,9 @@ def sample(validation: pd.DataFrame, sequence_length: int, most: int) -> Sample:
     return Sample(sequences.examples(rows, sequence_length), rows["block"].to_numpy())
 
 
-def probe_tokens(train: pd.DataFrame, sequence_length: int, most: int) -> np.ndarray:
-    """Returns tokens_NT of at most `most` training reviews without padding, for the linear probe."""
-    unpadded = sequences.unpadded(train, sequence_length)
+def unpadded_tokens(reviews: pd.DataFrame, sequence_length: int, most: int) -> np.ndarray:
+    """Returns tokens_NT of at most `most` of these reviews, without padding and evenly spread."""
+    unpadded = sequences.unpadded(reviews, sequence_length)
     rows = sequences.spread_evenly(unpadded, most)
     return sequences.examples(rows, sequence_length).tokens_NT
 

@@ -79,9 +79,9 @@ def by_run(
 ) -> list[dict[str, Any]]:
     """Returns one entry per run, the baseline first, with a 95 % interval for each measure.
 
-    `metrics` is reports/metrics.json, and `values` has the settings of each run. A gradient is that of the median seed;
-    any other measure is a mean over seeds. Intervals cover other seeds and other reviews, that of the accuracy only
-    other seeds. `difference` is the run minus the baseline.
+    `metrics` is reports/metrics.json, and `values` has the settings of each run. A gradient belongs to the median
+    seed; any other measure is a mean over seeds. Intervals cover other seeds and other reviews. The interval of the
+    accuracy covers only other seeds. `difference` is the run minus the baseline.
     """
     baseline_rows = rows[rows["run"] == baseline]
     baseline_cost = int(baseline_rows["multiply_adds"].iloc[0])
@@ -173,8 +173,8 @@ def _over_seeds(rows: pd.DataFrame, measure: str) -> np.ndarray:
 
 def _entry(estimate: Estimate) -> dict[str, float | None]:
     """Returns the estimate for JSON, which has no number that is not finite."""
-    values = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
     return {
-        name: float(value) if value is not None and np.isfinite(value) else None
-        for name, value in values.items()
+        "value": intervals.finite(estimate.value),
+        "low": intervals.finite(estimate.low),
+        "high": intervals.finite(estimate.high),
     }

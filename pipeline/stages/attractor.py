@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from pipeline.params import Params, Settings, nearest
+from pipeline.science import length_study_inputs
 from pipeline.science.attractor import properties
 from pipeline.science.attractor.properties import Design, Words
 from pipeline.science.behaviour import strong_words, word_effect
@@ -75,9 +76,7 @@ def main(context: "Context") -> None:
     sample = _sample(params)
     cells = {cell.name: cell for cell in _cells(params)}
     kinds = {name: cell.architecture for name, cell in cells.items()}
-    results = context.workers.run(
-        "attractor network", _measure, sample, cells, _log_nothing, kinds=kinds
-    )
+    results = context.workers.run("attractor network", _measure, sample, cells, kinds=kinds)
 
     tables = {name: _table(name, list(results.values())) for name in COLUMNS}
     measured_lags = word_effect.measured_lags(sample.tokens_NT.shape[1])
@@ -109,13 +108,10 @@ def _sample(params: Params) -> Sample:
     frequent_V = strong_words.frequent_words(train["tokens"], train["label"])
     token_V = frequent_V[: params.attractor.words]  # frequent words have small ids
 
-    reviews = sequences.spread_evenly(
-        sequences.unpadded(validation, length), params.attractor.reviews
-    )
     return Sample(
         settings=textbook,
         vocabulary_size=params.data.vocabulary_size,
-        tokens_NT=sequences.examples(reviews, length).tokens_NT,
+        tokens_NT=length_study_inputs.unpadded_tokens(validation, length, params.attractor.reviews),
         words=Words(token_V, linear_ceiling.tfidf_weights(linear_model)[token_V]),
         design=Design(
             params.attractor.linearised_reviews,
@@ -185,7 +181,3 @@ def _by_word(projections: pd.DataFrame, words: Words) -> pd.DataFrame:
     medians = scaled.groupby(["architecture", "token"], as_index=False)["projection"].median()
     weight_of_token = pd.Series(words.weight_V, words.token_V)
     return medians.assign(tfidf_weight=medians["token"].map(weight_of_token))
-
-
-def _log_nothing(unit: str, epoch: int, metrics: dict[str, float]) -> None:
-    """This stage trains no network, so it has no epochs to show."""

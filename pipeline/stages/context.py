@@ -28,7 +28,7 @@ class Workers(Protocol):
         function: Callable[[Any, Any, Report], Any],
         shared: object,
         tasks: Mapping[Any, Any],
-        log: Log,
+        log: Log = ...,
         keep: Callable[[Any, Any], None] = ...,
         total: int = ...,
         kinds: Mapping[Any, Hashable] | None = ...,

@@ -137,7 +137,7 @@ def _length(sequence_length: int, params: Params) -> Length:
         reviews=reviews,
         memory_reviews=sample(params.gradients.memory_reviews),
         jacobian_reviews=sample(params.gradients.jacobian_reviews),
-        probe_tokens_NT=length_study_inputs.probe_tokens(
+        probe_tokens_NT=length_study_inputs.unpadded_tokens(
             train, sequence_length, params.gradients.probe_reviews
         ),
         strong_words=strong_words.strong_words(

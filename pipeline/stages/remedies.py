@@ -25,7 +25,7 @@ def main(context: "Context") -> None:
     kinds = {name: network.run for name, network in networks.items()}
 
     results = context.workers.run(
-        "remedies network", _measure, _inputs(params), networks, _log_nothing, kinds=kinds
+        "remedies network", _measure, _inputs(params), networks, kinds=kinds
     )
 
     rows = pd.concat([result["measures"] for result in results.values()], ignore_index=True)
@@ -51,11 +51,12 @@ def _networks(cards: dict[str, dict[str, Any]], params: Params) -> dict[str, Tra
     """Returns every network by a name that identifies it, so that an interrupted stage finds its result again."""
     networks: dict[str, TrainedNetwork] = {}
     for run, card in cards.items():
+        settings = _settings(card)
         for seed in params.train.seeds_of(run):
             networks[f"{run}-seed-{seed}"] = TrainedNetwork(
                 run=run,
                 architecture=card["architecture"],
-                settings=_settings(card),
+                settings=settings,
                 seed=seed,
                 weights=artifacts.read_weights(artifacts.weights(run, seed)),
                 best_epoch=card["best_epochs"][str(seed)],
@@ -78,7 +79,7 @@ def _inputs(params: Params) -> Inputs:
         vocabulary_size=params.data.vocabulary_size,
         reviews=sample(params.gradients.reviews),
         memory_reviews=sample(params.gradients.memory_reviews),
-        probe_tokens_NT=length_study_inputs.probe_tokens(
+        probe_tokens_NT=length_study_inputs.unpadded_tokens(
             train, length, params.gradients.probe_reviews
         ),
         strong_words=strong_words.strong_words(
@@ -92,7 +93,3 @@ def _measure(inputs: Inputs, network: TrainedNetwork, report: "Report") -> dict[
     from pipeline.science import remedies  # imported here: the driver needs no TensorFlow
 
     return {"measures": remedies.measure(inputs, network)}
-
-
-def _log_nothing(unit: str, epoch: int, metrics: dict[str, float]) -> None:
-    """The stage trains nothing, so MLflow has no live curve of it."""

@@ -64,9 +64,7 @@ def main(context: "Context") -> None:
     cells = {cell.name: cell for cell in _cells(params)}
     kinds = {name: cell.kind for name, cell in cells.items()}
 
-    results = context.workers.run(
-        "retention cell", _measure, recipe, cells, _log_nothing, kinds=kinds
-    )
+    results = context.workers.run("retention cell", _measure, recipe, cells, kinds=kinds)
 
     checks = pd.concat(result["checks"] for result in results.values())
     accuracies = pd.concat(result["accuracies"] for result in results.values())
@@ -112,7 +110,3 @@ def _measure(recipe: Recipe, cell: Cell, report: "Report") -> dict[str, pd.DataF
         accuracies.append(axes | result)
 
     return {"checks": pd.DataFrame(checks), "accuracies": pd.DataFrame(accuracies)}
-
-
-def _log_nothing(unit: str, epoch: int, metrics: dict[str, float]) -> None:
-    """MLflow shows the accuracies of `reports/retention.csv`, not the checks during training."""

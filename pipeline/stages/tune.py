@@ -148,8 +148,7 @@ def _trainer(context: "Context", data: Data, part: str) -> search.Train:
             _train_in_full,
             data,
             trainings,
-            _log_nothing,
-            keep,
+            keep=keep,
         )
 
     return train
@@ -176,7 +175,3 @@ def _train_in_full(data: Data, training: FullTraining, report: "Report") -> dict
         training.seeds,
         report,
     )
-
-
-def _log_nothing(unit: str, epoch: int, metrics: dict[str, float]) -> None:
-    """MLflow shows the scores of the race, not its learning curves."""

@@ -59,7 +59,7 @@ class Workers:
         function: Callable,
         shared: object,
         tasks: Mapping[Any, Any],
-        log: Log,
+        log: Log = lambda unit, epoch, metrics: None,
         keep: Keep = lambda unit, result: None,
         total: int = 0,
         kinds: Mapping[Any, Hashable] | None = None,

@@ -102,7 +102,7 @@ def summary(seeds: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 
 
 def shares(rows: pd.DataFrame, name: str = "network") -> str:
-    """What is left in each row, in words: "vanilla RNN, after training, 7.8 %; ..."."""
+    """The share of the gradient in each row, in words: "vanilla RNN, after training, 7.8 %; ..."."""
     weights = rows["weights"].map(WEIGHTS.get) + ", " if "weights" in rows else ""
     return "; ".join(rows[name] + ", " + weights + rows["value"].map(share_of))
 

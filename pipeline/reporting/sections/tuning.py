@@ -146,7 +146,7 @@ def _answer(study: Record) -> str:
 
 
 def recipe(studies: Records, settings: Record) -> Paragraph | None:
-    """What the searches start from, and which runs use what they chose."""
+    """The recipe from which the searches start, and the runs that use their choice."""
     if not studies:
         return None
 

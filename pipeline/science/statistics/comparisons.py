@@ -63,7 +63,7 @@ def family(
                 "difference": gain.value,
                 "low": gain.low,
                 "high": gain.high,
-                "review_error": _finite(review_error.standard_error),
+                "review_error": intervals.finite(review_error.standard_error),
                 "blocks": review_error.blocks,
                 **scoring.chance_of_better(baseline_R, run_S),
                 "baseline_seeds": len(baseline_R),
@@ -97,10 +97,6 @@ def answers(baseline: dict[str, Any], run: dict[str, Any]) -> str:
         case (False, False):
             return "both"
     return "nothing"
-
-
-def _finite(number: float) -> float | None:
-    return number if np.isfinite(number) else None
 
 
 def _mcnemar_of_best_seeds(

@@ -130,6 +130,11 @@ def difference(
     }
 
 
+def finite(value: float | None) -> float | None:
+    """Returns the value for JSON, which has no number that is not finite: None in its place."""
+    return float(value) if value is not None and np.isfinite(value) else None
+
+
 def crossed_mean(
     score_S: Iterable[float],
     reviews: ReviewError,

@@ -690,3 +690,17 @@ def test_an_unknown_key_that_is_no_misspelling_hides_no_missing_one(tmp_path):
         params.read(file)
     assert "seeds: unknown key; did you mean 'train.seeds'?" in str(refused.value)
     assert "remedies: missing" in str(refused.value)
+
+
+def test_a_typo_in_settings_from_which_others_are_made_is_one_line(tmp_path):
+    text = Path("params.yaml").read_text(encoding="utf-8")
+    file = tmp_path / "params.yaml"
+    file.write_text(text.replace("hidden_size: 64", "hiden_size: 64", 1), encoding="utf-8")
+
+    with pytest.raises(params.Mistake) as refused:
+        params.read(file)
+    (line,) = [line for line in str(refused.value).splitlines() if "hiden_size" in line]
+    assert "settings.textbook.hiden_size: unknown key; did you mean 'hidden_size'?" in line
+    assert line.endswith(
+        "(also settings.pooled, settings.maxpooled, settings.shrunk, settings.identity, settings.chrono)"
+    )

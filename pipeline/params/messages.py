@@ -45,6 +45,8 @@ LIMITS = {  # keywords of a JSON schema
 }
 # the least similarity of a misspelled name, so that seeds is not taken for a misspelling of remedies
 ALIKE = 0.65
+# the beginning of a problem of one group of settings
+OF_A_GROUP = re.compile(r"settings\.[^.:]+(?=\.)")
 # diff3 and zdiff3 add the marker of |
 CONFLICT_MARKER = re.compile(r"^(?:<{7}|\|{7}|={7}|>{7})(?: .*)?$", re.MULTILINE)
 
@@ -73,8 +75,26 @@ def validated(kind: type[Model], value: Any, file: str, root: Location = ()) -> 
     try:
         return kind.model_validate(value)
     except ValidationError as error:
-        lines = [f"{file}: {problem}" for problem in _problems(kind, error, root)]
-        raise Mistake("\n".join(dict.fromkeys(lines))) from None
+        problems = _once(_problems(kind, error, root))
+        raise Mistake("\n".join(f"{file}: {problem}" for problem in problems)) from None
+
+
+def _once(problems: Iterable[str]) -> Iterator[str]:
+    """Joins the same problem of several groups of settings: groups that are made from one have its mistakes.
+
+    >>> list(_once(["settings.a.mask: missing", "data: missing", "settings.b.mask: missing"]))
+    ['settings.a.mask: missing (also settings.b)', 'data: missing']
+    """
+    groups_by_problem: dict[str, dict[str, None]] = {}
+    for problem in problems:
+        group = OF_A_GROUP.match(problem)
+        name = group[0] if group else ""
+        groups_by_problem.setdefault(problem.removeprefix(name), {})[name] = None
+
+    for rest, groups in groups_by_problem.items():
+        first, *others = groups
+        also = f" (also {', '.join(others)})" if others else ""
+        yield f"{first}{rest}{also}"
 
 
 def _problems(kind: type[BaseModel], error: ValidationError, root: Location) -> Iterator[str]:

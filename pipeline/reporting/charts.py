@@ -129,34 +129,23 @@ def hover(*plain: str, **numbers: str) -> list:
     ]
 
 
-def interval_bars(
-    base: alt.Chart,
-    value: str,
-    title: str,
-    scale: alt.Scale = alt.Undefined,
-    **mark: float,
-) -> tuple[alt.Chart, alt.Chart]:
-    """A bar from `low` to `high` and a diamond at the value."""
-    bars = base.mark_rule(strokeWidth=2, **mark)
-    diamonds = base.mark_point(filled=True, size=110, shape="diamond", opacity=1, **mark)
-    return (
-        bars.encode(x=alt.X("low:Q", title=title, scale=scale), x2="high:Q"),
-        diamonds.encode(x=alt.X(f"{value}:Q", title=title)),
-    )
-
-
 def ranked(
     rows: pd.DataFrame,
     title: str,
     opacity: Any = OPAQUE,
     behind: Sequence[alt.Chart] = (),
+    is_log10: bool = False,
 ) -> alt.LayerChart:
     """One line per `name`, in the order of the rows: the `value`, and a bar from `low` to `high`, in percent.
 
-    Rows have these shares, `architecture`, columns that `opacity` needs, and may have `scores`, {seed: share}: each
-    score is an open circle.
+    Rows have these shares (or their log10), `architecture`, columns that `opacity` needs, and may have `scores`,
+    {seed: share}: each score is an open circle.
     """
-    rows = rows.assign(**{name: 100 * rows[name] for name in ("value", "low", "high")})
+    factor = 1 if is_log10 else 100
+    rows = rows.assign(**{name: factor * rows[name] for name in ("value", "low", "high")})
+    scale = alt.Scale(zero=False)
+    labels = alt.Axis(labelExpr=PERCENT_OF_LOG10) if is_log10 else alt.Axis()
+    x = alt.X("value:Q", title=title, scale=scale, axis=labels)
     axis = alt.Axis(
         labelLimit=260,
         labelExpr="split(replace(datum.label, ' minus ', '|minus '), '|')",
@@ -168,24 +157,22 @@ def ranked(
     circles = []
     if "scores" in rows:
         scores = rows.pop("scores")
-        seeds = rows[["name", "architecture"]].assign(
-            seed=scores.map(list), value=scores.map(_percents)
-        )
+        values = scores.map(lambda score_of: list(score_of.values()))
+        seeds = rows[["name", "architecture"]].assign(seed=scores.map(list), value=values)
         seeds = seeds.explode(["seed", "value"]).astype({"value": float})
+        seeds["value"] *= factor
         base = alt.Chart(gapped(seeds)).mark_point(size=40, yOffset=6, strokeWidth=1.4)
-        x = alt.X("value:Q", title=title)
         circles = [base.encode(x=x, tooltip=hover("name", "seed", value=title), **encoding)]
 
     tooltip = hover("name", value=title, low="low", high="high")
     base = alt.Chart(gapped(rows)).encode(opacity=opacity, tooltip=tooltip, **encoding)
     offset = -6 if circles else 0
-    bars = interval_bars(base, "value", title, alt.Scale(zero=False), yOffset=offset)
-    layers = alt.layer(*behind, *bars, *circles)
+    bars = base.mark_rule(strokeWidth=2, yOffset=offset).encode(
+        x=alt.X("low:Q", title=title, scale=scale), x2="high:Q"
+    )
+    diamonds = base.mark_point(filled=True, size=110, shape="diamond", opacity=1, yOffset=offset)
+    layers = alt.layer(*behind, bars, diamonds.encode(x=x), *circles)
     return layers.properties(width=LONG - 160, height=34 * len(rows))
-
-
-def _percents(scores: dict[int, float | None]) -> list[float]:
-    return [100 * float("nan" if score is None else score) for score in scores.values()]
 
 
 def _numbered(text: str) -> str:

@@ -12,7 +12,6 @@ from pipeline.reporting.numbers import (
     count,
     ends,
     listed,
-    number,
     percent,
     share_of,
     within_limits,
@@ -31,7 +30,12 @@ PHRASES = {  # a setting that differs from the baseline's -> words for it
 }
 VERBS = {"keep": ("keeps", "keep"), "use": ("uses", "use"), "be": ("is", "are")}
 ENDS = ("value", "low", "high")
-HEADLINE = ("word_gradient", "stored", "used")
+HEADLINE = {
+    "word_gradient": "gradient left",
+    "stored": "word stored",
+    "used": "word used",
+    "accuracy": "test accuracy",
+}
 OTHERS = {
     "word_gradient_at_last_lag": "word gradient, first word",
     "state_gradient": "state gradient",
@@ -136,31 +140,26 @@ def table(remedy_table: pd.DataFrame) -> Table | None:
         return None
 
     tokens = count(int(remedy_table["lag_tokens"].iloc[0]), "token")
-    columns = [
-        "remedy",
-        "gradient left",
-        "word stored",
-        "word used",
-        "test accuracy",
-        "multiply-adds",
-        "parameters",
-        "best epoch",
-        "seeds",
-    ]
-    rows = []
-    for _, row in remedy_table.iterrows():
-        rows.append(
-            [
-                row["remedy"],
-                *(_shown(row, name) for name in (*HEADLINE, "accuracy")),
-                f"{number(row['cost'], 2)} ×",
-                f"{row['parameters']:,.0f}",
-                number(row["best_epoch"], 1),
-                number(row["seeds"], 0),
-            ]
-        )
+    columns = {"remedy": remedy_table["remedy"]}
+    for name, title in HEADLINE.items():
+        columns[title] = _texts(remedy_table, name)
+    columns["multiply-adds"] = remedy_table["cost"].map("{:.2f} ×".format)
+    columns["parameters"] = remedy_table["parameters"].map("{:,.0f}".format)
+    columns["best epoch"] = remedy_table["best_epoch"].map("{:.1f}".format)
+    columns["seeds"] = remedy_table["seeds"].map("{:.0f}".format)
     caption = f"Remedies, for a word {tokens} before the end (95 % intervals)"
-    return Table(caption, columns, rows, left=(0,))
+    return _table(caption, columns)
+
+
+def _table(caption: str, columns: dict[str, pd.Series]) -> Table:
+    """A name may begin with a number (0.9 orthogonal), and it still stands on the left."""
+    frame = pd.DataFrame(columns)
+    return Table(caption, list(frame), frame.to_numpy().tolist(), left=(0,))
+
+
+def _texts(remedy_table: pd.DataFrame, name: str) -> pd.Series:
+    """A measure of each remedy, with its interval."""
+    return remedy_table.apply(lambda row: _shown(row, name), axis=1)
 
 
 def _shown(row: pd.Series, name: str) -> str:
@@ -182,7 +181,7 @@ def figure(remedy_table: pd.DataFrame, remedies_by_seed: pd.DataFrame) -> Figure
     )
     panels = [
         _panel(remedy_table, remedies_by_seed, "word_gradient", "gradient left (log scale)"),
-        _panel(remedy_table, remedies_by_seed, "used", "word used (share of texts)"),
+        _panel(remedy_table, remedies_by_seed, "used", "word used (% of texts)"),
     ]
     return Figure(
         name="remedies",
@@ -197,40 +196,24 @@ def figure(remedy_table: pd.DataFrame, remedies_by_seed: pd.DataFrame) -> Figure
 def _panel(
     remedy_table: pd.DataFrame, remedies_by_seed: pd.DataFrame, measure: str, title: str
 ) -> alt.LayerChart:
-    order = list(remedy_table["remedy"])
-    runs = remedy_table[["run", "remedy", "architecture"]]
+    score_of = {
+        run: dict(zip(seeds["seed"], seeds[measure], strict=True))
+        for run, seeds in remedies_by_seed.groupby("run")
+    }
     numbers = {f"{measure}_{end}": end for end in ENDS}
-    summary = remedy_table[[*runs, *numbers]].rename(columns=numbers)
-    seeds = remedies_by_seed[["run", "seed", measure]].rename(columns={measure: "value"})
-    seeds = charts.gapped(runs.merge(seeds, on="run"))
-
-    # in log10, so that an interval can reach below every number that a log scale can show
-    axis = alt.Axis(labelExpr=charts.PERCENT_OF_LOG10) if measure in LOG10 else alt.Axis(format="%")
-    scale = alt.Scale(zero=False)
-    place = alt.Y("remedy:N", title=None, sort=order, axis=alt.Axis(labelLimit=230))
-    colour = charts.coloured(summary, legend=None)
-    base = alt.Chart(charts.gapped(summary).round(4)).encode(y=place, color=colour)
-    dots = alt.Chart(seeds.round(4)).mark_point(size=18, opacity=0.5)
-    bars, diamonds = charts.interval_bars(base, "value", title, scale)
-    return alt.layer(
-        dots.encode(
-            x=alt.X("value:Q", title=title, scale=scale, axis=axis),
-            y=place,
-            color=colour,
-            tooltip=["run", "seed", "value"],
-        ),
-        bars,
-        diamonds,
-    ).properties(width=charts.SHORT - 120, height=34 * len(order))
+    rows = remedy_table.rename(columns={"remedy": "name", **numbers})
+    rows = rows[["name", "architecture", *ENDS]].assign(scores=remedy_table["run"].map(score_of))
+    panel = charts.ranked(rows, title, is_log10=measure in LOG10)
+    return panel.properties(width=charts.SHORT - 120)
 
 
 def details(remedy_table: pd.DataFrame, subject: Subject) -> list[Part] | None:
     if remedy_table.empty:
         return None
 
-    rows = []
-    for _, row in remedy_table.iterrows():
-        rows.append([row["remedy"], *(_shown(row, name) for name in OTHERS)])
+    columns = {"remedy": remedy_table["remedy"]}
+    for name, title in OTHERS.items():
+        columns[title] = _texts(remedy_table, name)
     first = remedy_table.iloc[0]
     texts = [
         f"We measure trained networks on {count(int(first['reviews']), subject.noun)} of the validation split, without "
@@ -242,12 +225,7 @@ def details(remedy_table: pd.DataFrame, subject: Subject) -> list[Part] | None:
         "without a correction for the number of remedies: none of them is a declared comparison.",
     ]
     paragraphs: list[Part] = [Paragraph(text) for text in texts]
-    more = Table(
-        "More measures of every remedy (95 % intervals)",
-        ["remedy", *OTHERS.values()],
-        rows,
-        left=(0,),
-    )
+    more = _table("More measures of every remedy (95 % intervals)", columns)
     return [Details("How we compare remedies, and more measures", [*paragraphs, more])]
 
 

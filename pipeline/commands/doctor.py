@@ -21,7 +21,7 @@ from pipeline import machine, params
 from pipeline.storage import artifacts, dvc_lock, stores
 from pipeline.storage.stage_inputs import installed_version
 from pipeline.tracking import artifact_locations, checkouts
-from pipeline.verify import durations, packages, repository, stale
+from pipeline.verify import durations, packages, repository, run_plan, stale
 from pipeline.workers import worker_count
 
 PACKAGES = (
@@ -80,6 +80,8 @@ def main() -> int:
     stale_names, stale_problems = UNKNOWN, [*_obstacles(Path(values.data.path))]
     if not stale_problems:
         stale_names, stale_problems = stale_stages()
+    if not stale_problems:
+        stale_problems = [*run_plan.missing_runs(values)]
 
     report = {
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",

@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from pipeline.params import PARAMS, Mistake, Params, document, read
+from pipeline.params import PARAMS, Mistake, Params, read
 from pipeline.storage import stores
 from pipeline.storage.stage_table import TRACK, dvc_names
 from pipeline.verify import calibration, durations, run_plan, stale
@@ -12,7 +12,6 @@ from pipeline.verify.run_plan import RunPlan
 from pipeline.verify.stale import StaleStages
 from pipeline.workers import resume, worker_count
 
-PIPELINE = Path("dvc.yaml")
 NOTHING = (
     "Nothing to compute: only `track` runs. It makes MLflow equal to the files within seconds."
 )
@@ -25,7 +24,9 @@ def main(settings: list[str], times: Path | None) -> None:
     run with these settings.
     """
     params = _changed(settings) if settings else read()
-    _check_runs(params)
+    for problem in run_plan.missing_runs(params):
+        raise Mistake(problem)
+
     names = dvc_names(params)
     if settings:
         stages = StaleStages(names[:-1], [], has_other_settings=times is None, has_cache=False)
@@ -35,18 +36,6 @@ def main(settings: list[str], times: Path | None) -> None:
     plan = _planned(stages, times or durations.FILE)
     run_plan.write(plan)
     print(_sentence(stages, plan, len(names)), flush=True)
-
-
-def _check_runs(params: Params) -> None:
-    """Raises Mistake if a stage of dvc.yaml reads a run that params.yaml lacks: DVC would stop after training."""
-    prefix = "train.runs."
-    for name, stage in document(PIPELINE)["stages"].items():
-        for key in map(str, stage.get("params", [])):
-            run = key.removeprefix(prefix)
-            if run != key and run not in params.train.runs:
-                raise Mistake(
-                    f"{PIPELINE}: {name}: '{key}' is not in {PARAMS}; delete the lines of {run} in this stage"
-                )
 
 
 def _changed(settings: list[str]) -> Params:

@@ -6,15 +6,18 @@
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from operator import sub
 from pathlib import Path
 
+from pipeline.params import PARAMS, Params, document
 from pipeline.storage import artifacts
 from pipeline.storage.stage_table import TRACK
 from pipeline.verify import durations
 
+PIPELINE = Path("dvc.yaml")
+RUNS = "train.runs."  # the prefix of a run in the parameters of a stage
 VARIABLE = "RNN_PLAN"
 PRIOR_SECONDS = 60  # of the estimate; the speed of the first seconds says little
 
@@ -95,3 +98,14 @@ def announce(stage: str) -> None:
         bound = "at least" if plan.untimed() else "about"
         line += f": about {of_stage}; whole run: {bound} {of_run} left"
     print(line, flush=True)
+
+
+def missing_runs(params: Params) -> Iterator[str]:
+    """Names each stage of dvc.yaml that reads a run that params.yaml lacks: DVC would stop there, after training."""
+    for name, stage in document(PIPELINE)["stages"].items():
+        for key in map(str, stage.get("params", [])):
+            run = key.removeprefix(RUNS)
+            if run != key and run not in params.train.runs:
+                yield (
+                    f"{PIPELINE}: {name}: '{key}' is not in {PARAMS}; delete the lines of {run} in this stage"
+                )

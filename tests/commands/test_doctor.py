@@ -31,7 +31,7 @@ UNKNOWN_REVISION = "ffff"
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A folder with parameters and lock file, where nothing is stale and every package has its locked version."""
-    for name in ("params.yaml", "requirements.lock", "environment.json"):
+    for name in ("params.yaml", "dvc.yaml", "requirements.lock", "environment.json"):
         shutil.copy(ROOT / name, tmp_path / name)
     for name in stores.ADDRESSES:
         monkeypatch.delenv(name, raising=False)
@@ -410,6 +410,16 @@ def test_a_mistake_in_the_parameters_is_the_only_output(project, capsys):
         == "error: params.yaml: train.seeds: 'ten': must be a whole number, at least 2, at most 1000\n"
     )
     assert printed.out == ""
+
+
+def test_a_stage_of_a_run_that_is_gone_is_a_problem(project, capsys):
+    text = Path("dvc.yaml").read_text()
+    Path("dvc.yaml").write_text(text.replace("train.runs.flattened-textbook", "train.runs.flat"))
+    (problem,) = problems(capsys)
+    assert problem == (
+        "problem: dvc.yaml: gradients: 'train.runs.flat' is not in params.yaml; "
+        "delete the lines of flat in this stage"
+    )
 
 
 def test_runs_with_different_numbers_of_seeds_are_counted():

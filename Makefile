@@ -75,7 +75,7 @@ $(READY): requirements.lock | $(CHECKS)
 	@touch $@
 
 .PHONY: reproduce
-reproduce: repository $(READY) ## the whole study: reviews to report (about 15 minutes on two cores), then MLflow
+reproduce: repository $(READY) ## the whole study: reviews to report (about 20 minutes on two cores), then MLflow
 	@python -m pipeline plan
 	@$(call CONTINUED,python -m dvc repro,`make reproduce` continues after the last finished unit)
 	@python -m pipeline summary

@@ -62,7 +62,7 @@ WITHOUT_PRIVILEGE = (
 )
 JOBS = 2
 PATIENCE_SECONDS = (
-    300  # a command hangs after this time, or after PATIENCE times that of the undisturbed study
+    600  # a command hangs after this time, or after PATIENCE times that of the undisturbed study
 )
 PATIENCE = 10
 TEMPORARY = ".writing-"

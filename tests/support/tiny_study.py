@@ -99,7 +99,7 @@ class InOrder:
         function: Callable,
         shared: object,
         tasks: dict[Any, Any],
-        log: Callable,
+        log: Callable = lambda row: None,
         keep: Callable = lambda unit, result: None,
         total: int = 0,
         kinds: object = None,

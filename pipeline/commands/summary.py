@@ -55,7 +55,7 @@ def _print_work(times: Path | None) -> None:
 
 def _work(plan: RunPlan) -> str:
     stages = [name for name in plan.began if name != TRACK.name]
-    duration = durations.in_words(time.time() - plan.start)
+    duration = durations.in_words(time.monotonic() - plan.start)
     if not stages:
         return f"Finished in {duration}: every result was there already."
     noun = "stage" if len(stages) == 1 else "stages"
@@ -63,7 +63,7 @@ def _work(plan: RunPlan) -> str:
 
 
 def _record(plan: RunPlan, times: Path, passes_per_second: float) -> None:
-    seconds_by_stage = plan.durations(time.time())
+    seconds_by_stage = plan.durations(time.monotonic())
     seconds_by_stage.pop(TRACK.name, None)
     for stage, seconds in seconds_by_stage.items():
         durations.record(times, stage, seconds, passes_per_second)

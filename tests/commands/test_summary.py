@@ -180,7 +180,7 @@ def test_an_edited_result_is_not_summarised(project, capsys, path):
     ],
 )
 def test_the_first_line_counts_the_stages_that_ran(project, capsys, monkeypatch, began, line):
-    monkeypatch.setattr(command, "time", SimpleNamespace(time=lambda: 1007.0))
+    monkeypatch.setattr(command, "time", SimpleNamespace(monotonic=lambda: 1007.0))
     stages = ["prepare", "claims", "report", "track"]
     run_plan.write(RunPlan(stages, {}, 400.0, is_continued=False, start=1000.0, began=began))
     assert summary(capsys).startswith(f"\n{line}\n")

@@ -142,7 +142,9 @@ def chosen(metrics: dict, run: str | None, seed: int | None) -> tuple[str, int]:
     if not runs:
         raise Mistake(f"{artifacts.METRICS}: contains no trained network; run `dvc repro`")
     if run is not None and run not in runs:
-        raise Mistake(f"--run {_as_typed(run)}: not in {artifacts.METRICS}; allowed: {', '.join(runs)}")
+        raise Mistake(
+            f"--run {_as_typed(run)}: not in {artifacts.METRICS}; allowed: {', '.join(runs)}"
+        )
 
     accuracies = {}
     for name in runs if run is None else [run]:

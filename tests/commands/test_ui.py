@@ -117,7 +117,9 @@ def test_the_address_of_a_store_is_not_in_the_command_of_its_server(monkeypatch,
 
 def test_the_server_on_loopback_is_not_asked_through_a_proxy(monkeypatch):
     monkeypatch.setattr(ui, "PATIENCE_SECONDS", 5)
-    monkeypatch.setattr(urllib.request, "_opener", None)  # it remembers the proxies of earlier tests
+    monkeypatch.setattr(
+        urllib.request, "_opener", None
+    )  # it remembers the proxies of earlier tests
     monkeypatch.setenv("http_proxy", f"http://{ui.HOST}:9")
     monkeypatch.delenv("no_proxy", raising=False)
     handler = http.server.SimpleHTTPRequestHandler

@@ -98,4 +98,6 @@ def test_a_corrected_clock_changes_no_estimate(clock, capsys, monkeypatch, jump)
     clock["now"] += 60
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + jump)
-    assert announced(capsys, "train@a") == "stage 2 of 4: about 4 min; whole run: about 5 min left\n"
+    assert (
+        announced(capsys, "train@a") == "stage 2 of 4: about 4 min; whole run: about 5 min left\n"
+    )

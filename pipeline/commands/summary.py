@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.params import Params, read
 from pipeline.storage import artifacts, dvc_lock, lock_comparison
 from pipeline.storage.stage_table import TRACK, TRAINING, dvc_names
-from pipeline.verify import committed, durations, run_plan
+from pipeline.verify import committed, durations, repository, run_plan
 from pipeline.verify.committed import Committed
 from pipeline.verify.run_plan import RunPlan
 
@@ -138,6 +138,8 @@ def _percent(share: float | None) -> str:
 def _difference(metrics: Metrics, claims: Claims, comparison: Committed | None) -> str:
     """Whether results differ from those of the commit, by how much, and whether that was to be expected."""
     if comparison is None:
+        if reason := repository.problem_of_git():
+            return f"Git does not show the committed results: {reason}"
         return "The commit has no results to compare with."
     if not comparison.changed:
         return "Every result is identical to the committed one."

@@ -106,7 +106,9 @@ def problem() -> str:
         )
 
     if lock_is_damaged():
-        return f"{LOCK_OF_DVC}: a kill in the middle of writing damaged this file of DVC; run `rm {LOCK_OF_DVC}`"
+        return (
+            f"{LOCK_OF_DVC}: a kill or a full disk damaged this file of DVC; run `rm {LOCK_OF_DVC}`"
+        )
     return ""
 
 

@@ -240,8 +240,12 @@ def _file_problems(path: Path, otherwise: str) -> Iterator[str]:
     """A problem if SQLite cannot write the file and its journal, which lies in the same folder."""
     folder = next(parent for parent in path.parents if parent.exists())
     for place in (path, folder):
-        if place.exists() and not os.access(place, os.W_OK):
-            yield f"{path}: {place} is not writable; run `chmod u+w {place}`, or {otherwise}"
+        if not place.exists() or os.access(place, os.W_OK):
+            continue
+        remedy = f"run `chmod u+w {place}`, or {otherwise}"
+        if place.stat().st_uid != os.geteuid():
+            remedy = "it belongs to another user; work in a clone of your own"
+        yield f"{path}: {place} is not writable; {remedy}"
 
 
 def _connection_problems(url: str, unset: str) -> Iterator[str]:

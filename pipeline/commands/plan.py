@@ -42,12 +42,13 @@ def _changed(settings: list[str]) -> Params:
     """The parameters with these settings, which DVC applies to a copy of the file. Raises Mistake for a wrong one."""
     from dvc.exceptions import DvcException
     from dvc.utils.hydra import apply_overrides
+    from ruamel.yaml import YAMLError
 
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(shutil.copy(PARAMS, folder))
         try:
             apply_overrides(copy, settings)
-        except DvcException as error:
+        except (DvcException, YAMLError) as error:  # YAML has no value for a range of a sweep
             reason = " ".join(str(error.__cause__ or error).split())
             raise Mistake(f"{PARAMS}: a setting of `dvc exp run -S` is wrong: {reason}") from error
         try:

@@ -69,7 +69,8 @@ def texts_of(file: str) -> list[str]:
     """The lines of a file; raises Mistake if the file is not UTF-8 text or if a line is empty."""
     content = _content(file)
     try:
-        plain_text.refuse_other_formats(io.BytesIO(content), file, "plain text, one text per line")
+        name = file if file.isprintable() else "FILE"
+        plain_text.refuse_other_formats(io.BytesIO(content), name, "plain text, one text per line")
         plain_text.refuse_nul(content)
         texts = plain_text.lines(plain_text.decoded(content))
     except Mistake as mistake:
@@ -82,8 +83,12 @@ def texts_of(file: str) -> list[str]:
 
 
 def _option(file: str) -> str:
-    """The option as typed. A name that does not fit into a line is printed as Python writes it."""
-    return f"--file {file if file.isprintable() and file else repr(file)}"
+    return f"--file {_as_typed(file)}"
+
+
+def _as_typed(name: str) -> str:
+    """The name as typed. A name that does not fit into a line is printed as Python writes it."""
+    return name if name.isprintable() and name else repr(name)
 
 
 def _content(file: str) -> bytes:
@@ -137,7 +142,9 @@ def chosen(metrics: dict, run: str | None, seed: int | None) -> tuple[str, int]:
     if not runs:
         raise Mistake(f"{artifacts.METRICS}: contains no trained network; run `dvc repro`")
     if run is not None and run not in runs:
-        raise Mistake(f"--run {run}: not in {artifacts.METRICS}; allowed: {', '.join(runs)}")
+        raise Mistake(
+            f"--run {_as_typed(run)}: not in {artifacts.METRICS}; allowed: {', '.join(runs)}"
+        )
 
     accuracies = {}
     for name in runs if run is None else [run]:

@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.params import Params, read
 from pipeline.storage import artifacts, dvc_lock, lock_comparison
 from pipeline.storage.stage_table import TRACK, TRAINING, dvc_names
-from pipeline.verify import committed, durations, run_plan
+from pipeline.verify import committed, durations, repository, run_plan
 from pipeline.verify.committed import Committed
 from pipeline.verify.run_plan import RunPlan
 
@@ -55,7 +55,7 @@ def _print_work(times: Path | None) -> None:
 
 def _work(plan: RunPlan) -> str:
     stages = [name for name in plan.began if name != TRACK.name]
-    duration = durations.in_words(time.time() - plan.start)
+    duration = durations.in_words(time.monotonic() - plan.start)
     if not stages:
         return f"Finished in {duration}: every result was there already."
     noun = "stage" if len(stages) == 1 else "stages"
@@ -63,7 +63,7 @@ def _work(plan: RunPlan) -> str:
 
 
 def _record(plan: RunPlan, times: Path, passes_per_second: float) -> None:
-    seconds_by_stage = plan.durations(time.time())
+    seconds_by_stage = plan.durations(time.monotonic())
     seconds_by_stage.pop(TRACK.name, None)
     for stage, seconds in seconds_by_stage.items():
         durations.record(times, stage, seconds, passes_per_second)
@@ -138,6 +138,8 @@ def _percent(share: float | None) -> str:
 def _difference(metrics: Metrics, claims: Claims, comparison: Committed | None) -> str:
     """Whether results differ from those of the commit, by how much, and whether that was to be expected."""
     if comparison is None:
+        if reason := repository.problem_of_git():
+            return f"Git does not show the committed results: {reason}"
         return "The commit has no results to compare with."
     if not comparison.changed:
         return "Every result is identical to the committed one."

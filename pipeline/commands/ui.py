@@ -21,11 +21,17 @@ PLUGIN = ROOT / "pipeline" / "tracking" / "ui_plugin"
 HOST = "127.0.0.1"
 PORTS = range(1, 65536)
 PATIENCE_SECONDS = 120  # for a server that starts on a busy machine
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback needs no proxy
 ENVIRONMENT = {  # one worker and no jobs: the jobs take 2 GB and end late
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "PYTHONWARNINGS": "ignore",
 }
+OF_OTHER_SERVERS = (  # MLflow's command reads these too, and would answer at other addresses or not start
+    "MLFLOW_ARTIFACTS_ONLY",
+    "MLFLOW_GUNICORN_OPTS",
+    "MLFLOW_STATIC_PREFIX",
+)
 
 
 def main(port_text: str) -> None:
@@ -109,6 +115,9 @@ def _server(store: str, folder: Path, port: int) -> Iterator[subprocess.Popen]:
         "MLFLOW_DEFAULT_ARTIFACT_ROOT": (stores.home(folder) / "mlartifacts").as_uri(),
     }
 
+    for name in OF_OTHER_SERVERS:
+        environment.pop(name, None)
+
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     server = subprocess.Popen(command, env=environment)
     try:
@@ -122,7 +131,7 @@ def _wait_until_ready(server: subprocess.Popen, url: str) -> None:
     end = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < end and server.poll() is None:
         try:
-            urllib.request.urlopen(url, timeout=5)  # noqa: S310
+            DIRECT.open(url, timeout=5).close()
             return
         except OSError:
             time.sleep(0.3)

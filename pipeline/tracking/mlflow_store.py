@@ -35,9 +35,14 @@ EXPERIMENTS = tuple(dict.fromkeys(stage.experiment for stage in STAGES if stage.
 PARENT = "mlflow.parentRunId"
 RUN_NAME = "mlflow.runName"
 WRITER = "writer"  # the tag that names the process that writes a live run: host, process id and start time
+OF_GIT_HOOKS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # Git sets these for its repository
 METRICS_AT_ONCE = 800  # a server takes at most 1000 items per request, parameters and tags included
 # errors that a store with values of wrong types causes, and what helps then
 DAMAGED = (TypeError, ValueError, LookupError, AttributeError)
+# what SQLite and MLflow say about a file that `track` cannot repair: missing tables, or bytes that are no text
+OF_DAMAGE = re.compile(
+    "IntegrityError|no such (table|column)|decode to UTF-8|BLOB|malformed|not a database"
+)
 REBUILD = "rename an SQLite file that is damaged: `python -m pipeline track` makes it again"
 
 
@@ -263,13 +268,16 @@ class Run:
 def _git(folder: Path) -> Strings:
     """Tags with the commit and whether there are uncommitted changes. Empty outside of a Git repository."""
 
+    variables = {name: value for name, value in os.environ.items() if name not in OF_GIT_HOOKS}
+
     def output(*words: str) -> str:
         command = ["git", *words]
-        git = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
-        return git.stdout.strip()
+        git = subprocess.run(command, cwd=folder, env=variables, capture_output=True, check=True)
+        return os.fsdecode(git.stdout).strip()
 
     try:
-        is_dirty = bool(output("status", "--porcelain"))
+        # a user may have configured that Git hides new files
+        is_dirty = bool(output("status", "--porcelain", "--untracked-files=normal"))
         return {
             "git.commit": output("rev-parse", "HEAD"),
             "git.dirty": str(is_dirty).lower(),
@@ -295,6 +303,6 @@ def warn(error: BaseException) -> None:
     reason = stores.masked(" ".join(str(error).split()))
     if not isinstance(error, NotRepaired):
         reason = f"{reason[:300]}; `python -m pipeline track` fills in later"
-    if isinstance(error, DAMAGED) or "IntegrityError" in reason:
+    if isinstance(error, DAMAGED) or OF_DAMAGE.search(reason):
         reason += f", or {REBUILD}"
     print(f"MLflow: {type(error).__name__}: {reason}", file=sys.stderr)

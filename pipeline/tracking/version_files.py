@@ -172,9 +172,10 @@ def remove(version: "StoredVersion", saved: Path, project: Path) -> bool:
     with stored(version, project) as folder:
         if artifact_locations.local_path(version.storage) is None:
             return hashes_in(folder).keys() <= hashes_in(saved).keys()
-        for path in folder.rglob("*"):
-            if path.is_file() or path.is_symlink():
-                path.unlink()
+        if folder.is_dir() and not folder.is_symlink():
+            shutil.rmtree(folder)
+        else:
+            folder.unlink(missing_ok=True)
     return True
 
 

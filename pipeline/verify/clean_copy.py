@@ -50,9 +50,10 @@ class CommitMismatch:
         name = shlex.quote(self.path)
         if self.problem == NOT_COMMITTED:
             return f"{self.path}: {self.problem}; commit it, or `rm {name}` removes it"
-        return (
-            f"{self.path}: {self.problem}; commit it, or `git checkout HEAD -- {name}` restores it"
-        )
+        command = f"git checkout HEAD -- {name}"
+        if self.problem == MISSING:
+            command = repository.restoring(self.path)
+        return f"{self.path}: {self.problem}; commit it, or `{command}` restores it"
 
 
 CHANGED = "differs from the commit"

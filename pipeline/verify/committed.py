@@ -74,9 +74,14 @@ def read(params: Params) -> Committed | None:
 
 
 def _document(path: Path) -> Any:
-    """The content of a JSON file of the commit; None if the commit has no such file."""
+    """The content of a JSON file of the commit; None if the commit has no such file, or a damaged one."""
     text = _committed_text(path)
-    return None if text is None else json.loads(text)
+    if text is None:
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 def _committed_text(path: Path) -> str | None:

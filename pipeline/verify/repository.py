@@ -6,6 +6,7 @@ alone, because `make reproduce` runs it before any package is installed.
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -99,14 +100,23 @@ def problem() -> str:
         if Path(file).exists():
             continue
         if succeeds("cat-file", "-e", f"HEAD:./{file}"):
-            return f"{file}: missing; run `git checkout HEAD -- {file}`"
+            return f"{file}: missing; run `{restoring(file)}`"
         return (
             f"{file}: missing, also from the commit; copy the project again, with its hidden files"
         )
 
     if lock_is_damaged():
-        return f"{LOCK_OF_DVC}: a kill in the middle of writing damaged this file of DVC; run `rm {LOCK_OF_DVC}`"
+        return (
+            f"{LOCK_OF_DVC}: a kill or a full disk damaged this file of DVC; run `rm {LOCK_OF_DVC}`"
+        )
     return ""
+
+
+def restoring(path: str) -> str:
+    """The command that brings back a missing file of the commit. A sparse checkout refuses to restore single files."""
+    if succeeds("sparse-checkout", "list"):
+        return "git sparse-checkout disable"
+    return f"git checkout HEAD -- {shlex.quote(path)}"
 
 
 def lock_is_damaged(folder: Path = Path()) -> bool:

@@ -26,7 +26,8 @@ PRIOR_SECONDS = 60  # of the estimate; the speed of the first seconds says littl
 class RunPlan:
     """stages: those that may run; seconds: an estimate for each of them that was ever timed.
 
-    start: when the run began, in seconds since the epoch; began: the same for each stage that has begun.
+    start: when the run began; began: when each stage that has begun did. Both are seconds of the monotonic clock, which
+    all processes of a machine share, and which does not jump when somebody corrects the time.
     is_continued: whether an interrupted stage has left results, so that it takes less time now.
     """
 
@@ -34,7 +35,7 @@ class RunPlan:
     seconds: dict[str, float]
     passes_per_second: float | None
     is_continued: bool
-    start: float = field(default_factory=time.time)
+    start: float = field(default_factory=time.monotonic)
     began: dict[str, float] = field(default_factory=dict)
 
     def seconds_left(self) -> tuple[float, float]:
@@ -90,7 +91,7 @@ def announce(stage: str) -> None:
     if plan is None or stage not in plan.stages:
         return
 
-    plan.began[stage] = time.time()
+    plan.began[stage] = time.monotonic()
     write(plan)
     line = f"stage {len(plan.began)} of {len(plan.stages)}"
     if stage in plan.seconds:

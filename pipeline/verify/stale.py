@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.params import PARAMS, Mistake, document
 from pipeline.storage import artifacts, dvc_lock
 from pipeline.storage.stage_table import TRACK
+from pipeline.verify import repository
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -102,6 +103,8 @@ def _other_dvc(output: str) -> str:
 
 def _why_dvc_fails(output: str) -> str:
     """A cause of a failed `dvc status` with its remedy, or else the output of DVC."""
+    if problem := repository.problem():
+        return problem
     try:
         document(Path("dvc.yaml"))
     except Mistake as mistake:

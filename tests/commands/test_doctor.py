@@ -304,7 +304,7 @@ NOT_A_REPOSITORY = "this folder is not a Git repository, and DVC needs one; run 
         ("START; rm dvc.yaml", "dvc.yaml: missing; run `git checkout HEAD -- dvc.yaml`"),
         (
             "START; mkdir .dvc/tmp; : > .dvc/tmp/rwlock",
-            ".dvc/tmp/rwlock: a kill in the middle of writing damaged this file of DVC; run `rm",
+            ".dvc/tmp/rwlock: a kill or a full disk damaged this file of DVC; run `rm",
         ),
         ("rm -r .dvc; START", ".dvc/config: missing, also from the commit; copy the project"),
     ],
@@ -489,6 +489,17 @@ def test_a_folder_that_cannot_be_written_is_a_problem(project, monkeypatch, caps
     assert problems(capsys) == [
         f"problem: {folder}/studies.db: {folder} is not writable; run `chmod u+w {folder}`, or unset RNN_STUDIES"
     ]
+
+
+def test_a_folder_of_another_user_has_another_remedy(project, monkeypatch, capsys):
+    folder = project / "locked"
+    folder.mkdir()
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != folder and access(path, mode))
+    monkeypatch.setattr(os, "geteuid", lambda: folder.stat().st_uid + 1)
+    monkeypatch.setenv("RNN_STUDIES", "sqlite:///locked/studies.db")
+    (line,) = problems(capsys)
+    assert line.endswith("it belongs to another user; work in a clone of your own")
 
 
 def test_a_name_of_the_checkout_that_track_refuses_is_a_problem(project, monkeypatch, capsys):

@@ -108,6 +108,7 @@ def test_with_settings_every_stage_of_them_runs(project, capsys):
     [
         ("train.sedes=3", "a setting of `dvc exp run -S` is wrong: "),
         ("train.seeds=", "train.seeds: "),
+        ("train.seeds=range(1,4)", "a setting of `dvc exp run -S` is wrong: cannot represent"),
         ("train.seeds=ten", "train.seeds: 'ten': must be a whole number"),
     ],
 )

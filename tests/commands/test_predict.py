@@ -90,7 +90,17 @@ def test_a_file_of_any_name_is_refused_in_one_line(capsys, name, shown):
 @pytest.mark.usefixtures("network")
 def test_no_error_sends_a_command_to_the_terminal(capsys):
     assert main(["predict", "--run", "\x1b[31mred\r\u2028\udcff", "fine"]) == 2
-    assert "--run \\x1b[31mred\\r\\u2028\\udcff: not in " in capsys.readouterr().err
+    assert "--run '\\x1b[31mred\\r\\u2028\\udcff': not in " in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("network")
+def test_a_name_with_a_line_break_stays_in_one_line(tmp_path, capsys):
+    (tmp_path / "two\nlines").write_bytes(gzip.compress(b"fine"))
+    for option in ("--file=two\nlines", "--run=two\nlines"):
+        text = [] if option.startswith("--file") else ["fine"]
+        assert main(["predict", option, *text]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "'two\\nlines': " in line
 
 
 def test_of_equal_accuracies_the_lowest_seed_is_chosen():

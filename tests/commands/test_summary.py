@@ -151,6 +151,17 @@ def test_a_commit_without_results_is_said_to_have_none(project, capsys):
     assert "The commit has no results to compare with." in summary(capsys)
 
 
+@pytest.mark.parametrize("variable", ["GIT_TEST_ASSUME_DIFFERENT_OWNER", "PATH"])
+def test_results_that_git_does_not_show_are_not_said_to_be_missing(
+    project, capsys, monkeypatch, variable
+):
+    monkeypatch.setenv(variable, "1")  # another user's folder; no program `git`
+    monkeypatch.setenv("HOME", str(project))
+    line = summary(capsys)
+    assert "Git does not show the committed results: git" in line
+    assert "has no results" not in line
+
+
 def test_a_stage_that_was_interrupted_is_named(project, capsys):
     Path("reports/attractor/lags.csv").unlink()
     Path("reports/remedies.json").unlink()
@@ -180,7 +191,7 @@ def test_an_edited_result_is_not_summarised(project, capsys, path):
     ],
 )
 def test_the_first_line_counts_the_stages_that_ran(project, capsys, monkeypatch, began, line):
-    monkeypatch.setattr(command, "time", SimpleNamespace(time=lambda: 1007.0))
+    monkeypatch.setattr(command, "time", SimpleNamespace(monotonic=lambda: 1007.0))
     stages = ["prepare", "claims", "report", "track"]
     run_plan.write(RunPlan(stages, {}, 400.0, is_continued=False, start=1000.0, began=began))
     assert summary(capsys).startswith(f"\n{line}\n")

@@ -1,7 +1,11 @@
 """`python -m pipeline ui`: the addresses it refuses, and where it starts no server."""
 
+import http.server
 import socket
 import subprocess
+import threading
+import urllib.request
+from types import SimpleNamespace
 
 import pytest
 
@@ -109,3 +113,35 @@ def test_the_address_of_a_store_is_not_in_the_command_of_its_server(monkeypatch,
     assert started["store"].endswith("@host/runs")
     assert SECRET not in " ".join(started["command"])
     assert started["command"][-6:-2] == ["--host", "127.0.0.1", "--port", str(port)]
+
+
+def test_the_server_on_loopback_is_not_asked_through_a_proxy(monkeypatch):
+    monkeypatch.setattr(ui, "PATIENCE_SECONDS", 5)
+    monkeypatch.setattr(
+        urllib.request, "_opener", None
+    )  # it remembers the proxies of earlier tests
+    monkeypatch.setenv("http_proxy", f"http://{ui.HOST}:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    handler = http.server.SimpleHTTPRequestHandler
+    monkeypatch.setattr(handler, "log_message", lambda *_: None)
+
+    with http.server.ThreadingHTTPServer((ui.HOST, 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://{ui.HOST}:{server.server_port}"
+        ui._wait_until_ready(SimpleNamespace(poll=lambda: None), address)
+        server.shutdown()
+
+
+@pytest.mark.parametrize("name", ["MLFLOW_STATIC_PREFIX", "MLFLOW_ARTIFACTS_ONLY"])
+def test_settings_of_other_servers_do_not_reach_this_one(monkeypatch, tmp_path, name):
+    environments = []
+
+    def begin(command, env):
+        environments.append(env)
+        return SimpleNamespace(terminate=lambda: None, wait=lambda: 0)
+
+    monkeypatch.setattr(subprocess, "Popen", begin)
+    monkeypatch.setattr(ui.signal, "signal", lambda *_: None)
+    monkeypatch.setenv(name, "/prefix")
+    with ui._server("sqlite:///mlflow.db", tmp_path, 5000):
+        assert name not in environments[0]

@@ -91,6 +91,18 @@ def removed(pattern: str) -> Tampering:
     return lambda folder: stored(folder, pattern).unlink()
 
 
+def folder_instead(folder: Path) -> None:
+    removed("MLmodel")(folder)
+    (files_of(folder) / "MLmodel").mkdir()
+
+
+def file_instead(folder: Path) -> None:
+    """A file in place of the folder with all files."""
+    path = files_of(folder)
+    shutil.rmtree(path)
+    path.write_text("")
+
+
 def added(folder: Path) -> None:
     """A module that the served code would import instead of NumPy."""
     (files_of(folder) / "code/numpy.py").write_text("")
@@ -131,6 +143,8 @@ KEEPING: dict[str, tuple[Tampering, str]] = {
     "list of files": (flipped("files.md5"), "has files.md5 with the MD5"),
     "no list of files": (removed("files.md5"), "has files.md5 with the MD5 None"),
     "no files": (without_files, "has no files in file:///"),
+    "a folder instead of a file": (folder_instead, "has no file MLmodel"),
+    "a file instead of the files": (file_instead, "has no files in file:///"),
     "hash of the files": (
         api("set_model_version_tag", VERSION, "files", "0"),
         "the tag `files` is 0",

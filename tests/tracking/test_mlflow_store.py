@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from pipeline.storage import stores
 from pipeline.tracking import live_runs, mlflow_store
+from tests.support import repository
 from tests.support.tracked_study import rows
 
 
@@ -87,3 +89,51 @@ def test_secrets_of_a_tracking_uri_are_not_printed(url, capsys):
     printed = capsys.readouterr().err
     assert "host" in printed
     assert "s3" not in printed
+
+
+@pytest.mark.parametrize(
+    ("problem", "is_damage"),
+    [
+        ("no such table: tags", True),
+        ("no such column: run.user_id", True),
+        ("Could not decode to UTF-8 column 'name' with text '?'", True),
+        ("JSON cannot hold BLOB values", True),
+        ("database disk image is malformed", True),
+        ("database is locked", False),
+        ("attempt to write a readonly database", False),
+        ("database or disk is full", False),
+    ],
+)
+def test_a_store_that_track_cannot_repair_has_another_remedy(capsys, problem, is_damage):
+    mlflow_store.warn(sqlite3.OperationalError(problem))
+    assert (mlflow_store.REBUILD in capsys.readouterr().err) == is_damage
+
+
+def hide_new_files(folder, monkeypatch):
+    repository.git(folder, "config", "status.showUntrackedFiles", "no")
+
+
+def name_without_quotes(folder, monkeypatch):
+    repository.git(folder, "config", "core.quotePath", "false")
+    (folder / os.fsdecode(b"\xff")).touch()
+
+
+def run_in_a_hook(folder, monkeypatch):
+    other = folder.with_name("other")
+    other.mkdir()
+    repository.git(other, "init", "--quiet")
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+
+
+@pytest.mark.parametrize("habit", [hide_new_files, name_without_quotes, run_in_a_hook])
+def test_the_tags_of_git_describe_this_checkout(tmp_path, monkeypatch, habit):
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "code.py").touch()
+    repository.commit_all(folder)
+    commit = mlflow_store._git(folder)["git.commit"]
+
+    (folder / "new.py").touch()
+    habit(folder, monkeypatch)
+    mlflow_store._git.cache_clear()
+    assert mlflow_store._git(folder) == {"git.commit": commit, "git.dirty": "true"}

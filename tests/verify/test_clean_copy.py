@@ -83,6 +83,11 @@ def spoil_hidden(file):
     file.write_text("changed")
 
 
+def spoil_sparse(file):
+    pattern = f"!/pipeline/{file.name}"
+    repository.git(file.parents[1], "sparse-checkout", "set", "--no-cone", "/*", pattern)
+
+
 def spoil_unmerged(file):
     repository.conflict(file.parent, file.name, "ours", "theirs")
 
@@ -95,8 +100,9 @@ def spoil_unmerged(file):
         spoil_staged,
         spoil_hidden,
         spoil_unmerged,
+        spoil_sparse,
     ],
-    ids=["changed", "deleted", "staged", "assumed unchanged", "unmerged"],
+    ids=["changed", "deleted", "staged", "assumed unchanged", "unmerged", "sparse"],
 )
 @pytest.mark.parametrize("name", ["main.py", "it's ü.py"])
 def test_the_remedy_of_an_uncommitted_change_works(project, name, spoil):

@@ -107,9 +107,11 @@ def test_a_commit_without_results_cannot_be_compared(project, path):
     assert compared() is None
 
 
-def test_a_damaged_lock_of_the_commit_cannot_be_compared(project):
-    text = LOCK.read_text()
-    LOCK.write_text(text[:1000])
+@pytest.mark.parametrize("name", ["dvc.lock", "reports/metrics.json", "reports/claims.json"])
+def test_a_damaged_file_of_the_commit_cannot_be_compared(project, name):
+    path = project / name
+    text = path.read_text()
+    path.write_text(text[: len(text) // 2])
     repository.git(project, "commit", "--quiet", "--all", "--message", "Truncated")
-    LOCK.write_text(text)
+    path.write_text(text)
     assert compared() is None

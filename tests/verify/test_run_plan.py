@@ -1,5 +1,7 @@
 """What stages print about a run of `make`."""
 
+import time
+
 import pytest
 
 from pipeline.verify import run_plan
@@ -14,7 +16,7 @@ def clock(tmp_path, monkeypatch):
     """A clock that tests move: clock["now"]."""
     times = {"now": 1000.0}
     monkeypatch.setenv(run_plan.VARIABLE, str(tmp_path / "plan.json"))
-    monkeypatch.setattr(run_plan.time, "time", lambda: times["now"])
+    monkeypatch.setattr(run_plan.time, "monotonic", lambda: times["now"])
     return times
 
 
@@ -87,3 +89,15 @@ def test_a_stage_lasts_until_the_next_one_begins(clock):
         run_plan.announce(stage)
         clock["now"] += seconds
     assert run_plan.read().durations(clock["now"]) == {"prepare": 3, "train@a": 40, "track": 5}
+
+
+@pytest.mark.parametrize("jump", [-86_400, 86_400])
+def test_a_corrected_clock_changes_no_estimate(clock, capsys, monkeypatch, jump):
+    written()
+    announced(capsys, "prepare")
+    clock["now"] += 60
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + jump)
+    assert (
+        announced(capsys, "train@a") == "stage 2 of 4: about 4 min; whole run: about 5 min left\n"
+    )

@@ -73,3 +73,9 @@ def test_a_damaged_pipeline_is_a_mistake(project):
     (project / "dvc.yaml").write_text("stages: [\n")
     with pytest.raises(Mistake, match=r"^dvc.yaml: "):
         stale.read()
+
+
+def test_a_damaged_list_of_locked_files_has_a_remedy(project):
+    (project / ".dvc/tmp/rwlock").write_text('{"')
+    with pytest.raises(Mistake, match=r"^\.dvc/tmp/rwlock: .*; run `rm \.dvc/tmp/rwlock`$"):
+        stale.read()

@@ -111,8 +111,11 @@ def _boxes(groups: Sequence[StageGroup], levels: Mapping[str, int]) -> pd.DataFr
 
 def _lines(group: StageGroup) -> tuple[str, str, str]:
     title = f"{group.name} × {len(group.items)}" if group.items else group.name
-    reads = f"reads {size(_total(group.inputs))}" if group.inputs else "reads no data"
-    return title, reads, f"writes {size(_total(group.outputs))}"
+    total = _total(group.inputs)
+    reads = _files(group.inputs) if total is None else size(total)
+    if not group.inputs:
+        reads = "no data"
+    return title, f"reads {reads}", f"writes {size(_total(group.outputs))}"
 
 
 def _chart(

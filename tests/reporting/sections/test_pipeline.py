@@ -62,6 +62,12 @@ def test_a_box_has_the_number_of_stages_and_the_sizes():
     assert "train writes 10 MB for evaluate." in picture.alternative
 
 
+def test_a_box_names_data_of_unknown_size():
+    groups = [group("prepare", {"packaged texts": None}, {"a": 1}), *GROUPS[1:]]
+    boxes = pipeline.picture(groups).panels[0].layer[2].data
+    assert boxes["reads"].iloc[0] == "reads packaged texts"
+
+
 def test_boxes_of_one_row_do_not_overlap():
     many = [group(name, {}, {name: 1}) for name in ("prepare", "tune", "evaluate", "claims")]
     boxes = pipeline.picture(many).panels[0].layer[2].data

@@ -7,15 +7,14 @@ import json
 import re
 from collections import ChainMap
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import altair as alt
 import numpy as np
 import pandas as pd
 import vl_convert
-
-from pipeline.params import ARCHITECTURES
+from pandas import DataFrame
 
 COLOURS = {
     "feedforward": "#E69F00",
@@ -63,10 +62,7 @@ LOOK = {
 POINTS_OF_A_CURVE = 90
 POINTS_OF_A_SEED = 20
 SOLID, OPAQUE = alt.value([1, 0]), alt.value(1)
-SHORT, LONG = (
-    400,
-    640,
-)  # widths in pixels of a panel next to another and of a single one
+SHORT, LONG = 400, 640  # widths in pixels of a panel next to another and of a single one
 
 
 def specified(panels: Sequence[alt.LayerChart]) -> list[dict]:
@@ -111,26 +107,18 @@ def scripts() -> str:
     )
 
 
-def gapped(frame: pd.DataFrame) -> pd.DataFrame:
+def gapped(frame: DataFrame) -> DataFrame:
     """Replaces numbers that cannot be drawn, so that they leave a gap."""
     return frame.replace([np.inf, -np.inf], np.nan)
 
 
-def coloured(frame: pd.DataFrame, **options) -> alt.Color:
+def coloured(frame: DataFrame, **options) -> alt.Color:
     """The same colour for an architecture in every panel. The legend lists the architectures of the frame."""
-    return alt.Color(**{**_by_architecture(COLOURS, frame), **options})
-
-
-def hover(*plain: str, **numbers: str) -> list:
-    """The tooltip of a mark: columns as they are, and numbers with titles."""
-    return [
-        *plain,
-        *(alt.Tooltip(f"{name}:Q", title=title, format=".2f") for name, title in numbers.items()),
-    ]
+    return alt.Color(**looks_of(COLOURS, frame) | options)
 
 
 def ranked(
-    rows: pd.DataFrame,
+    rows: DataFrame,
     title: str,
     opacity: Any = OPAQUE,
     behind: Sequence[alt.Chart] = (),
@@ -143,9 +131,10 @@ def ranked(
     """
     factor = 1 if is_log10 else 100
     rows = rows.assign(**{name: factor * rows[name] for name in ("value", "low", "high")})
-    scale = alt.Scale(zero=False)
     labels = alt.Axis(labelExpr=PERCENT_OF_LOG10) if is_log10 else alt.Axis()
-    x = alt.X("value:Q", title=title, scale=scale, axis=labels)
+    x = partial(alt.X, title=title, scale=alt.Scale(zero=False), axis=labels)
+    number = partial(alt.Tooltip, format=".2f")
+    value = number("value:Q", title=title)
     axis = alt.Axis(
         labelLimit=260,
         labelExpr="split(replace(datum.label, ' minus ', '|minus '), '|')",
@@ -157,21 +146,19 @@ def ranked(
     circles = []
     if "scores" in rows:
         scores = rows.pop("scores")
-        values = scores.map(lambda score_of: list(score_of.values()))
-        seeds = rows[["name", "architecture"]].assign(seed=scores.map(list), value=values)
-        seeds = seeds.explode(["seed", "value"]).astype({"value": float})
-        seeds["value"] *= factor
-        base = alt.Chart(gapped(seeds)).mark_point(size=40, yOffset=6, strokeWidth=1.4)
-        circles = [base.encode(x=x, tooltip=hover("name", "seed", value=title), **encoding)]
+        seeds = rows[["name", "architecture"]].assign(score=scores.map(dict.items)).explode("score")
+        seeds[["seed", "value"]] = seeds.pop("score").to_list()
+        seeds["value"] = factor * seeds["value"].astype(float)
+        circle = alt.Chart(gapped(seeds)).mark_point(size=40, yOffset=6, strokeWidth=1.4)
+        tooltip = ["name", "seed", value]
+        circles = [circle.encode(x=x("value:Q"), tooltip=tooltip, **encoding)]
 
-    tooltip = hover("name", value=title, low="low", high="high")
+    tooltip = ["name", value, number("low:Q"), number("high:Q")]
     base = alt.Chart(gapped(rows)).encode(opacity=opacity, tooltip=tooltip, **encoding)
     offset = -6 if circles else 0
-    bars = base.mark_rule(strokeWidth=2, yOffset=offset).encode(
-        x=alt.X("low:Q", title=title, scale=scale), x2="high:Q"
-    )
+    bars = base.mark_rule(strokeWidth=2, yOffset=offset).encode(x=x("low:Q"), x2="high:Q")
     diamonds = base.mark_point(filled=True, size=110, shape="diamond", opacity=1, yOffset=offset)
-    layers = alt.layer(*behind, bars, diamonds.encode(x=x), *circles)
+    layers = alt.layer(*behind, bars, diamonds.encode(x=x("value:Q")), *circles)
     return layers.properties(width=LONG - 160, height=34 * len(rows))
 
 
@@ -184,10 +171,10 @@ def _numbered(text: str) -> str:
 
 
 def thinned(
-    frame: pd.DataFrame,
+    frame: DataFrame,
     column: str = "lag_tokens",
     most: int = POINTS_OF_A_CURVE,
-) -> pd.DataFrame:
+) -> DataFrame:
     """At most about this many lags, the first ten and the last among them."""
     lags = np.unique(frame[column])
     if len(lags) <= most:
@@ -206,36 +193,32 @@ def _spread(values: np.ndarray, number_of: int) -> np.ndarray:
 
 def line_at(value: float, scale: alt.Scale, dash: tuple[int, int] = (4, 3)) -> alt.Chart:
     return (
-        alt.Chart(pd.DataFrame({"at": [value]}))
+        alt.Chart(DataFrame({"at": [value]}))
         .mark_rule(color=NEUTRAL, strokeDash=list(dash), strokeWidth=1.5)
         .encode(y=alt.Y("at:Q", scale=scale))
     )
 
 
 def upright(value: float) -> alt.Chart:
-    return alt.Chart(pd.DataFrame({"at": [value]})).mark_rule(color=NEUTRAL).encode(x="at:Q")
-
-
-def present(frame: pd.DataFrame) -> list[str]:
-    return [name for name in ARCHITECTURES if name in set(frame["architecture"])]
+    return alt.Chart(DataFrame({"at": [value]})).mark_rule(color=NEUTRAL).encode(x="at:Q")
 
 
 def legend(**options) -> alt.Legend:
     return alt.Legend(**{"orient": "bottom", "columns": 2, "symbolOpacity": 1, **options})
 
 
-def shaped(frame: pd.DataFrame) -> alt.Shape:
+def shaped(frame: DataFrame) -> alt.Shape:
     """The same shape for an architecture in every panel."""
-    return alt.Shape(**_by_architecture(SHAPES, frame))
+    return alt.Shape(**looks_of(SHAPES, frame))
 
 
-def _by_architecture(looks: dict[str, str], frame: pd.DataFrame) -> dict:
-    """A channel with the look of each architecture. The legend lists those of the frame."""
+def looks_of(looks: dict[str, str], frame: DataFrame, column: str = "architecture") -> dict:
+    """A channel with the look of each value of a column. The legend lists those of the frame."""
     return {
-        "shorthand": "architecture:N",
-        "title": "architecture",
+        "shorthand": f"{column}:N",
+        "title": column,
         "scale": alt.Scale(domain=list(looks), range=list(looks.values())),
-        "legend": legend(values=present(frame)),
+        "legend": legend(values=[name for name in looks if name in set(frame[column])]),
     }
 
 
@@ -243,7 +226,7 @@ def whole_numbers() -> alt.Axis:
     return alt.Axis(tickMinStep=1, grid=False, labelOverlap="greedy", labelSeparation=8)
 
 
-def log_axis(column: str, title: str, rows: pd.DataFrame) -> alt.X:
+def log_axis(column: str, title: str, rows: DataFrame) -> alt.X:
     """The measured whole numbers of a column, on a log scale."""
     ticks = sorted(set(rows[column].astype(int)))
     scale = alt.Scale(type="log", domain=[ticks[0] / 1.2, ticks[-1] * 1.2], nice=False)
@@ -254,38 +237,36 @@ def log_axis(column: str, title: str, rows: pd.DataFrame) -> alt.X:
 PERCENT_OF_LOG10 = "format(pow(10, 2 + datum.value), '~g') + ' %'"  # the label of an axis
 
 
-def packed(rows: pd.DataFrame, keys: list[str], columns: list[str]) -> alt.Chart:
+def packed(rows: DataFrame, keys: list[str], columns: list[str]) -> alt.Chart:
     """A chart of many curves: one row of lists per curve takes a tenth of the bytes of one row per point."""
-    finite = gapped(rows[[*keys, *columns]]).round(dict.fromkeys(columns, 3))
-    values = finite.astype(dict.fromkeys(columns, object))
+    values = gapped(rows[[*keys, *columns]]).round(3).astype(object)
     values = values.where(values.notna(), None)
     curves = values.groupby(keys, sort=False)[columns].agg(list).reset_index()
     return alt.Chart(curves).transform_flatten(columns)
 
 
 def curves(
-    seeds: pd.DataFrame,
-    medians: pd.DataFrame,
+    seeds: DataFrame,
+    medians: DataFrame,
     keys: list[str],
     *,
     x: alt.X,
     y: alt.Y,
-    colour: Any,
-    shape: Any,
-    dash: Any = SOLID,
+    every: DataFrame | None = None,
     behind: Sequence[alt.Chart] = (),
     is_continuous: bool = True,
+    **look: Any,
 ) -> alt.LayerChart:
     """A thin line per seed, and a thick line with some marks for the median seed.
 
     Both frames have the columns `keys`, which tell the curves apart, and `value`. `medians` also has `network`, `seeds`
     and the text `hint` for a pointer. Where only a few places were measured, each has a mark and no thick line joins
-    them.
+    them. `every` has the architectures of the legend, if the medians lack some. `look` replaces parts of `looks`.
     """
     at = str(x["shorthand"]).split(":")[0]
-    line = {"x": x, "y": y, "color": colour}
-    detail = [f"{key}:N" for key in keys]
-    by_seed = [*detail, "seed:N"]
+    look = looks(medians if every is None else every) | look
+    line = {"x": x, "y": y, "color": look["colour"]}
+    dashed_line = {**line, "strokeDash": look["dash"], "detail": [f"{key}:N" for key in keys]}
     words = ["network", at, "seeds", "hint"]
     marked, layers = medians, []
     thin = {"strokeWidth": 0.8, "opacity": 0.3, "clip": True}
@@ -293,43 +274,39 @@ def curves(
         marked = medians[medians[at].isin(some(medians[at]))]
         seeds = thinned(seeds, at, POINTS_OF_A_SEED)
         thick = packed(medians, keys, [at, "value"]).mark_line(strokeWidth=2.5, clip=True)
-        layers = [thick.encode(**line, strokeDash=dash, detail=detail)]
+        layers = [thick.encode(**dashed_line)]
     else:
         thin["point"] = alt.OverlayMarkDef(size=9, opacity=0.4)
 
-    thin_lines = packed(seeds, [*keys, "seed"], [at, "value"]).mark_line(**thin)
+    by_seed = [*keys, "seed"]
+    thin_lines = packed(seeds, by_seed, [at, "value"]).mark_line(**thin)
     marks = alt.Chart(gapped(marked[list(dict.fromkeys(["value", *keys, *words]))]).round(3))
     marks = marks.mark_point(filled=True, size=45, opacity=1, clip=True)
     return alt.layer(
         *behind,
-        thin_lines.encode(**line, strokeDash=dash, detail=by_seed),
+        thin_lines.encode(**dashed_line | {"detail": [f"{key}:N" for key in by_seed]}),
         *layers,
-        marks.encode(**line, shape=shape, tooltip=words),
+        marks.encode(**line, shape=look["shape"], tooltip=words),
     ).properties(width=SHORT, height=300)
 
 
-def looks(frame: pd.DataFrame) -> dict:
-    """Colours and shapes of architectures, and dashes of directions, for `curves`."""
+def looks(frame: DataFrame) -> dict:
+    """Colours and shapes of architectures, and dashes of directions, if the frame has any, for `curves`."""
     return {
         "colour": coloured(frame),
         "shape": shaped(frame),
-        "dash": dashed(frame),
+        "dash": dashed(frame) if "direction" in frame else SOLID,
     }
 
 
-def dashed(frame: pd.DataFrame) -> alt.StrokeDash:
+def dashed(frame: DataFrame) -> alt.StrokeDash:
     """Dashes backward curves. Only they need a legend."""
-    scale = alt.Scale(domain=list(DASHES), range=list(DASHES.values()))
     directions = legend(
-        values=["forward", "backward"],
-        columns=1,
-        symbolStrokeColor=NEUTRAL,
-        symbolSize=300,
+        values=["forward", "backward"], columns=1, symbolStrokeColor=NEUTRAL, symbolSize=300
     )
-    has_backward = (frame["direction"] == "backward").any()
     return alt.StrokeDash(
         "direction:N",
         title="reads",
-        scale=scale,
-        legend=directions if has_backward else None,
+        scale=alt.Scale(domain=list(DASHES), range=list(DASHES.values())),
+        legend=directions if "backward" in set(frame["direction"]) else None,
     )

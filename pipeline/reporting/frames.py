@@ -1,9 +1,12 @@
 """What several sections do with frames: the median seed, one design per length, names and order of networks."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas import DataFrame
+from pandas.api.types import is_list_like
 
 from pipeline.params import ARCHITECTURES
 from pipeline.reporting import words
@@ -18,12 +21,17 @@ ORDERS = {
 }
 
 
-def is_half(rows: pd.DataFrame) -> pd.Series:
+def is_half(rows: DataFrame) -> pd.Series:
     """Whether a row is about one of the two directions of a bidirectional network."""
     return rows["architecture"].eq("bidirectional") & rows["direction"].isin(HALVES)
 
 
-def named(rows: pd.DataFrame) -> pd.DataFrame:
+def with_network(rows: DataFrame) -> DataFrame:
+    """Adds `network`, the name of the architecture."""
+    return rows.assign(network=rows["architecture"].map(words.network))
+
+
+def named(rows: DataFrame) -> DataFrame:
     """Adds `network`: its name, with its direction if it has two and its state if that is not the one read out."""
     names = rows["architecture"].map(words.network)
     names = names.mask(is_half(rows), names + " (" + rows["direction"] + " half)")
@@ -32,11 +40,11 @@ def named(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(network=names)
 
 
-def where(rows: pd.DataFrame, **values: object) -> pd.DataFrame:
+def where(rows: DataFrame, **values: Any) -> DataFrame:
     """Keeps the rows whose columns have these values. A collection allows several values."""
     for column, value in values.items():
-        allowed = value if isinstance(value, Collection) and not isinstance(value, str) else [value]
-        rows = rows[rows[column].isin(list(allowed))]
+        allowed = list(value) if is_list_like(value) else [value]
+        rows = rows[rows[column].isin(allowed)]
     return rows
 
 
@@ -45,7 +53,7 @@ def first_at(lengths: Iterable[int], shown_length: int) -> list[int]:
     return sorted(set(lengths), key=lambda length: (length != shown_length, length))
 
 
-def in_order(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+def in_order(rows: DataFrame, keys: list[str]) -> DataFrame:
     """Sorts words in the order of ORDERS, and numbers ascending."""
 
     def place(column: pd.Series) -> pd.Series:
@@ -55,19 +63,19 @@ def in_order(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     return rows.sort_values(keys, key=place, kind="stable").reset_index(drop=True)
 
 
-def own_design(rows: pd.DataFrame) -> pd.DataFrame:
+def own_design(rows: DataFrame) -> DataFrame:
     """Keeps the networks that were trained at the length at which they are measured, if there are any."""
     is_own = rows["trained_length"] == rows["sequence_length"]
     keys = [rows[name] for name in ("architecture", "weights", "sequence_length") if name in rows]
     return rows[is_own | ~is_own.groupby(keys).transform("any")]
 
 
-def median_seed(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+def median_seed(rows: DataFrame, keys: list[str]) -> DataFrame:
     """Returns the median `value` of the seeds, the `lowest`, the `highest` and their number `seeds`, in order.
 
-    They are NaN if a seed is NaN: no seed is left out.
+    They are NaN if a seed is NaN: no seed is left out. `network` is the name of the architecture.
     """
     values = rows.groupby(keys, sort=False)["value"]
     summary = values.agg(value="median", lowest="min", highest="max")
     summary[values.count() < values.size()] = np.nan
-    return in_order(summary.assign(seeds=values.size()).reset_index(), keys)
+    return with_network(in_order(summary.assign(seeds=values.size()).reset_index(), keys))

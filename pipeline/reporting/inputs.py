@@ -12,9 +12,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas import DataFrame
 
 from pipeline.params import Mistake, subjects
 from pipeline.science.statistics.linear_names import BASELINES
+
+Record = dict[str, Any]
+Function = Callable[..., Any]
 
 SUMMARY = ("mean", "sd", "low", "high")
 MEASURES_OF_A_RUN = ("nll", "brier", "ece", "auc")
@@ -42,10 +46,10 @@ PAIR = [
     *NUMBERS_OF_A_PAIR,
 ]
 
-DERIVED: dict[str, Callable[..., Any]] = {}
+DERIVED: dict[str, Function] = {}
 
 
-def derived(function: Callable[..., Any]) -> Callable[..., Any]:
+def derived(function: Function) -> Function:
     """Makes a function an input of its own name. Raises ValueError if another function has the name."""
     if function.__name__ in DERIVED:
         raise ValueError(f"two derived inputs have the name {function.__name__}")
@@ -54,7 +58,7 @@ def derived(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @cache
-def parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+def parameters(function: Function) -> tuple[str, ...]:
     return tuple(inspect.signature(function).parameters)
 
 
@@ -69,11 +73,16 @@ class Inputs:
         self._values = {**files, "settings": settings, **others}
         self._files = tuple(files)
 
-    def call(self, function: Callable[..., Any]) -> Any:
+    def call(self, function: Function) -> Any:
         """Calls the function with the inputs that its parameters name. Raises KeyError for an unknown name."""
         return function(**{name: self._value(name) for name in parameters(function)})
 
-    def files_of(self, function: Callable[..., Any]) -> tuple[str, ...]:
+    def starts_empty(self, function: Function) -> bool:
+        """Whether the first input that the function names is a table without rows."""
+        first = [self._value(name) for name in parameters(function)[:1]]
+        return any(isinstance(value, DataFrame) and value.empty for value in first)
+
+    def files_of(self, function: Function) -> tuple[str, ...]:
         """Returns the names of the files that the function uses, directly or through derived inputs, in file order."""
         names = self._leaves(function)
         return tuple(name for name in self._files if name in names)
@@ -83,7 +92,7 @@ class Inputs:
             self._values[name] = self.call(DERIVED[name])
         return self._values[name]
 
-    def _leaves(self, function: Callable[..., Any]) -> set[str]:
+    def _leaves(self, function: Function) -> set[str]:
         leaves: set[str] = set()
         for name in parameters(function):
             leaves |= self._leaves(DERIVED[name]) if name in DERIVED else {name}
@@ -91,10 +100,10 @@ class Inputs:
 
 
 @derived
-def shown_length(decay: pd.DataFrame, card: dict[str, Any]) -> int:
+def shown_length(decay: DataFrame, card: Record) -> int:
     """The length that sections show first: of those at which trained networks are measured, the textbook's nearest."""
     trained = decay[decay["weights"] == "trained"]
-    lengths = set((trained if len(trained) else decay)["sequence_length"])
+    lengths = set((decay if trained.empty else trained)["sequence_length"])
     textbook = card["sequence_length"]
 
     def distance(length: int) -> tuple[float, int]:
@@ -110,7 +119,7 @@ def subject(card: dict) -> subjects.Subject:
 
 
 @derived
-def results(metrics: dict, models: dict, settings: dict) -> pd.DataFrame:
+def results(metrics: dict, models: dict, settings: dict) -> DataFrame:
     """One row per run, the linear baselines last: parameters, and mean, sd, low and high of its test accuracy.
 
     `scores` is {seed: test accuracy}. JSON has null for a number that was not finite; here it is NaN.
@@ -145,16 +154,16 @@ def results(metrics: dict, models: dict, settings: dict) -> pd.DataFrame:
                 "scores": scores.to_dict(),
             }
         )
-    return pd.DataFrame(rows).astype(dict.fromkeys((*SUMMARY, *MEASURES_OF_A_RUN), float))
+    return DataFrame(rows).astype(dict.fromkeys((*SUMMARY, *MEASURES_OF_A_RUN), float))
 
 
 @derived
-def pairs(compared: list[dict], settings: dict) -> pd.DataFrame:
+def pairs(compared: list[dict], settings: dict) -> DataFrame:
     """The declared comparisons, each with its `verdict`: higher, lower, unclear or undefined.
 
     A difference counts if its interval excludes 0 and its p-value, corrected for the whole family, is below alpha.
     """
-    table = pd.DataFrame(compared, columns=None if compared else PAIR)[PAIR]
+    table = DataFrame(compared, columns=None if compared else PAIR)[PAIR]
     table = table.astype(dict.fromkeys(NUMBERS_OF_A_PAIR, float))
     is_significant = table["p_holm"] < settings["alpha"]
     verdicts = {

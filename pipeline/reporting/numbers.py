@@ -55,7 +55,7 @@ def points(difference: float) -> str:
 def interval(low: float, high: float) -> str:
     return (
         f"{number(low * 100, 1)} to {number(high * 100, 1)}"
-        if math.isfinite(low) and math.isfinite(high)
+        if math.isfinite(low + high)
         else "none"
     )
 
@@ -239,14 +239,18 @@ def _significant(value: float) -> str:
     """
     if value == 0:
         return "0"
-    digits, power = f"{abs(value):.1e}".split("e")
-    if int(power) < -3:
-        return ("−" if value < 0 else "") + f"{digits}·10{str(int(power)).translate(SUPERSCRIPTS)}"
-    return number(value, max(1 - int(power), 0))
+    power = int(f"{value:.1e}".partition("e")[2])
+    if power < -3:
+        return ("−" if value < 0 else "") + power_of_ten(math.log10(abs(value)))
+    return number(value, max(1 - power, 0))
 
 
 def count(number_of: int, one: str) -> str:
     return f"{number_of:,} {one if number_of == 1 else one + 's'}"
+
+
+def in_tokens(number_of: float) -> str:
+    return count(int(number_of), "token")
 
 
 def listed(names) -> str:

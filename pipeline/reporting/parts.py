@@ -1,13 +1,13 @@
 """The parts of a report that sections return, independent of the page that shows them."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 import altair as alt
-import pandas as pd
+from pandas import DataFrame
 
 from pipeline.reporting.inputs import Inputs
 from pipeline.reporting.numbers import cell
@@ -48,24 +48,29 @@ class Table:
     def of(
         cls,
         caption: str,
-        frame: pd.DataFrame,
-        formats: Mapping[str, Callable[..., Any]],
+        rows: Any,
+        /,
+        **formats: Callable[..., Any],
     ) -> "Table":
-        """A sortable table. A column has the format of its name, or else `cell`; a missing value is an empty text."""
-        texts = pd.DataFrame(
+        """A sortable table of rows that a DataFrame can be made of.
+
+        A column has the format of its name, or else `cell`; a missing value is an empty text.
+        """
+        frame = DataFrame(rows)
+        texts = DataFrame(
             {
                 name: values.map(formats.get(name, cell), na_action="ignore").astype(object)
                 for name, values in frame.items()
             }
         )
-        rows = texts.fillna("").to_numpy().tolist()
+        cells = texts.fillna("").to_numpy().tolist()
         columns = [name.replace("_", " ") for name in frame]
         return cls(
             caption,
             columns,
-            rows,
+            cells,
             sortable=True,
-            filterable=len(rows) > LONG_TABLE,
+            filterable=len(cells) > LONG_TABLE,
         )
 
     @property
@@ -167,6 +172,7 @@ def choice(label: str, options: dict[str, "Part"]) -> "Part | None":
 
 
 Part = Paragraph | Bullets | Command | Table | Figure | Choice | Details | Finding | Quotes
+Parts = list[Part] | None
 Maker = Callable[..., "Part | Sequence[Part] | None"]
 
 
@@ -190,8 +196,8 @@ def every_part(part: Part, first_options: bool = False) -> Iterator[Part]:
 class Section:
     """A heading with the functions that make its parts.
 
-    The parameters of each function are names of `inputs`. A function that returns None or an empty list has nothing to
-    say about this study. A section without parts disappears.
+    The parameters of each function are names of `inputs`. A function has nothing to say about this study if its first
+    input is a table without rows, or if it returns None or an empty list. A section without parts disappears.
     """
 
     title: str
@@ -226,7 +232,7 @@ def made(section: Section, values: Inputs) -> MadeSection:
     """Calls the functions of a section with the inputs that they name."""
     parts: list[MadePart] = []
     for maker in section.makers:
-        result = values.call(maker)
+        result = None if values.starts_empty(maker) else values.call(maker)
         if result is None:
             continue
         new_parts = result if isinstance(result, list) else [result]

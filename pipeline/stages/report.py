@@ -1,6 +1,7 @@
 """report: writes the pages and figures that people read; reads files only."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from pipeline.reporting.sections import SECTIONS
 from pipeline.storage import artifacts, dvc_lock, lock_comparison, plain_text, provenance
 from pipeline.storage.dvc_lock import RecordedStage
 from pipeline.storage.provenance import Provenance, StageGroup
-from pipeline.storage.stage_table import REPORT
+from pipeline.storage.stage_table import PREPARE, REPORT
 from pipeline.tracking import run_records
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ READERS = {
     ".parquet": artifacts.read_parquet,
 }
 BY_ARCHITECTURE = ("trials", "studies")  # inputs with one file per tuned architecture
+PACKAGED = ("imdb", "rotten_tomatoes")  # sources that a package holds: no file in data/raw is read
 
 
 def main(context: "Context") -> None:
@@ -41,7 +43,7 @@ def main(context: "Context") -> None:
     _print_stale(architectures, lengths)
 
     paths = _paths(architectures, lengths)
-    groups = _stage_groups(stages)
+    groups = _stage_groups(stages, params.data.source)
     inputs = Inputs(_contents(paths, architectures), _settings(params), stage_groups=groups)
     origins = Provenance(_names(paths), stages, groups, run_records.name)
     playground = artifacts.read_json(artifacts.PLAYGROUND_CARD)
@@ -68,11 +70,18 @@ def _report(inputs: Inputs, origins: Provenance, has_playground: bool) -> render
     )
 
 
-def _stage_groups(stages: dict[str, RecordedStage]) -> list[StageGroup]:
-    """The recorded stages, with the code that changed since they ran."""
+def _stage_groups(stages: dict[str, RecordedStage], source: str) -> list[StageGroup]:
+    """The recorded stages, with the code that changed since they ran. The size of packaged texts is unknown."""
     mismatches = lock_comparison.differences(stages.values(), Path(), code=True)
     sizes = provenance.sizes(document(dvc_lock.LOCK), stages)
-    return provenance.stage_groups(stages, sizes, mismatches)
+    groups = provenance.stage_groups(stages, sizes, mismatches)
+    if source not in PACKAGED:
+        return groups
+
+    packaged: dict[str, int | None] = {"packaged texts": None}
+    return [
+        replace(group, inputs=packaged) if group.name == PREPARE.name else group for group in groups
+    ]
 
 
 def _contents(paths: dict[str, list[Path]], architectures: Sequence[str]) -> dict[str, Any]:

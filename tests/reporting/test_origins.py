@@ -21,7 +21,7 @@ INSENSITIVE = {
     "The tutorial's sentences: answer": {"claims"},
     "Results: answers": {"gains", "metrics"},
     "Results: failed_seeds": {"runs"},
-    "How far back do gradients reach?: answer": {"decay_by_seed"},
+    "How far back do gradients reach?: answer": {"claims", "decay_by_seed"},
     "Why do gradients fade?: training": {"everything"},
     "Memory: definitions": {"memory"},
     "Why does the gradient fade and the word survive?: answer": {"attractor", "retention"},

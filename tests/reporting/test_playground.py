@@ -36,8 +36,11 @@ RUNS = {
     "lstm-textbook": False,
     "vanilla-tuned": True,
 }
-FILMS = {"source": "imdb"}
+USUAL_WORDS = 5
+LENGTHS = {"splits": {"train": {"length_tokens": {"p5": USUAL_WORDS}}}}
+FILMS = {"source": "imdb", **LENGTHS}
 OWN_DATA = {
+    **LENGTHS,
     "source": "csv",
     "subject": "product opinions",
     "labels": {"positive": "good", "negative": "bad"},
@@ -280,6 +283,14 @@ def test_words_outside_the_vocabulary_are_marked_and_listed(opened):
     assert "read them all alike (dotted line): nonsense" in opened.run("find('notes').textContent")
     typed(opened, "only nonsense")
     assert "the verdicts mean nothing" in opened.run("find('notes').textContent")
+
+
+@in_chromium
+@pytest.mark.parametrize(("count", "warns"), [(0, False), (1, True), (4, True), (5, False)])
+def test_a_text_shorter_than_nearly_all_training_texts_has_a_warning(opened, count, warns):
+    typed(opened, " ".join(WORDS[:count]))
+    warning = f"95 % of the training texts have {USUAL_WORDS} words or more"
+    assert (warning in opened.run("find('notes').textContent")) == warns
 
 
 @in_chromium

@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 
 from pipeline.reporting import charts
+from pipeline.reporting.inputs import Record
 from pipeline.reporting.numbers import count
 from pipeline.reporting.page import texts
 from pipeline.reporting.parts import (
@@ -50,7 +51,7 @@ class Report:
     has_playground: bool = False
 
     @cached_property
-    def panels(self) -> dict[str, list[dict[str, Any]]]:
+    def panels(self) -> dict[str, list[Record]]:
         """The panels of each figure as Vega-Lite. Raises ValueError if two figures have the same name."""
         figures = self.figures()
         names = [figure.name for figure in figures]
@@ -79,7 +80,7 @@ class Report:
         return [part for part in every if isinstance(part, Figure)]
 
 
-def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+def _columns(rows: Sequence[Record]) -> dict[str, list[Any]]:
     """
     >>> _columns([{"lag": 1, "mean": 0.123456789}, {"lag": 2}])
     {'lag': [1, 2], 'mean': [0.123457, None]}
@@ -88,7 +89,7 @@ def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
     return {name: _column(rows, name) for name in names}
 
 
-def _column(rows: Sequence[dict[str, Any]], name: str) -> list[Any]:
+def _column(rows: Sequence[Record], name: str) -> list[Any]:
     return [_rounded(row.get(name)) for row in rows]
 
 
@@ -97,7 +98,7 @@ def _rounded(value: Any) -> Any:
     return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
 
 
-def _panel(panel: dict[str, Any]) -> str:
+def _panel(panel: Record) -> str:
     """A panel as JSON, with the names of its datasets in the place of their rows."""
     return charts.page({**panel, "datasets": list(panel.get("datasets", {}))})
 

@@ -99,6 +99,8 @@ function describe() {
   }
   const skipped = Math.min(...panes.map((pane) => pane.input.start));
   if (skipped) notes.push(`The networks read only the last ${words.length - skipped} of ${words.length} words.`);
+  const isShort = words.length && words.length < data.usual_words;
+  if (isShort) notes.push(`95 % of the training texts have ${data.usual_words} words or more, so trust this verdict less.`);
   if (unknown.length && words.every((each) => !vocabulary.has(each))) {
     notes.push("No word is in the vocabulary, so the verdicts mean nothing.");
   }

@@ -61,6 +61,7 @@ def _rendered(
             _packed(run, card["networks"][run], arrays, words) for run, arrays in networks.items()
         ],
         "texts": list(texts.values()),
+        "usual_words": data_card["splits"]["train"]["length_tokens"]["p5"],
         "examples": _examples(texts, card["strong_words"], list(networks), subject.noun),
     }
     environment = jinja2.Environment(

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 
 import altair as alt
 import numpy as np
-import pandas as pd
+from pandas import DataFrame
 
 from pipeline.reporting import charts, frames, words
 from pipeline.reporting.frames import where
 from pipeline.reporting.inputs import derived
-from pipeline.reporting.numbers import count, ends, listed, number
+from pipeline.reporting.numbers import ends, in_tokens, listed, number
 from pipeline.reporting.parts import Details, Figure, Paragraph, Part, Section, Table
 from pipeline.science.statistics.lags import longest_lag_learned
 
@@ -49,16 +49,13 @@ HEIGHT = 200
 
 
 @derived
-def trained_properties(attractor: pd.DataFrame) -> pd.DataFrame:
-    """The properties in the order of architectures."""
-    return frames.in_order(attractor, ["architecture"])
+def trained_properties(attractor: DataFrame) -> DataFrame:
+    """The properties in the order of architectures, with the names of the networks."""
+    return frames.with_network(frames.in_order(attractor, ["architecture"]))
 
 
-def answer(trained_properties: pd.DataFrame, retention: pd.DataFrame) -> Paragraph | None:
+def answer(trained_properties: DataFrame, retention: DataFrame) -> Paragraph:
     """Which networks have a line attractor, whether far words keep their valence, and what the artificial task adds."""
-    if trained_properties.empty:
-        return None
-
     verdicts = where(trained_properties, property=LINE)
     sentences = [_verdict(row, trained_properties) for row in verdicts.itertuples()]
     sentences += _valence(where(trained_properties, property="far_valence"))
@@ -66,49 +63,46 @@ def answer(trained_properties: pd.DataFrame, retention: pd.DataFrame) -> Paragra
     return Paragraph(" ".join(sentences))
 
 
-def _verdict(row, properties: pd.DataFrame) -> str:
+def _verdict(row, properties: DataFrame) -> str:
     """One sentence about one architecture."""
-    network = words.network(row.architecture)
     if row.verdict == HOLDS:
-        return (
-            f"The {network} sums up words along one slow direction of its state, a line attractor."
-        )
+        return f"The {row.network} sums up words along one slow direction of its state, a line attractor."
     if row.verdict != FAILS:
-        return f"These seeds do not show whether the {network} has a line attractor."
+        return f"These seeds do not show whether the {row.network} has a line attractor."
 
     failed = where(properties, architecture=row.architecture, verdict=FAILS)["property"]
     reason = next(text for name, text in REASONS.items() if name in set(failed))
-    return f"The {network} has no line attractor: {reason}."
+    return f"The {row.network} has no line attractor: {reason}."
 
 
-def _valence(rows: pd.DataFrame) -> Iterator[str]:
+def _valence(rows: DataFrame) -> Iterator[str]:
     """Whether a word far back still moves the answer by its valence."""
     for verdict, start in FAR_WORDS.items():
         of_verdict = where(rows, verdict=verdict)
         if of_verdict.empty:
             continue
         values = listed(
-            f"{number(row.value, 2)} in the {words.network(row.architecture)}"
-            for row in of_verdict.itertuples()
+            f"{number(row.value, 2)} in the {row.network}" for row in of_verdict.itertuples()
         )
-        lag = count(int(of_verdict["lag_tokens"].max()), "token")
+        lag = in_tokens(of_verdict["lag_tokens"].max())
         yield f"{start.format(lag=lag)} their TF-IDF weights: the correlation is {values}."
 
     if set(rows["verdict"]) == {HOLDS}:
         yield "So the gradient loses size, not meaning, and the order of words matters little."
 
 
-def _retained(retention: pd.DataFrame) -> list[str]:
+def _retained(retention: DataFrame) -> list[str]:
     """How far the vanilla RNN learns to keep one token when the task requires it."""
     rows = where(retention, architecture="vanilla", signal="first")
     longest = longest_lag_learned(rows.groupby("lag_tokens")["solved"].mean().to_dict())
     if not longest:
         return []
-    tokens = count(longest, "token")
-    return [f"If one token alone decides, the vanilla RNN learns to keep it over {tokens}."]
+    return [
+        f"If one token alone decides, the vanilla RNN learns to keep it over {in_tokens(longest)}."
+    ]
 
 
-def by_lag(attractor_lags: pd.DataFrame, trained_properties: pd.DataFrame) -> Figure | None:
+def by_lag(attractor_lags: DataFrame, trained_properties: DataFrame) -> Figure | None:
     """The gradient by lag: its size, the valence of the words that it reads, and its directions."""
     trained = where(attractor_lags, weights="trained")
     if trained.empty:
@@ -116,12 +110,12 @@ def by_lag(attractor_lags: pd.DataFrame, trained_properties: pd.DataFrame) -> Fi
 
     panels = []
     for column, (heading, title) in PANELS.items():
-        seeds = trained.rename(columns={column: "value"})
-        panels.append(_panel(seeds, heading, title, is_size=column == SIZE))
+        panel = _panel(trained.assign(value=trained[column]), title, is_size=column == SIZE)
+        panels.append(panel.properties(title=heading, height=HEIGHT))
 
     values = where(trained_properties, property=("gradient_share", "far_valence"))
     numbers = "; ".join(
-        f"{words.network(row.architecture)}, {PROPERTIES[row.property]}: {number(row.value, 2)}"
+        f"{row.network}, {PROPERTIES[row.property]}: {number(row.value, 2)}"
         for row in values.itertuples()
     )
     return Figure(
@@ -134,30 +128,29 @@ def by_lag(attractor_lags: pd.DataFrame, trained_properties: pd.DataFrame) -> Fi
     )
 
 
-def _panel(seeds: pd.DataFrame, heading: str, title: str, is_size: bool) -> alt.LayerChart:
+def _panel(seeds: DataFrame, title: str, is_size: bool) -> alt.LayerChart:
     medians = frames.median_seed(seeds, ["architecture", "lag_tokens"])
-    medians["network"] = medians["architecture"].map(words.network)
     medians["hint"] = [number(value, 2) for value in medians["value"]]
-    colour, shape = charts.coloured(medians), charts.shaped(medians)
+    look = charts.looks(medians)
     if not is_size:
-        colour.legend = shape.legend = None
+        look["colour"].legend = look["shape"].legend = None
 
     axis = alt.Axis(labelExpr=charts.PERCENT_OF_LOG10) if is_size else alt.Axis()
-    panel = charts.curves(
+    return charts.curves(
         seeds,
         medians,
         ["architecture"],
         x=alt.X(
-            "lag_tokens:Q", title="lag (tokens before the last word)", axis=charts.whole_numbers()
+            "lag_tokens:Q",
+            title="lag (tokens before the last word)",
+            axis=charts.whole_numbers(),
         ),
         y=alt.Y("value:Q", title=title, axis=axis),
-        colour=colour,
-        shape=shape,
+        **look,
     )
-    return panel.properties(title=heading, height=HEIGHT)
 
 
-def table(trained_properties: pd.DataFrame, subject) -> Part | None:
+def table(trained_properties: DataFrame, subject) -> Part | None:
     """Every property with its interval, its threshold, its value at initialisation and by chance."""
     rows = [_cells(row, subject.noun) for row in trained_properties.itertuples()]
     if not rows:
@@ -180,7 +173,7 @@ def _cells(row, noun: str) -> Sequence[str]:
         return "∞" if np.isinf(value) else number(value, 2)
 
     return [
-        words.network(row.architecture),
+        row.network,
         PROPERTIES[row.property].format(texts=f"{noun}s"),
         cell(row.value) + ends(row.low, row.high, cell),
         cell(row.threshold),

@@ -6,7 +6,7 @@ from itertools import chain
 from operator import itemgetter
 
 import numpy as np
-import pandas as pd
+from pandas import DataFrame
 
 from pipeline.params.subjects import Subject
 from pipeline.reporting.inputs import derived
@@ -182,7 +182,7 @@ def small_chart(measures: list[dict]) -> SmallChart | None:
     if not measures:
         return None
 
-    frame = pd.DataFrame(measures)
+    frame = DataFrame(measures)
     bounds = frame[ENDS].astype(float).bfill(axis=1).ffill(axis=1)
     thresholds = np.unique(frame[["threshold", "fails_beyond"]].astype(float))
     thresholds = thresholds[np.isfinite(thresholds)]
@@ -232,7 +232,7 @@ def _measures(claim: dict, quote: str) -> Table:
     for item in _counting(claim):
         if item["verdict"] != claim["verdict_here"]:
             rows += [_cells(measure, f"in {item['name']}: ") for measure in item["measures"]]
-    return Table.of(f"All numbers of {quote}", pd.DataFrame(rows), {})
+    return Table.of(f"All numbers of {quote}", rows)
 
 
 def _cells(measure: dict, where: str = "") -> dict[str, str]:

@@ -1,16 +1,13 @@
 """Data and settings: the texts, how they were split, and the settings and layers of each run."""
 
-from typing import Any
-
 import pandas as pd
+from pandas import DataFrame
 
 from pipeline.params import subjects
 from pipeline.params.subjects import Subject
-from pipeline.reporting.inputs import derived
-from pipeline.reporting.numbers import count, percent
+from pipeline.reporting.inputs import Record, derived
+from pipeline.reporting.numbers import in_tokens, percent
 from pipeline.reporting.parts import Details, Paragraph, Section, Table
-
-Card = dict[str, Any]
 
 MAAS = "IMDB, in English; Maas et al. 2011"
 PANG_LEE = "Rotten Tomatoes, in English; Pang & Lee 2005"
@@ -29,22 +26,22 @@ SHARES = {
 
 
 @derived
-def source(card: Card) -> str:
+def source(card: Record) -> str:
     return SOURCES[card["source"]]
 
 
-def texts(card: Card, subject: Subject, source: str) -> Paragraph:
+def texts(card: Record, subject: Subject, source: str) -> Paragraph:
     sentences = [
         f"The data are {card['reviews']:,} {subject.counted} ({source}).",
         f"{percent(card['positive_share'])} of them are positive.",
         subjects.labels(card),
-        f"A network reads the last {count(card['sequence_length'], 'token')} of each {subject.noun} and gives the "
+        f"A network reads the last {in_tokens(card['sequence_length'])} of each {subject.noun} and gives the "
         "probability that it is positive.",
     ]
     return Paragraph(" ".join(filter(None, sentences)))
 
 
-def splits(card: Card, subject: Subject) -> Details:
+def splits(card: Record, subject: Subject) -> Details:
     frame = pd.json_normalize([{"split": name, **split} for name, split in card["splits"].items()])
     frame = frame.rename(columns={"reviews": f"{subject.noun}s", **SHARES})
     frame.columns = frame.columns.str.replace("length_tokens.", "length, ")
@@ -55,38 +52,38 @@ def splits(card: Card, subject: Subject) -> Details:
     )
     parts = [
         Paragraph(card["split_rule"]),
-        Table.of(caption, frame, formats),
+        Table.of(caption, frame, **formats),
         _counts(card),
     ]
     return Details("How the texts were split and cleaned", parts)
 
 
-def _counts(card: Card) -> Table:
+def _counts(card: Record) -> Table:
     counts = {name: card[name] for name in ("vocabulary", "cleaning", "duplicates", "groups")}
     leaves = pd.json_normalize(counts, sep=": ").iloc[0].dropna()
     leaves.index = leaves.index.str.replace("_", " ")
     frame = leaves.rename_axis("part").reset_index(name="number")
-    return Table.of("Counts of the preparation", frame, {})
+    return Table.of("Counts of the preparation", frame)
 
 
-def settings_of_runs(models: Card) -> Details:
+def settings_of_runs(models: Record) -> Details:
     text = (
         "Seeds are counted from 0 and never chosen. Training stops when the validation loss has not improved for as "
         "many epochs as patience says, and we keep the best epoch. With mask, a recurrent network skips padding. "
         "Without it, the network reads padding as a word. An empty cell is a setting that is not in use."
     )
-    frame = pd.DataFrame([{"run": run, **model["values"]} for run, model in models.items()])
-    table = Table.of("The settings of every run", frame, {})
+    frame = DataFrame([{"run": run, **model["values"]} for run, model in models.items()])
+    table = Table.of("The settings of every run", frame)
     return Details("The settings of every run", [Paragraph(text), table])
 
 
-def layers(models: Card) -> Details:
+def layers(models: Record) -> Details:
     runs = [{"run": run, **model} for run, model in models.items()]
     frame = pd.json_normalize(runs, "layers", "run")
     frame = frame[["run", "name", "kind", "output", "parameters"]]
     return Details(
         "The layers",
-        [Table.of("The layers of every run", frame, {"output": str})],
+        [Table.of("The layers of every run", frame, output=str)],
     )
 
 

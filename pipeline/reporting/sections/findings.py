@@ -1,13 +1,13 @@
 """The three findings: each is one sentence and one number next to the figure that shows it."""
 
 import altair as alt
-import pandas as pd
+from pandas import DataFrame
 
 from pipeline.params.subjects import Subject
 from pipeline.reporting import charts, frames, words
 from pipeline.reporting.frames import where
 from pipeline.reporting.numbers import (
-    count,
+    in_tokens,
     interval,
     listed,
     percent,
@@ -30,9 +30,9 @@ MEMORY = {
 
 
 def best_network(
-    results: pd.DataFrame,
-    gains: pd.DataFrame,
-    runs: pd.DataFrame,
+    results: DataFrame,
+    gains: DataFrame,
+    runs: DataFrame,
     subject: Subject,
 ) -> Finding | None:
     """The most accurate network, or that no network learned.
@@ -55,7 +55,7 @@ def best_network(
     return Finding(value, f"{beginning}{ending}.", _accuracy(results))
 
 
-def _leader(ranked: pd.DataFrame, value: str, subject: Subject) -> str:
+def _leader(ranked: DataFrame, value: str, subject: Subject) -> str:
     names = [words.run(run) for run in ranked["run"]]
     if len(ranked) == 1:
         return f"The {names[0]} classifies {value} of the test {subject.noun}s correctly"
@@ -71,7 +71,7 @@ def _leader(ranked: pd.DataFrame, value: str, subject: Subject) -> str:
     return f"The {names[0]} has the highest accuracy, {value}, but does not clearly beat the {names[1]}"
 
 
-def _against_linear(run: str, gains: pd.DataFrame) -> str:
+def _against_linear(run: str, gains: DataFrame) -> str:
     """How the better linear model compares with this network, by the interval of their difference."""
     of_run = gains.query("split == 'test' and run == @run")
     if of_run.empty:
@@ -84,7 +84,7 @@ def _against_linear(run: str, gains: pd.DataFrame) -> str:
     return f". A {linear} is {compared}"
 
 
-def _accuracy(results: pd.DataFrame) -> Figure:
+def _accuracy(results: DataFrame) -> Figure:
     named = results[["architecture", "low", "high", "scores", "is_network"]].assign(
         name=results["run"], value=results["mean"]
     )
@@ -114,16 +114,13 @@ def _dashes() -> alt.StrokeDash:
     return alt.StrokeDash("name:N", title="linear model", scale=scale, legend=legend)
 
 
-def gradient_left(
-    gradient_claim: dict | None, curves: pd.DataFrame, settings: dict
-) -> Finding | None:
+def gradient_left(gradient_claim: dict | None, curves: DataFrame, settings: dict) -> Finding | None:
     """The gradient of the vanilla network at the longest distance within the textbook's length."""
-    measure = gradient_claim
-    if measure is None:
+    if gradient_claim is None:
         return None
 
     seeds = where(gradients.of_states(curves), weights="trained", quantity="dz/dh")
-    seeds = _of_network(frames.own_design(seeds), measure)
+    seeds = _of_network(frames.own_design(seeds), gradient_claim)
     if seeds.empty:
         return None
 
@@ -133,36 +130,31 @@ def gradient_left(
         "The thick line is the median seed, each thin line one seed (log scale). The sentence stops before the first "
         "tokens, on the right: they meet an empty state, which can lift the curve."
     )
-    bounds = gradients.decided_ends(measure)
+    bounds = gradients.decided_ends(gradient_claim)
     fate = gradients.fate_of_gradient("the gradient of the vanilla RNN", *bounds, settings)
     sentence = f"{fate}: {{value}} of it is left {{lag}} before the last one."
-    return _finding(
-        "gradient",
-        sentence,
-        share_of(measure["value"]),
-        measure,
-        reading,
-        panel,
-    )
+    value = share_of(gradient_claim["value"])
+    return _finding("gradient", sentence, value, gradient_claim, reading, panel)
 
 
-def word_effect(claims: list[dict], word_effects: pd.DataFrame, card: dict) -> Finding | None:
+def word_effect(claims: list[dict], word_effects: DataFrame, card: dict) -> Finding | None:
     """The effect of an early word on the vanilla network, at the same distance."""
     measure = known_at_distance(claims, "effect of a word", card["sequence_length"])
     if measure is None:
         return None
 
     seeds = _of_network(word_effects, measure)
-    means = memory.estimates(seeds, memory.PLACE, "share")
+    means = memory.estimates(seeds, ["architecture", *memory.PLACE], "share")
     x = memory.lags_axis(seeds)
     y = memory.value_axis("effect (% of that as the last word)")
     panel = memory.panel(seeds, means, x, y, value="share", lines=[0])
     reading = "Large marks are means over seeds, at the distances that we measured; thin lines are single seeds."
-    sentence = MEMORY[measure["verdict"]]
-    return _finding("memory", sentence, percent(measure["value"]), measure, reading, panel)
+    return _finding(
+        "memory", MEMORY[measure["verdict"]], percent(measure["value"]), measure, reading, panel
+    )
 
 
-def _of_network(rows: pd.DataFrame, measure: dict) -> pd.DataFrame:
+def _of_network(rows: DataFrame, measure: dict) -> DataFrame:
     return where(rows, architecture=NETWORK, sequence_length=measure["sequence_length"])
 
 
@@ -174,14 +166,10 @@ def _finding(
     reading: str,
     panel: alt.LayerChart,
 ) -> Finding:
-    sentence = sentence.format(value=value, lag=count(measure["tokens"], "token"))
+    sentence = sentence.format(value=value, lag=in_tokens(measure["tokens"]))
     title = f"The vanilla RNN: {name} by distance from the end"
     panels = [panel.properties(height=200)]
-    return Finding(
-        value,
-        sentence,
-        Figure(f"finding-{name}", title, reading, sentence, panels),
-    )
+    return Finding(value, sentence, Figure(f"finding-{name}", title, reading, sentence, panels))
 
 
 SECTION = Section("Three findings", (best_network, gradient_left, word_effect))

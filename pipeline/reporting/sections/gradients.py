@@ -1,11 +1,13 @@
 """Gradients: how much of them is left some tokens back, before and after training."""
 
 import math
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
+from functools import partial
 
 import altair as alt
+import numpy as np
 import pandas as pd
+from pandas import DataFrame
 
 from pipeline.params import DEFAULT_INITIALISER
 from pipeline.params.subjects import Subject
@@ -17,6 +19,7 @@ from pipeline.reporting.numbers import (
     counts,
     ends,
     half_life,
+    in_tokens,
     listed,
     named_seeds,
     share_of,
@@ -29,6 +32,7 @@ from pipeline.reporting.parts import (
     Figure,
     Paragraph,
     Part,
+    Parts,
     Section,
     Table,
     choice,
@@ -50,12 +54,17 @@ DEEPEST, HIGHEST = -6, 3  # log10: panels end at 0.0001 % and 100,000 %
 FAR = "log10_at_last_fitted_lag"
 LAG = "lag (tokens before the state that is read out)"
 SHARE = "gradient relative to lag 0 (log scale)"
-SHAPES = ["circle", "square", "triangle-down", "diamond"]
-COLOUR_OF_INITIALISER = {
+COLOURS = {
     "orthogonal": charts.COLOURS["vanilla"],
     "glorot_uniform": "#7A4FB5",
     "0.9 orthogonal": charts.NEUTRAL,
     "identity": "#56B4E9",
+}
+SHAPES = {
+    "orthogonal": "circle",
+    "glorot_uniform": "square",
+    "0.9 orthogonal": "triangle-down",
+    "identity": "diamond",
 }
 
 
@@ -63,24 +72,24 @@ COLOUR_OF_INITIALISER = {
 
 
 @derived
-def decays(decay: pd.DataFrame) -> pd.DataFrame:
+def decays(decay: DataFrame) -> DataFrame:
     """The decay of each state that is read out, at each length in one design."""
     return frames.own_design(where(of_states(decay), quantity="dz/dh"))
 
 
 @derived
-def curves(everything: pd.DataFrame) -> pd.DataFrame:
+def curves(everything: DataFrame) -> DataFrame:
     """All curves of networks before and after training, at the lags that are drawn."""
     rows = where(everything, weights=WEIGHTS)
+    rows = rows.rename(columns={"log10_relative_norm": "value"})
     parts = [rows.iloc[:0]]
     for length, of_length in rows.groupby("sequence_length"):
         lags = {*charts.thinned(of_length)["lag_tokens"], far_lag(length - 1)}
         parts.append(where(of_length, lag_tokens=lags))
-    drawn = pd.concat(parts)
-    return drawn.rename(columns={"log10_relative_norm": "value"})
+    return pd.concat(parts)
 
 
-def of_states(table: pd.DataFrame) -> pd.DataFrame:
+def of_states(table: DataFrame) -> DataFrame:
     """The rows of hidden and cell states with the default initialiser, before and after training."""
     rows = where(
         table,
@@ -91,17 +100,15 @@ def of_states(table: pd.DataFrame) -> pd.DataFrame:
     return frames.named(frames.in_order(rows, [*CURVE, "quantity"]))
 
 
-def summary(seeds: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+def summary(seeds: DataFrame, keys: list[str]) -> DataFrame:
     """The median seed of gradients in log10, with `network` and `hint`."""
     medians = frames.named(frames.median_seed(seeds, keys))
-    hints = [
-        f"{share_of(row.value)} (seeds: {share_of(row.lowest)} to {share_of(row.highest)})"
-        for row in medians.itertuples()
-    ]
-    return medians.assign(hint=hints)
+    texts = medians[["value", "lowest", "highest"]].map(share_of)
+    hint = texts["value"] + " (seeds: " + texts["lowest"] + " to " + texts["highest"] + ")"
+    return medians.assign(hint=hint)
 
 
-def shares(rows: pd.DataFrame, name: str = "network") -> str:
+def shares(rows: DataFrame, name: str = "network") -> str:
     """The share of the gradient in each row, in words: "vanilla RNN, after training, 7.8 %; ..."."""
     weights = rows["weights"].map(WEIGHTS.get) + ", " if "weights" in rows else ""
     return "; ".join(rows[name] + ", " + weights + rows["value"].map(share_of))
@@ -117,8 +124,8 @@ def gradient_claim(claims: list[dict], card: dict) -> dict | None:
 
 
 def answer(
-    decays: pd.DataFrame,
-    decay_by_seed: pd.DataFrame,
+    decays: DataFrame,
+    decay_by_seed: DataFrame,
     gradient_claim: dict | None,
     shown_length: int,
     settings: dict,
@@ -131,11 +138,9 @@ def answer(
 
     main = _first(at_length)
     sentences = [_fate(main, gradient_claim, settings)]
-    others = where(at_length, network=set(at_length["network"]) - {main.network})
+    others = at_length[at_length["network"] != main.network]
     if len(others) and others[FAR].notna().all():
-        values = list(
-            dict.fromkeys(share_of(value) for value in (others[FAR].min(), others[FAR].max()))
-        )
+        values = dict.fromkeys(map(share_of, (others[FAR].min(), others[FAR].max())))
         networks = "other networks" if len(others) > 1 else others["network"].iloc[0]
         sentences.append(f"In the {networks}, it is {' to '.join(values)}.")
 
@@ -145,7 +150,7 @@ def answer(
     return Paragraph(" ".join(sentences))
 
 
-def _first(rows: pd.DataFrame):
+def _first(rows: DataFrame):
     """The vanilla RNN, or else the first network."""
     is_other = rows["architecture"] != "vanilla"
     return next(rows.iloc[is_other.argsort(kind="stable")].itertuples())
@@ -163,10 +168,7 @@ def far_lag(last_lag: int) -> int:
 def _fate(row, gradient_claim: dict | None, settings: dict) -> str:
     """What happens to the gradient of a network. The interval of a claim about this number decides, if there is one."""
     value = row.log10_at_last_fitted_lag
-    bounds = (
-        row.log10_at_last_fitted_lag_low,
-        row.log10_at_last_fitted_lag_high,
-    )
+    bounds = (row.log10_at_last_fitted_lag_low, row.log10_at_last_fitted_lag_high)
     gradient = f"the gradient of the trained {row.network}"
     if math.isnan(value):
         return words.capital(f"{gradient} is not finite in some seeds.")
@@ -175,17 +177,9 @@ def _fate(row, gradient_claim: dict | None, settings: dict) -> str:
             f"The trained {row.network} has {share_of(value)} of its gradient left {_far_back(row)} "
             f"({count(row.seeds, 'seed')}, too few for an interval)."
         )
-    place = (
-        row.architecture,
-        row.sequence_length,
-        far_lag(row.last_lag_tokens),
-    )
+    place = ("vanilla", row.sequence_length, far_lag(row.last_lag_tokens))
     claim = gradient_claim or {}
-    if place == (
-        "vanilla",
-        claim.get("sequence_length"),
-        claim.get("tokens"),
-    ):
+    if place == (row.architecture, claim.get("sequence_length"), claim.get("tokens")):
         bounds = decided_ends(claim)
     fate = fate_of_gradient(gradient, *bounds, settings)
     return f"{fate}: {share_of(value)} of it is left {_far_back(row)}."
@@ -193,19 +187,13 @@ def _fate(row, gradient_claim: dict | None, settings: dict) -> str:
 
 def decided_ends(measure: dict) -> tuple[float, float]:
     """The interval that decides a claim; NaN where it has no end."""
-    low, high = (measure[name] for name in ("decided_low", "decided_high"))
-    return (
-        math.nan if low is None else low,
-        math.nan if high is None else high,
-    )
+    low, high = np.array([measure["decided_low"], measure["decided_high"]], dtype=float)
+    return low, high
 
 
 def fate_of_gradient(gradient: str, low: float, high: float, settings: dict) -> str:
     """Whether a gradient vanishes, by its whole interval in log10. Every sentence about this uses these words."""
-    vanished, faded = (
-        math.log10(settings["vanished"]),
-        math.log10(settings["faded"]),
-    )
+    vanished, faded = math.log10(settings["vanished"]), math.log10(settings["faded"])
     if high < vanished:
         fate = "vanishes"
     elif low > faded:
@@ -220,16 +208,16 @@ def fate_of_gradient(gradient: str, low: float, high: float, settings: dict) -> 
 
 
 def _far_back(row) -> str:
-    return f"{count(far_lag(row.last_lag_tokens), 'token')} back"
+    return f"{in_tokens(far_lag(row.last_lag_tokens))} back"
 
 
-def _at_longest(row, decay_by_seed: pd.DataFrame, vanished: float) -> str:
+def _at_longest(row, decay_by_seed: DataFrame, vanished: float) -> str:
     """In how many seeds the gradient has vanished at the longest length."""
     kind = {column: getattr(row, column) for column in [*CURVE, "quantity"]}
     seeds = where(of_states(decay_by_seed), **kind)
-    gone = int((seeds[FAR] < math.log10(vanished)).sum())
+    gone = (seeds[FAR] < math.log10(vanished)).sum()
     return (
-        f"In texts of {count(row.sequence_length, 'token')}, the gradient of the {row.network} falls below "
+        f"In texts of {in_tokens(row.sequence_length)}, the gradient of the {row.network} falls below "
         f"{share_of(math.log10(vanished))} in {gone} of {count(len(seeds), 'seed')}, {_far_back(row)}."
     )
 
@@ -237,58 +225,47 @@ def _at_longest(row, decay_by_seed: pd.DataFrame, vanished: float) -> str:
 # --- gradients by lag --------------------------------------------------------------------------------------------
 
 
-def by_lag(curves: pd.DataFrame, shown_length: int) -> Part | None:
+def by_lag(curves: DataFrame, shown_length: int) -> Part | None:
     """A figure per length."""
     seeds = frames.own_design(where(of_states(curves), quantity="dz/dh"))
     figures: dict[str, Part] = {}
     for length in frames.first_at(seeds["sequence_length"], shown_length):
         name = "gradients-by-lag" + (f"-{length}" if length != shown_length else "")
-        figures[count(length, "token")] = _by_lag(where(seeds, sequence_length=length), name)
+        figures[in_tokens(length)] = _by_lag(where(seeds, sequence_length=length), name)
     return choice("sequence length", figures)
 
 
-def _by_lag(seeds: pd.DataFrame, name: str) -> Figure:
+def _by_lag(seeds: DataFrame, name: str) -> Figure:
     medians = summary(seeds, [*CURVE, "lag_tokens"])
-    keys = ["architecture", "direction"]
-    panels = [
-        panel_of(where(seeds, weights=weights), rows, keys, medians).properties(
-            title=_heading(rows)
-        )
-        for weights, rows in by_weights(medians)
-    ]
-    length = int(medians["sequence_length"].iloc[0])
+    panels = []
+    for weights in WEIGHTS:
+        rows, of_weights = where(medians, weights=weights), where(seeds, weights=weights)
+        if len(rows):
+            panel = panel_of(of_weights, rows, ["architecture", "direction"], medians)
+            panels.append(panel.properties(title=_heading(rows)))
+    length = medians["sequence_length"].iloc[0]
     lag = far_lag(length - 1)
     return Figure(
         name,
-        f"How gradients fade with distance, at {count(length, 'token')}",
+        f"How gradients fade with distance, at {in_tokens(length)}",
         "Thick lines are median seeds, thin lines are single seeds. Curves may leave the panel.",
-        f"Gradient left {count(lag, 'token')} back: {shares(where(medians, lag_tokens=lag))}.",
+        f"Gradient left {in_tokens(lag)} back: {shares(where(medians, lag_tokens=lag))}.",
         panels,
     )
 
 
-def by_weights(medians: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """The rows after training and those before, if there are any."""
-    present = [weights for weights in WEIGHTS if weights in set(medians["weights"])]
-    return [(weights, where(medians, weights=weights)) for weights in present]
-
-
-def _heading(rows: pd.DataFrame) -> str:
+def _heading(rows: DataFrame) -> str:
     row = rows.iloc[0]
-    is_own = row["trained_length"] == row["sequence_length"]
-    if row["weights"] == "initial" or is_own:
-        return WEIGHTS[row["weights"]]
-    return f"trained at {count(int(row['trained_length']), 'token')}"
+    if row.weights == "initial" or row.trained_length == row.sequence_length:
+        return WEIGHTS[row.weights]
+    return f"trained at {in_tokens(row.trained_length)}"
 
 
-def scale_of(medians: pd.DataFrame) -> alt.Scale:
+def scale_of(medians: DataFrame) -> alt.Scale:
     """From the highest median to the lowest one, but past all marks and not beyond DEEPEST or HIGHEST."""
     values = [0.0, MARKS[-1], *charts.gapped(medians)["value"].dropna()]
-    domain = [
-        max(min(values), DEEPEST) - 0.2,
-        min(max(values), HIGHEST) + 0.2,
-    ]
-    return alt.Scale(domain=domain, nice=False)
+    low, high = max(min(values), DEEPEST), min(max(values), HIGHEST)
+    return alt.Scale(domain=[low - 0.2, high + 0.2], nice=False)
 
 
 def percent_axis() -> alt.Axis:
@@ -297,10 +274,10 @@ def percent_axis() -> alt.Axis:
 
 
 def panel_of(
-    seeds: pd.DataFrame,
-    medians: pd.DataFrame,
+    seeds: DataFrame,
+    medians: DataFrame,
     keys: list[str],
-    every: pd.DataFrame,
+    every: DataFrame,
     at: tuple[str, str] = ("lag_tokens", LAG),
     **look,
 ) -> alt.LayerChart:
@@ -316,15 +293,16 @@ def panel_of(
         keys,
         x=alt.X(f"{column}:Q", title=title, axis=charts.whole_numbers()),
         y=alt.Y("value:Q", title=SHARE, scale=scale, axis=percent_axis()),
+        every=every,
         behind=[charts.line_at(mark, scale, (2, 3)) for mark in MARKS],
-        **(charts.looks(every) | look),
+        **look,
     )
 
 
 # --- seeds that collapsed ----------------------------------------------------------------------------------------
 
 
-def collapsed(decays: pd.DataFrame, shown_length: int) -> Paragraph | None:
+def collapsed(decays: DataFrame, shown_length: int) -> Paragraph | None:
     """Names the trained seeds whose gradient lies far below the one of the median seed."""
     trained = where(decays, weights="trained", sequence_length=shown_length)
     seeds_of = trained.set_index("network")["collapsed_seeds"].map(decay_measures.collapsed_seeds)
@@ -341,7 +319,7 @@ def collapsed(decays: pd.DataFrame, shown_length: int) -> Paragraph | None:
 
 
 @derived
-def initialiser_curves(curves: pd.DataFrame, shown_length: int) -> pd.DataFrame:
+def initialiser_curves(curves: DataFrame, shown_length: int) -> DataFrame:
     """Curves of one untrained tanh network by initialiser, at this length or else at the longest one that has them."""
     rows = where(curves, weights="initial", quantity="dz/dh", direction="forward")
     for network in ("vanilla", "bidirectional"):
@@ -354,15 +332,10 @@ def initialiser_curves(curves: pd.DataFrame, shown_length: int) -> pd.DataFrame:
     return rows.iloc[:0]
 
 
-def initialisers(initialiser_curves: pd.DataFrame) -> list[Part] | None:
+def initialisers(initialiser_curves: DataFrame) -> Parts:
     """How far the initialiser alone lets gradients reach."""
-    if initialiser_curves.empty:
-        return None
-
-    medians = summary(
-        initialiser_curves,
-        ["architecture", "direction", "initialiser", "lag_tokens"],
-    )
+    keys = ["architecture", "direction", "initialiser", "lag_tokens"]
+    medians = summary(initialiser_curves, keys)
     last = where(medians, lag_tokens=medians["lag_tokens"].max()).dropna(subset="value")
     last = last.sort_values("value", ascending=False, kind="stable")
     if len(last) < 2:
@@ -370,15 +343,14 @@ def initialisers(initialiser_curves: pd.DataFrame) -> list[Part] | None:
 
     most, least = last.iloc[0], last.iloc[-1]
     effect = "decides" if least["value"] < most["value"] - 1 else "hardly changes"
-    back = f"{count(int(most['lag_tokens']), 'token')} back"
-    names = [name for name in COLOUR_OF_INITIALISER if name in set(last["initialiser"])]
+    back = f"{in_tokens(most['lag_tokens'])} back"
     panel = panel_of(
         initialiser_curves,
         medians.assign(network=medians["initialiser"]),
         ["architecture", "initialiser"],
         medians,
-        colour=_by_initialiser(alt.Color, names, map(COLOUR_OF_INITIALISER.get, names)),
-        shape=_by_initialiser(alt.Shape, names, SHAPES),
+        colour=alt.Color(**charts.looks_of(COLOURS, last, "initialiser")),
+        shape=alt.Shape(**charts.looks_of(SHAPES, last, "initialiser")),
     )
     return [
         Paragraph(
@@ -397,21 +369,11 @@ def initialisers(initialiser_curves: pd.DataFrame) -> list[Part] | None:
     ]
 
 
-def _by_initialiser(channel: Callable[..., Any], names: list[str], looks: Iterable) -> Any:
-    scale = alt.Scale(domain=names, range=list(looks))
-    return channel(
-        "initialiser:N",
-        title="initialiser",
-        scale=scale,
-        legend=charts.legend(),
-    )
-
-
 # --- both directions ---------------------------------------------------------------------------------------------
 
 
 @derived
-def place_curves(curves: pd.DataFrame, shown_length: int) -> pd.DataFrame:
+def place_curves(curves: DataFrame, shown_length: int) -> DataFrame:
     """The gradient at each word by its `place` in the text, of whole trained recurrent networks."""
     rows = where(
         curves,
@@ -425,7 +387,7 @@ def place_curves(curves: pd.DataFrame, shown_length: int) -> pd.DataFrame:
     return whole_networks.assign(place=place)
 
 
-def both_directions(place_curves: pd.DataFrame, shown_length: int) -> list[Part] | None:
+def both_directions(place_curves: DataFrame, shown_length: int) -> Parts:
     """The gradient by the place of a word, if a network reads in both directions."""
     if not place_curves["direction"].eq("both").any():
         return None
@@ -435,19 +397,12 @@ def both_directions(place_curves: pd.DataFrame, shown_length: int) -> list[Part]
     sentence_of = {name: _smallest(curve, shown_length) for name, curve in by_network}
     main = [sentence_of[name] for name in ("bidirectional", "vanilla") if name in sentence_of]
     at = ("place", "word (1 is the first one of the text)")
-    panel = panel_of(
-        place_curves,
-        medians,
-        ["architecture"],
-        medians,
-        at,
-        dash=charts.SOLID,
-    )
+    panel = panel_of(place_curves, medians, ["architecture"], medians, at, dash=charts.SOLID)
     return [
         Paragraph(" ".join(main)),
         Figure(
             "gradients-by-place",
-            f"Which words the answer depends on, at {count(shown_length, 'token')}",
+            f"Which words the answer depends on, at {in_tokens(shown_length)}",
             "These gradients are at the words, not at the hidden states; each curve is relative to the last word. "
             "A network that uses both directions is high at both ends and low in the middle.",
             " ".join(sentence_of.values()),
@@ -456,60 +411,57 @@ def both_directions(place_curves: pd.DataFrame, shown_length: int) -> list[Part]
     ]
 
 
-def _smallest(curve: pd.DataFrame, length: int) -> str:
+def _smallest(curve: DataFrame, length: int) -> str:
     """Which word of a text has the smallest gradient."""
     network = curve["network"].iloc[0]
     if curve["value"].isna().any():
         return f"In the {network}, some gradients are not finite."
 
     least = curve.loc[curve["value"].idxmin()]
-    place = f"word {least['place']} of {length}"
-    rest = f" The first word has {share_of(curve['value'].iloc[0])}."
-    if least["place"] == 1:
-        place, rest = f"the first of {length} words", ""
-    share = share_of(least["value"])
-    return f"In the {network}, {place} has the smallest gradient: {share} of the last word's.{rest}"
+    text = (
+        f"In the {network}, word {least['place']} of {length} has the smallest gradient: "
+        f"{share_of(least['value'])} of the last word's."
+    )
+    first = share_of(curve["value"].iloc[0])
+    return text if least["place"] == 1 else f"{text} The first word has {first}."
 
 
 # --- details -----------------------------------------------------------------------------------------------------
 
 
-def half_lives(
-    decay: pd.DataFrame, decay_by_seed: pd.DataFrame, shown_length: int
-) -> Details | None:
+def half_lives(decay: DataFrame, decay_by_seed: DataFrame, shown_length: int) -> Details | None:
     """Half-lives by length with all seeds, and a table of all measures for each length."""
     medians = of_states(decay)
     if medians.empty:
         return None
 
-    figure = _half_lives(medians, of_states(decay_by_seed))
     tables: dict[str, Part] = {
-        count(length, "token"): _measures(where(medians, sequence_length=length))
+        in_tokens(length): _measures(where(medians, sequence_length=length))
         for length in frames.first_at(medians["sequence_length"], shown_length)
     }
     summary = f"Half-lives, and lags at which {listed(map(share_of, MARKS))} are left"
-    return Details(summary, [*figure, Choice("sequence length", tables)])
+    figures = _half_lives(_with_half_life(medians), _with_half_life(of_states(decay_by_seed)))
+    return Details(summary, [*figures, Choice("sequence length", tables)])
 
 
-def _half_lives(medians: pd.DataFrame, seeds: pd.DataFrame) -> list[Figure]:
+def _half_lives(medians: DataFrame, seeds: DataFrame) -> list[Figure]:
     """A panel per design, or nothing if no curve is exponential."""
-    medians, seeds = _with_half_life(medians), _with_half_life(seeds)
     if seeds.empty:
         return []
 
     medians = medians.assign(hint=[half_life(row) for row in medians.itertuples()])
     values = pd.concat([medians["value"], seeds["value"]])
     scale = alt.Scale(type="log", domain=[values.min() / 1.2, values.max() * 1.2])
-    of_design = _designs(medians)
     panels = [
         charts.curves(
             rows,
-            of_design.get(design, medians.iloc[:0]),
+            _designs(medians).get(design, medians.iloc[:0]),
             ["architecture", "direction"],
             x=charts.log_axis("sequence_length", "sequence length in tokens", seeds),
             y=alt.Y("value:Q", title="half-life (tokens, log scale)", scale=scale),
+            every=seeds,
             is_continuous=False,
-            **(charts.looks(seeds) | {"dash": charts.SOLID}),
+            dash=charts.SOLID,
         ).properties(title=design, height=240)
         for design, rows in _designs(seeds).items()
     ]
@@ -517,24 +469,25 @@ def _half_lives(medians: pd.DataFrame, seeds: pd.DataFrame) -> list[Figure]:
         f"{row.network}, {_where(row)}, read at {row.sequence_length:,}: {row.value:.0f}"
         for row in medians.itertuples()
     )
-    figure = Figure(
-        "half-lives",
-        "Half-lives of gradients, by sequence length",
-        "Marks are median seeds; thin lines are single seeds and only guide the eye. A curve that is not exponential "
-        "has no mark.",
-        f"Half-lives of median seeds in tokens: {numbers or 'none'}.",
-        panels,
-    )
-    return [figure]
+    return [
+        Figure(
+            "half-lives",
+            "Half-lives of gradients, by sequence length",
+            "Marks are median seeds; thin lines are single seeds and only guide the eye. A curve that is not "
+            "exponential has no mark.",
+            f"Half-lives of median seeds in tokens: {numbers or 'none'}.",
+            panels,
+        )
+    ]
 
 
-def _with_half_life(rows: pd.DataFrame) -> pd.DataFrame:
+def _with_half_life(rows: DataFrame) -> DataFrame:
     """The curves of hidden states that have a half-life, as `value`."""
     rows = where(rows.dropna(subset="half_life_tokens"), quantity="dz/dh")
     return rows.assign(value=rows["half_life_tokens"])
 
 
-def _designs(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def _designs(rows: DataFrame) -> dict[str, DataFrame]:
     """Rows before training, of networks trained at each length, and of those measured at other lengths, too."""
     trained = where(rows, weights="trained")
     is_own = trained["trained_length"] == trained["sequence_length"]
@@ -551,28 +504,28 @@ def _where(row) -> str:
     return "before training" if row.weights == "initial" else f"trained at {row.trained_length:,}"
 
 
-def _measures(medians: pd.DataFrame) -> Table:
+def _measures(medians: DataFrame) -> Table:
     """One row per network and design."""
     length = int(medians["sequence_length"].iloc[0])
-    rows = list(medians.itertuples())
-    records = medians.to_dict("records")
+    in_words = partial(medians.apply, _with_interval, axis=1)
     columns = {
         "network": medians["network"],
-        "weights": [_where(row) for row in rows],
-        "half-life (tokens)": [half_life(row) for row in rows],
-        f"left at lag {far_lag(length - 1)}": [_with_interval(row, FAR) for row in records],
-        f"left at lag {length - 1}": [_with_interval(row, "log10_at_last_lag") for row in records],
+        "weights": medians.apply(_where, axis=1),
+        "half-life (tokens)": medians.apply(half_life, axis=1),
+        f"left at lag {far_lag(length - 1)}": in_words(column=FAR),
+        f"left at lag {length - 1}": in_words(column="log10_at_last_lag"),
     }
     for name, mark in decay_measures.EPSILONS.items():
-        horizons = [_with_interval(row, f"horizon_{name}", within) for row in records]
-        columns[f"below {share_of(mark)} from lag"] = horizons
+        columns[f"below {share_of(mark)} from lag"] = in_words(
+            column=f"horizon_{name}", text=within
+        )
     seeds = medians[["seeds", "exponential_seeds"]].astype(str)
     columns["seeds (exponential ones)"] = seeds["seeds"] + " (" + seeds["exponential_seeds"] + ")"
-    caption = f"Median seeds at {count(length, 'token')}, with 95 % intervals"
-    return Table.of(caption, pd.DataFrame(columns), {})
+    caption = f"Median seeds at {in_tokens(length)}, with 95 % intervals"
+    return Table.of(caption, columns)
 
 
-def _with_interval(row: dict, column: str, text: Callable[..., str] | None = None) -> str:
+def _with_interval(row: pd.Series, column: str, text: Callable[..., str] | None = None) -> str:
     """A number with its interval: a share, or a lag within the measured ones."""
 
     def in_words(value: float) -> str:
@@ -581,7 +534,7 @@ def _with_interval(row: dict, column: str, text: Callable[..., str] | None = Non
     return in_words(row[column]) + ends(row[f"{column}_low"], row[f"{column}_high"], in_words)
 
 
-def by_distance(distances: pd.DataFrame, shown_length: int) -> Details | None:
+def by_distance(distances: DataFrame, shown_length: int) -> Details | None:
     """The gradient at each measured lag of this length."""
     rows = of_states(where(distances, sequence_length=shown_length))
     rows = frames.own_design(rows[rows["lag_tokens"] > 0])
@@ -591,25 +544,23 @@ def by_distance(distances: pd.DataFrame, shown_length: int) -> Details | None:
     rows = rows.assign(weights=rows["weights"].map(WEIGHTS))
     by_lag = rows.groupby(["network", "weights", "lag_tokens"], sort=False)
     wide = by_lag[[*rows]].apply(_share_at).unstack(sort=False)
-    tokens = count(shown_length, "token")
-    caption = f"Gradient relative to lag 0, at {tokens}: median seeds, 95 % intervals"
-    table = Table.of(caption, wide.add_prefix("lag ").reset_index(), {})
+    caption = (
+        f"Gradient relative to lag 0, at {in_tokens(shown_length)}: median seeds, 95 % intervals"
+    )
+    table = Table.of(caption, wide.add_prefix("lag ").reset_index())
     return Details("Gradients at each distance", [table])
 
 
-def _share_at(seeds: pd.DataFrame) -> str:
+def _share_at(seeds: DataFrame) -> str:
     """The median seed with its interval."""
     error = intervals.ReviewError(float(seeds["review_error"].max()), int(seeds["blocks"].max()))
     estimate = intervals.crossed_median(seeds["log10_relative_norm"], error)
-    low, high = (math.nan if end is None else end for end in (estimate.low, estimate.high))
+    low, high = np.array([estimate.low, estimate.high], dtype=float)
     return share_of(estimate.value) + ends(low, high, share_of)
 
 
-def method(decays: pd.DataFrame, subject: Subject, settings: dict) -> Details | None:
+def method(decays: DataFrame, subject: Subject, settings: dict) -> Details:
     """Definitions and caveats."""
-    if decays.empty:
-        return None
-
     trained = where(decays, weights="trained")
     elsewhere = trained[trained["trained_length"] != trained["sequence_length"]]
     bullets = [

@@ -3,14 +3,14 @@
 import math
 
 import altair as alt
-import pandas as pd
+from pandas import DataFrame
 
 from pipeline.params import DEFAULT_INITIALISER
 from pipeline.reporting import charts, frames
 from pipeline.reporting.frames import where
 from pipeline.reporting.inputs import derived
-from pipeline.reporting.numbers import count, number, power_of_ten
-from pipeline.reporting.parts import Figure, Paragraph, Part, Section, Table
+from pipeline.reporting.numbers import count, in_tokens, number, power_of_ten
+from pipeline.reporting.parts import Figure, Paragraph, Parts, Section, Table
 from pipeline.reporting.sections.gradients import (
     CURVE,
     SHARE,
@@ -36,7 +36,7 @@ NORMS = {
 
 
 @derived
-def cell_numbers(dynamics: pd.DataFrame, shown_length: int) -> pd.DataFrame:
+def cell_numbers(dynamics: DataFrame, shown_length: int) -> DataFrame:
     """The median seed of each measure of tanh cells at this length; of the exponents, the largest one."""
     rows = where(dynamics, measure=MEASURES, direction=frames.HALVES, weights=WEIGHTS)
     rows = frames.own_design(where(rows, sequence_length=shown_length))
@@ -44,7 +44,7 @@ def cell_numbers(dynamics: pd.DataFrame, shown_length: int) -> pd.DataFrame:
     return frames.named(frames.median_seed(rows, [*CURVE, "measure"]))
 
 
-def reason(cell_numbers: pd.DataFrame) -> Paragraph | None:
+def reason(cell_numbers: DataFrame) -> Paragraph | None:
     """Whether the recurrent weights could stretch a gradient, and what a step does to it."""
     trained = where(cell_numbers, weights="trained")
     if trained.empty:
@@ -71,11 +71,8 @@ def reason(cell_numbers: pd.DataFrame) -> Paragraph | None:
     return Paragraph(text)
 
 
-def table(cell_numbers: pd.DataFrame, shown_length: int) -> Table | None:
+def table(cell_numbers: DataFrame, shown_length: int) -> Table:
     """All measures of tanh cells, with the range of seeds."""
-    if cell_numbers.empty:
-        return None
-
     cells = cell_numbers.assign(
         weights=cell_numbers["weights"].map(WEIGHTS),
         seeds=cell_numbers.groupby(["network", "weights"])["seeds"].transform("max"),
@@ -84,8 +81,10 @@ def table(cell_numbers: pd.DataFrame, shown_length: int) -> Table | None:
     wide = cells.set_index(["network", "weights", "seeds", "measure"])["text"].unstack(sort=False)
     titles = {name: title for name, (title, _) in MEASURES.items() if name in wide}
     wide = wide[[*titles]].rename(columns=titles).reset_index()
-    caption = f"One step of the recurrence, at {count(shown_length, 'token')}: median seed (lowest to highest)"
-    return Table.of(caption, wide, {})
+    caption = (
+        f"One step of the recurrence, at {in_tokens(shown_length)}: median seed (lowest to highest)"
+    )
+    return Table.of(caption, wide)
 
 
 def _value(row, decimals: int) -> str:
@@ -93,7 +92,7 @@ def _value(row, decimals: int) -> str:
     return value if lowest == highest else f"{value} ({lowest} to {highest})"
 
 
-def bound(cell_numbers: pd.DataFrame) -> Paragraph | None:
+def bound(cell_numbers: DataFrame) -> Paragraph | None:
     """Whether gradients of the first trained tanh network respect their upper bound, and how close they come."""
     trained = where(
         cell_numbers,
@@ -105,7 +104,7 @@ def bound(cell_numbers: pd.DataFrame) -> Paragraph | None:
     return Paragraph(_bound_in_words(first.set_index("measure"))) if len(first) else None
 
 
-def _bound_in_words(measures: pd.DataFrame) -> str:
+def _bound_in_words(measures: DataFrame) -> str:
     exceeded = int(measures["highest"].get("bound_violations", 0))
     slack = measures["value"].get("bound_slack", math.nan) / math.log(10)
     sentence = "The gradient never exceeds its theoretical upper bound."
@@ -120,7 +119,7 @@ def _bound_in_words(measures: pd.DataFrame) -> str:
     return f"{sentence} The bound is {fit}: at the first token it lies above the gradient by a factor of {factor}."
 
 
-def training(everything: pd.DataFrame, dynamics: pd.DataFrame) -> list[Part] | None:
+def training(everything: DataFrame, dynamics: DataFrame) -> Parts:
     """Gradients of single seeds while training, at the longest length at which networks are trained."""
     norms = where(dynamics[dynamics["value"] > 0], measure=NORMS)
     if norms.empty:
@@ -142,7 +141,7 @@ def training(everything: pd.DataFrame, dynamics: pd.DataFrame) -> list[Part] | N
     largest = norms.loc[norms["value"].idxmax()]
     medians = where(norms, measure="gradient_norm_median")
     sentence = (
-        f"In training at {count(length, 'token')}, the largest gradient of a batch had a norm of "
+        f"In training at {in_tokens(length)}, the largest gradient of a batch had a norm of "
         f"{number(largest['value'], 1)}, in the {largest['network']}. "
         f"The median batch never had more than {number(medians['value'].max(), 1)}."
     )
@@ -150,7 +149,7 @@ def training(everything: pd.DataFrame, dynamics: pd.DataFrame) -> list[Part] | N
         Paragraph(sentence),
         Figure(
             "gradients-while-training",
-            f"Gradients while training, at {count(length, 'token')}",
+            f"Gradients while training, at {in_tokens(length)}",
             "Each line is a seed; it ends where its training stopped. Norms are before any clipping.",
             sentence,
             panels,
@@ -158,7 +157,7 @@ def training(everything: pd.DataFrame, dynamics: pd.DataFrame) -> list[Part] | N
     ]
 
 
-def _left_while_training(everything: pd.DataFrame, length: int) -> pd.DataFrame:
+def _left_while_training(everything: DataFrame, length: int) -> DataFrame:
     """The gradient at the far lag by epoch; epoch 0 is before training."""
     rows = where(
         everything,
@@ -169,11 +168,11 @@ def _left_while_training(everything: pd.DataFrame, length: int) -> pd.DataFrame:
         sequence_length=length,
         lag_tokens=far_lag(length - 1),
     )
-    trained = where(rows, weights="training")["seed"]
-    return where(rows, seed=set(trained)).rename(columns={"log10_relative_norm": "value"})
+    rows = where(rows, seed=set(where(rows, weights="training")["seed"]))
+    return rows.rename(columns={"log10_relative_norm": "value"})
 
 
-def _by_epoch(rows: pd.DataFrame, every: pd.DataFrame, y: alt.Y, heading: str) -> alt.LayerChart:
+def _by_epoch(rows: DataFrame, every: DataFrame, y: alt.Y, heading: str) -> alt.LayerChart:
     """A line per seed. The legend lists the architectures of `every`."""
     lines = charts.packed(rows, ["architecture", "seed"], ["epoch", "value"]).encode(
         x=alt.X("epoch:Q", title="epoch", axis=charts.whole_numbers()),

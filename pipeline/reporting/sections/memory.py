@@ -1,23 +1,24 @@
 """Memory: how far back trained networks use a word, what they lose if words change, and what they can learn to keep."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import altair as alt
 import numpy as np
 import pandas as pd
+from pandas import DataFrame
 
 from pipeline.params import STATELESS
 from pipeline.params.subjects import Subject
 from pipeline.reporting import charts, frames, words
 from pipeline.reporting.frames import where
-from pipeline.reporting.inputs import derived
-from pipeline.reporting.numbers import count, ends, listed, percent, points
+from pipeline.reporting.inputs import Record, derived
+from pipeline.reporting.numbers import count, ends, in_tokens, listed, percent, points
 from pipeline.reporting.parts import (
     Details,
     Figure,
     Paragraph,
     Part,
+    Parts,
     Section,
     Table,
     choice,
@@ -34,7 +35,7 @@ MEASURES = {
     "sign_accuracy": "used with the right sign",
 }
 NETWORK = ["architecture", "sequence_length", "trained_length"]
-PLACE = ["architecture", "lag_tokens", "is_first", "is_end", "place"]
+PLACE = ["lag_tokens", "is_first", "is_end", "place"]
 FIRST, GAP = "first word", " "  # places on the axis of lags
 GUESSING = 0.5
 HEIGHT = 220
@@ -62,26 +63,22 @@ SIGNALS = {
 # --- frames ------------------------------------------------------------------------------------------------------
 
 
-def over_seeds(rows: pd.DataFrame, keys: list[str], column: str, centre="mean") -> pd.DataFrame:
-    """Returns the `mean` (or another centre) and the number of `seeds`. The mean is NaN if a seed is NaN."""
+def over_seeds(rows: DataFrame, keys: list[str], column: str, centre="mean") -> DataFrame:
+    """Returns the `network`, the `mean` (or another centre) and the number of `seeds`. A NaN makes the mean NaN."""
     values = rows.groupby(keys, sort=False)[column]
     means = values.agg(mean=centre, seeds="size")
     means.loc[values.count() < values.size(), "mean"] = np.nan
-    return means.reset_index()
+    return frames.with_network(means.reset_index())
 
 
-def estimates(rows: pd.DataFrame, keys: list[str], column: str) -> pd.DataFrame:
+def estimates(rows: DataFrame, keys: list[str], column: str) -> DataFrame:
     """Adds `low` and `high` to `over_seeds`: the interval for other seeds and other texts, as in the claims."""
-    groups = [seeds for _, seeds in rows.groupby(keys, sort=False)]
-    bounds = pd.DataFrame(
-        [_bounds(seeds, column) for seeds in groups],
-        columns=["low", "high"],
-        dtype=float,
-    )
-    return pd.concat([over_seeds(rows, keys, column), bounds], axis=1)
+    bounds = [_bounds(seeds, column) for _, seeds in rows.groupby(keys, sort=False)]
+    ends_of_means = DataFrame(bounds, columns=["low", "high"], dtype=float)
+    return over_seeds(rows, keys, column).join(ends_of_means)
 
 
-def _bounds(seeds: pd.DataFrame, column: str) -> tuple[float | None, float | None]:
+def _bounds(seeds: DataFrame, column: str) -> tuple[float | None, float | None]:
     if seeds[column].isna().any():
         return None, None
     estimate_of = intervals.crossed_share if column in MEASURES else intervals.crossed_mean
@@ -91,14 +88,14 @@ def _bounds(seeds: pd.DataFrame, column: str) -> tuple[float | None, float | Non
     return estimate.low, estimate.high
 
 
-def first_network(rows: pd.DataFrame) -> str:
+def first_network(rows: DataFrame) -> str:
     """The vanilla RNN, or else the first network with a state, or else the first network."""
     names = frames.in_order(rows, ["architecture"])["architecture"]
     return min(names, key=lambda name: (name != "vanilla", name in STATELESS))
 
 
 @derived
-def word_effects(memory: pd.DataFrame) -> pd.DataFrame:
+def word_effects(memory: DataFrame) -> DataFrame:
     """The effects of replaced words, in one design per length.
 
     `place` is the lag on the axis. `is_end` marks the two farthest lags: the first word, and the lag next to it.
@@ -113,34 +110,34 @@ def word_effects(memory: pd.DataFrame) -> pd.DataFrame:
 
 
 @derived
-def memory_measures(word_effects: pd.DataFrame) -> pd.DataFrame:
+def memory_measures(word_effects: DataFrame) -> DataFrame:
     """One row per measure, network and lag, with the mean over seeds and its interval."""
     tables = [
-        estimates(word_effects, [*NETWORK, *PLACE[1:]], name).assign(measure=name)
-        for name in MEASURES
+        estimates(word_effects, [*NETWORK, *PLACE], name).assign(measure=name) for name in MEASURES
     ]
     return pd.concat(tables, ignore_index=True)
 
 
 @derived
-def reaches(memory_measures: pd.DataFrame, settings: dict) -> pd.DataFrame:
+def reaches(memory_measures: DataFrame, settings: dict) -> DataFrame:
     """One row per network: its `reach`, the longest lag up to which it surely uses a word with the right sign.
 
     The reach is -1 if it does not use even the last word, and NaN if the seeds do not show it.
     """
     used = where(memory_measures, measure="sign_accuracy")
+    keys = ["network", *NETWORK]
     rows = []
-    for network, lags in used.groupby(NETWORK, sort=False):
+    for network, lags in used.groupby(keys, sort=False):
         low_by_lag = lags.set_index("lag_tokens")["low"].to_dict()
         reach = reach_of_memory(low_by_lag, settings["usable"])
         if reach is None:
             reach = -1 if lags["high"].iloc[0] <= settings["usable"] else np.nan
         rows.append((*network, float(reach), max(low_by_lag), lags["seeds"].iloc[0]))
-    return pd.DataFrame(rows, columns=[*NETWORK, "reach", "last_lag", "seeds"])
+    return DataFrame(rows, columns=[*keys, "reach", "last_lag", "seeds"])
 
 
 @derived
-def word_gradients(distances: pd.DataFrame) -> pd.DataFrame:
+def word_gradients(distances: DataFrame) -> DataFrame:
     """The gradient at each word of the trained networks, as a `share` of lag 0."""
     rows = where(distances, quantity="dz/dx", weights="trained")
     rows = frames.own_design(rows[~frames.is_half(rows)])
@@ -148,7 +145,7 @@ def word_gradients(distances: pd.DataFrame) -> pd.DataFrame:
 
 
 @derived
-def changed_texts(probes: pd.DataFrame) -> pd.DataFrame:
+def changed_texts(probes: DataFrame) -> DataFrame:
     """The answers to changed texts, in one design per length."""
     rows = frames.own_design(probes.assign(weights="trained"))
     return frames.in_order(rows, ["sequence_length", "architecture", "seed"])
@@ -158,8 +155,8 @@ def changed_texts(probes: pd.DataFrame) -> pd.DataFrame:
 
 
 def answer(
-    memory_measures: pd.DataFrame,
-    reaches: pd.DataFrame,
+    memory_measures: DataFrame,
+    reaches: DataFrame,
     shown_length: int,
     subject: Subject,
     settings: dict,
@@ -171,8 +168,7 @@ def answer(
     name = first_network(reached)
     is_own = reached["architecture"] == name
     longest = reaches["sequence_length"].max()
-    measures = where(memory_measures, sequence_length=shown_length)
-    measures = where(measures, architecture=name, is_end=True)
+    measures = where(memory_measures, sequence_length=shown_length, architecture=name, is_end=True)
     sentences = [
         _reach(next(reached[is_own].itertuples())),
         *_distances(reached[~is_own], "The distance"),
@@ -180,32 +176,29 @@ def answer(
     if longest != shown_length:
         start = f"In {subject.noun}s of {longest:,} tokens, the distance"
         sentences += _distances(where(reaches, sequence_length=longest), start)
-    texts = (
-        sentences,
-        stored_and_used(measures, settings["usable"], subject),
-    )
+    texts = (sentences, stored_and_used(measures, settings["usable"], subject))
     return [Paragraph(" ".join(text)) for text in texts if text]
 
 
-def _distances(reached: pd.DataFrame, start: str) -> list[str]:
+def _distances(reached: DataFrame, start: str) -> list[str]:
     """The reaches that the data show, of the networks with a state."""
     has_state = ~reached["architecture"].isin(STATELESS)
     reached = reached[has_state & (reached["reach"] >= 0)]
     distances = []
     for reach, rows in reached.groupby("reach", sort=False):
-        networks = listed("the " + rows["architecture"].map(words.network))
-        distances.append(f"{count(int(reach), 'token')} for {networks}")
+        networks = listed("the " + rows["network"])
+        distances.append(f"{in_tokens(reach)} for {networks}")
     return [f"{start} is {', and '.join(distances)}."] if distances else []
 
 
 def _reach(row) -> str:
-    name = f"trained {words.network(row.architecture)}"
+    name = f"trained {row.network}"
     if np.isnan(row.reach):
         few = "One seed is too few to show" if row.seeds == 1 else "These seeds do not show"
         return f"{few} how far back the {name} uses a word."
     if row.reach < 0:
         return f"The {name} does not use even the last word with the right sign."
-    tokens = count(int(row.reach), "token")
+    tokens = in_tokens(row.reach)
     if row.reach == row.last_lag:
         return f"The {name} uses words at every distance that we measured, up to {tokens} before the last word."
     return (
@@ -213,7 +206,7 @@ def _reach(row) -> str:
     )
 
 
-def stored_and_used(measures: pd.DataFrame, usable: float, subject: Subject) -> list[str]:
+def stored_and_used(measures: DataFrame, usable: float, subject: Subject) -> list[str]:
     """Whether the farthest word before the first one is in the state and used, and whether the first word is."""
     sentences = []
     values = measures[np.isfinite(measures["mean"]) & (measures["lag_tokens"] > 0)]
@@ -229,7 +222,7 @@ def stored_and_used(measures: pd.DataFrame, usable: float, subject: Subject) -> 
             states = _exceeds(stored, usable), _exceeds(used, usable)
             verdict = VERDICTS.get(states, "These seeds do not show whether it is stored or used")
             sentences.append(
-                f"A probe finds the word {count(used.lag_tokens, 'token')} back in the state for "
+                f"A probe finds the word {in_tokens(used.lag_tokens)} back in the state for "
                 f"{percent(stored.mean)} of {subject.noun}s. The network uses it with the right sign for "
                 f"{percent(used.mean)}. {verdict}."
             )
@@ -247,8 +240,8 @@ def _exceeds(row, threshold: float) -> bool | None:
 
 
 def by_lag(
-    word_effects: pd.DataFrame,
-    memory_measures: pd.DataFrame,
+    word_effects: DataFrame,
+    memory_measures: DataFrame,
     shown_length: int,
     subject: Subject,
     settings: dict,
@@ -257,12 +250,8 @@ def by_lag(
     for length in frames.first_at(word_effects["sequence_length"], shown_length):
         seeds = where(word_effects, sequence_length=length)
         means = where(memory_measures, sequence_length=length)
-        lowest = 100 * seeds[list(MEASURES)].min().min()
-        y = value_axis(
-            f"share of {subject.noun}s (%)",
-            np.fmin(40, np.floor(lowest)),
-            102,
-        )
+        lowest = np.floor(100 * seeds[[*MEASURES]].min().min())
+        y = value_axis(f"share of {subject.noun}s (%)", np.fmin(40, lowest), 102)
         panels = [
             panel(
                 seeds,
@@ -277,10 +266,9 @@ def by_lag(
         ]
         used = where(means, is_end=True, measure="sign_accuracy")
         values = "; ".join(
-            f"{words.network(row.architecture)} {percent(row.mean)} at {row.place}"
-            for row in used.itertuples()
+            f"{row.network} {percent(row.mean)} at {row.place}" for row in used.itertuples()
         )
-        tokens = count(length, "token")
+        tokens = in_tokens(length)
         figures[tokens] = Figure(
             name="memory-by-lag" + (f"-{length}" if figures else ""),
             title=f"How far back a word is stored and used, at {tokens}",
@@ -293,7 +281,7 @@ def by_lag(
     return choice("sequence length", figures)
 
 
-def lags_axis(rows: pd.DataFrame) -> alt.X:
+def lags_axis(rows: DataFrame) -> alt.X:
     """The measured lags, evenly spaced, and the first word behind a gap."""
     places = list(rows.sort_values("lag_tokens")["place"].unique())
     if places[-1] == FIRST:
@@ -309,25 +297,23 @@ def value_axis(title: str, *domain: float) -> alt.Y:
 
 
 def panel(
-    seeds: pd.DataFrame,
-    means: pd.DataFrame,
+    seeds: DataFrame,
+    means: DataFrame,
     x: alt.X,
     y: alt.Y,
     *,
     value: str,
     lines: Sequence[float] = (),
     heading: str = "",
-    every: pd.DataFrame | None = None,
+    every: DataFrame | None = None,
 ) -> alt.LayerChart:
     """A mark per mean and a thin line per seed, in percent; no line leads to the first word.
 
     `every` has the architectures of all panels of the figure, if these rows lack some.
     """
-    networks = seeds if every is None else every
-    keys = ["architecture", *(["is_first"] if "is_first" in seeds else [])]
+    keys = ["architecture", *seeds.columns.intersection(["is_first"])]
     means = means.assign(
         value=100 * means["mean"],
-        network=means["architecture"].map(words.network),
         hint=[_hint(row) for row in means.to_dict("records")],
     )
     chart = charts.curves(
@@ -336,47 +322,40 @@ def panel(
         keys,
         x=x,
         y=y,
-        colour=charts.coloured(networks),
-        shape=charts.shaped(networks),
+        every=every,
         behind=[charts.line_at(100 * line, y["scale"]) for line in lines],
         is_continuous=False,
     )
     return chart.properties(title=heading, height=HEIGHT)
 
 
-def _hint(row: dict[str, Any]) -> str:
+def _hint(row: Record) -> str:
     """A mean in percent, with its interval if it has one."""
-    low, high = row.get("low", np.nan), row.get("high", np.nan)
-    return percent(row["mean"]) + ends(low, high, percent)
+    return percent(row["mean"]) + ends(row.get("low", np.nan), row.get("high", np.nan), percent)
 
 
-def definitions(memory: pd.DataFrame, subject: Subject) -> Details | None:
+def definitions(memory: DataFrame, subject: Subject) -> Details:
     text = (
         "Stored: a linear probe of the last state tells the positive from the negative word. Used with either sign: "
         f"the word moves the answer the way it does in most training {subject.noun}s. Used with the right sign: a "
         "positive word moves it up. The probe compares two readings that differ in one word, so it may use differences "
         "that noise would hide. Intervals are for other seeds and other texts."
     )
-    return Details("What stored and used mean", [Paragraph(text)]) if len(memory) else None
+    return Details("What stored and used mean", [Paragraph(text)])
 
 
 # --- memory next to the gradient ---------------------------------------------------------------------------------
 
 
 def next_to_gradient(
-    word_effects: pd.DataFrame,
-    word_gradients: pd.DataFrame,
+    word_effects: DataFrame,
+    word_gradients: DataFrame,
     shown_length: int,
-) -> list[Part] | None:
+) -> Parts:
     """How much of its gradient and of its effect a word keeps at the farthest lag before the first word."""
-    effects = where(
-        word_effects,
-        sequence_length=shown_length,
-        is_end=True,
-        is_first=False,
-    )
-    lags = set(effects["lag_tokens"])
-    gradients = where(word_gradients, sequence_length=shown_length, lag_tokens=lags)
+    effects = where(word_effects, sequence_length=shown_length, is_end=True, is_first=False)
+    lags = effects["lag_tokens"]
+    gradients = where(word_gradients, sequence_length=shown_length, lag_tokens=set(lags))
     if effects.empty or gradients.empty:
         return None
 
@@ -384,34 +363,29 @@ def next_to_gradient(
     effect = estimates(effects, keys, "share")
     gradient = over_seeds(gradients, keys, "share", "median")
     left = effect.merge(gradient, on=keys, suffixes=("", "_gradient"))
-    table = pd.DataFrame(
-        {
-            "network": left["architecture"].map(words.network),
-            "lag": left["lag_tokens"],
-            "gradient of the word (median seed)": left["mean_gradient"],
-            "effect of the word (mean, 95 % interval)": [
-                _hint(row) for row in left.to_dict("records")
-            ],
-        }
+    columns = {
+        "network": left["network"],
+        "lag": left["lag_tokens"],
+        "gradient of the word (median seed)": left["mean_gradient"].map(percent),
+        "effect of the word (mean, 95 % interval)": left.apply(_hint, axis=1),
+    }
+    caption = (
+        f"The share that a word keeps of its value as the last word, at {in_tokens(shown_length)}"
     )
-    caption = f"The share that a word keeps of its value as the last word, at {count(shown_length, 'token')}"
-    formats = {"gradient of the word (median seed)": percent}
     first = where(left, architecture=first_network(effects))
     sentences = [
-        f"Over {count(row.lag_tokens, 'token')}, the {words.network(row.architecture)} keeps "
+        f"Over {in_tokens(row.lag_tokens)}, the {row.network} keeps "
         f"{percent(row.mean_gradient)} of the gradient of a word and {percent(row.mean)} of its effect."
         for row in first.itertuples()
     ]
-    details = Details("Gradients and effects of words", [Table.of(caption, table, formats)])
+    details = Details("Gradients and effects of words", [Table.of(caption, columns)])
     return [*map(Paragraph, sentences), details]
 
 
 # --- changed texts -----------------------------------------------------------------------------------------------
 
 
-def with_other_words(
-    changed_texts: pd.DataFrame, shown_length: int, subject: Subject
-) -> list[Part] | None:
+def with_other_words(changed_texts: DataFrame, shown_length: int, subject: Subject) -> Parts:
     every = where(changed_texts, sequence_length=shown_length)
     seeds = frames.in_order(where(every, probe=CHANGES), ["probe", "tokens"])
     if seeds.empty:
@@ -420,34 +394,28 @@ def with_other_words(
     seeds["change"] = [CHANGES[row.probe].format(row.tokens) for row in seeds.itertuples()]
     means = estimates(seeds, ["architecture", "probe", "tokens", "change"], "lost")
     costs = _costs(means, shown_length, subject)
-    is_window = {"probe": "truncation"}
-    others = {"probe": CHANGES.keys() - {"truncation"}}
+    is_window = seeds["probe"] == "truncation"
     axis = alt.Axis(labelAngle=-40, grid=False, labelLimit=200)
-    windows = where(seeds, **is_window)
-    y = value_axis("loss of accuracy (points)")
+    x = alt.X("change:N", title=None, sort=None, axis=axis)
+    windows = charts.log_axis("tokens", "number of last words that are read", seeds[is_window])
     panels = [
         panel(
-            where(seeds, **others),
-            where(means, **others),
-            alt.X("change:N", title=None, sort=None, axis=axis),
-            y,
+            rows,
+            where(means, probe=set(rows["probe"])),
+            places,
+            value_axis("loss of accuracy (points)"),
             value="lost",
             lines=[0],
-            heading=f"words of another {subject.noun}, or in another order",
-        ),
-        panel(
-            windows,
-            where(means, **is_window),
-            charts.log_axis("tokens", "number of last words that are read", windows),
-            y,
-            value="lost",
-            lines=[0],
-            heading="only the last words",
-        ),
+            heading=heading,
+        )
+        for rows, places, heading in (
+            (seeds[~is_window], x, f"words of another {subject.noun}, or in another order"),
+            (seeds[is_window], windows, "only the last words"),
+        )
     ]
     figure = Figure(
         name="changed-texts",
-        title=f"What changed {subject.noun}s of {count(shown_length, 'token')} cost",
+        title=f"What changed {subject.noun}s of {in_tokens(shown_length)} cost",
         reading="Marks are means, and thin lines are seeds and only guide the eye. On the right, padding stands before "
         "the last words, as in training.",
         alternative=" ".join(costs.values()),
@@ -467,7 +435,7 @@ def with_other_words(
     ]
 
 
-def _costs(means: pd.DataFrame, length: int, subject: Subject) -> dict[str, str]:
+def _costs(means: DataFrame, length: int, subject: Subject) -> dict[str, str]:
     """The cost of other words in the last and in the first quarter, for each network."""
     quarter = where(means, tokens=max(length // 4, 1))
     wide = quarter.pivot(index="architecture", columns="probe", values="mean")
@@ -488,7 +456,7 @@ def _costs(means: pd.DataFrame, length: int, subject: Subject) -> dict[str, str]
 # --- a bag of the same words -------------------------------------------------------------------------------------
 
 
-def against_bag_of_words(probes: pd.DataFrame, subject: Subject) -> list[Part] | None:
+def against_bag_of_words(probes: DataFrame, subject: Subject) -> Parts:
     """By how much a bag of the same words beats the networks that were trained at each length."""
     is_own = probes["trained_length"] == probes["sequence_length"]
     bag = where(probes[is_own], probe="bag_of_words")
@@ -520,15 +488,14 @@ def against_bag_of_words(probes: pd.DataFrame, subject: Subject) -> list[Part] |
     return [Paragraph(sentences[first_network(means)]), details]
 
 
-def deficit(means: pd.DataFrame) -> str:
+def deficit(means: DataFrame) -> str:
     """At which lengths a bag of words is ahead of a network or behind it, by the intervals."""
-    network = words.network(means["architecture"].iloc[0])
-    ahead = means[means["low"] > 0]["sequence_length"].map("{:,}".format)
-    behind = means[means["high"] < 0]["sequence_length"].map("{:,}".format)
-    if ahead.empty and behind.empty:
-        return f"No length shows a difference between the {network} and a bag of the same words."
-
-    sentences = []
+    network = means["network"].iloc[0]
+    lengths = means["sequence_length"].map("{:,}".format)
+    ahead, behind = lengths[means["low"] > 0], lengths[means["high"] < 0]
+    sentences = [f"No length shows a difference between the {network} and a bag of the same words."]
+    if len(ahead) or len(behind):
+        sentences = []
     if len(ahead):
         sentences.append(f"A bag of the same words beats the {network} at {listed(ahead)} tokens.")
     if len(behind):
@@ -539,10 +506,7 @@ def deficit(means: pd.DataFrame) -> str:
 # --- one token to keep -------------------------------------------------------------------------------------------
 
 
-def one_token_to_keep(retention: pd.DataFrame, settings: dict) -> list[Part] | None:
-    if retention.empty:
-        return None
-
+def one_token_to_keep(retention: DataFrame, settings: dict) -> Parts:
     keys = ["signal", "architecture", "lag_tokens"]
     seeds = frames.in_order(retention, keys)
     means = over_seeds(seeds, keys, "accuracy")
@@ -578,18 +542,15 @@ def one_token_to_keep(retention: pd.DataFrame, settings: dict) -> list[Part] | N
     return [Paragraph(" ".join(sentences)), figure, details]
 
 
-def learned_lag(rows: pd.DataFrame) -> str:
+def learned_lag(rows: DataFrame) -> str:
     """Over which lag at least half of the seeds of a network learned to keep the token."""
-    network, token = (
-        words.network(rows["architecture"].iloc[0]),
-        SIGNALS[rows["signal"].iloc[0]],
-    )
+    network, token = rows["network"].iloc[0], SIGNALS[rows["signal"].iloc[0]]
     learned = longest_lag_learned(rows.set_index("lag_tokens")["solved"].to_dict())
     if not learned:
         return f"The {network} does not learn to keep {token} over any lag."
     is_longest = learned == rows["lag_tokens"].max()
     end = ", the longest lag" if is_longest else ", but not over any longer lag"
-    return f"The {network} learns to keep {token} over {count(learned, 'token')}{end}."
+    return f"The {network} learns to keep {token} over {in_tokens(learned)}{end}."
 
 
 SECTION = Section(

@@ -1,13 +1,12 @@
 """Method and caveats, and the model card."""
 
-from typing import Any
-
 from pipeline.params.subjects import Subject
-from pipeline.reporting.numbers import count, listed, percent
+from pipeline.reporting.inputs import Record
+from pipeline.reporting.numbers import in_tokens, listed, percent
 from pipeline.reporting.parts import Bullets, Details, Section
 
 
-def statistics(compared: list[dict[str, Any]]) -> Details:
+def statistics(compared: list[Record]) -> Details:
     texts = [
         "The unit of replication is the seed. Unless we name another kind, an interval is a 95 % t interval over "
         "seeds, and that of a difference is Welch's. Intervals do not cover other data.",
@@ -28,8 +27,8 @@ def statistics(compared: list[dict[str, Any]]) -> Details:
     return Details("Statistics", [Bullets(texts)])
 
 
-def gradients(card: dict[str, Any]) -> Details:
-    tokens = count(card["sequence_length"], "token")
+def gradients(card: Record) -> Details:
+    tokens = in_tokens(card["sequence_length"])
     texts = [
         "A gradient is the norm of the derivative of the logit with respect to a hidden state, relative to lag 0. "
         "The gradient of the loss is this times the error p − y, which is small where a network is sure.",
@@ -54,7 +53,7 @@ def caveats(subject: Subject, source: str) -> Details:
     return Details("Limits", [Bullets(texts)])
 
 
-def model_card(models: dict[str, Any], card: dict[str, Any], subject: Subject) -> Details:
+def model_card(models: Record, card: Record, subject: Subject) -> Details:
     """The purpose of the networks, their limits, and the contents of the texts."""
     test = card["splits"]["test"]
     texts = [

@@ -1,13 +1,14 @@
 """Single texts: a few read word by word, and the test texts that networks get wrong or disagree about."""
 
-from typing import Any
+from functools import partial
 
 import altair as alt
-import pandas as pd
+from pandas import DataFrame
 
 from pipeline.params.subjects import Subject
 from pipeline.reporting import charts, words
-from pipeline.reporting.inputs import derived
+from pipeline.reporting.frames import where
+from pipeline.reporting.inputs import Record, derived
 from pipeline.reporting.numbers import count, listed, number, percent
 from pipeline.reporting.page.texts import visible
 from pipeline.reporting.parts import (
@@ -17,6 +18,7 @@ from pipeline.reporting.parts import (
     Figure,
     Paragraph,
     Part,
+    Parts,
     Section,
     Table,
 )
@@ -32,20 +34,16 @@ LISTS = [
 
 
 @derived
-def readings(examples: dict) -> pd.DataFrame:
+def readings(examples: dict) -> DataFrame:
     """One row per text, run and word. `name` is unique in its text: the word behind its place."""
     rows = []
     for text in examples["reviews"]:
-        axes = {
-            "text": text["review"],
-            "label": text["label"],
-            "is_right": text["right"],
-        }
+        axes = {"text": text["review"], "label": text["label"], "is_right": text["right"]}
         rows += [{**axes, "run": run, **reading} for run, reading in text["readings"].items()]
     if not rows:
-        return pd.DataFrame(columns=["text", "run"])
+        return DataFrame(columns=["text", "run"])
 
-    table = pd.DataFrame(rows).explode(LISTS, ignore_index=True)
+    table = DataFrame(rows).explode(LISTS, ignore_index=True)
     table = table.astype({"probability": float, "gradient": float})
     word = table["token"].map(visible)
     place = table.groupby(["text", "run"]).cumcount() + 1
@@ -56,26 +54,20 @@ def readings(examples: dict) -> pd.DataFrame:
     )
 
 
-def answer(readings: pd.DataFrame, examples: dict, subject: Subject) -> Paragraph | None:
-    if readings.empty:
-        return None
-
+def answer(readings: DataFrame, examples: dict, subject: Subject) -> Paragraph:
     ends = readings.groupby(["text", "run"], sort=False)["probability"].last().unstack()
     networks = listed(words.network(run.split("-")[0]) for run in ends)
-    texts = count(len(ends), subject.noun)
-    agreed = int((ends > 0.5).nunique(axis=1).eq(1).sum())
-    read, agreement = "read", f"{agreed or 'none'} of the {texts}"
-    if agreed == len(ends):
-        agreement = "all of them"
-    answers = f" They give the same answer to {agreement}."
-    if len(ends.columns) == 1:
-        read, answers = "reads", ""
-    return Paragraph(
-        f"The {networks} {read} {texts} of the validation split word by word, with seed {examples['seed']}.{answers}"
+    text = (
+        f"Here are {count(len(ends), subject.noun)} of the validation split, as the {networks} (seed "
+        f"{examples['seed']}) read them word by word."
     )
+    agreed = (ends > 0.5).nunique(axis=1).eq(1).sum()
+    if len(ends.columns) > 1:
+        text += f" The networks give the same answer to {agreed or 'none'} of them."
+    return Paragraph(text)
 
 
-def word_by_word(readings: pd.DataFrame, subject: Subject) -> Choice | None:
+def word_by_word(readings: DataFrame, subject: Subject) -> Choice | None:
     """A figure per text: the probability after each word, and the gradient at each word."""
     figures: dict[str, Part] = {}
     for number_of, text in readings.groupby("text", sort=False):
@@ -91,58 +83,36 @@ def word_by_word(readings: pd.DataFrame, subject: Subject) -> Choice | None:
             "small change of the word would change the final answer.",
             alternative=f"Probability of a positive label at the end: {'; '.join(ends.index + ' ' + ends)}. "
             f"The text: {words_read}",
-            panels=_panels(text),
+            panels=[panel.properties(**SIZE) for panel in _panels(text)],
             stacked=True,
         )
     return Choice(subject.noun.capitalize(), figures) if figures else None
 
 
-def _panels(text: pd.DataFrame) -> list[alt.LayerChart]:
-    text = text.assign(gradient=text["gradient"].where(text["gradient"] > 0))
-    labels = alt.Axis(
-        labelExpr="slice(datum.label, 4)",
-        labelAngle=-90,
-        labelLimit=90,
-        labelOverlap=False,
+def _panels(text: DataFrame) -> list[alt.LayerChart]:
+    gradient = text["gradient"].where(text["gradient"] > 0)
+    text = text.assign(gradient=gradient)
+    names = alt.Axis(
+        labelExpr="slice(datum.label, 4)", labelAngle=-90, labelLimit=90, labelOverlap=False
     )
     scale = alt.Scale(domain=[0, 1])
-    title = "probability of a positive label"
-    half = charts.line_at(0.5, scale)
+    y = partial(alt.Y, axis=alt.Axis(minExtent=48, maxExtent=48, tickCount=4))
+    probability = y("probability:Q", title="probability of a positive label", scale=scale)
+    gradient = y("gradient:Q", title="gradient (log scale)", scale=alt.Scale(type="log"))
     return [
-        alt.layer(half, *_curves(text, "probability", title, scale, labels)).properties(**SIZE),
-        alt.layer(
-            *_curves(
-                text,
-                "gradient",
-                "gradient (log scale)",
-                alt.Scale(type="log"),
-                alt.Axis(labels=False),
-            )
-        ).properties(**SIZE),
+        alt.layer(charts.line_at(0.5, scale), *_curves(text, "probability", probability, names)),
+        alt.layer(*_curves(text, "gradient", gradient, alt.Axis(labels=False))),
     ]
 
 
-def _curves(
-    text: pd.DataFrame,
-    column: str,
-    title: str,
-    scale: alt.Scale,
-    names: alt.Axis,
-) -> list[alt.Chart]:
+def _curves(text: DataFrame, column: str, y: alt.Y, names: alt.Axis) -> list[alt.Chart]:
     """A line with marks per network, over the words."""
     rows = charts.gapped(text[["architecture", "name", column]])
     rows[column] = rows[column].map("{:.4g}".format).astype(float)
-    axis = alt.Axis(minExtent=48, maxExtent=48, tickCount=4)
     base = alt.Chart(rows).encode(
-        x=alt.X("name:O", title=None, sort=None, axis=names),
-        y=alt.Y(f"{column}:Q", title=title, scale=scale, axis=axis),
-        color=charts.coloured(text),
+        x=alt.X("name:O", title=None, sort=None, axis=names), y=y, color=charts.coloured(text)
     )
-    tooltip = [
-        "architecture",
-        "name",
-        alt.Tooltip(f"{column}:Q", format=".3g"),
-    ]
+    tooltip = ["architecture", "name", alt.Tooltip(f"{column}:Q", format=".3g")]
     marks = base.mark_point(filled=True, size=28, opacity=1)
     return [
         base.mark_line(strokeWidth=1.5),
@@ -165,24 +135,21 @@ def choice_of_texts(examples: dict, subject: Subject) -> Details | None:
 # --- hard texts of the test split --------------------------------------------------------------------------------
 
 
-def hard(hard_texts: pd.DataFrame, subject: Subject) -> list[Part] | None:
+def hard(hard_texts: DataFrame, subject: Subject) -> Parts:
     """The hardest texts, the most confident mistakes, and those about which networks or seeds disagree."""
-    if hard_texts.empty:
-        return None
-
-    networks = hard_texts[~hard_texts["run"].isin(BASELINES)]
     note = (
         "Numbers count the texts of the source. This table has no words, because not every source allows us to publish "
         "its texts. The cells are mean probabilities of a positive label; the widest range spans the seeds of "
         "one network."
     )
-    parts = [_hard_table(hard_texts, subject), Paragraph(note)]
     summary = f"Hard {subject.noun}s of the test split"
-    return [Paragraph(_hardest(networks, subject)), Details(summary, parts)]
+    rows = [_hard_row(text, subject) for _, text in hard_texts.groupby("review", sort=False)]
+    parts = [Table.of(summary, rows), Paragraph(note)]
+    return [Paragraph(_hardest(hard_texts, subject)), Details(summary, parts)]
 
 
-def _hardest(networks: pd.DataFrame, subject: Subject) -> str:
-    rows = networks[(networks["reason"] == "hardest") & (networks["rank"] == 1)]
+def _hardest(hard_texts: DataFrame, subject: Subject) -> str:
+    rows = where(hard_texts[~hard_texts["run"].isin(BASELINES)], reason="hardest", rank=1)
     if rows.empty:
         return f"Most networks judge every {subject.noun} of the test split correctly."
     right, seeds = rows["seeds_right"].sum(), rows["seeds"].sum()
@@ -190,13 +157,7 @@ def _hardest(networks: pd.DataFrame, subject: Subject) -> str:
     return f"The hardest {subject.noun} of the test split is number {rows['review'].iloc[0]}: {judged} it correctly."
 
 
-def _hard_table(hard_texts: pd.DataFrame, subject: Subject) -> Table:
-    texts = hard_texts.groupby("review", sort=False)
-    rows = [_hard_row(text, subject) for _, text in texts]
-    return Table.of(f"Hard {subject.noun}s of the test split", pd.DataFrame(rows), {})
-
-
-def _hard_row(text: pd.DataFrame, subject: Subject) -> dict[str, Any]:
+def _hard_row(text: DataFrame, subject: Subject) -> Record:
     first = text.iloc[0]
     by_run = text.drop_duplicates("run").set_index("run")
     networks = by_run.drop(index=list(BASELINES), errors="ignore")

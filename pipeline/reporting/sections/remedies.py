@@ -1,22 +1,22 @@
 """Remedies: the gradient, the memory and the accuracy of networks that may keep more than the baseline does."""
 
-from typing import Any
-
 import altair as alt
 import pandas as pd
+from pandas import DataFrame
 
 from pipeline.params.subjects import Subject
 from pipeline.reporting import charts, words
-from pipeline.reporting.inputs import derived
+from pipeline.reporting.inputs import Record, derived
 from pipeline.reporting.numbers import (
     count,
     ends,
+    in_tokens,
     listed,
     percent,
     share_of,
     within_limits,
 )
-from pipeline.reporting.parts import Details, Figure, Paragraph, Part, Section, Table
+from pipeline.reporting.parts import Details, Figure, Paragraph, Section, Table
 
 PHRASES = {  # a setting that differs from the baseline's -> words for it
     ("readout", "last"): "the last state",
@@ -28,7 +28,6 @@ PHRASES = {  # a setting that differs from the baseline's -> words for it
     ("gate_initializer", "unit_forget"): "Keras' initial gates",
     ("gate_initializer", "chrono"): "chrono gates",
 }
-VERBS = {"keep": ("keeps", "keep"), "use": ("uses", "use"), "be": ("is", "are")}
 ENDS = ("value", "low", "high")
 HEADLINE = {
     "word_gradient": "gradient left",
@@ -47,7 +46,7 @@ LOG10 = ("word_gradient", *(name for name in OTHERS if "gradient" in name))
 
 
 @derived
-def remedy_table(remedies: list[dict[str, Any]]) -> pd.DataFrame:
+def remedy_table(remedies: list[Record]) -> DataFrame:
     """One row per run, the baseline first. A study without remedies has no rows.
 
     `remedy` is its name in sentences. A measure has the columns `*_value`, `*_low` and `*_high`, NaN for null.
@@ -64,13 +63,13 @@ def remedy_table(remedies: list[dict[str, Any]]) -> pd.DataFrame:
         rows.append(row)
 
     if len(rows) < 2:
-        return pd.DataFrame()
+        return DataFrame()
     texts = ["run", "architecture", "recipe", "remedy"]
-    table = pd.DataFrame(rows)
+    table = DataFrame(rows)
     return table.astype({name: float for name in table if name not in texts})
 
 
-def _remedy(entry: dict[str, Any], baseline: dict[str, Any]) -> str:
+def _remedy(entry: Record, baseline: Record) -> str:
     """The differences from the baseline, such as `LSTM with chrono gates`."""
     architecture = words.network(entry["architecture"])
     if entry is baseline:
@@ -85,81 +84,59 @@ def _remedy(entry: dict[str, Any], baseline: dict[str, Any]) -> str:
     return " with ".join([architecture, " and ".join(phrases)] if phrases else [architecture])
 
 
-def answer(remedy_table: pd.DataFrame, subject: Subject) -> Paragraph | None:
-    """The remedies that keep more gradient, that use a far word more often, and that are more accurate."""
-    if remedy_table.empty:
-        return None
-
+def answer(remedy_table: DataFrame, subject: Subject) -> Paragraph:
+    """The remedies that kept more gradient, that used a far word more often, and that were more accurate."""
     baseline, remedies = remedy_table.iloc[0], remedy_table.iloc[1:]
-    network = words.network(baseline["architecture"])
-    has_more = remedies["word_gradient_low"] > baseline["word_gradient_high"]
-    is_used_more = remedies["used_difference_low"] > 0
-    is_better = remedies["accuracy_difference_low"] > 0
-    is_worse = remedies["accuracy_difference_high"] < 0
-    tokens = count(int(baseline["lag_tokens"]), "token")
-    remaining = share_of(baseline["word_gradient_value"])
-
     gradient = (
-        f"more of the gradient at a word {tokens} before the end than the {network}, "
-        f"which keeps {remaining}"
+        f"kept more of the gradient at a word {in_tokens(baseline['lag_tokens'])} before the end than the "
+        f"{words.network(baseline['architecture'])}, which kept {share_of(baseline['word_gradient_value'])}"
     )
-    sentences = [
-        _sentence(remedies, has_more, "keep", gradient),
-        _sentence(remedies, is_used_more, "use", f"such a word in more {subject.noun}s"),
-        _sentence(remedies, is_better, "be", "more accurate"),
-    ]
+    has_more = remedies["word_gradient_low"] > baseline["word_gradient_high"]
+    is_worse = remedies["accuracy_difference_high"] < 0
+    effects = {
+        gradient: has_more,
+        f"used such a word in more {subject.noun}s": remedies["used_difference_low"] > 0,
+        "raised the accuracy": remedies["accuracy_difference_low"] > 0,
+    }
     if is_worse.any():
-        sentences.append(_sentence(remedies, is_worse, "be", "less accurate"))
+        effects["lowered the accuracy"] = is_worse
+    sentences = [
+        _sentence(remedies[chosen], remedies, effect) for effect, chosen in effects.items()
+    ]
     return Paragraph(" ".join(sentences))
 
 
-def _sentence(remedies: pd.DataFrame, is_chosen: pd.Series, verb: str, object_: str) -> str:
-    """Says how many remedies do this, and which."""
-    names = list(remedies["remedy"][is_chosen])
-    text = f"{_subject(len(names), len(remedies), verb)} {object_}"
-    if 0 < len(names) < len(remedies):
-        text += f": {listed(names)}"
-    return f"{text}."
+def _sentence(chosen: DataFrame, remedies: DataFrame, effect: str) -> str:
+    """Says how many remedies had this effect, and which."""
+    if chosen.empty:
+        return f"We cannot show that a remedy {effect}."
+    if len(chosen) == len(remedies):
+        everyone = {1: "The remedy", 2: "Both remedies"}
+        return f"{everyone.get(len(chosen), f'All {len(chosen)} remedies')} {effect}."
+    return f"{len(chosen)} of {len(remedies)} remedies {effect}: {listed(chosen['remedy'])}."
 
 
-def _subject(chosen: int, remedies: int, verb: str) -> str:
-    """The number of the chosen remedies and a verb that fits it."""
-    one, many = VERBS[verb]
-    all_of_them = "the remedy" if remedies == 1 else "any remedy"
-    if not chosen:
-        return f"We cannot show that {all_of_them} {one}"
-    if remedies == 1:
-        return f"The remedy {one}"
-    if chosen == remedies:
-        return f"{'Both' if remedies == 2 else f'All {remedies}'} remedies {many}"
-    return f"{chosen} of {remedies} remedies {one if chosen == 1 else many}"
+def table(remedy_table: DataFrame) -> Table:
+    first = remedy_table.iloc[0]
+    caption = (
+        f"Remedies, for a word {in_tokens(first['lag_tokens'])} before the end (95 % intervals)"
+    )
+    others = {
+        "multiply-adds": remedy_table["cost"].map("{:.2f} ×".format),
+        "parameters": remedy_table["parameters"].map("{:,.0f}".format),
+        "best epoch": remedy_table["best_epoch"].map("{:.1f}".format),
+        "seeds": remedy_table["seeds"].map("{:.0f}".format),
+    }
+    return _table(caption, remedy_table, HEADLINE, **others)
 
 
-def table(remedy_table: pd.DataFrame) -> Table | None:
-    if remedy_table.empty:
-        return None
-
-    tokens = count(int(remedy_table["lag_tokens"].iloc[0]), "token")
+def _table(caption: str, remedy_table: DataFrame, titles: dict[str, str], **others) -> Table:
+    """Measures of each remedy. Its name may begin with a number (0.9 orthogonal), and still stands on the left."""
     columns = {"remedy": remedy_table["remedy"]}
-    for name, title in HEADLINE.items():
-        columns[title] = _texts(remedy_table, name)
-    columns["multiply-adds"] = remedy_table["cost"].map("{:.2f} ×".format)
-    columns["parameters"] = remedy_table["parameters"].map("{:,.0f}".format)
-    columns["best epoch"] = remedy_table["best_epoch"].map("{:.1f}".format)
-    columns["seeds"] = remedy_table["seeds"].map("{:.0f}".format)
-    caption = f"Remedies, for a word {tokens} before the end (95 % intervals)"
-    return _table(caption, columns)
-
-
-def _table(caption: str, columns: dict[str, pd.Series]) -> Table:
-    """A name may begin with a number (0.9 orthogonal), and it still stands on the left."""
-    frame = pd.DataFrame(columns)
+    for name, title in titles.items():
+        columns[title] = remedy_table.apply(_shown, axis=1, name=name)
+    frame = DataFrame(columns | others)
     return Table(caption, list(frame), frame.to_numpy().tolist(), left=(0,))
-
-
-def _texts(remedy_table: pd.DataFrame, name: str) -> pd.Series:
-    """A measure of each remedy, with its interval."""
-    return remedy_table.apply(lambda row: _shown(row, name), axis=1)
 
 
 def _shown(row: pd.Series, name: str) -> str:
@@ -170,31 +147,27 @@ def _shown(row: pd.Series, name: str) -> str:
     return percent(value) + (f" ({within_limits(low, high)})" if pd.notna(low) else "")
 
 
-def figure(remedy_table: pd.DataFrame, remedies_by_seed: pd.DataFrame) -> Figure | None:
-    if remedy_table.empty:
-        return None
-
-    tokens = count(int(remedy_table["lag_tokens"].iloc[0]), "token")
+def figure(remedy_table: DataFrame, remedies_by_seed: DataFrame) -> Figure:
     shares = "; ".join(
         f"{row['remedy']} {_shown(row, 'word_gradient')}, used {_shown(row, 'used')}"
         for _, row in remedy_table.iterrows()
     )
-    panels = [
-        _panel(remedy_table, remedies_by_seed, "word_gradient", "gradient left (log scale)"),
-        _panel(remedy_table, remedies_by_seed, "used", "word used (% of texts)"),
-    ]
+    far = in_tokens(remedy_table["lag_tokens"].iloc[0])
     return Figure(
         name="remedies",
         title="Gradient and memory of every remedy",
-        reading=f"Both panels are about a word {tokens} before the end. Circles are seeds. A diamond is the median "
+        reading=f"Both panels are about a word {far} before the end. Circles are seeds. A diamond is the median "
         "seed (gradient) or the mean (use), with its 95 % interval.",
         alternative=shares,
-        panels=panels,
+        panels=[
+            _panel(remedy_table, remedies_by_seed, "word_gradient", "gradient left (log scale)"),
+            _panel(remedy_table, remedies_by_seed, "used", "word used (% of texts)"),
+        ],
     )
 
 
 def _panel(
-    remedy_table: pd.DataFrame, remedies_by_seed: pd.DataFrame, measure: str, title: str
+    remedy_table: DataFrame, remedies_by_seed: DataFrame, measure: str, title: str
 ) -> alt.LayerChart:
     score_of = {
         run: dict(zip(seeds["seed"], seeds[measure], strict=True))
@@ -207,13 +180,7 @@ def _panel(
     return panel.properties(width=charts.SHORT - 120)
 
 
-def details(remedy_table: pd.DataFrame, subject: Subject) -> list[Part] | None:
-    if remedy_table.empty:
-        return None
-
-    columns = {"remedy": remedy_table["remedy"]}
-    for name, title in OTHERS.items():
-        columns[title] = _texts(remedy_table, name)
+def details(remedy_table: DataFrame, subject: Subject) -> Details:
     first = remedy_table.iloc[0]
     texts = [
         f"We measure trained networks on {count(int(first['reviews']), subject.noun)} of the validation split, without "
@@ -224,9 +191,9 @@ def details(remedy_table: pd.DataFrame, subject: Subject) -> list[Part] | None:
         "Multiply-adds count the matrix products for one text, relative to the first row. We compare accuracies "
         "without a correction for the number of remedies: none of them is a declared comparison.",
     ]
-    paragraphs: list[Part] = [Paragraph(text) for text in texts]
-    more = _table("More measures of every remedy (95 % intervals)", columns)
-    return [Details("How we compare remedies, and more measures", [*paragraphs, more])]
+    more = _table("More measures of every remedy (95 % intervals)", remedy_table, OTHERS)
+    summary = "How we compare remedies, and more measures"
+    return Details(summary, [*map(Paragraph, texts), more])
 
 
 SECTION = Section("Remedies", (answer, table, figure, details))

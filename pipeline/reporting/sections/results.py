@@ -1,9 +1,12 @@
 """Results: which network is most accurate, what each change adds, and how far the numbers can be relied on."""
 
 import math
+from functools import partial
 
 import altair as alt
+import numpy as np
 import pandas as pd
+from pandas import DataFrame
 
 from pipeline.params.subjects import Subject
 from pipeline.reporting import charts, words
@@ -56,9 +59,7 @@ CHANGED = {
 SIDE = 230  # of a reliability diagram, in pixels
 
 
-def answers(
-    results: pd.DataFrame, gains: pd.DataFrame, pairs: pd.DataFrame
-) -> Bullets | Paragraph | None:
+def answers(results: DataFrame, gains: DataFrame, pairs: DataFrame) -> Bullets | Paragraph | None:
     """What each change to the first baseline adds, and what the order of neighbouring words adds."""
     networks = results[results["is_network"]]
     broken = networks[networks["mean"].isna()]["run"]
@@ -91,7 +92,7 @@ def change(row) -> str:
     return CHANGED[row.verdict].format(action=action, inside=inside, size=size, signed=signed)
 
 
-def _word_order(gains: pd.DataFrame) -> list[str]:
+def _word_order(gains: DataFrame) -> list[str]:
     """How much pairs of words add to a linear model, and which networks are better still, on other reviews too."""
     of_test = gains.query("split == 'test'")
     networks = of_test[of_test["baseline"] == PAIRS]
@@ -100,11 +101,9 @@ def _word_order(gains: pd.DataFrame) -> list[str]:
 
     added = of_test[of_test["run"] == PAIRS].iloc[0]
     size = points(added["difference"]).removeprefix("+")
-    first = f"Pairs of neighbouring words add {size} points to a linear model of words."
-    if not added["low"] > 0:
-        first = (
-            "We found no evidence that pairs of neighbouring words help a linear model of words."
-        )
+    first = "We found no evidence that pairs of neighbouring words help a linear model of words."
+    if added["low"] > 0:
+        first = f"Pairs of neighbouring words add {size} points to a linear model of words."
     above = networks.query("low > 0")["run"]
     exceeds = "No network clearly beats the linear model with pairs."
     if len(above):
@@ -112,7 +111,7 @@ def _word_order(gains: pd.DataFrame) -> list[str]:
     return [f"{first} {exceeds}"]
 
 
-def _only_some_tuned(networks: pd.DataFrame) -> list[str]:
+def _only_some_tuned(networks: DataFrame) -> list[str]:
     """A ranking of tuned and other networks compares two things at once."""
     is_tuned = networks["run"].str.endswith("-tuned")
     tuned = networks[is_tuned]["architecture"].unique()
@@ -125,10 +124,7 @@ def _only_some_tuned(networks: pd.DataFrame) -> list[str]:
     ]
 
 
-def differences(pairs: pd.DataFrame) -> Figure | None:
-    if pairs.empty:
-        return None
-
+def differences(pairs: DataFrame) -> Figure:
     values = "; ".join(
         f"{row.run} minus {row.baseline} {points(row.difference)} ({interval(row.low, row.high)})"
         for row in pairs.itertuples()
@@ -143,27 +139,25 @@ def differences(pairs: pd.DataFrame) -> Figure | None:
     )
 
 
-def _differences(pairs: pd.DataFrame) -> alt.LayerChart:
-    columns = ["difference", "low", "high", "verdict"]
-    rows = pairs[columns].rename(columns={"difference": "value"})
-    rows = rows.assign(
+def _differences(pairs: DataFrame) -> alt.LayerChart:
+    rows = pairs[["low", "high", "verdict"]].assign(
+        value=pairs["difference"],
         name=pairs["run"] + " minus " + pairs["baseline"],
         architecture=pairs["run"].str.partition("-")[0],
     )
     is_clear = alt.FieldOneOfPredicate(field="verdict", oneOf=["higher", "lower"])
     opacity = alt.condition(is_clear, alt.value(1), alt.value(0.4))
-    title = "difference (points)"
-    return charts.ranked(rows, title, opacity, behind=[charts.upright(0)])
+    return charts.ranked(rows, "difference (points)", opacity, behind=[charts.upright(0)])
 
 
-def accuracies(results: pd.DataFrame, ensembles: dict) -> Table:
+def accuracies(results: DataFrame, ensembles: dict) -> Table:
     """An ensemble is another model than one network. Its interval is over texts, for these seeds."""
 
     def ensemble(run: str) -> str:
         of_test = ensembles.get(run, {}).get("test")
         if not of_test:
             return "none"
-        low, high = (math.nan if of_test[end] is None else of_test[end] for end in ("low", "high"))
+        low, high = np.array([of_test["low"], of_test["high"]], dtype=float)
         return percent(of_test["accuracy"]) + ends(low, high, percent)
 
     columns = {
@@ -179,16 +173,16 @@ def accuracies(results: pd.DataFrame, ensembles: dict) -> Table:
     return _table(caption, ranked, columns)
 
 
-def _table(caption: str, frame: pd.DataFrame, columns: dict[str, tuple]) -> Table:
+def _table(caption: str, frame: DataFrame, columns: dict[str, tuple]) -> Table:
     """One row per row of the frame. A column has a function that makes a cell, and the names of its arguments."""
     cells = {}
     for title, (make, *names) in columns.items():
         arguments = [frame[name] for name in names]
         cells[title] = list(map(make, *arguments))
-    return Table.of(caption, pd.DataFrame(cells), {})
+    return Table.of(caption, cells)
 
 
-def failed_seeds(runs: pd.DataFrame) -> Paragraph | None:
+def failed_seeds(runs: DataFrame) -> Paragraph | None:
     """Seeds that failed to learn are part of every mean, so a reader has to know them."""
     failed = runs.query("failed > 0 and run not in @BASELINES")
     if failed.empty:
@@ -201,10 +195,8 @@ def failed_seeds(runs: pd.DataFrame) -> Paragraph | None:
     return Paragraph(f"Some seeds failed to learn: {of_runs}. Every mean includes them.")
 
 
-def comparisons(pairs: pd.DataFrame, settings: dict) -> Details | None:
+def comparisons(pairs: DataFrame, settings: dict) -> Details:
     """Every declared comparison in full: differences, tests, and the networks held fixed."""
-    if pairs.empty:
-        return None
 
     def which_is(low: float, high: float) -> str:
         return meaningful(low, high, settings["meaningful"])
@@ -230,7 +222,7 @@ def comparisons(pairs: pd.DataFrame, settings: dict) -> Details | None:
         "epsilon of B over A": (_unit, "aso_epsilon"),
         "smallest visible difference": (_visible, "visible_difference"),
     }
-    best = pairs.join(pd.DataFrame(list(pairs["mcnemar"])).add_prefix("best_"))
+    best = pairs.join(DataFrame(list(pairs["mcnemar"])).add_prefix("best_"))
     against = "{:,} against {:,}".format
     fixed = {
         **BOTH,
@@ -288,18 +280,14 @@ def meaningful(low: float, high: float, threshold: float) -> str:
     >>> meaningful(0.6, 0.9, 0.75), meaningful(0.51, 0.7, 0.75), meaningful(0.3, 0.8, 0.75), meaningful(0.1, 0.3, 0.75)
     ('meaningful', 'small', 'not shown', 'meaningful for A')
     """
-    for least, most, suffix in (
-        (low, high, ""),
-        (1 - high, 1 - low, " for A"),
-    ):
+    for least, most, suffix in ((low, high, ""), (1 - high, 1 - low, " for A")):
         if least > 0.5:
             return ("meaningful" if most > threshold else "small") + suffix
     return "not shown"
 
 
-def other_measures(results: pd.DataFrame) -> Details:
-    def three(value: float) -> str:
-        return number(value, 3)
+def other_measures(results: DataFrame) -> Details:
+    three = partial(number, decimals=3)
 
     def every(scores: dict[int, float]) -> str:
         return ", ".join(number(100 * score, 1) for score in scores.values())
@@ -318,33 +306,24 @@ def other_measures(results: pd.DataFrame) -> Details:
     return Details("Other measures, and the accuracy of every seed", [table])
 
 
-def reliability(runs: pd.DataFrame, results: pd.DataFrame, settings: dict) -> Details:
+def reliability(runs: DataFrame, results: DataFrame, settings: dict) -> Details:
     """The intervals of each run over seeds, over texts and over both, and its failed seeds."""
     over_seeds = results.set_index("run")[["low", "high"]].add_prefix("seeds_")
+    rows = runs.join(over_seeds, on="run")
+    shares = ["failed_low", "failed_high"]
+    rows[shares] = rows[shares].mask(rows["run"].isin(BASELINES))
 
     def failed(run: str, failed: int, seeds: int) -> str:
         return "none" if run in BASELINES else f"{failed} of {seeds}"
 
-    def share(run: str, low: float, high: float) -> str:
-        return "none" if run in BASELINES else interval(low, high)
-
     columns = {
         "run": (str, "run"),
         "mean test accuracy": (percent, "accuracy"),
-        "95 % interval over seeds": (
-            within_limits,
-            "seeds_low",
-            "seeds_high",
-        ),
+        "95 % interval over seeds": (within_limits, "seeds_low", "seeds_high"),
         "over texts": (interval, "reviews_low", "reviews_high"),
         "over both": (interval, "low", "high"),
         "failed seeds": (failed, "run", "failed", "seeds"),
-        "95 % interval of their share": (
-            share,
-            "run",
-            "failed_low",
-            "failed_high",
-        ),
+        "95 % interval of their share": (interval, *shares),
     }
     bound = f"{percent(settings['learned_share'])} of the way from guessing to TF-IDF"
     if runs[runs["run"] == WORDS]["failed"].any():
@@ -352,15 +331,12 @@ def reliability(runs: pd.DataFrame, results: pd.DataFrame, settings: dict) -> De
     least = percent(runs["learned_above"].iloc[0])
     text = f"A seed has failed to learn if its validation accuracy is below {least}: {bound}."
     caption = "Over seeds: networks trained again. Over texts: these networks on other texts, in blocks of neighbours"
-    table = _table(caption, runs.join(over_seeds, on="run"), columns)
+    table = _table(caption, rows, columns)
     return Details("How reliable each run is", [Paragraph(text), table])
 
 
-def by_length(buckets: pd.DataFrame, subject: Subject) -> Details | None:
+def by_length(buckets: DataFrame, subject: Subject) -> Details:
     """Accuracy by the length of the whole text, next to the linear models on the same texts."""
-    if buckets.empty:
-        return None
-
     cells = buckets.assign(
         title=[_bucket(row, subject) for row in buckets.itertuples()],
         cell=[_with_interval(row) for row in buckets.itertuples()],
@@ -369,7 +345,7 @@ def by_length(buckets: pd.DataFrame, subject: Subject) -> Details | None:
     caption = "Mean test accuracy with 95 % intervals over seeds and texts. Compare within a column"
     return Details(
         f"Accuracy by the length of the {subject.noun}",
-        [Table.of(caption, wide, {})],
+        [Table.of(caption, wide)],
     )
 
 
@@ -387,7 +363,7 @@ def _with_interval(row) -> str:
     return percent(row.accuracy) + ends(*bounds, percent)
 
 
-def calibrated(runs: pd.DataFrame, calibration: pd.DataFrame, subject: Subject) -> Details:
+def calibrated(runs: DataFrame, calibration: DataFrame, subject: Subject) -> Details:
     """Whether probabilities mean what they say."""
     beyond = runs.query("ece > ece_if_calibrated")["run"]
     text = f"{_whose(beyond, len(runs))} calibration error exceeds what chance alone would produce."
@@ -416,7 +392,7 @@ def _whose(runs: pd.Series, most: int) -> str:
     return "Every run's" if len(runs) == most else f"For {listed(runs)}, the"
 
 
-def _calibration(table: pd.DataFrame) -> list[alt.LayerChart]:
+def _calibration(table: DataFrame) -> list[alt.LayerChart]:
     table = table.assign(
         architecture=table["run"].str.partition("-")[0],
         probability=100 * table["mean_probability"],
@@ -425,16 +401,12 @@ def _calibration(table: pd.DataFrame) -> list[alt.LayerChart]:
     scale = alt.Scale(domain=[0, 100])
     x = alt.X("probability:Q", title="mean probability of the bin (%)", scale=scale)
     y = alt.Y("value:Q", title="positive labels in the bin (%)", scale=scale)
-    ends = pd.DataFrame({"probability": [0, 100], "value": [0, 100]})
+    ends = DataFrame({"probability": [0, 100], "value": [0, 100]})
     diagonal = alt.Chart(ends).mark_line(color=charts.NEUTRAL, strokeDash=[4, 3])
 
     bins = table.groupby(["run", "architecture", "bin"], sort=False)
-    means = bins.agg(
-        probability=("probability", "mean"),
-        value=("value", "mean"),
-        seeds=("seed", "size"),
-    )
-    means = means.reset_index().assign(network=lambda rows: rows["run"])
+    means = bins[["probability", "value"]].mean().assign(seeds=bins.size()).reset_index()
+    means["network"] = means["run"]
     means["hint"] = means["value"].map("{:.1f} % positive".format)
     panels = []
     for run, rows in table.groupby("run", sort=False):

@@ -1,13 +1,12 @@
 """Tuning: whether the search found anything better than the starting recipe, and what it tried."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
+from pandas import DataFrame
 
 from pipeline.params import Mistake
 from pipeline.reporting import charts
-from pipeline.reporting.inputs import derived
+from pipeline.reporting.inputs import Record, derived
 from pipeline.reporting.numbers import cell, count, listed, percent, points
 from pipeline.reporting.parts import (
     Bullets,
@@ -19,7 +18,6 @@ from pipeline.reporting.parts import (
 )
 from pipeline.reporting.words import capital, network
 
-Record = dict[str, Any]
 Records = dict[str, Record]
 
 NEAR_AN_END = 0.05  # of the range of a dimension without steps
@@ -63,9 +61,9 @@ FORMATS = {
 
 
 @derived
-def searched(trials: dict[str, pd.DataFrame], studies: Records) -> pd.DataFrame:
+def searched(trials: dict[str, DataFrame], studies: Records) -> DataFrame:
     """The trials of all searches. Raises Mistake if a chosen trial is not in the table."""
-    tables = [pd.DataFrame(columns=TRIAL)]
+    tables = [DataFrame(columns=TRIAL)]
     for architecture, table in trials.items():
         chosen = studies[architecture]["chosen"]["trial"]
         if chosen is not None and chosen not in set(table["trial"]):
@@ -78,7 +76,7 @@ def searched(trials: dict[str, pd.DataFrame], studies: Records) -> pd.DataFrame:
 
 
 @derived
-def contestants(studies: Records) -> pd.DataFrame:
+def contestants(studies: Records) -> DataFrame:
     """The contestants of all races, each with its scores, its outcome and, if it was chosen, its regret."""
     rows: list[Record] = []
     for architecture, study in studies.items():
@@ -96,7 +94,7 @@ def contestants(studies: Records) -> pd.DataFrame:
                     "outcome": outcome,
                 }
             )
-    return pd.DataFrame(rows, columns=[*CONTESTANT, *REGRET, "architecture", "scores"])
+    return DataFrame(rows, columns=[*CONTESTANT, *REGRET, "architecture", "scores"])
 
 
 def _outcome(row: Record, chosen: Record) -> str:
@@ -154,19 +152,16 @@ def recipe(studies: Records, settings: Record) -> Paragraph | None:
     return Paragraph(f"{start} Runs with “tuned” in their name use what the search chose.")
 
 
-def race(contestants: pd.DataFrame) -> Figure | None:
+def race(contestants: DataFrame) -> Figure | None:
     """Every seed of every contestant, and their means."""
     means = contestants.dropna(subset="mean")
     if means.empty:
         return None
 
-    rows = contestants[["architecture", "scores"]].assign(
-        name=contestants["contestant"],
-        value=contestants["mean"],
-        low=np.nan,
-        high=np.nan,
-    )
-    results = [f"{row.contestant} {percent(row.mean)}" for row in means.itertuples(index=False)]
+    columns = {"contestant": "name", "mean": "value"}
+    rows = contestants[["architecture", "scores", *columns]].rename(columns=columns)
+    rows = rows.assign(low=np.nan, high=np.nan)
+    results = means["contestant"] + " " + means["mean"].map(percent)
     return Figure(
         "tuning-race",
         "The finalists of the search against the starting recipe",
@@ -197,25 +192,16 @@ def rules(studies: Records, settings: Record) -> Details | None:
         "fair. Importances add up to 100 % and are only hints, because the trials are few. A chosen setting at an "
         "end of its range is a reason for a wider search."
     )
-    space = pd.DataFrame(settings["space"]).T.rename_axis("dimension").reset_index()
+    space = DataFrame(settings["space"]).T.rename_axis("dimension").reset_index()
     for architecture, study in studies.items():
-        chosen, shares = (
-            study["chosen"]["settings"],
-            study["importances"]["values"] or {},
-        )
+        chosen, shares = study["chosen"]["settings"], study["importances"]["values"] or {}
         ends = [_end(chosen[name], dimension) for name, dimension in settings["space"].items()]
         space[f"chosen, {architecture}"] = space["dimension"].map(chosen).map(cell) + ends
         space[f"importance (%), {architecture}"] = space["dimension"].map(shares) * 100
     space["dimension"] = space["dimension"].str.replace("_", " ")
-    table = Table.of(
-        "The search space, the choices, and importances (PED-ANOVA)",
-        space,
-        FORMATS,
-    )
-    return Details(
-        "How the search works",
-        [*map(Paragraph, (steps, choice, roles)), table],
-    )
+    caption = "The search space, the choices, and importances (PED-ANOVA)"
+    table = Table.of(caption, space, **FORMATS)
+    return Details("How the search works", [*map(Paragraph, (steps, choice, roles)), table])
 
 
 def _end(setting: float, dimension: Record) -> str:
@@ -231,20 +217,18 @@ def _end(setting: float, dimension: Record) -> str:
     return "" if is_inside else " (at the end)"
 
 
-def race_in_numbers(contestants: pd.DataFrame) -> Details | None:
+def race_in_numbers(contestants: DataFrame) -> Details | None:
     caption = (
         "Validation accuracy in full trainings; differences from the starting recipe in points. "
         "Regret low and high are the ends of the 95 % interval of the regret"
     )
-    table = Table.of(caption, contestants[[*CONTESTANT, *REGRET]], FORMATS)
+    table = Table.of(caption, contestants[[*CONTESTANT, *REGRET]], **FORMATS)
     return Details("The race in numbers", [table]) if table.rows else None
 
 
-def search(searched: pd.DataFrame) -> Details | None:
+def search(searched: DataFrame) -> Details:
     """Every trial, in the order of the search."""
-    if searched.empty:
-        return None
-    return Details("Every trial", [Table.of("Every trial", searched[[*TRIAL]], FORMATS)])
+    return Details("Every trial", [Table.of("Every trial", searched[[*TRIAL]], **FORMATS)])
 
 
 SECTION = Section("Tuning", (answer, recipe, race, rules, race_in_numbers, search))

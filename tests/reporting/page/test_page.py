@@ -169,4 +169,10 @@ def test_paper_has_figures_and_texts_but_nothing_to_press(opened):
     for place in (".contents", ".pick", ".permalink", ".made"):
         assert opened.run(display.format(place=place)) == "none", place
     assert opened.run(display.format(place="#figure-finding svg")) != "none"
+    assert opened.run(display.format(place=".on-paper")) == "block"
+    folded = display.format(place="details:not(.made, .data)")
+    assert opened.run(folded) == "none"
+    opened.run("document.querySelector('#figure-folded').closest('details').open = true; null")
+    assert opened.run(folded) == "block"
     opened.ask("Emulation.setEmulatedMedia", media="")
+    assert opened.run(display.format(place=".on-paper")) == "none"

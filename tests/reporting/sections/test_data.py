@@ -149,9 +149,9 @@ def test_a_table_of_a_frame_aligns_numbers_right_and_leaves_gaps_empty():
     frame = pd.DataFrame(
         {"run_name": ["a", None], "share": [0.5, None], "size": [1234, 0.00012345]}
     )
-    table = Table.of("caption", frame.astype({"size": object}), {"share": percent})
+    table = Table.of("caption", frame.astype({"size": object}), share=percent)
     assert table.columns == ["run name", "share", "size"]
     assert table.rows == [["a", "50.0 %", "1,234"], ["", "", "0.0001234"]]
     assert list(table.aligned_left) == [0]
     assert (table.sortable, table.filterable) == (True, False)
-    assert Table.of("caption", pd.DataFrame({"a": range(11)}), {}).filterable
+    assert Table.of("caption", {"a": range(11)}).filterable

@@ -191,7 +191,8 @@ def test_the_initialiser_hardly_changes_gradients_that_lie_close(files):
 
 def test_one_initialiser_has_no_figure(files):
     everything = files["everything"].query("initialiser == 'orthogonal'")
-    assert report_parts.values(files, everything=everything).call(gradients.initialisers) is None
+    section = parts.Section("Initialisers", [gradients.initialisers])
+    assert parts_of(files, section, everything=everything) == []
 
 
 def test_both_directions_name_the_word_with_the_smallest_gradient(files):
@@ -202,7 +203,7 @@ def test_both_directions_name_the_word_with_the_smallest_gradient(files):
     assert (
         f"In the bidirectional RNN, word {least} of 100 has the smallest gradient" in paragraph.text
     )
-    assert "In the vanilla RNN, the first of 100 words has the smallest" in paragraph.text
+    assert "In the vanilla RNN, word 1 of 100 has the smallest" in paragraph.text
 
 
 def test_a_study_that_reads_one_way_has_no_figure_of_places(files):

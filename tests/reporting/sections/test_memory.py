@@ -80,7 +80,13 @@ def rows_of(figure: parts.Figure) -> list[dict]:
     ],
 )
 def test_the_reach_of_memory_reads_well_in_every_case(reach, seeds, words):
-    row = {**NETWORK, "reach": float(reach), "last_lag": 99, "seeds": seeds}
+    row = {
+        **NETWORK,
+        "network": "vanilla RNN",
+        "reach": float(reach),
+        "last_lag": 99,
+        "seeds": seeds,
+    }
     nothing = measured((0, 1), (0, 1), **NETWORK, is_end=True)[:0]
     (paragraph,) = memory.answer(nothing, pd.DataFrame([row]), 100, FILM_REVIEWS, SETTINGS)
     assert words in paragraph.text
@@ -121,7 +127,7 @@ def test_the_first_word_has_a_sentence_of_its_own():
 def test_usable_memory_ends_before_its_interval_meets_the_threshold():
     frame = pd.DataFrame(
         {"lag_tokens": [0, 1, 3], "low": [0.9, 0.56, 0.54], "high": [1.0, 0.7, 0.6]}
-    ).assign(**NETWORK, measure="sign_accuracy", seeds=3)
+    ).assign(**NETWORK, network="vanilla RNN", measure="sign_accuracy", seeds=3)
     assert memory.reaches(frame, SETTINGS)["reach"].tolist() == [1]
     assert memory.reaches(frame.assign(low=0.3, high=0.5), SETTINGS)["reach"].tolist() == [-1]
     unknown = memory.reaches(frame.assign(low=0.3, high=0.6), SETTINGS)["reach"]
@@ -139,7 +145,7 @@ def test_usable_memory_ends_before_its_interval_meets_the_threshold():
 )
 def test_a_bag_of_words_is_ahead_only_if_its_interval_is_above_0(low, high, sentence):
     means = pd.DataFrame({"sequence_length": [50, 100], "low": low, "high": high})
-    assert memory.deficit(means.assign(architecture="vanilla")).startswith(sentence)
+    assert memory.deficit(means.assign(network="vanilla RNN")).startswith(sentence)
 
 
 def test_the_memory_deficit_is_of_networks_trained_at_each_length_alone(small):
@@ -160,7 +166,7 @@ def test_the_memory_deficit_is_of_networks_trained_at_each_length_alone(small):
 )
 def test_a_lag_is_learned_if_half_of_the_seeds_learned_it(learned, words):
     rows = pd.DataFrame({"lag_tokens": [5, 20, 50], "solved": learned})
-    sentence = memory.learned_lag(rows.assign(architecture="lstm", signal="first"))
+    sentence = memory.learned_lag(rows.assign(network="LSTM", signal="first"))
     assert sentence.startswith("The LSTM ")
     assert sentence.endswith(words)
 

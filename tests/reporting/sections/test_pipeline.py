@@ -53,13 +53,16 @@ def test_a_stage_stands_just_above_the_stages_that_it_feeds():
 def test_a_box_has_the_number_of_stages_and_the_sizes():
     picture = pipeline.picture(GROUPS)
     boxes = picture.panels[0].layer[2].data
-    train = boxes[boxes["stage"] == "train"].iloc[0]
-    assert (train["title"], train["reads"], train["writes"]) == (
-        "train × 2",
-        "reads 8.1 kB",
-        "writes 10 MB",
-    )
+    texts = boxes.set_index("stage")["text"]
+    assert texts["train"] == "train × 2\nreads 8.1 kB\nwrites 10 MB"
+    assert texts["retention"] == "retention\nreads nothing\nwrites 600 bytes"
     assert "train writes 10 MB for evaluate." in picture.alternative
+
+
+def test_a_box_names_data_of_unknown_size():
+    groups = [group("prepare", {"packaged texts": None}, {"a": 1}), *GROUPS[1:]]
+    boxes = pipeline.picture(groups).panels[0].layer[2].data
+    assert boxes["text"].iloc[0] == "prepare\nreads packaged texts\nwrites 1 bytes"
 
 
 def test_boxes_of_one_row_do_not_overlap():

@@ -55,21 +55,21 @@ def agreeing(texts: int) -> dict:
 @pytest.mark.parametrize(
     ("texts", "sentence"),
     [
-        (2, "They give the same answer to all of them."),
-        (1, "They give the same answer to 1 of the 2 reviews."),
-        (0, "They give the same answer to none of the 2 reviews."),
+        (2, "The networks give the same answer to 2 of them."),
+        (1, "The networks give the same answer to 1 of them."),
+        (0, "The networks give the same answer to none of them."),
     ],
 )
 def test_it_says_for_how_many_texts_the_networks_agree(texts, sentence):
     (first, *_) = made(agreeing(texts), hard_texts())
-    assert first.text.startswith("The vanilla RNN, bidirectional RNN and LSTM read 2 reviews of ")
+    assert first.text.startswith("Here are 2 reviews of the validation split, as the vanilla RNN, ")
     assert first.text.endswith(sentence)
 
 
 def test_one_network_agrees_with_no_other():
     (first, *_) = made(invented.examples(["vanilla-textbook"]), hard_texts())
     assert first.text.endswith(
-        "The vanilla RNN reads 2 reviews of the validation split word by word, with seed 0."
+        "Here are 2 reviews of the validation split, as the vanilla RNN (seed 0) read them word by word."
     )
 
 

@@ -493,9 +493,10 @@ def deficit(means: DataFrame) -> str:
     network = means["network"].iloc[0]
     lengths = means["sequence_length"].map("{:,}".format)
     ahead, behind = lengths[means["low"] > 0], lengths[means["high"] < 0]
-    sentences = [f"No length shows a difference between the {network} and a bag of the same words."]
-    if len(ahead) or len(behind):
-        sentences = []
+    if ahead.empty and behind.empty:
+        return f"No length shows a difference between the {network} and a bag of the same words."
+
+    sentences = []
     if len(ahead):
         sentences.append(f"A bag of the same words beats the {network} at {listed(ahead)} tokens.")
     if len(behind):

@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-from dvc.schema import COMPILED_LOCKFILE_SCHEMA
-from ruamel.yaml import YAML, YAMLError
-from voluptuous import Invalid
+from ruamel.yaml import YAML
 
+from pipeline.params import Mistake
 from pipeline.storage import dvc_lock, plain_text, stage_table
 from pipeline.verify import repository
 
@@ -182,12 +181,10 @@ class Study:
             (self.folder / repository.LOCK_OF_DVC).unlink()
 
         try:
-            COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(self.folder / "dvc.lock") or {})
-        except (YAMLError, Invalid):
+            dvc_lock.finished(self.folder)
+        except Mistake:
             shutil.copy(self.folder / dvc_lock.BACKUP, self.folder)
             return True
-        except FileNotFoundError:
-            pass
         return is_damaged
 
     def undo(self, target: str) -> None:

@@ -67,11 +67,15 @@ def digest(value: Any) -> str:
 
 
 def keep(folder: Path) -> None:
-    """Copy dvc.lock to BACKUP when a stage begins. DVC writes dvc.lock in place, so a kill can truncate it."""
+    """Copy dvc.lock to BACKUP when a stage begins. DVC writes dvc.lock in place, so a kill can truncate it.
+
+    Raise Mistake, and leave the former copy, if the file is truncated or damaged: DVC accepts some files that are.
+    """
     lock = folder / LOCK
     if lock.exists():
         with _no_other_dvc(folder):
             content = lock.read_bytes()
+        every_stage(folder)
         artifacts.write_bytes(folder / BACKUP, content)
 
 

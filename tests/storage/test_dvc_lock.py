@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate, product
 
 import pytest
+from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+from ruamel.yaml import YAML
 
 from pipeline.params import Mistake
 from pipeline.storage import dvc_lock, stage_inputs
@@ -114,6 +116,19 @@ def test_a_lock_cut_at_any_byte_is_truncated_or_has_only_right_entries(project, 
     assert len(messages) > 0.9 * len(cuts)
 
 
+def test_a_truncated_lock_does_not_replace_the_copy_that_restores_it(project):
+    lock = (project / "dvc.lock").read_text()
+    dvc_lock.keep(project)
+    truncated = lock[: lock.rindex("    outs:")]
+    COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(truncated))  # DVC would work with it
+    (project / "dvc.lock").write_text(truncated)
+
+    with pytest.raises(Mistake, match=dvc_lock.TRUNCATED) as raised:
+        dvc_lock.keep(project)
+    repository.paste(project, str(raised.value).split("`")[3])
+    assert (project / "dvc.lock").read_text() == lock
+
+
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
@@ -146,11 +161,11 @@ CONFLICTS = {
 @pytest.mark.parametrize("form", CONFLICTS)
 @pytest.mark.parametrize("folder", ["fresh clone", "after a stage"])
 def test_a_merge_conflict_is_named_and_its_remedy_works(project, form, folder):
+    if folder == "after a stage":
+        dvc_lock.keep(project)
     repository.commit_all(project)
     lock = (project / "dvc.lock").read_text().replace("cmd: ", "cmd:   ")
     repository.conflict(project, "dvc.lock", lock, lock.replace("cmd:   ", "cmd:  "))
-    if folder == "after a stage":
-        dvc_lock.keep(project)
 
     conflict = CONFLICTS[form].replace("OURS", lock).replace("THEIRS", lock)
     (project / "dvc.lock").write_text(conflict)

@@ -95,8 +95,8 @@ def _accuracy(results: DataFrame) -> Figure:
     behind = [lines.encode(x="value:Q", strokeDash=_dashes())]
     panel = charts.ranked(networks, "accuracy on the test split (%)", behind=behind)
     values = "; ".join(
-        f"{row.run} {percent(row.mean)} ({interval(row.low, row.high)})"
-        for row in results[results["is_network"]].itertuples()
+        f"{row.name} {percent(row.value)} ({interval(row.low, row.high)})"
+        for row in networks.itertuples()
     )
     return Figure(
         name="accuracy",

@@ -31,11 +31,13 @@ def main(words: list[str] | None = None, start: Start = live.start) -> int:
         sections.append(import_module(f"benchmarks.sections.{name}").measure(size, start))
         print(sections[-1], flush=True)
 
-    head = document.head(time.perf_counter() - begun, size.rounds)
+    targets = document.targets(sections)
+    print(targets)
+    head = document.head(sections, time.perf_counter() - begun, size.rounds)
     if arguments.only or arguments.quick:
         print(head)
     else:
-        artifacts.write_text(DOCUMENT, "\n".join([head, *sections]))
+        artifacts.write_text(DOCUMENT, "\n".join(map(str, [head, *sections, targets])))
         print(f"wrote {DOCUMENT}")
     return 0
 

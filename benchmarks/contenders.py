@@ -36,7 +36,7 @@ class Work:
     tokens: int = 100
     units: int = 64
     batch: int = 128  # the tutorial's script keeps its own
-    threads: int = 1  # of this project and PyTorch; the others take their defaults
+    threads: int = 1  # a peer may use as many cores
     epochs_a_turn: int = 1  # of the tutorial's script and PyTorch
     models: int = 10  # of the job
     epochs: int = 6  # of each model of the job
@@ -85,6 +85,7 @@ def tutorial(work: Work, turn: "Turns") -> NoReturn:
     Each turn is a separate `fit`. If we paused one long `fit` between two epochs, tf.data's autotune would delay the
     next epoch by seconds, in which nothing computes. The script would not be to blame for that delay.
     """
+    _use_cores(work.threads)
     data, _ = _data(work)
     model = _compiled(work)
     while True:
@@ -94,6 +95,7 @@ def tutorial(work: Work, turn: "Turns") -> NoReturn:
 
 def keras_fit(work: Work, turn: "Turns") -> None:
     """The same model at our batch size, fed by tf.data. Autotune is off, else `fit` stalls when epochs end."""
+    _use_cores(work.threads)
     import tensorflow as tf
 
     data, _ = _data(work)
@@ -105,6 +107,7 @@ def keras_fit(work: Work, turn: "Turns") -> None:
 
 def keras_jax(work: Work, turn: "Turns") -> None:
     """The same model at our batch size on Keras' JAX backend."""
+    _use_cores(work.threads)
     os.environ["KERAS_BACKEND"] = "jax"
     data, _ = _data(work)
     _fit(work, turn, data.tokens_NT, data.labels_N, batch_size=work.batch)
@@ -316,6 +319,13 @@ def _prepare_as_the_pipeline(threads: int = 1) -> None:
     machine.prepare()
     os.environ.update(dict.fromkeys(machine.THREADS, str(threads)))
     machine.load_tensorflow()
+
+
+def _use_cores(number: int) -> None:
+    """Restricts this process, before a framework loads and counts the cores. Not every system can do it."""
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, cores[:number])
 
 
 def _data(work: Work) -> tuple["Examples", "Examples"]:

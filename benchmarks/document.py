@@ -3,7 +3,7 @@
 import datetime
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
@@ -15,43 +15,94 @@ SIMD = ("avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile
 TEXT = """\
 # Performance
 
-`make benchmark` writes this page and measures every number of it in one run. Change benchmarks/, not this file. Only
-ratios carry over to another machine.
+{in_short}
+
+The tables below have every number. Only ratios carry over to another machine.
+
+`make benchmark` writes this page and measures all of it in one run, except for the first table. To change the page,
+change benchmarks/.
 
 - machine: {cpu}, {cores} cores, {memory:.0f} GB; SIMD: {simd}
 - date: {date}; the run took {minutes:.0f} minutes
 - versions: Python {python}, {packages}
 
-Every contender is a separate process that stays alive. Its first pass imports, compiles and warms up, and does not
-count unless a section says so. Then the contenders take turns: one makes a pass while the others idle. **A ratio is
-formed within a round. We report the median of {rounds} rounds and, in brackets, the least and the most.** Peers run
-with the defaults of their frameworks, this project as the pipeline runs it. Reviews are invented where the time does
-not depend on their content. The column *asked* compares the result with our bound; the brackets contain our aim.
+## How we measure
+
+Every contender is a separate process that stays alive. Its first pass imports, compiles and warms up. It does not
+count unless a section says so. Then the contenders take turns: one makes a pass while the others idle.
+
+We form a ratio within a round. A table shows the median of {rounds} rounds and, in brackets, the least and the most.
+Peers have the defaults of their frameworks, this project those of the pipeline. A peer on one thread may use one
+core only. We invent reviews where the time does not depend on their content.
 
 Peers are an optional group: `uv pip install --group peers` (or pip from 25.1: `pip install --group peers`). The page
 names each peer that is not installed. `python -m benchmarks --only SECTION` measures one section and prints it.
 `--quick` runs everything at small sizes, as a check.
 """
+TARGETS = """
+We set these targets before we measured. A target is *ruled out* if even the hand-written native code misses it.
+"""
 
 
-class Bound(NamedTuple):
-    """A bound on a number, and the value that we aimed at. `is_upper`: the number has to be at most the limit."""
+class Target(NamedTuple):
+    """A number that we want to reach, and its value in each round.
 
+    limit: the least value that we want, or the most if `is_upper`.
+    possible: the values that the native code would reach, if we know them.
+    """
+
+    name: str
     limit: float
-    aim: float | None = None
+    values: list[float]
     is_upper: bool = False
+    possible: list[float] | None = None
 
-    def verdict(self, values: list[float]) -> str:
-        """Whether the median of the rounds meets the bound."""
-        is_met = median(values) <= self.limit if self.is_upper else median(values) >= self.limit
+    def row(self) -> list[str]:
         side = "most" if self.is_upper else "least"
-        aim = "" if self.aim is None else f" ({self.aim:g})"
-        return f"at {side} {self.limit:g}{aim}: {'yes' if is_met else '**no**'}"
+        return [self.name, f"at {side} {self.limit:g}", words(self.values), self._verdict()]
+
+    def _verdict(self) -> str:
+        if self._is_met(self.values):
+            return "met"
+        if self.possible is None or self._is_met(self.possible):
+            return "missed"
+        return f"ruled out: the native code would reach {number(median(self.possible))}"
+
+    def _is_met(self, values: list[float]) -> bool:
+        middle = median(values)
+        return middle <= self.limit if self.is_upper else middle >= self.limit
 
 
-def head(seconds: float, rounds: int) -> str:
+class Section(NamedTuple):
+    """A section of the page.
+
+    in_short: sentences for the top of the page.
+    targets: for the table at its end.
+    """
+
+    title: str
+    parts: list[str]
+    in_short: Sequence[str] = ()
+    targets: Sequence[Target] = ()
+
+    def __str__(self) -> str:
+        return "\n\n".join((f"## {self.title}", *(part.strip() for part in self.parts))) + "\n"
+
+
+def targets(sections: Iterable[Section]) -> Section:
+    """The table of the targets of all sections."""
+    rows = [target.row() for section in sections for target in section.targets]
+    return Section(
+        "Targets",
+        [TARGETS, table(("number", "target", "measured", "verdict"), rows)],
+    )
+
+
+def head(sections: Iterable[Section], seconds: float, rounds: int) -> str:
+    sentences = [sentence for section in sections for sentence in section.in_short]
     cpu, simd = _processor()
     return TEXT.format(
+        in_short="\n".join(f"- {sentence}" for sentence in sentences),
         cpu=cpu,
         simd=" ".join(simd) or "not known here",
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -84,10 +135,6 @@ def _version(package: str) -> str:
         return version(package).partition("+")[0]
     except PackageNotFoundError:
         return "not installed"
-
-
-def section(title: str, *parts: str) -> str:
-    return "\n\n".join((f"## {title}", *(part.strip() for part in parts))) + "\n"
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

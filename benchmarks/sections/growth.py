@@ -1,7 +1,7 @@
 """Growth: an epoch by hidden size and by the number of reviews, preparation by the number of reviews."""
 
 from benchmarks.contenders import Work
-from benchmarks.document import number, section, table, words
+from benchmarks.document import Section, number, table, words
 from benchmarks.preparation import measured
 from benchmarks.rounds import Start, interleaved
 from benchmarks.sizes import Sizes
@@ -17,7 +17,7 @@ PREPARATION = """
 """
 
 
-def measure(sizes: Sizes, start: Start) -> str:
+def measure(sizes: Sizes, start: Start) -> Section:
     reviews = sizes.counts[0]
     columns = [f"{units} units" for units in sizes.units] + [
         f"{count:,} reviews" for count in sizes.counts
@@ -38,10 +38,10 @@ def measure(sizes: Sizes, start: Start) -> str:
         size, seconds, peak = measured(settings, count)
         prepared.append([f"{count:,}", number(size / 1e6), number(seconds), number(peak / 1e6)])
 
-    return section(
-        "Growth",
+    parts = [
         TRAINING.format(tokens=sizes.tokens, reviews=reviews),
         table(("network", *columns), rows),
         PREPARATION,
         table(("reviews", "MB", "seconds", "peak MB"), prepared),
-    )
+    ]
+    return Section("Growth", parts)

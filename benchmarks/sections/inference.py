@@ -1,11 +1,12 @@
 """Inference: raw texts to probabilities, many at once and one at a time."""
 
 from collections.abc import Iterable
+from statistics import median
 
 import pandas as pd
 
 from benchmarks.contenders import SINGLE_TEXTS, Work
-from benchmarks.document import section, table, words
+from benchmarks.document import Section, number, table, words
 from benchmarks.rounds import Start, interleaved, ratios
 from benchmarks.sizes import Sizes
 
@@ -17,7 +18,7 @@ thread, the peer `model.predict` at its default batch with its default threads.
 HEADER = ("what", "ours", "`model.predict`", "times ours")
 
 
-def measure(sizes: Sizes, start: Start) -> str:
+def measure(sizes: Sizes, start: Start) -> Section:
     work = Work(reviews=sizes.texts, tokens=sizes.tokens)
     measured = interleaved(
         start, {name: (name, work) for name in ("predict", "keras_predict")}, sizes.rounds
@@ -45,9 +46,12 @@ def measure(sizes: Sizes, start: Start) -> str:
             peer["encode_one"] + peer["network_one"],
         ),
     ]
-    return section(
-        "Inference", TEXT.format(texts=sizes.texts, single=SINGLE_TEXTS), table(HEADER, rows)
+    text = TEXT.format(texts=sizes.texts, single=SINGLE_TEXTS)
+    times = number(median(ratios(peer["encode"] + peer["network"], own["encode"] + own["network"])))
+    in_short = (
+        f"For {sizes.texts:,} raw texts, `model.predict` takes {times} times as long as `predict`."
     )
+    return Section("Inference", [text, table(HEADER, rows)], [in_short])
 
 
 def _row(title: str, own: Iterable[float], peer: Iterable[float]) -> list[str]:

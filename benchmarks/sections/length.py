@@ -1,7 +1,9 @@
 """Sequence length: training, and the gradient study over the same tokens."""
 
+from statistics import median
+
 from benchmarks.contenders import Work
-from benchmarks.document import Bound, section, table, words
+from benchmarks.document import Section, Target, table, words
 from benchmarks.rounds import Start, interleaved, ratios
 from benchmarks.sizes import Sizes
 
@@ -10,7 +12,7 @@ TEXT = """
 seconds. Training is an epoch of this project, batch 128. A pass of the gradient study gives the gradient of the logit
 with respect to the state at every lag. Both have one thread. `by length` is the seconds over those at the first length.
 """
-BOUND = Bound(1, is_upper=True)
+MOST_OF_TRAINING = 1
 HEADER = (
     "network",
     "tokens",
@@ -19,12 +21,11 @@ HEADER = (
     "gradients, seconds",
     "by length",
     "gradients over training",
-    "asked",
 )
 
 
-def measure(sizes: Sizes, start: Start) -> str:
-    rows = []
+def measure(sizes: Sizes, start: Start) -> Section:
+    rows, in_short, targets = [], [], []
     for architecture in sizes.architectures:
         contenders = {}
         for tokens in sizes.lengths:
@@ -48,8 +49,15 @@ def measure(sizes: Sizes, start: Start) -> str:
                     words(gradients),
                     words(ratios(gradients, first_gradients)),
                     words(share),
-                    BOUND.verdict(share),
                 ]
             )
+            name = f"{architecture}: gradients at {tokens} tokens, over training"
+            targets.append(Target(name, MOST_OF_TRAINING, share, is_upper=True))
+            if architecture == "vanilla" and tokens == sizes.tokens:
+                in_short.append(
+                    f"The gradient at each of {tokens} tokens costs {median(share):.0%} of an epoch of training on the "
+                    "same texts."
+                )
     text = TEXT.format(tokens=sizes.tokens_in_all)
-    return section("Sequence length, and the gradient study", text, table(HEADER, rows))
+    parts = [text, table(HEADER, rows)]
+    return Section("Sequence length, and the gradient study", parts, in_short, targets)

@@ -13,12 +13,12 @@ this page were measured at another time.
 """
 
 
-def measure(sizes: Sizes, start: Start) -> str:
+def measure(sizes: Sizes, start: Start) -> document.Section:
     """`sizes` and `start` are not used: a whole study takes too long to run with every benchmark."""
     return render(pd.read_csv(stage_cpu.TABLE))
 
 
-def render(rows: pd.DataFrame) -> str:
+def render(rows: pd.DataFrame) -> document.Section:
     """Columns study, stage and cpu_seconds as a table with a column per study and a total."""
     wide = rows.pivot_table(index="stage", columns="study", values="cpu_seconds", sort=False)
     wide = wide[rows["study"].unique()]
@@ -31,9 +31,8 @@ def render(rows: pd.DataFrame) -> str:
     lines.append(["all", *map(_seconds, totals)])
 
     share = f"The last study takes {totals.iloc[-1] / totals.iloc[0]:.0%} of the CPU seconds of the first."
-    return document.section(
-        "The whole study", TEXT, share, document.table(["stage", *wide.columns], lines)
-    )
+    table = document.table(["stage", *wide.columns], lines)
+    return document.Section("The whole study", [TEXT, share, table])
 
 
 def _seconds(value: float) -> str:

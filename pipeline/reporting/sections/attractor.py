@@ -11,6 +11,7 @@ from pipeline.reporting.frames import where
 from pipeline.reporting.inputs import derived
 from pipeline.reporting.numbers import ends, in_tokens, listed, number
 from pipeline.reporting.parts import Details, Figure, Paragraph, Part, Section, Table
+from pipeline.reporting.sections import gradients
 from pipeline.science.statistics.lags import longest_lag_learned
 
 LINE = "line_attractor"
@@ -23,8 +24,8 @@ PROPERTIES = {  # in the order of the table, with their units
     "valence": "it carries valence (correlation with TF-IDF weights)",
     "gradient_share": "the gradient lies along it (share of its squared norm)",
     "far_valence": "far words keep their valence (correlation with TF-IDF weights)",
-    "common_share": "the gradients of all {texts} share a direction (share of their squared norm)",
-    "steady": "this direction stays from lag to lag (|cosine|)",
+    "common_share": "at lag {lag}, the gradients of all {texts} share a direction (share of their squared norm)",
+    "steady": "this direction stays from lag to lag, at lag {lag} (|cosine|)",
 }
 REASONS = {  # why a network has no line attractor: the first one that applies
     "steady": "the direction of its gradient turns from word to word",
@@ -88,7 +89,7 @@ def _valence(rows: DataFrame) -> Iterator[str]:
         yield f"{start.format(lag=lag)} their TF-IDF weights: the correlation is {values}."
 
     if set(rows["verdict"]) == {HOLDS}:
-        yield "So the gradient loses size, not meaning, and the order of words matters little."
+        yield "So the gradient loses size, not meaning."
 
 
 def _retained(retention: DataFrame) -> list[str]:
@@ -98,7 +99,7 @@ def _retained(retention: DataFrame) -> list[str]:
     if not longest:
         return []
     return [
-        f"If one token alone decides, the vanilla RNN learns to keep it over {in_tokens(longest)}."
+        f"If the first token alone decides, the vanilla RNN learns to keep it over {in_tokens(longest)}."
     ]
 
 
@@ -135,7 +136,7 @@ def _panel(seeds: DataFrame, title: str, is_size: bool) -> alt.LayerChart:
     if not is_size:
         look["colour"].legend = look["shape"].legend = None
 
-    axis = alt.Axis(labelExpr=charts.PERCENT_OF_LOG10) if is_size else alt.Axis()
+    axis = gradients.percent_axis() if is_size else alt.Axis()
     return charts.curves(
         seeds,
         medians,
@@ -158,9 +159,10 @@ def table(trained_properties: DataFrame, subject) -> Part | None:
     columns = ["network", "property", "median seed", "at least", "verdict", "untrained", "chance"]
     caption = "The properties of a line attractor, with intervals over seeds"
     text = (
-        "We linearise each network at states that it visits, with the word that it reads next. The slow direction is "
-        "the left eigenvector of the slowest mode. Half of the texts give the directions, and the other half the "
-        "numbers. Chance is the 95 % quantile after a random permutation of units or words. "
+        "A line attractor is a direction of the state along which information fades slowly. Valence is how positive or "
+        "negative a word is. We linearise each network at states that it visits, with the word that it reads next. The "
+        "slow direction is the left eigenvector of the slowest mode. Half of the texts give the directions, and the "
+        "other half the numbers. Chance is the 95 % quantile after a random permutation of units or words. "
         "Maheswaranathan et al. 2019 (arXiv 1906.10720) linearise at fixed points instead."
     )
     return Details(caption, [Paragraph(text), Table(caption, columns, rows, left=(0, 1, 4))])
@@ -174,7 +176,7 @@ def _cells(row, noun: str) -> Sequence[str]:
 
     return [
         row.network,
-        PROPERTIES[row.property].format(texts=f"{noun}s"),
+        PROPERTIES[row.property].format(texts=f"{noun}s", lag=f"{row.lag_tokens:.0f}"),
         cell(row.value) + ends(row.low, row.high, cell),
         cell(row.threshold),
         row.verdict,

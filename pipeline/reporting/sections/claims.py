@@ -56,9 +56,9 @@ WIDTH = 170  # of a small chart, in pixels
 ENDS = ["decided_low", "value", "decided_high"]
 RULES = (
     "A condition holds if its whole interval is on the side that the sentence claims.",
-    "It does not hold if the whole interval is on the other side. Otherwise it is not shown.",
-    "With two thresholds, a condition holds beyond the first and does not hold beyond the second. In between, it "
-    "holds in part.",
+    "With one threshold, it does not hold if the whole interval is on the other side. Otherwise it is not shown.",
+    "With two thresholds, it does not hold if the whole interval is beyond the second one. It is not shown if its "
+    "interval contains both. In all other cases, it holds in part.",
     "A condition “within ±” is about the size of an effect: a word remembered with the wrong sign is not forgotten.",
     "A sentence holds if all its conditions hold. It holds in part if some do. A condition that this study cannot test "
     "counts as not shown.",
@@ -94,7 +94,8 @@ def answer(tested: list[dict], claims: list[dict], subject: Subject) -> Paragrap
     if replications:
         others = count(len(replications), "replication")
         unstable = count(numbers["unstable"], "verdict") if numbers["unstable"] else "No verdict"
-        text += f" {unstable} changed in {others} with other rounding."
+        text += f" {unstable} changed in {others}, which repeat{'s' * (len(replications) == 1)} the study with "
+        text += "other rounding."
     return Paragraph(text)
 
 
@@ -128,7 +129,10 @@ def _notes(claim: dict) -> list[str]:
     deciding = deciding_measures(claim)
     holding = [measure for measure in deciding if measure["verdict"] == "holds"]
     if claim["by_distance"] or len(deciding) < 2:
-        return [f"{place['words']}: {place['verdict']}" for place in claim["by_distance"]]
+        return [
+            f"{place['words']} ({place['tokens']} tokens): {place['verdict']}"
+            for place in claim["by_distance"]
+        ]
     return [f"{len(holding)} of {len(deciding)} conditions hold"]
 
 
@@ -227,22 +231,20 @@ def _replicated(claim: dict) -> list[Part]:
 
 
 def _measures(claim: dict, quote: str) -> Table:
-    """Every number, also those of replications that contradict the verdict."""
-    rows = [_cells(measure) for measure in claim["measures"]]
-    for item in _counting(claim):
-        if item["verdict"] != claim["verdict_here"]:
-            rows += [_cells(measure, f"in {item['name']}: ") for measure in item["measures"]]
+    """Every number, and next to it the one of each replication."""
+    counting = _counting(claim)
+    rows = [_cells(measure, counting) for measure in claim["measures"]]
     return Table.of(f"All numbers of {quote}", rows)
 
 
-def _cells(measure: dict, where: str = "") -> dict[str, str]:
+def _cells(measure: dict, counting: list[dict]) -> dict[str, str]:
     texts = measured(measure)
     interval = texts["between"]
     if measure["exact"] and interval:
         interval = f"every network: {interval}"
 
-    return {
-        "measure": f"{where}{measure['what']}",
+    cells = {
+        "measure": measure["what"],
         "value": texts["value"],
         "95 % interval": interval,
         "deciding interval": texts["decided"],
@@ -250,6 +252,17 @@ def _cells(measure: dict, where: str = "") -> dict[str, str]:
         "verdict": measure["verdict"] or "informs only",
         "file": measure["source"],
     }
+    return cells | {f"in {item['name']}": _replicated_number(measure, item) for item in counting}
+
+
+def _replicated_number(measure: dict, replication: dict) -> str:
+    """The same number in a replication, which has only the numbers that decide."""
+    for item in replication["measures"]:
+        if (item["what"], item["source"]) == (measure["what"], measure["source"]):
+            texts = measured(item)
+            decided = f" ({texts['decided']})" if texts["decided"] else ""
+            return f"{texts['value']}{decided}, {item['verdict']}"
+    return ""
 
 
 def rules(tested: list[dict], settings: dict) -> Details | None:

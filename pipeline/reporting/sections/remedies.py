@@ -30,10 +30,10 @@ PHRASES = {  # a setting that differs from the baseline's -> words for it
 }
 ENDS = ("value", "low", "high")
 HEADLINE = {
-    "word_gradient": "gradient left",
-    "stored": "word stored",
-    "used": "word used",
+    "word_gradient": "word gradient left",
     "accuracy": "test accuracy",
+    "used": "word used (either sign)",
+    "stored": "word stored",
 }
 OTHERS = {
     "word_gradient_at_last_lag": "word gradient, first word",
@@ -95,7 +95,10 @@ def answer(remedy_table: DataFrame, subject: Subject) -> Paragraph:
     is_worse = remedies["accuracy_difference_high"] < 0
     effects = {
         gradient: has_more,
-        f"used such a word in more {subject.noun}s": remedies["used_difference_low"] > 0,
+        f"used such a word, with either sign, in more {subject.noun}s": remedies[
+            "used_difference_low"
+        ]
+        > 0,
         "raised the accuracy": remedies["accuracy_difference_low"] > 0,
     }
     if is_worse.any():
@@ -103,7 +106,26 @@ def answer(remedy_table: DataFrame, subject: Subject) -> Paragraph:
     sentences = [
         _sentence(remedies[chosen], remedies, effect) for effect, chosen in effects.items()
     ]
-    return Paragraph(" ".join(sentences))
+    return Paragraph(" ".join([*_leaders(remedy_table), *sentences]))
+
+
+def _leaders(remedy_table: DataFrame) -> list[str]:
+    """The remedies with the largest gradient and with the highest accuracy. Equal ones have no winner."""
+    by_remedy = remedy_table.set_index("remedy").drop(index=remedy_table["remedy"].iloc[0])
+    gradient, accuracy = by_remedy["word_gradient_value"], by_remedy["accuracy_value"]
+    leaders = [list(values.index[values == values.max()]) for values in (gradient, accuracy)]
+    if len(by_remedy) < 2 or [len(names) for names in leaders] != [1, 1]:
+        return []
+
+    (largest,), (best,) = leaders
+    if largest == best:
+        return [f"The gradient is largest and the accuracy highest with {best}."]
+    sentences = [
+        f"The gradient is largest with {largest}, and the accuracy is highest with {best}."
+    ]
+    if by_remedy["accuracy_high"][largest] < by_remedy["accuracy_low"][best]:
+        sentences.append("So a larger gradient alone does not make a network more accurate.")
+    return sentences
 
 
 def _sentence(chosen: DataFrame, remedies: DataFrame, effect: str) -> str:
@@ -126,6 +148,7 @@ def table(remedy_table: DataFrame) -> Table:
         "parameters": remedy_table["parameters"].map("{:,.0f}".format),
         "best epoch": remedy_table["best_epoch"].map("{:.1f}".format),
         "seeds": remedy_table["seeds"].map("{:.0f}".format),
+        "run": remedy_table["run"],
     }
     return _table(caption, remedy_table, HEADLINE, **others)
 
@@ -136,7 +159,8 @@ def _table(caption: str, remedy_table: DataFrame, titles: dict[str, str], **othe
     for name, title in titles.items():
         columns[title] = remedy_table.apply(_shown, axis=1, name=name)
     frame = DataFrame(columns | others)
-    return Table(caption, list(frame), frame.to_numpy().tolist(), left=(0,))
+    left = [index for index, name in enumerate(frame) if name in ("remedy", "run")]
+    return Table(caption, list(frame), frame.to_numpy().tolist(), left=left)
 
 
 def _shown(row: pd.Series, name: str) -> str:
@@ -144,6 +168,8 @@ def _shown(row: pd.Series, name: str) -> str:
     value, low, high = (row[f"{name}_{end}"] for end in ENDS)
     if name in LOG10:
         return share_of(value) + ends(low, high, share_of)
+    if name == "share":  # it is not bounded
+        return percent(value) + ends(low, high, percent)
     return percent(value) + (f" ({within_limits(low, high)})" if pd.notna(low) else "")
 
 
@@ -157,7 +183,8 @@ def figure(remedy_table: DataFrame, remedies_by_seed: DataFrame) -> Figure:
         name="remedies",
         title="Gradient and memory of every remedy",
         reading=f"Both panels are about a word {far} before the end. Circles are seeds. A diamond is the median "
-        "seed (gradient) or the mean (use), with its 95 % interval.",
+        "seed (gradient) or the mean (use), with its 95 % interval. Above 100 %, the far word counts more than the "
+        "last one.",
         alternative=shares,
         panels=[
             _panel(remedy_table, remedies_by_seed, "word_gradient", "gradient left (log scale)"),
@@ -184,7 +211,7 @@ def details(remedy_table: DataFrame, subject: Subject) -> Details:
     first = remedy_table.iloc[0]
     texts = [
         f"We measure trained networks on {count(int(first['reviews']), subject.noun)} of the validation split, without "
-        "padding. A gradient is relative to that of the last word; above 100 % the far word counts more. Gradients of "
+        "padding. A gradient or an effect is relative to that of the last word, so it can exceed 100 %. Gradients of "
         "words compare architectures, because states differ between them.",
         "A word is stored if a linear probe finds it in what the classifier reads. It is used if the classifier's own "
         "weights separate it. Both are shares, and guessing gives 50 %.",

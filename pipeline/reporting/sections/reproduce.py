@@ -11,7 +11,8 @@ from pipeline.reporting.parts import (
 
 COMMANDS = """make reproduce               # installs the packages and runs every stage that is not up to date
 .venv/bin/dvc repro --force  # runs every stage again
-make ui                      # every trial, seed and curve in MLflow"""
+make ui                      # every trial, seed and curve in MLflow
+.venv/bin/python -m pipeline replicate NAME  # the study with other rounding, or on your machine"""
 FILES = (
     ("data.json", "the texts, their splits and counts"),
     ("metrics.json, runs.csv", "the scores of every run and seed"),
@@ -39,6 +40,7 @@ FILES = (
     ("attractor", "slow modes, gradients by lag, words, and verdicts"),
     ("remedies.csv, remedies.json", "gradient, memory, accuracy and cost of every remedy"),
     ("claims.json", "the sentences of the tutorial, with their measures"),
+    ("replications", "verdicts and numbers of each replication, with its machine and flags"),
     ("examples.json", "the texts read word by word"),
     ("machine.json", "the machine that computed the results"),
 )
@@ -49,7 +51,11 @@ def commands() -> list[Part]:
         "Run these commands in the folder of the project. The parameters are in params.yaml. The same parameters, "
         "packages and kind of processor give the same bytes, this report included."
     )
-    return [Paragraph(text), Command(COMMANDS)]
+    after = (
+        "A replication writes reports/replications/NAME.json. Commit this file, then run dvc repro: the table of the "
+        "tutorial's sentences compares its verdicts with ours."
+    )
+    return [Paragraph(text), Command(COMMANDS), Paragraph(after)]
 
 
 def files() -> Details:

@@ -119,11 +119,13 @@ def by_lag(attractor_lags: DataFrame, trained_properties: DataFrame) -> Figure |
         f"{row.network}, {PROPERTIES[row.property]}: {number(row.value, 2)}"
         for row in values.itertuples()
     )
+    reading = "Thick lines are the median seed, and thin lines are seeds. With a line attractor, only the size fades."
+    if "lstm" in set(trained["architecture"]):
+        reading += " The state of an LSTM is h and c together here."
     return Figure(
         "attractor",
         "What fades in a gradient, and what stays",
-        "Thick lines are the median seed, and thin lines are seeds. With a line attractor, only the size "
-        "fades.",
+        reading,
         f"{words.capital(numbers)}.",
         panels,
     )

@@ -36,7 +36,8 @@ def test_totals_count_stages_that_only_one_study_has():
         ("new", "prepare", 1),
         ("new", "gradients@25", 3),
     ]
-    text = study.render(pd.DataFrame(rows, columns=["study", "stage", "cpu_seconds"]))
+    section = study.render(pd.DataFrame(rows, columns=["study", "stage", "cpu_seconds"]))
+    text = str(section)
 
     assert "takes 40% of the CPU seconds" in text
     assert "| `gradients@10` | 8 |  |" in text

@@ -39,7 +39,7 @@ OF_GIT_HOOKS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # Git sets these 
 METRICS_AT_ONCE = 800  # a server takes at most 1000 items per request, parameters and tags included
 # errors that a store with values of wrong types causes, and what helps then
 DAMAGED = (TypeError, ValueError, LookupError, AttributeError)
-# what SQLite and MLflow say about a file that `track` cannot repair: missing tables, or bytes that are no text
+# what SQLite and MLflow say about a file that `track` cannot repair: missing tables, or bytes that are not text
 OF_DAMAGE = re.compile(
     "IntegrityError|no such (table|column)|decode to UTF-8|BLOB|malformed|not a database"
 )

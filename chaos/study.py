@@ -16,7 +16,6 @@ from pathlib import Path
 import psutil
 from ruamel.yaml import YAML
 
-from pipeline.params import Mistake
 from pipeline.storage import dvc_lock, plain_text, stage_table
 from pipeline.verify import repository
 
@@ -176,16 +175,11 @@ class Study:
 
         Returns whether one of them was truncated. DVC writes both files in place, so a kill can truncate them.
         """
-        is_damaged = repository.lock_is_damaged(self.folder)
-        if is_damaged:
+        rwlock_is_damaged = repository.lock_is_damaged(self.folder)
+        if rwlock_is_damaged:
             (self.folder / repository.LOCK_OF_DVC).unlink()
 
-        try:
-            dvc_lock.finished(self.folder)
-        except Mistake:
-            shutil.copy(self.folder / dvc_lock.BACKUP, self.folder)
-            return True
-        return is_damaged
+        return dvc_lock.repair(self.folder) or rwlock_is_damaged
 
     def undo(self, target: str) -> None:
         """Deletes the outputs of a stage, its entry in dvc.lock, and everything that DVC could restore them from."""

@@ -223,6 +223,11 @@ def parser() -> argparse.ArgumentParser:
         help="xla: set an XLA flag that changes rounding; own: rely on the rounding of this machine. Default: own on "
         "a machine of another kind than the study's, otherwise xla",
     )
+    replicate.add_argument(
+        "--commit",
+        metavar="REVISION",
+        help="compute nothing: take the results that this commit holds, from a machine of another kind",
+    )
 
     ui = _add_command(commands, "ui", "open MLflow's UI on the results", OPENING)
     ui.add_argument("--port", default="5000", help="a free port on loopback; default: 5000")
@@ -432,6 +437,12 @@ def _verify(arguments: Arguments) -> int:
 def _replicate(arguments: Arguments) -> None:
     from pipeline import params
     from pipeline.commands import replicate
+
+    if arguments.commit is not None:
+        if arguments.without or arguments.rounding:
+            raise Mistake("--commit takes finished results; leave out --without and --rounding")
+        replicate.from_commit(arguments.name, arguments.commit)
+        return
 
     _check_workers()
     without_tuning = arguments.without == stage_table.TUNE.name

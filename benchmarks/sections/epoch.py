@@ -120,9 +120,7 @@ def _in_short(measured: Measured) -> list[str]:
             sentences.append(f"{start} {times} times as long as this project.")
     if "native" in measured.passes:
         share = median(ratios(measured.values("native"), own_seconds))
-        sentences.append(
-            f"Hand-written native code takes {share:.0%} of our time, so little is left to gain."
-        )
+        sentences.append(f"Hand-written native code takes {share:.0%} of our time.")
     return sentences
 
 

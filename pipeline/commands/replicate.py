@@ -1,7 +1,8 @@
-"""`replicate`: computes the study of this commit under other rounding and writes its verdicts to a file for `claims`.
+"""`replicate`: writes the verdicts of the study under other rounding to a file for `claims`.
 
-The stages run in a clean copy in `.unfinished/`. An interrupted command leaves the copy there. The same command then
-continues, because DVC skips the stages that are finished in the copy.
+It computes the study of this commit, or it reads the results of another commit. To compute, the stages run in a clean
+copy in `.unfinished/`. An interrupted command leaves the copy there. The same command then continues, because DVC skips
+the stages that are finished in the copy.
 """
 
 import os
@@ -9,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import Literal
 
 from pipeline import machine
 from pipeline.commands import rounding
-from pipeline.params import Mistake, Params
+from pipeline.params import PARAMS, Mistake, Params, read
 from pipeline.storage import artifacts, dvc_lock, lock_comparison, replications
 from pipeline.storage.dvc_lock import LOCK, RecordedStage
 from pipeline.storage.stage_table import CLAIMS, PREPARE, TUNE, dvc_names
@@ -25,6 +27,7 @@ from pipeline.workers import resume, worker_count
 
 FOLDER = resume.FOLDER / "replications"
 LONGEST_NAME = 60  # characters
+COMMIT = "--commit"
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,65 @@ def main(params: Params, name: str, without_tune: bool, way_to_round: str | None
     _print_estimate(params, copy)
     _run_dvc(copy, request.flags, "repro", CLAIMS.name)
 
-    replications.write(_results(params, name, copy, request))
+    _write(_results(params, name, copy, request))
     shutil.rmtree(FOLDER / name)
     with suppress(OSError):  # another replication is unfinished
         os.removedirs(FOLDER)
+
+
+def from_commit(name: str, revision: str) -> None:
+    """Writes reports/replications/{name}.json from the results of a commit; raises Mistake if it is no replication.
+
+    `revision` is anything that Git resolves to a commit, for example a branch with the results of another machine.
+    """
+    _check_name(name)
+    commit = clean_copy.resolved(revision)
+
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "study"
+        copy.mkdir()
+        clean_copy.write_files(commit, copy)
+        request = Request(
+            commit=commit,
+            flags=_flags_of_other_machine(copy, revision),
+            tuned="searched",
+            processor="",
+        )
+        params = read(copy / PARAMS)
+        _check_results(params, copy, revision)
+        replication = _results(params, name, copy, request)
+
+    _write(replication)
+
+
+def _flags_of_other_machine(copy: Path, revision: str) -> str:
+    """The XLA_FLAGS of the results in `copy`; raises Mistake if they were rounded like those of this checkout."""
+    for results in (copy, Path()):
+        if not (results / machine.MACHINE).exists():
+            owner = "this checkout" if results == Path() else f"{COMMIT} {revision}"
+            raise Mistake(f"{machine.MACHINE}: missing in {owner}; commit the results of a study")
+
+    description = artifacts.read_json(copy / machine.MACHINE)
+    if not rounding.differs(artifacts.read_json(machine.MACHINE), description):
+        problem = f"its {machine.MACHINE} has the rounding of this study"
+        raise Mistake(f"{COMMIT} {revision}: {problem}; name a commit from another kind of machine")
+    return description.get("XLA_FLAGS", "")
+
+
+def _check_results(params: Params, copy: Path, revision: str) -> None:
+    """Raises Mistake if a committed result differs from dvc.lock of the same commit."""
+    stages = lock_comparison.sources(CLAIMS.name, params, copy)
+    stages |= dvc_lock.recorded([CLAIMS.name], copy)
+
+    for mismatch in lock_comparison.differences(stages.values(), copy):
+        problem = f"differs from {LOCK} of that commit"
+        raise Mistake(f"{COMMIT} {revision}: {mismatch.path}: {problem}; commit both together")
+
+
+def _write(replication: replications.Replication) -> None:
+    replications.write(replication)
     print(
-        f"{replications.path(name)}: written; commit it, "
+        f"{replications.path(replication.name)}: written; commit it, "
         "then `dvc repro` compares its verdicts with the study's"
     )
 
@@ -119,7 +175,7 @@ def _prepared_copy(params: Params, name: str, request: Request) -> Path:
             raise Mistake(
                 f"{folder}: unfinished, with {', '.join(words)}; run `rm -r {folder}` to begin again"
             )
-        repair_lock(copy)
+        dvc_lock.repair(copy)
         print(f"{folder}: continues the interrupted replication", flush=True)
         return copy
 
@@ -128,16 +184,6 @@ def _prepared_copy(params: Params, name: str, request: Request) -> Path:
     _forget_results(copy)
     artifacts.write_json(request_file, asdict(request))
     return copy
-
-
-def repair_lock(copy: Path) -> None:
-    """Restores dvc.lock from the start of the last stage if a kill truncated it. DVC writes the file in place."""
-    try:
-        dvc_lock.finished(copy)
-    except Mistake:
-        (copy / LOCK).unlink()
-        if (copy / dvc_lock.BACKUP).exists():
-            shutil.copy(copy / dvc_lock.BACKUP, copy / LOCK)
 
 
 def _forget_results(copy: Path) -> None:
@@ -188,7 +234,7 @@ def _run_dvc(copy: Path, flags: str, *arguments: str) -> None:
 
 
 def _results(params: Params, name: str, copy: Path, request: Request) -> replications.Replication:
-    """The results in the finished copy."""
+    """The results in `copy`, which holds a finished study or its commit."""
     from pipeline.science import claims
 
     stages = lock_comparison.sources(CLAIMS.name, params, copy)
@@ -197,14 +243,16 @@ def _results(params: Params, name: str, copy: Path, request: Request) -> replica
 
     chosen = {}
     for architecture in sorted(params.tune.architectures):
-        tuned = artifacts.read_json(copy / artifacts.tuned(architecture))
-        chosen[architecture] = tuned["settings"]["tuned"]
+        summary = artifacts.read_json(copy / artifacts.tuning_summary(architecture))
+        chosen[architecture] = summary["chosen"]["settings"]
 
     verdicts = []
     for row in artifacts.read_json(copy / artifacts.CLAIMS):
         claim = replications.Claim(
             name=row["name"],
-            verdict=row["verdict"],
+            verdict=row.get(
+                "verdict_here", row["verdict"]
+            ),  # not `unstable`, if it has replications
             measures=[
                 replications.Measure.model_validate(measure) for measure in claims.deciding(row)
             ],

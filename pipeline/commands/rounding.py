@@ -46,9 +46,13 @@ def flags(rounding: str | None) -> str:
 
 
 def _rounds_differently() -> bool:
-    """Whether this machine differs from the one that ran `evaluate`. The version of Python does not affect rounding."""
-    recorded = artifacts.read_json(machine.MACHINE)
-    return bool(machine.differences(recorded, machine.described()).keys() - {"python"})
+    """Whether this machine rounds differently from the one that ran `evaluate`."""
+    return differs(artifacts.read_json(machine.MACHINE), machine.described())
+
+
+def differs(recorded: dict[str, str], other: dict[str, str]) -> bool:
+    """Whether two machines differ by more than the version of Python, which does not affect rounding."""
+    return bool(machine.differences(recorded, other).keys() - {"python"})
 
 
 def weights_digest(flags: str) -> str:

@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import json
+import shutil
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -185,6 +186,18 @@ def _unusable(problem: str, folder: Path) -> Mistake:
     if (folder / BACKUP).exists():
         remedy += f", `cp {BACKUP} .` the copy from before the last stage"
     return Mistake(f"{LOCK}: {problem}; {remedy}; then run `dvc repro`")
+
+
+def repair(folder: Path) -> bool:
+    """Restore dvc.lock from BACKUP if a kill truncated it, or remove it without one; return whether it was damaged."""
+    try:
+        finished(folder)
+    except Mistake:
+        (folder / LOCK).unlink()
+        if (folder / BACKUP).exists():
+            shutil.copy(folder / BACKUP, folder / LOCK)
+        return True
+    return False
 
 
 def recorded(names: Collection[str], folder: Path) -> dict[str, RecordedStage]:

@@ -69,6 +69,15 @@ def head() -> str:
     return git("rev-parse", "HEAD")
 
 
+def resolved(revision: str) -> str:
+    """The hash of the commit that a revision names, such as a branch; raises Mistake if there is none."""
+    try:
+        return git("rev-parse", "--quiet", "--verify", "--end-of-options", f"{revision}^{{commit}}")
+    except Mistake:
+        problem = "no such commit in this repository"
+        raise Mistake(f"{revision}: {problem}; `git fetch` gets those of a server") from None
+
+
 def uncommitted(paths: tuple[str, ...]) -> Iterator[CommitMismatch]:
     """Compares files and folders with the commit, by content; yields those that differ, and uncommitted modules."""
     committed = _committed_hashes(paths)
@@ -153,7 +162,7 @@ def make(params: Params, commit: str, copy: Path) -> None:
     The copy has no history, so it can be made in a shallow clone, a worktree and a subfolder of a repository.
     """
     copy.mkdir(parents=True)
-    _write_files(commit, copy)
+    write_files(commit, copy)
     _remove_links_to_elsewhere(copy)
 
     git("init", "--quiet", "--template=", folder=copy)
@@ -176,7 +185,7 @@ def make(params: Params, commit: str, copy: Path) -> None:
         put(reviews, copy / reviews)
 
 
-def _write_files(commit: str, copy: Path) -> None:
+def write_files(commit: str, copy: Path) -> None:
     """Writes every file of a commit. `git archive` would leave out files with the attribute `export-ignore`."""
     repository_folder = git("rev-parse", "--absolute-git-dir")
     index = copy.with_suffix(".index").resolve()

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from pipeline.params import PARAMS, Params, document
 from pipeline.storage import artifacts
+from pipeline.storage.stage_inputs import PIPELINE
 from pipeline.storage.stage_table import TRACK
 from pipeline.verify import durations
 
-PIPELINE = Path("dvc.yaml")
 RUNS = "train.runs."  # the prefix of a run in the parameters of a stage
 VARIABLE = "RNN_PLAN"
 PRIOR_SECONDS = 60  # of the estimate; the speed of the first seconds says little

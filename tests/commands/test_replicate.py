@@ -11,9 +11,11 @@ import pytest
 
 from chaos import study as small
 from pipeline import machine, params
+from pipeline.__main__ import main as pipeline_main
 from pipeline.commands import replicate, rounding
 from pipeline.params import Mistake
 from pipeline.storage import artifacts, dvc_lock, lock_comparison, replications
+from pipeline.verify import clean_copy
 from pipeline.workers import resume
 from tests.storage.test_replications import REPLICATION
 from tests.support import repository, small_study
@@ -131,16 +133,68 @@ def test_without_tune_needs_the_recorded_files_of_tune(project, monkeypatch):
         main(without_tune=True)
 
 
-def test_a_truncated_lock_is_replaced_by_that_of_the_last_stage(tmp_path):
-    artifacts.write_text(tmp_path / dvc_lock.BACKUP, '{"stages": {}}')
-    (tmp_path / dvc_lock.LOCK).write_text('{"stages"')
-    replicate.repair_lock(tmp_path)
-    assert (tmp_path / dvc_lock.LOCK).read_text() == '{"stages": {}}'
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """A repository with our committed results, in a checkout of another kind of machine."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("params.yaml", "environment.json", "dvc.yaml", "dvc.lock"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "reports", tmp_path / "reports")
+    repository.commit_all(tmp_path)
 
-    (tmp_path / dvc_lock.BACKUP).unlink()
-    (tmp_path / dvc_lock.LOCK).write_text('{"stages"')
-    replicate.repair_lock(tmp_path)
-    assert dvc_lock.finished(tmp_path) == {}
+    description = artifacts.read_json(machine.MACHINE)
+    artifacts.write_json(machine.MACHINE, {**description, "processor": "another"})
+    return tmp_path
+
+
+def test_results_of_a_commit_become_a_replication(results):
+    replicate.from_commit("amd", "HEAD")
+    replication = next(item for item in replications.read_all() if item.name == "amd")
+    assert replication.commit == clean_copy.head()
+
+    claims = {row["name"]: row for row in artifacts.read_json(artifacts.CLAIMS)}
+    assert claims.keys() == {claim.name for claim in replication.claims}
+    for claim in replication.claims:
+        row = claims[claim.name]
+        assert claim.verdict == row.get("verdict_here", row["verdict"])
+
+    scores = artifacts.read_json(artifacts.METRICS)
+    assert replication.means.keys() == scores.keys()
+    for run, means in replication.means.items():
+        for metric, mean in means.items():
+            assert mean.mean == scores[run][metric]["mean"]
+
+
+def test_results_of_a_commit_with_the_same_rounding_are_refused(results):
+    repository.git(results, "checkout", "--", str(machine.MACHINE))
+    with pytest.raises(
+        Mistake, match=r"^--commit HEAD: its reports/machine\.json has the rounding of this study;"
+    ):
+        replicate.from_commit("amd", "HEAD")
+
+
+def test_results_that_differ_from_their_lock_are_refused(results):
+    metrics = Path(artifacts.METRICS)
+    metrics.write_text(metrics.read_text().replace("0.8", "0.9"))
+    repository.git(results, "commit", "--message", "Scores", "--", str(metrics))
+    with pytest.raises(
+        Mistake, match=r"^--commit HEAD: reports/metrics\.json: differs from dvc\.lock of that"
+    ):
+        replicate.from_commit("amd", "HEAD")
+    assert not replications.path("amd").exists()
+
+
+@pytest.mark.parametrize("revision", ["no-such-branch", "", "HEAD:params.yaml", "--all"])
+def test_a_revision_that_is_no_commit_is_refused(revision, results):
+    with pytest.raises(Mistake, match=r"no such commit in this repository; `git fetch` gets"):
+        replicate.from_commit("amd", revision)
+
+
+def test_results_of_a_commit_leave_no_choice_of_rounding(results, capsys):
+    assert pipeline_main(["replicate", "amd", "--commit", "HEAD", "--rounding", "xla"]) == 2
+    assert capsys.readouterr().err == (
+        "error: --commit takes finished results; leave out --without and --rounding\n"
+    )
 
 
 @pytest.mark.slow
@@ -198,8 +252,9 @@ def test_a_killed_replication_continues_and_claims_reads_its_file(tmp_path):
     )
     assert kept_settings.machine["XLA_FLAGS"] == kept_settings.flags
     assert tuned == {path: path.read_bytes() for path in (folder / "artifacts/tuned").iterdir()}
-    chosen = json.loads(tuned[folder / "artifacts/tuned/vanilla.json"])["settings"]["tuned"]
-    assert kept_settings.chosen == {"vanilla": chosen}
+    settings = json.loads(tuned[folder / "artifacts/tuned/vanilla.json"])["settings"]["tuned"]
+    chosen = kept_settings.chosen["vanilla"]
+    assert chosen == {name: settings[name] for name in chosen}
     scores = artifacts.read_json(folder / artifacts.METRICS)
     assert kept_settings.means.keys() == scores.keys()
     seeds = len(scores["vanilla-textbook"]["test/nll"]["scores"])

@@ -11,7 +11,7 @@ from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from ruamel.yaml import YAML
 
 from pipeline.params import Mistake
-from pipeline.storage import dvc_lock, stage_inputs
+from pipeline.storage import artifacts, dvc_lock, stage_inputs
 from tests.support import repository
 
 NAMES = ["tune@vanilla", "train@vanilla-textbook", "train@vanilla-tuned"]
@@ -210,3 +210,16 @@ def test_a_dvc_that_works_for_long_does_not_hold_up_readers(project, monkeypatch
         start = time.monotonic()
         assert dvc_lock.every_stage(project).keys() == set(NAMES)
         assert time.monotonic() - start < 5
+
+
+def test_a_truncated_lock_is_replaced_by_that_of_the_last_stage(tmp_path):
+    artifacts.write_text(tmp_path / dvc_lock.BACKUP, '{"stages": {}}\n')
+    (tmp_path / dvc_lock.LOCK).write_text('{"stages"')
+    assert dvc_lock.repair(tmp_path)
+    assert (tmp_path / dvc_lock.LOCK).read_text() == '{"stages": {}}\n'
+    assert not dvc_lock.repair(tmp_path)
+
+    (tmp_path / dvc_lock.BACKUP).unlink()
+    (tmp_path / dvc_lock.LOCK).write_text('{"stages"')
+    assert dvc_lock.repair(tmp_path)
+    assert dvc_lock.finished(tmp_path) == {}

@@ -70,12 +70,18 @@ def own_design(rows: DataFrame) -> DataFrame:
     return rows[is_own | ~is_own.groupby(keys).transform("any")]
 
 
-def median_seed(rows: DataFrame, keys: list[str]) -> DataFrame:
-    """Returns the median `value` of the seeds, the `lowest`, the `highest` and their number `seeds`, in order.
+def over_seeds(rows: DataFrame, keys: list[str], column: str, **measures: str) -> DataFrame:
+    """Returns `measures` of the seeds, such as `mean="mean"`, the number of `seeds` and the name of the `network`.
 
-    They are NaN if a seed is NaN: no seed is left out. `network` is the name of the architecture.
+    The measures are NaN if a seed is NaN: no seed is left out.
     """
-    values = rows.groupby(keys, sort=False)["value"]
-    summary = values.agg(value="median", lowest="min", highest="max")
+    values = rows.groupby(keys, sort=False)[column]
+    summary = values.agg(**measures)
     summary[values.count() < values.size()] = np.nan
-    return with_network(in_order(summary.assign(seeds=values.size()).reset_index(), keys))
+    return with_network(summary.assign(seeds=values.size()).reset_index())
+
+
+def median_seed(rows: DataFrame, keys: list[str]) -> DataFrame:
+    """Returns the median `value` of the seeds, the `lowest` and the `highest`, in order."""
+    medians = over_seeds(rows, keys, "value", value="median", lowest="min", highest="max")
+    return in_order(medians, keys)

@@ -105,15 +105,22 @@ def within(tokens: float, last_lag: int) -> str:
     return f"> {last_lag:,}" if math.isinf(tokens) else f"{tokens:,.0f}"
 
 
-def ends(low: float, high: float, text: Callable[[float], str]) -> str:
-    """An interval in parentheses, its ends in the words of `text`; nothing where there is none.
+def with_interval(
+    value: float,
+    low: float | None,
+    high: float | None,
+    text: Callable[[float], str] = percent,
+) -> str:
+    """A number in the words of `text`, and its interval in parentheses if it has both ends.
 
-    >>> ends(0.036, 0.22, percent), ends(math.nan, 0.2, percent), ends(math.inf, math.inf, percent)
-    (' (3.6 to 22.0 %)', '', '')
+    >>> with_interval(0.1, 0.036, 0.22), with_interval(0.1, math.nan, 0.2), with_interval(0.1, None, None)
+    ('10.0 % (3.6 to 22.0 %)', '10.0 %', '10.0 %')
+    >>> with_interval(math.inf, math.inf, math.inf, "{:g}".format)
+    'inf'
     """
-    if math.isnan(low + high) or low == high == math.inf:
-        return ""
-    return f" ({_between(text(low), text(high))})"
+    if low is None or high is None or math.isnan(low + high) or low == high == math.inf:
+        return text(value)
+    return f"{text(value)} ({_between(text(low), text(high))})"
 
 
 def half_life(row) -> str:
@@ -139,7 +146,7 @@ def half_life(row) -> str:
         return f"> {most}" if math.isinf(value) else number(value, 1)
 
     low, high = row.half_life_tokens_low, row.half_life_tokens_high
-    return tokens(row.half_life_tokens) + ends(low, high, tokens)
+    return with_interval(row.half_life_tokens, low, high, tokens)
 
 
 def measured(measure: dict) -> dict[str, str]:

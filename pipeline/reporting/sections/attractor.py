@@ -9,7 +9,7 @@ from pandas import DataFrame
 from pipeline.reporting import charts, frames, words
 from pipeline.reporting.frames import where
 from pipeline.reporting.inputs import derived
-from pipeline.reporting.numbers import ends, in_tokens, listed, number
+from pipeline.reporting.numbers import in_tokens, listed, number, with_interval
 from pipeline.reporting.parts import Details, Figure, Paragraph, Part, Section, Table
 from pipeline.reporting.sections import gradients
 from pipeline.science.statistics.lags import longest_lag_learned
@@ -179,7 +179,7 @@ def _cells(row, noun: str) -> Sequence[str]:
     return [
         row.network,
         PROPERTIES[row.property].format(texts=f"{noun}s", lag=f"{row.lag_tokens:.0f}"),
-        cell(row.value) + ends(row.low, row.high, cell),
+        with_interval(row.value, row.low, row.high, cell),
         cell(row.threshold),
         row.verdict,
         cell(row.at_initialisation),

@@ -17,12 +17,12 @@ from pipeline.reporting.inputs import derived
 from pipeline.reporting.numbers import (
     count,
     counts,
-    ends,
     half_life,
     in_tokens,
     listed,
     named_seeds,
     share_of,
+    with_interval,
     within,
 )
 from pipeline.reporting.parts import (
@@ -531,7 +531,7 @@ def _with_interval(row: pd.Series, column: str, text: Callable[..., str] | None 
     def in_words(value: float) -> str:
         return text(value, row["last_lag_tokens"]) if text else share_of(value)
 
-    return in_words(row[column]) + ends(row[f"{column}_low"], row[f"{column}_high"], in_words)
+    return with_interval(row[column], row[f"{column}_low"], row[f"{column}_high"], in_words)
 
 
 def by_distance(distances: DataFrame, shown_length: int) -> Details | None:
@@ -555,8 +555,7 @@ def _share_at(seeds: DataFrame) -> str:
     """The median seed with its interval."""
     error = intervals.ReviewError(float(seeds["review_error"].max()), int(seeds["blocks"].max()))
     estimate = intervals.crossed_median(seeds["log10_relative_norm"], error)
-    low, high = np.array([estimate.low, estimate.high], dtype=float)
-    return share_of(estimate.value) + ends(low, high, share_of)
+    return with_interval(estimate.value, estimate.low, estimate.high, share_of)
 
 
 def method(decays: DataFrame, subject: Subject, settings: dict) -> Details:

@@ -12,7 +12,7 @@ from pipeline.params.subjects import Subject
 from pipeline.reporting import charts, frames, words
 from pipeline.reporting.frames import where
 from pipeline.reporting.inputs import Record, derived
-from pipeline.reporting.numbers import count, ends, in_tokens, listed, percent, points
+from pipeline.reporting.numbers import count, in_tokens, listed, percent, points, with_interval
 from pipeline.reporting.parts import (
     Details,
     Figure,
@@ -63,19 +63,11 @@ SIGNALS = {
 # --- frames ------------------------------------------------------------------------------------------------------
 
 
-def over_seeds(rows: DataFrame, keys: list[str], column: str, centre="mean") -> DataFrame:
-    """Returns the `network`, the `mean` (or another centre) and the number of `seeds`. A NaN makes the mean NaN."""
-    values = rows.groupby(keys, sort=False)[column]
-    means = values.agg(mean=centre, seeds="size")
-    means.loc[values.count() < values.size(), "mean"] = np.nan
-    return frames.with_network(means.reset_index())
-
-
 def estimates(rows: DataFrame, keys: list[str], column: str) -> DataFrame:
-    """Adds `low` and `high` to `over_seeds`: the interval for other seeds and other texts, as in the claims."""
+    """The `mean` over seeds, with `low` and `high`: the interval for other seeds and other texts, as in the claims."""
     bounds = [_bounds(seeds, column) for _, seeds in rows.groupby(keys, sort=False)]
     ends_of_means = DataFrame(bounds, columns=["low", "high"], dtype=float)
-    return over_seeds(rows, keys, column).join(ends_of_means)
+    return frames.over_seeds(rows, keys, column, mean="mean").join(ends_of_means)
 
 
 def _bounds(seeds: DataFrame, column: str) -> tuple[float | None, float | None]:
@@ -331,7 +323,7 @@ def panel(
 
 def _hint(row: Record) -> str:
     """A mean in percent, with its interval if it has one."""
-    return percent(row["mean"]) + ends(row.get("low", np.nan), row.get("high", np.nan), percent)
+    return with_interval(row["mean"], row.get("low"), row.get("high"))
 
 
 def definitions(memory: DataFrame, subject: Subject) -> Details:
@@ -361,12 +353,12 @@ def next_to_gradient(
 
     keys = ["architecture", "lag_tokens"]
     effect = estimates(effects, keys, "share")
-    gradient = over_seeds(gradients, keys, "share", "median")
-    left = effect.merge(gradient, on=keys, suffixes=("", "_gradient"))
+    gradient = frames.over_seeds(gradients, keys, "share", gradient="median")
+    left = effect.merge(gradient[[*keys, "gradient"]], on=keys)
     columns = {
         "network": left["network"],
         "lag": left["lag_tokens"],
-        "gradient of the word (median seed)": left["mean_gradient"].map(percent),
+        "gradient of the word (median seed)": left["gradient"].map(percent),
         "effect of the word (mean, 95 % interval)": left.apply(_hint, axis=1),
     }
     caption = (
@@ -375,7 +367,7 @@ def next_to_gradient(
     first = where(left, architecture=first_network(effects))
     sentences = [
         f"Over {in_tokens(row.lag_tokens)}, the {row.network} keeps "
-        f"{percent(row.mean_gradient)} of the gradient of a word and {percent(row.mean)} of its effect."
+        f"{percent(row.gradient)} of the gradient of a word and {percent(row.mean)} of its effect."
         for row in first.itertuples()
     ]
     details = Details("Gradients and effects of words", [Table.of(caption, columns)])
@@ -510,8 +502,8 @@ def deficit(means: DataFrame) -> str:
 def one_token_to_keep(retention: DataFrame, settings: dict) -> Parts:
     keys = ["signal", "architecture", "lag_tokens"]
     seeds = frames.in_order(retention, keys)
-    means = over_seeds(seeds, keys, "accuracy")
-    means["solved"] = over_seeds(seeds, keys, "solved")["mean"]
+    means = frames.over_seeds(seeds, keys, "accuracy", mean="mean")
+    means["solved"] = seeds.groupby(keys, sort=False)["solved"].mean().to_numpy()
     panels = [
         panel(
             rows,

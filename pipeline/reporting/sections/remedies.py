@@ -9,11 +9,11 @@ from pipeline.reporting import charts, words
 from pipeline.reporting.inputs import Record, derived
 from pipeline.reporting.numbers import (
     count,
-    ends,
     in_tokens,
     listed,
     percent,
     share_of,
+    with_interval,
     within_limits,
 )
 from pipeline.reporting.parts import Details, Figure, Paragraph, Section, Table
@@ -167,9 +167,9 @@ def _shown(row: pd.Series, name: str) -> str:
     """A measure with its interval."""
     value, low, high = (row[f"{name}_{end}"] for end in ENDS)
     if name in LOG10:
-        return share_of(value) + ends(low, high, share_of)
+        return with_interval(value, low, high, share_of)
     if name == "share":  # it is not bounded
-        return percent(value) + ends(low, high, percent)
+        return with_interval(value, low, high)
     return percent(value) + (f" ({within_limits(low, high)})" if pd.notna(low) else "")
 
 

@@ -4,7 +4,6 @@ import math
 from functools import partial
 
 import altair as alt
-import numpy as np
 import pandas as pd
 from pandas import DataFrame
 
@@ -12,13 +11,13 @@ from pipeline.params.subjects import Subject
 from pipeline.reporting import charts, words
 from pipeline.reporting.numbers import (
     count,
-    ends,
     interval,
     listed,
     named_seeds,
     number,
     percent,
     points,
+    with_interval,
     within_limits,
 )
 from pipeline.reporting.parts import (
@@ -157,8 +156,7 @@ def accuracies(results: DataFrame, ensembles: dict) -> Table:
         of_test = ensembles.get(run, {}).get("test")
         if not of_test:
             return "none"
-        low, high = np.array([of_test["low"], of_test["high"]], dtype=float)
-        return percent(of_test["accuracy"]) + ends(low, high, percent)
+        return with_interval(of_test["accuracy"], of_test["low"], of_test["high"])
 
     columns = {
         "run": (str, "run"),
@@ -360,7 +358,7 @@ def _bucket(row, subject: Subject) -> str:
 def _with_interval(row) -> str:
     """Linear models have no seeds, so their interval is over texts."""
     bounds = (row.reviews_low, row.reviews_high) if row.run in BASELINES else (row.low, row.high)
-    return percent(row.accuracy) + ends(*bounds, percent)
+    return with_interval(row.accuracy, *bounds)
 
 
 def calibrated(runs: DataFrame, calibration: DataFrame, subject: Subject) -> Details:

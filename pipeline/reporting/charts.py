@@ -64,6 +64,8 @@ POINTS_OF_A_SEED = 20
 SOLID, OPAQUE = alt.value([1, 0]), alt.value(1)
 SHORT, LONG = 400, 640  # widths in pixels of a panel next to another and of a single one
 
+legend = partial(alt.Legend, orient="bottom", columns=2, symbolOpacity=1)
+
 
 def specified(panels: Sequence[alt.LayerChart]) -> list[dict]:
     """The panels as Vega-Lite, checked against its schema once: what `svg` and `page` draw."""
@@ -201,10 +203,6 @@ def line_at(value: float, scale: alt.Scale, dash: tuple[int, int] = (4, 3)) -> a
 
 def upright(value: float) -> alt.Chart:
     return alt.Chart(DataFrame({"at": [value]})).mark_rule(color=NEUTRAL).encode(x="at:Q")
-
-
-def legend(**options) -> alt.Legend:
-    return alt.Legend(**{"orient": "bottom", "columns": 2, "symbolOpacity": 1, **options})
 
 
 def shaped(frame: DataFrame) -> alt.Shape:

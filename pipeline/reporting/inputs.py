@@ -78,9 +78,13 @@ class Inputs:
         return function(**{name: self._value(name) for name in parameters(function)})
 
     def starts_empty(self, function: Function) -> bool:
-        """Whether the first input that the function names is a table without rows."""
-        first = [self._value(name) for name in parameters(function)[:1]]
-        return any(isinstance(value, DataFrame) and value.empty for value in first)
+        """Whether the first input that the function names is None, an empty table or an empty dictionary."""
+        names = parameters(function)
+        if not names:
+            return False
+
+        first = self._value(names[0])
+        return first is None or (isinstance(first, DataFrame | dict) and len(first) == 0)
 
     def files_of(self, function: Function) -> tuple[str, ...]:
         """Returns the names of the files that the function uses, directly or through derived inputs, in file order."""
@@ -102,7 +106,7 @@ class Inputs:
 @derived
 def shown_length(decay: DataFrame, card: Record) -> int:
     """The length that sections show first: of those at which trained networks are measured, the textbook's nearest."""
-    trained = decay[decay["weights"] == "trained"]
+    trained = decay.query("weights == 'trained'")
     lengths = set((decay if trained.empty else trained)["sequence_length"])
     textbook = card["sequence_length"]
 

@@ -197,7 +197,8 @@ class Section:
     """A heading with the functions that make its parts.
 
     The parameters of each function are names of `inputs`. A function has nothing to say about this study if its first
-    input is a table without rows, or if it returns None or an empty list. A section without parts disappears.
+    input is None, an empty table or an empty dictionary, or if it returns None or an empty list. A section without
+    parts disappears.
     """
 
     title: str

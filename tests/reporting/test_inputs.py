@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pandas import DataFrame
 
 from pipeline.params import Mistake
 from pipeline.reporting import inputs
@@ -64,3 +65,14 @@ def test_a_score_that_was_not_finite_is_nan_in_the_order_of_the_seeds():
     assert np.isnan(table["mean"].item())
     assert list(table["scores"].item()) == [2, 10]
     assert np.isnan(table["scores"].item()[2])
+
+
+@pytest.mark.parametrize(
+    ("value", "is_empty"),
+    [(None, True), ({}, True), (DataFrame(), True), ({"a": 0}, False), (0, False), ([], False)],
+    ids=str,
+)
+def test_only_no_value_an_empty_table_and_an_empty_dictionary_start_empty(value, is_empty):
+    values = inputs.Inputs({"first": value, "second": None}, {})
+    assert values.starts_empty(lambda first, second: None) == is_empty
+    assert not values.starts_empty(lambda: None)

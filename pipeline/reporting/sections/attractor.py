@@ -6,11 +6,12 @@ import altair as alt
 import numpy as np
 from pandas import DataFrame
 
+from pipeline.params.subjects import Subject
 from pipeline.reporting import charts, frames, words
 from pipeline.reporting.frames import where
 from pipeline.reporting.inputs import derived
 from pipeline.reporting.numbers import in_tokens, listed, number, with_interval
-from pipeline.reporting.parts import Details, Figure, Paragraph, Part, Section, Table
+from pipeline.reporting.parts import Details, Figure, Paragraph, Section, Table
 from pipeline.reporting.sections import gradients
 from pipeline.science.statistics.lags import longest_lag_learned
 
@@ -103,12 +104,9 @@ def _retained(retention: DataFrame) -> list[str]:
     ]
 
 
-def by_lag(attractor_lags: DataFrame, trained_properties: DataFrame) -> Figure | None:
+def by_lag(attractor_lags: DataFrame, trained_properties: DataFrame) -> Figure:
     """The gradient by lag: its size, the valence of the words that it reads, and its directions."""
     trained = where(attractor_lags, weights="trained")
-    if trained.empty:
-        return None
-
     panels = []
     for column, (heading, title) in PANELS.items():
         panel = _panel(trained.assign(value=trained[column]), title, is_size=column == SIZE)
@@ -153,11 +151,9 @@ def _panel(seeds: DataFrame, title: str, is_size: bool) -> alt.LayerChart:
     )
 
 
-def table(trained_properties: DataFrame, subject) -> Part | None:
+def table(trained_properties: DataFrame, subject: Subject) -> Details:
     """Every property with its interval, its threshold, its value at initialisation and by chance."""
     rows = [_cells(row, subject.noun) for row in trained_properties.itertuples()]
-    if not rows:
-        return None
     columns = ["network", "property", "median seed", "at least", "verdict", "untrained", "chance"]
     caption = "The properties of a line attractor, with intervals over seeds"
     text = (

@@ -69,16 +69,13 @@ RULES = (
 
 
 @derived
-def tested(claims: list[dict]) -> list[dict]:
-    """The claims for which this study has a number that decides."""
-    return [claim for claim in claims if deciding_measures(claim)]
+def tested(claims: list[dict]) -> list[dict] | None:
+    """The claims for which this study has a number that decides; None if it has none."""
+    return [claim for claim in claims if deciding_measures(claim)] or None
 
 
-def answer(tested: list[dict], claims: list[dict], subject: Subject) -> Paragraph | None:
+def answer(tested: list[dict], claims: list[dict], subject: Subject) -> Paragraph:
     """How many sentences have each verdict, and whether replications agree."""
-    if not tested:
-        return None
-
     numbers = Counter(claim["verdict"] for claim in tested)
     verdicts = [
         f"{numbers[name]} {COUNTED[name][numbers[name] > 1]}" for name in MARKS if numbers[name]
@@ -104,10 +101,9 @@ def _counting(claim: dict) -> list[dict]:
     return [item for item in claim.get("replications", []) if not item["obstacle"]]
 
 
-def table(tested: list[dict], card: dict) -> Quotes | None:
+def table(tested: list[dict], card: dict) -> Quotes:
     """One row per sentence."""
-    rows = [_quote(claim, card["sequence_length"]) for claim in tested]
-    return Quotes(rows) if rows else None
+    return Quotes([_quote(claim, card["sequence_length"]) for claim in tested])
 
 
 def _quote(claim: dict, length: int) -> Quote:
@@ -193,17 +189,20 @@ def small_chart(measures: list[dict]) -> SmallChart | None:
     numbers = [*thresholds, *np.ravel(bounds)]
     place = partial(np.interp, xp=[min(numbers), max(numbers)], fp=[8, WIDTH - 8])
     marks = [
-        SmallMark(low, value, high, COLOURS[measure["verdict"]], _label(measure))
+        SmallMark(
+            low, value, high, COLOURS[measure["verdict"]], f"{measure['what']}: {_decided(measure)}"
+        )
         for measure, (low, value, high) in zip(measures, place(bounds), strict=True)
     ]
     conditions = dict.fromkeys(measured(measure)["asked"] for measure in measures)
     return SmallChart(list(place(thresholds)), marks, "; ".join(conditions))
 
 
-def _label(measure: dict) -> str:
+def _decided(measure: dict) -> str:
+    """The number with the interval that decides, and its verdict."""
     texts = measured(measure)
-    between = f" ({texts['decided']})" if texts["decided"] else ""
-    return f"{measure['what']}: {texts['value']}{between}, {measure['verdict']}"
+    interval = f" ({texts['decided']})" if texts["decided"] else ""
+    return f"{texts['value']}{interval}, {measure['verdict']}"
 
 
 def evidence(tested: list[dict]) -> list[Part]:
@@ -259,17 +258,12 @@ def _replicated_number(measure: dict, replication: dict) -> str:
     """The same number in a replication, which has only the numbers that decide."""
     for item in replication["measures"]:
         if (item["what"], item["source"]) == (measure["what"], measure["source"]):
-            texts = measured(item)
-            decided = f" ({texts['decided']})" if texts["decided"] else ""
-            return f"{texts['value']}{decided}, {item['verdict']}"
+            return _decided(item)
     return ""
 
 
-def rules(tested: list[dict], settings: dict) -> Details | None:
+def rules(tested: list[dict], settings: dict) -> Details:
     """How a verdict comes about, and the disclosures about our own study."""
-    if not tested:
-        return None
-
     measures = chain.from_iterable(claim["measures"] for claim in tested)
     deciding = [measure for measure in measures if measure["confidence"]]
     texts: list[str] = [*RULES]

@@ -39,15 +39,15 @@ def best_network(
 
     A lead counts only if the interval of the difference over seeds excludes 0.
     """
-    networks = results[results["is_network"]].dropna(subset="mean")
+    networks = results.query("is_network").dropna(subset="mean")
     ranked = networks.sort_values("mean", ascending=False, kind="stable")
     if ranked.empty:
         return None
 
     value = percent(ranked["mean"].max())
     beginning = _leader(ranked, value, subject)
-    of_networks = runs[runs["run"].isin(networks["run"])]
-    if (of_networks["failed"] == of_networks["seeds"]).all():
+    learned = where(runs, run=networks["run"]).query("failed < seeds")
+    if learned.empty:
         beginning = (
             f"No network learned to classify the {subject.noun}s: the best test accuracy is {value}"
         )
@@ -88,12 +88,14 @@ def _accuracy(results: DataFrame) -> Figure:
     named = results[["architecture", "low", "high", "scores", "is_network"]].assign(
         name=results["run"], value=results["mean"]
     )
-    networks = named[named["is_network"]].sort_values("value", ascending=False)
-    linear = named[~named["is_network"]][["name", "value"]]
+
+    networks = named.query("is_network").sort_values("value", ascending=False)
+    linear = named.query("not is_network")[["name", "value"]]
     lines = alt.Chart(linear.assign(value=100 * linear["value"]))
     lines = lines.mark_rule(color=charts.NEUTRAL, strokeWidth=1.5)
     behind = [lines.encode(x="value:Q", strokeDash=_dashes())]
     panel = charts.ranked(networks, "accuracy on the test split (%)", behind=behind)
+
     values = "; ".join(
         f"{row.name} {percent(row.value)} ({interval(row.low, row.high)})"
         for row in networks.itertuples()
@@ -114,11 +116,8 @@ def _dashes() -> alt.StrokeDash:
     return alt.StrokeDash("name:N", title="linear model", scale=scale, legend=legend)
 
 
-def gradient_left(gradient_claim: dict | None, curves: DataFrame, settings: dict) -> Finding | None:
+def gradient_left(gradient_claim: dict, curves: DataFrame, settings: dict) -> Finding | None:
     """The gradient of the vanilla network at the longest distance within the textbook's length."""
-    if gradient_claim is None:
-        return None
-
     seeds = where(gradients.of_states(curves), weights="trained", quantity="dz/dh")
     seeds = _of_network(frames.own_design(seeds), gradient_claim)
     if seeds.empty:

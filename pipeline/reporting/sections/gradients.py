@@ -138,7 +138,7 @@ def answer(
 
     main = _first(at_length)
     sentences = [_fate(main, gradient_claim, settings)]
-    others = at_length[at_length["network"] != main.network]
+    others = at_length.query("network != @main.network")
     if len(others) and others[FAR].notna().all():
         values = dict.fromkeys(map(share_of, (others[FAR].min(), others[FAR].max())))
         networks = "other networks" if len(others) > 1 else others["network"].iloc[0]
@@ -177,10 +177,12 @@ def _fate(row, gradient_claim: dict | None, settings: dict) -> str:
             f"The trained {row.network} has {share_of(value)} of its gradient left {_far_back(row)} "
             f"({count(row.seeds, 'seed')}, too few for an interval)."
         )
+
     place = ("vanilla", row.sequence_length, far_lag(row.last_lag_tokens))
     claim = gradient_claim or {}
     if place == (row.architecture, claim.get("sequence_length"), claim.get("tokens")):
         bounds = decided_ends(claim)
+
     fate = fate_of_gradient(gradient, *bounds, settings)
     return f"{fate}: {share_of(value)} of it is left {_far_back(row)}."
 
@@ -243,6 +245,7 @@ def _by_lag(seeds: DataFrame, name: str) -> Figure:
         if len(rows):
             panel = panel_of(of_weights, rows, ["architecture", "direction"], medians)
             panels.append(panel.properties(title=_heading(rows)))
+
     length = medians["sequence_length"].iloc[0]
     lag = far_lag(length - 1)
     return Figure(
@@ -389,7 +392,7 @@ def place_curves(curves: DataFrame, shown_length: int) -> DataFrame:
 
 def both_directions(place_curves: DataFrame, shown_length: int) -> Parts:
     """The gradient by the place of a word, if a network reads in both directions."""
-    if not place_curves["direction"].eq("both").any():
+    if where(place_curves, direction="both").empty:
         return None
 
     medians = summary(place_curves, ["architecture", "direction", "place"])
@@ -490,12 +493,11 @@ def _with_half_life(rows: DataFrame) -> DataFrame:
 def _designs(rows: DataFrame) -> dict[str, DataFrame]:
     """Rows before training, of networks trained at each length, and of those measured at other lengths, too."""
     trained = where(rows, weights="trained")
-    is_own = trained["trained_length"] == trained["sequence_length"]
     designs = {
         "before training": where(rows, weights="initial"),
-        "trained at each length": trained[is_own],
+        "trained at each length": trained.query("trained_length == sequence_length"),
     }
-    for length in trained[~is_own]["trained_length"].unique():
+    for length in trained.query("trained_length != sequence_length")["trained_length"].unique():
         designs[f"trained at {length} tokens"] = where(trained, trained_length=length)
     return {name: part for name, part in designs.items() if len(part)}
 
@@ -515,10 +517,12 @@ def _measures(medians: DataFrame) -> Table:
         f"left at lag {far_lag(length - 1)}": in_words(column=FAR),
         f"left at lag {length - 1}": in_words(column="log10_at_last_lag"),
     }
+
     for name, mark in decay_measures.EPSILONS.items():
         columns[f"below {share_of(mark)} from lag"] = in_words(
             column=f"horizon_{name}", text=within
         )
+
     seeds = medians[["seeds", "exponential_seeds"]].astype(str)
     columns["seeds (exponential ones)"] = seeds["seeds"] + " (" + seeds["exponential_seeds"] + ")"
     caption = f"Median seeds at {in_tokens(length)}, with 95 % intervals"
@@ -537,7 +541,7 @@ def _with_interval(row: pd.Series, column: str, text: Callable[..., str] | None 
 def by_distance(distances: DataFrame, shown_length: int) -> Details | None:
     """The gradient at each measured lag of this length."""
     rows = of_states(where(distances, sequence_length=shown_length))
-    rows = frames.own_design(rows[rows["lag_tokens"] > 0])
+    rows = frames.own_design(rows.query("lag_tokens > 0"))
     if rows.empty:
         return None
 
@@ -561,7 +565,7 @@ def _share_at(seeds: DataFrame) -> str:
 def method(decays: DataFrame, subject: Subject, settings: dict) -> Details:
     """Definitions and caveats."""
     trained = where(decays, weights="trained")
-    elsewhere = trained[trained["trained_length"] != trained["sequence_length"]]
+    elsewhere = trained.query("trained_length != sequence_length")
     bullets = [
         "We differentiate the logit with respect to each hidden state. We divide the norm by the one at lag 0, the "
         "state that is read out.",

@@ -121,7 +121,7 @@ def _bound_in_words(measures: DataFrame) -> str:
 
 def training(everything: DataFrame, dynamics: DataFrame) -> Parts:
     """Gradients of single seeds while training, at the longest length at which networks are trained."""
-    norms = where(dynamics[dynamics["value"] > 0], measure=NORMS)
+    norms = where(dynamics.query("value > 0"), measure=NORMS)
     if norms.empty:
         return None
 

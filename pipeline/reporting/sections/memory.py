@@ -158,12 +158,12 @@ def answer(
         return []
 
     name = first_network(reached)
-    is_own = reached["architecture"] == name
+    others = reached.query("architecture != @name")
     longest = reaches["sequence_length"].max()
     measures = where(memory_measures, sequence_length=shown_length, architecture=name, is_end=True)
     sentences = [
-        _reach(next(reached[is_own].itertuples())),
-        *_distances(reached[~is_own], "The distance"),
+        _reach(next(where(reached, architecture=name).itertuples())),
+        *_distances(others, "The distance"),
     ]
     if longest != shown_length:
         start = f"In {subject.noun}s of {longest:,} tokens, the distance"
@@ -174,8 +174,7 @@ def answer(
 
 def _distances(reached: DataFrame, start: str) -> list[str]:
     """The reaches that the data show, of the networks with a state."""
-    has_state = ~reached["architecture"].isin(STATELESS)
-    reached = reached[has_state & (reached["reach"] >= 0)]
+    reached = reached.query("reach >= 0 and architecture not in @STATELESS")
     distances = []
     for reach, rows in reached.groupby("reach", sort=False):
         networks = listed("the " + rows["network"])
@@ -256,10 +255,12 @@ def by_lag(
             )
             for measure, heading in MEASURES.items()
         ]
+
         used = where(means, is_end=True, measure="sign_accuracy")
         values = "; ".join(
             f"{row.network} {percent(row.mean)} at {row.place}" for row in used.itertuples()
         )
+
         tokens = in_tokens(length)
         figures[tokens] = Figure(
             name="memory-by-lag" + (f"-{length}" if figures else ""),
@@ -308,6 +309,7 @@ def panel(
         value=100 * means["mean"],
         hint=[_hint(row) for row in means.to_dict("records")],
     )
+
     chart = charts.curves(
         seeds.assign(value=100 * seeds[value]),
         means,
@@ -450,8 +452,7 @@ def _costs(means: DataFrame, length: int, subject: Subject) -> dict[str, str]:
 
 def against_bag_of_words(probes: DataFrame, subject: Subject) -> Parts:
     """By how much a bag of the same words beats the networks that were trained at each length."""
-    is_own = probes["trained_length"] == probes["sequence_length"]
-    bag = where(probes[is_own], probe="bag_of_words")
+    bag = probes.query("trained_length == sequence_length and probe == 'bag_of_words'")
     bag = frames.in_order(bag.assign(lost=-bag["lost"]), ["architecture", "sequence_length"])
     if bag.empty:
         return None
@@ -504,6 +505,7 @@ def one_token_to_keep(retention: DataFrame, settings: dict) -> Parts:
     seeds = frames.in_order(retention, keys)
     means = frames.over_seeds(seeds, keys, "accuracy", mean="mean")
     means["solved"] = seeds.groupby(keys, sort=False)["solved"].mean().to_numpy()
+
     panels = [
         panel(
             rows,
@@ -517,6 +519,7 @@ def one_token_to_keep(retention: DataFrame, settings: dict) -> Parts:
         )
         for signal, rows in seeds.groupby("signal")
     ]
+
     sentences = [learned_lag(rows) for _, rows in means.groupby(keys[:2], sort=False)]
     figure = Figure(
         name="retention",
@@ -527,6 +530,7 @@ def one_token_to_keep(retention: DataFrame, settings: dict) -> Parts:
         alternative=" ".join(sentences),
         panels=panels,
     )
+
     note = (
         f"Training had at most {count(settings['updates'], 'update')}. A network may learn with more of them what it "
         "did not learn here. A token in the middle meets a state full of noise, so the two tasks do not compare."

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from graphlib import TopologicalSorter
 from itertools import product, starmap
 
 import altair as alt
+import networkx
 import numpy as np
 from pandas import DataFrame
 
@@ -75,21 +75,16 @@ def layout(groups: Sequence[StageGroup]) -> tuple[list[Arrow], dict[str, int]]:
 
     Arrows that a longer way makes superfluous are left out. The report, in the last row, reads all that no other does.
     """
-    readers: dict[str, set[str]] = {REPORT.name: set()}
+    graph = networkx.DiGraph()
     for maker in groups:
-        of_maker = {reader.name for reader in groups if _reads_from(reader, maker)}
-        readers[maker.name] = of_maker or {REPORT.name}
+        readers = [reader.name for reader in groups if _reads_from(reader, maker)]
+        graph.add_edges_from((maker.name, reader) for reader in readers or [REPORT.name])
 
-    arrows: list[Arrow] = []
-    below: dict[str, set[str]] = {}
-    height: dict[str, int] = {}
-    for name in TopologicalSorter(readers).static_order():
-        later = [below[reader] for reader in readers[name]]
-        below[name] = readers[name].union(*later)
-        height[name] = 1 + max((height[reader] for reader in readers[name]), default=-1)
-        arrows += [(name, reader) for reader in readers[name].difference(*later)]
-    names = [*(group.name for group in groups), REPORT.name]
-    return sorted(arrows), {name: max(height.values()) - height[name] for name in names}
+    levels = dict.fromkeys([*(group.name for group in groups), REPORT.name], 0)
+    from_below = list(networkx.topological_generations(graph.reverse()))
+    for level, names in enumerate(reversed(from_below)):
+        levels |= dict.fromkeys(names, level)
+    return sorted(networkx.transitive_reduction(graph).edges), levels
 
 
 def _reads_from(reader: StageGroup, maker: StageGroup) -> bool:
@@ -128,6 +123,7 @@ def _chart(boxes: DataFrame, arrows: Sequence[Arrow]) -> alt.LayerChart:
     places = boxes.set_index("stage")[["middle", "top", "bottom"]]
     lines = DataFrame(arrows, columns=["start", "end"])
     lines = lines.join(places, on="start").join(places.add_suffix("_end"), on="end")
+
     arrow, box = alt.Chart(lines), alt.Chart(boxes)
     rules = arrow.mark_rule(color=NEUTRAL, strokeWidth=1.5).encode(
         x=x("middle:Q"), y=y("bottom:Q"), x2="middle_end:Q", y2="top_end:Q"
@@ -139,6 +135,7 @@ def _chart(boxes: DataFrame, arrows: Sequence[Arrow]) -> alt.LayerChart:
     frames = frames.encode(x=x("left:Q"), x2="right:Q", y=y("top:Q"), y2="bottom:Q")
     texts = box.mark_text(fontSize=13, lineBreak="\n", dy=17)
     texts = texts.encode(x=x("middle:Q"), y=y("top:Q"), text="text:N")
+
     layers = alt.layer(rules, heads, frames, texts)
     return layers.properties(width=WIDTH, height=HEIGHT_OF_LEVEL * levels)
 

@@ -67,14 +67,15 @@ def answer(readings: DataFrame, examples: dict, subject: Subject) -> Paragraph:
     return Paragraph(text)
 
 
-def word_by_word(readings: DataFrame, subject: Subject) -> Choice | None:
+def word_by_word(readings: DataFrame, subject: Subject) -> Choice:
     """A figure per text: the probability after each word, and the gradient at each word."""
     figures: dict[str, Part] = {}
     for number_of, text in readings.groupby("text", sort=False):
         ends = text.groupby("run", sort=False)["probability"].last().map("{:.2f}".format)
         first = text.iloc[0]
         verdict = "right" if first["is_right"] else "wrong"
-        words_read = " ".join(text[text["run"] == first["run"]]["word"])
+        words_read = " ".join(where(text, run=first["run"])["word"])
+
         name = f"{number_of} ({LABELS[first['label']]}; {first['run']} is {verdict})"
         figures[name] = Figure(
             name=f"reading-{len(figures) + 1}",
@@ -86,7 +87,7 @@ def word_by_word(readings: DataFrame, subject: Subject) -> Choice | None:
             panels=[panel.properties(**SIZE) for panel in _panels(text)],
             stacked=True,
         )
-    return Choice(subject.noun.capitalize(), figures) if figures else None
+    return Choice(subject.noun.capitalize(), figures)
 
 
 def _panels(text: DataFrame) -> list[alt.LayerChart]:
@@ -149,7 +150,7 @@ def hard(hard_texts: DataFrame, subject: Subject) -> Parts:
 
 
 def _hardest(hard_texts: DataFrame, subject: Subject) -> str:
-    rows = where(hard_texts[~hard_texts["run"].isin(BASELINES)], reason="hardest", rank=1)
+    rows = hard_texts.query("run not in @BASELINES and reason == 'hardest' and rank == 1")
     if rows.empty:
         return f"Most networks judge every {subject.noun} of the test split correctly."
     right, seeds = rows["seeds_right"].sum(), rows["seeds"].sum()

@@ -49,24 +49,17 @@ LOG10 = ("word_gradient", *(name for name in OTHERS if "gradient" in name))
 def remedy_table(remedies: list[Record]) -> DataFrame:
     """One row per run, the baseline first. A study without remedies has no rows.
 
-    `remedy` is its name in sentences. A measure has the columns `*_value`, `*_low` and `*_high`, NaN for null.
+    `remedy` is its name in sentences. A measure and its `difference_*` from the baseline have the columns `*_value`,
+    `*_low` and `*_high`, NaN for null.
     """
-    rows = []
-    for entry in remedies:
-        is_baseline = entry is remedies[0]
-        row = {name: value for name, value in entry.items() if not isinstance(value, dict)}
-        row |= {"is_baseline": is_baseline, "remedy": _remedy(entry, remedies[0])}
-        estimates = {**entry["measures"], "accuracy": entry["accuracy"]}
-        estimates |= {f"{name}_difference": value for name, value in entry["difference"].items()}
-        for name, estimate in estimates.items():
-            row |= {f"{name}_{end}": estimate[end] for end in ENDS}
-        rows.append(row)
-
-    if len(rows) < 2:
+    if len(remedies) < 2:
         return DataFrame()
-    texts = ["run", "architecture", "recipe", "remedy"]
-    table = DataFrame(rows)
-    return table.astype({name: float for name in table if name not in texts})
+
+    table = pd.json_normalize(remedies, sep="_")
+    table.columns = table.columns.str.removeprefix("measures_")
+    numbers = [name for name in table if name.endswith(ENDS)]
+    table["remedy"] = [_remedy(entry, remedies[0]) for entry in remedies]
+    return table.astype(dict.fromkeys(numbers, float))
 
 
 def _remedy(entry: Record, baseline: Record) -> str:
@@ -91,18 +84,18 @@ def answer(remedy_table: DataFrame, subject: Subject) -> Paragraph:
         f"kept more of the gradient at a word {in_tokens(baseline['lag_tokens'])} before the end than the "
         f"{words.network(baseline['architecture'])}, which kept {share_of(baseline['word_gradient_value'])}"
     )
+
     has_more = remedies["word_gradient_low"] > baseline["word_gradient_high"]
-    is_worse = remedies["accuracy_difference_high"] < 0
+    uses_more = remedies["difference_used_low"] > 0
+    is_worse = remedies["difference_accuracy_high"] < 0
     effects = {
         gradient: has_more,
-        f"used such a word, with either sign, in more {subject.noun}s": remedies[
-            "used_difference_low"
-        ]
-        > 0,
-        "raised the accuracy": remedies["accuracy_difference_low"] > 0,
+        f"used such a word, with either sign, in more {subject.noun}s": uses_more,
+        "raised the accuracy": remedies["difference_accuracy_low"] > 0,
     }
     if is_worse.any():
         effects["lowered the accuracy"] = is_worse
+
     sentences = [
         _sentence(remedies[chosen], remedies, effect) for effect, chosen in effects.items()
     ]

@@ -9,6 +9,7 @@ from pandas import DataFrame
 
 from pipeline.params.subjects import Subject
 from pipeline.reporting import charts, words
+from pipeline.reporting.frames import where
 from pipeline.reporting.numbers import (
     count,
     interval,
@@ -58,9 +59,9 @@ CHANGED = {
 SIDE = 230  # of a reliability diagram, in pixels
 
 
-def answers(results: DataFrame, gains: DataFrame, pairs: DataFrame) -> Bullets | Paragraph | None:
+def answers(results: DataFrame, gains: DataFrame, pairs: DataFrame) -> Bullets | None:
     """What each change to the first baseline adds, and what the order of neighbouring words adds."""
-    networks = results[results["is_network"]]
+    networks = results.query("is_network")
     broken = networks[networks["mean"].isna()]["run"]
     texts = [change(row) for row in pairs.itertuples() if row.baseline == pairs["baseline"].iloc[0]]
     texts += _word_order(gains)
@@ -93,12 +94,12 @@ def change(row) -> str:
 
 def _word_order(gains: DataFrame) -> list[str]:
     """How much pairs of words add to a linear model, and which networks are better still, on other reviews too."""
-    of_test = gains.query("split == 'test'")
-    networks = of_test[of_test["baseline"] == PAIRS]
+    of_test = where(gains, split="test")
+    networks = where(of_test, baseline=PAIRS)
     if networks.empty:
         return []
 
-    added = of_test[of_test["run"] == PAIRS].iloc[0]
+    added = where(of_test, run=PAIRS).iloc[0]
     size = points(added["difference"]).removeprefix("+")
     first = "We found no evidence that pairs of neighbouring words help a linear model of words."
     if added["low"] > 0:
@@ -195,10 +196,7 @@ def failed_seeds(runs: DataFrame) -> Paragraph | None:
 
 def comparisons(pairs: DataFrame, settings: dict) -> Details:
     """Every declared comparison in full: differences, tests, and the networks held fixed."""
-
-    def which_is(low: float, high: float) -> str:
-        return meaningful(low, high, settings["meaningful"])
-
+    which_is = partial(meaningful, threshold=settings["meaningful"])
     main = {
         **BOTH,
         "difference (points)": (points, "difference"),
@@ -208,6 +206,7 @@ def comparisons(pairs: DataFrame, settings: dict) -> Details:
         "p": (p_value, "p"),
         "p, Holm": (p_value, "p_holm"),
     }
+
     sure = {
         **BOTH,
         "P(B > A)": (_unit, "p_better"),
@@ -220,6 +219,7 @@ def comparisons(pairs: DataFrame, settings: dict) -> Details:
         "epsilon of B over A": (_unit, "aso_epsilon"),
         "smallest visible difference": (_visible, "visible_difference"),
     }
+
     best = pairs.join(DataFrame(list(pairs["mcnemar"])).add_prefix("best_"))
     against = "{:,} against {:,}".format
     fixed = {
@@ -233,6 +233,7 @@ def comparisons(pairs: DataFrame, settings: dict) -> Details:
         ),
         "McNemar's p, exact": (p_value, "best_p"),
     }
+
     how_sure = (
         f"How sure they are. P(B > A) is meaningful if its interval excludes 0.5 and reaches beyond "
         f"{settings['meaningful']:g}. Below epsilon {settings['almost']:g}, B almost stochastically dominates A. "
@@ -242,6 +243,7 @@ def comparisons(pairs: DataFrame, settings: dict) -> Details:
     if (pairs["run_seeds"] != pairs["baseline_seeds"]).any():
         how_fixed += ". The best of more seeds is luckier"
     declared = f"The comparisons in params.yaml. Holm corrects p for all {len(pairs)} of them"
+
     tables = [
         _table(declared, pairs, main),
         _table(how_sure, pairs, sure),
@@ -324,7 +326,7 @@ def reliability(runs: DataFrame, results: DataFrame, settings: dict) -> Details:
         "95 % interval of their share": (interval, *shares),
     }
     bound = f"{percent(settings['learned_share'])} of the way from guessing to TF-IDF"
-    if runs[runs["run"] == WORDS]["failed"].any():
+    if where(runs, run=WORDS)["failed"].any():
         bound = "guessing reaches lower accuracies by chance, and so does TF-IDF"
     least = percent(runs["learned_above"].iloc[0])
     text = f"A seed has failed to learn if its validation accuracy is below {least}: {bound}."
@@ -365,6 +367,7 @@ def calibrated(runs: DataFrame, calibration: DataFrame, subject: Subject) -> Det
     """Whether probabilities mean what they say."""
     beyond = runs.query("ece > ece_if_calibrated")["run"]
     text = f"{_whose(beyond, len(runs))} calibration error exceeds what chance alone would produce."
+
     columns = {
         "run": (str, "run"),
         "calibration error": (percent, "ece"),
@@ -373,6 +376,7 @@ def calibrated(runs: DataFrame, calibration: DataFrame, subject: Subject) -> Det
     }
     caption = "The mean distance of a bin's share of positive labels from its mean probability"
     table = _table(caption, runs, columns)
+
     figure = Figure(
         name="calibration",
         title="How often a prediction of the positive label is right",
@@ -411,7 +415,7 @@ def _calibration(table: DataFrame) -> list[alt.LayerChart]:
         colour = charts.COLOURS.get(rows["architecture"].iloc[0], charts.NEUTRAL)
         panel = charts.curves(
             rows,
-            means[means["run"] == run],
+            where(means, run=run),
             ["architecture"],
             x=x,
             y=y,

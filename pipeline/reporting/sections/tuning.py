@@ -112,13 +112,13 @@ def _outcome(row: Record, chosen: Record) -> str:
     return "ahead, more parameters" if is_ahead else "within one standard error"
 
 
-def answer(studies: Records) -> Bullets | None:
+def answer(studies: Records) -> Bullets:
     """One sentence for all architectures with the same answer."""
     architectures: dict[str, list[str]] = {}
     for architecture, study in studies.items():
         architectures.setdefault(_answer(study), []).append(network(architecture))
     sentences = [f"{capital(listed(names))}: {text}" for text, names in architectures.items()]
-    return Bullets(sentences) if sentences else None
+    return Bullets(sentences)
 
 
 def _answer(study: Record) -> str:
@@ -143,11 +143,8 @@ def _answer(study: Record) -> str:
     )
 
 
-def recipe(studies: Records, settings: Record) -> Paragraph | None:
+def recipe(studies: Records, settings: Record) -> Paragraph:
     """The recipe from which the searches start, and the runs that use their choice."""
-    if not studies:
-        return None
-
     start = f"The starting recipe is settings.{settings['recipe']} in params.yaml."
     return Paragraph(f"{start} Runs with “tuned” in their name use what the search chose.")
 
@@ -171,11 +168,8 @@ def race(contestants: DataFrame) -> Figure | None:
     )
 
 
-def rules(studies: Records, settings: Record) -> Details | None:
+def rules(studies: Records, settings: Record) -> Details:
     """How the search works, its space, and the importance of each dimension."""
-    if not studies:
-        return None
-
     steps = (
         f"Each search had {count(settings['trials'], 'trial')} and saw the validation split alone. A trial trained for "
         f"{count(settings['rung_epochs'], 'epoch')} on one seed. At most {count(settings['finalists'], 'trial')} that "
@@ -192,12 +186,14 @@ def rules(studies: Records, settings: Record) -> Details | None:
         "fair. Importances add up to 100 % and are only hints, because the trials are few. A chosen setting at an "
         "end of its range is a reason for a wider search."
     )
+
     space = DataFrame(settings["space"]).T.rename_axis("dimension").reset_index()
     for architecture, study in studies.items():
         chosen, shares = study["chosen"]["settings"], study["importances"]["values"] or {}
         ends = [_end(chosen[name], dimension) for name, dimension in settings["space"].items()]
         space[f"chosen, {architecture}"] = space["dimension"].map(chosen).map(cell) + ends
         space[f"importance (%), {architecture}"] = space["dimension"].map(shares) * 100
+
     space["dimension"] = space["dimension"].str.replace("_", " ")
     caption = "The search space, the choices, and importances (PED-ANOVA)"
     table = Table.of(caption, space, **FORMATS)
@@ -217,13 +213,13 @@ def _end(setting: float, dimension: Record) -> str:
     return "" if is_inside else " (at the end)"
 
 
-def race_in_numbers(contestants: DataFrame) -> Details | None:
+def race_in_numbers(contestants: DataFrame) -> Details:
     caption = (
         "Validation accuracy in full trainings; differences from the starting recipe in points. "
         "Regret low and high are the ends of the 95 % interval of the regret"
     )
     table = Table.of(caption, contestants[[*CONTESTANT, *REGRET]], **FORMATS)
-    return Details("The race in numbers", [table]) if table.rows else None
+    return Details("The race in numbers", [table])
 
 
 def search(searched: DataFrame) -> Details:

@@ -13,7 +13,12 @@ KILLS ?= 20
 ROUNDS ?= 30
 STUDIES ?= 10
 SEED ?= 0
+define LINE_BREAK
+
+
+endef
 QUOTED := PYTHON QUICK_DIR PORT KILLS ROUNDS STUDIES SEED
+$(foreach name,$(QUOTED),$(if $(findstring $(LINE_BREAK),$(value $(name))),$(error $(name) must be one line without a line break)))
 $(foreach name,$(QUOTED),$(eval override $(name) := '$$(subst ','\'',$$(value $(name)))'))
 unexport $(QUOTED) CDPATH
 export PATH := $(CURDIR)/.venv/bin:$(PATH)

@@ -13,7 +13,12 @@ KILLS ?= 20
 ROUNDS ?= 30
 STUDIES ?= 10
 SEED ?= 0
+define LINE_BREAK
+
+
+endef
 QUOTED := PYTHON QUICK_DIR PORT KILLS ROUNDS STUDIES SEED
+$(foreach name,$(QUOTED),$(if $(findstring $(LINE_BREAK),$(value $(name))),$(error $(name) must be one line without a line break)))
 $(foreach name,$(QUOTED),$(eval override $(name) := '$$(subst ','\'',$$(value $(name)))'))
 unexport $(QUOTED) CDPATH
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -125,7 +130,7 @@ ui: $(READY) ## MLflow's UI on loopback, with links that open on answers (PORT=.
 	python -m pipeline ui --port=$(PORT)
 
 .PHONY: benchmark
-benchmark: $(READY) ## docs/performance.md: against other frameworks and the machine's limit (half an hour, nothing else running)
+benchmark: $(READY) ## docs/performance.md: against other frameworks and the machine's limit (about an hour, nothing else running)
 	python -m benchmarks
 
 .PHONY: chaos

@@ -321,13 +321,21 @@ def _unchanged(inputs: "Inputs") -> Iterator[None]:
 
 
 def _note_switches() -> None:
-    """Prints one line for each variable that changes rounding and differs from the value that `evaluate` recorded."""
+    """Prints one line for each variable that changes rounding and differs from the value that `evaluate` recorded.
+
+    A damaged record stops no stage, because `evaluate` can run only after the stages before it.
+    """
     from pipeline import machine
-    from pipeline.storage import artifacts
+    from pipeline.storage import machine_record
 
     if not machine.MACHINE.exists():
         return
-    recorded = machine.switches(artifacts.read_json(machine.MACHINE))
+    try:
+        recorded = machine.switches(machine_record.read(machine.MACHINE))
+    except Mistake as mistake:
+        print(f"note: {mistake}", file=sys.stderr)
+        return
+
     differences = machine.differences(recorded, machine.switches(os.environ))
     for name, (before, now) in differences.items():
         print(

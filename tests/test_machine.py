@@ -328,6 +328,27 @@ def test_a_stage_says_that_it_rounds_unlike_the_recorded_machine(
     assert printed.partition(" stage")[0] == (note or "").partition(" stage")[0]
 
 
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("[]\n", "not a mapping of texts"),
+        ('{"OPENBLAS_CORETYPE": 1}\n', "OPENBLAS_CORETYPE: not a text"),
+        ('{"BLAS": "op', "damaged"),
+        ("<<<<<<< HEAD\n{}\n=======\n{}\n>>>>>>> theirs\n", "line 1: a merge conflict"),
+    ],
+)
+def test_a_damaged_record_of_the_machine_stops_no_stage(
+    content, problem, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    machine.MACHINE.parent.mkdir()
+    machine.MACHINE.write_text(content)
+    command_line._note_switches()
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"note: {machine.MACHINE}: {problem}")
+    assert printed.count("\n") == 1
+
+
 def test_a_worker_refuses_the_variable(monkeypatch):
     monkeypatch.setenv("TF_XLA_FLAGS", "--tf_xla_auto_jit=2")
     with pytest.raises(Mistake, match=r"^TF_XLA_FLAGS: '--tf_xla_auto_jit=2': it can"):

@@ -313,3 +313,16 @@ def test_a_dry_run_of_any_target_changes_nothing(project):
     assert make(project, "-n", "-j2", *targets).returncode == 0
     assert sorted(project.rglob("*")) == before
     assert calls(project) == []
+
+
+@pytest.mark.parametrize("name", ["QUICK_DIR", "PORT", "KILLS"])
+@pytest.mark.parametrize("value", ["a\nb", "a\n"])
+def test_a_value_with_a_line_break_is_refused_in_one_line(name, value, project):
+    for result in (
+        make(project, "quick", f"{name}={value}"),
+        make(project, "quick", **{name: value}),
+    ):
+        assert result.returncode == 2
+        (line,) = result.stderr.splitlines()
+        assert re.search(rf"\*\*\* {name} must be one line without a line break\.  Stop\.$", line)
+    assert not (project.parent / "calls").exists()

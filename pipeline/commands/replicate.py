@@ -11,7 +11,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,7 +20,7 @@ from typing import Literal
 from pipeline import machine
 from pipeline.commands import rounding
 from pipeline.params import PARAMS, Mistake, Params, read
-from pipeline.storage import artifacts, dvc_lock, lock_comparison, replications
+from pipeline.storage import artifacts, dvc_lock, lock_comparison, machine_record, replications
 from pipeline.storage.dvc_lock import LOCK, RecordedStage
 from pipeline.storage.stage_table import CLAIMS, PREPARE, TUNE, dvc_names
 from pipeline.verify import clean_copy, durations
@@ -28,6 +29,8 @@ from pipeline.workers import resume, worker_count
 FOLDER = resume.FOLDER / "replications"
 LONGEST_NAME = 60  # characters
 COMMIT = "--commit"
+OF_COMMITS = ("commit ", "name ")  # remedies that change a commit or name another
+OF_REVIEWS = tuple(map(str, (artifacts.DATA_CARD, artifacts.VOCABULARY)))  # equal on all machines
 
 
 @dataclass(frozen=True)
@@ -80,46 +83,105 @@ def from_commit(name: str, revision: str) -> None:
     """
     _check_name(name)
     commit = clean_copy.resolved(revision)
+    if not machine.MACHINE.exists():
+        raise Mistake(f"{machine.MACHINE}: missing in this checkout; `dvc repro` computes a study")
+    own_machine = machine_record.read(machine.MACHINE)
+    own_params = read()
+    own_stages = lock_comparison.sources(CLAIMS.name, own_params, Path())
 
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "study"
+        copy = Path(folder).resolve() / "study"
         copy.mkdir()
         clean_copy.write_files(commit, copy)
-        request = Request(
-            commit=commit,
-            flags=_flags_of_other_machine(copy, revision),
-            tuned="searched",
-            processor="",
-        )
-        params = read(copy / PARAMS)
-        _check_results(params, copy, revision)
-        replication = _results(params, name, copy, request)
+        clean_copy.remove_links_to_elsewhere(copy)
+
+        with _results_of(revision, copy):
+            description = machine_record.read(copy / machine.MACHINE)
+            if not rounding.differs(own_machine, description):
+                problem = f"its {machine.MACHINE} has the rounding of this study"
+                raise Mistake(f"{problem}; name a commit from another kind of machine")
+
+            params = read(copy / PARAMS)
+            stages = _checked_stages(params, copy)
+            _check_same_study(own_stages, stages)
+            request = Request(
+                commit=commit,
+                flags=description.get("XLA_FLAGS", ""),
+                tuned="searched",
+                processor="",
+            )
+            replication = _results(params, name, copy, request)
+            own_parameters = _parameters(own_params, own_stages)
+            if replication.params != own_parameters:
+                problem = f"{PARAMS}: other values in `claims` or `tune` than here"
+                raise Mistake(f"{problem}; name a commit of the same study")
 
     _write(replication)
 
 
-def _flags_of_other_machine(copy: Path, revision: str) -> str:
-    """The XLA_FLAGS of the results in `copy`; raises Mistake if they were rounded like those of this checkout."""
-    for results in (copy, Path()):
-        if not (results / machine.MACHINE).exists():
-            owner = "this checkout" if results == Path() else f"{COMMIT} {revision}"
-            raise Mistake(f"{machine.MACHINE}: missing in {owner}; commit the results of a study")
+@contextmanager
+def _results_of(revision: str, copy: Path) -> Iterator[None]:
+    """Raises every Mistake again with the revision instead of the path of the copy, and with a remedy that fits both.
 
-    description = artifacts.read_json(copy / machine.MACHINE)
-    if not rounding.differs(artifacts.read_json(machine.MACHINE), description):
-        problem = f"its {machine.MACHINE} has the rounding of this study"
-        raise Mistake(f"{COMMIT} {revision}: {problem}; name a commit from another kind of machine")
-    return description.get("XLA_FLAGS", "")
+    The remedies of the reading functions would change this checkout.
+    """
+    try:
+        yield
+    except Mistake as mistake:
+        first_problem = str(mistake).split("\n")[0].replace(f"{copy}/", "")
+        problem, _, remedy = first_problem.partition("; ")
+        if not remedy.startswith(OF_COMMITS):
+            remedy = "name a commit with the finished results of this study"
+        raise Mistake(f"{COMMIT} {revision}: {problem}; {remedy}") from None
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        problem = f"its results have another form than those of this version ({error!r})"
+        raise Mistake(f"{COMMIT} {revision}: {problem}; name a commit of this version") from None
 
 
-def _check_results(params: Params, copy: Path, revision: str) -> None:
-    """Raises Mistake if a committed result differs from dvc.lock of the same commit."""
+def _checked_stages(params: Params, copy: Path) -> dict[str, RecordedStage]:
+    """The stages before `claims`.
+
+    Raises Mistake if committed results differ from dvc.lock, or if a stage read another file than a stage made.
+    """
     stages = lock_comparison.sources(CLAIMS.name, params, copy)
-    stages |= dvc_lock.recorded([CLAIMS.name], copy)
+    with_claims = stages | dvc_lock.recorded([CLAIMS.name], copy)
 
-    for mismatch in lock_comparison.differences(stages.values(), copy):
+    for mismatch in lock_comparison.differences(with_claims.values(), copy):
         problem = f"differs from {LOCK} of that commit"
-        raise Mistake(f"{COMMIT} {revision}: {mismatch.path}: {problem}; commit both together")
+        raise Mistake(f"{mismatch.path}: {problem}; commit both together")
+
+    outs = {}
+    for stage in with_claims.values():
+        outs |= stage.outs
+    for stage in with_claims.values():
+        for path in stage.deps:
+            if path in outs and stage.deps[path] != outs[path]:
+                problem = f"{LOCK}: {stage.name} read another {path} than is recorded"
+                raise Mistake(f"{problem}; commit after a finished `dvc repro`")
+    return stages
+
+
+def _check_same_study(
+    own_stages: dict[str, RecordedStage], stages: dict[str, RecordedStage]
+) -> None:
+    """Raises Mistake if the results of a commit come from other parameters or reviews than those of this checkout."""
+    remedy = "name a commit of the same study"
+    if stages.keys() != own_stages.keys():
+        names = ", ".join(sorted(stages.keys() ^ own_stages.keys()))
+        raise Mistake(f"{LOCK}: only one of the two studies has {names}; {remedy}")
+
+    file = str(PARAMS)
+    for name, stage in stages.items():
+        values = stage.params.get(file, {})
+        own_values = own_stages[name].params.get(file, {})
+        for key, (own_value, value) in machine.differences(own_values, values).items():
+            raise Mistake(f"{PARAMS}: {key}: {value!r}, here {own_value!r}; {remedy}")
+
+    outs = stages[PREPARE.name].outs
+    own_outs = own_stages[PREPARE.name].outs
+    for path in OF_REVIEWS:
+        if outs.get(path) != own_outs.get(path):
+            raise Mistake(f"{path}: made from other reviews than here; {remedy}")
 
 
 def _write(replication: replications.Replication) -> None:
@@ -136,7 +198,7 @@ def _check_name(name: str) -> None:
         raise Mistake(f"{name!r} is not a name for a replication; allowed: {allowed}")
 
     file = replications.path(name)
-    if file.exists():
+    if file.exists() or file.is_symlink():  # also a link that leads nowhere
         raise Mistake(
             f"{file}: already exists; choose another name, or delete it to replicate again"
         )
@@ -238,7 +300,6 @@ def _results(params: Params, name: str, copy: Path, request: Request) -> replica
     from pipeline.science import claims
 
     stages = lock_comparison.sources(CLAIMS.name, params, copy)
-    initial = params.settings[params.tune.settings]
     metrics = artifacts.read_json(copy / artifacts.METRICS)
 
     chosen = {}
@@ -262,7 +323,7 @@ def _results(params: Params, name: str, copy: Path, request: Request) -> replica
     return replications.Replication(
         name=name,
         commit=request.commit,
-        params=replications.parameters(stages, params.claims, params.tune, initial),
+        params=_parameters(params, stages),
         machine=artifacts.read_json(copy / machine.MACHINE),
         flags=request.flags,
         tuned=request.tuned,
@@ -270,6 +331,11 @@ def _results(params: Params, name: str, copy: Path, request: Request) -> replica
         means={run: _means(metrics[run]) for run in sorted(metrics)},
         claims=verdicts,
     )
+
+
+def _parameters(params: Params, stages: dict[str, RecordedStage]) -> str:
+    initial = params.settings[params.tune.settings]
+    return replications.parameters(stages, params.claims, params.tune, initial)
 
 
 def _means(metrics: dict) -> dict[str, replications.Mean]:

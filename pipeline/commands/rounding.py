@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipeline import machine
 from pipeline.params import Mistake, read
-from pipeline.storage import artifacts, plain_text
+from pipeline.storage import machine_record, plain_text
 
 XLA = "xla"  # a flag of XLA changes the rounding
 OWN = "own"  # another kind of machine rounds differently by itself
@@ -47,7 +47,7 @@ def flags(rounding: str | None) -> str:
 
 def _rounds_differently() -> bool:
     """Whether this machine rounds differently from the one that ran `evaluate`."""
-    return differs(artifacts.read_json(machine.MACHINE), machine.described())
+    return differs(machine_record.read(machine.MACHINE), machine.described())
 
 
 def differs(recorded: dict[str, str], other: dict[str, str]) -> bool:

@@ -136,6 +136,7 @@ def _paths(architectures: Sequence[str], lengths: Sequence[int]) -> dict[str, li
         "retention": [artifacts.RETENTION],
         "attractor": [artifacts.attractor("properties")],
         "attractor_lags": [artifacts.attractor("lags")],
+        "attractor_modes": [artifacts.attractor("modes")],
         "remedies": [artifacts.REMEDIES_SUMMARY],
         "remedies_by_seed": [artifacts.REMEDIES],
     }

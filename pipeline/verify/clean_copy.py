@@ -35,6 +35,7 @@ MODULES = (
     "*.py",
     "*/__init__.py",
 )  # files of this folder that would hide an installed package of the same name
+DIGITS = 12  # of a commit's hash in messages
 NOT_RUN_BY_STAGES = ("pipeline/commands/", "pipeline/verify/")
 
 
@@ -71,11 +72,16 @@ def head() -> str:
 
 def resolved(revision: str) -> str:
     """The hash of the commit that a revision names, such as a branch; raises Mistake if there is none."""
+    reason = repository.problem_of_git()
+    if reason:
+        raise Mistake(reason)
     try:
         return git("rev-parse", "--quiet", "--verify", "--end-of-options", f"{revision}^{{commit}}")
     except Mistake:
+        is_shallow = git("rev-parse", "--is-shallow-repository") == "true"
+        fetch = "git fetch --unshallow" if is_shallow else "git fetch"
         problem = "no such commit in this repository"
-        raise Mistake(f"{revision}: {problem}; `git fetch` gets those of a server") from None
+        raise Mistake(f"{revision!r}: {problem}; `{fetch}` gets those of a server") from None
 
 
 def uncommitted(paths: tuple[str, ...]) -> Iterator[CommitMismatch]:
@@ -163,7 +169,7 @@ def make(params: Params, commit: str, copy: Path) -> None:
     """
     copy.mkdir(parents=True)
     write_files(commit, copy)
-    _remove_links_to_elsewhere(copy)
+    remove_links_to_elsewhere(copy)
 
     git("init", "--quiet", "--template=", folder=copy)
     git("add", "--all", "--force", folder=copy)
@@ -188,6 +194,11 @@ def make(params: Params, commit: str, copy: Path) -> None:
 def write_files(commit: str, copy: Path) -> None:
     """Writes every file of a commit. `git archive` would leave out files with the attribute `export-ignore`."""
     repository_folder = git("rev-parse", "--absolute-git-dir")
+    prefix = git("rev-parse", "--show-prefix")
+    if not repository.succeeds("cat-file", "-e", f"{commit}:./"):
+        problem = f"no folder {prefix.removesuffix('/')}, in which this checkout lies"
+        raise Mistake(f"{commit[:DIGITS]}: {problem}; name a commit that has it")
+
     index = copy.with_suffix(".index").resolve()
     git("read-tree", f"{commit}:./", index=index)
     git(
@@ -201,7 +212,7 @@ def write_files(commit: str, copy: Path) -> None:
     index.unlink()
 
 
-def _remove_links_to_elsewhere(copy: Path) -> None:
+def remove_links_to_elsewhere(copy: Path) -> None:
     """Removes links that lead out of the copy. A stage would write through one, such as `artifacts` on another disk."""
     for path in copy.rglob("*"):
         if path.is_symlink() and not path.resolve().is_relative_to(copy.resolve()):

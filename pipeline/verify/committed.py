@@ -62,7 +62,9 @@ def read(params: Params) -> Committed | None:
         outputs |= stage.outs.keys()
     causes = [name for name in dict.fromkeys(inputs) if not _is_result(name, outputs)]
 
-    recorded_machine = _document(machine.MACHINE) or {}
+    recorded_machine = _document(machine.MACHINE)
+    if not isinstance(recorded_machine, dict):
+        recorded_machine = {}
     return Committed(
         metrics,
         claims,

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pipeline import machine
 from pipeline.params import Mistake, Params
-from pipeline.storage import artifacts, dvc_lock, lock_comparison, plain_text
+from pipeline.storage import artifacts, dvc_lock, lock_comparison, machine_record, plain_text
 from pipeline.storage.dvc_lock import LOCK, RecordedStage
 from pipeline.storage.stage_table import ARITHMETIC, STAGES, TRACK, TRAINING, dvc_names, stage_of
 from pipeline.verify import calibration, clean_copy, comparison, durations, packages
@@ -152,7 +152,7 @@ def _machine_changes() -> Changes:
 
     If that machine is not recorded, these are all properties of this machine.
     """
-    recorded = artifacts.read_json(machine.MACHINE) if machine.MACHINE.exists() else {}
+    recorded = machine_record.read(machine.MACHINE) if machine.MACHINE.exists() else {}
     differences = machine.differences(recorded, machine.described())
 
     changes = {}

@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -140,6 +141,8 @@ def results(tmp_path, monkeypatch):
     for name in ("params.yaml", "environment.json", "dvc.yaml", "dvc.lock"):
         shutil.copy(ROOT / name, tmp_path)
     shutil.copytree(ROOT / "reports", tmp_path / "reports")
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/config").touch()
     repository.commit_all(tmp_path)
 
     description = artifacts.read_json(machine.MACHINE)
@@ -182,6 +185,153 @@ def test_results_that_differ_from_their_lock_are_refused(results):
     ):
         replicate.from_commit("amd", "HEAD")
     assert not replications.path("amd").exists()
+
+
+def _rewrite(path, before, after):
+    """A change of a file: the first occurrence of `before` becomes `after`."""
+
+    def change():
+        text = Path(path).read_text()
+        assert before in text
+        Path(path).write_text(text.replace(before, after, 1))
+
+    return change
+
+
+def _write(path, text):
+    return lambda: Path(path).write_text(text)
+
+
+def _remove(path):
+    return lambda: Path(path).unlink()
+
+
+def _consistently(path, change):
+    """Changes a result and its hash in dvc.lock."""
+
+    def changed():
+        before = lock_comparison.hash_of(Path(path))
+        change()
+        after = lock_comparison.hash_of(Path(path))
+        lock = Path("dvc.lock")
+        lock.write_text(lock.read_text().replace(before, after))
+
+    return changed
+
+
+MACHINE = "reports/machine.json"
+METRICS_HASH = lock_comparison.hash_of(ROOT / artifacts.METRICS)
+CONFLICT = "<<<<<<< HEAD\n{}\n=======\n{}\n>>>>>>> theirs\n"
+FINISHED = "; name a commit with the finished results of this study"
+SAME_STUDY = "; name a commit of the same study"
+UNUSABLE_COMMITS = {
+    "machine: list": (_write(MACHINE, "[]\n"), "reports/machine.json: not a mapping of texts"),
+    "machine: number": (_write(MACHINE, '{"BLAS": 1}\n'), "reports/machine.json: BLAS: not a text"),
+    "machine: truncated": (_write(MACHINE, '{"BLAS": "op'), "reports/machine.json: damaged"),
+    "machine: missing": (_remove(MACHINE), "reports/machine.json: not here yet" + FINISHED),
+    "machine: conflict": (_write(MACHINE, CONFLICT), "reports/machine.json: line 1: a merge"),
+    "lock: missing": (_remove("dvc.lock"), "dvc.lock: not here" + FINISHED),
+    "lock: empty": (_write("dvc.lock", ""), "dvc.lock: truncated, perhaps because DVC was killed"),
+    "lock: conflict": (_write("dvc.lock", CONFLICT), "dvc.lock: line 1: a merge conflict"),
+    "dvc.yaml: missing": (_remove("dvc.yaml"), "dvc.yaml: no such file here" + FINISHED),
+    "dvc.yaml: no stages": (_write("dvc.yaml", "a: 1\n"), "its results have another form"),
+    "params: other key": (_rewrite("params.yaml", "claims:", "clams:"), "params.yaml: clams: unk"),
+    "params: missing": (_remove("params.yaml"), "params.yaml: no such file here" + FINISHED),
+    "claims: missing": (_remove("reports/claims.json"), "reports/claims.json: not here yet"),
+    "claims: other form": (
+        _consistently("reports/claims.json", _write("reports/claims.json", "[1]\n")),
+        "its results have another form",
+    ),
+    "params: other values": (
+        _rewrite("params.yaml", "same_logit: ", "same_logit: 1"),
+        "params.yaml: other values in `claims` or `tune` than here" + SAME_STUDY,
+    ),
+    "other reviews": (
+        _consistently("reports/data.json", _rewrite("reports/data.json", "25000", "24999")),
+        "reports/data.json: made from other reviews than here" + SAME_STUDY,
+    ),
+    "replications without claims": (
+        _write("reports/replications/another.json", "{}\n"),
+        "reports/replications: differs from dvc.lock of that commit; commit both together",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE_COMMITS)
+def test_a_commit_without_usable_results_is_refused_in_one_line(name, results, capsys):
+    change, problem = UNUSABLE_COMMITS[name]
+    repository.git(results, "stash")
+    repository.git(results, "checkout", "-b", "theirs")
+    change()
+    repository.git(results, "add", "--all")
+    repository.git(results, "commit", "--message", "Theirs")
+    repository.git(results, "checkout", "-")
+    repository.git(results, "stash", "pop")
+
+    assert pipeline_main(["replicate", "amd", "--commit", "theirs"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: --commit theirs: {problem}")
+    assert "; name a commit " in line or line.endswith("; commit both together")
+    assert tempfile.gettempdir() not in line
+    assert not replications.path("amd").exists()
+
+
+def test_a_commit_whose_stages_read_other_files_is_refused(results):
+    lock = Path("dvc.lock")
+    head, claims = lock.read_text().split("  claims:\n")
+    assert METRICS_HASH in claims
+    other = head.replace(METRICS_HASH, "0" * 32) + "  claims:\n" + claims
+    lock.write_text(other)
+    Path("reports/metrics.json").unlink()
+    repository.git(results, "commit", "--all", "--message", "Two halves")
+    repository.git(results, "checkout", "HEAD~1", "--", "dvc.lock", "reports/metrics.json")
+    description = artifacts.read_json(machine.MACHINE)
+    artifacts.write_json(machine.MACHINE, {**description, "processor": "a third"})
+    with pytest.raises(
+        Mistake,
+        match=r"^--commit HEAD: dvc\.lock: \S+ read another reports/metrics\.json than is recorded",
+    ):
+        replicate.from_commit("amd", "HEAD")
+
+
+def test_a_name_that_is_a_link_to_nowhere_is_refused(results):
+    replications.path("amd").symlink_to("nowhere")
+    with pytest.raises(Mistake, match="already exists"):
+        replicate.from_commit("amd", "HEAD")
+    assert replications.path("amd").is_symlink()
+
+
+def test_a_commit_without_the_folder_of_this_checkout_is_refused(results, monkeypatch):
+    study = repository.subfolder(results)
+    repository.git(study, "checkout", "--orphan", "elsewhere")
+    repository.git(study, "rm", "-r", "--cached", "--quiet", ".")
+    repository.git(study, "commit", "--allow-empty", "--message", "Without the study")
+    monkeypatch.chdir(study)
+    with pytest.raises(
+        Mistake, match=r"^[0-9a-f]{12}: no folder die Läufe, in which this checkout"
+    ):
+        replicate.from_commit("amd", "HEAD")
+
+
+def test_git_s_own_problem_is_named_before_the_revision(results, monkeypatch):
+    monkeypatch.setenv("PATH", str(results))
+    with pytest.raises(Mistake, match=r"^git: not installed; install Git$"):
+        replicate.from_commit("amd", "HEAD")
+
+
+def test_a_shallow_clone_is_told_how_to_get_the_history(results, monkeypatch):
+    repository.git(results, "commit", "--all", "--message", "Second")
+    clone = repository.shallow(results)
+    monkeypatch.chdir(clone)
+    with pytest.raises(Mistake, match=r"; `git fetch --unshallow` gets those of a server$"):
+        replicate.from_commit("amd", "HEAD~1")
+    repository.paste(clone, "git fetch --unshallow")
+    replicate.from_commit("amd", "HEAD~1")
+
+
+def test_a_line_break_in_a_revision_stays_in_one_line(results, capsys):
+    assert pipeline_main(["replicate", "amd", "--commit", "one\ntwo"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 @pytest.mark.parametrize("revision", ["no-such-branch", "", "HEAD:params.yaml", "--all"])

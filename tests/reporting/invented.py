@@ -15,6 +15,7 @@ import pandas as pd
 
 from pipeline import params
 from pipeline.params import DEFAULT_INITIALISER, STATELESS, Params, subjects
+from pipeline.reporting.sections.attractor import MODES
 from pipeline.science import claim_measures, claims, hard_texts, remedy_tables
 from pipeline.science.attractor import properties
 from pipeline.science.gradients import decay
@@ -927,6 +928,7 @@ def attractor(random: np.random.Generator, outline: Outline) -> dict[str, pd.Dat
             level = 0.9 if architecture == "lstm" and weights == "trained" else 0.2
             level += 0.01 * random.standard_normal()
             measures = dict.fromkeys(properties.PARTS, level) | {"slow_ratio": 5 * level}
+            measures |= dict.fromkeys(MODES, 10 * level)  # in tokens, but for the last
             for measure, value in measures.items():
                 modes.append({**axes, "measure": measure, "value": value, "chance": 0.1})
             for lag in (0, 5, 20, 90, 99):
@@ -944,6 +946,7 @@ def attractor(random: np.random.Generator, outline: Outline) -> dict[str, pd.Dat
     return {
         "properties": properties.properties(tables["modes"], tables["lags"], limits),
         "lags": tables["lags"].assign(log10_relative_norm=norms),
+        "modes": tables["modes"],
     }
 
 

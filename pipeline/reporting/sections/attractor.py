@@ -36,6 +36,12 @@ REASONS = {  # why a network has no line attractor: the first one that applies
     "valence": "its slow direction does not carry the valence of words",
     "gradient_share": "the gradient does not follow its slow direction",
 }
+MODES = {  # in the order of the columns, with their headings
+    "time_constant_1": "slowest mode",
+    "time_constant_2": "second",
+    "time_constant_3": "third",
+    "participation_ratio": "participation ratio (dimensions)",
+}
 SIZE = "log10_relative_norm"
 PANELS = {  # column: heading and title of the axis
     SIZE: ("Size of the gradient", "relative to lag 0 (log scale)"),
@@ -151,8 +157,8 @@ def _panel(seeds: DataFrame, title: str, is_size: bool) -> alt.LayerChart:
     )
 
 
-def table(trained_properties: DataFrame, subject: Subject) -> Details:
-    """Every property with its interval, its threshold, its value at initialisation and by chance."""
+def table(trained_properties: DataFrame, attractor_modes: DataFrame, subject: Subject) -> Details:
+    """Every property with its interval, its threshold, its value at initialisation and by chance; then the modes."""
     rows = [_cells(row, subject.noun) for row in trained_properties.itertuples()]
     columns = ["network", "property", "median seed", "at least", "verdict", "untrained", "chance"]
     caption = "The properties of a line attractor, with intervals over seeds"
@@ -163,24 +169,41 @@ def table(trained_properties: DataFrame, subject: Subject) -> Details:
         "other half the numbers. Chance is the 95 % quantile after a random permutation of units or words. "
         "Maheswaranathan et al. 2019 (arXiv 1906.10720) linearise at fixed points instead."
     )
-    return Details(caption, [Paragraph(text), Table(caption, columns, rows, left=(0, 1, 4))])
+    properties = Table(caption, columns, rows, left=(0, 1, 4))
+    return Details(caption, [Paragraph(text), properties, _modes(attractor_modes)])
 
 
 def _cells(row, noun: str) -> Sequence[str]:
-    def cell(value: float) -> str:
-        if np.isnan(value):
-            return ""
-        return "∞" if np.isinf(value) else number(value, 2)
-
     return [
         row.network,
         PROPERTIES[row.property].format(texts=f"{noun}s", lag=f"{row.lag_tokens:.0f}"),
-        with_interval(row.value, row.low, row.high, cell),
-        cell(row.threshold),
+        with_interval(row.value, row.low, row.high, _cell),
+        _cell(row.threshold),
         row.verdict,
-        cell(row.at_initialisation),
-        cell(row.chance),
+        _cell(row.at_initialisation),
+        _cell(row.chance),
     ]
+
+
+def _modes(attractor_modes: DataFrame) -> Table:
+    """The time constants of the slowest modes, and how many dimensions the visited states fill."""
+    named = where(attractor_modes, measure=tuple(MODES))
+    medians = frames.median_seed(named, ["architecture", "weights", "measure"])
+    medians["cell"] = [
+        f"{_cell(row.value)} ({_cell(row.lowest)} to {_cell(row.highest)})"
+        for row in medians.itertuples()
+    ]
+    wide = medians.pivot(index=["network", "weights"], columns="measure", values="cell")
+
+    caption = "Time constants of the slowest modes, in tokens: median seed (lowest to highest)"
+    rows = wide[list(MODES)].reset_index().to_numpy().tolist()
+    return Table(caption, ["network", "weights", *MODES.values()], rows, left=(0, 1))
+
+
+def _cell(value: float) -> str:
+    if np.isnan(value):
+        return ""
+    return "∞" if np.isinf(value) else number(value, 2)
 
 
 SECTION = Section("Why does the gradient fade and the word survive?", (answer, by_lag, table))

@@ -16,6 +16,7 @@ TABLES = invented.attractor(np.random.default_rng(0), replace(invented.WHOLE, se
 FILES = {
     "attractor": TABLES["properties"],
     "attractor_lags": TABLES["lags"],
+    "attractor_modes": TABLES["modes"],
     "retention": invented.retention(np.random.default_rng(0), [5, 10, 20]),
     "subject": FILM_REVIEWS,
 }
@@ -39,6 +40,16 @@ def test_the_section_is_one_paragraph_one_figure_and_a_folded_table():
     paragraph, figure, _ = made()
     assert len(paragraph.text.split()) <= 90
     charts.svg(charts.specified(figure.panels))
+
+
+def test_a_table_has_the_time_constants_of_the_slowest_modes():
+    *_, details = made()
+    *_, modes = details.parts
+    cells = {tuple(row[:2]): row[2] for row in modes.rows}
+    slowest = TABLES["modes"].query("measure == 'time_constant_1' and architecture == 'lstm'")
+    values = slowest.loc[slowest["weights"].eq("trained"), "value"]
+    expected = f"{values.median():.2f} ({values.min():.2f} to {values.max():.2f})"
+    assert cells["LSTM", "trained"] == expected
 
 
 @pytest.mark.parametrize(

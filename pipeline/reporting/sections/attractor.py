@@ -190,8 +190,7 @@ def _modes(attractor_modes: DataFrame) -> Table:
     named = where(attractor_modes, measure=tuple(MODES))
     medians = frames.median_seed(named, ["architecture", "weights", "measure"])
     medians["cell"] = [
-        f"{_cell(row.value)} ({_cell(row.lowest)} to {_cell(row.highest)})"
-        for row in medians.itertuples()
+        with_interval(row.value, row.lowest, row.highest, _cell) for row in medians.itertuples()
     ]
     wide = medians.pivot(index=["network", "weights"], columns="measure", values="cell")
 

@@ -94,6 +94,7 @@ def from_commit(name: str, revision: str) -> None:
         copy.mkdir()
         clean_copy.write_files(commit, copy)
         clean_copy.remove_links_to_elsewhere(copy)
+        clean_copy.git("init", "--quiet", "--template=", folder=copy)  # DVC needs a repository
 
         with _results_of(revision, copy):
             description = machine_record.read(copy / machine.MACHINE)

@@ -352,7 +352,7 @@ def record(study: Params) -> None:
             artifacts.LINEAR_BASELINES,
         ],
         "retention": [artifacts.RETENTION],
-        "attractor": [artifacts.attractor("properties"), artifacts.attractor("lags")],
+        "attractor": [artifacts.attractor(name) for name in ("properties", "lags", "modes")],
         "remedies": [artifacts.REMEDIES, artifacts.REMEDIES_SUMMARY],
         "claims": [artifacts.CLAIMS],
         "examples": [

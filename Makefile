@@ -130,7 +130,7 @@ ui: $(READY) ## MLflow's UI on loopback, with links that open on answers (PORT=.
 	python -m pipeline ui --port=$(PORT)
 
 .PHONY: benchmark
-benchmark: $(READY) ## docs/performance.md: against other frameworks and the machine's limit (about an hour, nothing else running)
+benchmark: $(READY) ## docs/performance.md: against other frameworks and the machine's limit (three quarters of an hour, nothing else running)
 	python -m benchmarks
 
 .PHONY: chaos

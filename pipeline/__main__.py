@@ -449,7 +449,7 @@ def _replicate(arguments: Arguments) -> None:
     if arguments.commit is not None:
         if arguments.without or arguments.rounding:
             raise Mistake("--commit takes finished results; leave out --without and --rounding")
-        replicate.from_commit(arguments.name, arguments.commit)
+        replicate.from_commit(params.read(), arguments.name, arguments.commit)
         return
 
     _check_workers()

@@ -70,14 +70,15 @@ def main(params: Params, name: str, without_tune: bool, way_to_round: str | None
     _print_estimate(params, copy)
     _run_dvc(copy, request.flags, "repro", CLAIMS.name)
 
-    _write(_results(params, name, copy, request))
+    stages = lock_comparison.sources(CLAIMS.name, params, copy)
+    _write(_results(params, name, copy, request, stages))
     shutil.rmtree(FOLDER / name)
     with suppress(OSError):  # another replication is unfinished
         os.removedirs(FOLDER)
 
 
-def from_commit(name: str, revision: str) -> None:
-    """Writes reports/replications/{name}.json from the results of a commit; raises Mistake if it is no replication.
+def from_commit(params: Params, name: str, revision: str) -> None:
+    """Writes reports/replications/{name}.json from the results of a commit; raises Mistake if they do not replicate.
 
     `revision` is anything that Git resolves to a commit, for example a branch with the results of another machine.
     """
@@ -86,38 +87,45 @@ def from_commit(name: str, revision: str) -> None:
     if not machine.MACHINE.exists():
         raise Mistake(f"{machine.MACHINE}: missing in this checkout; `dvc repro` computes a study")
     own_machine = machine_record.read(machine.MACHINE)
-    own_params = read()
-    own_stages = lock_comparison.sources(CLAIMS.name, own_params, Path())
+    own_stages = lock_comparison.sources(CLAIMS.name, params, Path())
+    own_parameters = _parameters(params, own_stages)
 
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder).resolve() / "study"
-        copy.mkdir()
-        clean_copy.write_files(commit, copy)
-        clean_copy.remove_links_to_elsewhere(copy)
-        clean_copy.git("init", "--quiet", "--template=", folder=copy)  # DVC needs a repository
+        clean_copy.check_out(commit, copy)
 
         with _results_of(revision, copy):
-            description = machine_record.read(copy / machine.MACHINE)
-            if not rounding.differs(own_machine, description):
-                problem = f"its {machine.MACHINE} has the rounding of this study"
-                raise Mistake(f"{problem}; name a commit from another kind of machine")
-
-            params = read(copy / PARAMS)
-            stages = _checked_stages(params, copy)
-            _check_same_study(own_stages, stages)
-            request = Request(
-                commit=commit,
-                flags=description.get("XLA_FLAGS", ""),
-                tuned="searched",
-                processor="",
-            )
-            replication = _results(params, name, copy, request)
-            own_parameters = _parameters(own_params, own_stages)
+            replication = _committed_results(name, commit, copy, own_machine, own_stages)
             if replication.params != own_parameters:
                 problem = f"{PARAMS}: other values in `claims` or `tune` than here"
                 raise Mistake(f"{problem}; name a commit of the same study")
 
     _write(replication)
+
+
+def _committed_results(
+    name: str,
+    commit: str,
+    copy: Path,
+    own_machine: dict[str, str],
+    own_stages: dict[str, RecordedStage],
+) -> replications.Replication:
+    """The results in `copy`; raises Mistake unless another kind of machine computed them from the same inputs."""
+    description = machine_record.read(copy / machine.MACHINE)
+    if not rounding.differs(own_machine, description):
+        problem = f"its {machine.MACHINE} has the rounding of this study"
+        raise Mistake(f"{problem}; name a commit from another kind of machine")
+
+    params = read(copy / PARAMS)
+    stages = _checked_stages(params, copy)
+    _check_same_study(own_stages, stages)
+    request = Request(
+        commit=commit,
+        flags=description.get("XLA_FLAGS", ""),
+        tuned="searched",
+        processor=description.get("processor", ""),
+    )
+    return _results(params, name, copy, request, stages)
 
 
 @contextmanager
@@ -135,7 +143,7 @@ def _results_of(revision: str, copy: Path) -> Iterator[None]:
             remedy = "name a commit with the finished results of this study"
         raise Mistake(f"{COMMIT} {revision}: {problem}; {remedy}") from None
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        problem = f"its results have another form than those of this version ({error!r})"
+        problem = f"this version cannot read its results ({error!r})"
         raise Mistake(f"{COMMIT} {revision}: {problem}; name a commit of this version") from None
 
 
@@ -165,7 +173,7 @@ def _checked_stages(params: Params, copy: Path) -> dict[str, RecordedStage]:
 def _check_same_study(
     own_stages: dict[str, RecordedStage], stages: dict[str, RecordedStage]
 ) -> None:
-    """Raises Mistake if the results of a commit come from other parameters or reviews than those of this checkout."""
+    """Raises Mistake if parameters or reviews of a commit differ from those here."""
     remedy = "name a commit of the same study"
     if stages.keys() != own_stages.keys():
         names = ", ".join(sorted(stages.keys() ^ own_stages.keys()))
@@ -296,11 +304,16 @@ def _run_dvc(copy: Path, flags: str, *arguments: str) -> None:
         raise Mistake(f"{copy}: {failure}; {remedy}")
 
 
-def _results(params: Params, name: str, copy: Path, request: Request) -> replications.Replication:
-    """The results in `copy`, which holds a finished study or its commit."""
+def _results(
+    params: Params,
+    name: str,
+    copy: Path,
+    request: Request,
+    stages: dict[str, RecordedStage],
+) -> replications.Replication:
+    """The results in `copy`, which holds a finished study or its commit. `stages` are those before `claims`."""
     from pipeline.science import claims
 
-    stages = lock_comparison.sources(CLAIMS.name, params, copy)
     metrics = artifacts.read_json(copy / artifacts.METRICS)
 
     chosen = {}

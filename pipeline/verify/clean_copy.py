@@ -64,17 +64,13 @@ NOT_COMMITTED = "not in the commit, but a stage can import it"
 
 def head() -> str:
     """The hash of the current commit."""
-    reason = repository.problem_of_git()
-    if reason:
-        raise Mistake(reason)
+    _check_git()
     return git("rev-parse", "HEAD")
 
 
 def resolved(revision: str) -> str:
     """The hash of the commit that a revision names, such as a branch; raises Mistake if there is none."""
-    reason = repository.problem_of_git()
-    if reason:
-        raise Mistake(reason)
+    _check_git()
     try:
         return git("rev-parse", "--quiet", "--verify", "--end-of-options", f"{revision}^{{commit}}")
     except Mistake:
@@ -82,6 +78,11 @@ def resolved(revision: str) -> str:
         fetch = "git fetch --unshallow" if is_shallow else "git fetch"
         problem = "no such commit in this repository"
         raise Mistake(f"{revision!r}: {problem}; `{fetch}` gets those of a server") from None
+
+
+def _check_git() -> None:
+    if reason := repository.problem_of_git():
+        raise Mistake(reason)
 
 
 def uncommitted(paths: tuple[str, ...]) -> Iterator[CommitMismatch]:
@@ -167,11 +168,7 @@ def make(params: Params, commit: str, copy: Path) -> None:
 
     The copy has no history, so it can be made in a shallow clone, a worktree and a subfolder of a repository.
     """
-    copy.mkdir(parents=True)
-    write_files(commit, copy)
-    remove_links_to_elsewhere(copy)
-
-    git("init", "--quiet", "--template=", folder=copy)
+    check_out(commit, copy)
     git("add", "--all", "--force", folder=copy)
     git(
         *repository.IDENTITY,
@@ -191,11 +188,19 @@ def make(params: Params, commit: str, copy: Path) -> None:
         put(reviews, copy / reviews)
 
 
-def write_files(commit: str, copy: Path) -> None:
+def check_out(commit: str, copy: Path) -> None:
+    """Writes the commit to the new folder `copy`, which becomes a repository without commits, because DVC needs one."""
+    copy.mkdir(parents=True)
+    _write_files(commit, copy)
+    _remove_links_to_elsewhere(copy)
+    git("init", "--quiet", "--template=", folder=copy)
+
+
+def _write_files(commit: str, copy: Path) -> None:
     """Writes every file of a commit. `git archive` would leave out files with the attribute `export-ignore`."""
     repository_folder = git("rev-parse", "--absolute-git-dir")
-    prefix = git("rev-parse", "--show-prefix")
     if not repository.succeeds("cat-file", "-e", f"{commit}:./"):
+        prefix = git("rev-parse", "--show-prefix")
         problem = f"no folder {prefix.removesuffix('/')}, in which this checkout lies"
         raise Mistake(f"{commit[:DIGITS]}: {problem}; name a commit that has it")
 
@@ -212,7 +217,7 @@ def write_files(commit: str, copy: Path) -> None:
     index.unlink()
 
 
-def remove_links_to_elsewhere(copy: Path) -> None:
+def _remove_links_to_elsewhere(copy: Path) -> None:
     """Removes links that lead out of the copy. A stage would write through one, such as `artifacts` on another disk."""
     for path in copy.rglob("*"):
         if path.is_symlink() and not path.resolve().is_relative_to(copy.resolve()):

@@ -43,6 +43,10 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
+def from_commit(name, revision):
+    replicate.from_commit(params.read(), name, revision)
+
+
 def main(name="amd", without_tune=False, source=None):
     replicate.main(params.read(), name, without_tune, source)
 
@@ -151,7 +155,7 @@ def results(tmp_path, monkeypatch):
 
 
 def test_results_of_a_commit_become_a_replication(results):
-    replicate.from_commit("amd", "HEAD")
+    from_commit("amd", "HEAD")
     replication = next(item for item in replications.read_all() if item.name == "amd")
     assert replication.commit == clean_copy.head()
 
@@ -173,7 +177,7 @@ def test_results_of_a_commit_with_the_same_rounding_are_refused(results):
     with pytest.raises(
         Mistake, match=r"^--commit HEAD: its reports/machine\.json has the rounding of this study;"
     ):
-        replicate.from_commit("amd", "HEAD")
+        from_commit("amd", "HEAD")
 
 
 def test_results_that_differ_from_their_lock_are_refused(results):
@@ -183,7 +187,7 @@ def test_results_that_differ_from_their_lock_are_refused(results):
     with pytest.raises(
         Mistake, match=r"^--commit HEAD: reports/metrics\.json: differs from dvc\.lock of that"
     ):
-        replicate.from_commit("amd", "HEAD")
+        from_commit("amd", "HEAD")
     assert not replications.path("amd").exists()
 
 
@@ -219,6 +223,14 @@ def _consistently(path, change):
     return changed
 
 
+def _both(first, second):
+    def change():
+        first()
+        second()
+
+    return change
+
+
 MACHINE = "reports/machine.json"
 METRICS_HASH = lock_comparison.hash_of(ROOT / artifacts.METRICS)
 CONFLICT = "<<<<<<< HEAD\n{}\n=======\n{}\n>>>>>>> theirs\n"
@@ -234,17 +246,24 @@ UNUSABLE_COMMITS = {
     "lock: empty": (_write("dvc.lock", ""), "dvc.lock: truncated, perhaps because DVC was killed"),
     "lock: conflict": (_write("dvc.lock", CONFLICT), "dvc.lock: line 1: a merge conflict"),
     "dvc.yaml: missing": (_remove("dvc.yaml"), "dvc.yaml: no such file here" + FINISHED),
-    "dvc.yaml: no stages": (_write("dvc.yaml", "a: 1\n"), "its results have another form"),
+    "dvc.yaml: no stages": (_write("dvc.yaml", "a: 1\n"), "this version cannot read its results"),
     "params: other key": (_rewrite("params.yaml", "claims:", "clams:"), "params.yaml: clams: unk"),
     "params: missing": (_remove("params.yaml"), "params.yaml: no such file here" + FINISHED),
     "claims: missing": (_remove("reports/claims.json"), "reports/claims.json: not here yet"),
     "claims: other form": (
         _consistently("reports/claims.json", _write("reports/claims.json", "[1]\n")),
-        "its results have another form",
+        "this version cannot read its results",
     ),
     "params: other values": (
         _rewrite("params.yaml", "same_logit: ", "same_logit: 1"),
         "params.yaml: claims: differs from dvc.lock of that commit; commit both together",
+    ),
+    "params: other thresholds": (
+        _both(
+            _rewrite("params.yaml", "same_logit: ", "same_logit: 1"),
+            _rewrite("dvc.lock", "same_logit: ", "same_logit: 1"),
+        ),
+        "params.yaml: other values in `claims` or `tune` than here" + SAME_STUDY,
     ),
     "other reviews": (
         _consistently("reports/data.json", _rewrite("reports/data.json", "25000", "24999")),
@@ -290,13 +309,13 @@ def test_a_commit_whose_stages_read_other_files_is_refused(results):
         Mistake,
         match=r"^--commit HEAD: dvc\.lock: \S+ read another reports/metrics\.json than is recorded",
     ):
-        replicate.from_commit("amd", "HEAD")
+        from_commit("amd", "HEAD")
 
 
 def test_a_name_that_is_a_link_to_nowhere_is_refused(results):
     replications.path("amd").symlink_to("nowhere")
     with pytest.raises(Mistake, match="already exists"):
-        replicate.from_commit("amd", "HEAD")
+        from_commit("amd", "HEAD")
     assert replications.path("amd").is_symlink()
 
 
@@ -309,13 +328,13 @@ def test_a_commit_without_the_folder_of_this_checkout_is_refused(results, monkey
     with pytest.raises(
         Mistake, match=r"^[0-9a-f]{12}: no folder die Läufe, in which this checkout"
     ):
-        replicate.from_commit("amd", "HEAD")
+        from_commit("amd", "HEAD")
 
 
 def test_git_s_own_problem_is_named_before_the_revision(results, monkeypatch):
     monkeypatch.setenv("PATH", str(results))
     with pytest.raises(Mistake, match=r"^git: not installed; install Git$"):
-        replicate.from_commit("amd", "HEAD")
+        from_commit("amd", "HEAD")
 
 
 def test_a_shallow_clone_is_told_how_to_get_the_history(results, monkeypatch):
@@ -323,9 +342,9 @@ def test_a_shallow_clone_is_told_how_to_get_the_history(results, monkeypatch):
     clone = repository.shallow(results)
     monkeypatch.chdir(clone)
     with pytest.raises(Mistake, match=r"; `git fetch --unshallow` gets those of a server$"):
-        replicate.from_commit("amd", "HEAD~1")
+        from_commit("amd", "HEAD~1")
     repository.paste(clone, "git fetch --unshallow")
-    replicate.from_commit("amd", "HEAD~1")
+    from_commit("amd", "HEAD~1")
 
 
 def test_a_line_break_in_a_revision_stays_in_one_line(results, capsys):
@@ -336,7 +355,7 @@ def test_a_line_break_in_a_revision_stays_in_one_line(results, capsys):
 @pytest.mark.parametrize("revision", ["no-such-branch", "", "HEAD:params.yaml", "--all"])
 def test_a_revision_that_is_no_commit_is_refused(revision, results):
     with pytest.raises(Mistake, match=r"no such commit in this repository; `git fetch` gets"):
-        replicate.from_commit("amd", revision)
+        from_commit("amd", revision)
 
 
 def test_results_of_a_commit_leave_no_choice_of_rounding(results, capsys):

@@ -19,7 +19,7 @@ from typing import Literal
 
 from pipeline import machine
 from pipeline.commands import rounding
-from pipeline.params import PARAMS, Mistake, Params, read
+from pipeline.params import PARAMS, Mistake, Params, read, validated
 from pipeline.storage import artifacts, dvc_lock, lock_comparison, machine_record, replications
 from pipeline.storage.dvc_lock import LOCK, RecordedStage
 from pipeline.storage.stage_table import CLAIMS, PREPARE, TUNE, dvc_names
@@ -30,6 +30,7 @@ FOLDER = resume.FOLDER / "replications"
 LONGEST_NAME = 60  # characters
 COMMIT = "--commit"
 OF_COMMITS = ("commit ", "name ")  # remedies that change a commit or name another
+ROUNDING = ("system", "processor", "vectors", "caches", "BLAS")  # what every machine.json says
 OF_REVIEWS = tuple(map(str, (artifacts.DATA_CARD, artifacts.VOCABULARY)))  # equal on all machines
 
 
@@ -112,6 +113,9 @@ def _committed_results(
 ) -> replications.Replication:
     """The results in `copy`; raises Mistake unless another kind of machine computed them from the same inputs."""
     description = machine_record.read(copy / machine.MACHINE)
+    for entry in ROUNDING:
+        if not description.get(entry):
+            raise Mistake(f"{machine.MACHINE}: {entry}: missing; name a commit of this version")
     if not rounding.differs(own_machine, description):
         problem = f"its {machine.MACHINE} has the rounding of this study"
         raise Mistake(f"{problem}; name a commit from another kind of machine")
@@ -119,6 +123,7 @@ def _committed_results(
     params = read(copy / PARAMS)
     stages = _checked_stages(params, copy)
     _check_same_study(own_stages, stages)
+    _check_complete(copy)
     request = Request(
         commit=commit,
         flags=description.get("XLA_FLAGS", ""),
@@ -191,6 +196,25 @@ def _check_same_study(
     for path in OF_REVIEWS:
         if outs.get(path) != own_outs.get(path):
             raise Mistake(f"{path}: made from other reviews than here; {remedy}")
+
+
+def _check_complete(copy: Path) -> None:
+    """Raises Mistake if a commit lacks a claim or a run that this checkout has, or the other way round."""
+    remedy = "name a commit of the same study"
+    claims, own_claims = _names_of_claims(copy), _names_of_claims(Path())
+    if claims != own_claims:
+        names = ", ".join(sorted(claims ^ own_claims))
+        raise Mistake(f"{artifacts.CLAIMS}: only one of the two studies has {names}; {remedy}")
+
+    runs = set(artifacts.read_json(copy / artifacts.METRICS))
+    own_runs = set(artifacts.read_json(artifacts.METRICS))
+    if runs != own_runs:
+        names = ", ".join(sorted(runs ^ own_runs))
+        raise Mistake(f"{artifacts.METRICS}: only one of the two studies has {names}; {remedy}")
+
+
+def _names_of_claims(folder: Path) -> set[str]:
+    return {str(row["name"]) for row in artifacts.read_json(folder / artifacts.CLAIMS)}
 
 
 def _write(replication: replications.Replication) -> None:
@@ -323,28 +347,26 @@ def _results(
 
     verdicts = []
     for row in artifacts.read_json(copy / artifacts.CLAIMS):
-        claim = replications.Claim(
-            name=row["name"],
-            verdict=row.get(
-                "verdict_here", row["verdict"]
-            ),  # not `unstable`, if it has replications
-            measures=[
-                replications.Measure.model_validate(measure) for measure in claims.deciding(row)
-            ],
-        )
+        claim = {
+            "name": row["name"],
+            # not `unstable`, if it has replications
+            "verdict": row.get("verdict_here", row["verdict"]),
+            "measures": claims.deciding(row),
+        }
         verdicts.append(claim)
 
-    return replications.Replication(
-        name=name,
-        commit=request.commit,
-        params=_parameters(params, stages),
-        machine=artifacts.read_json(copy / machine.MACHINE),
-        flags=request.flags,
-        tuned=request.tuned,
-        chosen=chosen,
-        means={run: _means(metrics[run]) for run in sorted(metrics)},
-        claims=verdicts,
-    )
+    replication = {
+        "name": name,
+        "commit": request.commit,
+        "params": _parameters(params, stages),
+        "machine": artifacts.read_json(copy / machine.MACHINE),
+        "flags": request.flags,
+        "tuned": request.tuned,
+        "chosen": chosen,
+        "means": {run: _means(metrics[run]) for run in sorted(metrics)},
+        "claims": verdicts,
+    }
+    return validated(replications.Replication, replication, "its results")
 
 
 def _parameters(params: Params, stages: dict[str, RecordedStage]) -> str:
@@ -352,15 +374,15 @@ def _parameters(params: Params, stages: dict[str, RecordedStage]) -> str:
     return replications.parameters(stages, params.claims, params.tune, initial)
 
 
-def _means(metrics: dict) -> dict[str, replications.Mean]:
+def _means(metrics: dict) -> dict[str, dict]:
     """The mean and the interval of each metric. The number of parameters has no scores and is left out."""
     means = {}
     for name, metric in sorted(metrics.items()):
         if isinstance(metric, dict):
-            means[name] = replications.Mean(
-                mean=metric["mean"],
-                low=metric["low"],
-                high=metric["high"],
-                seeds=len(metric["scores"]),
-            )
+            means[name] = {
+                "mean": metric["mean"],
+                "low": metric["low"],
+                "high": metric["high"],
+                "seeds": len(metric["scores"]),
+            }
     return means

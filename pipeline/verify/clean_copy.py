@@ -218,10 +218,15 @@ def _write_files(commit: str, copy: Path) -> None:
 
 
 def _remove_links_to_elsewhere(copy: Path) -> None:
-    """Removes links that lead out of the copy. A stage would write through one, such as `artifacts` on another disk."""
-    for path in copy.rglob("*"):
-        if path.is_symlink() and not path.resolve().is_relative_to(copy.resolve()):
-            path.unlink()
+    """Removes links that lead out of the copy, nowhere or in a circle.
+
+    A stage would write through a link that leads out, such as `artifacts` on another disk.
+    """
+    inside = copy.resolve()
+    links = [path for path in copy.rglob("*") if path.is_symlink()]
+    for link in links:
+        if not link.exists() or not link.resolve().is_relative_to(inside):
+            link.unlink()
 
 
 def put(source: Path, target: Path) -> None:

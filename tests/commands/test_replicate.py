@@ -232,6 +232,8 @@ def _both(first, second):
 
 
 MACHINE = "reports/machine.json"
+CLAIMS = str(artifacts.CLAIMS)
+METRICS = str(artifacts.METRICS)
 METRICS_HASH = lock_comparison.hash_of(ROOT / artifacts.METRICS)
 CONFLICT = "<<<<<<< HEAD\n{}\n=======\n{}\n>>>>>>> theirs\n"
 FINISHED = "; name a commit with the finished results of this study"
@@ -245,6 +247,28 @@ UNUSABLE_COMMITS = {
     "lock: missing": (_remove("dvc.lock"), "dvc.lock: not here" + FINISHED),
     "lock: empty": (_write("dvc.lock", ""), "dvc.lock: truncated, perhaps because DVC was killed"),
     "lock: conflict": (_write("dvc.lock", CONFLICT), "dvc.lock: line 1: a merge conflict"),
+    "machine: empty": (_write(MACHINE, "{}\n"), "reports/machine.json: system: missing; name a"),
+    "machine: no processor": (
+        _rewrite(MACHINE, '"processor": "', '"processor": "", "earlier": "'),
+        "reports/machine.json: processor: missing; name a commit of this version",
+    ),
+    "machine: in a circle": (
+        _both(_remove(MACHINE), lambda: Path(MACHINE).symlink_to("machine.json")),
+        "reports/machine.json: not here yet" + FINISHED,
+    ),
+    "claims: a number as text": (
+        _consistently(CLAIMS, _rewrite(CLAIMS, '"confidence": null', '"confidence": "a"')),
+        "its results: claims[0].measures[0].confidence: 'a': must be a number",
+    ),
+    "claims: none": (
+        _consistently(CLAIMS, _write(CLAIMS, "[]\n")),
+        "reports/claims.json: only one of the two studies has LSTMs remember, a state word",
+    ),
+    "metrics: another run": (
+        _consistently(METRICS, _rewrite(METRICS, '"vanilla-tuned"', '"vanilla-big"')),
+        "reports/metrics.json: only one of the two studies has vanilla-big, vanilla-tuned"
+        + SAME_STUDY,
+    ),
     "dvc.yaml: missing": (_remove("dvc.yaml"), "dvc.yaml: no such file here" + FINISHED),
     "dvc.yaml: no stages": (_write("dvc.yaml", "a: 1\n"), "this version cannot read its results"),
     "params: other key": (_rewrite("params.yaml", "claims:", "clams:"), "params.yaml: clams: unk"),

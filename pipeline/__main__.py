@@ -301,12 +301,15 @@ def _run_stage(arguments: Arguments) -> None:
     name = stage.dvc_name(_item(stage, arguments, params.read()))
     inputs = stage_inputs.read(name)
     inputs.check_packages()
+    stage_inputs.check_sources(name)
 
     _note_switches()
     if stage.loads_tensorflow:
         machine.load_tensorflow()
     with _context(stage, inputs) as context, _unchanged(inputs):
         import_module(f"pipeline.stages.{stage.name}").main(context)
+    if "DVC_STAGE" in os.environ:
+        inputs.keep()
 
 
 @contextmanager
@@ -405,11 +408,13 @@ def _track(arguments: Arguments) -> int:
     from pipeline import params
     from pipeline.stages import track
     from pipeline.stages.context import Context
+    from pipeline.storage import stage_inputs
     from pipeline.tracking.tracker import Tracker
 
     context = Context(params.read(), arguments.command, tracker=Tracker())
     if arguments.check:
         return track.check(context)
+    stage_inputs.check_sources(arguments.command)
     track.main(context)
     return 0
 

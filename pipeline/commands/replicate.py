@@ -87,8 +87,8 @@ def from_commit(params: Params, name: str, revision: str) -> None:
     commit = clean_copy.resolved(revision)
     if not machine.MACHINE.exists():
         raise Mistake(f"{machine.MACHINE}: missing in this checkout; `dvc repro` computes a study")
+    own_stages = lock_comparison.demand(CLAIMS.name, params, Path())
     own_machine = machine_record.read(machine.MACHINE)
-    own_stages = lock_comparison.sources(CLAIMS.name, params, Path())
     own_parameters = _parameters(params, own_stages)
 
     with tempfile.TemporaryDirectory() as folder:
@@ -147,7 +147,7 @@ def _results_of(revision: str, copy: Path) -> Iterator[None]:
         if not remedy.startswith(OF_COMMITS):
             remedy = "name a commit with the finished results of this study"
         raise Mistake(f"{COMMIT} {revision}: {problem}; {remedy}") from None
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
         problem = f"this version cannot read its results ({error!r})"
         raise Mistake(f"{COMMIT} {revision}: {problem}; name a commit of this version") from None
 
@@ -155,23 +155,29 @@ def _results_of(revision: str, copy: Path) -> Iterator[None]:
 def _checked_stages(params: Params, copy: Path) -> dict[str, RecordedStage]:
     """The stages before `claims`.
 
-    Raises Mistake if committed results differ from dvc.lock, or if a stage read another file than a stage made.
+    Raises Mistake if committed results differ from dvc.lock or are not in it, or if a stage read another file than a
+    stage made.
     """
     stages = lock_comparison.sources(CLAIMS.name, params, copy)
-    with_claims = stages | dvc_lock.recorded([CLAIMS.name], copy)
+    tuning = TUNE.dvc_names(params)
+    every_stage = stages | dvc_lock.recorded([*tuning, CLAIMS.name], copy)
 
-    for mismatch in lock_comparison.differences(with_claims.values(), copy):
+    for mismatch in lock_comparison.differences(every_stage.values(), copy):
         problem = f"differs from {LOCK} of that commit"
         raise Mistake(f"{mismatch.path}: {problem}; commit both together")
 
     outs = {}
-    for stage in with_claims.values():
+    for stage in every_stage.values():
         outs |= stage.outs
-    for stage in with_claims.values():
+    for stage in every_stage.values():
         for path in stage.deps:
             if path in outs and stage.deps[path] != outs[path]:
                 problem = f"{LOCK}: {stage.name} read another {path} than is recorded"
                 raise Mistake(f"{problem}; commit after a finished `dvc repro`")
+
+    summaries = map(artifacts.tuning_summary, params.tune.architectures)
+    results = [machine.MACHINE, artifacts.METRICS, artifacts.CLAIMS, *summaries]
+    lock_comparison.check_files(results, every_stage, copy)
     return stages
 
 

@@ -86,7 +86,12 @@ def demand(stage: str, params: Params, folder: Path) -> dict[str, RecordedStage]
 
 def sources(stage: str, params: Params, folder: Path) -> dict[str, RecordedStage]:
     """Every stage that `stage` reads from, by name, without comparing files; raise Mistake if dvc.lock lacks one."""
-    definitions = document(folder / "dvc.yaml")["stages"]
+    definitions = document(folder / "dvc.yaml").get("stages")
+    if not isinstance(definitions, dict) or not all(
+        isinstance(stage, dict) for stage in definitions.values()
+    ):
+        remedy = "`git checkout HEAD -- dvc.yaml` restores it"
+        raise Mistake(f"dvc.yaml: stages: must be stages by name; {remedy}")
     upstream = above(stage, definitions)
     names = [name for name in dvc_names(params) if stage_of(name).name in upstream]
     return dvc_lock.recorded(names, folder)

@@ -19,6 +19,8 @@ ARCHIVES = (
     (rb"\x28\xb5\x2f\xfd", "a Zstandard archive", "unzstd"),
     (rb"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "7z x"),
     (rb"Rar!\x1a", "a RAR archive", "unrar x"),
+    (rb"\x04\x22\x4d\x18", "an LZ4 archive", "unlz4"),
+    (rb"\x5d\0\0[\0-\x80]", "an LZMA archive", "unlzma"),
 )
 # the first bytes of a file, and what it is
 DOCUMENTS = (
@@ -26,9 +28,18 @@ DOCUMENTS = (
     (rb"\xd0\xcf\x11\xe0", "an Excel or Word file of an old version"),
     (rb"\{\\rtf", "an RTF document"),
     (rb"PAR1.", "a Parquet table"),
+    (rb"ARROW1|FEA1", "a Feather table"),
+    (rb"ORC[^ -~]", "an ORC table"),
+    (rb"\x93NUMPY", "a NumPy array"),
+    (rb"\x80[\x02-\x05]", "a Python pickle"),
     (rb"SQLite format 3\0", "an SQLite database"),
     (rb"\x89PNG|\xff\xd8\xff|GIF8", "a picture"),
     (rb"\s*(?i:<!doctype html|<html|<table|<\?xml)", "a web page or XML"),
+)
+# the first bytes of a file that stands for another one, what it is, and the command that fetches the other one
+POINTERS = (
+    (rb"version https://git-lfs\.", "a pointer of Git LFS", "git lfs pull"),
+    (rb"outs:\s+- md5: ", "a pointer of DVC", "dvc pull"),
 )
 # what a zip archive is if the name of one of its files starts so
 ZIPPED = {
@@ -74,6 +85,9 @@ def refuse_other_formats(file: BinaryIO, path: str, saved_as: str) -> None:
     for signature, kind in DOCUMENTS:
         if re.match(signature, head, re.DOTALL):
             raise Mistake(f"{kind}, not plain text; save it as {saved_as}")
+    for signature, kind, command in POINTERS:
+        if re.match(signature, head):
+            raise Mistake(f"{kind}, not the text; `{command}` fetches it")
     if encoding := _wide_encoding(head):
         remedy = f"`iconv -f {encoding} -t UTF-8 {name} > NEW_FILE` converts it"
         raise Mistake(f"{encoding} text, not UTF-8; {remedy}")

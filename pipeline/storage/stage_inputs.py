@@ -5,6 +5,9 @@ record a value that the stage has never used. So a stage reads its inputs before
 The comparison is one of contents, not of times: an input that was saved again or changed back counts as unchanged. As
 for DVC, numbers are equal if their values are: 1.0e2 is 100. The code is also compared after each unit of work.
 
+DVC hashes some tenths of a second after this comparison. So a stage leaves its inputs in USED, and the stages that read
+from it compare them with dvc.lock.
+
 This module reads dvc.yaml itself, because DVC takes half a second for it. It knows the templates that our dvc.yaml
 uses: `${key}`, `matrix` with one axis, and `foreach` over a mapping.
 """
@@ -14,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
+from itertools import product, starmap
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +31,7 @@ from pipeline.storage.stage_table import stage_of
 PIPELINE = Path("dvc.yaml")
 ENVIRONMENT = "environment.json"
 PLACEHOLDER = re.compile(r"\$\{\s*(.+?)\s*\}")
+USED = Path(".dvc/tmp/used_inputs")
 MOST_CHANGES = 3  # in one error message
 
 Values = dict[str, Any]
@@ -40,6 +45,7 @@ class Inputs:
     keys: the keys that it reads of each file with parameters; no keys: the whole file.
     documents: the content of each of these files, and of params.yaml.
     deps: every other dependency -> the hash of each of its files. It has no files if it is missing.
+    outs: the paths that the stage writes.
     hashes: the hash of each file with parameters.
     versions: the installed version of each package that the stage reads from environment.json.
     """
@@ -49,6 +55,7 @@ class Inputs:
     keys: dict[str, list[str]]
     documents: dict[str, Values]
     deps: dict[str, dict[str, str]]
+    outs: list[str]
     hashes: dict[str, str]
     versions: dict[str, str]
 
@@ -118,6 +125,15 @@ class Inputs:
         ]
         self._refuse(changes)
 
+    def keep(self) -> None:
+        """Save these inputs, with the hashes of the outputs that the stage made from them."""
+        outs = {}
+        for out in self.outs:
+            if (self.folder / out).exists():
+                outs[out] = lock_comparison.hash_of(self.folder / out)
+        used = {"params": self.record.params, "deps": self.record.deps, "outs": outs}
+        artifacts.write_json(self.folder / USED / f"{self.stage}.json", used)
+
     def _changed_params(self) -> Iterator[str]:
         for file, keys in self.keys.items():
             path = self.folder / file
@@ -150,13 +166,34 @@ class Inputs:
         if not changes:
             return
 
-        listed = ", ".join(changes[:MOST_CHANGES])
-        if len(changes) > MOST_CHANGES:
-            listed += f" and {len(changes) - MOST_CHANGES} more"
         remedy = "`dvc repro` runs it again"
         if stage_of(self.stage).resumes_from:
             remedy += "; undo the change first to continue with the units that are finished"
-        raise Mistake(f"{self.stage}: an input changed while the stage ran: {listed}; {remedy}")
+        raise Mistake(
+            f"{self.stage}: an input changed while the stage ran: {_listed(changes)}; {remedy}"
+        )
+
+
+def check_sources(stage: str, folder: Path = Path()) -> None:
+    """Raise Mistake if a stage that this one reads from has used other inputs than dvc.lock says.
+
+    Forgets what the other stages have used.
+    """
+    deps = _entry(stage, folder, document(folder / PARAMS)).get("deps", [])
+    finished = dvc_lock.finished(folder)
+
+    for file in sorted((folder / USED).glob("*.json")):
+        used = RecordedStage(file.stem, **artifacts.read_json(file))
+        recorded = finished.get(used.name)
+        changes = []
+        if recorded and recorded.outs == used.outs:
+            changes = _record_changes(used, recorded)
+        if not changes:
+            file.unlink(missing_ok=True)
+        elif any(starmap(lock_comparison.overlap, product(used.outs, deps))):
+            problem = f"an input changed when the stage had ended: {_listed(changes)}"
+            remedy = f"`dvc repro --force --single-item {used.name}` runs it again"
+            raise Mistake(f"{used.name}: {problem}; {remedy}")
 
 
 def present(stage: str, folder: Path) -> RecordedStage:
@@ -204,6 +241,7 @@ def read(stage: str, folder: Path = Path()) -> Inputs:
         documents[file] = document(folder / file)
 
     deps = {path: _file_hashes(folder, path) for path in entry.get("deps", [])}
+    outs = [_path(out) for out in [*entry.get("outs", []), *entry.get("metrics", [])]]
     packages = keys.get(ENVIRONMENT, [])
     return Inputs(
         stage,
@@ -211,6 +249,7 @@ def read(stage: str, folder: Path = Path()) -> Inputs:
         keys,
         documents,
         deps,
+        outs,
         hashes,
         versions={package: installed_version(package) or "missing" for package in packages},
     )
@@ -275,6 +314,11 @@ def _keys(entries: list[str | dict[str, list[str] | None]]) -> dict[str, list[st
     return keys | {file: [] for file in whole_files}
 
 
+def _path(entry: str | dict[str, Any]) -> str:
+    """The path of an output. An output with options is a dict."""
+    return next(iter(entry)) if isinstance(entry, dict) else entry
+
+
 def _values(content: Values, keys: list[str]) -> Values:
     """The value of each key; every value of the file without keys."""
     if not keys:
@@ -301,6 +345,22 @@ def _file_changes(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator
             yield f"{path} is new"
         elif before[path] != now[path]:
             yield f"{path} was edited"
+
+
+def _record_changes(used: RecordedStage, recorded: RecordedStage) -> list[str]:
+    """How the inputs in dvc.lock differ from those that a stage has used."""
+    changes = []
+    for file in used.params | recorded.params:
+        before, now = used.params.get(file, {}), recorded.params.get(file, {})
+        for key in before | now:
+            changes += _value_changes(f"{file}: {key}", before.get(key), now.get(key))
+    return [*changes, *_file_changes(used.deps, recorded.deps)]
+
+
+def _listed(changes: list[str]) -> str:
+    listed = ", ".join(changes[:MOST_CHANGES])
+    more = len(changes) - MOST_CHANGES
+    return f"{listed} and {more} more" if more > 0 else listed
 
 
 def _file_hashes(folder: Path, dep: str) -> dict[str, str]:

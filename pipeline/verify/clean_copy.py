@@ -71,13 +71,18 @@ def head() -> str:
 def resolved(revision: str) -> str:
     """The hash of the commit that a revision names, such as a branch; raises Mistake if there is none."""
     _check_git()
+    name = f"{revision}^{{commit}}"
     try:
-        return git("rev-parse", "--quiet", "--verify", "--end-of-options", f"{revision}^{{commit}}")
+        commit = git("rev-parse", "--quiet", "--verify", "--end-of-options", name)
     except Mistake:
+        commit = ""
+
+    if not commit or commit.startswith("^"):  # `^HEAD` means all but HEAD
         is_shallow = git("rev-parse", "--is-shallow-repository") == "true"
         fetch = "git fetch --unshallow" if is_shallow else "git fetch"
         problem = "no such commit in this repository"
-        raise Mistake(f"{revision!r}: {problem}; `{fetch}` gets those of a server") from None
+        raise Mistake(f"{revision!r}: {problem}; `{fetch}` gets those of a server")
+    return commit
 
 
 def _check_git() -> None:

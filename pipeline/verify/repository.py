@@ -25,6 +25,7 @@ NEW_COMMIT = f"git add --all . && git {' '.join(IDENTITY)} commit --quiet --mess
 NEW_REPOSITORY = f"git init --quiet && {NEW_COMMIT}"
 HOOK_VARIABLES = (  # Git sets these in its hooks, where they would lead every command to that repository
     "GIT_DIR",
+    "GIT_COMMON_DIR",
     "GIT_WORK_TREE",
     "GIT_INDEX_FILE",
     "GIT_OBJECT_DIRECTORY",

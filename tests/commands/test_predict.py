@@ -5,6 +5,7 @@ import gzip
 import io
 import lzma
 import os
+import pickle
 import shlex
 import threading
 import zipfile
@@ -147,6 +148,20 @@ UNREADABLE = {
     "gzip": (gzip.compress(b"fine"), "a gzip archive, not plain text; unpack it with `gunzip rev"),
     "bzip2": (bz2.compress(b"fine"), "a bzip2 archive, not plain text; unpack it with `bunzip2 "),
     "xz": (lzma.compress(b"fine"), "an xz archive, not plain text; unpack it with `unxz review"),
+    "lzma": (
+        lzma.compress(b"fine", lzma.FORMAT_ALONE),
+        "an LZMA archive, not plain text; unpack it with `unlzma reviews.txt`",
+    ),
+    "lz4": (b"\x04\x22\x4d\x18fine", "an LZ4 archive, not plain text; unpack it with `unlz4 "),
+    "feather": (b"ARROW1\0\0", "a Feather table, not plain text; save it as plain text"),
+    "ORC": (b"ORC\n\x0b", "an ORC table, not plain text; save it as plain text"),
+    "NumPy": (b"\x93NUMPY\x01", "a NumPy array, not plain text; save it as plain text"),
+    "pickle": (pickle.dumps(["fine"]), "a Python pickle, not plain text; save it as plain text"),
+    "Git LFS": (
+        b"version https://git-lfs.github.com/spec/v1\n",
+        "a pointer of Git LFS, not the text; `git lfs pull` fetches it",
+    ),
+    "DVC": (b"outs:\n- md5: 0a\n", "a pointer of DVC, not the text; `dvc pull` fetches it"),
     "tar": (b"fine".ljust(257, b"\0") + b"ustar", "a tar archive, not plain text; unpack it with"),
     "zip": (
         zipped("fine.txt"),

@@ -150,7 +150,8 @@ def results(tmp_path, monkeypatch):
     repository.commit_all(tmp_path)
 
     description = artifacts.read_json(machine.MACHINE)
-    artifacts.write_json(machine.MACHINE, {**description, "processor": "another"})
+    another = {**description, "processor": "another"}
+    _consistently(machine.MACHINE, lambda: artifacts.write_json(machine.MACHINE, another))()
     return tmp_path
 
 
@@ -172,8 +173,20 @@ def test_results_of_a_commit_become_a_replication(results):
             assert mean.mean == scores[run][metric]["mean"]
 
 
+def test_a_study_whose_files_changed_here_is_refused(results):
+    for path, before, problem in (
+        ("params.yaml", "seeds: 10 ", "params.yaml: train.seeds was 10 when it ran and is 11"),
+        (MACHINE, '"another"', f"evaluate: {MACHINE} differs from dvc.lock; `git checkout"),
+    ):
+        content = Path(path).read_text()
+        _rewrite(path, before, before.replace("10", "11").replace("other", ""))()
+        with pytest.raises(Mistake, match=problem):
+            from_commit("amd", "HEAD")
+        Path(path).write_text(content)
+
+
 def test_results_of_a_commit_with_the_same_rounding_are_refused(results):
-    repository.git(results, "checkout", "--", str(machine.MACHINE))
+    repository.git(results, "checkout", "--", str(machine.MACHINE), "dvc.lock")
     with pytest.raises(
         Mistake, match=r"^--commit HEAD: its reports/machine\.json has the rounding of this study;"
     ):
@@ -270,7 +283,8 @@ UNUSABLE_COMMITS = {
         + SAME_STUDY,
     ),
     "dvc.yaml: missing": (_remove("dvc.yaml"), "dvc.yaml: no such file here" + FINISHED),
-    "dvc.yaml: no stages": (_write("dvc.yaml", "a: 1\n"), "this version cannot read its results"),
+    "dvc.yaml: no stages": (_write("dvc.yaml", "a: 1\n"), "dvc.yaml: stages: must be stages by"),
+    "dvc.yaml: list": (_write("dvc.yaml", "stages: [1]\n"), "dvc.yaml: stages: must be stages by"),
     "params: other key": (_rewrite("params.yaml", "claims:", "clams:"), "params.yaml: clams: unk"),
     "params: missing": (_remove("params.yaml"), "params.yaml: no such file here" + FINISHED),
     "claims: missing": (_remove("reports/claims.json"), "reports/claims.json: not here yet"),
@@ -288,6 +302,18 @@ UNUSABLE_COMMITS = {
             _rewrite("dvc.lock", "same_logit: ", "same_logit: 1"),
         ),
         "params.yaml: other values in `claims` or `tune` than here" + SAME_STUDY,
+    ),
+    "lock: no record": (
+        _rewrite(
+            "dvc.lock",
+            "- path: reports/metrics.json\n      hash: md5\n      md5: ",
+            "- path: reports/other\n      hash: md5\n      md5: ",
+        ),
+        "reports/metrics.json: not in dvc.lock" + FINISHED,
+    ),
+    "lock: long path": (
+        _rewrite("dvc.lock", "- path: data/raw", "- path: " + "a" * 5000),
+        "this version cannot read its results (OSError(36, 'File name too long'))",
     ),
     "other reviews": (
         _consistently("reports/data.json", _rewrite("reports/data.json", "25000", "24999")),
@@ -321,6 +347,8 @@ def test_a_commit_without_usable_results_is_refused_in_one_line(name, results, c
 
 def test_a_commit_whose_stages_read_other_files_is_refused(results):
     lock = Path("dvc.lock")
+    own = lock.read_text()
+    repository.git(results, "checkout", "HEAD", "--", "dvc.lock")
     head, claims = lock.read_text().split("\n  claims:\n")
     assert METRICS_HASH in claims
     other = head.replace(METRICS_HASH, "0" * 32) + "\n  claims:\n" + claims
@@ -328,7 +356,8 @@ def test_a_commit_whose_stages_read_other_files_is_refused(results):
     Path("reports/metrics.json").unlink()
     files = "dvc.lock", "reports/metrics.json"
     repository.git(results, "commit", "--message", "Two halves", "--", *files)
-    repository.git(results, "checkout", "HEAD~1", "--", *files)
+    repository.git(results, "checkout", "HEAD~1", "--", "reports/metrics.json")
+    lock.write_text(own)
     with pytest.raises(
         Mistake,
         match=r"^--commit HEAD: dvc\.lock: \S+ read another reports/metrics\.json than is recorded",
@@ -376,7 +405,7 @@ def test_a_line_break_in_a_revision_stays_in_one_line(results, capsys):
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-@pytest.mark.parametrize("revision", ["no-such-branch", "", "HEAD:params.yaml", "--all"])
+@pytest.mark.parametrize("revision", ["no-such-branch", "", "HEAD:params.yaml", "--all", "^HEAD"])
 def test_a_revision_that_is_no_commit_is_refused(revision, results):
     with pytest.raises(Mistake, match=r"no such commit in this repository; `git fetch` gets"):
         from_commit("amd", revision)

@@ -209,17 +209,17 @@ def varied(count=300, positive=150, text="{0} a long film about word{0} and othe
         (
             varied(text="the same"),
             {},
-            "data: the train split has no negative text: 0 texts (300 dropped)",
+            "data: the train split has no negative text: 0 texts (dropped: 300 equal to one with the other label) are",
         ),
         (
             varied(text="!?"),
             {},
-            "data: the train split has no negative text: 0 texts (300 dropped)",
+            "data: the train split has no negative text: 0 texts (dropped: 300 without words) are too few",
         ),
         (
             varied(300, 299),
             {},
-            "data: the validation split has no negative text: 300 texts (0 dropped)",
+            "data: the validation split has no negative text: 300 texts are too few or their groups too large",
         ),
     ],
     ids=[

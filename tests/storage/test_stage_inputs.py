@@ -13,7 +13,7 @@ from dvc.repo import Repo
 from dvc.stage import PipelineStage
 
 from pipeline.params import Mistake
-from pipeline.storage import artifacts, dvc_lock, stage_inputs
+from pipeline.storage import artifacts, dvc_lock, lock_comparison, stage_inputs
 from tests.support.review_sources import SPECIAL_FILES
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +37,13 @@ stages:
         - environment.json:
             - numpy
             - pandas
+      outs:
+        - models/${key}:
+            cache: false
+  evaluate:
+    cmd: python evaluate.py
+    deps:
+      - models
 """
 PARAMS = """
 data: {path: data/raw, limit: null}
@@ -238,3 +245,55 @@ def test_a_repeated_stage_takes_no_work_from_before_it_was_recorded(project):
     repeated = stage_inputs.read("tune@vanilla", project).fingerprint
     (project / "dvc.lock").unlink()
     assert stage_inputs.read("tune@vanilla", project).fingerprint != repeated
+
+
+# --- what a stage has used, compared with dvc.lock afterwards ---
+
+
+def finish(folder: Path, recorded: dict | None = None) -> None:
+    """The stage writes its model and ends; dvc.lock gets its inputs, or the parameters `recorded`."""
+    inputs = stage_inputs.read(STAGE, folder)
+    artifacts.write_text(folder / "models/small", "weights")
+    inputs.keep()
+
+    md5 = lock_comparison.hash_of(folder / "models/small")
+    deps = [{"path": path, "md5": md5} for path, md5 in inputs.record.deps.items()]
+    params = inputs.record.params | (recorded or {})
+    entry = {"cmd": "train", "deps": deps, "params": params}
+    entry["outs"] = [{"path": "models/small", "md5": md5}]
+    artifacts.write_json(folder / "dvc.lock", {"schema": "2.0", "stages": {STAGE: entry}})
+
+
+def used(folder: Path) -> list[str]:
+    return [file.stem for file in (folder / stage_inputs.USED).iterdir()]
+
+
+def test_a_stage_that_used_what_dvc_recorded_is_forgotten(folder):
+    finish(folder)
+    assert used(folder) == [STAGE]
+    stage_inputs.check_sources("evaluate", folder)
+    assert not used(folder)
+
+
+def test_an_edit_between_the_end_of_a_stage_and_the_hashes_of_dvc_is_named(folder):
+    finish(folder, {"tuned.json": {"epochs": 5}})
+    message = (
+        f"^{STAGE}: an input changed when the stage had ended: tuned.json: epochs was 3 and is 5; "
+        f"`dvc repro --force --single-item {STAGE}` runs it again$"
+    )
+    for _ in range(2):  # until the stage has run again
+        with pytest.raises(Mistake, match=message):
+            stage_inputs.check_sources("evaluate", folder)
+        stage_inputs.check_sources(STAGE, folder)  # which mends it
+        assert used(folder) == [STAGE]
+
+    finish(folder)
+    stage_inputs.check_sources("evaluate", folder)
+
+
+def test_what_a_stage_used_for_another_result_is_forgotten(folder):
+    finish(folder, {"tuned.json": {"epochs": 5}})
+    lock = folder / "dvc.lock"  # as of another branch
+    lock.write_text(lock.read_text().replace(lock_comparison.hash_of(folder / "models/small"), "0"))
+    stage_inputs.check_sources("evaluate", folder)
+    assert not used(folder)

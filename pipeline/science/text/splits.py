@@ -23,6 +23,11 @@ DROPPED = EMPTY, CONTRADICTORY, IN_TEST = (
     "contradictory",
     "also_in_test",
 )
+REASONS = {
+    EMPTY: "without words",
+    CONTRADICTORY: "equal to one with the other label",
+    IN_TEST: "also in the test half",
+}
 
 
 def assign_splits(
@@ -60,14 +65,24 @@ def assign_splits(
 
     missing = _missing_label(reviews["label"], fates["fate"])
     if missing:
-        problem = "are too few or their groups too large" if grouped(reviews) else "are too few"
-        dropped = fate.isin(DROPPED).sum()
+        problem = "are too few"
+        if grouped(reviews):
+            problem += " or their groups too large"
+        elif not _missing_label(reviews["label"], fates["plain"]):
+            problem = "have too many copies, which stay in one split,"
         raise Mistake(
-            f"data: {missing}: {remaining.sum()} texts ({dropped} dropped) {problem}"
+            f"data: {missing}: {remaining.sum()} texts{_dropped(fate)} {problem}"
             f" for data.validation_share {validation_share} and data.test_share {test_share}; "
             "add texts or change the shares"
         )
     return fates
+
+
+def _dropped(fate: pd.Series) -> str:
+    """How many texts are in no split, and why: " (dropped: 3 without words)"; empty if none is."""
+    counts = fate.value_counts()
+    reasons = [f"{counts[name]} {REASONS[name]}" for name in DROPPED if name in counts]
+    return f" (dropped: {', '.join(reasons)})" if reasons else ""
 
 
 def _missing_label(label: pd.Series, fate: pd.Series) -> str | None:

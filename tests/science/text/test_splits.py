@@ -83,9 +83,17 @@ def test_reviews_without_a_word_are_dropped_and_do_not_contradict():
 def test_too_few_reviews_are_a_mistake():
     with pytest.raises(
         Mistake,
-        match=r"the validation split has no negative text: 4 texts \(0 dropped\) are too few",
+        match=r"the validation split has no negative text: 4 texts are too few",
     ):
         fate(numbered(4))
+
+
+def test_too_many_copies_are_a_mistake():
+    two_texts = numbered(400, {number: f"text {number // 200}" for number in range(400)})
+    with pytest.raises(
+        Mistake, match="400 texts have too many copies, which stay in one split, for"
+    ):
+        fate(two_texts)
 
 
 # groups

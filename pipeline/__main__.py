@@ -301,15 +301,29 @@ def _run_stage(arguments: Arguments) -> None:
     name = stage.dvc_name(_item(stage, arguments, params.read()))
     inputs = stage_inputs.read(name)
     inputs.check_packages()
-    stage_inputs.check_sources(name)
+    run = _run_of_dvc()
+    stage_inputs.check_sources(name, run)
 
     _note_switches()
     if stage.loads_tensorflow:
         machine.load_tensorflow()
     with _context(stage, inputs) as context, _unchanged(inputs):
         import_module(f"pipeline.stages.{stage.name}").main(context)
-    if "DVC_STAGE" in os.environ:
-        inputs.keep()
+    if run:
+        inputs.keep(run)
+
+
+def _run_of_dvc() -> str:
+    """Identifies the process of DVC that runs this stage; empty without DVC."""
+    if "DVC_STAGE" not in os.environ:
+        return ""
+
+    import psutil
+
+    from pipeline.machine import SHELLS
+
+    dvc = next(parent for parent in psutil.Process().parents() if parent.name() not in SHELLS)
+    return f"{dvc.pid} {dvc.create_time()}"
 
 
 @contextmanager
@@ -414,7 +428,7 @@ def _track(arguments: Arguments) -> int:
     context = Context(params.read(), arguments.command, tracker=Tracker())
     if arguments.check:
         return track.check(context)
-    stage_inputs.check_sources(arguments.command)
+    stage_inputs.check_sources(arguments.command, _run_of_dvc())
     track.main(context)
     return 0
 

@@ -5,8 +5,8 @@ record a value that the stage has never used. So a stage reads its inputs before
 The comparison is one of contents, not of times: an input that was saved again or changed back counts as unchanged. As
 for DVC, numbers are equal if their values are: 1.0e2 is 100. The code is also compared after each unit of work.
 
-DVC hashes some tenths of a second after this comparison. So a stage leaves its inputs in USED, and the stages that read
-from it compare them with dvc.lock.
+DVC hashes some tenths of a second after this comparison. So a stage leaves its inputs in USED, and later stages of the
+same run of DVC compare them with dvc.lock. Only within a run is it certain that DVC wrote the entry for this stage.
 
 This module reads dvc.yaml itself, because DVC takes half a second for it. It knows the templates that our dvc.yaml
 uses: `${key}`, `matrix` with one axis, and `foreach` over a mapping.
@@ -125,13 +125,14 @@ class Inputs:
         ]
         self._refuse(changes)
 
-    def keep(self) -> None:
-        """Save these inputs, with the hashes of the outputs that the stage made from them."""
-        outs = {}
-        for out in self.outs:
-            if (self.folder / out).exists():
-                outs[out] = lock_comparison.hash_of(self.folder / out)
-        used = {"params": self.record.params, "deps": self.record.deps, "outs": outs}
+    def keep(self, run: str) -> None:
+        """Save what the stage has used in this run of DVC."""
+        used = {
+            "run": run,
+            "outs": self.outs,
+            "params": self.record.params,
+            "deps": self.record.deps,
+        }
         artifacts.write_json(self.folder / USED / f"{self.stage}.json", used)
 
     def _changed_params(self) -> Iterator[str]:
@@ -174,26 +175,28 @@ class Inputs:
         )
 
 
-def check_sources(stage: str, folder: Path = Path()) -> None:
-    """Raise Mistake if a stage that this one reads from has used other inputs than dvc.lock says.
+def check_sources(stage: str, run: str, folder: Path = Path()) -> None:
+    """Raise Mistake if dvc.lock says of a stage that it used other inputs than it did.
 
-    Forgets what the other stages have used.
+    Compares the stages that ran before in this run of DVC and whose outputs `stage` reads.
     """
     deps = _entry(stage, folder, document(folder / PARAMS)).get("deps", [])
     finished = dvc_lock.finished(folder)
 
     for file in sorted((folder / USED).glob("*.json")):
-        used = RecordedStage(file.stem, **artifacts.read_json(file))
-        recorded = finished.get(used.name)
-        changes = []
-        if recorded and recorded.outs == used.outs:
-            changes = _record_changes(used, recorded)
-        if not changes:
-            file.unlink(missing_ok=True)
-        elif any(starmap(lock_comparison.overlap, product(used.outs, deps))):
+        used = artifacts.read_json(file)
+        recorded = finished.get(file.stem)
+        is_source = any(starmap(lock_comparison.overlap, product(used["outs"], deps)))
+        if not recorded or used["run"] != run or not is_source:
+            continue
+
+        changes = _record_changes(
+            RecordedStage(file.stem, used["params"], used["deps"], {}), recorded
+        )
+        if changes:
             problem = f"an input changed when the stage had ended: {_listed(changes)}"
-            remedy = f"`dvc repro --force --single-item {used.name}` runs it again"
-            raise Mistake(f"{used.name}: {problem}; {remedy}")
+            remedy = f"`dvc repro --force --single-item {file.stem}` runs it again"
+            raise Mistake(f"{file.stem}: {problem}; {remedy}")
 
 
 def present(stage: str, folder: Path) -> RecordedStage:

@@ -294,15 +294,16 @@ def _add_network(command: argparse.ArgumentParser) -> None:
 def _run_stage(arguments: Arguments) -> None:
     """Runs a stage on the inputs that it finds. Raises Mistake if one of them has changed at its end."""
     from pipeline import machine, params
-    from pipeline.storage import stage_inputs
+    from pipeline.storage import stage_inputs, used_inputs
 
     _check_workers()
     stage = stage_table.BY_NAME[arguments.command]
-    name = stage.dvc_name(_item(stage, arguments, params.read()))
+    parameters = params.read()
+    name = stage.dvc_name(_item(stage, arguments, parameters))
     inputs = stage_inputs.read(name)
     inputs.check_packages()
     run = _run_of_dvc()
-    stage_inputs.check_sources(name, run)
+    used_inputs.check(run, stage_table.dvc_names(parameters), inputs.deps)
 
     _note_switches()
     if stage.loads_tensorflow:
@@ -310,7 +311,7 @@ def _run_stage(arguments: Arguments) -> None:
     with _context(stage, inputs) as context, _unchanged(inputs):
         import_module(f"pipeline.stages.{stage.name}").main(context)
     if run:
-        inputs.keep(run)
+        used_inputs.keep(inputs, run)
 
 
 def _run_of_dvc() -> str:
@@ -422,13 +423,13 @@ def _track(arguments: Arguments) -> int:
     from pipeline import params
     from pipeline.stages import track
     from pipeline.stages.context import Context
-    from pipeline.storage import stage_inputs
+    from pipeline.storage import used_inputs
     from pipeline.tracking.tracker import Tracker
 
     context = Context(params.read(), arguments.command, tracker=Tracker())
     if arguments.check:
         return track.check(context)
-    stage_inputs.check_sources(arguments.command, _run_of_dvc())
+    used_inputs.check(_run_of_dvc(), stage_table.dvc_names(context.params))
     track.main(context)
     return 0
 

@@ -229,7 +229,7 @@ def test_a_cluster_behind_tls_computes_only_with_its_certificate(project, certif
             capture_output=True,
             text=True,
         )
-        assert ended.stdout == "{0: None}\n", ended.stderr
+        assert ended.stdout.endswith("{0: None}\n"), ended.stderr
 
 
 def test_a_scheduler_that_never_answers_is_a_mistake(monkeypatch):
@@ -270,7 +270,7 @@ def test_a_study_whose_scheduler_goes_away_continues_here(project, undisturbed, 
 
     output = output_of(process)
     assert process.returncode == 2, output
-    message = rf"^error: tune vanilla trial \d: the Dask scheduler at {address} went away"
+    message = rf"^error: tune vanilla .*trial \d.*: the Dask scheduler at {address} went away"
     assert re.search(message, output, re.MULTILINE)
     assert "Traceback" not in output
     assert written(project, tune(project, RNN_WORKERS="2")) == undisturbed

@@ -5,8 +5,7 @@ record a value that the stage has never used. So a stage reads its inputs before
 The comparison is one of contents, not of times: an input that was saved again or changed back counts as unchanged. As
 for DVC, numbers are equal if their values are: 1.0e2 is 100. The code is also compared after each unit of work.
 
-DVC hashes some tenths of a second after this comparison. So a stage leaves its inputs in USED, and later stages of the
-same run of DVC compare them with dvc.lock. Only within a run is it certain that DVC wrote the entry for this stage.
+DVC hashes some tenths of a second after this comparison: see used_inputs.py.
 
 This module reads dvc.yaml itself, because DVC takes half a second for it. It knows the templates that our dvc.yaml
 uses: `${key}`, `matrix` with one axis, and `foreach` over a mapping.
@@ -17,7 +16,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
-from itertools import product, starmap
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +29,6 @@ from pipeline.storage.stage_table import stage_of
 PIPELINE = Path("dvc.yaml")
 ENVIRONMENT = "environment.json"
 PLACEHOLDER = re.compile(r"\$\{\s*(.+?)\s*\}")
-USED = Path(".dvc/tmp/used_inputs")
 MOST_CHANGES = 3  # in one error message
 
 Values = dict[str, Any]
@@ -125,16 +122,6 @@ class Inputs:
         ]
         self._refuse(changes)
 
-    def keep(self, run: str) -> None:
-        """Save what the stage has used in this run of DVC."""
-        used = {
-            "run": run,
-            "outs": self.outs,
-            "params": self.record.params,
-            "deps": self.record.deps,
-        }
-        artifacts.write_json(self.folder / USED / f"{self.stage}.json", used)
-
     def _changed_params(self) -> Iterator[str]:
         for file, keys in self.keys.items():
             path = self.folder / file
@@ -171,32 +158,8 @@ class Inputs:
         if stage_of(self.stage).resumes_from:
             remedy += "; undo the change first to continue with the units that are finished"
         raise Mistake(
-            f"{self.stage}: an input changed while the stage ran: {_listed(changes)}; {remedy}"
+            f"{self.stage}: an input changed while the stage ran: {listed(changes)}; {remedy}"
         )
-
-
-def check_sources(stage: str, run: str, folder: Path = Path()) -> None:
-    """Raise Mistake if dvc.lock says of a stage that it used other inputs than it did.
-
-    Compares the stages that ran before in this run of DVC and whose outputs `stage` reads.
-    """
-    deps = _entry(stage, folder, document(folder / PARAMS)).get("deps", [])
-    finished = dvc_lock.finished(folder)
-
-    for file in sorted((folder / USED).glob("*.json")):
-        used = artifacts.read_json(file)
-        recorded = finished.get(file.stem)
-        is_source = any(starmap(lock_comparison.overlap, product(used["outs"], deps)))
-        if not recorded or used["run"] != run or not is_source:
-            continue
-
-        changes = _record_changes(
-            RecordedStage(file.stem, used["params"], used["deps"], {}), recorded
-        )
-        if changes:
-            problem = f"an input changed when the stage had ended: {_listed(changes)}"
-            remedy = f"`dvc repro --force --single-item {file.stem}` runs it again"
-            raise Mistake(f"{file.stem}: {problem}; {remedy}")
 
 
 def present(stage: str, folder: Path) -> RecordedStage:
@@ -350,17 +313,19 @@ def _file_changes(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator
             yield f"{path} was edited"
 
 
-def _record_changes(used: RecordedStage, recorded: RecordedStage) -> list[str]:
-    """How the inputs in dvc.lock differ from those that a stage has used."""
+def changes_in_lock(
+    params: dict[str, Values], deps: dict[str, str], recorded: RecordedStage
+) -> list[str]:
+    """How the inputs in dvc.lock differ from these, which the stage has used."""
     changes = []
-    for file in used.params | recorded.params:
-        before, now = used.params.get(file, {}), recorded.params.get(file, {})
+    for file in params | recorded.params:
+        before, now = params.get(file, {}), recorded.params.get(file, {})
         for key in before | now:
             changes += _value_changes(f"{file}: {key}", before.get(key), now.get(key))
-    return [*changes, *_file_changes(used.deps, recorded.deps)]
+    return [*changes, *_file_changes(deps, recorded.deps)]
 
 
-def _listed(changes: list[str]) -> str:
+def listed(changes: list[str]) -> str:
     listed = ", ".join(changes[:MOST_CHANGES])
     more = len(changes) - MOST_CHANGES
     return f"{listed} and {more} more" if more > 0 else listed

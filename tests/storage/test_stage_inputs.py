@@ -18,7 +18,6 @@ from tests.support.review_sources import SPECIAL_FILES
 
 ROOT = Path(__file__).parents[2]
 STAGE = "train@small"
-RUN = "4711 1764412345.1"  # of DVC
 DVC = """
 stages:
   train:
@@ -38,13 +37,6 @@ stages:
         - environment.json:
             - numpy
             - pandas
-      outs:
-        - models/${key}:
-            cache: false
-  evaluate:
-    cmd: python evaluate.py
-    deps:
-      - models
 """
 PARAMS = """
 data: {path: data/raw, limit: null}
@@ -246,40 +238,3 @@ def test_a_repeated_stage_takes_no_work_from_before_it_was_recorded(project):
     repeated = stage_inputs.read("tune@vanilla", project).fingerprint
     (project / "dvc.lock").unlink()
     assert stage_inputs.read("tune@vanilla", project).fingerprint != repeated
-
-
-# --- what a stage has used, compared with dvc.lock afterwards ---
-
-
-def finish(folder: Path, recorded: dict | None = None) -> None:
-    """The stage ends in a run of DVC; dvc.lock gets its inputs, or the parameters `recorded`."""
-    inputs = stage_inputs.read(STAGE, folder)
-    inputs.keep(RUN)
-
-    deps = [{"path": path, "md5": md5} for path, md5 in inputs.record.deps.items()]
-    params = inputs.record.params | (recorded or {})
-    outs = [{"path": "models/small", "md5": "0"}]
-    entry = {"cmd": "train", "deps": deps, "params": params, "outs": outs}
-    artifacts.write_json(folder / "dvc.lock", {"schema": "2.0", "stages": {STAGE: entry}})
-
-
-def test_an_edit_between_the_end_of_a_stage_and_the_hashes_of_dvc_is_named(folder):
-    finish(folder, {"tuned.json": {"epochs": 5}})
-    message = (
-        f"^{STAGE}: an input changed when the stage had ended: tuned.json: epochs was 3 and is 5; "
-        f"`dvc repro --force --single-item {STAGE}` runs it again$"
-    )
-    with pytest.raises(Mistake, match=message):
-        stage_inputs.check_sources("evaluate", RUN, folder)
-
-    finish(folder)
-    stage_inputs.check_sources("evaluate", RUN, folder)
-
-
-@pytest.mark.parametrize(
-    ("stage", "run"), [(STAGE, RUN), ("evaluate", "another run"), ("evaluate", "")]
-)
-def test_only_later_stages_of_the_same_run_compare(folder, stage, run):
-    """After it, `git checkout`, `dvc commit` and DVC's cache change dvc.lock, too."""
-    finish(folder, {"tuned.json": {"epochs": 5}})
-    stage_inputs.check_sources(stage, run, folder)

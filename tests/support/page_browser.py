@@ -5,7 +5,7 @@ The tests use the DevTools protocol over Chromium's own pipe (file descriptors 3
 
 import json
 import os
-import select
+import selectors
 import shutil
 import signal
 import subprocess
@@ -147,13 +147,13 @@ class Browser:
 
     def _receive(self) -> dict:
         """Returns the next message, after it has recorded errors and requests."""
-        while b"\0" not in self._unread:
-            assert select.select([self.process.stdout], [], [], SECONDS)[0], (
-                "Chromium does not answer"
-            )
-            received = os.read(self.process.stdout.fileno(), 1 << 20)
-            assert received, "Chromium has ended"
-            self._unread += received
+        with selectors.DefaultSelector() as selector:  # `select` reads no file number above 1023
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            while b"\0" not in self._unread:
+                assert selector.select(SECONDS), "Chromium does not answer"
+                received = os.read(self.process.stdout.fileno(), 1 << 20)
+                assert received, "Chromium has ended"
+                self._unread += received
 
         first, _, self._unread = self._unread.partition(b"\0")
         message = json.loads(first)

@@ -195,8 +195,10 @@ def _modes(attractor_modes: DataFrame) -> Table:
     wide = medians.pivot(index=["network", "weights"], columns="measure", values="cell")
 
     caption = "Time constants of the slowest modes, in tokens: median seed (lowest to highest)"
-    rows = wide[list(MODES)].reset_index().to_numpy().tolist()
-    return Table(caption, ["network", "weights", *MODES.values()], rows, left=(0, 1))
+    measured = [measure for measure in MODES if measure in wide]  # a small network has fewer modes
+    rows = wide[measured].reset_index().to_numpy().tolist()
+    headings = [MODES[measure] for measure in measured]
+    return Table(caption, ["network", "weights", *headings], rows, left=(0, 1))
 
 
 def _cell(value: float) -> str:

@@ -1,0 +1,99 @@
+"""What a stage has used, for the later stages of the same run of DVC to compare with dvc.lock.
+
+A stage compares its inputs at its end, and DVC hashes them some tenths of a second later. An edit in between would be
+recorded although the stage never saw it. Only within one run is it certain that dvc.lock has the entry of that stage:
+`git checkout`, `dvc commit` and DVC's cache of runs change entries, too.
+"""
+
+import sys
+from collections.abc import Iterable
+from itertools import product, starmap
+from pathlib import Path
+from typing import Any
+
+from pipeline.params import Mistake, Strict, validated
+from pipeline.storage import artifacts, dvc_lock, lock_comparison, stage_inputs
+from pipeline.storage.dvc_lock import RecordedStage
+from pipeline.storage.stage_inputs import Inputs
+
+FOLDER = Path(".dvc/tmp/used_inputs")
+
+
+class Used(Strict):
+    """The inputs of one stage in one run of DVC.
+
+    params, deps: as in RecordedStage.
+    outs: the paths that the stage has written.
+    wrong_entry: a digest of an entry of dvc.lock that says something else; empty as long as none was found.
+    """
+
+    run: str
+    params: dict[str, dict[str, Any]]
+    deps: dict[str, str]
+    outs: list[str]
+    wrong_entry: str = ""
+
+
+def keep(inputs: Inputs, run: str) -> None:
+    """Saves what the stage has used. Prints a note if that is impossible, because its results are already there."""
+    used = Used(run=run, params=inputs.record.params, deps=inputs.record.deps, outs=inputs.outs)
+    try:
+        artifacts.write_json(_file(inputs.stage, inputs.folder), used.model_dump())
+    except (Mistake, OSError) as error:
+        print(f"note: later stages cannot compare these inputs: {error}", file=sys.stderr)
+
+
+def check(
+    run: str,
+    stages: Iterable[str],
+    deps: Iterable[str] | None = None,
+    folder: Path = Path(),
+) -> None:
+    """Raise Mistake if dvc.lock says of a stage that it used other inputs than it did, until that stage runs again.
+
+    Compares those of `stages` that ran before in this run and wrote `deps`, or all of them without `deps`.
+    """
+    finished = dvc_lock.finished(folder)
+    for name in stages:
+        recorded, used = finished.get(name), _read(name, folder)
+        if not recorded or not used:
+            continue
+        if deps is not None and not any(starmap(lock_comparison.overlap, product(used.outs, deps))):
+            continue
+
+        entry = dvc_lock.digest([recorded.params, recorded.deps, recorded.outs])
+        changes = stage_inputs.changes_in_lock(used.params, used.deps, recorded)
+        if changes and (used.run == run or used.wrong_entry == entry):
+            wrong = used.model_copy(update={"wrong_entry": entry})
+            artifacts.write_json(_file(name, folder), wrong.model_dump())
+            _forget_runs(recorded, folder)
+
+            listed = stage_inputs.listed(changes)
+            problem = f"an input changed when the stage had ended: {listed}"
+            remedy = f"`dvc repro --force --single-item {name}` runs it again"
+            raise Mistake(f"{name}: {problem}; {remedy}")
+
+
+def _file(stage: str, folder: Path) -> Path:
+    return folder / FOLDER / f"{stage}.json"
+
+
+def _read(stage: str, folder: Path) -> Used | None:
+    """What a stage has used; None without a file, or with a damaged one, or one of another version."""
+    file = _file(stage, folder)
+    try:
+        return validated(Used, artifacts.read_json(file), str(file)) if file.exists() else None
+    except (Mistake, OSError):
+        return None
+
+
+def _forget_runs(stage: RecordedStage, folder: Path) -> None:
+    """Removes the runs with these outputs from DVC's cache of runs. They would be restored for the wrong inputs."""
+    from dvc.repo import Repo
+
+    with Repo(str(folder)) as repo:
+        runs = Path(repo.stage_cache.cache_dir)
+    for run in runs.glob("*/*/*"):
+        content = run.read_text(encoding="utf-8")
+        if all(md5 in content for md5 in stage.outs.values()):
+            run.unlink()

@@ -171,7 +171,7 @@ def test_a_wrong_number_of_workers_is_refused_before_any_work(
     project, capsys, monkeypatch, command
 ):
     monkeypatch.setenv("RNN_WORKERS", "many")
-    message = "error: RNN_WORKERS: 'many': must be a whole number from 1\n"
+    message = "error: RNN_WORKERS: 'many': must be a whole number from 1 to 1000\n"
     assert error_of(capsys, *command.split()) == message
     assert files(project) == ["params.yaml"]
 

@@ -351,5 +351,7 @@ def stale_stages() -> tuple[str, list[str]]:
     names = ", ".join(stages[:LISTED_STAGES])
     if len(stages) > LISTED_STAGES:
         names += f" and {len(stages) - LISTED_STAGES} more"
-    duration = durations.estimate(stages)
-    return f"{names}: {duration}", []
+    try:
+        return f"{names}: {durations.estimate(stages)}", []
+    except params.Mistake as mistake:
+        return names, [str(mistake)]

@@ -448,6 +448,11 @@ def test_stale_stages_are_listed_with_the_time_they_take(tmp_path, monkeypatch):
     estimate = "about 3 min for 1 of them, measured with 2 workers, AVX2 (benchmarks/stages.json)"
     assert doctor.stale_stages() == (f"train@x, report: {estimate}", [])
 
+    artifacts.write_json(durations.FILE, [])
+    stages, (problem,) = doctor.stale_stages()
+    assert stages == "train@x, report"
+    assert problem.startswith("benchmarks/stages.json: does not contain durations of stages; `git")
+
 
 @pytest.mark.parametrize(
     ("variable", "text"),

@@ -185,7 +185,9 @@ def test_a_missing_package_is_the_only_problem_of_its_database(
 
 
 @pytest.mark.parametrize("package", ["mlflow", "optuna"])
-def test_an_sqlite_database_of_another_version_is_a_problem(project, capsys, package):
+def test_an_sqlite_database_of_another_version_is_a_problem(
+    project, monkeypatch, capsys, package
+):
     first, latest = revisions(package)
     path = project / FILES[package]
     write_database(path, first)
@@ -195,7 +197,13 @@ def test_an_sqlite_database_of_another_version_is_a_problem(project, capsys, pac
 
     path.unlink()
     write_database(path, UNKNOWN_REVISION)
-    assert f"{path}: made by a newer {package} (ffff)" in problems(capsys)[0]
+    (problem,) = problems(capsys)
+    made = f"made by a newer {package}, or by another program (ffff)"
+    assert problem.endswith(f"{path}: {made}; install requirements.lock, or move the file away")
+
+    variable = STORES[package].kind.variable
+    monkeypatch.setenv(variable, f"sqlite:///{path}")
+    assert problems(capsys)[0].endswith(f"install requirements.lock, or unset {variable}")
 
 
 @pytest.mark.parametrize(("package", "file"), FILES.items())
@@ -251,7 +259,7 @@ def test_a_postgresql_database_of_another_version_is_a_problem(
         )
         connection.execute("update alembic_version set version_num = 'ffff'")
         assert re.match(
-            rf"problem: {name}\S* made by a newer {package} \(ffff\)",
+            rf"problem: {name}\S* made by a newer {package}, or by another program \(ffff\)",
             problems(capsys)[0],
         )
 

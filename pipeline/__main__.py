@@ -84,7 +84,8 @@ def main(words: list[str] | None = None) -> int:
         arguments = _parsed(sys.argv[1:] if words is None else words)
         _prepare_process(arguments.command)
         code = COMMANDS[arguments.command](arguments)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # `>&-` closes it
+            sys.stdout.flush()
         return code or 0
     except Mistake as mistake:
         for line in str(mistake).split("\n"):

@@ -253,6 +253,12 @@ def test_a_reader_that_closes_the_output_ends_the_command_silently():
     assert process.wait() == 141
 
 
+def test_a_closed_output_is_no_error(monkeypatch):
+    monkeypatch.setitem(COMMANDS, "doctor", lambda arguments: print("nobody reads this"))
+    monkeypatch.setattr("sys.stdout", None)  # as after `>&-`
+    assert main(["doctor"]) == 0
+
+
 def test_a_terminal_that_lacks_a_letter_shows_a_question_mark():
     output, errors = printing(1, PYTHONIOENCODING="ascii").communicate()
     assert (output.split(), errors) == ([b"caf??", b"??"], b"")

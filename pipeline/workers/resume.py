@@ -97,7 +97,9 @@ def opened(inputs: Inputs, is_forced: bool = False) -> Iterator[Results]:
             _remove(path)
     if is_forced and current.exists():
         problem = "results of an earlier run that cannot be deleted, and --force takes none"
-        raise Mistake(f"{current}: {problem}; `sudo rm -r {shlex.quote(str(current))}` deletes them")
+        raise Mistake(
+            f"{current}: {problem}; `sudo rm -r {shlex.quote(str(current))}` deletes them"
+        )
 
     yield Results(current)
 

@@ -185,9 +185,7 @@ def test_a_missing_package_is_the_only_problem_of_its_database(
 
 
 @pytest.mark.parametrize("package", ["mlflow", "optuna"])
-def test_an_sqlite_database_of_another_version_is_a_problem(
-    project, monkeypatch, capsys, package
-):
+def test_an_sqlite_database_of_another_version_is_a_problem(project, monkeypatch, capsys, package):
     first, latest = revisions(package)
     path = project / FILES[package]
     write_database(path, first)

@@ -89,7 +89,9 @@ def test_a_forced_stage_names_earlier_results_that_it_cannot_delete(tmp_path, mo
     interrupt(tmp_path)
     monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)  # as for files of another user
     (folder,) = (tmp_path / resume.FOLDER).iterdir()
-    message = f"{folder}: results of an earlier run that cannot be deleted, .* `sudo rm -r {folder}`"
+    message = (
+        f"{folder}: results of an earlier run that cannot be deleted, .* `sudo rm -r {folder}`"
+    )
     with pytest.raises(Mistake, match=message):
         run(tmp_path, 4, is_forced=True)
 

@@ -156,7 +156,7 @@ def _text(kind: Kind) -> str:
 
 
 def _check_separate(kind: Kind, url: str, folder: Path) -> None:
-    """Raises Mistake if MLflow and Optuna would share a database: both have a table with the version of their tables."""
+    """Raises Mistake if MLflow and Optuna would share a database: each has a table `alembic_version`."""
     other = STUDIES if kind == MLFLOW else MLFLOW
     try:
         other_url = _accepted(_text(other), other, folder)

@@ -84,7 +84,7 @@ def main(words: list[str] | None = None) -> int:
         arguments = _parsed(sys.argv[1:] if words is None else words)
         _prepare_process(arguments.command)
         code = COMMANDS[arguments.command](arguments)
-        sys.stdout.flush()
+        print(end="", flush=True)  # unlike `sys.stdout.flush()`, also works after `>&-`
         return code or 0
     except Mistake as mistake:
         for line in str(mistake).split("\n"):

@@ -171,7 +171,7 @@ def test_a_wrong_number_of_workers_is_refused_before_any_work(
     project, capsys, monkeypatch, command
 ):
     monkeypatch.setenv("RNN_WORKERS", "many")
-    message = "error: RNN_WORKERS: 'many': must be a whole number from 1\n"
+    message = "error: RNN_WORKERS: 'many': must be a whole number from 1 to 1000\n"
     assert error_of(capsys, *command.split()) == message
     assert files(project) == ["params.yaml"]
 
@@ -251,6 +251,12 @@ def test_a_reader_that_closes_the_output_ends_the_command_silently():
     process.stdout.close()
     assert process.stderr.read() == b""
     assert process.wait() == 141
+
+
+def test_a_closed_output_is_no_error(monkeypatch):
+    monkeypatch.setitem(COMMANDS, "doctor", lambda arguments: print("nobody reads this"))
+    monkeypatch.setattr("sys.stdout", None)  # as after `>&-`
+    assert main(["doctor"]) == 0
 
 
 def test_a_terminal_that_lacks_a_letter_shows_a_question_mark():

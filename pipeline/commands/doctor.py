@@ -229,7 +229,9 @@ def _store_problems(store: Store, url: str) -> Iterator[str]:
     if path:
         yield from _file_problems(path, unset)
         if path.exists():
-            yield from _database_problems(store, url, "move the file away")
+            is_own = not os.environ.get(store.kind.variable)
+            otherwise = "move the file away" if is_own else unset
+            yield from _database_problems(store, url, otherwise)
     elif urlsplit(url).scheme.partition("+")[0] in stores.DATABASES:
         yield from _database_problems(store, url, unset)
     else:
@@ -291,7 +293,7 @@ def _database_problems(store: Store, url: str, otherwise: str) -> Iterator[str]:
         )
     else:
         yield (
-            f"{name}: made by a newer {store.package} ({revision}); "
+            f"{name}: made by a newer {store.package}, or by another program ({revision}); "
             f"install {dvc_lock.PACKAGES}, or {otherwise}"
         )
 
@@ -351,5 +353,7 @@ def stale_stages() -> tuple[str, list[str]]:
     names = ", ".join(stages[:LISTED_STAGES])
     if len(stages) > LISTED_STAGES:
         names += f" and {len(stages) - LISTED_STAGES} more"
-    duration = durations.estimate(stages)
-    return f"{names}: {duration}", []
+    try:
+        return f"{names}: {durations.estimate(stages)}", []
+    except params.Mistake as mistake:
+        return names, [str(mistake)]

@@ -40,17 +40,17 @@ def main(settings: list[str], times: Path | None) -> None:
 
 def _changed(settings: list[str]) -> Params:
     """The parameters with these settings, which DVC applies to a copy of the file. Raises Mistake for a wrong one."""
-    from dvc.exceptions import DvcException
     from dvc.utils.hydra import apply_overrides
-    from ruamel.yaml import YAMLError
 
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(shutil.copy(PARAMS, folder))
         try:
             apply_overrides(copy, settings)
-        except (DvcException, YAMLError) as error:  # YAML has no value for a range of a sweep
+        except Exception as error:  # whatever DVC, Hydra, OmegaConf, Python and YAML raise
             reason = " ".join(str(error.__cause__ or error).split())
-            raise Mistake(f"{PARAMS}: a setting of `dvc exp run -S` is wrong: {reason}") from error
+            problem = f"a setting of `dvc exp run -S` is wrong: {reason}"
+            remedy = "write KEY=VALUE with one value, such as train.seeds=2"
+            raise Mistake(f"{PARAMS}: {problem}; {remedy}") from error
         try:
             return read(copy)
         except Mistake as mistake:

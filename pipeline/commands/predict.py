@@ -125,10 +125,13 @@ def encoded(texts: list[str], source: str) -> list[np.ndarray]:
 def checked_network(run: str | None, seed: int | None) -> tuple[str, int]:
     """The run and the seed that `chosen` gives; raises Mistake if their files are not those that dvc.lock records."""
     artifacts.require(artifacts.METRICS)
-    lock_comparison.check_files([artifacts.METRICS], dvc_lock.every_stage(Path()))
+    stages = dvc_lock.every_stage(Path())
+    lock_comparison.check_files([artifacts.METRICS], stages)
 
     run, seed = chosen(artifacts.read_json(artifacts.METRICS), run, seed)
     lock_comparison.check_model(run)
+    if artifacts.DATA_CARD.exists():  # `print_labels` reads it
+        lock_comparison.check_files([artifacts.DATA_CARD], stages)
     return run, seed
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.params import Mistake
+from pipeline.params.messages import short
 from pipeline.storage import stores
 from pipeline.tracking import ui_views
 
@@ -55,9 +56,9 @@ def main(port_text: str) -> None:
 
 def _port(text: str) -> int:
     """The port, if it is a number and free on loopback."""
-    if not (text.isascii() and text.isdecimal()) or int(text) not in PORTS:
+    if not re.fullmatch("[0-9]{1,5}", text) or int(text) not in PORTS:
         raise Mistake(
-            f"PORT: is {text!r}, allowed is a number from 1 to 65535; `make ui PORT=5001`"
+            f"PORT: is {short(text)}, allowed is a number from 1 to 65535; `make ui PORT=5001`"
         )
 
     port = int(text)

@@ -209,14 +209,23 @@ def _parameter_mismatches(
     """`recorded` has a value for each dotted key, `current` is the content of the file."""
     for key, recorded_value in recorded.items():
         value = value_at(current, key)
-        if value != recorded_value:
+        for name, before, now in changed_values(key, recorded_value, value):
             yield LockMismatch(
                 stage,
-                path=f"{file}: {key}",
-                recorded=str(recorded_value),
-                found=str(value),
+                path=f"{file}: {name}",
+                recorded=str(before),
+                found=str(now),
                 made=False,
             )
+
+
+def changed_values(key: str, before: Any, now: Any) -> Iterator[tuple[str, Any, Any]]:
+    """The innermost keys whose values differ, each with both values."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for name in before | now:
+            yield from changed_values(f"{key}.{name}", before.get(name), now.get(name))
+    elif before != now:
+        yield key, before, now
 
 
 def value_at(values: Any, key: str) -> Any:

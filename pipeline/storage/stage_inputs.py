@@ -23,7 +23,13 @@ from pipeline.params import PARAMS, Mistake, document
 from pipeline.params.messages import short
 from pipeline.storage import artifacts, dvc_lock, lock_comparison
 from pipeline.storage.dvc_lock import RecordedStage
-from pipeline.storage.lock_comparison import CODE, hash_of_file, hash_of_listing, value_at
+from pipeline.storage.lock_comparison import (
+    CODE,
+    changed_values,
+    hash_of_file,
+    hash_of_listing,
+    value_at,
+)
 from pipeline.storage.stage_table import stage_of
 
 PIPELINE = Path("dvc.yaml")
@@ -136,8 +142,8 @@ class Inputs:
             before = _values(self.documents[file], keys)
             now = _values(content, keys)
             for key in before | now:
-                name = f"{file}: {key}"
-                yield from _value_changes(name, before.get(key), now.get(key))
+                for name, old, new in changed_values(key, before.get(key), now.get(key)):
+                    yield f"{file}: {name} was {short(old)} and is {short(new)}"
 
     def _changed_deps(self, deps: Iterable[str]) -> Iterator[str]:
         for dep in deps:
@@ -290,17 +296,6 @@ def _values(content: Values, keys: list[str]) -> Values:
     if not keys:
         return content
     return {key: value_at(content, key) for key in keys}
-
-
-def _value_changes(name: str, before: Any, now: Any) -> Iterator[str]:
-    """The innermost keys whose values differ, each with both values."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        for key in before | now:
-            yield from _value_changes(f"{name}.{key}", before.get(key), now.get(key))
-        return
-
-    if before != now:
-        yield f"{name} was {short(before)} and is {short(now)}"
 
 
 def _file_changes(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit
 
 from pipeline.params import Mistake
+from pipeline.storage import artifacts
 
 LOCAL = "sqlite:///"
 WEB = ("http", "https")
@@ -58,6 +59,7 @@ FILE_MISTAKES = {  # patterns of what follows sqlite:// up to a question mark, a
     r"[^/].*": f"an SQLite address has three slashes: write {EXAMPLE_FILE}",
     r"/~.*": "SQLite does not expand ~; write the whole path",
     r".*#.*": "write %23 for # in the name of a file",
+    r".*%[01][0-9A-Fa-f].*": "the name of its file has a control character, such as %0A",
 }
 SERVER_MISTAKES = {  # patterns of addresses
     r".*[\s?#].*": "it has a space, a query (?) or a fragment (#)",
@@ -136,12 +138,43 @@ def address(kind: Kind, folder: Path) -> str:
 
     Relative SQLite paths start at the root of the project. The scheme is in lower case.
     """
-    text = os.environ.get(kind.variable) or sqlite_url(Path(kind.file))
+    text = _text(kind)
     try:
-        return _accepted(text, kind, folder)
-    except ValueError as error:
+        url = _accepted(text, kind, folder)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         remedy = f"correct it (as in {kind.example}), or unset {kind.variable}"
-        raise Mistake(f"{kind.variable}: {public_form(text)}: {error}; {remedy}") from None
+        raise Mistake(f"{kind.variable}: {public_form(text)}: {reason}; {remedy}") from None
+
+    if kind != SCHEDULER:
+        _check_separate(kind, url, folder)
+    return url
+
+
+def _text(kind: Kind) -> str:
+    return os.environ.get(kind.variable) or sqlite_url(Path(kind.file))
+
+
+def _check_separate(kind: Kind, url: str, folder: Path) -> None:
+    """Raises Mistake if MLflow and Optuna would share a database: each has a table `alembic_version`."""
+    other = STUDIES if kind == MLFLOW else MLFLOW
+    try:
+        other_url = _accepted(_text(other), other, folder)
+    except (OSError, ValueError):  # whoever uses this store explains it
+        return
+    if _database(url) != _database(other_url):
+        return
+
+    variable = STUDIES.variable if os.environ.get(STUDIES.variable) else MLFLOW.variable
+    problem = "MLflow and Optuna would share this database, and each needs its own"
+    raise Mistake(
+        f"{variable}: {public_form(url)}: {problem}; name another one, or unset {variable}"
+    )
+
+
+def _database(url: str) -> str | Path:
+    """The file of an SQLite database, else the URL. The timeout is no part of the name of a file."""
+    return sqlite_path(url) or url
 
 
 def _accepted(text: str, kind: Kind, folder: Path) -> str:
@@ -181,13 +214,15 @@ def _accepted_file(url: str, folder: Path) -> str:
             raise ValueError(reason)
     if name not in SQLITE:
         raise ValueError(f"unknown driver in {name}; write {EXAMPLE_FILE}")
-    if question_mark and not re.fullmatch(r"timeout=\d+(\.\d+)?", query):
+    if question_mark and not re.fullmatch(r"timeout=[0-9]{1,6}(\.[0-9]+)?", query):
         raise ValueError("after ? only timeout=SECONDS is allowed")
 
     file = home(folder) / unquote(path.removeprefix("/"))
     parent = next(parent for parent in file.parents if parent.exists())
     if file.is_dir():
         raise ValueError(f"{file} is a folder")
+    if kind := artifacts.special_kind(file):
+        raise ValueError(f"{file} is {kind}")
     if not parent.is_dir():
         raise ValueError(f"{parent} is not a folder")
     return f"{sqlite_url(file)}{question_mark}{query}"
@@ -200,18 +235,19 @@ def _accepted_database(url: str) -> str:
     try:
         parts = make_url(url)
         dialect = parts.get_dialect()
-        dialect.import_dbapi()
     except NoSuchModuleError:
         raise ValueError(f"SQLAlchemy has no driver {url.partition(':')[0]}") from None
-    except ImportError as error:
-        module = str(error.name)
-        package = DRIVERS.get(module, module)
-        raise ValueError(f"its driver is missing: run `python -m pip install {package}`") from None
     except (ArgumentError, ValueError):
         raise ValueError("it is not a database address with a numeric port") from None
 
     if dialect.is_async:
         raise ValueError("its driver is asynchronous, which is not supported")
+    try:
+        dialect.import_dbapi()
+    except ImportError as error:
+        module = str(error.name)
+        package = DRIVERS.get(module, module)
+        raise ValueError(f"its driver is missing: run `python -m pip install {package}`") from None
     if parts.host and not re.fullmatch(r"[\w.:%-]+", parts.host):
         raise ValueError("write %40 for @ in a user or password")
     _check_port(parts.port)
@@ -227,7 +263,7 @@ def _accepted_server(url: str, kind: Kind) -> str:
             raise ValueError(reason)
 
     place = urlsplit(url)
-    if not re.fullmatch(rf"(.*@)?{HOST}(:\d*)?", place.netloc):
+    if not re.fullmatch(rf"(.*@)?{HOST}(:[0-9]{{0,5}})?", place.netloc):
         raise ValueError("its host or port is not valid (an IPv6 host needs brackets)")
     _check_port(place.port)
     return url
@@ -320,7 +356,8 @@ def _secrets(address_text: str) -> set[str]:
         parts.update(re.split(r"\W", form, flags=re.ASCII))
 
     long_parts = {part for part in parts if len(part) >= LEAST_CHARACTERS}
-    return (forms | long_parts) - {""}
+    words = {part for part in long_parts if part.lower() in HARMLESS}  # as in "DRIVER=x;PWD=y"
+    return (forms | long_parts - words) - {""}
 
 
 def _password(scheme: str, rest: str) -> str:

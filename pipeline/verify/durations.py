@@ -4,10 +4,13 @@ DVC does not track the file of durations, because they differ from run to run. N
 """
 
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 from pipeline import machine
+from pipeline.params import Mistake
 from pipeline.storage import artifacts
 from pipeline.storage.stage_table import stage_of
 from pipeline.workers import worker_count
@@ -19,7 +22,7 @@ SECONDS_OF_IMPORTS = 5  # of a stage with workers; other workers do not make the
 
 def estimate(stages: Collection[str]) -> str:
     """Part of a sentence: how long these stages take, according to the measurements in this checkout."""
-    measurements = _read(FILE)
+    measurements = read(FILE)
     seconds_by_stage = measurements["seconds"]
     timed = [name for name in stages if name in seconds_by_stage]
     if not timed:
@@ -41,7 +44,7 @@ def on_this_machine(
     A stage without a measurement gets the mean of its group, such as `train@...`. The result lacks stages of groups
     without any measurement.
     """
-    measurements = _read(file)
+    measurements = read(file)
     timed = measurements["seconds"]
     recorded_speed = measurements.get("passes_per_second", passes_per_second)
     slowness = recorded_speed / passes_per_second
@@ -68,7 +71,7 @@ def record(path: Path, stage: str, seconds: float, passes_per_second: float) -> 
         "workers": worker_count.processes(),
         "vectors": machine.vectors(),
     }
-    measurements = _read(path)
+    measurements = read(path)
     is_comparable = conditions.items() <= measurements.items()
     seconds_by_stage = measurements["seconds"] if is_comparable else {}
     seconds_by_stage[stage] = round(seconds, 1)
@@ -77,10 +80,28 @@ def record(path: Path, stage: str, seconds: float, passes_per_second: float) -> 
     artifacts.write_json(path, {**conditions, **speed, "seconds": seconds_by_stage})
 
 
-def _read(path: Path) -> dict:
+def read(path: Path) -> dict[str, Any]:
+    """The content of a file of durations; raises Mistake if it is another file, or damaged."""
     if not path.exists():
         return {"seconds": {}}
-    return artifacts.read_json(path)
+    with suppress(Mistake):  # its remedy is one for results
+        measurements = artifacts.read_json(path)
+        if _has_form(measurements):
+            return measurements
+
+    remedy = "name a file that `verify --times` has written, or a new one"
+    if path == FILE:
+        remedy = f"`git checkout HEAD -- {FILE}` restores it"
+    raise Mistake(f"{path}: does not contain durations of stages; {remedy}")
+
+
+def _has_form(measurements: Any) -> bool:
+    match measurements:
+        case {"workers": int(), "vectors": str(), "seconds": dict(seconds_by_stage)}:
+            speed = measurements.get("passes_per_second", 1.0)
+            numbers = (*seconds_by_stage.values(), speed)
+            return all(isinstance(number, int | float) for number in numbers)
+    return False
 
 
 def in_words(seconds: float) -> str:

@@ -119,6 +119,11 @@ def _check_times_file(times: Path | None, only_files: bool) -> None:
         )
     if times and times.is_dir():
         raise Mistake(f"--times {times}: is a folder; name a file")
+    if times:
+        try:
+            durations.read(times)  # it is written hours later
+        except Mistake as mistake:
+            raise Mistake(f"--times {mistake}") from None
 
 
 def _chosen(wanted: list[str], stages: Stages) -> list[str]:

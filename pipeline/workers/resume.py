@@ -11,6 +11,7 @@ is damaged or belongs to another unit, and the unit is computed again.
 
 import hashlib
 import io
+import shlex
 import shutil
 import zipfile
 from collections.abc import Hashable, Iterator
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline.params import Mistake
 from pipeline.storage import artifacts, dvc_lock
 from pipeline.storage.stage_inputs import Inputs
 
@@ -93,6 +95,11 @@ def opened(inputs: Inputs, is_forced: bool = False) -> Iterator[Results]:
     for path in root.glob(f"{prefix}-{'[0-9a-f]' * dvc_lock.DIGITS}"):
         if path != current or is_forced or not path.is_dir():
             _remove(path)
+    if is_forced and current.exists():
+        problem = "results of an earlier run that cannot be deleted, and --force takes none"
+        raise Mistake(
+            f"{current}: {problem}; `sudo rm -r {shlex.quote(str(current))}` deletes them"
+        )
 
     yield Results(current)
 

@@ -1,9 +1,13 @@
 """How many processes compute, or on which cluster: RNN_WORKERS and DASK_SCHEDULER_ADDRESS in the environment."""
 
 import os
+import re
 
 from pipeline.params import Mistake
+from pipeline.params.messages import short
 from pipeline.storage import stores
+
+ALLOWED = range(1, 1001)  # values of RNN_WORKERS
 
 
 def processes() -> int:
@@ -13,8 +17,9 @@ def processes() -> int:
         return len(os.sched_getaffinity(0))
     if number is None:
         return os.cpu_count() or 1
-    if not number.isdecimal() or int(number) < 1:
-        raise Mistake(f"RNN_WORKERS: {number!r}: must be a whole number from 1")
+    if not re.fullmatch("[0-9]{1,4}", number) or int(number) not in ALLOWED:
+        bounds = f"from {ALLOWED[0]} to {ALLOWED[-1]}"
+        raise Mistake(f"RNN_WORKERS: {short(number)}: must be a whole number {bounds}")
     return int(number)
 
 

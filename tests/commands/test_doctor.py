@@ -185,7 +185,7 @@ def test_a_missing_package_is_the_only_problem_of_its_database(
 
 
 @pytest.mark.parametrize("package", ["mlflow", "optuna"])
-def test_an_sqlite_database_of_another_version_is_a_problem(project, capsys, package):
+def test_an_sqlite_database_of_another_version_is_a_problem(project, monkeypatch, capsys, package):
     first, latest = revisions(package)
     path = project / FILES[package]
     write_database(path, first)
@@ -195,7 +195,13 @@ def test_an_sqlite_database_of_another_version_is_a_problem(project, capsys, pac
 
     path.unlink()
     write_database(path, UNKNOWN_REVISION)
-    assert f"{path}: made by a newer {package} (ffff)" in problems(capsys)[0]
+    (problem,) = problems(capsys)
+    made = f"made by a newer {package}, or by another program (ffff)"
+    assert problem.endswith(f"{path}: {made}; install requirements.lock, or move the file away")
+
+    variable = STORES[package].kind.variable
+    monkeypatch.setenv(variable, f"sqlite:///{path}")
+    assert problems(capsys)[0].endswith(f"install requirements.lock, or unset {variable}")
 
 
 @pytest.mark.parametrize(("package", "file"), FILES.items())
@@ -251,7 +257,7 @@ def test_a_postgresql_database_of_another_version_is_a_problem(
         )
         connection.execute("update alembic_version set version_num = 'ffff'")
         assert re.match(
-            rf"problem: {name}\S* made by a newer {package} \(ffff\)",
+            rf"problem: {name}\S* made by a newer {package}, or by another program \(ffff\)",
             problems(capsys)[0],
         )
 
@@ -447,6 +453,11 @@ def test_stale_stages_are_listed_with_the_time_they_take(tmp_path, monkeypatch):
     artifacts.write_json(durations.FILE, measurements)
     estimate = "about 3 min for 1 of them, measured with 2 workers, AVX2 (benchmarks/stages.json)"
     assert doctor.stale_stages() == (f"train@x, report: {estimate}", [])
+
+    artifacts.write_json(durations.FILE, [])
+    stages, (problem,) = doctor.stale_stages()
+    assert stages == "train@x, report"
+    assert problem.startswith("benchmarks/stages.json: does not contain durations of stages; `git")
 
 
 @pytest.mark.parametrize(

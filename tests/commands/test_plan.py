@@ -110,6 +110,14 @@ def test_with_settings_every_stage_of_them_runs(project, capsys):
         ("train.seeds=", "train.seeds: "),
         ("train.seeds=range(1,4)", "a setting of `dvc exp run -S` is wrong: cannot represent"),
         ("train.seeds=ten", "train.seeds: 'ten': must be a whole number"),
+        ("train.seeds=2,3", "a setting of `dvc exp run -S` is wrong: Error merging override"),
+        ("data.limit=${x}", "a setting of `dvc exp run -S` is wrong: Interpolation key 'x' not"),
+        ("data.limit=???", "a setting of `dvc exp run -S` is wrong: Missing mandatory value"),
+        pytest.param(
+            f"data.limit={'9' * 5000}",
+            "a setting of `dvc exp run -S` is wrong: Exceeds the limit",
+            id="5,000 digits",
+        ),
     ],
 )
 def test_a_wrong_setting_is_one_line(project, capsys, setting, words):
@@ -117,6 +125,10 @@ def test_a_wrong_setting_is_one_line(project, capsys, setting, words):
     error = capsys.readouterr().err
     assert error.startswith(f"error: params.yaml: {words}")
     assert error.count("\n") == 1
+    is_refused_by_hydra = "-S" in words
+    assert error.endswith("; write KEY=VALUE with one value, such as train.seeds=2\n") == (
+        is_refused_by_hydra
+    )
 
 
 def test_quick_json_times_only_stages_of_make_quick(project):

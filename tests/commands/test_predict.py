@@ -307,6 +307,7 @@ def test_metrics_that_are_empty_or_damaged_are_named(capsys):
 def test_the_labels_of_a_csv_are_named_on_stderr(capsys, command):
     labels = {"negative": "ham", "positive": "spam"}
     artifacts.write_json(artifacts.DATA_CARD, {"source": "csv", "labels": labels})
+    trained_run.record(RUN)
     assert main([command, "fine", "--json"]) == 0
     printed = capsys.readouterr()
     assert "Positive is the label 'spam', negative is 'ham'.\n" in printed.err
@@ -316,6 +317,7 @@ def test_the_labels_of_a_csv_are_named_on_stderr(capsys, command):
 @pytest.fixture
 def recorded(network):
     """The network's folder with a dvc.lock, its hashes by DVC itself."""
+    artifacts.write_json(artifacts.DATA_CARD, {"source": "imdb"})
     models = f"{artifacts.MODELS}/{RUN}"
     with Repo.init(no_scm=True) as repo:
         for path in (models, VOCABULARY):
@@ -337,6 +339,7 @@ def recorded(network):
         (f"artifacts/models/{RUN}/seed-0.weights.h5", "`dvc checkout --force artifacts/models"),
         (f"artifacts/models/{RUN}/model.json", "`dvc checkout --force artifacts/models"),
         ("reports/metrics.json", "`git checkout HEAD -- reports/metrics.json`"),
+        ("reports/data.json", "`git checkout HEAD -- reports/data.json`"),
     ],
 )
 def test_a_file_that_differs_from_its_record_is_refused(recorded, capsys, changed, restore):

@@ -160,6 +160,18 @@ def test_a_stage_whose_input_has_changed_is_stale(project, file, old, new, stale
         assert str(mismatch).startswith(f"{mismatch.stage} is stale: {file}")
 
 
+def test_a_changed_parameter_is_named_by_its_innermost_key(tmp_path):
+    recorded = {"settings.textbook": {"hidden_size": 9, "dropout": {"words": 0.1}, "old": 1}}
+    current = {"hidden_size": 6, "dropout": {"words": 0.1}}
+    artifacts.write_json(tmp_path / "params.yaml", {"settings": {"textbook": current}})
+
+    stage = RecordedStage(TRAIN, {"params.yaml": recorded}, {}, {})
+    changed, deleted = map(str, lock_comparison.differences([stage], tmp_path))
+    problem = "params.yaml: settings.textbook.hidden_size was 9 when it ran and is 6"
+    assert changed == f"{TRAIN} is stale: {problem}; `dvc repro {TRAIN}` runs it again"
+    assert "params.yaml: settings.textbook.old was 1 when it ran and is None;" in deleted
+
+
 def test_the_stages_above_another_made_its_inputs():
     stages = document(ROOT / "dvc.yaml")["stages"]
     upstream = {stage: lock_comparison.above(stage, stages) for stage in stages}

@@ -116,6 +116,11 @@ REFUSED = [
     ("MLFLOW_TRACKING_URI", "sqlite:///x.db#a", "write %23 for # in the name of a file"),
     ("MLFLOW_TRACKING_URI", "sqlite:///~/x.db", "SQLite does not expand ~; write the whole path"),
     ("MLFLOW_TRACKING_URI", "sqlite:////etc", "/etc is a folder"),
+    ("MLFLOW_TRACKING_URI", "sqlite:////dev/null", "/dev/null is a device"),
+    ("MLFLOW_TRACKING_URI", "sqlite:///%00.db", "its file has a control character, such as %0A"),
+    ("MLFLOW_TRACKING_URI", "sqlite:///a%0ab.db", "its file has a control character, such as"),
+    ("MLFLOW_TRACKING_URI", f"sqlite:///{'a' * 300}.db", "a.db: File name too long; correct it"),
+    ("MLFLOW_TRACKING_URI", f"sqlite:///x.db?timeout={9**9}", "after ? only timeout=SECONDS is"),
     ("MLFLOW_TRACKING_URI", "sqlite:////etc/passwd/x.db", "/etc/passwd is not a folder"),
     (
         "MLFLOW_TRACKING_URI",
@@ -134,6 +139,7 @@ REFUSED = [
     ("MLFLOW_TRACKING_URI", "http://::1:5000", "its host or port is not valid (an IPv6 host needs"),
     ("MLFLOW_TRACKING_URI", "http://[::1", "Invalid IPv6 URL"),
     ("MLFLOW_TRACKING_URI", "http://host:abc", "its host or port is not valid"),
+    ("MLFLOW_TRACKING_URI", "http://host:٣٠٠٠", "its host or port is not valid"),
     ("MLFLOW_TRACKING_URI", "http://host:99999", "Port out of range 0-65535"),
     ("MLFLOW_TRACKING_URI", "http://host:0", "its port must be from 1 to 65535"),
     ("MLFLOW_TRACKING_URI", "http://bob:a/b@host", "write %40 for @ and %2F for / in a user or"),
@@ -147,6 +153,7 @@ REFUSED = [
     ("RNN_STUDIES", "mysql+pymysql://u:x@h/db", "run `python -m pip install pymysql`"),
     ("RNN_STUDIES", "mysql://u:x@h/db", "run `python -m pip install mysqlclient`"),
     ("RNN_STUDIES", "postgresql+psycopg2://h/db", "run `python -m pip install psycopg2-binary`"),
+    ("RNN_STUDIES", "postgresql+asyncpg://h/db", "its driver is asynchronous, which is not"),
     ("RNN_STUDIES", "postgresql+nonsense://h/db", "SQLAlchemy has no driver postgresql+nonsense"),
     ("RNN_STUDIES", "postgresql+psycopg://u:a@b@h/db", "write %40 for @ in a user or password"),
     ("RNN_STUDIES", "postgresql+psycopg://h:x/db", "not a database address with a numeric port"),
@@ -171,6 +178,26 @@ def test_an_address_that_cannot_work_is_refused(tmp_path, monkeypatch, variable,
     assert reason in line
     assert line.endswith(f"or unset {variable}")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("addresses", "culprit"),
+    [
+        ({"RNN_STUDIES": "sqlite:///mlflow.db"}, "RNN_STUDIES"),
+        ({"MLFLOW_TRACKING_URI": "sqlite:///studies.db?timeout=9"}, "MLFLOW_TRACKING_URI"),
+        (dict.fromkeys(("RNN_STUDIES", "MLFLOW_TRACKING_URI"), "sqlite:///x.db"), "RNN_STUDIES"),
+        (
+            dict.fromkeys(("RNN_STUDIES", "MLFLOW_TRACKING_URI"), "postgresql+psycopg://h/db"),
+            "RNN_STUDIES",
+        ),
+    ],
+)
+def test_one_database_for_both_stores_is_refused(tmp_path, monkeypatch, addresses, culprit):
+    for name, text in addresses.items():
+        monkeypatch.setenv(name, text)
+    for store in (stores.mlflow, stores.studies):
+        with pytest.raises(Mistake, match=rf"^{culprit}: .*/.*; .* unset {culprit}$"):
+            store(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["a b", "a%41", "a?b", "a#b", "ä", "a'b", "a@b"])
@@ -220,6 +247,12 @@ def test_an_address_is_shown_with_its_scheme_host_and_database_only(text, public
 )
 def test_a_text_keeps_everything_but_secrets(text, masked):
     assert stores.masked(text) == masked
+
+
+def test_our_own_words_in_a_query_are_no_secrets(monkeypatch):
+    query = "odbc_connect=DRIVER%3Dx%3BPWD%3DgeHeim1"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"mssql+pyodbc:///?{query}")
+    assert stores.masked("its driver is missing: geheim1") == "its driver is missing: ..."
 
 
 def errors_about(text):

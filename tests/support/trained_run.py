@@ -37,8 +37,9 @@ def record(run: str) -> dict[str, dict]:
     """Writes a dvc.lock with the files of the run as they are; gives its stages."""
     models = artifacts.MODELS / run
     data = {"path": "data/prepared/train.parquet", "md5": "0"}
+    cards = [_entry(artifacts.DATA_CARD)] if artifacts.DATA_CARD.exists() else []
     stages = {
-        "prepare": {"outs": [_entry(artifacts.VOCABULARY), data]},
+        "prepare": {"outs": [_entry(artifacts.VOCABULARY), *cards, data]},
         f"train@{run}": {"deps": [data.copy()], "outs": [_entry(models)]},
         "evaluate": {"deps": [_entry(artifacts.MODELS)], "outs": [_entry(artifacts.METRICS)]},
     }

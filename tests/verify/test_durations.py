@@ -1,7 +1,11 @@
 """How long stages take on this machine, from measurements on another one."""
 
+import json
+from pathlib import Path
+
 import pytest
 
+from pipeline.params import Mistake
 from pipeline.storage import artifacts
 from pipeline.verify import durations
 
@@ -40,6 +44,32 @@ def test_a_group_that_was_never_timed_has_no_estimate(tmp_path, stage):
     assert durations.on_this_machine([stage], 2, 400, file) == {}
     artifacts.write_json(file, MEASURED)
     assert durations.on_this_machine([stage], 2, 400, file) == {}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "{}",
+        json.dumps({**MEASURED, "workers": "2"}),
+        json.dumps({**MEASURED, "seconds": {"prepare": "4"}}),
+        json.dumps({**MEASURED, "passes_per_second": None}),
+    ],
+)
+@pytest.mark.parametrize(
+    ("path", "remedy"),
+    [
+        (durations.FILE, "`git checkout HEAD -- benchmarks/stages.json` restores it"),
+        (Path("mine.json"), "name a file that `verify --times` has written, or a new one"),
+    ],
+)
+def test_a_file_without_durations_is_refused(tmp_path, monkeypatch, path, remedy, content):
+    monkeypatch.chdir(tmp_path)
+    artifacts.write_text(path, content)
+    with pytest.raises(Mistake) as mistake:
+        durations.on_this_machine(["prepare"], 2, 400, path)
+    assert str(mistake.value) == f"{path}: does not contain durations of stages; {remedy}"
 
 
 def test_the_committed_file_has_a_speed():

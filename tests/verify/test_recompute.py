@@ -173,6 +173,7 @@ def test_measured_seconds_replace_those_of_another_processor(project, capsys):
     [
         ("no/times.json", False, "the folder no does not exist"),
         ("times.json", True, "computes nothing"),
+        ("params.yaml", False, "does not contain durations of stages; name a file"),
         ("reports", False, "is a folder"),
     ],
 )

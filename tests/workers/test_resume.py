@@ -1,9 +1,12 @@
 """An interrupted stage continues with the results of the units that it had finished."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.params import Mistake
 from pipeline.workers import driver, resume
 from tests.support.invented_inputs import FINGERPRINT, inputs
 
@@ -80,6 +83,17 @@ def test_results_of_other_code_data_or_parameters_are_deleted(tmp_path):
 def test_a_forced_stage_takes_no_earlier_result(tmp_path):
     interrupt(tmp_path)
     assert run(tmp_path, 4, is_forced=True)[1] == {0, 1, 2, 3}
+
+
+def test_a_forced_stage_names_earlier_results_that_it_cannot_delete(tmp_path, monkeypatch):
+    interrupt(tmp_path)
+    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)  # as for files of another user
+    (folder,) = (tmp_path / resume.FOLDER).iterdir()
+    message = (
+        f"{folder}: results of an earlier run that cannot be deleted, .* `sudo rm -r {folder}`"
+    )
+    with pytest.raises(Mistake, match=message):
+        run(tmp_path, 4, is_forced=True)
 
 
 @pytest.mark.parametrize(

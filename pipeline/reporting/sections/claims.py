@@ -124,11 +124,17 @@ def _notes(claim: dict) -> list[str]:
     """The verdict at each distance, or how many conditions hold."""
     deciding = deciding_measures(claim)
     holding = [measure for measure in deciding if measure["verdict"] == "holds"]
-    if claim["by_distance"] or len(deciding) < 2:
+    if claim["by_distance"]:
         return [
             f"{place['words']} ({place['tokens']} tokens): {place['verdict']}"
             for place in claim["by_distance"]
         ]
+
+    verdict = claim.get("verdict_here", claim["verdict"])
+    if verdict == "partly" and len(holding) == len(deciding):
+        return ["this study cannot test every condition; those that it can test hold"]
+    if len(deciding) < 2:
+        return []
     return [f"{len(holding)} of {len(deciding)} conditions hold"]
 
 

@@ -130,6 +130,13 @@ def test_of_several_conditions_the_number_that_hold_is_given():
     assert row(made)[1] == "◐ partly; 1 of 2 conditions hold"
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_sentence_that_a_study_tests_only_in_part_says_so(count):
+    made = section(*[measured(**SHARE)] * count, verdict="partly")
+    note = "this study cannot test every condition; those that it can test hold"
+    assert row(made)[1] == f"◐ partly; {note}"
+
+
 def test_a_number_that_only_informs_is_in_the_details_and_not_in_the_row():
     made = section(measured(**SHARE), measured(value=0.3, what="an aside"))
     assert row(made)[2] == "8.4 %, a number"

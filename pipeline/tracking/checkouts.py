@@ -15,6 +15,7 @@ from pathlib import Path
 from pipeline.params import Mistake
 from pipeline.storage import artifacts, stores
 from pipeline.storage.dvc_lock import digest
+from pipeline.tracking import artifact_locations
 
 OWNER = "checkout"
 CURRENT = "current"
@@ -82,7 +83,7 @@ def identified(folder: Path) -> Checkout:
     """
     home = stores.home(folder)
     identity = _identity(home)
-    has_own_store = _contains_store(home)
+    has_own_store = artifact_locations.own_store(home) is not None
     id_here = identity["first_id"] if has_own_store else identity["id"]
     id_here = _name() or id_here
     if stores.is_copy(folder):
@@ -105,11 +106,6 @@ def _name() -> str:
         problem = f"{NAME_VARIABLE}: is {name!r}, allowed are up to 40 letters, digits, _ and -"
         raise Mistake(f"{problem}; `unset {NAME_VARIABLE}` lets `track` choose a name")
     return name
-
-
-def _contains_store(home: Path) -> bool:
-    path = stores.sqlite_path(stores.mlflow(home))
-    return path is not None and path.resolve().is_relative_to(home)
 
 
 def _identity(home: Path) -> dict:

@@ -146,7 +146,7 @@ class Registry:
         champion: the fingerprint of the model that `track` last made champion.
         models: every logged model that `track` made or that is linked to a version.
         location: where the experiment of the runs keeps its artifacts.
-        other_places: the locations that versions of other registered models load.
+        other_places: the locations that versions of other registered models load; empty without `models`.
         runs: key of a run -> the ids of the runs with this key.
         own_runs: the ids of the runs that describe this checkout.
     """
@@ -240,7 +240,9 @@ def _of_sqlite(database: sqlite3.Connection, checkout: Checkout) -> Registry:
     tags_by_run = {run: json.loads(tags) for run, tags in database.execute(RUNS, experiment)}
     runs, own_runs = _runs(tags_by_run, checkout)
     location = next((place for (place,) in database.execute(EXPERIMENT, experiment)), "")
-    other_places = {place for (place,) in database.execute(OTHER_VERSIONS, (name,))}
+    other_places = set()
+    if models:
+        other_places = {place for (place,) in database.execute(OTHER_VERSIONS, (name,))}
     return Registry(
         name, description, champion, versions, models, location, runs, own_runs, other_places
     )
@@ -281,15 +283,16 @@ def read_through_mlflow(client: "MlflowClient", checkout: Checkout) -> Registry:
 
     experiment = client.get_experiment_by_name(TRAIN.experiment)
     experiments = [experiment.experiment_id] if experiment else []
+    models = _models_through_mlflow(client, experiments)
     return Registry(
         name,
         description,
         champion,
         versions,
-        _models_through_mlflow(client, experiments),
+        models,
         experiment.artifact_location if experiment else "",
         *_runs(_tags_by_run(client, experiments), checkout),
-        _other_places(client, name),
+        _other_places(client, name) if models else set(),
     )
 
 

@@ -2,14 +2,14 @@
 
 MLflow stores the absolute location of each experiment, run and model. After a move, these locations lead to a folder
 that no longer exists. After a copy, they lead into the original. We change locations in the project's own SQLite store
-only, in one transaction. Locations outside the project's old folder stay as they are.
+only (see `own_store`), in one transaction. Locations outside the project's old folder stay as they are.
 
 MLflow also writes absolute paths into the file MLmodel. It reads only the last part of them, so they do no harm.
 """
 
 import re
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,23 +46,26 @@ BUSY_SECONDS = 20  # how long SQLite waits for another process
 class LocationDifference:
     """A project folder that the store names, although the project is in another folder.
 
-    Without `new` the store is not the project's own, and `track` changes nothing in it.
+    Without `new` the store is not the project's own, and `track` changes nothing in it. `subfolder` is the folder of
+    the store and its artifacts in the project.
     """
 
     old: Path
     new: Path | None
     store: str
+    subfolder: Path = Path()
 
     def __str__(self) -> str:
+        artifacts = self.old / self.subfolder / ROOT
         if self.new:
             return (
-                f"MLflow's store says that the artifacts are in {self.old / ROOT}, but this project is in {self.new} "
+                f"MLflow's store says that the artifacts are in {artifacts}, but this project is in {self.new} "
                 f"(moved, renamed or copied); {REMEDY}"
             )
         return (
-            f"MLflow's store at {stores.masked(self.store)} says that the artifacts are in {self.old / ROOT}, and "
-            f"{self.old} does not exist; `track` changes locations only in the project's own mlflow.db: put the folder "
-            f"back or link it, or unset MLFLOW_TRACKING_URI"
+            f"MLflow's store at {stores.masked(self.store)} says that the artifacts are in {artifacts}, and "
+            f"{self.old} does not exist; `track` changes locations only in a store inside of the project's folder: put "
+            f"the folder back or link it, or unset MLFLOW_TRACKING_URI"
         )
 
 
@@ -85,12 +88,10 @@ def differences(folder: Path, client: "MlflowClient | None" = None) -> list[Loca
     `client` reads a store that is not SQLite. Without a client, that store counts as correct.
     """
     url = stores.mlflow(folder)
-    file = stores.sqlite_path(url)
-    home = stores.home(folder)
-    if file and is_own(file, home):
-        return [LocationDifference(root, home, url) for root in _old_roots(file, home)]
+    if own_file := own_store(folder):
+        return list(_moves_of(own_file, stores.home(folder), url))
 
-    if file:
+    if file := stores.sqlite_path(url):
         roots = _roots(_locations(file))
     elif client:
         from mlflow.entities import ViewType
@@ -103,9 +104,24 @@ def differences(folder: Path, client: "MlflowClient | None" = None) -> list[Loca
     return [LocationDifference(root, None, url) for root in missing]
 
 
-def is_own(file: Path, home: Path) -> bool:
-    """Whether an SQLite file is the project's default store."""
-    return file.resolve() == (home / "mlflow.db").resolve()
+def own_store(folder: Path) -> Path | None:
+    """The SQLite file of the project's own store: it lies inside of the project, and moves and is copied with it.
+
+    None for any other store. A link that leads out of the project, and a store of a project inside of this one, are not
+    the project's own, because other checkouts may use them.
+    """
+    home = stores.home(folder)
+    path = stores.sqlite_path(stores.mlflow(folder))
+    if path is None:
+        return None
+
+    file = path.resolve()
+    for parent in file.parents:
+        if parent == home:
+            return file
+        if (parent / "dvc.yaml").exists():
+            return None
+    return None
 
 
 def path_problems(folder: Path) -> list[str]:
@@ -182,14 +198,23 @@ def moved(location: str | None, moves: Mapping[Path, Path]) -> str | None:
     return location
 
 
-def _old_roots(file: Path, home: Path) -> list[Path]:
-    """The folders of the project that its store names, without the present one under another name (a link)."""
-    roots = _roots(_locations(file))
-    return sorted(root for root in roots if root != home and not _is_same(root, home))
+def _moves_of(file: Path, home: Path, url: str) -> Iterator[LocationDifference]:
+    """The old folders of the project that its own store names. A link to the present folder is not an old one.
+
+    The artifacts lie next to the store, or in the project's root if the store was in the root when they were made.
+    """
+    subfolder = file.parent.relative_to(home)
+    depth = len(subfolder.parts)
+    for root in sorted(_roots(_locations(file))):
+        ancestors = [root, *root.parents]
+        is_next_to_store = depth < len(ancestors) and ancestors[depth] / subfolder == root
+        old = ancestors[depth] if is_next_to_store else root
+        if not _is_same(old, home):
+            yield LocationDifference(old, home, url, subfolder if is_next_to_store else Path())
 
 
-def _is_same(root: Path, home: Path) -> bool:
-    return root.exists() and root.samefile(home)
+def _is_same(folder: Path, home: Path) -> bool:
+    return folder == home or (folder.exists() and folder.samefile(home))
 
 
 def _roots(locations: Iterable[str | None]) -> set[Path]:

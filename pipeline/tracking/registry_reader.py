@@ -53,6 +53,10 @@ VERSIONS = """
     where version.name = ? and version.current_stage != 'Deleted_Internal'
     order by version.version
 """
+OTHER_VERSIONS = """
+    select coalesce(storage_location, source, '') from model_versions
+    where name != ? and current_stage != 'Deleted_Internal'
+"""
 MODELS = """
     select model.model_id, model.name, model.artifact_location, model.status, model.source_run_id,
         (
@@ -110,8 +114,8 @@ class StoredModel:
             return []
 
     @property
-    def is_registered_elsewhere(self) -> bool:
-        """Whether a registered model of a user shows it too."""
+    def is_linked_elsewhere(self) -> bool:
+        """Whether its tag names a registered model of a user."""
         names = re.findall(r'"name": *"([^"]*)"', self.tags.get(VERSIONS_OF_MODEL, ""))
         return any(name != NAME for name in names)
 
@@ -142,6 +146,7 @@ class Registry:
         champion: the fingerprint of the model that `track` last made champion.
         models: every logged model that `track` made or that is linked to a version.
         location: where the experiment of the runs keeps its artifacts.
+        other_places: the locations that versions of other registered models load; empty without `models`.
         runs: key of a run -> the ids of the runs with this key.
         own_runs: the ids of the runs that describe this checkout.
     """
@@ -154,6 +159,7 @@ class Registry:
     location: str = ""
     runs: dict[str, list[str]] = field(default_factory=dict)
     own_runs: set[str] = field(default_factory=set)
+    other_places: set[str] = field(default_factory=set)
 
     def runs_of(self, key: str, is_shared: bool = False) -> list[str]:
         """The runs that a version may belong to, the oldest first.
@@ -180,9 +186,15 @@ class Registry:
         unused = []
         for model in self.models:
             is_ours = RECORD in model.tags and checkout.owns(model.tags)
-            if is_ours and model.id not in used and not model.is_registered_elsewhere:
+            if is_ours and model.id not in used and not self.is_used_elsewhere(model):
                 unused.append(model)
         return unused
+
+    def is_used_elsewhere(self, model: StoredModel) -> bool:
+        """Whether a registered model of a user shows it too, for example after `copy_model_version`."""
+        folder = f"/{model.id}/"
+        is_loaded = any(folder in f"{place}/" for place in self.other_places)
+        return is_loaded or model.is_linked_elsewhere
 
     def location_of(self, model: StoredModel) -> str:
         """The location that MLflow gives a logged model."""
@@ -228,7 +240,12 @@ def _of_sqlite(database: sqlite3.Connection, checkout: Checkout) -> Registry:
     tags_by_run = {run: json.loads(tags) for run, tags in database.execute(RUNS, experiment)}
     runs, own_runs = _runs(tags_by_run, checkout)
     location = next((place for (place,) in database.execute(EXPERIMENT, experiment)), "")
-    return Registry(name, description, champion, versions, models, location, runs, own_runs)
+    other_places = set()
+    if models:
+        other_places = {place for (place,) in database.execute(OTHER_VERSIONS, (name,))}
+    return Registry(
+        name, description, champion, versions, models, location, runs, own_runs, other_places
+    )
 
 
 def _runs(
@@ -266,14 +283,16 @@ def read_through_mlflow(client: "MlflowClient", checkout: Checkout) -> Registry:
 
     experiment = client.get_experiment_by_name(TRAIN.experiment)
     experiments = [experiment.experiment_id] if experiment else []
+    models = _models_through_mlflow(client, experiments)
     return Registry(
         name,
         description,
         champion,
         versions,
-        _models_through_mlflow(client, experiments),
+        models,
         experiment.artifact_location if experiment else "",
         *_runs(_tags_by_run(client, experiments), checkout),
+        _other_places(client, name) if models else set(),
     )
 
 
@@ -303,6 +322,19 @@ def _versions_through_mlflow(
             )
         )
     return versions
+
+
+def _other_places(client: "MlflowClient", name: str) -> set[str]:
+    """The locations that versions of all registered models but this one load."""
+    places = set()
+    for version in mlflow_client.pages(client.search_model_versions):
+        if version.name == name:
+            continue
+        place = version.source or ""
+        if place.startswith("models:/"):  # a copy of another version
+            place = client.get_model_version_download_uri(version.name, version.version)
+        places.add(place)
+    return places
 
 
 def _has_version_of_ours(client: "MlflowClient", name: str) -> bool:

@@ -2,7 +2,7 @@
 
 A version is compared as a whole: its tags, description, source, run and status, the logged model that it shows, and
 every file. MLflow can change neither source nor run nor status of a version. A version with a wrong one is replaced by
-a version with a new number.
+a version with a new number, which gets the aliases and tags of its users.
 
 The tag `current` marks the versions that describe the checkout. The alias `champion` first goes to the run with the
 best mean validation accuracy. It moves to another run if that run has the best mean, on the same validation split, and
@@ -30,6 +30,7 @@ from pipeline.tracking import (
     mlflow_store,
     registry_description,
     registry_reader,
+    version_additions,
     version_files,
 )
 from pipeline.tracking.best_models import CHAMPION, NAME, SCORES, Model
@@ -85,7 +86,7 @@ class Difference:
         model: None if no file describes the version.
         version: missing if it has to be made first.
         name: the tag to set.
-        value: its value, or the new text.
+        value: its value, the new text, or the number of the version with the same content.
     """
 
     problem: str
@@ -157,7 +158,9 @@ def differences(
 
         version, *duplicates = matching
         problem = f"has the content of version {version.number}"
-        differing += [Difference(problem, "delete", model, duplicate) for duplicate in duplicates]
+        for duplicate in duplicates:
+            difference = Difference(problem, "delete", model, duplicate, value=str(version.number))
+            differing.append(difference)
         for tag, value in checkout.current_tags.items():
             if version.tags.get(tag) != value:
                 differing.append(Difference(NOT_CURRENT, "tag", model, version, tag, value))
@@ -374,7 +377,7 @@ def project(models: list[Model], folder: Path, better: Better, names: OwnNames) 
     """Repairs every difference. The runs that the versions belong to must be in the store already."""
     client, experiments = mlflow_store.opened(folder)
     registry = registry_reader.read(folder)
-    projection = _Projection(client, experiments[TRAIN.experiment], registry, folder)
+    projection = _Projection(client, experiments[TRAIN.experiment], registry, folder, names)
     differing = compared(models, registry, folder, better, names)
     for difference in differing:
         if difference.repair not in ("alias", "champion"):
@@ -389,18 +392,26 @@ def project(models: list[Model], folder: Path, better: Better, names: OwnNames) 
 
 
 class _Projection:
-    """Repairs the registry.
+    """Repairs the registry. Metrics and parameters of logged models with one of `names` are not the users'.
 
     Attributes:
         replaced: numbers of versions that no longer exist.
         written: numbers of versions whose files were saved again.
     """
 
-    def __init__(self, client: "MlflowClient", experiment: str, registry: Registry, folder: Path):
+    def __init__(
+        self,
+        client: "MlflowClient",
+        experiment: str,
+        registry: Registry,
+        folder: Path,
+        names: OwnNames,
+    ):
         self.client = client
         self.experiment = experiment
         self.registry = registry
         self.folder = folder
+        self.names = names
         self.replaced: set[int] = set()
         self.written: set[int] = set()
 
@@ -415,7 +426,7 @@ class _Projection:
             for tag in checkouts.identified(self.folder).stale_tags(version.tags):
                 self.client.delete_model_version_tag(NAME, str(version.number), tag)
         elif model:
-            number = self._register(model)
+            number, _logged = self._register(model)
             if self.registry.versions:
                 print(f"MLflow: {NAME} has the new version {number}, {model.run}")
         elif difference.repair == "delete the logged model":
@@ -435,7 +446,7 @@ class _Projection:
         number = str(version.number)
         match difference.repair:
             case "delete":
-                client.delete_model_version(NAME, number)
+                self._delete(model, version, value)
             case "tag":
                 client.set_model_version_tag(NAME, number, name, value)
             case "description":
@@ -473,22 +484,40 @@ class _Projection:
         self.written.add(version.number)
 
     def _replace(self, model: Model, version: StoredVersion, problem: str) -> None:
-        """Makes a new version, because MLflow cannot change the old one, and moves the alias."""
-        number = self._register(model)
+        """Makes a new version, because MLflow cannot change the old one."""
+        number, new_logged = self._register(model)
         print(
             f"MLflow: {NAME} has the new version {number}, because version {version.number} {problem}"
         )
-        if version.is_champion:
-            self.client.set_registered_model_alias(NAME, CHAMPION, number)
-
+        version_additions.hand_over(self.client, str(version.number), number, model.tags)
         logged = self.registry.model_of(version)
-        if logged and logged.versions == [version.number]:
-            self.client.delete_logged_model(logged.id)
+        if logged:
+            version_additions.hand_over_logged_model(
+                self.client, logged.id, new_logged.id, self.names
+            )
+            is_linked_once = logged.versions == [version.number]
+            if is_linked_once and not self.registry.is_used_elsewhere(logged):
+                self.client.delete_logged_model(logged.id)
         self.client.delete_model_version(NAME, str(version.number))
         self.replaced.add(version.number)
 
-    def _register(self, model: Model) -> str:
-        """Saves the model with the run of its seed, makes it a version, and returns the number of the version."""
+    def _delete(self, model: Model, version: StoredVersion, equal: str) -> None:
+        """Deletes a version with the content of another one, which has the number `equal`."""
+        version_additions.hand_over(self.client, str(version.number), equal, model.tags)
+        (equal_version,) = [other for other in self.registry.versions if str(other.number) == equal]
+        logged = self.registry.model_of(version)
+        equal_logged = self.registry.model_of(equal_version)
+        if logged and equal_logged and logged != equal_logged:
+            version_additions.hand_over_logged_model(
+                self.client, logged.id, equal_logged.id, self.names
+            )
+        self.client.delete_model_version(NAME, str(version.number))
+
+    def _register(self, model: Model) -> tuple[str, StoredModel]:
+        """Saves the model with the run of its seed and makes it a version.
+
+        Returns the number of the version, and its logged model.
+        """
         from mlflow.exceptions import MlflowException
 
         client = self.client
@@ -524,7 +553,7 @@ class _Projection:
         client.set_logged_model_tags(logged.id, {VERSIONS_OF_MODEL: _link(int(number))})
         for tag, value in checkouts.identified(self.folder).current_tags.items():
             client.set_model_version_tag(NAME, number, tag, value)
-        return number
+        return number, logged
 
     def move_alias(self, difference: Difference, registry: Registry) -> None:
         records = {difference.model.fingerprint} if difference.model else set()

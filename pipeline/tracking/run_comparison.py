@@ -85,6 +85,10 @@ class OwnNames:
     def has_param(self, name: str) -> bool:
         return self.are_all or _first_part(name) in self.params
 
+    def has_dataset(self, name: str, role: str) -> bool:
+        """Users may give their own datasets any role. `training` is one that MLflow itself gives."""
+        return name in SPLIT_NAMES or (self.are_all and role in SPLITS)
+
 
 @cache  # a run has many points of few metrics
 def _first_part(name: str) -> str:
@@ -167,7 +171,7 @@ def mismatches(
     differing += _points(record, run, names)
     differing += _times(record, run)
     differing += _latest(record, run, names)
-    differing += _datasets(record, run)
+    differing += _datasets(record, run, names)
     differing += _place(run, location)
     differing += _artifacts(record, hashes)
     return differing
@@ -244,7 +248,7 @@ def _at(latest: tuple[int, float] | None) -> str | None:
     return f"{latest[1]} at step {latest[0]}" if latest else None
 
 
-def _datasets(record: Record, run: StoredRun) -> Iterator[Mismatch]:
+def _datasets(record: Record, run: StoredRun, names: OwnNames) -> Iterator[Mismatch]:
     """MLflow can add an input of a run, but neither change nor remove one.
 
     Runs share the source of a dataset with the same name and hash. MLflow's client cannot change it, not even with a
@@ -259,7 +263,7 @@ def _datasets(record: Record, run: StoredRun) -> Iterator[Mismatch]:
         field = f"dataset {name} ({role})"
         if dataset[:3] in identities:
             yield Mismatch(f"source of {field}", dataset[3:], identities[dataset[:3]][3:])
-        elif role in SPLITS or name in SPLIT_NAMES:  # others are a user's own
+        elif names.has_dataset(name, role):
             yield Mismatch(field, digest, hashes.pop((role, name), None), False)
     for role, name, digest in sorted(identities.keys() - stored_identities):
         if (role, name) in hashes:

@@ -1,11 +1,12 @@
 """Finds and repairs what somebody broke in an SQLite store with SQL, and what MLflow's client cannot repair.
 
 MLflow's client cannot add a row whose tags are still there, and it changes neither the location of an experiment nor
-the source of a dataset. MLflow itself never writes such rows. On a server, only its administrator can repair them.
+the source of a dataset. MLflow itself never leaves such rows. On a server, only its administrator can repair them.
 
 We leave alone what MLflow's UI does not show, and what no file decides: the times at which experiments, models and
 versions were made or changed, the stage of a version, and the columns `source_name`, `entry_point_name` and
-`source_version` of runs. Runs without their experiment stay, because they may be a user's.
+`source_version` of runs. Runs without their experiment stay, because they may be a user's. `mlflow gc` leaves the
+inputs of the runs that it removes.
 """
 
 import json
@@ -254,10 +255,10 @@ def _inputs() -> Iterator[Rule]:
     )
     yield Rule(
         "inputs",
-        "no row of datasets or runs that they belong to",
-        "source_type = 'DATASET' and destination_type = 'RUN' and ("
-        "source_id not in (select dataset_uuid from datasets) "
-        "or destination_id not in (select run_uuid from runs))",
+        "no row of datasets that they belong to",
+        "source_type = 'DATASET' and destination_type = 'RUN' "
+        "and source_id not in (select dataset_uuid from datasets) "
+        "and destination_id in (select run_uuid from runs)",
         "delete from inputs",
         {},
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.storage import plain_text, stores
-from pipeline.tracking import artifact_locations
+from pipeline.tracking import artifact_locations, bytecode
 from pipeline.tracking.best_models import REQUESTS, SERVED, Model
 from pipeline.tracking.run_records.record import NOTHING
 
@@ -29,7 +29,6 @@ WRITTEN_BY_LOADING = (
 )
 MANIFEST = "files.md5"
 FILES = "files"  # the tag
-BYTECODE = "__pycache__"  # Python writes it when somebody loads a version
 NEEDED = (  # the packages that served_model.py imports; pip adds the packages that these need
     "mlflow",
     "tensorflow",
@@ -84,11 +83,11 @@ def save(path: Path, model: Model, folder: Path, logged: "StoredModel") -> str:
 
 
 def hashes_in(folder: Path) -> dict[str, str]:
-    """The MD5 of every file in a folder by its path there, without Python's bytecode."""
+    """The MD5 of every file in a folder by its path there. Python writes bytecode when somebody loads a version."""
     hashes = {}
     for path in folder.rglob("*"):
         name = path.relative_to(folder)
-        if path.is_file() and BYTECODE not in name.parts:
+        if path.is_file() and bytecode.FOLDER not in name.parts:
             content = path.read_bytes()
             hashes[name.as_posix()] = md5(content, usedforsecurity=False).hexdigest()
     return hashes
@@ -135,6 +134,7 @@ def problems(
     with stored(version, project, moves) as folder:
         hashes = hashes_in(folder)
         saved = _saved(folder)
+        false_bytecode = [path.relative_to(folder) for path in bytecode.false_files(folder)]
     if not hashes:
         return [f"has no files in {version.storage}"]
     tag = version.tags.get(FILES)
@@ -158,6 +158,7 @@ def problems(
         elif name not in expected and hashes[name] != digest:
             lines.append(f"has {name} with the MD5 {hashes[name]}, {MANIFEST} has {digest}")
 
+    lines += [f"has the bytecode {path}, which its source does not say" for path in false_bytecode]
     others = hashes.keys() - saved.keys() - {MANIFEST, WRITTEN_BY_LOADING}
     if saved:
         lines += [f"has the file {name}, which nobody saved" for name in sorted(others)]
@@ -171,7 +172,8 @@ def remove(version: "StoredVersion", saved: Path, project: Path) -> bool:
     """
     with stored(version, project) as folder:
         if artifact_locations.local_path(version.storage) is None:
-            return hashes_in(folder).keys() <= hashes_in(saved).keys()
+            has_only_saved = hashes_in(folder).keys() <= hashes_in(saved).keys()
+            return has_only_saved and not any(bytecode.false_files(folder))
         if folder.is_dir() and not folder.is_symlink():
             shutil.rmtree(folder)
         else:

@@ -9,10 +9,11 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.machinery import PathFinder
+from importlib.machinery import PathFinder, all_suffixes
 from pathlib import Path
 
 from pipeline.params import Mistake, Params
+from pipeline.tracking import bytecode
 from pipeline.verify import repository
 
 VARIABLES_OF_THIS_CHECKOUT = (
@@ -31,10 +32,11 @@ CODE = (  # the files in Git, other than data and settings, that can change a re
     ".gitattributes",
 )
 SETTINGS = ("params.yaml", "environment.json")  # dvc.lock records their values
-MODULES = (
-    "*.py",
-    "*/__init__.py",
-)  # files of this folder that would hide an installed package of the same name
+SUFFIXES = tuple(
+    all_suffixes()
+)  # of the files that Python imports: source, bytecode and compiled C
+# files of this folder that would hide an installed package of the same name
+MODULES = tuple(f"{name}{suffix}" for name in ("*", "*/__init__") for suffix in SUFFIXES)
 DIGITS = 12  # of a commit's hash in messages
 NOT_RUN_BY_STAGES = ("pipeline/commands/", "pipeline/verify/")
 
@@ -109,11 +111,20 @@ def uncommitted(paths: tuple[str, ...]) -> Iterator[CommitMismatch]:
         elif current[path] != committed_hash:
             yield CommitMismatch(path, CHANGED)
 
-    modules = [*Path("pipeline").rglob("*.py"), *_hiding_modules()]
+    modules = {*_modules_of_pipeline(), *_hiding_modules()}
     for module in sorted(modules):
         path = module.as_posix()
         if path not in committed:
             yield CommitMismatch(path, NOT_COMMITTED)
+
+
+def _modules_of_pipeline() -> Iterator[Path]:
+    """The modules of `pipeline`, and the bytecode that Python would run although its source says something else."""
+    folder = Path("pipeline")
+    for path in folder.rglob("*"):
+        if path.name.endswith(SUFFIXES) and bytecode.FOLDER not in path.parts:
+            yield path
+    yield from bytecode.false_files(folder)
 
 
 def _hiding_modules() -> Iterator[Path]:
@@ -121,7 +132,7 @@ def _hiding_modules() -> Iterator[Path]:
     search_path = [folder for folder in sys.path if Path(folder).resolve() != Path.cwd()]
     for pattern in MODULES:
         for module in Path().glob(pattern):
-            name = module.parts[0].removesuffix(".py")
+            name, *_suffixes = module.parts[0].split(".")
             if name in sys.stdlib_module_names or PathFinder.find_spec(name, search_path):
                 yield module
 

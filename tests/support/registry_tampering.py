@@ -6,11 +6,14 @@ Each function takes the folder of a tracked study with the store `mlflow.db` and
 `track --check` prints.
 """
 
+import os
+import py_compile
 import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from py_compile import PycInvalidationMode
 
 from pipeline.tracking import artifact_locations, mlflow_store
 from pipeline.tracking.best_models import NAME
@@ -108,6 +111,22 @@ def added(folder: Path) -> None:
     (files_of(folder) / "code/numpy.py").write_text("")
 
 
+def bytecode(mode: PycInvalidationMode) -> Tampering:
+    """Bytecode of other code that Python would run instead of a module of the served code."""
+
+    def compile_other_code(folder: Path) -> None:
+        source = stored(folder, "code/pipeline/machine.py")
+        text = source.read_bytes()
+        status = source.stat()
+        source.write_bytes(b"#".ljust(len(text)))
+        os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns))
+        py_compile.compile(str(source), doraise=True, invalidation_mode=mode)
+        source.write_bytes(text)
+        os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+    return compile_other_code
+
+
 def without_files(folder: Path) -> None:
     shutil.rmtree(files_of(folder))
 
@@ -138,6 +157,11 @@ KEEPING: dict[str, tuple[Tampering, str]] = {
     "code": (flipped("code/pipeline/machine.py"), "has code/pipeline/machine.py with the MD5"),
     "no code": (removed("code/pipeline/machine.py"), "has no file code/pipeline/machine.py"),
     "more code": (added, "has the file code/numpy.py, which nobody saved"),
+    "bytecode": (bytecode(PycInvalidationMode.UNCHECKED_HASH), "has the bytecode code/pipeline/__"),
+    "bytecode with the right time": (
+        bytecode(PycInvalidationMode.TIMESTAMP),
+        "has the bytecode code/pipeline/__pycache__/machine.",
+    ),
     "description of the files": (flipped("MLmodel"), "has MLmodel with the MD5"),
     "requirements": (flipped("requirements.txt"), "has requirements.txt with the MD5"),
     "list of files": (flipped("files.md5"), "has files.md5 with the MD5"),

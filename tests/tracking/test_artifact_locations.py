@@ -11,7 +11,7 @@ import pytest
 from pipeline.__main__ import main
 from pipeline.params import Mistake
 from pipeline.storage import stage_inputs
-from pipeline.tracking import artifact_locations, mlflow_store, registry_sync
+from pipeline.tracking import artifact_locations, checkouts, mlflow_store, registry_sync
 from tests.support import moved_project
 from tests.support.moved_project import contents, locations, locations_outside
 from tests.support.tracked_study import everything, models_of, names_of, rows
@@ -106,6 +106,51 @@ def test_a_moved_or_copied_store_is_one_difference_until_corrected(store, tmp_pa
     assert locations(new)[1:] == [
         str(location).replace(store.as_uri(), new.as_uri()) for location in locations(store)[1:]
     ]
+
+
+@pytest.mark.parametrize("place", ["runs.db", "stores/of mine/runs.db"])
+def test_a_copied_store_of_another_name_is_corrected_like_mlflow_db(
+    store, tmp_path, monkeypatch, place
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{place}")
+    file = store / place
+    file.parent.mkdir(parents=True, exist_ok=True)
+    (store / "mlflow.db").rename(file)
+    root = file.parent / "mlartifacts"
+    change = "update experiments set artifact_location = replace(artifact_location, ?, ?)"
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute(change, ((store / "mlartifacts").as_uri(), root.as_uri()))
+    assert artifact_locations.differences(store) == []
+
+    copy = moved_project.copied(store, tmp_path / "copy")
+    lines = {str(difference) for difference in artifact_locations.differences(copy)}
+    assert any(f"in {root}, but this project is in {copy} " in line for line in lines)
+    artifact_locations.correct(copy)
+    assert artifact_locations.differences(copy) == artifact_locations.differences(store) == []
+    query = "select artifact_location from experiments union select artifact_uri from runs"
+    with closing(sqlite3.connect(copy / place)) as database:
+        places = {location for (location,) in database.execute(query)}
+    assert not any(location.startswith(store.as_uri()) for location in places)
+
+
+@pytest.mark.parametrize("store_of", ["a nested project", "others, through a link"])
+def test_a_store_that_other_checkouts_use_is_not_the_project_s_own(
+    store, tmp_path, monkeypatch, store_of
+):
+    project = tmp_path
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}/mlflow.db")
+    (store / "dvc.yaml").write_text("")
+    if store_of == "others, through a link":
+        project = tmp_path / "project"
+        project.mkdir()
+        (project / "mlflow.db").symlink_to(store / "mlflow.db")
+        monkeypatch.delenv("MLFLOW_TRACKING_URI")
+
+    before = everything(store)
+    assert artifact_locations.differences(project) == []
+    assert not checkouts.identified(project).has_own_store
+    artifact_locations.correct(project)
+    assert everything(store) == before
 
 
 def test_after_a_move_track_serves_everything_from_the_new_folder(project, tmp_path, capsys):

@@ -1,8 +1,11 @@
 """The registry of real SQLite stores: versions of the toy study, whose weights are a line of text."""
 
 import ast
+import compileall
 import json
+import sqlite3
 import sys
+from contextlib import closing
 from importlib import metadata
 from pathlib import Path
 
@@ -175,6 +178,8 @@ def test_loading_a_version_is_not_a_difference(study, monkeypatch):
     monkeypatch.setenv("MLFLOW_REGISTRY_URI", stores.mlflow(study))
     folder = Path(download_artifacts("models:/rnn-for-nlp/1", tracking_uri=stores.mlflow(study)))
     assert (folder / version_files.WRITTEN_BY_LOADING).exists()
+    compileall.compile_dir(folder / "code", quiet=1)
+    assert list(folder.rglob("*.pyc"))
     assert problems(study) == []
 
 
@@ -364,6 +369,87 @@ def test_tags_aliases_and_versions_of_the_user_stay(tampered):
     assert problems(tampered) == []
     projected(tampered)
     assert everything(tampered) == before
+
+
+LOGGED_MODEL = (
+    "select model_id, source_run_id from logged_models "
+    "where name = 'vanilla-textbook' and lifecycle_stage = 'active'"
+)
+
+
+def annotate(folder: Path, number: str) -> None:
+    """Adds something of every kind, as a user, to a version of our model and to its logged model."""
+    client, _ = mlflow_store.opened(folder)
+    with closing(sqlite3.connect(folder / "mlflow.db")) as database, database:
+        stage = "update model_versions set current_stage = 'Staging' where version = ?"
+        database.execute(stage, [number])
+    client.set_model_version_tag("rnn-for-nlp", number, "reviewed", "yes")
+    client.set_registered_model_alias("rnn-for-nlp", "production", number)
+    client.set_registered_model_alias("rnn-for-nlp", "best", number)
+
+    ((model_id, run_id),) = rows(folder, LOGGED_MODEL)
+    client.set_logged_model_tags(model_id, {"team": "x"})
+    client.log_model_params(model_id, {"mine": "1"})
+    client.log_metric(run_id, "my/score", 0.5, step=3, model_id=model_id)
+
+
+def assert_annotated(folder: Path, number: str) -> None:
+    client, _ = mlflow_store.opened(folder)
+    version = client.get_model_version("rnn-for-nlp", number)
+    assert version.tags["reviewed"] == "yes"
+    assert set(version.aliases) == {"production", "best"}
+    assert version.current_stage == "Staging"
+
+    ((model_id, _run_id),) = rows(folder, LOGGED_MODEL)
+    logged = client.get_logged_model(model_id)
+    assert logged.tags["team"] == "x"
+    assert logged.params == {"mine": "1"}
+    metrics = [(metric.key, metric.value, metric.step) for metric in logged.metrics]
+    assert metrics == [("my/score", 0.5, 3)]
+
+
+def test_what_users_add_to_a_version_is_also_in_the_one_that_replaces_it(tampered):
+    annotate(tampered, "1")
+    with closing(sqlite3.connect(tampered / "mlflow.db")) as database, database:
+        database.execute("update model_versions set status = 'FAILED' where version = 1")
+    registry_sync.project(models_of(tampered), tampered, never, names_of(tampered))
+    assert_annotated(tampered, "3")
+    assert problems(tampered) == []
+
+
+def test_what_users_add_to_a_version_is_also_in_an_equal_one_that_stays(tampered):
+    client, _ = mlflow_store.opened(tampered)
+    version = client.get_model_version("rnn-for-nlp", "1")
+    twin = client.create_model_version(
+        "rnn-for-nlp",
+        version.source,
+        version.run_id,
+        tags=version.tags,
+    )
+    annotate(tampered, twin.version)
+    registry_sync.project(models_of(tampered), tampered, never, names_of(tampered))
+    assert versions(tampered) == FIRST
+    assert_annotated(tampered, "1")
+    assert problems(tampered) == []
+
+
+@pytest.mark.parametrize("change", ["replaced", "renamed"])
+def test_a_version_that_a_user_copied_keeps_its_files(tampered, change):
+    client, _ = mlflow_store.opened(tampered)
+    copy = client.copy_model_version("models:/rnn-for-nlp/1", "mine")
+    assert problems(tampered) == []
+    if change == "renamed":
+        client.rename_registered_model("rnn-for-nlp", "old")
+    else:
+        registry_tampering.sql("update model_versions set run_id = 'x' where version = 1")(tampered)
+    registry = registry_reader.read(tampered)
+    assert registry == registry_reader.read_through_mlflow(client, checkouts.identified(tampered))
+
+    registry_sync.project(models_of(tampered), tampered, never, names_of(tampered))
+    assert problems(tampered) == []
+    place = client.get_model_version_download_uri("mine", copy.version)
+    query = "select lifecycle_stage from logged_models where artifact_location = ?"
+    assert rows(tampered, query, place) == [("active",)]
 
 
 def test_the_check_writes_nothing(tampered):

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from mlflow.entities import Dataset, DatasetInput, InputTag
 
 from pipeline.tracking import mlflow_store, read_only, run_comparison, run_records, run_sync
 from pipeline.tracking.checkouts import OWNER
@@ -271,6 +272,12 @@ def test_what_someone_changed_in_mlflow_is_named_and_repaired(projected, capsys,
     assert ("cannot change" in capsys.readouterr().out) == (name in REPLACING)
 
 
+def log_dataset(client, run: str, name: str, role: str) -> None:
+    dataset = Dataset(name, "a hash", "local", "{}")
+    tag = InputTag("mlflow.data.context", role)
+    client.log_inputs(run, [DatasetInput(dataset, [tag])])
+
+
 def test_what_users_add_to_a_run_stays_and_is_no_difference(projected):
     client, _ = mlflow_store.opened(projected)
     seed = tampering.run_id(projected, tampering.SEED)
@@ -281,6 +288,7 @@ def test_what_users_add_to_a_run_stays_and_is_no_difference(projected):
     client.log_metric(seed, "my/score", 0.5, step=3)
     client.log_param(seed, "mine", "1")
     client.log_text(parent, "mine", "notes.txt")
+    log_dataset(client, seed, "mine", "training")
     assert differences(projected) == []
 
     client.set_tag(seed, "architecture", "other")
@@ -290,6 +298,8 @@ def test_what_users_add_to_a_run_stays_and_is_no_difference(projected):
     tags = client.get_run(seed).data.tags
     assert tags["reviewed by"] == "me"
     assert tags[run_records.NOTE] == "look at epoch 2"
+    names = {dataset.dataset.name for dataset in client.get_run(seed).inputs.dataset_inputs}
+    assert names == {"mine", *run_comparison.SPLIT_NAMES}
     assert (tampering.artifact_folder(projected) / "notes.txt").read_text() == "mine"
 
 

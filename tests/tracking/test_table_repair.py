@@ -29,7 +29,7 @@ STATEMENTS = {
 MORE_STATEMENTS = {
     "delete from registered_models": "the registered model rnn-for-nlp that they belong to is missing",
     "delete from runs": "rows of the table params: no row of runs that they belong to",
-    "delete from datasets": "{inputs} rows of the table inputs: no row of datasets or runs",
+    "delete from datasets": "{inputs} rows of the table inputs: no row of datasets that they",
     "update datasets set dataset_profile = 'mine'": "the source, schema or profile of train.parquet",
     "update experiments set workspace = 'other'": "the workspace is not default",
     "update model_versions set workspace = 'other'": "the workspace is not default",
@@ -111,6 +111,15 @@ def test_rows_broken_with_sql_are_named_and_repaired(study, statement, line):
     query += "(select experiment_id from experiments)"
     assert rows(study, query) == [(toy_study.RECORDS, toy_study.RECORDS)]
     assert [path.name for path in Path.cwd().iterdir()] == ["study"]
+
+
+def test_what_mlflow_gc_leaves_of_a_removed_run_is_no_difference(study):
+    execute(
+        study,
+        "insert into inputs select 'of a removed run', 'DATASET', source_id, 'RUN', "
+        "'removed', step from inputs limit 1",
+    )
+    assert all_differences(study) == []
 
 
 def statements(store: Path) -> list[tuple[str, str, str]]:

@@ -1,6 +1,8 @@
 """The clone of a commit that `verify` and `replicate` compute in."""
 
+import py_compile
 import re
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
@@ -118,7 +120,19 @@ def test_the_remedy_of_an_uncommitted_change_works(project, name, spoil):
     assert file.read_text() in ("committed", "ours")
 
 
-@pytest.mark.parametrize("name", ["pipeline/new.py", "numpy.py", "keras/__init__.py", "json.py"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pipeline/new.py",
+        "pipeline/new.so",
+        "pipeline/main/__init__.pyc",
+        "numpy.py",
+        "numpy.pyc",
+        "keras/__init__.py",
+        "keras/__init__.abi3.so",
+        "json.py",
+    ],
+)
 def test_a_module_that_is_not_committed_is_named(project, name):
     artifacts.write_text(project / name, "")
     artifacts.write_text(project / "notes.py", "")
@@ -128,6 +142,24 @@ def test_a_module_that_is_not_committed_is_named(project, name):
 
     repository.paste(Path(), str(mismatch).split("`")[1])
     assert not list(clean_copy.uncommitted(("code", "pipeline")))
+
+
+def test_bytecode_of_other_code_is_named_and_bytecode_of_the_module_is_not(project):
+    artifacts.write_text(project / ".git/info/exclude", "__pycache__\n")
+    source = project / "pipeline/main.py"
+    py_compile.compile(str(source))
+    assert list(project.rglob("*.pyc"))
+    assert not list(clean_copy.uncommitted(("code", "pipeline")))
+
+    other = project / "other.py"
+    other.write_text("print('other')")
+    place = py_compile.compile(
+        str(other),
+        cache_from_source(str(source)),
+        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+    )
+    (mismatch,) = clean_copy.uncommitted(("code", "pipeline"))
+    assert project / mismatch.path == Path(place)
 
 
 def test_a_folder_that_was_never_committed_has_a_remedy(project, monkeypatch):

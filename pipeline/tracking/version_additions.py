@@ -1,0 +1,86 @@
+"""Hands over what users added to a version of the registered model to the version that takes its place.
+
+These are aliases, the stage, tags, and the tags, metrics and parameters of the version's logged model. MLflow cannot
+restore a version. So a version that is replaced, or deleted because another one is equal, takes nothing with it.
+"""
+
+import re
+import warnings
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from pipeline.tracking.best_models import NAME
+from pipeline.tracking.run_comparison import WRITTEN_TAGS, OwnNames
+from pipeline.tracking.run_records.tables import Strings
+from pipeline.tracking.version_files import FILES
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+NO_STAGE = "None"  # as MLflow writes it
+
+
+def hand_over(client: "MlflowClient", old: str, new: str, tags: Iterable[str]) -> None:
+    """Gives the version with the number `new` the aliases, the stage and the tags of the version `old`.
+
+    `tags` are the names of our own tags. A tag that the new version has already stays as it is.
+    """
+    old_version = client.get_model_version(NAME, old)
+    new_version = client.get_model_version(NAME, new)
+    for tag, value in _of_user(old_version.tags, {*tags, FILES, *new_version.tags}).items():
+        client.set_model_version_tag(NAME, new, tag, value)
+    stage = old_version.current_stage
+    if stage and stage != NO_STAGE and new_version.current_stage == NO_STAGE:
+        with warnings.catch_warnings(
+            action="ignore", category=FutureWarning
+        ):  # MLflow prefers aliases
+            client.transition_model_version_stage(NAME, new, stage)
+    for alias in old_version.aliases:
+        client.set_registered_model_alias(NAME, alias, new)
+
+
+def hand_over_logged_model(client: "MlflowClient", old: str, new: str, names: OwnNames) -> None:
+    """Gives the logged model with the id `new` the tags, parameters and metrics of the logged model `old`.
+
+    Metrics and parameters with one of `names` are not the users'.
+    """
+    from mlflow.exceptions import MlflowException
+
+    old_model = client.get_logged_model(old)
+    new_model = client.get_logged_model(new)
+    if tags := _of_user(old_model.tags, new_model.tags):
+        client.set_logged_model_tags(new, tags)
+
+    new_params = new_model.params or {}
+    params = {}
+    for name, value in (old_model.params or {}).items():
+        if name not in new_params and not names.has_param(name):
+            params[name] = value
+    if params:
+        client.log_model_params(new, params)
+
+    for metric in old_model.metrics or []:
+        if names.has_metric(metric.key) or metric.run_id is None:
+            continue
+        with suppress(MlflowException):  # the run of the metric was deleted
+            client.log_metric(
+                metric.run_id,
+                metric.key,
+                metric.value,
+                metric.timestamp,
+                metric.step,
+                dataset_name=metric.dataset_name,
+                dataset_digest=metric.dataset_digest,
+                model_id=new,
+            )
+
+
+def _of_user(tags: Mapping[str, str], others: Iterable[str]) -> Strings:
+    """The tags that neither MLflow nor `track` writes, without `others`."""
+    others = set(others)
+    users_tags = {}
+    for tag, value in tags.items():
+        if tag not in others and not re.fullmatch(WRITTEN_TAGS, tag):
+            users_tags[tag] = str(value)
+    return users_tags

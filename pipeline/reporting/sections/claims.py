@@ -14,7 +14,6 @@ from pipeline.reporting.numbers import count, listed, measured
 from pipeline.reporting.parts import (
     Bullets,
     Details,
-    Paragraph,
     Part,
     Quote,
     Quotes,
@@ -74,7 +73,7 @@ def tested(claims: list[dict]) -> list[dict] | None:
     return [claim for claim in claims if deciding_measures(claim)] or None
 
 
-def answer(tested: list[dict], claims: list[dict], subject: Subject) -> Paragraph:
+def answer(tested: list[dict], claims: list[dict], subject: Subject) -> str:
     """How many sentences have each verdict, and whether replications agree."""
     numbers = Counter(claim["verdict"] for claim in tested)
     verdicts = [
@@ -93,7 +92,7 @@ def answer(tested: list[dict], claims: list[dict], subject: Subject) -> Paragrap
         unstable = count(numbers["unstable"], "verdict") if numbers["unstable"] else "No verdict"
         text += f" {unstable} changed in {others}, which repeat{'s' * (len(replications) == 1)} the study with "
         text += "other rounding."
-    return Paragraph(text)
+    return text
 
 
 def _counting(claim: dict) -> list[dict]:
@@ -211,8 +210,8 @@ def evidence(tested: list[dict]) -> list[Part]:
     for claim in tested:
         quote = f"“{' '.join(claim['sentence'].split()[:6])} …”"
         texts = [
-            Paragraph(f"Test: {claim['test']}"),
-            Paragraph(f"Caveat: {claim['caveat']}"),
+            f"Test: {claim['test']}",
+            f"Caveat: {claim['caveat']}",
         ]
         contents = [*texts, *_replicated(claim), _measures(claim, quote)]
         parts.append(Details(f"Test, caveat and all numbers of {quote}", contents))

@@ -30,7 +30,6 @@ from pipeline.reporting.parts import (
     Choice,
     Details,
     Figure,
-    Paragraph,
     Part,
     Parts,
     Section,
@@ -129,12 +128,12 @@ def answer(
     gradient_claim: dict | None,
     shown_length: int,
     settings: dict,
-) -> Paragraph | None:
+) -> str:
     """The share that the networks have left at this length, and the vanilla RNN at the longest one."""
     trained = where(decays, weights="trained")
     at_length = where(trained, sequence_length=shown_length)
     if at_length.empty:
-        return None
+        return ""
 
     main = _first(at_length)
     sentences = [_fate(main, gradient_claim, settings)]
@@ -147,7 +146,7 @@ def answer(
     longest = _first(where(trained, sequence_length=trained["sequence_length"].max()))
     if longest.sequence_length > shown_length and longest.network == main.network:
         sentences.append(_at_longest(longest, decay_by_seed, settings["vanished"]))
-    return Paragraph(" ".join(sentences))
+    return " ".join(sentences)
 
 
 def _first(rows: DataFrame):
@@ -305,7 +304,7 @@ def panel_of(
 # --- seeds that collapsed ----------------------------------------------------------------------------------------
 
 
-def collapsed(decays: DataFrame, shown_length: int) -> Paragraph | None:
+def collapsed(decays: DataFrame, shown_length: int) -> str:
     """Names the trained seeds whose gradient lies far below the one of the median seed."""
     trained = where(decays, weights="trained", sequence_length=shown_length)
     seeds_of = trained.set_index("network")["collapsed_seeds"].map(decay_measures.collapsed_seeds)
@@ -315,7 +314,7 @@ def collapsed(decays: DataFrame, shown_length: int) -> Paragraph | None:
         for network, seeds in seeds_of.items()
         if seeds
     ]
-    return Paragraph(" ".join(sentences)) if sentences else None
+    return " ".join(sentences)
 
 
 # --- initialisers ------------------------------------------------------------------------------------------------
@@ -342,7 +341,7 @@ def initialisers(initialiser_curves: DataFrame) -> Parts:
     last = where(medians, lag_tokens=medians["lag_tokens"].max()).dropna(subset="value")
     last = last.sort_values("value", ascending=False, kind="stable")
     if len(last) < 2:
-        return None
+        return []
 
     most, least = last.iloc[0], last.iloc[-1]
     effect = "decides" if least["value"] < most["value"] - 1 else "hardly changes"
@@ -356,7 +355,7 @@ def initialisers(initialiser_curves: DataFrame) -> Parts:
         shape=alt.Shape(**charts.looks_of(SHAPES, last, "initialiser")),
     )
     return [
-        Paragraph(
+        (
             f"Before training, the initialiser of the recurrent weights {effect} how far gradients reach. "
             f"With {least['initialiser']} weights, {share_of(least['value'])} is left {back}. "
             f"With {most['initialiser']} weights, it is {share_of(most['value'])}."
@@ -393,7 +392,7 @@ def place_curves(curves: DataFrame, shown_length: int) -> DataFrame:
 def both_directions(place_curves: DataFrame, shown_length: int) -> Parts:
     """The gradient by the place of a word, if a network reads in both directions."""
     if where(place_curves, direction="both").empty:
-        return None
+        return []
 
     medians = summary(place_curves, ["architecture", "direction", "place"])
     by_network = medians.groupby("architecture", sort=False)
@@ -402,7 +401,7 @@ def both_directions(place_curves: DataFrame, shown_length: int) -> Parts:
     at = ("place", "word (1 is the first one of the text)")
     panel = panel_of(place_curves, medians, ["architecture"], medians, at, dash=charts.SOLID)
     return [
-        Paragraph(" ".join(main)),
+        " ".join(main),
         Figure(
             "gradients-by-place",
             f"Which words the answer depends on, at {in_tokens(shown_length)}",

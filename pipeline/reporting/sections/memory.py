@@ -16,7 +16,6 @@ from pipeline.reporting.numbers import count, in_tokens, listed, percent, points
 from pipeline.reporting.parts import (
     Details,
     Figure,
-    Paragraph,
     Part,
     Parts,
     Section,
@@ -152,7 +151,7 @@ def answer(
     shown_length: int,
     subject: Subject,
     settings: dict,
-) -> list[Paragraph]:
+) -> list[str]:
     reached = where(reaches, sequence_length=shown_length)
     if reached.empty:
         return []
@@ -168,8 +167,8 @@ def answer(
     if longest != shown_length:
         start = f"In {subject.noun}s of {longest:,} tokens, the distance"
         sentences += _distances(where(reaches, sequence_length=longest), start)
-    texts = (sentences, stored_and_used(measures, settings["usable"], subject))
-    return [Paragraph(" ".join(text)) for text in texts if text]
+    farthest = stored_and_used(measures, settings["usable"], subject)
+    return [" ".join(sentences), " ".join(farthest)]
 
 
 def _distances(reached: DataFrame, start: str) -> list[str]:
@@ -335,7 +334,7 @@ def definitions(memory: DataFrame, subject: Subject) -> Details:
         "positive word moves it up. The probe compares two readings that differ in one word, so it may use differences "
         "that noise would hide. Intervals are for other seeds and other texts."
     )
-    return Details("What stored and used mean", [Paragraph(text)])
+    return Details("What stored and used mean", [text])
 
 
 # --- memory next to the gradient ---------------------------------------------------------------------------------
@@ -351,7 +350,7 @@ def next_to_gradient(
     lags = effects["lag_tokens"]
     gradients = where(word_gradients, sequence_length=shown_length, lag_tokens=set(lags))
     if effects.empty or gradients.empty:
-        return None
+        return []
 
     keys = ["architecture", "lag_tokens"]
     effect = estimates(effects, keys, "share")
@@ -373,7 +372,7 @@ def next_to_gradient(
         for row in first.itertuples()
     ]
     details = Details("Gradients and effects of words", [Table.of(caption, columns)])
-    return [*map(Paragraph, sentences), details]
+    return [*sentences, details]
 
 
 # --- changed texts -----------------------------------------------------------------------------------------------
@@ -383,7 +382,7 @@ def with_other_words(changed_texts: DataFrame, shown_length: int, subject: Subje
     every = where(changed_texts, sequence_length=shown_length)
     seeds = frames.in_order(where(every, probe=CHANGES), ["probe", "tokens"])
     if seeds.empty:
-        return None
+        return []
 
     seeds["change"] = [CHANGES[row.probe].format(row.tokens) for row in seeds.itertuples()]
     means = estimates(seeds, ["architecture", "probe", "tokens", "change"], "lost")
@@ -424,7 +423,7 @@ def with_other_words(changed_texts: DataFrame, shown_length: int, subject: Subje
             f"{percent(halves.mean())} of the answers of the {words.network(name)}."
         )
     return [
-        Paragraph(" ".join(sentences)),
+        " ".join(sentences),
         Details(f"Changed {subject.noun}s", [figure]),
     ]
 
@@ -455,7 +454,7 @@ def against_bag_of_words(probes: DataFrame, subject: Subject) -> Parts:
     bag = probes.query("trained_length == sequence_length and probe == 'bag_of_words'")
     bag = frames.in_order(bag.assign(lost=-bag["lost"]), ["architecture", "sequence_length"])
     if bag.empty:
-        return None
+        return []
 
     keys = ["architecture", "sequence_length"]
     means = estimates(bag, keys, "lost")
@@ -478,7 +477,7 @@ def against_bag_of_words(probes: DataFrame, subject: Subject) -> Parts:
         ],
     )
     details = Details("A bag of the same words, by length", [figure])
-    return [Paragraph(sentences[first_network(means)]), details]
+    return [sentences[first_network(means)], details]
 
 
 def deficit(means: DataFrame) -> str:
@@ -535,8 +534,8 @@ def one_token_to_keep(retention: DataFrame, settings: dict) -> Parts:
         f"Training had at most {count(settings['updates'], 'update')}. A network may learn with more of them what it "
         "did not learn here. A token in the middle meets a state full of noise, so the two tasks do not compare."
     )
-    details = Details("How to read this task", [Paragraph(note)])
-    return [Paragraph(" ".join(sentences)), figure, details]
+    details = Details("How to read this task", [note])
+    return [" ".join(sentences), figure, details]
 
 
 def learned_lag(rows: DataFrame) -> str:

@@ -16,7 +16,6 @@ from pipeline.reporting.parts import (
     Command,
     Details,
     Figure,
-    Paragraph,
     Part,
     Parts,
     Section,
@@ -54,7 +53,7 @@ def readings(examples: dict) -> DataFrame:
     )
 
 
-def answer(readings: DataFrame, examples: dict, subject: Subject) -> Paragraph:
+def answer(readings: DataFrame, examples: dict, subject: Subject) -> str:
     ends = readings.groupby(["text", "run"], sort=False)["probability"].last().unstack()
     networks = listed(words.network(run.split("-")[0]) for run in ends)
     text = (
@@ -64,7 +63,7 @@ def answer(readings: DataFrame, examples: dict, subject: Subject) -> Paragraph:
     agreed = (ends > 0.5).nunique(axis=1).eq(1).sum()
     if len(ends.columns) > 1:
         text += f" The networks give the same answer to {agreed or 'none'} of them."
-    return Paragraph(text)
+    return text
 
 
 def word_by_word(readings: DataFrame, subject: Subject) -> Choice:
@@ -130,7 +129,7 @@ def choice_of_texts(examples: dict, subject: Subject) -> Details | None:
         "any other text:"
     )
     command = Command('python -m pipeline read "any text"')
-    return Details(f"How these {subject.noun}s were chosen", [Paragraph(note), command])
+    return Details(f"How these {subject.noun}s were chosen", [note, command])
 
 
 # --- hard texts of the test split --------------------------------------------------------------------------------
@@ -145,8 +144,8 @@ def hard(hard_texts: DataFrame, subject: Subject) -> Parts:
     )
     summary = f"Hard {subject.noun}s of the test split"
     rows = [_hard_row(text, subject) for _, text in hard_texts.groupby("review", sort=False)]
-    parts = [Table.of(summary, rows), Paragraph(note)]
-    return [Paragraph(_hardest(hard_texts, subject)), Details(summary, parts)]
+    parts = [Table.of(summary, rows), note]
+    return [_hardest(hard_texts, subject), Details(summary, parts)]
 
 
 def _hardest(hard_texts: DataFrame, subject: Subject) -> str:

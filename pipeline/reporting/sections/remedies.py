@@ -16,7 +16,7 @@ from pipeline.reporting.numbers import (
     with_interval,
     within_limits,
 )
-from pipeline.reporting.parts import Details, Figure, Paragraph, Section, Table
+from pipeline.reporting.parts import Details, Figure, Section, Table
 
 PHRASES = {  # a setting that differs from the baseline's -> words for it
     ("readout", "last"): "the last state",
@@ -77,7 +77,7 @@ def _remedy(entry: Record, baseline: Record) -> str:
     return " with ".join([architecture, " and ".join(phrases)] if phrases else [architecture])
 
 
-def answer(remedy_table: DataFrame, subject: Subject) -> Paragraph:
+def answer(remedy_table: DataFrame, subject: Subject) -> str:
     """The remedies that kept more gradient, that used a far word more often, and that were more accurate."""
     baseline, remedies = remedy_table.iloc[0], remedy_table.iloc[1:]
     gradient = (
@@ -99,7 +99,7 @@ def answer(remedy_table: DataFrame, subject: Subject) -> Paragraph:
     sentences = [
         _sentence(remedies[chosen], remedies, effect) for effect, chosen in effects.items()
     ]
-    return Paragraph(" ".join([*_leaders(remedy_table), *sentences]))
+    return " ".join([*_leaders(remedy_table), *sentences])
 
 
 def _leaders(remedy_table: DataFrame) -> list[str]:
@@ -213,7 +213,7 @@ def details(remedy_table: DataFrame, subject: Subject) -> Details:
     ]
     more = _table("More measures of every remedy (95 % intervals)", remedy_table, OTHERS)
     summary = "How we compare remedies, and more measures"
-    return Details(summary, [*map(Paragraph, texts), more])
+    return Details(summary, [*texts, more])
 
 
 SECTION = Section("Remedies", (answer, table, figure, details))

@@ -25,7 +25,6 @@ from pipeline.reporting.parts import (
     Bullets,
     Details,
     Figure,
-    Paragraph,
     Section,
     Table,
 )
@@ -181,17 +180,17 @@ def _table(caption: str, frame: DataFrame, columns: dict[str, tuple]) -> Table:
     return Table.of(caption, cells)
 
 
-def failed_seeds(runs: DataFrame) -> Paragraph | None:
+def failed_seeds(runs: DataFrame) -> str:
     """Seeds that failed to learn are part of every mean, so a reader has to know them."""
     failed = runs.query("failed > 0 and run not in @BASELINES")
     if failed.empty:
-        return None
+        return ""
 
     of_runs = listed(
         f"{named_seeds(row.failed_seeds.replace('seed-', '').split())} of {row.run} (it has {row.seeds} seeds)"
         for row in failed.itertuples()
     )
-    return Paragraph(f"Some seeds failed to learn: {of_runs}. Every mean includes them.")
+    return f"Some seeds failed to learn: {of_runs}. Every mean includes them."
 
 
 def comparisons(pairs: DataFrame, settings: dict) -> Details:
@@ -332,7 +331,7 @@ def reliability(runs: DataFrame, results: DataFrame, settings: dict) -> Details:
     text = f"A seed has failed to learn if its validation accuracy is below {least}: {bound}."
     caption = "Over seeds: networks trained again. Over texts: these networks on other texts, in blocks of neighbours"
     table = _table(caption, rows, columns)
-    return Details("How reliable each run is", [Paragraph(text), table])
+    return Details("How reliable each run is", [text, table])
 
 
 def by_length(buckets: DataFrame, subject: Subject) -> Details:
@@ -385,7 +384,7 @@ def calibrated(runs: DataFrame, calibration: DataFrame, subject: Subject) -> Det
         alternative=f"{text} {'; '.join(' '.join(row[:2]) for row in table.rows)}.",
         panels=_calibration(calibration),
     )
-    return Details("Calibration", [Paragraph(text), figure, table])
+    return Details("Calibration", [text, figure, table])
 
 
 def _whose(runs: pd.Series, most: int) -> str:

@@ -12,7 +12,6 @@ from pipeline.reporting.parts import (
     Bullets,
     Details,
     Figure,
-    Paragraph,
     Section,
     Table,
 )
@@ -143,10 +142,10 @@ def _answer(study: Record) -> str:
     )
 
 
-def recipe(studies: Records, settings: Record) -> Paragraph:
+def recipe(studies: Records, settings: Record) -> str:
     """The recipe from which the searches start, and the runs that use their choice."""
     start = f"The starting recipe is settings.{settings['recipe']} in params.yaml."
-    return Paragraph(f"{start} Runs with “tuned” in their name use what the search chose.")
+    return f"{start} Runs with “tuned” in their name use what the search chose."
 
 
 def race(contestants: DataFrame) -> Figure | None:
@@ -197,7 +196,7 @@ def rules(studies: Records, settings: Record) -> Details:
     space["dimension"] = space["dimension"].str.replace("_", " ")
     caption = "The search space, the choices, and importances (PED-ANOVA)"
     table = Table.of(caption, space, **FORMATS)
-    return Details("How the search works", [*map(Paragraph, (steps, choice, roles)), table])
+    return Details("How the search works", [steps, choice, roles, table])
 
 
 def _end(setting: float, dimension: Record) -> str:

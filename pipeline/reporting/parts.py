@@ -60,13 +60,7 @@ class Table:
         )
         cells = texts.fillna("").to_numpy().tolist()
         columns = [name.replace("_", " ") for name in frame]
-        return cls(
-            caption,
-            columns,
-            cells,
-            sortable=True,
-            filterable=len(cells) > LONG_TABLE,
-        )
+        return cls(caption, columns, cells, sortable=True, filterable=len(cells) > LONG_TABLE)
 
     @property
     def aligned_left(self) -> Sequence[int]:
@@ -227,7 +221,7 @@ class MadeSection:
 
 def made(section: Section, values: Inputs) -> MadeSection:
     """Calls the functions of a section with the inputs that they name."""
-    parts: list[MadePart] = []
+    parts = []
     for maker in section.makers:
         result = None if values.starts_empty(maker) else values.call(maker)
         new_parts = result if isinstance(result, list) else [result]

@@ -59,7 +59,7 @@ HEIGHT = 200
 @derived
 def trained_properties(attractor: DataFrame) -> DataFrame:
     """The properties in the order of architectures, with the names of the networks."""
-    return frames.with_network(frames.in_order(attractor, ["architecture"]))
+    return frames.named(frames.in_order(attractor, ["architecture"]))
 
 
 def answer(trained_properties: DataFrame, retention: DataFrame) -> str:
@@ -187,7 +187,7 @@ def _cells(row, noun: str) -> Sequence[str]:
 
 def _modes(attractor_modes: DataFrame) -> Table:
     """The time constants of the slowest modes, and how many dimensions the visited states fill."""
-    named = where(attractor_modes, measure=tuple(MODES))
+    named = where(attractor_modes, measure=MODES)
     medians = frames.median_seed(named, ["architecture", "weights", "measure"])
     medians["cell"] = [
         with_interval(row.value, row.lowest, row.highest, _cell) for row in medians.itertuples()
@@ -195,7 +195,7 @@ def _modes(attractor_modes: DataFrame) -> Table:
     wide = medians.pivot(index=["network", "weights"], columns="measure", values="cell")
 
     caption = "Time constants of the slowest modes, in tokens: median seed (lowest to highest)"
-    rows = wide[list(MODES)].reset_index().to_numpy().tolist()
+    rows = wide[[*MODES]].reset_index().to_numpy().tolist()
     return Table(caption, ["network", "weights", *MODES.values()], rows, left=(0, 1))
 
 

@@ -73,7 +73,7 @@ SHAPES = {
 @derived
 def decays(decay: DataFrame) -> DataFrame:
     """The decay of each state that is read out, at each length in one design."""
-    return frames.own_design(where(of_states(decay), quantity="dz/dh"))
+    return read_out(decay)
 
 
 @derived
@@ -83,7 +83,7 @@ def curves(everything: DataFrame) -> DataFrame:
     rows = rows.rename(columns={"log10_relative_norm": "value"})
     parts = [rows.iloc[:0]]
     for length, of_length in rows.groupby("sequence_length"):
-        lags = {*charts.thinned(of_length)["lag_tokens"], far_lag(length - 1)}
+        lags = [*charts.drawn_lags(of_length["lag_tokens"]), far_lag(length - 1)]
         parts.append(where(of_length, lag_tokens=lags))
     return pd.concat(parts)
 
@@ -99,12 +99,17 @@ def of_states(table: DataFrame) -> DataFrame:
     return frames.named(frames.in_order(rows, [*CURVE, "quantity"]))
 
 
+def read_out(table: DataFrame) -> DataFrame:
+    """The rows of the hidden states that are read out, at each length in one design."""
+    return frames.own_design(where(of_states(table), quantity="dz/dh"))
+
+
 def summary(seeds: DataFrame, keys: list[str]) -> DataFrame:
     """The median seed of gradients in log10, with `network` and `hint`."""
-    medians = frames.named(frames.median_seed(seeds, keys))
+    medians = frames.median_seed(seeds, keys)
     texts = medians[["value", "lowest", "highest"]].map(share_of)
-    hint = texts["value"] + " (seeds: " + texts["lowest"] + " to " + texts["highest"] + ")"
-    return medians.assign(hint=hint)
+    hint = "{0.value} (seeds: {0.lowest} to {0.highest})".format
+    return medians.assign(hint=texts.apply(hint, axis=1))
 
 
 def shares(rows: DataFrame, name: str = "network") -> str:
@@ -228,8 +233,8 @@ def _at_longest(row, decay_by_seed: DataFrame, vanished: float) -> str:
 
 def by_lag(curves: DataFrame, shown_length: int) -> Part | None:
     """A figure per length."""
-    seeds = frames.own_design(where(of_states(curves), quantity="dz/dh"))
-    figures: dict[str, Part] = {}
+    seeds = read_out(curves)
+    figures = {}
     for length in frames.first_at(seeds["sequence_length"], shown_length):
         name = "gradients-by-lag" + (f"-{length}" if length != shown_length else "")
         figures[in_tokens(length)] = _by_lag(where(seeds, sequence_length=length), name)
@@ -323,15 +328,18 @@ def collapsed(decays: DataFrame, shown_length: int) -> str:
 @derived
 def initialiser_curves(curves: DataFrame, shown_length: int) -> DataFrame:
     """Curves of one untrained tanh network by initialiser, at this length or else at the longest one that has them."""
-    rows = where(curves, weights="initial", quantity="dz/dh", direction="forward")
-    for network in ("vanilla", "bidirectional"):
-        of_network = where(rows, architecture=network)
-        numbers = of_network.groupby("sequence_length")["initialiser"].nunique()
-        lengths = numbers[numbers > 1].index
-        if len(lengths):
-            length = shown_length if shown_length in lengths else lengths.max()
-            return where(of_network, sequence_length=length)
-    return rows.iloc[:0]
+    tanh = ("vanilla", "bidirectional")
+    rows = where(
+        curves, weights="initial", quantity="dz/dh", direction="forward", architecture=tanh
+    )
+    by_network = rows.groupby(["architecture", "sequence_length"])
+    several = rows[by_network["initialiser"].transform("nunique") > 1]
+    first = frames.in_order(several, ["architecture"]).head(1)
+    of_network = where(several, architecture=first["architecture"])
+    lengths = frames.first_at(of_network["sequence_length"], shown_length)
+    return where(
+        of_network, sequence_length=shown_length if shown_length in lengths else lengths[-1:]
+    )
 
 
 def initialisers(initialiser_curves: DataFrame) -> Parts:
@@ -344,8 +352,8 @@ def initialisers(initialiser_curves: DataFrame) -> Parts:
         return []
 
     most, least = last.iloc[0], last.iloc[-1]
-    effect = "decides" if least["value"] < most["value"] - 1 else "hardly changes"
-    back = f"{in_tokens(most['lag_tokens'])} back"
+    effect = "decides" if least.value < most.value - 1 else "hardly changes"
+    back = f"{in_tokens(most.lag_tokens)} back"
     panel = panel_of(
         initialiser_curves,
         medians.assign(network=medians["initialiser"]),
@@ -357,12 +365,12 @@ def initialisers(initialiser_curves: DataFrame) -> Parts:
     return [
         (
             f"Before training, the initialiser of the recurrent weights {effect} how far gradients reach. "
-            f"With {least['initialiser']} weights, {share_of(least['value'])} is left {back}. "
-            f"With {most['initialiser']} weights, it is {share_of(most['value'])}."
+            f"With {least.initialiser} weights, {share_of(least.value)} is left {back}. "
+            f"With {most.initialiser} weights, it is {share_of(most.value)}."
         ),
         Figure(
             "gradients-by-initialiser",
-            f"Gradients of the untrained {words.network(most['architecture'])}, by initialiser",
+            f"Gradients of the untrained {words.network(most.architecture)}, by initialiser",
             f"Keras' default is {DEFAULT_INITIALISER}; “0.9 orthogonal” is 0.9 times that. Thick lines are median "
             "seeds, thin lines are single seeds.",
             f"Gradient left {back}: {shares(last, 'initialiser')}.",
@@ -421,11 +429,11 @@ def _smallest(curve: DataFrame, length: int) -> str:
 
     least = curve.loc[curve["value"].idxmin()]
     text = (
-        f"In the {network}, word {least['place']} of {length} has the smallest gradient: "
-        f"{share_of(least['value'])} of the last word's."
+        f"In the {network}, word {least.place} of {length} has the smallest gradient: "
+        f"{share_of(least.value)} of the last word's."
     )
     first = share_of(curve["value"].iloc[0])
-    return text if least["place"] == 1 else f"{text} The first word has {first}."
+    return text if least.place == 1 else f"{text} The first word has {first}."
 
 
 # --- details -----------------------------------------------------------------------------------------------------
@@ -522,8 +530,8 @@ def _measures(medians: DataFrame) -> Table:
             column=f"horizon_{name}", text=within
         )
 
-    seeds = medians[["seeds", "exponential_seeds"]].astype(str)
-    columns["seeds (exponential ones)"] = seeds["seeds"] + " (" + seeds["exponential_seeds"] + ")"
+    seeds = "{0.seeds} ({0.exponential_seeds})".format
+    columns["seeds (exponential ones)"] = medians.apply(seeds, axis=1)
     caption = f"Median seeds at {in_tokens(length)}, with 95 % intervals"
     return Table.of(caption, columns)
 
@@ -546,7 +554,7 @@ def by_distance(distances: DataFrame, shown_length: int) -> Details | None:
 
     rows = rows.assign(weights=rows["weights"].map(WEIGHTS))
     by_lag = rows.groupby(["network", "weights", "lag_tokens"], sort=False)
-    wide = by_lag[[*rows]].apply(_share_at).unstack(sort=False)
+    wide = by_lag.apply(_share_at).unstack(sort=False)
     caption = (
         f"Gradient relative to lag 0, at {in_tokens(shown_length)}: median seeds, 95 % intervals"
     )
@@ -579,7 +587,7 @@ def method(decays: DataFrame, subject: Subject, settings: dict) -> Details:
         "damps less.",
     ]
     for length, rows in elsewhere.groupby("trained_length"):
-        lengths = listed(map("{:,}".format, sorted(set(rows["sequence_length"]))))
+        lengths = listed(map("{:,}".format, np.unique(rows["sequence_length"])))
         bullets.append(f"Networks measured at {lengths} tokens were trained at {length:,} tokens.")
     return Details("How we measured gradients", [Bullets(bullets)])
 

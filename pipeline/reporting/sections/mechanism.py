@@ -47,7 +47,7 @@ def cell_numbers(dynamics: DataFrame, shown_length: int) -> DataFrame:
     rows = where(dynamics, measure=MEASURES, direction=frames.HALVES, weights=WEIGHTS)
     rows = frames.own_design(where(rows, sequence_length=shown_length))
     rows = rows[rows["index"].isna() | rows["index"].eq(1)]
-    return frames.named(frames.median_seed(rows, [*CURVE, "measure"]))
+    return frames.median_seed(rows, [*CURVE, "measure"])
 
 
 def reason(cell_numbers: DataFrame) -> str:
@@ -58,13 +58,13 @@ def reason(cell_numbers: DataFrame) -> str:
         return ""
 
     network = of_network["network"].iloc[0]
-    can = "can" if values["largest_singular_value"] > 1 else "cannot"
-    effect = "shrinks" if values["lyapunov"] < 0 else "stretches"
-    change = abs(math.expm1(values["lyapunov"])) * 100
+    can = "can" if values.largest_singular_value > 1 else "cannot"
+    effect = "shrinks" if values.lyapunov < 0 else "stretches"
+    change = abs(math.expm1(values.lyapunov)) * 100
     text = (
         f"The recurrent weights U of the trained {network} {can} stretch a gradient: their largest singular value "
-        f"is {number(values['largest_singular_value'], 2)}. "
-        f"The slope of tanh damps it by a factor of {number(values['mean_slope'], 2)} on average. "
+        f"is {number(values.largest_singular_value, 2)}. "
+        f"The slope of tanh damps it by a factor of {number(values.mean_slope, 2)} on average. "
         f"Together, a step {effect} the most persistent direction by {number(change, 1)} %."
     )
     lowest, highest = of_network.loc["lyapunov", ["lowest", "highest"]]
@@ -138,7 +138,7 @@ def training(everything: DataFrame, dynamics: DataFrame) -> Parts:
     medians = where(norms, measure="gradient_norm_median")
     sentence = (
         f"In training at {in_tokens(length)}, the largest gradient of a batch had a norm of "
-        f"{number(largest['value'], 1)}, in the {largest['network']}. "
+        f"{number(largest.value, 1)}, in the {largest.network}. "
         f"The median batch never had more than {number(medians['value'].max(), 1)}."
     )
     return [
@@ -164,7 +164,7 @@ def _left_while_training(everything: DataFrame, length: int) -> DataFrame:
         sequence_length=length,
         lag_tokens=far_lag(length - 1),
     )
-    rows = where(rows, seed=set(where(rows, weights="training")["seed"]))
+    rows = where(rows, seed=where(rows, weights="training")["seed"])
     return rows.rename(columns={"log10_relative_norm": "value"})
 
 

@@ -74,7 +74,7 @@ def _bounds(seeds: DataFrame, column: str) -> tuple[float | None, float | None]:
         return None, None
     estimate_of = intervals.crossed_share if column in MEASURES else intervals.crossed_mean
     first = seeds.iloc[0]
-    error = intervals.ReviewError(float(first[f"{column}_review_error"]), int(first["blocks"]))
+    error = intervals.ReviewError(float(first[f"{column}_review_error"]), int(first.blocks))
     estimate = estimate_of(seeds[column], error)
     return estimate.low, estimate.high
 
@@ -91,7 +91,7 @@ def word_effects(memory: DataFrame) -> DataFrame:
 
     `place` is the lag on the axis. `is_end` marks the two farthest lags: the first word, and the lag next to it.
     """
-    rows = frames.own_design(memory.assign(weights="trained"))
+    rows = frames.own_design(memory)
     length, lag = rows["sequence_length"], rows["lag_tokens"].astype(int)
     is_first = (lag == length - 1) & (length > 1)
     is_end = lag.groupby(length).transform(lambda lags: lags.isin(np.unique(lags)[-2:]))
@@ -136,10 +136,10 @@ def word_gradients(distances: DataFrame) -> DataFrame:
 
 
 @derived
-def changed_texts(probes: DataFrame) -> DataFrame:
-    """The answers to changed texts, in one design per length."""
-    rows = frames.own_design(probes.assign(weights="trained"))
-    return frames.in_order(rows, ["sequence_length", "architecture", "seed"])
+def changed_texts(probes: DataFrame, shown_length: int) -> DataFrame:
+    """The answers to changed texts of this length, in one design."""
+    rows = frames.own_design(where(probes, sequence_length=shown_length))
+    return frames.in_order(rows, ["architecture", "seed"])
 
 
 # --- the answer --------------------------------------------------------------------------------------------------
@@ -236,7 +236,7 @@ def by_lag(
     subject: Subject,
     settings: dict,
 ) -> Part | None:
-    figures: dict[str, Part] = {}
+    figures = {}
     for length in frames.first_at(word_effects["sequence_length"], shown_length):
         seeds = where(word_effects, sequence_length=length)
         means = where(memory_measures, sequence_length=length)
@@ -295,7 +295,7 @@ def panel(
     y: alt.Y,
     *,
     value: str,
-    lines: Sequence[float] = (),
+    lines: Sequence[float],
     heading: str = "",
     every: DataFrame | None = None,
 ) -> alt.LayerChart:
@@ -347,8 +347,9 @@ def next_to_gradient(
 ) -> Parts:
     """How much of its gradient and of its effect a word keeps at the farthest lag before the first word."""
     effects = where(word_effects, sequence_length=shown_length, is_end=True, is_first=False)
-    lags = effects["lag_tokens"]
-    gradients = where(word_gradients, sequence_length=shown_length, lag_tokens=set(lags))
+    gradients = where(
+        word_gradients, sequence_length=shown_length, lag_tokens=effects["lag_tokens"]
+    )
     if effects.empty or gradients.empty:
         return []
 
@@ -379,11 +380,7 @@ def next_to_gradient(
 
 
 def with_other_words(changed_texts: DataFrame, shown_length: int, subject: Subject) -> Parts:
-    every = where(changed_texts, sequence_length=shown_length)
-    seeds = frames.in_order(where(every, probe=CHANGES), ["probe", "tokens"])
-    if seeds.empty:
-        return []
-
+    seeds = frames.in_order(where(changed_texts, probe=CHANGES), ["probe", "tokens"])
     seeds["change"] = [CHANGES[row.probe].format(row.tokens) for row in seeds.itertuples()]
     means = estimates(seeds, ["architecture", "probe", "tokens", "change"], "lost")
     costs = _costs(means, shown_length, subject)
@@ -394,7 +391,7 @@ def with_other_words(changed_texts: DataFrame, shown_length: int, subject: Subje
     panels = [
         panel(
             rows,
-            where(means, probe=set(rows["probe"])),
+            where(means, probe=rows["probe"]),
             places,
             value_axis("loss of accuracy (points)"),
             value="lost",
@@ -416,7 +413,7 @@ def with_other_words(changed_texts: DataFrame, shown_length: int, subject: Subje
     )
     name = first_network(seeds)
     sentences = [costs[one] for one in dict.fromkeys([name, "feedforward"]) if one in costs]
-    halves = where(every, probe="splice", architecture=name)["accuracy"]
+    halves = where(changed_texts, probe="splice", architecture=name)["accuracy"]
     if len(halves):
         sentences.append(
             f"If the two halves of a {subject.noun} have different labels, the second half decides "
@@ -485,15 +482,13 @@ def deficit(means: DataFrame) -> str:
     network = means["network"].iloc[0]
     lengths = means["sequence_length"].map("{:,}".format)
     ahead, behind = lengths[means["low"] > 0], lengths[means["high"] < 0]
-    if ahead.empty and behind.empty:
-        return f"No length shows a difference between the {network} and a bag of the same words."
-
     sentences = []
     if len(ahead):
         sentences.append(f"A bag of the same words beats the {network} at {listed(ahead)} tokens.")
     if len(behind):
         sentences.append(f"The {network} beats a bag of the same words at {listed(behind)} tokens.")
-    return " ".join(sentences)
+    nothing = f"No length shows a difference between the {network} and a bag of the same words."
+    return " ".join(sentences) or nothing
 
 
 # --- one token to keep -------------------------------------------------------------------------------------------

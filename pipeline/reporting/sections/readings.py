@@ -16,7 +16,6 @@ from pipeline.reporting.parts import (
     Command,
     Details,
     Figure,
-    Part,
     Parts,
     Section,
     Table,
@@ -40,7 +39,7 @@ def readings(examples: dict) -> DataFrame:
         axes = {"text": text["review"], "label": text["label"], "is_right": text["right"]}
         rows += [{**axes, "run": run, **reading} for run, reading in text["readings"].items()]
     if not rows:
-        return DataFrame(columns=["text", "run"])
+        return DataFrame()
 
     table = DataFrame(rows).explode(LISTS, ignore_index=True)
     table = table.astype({"probability": float, "gradient": float})
@@ -68,14 +67,14 @@ def answer(readings: DataFrame, examples: dict, subject: Subject) -> str:
 
 def word_by_word(readings: DataFrame, subject: Subject) -> Choice:
     """A figure per text: the probability after each word, and the gradient at each word."""
-    figures: dict[str, Part] = {}
+    figures = {}
     for number_of, text in readings.groupby("text", sort=False):
         ends = text.groupby("run", sort=False)["probability"].last().map("{:.2f}".format)
         first = text.iloc[0]
-        verdict = "right" if first["is_right"] else "wrong"
-        words_read = " ".join(where(text, run=first["run"])["word"])
+        verdict = "right" if first.is_right else "wrong"
+        words_read = " ".join(where(text, run=first.run)["word"])
 
-        name = f"{number_of} ({LABELS[first['label']]}; {first['run']} is {verdict})"
+        name = f"{number_of} ({LABELS[first.label]}; {first.run} is {verdict})"
         figures[name] = Figure(
             name=f"reading-{len(figures) + 1}",
             title=f"{subject.noun.capitalize()} {number_of}, word by word",
@@ -163,12 +162,12 @@ def _hard_row(text: DataFrame, subject: Subject) -> Record:
     networks = by_run.drop(index=list(BASELINES), errors="ignore")
     widest = networks.loc[(networks["highest"] - networks["lowest"]).idxmax()]
     return {
-        subject.noun: str(first["review"]),
+        subject.noun: str(first.review),
         "why": ", ".join(text["reason"].unique()),
-        "label": LABELS[first["label"]],
-        "words": first["tokens"],
+        "label": LABELS[first.label],
+        "words": first.tokens,
         "networks that are right": percent(networks["seeds_right"].sum() / networks["seeds"].sum()),
-        "widest range": f"{number(widest['lowest'], 2)} to {number(widest['highest'], 2)}",
+        "widest range": f"{number(widest.lowest, 2)} to {number(widest.highest, 2)}",
         **by_run["probability"].map("{:.2f}".format),
     }
 

@@ -210,7 +210,7 @@ def comparisons(pairs: DataFrame, settings: dict) -> Details:
         **BOTH,
         "P(B > A)": (_unit, "p_better"),
         "its 95 % interval": (
-            _unit_interval,
+            partial(interval, scale=1, decimals=2),
             "p_better_low",
             "p_better_high",
         ),
@@ -253,10 +253,6 @@ def comparisons(pairs: DataFrame, settings: dict) -> Details:
 
 def _unit(value: float) -> str:
     return "none" if math.isnan(value) else number(value, 2)
-
-
-def _unit_interval(low: float, high: float) -> str:
-    return "none" if math.isnan(low + high) else f"{_unit(low)} to {_unit(high)}"
 
 
 def _visible(difference: float) -> str:

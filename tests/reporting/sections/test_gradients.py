@@ -172,7 +172,7 @@ def test_collapsed_seeds_are_named(files, cell, names):
 
 
 def test_without_collapsed_seeds_there_is_no_sentence(files):
-    assert report_parts.values(files).call(gradients.collapsed) is None
+    assert report_parts.values(files).call(gradients.collapsed) == ""
 
 
 def test_the_initialiser_decides_where_gradients_lie_far_apart(files):
@@ -206,7 +206,7 @@ def test_both_directions_name_the_word_with_the_smallest_gradient(files):
 
 def test_a_study_that_reads_one_way_has_no_figure_of_places(files):
     everything = files["everything"].query("architecture != 'bidirectional'")
-    assert report_parts.values(files, everything=everything).call(gradients.both_directions) is None
+    assert report_parts.values(files, everything=everything).call(gradients.both_directions) == []
 
 
 def test_half_lives_have_a_small_mark_per_exponential_seed(files):

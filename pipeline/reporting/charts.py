@@ -133,7 +133,8 @@ def ranked(
     {seed: share}: each score is an open circle.
     """
     factor = 1 if is_log10 else 100
-    rows = rows.assign(**factor * rows[["value", "low", "high"]])
+    scaled = factor * rows[["value", "low", "high"]]
+    rows = rows.assign(**scaled)
     labels = alt.Axis(labelExpr=PERCENT_OF_LOG10) if is_log10 else alt.Axis()
     x = partial(alt.X, title=title, scale=alt.Scale(zero=False), axis=labels)
     number = partial(alt.Tooltip, format=".2f")

@@ -336,10 +336,9 @@ def initialiser_curves(curves: DataFrame, shown_length: int) -> DataFrame:
     several = rows[by_network["initialiser"].transform("nunique") > 1]
     first = frames.in_order(several, ["architecture"]).head(1)
     of_network = where(several, architecture=first["architecture"])
-    lengths = frames.first_at(of_network["sequence_length"], shown_length)
-    return where(
-        of_network, sequence_length=shown_length if shown_length in lengths else lengths[-1:]
-    )
+    lengths = set(of_network["sequence_length"])
+    length = shown_length if shown_length in lengths else max(lengths, default=shown_length)
+    return where(of_network, sequence_length=length)
 
 
 def initialisers(initialiser_curves: DataFrame) -> Parts:

@@ -88,8 +88,9 @@ def test_the_reach_of_memory_reads_well_in_every_case(reach, seeds, words):
         "seeds": seeds,
     }
     nothing = measured((0, 1), (0, 1), **NETWORK, is_end=True)[:0]
-    (paragraph,) = memory.answer(nothing, pd.DataFrame([row]), 100, FILM_REVIEWS, SETTINGS)
+    paragraph, of_stored = memory.answer(nothing, pd.DataFrame([row]), 100, FILM_REVIEWS, SETTINGS)
     assert words in paragraph
+    assert of_stored == ""
 
 
 def measured(stored: tuple, used: tuple, **axes) -> pd.DataFrame:

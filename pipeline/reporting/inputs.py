@@ -167,7 +167,7 @@ def pairs(compared: list[dict], settings: dict) -> DataFrame:
 
     A difference counts if its interval excludes 0 and its p-value, corrected for the whole family, is below alpha.
     """
-    table = DataFrame(compared, columns=PAIR)
+    table = DataFrame(compared, columns=None if compared else PAIR)[PAIR]
     table = table.astype(dict.fromkeys(NUMBERS_OF_A_PAIR, float))
     is_significant = table["p_holm"] < settings["alpha"]
     verdicts = {

@@ -61,6 +61,7 @@ LOOK = {
 }
 POINTS_OF_A_CURVE = 90
 POINTS_OF_A_SEED = 20
+MARKS_OF_A_CURVE = 11  # where it carries its architecture's shape
 SOLID, OPAQUE = alt.value([1, 0]), alt.value(1)
 SHORT, LONG = 400, 640  # widths in pixels of a panel next to another and of a single one
 
@@ -132,7 +133,8 @@ def ranked(
     {seed: share}: each score is an open circle.
     """
     factor = 1 if is_log10 else 100
-    rows = rows.assign(**{name: factor * rows[name] for name in ("value", "low", "high")})
+    scaled = factor * rows[["value", "low", "high"]]
+    rows = rows.assign(**scaled)
     labels = alt.Axis(labelExpr=PERCENT_OF_LOG10) if is_log10 else alt.Axis()
     x = partial(alt.X, title=title, scale=alt.Scale(zero=False), axis=labels)
     number = partial(alt.Tooltip, format=".2f")
@@ -172,25 +174,15 @@ def _numbered(text: str) -> str:
     return re.sub(pattern, lambda match: places[match[0]], text).strip()
 
 
-def thinned(
-    frame: DataFrame,
-    column: str = "lag_tokens",
-    most: int = POINTS_OF_A_CURVE,
-) -> DataFrame:
+def drawn_lags(lags: pd.Series, most: int = POINTS_OF_A_CURVE) -> list[float]:
     """At most about this many lags, the first ten and the last among them."""
-    lags = np.unique(frame[column])
-    if len(lags) <= most:
-        return frame
-    return frame[frame[column].isin([*lags[:10], *_spread(lags, most)])]
+    return [*np.unique(lags)[:10], *_evenly(lags, most)]
 
 
-def some(lags: pd.Series) -> list[float]:
-    """About ten lags at equal distances, and the last: where a curve carries its architecture's shape."""
-    return sorted(set(_spread(np.unique(lags), 11)))
-
-
-def _spread(values: np.ndarray, number_of: int) -> np.ndarray:
-    return values[np.linspace(0, len(values) - 1, number_of).round().astype(int)]
+def _evenly(lags: pd.Series, most: int) -> np.ndarray:
+    """Lags at equal distances, the first and the last among them; all of them if they are few."""
+    values = np.unique(lags)
+    return values[np.linspace(0, len(values) - 1, most).round().astype(int)]
 
 
 def line_at(value: float, scale: alt.Scale, dash: tuple[int, int] = (4, 3)) -> alt.Chart:
@@ -210,7 +202,7 @@ def shaped(frame: DataFrame) -> alt.Shape:
     return alt.Shape(**looks_of(SHAPES, frame))
 
 
-def looks_of(looks: dict[str, str], frame: DataFrame, column: str = "architecture") -> dict:
+def looks_of(looks: dict, frame: DataFrame, column: str = "architecture") -> dict:
     """A channel with the look of each value of a column. The legend lists those of the frame."""
     return {
         "shorthand": f"{column}:N",
@@ -269,8 +261,8 @@ def curves(
     marked, layers = medians, []
     thin = {"strokeWidth": 0.8, "opacity": 0.3, "clip": True}
     if is_continuous:
-        marked = medians[medians[at].isin(some(medians[at]))]
-        seeds = thinned(seeds, at, POINTS_OF_A_SEED)
+        marked = medians[medians[at].isin(_evenly(medians[at], MARKS_OF_A_CURVE))]
+        seeds = seeds[seeds[at].isin(drawn_lags(seeds[at], POINTS_OF_A_SEED))]
         thick = packed(medians, keys, [at, "value"]).mark_line(strokeWidth=2.5, clip=True)
         layers = [thick.encode(**dashed_line)]
     else:
@@ -278,7 +270,7 @@ def curves(
 
     by_seed = [*keys, "seed"]
     thin_lines = packed(seeds, by_seed, [at, "value"]).mark_line(**thin)
-    marks = alt.Chart(gapped(marked[list(dict.fromkeys(["value", *keys, *words]))]).round(3))
+    marks = alt.Chart(gapped(marked[["value", *keys, *words]]).round(3))
     marks = marks.mark_point(filled=True, size=45, opacity=1, clip=True)
     return alt.layer(
         *behind,
@@ -302,9 +294,6 @@ def dashed(frame: DataFrame) -> alt.StrokeDash:
     directions = legend(
         values=["forward", "backward"], columns=1, symbolStrokeColor=NEUTRAL, symbolSize=300
     )
-    return alt.StrokeDash(
-        "direction:N",
-        title="reads",
-        scale=alt.Scale(domain=list(DASHES), range=list(DASHES.values())),
-        legend=directions if "backward" in set(frame["direction"]) else None,
-    )
+    entries = directions if "backward" in set(frame["direction"]) else None
+    look = looks_of(DASHES, frame, "direction") | {"title": "reads", "legend": entries}
+    return alt.StrokeDash(**look)

@@ -26,15 +26,11 @@ def is_half(rows: DataFrame) -> pd.Series:
     return rows["architecture"].eq("bidirectional") & rows["direction"].isin(HALVES)
 
 
-def with_network(rows: DataFrame) -> DataFrame:
-    """Adds `network`, the name of the architecture."""
-    return rows.assign(network=rows["architecture"].map(words.network))
-
-
 def named(rows: DataFrame) -> DataFrame:
     """Adds `network`: its name, with its direction if it has two and its state if that is not the one read out."""
     names = rows["architecture"].map(words.network)
-    names = names.mask(is_half(rows), names + " (" + rows["direction"] + " half)")
+    if "direction" in rows:
+        names = names.mask(is_half(rows), names + " (" + rows["direction"] + " half)")
     if "quantity" in rows:
         names = names.mask(rows["quantity"] == "dz/dc", names + " (cell state)")
     return rows.assign(network=names)
@@ -78,7 +74,7 @@ def over_seeds(rows: DataFrame, keys: list[str], column: str, **measures: str) -
     values = rows.groupby(keys, sort=False)[column]
     summary = values.agg(**measures)
     summary[values.count() < values.size()] = np.nan
-    return with_network(summary.assign(seeds=values.size()).reset_index())
+    return named(summary.assign(seeds=values.size()).reset_index())
 
 
 def median_seed(rows: DataFrame, keys: list[str]) -> DataFrame:

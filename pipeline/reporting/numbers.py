@@ -21,8 +21,7 @@ def number(value: float, decimals: int) -> str:
     """
     if not math.isfinite(value):
         return NOT_FINITE
-    text = f"{value:.{decimals}f}"
-    return text.removeprefix("-") if float(text) == 0 else text.replace("-", "−")
+    return f"{value:z.{decimals}f}".replace("-", "−")
 
 
 def cell(value: str | bool | float) -> str:
@@ -33,7 +32,7 @@ def cell(value: str | bool | float) -> str:
     """
     if isinstance(value, str):
         return value
-    if value is True or value is False:
+    if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:,.4g}" if value < 1000 else f"{value:,.0f}"
 
@@ -49,15 +48,18 @@ def points(difference: float) -> str:
     ('+3.1', '0.0', 'not finite')
     """
     text = number(difference * 100, 1)
-    return f"+{text}" if difference > 0 and text != "0.0" and math.isfinite(difference) else text
+    return f"+{text}" if difference > 0 and text not in ("0.0", NOT_FINITE) else text
 
 
-def interval(low: float, high: float) -> str:
-    return (
-        f"{number(low * 100, 1)} to {number(high * 100, 1)}"
-        if math.isfinite(low + high)
-        else "none"
-    )
+def interval(low: float, high: float, scale: float = 100, decimals: int = 1) -> str:
+    """An interval without its unit, by default of shares in percent.
+
+    >>> interval(0.036, 0.22), interval(0.6, 0.9, scale=1, decimals=2), interval(math.nan, 0.2)
+    ('3.6 to 22.0', '0.60 to 0.90', 'none')
+    """
+    if not math.isfinite(low + high):
+        return "none"
+    return f"{number(low * scale, decimals)} to {number(high * scale, decimals)}"
 
 
 def within_limits(low: float, high: float) -> str:
@@ -261,8 +263,8 @@ def in_tokens(number_of: float) -> str:
 
 
 def listed(names) -> str:
-    names = list(names)
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def named_seeds(seeds: Sequence[object]) -> str:

@@ -17,11 +17,6 @@ LONG_TABLE = 10  # rows; a longer table can be filtered
 
 
 @dataclass(frozen=True)
-class Paragraph:
-    text: str
-
-
-@dataclass(frozen=True)
 class Bullets:
     texts: Sequence[str]
 
@@ -65,13 +60,7 @@ class Table:
         )
         cells = texts.fillna("").to_numpy().tolist()
         columns = [name.replace("_", " ") for name in frame]
-        return cls(
-            caption,
-            columns,
-            cells,
-            sortable=True,
-            filterable=len(cells) > LONG_TABLE,
-        )
+        return cls(caption, columns, cells, sortable=True, filterable=len(cells) > LONG_TABLE)
 
     @property
     def aligned_left(self) -> Sequence[int]:
@@ -171,9 +160,10 @@ def choice(label: str, options: dict[str, "Part"]) -> "Part | None":
     return Choice(label, options) if len(options) > 1 else next(iter(options.values()), None)
 
 
-Part = Paragraph | Bullets | Command | Table | Figure | Choice | Details | Finding | Quotes
-Parts = list[Part] | None
-Maker = Callable[..., "Part | Sequence[Part] | None"]
+# a text is a paragraph
+Part = str | Bullets | Command | Table | Figure | Choice | Details | Finding | Quotes
+Parts = Sequence[Part | None]
+Maker = Callable[..., Part | Parts | None]
 
 
 def every_part(part: Part, first_options: bool = False) -> Iterator[Part]:
@@ -197,8 +187,8 @@ class Section:
     """A heading with the functions that make its parts.
 
     The parameters of each function are names of `inputs`. A function has nothing to say about this study if its first
-    input is None, an empty table or an empty dictionary, or if it returns None or an empty list. A section without
-    parts disappears.
+    input is None, an empty table or an empty dictionary. It returns a part or a list of parts; None and empty texts
+    disappear, and so does a section without parts.
     """
 
     title: str
@@ -231,11 +221,9 @@ class MadeSection:
 
 def made(section: Section, values: Inputs) -> MadeSection:
     """Calls the functions of a section with the inputs that they name."""
-    parts: list[MadePart] = []
+    parts = []
     for maker in section.makers:
         result = None if values.starts_empty(maker) else values.call(maker)
-        if result is None:
-            continue
         new_parts = result if isinstance(result, list) else [result]
-        parts += [MadePart(part, values.files_of(maker)) for part in new_parts]
+        parts += [MadePart(part, values.files_of(maker)) for part in new_parts if part]
     return MadeSection(section.title, parts, section.in_details)

@@ -141,9 +141,7 @@ class Inputs:
 
             before = _values(self.documents[file], keys)
             now = _values(content, keys)
-            for key in before | now:
-                for name, old, new in changed_values(key, before.get(key), now.get(key)):
-                    yield f"{file}: {name} was {short(old)} and is {short(new)}"
+            yield from _param_changes(file, before, now)
 
     def _changed_deps(self, deps: Iterable[str]) -> Iterator[str]:
         for dep in deps:
@@ -298,6 +296,12 @@ def _values(content: Values, keys: list[str]) -> Values:
     return {key: value_at(content, key) for key in keys}
 
 
+def _param_changes(file: str, before: Values, now: Values) -> Iterator[str]:
+    for key in before | now:
+        for name, old, new in changed_values(key, before.get(key), now.get(key)):
+            yield f"{file}: {name} was {short(old)} and is {short(new)}"
+
+
 def _file_changes(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
     for path in sorted({*before, *now}):
         if path not in now:
@@ -315,8 +319,7 @@ def changes_in_lock(
     changes = []
     for file in params | recorded.params:
         before, now = params.get(file, {}), recorded.params.get(file, {})
-        for key in before | now:
-            changes += _value_changes(f"{file}: {key}", before.get(key), now.get(key))
+        changes += _param_changes(file, before, now)
     return [*changes, *_file_changes(deps, recorded.deps)]
 
 

@@ -9,7 +9,7 @@ from pipeline.storage.used_inputs import FOLDER
 
 STAGE = "tune@vanilla"
 FILE = FOLDER / f"{STAGE}.json"
-OUT = str(artifacts.tuned("vanilla"))
+OUT = "tuned/vanilla.json"
 RUN = "4711 1764412345.1"
 LATER_RUN = "4712 1764412399.9"
 
@@ -45,7 +45,7 @@ def test_an_edit_between_the_end_of_a_stage_and_the_hashes_of_dvc_is_named(proje
         rf"`dvc repro --force --single-item {STAGE}` runs it again$"
     )
     for run in (RUN, LATER_RUN, ""):  # until the stage runs again
-        for deps in (None, (OUT,), ("artifacts",)):
+        for deps in (None, (OUT,), ("tuned",)):
             with pytest.raises(Mistake, match=message):
                 check(run, deps)
         check(run, ("data/prepared",))  # stages that do not read from it

@@ -49,8 +49,8 @@ def texts(some_parts: Iterable[parts.Part]) -> str:
     words = []
     for part in every_part(some_parts):
         match part:
-            case parts.Paragraph():
-                words.append(part.text)
+            case str():
+                words.append(part)
             case parts.Bullets():
                 words += part.texts
             case parts.Table():

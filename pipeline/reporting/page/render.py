@@ -70,7 +70,7 @@ class Report:
     def datasets(self) -> str:
         """The data of all figures as JSON: for each dataset its columns, which are shorter than rows."""
         panels = chain.from_iterable(self.panels.values())
-        datasets = dict(ChainMap(*(panel.get("datasets", {}) for panel in panels)))
+        datasets = dict(ChainMap(*(panel["datasets"] for panel in panels)))
         return texts.json_in_html({name: _columns(rows) for name, rows in datasets.items()})
 
     def figures(self, first_options: bool = False) -> list[Figure]:
@@ -100,7 +100,7 @@ def _rounded(value: Any) -> Any:
 
 def _panel(panel: Record) -> str:
     """A panel as JSON, with the names of its datasets in the place of their rows."""
-    return charts.page({**panel, "datasets": list(panel.get("datasets", {}))})
+    return charts.page({**panel, "datasets": list(panel["datasets"])})
 
 
 def html(report: Report) -> str:
@@ -146,8 +146,6 @@ def _rendered(template: str, report: Report, autoescape: bool) -> str:
         report=report,
         architectures=ARCHITECTURES,
         scripts=charts.scripts,
-        styles=(TEMPLATES / "page.css").read_text(encoding="utf-8"),
-        code=(TEMPLATES / "page.js").read_text(encoding="utf-8"),
     )
 
 
@@ -157,16 +155,12 @@ def _visible(value: Any) -> Any:
 
 def _folded(section: MadeSection) -> list[Figure | Table]:
     """Returns the figures and tables of a section that Markdown does not show, because they are folded away."""
-    folded = [
-        part.part for part in section.parts if section.in_details or isinstance(part.part, Details)
-    ]
-    every = [list(every_part(part, first_options=True)) for part in folded]
-    figures_first = chain.from_iterable(sorted(parts, key=_is_table) for parts in every)
-    return [part for part in figures_first if isinstance(part, Figure | Table)]
-
-
-def _is_table(part: Part) -> bool:
-    return isinstance(part, Table)
+    folded = []
+    for made in section.parts:
+        if section.in_details or isinstance(made.part, Details):
+            inner = every_part(made.part, first_options=True)
+            folded += sorted(inner, key=lambda part: isinstance(part, Table))
+    return [part for part in folded if isinstance(part, Figure | Table)]
 
 
 def _unknown(part: Part) -> None:

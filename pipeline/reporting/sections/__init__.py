@@ -1,6 +1,5 @@
 """The sections of the report, in their order. To add one, add a file and a line here."""
 
-from pipeline.reporting.parts import Section
 from pipeline.reporting.sections import (
     attractor,
     claims,
@@ -18,19 +17,20 @@ from pipeline.reporting.sections import (
     tuning,
 )
 
-SECTIONS: tuple[Section, ...] = (
-    findings.SECTION,
-    claims.SECTION,
-    results.SECTION,
-    gradients.SECTION,
-    mechanism.SECTION,
-    memory.SECTION,
-    attractor.SECTION,
-    remedies.SECTION,
-    tuning.SECTION,
-    readings.SECTION,
-    data.SECTION,
-    reproduce.SECTION,
-    pipeline.SECTION,
-    method.SECTION,
+ORDER = (
+    findings,
+    claims,
+    results,
+    gradients,
+    mechanism,
+    memory,
+    attractor,
+    remedies,
+    tuning,
+    readings,
+    data,
+    reproduce,
+    pipeline,
+    method,
 )
+SECTIONS = tuple(module.SECTION for module in ORDER)

@@ -11,7 +11,7 @@ from pipeline.reporting import charts, frames, words
 from pipeline.reporting.frames import where
 from pipeline.reporting.inputs import derived
 from pipeline.reporting.numbers import in_tokens, listed, number, with_interval
-from pipeline.reporting.parts import Details, Figure, Paragraph, Section, Table
+from pipeline.reporting.parts import Details, Figure, Section, Table
 from pipeline.reporting.sections import gradients
 from pipeline.science.statistics.lags import longest_lag_learned
 
@@ -59,16 +59,16 @@ HEIGHT = 200
 @derived
 def trained_properties(attractor: DataFrame) -> DataFrame:
     """The properties in the order of architectures, with the names of the networks."""
-    return frames.with_network(frames.in_order(attractor, ["architecture"]))
+    return frames.named(frames.in_order(attractor, ["architecture"]))
 
 
-def answer(trained_properties: DataFrame, retention: DataFrame) -> Paragraph:
+def answer(trained_properties: DataFrame, retention: DataFrame) -> str:
     """Which networks have a line attractor, whether far words keep their valence, and what the artificial task adds."""
     verdicts = where(trained_properties, property=LINE)
     sentences = [_verdict(row, trained_properties) for row in verdicts.itertuples()]
     sentences += _valence(where(trained_properties, property="far_valence"))
     sentences += _retained(retention)
-    return Paragraph(" ".join(sentences))
+    return " ".join(sentences)
 
 
 def _verdict(row, properties: DataFrame) -> str:
@@ -170,7 +170,7 @@ def table(trained_properties: DataFrame, attractor_modes: DataFrame, subject: Su
         "Maheswaranathan et al. 2019 (arXiv 1906.10720) linearise at fixed points instead."
     )
     properties = Table(caption, columns, rows, left=(0, 1, 4))
-    return Details(caption, [Paragraph(text), properties, _modes(attractor_modes)])
+    return Details(caption, [text, properties, _modes(attractor_modes)])
 
 
 def _cells(row, noun: str) -> Sequence[str]:
@@ -187,7 +187,7 @@ def _cells(row, noun: str) -> Sequence[str]:
 
 def _modes(attractor_modes: DataFrame) -> Table:
     """The time constants of the slowest modes, and how many dimensions the visited states fill."""
-    named = where(attractor_modes, measure=tuple(MODES))
+    named = where(attractor_modes, measure=MODES)
     medians = frames.median_seed(named, ["architecture", "weights", "measure"])
     medians["cell"] = [
         with_interval(row.value, row.lowest, row.highest, _cell) for row in medians.itertuples()

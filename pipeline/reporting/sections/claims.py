@@ -14,7 +14,6 @@ from pipeline.reporting.numbers import count, listed, measured
 from pipeline.reporting.parts import (
     Bullets,
     Details,
-    Paragraph,
     Part,
     Quote,
     Quotes,
@@ -74,7 +73,7 @@ def tested(claims: list[dict]) -> list[dict] | None:
     return [claim for claim in claims if deciding_measures(claim)] or None
 
 
-def answer(tested: list[dict], claims: list[dict], subject: Subject) -> Paragraph:
+def answer(tested: list[dict], claims: list[dict], subject: Subject) -> str:
     """How many sentences have each verdict, and whether replications agree."""
     numbers = Counter(claim["verdict"] for claim in tested)
     verdicts = [
@@ -91,9 +90,11 @@ def answer(tested: list[dict], claims: list[dict], subject: Subject) -> Paragrap
     if replications:
         others = count(len(replications), "replication")
         unstable = count(numbers["unstable"], "verdict") if numbers["unstable"] else "No verdict"
-        text += f" {unstable} changed in {others}, which repeat{'s' * (len(replications) == 1)} the study with "
-        text += "other rounding."
-    return Paragraph(text)
+        text += (
+            f" {unstable} changed in {others}, which repeat{'s' * (len(replications) == 1)} the study with "
+            "other rounding."
+        )
+    return text
 
 
 def _counting(claim: dict) -> list[dict]:
@@ -178,8 +179,8 @@ def known_at_distance(claims: list[dict], beginning: str, length: int) -> dict |
 
 def _short(measure: dict) -> str:
     """A few words for the number, or its whole description."""
-    short = [words for start, words in SHORT.items() if measure["what"].startswith(start)]
-    return short[0].format(**measure) if short else measure["what"]
+    texts = (text for start, text in SHORT.items() if measure["what"].startswith(start))
+    return next(texts, "{what}").format(**measure)
 
 
 def small_chart(measures: list[dict]) -> SmallChart | None:
@@ -213,14 +214,15 @@ def _decided(measure: dict) -> str:
 
 def evidence(tested: list[dict]) -> list[Part]:
     """Test, caveat, replications and all numbers of each sentence."""
-    parts: list[Part] = []
+    parts = []
     for claim in tested:
         quote = f"“{' '.join(claim['sentence'].split()[:6])} …”"
-        texts = [
-            Paragraph(f"Test: {claim['test']}"),
-            Paragraph(f"Caveat: {claim['caveat']}"),
+        contents = [
+            f"Test: {claim['test']}",
+            f"Caveat: {claim['caveat']}",
+            *_replicated(claim),
+            _measures(claim, quote),
         ]
-        contents = [*texts, *_replicated(claim), _measures(claim, quote)]
         parts.append(Details(f"Test, caveat and all numbers of {quote}", contents))
     return parts
 
@@ -272,7 +274,7 @@ def rules(tested: list[dict], settings: dict) -> Details:
     """How a verdict comes about, and the disclosures about our own study."""
     measures = chain.from_iterable(claim["measures"] for claim in tested)
     deciding = [measure for measure in measures if measure["confidence"]]
-    texts: list[str] = [*RULES]
+    texts = [*RULES]
     if deciding:
         numbers = len({(measure["what"], measure["source"]) for measure in deciding})
         confidence = 100 * max(measure["confidence"] for measure in deciding)

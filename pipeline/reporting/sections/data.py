@@ -7,7 +7,7 @@ from pipeline.params import subjects
 from pipeline.params.subjects import Subject
 from pipeline.reporting.inputs import Record, derived
 from pipeline.reporting.numbers import in_tokens, percent
-from pipeline.reporting.parts import Details, Paragraph, Section, Table
+from pipeline.reporting.parts import Details, Section, Table
 
 MAAS = "IMDB, in English; Maas et al. 2011"
 PANG_LEE = "Rotten Tomatoes, in English; Pang & Lee 2005"
@@ -30,7 +30,7 @@ def source(card: Record) -> str:
     return SOURCES[card["source"]]
 
 
-def texts(card: Record, subject: Subject, source: str) -> Paragraph:
+def texts(card: Record, subject: Subject, source: str) -> str:
     sentences = [
         f"The data are {card['reviews']:,} {subject.counted} ({source}).",
         f"{percent(card['positive_share'])} of them are positive.",
@@ -38,7 +38,7 @@ def texts(card: Record, subject: Subject, source: str) -> Paragraph:
         f"A network reads the last {in_tokens(card['sequence_length'])} of each {subject.noun} and gives the "
         "probability that it is positive.",
     ]
-    return Paragraph(" ".join(filter(None, sentences)))
+    return " ".join(filter(None, sentences))
 
 
 def splits(card: Record, subject: Subject) -> Details:
@@ -51,7 +51,7 @@ def splits(card: Record, subject: Subject) -> Details:
         "where p5 to p99 are percentiles"
     )
     parts = [
-        Paragraph(card["split_rule"]),
+        card["split_rule"],
         Table.of(caption, frame, **formats),
         _counts(card),
     ]
@@ -74,7 +74,7 @@ def settings_of_runs(models: Record) -> Details:
     )
     frame = DataFrame([{"run": run, **model["values"]} for run, model in models.items()])
     table = Table.of("The settings of every run", frame)
-    return Details("The settings of every run", [Paragraph(text), table])
+    return Details("The settings of every run", [text, table])
 
 
 def layers(models: Record) -> Details:

@@ -4,7 +4,7 @@ import altair as alt
 from pandas import DataFrame
 
 from pipeline.params.subjects import Subject
-from pipeline.reporting import charts, frames, words
+from pipeline.reporting import charts, words
 from pipeline.reporting.frames import where
 from pipeline.reporting.numbers import (
     in_tokens,
@@ -77,10 +77,10 @@ def _against_linear(run: str, gains: DataFrame) -> str:
     if of_run.empty:
         return ""
     strongest = of_run.loc[of_run["difference"].idxmin()]
-    linear = words.run(strongest["baseline"])
-    if strongest["low"] > 0:
+    linear = words.run(strongest.baseline)
+    if strongest.low > 0:
         return ", and it beats every linear model"
-    compared = "still better" if strongest["high"] < 0 else "neither clearly better nor worse"
+    compared = "still better" if strongest.high < 0 else "neither clearly better nor worse"
     return f". A {linear} is {compared}"
 
 
@@ -118,8 +118,8 @@ def _dashes() -> alt.StrokeDash:
 
 def gradient_left(gradient_claim: dict, curves: DataFrame, settings: dict) -> Finding | None:
     """The gradient of the vanilla network at the longest distance within the textbook's length."""
-    seeds = where(gradients.of_states(curves), weights="trained", quantity="dz/dh")
-    seeds = _of_network(frames.own_design(seeds), gradient_claim)
+    trained = where(gradients.read_out(curves), weights="trained")
+    seeds = _of_network(trained, gradient_claim)
     if seeds.empty:
         return None
 

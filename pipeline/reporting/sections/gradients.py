@@ -30,7 +30,6 @@ from pipeline.reporting.parts import (
     Choice,
     Details,
     Figure,
-    Paragraph,
     Part,
     Parts,
     Section,
@@ -74,7 +73,7 @@ SHAPES = {
 @derived
 def decays(decay: DataFrame) -> DataFrame:
     """The decay of each state that is read out, at each length in one design."""
-    return frames.own_design(where(of_states(decay), quantity="dz/dh"))
+    return read_out(decay)
 
 
 @derived
@@ -84,7 +83,7 @@ def curves(everything: DataFrame) -> DataFrame:
     rows = rows.rename(columns={"log10_relative_norm": "value"})
     parts = [rows.iloc[:0]]
     for length, of_length in rows.groupby("sequence_length"):
-        lags = {*charts.thinned(of_length)["lag_tokens"], far_lag(length - 1)}
+        lags = [*charts.drawn_lags(of_length["lag_tokens"]), far_lag(length - 1)]
         parts.append(where(of_length, lag_tokens=lags))
     return pd.concat(parts)
 
@@ -100,12 +99,17 @@ def of_states(table: DataFrame) -> DataFrame:
     return frames.named(frames.in_order(rows, [*CURVE, "quantity"]))
 
 
+def read_out(table: DataFrame) -> DataFrame:
+    """The rows of the hidden states that are read out, at each length in one design."""
+    return frames.own_design(where(of_states(table), quantity="dz/dh"))
+
+
 def summary(seeds: DataFrame, keys: list[str]) -> DataFrame:
     """The median seed of gradients in log10, with `network` and `hint`."""
-    medians = frames.named(frames.median_seed(seeds, keys))
+    medians = frames.median_seed(seeds, keys)
     texts = medians[["value", "lowest", "highest"]].map(share_of)
-    hint = texts["value"] + " (seeds: " + texts["lowest"] + " to " + texts["highest"] + ")"
-    return medians.assign(hint=hint)
+    hint = "{0.value} (seeds: {0.lowest} to {0.highest})".format
+    return medians.assign(hint=texts.apply(hint, axis=1))
 
 
 def shares(rows: DataFrame, name: str = "network") -> str:
@@ -129,12 +133,12 @@ def answer(
     gradient_claim: dict | None,
     shown_length: int,
     settings: dict,
-) -> Paragraph | None:
+) -> str:
     """The share that the networks have left at this length, and the vanilla RNN at the longest one."""
     trained = where(decays, weights="trained")
     at_length = where(trained, sequence_length=shown_length)
     if at_length.empty:
-        return None
+        return ""
 
     main = _first(at_length)
     sentences = [_fate(main, gradient_claim, settings)]
@@ -147,7 +151,7 @@ def answer(
     longest = _first(where(trained, sequence_length=trained["sequence_length"].max()))
     if longest.sequence_length > shown_length and longest.network == main.network:
         sentences.append(_at_longest(longest, decay_by_seed, settings["vanished"]))
-    return Paragraph(" ".join(sentences))
+    return " ".join(sentences)
 
 
 def _first(rows: DataFrame):
@@ -229,8 +233,8 @@ def _at_longest(row, decay_by_seed: DataFrame, vanished: float) -> str:
 
 def by_lag(curves: DataFrame, shown_length: int) -> Part | None:
     """A figure per length."""
-    seeds = frames.own_design(where(of_states(curves), quantity="dz/dh"))
-    figures: dict[str, Part] = {}
+    seeds = read_out(curves)
+    figures = {}
     for length in frames.first_at(seeds["sequence_length"], shown_length):
         name = "gradients-by-lag" + (f"-{length}" if length != shown_length else "")
         figures[in_tokens(length)] = _by_lag(where(seeds, sequence_length=length), name)
@@ -305,7 +309,7 @@ def panel_of(
 # --- seeds that collapsed ----------------------------------------------------------------------------------------
 
 
-def collapsed(decays: DataFrame, shown_length: int) -> Paragraph | None:
+def collapsed(decays: DataFrame, shown_length: int) -> str:
     """Names the trained seeds whose gradient lies far below the one of the median seed."""
     trained = where(decays, weights="trained", sequence_length=shown_length)
     seeds_of = trained.set_index("network")["collapsed_seeds"].map(decay_measures.collapsed_seeds)
@@ -315,7 +319,7 @@ def collapsed(decays: DataFrame, shown_length: int) -> Paragraph | None:
         for network, seeds in seeds_of.items()
         if seeds
     ]
-    return Paragraph(" ".join(sentences)) if sentences else None
+    return " ".join(sentences)
 
 
 # --- initialisers ------------------------------------------------------------------------------------------------
@@ -324,15 +328,17 @@ def collapsed(decays: DataFrame, shown_length: int) -> Paragraph | None:
 @derived
 def initialiser_curves(curves: DataFrame, shown_length: int) -> DataFrame:
     """Curves of one untrained tanh network by initialiser, at this length or else at the longest one that has them."""
-    rows = where(curves, weights="initial", quantity="dz/dh", direction="forward")
-    for network in ("vanilla", "bidirectional"):
-        of_network = where(rows, architecture=network)
-        numbers = of_network.groupby("sequence_length")["initialiser"].nunique()
-        lengths = numbers[numbers > 1].index
-        if len(lengths):
-            length = shown_length if shown_length in lengths else lengths.max()
-            return where(of_network, sequence_length=length)
-    return rows.iloc[:0]
+    tanh = ("vanilla", "bidirectional")
+    rows = where(
+        curves, weights="initial", quantity="dz/dh", direction="forward", architecture=tanh
+    )
+    by_network = rows.groupby(["architecture", "sequence_length"])
+    several = rows[by_network["initialiser"].transform("nunique") > 1]
+    first = frames.in_order(several, ["architecture"]).head(1)
+    of_network = where(several, architecture=first["architecture"])
+    lengths = set(of_network["sequence_length"])
+    length = shown_length if shown_length in lengths else max(lengths, default=shown_length)
+    return where(of_network, sequence_length=length)
 
 
 def initialisers(initialiser_curves: DataFrame) -> Parts:
@@ -342,11 +348,11 @@ def initialisers(initialiser_curves: DataFrame) -> Parts:
     last = where(medians, lag_tokens=medians["lag_tokens"].max()).dropna(subset="value")
     last = last.sort_values("value", ascending=False, kind="stable")
     if len(last) < 2:
-        return None
+        return []
 
     most, least = last.iloc[0], last.iloc[-1]
-    effect = "decides" if least["value"] < most["value"] - 1 else "hardly changes"
-    back = f"{in_tokens(most['lag_tokens'])} back"
+    effect = "decides" if least.value < most.value - 1 else "hardly changes"
+    back = f"{in_tokens(most.lag_tokens)} back"
     panel = panel_of(
         initialiser_curves,
         medians.assign(network=medians["initialiser"]),
@@ -356,14 +362,14 @@ def initialisers(initialiser_curves: DataFrame) -> Parts:
         shape=alt.Shape(**charts.looks_of(SHAPES, last, "initialiser")),
     )
     return [
-        Paragraph(
+        (
             f"Before training, the initialiser of the recurrent weights {effect} how far gradients reach. "
-            f"With {least['initialiser']} weights, {share_of(least['value'])} is left {back}. "
-            f"With {most['initialiser']} weights, it is {share_of(most['value'])}."
+            f"With {least.initialiser} weights, {share_of(least.value)} is left {back}. "
+            f"With {most.initialiser} weights, it is {share_of(most.value)}."
         ),
         Figure(
             "gradients-by-initialiser",
-            f"Gradients of the untrained {words.network(most['architecture'])}, by initialiser",
+            f"Gradients of the untrained {words.network(most.architecture)}, by initialiser",
             f"Keras' default is {DEFAULT_INITIALISER}; “0.9 orthogonal” is 0.9 times that. Thick lines are median "
             "seeds, thin lines are single seeds.",
             f"Gradient left {back}: {shares(last, 'initialiser')}.",
@@ -393,7 +399,7 @@ def place_curves(curves: DataFrame, shown_length: int) -> DataFrame:
 def both_directions(place_curves: DataFrame, shown_length: int) -> Parts:
     """The gradient by the place of a word, if a network reads in both directions."""
     if where(place_curves, direction="both").empty:
-        return None
+        return []
 
     medians = summary(place_curves, ["architecture", "direction", "place"])
     by_network = medians.groupby("architecture", sort=False)
@@ -402,7 +408,7 @@ def both_directions(place_curves: DataFrame, shown_length: int) -> Parts:
     at = ("place", "word (1 is the first one of the text)")
     panel = panel_of(place_curves, medians, ["architecture"], medians, at, dash=charts.SOLID)
     return [
-        Paragraph(" ".join(main)),
+        " ".join(main),
         Figure(
             "gradients-by-place",
             f"Which words the answer depends on, at {in_tokens(shown_length)}",
@@ -422,11 +428,11 @@ def _smallest(curve: DataFrame, length: int) -> str:
 
     least = curve.loc[curve["value"].idxmin()]
     text = (
-        f"In the {network}, word {least['place']} of {length} has the smallest gradient: "
-        f"{share_of(least['value'])} of the last word's."
+        f"In the {network}, word {least.place} of {length} has the smallest gradient: "
+        f"{share_of(least.value)} of the last word's."
     )
     first = share_of(curve["value"].iloc[0])
-    return text if least["place"] == 1 else f"{text} The first word has {first}."
+    return text if least.place == 1 else f"{text} The first word has {first}."
 
 
 # --- details -----------------------------------------------------------------------------------------------------
@@ -523,8 +529,8 @@ def _measures(medians: DataFrame) -> Table:
             column=f"horizon_{name}", text=within
         )
 
-    seeds = medians[["seeds", "exponential_seeds"]].astype(str)
-    columns["seeds (exponential ones)"] = seeds["seeds"] + " (" + seeds["exponential_seeds"] + ")"
+    seeds = "{0.seeds} ({0.exponential_seeds})".format
+    columns["seeds (exponential ones)"] = medians.apply(seeds, axis=1)
     caption = f"Median seeds at {in_tokens(length)}, with 95 % intervals"
     return Table.of(caption, columns)
 
@@ -547,7 +553,7 @@ def by_distance(distances: DataFrame, shown_length: int) -> Details | None:
 
     rows = rows.assign(weights=rows["weights"].map(WEIGHTS))
     by_lag = rows.groupby(["network", "weights", "lag_tokens"], sort=False)
-    wide = by_lag[[*rows]].apply(_share_at).unstack(sort=False)
+    wide = by_lag.apply(_share_at).unstack(sort=False)
     caption = (
         f"Gradient relative to lag 0, at {in_tokens(shown_length)}: median seeds, 95 % intervals"
     )
@@ -580,7 +586,7 @@ def method(decays: DataFrame, subject: Subject, settings: dict) -> Details:
         "damps less.",
     ]
     for length, rows in elsewhere.groupby("trained_length"):
-        lengths = listed(map("{:,}".format, sorted(set(rows["sequence_length"]))))
+        lengths = listed(map("{:,}".format, np.unique(rows["sequence_length"])))
         bullets.append(f"Networks measured at {lengths} tokens were trained at {length:,} tokens.")
     return Details("How we measured gradients", [Bullets(bullets)])
 

@@ -10,7 +10,7 @@ from pipeline.reporting import charts, frames
 from pipeline.reporting.frames import where
 from pipeline.reporting.inputs import derived
 from pipeline.reporting.numbers import count, in_tokens, number, power_of_ten
-from pipeline.reporting.parts import Figure, Paragraph, Parts, Section, Table
+from pipeline.reporting.parts import Figure, Parts, Section, Table
 from pipeline.reporting.sections.gradients import (
     CURVE,
     SHARE,
@@ -35,40 +35,42 @@ NORMS = {
 }
 
 
+def _first_trained(cell_numbers: DataFrame) -> DataFrame:
+    """The measures of the first trained network."""
+    trained = where(cell_numbers, weights="trained")
+    return where(trained, network=trained["network"].head(1)).set_index("measure")
+
+
 @derived
 def cell_numbers(dynamics: DataFrame, shown_length: int) -> DataFrame:
     """The median seed of each measure of tanh cells at this length; of the exponents, the largest one."""
     rows = where(dynamics, measure=MEASURES, direction=frames.HALVES, weights=WEIGHTS)
     rows = frames.own_design(where(rows, sequence_length=shown_length))
     rows = rows[rows["index"].isna() | rows["index"].eq(1)]
-    return frames.named(frames.median_seed(rows, [*CURVE, "measure"]))
+    return frames.median_seed(rows, [*CURVE, "measure"])
 
 
-def reason(cell_numbers: DataFrame) -> Paragraph | None:
+def reason(cell_numbers: DataFrame) -> str:
     """Whether the recurrent weights could stretch a gradient, and what a step does to it."""
-    trained = where(cell_numbers, weights="trained")
-    if trained.empty:
-        return None
-
-    network = trained["network"].iloc[0]
-    of_network = where(trained, network=network).set_index("measure")
+    of_network = _first_trained(cell_numbers)
     values = of_network["value"]
-    if values.isna().any():
-        return None
+    if values.empty or values.isna().any():
+        return ""
 
-    can = "can" if values["largest_singular_value"] > 1 else "cannot"
-    effect = "shrinks" if values["lyapunov"] < 0 else "stretches"
-    change = abs(math.expm1(values["lyapunov"])) * 100
+    network = of_network["network"].iloc[0]
+    can = "can" if values.largest_singular_value > 1 else "cannot"
+    effect = "shrinks" if values.lyapunov < 0 else "stretches"
+    change = abs(math.expm1(values.lyapunov)) * 100
     text = (
         f"The recurrent weights U of the trained {network} {can} stretch a gradient: their largest singular value "
-        f"is {number(values['largest_singular_value'], 2)}. "
-        f"The slope of tanh damps it by a factor of {number(values['mean_slope'], 2)} on average. "
+        f"is {number(values.largest_singular_value, 2)}. "
+        f"The slope of tanh damps it by a factor of {number(values.mean_slope, 2)} on average. "
         f"Together, a step {effect} the most persistent direction by {number(change, 1)} %."
     )
     lowest, highest = of_network.loc["lyapunov", ["lowest", "highest"]]
     if lowest < 0 < highest:
         text += " Seeds disagree: it shrinks in some and grows in others."
-    return Paragraph(text)
+    return text
 
 
 def table(cell_numbers: DataFrame, shown_length: int) -> Table:
@@ -92,19 +94,13 @@ def _value(row, decimals: int) -> str:
     return value if lowest == highest else f"{value} ({lowest} to {highest})"
 
 
-def bound(cell_numbers: DataFrame) -> Paragraph | None:
+def bound(cell_numbers: DataFrame) -> str:
     """Whether gradients of the first trained tanh network respect their upper bound, and how close they come."""
-    trained = where(
-        cell_numbers,
-        weights="trained",
-        measure=("bound_violations", "bound_slack"),
-    )
-    trained = trained.dropna(subset="value")
-    first = where(trained, network=list(trained["network"][:1]))
-    return Paragraph(_bound_in_words(first.set_index("measure"))) if len(first) else None
+    bounds = where(cell_numbers, measure=("bound_violations", "bound_slack"))
+    measures = _first_trained(bounds.dropna(subset="value"))
+    if measures.empty:
+        return ""
 
-
-def _bound_in_words(measures: DataFrame) -> str:
     exceeded = int(measures["highest"].get("bound_violations", 0))
     slack = measures["value"].get("bound_slack", math.nan) / math.log(10)
     sentence = "The gradient never exceeds its theoretical upper bound."
@@ -123,7 +119,7 @@ def training(everything: DataFrame, dynamics: DataFrame) -> Parts:
     """Gradients of single seeds while training, at the longest length at which networks are trained."""
     norms = where(dynamics.query("value > 0"), measure=NORMS)
     if norms.empty:
-        return None
+        return []
 
     length = int(norms["sequence_length"].max())
     norms = where(norms, sequence_length=length)
@@ -142,11 +138,11 @@ def training(everything: DataFrame, dynamics: DataFrame) -> Parts:
     medians = where(norms, measure="gradient_norm_median")
     sentence = (
         f"In training at {in_tokens(length)}, the largest gradient of a batch had a norm of "
-        f"{number(largest['value'], 1)}, in the {largest['network']}. "
+        f"{number(largest.value, 1)}, in the {largest.network}. "
         f"The median batch never had more than {number(medians['value'].max(), 1)}."
     )
     return [
-        Paragraph(sentence),
+        sentence,
         Figure(
             "gradients-while-training",
             f"Gradients while training, at {in_tokens(length)}",
@@ -168,7 +164,7 @@ def _left_while_training(everything: DataFrame, length: int) -> DataFrame:
         sequence_length=length,
         lag_tokens=far_lag(length - 1),
     )
-    rows = where(rows, seed=set(where(rows, weights="training")["seed"]))
+    rows = where(rows, seed=where(rows, weights="training")["seed"])
     return rows.rename(columns={"log10_relative_norm": "value"})
 
 

@@ -16,7 +16,6 @@ from pipeline.reporting.numbers import count, in_tokens, listed, percent, points
 from pipeline.reporting.parts import (
     Details,
     Figure,
-    Paragraph,
     Part,
     Parts,
     Section,
@@ -75,7 +74,7 @@ def _bounds(seeds: DataFrame, column: str) -> tuple[float | None, float | None]:
         return None, None
     estimate_of = intervals.crossed_share if column in MEASURES else intervals.crossed_mean
     first = seeds.iloc[0]
-    error = intervals.ReviewError(float(first[f"{column}_review_error"]), int(first["blocks"]))
+    error = intervals.ReviewError(float(first[f"{column}_review_error"]), int(first.blocks))
     estimate = estimate_of(seeds[column], error)
     return estimate.low, estimate.high
 
@@ -92,7 +91,7 @@ def word_effects(memory: DataFrame) -> DataFrame:
 
     `place` is the lag on the axis. `is_end` marks the two farthest lags: the first word, and the lag next to it.
     """
-    rows = frames.own_design(memory.assign(weights="trained"))
+    rows = frames.own_design(memory)
     length, lag = rows["sequence_length"], rows["lag_tokens"].astype(int)
     is_first = (lag == length - 1) & (length > 1)
     is_end = lag.groupby(length).transform(lambda lags: lags.isin(np.unique(lags)[-2:]))
@@ -137,10 +136,10 @@ def word_gradients(distances: DataFrame) -> DataFrame:
 
 
 @derived
-def changed_texts(probes: DataFrame) -> DataFrame:
-    """The answers to changed texts, in one design per length."""
-    rows = frames.own_design(probes.assign(weights="trained"))
-    return frames.in_order(rows, ["sequence_length", "architecture", "seed"])
+def changed_texts(probes: DataFrame, shown_length: int) -> DataFrame:
+    """The answers to changed texts of this length, in one design."""
+    rows = frames.own_design(where(probes, sequence_length=shown_length))
+    return frames.in_order(rows, ["architecture", "seed"])
 
 
 # --- the answer --------------------------------------------------------------------------------------------------
@@ -152,7 +151,7 @@ def answer(
     shown_length: int,
     subject: Subject,
     settings: dict,
-) -> list[Paragraph]:
+) -> list[str]:
     reached = where(reaches, sequence_length=shown_length)
     if reached.empty:
         return []
@@ -168,8 +167,8 @@ def answer(
     if longest != shown_length:
         start = f"In {subject.noun}s of {longest:,} tokens, the distance"
         sentences += _distances(where(reaches, sequence_length=longest), start)
-    texts = (sentences, stored_and_used(measures, settings["usable"], subject))
-    return [Paragraph(" ".join(text)) for text in texts if text]
+    farthest = stored_and_used(measures, settings["usable"], subject)
+    return [" ".join(sentences), " ".join(farthest)]
 
 
 def _distances(reached: DataFrame, start: str) -> list[str]:
@@ -237,7 +236,7 @@ def by_lag(
     subject: Subject,
     settings: dict,
 ) -> Part | None:
-    figures: dict[str, Part] = {}
+    figures = {}
     for length in frames.first_at(word_effects["sequence_length"], shown_length):
         seeds = where(word_effects, sequence_length=length)
         means = where(memory_measures, sequence_length=length)
@@ -296,7 +295,7 @@ def panel(
     y: alt.Y,
     *,
     value: str,
-    lines: Sequence[float] = (),
+    lines: Sequence[float],
     heading: str = "",
     every: DataFrame | None = None,
 ) -> alt.LayerChart:
@@ -335,7 +334,7 @@ def definitions(memory: DataFrame, subject: Subject) -> Details:
         "positive word moves it up. The probe compares two readings that differ in one word, so it may use differences "
         "that noise would hide. Intervals are for other seeds and other texts."
     )
-    return Details("What stored and used mean", [Paragraph(text)])
+    return Details("What stored and used mean", [text])
 
 
 # --- memory next to the gradient ---------------------------------------------------------------------------------
@@ -348,10 +347,11 @@ def next_to_gradient(
 ) -> Parts:
     """How much of its gradient and of its effect a word keeps at the farthest lag before the first word."""
     effects = where(word_effects, sequence_length=shown_length, is_end=True, is_first=False)
-    lags = effects["lag_tokens"]
-    gradients = where(word_gradients, sequence_length=shown_length, lag_tokens=set(lags))
+    gradients = where(
+        word_gradients, sequence_length=shown_length, lag_tokens=effects["lag_tokens"]
+    )
     if effects.empty or gradients.empty:
-        return None
+        return []
 
     keys = ["architecture", "lag_tokens"]
     effect = estimates(effects, keys, "share")
@@ -373,18 +373,14 @@ def next_to_gradient(
         for row in first.itertuples()
     ]
     details = Details("Gradients and effects of words", [Table.of(caption, columns)])
-    return [*map(Paragraph, sentences), details]
+    return [*sentences, details]
 
 
 # --- changed texts -----------------------------------------------------------------------------------------------
 
 
 def with_other_words(changed_texts: DataFrame, shown_length: int, subject: Subject) -> Parts:
-    every = where(changed_texts, sequence_length=shown_length)
-    seeds = frames.in_order(where(every, probe=CHANGES), ["probe", "tokens"])
-    if seeds.empty:
-        return None
-
+    seeds = frames.in_order(where(changed_texts, probe=CHANGES), ["probe", "tokens"])
     seeds["change"] = [CHANGES[row.probe].format(row.tokens) for row in seeds.itertuples()]
     means = estimates(seeds, ["architecture", "probe", "tokens", "change"], "lost")
     costs = _costs(means, shown_length, subject)
@@ -395,7 +391,7 @@ def with_other_words(changed_texts: DataFrame, shown_length: int, subject: Subje
     panels = [
         panel(
             rows,
-            where(means, probe=set(rows["probe"])),
+            where(means, probe=rows["probe"]),
             places,
             value_axis("loss of accuracy (points)"),
             value="lost",
@@ -417,14 +413,14 @@ def with_other_words(changed_texts: DataFrame, shown_length: int, subject: Subje
     )
     name = first_network(seeds)
     sentences = [costs[one] for one in dict.fromkeys([name, "feedforward"]) if one in costs]
-    halves = where(every, probe="splice", architecture=name)["accuracy"]
+    halves = where(changed_texts, probe="splice", architecture=name)["accuracy"]
     if len(halves):
         sentences.append(
             f"If the two halves of a {subject.noun} have different labels, the second half decides "
             f"{percent(halves.mean())} of the answers of the {words.network(name)}."
         )
     return [
-        Paragraph(" ".join(sentences)),
+        " ".join(sentences),
         Details(f"Changed {subject.noun}s", [figure]),
     ]
 
@@ -455,7 +451,7 @@ def against_bag_of_words(probes: DataFrame, subject: Subject) -> Parts:
     bag = probes.query("trained_length == sequence_length and probe == 'bag_of_words'")
     bag = frames.in_order(bag.assign(lost=-bag["lost"]), ["architecture", "sequence_length"])
     if bag.empty:
-        return None
+        return []
 
     keys = ["architecture", "sequence_length"]
     means = estimates(bag, keys, "lost")
@@ -478,7 +474,7 @@ def against_bag_of_words(probes: DataFrame, subject: Subject) -> Parts:
         ],
     )
     details = Details("A bag of the same words, by length", [figure])
-    return [Paragraph(sentences[first_network(means)]), details]
+    return [sentences[first_network(means)], details]
 
 
 def deficit(means: DataFrame) -> str:
@@ -486,15 +482,13 @@ def deficit(means: DataFrame) -> str:
     network = means["network"].iloc[0]
     lengths = means["sequence_length"].map("{:,}".format)
     ahead, behind = lengths[means["low"] > 0], lengths[means["high"] < 0]
-    if ahead.empty and behind.empty:
-        return f"No length shows a difference between the {network} and a bag of the same words."
-
     sentences = []
     if len(ahead):
         sentences.append(f"A bag of the same words beats the {network} at {listed(ahead)} tokens.")
     if len(behind):
         sentences.append(f"The {network} beats a bag of the same words at {listed(behind)} tokens.")
-    return " ".join(sentences)
+    nothing = f"No length shows a difference between the {network} and a bag of the same words."
+    return " ".join(sentences) or nothing
 
 
 # --- one token to keep -------------------------------------------------------------------------------------------
@@ -535,8 +529,8 @@ def one_token_to_keep(retention: DataFrame, settings: dict) -> Parts:
         f"Training had at most {count(settings['updates'], 'update')}. A network may learn with more of them what it "
         "did not learn here. A token in the middle meets a state full of noise, so the two tasks do not compare."
     )
-    details = Details("How to read this task", [Paragraph(note)])
-    return [Paragraph(" ".join(sentences)), figure, details]
+    details = Details("How to read this task", [note])
+    return [" ".join(sentences), figure, details]
 
 
 def learned_lag(rows: DataFrame) -> str:

@@ -14,7 +14,6 @@ from pipeline.reporting.numbers import count, listed, size
 from pipeline.reporting.parts import (
     Details,
     Figure,
-    Paragraph,
     Section,
     Table,
 )
@@ -30,11 +29,9 @@ BOX_WIDTH, BOX_HEIGHT = 0.28, 0.66  # shares of the width and of a level
 MOST_FILES = 4  # in a cell of the table
 
 
-def opening(stage_groups: list[StageGroup]) -> Paragraph:
+def opening(stage_groups: list[StageGroup]) -> str:
     stages = sum(len(group.items) or 1 for group in stage_groups)
-    return Paragraph(
-        f"DVC runs {count(stages, 'stage')} before this page. It runs a stage again only if an input has changed."
-    )
+    return f"DVC runs {count(stages, 'stage')} before this page. It runs a stage again only if an input has changed."
 
 
 def picture(stage_groups: list[StageGroup]) -> Figure:

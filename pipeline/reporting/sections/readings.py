@@ -16,8 +16,6 @@ from pipeline.reporting.parts import (
     Command,
     Details,
     Figure,
-    Paragraph,
-    Part,
     Parts,
     Section,
     Table,
@@ -41,7 +39,7 @@ def readings(examples: dict) -> DataFrame:
         axes = {"text": text["review"], "label": text["label"], "is_right": text["right"]}
         rows += [{**axes, "run": run, **reading} for run, reading in text["readings"].items()]
     if not rows:
-        return DataFrame(columns=["text", "run"])
+        return DataFrame()
 
     table = DataFrame(rows).explode(LISTS, ignore_index=True)
     table = table.astype({"probability": float, "gradient": float})
@@ -54,7 +52,7 @@ def readings(examples: dict) -> DataFrame:
     )
 
 
-def answer(readings: DataFrame, examples: dict, subject: Subject) -> Paragraph:
+def answer(readings: DataFrame, examples: dict, subject: Subject) -> str:
     ends = readings.groupby(["text", "run"], sort=False)["probability"].last().unstack()
     networks = listed(words.network(run.split("-")[0]) for run in ends)
     text = (
@@ -64,19 +62,19 @@ def answer(readings: DataFrame, examples: dict, subject: Subject) -> Paragraph:
     agreed = (ends > 0.5).nunique(axis=1).eq(1).sum()
     if len(ends.columns) > 1:
         text += f" The networks give the same answer to {agreed or 'none'} of them."
-    return Paragraph(text)
+    return text
 
 
 def word_by_word(readings: DataFrame, subject: Subject) -> Choice:
     """A figure per text: the probability after each word, and the gradient at each word."""
-    figures: dict[str, Part] = {}
+    figures = {}
     for number_of, text in readings.groupby("text", sort=False):
         ends = text.groupby("run", sort=False)["probability"].last().map("{:.2f}".format)
         first = text.iloc[0]
-        verdict = "right" if first["is_right"] else "wrong"
-        words_read = " ".join(where(text, run=first["run"])["word"])
+        verdict = "right" if first.is_right else "wrong"
+        words_read = " ".join(where(text, run=first.run)["word"])
 
-        name = f"{number_of} ({LABELS[first['label']]}; {first['run']} is {verdict})"
+        name = f"{number_of} ({LABELS[first.label]}; {first.run} is {verdict})"
         figures[name] = Figure(
             name=f"reading-{len(figures) + 1}",
             title=f"{subject.noun.capitalize()} {number_of}, word by word",
@@ -130,7 +128,7 @@ def choice_of_texts(examples: dict, subject: Subject) -> Details | None:
         "any other text:"
     )
     command = Command('python -m pipeline read "any text"')
-    return Details(f"How these {subject.noun}s were chosen", [Paragraph(note), command])
+    return Details(f"How these {subject.noun}s were chosen", [note, command])
 
 
 # --- hard texts of the test split --------------------------------------------------------------------------------
@@ -145,8 +143,8 @@ def hard(hard_texts: DataFrame, subject: Subject) -> Parts:
     )
     summary = f"Hard {subject.noun}s of the test split"
     rows = [_hard_row(text, subject) for _, text in hard_texts.groupby("review", sort=False)]
-    parts = [Table.of(summary, rows), Paragraph(note)]
-    return [Paragraph(_hardest(hard_texts, subject)), Details(summary, parts)]
+    parts = [Table.of(summary, rows), note]
+    return [_hardest(hard_texts, subject), Details(summary, parts)]
 
 
 def _hardest(hard_texts: DataFrame, subject: Subject) -> str:
@@ -164,12 +162,12 @@ def _hard_row(text: DataFrame, subject: Subject) -> Record:
     networks = by_run.drop(index=list(BASELINES), errors="ignore")
     widest = networks.loc[(networks["highest"] - networks["lowest"]).idxmax()]
     return {
-        subject.noun: str(first["review"]),
+        subject.noun: str(first.review),
         "why": ", ".join(text["reason"].unique()),
-        "label": LABELS[first["label"]],
-        "words": first["tokens"],
+        "label": LABELS[first.label],
+        "words": first.tokens,
         "networks that are right": percent(networks["seeds_right"].sum() / networks["seeds"].sum()),
-        "widest range": f"{number(widest['lowest'], 2)} to {number(widest['highest'], 2)}",
+        "widest range": f"{number(widest.lowest, 2)} to {number(widest.highest, 2)}",
         **by_run["probability"].map("{:.2f}".format),
     }
 

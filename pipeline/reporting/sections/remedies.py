@@ -16,7 +16,7 @@ from pipeline.reporting.numbers import (
     with_interval,
     within_limits,
 )
-from pipeline.reporting.parts import Details, Figure, Paragraph, Section, Table
+from pipeline.reporting.parts import Details, Figure, Section, Table
 
 PHRASES = {  # a setting that differs from the baseline's -> words for it
     ("readout", "last"): "the last state",
@@ -77,15 +77,15 @@ def _remedy(entry: Record, baseline: Record) -> str:
     return " with ".join([architecture, " and ".join(phrases)] if phrases else [architecture])
 
 
-def answer(remedy_table: DataFrame, subject: Subject) -> Paragraph:
+def answer(remedy_table: DataFrame, subject: Subject) -> str:
     """The remedies that kept more gradient, that used a far word more often, and that were more accurate."""
     baseline, remedies = remedy_table.iloc[0], remedy_table.iloc[1:]
     gradient = (
-        f"kept more of the gradient at a word {in_tokens(baseline['lag_tokens'])} before the end than the "
-        f"{words.network(baseline['architecture'])}, which kept {share_of(baseline['word_gradient_value'])}"
+        f"kept more of the gradient at a word {in_tokens(baseline.lag_tokens)} before the end than the "
+        f"{words.network(baseline.architecture)}, which kept {share_of(baseline.word_gradient_value)}"
     )
 
-    has_more = remedies["word_gradient_low"] > baseline["word_gradient_high"]
+    has_more = remedies["word_gradient_low"] > baseline.word_gradient_high
     uses_more = remedies["difference_used_low"] > 0
     is_worse = remedies["difference_accuracy_high"] < 0
     effects = {
@@ -99,18 +99,18 @@ def answer(remedy_table: DataFrame, subject: Subject) -> Paragraph:
     sentences = [
         _sentence(remedies[chosen], remedies, effect) for effect, chosen in effects.items()
     ]
-    return Paragraph(" ".join([*_leaders(remedy_table), *sentences]))
+    return " ".join([*_leaders(remedy_table), *sentences])
 
 
 def _leaders(remedy_table: DataFrame) -> list[str]:
     """The remedies with the largest gradient and with the highest accuracy. Equal ones have no winner."""
-    by_remedy = remedy_table.set_index("remedy").drop(index=remedy_table["remedy"].iloc[0])
-    gradient, accuracy = by_remedy["word_gradient_value"], by_remedy["accuracy_value"]
-    leaders = [list(values.index[values == values.max()]) for values in (gradient, accuracy)]
-    if len(by_remedy) < 2 or [len(names) for names in leaders] != [1, 1]:
+    by_remedy = remedy_table.iloc[1:].set_index("remedy")
+    values = by_remedy[["word_gradient_value", "accuracy_value"]]
+    leads = values == values.max()
+    if len(values) < 2 or leads.sum().ne(1).any():
         return []
 
-    (largest,), (best,) = leaders
+    largest, best = leads.idxmax()
     if largest == best:
         return [f"The gradient is largest and the accuracy highest with {best}."]
     sentences = [
@@ -133,9 +133,7 @@ def _sentence(chosen: DataFrame, remedies: DataFrame, effect: str) -> str:
 
 def table(remedy_table: DataFrame) -> Table:
     first = remedy_table.iloc[0]
-    caption = (
-        f"Remedies, for a word {in_tokens(first['lag_tokens'])} before the end (95 % intervals)"
-    )
+    caption = f"Remedies, for a word {in_tokens(first.lag_tokens)} before the end (95 % intervals)"
     others = {
         "multiply-adds": remedy_table["cost"].map("{:.2f} ×".format),
         "parameters": remedy_table["parameters"].map("{:,.0f}".format),
@@ -168,7 +166,7 @@ def _shown(row: pd.Series, name: str) -> str:
 
 def figure(remedy_table: DataFrame, remedies_by_seed: DataFrame) -> Figure:
     shares = "; ".join(
-        f"{row['remedy']} {_shown(row, 'word_gradient')}, used {_shown(row, 'used')}"
+        f"{row.remedy} {_shown(row, 'word_gradient')}, used {_shown(row, 'used')}"
         for _, row in remedy_table.iterrows()
     )
     far = in_tokens(remedy_table["lag_tokens"].iloc[0])
@@ -190,7 +188,7 @@ def _panel(
     remedy_table: DataFrame, remedies_by_seed: DataFrame, measure: str, title: str
 ) -> alt.LayerChart:
     score_of = {
-        run: dict(zip(seeds["seed"], seeds[measure], strict=True))
+        run: seeds.set_index("seed")[measure].to_dict()
         for run, seeds in remedies_by_seed.groupby("run")
     }
     numbers = {f"{measure}_{end}": end for end in ENDS}
@@ -203,7 +201,7 @@ def _panel(
 def details(remedy_table: DataFrame, subject: Subject) -> Details:
     first = remedy_table.iloc[0]
     texts = [
-        f"We measure trained networks on {count(int(first['reviews']), subject.noun)} of the validation split, without "
+        f"We measure trained networks on {count(int(first.reviews), subject.noun)} of the validation split, without "
         "padding. A gradient or an effect is relative to that of the last word, so it can exceed 100 %. Gradients of "
         "words compare architectures, because states differ between them.",
         "A word is stored if a linear probe finds it in what the classifier reads. It is used if the classifier's own "
@@ -213,7 +211,7 @@ def details(remedy_table: DataFrame, subject: Subject) -> Details:
     ]
     more = _table("More measures of every remedy (95 % intervals)", remedy_table, OTHERS)
     summary = "How we compare remedies, and more measures"
-    return Details(summary, [*map(Paragraph, texts), more])
+    return Details(summary, [*texts, more])
 
 
 SECTION = Section("Remedies", (answer, table, figure, details))

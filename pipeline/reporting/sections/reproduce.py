@@ -3,7 +3,6 @@
 from pipeline.reporting.parts import (
     Command,
     Details,
-    Paragraph,
     Part,
     Section,
     Table,
@@ -55,7 +54,7 @@ def commands() -> list[Part]:
         "A replication writes reports/replications/NAME.json. Commit this file, then run dvc repro: the table of the "
         "tutorial's sentences compares its verdicts with ours."
     )
-    return [Paragraph(text), Command(COMMANDS), Paragraph(after)]
+    return [text, Command(COMMANDS), after]
 
 
 def files() -> Details:

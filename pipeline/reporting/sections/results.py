@@ -25,7 +25,6 @@ from pipeline.reporting.parts import (
     Bullets,
     Details,
     Figure,
-    Paragraph,
     Section,
     Table,
 )
@@ -181,17 +180,17 @@ def _table(caption: str, frame: DataFrame, columns: dict[str, tuple]) -> Table:
     return Table.of(caption, cells)
 
 
-def failed_seeds(runs: DataFrame) -> Paragraph | None:
+def failed_seeds(runs: DataFrame) -> str:
     """Seeds that failed to learn are part of every mean, so a reader has to know them."""
     failed = runs.query("failed > 0 and run not in @BASELINES")
     if failed.empty:
-        return None
+        return ""
 
     of_runs = listed(
         f"{named_seeds(row.failed_seeds.replace('seed-', '').split())} of {row.run} (it has {row.seeds} seeds)"
         for row in failed.itertuples()
     )
-    return Paragraph(f"Some seeds failed to learn: {of_runs}. Every mean includes them.")
+    return f"Some seeds failed to learn: {of_runs}. Every mean includes them."
 
 
 def comparisons(pairs: DataFrame, settings: dict) -> Details:
@@ -211,7 +210,7 @@ def comparisons(pairs: DataFrame, settings: dict) -> Details:
         **BOTH,
         "P(B > A)": (_unit, "p_better"),
         "its 95 % interval": (
-            _unit_interval,
+            partial(interval, scale=1, decimals=2),
             "p_better_low",
             "p_better_high",
         ),
@@ -254,10 +253,6 @@ def comparisons(pairs: DataFrame, settings: dict) -> Details:
 
 def _unit(value: float) -> str:
     return "none" if math.isnan(value) else number(value, 2)
-
-
-def _unit_interval(low: float, high: float) -> str:
-    return "none" if math.isnan(low + high) else f"{_unit(low)} to {_unit(high)}"
 
 
 def _visible(difference: float) -> str:
@@ -332,7 +327,7 @@ def reliability(runs: DataFrame, results: DataFrame, settings: dict) -> Details:
     text = f"A seed has failed to learn if its validation accuracy is below {least}: {bound}."
     caption = "Over seeds: networks trained again. Over texts: these networks on other texts, in blocks of neighbours"
     table = _table(caption, rows, columns)
-    return Details("How reliable each run is", [Paragraph(text), table])
+    return Details("How reliable each run is", [text, table])
 
 
 def by_length(buckets: DataFrame, subject: Subject) -> Details:
@@ -385,7 +380,7 @@ def calibrated(runs: DataFrame, calibration: DataFrame, subject: Subject) -> Det
         alternative=f"{text} {'; '.join(' '.join(row[:2]) for row in table.rows)}.",
         panels=_calibration(calibration),
     )
-    return Details("Calibration", [Paragraph(text), figure, table])
+    return Details("Calibration", [text, figure, table])
 
 
 def _whose(runs: pd.Series, most: int) -> str:

@@ -12,7 +12,6 @@ from pipeline.reporting.parts import (
     Bullets,
     Details,
     Figure,
-    Paragraph,
     Section,
     Table,
 )
@@ -63,7 +62,7 @@ FORMATS = {
 @derived
 def searched(trials: dict[str, DataFrame], studies: Records) -> DataFrame:
     """The trials of all searches. Raises Mistake if a chosen trial is not in the table."""
-    tables = [DataFrame(columns=TRIAL)]
+    tables = []
     for architecture, table in trials.items():
         chosen = studies[architecture]["chosen"]["trial"]
         if chosen is not None and chosen not in set(table["trial"]):
@@ -72,13 +71,13 @@ def searched(trials: dict[str, DataFrame], studies: Records) -> DataFrame:
                 "`dvc repro tune` makes both"
             )
         tables.append(table.assign(architecture=architecture))
-    return pd.concat(tables[1:] or tables, ignore_index=True)
+    return pd.concat(tables, ignore_index=True) if tables else DataFrame()
 
 
 @derived
 def contestants(studies: Records) -> DataFrame:
     """The contestants of all races, each with its scores, its outcome and, if it was chosen, its regret."""
-    rows: list[Record] = []
+    rows = []
     for architecture, study in studies.items():
         for row in study["race"]:
             name = "starting recipe" if row["starting_recipe"] else f"trial {row['trial']}"
@@ -114,7 +113,7 @@ def _outcome(row: Record, chosen: Record) -> str:
 
 def answer(studies: Records) -> Bullets:
     """One sentence for all architectures with the same answer."""
-    architectures: dict[str, list[str]] = {}
+    architectures = {}
     for architecture, study in studies.items():
         architectures.setdefault(_answer(study), []).append(network(architecture))
     sentences = [f"{capital(listed(names))}: {text}" for text, names in architectures.items()]
@@ -143,10 +142,10 @@ def _answer(study: Record) -> str:
     )
 
 
-def recipe(studies: Records, settings: Record) -> Paragraph:
+def recipe(studies: Records, settings: Record) -> str:
     """The recipe from which the searches start, and the runs that use their choice."""
     start = f"The starting recipe is settings.{settings['recipe']} in params.yaml."
-    return Paragraph(f"{start} Runs with “tuned” in their name use what the search chose.")
+    return f"{start} Runs with “tuned” in their name use what the search chose."
 
 
 def race(contestants: DataFrame) -> Figure | None:
@@ -197,7 +196,7 @@ def rules(studies: Records, settings: Record) -> Details:
     space["dimension"] = space["dimension"].str.replace("_", " ")
     caption = "The search space, the choices, and importances (PED-ANOVA)"
     table = Table.of(caption, space, **FORMATS)
-    return Details("How the search works", [*map(Paragraph, (steps, choice, roles)), table])
+    return Details("How the search works", [steps, choice, roles, table])
 
 
 def _end(setting: float, dimension: Record) -> str:

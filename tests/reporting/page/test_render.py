@@ -17,7 +17,6 @@ from pipeline.reporting.parts import (
     Finding,
     MadePart,
     MadeSection,
-    Paragraph,
     Part,
     Quote,
     Quotes,
@@ -71,7 +70,7 @@ def body(page: str) -> str:
 @pytest.mark.parametrize(
     ("part", "in_page", "in_markdown"),
     [
-        (Paragraph("A & b."), "<p>A &amp; b.</p>", "\nA &amp; b.\n"),
+        ("A & b.", "<p>A &amp; b.</p>", "\nA &amp; b.\n"),
         (Bullets(["one", "two"]), "<li>two</li>", "\n- one\n- two\n"),
         (Command("make ui"), "<code>make ui</code>", "\n```\nmake ui\n```\n"),
         (TABLE, '<th scope="row" class="left">lstm</th><td>0.9</td>', "| lstm | 0.9 |\n"),
@@ -83,7 +82,7 @@ def body(page: str) -> str:
             "**8 %** It fades.",
         ),
         (
-            Choice("Length", {"50": Paragraph("fifty"), "100": Paragraph("hundred")}),
+            Choice("Length", {"50": "fifty", "100": "hundred"}),
             'data-option="100" hidden>',
             "\nfifty\n",
         ),
@@ -119,12 +118,12 @@ def test_markdown_lists_a_folded_table_by_its_first_sentence(caption, listed):
 @pytest.mark.parametrize(
     "part",
     [
-        Paragraph(HOSTILE),
+        HOSTILE,
         Bullets([HOSTILE]),
         Command(HOSTILE),
         Table(HOSTILE, [HOSTILE, "b"], [[HOSTILE, HOSTILE]]),
-        Choice(HOSTILE, {HOSTILE: Paragraph("x")}),
-        Details(HOSTILE, [Paragraph("x")]),
+        Choice(HOSTILE, {HOSTILE: "x"}),
+        Details(HOSTILE, ["x"]),
         quotes(HOSTILE),
     ],
     ids=lambda part: type(part).__name__,
@@ -156,13 +155,13 @@ def test_a_figure_and_a_section_say_how_they_were_made():
 
 
 def test_markdown_lists_the_files_of_every_section_with_hashes():
-    text = render.markdown(report(Paragraph("x")))
+    text = render.markdown(report("x"))
     assert "| metrics | reports/metrics.json | evaluate | d1 |" in text
     assert "[How was this made?](#how-was-this-made) From metrics." in text
 
 
 def test_a_section_in_the_appendix_is_folded_and_only_linked_in_markdown():
-    appendix = report(Paragraph("A caveat."), figure("f"), in_details=True)
+    appendix = report("A caveat.", figure("f"), in_details=True)
     assert '<details class="appendix">' in body(render.html(appendix))
     text = render.markdown(appendix)
     assert "A caveat." not in text
@@ -195,6 +194,6 @@ def test_a_part_that_no_template_knows_is_refused():
 
 
 def test_contents_link_to_every_section_of_the_page():
-    page = render.html(report(Paragraph("x")))
+    page = render.html(report("x"))
     assert '<li><a href="#which-is-best">Which is best?</a></li>' in page
     assert 'id="which-is-best"' in page

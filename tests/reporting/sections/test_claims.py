@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from pipeline.reporting.parts import Bullets, Details, Paragraph, Quotes, Table
+from pipeline.reporting.parts import Bullets, Details, Quotes, Table
 from pipeline.reporting.sections import claims
 from tests.reporting.invented import measure
 from tests.support import report_inputs
@@ -34,7 +34,7 @@ def section(*measures, verdict="holds", number_of=1, settings=None, **more):
 def answer(*verdicts, **more):
     rows = [{**files()["claims"][0], "verdict": verdict, **more} for verdict in verdicts]
     made = report_inputs.section(claims.SECTION, claims=rows)
-    return parts(made, Paragraph)[0].text
+    return parts(made, str)[0]
 
 
 def quotes(made):
@@ -103,7 +103,7 @@ def test_a_replication_with_an_obstacle_does_not_count():
         "Replication q does not count: it has other parameters." in parts(made, Bullets)[-1].texts
     )
     assert len(numbers(made)) == 1
-    assert "rounding." not in parts(made, Paragraph)[0].text
+    assert "rounding." not in parts(made, str)[0]
 
 
 def test_a_claim_without_replications_does_not_mention_any():
@@ -232,12 +232,10 @@ def test_without_a_number_that_decides_the_section_disappears():
 def test_sentences_that_a_study_cannot_test_are_only_counted():
     rows = [files()["claims"][0], {**files()["claims"][1], "measures": []}]
     made = report_inputs.section(claims.SECTION, claims=rows)
-    assert "1 more would need networks that this study does not have" in (
-        parts(made, Paragraph)[0].text
-    )
+    assert "1 more would need networks that this study does not have" in (parts(made, str)[0])
     assert len(quotes(made)) == 1
 
 
 def test_the_answer_names_other_texts_by_their_own_word():
     made = report_inputs.section(claims.SECTION, card=own_texts())
-    assert "on these texts" in parts(made, Paragraph)[0].text
+    assert "on these texts" in parts(made, str)[0]

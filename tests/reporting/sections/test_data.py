@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.reporting.inputs import Inputs
 from pipeline.reporting.numbers import percent
-from pipeline.reporting.parts import Bullets, Command, Details, Paragraph, Table, made
+from pipeline.reporting.parts import Bullets, Command, Details, Table, made
 from pipeline.reporting.sections import data, method, reproduce
 from pipeline.storage import artifacts
 from tests.reporting import invented
@@ -48,14 +48,14 @@ def texts(section, **inputs) -> str:
     sentences = []
     for part in parts(section, **inputs):
         for inner in part.parts if isinstance(part, Details) else [part]:
-            sentences += [inner.text] if isinstance(inner, Paragraph) else []
+            sentences += [inner] if isinstance(inner, str) else []
             sentences += inner.texts if isinstance(inner, Bullets) else []
     return " ".join(sentences)
 
 
 def test_the_data_are_described_in_the_first_sentences():
     opening, *_ = parts(data.SECTION)
-    assert opening == Paragraph(
+    assert opening == (
         "The data are 25,000 reviews of films (IMDB, in English; Maas et al. 2011). 50.0 % of them are positive. "
         "A network reads the last 100 tokens of each review and gives the probability that it is positive."
     )
@@ -63,8 +63,8 @@ def test_the_data_are_described_in_the_first_sentences():
 
 def test_own_texts_are_called_by_their_own_words_and_labels():
     opening, *_ = parts(data.SECTION, OWN)
-    assert "25,000 text messages (a CSV file of your own)" in opening.text
-    assert "Positive is the label 'gut', negative is 'schlecht'." in opening.text
+    assert "25,000 text messages (a CSV file of your own)" in opening
+    assert "Positive is the label 'gut', negative is 'schlecht'." in opening
 
 
 @pytest.mark.parametrize("section", [data.SECTION, method.SECTION], ids=["data", "method"])

@@ -62,13 +62,13 @@ def agreeing(texts: int) -> dict:
 )
 def test_it_says_for_how_many_texts_the_networks_agree(texts, sentence):
     (first, *_) = made(agreeing(texts), hard_texts())
-    assert first.text.startswith("Here are 2 reviews of the validation split, as the vanilla RNN, ")
-    assert first.text.endswith(sentence)
+    assert first.startswith("Here are 2 reviews of the validation split, as the vanilla RNN, ")
+    assert first.endswith(sentence)
 
 
 def test_one_network_agrees_with_no_other():
     (first, *_) = made(invented.examples(["vanilla-textbook"]), hard_texts())
-    assert first.text.endswith(
+    assert first.endswith(
         "Here are 2 reviews of the validation split, as the vanilla RNN (seed 0) read them word by word."
     )
 
@@ -126,7 +126,7 @@ def test_a_hard_text_is_one_row_with_all_its_reasons():
 )
 def test_the_hardest_text_is_named(changes, sentence):
     paragraph = made(NOTHING, hard_texts(**changes))[0]
-    assert sentence in paragraph.text
+    assert sentence in paragraph
 
 
 def test_a_study_without_readings_and_mistakes_has_no_section():

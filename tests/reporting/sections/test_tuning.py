@@ -10,7 +10,7 @@ from pipeline import params
 from pipeline.params import Mistake
 from pipeline.reporting import charts
 from pipeline.reporting.inputs import Inputs
-from pipeline.reporting.parts import Bullets, Details, Figure, Paragraph, Table, made
+from pipeline.reporting.parts import Bullets, Details, Figure, Table, made
 from pipeline.reporting.sections import tuning
 from tests.reporting import invented
 
@@ -91,7 +91,7 @@ def test_the_answer_says_whether_the_search_beat_the_recipe(study, words):
 
 @pytest.mark.parametrize("study", [summary(), kept(), kept(race=[])], ids=["won", "kept", "alone"])
 def test_the_section_names_the_starting_recipe(study):
-    (text,) = [part.text for part in section(vanilla=study) if isinstance(part, Paragraph)]
+    (text,) = [part for part in section(vanilla=study) if isinstance(part, str)]
     assert text.startswith("The starting recipe is settings.steady in params.yaml.")
 
 

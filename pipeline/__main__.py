@@ -126,18 +126,21 @@ def _prepare_process(command: str) -> None:
     """Sets environment variables and makes output safe to print.
 
     Raises Mistake if a variable could change the results of this command. Under DVC, it also backs up dvc.lock,
-    makes this process end when DVC ends, and prints the time left of a run of `make`.
+    compares it with what earlier stages have used, makes this process end when DVC ends, and prints the time left of a
+    run of `make`.
     """
     from pipeline import machine
 
     machine.prepare()
     if "DVC_STAGE" in os.environ:
-        from pipeline.storage import dvc_lock
+        from pipeline.storage import dvc_lock, used_inputs
         from pipeline.verify import run_plan
 
+        stage = os.environ["DVC_STAGE"]
         machine.end_with_dvc()
         dvc_lock.keep(Path())
-        run_plan.announce(os.environ["DVC_STAGE"])
+        used_inputs.check(stage, _run_of_dvc())
+        run_plan.announce(stage)
 
     if command not in WITHOUT_RESULTS:
         machine.check(os.environ)
@@ -298,19 +301,16 @@ def _run_stage(arguments: Arguments) -> None:
 
     _check_workers()
     stage = stage_table.BY_NAME[arguments.command]
-    parameters = params.read()
-    name = stage.dvc_name(_item(stage, arguments, parameters))
+    name = stage.dvc_name(_item(stage, arguments, params.read()))
     inputs = stage_inputs.read(name)
     inputs.check_packages()
-    run = _run_of_dvc()
-    used_inputs.check(run, stage_table.dvc_names(parameters), inputs.deps)
 
     _note_switches()
     if stage.loads_tensorflow:
         machine.load_tensorflow()
     with _context(stage, inputs) as context, _unchanged(inputs):
         import_module(f"pipeline.stages.{stage.name}").main(context)
-    if run:
+    if run := _run_of_dvc():
         used_inputs.keep(inputs, run)
 
 
@@ -423,13 +423,11 @@ def _track(arguments: Arguments) -> int:
     from pipeline import params
     from pipeline.stages import track
     from pipeline.stages.context import Context
-    from pipeline.storage import used_inputs
     from pipeline.tracking.tracker import Tracker
 
     context = Context(params.read(), arguments.command, tracker=Tracker())
     if arguments.check:
         return track.check(context)
-    used_inputs.check(_run_of_dvc(), stage_table.dvc_names(context.params))
     track.main(context)
     return 0
 

@@ -48,7 +48,6 @@ class Inputs:
     keys: the keys that it reads of each file with parameters; no keys: the whole file.
     documents: the content of each of these files, and of params.yaml.
     deps: every other dependency -> the hash of each of its files. It has no files if it is missing.
-    outs: the paths that the stage writes.
     hashes: the hash of each file with parameters.
     versions: the installed version of each package that the stage reads from environment.json.
     """
@@ -58,7 +57,6 @@ class Inputs:
     keys: dict[str, list[str]]
     documents: dict[str, Values]
     deps: dict[str, dict[str, str]]
-    outs: list[str]
     hashes: dict[str, str]
     versions: dict[str, str]
 
@@ -211,7 +209,6 @@ def read(stage: str, folder: Path = Path()) -> Inputs:
         documents[file] = document(folder / file)
 
     deps = {path: _file_hashes(folder, path) for path in entry.get("deps", [])}
-    outs = [_path(out) for out in [*entry.get("outs", []), *entry.get("metrics", [])]]
     packages = keys.get(ENVIRONMENT, [])
     return Inputs(
         stage,
@@ -219,7 +216,6 @@ def read(stage: str, folder: Path = Path()) -> Inputs:
         keys,
         documents,
         deps,
-        outs,
         hashes,
         versions={package: installed_version(package) or "missing" for package in packages},
     )
@@ -284,11 +280,6 @@ def _keys(entries: list[str | dict[str, list[str] | None]]) -> dict[str, list[st
     return keys | {file: [] for file in whole_files}
 
 
-def _path(entry: str | dict[str, Any]) -> str:
-    """The path of an output. An output with options is a dict."""
-    return next(iter(entry)) if isinstance(entry, dict) else entry
-
-
 def _values(content: Values, keys: list[str]) -> Values:
     """The value of each key; every value of the file without keys."""
     if not keys:
@@ -312,15 +303,12 @@ def _file_changes(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator
             yield f"{path} was edited"
 
 
-def changes_in_lock(
-    params: dict[str, Values], deps: dict[str, str], recorded: RecordedStage
-) -> list[str]:
-    """How the inputs in dvc.lock differ from these, which the stage has used."""
-    changes = []
-    for file in params | recorded.params:
-        before, now = params.get(file, {}), recorded.params.get(file, {})
-        changes += _param_changes(file, before, now)
-    return [*changes, *_file_changes(deps, recorded.deps)]
+def changes(params: dict[str, Values], deps: dict[str, str], now: RecordedStage) -> list[str]:
+    """How the inputs of a stage differ from these, in words."""
+    lines = []
+    for file in params | now.params:
+        lines += _param_changes(file, params.get(file, {}), now.params.get(file, {}))
+    return [*lines, *_file_changes(deps, now.deps)]
 
 
 def listed(changes: list[str]) -> str:

@@ -6,13 +6,11 @@ recorded although the stage never saw it. Only within one run is it certain that
 """
 
 import sys
-from collections.abc import Iterable
-from itertools import product, starmap
 from pathlib import Path
 from typing import Any
 
 from pipeline.params import Mistake, Strict, validated
-from pipeline.storage import artifacts, dvc_lock, lock_comparison, stage_inputs
+from pipeline.storage import artifacts, dvc_lock, stage_inputs
 from pipeline.storage.dvc_lock import RecordedStage
 from pipeline.storage.stage_inputs import Inputs
 
@@ -23,55 +21,65 @@ class Used(Strict):
     """The inputs of one stage in one run of DVC.
 
     params, deps: as in RecordedStage.
-    outs: the paths that the stage has written.
     wrong_entry: a digest of an entry of dvc.lock that says something else; empty as long as none was found.
     """
 
     run: str
     params: dict[str, dict[str, Any]]
     deps: dict[str, str]
-    outs: list[str]
     wrong_entry: str = ""
 
 
 def keep(inputs: Inputs, run: str) -> None:
     """Saves what the stage has used. Prints a note if that is impossible, because its results are already there."""
-    used = Used(run=run, params=inputs.record.params, deps=inputs.record.deps, outs=inputs.outs)
+    used = Used(run=run, params=inputs.record.params, deps=inputs.record.deps)
     try:
         artifacts.write_json(_file(inputs.stage, inputs.folder), used.model_dump())
     except (Mistake, OSError) as error:
         print(f"note: later stages cannot compare these inputs: {error}", file=sys.stderr)
 
 
-def check(
-    run: str,
-    stages: Iterable[str],
-    deps: Iterable[str] | None = None,
-    folder: Path = Path(),
-) -> None:
-    """Raise Mistake if dvc.lock says of a stage that it used other inputs than it did, until that stage runs again.
+def check(stage: str, run: str, folder: Path = Path()) -> None:
+    """Raise Mistake if dvc.lock says of another stage that it used other inputs than it did, until it runs again.
 
-    Compares those of `stages` that ran before in this run and wrote `deps`, or all of them without `deps`.
+    Compares the stages that ran before `stage` in this run.
     """
-    finished = dvc_lock.finished(folder)
-    for name in stages:
-        recorded, used = finished.get(name), _read(name, folder)
-        if not recorded or not used:
-            continue
-        if deps is not None and not any(starmap(lock_comparison.overlap, product(used.outs, deps))):
+    if not (folder / FOLDER).is_dir():
+        return
+
+    for name, recorded in dvc_lock.finished(folder).items():
+        used = _read(name, folder)
+        if name == stage or not used:
             continue
 
         entry = dvc_lock.digest([recorded.params, recorded.deps, recorded.outs])
-        changes = stage_inputs.changes_in_lock(used.params, used.deps, recorded)
-        if changes and (used.run == run or used.wrong_entry == entry):
+        is_compared = used.run == run or used.wrong_entry == entry
+        changes = _changes(used, recorded, folder) if is_compared else []
+        if changes:
             wrong = used.model_copy(update={"wrong_entry": entry})
             artifacts.write_json(_file(name, folder), wrong.model_dump())
             _forget_runs(recorded, folder)
 
-            listed = stage_inputs.listed(changes)
-            problem = f"an input changed when the stage had ended: {listed}"
+            problem = f"an input changed when the stage had ended: {stage_inputs.listed(changes)}"
             remedy = f"`dvc repro --force --single-item {name}` runs it again"
             raise Mistake(f"{name}: {problem}; {remedy}")
+
+
+def _changes(used: Used, recorded: RecordedStage, folder: Path) -> list[str]:
+    """The inputs that dvc.lock and the files now have, where the stage used something else.
+
+    Where only the files differ, DVC runs the stage again. Where only dvc.lock differs, we and DVC read a folder
+    differently.
+    """
+    changes_in_lock = stage_inputs.changes(used.params, used.deps, recorded)
+    if not changes_in_lock:
+        return []
+    try:
+        now = stage_inputs.present(recorded.name, folder)
+    except (Mistake, LookupError):  # params.yaml names the stage no more, or an input is missing
+        return []
+    changes_now = stage_inputs.changes(used.params, used.deps, now)
+    return [change for change in changes_in_lock if change in changes_now]
 
 
 def _file(stage: str, folder: Path) -> Path:

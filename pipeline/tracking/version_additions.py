@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.tracking.best_models import NAME
 from pipeline.tracking.run_comparison import WRITTEN_TAGS, OwnNames
+from pipeline.tracking.run_records import NOTE
 from pipeline.tracking.run_records.tables import Strings
 from pipeline.tracking.version_files import FILES
 
@@ -63,9 +64,10 @@ def hand_over_logged_model(client: "MlflowClient", old: str, new: str, names: Ow
     for metric in old_model.metrics or []:
         if names.has_metric(metric.key) or metric.run_id is None:
             continue
-        with suppress(MlflowException):  # the run of the metric was deleted
+        was_in_run_of_model = metric.run_id == old_model.source_run_id
+        with suppress(MlflowException):  # the user has deleted the run of the metric
             client.log_metric(
-                metric.run_id,
+                new_model.source_run_id if was_in_run_of_model else metric.run_id,
                 metric.key,
                 metric.value,
                 metric.timestamp,
@@ -81,6 +83,6 @@ def _of_user(tags: Mapping[str, str], others: Iterable[str]) -> Strings:
     others = set(others)
     users_tags = {}
     for tag, value in tags.items():
-        if tag not in others and not re.fullmatch(WRITTEN_TAGS, tag):
+        if tag not in others and (tag == NOTE or not re.fullmatch(WRITTEN_TAGS, tag)):
             users_tags[tag] = str(value)
     return users_tags

@@ -134,7 +134,7 @@ def problems(
     with stored(version, project, moves) as folder:
         hashes = hashes_in(folder)
         saved = _saved(folder)
-        false_bytecode = [path.relative_to(folder) for path in bytecode.false_files(folder)]
+        unchecked = [path.relative_to(folder) for path in bytecode.unchecked_files(folder)]
     if not hashes:
         return [f"has no files in {version.storage}"]
     tag = version.tags.get(FILES)
@@ -158,7 +158,7 @@ def problems(
         elif name not in expected and hashes[name] != digest:
             lines.append(f"has {name} with the MD5 {hashes[name]}, {MANIFEST} has {digest}")
 
-    lines += [f"has the bytecode {path}, which its source does not say" for path in false_bytecode]
+    lines += [f"has the bytecode {path}, which Python would run unchecked" for path in unchecked]
     others = hashes.keys() - saved.keys() - {MANIFEST, WRITTEN_BY_LOADING}
     if saved:
         lines += [f"has the file {name}, which nobody saved" for name in sorted(others)]
@@ -173,7 +173,7 @@ def remove(version: "StoredVersion", saved: Path, project: Path) -> bool:
     with stored(version, project) as folder:
         if artifact_locations.local_path(version.storage) is None:
             has_only_saved = hashes_in(folder).keys() <= hashes_in(saved).keys()
-            return has_only_saved and not any(bytecode.false_files(folder))
+            return has_only_saved and not any(bytecode.unchecked_files(folder))
         if folder.is_dir() and not folder.is_symlink():
             shutil.rmtree(folder)
         else:

@@ -119,12 +119,12 @@ def uncommitted(paths: tuple[str, ...]) -> Iterator[CommitMismatch]:
 
 
 def _modules_of_pipeline() -> Iterator[Path]:
-    """The modules of `pipeline`, and the bytecode that Python would run although its source says something else."""
+    """The modules of `pipeline`, and the bytecode that Python would run without a look at its source."""
     folder = Path("pipeline")
     for path in folder.rglob("*"):
         if path.name.endswith(SUFFIXES) and bytecode.FOLDER not in path.parts:
             yield path
-    yield from bytecode.false_files(folder)
+    yield from bytecode.unchecked_files(folder)
 
 
 def _hiding_modules() -> Iterator[Path]:
@@ -132,7 +132,9 @@ def _hiding_modules() -> Iterator[Path]:
     search_path = [folder for folder in sys.path if Path(folder).resolve() != Path.cwd()]
     for pattern in MODULES:
         for module in Path().glob(pattern):
-            name, *_suffixes = module.parts[0].split(".")
+            name = module.parts[0]
+            for suffix in SUFFIXES:
+                name = name.removesuffix(suffix)
             if name in sys.stdlib_module_names or PathFinder.find_spec(name, search_path):
                 yield module
 

@@ -1,5 +1,7 @@
 """What a stage has used, compared with dvc.lock by later stages of the same run of DVC."""
 
+from pathlib import Path
+
 import pytest
 from dvc.repo import Repo
 
@@ -9,7 +11,6 @@ from pipeline.storage.used_inputs import FOLDER
 
 STAGE = "tune@vanilla"
 FILE = FOLDER / f"{STAGE}.json"
-OUT = "tuned/vanilla.json"
 RUN = "4711 1764412345.1"
 LATER_RUN = "4712 1764412399.9"
 
@@ -22,10 +23,6 @@ def project(project, monkeypatch):
     return project
 
 
-def check(run: str = RUN, deps: tuple[str, ...] | None = None) -> None:
-    used_inputs.check(run, [STAGE], deps)
-
-
 def record(before: str, after: str) -> None:
     """dvc.lock gets another value among the inputs of the stage."""
     head, name, tail = dvc_lock.LOCK.read_text().partition(f"  {STAGE}:\n")
@@ -33,26 +30,32 @@ def record(before: str, after: str) -> None:
     dvc_lock.LOCK.write_text(head + name + tail.replace(before, after, 1))
 
 
+def edit(before: str, after: str) -> None:
+    """Somebody edits params.yaml after the stage has ended, and DVC records the new value."""
+    file = Path("params.yaml")
+    text = file.read_text()
+    assert f"trials: {before}" in text
+    file.write_text(text.replace(f"trials: {before}", f"trials: {after}"))
+    record(f"tune.trials: {before}\n", f"tune.trials: {after}\n")
+
+
 def test_a_stage_has_used_what_dvc_recorded(project):
-    check()
-    check(deps=(OUT,))
+    used_inputs.check("evaluate", RUN)
 
 
 def test_an_edit_between_the_end_of_a_stage_and_the_hashes_of_dvc_is_named(project):
-    record("trials: 3\n", "trials: 4\n")
+    edit("3", "4")
     message = (
         rf"^{STAGE}: an input changed when the stage had ended: params\.yaml: tune\.trials was 3 and is 4; "
         rf"`dvc repro --force --single-item {STAGE}` runs it again$"
     )
     for run in (RUN, LATER_RUN, ""):  # until the stage runs again
-        for deps in (None, (OUT,), ("tuned",)):
-            with pytest.raises(Mistake, match=message):
-                check(run, deps)
-        check(run, ("data/prepared",))  # stages that do not read from it
+        with pytest.raises(Mistake, match=message):
+            used_inputs.check("evaluate", run)
+        used_inputs.check(STAGE, run)
 
     used_inputs.keep(stage_inputs.read(STAGE), RUN)
-    record("trials: 4\n", "trials: 3\n")
-    check()
+    used_inputs.check("evaluate", RUN)
 
 
 def test_the_wrong_run_leaves_the_cache_of_dvc(project):
@@ -62,31 +65,50 @@ def test_the_wrong_run_leaves_the_cache_of_dvc(project):
     artifacts.write_text(runs / "aa/bb/wrong", " ".join(outs.values()))
     artifacts.write_text(runs / "aa/bb/other", "md5: 0")
 
-    record("trials: 3\n", "trials: 4\n")
+    edit("3", "4")
     with pytest.raises(Mistake):
-        check()
+        used_inputs.check("evaluate", RUN)
     assert [file.name for file in (runs / "aa/bb").iterdir()] == ["other"]
 
 
 def test_a_later_run_does_not_compare(project):
     """Between two runs, `git checkout`, `dvc commit` and DVC's cache change dvc.lock."""
-    record("trials: 3\n", "trials: 4\n")
-    check(LATER_RUN)
+    edit("3", "4")
+    used_inputs.check("evaluate", LATER_RUN)
+
+
+def test_a_later_edit_that_dvc_has_not_recorded_says_nothing(project):
+    edit("3", "4")
+    record("tune.trials: 4\n", "tune.trials: 3\n")
+    used_inputs.check("evaluate", RUN)
+
+
+def test_a_folder_that_dvc_reads_differently_says_nothing(project):
+    """DVC ignores `.git` in a folder, for example."""
+    record("md5: ", "md5: 0")
+    used_inputs.check("evaluate", RUN)
 
 
 def test_another_entry_of_dvc_lock_ends_the_alarm(project):
-    record("trials: 3\n", "trials: 4\n")
+    edit("3", "4")
     with pytest.raises(Mistake):
-        check()
-    record("trials: 4\n", "trials: 5\n")  # as of another branch
-    check(LATER_RUN)
+        used_inputs.check("evaluate", RUN)
+    edit("4", "5")  # as of another branch
+    used_inputs.check("evaluate", LATER_RUN)
+
+
+def test_a_run_that_params_yaml_names_no_more_says_nothing(project):
+    edit("3", "4")
+    pipeline = Path("dvc.yaml")
+    pipeline.write_text(pipeline.read_text().replace("tune:", "search:", 1))
+    used_inputs.check("evaluate", RUN)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"run": 1}', "not JSON"])
 def test_a_record_that_cannot_be_read_says_nothing(project, content):
-    record("trials: 3\n", "trials: 4\n")
+    edit("3", "4")
     FILE.write_text(content)
-    check()
+    used_inputs.check("evaluate", RUN)
 
 
 def test_a_record_that_cannot_be_written_stops_no_finished_stage(project, capsys):
@@ -94,4 +116,4 @@ def test_a_record_that_cannot_be_written_stops_no_finished_stage(project, capsys
     FILE.mkdir()
     used_inputs.keep(stage_inputs.read(STAGE), RUN)
     assert capsys.readouterr().err.startswith("note: later stages cannot compare these inputs: ")
-    check()
+    used_inputs.check("evaluate", RUN)

@@ -11,6 +11,6 @@ def inputs(
     stage: str, folder: Path, fingerprint: str = FINGERPRINT, is_recorded: bool = False
 ) -> Inputs:
     """No inputs, under a fingerprint. `is_recorded`: dvc.lock has their results."""
-    invented = Inputs(stage, folder, {}, {}, {}, [], {}, {})
+    invented = Inputs(stage, folder, {}, {}, {}, {}, {})
     vars(invented).update(fingerprint=fingerprint, is_recorded=is_recorded)
     return invented

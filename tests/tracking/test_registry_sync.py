@@ -26,6 +26,8 @@ from pipeline.tracking import (
 )
 from pipeline.tracking.checkouts import Checkout
 from pipeline.tracking.run_comparison import OwnNames
+from pipeline.tracking.run_records import NOTE
+from pipeline.tracking.version_additions import hand_over_logged_model
 from tests import test_dvc_yaml
 from tests.support import moved_project, registry_tampering, toy_study
 from tests.support.stores import as_locked, copied, filled
@@ -384,11 +386,12 @@ def annotate(folder: Path, number: str) -> None:
         stage = "update model_versions set current_stage = 'Staging' where version = ?"
         database.execute(stage, [number])
     client.set_model_version_tag("rnn-for-nlp", number, "reviewed", "yes")
+    client.set_model_version_tag("rnn-for-nlp", number, NOTE, "good")
     client.set_registered_model_alias("rnn-for-nlp", "production", number)
     client.set_registered_model_alias("rnn-for-nlp", "best", number)
 
     ((model_id, run_id),) = rows(folder, LOGGED_MODEL)
-    client.set_logged_model_tags(model_id, {"team": "x"})
+    client.set_logged_model_tags(model_id, {"team": "x", NOTE: "better"})
     client.log_model_params(model_id, {"mine": "1"})
     client.log_metric(run_id, "my/score", 0.5, step=3, model_id=model_id)
 
@@ -396,13 +399,13 @@ def annotate(folder: Path, number: str) -> None:
 def assert_annotated(folder: Path, number: str) -> None:
     client, _ = mlflow_store.opened(folder)
     version = client.get_model_version("rnn-for-nlp", number)
-    assert version.tags["reviewed"] == "yes"
+    assert (version.tags["reviewed"], version.tags[NOTE]) == ("yes", "good")
     assert set(version.aliases) == {"production", "best"}
     assert version.current_stage == "Staging"
 
     ((model_id, _run_id),) = rows(folder, LOGGED_MODEL)
     logged = client.get_logged_model(model_id)
-    assert logged.tags["team"] == "x"
+    assert (logged.tags["team"], logged.tags[NOTE]) == ("x", "better")
     assert logged.params == {"mine": "1"}
     metrics = [(metric.key, metric.value, metric.step) for metric in logged.metrics]
     assert metrics == [("my/score", 0.5, 3)]
@@ -415,6 +418,23 @@ def test_what_users_add_to_a_version_is_also_in_the_one_that_replaces_it(tampere
     registry_sync.project(models_of(tampered), tampered, never, names_of(tampered))
     assert_annotated(tampered, "3")
     assert problems(tampered) == []
+
+
+def test_metrics_of_a_model_whose_run_was_replaced_move_to_the_new_run(tampered):
+    client, experiments = mlflow_store.opened(tampered)
+    models = []
+    for _ in range(2):
+        run = client.create_run(experiments["rnn-for-nlp/training"]).info.run_id
+        model = client.create_logged_model(experiments["rnn-for-nlp/training"], source_run_id=run)
+        models.append((model.model_id, run))
+
+    (old, old_run), (new, new_run) = models
+    client.log_metric(old_run, "my/score", 0.5, step=3, model_id=old)
+    client.delete_run(old_run)
+    hand_over_logged_model(client, old, new, names_of(tampered))
+    (metric,) = client.get_logged_model(new).metrics
+    assert (metric.key, metric.value, metric.step) == ("my/score", 0.5, 3)
+    assert metric.run_id == new_run
 
 
 def test_what_users_add_to_a_version_is_also_in_an_equal_one_that_stays(tampered):

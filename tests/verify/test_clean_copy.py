@@ -135,7 +135,8 @@ def test_the_remedy_of_an_uncommitted_change_works(project, name, spoil):
 )
 def test_a_module_that_is_not_committed_is_named(project, name):
     artifacts.write_text(project / name, "")
-    artifacts.write_text(project / "notes.py", "")
+    for harmless in ("notes.py", "json.example.py", "numpy.bak/__init__.py"):
+        artifacts.write_text(project / harmless, "")
     artifacts.write_text(project / ".git/info/exclude", f"{name}\n")
     (mismatch,) = clean_copy.uncommitted(("code", "pipeline"))
     assert mismatch.path == name
@@ -144,7 +145,7 @@ def test_a_module_that_is_not_committed_is_named(project, name):
     assert not list(clean_copy.uncommitted(("code", "pipeline")))
 
 
-def test_bytecode_of_other_code_is_named_and_bytecode_of_the_module_is_not(project):
+def test_unchecked_bytecode_is_named_and_checked_bytecode_is_not(project):
     artifacts.write_text(project / ".git/info/exclude", "__pycache__\n")
     source = project / "pipeline/main.py"
     py_compile.compile(str(source))

@@ -273,8 +273,8 @@ def rules(tested: list[dict], settings: dict) -> Details:
         numbers = len({(measure["what"], measure["source"]) for measure in deciding})
         confidence = 100 * max(measure["confidence"] for measure in deciding)
         texts.append(
-            f"{count(numbers, 'number')} with an interval decide. Each interval has a confidence of "
-            f"{confidence:.4g} %, so that they are right together (Bonferroni)."
+            f"{count(numbers, 'number')} with an interval decide{'s' * (numbers == 1)}. Each interval has a "
+            f"confidence of {confidence:.4g} %, so that they are right together (Bonferroni)."
         )
     return Details("How we decide", [Bullets([*texts, *settings["disclosures"]])])
 

@@ -207,6 +207,8 @@ def test_the_deciding_intervals_are_counted_once():
         text.startswith("2 numbers with an interval decide") for text in rules.parts[0].texts
     )
     assert any("99.5 %" in text for text in rules.parts[0].texts)
+    alone = parts(section(first), Details)[0].parts[0].texts
+    assert any(text.startswith("1 number with an interval decides.") for text in alone)
     without = parts(section(measured(**SHARE)), Details)[0].parts[0]
     assert not any("Bonferroni" in text for text in without.texts)
 

@@ -351,7 +351,8 @@ def initialisers(initialiser_curves: DataFrame) -> Parts:
         return []
 
     most, least = last.iloc[0], last.iloc[-1]
-    effect = "decides" if least.value < most.value - 1 else "hardly changes"
+    gap = most.value - least.value  # log10: 1 is a factor of 10, and 0.2 one of 1.6
+    effect = "decides" if gap > 1 else "changes" if gap > 0.2 else "hardly changes"
     back = f"{in_tokens(most.lag_tokens)} back"
     panel = panel_of(
         initialiser_curves,

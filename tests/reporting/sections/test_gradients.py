@@ -189,6 +189,15 @@ def test_the_initialiser_hardly_changes_gradients_that_lie_close(files):
     assert "weights hardly changes how far" in paragraph
 
 
+def test_the_initialiser_changes_gradients_that_differ_by_a_factor_of_two(files):
+    everything = files["everything"].copy()
+    everything = everything[everything["initialiser"].isin(["orthogonal", "identity"])]
+    is_other = everything["initialiser"] == "identity"
+    everything.loc[is_other, "log10_relative_norm"] -= 0.5
+    paragraph, _ = report_parts.values(files, everything=everything).call(gradients.initialisers)
+    assert "weights changes how far" in paragraph
+
+
 def test_one_initialiser_has_no_figure(files):
     everything = files["everything"].query("initialiser == 'orthogonal'")
     section = parts.Section("Initialisers", [gradients.initialisers])

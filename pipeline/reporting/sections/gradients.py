@@ -432,6 +432,8 @@ def _smallest(curve: DataFrame, length: int) -> str:
         f"In the {network}, word {least.place} of {length} has the smallest gradient: "
         f"{share_of(least.value)} of the last word's."
     )
+    if least.place == length:
+        text = f"In the {network}, no word has a smaller gradient than the last one (100 %)."
     first = share_of(curve["value"].iloc[0])
     return text if least.place == 1 else f"{text} The first word has {first}."
 

@@ -213,6 +213,16 @@ def test_both_directions_name_the_word_with_the_smallest_gradient(files):
     assert "In the vanilla RNN, word 1 of 100 has the smallest" in paragraph
 
 
+def test_the_last_word_is_not_compared_with_itself(files):
+    everything = files["everything"].copy()
+    is_vanilla = everything["architecture"] == "vanilla"
+    everything.loc[is_vanilla, "log10_relative_norm"] = 0.001 * everything["lag_tokens"]
+    paragraph, _ = report_parts.values(files, everything=everything).call(gradients.both_directions)
+    assert paragraph.endswith(
+        "In the vanilla RNN, no word has a smaller gradient than the last one (100 %). The first word has 130 %."
+    )
+
+
 def test_a_study_that_reads_one_way_has_no_figure_of_places(files):
     everything = files["everything"].query("architecture != 'bidirectional'")
     assert report_parts.values(files, everything=everything).call(gradients.both_directions) == []

@@ -34,8 +34,9 @@ def best_network(
     gains: DataFrame,
     runs: DataFrame,
     subject: Subject,
+    card: dict,
 ) -> Finding | None:
-    """The most accurate network, or that no network learned.
+    """The most accurate network, or that no network learned. Where labels are unequal, it says what guessing reaches.
 
     A lead counts only if the interval of the difference over seeds excludes 0.
     """
@@ -52,6 +53,9 @@ def best_network(
             f"No network learned to classify the {subject.noun}s: the best test accuracy is {value}"
         )
     ending = _against_linear(ranked["run"].iloc[0], gains)
+    guessing = percent(0.5 + abs(card["splits"]["test"]["positive_share"] - 0.5))
+    if guessing != "50.0 %":
+        ending += f". Always giving the more common label reaches {guessing}"
     return Finding(value, f"{beginning}{ending}.", _accuracy(results))
 
 

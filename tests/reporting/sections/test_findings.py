@@ -97,6 +97,15 @@ def test_where_every_seed_failed_no_network_learned():
     assert "learned" not in finding.sentence
 
 
+@pytest.mark.parametrize("positive_share", [0.9, 0.1])
+def test_where_labels_are_unequal_the_finding_says_what_guessing_reaches(positive_share):
+    card = files()["card"]
+    test = {**card["splits"]["test"], "positive_share": positive_share}
+    finding, *_ = made(card={**card, "splits": {**card["splits"], "test": test}})
+    assert finding.sentence.endswith(". Always giving the more common label reaches 90.0 %.")
+    assert "common label" not in made()[0].sentence
+
+
 def test_without_any_finite_run_nothing_wins():
     assert scored(vanilla=[np.nan, np.nan]) == []
 

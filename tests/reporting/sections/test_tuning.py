@@ -180,7 +180,7 @@ def test_the_space_has_the_choice_and_the_importance_of_each_dimension():
     settings = {"hidden_size": 16, "embedding_dimension": 32, "learning_rate": 0.2, "dropout": 0.0}
     study = summary(chosen={**WON["chosen"], "settings": settings})
     rows = table("How the search works", section(vanilla=study)).set_index("dimension")
-    assert rows["chosen, vanilla"].tolist() == ["16 (at the end)", "32", "0.2 (at the end)", "0"]
+    assert rows["chosen, vanilla"].tolist() == ["16 (at the end)", "32", "0.2 (outside)", "0"]
     assert rows["importance (%), vanilla"].tolist() == ["40", "20", "30", "10"]
     assert rows.loc["learning rate", ["low", "high", "step", "log"]].tolist() == [
         "0.001",
@@ -197,12 +197,14 @@ def test_the_space_has_the_choice_and_the_importance_of_each_dimension():
         ("hidden_size", 16, " (at the end)"),
         ("hidden_size", 128, " (at the end)"),
         ("hidden_size", 112, ""),
-        ("hidden_size", 6, " (at the end)"),
+        ("hidden_size", 6, " (outside)"),
+        ("hidden_size", 256, " (outside)"),
         ("embedding_dimension", 16, ""),
         ("dropout", 0.0, ""),
         ("dropout", 0.4, ""),
         ("dropout", 0.5, " (at the end)"),
-        ("dropout", 0.9, " (at the end)"),
+        ("dropout", 0.9, " (outside)"),
+        ("learning_rate", 0.2, " (outside)"),
         ("learning_rate", 0.00125, " (at the end)"),
         ("learning_rate", 0.0013, ""),
         ("learning_rate", 0.09, " (at the end)"),

@@ -172,7 +172,8 @@ def rules(studies: Records, settings: Record) -> Details:
     steps = (
         f"Each search had {count(settings['trials'], 'trial')} and saw the validation split alone. A trial trained for "
         f"{count(settings['rung_epochs'], 'epoch')} on one seed. At most {count(settings['finalists'], 'trial')} that "
-        "beat the starting recipe went on to a race. There, they and the recipe trained in full on "
+        f"beat the starting recipe went on to a race. There, {'it' if settings['finalists'] == 1 else 'they'} and the "
+        "recipe trained in full on "
         f"{count(settings['race_seeds'], 'fresh seed')}. A finalist that was not ahead after half of them was dropped."
     )
     choice = (

@@ -219,6 +219,16 @@ def test_the_last_step_is_the_end_if_no_step_meets_the_bound():
     assert [tuning._end(size, dimension) for size in (90, 50)] == [" (at the end)", ""]
 
 
+@pytest.mark.parametrize(
+    ("finalists", "words"),
+    [(1, "1 trial that beat"), (1, "There, it and the recipe"), (2, "There, they and the recipe")],
+)
+def test_the_race_is_described_for_one_finalist_and_for_several(finalists, words):
+    files = {"trials": {"vanilla": TRIALS}, "studies": {"vanilla": WON}}
+    rules = Inputs(files, {**SETTINGS, "finalists": finalists}).call(tuning.rules)
+    assert words in rules.parts[0]
+
+
 def test_the_section_fits_the_space_of_the_project():
     space = params.read(invented.PROJECT / "params.yaml").tune.space.model_dump()
     inputs = Inputs(

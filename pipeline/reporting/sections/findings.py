@@ -152,9 +152,13 @@ def word_effect(claims: list[dict], word_effects: DataFrame, card: dict) -> Find
     y = memory.value_axis("effect (% of that as the last word)")
     panel = memory.panel(seeds, means, x, y, value="share", lines=[0])
     reading = "Large marks are means over seeds, at the distances that we measured; thin lines are single seeds."
-    return _finding(
-        "memory", MEMORY[measure["verdict"]], percent(measure["value"]), measure, reading, panel
-    )
+    sentence = MEMORY[measure["verdict"]]
+    if measure["value"] < 0:
+        sentence = sentence.replace(
+            "keeps {value} of its effect",
+            "has the opposite effect ({value} of that as the last word)",
+        )
+    return _finding("memory", sentence, percent(measure["value"]), measure, reading, panel)
 
 
 def _of_network(rows: DataFrame, measure: dict) -> DataFrame:

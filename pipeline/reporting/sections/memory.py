@@ -53,6 +53,10 @@ CHANGES = {
     "suffix": "last {} replaced",
     "truncation": "last {} alone",
 }
+KEPT = "Over {}, the {} keeps {} of the gradient of a word and {} of its effect."
+CHANGED = (  # no network keeps a negative share, or more than all
+    "At a distance of {}, a word in the {} has {} of the gradient and {} of the effect that it has as the last word."
+)
 SIGNALS = {
     "first": "the first token",
     "middle": "a token in the middle of noise",
@@ -368,8 +372,9 @@ def next_to_gradient(
     )
     first = where(left, architecture=first_network(effects))
     sentences = [
-        f"Over {in_tokens(row.lag_tokens)}, the {row.network} keeps "
-        f"{percent(row.gradient)} of the gradient of a word and {percent(row.mean)} of its effect."
+        (KEPT if 0 <= row.mean <= 1 >= row.gradient else CHANGED).format(
+            in_tokens(row.lag_tokens), row.network, percent(row.gradient), percent(row.mean)
+        )
         for row in first.itertuples()
     ]
     details = Details("Gradients and effects of words", [Table.of(caption, columns)])

@@ -173,6 +173,14 @@ def test_the_memory_is_described_by_its_verdict(verdict, words):
     assert words in inputs.call(findings.word_effect).sentence
 
 
+@pytest.mark.parametrize("verdict", [HOLDS, FAILS, PARTLY, NOT_SHOWN])
+def test_a_word_with_the_opposite_effect_keeps_none(verdict):
+    inputs = report_inputs.inputs(claims=judged(MEMORY, verdict=verdict, value=-0.685))
+    sentence = inputs.call(findings.word_effect).sentence
+    assert "has the opposite effect (−68.5 % of that as the last word)" in sentence
+    assert "keeps" not in sentence
+
+
 def test_the_figure_of_a_finding_contains_its_number():
     _, gradient, memory = made()
     (curve,) = gradient.figure.panels[0].layer[-2].data.to_dict("records")

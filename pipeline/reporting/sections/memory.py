@@ -370,7 +370,7 @@ def next_to_gradient(
     caption = (
         f"The share that a word keeps of its value as the last word, at {in_tokens(shown_length)}"
     )
-    first = where(left, architecture=first_network(effects))
+    first = where(left, architecture=first_network(effects)).dropna(subset=["gradient", "mean"])
     sentences = [
         (KEPT if 0 <= row.mean <= 1 >= row.gradient else CHANGED).format(
             in_tokens(row.lag_tokens), row.network, percent(row.gradient), percent(row.mean)

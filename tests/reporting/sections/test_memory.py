@@ -172,6 +172,14 @@ def test_a_lag_is_learned_if_half_of_the_seeds_learned_it(learned, words):
     assert sentence.endswith(words)
 
 
+def test_a_last_word_without_effect_leaves_no_share_to_write_about(small):
+    rows = small["memory"].copy()
+    page = made(**{**small, "memory": rows.assign(share=np.nan)})
+    assert not [text for text in all_of(str, page) if "of the gradient of a word" in text]
+    tables = [table for table in all_of(parts.Table, page) if "keeps of its value" in table.caption]
+    assert len(tables) == 1
+
+
 @pytest.mark.parametrize(
     ("gradient", "effect", "sentence"),
     [

@@ -1,4 +1,4 @@
-"""The three findings: each is one sentence and one number next to the figure that shows it."""
+"""The findings, at most three: each is one sentence and one number next to the figure that shows it."""
 
 import altair as alt
 from pandas import DataFrame
@@ -179,4 +179,4 @@ def _finding(
     return Finding(value, sentence, Figure(f"finding-{name}", title, reading, sentence, panels))
 
 
-SECTION = Section("Three findings", (best_network, gradient_left, word_effect))
+SECTION = Section("Findings", (best_network, gradient_left, word_effect))

@@ -227,5 +227,6 @@ def test_without_a_vanilla_network_only_accuracy_is_a_finding():
 
 def test_findings_about_other_texts_do_not_mention_reviews():
     section = report_inputs.section(findings.SECTION, card=report_inputs.own_texts())
+    assert section.title == "Findings"  # some studies have fewer than three
     words = report_inputs.all_words(section).lower()
     assert not [word for word in ("film", "review", "imdb", "english") if word in words]

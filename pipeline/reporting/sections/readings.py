@@ -159,7 +159,7 @@ def _hardest(hard_texts: DataFrame, subject: Subject) -> str:
     if rows.empty:
         return f"Most networks judge every {subject.noun} of the test split correctly."
     right, seeds = rows["seeds_right"].sum(), rows["seeds"].sum()
-    judged = f"{right or 'none'} of {seeds} trained networks {'judge' if right else 'judges'}"
+    judged = f"{right or 'none'} of {seeds} trained networks {'judge' if right > 1 else 'judges'}"
     return f"The hardest {subject.noun} of the test split is number {rows['review'].iloc[0]}: {judged} it correctly."
 
 

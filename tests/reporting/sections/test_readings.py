@@ -136,6 +136,7 @@ def test_a_text_has_only_reasons_that_a_network_gives_it(changes, reasons):
     ("changes", "sentence"),
     [
         ({}, "number 7: none of 6 trained networks judges it correctly."),
+        ({"seeds_right": [1, 0, 0] * 2}, "number 7: 1 of 6 trained networks judges it correctly."),
         ({"seeds_right": 1}, "number 7: 2 of 6 trained networks judge it correctly."),
         (
             {"reason": "seeds disagree"},

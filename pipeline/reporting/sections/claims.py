@@ -46,6 +46,7 @@ COLOURS = {
 SHORT = {  # the beginning of a measure's name, and what the number is in a few words
     "dz/dh": "of the gradient is left {tokens} tokens before the end",
     "effect of a word": "of a word's effect is left {tokens} tokens before the end",
+    "used with the right sign": "of texts are moved the right way by a word {tokens} tokens before the end",
     "test accuracy of": "difference in accuracy",
     "mean change of the logit": "change of the logit where words are shuffled",
     "largest relative difference": "difference between the state read at once and word by word",

@@ -630,7 +630,8 @@ def learned_further(study: Study, baseline: str, architecture: str) -> Measure |
     """Returns by how many tokens a network learned to look back further than its baseline.
 
     The ends are the least and the largest difference between a seed of the one and a seed of the other. One seed does
-    not show how the next one would learn, so it has no ends.
+    not show how the next one would learn, so it has no ends. Where both networks learned the longest lag, either could
+    learn longer ones, so the difference has no ends either.
     """
     value, baseline_value = (
         largest_lag_solved(study.retention, name) for name in (architecture, baseline)
@@ -640,7 +641,8 @@ def learned_further(study: Study, baseline: str, architecture: str) -> Measure |
 
     reach_S, reach_R = (_reach_by_seed(study.retention, name) for name in (architecture, baseline))
     low = high = None
-    if min(len(reach_S), len(reach_R)) > 1:
+    is_longest = min(reach_S.max(), reach_R.min()) == study.retention["lag_tokens"].max()
+    if min(len(reach_S), len(reach_R)) > 1 and not is_longest:
         low = float(reach_S.min() - reach_R.max())
         high = float(reach_S.max() - reach_R.min())
 

@@ -17,7 +17,7 @@ from tests.reporting import invented
 CHOOSING = {"card", "decay", "models"}
 # these parts hold counts, names or verdicts, which our small changes leave as they are
 INSENSITIVE = {
-    "Three findings: best_network": {"gains", "runs"},
+    "Findings: best_network": {"gains", "runs"},
     "The tutorial's sentences: answer": {"claims"},
     "Results: answers": {"gains", "metrics"},
     "Results: failed_seeds": {"runs"},

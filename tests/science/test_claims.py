@@ -393,6 +393,16 @@ def test_one_seed_of_the_task_does_not_show_who_learns_further():
     assert (number["value"], number["low"], number["verdict"]) == (-15, None, NOT_SHOWN)
 
 
+@pytest.mark.parametrize("of_lstm", [[True, True], [True, False]])
+def test_networks_that_learned_the_longest_lag_do_not_show_who_learns_further(of_lstm):
+    retention = study().retention.query("lag_tokens == lag_tokens.min() and seed < 2").copy()
+    retention["solved"] = True
+    is_lstm = retention["architecture"] == "lstm"
+    retention.loc[is_lstm, "solved"] = retention.loc[is_lstm, "seed"].map(dict(enumerate(of_lstm)))
+    number = measure(study(retention=retention), LSTM, "lstm minus vanilla; no lag above")
+    assert (number["value"], number["high"], number["verdict"]) == (0, None, NOT_SHOWN)
+
+
 @pytest.mark.parametrize("architecture", ["vanilla", "bidirectional"])
 def test_one_direction_alone_does_not_show_full_context(architecture):
     rows = study().states.query("architecture == @architecture")

@@ -46,6 +46,7 @@ COLOURS = {
 SHORT = {  # the beginning of a measure's name, and what the number is in a few words
     "dz/dh": "of the gradient is left {tokens} tokens before the end",
     "effect of a word": "of a word's effect is left {tokens} tokens before the end",
+    "used with the right sign": "of texts are moved the right way by a word {tokens} tokens before the end",
     "test accuracy of": "difference in accuracy",
     "mean change of the logit": "change of the logit where words are shuffled",
     "largest relative difference": "difference between the state read at once and word by word",
@@ -279,8 +280,8 @@ def rules(tested: list[dict], settings: dict) -> Details:
         numbers = len({(measure["what"], measure["source"]) for measure in deciding})
         confidence = 100 * max(measure["confidence"] for measure in deciding)
         texts.append(
-            f"{count(numbers, 'number')} with an interval decide. Each interval has a confidence of "
-            f"{confidence:.4g} %, so that they are right together (Bonferroni)."
+            f"{count(numbers, 'number')} with an interval decide{'s' * (numbers == 1)}. Each interval has a "
+            f"confidence of {confidence:.4g} %, so that they are right together (Bonferroni)."
         )
     return Details("How we decide", [Bullets([*texts, *settings["disclosures"]])])
 

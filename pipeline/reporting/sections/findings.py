@@ -1,4 +1,4 @@
-"""The three findings: each is one sentence and one number next to the figure that shows it."""
+"""The findings, at most three: each is one sentence and one number next to the figure that shows it."""
 
 import altair as alt
 from pandas import DataFrame
@@ -34,8 +34,9 @@ def best_network(
     gains: DataFrame,
     runs: DataFrame,
     subject: Subject,
+    card: dict,
 ) -> Finding | None:
-    """The most accurate network, or that no network learned.
+    """The most accurate network, or that no network learned. Where labels are unequal, it says what guessing reaches.
 
     A lead counts only if the interval of the difference over seeds excludes 0.
     """
@@ -52,6 +53,9 @@ def best_network(
             f"No network learned to classify the {subject.noun}s: the best test accuracy is {value}"
         )
     ending = _against_linear(ranked["run"].iloc[0], gains)
+    guessing = percent(0.5 + abs(card["splits"]["test"]["positive_share"] - 0.5))
+    if guessing != "50.0 %":
+        ending += f". Always giving the more common label reaches {guessing}"
     return Finding(value, f"{beginning}{ending}.", _accuracy(results))
 
 
@@ -148,9 +152,13 @@ def word_effect(claims: list[dict], word_effects: DataFrame, card: dict) -> Find
     y = memory.value_axis("effect (% of that as the last word)")
     panel = memory.panel(seeds, means, x, y, value="share", lines=[0])
     reading = "Large marks are means over seeds, at the distances that we measured; thin lines are single seeds."
-    return _finding(
-        "memory", MEMORY[measure["verdict"]], percent(measure["value"]), measure, reading, panel
-    )
+    sentence = MEMORY[measure["verdict"]]
+    if measure["value"] < 0:
+        sentence = sentence.replace(
+            "keeps {value} of its effect",
+            "has the opposite effect ({value} of that as the last word)",
+        )
+    return _finding("memory", sentence, percent(measure["value"]), measure, reading, panel)
 
 
 def _of_network(rows: DataFrame, measure: dict) -> DataFrame:
@@ -171,4 +179,4 @@ def _finding(
     return Finding(value, sentence, Figure(f"finding-{name}", title, reading, sentence, panels))
 
 
-SECTION = Section("Three findings", (best_network, gradient_left, word_effect))
+SECTION = Section("Findings", (best_network, gradient_left, word_effect))

@@ -351,7 +351,8 @@ def initialisers(initialiser_curves: DataFrame) -> Parts:
         return []
 
     most, least = last.iloc[0], last.iloc[-1]
-    effect = "decides" if least.value < most.value - 1 else "hardly changes"
+    gap = most.value - least.value  # log10: 1 is a factor of 10, and 0.2 one of 1.6
+    effect = "decides" if gap > 1 else "changes" if gap > 0.2 else "hardly changes"
     back = f"{in_tokens(most.lag_tokens)} back"
     panel = panel_of(
         initialiser_curves,
@@ -431,6 +432,8 @@ def _smallest(curve: DataFrame, length: int) -> str:
         f"In the {network}, word {least.place} of {length} has the smallest gradient: "
         f"{share_of(least.value)} of the last word's."
     )
+    if least.place == length:
+        text = f"In the {network}, no word has a smaller gradient than the last one (100 %)."
     first = share_of(curve["value"].iloc[0])
     return text if least.place == 1 else f"{text} The first word has {first}."
 

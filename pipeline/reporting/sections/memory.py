@@ -53,6 +53,10 @@ CHANGES = {
     "suffix": "last {} replaced",
     "truncation": "last {} alone",
 }
+KEPT = "Over {}, the {} keeps {} of the gradient of a word and {} of its effect."
+CHANGED = (  # no network keeps a negative share, or more than all
+    "At a distance of {}, a word in the {} has {} of the gradient and {} of the effect that it has as the last word."
+)
 SIGNALS = {
     "first": "the first token",
     "middle": "a token in the middle of noise",
@@ -366,10 +370,11 @@ def next_to_gradient(
     caption = (
         f"The share that a word keeps of its value as the last word, at {in_tokens(shown_length)}"
     )
-    first = where(left, architecture=first_network(effects))
+    first = where(left, architecture=first_network(effects)).dropna(subset=["gradient", "mean"])
     sentences = [
-        f"Over {in_tokens(row.lag_tokens)}, the {row.network} keeps "
-        f"{percent(row.gradient)} of the gradient of a word and {percent(row.mean)} of its effect."
+        (KEPT if 0 <= row.mean <= 1 >= row.gradient else CHANGED).format(
+            in_tokens(row.lag_tokens), row.network, percent(row.gradient), percent(row.mean)
+        )
         for row in first.itertuples()
     ]
     details = Details("Gradients and effects of words", [Table.of(caption, columns)])

@@ -24,6 +24,10 @@ from pipeline.science.statistics.linear_names import BASELINES
 
 LABELS = ("negative", "positive")
 SIZE = {"width": charts.LONG * 1.4, "height": 150}  # of a panel, in pixels
+CLEAR = (  # the rows of networks for which a hard text deserves its reason
+    "run not in @BASELINES and (reason != 'seeds disagree' or lowest <= 0.5 < highest) and "
+    "(reason != 'confident mistake' or abs(probability - label) >= 0.9)"
+)
 LISTS = [
     "token",
     "probability",
@@ -135,16 +139,19 @@ def choice_of_texts(examples: dict, subject: Subject) -> Details | None:
 
 
 def hard(hard_texts: DataFrame, subject: Subject) -> Parts:
-    """The hardest texts, the most confident mistakes, and those about which networks or seeds disagree."""
+    """The hardest texts, confident mistakes, and those about which networks or seeds disagree."""
     note = (
         "Numbers count the texts of the source. This table has no words, because not every source allows us to publish "
         "its texts. The cells are mean probabilities of a positive label; the widest range spans the seeds of "
-        "one network."
+        "one network. A confident mistake gives the wrong label a probability of at least 90 %."
     )
     summary = f"Hard {subject.noun}s of the test split"
-    rows = [_hard_row(text, subject) for _, text in hard_texts.groupby("review", sort=False)]
-    parts = [Table.of(summary, rows), note]
-    return [_hardest(hard_texts, subject), Details(summary, parts)]
+    texts = hard_texts.merge(hard_texts.query(CLEAR)[["reason", "review"]].drop_duplicates())
+    rows = [_hard_row(text, subject) for _, text in texts.groupby("review", sort=False)]
+    return [
+        _hardest(hard_texts, subject),
+        Details(summary, [Table.of(summary, rows), note]) if rows else None,
+    ]
 
 
 def _hardest(hard_texts: DataFrame, subject: Subject) -> str:
@@ -152,7 +159,7 @@ def _hardest(hard_texts: DataFrame, subject: Subject) -> str:
     if rows.empty:
         return f"Most networks judge every {subject.noun} of the test split correctly."
     right, seeds = rows["seeds_right"].sum(), rows["seeds"].sum()
-    judged = f"{right or 'none'} of {seeds} trained networks {'judge' if right else 'judges'}"
+    judged = f"{right or 'none'} of {seeds} trained networks {'judge' if right > 1 else 'judges'}"
     return f"The hardest {subject.noun} of the test split is number {rows['review'].iloc[0]}: {judged} it correctly."
 
 

@@ -187,10 +187,13 @@ def failed_seeds(runs: DataFrame) -> str:
         return ""
 
     of_runs = listed(
-        f"{named_seeds(row.failed_seeds.replace('seed-', '').split())} of {row.run} (it has {row.seeds} seeds)"
+        f"every seed of {row.run}"
+        if row.failed == row.seeds
+        else f"{named_seeds(row.failed_seeds.replace('seed-', '').split())} of {row.run} (it has {row.seeds} seeds)"
         for row in failed.itertuples()
     )
-    return f"Some seeds failed to learn: {of_runs}. Every mean includes them."
+    some = "These" if failed.query("failed < seeds").empty else "Some"
+    return f"{some} seeds failed to learn: {of_runs}. Every mean includes them."
 
 
 def comparisons(pairs: DataFrame, settings: dict) -> Details:

@@ -172,7 +172,8 @@ def rules(studies: Records, settings: Record) -> Details:
     steps = (
         f"Each search had {count(settings['trials'], 'trial')} and saw the validation split alone. A trial trained for "
         f"{count(settings['rung_epochs'], 'epoch')} on one seed. At most {count(settings['finalists'], 'trial')} that "
-        "beat the starting recipe went on to a race. There, they and the recipe trained in full on "
+        f"beat the starting recipe went on to a race. There, {'it' if settings['finalists'] == 1 else 'they'} and the "
+        "recipe trained in full on "
         f"{count(settings['race_seeds'], 'fresh seed')}. A finalist that was not ahead after half of them was dropped."
     )
     choice = (
@@ -200,13 +201,15 @@ def rules(studies: Records, settings: Record) -> Details:
 
 
 def _end(setting: float, dimension: Record) -> str:
-    """A remark on a setting at an end of its dimension, or nothing.
+    """A remark on a setting outside its dimension or at an end of it, or nothing.
 
     An end is the first or last step; without steps, the outer 5 % of the range on its scale. A lower bound of 0 is not
     an end, as nothing lies below it.
     """
     scale = np.log if dimension["log"] else float
     low, high, value = map(scale, (dimension["low"], dimension["high"], setting))
+    if not low <= value <= high:
+        return " (outside)"
     margin = 0.999 * (dimension["step"] or NEAR_AN_END * (high - low))
     is_inside = value <= high - margin and (value >= low + margin or dimension["low"] == 0)
     return "" if is_inside else " (at the end)"

@@ -124,6 +124,14 @@ def test_the_number_at_the_longest_distance_is_the_headline():
     assert row(made)[2] == "30.0 %, of a word's effect is left 90 tokens before the end"
 
 
+def test_the_use_of_a_word_is_described_in_a_few_words():
+    what = "used with the right sign: share of texts in which a word 5 tokens before the last moves vanilla"
+    used = measured(**{**SHARE, "value": 0.75}, what=what)
+    assert row(section({**used, "tokens": 5, "sequence_length": 8}))[2] == (
+        "75.0 %, of texts are moved the right way by a word 5 tokens before the end"
+    )
+
+
 def test_of_several_conditions_the_number_that_hold_is_given():
     points = measured(value=0.0, low=-0.009, high=0.009, unit="points", side="above", threshold=0.0)
     made = section(measured(**SHARE), {**points, "verdict": "not shown"}, verdict="partly")
@@ -214,6 +222,8 @@ def test_the_deciding_intervals_are_counted_once():
         text.startswith("2 numbers with an interval decide") for text in rules.parts[0].texts
     )
     assert any("99.5 %" in text for text in rules.parts[0].texts)
+    alone = parts(section(first), Details)[0].parts[0].texts
+    assert any(text.startswith("1 number with an interval decides.") for text in alone)
     without = parts(section(measured(**SHARE)), Details)[0].parts[0]
     assert not any("Bonferroni" in text for text in without.texts)
 

@@ -97,6 +97,15 @@ def test_where_every_seed_failed_no_network_learned():
     assert "learned" not in finding.sentence
 
 
+@pytest.mark.parametrize("positive_share", [0.9, 0.1])
+def test_where_labels_are_unequal_the_finding_says_what_guessing_reaches(positive_share):
+    card = files()["card"]
+    test = {**card["splits"]["test"], "positive_share": positive_share}
+    finding, *_ = made(card={**card, "splits": {**card["splits"], "test": test}})
+    assert finding.sentence.endswith(". Always giving the more common label reaches 90.0 %.")
+    assert "common label" not in made()[0].sentence
+
+
 def test_without_any_finite_run_nothing_wins():
     assert scored(vanilla=[np.nan, np.nan]) == []
 
@@ -164,6 +173,14 @@ def test_the_memory_is_described_by_its_verdict(verdict, words):
     assert words in inputs.call(findings.word_effect).sentence
 
 
+@pytest.mark.parametrize("verdict", [HOLDS, FAILS, PARTLY, NOT_SHOWN])
+def test_a_word_with_the_opposite_effect_keeps_none(verdict):
+    inputs = report_inputs.inputs(claims=judged(MEMORY, verdict=verdict, value=-0.685))
+    sentence = inputs.call(findings.word_effect).sentence
+    assert "has the opposite effect (−68.5 % of that as the last word)" in sentence
+    assert "keeps" not in sentence
+
+
 def test_the_figure_of_a_finding_contains_its_number():
     _, gradient, memory = made()
     (curve,) = gradient.figure.panels[0].layer[-2].data.to_dict("records")
@@ -210,5 +227,6 @@ def test_without_a_vanilla_network_only_accuracy_is_a_finding():
 
 def test_findings_about_other_texts_do_not_mention_reviews():
     section = report_inputs.section(findings.SECTION, card=report_inputs.own_texts())
+    assert section.title == "Findings"  # some studies have fewer than three
     words = report_inputs.all_words(section).lower()
     assert not [word for word in ("film", "review", "imdb", "english") if word in words]

@@ -189,6 +189,15 @@ def test_the_initialiser_hardly_changes_gradients_that_lie_close(files):
     assert "weights hardly changes how far" in paragraph
 
 
+def test_the_initialiser_changes_gradients_that_differ_by_a_factor_of_two(files):
+    everything = files["everything"].copy()
+    everything = everything[everything["initialiser"].isin(["orthogonal", "identity"])]
+    is_other = everything["initialiser"] == "identity"
+    everything.loc[is_other, "log10_relative_norm"] -= 0.5
+    paragraph, _ = report_parts.values(files, everything=everything).call(gradients.initialisers)
+    assert "weights changes how far" in paragraph
+
+
 def test_one_initialiser_has_no_figure(files):
     everything = files["everything"].query("initialiser == 'orthogonal'")
     section = parts.Section("Initialisers", [gradients.initialisers])
@@ -202,6 +211,16 @@ def test_both_directions_name_the_word_with_the_smallest_gradient(files):
     least = both["place"][int(np.argmin(both["value"]))]
     assert f"In the bidirectional RNN, word {least} of 100 has the smallest gradient" in paragraph
     assert "In the vanilla RNN, word 1 of 100 has the smallest" in paragraph
+
+
+def test_the_last_word_is_not_compared_with_itself(files):
+    everything = files["everything"].copy()
+    is_vanilla = everything["architecture"] == "vanilla"
+    everything.loc[is_vanilla, "log10_relative_norm"] = 0.001 * everything["lag_tokens"]
+    paragraph, _ = report_parts.values(files, everything=everything).call(gradients.both_directions)
+    assert paragraph.endswith(
+        "In the vanilla RNN, no word has a smaller gradient than the last one (100 %). The first word has 130 %."
+    )
 
 
 def test_a_study_that_reads_one_way_has_no_figure_of_places(files):

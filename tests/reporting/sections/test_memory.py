@@ -172,6 +172,44 @@ def test_a_lag_is_learned_if_half_of_the_seeds_learned_it(learned, words):
     assert sentence.endswith(words)
 
 
+def test_a_last_word_without_effect_leaves_no_share_to_write_about(small):
+    rows = small["memory"].copy()
+    page = made(**{**small, "memory": rows.assign(share=np.nan)})
+    assert not [text for text in all_of(str, page) if "of the gradient of a word" in text]
+    tables = [table for table in all_of(parts.Table, page) if "keeps of its value" in table.caption]
+    assert len(tables) == 1
+
+
+@pytest.mark.parametrize(
+    ("gradient", "effect", "sentence"),
+    [
+        (
+            0.2,
+            0.1,
+            "Over 50 tokens, the vanilla RNN keeps 20.0 % of the gradient of a word and 10.0 % of its effect.",
+        ),
+        (
+            1.5,
+            0.1,
+            "has 150.0 % of the gradient and 10.0 % of the effect that it has as the last word.",
+        ),
+        (
+            0.2,
+            -0.7,
+            "has 20.0 % of the gradient and −70.0 % of the effect that it has as the last word.",
+        ),
+    ],
+)
+def test_no_network_keeps_a_negative_share_or_more_than_all(small, gradient, effect, sentence):
+    gradients = pd.DataFrame(
+        {"sequence_length": 100, "architecture": "vanilla", "lag_tokens": [50], "share": gradient}
+    )
+    inputs = Inputs({**small, "word_gradients": gradients}, SETTINGS)
+    effects = inputs.call(memory.word_effects).assign(share=effect)
+    text, _ = memory.next_to_gradient(effects, gradients, 100)
+    assert str(text).endswith(sentence)
+
+
 # --- numbers -----------------------------------------------------------------------------------------------------
 
 

@@ -114,9 +114,29 @@ def test_a_hard_text_is_one_row_with_all_its_reasons():
 
 
 @pytest.mark.parametrize(
+    ("changes", "reasons"),
+    [
+        ({}, "hardest, confident mistake, seeds disagree"),
+        ({"probability": 0.8}, "hardest, seeds disagree"),
+        ({"probability": 0.05, "label": 1}, "hardest, confident mistake, seeds disagree"),
+        ({"lowest": 0.6}, "hardest, confident mistake"),
+        ({"highest": 0.5}, "hardest, confident mistake"),
+        ({"run": "tfidf"}, None),
+    ],
+)
+def test_a_text_has_only_reasons_that_a_network_gives_it(changes, reasons):
+    seeds = hard_texts().iloc[:3].assign(reason="seeds disagree")
+    page = made(EXAMPLES, pd.concat([hard_texts(), seeds], ignore_index=True).assign(**changes))
+    folded = [part for part in page if isinstance(part, parts.Details) and "Hard" in part.summary]
+    tables: list[Any] = [details.parts[0] for details in folded]
+    assert [table.rows[0][1] for table in tables] == ([reasons] if reasons else [])
+
+
+@pytest.mark.parametrize(
     ("changes", "sentence"),
     [
         ({}, "number 7: none of 6 trained networks judges it correctly."),
+        ({"seeds_right": [1, 0, 0] * 2}, "number 7: 1 of 6 trained networks judges it correctly."),
         ({"seeds_right": 1}, "number 7: 2 of 6 trained networks judge it correctly."),
         (
             {"reason": "seeds disagree"},

@@ -239,6 +239,18 @@ def test_more_than_three_failed_seeds_are_counted():
     )
 
 
+def test_the_seeds_of_a_run_of_which_all_failed_are_not_named():
+    all_failed = {"seeds": 2, "failed": 2, "failed_seeds": "seed-0 seed-1"}
+    whole = {**all_failed, "run": "lstm-textbook"}
+    (sentence, *_) = parts(made(runs=of_runs({}, whole)), str)
+    assert sentence.startswith("These seeds failed to learn: every seed of lstm-textbook. Every")
+
+    part = {**all_failed, "seeds": 3}
+    (sentence, *_) = parts(made(runs=of_runs(part, whole)), str)
+    assert sentence.startswith("Some seeds failed to learn: seeds 0 and 1 of vanilla-textbook (it")
+    assert "and every seed of lstm-textbook. Every" in sentence
+
+
 def test_the_bound_of_learning_is_a_share_of_the_way_to_tfidf():
     assert "below 78.0 %: 80.0 % of the way" in report_inputs.all_words(made(runs=of_runs({})))
     guessing = made(runs=of_runs({}, {"run": "tfidf", "failed": 1, "failed_seeds": "seed-0"}))

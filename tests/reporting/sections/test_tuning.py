@@ -180,7 +180,7 @@ def test_the_space_has_the_choice_and_the_importance_of_each_dimension():
     settings = {"hidden_size": 16, "embedding_dimension": 32, "learning_rate": 0.2, "dropout": 0.0}
     study = summary(chosen={**WON["chosen"], "settings": settings})
     rows = table("How the search works", section(vanilla=study)).set_index("dimension")
-    assert rows["chosen, vanilla"].tolist() == ["16 (at the end)", "32", "0.2 (at the end)", "0"]
+    assert rows["chosen, vanilla"].tolist() == ["16 (at the end)", "32", "0.2 (outside)", "0"]
     assert rows["importance (%), vanilla"].tolist() == ["40", "20", "30", "10"]
     assert rows.loc["learning rate", ["low", "high", "step", "log"]].tolist() == [
         "0.001",
@@ -197,12 +197,14 @@ def test_the_space_has_the_choice_and_the_importance_of_each_dimension():
         ("hidden_size", 16, " (at the end)"),
         ("hidden_size", 128, " (at the end)"),
         ("hidden_size", 112, ""),
-        ("hidden_size", 6, " (at the end)"),
+        ("hidden_size", 6, " (outside)"),
+        ("hidden_size", 256, " (outside)"),
         ("embedding_dimension", 16, ""),
         ("dropout", 0.0, ""),
         ("dropout", 0.4, ""),
         ("dropout", 0.5, " (at the end)"),
-        ("dropout", 0.9, " (at the end)"),
+        ("dropout", 0.9, " (outside)"),
+        ("learning_rate", 0.2, " (outside)"),
         ("learning_rate", 0.00125, " (at the end)"),
         ("learning_rate", 0.0013, ""),
         ("learning_rate", 0.09, " (at the end)"),
@@ -215,6 +217,16 @@ def test_the_ends_of_a_dimension_are_its_outer_steps_or_twentieths(name, value, 
 def test_the_last_step_is_the_end_if_no_step_meets_the_bound():
     dimension = {"low": 10, "high": 125, "step": 40, "log": False}
     assert [tuning._end(size, dimension) for size in (90, 50)] == [" (at the end)", ""]
+
+
+@pytest.mark.parametrize(
+    ("finalists", "words"),
+    [(1, "1 trial that beat"), (1, "There, it and the recipe"), (2, "There, they and the recipe")],
+)
+def test_the_race_is_described_for_one_finalist_and_for_several(finalists, words):
+    files = {"trials": {"vanilla": TRIALS}, "studies": {"vanilla": WON}}
+    rules = Inputs(files, {**SETTINGS, "finalists": finalists}).call(tuning.rules)
+    assert words in rules.parts[0]
 
 
 def test_the_section_fits_the_space_of_the_project():

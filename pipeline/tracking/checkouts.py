@@ -8,31 +8,19 @@ import json
 import os
 import re
 import socket
-import sqlite3
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.params import Mistake
 from pipeline.storage import artifacts, stores
 from pipeline.storage.dvc_lock import digest
-from pipeline.tracking import artifact_locations, read_only
-from pipeline.tracking.artifact_locations import EXPERIMENTS
+from pipeline.tracking import artifact_locations
 
 OWNER = "checkout"
 CURRENT = "current"
 NAME_VARIABLE = "RNN_CHECKOUT"
 FILE = Path(".dvc/tmp/checkout.json")  # git-ignored; it moves with the folder
-# the project's own store holds the id of its checkout in the tag OWNER of our experiments
-STORED_ID = """
-    select value from experiment_tags join experiments using (experiment_id)
-    where key = ? and name in (select value from json_each(?)) order by experiment_id
-"""
-STORE_ID = """
-    insert or ignore into experiment_tags (key, value, experiment_id)
-    select ?, ?, experiment_id from experiments where name in (select value from json_each(?))
-"""
 
 
 @dataclass(frozen=True)
@@ -94,29 +82,21 @@ def identified(folder: Path) -> Checkout:
     A copy of a folder has a new id, except in a store inside of the folder, which was copied too.
     """
     home = stores.home(folder)
-    own_store = artifact_locations.own_store(folder)
-    id_here = _name() or (_id_in(own_store, home) if own_store else _identity(home)["id"])
+    identity = _identity(home)
+    has_own_store = artifact_locations.own_store(home) is not None
+    id_here = identity["first_id"] if has_own_store else identity["id"]
+    id_here = _name() or id_here
     if stores.is_copy(folder):
         return Checkout(digest([id_here, str(folder.resolve())]), is_temporary=True)
-    return Checkout(id_here, has_own_store=own_store is not None)
+    return Checkout(id_here, has_own_store=has_own_store)
 
 
 def keep(folder: Path) -> None:
-    """Saves the identity, so that the checkout keeps it after a move.
-
-    The project's own store gets the id too, because a new clone that takes over the store has no FILE.
-    """
+    """Saves the identity, so that the checkout keeps it after a move."""
     home = stores.home(folder)
     identity = _identity(home)
     if _saved(home) != identity:
         artifacts.write_json(home / FILE, identity)
-
-    own_store = artifact_locations.own_store(folder)
-    if own_store and own_store.exists():
-        values = (OWNER, _id_in(own_store, home), json.dumps(EXPERIMENTS))
-        timeout = artifact_locations.BUSY_SECONDS
-        with closing(sqlite3.connect(own_store, timeout=timeout)) as database, database:
-            database.execute(STORE_ID, values)
 
 
 def _name() -> str:
@@ -126,17 +106,6 @@ def _name() -> str:
         problem = f"{NAME_VARIABLE}: is {name!r}, allowed are up to 40 letters, digits, _ and -"
         raise Mistake(f"{problem}; `unset {NAME_VARIABLE}` lets `track` choose a name")
     return name
-
-
-def _id_in(own_store: Path, home: Path) -> str:
-    """The id of the checkout in its own store. Without a readable store, the id that it will get there."""
-    try:
-        with read_only.sqlite_database(own_store) as database:
-            names = json.dumps(EXPERIMENTS)
-            (stored_id,) = database.execute(STORED_ID, (OWNER, names)).fetchone() or ("",)
-    except (read_only.NoStore, sqlite3.DatabaseError):
-        stored_id = ""
-    return stored_id or _identity(home)["first_id"]
 
 
 def _identity(home: Path) -> dict:

@@ -113,8 +113,8 @@ def write(messages: Iterator[dict]) -> None:
     units = header["units"]
     stage = stage_inputs.present(header["stage"], folder)
     kind = stage_of(stage.name)
-    client, experiments = mlflow_store.opened(folder)
     checkouts.keep(folder)
+    client, experiments = mlflow_store.opened(folder)
     checkout = checkouts.identified(folder)
     keys = dict.fromkeys((stage.key(unit) for unit in ("", *units)), ())
     own_runs = run_sync.own_runs(sql_reader.runs(folder, keys, checkout), checkout)

@@ -247,20 +247,6 @@ def test_runs_of_an_earlier_version_with_other_values_are_not_doubled(projected)
     assert client.get_run(run).info.lifecycle_stage == "deleted"
 
 
-def test_a_clone_that_gets_the_store_of_another_takes_over_its_runs(projected, tmp_path_factory):
-    clone = tmp_path_factory.mktemp("clone")
-    toy_study.write(clone)
-    shutil.copy(projected / "mlflow.db", clone)
-    shutil.copytree(projected / "mlartifacts", clone / "mlartifacts")
-    assert identity(clone) == identity(projected)
-
-    change_last_digits(clone)
-    track(clone)
-    assert differences(clone) == []
-    query = "select 1 from tags join runs using (run_uuid) where key = 'current' and lifecycle_stage = 'active'"
-    assert len(rows(clone, query)) == toy_study.RECORDS
-
-
 @pytest.mark.exhaustive
 def test_two_checkouts_that_track_at_the_same_time_both_end_right(projected, other):
     change_figure(other)

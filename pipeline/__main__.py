@@ -323,8 +323,10 @@ def _run_of_dvc() -> str:
 
     from pipeline.machine import SHELLS
 
-    dvc = next(parent for parent in psutil.Process().parents() if parent.name() not in SHELLS)
-    return f"{dvc.pid} {dvc.create_time()}"
+    for parent in psutil.Process().parents():
+        if parent.name() not in SHELLS:
+            return f"{parent.pid} {parent.create_time()}"
+    return ""
 
 
 @contextmanager

@@ -43,9 +43,12 @@ def _changed(settings: list[str]) -> Params:
     from dvc.utils.hydra import apply_overrides
 
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(shutil.copy(PARAMS, folder))
+        copy = Path(folder) / PARAMS.name
+        shutil.copyfile(PARAMS, copy)
         try:
             apply_overrides(copy, settings)
+        except OSError:
+            raise
         except Exception as error:  # whatever DVC, Hydra, OmegaConf, Python and YAML raise
             reason = " ".join(str(error.__cause__ or error).split())
             problem = f"a setting of `dvc exp run -S` is wrong: {reason}"

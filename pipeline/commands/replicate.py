@@ -88,6 +88,8 @@ def from_commit(params: Params, name: str, revision: str) -> None:
     if not machine.MACHINE.exists():
         raise Mistake(f"{machine.MACHINE}: missing in this checkout; `dvc repro` computes a study")
     own_stages = lock_comparison.demand(CLAIMS.name, params, Path())
+    recorded = own_stages | dvc_lock.recorded([CLAIMS.name], Path())
+    lock_comparison.check_files([artifacts.CLAIMS, artifacts.METRICS], recorded)
     own_machine = machine_record.read(machine.MACHINE)
     own_parameters = _parameters(params, own_stages)
 

@@ -102,9 +102,9 @@ def above(stage: str, definitions: dict) -> set[str]:
     inputs = {}
     outputs = {}
     for name, definition in definitions.items():
-        definition = definition.get("do", definition)
+        definition = definition.get("do", definition) or {}
         outs_and_metrics = definition.get("outs", []) + definition.get("metrics", [])
-        inputs[name] = _without_code(map(_fixed_part, definition["deps"]))
+        inputs[name] = _without_code(map(_fixed_part, definition.get("deps", [])))
         outputs[name] = list(map(_fixed_part, outs_and_metrics))
 
     upstream = set()
@@ -223,7 +223,10 @@ def changed_values(key: str, before: Any, now: Any) -> Iterator[tuple[str, Any, 
     """The innermost keys whose values differ, each with both values."""
     if isinstance(before, dict) and isinstance(now, dict):
         for name in before | now:
-            yield from changed_values(f"{key}.{name}", before.get(name), now.get(name))
+            if name in before and name in now:
+                yield from changed_values(f"{key}.{name}", before[name], now[name])
+            else:
+                yield f"{key}.{name}", before.get(name), now.get(name)
     elif before != now:
         yield key, before, now
 

@@ -304,7 +304,10 @@ def _differences_of_tags(
             differing.append(Difference(problem, "tag", model, version, tag, value))
 
     repair = "tag of the logged model"
-    for tag, value in {**model.tags, VERSIONS_OF_MODEL: _link(version.number)}.items():
+    link = _link(version.number)
+    if logged.is_linked_elsewhere and logged.versions == [version.number]:
+        link = logged.tags[VERSIONS_OF_MODEL]  # a user registered it under another name, too
+    for tag, value in {**model.tags, VERSIONS_OF_MODEL: link}.items():
         if logged.tags.get(tag) != value:
             problem = _unequal(f"{repair} `{tag}`", logged.tags.get(tag), value)
             differing.append(Difference(problem, repair, model, version, tag, value))

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pipeline.tracking.best_models import NAME
+from pipeline.tracking.checkouts import CURRENT
 from pipeline.tracking.run_comparison import WRITTEN_TAGS, OwnNames
 from pipeline.tracking.run_records import NOTE
 from pipeline.tracking.run_records.tables import Strings
@@ -83,6 +84,7 @@ def _of_user(tags: Mapping[str, str], others: Iterable[str]) -> Strings:
     others = set(others)
     users_tags = {}
     for tag, value in tags.items():
-        if tag not in others and (tag == NOTE or not re.fullmatch(WRITTEN_TAGS, tag)):
+        is_kept = tag == NOTE or tag.startswith(f"{CURRENT}.")  # a mark of another checkout
+        if tag not in others and (is_kept or not re.fullmatch(WRITTEN_TAGS, tag)):
             users_tags[tag] = str(value)
     return users_tags

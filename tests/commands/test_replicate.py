@@ -177,9 +177,10 @@ def test_a_study_whose_files_changed_here_is_refused(results):
     for path, before, problem in (
         ("params.yaml", "seeds: 10 ", "params.yaml: train.seeds was 10 when it ran and is 11"),
         (MACHINE, '"another"', f"evaluate: {MACHINE} differs from dvc.lock; `git checkout"),
+        (CLAIMS, "holds", f"claims: {CLAIMS} differs from dvc.lock; `git checkout"),
     ):
         content = Path(path).read_text()
-        _rewrite(path, before, before.replace("10", "11").replace("other", ""))()
+        _rewrite(path, before, before.replace("10", "11").replace("o", "0"))()
         with pytest.raises(Mistake, match=problem):
             from_commit("amd", "HEAD")
         Path(path).write_text(content)

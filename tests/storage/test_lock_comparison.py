@@ -218,3 +218,9 @@ def test_no_network_is_used_where_dvc_lock_is_missing(tmp_path, vocabulary):
         Mistake, match=r"^dvc\.lock: not here; `git checkout HEAD -- dvc\.lock` restores it"
     ):
         lock_comparison.check_model("vanilla-textbook", tmp_path)
+
+
+def test_a_key_without_a_value_differs_from_no_key():
+    """DVC sees the difference, too."""
+    changes = lock_comparison.changed_values("data", {"subject": None, "limit": 1}, {"limit": 1})
+    assert list(changes) == [("data.subject", None, None)]

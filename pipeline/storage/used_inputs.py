@@ -103,5 +103,5 @@ def _forget_runs(stage: RecordedStage, folder: Path) -> None:
         runs = Path(repo.stage_cache.cache_dir)
     for run in runs.glob("*/*/*"):
         content = run.read_text(encoding="utf-8")
-        if all(md5 in content for md5 in stage.outs.values()):
+        if stage.outs and all(md5 in content for md5 in stage.outs.values()):
             run.unlink()

@@ -198,6 +198,7 @@ def test_results_that_differ_from_their_lock_are_refused(results):
     metrics = Path(artifacts.METRICS)
     metrics.write_text(metrics.read_text().replace("0.8", "0.9"))
     repository.git(results, "commit", "--message", "Scores", "--", str(metrics))
+    repository.git(results, "checkout", "HEAD~1", "--", str(metrics))
     with pytest.raises(
         Mistake, match=r"^--commit HEAD: reports/metrics\.json: differs from dvc\.lock of that"
     ):
@@ -295,7 +296,7 @@ UNUSABLE_COMMITS = {
     ),
     "params: other values": (
         _rewrite("params.yaml", "same_logit: ", "same_logit: 1"),
-        "params.yaml: claims: differs from dvc.lock of that commit; commit both together",
+        "params.yaml: claims.same_logit: differs from dvc.lock of that commit; commit both together",
     ),
     "params: other thresholds": (
         _both(

@@ -432,7 +432,7 @@ def test_metrics_of_a_model_whose_run_was_replaced_move_to_the_new_run(tampered)
     client.log_metric(old_run, "my/score", 0.5, step=3, model_id=old)
     client.delete_run(old_run)
     hand_over_logged_model(client, old, new, names_of(tampered))
-    (metric,) = client.get_logged_model(new).metrics
+    (metric,) = client.get_logged_model(new).metrics or []
     assert (metric.key, metric.value, metric.step) == ("my/score", 0.5, 3)
     assert metric.run_id == new_run
 

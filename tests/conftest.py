@@ -14,6 +14,8 @@ import pytest
 from pipeline import machine
 
 machine.prepare()
+# a shell lets `make test &` ignore Ctrl-C, and the processes of tests would inherit that
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from tests.support import small_study as support  # noqa: E402 - after the environment
 

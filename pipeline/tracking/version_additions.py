@@ -65,10 +65,12 @@ def hand_over_logged_model(client: "MlflowClient", old: str, new: str, names: Ow
     for metric in old_model.metrics or []:
         if names.has_metric(metric.key) or metric.run_id is None:
             continue
-        was_in_run_of_model = metric.run_id == old_model.source_run_id
+        run = metric.run_id
+        if run == old_model.source_run_id:
+            run = new_model.source_run_id or run
         with suppress(MlflowException):  # the user has deleted the run of the metric
             client.log_metric(
-                new_model.source_run_id if was_in_run_of_model else metric.run_id,
+                run,
                 metric.key,
                 metric.value,
                 metric.timestamp,

@@ -138,8 +138,8 @@ def _prepare_process(command: str) -> None:
 
         stage = os.environ["DVC_STAGE"]
         machine.end_with_dvc()
-        dvc_lock.keep(Path())
-        used_inputs.check(stage, _run_of_dvc())
+        finished = dvc_lock.keep(Path())
+        used_inputs.check(stage, _run_of_dvc(), finished)
         run_plan.announce(stage)
 
     if command not in WITHOUT_RESULTS:

@@ -67,17 +67,21 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 
 
-def keep(folder: Path) -> None:
-    """Copy dvc.lock to BACKUP when a stage begins. DVC writes dvc.lock in place, so a kill can truncate it.
+def keep(folder: Path) -> dict[str, RecordedStage]:
+    """Copy dvc.lock to BACKUP when a stage begins, and return its stages by name; none without the file.
+
+    DVC writes dvc.lock in place, so a kill can truncate it.
 
     Raise Mistake, and leave the former copy, if the file is truncated or damaged: DVC accepts some files that are.
     """
     lock = folder / LOCK
-    if lock.exists():
-        with _no_other_dvc(folder):
-            content = lock.read_bytes()
-        every_stage(folder)
-        artifacts.write_bytes(folder / BACKUP, content)
+    if not lock.exists():
+        return {}
+    with _no_other_dvc(folder):
+        content = lock.read_bytes()
+    stages = every_stage(folder)
+    artifacts.write_bytes(folder / BACKUP, content)
+    return stages
 
 
 @contextmanager

@@ -173,7 +173,7 @@ def _check_separate(kind: Kind, url: str, folder: Path) -> None:
 
 
 def _database(url: str) -> str | Path:
-    """The file of an SQLite database, else the URL. The timeout is no part of the name of a file."""
+    """The file of an SQLite database, else the URL. The name of a file does not include the timeout."""
     return sqlite_path(url) or url
 
 

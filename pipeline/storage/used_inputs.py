@@ -1,4 +1,4 @@
-"""What a stage has used, for the later stages of the same run of DVC to compare with dvc.lock.
+"""Keeps the inputs that a stage has used. Later stages of the same run of DVC compare them with dvc.lock.
 
 A stage compares its inputs at its end, and DVC hashes them some tenths of a second later. An edit in between would be
 recorded although the stage never saw it. Only within one run is it certain that dvc.lock has the entry of that stage:
@@ -6,6 +6,7 @@ recorded although the stage never saw it. Only within one run is it certain that
 """
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +40,17 @@ def keep(inputs: Inputs, run: str) -> None:
         print(f"note: later stages cannot compare these inputs: {error}", file=sys.stderr)
 
 
-def check(stage: str, run: str, folder: Path = Path()) -> None:
+def check(
+    stage: str,
+    run: str,
+    finished: Mapping[str, RecordedStage],
+    folder: Path = Path(),
+) -> None:
     """Raise Mistake if dvc.lock says of another stage that it used other inputs than it did, until it runs again.
 
-    Compares the stages that ran before `stage` in this run.
+    Compares the stages that ran before `stage` in this run. `finished` are the stages in dvc.lock.
     """
-    if not (folder / FOLDER).is_dir():
-        return
-
-    for name, recorded in dvc_lock.finished(folder).items():
+    for name, recorded in finished.items():
         used = _read(name, folder)
         if name == stage or not used:
             continue
@@ -87,7 +90,7 @@ def _file(stage: str, folder: Path) -> Path:
 
 
 def _read(stage: str, folder: Path) -> Used | None:
-    """What a stage has used; None without a file, or with a damaged one, or one of another version."""
+    """The inputs that a stage has used; None without a file, or with a damaged one, or one of another version."""
     file = _file(stage, folder)
     try:
         return validated(Used, artifacts.read_json(file), str(file)) if file.exists() else None
@@ -97,11 +100,14 @@ def _read(stage: str, folder: Path) -> Used | None:
 
 def _forget_runs(stage: RecordedStage, folder: Path) -> None:
     """Removes the runs with these outputs from DVC's cache of runs. They would be restored for the wrong inputs."""
+    if not stage.outs:
+        return
+
     from dvc.repo import Repo
 
     with Repo(str(folder)) as repo:
         runs = Path(repo.stage_cache.cache_dir)
     for run in runs.glob("*/*/*"):
         content = run.read_text(encoding="utf-8")
-        if stage.outs and all(md5 in content for md5 in stage.outs.values()):
+        if all(md5 in content for md5 in stage.outs.values()):
             run.unlink()

@@ -34,9 +34,8 @@ def hand_over(client: "MlflowClient", old: str, new: str, tags: Iterable[str]) -
         client.set_model_version_tag(NAME, new, tag, value)
     stage = old_version.current_stage
     if stage and stage != NO_STAGE and new_version.current_stage == NO_STAGE:
-        with warnings.catch_warnings(
-            action="ignore", category=FutureWarning
-        ):  # MLflow prefers aliases
+        # MLflow warns, because it prefers aliases
+        with warnings.catch_warnings(action="ignore", category=FutureWarning):
             client.transition_model_version_stage(NAME, new, stage)
     for alias in old_version.aliases:
         client.set_registered_model_alias(NAME, alias, new)

@@ -32,9 +32,8 @@ CODE = (  # the files in Git, other than data and settings, that can change a re
     ".gitattributes",
 )
 SETTINGS = ("params.yaml", "environment.json")  # dvc.lock records their values
-SUFFIXES = tuple(
-    all_suffixes()
-)  # of the files that Python imports: source, bytecode and compiled C
+# of the files that Python imports: source, bytecode and compiled C
+SUFFIXES = tuple(all_suffixes())
 # files of this folder that would hide an installed package of the same name
 MODULES = tuple(f"{name}{suffix}" for name in ("*", "*/__init__") for suffix in SUFFIXES)
 DIGITS = 12  # of a commit's hash in messages

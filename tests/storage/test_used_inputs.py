@@ -1,4 +1,4 @@
-"""What a stage has used, compared with dvc.lock by later stages of the same run of DVC."""
+"""The inputs that a stage has used, compared with dvc.lock by later stages of the same run of DVC."""
 
 from pathlib import Path
 
@@ -23,6 +23,10 @@ def project(project, monkeypatch):
     return project
 
 
+def check(stage: str, run: str) -> None:
+    used_inputs.check(stage, run, dvc_lock.finished(Path()))
+
+
 def record(before: str, after: str) -> None:
     """dvc.lock gets another value among the inputs of the stage."""
     head, name, tail = dvc_lock.LOCK.read_text().partition(f"  {STAGE}:\n")
@@ -40,7 +44,7 @@ def edit(before: str, after: str) -> None:
 
 
 def test_a_stage_has_used_what_dvc_recorded(project):
-    used_inputs.check("evaluate", RUN)
+    check("evaluate", RUN)
 
 
 def test_an_edit_between_the_end_of_a_stage_and_the_hashes_of_dvc_is_named(project):
@@ -51,11 +55,11 @@ def test_an_edit_between_the_end_of_a_stage_and_the_hashes_of_dvc_is_named(proje
     )
     for run in (RUN, LATER_RUN, ""):  # until the stage runs again
         with pytest.raises(Mistake, match=message):
-            used_inputs.check("evaluate", run)
-        used_inputs.check(STAGE, run)
+            check("evaluate", run)
+        check(STAGE, run)
 
     used_inputs.keep(stage_inputs.read(STAGE), RUN)
-    used_inputs.check("evaluate", RUN)
+    check("evaluate", RUN)
 
 
 def test_the_wrong_run_leaves_the_cache_of_dvc(project):
@@ -67,48 +71,48 @@ def test_the_wrong_run_leaves_the_cache_of_dvc(project):
 
     edit("3", "4")
     with pytest.raises(Mistake):
-        used_inputs.check("evaluate", RUN)
+        check("evaluate", RUN)
     assert [file.name for file in (runs / "aa/bb").iterdir()] == ["other"]
 
 
 def test_a_later_run_does_not_compare(project):
     """Between two runs, `git checkout`, `dvc commit` and DVC's cache change dvc.lock."""
     edit("3", "4")
-    used_inputs.check("evaluate", LATER_RUN)
+    check("evaluate", LATER_RUN)
 
 
 def test_a_later_edit_that_dvc_has_not_recorded_says_nothing(project):
     edit("3", "4")
     record("tune.trials: 4\n", "tune.trials: 3\n")
-    used_inputs.check("evaluate", RUN)
+    check("evaluate", RUN)
 
 
 def test_a_folder_that_dvc_reads_differently_says_nothing(project):
     """DVC ignores `.git` in a folder, for example."""
     record("md5: ", "md5: 0")
-    used_inputs.check("evaluate", RUN)
+    check("evaluate", RUN)
 
 
 def test_another_entry_of_dvc_lock_ends_the_alarm(project):
     edit("3", "4")
     with pytest.raises(Mistake):
-        used_inputs.check("evaluate", RUN)
+        check("evaluate", RUN)
     edit("4", "5")  # as of another branch
-    used_inputs.check("evaluate", LATER_RUN)
+    check("evaluate", LATER_RUN)
 
 
 def test_a_run_that_params_yaml_names_no_more_says_nothing(project):
     edit("3", "4")
     pipeline = Path("dvc.yaml")
     pipeline.write_text(pipeline.read_text().replace("tune:", "search:", 1))
-    used_inputs.check("evaluate", RUN)
+    check("evaluate", RUN)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"run": 1}', "not JSON"])
 def test_a_record_that_cannot_be_read_says_nothing(project, content):
     edit("3", "4")
     FILE.write_text(content)
-    used_inputs.check("evaluate", RUN)
+    check("evaluate", RUN)
 
 
 def test_a_record_that_cannot_be_written_stops_no_finished_stage(project, capsys):
@@ -116,4 +120,4 @@ def test_a_record_that_cannot_be_written_stops_no_finished_stage(project, capsys
     FILE.mkdir()
     used_inputs.keep(stage_inputs.read(STAGE), RUN)
     assert capsys.readouterr().err.startswith("note: later stages cannot compare these inputs: ")
-    used_inputs.check("evaluate", RUN)
+    check("evaluate", RUN)

@@ -387,6 +387,7 @@ def annotate(folder: Path, number: str) -> None:
         database.execute(stage, [number])
     client.set_model_version_tag("rnn-for-nlp", number, "reviewed", "yes")
     client.set_model_version_tag("rnn-for-nlp", number, NOTE, "good")
+    client.set_model_version_tag("rnn-for-nlp", number, "current.another", "true")
     client.set_registered_model_alias("rnn-for-nlp", "production", number)
     client.set_registered_model_alias("rnn-for-nlp", "best", number)
 
@@ -399,6 +400,7 @@ def annotate(folder: Path, number: str) -> None:
 def assert_annotated(folder: Path, number: str) -> None:
     client, _ = mlflow_store.opened(folder)
     version = client.get_model_version("rnn-for-nlp", number)
+    assert version.tags["current.another"] == "true"  # the mark of another checkout
     assert (version.tags["reviewed"], version.tags[NOTE]) == ("yes", "good")
     assert set(version.aliases) == {"production", "best"}
     assert version.current_stage == "Staging"
@@ -417,6 +419,15 @@ def test_what_users_add_to_a_version_is_also_in_the_one_that_replaces_it(tampere
         database.execute("update model_versions set status = 'FAILED' where version = 1")
     registry_sync.project(models_of(tampered), tampered, never, names_of(tampered))
     assert_annotated(tampered, "3")
+    assert problems(tampered) == []
+
+
+def test_a_model_that_a_user_registers_under_another_name_too_is_no_difference(tampered):
+    client, _ = mlflow_store.opened(tampered)
+    ((model_id, _run_id),) = rows(tampered, LOGGED_MODEL)
+    links = json.loads(client.get_logged_model(model_id).tags["mlflow.modelVersions"])
+    both = json.dumps([*links, {"name": "mine", "version": 1}])
+    client.set_logged_model_tags(model_id, {"mlflow.modelVersions": both})
     assert problems(tampered) == []
 
 

@@ -298,12 +298,14 @@ def _run_stage(arguments: Arguments) -> None:
     """Runs a stage on the inputs that it finds. Raises Mistake if one of them has changed at its end."""
     from pipeline import machine, params
     from pipeline.storage import stage_inputs, used_inputs
+    from pipeline.workers import resume
 
     _check_workers()
     stage = stage_table.BY_NAME[arguments.command]
     name = stage.dvc_name(_item(stage, arguments, params.read()))
     inputs = stage_inputs.read(name)
     inputs.check_packages()
+    resume.delete_recorded()
 
     _note_switches()
     if stage.loads_tensorflow:
@@ -319,14 +321,10 @@ def _run_of_dvc() -> str:
     if "DVC_STAGE" not in os.environ:
         return ""
 
-    import psutil
+    from pipeline import machine
 
-    from pipeline.machine import SHELLS
-
-    for parent in psutil.Process().parents():
-        if parent.name() not in SHELLS:
-            return f"{parent.pid} {parent.create_time()}"
-    return ""
+    dvc = machine.parent()
+    return f"{dvc.pid} {dvc.create_time()}" if dvc else ""
 
 
 @contextmanager

@@ -89,7 +89,8 @@ KERAS_EXTRAS = (
     "matplotlib",
     "sklearn",
 )
-FORCE = "-[sipPRqv]*f[sipPRqv]*"  # -f of `dvc repro`, also among other letters: -sf
+PERHAPS_FORCE = re.compile(r"-\w*f|--f")  # --force of DVC, its short forms, and other options
+COMMANDS_OF_DVC = ("repro", "exp", "experiments")  # those that run stages
 # DVC may start a stage through one of these
 SHELLS = ("sh", "ash", "bash", "busybox", "csh", "dash", "fish", "ksh", "mksh", "tcsh", "zsh")
 MALLOC_OPTIONS = {  # numbers from glibc's malloc.h
@@ -228,7 +229,9 @@ def end_with_dvc() -> None:
     """End this process and its workers as soon as the DVC process that started it ends or is killed."""
     import psutil
 
-    dvc = _parent()
+    dvc = parent()
+    if dvc is None:
+        return
 
     def watch() -> None:
         with suppress(psutil.NoSuchProcess):
@@ -246,15 +249,24 @@ def is_forced() -> bool:
     """
     if "DVC_STAGE" not in os.environ:
         return False
-    words = _parent().cmdline()
-    return any(word.startswith("--forc") or re.fullmatch(FORCE, word) for word in words)
+    dvc = parent()
+    words = dvc.cmdline() if dvc else []
+    if not any(map(PERHAPS_FORCE.match, words)):  # it takes long to import DVC
+        return False
+
+    from dvc.cli.parser import get_main_parser
+
+    first = next(position for position, word in enumerate(words) if word in COMMANDS_OF_DVC)
+    arguments, _ = get_main_parser().parse_known_args(words[first:])
+    return arguments.force
 
 
-def _parent() -> "psutil.Process":
-    """The process that started this one, apart from shells in between."""
+def parent() -> "psutil.Process | None":
+    """The process that started this one, apart from shells in between; None if there are only shells."""
     import psutil
 
-    return next(process for process in psutil.Process().parents() if process.name() not in SHELLS)
+    parents = psutil.Process().parents()
+    return next((process for process in parents if process.name() not in SHELLS), None)
 
 
 def load_tensorflow() -> None:

@@ -6,8 +6,10 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
+import psutil
 import pytest
 
 from pipeline import __main__ as command_line
@@ -388,7 +390,7 @@ def test_another_configuration_of_keras_is_a_mistake(name, value, ours):
 def test_dvc_is_found_behind_any_shell(tmp_path, shell):
     path = tmp_path / shell
     shutil.copy("/bin/sh", path)
-    program = "from pipeline import machine; print(machine._parent().pid)"
+    program = "from pipeline import machine; print(machine.parent().pid)"
     python = shlex.join([sys.executable, "-c", program])
     output = subprocess.run(
         [path, "-c", f"{python}; exit $?"],
@@ -398,6 +400,15 @@ def test_dvc_is_found_behind_any_shell(tmp_path, shell):
         check=True,
     )
     assert output.stdout == f"{os.getpid()}\n"
+
+
+def test_a_stage_whose_parents_are_all_shells_runs_without_dvc(monkeypatch):
+    shell = SimpleNamespace(name=lambda: "bash")
+    monkeypatch.setattr(psutil.Process, "parents", lambda _: [shell, shell])
+    monkeypatch.setenv("DVC_STAGE", "prepare")
+    assert machine.parent() is None
+    assert machine.is_forced() is False
+    machine.end_with_dvc()
 
 
 def test_a_server_keeps_its_threads_and_its_flags(monkeypatch):
@@ -415,9 +426,16 @@ def test_a_server_keeps_its_threads_and_its_flags(monkeypatch):
         (["repro"], False),
         (["repro", "-s", "prepare"], False),
         (["repro", "train@feedforward-textbook"], False),
-        (["exp", "run", "-n", "-fast"], False),
+        (["repro", "--force-downstream"], False),
+        (["exp", "run", "-n", "fast"], False),
+        (["exp", "run", "-nf"], False),
+        (["exp", "run", "-Sdata.path=f"], False),
         (["repro", "-f"], True),
         (["repro", "-sf", "prepare"], True),
+        (["repro", "-fk"], True),
+        (["repro", "-kf"], True),
+        (["exp", "run", "-fn", "again"], True),
+        (["exp", "run", "-fStrain.seeds=3"], True),
         (["exp", "run", "--force"], True),
     ],
 )

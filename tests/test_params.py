@@ -360,12 +360,25 @@ def test_a_mistake_names_the_key_the_value_and_the_legal_values(mistake_of, old,
             "low: -1, high: 128",
             "tune.space.hidden_size.low: -1: must be a number, at least 0, at most",
         ),
+        ("size: 10000", "size: 2026-13-01", "line 16, column 20: not YAML: month must be in"),
+        ("size: 10000", "size: !!int x", "line 16, column 20: not YAML: invalid literal for int"),
+        ("size: 10000", "size: 2026-01-02", "data.vocabulary_size: 2026-01-02: must be a whole"),
+        ("size: 10000", "size: 1\n  a: \a", "line 17: not YAML: the character '\\x07' is not"),
+        ("data:", "a: " + "[" * 2000 + "\ndata:", "not YAML: values are nested too deeply"),
+        ("data:", '"a\\nb": 1\ndata:', "'a\\nb': unknown key; allowed: data"),
     ],
 )
 def test_one_mistake_is_explained_in_one_line(mistake_of, old, new, line):
     message = mistake_of(old, new)
     assert message.startswith(f"params.yaml: {line}")
     assert len(message.splitlines()) == 1
+
+
+def test_a_file_in_another_encoding_is_named_with_its_line(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_bytes("data:\n  path: Märchen\n".encode("latin-1"))
+    with pytest.raises(params.Mistake, match=r"yaml: line 2: the byte 0xe4 is not UTF-8; save"):
+        params.read(path)
 
 
 def test_a_missing_key_is_named_next_to_an_unknown_key_of_another_name(mistake_of):

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from ruamel.yaml import YAML
+from ruamel.yaml.constructor import SafeConstructor
+from ruamel.yaml.reader import ReaderError
 
 from pipeline.params.messages import Mistake, conflict, short, suggestion, validated
 from pipeline.params.schema import (
@@ -61,6 +63,18 @@ __all__ = [
 ]
 
 
+class _Constructor(SafeConstructor):
+    """As ruamel's, but every error has the `problem_mark` of its value."""
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except Exception as error:
+            if not getattr(error, "problem_mark", None):
+                error.problem_mark = node.start_mark  # pyright: ignore[reportAttributeAccessIssue]
+            raise
+
+
 def read(path: Path = PARAMS) -> Params:
     """All parameters; raise Mistake with one line per problem."""
     return validated(Params, document(path), str(path))
@@ -80,6 +94,7 @@ def document(path: Path) -> dict[str, Any]:
     Raise Mistake with one line if the file is missing, cannot be read, or does not hold a mapping.
     """
     parser: Any = YAML(typ="safe", pure=True)  # its stubs do not declare the type of a stream
+    parser.Constructor = _Constructor
     try:
         text = path.read_text(encoding="utf-8")
         if problem := conflict(text):
@@ -89,10 +104,14 @@ def document(path: Path) -> dict[str, Any]:
         raise
     except FileNotFoundError:
         raise Mistake(f"{path}: no such file here; run this in the project's root") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise Mistake(f"{path}: cannot be read: {error}") from None
+    except OSError as error:
+        raise Mistake(f"{path}: cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        problem = f"the byte {error.object[error.start]:#x} is not UTF-8"
+        raise Mistake(f"{path}: line {line}: {problem}; save the file as UTF-8") from None
     except Exception as error:  # a YAMLError, or one of many others: month 13, an integer too long, nesting too deep
-        raise Mistake(f"{path}: {_yaml_problem(error)}") from None
+        raise Mistake(f"{path}: {_yaml_problem(error, text)}") from None
 
     return _mapping(content, str(path))
 
@@ -109,9 +128,15 @@ def _mapping(value: Any, name: str) -> dict[str, Any]:
     return cast("dict[str, Any]", value)
 
 
-def _yaml_problem(error: Exception) -> str:
-    text = str(getattr(error, "problem", None) or error)
-    problem = " ".join(text.split()) or type(error).__name__
+def _yaml_problem(error: Exception, text: str) -> str:
+    if isinstance(error, RecursionError):
+        return "not YAML: values are nested too deeply"
+    if isinstance(error, ReaderError):
+        line = text.count("\n", 0, error.position) + 1
+        return f"line {line}: not YAML: the character {text[error.position]!a} is not allowed"
+
+    message = str(getattr(error, "problem", None) or error)
+    problem = " ".join(message.split()) or type(error).__name__
 
     mark = getattr(error, "problem_mark", None)
     if mark is None:

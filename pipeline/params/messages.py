@@ -50,7 +50,15 @@ OF_A_GROUP = re.compile(r"settings\.[^.:]+(?=\.)")
 # diff3 and zdiff3 add the marker of |
 CONFLICT_MARKER = re.compile(r"^(?:<{7}|\|{7}|={7}|>{7})(?: .*)?$", re.MULTILINE)
 
-_SHORT = reprlib.Repr()
+
+
+class _Short(reprlib.Repr):
+    def repr_date(self, date: Any, level: int) -> str:
+        """A date as YAML spells it."""
+        return str(date)
+
+
+_SHORT = _Short()
 _SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 60
 
 
@@ -138,7 +146,8 @@ def _nearest_key(kind: type[BaseModel], location: Location) -> Location:
 def _dotted(location: Location) -> str:
     path = ""
     for part in location:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+        name = str(part)
+        path += f"[{part}]" if isinstance(part, int) else f".{name if name.isprintable() else short(name)}"
     return path.removeprefix(".")
 
 

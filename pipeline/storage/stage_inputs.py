@@ -92,10 +92,7 @@ class Inputs:
 
         A repeated stage has another name, so that it does not take work from before its first run has ended.
         """
-        lock = self.folder / dvc_lock.PACKAGES
-        packages = lock.read_text(encoding="utf-8", errors="replace")
-        params = _plain(self.record.params)
-        return dvc_lock.digest([self.stage, params, self.record.deps, packages, self.is_recorded])
+        return fingerprint_of(self.record, self.folder, self.is_recorded)
 
     def check_packages(self) -> None:
         """Raise Mistake if a package of the stage has another version than in environment.json, which DVC records."""
@@ -162,6 +159,13 @@ class Inputs:
         raise Mistake(
             f"{self.stage}: an input changed while the stage ran: {listed(changes)}; {remedy}"
         )
+
+
+def fingerprint_of(stage: RecordedStage, folder: Path, is_repeated: bool = False) -> str:
+    """The `Inputs.fingerprint` of a stage with these inputs."""
+    lock = folder / dvc_lock.PACKAGES
+    packages = lock.read_text(encoding="utf-8", errors="replace")
+    return dvc_lock.digest([stage.name, _plain(stage.params), stage.deps, packages, is_repeated])
 
 
 def present(stage: str, folder: Path) -> RecordedStage:

@@ -1,8 +1,8 @@
 """Stores the results of finished units, so that an interrupted stage continues instead of starting over.
 
 DVC does not track these files. The name of their folder contains a hash of everything that can change a result: the
-parameters, code and data of the stage, and requirements.lock. The folder is deleted once the stage has written its
-outputs.
+parameters, code and data of the stage, and requirements.lock. DVC can still fail when a stage has written its outputs,
+for example on a full disk. So the folder stays until dvc.lock has these outputs; then the next stage deletes it.
 
 A unit has a name that says what it computes, not its position among the units. Its result is a zip archive of named
 tables and bytes, so reading it executes no code. A digest of name and archive comes first. If they disagree, the file
@@ -21,7 +21,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.params import Mistake
-from pipeline.storage import artifacts, dvc_lock
+from pipeline.storage import artifacts, dvc_lock, stage_inputs
 from pipeline.storage.stage_inputs import Inputs
 
 FOLDER = Path(".unfinished")
@@ -88,11 +88,8 @@ def opened(inputs: Inputs, is_forced: bool = False) -> Iterator[Results]:
 
     With `is_forced` (`dvc repro --force`), it deletes all results.
     """
-    root = inputs.folder / FOLDER
-    prefix = inputs.stage.replace("@", "-")
-    current = root / f"{prefix}-{inputs.fingerprint}"
-
-    for path in root.glob(f"{prefix}-{'[0-9a-f]' * dvc_lock.DIGITS}"):
+    current = _folder(inputs.stage, inputs.fingerprint, inputs.folder)
+    for path in current.parent.glob(current.name[: -dvc_lock.DIGITS] + "[0-9a-f]" * dvc_lock.DIGITS):
         if path != current or is_forced or not path.is_dir():
             _remove(path)
     if is_forced and current.exists():
@@ -103,7 +100,26 @@ def opened(inputs: Inputs, is_forced: bool = False) -> Iterator[Results]:
 
     yield Results(current)
 
-    _remove(current)
+    if inputs.is_recorded:  # dvc.lock cannot tell when this repetition is recorded, too
+        _remove(current)
+        _remove_if_empty(current.parent)
+
+
+def delete_recorded(folder: Path = Path()) -> None:
+    """Delete the results of stages whose outputs are in dvc.lock."""
+    root = folder / FOLDER
+    if not root.exists():
+        return
+    for name, stage in dvc_lock.finished(folder).items():
+        _remove(_folder(name, stage_inputs.fingerprint_of(stage, folder), folder))
+    _remove_if_empty(root)
+
+
+def _folder(stage: str, fingerprint: str, project: Path) -> Path:
+    return project / FOLDER / f"{stage.replace('@', '-')}-{fingerprint}"
+
+
+def _remove_if_empty(root: Path) -> None:
     with suppress(OSError):  # it holds results of other stages, or is gone
         root.rmdir()
 

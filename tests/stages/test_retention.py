@@ -40,7 +40,7 @@ def measured(tmp_path, monkeypatch):
         monkeypatch.setattr(retention, "_measure", measure)
         task = params.retention.model_copy(update={"signals": signals} if signals else {})
         changed = params.model_copy(update={"retention": task})
-        with resume.opened(inputs(STAGE, tmp_path)) as results:
+        with resume.opened(inputs(STAGE, tmp_path, is_recorded=True)) as results:
             retention.main(Context(changed, STAGE, driver.Workers(1, finished=results)))
         return cells
 

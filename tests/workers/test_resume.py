@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from pipeline.params import Mistake
+from pipeline.storage import dvc_lock, stage_inputs
+from pipeline.storage.dvc_lock import RecordedStage
 from pipeline.workers import driver, resume
 from tests.support.invented_inputs import FINGERPRINT, inputs
 
@@ -26,10 +28,15 @@ def compute(shared, number: int, report) -> resume.Result:
     return {"table": pd.DataFrame({"number": [number]})}
 
 
-def run(folder, units, fingerprint=FINGERPRINT, **options) -> tuple[list[int], set[int]]:
-    """(the number in the result of each unit, the units that were computed)."""
+def run(
+    folder, units, fingerprint=FINGERPRINT, is_recorded=True, **options
+) -> tuple[list[int], set[int]]:
+    """(the number in the result of each unit, the units that were computed).
+
+    With `is_recorded`, nothing is kept after the end.
+    """
     computed = set()
-    with resume.opened(inputs(STAGE, folder, fingerprint), **options) as results:
+    with resume.opened(inputs(STAGE, folder, fingerprint, is_recorded), **options) as results:
         workers = driver.Workers(1, finished=results)
         tasks = {unit: unit for unit in range(units)}
         tables = workers.run("unit", compute, None, tasks, lambda unit, *_: computed.add(unit))
@@ -64,7 +71,28 @@ def test_units_finished_before_an_interruption_are_not_computed_again(tmp_path):
     assert run(tmp_path, 4) == ([0, 1, 2, 3], {1, 3})
 
 
-def test_a_stage_that_has_written_its_files_keeps_nothing(tmp_path):
+def test_finished_units_stay_until_dvc_has_recorded_the_stage(tmp_path):
+    (tmp_path / dvc_lock.PACKAGES).touch()
+    stage = RecordedStage(STAGE, {}, {}, {})
+    fingerprint = stage_inputs.fingerprint_of(stage, tmp_path)
+    run(tmp_path, 4, fingerprint, is_recorded=False)
+    resume.delete_recorded(tmp_path)
+    assert run(tmp_path, 4, fingerprint, is_recorded=False)[1] == set()  # DVC failed, for example on a full disk
+
+    (tmp_path / dvc_lock.LOCK).write_text(f"stages:\n  {STAGE}: {{outs: []}}\n")
+    resume.delete_recorded(tmp_path)
+    assert not (tmp_path / resume.FOLDER).exists()
+
+
+def test_units_of_other_inputs_than_the_recorded_ones_stay(tmp_path):
+    (tmp_path / dvc_lock.PACKAGES).touch()
+    (tmp_path / dvc_lock.LOCK).write_text(f"stages:\n  {STAGE}: {{outs: []}}\n")
+    interrupt(tmp_path)
+    resume.delete_recorded(tmp_path)
+    assert run(tmp_path, 3)[1] == {1}
+
+
+def test_a_repeated_stage_keeps_nothing(tmp_path):
     interrupt(tmp_path)
     run(tmp_path, 4)
     assert not list(tmp_path.iterdir())

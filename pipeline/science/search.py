@@ -109,17 +109,23 @@ def search(
     to this function as soon as it has it, and returns all of them. Settings of an earlier trial are not trained again.
     Raises Mistake if another process adds trials at the same time.
     """
+
+    def proposed(first: int, recorded: list[FrozenTrial]) -> dict[int, Values]:
+        size = min(wave, trials - first)
+        return _proposals(recorded[:first], space, start, size, startup_trials, seed + first)
+
     while len(recorded := study.trials) < trials:
         first = len(recorded) // wave * wave
-        proposals = _proposals(
-            recorded[:first],
-            space,
-            start,
-            min(wave, trials - first),
-            startup_trials,
-            seed + first,
-        )
-        _complete_wave(study, space, recorded, proposals, evaluate)
+        _complete_wave(study, space, recorded, proposed(first, recorded), evaluate)
+
+    expected = [
+        values
+        for first in range(0, trials, wave)
+        for values in proposed(first, recorded).values()
+    ]
+    if [trial.params for trial in recorded] != expected:
+        problem = "another process has added trials to this study"
+        raise Mistake(f"{problem}; `dvc repro --force --single-item` with this stage begins again")
 
     study.set_user_attr(WAVE_OUTCOMES, {})
 

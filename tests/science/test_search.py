@@ -217,6 +217,14 @@ def test_a_second_process_that_writes_to_the_study_is_a_mistake():
         searched(evaluate_next_to_a_writer, study=study)
 
 
+def test_trials_that_two_processes_added_at_the_same_moment_are_a_mistake():
+    wave = searched(evaluate, trials=2, wave=2).trials
+    study = new_study()
+    study.add_trials([*wave, *wave])
+    with pytest.raises(Mistake, match="another process has added trials to this study; `dvc repro"):
+        searched(evaluate, study=study, trials=6, wave=2)
+
+
 def test_the_search_keeps_to_the_space_and_to_the_number_of_trials():
     study = searched(evaluate, trials=8, wave=3)
     assert len(study.trials) == 8

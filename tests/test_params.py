@@ -427,9 +427,12 @@ def test_a_remedy_of_a_fixed_size_needs_the_textbooks_length():
     run = {"architecture": "flattened", "settings": "short", "from": "params.yaml"}
     changed["train"]["runs"]["flattened-short"] = run
     changed["remedies"]["runs"] = ["flattened-short"]
-    with pytest.raises(
-        params.Mistake, match=r"remedies.runs\[0\]: .* reads 50 tokens and has a fixed"
-    ):
+    message = r"remedies.runs\[0\]: .* reads 50 tokens and has a fixed .*; delete it here$"
+    with pytest.raises(params.Mistake, match=message):
+        params.validated(params.Params, changed, "params.yaml")
+
+    changed["remedies"].update(runs=["vanilla-tuned"], baseline="flattened-short")
+    with pytest.raises(params.Mistake, match=r"remedies.baseline: .*; name another run$"):
         params.validated(params.Params, changed, "params.yaml")
 
 

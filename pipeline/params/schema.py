@@ -465,7 +465,8 @@ class Params(Strict):
             if run not in self.train.runs:
                 yield f"{path}: '{run}' is not a run; {suggestion(run, self.train.runs)}"
             elif problem := self._measured_length_problem(run):
-                yield f"{path}: {problem}"
+                remedy = "name another run" if run == remedies.baseline else "delete it here"
+                yield f"{path}: {problem}; {remedy}"
         if remedies.baseline in remedies.runs:
             yield f"remedies.runs: '{remedies.baseline}' is the baseline (remedies.baseline); delete it here"
 
@@ -484,7 +485,7 @@ class Params(Strict):
         return (
             f"'{run}' reads {own.sequence_length} tokens and has a fixed size, but remedies are measured at "
             f"{length} tokens, the length in gradients.sequence_lengths that is nearest to "
-            "settings.textbook.sequence_length; delete it here"
+            "settings.textbook.sequence_length"
         )
 
     def _fixed_size_problems(self) -> Iterator[str]:

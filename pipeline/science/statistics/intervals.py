@@ -233,7 +233,7 @@ def crossed_median(
 
     Order statistics bound the median over seeds at any distribution (Thompson 1936); a normal margin bounds the change
     with other reviews. Their squares add (Zou & Donner 2008). Too few seeds have no interval: fewer than 6 at 95 %.
-    Values may be infinite.
+    Values may be infinite, but not minus infinity.
     """
     ascending_S = np.sort(np.array(list(value_S), dtype=float))
     median = float(np.median(ascending_S))
@@ -244,7 +244,8 @@ def crossed_median(
     margin = stats.norm.ppf((1 + confidence) / 2) * reviews.standard_error
     low, high = ascending_S[rank], ascending_S[-1 - rank]
     if np.isfinite(low):
-        low = median - np.hypot(median - low, margin)
+        # at an infinite median, the sum of both distances is a bound
+        low = median - np.hypot(median - low, margin) if np.isfinite(median) else low - margin
     if np.isfinite(high):
         high = median + np.hypot(high - median, margin)
     return Estimate(median, float(low), float(high))

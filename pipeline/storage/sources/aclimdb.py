@@ -37,12 +37,24 @@ def read(path: Path) -> pd.DataFrame:
 
     for folder in (path, path / FOLDER):
         if (folder / "train").is_dir():
+            _refuse_links(path, folder)
             return _checked_reviews(_folder_files(folder), folder)
 
     archive = path / aclimdb_archive.NAME
     if not archive.is_file():
         aclimdb_archive.download(archive)
     return _checked_reviews(aclimdb_archive.files(archive), archive)
+
+
+def _refuse_links(path: Path, folder: Path) -> None:
+    """Raise Mistake if a folder of reviews below `path` is a link. DVC would not notice a change of its reviews."""
+    if folder != path and folder.is_symlink():
+        raise Mistake(f"{folder}: a link, which DVC does not follow; write {folder} in data.path")
+    for part in PARTS:
+        for inner in (part, *(f"{part}/{polarity}" for polarity in POLARITIES)):
+            if (folder / inner).is_symlink():
+                remedy = "put the folder itself here"
+                raise Mistake(f"{folder / inner}: a link, which DVC does not follow; {remedy}")
 
 
 def _folder_files(folder: Path) -> Files:

@@ -6,7 +6,11 @@ from collections.abc import Collection, Sequence
 
 from pipeline.params import Mistake
 from pipeline.storage.sources import review_checks
-from pipeline.storage.sources.spellings import bare
+from pipeline.storage.sources.spellings import (
+    COMPOSED_DIFFERENTLY,
+    are_composed_differently,
+    bare,
+)
 
 OTHER_SEPARATORS = ";\t|"
 LONGEST_NAME = 100  # characters; a longer name of a column is a text
@@ -34,14 +38,20 @@ def refuse_header(header: list[str]) -> None:
 
 
 def missing_column(name: str, header: list[str]) -> str:
-    """The problem with the header that lacks a column: a similar name, no header at all, and all columns."""
+    r"""The problem with the header that lacks a column: a similar name, no header at all, and all columns.
+
+    >>> missing_column("e\u0301", ["\u00e9"]).partition(": ")[2]
+    "other Unicode characters that look the same: copy it from the file. Columns here: 'é'"
+    """
     listed = ", ".join(map(review_checks.quoted, header))
     columns_here = f"Columns here: {listed}"
 
     for other in header:
         if bare(other) == bare(name):
             problem = "blanks, quotes and upper case count"
-            if not other.isprintable():
+            if are_composed_differently(other, name):
+                problem = COMPOSED_DIFFERENTLY
+            elif not other.isprintable():
                 problem = "delete the characters that nobody sees there"
             return f"row 1 spells it {review_checks.quoted(other)}: {problem}. {columns_here}"
 

@@ -282,6 +282,13 @@ def test_without_review_error_a_median_has_its_order_statistics():
     assert (estimate.low, estimate.high) == (0, np.inf)
 
 
+def test_an_infinite_median_has_a_finite_lower_bound():
+    values = [*np.arange(4), *[np.inf] * 6]
+    estimate = intervals.crossed_median(values, intervals.ReviewError(0.5, 40))
+    assert estimate.value == estimate.high == np.inf
+    assert estimate.low == pytest.approx(1 - 1.96 * 0.5, abs=0.001)
+
+
 @pytest.mark.parametrize(
     ("seeds", "confidence", "has_interval"), [(5, 0.95, False), (6, 0.95, True), (9, 0.998, False)]
 )

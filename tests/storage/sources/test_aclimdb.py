@@ -55,6 +55,25 @@ def test_a_limit_keeps_the_shares_of_parts_and_labels(imdb_folder):
     assert table.value_counts(["part", "label"]).tolist() == [25] * 4
 
 
+@pytest.mark.parametrize("name", ["train", "test/pos"])
+def test_a_link_to_a_folder_of_reviews_is_refused(imdb_folder, tmp_path, name):
+    """DVC follows no link to a folder, so it would not notice a change of the reviews."""
+    folder = imdb_folder / name
+    folder.symlink_to(folder.rename(tmp_path / "elsewhere"))
+    assert f"{folder}: a link, which DVC does not follow; put the folder itself here" in refusal(
+        "aclimdb", imdb_folder
+    )
+
+
+def test_a_link_to_the_whole_folder_is_named_in_data_path(imdb_folder, tmp_path):
+    link = tmp_path / "raw" / "aclImdb"
+    link.parent.mkdir()
+    link.symlink_to(imdb_folder)
+    remedy = f"{link}: a link, which DVC does not follow; write {link} in data.path"
+    assert remedy in refusal("aclimdb", link.parent)
+    assert len(reviews("aclimdb", link)) == 12
+
+
 @pytest.mark.parametrize("name", ["train/urls_pos.txt", "test/urls_neg.txt"])
 def test_missing_film_lists_are_named(imdb_folder, name):
     (imdb_folder / name).unlink()

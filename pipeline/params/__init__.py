@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.reader import ReaderError
 
-from pipeline.params.messages import Mistake, conflict, short, suggestion, validated
+from pipeline.params.messages import Missing, Mistake, conflict, short, suggestion, validated
 from pipeline.params.schema import (
     ARCHITECTURES,
     DEFAULT_INITIALISER,
@@ -46,6 +46,7 @@ __all__ = [
     "Claims",
     "Data",
     "Dimension",
+    "Missing",
     "Mistake",
     "Params",
     "Settings",

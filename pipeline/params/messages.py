@@ -66,6 +66,10 @@ class Mistake(ValueError):
     """A problem that the user can fix. The command line prints a line per problem and exits with 2."""
 
 
+class Missing(Mistake):
+    """A file that a stage needs does not exist yet."""
+
+
 def conflict(text: str) -> str:
     """Names the first line that a stopped merge of Git left in a text; empty if there is none."""
     marker = CONFLICT_MARKER.search(text)
@@ -114,7 +118,10 @@ def _problems(kind: type[BaseModel], error: ValidationError, root: Location) -> 
         if details["type"] == "extra_forbidden"
     }
 
+    wrong_keys = {details["loc"][:-1] for details in errors if details["loc"][-1:] == ("[key]",)}
     for details in errors:
+        if details["loc"] in wrong_keys:  # its value, too; one line is enough
+            continue
         location, schema = _schema_at(kind, details["loc"])
         path = _dotted(root + location)
         match details["type"]:

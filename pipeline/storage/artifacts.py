@@ -17,7 +17,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from pipeline.params import Mistake, conflict
+from pipeline.params import Missing, Mistake, conflict
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -151,10 +151,10 @@ def tables_in(folder: Path) -> list[str]:
 
 
 def require(path: Path) -> None:
-    """Raise Mistake if the path does not exist."""
+    """Raise Missing if the path does not exist."""
     if not path.exists():
         fetched = ", `dvc pull` fetches it" if has_remote() else ""
-        raise Mistake(f"{path}: not here yet; `dvc repro` makes it{fetched}")
+        raise Missing(f"{path}: not here yet; `dvc repro` makes it{fetched}")
 
 
 def special_kind(path: Path) -> str:
@@ -168,10 +168,12 @@ def special_kind(path: Path) -> str:
 
 def has_remote() -> bool:
     """Whether DVC's configuration names a default remote, from which `dvc pull` can fetch files."""
-    from dvc.config import Config  # takes half a second, and is needed only for a message
+    from dvc.config import Config, ConfigError  # takes half a second, and is needed only for a message
 
-    core = Config.from_cwd()["core"]
-    return "remote" in core
+    try:
+        return "remote" in Config.from_cwd()["core"]
+    except ConfigError:  # DVC names it
+        return False
 
 
 def read_text(path: Path) -> str:

@@ -19,7 +19,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from pipeline.params import PARAMS, Mistake, document
+from pipeline.params import PARAMS, Missing, Mistake, document
 from pipeline.params.messages import short
 from pipeline.storage import artifacts, dvc_lock, lock_comparison
 from pipeline.storage.dvc_lock import RecordedStage
@@ -71,7 +71,7 @@ class Inputs:
         for dep, hashes in self.deps.items():
             is_folder = (self.folder / dep).is_dir()
             if not hashes and not is_folder:
-                raise Mistake(f"{dep}: not here yet; `dvc repro {self.stage}` makes it")
+                raise Missing(f"{dep}: not here yet; `dvc repro {self.stage}` makes it")
 
             by_name = {}
             for path, md5 in hashes.items():
@@ -174,10 +174,13 @@ def present(stage: str, folder: Path) -> RecordedStage:
 
 
 def is_unchanged(stage: RecordedStage, folder: Path) -> bool:
-    """Whether the dependencies of a finished stage still have the recorded hashes. False if one is missing."""
+    """Whether the dependencies of a finished stage still have the recorded hashes. False if one is missing.
+
+    Raise Mistake if dvc.yaml or a file with parameters cannot be read.
+    """
     try:
         return _has_inputs_of(stage, present(stage.name, folder))
-    except Mistake:
+    except Missing:
         return False
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.params import PARAMS, Mistake, document
-from pipeline.storage import artifacts, dvc_lock
+from pipeline.storage import artifacts, dvc_lock, stage_inputs
 from pipeline.storage.stage_table import TRACK
 from pipeline.verify import repository
 
@@ -106,7 +106,8 @@ def _why_dvc_fails(output: str) -> str:
     if problem := repository.problem():
         return problem
     try:
-        document(Path("dvc.yaml"))
+        for file in (stage_inputs.PIPELINE, Path(stage_inputs.ENVIRONMENT)):
+            document(file)
     except Mistake as mistake:
         return str(mistake)
     return f"`dvc status` fails: {' '.join(output.split())[:300]}"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.__main__ import main
+from pipeline.params import Mistake
 from pipeline.stages import track
 from pipeline.stages.context import Context
 from pipeline.storage import lock_comparison, stage_inputs
@@ -136,6 +137,14 @@ def test_scores_of_other_models_are_not_shown(params, monkeypatch):
     for record in tracker.records:
         assert not [name for name, _ in record.metrics if name.startswith("test/")]
     assert tracker.models == []
+
+
+def test_scores_stay_as_they_are_while_a_merge_conflict_hides_their_inputs(context):
+    """Without an answer whether the scores are those of the models, nothing changes."""
+    Path("dvc.yaml").write_text("stages:\n<<<<<<< HEAD\n")
+    with pytest.raises(Mistake, match=r"^dvc\.yaml: line 2: a merge conflict \('<<<<<<< HEAD'\)"):
+        track.main(context)
+    assert not Path("mlflow.db").exists()
 
 
 def test_a_stage_that_params_no_longer_name_is_not_shown(params, monkeypatch):

@@ -69,7 +69,7 @@ class _Constructor(SafeConstructor):
 
     def construct_object(self, node: Any, deep: bool = False) -> Any:
         try:
-            return super().construct_object(node, deep)
+            return super().construct_object(node, deep)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
         except Exception as error:
             if not getattr(error, "problem_mark", None):
                 error.problem_mark = node.start_mark  # pyright: ignore[reportAttributeAccessIssue]
@@ -94,15 +94,23 @@ def document(path: Path) -> dict[str, Any]:
 
     Raise Mistake with one line if the file is missing, cannot be read, or does not hold a mapping.
     """
+    text = _text(path)
+    if problem := conflict(text):
+        raise Mistake(f"{path}: {problem}; {_remedy_of_conflict(path)}")
+
     parser: Any = YAML(typ="safe", pure=True)  # its stubs do not declare the type of a stream
     parser.Constructor = _Constructor
     try:
-        text = path.read_text(encoding="utf-8")
-        if problem := conflict(text):
-            raise Mistake(f"{path}: {problem}; {_remedy_of_conflict(path)}")
         content = parser.load(text)
-    except Mistake:
-        raise
+    except Exception as error:  # a YAMLError, or one of many others: month 13, an integer too long, nesting too deep
+        raise Mistake(f"{path}: {_yaml_problem(error, text)}") from None
+
+    return _mapping(content, str(path))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise Mistake(f"{path}: no such file here; run this in the project's root") from None
     except OSError as error:
@@ -111,10 +119,6 @@ def document(path: Path) -> dict[str, Any]:
         line = error.object.count(b"\n", 0, error.start) + 1
         problem = f"the byte {error.object[error.start]:#x} is not UTF-8"
         raise Mistake(f"{path}: line {line}: {problem}; save the file as UTF-8") from None
-    except Exception as error:  # a YAMLError, or one of many others: month 13, an integer too long, nesting too deep
-        raise Mistake(f"{path}: {_yaml_problem(error, text)}") from None
-
-    return _mapping(content, str(path))
 
 
 def _remedy_of_conflict(path: Path) -> str:
@@ -133,8 +137,9 @@ def _yaml_problem(error: Exception, text: str) -> str:
     if isinstance(error, RecursionError):
         return "not YAML: values are nested too deeply"
     if isinstance(error, ReaderError):
-        line = text.count("\n", 0, error.position) + 1
-        return f"line {line}: not YAML: the character {text[error.position]!a} is not allowed"
+        position = int(error.position)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+        line = text.count("\n", 0, position) + 1
+        return f"line {line}: not YAML: the character {text[position]!a} is not allowed"
 
     message = str(getattr(error, "problem", None) or error)
     problem = " ".join(message.split()) or type(error).__name__

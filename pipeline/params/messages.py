@@ -51,7 +51,6 @@ OF_A_GROUP = re.compile(r"settings\.[^.:]+(?=\.)")
 CONFLICT_MARKER = re.compile(r"^(?:<{7}|\|{7}|={7}|>{7})(?: .*)?$", re.MULTILINE)
 
 
-
 class _Short(reprlib.Repr):
     def repr_date(self, date: Any, level: int) -> str:
         """A date as YAML spells it."""
@@ -154,7 +153,11 @@ def _dotted(location: Location) -> str:
     path = ""
     for part in location:
         name = str(part)
-        path += f"[{part}]" if isinstance(part, int) else f".{name if name.isprintable() else short(name)}"
+        path += (
+            f"[{part}]"
+            if isinstance(part, int)
+            else f".{name if name.isprintable() else short(name)}"
+        )
     return path.removeprefix(".")
 
 

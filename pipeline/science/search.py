@@ -119,9 +119,7 @@ def search(
         _complete_wave(study, space, recorded, proposed(first, recorded), evaluate)
 
     expected = [
-        values
-        for first in range(0, trials, wave)
-        for values in proposed(first, recorded).values()
+        values for first in range(0, trials, wave) for values in proposed(first, recorded).values()
     ]
     if [trial.params for trial in recorded] != expected:
         problem = "another process has added trials to this study"

@@ -168,7 +168,10 @@ def special_kind(path: Path) -> str:
 
 def has_remote() -> bool:
     """Whether DVC's configuration names a default remote, from which `dvc pull` can fetch files."""
-    from dvc.config import Config, ConfigError  # takes half a second, and is needed only for a message
+    from dvc.config import (
+        Config,
+        ConfigError,
+    )  # takes half a second, and is needed only for a message
 
     try:
         return "remote" in Config.from_cwd()["core"]

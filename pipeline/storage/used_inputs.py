@@ -1,43 +1,102 @@
-"""Keeps the inputs that a stage has used. Later stages of the same run of DVC compare them with dvc.lock.
+"""Compares the inputs that a stage has used with those that DVC records for it.
 
 A stage compares its inputs at its end, and DVC hashes them some tenths of a second later. An edit in between would be
-recorded although the stage never saw it. Only within one run is it certain that dvc.lock has the entry of that stage:
-`git checkout`, `dvc commit` and DVC's cache of runs change entries, too.
+recorded although the stage never saw it. So the stage keeps what it has used and starts a small process. That waits for
+the stage's entry in dvc.lock and compares, also if DVC is killed or runs no further stage. A later stage of the same
+run of DVC compares what is not compared yet.
+
+Each entry is compared once. `git checkout`, `dvc commit` and DVC's cache of runs may replace it later.
 """
 
+import re
+import subprocess
 import sys
+import time
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pipeline.params import Mistake, Strict, validated
 from pipeline.storage import artifacts, dvc_lock, stage_inputs
 from pipeline.storage.dvc_lock import RecordedStage
+from pipeline.storage.lock_comparison import DIRECTORY
 from pipeline.storage.stage_inputs import Inputs
 
 FOLDER = Path(".dvc/tmp/used_inputs")
+POLL_SECONDS = 0.1
 
 
 class Used(Strict):
     """The inputs of one stage in one run of DVC.
 
+    run: the number of DVC's process and the time of its start.
     params, deps: as in RecordedStage.
-    wrong_entry: a digest of an entry of dvc.lock that says something else; empty as long as none was found.
+    text_before: the stage's entry in dvc.lock when the stage ended.
+    is_compared: whether this was compared with the entry that DVC wrote.
+    wrong_entry: a digest of that entry if it has other inputs, else empty.
+    changes: those other inputs, in words.
     """
 
     run: str
     params: dict[str, dict[str, Any]]
     deps: dict[str, str]
+    text_before: str = ""
+    is_compared: bool = False
     wrong_entry: str = ""
+    changes: str = ""
 
 
 def keep(inputs: Inputs, run: str) -> None:
-    """Saves what the stage has used. Prints a note if that is impossible, because its results are already there."""
-    used = Used(run=run, params=inputs.record.params, deps=inputs.record.deps)
+    """Saves what the stage has used, and starts the process that compares it with dvc.lock.
+
+    Prints a note if that is impossible, because the results are already there.
+    """
+    stage, folder = inputs.stage, inputs.folder
+    record = inputs.record
+    used = Used(
+        run=run, params=record.params, deps=record.deps, text_before=_entry_text(stage, folder)
+    )
     try:
-        artifacts.write_json(_file(inputs.stage, inputs.folder), used.model_dump())
+        artifacts.write_json(_file(stage, folder), used.model_dump())
+        _start(stage, folder)
     except (Mistake, OSError) as error:
-        print(f"note: later stages cannot compare these inputs: {error}", file=sys.stderr)
+        print(f"note: nothing can compare these inputs with dvc.lock: {error}", file=sys.stderr)
+
+
+def _start(stage: str, folder: Path) -> "subprocess.Popen[bytes]":
+    """Starts `wait` in a process that outlives a kill of DVC."""
+    return subprocess.Popen(
+        [sys.executable, "-m", __name__, stage],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def wait(stage: str, folder: Path = Path()) -> None:
+    """Compares as soon as DVC has written the stage's entry, and prints what differs.
+
+    Ends without a comparison if a later stage has compared, or if DVC ends without a new entry.
+    """
+    started = _read(stage, folder)
+    while started and _read(stage, folder) == started:
+        has_ended = not _is_running(started.run)
+        if _entry_text(stage, folder) != started.text_before:
+            with suppress(Mistake):  # DVC was killed while it wrote
+                _print_problem(stage, started, folder)
+            return
+        if has_ended:
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def _print_problem(stage: str, used: Used, folder: Path) -> None:
+    recorded = dvc_lock.every_stage(folder).get(stage)
+    if recorded and (compared := _compared(used, recorded, folder)).wrong_entry:
+        print(f"error: {_problem(stage, compared)}", file=sys.stderr)
 
 
 def check(
@@ -54,35 +113,70 @@ def check(
         used = _read(name, folder)
         if name == stage or not used:
             continue
+        if used.run == run and not used.is_compared:
+            used = _compared(used, recorded, folder)
+        if used.wrong_entry == _digest(recorded):
+            raise Mistake(_problem(name, used))
 
-        entry = dvc_lock.digest([recorded.params, recorded.deps, recorded.outs])
-        is_compared = used.run == run or used.wrong_entry == entry
-        changes = _changes(used, recorded, folder) if is_compared else []
-        if changes:
-            wrong = used.model_copy(update={"wrong_entry": entry})
-            artifacts.write_json(_file(name, folder), wrong.model_dump())
-            _forget_runs(recorded, folder)
 
-            problem = f"an input changed when the stage had ended: {stage_inputs.listed(changes)}"
-            remedy = f"`dvc repro --force --single-item {name}` runs it again"
-            raise Mistake(f"{name}: {problem}; {remedy}")
+def _compared(used: Used, recorded: RecordedStage, folder: Path) -> Used:
+    """Saves whether the entry that DVC has written has these inputs."""
+    result: dict[str, Any] = {"is_compared": True}
+    if changes := _changes(used, recorded, folder):
+        result |= {"wrong_entry": _digest(recorded), "changes": stage_inputs.listed(changes)}
+        _forget_runs(recorded, folder)
+
+    compared = used.model_copy(update=result)
+    artifacts.write_json(_file(recorded.name, folder), compared.model_dump())
+    return compared
+
+
+def _problem(stage: str, used: Used) -> str:
+    remedy = f"`dvc repro --force --single-item {stage}` runs it again"
+    return f"{stage}: an input changed when the stage had ended: {used.changes}; {remedy}"
 
 
 def _changes(used: Used, recorded: RecordedStage, folder: Path) -> list[str]:
-    """The inputs that dvc.lock and the files now have, where the stage used something else.
+    """The inputs that dvc.lock has, where the stage used something else.
 
-    Where only the files differ, DVC runs the stage again. Where only dvc.lock differs, we and DVC read a folder
-    differently.
+    A folder also has to differ now: DVC and we read some folders differently, such as one with `.git`.
     """
-    changes_in_lock = stage_inputs.changes(used.params, used.deps, recorded)
-    if not changes_in_lock:
+    changes = stage_inputs.changes(used.params, used.deps, recorded)
+    if not changes:
         return []
     try:
-        now = stage_inputs.present(recorded.name, folder)
+        now = stage_inputs.present(recorded.name, folder).deps
     except (Mistake, LookupError):  # params.yaml names the stage no more, or an input is missing
         return []
-    changes_now = stage_inputs.changes(used.params, used.deps, now)
-    return [change for change in changes_in_lock if change in changes_now]
+    deps = dict(recorded.deps)
+    for dep, md5 in used.deps.items():
+        if md5.endswith(DIRECTORY) and now.get(dep, md5) == md5:
+            deps[dep] = md5
+    return stage_inputs.changes(used.params, used.deps, replace(recorded, deps=deps))
+
+
+def _digest(recorded: RecordedStage) -> str:
+    return dvc_lock.digest([recorded.params, recorded.deps, recorded.outs])
+
+
+def _entry_text(stage: str, folder: Path) -> str:
+    """The stage's entry as text, which takes no time to read; empty without one."""
+    lock = folder / dvc_lock.LOCK
+    text = lock.read_text(encoding="utf-8", errors="replace") if lock.exists() else ""
+    entry = re.search(rf"^  {re.escape(stage)}:\n(?:    .*\n?)*", text, re.MULTILINE)
+    return entry[0] if entry else ""
+
+
+def _is_running(run: str) -> bool:
+    import psutil
+
+    number, started = run.split()
+    try:
+        process = psutil.Process(int(number))
+        is_same = process.create_time() == float(started)
+        return is_same and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _file(stage: str, folder: Path) -> Path:
@@ -111,3 +205,7 @@ def _forget_runs(stage: RecordedStage, folder: Path) -> None:
         content = run.read_text(encoding="utf-8")
         if all(md5 in content for md5 in stage.outs.values()):
             run.unlink()
+
+
+if __name__ == "__main__":
+    wait(sys.argv[1])

@@ -1,7 +1,10 @@
-"""The inputs that a stage has used, compared with dvc.lock by later stages of the same run of DVC."""
+"""The inputs that a stage has used, compared with dvc.lock by a process of their own and by later stages."""
 
+import subprocess
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 from dvc.repo import Repo
 
@@ -13,12 +16,14 @@ STAGE = "tune@vanilla"
 FILE = FOLDER / f"{STAGE}.json"
 RUN = "4711 1764412345.1"
 LATER_RUN = "4712 1764412399.9"
+start = used_inputs._start
 
 
 @pytest.fixture
 def project(project, monkeypatch):
-    """The small study; its stage `tune@vanilla` has just ended in a run of DVC."""
+    """The small study; its stage `tune@vanilla` has just ended in a run of DVC. No process waits for dvc.lock."""
     monkeypatch.chdir(project)
+    monkeypatch.setattr(used_inputs, "_start", lambda stage, folder: None)
     used_inputs.keep(stage_inputs.read(STAGE), RUN)
     return project
 
@@ -27,9 +32,9 @@ def check(stage: str, run: str) -> None:
     used_inputs.check(stage, run, dvc_lock.finished(Path()))
 
 
-def record(before: str, after: str) -> None:
+def record(before: str, after: str, stage: str = STAGE) -> None:
     """dvc.lock gets another value among the inputs of the stage."""
-    head, name, tail = dvc_lock.LOCK.read_text().partition(f"  {STAGE}:\n")
+    head, name, tail = dvc_lock.LOCK.read_text().partition(f"  {stage}:\n")
     assert before in tail
     dvc_lock.LOCK.write_text(head + name + tail.replace(before, after, 1))
 
@@ -81,6 +86,20 @@ def test_a_later_run_does_not_compare(project):
     check("evaluate", LATER_RUN)
 
 
+def test_an_edit_that_was_taken_back_is_named_too(project):
+    edit("3", "4")
+    file = Path("params.yaml")
+    file.write_text(file.read_text().replace("trials: 4", "trials: 3"))
+    with pytest.raises(Mistake, match=r"tune\.trials was 3 and is 4; "):
+        check("evaluate", RUN)
+
+
+def test_git_may_replace_an_entry_that_was_compared(project):
+    check("evaluate", RUN)
+    edit("3", "4")  # `git checkout` of another commit while `evaluate` runs
+    check("gradients", RUN)
+
+
 def test_a_later_edit_that_dvc_has_not_recorded_says_nothing(project):
     edit("3", "4")
     record("tune.trials: 4\n", "tune.trials: 3\n")
@@ -89,7 +108,10 @@ def test_a_later_edit_that_dvc_has_not_recorded_says_nothing(project):
 
 def test_a_folder_that_dvc_reads_differently_says_nothing(project):
     """DVC ignores `.git` in a folder, for example."""
-    record("md5: ", "md5: 0")
+    inputs = stage_inputs.read("train@vanilla-textbook")
+    used_inputs.keep(inputs, RUN)
+    md5 = next(md5 for md5 in inputs.record.deps.values() if md5.endswith(".dir"))
+    record(md5, f"0{md5}", inputs.stage)
     check("evaluate", RUN)
 
 
@@ -119,5 +141,56 @@ def test_a_record_that_cannot_be_written_stops_no_finished_stage(project, capsys
     FILE.unlink()
     FILE.mkdir()
     used_inputs.keep(stage_inputs.read(STAGE), RUN)
-    assert capsys.readouterr().err.startswith("note: later stages cannot compare these inputs: ")
+    message = "note: nothing can compare these inputs with dvc.lock: "
+    assert capsys.readouterr().err.startswith(message)
     check("evaluate", RUN)
+
+
+@pytest.fixture
+def dvc():
+    """A process in the place of DVC, and its name as a run."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        yield process, f"{process.pid} {psutil.Process(process.pid).create_time()}"
+        process.kill()
+
+
+def test_the_edit_after_the_last_stage_of_a_run_is_named(project, dvc, capfd, monkeypatch):
+    """A process waits for the entry, although no later stage compares."""
+    process, run = dvc
+    used_inputs.keep(stage_inputs.read(STAGE), run)
+    monkeypatch.setenv("PYTHONPATH", str(Path(used_inputs.__file__).parents[2]))
+    waiting = start(STAGE, Path())
+    edit("3", "4")
+    process.kill()
+
+    waiting.wait(timeout=60)
+    error = capfd.readouterr().err
+    assert error.startswith(f"error: {STAGE}: an input changed when the stage had ended: params")
+    with pytest.raises(Mistake, match=r"tune\.trials was 3 and is 4; "):
+        check("evaluate", LATER_RUN)
+
+
+@pytest.mark.parametrize("end", ["compared", "killed", "again", "damaged"])
+def test_the_process_ends_without_a_new_entry(project, dvc, capsys, monkeypatch, end):
+    process, run = dvc
+    used_inputs.keep(stage_inputs.read(STAGE), run)
+    if end == "killed":
+        process.kill()
+        process.wait()
+    if end == "damaged":
+        dvc_lock.LOCK.write_text(dvc_lock.LOCK.read_text().partition(f"{STAGE}:\n")[0] + "{")
+
+    reads = []
+    read = used_inputs._read
+
+    def later(stage, folder):
+        reads.append(stage)
+        if reads == [STAGE] * 2 and end == "compared":
+            check("evaluate", run)
+        if reads == [STAGE] * 2 and end == "again":
+            used_inputs.keep(stage_inputs.read(STAGE), LATER_RUN)
+        return read(stage, folder)
+
+    monkeypatch.setattr(used_inputs, "_read", later)
+    used_inputs.wait(STAGE)
+    assert capsys.readouterr().err == ""

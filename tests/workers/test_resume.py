@@ -77,7 +77,9 @@ def test_finished_units_stay_until_dvc_has_recorded_the_stage(tmp_path):
     fingerprint = stage_inputs.fingerprint_of(stage, tmp_path)
     run(tmp_path, 4, fingerprint, is_recorded=False)
     resume.delete_recorded(tmp_path)
-    assert run(tmp_path, 4, fingerprint, is_recorded=False)[1] == set()  # DVC failed, for example on a full disk
+    assert (
+        run(tmp_path, 4, fingerprint, is_recorded=False)[1] == set()
+    )  # DVC failed, for example on a full disk
 
     (tmp_path / dvc_lock.LOCK).write_text(f"stages:\n  {STAGE}: {{outs: []}}\n")
     resume.delete_recorded(tmp_path)

@@ -192,7 +192,7 @@ def _modes(attractor_modes: DataFrame) -> Table:
     medians["cell"] = [
         with_interval(row.value, row.lowest, row.highest, _cell) for row in medians.itertuples()
     ]
-    wide = medians.pivot(index=["network", "weights"], columns="measure", values="cell")
+    wide = medians.pivot(index=["network", "weights"], columns="measure", values="cell").fillna("")
 
     caption = "Time constants of the slowest modes, in tokens: median seed (lowest to highest)"
     measured = [measure for measure in MODES if measure in wide]  # a small network has fewer modes

@@ -84,7 +84,7 @@ def answer(tested: list[dict], claims: list[dict], subject: Subject) -> str:
     text = f"We tested {sentences} of the tutorial on these {subject.noun}s: {listed(verdicts)}."
     untested = len(claims) - len(tested)
     if untested:
-        text += f" {untested} more would need networks that this study does not have."
+        text += f" {untested} more would need networks or sequence lengths that this study does not have."
 
     counting = chain.from_iterable(map(_counting, tested))
     replications = {item["name"] for item in counting}

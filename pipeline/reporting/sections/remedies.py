@@ -105,7 +105,7 @@ def answer(remedy_table: DataFrame, subject: Subject) -> str:
 def _leaders(remedy_table: DataFrame) -> list[str]:
     """The remedies with the largest gradient and with the highest accuracy. Equal ones have no winner."""
     by_remedy = remedy_table.iloc[1:].set_index("remedy")
-    values = by_remedy[["word_gradient_value", "accuracy_value"]]
+    values = by_remedy[["word_gradient_value", "accuracy_value"]].round({"accuracy_value": 9})
     leads = values == values.max()
     if len(values) < 2 or leads.sum().ne(1).any():
         return []

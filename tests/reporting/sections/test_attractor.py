@@ -60,6 +60,16 @@ def test_a_network_of_two_units_has_no_third_mode():
     assert "third" not in modes.columns
 
 
+def test_a_network_with_fewer_modes_than_another_has_an_empty_cell():
+    fewer = TABLES["modes"].query("measure != 'time_constant_3' or architecture == 'lstm'")
+    *_, details = made(attractor_modes=fewer)
+    *_, modes = details.parts
+    third = modes.columns.index("third")
+    cells = {row[0]: row[third] for row in modes.rows}
+    assert cells["vanilla RNN"] == ""
+    assert cells["LSTM"]
+
+
 @pytest.mark.parametrize(
     ("table", "words"),
     [

@@ -72,6 +72,13 @@ def test_two_runs_that_seeds_cannot_tell_apart_have_no_clear_winner():
     assert "does not clearly beat the vanilla RNN" in finding.sentence
 
 
+def test_equal_means_of_other_scores_have_no_winner():
+    three, uneven = [25 / 28] * 3, [27 / 28, 24 / 28, 24 / 28]
+    assert np.mean(three) != np.mean(uneven)
+    (finding,) = scored(vanilla=three, lstm=uneven)
+    assert finding.sentence.endswith("share the highest accuracy, 89.3 %.")
+
+
 def test_runs_of_equal_scores_have_no_winner():
     (finding,) = scored(vanilla=[0.80, 0.82], lstm=[0.80, 0.82], feedforward=[0.7, 0.8])
     assert "vanilla RNN with textbook settings and LSTM" in finding.sentence

@@ -12,16 +12,21 @@ MARKER = re.compile(r"^<{7} .*$", re.MULTILINE)
 
 def problem(error: SyntaxError) -> str:
     """One line with a remedy if Git left a conflict in the file that is not Python. Empty if it did not."""
-    if not error.filename or not os.path.exists(error.filename):
+    return problem_in(error.filename) if error.filename else ""
+
+
+def problem_in(filename: str) -> str:
+    """The same for any file; also empty if it does not exist."""
+    if not os.path.exists(filename):
         return ""
 
-    with open(error.filename, encoding="utf-8", errors="replace") as file:
+    with open(filename, encoding="utf-8", errors="replace") as file:
         text = file.read()
     marker = MARKER.search(text)
     if marker is None:
         return ""
 
-    path = os.path.relpath(error.filename)
+    path = os.path.relpath(filename)
     name = shlex.quote(path)
     lines_before = text.count("\n", 0, marker.start())
     place = f"{path}: line {lines_before + 1}"

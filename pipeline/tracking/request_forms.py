@@ -25,7 +25,7 @@ def texts_of(model_input: Any) -> list[str]:
 def _sequence(model_input: Any) -> list:
     match model_input:
         case pd.DataFrame():
-            columns = ", ".join(map(str, model_input.columns)) or "none"
+            columns = ", ".join(map(repr, model_input.columns)) or "none"
             if len(model_input.columns) != 1:
                 problem = (
                     f"a data frame must have one column, the texts; its columns are: {columns}"

@@ -1,6 +1,6 @@
 """The Git repository of this checkout: what stops DVC from working in it, its commit, and its uncommitted code.
 
-This checkout is the current folder, which may be a subfolder of its repository. The module imports the standard library
+This checkout is the current folder, which may be a subfolder of its repository. The module needs the standard library
 alone, because `make reproduce` runs it before any package is installed.
 """
 
@@ -11,6 +11,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+from pipeline import merge_conflicts
 
 NEEDED_BY_DVC = ("dvc.yaml", ".dvc/config")
 LOCK_OF_DVC = Path(".dvc/tmp/rwlock")  # the files that running stages read and write
@@ -98,6 +100,8 @@ def problem() -> str:
             f"run `{NEW_REPOSITORY}` to give this folder a repository of its own"
         )
     for file in NEEDED_BY_DVC:
+        if conflict := merge_conflicts.problem_in(file):
+            return conflict
         if Path(file).exists():
             continue
         if succeeds("cat-file", "-e", f"HEAD:./{file}"):

@@ -21,11 +21,11 @@ ACCEPTED_FORMS = {
 REFUSED_FORMS = {
     "label before text": (
         pd.DataFrame({"label": ["bad", "good"], "text": TWO}),
-        "a data frame must have one column, the texts; its columns are: label, text. Accepted: over",
+        "a data frame must have one column, the texts; its columns are: 'label', 'text'. Accepted: over",
     ),
     "label after text": (
         pd.DataFrame({"text": TWO, "label": ["bad", "good"]}),
-        "a data frame must have one column, the texts; its columns are: text, label",
+        "a data frame must have one column, the texts; its columns are: 'text', 'label'",
     ),
     "no column": (
         pd.DataFrame(),

@@ -118,7 +118,7 @@ def test_loaded_without_this_checkout_it_answers_as_predict_does(served, expecte
     (answers, unknown, mixed, frame), code, (surrogate,), empty, refusal = json.loads(done.stdout)
     same(answers, expected)
     same(frame, expected)
-    assert refusal.startswith("a data frame must have one column, the texts; its columns are: lab")
+    assert refusal.startswith("a data frame must have one column, the texts; its columns are: 'lab")
     assert unknown == [{"label": "unknown", "probability": None}] * len(UNKNOWN)
     assert mixed[: len(UNKNOWN)] == unknown
     same(mixed[len(UNKNOWN) :], expected)

@@ -19,6 +19,8 @@ def unpacked(tmp_path):
         "Makefile",
         "dvc.yaml",
         ".dvc/config",
+        "pipeline/__init__.py",
+        "pipeline/merge_conflicts.py",
         *Path(ROOT / "pipeline/verify").glob("*.py"),
     ):
         source = ROOT / path
@@ -47,6 +49,21 @@ def test_without_a_repository_nothing_is_installed_and_the_remedy_works(unpacked
 
     support.paste(unpacked, error.split("`")[1])
     assert make(unpacked, "repository") == (0, "")
+
+
+@pytest.mark.parametrize("file", ["dvc.yaml", ".dvc/config"])
+def test_a_merge_conflict_that_stops_dvc_has_a_remedy(unpacked, file):
+    support.paste(unpacked, repository.NEW_REPOSITORY)
+    path = unpacked / file
+    content = path.read_text()
+    path.write_text(f"<<<<<<< HEAD\n{content}=======\n>>>>>>> other\n")
+    code, error = make(unpacked, "reproduce")
+    assert (code, error.partition("; ")[0]) == (
+        2,
+        f"error: {file}: line 1: a merge conflict ('<<<<<<< HEAD')",
+    )
+    support.paste(unpacked, error.split("`")[-2])
+    assert path.read_text() == content
 
 
 def test_without_git_nothing_is_installed(unpacked, tmp_path):

@@ -9,7 +9,7 @@ from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
-from pipeline.params import Params, read
+from pipeline.params import Mistake, Params, read
 from pipeline.storage import artifacts, dvc_lock, lock_comparison
 from pipeline.storage.stage_table import TRACK, TRAINING, dvc_names
 from pipeline.verify import committed, durations, repository, run_plan
@@ -32,6 +32,8 @@ def main(folder: Path, times: Path | None) -> None:
     links = _links(folder)
     if times:
         times = times.resolve()
+    if folder != Path() and not (folder / dvc_lock.LOCK).exists():
+        raise Mistake(f"{folder / dvc_lock.LOCK}: not here; `dvc repro` in that folder makes it")
     with chdir(folder):
         lock_comparison.check_files(RESULTS, dvc_lock.every_stage(Path()))
         _print_work(times)

@@ -17,6 +17,7 @@ from pipeline.workers import worker_count
 
 # {"workers": n, "vectors": ..., "passes_per_second": see calibration.py, "seconds": {stage: ...}}
 FILE = Path("benchmarks/stages.json")
+LONGEST_SECONDS = 1e9  # about 30 years
 SECONDS_OF_IMPORTS = 5  # of a stage with workers; other workers do not make these shorter
 
 
@@ -97,11 +98,16 @@ def read(path: Path) -> dict[str, Any]:
 
 def _has_form(measurements: Any) -> bool:
     match measurements:
-        case {"workers": int(), "vectors": str(), "seconds": dict(seconds_by_stage)}:
+        case {"workers": int(workers), "vectors": str(), "seconds": dict(seconds_by_stage)}:
             speed = measurements.get("passes_per_second", 1.0)
-            numbers = (*seconds_by_stage.values(), speed)
-            return all(isinstance(number, int | float) for number in numbers)
+            are_durations = all(map(_is_duration, seconds_by_stage.values()))
+            return _is_duration(workers) and are_durations and _is_duration(speed) and speed > 0
     return False
+
+
+def _is_duration(number: Any) -> bool:
+    is_number = isinstance(number, int | float) and not isinstance(number, bool)
+    return is_number and 0 <= number < LONGEST_SECONDS
 
 
 def in_words(seconds: float) -> str:

@@ -11,6 +11,7 @@ import pytest
 from pipeline import machine
 from pipeline.__main__ import main
 from pipeline.commands import summary as command
+from pipeline.params import Mistake
 from pipeline.storage import artifacts, lock_comparison
 from pipeline.verify import committed, run_plan
 from pipeline.verify.run_plan import RunPlan
@@ -213,6 +214,11 @@ def test_durations_of_a_continued_run_are_not_recorded(project, capsys):
     run_plan.write(RunPlan(list(began), {}, 400.0, is_continued=True, began=began))
     summary(capsys, "--times", "times.json")
     assert not Path("times.json").exists()
+
+
+def test_a_folder_without_a_study_is_named(project):
+    with pytest.raises(Mistake, match=r"^reports/dvc.lock: not here; `dvc repro` in that folder"):
+        command.main(Path("reports"), None)
 
 
 def test_paths_of_another_folder_lead_from_this_one(project, capsys, monkeypatch):

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.params import Mistake
@@ -55,6 +56,9 @@ def test_a_group_that_was_never_timed_has_no_estimate(tmp_path, stage):
         json.dumps({**MEASURED, "workers": "2"}),
         json.dumps({**MEASURED, "seconds": {"prepare": "4"}}),
         json.dumps({**MEASURED, "passes_per_second": None}),
+        json.dumps({**MEASURED, "passes_per_second": 0}),
+        json.dumps({**MEASURED, "workers": True}),
+        *(json.dumps({**MEASURED, "seconds": {"prepare": odd}}) for odd in (10**400, np.nan, -1)),
     ],
 )
 @pytest.mark.parametrize(

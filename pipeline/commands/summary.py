@@ -112,8 +112,8 @@ def _score_rows(
     metrics: Metrics, runs: list[str], comparison: Committed | None
 ) -> Iterator[list[str]]:
     """One row per run. Where the commit has other scores on the same texts, they are the last column."""
-    before = comparison.metrics if comparison and comparison.has_same_test else {}
-    is_changed = any(_mean(metrics, run) != _mean(before, run) for run in before)
+    before = comparison.accuracies if comparison and comparison.has_same_test else {}
+    is_changed = any(before[run] != _mean(metrics, run) for run in before)
     yield [*HEADER, HEADER_OF_COMMIT] if is_changed else HEADER
 
     for run in runs:
@@ -125,7 +125,7 @@ def _score_rows(
             interval = f"{_percent(score['low'])} to {_percent(score['high'])}"
         row = [run, seeds, _percent(score["mean"]), interval]
         if is_changed:
-            row.append(_percent(_mean(before, run)))
+            row.append(_percent(before.get(run)))
         yield row
 
 
@@ -150,11 +150,11 @@ def _difference(metrics: Metrics, claims: Claims, comparison: Committed | None) 
     if comparison.inputs:
         return f"{differ}, as expected: other inputs ({_listed(comparison.inputs)})."
 
-    run, change = _largest_change(metrics, comparison.metrics)
+    run, change = _largest_change(metrics, comparison.accuracies)
     size = _listed(comparison.changed)
     if change:
         size += f"; mean test accuracy by at most {100 * change:.2f} points ({run})"
-    verdicts = _changed_verdicts(claims, comparison.claims)
+    verdicts = _changed_verdicts(claims, comparison.verdicts)
     if verdicts:
         size += f"; verdicts: {', '.join(verdicts)}"
     if not comparison.machine:
@@ -166,19 +166,17 @@ def _difference(metrics: Metrics, claims: Claims, comparison: Committed | None) 
     return f"{differ}, as expected on {machine}: {size}."
 
 
-def _largest_change(metrics: Metrics, before: Metrics) -> tuple[str, float]:
+def _largest_change(metrics: Metrics, before: dict[str, float]) -> tuple[str, float]:
     """The run whose mean accuracy differs most, and by how much; "no run" if none differs."""
     changes = {"no run": 0.0}
-    for run in before:
+    for run, mean in before.items():
         if run in metrics:
-            change = metrics[run][ACCURACY]["mean"] - before[run][ACCURACY]["mean"]
-            changes[run] = abs(change)
+            changes[run] = abs(metrics[run][ACCURACY]["mean"] - mean)
     return max(changes.items(), key=lambda item: item[1])
 
 
-def _changed_verdicts(claims: Claims, before: Claims) -> list[str]:
-    verdicts = {claim["name"]: claim["verdict"] for claim in before}
-    return [claim["name"] for claim in claims if claim["verdict"] != verdicts.get(claim["name"])]
+def _changed_verdicts(claims: Claims, before: dict[str, str]) -> list[str]:
+    return [claim["name"] for claim in claims if claim["verdict"] != before.get(claim["name"])]
 
 
 def _properties(comparison: Committed) -> list[str]:

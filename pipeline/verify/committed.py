@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+
 from pipeline import machine
 from pipeline.params import Mistake, Params
 from pipeline.storage import artifacts, dvc_lock, lock_comparison
@@ -14,20 +16,39 @@ from pipeline.storage.dvc_lock import LOCK, RecordedStage
 from pipeline.storage.stage_table import TRACK, dvc_names
 from pipeline.verify import repository
 
+ACCURACY = "test/accuracy"
 SPLIT = str(artifacts.split("test"))
+
+
+class Accuracy(BaseModel):
+    mean: float
+
+
+class Scores(BaseModel):
+    accuracy: Accuracy = Field(alias=ACCURACY)
+
+
+class Claim(BaseModel):
+    name: str
+    verdict: str
+
+
+SCORES = TypeAdapter(dict[str, Scores])
+CLAIMS = TypeAdapter(list[Claim])
 
 
 @dataclass(frozen=True)
 class Committed:
     """The results of the commit, next to those of this checkout.
 
+    accuracies: the mean test accuracy of each run; verdicts: the verdict of each claim;
     changed: the stages with other results; inputs: the inputs that differ, such as `params.yaml: train.seeds`;
     machine: the properties in which this machine differs, each with both values; has_same_test: whether
     both results are scores on the same texts.
     """
 
-    metrics: dict[str, Any]
-    claims: list[dict[str, Any]]
+    accuracies: dict[str, float]
+    verdicts: dict[str, str]
     changed: list[str]
     inputs: list[str]
     machine: dict[str, tuple[str, str]]
@@ -35,11 +56,14 @@ class Committed:
 
 
 def read(params: Params) -> Committed | None:
-    """The comparison; None if the commit has no results."""
+    """The comparison; None if the commit has no results, or results of another form."""
     recorded = _stages()
-    metrics = _document(artifacts.METRICS)
-    claims = _document(artifacts.CLAIMS)
-    if not recorded or metrics is None or claims is None:
+    try:
+        scores = SCORES.validate_python(_document(artifacts.METRICS), strict=True)
+        claims = CLAIMS.validate_python(_document(artifacts.CLAIMS), strict=True)
+    except ValidationError:
+        return None
+    if not recorded:
         return None
 
     finished = dvc_lock.every_stage(Path())
@@ -66,8 +90,8 @@ def read(params: Params) -> Committed | None:
     if not isinstance(recorded_machine, dict):
         recorded_machine = {}
     return Committed(
-        metrics,
-        claims,
+        {run: score.accuracy.mean for run, score in scores.items()},
+        {claim.name: claim.verdict for claim in claims},
         changed,
         inputs=_innermost(causes),
         machine=machine.differences(recorded_machine, machine.described()),

@@ -115,3 +115,25 @@ def test_a_damaged_file_of_the_commit_cannot_be_compared(project, name):
     repository.git(project, "commit", "--quiet", "--all", "--message", "Truncated")
     path.write_text(text)
     assert compared() is None
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("metrics.json", "x"),
+        ("metrics.json", {"vanilla-textbook": None}),
+        ("metrics.json", {"vanilla-textbook": {"test/loss": {"mean": 0.3}}}),
+        ("metrics.json", {"vanilla-textbook": {"test/accuracy": 0.8}}),
+        ("metrics.json", {"vanilla-textbook": {"test/accuracy": {"mean": None}}}),
+        ("claims.json", ["x"]),
+        ("claims.json", [{"name": "order"}]),
+        ("claims.json", [{"name": ["order"], "verdict": "holds"}]),
+    ],
+)
+def test_results_of_another_form_cannot_be_compared(project, name, content):
+    path = artifacts.REPORTS / name
+    text = path.read_text()
+    artifacts.write_json(path, content)
+    repository.git(project, "commit", "--quiet", "--all", "--message", "Another version")
+    path.write_text(text)
+    assert compared() is None

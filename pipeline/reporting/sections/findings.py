@@ -130,10 +130,12 @@ def gradient_left(gradient_claim: dict, curves: DataFrame, settings: dict) -> Fi
 
     medians = gradients.summary(seeds, [*gradients.CURVE, "lag_tokens"])
     panel = gradients.panel_of(seeds, medians, ["architecture"], medians)
-    reading = (
-        "The thick line is the median seed, each thin line one seed (log scale). The sentence stops before the first "
-        "tokens, on the right: they meet an empty state, which can lift the curve."
-    )
+    reading = "The thick line is the median seed, each thin line one seed (log scale)."
+    if gradient_claim["tokens"] < medians["lag_tokens"].max():
+        reading += (
+            " The sentence stops before the first tokens, on the right: they meet an empty state, which can lift the "
+            "curve."
+        )
     bounds = gradients.decided_ends(gradient_claim)
     fate = gradients.fate_of_gradient("the gradient of the vanilla RNN", *bounds, settings)
     sentence = f"{fate}: {{value}} of it is left {{lag}} before the last one."

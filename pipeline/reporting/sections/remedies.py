@@ -47,18 +47,22 @@ LOG10 = ("word_gradient", *(name for name in OTHERS if "gradient" in name))
 
 @derived
 def remedy_table(remedies: list[Record]) -> DataFrame:
-    """One row per run, the baseline first. A study without remedies has no rows.
+    """One row per run, the baseline first. Without remedies, or without a word before the last one, it has no rows.
 
     `remedy` is its name in sentences. A measure and its `difference_*` from the baseline have the columns `*_value`,
     `*_low` and `*_high`, NaN for null.
     """
-    if len(remedies) < 2:
+    if len(remedies) < 2 or not remedies[0]["lag_tokens"]:
         return DataFrame()
 
     table = pd.json_normalize(remedies, sep="_")
     table.columns = table.columns.str.removeprefix("measures_")
     numbers = [name for name in table if name.endswith(ENDS)]
-    table["remedy"] = [_remedy(entry, remedies[0]) for entry in remedies]
+    names = [_remedy(entry, remedies[0]) for entry in remedies]
+    table["remedy"] = [
+        f"{name} ({run})" if names.count(name) > 1 else name
+        for name, run in zip(names, table["run"], strict=True)
+    ]
     return table.astype(dict.fromkeys(numbers, float))
 
 

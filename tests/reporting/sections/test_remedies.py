@@ -56,6 +56,22 @@ def test_the_answer_counts_and_names_the_remedies_that_help():
     assert "1 of 2 remedies raised the accuracy: LSTM." in text
 
 
+def test_remedies_of_the_same_settings_have_the_names_of_their_runs():
+    entries = summary(("vanilla-tuned", "vanilla-steady", "lstm-textbook"))
+    same = [entry for entry in entries[1:] if entry["architecture"] == "vanilla"]
+    for entry in same:
+        entry.update(recipe="steady", changes=same[0]["changes"])
+    names = list(remedies.remedy_table(entries)["remedy"])
+    assert {"steady settings (vanilla-tuned)", "steady settings (vanilla-steady)"} < {*names}
+    assert part(entries, str)
+
+
+def test_texts_of_two_tokens_have_no_remedies():
+    """Every network keeps all of the gradient at the last word, and the other word is the first."""
+    entries = [{**entry, "lag_tokens": 0} for entry in summary()]
+    assert section(entries).parts == []
+
+
 def with_accuracy(entries: list[dict], run: str, value: float) -> None:
     (entry,) = [entry for entry in entries if entry["run"] == run]
     entry["accuracy"] |= {"value": value, "low": value - 0.01, "high": value + 0.01}
@@ -120,7 +136,7 @@ def test_the_baseline_is_the_first_row_of_the_table():
     ],
 )
 def test_a_remedy_is_named_by_its_difference_from_the_baseline(architecture, changes, name):
-    entries = summary()
+    entries = summary()[:2]
     entries[1] |= {"architecture": architecture, "changes": changes, "recipe": "steady"}
     assert part(entries, Table).rows[1][0] == name
 

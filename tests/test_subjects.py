@@ -46,6 +46,7 @@ def test_a_params_file_without_the_key_is_still_read(tmp_path):
         ("csv", "", "data.subject: '': must be one line of text"),
         ("csv", " tweets", "data.subject: ' tweets': must be words such as product reviews"),
         ("csv", "tweets\nmails", "data.subject: 'tweets\\nmails': must be one line of text"),
+        ("csv", "1", "data.subject: '1': must be words such as product reviews"),
         ("csv", "\u200c", "data.subject: '\u200c': must be words such as product reviews"),
         ("csv", 5, "data.subject: 5: must be text; put a number"),
         ("csv", "t" * 101, "must have at most 100 characters"),

@@ -119,7 +119,8 @@ def runs_in_words(train: params.Train) -> str:
     """The number of runs and of seeds, which can differ between runs."""
     seed_counts = {len(train.seeds_of(run)) for run in train.runs}
     numbers = [str(count) for count in sorted(seed_counts)]
-    return f"{len(train.runs)} runs on {' or '.join(numbers)} seeds"
+    runs = f"{len(train.runs)} run{'s' if len(train.runs) > 1 else ''}"
+    return f"{runs} on {' or '.join(numbers)} seeds"
 
 
 def _variables() -> str:

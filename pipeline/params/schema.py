@@ -101,7 +101,7 @@ class Data(Strict):
             return None
         if source != "csv":
             raise ValueError(f"'{subject}': only source csv has a subject; write null for {source}")
-        has_words = any(map(str.isalnum, subject))
+        has_words = any(map(str.isalpha, subject))
         if subject != subject.strip() or not has_words:
             raise ValueError(
                 f"'{subject}': must be words such as product reviews, without blanks around them"

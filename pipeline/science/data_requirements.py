@@ -52,13 +52,13 @@ def _length_problems(validation: pd.DataFrame, sequence_lengths: Sequence[int]) 
 
     if longest < SHORTEST_LENGTH:
         yield (
-            f"data: the longest length with validation reviews of both labels is {longest}; to measure gradients, it "
+            f"data: the longest length with validation texts of both labels is {longest}; to measure gradients, it "
             f"must be at least {SHORTEST_LENGTH} tokens: use a source with longer texts{cause}"
         )
     elif too_long:
         yield (
             f"params.yaml: gradients.sequence_lengths: {', '.join(too_long)}: too long: the longest length with "
-            f"validation reviews of both labels is {longest}{cause}"
+            f"validation texts of both labels is {longest}{cause}"
         )
 
 
@@ -69,14 +69,14 @@ def _word_problems(train: pd.DataFrame, words: int) -> Iterator[str]:
 
     if not most:
         yield (
-            f"data: {frequent} words of the vocabulary are in at least {share} of the training reviews; the word "
+            f"data: {frequent} words of the vocabulary are in at least {share} of the training texts; the word "
             "effect needs 2 or more: use a source with more text, or raise data.vocabulary_size; "
             f"{SEPARATE}"
         )
     elif words > most:
         yield (
             f"params.yaml: gradients.words: {words}: must be at most {most}, half of the {frequent} words of the "
-            f"vocabulary that are in at least {share} of the training reviews"
+            f"vocabulary that are in at least {share} of the training texts"
         )
 
 
@@ -84,5 +84,5 @@ def _bin_problems(test: pd.DataFrame, calibration_bins: int) -> Iterator[str]:
     if calibration_bins > len(test):
         yield (
             f"params.yaml: evaluate.calibration_bins: {calibration_bins}: must be at most {len(test)}, the number of "
-            "test reviews"
+            "test texts"
         )

@@ -165,45 +165,45 @@ def varied(count=300, positive=150, text="{0} a long film about word{0} and othe
         (
             varied(),
             {"gradients.sequence_lengths": [2, 25, 50]},
-            "params.yaml: gradients.sequence_lengths: 25, 50: too long: the longest length with validation reviews of "
+            "params.yaml: gradients.sequence_lengths: 25, 50: too long: the longest length with validation texts of "
             "both labels is 9",
         ),
         (
             varied(),
             {"gradients.words": 200},
             "params.yaml: gradients.words: 200: must be at most 3, half of the 7 words of the vocabulary that are in "
-            "at least 1 % of the training reviews",
+            "at least 1 % of the training texts",
         ),
         (
             varied(),
             {"data.vocabulary_size": 4, "gradients.words": 2},
             "params.yaml: gradients.words: 2: must be at most 1, half of the 2 words of the vocabulary that are in "
-            "at least 1 % of the training reviews",
+            "at least 1 % of the training texts",
         ),
         (
             varied(100, 50),
             {"evaluate.calibration_bins": 50},
-            "params.yaml: evaluate.calibration_bins: 50: must be at most 20, the number of test reviews",
+            "params.yaml: evaluate.calibration_bins: 50: must be at most 20, the number of test texts",
         ),
         (
             varied(text="word{}"),
             {},
-            "data: the longest length with validation reviews of both labels is 1; to measure gradients, it must be "
+            "data: the longest length with validation texts of both labels is 1; to measure gradients, it must be "
             "at least 2 tokens: use a source with longer texts; half of the texts have at most 1 token: if no blanks "
             "are between their words, insert blanks first\ndata: 0 words of the vocabulary are in at least 1 % of the "
-            "training reviews; the word effect needs 2 or more: use a source with more text, or raise "
+            "training texts; the word effect needs 2 or more: use a source with more text, or raise "
             "data.vocabulary_size; if no blanks are between their words, insert blanks first",
         ),
         (
             varied(text="とても面白い映画{0}、また見たい。"),
             {"gradients.sequence_lengths": [2, 25]},
-            "params.yaml: gradients.sequence_lengths: 25: too long: the longest length with validation reviews of "
+            "params.yaml: gradients.sequence_lengths: 25: too long: the longest length with validation texts of "
             "both labels is 2; half of the texts have at most 2 tokens: if no blanks are between",
         ),
         (
             varied(text="หนังเรื่อง{0}สนุกมาก"),
             {},
-            "data: the longest length with validation reviews of both labels is 1; to measure gradients, it must be "
+            "data: the longest length with validation texts of both labels is 1; to measure gradients, it must be "
             "at least 2 tokens: use a source with longer texts; half of the texts have at most 1 token: if no",
         ),
         (

@@ -65,7 +65,8 @@ def answer(readings: DataFrame, examples: dict, subject: Subject) -> str:
     )
     agreed = (ends > 0.5).nunique(axis=1).eq(1).sum()
     if len(ends.columns) > 1:
-        text += f" The networks give the same answer to {agreed or 'none'} of them."
+        number = "all" if agreed == len(ends) else agreed or "none"
+        text += f" The networks give the same answer to {number} of them."
     return text
 
 

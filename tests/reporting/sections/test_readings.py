@@ -55,7 +55,7 @@ def agreeing(texts: int) -> dict:
 @pytest.mark.parametrize(
     ("texts", "sentence"),
     [
-        (2, "The networks give the same answer to 2 of them."),
+        (2, "The networks give the same answer to all of them."),
         (1, "The networks give the same answer to 1 of them."),
         (0, "The networks give the same answer to none of them."),
     ],

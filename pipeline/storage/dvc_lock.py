@@ -14,7 +14,7 @@ from typing import Any
 
 from pipeline.params import Mistake, conflict, document
 from pipeline.storage import artifacts
-from pipeline.storage.stage_table import TRACK
+from pipeline.storage.stage_table import TRACK, is_ours
 
 LOCK = Path("dvc.lock")
 PACKAGES = Path("requirements.lock")
@@ -121,7 +121,7 @@ def finished(folder: Path) -> dict[str, RecordedStage]:
 
 
 def every_stage(folder: Path) -> dict[str, RecordedStage]:
-    """Every stage in dvc.lock by name, including stages that params.yaml no longer names.
+    """Every stage of ours in dvc.lock by name, including stages that params.yaml no longer names.
 
     Raise Mistake if the file is missing, truncated or damaged. A file cut right after an output cannot be recognised:
     it equals a file whose later stages have not run yet. Stages or outputs are then missing, but none is wrong.
@@ -135,6 +135,8 @@ def every_stage(folder: Path) -> dict[str, RecordedStage]:
 
     stages = {}
     for name, entry in entries.items():
+        if not is_ours(name):
+            continue
         try:
             stages[name] = _stage(name, entry)
         except (AttributeError, KeyError, TypeError):

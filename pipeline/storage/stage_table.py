@@ -149,6 +149,11 @@ def dvc_names(params: Params) -> list[str]:
     return names
 
 
+def is_ours(dvc_name: str) -> bool:
+    """Whether a stage of DVC is one of STAGES. Users may add stages of their own."""
+    return dvc_name.partition("@")[0] in BY_NAME
+
+
 def stage_of(dvc_name: str) -> Stage:
     """The Stage for a name in dvc.lock: TRAIN for `train@vanilla-textbook`."""
     return BY_NAME[dvc_name.partition("@")[0]]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.params import PARAMS, Mistake, document
 from pipeline.storage import artifacts, dvc_lock, stage_inputs
-from pipeline.storage.stage_table import TRACK
+from pipeline.storage.stage_table import TRACK, is_ours
 from pipeline.verify import repository
 
 if TYPE_CHECKING:
@@ -42,15 +42,19 @@ class StaleStages:
 
 
 def read() -> StaleStages:
-    """The stale stages of this checkout. Raises Mistake if DVC cannot work here, DvcIsBusy if it works already."""
+    """The stale stages of this checkout. Raises Mistake if DVC cannot work here, DvcIsBusy if it works already.
+
+    Stages that a user has added are left out, but stages of ours that read from them count.
+    """
     by_stage = reasons()
-    certain = [name for name in by_stage if name != TRACK.name]
+    certain = [name for name in by_stage if name != TRACK.name and is_ours(name)]
     has_other_settings = any(_has_other_settings(by_stage[name]) for name in certain)
 
     from dvc.repo import Repo  # takes half a second
 
     with Repo() as repo:
-        possible = [name for name in _dependents(certain, repo) if name not in by_stage]
+        dependents = _dependents(list(by_stage), repo)
+        possible = [name for name in dependents if name not in by_stage and is_ours(name)]
         has_cache = Path(repo.stage_cache.cache_dir).exists()
     return StaleStages(certain, possible, has_other_settings, has_cache)
 

@@ -50,6 +50,13 @@ def test_folders_small_numbers_and_words_like_no_are_read_from_the_lock(project)
     assert stage.item == "vanilla-textbook"
 
 
+def test_stages_that_a_user_added_are_left_out(project):
+    lock = project / dvc_lock.LOCK
+    ours = dvc_lock.finished(project)
+    lock.write_text(f"{lock.read_text()}  notify:\n    cmd: echo scores are there\n")
+    assert dvc_lock.finished(project) == ours
+
+
 def test_all_units_of_all_stages_have_different_keys(project):
     stages = dvc_lock.finished(project).values()
     keys = {stage.key(unit) for stage, unit in product(stages, ("", "0", "1"))}

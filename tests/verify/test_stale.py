@@ -62,6 +62,15 @@ def test_a_setting_makes_its_stage_and_the_later_ones_stale(project):
     )
 
 
+def test_a_stage_that_a_user_added_is_not_ours_but_makes_ours_stale(project):
+    pipeline = Path("dvc.yaml")
+    theirs = "  fetch: {cmd: cp source reviews, deps: [source], outs: [reviews]}\n"
+    notify = "  notify: {cmd: echo done, deps: [page]}\n"
+    pipeline.write_text(f"{pipeline.read_text()}{theirs}{notify}")
+    Path("source").write_text("better")
+    assert stale.read() == StaleStages([], ALL, has_other_settings=False, has_cache=True)
+
+
 def test_in_a_clone_every_stage_is_stale(project):
     shutil.rmtree(project / ".dvc/cache")
     for path in ("prepared", "model-a", "model-b", "page"):

@@ -27,7 +27,9 @@ PARAM_CHARACTERS = 6000
 # only a record may set these tags; a user's own tags and notes stay
 OWN_TAGS = {*LABELS, "dvc.stage", "unit", mlflow_store.PARENT}
 # tags that `track` and MLflow write, or patterns of their names
-WRITTEN_TAGS = rf"key|record|{OWNER}|{mlflow_store.WRITER}|current(\..*)?|git\..*|mlflow\..*"
+WRITTEN_TAGS = (
+    rf"key|record|{OWNER}|{mlflow_store.WRITER}|current(\..*)?|git\.(commit|dirty)|mlflow\..*"
+)
 SPLIT_NAMES = {Path(path).name for path in SPLITS.values()}
 UNKNOWN_USER = "unknown"  # MLflow's client names nobody as the user of our runs
 

@@ -385,14 +385,14 @@ def annotate(folder: Path, number: str) -> None:
     with closing(sqlite3.connect(folder / "mlflow.db")) as database, database:
         stage = "update model_versions set current_stage = 'Staging' where version = ?"
         database.execute(stage, [number])
-    client.set_model_version_tag("rnn-for-nlp", number, "reviewed", "yes")
+    client.set_model_version_tag("rnn-for-nlp", number, "writer", "Ann")
     client.set_model_version_tag("rnn-for-nlp", number, NOTE, "good")
     client.set_model_version_tag("rnn-for-nlp", number, "current.another", "true")
     client.set_registered_model_alias("rnn-for-nlp", "production", number)
     client.set_registered_model_alias("rnn-for-nlp", "best", number)
 
     ((model_id, run_id),) = rows(folder, LOGGED_MODEL)
-    client.set_logged_model_tags(model_id, {"team": "x", NOTE: "better"})
+    client.set_logged_model_tags(model_id, {"git.release": "v1", NOTE: "better"})
     client.log_model_params(model_id, {"mine": "1"})
     client.log_metric(run_id, "my/score", 0.5, step=3, model_id=model_id)
 
@@ -401,13 +401,13 @@ def assert_annotated(folder: Path, number: str) -> None:
     client, _ = mlflow_store.opened(folder)
     version = client.get_model_version("rnn-for-nlp", number)
     assert version.tags["current.another"] == "true"  # the mark of another checkout
-    assert (version.tags["reviewed"], version.tags[NOTE]) == ("yes", "good")
+    assert (version.tags["writer"], version.tags[NOTE]) == ("Ann", "good")
     assert set(version.aliases) == {"production", "best"}
     assert version.current_stage == "Staging"
 
     ((model_id, _run_id),) = rows(folder, LOGGED_MODEL)
     logged = client.get_logged_model(model_id)
-    assert (logged.tags["team"], logged.tags[NOTE]) == ("x", "better")
+    assert (logged.tags["git.release"], logged.tags[NOTE]) == ("v1", "better")
     assert logged.params == {"mine": "1"}
     metrics = [(metric.key, metric.value, metric.step) for metric in logged.metrics]
     assert metrics == [("my/score", 0.5, 3)]

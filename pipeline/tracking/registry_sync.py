@@ -255,7 +255,7 @@ def _differences_of_values(
     if version.description != text:
         problem = _unequal("description", version.description, text)
         differing.append(Difference(problem, "description", model, version, value=text))
-    return differing + _differences_of_tags(model, version, logged)
+    return differing + _differences_of_tags(model, version, logged, registry)
 
 
 def _differences_of_places(
@@ -296,6 +296,7 @@ def _differences_of_tags(
     model: Model,
     version: StoredVersion,
     logged: StoredModel,
+    registry: Registry,
 ) -> list[Difference]:
     differing = []
     for tag, value in model.tags.items():
@@ -305,8 +306,8 @@ def _differences_of_tags(
 
     repair = "tag of the logged model"
     link = _link(version.number)
-    if logged.is_linked_elsewhere and logged.versions == [version.number]:
-        link = logged.tags[VERSIONS_OF_MODEL]  # a user registered it under another name, too
+    if registry.is_linked(logged, version):
+        link = logged.tags[VERSIONS_OF_MODEL]  # perhaps a user registered the model, too
     for tag, value in {**model.tags, VERSIONS_OF_MODEL: link}.items():
         if logged.tags.get(tag) != value:
             problem = _unequal(f"{repair} `{tag}`", logged.tags.get(tag), value)

@@ -483,6 +483,40 @@ def test_a_version_that_a_user_copied_keeps_its_files(tampered, change):
     assert rows(tampered, query, place) == [("active",)]
 
 
+@pytest.mark.parametrize("change", ["replaced", "deleted"])
+def test_a_model_that_a_user_registers_again_as_ours_keeps_its_files(tampered, change):
+    client, _ = mlflow_store.opened(tampered)
+    ((model_id, _run_id),) = rows(tampered, LOGGED_MODEL)
+    place = client.get_logged_model(model_id).artifact_location
+    version = client.create_model_version("rnn-for-nlp", place)
+    # what `mlflow.register_model` writes
+    source = "update model_versions set source = ? where version = ?"
+    registry_tampering.sql(source, f"models:/{model_id}", version.version)(tampered)
+    links = [{"name": "rnn-for-nlp", "version": number} for number in (1, int(version.version))]
+    client.set_logged_model_tags(model_id, {"mlflow.modelVersions": json.dumps(links)})
+    assert problems(tampered) == []
+
+    if change == "replaced":
+        registry_tampering.sql("update model_versions set run_id = 'x' where version = 1")(tampered)
+    else:
+        client.delete_model_version("rnn-for-nlp", "1")
+    registry_sync.project(models_of(tampered), tampered, never, names_of(tampered))
+    assert problems(tampered) == []
+    query = "select lifecycle_stage from logged_models where model_id = ?"
+    assert rows(tampered, query, model_id) == [("active",)]
+
+
+def test_a_version_that_a_user_made_of_our_files_keeps_them(tampered):
+    client, _ = mlflow_store.opened(tampered)
+    ((model_id, _run_id),) = rows(tampered, LOGGED_MODEL)
+    client.create_model_version("rnn-for-nlp", client.get_logged_model(model_id).artifact_location)
+    registry_tampering.sql("update model_versions set run_id = 'x' where version = 1")(tampered)
+    registry_sync.project(models_of(tampered), tampered, never, names_of(tampered))
+    assert problems(tampered) == []
+    query = "select lifecycle_stage from logged_models where model_id = ?"
+    assert rows(tampered, query, model_id) == [("active",)]
+
+
 def test_the_check_writes_nothing(tampered):
     before = moved_project.contents(tampered)
     assert problems(tampered) == []

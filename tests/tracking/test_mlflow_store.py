@@ -5,12 +5,13 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from pipeline.storage import stores
-from pipeline.tracking import live_runs, mlflow_store
+from pipeline.tracking import live_runs, mlflow_client, mlflow_store
 from tests.support import repository
 from tests.support.tracked_study import rows
 
@@ -78,6 +79,16 @@ def test_a_kill_while_the_store_is_created_leaves_no_broken_store(tmp_path):
     names = rows(tmp_path, "select name from experiments where experiment_id > 0")
     assert names == [(name,) for name in mlflow_store.EXPERIMENTS]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mlflow.db", "mlflow.db.lock"]
+
+
+@pytest.mark.parametrize("variable", ["MLFLOW_ACTIVE_MODEL_ID", "_MLFLOW_ACTIVE_MODEL_ID"])
+def test_our_points_are_not_logged_for_the_active_model_of_a_user(monkeypatch, variable):
+    import mlflow
+
+    monkeypatch.setenv(variable, "m-1")
+    mlflow_client.configure()
+    with ThreadPoolExecutor(1) as threads:  # MLflow reads the variable once in each thread
+        assert threads.submit(mlflow.get_active_model_id).result() is None
 
 
 @pytest.mark.parametrize(

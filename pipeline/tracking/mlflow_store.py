@@ -20,6 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.params import Mistake
 from pipeline.storage import artifacts, stores
 from pipeline.storage.dvc_lock import digest
 from pipeline.storage.stage_table import STAGES
@@ -301,8 +302,8 @@ class NotRepaired(Exception):
 def warn(error: BaseException) -> None:
     """Prints one line on stderr. Trouble with MLflow never costs more than that."""
     reason = stores.masked(" ".join(str(error).split()))
-    if not isinstance(error, NotRepaired):
+    if not isinstance(error, Mistake | NotRepaired):  # which name their own remedies
         reason = f"{reason[:300]}; `python -m pipeline track` fills in later"
-    if isinstance(error, DAMAGED) or OF_DAMAGE.search(reason):
-        reason += f", or {REBUILD}"
+        if isinstance(error, DAMAGED) or OF_DAMAGE.search(reason):
+            reason += f", or {REBUILD}"
     print(f"MLflow: {type(error).__name__}: {reason}", file=sys.stderr)

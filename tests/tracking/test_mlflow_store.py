@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.params import Mistake
 from pipeline.storage import stores
 from pipeline.tracking import live_runs, mlflow_client, mlflow_store
 from tests.support import repository
@@ -118,6 +119,12 @@ def test_secrets_of_a_tracking_uri_are_not_printed(url, capsys):
 def test_a_store_that_track_cannot_repair_has_another_remedy(capsys, problem, is_damage):
     mlflow_store.warn(sqlite3.OperationalError(problem))
     assert (mlflow_store.REBUILD in capsys.readouterr().err) == is_damage
+
+
+def test_a_mistake_is_printed_whole_and_without_the_remedy_of_a_damaged_store(capsys):
+    problem = f"RNN_CHECKOUT: is {'a b' * 100!r}; `unset RNN_CHECKOUT` lets `track` choose a name"
+    mlflow_store.warn(Mistake(problem))
+    assert capsys.readouterr().err == f"MLflow: Mistake: {problem}\n"
 
 
 def hide_new_files(folder, monkeypatch):

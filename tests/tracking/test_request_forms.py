@@ -21,7 +21,7 @@ ACCEPTED_FORMS = {
     "DataFrame": pd.DataFrame({"any name": TWO}),
     "DataFrame of some rows": pd.DataFrame({"any name": ["fine", *TWO]})[1:],
     "DataFrame with numbers of texts": pd.DataFrame({"any name": TWO}, index=[7, 3]),
-    "CSV": pd.read_csv(StringIO("text\nso dull\n\"so fine\"\n")),
+    "CSV": pd.read_csv(StringIO('text\nso dull\n"so fine"\n')),
 }
 REFUSED_FORMS = {
     "label before text": (

@@ -38,7 +38,12 @@ FILES: dict[Stage, Callable[[str], list[Path]]] = {
         artifacts.tuning_summary(architecture),
     ],
     TRAIN: lambda run: [artifacts.history(run), artifacts.MODELS / run],
-    EVALUATE: lambda _: [artifacts.METRICS, artifacts.ENSEMBLES, artifacts.VOCABULARY],
+    EVALUATE: lambda _: [
+        artifacts.METRICS,
+        artifacts.ENSEMBLES,
+        artifacts.VOCABULARY,
+        artifacts.DATA_CARD,
+    ],
     GRADIENTS: lambda length: [
         artifacts.gradients(length),
         artifacts.memory(length),

@@ -8,6 +8,7 @@ MLflow also writes absolute paths into the file MLmodel. It reads only the last 
 """
 
 import re
+import shlex
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
@@ -47,16 +48,23 @@ class LocationDifference:
     """A project folder that the store names, although the project is in another folder.
 
     Without `new` the store is not the project's own, and `track` changes nothing in it. `subfolder` is the folder of
-    the store and its artifacts in the project.
+    the store and its artifacts in the project. `link` is the folder of artifacts of a copy, if it is a link to the
+    artifacts of the original.
     """
 
     old: Path
     new: Path | None
     store: str
     subfolder: Path = Path()
+    link: Path | None = None
 
     def __str__(self) -> str:
         artifacts = self.old / self.subfolder / ROOT
+        if self.link:
+            return (
+                f"{self.link} leads to {artifacts}, the artifacts of the project that this one was copied from; "
+                f"`rm {shlex.quote(str(self.link))}` removes the link, and `python -m pipeline track` makes a folder"
+            )
         if self.new:
             return (
                 f"MLflow's store says that the artifacts are in {artifacts}, but this project is in {self.new} "
@@ -209,12 +217,19 @@ def _moves_of(file: Path, home: Path, url: str) -> Iterator[LocationDifference]:
         ancestors = [root, *root.parents]
         is_next_to_store = depth < len(ancestors) and ancestors[depth] / subfolder == root
         old = ancestors[depth] if is_next_to_store else root
-        if not _is_same(old, home):
-            yield LocationDifference(old, home, url, subfolder if is_next_to_store else Path())
+        if _is_same(old, home):
+            continue
+
+        place = subfolder if is_next_to_store else Path()
+        link = home / place / ROOT
+        if _is_same(root / ROOT, link):
+            yield LocationDifference(old, None, url, place, link)
+        else:
+            yield LocationDifference(old, home, url, place)
 
 
-def _is_same(folder: Path, home: Path) -> bool:
-    return folder == home or (folder.exists() and folder.samefile(home))
+def _is_same(folder: Path, other: Path) -> bool:
+    return folder == other or (folder.exists() and other.exists() and folder.samefile(other))
 
 
 def _roots(locations: Iterable[str | None]) -> set[Path]:

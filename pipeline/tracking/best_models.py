@@ -86,6 +86,8 @@ def read(
         summary = metrics.get(stage.item, {})
         if stage_of(stage.name) == TRAIN and METRIC in summary:
             models.append(_best_seed(stage, summary[METRIC]["scores"], folder))
+    if models:
+        artifacts.require(folder / artifacts.DATA_CARD)  # it describes the registered model
     return models
 
 

@@ -160,7 +160,10 @@ def _shared_labels(labels: list[dict]) -> dict:
 
 
 class _LiveRun:
-    """A run under way. A rerun whose values differ from the points of the existing run replaces that run."""
+    """A run under way. A rerun whose values differ from the points of the existing run replaces that run.
+
+    `track` then gives it what users added to the replaced run, because it knows which names are ours.
+    """
 
     def __init__(
         self,
@@ -172,7 +175,9 @@ class _LiveRun:
         run: mlflow_store.Run | None,
     ):
         tags = {**tags, mlflow_store.WRITER: mlflow_store.writer()}
-        self._begin = lambda: mlflow_store.Run.begin(client, experiment, name, tags, folder)
+        self._begin = lambda **more_tags: mlflow_store.Run.begin(
+            client, experiment, name, {**tags, **more_tags}, folder
+        )
         self._session: Metrics = {}  # all points of this process, which a new run gets again
         self.run = run or self._begin()
 
@@ -185,5 +190,5 @@ class _LiveRun:
         self._session |= points
         if mlflow_store.contradict(self.run.points, points):
             self.run.client.delete_run(self.run.id)
-            self.run = self._begin()
+            self.run = self._begin(**{mlflow_store.REPLACES: self.run.id})
         self.run.log(self._session)

@@ -16,6 +16,8 @@ ENVIRONMENT = {  # defaults for MLflow; a user's own values win
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
+# the model of a user, for which MLflow would log our points too
+ACTIVE_MODEL = ("MLFLOW_ACTIVE_MODEL_ID", "_MLFLOW_ACTIVE_MODEL_ID")
 
 
 def client(url: str) -> "MlflowClient":
@@ -30,6 +32,8 @@ def configure() -> None:
     """Imports MLflow without its warnings, with our defaults of its settings."""
     for variable, value in ENVIRONMENT.items():
         os.environ.setdefault(variable, value)
+    for variable in ACTIVE_MODEL:
+        os.environ.pop(variable, None)
     warnings.filterwarnings("ignore", module="mlflow")
     import mlflow  # noqa: F401  it sets up its logging
 

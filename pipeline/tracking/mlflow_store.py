@@ -20,6 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.params import Mistake
 from pipeline.storage import artifacts, stores
 from pipeline.storage.dvc_lock import digest
 from pipeline.storage.stage_table import STAGES
@@ -35,6 +36,7 @@ EXPERIMENTS = tuple(dict.fromkeys(stage.experiment for stage in STAGES if stage.
 PARENT = "mlflow.parentRunId"
 RUN_NAME = "mlflow.runName"
 WRITER = "writer"  # the tag that names the process that writes a live run: host, process id and start time
+REPLACES = "replaces"  # the tag of a live run with the id of the run whose place it took
 OF_GIT_HOOKS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # Git sets these for its repository
 METRICS_AT_ONCE = 800  # a server takes at most 1000 items per request, parameters and tags included
 # errors that a store with values of wrong types causes, and what helps then
@@ -301,8 +303,8 @@ class NotRepaired(Exception):
 def warn(error: BaseException) -> None:
     """Prints one line on stderr. Trouble with MLflow never costs more than that."""
     reason = stores.masked(" ".join(str(error).split()))
-    if not isinstance(error, NotRepaired):
+    if not isinstance(error, Mistake | NotRepaired):  # which name their own remedies
         reason = f"{reason[:300]}; `python -m pipeline track` fills in later"
-    if isinstance(error, DAMAGED) or OF_DAMAGE.search(reason):
-        reason += f", or {REBUILD}"
+        if isinstance(error, DAMAGED) or OF_DAMAGE.search(reason):
+            reason += f", or {REBUILD}"
     print(f"MLflow: {type(error).__name__}: {reason}", file=sys.stderr)

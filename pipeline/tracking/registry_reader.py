@@ -106,7 +106,7 @@ class StoredModel:
 
     @property
     def versions(self) -> list[int]:
-        """The numbers of our versions that this model is linked to."""
+        """The numbers of the versions of NAME that this model is linked to."""
         try:
             links = json.loads(self.tags.get(VERSIONS_OF_MODEL, "[]"))
             return [int(link["version"]) for link in links if link["name"] == NAME]
@@ -191,10 +191,21 @@ class Registry:
         return unused
 
     def is_used_elsewhere(self, model: StoredModel) -> bool:
-        """Whether a registered model of a user shows it too, for example after `copy_model_version`."""
+        """Whether a version of a user's own shows it too, for example after `copy_model_version`."""
         folder = f"/{model.id}/"
-        is_loaded = any(folder in f"{place}/" for place in self.other_places)
+        places = {version.storage for version in self._versions_of_users} | self.other_places
+        is_loaded = any(folder in f"{place}/" for place in places)
         return is_loaded or model.is_linked_elsewhere
+
+    def is_linked(self, model: StoredModel, version: StoredVersion) -> bool:
+        """Whether a model is linked to this version and to no other of ours. Users may add links to theirs."""
+        users_numbers = {version.number for version in self._versions_of_users}
+        return set(model.versions) - users_numbers == {version.number}
+
+    @property
+    def _versions_of_users(self) -> list[StoredVersion]:
+        """The versions of the registered model that users made."""
+        return [version for version in self.versions if RECORD not in version.tags]
 
     def location_of(self, model: StoredModel) -> str:
         """The location that MLflow gives a logged model."""

@@ -255,7 +255,7 @@ def _differences_of_values(
     if version.description != text:
         problem = _unequal("description", version.description, text)
         differing.append(Difference(problem, "description", model, version, value=text))
-    return differing + _differences_of_tags(model, version, logged)
+    return differing + _differences_of_tags(model, version, logged, registry)
 
 
 def _differences_of_places(
@@ -296,6 +296,7 @@ def _differences_of_tags(
     model: Model,
     version: StoredVersion,
     logged: StoredModel,
+    registry: Registry,
 ) -> list[Difference]:
     differing = []
     for tag, value in model.tags.items():
@@ -305,8 +306,8 @@ def _differences_of_tags(
 
     repair = "tag of the logged model"
     link = _link(version.number)
-    if logged.is_linked_elsewhere and logged.versions == [version.number]:
-        link = logged.tags[VERSIONS_OF_MODEL]  # a user registered it under another name, too
+    if registry.is_linked(logged, version):
+        link = logged.tags[VERSIONS_OF_MODEL]  # perhaps a user registered the model, too
     for tag, value in {**model.tags, VERSIONS_OF_MODEL: link}.items():
         if logged.tags.get(tag) != value:
             problem = _unequal(f"{repair} `{tag}`", logged.tags.get(tag), value)
@@ -498,11 +499,12 @@ class _Projection:
             version_additions.hand_over_logged_model(
                 self.client, logged.id, new_logged.id, self.names
             )
-            is_linked_once = logged.versions == [version.number]
-            if is_linked_once and not self.registry.is_used_elsewhere(logged):
-                self.client.delete_logged_model(logged.id)
         self.client.delete_model_version(NAME, str(version.number))
         self.replaced.add(version.number)
+        # last, because a version without its logged model would hand over nothing after a kill
+        is_used_elsewhere = logged and self.registry.is_used_elsewhere(logged)
+        if logged and logged.versions == [version.number] and not is_used_elsewhere:
+            self.client.delete_logged_model(logged.id)
 
     def _delete(self, model: Model, version: StoredVersion, equal: str) -> None:
         """Deletes a version with the content of another one, which has the number `equal`."""

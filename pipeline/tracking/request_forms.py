@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from pipeline.params import Mistake
 
@@ -30,6 +31,10 @@ def _sequence(model_input: Any) -> list:
                 problem = (
                     f"a data frame must have one column, the texts; its columns are: {columns}"
                 )
+                raise _refusal(problem)
+            # Pandas reads the surplus fields of a CSV as an index
+            if not is_numeric_dtype(model_input.index):
+                problem = "the index of a data frame must be numbers, so quote each text of a CSV"
                 raise _refusal(problem)
             return model_input.iloc[:, 0].tolist()
         case pd.Series() | pd.Index():

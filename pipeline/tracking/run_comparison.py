@@ -25,9 +25,11 @@ CHARACTERS = 60  # of a value in a message
 TAG_CHARACTERS = 8000
 PARAM_CHARACTERS = 6000
 # only a record may set these tags; a user's own tags and notes stay
-OWN_TAGS = {*LABELS, "dvc.stage", "unit", mlflow_store.PARENT}
+OWN_TAGS = {*LABELS, "dvc.stage", "unit", mlflow_store.PARENT, mlflow_store.REPLACES}
 # tags that `track` and MLflow write, or patterns of their names
-WRITTEN_TAGS = rf"key|record|{OWNER}|{mlflow_store.WRITER}|current(\..*)?|git\..*|mlflow\..*"
+WRITTEN_TAGS = (
+    rf"key|record|{OWNER}|{mlflow_store.WRITER}|current(\..*)?|git\.(commit|dirty)|mlflow\..*"
+)
 SPLIT_NAMES = {Path(path).name for path in SPLITS.values()}
 UNKNOWN_USER = "unknown"  # MLflow's client names nobody as the user of our runs
 

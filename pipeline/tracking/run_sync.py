@@ -248,8 +248,9 @@ def project(records: list[Record], folder: Path) -> None:
     table_repair.correct(folder, records)
     checkouts.keep(folder)
     checkout = checkouts.identified(folder)
-    projection = _Projection(client, experiments, checkout, OwnNames.of(records), folder)
     stored = sql_reader.runs(folder, metrics_by_key(records), checkout)
+    names = OwnNames.of(records)
+    projection = _Projection(client, experiments, checkout, names, stored.runs, folder)
     hashes = artifact_files.reader(folder)
 
     matched_ids: set[str] = set()
@@ -271,12 +272,14 @@ class _Projection:
         experiments: Mapping[str, str],
         checkout: Checkout,
         names: OwnNames,
+        runs: list[StoredRun],
         folder: Path,
     ):
         self.client = client
         self.experiments = experiments
         self.checkout = checkout
         self.names = names
+        self.stored = {run.id: run for run in runs}
         self.folder = folder
         self.ids: dict[str, str] = {}
         self.replaced: list[str] = []
@@ -290,15 +293,16 @@ class _Projection:
             self._complete(record, self._begun(record))
         elif not difference.is_repairable:
             run = self._begun(record)
-            additions = run_comparison.additions(record, stored, self.names)
-            run.log(additions.points, additions.params, additions.tags)
+            self._hand_over(record, stored, run)
             self._complete(record, run)
             self.client.delete_run(stored.id)
             self.replaced.append(record.name)
         elif difference.mismatches:
             if stored.is_deleted:
                 self.client.restore_run(stored.id)
-            self._complete(record, writable(self.client, stored))
+            run = writable(self.client, stored)
+            self._hand_over(record, stored, run)
+            self._complete(record, run)
         else:  # also for a run of another checkout, whose values nobody else may change
             writable(self.client, stored).log({}, tags=self.checkout.current_tags)
             self.ids[record.key] = stored.id
@@ -309,6 +313,14 @@ class _Projection:
         known_tags = {tag: value for tag, value in tags.items() if RUN_ID not in value}
         experiment = self.experiments[record.experiment]
         return Run.begin(self.client, experiment, record.name, known_tags, self.folder)
+
+    def _hand_over(self, record: Record, stored: StoredRun, run: Run) -> None:
+        """Gives a run what users added to a stored one, and to the runs whose place that one took."""
+        additions = run_comparison.additions(record, stored, self.names)
+        run.log(additions.points, additions.params, {**additions.tags, **run.tags})
+        replaced = self.stored.pop(stored.tags.get(mlflow_store.REPLACES, ""), None)
+        if replaced:  # once, also if somebody made two runs replace each other
+            self._hand_over(record, replaced, run)
 
     def _tags(self, record: Record, run: str) -> dict[str, str]:
         parent = self.ids[record.parent] if record.parent else None

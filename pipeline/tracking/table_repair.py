@@ -31,7 +31,8 @@ DEFAULT = "default"  # the only workspace unless MLFLOW_ENABLE_WORKSPACES is set
 LOCATIONS = "select experiment_id, name, artifact_location from experiments"
 RUN_LOCATIONS = "select artifact_uri from runs where experiment_id = ?"
 WORKSPACES = "MLFLOW_ENABLE_WORKSPACES"
-PARTS_OF_MODELS = ("logged_model_tags", "logged_model_params", "logged_model_metrics")
+# MLflow gives these the experiment of their model, but metrics the one of their run
+IN_EXPERIMENT_OF_MODEL = ("logged_model_tags", "logged_model_params")
 # rows that say nothing without the row that they belong to
 PARTS = (
     "tags",
@@ -42,7 +43,8 @@ PARTS = (
     "registered_model_tags",
     "registered_model_aliases",
     "model_version_tags",
-    *PARTS_OF_MODELS,
+    *IN_EXPERIMENT_OF_MODEL,
+    "logged_model_metrics",
 )
 EXPERIMENT_OF_MODEL = (
     "select experiment_id from logged_models model where model.model_id = {table}.model_id"
@@ -213,7 +215,7 @@ def _rows(database: sqlite3.Connection, records: list[Record]) -> Iterator[Rule]
         "delete from model_versions",
         {"name": NAME},
     )
-    for table in PARTS_OF_MODELS:
+    for table in IN_EXPERIMENT_OF_MODEL:
         yield Rule(
             table,
             "the experiment is not that of their model",

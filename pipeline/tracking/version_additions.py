@@ -4,16 +4,15 @@ These are aliases, the stage, tags, and the tags, metrics and parameters of the 
 restore a version. So a version that is replaced, or deleted because another one is equal, takes nothing with it.
 """
 
-import re
 import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pipeline.tracking.best_models import NAME
-from pipeline.tracking.checkouts import CURRENT
-from pipeline.tracking.run_comparison import WRITTEN_TAGS, OwnNames
-from pipeline.tracking.run_records import NOTE
+from pipeline.tracking.checkouts import OWNER
+from pipeline.tracking.registry_reader import VERSIONS_OF_MODEL
+from pipeline.tracking.run_comparison import OwnNames
 from pipeline.tracking.run_records.tables import Strings
 from pipeline.tracking.version_files import FILES
 
@@ -30,7 +29,7 @@ def hand_over(client: "MlflowClient", old: str, new: str, tags: Iterable[str]) -
     """
     old_version = client.get_model_version(NAME, old)
     new_version = client.get_model_version(NAME, new)
-    for tag, value in _of_user(old_version.tags, {*tags, FILES, *new_version.tags}).items():
+    for tag, value in _without(old_version.tags, {*tags, FILES, *new_version.tags}).items():
         client.set_model_version_tag(NAME, new, tag, value)
     stage = old_version.current_stage
     if stage and stage != NO_STAGE and new_version.current_stage == NO_STAGE:
@@ -50,7 +49,7 @@ def hand_over_logged_model(client: "MlflowClient", old: str, new: str, names: Ow
 
     old_model = client.get_logged_model(old)
     new_model = client.get_logged_model(new)
-    if tags := _of_user(old_model.tags, new_model.tags):
+    if tags := _without(old_model.tags, {OWNER, VERSIONS_OF_MODEL, *new_model.tags}):
         client.set_logged_model_tags(new, tags)
 
     new_params = new_model.params or {}
@@ -80,12 +79,6 @@ def hand_over_logged_model(client: "MlflowClient", old: str, new: str, names: Ow
             )
 
 
-def _of_user(tags: Mapping[str, str], others: Iterable[str]) -> Strings:
-    """The tags that neither MLflow nor `track` writes, without `others`."""
-    others = set(others)
-    users_tags = {}
-    for tag, value in tags.items():
-        is_kept = tag == NOTE or tag.startswith(f"{CURRENT}.")  # a mark of another checkout
-        if tag not in others and (is_kept or not re.fullmatch(WRITTEN_TAGS, tag)):
-            users_tags[tag] = str(value)
-    return users_tags
+def _without(tags: Mapping[str, str], names: set[str]) -> Strings:
+    """The tags with other names: those of users, and marks of other checkouts."""
+    return {tag: value for tag, value in tags.items() if tag not in names}

@@ -76,6 +76,7 @@ def test_check_without_a_store_is_one_line_and_creates_nothing(context, monkeypa
         ("artifacts/models/vanilla-tuned/seed-1.weights.h5", "train@vanilla-tuned"),
         ("reports/figures/accuracy.svg", "report"),
         ("data/prepared/vocabulary.txt", "prepare"),
+        ("reports/data.json", "prepare"),
     ],
 )
 @pytest.mark.usefixtures("params")
@@ -196,6 +197,15 @@ def test_a_missing_or_damaged_file_is_an_error_and_nothing_is_written(
     assert line.startswith(f"error: {history}")
     assert line.endswith(problem)
     assert set(Path().rglob("*")) == files
+
+
+@pytest.mark.parametrize("words", [["track"], ["track", "--check"]])
+@pytest.mark.usefixtures("params")
+def test_a_missing_data_card_is_an_error_of_the_files_and_not_of_mlflow(capsys, words):
+    Path("reports/data.json").unlink()
+    assert main(words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "error: reports/data.json: not here yet; `dvc repro` makes it"
 
 
 def test_the_stage_and_a_look_into_sqlite_import_no_slow_library(empty_store, monkeypatch):

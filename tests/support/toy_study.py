@@ -303,7 +303,7 @@ def outputs(dvc_name: str) -> list[str]:
     """The paths of the outputs of a stage that the toy study has."""
     stage, _, item = dvc_name.partition("@")
     by_stage = {
-        "prepare": ["data/prepared/vocabulary.txt"],
+        "prepare": ["data/prepared/vocabulary.txt", "reports/data.json"],
         "tune": [
             f"reports/tuning/{item}.csv",
             f"reports/tuning/{item}.json",

@@ -198,6 +198,35 @@ def test_a_copy_gets_its_own_artifacts_and_the_original_stays(project, tmp_path,
     assert check(project, capsys) == []
 
 
+def test_a_copied_link_to_the_artifacts_is_named_and_they_stay(project, tmp_path, capsys):
+    (project / "mlartifacts").rename(tmp_path / "large disk")
+    (project / "mlartifacts").symlink_to(tmp_path / "large disk")
+    assert check(project, capsys) == []
+
+    copy = tmp_path / "a copy"
+    shutil.copytree(project, copy, symlinks=True)
+    original = contents(project)
+    (line,) = check(copy, capsys)
+    assert line.startswith(f"{copy}/mlartifacts leads to {project}/mlartifacts, the artifacts of ")
+    assert main(["track"]) == 0
+    assert line in capsys.readouterr().err
+    assert contents(project) == original
+
+    (copy / "mlartifacts").unlink()
+    track(copy, capsys)
+    assert check(copy, capsys) == []
+    assert check(project, capsys) == []
+    assert contents(project) == original
+
+
+def test_a_link_to_the_artifacts_moves_with_its_project(project, tmp_path, capsys):
+    (project / "mlartifacts").rename(tmp_path / "large disk")
+    (project / "mlartifacts").symlink_to(tmp_path / "large disk")
+    new = moved_project.moved(project, tmp_path / "new")
+    track(new, capsys)
+    assert check(new, capsys) == []
+
+
 @pytest.mark.parametrize(
     ("location", "old", "new", "expected"),
     [

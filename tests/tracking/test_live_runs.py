@@ -14,8 +14,9 @@ import pytest
 
 from pipeline.storage import stage_inputs
 from pipeline.tracking import live_runs
+from pipeline.tracking.run_records import NOTE
 from pipeline.tracking.tracker import Tracker
-from tests.support import toy_study
+from tests.support import tampering, toy_study
 from tests.support.serving import mlflow_server
 from tests.support.tracked_study import current, differences, points, rows, statuses, track
 
@@ -115,6 +116,29 @@ def test_a_rerun_with_other_values_replaces_its_run(study):
         (2, 0.3),
         (3, 0.2),
     ]
+
+
+def test_what_users_add_to_a_run_is_also_in_the_live_run_that_replaces_it(study):
+    write(study, epoch(0, 1, 0.5), epoch(0, 2, 0.25), FINISHED)
+    track(study)
+    run = tampering.run_id(study, tampering.SEED)
+    client = tampering.client(study)
+    client.set_tag(run, "reviewed by", "me")
+    client.set_tag(run, NOTE, "look at epoch 2")
+    client.log_param(run, "mine", "1")
+    client.log_metric(run, "my/score", 0.5, step=3)
+
+    for loss in (0.3, 0.2):
+        write(study, epoch(0, 1, 0.5), epoch(0, 2, loss), FINISHED)
+    toy_study.write_run(study, "vanilla-textbook", losses=(0.5, 0.2))
+    toy_study.write_lock(study)
+    track(study)
+    assert differences(study) == []
+    run = client.get_run(tampering.run_id(study, tampering.SEED))
+    assert run.data.tags["reviewed by"] == "me"
+    assert run.data.tags[NOTE] == "look at epoch 2"
+    assert run.data.params["mine"] == "1"
+    assert points(study, tampering.SEED, "my/score") == [(3, 0.5)]
 
 
 def test_a_failure_is_logged_with_its_traceback(study):

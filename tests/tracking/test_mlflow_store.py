@@ -5,12 +5,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from pipeline.params import Mistake
 from pipeline.storage import stores
-from pipeline.tracking import live_runs, mlflow_store
+from pipeline.tracking import live_runs, mlflow_client, mlflow_store
 from tests.support import repository
 from tests.support.tracked_study import rows
 
@@ -80,6 +82,16 @@ def test_a_kill_while_the_store_is_created_leaves_no_broken_store(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mlflow.db", "mlflow.db.lock"]
 
 
+@pytest.mark.parametrize("variable", ["MLFLOW_ACTIVE_MODEL_ID", "_MLFLOW_ACTIVE_MODEL_ID"])
+def test_our_points_are_not_logged_for_the_active_model_of_a_user(monkeypatch, variable):
+    import mlflow
+
+    monkeypatch.setenv(variable, "m-1")
+    mlflow_client.configure()
+    with ThreadPoolExecutor(1) as threads:  # MLflow reads the variable once in each thread
+        assert threads.submit(mlflow.get_active_model_id).result() is None
+
+
 @pytest.mark.parametrize(
     "url",
     ["http://user:s3cret@host:9/", "http://u:s3@cret@host/x", "https://host/x?token=s3cret"],
@@ -107,6 +119,12 @@ def test_secrets_of_a_tracking_uri_are_not_printed(url, capsys):
 def test_a_store_that_track_cannot_repair_has_another_remedy(capsys, problem, is_damage):
     mlflow_store.warn(sqlite3.OperationalError(problem))
     assert (mlflow_store.REBUILD in capsys.readouterr().err) == is_damage
+
+
+def test_a_mistake_is_printed_whole_and_without_the_remedy_of_a_damaged_store(capsys):
+    problem = f"RNN_CHECKOUT: is {'a b' * 100!r}; `unset RNN_CHECKOUT` lets `track` choose a name"
+    mlflow_store.warn(Mistake(problem))
+    assert capsys.readouterr().err == f"MLflow: Mistake: {problem}\n"
 
 
 def hide_new_files(folder, monkeypatch):

@@ -385,14 +385,14 @@ def annotate(folder: Path, number: str) -> None:
     with closing(sqlite3.connect(folder / "mlflow.db")) as database, database:
         stage = "update model_versions set current_stage = 'Staging' where version = ?"
         database.execute(stage, [number])
-    client.set_model_version_tag("rnn-for-nlp", number, "reviewed", "yes")
+    client.set_model_version_tag("rnn-for-nlp", number, "writer", "Ann")
     client.set_model_version_tag("rnn-for-nlp", number, NOTE, "good")
     client.set_model_version_tag("rnn-for-nlp", number, "current.another", "true")
     client.set_registered_model_alias("rnn-for-nlp", "production", number)
     client.set_registered_model_alias("rnn-for-nlp", "best", number)
 
     ((model_id, run_id),) = rows(folder, LOGGED_MODEL)
-    client.set_logged_model_tags(model_id, {"team": "x", NOTE: "better"})
+    client.set_logged_model_tags(model_id, {"git.release": "v1", NOTE: "better"})
     client.log_model_params(model_id, {"mine": "1"})
     client.log_metric(run_id, "my/score", 0.5, step=3, model_id=model_id)
 
@@ -401,13 +401,13 @@ def assert_annotated(folder: Path, number: str) -> None:
     client, _ = mlflow_store.opened(folder)
     version = client.get_model_version("rnn-for-nlp", number)
     assert version.tags["current.another"] == "true"  # the mark of another checkout
-    assert (version.tags["reviewed"], version.tags[NOTE]) == ("yes", "good")
+    assert (version.tags["writer"], version.tags[NOTE]) == ("Ann", "good")
     assert set(version.aliases) == {"production", "best"}
     assert version.current_stage == "Staging"
 
     ((model_id, _run_id),) = rows(folder, LOGGED_MODEL)
     logged = client.get_logged_model(model_id)
-    assert (logged.tags["team"], logged.tags[NOTE]) == ("x", "better")
+    assert (logged.tags["git.release"], logged.tags[NOTE]) == ("v1", "better")
     assert logged.params == {"mine": "1"}
     metrics = [(metric.key, metric.value, metric.step) for metric in logged.metrics]
     assert metrics == [("my/score", 0.5, 3)]
@@ -420,6 +420,25 @@ def test_what_users_add_to_a_version_is_also_in_the_one_that_replaces_it(tampere
     registry_sync.project(models_of(tampered), tampered, never, names_of(tampered))
     assert_annotated(tampered, "3")
     assert problems(tampered) == []
+
+
+@pytest.mark.parametrize("step", ["delete_model_version", "delete_logged_model"])
+def test_a_kill_while_a_version_is_replaced_loses_nothing_of_users(tampered, step, monkeypatch):
+    from mlflow import MlflowClient
+
+    registry_tampering.sql("update model_versions set run_id = 'x' where version = 1")(tampered)
+    annotate(tampered, "1")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(MlflowClient, step, interrupted)
+        registry_sync.project(models_of(tampered), tampered, never, names_of(tampered))
+
+    while problems(tampered):
+        registry_sync.project(models_of(tampered), tampered, never, names_of(tampered))
+    assert_annotated(tampered, str(max(versions(tampered))))
+
+
+def interrupted(*_values) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_model_that_a_user_registers_under_another_name_too_is_no_difference(tampered):
@@ -481,6 +500,40 @@ def test_a_version_that_a_user_copied_keeps_its_files(tampered, change):
     place = client.get_model_version_download_uri("mine", copy.version)
     query = "select lifecycle_stage from logged_models where artifact_location = ?"
     assert rows(tampered, query, place) == [("active",)]
+
+
+@pytest.mark.parametrize("change", ["replaced", "deleted"])
+def test_a_model_that_a_user_registers_again_as_ours_keeps_its_files(tampered, change):
+    client, _ = mlflow_store.opened(tampered)
+    ((model_id, _run_id),) = rows(tampered, LOGGED_MODEL)
+    place = client.get_logged_model(model_id).artifact_location
+    version = client.create_model_version("rnn-for-nlp", place)
+    # what `mlflow.register_model` writes
+    source = "update model_versions set source = ? where version = ?"
+    registry_tampering.sql(source, f"models:/{model_id}", version.version)(tampered)
+    links = [{"name": "rnn-for-nlp", "version": number} for number in (1, int(version.version))]
+    client.set_logged_model_tags(model_id, {"mlflow.modelVersions": json.dumps(links)})
+    assert problems(tampered) == []
+
+    if change == "replaced":
+        registry_tampering.sql("update model_versions set run_id = 'x' where version = 1")(tampered)
+    else:
+        client.delete_model_version("rnn-for-nlp", "1")
+    registry_sync.project(models_of(tampered), tampered, never, names_of(tampered))
+    assert problems(tampered) == []
+    query = "select lifecycle_stage from logged_models where model_id = ?"
+    assert rows(tampered, query, model_id) == [("active",)]
+
+
+def test_a_version_that_a_user_made_of_our_files_keeps_them(tampered):
+    client, _ = mlflow_store.opened(tampered)
+    ((model_id, _run_id),) = rows(tampered, LOGGED_MODEL)
+    client.create_model_version("rnn-for-nlp", client.get_logged_model(model_id).artifact_location)
+    registry_tampering.sql("update model_versions set run_id = 'x' where version = 1")(tampered)
+    registry_sync.project(models_of(tampered), tampered, never, names_of(tampered))
+    assert problems(tampered) == []
+    query = "select lifecycle_stage from logged_models where model_id = ?"
+    assert rows(tampered, query, model_id) == [("active",)]
 
 
 def test_the_check_writes_nothing(tampered):

@@ -1,5 +1,7 @@
 """The forms in which the served model accepts texts, and the message for every other form."""
 
+from io import StringIO
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,6 +19,9 @@ ACCEPTED_FORMS = {
     "Series of categories": pd.Series(TWO, dtype="category"),
     "Index": pd.Index(TWO),
     "DataFrame": pd.DataFrame({"any name": TWO}),
+    "DataFrame of some rows": pd.DataFrame({"any name": ["fine", *TWO]})[1:],
+    "DataFrame with numbers of texts": pd.DataFrame({"any name": TWO}, index=[7, 3]),
+    "CSV": pd.read_csv(StringIO('text\nso dull\n"so fine"\n')),
 }
 REFUSED_FORMS = {
     "label before text": (
@@ -30,6 +35,14 @@ REFUSED_FORMS = {
     "no column": (
         pd.DataFrame(),
         "a data frame must have one column, the texts; its columns are: none",
+    ),
+    "CSV with a comma in its texts": (
+        pd.read_csv(StringIO("text\nThe film, which is good\n")),
+        "the index of a data frame must be numbers, so quote each text of a CSV",
+    ),
+    "CSV with two commas in its texts": (
+        pd.read_csv(StringIO("text\nfine, fine, so dull\n")),
+        "the index of a data frame must be numbers, so quote each text of a CSV",
     ),
     "column of numbers": (pd.DataFrame({"text": [1, 2]}), "entry 1 is of type int, not a text"),
     "column with a gap": (pd.DataFrame({"text": ["fine", None]}), "entry 2 is of type "),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.tracking import mlflow_client
+from pipeline.tracking import mlflow_client, mlflow_store
 from tests.support import toy_study
 from tests.support.stores import as_locked, copied, filled
 from tests.support.tracked_study import all_differences, everything, records_of, rows, track_all
@@ -119,6 +119,14 @@ def test_what_mlflow_gc_leaves_of_a_removed_run_is_no_difference(study):
         "insert into inputs select 'of a removed run', 'DATASET', source_id, 'RUN', "
         "'removed', step from inputs limit 1",
     )
+    assert all_differences(study) == []
+
+
+def test_a_users_evaluation_of_a_model_of_another_experiment_is_no_difference(study):
+    client, experiments = mlflow_store.opened(study)
+    model = client.create_logged_model(experiments["rnn-for-nlp/training"], name="mine").model_id
+    run = client.create_run(client.create_experiment("mine")).info.run_id
+    client.log_metric(run, "score", 1.0, model_id=model)
     assert all_differences(study) == []
 
 

@@ -137,12 +137,12 @@ def _problem(stage: str, used: Used) -> str:
 
 
 def _changes(used: Used, recorded: RecordedStage, folder: Path) -> list[str]:
-    """The inputs that dvc.lock has, where the stage used something else.
+    """The inputs that DVC has written to dvc.lock, where the stage used something else.
 
-    A folder also has to differ now: DVC and we read some folders differently, such as one with `.git`.
+    An old entry is none: DVC failed after the stage, or nothing has changed. A folder also has to differ now: DVC and we read some folders differently, such as one with `.git`.
     """
-    changes = stage_inputs.changes(used.params, used.deps, recorded)
-    if not changes:
+    is_new = _entry_text(recorded.name, folder) != used.text_before
+    if not is_new or not stage_inputs.changes(used.params, used.deps, recorded):
         return []
     try:
         now = stage_inputs.present(recorded.name, folder).deps

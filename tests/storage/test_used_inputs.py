@@ -86,6 +86,13 @@ def test_a_later_run_does_not_compare(project):
     check("evaluate", LATER_RUN)
 
 
+def test_an_old_entry_is_not_compared(project):
+    """DVC could not save the outputs of the stage, and goes on with others (`dvc repro --keep-going`)."""
+    record("tune.trials: 3\n", "tune.trials: 2\n")
+    used_inputs.keep(stage_inputs.read(STAGE), RUN)
+    check("evaluate", RUN)
+
+
 def test_an_edit_that_was_taken_back_is_named_too(project):
     edit("3", "4")
     file = Path("params.yaml")

@@ -197,6 +197,28 @@ def _edited_inputs(at: Injected) -> None:
             at.survived(at.study.repro(target))
 
 
+@fault(
+    "inputs edited after a stage, before DVC hashes them: params, code, data",
+    "one line, and every later stage is refused until the stage runs again",
+)
+def _late_edits(at: Injected) -> None:
+    for stage in (stage_table.PREPARE, stage_table.TRAIN, stage_table.REPORT):
+        target = STAGES[stage.name]
+        for edit in EDITS[stage]:
+            at.study.undo(target)
+            path = at.study.folder / edit[0]
+            before = path.read_bytes()
+
+            at.study.repro(target, CHAOS_LATE_EDIT=json.dumps(edit))
+            seconds_to_the_end(at.study)
+            if path.read_bytes() == before or target not in at.study.lock():
+                at.row.wrong.append(f"{target}: {edit} was not done, or DVC recorded nothing")
+            change = rf"{target}: an input changed when the stage had ended: .*{re.escape(edit[0])}"
+            at.refused(at.study.repro(), change)
+            path.write_bytes(before)
+            at.survived(at.study.repro(target))
+
+
 @fault("full disk at each write of a stage in turn (raised in the stage)", REFUSED)
 def _full_at_a_write(at: Injected) -> None:
     for stage, outs in ((PREPARE, 5), (CLAIMS, 1)):

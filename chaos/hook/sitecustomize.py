@@ -2,11 +2,13 @@
 
 CHAOS_WRITE=3:kill or 3:full: at its third write (a flush or a rename) the stage is killed, or the disk is full.
 CHAOS_WRITE=3:edit: at its third write, CHAOS_EDIT is done: a JSON list of a file, an old text and a new one.
+CHAOS_LATE_EDIT: such an edit, done when the stage's process ends, before DVC hashes the inputs.
 CHAOS_RENAME=within: a rename across folders fails.
 CHAOS_CLOCK=-86400: the clock jumps by this number of seconds, one second after the start.
 CHAOS_WORKER=killed: a process that computes is killed when it starts, as by a system that is out of memory.
 """
 
+import atexit
 import errno
 import json
 import os
@@ -78,6 +80,8 @@ def _jump(seconds: float) -> None:
 if IS_STAGE and "CHAOS_WRITE" in os.environ:
     number, fault = os.environ["CHAOS_WRITE"].split(":")
     _disturb_write(int(number), fault)
+if IS_STAGE and "CHAOS_LATE_EDIT" in os.environ:
+    atexit.register(_edit, *json.loads(os.environ["CHAOS_LATE_EDIT"]))
 if IS_STAGE and "CHAOS_RENAME" in os.environ:
     _rename_within_folders_only()
 if IS_STAGE and "CHAOS_CLOCK" in os.environ:

@@ -90,7 +90,6 @@ KERAS_EXTRAS = (
     "sklearn",
 )
 PERHAPS_FORCE = re.compile(r"-\w*f|--f")  # --force of DVC, its short forms, and other options
-COMMANDS_OF_DVC = ("repro", "exp", "experiments")  # those that run stages
 # DVC may start a stage through one of these
 SHELLS = ("sh", "ash", "bash", "busybox", "csh", "dash", "fish", "ksh", "mksh", "tcsh", "zsh")
 MALLOC_OPTIONS = {  # numbers from glibc's malloc.h
@@ -250,15 +249,18 @@ def is_forced() -> bool:
     if "DVC_STAGE" not in os.environ:
         return False
     dvc = parent()
-    words = dvc.cmdline() if dvc else []
-    if not any(map(PERHAPS_FORCE.match, words)):  # it takes long to import DVC
+    words = iter(dvc.cmdline() if dvc else [])
+    is_dvc = any(
+        Path(word).name == "dvc" for word in words
+    )  # not a notebook or script that uses DVC
+    options = list(words)
+    if not is_dvc or not any(map(PERHAPS_FORCE.match, options)):  # it takes long to import DVC
         return False
 
     from dvc.cli.parser import get_main_parser
 
-    first = next(position for position, word in enumerate(words) if word in COMMANDS_OF_DVC)
-    arguments, _ = get_main_parser().parse_known_args(words[first:])
-    return arguments.force
+    arguments, _ = get_main_parser().parse_known_args(options)
+    return getattr(arguments, "force", False)
 
 
 def parent() -> "psutil.Process | None":

@@ -21,7 +21,7 @@ PACKAGES = Path("requirements.lock")
 DIGITS = 16
 BACKUP = Path(".dvc/tmp") / LOCK
 DVC_WORKS = Path(".dvc/tmp/lock")  # a process of DVC locks this file while it works
-WRITING_SECONDS = 1  # DVC never pauses for so long while it writes dvc.lock
+WRITING_SECONDS = 3  # DVC never pauses for so long while it writes dvc.lock, also on a busy machine
 PATIENCE_SECONDS = 10  # where the clock of the file system is ahead
 RESTORE = f"`git checkout HEAD -- {LOCK}`"
 OF_CONFLICT = (  # the file of either side will do, because DVC compares every entry with the files
@@ -77,7 +77,7 @@ def keep(folder: Path) -> dict[str, RecordedStage]:
     lock = folder / LOCK
     if not lock.exists():
         return {}
-    with _no_other_dvc(folder):
+    with no_other_dvc(folder):
         content = lock.read_bytes()
     stages = every_stage(folder)
     artifacts.write_bytes(folder / BACKUP, content)
@@ -85,7 +85,7 @@ def keep(folder: Path) -> dict[str, RecordedStage]:
 
 
 @contextmanager
-def _no_other_dvc(folder: Path) -> Iterator[None]:
+def no_other_dvc(folder: Path) -> Iterator[None]:
     """Waits until no DVC process writes dvc.lock. DVC releases this lock while a stage of its own runs.
 
     DVC keeps the lock for much longer than it writes, such as for a whole `dvc push`. So a file that nobody has written
@@ -130,7 +130,7 @@ def every_stage(folder: Path) -> dict[str, RecordedStage]:
     if not lock.exists():
         raise Mistake(f"{LOCK}: not here; {RESTORE} restores it, `dvc repro` makes it")
 
-    with _no_other_dvc(folder):
+    with no_other_dvc(folder):
         entries = _entries(lock, folder)
 
     stages = {}

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -82,21 +81,39 @@ def wait(stage: str, folder: Path = Path()) -> None:
     Ends without a comparison if a later stage has compared, or if DVC ends without a new entry.
     """
     started = _read(stage, folder)
+    last_written = 0
     while started and _read(stage, folder) == started:
         has_ended = not _is_running(started.run)
-        if _entry_text(stage, folder) != started.text_before:
-            with suppress(Mistake):  # DVC was killed while it wrote
-                _print_problem(stage, started, folder)
+        written = _written(folder)
+        if written != last_written and (recorded := _new_entry(stage, started, folder)):
+            compared = _compared(started, recorded, folder)
+            if compared.wrong_entry:
+                print(f"error: {_problem(stage, compared)}", file=sys.stderr)
             return
+        last_written = written
         if has_ended:
             return
         time.sleep(POLL_SECONDS)
 
 
-def _print_problem(stage: str, used: Used, folder: Path) -> None:
-    recorded = dvc_lock.every_stage(folder).get(stage)
-    if recorded and (compared := _compared(used, recorded, folder)).wrong_entry:
-        print(f"error: {_problem(stage, compared)}", file=sys.stderr)
+def _written(folder: Path) -> int:
+    """When dvc.lock was last written, in nanoseconds; 0 without it."""
+    lock = folder / dvc_lock.LOCK
+    return lock.stat().st_mtime_ns if lock.exists() else 0
+
+
+def _new_entry(stage: str, used: Used, folder: Path) -> RecordedStage | None:
+    """The entry that DVC has written since the stage ended. None without one, or if dvc.lock is incomplete."""
+    if not _is_new(_entry_text(stage, folder), used):
+        return None
+    try:
+        return dvc_lock.every_stage(folder).get(stage)
+    except Mistake:  # DVC is writing, or was killed while it wrote
+        return None
+
+
+def _is_new(entry_text: str, used: Used) -> bool:
+    return entry_text not in ("", used.text_before)
 
 
 def check(
@@ -141,7 +158,7 @@ def _changes(used: Used, recorded: RecordedStage, folder: Path) -> list[str]:
 
     An old entry is none: DVC failed after the stage, or nothing has changed. A folder also has to differ now: DVC and we read some folders differently, such as one with `.git`.
     """
-    is_new = _entry_text(recorded.name, folder) != used.text_before
+    is_new = _is_new(_entry_text(recorded.name, folder), used)
     if not is_new or not stage_inputs.changes(used.params, used.deps, recorded):
         return []
     try:
@@ -162,7 +179,8 @@ def _digest(recorded: RecordedStage) -> str:
 def _entry_text(stage: str, folder: Path) -> str:
     """The stage's entry as text, which takes no time to read; empty without one."""
     lock = folder / dvc_lock.LOCK
-    text = lock.read_text(encoding="utf-8", errors="replace") if lock.exists() else ""
+    with dvc_lock.no_other_dvc(folder):
+        text = lock.read_text(encoding="utf-8", errors="replace") if lock.exists() else ""
     entry = re.search(rf"^  {re.escape(stage)}:\n(?:    .*\n?)*", text, re.MULTILINE)
     return entry[0] if entry else ""
 

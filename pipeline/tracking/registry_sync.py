@@ -499,11 +499,12 @@ class _Projection:
             version_additions.hand_over_logged_model(
                 self.client, logged.id, new_logged.id, self.names
             )
-            is_linked_once = logged.versions == [version.number]
-            if is_linked_once and not self.registry.is_used_elsewhere(logged):
-                self.client.delete_logged_model(logged.id)
         self.client.delete_model_version(NAME, str(version.number))
         self.replaced.add(version.number)
+        # last, because a version without its logged model would hand over nothing after a kill
+        is_used_elsewhere = logged and self.registry.is_used_elsewhere(logged)
+        if logged and logged.versions == [version.number] and not is_used_elsewhere:
+            self.client.delete_logged_model(logged.id)
 
     def _delete(self, model: Model, version: StoredVersion, equal: str) -> None:
         """Deletes a version with the content of another one, which has the number `equal`."""

@@ -422,6 +422,26 @@ def test_what_users_add_to_a_version_is_also_in_the_one_that_replaces_it(tampere
     assert problems(tampered) == []
 
 
+@pytest.mark.parametrize("step", ["delete_model_version", "delete_logged_model"])
+def test_a_kill_while_a_version_is_replaced_loses_nothing_of_users(tampered, step, monkeypatch):
+    from mlflow import MlflowClient
+
+    registry_tampering.sql("update model_versions set run_id = 'x' where version = 1")(tampered)
+    annotate(tampered, "1")
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, step, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            registry_sync.project(models_of(tampered), tampered, never, names_of(tampered))
+
+    while problems(tampered):
+        registry_sync.project(models_of(tampered), tampered, never, names_of(tampered))
+    assert_annotated(tampered, str(max(versions(tampered))))
+
+
+def interrupted(*_values) -> None:
+    raise KeyboardInterrupt
+
+
 def test_a_model_that_a_user_registers_under_another_name_too_is_no_difference(tampered):
     client, _ = mlflow_store.opened(tampered)
     ((model_id, _run_id),) = rows(tampered, LOGGED_MODEL)

@@ -174,7 +174,8 @@ def _check_separate(kind: Kind, url: str, folder: Path) -> None:
 
 def _database(url: str) -> str | Path:
     """The file of an SQLite database, else the URL. The name of a file does not include the timeout."""
-    return sqlite_path(url) or url
+    file = sqlite_path(url)
+    return file.resolve() if file else url
 
 
 def _accepted(text: str, kind: Kind, folder: Path) -> str:

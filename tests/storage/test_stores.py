@@ -185,6 +185,7 @@ def test_an_address_that_cannot_work_is_refused(tmp_path, monkeypatch, variable,
     [
         ({"RNN_STUDIES": "sqlite:///mlflow.db"}, "RNN_STUDIES"),
         ({"MLFLOW_TRACKING_URI": "sqlite:///studies.db?timeout=9"}, "MLFLOW_TRACKING_URI"),
+        ({"MLFLOW_TRACKING_URI": "sqlite:///new/../studies.db"}, "MLFLOW_TRACKING_URI"),
         (dict.fromkeys(("RNN_STUDIES", "MLFLOW_TRACKING_URI"), "sqlite:///x.db"), "RNN_STUDIES"),
         (
             dict.fromkeys(("RNN_STUDIES", "MLFLOW_TRACKING_URI"), "postgresql+psycopg://h/db"),

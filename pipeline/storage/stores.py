@@ -249,7 +249,7 @@ def _accepted_database(url: str) -> str:
         module = str(error.name)
         package = DRIVERS.get(module, module)
         raise ValueError(f"its driver is missing: run `python -m pip install {package}`") from None
-    if parts.host and not re.fullmatch(r"[\w.:%-]+", parts.host):
+    if parts.host and not re.fullmatch(r"[\w.:%,-]+", parts.host):  # PostgreSQL takes several
         raise ValueError("write %40 for @ in a user or password")
     _check_port(parts.port)
     return url

@@ -72,6 +72,7 @@ ACCEPTED = [
     ("MLFLOW_TRACKING_URI", "http://[::1]:5000", "http://[::1]:5000"),
     ("MLFLOW_TRACKING_URI", "http://bob:p%40ss@host", "http://bob:p%40ss@host"),
     ("MLFLOW_TRACKING_URI", "postgresql://bob:x@host/db", "postgresql://bob:x@host/db"),
+    ("RNN_STUDIES", "postgresql+psycopg://us:x@h1,h2/db", "postgresql+psycopg://us:x@h1,h2/db"),
     ("RNN_STUDIES", "postgresql+psycopg://us@/db?host=/x", "postgresql+psycopg://us@/db?host=/x"),
     ("RNN_STUDIES", "postgresql+psycopg://us:a/b@host/db", "postgresql+psycopg://us:a/b@host/db"),
     ("RNN_STUDIES", "sqlite:///x.db?timeout=0.5", "sqlite:///{home}/x.db?timeout=0.5"),

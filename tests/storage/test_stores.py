@@ -257,6 +257,13 @@ def test_our_own_words_in_a_query_are_no_secrets(monkeypatch):
     assert stores.masked("its driver is missing: geheim1") == "its driver is missing: ..."
 
 
+def test_credentials_that_a_proxy_repeats_are_hidden(monkeypatch):
+    address = "http://bob:p%40ss@host"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    header = requests.Request("GET", address).prepare().headers["Authorization"]
+    assert stores.masked(f"502: Authorization: {header}") == "502: Authorization: Basic ..."
+
+
 def errors_about(text):
     """The messages that libraries, and this project, give for an address."""
     attempts = [

@@ -5,6 +5,7 @@
 
 import os
 import re
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -174,7 +175,8 @@ def _check_separate(kind: Kind, url: str, folder: Path) -> None:
 
 def _database(url: str) -> str | Path:
     """The file of an SQLite database, else the URL. The name of a file does not include the timeout."""
-    return sqlite_path(url) or url
+    file = sqlite_path(url)
+    return file.resolve() if file else url
 
 
 def _accepted(text: str, kind: Kind, folder: Path) -> str:
@@ -248,7 +250,7 @@ def _accepted_database(url: str) -> str:
         module = str(error.name)
         package = DRIVERS.get(module, module)
         raise ValueError(f"its driver is missing: run `python -m pip install {package}`") from None
-    if parts.host and not re.fullmatch(r"[\w.:%-]+", parts.host):
+    if parts.host and not re.fullmatch(r"[\w.:%,-]+", parts.host):  # PostgreSQL takes several
         raise ValueError("write %40 for @ in a user or password")
     _check_port(parts.port)
     return url
@@ -337,13 +339,14 @@ def masked(text: str) -> str:
 
 
 def _secrets(address_text: str) -> set[str]:
-    """The password of an address, the values of its query, and its fragment.
+    """The password of an address, also as HTTP sends it, the values of its query, and its fragment.
 
     In each form in which a message can contain them: whole, in parts, percent-encoded and decoded.
     """
     _, scheme, rest = _split(address_text)
     secrets = {
         _password(scheme.lower(), rest),
+        _credentials(rest),
         rest.partition("#")[2],
         *_query_values(rest),
     }
@@ -369,6 +372,12 @@ def _password(scheme: str, rest: str) -> str:
     if colon:
         return password
     return "" if scheme.startswith(DATABASES) else name
+
+
+def _credentials(rest: str) -> str:
+    """The user and password as HTTP sends them, because a proxy may repeat them in its error."""
+    user = unquote(rest.rpartition("@")[0])
+    return b64encode(user.encode("latin-1", "replace")).decode()
 
 
 def _query_values(rest: str) -> Iterator[str]:

@@ -72,6 +72,7 @@ ACCEPTED = [
     ("MLFLOW_TRACKING_URI", "http://[::1]:5000", "http://[::1]:5000"),
     ("MLFLOW_TRACKING_URI", "http://bob:p%40ss@host", "http://bob:p%40ss@host"),
     ("MLFLOW_TRACKING_URI", "postgresql://bob:x@host/db", "postgresql://bob:x@host/db"),
+    ("RNN_STUDIES", "postgresql+psycopg://us:x@h1,h2/db", "postgresql+psycopg://us:x@h1,h2/db"),
     ("RNN_STUDIES", "postgresql+psycopg://us@/db?host=/x", "postgresql+psycopg://us@/db?host=/x"),
     ("RNN_STUDIES", "postgresql+psycopg://us:a/b@host/db", "postgresql+psycopg://us:a/b@host/db"),
     ("RNN_STUDIES", "sqlite:///x.db?timeout=0.5", "sqlite:///{home}/x.db?timeout=0.5"),
@@ -185,6 +186,7 @@ def test_an_address_that_cannot_work_is_refused(tmp_path, monkeypatch, variable,
     [
         ({"RNN_STUDIES": "sqlite:///mlflow.db"}, "RNN_STUDIES"),
         ({"MLFLOW_TRACKING_URI": "sqlite:///studies.db?timeout=9"}, "MLFLOW_TRACKING_URI"),
+        ({"MLFLOW_TRACKING_URI": "sqlite:///new/../studies.db"}, "MLFLOW_TRACKING_URI"),
         (dict.fromkeys(("RNN_STUDIES", "MLFLOW_TRACKING_URI"), "sqlite:///x.db"), "RNN_STUDIES"),
         (
             dict.fromkeys(("RNN_STUDIES", "MLFLOW_TRACKING_URI"), "postgresql+psycopg://h/db"),
@@ -253,6 +255,13 @@ def test_our_own_words_in_a_query_are_no_secrets(monkeypatch):
     query = "odbc_connect=DRIVER%3Dx%3BPWD%3DgeHeim1"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"mssql+pyodbc:///?{query}")
     assert stores.masked("its driver is missing: geheim1") == "its driver is missing: ..."
+
+
+def test_credentials_that_a_proxy_repeats_are_hidden(monkeypatch):
+    address = "http://bob:p%40ss@host"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    header = requests.Request("GET", address).prepare().headers["Authorization"]
+    assert stores.masked(f"502: Authorization: {header}") == "502: Authorization: Basic ..."
 
 
 def errors_about(text):

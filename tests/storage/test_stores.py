@@ -59,7 +59,7 @@ def no_addresses(monkeypatch):
 ACCEPTED = [
     ("MLFLOW_TRACKING_URI", "sqlite:///x.db", "sqlite:///{home}/x.db"),
     ("MLFLOW_TRACKING_URI", "sqlite:///x.db?timeout=60", "sqlite:///{home}/x.db?timeout=60"),
-    ("MLFLOW_TRACKING_URI", "sqlite:////abs/x.db", "sqlite:////abs/x.db"),
+    ("MLFLOW_TRACKING_URI", "sqlite:////tmp/x.db", "sqlite:////tmp/x.db"),
     ("MLFLOW_TRACKING_URI", "sqlite:///new/x.db", "sqlite:///{home}/new/x.db"),
     ("MLFLOW_TRACKING_URI", "sqlite:///a b.db", "sqlite:///{home}/a b.db"),
     ("MLFLOW_TRACKING_URI", "sqlite:///a%20b.db", "sqlite:///{home}/a b.db"),
@@ -117,6 +117,7 @@ REFUSED = [
     ("MLFLOW_TRACKING_URI", "sqlite:///x.db#a", "write %23 for # in the name of a file"),
     ("MLFLOW_TRACKING_URI", "sqlite:///~/x.db", "SQLite does not expand ~; write the whole path"),
     ("MLFLOW_TRACKING_URI", "sqlite:////etc", "/etc is a folder"),
+    ("MLFLOW_TRACKING_URI", "sqlite:////abs/x.db", "/abs does not exist; was it moved, perhaps with"),
     ("MLFLOW_TRACKING_URI", "sqlite:////dev/null", "/dev/null is a device"),
     ("MLFLOW_TRACKING_URI", "sqlite:///%00.db", "its file has a control character, such as %0A"),
     ("MLFLOW_TRACKING_URI", "sqlite:///a%0ab.db", "its file has a control character, such as"),

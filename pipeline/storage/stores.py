@@ -228,7 +228,7 @@ def _accepted_file(url: str, folder: Path) -> str:
     if not parent.is_dir():
         raise ValueError(f"{parent} is not a folder")
     if parent != file.parent and not file.is_relative_to(home(folder)):
-        raise ValueError(f"{file.parent} does not exist; was it moved, perhaps with this project?")
+        raise ValueError(f"{file.parent} does not exist, perhaps since this project was moved")
     return f"{sqlite_url(file)}{question_mark}{query}"
 
 

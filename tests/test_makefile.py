@@ -273,14 +273,15 @@ def test_quick_finds_the_reviews_of_a_user_which_git_ignores(project):
     (project / "data" / "raw").mkdir(parents=True)
     for name in ("my reviews.csv", "README.md"):
         (project / "data" / "raw" / name).write_text(name)
-    (project / "elsewhere").mkdir()
-    (project / "elsewhere" / "a.txt").touch()
-    (project / "data" / "raw" / "aclImdb").symlink_to(project / "elsewhere")
+    (project / "data" / "raw" / "aclImdb").mkdir()
+    (project / "data" / "raw" / "aclImdb" / "a.txt").touch()
+    (project / "data" / "raw" / "pictures").symlink_to("/usr")
     for _ in range(2):
         assert make(project, "quick").returncode == 0
     copy = project / "quick" / "data" / "raw"
     assert not (copy / "aclImdb").is_symlink()  # DVC follows no link to a folder
     assert (copy / "aclImdb" / "a.txt").is_file()
+    assert (copy / "pictures").is_symlink()
     assert (copy / "my reviews.csv").read_text() == "my reviews.csv"
     assert not (copy / "README.md").is_symlink()
     assert (project / "data" / "raw" / "my reviews.csv").is_file()

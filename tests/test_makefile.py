@@ -43,6 +43,7 @@ def write_project(folder: Path) -> None:
     shutil.copytree(ROOT / ".ci", folder / ".ci")
     for file in (
         "pipeline/__init__.py",
+        "pipeline/merge_conflicts.py",
         "pipeline/verify/__init__.py",
         "pipeline/verify/repository.py",
     ):

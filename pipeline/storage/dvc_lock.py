@@ -107,6 +107,15 @@ def no_other_dvc(folder: Path) -> Iterator[None]:
         yield
 
 
+def is_idle(folder: Path) -> bool:
+    """Whether no DVC process works here. While a stage runs, DVC does not."""
+    try:
+        with (folder / DVC_WORKS).open("rb") as file:
+            return _is_locked_by_us(file)
+    except OSError:
+        return True
+
+
 def _is_locked_by_us(file: BufferedReader) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

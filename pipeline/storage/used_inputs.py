@@ -8,6 +8,7 @@ run of DVC compares what is not compared yet.
 Each entry is compared once. `git checkout`, `dvc commit` and DVC's cache of runs may replace it later.
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.params import Mistake, Strict, validated
+from pipeline.params import Missing, Mistake, Strict, validated
 from pipeline.storage import artifacts, dvc_lock, stage_inputs
 from pipeline.storage.dvc_lock import RecordedStage
 from pipeline.storage.lock_comparison import DIRECTORY
@@ -25,6 +26,7 @@ from pipeline.storage.stage_inputs import Inputs
 
 FOLDER = Path(".dvc/tmp/used_inputs")
 POLL_SECONDS = 0.1
+IDLE_SECONDS = 3  # DVC begins to work sooner after its stage has ended
 
 
 class Used(Strict):
@@ -67,7 +69,7 @@ def keep(inputs: Inputs, run: str) -> None:
 def _start(stage: str, folder: Path) -> "subprocess.Popen[bytes]":
     """Starts `wait` in a process that outlives a kill of DVC."""
     return subprocess.Popen(
-        [sys.executable, "-m", __name__, stage],
+        [sys.executable, "-m", __name__, stage, str(os.getpid())],
         cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -75,15 +77,16 @@ def _start(stage: str, folder: Path) -> "subprocess.Popen[bytes]":
     )
 
 
-def wait(stage: str, folder: Path = Path()) -> None:
+def wait(stage: str, stage_process: int, folder: Path = Path()) -> None:
     """Compares as soon as DVC has written the stage's entry, and prints what differs.
 
-    Ends without a comparison if a later stage has compared, or if DVC ends without a new entry.
+    `stage_process` is the number of the stage's process, which is our parent until it ends. Ends without a comparison
+    if a later stage has compared, or if DVC has stopped working without a new entry.
     """
     started = _read(stage, folder)
     last_written = 0
+    idle_since = time.monotonic()
     while started and _read(stage, folder) == started:
-        has_ended = not _is_running(started.run)
         written = _written(folder)
         if written != last_written and (recorded := _new_entry(stage, started, folder)):
             compared = _compared(started, recorded, folder)
@@ -91,7 +94,11 @@ def wait(stage: str, folder: Path = Path()) -> None:
                 print(f"error: {_problem(stage, compared)}", file=sys.stderr)
             return
         last_written = written
-        if has_ended:
+
+        now = time.monotonic()
+        if os.getppid() == stage_process or not dvc_lock.is_idle(folder):
+            idle_since = now
+        elif now - idle_since > IDLE_SECONDS:
             return
         time.sleep(POLL_SECONDS)
 
@@ -132,7 +139,7 @@ def check(
             continue
         if used.run == run and not used.is_compared:
             used = _compared(used, recorded, folder)
-        if used.wrong_entry == _digest(recorded):
+        if used.wrong_entry == _digest(recorded) and _is_defined(name, folder):
             raise Mistake(_problem(name, used))
 
 
@@ -156,20 +163,44 @@ def _problem(stage: str, used: Used) -> str:
 def _changes(used: Used, recorded: RecordedStage, folder: Path) -> list[str]:
     """The inputs that DVC has written to dvc.lock, where the stage used something else.
 
-    An old entry is none: DVC failed after the stage, or nothing has changed. A folder also has to differ now: DVC and we read some folders differently, such as one with `.git`.
+    An old entry is none: DVC failed after the stage, or nothing has changed.
     """
-    is_new = _is_new(_entry_text(recorded.name, folder), used)
-    if not is_new or not stage_inputs.changes(used.params, used.deps, recorded):
+    if not _is_new(_entry_text(recorded.name, folder), used):
+        return []
+    deps = dict(recorded.deps)
+    for dep in _unchanged_folders(used, recorded, folder):
+        deps[dep] = used.deps[dep]
+    return stage_inputs.changes(used.params, used.deps, replace(recorded, deps=deps))
+
+
+def _unchanged_folders(used: Used, recorded: RecordedStage, folder: Path) -> list[str]:
+    """The folders with another hash in dvc.lock, although they have the files that the stage used, or are missing.
+
+    DVC and we read some folders differently, such as one with `.git`.
+    """
+    others = [
+        dep
+        for dep, md5 in used.deps.items()
+        if md5.endswith(DIRECTORY) and recorded.deps.get(dep) != md5
+    ]
+    if not others:
         return []
     try:
         now = stage_inputs.present(recorded.name, folder).deps
-    except (Mistake, LookupError):  # params.yaml names the stage no more, or an input is missing
-        return []
-    deps = dict(recorded.deps)
-    for dep, md5 in used.deps.items():
-        if md5.endswith(DIRECTORY) and now.get(dep, md5) == md5:
-            deps[dep] = md5
-    return stage_inputs.changes(used.params, used.deps, replace(recorded, deps=deps))
+    except (Mistake, LookupError):
+        return others
+    return [dep for dep in others if now.get(dep, used.deps[dep]) == used.deps[dep]]
+
+
+def _is_defined(stage: str, folder: Path) -> bool:
+    """Whether dvc.yaml and params.yaml still name the stage. A removed one cannot run again."""
+    try:
+        stage_inputs.read(stage, folder)
+    except Missing:
+        return True
+    except (Mistake, LookupError):
+        return False
+    return True
 
 
 def _digest(recorded: RecordedStage) -> str:
@@ -183,18 +214,6 @@ def _entry_text(stage: str, folder: Path) -> str:
         text = lock.read_text(encoding="utf-8", errors="replace") if lock.exists() else ""
     entry = re.search(rf"^  {re.escape(stage)}:\n(?:    .*\n?)*", text, re.MULTILINE)
     return entry[0] if entry else ""
-
-
-def _is_running(run: str) -> bool:
-    import psutil
-
-    number, started = run.split()
-    try:
-        process = psutil.Process(int(number))
-        is_same = process.create_time() == float(started)
-        return is_same and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _file(stage: str, folder: Path) -> Path:
@@ -226,4 +245,4 @@ def _forget_runs(stage: RecordedStage, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    wait(sys.argv[1])
+    wait(sys.argv[1], int(sys.argv[2]))

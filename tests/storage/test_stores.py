@@ -117,7 +117,11 @@ REFUSED = [
     ("MLFLOW_TRACKING_URI", "sqlite:///x.db#a", "write %23 for # in the name of a file"),
     ("MLFLOW_TRACKING_URI", "sqlite:///~/x.db", "SQLite does not expand ~; write the whole path"),
     ("MLFLOW_TRACKING_URI", "sqlite:////etc", "/etc is a folder"),
-    ("MLFLOW_TRACKING_URI", "sqlite:////abs/x.db", "/abs does not exist, perhaps since this project"),
+    (
+        "MLFLOW_TRACKING_URI",
+        "sqlite:////abs/x.db",
+        "/abs does not exist, perhaps since this project",
+    ),
     ("MLFLOW_TRACKING_URI", "sqlite:////dev/null", "/dev/null is a device"),
     ("MLFLOW_TRACKING_URI", "sqlite:///%00.db", "its file has a control character, such as %0A"),
     ("MLFLOW_TRACKING_URI", "sqlite:///a%0ab.db", "its file has a control character, such as"),

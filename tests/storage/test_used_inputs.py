@@ -1,10 +1,9 @@
 """The inputs that a stage has used, compared with dvc.lock by a process of their own and by later stages."""
 
-import subprocess
-import sys
+import fcntl
+import time
 from pathlib import Path
 
-import psutil
 import pytest
 from dvc.repo import Repo
 
@@ -154,21 +153,34 @@ def test_a_record_that_cannot_be_written_stops_no_finished_stage(project, capsys
 
 
 @pytest.fixture
-def dvc():
-    """A process in the place of DVC, and its name as a run."""
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        yield process, f"{process.pid} {psutil.Process(process.pid).create_time()}"
-        process.kill()
+def dvc(project):
+    """Locks the project as a DVC process that works. `close` releases it, as the end of that process would."""
+    path = project / dvc_lock.DVC_WORKS
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    with path.open("r+b") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield lock
 
 
-def test_the_edit_after_the_last_stage_of_a_run_is_named(project, dvc, capfd, monkeypatch):
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_the_edit_after_the_last_stage_of_a_run_is_named(
+    project, dvc, capfd, monkeypatch, is_killed
+):
     """A process waits for the entry, although no later stage compares."""
-    process, run = dvc
-    used_inputs.keep(stage_inputs.read(STAGE), run)
+    used_inputs.keep(stage_inputs.read(STAGE), RUN)
     monkeypatch.setenv("PYTHONPATH", str(Path(used_inputs.__file__).parents[2]))
     waiting = start(STAGE, Path())
-    edit("3", "4")
-    process.kill()
+    if is_killed:
+        edit("3", "4")
+        dvc.close()
+    else:  # while DVC writes in place, the file is incomplete
+        lock = dvc_lock.LOCK.read_text()
+        dvc_lock.LOCK.write_text("")
+        time.sleep(1)
+        dvc_lock.LOCK.write_text(lock)
+        edit("3", "4")
+        dvc.close()
 
     waiting.wait(timeout=60)
     error = capfd.readouterr().err
@@ -177,13 +189,9 @@ def test_the_edit_after_the_last_stage_of_a_run_is_named(project, dvc, capfd, mo
         check("evaluate", LATER_RUN)
 
 
-@pytest.mark.parametrize("end", ["compared", "killed", "again", "damaged"])
-def test_the_process_ends_without_a_new_entry(project, dvc, capsys, monkeypatch, end):
-    process, run = dvc
-    used_inputs.keep(stage_inputs.read(STAGE), run)
-    if end in ("killed", "damaged"):
-        process.kill()
-        process.wait()
+@pytest.mark.parametrize("end", ["compared", "idle", "again", "damaged"])
+def test_the_process_ends_without_a_new_entry(project, capsys, monkeypatch, end):
+    used_inputs.keep(stage_inputs.read(STAGE), RUN)
     if end == "damaged":
         dvc_lock.LOCK.write_text(dvc_lock.LOCK.read_text().partition(f"{STAGE}:\n")[0] + "{")
 
@@ -193,11 +201,31 @@ def test_the_process_ends_without_a_new_entry(project, dvc, capsys, monkeypatch,
     def later(stage, folder):
         reads.append(stage)
         if reads == [STAGE] * 2 and end == "compared":
-            check("evaluate", run)
+            check("evaluate", RUN)
         if reads == [STAGE] * 2 and end == "again":
             used_inputs.keep(stage_inputs.read(STAGE), LATER_RUN)
         return read(stage, folder)
 
     monkeypatch.setattr(used_inputs, "_read", later)
-    used_inputs.wait(STAGE)
+    monkeypatch.setattr(used_inputs, "IDLE_SECONDS", 0.3)
+    used_inputs.wait(STAGE, stage_process=0)
     assert capsys.readouterr().err == ""
+
+
+def test_a_removed_stage_raises_no_alarm(project):
+    edit("3", "4")
+    with pytest.raises(Mistake):
+        check("evaluate", RUN)
+    pipeline = Path("dvc.yaml")
+    pipeline.write_text(pipeline.read_text().replace("tune:", "search:", 1))
+    check("evaluate", LATER_RUN)
+
+
+def test_a_file_that_cannot_be_read_now_hides_no_change(project):
+    edit("3", "4")
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(f"{text}bad: [\n")
+    check("evaluate", RUN)
+    Path("params.yaml").write_text(text)
+    with pytest.raises(Mistake, match=r"tune\.trials was 3 and is 4; "):
+        check("evaluate", RUN)

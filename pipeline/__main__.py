@@ -71,6 +71,7 @@ SUMMARISING = (
 )
 
 WITHOUT_RESULTS = ("doctor", "summary", stage_table.TRACK.name)  # commands that compute nothing
+WITHOUT_INPUTS = ("doctor", "ui")  # commands that help although an input is recorded wrongly
 
 TEXT_COMMANDS = ("predict", "read")
 OPTION = re.compile(r"-h|--(help|file|run|seed|json)(=\S*)?")  # of these two commands
@@ -125,7 +126,8 @@ def _parsed(words: list[str]) -> Arguments:
 def _prepare_process(command: str) -> None:
     """Sets environment variables and makes output safe to print.
 
-    Raises Mistake if a variable could change the results of this command. Under DVC, it also backs up dvc.lock,
+    Raises Mistake if a variable could change the results of this command, or if dvc.lock records other inputs than a
+    stage has used. Under DVC, it also backs up dvc.lock,
     compares it with what earlier stages have used, makes this process end when DVC ends, and prints the time left of a
     run of `make`.
     """
@@ -141,6 +143,10 @@ def _prepare_process(command: str) -> None:
         finished = dvc_lock.keep(Path())
         used_inputs.check(stage, _run_of_dvc(), finished)
         run_plan.announce(stage)
+    elif command not in WITHOUT_INPUTS:
+        from pipeline.storage import used_inputs
+
+        used_inputs.check_known()
 
     if command not in WITHOUT_RESULTS:
         machine.check(os.environ)

@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from pipeline import machine, params
-from pipeline.storage import artifacts, dvc_lock, stores
+from pipeline.storage import artifacts, dvc_lock, stores, used_inputs
 from pipeline.storage.stage_inputs import installed_version
 from pipeline.tracking import artifact_locations, checkouts
 from pipeline.verify import durations, packages, repository, run_plan, stale
@@ -341,6 +341,7 @@ def _obstacles(source: Path) -> Iterator[str]:
 def stale_stages() -> tuple[str, list[str]]:
     """(the stages that `dvc repro` would compute and their duration, problems of dvc.lock and `dvc status`)."""
     try:
+        used_inputs.check_known()
         reasons = stale.reasons()
     except stale.DvcIsBusy as busy:
         return f"{UNKNOWN}, because {busy}", []

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from dvc.repo import Repo
 
+from pipeline.__main__ import main
+from pipeline.commands import doctor
 from pipeline.params import Mistake
 from pipeline.storage import artifacts, dvc_lock, stage_inputs, used_inputs
 from pipeline.storage.used_inputs import FOLDER
@@ -229,3 +231,19 @@ def test_a_file_that_cannot_be_read_now_hides_no_change(project):
     Path("params.yaml").write_text(text)
     with pytest.raises(Mistake, match=r"tune\.trials was 3 and is 4; "):
         check("evaluate", RUN)
+
+
+@pytest.mark.parametrize("command", ["track", "verify", "plan", "summary", "predict", "doctor"])
+def test_a_command_without_dvc_names_a_wrong_entry(project, capsys, command):
+    used_inputs.check_known()
+    edit("3", "4")
+    with pytest.raises(Mistake):
+        check("evaluate", RUN)
+    words = [command, "a text"] if command == "predict" else [command]
+    if command == "doctor":
+        problems = doctor.stale_stages()[1]
+    else:
+        assert main(words) == 2
+        problems = capsys.readouterr().err.splitlines()
+    assert len(problems) == 1
+    assert f"{STAGE}: an input changed when the stage had ended: params.yaml: tune" in problems[0]

@@ -127,9 +127,8 @@ def _prepare_process(command: str) -> None:
     """Sets environment variables and makes output safe to print.
 
     Raises Mistake if a variable could change the results of this command, or if dvc.lock records other inputs than a
-    stage has used. Under DVC, it also backs up dvc.lock,
-    compares it with what earlier stages have used, makes this process end when DVC ends, and prints the time left of a
-    run of `make`.
+    stage has used. Under DVC, it also backs up dvc.lock, makes this process end when DVC ends, and prints the time left
+    of a run of `make`.
     """
     from pipeline import machine
 

@@ -18,11 +18,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.params import Missing, Mistake, Strict, validated
+from pipeline.params import Mistake, Strict, validated
 from pipeline.storage import artifacts, dvc_lock, stage_inputs
 from pipeline.storage.dvc_lock import RecordedStage
 from pipeline.storage.lock_comparison import DIRECTORY
 from pipeline.storage.stage_inputs import Inputs
+from pipeline.storage.stage_table import TRACK
 
 FOLDER = Path(".dvc/tmp/used_inputs")
 POLL_SECONDS = 0.1
@@ -131,7 +132,8 @@ def check(
 ) -> None:
     """Raise Mistake if dvc.lock says of another stage that it used other inputs than it did, until it runs again.
 
-    Compares the stages that ran before `stage` in this run. `finished` are the stages in dvc.lock.
+    Compares the stages that ran before `stage` in this run. `finished` are the stages in dvc.lock. A stage whose inputs
+    now differ from both does not count, because DVC runs it again, except for `track` and without a `stage`.
     """
     for name, recorded in finished.items():
         used = _read(name, folder)
@@ -139,7 +141,7 @@ def check(
             continue
         if used.run == run and not used.is_compared:
             used = _compared(used, recorded, folder)
-        if used.wrong_entry == _digest(recorded) and _is_defined(name, folder):
+        if used.wrong_entry == _digest(recorded) and _matters(recorded, stage, folder):
             raise Mistake(_problem(name, used))
 
 
@@ -199,15 +201,16 @@ def _unchanged_folders(used: Used, recorded: RecordedStage, folder: Path) -> lis
     return [dep for dep in others if now.get(dep, used.deps[dep]) == used.deps[dep]]
 
 
-def _is_defined(stage: str, folder: Path) -> bool:
-    """Whether dvc.yaml and params.yaml still name the stage. A removed one cannot run again."""
+def _matters(recorded: RecordedStage, stage: str, folder: Path) -> bool:
+    """Whether a wrong entry stops this stage."""
     try:
-        stage_inputs.read(stage, folder)
-    except Missing:
-        return True
-    except (Mistake, LookupError):
+        is_unchanged = stage_inputs.is_unchanged(recorded, folder)
+    except (
+        Mistake,
+        LookupError,
+    ):  # dvc.yaml or params.yaml no longer names the stage, so it cannot run again
         return False
-    return True
+    return is_unchanged or stage in ("", TRACK.name)
 
 
 def _digest(recorded: RecordedStage) -> str:

@@ -439,8 +439,9 @@ def _costs(means: DataFrame, length: int, subject: Subject) -> dict[str, str]:
         start = f"Words of another {subject.noun} change the accuracy of"
         network = words.network(row.Index)
         if row.Index == "feedforward":
-            start = "For comparison, they change the accuracy of"
             network += ", which ignores order,"
+            if len(wide) > 1:
+                start = "For comparison, they change the accuracy of"
         costs[row.Index] = (
             f"{start} the {network} by {points(-row.suffix)} points in the last quarter and by {points(-row.prefix)} "
             "points in the first."

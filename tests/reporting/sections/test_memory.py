@@ -322,3 +322,10 @@ def test_texts_of_another_source_are_not_reviews():
         titles = re.findall(r'"title": "[^"]*"', json.dumps(charts.specified(list(figure.panels))))
         words = [figure.title, figure.reading, figure.alternative, *titles]
         assert "review" not in " ".join(words)
+
+
+def test_a_network_alone_is_compared_with_no_other():
+    columns = {"architecture": "feedforward", "tokens": 25, "mean": [-0.1, -0.2]}
+    means = pd.DataFrame({"probe": ["suffix", "prefix"], **columns})
+    sentence = memory._costs(means, 100, FILM_REVIEWS)["feedforward"]
+    assert sentence.startswith("Words of another review change the accuracy of the feed-forward")

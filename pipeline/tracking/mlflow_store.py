@@ -36,7 +36,7 @@ EXPERIMENTS = tuple(dict.fromkeys(stage.experiment for stage in STAGES if stage.
 PARENT = "mlflow.parentRunId"
 RUN_NAME = "mlflow.runName"
 WRITER = "writer"  # the tag that names the process that writes a live run: host, process id and start time
-REPLACES = "replaces"  # the tag of a live run with the id of the run whose place it took
+REPLACES = "checkout.replaces"  # the tag of a live run with the id of the run whose place it took
 OF_GIT_HOOKS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # Git sets these for its repository
 METRICS_AT_ONCE = 800  # a server takes at most 1000 items per request, parameters and tags included
 # errors that a store with values of wrong types causes, and what helps then

@@ -319,7 +319,8 @@ class _Projection:
         additions = run_comparison.additions(record, stored, self.names)
         run.log(additions.points, additions.params, {**additions.tags, **run.tags})
         replaced = self.stored.pop(stored.tags.get(mlflow_store.REPLACES, ""), None)
-        if replaced:  # once, also if somebody made two runs replace each other
+        if replaced and replaced.is_deleted and replaced.tags.get("key") == record.key:
+            # once, also if somebody made two runs replace each other
             self._hand_over(record, replaced, run)
 
     def _tags(self, record: Record, run: str) -> dict[str, str]:

@@ -324,6 +324,22 @@ def test_what_users_add_is_also_in_the_run_that_replaces_theirs(projected):
     assert run.data.metrics[tampering.ACCURACY] == 0.5
 
 
+@pytest.mark.parametrize("tag", ["replaces", mlflow_store.REPLACES])
+def test_a_run_gets_nothing_from_another_one_that_a_user_says_it_replaces(projected, tag):
+    client, _ = mlflow_store.opened(projected)
+    seed = tampering.run_id(projected, tampering.SEED)
+    other = tampering.run_id(projected, "vanilla-textbook seed 1")
+    client.set_tag(other, "verdict", "bad")
+    client.set_tag(seed, tag, other)
+    client.set_tag(seed, "architecture", "other")
+
+    track(projected)
+    assert differences(projected) == []
+    tags = client.get_run(seed).data.tags
+    assert "verdict" not in tags
+    assert ("replaces" in tags) == (tag == "replaces")
+
+
 def test_a_run_with_many_differences_takes_five_lines(projected):
     client, _ = mlflow_store.opened(projected)
     for number in range(9):

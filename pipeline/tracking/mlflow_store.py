@@ -252,6 +252,7 @@ class Run:
         if metrics or new_params or run_tags:
             self.client.log_batch(self.id, metrics, new_params, run_tags)
         self.points |= new_points
+        self.params = {**params, **self.params}
         self.tags |= tags
 
     def log_datasets(self, datasets: list[RecordedDataset]) -> None:

@@ -292,11 +292,7 @@ class _Projection:
 
         if stored.is_deleted:
             self.client.restore_run(stored.id)
-        if difference.is_repairable:
-            run = writable(self.client, stored)
-        else:
-            run = self._begun(record)
-
+        run = writable(self.client, stored) if difference.is_repairable else self._begun(record)
         if difference.mismatches:
             self._hand_over(record, stored, run)
             self._complete(record, run)

@@ -428,9 +428,10 @@ def test_a_kill_while_a_version_is_replaced_loses_nothing_of_users(tampered, ste
 
     registry_tampering.sql("update model_versions set run_id = 'x' where version = 1")(tampered)
     annotate(tampered, "1")
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(MlflowClient, step, interrupted)
-        registry_sync.project(models_of(tampered), tampered, never, names_of(tampered))
+        with pytest.raises(KeyboardInterrupt):
+            registry_sync.project(models_of(tampered), tampered, never, names_of(tampered))
 
     while problems(tampered):
         registry_sync.project(models_of(tampered), tampered, never, names_of(tampered))

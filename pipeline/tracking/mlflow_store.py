@@ -182,6 +182,8 @@ def _create_tables(path: Path) -> None:
 def _check_writable(path: Path) -> None:
     with closing(sqlite3.connect(path, timeout=5)) as database:
         database.execute("begin immediate")
+        # without a change, SQLite lets a transaction begin in a file that is read-only
+        database.execute("pragma user_version = 0")
         database.execute("rollback")
 
 
@@ -306,6 +308,7 @@ def warn(error: BaseException) -> None:
     reason = stores.masked(" ".join(str(error).split()))
     if not isinstance(error, Mistake | NotRepaired):  # which name their own remedies
         reason = f"{reason[:300]}; `python -m pipeline track` fills in later"
-        if isinstance(error, DAMAGED) or OF_DAMAGE.search(reason):
+        is_damage = isinstance(error, DAMAGED) or OF_DAMAGE.search(reason)
+        if is_damage and "MLFLOW_" not in reason:  # which names a wrong setting of MLflow
             reason += f", or {REBUILD}"
     print(f"MLflow: {type(error).__name__}: {reason}", file=sys.stderr)

@@ -48,8 +48,7 @@ class LocationDifference:
     """A project folder that the store names, although the project is in another folder.
 
     Without `new` the store is not the project's own, and `track` changes nothing in it. `subfolder` is the folder of
-    the store and its artifacts in the project. `link` is the folder of artifacts of a copy, if it is a link to the
-    artifacts of the original.
+    the store and its artifacts in the project. `link` leads from the folder of artifacts into the old project folder.
     """
 
     old: Path
@@ -59,12 +58,13 @@ class LocationDifference:
     link: Path | None = None
 
     def __str__(self) -> str:
-        artifacts = self.old / self.subfolder / ROOT
         if self.link:
+            link, target = (shlex.quote(str(path)) for path in (self.link, self.link.resolve()))
             return (
-                f"{self.link} leads to {artifacts}, the artifacts of the project that this one was copied from; "
-                f"`rm {shlex.quote(str(self.link))}` removes the link, and `python -m pipeline track` makes a folder"
+                f"{self.link} leads to artifacts of {self.old}, from which this project was copied or moved; "
+                f"`rm {link} && cp -a {target} {link}` gives this project its own artifacts"
             )
+        artifacts = self.old / self.subfolder / ROOT
         if self.new:
             return (
                 f"MLflow's store says that the artifacts are in {artifacts}, but this project is in {self.new} "
@@ -213,7 +213,8 @@ def _moves_of(file: Path, home: Path, url: str) -> Iterator[LocationDifference]:
     """
     subfolder = file.parent.relative_to(home)
     depth = len(subfolder.parts)
-    for root in sorted(_roots(_locations(file))):
+    locations = _locations(file)
+    for root in sorted(_roots(locations)):
         ancestors = [root, *root.parents]
         is_next_to_store = depth < len(ancestors) and ancestors[depth] / subfolder == root
         old = ancestors[depth] if is_next_to_store else root
@@ -221,11 +222,31 @@ def _moves_of(file: Path, home: Path, url: str) -> Iterator[LocationDifference]:
             continue
 
         place = subfolder if is_next_to_store else Path()
-        link = home / place / ROOT
-        if _is_same(root / ROOT, link):
+        links = _links_to(root, home / place, locations)
+        for link in links:
             yield LocationDifference(old, None, url, place, link)
-        else:
+        if not links:
             yield LocationDifference(old, home, url, place)
+
+
+def _links_to(root: Path, new_root: Path, locations: Iterable[str | None]) -> list[Path]:
+    """The links below the new folder that lead to the same place below the old one. `locations` name the old places.
+
+    Of a link inside of another one, only the outer link belongs to the new folder.
+    """
+    links = set()
+    for location in locations:
+        path = local_path(location or "")
+        if path is None or not path.is_relative_to(root / ROOT):
+            continue
+
+        place = path.relative_to(root)
+        for part in (*reversed(place.parents), place):
+            link = new_root / part
+            if link.is_symlink() and _is_same(root / part, link):
+                links.add(link)
+                break
+    return sorted(links)
 
 
 def _is_same(folder: Path, other: Path) -> bool:

@@ -189,6 +189,8 @@ class _LiveRun:
     def log(self, points: Metrics) -> None:
         self._session |= points
         if mlflow_store.contradict(self.run.points, points):
-            self.run.client.delete_run(self.run.id)
-            self.run = self._begin(**{mlflow_store.REPLACES: self.run.id})
+            replaced = self.run
+            self.run = self._begin(**{mlflow_store.REPLACES: replaced.id})
+            # second, because a deleted run without a successor would hand over nothing after a kill
+            self.run.client.delete_run(replaced.id)
         self.run.log(self._session)

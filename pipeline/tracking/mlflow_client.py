@@ -35,10 +35,14 @@ def configure() -> None:
     for variable in ACTIVE_MODEL:
         os.environ.pop(variable, None)
     warnings.filterwarnings("ignore", module="mlflow")
+    # who sets MLFLOW_TRACKING_INSECURE_TLS knows
+    warnings.filterwarnings("ignore", "Unverified HTTPS request")
     import mlflow  # noqa: F401  it sets up its logging
 
     for package in ("mlflow", "alembic", "urllib3"):
         logging.getLogger(package).setLevel(logging.ERROR)
+    # it prints a traceback before MLflow raises the error, and the one line that `warn` prints is enough
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 
 def pages(search: Callable, **query: Any) -> Iterator[Any]:

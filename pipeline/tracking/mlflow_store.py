@@ -36,7 +36,7 @@ EXPERIMENTS = tuple(dict.fromkeys(stage.experiment for stage in STAGES if stage.
 PARENT = "mlflow.parentRunId"
 RUN_NAME = "mlflow.runName"
 WRITER = "writer"  # the tag that names the process that writes a live run: host, process id and start time
-REPLACES = "replaces"  # the tag of a live run with the id of the run whose place it took
+REPLACES = "checkout.replaces"  # the tag of a live run with the id of the run whose place it took
 OF_GIT_HOOKS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # Git sets these for its repository
 METRICS_AT_ONCE = 800  # a server takes at most 1000 items per request, parameters and tags included
 # errors that a store with values of wrong types causes, and what helps then
@@ -182,6 +182,8 @@ def _create_tables(path: Path) -> None:
 def _check_writable(path: Path) -> None:
     with closing(sqlite3.connect(path, timeout=5)) as database:
         database.execute("begin immediate")
+        # without a change, SQLite lets a transaction begin in a file that is read-only
+        database.execute("pragma user_version = 0")
         database.execute("rollback")
 
 
@@ -252,6 +254,7 @@ class Run:
         if metrics or new_params or run_tags:
             self.client.log_batch(self.id, metrics, new_params, run_tags)
         self.points |= new_points
+        self.params = {**params, **self.params}
         self.tags |= tags
 
     def log_datasets(self, datasets: list[RecordedDataset]) -> None:
@@ -305,6 +308,7 @@ def warn(error: BaseException) -> None:
     reason = stores.masked(" ".join(str(error).split()))
     if not isinstance(error, Mistake | NotRepaired):  # which name their own remedies
         reason = f"{reason[:300]}; `python -m pipeline track` fills in later"
-        if isinstance(error, DAMAGED) or OF_DAMAGE.search(reason):
+        is_damage = isinstance(error, DAMAGED) or OF_DAMAGE.search(reason)
+        if is_damage and "MLFLOW_" not in reason:  # which names a wrong setting of MLflow
             reason += f", or {REBUILD}"
     print(f"MLflow: {type(error).__name__}: {reason}", file=sys.stderr)

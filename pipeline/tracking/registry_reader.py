@@ -8,6 +8,7 @@ import re
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,9 @@ RECORD = "record"  # the tag with the fingerprint of a version
 VERSIONS_OF_MODEL = (
     "mlflow.modelVersions"  # the tag with which MLflow links a logged model to its versions
 )
+SOURCE = re.compile(
+    r"/(m-\w+)/artifacts$"
+)  # the end of a version's source, with the id of its logged model
 READY = "READY"
 STATUSES = {
     0: "UNSPECIFIED",
@@ -72,7 +76,8 @@ MODELS = """
             where param.model_id = model.model_id
         )
     from logged_models model join experiments experiment using (experiment_id)
-    where experiment.name = ? and model.lifecycle_stage = 'active'
+    where model.lifecycle_stage = 'active'
+    and (experiment.name = ? or model.model_id in (select value from json_each(?)))
     and model.model_id in (select model_id from logged_model_tags where tag_key in (?, ?))
     order by model.model_id
 """
@@ -239,7 +244,8 @@ def _of_sqlite(database: sqlite3.Connection, checkout: Checkout) -> Registry:
 
     experiment = (TRAIN.experiment,)
     models = []
-    for row in database.execute(MODELS, (*experiment, VERSIONS_OF_MODEL, RECORD)):
+    sources = json.dumps(_models_in_sources(versions))
+    for row in database.execute(MODELS, (*experiment, sources, VERSIONS_OF_MODEL, RECORD)):
         model, title, location, status, run, tags, kind, message, metrics, params = row
         status = STATUSES.get(status, str(status))
         values = (tuple(sorted(json.loads(names))) for names in (metrics, params))
@@ -271,6 +277,15 @@ def _runs(
     return dict(runs), own_runs
 
 
+def _models_in_sources(versions: list[StoredVersion]) -> list[str]:
+    """The ids of logged models that our versions load. Their experiment may have another name by now."""
+    ids = set()
+    for version in versions:
+        if RECORD in version.tags and (match := SOURCE.search(version.source)):
+            ids.add(match[1])
+    return sorted(ids)
+
+
 def _name(names: Iterable[str]) -> str:
     """NAME if a registered model has it. Otherwise the only one with versions of ours, which somebody renamed."""
     names = list(names)
@@ -294,7 +309,7 @@ def read_through_mlflow(client: "MlflowClient", checkout: Checkout) -> Registry:
 
     experiment = client.get_experiment_by_name(TRAIN.experiment)
     experiments = [experiment.experiment_id] if experiment else []
-    models = _models_through_mlflow(client, experiments)
+    models = _models_through_mlflow(client, experiments, _models_in_sources(versions))
     return Registry(
         name,
         description,
@@ -353,12 +368,23 @@ def _has_version_of_ours(client: "MlflowClient", name: str) -> bool:
     return any(RECORD in version.tags for version in versions)
 
 
-def _models_through_mlflow(client: "MlflowClient", experiments: list[str]) -> list[StoredModel]:
-    if not experiments:  # a server refuses an empty list
-        return []
+def _models_through_mlflow(
+    client: "MlflowClient", experiments: list[str], ids: list[str]
+) -> list[StoredModel]:
+    """The logged models in these experiments and with these ids."""
+    from mlflow.exceptions import MlflowException
+
+    found = {}
+    if experiments:  # a server refuses an empty list
+        for model in mlflow_client.pages(client.search_logged_models, experiment_ids=experiments):
+            found[model.model_id] = model
+    for model_id in ids:
+        if model_id not in found:
+            with suppress(MlflowException):  # it was deleted
+                found[model_id] = client.get_logged_model(model_id)
 
     models = []
-    for model in mlflow_client.pages(client.search_logged_models, experiment_ids=experiments):
+    for model in found.values():
         tags = {key: str(value) for key, value in model.tags.items()}
         if VERSIONS_OF_MODEL in tags or RECORD in tags:
             models.append(

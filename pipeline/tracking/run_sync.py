@@ -285,27 +285,27 @@ class _Projection:
         self.replaced: list[str] = []
 
     def repair(self, record: Record, difference: RunDifference) -> None:
-        for duplicate in difference.duplicates:
-            self.client.delete_run(duplicate.id)
-
         stored = difference.run
         if stored is None:
             self._complete(record, self._begun(record))
-        elif not difference.is_repairable:
-            run = self._begun(record)
-            self._hand_over(record, stored, run)
-            self._complete(record, run)
-            self.client.delete_run(stored.id)
-            self.replaced.append(record.name)
-        elif difference.mismatches:
-            if stored.is_deleted:
-                self.client.restore_run(stored.id)
-            run = writable(self.client, stored)
+            return
+
+        if stored.is_deleted:
+            self.client.restore_run(stored.id)
+        run = writable(self.client, stored) if difference.is_repairable else self._begun(record)
+        if difference.mismatches:
             self._hand_over(record, stored, run)
             self._complete(record, run)
         else:  # also for a run of another checkout, whose values nobody else may change
-            writable(self.client, stored).log({}, tags=self.checkout.current_tags)
-            self.ids[record.key] = stored.id
+            run.log({}, tags=self.checkout.current_tags)
+            self.ids[record.key] = run.id
+
+        for duplicate in difference.duplicates:
+            self._hand_over(record, duplicate, run)
+            self.client.delete_run(duplicate.id)
+        if not difference.is_repairable:
+            self.client.delete_run(stored.id)
+            self.replaced.append(record.name)
 
     def _begun(self, record: Record) -> Run:
         """A new run. Tags that contain its id follow later."""
@@ -319,7 +319,8 @@ class _Projection:
         additions = run_comparison.additions(record, stored, self.names)
         run.log(additions.points, additions.params, {**additions.tags, **run.tags})
         replaced = self.stored.pop(stored.tags.get(mlflow_store.REPLACES, ""), None)
-        if replaced:  # once, also if somebody made two runs replace each other
+        if replaced and replaced.is_deleted and replaced.tags.get("key") == record.key:
+            # once, also if somebody made two runs replace each other
             self._hand_over(record, replaced, run)
 
     def _tags(self, record: Record, run: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.storage import dvc_lock
 from pipeline.tracking import (
@@ -18,6 +19,9 @@ from pipeline.tracking import (
 )
 from pipeline.tracking.tracker import Tracker
 from tests.support import toy_study
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 POINTS = (
     "select m.step, m.value from metrics m join runs r using (run_uuid) "
@@ -97,3 +101,21 @@ def points(folder: Path, run: str, metric: str) -> list[tuple[int, float]]:
 def current(folder: Path) -> set[str]:
     """The names of the runs with the tag `current`."""
     return {name for (name,) in rows(folder, CURRENT)}
+
+
+def annotate(client: "MlflowClient", run: str) -> None:
+    """Adds something of every kind, as a user, to a run."""
+    client.set_tag(run, "reviewed by", "me")
+    client.set_tag(run, run_records.NOTE, "look at epoch 2")
+    client.log_param(run, "mine", "1")
+    for step, score in enumerate([0.25, 0.5]):
+        client.log_metric(run, "my/score", score, step=step)
+
+
+def assert_annotated(client: "MlflowClient", run: str) -> None:
+    data = client.get_run(run).data
+    assert data.tags["reviewed by"] == "me"
+    assert data.tags[run_records.NOTE] == "look at epoch 2"
+    assert data.params["mine"] == "1"
+    scores = client.get_metric_history(run, "my/score")
+    assert sorted((point.step, point.value) for point in scores) == [(0, 0.25), (1, 0.5)]

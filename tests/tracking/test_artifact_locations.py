@@ -3,6 +3,7 @@
 import os
 import shutil
 import sqlite3
+import subprocess
 from contextlib import closing
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from pipeline.__main__ import main
 from pipeline.params import Mistake
 from pipeline.storage import stage_inputs
 from pipeline.tracking import artifact_locations, checkouts, mlflow_store, registry_sync
-from tests.support import moved_project
+from tests.support import moved_project, tampering
 from tests.support.moved_project import contents, locations, locations_outside
 from tests.support.tracked_study import everything, models_of, names_of, rows
 
@@ -198,25 +199,63 @@ def test_a_copy_gets_its_own_artifacts_and_the_original_stays(project, tmp_path,
     assert check(project, capsys) == []
 
 
-def test_a_copied_link_to_the_artifacts_is_named_and_they_stay(project, tmp_path, capsys):
-    (project / "mlartifacts").rename(tmp_path / "large disk")
-    (project / "mlartifacts").symlink_to(tmp_path / "large disk")
+@pytest.mark.parametrize("folder", ["mlartifacts", "mlartifacts/rnn-for-nlp/training"])
+def test_a_copied_link_to_artifacts_is_named_and_they_stay(project, tmp_path, capsys, folder):
+    (project / folder).rename(tmp_path / "large disk")
+    (project / folder).symlink_to(tmp_path / "large disk")
     assert check(project, capsys) == []
+    add_artifact(project)
 
     copy = tmp_path / "a copy"
     shutil.copytree(project, copy, symlinks=True)
     original = contents(project)
     (line,) = check(copy, capsys)
-    assert line.startswith(f"{copy}/mlartifacts leads to {project}/mlartifacts, the artifacts of ")
+    assert line.startswith(f"{copy}/{folder} leads to artifacts of {project}, from which this ")
     assert main(["track"]) == 0
     assert line in capsys.readouterr().err
     assert contents(project) == original
 
-    (copy / "mlartifacts").unlink()
+    follow(line)
     track(copy, capsys)
     assert check(copy, capsys) == []
+    assert (tampering.artifact_folder(copy) / "mine.txt").read_text() == "mine"
     assert check(project, capsys) == []
     assert contents(project) == original
+
+
+def add_artifact(project: Path) -> None:
+    (tampering.artifact_folder(project) / "mine.txt").write_text("mine")
+
+
+def follow(line: str) -> None:
+    """Does what the command in a line says."""
+    command = line.split("`")[1]
+    subprocess.run(command, shell=True, check=True)  # noqa: S602 - a command of ours
+
+
+def test_a_moved_project_takes_its_artifacts_over_a_link(project, tmp_path, capsys):
+    add_artifact(project)
+    new = moved_project.moved(project, tmp_path / "new")
+    project.mkdir()
+    (new / "mlartifacts").rename(project / "mlartifacts")
+    (new / "mlartifacts").symlink_to(project / "mlartifacts")
+
+    (line,) = check(new, capsys)
+    follow(line)
+    track(new, capsys)
+    assert check(new, capsys) == []
+    folder = tampering.artifact_folder(new)
+    assert folder.is_relative_to(new)
+    assert (folder / "mine.txt").read_text() == "mine"
+
+
+def test_a_link_at_the_old_place_leads_to_the_artifacts(project, tmp_path, capsys):
+    new = moved_project.moved(project, tmp_path / "new")
+    project.mkdir()
+    (project / "mlartifacts").symlink_to(new / "mlartifacts")
+    track(new, capsys)
+    assert check(new, capsys) == []
+    assert locations_outside(new) == []
 
 
 def test_a_link_to_the_artifacts_moves_with_its_project(project, tmp_path, capsys):

@@ -11,14 +11,23 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from pipeline.storage import stage_inputs
 from pipeline.tracking import live_runs
-from pipeline.tracking.run_records import NOTE
 from pipeline.tracking.tracker import Tracker
 from tests.support import tampering, toy_study
 from tests.support.serving import mlflow_server
-from tests.support.tracked_study import current, differences, points, rows, statuses, track
+from tests.support.tracked_study import (
+    annotate,
+    assert_annotated,
+    current,
+    differences,
+    points,
+    rows,
+    statuses,
+    track,
+)
 
 STAGE = "train@vanilla-textbook"
 UNITS = {
@@ -121,24 +130,39 @@ def test_a_rerun_with_other_values_replaces_its_run(study):
 def test_what_users_add_to_a_run_is_also_in_the_live_run_that_replaces_it(study):
     write(study, epoch(0, 1, 0.5), epoch(0, 2, 0.25), FINISHED)
     track(study)
-    run = tampering.run_id(study, tampering.SEED)
     client = tampering.client(study)
-    client.set_tag(run, "reviewed by", "me")
-    client.set_tag(run, NOTE, "look at epoch 2")
-    client.log_param(run, "mine", "1")
-    client.log_metric(run, "my/score", 0.5, step=3)
+    annotate(client, tampering.run_id(study, tampering.SEED))
 
     for loss in (0.3, 0.2):
         write(study, epoch(0, 1, 0.5), epoch(0, 2, loss), FINISHED)
+    track_other_loss(study)
+    assert_annotated(client, tampering.run_id(study, tampering.SEED))
+
+
+@pytest.mark.parametrize("step", ["create_run", "delete_run"])
+def test_a_kill_while_a_run_is_replaced_loses_nothing_of_users(study, step, monkeypatch):
+    write(study, epoch(0, 1, 0.5), epoch(0, 2, 0.25), FINISHED)
+    track(study)
+    client = tampering.client(study)
+    annotate(client, tampering.run_id(study, tampering.SEED))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, step, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            write(study, epoch(0, 1, 0.5), epoch(0, 2, 0.2))
+    track_other_loss(study)
+    assert_annotated(client, tampering.run_id(study, tampering.SEED))
+
+
+def interrupted(*_values, **_options) -> None:
+    raise KeyboardInterrupt
+
+
+def track_other_loss(study: Path) -> None:
     toy_study.write_run(study, "vanilla-textbook", losses=(0.5, 0.2))
     toy_study.write_lock(study)
     track(study)
     assert differences(study) == []
-    run = client.get_run(tampering.run_id(study, tampering.SEED))
-    assert run.data.tags["reviewed by"] == "me"
-    assert run.data.tags[NOTE] == "look at epoch 2"
-    assert run.data.params["mine"] == "1"
-    assert points(study, tampering.SEED, "my/score") == [(3, 0.5)]
 
 
 def test_a_failure_is_logged_with_its_traceback(study):

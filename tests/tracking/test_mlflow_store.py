@@ -1,14 +1,19 @@
 """Where MLflow's store is, how several users and a kill meet while it is created, and what a warning prints."""
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
+from mlflow.exceptions import MlflowException
 
 from pipeline.params import Mistake
 from pipeline.storage import stores
@@ -119,6 +124,36 @@ def test_secrets_of_a_tracking_uri_are_not_printed(url, capsys):
 def test_a_store_that_track_cannot_repair_has_another_remedy(capsys, problem, is_damage):
     mlflow_store.warn(sqlite3.OperationalError(problem))
     assert (mlflow_store.REBUILD in capsys.readouterr().err) == is_damage
+
+
+def test_a_wrong_setting_of_mlflow_is_no_damage_of_the_store(capsys):
+    mlflow_store.warn(ValueError("MLFLOW_TRACKING_INSECURE_TLS value must be true, but got yes"))
+    assert "rename" not in capsys.readouterr().err
+
+
+def test_mlflow_prints_no_traceback_before_it_raises_an_error(empty_store, tmp_path, capsys):
+    file = tmp_path / "mlflow.db"
+    shutil.copy(empty_store, file)
+    client = mlflow_client.client(f"sqlite:///{file}")
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute("drop table tags")
+    with pytest.raises(MlflowException, match="no such table"):
+        client.create_run("0", run_name="x")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_file_without_write_permission_is_named_before_mlflow_opens_it(empty_store, monkeypatch):
+    read_only = partial(sqlite3.connect, f"file:{empty_store}?mode=ro", uri=True)
+    monkeypatch.setattr(mlflow_store.sqlite3, "connect", lambda path, timeout: read_only())
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        mlflow_store._check_writable(empty_store)
+
+
+def test_a_server_whose_certificate_is_not_verified_is_no_warning():
+    with warnings.catch_warnings(record=True) as caught:
+        mlflow_client.configure()
+        warnings.warn("Unverified HTTPS request is being made to host 'x'.", stacklevel=1)
+    assert caught == []
 
 
 def test_a_mistake_is_printed_whole_and_without_the_remedy_of_a_damaged_store(capsys):

@@ -422,6 +422,19 @@ def test_what_users_add_to_a_version_is_also_in_the_one_that_replaces_it(tampere
     assert problems(tampered) == []
 
 
+def test_what_users_add_stays_although_somebody_renames_the_experiment(tampered, capsys):
+    annotate(tampered, "1")
+    client, experiments = mlflow_store.opened(tampered)
+    client.rename_experiment(experiments["rnn-for-nlp/training"], "old training")
+    registry = registry_reader.read(tampered)
+    assert registry == registry_reader.read_through_mlflow(client, checkouts.identified(tampered))
+
+    projected(tampered)
+    assert "has no logged model" not in capsys.readouterr().out
+    assert_annotated(tampered, "3")
+    assert problems(tampered) == []
+
+
 @pytest.mark.parametrize("step", ["delete_model_version", "delete_logged_model"])
 def test_a_kill_while_a_version_is_replaced_loses_nothing_of_users(tampered, step, monkeypatch):
     from mlflow import MlflowClient

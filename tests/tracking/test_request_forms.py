@@ -1,10 +1,12 @@
 """The forms in which the served model accepts texts, and the message for every other form."""
 
+import re
 from io import StringIO
 
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow.environment_variables import _MLFLOW_IS_IN_SERVING_ENVIRONMENT
 
 from pipeline.params import Mistake
 from pipeline.tracking.request_forms import ACCEPTED, texts_of
@@ -21,8 +23,18 @@ ACCEPTED_FORMS = {
     "DataFrame": pd.DataFrame({"any name": TWO}),
     "DataFrame of some rows": pd.DataFrame({"any name": ["fine", *TWO]})[1:],
     "DataFrame with numbers of texts": pd.DataFrame({"any name": TWO}, index=[7, 3]),
+    "DataFrame with a named index of texts": pd.DataFrame(
+        {"id": ["a", "b"], "text": TWO}
+    ).set_index("id"),
+    "DataFrame with two named indexes": pd.DataFrame(
+        {"id": ["a", "b"], "year": [1, 2], "text": TWO}
+    ).set_index(["id", "year"]),
     "CSV": pd.read_csv(StringIO('text\nso dull\n"so fine"\n')),
 }
+HOLDS_WORDS = (
+    "the index of the data frame may hold words before a comma: quote each text of a CSV, "
+    "or call reset_index(drop=True)"
+)
 REFUSED_FORMS = {
     "label before text": (
         pd.DataFrame({"label": ["bad", "good"], "text": TWO}),
@@ -36,14 +48,18 @@ REFUSED_FORMS = {
         pd.DataFrame(),
         "a data frame must have one column, the texts; its columns are: none",
     ),
-    "CSV with a comma in its texts": (
-        pd.read_csv(StringIO("text\nThe film, which is good\n")),
-        "the index of a data frame must be numbers, so quote each text of a CSV",
-    ),
-    "CSV with two commas in its texts": (
-        pd.read_csv(StringIO("text\nfine, fine, so dull\n")),
-        "the index of a data frame must be numbers, so quote each text of a CSV",
-    ),
+    **{
+        f"CSV that begins with {text!r}": (pd.read_csv(StringIO(f"text\n{text}\n")), HOLDS_WORDS)
+        for text in (
+            "The film, which is good",
+            "fine, fine, so dull",
+            "False, it is good",
+            "NA, so dull",
+            "8.5, so dull",
+            "10,000,000 fans",
+            ", comma first",
+        )
+    },
     "column of numbers": (pd.DataFrame({"text": [1, 2]}), "entry 1 is of type int, not a text"),
     "column with a gap": (pd.DataFrame({"text": ["fine", None]}), "entry 2 is of type "),
     "Series with a gap": (pd.Series(["fine", None]), "entry 2 is of type "),
@@ -73,3 +89,21 @@ def test_another_form_is_refused_with_the_forms_that_are_accepted(form, problem)
         texts_of(form)
     assert str(error.value).startswith(problem)
     assert str(error.value).endswith(f"Accepted: {ACCEPTED}")
+
+
+@pytest.fixture
+def in_server(monkeypatch):
+    monkeypatch.setenv(_MLFLOW_IS_IN_SERVING_ENVIRONMENT.name, "true")
+
+
+@pytest.mark.parametrize(
+    "texts", ["1917, a masterpiece", "10,000 fans", "2012, so dull\n2001, so fine"]
+)
+def test_a_csv_with_numbers_before_a_comma_is_refused_in_a_server(in_server, texts):
+    with pytest.raises(Mistake, match=re.escape(HOLDS_WORDS)):
+        texts_of(pd.read_csv(StringIO(f"text\n{texts}\n")))
+
+
+def test_a_server_accepts_a_data_frame_that_was_sent_with_its_index(in_server):
+    split = pd.DataFrame({"text": TWO}).to_dict(orient="split")
+    assert texts_of(pd.DataFrame(**split)) == TWO

@@ -12,6 +12,8 @@ from pipeline.tracking import mlflow_store, read_only, run_comparison, run_recor
 from pipeline.tracking.checkouts import OWNER
 from tests.support import tampering, toy_study
 from tests.support.tracked_study import (
+    annotate,
+    assert_annotated,
     current,
     differences,
     everything,
@@ -306,22 +308,62 @@ def test_what_users_add_to_a_run_stays_and_is_no_difference(projected):
 def test_what_users_add_is_also_in_the_run_that_replaces_theirs(projected):
     client, _ = mlflow_store.opened(projected)
     seed = tampering.run_id(projected, tampering.SEED)
-    client.set_tag(seed, "reviewed by", "me")
-    client.set_tag(seed, run_records.NOTE, "look at epoch 2")
-    client.log_param(seed, "mine", "1")
-    for step, score in enumerate([0.25, 0.5]):
-        client.log_metric(seed, "my/score", score, step=step)
+    annotate(client, seed)
     client.log_metric(seed, tampering.ACCURACY, 0.999)
 
     track(projected)
     assert differences(projected) == []
-    run = client.get_run(tampering.run_id(projected, tampering.SEED))
-    assert run.info.run_id != seed
-    assert run.data.tags["reviewed by"] == "me"
-    assert run.data.tags[run_records.NOTE] == "look at epoch 2"
-    assert run.data.params["mine"] == "1"
-    assert points(projected, tampering.SEED, "my/score") == [(0, 0.25), (1, 0.5)]
-    assert run.data.metrics[tampering.ACCURACY] == 0.5
+    run = tampering.run_id(projected, tampering.SEED)
+    assert run != seed
+    assert_annotated(client, run)
+    assert client.get_run(run).data.metrics[tampering.ACCURACY] == 0.5
+
+
+def test_what_users_add_to_duplicates_is_also_in_the_run_that_stays(projected):
+    client, _ = mlflow_store.opened(projected)
+    seed = tampering.run_id(projected, tampering.SEED)
+    for _ in range(2):
+        tampering.TAMPERINGS["a twin"](projected)
+    twins = rows(projected, "select run_uuid from runs where name = 'twin'")
+    for number, (twin,) in enumerate(twins):
+        annotate(client, twin)
+        client.log_param(twin, "number", number)
+
+    track(projected)
+    assert differences(projected) == []
+    assert tampering.run_id(projected, tampering.SEED) == seed
+    assert_annotated(client, seed)
+    assert client.get_run(seed).data.params["number"] in ("0", "1")
+
+
+def test_a_restored_run_gets_what_users_added_to_the_run_of_other_values(projected):
+    client, _ = mlflow_store.opened(projected)
+    seed = tampering.run_id(projected, tampering.SEED)
+    toy_study.write_run(projected, "vanilla-textbook", losses=(0.5, 0.2))
+    track(projected)
+    annotate(client, tampering.run_id(projected, tampering.SEED))
+
+    toy_study.write_run(projected, "vanilla-textbook")
+    track(projected)
+    assert differences(projected) == []
+    assert tampering.run_id(projected, tampering.SEED) == seed
+    assert_annotated(client, seed)
+
+
+@pytest.mark.parametrize("tag", ["replaces", mlflow_store.REPLACES])
+def test_a_run_gets_nothing_from_another_one_that_a_user_says_it_replaces(projected, tag):
+    client, _ = mlflow_store.opened(projected)
+    seed = tampering.run_id(projected, tampering.SEED)
+    other = tampering.run_id(projected, "vanilla-textbook seed 1")
+    client.set_tag(other, "verdict", "bad")
+    client.set_tag(seed, tag, other)
+    client.set_tag(seed, "architecture", "other")
+
+    track(projected)
+    assert differences(projected) == []
+    tags = client.get_run(seed).data.tags
+    assert "verdict" not in tags
+    assert ("replaces" in tags) == (tag == "replaces")
 
 
 def test_a_run_with_many_differences_takes_five_lines(projected):

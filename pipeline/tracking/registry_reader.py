@@ -203,9 +203,12 @@ class Registry:
         return is_loaded or model.is_linked_elsewhere
 
     def is_linked(self, model: StoredModel, version: StoredVersion) -> bool:
-        """Whether a model is linked to this version and to no other of ours. Users may add links to theirs."""
-        users_numbers = {version.number for version in self._versions_of_users}
-        return set(model.versions) - users_numbers == {version.number}
+        """Whether a model is linked to this version and to no other of ours.
+
+        Users may add links to theirs, and MLflow leaves a link where they delete a version.
+        """
+        our_numbers = {other.number for other in self.versions if RECORD in other.tags}
+        return set(model.versions) & our_numbers == {version.number}
 
     @property
     def _versions_of_users(self) -> list[StoredVersion]:

@@ -516,7 +516,7 @@ def test_a_version_that_a_user_copied_keeps_its_files(tampered, change):
     assert rows(tampered, query, place) == [("active",)]
 
 
-@pytest.mark.parametrize("change", ["replaced", "deleted"])
+@pytest.mark.parametrize("change", ["replaced", "deleted", "undone"])
 def test_a_model_that_a_user_registers_again_as_ours_keeps_its_files(tampered, change):
     client, _ = mlflow_store.opened(tampered)
     ((model_id, _run_id),) = rows(tampered, LOGGED_MODEL)
@@ -529,7 +529,10 @@ def test_a_model_that_a_user_registers_again_as_ours_keeps_its_files(tampered, c
     client.set_logged_model_tags(model_id, {"mlflow.modelVersions": json.dumps(links)})
     assert problems(tampered) == []
 
-    if change == "replaced":
+    if change == "undone":
+        client.delete_model_version("rnn-for-nlp", version.version)
+        assert problems(tampered) == []
+    elif change == "replaced":
         registry_tampering.sql("update model_versions set run_id = 'x' where version = 1")(tampered)
     else:
         client.delete_model_version("rnn-for-nlp", "1")

@@ -202,7 +202,7 @@ def _edited_inputs(at: Injected) -> None:
     "one line, and every later stage is refused until the stage runs again",
 )
 def _late_edits(at: Injected) -> None:
-    for stage in (stage_table.PREPARE, stage_table.TRAIN, stage_table.REPORT):
+    for stage in (stage_table.PREPARE, stage_table.TRAIN):
         target = STAGES[stage.name]
         for edit in EDITS[stage]:
             if edit[0] != "params.yaml" and not edit[0].startswith("pipeline/"):

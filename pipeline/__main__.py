@@ -145,7 +145,7 @@ def _prepare_process(command: str) -> None:
     elif command not in WITHOUT_INPUTS:
         from pipeline.storage import used_inputs
 
-        used_inputs.check_known()
+        used_inputs.check_known(command)
 
     if command not in WITHOUT_RESULTS:
         machine.check(os.environ)

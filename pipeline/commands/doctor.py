@@ -341,7 +341,7 @@ def _obstacles(source: Path) -> Iterator[str]:
 def stale_stages() -> tuple[str, list[str]]:
     """(the stages that `dvc repro` would compute and their duration, problems of dvc.lock and `dvc status`)."""
     try:
-        used_inputs.check_known()
+        used_inputs.check_known("doctor")
         reasons = stale.reasons()
     except stale.DvcIsBusy as busy:
         return f"{UNKNOWN}, because {busy}", []

@@ -23,7 +23,7 @@ from pipeline.storage import artifacts, dvc_lock, stage_inputs
 from pipeline.storage.dvc_lock import RecordedStage
 from pipeline.storage.lock_comparison import DIRECTORY
 from pipeline.storage.stage_inputs import Inputs
-from pipeline.storage.stage_table import TRACK
+from pipeline.storage.stage_table import TRACK, is_ours
 
 FOLDER = Path(".dvc/tmp/used_inputs")
 POLL_SECONDS = 0.1
@@ -132,8 +132,7 @@ def check(
 ) -> None:
     """Raise Mistake if dvc.lock says of another stage that it used other inputs than it did, until it runs again.
 
-    Compares the stages that ran before `stage` in this run. `finished` are the stages in dvc.lock. A stage whose inputs
-    now differ from both does not count, because DVC runs it again, except for `track` and without a `stage`.
+    Compares the stages that ran before `stage` in this run. `finished` are the stages in dvc.lock.
     """
     for name, recorded in finished.items():
         used = _read(name, folder)
@@ -145,11 +144,11 @@ def check(
             raise Mistake(_problem(name, used))
 
 
-def check_known(folder: Path = Path()) -> None:
+def check_known(command: str, folder: Path = Path()) -> None:
     """Raise Mistake as `check` does, for a command without DVC. Takes no time if every comparison was good."""
     stages = [file.stem for file in (folder / FOLDER).glob("*.json")]
     if any(used.wrong_entry for stage in stages if (used := _read(stage, folder))):
-        check("", "", dvc_lock.finished(folder), folder)
+        check(command, "", dvc_lock.finished(folder), folder)
 
 
 def _compared(used: Used, recorded: RecordedStage, folder: Path) -> Used:
@@ -201,16 +200,17 @@ def _unchanged_folders(used: Used, recorded: RecordedStage, folder: Path) -> lis
     return [dep for dep in others if now.get(dep, used.deps[dep]) == used.deps[dep]]
 
 
-def _matters(recorded: RecordedStage, stage: str, folder: Path) -> bool:
-    """Whether a wrong entry stops this stage."""
+def _matters(recorded: RecordedStage, command: str, folder: Path) -> bool:
+    """Whether a wrong entry stops this stage or command.
+
+    A stage whose inputs now differ from the entry, too, stops only what shows results, because DVC runs it again.
+    """
     try:
         is_unchanged = stage_inputs.is_unchanged(recorded, folder)
-    except (
-        Mistake,
-        LookupError,
-    ):  # dvc.yaml or params.yaml no longer names the stage, so it cannot run again
+    except (Mistake, LookupError):  # a stage that params.yaml no longer names cannot run again
         return False
-    return is_unchanged or stage in ("", TRACK.name)
+    computes = command == "plan" or (is_ours(command) and command != TRACK.name)
+    return is_unchanged or not computes
 
 
 def _digest(recorded: RecordedStage) -> str:

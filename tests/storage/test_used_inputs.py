@@ -234,9 +234,20 @@ def test_a_file_that_cannot_be_read_now_hides_no_change(project):
         check("evaluate", RUN)
 
 
+def test_what_dvc_runs_again_stops_no_plan(project):
+    edit("3", "4")
+    with pytest.raises(Mistake):
+        check("evaluate", RUN)
+    file = Path("params.yaml")
+    file.write_text(file.read_text().replace("trials: 4", "trials: 5"))
+    used_inputs.check_known("plan")
+    with pytest.raises(Mistake):
+        used_inputs.check_known("summary")
+
+
 @pytest.mark.parametrize("command", ["track", "verify", "plan", "summary", "predict", "doctor"])
 def test_a_command_without_dvc_names_a_wrong_entry(project, capsys, command):
-    used_inputs.check_known()
+    used_inputs.check_known(command)
     edit("3", "4")
     with pytest.raises(Mistake):
         check("evaluate", RUN)

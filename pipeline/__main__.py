@@ -303,18 +303,19 @@ def _run_stage(arguments: Arguments) -> None:
     """Runs a stage on the inputs that it finds. Raises Mistake if one of them has changed at its end."""
     from pipeline import machine, params
     from pipeline.storage import stage_inputs, used_inputs
-    from pipeline.workers import resume
 
     _check_workers()
     stage = stage_table.BY_NAME[arguments.command]
     name = stage.dvc_name(_item(stage, arguments, params.read()))
     inputs = stage_inputs.read(name)
     inputs.check_packages()
-    resume.delete_recorded()
 
     _note_switches()
     if stage.loads_tensorflow:
         machine.load_tensorflow()
+    from pipeline.workers import resume  # it imports pandas
+
+    resume.delete_recorded()
     with _context(stage, inputs) as context, _unchanged(inputs):
         import_module(f"pipeline.stages.{stage.name}").main(context)
     if run := _run_of_dvc():

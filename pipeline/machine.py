@@ -249,12 +249,12 @@ def is_forced() -> bool:
     if "DVC_STAGE" not in os.environ:
         return False
     dvc = parent()
-    words = iter(dvc.cmdline() if dvc else [])
-    is_dvc = any(
-        Path(word).name == "dvc" for word in words
-    )  # not a notebook or script that uses DVC
-    options = list(words)
-    if not is_dvc or not any(map(PERHAPS_FORCE.match, options)):  # it takes long to import DVC
+    words = dvc.cmdline() if dvc else []
+    names = [Path(word).name for word in words]
+    if "dvc" not in names:  # a notebook or a script runs DVC
+        return False
+    options = words[names.index("dvc") + 1 :]
+    if not any(map(PERHAPS_FORCE.match, options)):  # importing DVC takes half a second
         return False
 
     from dvc.cli.parser import get_main_parser

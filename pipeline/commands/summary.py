@@ -13,10 +13,9 @@ from pipeline.params import Mistake, Params, read
 from pipeline.storage import artifacts, dvc_lock, lock_comparison
 from pipeline.storage.stage_table import TRACK, TRAINING, dvc_names
 from pipeline.verify import committed, durations, repository, run_plan
-from pipeline.verify.committed import Committed
+from pipeline.verify.committed import ACCURACY, Committed
 from pipeline.verify.run_plan import RunPlan
 
-ACCURACY = "test/accuracy"
 HEADER = ["run", "seeds", "test accuracy (%)", "95 % interval"]
 HEADER_OF_COMMIT = "in the commit"
 RESULTS = (artifacts.METRICS, artifacts.CLAIMS)

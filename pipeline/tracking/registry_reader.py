@@ -26,9 +26,8 @@ RECORD = "record"  # the tag with the fingerprint of a version
 VERSIONS_OF_MODEL = (
     "mlflow.modelVersions"  # the tag with which MLflow links a logged model to its versions
 )
-SOURCE = re.compile(
-    r"/(m-\w+)/artifacts$"
-)  # the end of a version's source, with the id of its logged model
+# the end of a version's source, with the id of its logged model
+SOURCE = re.compile(r"/(m-\w+)/artifacts$")
 READY = "READY"
 STATUSES = {
     0: "UNSPECIFIED",

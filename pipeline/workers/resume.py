@@ -89,9 +89,8 @@ def opened(inputs: Inputs, is_forced: bool = False) -> Iterator[Results]:
     With `is_forced` (`dvc repro --force`), it deletes all results.
     """
     current = _folder(inputs.stage, inputs.fingerprint, inputs.folder)
-    for path in current.parent.glob(
-        current.name[: -dvc_lock.DIGITS] + "[0-9a-f]" * dvc_lock.DIGITS
-    ):
+    any_inputs = _folder(inputs.stage, "[0-9a-f]" * dvc_lock.DIGITS, inputs.folder)
+    for path in any_inputs.parent.glob(any_inputs.name):
         if path != current or is_forced or not path.is_dir():
             _remove(path)
     if is_forced and current.exists():

@@ -141,7 +141,7 @@ def test_scores_of_other_models_are_not_shown(params, monkeypatch):
 
 
 def test_scores_stay_as_they_are_while_a_merge_conflict_hides_their_inputs(context):
-    """Without an answer whether the scores are those of the models, nothing changes."""
+    """`track` changes nothing while it cannot tell whether the scores belong to the models."""
     Path("dvc.yaml").write_text("stages:\n<<<<<<< HEAD\n")
     with pytest.raises(Mistake, match=r"^dvc\.yaml: line 2: a merge conflict \('<<<<<<< HEAD'\)"):
         track.main(context)

@@ -64,7 +64,7 @@ def _leader(ranked: DataFrame, value: str, subject: Subject) -> str:
     if len(ranked) == 1:
         return f"The {names[0]} classifies {value} of the test {subject.noun}s correctly"
 
-    mean = ranked["mean"].round(9)  # means of other scores may differ in the last bit
+    mean = ranked["mean"].round(9)  # a rounding error must not decide
     is_first = mean == mean.max()
     if is_first.sum() > 1:
         return f"The {listed(ranked[is_first]['run'].map(words.run))} share the highest accuracy, {value}"

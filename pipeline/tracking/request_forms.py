@@ -1,4 +1,4 @@
-"""The forms in which the served model accepts texts. Of a data frame with two columns, MLflow would score the first."""
+"""The forms in which the served model accepts texts. MLflow alone would score the first column of any data frame."""
 
 import os
 from typing import Any
@@ -14,6 +14,7 @@ ACCEPTED = (
     "or a DataFrame of one column"
 )
 SERVING = "_MLFLOW_IS_IN_SERVING_ENVIRONMENT"  # MLflow sets it where it reads the requests
+SEPARATORS = ";\t|"  # in the name of a column, they show that pandas did not split a CSV
 
 
 def texts_of(model_input: Any) -> list[str]:
@@ -28,19 +29,7 @@ def texts_of(model_input: Any) -> list[str]:
 def _sequence(model_input: Any) -> list:
     match model_input:
         case pd.DataFrame():
-            columns = ", ".join(map(repr, model_input.columns)) or "none"
-            if len(model_input.columns) != 1:
-                problem = (
-                    f"a data frame must have one column, the texts; its columns are: {columns}"
-                )
-                raise _refusal(problem)
-            if _may_hold_words(model_input.index):
-                problem = (
-                    "the index of the data frame may hold words before a comma: quote each text of a CSV, "
-                    "or call reset_index(drop=True)"
-                )
-                raise _refusal(problem)
-            return model_input.iloc[:, 0].tolist()
+            return _single_column(model_input).tolist()
         case pd.Series() | pd.Index():
             return model_input.tolist()
         case np.ndarray():
@@ -53,17 +42,24 @@ def _sequence(model_input: Any) -> list:
             raise _refusal(f"got {type(model_input).__name__}, not a list of texts")
 
 
-def _may_hold_words(index: pd.Index) -> bool:
-    """Whether the index may come from surplus fields of a CSV, which pandas reads as an index without a name.
+def _single_column(frame: pd.DataFrame) -> pd.Series:
+    """The texts of a data frame. MLflow makes one of a CSV, too, and loses a text or takes a label for words."""
+    if SERVING in os.environ:
+        raise _refusal("data frames and CSV are accepted only in Python")
 
-    Such fields can be numbers, but so can the index of rows that somebody chose in Python. So numbers other than
-    0, 1, 2, ... are refused only where MLflow reads the CSV.
-    """
-    if any(name is not None for name in index.names):
-        return False
-    if not is_integer_dtype(index):
-        return True
-    return SERVING in os.environ and not index.equals(pd.RangeIndex(len(index)))
+    columns = ", ".join(map(repr, frame.columns)) or "none"
+    if len(frame.columns) != 1 or set(SEPARATORS) & set(str(frame.columns[0])):
+        raise _refusal(f"a data frame must have one column, the texts; its columns are: {columns}")
+    has_names = any(name is not None for name in frame.index.names)
+    if not has_names and not is_integer_dtype(
+        frame.index
+    ):  # pandas makes an index of surplus fields
+        problem = (
+            "the index of the data frame may hold words before a comma: quote each text of a CSV, "
+            "or call reset_index(drop=True)"
+        )
+        raise _refusal(problem)
+    return frame.iloc[:, 0]
 
 
 def _refusal(problem: str) -> Mistake:

@@ -40,7 +40,7 @@ except mlflow.MlflowException as error:
 import pipeline
 print(json.dumps([answers, pipeline.__file__, model.predict(["half \\ud800 fine"]), model.predict([]), refusal]))
 """
-FRAME = {"dataframe_split": {"columns": ["label", "text"], "data": [["0", "fine"]]}}
+FRAME = {"dataframe_split": {"columns": ["text"], "data": [["fine"]]}}
 
 
 @pytest.fixture(scope="module")

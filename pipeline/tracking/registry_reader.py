@@ -21,6 +21,7 @@ from pipeline.tracking.run_records.tables import Strings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
 
 RECORD = "record"  # the tag with the fingerprint of a version
 VERSIONS_OF_MODEL = (
@@ -298,20 +299,28 @@ def _name(names: Iterable[str]) -> str:
 
 def read_through_mlflow(client: "MlflowClient", checkout: Checkout) -> Registry:
     """Returns the same as `read`, through MLflow's client."""
+    # no filter by name: MLflow cannot parse one with an apostrophe
+    every_version = list(
+        mlflow_client.pages(client.search_model_versions, order_by=["version_number ASC"])
+    )
+    own_names = {version.name for version in every_version if RECORD in version.tags}
     registered = {}
     for model in mlflow_client.pages(client.search_registered_models):
-        if model.name == NAME or _has_version_of_ours(client, model.name):
+        if model.name == NAME or model.name in own_names:
             registered[model.name] = model
     name = _name(registered)
     description, champion, versions = "", None, []
     if name:
         model = registered[name]
         description, champion = model.description or "", model.tags.get(CHAMPION)
-        versions = _versions_through_mlflow(client, name, str(model.aliases.get(CHAMPION)))
+        number = str(model.aliases.get(CHAMPION))
+        own = [version for version in every_version if version.name == name]
+        versions = [_version_through_mlflow(client, version, number) for version in own]
 
     experiment = client.get_experiment_by_name(TRAIN.experiment)
     experiments = [experiment.experiment_id] if experiment else []
     models = _models_through_mlflow(client, experiments, _models_in_sources(versions))
+    others = [version for version in every_version if version.name != name]
     return Registry(
         name,
         description,
@@ -320,54 +329,35 @@ def read_through_mlflow(client: "MlflowClient", checkout: Checkout) -> Registry:
         models,
         experiment.artifact_location if experiment else "",
         *_runs(_tags_by_run(client, experiments), checkout),
-        _other_places(client, name) if models else set(),
+        {_place(client, version) for version in others} if models else set(),
     )
 
 
-def _versions_through_mlflow(
-    client: "MlflowClient", name: str, champion: str
-) -> list[StoredVersion]:
-    """Every version of a registered model. `champion` is the number of the version with the alias."""
-    versions = []
-    for version in mlflow_client.pages(
-        client.search_model_versions,
-        filter_string=f"name = '{name}'",
-        order_by=["version_number ASC"],
-    ):
-        versions.append(
-            StoredVersion(
-                int(version.version),
-                dict(version.tags),
-                str(version.version) == champion,
-                version.description or "",
-                version.source or "",
-                client.get_model_version_download_uri(name, version.version),
-                version.run_id,
-                version.status,
-                version.status_message or "",
-                version.run_link or "",
-                version.user_id or "",
-            )
-        )
-    return versions
+def _version_through_mlflow(
+    client: "MlflowClient", version: "ModelVersion", champion: str
+) -> StoredVersion:
+    """`champion` is the number of the version with the alias."""
+    return StoredVersion(
+        int(version.version),
+        dict(version.tags),
+        str(version.version) == champion,
+        version.description or "",
+        version.source or "",
+        client.get_model_version_download_uri(version.name, version.version),
+        version.run_id,
+        version.status,
+        version.status_message or "",
+        version.run_link or "",
+        version.user_id or "",
+    )
 
 
-def _other_places(client: "MlflowClient", name: str) -> set[str]:
-    """The locations that versions of all registered models but this one load."""
-    places = set()
-    for version in mlflow_client.pages(client.search_model_versions):
-        if version.name == name:
-            continue
-        place = version.source or ""
-        if place.startswith("models:/"):  # a copy of another version
-            place = client.get_model_version_download_uri(version.name, version.version)
-        places.add(place)
-    return places
-
-
-def _has_version_of_ours(client: "MlflowClient", name: str) -> bool:
-    versions = client.search_model_versions(f"name = '{name}'", max_results=1)
-    return any(RECORD in version.tags for version in versions)
+def _place(client: "MlflowClient", version: "ModelVersion") -> str:
+    """The location that a version loads."""
+    place = version.source or ""
+    if place.startswith("models:/"):  # a copy of another version
+        return client.get_model_version_download_uri(version.name, version.version)
+    return place
 
 
 def _models_through_mlflow(

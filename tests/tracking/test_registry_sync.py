@@ -500,10 +500,10 @@ def test_what_users_add_to_a_version_is_also_in_an_equal_one_that_stays(tampered
 @pytest.mark.parametrize("change", ["replaced", "renamed"])
 def test_a_version_that_a_user_copied_keeps_its_files(tampered, change):
     client, _ = mlflow_store.opened(tampered)
-    copy = client.copy_model_version("models:/rnn-for-nlp/1", "mine")
+    copy = client.copy_model_version("models:/rnn-for-nlp/1", "Bob's")
     assert problems(tampered) == []
     if change == "renamed":
-        client.rename_registered_model("rnn-for-nlp", "old")
+        client.rename_registered_model("rnn-for-nlp", "It's old")
     else:
         registry_tampering.sql("update model_versions set run_id = 'x' where version = 1")(tampered)
     registry = registry_reader.read(tampered)
@@ -511,7 +511,7 @@ def test_a_version_that_a_user_copied_keeps_its_files(tampered, change):
 
     registry_sync.project(models_of(tampered), tampered, never, names_of(tampered))
     assert problems(tampered) == []
-    place = client.get_model_version_download_uri("mine", copy.version)
+    place = client.get_model_version_download_uri("Bob's", copy.version)
     query = "select lifecycle_stage from logged_models where artifact_location = ?"
     assert rows(tampered, query, place) == [("active",)]
 

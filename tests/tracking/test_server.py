@@ -86,6 +86,7 @@ def refused(url: str, content: bytes | None = None, **headers: str) -> bool:
 def test_a_server_without_our_experiments_has_an_empty_registry():
     client = Mock()
     client.search_registered_models.return_value = PagedList([], None)
+    client.search_model_versions.return_value = PagedList([], None)
     client.search_runs.return_value = PagedList([], None)
     client.get_experiment_by_name.return_value = None
     client.search_logged_models.side_effect = MlflowException("Missing value: experiment_ids")

@@ -108,10 +108,14 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _parsed(words: list[str]) -> Arguments:
-    """The arguments. After an error of argparse, explains how to pass a text that starts with a hyphen."""
+    """The arguments. After an error of argparse, explains how to pass several words, or a text that starts with -."""
     try:
         return parser().parse_args(words)
     except SystemExit as ended:
+        is_text = len(words) > 2 and not any(word.startswith("-") for word in words)
+        if ended.code and is_text and words[0] in TEXT_COMMANDS:
+            example = f"python -m pipeline {words[0]} {shlex.quote(' '.join(words[1:]))}"
+            _print_error(f"put the text in quotes, such as `{example}`")
         texts = [
             word
             for before, word in pairwise(words)

@@ -170,7 +170,7 @@ def measured(measure: dict) -> dict[str, str]:
     numbers = {measure[name] for name in names} - {None}
     for decimals in range(1, 7):
         texts = {value: _in_unit(value, unit, decimals) for value in numbers}
-        if threshold is None or len(set(texts.values())) == len(texts):
+        if threshold is None or list(texts.values()).count(texts[threshold]) == 1:
             break
 
     def between(low: float | None, high: float | None) -> str:

@@ -59,6 +59,9 @@ def main(context: "Context") -> None:
         artifacts.write_parquet(artifacts.predictions(baseline), baseline_predictions)
         metrics[baseline] = {"parameters": parameters, **scoring.by_metric(baseline_predictions)}
 
+    files = [artifacts.predictions(run) for run in predictions]
+    artifacts.remove_others(artifacts.PREDICTIONS, files)
+
     family = comparisons.family(
         params.evaluate.comparisons,
         cards,

@@ -91,7 +91,7 @@ def measured_seeds(architecture: str, sequence_length: int, params: Params) -> r
     if sequence_length == params.settings["textbook"].sequence_length:
         return all_seeds
     if _trains_at(sequence_length, params):
-        return range(_thorough_seeds(params))
+        return all_seeds[: _thorough_seeds(params)]
     return range(0) if architecture in FIXED_SIZE else all_seeds
 
 

@@ -49,8 +49,10 @@ def main(context: "Context") -> None:
     playground = artifacts.read_json(artifacts.PLAYGROUND_CARD)
     report = _report(inputs, origins, has_playground=bool(playground["networks"]))
 
-    for name, picture in render.pictures(report).items():
+    pictures = render.pictures(report)
+    for name, picture in pictures.items():
         artifacts.write_text(artifacts.figure(name), picture)
+    artifacts.remove_others(artifacts.FIGURES, map(artifacts.figure, pictures))
     artifacts.write_text(artifacts.REPORT, render.markdown(report))
     artifacts.write_text(artifacts.REPORT_PAGE, render.html(report))
     artifacts.write_text(artifacts.PLAYGROUND, _playground(playground))

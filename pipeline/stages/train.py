@@ -66,9 +66,12 @@ def main(context: "Context") -> None:
         "best_epochs": {str(row.seed): row.epoch for row in best_epochs.itertuples()},
     }
 
-    for seed, result in results.items():
-        artifacts.write_bytes(artifacts.weights(name, seed), result["weights"])
-    artifacts.write_json(artifacts.model(name), card)
+    weights = {artifacts.weights(name, seed): result["weights"] for seed, result in results.items()}
+    for path, content in weights.items():
+        artifacts.write_bytes(path, content)
+    model = artifacts.model(name)
+    artifacts.write_json(model, card)
+    artifacts.remove_others(model.parent, [model, *weights])
     columns = ["seed", *history.columns.drop("seed")]
     artifacts.write_csv(artifacts.history(name), history[columns])
 

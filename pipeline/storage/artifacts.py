@@ -11,7 +11,7 @@ import io
 import json
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
@@ -78,7 +78,8 @@ LENGTH_BUCKETS = REPORTS / "length_buckets.csv"  # one row per run and bucket of
 # one row per run and text of the test split that is hard, by the reason for it; without words
 HARD_TEXTS = REPORTS / "hard_texts.csv"
 MODELS_CARD = REPORTS / "models.json"
-predictions = _file_in(ARTIFACTS / "predictions", ".parquet")  # by run
+PREDICTIONS = ARTIFACTS / "predictions"
+predictions = _file_in(PREDICTIONS, ".parquet")  # by run
 
 # Gradients and memory, by sequence length
 GRADIENTS = REPORTS / "gradients"
@@ -266,6 +267,16 @@ def write_parquet(path: Path, table: "DataFrame") -> None:
 def write_bytes(path: Path, content: bytes) -> None:
     with replaced(path) as temporary:
         temporary.write_bytes(content)
+
+
+def remove_others(folder: Path, written: Iterable[Path]) -> None:
+    """Remove the files of a folder that a stage has not written.
+
+    DVC removes the old folder before the stage begins, but `dvc checkout` can bring it back while the stage computes.
+    """
+    for path in {*folder.glob("*")} - {*written}:
+        if path.is_file():
+            path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -145,5 +145,8 @@ def decoded(content: bytes) -> str:
 def not_utf_8(line: int, byte: int, position: int) -> Mistake:
     """The Mistake for a file whose `byte` at `position` (from 0), in this line (from 1), is not UTF-8."""
     problem = f"not UTF-8 (byte {byte:#04x} at position {position})"
-    remedy = "save the file as UTF-8; `iconv -f WINDOWS-1252 -t UTF-8` converts Latin-1 and texts of Windows"
+    remedy = (
+        "save the file as UTF-8; `iconv -f WINDOWS-1252 -t UTF-8` converts Western texts of Windows, "
+        "`-f WINDOWS-1251` Cyrillic ones"
+    )
     return Mistake(f"line {line}: {problem}; {remedy}")

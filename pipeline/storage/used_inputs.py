@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -154,12 +155,19 @@ def check_known(command: str, folder: Path = Path()) -> None:
 def _compared(used: Used, recorded: RecordedStage, folder: Path) -> Used:
     """Saves whether the entry that DVC has written has these inputs."""
     result: dict[str, Any] = {"is_compared": True}
-    if changes := _changes(used, recorded, folder):
+    changes = _changes(used, recorded, folder)
+    if changes:
         result |= {"wrong_entry": _digest(recorded), "changes": stage_inputs.listed(changes)}
-        _forget_runs(recorded, folder)
-
     compared = used.model_copy(update=result)
-    artifacts.write_json(_file(recorded.name, folder), compared.model_dump())
+    try:
+        artifacts.write_json(_file(recorded.name, folder), compared.model_dump())
+        if changes:
+            _forget_runs(recorded, folder)
+    except (Mistake, OSError) as error:
+        print(
+            f"note: {recorded.name}: the comparison with dvc.lock is not saved: {error}",
+            file=sys.stderr,
+        )
     return compared
 
 
@@ -240,18 +248,17 @@ def _read(stage: str, folder: Path) -> Used | None:
 
 
 def _forget_runs(stage: RecordedStage, folder: Path) -> None:
-    """Removes the runs with these outputs from DVC's cache of runs. They would be restored for the wrong inputs."""
-    if not stage.outs:
-        return
-
+    """Removes this run of the stage from DVC's cache of runs. It would be restored for the wrong inputs."""
     from dvc.repo import Repo
 
     with Repo(str(folder)) as repo:
         runs = Path(repo.stage_cache.cache_dir)
+    hashes = [*stage.deps.values(), *stage.outs.values()]
     for run in runs.glob("*/*/*"):
-        content = run.read_text(encoding="utf-8")
-        if all(md5 in content for md5 in stage.outs.values()):
-            run.unlink()
+        with suppress(OSError):  # a file of somebody else in a shared cache
+            content = run.read_text(encoding="utf-8", errors="replace")
+            if stage.outs and all(md5 in content for md5 in hashes):
+                run.unlink()
 
 
 if __name__ == "__main__":

@@ -90,24 +90,17 @@ def stored_path(location: str, moves: Mapping[Path, Path]) -> Path | None:
     return local_path(moved(location, moves) or "")
 
 
-def differences(folder: Path, client: "MlflowClient | None" = None) -> list[LocationDifference]:
+def differences(folder: Path, locations: Iterable[str] = ()) -> list[LocationDifference]:
     """The old folders of the project that its store still names. Changes nothing.
 
-    `client` reads a store that is not SQLite. Without a client, that store counts as correct.
+    `locations` are those of the experiments in a store that is not SQLite.
     """
     url = stores.mlflow(folder)
     if own_file := own_store(folder):
         return list(_moves_of(own_file, stores.home(folder), url))
 
-    if file := stores.sqlite_path(url):
-        roots = _roots(_locations(file))
-    elif client:
-        from mlflow.entities import ViewType
-
-        experiments = client.search_experiments(ViewType.ALL)
-        roots = _roots(experiment.artifact_location for experiment in experiments)
-    else:
-        roots = set()
+    file = stores.sqlite_path(url)
+    roots = _roots(_locations(file) if file else locations)
     missing = [root for root in sorted(roots) if not root.is_dir()]
     return [LocationDifference(root, None, url) for root in missing]
 
@@ -156,7 +149,10 @@ def require_path(file: Path) -> None:
 
 def require(folder: Path, client: "MlflowClient") -> None:
     """Raises Mistake if a location leads to a folder that is gone, since MLflow would create that folder again."""
-    for difference in differences(folder, client):
+    from mlflow.entities import ViewType
+
+    experiments = client.search_experiments(ViewType.ALL)
+    for difference in differences(folder, [one.artifact_location for one in experiments]):
         raise Mistake(str(difference))
 
 

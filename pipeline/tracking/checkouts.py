@@ -123,11 +123,16 @@ def _identity(home: Path) -> dict:
 
 
 def _is_copy(saved: dict, place: dict) -> bool:
-    """Whether a saved identity belongs to another folder: one that still exists, or one on another machine."""
+    """Whether a saved identity belongs to another folder.
+
+    That folder still exists, or is on another machine, or was moved away after the copy: a move on one device keeps the
+    inode. A file that an older version saved has no device.
+    """
     original = Path(saved["path"])
     if _saved(original).get("id") == saved["id"] and not original.samefile(place["path"]):
         return True
-    return saved["host"] != place["host"] and saved["inode"] != place["inode"]
+    was_renamed = saved["path"] != place["path"] and saved.get("device") == place["device"]
+    return saved["inode"] != place["inode"] and (saved["host"] != place["host"] or was_renamed)
 
 
 def _saved(home: Path) -> dict:
@@ -137,7 +142,7 @@ def _saved(home: Path) -> dict:
     except (OSError, ValueError):
         return {}
     fields = {"id", "first_id", "path", "inode", "host"}
-    return identity if isinstance(identity, dict) and fields == identity.keys() else {}
+    return identity if isinstance(identity, dict) and fields <= identity.keys() else {}
 
 
 def _place(home: Path) -> dict:
@@ -145,5 +150,6 @@ def _place(home: Path) -> dict:
     return {
         "path": str(home),
         "inode": home.stat().st_ino,
+        "device": home.stat().st_dev,
         "host": socket.gethostname(),
     }

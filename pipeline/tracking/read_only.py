@@ -151,4 +151,4 @@ def _check_tables(url: str) -> None:
 
     if version != SCHEMA:
         problem = f"the tables of MLflow have the version {version}, this code reads {SCHEMA}"
-        raise OtherTables(f"{problem}; `mlflow db upgrade` changes them")
+        raise OtherTables(f"{problem}; `python -m pipeline doctor` names the remedy")

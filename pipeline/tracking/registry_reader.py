@@ -344,7 +344,7 @@ def _version_through_mlflow(
         version.description or "",
         version.source or "",
         client.get_model_version_download_uri(version.name, version.version),
-        version.run_id,
+        version.run_id,  # pyright: ignore[reportArgumentType] - None is not our version
         version.status,
         version.status_message or "",
         version.run_link or "",

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.extensions import ExtensionArray
 from pandas.api.types import is_integer_dtype
 
 from pipeline.params import Mistake
@@ -30,7 +31,7 @@ def _sequence(model_input: Any) -> list:
     match model_input:
         case pd.DataFrame():
             return _single_column(model_input).tolist()
-        case pd.Series() | pd.Index():
+        case pd.Series() | pd.Index() | ExtensionArray():
             return model_input.tolist()
         case np.ndarray():
             if model_input.ndim != 1:

@@ -5,6 +5,7 @@ the checkout that owns a run changes it. docs/decisions/0014-checkouts.md explai
 """
 
 import math
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -341,7 +342,9 @@ class _Projection:
         if run.name != record.name or run.tags.get(mlflow_store.RUN_NAME) != record.name:
             self.client.update_run(run.id, name=record.name)
         if run.status != "FINISHED" or not run.end:
-            self.client.set_terminated(run.id, "FINISHED", run.end)
+            now = int(time.time() * 1000)
+            end = run.end or max(now, run.start)  # a clock that was ahead at the start
+            self.client.set_terminated(run.id, "FINISHED", end)
         self.ids[record.key] = run.id
 
     def retire(self, other: OtherRun) -> None:

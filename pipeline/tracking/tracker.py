@@ -70,7 +70,7 @@ class Tracker:
         hashes = artifact_files.reader(self.folder)
         names = OwnNames.of(records)
         return [
-            *artifact_locations.differences(self.folder),
+            *artifact_locations.differences(self.folder, runs.locations.values()),
             *table_repair.differences(self.folder, records),
             *run_sync.differences(records, runs, checkout, hashes),
             *registry_sync.compared(models, registry, self.folder, better, names),

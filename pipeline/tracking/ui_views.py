@@ -120,7 +120,7 @@ def _shared(client: "MlflowClient", view: View, experiments: dict, server: str) 
 
 def _verdicts(runs: list["Run"], server: str) -> Iterator[Link]:
     for run in runs:
-        if run.data.tags["dvc.stage"] == CLAIMS.name:
+        if run.data.tags.get("dvc.stage") == CLAIMS.name:
             page = f"experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
             yield Link("the verdict on each sentence of the tutorial", _address(server, page))
 
@@ -158,7 +158,7 @@ def _comparisons(runs: list["Run"]) -> Iterator[View]:
     """
     others = sorted(_values(runs, "architecture").difference(COMPARED))
     for settings in sorted(_values(runs, "settings")):
-        same_settings = [run for run in runs if run.data.tags["settings"] == settings]
+        same_settings = [run for run in runs if run.data.tags.get("settings") == settings]
         if _values(same_settings, "architecture").issuperset(COMPARED):
             conditions = [f"tags.settings = '{settings}'"]
             conditions += [f"tags.architecture != '{architecture}'" for architecture in others]
@@ -188,12 +188,13 @@ def _learning_curves(settings: str, pair: str, conditions: list[str]) -> View:
 
 def _searches(runs: list["Run"]) -> Iterator[View]:
     """Every trial of each search in parallel coordinates: the axes of its space, then the accuracy."""
-    for run in sorted(runs, key=lambda run: run.data.tags["architecture"]):
+    axes_by_architecture = {}
+    for run in runs:
         axes = [name.removeprefix(SPACE) for name in run.data.params if name.startswith(SPACE)]
-        if not axes:  # a trial
-            continue
+        if axes and "architecture" in run.data.tags:  # a trial has no axes
+            axes_by_architecture[run.data.tags["architecture"]] = axes
 
-        architecture = run.data.tags["architecture"]
+    for architecture, axes in sorted(axes_by_architecture.items()):
         chart = {"selectedParams": axes, "selectedMetrics": [tables.KEPT], "showAllRuns": True}
         yield View(
             f"trials-{architecture}",
@@ -212,7 +213,7 @@ def _searches(runs: list["Run"]) -> Iterator[View]:
 def _decay_curves(runs: list["Run"], trained_lengths: set[str]) -> Iterator[View]:
     """The decay curves at the length of the training texts, and at the longest length."""
     measured = [run for run in runs if run.data.tags.get("quantity") == "gradient"]
-    lengths = _values(measured, "sequence_length")
+    lengths = set(filter(str.isdecimal, _values(measured, "sequence_length")))
     longest = sorted(lengths, key=int)[-1:]
     for length in sorted(lengths & {*trained_lengths, *longest}, key=int):
         yield View(

@@ -266,6 +266,15 @@ def test_a_text_that_starts_with_a_hyphen_gets_a_hint(capsys, command, text):
     assert capsys.readouterr().err.endswith(hint)
 
 
+@pytest.mark.parametrize("command", ["predict", "read"])
+def test_a_text_without_quotes_gets_a_hint(capsys, command):
+    with pytest.raises(SystemExit) as ended:
+        main([command, "a", "fine", "film"])
+    assert ended.value.code == 2
+    hint = f"put the text in quotes, such as `python -m pipeline {command} 'a fine film'`\n"
+    assert capsys.readouterr().err.endswith(hint)
+
+
 @pytest.mark.usefixtures("network")
 def test_two_hyphens_before_a_text_end_the_options(capsys):
     assert main(["predict", "--seed", "0", "--", "-fine"]) == 0

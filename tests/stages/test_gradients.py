@@ -31,3 +31,12 @@ def test_a_network_of_a_fixed_size_is_measured_only_where_it_trains(architecture
     train = study.train.model_copy(update={"seeds": 10})
     study = study.model_copy(update={"gradients": changed, "train": train})
     assert gradients.measured_seeds(architecture, tokens, study) == range(seeds)
+
+
+def test_a_run_with_few_seeds_is_measured_on_these():
+    content = params.read().model_dump(by_alias=True)
+    content["train"]["seeds"] = 5
+    content["train"]["runs"]["lstm-textbook"]["seed_factor"] = 0.4
+    content["gradients"] |= {"seeds": 3, "trained_up_to": 200}
+    study = params.Params.model_validate(content)
+    assert gradients.measured_seeds("lstm", 200, study) == range(2)

@@ -29,6 +29,15 @@ def test_a_full_disk_is_a_mistake_and_the_old_file_stays(tmp_path, monkeypatch):
     assert table.read_text() == "a\n1\n"
 
 
+def test_files_that_nobody_wrote_leave_a_folder_and_subfolders_stay(tmp_path):
+    for name in ("seed-0", "seed-1"):
+        artifacts.write_text(tmp_path / name, name)
+    (tmp_path / "seed-2").symlink_to("seed-1")  # as DVC can link to its cache
+    (tmp_path / "@eaDir").mkdir()
+    artifacts.remove_others(tmp_path, [tmp_path / "seed-1"])
+    assert {path.name for path in tmp_path.iterdir()} == {"seed-1", "@eaDir"}
+
+
 def test_files_of_a_killed_process_are_removed_by_the_next_write(tmp_path):
     (tmp_path / ".writing-1-a.json").write_text("{")
     artifacts.write_json(tmp_path / "a.json", {})

@@ -3,6 +3,7 @@
 import fcntl
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from dvc.repo import Repo
@@ -74,11 +75,21 @@ def test_the_wrong_run_leaves_the_cache_of_dvc(project):
     outs = dvc_lock.finished(project)[STAGE].outs
     artifacts.write_text(runs / "aa/bb/wrong", " ".join(outs.values()))
     artifacts.write_text(runs / "aa/bb/other", "md5: 0")
+    (runs / "aa/bb/unreadable").mkdir()
 
     edit("3", "4")
     with pytest.raises(Mistake):
         check("evaluate", RUN)
-    assert [file.name for file in (runs / "aa/bb").iterdir()] == ["other"]
+    assert {file.name for file in (runs / "aa/bb").iterdir()} == {"other", "unreadable"}
+
+
+def test_a_comparison_that_cannot_be_saved_is_named_nevertheless(project, monkeypatch, capsys):
+    edit("3", "4")
+    monkeypatch.setattr(artifacts, "write_json", Mock(side_effect=Mistake("a full disk")))
+    with pytest.raises(Mistake, match="was 3 and is 4"):
+        check("evaluate", RUN)
+    note = f"note: {STAGE}: the comparison with dvc.lock is not saved: a full disk\n"
+    assert capsys.readouterr().err == note
 
 
 def test_a_later_run_does_not_compare(project):

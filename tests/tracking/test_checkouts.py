@@ -73,6 +73,15 @@ def test_a_copied_folder_gets_another_identity_also_after_the_original_is_gone(h
     assert identity(copy) != before
 
 
+def test_a_copy_gets_another_identity_also_after_the_original_was_renamed(here):
+    before = identity(here)
+    checkouts.keep(here)
+    copy = Path(shutil.copytree(here, here.with_name("copy")))
+    moved = here.rename(here.with_name("moved"))
+    assert identity(moved) == before
+    assert identity(copy) != before
+
+
 def test_a_copy_on_another_machine_gets_another_identity(here, monkeypatch):
     before = identity(here)
     saved = json.loads((here / FILE).read_text())

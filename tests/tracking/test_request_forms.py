@@ -17,6 +17,7 @@ ACCEPTED_FORMS = {
     "array": np.array(TWO),
     "array of objects": np.array(TWO, dtype=object),
     "Series": pd.Series(TWO),
+    "array of pandas": pd.Series(TWO).array,
     "Series of categories": pd.Series(TWO, dtype="category"),
     "Index": pd.Index(TWO),
     "DataFrame": pd.DataFrame({"any name": TWO}),

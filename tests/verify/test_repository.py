@@ -81,3 +81,12 @@ def test_a_message_of_git_is_one_line(unpacked):
     with pytest.raises(repository.GitError, match=r"^git show: fatal: .*") as raised:
         repository.git("show", "missing\nname", folder=ROOT)
     assert "\n" not in str(raised.value)
+
+
+def test_a_personal_ignore_file_hides_nothing_that_dvc_needs(unpacked, tmp_path):
+    """DVC refuses ignored files, also tracked ones."""
+    shutil.copy(ROOT / ".gitignore", unpacked)
+    repository.git("init", "--quiet", folder=unpacked)
+    (unpacked / ".git/info/exclude").write_text("*.lock\n*.yaml\ndvc.*\n")
+    check = ("check-ignore", "--no-index", "other.lock", "dvc.lock", "dvc.yaml")
+    assert repository.git(*check, folder=unpacked) == "other.lock"

@@ -74,8 +74,11 @@ def tested(claims: list[dict]) -> list[dict] | None:
     return [claim for claim in claims if deciding_measures(claim)] or None
 
 
-def answer(tested: list[dict], claims: list[dict], subject: Subject) -> str:
+def answer(claims: list[dict], tested: list[dict] | None, subject: Subject) -> str:
     """How many sentences have each verdict, and whether replications agree."""
+    if not tested:
+        return "This study has no network or sequence length that tests a sentence of the tutorial."
+
     numbers = Counter(claim["verdict"] for claim in tested)
     verdicts = [
         f"{numbers[name]} {COUNTED[name][numbers[name] > 1]}" for name in MARKS if numbers[name]

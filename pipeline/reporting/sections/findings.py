@@ -18,6 +18,7 @@ from pipeline.reporting.sections import gradients, memory
 from pipeline.reporting.sections.claims import known_at_distance
 from pipeline.science.claim_measures import FAILS, HOLDS, NOT_SHOWN, PARTLY
 from pipeline.science.statistics import intervals
+from pipeline.science.statistics.linear_names import WORDS
 
 NETWORK = "vanilla"
 MEMORY = {
@@ -49,9 +50,10 @@ def best_network(
     beginning = _leader(ranked, value, subject)
     learned = where(runs, run=networks["run"]).query("failed < seeds")
     if learned.empty:
-        beginning = (
-            f"No network learned to classify the {subject.noun}s: the best test accuracy is {value}"
-        )
+        failure = f"No network learned to classify the {subject.noun}s"
+        if not where(runs, run=WORDS)["failed"].any():
+            failure = "No network came close to the linear model that counts words"
+        beginning = f"{failure}: the best test accuracy is {value}"
     ending = _against_linear(ranked["run"].iloc[0], gains)
     guessing = percent(0.5 + abs(card["splits"]["test"]["positive_share"] - 0.5))
     if guessing != "50.0 %":

@@ -223,8 +223,8 @@ def _at_longest(row, decay_by_seed: DataFrame, vanished: float) -> str:
     seeds = where(of_states(decay_by_seed), **kind)
     gone = (seeds[FAR] < math.log10(vanished)).sum()
     return (
-        f"In texts of {in_tokens(row.sequence_length)}, the gradient of the {row.network} falls below "
-        f"{share_of(math.log10(vanished))} in {gone} of {count(len(seeds), 'seed')}, {_far_back(row)}."
+        f"In texts of {in_tokens(row.sequence_length)}, the gradient of the {row.network} is below "
+        f"{share_of(math.log10(vanished))} {_far_back(row)} in {gone} of {count(len(seeds), 'seed')}."
     )
 
 

@@ -116,9 +116,11 @@ def _leaders(remedy_table: DataFrame) -> list[str]:
 
     largest, best = leads.idxmax()
     if largest == best:
-        return [f"The gradient is largest and the accuracy highest with {best}."]
+        return [
+            f"Among the remedies, the gradient is largest and the accuracy highest with {best}."
+        ]
     sentences = [
-        f"The gradient is largest with {largest}, and the accuracy is highest with {best}."
+        f"Among the remedies, the gradient is largest with {largest}, and the accuracy is highest with {best}."
     ]
     if by_remedy["accuracy_high"][largest] < by_remedy["accuracy_low"][best]:
         sentences.append("So a larger gradient alone does not make a network more accurate.")

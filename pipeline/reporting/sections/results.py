@@ -193,7 +193,8 @@ def failed_seeds(runs: DataFrame) -> str:
         for row in failed.itertuples()
     )
     some = "These" if failed.query("failed < seeds").empty else "Some"
-    return f"{some} seeds failed to learn: {of_runs}. Every mean includes them."
+    least = percent(runs["learned_above"].iloc[0])
+    return f"{some} seeds failed, with less than {least} on the validation split: {of_runs}. Every mean includes them."
 
 
 def comparisons(pairs: DataFrame, settings: dict) -> Details:
@@ -327,7 +328,7 @@ def reliability(runs: DataFrame, results: DataFrame, settings: dict) -> Details:
     if where(runs, run=WORDS)["failed"].any():
         bound = "guessing reaches lower accuracies by chance, and so does TF-IDF"
     least = percent(runs["learned_above"].iloc[0])
-    text = f"A seed has failed to learn if its validation accuracy is below {least}: {bound}."
+    text = f"A seed has failed if its validation accuracy is below {least}: {bound}."
     caption = "Over seeds: networks trained again. Over texts: these networks on other texts, in blocks of neighbours"
     table = _table(caption, rows, columns)
     return Details("How reliable each run is", [text, table])

@@ -234,9 +234,11 @@ def test_disclosures_are_part_of_the_rules_where_a_study_has_any(monkeypatch):
     assert "seen earlier" in report_inputs.all_words(section(measured(**SHARE)))
 
 
-def test_without_a_number_that_decides_the_section_disappears():
-    assert report_inputs.section(claims.SECTION, claims=[]).parts == []
-    assert section(measured(value=0.3)).parts == []
+def test_without_a_number_that_decides_the_section_says_so():
+    (part,) = section(measured(value=0.3)).parts
+    assert part.part == (
+        "This study has no network or sequence length that tests a sentence of the tutorial."
+    )
 
 
 def test_sentences_that_a_study_cannot_test_are_only_counted():

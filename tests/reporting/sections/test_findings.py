@@ -19,9 +19,10 @@ def made(**changed) -> list[Any]:
     return [part.part for part in report_inputs.section(findings.SECTION, **changed).parts]
 
 
-def scored(failed: int = 0, **scores):
+def scored(failed: int = 0, linear_failed: int = 0, **scores):
     """The first finding of a study whose textbook runs have these test accuracies for each seed."""
-    metrics, models, runs = {}, {}, []
+    metrics, models = {}, {}
+    runs = [{"run": "tfidf", "seeds": 1, "failed": linear_failed}]
     for architecture, values in scores.items():
         run = f"{architecture}-textbook"
         models[run] = {"architecture": architecture}
@@ -96,12 +97,16 @@ def test_a_run_with_a_seed_that_is_not_finite_has_no_rank():
 
 
 def test_where_every_seed_failed_no_network_learned():
-    (finding,) = scored(vanilla=[0.50, 0.49], lstm=[0.51, 0.50], failed=2)
+    (finding,) = scored(vanilla=[0.50, 0.49], lstm=[0.51, 0.50], failed=2, linear_failed=1)
     assert finding.sentence == (
         "No network learned to classify the reviews: the best test accuracy is 50.5 %."
     )
+    (finding,) = scored(vanilla=[0.72, 0.73], lstm=[0.78, 0.79], failed=2)
+    assert finding.sentence == (
+        "No network came close to the linear model that counts words: the best test accuracy is 78.5 %."
+    )
     (finding,) = scored(vanilla=[0.50, 0.49], lstm=[0.51, 0.50], failed=1)
-    assert "learned" not in finding.sentence
+    assert not finding.sentence.startswith("No network")
 
 
 @pytest.mark.parametrize("positive_share", [0.9, 0.1])

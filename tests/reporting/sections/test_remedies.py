@@ -83,14 +83,14 @@ def test_the_answer_begins_with_the_best_remedies_unless_they_are_equal():
 
     with_accuracy(entries, "vanilla-tuned", 0.9)
     assert part(entries, str).startswith(
-        "The gradient is largest with LSTM, and the accuracy is highest with tuned settings. "
+        "Among the remedies, the gradient is largest with LSTM, and the accuracy is highest with tuned settings. "
         "So a larger gradient alone does not make a network more accurate. Both"
     )
     with_accuracy(entries, "vanilla-tuned", 0.805)
     assert "more accurate" not in part(entries, str)
     with_accuracy(entries, "lstm-textbook", 0.95)
     assert part(entries, str).startswith(
-        "The gradient is largest and the accuracy highest with LSTM. Both"
+        "Among the remedies, the gradient is largest and the accuracy highest with LSTM. Both"
     )
 
 

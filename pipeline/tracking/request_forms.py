@@ -51,10 +51,9 @@ def _single_column(frame: pd.DataFrame) -> pd.Series:
     columns = ", ".join(map(repr, frame.columns)) or "none"
     if len(frame.columns) != 1 or set(SEPARATORS) & set(str(frame.columns[0])):
         raise _refusal(f"a data frame must have one column, the texts; its columns are: {columns}")
-    has_names = any(name is not None for name in frame.index.names)
-    if not has_names and not is_integer_dtype(
-        frame.index
-    ):  # pandas makes an index of surplus fields
+    is_named = any(name is not None for name in frame.index.names)
+    # pandas makes an index of surplus fields
+    if not is_named and not is_integer_dtype(frame.index):
         problem = (
             "the index of the data frame may hold words before a comma: quote each text of a CSV, "
             "or call reset_index(drop=True)"

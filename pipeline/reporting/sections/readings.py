@@ -159,7 +159,7 @@ def _hardest(hard_texts: DataFrame, subject: Subject) -> str:
     rows = hard_texts.query("run not in @BASELINES and reason == 'hardest' and rank == 1")
     if rows.empty:
         return (
-            f"At least half of the networks judge each {subject.noun} of the test split correctly."
+            f"On average over runs, at least half of the seeds judge each {subject.noun} of the test split correctly."
         )
     right, seeds = rows["seeds_right"].sum(), rows["seeds"].sum()
     judged = f"{right or 'none'} of {seeds} trained networks {'judge' if right > 1 else 'judges'}"

@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import socket
 from collections.abc import Iterator
@@ -290,13 +291,19 @@ def _database_problems(store: Store, url: str, otherwise: str) -> Iterator[str]:
     if revision in {migration.revision for migration in migrations.walk_revisions()}:
         yield (
             f"{name}: made by an older {store.package} ({revision}, not {latest}); "
-            f"run `{store.upgrade} {url}`"
+            f"run `{store.upgrade} {_address_in_shell(store, url)}`"
         )
     else:
         yield (
             f"{name}: made by a newer {store.package}, or by another program ({revision}); "
             f"install {dvc_lock.PACKAGES}, or {otherwise}"
         )
+
+
+def _address_in_shell(store: Store, url: str) -> str:
+    """The address of a store for a command. Its variable keeps a password out of the message."""
+    variable = store.kind.variable
+    return f'"${variable}"' if os.environ.get(variable) else shlex.quote(url)
 
 
 def _revision(url: str) -> str | None:

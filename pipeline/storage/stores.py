@@ -92,7 +92,26 @@ FORMS: tuple[Callable[[str], str], ...] = (  # of a secret in a message
     lambda secret: quote(secret, safe=""),
     lambda secret: repr(secret)[1:-1],
 )
-HARMLESS = {"host", "port", "timeout", "connect_timeout", "sslmode", "charset", "driver"}
+# words of queries and of our messages: outside of an address, they show no secret, and remedies need them
+HARMLESS = {
+    "host",
+    "port",
+    "timeout",
+    "connect_timeout",
+    "sslmode",
+    "charset",
+    "driver",
+    "database",
+    "postgres",
+    "postgresql",
+    "mlflow",
+    "optuna",
+    "python",
+    "pipeline",
+    "track",
+    "doctor",
+    "unset",
+}
 
 
 def home(folder: Path) -> Path:
@@ -361,8 +380,7 @@ def _secrets(address_text: str) -> set[str]:
         parts.update(re.split(r"\W", form, flags=re.ASCII))
 
     long_parts = {part for part in parts if len(part) >= LEAST_CHARACTERS}
-    words = {part for part in long_parts if part.lower() in HARMLESS}  # as in "DRIVER=x;PWD=y"
-    return (forms | long_parts - words) - {""}
+    return {part for part in forms | long_parts if part and part.lower() not in HARMLESS}
 
 
 def _password(scheme: str, rest: str) -> str:

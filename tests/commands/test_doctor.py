@@ -252,7 +252,7 @@ def test_a_postgresql_database_of_another_version_is_a_problem(
 
         connection.execute("update alembic_version set version_num = %s", [first])
         assert re.match(
-            rf"problem: {name}\S* made by an older {package} \(.*upgrade",
+            rf'problem: {name}\S* made by an older {package} \(.*upgrade.* "\$[A-Z_]+"`',
             problems(capsys)[0],
         )
         connection.execute("update alembic_version set version_num = 'ffff'")

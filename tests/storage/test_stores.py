@@ -262,6 +262,14 @@ def test_our_own_words_in_a_query_are_no_secrets(monkeypatch):
     assert stores.masked("its driver is missing: geheim1") == "its driver is missing: ..."
 
 
+def test_a_password_that_is_a_word_of_our_messages_leaves_commands_whole(monkeypatch):
+    address = "postgresql+psycopg://mlflow:mlflow@host/mlflow"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    assert stores.masked(f"{address} does not answer; unset MLFLOW_TRACKING_URI") == (
+        "postgresql+psycopg://...@host/mlflow does not answer; unset MLFLOW_TRACKING_URI"
+    )
+
+
 def test_credentials_that_a_proxy_repeats_are_hidden(monkeypatch):
     address = "http://bob:p%40ss@host"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)

@@ -50,7 +50,7 @@ def best_network(
     beginning = _leader(ranked, value, subject)
     learned = where(runs, run=networks["run"]).query("failed < seeds")
     if learned.empty:
-        failure = f"No network learned to classify the {subject.noun}s"
+        failure = f"We cannot show that a network learned to classify the {subject.noun}s"
         if not where(runs, run=WORDS)["failed"].any():
             failure = "No network came close to the linear model that counts words"
         beginning = f"{failure}: the best test accuracy is {value}"

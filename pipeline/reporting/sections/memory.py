@@ -133,10 +133,9 @@ def reaches(memory_measures: DataFrame, settings: dict) -> DataFrame:
 
 @derived
 def word_gradients(distances: DataFrame) -> DataFrame:
-    """The gradient at each word of the trained networks, as a `share` of lag 0."""
+    """The gradient at each word of the trained networks, as log10 of its share of lag 0."""
     rows = where(distances, quantity="dz/dx", weights="trained")
-    rows = frames.own_design(rows[~frames.is_half(rows)])
-    return rows.assign(share=10.0 ** rows["log10_relative_norm"])
+    return frames.own_design(rows[~frames.is_half(rows)])
 
 
 @derived
@@ -192,6 +191,8 @@ def _reach(row) -> str:
         return f"{few} how far back the {name} uses a word."
     if row.reach < 0:
         return f"The {name} does not use even the last word with the right sign."
+    if row.reach == 0:
+        return f"The {name} surely uses the last word, and no word before it."
     tokens = in_tokens(row.reach)
     if row.reach == row.last_lag:
         return f"The {name} uses words at every distance that we measured, up to {tokens} before the last word."
@@ -359,7 +360,8 @@ def next_to_gradient(
 
     keys = ["architecture", "lag_tokens"]
     effect = estimates(effects, keys, "share")
-    gradient = frames.over_seeds(gradients, keys, "share", gradient="median")
+    gradient = frames.over_seeds(gradients, keys, "log10_relative_norm", gradient="median")
+    gradient["gradient"] = 10.0 ** gradient["gradient"]
     left = effect.merge(gradient[[*keys, "gradient"]], on=keys)
     columns = {
         "network": left["network"],

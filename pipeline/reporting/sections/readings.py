@@ -158,9 +158,7 @@ def hard(hard_texts: DataFrame, subject: Subject) -> Parts:
 def _hardest(hard_texts: DataFrame, subject: Subject) -> str:
     rows = hard_texts.query("run not in @BASELINES and reason == 'hardest' and rank == 1")
     if rows.empty:
-        return (
-            f"On average over runs, at least half of the seeds judge each {subject.noun} of the test split correctly."
-        )
+        return f"On average over runs, at least half of the seeds judge each test {subject.noun} correctly."
     right, seeds = rows["seeds_right"].sum(), rows["seeds"].sum()
     judged = f"{right or 'none'} of {seeds} trained networks {'judge' if right > 1 else 'judges'}"
     return f"The hardest {subject.noun} of the test split is number {rows['review'].iloc[0]}: {judged} it correctly."

@@ -46,14 +46,14 @@ VERDICTS = {
     "higher": "better",
     "lower": "worse",
     "unclear": "not shown",
-    "undefined": "not finite",
+    "undefined": "no interval",
 }
 BOTH = {"run (B)": (str, "run"), "against (A)": (str, "baseline")}
 CHANGED = {
     "higher": "{action} adds {size} points of accuracy.",
     "lower": "{action} costs {size} points of accuracy.",
     "unclear": "We found no evidence that {inside} changes accuracy ({signed} points).",
-    "undefined": "{action} cannot be judged: the difference or its interval is not finite.",
+    "undefined": "{action} cannot be judged: one seed has no interval, or a value is not finite.",
 }
 SIDE = 230  # of a reliability diagram, in pixels
 

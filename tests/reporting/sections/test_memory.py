@@ -202,8 +202,10 @@ def test_a_last_word_without_effect_leaves_no_share_to_write_about(small):
 )
 def test_no_network_keeps_a_negative_share_or_more_than_all(small, gradient, effect, sentence):
     gradients = pd.DataFrame(
-        {"sequence_length": 100, "architecture": "vanilla", "lag_tokens": [50], "share": gradient}
+        {"sequence_length": 100, "architecture": "vanilla", "lag_tokens": [50, 50], "seed": [0, 1]}
     )
+    # the median of two seeds is that of log10, as everywhere
+    gradients["log10_relative_norm"] = np.log10(gradient) + np.array([-0.3, 0.3])
     inputs = Inputs({**small, "word_gradients": gradients}, SETTINGS)
     effects = inputs.call(memory.word_effects).assign(share=effect)
     text, _ = memory.next_to_gradient(effects, gradients, 100)

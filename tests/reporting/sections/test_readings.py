@@ -140,7 +140,7 @@ def test_a_text_has_only_reasons_that_a_network_gives_it(changes, reasons):
         ({"seeds_right": 1}, "number 7: 2 of 6 trained networks judge it correctly."),
         (
             {"reason": "seeds disagree"},
-            "On average over runs, at least half of the seeds judge each review of the test split correctly.",
+            "On average over runs, at least half of the seeds judge each test review correctly.",
         ),
     ],
 )

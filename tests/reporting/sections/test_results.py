@@ -110,7 +110,7 @@ def without_tuned():
         ),
         (
             {"low": None, "high": None},
-            "Reading in both directions cannot be judged: the difference or its interval is not finite.",
+            "Reading in both directions cannot be judged: one seed has no interval, or a value is not finite.",
         ),
         (
             {"run": "lstm-textbook"},

@@ -306,11 +306,13 @@ def _add_network(command: argparse.ArgumentParser) -> None:
 def _run_stage(arguments: Arguments) -> None:
     """Runs a stage on the inputs that it finds. Raises Mistake if one of them has changed at its end."""
     from pipeline import machine, params
-    from pipeline.storage import stage_inputs, used_inputs
+    from pipeline.storage import leftovers, stage_inputs, used_inputs
 
     _check_workers()
     stage = stage_table.BY_NAME[arguments.command]
-    name = stage.dvc_name(_item(stage, arguments, params.read()))
+    parameters = params.read()
+    name = stage.dvc_name(_item(stage, arguments, parameters))
+    leftovers.remove(parameters)
     inputs = stage_inputs.read(name)
     inputs.check_packages()
 

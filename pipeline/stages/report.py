@@ -40,7 +40,6 @@ def main(context: "Context") -> None:
     stages = lock_comparison.demand(REPORT.name, params, Path())
     architectures = params.tune.architectures
     lengths = sorted(params.gradients.sequence_lengths)
-    _print_stale(architectures, lengths)
 
     paths = _paths(architectures, lengths)
     groups = _stage_groups(stages, params.data.source)
@@ -172,26 +171,3 @@ def _disclosures(params: Params) -> list[str]:
     """What readers should know about the thresholds, which is true of our own study alone."""
     is_ours = params.data.source == "imdb" and params.data.limit is None
     return params.claims.disclosures if is_ours else []
-
-
-def _print_stale(architectures: Sequence[str], lengths: Sequence[int]) -> None:
-    """Prints the tables that params.yaml does not list. The report does not read these tables."""
-    folders = (
-        artifacts.GRADIENTS,
-        artifacts.MEMORY,
-        artifacts.PROBES,
-        artifacts.STATES,
-        artifacts.DECAY,
-        artifacts.DECAY_BY_SEED,
-        artifacts.DISTANCES,
-    )
-    listed = {folder: set(map(str, lengths)) for folder in folders}
-    folders_by_names: dict[str, list[str]] = {}
-    for folder, names in {**listed, artifacts.TUNING: set(architectures)}.items():
-        stale = sorted(set(artifacts.tables_in(folder)) - names)
-        if stale:
-            folders_by_names.setdefault(", ".join(stale), []).append(str(folder))
-
-    for names, stale_folders in folders_by_names.items():
-        where = ", ".join(stale_folders)
-        print(f"not in params.yaml, so not in the report: {names} of {where}")

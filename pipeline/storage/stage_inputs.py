@@ -236,33 +236,33 @@ def _entry(stage: str, folder: Path, values: Values) -> Values:
         raise Mistake(f"{PIPELINE}: stages.{group}: missing; `git checkout {PIPELINE}` restores it")
 
     entry = stages[group]
-    values = values | _item(entry, item, values)
-    return _resolved(entry.get("do", entry), values)
+    values = values | item_values(entry, item, values)
+    return resolved(entry.get("do", entry), values)
 
 
-def _item(entry: Values, item: str, values: Values) -> Values:
+def item_values(entry: Values, item: str, values: Values) -> Values:
     """The values of `${item}` and `${key}` for one item of a stage of dvc.yaml."""
     if "foreach" in entry:
-        by_name = _resolved(entry["foreach"], values)
+        by_name = resolved(entry["foreach"], values)
         return {"key": item, "item": by_name[item]}
     if "matrix" in entry:
         ((axis, items),) = entry["matrix"].items()
         by_name = {}
-        for value in _resolved(items, values):
+        for value in resolved(items, values):
             by_name[str(value)] = value
         return {"item": {axis: by_name[item]}}
     return {}
 
 
-def _resolved(entry: Any, values: Values) -> Any:
+def resolved(entry: Any, values: Values) -> Any:
     """An entry of dvc.yaml with the values of its templates."""
     if isinstance(entry, list):
-        return [_resolved(part, values) for part in entry]
+        return [resolved(part, values) for part in entry]
     if isinstance(entry, dict):
-        resolved = {}
+        parts = {}
         for key, part in entry.items():
-            resolved[_resolved(key, values)] = _resolved(part, values)
-        return resolved
+            parts[resolved(key, values)] = resolved(part, values)
+        return parts
     if not isinstance(entry, str):
         return entry
 

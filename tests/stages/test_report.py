@@ -281,18 +281,12 @@ def test_every_link_of_the_page_leads_to_a_file_or_a_place_that_is_there(full):
         assert link[1:] in page.ids if link.startswith("#") else (full / link).is_file(), link
 
 
-def test_tables_of_lengths_that_are_not_listed_are_named_and_not_read(
-    small, tmp_path, monkeypatch, capsys
-):
+def test_tables_of_lengths_that_are_not_listed_are_not_read(small, tmp_path, monkeypatch):
     def spoil():
         for table in (artifacts.gradients(77), artifacts.memory(77), artifacts.trials("lstm")):
             artifacts.write_text(table, "not a table of this study\n")
 
     reports = written(tmp_path / "stale", monkeypatch, SMALL, spoil)
-    assert capsys.readouterr().out.splitlines() == [
-        "not in params.yaml, so not in the report: 77 of reports/gradients, reports/memory",
-        "not in params.yaml, so not in the report: lstm of reports/tuning",
-    ]
     assert outputs(reports) == outputs(small)
 
 

@@ -155,8 +155,8 @@ def measured(measure: dict) -> dict[str, str]:
     """A number of the claims table in words: `value`, `between` (its interval), `decided` (the wider interval that
     decides) and `asked` (side and threshold).
 
-    As many decimals as it takes for no number to look like the threshold that it is not. A unit that both ends of an
-    interval have stands once.
+    As many decimals as it takes for no number to look like the threshold that it is not, and for no value to look like
+    0. A unit that both ends of an interval have stands once.
     """
     unit, threshold = measure["unit"], measure["threshold"]
     names = (
@@ -170,7 +170,13 @@ def measured(measure: dict) -> dict[str, str]:
     numbers = {measure[name] for name in names} - {None}
     for decimals in range(1, 7):
         texts = {value: _in_unit(value, unit, decimals) for value in numbers}
-        if threshold is None or list(texts.values()).count(texts[threshold]) == 1:
+        if threshold is None:
+            break
+        value = abs(measure["value"] or 0.0)
+        looks_like_0 = value > 0 and _in_unit(value, unit, decimals) == _in_unit(
+            0.0, unit, decimals
+        )
+        if list(texts.values()).count(texts[threshold]) == 1 and not looks_like_0:
             break
 
     def between(low: float | None, high: float | None) -> str:

@@ -234,6 +234,20 @@ def test_disclosures_are_part_of_the_rules_where_a_study_has_any(monkeypatch):
     assert "seen earlier" in report_inputs.all_words(section(measured(**SHARE)))
 
 
+@pytest.mark.parametrize(
+    ("value", "low", "high", "threshold", "text"),
+    [
+        (0.79166667, 1.8e-12, 0.9999999, 0.5, "79.2 %"),
+        (0.4999, 0.4, 0.6, 0.5, "49.99 %"),  # must not look like the threshold
+        (0.000002, None, None, 0.001, "0.0002 %"),  # nor like 0
+        (0.0, None, None, 0.001, "0.0 %"),
+    ],
+)
+def test_a_number_has_as_few_decimals_as_its_threshold_allows(value, low, high, threshold, text):
+    fact = {**SHARE, "value": value, "low": low, "high": high, "threshold": threshold}
+    assert numbers(section(measured(**fact)))[0][1] == text
+
+
 def test_without_a_number_that_decides_the_section_says_so():
     (part,) = section(measured(value=0.3)).parts
     assert part.part == (

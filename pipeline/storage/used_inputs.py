@@ -249,10 +249,14 @@ def _read(stage: str, folder: Path) -> Used | None:
 
 def _forget_runs(stage: RecordedStage, folder: Path) -> None:
     """Removes this run of the stage from DVC's cache of runs. It would be restored for the wrong inputs."""
+    from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
-    with Repo(str(folder)) as repo:
-        runs = Path(repo.stage_cache.cache_dir)
+    try:
+        with Repo(str(folder)) as repo:
+            runs = Path(repo.stage_cache.cache_dir)
+    except DvcException as error:
+        raise Mistake(f"DVC's cache of runs cannot be read: {error}") from error
     hashes = [*stage.deps.values(), *stage.outs.values()]
     for run in runs.glob("*/*/*"):
         with suppress(OSError):  # a file of somebody else in a shared cache

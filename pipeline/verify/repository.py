@@ -110,6 +110,9 @@ def problem() -> str:
             f"{file}: missing, also from the commit; copy the project again, with its hidden files"
         )
 
+    if LOCK_OF_DVC.parent.exists() and not os.access(LOCK_OF_DVC.parent, os.W_OK):
+        return f"{LOCK_OF_DVC.parent}: not writable, perhaps after `sudo`; run `sudo chown -R $USER .dvc`"
+
     if lock_is_damaged():
         return (
             f"{LOCK_OF_DVC}: a kill or a full disk damaged this file of DVC; run `rm {LOCK_OF_DVC}`"

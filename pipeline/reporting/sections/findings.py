@@ -48,13 +48,14 @@ def best_network(
 
     value = percent(ranked["mean"].max())
     beginning = _leader(ranked, value, subject)
+    ending = _against_linear(ranked["run"].iloc[0], gains)
     learned = where(runs, run=networks["run"]).query("failed < seeds")
     if learned.empty:
         failure = f"We cannot show that a network learned to classify the {subject.noun}s"
         if not where(runs, run=WORDS)["failed"].any():
             failure = "No network came close to the linear model that counts words"
+            ending = ""
         beginning = f"{failure}: the best test accuracy is {value}"
-    ending = _against_linear(ranked["run"].iloc[0], gains)
     guessing = percent(0.5 + abs(card["splits"]["test"]["positive_share"] - 0.5))
     if guessing != "50.0 %":
         ending += f". Always giving the more common label reaches {guessing}"

@@ -165,7 +165,7 @@ def answer(
     measures = where(memory_measures, sequence_length=shown_length, architecture=name, is_end=True)
     sentences = [
         _reach(next(where(reached, architecture=name).itertuples())),
-        *_distances(others, "The distance"),
+        *_distances(others, "The longest distance of a used word"),
     ]
     if longest != shown_length:
         start = f"In {subject.noun}s of {longest:,} tokens, the distance"

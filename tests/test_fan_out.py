@@ -270,7 +270,7 @@ def test_a_study_whose_scheduler_goes_away_continues_here(project, undisturbed, 
 
     output = output_of(process)
     assert process.returncode == 2, output
-    message = rf"^error: tune vanilla .*trial \d.*: the Dask scheduler at {address} went away"
+    message = rf"^error: tune vanilla .*(trial \d|race start).*: the Dask scheduler at {address} went away"
     assert re.search(message, output, re.MULTILINE)
     assert "Traceback" not in output
     assert written(project, tune(project, RNN_WORKERS="2")) == undisturbed

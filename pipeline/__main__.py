@@ -312,7 +312,7 @@ def _run_stage(arguments: Arguments) -> None:
     stage = stage_table.BY_NAME[arguments.command]
     parameters = params.read()
     name = stage.dvc_name(_item(stage, arguments, parameters))
-    leftovers.remove(parameters)
+    leftovers.set_aside(parameters)
     inputs = stage_inputs.read(name)
     inputs.check_packages()
 

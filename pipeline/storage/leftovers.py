@@ -1,67 +1,71 @@
-"""Results of stages that params.yaml no longer names, such as the networks of a run that was deleted from it.
+"""Results that no stage of params.yaml makes, such as the networks of a run that was deleted from it.
 
 DVC leaves them where they are. Later stages depend on their folders as a whole, so dvc.lock would record folders that
 no clone of the study has.
 """
 
-import shlex
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
+from fnmatch import fnmatch
 from pathlib import Path
 
-from pipeline.params import PARAMS, Mistake, Params, document
-from pipeline.storage import dvc_lock, lock_comparison
+from pipeline.params import PARAMS, Params, document
+from pipeline.storage import lock_comparison
 from pipeline.storage.stage_inputs import PIPELINE, PLACEHOLDER, item_values, resolved
 from pipeline.storage.stage_table import BY_NAME
 
+ASIDE = Path(".dvc/tmp/leftovers")
 
-def remove(params: Params, folder: Path = Path()) -> None:
-    """Deletes each of them that dvc.lock records as it is.
 
-    Raises Mistake, before it deletes anything, if another file or folder is in their place.
-    """
-    paths = listed(params, folder)
-    hashes: dict[str, str] = {}
-    if paths:
-        for stage in dvc_lock.finished(folder).values():
-            hashes |= stage.outs
+def set_aside(params: Params, folder: Path = Path()) -> None:
+    """Moves them to ASIDE and prints where each is now. Deletes nothing, because nobody else may have them."""
+    for path in listed(params, folder):
+        target = _unused(folder / ASIDE / path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # another stage was faster
+            shutil.move(folder / path, target)
+            name = target.relative_to(folder)
+            print(f"{path}: moved to {name}, because no stage of params.yaml makes it")
 
-    for path in paths:
-        if lock_comparison.hash_of(folder / path) != hashes.get(path):
-            remedy = f"move it away, or `rm -r {shlex.quote(path)}` deletes it"
-            raise Mistake(
-                f"{path}: no stage of params.yaml makes it, but later stages read its folder; {remedy}"
-            )
-    for path in paths:
-        leftover = folder / path
-        if leftover.is_dir():
-            shutil.rmtree(leftover, ignore_errors=True)
-        else:
-            leftover.unlink(missing_ok=True)
-        print(f"{path}: deleted, because params.yaml no longer names its stage")
+
+def _unused(path: Path) -> Path:
+    """The path, with a number if something has its name."""
+    unused, number = path, 1
+    while unused.exists():
+        unused = path.with_name(f"{path.name}-{number}")
+        number += 1
+    return unused
 
 
 def listed(params: Params, folder: Path = Path()) -> list[str]:
-    """The paths of all results whose stage params.yaml does not name."""
+    """The paths of all results that no stage of params.yaml makes. Stages of users make what they like."""
     values = document(folder / PARAMS)
-    made, present = set(), {}
-    for group, entry in document(folder / PIPELINE)["stages"].items():
-        if group not in BY_NAME:
-            continue
-        for template in _templates(entry):
+    made, present, patterns_of_users = set(), {}, []
+    for group, entry in (document(folder / PIPELINE).get("stages") or {}).items():
+        for template in _templates(entry or {}):
+            pattern = PLACEHOLDER.sub("*", template)
+            if group not in BY_NAME:
+                patterns_of_users.append(pattern)
+                continue
             for item in BY_NAME[group].items(params):
                 made.add(resolved(template, values | item_values(entry, item, values)))
-            for path in folder.glob(PLACEHOLDER.sub("*", template)):
-                present[path.relative_to(folder).as_posix()] = path
-    return sorted(name for name in present.keys() - made if _is_visible(present[name]))
+            if pattern != template:
+                for path in folder.glob(pattern):
+                    present[path.relative_to(folder).as_posix()] = path
+
+    leftovers = []
+    for name, path in sorted(present.items()):
+        is_of_user = any(fnmatch(name, pattern) for pattern in patterns_of_users)
+        if name not in made and not is_of_user and _is_visible(path):
+            leftovers.append(name)
+    return leftovers
 
 
 def _templates(entry: dict) -> Iterator[str]:
-    """The outputs that contain the name of an item."""
-    for output in entry.get("do", entry).get("outs", []):
-        path = output if isinstance(output, str) else next(iter(output))
-        if PLACEHOLDER.search(path):
-            yield path
+    """The outputs of a stage of dvc.yaml."""
+    for output in (entry.get("do", entry) or {}).get("outs", []):
+        yield output if isinstance(output, str) else next(iter(output))
 
 
 def _is_visible(path: Path) -> bool:

@@ -4,8 +4,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
-from pipeline.params import Mistake
 from pipeline.storage import artifacts, leftovers, lock_comparison
 from tests.support import toy_study
 
@@ -23,50 +23,57 @@ def params(tmp_path, monkeypatch):
     params = toy_study.write(tmp_path)
     artifacts.write_text(Path(RUN) / "model.json", "{}")
     artifacts.write_text(Path(TABLE), "a table\n")
-    record(**{"train@lstm-textbook": RUN, "gradients@6": TABLE})
     return params
 
 
-def record(**outputs: str) -> None:
-    """Adds stages with these outputs, as they are now, to dvc.lock."""
-    lock = artifacts.read_json(Path("dvc.lock"))
-    for stage, path in outputs.items():
-        out = {"path": path, "md5": lock_comparison.hash_of(Path(path))}
-        lock["stages"][stage] = {"cmd": "", "outs": [out]}
-    artifacts.write_json(Path("dvc.lock"), lock)
-
-
-def test_recorded_results_are_deleted_and_all_others_stay(params, capsys):
+def test_they_are_moved_and_everything_else_stays(params, capsys):
+    artifacts.write_text(Path(RUN) / ".notes.txt~", "of an editor, which DVC does not see\n")
     before = lock_comparison.files(Path())
-    leftovers.remove(params)
-    after = lock_comparison.files(Path())
-    assert before.keys() - after.keys() == {f"{RUN}/model.json", TABLE}
+    leftovers.set_aside(params)
+    moved = leftovers.ASIDE
     assert capsys.readouterr().out.splitlines() == [
-        f"{RUN}: deleted, because params.yaml no longer names its stage",
-        f"{TABLE}: deleted, because params.yaml no longer names its stage",
+        f"{path}: moved to {moved / path}, because no stage of params.yaml makes it"
+        for path in (RUN, TABLE)
     ]
-    leftovers.remove(params)
+    expected = {f"{moved / name}": before[name] for name in (f"{RUN}/model.json", TABLE)}
+    stayed = {name: md5 for name, md5 in before.items() if not name.startswith((RUN, TABLE))}
+    assert lock_comparison.files(Path()) == {**stayed, **expected}
+    assert (moved / RUN / ".notes.txt~").exists()
+
+    leftovers.set_aside(params)
+    assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("path", [f"{RUN}/notes.txt", TABLE, "artifacts/models/my copy/model.json"])
-def test_what_dvc_does_not_record_stops_the_stage_and_nothing_is_deleted(params, path):
-    artifacts.write_text(Path(path), "by a user\n")
-    before = lock_comparison.files(Path())
-    with pytest.raises(Mistake, match="yaml makes it, but later") as error:
-        leftovers.remove(params)
-    assert lock_comparison.files(Path()) == before
-
-    remedy = str(error.value).split("`")[1]
-    assert remedy.startswith("rm -r ")
-    assert "my copy" not in path or remedy == "rm -r 'artifacts/models/my copy'"
+def test_a_second_leftover_of_the_same_name_does_not_replace_the_first(params):
+    leftovers.set_aside(params)
+    artifacts.write_text(Path(TABLE), "another table\n")
+    leftovers.set_aside(params)
+    tables = leftovers.ASIDE / TABLE
+    assert [tables.read_text(), tables.with_name("6.csv-1").read_text()] == [
+        "a table\n",
+        "another table\n",
+    ]
 
 
-def test_files_that_dvc_does_not_see_are_no_leftovers(params):
-    leftovers.remove(params)
+def test_outputs_of_users_own_stages_and_files_that_dvc_does_not_see_stay(params):
+    leftovers.set_aside(params)
+    pipeline = yaml.safe_load(Path("dvc.yaml").read_text())
+    own = {"cmd": "own", "outs": ["artifacts/models/mean-${item}", "reports/decay/own.csv"]}
+    pipeline["stages"]["averaged"] = {"foreach": ["a"], "do": own}
+    artifacts.write_json(Path("dvc.yaml"), pipeline)
     for path in (
+        "artifacts/models/mean-a/model.json",
+        "reports/decay/own.csv",
         "artifacts/models/@eaDir/x",
         "artifacts/models/.DS_Store",
         "reports/decay/._6.csv",
     ):
-        artifacts.write_text(Path(path), "of a system\n")
+        artifacts.write_text(Path(path), "stays\n")
+    assert leftovers.listed(params) == []
+
+
+def test_a_finished_study_has_none(params):
+    leftovers.set_aside(params)
+    before = lock_comparison.files(Path("artifacts"))
+    assert f"models/{toy_study.RUNS[0]}/model.json" in before
     assert leftovers.listed(params) == []
